@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+// Package timing says what an executed instruction stream costs on a real core.
+//
+// It owns the record of what the emulator reports (Retired, Site) because both the engine, which
+// must not be needed here, and everything that interprets a run meet in it.
+package timing
+
+import "github.com/tcsim/tcsim/jit/x86"
+
+// Retired is one executed instruction. Branch outcomes follow from the next record's RIP.
+type Retired struct {
+	RIP x86.Addr
+	// EA is the effective address of the memory operand (for push, call, pop, ret and leave the
+	// stack slot that is accessed); 0 if the instruction touches no memory.
+	EA x86.Addr
+}
+
+// Site is the machine state directly before a call, return, tail call or other instruction that
+// was marked when the image was loaded.
+type Site struct {
+	// Seq is the number of instructions retired before this one in the run.
+	Seq uint64
+	RIP x86.Addr
+
+	RSP, RBP, RAX x86.Addr
+	RBX, R12      uint64
+	R13, R14, R15 uint64
+	RDI, RSI, RDX uint64
+	Stack         [2]uint64 // the 8-byte words at rsp and rsp+8; 0 if not mapped
+	Counter       uint64    // tail_call_cnt as the function's Counter reaches it, low dword if it is 4 bytes wide
+	CounterAddr   x86.Addr  // where it lives; 0 if the function has none
+	CounterPtrAt  x86.Addr  // where the pointer to it lives; 0 if it is held by value
+}

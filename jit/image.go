@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import "github.com/tcsim/tcsim/jit/x86"
+
+// Addr is an address in the emulated kernel.
+type Addr = x86.Addr
+
+// Env answers the compiler's questions about addresses. The emulator's address plan implements it,
+// and so does a capture with the addresses that a real kernel used, so that verifying and
+// emulating run the same code. Instruction sizes depend on map addresses; there is no relocation.
+type Env interface {
+	// Place returns the address of function fn of the program being compiled. It is called once
+	// per function, in order, when its size in bytes is final. entry is the offset of the
+	// function's entry point (bpf_func) from the start of the code: 0 without CFI preamble.
+	Place(fn int, size int, entry CodeOff) (Addr, error)
+	// Helper returns the address that a helper call with this immediate reaches.
+	Helper(imm int32) (Addr, error)
+	// MapAddr returns the address of the map's struct bpf_map, MapValue that of its first value.
+	MapAddr(m int) (Addr, error)
+	MapValue(m int) (Addr, error)
+	// Symbol returns the address of a kernel symbol such as "__x86_indirect_thunk_rcx". For
+	// per-CPU variables it is the displacement from the gs base.
+	Symbol(name string) (Addr, error)
+}
+
+// Image is the machine code of one program.
+type Image struct {
+	Program *Program // nil if unknown
+	Target  *Target  // nil if unknown
+	Funcs   []FuncImage
+}
+
+// FuncImage is the machine code of one function at its address, with what is known about it. The
+// compiler fills all of it; Recognise fills what decoding captured bytes can tell.
+type FuncImage struct {
+	Name string
+	// Addr is the address of Code[0]; Code[Entry] is what the kernel calls bpf_func.
+	Addr  Addr
+	Entry CodeOff
+	Code  []byte
+
+	// FirstInsn is the program's slot of the function's first instruction. InsnOff[i] is the
+	// offset at which the code of slot FirstInsn+i begins, with one more entry for the end; both
+	// slots of an ld_imm64 have an entry. InsnOff is nil if unknown. InsnOff[0] lies behind the
+	// prologue.
+	FirstInsn InsnIndex
+	InsnOff   []CodeOff
+
+	Frame     Frame
+	TailCalls []TailCallSite // in order of Start
+	Calls     []CallSite     // in order of Off
+}
+
+// InsnAt returns the program slot whose code contains off: ok is false in prologue, epilogue and
+// where InsnOff is unknown.
+func (f *FuncImage) InsnAt(off CodeOff) (idx InsnIndex, ok bool) {
+	n := len(f.InsnOff) - 1
+	if n < 1 || off < f.InsnOff[0] || off >= f.InsnOff[n] {
+		return 0, false
+	}
+	lo, hi := 0, n
+	for hi-lo > 1 {
+		mid := (lo + hi) / 2
+		if f.InsnOff[mid] <= off {
+			lo = mid
+		} else {
+			hi = mid
+		}
+	}
+	for lo > 0 && f.InsnOff[lo] == f.InsnOff[lo-1] {
+		lo-- // elided jumps and second halves share the offset; name the first
+	}
+	return f.FirstInsn + InsnIndex(lo), true
+}
+
+// End returns the address behind the last byte.
+func (f *FuncImage) End() Addr { return f.Addr + Addr(len(f.Code)) }
+
+// SlotKind says what a stack slot of a frame holds.
+type SlotKind uint8
+
+// The slot kinds. SlotBPFStack covers the whole BPF stack of a function with one FrameSlot.
+const (
+	SlotUnknown          SlotKind = iota
+	SlotReturn                    // return address
+	SlotSavedReg                  // register of the caller, FrameSlot.Reg
+	SlotBPFStack                  // the program's own stack
+	SlotTailCallCnt               // tail_call_cnt by value
+	SlotTailCallPtr               // tail_call_cnt_ptr
+	SlotTailCallCntOrPtr          // hier-6.12: the counter in the root frame, the pointer elsewhere
+	SlotPad                       // reserved, unused
+)
+
+// FrameSlot is one piece of a frame. Off is from rbp as it is in the body of the function, in
+// bytes; Size is in bytes.
+type FrameSlot struct {
+	Off  int32
+	Size int32
+	Kind SlotKind
+	Reg  x86.Reg // SlotSavedReg only
+}
+
+// CounterForm says how a function reaches tail_call_cnt.
+type CounterForm uint8
+
+// The counter forms.
+const (
+	CounterNone  CounterForm = iota // the function holds no counter
+	CounterValue                    // Counter.Off is where the value is
+	CounterPtr                      // Counter.Off holds a pointer to the value
+)
+
+// Counter locates tail_call_cnt from a frame. Off is from rbp in the body; Size is the width of
+// the counter itself, 4 or 8 bytes. The zero value means that the function has none.
+type Counter struct {
+	Form CounterForm
+	Off  int32
+	Size uint8
+}
+
+// Frame describes the stack frame of a function while its body runs.
+type Frame struct {
+	// Slots go from high addresses to low and cover everything between the return address and rsp.
+	Slots []FrameSlot
+	// Body is the offset of the first instruction behind the prologue: from there to the epilogue
+	// Slots hold.
+	Body CodeOff
+	// Landing is where a tail call enters, from Code[0]; -1 if the function is no tail-call target.
+	Landing CodeOff
+	// Reused is true in designs in which a tail call hands over the whole frame instead of
+	// unwinding it to the saved rbp.
+	Reused bool
+	// Depth is the size of the BPF stack in bytes, rounded as the target rounds it.
+	Depth   int32
+	Counter Counter
+	// Saved are the callee-saved registers that the prologue stores, in push order.
+	Saved []x86.Reg
+}
+
+// TailCallSite is the code of one tail call. Offsets that a design does not have are -1.
+type TailCallSite struct {
+	Insn   InsnIndex // slot of the call in the program
+	Start  CodeOff   // first byte of the sequence
+	End    CodeOff   // first byte behind it: where a refused tail call goes on
+	Direct bool
+	Map    int    // index into Program.Maps, -1 if unknown
+	Key    uint32 // direct only
+
+	Bounds CodeOff // conditional jump taken when index >= max_entries
+	Limit  CodeOff // conditional jump taken when the limit is reached
+	Null   CodeOff // conditional jump taken when the slot is empty
+	Bump   CodeOff // instruction that writes the incremented counter
+	Unwind CodeOff // first instruction that takes the frame down
+	Bypass CodeOff // direct: 5 bytes, jump to End or nop
+	// Jump leaves the function: the indirect jump (or the jump or call that begins its thunk), or
+	// the 5 patched bytes of a direct site, which are a nop while the slot is empty.
+	Jump CodeOff
+}
+
+// CallSite is one call instruction of a function.
+type CallSite struct {
+	Insn   InsnIndex
+	Off    CodeOff // of the call instruction itself
+	Target Addr
+	Func   int // index of the called function of the same program, -1 for helpers
+}
