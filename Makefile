@@ -1,8 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0-only
-.PHONY: build test setup
-setup:
-	@.ci/setup
+.PHONY: build demo test short check lint generate fuzz bench setup
+
 build: setup
 	go build -o tcsim ./cmd/tcsim
+
+demo: build
+	@.ci/demo
+
 test: setup
 	go test ./...
+
+short: setup
+	go test -short ./...
+
+check: setup
+	@.ci/check
+
+lint: setup
+	gofmt -l . && go vet ./... && go tool staticcheck ./... && .ci/imports
+
+generate:
+	go generate ./...
+
+fuzz: setup
+	@.ci/fuzz
+
+bench: setup
+	go test -run '^$$' -bench . ./...
+
+setup:
+	@.ci/setup
