@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package capture
+
+import (
+	"math/big"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// File is one capture: what one kernel did with a set of programs.
+type File struct {
+	Name      string // as opened
+	Header    Header
+	Scenarios []Scenario
+	Symbols   Symbols
+}
+
+// Header describes the kernel, see "Header line" in fixtures/kernels/README.md.
+type Header struct {
+	Format        int
+	Set, Variant  string
+	Kernel        jit.KernelInfo
+	CPUs          int
+	Sysctl        map[string]string
+	CallBase      jit.Addr // address of __bpf_call_base
+	Scenarios     int      // number of scenario lines
+	DefaultInputs []uint64
+	RunData       []byte
+}
+
+// Symbols are the addresses of kernel symbols. For per-CPU variables it is the displacement from
+// the gs base.
+type Symbols struct {
+	Addr    map[string]jit.Addr
+	Aliases map[string][]string // other names of the same address
+}
+
+// State is a state of a scenario's programs.
+type State uint8
+
+// The states in the order in which a capture goes through them.
+const (
+	Empty     State = iota // all programs loaded, prog arrays empty
+	Populated              // prog arrays as in Scenario.ProgArrays
+	Traced                 // all tracing programs attached
+	Deleted                // all prog array entries deleted again
+	numStates
+)
+
+var stateNames = [numStates]string{
+	Empty: "empty", Populated: "populated", Traced: "traced", Deleted: "deleted",
+}
+
+// String returns the state's name in the format.
+func (s State) String() string {
+	if s < numStates {
+		return stateNames[s]
+	}
+	return "unknown state"
+}
+
+// Scenario is one or more programs with their maps.
+type Scenario struct {
+	Line        int // in the file
+	Name        string
+	Category    string
+	ProgType    jit.ProgType
+	Maps        []Map
+	Progs       []Prog
+	ProgArrays  []Slot  // contents in state Populated
+	Inputs      []Input // input slots that differ from Header.DefaultInputs
+	Run         *Run    // the test run in state Populated
+	RunTraced   *Run    // the same with all tracing programs attached; nil without any
+	Trampolines []Trampoline
+	Error       string
+}
+
+// Map is a map and where the kernel had it. Addresses that no image contains are 0.
+type Map struct {
+	jit.Map
+	Addr      jit.Addr // struct bpf_map
+	ValueAddr jit.Addr // first value
+}
+
+// Slot is one entry of a prog array.
+type Slot struct {
+	Map  int // index into Scenario.Maps
+	Key  uint32
+	Prog int // index into Scenario.Progs
+}
+
+// Input is the initial value of one input slot of the io map.
+type Input struct {
+	N     int
+	Value uint64
+}
+
+// Run is a test run of the kernel's own.
+type Run struct {
+	Prog    int
+	Skipped string // why it was not run
+	Error   string // errno of BPF_PROG_TEST_RUN
+	Retval  uint32
+	Out     []uint64 // output slots up to the last that is not zero
+}
+
+// Prog is one program of a scenario. Most of it is absent if the kernel refused the program.
+type Prog struct {
+	Name      string
+	LoadError string // errno and verifier log; empty if accepted
+	Tag       string
+	Insns     []jit.Insn // as submitted, map indexes in ld_imm64
+	Xlated    []jit.Insn // as reported back, see Scenario.Xlated
+	Funcs     []Func     // compiled functions, the entry first
+	Removed   []RemovedFunc
+	InsnMap   []InsnPos
+	TailCalls []TailCall
+	MapsAt    []MapAt
+	Refs      [numStates][]Ref // states other than Empty: only what Empty does not have
+	Undecoded []FuncOff
+	Attach    *Attach  // tracing programs only
+	Kfuncs    []string // kernel functions that calls with src_reg 2 name by index
+}
+
+// Func is a compiled function.
+type Func struct {
+	Name  string
+	Start jit.InsnIndex // first slot in Prog.Insns; -1 if the verifier added the function
+	Addr  jit.Addr
+	Len   int // in bytes
+	image [numStates][]byte
+}
+
+// Code returns the function's machine code in a state. The caller must not change it.
+func (f *Func) Code(s State) []byte {
+	if c := f.image[s]; c != nil {
+		return c
+	}
+	return f.image[Empty]
+}
+
+// Recorded reports whether the capture has separate code for the state, which is the case for
+// Empty and where the code differs from Empty.
+func (f *Func) Recorded(s State) bool { return f.image[s] != nil }
+
+// RemovedFunc is a function that only dead code called.
+type RemovedFunc struct {
+	Name  string
+	Start jit.InsnIndex // in Prog.Insns
+}
+
+// InsnPos says where the code of an instruction begins.
+type InsnPos struct {
+	Insn   jit.InsnIndex // slot in Prog.Insns
+	Xlated jit.InsnIndex // slot in Prog.Xlated
+	Func   int
+	Off    jit.CodeOff
+}
+
+// TailCall is the start of a tail call sequence.
+type TailCall struct {
+	Func   int
+	Off    jit.CodeOff
+	Direct bool
+}
+
+// MapAt is a movabs that loads a map's address.
+type MapAt struct {
+	Func  int
+	Off   jit.CodeOff
+	Map   int
+	Value int64 // -1: the constant is the map's Addr, else ValueAddr plus this many bytes
+}
+
+// Ref is an operand that depends on addresses.
+type Ref struct {
+	Func   int         // 0 in trampolines
+	Off    jit.CodeOff // of the instruction
+	Imm    jit.CodeOff // of the operand
+	Kind   string      // call, jmp, jcc, gs, gs-rip, rip; movabs in trampolines
+	Target jit.Addr
+	Sym    string
+}
+
+// FuncOff is a place in the code of a program.
+type FuncOff struct {
+	Func int
+	Off  jit.CodeOff
+}
+
+// Attach says what a tracing program traces.
+type Attach struct {
+	Kind   string // fentry, fexit, fmod_ret
+	Prog   int
+	Func   int
+	Kernel string // if set, a kernel function instead of Prog and Func
+}
+
+// Trampoline is the trampoline of one traced function while all tracing programs are attached.
+type Trampoline struct {
+	Prog, Func int
+	Kernel     string // if set, Prog and Func mean nothing
+	Site       Site
+	Addr       jit.Addr
+	Len        int
+	Image      []byte
+	Refs       []Ref
+	Error      string // why there is no image
+}
+
+// Site is the patched instruction of a traced function.
+type Site struct {
+	Off           jit.CodeOff
+	Before, After []byte
+}
+
+// Taken returns how many tail calls succeeded in a run of a scenario of the categories tail and
+// hier: the programs count their own entries in the output slots 0 to 7.
+func (r *Run) Taken() *big.Int {
+	sum := new(big.Int)
+	for i, v := range r.Out {
+		if i == 8 {
+			break
+		}
+		sum.Add(sum, new(big.Int).SetUint64(v))
+	}
+	return sum.Sub(sum, big.NewInt(1))
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package capture
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+)
+
+// Bounds of what is read; a file beyond them is refused. The largest capture so far has 12 MB in
+// lines of up to 100 kB.
+const (
+	maxFile = 256 << 20
+	maxLine = 16 << 20
+)
+
+// Source is an opened capture: header and symbols are there, scenarios are parsed on request. Its
+// methods may be called concurrently.
+type Source struct {
+	Name    string
+	Header  Header
+	Symbols Symbols
+	lines   [][]byte // scenario lines; line i is number i+2 of the file
+}
+
+// Open opens the capture in a file. Errors are of type Mistakes unless the file cannot be read.
+func Open(path string) (*Source, error) {
+	return OpenFS(os.DirFS(filepath.Dir(path)), filepath.Base(path), path)
+}
+
+// OpenFS opens file name of fsys; mistakes name it as shown.
+func OpenFS(fsys fs.FS, name, shown string) (*Source, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return Read(f, shown)
+}
+
+// Read reads a whole capture, gzip'd JSON lines, from r.
+func Read(r io.Reader, name string) (*Source, error) {
+	text, err := inflate(r)
+	if err != nil {
+		return nil, Mistakes{{File: name, Msg: err.Error()}}
+	}
+	s := &Source{Name: name}
+	var m Mistakes
+	lines := bytes.Split(bytes.TrimSuffix(text, []byte("\n")), []byte("\n"))
+	if len(lines) < 2 {
+		return nil, Mistakes{{File: name, Msg: fmt.Sprintf("expected a header line and a symbol line, found %d lines", len(lines))}}
+	}
+	for i, line := range lines {
+		want := "scenario"
+		switch i {
+		case 0:
+			want = "header"
+		case len(lines) - 1:
+			want = "symbols"
+		}
+		if len(m) < maxMistakes {
+			m = append(m, s.checkLine(i+1, line, want)...)
+		}
+	}
+	s.lines = lines[1 : len(lines)-1]
+	if len(m) > 0 {
+		return nil, m
+	}
+	rd := s.reader(1, lines[0], &m)
+	rd.header(&s.Header)
+	rd.end()
+	rd = s.reader(len(lines), lines[len(lines)-1], &m)
+	rd.symbols(&s.Symbols)
+	rd.end()
+	if s.Header.Scenarios != len(s.lines) {
+		m = append(m, Mistake{File: name, Line: 1, Path: "scenarios",
+			Msg: fmt.Sprintf("%d scenarios announced, %d found", s.Header.Scenarios, len(s.lines))})
+	}
+	if len(m) > 0 {
+		return nil, m
+	}
+	return s, nil
+}
+
+func inflate(r io.Reader) ([]byte, error) {
+	z, err := gzip.NewReader(r)
+	if err != nil {
+		return nil, fmt.Errorf("expected a gzip file: %w", err)
+	}
+	text, err := io.ReadAll(io.LimitReader(z, maxFile+1))
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, fmt.Errorf("gzip file is truncated after %d bytes of text", len(text))
+	case err != nil:
+		return nil, fmt.Errorf("gzip file is corrupt after %d bytes of text: %w", len(text), err)
+	case len(text) > maxFile:
+		return nil, fmt.Errorf("more than %d MiB of text", maxFile>>20)
+	}
+	return text, nil
+}
+
+// checkLine checks that a line is not too long and of the type that belongs at its place.
+func (s *Source) checkLine(n int, line []byte, want string) (m Mistakes) {
+	if len(line) > maxLine {
+		return Mistakes{{File: s.Name, Line: n, Msg: fmt.Sprintf("line of %d bytes: at most %d are read", len(line), maxLine)}}
+	}
+	if bytes.HasPrefix(line, []byte(`{"type": "`+want+`"`)) {
+		return nil
+	}
+	rd := s.reader(n, line, &m)
+	got := ""
+	rd.object(func(name []byte) {
+		if string(name) == "type" {
+			got = rd.str()
+		} else {
+			rd.skip(0)
+		}
+	})
+	if got != want && len(m) == 0 {
+		m = append(m, Mistake{File: s.Name, Line: n, Path: "type", Msg: fmt.Sprintf("expected a %s line here, found %q", want, got)})
+	}
+	return m
+}
+
+func (s *Source) reader(line int, text []byte, m *Mistakes) *reader {
+	return &reader{src: text, note: func(col int, path, msg string) {
+		if len(*m) < maxMistakes {
+			*m = append(*m, Mistake{File: s.Name, Line: line, Col: col, Path: path, Msg: msg})
+		}
+	}}
+}
+
+// Len returns the number of scenarios.
+func (s *Source) Len() int { return len(s.lines) }
+
+// Scenario parses and checks scenario i, which counts from 0. The error is of type Mistakes.
+func (s *Source) Scenario(i int) (*Scenario, error) {
+	sc := &Scenario{Line: i + 2}
+	var m Mistakes
+	rd := s.reader(sc.Line, s.lines[i], &m)
+	rd.scenario(sc)
+	rd.end()
+	if len(m) == 0 { // else the relations would only repeat the mistakes
+		sc.check(func(path, format string, args ...any) {
+			if len(m) < maxMistakes {
+				m = append(m, Mistake{File: s.Name, Line: sc.Line, Path: path, Msg: fmt.Sprintf(format, args...)})
+			}
+		})
+	}
+	if len(m) > 0 {
+		return nil, m
+	}
+	return sc, nil
+}
+
+// All goes through the scenarios in the order of the file. It goes on behind an error.
+func (s *Source) All() iter.Seq2[*Scenario, error] {
+	return func(yield func(*Scenario, error) bool) {
+		for i := range s.lines {
+			if !yield(s.Scenario(i)) {
+				return
+			}
+		}
+	}
+}
+
+// Load reads a capture file as a whole. The error has all mistakes of the file.
+func Load(path string) (*File, error) {
+	s, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return s.load()
+}
+
+// LoadFS is Load for a file of fsys.
+func LoadFS(fsys fs.FS, name string) (*File, error) {
+	s, err := OpenFS(fsys, name, name)
+	if err != nil {
+		return nil, err
+	}
+	return s.load()
+}
+
+func (s *Source) load() (*File, error) {
+	f := &File{Name: s.Name, Header: s.Header, Symbols: s.Symbols}
+	var m Mistakes
+	names := map[string]int{}
+	for sc, err := range s.All() {
+		if err != nil {
+			m = append(m, err.(Mistakes)...)
+			if len(m) >= maxMistakes {
+				break
+			}
+			continue
+		}
+		if first, dup := names[sc.Name]; dup {
+			m = append(m, Mistake{File: s.Name, Line: sc.Line, Path: "name", Msg: fmt.Sprintf("%q is also the name in line %d", sc.Name, first)})
+		}
+		names[sc.Name] = sc.Line
+		f.Scenarios = append(f.Scenarios, *sc)
+	}
+	if len(m) > 0 {
+		return nil, m
+	}
+	return f, nil
+}
