@@ -13,8 +13,8 @@ import (
 const MaxInstLen = 15
 
 // Decode decodes the instruction at the start of code, which is to be at address pc. It uses no
-// more than MaxInstLen bytes. It fails on invalid and truncated encodings and on prefixes that no
-// instruction follows. It is safe for concurrent use.
+// more than MaxInstLen bytes. It fails on invalid and truncated encodings, on prefixes that no
+// instruction follows, and on AVX instructions. It is safe for concurrent use.
 func Decode(code []byte, pc Addr) (Inst, error) {
 	if len(code) > MaxInstLen {
 		code = code[:MaxInstLen]
@@ -23,7 +23,12 @@ func Decode(code []byte, pc Addr) (Inst, error) {
 		// x86asm takes the first byte for an instruction of its own.
 		return Inst{PC: pc, Len: 4, Op: "endbr64", Cond: CondNone, Known: true}, nil
 	}
-	d, err := x86asm.Decode(code, 64)
+	padded := code
+	if len(code) > 0 && (code[0] == 0xc4 || code[0] == 0xc5) && len(code) < MaxInstLen {
+		padded = make([]byte, MaxInstLen) // x86asm does not see the end of VEX instructions
+		copy(padded, code)
+	}
+	d, err := x86asm.Decode(padded, 64)
 	if err != nil {
 		return Inst{}, fmt.Errorf("decode % x: %w", code, err)
 	}
@@ -32,6 +37,9 @@ func Decode(code []byte, pc Addr) (Inst, error) {
 	}
 	if d.Len <= 0 || d.Len > len(code) {
 		return Inst{}, fmt.Errorf("decode % x: %w", code, x86asm.ErrTruncated)
+	}
+	if vector(&d) {
+		return Inst{}, fmt.Errorf("decode % x: %v: vector instructions are not supported", code[:d.Len], d.Op)
 	}
 	o := &opTable[d.Op]
 	i := Inst{PC: pc, Len: uint8(d.Len), Op: o.name, Cond: o.cond}
@@ -51,6 +59,25 @@ func Decode(code []byte, pc Addr) (Inst, error) {
 		return Inst{}, fmt.Errorf("decode % x: lock prefix without a memory destination", code[:d.Len])
 	}
 	return i, nil
+}
+
+// vector reports whether d is VEX or EVEX coded and not one of the few that work on general purpose
+// registers: x86asm gets the length of some wrong, and no JIT emits them.
+func vector(d *x86asm.Inst) bool {
+	for _, p := range d.Prefix {
+		if p == 0 {
+			return false
+		}
+		if p.IsVEX() || p.IsEVEX() {
+			break
+		}
+	}
+	switch d.Op {
+	case x86asm.SHLX, x86asm.SHRX, x86asm.SARX, x86asm.RORX, x86asm.ANDN, x86asm.BEXTR, x86asm.BZHI,
+		x86asm.PDEP, x86asm.PEXT, x86asm.BLSR, x86asm.BLSI, x86asm.BLSMSK, x86asm.MULX:
+		return false
+	}
+	return true
 }
 
 // opInfo is what attrOf says of one decoder opcode.
@@ -161,7 +188,7 @@ func (i *Inst) prefixes(d *x86asm.Inst) {
 		}
 		switch p & 0xff {
 		case x86asm.PrefixLOCK:
-			i.Lock = true
+			i.Lock, i.LockPrefix = true, true
 		case x86asm.PrefixREP, x86asm.PrefixREPN:
 			i.Rep = isString(d.Op)
 		case x86asm.PrefixDS:

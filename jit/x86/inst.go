@@ -39,13 +39,14 @@ type Inst struct {
 	// Cond is the condition of jcc, setcc and cmovcc; CondNone otherwise.
 	Cond Cond
 
-	Lock      bool // locked, also the xchg with memory that has no prefix
-	Rep       bool // a repeated string instruction
-	NoTrack   bool // notrack prefix on an indirect branch
-	IsNop     bool // any form of nop, endbr64 not included
-	ZeroIdiom bool // xor or sub of a 32- or 64-bit register with itself
-	Trap      bool // int3, ud1, ud2, hlt: never continues
-	Fence     bool // lfence, mfence, sfence
+	Lock       bool // locked, also the xchg with memory that has no prefix
+	LockPrefix bool
+	Rep        bool // a repeated string instruction
+	NoTrack    bool // notrack prefix on an indirect branch
+	IsNop      bool // any form of nop, endbr64 not included
+	ZeroIdiom  bool // xor or sub of a 32- or 64-bit register with itself
+	Trap       bool // int3, ud1, ud2, hlt: never continues
+	Fence      bool // lfence, mfence, sfence
 
 	// Known says that all attributes are exact. If it is false, the mnemonic, operands, length
 	// and branch kind still are, but the instruction may read or write more than is said here.

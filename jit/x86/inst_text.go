@@ -20,7 +20,7 @@ func (i *Inst) String() string {
 
 func (i *Inst) mnemonic() string {
 	switch {
-	case i.Lock && i.Op != "xchg":
+	case i.LockPrefix:
 		return "lock " + i.Op
 	case i.NoTrack:
 		return "notrack " + i.Op
