@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package trace
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// Options say how images are prepared for tracing. The zero value is the leanest marking.
+type Options struct {
+	// Marks chooses the sites beyond those that are always needed.
+	Marks Marks
+	// Limit replaces the Limit of the image's target; 0 leaves it. With neither, a refusal by the
+	// limit is only recognised from MarkTests or a retired stream.
+	Limit uint32
+	// Symbol names an address outside the images, such as a helper; nil or "" for none.
+	Symbol func(jit.Addr) string
+	// InsnText returns the text of one BPF instruction; nil for none.
+	InsnText func(p *jit.Program, i jit.InsnIndex) string
+}
+
+// Marks is a set of optional kinds of sites.
+type Marks uint8
+
+// The optional sites. Entries, calls, returns and the last instruction of a tail call are always
+// marked, and so is where a refused tail call goes on.
+const (
+	// MarkStart marks the start of each tail-call sequence, so that the registers before and after
+	// a refused tail call can be compared.
+	MarkStart Marks = 1 << iota
+	// MarkTests marks the conditional jumps of a tail call, so that the reason of a refusal is seen
+	// rather than deduced. A retired stream says it as well.
+	MarkTests
+)
+
+// Code is the machine code of a run, predecoded: what each byte offset of each function means. It
+// is immutable and safe for concurrent use.
+type Code struct {
+	fns  []*Fn // by address
+	opts Options
+}
+
+// Fn is one function of a Code.
+type Fn struct {
+	Prog  string // name of the program, "" if unknown
+	Image *jit.Image
+	*jit.FuncImage
+	Index int // in Image.Funcs
+	Limit uint32
+
+	id    int      // in Code.fns
+	ops   []Op     // by offset
+	marks []mark   // in order of offset
+	site  []uint16 // by offset: index into marks plus one
+}
+
+// Op says what the instruction at an offset does, as far as the invariants need it. The zero value
+// means that no instruction begins there.
+type Op uint16
+
+// The bits of an Op; the rest is the size of the store.
+const (
+	OpInsn   Op = 1 << iota // an instruction begins here
+	OpStore                 // it writes its memory operand
+	OpPush                  // it pushes: push and call
+	OpScheme                // it belongs to the tail-call design, not to an instruction of the program
+	OpTest                  // it is a conditional jump or the last jump of a tail call
+)
+
+const opSizeShift = 5
+
+// Size returns the number of bytes stored; 0 if nothing is.
+func (o Op) Size() int { return int(o >> opSizeShift) }
+
+// mark is a site. Several meanings can meet at one address.
+type mark struct {
+	off    jit.CodeOff
+	kinds  MarkKind
+	tail   int // index into TailCalls, for MarkTailStart, MarkTailTest and MarkTailJump
+	ended  int // index into TailCalls, for MarkTailEnd
+	call   int // index into Calls
+	length uint8
+	target *Fn // of a call; nil outside the images
+}
+
+// MarkKind says what a site is; several bits can be set.
+type MarkKind uint8
+
+// The kinds of sites.
+const (
+	MarkEntry MarkKind = 1 << iota
+	MarkCall
+	MarkReturn
+	MarkTailStart
+	MarkTailTest
+	MarkTailJump
+	MarkTailEnd
+)
+
+// Site is an instruction at which the machine is to report its registers.
+type Site struct {
+	Addr jit.Addr
+	Kind MarkKind
+	// Func is the function that contains it; its Counter says where tail_call_cnt is.
+	Func *jit.FuncImage
+}
+
+// NewCode predecodes images. It fails on code that cannot be decoded, on a tail call or call
+// outside its function, and on functions that overlap. The images are kept and must not change,
+// apart from pokes to the running copy.
+func NewCode(images []*jit.Image, o Options) (*Code, error) {
+	c := &Code{opts: o}
+	for _, img := range images {
+		for i := range img.Funcs {
+			f := &Fn{Image: img, FuncImage: &img.Funcs[i], Index: i, Limit: o.Limit}
+			if img.Program != nil {
+				f.Prog = img.Program.Name
+			}
+			if f.Limit == 0 && img.Target != nil {
+				f.Limit = img.Target.Limit
+			}
+			c.fns = append(c.fns, f)
+		}
+	}
+	slices.SortFunc(c.fns, func(a, b *Fn) int { return cmp.Compare(a.Addr, b.Addr) })
+	for i, f := range c.fns {
+		f.id = i
+		if i > 0 && c.fns[i-1].End() > f.Addr {
+			return nil, fmt.Errorf("trace: functions %s and %s overlap at %#x", c.fns[i-1], f, uint64(f.Addr))
+		}
+	}
+	for _, f := range c.fns {
+		if err := f.predecode(c); err != nil {
+			return nil, fmt.Errorf("trace %s: %w", f, err)
+		}
+	}
+	return c, nil
+}
+
+// Sites returns the marked instructions by address.
+func (c *Code) Sites() []Site {
+	var s []Site
+	for _, f := range c.fns {
+		for i := range f.marks {
+			m := &f.marks[i]
+			s = append(s, Site{Addr: f.Addr + jit.Addr(m.off), Kind: m.kinds, Func: f.FuncImage})
+		}
+	}
+	return s
+}
+
+// Funcs returns the functions by address. The slice must not be changed.
+func (c *Code) Funcs() []*Fn { return c.fns }
+
+// Lookup returns the function whose code contains a; nil if there is none.
+func (c *Code) Lookup(a jit.Addr) *Fn {
+	i, ok := slices.BinarySearchFunc(c.fns, a, func(f *Fn, a jit.Addr) int { return cmp.Compare(f.Addr, a) })
+	if !ok {
+		i--
+	}
+	if i < 0 || a >= c.fns[i].End() {
+		return nil
+	}
+	return c.fns[i]
+}
+
+// Where names an address: function+0x1f, the symbol of an address outside the images, or the
+// plain address.
+func (c *Code) Where(a jit.Addr) string {
+	if f := c.Lookup(a); f != nil {
+		return fmt.Sprintf("%s+%#x", f, uint64(a-f.Addr))
+	}
+	if s := c.symbol(a); s != "" {
+		return s
+	}
+	return fmt.Sprintf("%#x", uint64(a))
+}
+
+func (c *Code) symbol(a jit.Addr) string {
+	if c.opts.Symbol == nil {
+		return ""
+	}
+	return c.opts.Symbol(a)
+}
+
+// InsnText returns the text of a BPF instruction of f, "" if there is none.
+func (c *Code) InsnText(f *Fn, i jit.InsnIndex) string {
+	if c.opts.InsnText == nil || f == nil || f.Image.Program == nil {
+		return ""
+	}
+	return c.opts.InsnText(f.Image.Program, i)
+}
+
+// String names the function: program:function, or just one of them if they are equal.
+func (f *Fn) String() string {
+	if f == nil {
+		return "?"
+	}
+	if f.Prog == "" || f.Prog == f.Name {
+		return f.Name
+	}
+	return f.Prog + ":" + f.Name
+}
+
+// OpAt returns what begins at off, which must be inside the function.
+func (f *Fn) OpAt(off jit.CodeOff) Op { return f.ops[off] }
+
+// Contains reports whether a is in the code of f.
+func (f *Fn) Contains(a jit.Addr) bool { return a-f.Addr < jit.Addr(len(f.Code)) }
+
+// FrameBase returns rbp as it is in the body, for a frame whose return address is at top.
+func (f *Fn) FrameBase(top jit.Addr) jit.Addr {
+	for _, s := range f.Frame.Slots {
+		if s.Kind == jit.SlotReturn {
+			return top - jit.Addr(int64(s.Off))
+		}
+	}
+	return top - 8
+}
+
+// FrameLow returns the lowest offset from rbp that the frame covers, 0 if nothing is known of it.
+func (f *Fn) FrameLow() int32 {
+	low := int32(0)
+	for _, s := range f.Frame.Slots {
+		low = min(low, s.Off)
+	}
+	return low
+}
+
+// branch is a direct branch inside a function.
+type branch struct{ from, to jit.CodeOff }
+
+// predecode fills ops and marks.
+func (f *Fn) predecode(c *Code) error {
+	f.ops = make([]Op, len(f.Code))
+	f.site = make([]uint16, len(f.Code))
+	lengths := make([]uint8, len(f.Code))
+	var branches []branch
+	for off := jit.CodeOff(0); int(off) < len(f.Code); {
+		in, err := x86.Decode(f.Code[off:], f.Addr+jit.Addr(off))
+		if err != nil {
+			return fmt.Errorf("+%#x: %w", int(off), err)
+		}
+		f.ops[off] = f.opOf(&in, off)
+		lengths[off] = in.Len
+		to := jit.CodeOff(in.Target - f.Addr)
+		switch {
+		case in.Branch == x86.BranchRet:
+			f.mark(off, mark{kinds: MarkReturn})
+		case in.Branch.Direct() && f.Contains(in.Target):
+			branches = append(branches, branch{from: off, to: to})
+		case in.Branch == x86.BranchJump && f.tailAt(off) < 0:
+			f.mark(off, mark{kinds: MarkReturn}) // a return thunk
+		}
+		off += jit.CodeOff(in.Len)
+	}
+	if err := f.markSites(c, lengths, branches); err != nil {
+		return err
+	}
+	slices.SortFunc(f.marks, func(a, b mark) int { return cmp.Compare(a.off, b.off) })
+	for i := range f.marks {
+		f.site[f.marks[i].off] = uint16(i + 1)
+	}
+	return nil
+}
+
+func (f *Fn) opOf(in *x86.Inst, off jit.CodeOff) Op {
+	op := OpInsn
+	size := Op(0)
+	switch {
+	case in.Stack.Store:
+		op |= OpPush
+		size = 8
+	case in.Store:
+		op |= OpStore
+		size = Op(in.Mem.Size)
+	}
+	if f.isScheme(off) || in.Branch == x86.BranchCall {
+		op |= OpScheme
+	}
+	return op | size<<opSizeShift
+}
+
+// isScheme reports whether the code at off belongs to the tail-call design: the prologue, or the
+// sequence of a tail call. The epilogue and the reload before a call store nothing.
+func (f *Fn) isScheme(off jit.CodeOff) bool {
+	body := f.Frame.Body
+	if len(f.InsnOff) > 0 {
+		body = max(body, f.InsnOff[0])
+	}
+	return off < body || f.tailAt(off) >= 0
+}
+
+// tailAt returns the index of the tail call whose sequence contains off, -1 if none does.
+func (f *Fn) tailAt(off jit.CodeOff) int {
+	for i := range f.TailCalls {
+		if t := &f.TailCalls[i]; off >= t.Start && off < t.End {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package trace
+
+import (
+	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/jit"
+)
+
+// Config bounds a Recorder. The zero value means the defaults.
+type Config struct {
+	// MaxEvents is how many events may happen before Consume asks to stop; 0 means 1<<20.
+	MaxEvents uint64
+	// Keep is how many events stay in memory, the first ones; later ones are only counted and
+	// handed to the watcher. 0 means 1<<16, a negative number none.
+	Keep int
+	// Watcher is told everything as it happens; nil for none.
+	Watcher Watcher
+}
+
+// The defaults of Config.
+const (
+	DefaultMaxEvents = 1 << 20
+	DefaultKeep      = 1 << 16
+)
+
+// Watcher follows a run through its Recorder, in the order of execution. It may read the recorder,
+// and call Stop, from inside the calls.
+type Watcher interface {
+	// Site is called for each marked instruction, before anything is concluded from it.
+	Site(k MarkKind, f *Fn, s *timing.Site)
+	// Event is called when an event is complete, with the site that it comes from (nil for pokes)
+	// and, except for KindEntry, before the activations change. Both are valid during the call.
+	Event(e *Event, s *timing.Site)
+	// Store is called for each retired instruction of the images that writes memory, calls and
+	// pushes included. seq counts retired instructions before it.
+	Store(seq uint64, f *Fn, op Op, r timing.Retired)
+}
+
+// Batch is a piece of the stream. Retired is empty if only sites are recorded; else Retired[i] is
+// instruction number First+i of the run, and each Site belongs to the instruction Seq.
+type Batch struct {
+	First   uint64
+	Retired []timing.Retired
+	Sites   []timing.Site
+}
+
+// Recorder makes events from batches. It is not safe for concurrent use. Apart from the growing
+// list of events it allocates nothing while it runs.
+type Recorder struct {
+	code   *Code
+	cfg    Config
+	events []Event
+	counts Counts
+	starts []uint64 // by Fn.id
+	stack  []Activation
+	gen    uint64 // changes with stack
+	acts   int
+	no     uint64
+	sites  uint64
+	taken  uint64 // in this invocation
+	stop   bool
+
+	cur   *Fn // where the last instruction was; never nil
+	cache [64]*Fn
+
+	// The tail call in progress.
+	open     bool // its start was a site
+	openTail int
+	openFn   *Fn
+	openAct  int
+	start    timing.Site
+	test     jit.CodeOff // last test passed, -1 for none
+	testFn   *Fn
+
+	// A jump whose outcome the next instruction or site tells.
+	pending     bool
+	pendingMark *mark
+	pendingSite timing.Site
+	pendingEv   Event
+
+	deepest Deepest
+	scratch Event
+}
+
+// Deepest is the lowest point that the stack reached.
+type Deepest struct {
+	RSP   jit.Addr // 0 if nothing ran
+	Event uint64   // number of the event whose consequence it is
+}
+
+// outside stands for code that belongs to no image.
+var outside = &Fn{FuncImage: &jit.FuncImage{Name: "outside"}}
+
+// NewRecorder returns a recorder that has seen nothing.
+func NewRecorder(c *Code, cfg Config) *Recorder {
+	if cfg.MaxEvents == 0 {
+		cfg.MaxEvents = DefaultMaxEvents
+	}
+	if cfg.Keep == 0 {
+		cfg.Keep = DefaultKeep
+	}
+	r := &Recorder{code: c, cfg: cfg, starts: make([]uint64, len(c.fns)), stack: make([]Activation, 0, 64)}
+	r.events = make([]Event, 0, max(0, min(cfg.Keep, 256)))
+	r.Reset()
+	return r
+}
+
+// Reset forgets the run and keeps the memory; slices returned before are overwritten.
+func (r *Recorder) Reset() {
+	*r = Recorder{
+		code: r.code, cfg: r.cfg, events: r.events[:0], starts: r.starts, stack: r.stack[:0],
+		cur: outside, cache: r.cache, test: -1, gen: r.gen + 1,
+	}
+	clear(r.starts)
+}
+
+// Code returns what the recorder was made with.
+func (r *Recorder) Code() *Code { return r.code }
+
+// Events returns the kept events: Events()[i].No is i+1. The slice is valid until the next call
+// that records.
+func (r *Recorder) Events() []Event { return r.events }
+
+// Counts returns the totals so far.
+func (r *Recorder) Counts() Counts { return r.counts }
+
+// Stack returns the live activations, the outermost first. It is valid until the next call that
+// records and must not be changed.
+func (r *Recorder) Stack() []Activation { return r.stack }
+
+// Generation changes whenever Stack does.
+func (r *Recorder) Generation() uint64 { return r.gen }
+
+// Deepest returns the lowest rsp so far. Where a function's frame is known it counts whole,
+// whether or not something was recorded while it ran.
+func (r *Recorder) Deepest() Deepest { return r.deepest }
+
+// StartSite returns the site of the start of the tail call that the event being reported comes
+// from: ok is false if the start was not marked.
+func (r *Recorder) StartSite() (s *timing.Site, ok bool) { return &r.start, r.open }
+
+// Stop makes Consume return true.
+func (r *Recorder) Stop() { r.stop = true }
+
+// Stopped reports whether the machine should stop: the watcher asked for it or MaxEvents is reached.
+func (r *Recorder) Stopped() bool { return r.stop }
+
+// Consume takes the next piece of the stream. It returns true when the machine should stop; the
+// rest of the batch has then been ignored.
+func (r *Recorder) Consume(b Batch) bool {
+	done := 0
+	for i := range b.Sites {
+		if r.stop {
+			return true
+		}
+		s := &b.Sites[i]
+		if s.Seq >= b.First {
+			if n := int(min(s.Seq-b.First, uint64(len(b.Retired)))); n > done {
+				r.walk(b.First+uint64(done), b.Retired[done:n])
+				done = n
+			}
+		}
+		if !r.stop {
+			r.site(s)
+		}
+	}
+	if !r.stop && done < len(b.Retired) {
+		r.walk(b.First+uint64(done), b.Retired[done:])
+	}
+	return r.stop
+}
+
+// Finish ends the run: a tail call whose target was not seen becomes an event.
+func (r *Recorder) Finish() {
+	if r.pending && !r.stop {
+		r.landed(nil, 0)
+	}
+}
+
+// Poke records that text at addr was changed, by the outside or by a planned map update.
+func (r *Recorder) Poke(seq uint64, addr jit.Addr, what string) {
+	r.counts.Pokes++
+	e := r.event(KindPoke)
+	e.Seq, e.RIP, e.Name = seq, addr, what
+	e.Fn = r.code.Lookup(addr)
+	e.setInsn()
+	r.emit(e, nil)
+}
+
+// walk goes over instructions between two sites.
+func (r *Recorder) walk(seq uint64, rs []timing.Retired) {
+	r.counts.Retired += uint64(len(rs))
+	f := r.cur
+	w := r.cfg.Watcher
+	for i := 0; i < len(rs); i++ {
+		off := uint64(rs[i].RIP - f.Addr)
+		if off >= uint64(len(f.ops)) {
+			f = r.find(rs[i].RIP)
+			if f == outside {
+				continue
+			}
+			off = uint64(rs[i].RIP - f.Addr)
+		}
+		if r.pending {
+			r.resolve(f, jit.CodeOff(off))
+			if r.stop {
+				return
+			}
+		}
+		op := f.ops[off]
+		if op&(OpStore|OpPush|OpTest) == 0 {
+			continue
+		}
+		if op&OpTest != 0 {
+			r.test, r.testFn = jit.CodeOff(off), f
+			continue
+		}
+		if op&OpPush != 0 && rs[i].EA < r.deepest.RSP {
+			r.deepest = Deepest{RSP: rs[i].EA, Event: r.no}
+		}
+		if w != nil {
+			w.Store(seq+uint64(i), f, op, rs[i])
+			if r.stop {
+				return
+			}
+		}
+	}
+	r.cur = f
+}
+
+// find returns the function at a, or outside, and remembers the answer.
+func (r *Recorder) find(a jit.Addr) *Fn {
+	slot := &r.cache[a>>6&63]
+	if f := *slot; f != nil && f.Contains(a) {
+		return f
+	}
+	f := r.code.Lookup(a)
+	if f == nil {
+		return outside
+	}
+	*slot = f
+	return f
+}
+
+// resolve looks at the first instruction of the images behind a jump.
+func (r *Recorder) resolve(f *Fn, off jit.CodeOff) {
+	a := f.Addr + jit.Addr(off)
+	if a == r.pendingSite.RIP {
+		return // the jump itself, which follows its site in the stream
+	}
+	if f == r.pendingEv.Fn && off == r.pendingMark.tailSite(f).Jump+pokeSize && r.pendingMark.tailSite(f).Direct {
+		r.pending = false
+		r.test, r.testFn = r.pendingMark.tailSite(f).Jump, f
+		return // a nop: the end of the sequence is a site and comes next
+	}
+	r.landed(f, a)
+}
+
+// pokeSize is X86_PATCH_SIZE of arch/x86/net/bpf_jit_comp.c, Linux 6.12.
+const pokeSize = 5
+
+func (m *mark) tailSite(f *Fn) *jit.TailCallSite { return &f.TailCalls[m.tail] }

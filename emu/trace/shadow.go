@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package trace
+
+import (
+	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/jit"
+)
+
+// site interprets one marked instruction.
+func (r *Recorder) site(s *timing.Site) {
+	r.sites++
+	f := r.cur
+	if !f.Contains(s.RIP) {
+		f = r.find(s.RIP)
+		if f == outside {
+			return
+		}
+		r.cur = f
+	}
+	m := f.at(s.RIP)
+	if m == nil {
+		return
+	}
+	if r.pending && !r.siteResolves(f, m, s) {
+		return
+	}
+	if s.RSP < r.deepest.RSP || r.deepest.RSP == 0 {
+		r.deepest = Deepest{RSP: s.RSP, Event: r.no + 1}
+	}
+	if w := r.cfg.Watcher; w != nil {
+		w.Site(m.kinds, f, s)
+	}
+	r.kinds(f, m, s)
+}
+
+// siteResolves settles a pending jump when only sites are recorded. It reports whether to go on.
+func (r *Recorder) siteResolves(f *Fn, m *mark, s *timing.Site) bool {
+	t := r.pendingMark.tailSite(r.pendingEv.Fn)
+	through := f == r.pendingEv.Fn && t.Direct && m.kinds&MarkTailEnd != 0 &&
+		m.ended == r.pendingMark.tail && s.RSP == r.pendingSite.RSP
+	if through {
+		r.pending = false
+		r.test, r.testFn = t.Jump, f
+		return true
+	}
+	r.landed(f, 0)
+	return !r.stop
+}
+
+// kinds does what each kind of a mark asks for; the end of a tail call comes before what begins
+// at the same instruction.
+func (r *Recorder) kinds(f *Fn, m *mark, s *timing.Site) {
+	if m.kinds&MarkTailEnd != 0 {
+		r.tailEnd(f, m, s)
+	}
+	if m.kinds&MarkTailStart != 0 {
+		r.open, r.openTail, r.openFn, r.openAct = true, m.tail, f, r.topN()
+		r.start = *s
+		r.test = -1
+	}
+	if m.kinds&MarkTailTest != 0 {
+		r.test, r.testFn = jit.CodeOff(s.RIP-f.Addr), f
+	}
+	if r.stop {
+		return
+	}
+	if m.kinds&MarkEntry != 0 {
+		r.entry(f, s)
+	}
+	if m.kinds&MarkTailJump != 0 {
+		r.tailJump(f, m, s)
+	}
+	if m.kinds&MarkCall != 0 {
+		r.call(f, m, s)
+	}
+	if m.kinds&MarkReturn != 0 {
+		r.ret(f, s)
+	}
+}
+
+func (r *Recorder) topN() int {
+	if len(r.stack) == 0 {
+		return 0
+	}
+	return r.stack[len(r.stack)-1].N
+}
+
+// entry begins an invocation, unless the function was called from inside.
+func (r *Recorder) entry(f *Fn, s *timing.Site) {
+	if n := len(r.stack); n > 0 {
+		if top := &r.stack[n-1]; top.Top == s.RSP && top.Fn == f && top.Via == ViaCall {
+			return
+		}
+	} else {
+		r.taken = 0
+	}
+	r.counts.Entries++
+	e := r.siteEvent(KindEntry, f, s)
+	e.TargetAddr, e.Name = jit.Addr(s.Stack[0]), r.code.Where(jit.Addr(s.Stack[0]))
+	e.Act, e.Begun = r.acts+1, r.acts+1
+	e.Depth = len(r.stack) + 1
+	r.push(Activation{
+		Fn: f, Top: s.RSP, ReturnTo: jit.Addr(s.Stack[0]), Via: ViaOutside, Caller: savedOf(s), Event: e.No,
+	})
+	r.emit(e, s)
+}
+
+// call is a call instruction, directly before it.
+func (r *Recorder) call(f *Fn, m *mark, s *timing.Site) {
+	site := &f.Calls[m.call]
+	kind := KindCall
+	if m.target == nil {
+		kind = KindHelper
+		r.counts.Helpers++
+	} else {
+		r.counts.Calls++
+	}
+	e := r.siteEvent(kind, f, s)
+	if m.target != nil {
+		e.Begun = r.acts + 1
+	}
+	e.counter(s)
+	e.Target, e.TargetAddr = m.target, site.Target
+	if m.target == nil {
+		e.Name = r.code.symbol(site.Target)
+	}
+	no := e.No
+	r.emit(e, s)
+	if m.target == nil || r.stop {
+		return
+	}
+	r.push(Activation{
+		Fn: m.target, Top: s.RSP - 8, ReturnTo: s.RIP + jit.Addr(m.length), Via: ViaCall, Caller: savedOf(s), Event: no,
+	})
+}
+
+// push adds a frame, the lowest address of which counts as used.
+func (r *Recorder) push(a Activation) {
+	r.gen++
+	r.acts++
+	a.N = r.acts
+	a.RBP = a.Fn.FrameBase(a.Top)
+	r.stack = append(r.stack, a)
+	r.begin(&r.stack[len(r.stack)-1])
+}
+
+// begin accounts for the activation that has just begun.
+func (r *Recorder) begin(a *Activation) {
+	r.starts[a.Fn.id]++
+	low := a.Top
+	if len(a.Fn.Frame.Slots) > 0 {
+		low = min(low, a.RBP+jit.Addr(int64(a.Fn.FrameLow())))
+	}
+	if low < r.deepest.RSP || r.deepest.RSP == 0 {
+		r.deepest = Deepest{RSP: low, Event: a.Event}
+	}
+}
+
+// ret is a return instruction, directly before it. A return to the function's own prologue is part
+// of a design that calls its own body.
+func (r *Recorder) ret(f *Fn, s *timing.Site) {
+	if to := jit.Addr(s.Stack[0]); f.Contains(to) && jit.CodeOff(to-f.Addr) < f.Frame.Body {
+		return
+	}
+	r.counts.Returns++
+	e := r.siteEvent(KindReturn, f, s)
+	e.TargetAddr = jit.Addr(s.Stack[0])
+	e.Target = r.code.Lookup(e.TargetAddr)
+	if e.Target == nil {
+		e.Name = r.code.Where(e.TargetAddr)
+	}
+	r.emit(e, s)
+	if n := len(r.stack); n > 0 && !r.stop {
+		r.stack = r.stack[:n-1]
+		r.gen++
+	}
+}
+
+// tailJump is the instruction that leaves for the target. An indirect jump is taken; what a
+// patched site does, the next instruction tells. Either way the target is only known then.
+func (r *Recorder) tailJump(f *Fn, m *mark, s *timing.Site) {
+	e := r.tailEvent(KindTailCall, f, m.tail, s)
+	r.pending, r.pendingMark, r.pendingSite, r.pendingEv = true, m, *s, *e
+}
+
+// landed makes the pending jump an event: a is the first instruction reached in f, 0 if only
+// sites are recorded. f is nil at the end of the run.
+func (r *Recorder) landed(f *Fn, a jit.Addr) {
+	r.pending = false
+	r.counts.Taken++
+	r.taken++
+	e := r.event(KindTailCall)
+	no := e.No
+	*e = r.pendingEv
+	e.No, e.Begun, e.Taken, e.Target, e.TargetAddr = no, r.acts+1, r.taken, f, a
+	if f != nil && a == 0 && f.Frame.Landing >= 0 {
+		e.TargetAddr = f.Addr + jit.Addr(f.Frame.Landing)
+	}
+	r.emit(e, &r.pendingSite)
+	r.open = false
+	if f == nil || len(r.stack) == 0 || r.stop {
+		return
+	}
+	top := &r.stack[len(r.stack)-1]
+	r.gen++
+	r.acts++
+	top.From, top.FromN = top.Fn, top.N
+	top.Fn, top.N, top.Via, top.Event = f, r.acts, ViaTailCall, no
+	if !f.Frame.Reused {
+		top.RBP = f.FrameBase(top.Top)
+	}
+	r.begin(top)
+}
+
+// tailEnd is where a refused tail call goes on. If the program can also jump there, it counts only
+// after the start in the same activation.
+func (r *Recorder) tailEnd(f *Fn, m *mark, s *timing.Site) {
+	t := &f.TailCalls[m.ended]
+	opened := r.open && r.openFn == f && r.openTail == m.ended && r.openAct == r.topN()
+	if !opened && f.hasStart(m.ended) {
+		r.open = false
+		return
+	}
+	if !opened {
+		r.open = false
+	}
+	e := r.tailEvent(KindRefused, f, m.ended, s)
+	if r.testFn == f && r.test >= t.Start && r.test < t.End {
+		e.Reason, e.FellThrough = reasonOf(t, r.test)
+	} else {
+		e.Reason = r.deduce(f, t, e)
+	}
+	r.counts.Refused[e.Reason]++
+	r.emit(e, s)
+	r.open, r.test = false, -1
+}
+
+// reasonOf says what it means that the test at off was the last one.
+func reasonOf(t *jit.TailCallSite, off jit.CodeOff) (why Reason, through bool) {
+	switch off {
+	case t.Bounds:
+		return ReasonBounds, false
+	case t.Limit:
+		return ReasonLimit, false
+	case t.Null, t.Bypass:
+		return ReasonEmpty, false
+	case t.Jump:
+		return ReasonEmpty, t.Unwind >= 0
+	}
+	return ReasonUnknown, false
+}
+
+// deduce finds the reason from the index, the counter and the size of the map. In a design that
+// counts before it looks at the slot, a counter that has just come to the limit is taken for a
+// refusal by the limit unless the start was marked.
+func (r *Recorder) deduce(f *Fn, t *jit.TailCallSite, e *Event) Reason {
+	known := false
+	if p := f.Image.Program; !t.Direct && p != nil && t.Map >= 0 && t.Map < len(p.Maps) {
+		known = true
+		if e.Key >= p.Maps[t.Map].MaxEntries {
+			return ReasonBounds
+		}
+	}
+	count, at := e.Counter, e.CounterAddr
+	if r.open {
+		count, at = r.start.Counter, r.start.CounterAddr
+	}
+	switch {
+	case f.Limit == 0 || at == 0:
+		return ReasonUnknown
+	case count >= uint64(f.Limit):
+		return ReasonLimit
+	case known || t.Direct:
+		return ReasonEmpty
+	}
+	return ReasonUnknown
+}
+
+// tailEvent fills what taken and refused tail calls share.
+func (r *Recorder) tailEvent(k Kind, f *Fn, tail int, s *timing.Site) *Event {
+	e := r.siteEvent(k, f, s)
+	e.counter(s)
+	e.Tail = &f.TailCalls[tail]
+	e.Insn, e.HasInsn = e.Tail.Insn, true
+	e.Key = uint32(s.RDX)
+	if e.Tail.Direct {
+		e.Key = e.Tail.Key
+	}
+	e.Taken = r.taken
+	return e
+}
+
+func (r *Recorder) siteEvent(k Kind, f *Fn, s *timing.Site) *Event {
+	e := r.event(k)
+	e.Seq, e.Site, e.Fn = s.Seq, r.sites, f
+	e.RIP, e.RSP, e.RBP, e.RAX = s.RIP, s.RSP, s.RBP, s.RAX
+	e.Act, e.Depth = r.topN(), len(r.stack)
+	e.setInsn()
+	return e
+}
+
+// event clears the scratch event, numbered as the next one.
+func (r *Recorder) event(k Kind) *Event {
+	r.scratch = Event{No: r.no + 1, Kind: k, Taken: r.taken}
+	return &r.scratch
+}
+
+func (e *Event) setInsn() {
+	if e.Fn != nil {
+		e.Insn, e.HasInsn = e.Fn.InsnAt(jit.CodeOff(e.RIP - e.Fn.Addr))
+	}
+}
+
+func (e *Event) counter(s *timing.Site) {
+	e.Counter, e.CounterAddr, e.CounterPtrAt = s.Counter, s.CounterAddr, s.CounterPtrAt
+}
+
+// emit numbers, keeps and reports an event.
+func (r *Recorder) emit(e *Event, s *timing.Site) {
+	r.no++
+	if len(r.events) < r.cfg.Keep {
+		r.events = append(r.events, *e)
+	}
+	if r.cfg.Watcher != nil {
+		r.cfg.Watcher.Event(e, s)
+	}
+	if r.no >= r.cfg.MaxEvents {
+		r.stop = true
+	}
+}
+
+func savedOf(s *timing.Site) Saved {
+	return Saved{RBX: s.RBX, RBP: uint64(s.RBP), R12: s.R12, R13: s.R13, R14: s.R14, R15: s.R15}
+}

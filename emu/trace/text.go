@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package trace
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// Width is the longest line that Text writes, in columns.
+const Width = 100
+
+// Header is the head of the columns of Line.
+const Header = "   # event     d      rip      rsp      rbp              rax  tcc what"
+
+// Text returns the lines of events under a header. Addresses of text and stack are shown without
+// their upper half, which the first line names; an address with another upper half is shown whole.
+func Text(c *Code, events []Event) string {
+	var b strings.Builder
+	h := highOf(events)
+	fmt.Fprintf(&b, "rip is %08x........, rsp and rbp are %08x........ unless shown whole\n", uint64(h.rip)>>32, uint64(h.rsp)>>32)
+	b.WriteString(Header + "\n")
+	for i := range events {
+		b.WriteString(line(c, &events[i], h) + "\n")
+	}
+	return b.String()
+}
+
+// Line returns one event as Text shows it, without line feed.
+func Line(c *Code, e *Event) string { return line(c, e, high{rip: e.RIP, rsp: e.RSP}) }
+
+type high struct{ rip, rsp jit.Addr }
+
+func highOf(events []Event) high {
+	for i := range events {
+		if e := &events[i]; e.Kind != KindPoke {
+			return high{rip: e.RIP, rsp: e.RSP}
+		}
+	}
+	return high{}
+}
+
+func line(c *Code, e *Event, h high) string {
+	regs := strings.Repeat(" ", 8+1+8+1+16)
+	if e.Kind != KindPoke {
+		regs = fmt.Sprintf("%s %s %016x", low(e.RSP, h.rsp), low(e.RBP, h.rsp), uint64(e.RAX))
+	}
+	tcc := ""
+	if e.CounterAddr != 0 {
+		tcc = fmt.Sprint(e.Counter)
+	}
+	s := fmt.Sprintf("%4d %-8s %2d %s %s %4s %s", e.No, e.Kind, e.Depth, low(e.RIP, h.rip), regs, tcc, e.What(c))
+	if len(s) > Width {
+		s = s[:Width-2] + ".."
+	}
+	return s
+}
+
+func low(a, h jit.Addr) string {
+	if a>>32 == h>>32 {
+		return fmt.Sprintf("%08x", uint32(a))
+	}
+	return fmt.Sprintf("%x", uint64(a))
+}
+
+// What says in words what happened: who called whom, with which key, or why not.
+func (e *Event) What(c *Code) string {
+	where := e.Fn.String()
+	if e.HasInsn {
+		where = fmt.Sprintf("%s[%d]", where, e.Insn)
+	}
+	to := e.Name
+	if e.Target != nil {
+		to = e.Target.String()
+	}
+	if to == "" && e.TargetAddr != 0 {
+		to = fmt.Sprintf("%#x", uint64(e.TargetAddr))
+	}
+	switch e.Kind {
+	case KindEntry:
+		return e.Fn.String() + " from outside"
+	case KindCall, KindHelper:
+		return where + " -> " + to
+	case KindReturn:
+		if e.Target != nil {
+			to = c.Where(e.TargetAddr)
+		}
+		return e.Fn.String() + " to " + to
+	case KindTailCall:
+		if to == "" {
+			to = "?"
+		}
+		return fmt.Sprintf("%s -> %s %s", where, to, e.slot())
+	case KindRefused:
+		s := fmt.Sprintf("%s %s, %s", where, e.slot(), e.Reason)
+		if e.FellThrough {
+			s += ", fell through"
+		}
+		return s
+	}
+	return fmt.Sprintf("%s %s", c.Where(e.RIP), e.Name)
+}
+
+// slot names the prog array and the index asked for.
+func (e *Event) slot() string {
+	m := e.MapName()
+	if m == "" {
+		return fmt.Sprintf("key %d", e.Key)
+	}
+	return fmt.Sprintf("%s[%d]", m, e.Key)
+}
+
+// MapName returns the name of the prog array of a tail call, "" if it is not known.
+func (e *Event) MapName() string {
+	if e.Tail == nil || e.Fn == nil || e.Fn.Image.Program == nil {
+		return ""
+	}
+	maps := e.Fn.Image.Program.Maps
+	if e.Tail.Map < 0 || e.Tail.Map >= len(maps) {
+		return ""
+	}
+	return maps[e.Tail.Map].Name
+}
