@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package interp
+
+import (
+	"errors"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// Atomic operations: the values of imm (RFC 9669, section 5.3), and for load-acquire and
+// store-release (include/uapi/linux/bpf.h, BPF_LOAD_ACQ, BPF_STORE_REL) codes of our own.
+const (
+	atomicAdd          = 0x00
+	atomicOr           = 0x40
+	atomicAnd          = 0x50
+	atomicXor          = 0xa0
+	atomicFetch        = 0x01 // flag
+	atomicXchg         = 0xe0 | atomicFetch
+	atomicCmpXchg      = 0xf0 | atomicFetch
+	atomicLoadAcquire  = 0x02
+	atomicStoreRelease = 0x03
+)
+
+func decodeAtomic(in jit.Insn, o *op) error {
+	switch in.Imm {
+	case 0x100:
+		o.code = atomicLoadAcquire
+		return nil
+	case 0x110:
+		o.code = atomicStoreRelease
+		return nil
+	case atomicAdd, atomicOr, atomicAnd, atomicXor, atomicXchg, atomicCmpXchg,
+		atomicAdd | atomicFetch, atomicOr | atomicFetch, atomicAnd | atomicFetch, atomicXor | atomicFetch:
+		o.code = uint8(in.Imm)
+	default:
+		return errors.New("no such atomic operation")
+	}
+	if o.size < 4 {
+		return errors.New("atomic operations other than load-acquire and store-release take 4 or 8 bytes")
+	}
+	if in.Src == 10 && o.code&atomicFetch != 0 && o.code != atomicCmpXchg {
+		return errors.New("r10 is read-only")
+	}
+	return nil
+}
+
+// atomic executes an atomic operation. What is fetched is zero-extended: R0 of a cmpxchg, else src.
+func (m *Machine) atomic(o *op) error {
+	r := &m.regs
+	switch o.code {
+	case atomicLoadAcquire:
+		return m.load(o)
+	case atomicStoreRelease:
+		return m.storeTo(r[o.dst]+uint64(int64(o.off)), o.size, r[o.src])
+	}
+	addr := r[o.dst] + uint64(int64(o.off))
+	b := m.mem.span(addr, int(o.size), false)
+	if b == nil {
+		if m.mem.inArena(addr) {
+			m.fetched(o, 0)
+			return nil
+		}
+		return m.badAccess("atomic", addr, o.size)
+	}
+	m.mem.span(addr, int(o.size), true)
+	old := get(b)
+	put(b, m.combine(o, old))
+	m.fetched(o, old)
+	return nil
+}
+
+// combine returns what an atomic operation stores.
+func (m *Machine) combine(o *op, old uint64) uint64 {
+	v := m.regs[o.src]
+	switch o.code {
+	case atomicXchg:
+		return v
+	case atomicCmpXchg:
+		expected := m.regs[0]
+		if o.size == 4 {
+			expected = uint64(uint32(expected))
+		}
+		if old == expected {
+			return v
+		}
+		return old
+	}
+	switch o.code &^ atomicFetch {
+	case atomicOr:
+		return old | v
+	case atomicAnd:
+		return old & v
+	case atomicXor:
+		return old ^ v
+	}
+	return old + v
+}
+
+func (m *Machine) fetched(o *op, old uint64) {
+	switch {
+	case o.code == atomicCmpXchg:
+		m.regs[0] = old
+	case o.code&atomicFetch != 0:
+		m.regs[o.src] = old
+	}
+}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package interp
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// CtxKind says how accesses through R1 are to be understood.
+type CtxKind uint8
+
+// The context kinds.
+const (
+	Raw    CtxKind = iota // plain memory; R2 is its length at the start, R1 is 0 if there is none
+	SKBuff                // struct __sk_buff
+	XDPBuff
+)
+
+// Sizes and offsets in include/uapi/linux/bpf.h, struct __sk_buff and struct xdp_md.
+const (
+	SKBSize = 192
+	XDPSize = 24
+
+	skbLen, skbProtocol, skbIfindex = 0, 16, 40
+	skbData, skbDataEnd             = 76, 80
+	skbDataMeta                     = 140
+	xdpData, xdpDataEnd             = 0, 4
+	xdpDataMeta                     = 8
+	xdpIngressIfindex               = 12
+)
+
+// maxCtx and maxPacket keep the default layout free of overlaps.
+const (
+	maxCtx    = 0xf000
+	maxPacket = 1 << 20
+)
+
+// Ctx is what a program is run on.
+type Ctx struct {
+	Kind CtxKind
+	// Data is the structure as user space sees it (SKBSize or XDPSize bytes), or any memory for
+	// Raw. The pointers to the packet are made on access; what Data has there does not count.
+	Data []byte
+	// Packet is what the data pointer of the structure points to; data_end is its end.
+	Packet []byte
+}
+
+// SKB is the context of a test run of a socket buffer program on packet: length, protocol as the
+// Ethernet header has it, interface 1, everything else zero.
+func SKB(packet []byte) Ctx {
+	c := Ctx{Kind: SKBuff, Data: make([]byte, SKBSize), Packet: packet}
+	binary.LittleEndian.PutUint32(c.Data[skbLen:], uint32(len(packet)))
+	if len(packet) >= 14 {
+		copy(c.Data[skbProtocol:], packet[12:14])
+	}
+	c.Data[skbIfindex] = 1
+	return c
+}
+
+// XDP is the context of a test run of an XDP program on packet: interface 1, queue 0.
+func XDP(packet []byte) Ctx {
+	c := Ctx{Kind: XDPBuff, Data: make([]byte, XDPSize), Packet: packet}
+	c.Data[xdpIngressIfindex] = 1
+	return c
+}
+
+// ForType makes the context of a test run of a program of type t on packet, as
+// BPF_PROG_TEST_RUN does: socket filters see the packet behind its Ethernet header, tracing
+// programs and kprobes get zeroed memory.
+func ForType(t jit.ProgType, packet []byte) Ctx {
+	switch t {
+	case jit.SchedCLS:
+		return SKB(packet)
+	case jit.SocketFilter:
+		c := SKB(packet)
+		c.Packet = c.Packet[min(14, len(packet)):]
+		binary.LittleEndian.PutUint32(c.Data[skbLen:], uint32(len(c.Packet)))
+		return c
+	case jit.XDP:
+		return XDP(packet)
+	}
+	return Ctx{Data: make([]byte, SKBSize)}
+}
+
+func (c *Ctx) check(*Program) error {
+	want := map[CtxKind]int{SKBuff: SKBSize, XDPBuff: XDPSize}[c.Kind]
+	if c.Kind > XDPBuff {
+		return fmt.Errorf("context kind %d does not exist", c.Kind)
+	}
+	if c.Kind != Raw && len(c.Data) != want {
+		return fmt.Errorf("context of %d bytes, want %d", len(c.Data), want)
+	}
+	if len(c.Data) > maxCtx || len(c.Packet) > maxPacket {
+		return fmt.Errorf("context of %d bytes, packet of %d: more than %d and %d", len(c.Data), len(c.Packet), maxCtx, maxPacket)
+	}
+	return nil
+}
+
+func (c *Ctx) clone() Ctx {
+	return Ctx{Kind: c.Kind, Data: slices.Clone(c.Data), Packet: slices.Clone(c.Packet)}
+}
+
+// pointer returns the packet pointer that a 4-byte field at off stands for.
+func (c *Ctx) pointer(off uint64, l *Layout) (uint64, bool) {
+	end := l.Packet + uint64(len(c.Packet))
+	switch {
+	case c.Kind == SKBuff && (off == skbData || off == skbDataMeta),
+		c.Kind == XDPBuff && (off == xdpData || off == xdpDataMeta):
+		return l.Packet, true
+	case c.Kind == SKBuff && off == skbDataEnd, c.Kind == XDPBuff && off == xdpDataEnd:
+		return end, true
+	}
+	return 0, false
+}
+
+// load reads n bytes at off of a structure; Raw contexts are plain memory and never come here.
+func (c *Ctx) load(off uint64, n uint8, l *Layout) (uint64, bool) {
+	if c.Kind == Raw || off >= uint64(len(c.Data)) || off+uint64(n) > uint64(len(c.Data)) {
+		return 0, false
+	}
+	if _, ok := c.pointer(off&^3, l); ok {
+		if n != 4 {
+			return 0, false
+		}
+		return c.pointer(off, l)
+	}
+	return get(c.Data[off : off+uint64(n)]), true
+}
+
+// store writes n bytes at off of a structure. The packet pointers are read-only.
+func (c *Ctx) store(off uint64, n uint8, v uint64) bool {
+	if c.Kind == Raw || off >= uint64(len(c.Data)) || off+uint64(n) > uint64(len(c.Data)) {
+		return false
+	}
+	for b := off; b < off+uint64(n); b++ {
+		if _, ok := c.pointer(b&^3, &Layout{}); ok {
+			return false
+		}
+	}
+	put(c.Data[off:off+uint64(n)], v)
+	return true
+}
+
+// packetLoad executes the legacy packet loads: R6 is the socket buffer, the value is big-endian in
+// R0, and a program that reads past the end returns 0 (net/core/filter.c, bpf_gen_ld_abs).
+func (m *Machine) packetLoad(o *op, index uint64) error {
+	if m.ctx.Kind != SKBuff || m.regs[6] != m.cfg.Layout.Ctx {
+		return m.fault("packet load without a socket buffer in r6")
+	}
+	off := int64(int32(o.imm))
+	if o.reg {
+		off = int64(int32(o.imm) + int32(index))
+	}
+	if off < 0 {
+		return m.fault("packet load at negative offset %d is not modelled", off)
+	}
+	m.trash(1)
+	if off+int64(o.size) > int64(len(m.ctx.Packet)) {
+		m.regs[0] = 0
+		m.pop()
+		return nil
+	}
+	b := m.ctx.Packet[off:]
+	switch o.size {
+	case 1:
+		m.regs[0] = uint64(b[0])
+	case 2:
+		m.regs[0] = uint64(binary.BigEndian.Uint16(b))
+	default:
+		m.regs[0] = uint64(binary.BigEndian.Uint32(b))
+	}
+	return nil
+}

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package interp
+
+import "syscall"
+
+// Outside answers the helpers that ask about the world outside. The oracle and the engine that it
+// is compared with get the same answers if both ask an equal Outside in the same order.
+type Outside interface {
+	// Value returns what the n-th call (from 0, since Reset) of a helper gives. Helpers that
+	// return 32 bits use the low half.
+	Value(helper int32, n uint64) uint64
+}
+
+// Fixed is an Outside that depends on nothing: clocks advance by 1000 ns with each call, jiffies
+// by one, random numbers are a fixed sequence, everything else is a constant per helper.
+type Fixed struct{}
+
+// Value implements Outside.
+func (Fixed) Value(helper int32, n uint64) uint64 {
+	switch helper {
+	case HelperPrandom:
+		return mix(n)
+	case HelperKtime, HelperKtimeBoot, HelperKtimeCoarse, HelperKtimeTAI:
+		return 1_000_000_000 + 1000*n
+	case HelperJiffies64:
+		return 4_295_000_000 + n
+	case HelperNumaNode, HelperTracePrintk:
+		return 0
+	case HelperCurrentTask, HelperCurrentTaskBTF:
+		return 0xffff_8880_0100_0000
+	}
+	return mix(uint64(uint32(helper)) << 32)
+}
+
+// mix is the finaliser of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+func mix(n uint64) uint64 {
+	z := (n + 1) * 0x9e37_79b9_7f4a_7c15
+	z = (z ^ z>>30) * 0xbf58_476d_1ce4_e5b9
+	z = (z ^ z>>27) * 0x94d0_49bb_1331_11eb
+	return z ^ z>>31
+}
+
+// Helper numbers (include/uapi/linux/bpf.h, enum bpf_func_id).
+const (
+	HelperLookup         = 1
+	HelperUpdate         = 2
+	HelperDelete         = 3
+	HelperKtime          = 5
+	HelperTracePrintk    = 6
+	HelperPrandom        = 7
+	HelperProcessorID    = 8
+	HelperSKBStoreBytes  = 9
+	HelperPidTgid        = 14
+	HelperUidGid         = 15
+	HelperSKBLoadBytes   = 26
+	HelperHashRecalc     = 34
+	HelperCurrentTask    = 35
+	HelperSKBPullData    = 39
+	HelperNumaNode       = 42
+	HelperProbeRead      = 113 // bpf_probe_read_kernel
+	HelperJiffies64      = 118
+	HelperKtimeBoot      = 125
+	HelperCurrentTaskBTF = 158
+	HelperKtimeCoarse    = 160
+	HelperLoop           = 181
+	HelperKtimeTAI       = 208
+)
+
+// helperFunc executes a helper: arguments are in R1 to R5, the result is R0.
+type helperFunc func(m *Machine) (uint64, error)
+
+// helpers are those with a meaning here. Those answered by Outside are in outsideHelpers.
+var helpers map[int32]helperFunc
+
+func init() { // the table refers to exec through bpf_loop
+	helpers = map[int32]helperFunc{
+		HelperLookup:        (*Machine).mapLookup,
+		HelperUpdate:        (*Machine).mapUpdate,
+		HelperDelete:        (*Machine).mapDelete,
+		HelperProcessorID:   func(m *Machine) (uint64, error) { return uint64(m.cfg.CPU), nil },
+		HelperSKBLoadBytes:  (*Machine).skbLoadBytes,
+		HelperSKBStoreBytes: (*Machine).skbStoreBytes,
+		HelperSKBPullData:   (*Machine).skbPullData,
+		HelperProbeRead:     (*Machine).probeRead,
+		HelperLoop:          (*Machine).loop,
+	}
+}
+
+// outsideHelpers are answered by Outside; the value is the number of bits that R0 keeps.
+var outsideHelpers = map[int32]uint8{
+	HelperKtime:          64,
+	HelperTracePrintk:    32,
+	HelperPrandom:        32,
+	HelperPidTgid:        64,
+	HelperUidGid:         64,
+	HelperHashRecalc:     32,
+	HelperCurrentTask:    64,
+	HelperNumaNode:       32,
+	HelperJiffies64:      64,
+	HelperKtimeBoot:      64,
+	HelperCurrentTaskBTF: 64,
+	HelperKtimeCoarse:    64,
+	HelperKtimeTAI:       64,
+}
+
+// helper calls a helper by number. R1 to R5 are junk afterwards.
+func (m *Machine) helper(o *op) error {
+	m.res.Helpers++
+	id := o.off
+	if bits, ok := outsideHelpers[id]; ok {
+		n := m.calls[id]
+		m.calls[id] = n + 1
+		m.regs[0] = m.cfg.Outside.Value(id, n) << (64 - bits) >> (64 - bits)
+	} else {
+		f := helpers[id]
+		if f == nil {
+			return m.fault("helper %d is not modelled", id)
+		}
+		throws := m.res.Throws
+		r0, err := f(m)
+		if err != nil || m.res.Throws != throws {
+			return err
+		}
+		m.regs[0] = r0
+	}
+	m.trash(1)
+	m.returned(CallHelper)
+	return nil
+}
+
+// errno is what a helper returns for an error: its negative, sign-extended.
+func errno(e syscall.Errno) uint64 { return -uint64(e) }
+
+// mapArg returns the map in R1 and the key that R2 points to.
+func (m *Machine) mapArg() (*mapState, []byte, error) {
+	s := m.mapByHandle(m.regs[1])
+	if s == nil || s.data == nil {
+		return nil, nil, m.fault("r1 = %#x (%s) is not a map with values", m.regs[1], m.Locate(m.regs[1]))
+	}
+	key := m.mem.span(m.regs[2], int(s.def.KeySize), false)
+	if key == nil {
+		return nil, nil, m.fault("the key of %d bytes at r2 = %#x (%s) is outside the program's memory", s.def.KeySize, m.regs[2], m.Locate(m.regs[2]))
+	}
+	return s, key, nil
+}
+
+func (m *Machine) mapLookup() (uint64, error) {
+	s, key, err := m.mapArg()
+	if err != nil {
+		return 0, err
+	}
+	off, ok := s.find(key, m.cfg.CPU)
+	if !ok {
+		return 0, nil
+	}
+	return s.base + off, nil
+}
+
+func (m *Machine) mapUpdate() (uint64, error) {
+	s, key, err := m.mapArg()
+	if err != nil {
+		return 0, err
+	}
+	value := m.mem.span(m.regs[3], int(s.def.ValueSize), false)
+	if value == nil {
+		return 0, m.fault("the value of %d bytes at r3 = %#x (%s) is outside the program's memory", s.def.ValueSize, m.regs[3], m.Locate(m.regs[3]))
+	}
+	return errno(s.update(key, value, m.regs[4], m.cfg.CPU)), nil
+}
+
+func (m *Machine) mapDelete() (uint64, error) {
+	s, key, err := m.mapArg()
+	if err != nil {
+		return 0, err
+	}
+	return errno(s.remove(key)), nil
+}
+
+// packetArg checks R1 and returns the bytes of the packet at R2, R4 long, nil if they are not all
+// there; and the program's buffer at R3.
+func (m *Machine) packetArg(write bool) (packet, buf []byte, err error) {
+	off, n := uint64(uint32(m.regs[2])), uint64(uint32(m.regs[4]))
+	if m.ctx.Kind != SKBuff || m.regs[1] != m.cfg.Layout.Ctx {
+		return nil, nil, m.fault("r1 = %#x (%s) is not the socket buffer", m.regs[1], m.Locate(m.regs[1]))
+	}
+	if n == 0 || n > maxPacket {
+		return nil, nil, m.fault("a length of %d bytes in r4 is not allowed", n)
+	}
+	if buf = m.mem.span(m.regs[3], int(n), write); buf == nil {
+		return nil, nil, m.fault("the buffer of %d bytes at r3 = %#x (%s) is outside the program's memory", n, m.regs[3], m.Locate(m.regs[3]))
+	}
+	if off+n <= uint64(len(m.ctx.Packet)) {
+		packet = m.ctx.Packet[off : off+n]
+	}
+	return packet, buf, nil
+}
+
+// skbLoadBytes is bpf_skb_load_bytes (net/core/filter.c): on failure the buffer is zeroed.
+func (m *Machine) skbLoadBytes() (uint64, error) {
+	packet, buf, err := m.packetArg(true)
+	if err != nil {
+		return 0, err
+	}
+	if packet == nil {
+		clear(buf)
+		return errno(syscall.EFAULT), nil
+	}
+	copy(buf, packet)
+	return 0, nil
+}
+
+// skbStoreBytes is bpf_skb_store_bytes; flags that recompute checksums have nothing to change here.
+func (m *Machine) skbStoreBytes() (uint64, error) {
+	packet, buf, err := m.packetArg(false)
+	switch {
+	case err != nil:
+		return 0, err
+	case m.regs[5] > 3: // BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH
+		return errno(syscall.EINVAL), nil
+	case packet == nil:
+		return errno(syscall.EFAULT), nil
+	}
+	copy(packet, buf)
+	return 0, nil
+}
+
+// skbPullData is bpf_skb_pull_data: all of the packet is linear already.
+func (m *Machine) skbPullData() (uint64, error) {
+	if uint64(uint32(m.regs[2])) > uint64(len(m.ctx.Packet)) {
+		return errno(syscall.ENOMEM), nil
+	}
+	return 0, nil
+}
+
+// probeRead is bpf_probe_read_kernel: R1 buffer, R2 length, R3 address, which need not be valid.
+func (m *Machine) probeRead() (uint64, error) {
+	n := uint64(uint32(m.regs[2]))
+	if n == 0 {
+		return 0, nil
+	}
+	if n > maxPacket {
+		return 0, m.fault("a length of %d bytes in r2 is not allowed", n)
+	}
+	buf := m.mem.span(m.regs[1], int(n), true)
+	if buf == nil {
+		return 0, m.fault("the buffer of %d bytes at r1 = %#x (%s) is outside the program's memory", n, m.regs[1], m.Locate(m.regs[1]))
+	}
+	from := m.mem.span(m.regs[3], int(n), false)
+	if from == nil {
+		clear(buf)
+		return errno(syscall.EFAULT), nil
+	}
+	copy(buf, from)
+	return 0, nil
+}
+
+// loop is bpf_loop (kernel/bpf/bpf_iter.c): R1 iterations, R2 callback(index, ctx), R3 its ctx,
+// R4 flags. It returns the number of iterations done; the callback ends it by returning 1.
+func (m *Machine) loop() (uint64, error) {
+	n, fn, ctx, flags := uint64(uint32(m.regs[1])), m.callback(m.regs[2]), m.regs[3], m.regs[4]
+	switch {
+	case fn < 0:
+		return 0, m.fault("r2 = %#x (%s) is not a callback of this program", m.regs[2], m.Locate(m.regs[2]))
+	case flags != 0:
+		return errno(syscall.EINVAL), nil
+	case n > 8<<20: // BPF_MAX_LOOPS
+		return errno(syscall.E2BIG), nil
+	}
+	throws := m.res.Throws
+	for i := uint64(0); i < n; i++ {
+		m.res.Calls++
+		m.suspend()
+		if !m.push(fn) {
+			return 0, m.fault("more than %d frames", m.mem.maxDepth)
+		}
+		m.regs[1], m.regs[2] = i, ctx
+		if err := m.exec(m.mem.depth); err != nil || m.res.Throws != throws {
+			return 0, err
+		}
+		if m.regs[0] != 0 {
+			return i + 1, nil
+		}
+	}
+	return n, nil
+}
+
+// callback returns the function of m.cur that a pointer names, -1 if none.
+func (m *Machine) callback(addr uint64) int {
+	for i, f := range m.cur.funcs {
+		if i > 0 && funcAddr(m.cur.index, f.start) == addr {
+			return i
+		}
+	}
+	return -1
+}

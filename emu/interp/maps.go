@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package interp
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"syscall"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// maxMapBytes bounds the values of one map.
+const maxMapBytes = 1 << 28
+
+// Flags of map updates (include/uapi/linux/bpf.h).
+const (
+	Any     = 0
+	NoExist = 1
+	Exist   = 2
+)
+
+// mapState is a map and its contents. Values are stride bytes apart: the value size rounded up to 8,
+// as in struct bpf_array. A per-CPU array holds the values of CPU 0 first. A hash map gives a new
+// element the lowest free place.
+type mapState struct {
+	def    jit.Map
+	index  int
+	handle uint64 // address of struct bpf_map
+	base   uint64 // address of data
+	stride uint64
+	data   []byte
+	cpus   uint32
+
+	places map[string]uint32 // hash: key -> place
+	used   []bool            // hash: by place
+	progs  []int             // prog array: -1 is empty
+}
+
+func newMapState(def jit.Map, cfg *Config, i int) (*mapState, error) {
+	s := &mapState{
+		def: def, index: i, cpus: 1, stride: uint64(def.ValueSize+7) &^ 7,
+		handle: cfg.Layout.Handle[i], base: cfg.Layout.Values[i],
+	}
+	switch def.Type {
+	case jit.ArenaMap:
+		return s, nil
+	case jit.PerCPUArrayMap:
+		s.cpus = cfg.CPUs
+	case jit.ArrayMap, jit.ProgArray, jit.HashMap:
+	default:
+		return nil, fmt.Errorf("map type %d is not modelled", def.Type)
+	}
+	if def.MaxEntries == 0 || def.KeySize == 0 || def.ValueSize == 0 {
+		return nil, fmt.Errorf("key size %d, value size %d, %d entries: none may be zero", def.KeySize, def.ValueSize, def.MaxEntries)
+	}
+	if def.Type != jit.HashMap && def.KeySize != 4 {
+		return nil, fmt.Errorf("key size %d, an array needs 4", def.KeySize)
+	}
+	size := s.stride * uint64(def.MaxEntries) * uint64(s.cpus)
+	if uint64(def.ValueSize) > maxMapBytes || size > maxMapBytes {
+		return nil, fmt.Errorf("values of %d bytes, more than %d", size, maxMapBytes)
+	}
+	if def.Type == jit.ProgArray {
+		s.progs = make([]int, def.MaxEntries)
+	} else {
+		s.data = make([]byte, size)
+	}
+	s.reset()
+	return s, nil
+}
+
+func (s *mapState) reset() {
+	clear(s.data)
+	for i := range s.progs {
+		s.progs[i] = -1
+	}
+	if s.def.Type == jit.HashMap {
+		s.places = map[string]uint32{}
+		s.used = make([]bool, s.def.MaxEntries)
+	}
+}
+
+// find returns where in data the value of key begins; ok is false if there is none.
+func (s *mapState) find(key []byte, cpu uint32) (off uint64, ok bool) {
+	if s.def.Type == jit.HashMap {
+		place, ok := s.places[string(key)]
+		return uint64(place) * s.stride, ok
+	}
+	i := binary.LittleEndian.Uint32(key)
+	if i >= s.def.MaxEntries {
+		return 0, false
+	}
+	if s.def.Type != jit.PerCPUArrayMap {
+		cpu = 0
+	}
+	return (uint64(cpu)*uint64(s.def.MaxEntries) + uint64(i)) * s.stride, true
+}
+
+// update is map_update_elem (kernel/bpf/arraymap.c, hashtab.c). It returns 0 or an errno.
+func (s *mapState) update(key, value []byte, flags uint64, cpu uint32) syscall.Errno {
+	if flags > Exist {
+		return syscall.EINVAL
+	}
+	off, ok := s.find(key, cpu)
+	switch {
+	case !ok && s.def.Type != jit.HashMap:
+		return syscall.E2BIG
+	case ok && flags == NoExist:
+		return syscall.EEXIST
+	case !ok && flags == Exist:
+		return syscall.ENOENT
+	case !ok:
+		place := slices.Index(s.used, false)
+		if place < 0 {
+			return syscall.E2BIG
+		}
+		s.used[place] = true
+		s.places[string(key)] = uint32(place)
+		off = uint64(place) * s.stride
+	}
+	copy(s.data[off:off+uint64(s.def.ValueSize)], value)
+	return 0
+}
+
+// remove is map_delete_elem.
+func (s *mapState) remove(key []byte) syscall.Errno {
+	if s.def.Type != jit.HashMap {
+		return syscall.EINVAL
+	}
+	place, ok := s.places[string(key)]
+	if !ok {
+		return syscall.ENOENT
+	}
+	s.used[place] = false
+	delete(s.places, string(key))
+	return 0
+}
+
+func (m *Machine) mapByHandle(addr uint64) *mapState {
+	for _, s := range m.maps {
+		if s.handle == addr {
+			return s
+		}
+	}
+	return nil
+}
+
+// dataMap returns a map that has values and checks the key.
+func (m *Machine) dataMap(mp int, key []byte) (*mapState, error) {
+	if mp < 0 || mp >= len(m.maps) {
+		return nil, fmt.Errorf("map %d of %d", mp, len(m.maps))
+	}
+	s := m.maps[mp]
+	if s.data == nil {
+		return nil, fmt.Errorf("map %d %q has no values", mp, s.def.Name)
+	}
+	if len(key) != int(s.def.KeySize) {
+		return nil, fmt.Errorf("map %d %q: key of %d bytes, want %d", mp, s.def.Name, len(key), s.def.KeySize)
+	}
+	return s, nil
+}
+
+// Update sets a value as the map update system call does, on the machine's CPU. An error from the
+// map itself is a syscall.Errno.
+func (m *Machine) Update(mp int, key, value []byte, flags uint64) error {
+	s, err := m.dataMap(mp, key)
+	if err != nil {
+		return fmt.Errorf("update: %w", err)
+	}
+	if len(value) != int(s.def.ValueSize) {
+		return fmt.Errorf("update: map %d %q: value of %d bytes, want %d", mp, s.def.Name, len(value), s.def.ValueSize)
+	}
+	if e := s.update(key, value, flags, m.cfg.CPU); e != 0 {
+		return fmt.Errorf("update: map %d %q: %w", mp, s.def.Name, e)
+	}
+	return nil
+}
+
+// Delete removes a key as the system call does.
+func (m *Machine) Delete(mp int, key []byte) error {
+	s, err := m.dataMap(mp, key)
+	if err != nil {
+		return fmt.Errorf("delete: %w", err)
+	}
+	if e := s.remove(key); e != 0 {
+		return fmt.Errorf("delete: map %d %q: %w", mp, s.def.Name, e)
+	}
+	return nil
+}
+
+// Lookup returns the value of key on the machine's CPU, or nil. The slice is the map's own memory
+// and may be written to.
+func (m *Machine) Lookup(mp int, key []byte) []byte {
+	s, err := m.dataMap(mp, key)
+	if err != nil {
+		return nil
+	}
+	off, ok := s.find(key, m.cfg.CPU)
+	if !ok {
+		return nil
+	}
+	return s.data[off : off+uint64(s.def.ValueSize) : off+uint64(s.def.ValueSize)]
+}
+
+// Entry is one element of a map. Value of a prog array is empty and Prog the program; else Prog
+// is -1. Value of a per-CPU array has the values of all CPUs in order.
+type Entry struct {
+	Key, Value []byte
+	Prog       int
+}
+
+// Entries returns copies of the elements of a map in the order of their keys: all of an array,
+// the occupied ones of a prog array.
+func (m *Machine) Entries(mp int) []Entry {
+	if mp < 0 || mp >= len(m.maps) {
+		return nil
+	}
+	s := m.maps[mp]
+	var list []Entry
+	if s.def.Type == jit.HashMap {
+		for k := range s.places {
+			list = append(list, Entry{Key: []byte(k), Value: slices.Clone(m.Lookup(mp, []byte(k))), Prog: -1})
+		}
+		slices.SortFunc(list, func(a, b Entry) int { return cmp.Compare(string(a.Key), string(b.Key)) })
+		return list
+	}
+	for i := range s.def.MaxEntries {
+		e := Entry{Key: binary.LittleEndian.AppendUint32(nil, i), Prog: -1}
+		if s.progs != nil {
+			if e.Prog = s.progs[i]; e.Prog >= 0 {
+				list = append(list, e)
+			}
+			continue
+		}
+		for cpu := range s.cpus {
+			off, ok := s.find(e.Key, cpu)
+			if ok && s.data != nil {
+				e.Value = append(e.Value, s.data[off:off+uint64(s.def.ValueSize)]...)
+			}
+		}
+		list = append(list, e)
+	}
+	return list
+}
