@@ -53,6 +53,7 @@ type Fn struct {
 	Index int // in Image.Funcs
 	Limit uint32
 
+	name  string   // as String has it
 	id    int      // in Code.fns
 	ops   []Op     // by offset
 	marks []mark   // in order of offset
@@ -128,6 +129,7 @@ func NewCode(images []*jit.Image, o Options) (*Code, error) {
 		}
 	}
 	slices.SortFunc(c.fns, func(a, b *Fn) int { return cmp.Compare(a.Addr, b.Addr) })
+	c.nameFuncs()
 	for i, f := range c.fns {
 		f.id = i
 		if i > 0 && c.fns[i-1].End() > f.Addr {
@@ -196,15 +198,27 @@ func (c *Code) InsnText(f *Fn, i jit.InsnIndex) string {
 	return c.opts.InsnText(f.Image.Program, i)
 }
 
-// String names the function: program:function, or just one of them if they are equal.
+// String names the function: by its own name if no other function of the Code has it, else as
+// program:function.
 func (f *Fn) String() string {
 	if f == nil {
 		return "?"
 	}
-	if f.Prog == "" || f.Prog == f.Name {
-		return f.Name
+	return f.name
+}
+
+// nameFuncs gives the functions the names that String returns.
+func (c *Code) nameFuncs() {
+	n := map[string]int{}
+	for _, f := range c.fns {
+		n[f.Name]++
 	}
-	return f.Prog + ":" + f.Name
+	for _, f := range c.fns {
+		f.name = f.Name
+		if n[f.Name] > 1 && f.Prog != "" {
+			f.name = f.Prog + ":" + f.Name
+		}
+	}
 }
 
 // OpAt returns what begins at off, which must be inside the function.

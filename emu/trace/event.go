@@ -105,7 +105,7 @@ type Counts struct {
 }
 
 // RefusedTotal returns the number of tail calls refused for any reason.
-func (c *Counts) RefusedTotal() uint64 {
+func (c Counts) RefusedTotal() uint64 {
 	n := uint64(0)
 	for _, r := range c.Refused {
 		n += r

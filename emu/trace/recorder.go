@@ -90,7 +90,7 @@ type Deepest struct {
 }
 
 // outside stands for code that belongs to no image.
-var outside = &Fn{FuncImage: &jit.FuncImage{Name: "outside"}}
+var outside = &Fn{name: "outside", FuncImage: &jit.FuncImage{Name: "outside"}}
 
 // NewRecorder returns a recorder that has seen nothing.
 func NewRecorder(c *Code, cfg Config) *Recorder {

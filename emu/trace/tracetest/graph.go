@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package tracetest
+
+import (
+	"encoding/binary"
+
+	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit"
+)
+
+// Graph is the hierarchy of two functions: entry calls sub, sub tail-calls slot 0 of a prog array
+// with entry in it. The zero value but for Design is entry{sub} with an indirect tail call.
+type Graph struct {
+	Design *Design
+	Calls  int   // of sub in entry, 0 means 1
+	Stack  int32 // BPF stack of entry in bytes, of which the first 8 are written, 0 means 8
+	Direct bool
+	Helper bool // entry calls a helper before sub
+	Around bool // sub can jump around its tail call
+	// Extra is code that entry runs before its calls, as the program's own, hexadecimal.
+	Extra string
+}
+
+// Image returns the graph as one image: entry, then sub.
+func (g Graph) Image() *jit.Image {
+	if g.Calls == 0 {
+		g.Calls = 1
+	}
+	if g.Stack == 0 {
+		g.Stack = 8
+	}
+	p := &jit.Program{
+		Name:  "entry",
+		Funcs: []jit.Func{{Name: "entry"}, {Name: "sub"}},
+		Maps:  []jit.Map{{Name: "jmp_table", Type: jit.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 1}},
+	}
+	entry := g.entry()
+	sub := g.sub(jit.InsnIndex(len(entry.InsnOff) - 1))
+	p.Funcs[1].Start = sub.FirstInsn
+	for _, f := range []*jit.FuncImage{&entry, &sub} {
+		insns := make([]jit.Insn, len(f.InsnOff)-1)
+		for i := range insns {
+			insns[i].Op = 0xb7 // mov, unless it is known to be something else
+		}
+		for _, c := range f.Calls {
+			insns[c.Insn-f.FirstInsn].Op = 0x85
+		}
+		for _, t := range f.TailCalls {
+			insns[t.Insn-f.FirstInsn].Op = 0x85
+		}
+		insns[len(insns)-1].Op = 0x95
+		p.Insns = append(p.Insns, insns...)
+	}
+	return &jit.Image{
+		Program: p, Target: &jit.Target{Name: g.Design.Name, Limit: 33}, Funcs: []jit.FuncImage{entry, sub},
+	}
+}
+
+func (g Graph) entry() jit.FuncImage {
+	b := newBuf(EntryAddr)
+	f := jit.FuncImage{Name: "entry", Addr: EntryAddr, Frame: g.Design.frame(true, g.Stack, true)}
+	g.Design.prologue(b, true, g.Stack, true)
+	f.Frame.Body, f.Frame.Landing = b.off(), jit.CodeOff(g.Design.landing)
+	insn := func() jit.InsnIndex {
+		f.InsnOff = append(f.InsnOff, b.off())
+		return jit.InsnIndex(len(f.InsnOff) - 1)
+	}
+	insn()
+	b.hex("4889fb") // mov rbx, rdi
+	insn()
+	b.hex("48895df8") // mov [rbp-8], rbx
+	if g.Extra != "" {
+		insn()
+		b.hex(g.Extra)
+	}
+	if g.Helper {
+		i := insn()
+		g.Design.reload(b, g.Stack)
+		f.Calls = append(f.Calls, jit.CallSite{Insn: i, Off: b.call(HelperAddr), Target: HelperAddr, Func: -1})
+	}
+	for range g.Calls {
+		insn()
+		b.hex("4889df") // mov rdi, rbx
+		i := insn()
+		g.Design.reload(b, g.Stack)
+		f.Calls = append(f.Calls, jit.CallSite{Insn: i, Off: b.call(SubAddr), Target: SubAddr, Func: 1})
+	}
+	insn()
+	b.hex("b801000000") // mov eax, 1
+	insn()
+	b.hex("5b c9 c3") // pop rbx; leave; ret
+	insn()
+	f.Code = b.finish()
+	return f
+}
+
+func (g Graph) sub(first jit.InsnIndex) jit.FuncImage {
+	b := newBuf(SubAddr)
+	f := jit.FuncImage{Name: "sub", Addr: SubAddr, FirstInsn: first, Frame: g.Design.frame(false, 0, false)}
+	g.Design.prologue(b, false, 0, false)
+	f.Frame.Body, f.Frame.Landing = b.off(), jit.CodeOff(g.Design.landing)
+	insn := func() jit.InsnIndex {
+		f.InsnOff = append(f.InsnOff, b.off())
+		return first + jit.InsnIndex(len(f.InsnOff)-1)
+	}
+	insn()
+	insn()
+	b.hex("48be").i64(uint64(MapAddr)) // mov rsi, map
+	insn()
+	b.hex("31d2") // xor edx, edx
+	if g.Around {
+		insn()
+		b.hex("4885ff") // test rdi, rdi
+		b.jcc("74", "end")
+	}
+	t := jit.TailCallSite{
+		Direct: g.Direct, Bounds: -1, Limit: -1, Null: -1, Bump: -1, Unwind: -1, Bypass: -1, Jump: -1,
+	}
+	t.Insn = insn()
+	t.Start = b.off()
+	g.Design.tail(b, &t, 0, false)
+	t.End = b.off()
+	b.label("end")
+	f.TailCalls = []jit.TailCallSite{t}
+	insn()
+	b.hex("b800000000") // mov eax, 0
+	insn()
+	b.hex("c9 c3") // leave; ret
+	insn()
+	f.Code = b.finish()
+	return f
+}
+
+// Fill puts entry into slot 0, or empties it, as a map update does: text first changed in the
+// image, so that it is to be called before the image is traced or with a poke recorded.
+func (m *Machine) Fill(yes bool) {
+	m.Write(MapAddr+offMaxEntries, 1, 4)
+	m.Write(ProgAddr+offBPFFunc, uint64(EntryAddr), 8)
+	p := uint64(ProgAddr)
+	if !yes {
+		p = 0
+	}
+	m.Write(MapAddr+offPtrs, p, 8)
+	Patch(m.Images[0], yes)
+}
+
+// Patch sets the two patched places of a direct site in sub; it leaves indirect ones alone.
+func Patch(img *jit.Image, filled bool) {
+	f := &img.Funcs[1]
+	t := &f.TailCalls[0]
+	if !t.Direct {
+		return
+	}
+	bypass, jump := f.Code[t.Bypass:t.Bypass+5], f.Code[t.Jump:t.Jump+5]
+	nop := []byte{0x0f, 0x1f, 0x44, 0, 0}
+	jmp := func(at jit.CodeOff, to jit.Addr) []byte {
+		return binary.LittleEndian.AppendUint32([]byte{0xe9}, uint32(to-f.Addr-jit.Addr(at)-5))
+	}
+	if filled {
+		copy(bypass, nop)
+		copy(jump, jmp(t.Jump, EntryAddr+jit.Addr(img.Funcs[0].Frame.Landing)))
+		return
+	}
+	copy(bypass, jmp(t.Bypass, f.Addr+jit.Addr(t.End)))
+	copy(jump, nop)
+}
+
+// Record prepares the graph with a filled slot, runs change on the image and the machine if it is
+// not nil, and records a run of at most max instructions.
+func (g Graph) Record(o trace.Options, max int, change func(*jit.Image, *Machine)) (*trace.Code, *Machine, error) {
+	img := g.Image()
+	c, err := trace.NewCode([]*jit.Image{img}, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	m := New(c, img)
+	m.Fill(true)
+	m.Helper = func(m *Machine, _ jit.Addr) error {
+		for _, r := range callerSaved {
+			m.Regs[r] = Junk
+		}
+		return nil
+	}
+	if change != nil {
+		change(img, m)
+		if c, err = trace.NewCode([]*jit.Image{img}, o); err != nil {
+			return nil, nil, err
+		}
+	}
+	return c, m, m.Run(max)
+}
