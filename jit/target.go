@@ -3,12 +3,15 @@
 package jit
 
 // Target is everything that decides the bytes: a scheme plus kernel release, mitigations and
-// struct offsets. Targets are data; nothing changes one after it was made.
+// struct offsets. Targets are data; nothing changes one after it was made. A copy with another
+// Limit is how the limit is varied.
 type Target struct {
 	Name   string // as given to --target, such as "6.12"
 	Source string // where its facts come from
+	// Scheme names the tail-call design, such as "hier-6.12".
+	Scheme string
 	// Limit is MAX_TAIL_CALL_CNT as an effective number: how many tail calls one invocation may
-	// take, 33 on every kernel.
+	// take, 33 on every kernel. It must fit the byte that the comparisons have room for: 1 to 127.
 	Limit uint32
 
 	Offsets Offsets
@@ -25,6 +28,114 @@ type Offsets struct {
 // Emission holds the features other than the scheme that change bytes.
 type Emission struct {
 	ENDBR bool // CONFIG_X86_KERNEL_IBT: endbr64 at entry and at the tail-call landing
-	SLS   bool // CONFIG_MITIGATION_SLS: int3 behind ret and indirect jmp
-	BMI2  bool // shlx and friends
+	SLS   bool // CONFIG_MITIGATION_SLS: int3 behind ret
+	// JumpSLS puts int3 behind a plain indirect jump: SLS, since 6.2 also any retpoline build.
+	JumpSLS bool
+	BMI2    bool // shlx and friends
+
+	Branch      BranchKind // how an indirect tail call leaves
+	ReturnThunk string     // symbol that returns jump to; "" is a plain ret
+	// CallDepth is the symbol of the per-CPU word that a call accounts in (call depth tracking,
+	// X86_FEATURE_CALL_DEPTH); "" means no accounting.
+	CallDepth string
+	// LimitAbove compares the count with Limit-1 and refuses above it (until 5.16); else it is
+	// compared with Limit and refused from there on. rework schemes only.
+	LimitAbove bool
+	CFI        CFIKind
+	CFIHashes  CFIHashes
+
+	ISA ISA
+	// AX is the number of BPF_REG_AX, the register that only the verifier uses: 11, or 12 since
+	// there is a register for stack arguments (7.x).
+	AX uint8
+	// MaxRel8 is the largest forward distance for which a jump is short: 127, or 123 since
+	// "bpf, x64: Fix a jit convergence issue" (6.12 and stable trees).
+	MaxRel8 int
+	// PadJumps keeps late passes from shrinking the image by nops before jumps (5.13).
+	PadJumps bool
+	MulDiv   MulDivStyle
+	Shift    ShiftStyle
+	Probe    ProbeStyle
+	// SignedImm64 loads a 64-bit constant that is a sign-extended 32-bit one by mov r/m64, imm32.
+	SignedImm64 bool
+	// LockXchg puts a lock prefix, which the CPU does not need, before xchg.
+	LockXchg bool
+	// HelperReload loads rax with the counter or its pointer before helper calls too; 6.13 and
+	// later do it before calls of subprograms only (a1087da9d11e).
+	HelperReload bool
+	// UnroundedReload is the bug fixed by ff672c67ee76: the load before a call uses the stack
+	// depth as it is, not rounded up to 8.
+	UnroundedReload bool
 }
+
+// BranchKind is how the code leaves through a register.
+type BranchKind uint8
+
+// The kinds of indirect jump.
+const (
+	BranchPlain     BranchKind = iota // jmp reg
+	BranchThunk                       // jmp __x86_indirect_thunk_reg (retpoline)
+	BranchLFENCE                      // lfence; jmp reg
+	BranchDepth                       // jmp __x86_indirect_jump_thunk_reg (call depth tracking)
+	BranchITS                         // jmp __x86_indirect_its_thunk_reg
+	BranchRetpoline                   // the retpoline itself inline, 17 bytes (until 5.11)
+)
+
+// CFIKind is what precedes bpf_func. Both preambles are known from source only.
+type CFIKind uint8
+
+// The CFI preambles.
+const (
+	CFINone       CFIKind = iota
+	CFIKernel             // kCFI: the hash in a mov before the entry
+	CFIFine               // FineIBT as in 6.8 to 6.15: sub r10d, hash
+	CFIFineEAX            // FineIBT as in 6.16 and later: sub eax, hash
+	CFIFineEAXBHI         // the same with a call to the BHI clearing sequence
+)
+
+// CFIHashes are the type hashes that the preambles compare (cfi_bpf_hash, cfi_bpf_subprog_hash);
+// the kernel build decides them.
+type CFIHashes struct {
+	Main, Subprog uint32
+}
+
+// ISA is the set of BPF instructions a target knows beyond those of 5.10, as bits. A kernel can
+// have one without another, because stable trees get some of them.
+type ISA uint8
+
+// The instruction sets.
+const (
+	ISAAtomics     ISA = 1 << iota // fetching atomics, exchange and compare-exchange (5.12)
+	ISAGotol                       // unconditional jump with a 32-bit offset (6.6; in 6.1 stable)
+	ISASignExtend                  // movsx, ldsx, bswap and signed division (6.6)
+	ISAPerCPU                      // moves that resolve a per-CPU address (6.10)
+	ISALoadAcquire                 // load-acquire and store-release (6.15)
+)
+
+// MulDivStyle is how multiplication and division use rax and rdx.
+type MulDivStyle uint8
+
+// The styles.
+const (
+	MulDivR11   MulDivStyle = iota // 5.10: always through r11, one-operand mul
+	MulDivShort                    // registers saved only if needed, two-operand imul (5.16)
+)
+
+// ShiftStyle is how a shift by a register saves rcx when no BMI2 shift is used.
+type ShiftStyle uint8
+
+// The styles.
+const (
+	ShiftSaveRCX ShiftStyle = iota // rcx as destination always goes through r11
+	ShiftLazy                      // r11 only if rcx is not the count as well (6.2)
+)
+
+// ProbeStyle is the check before a load that may fault (BPF_PROBE_MEM).
+type ProbeStyle uint8
+
+// The styles.
+const (
+	ProbeNone    ProbeStyle = iota // no check
+	ProbeLimit                     // compare with the end of user space, then the sum for a carry
+	ProbeOneLine                   // one unsigned comparison after rebasing at VSYSCALL_ADDR (6.10)
+)

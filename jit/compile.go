@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// ErrUnsupported is wrapped by the errors of Compile that say that a target does not have an
+// instruction or a feature.
+var ErrUnsupported = errors.New("not supported by this target")
+
+// ErrNotJITed is wrapped by the error of Compile for a program whose size does not settle within
+// the kernel's number of passes, so that the kernel runs no machine code for it either.
+var ErrNotJITed = errors.New("the image does not settle within the passes")
+
+// compiler is the state of one Compile.
+type compiler struct {
+	v    *Verified
+	t    *Target
+	env  Env
+	sch  scheme
+	fns  []*fn
+	regs [16]x86.Reg // by BPF register; RegNone where there is none
+	syms map[string]Addr
+}
+
+// Compile translates a verified program for a target. It does what bpf_int_jit_compile and do_jit
+// (arch/x86/net/bpf_jit_comp.c) and jit_subprogs (kernel/bpf/verifier.c) do, byte for byte: all
+// functions are brought to their final size first, then placed, then emitted with the addresses
+// of each other. The code is in the state directly after loading with empty prog arrays.
+//
+// The result does not share memory with its arguments except for the pointers to the program and
+// the target. An error names the target, the instruction index and the instruction, and wraps
+// ErrUnsupported or ErrNotJITed where these apply. Compile is safe for concurrent use if env is.
+func Compile(v *Verified, t *Target, env Env) (*Image, error) {
+	c := &compiler{v: v, t: t, env: env}
+	img, err := c.compile()
+	if err != nil {
+		return nil, fmt.Errorf("compile %s for %s: %w", programName(v), t.Name, err)
+	}
+	return img, nil
+}
+
+func programName(v *Verified) string {
+	if v.Program == nil || v.Program.Name == "" {
+		return "program"
+	}
+	return v.Program.Name
+}
+
+func (c *compiler) compile() (*Image, error) {
+	if c.t.Limit < 1 || c.t.Limit > 127 {
+		return nil, fmt.Errorf("tail call limit %d is not in 1..127", c.t.Limit)
+	}
+	sch, err := schemeByName(c.t.Scheme)
+	if err != nil {
+		return nil, err
+	}
+	if c.t.Emit.AX != 11 && c.t.Emit.AX != 12 {
+		return nil, fmt.Errorf("BPF_REG_AX is r%d, expected 11 or 12", c.t.Emit.AX)
+	}
+	c.sch, c.regs = sch, bpfRegs(c.t)
+	if err := c.split(); err != nil {
+		return nil, err
+	}
+	for _, f := range c.fns {
+		if err := f.settle(); err != nil {
+			return nil, err
+		}
+	}
+	img := &Image{Program: c.v.Program, Target: c.t, Funcs: make([]FuncImage, len(c.fns))}
+	entry := c.cfiSize()
+	for i, f := range c.fns {
+		if f.addr, err = c.env.Place(i, f.size, entry); err != nil {
+			return nil, fmt.Errorf("place function %d (%s): %w", i, f.info.Name, err)
+		}
+	}
+	for i, f := range c.fns {
+		f.img = &img.Funcs[i]
+		if err := f.emit(); err != nil {
+			return nil, err
+		}
+	}
+	return img, nil
+}
+
+// split makes the functions of the program and checks that they cover its instructions.
+func (c *compiler) split() error {
+	if len(c.v.Funcs) == 0 {
+		return errors.New("no functions")
+	}
+	next := InsnIndex(0)
+	for i, info := range c.v.Funcs {
+		if info.Start != next || info.End <= info.Start || int(info.End) > len(c.v.Insns) {
+			return fmt.Errorf("function %d (%s) has slots [%d, %d), expected them to start at %d in %d slots",
+				i, info.Name, info.Start, info.End, next, len(c.v.Insns))
+		}
+		if info.StackDepth < 0 || info.StackDepth > maxStackDepth {
+			return fmt.Errorf("function %d (%s) has a stack depth of %d bytes", i, info.Name, info.StackDepth)
+		}
+		next = info.End
+		c.fns = append(c.fns, newFn(c, i, info))
+	}
+	if int(next) != len(c.v.Insns) {
+		return fmt.Errorf("instructions from slot %d on belong to no function", next)
+	}
+	return nil
+}
+
+// maxStackDepth is far above MAX_BPF_STACK (512), which only the verifier enforces.
+const maxStackDepth = 1 << 20
+
+// symbol returns the address of a kernel symbol, asking env once.
+func (c *compiler) symbol(name string) (Addr, error) {
+	if a, ok := c.syms[name]; ok {
+		return a, nil
+	}
+	a, err := c.env.Symbol(name)
+	if err != nil {
+		return 0, err
+	}
+	if c.syms == nil {
+		c.syms = make(map[string]Addr)
+	}
+	c.syms[name] = a
+	return a, nil
+}
+
+// fail wraps an error about the instruction in slot i of the program.
+func (c *compiler) fail(i InsnIndex, err error) error {
+	return fmt.Errorf("insn %d (%s): %w", i, insnText(c.v.Insns[i]), err)
+}
+
+// insnText names an instruction by its fields.
+func insnText(in Insn) string {
+	return fmt.Sprintf("op %#02x dst r%d src r%d off %d imm %d", in.Op, in.Dst, in.Src, in.Off, in.Imm)
+}
+
+// fn is one function while it is compiled.
+type fn struct {
+	c     *compiler
+	idx   int
+	info  FuncInfo
+	insns []Insn
+
+	// What the prologue and the frame depend on.
+	sub       bool
+	reachable bool  // the function carries a tail call counter
+	depth     int32 // stack depth rounded up to 8
+	saved     [4]bool
+
+	// plan[i] is the size of instruction i without its jump; addrs as in do_jit: addrs[0] is the
+	// end of the prologue, addrs[i+1] the end of instruction i as of the last pass.
+	plan    []insnPlan
+	addrs   []int32
+	cleanup int32 // offset of the epilogue
+	padding bool
+	size    int
+
+	// Labels of the tail call sequences, from their start (jit_context.tail_call_*_label).
+	directLabel, indirectLabel int
+
+	addr Addr
+	img  *FuncImage // nil while sizes are found
+}
+
+func newFn(c *compiler, idx int, info FuncInfo) *fn {
+	f := &fn{c: c, idx: idx, info: info, insns: c.v.Insns[info.Start:info.End], sub: idx != 0}
+	f.depth = (info.StackDepth + 7) &^ 7
+	// detect_reg_usage: any appearance of R6..R9 in a register field counts, also in the second
+	// half of ld_imm64 and in dead code. A tail call in the function makes it carry a counter.
+	f.reachable = info.TailCallReachable
+	for i := range f.insns {
+		in := &f.insns[i]
+		if in.Op == OpTailCall {
+			f.reachable = true
+		}
+		if r := in.Dst - 6; r < 4 {
+			f.saved[r] = true
+		}
+		if r := in.Src - 6; r < 4 {
+			f.saved[r] = true
+		}
+	}
+	return f
+}
+
+// calleeSaved are the x86 registers of R6 to R9.
+var calleeSaved = [4]x86.Reg{x86.RBX, x86.R13, x86.R14, x86.R15}

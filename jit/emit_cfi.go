@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+// cfiPreamble is the size of each CFI preamble in front of bpf_func: cfi_get_offset().
+const cfiPreamble = 16
+
+// cfiSize returns how far behind the start of the code bpf_func is.
+func (c *compiler) cfiSize() CodeOff {
+	if c.t.Emit.CFI == CFINone {
+		return 0
+	}
+	return cfiPreamble
+}
+
+// cfi is emit_cfi (6.8 and later; arch/x86/include/asm/cfi.h): the preamble and what stands at
+// bpf_func, which is endbr64 except with FineIBT, where it is a 4-byte nop that no hardware
+// takes for one (gen_endbr_poison). No captured kernel has a preamble: this follows the source.
+func (e *emitter) cfi() error {
+	hash, arity := e.f.c.t.Emit.CFIHashes.Main, 1
+	if e.f.sub {
+		hash, arity = e.f.c.t.Emit.CFIHashes.Subprog, 5
+	}
+	switch e.f.c.t.Emit.CFI {
+	case CFIKernel:
+		e.Mov32OI(0, hash) // b8 hash
+		for range 11 {     // CONFIG_FUNCTION_PADDING_CFI
+			e.Nop(1)
+		}
+		e.ENDBR64()
+	case CFIFine:
+		e.ENDBR64()
+		e.Raw(0x41, 0x81, 0xea) // sub r10d, hash
+		e.Imm32(hash)
+		e.JeD8(7)
+		e.Ud2()
+		e.Nop(1)
+		e.Raw(0x66, 0x0f, 0x1f, 0x00)
+	case CFIFineEAX:
+		e.ENDBR64()
+		e.Sub32I(int32(hash)) // 2d hash
+		e.Raw(0x2e)           // branch hint
+		e.JneD32(3)
+		e.Raw(0x0f, 0x1f, 0x40, 0xd6)
+	case CFIFineEAXBHI:
+		e.ENDBR64()
+		e.Sub32I(int32(hash))
+		e.Raw(0x2e, 0x2e)
+		if err := e.callBHI(arity); err != nil {
+			return err
+		}
+		e.Raw(0x0f, 0x1f, 0x40, 0xd6)
+	default:
+		e.endbr()
+	}
+	return nil
+}
+
+// callBHI calls the entry of __bhi_args for a number of arguments; each entry has 32 bytes
+// (arch/x86/lib/bhi.S).
+func (e *emitter) callBHI(arity int) error {
+	var rel int32
+	if e.f.img != nil {
+		a, err := e.f.c.symbol("__bhi_args")
+		if err != nil {
+			return err
+		}
+		if rel, err = e.rel32(a+Addr(32*arity), 5); err != nil {
+			return err
+		}
+	}
+	e.CallD32(rel)
+	return nil
+}

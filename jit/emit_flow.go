@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+func (e *emitter) compareReg(in *Insn) error {
+	dst, src, w := e.regs[in.Dst], e.regs[in.Src], wide(in)
+	if in.Op>>4 == opJSET {
+		e.MR([2]x86.FormID{x86.FormTest32MR, x86.FormTest64MR}[w], reg(dst), src)
+	} else {
+		e.MR([2]x86.FormID{x86.FormCmp32MR, x86.FormCmp64MR}[w], reg(dst), src)
+	}
+	return nil
+}
+
+func (e *emitter) compareImm(in *Insn) error {
+	dst, w := e.regs[in.Dst], wide(in)
+	switch {
+	case in.Op>>4 == opJSET:
+		e.MI32([2]x86.FormID{x86.FormTest32MI32, x86.FormTest64MI32}[w], reg(dst), in.Imm)
+	case in.Imm == 0:
+		e.MR([2]x86.FormID{x86.FormTest32MR, x86.FormTest64MR}[w], reg(dst), dst)
+	case isImm8(in.Imm):
+		e.MI8([2]x86.FormID{x86.FormCmp32MI8, x86.FormCmp64MI8}[w], reg(dst), int8(in.Imm))
+	default:
+		e.MI32([2]x86.FormID{x86.FormCmp32MI32, x86.FormCmp64MI32}[w], reg(dst), in.Imm)
+	}
+	return nil
+}
+
+// loadImm64 is never called: insn hands both halves to wide.
+func (e *emitter) loadImm64(*Insn) error { return errors.New("BUG: half of a 16-byte load") }
+
+// wide is ld_imm64, with map references resolved as the verifier does before the JIT runs.
+func (e *emitter) wide(in, second *Insn) error {
+	var imm uint64
+	switch in.Src {
+	case 0:
+		imm = uint64(uint32(in.Imm)) | uint64(uint32(second.Imm))<<32
+	case PseudoMap:
+		a, err := e.f.c.env.MapAddr(int(in.Imm))
+		if err != nil {
+			return err
+		}
+		imm = uint64(a)
+	case PseudoMapValue:
+		a, err := e.f.c.env.MapValue(int(in.Imm))
+		if err != nil {
+			return err
+		}
+		imm = uint64(a) + uint64(uint32(second.Imm))
+	default:
+		return fmt.Errorf("16-byte load of kind %d: %w", in.Src, ErrUnsupported)
+	}
+	e.movImm64(e.regs[in.Dst], imm)
+	return nil
+}
+
+// call is a helper call or a call of a subprogram.
+func (e *emitter) call(in *Insn) error {
+	f := e.f
+	sub := in.Src == PseudoCall
+	if in.Src > PseudoKfunc {
+		return fmt.Errorf("call of kind %d: %w", in.Src, ErrUnsupported)
+	}
+	if sub && (in.Imm < 0 || int(in.Imm) >= len(f.c.fns)) {
+		return fmt.Errorf("call of function %d of %d", in.Imm, len(f.c.fns))
+	}
+	if f.reachable && (sub || f.c.t.Emit.HelperReload) {
+		f.c.sch.reload(e)
+	}
+	if err := e.accountCall(); err != nil {
+		return err
+	}
+	if f.img == nil {
+		e.CallD32(0)
+		return nil
+	}
+	site := CallSite{Insn: f.info.Start + InsnIndex(e.cur), Off: CodeOff(e.Len()), Func: -1}
+	var err error
+	if sub {
+		site.Func = int(in.Imm)
+		callee := f.c.fns[in.Imm]
+		site.Target = callee.addr + Addr(f.c.cfiSize())
+	} else if site.Target, err = f.c.env.Helper(in.Imm); err != nil {
+		return err
+	}
+	f.img.Calls = append(f.img.Calls, site)
+	rel, err := e.rel32(site.Target, 5)
+	if err != nil {
+		return err
+	}
+	e.CallD32(rel)
+	return nil
+}
+
+// accountCall is x86_call_depth_emit_accounting: sar qword ptr gs:[rip+x], 5.
+func (e *emitter) accountCall() error {
+	name := e.f.c.t.Emit.CallDepth
+	if name == "" {
+		return nil
+	}
+	a, err := e.f.c.symbol(name)
+	if err != nil {
+		return err
+	}
+	const size = 9 // 65 48 c1 3d rel32 05
+	rel := int32(a - e.ip() - size)
+	e.GS()
+	e.Sar64MI8(x86.RIP32(rel), 5)
+	return nil
+}
+
+// rel32 returns the displacement from the end of an instruction of size bytes that begins here;
+// emit_patch refuses targets out of range.
+func (e *emitter) rel32(target Addr, size int) (int32, error) {
+	d := int64(target - e.ip() - Addr(size))
+	if d != int64(int32(d)) {
+		return 0, fmt.Errorf("target %#x is out of range of %#x", target, e.ip())
+	}
+	return int32(d), nil
+}
+
+// jumpSymbol appends a jump to a kernel symbol.
+func (e *emitter) jumpSymbol(name string) error {
+	var rel int32
+	if e.f.img != nil {
+		a, err := e.f.c.symbol(name)
+		if err != nil {
+			return err
+		}
+		if rel, err = e.rel32(a, 5); err != nil {
+			return err
+		}
+	}
+	e.JmpD32(rel)
+	return nil
+}
+
+// exit is the first exit of the function: the epilogue.
+func (e *emitter) exit(*Insn) error {
+	e.f.c.sch.epilogue(e)
+	return e.ret()
+}
+
+// ret is emit_return.
+func (e *emitter) ret() error {
+	emit := &e.f.c.t.Emit
+	if emit.ReturnThunk != "" {
+		return e.jumpSymbol(emit.ReturnThunk)
+	}
+	e.Ret()
+	if emit.SLS {
+		e.Int3()
+	}
+	return nil
+}
+
+// jumpReg is emit_indirect_jump for rcx, the register of every scheme since 5.10.
+func (e *emitter) jumpRCX() error {
+	emit := &e.f.c.t.Emit
+	switch emit.Branch {
+	case BranchThunk:
+		return e.jumpSymbol("__x86_indirect_thunk_rcx")
+	case BranchDepth:
+		return e.jumpSymbol("__x86_indirect_jump_thunk_rcx")
+	case BranchITS:
+		return e.jumpSymbol("__x86_indirect_its_thunk_rcx")
+	case BranchLFENCE:
+		e.Lfence()
+		e.Jmp64M(reg(x86.RCX))
+	case BranchRetpoline:
+		e.retpoline(x86.RCX)
+	default:
+		e.Jmp64M(reg(x86.RCX))
+		if emit.JumpSLS {
+			e.Int3()
+		}
+	}
+	return nil
+}
+
+// retpoline is RETPOLINE_RCX_BPF_JIT and RETPOLINE_RAX_BPF_JIT of kernels before 5.12: call over a
+// loop that catches speculation, replace the return address, return.
+func (e *emitter) retpoline(r x86.Reg) {
+	e.CallD32(7) // e8 07 00 00 00
+
+	// Speculation stays here.
+	e.Pause()
+	e.Lfence()
+	e.JmpD8(-7) // eb f9
+
+	e.Mov64MR(x86.M0(x86.RSP), r)
+	e.Ret()
+}
+
+// tailCall is a tail call: direct if Imm names a poke descriptor.
+func (e *emitter) tailCall(in *Insn) error {
+	f := e.f
+	site := TailCallSite{
+		Insn: f.info.Start + InsnIndex(e.cur), Start: CodeOff(e.Len()), Map: -1,
+		Bounds: -1, Limit: -1, Null: -1, Bump: -1, Unwind: -1, Bypass: -1, Jump: -1,
+	}
+	var err error
+	if in.Imm == 0 {
+		err = f.c.sch.indirect(e, &site)
+	} else {
+		if in.Imm < 0 || int(in.Imm) > len(f.c.v.Pokes) {
+			return fmt.Errorf("poke descriptor %d of %d", in.Imm-1, len(f.c.v.Pokes))
+		}
+		poke := f.c.v.Pokes[in.Imm-1]
+		site.Direct, site.Map, site.Key = true, poke.Map, poke.Key
+		err = f.c.sch.direct(e, &site)
+	}
+	if err != nil {
+		return err
+	}
+	site.End = CodeOff(e.Len())
+	if f.img != nil {
+		f.img.TailCalls = append(f.img.TailCalls, site)
+	}
+	return nil
+}

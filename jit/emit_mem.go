@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// Sizes in the opcode of loads and stores.
+const (
+	sizeW  = 0x00
+	sizeH  = 0x08
+	sizeB  = 0x10
+	sizeDW = 0x18
+
+	sizeMask = 0x18
+	modeMask = 0xe0
+)
+
+// ldx is emit_ldx: a byte or half word is extended to 64 bits, a word to 64 by the 32-bit move.
+func (e *emitter) ldx(size uint8, dst x86.Reg, src x86.RM) {
+	switch size {
+	case sizeB:
+		e.Movzx64RM8(dst, src)
+	case sizeH:
+		e.Movzx64RM16(dst, src)
+	case sizeW:
+		e.Mov32RM(dst, src)
+	case sizeDW:
+		e.Mov64RM(dst, src)
+	}
+}
+
+// ldsx is emit_ldsx.
+func (e *emitter) ldsx(size uint8, dst x86.Reg, src x86.RM) {
+	switch size {
+	case sizeB:
+		e.Movsx64RM8(dst, src)
+	case sizeH:
+		e.Movsx64RM16(dst, src)
+	case sizeW:
+		e.Movsxd64RM(dst, src)
+	}
+}
+
+// stx is emit_stx.
+func (e *emitter) stx(size uint8, dst x86.RM, src x86.Reg) {
+	switch size {
+	case sizeB:
+		e.Mov8MR(dst, src)
+	case sizeH:
+		e.Mov16MR(dst, src)
+	case sizeW:
+		e.Mov32MR(dst, src)
+	case sizeDW:
+		e.Mov64MR(dst, src)
+	}
+}
+
+func (e *emitter) load(in *Insn) error {
+	src := mem(e.regs[in.Src], int32(in.Off))
+	switch in.Op & modeMask {
+	case modeMEMSX, modeProbeMEMSX:
+		e.ldsx(in.Op&sizeMask, e.regs[in.Dst], src)
+	default:
+		e.ldx(in.Op&sizeMask, e.regs[in.Dst], src)
+	}
+	return nil
+}
+
+func (e *emitter) storeReg(in *Insn) error {
+	e.stx(in.Op&sizeMask, mem(e.regs[in.Dst], int32(in.Off)), e.regs[in.Src])
+	return nil
+}
+
+func (e *emitter) storeImm(in *Insn) error {
+	dst := mem(e.regs[in.Dst], int32(in.Off))
+	switch in.Op & sizeMask {
+	case sizeB:
+		e.Mov8MI8(dst, int8(in.Imm))
+	case sizeH:
+		e.Mov16MI16(dst, int16(in.Imm))
+	case sizeW:
+		e.Mov32MI32(dst, in.Imm)
+	case sizeDW:
+		e.Mov64MI32(dst, in.Imm)
+	}
+	return nil
+}
+
+// User space ends at userEnd (TASK_SIZE_MAX + PAGE_SIZE with 4-level page tables);
+// vsyscallAddr is VSYSCALL_ADDR (arch/x86/include/asm).
+const (
+	userEnd      = 1 << 47
+	vsyscallAddr = 0xffffffffff600000
+)
+
+// probeLoad is a load through a pointer that may be invalid: a check that it is no user address,
+// then the load, for which the kernel has an exception table entry.
+func (e *emitter) probeLoad(in *Insn) error {
+	if in.Dst > 9 {
+		return errors.New("destination of a checked load is not in r0..r9")
+	}
+	switch e.f.c.t.Emit.Probe {
+	case ProbeLimit:
+		e.probeLimit(in)
+	case ProbeOneLine:
+		e.probeOneLine(in)
+	default:
+		return e.load(in)
+	}
+	end := e.Len()
+	if err := e.load(in); err != nil {
+		return err
+	}
+	e.SetRel8(end) // the jump over the load
+	return nil
+}
+
+// probeLimit is the check of 6.1. It ends with the jump over the load, still to be filled.
+func (e *emitter) probeLimit(in *Insn) {
+	src, off := e.regs[in.Src], int32(in.Off)
+	e.Mov64OI(aux, userEnd+uint64(max(off, -off)))
+	e.Cmp64MR(reg(src), aux)
+	e.JbD8(0)
+	below := e.Len()
+
+	e.mov64(aux, src)
+	e.Add64MI32(reg(aux), off)
+	e.JaeD8(0)
+	noCarry := e.Len()
+
+	e.SetRel8(below)
+	e.movImm32(false, e.regs[in.Dst], 0)
+	e.JmpD8(0)
+	e.SetRel8(noCarry)
+}
+
+// probeOneLine is the check of 6.10 and later, likewise.
+func (e *emitter) probeOneLine(in *Insn) {
+	e.movImm64(ax, vsyscallAddr)
+	e.mov64(aux, e.regs[in.Src])
+	if in.Off != 0 {
+		e.Add64MI32(reg(aux), int32(in.Off))
+	}
+	e.Sub64MR(reg(aux), ax)
+	e.movImm64(ax, userEnd+(1<<64-vsyscallAddr))
+	e.Cmp64MR(reg(aux), ax)
+	e.JaD8(0)
+	kernel := e.Len()
+
+	e.movImm32(false, e.regs[in.Dst], 0)
+	e.JmpD8(0)
+	e.SetRel8(kernel)
+}
+
+func (e *emitter) atomic(in *Insn) error {
+	size := in.Op & sizeMask
+	isa := e.f.c.t.Emit.ISA
+	dst, src, off := e.regs[in.Dst], e.regs[in.Src], int32(in.Off)
+	switch in.Imm {
+	case bpfLoadAcquire, bpfStoreRelease:
+		if isa&ISALoadAcquire == 0 {
+			return fmt.Errorf("load-acquire and store-release: %w", ErrUnsupported)
+		}
+		if in.Imm == bpfLoadAcquire {
+			e.ldx(size, dst, mem(src, off))
+		} else {
+			e.stx(size, mem(dst, off), src)
+		}
+		return nil
+	}
+	if size == sizeB || size == sizeH {
+		return errors.New("1- and 2-byte atomics")
+	}
+	if in.Imm != opADD<<4 && isa&ISAAtomics == 0 {
+		return fmt.Errorf("atomic operation %#x: %w", in.Imm, ErrUnsupported)
+	}
+	switch in.Imm {
+	case opAND<<4 | bpfFetch, opOR<<4 | bpfFetch, opXOR<<4 | bpfFetch:
+		e.fetchLoop(in)
+		return nil
+	}
+	return e.atomicRMW(in.Imm, size == sizeDW, mem(dst, off), src)
+}
+
+// atomicRMW is emit_atomic_rmw (emit_atomic before 6.15).
+func (e *emitter) atomicRMW(op int32, dw bool, dst x86.RM, src x86.Reg) error {
+	w := 0
+	if dw {
+		w = 1
+	}
+	var form x86.FormID
+	switch op {
+	case opADD << 4, opAND << 4, opOR << 4, opXOR << 4:
+		form = simpleALU[op>>4].mr[w]
+	case opADD<<4 | bpfFetch:
+		form = [2]x86.FormID{x86.FormXadd32MR, x86.FormXadd64MR}[w]
+	case bpfXchg:
+		form = [2]x86.FormID{x86.FormXchg32MR, x86.FormXchg64MR}[w]
+	case bpfCmpxchg:
+		form = [2]x86.FormID{x86.FormCmpxchg32MR, x86.FormCmpxchg64MR}[w]
+	default:
+		return fmt.Errorf("unknown atomic operation %#x: %w", op, ErrUnsupported)
+	}
+	if op != bpfXchg || e.f.c.t.Emit.LockXchg {
+		e.Lock()
+	}
+	e.MR(form, dst, src)
+	return nil
+}
+
+// fetchLoop does a fetching and, or, xor, for which there is no instruction, by compare-exchange.
+func (e *emitter) fetchLoop(in *Insn) {
+	size := in.Op & sizeMask
+	w := 0
+	if size == sizeDW {
+		w = 1
+	}
+	dst, src := e.regs[in.Dst], e.regs[in.Src]
+
+	// rax is needed for the comparison; r10 keeps R0 and stands in for it.
+	e.mov64(ax, x86.RAX)
+	if src == x86.RAX {
+		src = ax
+	}
+	if dst == x86.RAX {
+		dst = ax
+	}
+	addr := mem(dst, int32(in.Off))
+
+	loop := e.Len()
+	e.ldx(size, x86.RAX, addr)
+	e.mov(w, aux, x86.RAX)
+	e.MR(simpleALU[in.Imm>>4].mr[w], reg(aux), src)
+	e.Lock()
+	e.MR([2]x86.FormID{x86.FormCmpxchg32MR, x86.FormCmpxchg64MR}[w], addr, aux)
+	e.JneD8(int8(loop - e.Len() - 2))
+
+	// The old value goes to src, R0 back to rax.
+	e.mov(w, src, x86.RAX)
+	e.mov64(x86.RAX, ax)
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import (
+	"fmt"
+
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// mul multiplies: imul with two or three operands, or on 5.10 mul through rax and r11.
+func (e *emitter) mul(in *Insn) error {
+	dst, w, isReg := e.regs[in.Dst], wide(in), in.Op&srcX != 0
+	if e.f.c.t.Emit.MulDiv == MulDivR11 {
+		e.mulR11(in)
+		return nil
+	}
+	switch {
+	case isReg:
+		e.RM([2]x86.FormID{x86.FormImul32RM, x86.FormImul64RM}[w], dst, reg(e.regs[in.Src]))
+	case isImm8(in.Imm):
+		e.RMI8([2]x86.FormID{x86.FormImul32RMI8, x86.FormImul64RMI8}[w], dst, reg(dst), int8(in.Imm))
+	default:
+		e.RMI32([2]x86.FormID{x86.FormImul32RMI32, x86.FormImul64RMI32}[w], dst, reg(dst), in.Imm)
+	}
+	return nil
+}
+
+func (e *emitter) mulR11(in *Insn) {
+	dst, w := e.regs[in.Dst], wide(in)
+	if dst != x86.RAX {
+		e.Push64O(x86.RAX)
+	}
+	if dst != x86.RDX {
+		e.Push64O(x86.RDX)
+	}
+
+	// The factors are r11 and rax.
+	e.mov64(aux, dst)
+	if in.Op&srcX != 0 {
+		e.mov(w, x86.RAX, e.regs[in.Src])
+	} else {
+		e.movImm32(w == 1, x86.RAX, in.Imm)
+	}
+	e.M([2]x86.FormID{x86.FormMul32M, x86.FormMul64M}[w], reg(aux))
+
+	if dst != x86.RDX {
+		e.Pop64O(x86.RDX)
+	}
+	if dst != x86.RAX {
+		e.mov64(dst, x86.RAX)
+		e.Pop64O(x86.RAX)
+	}
+}
+
+// div divides or takes the remainder; a non-zero Off asks for signed division.
+func (e *emitter) div(in *Insn) error {
+	if in.Off != 0 && e.f.c.t.Emit.ISA&ISASignExtend == 0 {
+		return fmt.Errorf("signed division: %w", ErrUnsupported)
+	}
+	if e.f.c.t.Emit.MulDiv == MulDivR11 {
+		e.divR11(in)
+		return nil
+	}
+	dst, w := e.regs[in.Dst], wide(in)
+	if dst != x86.RAX {
+		e.Push64O(x86.RAX)
+	}
+	if dst != x86.RDX {
+		e.Push64O(x86.RDX)
+	}
+
+	// The divisor must not be in rax or rdx.
+	src := aux
+	if in.Op&srcX == 0 {
+		e.Mov64MI32(reg(aux), in.Imm)
+	} else if src = e.regs[in.Src]; src == x86.RAX || src == x86.RDX {
+		e.mov64(aux, src)
+		src = aux
+	}
+
+	if dst != x86.RAX {
+		e.mov(w, x86.RAX, dst)
+	}
+	e.divide(in, src)
+
+	switch {
+	case in.Op>>4 == opMOD && dst != x86.RDX:
+		e.mov(w, dst, x86.RDX)
+	case in.Op>>4 == opDIV && dst != x86.RAX:
+		e.mov(w, dst, x86.RAX)
+	}
+	if dst != x86.RDX {
+		e.Pop64O(x86.RDX)
+	}
+	if dst != x86.RAX {
+		e.Pop64O(x86.RAX)
+	}
+	return nil
+}
+
+// divide extends rax into rdx and divides by src.
+func (e *emitter) divide(in *Insn, src x86.Reg) {
+	w := wide(in)
+	if in.Off == 0 {
+		e.Xor32MR(reg(x86.RDX), x86.RDX) // 31 d2
+		e.M([2]x86.FormID{x86.FormDiv32M, x86.FormDiv64M}[w], reg(src))
+		return
+	}
+	e.ZO([2]x86.FormID{x86.FormCdq, x86.FormCqo}[w])
+	e.M([2]x86.FormID{x86.FormIdiv32M, x86.FormIdiv64M}[w], reg(src))
+}
+
+// divR11 is the division of 5.10: always with both registers saved and through r11.
+func (e *emitter) divR11(in *Insn) {
+	dst := e.regs[in.Dst]
+	e.Push64O(x86.RAX)
+	e.Push64O(x86.RDX)
+	if in.Op&srcX != 0 {
+		e.mov64(aux, e.regs[in.Src])
+	} else {
+		e.Mov64MI32(reg(aux), in.Imm)
+	}
+	e.mov64(x86.RAX, dst)
+	e.divide(in, aux)
+	if in.Op>>4 == opMOD {
+		e.Mov64MR(reg(aux), x86.RDX)
+	} else {
+		e.Mov64MR(reg(aux), x86.RAX)
+	}
+	e.Pop64O(x86.RDX)
+	e.Pop64O(x86.RAX)
+	e.mov64(dst, aux)
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// Opcode fields (RFC 9669, sections 3 to 5; include/uapi/linux/bpf.h and, for the modes that
+// only the verifier makes, include/linux/filter.h).
+const (
+	classLD    = 0x00
+	classLDX   = 0x01
+	classST    = 0x02
+	classSTX   = 0x03
+	classALU   = 0x04
+	classJMP   = 0x05
+	classJMP32 = 0x06
+	classALU64 = 0x07
+
+	srcX = 0x08
+
+	modeMEM         = 0x60
+	modeMEMSX       = 0x80
+	modeATOMIC      = 0xc0
+	modeProbeMEM    = 0x20
+	modeProbeMEMSX  = 0x40
+	opLDIMM64       = 0x18
+	opCALL          = 0x85
+	opEXIT          = 0x95
+	opJA            = 0x05
+	opJA32          = 0x06
+	opNOSPEC        = 0xc2 // BPF_ST | BPF_NOSPEC
+	percpuAddr      = -1   // BPF_ADDR_PERCPU, in Off of a 64-bit register move
+	addrSpaceCast   = 1    // BPF_ADDR_SPACE_CAST, likewise
+	bpfFetch        = 0x01
+	bpfXchg         = 0xe0 | bpfFetch
+	bpfCmpxchg      = 0xf0 | bpfFetch
+	bpfLoadAcquire  = 0x100
+	bpfStoreRelease = 0x110
+)
+
+// Operation bits of arithmetic opcodes, shifted right by 4.
+const (
+	opADD = iota
+	opSUB
+	opMUL
+	opDIV
+	opOR
+	opAND
+	opLSH
+	opRSH
+	opNEG
+	opMOD
+	opXOR
+	opMOV
+	opARSH
+	opEND
+)
+
+// Operation bits of jump opcodes, shifted right by 4.
+const (
+	opJEQ  = 1
+	opJGT  = 2
+	opJGE  = 3
+	opJSET = 4
+	opJNE  = 5
+	opJSGT = 6
+	opJSGE = 7
+	opJLT  = 10
+	opJLE  = 11
+	opJSLT = 12
+	opJSLE = 13
+)
+
+// opKind says how the passes treat an instruction.
+type opKind uint8
+
+const (
+	kindInvalid  opKind = iota
+	kindPlain           // fixed size
+	kindWide            // ld_imm64
+	kindSecond          // its second half
+	kindCond            // comparison and conditional jump
+	kindJump            // unconditional jump
+	kindExit            // the first exit: the epilogue
+	kindExitJump        // a later exit: jump to the epilogue
+)
+
+// operand says which register fields an opcode uses.
+type operand uint8
+
+const (
+	usesDst operand = 1 << iota
+	usesSrc
+)
+
+// opRow is what the compiler knows of an opcode. emit appends all but the jump.
+type opRow struct {
+	kind opKind
+	regs operand
+	isa  ISA
+	emit func(*emitter, *Insn) error
+}
+
+// opTable is indexed by the opcode byte; a row without emit is no instruction.
+var opTable = makeOpTable()
+
+func makeOpTable() *[256]opRow {
+	var t [256]opRow
+	for _, class := range []uint8{classALU, classALU64} {
+		addALU(&t, class)
+	}
+	for _, class := range []uint8{classJMP, classJMP32} {
+		for op := uint8(opJEQ); op <= opJSLE; op++ {
+			if op == opCALL>>4 || op == opEXIT>>4 {
+				continue
+			}
+			t[op<<4|class] = opRow{kind: kindCond, regs: usesDst, emit: (*emitter).compareImm}
+			t[op<<4|srcX|class] = opRow{kind: kindCond, regs: usesDst | usesSrc, emit: (*emitter).compareReg}
+		}
+	}
+	none := func(*emitter, *Insn) error { return nil }
+	t[opJA] = opRow{kind: kindJump, emit: none}
+	t[opJA32] = opRow{kind: kindJump, isa: ISAGotol, emit: none}
+	t[opCALL] = opRow{kind: kindPlain, emit: (*emitter).call}
+	t[OpTailCall] = opRow{kind: kindPlain, emit: (*emitter).tailCall}
+	t[opEXIT] = opRow{kind: kindExit, emit: (*emitter).exit}
+	t[opLDIMM64] = opRow{kind: kindWide, regs: usesDst, emit: (*emitter).loadImm64}
+	t[opNOSPEC] = opRow{kind: kindPlain, emit: func(e *emitter, _ *Insn) error { e.Lfence(); return nil }}
+	for size := uint8(0); size < 4; size++ {
+		sz := size << 3
+		t[classLDX|modeMEM|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).load}
+		t[classST|modeMEM|sz] = opRow{kindPlain, usesDst, 0, (*emitter).storeImm}
+		t[classSTX|modeMEM|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).storeReg}
+		t[classLDX|modeProbeMEM|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).probeLoad}
+		t[classSTX|modeATOMIC|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).atomic}
+		if sz != sizeDW {
+			t[classLDX|modeMEMSX|sz] = opRow{kindPlain, usesDst | usesSrc, ISASignExtend, (*emitter).load}
+			t[classLDX|modeProbeMEMSX|sz] = opRow{kindPlain, usesDst | usesSrc, ISASignExtend, (*emitter).probeLoad}
+		}
+	}
+	return &t
+}
+
+func addALU(t *[256]opRow, class uint8) {
+	both := func(op uint8, imm, reg func(*emitter, *Insn) error) {
+		t[op<<4|class] = opRow{kind: kindPlain, regs: usesDst, emit: imm}
+		t[op<<4|srcX|class] = opRow{kind: kindPlain, regs: usesDst | usesSrc, emit: reg}
+	}
+	for _, op := range []uint8{opADD, opSUB, opOR, opAND, opXOR} {
+		both(op, (*emitter).aluImm, (*emitter).aluReg)
+	}
+	both(opMUL, (*emitter).mul, (*emitter).mul)
+	both(opDIV, (*emitter).div, (*emitter).div)
+	both(opMOD, (*emitter).div, (*emitter).div)
+	for _, op := range []uint8{opLSH, opRSH, opARSH} {
+		both(op, (*emitter).shiftImm, (*emitter).shiftReg)
+	}
+	both(opMOV, (*emitter).movImm, (*emitter).movReg)
+	t[opNEG<<4|class] = opRow{kind: kindPlain, regs: usesDst, emit: (*emitter).neg}
+	if class == classALU {
+		t[opEND<<4|class] = opRow{kind: kindPlain, regs: usesDst, emit: (*emitter).toLE}
+		t[opEND<<4|srcX|class] = opRow{kind: kindPlain, regs: usesDst, emit: (*emitter).bswap}
+	} else {
+		t[opEND<<4|class] = opRow{kind: kindPlain, regs: usesDst, isa: ISASignExtend, emit: (*emitter).bswap}
+	}
+}
+
+// check refuses what the target does not have and what is no valid instruction, and finds where
+// a jump goes.
+func (f *fn) check(i int, p *insnPlan) error {
+	in := &f.insns[i]
+	row := &opTable[in.Op]
+	if row.emit == nil {
+		return fmt.Errorf("unknown opcode %#02x: %w", in.Op, ErrUnsupported)
+	}
+	if row.isa&^f.c.t.Emit.ISA != 0 {
+		return fmt.Errorf("opcode %#02x: %w", in.Op, ErrUnsupported)
+	}
+	if row.regs&usesDst != 0 && f.c.regs[in.Dst] == x86.RegNone ||
+		row.regs&usesSrc != 0 && f.c.regs[in.Src] == x86.RegNone {
+		return errors.New("register number out of range")
+	}
+	n := len(f.insns)
+	switch p.kind {
+	case kindWide:
+		if i+1 >= n || f.insns[i+1].Op != 0 {
+			return errors.New("second half is missing")
+		}
+		return nil
+	case kindExitJump:
+		p.to = toCleanup
+		return nil
+	case kindCond, kindJump:
+	default:
+		return nil
+	}
+	off := int64(in.Off)
+	if in.Op == opJA32 {
+		off = int64(in.Imm)
+	}
+	if p.kind == kindJump && off == -1 {
+		p.to = selfLoop
+		return nil
+	}
+	to := int64(i) + 1 + off
+	if to < 0 || to >= int64(n) || to > 0 && f.insns[to-1].Op == opLDIMM64 {
+		return fmt.Errorf("jump to slot %d, which is no instruction of the function", int64(f.info.Start)+to)
+	}
+	p.to = int32(to)
+	return nil
+}
+
+// emitter appends machine code for one function.
+type emitter struct {
+	x86.Buf
+	f    *fn
+	regs *[16]x86.Reg // by BPF register
+	base int          // where the current instruction begins in the buffer
+	cur  int          // its index in the function
+}
+
+func newEmitter(f *fn, code []byte) *emitter {
+	return &emitter{Buf: x86.NewBuf(code), f: f, regs: &f.c.regs}
+}
+
+// insn appends instruction i without its jump.
+func (e *emitter) insn(i int) error {
+	e.cur = i
+	in := &e.f.insns[i]
+	if e.f.plan[i].kind == kindExitJump {
+		return nil
+	}
+	if in.Op == opLDIMM64 {
+		return e.wide(in, &e.f.insns[i+1])
+	}
+	return opTable[in.Op].emit(e, in)
+}
+
+// ip returns the address of the next byte; before placement it counts from 0, as in the kernel.
+func (e *emitter) ip() Addr { return e.f.addr + Addr(e.Len()) }
+
+// nops appends n bytes of nops, the longest first: emit_nops with ASM_NOP_MAX 8.
+func (e *emitter) nops(n int) {
+	for n > 8 {
+		e.Nop(8)
+		n -= 8
+	}
+	if n > 0 {
+		e.Nop(n)
+	}
+}
+
+// bpfRegs maps BPF registers to x86 registers: reg2hex and is_ereg. BPF_REG_AX, which the verifier
+// uses, has a number that depends on the target.
+func bpfRegs(t *Target) [16]x86.Reg {
+	m := [16]x86.Reg{
+		0: x86.RAX, 1: x86.RDI, 2: x86.RSI, 3: x86.RDX, 4: x86.RCX, 5: x86.R8,
+		6: x86.RBX, 7: x86.R13, 8: x86.R14, 9: x86.R15,
+		10: x86.RBP, // BPF_REG_FP
+	}
+	for i := 11; i < len(m); i++ {
+		m[i] = x86.RegNone
+	}
+	m[t.Emit.AX] = ax
+	return m
+}
+
+// aux is AUX_REG, a register outside the range of BPF for the compiler's own use; ax is that of
+// BPF_REG_AX.
+const (
+	aux = x86.R11
+	ax  = x86.R10
+)
+
+func reg(r x86.Reg) x86.RM { return x86.R(r) }
+
+// mem is [base+off] with the shortest displacement but never none: emit_insn_suffix.
+func mem(base x86.Reg, off int32) x86.RM {
+	if isImm8(off) {
+		return x86.M8(base, int8(off))
+	}
+	return x86.M32(base, off)
+}
+
+func isImm8(v int32) bool { return v >= -128 && v <= 127 }

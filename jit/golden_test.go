@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/tcsim/tcsim/fixtures"
+	"github.com/tcsim/tcsim/jit"
+)
+
+// The parts of a capture (fixtures/kernels/README.md) that these tests need. The facts that the
+// verifier would give are read from the captured image here, so that the compiler is judged alone;
+// the conform command derives them.
+type capture struct {
+	header    captureHeader
+	scenarios []captureScenario
+	symbols   map[string]string
+}
+
+type captureHeader struct {
+	Base string `json:"bpf_call_base"`
+}
+
+type captureScenario struct {
+	Name       string
+	ProgType   int `json:"prog_type"`
+	Maps       []captureMap
+	Progs      []captureProg
+	ProgArrays [][3]int `json:"prog_arrays"`
+}
+
+type captureMap struct {
+	Type       jit.MapType
+	MaxEntries uint32 `json:"max_entries"`
+	Addr       string
+	ValueAddr  string `json:"value_addr"`
+}
+
+type captureProg struct {
+	Name      string
+	LoadError string `json:"load_error"`
+	Xlated    string
+	Funcs     []captureFunc
+	InsnMap   [][4]int `json:"insn_map"`
+	TailCalls []struct {
+		Func, Off int
+		Kind      string
+	} `json:"tail_calls"`
+	Refs map[string][]captureRef
+}
+
+type captureFunc struct {
+	Name  string
+	Addr  string
+	Image map[string]string
+}
+
+type captureRef struct {
+	Func, Off         int
+	Kind, Target, Sym string
+}
+
+func readCapture(t testing.TB, name string) *capture {
+	t.Helper()
+	data, err := fixtures.FS.ReadFile("kernels/" + name + ".jsonl.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReaderSize(z, 1<<20)
+	c := &capture{}
+	for dec := json.NewDecoder(r); dec.More(); {
+		var raw json.RawMessage
+		if err := dec.Decode(&raw); err != nil {
+			t.Fatal(err)
+		}
+		var kind struct {
+			Type    string
+			Symbols map[string]string
+		}
+		must(t, json.Unmarshal(raw, &kind))
+		switch kind.Type {
+		case "header":
+			must(t, json.Unmarshal(raw, &c.header))
+		case "symbols":
+			c.symbols = kind.Symbols
+		case "scenario":
+			var s captureScenario
+			must(t, json.Unmarshal(raw, &s))
+			c.scenarios = append(c.scenarios, s)
+		}
+	}
+	return c
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func unhex(t testing.TB, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(s)
+	must(t, err)
+	return b
+}
+
+func addr(s string) (jit.Addr, error) {
+	v, err := strconv.ParseUint(s, 16, 64)
+	return jit.Addr(v), err
+}
+
+// captureEnv answers with the addresses that the kernel used.
+type captureEnv struct {
+	c *capture
+	s *captureScenario
+	p *captureProg
+}
+
+func (e captureEnv) Place(fn, size int, entry jit.CodeOff) (jit.Addr, error) {
+	return addr(e.p.Funcs[fn].Addr)
+}
+
+func (e captureEnv) Helper(imm int32) (jit.Addr, error) {
+	base, err := addr(e.c.header.Base)
+	return base + jit.Addr(imm), err
+}
+
+func (e captureEnv) MapAddr(m int) (jit.Addr, error)  { return addr(e.s.Maps[m].Addr) }
+func (e captureEnv) MapValue(m int) (jit.Addr, error) { return addr(e.s.Maps[m].ValueAddr) }
+
+func (e captureEnv) Symbol(name string) (jit.Addr, error) {
+	if s, ok := e.c.symbols[name]; ok {
+		return addr(s)
+	}
+	for _, r := range e.p.Refs["empty"] {
+		if r.Sym == name || name == "this_cpu_off" && r.Kind == "gs" {
+			return addr(r.Target)
+		}
+	}
+	return 0, fmt.Errorf("no symbol %s", name)
+}
+
+// verified makes what the verifier would tell the JIT out of the captured image.
+func (e captureEnv) verified(t testing.TB) *jit.Verified {
+	x := unhex(t, e.p.Xlated)
+	v := &jit.Verified{Program: &jit.Program{Name: e.p.Name}}
+	for i := 0; i < len(x); i += jit.InsnSize {
+		v.Insns = append(v.Insns, jit.DecodeInsn(x[i:]))
+	}
+	starts := map[int]int{0: 0}
+	for i, in := range v.Insns {
+		if in.Op == 0x85 && in.Src == jit.PseudoCall {
+			starts[int(in.Imm)] = i + 1 + int(in.Off)
+		}
+	}
+	for i := range e.p.Funcs {
+		end := len(v.Insns)
+		if s, ok := starts[i+1]; ok {
+			end = s
+		}
+		f := jit.FuncInfo{Name: e.p.Funcs[i].Name, Start: jit.InsnIndex(starts[i]), End: jit.InsnIndex(end)}
+		f.StackDepth, f.TailCallReachable = prologueFacts(unhex(t, e.p.Funcs[i].Image["empty"]), v.Insns[f.Start])
+		v.Funcs = append(v.Funcs, f)
+	}
+	e.markTailCalls(v)
+	e.markProbes(t, v)
+	return v
+}
+
+// prologueFacts reads stack depth and whether there is a counter. A function without a counter can
+// begin with push rax, too: that of a multiplication or division, which rdx or r11 follows.
+func prologueFacts(code []byte, first jit.Insn) (depth int32, reachable bool) {
+	code = bytes.TrimPrefix(code, []byte{0xf3, 0x0f, 0x1e, 0xfa})
+	code = code[5:]
+	if bytes.HasPrefix(code, []byte{0x31, 0xc0}) || bytes.HasPrefix(code, []byte{0x66, 0x90}) {
+		code = code[2:]
+	} else {
+		code = code[3:]
+	}
+	code = bytes.TrimPrefix(code[4:], []byte{0xf3, 0x0f, 0x1e, 0xfa})
+	if bytes.HasPrefix(code, []byte{0x48, 0x81, 0xec}) {
+		depth = int32(code[3]) | int32(code[4])<<8
+		code = code[7:]
+	}
+	if bytes.HasPrefix(code, []byte{0x48, 0x83, 0xf8, 33, 0x77, 6}) {
+		return depth, true
+	}
+	op := first.Op >> 4
+	muldiv := first.Op&3 == 0 && first.Op&4 != 0 || first.Op&7 == 7
+	muldiv = muldiv && (op == 2 || op == 3 || op == 9)
+	return depth, code[0] == 0x50 && !(muldiv && (code[1] == 0x52 || code[1] == 0x49))
+}
+
+func (e captureEnv) markTailCalls(v *jit.Verified) {
+	n := 0
+	for i := range v.Insns {
+		in := &v.Insns[i]
+		if in.Op != 0x85 || in.Src != 0 || in.Imm != jit.HelperTailCall {
+			continue
+		}
+		*in = jit.Insn{Op: jit.OpTailCall}
+		if e.p.TailCalls[n].Kind == "direct" {
+			v.Pokes = append(v.Pokes, jit.PokeDesc{Insn: jit.InsnIndex(i)})
+			in.Imm = int32(len(v.Pokes))
+		}
+		n++
+	}
+}
+
+// markProbes restores the loads that the kernel's dump shows without their check.
+func (e captureEnv) markProbes(t testing.TB, v *jit.Verified) {
+	for _, m := range e.p.InsnMap {
+		in := &v.Insns[m[1]]
+		code := unhex(t, e.p.Funcs[m[2]].Image["empty"])[m[3]:]
+		if in.Op&7 == 1 && (bytes.HasPrefix(code, []byte{0x49, 0xbb}) || bytes.HasPrefix(code, []byte{0x49, 0xc7, 0xc2, 0, 0, 0x60, 0xff})) {
+			if in.Op&0xe0 == 0x60 {
+				in.Op = in.Op&0x1f | 0x20
+			} else {
+				in.Op = in.Op&0x1f | 0x40
+			}
+		}
+	}
+}
+
+func TestCaptures(t *testing.T) {
+	for name, target := range captureTargets {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tgt, err := jit.TargetByName(target)
+			must(t, err)
+			c := readCapture(t, name)
+			same, total := 0, 0
+			fails := map[string]int{}
+			for i := range c.scenarios {
+				s := &c.scenarios[i]
+				for j := range s.Progs {
+					p := &s.Progs[j]
+					if len(p.Funcs) == 0 || p.Funcs[0].Image == nil {
+						continue
+					}
+					total += len(p.Funcs)
+					n, err := compareProgram(t, captureEnv{c, s, p}, tgt)
+					same += n
+					if err != nil {
+						key := strings.Join(strings.SplitN(s.Name, "/", 4)[:2], "/")
+						if fails[key]++; fails[key] <= 1 {
+							t.Errorf("%s, program %d: %v", s.Name, j, err)
+						}
+					}
+				}
+			}
+			t.Logf("%d/%d functions identical", same, total)
+			if same != total {
+				t.Errorf("failures by category: %v", fails)
+			}
+		})
+	}
+}
+
+func compareProgram(t testing.TB, e captureEnv, tgt *jit.Target) (same int, err error) {
+	v := e.verified(t)
+	img, err := jit.Compile(v, tgt, e)
+	if err != nil {
+		return 0, err
+	}
+	for i := range img.Funcs {
+		want := unhex(t, e.p.Funcs[i].Image["empty"])
+		got := img.Funcs[i].Code
+		if bytes.Equal(got, want) {
+			same++
+			continue
+		}
+		if err != nil {
+			continue
+		}
+		at := 0
+		for at < len(got) && at < len(want) && got[at] == want[at] {
+			at++
+		}
+		k, _ := img.Funcs[i].InsnAt(jit.CodeOff(at))
+		err = fmt.Errorf("function %d differs at %d (insn %d %+v):\n got %x\nwant %x", i, at, k, v.Insns[k], got[at:min(at+24, len(got))], want[at:min(at+24, len(want))])
+	}
+	return same, err
+}
+
+var captureTargets = map[string]string{
+	"5.10-off": "5.10", "6.1-off": "6.1", "6.12-off": "6.12", "6.18-host": "6.18", "7.2-off": "7.2",
+}

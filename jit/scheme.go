@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import (
+	"fmt"
+	"sort"
+
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// scheme is a tail-call design: everything about prologue, calls, tail calls and epilogue that
+// makes it work. One file each, scheme_<name>.go, that reads from top to bottom as the kernel's
+// functions of the same jobs. The target it is emitted for supplies limits, offsets and thunks.
+type scheme interface {
+	// landing is how far behind bpf_func a tail call enters (X86_TAIL_CALL_OFFSET).
+	landing(t *Target) CodeOff
+	// prologue is emit_prologue behind the CFI preamble, with the pushes of callee-saved registers.
+	prologue(e *emitter)
+	// reload puts the counter, or the pointer to it, into rax before a call.
+	reload(e *emitter)
+	// indirect and direct are the tail call sequences; they fill the site.
+	indirect(e *emitter, s *TailCallSite) error
+	direct(e *emitter, s *TailCallSite) error
+	// epilogue takes the frame down; the return follows it.
+	epilogue(e *emitter)
+	// frame describes the stack frame while the body runs, without Body.
+	frame(f *fn) Frame
+}
+
+var schemes = map[string]scheme{
+	"rework-5.10": rework{},
+	"rework-6.7":  rework{},
+	"hier-6.12":   hier{},
+}
+
+func schemeByName(name string) (scheme, error) {
+	if s, ok := schemes[name]; ok {
+		return s, nil
+	}
+	return nil, fmt.Errorf("unknown tail-call scheme %q", name)
+}
+
+// SchemeNames returns the names of the tail-call designs in alphabetical order.
+func SchemeNames() []string {
+	names := make([]string, 0, len(schemes))
+	for n := range schemes {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	return names
+}
+
+// Landing returns how far behind bpf_func a tail call enters a program of this target, in bytes.
+// It errors if the target names no known scheme.
+func (t *Target) Landing() (CodeOff, error) {
+	s, err := schemeByName(t.Scheme)
+	if err != nil {
+		return 0, err
+	}
+	return s.landing(t), nil
+}
+
+const endbrSize = 4
+
+// endbr appends endbr64 if the target is an IBT build.
+func (e *emitter) endbr() {
+	if e.f.c.t.Emit.ENDBR {
+		e.ENDBR64()
+	}
+}
+
+// pushSaved and popSaved are push_callee_regs and pop_callee_regs.
+func (e *emitter) pushSaved() {
+	for i, used := range e.f.saved {
+		if used {
+			e.Push64O(calleeSaved[i])
+		}
+	}
+}
+
+func (e *emitter) popSaved() {
+	for i := len(e.f.saved) - 1; i >= 0; i-- {
+		if e.f.saved[i] {
+			e.Pop64O(calleeSaved[i])
+		}
+	}
+}
+
+// jumpBack appends a conditional jump to a label that is known from the pass before; the first
+// pass writes whatever comes out, as the kernel does.
+func (e *emitter) jumpLabel(form x86.FormID, label int) CodeOff {
+	at := CodeOff(e.Len())
+	e.I8(form, int8(label-(e.Len()+2-e.base)))
+	return at
+}
+
+// prologue appends the CFI preamble and the scheme's prologue.
+func (e *emitter) prologue() error {
+	if err := e.cfi(); err != nil {
+		return err
+	}
+	e.f.c.sch.prologue(e)
+	return nil
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import "github.com/tcsim/tcsim/jit/x86"
+
+// hier is the design of 6.12 and later (116e04ba1459): one counter for the whole tree of calls, in
+// the frame of the main program that was entered first; rax carries the count into a main program
+// and a pointer to it everywhere else.
+//
+//	rbp+8      return address
+//	rbp        saved rbp
+//	rbp-sd     stack of the program, sd bytes rounded up to 8
+//	rbp-sd-8   tail_call_cnt itself (a main program that got a count), else
+//	           tail_call_cnt_ptr                                   (if reachable)
+//	rbp-sd-16  tail_call_cnt_ptr                                   (if reachable)
+//	           rbx, r13, r14, r15 as used                          <- rsp
+//
+// Derived from arch/x86/net/bpf_jit_comp.c of 6.12.107 and 7.2: emit_prologue,
+// emit_prologue_tail_call, emit_bpf_tail_call_indirect, emit_bpf_tail_call_direct.
+type hier struct{}
+
+func (hier) landing(t *Target) CodeOff {
+	if t.Emit.ENDBR || t.Emit.CFI != CFINone {
+		return 12 + endbrSize
+	}
+	return 12
+}
+
+func (h hier) prologue(e *emitter) {
+	f := e.f
+	// The place that a trampoline patches, then the initial count or filler.
+	e.Nop(5) // 0f 1f 44 00 00
+	if f.reachable && !f.sub {
+		e.Xor64MR(reg(x86.RAX), x86.RAX) // 48 31 c0
+	} else {
+		e.Nop(3) // 0f 1f 00
+	}
+	e.Push64O(x86.RBP)               // 55
+	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+
+	// Tail calls land here.
+	e.endbr()
+	if f.depth != 0 {
+		e.Sub64MI32(reg(x86.RSP), f.depth) // 48 81 ec sd
+	}
+	if f.reachable {
+		h.prologueTailCall(e)
+	}
+	e.pushSaved()
+}
+
+// prologueTailCall is emit_prologue_tail_call. In a main program rax up to the limit is a count,
+// which gets its home here, and anything above is a pointer.
+func (hier) prologueTailCall(e *emitter) {
+	if !e.f.sub {
+		e.Cmp64MI8(reg(x86.RAX), int8(e.f.c.t.Limit)) // 48 83 f8 21
+		e.JaD8(6)                                     // 77 06
+
+		// A count: store it, rax becomes the pointer to it.
+		e.Push64O(x86.RAX)               // 50
+		e.Mov64MR(reg(x86.RAX), x86.RSP) // 48 89 e0
+		e.JmpD8(1)                       // eb 01
+
+		// A pointer: store it twice.
+		e.Push64O(x86.RAX) // 50
+		e.Push64O(x86.RAX) // 50
+		return
+	}
+	e.Push64O(x86.RAX) // 50
+	e.Push64O(x86.RAX) // 50
+}
+
+func (hier) reload(e *emitter) {
+	e.Mov64RM(x86.RAX, x86.M32(x86.RBP, -16-e.f.depth)) // 48 8b 85 disp32
+}
+
+// refuse jumps to out if the counter behind the pointer has reached the limit.
+func (h hier) refuse(e *emitter, s *TailCallSite, label int) {
+	h.reload(e)
+	e.Cmp64MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 48 83 38 21
+	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
+}
+
+// bump adds one to the counter.
+func (hier) bump(e *emitter, s *TailCallSite) {
+	s.Bump = CodeOff(e.Len())
+	e.Add64MI8(x86.M0(x86.RAX), 1) // 48 83 00 01
+}
+
+// unwind takes the frame down to the saved rbp. The second pop leaves in rax the count if it lives
+// in this frame and the pointer otherwise.
+func (hier) unwind(e *emitter, s *TailCallSite) {
+	s.Unwind = CodeOff(e.Len())
+	e.popSaved()
+	e.Pop64O(x86.RAX) // 58
+	e.Pop64O(x86.RAX) // 58
+	if e.f.depth != 0 {
+		e.Add64MI32(reg(x86.RSP), e.f.depth) // 48 81 c4 sd
+	}
+}
+
+func (h hier) indirect(e *emitter, s *TailCallSite) error {
+	f, offs, label := e.f, &e.f.c.t.Offsets, e.f.indirectLabel
+	// if (index >= array->map.max_entries) goto out; rsi is the array, edx the index.
+	e.Mov32MR(reg(x86.RDX), x86.RDX)                              // 89 d2
+	e.Cmp32MR(x86.M8(x86.RSI, int8(offs.MapMaxEntries)), x86.RDX) // 39 56 xx
+	s.Bounds = e.jumpLabel(x86.FormJbeD8, label)
+
+	// if (*tail_call_cnt_ptr >= limit) goto out;
+	h.refuse(e, s, label)
+
+	// prog = array->ptrs[index]; if (!prog) goto out;
+	e.Mov64RM(x86.RCX, x86.X32(x86.RSI, x86.RDX, 8, offs.ArrayPtrs)) // 48 8b 8c d6 disp32
+	e.Test64MR(reg(x86.RCX), x86.RCX)                                // 48 85 c9
+	s.Null = e.jumpLabel(x86.FormJeD8, label)
+
+	// Only a tail call that is taken counts.
+	h.bump(e, s)
+	h.unwind(e, s)
+
+	// goto *(prog->bpf_func + landing);
+	e.Mov64RM(x86.RCX, x86.M8(x86.RCX, int8(offs.ProgBPFFunc))) // 48 8b 49 xx
+	e.Add64MI8(reg(x86.RCX), int8(h.landing(f.c.t)))            // 48 83 c1 xx
+	s.Jump = CodeOff(e.Len())
+	if err := e.jumpRCX(); err != nil {
+		return err
+	}
+	f.indirectLabel = e.Len() - e.base
+	return nil
+}
+
+func (h hier) direct(e *emitter, s *TailCallSite) error {
+	f, label := e.f, e.f.directLabel
+	// if (*tail_call_cnt_ptr >= limit) goto out;
+	h.refuse(e, s, label)
+
+	// While the slot is empty this jumps to out; poked to a nop when it is filled.
+	e.bypass(s, label)
+
+	// Only a tail call that is taken counts.
+	h.bump(e, s)
+	h.unwind(e, s)
+
+	// Poked to a jump to the landing of the program in the slot.
+	s.Jump = CodeOff(e.Len())
+	e.Nop(5)
+	f.directLabel = e.Len() - e.base
+	return nil
+}
+
+func (hier) epilogue(e *emitter) {
+	e.popSaved()
+	e.Leave() // c9
+}
+
+func (h hier) frame(f *fn) Frame {
+	b := newFrame(f)
+	b.landing = h.landing(f.c.t)
+	if f.reachable {
+		if f.sub {
+			b.push(SlotTailCallPtr)
+		} else {
+			b.push(SlotTailCallCntOrPtr)
+		}
+		b.push(SlotTailCallPtr)
+		b.frame.Counter = Counter{Form: CounterPtr, Off: -f.depth - 16, Size: 8}
+	}
+	return b.done()
+}

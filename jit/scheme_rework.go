@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import "github.com/tcsim/tcsim/jit/x86"
+
+// rework is the design of 5.10 to 6.11: the frame is taken down before a tail call, the count
+// travels in rax by value. It has two names: rework-5.10 (ebf7d1f508a7, e411901c0b77) and rework-6.7
+// (2b5dcb31a19a), which changed only what trampolines do. The code of programs is the same.
+//
+//	rbp+8     return address
+//	rbp       saved rbp
+//	rbp-sd    stack of the program, sd bytes rounded up to 8
+//	rbp-sd-8  tail_call_cnt: pushed rax, used as the dword at rbp-sd-4   (if reachable)
+//	          rbx, r13, r14, r15 as used                                 <- rsp
+//
+// Derived from arch/x86/net/bpf_jit_comp.c of 5.10.223 and 6.1: emit_prologue,
+// emit_bpf_tail_call_indirect, emit_bpf_tail_call_direct.
+type rework struct{}
+
+func (rework) landing(t *Target) CodeOff {
+	if t.Emit.ENDBR {
+		return 11 + endbrSize
+	}
+	return 11
+}
+
+func (rework) prologue(e *emitter) {
+	f := e.f
+	// The place that a trampoline patches, then the initial count or filler.
+	e.Nop(5) // 0f 1f 44 00 00
+	if f.reachable && !f.sub {
+		e.Xor32MR(reg(x86.RAX), x86.RAX) // 31 c0
+	} else {
+		e.Nop(2) // 66 90
+	}
+	e.Push64O(x86.RBP)               // 55
+	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+
+	// Tail calls land here.
+	e.endbr()
+	if f.depth != 0 {
+		e.Sub64MI32(reg(x86.RSP), f.depth) // 48 81 ec sd
+	}
+	if f.reachable {
+		e.Push64O(x86.RAX) // 50
+	}
+	e.pushSaved()
+}
+
+func (rework) reload(e *emitter) {
+	depth := e.f.depth
+	if e.f.c.t.Emit.UnroundedReload {
+		depth = e.f.info.StackDepth
+	}
+	e.Mov64RM(x86.RAX, x86.M32(x86.RBP, -depth-8)) // 48 8b 85 disp32
+}
+
+// refuse compares the count with the limit and jumps to out if it is reached: until 5.16 the
+// kernel compares with one less and tests for above (MAX_TAIL_CALL_CNT was 32).
+func (rework) refuse(e *emitter, s *TailCallSite, label int) {
+	limit := int8(e.f.c.t.Limit)
+	e.Mov32RM(x86.RAX, x86.M32(x86.RBP, -4-e.f.depth)) // 8b 85 disp32
+	if e.f.c.t.Emit.LimitAbove {
+		e.Cmp32MI8(reg(x86.RAX), limit-1) // 83 f8 20
+		s.Limit = e.jumpLabel(x86.FormJaD8, label)
+	} else {
+		e.Cmp32MI8(reg(x86.RAX), limit) // 83 f8 21
+		s.Limit = e.jumpLabel(x86.FormJaeD8, label)
+	}
+}
+
+// bump adds one to the count.
+func (rework) bump(e *emitter, s *TailCallSite) {
+	e.Add32MI8(reg(x86.RAX), 1) // 83 c0 01
+	s.Bump = CodeOff(e.Len())
+	e.Mov32MR(x86.M32(x86.RBP, -4-e.f.depth), x86.RAX) // 89 85 disp32
+}
+
+// unwind takes the frame down to the saved rbp.
+func (rework) unwind(e *emitter, s *TailCallSite) {
+	s.Unwind = CodeOff(e.Len())
+	e.popSaved()
+	e.Pop64O(x86.RAX) // 58
+	if e.f.depth != 0 {
+		e.Add64MI32(reg(x86.RSP), e.f.depth) // 48 81 c4 sd
+	}
+}
+
+func (r rework) indirect(e *emitter, s *TailCallSite) error {
+	f, offs, label := e.f, &e.f.c.t.Offsets, e.f.indirectLabel
+	// if (index >= array->map.max_entries) goto out; rsi is the array, edx the index.
+	e.Mov32MR(reg(x86.RDX), x86.RDX)                              // 89 d2
+	e.Cmp32MR(x86.M8(x86.RSI, int8(offs.MapMaxEntries)), x86.RDX) // 39 56 xx
+	s.Bounds = e.jumpLabel(x86.FormJbeD8, label)
+
+	// if (tail_call_cnt++ >= limit) goto out;
+	r.refuse(e, s, label)
+	r.bump(e, s)
+
+	// prog = array->ptrs[index]; if (!prog) goto out;
+	e.Mov64RM(x86.RCX, x86.X32(x86.RSI, x86.RDX, 8, offs.ArrayPtrs)) // 48 8b 8c d6 disp32
+	e.Test64MR(reg(x86.RCX), x86.RCX)                                // 48 85 c9
+	s.Null = e.jumpLabel(x86.FormJeD8, label)
+
+	r.unwind(e, s)
+
+	// goto *(prog->bpf_func + landing);
+	e.Mov64RM(x86.RCX, x86.M8(x86.RCX, int8(offs.ProgBPFFunc))) // 48 8b 49 xx
+	e.Add64MI8(reg(x86.RCX), int8(r.landing(f.c.t)))            // 48 83 c1 xx
+	s.Jump = CodeOff(e.Len())
+	if err := e.jumpRCX(); err != nil {
+		return err
+	}
+	f.indirectLabel = e.Len() - e.base
+	return nil
+}
+
+func (r rework) direct(e *emitter, s *TailCallSite) error {
+	f, label := e.f, e.f.directLabel
+	// if (tail_call_cnt++ >= limit) goto out;
+	r.refuse(e, s, label)
+	r.bump(e, s)
+
+	// While the slot is empty this jumps to out; poked to a nop when it is filled.
+	e.bypass(s, label)
+
+	r.unwind(e, s)
+
+	// Poked to a jump to the landing of the program in the slot.
+	s.Jump = CodeOff(e.Len())
+	e.Nop(5)
+	f.directLabel = e.Len() - e.base
+	return nil
+}
+
+func (rework) epilogue(e *emitter) {
+	e.popSaved()
+	e.Leave() // c9
+}
+
+func (r rework) frame(f *fn) Frame {
+	b := newFrame(f)
+	b.landing = r.landing(f.c.t)
+	if f.reachable {
+		b.push(SlotTailCallCnt)
+		b.frame.Counter = Counter{Form: CounterValue, Off: -f.depth - 4, Size: 4}
+	}
+	return b.done()
+}
