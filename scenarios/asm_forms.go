@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package scenarios
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// Opcodes that the code names one by one (RFC 9669, section 7).
+const (
+	opLdImm64 = 0x18
+	opJa      = 0x05
+	opGotol   = 0x06
+	opMayGoto = 0xe5
+	opCall    = 0x85
+	opExit    = 0x95
+	opNospec  = 0xc0
+	opMovReg  = 0xbf
+	opMovImm  = 0xb7
+)
+
+// isJump reports whether in jumps by its 16-bit offset.
+func isJump(in jit.Insn) bool {
+	class, op := in.Class(), in.Op&0xf0
+	switch {
+	case class == 0x05:
+		return op != 0x80 && op != 0x90
+	case class == 0x06:
+		return op >= 0x10 && op != 0x80 && op != 0x90
+	}
+	return false
+}
+
+func isPseudoCall(in jit.Insn) bool { return in.Op == opCall && in.Src == jit.PseudoCall }
+
+// asmForm is one way to write an instruction: re matches the text with runs of blanks made one
+// blank. emit appends the instruction, or appends nothing to decline.
+type asmForm struct {
+	re   *regexp.Regexp
+	emit func(*statement) error
+}
+
+// Parts of the forms: a register, a number, a memory operand "(u64 *)(r1 +8)", a jump target.
+const (
+	reReg = `([rw]\d+)`
+	reNum = `([-+]?(?:0x[0-9a-fA-F]+|\d+))`
+	reMem = `\(([us]\d+) \*\) ?\((r\d+) ?([-+] ?(?:0x[0-9a-fA-F]+|\d+))?\)`
+	reTo  = `(\S+)`
+)
+
+// form compiles a pattern in which {reg}, {num}, {mem} and {to} stand for the parts above and a
+// blank for an optional one.
+func form(pattern string, emit func(*statement) error) asmForm {
+	p := strings.NewReplacer(" ", " ?", "{reg}", reReg, "{num}", reNum, "{mem}", reMem, "{to}", reTo).Replace(pattern)
+	return asmForm{regexp.MustCompile("^" + p + "$"), emit}
+}
+
+// asmForms are the forms of kernel/bpf/disasm.c (7.2, print_bpf_insn) and those that clang adds,
+// the most specific first.
+var asmForms = []asmForm{
+	form(`exit`, func(s *statement) error { return s.emit(jit.Insn{Op: opExit}) }),
+	form(`nospec`, func(s *statement) error { return s.emit(jit.Insn{Op: opNospec}) }),
+	form(`call {to}`, (*statement).call),
+	form(`(goto|gotol|may_goto) {to}`, (*statement).jump),
+	form(`if {reg} (==|!=|s?[<>]=?|&) (?:{reg}|{num}) goto {to}`, (*statement).branch),
+	form(`lock \*{mem} ([+&|^])= {reg}`, (*statement).lockOp),
+	form(`{reg} = atomic(64)?_fetch_(add|or|and|xor)\({mem}, {reg}\)`, (*statement).fetchOp),
+	form(`{reg} = (?:atomic(64)?_xchg|xchg_64|xchg32_32)\({mem}, {reg}\)`, (*statement).xchg),
+	form(`{reg} = (?:atomic(64)?_cmpxchg|cmpxchg_64|cmpxchg32_32)\({mem}, [rw]0, {reg}\)`, (*statement).cmpxchg),
+	form(`{reg} = load_acquire\({mem}\)`, (*statement).loadAcquire),
+	form(`store_release\({mem}, {reg}\)`, (*statement).storeRelease),
+	form(`\*{mem} = {reg}`, (*statement).storeReg),
+	form(`\*{mem} = {num}`, (*statement).storeImm),
+	form(`{reg} = \*{mem}`, (*statement).load),
+	form(`r0 = \*\((u\d+) \*\) ?skb\[{num}\]`, (*statement).loadAbs),
+	form(`r0 = \*\((u\d+) \*\) ?skb\[{reg} \+ {num}\]`, (*statement).loadInd),
+	form(`{reg} = map\[([\w.]+)\](\[0\](?:\+{num})?)?(?: ll)?`, (*statement).loadMap),
+	form(`{reg} = {num} ll`, (*statement).loadImm64),
+	form(`{reg} = ([A-Za-z_]\w*) ll`, (*statement).loadMapName),
+	form(`{reg} = - ?{reg}`, (*statement).negate),
+	form(`{reg} = (be|le|bswap)(16|32|64) {reg}`, (*statement).swap),
+	form(`{reg} = \(s(8|16|32)\) {reg}`, (*statement).moveSigned),
+	form(`{reg} = addr_space_cast\({reg}, {num}, {num}\)`, (*statement).castSpace),
+	form(`{reg} = &\(void __percpu \*\) ?\({reg}\)`, (*statement).movePerCPU),
+	form(`{reg} (\+|-|\*|/|%|s/|s%|\||&|\^|<<|>>|s>>)= (?:{reg}|{num})`, (*statement).alu),
+	form(`{reg} = {reg}`, (*statement).moveReg),
+	form(`{reg} = {num}`, (*statement).moveImm),
+}
+
+// reg reads submatch i as a register; wide is false for the w names.
+func (s *statement) reg(i int) (r uint8, wide bool, err error) {
+	text := s.m[i]
+	n, ok := parseRegister("r" + text[1:])
+	if !ok {
+		return 0, false, fmt.Errorf("expected a register from %c0 to %c10, found %q", text[0], text[0], text)
+	}
+	return uint8(n), text[0] == 'r', nil
+}
+
+// imm32 reads submatch i as a 32-bit immediate; hex may use the sign bit as the kernel prints it.
+func (s *statement) imm32(i int) (int32, error) {
+	n, err := asmNumber(s.m[i])
+	if err != nil {
+		return 0, err
+	}
+	hi := int64(math.MaxInt32)
+	if strings.HasPrefix(s.m[i], "0x") {
+		hi = math.MaxUint32
+	}
+	if n < math.MinInt32 || n > hi {
+		return 0, fmt.Errorf("expected a number of 32 bits, found %s", s.m[i])
+	}
+	return int32(n), nil
+}
+
+// asmNumber is parseInt with an optional plus sign and blanks behind the sign.
+func asmNumber(text string) (int64, error) {
+	return parseInt(strings.TrimPrefix(strings.ReplaceAll(text, " ", ""), "+"))
+}
+
+// mem reads the three submatches of a memory operand that begin at i.
+func (s *statement) mem(i int) (size string, base uint8, off int16, err error) {
+	size = s.m[i]
+	base, _, err = s.reg(i + 1)
+	if err != nil || s.m[i+2] == "" {
+		return size, base, 0, err
+	}
+	n, err := asmNumber(s.m[i+2])
+	if err == nil && (n < math.MinInt16 || n > math.MaxInt16) {
+		err = fmt.Errorf("expected an offset from -32768 to 32767, found %s", s.m[i+2])
+	}
+	return size, base, int16(n), err
+}
+
+// Size bits of load and store opcodes.
+var sizeBits = map[string]uint8{
+	"u32": 0x00, "u16": 0x08, "u8": 0x10, "u64": 0x18,
+	"s32": 0x00, "s16": 0x08, "s8": 0x10,
+}
+
+// access combines class and mode with the bits of one of the allowed sizes.
+func access(op uint8, size string, allowed ...string) (uint8, error) {
+	for _, a := range allowed {
+		if a == size {
+			return op | sizeBits[size], nil
+		}
+	}
+	return 0, fmt.Errorf("expected %s in this instruction, found %s", oneOf(allowed), size)
+}
+
+// call reads a helper by number or name, a function by distance or name.
+func (s *statement) call() error {
+	to := s.m[1]
+	in := jit.Insn{Op: opCall}
+	if name, id, ok := strings.Cut(to, "#"); ok && name != "" {
+		to = id // the kernel prints the name and the number
+	}
+	if dist, ok := strings.CutPrefix(to, "pc"); ok && dist != "" && strings.ContainsAny(dist[:1], "+-") {
+		s.m[1] = dist
+		n, err := s.imm32(1)
+		if err != nil {
+			return err
+		}
+		s.unit.calls = append(s.unit.calls, asmRef{len(s.unit.insns), "", s.pos})
+		in.Src, in.Imm = jit.PseudoCall, n
+		return s.emit(in)
+	}
+	if to[0] >= '0' && to[0] <= '9' || to[0] == '-' {
+		s.m[1] = to
+		n, err := s.imm32(1)
+		if err != nil {
+			return err
+		}
+		in.Imm = n
+		return s.emit(in)
+	}
+	if id, ok := helperID(to); ok {
+		in.Imm = id
+		return s.emit(in)
+	}
+	if !nameForm.MatchString(to) {
+		return fmt.Errorf("expected a helper, a function or pc+N to call, found %q", to)
+	}
+	s.unit.calls = append(s.unit.calls, asmRef{len(s.unit.insns), to, s.pos})
+	in.Src = jit.PseudoCall
+	return s.emit(in)
+}
+
+// to fills in the target of a jump: a distance or a label.
+func (s *statement) to(in jit.Insn, text string) error {
+	dist := strings.TrimPrefix(text, "pc")
+	if dist == "" || !strings.ContainsAny(dist[:1], "+-") {
+		if !labelForm.MatchString(text + ":") {
+			return fmt.Errorf("expected a jump target such as +3, pc-2 or a label, found %q", text)
+		}
+		s.unit.jumps = append(s.unit.jumps, asmRef{len(s.unit.insns), text, s.pos})
+		return s.emit(in)
+	}
+	n, err := asmNumber(dist)
+	long := in.Op == opGotol
+	switch {
+	case err != nil:
+		return err
+	case long && (n < math.MinInt32 || n > math.MaxInt32), !long && (n < math.MinInt16 || n > math.MaxInt16):
+		return fmt.Errorf("jump distance %s does not fit the instruction", dist)
+	case long:
+		in.Imm = int32(n)
+	default:
+		in.Off = int16(n)
+	}
+	return s.emit(in)
+}
+
+func (s *statement) jump() error {
+	op := map[string]uint8{"goto": opJa, "gotol": opGotol, "may_goto": opMayGoto}[s.m[1]]
+	return s.to(jit.Insn{Op: op}, s.m[2])
+}
+
+var branchOps = map[string]uint8{
+	"==": 0x10, ">": 0x20, ">=": 0x30, "&": 0x40, "!=": 0x50, "s>": 0x60, "s>=": 0x70,
+	"<": 0xa0, "<=": 0xb0, "s<": 0xc0, "s<=": 0xd0,
+}
+
+func (s *statement) branch() error {
+	dst, wide, err := s.reg(1)
+	if err != nil {
+		return err
+	}
+	in := jit.Insn{Op: 0x06 | branchOps[s.m[2]], Dst: dst}
+	if wide {
+		in.Op = 0x05 | branchOps[s.m[2]]
+	}
+	if err := s.operand(&in, 3, wide); err != nil {
+		return err
+	}
+	return s.to(in, s.m[5])
+}
+
+// operand fills in a register (submatch i) or an immediate (submatch i+1).
+func (s *statement) operand(in *jit.Insn, i int, wide bool) error {
+	if s.m[i] == "" {
+		n, err := s.imm32(i + 1)
+		in.Imm = n
+		return err
+	}
+	src, w, err := s.reg(i)
+	if err == nil && w != wide {
+		err = fmt.Errorf("expected registers of one width, found %s and %s", s.m[1], s.m[i])
+	}
+	in.Op |= 0x08
+	in.Src = src
+	return err
+}
+
+var aluOps = map[string]uint8{
+	"+": 0x00, "-": 0x10, "*": 0x20, "/": 0x30, "|": 0x40, "&": 0x50, "<<": 0x60, ">>": 0x70,
+	"%": 0x90, "^": 0xa0, "s>>": 0xc0, "s/": 0x30, "s%": 0x90,
+}
+
+// aluInsn begins an ALU instruction whose destination is submatch 1.
+func (s *statement) aluInsn(op uint8) (in jit.Insn, wide bool, err error) {
+	in.Dst, wide, err = s.reg(1)
+	in.Op = 0x04 | op
+	if wide {
+		in.Op = 0x07 | op
+	}
+	return in, wide, err
+}
+
+func (s *statement) alu() error {
+	in, wide, err := s.aluInsn(aluOps[s.m[2]])
+	if err != nil {
+		return err
+	}
+	if s.m[2] == "s/" || s.m[2] == "s%" {
+		in.Off = 1
+	}
+	if err := s.operand(&in, 3, wide); err != nil {
+		return err
+	}
+	return s.emit(in)
+}
+
+func (s *statement) moveReg() error {
+	in, wide, err := s.aluInsn(0xb0)
+	if err != nil {
+		return err
+	}
+	if err := s.operand(&in, 2, wide); err != nil {
+		return err
+	}
+	return s.emit(in)
+}
+
+func (s *statement) moveImm() error {
+	if s.op == opLdImm64 {
+		return s.loadImm64() // the verifier log writes (18) r1 = 0x5 without "ll"
+	}
+	in, _, err := s.aluInsn(0xb0)
+	if err != nil {
+		return err
+	}
+	if in.Imm, err = s.imm32(2); err != nil {
+		return err
+	}
+	return s.emit(in)
+}
+
+func (s *statement) moveSigned() error {
+	in, wide, err := s.aluInsn(0xb0)
+	if err != nil {
+		return err
+	}
+	bits, _ := strconv.Atoi(s.m[2]) // the form allows 8, 16 and 32
+	in.Off, in.Op = int16(bits), in.Op|0x08
+	src, w, err := s.reg(3)
+	in.Src = src
+	if err == nil && (w != wide || !wide && bits == 32) {
+		err = fmt.Errorf("expected registers wider than s%d and of one width, found %s and %s", bits, s.m[1], s.m[3])
+	}
+	if err != nil {
+		return err
+	}
+	return s.emit(in)
+}
+
+func (s *statement) negate() error {
+	in, _, err := s.aluInsn(0x80)
+	if err == nil && s.m[1] != s.m[2] {
+		err = fmt.Errorf("expected %s = -%s, found -%s", s.m[1], s.m[1], s.m[2])
+	}
+	if err != nil {
+		return err
+	}
+	return s.emit(in)
+}
+
+func (s *statement) swap() error {
+	dst, wide, err := s.reg(1)
+	if err == nil && (s.m[1] != s.m[4] || !wide) {
+		err = fmt.Errorf("expected one 64-bit register on both sides, found %s and %s", s.m[1], s.m[4])
+	}
+	if err != nil {
+		return err
+	}
+	bits, _ := strconv.Atoi(s.m[3]) // the form allows 16, 32 and 64
+	op := map[string]uint8{"le": 0xd4, "be": 0xdc, "bswap": 0xd7}[s.m[2]]
+	return s.emit(jit.Insn{Op: op, Dst: dst, Imm: int32(bits)})
+}

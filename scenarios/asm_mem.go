@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package scenarios
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// memInsn begins an instruction with a memory operand at submatches i to i+2 and one of the sizes.
+func (s *statement) memInsn(op uint8, i int, sizes ...string) (in jit.Insn, base uint8, err error) {
+	size, base, off, err := s.mem(i)
+	if err != nil {
+		return in, 0, err
+	}
+	in.Off = off
+	in.Op, err = access(op, size, sizes...)
+	return in, base, err
+}
+
+func (s *statement) storeReg() error {
+	in, base, err := s.memInsn(0x63, 1, "u8", "u16", "u32", "u64")
+	if err != nil {
+		return err
+	}
+	in.Dst = base
+	if in.Src, _, err = s.reg(4); err != nil {
+		return err
+	}
+	return s.emit(in)
+}
+
+func (s *statement) storeImm() error {
+	in, base, err := s.memInsn(0x62, 1, "u8", "u16", "u32", "u64")
+	if err != nil {
+		return err
+	}
+	in.Dst = base
+	if in.Imm, err = s.imm32(4); err != nil {
+		return err
+	}
+	return s.emit(in)
+}
+
+func (s *statement) load() error {
+	op, sizes := uint8(0x61), []string{"u8", "u16", "u32", "u64"}
+	if s.m[2][0] == 's' {
+		op, sizes = 0x81, []string{"s8", "s16", "s32"} // BPF_MEMSX
+	}
+	in, base, err := s.memInsn(op, 2, sizes...)
+	if err != nil {
+		return err
+	}
+	in.Src = base
+	if in.Dst, _, err = s.reg(1); err != nil {
+		return err
+	}
+	return s.emit(in)
+}
+
+func (s *statement) loadAbs() error {
+	op, err := access(0x20, s.m[1], "u8", "u16", "u32")
+	if err != nil {
+		return err
+	}
+	n, err := s.imm32(2)
+	if err != nil {
+		return err
+	}
+	return s.emit(jit.Insn{Op: op, Imm: n})
+}
+
+func (s *statement) loadInd() error {
+	op, err := access(0x40, s.m[1], "u8", "u16", "u32")
+	if err != nil {
+		return err
+	}
+	src, _, err := s.reg(2)
+	if err != nil {
+		return err
+	}
+	n, err := s.imm32(3)
+	if err != nil {
+		return err
+	}
+	return s.emit(jit.Insn{Op: op, Src: src, Imm: n})
+}
+
+// Operations of atomic instructions, in their Imm (RFC 9669, section 5.3).
+const (
+	atomicFetch   = 0x01
+	atomicXchg    = 0xe1
+	atomicCmpxchg = 0xf1
+	atomicLoad    = 0x100
+	atomicStore   = 0x110
+)
+
+var atomicOps = map[string]int32{
+	"+": 0x00, "|": 0x40, "&": 0x50, "^": 0xa0,
+	"add": 0x00, "or": 0x40, "and": 0x50, "xor": 0xa0,
+}
+
+// atomic emits an atomic operation with its memory operand at submatches mem to mem+2 and its
+// register at submatch src.
+func (s *statement) atomic(op int32, mem, src int) error {
+	in, base, err := s.memInsn(0xc3, mem, "u32", "u64")
+	if err != nil {
+		return err
+	}
+	in.Dst, in.Imm = base, op
+	if in.Src, _, err = s.reg(src); err != nil {
+		return err
+	}
+	return s.emit(in)
+}
+
+func (s *statement) lockOp() error { return s.atomic(atomicOps[s.m[4]], 1, 5) }
+
+// sameAs checks that a fetching operation returns into the register that it takes.
+func (s *statement) sameAs(i, j int) error {
+	if s.m[i][1:] != s.m[j][1:] {
+		return fmt.Errorf("expected the result in the operand's register %s, found %s", s.m[j], s.m[i])
+	}
+	return nil
+}
+
+func (s *statement) fetchOp() error {
+	if err := s.sameAs(1, 7); err != nil {
+		return err
+	}
+	return s.atomic(atomicOps[s.m[3]]|atomicFetch, 4, 7)
+}
+
+func (s *statement) xchg() error {
+	if err := s.sameAs(1, 6); err != nil {
+		return err
+	}
+	return s.atomic(atomicXchg, 3, 6)
+}
+
+func (s *statement) cmpxchg() error {
+	if s.m[1][1:] != "0" {
+		return fmt.Errorf("expected the result of cmpxchg in r0, found %s", s.m[1])
+	}
+	return s.atomic(atomicCmpxchg, 3, 6)
+}
+
+func (s *statement) loadAcquire() error {
+	in, base, err := s.memInsn(0xc3, 2, "u8", "u16", "u32", "u64")
+	if err != nil {
+		return err
+	}
+	in.Src, in.Imm = base, atomicLoad
+	if in.Dst, _, err = s.reg(1); err != nil {
+		return err
+	}
+	return s.emit(in)
+}
+
+func (s *statement) storeRelease() error {
+	in, base, err := s.memInsn(0xc3, 1, "u8", "u16", "u32", "u64")
+	if err != nil {
+		return err
+	}
+	in.Dst, in.Imm = base, atomicStore
+	if in.Src, _, err = s.reg(4); err != nil {
+		return err
+	}
+	return s.emit(in)
+}
+
+// ldImm64 emits the two slots of a 64-bit load into submatch 1.
+func (s *statement) ldImm64(src uint8, lo, hi int32) error {
+	dst, wide, err := s.reg(1)
+	if err == nil && !wide {
+		err = fmt.Errorf("expected a 64-bit register, found %s", s.m[1])
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.emit(jit.Insn{Op: opLdImm64, Dst: dst, Src: src, Imm: lo}); err != nil {
+		return err
+	}
+	return s.emit(jit.Insn{Imm: hi})
+}
+
+func (s *statement) loadImm64() error {
+	n, err := asmNumber(s.m[2])
+	if err != nil {
+		return err
+	}
+	return s.ldImm64(0, int32(n), int32(n>>32))
+}
+
+// loadMap reads map[name], the map itself, and map[name][0]+off, an address in its first value.
+func (s *statement) loadMap() error {
+	src, off := uint8(jit.PseudoMap), int64(0)
+	if s.m[3] != "" {
+		src = jit.PseudoMapValue
+	}
+	if s.m[4] != "" {
+		n, err := asmNumber(s.m[4])
+		if err != nil {
+			return err
+		}
+		if off = n; n < 0 || n > math.MaxInt32 {
+			return fmt.Errorf("expected an offset into the map value, found %s", s.m[4])
+		}
+	}
+	s.unit.maps = append(s.unit.maps, asmRef{len(s.unit.insns), s.m[2], s.pos})
+	return s.ldImm64(src, 0, int32(off))
+}
+
+// loadMapName reads clang's "r1 = jmp_table ll".
+func (s *statement) loadMapName() error {
+	s.unit.maps = append(s.unit.maps, asmRef{len(s.unit.insns), s.m[2], s.pos})
+	return s.ldImm64(jit.PseudoMap, 0, 0)
+}
+
+func (s *statement) castSpace() error {
+	in, wide, err := s.aluInsn(0xb8)
+	if err != nil {
+		return err
+	}
+	src, w, err := s.reg(2)
+	if err == nil && !(w && wide) {
+		err = fmt.Errorf("expected 64-bit registers, found %s and %s", s.m[1], s.m[2])
+	}
+	if err != nil {
+		return err
+	}
+	to, err := asmNumber(s.m[3])
+	if err != nil {
+		return err
+	}
+	from, err := asmNumber(s.m[4])
+	if err != nil {
+		return err
+	}
+	if to < 0 || to > math.MaxUint16 || from < 0 || from > math.MaxUint16 {
+		return fmt.Errorf("expected address spaces of 16 bits, found %s and %s", s.m[3], s.m[4])
+	}
+	in.Src, in.Off, in.Imm = src, 1, int32(uint32(to)<<16|uint32(from))
+	return s.emit(in)
+}
+
+func (s *statement) movePerCPU() error {
+	in, wide, err := s.aluInsn(0xb8)
+	if err != nil {
+		return err
+	}
+	src, w, err := s.reg(2)
+	if err == nil && !(w && wide) {
+		err = fmt.Errorf("expected 64-bit registers, found %s and %s", s.m[1], s.m[2])
+	}
+	if err != nil {
+		return err
+	}
+	in.Src, in.Off = src, -1
+	return s.emit(in)
+}

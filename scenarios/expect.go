@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package scenarios
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Outcome is what somebody observed of one run.
+type Outcome struct {
+	Return  uint64 // r0 at the end; only its low 32 bits are judged, as BPF_PROG_TEST_RUN returns them
+	Taken   uint64 // tail calls taken
+	Refused RefusedCount
+	// DeepestStack is the largest distance in bytes from the stack pointer to the outside caller's.
+	DeepestStack uint64
+	// Violation is the name of the first broken invariant, empty if none broke. After a violation
+	// the other fields say how far the run came.
+	Violation string
+	// Lookup returns the value of a key of map m (an index into Built.Maps) after the run; ok is
+	// false if there is none. It is called only if values are expected.
+	Lookup func(m int, key []byte) (value []byte, ok bool)
+}
+
+// RefusedCount counts tail calls that fell through, by reason.
+type RefusedCount struct {
+	Limit, Bounds, Empty uint64
+}
+
+// Mismatch is an expectation that a run did not meet.
+type Mismatch struct {
+	File string
+	Pos  Pos    // of the expectation
+	Msg  string // "expected return 1, found 0"
+}
+
+func (m Mismatch) String() string {
+	return fmt.Sprintf("%s:%d:%d: %s", m.File, m.Pos.Line, m.Pos.Col, m.Msg)
+}
+
+// For returns what x expects on a target: names are the target's name and the classes it belongs
+// to, such as its scheme. x itself does not change.
+func (x *Expect) For(names ...string) Expect {
+	out := *x
+	out.On = nil
+	for _, o := range x.On {
+		hit := slices.ContainsFunc(selectors(o.Name), func(s string) bool { return slices.Contains(names, s) })
+		if !hit {
+			continue
+		}
+		over := &o.Value
+		if over.Violates.expected() {
+			out = Expect{Pos: over.Pos} // the run ends at the violation
+		}
+		replace(&out.Return, over.Return)
+		replace(&out.Taken, over.Taken)
+		replace(&out.Refused, over.Refused)
+		replace(&out.StackAtMost, over.StackAtMost)
+		if over.Violates != nil {
+			out.Violates = over.Violates
+		}
+		for _, v := range over.Values {
+			if i := out.Values.Index(v.Name); i >= 0 {
+				out.Values = slices.Clone(out.Values)
+				out.Values[i] = v
+			} else {
+				out.Values = append(slices.Clip(out.Values), v)
+			}
+		}
+	}
+	return out
+}
+
+func replace[T any](p **T, with *T) {
+	if with != nil {
+		*p = with
+	}
+}
+
+// expected reports whether the names ask for a violation.
+func (v Names) expected() bool { return len(v) > 0 && v[0].Text != "none" }
+
+func (v Names) String() string {
+	var out []string
+	for _, n := range v {
+		out = append(out, n.Text)
+	}
+	return strings.Join(out, " or ")
+}
+
+// Check compares a run with what action a expects of it on a target with these names (see
+// Expect.For). The result is empty if everything is as expected. A run without expectations may
+// not break an invariant either.
+func (b *Built) Check(a *Action, o *Outcome, names ...string) []Mismatch {
+	c := checker{b: b, o: o}
+	x := Expect{Pos: a.Event.Pos}
+	if a.Event.Expect != nil {
+		x = a.Event.Expect.For(names...)
+	}
+	c.violation(&x)
+	if (o.Violation != "") != x.Violates.expected() {
+		return c.out // one of the two worlds is wrong: its numbers would only distract
+	}
+	if x.Return != nil && uint32(o.Return) != uint32(x.Return.V) {
+		c.failf(x.Return.Pos, "expected return %s, found %d", as32(x.Return.V), uint32(o.Return))
+	}
+	c.count(x.Taken, "tail calls taken", o.Taken)
+	if r := x.Refused; r != nil {
+		c.count(r.Total, "refused tail calls", o.Refused.Limit+o.Refused.Bounds+o.Refused.Empty)
+		c.count(r.Limit, "tail calls refused by the limit", o.Refused.Limit)
+		c.count(r.Bounds, "tail calls refused by the bounds", o.Refused.Bounds)
+		c.count(r.Empty, "tail calls refused by an empty slot", o.Refused.Empty)
+	}
+	if x.StackAtMost != nil && o.DeepestStack > uint64(x.StackAtMost.V) {
+		c.failf(x.StackAtMost.Pos, "expected at most %d bytes of stack, found %d", x.StackAtMost.V, o.DeepestStack)
+	}
+	for _, v := range x.Values {
+		c.value(v)
+	}
+	return c.out
+}
+
+// as32 renders an expected return value as the kernel would, with the negative form beside it.
+func as32(v int64) string {
+	if v < 0 {
+		return fmt.Sprintf("%d (%d)", uint32(v), v)
+	}
+	return fmt.Sprint(v)
+}
+
+type checker struct {
+	b   *Built
+	o   *Outcome
+	out []Mismatch
+}
+
+func (c *checker) failf(pos Pos, format string, args ...any) {
+	c.out = append(c.out, Mismatch{c.b.Scenario.File, pos, fmt.Sprintf(format, args...)})
+}
+
+func (c *checker) violation(x *Expect) {
+	pos := x.Pos
+	if len(x.Violates) > 0 {
+		pos = x.Violates[0].Pos
+	}
+	switch found := c.o.Violation; {
+	case x.Violates.expected() && found == "":
+		c.failf(pos, "expected a violation of %s, found none", x.Violates)
+	case x.Violates.expected() && !slices.ContainsFunc(x.Violates, func(n Name) bool { return n.Text == found }):
+		c.failf(pos, "expected a violation of %s, found %s", x.Violates, found)
+	case !x.Violates.expected() && found != "":
+		c.failf(pos, "expected no violation, found %s", found)
+	}
+}
+
+func (c *checker) count(want *Int, what string, found uint64) {
+	if want != nil && uint64(want.V) != found {
+		c.failf(want.Pos, "expected %d %s, found %d", want.V, what, found)
+	}
+}
+
+// value compares one map value.
+func (c *checker) value(want Entry[Int]) {
+	ref, err := parseValue(want.Name)
+	m := c.b.Scenario.Maps.Find(ref.Map)
+	if err != nil || m == nil {
+		panic("BUG: a value expectation that Build accepted does not resolve: " + want.Name)
+	}
+	key := littleEndian(ref.Key.Int, int(m.Value.keySize()))
+	bytes, ok := c.o.Lookup(c.b.Scenario.Maps.Index(ref.Map), key)
+	if !ok {
+		c.failf(want.Pos, "expected %s = %d, found no such entry", want.Name, want.Value.V)
+		return
+	}
+	size := defaultWidth(&ref, int(m.Value.valueSize()))
+	if int(ref.Off)+size > len(bytes) {
+		c.failf(want.Pos, "expected %s = %d, found a value of only %d bytes", want.Name, want.Value.V, len(bytes))
+		return
+	}
+	var found [8]byte
+	copy(found[:], bytes[ref.Off:int(ref.Off)+size])
+	mask := ^uint64(0) >> (64 - 8*size)
+	if got := binary.LittleEndian.Uint64(found[:]); got != uint64(want.Value.V)&mask {
+		c.failf(want.Pos, "expected %s = %d, found %d", want.Name, want.Value.V, got)
+	}
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package scenarios
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"github.com/tcsim/tcsim/fixtures"
+)
+
+// library is where the built-in scenarios lie in fixtures.FS.
+const library = "scenarios"
+
+// Builtin returns the names of the built-in scenarios in alphabetical order.
+func Builtin() []string {
+	entries, err := fs.ReadDir(fixtures.FS, library)
+	if err != nil {
+		panic("BUG: the scenario library is not embedded: " + err.Error())
+	}
+	var out []string
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), ".yaml"); ok {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// Find returns the text of a built-in scenario, or of the file at a path. A word without slash or
+// extension is a built-in name first; "./word" is always a file. name is what Load should be told:
+// the path, or "hierarchy.yaml" for a built-in one.
+func Find(nameOrPath string) (name string, src []byte, err error) {
+	word := !strings.ContainsAny(nameOrPath, `/\`) && path.Ext(nameOrPath) == ""
+	if word {
+		file := nameOrPath + ".yaml"
+		if src, err := fs.ReadFile(fixtures.FS, path.Join(library, file)); err == nil {
+			return file, src, nil
+		}
+	}
+	src, err = os.ReadFile(nameOrPath)
+	if word && errors.Is(err, fs.ErrNotExist) {
+		return "", nil, fmt.Errorf("no built-in scenario and no file %q: expected a path or %s", nameOrPath, oneOf(Builtin()))
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	return nameOrPath, src, nil
+}

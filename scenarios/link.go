@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package scenarios
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// linked is a program being put together from the units of its functions.
+type linked struct {
+	b      *builder
+	file   *Program
+	name   string
+	prog   jit.Program
+	pos    []Pos
+	starts map[string]int // function name -> slot
+	broken bool           // a unit is missing because of earlier mistakes
+}
+
+// program translates program i and appends it to the result.
+func (b *builder) program(i int) {
+	e := &b.sc.Programs[i]
+	d := decoder{b.source}
+	d.checkName("program", e.Name, e.Pos)
+	for _, f := range e.Value.Functions {
+		if d.checkName("function", f.Name, f.Pos); f.Name == e.Name {
+			b.failf(f.Pos, "%q is the program itself", f.Name)
+		}
+	}
+	l := &linked{b: b, file: &e.Value, name: e.Name, starts: map[string]int{}}
+	l.prog = jit.Program{Name: e.Name, Type: b.sc.Type.Number(), Maps: b.out.Maps}
+	units := map[string]*asmUnit{e.Name: b.function(e.Name, &e.Value.Function)}
+	for j := range e.Value.Functions {
+		f := &e.Value.Functions[j]
+		units[f.Name] = b.function(f.Name, &f.Value)
+	}
+	l.place(units)
+	if l.broken {
+		l.namedCalls()
+	} else {
+		l.boundaries()
+		l.cycles()
+	}
+	b.out.Programs = append(b.out.Programs, l.prog)
+}
+
+// function translates one function; the unit is nil if it has mistakes.
+func (b *builder) function(name string, f *Function) *asmUnit {
+	pos := f.Pos
+	switch {
+	case f.Asm.Text != "" && len(f.Steps) > 0:
+		b.failf(pos, "%s has both steps and asm: expected one of them", name)
+	case f.Asm.Text != "" && (f.Stack != 0 || len(f.Saved) > 0):
+		b.failf(pos, "%s: stack and saved belong to steps; asm uses its own", name)
+	case f.Asm.Text != "":
+		u, errs := assemble(f.Asm)
+		for _, e := range errs {
+			b.failf(e.pos, "%s", e.msg)
+		}
+		return u
+	case len(f.Steps) > 0:
+		return b.compileSteps(name, f)
+	default:
+		b.failf(pos, "%s has neither steps nor asm", name)
+	}
+	return nil
+}
+
+// place puts the units one behind the other and resolves their names.
+func (l *linked) place(units map[string]*asmUnit) {
+	order := []string{l.name}
+	for _, f := range l.file.Functions {
+		order = append(order, f.Name)
+	}
+	var calls []asmRef
+	called := map[string]bool{l.name: true}
+	for _, name := range order {
+		u := units[name]
+		if u == nil {
+			l.broken = true
+			continue
+		}
+		base := len(l.prog.Insns)
+		l.starts[name] = base
+		for _, at := range u.localFuncs() {
+			fn := name
+			if at != 0 {
+				if fn = u.labelAt(at); fn == "" {
+					fn = fmt.Sprintf("%s_%d", name, at)
+				}
+			}
+			l.prog.Funcs = append(l.prog.Funcs, jit.Func{Name: fn, Start: jit.InsnIndex(base + at)})
+		}
+		l.prog.Insns = append(l.prog.Insns, u.insns...)
+		l.pos = append(l.pos, u.pos...)
+		for _, r := range u.maps {
+			r.slot += base
+			l.mapRef(r)
+		}
+		for _, r := range u.calls {
+			if called[r.name] = true; r.name != "" {
+				r.slot += base
+				calls = append(calls, r)
+			}
+		}
+	}
+	for _, r := range calls {
+		l.call(r, order)
+	}
+	if l.broken {
+		return
+	}
+	for _, f := range l.file.Functions {
+		if !called[f.Name] {
+			l.b.failf(f.Pos, "function %q of %s is never called", f.Name, l.name)
+		}
+	}
+}
+
+// call resolves a call by name.
+func (l *linked) call(r asmRef, functions []string) {
+	at, ok := l.starts[r.name]
+	switch {
+	case ok:
+		l.prog.Insns[r.slot].Imm = int32(at - r.slot - 1)
+	case !slices.Contains(functions, r.name):
+		l.broken = true
+		l.noFunction(r)
+	}
+}
+
+// noFunction reports a call of a function that the program does not have.
+func (l *linked) noFunction(r asmRef) {
+	if strings.HasPrefix(r.name, "bpf_") {
+		l.b.failf(r.pos, "no helper %q and no function of that name in %s", r.name, l.name)
+		return
+	}
+	l.b.failf(r.pos, "no function %q in %s: expected %s", r.name, l.name, oneOf(entryNames(l.file.Functions)))
+}
+
+// mapRef resolves the name of a map in an ld_imm64.
+func (l *linked) mapRef(r asmRef) {
+	i := l.b.sc.Maps.Index(r.name)
+	if i < 0 {
+		l.b.failf(r.pos, "no map %q: expected %s", r.name, oneOf(entryNames(l.b.sc.Maps)))
+		return
+	}
+	in := &l.prog.Insns[r.slot]
+	in.Imm = int32(i)
+	if in.Src != jit.PseudoMapValue {
+		return
+	}
+	m := &l.b.sc.Maps[i].Value
+	off := l.prog.Insns[r.slot+1].Imm
+	switch {
+	case !m.direct():
+		l.b.failf(r.pos, "%s: only values of an array with one entry have a fixed address", r.name)
+	case uint32(off) >= m.valueSize():
+		l.b.failf(r.pos, "offset %d lies outside the %d bytes of a value of %s", off, m.valueSize(), r.name)
+	}
+}
+
+// direct reports whether programs can name the address of the map's value (kernel/bpf/arraymap.c,
+// array_map_direct_value_addr).
+func (m *Map) direct() bool {
+	return (m.Type == Array || m.Type == "") && m.entries() == 1
+}
+
+// funcAt returns the index of the function that slot belongs to.
+func (l *linked) funcAt(slot int) int {
+	n := 0
+	for i, f := range l.prog.Funcs {
+		if int(f.Start) <= slot {
+			n = i
+		}
+	}
+	return n
+}
+
+// boundaries checks that no function runs or jumps into another one (kernel/bpf/verifier.c,
+// check_subprogs).
+func (l *linked) boundaries() {
+	second := secondHalves(l.prog.Insns)
+	for i, in := range l.prog.Insns {
+		f := l.funcAt(i)
+		target := -1
+		switch {
+		case second[i]:
+			continue
+		case isJump(in):
+			target = i + 1 + int(in.Off)
+		case in.Op == opGotol:
+			target = i + 1 + int(in.Imm)
+		}
+		if target >= 0 && l.funcAt(target) != f {
+			l.b.failf(l.pos[i], "jump from function %s into %s", l.prog.Funcs[f].Name, l.prog.Funcs[l.funcAt(target)].Name)
+		}
+		end := i+1 == len(l.prog.Insns) || l.funcAt(i+1) != f
+		if end && in.Op != opExit && in.Op != opJa && in.Op != opGotol {
+			l.b.failf(l.pos[i], "function %s ends here: expected exit or goto", l.prog.Funcs[f].Name)
+		}
+	}
+}
+
+// callEdge is a call from one function to another.
+type callEdge struct {
+	to  int
+	pos Pos
+}
+
+// namedCalls looks for missing functions and cycles among calls in steps, for programs whose
+// mistakes prevent them from being put together.
+func (l *linked) namedCalls() {
+	names := []string{l.name}
+	bodies := []*Function{&l.file.Function}
+	for i := range l.file.Functions {
+		names = append(names, l.file.Functions[i].Name)
+		bodies = append(bodies, &l.file.Functions[i].Value)
+	}
+	calls := make([][]callEdge, len(names))
+	for i, f := range bodies {
+		walk(f.Steps, func(s *Step) {
+			if s.Call == nil || s.Call.Text == "" {
+				return
+			}
+			if to := slices.Index(names, s.Call.Text); to >= 0 {
+				calls[i] = append(calls[i], callEdge{to, s.Call.Pos})
+			} else {
+				l.noFunction(asmRef{name: s.Call.Text, pos: s.Call.Pos})
+			}
+		})
+	}
+	l.b.findCycles(names, calls)
+}
+
+// cycles looks for cycles of calls in a program that was put together.
+func (l *linked) cycles() {
+	second := secondHalves(l.prog.Insns)
+	calls := make([][]callEdge, len(l.prog.Funcs))
+	for i, in := range l.prog.Insns {
+		if isPseudoCall(in) && !second[i] {
+			f := l.funcAt(i)
+			calls[f] = append(calls[f], callEdge{l.funcAt(i + 1 + int(in.Imm)), l.pos[i]})
+		}
+	}
+	l.b.findCycles(funcNames(l.prog.Funcs), calls)
+}
+
+func funcNames(funcs []jit.Func) []string {
+	var out []string
+	for _, f := range funcs {
+		out = append(out, f.Name)
+	}
+	return out
+}
+
+// findCycles reports each call that closes a cycle: BPF has no recursion.
+func (s *source) findCycles(names []string, calls [][]callEdge) {
+	const (
+		fresh = iota
+		open
+		done
+	)
+	state := make([]int, len(names))
+	var path []string
+	var visit func(f int)
+	visit = func(f int) {
+		state[f] = open
+		path = append(path, names[f])
+		for _, c := range calls[f] {
+			switch state[c.to] {
+			case fresh:
+				visit(c.to)
+			case open:
+				ring := append(slices.Clone(path[slices.Index(path, names[c.to]):]), names[c.to])
+				s.failf(c.pos, "cycle of calls: %s", strings.Join(ring, " → "))
+			}
+		}
+		state[f] = done
+		path = path[:len(path)-1]
+	}
+	for f := range names {
+		if state[f] == fresh {
+			visit(f)
+		}
+	}
+}

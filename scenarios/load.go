@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package scenarios
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// Load reads a scenario file; name is its path, used in messages only. The error is an Errors that
+// holds every mistake, and then there is no scenario.
+func Load(name string, src []byte) (*Scenario, error) {
+	s := newSource(name, src)
+	sc := &Scenario{File: name}
+	s.load(sc, src)
+	if err := s.err(); err != nil {
+		return nil, err
+	}
+	return sc, nil
+}
+
+func (s *source) load(sc *Scenario, src []byte) {
+	if len(src) > maxSource {
+		s.failf(Pos{1, 1}, "expected at most %d bytes, found %d", maxSource, len(src))
+		return
+	}
+	body := s.parseYAML(src)
+	if body == nil {
+		return
+	}
+	d := &decoder{s}
+	d.decodeStruct(body, reflect.ValueOf(sc).Elem())
+	at := map[string]ast.Node{}
+	quiet := decoder{&source{}} // duplicates are already recorded
+	for _, p := range quiet.pairs(body, "") {
+		at[p.key] = p.value
+	}
+	start := nodePos(body)
+	for _, key := range []string{"version", "name", "programs", "runs"} {
+		if at[key] == nil {
+			s.failf(start, "%q is missing: a scenario needs version, name, programs and runs", key)
+			return
+		}
+	}
+	if sc.Version != Version {
+		s.failf(nodePos(at["version"]), "expected version %d, found %d", Version, sc.Version)
+	}
+	if sc.Name != "" {
+		d.checkName("scenario", sc.Name, nodePos(at["name"]))
+	}
+	if len(sc.Programs) == 0 {
+		s.failf(nodePos(at["programs"]), "expected at least one program")
+	}
+	if len(sc.Runs) == 0 {
+		s.failf(nodePos(at["runs"]), "expected at least one run")
+	}
+	s.build(sc)
+}
+
+// Build turns a scenario into programs as they would be submitted to the kernel. Scenarios from
+// Load always build; for one made by other means the error holds every mistake as far as it has
+// positions.
+func Build(sc *Scenario) (*Built, error) {
+	if sc == nil || len(sc.Programs) == 0 {
+		return nil, fmt.Errorf("build scenario: no programs")
+	}
+	s := &source{file: sc.File}
+	b := s.build(sc)
+	if err := s.err(); err != nil {
+		return nil, fmt.Errorf("build scenario %s: %w", sc.Name, err)
+	}
+	return b, nil
+}
+
+// build checks and translates everything; the result is of use only if no mistake was recorded.
+func (s *source) build(sc *Scenario) *Built {
+	b := &builder{source: s, sc: sc, out: &Built{Scenario: sc}}
+	b.maps()
+	for i := range sc.Programs {
+		b.program(i)
+	}
+	for i := range sc.Runs {
+		b.event(&sc.Runs[i])
+	}
+	return b.out
+}

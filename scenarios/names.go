@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package scenarios
+
+import "github.com/tcsim/tcsim/jit"
+
+// The words of the format that stand for numbers of the kernel.
+
+var progTypeNames = []string{"tc", "xdp", "socket"}
+
+// Number returns the kernel's number of the type.
+func (t ProgType) Number() jit.ProgType {
+	switch t {
+	case "xdp":
+		return jit.XDP
+	case "socket":
+		return jit.SocketFilter
+	}
+	return jit.SchedCLS
+}
+
+var mapTypeNames = []string{string(ProgArray), string(Array), string(PerCPUArray), string(Hash)}
+
+// Number returns the kernel's number of the type.
+func (t MapType) Number() jit.MapType {
+	switch t {
+	case ProgArray:
+		return jit.ProgArray
+	case PerCPUArray:
+		return jit.PerCPUArrayMap
+	case Hash:
+		return jit.HashMap
+	}
+	return jit.ArrayMap
+}
+
+// invariants are the names that Expect.Violates may hold.
+var invariants = []string{
+	"none", "limit", "balance", "callee-saved", "frame", "stack-budget", "pokes", "semantics",
+	"fault", "backtrace", "below-rsp", "helper-clobber",
+}
+
+// errnos are the errors that map updates and deletions can give (kernel/bpf/arraymap.c,
+// fd_array_map_update_elem and fd_array_map_delete_elem; kernel/bpf/hashtab.c).
+var errnos = []string{"ENOENT", "E2BIG", "EINVAL", "EBUSY", "EEXIST", "ENOMEM"}
+
+// ctxField is a 4-byte field of a context structure as programs see it (include/uapi/linux/bpf.h,
+// struct __sk_buff and struct xdp_md). set says whether a run may give it a value.
+type ctxField struct {
+	name string
+	off  int16
+	set  bool
+}
+
+var skbFields = []ctxField{
+	{"len", 0, false}, {"pkt_type", 4, false}, {"mark", 8, true}, {"queue_mapping", 12, false},
+	{"protocol", 16, false}, {"priority", 32, true}, {"ingress_ifindex", 36, true},
+	{"ifindex", 40, true}, {"cb0", 48, true}, {"cb1", 52, true}, {"cb2", 56, true},
+	{"cb3", 60, true}, {"cb4", 64, true}, {"hash", 68, false},
+}
+
+// The length of an XDP packet is no field of its own: programs subtract data from data_end.
+var xdpFields = []ctxField{
+	{"len", -1, false}, {"ingress_ifindex", 12, true}, {"rx_queue_index", 16, true},
+}
+
+func (t ProgType) ctxFields() []ctxField {
+	if t == "xdp" {
+		return xdpFields
+	}
+	return skbFields
+}
+
+// ctxField finds a field that programs of this type can read; ok is false if there is none.
+func (t ProgType) ctxField(name string) (f ctxField, ok bool) {
+	for _, f := range t.ctxFields() {
+		if f.name == name {
+			return f, true
+		}
+	}
+	return ctxField{}, false
+}
+
+// ctxFieldNames lists the fields that can be read, or only those that a run can set.
+func (t ProgType) ctxFieldNames(settable bool) []string {
+	var out []string
+	for _, f := range t.ctxFields() {
+		if f.set || !settable {
+			out = append(out, f.name)
+		}
+	}
+	return out
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package scenarios
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// RawProgram makes a program from instruction bytes, 8 per slot, as bpf_conformance and object
+// files hold them. Functions begin where BPF-to-BPF calls lead. The type is socket filter; there
+// are no maps.
+func RawProgram(insns []byte) (*jit.Program, error) {
+	if len(insns) == 0 || len(insns)%jit.InsnSize != 0 {
+		return nil, fmt.Errorf("raw program: expected a multiple of %d bytes, found %d", jit.InsnSize, len(insns))
+	}
+	p := &jit.Program{Name: "raw", Type: jit.SocketFilter}
+	for ; len(insns) > 0; insns = insns[jit.InsnSize:] {
+		p.Insns = append(p.Insns, jit.DecodeInsn(insns))
+	}
+	second := secondHalves(p.Insns)
+	starts := []int{0}
+	for i, in := range p.Insns {
+		if !isPseudoCall(in) || second[i] {
+			continue
+		}
+		to := i + 1 + int(in.Imm)
+		if to < 0 || to >= len(p.Insns) || second[to] {
+			return nil, fmt.Errorf("raw program: insn %d calls slot %d, which is no instruction", i, to)
+		}
+		starts = append(starts, to)
+	}
+	slices.Sort(starts)
+	for _, at := range slices.Compact(starts) {
+		name := "raw"
+		if at != 0 {
+			name = fmt.Sprintf("raw_%d", at)
+		}
+		p.Funcs = append(p.Funcs, jit.Func{Name: name, Start: jit.InsnIndex(at)})
+	}
+	return p, nil
+}

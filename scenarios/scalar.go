@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package scenarios
+
+import (
+	"encoding/hex"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// parseInt reads an integer as scenario files write them: decimal or 0x hex, without leading zeros
+// (which YAML 1.1 takes for octal), underscores or a plus sign. The value fits in 64 bits, signed
+// or unsigned; above 1<<63-1 it wraps.
+func parseInt(s string) (int64, error) {
+	digits := strings.TrimPrefix(s, "-")
+	switch {
+	case digits == "" || digits[0] < '0' || digits[0] > '9' || strings.Contains(s, "_"):
+		return 0, fmt.Errorf("expected an integer, found %q", s)
+	case strings.HasPrefix(digits, "0x"):
+		digits = digits[2:]
+		u, err := strconv.ParseUint(digits, 16, 64)
+		return signed(s, u, err)
+	case len(digits) > 1 && digits[0] == '0':
+		return 0, fmt.Errorf("expected an integer without leading zeros, found %q", s)
+	}
+	u, err := strconv.ParseUint(digits, 10, 64)
+	return signed(s, u, err)
+}
+
+func signed(s string, u uint64, err error) (int64, error) {
+	neg := s[0] == '-'
+	if err != nil || neg && u > 1<<63 {
+		return 0, fmt.Errorf("expected an integer of at most 64 bits, found %q", s)
+	}
+	if neg {
+		return -int64(u), nil
+	}
+	return int64(u), nil
+}
+
+// Name is the name of a program, function or invariant.
+type Name struct {
+	Text string
+	Pos  Pos
+}
+
+var nameForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+
+// checkName records a mistake if text cannot name a what.
+func (d *decoder) checkName(what, text string, pos Pos) bool {
+	if !nameForm.MatchString(text) {
+		d.failf(pos, "expected the name of a %s (letters, digits, _ . -), found %q", what, text)
+		return false
+	}
+	return true
+}
+
+func (x *Name) decodeNode(d *decoder, n ast.Node) {
+	x.Pos = nodePos(n)
+	if s, ok := d.scalar(n, "a name"); ok && d.checkName("program, function or invariant", s, x.Pos) {
+		x.Text = s
+	}
+}
+
+// Names is a list of names; in the file one name may stand without a list.
+type Names []Name
+
+func (x *Names) decodeNode(d *decoder, n ast.Node) {
+	if _, ok := n.(*ast.SequenceNode); ok {
+		d.decode(n, reflect.ValueOf((*[]Name)(x)).Elem())
+		return
+	}
+	var one Name
+	one.decodeNode(d, n)
+	*x = Names{one}
+}
+
+// Int is an integer with its place; unsigned 64-bit values above the signed range wrap.
+type Int struct {
+	V   int64
+	Pos Pos
+}
+
+func (x *Int) decodeNode(d *decoder, n ast.Node) {
+	x.Pos = nodePos(n)
+	s, ok := d.scalar(n, "an integer")
+	if !ok {
+		return
+	}
+	v, err := parseInt(s)
+	if err != nil {
+		d.failf(x.Pos, "%v", err)
+		return
+	}
+	x.V = v
+}
+
+// Scalar is any plain value as it was written.
+type Scalar struct {
+	Text string
+	Pos  Pos
+}
+
+func (x *Scalar) decodeNode(d *decoder, n ast.Node) {
+	x.Pos = nodePos(n)
+	x.Text, _ = d.scalar(n, "a name or an integer")
+}
+
+// Packet is what a run sees as packet data: nil if the file gives none.
+type Packet []byte
+
+// maxPacket bounds a packet in bytes: what BPF_PROG_TEST_RUN takes in one page with its headroom.
+const maxPacket = 3520
+
+func (x *Packet) decodeNode(d *decoder, n ast.Node) {
+	if _, ok := n.(*ast.IntegerNode); ok {
+		if size, ok := d.integer(n, 1, maxPacket); ok {
+			*x = make(Packet, size)
+		}
+		return
+	}
+	s, ok := d.scalar(n, "a size in bytes or the bytes in hex")
+	if !ok {
+		return
+	}
+	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
+	if err != nil || len(b) == 0 || len(b) > maxPacket {
+		d.failf(nodePos(n), "expected a size in bytes (1 to %d) or as many bytes in hex, found %q", maxPacket, s)
+		return
+	}
+	*x = b
+}
+
+// Register is the number of a BPF register.
+type Register uint8
+
+func (x *Register) decodeNode(d *decoder, n ast.Node) {
+	s, ok := d.scalar(n, "a register from r6 to r9")
+	if !ok {
+		return
+	}
+	r, ok := parseRegister(s)
+	if !ok || r < 6 || r > 9 {
+		d.failf(nodePos(n), "expected a register from r6 to r9, found %q", s)
+		return
+	}
+	*x = r
+}
+
+// parseRegister reads "r0" to "r10".
+func parseRegister(s string) (Register, bool) {
+	rest, ok := strings.CutPrefix(s, "r")
+	if !ok || rest == "" || len(rest) > 1 && rest[0] == '0' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(rest, 10, 8)
+	if err != nil || n > 10 {
+		return 0, false
+	}
+	return Register(n), true
+}
+
+func (x *ProgType) decodeNode(d *decoder, n ast.Node) {
+	*x = ProgType(d.choice(n, progTypeNames))
+}
+
+func (x *MapType) decodeNode(d *decoder, n ast.Node) {
+	*x = MapType(d.choice(n, mapTypeNames))
+}
+
+// choice returns the text of n, which must be one of names.
+func (d *decoder) choice(n ast.Node, names []string) string {
+	s, ok := d.scalar(n, oneOf(names))
+	if !ok {
+		return ""
+	}
+	for _, name := range names {
+		if s == name {
+			return s
+		}
+	}
+	d.failf(nodePos(n), "expected %s, found %q", oneOf(names), s)
+	return ""
+}
+
+// Helper is a kernel helper without arguments.
+type Helper struct {
+	ID  int32
+	Pos Pos
+}
+
+// helpers are the helpers that a helper step may call: they take no arguments and are allowed in
+// tc, xdp and socket programs (include/uapi/linux/bpf.h, enum bpf_func_id).
+var helpers = []struct {
+	name string
+	id   int32
+}{
+	{"ktime_get_ns", 5},
+	{"get_prandom_u32", 7},
+	{"get_smp_processor_id", 8},
+	{"jiffies64", 118},
+	{"ktime_get_boot_ns", 125},
+}
+
+func (x *Helper) decodeNode(d *decoder, n ast.Node) {
+	x.Pos = nodePos(n)
+	var names []string
+	for _, h := range helpers {
+		names = append(names, h.name)
+	}
+	s := d.choice(n, names)
+	for _, h := range helpers {
+		if s == h.name {
+			x.ID = h.id
+		}
+	}
+}
+
+func (x *Refused) decodeNode(d *decoder, n ast.Node) {
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		d.decodeStruct(n, reflect.ValueOf(x).Elem())
+	default:
+		x.Total = new(Int)
+		x.Total.decodeNode(d, n)
+	}
+}
+
+func (x *Function) decodeNode(d *decoder, n ast.Node) {
+	switch n.(type) {
+	case *ast.SequenceNode:
+		x.Pos = nodePos(n)
+		d.decode(n, reflect.ValueOf(&x.Steps).Elem())
+	case *ast.StringNode, *ast.LiteralNode:
+		x.Pos = nodePos(n)
+		x.Asm.decodeNode(d, n)
+	default:
+		d.decodeStruct(n, reflect.ValueOf(x).Elem())
+	}
+}
+
+func (x *Program) decodeNode(d *decoder, n ast.Node) {
+	switch n.(type) {
+	case *ast.SequenceNode, *ast.StringNode, *ast.LiteralNode:
+		x.Function.decodeNode(d, n)
+	default:
+		d.decodeStruct(n, reflect.ValueOf(x).Elem())
+	}
+}
