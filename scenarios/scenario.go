@@ -79,16 +79,16 @@ type Step struct {
 	Pos  Pos    `json:"-"` // of the verb
 	Verb string `json:"-"` // name of the verb, as in the file
 
-	Count    *Value    `json:"count,omitempty"`     // add 1 to a map value
-	Call     *Name     `json:"call,omitempty"`      // call a subprogram with ctx
-	TailCall *Value    `json:"tail_call,omitempty"` // map[key]; the next step runs if it is refused
-	Helper   *Helper   `json:"helper,omitempty"`    // call a helper that takes no arguments
-	Clobber  *int      `json:"clobber,omitempty"`   // zero so many bytes of own stack, call a helper
-	Set      *Value    `json:"set,omitempty"`       // assign To to a register, stack or map location
-	Check    *Value    `json:"check,omitempty"`     // return CheckFailed unless it equals Is
-	If       *Value    `json:"if,omitempty"`        // Then if it equals Is, else Else
-	Repeat   *int      `json:"repeat,omitempty"`    // Do so many times
-	Return   *Value    `json:"return,omitempty"`    // leave the function
+	Count    *Value  `json:"count,omitempty"`     // add 1 to a map value
+	Call     *Name   `json:"call,omitempty"`      // call a subprogram with ctx
+	TailCall *Value  `json:"tail_call,omitempty"` // map[key]; the next step runs if it is refused
+	Helper   *Helper `json:"helper,omitempty"`    // call a helper that takes no arguments
+	Clobber  *int    `json:"clobber,omitempty"`   // zero so many bytes of own stack, call a helper
+	Set      *Value  `json:"set,omitempty"`       // assign To to a register, stack or map location
+	Check    *Value  `json:"check,omitempty"`     // return CheckFailed unless it equals Is
+	If       *Value  `json:"if,omitempty"`        // Then if it equals Is, else Else
+	Repeat   *int    `json:"repeat,omitempty"`    // Do so many times
+	Return   *Value  `json:"return,omitempty"`    // leave the function
 
 	To   *Value `json:"to,omitempty"`
 	Is   *Value `json:"is,omitempty"`
