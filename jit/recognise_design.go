@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+// Design is what the tail-call sites of an image say of the kernel that emitted it. Fields that no
+// site shows are 0.
+type Design struct {
+	// Name is that of a known design ("hier-6.12"), else UnknownDesign, or "" if the image has
+	// neither a counter nor a site. The code of programs is the same in rework-5.10 and rework-6.7.
+	Name string
+	// Limit is how many tail calls pass the comparison.
+	Limit uint32
+	// Landing is what sites add to bpf_func.
+	Landing CodeOff
+	Offsets Offsets
+	Counter Counter // of the first function that has one
+	Reused  bool    // see Frame
+}
+
+// UnknownDesign is the name of a design whose sites are recognised and that is none of the known.
+const UnknownDesign = "unknown design"
+
+// RecogniseDesign reads the design from the functions of a program as Recognise, RecogniseImage or
+// Compile return them. It errors if the code does not decode.
+func RecogniseDesign(img *Image) (Design, error) {
+	var d Design
+	var hook, sites bool
+	for i := range img.Funcs {
+		f := &img.Funcs[i]
+		c, err := decodeAll(f.Code, f.Addr)
+		if err != nil {
+			return Design{}, err
+		}
+		r := newRecogniser(c, i != 0)
+		hook = hook || r.pro.hook
+		if f.Frame.Counter.Form != CounterNone && d.Counter.Form == CounterNone {
+			d.Counter, d.Reused = f.Frame.Counter, f.Frame.Reused
+		}
+		for n := range r.sites {
+			sites = true
+			d.learn(&r.sites[n])
+		}
+		if d.Name == "" && d.Counter.Form != CounterNone {
+			d.Name = designName(f, hook)
+		}
+	}
+	if d.Name == "" && sites {
+		d.Name = UnknownDesign
+	}
+	return d, nil
+}
+
+// learn takes over what a site shows and no site before did.
+func (d *Design) learn(s *site) {
+	d.Limit = first(d.Limit, s.limit)
+	d.Landing = first(d.Landing, s.landing)
+	d.Offsets.MapMaxEntries = first(d.Offsets.MapMaxEntries, s.offsets.MapMaxEntries)
+	d.Offsets.ArrayPtrs = first(d.Offsets.ArrayPtrs, s.offsets.ArrayPtrs)
+	d.Offsets.ProgBPFFunc = first(d.Offsets.ProgBPFFunc, s.offsets.ProgBPFFunc)
+}
+
+func first[T comparable](a, b T) T {
+	var zero T
+	if a != zero {
+		return a
+	}
+	return b
+}
+
+// reusedDesigns are the designs in which all functions share one frame, by where the counter is
+// from rbp and whether there is a place for trampolines.
+var reusedDesigns = []struct {
+	name string
+	off  int32
+	hook bool
+}{
+	{"classic-4.4", -516, false}, // classic-4.2 differs in its landing only
+	{"fpshift-4.13", 36, false},
+	{"josh-simple", 4, false},
+	{"fp-r12", -44, false},
+	{"fp40", -36, false},
+	{"fp-dbl", 12, false},
+	{"fp53", -548, false},
+	{"direct-poke", -548, true},
+}
+
+// designName names the design of a function that has a counter.
+func designName(f *FuncImage, hook bool) string {
+	c, depth := f.Frame.Counter, f.Frame.Depth
+	switch {
+	case f.Frame.Reused:
+		for _, d := range reusedDesigns {
+			if d.off == c.Off && d.hook == hook && c.Size == 4 {
+				return d.name
+			}
+		}
+	case c.Form == CounterPtr && c.Size == 8 && c.Off == -depth-16:
+		return "hier-6.12"
+	case c.Form == CounterPtr && c.Size == 4 && c.Off == -depth-8 && hook && f.returns() == 2:
+		return "hier-rfc2"
+	case c.Form == CounterValue && c.Size == 4 && c.Off == -depth-4 && hook:
+		return "rework-5.10"
+	}
+	return UnknownDesign
+}
+
+// returns counts the return addresses in the frame.
+func (f *FuncImage) returns() (n int) {
+	for _, s := range f.Frame.Slots {
+		if s.Kind == SlotReturn {
+			n++
+		}
+	}
+	return n
+}
