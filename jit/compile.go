@@ -5,6 +5,8 @@ package jit
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -114,20 +116,40 @@ func (c *compiler) split() error {
 // maxStackDepth is far above MAX_BPF_STACK (512), which only the verifier enforces.
 const maxStackDepth = 1 << 20
 
-// symbol returns the address of a kernel symbol, asking env once.
+// symbol returns the address of a kernel symbol, which can have an offset behind "+", asking env
+// once.
 func (c *compiler) symbol(name string) (Addr, error) {
 	if a, ok := c.syms[name]; ok {
 		return a, nil
 	}
-	a, err := c.env.Symbol(name)
+	base, offset, hasOffset := strings.Cut(name, "+")
+	a, err := c.env.Symbol(base)
 	if err != nil {
 		return 0, err
+	}
+	if hasOffset {
+		n, err := strconv.ParseUint(offset, 0, 32)
+		if err != nil {
+			return 0, fmt.Errorf("offset of symbol %q: %w", name, err)
+		}
+		a += Addr(n)
 	}
 	if c.syms == nil {
 		c.syms = make(map[string]Addr)
 	}
 	c.syms[name] = a
 	return a, nil
+}
+
+// hasCallThunk says whether a helper function has a thunk that accounts for calls.
+func (c *compiler) hasCallThunk(target Addr) bool {
+	for _, name := range c.t.Emit.CallThunks {
+		// A place without the function has no thunk of it.
+		if a, err := c.symbol(name); err == nil && a == target {
+			return true
+		}
+	}
+	return false
 }
 
 // fail wraps an error about the instruction in slot i of the program.

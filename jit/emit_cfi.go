@@ -61,7 +61,7 @@ func (e *emitter) cfi() error {
 func (e *emitter) callBHI(arity int) error {
 	var rel int32
 	if e.f.img != nil {
-		a, err := e.f.c.symbol("__bhi_args")
+		a, err := e.f.c.symbol(bhiSymbol)
 		if err != nil {
 			return err
 		}

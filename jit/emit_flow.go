@@ -75,24 +75,29 @@ func (e *emitter) call(in *Insn) error {
 	if f.reachable && (sub || f.c.t.Emit.HelperReload) {
 		f.c.sch.reload(e)
 	}
-	if err := e.accountCall(); err != nil {
+	var target Addr
+	var err error
+	if sub {
+		callee := f.c.fns[in.Imm]
+		target = callee.addr + Addr(f.c.cfiSize())
+	} else if target, err = f.c.env.Helper(in.Imm); err != nil {
 		return err
+	}
+	if sub || !f.c.hasCallThunk(target) {
+		if err := e.accountCall(); err != nil {
+			return err
+		}
 	}
 	if f.img == nil {
 		e.CallD32(0)
 		return nil
 	}
-	site := CallSite{Insn: f.info.Start + InsnIndex(e.cur), Off: CodeOff(e.Len()), Func: -1}
-	var err error
+	site := CallSite{Insn: f.info.Start + InsnIndex(e.cur), Off: CodeOff(e.Len()), Target: target, Func: -1}
 	if sub {
 		site.Func = int(in.Imm)
-		callee := f.c.fns[in.Imm]
-		site.Target = callee.addr + Addr(f.c.cfiSize())
-	} else if site.Target, err = f.c.env.Helper(in.Imm); err != nil {
-		return err
 	}
 	f.img.Calls = append(f.img.Calls, site)
-	rel, err := e.rel32(site.Target, 5)
+	rel, err := e.rel32(target, 5)
 	if err != nil {
 		return err
 	}
@@ -162,16 +167,12 @@ func (e *emitter) ret() error {
 	return nil
 }
 
-// jumpReg is emit_indirect_jump for rcx, the register of every scheme since 5.10.
+// jumpRCX is emit_indirect_jump for rcx, the register of every scheme since 5.10.
 func (e *emitter) jumpRCX() error {
 	emit := &e.f.c.t.Emit
 	switch emit.Branch {
-	case BranchThunk:
-		return e.jumpSymbol("__x86_indirect_thunk_rcx")
-	case BranchDepth:
-		return e.jumpSymbol("__x86_indirect_jump_thunk_rcx")
-	case BranchITS:
-		return e.jumpSymbol("__x86_indirect_its_thunk_rcx")
+	case BranchThunk, BranchDepth, BranchITS:
+		return e.jumpSymbol(branchSymbols[emit.Branch])
 	case BranchLFENCE:
 		e.Lfence()
 		e.Jmp64M(reg(x86.RCX))

@@ -27,7 +27,17 @@ type capture struct {
 }
 
 type captureHeader struct {
-	Base string `json:"bpf_call_base"`
+	Base            string `json:"bpf_call_base"`
+	Release         string `json:"release"`
+	CPUFlags        string `json:"cpu_flags"`
+	Vulnerabilities map[string]string
+	Config          map[string]string
+}
+
+func (h captureHeader) info() jit.KernelInfo {
+	return jit.KernelInfo{
+		Release: h.Release, CPUFlags: strings.Fields(h.CPUFlags), Vulnerabilities: h.Vulnerabilities, Config: h.Config,
+	}
 }
 
 type captureScenario struct {
@@ -241,9 +251,12 @@ func TestCaptures(t *testing.T) {
 	for name, target := range captureTargets {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tgt, err := jit.TargetByName(target)
-			must(t, err)
 			c := readCapture(t, name)
+			tgt, err := jit.TargetFor(c.header.info())
+			must(t, err)
+			if tgt.Name != target || tgt.Evidence != jit.ByCapture {
+				t.Errorf("chosen target %s (%s), expected %s", tgt.Name, tgt.Evidence, target)
+			}
 			same, total := 0, 0
 			fails := map[string]int{}
 			for i := range c.scenarios {
@@ -298,6 +311,14 @@ func compareProgram(t testing.TB, e captureEnv, tgt *jit.Target) (same int, err 
 	return same, err
 }
 
+// captureTargets says which target each capture must choose by its header.
 var captureTargets = map[string]string{
-	"5.10-off": "5.10", "6.1-off": "6.1", "6.12-off": "6.12", "6.18-host": "6.18", "7.2-off": "7.2",
+	"5.10-off": "5.10", "5.10-default": "5.10-retpoline", "5.10-lfence": "5.10-lfence", "5.10-amd": "5.10-retpoline-srso",
+	"6.1-off": "6.1", "6.1-default": "6.1-retpoline-its", "6.1-retp-ret": "6.1-retpoline",
+	"6.1-lfence": "6.1-lfence", "6.1-amd": "6.1-retpoline-srso",
+	"6.12-off": "6.12", "6.12-default": "6.12-retpoline-its", "6.12-retp-ret": "6.12-retpoline",
+	"6.12-lfence": "6.12-lfence", "6.12-amd": "6.12-retpoline-srso", "6.12-stuff": "6.12-stuff", "6.12-nobmi2": "6.12-nobmi2",
+	"6.18-host": "6.18",
+	"7.2-off":   "7.2", "7.2-default": "7.2-retpoline-its", "7.2-retp-ret": "7.2-retpoline",
+	"7.2-its-eibrs": "7.2-its", "7.2-amd": "7.2-retpoline-unret", "7.2-stuff": "7.2-stuff", "7.2-nobmi2": "7.2-nobmi2",
 }

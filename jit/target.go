@@ -8,6 +8,8 @@ package jit
 type Target struct {
 	Name   string // as given to --target, such as "6.12"
 	Source string // where its facts come from
+	// Evidence says how sure its bytes are.
+	Evidence Evidence
 	// Scheme names the tail-call design, such as "hier-6.12".
 	Scheme string
 	// Limit is MAX_TAIL_CALL_CNT as an effective number: how many tail calls one invocation may
@@ -17,6 +19,25 @@ type Target struct {
 	Offsets Offsets
 	Emit    Emission
 }
+
+// Evidence is what the bytes of a target were checked against.
+type Evidence uint8
+
+// The kinds of evidence.
+const (
+	ByCapture Evidence = iota // images that a real kernel emitted
+	ByListing                 // a listing in a mail or a commit message
+	BySource                  // source code or a description only
+)
+
+var evidenceNames = [...]string{
+	ByCapture: "verified against captures",
+	ByListing: "verified against a listing",
+	BySource:  "from source or description only",
+}
+
+// String returns a label such as "verified against captures".
+func (e Evidence) String() string { return evidenceNames[e] }
 
 // Offsets are positions of fields in kernel structures, in bytes.
 type Offsets struct {
@@ -36,8 +57,13 @@ type Emission struct {
 	Branch      BranchKind // how an indirect tail call leaves
 	ReturnThunk string     // symbol that returns jump to; "" is a plain ret
 	// CallDepth is the symbol of the per-CPU word that a call accounts in (call depth tracking,
-	// X86_FEATURE_CALL_DEPTH); "" means no accounting.
+	// X86_FEATURE_CALL_DEPTH), with an offset behind "+" if it is inside something; "" means no
+	// accounting.
 	CallDepth string
+	// CallThunks are the helper functions that the kernel itself calls directly, so that they have a
+	// thunk that accounts for a call, and programs do not account again (is_callthunk,
+	// arch/x86/kernel/callthunks.c). The kernel build decides them; these are the known ones.
+	CallThunks []string
 	// LimitAbove compares the count with Limit-1 and refuses above it (until 5.16); else it is
 	// compared with Limit and refused from there on. rework schemes only.
 	LimitAbove bool
@@ -88,8 +114,8 @@ type CFIKind uint8
 const (
 	CFINone       CFIKind = iota
 	CFIKernel             // kCFI: the hash in a mov before the entry
-	CFIFine               // FineIBT as in 6.8 to 6.15: sub r10d, hash
-	CFIFineEAX            // FineIBT as in 6.16 and later: sub eax, hash
+	CFIFine               // FineIBT as in 6.12: sub r10d, hash
+	CFIFineEAX            // FineIBT as in 7.2: sub eax, hash
 	CFIFineEAXBHI         // the same with a call to the BHI clearing sequence
 )
 

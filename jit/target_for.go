@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// TargetFor chooses the target that a kernel's description calls for: the release gives the
+// kernel, configuration, CPU and mitigation texts the features. The error lists everything that is
+// missing in the description or that no target can express.
+func TargetFor(h KernelInfo) (*Target, error) {
+	s := &selection{h: h}
+	k := s.kernel()
+	if k == nil {
+		return nil, errors.Join(s.errs...)
+	}
+	s.mitigations(k)
+	s.build(k)
+	if k.Emit.BMI2 && !slices.Contains(h.CPUFlags, "bmi2") {
+		if len(h.CPUFlags) == 0 {
+			s.errorf("the CPU flags are not recorded, so BMI2 is unknown")
+		}
+		s.words = append(s.words, "nobmi2")
+	}
+	if len(s.errs) != 0 {
+		return nil, fmt.Errorf("kernel %s: %w", h.Release, errors.Join(s.errs...))
+	}
+	return TargetByName(strings.Join(append([]string{k.Name}, s.words...), "-"))
+}
+
+// selection is the state of one TargetFor.
+type selection struct {
+	h     KernelInfo
+	words []string
+	errs  []error
+}
+
+func (s *selection) errorf(format string, args ...any) {
+	s.errs = append(s.errs, fmt.Errorf(format, args...))
+}
+
+// kernel finds the row of the release.
+func (s *selection) kernel() *kernelRow {
+	var known []string
+	for i := range kernels {
+		name := kernels[i].Name
+		if rest, ok := strings.CutPrefix(s.h.Release, name); ok && (rest == "" || rest[0] == '.' || rest[0] == '-') {
+			return &kernels[i]
+		}
+		known = append(known, name)
+	}
+	s.errorf("no target for kernel release %q (known: %s)", s.h.Release, strings.Join(known, ", "))
+	return nil
+}
+
+// mitigations reads how indirect jumps and returns are done from the kernel's own texts
+// (arch/x86/kernel/cpu/bugs.c: spectre_v2_strings, retbleed_strings, srso_strings, its_strings).
+func (s *selection) mitigations(k *kernelRow) {
+	v := s.h.Vulnerabilities
+	spectre, ok := v["spectre_v2"]
+	if !ok {
+		s.errorf("the vulnerability text spectre_v2 is not recorded")
+		return
+	}
+	// The first part is the mitigation proper; what follows, such as "BHI: Retpoline", is not.
+	spectre, _, _ = strings.Cut(strings.ReplaceAll(spectre, ";", ","), ",")
+	retbleed, itsText := v["retbleed"], v["indirect_target_selection"]
+	if strings.Contains(retbleed, "Stuffing") || strings.Contains(itsText, "Stuffing") {
+		s.words = append(s.words, "stuff")
+		if k.callDepth == "" {
+			s.errorf("call depth tracking (%q) is not known for this kernel", retbleed)
+		}
+		return
+	}
+	switch {
+	case strings.Contains(spectre, "LFENCE"):
+		s.words = append(s.words, "lfence")
+	case strings.Contains(spectre, "etpoline"):
+		s.words = append(s.words, "retpoline")
+	case strings.Contains(spectre, "IBRS"), strings.HasPrefix(spectre, "Vulnerable"), spectre == "Not affected":
+	default:
+		s.errorf("spectre_v2 mitigation %q is not known", spectre)
+	}
+	if w := s.returns(retbleed, itsText); w != "" {
+		s.words = append(s.words, w)
+	}
+}
+
+// returns names the feature of the return thunk. Later mitigations replace the thunk of earlier
+// ones: retbleed, then ITS, then SRSO.
+func (s *selection) returns(retbleed, itsText string) string {
+	srso := s.h.Vulnerabilities["spec_rstack_overflow"]
+	switch {
+	case strings.Contains(srso, "afe RET"):
+		// Zen 3 and 4 have a thunk of their own; Zen 1 and 2 are those that retbleed affects.
+		if retbleed == "Not affected" {
+			return "srsoalias"
+		}
+		return "srso"
+	case strings.Contains(itsText, "Aligned branch/return thunks"):
+		return "its"
+	case strings.Contains(retbleed, "untrained return thunk"):
+		return "unret"
+	}
+	return ""
+}
+
+// build reads what the kernel configuration decides.
+func (s *selection) build(k *kernelRow) {
+	if len(s.h.Config) == 0 {
+		s.errorf("the kernel configuration is not recorded")
+		return
+	}
+	on := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(n string) bool { return s.h.Config[n] == "y" })
+	}
+	if on("CONFIG_CFI_CLANG", "CONFIG_CFI") {
+		s.errorf("the kernel is built with CFI, and the type hashes in front of its programs are not recorded")
+	}
+	if !on("CONFIG_BPF_JIT") {
+		s.errorf("the kernel has no BPF JIT (CONFIG_BPF_JIT)")
+	}
+	if ibt := on("CONFIG_X86_KERNEL_IBT"); ibt && !k.Emit.ENDBR {
+		s.words = append(s.words, "endbr")
+	} else if !ibt && k.Emit.ENDBR {
+		s.words = append(s.words, "noendbr")
+	}
+	// Until 6.8 the options have no MITIGATION in their names.
+	sls := on("CONFIG_MITIGATION_SLS", "CONFIG_SLS")
+	switch {
+	case sls && !k.Emit.SLS:
+		s.words = append(s.words, "sls")
+	case !sls && k.Emit.SLS:
+		s.words = append(s.words, "nosls")
+	}
+	if !sls && k.Emit.JumpSLS && !on("CONFIG_MITIGATION_RETPOLINE", "CONFIG_RETPOLINE") {
+		s.words = append(s.words, "nojumpsls")
+	}
+}
