@@ -3,6 +3,8 @@
 package trace
 
 import (
+	"slices"
+
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 )
@@ -48,18 +50,20 @@ type Batch struct {
 // Recorder makes events from batches. It is not safe for concurrent use. Apart from the growing
 // list of events it allocates nothing while it runs.
 type Recorder struct {
-	code   *Code
-	cfg    Config
-	events []Event
-	counts Counts
-	starts []uint64 // by Fn.id
-	stack  []Activation
-	gen    uint64 // changes with stack
-	acts   int
-	no     uint64
-	sites  uint64
-	taken  uint64 // in this invocation
-	stop   bool
+	code     *Code
+	cfg      Config
+	events   []Event
+	counts   Counts
+	starts   []uint64 // by Fn.id
+	stack    []Activation
+	popped   Activation // by the return at poppedAt
+	poppedAt jit.Addr
+	gen      uint64 // changes with stack
+	acts     int
+	no       uint64
+	sites    uint64
+	taken    uint64 // in this invocation
+	stop     bool
 
 	cur   *Fn // where the last instruction was; never nil
 	cache [64]*Fn
@@ -128,6 +132,29 @@ func (r *Recorder) Counts() Counts { return r.counts }
 // Stack returns the live activations, the outermost first. It is valid until the next call that
 // records and must not be changed.
 func (r *Recorder) Stack() []Activation { return r.stack }
+
+// StackAt returns the activations as they are directly before the instruction at rip with this
+// rsp, where the machine has stopped. It differs from Stack if the last site recorded is a call or
+// return that has not been executed yet, or a tail call that has been, in which case it becomes an
+// event. An entry that is not recorded yet is an activation with ReturnTo 0. The slice is the
+// caller's.
+func (r *Recorder) StackAt(rip, rsp jit.Addr) []Activation {
+	if r.pending && rip != r.pendingSite.RIP {
+		if f := r.find(rip); f != outside {
+			r.landed(f, 0)
+		}
+	}
+	n := len(r.stack)
+	switch f := r.find(rip); {
+	case n == 0 && f != outside && rip == f.Addr+jit.Addr(f.Entry):
+		return []Activation{{N: 1, Fn: f, Top: rsp, RBP: f.FrameBase(rsp)}} // about to be entered
+	case n > 0 && r.stack[n-1].Top < rsp:
+		n--
+	case r.popped.Fn != nil && r.popped.Top == rsp && rip == r.poppedAt:
+		return append(slices.Clone(r.stack), r.popped)
+	}
+	return slices.Clone(r.stack[:n])
+}
 
 // Generation changes whenever Stack does.
 func (r *Recorder) Generation() uint64 { return r.gen }

@@ -172,6 +172,7 @@ func (r *Recorder) ret(f *Fn, s *timing.Site) {
 	}
 	r.emit(e, s)
 	if n := len(r.stack); n > 0 && !r.stop {
+		r.popped, r.poppedAt = r.stack[n-1], s.RIP
 		r.stack = r.stack[:n-1]
 		r.gen++
 	}

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package stack
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit"
+)
+
+// At says at which moments of a run the stack is wanted. Its forms are
+//
+//	17          directly before the instruction of event 17
+//	tailcall:33 after the 33rd tail call taken, when the target's prologue has run
+//	call:2      after the second BPF to BPF call, when the callee's prologue has run
+//	entry:1     after the first entry from outside, likewise
+//	return:3    directly before the third return; refused:3, helper:3 likewise
+//	each:call   each of a kind
+//	deepest     where the stack is deepest
+//	violation   where the first invariant was broken
+type At struct {
+	form atForm
+	kind trace.Kind
+	n    uint64
+}
+
+type atForm uint8
+
+const (
+	atEvent atForm = iota
+	atNth
+	atEach
+	atDeepest
+	atViolation
+)
+
+var atKinds = map[string]trace.Kind{
+	"entry": trace.KindEntry, "call": trace.KindCall, "helper": trace.KindHelper, "return": trace.KindReturn,
+	"tailcall": trace.KindTailCall, "refused": trace.KindRefused,
+}
+
+const atForms = "an event number, KIND:N, each:KIND, deepest or violation, with KIND one of entry, call, helper, return, tailcall, refused"
+
+// ParseAt reads a selector. It fails on anything but the forms of At; numbers count from 1.
+func ParseAt(s string) (At, error) {
+	switch s {
+	case "deepest":
+		return At{form: atDeepest}, nil
+	case "violation":
+		return At{form: atViolation}, nil
+	}
+	name, num, ok := strings.Cut(s, ":")
+	if !ok {
+		n, err := parseN(s)
+		if err != nil {
+			return At{}, fmt.Errorf("moment %q: %w; expected %s", s, err, atForms)
+		}
+		return At{form: atEvent, n: n}, nil
+	}
+	if name == "each" {
+		k, ok := atKinds[num]
+		if !ok {
+			return At{}, fmt.Errorf("moment %q: no kind %q; expected %s", s, num, atForms)
+		}
+		return At{form: atEach, kind: k}, nil
+	}
+	k, ok := atKinds[name]
+	if !ok {
+		return At{}, fmt.Errorf("moment %q: no kind %q; expected %s", s, name, atForms)
+	}
+	n, err := parseN(num)
+	if err != nil {
+		return At{}, fmt.Errorf("moment %q: %w", s, err)
+	}
+	return At{form: atNth, kind: k, n: n}, nil
+}
+
+func parseN(s string) (uint64, error) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a number", s)
+	}
+	if n == 0 {
+		return 0, fmt.Errorf("numbers count from 1")
+	}
+	return n, nil
+}
+
+// String returns the selector as ParseAt reads it.
+func (a At) String() string {
+	switch a.form {
+	case atDeepest:
+		return "deepest"
+	case atViolation:
+		return "violation"
+	case atEach:
+		return "each:" + a.kind.String()
+	case atNth:
+		return fmt.Sprintf("%s:%d", a.kind, a.n)
+	}
+	return strconv.FormatUint(a.n, 10)
+}
+
+// Run is what is known of a run that has ended.
+type Run struct {
+	Events  []trace.Event // as Recorder.Events returns them
+	Deepest trace.Deepest
+	// Violation is where the first invariant was broken; nil if none was.
+	Violation *Moment
+}
+
+// Moment is where to stop the machine.
+type Moment struct {
+	Event uint64 // number of the event, 0 if it is none
+	Seq   uint64 // directly before the instruction with this number
+	Site  uint64 // the same as a number of a site record, 0 if it is none
+	// Until asks to go on from there until rip has this value; 0 if not.
+	Until jit.Addr
+	Name  string // for a heading: "tailcall 33"
+}
+
+// Resolve finds the moments that a means in a run, in order. It fails if there are none.
+func (a At) Resolve(r Run) ([]Moment, error) {
+	switch a.form {
+	case atEvent:
+		if a.n > uint64(len(r.Events)) {
+			return nil, fmt.Errorf("moment %s: the run has %d events", a, len(r.Events))
+		}
+		e := &r.Events[a.n-1]
+		return []Moment{{Event: e.No, Seq: e.Seq, Site: e.Site, Name: fmt.Sprintf("event %d", e.No)}}, nil
+	case atDeepest:
+		if r.Deepest.Event == 0 || r.Deepest.Event > uint64(len(r.Events)) {
+			return nil, fmt.Errorf("moment %s: it is at event %d, and %d events were kept", a, r.Deepest.Event, len(r.Events))
+		}
+		return []Moment{momentOf(&r.Events[r.Deepest.Event-1], "deepest stack")}, nil
+	case atViolation:
+		if r.Violation == nil {
+			return nil, fmt.Errorf("moment %s: no invariant was broken", a)
+		}
+		return []Moment{*r.Violation}, nil
+	}
+	var l []Moment
+	n := uint64(0)
+	for i := range r.Events {
+		e := &r.Events[i]
+		if e.Kind != a.kind {
+			continue
+		}
+		n++
+		if a.form == atEach || n == a.n {
+			l = append(l, momentOf(e, fmt.Sprintf("%s %d", e.Kind, n)))
+		}
+	}
+	if len(l) == 0 {
+		return nil, fmt.Errorf("moment %s: the run has %d events of this kind", a, n)
+	}
+	return l, nil
+}
+
+// momentOf is the moment at which a reader wants to see what e did.
+func momentOf(e *trace.Event, name string) Moment {
+	m := Moment{Event: e.No, Seq: e.Seq, Site: e.Site, Name: name}
+	f := e.Target
+	if e.Kind == trace.KindEntry {
+		f = e.Fn
+	}
+	switch e.Kind {
+	case trace.KindEntry, trace.KindCall, trace.KindTailCall:
+		if f != nil {
+			m.Until = f.Addr + jit.Addr(f.Frame.Body)
+		}
+	}
+	return m
+}

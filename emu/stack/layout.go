@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package stack
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// Reader returns n bytes of emulated memory at a. It fails if they are not all mapped.
+type Reader func(a jit.Addr, n int) ([]byte, error)
+
+// Input is a moment of a run: the machine has stopped directly before the instruction at RIP.
+type Input struct {
+	Code          *trace.Code
+	Mem           Reader
+	RIP, RSP, RBP jit.Addr
+	Acts          []trace.Activation // as Recorder.StackAt returns them
+}
+
+// MaxBytes is the size of the largest stack that Dump accepts.
+const MaxBytes = 1 << 20
+
+// Layout is what lies between rsp and the outside caller's frame. It is data: it keeps no memory
+// of the machine.
+type Layout struct {
+	RIP    trace.Hex `json:"rip"`
+	RSP    trace.Hex `json:"rsp"`
+	RBP    trace.Hex `json:"rbp"`
+	Where  string    `json:"where"`  // function+offset of RIP
+	Caller string    `json:"caller"` // the outside caller
+	Frames []Frame   `json:"frames"` // the outermost first
+	Slots  []Slot    `json:"slots"`  // from high addresses to low
+}
+
+// Frame is one activation with its piece of the stack.
+type Frame struct {
+	Activation int       `json:"activation"`
+	Func       string    `json:"func"`
+	From       string    `json:"from,omitempty"` // whose frame a tail call took over
+	FromNumber int       `json:"from_activation,omitempty"`
+	Top        trace.Hex `json:"top"` // where the return address lies
+	Base       trace.Hex `json:"rbp"` // rbp in the body
+	First      int       `json:"first_slot"`
+	End        int       `json:"end_slot"` // behind the last slot
+}
+
+// Slot is 8 bytes of the stack, or a run of equal words of a BPF stack.
+type Slot struct {
+	Addr  trace.Hex `json:"addr"`
+	Size  int       `json:"size"` // in bytes
+	Value trace.Hex `json:"value"`
+	// Frame is an index into Layout.Frames, Owner says the same in words.
+	Frame   int    `json:"frame"`
+	Owner   string `json:"owner"`
+	Label   string `json:"label"`   // what a drawing writes into the box
+	Meaning string `json:"meaning"` // in words
+	// Count is tail_call_cnt, for slots that hold it.
+	Count *uint64 `json:"tail_call_cnt,omitempty"`
+	// Ptr is true for tail_call_cnt_ptr: Value is an address.
+	Ptr bool `json:"ptr,omitempty"`
+}
+
+// Dump makes the layout. It fails if memory cannot be read, or if the registers and activations
+// do not belong together.
+func Dump(in Input) (*Layout, error) {
+	l := &Layout{
+		RIP: trace.Hex(in.RIP), RSP: trace.Hex(in.RSP), RBP: trace.Hex(in.RBP), Where: in.Code.Where(in.RIP),
+	}
+	if len(in.Acts) == 0 {
+		return nil, fmt.Errorf("stack at %s: no function is active", l.Where)
+	}
+	top := in.Acts[0].Top
+	if in.RSP > top+8 || top+8-in.RSP > MaxBytes {
+		return nil, fmt.Errorf("stack at %s: rsp %#x is not in the %d bytes below the outside caller's frame at %#x",
+			l.Where, uint64(in.RSP), MaxBytes, uint64(top+8))
+	}
+	mem, err := in.Mem(in.RSP, int(top+8-in.RSP))
+	if err != nil {
+		return nil, fmt.Errorf("stack at %s: %w", l.Where, err)
+	}
+	d := dumper{Input: in, l: l, mem: mem}
+	caller := in.Acts[0].ReturnTo
+	if caller == 0 && top >= in.RSP {
+		caller = jit.Addr(d.word(top))
+	}
+	l.Caller = in.Code.Where(caller)
+	for i := range in.Acts {
+		low := in.RSP
+		if i+1 < len(in.Acts) {
+			low = in.Acts[i+1].Top + 8
+		}
+		if low > in.Acts[i].Top+8 {
+			return nil, fmt.Errorf("stack at %s: frame %d of %s is above the one before", l.Where, i+1, in.Acts[i].Fn)
+		}
+		d.frame(i, low)
+	}
+	return l, nil
+}
+
+type dumper struct {
+	Input
+	l   *Layout
+	mem []byte // from RSP
+}
+
+// frame adds the slots of activation i, which reach down to low.
+func (d *dumper) frame(i int, low jit.Addr) {
+	a := &d.Acts[i]
+	f := Frame{
+		Activation: a.N, Func: a.Fn.String(), Top: trace.Hex(a.Top), Base: trace.Hex(a.RBP), First: len(d.l.Slots),
+	}
+	if a.From != nil {
+		f.From, f.FromNumber = a.From.String(), a.FromN
+	}
+	for at := a.Top; at >= low && at <= a.Top; at -= 8 {
+		s := Slot{Addr: trace.Hex(at), Size: 8, Value: d.word(at), Frame: i, Owner: fmt.Sprintf("%s #%d", f.Func, a.N)}
+		d.describe(&s, i, at)
+		d.l.Slots = append(d.l.Slots, s)
+	}
+	d.fold(f.First, a)
+	f.End = len(d.l.Slots)
+	d.l.Frames = append(d.l.Frames, f)
+}
+
+func (d *dumper) word(a jit.Addr) trace.Hex {
+	return trace.Hex(binary.LittleEndian.Uint64(d.mem[a-d.RSP:]))
+}
+
+// slotAt returns what the function says of its word at a.
+func slotAt(a *trace.Activation, at jit.Addr) jit.FrameSlot {
+	if at == a.Top {
+		return jit.FrameSlot{Kind: jit.SlotReturn, Size: 8}
+	}
+	off := int32(int64(at - a.RBP))
+	for _, s := range a.Fn.Frame.Slots {
+		if off >= s.Off && off < s.Off+s.Size {
+			return s
+		}
+	}
+	return jit.FrameSlot{Off: off, Size: 8}
+}
+
+// describe fills label and meaning of the word at at in frame i.
+func (d *dumper) describe(s *Slot, i int, at jit.Addr) {
+	a := &d.Acts[i]
+	caller := "the outside caller"
+	if i > 0 {
+		caller = d.l.Frames[i-1].Func + fmt.Sprintf(" #%d", d.Acts[i-1].N)
+	}
+	fs := slotAt(a, at)
+	switch fs.Kind {
+	case jit.SlotReturn:
+		s.Label, s.Meaning = "rip", "return address: "+d.Code.Where(jit.Addr(s.Value))
+	case jit.SlotSavedReg:
+		s.Label, s.Meaning = fs.Reg.String(), "saved "+fs.Reg.String()+" of "+caller
+	case jit.SlotBPFStack:
+		s.Label, s.Meaning = fmt.Sprintf("fp-%d", int64(a.RBP-at)), "BPF stack"
+	case jit.SlotTailCallCnt:
+		d.counter(s, a, at)
+	case jit.SlotTailCallPtr:
+		s.pointer()
+	case jit.SlotTailCallCntOrPtr:
+		if d.isPointer(s.Value) {
+			s.pointer()
+		} else {
+			d.counter(s, a, at)
+		}
+	case jit.SlotPad:
+		s.Label, s.Meaning = "pad", "not used"
+	default:
+		s.Label, s.Meaning = "?", "not part of the frame as described"
+		if len(a.Fn.Frame.Slots) == 0 {
+			s.Meaning = "nothing is known of the frame"
+		}
+	}
+}
+
+func (s *Slot) pointer() { s.Label, s.Meaning, s.Ptr = "tcc_ptr", "tail_call_cnt_ptr", true }
+
+// isPointer tells a pointer to a counter from a count: it points into the stack that is shown. A
+// design that has both in one slot tells them apart by magnitude.
+func (d *dumper) isPointer(v trace.Hex) bool {
+	return jit.Addr(v) >= d.RSP-MaxBytes && jit.Addr(v) <= d.Acts[0].Top
+}
+
+// counter describes tail_call_cnt, which may be only the upper half of its slot.
+func (d *dumper) counter(s *Slot, a *trace.Activation, at jit.Addr) {
+	v := uint64(s.Value)
+	half := ""
+	c := a.Fn.Frame.Counter
+	if c.Form == jit.CounterValue && c.Size == 4 {
+		if a.RBP+jit.Addr(int64(c.Off)) == at+4 {
+			v >>= 32
+			half = " (upper half)"
+		} else {
+			v &= 1<<32 - 1
+		}
+	}
+	s.Label, s.Count = "tcc", &v
+	s.Meaning = fmt.Sprintf("tail_call_cnt, its value is %d%s", v, half)
+}
+
+// fold joins neighbours of a BPF stack that hold the same value.
+func (d *dumper) fold(first int, a *trace.Activation) {
+	s := d.l.Slots
+	for i := first; i < len(s); i++ {
+		j := i + 1
+		for j < len(s) && s[i].Meaning == "BPF stack" && s[j].Meaning == "BPF stack" && s[j].Value == s[i].Value {
+			j++
+		}
+		if j == i+1 {
+			continue
+		}
+		n := j - i
+		s[i].Addr = s[j-1].Addr
+		s[i].Size = 8 * n
+		what := fmt.Sprintf("each %#x", uint64(s[i].Value))
+		if s[i].Value == 0 {
+			what = "all zero"
+		}
+		s[i].Label = fmt.Sprintf("fp-%d..", int64(a.RBP-jit.Addr(s[i].Addr)))
+		s[i].Meaning = fmt.Sprintf("BPF stack, %d bytes, %s", 8*n, what)
+		s = slices.Delete(s, i+1, j)
+	}
+	d.l.Slots = s
+}
+
+// isBase reports whether s is the slot that the frame pointer of f points to.
+func isBase(s *Slot, f *Frame) bool {
+	return s.Addr == f.Base && s.Label == x86.RBP.String()
+}
