@@ -167,14 +167,17 @@ func (e *emitter) ret() error {
 	return nil
 }
 
-// jumpRCX is emit_indirect_jump for rcx, the register of every scheme since 5.10.
-func (e *emitter) jumpRCX() error {
+// jumpRCX is emit_indirect_jump for rcx, the register of every scheme since 5.10. It notes the jump
+// itself, not the lfence before it, in the site.
+func (e *emitter) jumpRCX(s *TailCallSite) error {
 	emit := &e.f.c.t.Emit
+	s.Jump = CodeOff(e.Len())
 	switch emit.Branch {
 	case BranchThunk, BranchDepth, BranchITS:
 		return e.jumpSymbol(branchSymbols[emit.Branch])
 	case BranchLFENCE:
 		e.Lfence()
+		s.Jump = CodeOff(e.Len())
 		e.Jmp64M(reg(x86.RCX))
 	case BranchRetpoline:
 		e.retpoline(x86.RCX)

@@ -4,6 +4,7 @@ package jit
 
 import (
 	"fmt"
+	"sort"
 
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -65,15 +66,21 @@ func RecogniseImage(funcs []FuncImage) (*Image, error) {
 // locate fills the slots of sites and calls from InsnOff.
 func (f *FuncImage) locate() {
 	for n := range f.TailCalls {
-		if i, ok := f.InsnAt(f.TailCalls[n].Start); ok {
-			f.TailCalls[n].Insn = i
-		}
+		f.TailCalls[n].Insn = f.emitting(f.TailCalls[n].Start)
 	}
 	for n := range f.Calls {
-		if i, ok := f.InsnAt(f.Calls[n].Off); ok {
-			f.Calls[n].Insn = i
-		}
+		f.Calls[n].Insn = f.emitting(f.Calls[n].Off)
 	}
+}
+
+// emitting returns the slot whose code off is in, -1 if it is none. Unlike InsnAt it passes over
+// elided jumps, which share the offset of the instruction behind them.
+func (f *FuncImage) emitting(off CodeOff) InsnIndex {
+	if _, ok := f.InsnAt(off); !ok {
+		return -1
+	}
+	n := sort.Search(len(f.InsnOff), func(i int) bool { return f.InsnOff[i] > off })
+	return f.FirstInsn + InsnIndex(n-1)
 }
 
 // shareDesign gives functions that do not show the form of their counter that of a sibling.

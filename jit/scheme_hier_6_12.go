@@ -122,8 +122,7 @@ func (h hier) indirect(e *emitter, s *TailCallSite) error {
 	// goto *(prog->bpf_func + landing);
 	e.Mov64RM(x86.RCX, x86.M8(x86.RCX, int8(offs.ProgBPFFunc))) // 48 8b 49 xx
 	e.Add64MI8(reg(x86.RCX), int8(h.landing(f.c.t)))            // 48 83 c1 xx
-	s.Jump = CodeOff(e.Len())
-	if err := e.jumpRCX(); err != nil {
+	if err := e.jumpRCX(s); err != nil {
 		return err
 	}
 	f.indirectLabel = e.Len() - e.base

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit_test
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// TestRecogniseCompiled compiles the programs of every capture and requires of Recognise all that
+// the compiler knows of its own code: frames, sites and calls.
+func TestRecogniseCompiled(t *testing.T) {
+	for _, name := range slices.Sorted(maps.Keys(captureTargets)) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := readCapture(t, name)
+			tgt, err := jit.TargetFor(c.header.info())
+			must(t, err)
+			funcs, bad := 0, 0
+			for i := range c.scenarios {
+				s := &c.scenarios[i]
+				for j := range s.Progs {
+					p := &s.Progs[j]
+					if len(p.Funcs) == 0 || p.Funcs[0].Image == nil || bad > 5 {
+						continue
+					}
+					e := captureEnv{c, s, p}
+					want, err := jit.Compile(e.verified(t), tgt, e)
+					must(t, err)
+					got, err := jit.RecogniseImage(want.Funcs)
+					must(t, err)
+					for k := range want.Funcs {
+						funcs++
+						w := want.Funcs[k]
+						w.TailCalls = slices.Clone(w.TailCalls)
+						for n := range w.TailCalls {
+							w.TailCalls[n].Map, w.TailCalls[n].Key = -1, 0 // not in the code
+						}
+						if d := cmp.Diff(w, got.Funcs[k]); d != "" {
+							bad++
+							t.Errorf("%s program %d function %d (-compiler +recognised):\n%s", s.Name, j, k, d)
+						}
+					}
+				}
+			}
+			if funcs == 0 {
+				t.Error("nothing was compared")
+			}
+		})
+	}
+}
