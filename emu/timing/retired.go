@@ -31,4 +31,7 @@ type Site struct {
 	Counter       uint64    // tail_call_cnt as the function's Counter reaches it, low dword if it is 4 bytes wide
 	CounterAddr   x86.Addr  // where it lives; 0 if the function has none
 	CounterPtrAt  x86.Addr  // where the pointer to it lives; 0 if it is held by value
+	// Prev is the instruction retired before this one; 0 at the start of a run. Where a refused tail
+	// call ends it tells which test refused it.
+	Prev x86.Addr
 }
