@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -291,6 +292,12 @@ func compareProgram(t testing.TB, e captureEnv, tgt *jit.Target) (same int, err 
 	if err != nil {
 		return 0, err
 	}
+	if err := e.checkFacts(img); err != nil {
+		return 0, err
+	}
+	if err := e.checkStates(t, tgt, img); err != nil {
+		return 0, err
+	}
 	for i := range img.Funcs {
 		want := unhex(t, e.p.Funcs[i].Image["empty"])
 		got := img.Funcs[i].Code
@@ -309,6 +316,77 @@ func compareProgram(t testing.TB, e captureEnv, tgt *jit.Target) (same int, err 
 		err = fmt.Errorf("function %d differs at %d (insn %d %+v):\n got %x\nwant %x", i, at, k, v.Insns[k], got[at:min(at+24, len(got))], want[at:min(at+24, len(want))])
 	}
 	return same, err
+}
+
+// checkFacts compares what the compiler says about its image with the capture.
+func (e captureEnv) checkFacts(img *jit.Image) error {
+	for _, m := range e.p.InsnMap {
+		f := &img.Funcs[m[2]]
+		off := f.InsnOff[jit.InsnIndex(m[1])-f.FirstInsn]
+		if m[3] == 0 && off == f.Frame.Body {
+			continue // the capture counts the prologue as the first instruction's
+		}
+		if int(off) != m[3] {
+			return fmt.Errorf("insn %d is at %d, expected %d", m[1], off, m[3])
+		}
+	}
+	n := 0
+	for i := range img.Funcs {
+		for _, s := range img.Funcs[i].TailCalls {
+			if n == len(e.p.TailCalls) {
+				return fmt.Errorf("tail call too many: %+v", s)
+			}
+			want := e.p.TailCalls[n]
+			if want.Func != i || want.Off != int(s.Start) || (want.Kind == "direct") != s.Direct {
+				return fmt.Errorf("tail call %d of function %d is %+v, expected %+v", n, i, s, want)
+			}
+			n++
+		}
+	}
+	if n != len(e.p.TailCalls) {
+		return fmt.Errorf("%d tail calls, expected %d", n, len(e.p.TailCalls))
+	}
+	return nil
+}
+
+// checkStates fills the slots as the capture did, compares, and empties them again.
+func (e captureEnv) checkStates(t testing.TB, tgt *jit.Target, img *jit.Image) error {
+	var plan, undo []jit.Patch
+	for i := range img.Funcs {
+		f := &img.Funcs[i]
+		for j := range f.TailCalls {
+			s := &f.TailCalls[j]
+			state, ok := e.p.Funcs[i].Image["populated"]
+			if !s.Direct || !ok {
+				continue
+			}
+			// The test takes only the target from the capture's code.
+			code := unhex(t, state)[s.Jump:]
+			if code[0] != 0xe9 {
+				continue
+			}
+			to := f.Addr + jit.Addr(s.Jump) + 5 + jit.Addr(int32(binary.LittleEndian.Uint32(code[1:])))
+			p, err := tgt.UpdatePlan([]jit.PokeSite{f.PokeSite(s)}, 0, to)
+			must(t, err)
+			plan = append(plan, p...)
+			p, err = tgt.UpdatePlan([]jit.PokeSite{f.PokeSite(s)}, to, 0)
+			must(t, err)
+			undo = append(undo, p...)
+		}
+	}
+	if err := jit.ApplyPatches(plan, img); err != nil {
+		return err
+	}
+	for i := range img.Funcs {
+		want, ok := e.p.Funcs[i].Image["populated"]
+		if ok && !bytes.Equal(unhex(t, want), img.Funcs[i].Code) {
+			return fmt.Errorf("function %d differs in state populated", i)
+		}
+		if _, ok := e.p.Funcs[i].Image["deleted"]; ok {
+			return fmt.Errorf("function %d has a state deleted of its own", i)
+		}
+	}
+	return jit.ApplyPatches(undo, img)
 }
 
 // captureTargets says which target each capture must choose by its header.

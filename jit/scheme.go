@@ -24,6 +24,9 @@ type scheme interface {
 	direct(e *emitter, s *TailCallSite) error
 	// epilogue takes the frame down; the return follows it.
 	epilogue(e *emitter)
+	// poke appends what a change of the slot of a direct tail call does to it. old and new are the
+	// landings of the programs in the slot, 0 for none.
+	poke(p *pokePlan, s PokeSite, old, new Addr)
 	// frame describes the stack frame while the body runs, without Body.
 	frame(f *fn) Frame
 }
@@ -87,7 +90,7 @@ func (e *emitter) popSaved() {
 	}
 }
 
-// jumpBack appends a conditional jump to a label that is known from the pass before; the first
+// jumpLabel appends a conditional jump to a label that is known from the pass before; the first
 // pass writes whatever comes out, as the kernel does.
 func (e *emitter) jumpLabel(form x86.FormID, label int) CodeOff {
 	at := CodeOff(e.Len())

@@ -153,6 +153,8 @@ func (hier) epilogue(e *emitter) {
 	e.Leave() // c9
 }
 
+func (hier) poke(p *pokePlan, s PokeSite, old, new Addr) { pokeBypass(p, s, old, new) }
+
 func (h hier) frame(f *fn) Frame {
 	b := newFrame(f)
 	b.landing = h.landing(f.c.t)

@@ -138,6 +138,8 @@ func (rework) epilogue(e *emitter) {
 	e.Leave() // c9
 }
 
+func (rework) poke(p *pokePlan, s PokeSite, old, new Addr) { pokeBypass(p, s, old, new) }
+
 func (r rework) frame(f *fn) Frame {
 	b := newFrame(f)
 	b.landing = r.landing(f.c.t)
