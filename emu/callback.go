@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package emu
+
+/*
+#include "engine.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"runtime/cgo"
+	"unsafe"
+
+	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// The C records are handed out as Go records: the layouts must agree.
+var (
+	_ = [1]struct{}{}[unsafe.Sizeof(timing.Retired{})-C.sizeof_tcs_retired]
+	_ = [1]struct{}{}[unsafe.Sizeof(timing.Site{})-C.sizeof_tcs_site]
+	_ = [1]struct{}{}[unsafe.Offsetof(timing.Site{}.Stack)-unsafe.Offsetof(C.tcs_site{}.stack)]
+	_ = [1]struct{}{}[unsafe.Offsetof(timing.Site{}.RDX)-unsafe.Offsetof(C.tcs_site{}.rdx)]
+	_ = [1]struct{}{}[unsafe.Offsetof(timing.Site{}.Prev)-unsafe.Offsetof(C.tcs_site{}.prev)]
+)
+
+func fromHandle(h C.uintptr_t) *Machine { return cgo.Handle(h).Value().(*Machine) }
+
+func (m *Machine) ring() []C.tcs_retired { return unsafe.Slice(m.c.ring, C.TCS_RETIRED_CAP) }
+
+// regs and setRegs access the general purpose registers, also inside a hook.
+func (m *Machine) regs(r *Regs)    { C.tcs_get_regs(m.c, (*C.uint64_t)(&r[0])) }
+func (m *Machine) setRegs(r *Regs) { C.tcs_set_regs(m.c, (*C.uint64_t)(&r[0])) }
+
+// deliver hands both rings to the observer.
+func (m *Machine) deliver() (stop bool) {
+	if m.observer == nil {
+		return false
+	}
+	if n := int(m.c.n); n != 0 {
+		stop = m.observer.Retired(unsafe.Slice((*timing.Retired)(unsafe.Pointer(m.c.ring)), n))
+	}
+	if n := int(m.c.nsites); n != 0 && !stop {
+		stop = m.observer.Sites(unsafe.Slice((*timing.Site)(unsafe.Pointer(m.c.sites)), n))
+	}
+	return stop
+}
+
+//export tcsDrain
+func tcsDrain(h C.uintptr_t) C.int {
+	if fromHandle(h).deliver() {
+		return 1
+	}
+	return 0
+}
+
+// tcsDecode fills the entry of an instruction that is executed for the first time.
+//
+//export tcsDecode
+func tcsDecode(h C.uintptr_t, addr C.uint64_t, e *C.tcs_insn) {
+	m := fromHandle(h)
+	i, err := m.decode(jit.Addr(addr))
+	if err != nil || !describe(&i, e) {
+		e.flags = C.TCS_BAD
+	}
+}
+
+// describe fills e; it reports false for an operand that the recorder cannot follow.
+func describe(i *x86.Inst, e *C.tcs_insn) bool {
+	e.flags, e.len = 0, C.uint8_t(i.Len)
+	e.base, e.index, e.disp = C.TCS_NOREG, C.TCS_NOREG, 0
+	if i.Branch != x86.BranchNone || i.Trap {
+		e.flags |= C.TCS_BRANCH
+	}
+	switch i.Branch {
+	case x86.BranchCall, x86.BranchCallIndirect:
+		e.flags |= C.TCS_CALL
+	case x86.BranchRet:
+		e.flags |= C.TCS_RET
+	}
+	if i.Stack.Any() {
+		e.flags |= C.TCS_MEM
+		e.base, e.disp = C.uint8_t(i.Stack.Base), C.int32_t(i.Stack.Off)
+		return true
+	}
+	if !i.HasMem || !i.Load && !i.Store {
+		return true
+	}
+	a := &i.Mem
+	if a.Seg == x86.SegFS || a.Disp != int64(int32(a.Disp)) {
+		return false
+	}
+	e.flags |= C.TCS_MEM
+	e.disp = C.int32_t(a.Disp)
+	if a.RIPRel {
+		e.base = C.TCS_RIP
+	} else if a.Base != x86.RegNone {
+		e.base = C.uint8_t(a.Base)
+	}
+	if a.Index != x86.RegNone {
+		shift := map[uint8]uint8{1: 0, 2: 1, 4: 2, 8: 3}[a.Scale]
+		e.index = C.uint8_t(uint8(a.Index) | shift<<4)
+	}
+	if a.Seg == x86.SegGS {
+		e.flags |= C.TCS_GS
+	}
+	if a.Addr32 {
+		e.flags |= C.TCS_ADDR32
+	}
+	return true
+}
+
+// tcsHelper runs the helper whose stub is being executed. It must not panic: there are C frames
+// above.
+//
+//export tcsHelper
+func tcsHelper(h C.uintptr_t, port C.uint32_t) {
+	m := fromHandle(h)
+	if err := m.callHelper(int(port)); err != nil {
+		C.tcs_stop(m.c, C.TCS_STOP_HELPER)
+	}
+}
+
+func (m *Machine) callHelper(n int) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+		if err != nil {
+			m.helperErr = m.newFault(FaultHelper, 0)
+			m.helperErr.Err = err
+			if n < len(m.stubs) {
+				m.helperErr.RIP, m.helperErr.Name = m.stubs[n].addr, m.stubs[n].name
+			}
+		}
+	}()
+	if n >= len(m.stubs) {
+		return errors.New("no helper has this port")
+	}
+	s := &m.stubs[n]
+	m.calls[n]++
+	if s.h == nil {
+		return errNotModelled
+	}
+	var r Regs
+	m.regs(&r)
+	v, err := s.h.fn(&call{m: m, r: &r})
+	if err != nil {
+		return err
+	}
+	r[x86.RAX] = v
+	for _, reg := range clobbered {
+		r[reg] = clobber + uint64(reg)
+	}
+	m.setRegs(&r)
+	return nil
+}

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//go:build cgo
+
+// The C side of a machine: hooks that fill rings, guest memory access, and the engine controls
+// that the Go binding lacks. One tcs belongs to one engine and is used by one thread at a time.
+
+#ifndef TCSIM_EMU_ENGINE_H
+#define TCSIM_EMU_ENGINE_H
+
+#include <stdint.h>
+#include <unicorn/unicorn.h>
+
+// Records, laid out as timing.Retired and timing.Site.
+typedef struct {
+	uint64_t rip, ea;
+} tcs_retired;
+
+typedef struct {
+	uint64_t seq, rip, rsp, rbp, rax, rbx, r12, r13, r14, r15, rdi, rsi, rdx;
+	uint64_t stack[2], counter, counter_addr, counter_ptr_at, prev;
+} tcs_site;
+
+enum { TCS_RETIRED_CAP = 4096, TCS_SITE_CAP = 512, TCS_RECENT = 16, TCS_TLB = 64 };
+
+// tcs_insn is what is known of the instruction that begins at one byte of text. size, count, last
+// and back describe the translation block that begins there, if one has been seen.
+typedef struct {
+	uint8_t flags;
+	uint8_t len;
+	uint8_t base;  // GPR number, TCS_NOREG or TCS_RIP
+	uint8_t index; // GPR number, with the shift in bits 4 and 5; TCS_NOREG if none
+	int32_t disp;
+	uint16_t mark; // index into marks, 0 for none
+	uint16_t size, count;
+	uint8_t last_len, back; // of the block's last instruction: length, distance to the one before
+} tcs_insn;
+
+enum {
+	TCS_READY = 1,  // decoded, executable, nothing to look at
+	TCS_MEM = 2,    // base, index and disp give an effective address
+	TCS_GS = 4,     // relative to the gs base
+	TCS_ADDR32 = 8, // the address is truncated to 32 bits
+	TCS_BRANCH = 16, // ends a translation block
+	TCS_CALL = 32,
+	TCS_RET = 64,
+	TCS_BAD = 128, // cannot be decoded
+};
+enum { TCS_NOREG = 0xff, TCS_RIP = 0xfe };
+
+// tcs_mark says how the function of a marked instruction reaches tail_call_cnt.
+typedef struct {
+	uint8_t form; // jit.CounterForm
+	uint8_t size;
+	int32_t off; // from rbp
+} tcs_mark;
+
+typedef struct {
+	uint64_t vpn; // virtual page number; 0 is a free entry
+	tcs_insn *insn;
+} tcs_page;
+
+enum { TCS_LEVEL_NONE, TCS_LEVEL_SITES, TCS_LEVEL_RETIRED };
+
+// Why the hooks stopped a run.
+enum {
+	TCS_RUNNING,
+	TCS_STOP_EXIT, // the outside caller's return address
+	TCS_STOP_SEQ,
+	TCS_STOP_ADDR,
+	TCS_STOP_INSNS,
+	TCS_STOP_EVENTS,
+	TCS_STOP_OBSERVER,
+	TCS_STOP_CANCEL,
+	TCS_STOP_TRAP,    // processor exception: intno, cr2
+	TCS_STOP_DECODE,  // undecodable instruction at bad_addr
+	TCS_STOP_HELPER,  // a helper failed; Go holds the error
+};
+
+typedef struct {
+	uc_engine *uc;
+	uintptr_t handle; // of the Go machine
+	uint64_t *env;    // the general purpose registers inside the engine; NULL: use the API
+	uint64_t regbuf[16];
+
+	uint8_t *arena; // guest physical memory
+	uint64_t arena_size, root;
+	uint64_t gs_base, exit_addr;
+	struct {
+		uint64_t vpn;
+		uint8_t *host;
+	} tlb[TCS_TLB];
+
+	tcs_page *pages; // open hash, npages a power of two
+	uint32_t npages, used;
+	tcs_mark *marks;
+
+	uc_hook block_hook, code_hook, intr_hook, out_hook;
+	uc_hook *mark_hooks;
+	uint32_t nmark_hooks;
+
+	// The run.
+	int level, reason, intno;
+	uint64_t cr2, bad_addr;
+	volatile int cancel;
+	uint64_t stop_seq, max_insns, max_events; // absolute numbers
+	uint64_t stop_addr, stop_hits;
+	tcs_retired *ring;
+	tcs_site *sites;
+	uint32_t n, stop_n; // records in ring; where room() must look
+	uint32_t nsites;
+	uint64_t base;   // retired level: instructions in drained batches
+	uint64_t events; // sites in drained batches
+	uint64_t prev;   // retired before the first of the ring; sites level: the last of the block before
+	// Sites level: the block being executed.
+	uint64_t seq, blk_addr;
+	tcs_insn *blk;
+	struct {
+		uint64_t addr;
+		uint32_t count;
+	} recent[TCS_RECENT]; // blocks
+	uint32_t nrecent;
+} tcs;
+
+tcs *tcs_new(uc_engine *uc, uint64_t arena_size);
+void tcs_free(tcs *m);
+int tcs_hooks(tcs *m);
+int tcs_set_level(tcs *m, int level);
+int tcs_mark_hooks(tcs *m, const uint64_t *addrs, uint32_t n);
+int tcs_run(tcs *m, uint64_t rip);
+void tcs_finish(tcs *m, uint64_t rip);
+void tcs_stop(tcs *m, int reason);
+void tcs_halt(tcs *m);
+int tcs_remove_cache(tcs *m, uint64_t begin, uint64_t end);
+int tcs_flush_tlb(tcs *m);
+int tcs_tcg_buffer(tcs *m, uint32_t bytes);
+void tcs_get_regs(tcs *m, uint64_t *r);
+void tcs_set_regs(tcs *m, const uint64_t *r);
+uint8_t *tcs_host(tcs *m, uint64_t addr);
+tcs_insn *tcs_insn_at(tcs *m, uint64_t addr);
+void tcs_forget(tcs *m, uint64_t begin, uint64_t end);
+void tcs_forget_all(tcs *m);
+uint64_t tcs_seq(tcs *m);
+
+#endif

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package emu
+
+/*
+#include "engine.h"
+*/
+import "C"
+
+import (
+	"slices"
+
+	uc "github.com/unicorn-engine/unicorn/bindings/go/unicorn"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// Processor exceptions (Intel SDM vol. 3A, table 7-1).
+const (
+	vectorDivide    = 0
+	vectorBreak     = 3
+	vectorPageFault = 14
+)
+
+// newFault describes the instruction at rip and the registers.
+func (m *Machine) newFault(k FaultKind, rip jit.Addr) *Fault {
+	f := &Fault{Kind: k, RIP: rip, Vector: -1}
+	m.regs(&f.Regs)
+	if g := m.funcAt(rip); g != nil {
+		f.Image, f.Func = g.image, g.FuncImage
+		f.Insn, f.HasInsn = g.InsnAt(jit.CodeOff(rip - g.Addr))
+	}
+	f.Last = m.lastRetired()
+	return f
+}
+
+// engineFault is for errors that the engine itself returns.
+func (m *Machine) engineFault(err uc.UcError, rip jit.Addr) *Fault {
+	kind := FaultException
+	if err == uc.ERR_INSN_INVALID {
+		kind = FaultDecode
+	}
+	f := m.newFault(kind, rip)
+	f.Err = err
+	return f
+}
+
+func (m *Machine) trapFault(vector int, rip jit.Addr) *Fault {
+	f := m.newFault(FaultException, rip)
+	f.Vector = vector
+	switch vector {
+	case vectorDivide:
+		f.Kind = FaultDivide
+	case vectorBreak:
+		f.Kind = FaultBreak
+	case vectorPageFault:
+		f.Access = jit.Addr(m.c.cr2)
+		m.pageFault(f)
+	}
+	return f
+}
+
+// pageFault tells fetches, guard pages and other accesses apart. The kind of access follows from
+// the instruction, as the engine does not report the error code.
+func (m *Machine) pageFault(f *Fault) {
+	page := f.Access &^ (pageSize - 1)
+	bottom := StackTop - jit.Addr(m.cfg.StackSize)
+	i, err := m.decode(f.RIP)
+	switch {
+	case f.Access == f.RIP || err != nil:
+		f.Kind = FaultFetch
+	case page == bottom-pageSize || page == StackTop:
+		f.Kind = FaultGuard
+	default:
+		f.Kind = FaultAccess
+	}
+	if err == nil {
+		f.Write = i.Store && i.HasMem || i.Stack.Store && !(i.HasMem && i.Load && page != f.stackPage())
+	}
+}
+
+// stackPage is the page below rsp, where push and call store.
+func (f *Fault) stackPage() jit.Addr { return jit.Addr(f.Regs[4]-8) &^ (pageSize - 1) }
+
+// lastRetired returns up to 16 instructions before the present one. The ring still holds what was
+// drained.
+func (m *Machine) lastRetired() []jit.Addr {
+	const want = C.TCS_RECENT
+	var last []jit.Addr
+	switch m.c.level {
+	case C.TCS_LEVEL_RETIRED:
+		ring, n := m.ring(), int(m.c.n)
+		have := min(want, int(uint64(m.c.base))+n)
+		for i := n - have; i < n; i++ {
+			last = append(last, jit.Addr(ring[(i+len(ring))%len(ring)].rip))
+		}
+	case C.TCS_LEVEL_SITES:
+		last = m.lastInBlocks(want)
+	}
+	return last
+}
+
+// lastInBlocks unfolds the most recent translation blocks; the latest one has only been executed
+// up to the present instruction.
+func (m *Machine) lastInBlocks(want int) []jit.Addr {
+	total, n := int(m.c.nrecent), min(int(m.c.nrecent), C.TCS_RECENT)
+	rip, err := m.uc.RegRead(uc.X86_REG_RIP)
+	if err != nil {
+		return nil
+	}
+	var last []jit.Addr
+	for b := total - 1; b >= total-n && len(last) < want; b-- {
+		r := m.c.recent[b%C.TCS_RECENT]
+		var insns []jit.Addr
+		at := jit.Addr(r.addr)
+		for range int(r.count) {
+			if b == total-1 && uint64(at) == rip {
+				break
+			}
+			insns = append(insns, at)
+			at += jit.Addr(C.tcs_insn_at(m.c, C.uint64_t(at)).len)
+		}
+		slices.Reverse(insns)
+		last = append(last, insns...)
+	}
+	last = last[:min(len(last), want)]
+	slices.Reverse(last)
+	return last
+}

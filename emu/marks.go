@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package emu
+
+/*
+#include <stdlib.h>
+#include "engine.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"slices"
+	"unsafe"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// Mark replaces the marked instructions, as Setup.Marks.
+func (m *Machine) Mark(addrs []jit.Addr) error {
+	m.setup.Marks = slices.Clone(addrs)
+	C.tcs_forget_all(m.c)
+	if err := m.removeCache(); err != nil {
+		return err
+	}
+	return m.loadMarks()
+}
+
+func (m *Machine) loadMarks() error {
+	m.marks = m.setup.Marks
+	if m.marks == nil {
+		m.marks = m.defaultMarks()
+	}
+	m.marks = slices.Clone(m.marks)
+	slices.Sort(m.marks)
+	m.marks = slices.Compact(m.marks)
+	counters := []jit.Counter{{}, {}} // index 0 means not marked
+	for _, a := range m.marks {
+		f := m.funcAt(a)
+		if f == nil {
+			return fmt.Errorf("mark at %#x: no function there", uint64(a))
+		}
+		i := 1 + slices.Index(counters[1:], f.Frame.Counter)
+		if i == 0 {
+			i = len(counters)
+			counters = append(counters, f.Frame.Counter)
+		}
+		C.tcs_insn_at(m.c, C.uint64_t(a)).mark = C.uint16_t(i)
+	}
+	C.free(unsafe.Pointer(m.c.marks))
+	m.c.marks = (*C.tcs_mark)(C.calloc(C.size_t(len(counters)), C.sizeof_tcs_mark))
+	if m.c.marks == nil {
+		return fmt.Errorf("mark: out of memory")
+	}
+	for i, k := range unsafe.Slice(m.c.marks, len(counters)) {
+		c := counters[i]
+		k.form, k.size, k.off = C.uint8_t(c.Form), C.uint8_t(c.Size), C.int32_t(c.Off)
+		unsafe.Slice(m.c.marks, len(counters))[i] = k
+	}
+	return m.hookMarks()
+}
+
+// defaultMarks are the entry of each image, calls, returns, and the jump and end of tail calls.
+func (m *Machine) defaultMarks() []jit.Addr {
+	var a []jit.Addr
+	for _, img := range m.setup.Images {
+		a = append(a, img.Funcs[0].Addr+jit.Addr(img.Funcs[0].Entry))
+	}
+	for _, f := range m.funcs {
+		inside := func(off jit.CodeOff) {
+			if off >= 0 && int(off) < len(f.Code) {
+				a = append(a, f.Addr+jit.Addr(off))
+			}
+		}
+		for _, c := range f.Calls {
+			inside(c.Off)
+		}
+		for _, t := range f.TailCalls {
+			inside(t.Jump)
+			inside(t.End)
+		}
+		for off := 0; off < len(f.Code); {
+			i, err := m.cache.Decode(f.Code[off:], f.Addr+jit.Addr(off))
+			if err != nil {
+				break // found again, as a fault, if it is executed
+			}
+			if i.Branch == x86.BranchRet && !inTailCall(f.FuncImage, jit.CodeOff(off)) ||
+				i.Branch == x86.BranchJump && m.returns[i.Target] {
+				inside(jit.CodeOff(off))
+			}
+			off += int(i.Len)
+		}
+	}
+	return a
+}
+
+// inTailCall says that a ret belongs to an inline retpoline.
+func inTailCall(f *jit.FuncImage, off jit.CodeOff) bool {
+	for _, t := range f.TailCalls {
+		if off >= t.Start && off < t.End {
+			return true
+		}
+	}
+	return false
+}
+
+// funcAt returns the function whose code contains a; nil if there is none.
+func (m *Machine) funcAt(a jit.Addr) *guestFunc {
+	i, found := slices.BinarySearchFunc(m.funcs, a, func(f guestFunc, a jit.Addr) int {
+		if f.Addr < a {
+			return -1
+		}
+		if f.Addr > a {
+			return 1
+		}
+		return 0
+	})
+	if !found {
+		i--
+	}
+	if i < 0 || a >= m.funcs[i].End() {
+		return nil
+	}
+	return &m.funcs[i]
+}
+
+// marked reports whether an instruction that touches [begin, end) may be marked.
+func (m *Machine) marked(begin, end jit.Addr) bool {
+	i, _ := slices.BinarySearch(m.marks, begin-x86.MaxInstLen)
+	return i < len(m.marks) && m.marks[i] < end
+}
+
+// hookMarks gives marked instructions that do not end a translation block a hook of their own. It
+// is needed at sites level only.
+func (m *Machine) hookMarks() error {
+	var addrs []C.uint64_t
+	if m.c.level == C.TCS_LEVEL_SITES {
+		for _, a := range m.marks {
+			i, err := m.decode(a)
+			if err != nil || i.Branch == x86.BranchNone {
+				addrs = append(addrs, C.uint64_t(a))
+			}
+		}
+	}
+	if len(addrs) == 0 && m.c.nmark_hooks == 0 {
+		return nil
+	}
+	old := slices.Clone(m.hooked)
+	m.hooked = m.hooked[:0]
+	for _, a := range addrs {
+		m.hooked = append(m.hooked, jit.Addr(a))
+	}
+	if slices.Equal(old, m.hooked) {
+		return nil
+	}
+	if err := ucErr("add hooks", C.tcs_mark_hooks(m.c, unsafe.SliceData(addrs), C.uint32_t(len(addrs)))); err != nil {
+		return err
+	}
+	for _, a := range append(old, m.hooked...) {
+		if err := ucErr("remove translations", C.tcs_remove_cache(m.c, C.uint64_t(a), C.uint64_t(a+1))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setLevel exchanges the engine's hooks.
+func (m *Machine) setLevel(l Level) error {
+	if m.c.level == C.int(l) {
+		return nil
+	}
+	if err := ucErr("set recording level", C.tcs_set_level(m.c, C.int(l))); err != nil {
+		return err
+	}
+	if err := m.removeCache(); err != nil {
+		return err
+	}
+	return m.hookMarks()
+}
+
+// decode decodes the instruction at a.
+func (m *Machine) decode(a jit.Addr) (x86.Inst, error) {
+	var code [x86.MaxInstLen]byte
+	n := 0
+	for n < len(code) {
+		b, p := m.space.at(a + jit.Addr(n))
+		if b == nil || p.prot&protExec == 0 {
+			break
+		}
+		n += copy(code[n:], b)
+	}
+	return m.cache.Decode(code[:n], a)
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package emu
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// Plan decides the addresses of one scenario and implements jit.Env for all its programs, which
+// are compiled one after the other. The same calls give the same addresses. It needs no engine.
+type Plan struct {
+	maps    []MapSpec
+	text    jit.Addr
+	symbols map[string]jit.Addr
+}
+
+// textAlign is the distance in which the kernel places programs (BPF_PROG_CHUNK_SIZE).
+const textAlign = 64
+
+// maxHelper bounds helper numbers; the kernel has some 210.
+const maxHelper = 512
+
+// NewPlan places the maps of a scenario.
+func NewPlan(o jit.Offsets, maps []jit.Map) *Plan {
+	p := &Plan{text: TextBase, symbols: make(map[string]jit.Addr)}
+	at := mapBase
+	for _, m := range maps {
+		s := MapSpec{Map: m, Addr: at}
+		size := jit.Addr(o.ArrayPtrs) + 64
+		switch m.Type {
+		case jit.ArrayMap:
+			s.ValueAddr = at + jit.Addr(o.ArrayPtrs)
+			size += jit.Addr(m.MaxEntries) * jit.Addr(stride(m.ValueSize))
+		case jit.PerCPUArrayMap, jit.ProgArray:
+			size += jit.Addr(m.MaxEntries) * 8
+		}
+		at = (at + size + 0x3ff) &^ 0x1ff // kmalloc'ed: aligned, with room between
+		p.maps = append(p.maps, s)
+	}
+	return p
+}
+
+// stride is the distance of array values in bytes.
+func stride(valueSize uint32) uint64 { return (uint64(valueSize) + 7) &^ 7 }
+
+// Place implements jit.Env: functions follow each other in 64-byte chunks, with at least as much
+// int3 between them as the kernel leaves for its header.
+func (p *Plan) Place(_ int, size int, _ jit.CodeOff) (jit.Addr, error) {
+	if size <= 0 {
+		return 0, fmt.Errorf("place function of %d bytes", size)
+	}
+	at := p.text
+	p.text = (at + jit.Addr(size) + 2*textAlign - 1) &^ (textAlign - 1)
+	if p.text < TextBase || p.text >= TextBase+1<<28 {
+		return 0, fmt.Errorf("place function of %d bytes: no text left", size)
+	}
+	return at, nil
+}
+
+// Helper implements jit.Env. Any helper number has an address; calling one that is not modelled
+// is an error when it happens.
+func (p *Plan) Helper(imm int32) (jit.Addr, error) {
+	if imm <= 0 || imm >= maxHelper {
+		return 0, fmt.Errorf("helper %d: no such number", imm)
+	}
+	at := helperBase + jit.Addr(imm)*stubSpace
+	p.symbols[helperName(imm)] = at
+	return at, nil
+}
+
+// MapAddr implements jit.Env.
+func (p *Plan) MapAddr(m int) (jit.Addr, error) {
+	if m < 0 || m >= len(p.maps) {
+		return 0, fmt.Errorf("no map %d", m)
+	}
+	return p.maps[m].Addr, nil
+}
+
+// MapValue implements jit.Env.
+func (p *Plan) MapValue(m int) (jit.Addr, error) {
+	if m < 0 || m >= len(p.maps) {
+		return 0, fmt.Errorf("no map %d", m)
+	}
+	if p.maps[m].ValueAddr == 0 {
+		return 0, fmt.Errorf("map %d (%s) has no value at a fixed address", m, p.maps[m].Name)
+	}
+	return p.maps[m].ValueAddr, nil
+}
+
+// perCPU are the variables with a displacement from the gs base, as on a kernel before 6.15.
+var perCPU = map[string]jit.Addr{
+	"this_cpu_off": 0x19a18, "pcpu_hot": 0x35000, "const_pcpu_hot": 0x35000, "__x86_call_depth": 0x35010,
+	"cpu_number": 0x3500c, "current_task": 0x35000,
+}
+
+// kernelVars are other variables of the kernel with their initial values.
+var kernelVars = map[string]uint64{"jiffies": bootJiffies, "jiffies_64": bootJiffies}
+
+// bootJiffies is INITIAL_JIFFIES and one minute, at 250 Hz.
+const bootJiffies = 1<<32 - 300*250 + 60*250
+
+// planned are the symbols that have an address without being asked for, so that addresses do not
+// depend on the order of questions.
+var planned = plannedSymbols()
+
+func plannedSymbols() map[string]jit.Addr {
+	s := make(map[string]jit.Addr)
+	names := []string{
+		"__x86_return_thunk", "its_return_thunk", "retbleed_return_thunk", "srso_return_thunk",
+		"srso_alias_return_thunk", "call_depth_return_thunk",
+	}
+	for r := x86.RAX; r <= x86.R15; r++ {
+		for _, kind := range []string{"thunk", "jump_thunk", "call_thunk", "its_thunk"} {
+			names = append(names, "__x86_indirect_"+kind+"_"+r.String())
+		}
+	}
+	for i, n := range names {
+		s[n] = kernelText + jit.Addr(i)*thunkSpace
+	}
+	for i, n := range namedHelpers() {
+		s[n] = namedBase + jit.Addr(i)*stubSpace
+	}
+	vars := make([]string, 0, len(kernelVars))
+	for n := range kernelVars {
+		vars = append(vars, n)
+	}
+	slices.Sort(vars)
+	for _, n := range vars {
+		s[n] = kernelData + 0x79c0
+	}
+	for n, a := range perCPU {
+		s[n] = a
+	}
+	return s
+}
+
+// Symbol implements jit.Env for thunks, helpers by name and the variables that inlined helpers
+// read.
+func (p *Plan) Symbol(name string) (jit.Addr, error) {
+	a, ok := planned[name]
+	if !ok {
+		return 0, fmt.Errorf("kernel symbol %s is not modelled", name)
+	}
+	p.symbols[name] = a
+	if name == "call_depth_return_thunk" {
+		p.symbols["__x86_call_depth"] = perCPU["__x86_call_depth"]
+	}
+	return a, nil
+}
+
+// Maps returns the maps with their addresses, for Setup.
+func (p *Plan) Maps() []MapSpec { return slices.Clone(p.maps) }
+
+// Symbols returns the symbols asked for so far, for Setup.
+func (p *Plan) Symbols() map[string]jit.Addr {
+	s := make(map[string]jit.Addr, len(p.symbols))
+	for n, a := range p.symbols {
+		s[n] = a
+	}
+	return s
+}

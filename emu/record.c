@@ -1,0 +1,497 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//go:build cgo
+
+// The hooks. At retired level one code hook sees every instruction. At sites level one block hook
+// sees every translation block: a marked branch, which always ends a block, is recorded when the
+// next block begins, its registers being those of that moment but for rsp; other marked
+// instructions have code hooks of their own.
+
+#include "engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "_cgo_export.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+static inline uint64_t *regs(tcs *m)
+{
+	if (unlikely(!m->env)) {
+		tcs_get_regs(m, m->regbuf);
+		return m->regbuf;
+	}
+	return m->env;
+}
+
+void tcs_stop(tcs *m, int reason)
+{
+	if (!m->reason)
+		m->reason = reason;
+	uc_emu_stop(m->uc);
+}
+
+// tcs_halt asks a running engine to stop; any thread may call it.
+void tcs_halt(tcs *m)
+{
+	m->cancel = 1;
+	uc_emu_stop(m->uc);
+}
+
+static tcs_page *slot(tcs *m, uint64_t vpn)
+{
+	uint32_t i = (uint32_t)(vpn * 0x9e3779b97f4a7c15ull >> 40);
+
+	for (;; i++) {
+		tcs_page *p = &m->pages[i & (m->npages - 1)];
+		if (p->vpn == vpn || !p->vpn)
+			return p;
+	}
+}
+
+static void grow(tcs *m)
+{
+	tcs_page *old = m->pages;
+	uint32_t n = m->npages;
+
+	m->npages = n * 2;
+	m->pages = calloc(m->npages, sizeof *m->pages);
+	if (!m->pages)
+		abort();
+	for (uint32_t i = 0; i < n; i++)
+		if (old[i].vpn)
+			*slot(m, old[i].vpn) = old[i];
+	free(old);
+}
+
+// tcs_insn_at returns the entry of an address. It stays where it is until tcs_forget_all.
+tcs_insn *tcs_insn_at(tcs *m, uint64_t addr)
+{
+	uint64_t vpn = addr >> 12;
+	tcs_page *p = slot(m, vpn);
+
+	if (unlikely(!p->vpn)) {
+		if (m->used * 2 >= m->npages) {
+			grow(m);
+			p = slot(m, vpn);
+		}
+		m->used++;
+		p->vpn = vpn;
+		p->insn = calloc(4096, sizeof *p->insn);
+		if (!p->insn)
+			abort();
+	}
+	return &p->insn[addr & 4095];
+}
+
+void tcs_forget_all(tcs *m)
+{
+	for (uint32_t i = 0; i < m->npages; i++)
+		free(m->pages[i].insn);
+	memset(m->pages, 0, m->npages * sizeof *m->pages);
+	m->used = 0;
+	m->blk = NULL;
+}
+
+// tcs_forget drops what was decoded from bytes [begin, end), and what is known of all blocks that
+// may contain them. Marks stay.
+void tcs_forget(tcs *m, uint64_t begin, uint64_t end)
+{
+	for (uint64_t vpn = (begin >> 12) - 1; vpn <= (end - 1) >> 12; vpn++) {
+		tcs_page *p = slot(m, vpn);
+		if (!p->vpn)
+			continue;
+		for (uint32_t i = 0; i < 4096; i++) {
+			uint64_t addr = vpn << 12 | i;
+			p->insn[i].size = 0;
+			if (addr + 15 >= begin && addr < end)
+				p->insn[i].flags = p->insn[i].len = 0;
+		}
+	}
+	m->blk = NULL;
+}
+
+// drain hands both rings to Go.
+static int drain(tcs *m)
+{
+	int stop = tcsDrain(m->handle);
+
+	if (m->n)
+		m->prev = m->ring[m->n - 1].rip;
+	m->base += m->n;
+	m->events += m->nsites;
+	m->n = 0;
+	m->nsites = 0;
+	if (stop)
+		tcs_stop(m, TCS_STOP_OBSERVER);
+	return !stop;
+}
+
+static inline uint64_t min(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+// room is called at retired level when n has come to stop_n. It makes room for one more record,
+// or stops the run.
+static int room(tcs *m)
+{
+	uint64_t seq = m->base + m->n;
+
+	if (m->cancel)
+		tcs_stop(m, TCS_STOP_CANCEL);
+	else if (seq >= m->stop_seq)
+		tcs_stop(m, TCS_STOP_SEQ);
+	else if (seq >= m->max_insns)
+		tcs_stop(m, TCS_STOP_INSNS);
+	else if (m->n < TCS_RETIRED_CAP || drain(m)) {
+		m->stop_n = min(TCS_RETIRED_CAP, min(m->stop_seq, m->max_insns) - m->base);
+		return 1;
+	}
+	return 0;
+}
+
+// word reads n little-endian bytes of guest memory, 0 where it is not mapped.
+static inline uint64_t word(tcs *m, uint64_t addr, unsigned n)
+{
+	uint64_t v = 0;
+	uint8_t *p = tcs_host(m, addr);
+
+	if (__builtin_expect(p && (addr & 4095) + n <= 4096, 1)) {
+		if (n == 8)
+			memcpy(&v, p, 8);
+		else
+			memcpy(&v, p, n);
+		return v;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		p = tcs_host(m, addr + i);
+		v |= (uint64_t)(p ? *p : 0) << 8 * i;
+	}
+	return v;
+}
+
+// counter reads tail_call_cnt as the function's description says.
+static inline void counter(tcs *m, const tcs_mark *k, uint64_t rbp, tcs_site *s)
+{
+	uint64_t at = rbp + (uint64_t)(int64_t)k->off;
+
+	s->counter = s->counter_addr = s->counter_ptr_at = 0;
+	if (!k->form)
+		return;
+	if (k->form == 2) {
+		s->counter_ptr_at = at;
+		at = word(m, at, 8);
+	}
+	s->counter_addr = at;
+	s->counter = word(m, at, k->size);
+}
+
+// site records the marked instruction at addr; adj corrects rsp if the instruction has already
+// run.
+static void site(tcs *m, uint64_t addr, const tcs_insn *e, uint64_t seq, uint64_t prev, int adj)
+{
+	const uint64_t *r = regs(m);
+	tcs_site *s;
+
+	if (unlikely(m->nsites == TCS_SITE_CAP) && !drain(m))
+		return;
+	s = &m->sites[m->nsites++];
+	s->seq = seq;
+	s->rip = addr;
+	s->rax = r[0];
+	s->rdx = r[2];
+	s->rbx = r[3];
+	s->rsp = r[4] + (uint64_t)(int64_t)adj;
+	s->rbp = r[5];
+	s->rsi = r[6];
+	s->rdi = r[7];
+	s->r12 = r[12];
+	s->r13 = r[13];
+	s->r14 = r[14];
+	s->r15 = r[15];
+	s->stack[0] = word(m, s->rsp, 8);
+	s->stack[1] = word(m, s->rsp + 8, 8);
+	s->prev = prev;
+	counter(m, &m->marks[e->mark], s->rbp, s);
+	if (unlikely(m->events + m->nsites >= m->max_events))
+		tcs_stop(m, TCS_STOP_EVENTS);
+}
+
+static uint64_t effective(tcs *m, const tcs_insn *e, uint64_t addr)
+{
+	const uint64_t *r = regs(m);
+	uint64_t ea = (uint64_t)(int64_t)e->disp;
+
+	if (likely(e->base < 16))
+		ea += r[e->base];
+	else if (e->base == TCS_RIP)
+		ea += addr + e->len;
+	if (e->index != TCS_NOREG)
+		ea += r[e->index & 15] << (e->index >> 4);
+	if (e->flags & TCS_ADDR32)
+		ea = (uint32_t)ea;
+	if (e->flags & TCS_GS)
+		ea += m->gs_base;
+	return ea;
+}
+
+// slow looks at an instruction that is not ready: not decoded yet, undecodable, the end of the
+// run, or the address to stop at. It returns 0 if the instruction must not be recorded.
+static int slow(tcs *m, uint64_t addr, tcs_insn *e)
+{
+	if (addr == m->exit_addr) {
+		if (!m->reason)
+			m->reason = TCS_STOP_EXIT;
+		return 0;
+	}
+	if (!e->len && !(e->flags & TCS_BAD))
+		tcsDecode(m->handle, addr, e);
+	if (e->flags & TCS_BAD) {
+		m->bad_addr = addr;
+		tcs_stop(m, TCS_STOP_DECODE);
+		return 0;
+	}
+	if (addr == m->stop_addr && m->stop_hits) {
+		e->flags &= ~TCS_READY;
+		if (--m->stop_hits)
+			return 1;
+		tcs_stop(m, TCS_STOP_ADDR);
+		return 0;
+	}
+	e->flags |= TCS_READY;
+	return 1;
+}
+
+static void on_insn(uc_engine *uc, uint64_t addr, uint32_t size, void *user)
+{
+	tcs *m = user;
+	tcs_insn *e = tcs_insn_at(m, addr);
+	tcs_retired *r;
+
+	if (unlikely(m->reason))
+		return;
+	if (unlikely(m->n >= m->stop_n) && addr != m->exit_addr && !room(m))
+		return;
+	if (unlikely(!(e->flags & TCS_READY)) && !slow(m, addr, e))
+		return;
+	r = &m->ring[m->n];
+	r->rip = addr;
+	r->ea = e->flags & TCS_MEM ? effective(m, e, addr) : 0;
+	if (unlikely(e->mark)) {
+		uint64_t prev = m->n ? r[-1].rip : m->prev;
+		m->n++;
+		if (m->nsites == TCS_SITE_CAP) {
+			// Keep the record of this instruction out of the batch, so that it stays in the ring.
+			tcs_retired keep = *r;
+			m->n--;
+			if (!drain(m))
+				return;
+			m->stop_n = min(TCS_RETIRED_CAP, min(m->stop_seq, m->max_insns) - m->base);
+			m->ring[m->n++] = keep;
+		}
+		site(m, addr, e, m->base + m->n - 1, prev, 0);
+		return;
+	}
+	m->n++;
+}
+
+// block decodes a translation block seen for the first time.
+static int block(tcs *m, uint64_t addr, uint32_t size, tcs_insn *b)
+{
+	uint64_t at = addr, prev = addr;
+	uint32_t count = 0;
+	tcs_insn *e;
+
+	do {
+		e = tcs_insn_at(m, at);
+		if (!(e->flags & TCS_READY) && !slow(m, at, e)) {
+			if (m->reason == TCS_STOP_EXIT && count)
+				m->reason = TCS_RUNNING; // it only lies behind this block's instructions
+			if (!count)
+				return 0;
+			break;
+		}
+		count++;
+		b->back = (uint8_t)(at - prev);
+		b->last_len = e->len;
+		prev = at;
+		at += e->len;
+	} while (at < addr + size);
+	b->count = (uint16_t)count;
+	b->size = (uint16_t)size;
+	return 1;
+}
+
+// retire accounts for the block before, which has been executed to its end.
+static void retire(tcs *m)
+{
+	const tcs_insn *b = m->blk, *e;
+	uint64_t last, prev;
+
+	if (!b)
+		return;
+	last = m->blk_addr + b->size - b->last_len;
+	prev = b->back ? last - b->back : m->prev;
+	m->seq += b->count;
+	m->blk = NULL;
+	m->prev = last;
+	e = tcs_insn_at(m, last);
+	if (e->mark && e->flags & TCS_BRANCH)
+		site(m, last, e, m->seq - 1, prev, e->flags & TCS_CALL ? 8 : e->flags & TCS_RET ? -8 : 0);
+}
+
+static void on_block(uc_engine *uc, uint64_t addr, uint32_t size, void *user)
+{
+	tcs *m = user;
+	tcs_insn *b;
+
+	if (unlikely(m->reason))
+		return;
+	retire(m);
+	b = tcs_insn_at(m, addr);
+	if (unlikely(b->size != size) && !block(m, addr, size, b))
+		return;
+	if (unlikely(m->seq >= m->max_insns)) {
+		tcs_stop(m, TCS_STOP_INSNS);
+		return;
+	}
+	if (unlikely(m->cancel)) {
+		tcs_stop(m, TCS_STOP_CANCEL);
+		return;
+	}
+	m->blk_addr = addr;
+	m->blk = m->reason ? NULL : b;
+	m->recent[m->nrecent % TCS_RECENT].addr = addr;
+	m->recent[m->nrecent++ % TCS_RECENT].count = b->count;
+}
+
+// position returns how many instructions of the current block lie before addr, and the one
+// directly before it.
+static uint32_t position(tcs *m, uint64_t addr, uint64_t *prev)
+{
+	uint32_t n = 0;
+
+	*prev = m->prev;
+	for (uint64_t at = m->blk_addr; at < addr; n++) {
+		const tcs_insn *e = tcs_insn_at(m, at);
+		if (!e->len)
+			break;
+		*prev = at;
+		at += e->len;
+	}
+	return n;
+}
+
+static void on_mark(uc_engine *uc, uint64_t addr, uint32_t size, void *user)
+{
+	tcs *m = user;
+	uint64_t prev;
+	uint32_t n;
+
+	if (m->reason)
+		return;
+	n = position(m, addr, &prev);
+	site(m, addr, tcs_insn_at(m, addr), m->seq + n, prev, 0);
+}
+
+static void on_trap(uc_engine *uc, uint32_t intno, void *user)
+{
+	tcs *m = user;
+
+	m->intno = (int)intno;
+	uc_reg_read(uc, UC_X86_REG_CR2, &m->cr2);
+	tcs_stop(m, TCS_STOP_TRAP);
+}
+
+static void on_out(uc_engine *uc, uint32_t port, int size, uint32_t value, void *user)
+{
+	tcs *m = user;
+
+	if (!m->reason)
+		tcsHelper(m->handle, port);
+}
+
+int tcs_hooks(tcs *m)
+{
+	int err = uc_hook_add(m->uc, &m->intr_hook, UC_HOOK_INTR, (void *)on_trap, m, 1, 0);
+
+	if (err)
+		return err;
+	return uc_hook_add(m->uc, &m->out_hook, UC_HOOK_INSN, (void *)on_out, m, 1, 0, UC_X86_INS_OUT);
+}
+
+// tcs_set_level exchanges the hooks. Translations made with the old ones must be removed.
+int tcs_set_level(tcs *m, int level)
+{
+	int err = 0;
+
+	if (m->block_hook)
+		uc_hook_del(m->uc, m->block_hook);
+	if (m->code_hook)
+		uc_hook_del(m->uc, m->code_hook);
+	m->block_hook = m->code_hook = 0;
+	m->level = level;
+	if (level == TCS_LEVEL_SITES)
+		err = uc_hook_add(m->uc, &m->block_hook, UC_HOOK_BLOCK, (void *)on_block, m, 1, 0);
+	if (level == TCS_LEVEL_RETIRED)
+		err = uc_hook_add(m->uc, &m->code_hook, UC_HOOK_CODE, (void *)on_insn, m, 1, 0);
+	return err;
+}
+
+// tcs_mark_hooks replaces the code hooks of single instructions. Translations of these, and of
+// those that had a hook before, must be removed.
+int tcs_mark_hooks(tcs *m, const uint64_t *addrs, uint32_t n)
+{
+	for (uint32_t i = 0; i < m->nmark_hooks; i++)
+		uc_hook_del(m->uc, m->mark_hooks[i]);
+	free(m->mark_hooks);
+	m->nmark_hooks = 0;
+	m->mark_hooks = calloc(n + 1, sizeof *m->mark_hooks);
+	if (!m->mark_hooks)
+		return UC_ERR_NOMEM;
+	for (; m->nmark_hooks < n; m->nmark_hooks++) {
+		uint64_t a = addrs[m->nmark_hooks];
+		int err = uc_hook_add(m->uc, &m->mark_hooks[m->nmark_hooks], UC_HOOK_CODE, (void *)on_mark, m, a, a);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+// tcs_run executes from rip until a hook stops it or an error occurs. The caller has set the
+// limits; records of a run that goes on are kept.
+int tcs_run(tcs *m, uint64_t rip)
+{
+	m->reason = TCS_RUNNING;
+	m->stop_n = m->n;
+	return uc_emu_start(m->uc, rip, 0, 0, 0);
+}
+
+// tcs_finish brings the count of retired instructions in line with rip, where the run has ended.
+void tcs_finish(tcs *m, uint64_t rip)
+{
+	uint64_t prev;
+
+	if (m->level == TCS_LEVEL_RETIRED) {
+		// A fault happens after the hook has recorded the instruction.
+		if (m->reason != TCS_STOP_EXIT && m->n && m->ring[m->n - 1].rip == rip &&
+		    (m->reason == TCS_STOP_TRAP || !m->reason))
+			m->n--;
+		return;
+	}
+	if (m->level != TCS_LEVEL_SITES || !m->blk)
+		return;
+	if (rip >= m->blk_addr && rip < m->blk_addr + m->blk->size) {
+		uint32_t n = position(m, rip, &prev);
+		const tcs_insn *e = tcs_insn_at(m, rip);
+		if (e->mark && e->flags & TCS_BRANCH && n + 1 == m->blk->count)
+			site(m, rip, e, m->seq + n, prev, 0);
+		m->seq += n;
+		m->prev = prev;
+		m->blk = NULL;
+		return;
+	}
+	retire(m);
+}
+
+uint64_t tcs_seq(tcs *m) { return m->level == TCS_LEVEL_RETIRED ? m->base + m->n : m->seq; }

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package emu
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// Setup is what a machine is loaded with: plain data, from the project's own compiler or from a
+// capture. Load copies what it needs, except the images, which must not change while loaded.
+type Setup struct {
+	// Images are the programs. Image i gets a struct bpf_prog of its own, for prog arrays.
+	Images []*jit.Image
+	// Maps are in the order that programs and the update functions refer to.
+	Maps []MapSpec
+	// Symbols are the kernel symbols that code refers to: helpers, thunks, variables. For per-CPU
+	// variables the address is the displacement from the gs base. Helpers that are not modelled
+	// may be named: only calling one is an error.
+	Symbols map[string]jit.Addr
+	// Offsets are the positions in the kernel's structures.
+	Offsets jit.Offsets
+	// Slots are the contents of the prog arrays.
+	Slots []Slot
+	// Data is further memory, such as the context. Regions may share pages, but not bytes.
+	Data []Region
+	// Packet is placed at PacketAddr, readable and writable; helpers such as skb_load_bytes read it.
+	Packet []byte
+	// Marks are the instructions at which registers are recorded. nil marks the entry, calls,
+	// returns and the Jump and End of each tail call of every image.
+	Marks []jit.Addr
+}
+
+// MapSpec is a map at its addresses. An address that is 0 is chosen by the machine.
+type MapSpec struct {
+	jit.Map
+	Addr      jit.Addr // struct bpf_map
+	ValueAddr jit.Addr // first value of an array
+}
+
+// Slot is one entry of a prog array.
+type Slot struct {
+	Map  int // index into Setup.Maps
+	Key  uint32
+	Prog int // index into Setup.Images
+}
+
+// Region is initialised memory.
+type Region struct {
+	Addr     jit.Addr
+	Bytes    []byte
+	ReadOnly bool
+}
+
+// hashKey is the offset of the key in struct htab_elem, on every kernel from 5.10 to 7.2; the
+// value follows it, aligned to 8 bytes (kernel/bpf/hashtab.c).
+const hashKey = 48
+
+// check finds all mistakes in a setup that can be seen before loading.
+func (s *Setup) check() error {
+	var errs []error
+	for i, m := range s.Maps {
+		if err := checkMap(m); err != nil {
+			errs = append(errs, fmt.Errorf("map %d (%s): %w", i, m.Name, err))
+		}
+	}
+	for i, img := range s.Images {
+		if img == nil || len(img.Funcs) == 0 {
+			errs = append(errs, fmt.Errorf("image %d: no functions", i))
+			continue
+		}
+		for _, f := range img.Funcs {
+			if len(f.Code) == 0 || int(f.Entry) >= len(f.Code) {
+				errs = append(errs, fmt.Errorf("image %d: function %s: entry +%#x in %d bytes of code",
+					i, f.Name, int(f.Entry), len(f.Code)))
+			}
+		}
+	}
+	for i, sl := range s.Slots {
+		if err := s.checkSlot(sl); err != nil {
+			errs = append(errs, fmt.Errorf("slot %d: %w", i, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func checkMap(m MapSpec) error {
+	const limit = 1 << 26
+	size := uint64(m.MaxEntries) * (uint64(m.KeySize) + uint64(m.ValueSize) + hashKey)
+	switch m.Type {
+	case jit.ArrayMap, jit.PerCPUArrayMap, jit.ProgArray:
+		if m.KeySize != 4 {
+			return fmt.Errorf("key size %d, want 4", m.KeySize)
+		}
+	case jit.HashMap:
+		if m.KeySize == 0 {
+			return errors.New("key size 0")
+		}
+	case jit.ArenaMap:
+		return nil
+	default:
+		return fmt.Errorf("map type %d is not modelled", m.Type)
+	}
+	switch {
+	case m.MaxEntries == 0:
+		return errors.New("no entries")
+	case m.Type != jit.ProgArray && m.ValueSize == 0:
+		return errors.New("value size 0")
+	case size > limit:
+		return fmt.Errorf("%d entries of %d+%d bytes are more than the machine holds", m.MaxEntries, m.KeySize, m.ValueSize)
+	}
+	return nil
+}
+
+func (s *Setup) checkSlot(sl Slot) error {
+	switch {
+	case sl.Map < 0 || sl.Map >= len(s.Maps):
+		return fmt.Errorf("no map %d", sl.Map)
+	case s.Maps[sl.Map].Type != jit.ProgArray:
+		return fmt.Errorf("map %d is no prog array", sl.Map)
+	case sl.Key >= s.Maps[sl.Map].MaxEntries:
+		return fmt.Errorf("key %d of %d", sl.Key, s.Maps[sl.Map].MaxEntries)
+	case sl.Prog < 0 || sl.Prog >= len(s.Images):
+		return fmt.Errorf("no program %d", sl.Prog)
+	}
+	return nil
+}
