@@ -118,6 +118,9 @@ func (r *recogniser) slots(f *Frame) []FrameSlot {
 		}
 	}
 	for _, a := range stored {
+		if a+8 > at || a < st.rsp {
+			continue // not in this frame, or half over another slot: no compiler's code
+		}
 		fill(a + 8)
 		at = a
 		slots = append(slots, r.slot(a, f))

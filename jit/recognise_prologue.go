@@ -79,6 +79,7 @@ type prologue struct {
 	hook   bool  // a 5-byte nop, or the call or jump that replaces it, for trampolines
 	state  *symState
 	pushes []int // positions of the pushes of rax behind frame, oldest first
+	sure   int   // position of the last instruction behind frame that no program has
 	// guard is the position of a comparison of rax with the limit; 0 without one.
 	guard int
 	// init is the position of the instruction that sets the counter to 0; -1 without one.
@@ -93,7 +94,7 @@ func (r *recogniser) findPrologue() {
 	r.pro = r.walkPrologue(len(r.insns))
 	for n := len(r.pro.pushes) - 1; n >= 0; n-- {
 		at := r.pro.pushes[n]
-		if r.pro.guard > 0 && at > r.pro.guard || n == 0 && r.pro.init >= 0 && r.pro.init < r.pro.frame {
+		if at < r.pro.sure || r.pro.guard > 0 && at > r.pro.guard || n == 0 && r.pro.init >= 0 && r.pro.init < r.pro.frame {
 			return
 		}
 		if r.readsPush(n) {
@@ -210,6 +211,9 @@ func (w *walker) step(i int) (next int, ok bool) {
 		}
 	} else if !w.behindFrame(i) {
 		return 0, false
+	}
+	if n := len(w.p.pushes); w.p.frame > 0 && (n == 0 || w.p.pushes[n-1] != i) {
+		w.p.sure = i
 	}
 	if in.ZeroIdiom && in.Operands[0].Reg == x86.RAX {
 		w.p.init = i
