@@ -58,7 +58,7 @@ func planText(plan []jit.Patch) string {
 	return strings.Join(words, ", ")
 }
 
-// TestPlans has the table of kernel-facts part A6, the poke protocol since 5.10, as rows.
+// TestPlans has the poke protocol since 5.10 (kernel/bpf/arraymap.c) as rows.
 func TestPlans(t *testing.T) {
 	for _, target := range []string{"5.10", "6.1", "6.12", "7.2"} {
 		tgt, err := jit.TargetByName(target)
@@ -142,7 +142,7 @@ func TestSteps(t *testing.T) {
 func TestPlanOutOfRange(t *testing.T) {
 	tgt, err := jit.TargetByName("6.12")
 	must(t, err)
-	if _, err := tgt.UpdatePlan([]jit.PokeSite{testSite}, 0, 0x1000); err == nil {
+	if _, err := tgt.UpdatePlan([]jit.PokeSite{testSite}, 0, 0xffff888000000000); err == nil {
 		t.Error("a target out of reach of a jump was accepted")
 	}
 }

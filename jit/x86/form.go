@@ -24,7 +24,7 @@ type form struct {
 	vexMap  byte // VEX.mmmmm
 }
 
-var forms = func() (t [numForms]form) {
+var forms = func() (t [NumForms]form) {
 	for id, row := range formText {
 		f, err := parseForm(row.syntax, row.encoding)
 		if err != nil {

@@ -168,12 +168,12 @@ const (
 	FormJleD32
 	FormJgD8
 	FormJgD32
-	numForms
+	NumForms // how many forms there are
 )
 
 // formText is the manual's own text of each form (Intel SDM vol. 2, as in golang.org/x/arch
 // x86/x86.csv): the instruction and its encoding. parseForm reads it once, at start.
-var formText = [numForms]struct{ syntax, encoding string }{
+var formText = [NumForms]struct{ syntax, encoding string }{
 	FormAdd32MR:     {"ADD r/m32, r32", "01 /r"},
 	FormAdd64MR:     {"ADD r/m64, r64", "REX.W + 01 /r"},
 	FormAdd32MI8:    {"ADD r/m32, imm8", "83 /0 ib"},
