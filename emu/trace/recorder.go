@@ -82,6 +82,7 @@ type Recorder struct {
 	pendingMark *mark
 	pendingSite timing.Site
 	pendingEv   Event
+	jumpedTo    jit.Addr // where the site being looked at was reached by a tail call; 0 if not
 
 	deepest Deepest
 	scratch Event

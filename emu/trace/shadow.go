@@ -22,6 +22,7 @@ func (r *Recorder) site(s *timing.Site) {
 	if m == nil {
 		return
 	}
+	r.jumpedTo = 0
 	if r.pending && !r.siteResolves(f, m, s) {
 		return
 	}
@@ -34,7 +35,7 @@ func (r *Recorder) site(s *timing.Site) {
 	r.kinds(f, m, s)
 }
 
-// siteResolves settles a pending jump when only sites are recorded. It reports whether to go on.
+// siteResolves settles a pending jump when a site comes before another instruction is seen. It reports whether to go on.
 func (r *Recorder) siteResolves(f *Fn, m *mark, s *timing.Site) bool {
 	t := r.pendingMark.tailSite(r.pendingEv.Fn)
 	through := f == r.pendingEv.Fn && t.Direct && m.kinds&MarkTailEnd != 0 &&
@@ -44,7 +45,12 @@ func (r *Recorder) siteResolves(f *Fn, m *mark, s *timing.Site) bool {
 		r.test, r.testFn = t.Jump, f
 		return true
 	}
-	r.landed(f, 0)
+	a := jit.Addr(0)
+	if m.kinds&MarkEntry != 0 || r.counts.Retired > 0 {
+		a = s.RIP // nothing of the images can have come between
+	}
+	r.landed(f, a)
+	r.jumpedTo = a
 	return !r.stop
 }
 
@@ -86,8 +92,12 @@ func (r *Recorder) topN() int {
 	return r.stack[len(r.stack)-1].N
 }
 
-// entry begins an invocation, unless the function was called from inside.
+// entry begins an invocation, unless the function was called from inside or, by mistake, a tail
+// call enters it here.
 func (r *Recorder) entry(f *Fn, s *timing.Site) {
+	if r.jumpedTo == s.RIP {
+		return
+	}
 	if n := len(r.stack); n > 0 {
 		if top := &r.stack[n-1]; top.Top == s.RSP && top.Fn == f && top.Via == ViaCall {
 			return

@@ -18,8 +18,9 @@ type Graph struct {
 	Direct bool
 	Helper bool // entry calls a helper before sub
 	Around bool // sub can jump around its tail call
-	// Extra is code that entry runs before its calls, as the program's own, hexadecimal.
-	Extra string
+	// Extra is code that entry runs before its calls, SubExtra what sub runs before its tail call,
+	// as the program's own, hexadecimal.
+	Extra, SubExtra string
 }
 
 // Image returns the graph as one image: entry, then sub.
@@ -109,6 +110,10 @@ func (g Graph) sub(first jit.InsnIndex) jit.FuncImage {
 	b.hex("48be").i64(uint64(MapAddr)) // mov rsi, map
 	insn()
 	b.hex("31d2") // xor edx, edx
+	if g.SubExtra != "" {
+		insn()
+		b.hex(g.SubExtra)
+	}
 	if g.Around {
 		insn()
 		b.hex("4885ff") // test rdi, rdi

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package check
+
+import (
+	"fmt"
+
+	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit"
+)
+
+func overBudget(used jit.Addr, budget uint64, frames int) string {
+	return fmt.Sprintf("the stack is %d bytes deep in %d frames; the kernel stack has %d", uint64(used), frames, budget)
+}
+
+// top returns the innermost activation: ok is false if there is none.
+func (c *Checker) innermost() (a *trace.Activation, ok bool) {
+	s := c.rec.Stack()
+	if len(s) == 0 {
+		return nil, false
+	}
+	return &s[len(s)-1], true
+}
+
+// caller names the function that a frame returns to.
+func (c *Checker) caller(a *trace.Activation) string {
+	s := c.rec.Stack()
+	for i := range s {
+		if &s[i] == a && i > 0 {
+			return s[i-1].Fn.String()
+		}
+	}
+	return "the outside caller"
+}
+
+// call checks a call instruction: the frame chain, and what is handed over.
+func (c *Checker) call(e *trace.Event) {
+	a, ok := c.innermost()
+	if !ok {
+		c.broken(Balance, e, "call from %s, which nothing has entered", e.Fn)
+		return
+	}
+	c.keepCounter(e)
+	if e.Kind == trace.KindCall {
+		c.link(e.Depth+1, false)
+		if e.Target.Frame.Counter.Form != jit.CounterNone && c.isJunk(uint64(e.RAX)) {
+			c.broken(HelperClobber, e, "%s is called with rax %#x, which a helper left there, instead of tail_call_cnt",
+				e.Target, uint64(e.RAX))
+		}
+	}
+	switch {
+	case c.found != nil:
+	case e.RBP+8 != a.Top:
+		c.broken(Backtrace, e, "rbp is %#x at a call; the return address of %s lies at %#x, so the frame chain must go through %#x",
+			uint64(e.RBP), e.Fn, uint64(a.Top), uint64(a.Top-8))
+	case c.rec.Counts().Retired > 0 && !c.linked[e.Depth-1]:
+		c.broken(Backtrace, e, "%s has not pushed rbp of %s below its return address", e.Fn, c.caller(a))
+	}
+}
+
+// keepCounter notes where the counter lives as long as a pointer says so.
+func (c *Checker) keepCounter(e *trace.Event) {
+	counter := jit.Addr(0)
+	if e.CounterPtrAt != 0 {
+		counter = e.CounterAddr
+	}
+	if counter != c.counter {
+		c.counter = counter
+		c.gen = 0
+	}
+}
+
+// returns checks a return instruction against the call that it answers.
+func (c *Checker) returns(e *trace.Event, s *timing.Site) {
+	a, ok := c.innermost()
+	if !ok {
+		c.broken(Balance, e, "return from %s, which nothing has entered", e.Fn)
+		return
+	}
+	switch {
+	case s.RSP != a.Top:
+		c.broken(Balance, e, "%s returns with rsp %#x; its return address was pushed at %#x, %s",
+			e.Fn, uint64(s.RSP), uint64(a.Top), apart(s.RSP, a.Top))
+	case jit.Addr(s.Stack[0]) != a.ReturnTo:
+		c.broken(Balance, e, "%s returns to %s; the call pushed %s", e.Fn,
+			c.rec.Code().Where(jit.Addr(s.Stack[0])), c.rec.Code().Where(a.ReturnTo))
+	default:
+		c.sameRegs(e, s, a, fmt.Sprintf("when %s returns", e.Fn))
+	}
+}
+
+func apart(rsp, want jit.Addr) string {
+	if rsp < want {
+		return fmt.Sprintf("%d bytes higher", uint64(want-rsp))
+	}
+	return fmt.Sprintf("%d bytes lower", uint64(rsp-want))
+}
+
+// sameRegs compares the callee-saved registers with those that the frame's caller had.
+func (c *Checker) sameRegs(e *trace.Event, s *timing.Site, a *trace.Activation, when string) {
+	if reg, got, want, bad := differ(savedOf(s), a.Caller); bad {
+		c.broken(CalleeSaved, e, "%s is %#x %s; %s had %#x in it", reg, got, when, c.caller(a), want)
+	}
+}
+
+func savedOf(s *timing.Site) trace.Saved {
+	return trace.Saved{RBX: s.RBX, RBP: uint64(s.RBP), R12: s.R12, R13: s.R13, R14: s.R14, R15: s.R15}
+}
+
+// differ returns the first register in which two sets differ, with its BPF name if it has one.
+func differ(got, want trace.Saved) (reg string, g, w uint64, bad bool) {
+	for _, r := range []struct {
+		name      string
+		got, want uint64
+	}{
+		{"rbx (R6)", got.RBX, want.RBX},
+		{"rbp", got.RBP, want.RBP},
+		{"r12", got.R12, want.R12},
+		{"r13 (R7)", got.R13, want.R13},
+		{"r14 (R8)", got.R14, want.R14},
+		{"r15 (R9)", got.R15, want.R15},
+	} {
+		if r.got != r.want {
+			return r.name, r.got, r.want, true
+		}
+	}
+	return "", 0, 0, false
+}
+
+// tailCall checks a taken tail call: the limit, how the frame is left, where it landed.
+func (c *Checker) tailCall(e *trace.Event, s *timing.Site) {
+	if l := c.limitFor(e.Fn); l != 0 && e.Taken > l {
+		c.broken(Limit, e, "the %s tail call was taken; the limit is %d", ordinal(e.Taken), l)
+		return
+	}
+	a, ok := c.innermost()
+	if !ok {
+		c.broken(Balance, e, "tail call from %s, which nothing has entered", e.Fn)
+		return
+	}
+	c.landing(e, s, a)
+	if c.found == nil && e.Target != nil && e.Target.Frame.Counter.Form != jit.CounterNone && c.isJunk(uint64(e.RAX)) {
+		c.broken(HelperClobber, e, "%s is tail-called with rax %#x, which a helper left there, instead of tail_call_cnt",
+			e.Target, uint64(e.RAX))
+	}
+	// A pointer stays in use only if it is handed over: a frame may give its counter by value.
+	if uint64(e.RAX) == uint64(e.CounterAddr) {
+		c.keepCounter(e)
+	} else {
+		c.counter = 0
+	}
+}
+
+// landing checks the state in which control leaves for the target, and the target itself.
+func (c *Checker) landing(e *trace.Event, s *timing.Site, a *trace.Activation) {
+	to := e.Target.String()
+	switch {
+	case e.Target == nil && e.TargetAddr != 0:
+		c.broken(Balance, e, "the tail call goes to %s, which is no program", c.rec.Code().Where(e.TargetAddr))
+	case e.Target != nil && e.Target.Frame.Landing >= 0 && e.TargetAddr != e.Target.Addr+jit.Addr(e.Target.Frame.Landing):
+		c.broken(Balance, e, "the tail call lands at %s; tail calls enter %s at +%#x",
+			c.rec.Code().Where(e.TargetAddr), to, int(e.Target.Frame.Landing))
+	case e.Fn.Frame.Reused:
+		if start, ok := c.rec.StartSite(); ok && (start.RSP != s.RSP || start.RBP != s.RBP) {
+			c.broken(Balance, e, "the tail call to %s leaves with rsp %#x and rbp %#x; the frame it hands over has %#x and %#x",
+				to, uint64(s.RSP), uint64(s.RBP), uint64(start.RSP), uint64(start.RBP))
+		}
+	case s.RSP != s.RBP || s.RSP+8 != a.Top:
+		c.broken(Balance, e, "the tail call to %s leaves with rsp %#x and rbp %#x; both must be %#x, where the saved rbp lies",
+			to, uint64(s.RSP), uint64(s.RBP), uint64(a.Top-8))
+	case s.Stack[0] != a.Caller.RBP:
+		c.broken(Balance, e, "the tail call to %s leaves %#x at [rbp]; rbp of %s is %#x", to, s.Stack[0], c.caller(a), a.Caller.RBP)
+	case jit.Addr(s.Stack[1]) != a.ReturnTo:
+		c.broken(Balance, e, "the tail call to %s leaves %s at [rbp+8]; the return address is %s", to,
+			c.rec.Code().Where(jit.Addr(s.Stack[1])), c.rec.Code().Where(a.ReturnTo))
+	default:
+		b := *a
+		b.Caller.RBP = uint64(s.RBP) // still on the stack
+		if reg, got, want, bad := differ(savedOf(s), b.Caller); bad {
+			c.broken(CalleeSaved, e, "%s is %#x when %s tail-calls %s; %s had %#x in it", reg, got, e.Fn, to, c.caller(a), want)
+		}
+	}
+}
+
+// refused checks where a refused tail call goes on.
+func (c *Checker) refused(e *trace.Event, s *timing.Site) {
+	c.keepCounter(e)
+	if e.FellThrough {
+		c.broken(Pokes, e, "the tail call falls through after its frame was taken down: the bypass is open and the target is a nop")
+		return
+	}
+	start, ok := c.rec.StartSite()
+	if !ok {
+		c.refusedInBody(e, s)
+		return
+	}
+	if s.RSP != start.RSP {
+		c.broken(Balance, e, "rsp is %#x after a refused tail call, %#x before it", uint64(s.RSP), uint64(start.RSP))
+		return
+	}
+	if reg, got, want, bad := differ(savedOf(s), savedOf(start)); bad {
+		c.broken(CalleeSaved, e, "%s is %#x after a refused tail call, %#x before it", reg, got, want)
+	}
+}
+
+// refusedInBody is refused without the registers at the start: rsp and rbp follow from the frame.
+func (c *Checker) refusedInBody(e *trace.Event, s *timing.Site) {
+	a, ok := c.innermost()
+	if !ok || len(a.Fn.Frame.Slots) == 0 {
+		return
+	}
+	switch want := a.RBP + jit.Addr(int64(a.Fn.FrameLow())); {
+	case s.RBP != a.RBP:
+		c.broken(CalleeSaved, e, "rbp is %#x after a refused tail call; that of %s is %#x", uint64(s.RBP), e.Fn, uint64(a.RBP))
+	case s.RSP != want:
+		c.broken(Balance, e, "rsp is %#x after a refused tail call; the frame of %s ends at %#x", uint64(s.RSP), e.Fn, uint64(want))
+	}
+}

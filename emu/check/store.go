@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package check
+
+import (
+	"fmt"
+
+	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit"
+)
+
+// refresh takes over the innermost activation.
+func (c *Checker) refresh() {
+	c.cur, c.known = frame{}, false
+	a, ok := c.innermost()
+	if !ok {
+		return
+	}
+	c.cur, c.known = frameOf(a)
+	if c.counter-c.cur.lo < c.cur.hi-c.cur.lo {
+		c.cur.hi = c.cur.lo // the counter lies in the BPF stack: look at each store
+	}
+}
+
+// frameOf returns the addresses of an activation's frame: ok is false if it is not described.
+func frameOf(a *trace.Activation) (f frame, ok bool) {
+	f.act = *a
+	if len(a.Fn.Frame.Slots) == 0 {
+		return f, false
+	}
+	f.low = a.RBP + jit.Addr(int64(a.Fn.FrameLow()))
+	for _, s := range a.Fn.Frame.Slots {
+		if s.Kind == jit.SlotBPFStack {
+			f.lo = a.RBP + jit.Addr(int64(s.Off))
+			f.hi = f.lo + jit.Addr(s.Size)
+		}
+	}
+	// What the design keeps inside the BPF stack is not the program's.
+	for _, s := range a.Fn.Frame.Slots {
+		at := a.RBP + jit.Addr(int64(s.Off))
+		if s.Kind != jit.SlotBPFStack && at >= f.lo && at < f.hi {
+			f.hi = at
+		}
+	}
+	return f, true
+}
+
+// store checks a store that is not plainly in the function's own BPF stack.
+func (c *Checker) store(seq uint64, f *trace.Fn, op trace.Op, r timing.Retired) {
+	if op&trace.OpPush != 0 {
+		if c.known && r.EA+8 == c.cur.act.Top && f.Code[r.RIP-f.Addr] == pushRBP {
+			c.link(len(c.rec.Stack()), true)
+		}
+		c.budget(seq, r.RIP)
+	}
+	if !c.known || c.found != nil {
+		return
+	}
+	size := jit.Addr(op.Size())
+	var good bool
+	switch {
+	case op&trace.OpPush != 0:
+		good = r.EA <= c.cur.act.Top && !overlaps(r.EA, size, c.cur.lo, c.cur.hi)
+	case op&trace.OpScheme != 0:
+		good = c.schemeMay(r.EA, size)
+	default:
+		good = c.programMay(r.EA, size)
+	}
+	if good {
+		return
+	}
+	who := "the program"
+	if op&trace.OpScheme != 0 {
+		who = "code of the design"
+	}
+	c.Report(c.violation(Frame, seq, r.RIP, fmt.Sprintf("%s writes %d bytes at %#x: %s", who, uint64(size), uint64(r.EA), c.what(r.EA))))
+}
+
+// pushRBP is the opcode of push rbp (Intel SDM vol. 2B, PUSH, 50+rd).
+const pushRBP = 0x55
+
+func overlaps(a, n, lo, hi jit.Addr) bool { return a < hi && a+n > lo }
+
+func within(a, n, lo, hi jit.Addr) bool { return a >= lo && a+n <= hi }
+
+// schemeMay reports whether code of the design may write n bytes at a: its own frame but for the
+// BPF stack, and the counter wherever it lives.
+func (c *Checker) schemeMay(a, n jit.Addr) bool {
+	if within(a, n, c.cur.low, c.cur.act.Top) && !overlaps(a, n, c.cur.lo, c.cur.hi) {
+		return true
+	}
+	for i := range c.cfg.SchemeWritable {
+		if r := &c.cfg.SchemeWritable[i]; within(a, n, r.Lo, r.End) {
+			return true
+		}
+	}
+	s := c.rec.Stack()
+	for i := range s {
+		k := slotKind(&s[i], a)
+		if k == jit.SlotTailCallCnt || k == jit.SlotTailCallCntOrPtr {
+			return true
+		}
+	}
+	return false
+}
+
+// programMay reports whether a program may write n bytes at a.
+func (c *Checker) programMay(a, n jit.Addr) bool {
+	if within(a, n, c.last.Lo, c.last.End) {
+		return true
+	}
+	for _, r := range c.cfg.Writable {
+		if within(a, n, r.Lo, r.End) {
+			c.last = r
+			return true
+		}
+	}
+	if overlaps(c.counter, 1, a, a+n) {
+		return false
+	}
+	s := c.rec.Stack()
+	for i := len(s) - 1; i >= 0; i-- {
+		f, ok := frameOf(&s[i])
+		if !ok && i > 0 && a > s[i].Top-jit.Addr(c.cfg.StackBudget) && a <= s[i].Top {
+			return true // nothing is known of this frame
+		}
+		if ok && within(a, n, f.lo, f.hi) {
+			return true
+		}
+	}
+	return false
+}
+
+// slotKind returns what an activation's frame has at a.
+func slotKind(a *trace.Activation, at jit.Addr) jit.SlotKind {
+	if at-a.Top < 8 {
+		return jit.SlotReturn
+	}
+	off := int64(at - a.RBP)
+	kind := jit.SlotUnknown
+	for _, s := range a.Fn.Frame.Slots {
+		if off >= int64(s.Off) && off < int64(s.Off)+int64(s.Size) && (kind == jit.SlotUnknown || s.Kind != jit.SlotBPFStack) {
+			kind = s.Kind
+		}
+	}
+	return kind
+}
+
+var slotWords = map[jit.SlotKind]string{
+	jit.SlotReturn:           "the return address of %s",
+	jit.SlotSavedReg:         "a register that %s has saved",
+	jit.SlotBPFStack:         "the BPF stack of %s",
+	jit.SlotTailCallCnt:      "tail_call_cnt in the frame of %s",
+	jit.SlotTailCallPtr:      "tail_call_cnt_ptr in the frame of %s",
+	jit.SlotTailCallCntOrPtr: "tail_call_cnt in the frame of %s",
+	jit.SlotPad:              "a reserved slot of %s",
+}
+
+// what says what lies at a.
+func (c *Checker) what(a jit.Addr) string {
+	if c.counter != 0 && a-c.counter < 8 {
+		return "tail_call_cnt lives there"
+	}
+	s := c.rec.Stack()
+	for i := len(s) - 1; i >= 0; i-- {
+		if w, ok := slotWords[slotKind(&s[i], a)]; ok {
+			return fmt.Sprintf(w, s[i].Fn) + fmt.Sprintf(" #%d", s[i].N)
+		}
+	}
+	switch {
+	case a < c.top && a >= c.cur.act.Top:
+		return "between the frames of the stack"
+	case a < c.cur.act.Top && a >= c.bottom():
+		return "the stack below the frame of " + c.cur.act.Fn.String()
+	case a >= c.top && a < c.top+guard:
+		return "the outside caller's stack"
+	}
+	return "memory that the program was not given"
+}
