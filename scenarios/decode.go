@@ -229,14 +229,21 @@ func (d *decoder) scalar(n ast.Node, want string) (string, bool) {
 // integer returns the value of n if it lies in [lo, hi].
 func (d *decoder) integer(n ast.Node, lo, hi int64) (int64, bool) {
 	want := fmt.Sprintf("an integer from %d to %d", lo, hi)
-	s, ok := d.scalar(n, want)
-	if !ok {
+	i, ok := d.anyInteger(n, want)
+	if ok && (i < lo || i > hi) {
+		d.failf(nodePos(n), "expected %s, found %s", want, n.GetToken().Value)
 		return 0, false
 	}
-	i, err := parseInt(s)
-	if err == nil && (i < lo || i > hi) {
-		err = fmt.Errorf("expected %s, found %s", want, s)
+	return i, ok
+}
+
+// anyInteger returns the value of n, which must be an integer without quotes.
+func (d *decoder) anyInteger(n ast.Node, want string) (int64, bool) {
+	if _, ok := n.(*ast.IntegerNode); !ok {
+		d.failf(nodePos(n), "expected %s, found %s", want, kindOf(n))
+		return 0, false
 	}
+	i, err := parseInt(n.GetToken().Value)
 	if err != nil {
 		d.failf(nodePos(n), "%v", err)
 		return 0, false

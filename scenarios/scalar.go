@@ -88,16 +88,7 @@ type Int struct {
 
 func (x *Int) decodeNode(d *decoder, n ast.Node) {
 	x.Pos = nodePos(n)
-	s, ok := d.scalar(n, "an integer")
-	if !ok {
-		return
-	}
-	v, err := parseInt(s)
-	if err != nil {
-		d.failf(x.Pos, "%v", err)
-		return
-	}
-	x.V = v
+	x.V, _ = d.anyInteger(n, "an integer")
 }
 
 // Scalar is any plain value as it was written.
