@@ -122,6 +122,12 @@ func (b *Built) Check(a *Action, o *Outcome, names ...string) []Mismatch {
 	return c.out
 }
 
+// Mismatch is what it means that an update or a deletion gave found (an errno or "success") where
+// something else was expected.
+func (b *Built) Mismatch(a *Action, want, found string) Mismatch {
+	return Mismatch{b.Scenario.File, a.Event.Pos, fmt.Sprintf("expected %s, found %s", want, found)}
+}
+
 // as32 renders an expected return value as the kernel would, with the negative form beside it.
 func as32(v int64) string {
 	if v < 0 {

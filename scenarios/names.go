@@ -34,10 +34,10 @@ func (t MapType) Number() jit.MapType {
 	return jit.ArrayMap
 }
 
-// invariants are the names that Expect.Violates may hold.
+// invariants are the names that Expect.Violates may hold; "budget" means a run that had to be ended.
 var invariants = []string{
 	"none", "limit", "balance", "callee-saved", "frame", "stack-budget", "pokes", "semantics",
-	"fault", "backtrace", "below-rsp", "helper-clobber",
+	"fault", "backtrace", "below-rsp", "helper-clobber", "budget",
 }
 
 // errnos are the errors that map updates and deletions can give (kernel/bpf/arraymap.c,
