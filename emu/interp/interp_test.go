@@ -159,6 +159,7 @@ func TestFaults(t *testing.T) {
 		{"store to a packet pointer", code(movK(2, 1), insn(0x63, 1, 2, 80, 0)), "context+80"},
 		{"struct bpf_map", code(ldMap(1, 0), ldxDW(0, 1, 0)), "(map 0)"},
 		{"behind a map value", code(ldVal(1, 0, 504), ldxDW(0, 1, 8)), "values of map 0+512"},
+		{"across the end of a map value", code(ldVal(1, 0, 504), ldxDW(0, 1, 4)), "values of map 0+508"},
 		{"unknown helper", code(helper(9999)), "helper 9999 is not modelled"},
 		{"tail call through an array", code(ldMap(2, 0), movK(3, 0), helper(12)), "not a prog array"},
 		{"key outside", code(ldMap(1, 0), movK(2, 5), helper(1)), "the key of 4 bytes at r2"},
@@ -320,5 +321,44 @@ func TestEntries(t *testing.T) {
 	}
 	if err := m.Delete(0, []byte("aa")); err != nil || m.Lookup(0, []byte("aa")) != nil {
 		t.Errorf("delete: %v", err)
+	}
+}
+
+// TestFreshState: what a call leaves behind is not there for the next one, nor for the caller.
+func TestFreshState(t *testing.T) {
+	var rec recorder
+	const junkHigh = 0xdead4ead
+	tests := []struct {
+		name   string
+		prog   []jit.Insn
+		want   uint64
+		uninit uint64
+	}{
+		{"stack of an earlier call", code(movK(7, 0), callSub(4), movK(7, 1), movX(1, 7), callSub(1), exit(),
+			ldxDW(0, 10, -8), stDW(10, -8, 9), exit()), 0, 2},
+		{"r1 after a subprogram", code(callSub(3), movX(0, 1), insn(0x77, 0, 0, 0, 32), exit(), movK(1, 5), movK(0, 0), exit()), junkHigh, 0},
+		{"r5 after a helper", code(movK(5, 5), helper(5), movX(0, 5), insn(0x77, 0, 0, 0, 32), exit()), junkHigh, 0},
+		{"r0 after a refused tail call", code(movX(6, 1), movK(0, 7), tail(0), insn(0x77, 0, 0, 0, 32), exit()), junkHigh, 0},
+		{"last halfword of the packet", code(movX(6, 1), insn(0x28, 0, 0, 0, 62), exit()), 0x3e3f, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := newMachine(t, interp.Config{Observer: &rec, Programs: []interp.Program{prog("p", tt.prog)}})
+			for range 2 {
+				if res := run(t, m); res.Return != tt.want || res.Uninit != tt.uninit {
+					t.Errorf("return %#x, %d uninitialised reads; want %#x and %d", res.Return, res.Uninit, tt.want, tt.uninit)
+				}
+			}
+		})
+	}
+}
+
+// TestResetRestartsOutside: after Reset the first question of each kind is number 0 again.
+func TestResetRestartsOutside(t *testing.T) {
+	m := newMachine(t, interp.Config{Programs: []interp.Program{prog("p", helper(interp.HelperKtime), exit())}})
+	first, second := run(t, m), run(t, m)
+	m.Reset()
+	if third := run(t, m); first.Return == second.Return || third.Return != first.Return {
+		t.Errorf("times %d, %d, after Reset %d", first.Return, second.Return, third.Return)
 	}
 }
