@@ -13,7 +13,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 )
 
-const full = trace.MarkStart | trace.MarkTests
+const full = trace.MarkStart
 
 func options(m trace.Marks) trace.Options {
 	return trace.Options{Marks: m, Symbol: func(a jit.Addr) string {

@@ -15,8 +15,7 @@ import (
 type Options struct {
 	// Marks chooses the sites beyond those that are always needed.
 	Marks Marks
-	// Limit replaces the Limit of the image's target; 0 leaves it. With neither, a refusal by the
-	// limit is only recognised from MarkTests or a retired stream.
+	// Limit replaces the Limit of the image's target; 0 leaves it.
 	Limit uint32
 	// Symbol names an address outside the images, such as a helper; nil or "" for none.
 	Symbol func(jit.Addr) string
@@ -33,9 +32,6 @@ const (
 	// MarkStart marks the start of each tail-call sequence, so that the registers before and after
 	// a refused tail call can be compared.
 	MarkStart Marks = 1 << iota
-	// MarkTests marks the conditional jumps of a tail call, so that the reason of a refusal is seen
-	// rather than deduced. A retired stream says it as well.
-	MarkTests
 )
 
 // Code is the machine code of a run, predecoded: what each byte offset of each function means. It
@@ -70,10 +66,9 @@ const (
 	OpStore                 // it writes its memory operand
 	OpPush                  // it pushes: push and call
 	OpScheme                // it belongs to the tail-call design, not to an instruction of the program
-	OpTest                  // it is a conditional jump or the last jump of a tail call
 )
 
-const opSizeShift = 5
+const opSizeShift = 4
 
 // Size returns the number of bytes stored; 0 if nothing is.
 func (o Op) Size() int { return int(o >> opSizeShift) }
@@ -82,7 +77,7 @@ func (o Op) Size() int { return int(o >> opSizeShift) }
 type mark struct {
 	off    jit.CodeOff
 	kinds  MarkKind
-	tail   int // index into TailCalls, for MarkTailStart, MarkTailTest and MarkTailJump
+	tail   int // index into TailCalls, for MarkTailStart and MarkTailJump
 	ended  int // index into TailCalls, for MarkTailEnd
 	call   int // index into Calls
 	length uint8
@@ -98,7 +93,6 @@ const (
 	MarkCall
 	MarkReturn
 	MarkTailStart
-	MarkTailTest
 	MarkTailJump
 	MarkTailEnd
 )
@@ -154,6 +148,15 @@ func (c *Code) Sites() []Site {
 		}
 	}
 	return s
+}
+
+// SiteAddrs returns the addresses of Sites, which is what the machine wants to know.
+func (c *Code) SiteAddrs() []jit.Addr {
+	var a []jit.Addr
+	for _, s := range c.Sites() {
+		a = append(a, s.Addr)
+	}
+	return a
 }
 
 // Funcs returns the functions by address. The slice must not be changed.
@@ -246,15 +249,11 @@ func (f *Fn) FrameLow() int32 {
 	return low
 }
 
-// branch is a direct branch inside a function.
-type branch struct{ from, to jit.CodeOff }
-
 // predecode fills ops and marks.
 func (f *Fn) predecode(c *Code) error {
 	f.ops = make([]Op, len(f.Code))
 	f.site = make([]uint16, len(f.Code))
 	lengths := make([]uint8, len(f.Code))
-	var branches []branch
 	for off := jit.CodeOff(0); int(off) < len(f.Code); {
 		in, err := x86.Decode(f.Code[off:], f.Addr+jit.Addr(off))
 		if err != nil {
@@ -262,18 +261,13 @@ func (f *Fn) predecode(c *Code) error {
 		}
 		f.ops[off] = f.opOf(&in, off)
 		lengths[off] = in.Len
-		to := jit.CodeOff(in.Target - f.Addr)
-		switch {
-		case in.Branch == x86.BranchRet:
+		thunk := in.Branch == x86.BranchJump && !f.Contains(in.Target) // of returns
+		if (in.Branch == x86.BranchRet || thunk) && f.tailAt(off) < 0 {
 			f.mark(off, mark{kinds: MarkReturn})
-		case in.Branch.Direct() && f.Contains(in.Target):
-			branches = append(branches, branch{from: off, to: to})
-		case in.Branch == x86.BranchJump && f.tailAt(off) < 0:
-			f.mark(off, mark{kinds: MarkReturn}) // a return thunk
 		}
 		off += jit.CodeOff(in.Len)
 	}
-	if err := f.markSites(c, lengths, branches); err != nil {
+	if err := f.markSites(c, lengths); err != nil {
 		return err
 	}
 	slices.SortFunc(f.marks, func(a, b mark) int { return cmp.Compare(a.off, b.off) })
@@ -308,6 +302,13 @@ func (f *Fn) isScheme(off jit.CodeOff) bool {
 		body = max(body, f.InsnOff[0])
 	}
 	return off < body || f.tailAt(off) >= 0
+}
+
+// Unwinding reports whether the instruction at off is part of a tail call that takes, or has
+// taken, the frame down.
+func (f *Fn) Unwinding(off jit.CodeOff) bool {
+	i := f.tailAt(off)
+	return i >= 0 && f.TailCalls[i].Unwind >= 0 && off >= f.TailCalls[i].Unwind
 }
 
 // tailAt returns the index of the tail call whose sequence contains off, -1 if none does.

@@ -8,8 +8,8 @@
 // activations, so that every event says whose frame it happened in. It never needs the engine and
 // must not import it: a stream is a slice.
 //
-//	code, err := trace.NewCode(images, trace.Options{Marks: trace.MarkStart | trace.MarkTests})
-//	machine.Mark(code.Sites()...)     // the instructions at which registers are wanted
+//	code, err := trace.NewCode(images, trace.Options{Marks: trace.MarkStart})
+//	machine.Mark(code.SiteAddrs())    // the instructions at which registers are wanted
 //	rec := trace.NewRecorder(code, trace.Config{})
 //	for batch := range machine {      // both recording levels: Retired may be empty
 //		if rec.Consume(batch) {       // true: enough seen, stop the machine

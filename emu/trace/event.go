@@ -32,8 +32,8 @@ func (k Kind) String() string { return kindNames[k] }
 // Reason says why a tail call was refused.
 type Reason uint8
 
-// The reasons. ReasonUnknown is what is left when neither the tests of the sequence were seen nor
-// the size of the map is known.
+// The reasons. ReasonUnknown means that the sequence was left from an instruction that the image
+// does not describe.
 const (
 	ReasonNone Reason = iota
 	ReasonLimit

@@ -74,8 +74,6 @@ type Recorder struct {
 	openFn   *Fn
 	openAct  int
 	start    timing.Site
-	test     jit.CodeOff // last test passed, -1 for none
-	testFn   *Fn
 
 	// A jump whose outcome the next instruction or site tells.
 	pending     bool
@@ -115,7 +113,7 @@ func NewRecorder(c *Code, cfg Config) *Recorder {
 func (r *Recorder) Reset() {
 	*r = Recorder{
 		code: r.code, cfg: r.cfg, events: r.events[:0], starts: r.starts, stack: r.stack[:0],
-		cur: outside, cache: r.cache, test: -1, gen: r.gen + 1,
+		cur: outside, cache: r.cache, gen: r.gen + 1,
 	}
 	clear(r.starts)
 }
@@ -237,11 +235,7 @@ func (r *Recorder) walk(seq uint64, rs []timing.Retired) {
 			}
 		}
 		op := f.ops[off]
-		if op&(OpStore|OpPush|OpTest) == 0 {
-			continue
-		}
-		if op&OpTest != 0 {
-			r.test, r.testFn = jit.CodeOff(off), f
+		if op&(OpStore|OpPush) == 0 {
 			continue
 		}
 		if op&OpPush != 0 && rs[i].EA < r.deepest.RSP {
@@ -277,9 +271,8 @@ func (r *Recorder) resolve(f *Fn, off jit.CodeOff) {
 	if a == r.pendingSite.RIP {
 		return // the jump itself, which follows its site in the stream
 	}
-	if f == r.pendingEv.Fn && off == r.pendingMark.tailSite(f).Jump+pokeSize && r.pendingMark.tailSite(f).Direct {
+	if t := r.pendingMark.tailSite(r.pendingEv.Fn); f == r.pendingEv.Fn && t.Direct && off == t.Jump+pokeSize {
 		r.pending = false
-		r.test, r.testFn = r.pendingMark.tailSite(f).Jump, f
 		return // a nop: the end of the sequence is a site and comes next
 	}
 	r.landed(f, a)

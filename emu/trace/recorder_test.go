@@ -36,7 +36,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-const full = trace.MarkStart | trace.MarkTests
+const full = trace.MarkStart
 
 func options(m trace.Marks) trace.Options {
 	return trace.Options{Marks: m, Symbol: func(a jit.Addr) string {
@@ -101,7 +101,7 @@ func TestLevelsAgree(t *testing.T) {
 		{Design: tracetest.Rework},
 	} {
 		want := strip(run(t, g, full, true))
-		for _, m := range []trace.Marks{0, trace.MarkStart, trace.MarkTests, full} {
+		for _, m := range []trace.Marks{0, full} {
 			for _, retired := range []bool{false, true} {
 				got := strip(run(t, g, m, retired))
 				if d := cmp.Diff(want, got); d != "" {

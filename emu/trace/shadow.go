@@ -37,12 +37,8 @@ func (r *Recorder) site(s *timing.Site) {
 
 // siteResolves settles a pending jump when a site comes before another instruction is seen. It reports whether to go on.
 func (r *Recorder) siteResolves(f *Fn, m *mark, s *timing.Site) bool {
-	t := r.pendingMark.tailSite(r.pendingEv.Fn)
-	through := f == r.pendingEv.Fn && t.Direct && m.kinds&MarkTailEnd != 0 &&
-		m.ended == r.pendingMark.tail && s.RSP == r.pendingSite.RSP
-	if through {
-		r.pending = false
-		r.test, r.testFn = t.Jump, f
+	if m.kinds&MarkTailEnd != 0 && s.Prev == r.pendingSite.RIP {
+		r.pending = false // a nop
 		return true
 	}
 	a := jit.Addr(0)
@@ -63,10 +59,6 @@ func (r *Recorder) kinds(f *Fn, m *mark, s *timing.Site) {
 	if m.kinds&MarkTailStart != 0 {
 		r.open, r.openTail, r.openFn, r.openAct = true, m.tail, f, r.topN()
 		r.start = *s
-		r.test = -1
-	}
-	if m.kinds&MarkTailTest != 0 {
-		r.test, r.testFn = jit.CodeOff(s.RIP-f.Addr), f
 	}
 	if r.stop {
 		return
@@ -224,30 +216,22 @@ func (r *Recorder) landed(f *Fn, a jit.Addr) {
 	r.begin(top)
 }
 
-// tailEnd is where a refused tail call goes on. If the program can also jump there, it counts only
-// after the start in the same activation.
+// tailEnd is where a refused tail call goes on. The program can also jump there; the instruction
+// before tells.
 func (r *Recorder) tailEnd(f *Fn, m *mark, s *timing.Site) {
 	t := &f.TailCalls[m.ended]
-	opened := r.open && r.openFn == f && r.openTail == m.ended && r.openAct == r.topN()
-	if !opened && f.hasStart(m.ended) {
-		r.open = false
-		return
+	from := jit.CodeOff(s.Prev - f.Addr)
+	r.open = r.open && r.openFn == f && r.openTail == m.ended && r.openAct == r.topN()
+	if f.Contains(s.Prev) && from >= t.Start && from < t.End {
+		e := r.tailEvent(KindRefused, f, m.ended, s)
+		e.Reason, e.FellThrough = reasonOf(t, from)
+		r.counts.Refused[e.Reason]++
+		r.emit(e, s)
 	}
-	if !opened {
-		r.open = false
-	}
-	e := r.tailEvent(KindRefused, f, m.ended, s)
-	if r.testFn == f && r.test >= t.Start && r.test < t.End {
-		e.Reason, e.FellThrough = reasonOf(t, r.test)
-	} else {
-		e.Reason = r.deduce(f, t, e)
-	}
-	r.counts.Refused[e.Reason]++
-	r.emit(e, s)
-	r.open, r.test = false, -1
+	r.open = false
 }
 
-// reasonOf says what it means that the test at off was the last one.
+// reasonOf says what it means that the sequence is left from off.
 func reasonOf(t *jit.TailCallSite, off jit.CodeOff) (why Reason, through bool) {
 	switch off {
 	case t.Bounds:
@@ -260,32 +244,6 @@ func reasonOf(t *jit.TailCallSite, off jit.CodeOff) (why Reason, through bool) {
 		return ReasonEmpty, t.Unwind >= 0
 	}
 	return ReasonUnknown, false
-}
-
-// deduce finds the reason from the index, the counter and the size of the map. In a design that
-// counts before it looks at the slot, a counter that has just come to the limit is taken for a
-// refusal by the limit unless the start was marked.
-func (r *Recorder) deduce(f *Fn, t *jit.TailCallSite, e *Event) Reason {
-	known := false
-	if p := f.Image.Program; !t.Direct && p != nil && t.Map >= 0 && t.Map < len(p.Maps) {
-		known = true
-		if e.Key >= p.Maps[t.Map].MaxEntries {
-			return ReasonBounds
-		}
-	}
-	count, at := e.Counter, e.CounterAddr
-	if r.open {
-		count, at = r.start.Counter, r.start.CounterAddr
-	}
-	switch {
-	case f.Limit == 0 || at == 0:
-		return ReasonUnknown
-	case count >= uint64(f.Limit):
-		return ReasonLimit
-	case known || t.Direct:
-		return ReasonEmpty
-	}
-	return ReasonUnknown
 }
 
 // tailEvent fills what taken and refused tail calls share.

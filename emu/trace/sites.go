@@ -8,16 +8,6 @@ import (
 	"github.com/tcsim/tcsim/jit"
 )
 
-// SiteAddrs returns the instructions of one image at which the machine has to report its
-// registers. It is Code.Sites for callers that need no Code; it fails as NewCode does.
-func SiteAddrs(img *jit.Image, m Marks) ([]Site, error) {
-	c, err := NewCode([]*jit.Image{img}, Options{Marks: m})
-	if err != nil {
-		return nil, err
-	}
-	return c.Sites(), nil
-}
-
 // mark adds a site, merging it with one at the same offset.
 func (f *Fn) mark(off jit.CodeOff, m mark) {
 	for i := range f.marks {
@@ -41,7 +31,7 @@ func (f *Fn) mark(off jit.CodeOff, m mark) {
 }
 
 // markSites adds the entry, the calls and the tail calls.
-func (f *Fn) markSites(c *Code, lengths []uint8, branches []branch) error {
+func (f *Fn) markSites(c *Code, lengths []uint8) error {
 	starts := func(off jit.CodeOff) bool {
 		return off >= 0 && int(off) < len(lengths) && lengths[off] != 0
 	}
@@ -65,45 +55,13 @@ func (f *Fn) markSites(c *Code, lengths []uint8, branches []branch) error {
 				return fmt.Errorf("tail call %d: no instruction at +%#x", i, int(off))
 			}
 		}
-		f.markTail(c.opts.Marks, i, branches)
+		if c.opts.Marks&MarkStart != 0 {
+			f.mark(t.Start, mark{kinds: MarkTailStart, tail: i})
+		}
+		f.mark(t.Jump, mark{kinds: MarkTailJump, tail: i})
+		f.mark(t.End, mark{kinds: MarkTailEnd, ended: i})
 	}
 	return nil
-}
-
-// markTail adds the sites of tail call i. The start is needed even in the leanest marking if the
-// program jumps around the tail call: otherwise the end could mean either.
-func (f *Fn) markTail(m Marks, i int, branches []branch) {
-	t := &f.TailCalls[i]
-	if m&MarkStart != 0 || jumpedAround(t, branches) {
-		f.mark(t.Start, mark{kinds: MarkTailStart, tail: i})
-	}
-	for _, off := range []jit.CodeOff{t.Bounds, t.Limit, t.Null, t.Bypass} {
-		if off < t.Start || off >= t.End || f.ops[off] == 0 {
-			continue
-		}
-		f.ops[off] |= OpTest
-		if m&MarkTests != 0 {
-			f.mark(off, mark{kinds: MarkTailTest, tail: i})
-		}
-	}
-	f.ops[t.Jump] |= OpTest
-	f.mark(t.Jump, mark{kinds: MarkTailJump, tail: i})
-	f.mark(t.End, mark{kinds: MarkTailEnd, ended: i})
-}
-
-func jumpedAround(t *jit.TailCallSite, branches []branch) bool {
-	for _, b := range branches {
-		if b.to == t.End && (b.from < t.Start || b.from >= t.End) {
-			return true
-		}
-	}
-	return false
-}
-
-// hasStart reports whether the start of tail call i is a site.
-func (f *Fn) hasStart(i int) bool {
-	s := f.site[f.TailCalls[i].Start]
-	return s != 0 && f.marks[s-1].kinds&MarkTailStart != 0
 }
 
 // at returns the site at a; nil if there is none.

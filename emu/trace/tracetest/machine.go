@@ -153,6 +153,9 @@ func (m *Machine) site(f *jit.FuncImage) timing.Site {
 		RBX: r[x86.RBX], R12: r[x86.R12], R13: r[x86.R13], R14: r[x86.R14], R15: r[x86.R15],
 		RDI: r[x86.RDI], RSI: r[x86.RSI], RDX: r[x86.RDX],
 	}
+	if n := len(m.Retired); n > 0 {
+		s.Prev = m.Retired[n-1].RIP
+	}
 	s.Stack = [2]uint64{m.Read(s.RSP, 8), m.Read(s.RSP+8, 8)}
 	c := f.Frame.Counter
 	at := s.RBP + jit.Addr(int64(c.Off))
