@@ -36,8 +36,9 @@ type Map struct {
 }
 
 // Program is one program after the verifier: its functions concatenated, the entry first, dead
-// code removed, divisions guarded. Calls to subprograms hold the distance as the kernel's xlated
-// dump does or as submitted code does; see CallForm. Analyse turns it into what the JIT proper needs.
+// code removed, divisions guarded; or one as users write it, which Rewrite turns into the former.
+// Calls to subprograms hold the distance to the callee from the next slot in Imm. Analyse turns
+// Programs into what the JIT proper needs.
 //
 // A Program is pure data: neither Analyse nor Compile changes it.
 type Program struct {
@@ -46,10 +47,20 @@ type Program struct {
 	Insns []Insn
 	Funcs []Func // in order of Start; Funcs[0] is the entry and starts at 0
 	Maps  []Map  // shared by all programs of a scenario; ld_imm64 with PseudoMap refers to it
+
+	// Submitted is what the verifier was given and made this program of, nil if that is unknown or
+	// if it is this program. Its walk over the calls saw tail calls that it removed later.
+	Submitted *Program
+	// HelperNames are the kernel functions that helper calls reach, by Imm of the call, where Imm
+	// is no helper number: in what bpf_prog_info reports it is a distance. nil otherwise.
+	HelperNames map[int32]string
 }
 
 // Func is where one function of a Program begins.
 type Func struct {
 	Name  string
 	Start InsnIndex
+	// Origin is where the function begins in Program.Submitted: -1 if the verifier added it. It
+	// means nothing without Submitted.
+	Origin InsnIndex
 }

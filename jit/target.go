@@ -16,8 +16,9 @@ type Target struct {
 	// take, 33 on every kernel. It must fit the byte that the comparisons have room for: 1 to 127.
 	Limit uint32
 
-	Offsets Offsets
-	Emit    Emission
+	Offsets  Offsets
+	Emit     Emission
+	Verifier Verifier
 }
 
 // Evidence is what the bytes of a target were checked against.

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import (
+	"fmt"
+)
+
+// Analyse finds out what the verifier of the target's kernel tells its JIT about a program and
+// what the program's code does not say: how deep each function uses its stack, which functions a
+// tail call can be reached from, and which tail calls have a constant key. It follows the
+// program's paths as the verifier does (kernel/bpf/verifier.c: do_check). The error names all
+// mistakes in the form of the program, each with its instruction.
+//
+// p must be in the form that the verifier leaves (see Rewrite); it is not changed.
+func Analyse(p *Program, t *Target) (*Verified, error) {
+	funcs, err := p.check(numRegs)
+	if err != nil {
+		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
+	}
+	x := newExplorer(p, t, funcs)
+	if err := x.run(); err != nil {
+		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
+	}
+	if err := markReachable(p, &t.Verifier, funcs); err != nil {
+		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
+	}
+	v := &Verified{Program: p, Insns: make([]Insn, len(p.Insns)), Funcs: funcs}
+	copy(v.Insns, p.Insns)
+	for i := InsnIndex(0); int(i) < len(v.Insns); i += v.Insns[i].width() {
+		in := &v.Insns[i]
+		switch {
+		case in.isSubCall():
+			in.Imm = x.fnAt[i+1+InsnIndex(in.Imm)]
+		case in.Op == opCall && in.Src == 0 && in.Imm == HelperTailCall:
+			x.markTailCall(v, i)
+		case x.guarded[i] && in.Class() == clsLDX:
+			in.Op = in.Op&^0xe0 | guardedMode[in.Op&0xe0]
+		}
+	}
+	return v, nil
+}
+
+// guardedMode is the mode of a load that is guarded against faults; bpf_prog_info hides it.
+var guardedMode = map[uint8]uint8{modeMem: modeAbs, modeMemSX: modeInd}
+
+// markTailCall turns the call at slot i into a tail call, direct if map and key are the same on
+// all paths (do_misc_fixups).
+func (x *explorer) markTailCall(v *Verified, i InsnIndex) {
+	v.Insns[i].Op, v.Insns[i].Imm = OpTailCall, 0
+	c := x.calls[i]
+	if c == nil || c.poisoned || c.keyPoisoned {
+		return
+	}
+	v.Pokes = append(v.Pokes, PokeDesc{Insn: i, Map: int(c.mapIdx), Key: c.key})
+	v.Insns[i].Imm = int32(len(v.Pokes))
+}
+
+// markReachable sets TailCallReachable as the verifier's walk over the calls does
+// (check_max_stack_depth). It walks what was submitted if that is known: dead code is removed
+// later.
+func markReachable(p *Program, r *Verifier, funcs []FuncInfo) error {
+	if p.Submitted == nil {
+		return reach(p.Insns, r, funcs)
+	}
+	all, err := p.Submitted.check(numRegs)
+	if err != nil {
+		return fmt.Errorf("submitted form: %w", err)
+	}
+	if err := reach(p.Submitted.Insns, r, all); err != nil {
+		return fmt.Errorf("submitted form: %w", err)
+	}
+	at := make(map[InsnIndex]bool, len(all))
+	for _, f := range all {
+		at[f.Start] = f.TailCallReachable
+	}
+	for i, f := range p.Funcs {
+		funcs[i].TailCallReachable = at[f.Origin]
+	}
+	return nil
+}
+
+func reach(insns []Insn, r *Verifier, funcs []FuncInfo) error {
+	w := reachWalk{insns: insns, rules: r, funcs: funcs, start: map[InsnIndex]int{}, has: make([]bool, len(funcs))}
+	for i, f := range funcs {
+		w.start[f.Start] = i
+		for j := f.Start; j < f.End; j += insns[j].width() {
+			if in := insns[j]; in.Op == opCall && in.Src == 0 && in.Imm == HelperTailCall {
+				w.has[i] = true
+				if r.OwnReach {
+					funcs[i].TailCallReachable = true
+				}
+			}
+		}
+	}
+	return w.walk(0)
+}
+
+// reachWalk is the state of one walk over the calls of a program.
+type reachWalk struct {
+	insns []Insn
+	rules *Verifier
+	funcs []FuncInfo
+	start map[InsnIndex]int
+	has   []bool // function holds a tail call
+	stack []int  // functions that wait for the current one
+	found bool   // a tail call was met in a callee
+	calls int
+}
+
+func (w *reachWalk) walk(fn int) error {
+	f := w.funcs[fn]
+	for i := f.Start; i < f.End; i += w.insns[i].width() {
+		in := w.insns[i]
+		if !in.isSubCall() {
+			continue
+		}
+		if w.calls++; w.calls > maxSteps {
+			return fmt.Errorf("call graph has more than %d paths", maxSteps)
+		}
+		to, before := w.start[i+1+InsnIndex(in.Imm)], w.found
+		if w.rules.FrameReach {
+			w.found = false
+		}
+		w.found = w.found || w.has[to]
+		w.stack = append(w.stack, fn)
+		if err := w.walk(to); err != nil {
+			return err
+		}
+		w.stack = w.stack[:len(w.stack)-1]
+		if w.rules.FrameReach {
+			w.found = before
+		}
+	}
+	if w.found {
+		for _, caller := range w.stack {
+			w.funcs[caller].TailCallReachable = true
+		}
+	}
+	return nil
+}

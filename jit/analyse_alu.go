@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import (
+	"math"
+	"math/bits"
+)
+
+// ALU operation bits of an opcode (RFC 9669, section 4.1).
+const (
+	aluAdd  = 0x00
+	aluSub  = 0x10
+	aluMul  = 0x20
+	aluDiv  = 0x30
+	aluOr   = 0x40
+	aluAnd  = 0x50
+	aluLsh  = 0x60
+	aluRsh  = 0x70
+	aluNeg  = 0x80
+	aluMod  = 0x90
+	aluXor  = 0xa0
+	aluMov  = 0xb0
+	aluArsh = 0xc0
+	aluEnd  = 0xd0
+)
+
+// alu returns dst OP src as adjust_scalar_min_max_vals computes it; wide says that it is a 64-bit
+// operation. signed selects sdiv and smod.
+func (d scalar) alu(op uint8, src scalar, wide, signed bool, r *rangeRules) scalar {
+	width := uint64(32)
+	known := src.bits.low().isConst()
+	if wide {
+		width, known = 64, src.isConst()
+	}
+	switch op {
+	case aluAdd, aluSub, aluAnd:
+	case aluOr, aluXor, aluMul:
+		if !r.AnyOperand && !known {
+			return unknownScalar()
+		}
+	case aluLsh, aluRsh, aluArsh:
+		if !known || src.shiftMax(wide) >= width {
+			return d.unknownResult(wide, known && !r.AnyOperand, r)
+		}
+	default: // division
+		if r.DivRange && known {
+			return d.divide(op, src, wide, signed, r)
+		}
+		return d.unknownResult(wide, known && !r.AnyOperand, r)
+	}
+	switch op {
+	case aluAdd:
+		d.add32(&src, r)
+		d.add64(&src, r)
+		d.bits = d.bits.add(src.bits)
+	case aluSub:
+		d.sub32(&src, r)
+		d.sub64(&src, r)
+		d.bits = d.bits.sub(src.bits)
+	case aluMul:
+		d.bits = d.bits.mul(src.bits)
+		d.mul(&src, r)
+	case aluAnd:
+		d.bits = d.bits.and(src.bits)
+		d.and(&src, r)
+	case aluOr:
+		d.bits = d.bits.or(src.bits)
+		d.or(&src, r)
+	case aluXor:
+		d.bits = d.bits.xor(src.bits)
+		d.xor(&src, r)
+	default:
+		d.shift(op, uint(src.shiftMax(wide)), wide)
+	}
+	if !wide {
+		d.zext(r)
+		return d
+	}
+	d.sync(r)
+	return d
+}
+
+// shiftMax is the largest amount by which src shifts.
+func (s *scalar) shiftMax(wide bool) uint64 {
+	if wide {
+		return s.umax
+	}
+	return uint64(s.u32max)
+}
+
+// unknownResult is an unknown number; kernels before 6.10 zero extend it in a 32-bit operation by
+// a constant.
+func (d scalar) unknownResult(wide, extend bool, r *rangeRules) scalar {
+	d = unknownScalar()
+	if !wide && extend {
+		d.zext(r)
+	}
+	return d
+}
+
+func (d *scalar) add32(s *scalar, r *rangeRules) {
+	lo, hi := int64(d.s32min)+int64(s.s32min), int64(d.s32max)+int64(s.s32max)
+	d.s32min, d.s32max = int32(lo), int32(hi)
+	if lo != int64(int32(lo)) || hi != int64(int32(hi)) {
+		d.s32min, d.s32max = math.MinInt32, math.MaxInt32
+	}
+	ulo, uhi := uint64(d.u32min)+uint64(s.u32min), uint64(d.u32max)+uint64(s.u32max)
+	d.u32min, d.u32max = uint32(ulo), uint32(uhi)
+	if uhi > math.MaxUint32 && (!r.Overflow || ulo <= math.MaxUint32) {
+		d.u32min, d.u32max = 0, math.MaxUint32
+	}
+}
+
+func (d *scalar) add64(s *scalar, r *rangeRules) {
+	lo, hi := d.smin+s.smin, d.smax+s.smax
+	loOver := (lo < d.smin) != (s.smin < 0)
+	hiOver := (hi < d.smax) != (s.smax < 0)
+	if loOver || hiOver {
+		lo, hi = math.MinInt64, math.MaxInt64
+	}
+	d.smin, d.smax = lo, hi
+	ulo, c1 := bits.Add64(d.umin, s.umin, 0)
+	uhi, c2 := bits.Add64(d.umax, s.umax, 0)
+	if c1|c2 != 0 && (!r.Overflow || c1 != c2) {
+		ulo, uhi = 0, math.MaxUint64
+	}
+	d.umin, d.umax = ulo, uhi
+}
+
+func (d *scalar) sub32(s *scalar, r *rangeRules) {
+	lo, hi := int64(d.s32min)-int64(s.s32max), int64(d.s32max)-int64(s.s32min)
+	d.s32min, d.s32max = int32(lo), int32(hi)
+	if lo != int64(int32(lo)) || hi != int64(int32(hi)) {
+		d.s32min, d.s32max = math.MinInt32, math.MaxInt32
+	}
+	loUnder, hiUnder := d.u32min < s.u32max, d.u32max < s.u32min
+	ulo, uhi := d.u32min-s.u32max, d.u32max-s.u32min
+	if r.Overflow && loUnder != hiUnder || !r.Overflow && loUnder {
+		ulo, uhi = 0, math.MaxUint32
+	}
+	d.u32min, d.u32max = ulo, uhi
+}
+
+func (d *scalar) sub64(s *scalar, r *rangeRules) {
+	lo, hi := d.smin-s.smax, d.smax-s.smin
+	loOver := (lo > d.smin) != (s.smax < 0)
+	hiOver := (hi > d.smax) != (s.smin < 0)
+	if loOver || hiOver {
+		lo, hi = math.MinInt64, math.MaxInt64
+	}
+	d.smin, d.smax = lo, hi
+	loUnder, hiUnder := d.umin < s.umax, d.umax < s.umin
+	ulo, uhi := d.umin-s.umax, d.umax-s.umin
+	if r.Overflow && loUnder != hiUnder || !r.Overflow && loUnder {
+		ulo, uhi = 0, math.MaxUint64
+	}
+	d.umin, d.umax = ulo, uhi
+}
+
+func (d *scalar) mul(s *scalar, r *rangeRules) {
+	if r.WideMul {
+		d.mulWide(s)
+		return
+	}
+	switch {
+	case s.s32min < 0 || d.s32min < 0 || d.u32max > math.MaxUint16 || s.u32max > math.MaxUint16:
+		d.unbound32()
+	default:
+		d.u32min, d.u32max = d.u32min*s.u32min, d.u32max*s.u32max
+		if d.u32max > math.MaxInt32 {
+			d.s32min, d.s32max = math.MinInt32, math.MaxInt32
+		} else {
+			d.s32min, d.s32max = int32(d.u32min), int32(d.u32max)
+		}
+	}
+	switch {
+	case s.smin < 0 || d.smin < 0 || d.umax > math.MaxUint32 || s.umax > math.MaxUint32:
+		d.unbound64()
+	default:
+		d.umin, d.umax = d.umin*s.umin, d.umax*s.umax
+		if d.umax > math.MaxInt64 {
+			d.smin, d.smax = math.MinInt64, math.MaxInt64
+		} else {
+			d.smin, d.smax = int64(d.umin), int64(d.umax)
+		}
+	}
+}
+
+func (d *scalar) mulWide(s *scalar) {
+	if uint64(d.u32max)*uint64(s.u32max) > math.MaxUint32 || uint64(d.u32min)*uint64(s.u32min) > math.MaxUint32 {
+		d.u32min, d.u32max = 0, math.MaxUint32
+	} else {
+		d.u32min, d.u32max = d.u32min*s.u32min, d.u32max*s.u32max
+	}
+	lo32, hi32 := int64(math.MaxInt64), int64(math.MinInt64)
+	for _, a := range [2]int32{d.s32min, d.s32max} {
+		for _, b := range [2]int32{s.s32min, s.s32max} {
+			lo32, hi32 = min(lo32, int64(a)*int64(b)), max(hi32, int64(a)*int64(b))
+		}
+	}
+	if lo32 < math.MinInt32 || hi32 > math.MaxInt32 {
+		lo32, hi32 = math.MinInt32, math.MaxInt32
+	}
+	d.s32min, d.s32max = int32(lo32), int32(hi32)
+
+	over1, ulo := bits.Mul64(d.umin, s.umin)
+	over2, uhi := bits.Mul64(d.umax, s.umax)
+	if over1|over2 != 0 {
+		ulo, uhi = 0, math.MaxUint64
+	}
+	d.umin, d.umax = ulo, uhi
+	lo, hi := int64(math.MaxInt64), int64(math.MinInt64)
+	for _, a := range [2]int64{d.smin, d.smax} {
+		for _, b := range [2]int64{s.smin, s.smax} {
+			p := a * b
+			if a != 0 && (p/a != b || a == -1 && b == math.MinInt64) {
+				d.smin, d.smax = math.MinInt64, math.MaxInt64
+				return
+			}
+			lo, hi = min(lo, p), max(hi, p)
+		}
+	}
+	d.smin, d.smax = lo, hi
+}
+
+// signFromUnsigned sets the signed bounds behind and, or and xor.
+func (d *scalar) signFromUnsigned(neg32, neg64 bool, r *rangeRules) {
+	if r.Mixed {
+		neg32, neg64 = int32(d.u32min) > int32(d.u32max), int64(d.umin) > int64(d.umax)
+	}
+	if neg32 {
+		d.s32min, d.s32max = math.MinInt32, math.MaxInt32
+	} else {
+		d.s32min, d.s32max = int32(d.u32min), int32(d.u32max)
+	}
+	if neg64 {
+		d.smin, d.smax = math.MinInt64, math.MaxInt64
+	} else {
+		d.smin, d.smax = int64(d.umin), int64(d.umax)
+	}
+}
+
+// settle gives the bounds of and, or and xor: exact where the bits are.
+func (d *scalar) settle(neg32, neg64, known32, known64 bool, r *rangeRules) {
+	d.signFromUnsigned(neg32, neg64, r)
+	if known32 {
+		c := constScalar(d.bits.val)
+		d.s32min, d.s32max, d.u32min, d.u32max = c.s32min, c.s32max, c.u32min, c.u32max
+	}
+	if known64 {
+		*d = constScalar(d.bits.val)
+		return
+	}
+	d.update()
+}
+
+func (d *scalar) and(s *scalar, r *rangeRules) {
+	k32, k64 := d.bits.low().isConst() && s.bits.low().isConst(), d.isConst() && s.isConst()
+	n32, n64 := d.s32min < 0 || s.s32min < 0, d.smin < 0 || s.smin < 0
+	d.u32min, d.u32max = uint32(d.bits.val), min(d.u32max, s.u32max)
+	d.umin, d.umax = d.bits.val, min(d.umax, s.umax)
+	d.settle(n32, n64, k32, k64, r)
+}
+
+func (d *scalar) or(s *scalar, r *rangeRules) {
+	k32, k64 := d.bits.low().isConst() && s.bits.low().isConst(), d.isConst() && s.isConst()
+	n32, n64 := d.s32min < 0 || s.s32min < 0, d.smin < 0 || s.smin < 0
+	d.u32min, d.u32max = max(d.u32min, s.u32min), uint32(d.bits.val|d.bits.mask)
+	d.umin, d.umax = max(d.umin, s.umin), d.bits.val|d.bits.mask
+	d.settle(n32, n64, k32, k64, r)
+}
+
+func (d *scalar) xor(s *scalar, r *rangeRules) {
+	k32, k64 := d.bits.low().isConst() && s.bits.low().isConst(), d.isConst() && s.isConst()
+	n32, n64 := d.s32min < 0 || s.s32min < 0, d.smin < 0 || s.smin < 0
+	d.u32min, d.u32max = uint32(d.bits.val), uint32(d.bits.val|d.bits.mask)
+	d.umin, d.umax = d.bits.val, d.bits.val|d.bits.mask
+	d.settle(n32, n64, k32, k64, r)
+}
+
+// shift shifts by a constant smaller than the width.
+func (d *scalar) shift(op uint8, n uint, wide bool) {
+	if !wide {
+		d.shift32(op, n)
+		return
+	}
+	switch op {
+	case aluLsh:
+		d.shl64bounds(n)
+		d.shl32bounds(n)
+		d.bits = d.bits.shl(n)
+	case aluRsh:
+		d.smin, d.smax = math.MinInt64, math.MaxInt64
+		d.bits = d.bits.shr(n)
+		d.umin, d.umax = d.umin>>n, d.umax>>n
+		d.unbound32()
+	default:
+		d.smin, d.smax = d.smin>>n, d.smax>>n
+		d.bits = d.bits.sar(n, 64)
+		d.umin, d.umax = 0, math.MaxUint64
+		d.unbound32()
+	}
+	d.update()
+}
+
+func (d *scalar) shl64bounds(n uint) {
+	smin, smax := int64(math.MinInt64), int64(math.MaxInt64)
+	if n == 32 && d.s32max >= 0 {
+		smax = int64(d.s32max) << 32
+	}
+	if n == 32 && d.s32min >= 0 {
+		smin = int64(d.s32min) << 32
+	}
+	d.smin, d.smax = smin, smax
+	if d.umax > 1<<(63-n) {
+		d.umin, d.umax = 0, math.MaxUint64
+	} else {
+		d.umin, d.umax = d.umin<<n, d.umax<<n
+	}
+}
+
+func (d *scalar) shl32bounds(n uint) {
+	d.s32min, d.s32max = math.MinInt32, math.MaxInt32
+	if n > 31 || d.u32max > 1<<(31-n) {
+		d.u32min, d.u32max = 0, math.MaxUint32
+	} else {
+		d.u32min, d.u32max = d.u32min<<n, d.u32max<<n
+	}
+}
+
+func (d *scalar) shift32(op uint8, n uint) {
+	low := d.bits.low()
+	switch op {
+	case aluLsh:
+		d.shl32bounds(n)
+		d.bits = low.shl(n).low()
+	case aluRsh:
+		d.s32min, d.s32max = math.MinInt32, math.MaxInt32
+		d.bits = low.shr(n)
+		d.u32min, d.u32max = d.u32min>>n, d.u32max>>n
+	default:
+		d.s32min, d.s32max = d.s32min>>n, d.s32max>>n
+		d.bits = low.sar(n, 32)
+		d.u32min, d.u32max = 0, math.MaxUint32
+	}
+	d.unbound64()
+	d.update32()
+}
+
+// divide is the quotient or remainder by a constant where the kernel tracks it.
+func (d scalar) divide(op uint8, src scalar, wide, signed bool, r *rangeRules) scalar {
+	res := unknownScalar()
+	if signed {
+		return res
+	}
+	v := src.bits.val
+	if !wide {
+		v = uint64(uint32(v))
+	}
+	lo, hi := d.umin, d.umax
+	if !wide {
+		lo, hi = uint64(d.u32min), uint64(d.u32max)
+	}
+	switch {
+	case op == aluDiv && v == 0:
+		lo, hi = 0, 0
+	case op == aluDiv:
+		lo, hi = lo/v, hi/v
+	case v == 0 || hi < v: // the remainder is the dividend
+	default:
+		lo, hi = 0, v-1
+	}
+	res.umin, res.umax = lo, hi
+	if !wide {
+		res.u32min, res.u32max = uint32(lo), uint32(hi)
+		res.bits = tnumRange(lo, hi)
+		res.zext(r)
+		return res
+	}
+	res.bits = tnumRange(lo, hi)
+	res.sync(r)
+	return res
+}
+
+// signExtend is movsx from a number of bytes.
+func (d scalar) signExtend(size int, wide bool, r *rangeRules) scalar {
+	n := uint(64 - size*8)
+	if d.isConst() {
+		v := uint64(int64(d.bits.val<<n) >> n)
+		if !wide {
+			v = uint64(uint32(v))
+		}
+		return constScalar(v)
+	}
+	lo, hi := int64(-1)<<(63-n), int64(1)<<(63-n)-1
+	keep := d.smin >= lo && d.smax <= hi
+	res := loadedScalar(size, true)
+	if size == 8 || keep {
+		res = d
+	}
+	if !wide {
+		res.zext(r)
+		return res
+	}
+	res.sync(r)
+	return res
+}

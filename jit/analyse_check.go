@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import (
+	"errors"
+	"fmt"
+)
+
+// checker collects what is wrong with the form of a program: what makes following it meaningless.
+type checker struct {
+	p     *Program
+	funcs []FuncInfo
+	errs  []error
+	regs  uint8 // number of registers that instructions may name
+	half  []bool
+	start map[InsnIndex]int
+}
+
+func (c *checker) bad(i InsnIndex, format string, args ...any) {
+	c.errs = append(c.errs, fmt.Errorf("insn %d (%s): %s", i, TextAt(c.p.Insns, i), fmt.Sprintf(format, args...)))
+}
+
+// check returns the functions' bounds, or all mistakes in the form of the program.
+func (p *Program) check(regs uint8) ([]FuncInfo, error) {
+	c := &checker{p: p, regs: regs, start: map[InsnIndex]int{}}
+	if !c.layout() {
+		return nil, errors.Join(c.errs...)
+	}
+	c.half = make([]bool, len(p.Insns))
+	for i, in := range p.Insns {
+		if !c.half[i] && in.isLdImm64() && i+1 < len(p.Insns) {
+			c.half[i+1] = true
+		}
+	}
+	for fn := range c.funcs {
+		c.function(fn)
+	}
+	if len(c.errs) == 0 {
+		c.recursion()
+	}
+	return c.funcs, errors.Join(c.errs...)
+}
+
+// layout finds the functions.
+func (c *checker) layout() bool {
+	p := c.p
+	if len(p.Insns) == 0 {
+		c.errs = append(c.errs, errors.New("the program has no instructions"))
+		return false
+	}
+	if len(p.Funcs) == 0 || p.Funcs[0].Start != 0 {
+		c.errs = append(c.errs, errors.New("the first function does not start at insn 0"))
+		return false
+	}
+	for i, f := range p.Funcs {
+		end := InsnIndex(len(p.Insns))
+		if i+1 < len(p.Funcs) {
+			end = p.Funcs[i+1].Start
+		}
+		if f.Start < 0 || end <= f.Start || int(end) > len(p.Insns) {
+			c.errs = append(c.errs, fmt.Errorf("function %d (%s) starts at insn %d and ends at %d of %d", i, f.Name, f.Start, end, len(p.Insns)))
+			return false
+		}
+		c.start[f.Start] = i
+		c.funcs = append(c.funcs, FuncInfo{Name: f.Name, Start: f.Start, End: end})
+	}
+	return true
+}
+
+func (c *checker) function(fn int) {
+	f := c.funcs[fn]
+	last := f.Start
+	for i := f.Start; i < f.End; i++ {
+		if c.half[i] {
+			if i == f.Start {
+				c.bad(i-1, "its second half belongs to another function")
+			} else if h := c.p.Insns[i]; h.Op != 0 || h.Dst != 0 || h.Src != 0 || h.Off != 0 {
+				c.bad(i-1, "bad second half %v", h)
+			}
+			continue
+		}
+		last = i
+		c.insn(f, i)
+	}
+	fall, _, _ := flow(c.p.Insns, last)
+	if fall {
+		c.bad(last, "function %d (%s) does not end with exit or jump", fn, f.Name)
+	}
+}
+
+func (c *checker) insn(f FuncInfo, i InsnIndex) {
+	in := c.p.Insns[i]
+	if !in.known() {
+		c.bad(i, "unknown opcode %#02x", in.Op)
+		return
+	}
+	if in.isLdImm64() {
+		c.constant(f, i)
+	}
+	pseudo := in.isLdImm64() || in.Op == opCall
+	if in.Dst >= c.regs || !pseudo && in.Src >= c.regs {
+		c.bad(i, "there is no register r%d", max(in.Dst, in.Src))
+		return
+	}
+	if _, writes := in.regUse(); writes&(1<<10) != 0 {
+		c.bad(i, "r10 is read only")
+	}
+	if in.isSubCall() {
+		to := i + 1 + InsnIndex(in.Imm)
+		if _, ok := c.start[to]; !ok {
+			c.bad(i, "no function starts at insn %d", to)
+		}
+		return
+	}
+	if _, to, jumps := flow(c.p.Insns, i); jumps {
+		switch {
+		case to < f.Start || to >= f.End:
+			c.bad(i, "jump out of its function, to insn %d", to)
+		case c.half[to]:
+			c.bad(i, "jump into the middle of insn %d", to-1)
+		}
+	}
+}
+
+func (c *checker) constant(f FuncInfo, i InsnIndex) {
+	in := c.p.Insns[i]
+	if i+1 >= f.End {
+		c.bad(i, "the second half is missing")
+		return
+	}
+	if (in.Src == PseudoMap || in.Src == PseudoMapValue) && (in.Imm < 0 || int(in.Imm) >= len(c.p.Maps)) {
+		c.bad(i, "map %d does not exist: there are %d", in.Imm, len(c.p.Maps))
+	}
+}
+
+// known reports whether the opcode exists (RFC 9669 and what the kernel added).
+func (i Insn) known() bool {
+	op := i.Op & 0xf0
+	switch i.Class() {
+	case clsALU, clsALU64:
+		return op <= aluEnd
+	case clsLD:
+		m := i.Op & 0xe0
+		return i.isLdImm64() || (m == modeAbs || m == modeInd) && i.Op>>3&3 != 3
+	case clsLDX:
+		m := i.Op & 0xe0
+		return m == modeMem || m == modeAbs || m == modeProbe32 || m == modeMemSX && i.Op>>3&3 != 3
+	case clsST:
+		m := i.Op & 0xe0
+		return m == modeMem || m == modeProbe32
+	case clsSTX:
+		m := i.Op & 0xe0
+		return m == modeMem || m == modeProbe32 || m == modeAtomic || m == 0xe0
+	case clsJmp:
+		return op <= jmpCond || i.Op == OpTailCall
+	default:
+		return op != jmpCall && op != jmpExit && op <= jmpSle
+	}
+}
+
+// recursion finds calls that lead back to their own function.
+func (c *checker) recursion() {
+	const (
+		fresh = iota
+		active
+		done
+	)
+	mark := make([]uint8, len(c.funcs))
+	var visit func(fn int)
+	visit = func(fn int) {
+		mark[fn] = active
+		f := c.funcs[fn]
+		for i := f.Start; i < f.End; i++ {
+			if in := c.p.Insns[i]; !c.half[i] && in.isSubCall() {
+				switch to := c.start[i+1+InsnIndex(in.Imm)]; mark[to] {
+				case fresh:
+					visit(to)
+				case active:
+					c.bad(i, "recursive call of function %d (%s)", to, c.funcs[to].Name)
+				}
+			}
+		}
+		mark[fn] = done
+	}
+	for fn := range c.funcs {
+		if mark[fn] == fresh {
+			visit(fn)
+		}
+	}
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+// Offsets of the fields of user-visible contexts that hold packet pointers, in bytes
+// (include/uapi/linux/bpf.h, struct __sk_buff and struct xdp_md).
+const (
+	skbData     = 76
+	skbDataEnd  = 80
+	skbDataMeta = 140
+
+	xdpData     = 0
+	xdpDataEnd  = 4
+	xdpDataMeta = 8
+)
+
+// packetField returns what a context field points at, or kindNumber.
+func packetField(t ProgType, off int64) valueKind {
+	switch t {
+	case SchedCLS:
+		switch off {
+		case skbData:
+			return kindPacket
+		case skbDataEnd:
+			return kindPacketEnd
+		case skbDataMeta:
+			return kindPacketMeta
+		}
+	case XDP:
+		switch off {
+		case xdpData:
+			return kindPacket
+		case xdpDataEnd:
+			return kindPacketEnd
+		case xdpDataMeta:
+			return kindPacketMeta
+		}
+	}
+	return kindNumber
+}
+
+// readTyped is a load outside the stack in a program as users write it.
+func (x *explorer) readTyped(base value, in Insn, size int, signed bool) (value, error) {
+	if base.kind == kindContext {
+		if k := packetField(x.p.Type, base.off+int64(in.Off)); k != kindNumber && size == 4 {
+			return pointer(k), nil
+		}
+	}
+	return number(loadedScalar(size, signed)), nil
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import (
+	"errors"
+	"fmt"
+)
+
+// maxSteps is BPF_COMPLEXITY_LIMIT_INSNS: how many instructions a verification may follow.
+const maxSteps = 1_000_000
+
+// explorer follows every path through a program as the verifier does and notes what it sees. A
+// path ends where everything that can happen from there was already followed with less knowledge.
+type explorer struct {
+	p     *Program
+	rules *Verifier
+	funcs []FuncInfo // Name, Start and End are set; StackDepth is found
+	fnAt  []int32    // function of each slot
+	// submitted is set for programs before the verifier's rewrites: context accesses have their
+	// user-visible form.
+	submitted bool
+
+	visited []bool
+	guarded []bool // loads through addresses that may be bad
+	calls   map[InsnIndex]*tailCallFacts
+	lookups map[InsnIndex]*mapFacts
+	join    []bool // slots at which states are compared
+	liveIn  []uint16
+	seen    [][]*state
+	work    []*state
+	steps   int
+	links   uint32
+}
+
+// tailCallFacts are what all paths to a tail call agree on (bpf_insn_aux_data.map_key_state).
+type tailCallFacts struct {
+	mapFacts
+	key         uint32
+	keySeen     bool
+	keyPoisoned bool
+}
+
+// mapFacts are the map that all paths to a call pass (bpf_insn_aux_data.map_ptr_state).
+type mapFacts struct {
+	mapIdx   int32
+	seen     bool
+	poisoned bool
+}
+
+func (m *mapFacts) note(v *value) {
+	switch {
+	case v.kind != kindMap:
+		m.poisoned = true
+	case m.seen && m.mapIdx != v.mapIdx:
+		m.poisoned = true
+	default:
+		m.mapIdx = v.mapIdx
+	}
+	m.seen = true
+}
+
+func newExplorer(p *Program, t *Target, funcs []FuncInfo) *explorer {
+	x := &explorer{
+		p: p, rules: &t.Verifier, funcs: funcs,
+		fnAt:    make([]int32, len(p.Insns)),
+		visited: make([]bool, len(p.Insns)),
+		guarded: make([]bool, len(p.Insns)),
+		calls:   map[InsnIndex]*tailCallFacts{},
+		lookups: map[InsnIndex]*mapFacts{},
+		join:    make([]bool, len(p.Insns)),
+		seen:    make([][]*state, len(p.Insns)),
+	}
+	for i, f := range funcs {
+		for j := f.Start; j < f.End; j++ {
+			x.fnAt[j] = int32(i)
+		}
+	}
+	x.findJoins()
+	x.findLive()
+	return x
+}
+
+// run explores from the entry, and then from every function that nothing has called, as the
+// kernel does with callbacks.
+func (x *explorer) run() error {
+	for i, f := range x.funcs {
+		if i > 0 && x.visited[f.Start] {
+			continue
+		}
+		s := &state{pc: f.Start, frames: []frameState{{fn: i, ret: -1}}}
+		s.top().regs[10] = value{kind: kindStack, num: constScalar(0)}
+		for r := 1; r <= 5; r++ {
+			s.top().regs[r] = unknownNumber()
+		}
+		if i == 0 {
+			s.top().regs[1] = pointer(kindContext)
+		} else if x.submitted {
+			continue // only a call in dead code leads here
+		}
+		x.work = append(x.work, s)
+		if err := x.drain(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *explorer) drain() error {
+	for len(x.work) > 0 {
+		s := x.work[len(x.work)-1]
+		x.work = x.work[:len(x.work)-1]
+		for s != nil {
+			if x.join[s.pc] && x.prune(s) {
+				break
+			}
+			if x.steps++; x.steps > maxSteps {
+				return fmt.Errorf("program is too complex: more than %d instructions followed", maxSteps)
+			}
+			x.visited[s.pc] = true
+			next, err := x.step(s)
+			if err != nil {
+				return fmt.Errorf("insn %d (%s): %w", s.pc, x.p.Insns[s.pc].Text(), err)
+			}
+			s = next
+		}
+	}
+	return nil
+}
+
+// maxSeen bounds the states kept at one slot; beyond it numbers are widened if that is allowed.
+const maxSeen = 200
+
+// prune reports whether s need not be followed, and remembers s if it must be.
+func (x *explorer) prune(s *state) bool {
+	x.dropSingleLinks(s)
+	list := x.seen[s.pc]
+	live := func(pc InsnIndex) uint16 { return x.liveIn[pc] }
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].covers(s, live) {
+			return true
+		}
+	}
+	if len(list) >= maxSeen && !x.submitted {
+		s.widen()
+	}
+	x.seen[s.pc] = append(list, s.clone())
+	return false
+}
+
+// widen forgets all numbers, so that exploration ends on any program. The verifier never needs it:
+// it refuses what it cannot follow in full.
+func (s *state) widen() {
+	s.everyValue(func(v *value) {
+		if v.kind == kindNumber {
+			*v = unknownNumber()
+		}
+	})
+}
+
+// dropSingleLinks removes links of values that nothing else is linked to.
+func (x *explorer) dropSingleLinks(s *state) {
+	var count [64]uint8
+	s.everyValue(func(v *value) {
+		if v.link != 0 {
+			if n := &count[v.link%64]; *n < 255 {
+				*n++
+			}
+		}
+	})
+	s.everyValue(func(v *value) {
+		if v.link != 0 && count[v.link%64] == 1 {
+			v.link, v.delta, v.plus = 0, 0, false
+		}
+	})
+}
+
+// findJoins marks the slots that more than one path can reach.
+func (x *explorer) findJoins() {
+	in := make([]uint8, len(x.p.Insns))
+	edge := func(to InsnIndex) {
+		if int(to) < len(in) && in[to] < 2 {
+			in[to]++
+		}
+	}
+	in[0] = 1
+	for i := InsnIndex(0); int(i) < len(x.p.Insns); i++ {
+		fall, to, ok := flow(x.p.Insns, i)
+		if ok {
+			edge(to)
+		}
+		if fall {
+			edge(i + x.p.Insns[i].width())
+		}
+		if in := x.p.Insns[i]; in.isSubCall() {
+			x.join[i+1+InsnIndex(in.Imm)] = true
+			x.join[i+1] = true
+		}
+		i += x.p.Insns[i].width() - 1
+	}
+	for i, n := range in {
+		if n > 1 {
+			x.join[i] = true
+		}
+	}
+}
+
+// findLive computes which registers are read before they are written, per slot.
+func (x *explorer) findLive() {
+	x.liveIn = make([]uint16, len(x.p.Insns))
+	for changed := true; changed; {
+		changed = false
+		for i := InsnIndex(len(x.p.Insns)) - 1; i >= 0; i-- {
+			in := x.p.Insns[i]
+			if i > 0 && x.p.Insns[i-1].isLdImm64() && in.Op == 0 {
+				continue
+			}
+			fall, to, ok := flow(x.p.Insns, i)
+			var out uint16
+			if ok {
+				out |= x.liveIn[to]
+			}
+			if n := i + in.width(); fall && int(n) < len(x.liveIn) {
+				out |= x.liveIn[n]
+			}
+			reads, writes := in.regUse()
+			if l := out&^writes | reads; l != x.liveIn[i] {
+				x.liveIn[i] = l
+				changed = true
+			}
+		}
+	}
+}
+
+// flow returns where control goes from a slot: on to the next instruction, to a target, or both.
+func flow(insns []Insn, i InsnIndex) (fall bool, to InsnIndex, jumps bool) {
+	in := insns[i]
+	switch c := in.Class(); {
+	case c != clsJmp && c != clsJmp32:
+		return true, 0, false
+	case in.Op == opExit:
+		return false, 0, false
+	case in.Op == opCall || in.Op == OpTailCall || in.Op == opCallX:
+		return true, 0, false
+	case in.Op&0xf0 == jmpJA && c == clsJmp32:
+		return false, i + 1 + InsnIndex(in.Imm), true
+	case in.Op&0xf0 == jmpJA:
+		return false, i + 1 + InsnIndex(in.Off), true
+	}
+	return true, i + 1 + InsnIndex(in.Off), true
+}
+
+var errStack = errors.New("access outside the stack")
+
+// touch notes that a function's stack is used from off, which is below r10.
+func (x *explorer) touch(fn int, off int64) error {
+	if off >= 0 {
+		return nil
+	}
+	if off < -maxStack {
+		if x.submitted {
+			return fmt.Errorf("%w: r10%+d", errStack, off)
+		}
+		off = -maxStack
+	}
+	if d := int32(-off); d > x.funcs[fn].StackDepth {
+		x.funcs[fn].StackDepth = d
+	}
+	return nil
+}
+
+// newLink returns an identity for values that are copies of each other.
+func (x *explorer) newLink() uint32 {
+	x.links++
+	return x.links
+}
+
+// regMask is a set of registers, bit n being rn.
+func regMask(regs ...uint8) (m uint16) {
+	for _, r := range regs {
+		m |= 1 << r
+	}
+	return m
+}
+
+const (
+	argRegs    = uint16(0x3e) // r1 to r5
+	calledRegs = uint16(0x3f) // r0 to r5
+)
+
+// argMask is r1 to rn.
+func argMask(n int) uint16 { return (1<<(n+1) - 1) &^ 1 }

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+// Verifier says how a kernel's verifier decides what its JIT is given. The zero value is that of
+// 5.10; every field is something that a later kernel does.
+type Verifier struct {
+	// OwnReach marks a function that holds a tail call as tail_call_reachable itself; before, only
+	// the functions above it were, and the JIT looked for tail calls on its own (6.12).
+	OwnReach bool
+	// FrameReach forgets the mark of a callee when the walk over the calls leaves it; before, it
+	// stuck and every function that ended later marked its callers (7.x).
+	FrameReach bool
+	// Ranges say how numbers are tracked.
+	Ranges rangeRules
+	// SpillBounded keeps what is known of any bounded number spilled to the stack, not of
+	// constants only (5.11), SpillNarrow that of 1 to 4 bytes too (5.16).
+	SpillBounded, SpillNarrow bool
+	// SpillAny keeps unknown numbers and zeros as well, and gives a spilled number the identity of
+	// its register (6.8).
+	SpillAny bool
+	// StoreImm tracks constants that st stores (6.3).
+	StoreImm bool
+	// ReadOnlyArgs: memory that a helper only reads keeps its contents (6.13).
+	ReadOnlyArgs bool
+	// LinkDelta keeps registers linked that differ by a constant (6.12).
+	LinkDelta bool
+	// Link32 keeps the link of a 32-bit move of a number that fits (6.3).
+	Link32 bool
+	// Trusted: what helpers and tracing contexts give out is trusted, and loads through it are not
+	// guarded against faults (6.2: PTR_TRUSTED).
+	Trusted bool
+	// TailReturn models a tail call that is taken as a return with an unknown result (7.x).
+	TailReturn bool
+}
+
+// The verifiers of the kernels in targetTable. Stable trees carry backports; the captures decide.
+var (
+	verifier510 = Verifier{}
+
+	verifier61 = Verifier{SpillBounded: true, SpillNarrow: true}
+
+	verifier612 = Verifier{
+		OwnReach: true,
+		Ranges:   rangeRules{Mixed: true, EqRange: true, AnyOperand: true},
+
+		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true,
+		LinkDelta: true, Link32: true, Trusted: true,
+	}
+
+	verifier618 = Verifier{
+		OwnReach: true,
+		Ranges:   rangeRules{Mixed: true, EqRange: true, AnyOperand: true, WideMul: true, Overflow: true},
+
+		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true, ReadOnlyArgs: true,
+		LinkDelta: true, Link32: true, Trusted: true,
+	}
+
+	verifier72 = Verifier{
+		OwnReach: true, FrameReach: true,
+		Ranges: rangeRules{
+			Mixed: true, EqRange: true, AnyOperand: true, WideMul: true, Overflow: true,
+			SameReg: true, DivRange: true,
+		},
+
+		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true, ReadOnlyArgs: true,
+		LinkDelta: true, Link32: true, Trusted: true, TailReturn: true,
+	}
+)
+
+// handedOut is how the address of a kernel object is trusted that the kernel hands to a program.
+func (v *Verifier) handedOut() objectKind {
+	if v.Trusted {
+		return trusted
+	}
+	return untrusted
+}

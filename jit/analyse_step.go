@@ -1,0 +1,571 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import "fmt"
+
+// Instruction classes and whole opcodes (RFC 9669, section 3).
+const (
+	clsLD    = 0
+	clsLDX   = 1
+	clsST    = 2
+	clsSTX   = 3
+	clsALU   = 4
+	clsJmp   = 5
+	clsJmp32 = 6
+	clsALU64 = 7
+
+	srcReg = 0x08 // source bit: register
+
+	modeImm     = 0x00
+	modeAbs     = 0x20 // ld; in ldx PROBE_MEM of the kernel's own
+	modeInd     = 0x40
+	modeMem     = 0x60
+	modeMemSX   = 0x80
+	modeProbe32 = 0xa0
+	modeAtomic  = 0xc0
+
+	opLdImm64 = 0x18
+	opExit    = 0x95
+	opCall    = 0x85
+	opCallX   = 0x8d
+
+	atomicFetch   = 0x01
+	atomicXchg    = 0xe1
+	atomicCmpXchg = 0xf1
+	atomicLoadAcq = 0x100
+	atomicStRel   = 0x110
+)
+
+func (i Insn) isLdImm64() bool { return i.Op == opLdImm64 }
+
+// isSubCall reports whether the instruction calls a function of the same program.
+func (i Insn) isSubCall() bool { return i.Op == opCall && i.Src == PseudoCall }
+
+// width is the number of slots.
+func (i Insn) width() InsnIndex {
+	if i.isLdImm64() {
+		return 2
+	}
+	return 1
+}
+
+// size is the width of a memory access in bytes.
+func (i Insn) size() int { return [4]int{4, 2, 1, 8}[i.Op>>3&3] }
+
+// step follows one instruction. It returns the state to go on with, which may be s itself, or nil
+// if the path ends; other paths go to x.work.
+func (x *explorer) step(s *state) (*state, error) {
+	in := x.p.Insns[s.pc]
+	f := s.top()
+	var err error
+	switch in.Class() {
+	case clsALU, clsALU64:
+		err = x.alu(f, in)
+	case clsLD:
+		x.loadConst(s, f, in)
+	case clsLDX:
+		err = x.loadMem(s, f, in)
+	case clsST:
+		v := number(constScalar(uint64(int64(in.Imm))))
+		err = x.storeMem(s, f, in, v, true)
+	case clsSTX:
+		err = x.stx(s, f, in)
+	default:
+		return x.jump(s, f, in)
+	}
+	s.pc += in.width()
+	return s, err
+}
+
+func (x *explorer) alu(f *frameState, in Insn) error {
+	op, wide := in.Op&0xf0, in.Class() == clsALU64
+	d := &f.regs[in.Dst]
+	var src value
+	if in.Op&srcReg != 0 {
+		src = f.regs[in.Src]
+	} else {
+		src = number(constScalar(uint64(int64(in.Imm))))
+	}
+	if in.Dst > 10 {
+		*d = unknownNumber() // the verifier's own registers are never followed
+		return nil
+	}
+	r := &x.rules.Ranges
+	switch {
+	case op == aluMov:
+		x.move(f, in, src, wide)
+	case op == aluNeg:
+		if !r.Overflow || !d.isConstOrNumber() {
+			*d = unknownNumber()
+			return nil
+		}
+		*d = number(constScalar(0).alu(aluSub, d.num, wide, false, r))
+	case op == aluEnd:
+		*d = unknownNumber()
+	case d.isPointer() || src.isPointer():
+		*d = x.pointerAlu(op, *d, src, wide)
+	case d.kind == kindNone || src.kind == kindNone:
+		*d = unknownNumber()
+	default:
+		x.numberAlu(d, in, src, op, wide)
+	}
+	return nil
+}
+
+func (v *value) isConstOrNumber() bool { return v.kind == kindNumber }
+
+func (x *explorer) numberAlu(d *value, in Insn, src value, op uint8, wide bool) {
+	signed := in.Off != 0 && (op == aluDiv || op == aluMod)
+	res := number(d.num.alu(op, src.num, wide, signed, &x.rules.Ranges))
+	if wide && (op == aluAdd || op == aluSub) && src.isConst() {
+		res.typed = d.typed
+	}
+	if x.rules.LinkDelta && op == aluAdd && wide && d.link != 0 && !d.plus && src.isConst() && src.num.umax <= 1<<31-1 {
+		res.link, res.delta, res.plus = d.link, int64(src.num.umax), true
+	}
+	*d = res
+}
+
+// move is mov, movsx and the 32-bit forms.
+func (x *explorer) move(f *frameState, in Insn, src value, wide bool) {
+	d, r := &f.regs[in.Dst], &x.rules.Ranges
+	if in.Op&srcReg == 0 {
+		if !wide {
+			src = number(constScalar(uint64(uint32(in.Imm))))
+		}
+		*d = src
+		return
+	}
+	if src.isPointer() {
+		if !wide || in.Off != 0 {
+			src = unknownNumber()
+		}
+		*d = src
+		return
+	}
+	if src.kind == kindNone {
+		*d = unknownNumber()
+		return
+	}
+	if in.Off == -1 && wide { // address of this CPU's copy of a variable
+		*d = unknownNumber()
+		d.typed = perCPU
+		return
+	}
+	size := 8
+	if !wide {
+		size = 4
+	}
+	if in.Off != 0 { // movsx
+		size = int(in.Off) / 8
+		fits := src.num.umax < 1<<(size*8-1)
+		res := number(src.num.signExtend(size, wide, r))
+		if fits && wide {
+			x.link(&f.regs[in.Src])
+			res.link, res.delta, res.plus = f.regs[in.Src].link, f.regs[in.Src].delta, f.regs[in.Src].plus
+		}
+		*d = res
+		return
+	}
+	keep := wide || x.rules.Link32 && src.num.fits(4)
+	if keep {
+		x.link(&f.regs[in.Src])
+		src = f.regs[in.Src]
+	} else {
+		src.link, src.delta, src.plus = 0, 0, false
+	}
+	if !wide {
+		src.num.zext(r)
+	}
+	*d = src
+}
+
+// link gives a number that is about to be copied an identity.
+func (x *explorer) link(v *value) {
+	if v.kind != kindNumber || v.num.isConst() {
+		return
+	}
+	if v.plus {
+		v.link, v.delta, v.plus = 0, 0, false
+	}
+	if v.link == 0 {
+		v.link = x.newLink()
+	}
+}
+
+// pointerAlu is arithmetic of which at least one operand is a pointer (adjust_ptr_min_max_vals).
+func (x *explorer) pointerAlu(op uint8, d, src value, wide bool) value {
+	if !wide || op != aluAdd && op != aluSub || d.isPointer() && src.isPointer() {
+		return unknownNumber()
+	}
+	p, n := d, src
+	if !d.isPointer() {
+		if op == aluSub {
+			return unknownNumber()
+		}
+		p, n = src, d
+	}
+	if n.kind != kindNumber {
+		n = unknownNumber()
+	}
+	if n.isConst() {
+		if op == aluSub {
+			p.off -= int64(n.num.umin)
+		} else {
+			p.off += int64(n.num.umin)
+		}
+		return p
+	}
+	p.num = p.num.alu(op, n.num, true, false, &x.rules.Ranges)
+	return p
+}
+
+func (x *explorer) loadConst(s *state, f *frameState, in Insn) {
+	if !in.isLdImm64() { // ld_abs, ld_ind: a call to a helper in disguise
+		for r := range 6 {
+			f.regs[r] = value{}
+		}
+		f.regs[0] = number(loadedScalar(in.size(), false))
+		return
+	}
+	d := &f.regs[in.Dst]
+	imm := uint64(uint32(in.Imm)) | uint64(uint32(x.p.Insns[s.pc+1].Imm))<<32
+	switch in.Src {
+	case PseudoMap:
+		*d = pointer(kindMap)
+		d.mapIdx = in.Imm
+	case PseudoMapValue:
+		*d = pointer(kindMapValue)
+		d.mapIdx = in.Imm
+		d.off = int64(x.p.Insns[s.pc+1].Imm)
+	case 0:
+		*d = number(constScalar(imm))
+	default:
+		*d = pointer(kindPointer)
+	}
+}
+
+// stackRange returns the lowest and the highest offset from r10 at which p points.
+func stackRange(p *value, off int16) (lo, hi int64) {
+	return p.off + int64(off) + p.num.smin, p.off + int64(off) + p.num.smax
+}
+
+func (x *explorer) loadMem(s *state, f *frameState, in Insn) error {
+	d, base := &f.regs[in.Dst], f.regs[in.Src]
+	signed := in.Op&0xe0 == modeMemSX
+	v, err := x.read(s, base, in, signed)
+	if in.Dst > 10 {
+		v = unknownNumber()
+	}
+	switch {
+	case base.typed == perCPU:
+		v.typed = trusted
+	case base.typed != noObject:
+		x.guarded[s.pc] = x.guarded[s.pc] || base.typed == untrusted
+		if in.size() == 8 {
+			v.typed = untrusted
+		}
+	case base.kind == kindContext && x.p.Type == Tracing && in.size() == 8:
+		v.typed = x.rules.handedOut()
+	}
+	*d = v
+	return err
+}
+
+// read is a load through base.
+func (x *explorer) read(s *state, base value, in Insn, signed bool) (value, error) {
+	size := in.size()
+	if base.kind != kindStack {
+		if x.submitted {
+			return x.readTyped(base, in, size, signed)
+		}
+		if base.kind == kindContext {
+			return unknownNumber(), nil
+		}
+		return number(loadedScalar(size, signed)), nil
+	}
+	lo, hi := stackRange(&base, in.Off)
+	g := &s.frames[base.frame]
+	if err := x.touch(g.fn, lo); err != nil {
+		return unknownNumber(), err
+	}
+	if lo != hi {
+		if hi-lo <= maxStack && g.allZero(lo, hi+int64(size)) {
+			return number(constScalar(0)), nil
+		}
+		return number(loadedScalar(size, signed)), nil
+	}
+	if x.inlinedLookup(s, in) {
+		x.clobber(s, &base, size, false)
+	}
+	if slot := g.slotOf(lo, false); slot != nil && x.rules.SpillAny && slot.spilled() >= size && slot.spill.kind == kindNumber && byteOf(lo) == 0 {
+		x.link(&slot.spill)
+	}
+	return g.load(lo, size, signed, x.rules), nil
+}
+
+// inlinedLookup recognises the first load of an array map's inlined lookup, which reads the key
+// through r2: the verifier saw a helper call there.
+func (x *explorer) inlinedLookup(s *state, in Insn) bool {
+	if x.submitted || s.pc == 0 || in.Op != 0x61 || in.Dst != 0 || in.Src != 2 || in.Off != 0 {
+		return false
+	}
+	prev, m := x.p.Insns[s.pc-1], &s.top().regs[1]
+	return prev.Op == 0x07 && prev.Dst == 1 && m.kind == kindMap && m.off != 0
+}
+
+func (x *explorer) storeMem(s *state, f *frameState, in Insn, v value, imm bool) error {
+	base := f.regs[in.Dst]
+	if base.kind != kindStack {
+		return nil
+	}
+	size := in.size()
+	lo, hi := stackRange(&base, in.Off)
+	g := &s.frames[base.frame]
+	if err := x.touch(g.fn, lo); err != nil {
+		return err
+	}
+	if lo != hi {
+		g.fillAny(lo, hi+int64(size))
+		return nil
+	}
+	if v.kind == kindNone {
+		v = unknownNumber()
+	}
+	g.store(lo, size, v, imm, x.rules)
+	return nil
+}
+
+// fillAny is a write somewhere between two offsets.
+func (f *frameState) fillAny(from, to int64) {
+	f.fill(max(from, -maxStack), min(to, 0), byteMisc)
+}
+
+func (x *explorer) stx(s *state, f *frameState, in Insn) error {
+	if in.Op&0xe0 != modeAtomic {
+		if x.rules.SpillAny && f.regs[in.Dst].kind == kindStack {
+			x.link(&f.regs[in.Src])
+		}
+		return x.storeMem(s, f, in, f.regs[in.Src], false)
+	}
+	switch {
+	case in.Imm == atomicLoadAcq:
+		v, err := x.read(s, f.regs[in.Src], in, false)
+		f.regs[in.Dst] = v
+		return err
+	case in.Imm == atomicStRel:
+		return x.storeMem(s, f, in, f.regs[in.Src], false)
+	case in.Imm == atomicCmpXchg:
+		v, err := x.read(s, f.regs[in.Dst], in, false)
+		if err != nil {
+			return err
+		}
+		f.regs[0] = v
+	case in.Imm&atomicFetch != 0:
+		v, err := x.read(s, f.regs[in.Dst], in, false)
+		if err != nil {
+			return err
+		}
+		base := f.regs[in.Dst]
+		f.regs[in.Src] = v
+		if in.Src == in.Dst {
+			return x.overwrite(s, &base, in)
+		}
+	}
+	base := f.regs[in.Dst]
+	return x.overwrite(s, &base, in)
+}
+
+// overwrite makes the stack bytes that an atomic operation changes unknown.
+func (x *explorer) overwrite(s *state, base *value, in Insn) error {
+	if base.kind != kindStack {
+		return nil
+	}
+	lo, hi := stackRange(base, in.Off)
+	g := &s.frames[base.frame]
+	if err := x.touch(g.fn, lo); err != nil {
+		return err
+	}
+	g.fillAny(lo, hi+int64(in.size()))
+	return nil
+}
+
+// jump follows jumps, calls and exits.
+func (x *explorer) jump(s *state, f *frameState, in Insn) (*state, error) {
+	switch {
+	case in.Op == opExit:
+		return x.exit(s)
+	case in.isSubCall():
+		return x.callSub(s, in)
+	case in.Op == opCall || in.Op == OpTailCall || in.Op == opCallX:
+		if err := x.callHelper(s, in); err != nil {
+			return nil, err
+		}
+		s.pc++
+		return s, nil
+	}
+	_, to, _ := flow(x.p.Insns, s.pc)
+	switch in.Op & 0xf0 {
+	case jmpJA:
+		s.pc = to
+		return s, nil
+	case jmpCond: // may_goto: either way, and numbers do not matter
+		other := s.clone()
+		other.pc = to
+		x.work = append(x.work, other)
+		s.pc++
+		return s, nil
+	}
+	return x.conditional(s, f, in, to)
+}
+
+func (x *explorer) conditional(s *state, f *frameState, in Insn, to InsnIndex) (*state, error) {
+	a := &f.regs[in.Dst]
+	imm := number(constScalar(uint64(int64(in.Imm))))
+	b := &imm
+	if in.Op&srcReg != 0 {
+		b = &f.regs[in.Src]
+	}
+	wide := in.Class() == clsJmp
+	switch x.decide(in, a, b, wide) {
+	case alwaysTaken:
+		s.pc = to
+		return s, nil
+	case neverTaken:
+		s.pc++
+		return s, nil
+	}
+	taken := s.clone()
+	taken.pc = to
+	s.pc++
+	x.learn(taken, in, in.Op&0xf0, wide)
+	x.learn(s, in, revJump[in.Op&0xf0], wide)
+	x.work = append(x.work, taken)
+	return s, nil
+}
+
+// decide says whether the outcome of a conditional jump is known (is_branch_taken).
+func (x *explorer) decide(in Insn, a, b *value, wide bool) outcome {
+	op := in.Op & 0xf0
+	if a.isPointer() && !a.orNull && wide && b.isConst() && b.num.umin == 0 && a.kind != kindPacketEnd {
+		switch {
+		case !x.submitted && a.kind != kindStack:
+		case op == jmpEq:
+			return neverTaken
+		case op == jmpNe:
+			return alwaysTaken
+		}
+	}
+	if a.kind != kindNumber || b.kind != kindNumber {
+		return mayBranch
+	}
+	if x.rules.Ranges.SameReg && in.Op&srcReg != 0 && in.Src == in.Dst {
+		switch op {
+		case jmpEq, jmpGe, jmpLe, jmpSge, jmpSle:
+			return alwaysTaken
+		case jmpNe, jmpGt, jmpLt, jmpSgt, jmpSlt:
+			return neverTaken
+		}
+	}
+	return decideNumbers(op, &a.num, &b.num, wide, &x.rules.Ranges)
+}
+
+// learn makes a state know that the condition op of a jump is true.
+func (x *explorer) learn(s *state, in Insn, op uint8, wide bool) {
+	f := s.top()
+	a := &f.regs[in.Dst]
+	imm := number(constScalar(uint64(int64(in.Imm))))
+	b := &imm
+	if in.Op&srcReg != 0 {
+		b = &f.regs[in.Src]
+	}
+	if a.isPointer() {
+		if a.orNull && wide && b.isConst() && b.num.umin == 0 && (op == jmpEq || op == jmpNe) {
+			s.resolveNull(a.link, op == jmpEq)
+		}
+		return
+	}
+	if a.kind != kindNumber || b.kind != kindNumber {
+		return
+	}
+	if x.rules.Ranges.SameReg && in.Op&srcReg != 0 && in.Src == in.Dst {
+		return
+	}
+	refine(op, &a.num, &b.num, wide, &x.rules.Ranges)
+	if in.Op&srcReg != 0 {
+		s.spread(b, &x.rules.Ranges)
+	}
+	s.spread(a, &x.rules.Ranges)
+}
+
+// spread copies what was learnt of v to everything linked to it (sync_linked_regs).
+func (s *state) spread(v *value, r *rangeRules) {
+	if v.link == 0 || v.kind != kindNumber {
+		return
+	}
+	known := *v
+	s.everyValue(func(o *value) {
+		if o == v || o.link != known.link || o.kind != kindNumber {
+			return
+		}
+		if o.delta == known.delta {
+			o.num = known.num
+			return
+		}
+		d := constScalar(uint64(o.delta - known.delta))
+		o.num = known.num
+		o.num.add32(&d, r)
+		o.num.add64(&d, r)
+		o.num.bits = o.num.bits.add(d.bits)
+	})
+}
+
+// resolveNull makes all copies of a pointer that may be null the number 0 or a plain pointer.
+func (s *state) resolveNull(link uint32, null bool) {
+	s.everyValue(func(v *value) {
+		if v.link != link || !v.orNull {
+			return
+		}
+		if null {
+			*v = number(constScalar(0))
+		} else {
+			v.orNull, v.link = false, 0
+		}
+	})
+}
+
+func (x *explorer) exit(s *state) (*state, error) {
+	n := len(s.frames)
+	if n == 1 {
+		return nil, nil
+	}
+	r0, ret := s.top().regs[0], s.top().ret
+	if r0.kind == kindStack && int(r0.frame) == n-1 {
+		r0 = unknownNumber()
+	}
+	s.frames = s.frames[:n-1]
+	f := s.top()
+	for r := range 6 {
+		f.regs[r] = value{}
+	}
+	f.regs[0] = r0
+	s.pc = ret
+	return s, nil
+}
+
+// maxFrames is MAX_CALL_FRAMES.
+const maxFrames = 8
+
+func (x *explorer) callSub(s *state, in Insn) (*state, error) {
+	to := s.pc + 1 + InsnIndex(in.Imm)
+	if len(s.frames) >= maxFrames {
+		return nil, fmt.Errorf("more than %d frames deep", maxFrames)
+	}
+	callee := frameState{fn: int(x.fnAt[to]), ret: s.pc + 1}
+	copy(callee.regs[1:6], s.top().regs[1:6])
+	callee.regs[10] = value{kind: kindStack, frame: uint8(len(s.frames)), num: constScalar(0)}
+	s.frames = append(s.frames, callee)
+	s.pc = to
+	return s, nil
+}

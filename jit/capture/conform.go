@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package capture
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// Options of Conform. The zero value chooses the target from the capture, works on two CPUs and
+// keeps no mismatches.
+type Options struct {
+	Target   *jit.Target           // nil: chosen from the header
+	Workers  int                   // 0: two
+	Keep     int                   // how many mismatches to describe; all are counted
+	Progress func(done, total int) // called after each scenario, from any goroutine; may be nil
+}
+
+// Count says how many of a number of things were as they should be.
+type Count struct{ Same, Total int }
+
+// All reports whether nothing differs.
+func (c Count) All() bool { return c.Same == c.Total }
+
+// String returns "same/total".
+func (c Count) String() string { return fmt.Sprintf("%d/%d", c.Same, c.Total) }
+
+func (c *Count) add(same bool) {
+	c.Total++
+	if same {
+		c.Same++
+	}
+}
+
+func (c *Count) join(d Count) { c.Same += d.Same; c.Total += d.Total }
+
+// Report is the outcome of comparing our compiler's output with one capture.
+type Report struct {
+	File   string
+	Target *jit.Target
+	// Images counts functions, once for each state of the prog arrays, by category.
+	Images map[string]Count
+	// States counts the same functions by state.
+	States [numStates]Count
+	// Facts counts what Analyse and Compile say about programs beside their code, and the capture
+	// too: kind and place of each tail call, place of each instruction and call.
+	Facts Count
+	// Refused counts the programs that the kernel did not accept, NotJITed those that it accepted
+	// but its JIT gave up on.
+	Refused, NotJITed int
+	// Traced counts functions in state Traced that are not compared: their code has a tracing call.
+	Traced int
+	// Mismatches are the first Options.Keep ones in the order of the file.
+	Mismatches []Mismatch
+}
+
+// Images returns the sum over all categories.
+func (r *Report) Total() Count {
+	var sum Count
+	for _, c := range r.Images {
+		sum.join(c)
+	}
+	return sum
+}
+
+// OK reports whether everything is identical.
+func (r *Report) OK() bool { return r.Total().All() && r.Facts.All() }
+
+// Mismatch is one function that differs, or a program that cannot be compiled.
+type Mismatch struct {
+	Scenario string
+	Line     int // of the capture file
+	Prog     int
+	Func     int // -1: the program as a whole
+	State    State
+	Reason   string // one line
+	Listing  string // both codes, aligned; empty if there is nothing to show
+}
+
+// Conform compiles every accepted program of a capture from its xlated form, at the addresses that
+// it had, and compares the code in every state with the kernel's. It fails if the capture is
+// malformed or if no target matches it.
+func Conform(src *Source, opts Options) (*Report, error) {
+	t := opts.Target
+	if t == nil {
+		var err error
+		if t, err = jit.TargetFor(src.Header.Kernel); err != nil {
+			return nil, fmt.Errorf("%s: no target: %w", src.Name, err)
+		}
+	}
+	c := &conformer{src: src, target: t, symbols: src.Symbols.Table(), opts: opts}
+	results := c.run()
+	r := &Report{File: src.Name, Target: t, Images: map[string]Count{}}
+	var errs Mistakes
+	names := map[string]int{}
+	for i := range results {
+		res := &results[i]
+		if res.err != nil {
+			var m Mistakes
+			if errors.As(res.err, &m) && len(errs) < maxMistakes {
+				errs = append(errs, m...)
+			}
+			continue
+		}
+		if first, dup := names[res.name]; dup {
+			errs = append(errs, Mistake{File: src.Name, Line: i + 2, Path: "name", Msg: fmt.Sprintf("%q is also the name in line %d", res.name, first)})
+		}
+		names[res.name] = i + 2
+		r.join(res, opts.Keep)
+	}
+	if len(errs) > 0 {
+		return nil, errs
+	}
+	return r, nil
+}
+
+// result is the outcome for one scenario.
+type result struct {
+	err        error
+	name       string
+	category   string
+	states     [numStates]Count
+	facts      Count
+	refused    int
+	notJITed   int
+	traced     int
+	mismatches []Mismatch
+}
+
+func (r *Report) join(s *result, keep int) {
+	sum := r.Images[s.category]
+	for i, c := range s.states {
+		r.States[i].join(c)
+		sum.join(c)
+	}
+	r.Images[s.category] = sum
+	r.Facts.join(s.facts)
+	r.Refused += s.refused
+	r.NotJITed += s.notJITed
+	r.Traced += s.traced
+	for _, m := range s.mismatches {
+		if len(r.Mismatches) < keep {
+			r.Mismatches = append(r.Mismatches, m)
+		}
+	}
+}
+
+type conformer struct {
+	src     *Source
+	target  *jit.Target
+	symbols *SymbolTable
+	opts    Options
+}
+
+// run compares all scenarios and returns their results in order.
+func (c *conformer) run() []result {
+	workers := c.opts.Workers
+	if workers == 0 {
+		workers = 2
+	}
+	results := make([]result, c.src.Len())
+	var (
+		wg         sync.WaitGroup
+		mu         sync.Mutex
+		next, done int
+	)
+	for range workers {
+		wg.Go(func() {
+			for {
+				mu.Lock()
+				i := next
+				next++
+				mu.Unlock()
+				if i >= len(results) {
+					return
+				}
+				c.scenario(i, &results[i])
+				mu.Lock()
+				done++
+				n := done
+				mu.Unlock()
+				if c.opts.Progress != nil {
+					c.opts.Progress(n, len(results))
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return results
+}
+
+// job is the comparison of one scenario.
+type job struct {
+	*conformer
+	s      *Scenario
+	res    *result
+	images []*jit.Image // nil: refused or not compiled
+}
+
+func (c *conformer) scenario(i int, res *result) {
+	s, err := c.src.Scenario(i)
+	if err != nil {
+		res.err = err
+		return
+	}
+	res.name, res.category = s.Name, s.Category
+	j := &job{conformer: c, s: s, res: res, images: make([]*jit.Image, len(s.Progs))}
+	states := []State{Empty}
+	if s.hasProgArray() {
+		states = append(states, Populated, Deleted)
+	}
+	for n := range s.Progs {
+		j.compile(n, states)
+	}
+	j.compare(Empty)
+	if len(states) > 1 {
+		j.update(Populated)
+		j.compare(Populated)
+		j.update(Deleted)
+		j.compare(Deleted)
+	}
+	for n := range s.Progs {
+		for f := range s.Progs[n].Funcs {
+			if s.Progs[n].Funcs[f].Recorded(Traced) {
+				res.traced++
+			}
+		}
+	}
+}
+
+func (s *Scenario) hasProgArray() bool {
+	for i := range s.Maps {
+		if s.Maps[i].Type == jit.ProgArray {
+			return true
+		}
+	}
+	return false
+}
+
+func (j *job) mismatch(m Mismatch) {
+	m.Scenario, m.Line = j.s.Name, j.s.Line
+	if len(j.res.mismatches) < j.opts.Keep {
+		j.res.mismatches = append(j.res.mismatches, m)
+	}
+}
+
+// notJITed is how captures name a program that was accepted and has no image.
+const notJITed = "not JITed"
+
+// compile compiles program n. One that cannot be compiled differs in all states.
+func (j *job) compile(n int, states []State) {
+	p := &j.s.Progs[n]
+	switch {
+	case p.LoadError != "" && bytes.Contains([]byte(p.LoadError), []byte(notJITed)):
+		j.res.notJITed++
+		return
+	case p.LoadError != "":
+		j.res.refused++
+		return
+	}
+	img, err := j.build(n)
+	if err == nil && len(img.Funcs) != len(p.Funcs) {
+		err = fmt.Errorf("%d functions, the kernel has %d", len(img.Funcs), len(p.Funcs))
+	}
+	if err != nil {
+		for _, s := range states {
+			j.res.states[s].Total += len(p.Funcs)
+		}
+		j.mismatch(Mismatch{Prog: n, Func: -1, Reason: err.Error()})
+		return
+	}
+	j.images[n] = img
+	j.facts(n, img)
+}
+
+func (j *job) build(n int) (*jit.Image, error) {
+	prog, err := j.s.Xlated(n, &j.src.Header, j.symbols)
+	if err != nil {
+		return nil, err
+	}
+	v, err := jit.Analyse(prog, j.target)
+	if err != nil {
+		return nil, err
+	}
+	return jit.Compile(v, j.target, j.s.Env(n, &j.src.Header, j.symbols))
+}
+
+// update pokes the prog arrays of the scenario from state Empty to Populated or back.
+func (j *job) update(to State) {
+	var images []*jit.Image
+	for _, img := range j.images {
+		if img != nil {
+			images = append(images, img)
+		}
+	}
+	for _, e := range j.s.ProgArrays {
+		target := j.images[e.Prog]
+		if target == nil {
+			continue
+		}
+		landing, ok := target.Landing()
+		if !ok {
+			continue
+		}
+		var sites []jit.PokeSite
+		for _, img := range images {
+			sites = append(sites, img.PokeSites(e.Map, e.Key)...)
+		}
+		old, now := jit.Addr(0), landing
+		if to == Deleted {
+			old, now = landing, 0
+		}
+		plan, err := j.target.UpdatePlan(sites, old, now)
+		if err == nil {
+			err = jit.ApplyPatches(plan, images...)
+		}
+		if err != nil {
+			j.mismatch(Mismatch{Prog: e.Prog, Func: -1, State: to, Reason: err.Error()})
+		}
+	}
+}
+
+// compare compares all functions in one state.
+func (j *job) compare(s State) {
+	for n, img := range j.images {
+		if img == nil {
+			continue
+		}
+		for f := range img.Funcs {
+			want, got := j.s.Progs[n].Funcs[f].Code(s), img.Funcs[f].Code
+			same := bytes.Equal(want, got)
+			j.res.states[s].add(same)
+			if !same && len(j.res.mismatches) < j.opts.Keep {
+				j.mismatch(Mismatch{
+					Prog: n, Func: f, State: s, Reason: firstDifference(want, got),
+					Listing: listing(&img.Funcs[f], img.Program, want),
+				})
+			}
+		}
+	}
+}
+
+func firstDifference(want, got []byte) string {
+	at := 0
+	for at < len(want) && at < len(got) && want[at] == got[at] {
+		at++
+	}
+	text := func(b []byte) string {
+		if at >= len(b) {
+			return "the end"
+		}
+		return fmt.Sprintf("%x", b[at:min(at+16, len(b))])
+	}
+	return fmt.Sprintf("differs at offset %d: the kernel has %s, we have %s (%d and %d bytes)", at, text(want), text(got), len(want), len(got))
+}
+
+// facts compares what the compiler knows of its image with what the capture recorded.
+func (j *job) facts(n int, img *jit.Image) {
+	p := &j.s.Progs[n]
+	note := func(fn int, same bool, format string, args ...any) {
+		j.res.facts.add(same)
+		if !same {
+			j.mismatch(Mismatch{Prog: n, Func: fn, Reason: fmt.Sprintf(format, args...)})
+		}
+	}
+	var found []TailCall
+	for f := range img.Funcs {
+		for _, t := range img.Funcs[f].TailCalls {
+			found = append(found, TailCall{f, t.Start, t.Direct})
+		}
+	}
+	for i, want := range p.TailCalls {
+		if i >= len(found) {
+			note(want.Func, false, "tail call at %d is missing", want.Off)
+			continue
+		}
+		note(want.Func, found[i] == want, "tail call %+v, the kernel has %+v", found[i], want)
+	}
+	for _, extra := range found[min(len(found), len(p.TailCalls)):] {
+		note(extra.Func, false, "the kernel has no tail call %+v", extra)
+	}
+	for _, m := range p.InsnMap {
+		f := &img.Funcs[m.Func]
+		i := int(m.Xlated - f.FirstInsn)
+		if i < 0 || i >= len(f.InsnOff) {
+			note(m.Func, false, "insn %d is in another function", m.Xlated)
+			continue
+		}
+		// The capture counts the prologue as the first instruction's.
+		same := f.InsnOff[i] == m.Off || m.Off == 0 && i == 0
+		note(m.Func, same, "insn %d is at %d, the kernel has it at %d", m.Xlated, f.InsnOff[i], m.Off)
+	}
+	for _, want := range p.Refs[Empty] {
+		if want.Kind != "call" {
+			continue
+		}
+		same := false
+		for _, got := range img.Funcs[want.Func].Calls {
+			same = same || got.Off == want.Off && got.Target == want.Target
+		}
+		note(want.Func, same, "no call of %#x (%s) at %d", uint64(want.Target), want.Sym, want.Off)
+	}
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package capture
+
+import (
+	"fmt"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// Submitted returns program n as it was loaded.
+func (s *Scenario) Submitted(n int) *jit.Program {
+	p := &s.Progs[n]
+	out := &jit.Program{Name: p.Name, Type: s.ProgType, Insns: p.Insns, Maps: s.maps()}
+	for _, f := range p.Funcs {
+		if f.Start >= 0 {
+			out.Funcs = append(out.Funcs, jit.Func{Name: f.Name, Start: f.Start})
+		}
+	}
+	for _, f := range p.Removed {
+		at := 0
+		for at < len(out.Funcs) && out.Funcs[at].Start < f.Start {
+			at++
+		}
+		out.Funcs = append(out.Funcs, jit.Func{})
+		copy(out.Funcs[at+1:], out.Funcs[at:])
+		out.Funcs[at] = jit.Func{Name: f.Name, Start: f.Start}
+	}
+	return out
+}
+
+func (s *Scenario) maps() []jit.Map {
+	out := make([]jit.Map, len(s.Maps))
+	for i := range s.Maps {
+		out[i] = s.Maps[i].Map
+	}
+	return out
+}
+
+// Xlated returns program n as the verifier left it: calls of subprograms hold the distance, calls
+// of helpers what the kernel reports, with the functions' names in HelperNames. The program must
+// have been accepted. An error means that the dump contradicts itself.
+func (s *Scenario) Xlated(n int, h *Header, sym *SymbolTable) (*jit.Program, error) {
+	p := &s.Progs[n]
+	if len(p.Xlated) == 0 {
+		return nil, fmt.Errorf("program %s has no xlated form: %s", p.Name, p.LoadError)
+	}
+	out := &jit.Program{
+		Name: p.Name, Type: s.ProgType, Insns: make([]jit.Insn, len(p.Xlated)), Maps: s.maps(),
+		Submitted: s.Submitted(n), HelperNames: map[int32]string{},
+	}
+	copy(out.Insns, p.Xlated)
+	starts, err := p.starts()
+	if err != nil {
+		return nil, err
+	}
+	for i, f := range p.Funcs {
+		out.Funcs = append(out.Funcs, jit.Func{Name: f.Name, Start: starts[i], Origin: f.Start})
+	}
+	for i := 0; i < len(out.Insns); i++ {
+		in := &out.Insns[i]
+		switch {
+		case in.Op == opLdImm64:
+			i++
+		case in.Op != opCall:
+		case in.Src == jit.PseudoCall:
+			in.Imm, in.Off = int32(int(starts[in.Imm])-i-1), 0
+		case in.Src == 0 && in.Imm != jit.HelperTailCall:
+			out.HelperNames[in.Imm] = sym.Name(h.CallBase + jit.Addr(int64(in.Imm)))
+		}
+	}
+	return out, nil
+}
+
+const opCall = 0x85
+
+// starts finds the first slot in Xlated of each function: from the calls, and for functions that
+// nothing calls from the instruction map.
+func (p *Prog) starts() ([]jit.InsnIndex, error) {
+	starts := make([]jit.InsnIndex, len(p.Funcs))
+	for i := 1; i < len(starts); i++ {
+		starts[i] = -1
+	}
+	for i := 0; i < len(p.Xlated); i++ {
+		in := p.Xlated[i]
+		if in.Op == opLdImm64 {
+			i++
+		}
+		if in.Op != opCall || in.Src != jit.PseudoCall {
+			continue
+		}
+		to := jit.InsnIndex(i + 1 + int(in.Off))
+		if in.Imm < 0 || int(in.Imm) >= len(starts) {
+			return nil, fmt.Errorf("xlated insn %d calls function %d: there are %d", i, in.Imm, len(starts))
+		}
+		if old := starts[in.Imm]; old >= 0 && old != to {
+			return nil, fmt.Errorf("xlated insn %d calls function %d at slot %d, another call at %d", i, in.Imm, to, old)
+		}
+		starts[in.Imm] = to
+	}
+	for _, m := range p.InsnMap {
+		if m.Off == 0 && starts[m.Func] < 0 {
+			starts[m.Func] = m.Xlated
+		}
+	}
+	for i := 1; i < len(starts); i++ {
+		if starts[i] < 0 && i == len(starts)-1 && p.Funcs[i].Start < 0 {
+			// The exception callback that the verifier adds: "r0 = r1; exit".
+			starts[i] = jit.InsnIndex(len(p.Xlated) - 2)
+		}
+		if starts[i] <= starts[i-1] || int(starts[i]) >= len(p.Xlated) {
+			return nil, fmt.Errorf("function %d (%s) starts at slot %d of xlated, the one before at %d", i, p.Funcs[i].Name, starts[i], starts[i-1])
+		}
+	}
+	return starts, nil
+}
+
+// SymbolTable finds names of addresses and addresses of names.
+type SymbolTable struct {
+	addr map[string]jit.Addr
+	name map[jit.Addr]string
+}
+
+// Table makes a table of a capture's symbols.
+func (s *Symbols) Table() *SymbolTable {
+	t := &SymbolTable{addr: map[string]jit.Addr{}, name: map[jit.Addr]string{}}
+	for n, a := range s.Addr {
+		t.addr[n], t.name[a] = a, n
+		for _, alias := range s.Aliases[n] {
+			t.addr[alias] = a
+		}
+	}
+	return t
+}
+
+// Name returns the symbol at an address, "" if there is none.
+func (t *SymbolTable) Name(a jit.Addr) string { return t.name[a] }
+
+// Env answers the compiler with the addresses that one program of a scenario had.
+type Env struct {
+	scenario *Scenario
+	prog     *Prog
+	header   *Header
+	symbols  *SymbolTable
+}
+
+// Env returns the addresses of program n.
+func (s *Scenario) Env(n int, h *Header, sym *SymbolTable) *Env {
+	return &Env{scenario: s, prog: &s.Progs[n], header: h, symbols: sym}
+}
+
+// Place returns where the function was. Its size is not checked: comparing is the caller's business.
+func (e *Env) Place(fn, _ int, entry jit.CodeOff) (jit.Addr, error) {
+	if fn < 0 || fn >= len(e.prog.Funcs) {
+		return 0, fmt.Errorf("program %s has no function %d", e.prog.Name, fn)
+	}
+	return e.prog.Funcs[fn].Addr - jit.Addr(entry), nil
+}
+
+// Helper returns the address that a call of the xlated form reaches.
+func (e *Env) Helper(imm int32) (jit.Addr, error) {
+	return e.header.CallBase + jit.Addr(int64(imm)), nil
+}
+
+// MapAddr returns the address of a map that an image of the capture contains.
+func (e *Env) MapAddr(m int) (jit.Addr, error) {
+	if m < 0 || m >= len(e.scenario.Maps) || e.scenario.Maps[m].Addr == 0 {
+		return 0, fmt.Errorf("the capture has no address of map %d", m)
+	}
+	return e.scenario.Maps[m].Addr, nil
+}
+
+// MapValue returns the address of a map's first value if an image of the capture contains it.
+func (e *Env) MapValue(m int) (jit.Addr, error) {
+	if m < 0 || m >= len(e.scenario.Maps) || e.scenario.Maps[m].ValueAddr == 0 {
+		return 0, fmt.Errorf("the capture has no address of the value of map %d", m)
+	}
+	return e.scenario.Maps[m].ValueAddr, nil
+}
+
+// Symbol returns the address of a kernel symbol that an image of the capture refers to.
+func (e *Env) Symbol(name string) (jit.Addr, error) {
+	a, ok := e.symbols.addr[name]
+	if !ok {
+		return 0, fmt.Errorf("the capture has no symbol %s", name)
+	}
+	return a, nil
+}
