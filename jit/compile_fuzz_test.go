@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit_test
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// fixedEnv is an address plan that knows everything: functions one after the other.
+type fixedEnv struct{ next jit.Addr }
+
+func (e *fixedEnv) Place(_, size int, _ jit.CodeOff) (jit.Addr, error) {
+	a := e.next
+	e.next += jit.Addr(size+63) &^ 63
+	return a, nil
+}
+
+func (e *fixedEnv) Helper(imm int32) (jit.Addr, error) {
+	return 0xffffffff81000000 + jit.Addr(uint16(imm)), nil
+}
+func (e *fixedEnv) MapAddr(m int) (jit.Addr, error) {
+	if m < 0 || m > 3 {
+		return 0, fmt.Errorf("no map %d", m)
+	}
+	return 0xffff888100000000 + jit.Addr(m)<<12, nil
+}
+func (e *fixedEnv) MapValue(m int) (jit.Addr, error)     { return e.MapAddr(m) }
+func (e *fixedEnv) Symbol(name string) (jit.Addr, error) { return 0xffffffff82000000, nil }
+
+const fuzzBase jit.Addr = 0xffffffffc0000000
+
+// fuzzInput reads a target and a program: target, stack depth, number of slots of the first
+// function, then instructions.
+func fuzzInput(data []byte) (*jit.Target, *jit.Verified, error) {
+	if len(data) < 4+jit.InsnSize {
+		return nil, nil, fmt.Errorf("too short")
+	}
+	names := jit.TargetNames()
+	tgt, err := jit.TargetByName(names[int(data[0])%len(names)])
+	if err != nil {
+		return nil, nil, err
+	}
+	v := &jit.Verified{Program: &jit.Program{}, Pokes: make([]jit.PokeDesc, 2)}
+	depth, split := int32(data[1])*8, jit.InsnIndex(data[2])
+	for rest := data[4:]; len(rest) >= jit.InsnSize && len(v.Insns) < 4096; rest = rest[jit.InsnSize:] {
+		v.Insns = append(v.Insns, jit.DecodeInsn(rest))
+	}
+	end := jit.InsnIndex(len(v.Insns))
+	v.Funcs = []jit.FuncInfo{{Name: "main", End: end, StackDepth: depth, TailCallReachable: data[3]&1 != 0}}
+	if split > 0 && split < end {
+		v.Funcs[0].End = split
+		v.Funcs = append(v.Funcs, jit.FuncInfo{Name: "sub", Start: split, End: end, TailCallReachable: data[3]&2 != 0})
+	}
+	return tgt, v, nil
+}
+
+func FuzzCompile(f *testing.F) {
+	f.Fuzz(func(t *testing.T, data []byte) {
+		tgt, v, err := fuzzInput(data)
+		if err != nil {
+			return
+		}
+		before := slices.Clone(v.Insns)
+		img, err := jit.Compile(v, tgt, &fixedEnv{next: fuzzBase})
+		if !slices.Equal(before, v.Insns) {
+			t.Fatal("the program was changed")
+		}
+		if err != nil {
+			if img != nil {
+				t.Fatal("an image and an error")
+			}
+			return
+		}
+		again, err := jit.Compile(v, tgt, &fixedEnv{next: fuzzBase})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range img.Funcs {
+			fn := &img.Funcs[i]
+			if !bytes.Equal(fn.Code, again.Funcs[i].Code) {
+				t.Fatal("compiling twice gives different code")
+			}
+			checkImage(t, fn, int(v.Funcs[i].End-v.Funcs[i].Start))
+		}
+	})
+}
+
+// checkImage checks what holds for every function.
+func checkImage(t *testing.T, fn *jit.FuncImage, slots int) {
+	t.Helper()
+	if len(fn.InsnOff) != slots+1 || !slices.IsSorted(fn.InsnOff) || int(fn.InsnOff[slots]) != len(fn.Code) {
+		t.Fatalf("instruction offsets %v of %d slots in %d bytes", fn.InsnOff, slots, len(fn.Code))
+	}
+	if fn.Frame.Body != fn.InsnOff[0] {
+		t.Fatalf("body at %d, first instruction at %d", fn.Frame.Body, fn.InsnOff[0])
+	}
+	off := int32(16)
+	for _, s := range fn.Frame.Slots {
+		if s.Off+s.Size != off {
+			t.Fatalf("frame slots leave a gap at %d: %+v", off, fn.Frame.Slots)
+		}
+		off = s.Off
+	}
+	for _, s := range fn.TailCalls {
+		if s.Start < fn.Frame.Body || s.End > jit.CodeOff(len(fn.Code)) || s.Jump <= s.Start || s.Jump >= s.End {
+			t.Fatalf("tail call %+v", s)
+		}
+	}
+}
