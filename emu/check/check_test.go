@@ -241,6 +241,16 @@ func TestBroken(t *testing.T) {
 	}
 }
 
+// What follows a violation is as it was when it was found, for a drawing.
+func TestStackAtViolation(t *testing.T) {
+	ck := judge(t, tracetest.Graph{Design: tracetest.Rework, Calls: 2}, nil, levels["retired full"], check.Config{})
+	v := ck.Violation()
+	s := ck.Recorder().StackAt(v.Until, 0)
+	if v.Until == 0 || len(s) != 34 || s[33].Fn.Name != "entry" || s[33].From.Name != "sub" {
+		t.Errorf("%d frames at %s, the last %+v", len(s), v, s[len(s)-1])
+	}
+}
+
 // Streams that no short code makes, by changing what was recorded.
 func TestBrokenStreams(t *testing.T) {
 	g := tracetest.Graph{Design: tracetest.Hier, Calls: 2}
@@ -395,7 +405,7 @@ func BenchmarkChecker(b *testing.B) {
 	}{
 		{"tailcalls/retired", tracetest.Graph{Design: tracetest.Hier, Calls: 2}, levels["retired full"]},
 		{"tailcalls/sites", tracetest.Graph{Design: tracetest.Hier, Calls: 2}, levels["sites lean"]},
-		{"straight/retired", tracetest.Graph{Design: tracetest.Hier, Extra: strings.Repeat("48895df8 4831c0 4801d8 4839d8", 100)}, levels["retired full"]},
+		{"straight/retired", tracetest.Graph{Design: tracetest.Hier, Extra: strings.Repeat("48895df8 4831c0 4801d8 4839d8", 25)}, levels["retired full"]},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			c, m, err := bb.g.Record(options(bb.l.marks), 1<<20, nil)
@@ -404,15 +414,16 @@ func BenchmarkChecker(b *testing.B) {
 			}
 			ck := check.New(c, trace.Config{}, check.Config{})
 			batch := m.Batch(bb.l.retired)
+			ck.Consume(batch)
+			if v := ck.Violation(); v != nil {
+				b.Fatal(v)
+			}
 			n := 0
 			b.ReportAllocs()
 			for b.Loop() {
 				ck.Reset()
 				ck.Consume(batch)
 				ck.Finish()
-				if v := ck.Violation(); v != nil {
-					b.Fatal(v)
-				}
 				n++
 			}
 			b.ReportMetric(float64(n)*float64(len(m.Retired))/b.Elapsed().Seconds(), "insns/s")

@@ -14,7 +14,7 @@ func overBudget(used jit.Addr, budget uint64, frames int) string {
 	return fmt.Sprintf("the stack is %d bytes deep in %d frames; the kernel stack has %d", uint64(used), frames, budget)
 }
 
-// top returns the innermost activation: ok is false if there is none.
+// innermost returns the innermost activation: ok is false if there is none.
 func (c *Checker) innermost() (a *trace.Activation, ok bool) {
 	s := c.rec.Stack()
 	if len(s) == 0 {
@@ -86,7 +86,9 @@ func (c *Checker) returns(e *trace.Event, s *timing.Site) {
 		c.broken(Balance, e, "%s returns to %s; the call pushed %s", e.Fn,
 			c.rec.Code().Where(jit.Addr(s.Stack[0])), c.rec.Code().Where(a.ReturnTo))
 	default:
-		c.sameRegs(e, s, a, fmt.Sprintf("when %s returns", e.Fn))
+		if reg, got, want, bad := differ(savedOf(s), a.Caller); bad {
+			c.broken(CalleeSaved, e, "%s is %#x when %s returns; %s had %#x in it", reg, got, e.Fn, c.caller(a), want)
+		}
 	}
 }
 
@@ -97,35 +99,27 @@ func apart(rsp, want jit.Addr) string {
 	return fmt.Sprintf("%d bytes lower", uint64(rsp-want))
 }
 
-// sameRegs compares the callee-saved registers with those that the frame's caller had.
-func (c *Checker) sameRegs(e *trace.Event, s *timing.Site, a *trace.Activation, when string) {
-	if reg, got, want, bad := differ(savedOf(s), a.Caller); bad {
-		c.broken(CalleeSaved, e, "%s is %#x %s; %s had %#x in it", reg, got, when, c.caller(a), want)
-	}
-}
-
 func savedOf(s *timing.Site) trace.Saved {
 	return trace.Saved{RBX: s.RBX, RBP: uint64(s.RBP), R12: s.R12, R13: s.R13, R14: s.R14, R15: s.R15}
 }
 
 // differ returns the first register in which two sets differ, with its BPF name if it has one.
 func differ(got, want trace.Saved) (reg string, g, w uint64, bad bool) {
-	for _, r := range []struct {
-		name      string
-		got, want uint64
-	}{
-		{"rbx (R6)", got.RBX, want.RBX},
-		{"rbp", got.RBP, want.RBP},
-		{"r12", got.R12, want.R12},
-		{"r13 (R7)", got.R13, want.R13},
-		{"r14 (R8)", got.R14, want.R14},
-		{"r15 (R9)", got.R15, want.R15},
-	} {
-		if r.got != r.want {
-			return r.name, r.got, r.want, true
-		}
+	switch {
+	case got == want:
+		return "", 0, 0, false
+	case got.RBX != want.RBX:
+		return "rbx (R6)", got.RBX, want.RBX, true
+	case got.RBP != want.RBP:
+		return "rbp", got.RBP, want.RBP, true
+	case got.R12 != want.R12:
+		return "r12", got.R12, want.R12, true
+	case got.R13 != want.R13:
+		return "r13 (R7)", got.R13, want.R13, true
+	case got.R14 != want.R14:
+		return "r14 (R8)", got.R14, want.R14, true
 	}
-	return "", 0, 0, false
+	return "r15 (R9)", got.R15, want.R15, true
 }
 
 // tailCall checks a taken tail call: the limit, how the frame is left, where it landed.
@@ -175,9 +169,9 @@ func (c *Checker) landing(e *trace.Event, s *timing.Site, a *trace.Activation) {
 		c.broken(Balance, e, "the tail call to %s leaves %s at [rbp+8]; the return address is %s", to,
 			c.rec.Code().Where(jit.Addr(s.Stack[1])), c.rec.Code().Where(a.ReturnTo))
 	default:
-		b := *a
-		b.Caller.RBP = uint64(s.RBP) // still on the stack
-		if reg, got, want, bad := differ(savedOf(s), b.Caller); bad {
+		caller := a.Caller
+		caller.RBP = uint64(s.RBP) // still on the stack
+		if reg, got, want, bad := differ(savedOf(s), caller); bad {
 			c.broken(CalleeSaved, e, "%s is %#x when %s tail-calls %s; %s had %#x in it", reg, got, e.Fn, to, c.caller(a), want)
 		}
 	}

@@ -60,6 +60,8 @@ func (c *Checker) store(seq uint64, f *trace.Fn, op trace.Op, r timing.Retired) 
 	size := jit.Addr(op.Size())
 	var good bool
 	switch {
+	case f.Unwinding(jit.CodeOff(r.RIP - f.Addr)):
+		good = r.EA < c.cur.act.Top-8 // a thunk inside the sequence uses the stack below the frame
 	case op&trace.OpPush != 0:
 		good = r.EA <= c.cur.act.Top && !overlaps(r.EA, size, c.cur.lo, c.cur.hi)
 	case op&trace.OpScheme != 0:
@@ -169,11 +171,11 @@ func (c *Checker) what(a jit.Addr) string {
 		}
 	}
 	switch {
-	case a < c.top && a >= c.cur.act.Top:
-		return "between the frames of the stack"
 	case a < c.cur.act.Top && a >= c.bottom():
 		return "the stack below the frame of " + c.cur.act.Fn.String()
-	case a >= c.top && a < c.top+guard:
+	case a < s[0].Top+8 && a >= c.cur.act.Top:
+		return "between the frames of the stack"
+	case a >= s[0].Top+8 && a < max(c.top, s[0].Top)+guard:
 		return "the outside caller's stack"
 	}
 	return "memory that the program was not given"

@@ -129,7 +129,7 @@ func (r *Recorder) call(f *Fn, m *mark, s *timing.Site) {
 	}
 	no := e.No
 	r.emit(e, s)
-	if m.target == nil || r.stop {
+	if m.target == nil {
 		return
 	}
 	r.push(Activation{
@@ -173,7 +173,7 @@ func (r *Recorder) ret(f *Fn, s *timing.Site) {
 		e.Name = r.code.Where(e.TargetAddr)
 	}
 	r.emit(e, s)
-	if n := len(r.stack); n > 0 && !r.stop {
+	if n := len(r.stack); n > 0 {
 		r.popped, r.poppedAt = r.stack[n-1], s.RIP
 		r.stack = r.stack[:n-1]
 		r.gen++
@@ -202,7 +202,7 @@ func (r *Recorder) landed(f *Fn, a jit.Addr) {
 	}
 	r.emit(e, &r.pendingSite)
 	r.open = false
-	if f == nil || len(r.stack) == 0 || r.stop {
+	if f == nil || len(r.stack) == 0 {
 		return
 	}
 	top := &r.stack[len(r.stack)-1]
