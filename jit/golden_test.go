@@ -59,6 +59,7 @@ type captureMap struct {
 type captureProg struct {
 	Name      string
 	LoadError string `json:"load_error"`
+	Insns     string
 	Xlated    string
 	Funcs     []captureFunc
 	InsnMap   [][4]int `json:"insn_map"`

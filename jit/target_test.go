@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit_test
+
+import (
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// TestTargets walks the whole table: every listed target exists, is complete and compiles.
+func TestTargets(t *testing.T) {
+	seen := map[string]bool{}
+	for _, name := range jit.TargetNames() {
+		if seen[name] {
+			t.Errorf("target %s is listed twice", name)
+		}
+		seen[name] = true
+		tgt, err := jit.TargetByName(name)
+		must(t, err)
+		o := tgt.Offsets
+		if tgt.Name != name || tgt.Source == "" || tgt.Limit == 0 || o.MapMaxEntries == 0 || o.ArrayPtrs == 0 || o.ProgBPFFunc == 0 {
+			t.Errorf("target %s is incomplete: %+v", name, tgt)
+		}
+		v := program(8, true, jit.Insn{Op: 0x85, Imm: 5}, jit.Insn{Op: jit.OpTailCall}, jit.Insn{Op: jit.OpTailCall, Imm: 1}, mov0, exit)
+		if _, err := jit.Compile(v, tgt, &fixedEnv{next: fuzzBase}); err != nil {
+			t.Errorf("target %s: %v", name, err)
+		}
+	}
+	for capture, name := range captureTargets {
+		if !seen[name] {
+			t.Errorf("target %s of capture %s is not listed", name, capture)
+		}
+	}
+}
+
+// TestTargetCopies checks that a caller may change what it gets.
+func TestTargetCopies(t *testing.T) {
+	a, err := jit.TargetByName("6.12")
+	must(t, err)
+	a.Limit, a.Emit.BMI2 = 1, false
+	b, err := jit.TargetByName("6.12")
+	must(t, err)
+	if b.Limit == 1 || !b.Emit.BMI2 {
+		t.Error("a change of a target changed the table")
+	}
+}
+
+func TestTargetNameErrors(t *testing.T) {
+	for name, want := range map[string]string{
+		"4.19":                 "unknown target",
+		"6.12-foo":             `unknown feature "foo"`,
+		"6.12-retpoline-stuff": "conflicts",
+		"6.12-its-srso":        "conflicts",
+		"6.1-stuff":            "not supported",
+		"6.1-nobmi2":           "does not use BMI2",
+		"6.12-bhi":             "needs fineibt",
+	} {
+		if _, err := jit.TargetByName(name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error is %v, expected it to contain %q", name, err, want)
+		}
+	}
+}
+
+func TestTargetFor(t *testing.T) {
+	base := func() jit.KernelInfo {
+		return jit.KernelInfo{
+			Release:         "6.12.9",
+			CPUFlags:        []string{"bmi1", "bmi2"},
+			Vulnerabilities: map[string]string{"spectre_v2": "Vulnerable; BHI: Retpoline", "retbleed": "Vulnerable"},
+			Config:          map[string]string{"CONFIG_BPF_JIT": "y", "CONFIG_X86_KERNEL_IBT": "y", "CONFIG_MITIGATION_SLS": "y"},
+		}
+	}
+	for _, row := range []struct {
+		name   string
+		change func(h *jit.KernelInfo)
+		want   string // name, or part of an error behind "!"
+	}{
+		{"plain", func(h *jit.KernelInfo) {}, "6.12"},
+		{"no BMI2", func(h *jit.KernelInfo) { h.CPUFlags = h.CPUFlags[:1] }, "6.12-nobmi2"},
+		{"no IBT, no SLS, no retpoline build", func(h *jit.KernelInfo) {
+			delete(h.Config, "CONFIG_X86_KERNEL_IBT")
+			h.Config["CONFIG_MITIGATION_SLS"] = "n"
+		}, "6.12-noendbr-nosls-nojumpsls"},
+		{"eIBRS and retpolines", func(h *jit.KernelInfo) {
+			h.Vulnerabilities["spectre_v2"] = "Mitigation: Enhanced / Automatic IBRS + Retpolines; BHI: Not affected"
+		}, "6.12-retpoline"},
+		{"Zen 4", func(h *jit.KernelInfo) {
+			h.Vulnerabilities["spectre_v2"] = "Mitigation: Enhanced / Automatic IBRS; IBPB: conditional"
+			h.Vulnerabilities["retbleed"] = "Not affected"
+			h.Vulnerabilities["spec_rstack_overflow"] = "Mitigation: Safe RET"
+		}, "6.12-srsoalias"},
+		{"stuffing for ITS only", func(h *jit.KernelInfo) {
+			h.Vulnerabilities["indirect_target_selection"] = "Mitigation: Retpolines, Stuffing RSB"
+		}, "6.12-stuff"},
+		{"stuffing where it is unknown", func(h *jit.KernelInfo) {
+			h.Release = "6.1.0"
+			h.Vulnerabilities["retbleed"] = "Mitigation: Stuffing"
+		}, "!call depth tracking"},
+		{"release", func(h *jit.KernelInfo) { h.Release = "6.6.1" }, `!no target for kernel release "6.6.1"`},
+		{"release with a longer number", func(h *jit.KernelInfo) { h.Release = "6.120.1" }, "!no target"},
+		{"no texts", func(h *jit.KernelInfo) { h.Vulnerabilities = nil }, "!spectre_v2 is not recorded"},
+		{"new text", func(h *jit.KernelInfo) { h.Vulnerabilities["spectre_v2"] = "Mitigation: Magic" }, `!"Mitigation: Magic" is not known`},
+		{"no configuration", func(h *jit.KernelInfo) { h.Config = nil }, "!configuration is not recorded"},
+		{"no flags", func(h *jit.KernelInfo) { h.CPUFlags = nil }, "!BMI2 is unknown"},
+		{"CFI", func(h *jit.KernelInfo) { h.Config["CONFIG_CFI"] = "y" }, "!built with CFI"},
+	} {
+		h := base()
+		h.Config = maps.Clone(h.Config)
+		row.change(&h)
+		tgt, err := jit.TargetFor(h)
+		wantErr, isErr := strings.CutPrefix(row.want, "!")
+		switch {
+		case isErr && (err == nil || !strings.Contains(err.Error(), wantErr)):
+			t.Errorf("%s: error is %v, expected it to contain %q", row.name, err, wantErr)
+		case !isErr && err != nil:
+			t.Errorf("%s: %v", row.name, err)
+		case !isErr && tgt.Name != row.want:
+			t.Errorf("%s: target is %s, expected %s", row.name, tgt.Name, row.want)
+		}
+	}
+}
