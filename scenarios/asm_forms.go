@@ -46,18 +46,22 @@ type asmForm struct {
 	emit func(*statement) error
 }
 
-// Parts of the forms: a register, a number, a memory operand "(u64 *)(r1 +8)", a jump target.
+// Parts of the forms: a register, a number, an offset, a memory operand "(u64 *)(r1 +8)", a jump
+// target.
 const (
 	reReg = `([rw]\d+)`
 	reNum = `([-+]?(?:0x[0-9a-fA-F]+|\d+))`
-	reMem = `\(([us]\d+) \*\) ?\((r\d+) ?([-+] ?(?:0x[0-9a-fA-F]+|\d+))?\)`
+	reOff = `([-+] ?(?:0x[0-9a-fA-F]+|\d+))`
+	reMem = `\(([us]\d+) \*\) ?\((r\d+) ?` + reOff + `?\)`
 	reTo  = `(\S+)`
+	// reBase is clang's memory operand without a type: an empty submatch stands for it.
+	reBase = `()(r\d+) ?` + reOff
 )
 
-// form compiles a pattern in which {reg}, {num}, {mem} and {to} stand for the parts above and a
-// blank for an optional one.
+// form compiles a pattern in which {reg}, {num} and so on stand for the parts above and a blank for
+// an optional one.
 func form(pattern string, emit func(*statement) error) asmForm {
-	p := strings.NewReplacer(" ", " ?", "{reg}", reReg, "{num}", reNum, "{mem}", reMem, "{to}", reTo).Replace(pattern)
+	p := strings.NewReplacer(" ", " ?", "{reg}", reReg, "{num}", reNum, "{mem}", reMem, "{to}", reTo, "{off}", reOff, "{base}", reBase).Replace(pattern)
 	return asmForm{regexp.MustCompile("^" + p + "$"), emit}
 }
 
@@ -71,15 +75,17 @@ var asmForms = []asmForm{
 	form(`if {reg} (==|!=|s?[<>]=?|&) (?:{reg}|{num}) goto {to}`, (*statement).branch),
 	form(`lock \*{mem} ([+&|^])= {reg}`, (*statement).lockOp),
 	form(`{reg} = atomic(64)?_fetch_(add|or|and|xor)\({mem}, {reg}\)`, (*statement).fetchOp),
-	form(`{reg} = (?:atomic(64)?_xchg|xchg_64|xchg32_32)\({mem}, {reg}\)`, (*statement).xchg),
-	form(`{reg} = (?:atomic(64)?_cmpxchg|cmpxchg_64|cmpxchg32_32)\({mem}, [rw]0, {reg}\)`, (*statement).cmpxchg),
+	form(`{reg} = atomic(64)?_xchg\({mem}, {reg}\)`, (*statement).xchg),
+	form(`{reg} = xchg(_64|32_32)\({base}, {reg}\)`, (*statement).xchg),
+	form(`{reg} = atomic(64)?_cmpxchg\({mem}, [rw]0, {reg}\)`, (*statement).cmpxchg),
+	form(`{reg} = cmpxchg(_64|32_32)\({base}, [rw]0, {reg}\)`, (*statement).cmpxchg),
 	form(`{reg} = load_acquire\({mem}\)`, (*statement).loadAcquire),
 	form(`store_release\({mem}, {reg}\)`, (*statement).storeRelease),
 	form(`\*{mem} = {reg}`, (*statement).storeReg),
 	form(`\*{mem} = {num}`, (*statement).storeImm),
 	form(`{reg} = \*{mem}`, (*statement).load),
 	form(`r0 = \*\((u\d+) \*\) ?skb\[{num}\]`, (*statement).loadAbs),
-	form(`r0 = \*\((u\d+) \*\) ?skb\[{reg} \+ {num}\]`, (*statement).loadInd),
+	form(`r0 = \*\((u\d+) \*\) ?skb\[{reg} {off}\]`, (*statement).loadInd),
 	form(`{reg} = map\[([\w.]+)\](\[0\](?:\+{num})?)?(?: ll)?`, (*statement).loadMap),
 	form(`{reg} = {num} ll`, (*statement).loadImm64),
 	form(`{reg} = ([A-Za-z_]\w*) ll`, (*statement).loadMapName),
@@ -103,7 +109,7 @@ func (s *statement) reg(i int) (r uint8, wide bool, err error) {
 	return uint8(n), text[0] == 'r', nil
 }
 
-// imm32 reads submatch i as a 32-bit immediate; hex may use the sign bit as the kernel prints it.
+// imm32 reads submatch i as a 32-bit immediate; hex may use the sign bit, as the kernel prints it.
 func (s *statement) imm32(i int) (int32, error) {
 	n, err := asmNumber(s.m[i])
 	if err != nil {
@@ -158,7 +164,7 @@ func access(op uint8, size string, allowed ...string) (uint8, error) {
 func (s *statement) call() error {
 	to := s.m[1]
 	in := jit.Insn{Op: opCall}
-	if name, id, ok := strings.Cut(to, "#"); ok && name != "" {
+	if _, id, ok := strings.Cut(to, "#"); ok && id != "" {
 		to = id // the kernel prints the name and the number
 	}
 	if dist, ok := strings.CutPrefix(to, "pc"); ok && dist != "" && strings.ContainsAny(dist[:1], "+-") {

@@ -105,6 +105,9 @@ var atomicOps = map[string]int32{
 // atomic emits an atomic operation with its memory operand at submatches mem to mem+2 and its
 // register at submatch src.
 func (s *statement) atomic(op int32, mem, src int) error {
+	if s.m[mem] == "" { // clang says the width in the name of the operation
+		s.m[mem] = map[string]string{"_64": "u64", "32_32": "u32"}[s.m[mem-1]]
+	}
 	in, base, err := s.memInsn(0xc3, mem, "u32", "u64")
 	if err != nil {
 		return err

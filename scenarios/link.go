@@ -145,6 +145,9 @@ func (l *linked) noFunction(r asmRef) {
 // mapRef resolves the name of a map in an ld_imm64.
 func (l *linked) mapRef(r asmRef) {
 	i := l.b.sc.Maps.Index(r.name)
+	if n, err := parseInt(r.name); err == nil && n < int64(len(l.b.sc.Maps)) {
+		i = int(n) // listings name maps by index
+	}
 	if i < 0 {
 		l.b.failf(r.pos, "no map %q: expected %s", r.name, oneOf(entryNames(l.b.sc.Maps)))
 		return
