@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package timing
+
+var goldenCove = Core{
+	Name:  "glc",
+	Title: "Golden Cove (Alder Lake P, Sapphire Rapids)",
+	Front: FrontEnd{
+		DecodeWidth:    6,   // A
+		DecodeBytes:    32,  // A
+		CacheWidth:     8,   // A
+		CacheLineBytes: 64,  // S: as Ice Lake (U)
+		CacheLines:     6,   // S: as Ice Lake (U); M: nop1, 64 nops in one window run from the decoders
+		QueueEntries:   144, // A
+		DecodeSwitch:   2,   // S
+	},
+	Rename: Rename{
+		Width:               6,   // L, M: sub_imm32enc_dep
+		ROB:                 512, // L
+		Retire:              8,   // O
+		MoveSlots:           -1,  // M: mov64_dep
+		AddImmMin:           -1024,
+		AddImmMax:           1023, // M: sub_imm32enc_dep
+		AddImmOverflowSlots: 5,    // S: fitted to sub_imm32enc_dep
+		OffsetShiftLatency:  3,    // M: shlx_count_lea
+		StackSync:           false,
+	},
+	Back: BackEnd{
+		Schedulers: []Scheduler{ // L
+			{Ports: "0156B", Entries: 112},
+			{Ports: "49", Entries: 48},
+			{Ports: "2378A", Entries: 72},
+		},
+		ToDispatch: 5, // S: as in uiCA for older cores
+		Taken:      "6",
+		NotTaken:   "06", // T
+	},
+	Memory: Memory{
+		LoadPorts: "23A", StoreAddressPorts: "78", StoreDataPorts: "49", // T
+		LoadLatency: 5,                     // M: load_chain
+		LoadBuffer:  192, StoreBuffer: 114, // A
+		CommitsPerCycle: 2,                     // M: store_indep
+		RenameLoads:     true, RenameRMW: true, // M: stfwd_rsp, rmw_rbp_imm
+		Forward:        5,  // M: frame_sub_leave
+		ForwardRMW:     6,  // M: rmw_reg
+		ForwardFail:    18, // M: stfwd_fail
+		ForwardFailGap: 16, // M: stfwd_partial_indep
+	},
+	Branch: Branches{
+		ReturnStack:      16,                            // M: nest_17, nest_40
+		Mispredict:       23,                            // M: jcc_random, jcc_random_fast
+		MispredictReturn: 26,                            // M: nest_40
+		Override:         2,                             // M: inner_loop8, jcc_alt
+		Indirect:         1,                             // M: jmp_reg_mono
+		ReturnGap:        3,                             // M: call_chain16_k1
+		ReturnMoved:      1,                             // M: callret_leaf
+		History:          []int{3, 8, 20, 50, 120, 250}, // S: some 200 taken branches are published
+		DecodeRedirect:   7,                             // S: M jmp_next, 7.5 per jump that the predictor does not hold
+	},
+	Special: []Special{
+		{ID: "div_r32", Latency: 11, Source: "M: div32_dep, 12 with the add"},
+		{ID: "idiv_r32", Latency: 11, Source: "M: as div_r32"},
+		{ID: "shlx_r32", Latency: 1, TP: 0.5, Source: "M: shlx_count_imm"},
+		{ID: "shrx_r32", Latency: 1, TP: 0.5, Source: "M: shlx_count_imm"},
+		{ID: "sarx_r32", Latency: 1, TP: 0.5, Source: "M: shlx_count_imm"},
+		{ID: "shlx_r64", Latency: 1, TP: 0.5, Source: "M: shlx_count_imm"},
+		{ID: "shrx_r64", Latency: 1, TP: 0.5, Source: "M: shlx_count_imm"},
+		{ID: "sarx_r64", Latency: 1, TP: 0.5, Source: "M: shlx_count_imm"},
+		{ID: "lfence", Block: 7, Source: "M: lfence, 13.3 back to back"},
+		{ID: "pause", Block: 41, Source: "M: pause"},
+	},
+	forms: formsGLC,
+}

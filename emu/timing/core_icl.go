@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package timing
+
+var iceLake = Core{
+	Name:  "icl",
+	Title: "Ice Lake (Sunny Cove)",
+	Front: FrontEnd{
+		DecodeWidth:    4,  // U
+		DecodeBytes:    16, // U
+		CacheWidth:     6,  // U
+		CacheLineBytes: 64, // U
+		CacheLines:     6,  // U
+		QueueEntries:   70, // U
+		DecodeSwitch:   2,  // U
+	},
+	Rename: Rename{
+		Width:     5,    // U
+		ROB:       352,  // U
+		Retire:    8,    // U
+		MoveSlots: 0,    // U: removed by microcode
+		StackSync: true, // U
+	},
+	Back: BackEnd{
+		Schedulers: []Scheduler{{Ports: "0123456789", Entries: 160}}, // U
+		ToDispatch: 5,                                                // U
+		Taken:      "6",                                              // T
+		NotTaken:   "06",                                             // T
+	},
+	Memory: Memory{
+		LoadPorts: "23", StoreAddressPorts: "78", StoreDataPorts: "49", // T
+		LoadLatency: 5,                    // U
+		LoadBuffer:  128, StoreBuffer: 72, // N
+		CommitsPerCycle: 2,     // N: to the same line
+		RenameLoads:     true,  // T: mov and pop
+		RenameRMW:       false, // T
+		Forward:         5,     // N
+		ForwardRMW:      5,     // T: at most 6 with the add
+		ForwardFail:     14,    // N
+		ForwardFailGap:  12,    // S: in the proportion measured on Golden Cove
+	},
+	Branch: Branches{
+		ReturnStack:      16,                            // N
+		Mispredict:       16,                            // N: 17 from execution to execution
+		MispredictReturn: 16,                            // N
+		Override:         2,                             // S: as Golden Cove
+		Indirect:         1,                             // S: as Golden Cove
+		ReturnGap:        2,                             // T: ret_r64, 2.17 per call and return
+		ReturnMoved:      1,                             // S: as Golden Cove
+		History:          []int{3, 8, 20, 50, 120, 250}, // S: as Golden Cove
+		DecodeRedirect:   7,                             // S: as Golden Cove
+	},
+	Special: []Special{
+		{ID: "ret", Slots: 1, Ports: "06 23", Source: "T: row of ADL-P, the row of this core counts the measuring loop"},
+		{ID: "lfence", Block: 1, Source: "T: 5.2 back to back"},
+		{ID: "pause", Block: 138, Source: "T"},
+	},
+	forms: formsICL,
+}

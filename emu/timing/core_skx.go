@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package timing
+
+var skylakeX = Core{
+	Name:  "skx",
+	Title: "Skylake-X",
+	Front: FrontEnd{
+		DecodeWidth:    4,  // U
+		DecodeBytes:    16, // U
+		CacheWidth:     6,  // U
+		CacheLineBytes: 32, // U
+		CacheLines:     3,  // U
+		QueueEntries:   64, // U
+		DecodeSwitch:   2,  // U
+	},
+	Rename: Rename{
+		Width:     4,    // U
+		ROB:       224,  // U
+		Retire:    4,    // U
+		MoveSlots: 4,    // U
+		StackSync: true, // U
+	},
+	Back: BackEnd{
+		Schedulers: []Scheduler{{Ports: "01234567", Entries: 97}}, // U
+		ToDispatch: 5,                                             // U
+		Taken:      "6",                                           // T
+		NotTaken:   "06",                                          // T
+	},
+	Memory: Memory{
+		LoadPorts: "23", StoreAddressPorts: "237", StoreDataPorts: "4", // T
+		LoadLatency: 5,                   // U
+		LoadBuffer:  72, StoreBuffer: 56, // N
+		CommitsPerCycle: 1,  // N
+		Forward:         4,  // N: 4 to 5
+		ForwardRMW:      4,  // N
+		ForwardFail:     13, // N: 11 to 15
+		ForwardFailGap:  11, // S: in the proportion measured on Golden Cove
+	},
+	Branch: Branches{
+		ReturnStack:      16,                            // N
+		Mispredict:       15,                            // N: 16 from execution to execution
+		MispredictReturn: 15,                            // N
+		Override:         2,                             // S: as Golden Cove
+		Indirect:         1,                             // S: as Golden Cove
+		ReturnGap:        2,                             // S: as Ice Lake
+		ReturnMoved:      1,                             // S: as Golden Cove
+		History:          []int{3, 8, 20, 50, 120, 250}, // S: as Golden Cove
+		DecodeRedirect:   7,                             // S: as Golden Cove
+	},
+	Special: []Special{
+		{ID: "ret", Slots: 1, Ports: "06 23", Source: "T: row of ADL-P, the row of this core counts the measuring loop"},
+		{ID: "lfence", Block: 1, Source: "T: 4 back to back"},
+		{ID: "pause", Block: 140, Source: "T"},
+	},
+	forms: formsSKX,
+}

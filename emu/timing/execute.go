@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package timing
+
+import "github.com/tcsim/tcsim/jit/x86"
+
+// dispatch books one micro-operation for the first free cycle from t on.
+func (m *Model) dispatch(set portSet, t Cycle) Cycle {
+	return m.cal.book(m.cal.choose(set, m.rename.used), t)
+}
+
+// fusedTail reports whether the site is the jump of a pair whose first half is waiting.
+func (s *site) fusedTail(m *Model) bool {
+	return m.fuse.head != nil && s.in.inst.Branch == x86.BranchCond
+}
+
+// execute computes when the instruction's results exist.
+func (m *Model) execute(s *site, ea, next x86.Addr) {
+	in := s.in
+	issue := m.rename.cycle
+	m.last.Execute, m.last.Complete = issue, issue+1
+	switch in.kind {
+	case kindNop:
+	case kindZero:
+		m.regs[in.dst[0]] = value{ready: issue}
+		m.alias[in.dst[0]] = 0
+		m.flags = issue
+	case kindMove:
+		m.move(in)
+	case kindAddImm:
+		m.addImm(s)
+	case kindFence:
+		m.epoch++
+		at := max(issue+m.core.Back.ToDispatch, m.done)
+		m.rename.floor = at + 1 + in.block
+		m.last.Execute, m.last.Complete = at, at+1
+	case kindPause:
+		m.rename.floor = issue + in.block
+		m.last.Complete = issue + in.block
+	case kindLeave:
+		m.leave(s, ea)
+	default:
+		m.plain(s, ea, next)
+	}
+}
+
+// move eliminates a register move, or executes it where that is not possible: onto itself, or with
+// all slots of the renamer taken.
+func (m *Model) move(in *insn) {
+	d, s := in.dst[0], in.src[0]
+	if d == s || !m.share(d, s) {
+		m.alu(in, in.aluRow)
+		return
+	}
+	m.regs[d] = m.regs[s]
+}
+
+// share makes register d an alias of s if the renamer has a slot for that.
+func (m *Model) share(d, s uint8) bool {
+	limit := m.core.Rename.MoveSlots
+	if limit < 0 {
+		return true
+	}
+	m.alias[d] = 0
+	if m.alias[s] == 0 {
+		if m.aliases() >= limit {
+			return false
+		}
+		m.nmove++
+		m.alias[s] = m.nmove
+	}
+	m.alias[d] = m.alias[s]
+	return true
+}
+
+// aliases counts the values that more than one register holds.
+func (m *Model) aliases() int {
+	n := 0
+	for r, a := range m.alias {
+		if a == 0 {
+			continue
+		}
+		first, more := true, false
+		for q, b := range m.alias {
+			if b == a && q != r {
+				more = true
+				first = first && q > r
+			}
+		}
+		if first && more {
+			n++
+		}
+	}
+	return n
+}
+
+// addImm adds to the pending offset of the renamer, or executes the addition when the offset would
+// leave its range.
+func (m *Model) addImm(s *site) {
+	in, r := s.in, &m.core.Rename
+	v := m.regs[in.src[0]]
+	if s.fused {
+		m.hold(in, v.ready)
+		return
+	}
+	sum := int64(v.offset) + in.imm
+	if sum >= r.AddImmMin && sum <= r.AddImmMax {
+		m.regs[in.dst[0]] = value{ready: v.ready, offset: int32(sum)}
+	} else {
+		if in.imm >= r.AddImmMin && in.imm <= r.AddImmMax {
+			m.rename.used += r.AddImmOverflowSlots
+			for m.rename.used > r.Width {
+				used := m.rename.used - r.Width
+				m.issueAt(m.rename.cycle + 1)
+				m.rename.used = used
+			}
+		}
+		m.alu(in, in.aluRow)
+	}
+	if in.writesFlags {
+		m.flags = m.regs[in.dst[0]].ready
+	}
+}
+
+// alu executes an instruction of one micro-operation without memory operand.
+func (m *Model) alu(in *insn, set portSet) {
+	t := m.rename.cycle + m.core.Back.ToDispatch
+	for _, r := range in.src[:in.nsrc] {
+		t = max(t, m.regs[r].ready)
+	}
+	d := m.dispatch(set, t)
+	m.regs[in.dst[0]] = value{ready: d + in.lat[0]}
+	m.alias[in.dst[0]] = 0
+	m.last.Execute, m.last.Complete = d, d+in.lat[0]
+	if in.writesFlags {
+		m.flags = m.last.Complete
+	}
+}
+
+// hold keeps the first half of a fused pair until its jump comes.
+func (m *Model) hold(in *insn, ready Cycle) {
+	m.fuse.head, m.fuse.from = in, max(ready, m.rename.cycle+m.core.Back.ToDispatch)
+}
+
+// leave is mov rsp,rbp and pop rbp.
+func (m *Model) leave(s *site, ea x86.Addr) {
+	in := s.in
+	t := max(m.rename.cycle+m.core.Back.ToDispatch, m.regs[x86.RBP].ready)
+	first := m.dispatch(in.alu[0], t)
+	for _, p := range in.alu[1:] {
+		m.dispatch(p, t)
+	}
+	v, d := m.loadFrom(s, ea, t, false)
+	m.regs[x86.RSP] = value{ready: first + 2}
+	m.regs[x86.RBP] = v
+	m.last.Execute, m.last.Complete = d, max(v.ready, first+2)
+}
+
+// plain executes load, arithmetic and store in the order of their dependences.
+func (m *Model) plain(s *site, ea, next x86.Addr) {
+	in := s.in
+	t0 := m.rename.cycle + m.core.Back.ToDispatch
+	at := t0
+	for _, r := range in.adr[:in.nadr] {
+		at = max(at, m.regs[r].ready)
+	}
+	if in.lock {
+		m.locked(in, at)
+		return
+	}
+	var v value
+	first, complete := Cycle(-1), t0
+	if in.load != 0 {
+		v, first = m.loadFrom(s, ea, at, m.core.Memory.RenameLoads && (!in.rmw || m.core.Memory.RenameRMW && in.rmwImm))
+		complete = max(v.ready, first+in.loadLat)
+	}
+	if s.fused {
+		m.hold(in, max(m.operands(in, t0), v.ready))
+		m.fuse.load = complete
+		m.last.Execute, m.last.Complete = m.fuse.from, complete
+		return
+	}
+	result := v
+	if len(in.alu) != 0 {
+		t := max(m.operands(in, t0), v.ready)
+		if s.fusedTail(m) {
+			t = max(t0, m.fuse.from)
+		}
+		d, end := m.arith(s, t, next)
+		if first < 0 {
+			first = d
+		}
+		result = value{ready: d + m.latency(in)}
+		m.branchEnd = d + 1
+		complete = max(complete, end)
+	} else if in.load == 0 {
+		result = value{ready: m.operands(in, t0)}
+		if in.nsrc == 1 && in.inst.Branch == x86.BranchNone {
+			result.offset = m.regs[in.src[0]].offset
+		}
+	}
+	for n, r := range in.dst[:in.ndst] {
+		w := result
+		if len(in.alu) != 0 {
+			w = value{ready: result.ready - in.lat[0] + in.lat[n]}
+		}
+		m.regs[r] = w
+		m.alias[r] = 0
+	}
+	if in.writesFlags {
+		m.flags = result.ready
+	}
+	if in.data != 0 {
+		complete = max(complete, m.storeTo(in, ea, at, t0, result))
+	}
+	m.last.Execute, m.last.Complete = max(first, t0), complete
+}
+
+// operands returns when the registers and flags that the arithmetic needs are ready.
+func (m *Model) operands(in *insn, t Cycle) Cycle {
+	for _, r := range in.src[:in.nsrc] {
+		t = max(t, m.regs[r].ready)
+	}
+	if in.readsFlags {
+		t = max(t, m.flags)
+	}
+	return t
+}
+
+// latency returns the latency of the first destination.
+func (m *Model) latency(in *insn) Cycle {
+	if c := in.shiftCnt; c != noReg && m.regs[c].offset != 0 {
+		return max(in.lat[0], m.core.Rename.OffsetShiftLatency)
+	}
+	return in.lat[0]
+}
+
+// arith executes the arithmetic micro-operations of an instruction whose operands are ready at t;
+// it returns the cycle of the first and the end of the last.
+func (m *Model) arith(s *site, t Cycle, next x86.Addr) (first, end Cycle) {
+	in := s.in
+	if in.busy != 0 { // the divider
+		t = max(t, m.divFree)
+	}
+	set := in.alu[0]
+	if in.inst.Branch == x86.BranchCond {
+		set = m.otherPorts
+		if next != s.addr+x86.Addr(in.inst.Len) {
+			set = m.takenPorts
+		}
+	}
+	first = m.dispatch(set, t)
+	last := first
+	for _, p := range in.alu[1:] {
+		last = max(last, m.dispatch(p, t))
+	}
+	if in.busy != 0 {
+		m.divFree = first + in.busy
+	}
+	if h := m.fuse.head; h != nil && in.inst.Branch == x86.BranchCond {
+		for _, r := range h.dst[:h.ndst] {
+			m.regs[r] = value{ready: first + 1}
+			m.alias[r] = 0
+		}
+		m.flags = first + 1
+		m.fuse.head = nil
+	}
+	return first, max(first+m.latency(in), last+1)
+}
+
+// loadFrom executes a load whose address is ready at t. It returns the value and the cycle of
+// execution.
+func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (value, Cycle) {
+	in, c := s.in, &m.core.Memory
+	d := m.dispatch(in.load, max(t, m.barrier))
+	trained := s.epoch == m.epoch
+	s.epoch = m.epoch
+	from, st := m.stores.find(ea, in.size, m.rename.cycle)
+	if from == fromCache || st.commit <= d && !(from == fromExact && mayRename && trained) {
+		return value{ready: d + in.loadLat}, d
+	}
+	switch {
+	case from == fromExact && mayRename && trained:
+		return st.data, d
+	case from == fromSeveral:
+		start := max(d, st.all)
+		if m.lastFail != 0 {
+			start = max(start, m.lastFail+c.ForwardFailGap)
+		}
+		m.lastFail = start
+		return value{ready: start + c.ForwardFail}, d
+	}
+	forward := c.Forward
+	if in.rmw {
+		forward = c.ForwardRMW
+	}
+	return value{ready: max(d+in.loadLat, st.where+forward, st.data.ready+forward)}, d
+}
+
+// storeTo executes the store micro-operations of an instruction: the address is ready at at, the
+// data is v, or the operands from t0 on where nothing is computed. It returns when both are done.
+func (m *Model) storeTo(in *insn, ea x86.Addr, at, t0 Cycle, v value) Cycle {
+	a := m.dispatch(in.addr, at)
+	ready := max(t0, v.ready)
+	d := m.dispatch(in.data, ready)
+	st := m.stores.add(ea, in.size)
+	m.stores.ready = max(m.stores.ready, a, v.ready)
+	st.data, st.where, st.all = v, a, m.stores.ready
+	m.uncommitted = st
+	return max(a, d) + 1
+}
+
+// locked executes a locked instruction: it waits for older stores and keeps younger loads waiting.
+func (m *Model) locked(in *insn, at Cycle) {
+	t := max(m.operands(in, at), m.barrier, m.stores.lastCommit)
+	d := m.dispatch(in.load, t)
+	for _, p := range in.alu {
+		m.dispatch(p, t)
+	}
+	end := d + in.busy
+	m.barrier = end
+	for _, r := range in.dst[:in.ndst] {
+		m.regs[r] = value{ready: end}
+		m.alias[r] = 0
+	}
+	m.flags = end
+	m.last.Execute, m.last.Complete = d, end
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package timing
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// kind says how the renamer treats an instruction.
+type kind uint8
+
+const (
+	kindPlain  kind = iota // executed as its micro-operations say
+	kindNop                // finished at rename
+	kindZero               // zero idiom
+	kindMove               // register move that may be eliminated
+	kindAddImm             // 64-bit add of an immediate that may be eliminated
+	kindLeave
+	kindFence // waits for everything older, then stops issue
+	kindPause // stops issue
+)
+
+// insn is what the model needs to know of one instruction, derived once from its bytes.
+type insn struct {
+	inst x86.Inst
+	form *form
+	kind kind
+
+	slots      uint8 // fused micro-operations
+	cacheSlots uint8 // entries in the micro-operation cache
+	nsrc, nadr uint8
+	ndst       uint8
+	src        [4]uint8 // registers whose value the arithmetic or the store data needs
+	adr        [2]uint8 // registers of the address
+	dst        [3]uint8
+	lat        [3]Cycle // of each dst, from the execution of the first arithmetic micro-operation
+
+	readsFlags, writesFlags bool
+	load, addr, data        portSet   // ports of the load, store-address and store-data micro-operations
+	alu                     []portSet // all others, branches included
+
+	size      uint8 // bytes of the memory access
+	loadLat   Cycle
+	imm       int64 // kindAddImm: what is added
+	aluRow    portSet
+	busy      Cycle // time that the divider or the locked unit is occupied; 0: pipelined
+	block     Cycle // kindFence, kindPause: how long issue stops
+	lock      bool
+	rmwImm    bool // read-modify-write without a register source
+	rmw       bool
+	stackOp   bool  // changes rsp through the stack engine
+	usesRSP   bool  // reads or writes rsp otherwise
+	shiftCnt  uint8 // register of the count of shlx and the like, noReg if none
+	tableCond x86.Cond
+}
+
+const noReg = 0xff
+
+// lowering derives insns for one core.
+type lowering struct {
+	core    *Core
+	forms   map[string]*form
+	special map[string]*Special
+}
+
+func newLowering(c *Core) *lowering {
+	l := &lowering{core: c, forms: make(map[string]*form, len(c.forms)), special: map[string]*Special{}}
+	for i := range c.forms {
+		l.forms[c.forms[i].id] = &c.forms[i]
+	}
+	for i := range c.Special {
+		l.special[c.Special[i].ID] = &c.Special[i]
+	}
+	return l
+}
+
+// formOf finds the row of an instruction. The error names the form that has none.
+func (l *lowering) formOf(i *x86.Inst) (*form, error) {
+	id := formID(i)
+	row := id
+	if a, ok := analogues[id]; ok && l.forms[id] == nil {
+		row = a
+	}
+	f := l.forms[row]
+	if f == nil || !i.Known {
+		return nil, fmt.Errorf("no timing data on %s for form %s (%s)", l.core.Name, id, i)
+	}
+	return f, nil
+}
+
+// lower derives the insn of a decoded instruction.
+func (l *lowering) lower(i *x86.Inst) (*insn, error) {
+	f, err := l.formOf(i)
+	if err != nil {
+		return nil, err
+	}
+	in := &insn{inst: *i, form: f, slots: f.slots, shiftCnt: noReg, tableCond: i.Cond}
+	in.cacheSlots = in.slots
+	if f.id == "movabs_r64_imm64" {
+		in.cacheSlots = 2 // a 64-bit immediate takes the room of two (M: movabs)
+	}
+	in.operands(i)
+	in.readsFlags = i.ReadsFlags != 0 && !isShift(i.Op)
+	in.writesFlags = i.WritesFlags != 0
+	if err := l.ports(in, f); err != nil {
+		return nil, err
+	}
+	l.classify(in)
+	l.latencies(in)
+	return in, nil
+}
+
+// operands sorts the registers into data sources, address registers and destinations.
+func (in *insn) operands(i *x86.Inst) {
+	addrSet := x86.RegSet(0)
+	if i.HasMem && i.Op != "lea" {
+		addrSet = addrSet.With(i.Mem.Base).With(i.Mem.Index)
+		in.size = uint8(i.Mem.Size)
+	}
+	if i.Stack.Any() {
+		addrSet = addrSet.With(i.Stack.Base)
+		if !i.HasMem {
+			in.size = 8
+		}
+		in.stackOp = i.Op != "leave"
+	}
+	var named x86.RegSet
+	for _, o := range i.Ops() {
+		if o.Kind == x86.OpReg {
+			named = named.With(o.Reg)
+		}
+	}
+	in.usesRSP = (named | addrSet&^x86.RegSetOf(i.Stack.Base)).Has(x86.RSP)
+	for r := range i.Reads.All {
+		if addrSet.Has(r) && int(in.nadr) < len(in.adr) {
+			in.adr[in.nadr] = uint8(r)
+			in.nadr++
+		}
+		if (named.Has(r) || !addrSet.Has(r)) && int(in.nsrc) < len(in.src) {
+			in.src[in.nsrc] = uint8(r)
+			in.nsrc++
+		}
+	}
+	for r := range i.Writes.All {
+		if r == x86.RSP && in.stackOp || int(in.ndst) == len(in.dst) {
+			continue
+		}
+		in.dst[in.ndst] = uint8(r)
+		in.ndst++
+	}
+}
+
+// ports sorts the micro-operations of a row into load, store address, store data and others.
+func (l *lowering) ports(in *insn, f *form) error {
+	m := &l.core.Memory
+	loads, addrs, datas := parsePorts(m.LoadPorts), parsePorts(m.StoreAddressPorts), parsePorts(m.StoreDataPorts)
+	text := f.ports
+	if s := l.special[f.id]; s != nil {
+		if s.Ports != "" {
+			text = s.Ports
+		}
+		if s.Slots != 0 {
+			in.slots = uint8(s.Slots)
+		}
+	}
+	memory := in.inst.Load || in.inst.Store || in.inst.Stack.Any()
+	for _, w := range strings.Fields(text) {
+		name, count, _ := strings.Cut(w, "*")
+		n := 1
+		if count != "" {
+			var err error
+			if n, err = strconv.Atoi(count); err != nil {
+				return fmt.Errorf("ports %q of form %s: %w", text, f.id, err)
+			}
+		}
+		p := parsePorts(name)
+		for range n {
+			switch {
+			case memory && p == loads && in.load == 0:
+				in.load = p
+			case memory && (p == addrs || p == loads):
+				in.addr = p
+			case memory && p == datas:
+				in.data = p
+			default:
+				in.alu = append(in.alu, p)
+			}
+		}
+	}
+	return nil
+}
+
+// classify decides what the renamer does with the instruction.
+func (l *lowering) classify(in *insn) {
+	i, f, r := &in.inst, in.form, &l.core.Rename
+	if f.class == "rmw" {
+		in.rmw = true
+		in.rmwImm = in.nsrc == 0
+		if i.Mem.Index != x86.RegNone {
+			in.slots++ // an indexed address splits the micro-fused pair
+		}
+	}
+	in.lock = f.class == "atomic"
+	switch {
+	case f.id == "pause":
+		in.kind = kindPause
+	case f.id == "lfence" || f.id == "mfence" || f.id == "cpuid":
+		in.kind = kindFence
+	case i.ZeroIdiom:
+		in.kind = kindZero
+	case f.class == "nop":
+		in.kind = kindNop
+	case f.id == "leave":
+		in.kind = kindLeave
+	case i.Op == "mov" && len(in.alu) == 0 && !i.HasMem && r.MoveSlots != 0 && i.Operands[1].Kind == x86.OpReg:
+		in.kind = kindMove
+		in.aluRow = l.aluPorts()
+	case r.AddImmMin != r.AddImmMax && l.addImm(in):
+		in.kind = kindAddImm
+		in.aluRow = l.aluPorts()
+	}
+	switch i.Op {
+	case "shlx", "shrx", "sarx":
+		in.shiftCnt = uint8(i.Operands[2].Reg)
+	}
+}
+
+// aluPorts are the ports of a plain 64-bit addition.
+func (l *lowering) aluPorts() portSet { return parsePorts(l.forms["add_r64_r64"].ports) }
+
+// addImm recognises what an eliminating renamer treats as register plus constant.
+func (l *lowering) addImm(in *insn) bool {
+	i := &in.inst
+	v, isImm := i.Imm()
+	switch {
+	case i.OpBits != 64:
+		return false
+	case i.Op == "lea":
+		m := &i.Mem
+		if m.RIPRel || m.Base == x86.RegNone || m.Index != x86.RegNone {
+			return false
+		}
+		in.imm = m.Disp
+		in.src[0], in.nsrc = uint8(m.Base), 1
+		return true
+	case i.HasMem || i.N == 0 || i.Operands[0].Kind != x86.OpReg:
+		return false
+	case i.Op == "add" && isImm:
+		in.imm = v
+	case i.Op == "sub" && isImm:
+		in.imm = -v
+	case i.Op == "inc":
+		in.imm = 1
+	case i.Op == "dec":
+		in.imm = -1
+	default:
+		return false
+	}
+	return true
+}
+
+// latencies reads the row's latencies: the smallest one is that of the data operand, the largest
+// that of flags or of the upper half of a product.
+func (l *lowering) latencies(in *insn) {
+	f := in.form
+	low := max(1, Cycle(f.latMin))
+	high := max(low, Cycle(f.lat))
+	tp := f.tp
+	s := l.special[f.id]
+	if s != nil {
+		if s.Latency != 0 {
+			low, high = s.Latency, s.Latency
+		}
+		if s.TP != 0 {
+			tp = s.TP
+		}
+	}
+	for n := range in.dst {
+		in.lat[n] = low
+	}
+	if f.class == "mul" && in.ndst == 2 {
+		in.lat[1] = high // rax before rdx in register order
+	}
+	in.loadLat = l.core.Memory.LoadLatency
+	if f.class == "load" && len(in.alu) == 0 && f.addr > float64(in.loadLat) {
+		in.loadLat = Cycle(f.addr)
+	}
+	switch {
+	case f.class == "div" || in.lock:
+		in.busy = Cycle(tp + 0.5)
+	case in.kind == kindFence:
+		in.block = max(0, Cycle(tp+0.5)-l.core.Back.ToDispatch-1)
+	case in.kind == kindPause:
+		in.block = Cycle(tp + 0.5)
+	}
+	if s != nil && s.Block != 0 {
+		in.block = s.Block
+	}
+}

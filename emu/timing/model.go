@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package timing
+
+import (
+	"fmt"
+
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// Code returns the bytes of code at pc: at least one instruction, at most x86.MaxInstLen bytes
+// unless more are at hand. The model does not keep or change them.
+type Code func(pc x86.Addr) ([]byte, error)
+
+// Model is one core executing one stream of retired instructions. It computes, in one pass, when
+// each was fetched, issued, executed, completed and retired. Its memory grows with the code that was
+// seen, not with the length of the stream. It is not safe for concurrent use.
+type Model struct {
+	core  *Core
+	code  Code
+	low   *lowering
+	insns map[string]*insn // by bytes
+	sites map[x86.Addr]*site
+	wins  map[x86.Addr]*window
+	cur   *site
+
+	front  front
+	rename rename
+	cal    *calendar
+	stores *storeTrack
+	pred   *predictor
+
+	regs  [16]value
+	flags Cycle
+	alias [16]uint32 // eliminated moves: registers that share a value have the same number
+	nmove uint32
+	fuse  pair
+
+	takenPorts, otherPorts portSet
+
+	lastFail    Cycle  // start of the last load whose forwarding failed
+	barrier     Cycle  // before it no load may execute: a locked instruction
+	divFree     Cycle  // when the divider is free
+	done        Cycle  // when everything so far is complete
+	epoch       uint32 // number of fences so far: memory renaming learns anew behind each
+	branchEnd   Cycle  // end of execution of the last arithmetic micro-operation: for a branch, when it is resolved
+	uncommitted *store // of the instruction that is executed
+	slots       int    // of the instruction that is executed
+	stackMoved  bool   // rsp was changed by the stack engine since it was last read
+
+	last  Stamp
+	total Cycle
+}
+
+// Stamp says when one instruction passed the stages of the core.
+type Stamp struct {
+	RIP                                     x86.Addr
+	Fetch, Issue, Execute, Complete, Retire Cycle
+	// Cost is what the instruction added to the time of the stream; the sum over a stream is its
+	// length. Cause says what kept it from retiring with its predecessor.
+	Cost Cycle
+}
+
+// site is an instruction at an address, with what the predictors know of it.
+type site struct {
+	addr        x86.Addr
+	in          *insn
+	fall, taken *site
+	win         *window
+	fused       bool // with the conditional jump behind it
+	seen        bool
+	base        direction
+	lastTarget  x86.Addr
+	epoch       uint32 // fence epoch of the last execution, plus 1
+}
+
+// window is one set of lines of the micro-operation cache.
+type window struct {
+	slots int // entries that the instructions seen so far take
+}
+
+// pair is a fused compare waiting for its jump.
+type pair struct {
+	head *insn
+	from Cycle // when its operands are ready
+	load Cycle // when its load is complete
+}
+
+// New returns a model of a core that reads code through code.
+func New(core *Core, code Code) *Model {
+	m := &Model{
+		core: core, code: code, low: newLowering(core),
+		insns:  map[string]*insn{},
+		sites:  map[x86.Addr]*site{},
+		wins:   map[x86.Addr]*window{},
+		cal:    newCalendar(core.Back.Schedulers),
+		stores: newStoreTrack(),
+		pred:   newPredictor(&core.Branch),
+		epoch:  1,
+	}
+	m.front.init(&core.Front)
+	m.rename.init(core)
+	m.takenPorts, m.otherPorts = parsePorts(core.Back.Taken), parsePorts(core.Back.NotTaken)
+	return m
+}
+
+// Core returns the core that is modelled.
+func (m *Model) Core() *Core { return m.core }
+
+// Cycle returns when the last instruction retired.
+func (m *Model) Cycle() Cycle { return m.total }
+
+// Last returns the stamps of the last instruction.
+func (m *Model) Last() Stamp { return m.last }
+
+// Forget drops what was derived from code: the caller calls it when code was changed. Predictors
+// and caches of data stay warm.
+func (m *Model) Forget() {
+	clear(m.sites)
+	clear(m.wins)
+	m.cur = nil
+}
+
+// Step executes one instruction; next is the address of the one that retires after it. It fails on
+// code that cannot be read or decoded and on forms without timing data; the error names them.
+func (m *Model) Step(r Retired, next x86.Addr) error {
+	s := m.cur
+	if s == nil || s.addr != r.RIP {
+		var err error
+		if s, err = m.site(r.RIP); err != nil {
+			return err
+		}
+	}
+	in := s.in
+	m.last.RIP = r.RIP
+	m.front.fetch(m, s)
+	m.allocate(s)
+	m.execute(s, r.EA, next)
+	m.retire(in)
+	if in.inst.Branch != x86.BranchNone {
+		m.branch(s, next)
+	}
+	s.seen = true
+	return m.follow(s, next)
+}
+
+// follow finds the site of the next instruction without a map where it was followed before.
+func (m *Model) follow(s *site, next x86.Addr) error {
+	if next == 0 {
+		m.cur = nil
+		return nil
+	}
+	link := &s.taken
+	if next == s.addr+x86.Addr(s.in.inst.Len) {
+		link = &s.fall
+	}
+	if *link == nil || (*link).addr != next {
+		n, err := m.site(next)
+		if err != nil {
+			m.cur = nil
+			return nil // reported when it is executed
+		}
+		*link = n
+	}
+	m.cur = *link
+	return nil
+}
+
+// Run executes a stream; the successor of the last instruction counts as the one behind it.
+func (m *Model) Run(stream []Retired) error {
+	for n := range stream {
+		next := x86.Addr(0)
+		if n+1 < len(stream) {
+			next = stream[n+1].RIP
+		}
+		if err := m.Step(stream[n], next); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// site returns the site at an address.
+func (m *Model) site(a x86.Addr) (*site, error) {
+	if s := m.sites[a]; s != nil {
+		return s, nil
+	}
+	in, err := m.insn(a)
+	if err != nil {
+		return nil, err
+	}
+	s := &site{addr: a, in: in, base: 1}
+	key := a &^ x86.Addr(m.core.Front.CacheLineBytes-1)
+	if s.win = m.wins[key]; s.win == nil {
+		s.win = &window{}
+		m.wins[key] = s.win
+	}
+	s.win.slots += int(in.cacheSlots)
+	m.sites[a] = s
+	if in.form.fuses != "" && in.kind != kindZero {
+		behind := a + x86.Addr(in.inst.Len)
+		j, err := m.insn(behind)
+		// A pair whose second half starts a new 64-byte line is not fused.
+		s.fused = err == nil && j.inst.Branch == x86.BranchCond && in.form.fusesWith(j.tableCond) && behind&63 != 0
+	}
+	return s, nil
+}
+
+// insn decodes and lowers the code at an address.
+func (m *Model) insn(a x86.Addr) (*insn, error) {
+	code, err := m.code(a)
+	if err != nil {
+		return nil, fmt.Errorf("timing: code at %#x: %w", uint64(a), err)
+	}
+	i, err := x86.Decode(code, a)
+	if err != nil {
+		return nil, fmt.Errorf("timing: code at %#x: %w", uint64(a), err)
+	}
+	if i.Branch.Direct() || i.HasMem && i.Mem.RIPRel {
+		return m.low.lower(&i) // depends on the address too
+	}
+	key := string(code[:i.Len])
+	if in := m.insns[key]; in != nil {
+		return in, nil
+	}
+	in, err := m.low.lower(&i)
+	if err != nil {
+		return nil, fmt.Errorf("timing: instruction at %#x: %w", uint64(a), err)
+	}
+	m.insns[key] = in
+	return in, nil
+}

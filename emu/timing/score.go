@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package timing
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sort"
+
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// Predict runs the recorded stream of a sequence through a core and returns the cycles of one trip
+// in the steady state: the first eighth of the trips only warms the predictors, as in the
+// measurement. The stream starts at the entry of the block and holds at least two whole trips; it
+// may end anywhere.
+func (s *Sequence) Predict(core *Core, stream []Retired) (float64, error) {
+	m := New(core, s.CodeAt)
+	start := MeasuredCode + x86.Addr(s.Start)
+	trips := 0
+	for n := range stream {
+		if stream[n].RIP == start {
+			trips++
+		}
+	}
+	warm := 1 + trips/8
+	if trips < warm+1 {
+		return 0, fmt.Errorf("sequence %s: %d trips are too few", s.Name, trips)
+	}
+	var first, last Cycle
+	trip := 0
+	for n := range stream {
+		if stream[n].RIP == start {
+			trip++
+			last = m.Cycle()
+			if trip == warm {
+				first = last
+			}
+		}
+		next := x86.Addr(0)
+		if n+1 < len(stream) {
+			next = stream[n+1].RIP
+		}
+		if err := m.Step(stream[n], next); err != nil {
+			return 0, fmt.Errorf("sequence %s: %w", s.Name, err)
+		}
+	}
+	return float64(last-first) / float64(trips-warm), nil
+}
+
+// CodeAt is the Code of the sequence.
+func (s *Sequence) CodeAt(pc x86.Addr) ([]byte, error) {
+	if off := int64(pc) - int64(MeasuredCode); off >= 0 && off < int64(len(s.Code)) {
+		return s.Code[off:], nil
+	}
+	return nil, errors.New("outside of the block")
+}
+
+// Result is a prediction beside its measurement, in cycles per trip.
+type Result struct {
+	Name, Kind       string
+	Predicted        float64
+	P10, Median, P90 float64
+	// Error is (predicted-median)/median in percent, 0 if the prediction lies in P10 to P90.
+	Error float64
+	// Hard says that the sequence shows an effect that is known not to be modelled.
+	Hard bool
+}
+
+// hardCases are listed, not tuned for: they are unstable on the hardware itself, or depend on the
+// density of branches in the branch target buffer, or sit where the return stack runs over.
+var hardCases = map[string]bool{
+	"pushpop_dep": true, "pushpop_cross": true, "jmp_next": true, "jcc_taken": true,
+	"nest_18": true, "nest_19": true, "nest_20": true, "nest_21": true, "nest_22": true, "nest_23": true, "nest_24": true,
+}
+
+// Judge compares a prediction with the measurement of the sequence.
+func (s *Sequence) Judge(predicted float64) Result {
+	r := Result{
+		Name: s.Name, Kind: s.Kind, Predicted: predicted,
+		P10: s.P10, Median: s.Median, P90: s.P90, Hard: hardCases[s.Name],
+	}
+	if predicted < s.P10 || predicted > s.P90 {
+		r.Error = 100 * (predicted - s.Median) / s.Median
+	}
+	return r
+}
+
+// Score sums up the errors of a group of results; errors are absolute, in percent.
+type Score struct {
+	Kind        string
+	N           int
+	MAPE        float64
+	MedianError float64
+	Worst       float64
+	WorstName   string
+	// Total compares the sums of all predicted and all median cycles, signed.
+	Total float64
+}
+
+// Scores returns the scores per kind in alphabetical order, then those of the hard cases alone (kind
+// "hard") and of all results (kind "all").
+func Scores(rs []Result) []Score {
+	groups := map[string][]Result{}
+	for _, r := range rs {
+		groups[r.Kind] = append(groups[r.Kind], r)
+		if r.Hard {
+			groups["hard"] = append(groups["hard"], r)
+		}
+	}
+	kinds := make([]string, 0, len(groups))
+	for k := range groups {
+		if k != "hard" {
+			kinds = append(kinds, k)
+		}
+	}
+	sort.Strings(kinds)
+	var out []Score
+	for _, k := range append(kinds, "hard") {
+		if len(groups[k]) != 0 {
+			out = append(out, scoreOf(k, groups[k]))
+		}
+	}
+	if len(rs) != 0 {
+		out = append(out, scoreOf("all", rs))
+	}
+	return out
+}
+
+func scoreOf(kind string, rs []Result) Score {
+	s := Score{Kind: kind, N: len(rs)}
+	abs := make([]float64, 0, len(rs))
+	var predicted, median float64
+	for _, r := range rs {
+		e := math.Abs(r.Error)
+		abs = append(abs, e)
+		s.MAPE += e / float64(len(rs))
+		if e > s.Worst || s.WorstName == "" {
+			s.Worst, s.WorstName = e, r.Name
+		}
+		predicted += r.Predicted
+		median += r.Median
+	}
+	sort.Float64s(abs)
+	s.MedianError = (abs[(len(abs)-1)/2] + abs[len(abs)/2]) / 2
+	s.Total = 100 * (predicted - median) / median
+	return s
+}
