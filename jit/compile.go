@@ -154,12 +154,7 @@ func (c *compiler) hasCallThunk(target Addr) bool {
 
 // fail wraps an error about the instruction in slot i of the program.
 func (c *compiler) fail(i InsnIndex, err error) error {
-	return fmt.Errorf("insn %d (%s): %w", i, insnText(c.v.Insns[i]), err)
-}
-
-// insnText names an instruction by its fields.
-func insnText(in Insn) string {
-	return fmt.Sprintf("op %#02x dst r%d src r%d off %d imm %d", in.Op, in.Dst, in.Src, in.Off, in.Imm)
+	return fmt.Errorf("insn %d (%s): %w", i, TextAt(c.v.Insns, i), err)
 }
 
 // fn is one function while it is compiled.

@@ -72,7 +72,7 @@ func TestErrors(t *testing.T) {
 		want         string
 	}{
 		{"unknown opcode", "6.12", program(0, false, mov0, jit.Insn{Op: 0xff}, exit), jit.ErrUnsupported,
-			"compile p for 6.12: insn 1 (op 0xff dst r0 src r0 off 0 imm 0): unknown opcode 0xff"},
+			"compile p for 6.12: insn 1 (BUG_alu_ff): unknown opcode 0xff"},
 		{"no fetching atomics", "5.10", program(8, false, jit.Insn{Op: 0xdb, Dst: 10, Off: -8, Imm: 1}, exit), jit.ErrUnsupported, "insn 0"},
 		{"no sign extension", "6.1", program(0, false, jit.Insn{Op: 0xbf, Off: 8}, exit), jit.ErrUnsupported, "insn 0"},
 		{"no load-acquire", "6.12", program(8, false, jit.Insn{Op: 0xdb, Dst: 1, Src: 10, Off: -8, Imm: 0x100}, exit), jit.ErrUnsupported, "insn 0"},
@@ -205,5 +205,23 @@ func TestPreambles(t *testing.T) {
 		if f.Entry != 16 || f.Frame.Landing != 16+16 || img.Target.Evidence != jit.BySource {
 			t.Errorf("%s: entry %d, landing %d, %s", target, f.Entry, f.Frame.Landing, img.Target.Evidence)
 		}
+	}
+}
+
+// TestFuncPointer loads the address of a callback; until 6.1 a kernel address takes all 10 bytes.
+func TestFuncPointer(t *testing.T) {
+	v := program(0, false, jit.Insn{Op: 0x18, Dst: 2, Src: jit.PseudoFunc, Imm: 2}, jit.Insn{}, exit, mov0, exit)
+	v.Funcs[0].End = 3
+	v.Funcs = append(v.Funcs, jit.FuncInfo{Name: "callback", Start: 3, End: 5})
+	for target, want := range map[string]string{"6.1": "48be400000c0ffffffff", "6.12": "48c7c6400000c0"} {
+		img, err := compile(t, target, v)
+		must(t, err)
+		if code := fmt.Sprintf("%x", img.Funcs[0].Code); !strings.Contains(code, want) {
+			t.Errorf("%s: no %s in %s", target, want, code)
+		}
+	}
+	v.Insns[0].Imm = 1
+	if _, err := compile(t, "6.12", v); err == nil {
+		t.Error("a pointer into a function was accepted")
 	}
 }

@@ -55,11 +55,36 @@ func (e *emitter) wide(in, second *Insn) error {
 			return err
 		}
 		imm = uint64(a) + uint64(uint32(second.Imm))
+	case PseudoFunc:
+		a, err := e.funcPointer(in)
+		if err != nil {
+			return err
+		}
+		imm = uint64(a)
 	default:
 		return fmt.Errorf("16-byte load of kind %d: %w", in.Src, ErrUnsupported)
 	}
 	e.movImm64(e.regs[in.Dst], imm)
 	return nil
+}
+
+// modulesAddr stands in for the address of a function before it has one; with it the load has its
+// final size (jit_subprogs: MODULES_VADDR, or a non-zero upper half before 6.8).
+const modulesAddr Addr = 0xffffffffc0000000
+
+// funcPointer is the address of a callback function, which Imm of in points to.
+func (e *emitter) funcPointer(in *Insn) (Addr, error) {
+	to := int64(e.f.info.Start) + int64(e.cur) + 1 + int64(in.Imm)
+	for _, f := range e.f.c.fns {
+		if int64(f.info.Start) != to {
+			continue
+		}
+		if e.f.img == nil {
+			return modulesAddr, nil
+		}
+		return f.addr + Addr(f.c.cfiSize()), nil
+	}
+	return 0, fmt.Errorf("pointer to slot %d, where no function starts", to)
 }
 
 // call is a helper call or a call of a subprogram.
