@@ -260,15 +260,15 @@ func (e *emitter) jump(i int) error {
 
 // condForms are the conditional jumps by the operation bits of the BPF opcode.
 var condForms = [16]struct{ short, near x86.FormID }{
-	opJEQ:  {x86.FormJeD8, x86.FormJeD32},
-	opJSET: {x86.FormJneD8, x86.FormJneD32},
-	opJNE:  {x86.FormJneD8, x86.FormJneD32},
-	opJGT:  {x86.FormJaD8, x86.FormJaD32},
-	opJLT:  {x86.FormJbD8, x86.FormJbD32},
-	opJGE:  {x86.FormJaeD8, x86.FormJaeD32},
-	opJLE:  {x86.FormJbeD8, x86.FormJbeD32},
-	opJSGT: {x86.FormJgD8, x86.FormJgD32},
-	opJSLT: {x86.FormJlD8, x86.FormJlD32},
-	opJSGE: {x86.FormJgeD8, x86.FormJgeD32},
-	opJSLE: {x86.FormJleD8, x86.FormJleD32},
+	jmpEq >> 4:  {x86.FormJeD8, x86.FormJeD32},
+	jmpSet >> 4: {x86.FormJneD8, x86.FormJneD32},
+	jmpNe >> 4:  {x86.FormJneD8, x86.FormJneD32},
+	jmpGt >> 4:  {x86.FormJaD8, x86.FormJaD32},
+	jmpLt >> 4:  {x86.FormJbD8, x86.FormJbD32},
+	jmpGe >> 4:  {x86.FormJaeD8, x86.FormJaeD32},
+	jmpLe >> 4:  {x86.FormJbeD8, x86.FormJbeD32},
+	jmpSgt >> 4: {x86.FormJgD8, x86.FormJgD32},
+	jmpSlt >> 4: {x86.FormJlD8, x86.FormJlD32},
+	jmpSge >> 4: {x86.FormJgeD8, x86.FormJgeD32},
+	jmpSle >> 4: {x86.FormJleD8, x86.FormJleD32},
 }

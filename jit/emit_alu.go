@@ -16,31 +16,31 @@ type aluForms struct {
 
 // simpleALU is simple_alu_opcodes and the switch of BPF_K arithmetic in do_jit.
 var simpleALU = [16]aluForms{
-	opADD: {
+	aluAdd >> 4: {
 		mr:   [2]x86.FormID{x86.FormAdd32MR, x86.FormAdd64MR},
 		mi8:  [2]x86.FormID{x86.FormAdd32MI8, x86.FormAdd64MI8},
 		mi32: [2]x86.FormID{x86.FormAdd32MI32, x86.FormAdd64MI32},
 		acc:  [2]x86.FormID{x86.FormAdd32I, x86.FormAdd64I},
 	},
-	opSUB: {
+	aluSub >> 4: {
 		mr:   [2]x86.FormID{x86.FormSub32MR, x86.FormSub64MR},
 		mi8:  [2]x86.FormID{x86.FormSub32MI8, x86.FormSub64MI8},
 		mi32: [2]x86.FormID{x86.FormSub32MI32, x86.FormSub64MI32},
 		acc:  [2]x86.FormID{x86.FormSub32I, x86.FormSub64I},
 	},
-	opOR: {
+	aluOr >> 4: {
 		mr:   [2]x86.FormID{x86.FormOr32MR, x86.FormOr64MR},
 		mi8:  [2]x86.FormID{x86.FormOr32MI8, x86.FormOr64MI8},
 		mi32: [2]x86.FormID{x86.FormOr32MI32, x86.FormOr64MI32},
 		acc:  [2]x86.FormID{x86.FormOr32I, x86.FormOr64I},
 	},
-	opAND: {
+	aluAnd >> 4: {
 		mr:   [2]x86.FormID{x86.FormAnd32MR, x86.FormAnd64MR},
 		mi8:  [2]x86.FormID{x86.FormAnd32MI8, x86.FormAnd64MI8},
 		mi32: [2]x86.FormID{x86.FormAnd32MI32, x86.FormAnd64MI32},
 		acc:  [2]x86.FormID{x86.FormAnd32I, x86.FormAnd64I},
 	},
-	opXOR: {
+	aluXor >> 4: {
 		mr:   [2]x86.FormID{x86.FormXor32MR, x86.FormXor64MR},
 		mi8:  [2]x86.FormID{x86.FormXor32MI8, x86.FormXor64MI8},
 		mi32: [2]x86.FormID{x86.FormXor32MI32, x86.FormXor64MI32},
@@ -50,7 +50,7 @@ var simpleALU = [16]aluForms{
 
 // wide returns 1 for the 64-bit classes and 0 for the 32-bit ones: an index into pairs of forms.
 func wide(in *Insn) int {
-	if c := in.Class(); c == classALU64 || c == classJMP {
+	if c := in.Class(); c == clsALU64 || c == clsJmp {
 		return 1
 	}
 	return 0
@@ -179,19 +179,19 @@ type shiftForms struct {
 }
 
 var shifts = [16]shiftForms{
-	opLSH: {
+	aluLsh >> 4: {
 		m1:   [2]x86.FormID{x86.FormShl32M1, x86.FormShl64M1},
 		mi8:  [2]x86.FormID{x86.FormShl32MI8, x86.FormShl64MI8},
 		mc:   [2]x86.FormID{x86.FormShl32MC, x86.FormShl64MC},
 		bmi2: [2]x86.FormID{x86.FormShlx32RMV, x86.FormShlx64RMV},
 	},
-	opRSH: {
+	aluRsh >> 4: {
 		m1:   [2]x86.FormID{x86.FormShr32M1, x86.FormShr64M1},
 		mi8:  [2]x86.FormID{x86.FormShr32MI8, x86.FormShr64MI8},
 		mc:   [2]x86.FormID{x86.FormShr32MC, x86.FormShr64MC},
 		bmi2: [2]x86.FormID{x86.FormShrx32RMV, x86.FormShrx64RMV},
 	},
-	opARSH: {
+	aluArsh >> 4: {
 		m1:   [2]x86.FormID{x86.FormSar32M1, x86.FormSar64M1},
 		mi8:  [2]x86.FormID{x86.FormSar32MI8, x86.FormSar64MI8},
 		mc:   [2]x86.FormID{x86.FormSar32MC, x86.FormSar64MC},

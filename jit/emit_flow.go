@@ -11,7 +11,7 @@ import (
 
 func (e *emitter) compareReg(in *Insn) error {
 	dst, src, w := e.regs[in.Dst], e.regs[in.Src], wide(in)
-	if in.Op>>4 == opJSET {
+	if in.Op&0xf0 == jmpSet {
 		e.MR([2]x86.FormID{x86.FormTest32MR, x86.FormTest64MR}[w], reg(dst), src)
 	} else {
 		e.MR([2]x86.FormID{x86.FormCmp32MR, x86.FormCmp64MR}[w], reg(dst), src)
@@ -22,7 +22,7 @@ func (e *emitter) compareReg(in *Insn) error {
 func (e *emitter) compareImm(in *Insn) error {
 	dst, w := e.regs[in.Dst], wide(in)
 	switch {
-	case in.Op>>4 == opJSET:
+	case in.Op&0xf0 == jmpSet:
 		e.MI32([2]x86.FormID{x86.FormTest32MI32, x86.FormTest64MI32}[w], reg(dst), in.Imm)
 	case in.Imm == 0:
 		e.MR([2]x86.FormID{x86.FormTest32MR, x86.FormTest64MR}[w], reg(dst), dst)

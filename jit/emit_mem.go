@@ -63,7 +63,7 @@ func (e *emitter) stx(size uint8, dst x86.RM, src x86.Reg) {
 func (e *emitter) load(in *Insn) error {
 	src := mem(e.regs[in.Src], int32(in.Off))
 	switch in.Op & modeMask {
-	case modeMEMSX, modeProbeMEMSX:
+	case modeMemSX, modeProbeMemSX:
 		e.ldsx(in.Op&sizeMask, e.regs[in.Dst], src)
 	default:
 		e.ldx(in.Op&sizeMask, e.regs[in.Dst], src)
@@ -162,11 +162,11 @@ func (e *emitter) atomic(in *Insn) error {
 	isa := e.f.c.t.Emit.ISA
 	dst, src, off := e.regs[in.Dst], e.regs[in.Src], int32(in.Off)
 	switch in.Imm {
-	case bpfLoadAcquire, bpfStoreRelease:
+	case atomicLoadAcq, atomicStRel:
 		if isa&ISALoadAcquire == 0 {
 			return fmt.Errorf("load-acquire and store-release: %w", ErrUnsupported)
 		}
-		if in.Imm == bpfLoadAcquire {
+		if in.Imm == atomicLoadAcq {
 			e.ldx(size, dst, mem(src, off))
 		} else {
 			e.stx(size, mem(dst, off), src)
@@ -176,11 +176,11 @@ func (e *emitter) atomic(in *Insn) error {
 	if size == sizeB || size == sizeH {
 		return errors.New("1- and 2-byte atomics")
 	}
-	if in.Imm != opADD<<4 && isa&ISAAtomics == 0 {
+	if in.Imm != aluAdd && isa&ISAAtomics == 0 {
 		return fmt.Errorf("atomic operation %#x: %w", in.Imm, ErrUnsupported)
 	}
 	switch in.Imm {
-	case opAND<<4 | bpfFetch, opOR<<4 | bpfFetch, opXOR<<4 | bpfFetch:
+	case aluAnd | atomicFetch, aluOr | atomicFetch, aluXor | atomicFetch:
 		e.fetchLoop(in)
 		return nil
 	}
@@ -195,18 +195,18 @@ func (e *emitter) atomicRMW(op int32, dw bool, dst x86.RM, src x86.Reg) error {
 	}
 	var form x86.FormID
 	switch op {
-	case opADD << 4, opAND << 4, opOR << 4, opXOR << 4:
+	case aluAdd, aluAnd, aluOr, aluXor:
 		form = simpleALU[op>>4].mr[w]
-	case opADD<<4 | bpfFetch:
+	case aluAdd | atomicFetch:
 		form = [2]x86.FormID{x86.FormXadd32MR, x86.FormXadd64MR}[w]
-	case bpfXchg:
+	case atomicXchg:
 		form = [2]x86.FormID{x86.FormXchg32MR, x86.FormXchg64MR}[w]
-	case bpfCmpxchg:
+	case atomicCmpXchg:
 		form = [2]x86.FormID{x86.FormCmpxchg32MR, x86.FormCmpxchg64MR}[w]
 	default:
 		return fmt.Errorf("unknown atomic operation %#x: %w", op, ErrUnsupported)
 	}
-	if op != bpfXchg || e.f.c.t.Emit.LockXchg {
+	if op != atomicXchg || e.f.c.t.Emit.LockXchg {
 		e.Lock()
 	}
 	e.MR(form, dst, src)

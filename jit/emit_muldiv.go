@@ -10,7 +10,7 @@ import (
 
 // mul multiplies: imul with two or three operands, or on 5.10 mul through rax and r11.
 func (e *emitter) mul(in *Insn) error {
-	dst, w, isReg := e.regs[in.Dst], wide(in), in.Op&srcX != 0
+	dst, w, isReg := e.regs[in.Dst], wide(in), in.Op&srcReg != 0
 	if e.f.c.t.Emit.MulDiv == MulDivR11 {
 		e.mulR11(in)
 		return nil
@@ -37,7 +37,7 @@ func (e *emitter) mulR11(in *Insn) {
 
 	// The factors are r11 and rax.
 	e.mov64(aux, dst)
-	if in.Op&srcX != 0 {
+	if in.Op&srcReg != 0 {
 		e.mov(w, x86.RAX, e.regs[in.Src])
 	} else {
 		e.movImm32(w == 1, x86.RAX, in.Imm)
@@ -72,7 +72,7 @@ func (e *emitter) div(in *Insn) error {
 
 	// The divisor must not be in rax or rdx.
 	src := aux
-	if in.Op&srcX == 0 {
+	if in.Op&srcReg == 0 {
 		e.Mov64MI32(reg(aux), in.Imm)
 	} else if src = e.regs[in.Src]; src == x86.RAX || src == x86.RDX {
 		e.mov64(aux, src)
@@ -85,9 +85,9 @@ func (e *emitter) div(in *Insn) error {
 	e.divide(in, src)
 
 	switch {
-	case in.Op>>4 == opMOD && dst != x86.RDX:
+	case in.Op&0xf0 == aluMod && dst != x86.RDX:
 		e.mov(w, dst, x86.RDX)
-	case in.Op>>4 == opDIV && dst != x86.RAX:
+	case in.Op&0xf0 == aluDiv && dst != x86.RAX:
 		e.mov(w, dst, x86.RAX)
 	}
 	if dst != x86.RDX {
@@ -116,14 +116,14 @@ func (e *emitter) divR11(in *Insn) {
 	dst := e.regs[in.Dst]
 	e.Push64O(x86.RAX)
 	e.Push64O(x86.RDX)
-	if in.Op&srcX != 0 {
+	if in.Op&srcReg != 0 {
 		e.mov64(aux, e.regs[in.Src])
 	} else {
 		e.Mov64MI32(reg(aux), in.Imm)
 	}
 	e.mov64(x86.RAX, dst)
 	e.divide(in, aux)
-	if in.Op>>4 == opMOD {
+	if in.Op&0xf0 == aluMod {
 		e.Mov64MR(reg(aux), x86.RDX)
 	} else {
 		e.Mov64MR(reg(aux), x86.RAX)

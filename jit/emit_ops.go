@@ -9,71 +9,18 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// Opcode fields (RFC 9669, sections 3 to 5; include/uapi/linux/bpf.h and, for the modes that
-// only the verifier makes, include/linux/filter.h).
+// Opcodes and fields that only the compiler meets (include/linux/filter.h); the others are beside
+// the analysis.
 const (
-	classLD    = 0x00
-	classLDX   = 0x01
-	classST    = 0x02
-	classSTX   = 0x03
-	classALU   = 0x04
-	classJMP   = 0x05
-	classJMP32 = 0x06
-	classALU64 = 0x07
+	opJA     = 0x05
+	opJA32   = 0x06
+	opNoSpec = 0xc2 // BPF_ST | BPF_NOSPEC
 
-	srcX = 0x08
+	modeProbeMem   = 0x20 // BPF_PROBE_MEM in a load
+	modeProbeMemSX = 0x40 // BPF_PROBE_MEMSX
 
-	modeMEM         = 0x60
-	modeMEMSX       = 0x80
-	modeATOMIC      = 0xc0
-	modeProbeMEM    = 0x20
-	modeProbeMEMSX  = 0x40
-	opLDIMM64       = 0x18
-	opCALL          = 0x85
-	opEXIT          = 0x95
-	opJA            = 0x05
-	opJA32          = 0x06
-	opNOSPEC        = 0xc2 // BPF_ST | BPF_NOSPEC
-	percpuAddr      = -1   // BPF_ADDR_PERCPU, in Off of a 64-bit register move
-	addrSpaceCast   = 1    // BPF_ADDR_SPACE_CAST, likewise
-	bpfFetch        = 0x01
-	bpfXchg         = 0xe0 | bpfFetch
-	bpfCmpxchg      = 0xf0 | bpfFetch
-	bpfLoadAcquire  = 0x100
-	bpfStoreRelease = 0x110
-)
-
-// Operation bits of arithmetic opcodes, shifted right by 4.
-const (
-	opADD = iota
-	opSUB
-	opMUL
-	opDIV
-	opOR
-	opAND
-	opLSH
-	opRSH
-	opNEG
-	opMOD
-	opXOR
-	opMOV
-	opARSH
-	opEND
-)
-
-// Operation bits of jump opcodes, shifted right by 4.
-const (
-	opJEQ  = 1
-	opJGT  = 2
-	opJGE  = 3
-	opJSET = 4
-	opJNE  = 5
-	opJSGT = 6
-	opJSGE = 7
-	opJLT  = 10
-	opJLE  = 11
-	opJSLT = 12
-	opJSLE = 13
+	percpuAddr    = -1 // BPF_ADDR_PERCPU, in Off of a 64-bit register move
+	addrSpaceCast = 1  // BPF_ADDR_SPACE_CAST, likewise
 )
 
 // opKind says how the passes treat an instruction.
@@ -111,36 +58,36 @@ var opTable = makeOpTable()
 
 func makeOpTable() *[256]opRow {
 	var t [256]opRow
-	for _, class := range []uint8{classALU, classALU64} {
+	for _, class := range []uint8{clsALU, clsALU64} {
 		addALU(&t, class)
 	}
-	for _, class := range []uint8{classJMP, classJMP32} {
-		for op := uint8(opJEQ); op <= opJSLE; op++ {
-			if op == opCALL>>4 || op == opEXIT>>4 {
+	for _, class := range []uint8{clsJmp, clsJmp32} {
+		for op := jmpEq; op <= jmpSle; op += 0x10 {
+			if op == jmpCall || op == jmpExit {
 				continue
 			}
-			t[op<<4|class] = opRow{kind: kindCond, regs: usesDst, emit: (*emitter).compareImm}
-			t[op<<4|srcX|class] = opRow{kind: kindCond, regs: usesDst | usesSrc, emit: (*emitter).compareReg}
+			t[uint8(op)|class] = opRow{kind: kindCond, regs: usesDst, emit: (*emitter).compareImm}
+			t[uint8(op)|srcReg|class] = opRow{kind: kindCond, regs: usesDst | usesSrc, emit: (*emitter).compareReg}
 		}
 	}
 	none := func(*emitter, *Insn) error { return nil }
 	t[opJA] = opRow{kind: kindJump, emit: none}
 	t[opJA32] = opRow{kind: kindJump, isa: ISAGotol, emit: none}
-	t[opCALL] = opRow{kind: kindPlain, emit: (*emitter).call}
+	t[opCall] = opRow{kind: kindPlain, emit: (*emitter).call}
 	t[OpTailCall] = opRow{kind: kindPlain, emit: (*emitter).tailCall}
-	t[opEXIT] = opRow{kind: kindExit, emit: (*emitter).exit}
-	t[opLDIMM64] = opRow{kind: kindWide, regs: usesDst, emit: (*emitter).loadImm64}
-	t[opNOSPEC] = opRow{kind: kindPlain, emit: func(e *emitter, _ *Insn) error { e.Lfence(); return nil }}
+	t[opExit] = opRow{kind: kindExit, emit: (*emitter).exit}
+	t[opLdImm64] = opRow{kind: kindWide, regs: usesDst, emit: (*emitter).loadImm64}
+	t[opNoSpec] = opRow{kind: kindPlain, emit: func(e *emitter, _ *Insn) error { e.Lfence(); return nil }}
 	for size := uint8(0); size < 4; size++ {
 		sz := size << 3
-		t[classLDX|modeMEM|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).load}
-		t[classST|modeMEM|sz] = opRow{kindPlain, usesDst, 0, (*emitter).storeImm}
-		t[classSTX|modeMEM|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).storeReg}
-		t[classLDX|modeProbeMEM|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).probeLoad}
-		t[classSTX|modeATOMIC|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).atomic}
+		t[clsLDX|modeMem|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).load}
+		t[clsST|modeMem|sz] = opRow{kindPlain, usesDst, 0, (*emitter).storeImm}
+		t[clsSTX|modeMem|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).storeReg}
+		t[clsLDX|modeProbeMem|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).probeLoad}
+		t[clsSTX|modeAtomic|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).atomic}
 		if sz != sizeDW {
-			t[classLDX|modeMEMSX|sz] = opRow{kindPlain, usesDst | usesSrc, ISASignExtend, (*emitter).load}
-			t[classLDX|modeProbeMEMSX|sz] = opRow{kindPlain, usesDst | usesSrc, ISASignExtend, (*emitter).probeLoad}
+			t[clsLDX|modeMemSX|sz] = opRow{kindPlain, usesDst | usesSrc, ISASignExtend, (*emitter).load}
+			t[clsLDX|modeProbeMemSX|sz] = opRow{kindPlain, usesDst | usesSrc, ISASignExtend, (*emitter).probeLoad}
 		}
 	}
 	return &t
@@ -148,25 +95,25 @@ func makeOpTable() *[256]opRow {
 
 func addALU(t *[256]opRow, class uint8) {
 	both := func(op uint8, imm, reg func(*emitter, *Insn) error) {
-		t[op<<4|class] = opRow{kind: kindPlain, regs: usesDst, emit: imm}
-		t[op<<4|srcX|class] = opRow{kind: kindPlain, regs: usesDst | usesSrc, emit: reg}
+		t[op|class] = opRow{kind: kindPlain, regs: usesDst, emit: imm}
+		t[op|srcReg|class] = opRow{kind: kindPlain, regs: usesDst | usesSrc, emit: reg}
 	}
-	for _, op := range []uint8{opADD, opSUB, opOR, opAND, opXOR} {
+	for _, op := range []uint8{aluAdd, aluSub, aluOr, aluAnd, aluXor} {
 		both(op, (*emitter).aluImm, (*emitter).aluReg)
 	}
-	both(opMUL, (*emitter).mul, (*emitter).mul)
-	both(opDIV, (*emitter).div, (*emitter).div)
-	both(opMOD, (*emitter).div, (*emitter).div)
-	for _, op := range []uint8{opLSH, opRSH, opARSH} {
+	both(aluMul, (*emitter).mul, (*emitter).mul)
+	both(aluDiv, (*emitter).div, (*emitter).div)
+	both(aluMod, (*emitter).div, (*emitter).div)
+	for _, op := range []uint8{aluLsh, aluRsh, aluArsh} {
 		both(op, (*emitter).shiftImm, (*emitter).shiftReg)
 	}
-	both(opMOV, (*emitter).movImm, (*emitter).movReg)
-	t[opNEG<<4|class] = opRow{kind: kindPlain, regs: usesDst, emit: (*emitter).neg}
-	if class == classALU {
-		t[opEND<<4|class] = opRow{kind: kindPlain, regs: usesDst, emit: (*emitter).toLE}
-		t[opEND<<4|srcX|class] = opRow{kind: kindPlain, regs: usesDst, emit: (*emitter).bswap}
+	both(aluMov, (*emitter).movImm, (*emitter).movReg)
+	t[aluNeg|class] = opRow{kind: kindPlain, regs: usesDst, emit: (*emitter).neg}
+	if class == clsALU {
+		t[aluEnd|class] = opRow{kind: kindPlain, regs: usesDst, emit: (*emitter).toLE}
+		t[aluEnd|srcReg|class] = opRow{kind: kindPlain, regs: usesDst, emit: (*emitter).bswap}
 	} else {
-		t[opEND<<4|class] = opRow{kind: kindPlain, regs: usesDst, isa: ISASignExtend, emit: (*emitter).bswap}
+		t[aluEnd|class] = opRow{kind: kindPlain, regs: usesDst, isa: ISASignExtend, emit: (*emitter).bswap}
 	}
 }
 
@@ -208,7 +155,7 @@ func (f *fn) check(i int, p *insnPlan) error {
 		return nil
 	}
 	to := int64(i) + 1 + off
-	if to < 0 || to >= int64(n) || to > 0 && f.insns[to-1].Op == opLDIMM64 {
+	if to < 0 || to >= int64(n) || to > 0 && f.insns[to-1].Op == opLdImm64 {
 		return fmt.Errorf("jump to slot %d, which is no instruction of the function", int64(f.info.Start)+to)
 	}
 	p.to = int32(to)
@@ -235,7 +182,7 @@ func (e *emitter) insn(i int) error {
 	if e.f.plan[i].kind == kindExitJump {
 		return nil
 	}
-	if in.Op == opLDIMM64 {
+	if in.Op == opLdImm64 {
 		return e.wide(in, &e.f.insns[i+1])
 	}
 	return opTable[in.Op].emit(e, in)
