@@ -43,10 +43,10 @@ func (m *Machine) deliver() (stop bool) {
 	if n := int(m.c.n); n != 0 {
 		stop = m.observer.Retired(unsafe.Slice((*timing.Retired)(unsafe.Pointer(m.c.ring)), n))
 	}
-	if n := int(m.c.nsites); n != 0 && !stop {
-		stop = m.observer.Sites(unsafe.Slice((*timing.Site)(unsafe.Pointer(m.c.sites)), n))
+	if stop {
+		return true
 	}
-	return stop
+	return m.observer.Sites(unsafe.Slice((*timing.Site)(unsafe.Pointer(m.c.sites)), int(m.c.nsites)))
 }
 
 //export tcsDrain

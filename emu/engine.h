@@ -21,20 +21,29 @@ typedef struct {
 	uint64_t stack[2], counter, counter_addr, counter_ptr_at, prev;
 } tcs_site;
 
-enum { TCS_RETIRED_CAP = 4096, TCS_SITE_CAP = 512, TCS_RECENT = 16, TCS_TLB = 64 };
+enum { TCS_RETIRED_CAP = 1024, TCS_SITE_CAP = 128, TCS_RECENT = 32, TCS_TLB = 64 };
 
 // tcs_insn is what is known of the instruction that begins at one byte of text. size, count, last
 // and back describe the translation block that begins there, if one has been seen.
 typedef struct {
-	uint8_t flags;
-	uint8_t len;
+	uint16_t flags;
 	uint8_t base;  // GPR number, TCS_NOREG or TCS_RIP
 	uint8_t index; // GPR number, with the shift in bits 4 and 5; TCS_NOREG if none
 	int32_t disp;
 	uint16_t mark; // index into marks, 0 for none
-	uint16_t size, count;
-	uint8_t last_len, back; // of the block's last instruction: length, distance to the one before
+	uint16_t size;
+	uint8_t len;
+	// Of the block's last instruction: length, with TCS_LAST_MARKED, and distance to the one before.
+	uint8_t last_len, back;
+	uint16_t count; // instructions
 } tcs_insn;
+
+enum {
+	TCS_LAST_LEN = 15,
+	TCS_LAST_BAD = 64,     // the rest of the block cannot be decoded: executing it is a fault
+	TCS_LAST_MARKED = 128, // the last instruction is a marked branch
+	TCS_LAST_SPECIAL = TCS_LAST_BAD | TCS_LAST_MARKED,
+};
 
 enum {
 	TCS_READY = 1,  // decoded, executable, nothing to look at
@@ -44,7 +53,8 @@ enum {
 	TCS_BRANCH = 16, // ends a translation block
 	TCS_CALL = 32,
 	TCS_RET = 64,
-	TCS_BAD = 128, // cannot be decoded
+	TCS_BAD = 128,  // cannot be decoded
+	TCS_SLOW = 256, // marked, gs-relative or with an index: not for the fast path
 };
 enum { TCS_NOREG = 0xff, TCS_RIP = 0xfe };
 
@@ -78,6 +88,16 @@ enum {
 };
 
 typedef struct {
+	// What the block hook needs.
+	uint64_t seq;         // sites level: retired before the block being executed
+	volatile uint64_t go; // run while seq is below: max_insns, or 0 to look at reason and cancel
+	tcs_insn *blk;        // the block being executed, NULL if none
+	uint64_t blk_addr;
+	uint64_t prev; // retired before the first of the ring; sites level: the last of the block before
+	tcs_page recent_page;
+	uint32_t nrecent;
+	uint64_t recent[TCS_RECENT]; // blocks
+
 	uc_engine *uc;
 	uintptr_t handle; // of the Go machine
 	uint64_t *env;    // the general purpose registers inside the engine; NULL: use the API
@@ -111,15 +131,6 @@ typedef struct {
 	uint32_t nsites;
 	uint64_t base;   // retired level: instructions in drained batches
 	uint64_t events; // sites in drained batches
-	uint64_t prev;   // retired before the first of the ring; sites level: the last of the block before
-	// Sites level: the block being executed.
-	uint64_t seq, blk_addr;
-	tcs_insn *blk;
-	struct {
-		uint64_t addr;
-		uint32_t count;
-	} recent[TCS_RECENT]; // blocks
-	uint32_t nrecent;
 } tcs;
 
 tcs *tcs_new(uc_engine *uc, uint64_t arena_size);

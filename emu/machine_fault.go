@@ -30,7 +30,7 @@ func (m *Machine) newFault(k FaultKind, rip jit.Addr) *Fault {
 		f.Image, f.Func = g.image, g.FuncImage
 		f.Insn, f.HasInsn = g.InsnAt(jit.CodeOff(rip - g.Addr))
 	}
-	f.Last = m.lastRetired()
+	f.Last = m.lastRetired(rip)
 	return f
 }
 
@@ -84,8 +84,8 @@ func (f *Fault) stackPage() jit.Addr { return jit.Addr(f.Regs[4]-8) &^ (pageSize
 
 // lastRetired returns up to 16 instructions before the present one. The ring still holds what was
 // drained.
-func (m *Machine) lastRetired() []jit.Addr {
-	const want = C.TCS_RECENT
+func (m *Machine) lastRetired(rip jit.Addr) []jit.Addr {
+	const want = 16
 	var last []jit.Addr
 	switch m.c.level {
 	case C.TCS_LEVEL_RETIRED:
@@ -95,26 +95,21 @@ func (m *Machine) lastRetired() []jit.Addr {
 			last = append(last, jit.Addr(ring[(i+len(ring))%len(ring)].rip))
 		}
 	case C.TCS_LEVEL_SITES:
-		last = m.lastInBlocks(want)
+		last = m.lastInBlocks(rip, want)
 	}
 	return last
 }
 
 // lastInBlocks unfolds the most recent translation blocks; the latest one has only been executed
-// up to the present instruction.
-func (m *Machine) lastInBlocks(want int) []jit.Addr {
+// up to the present instruction, at rip.
+func (m *Machine) lastInBlocks(rip jit.Addr, want int) []jit.Addr {
 	total, n := int(m.c.nrecent), min(int(m.c.nrecent), C.TCS_RECENT)
-	rip, err := m.uc.RegRead(uc.X86_REG_RIP)
-	if err != nil {
-		return nil
-	}
 	var last []jit.Addr
 	for b := total - 1; b >= total-n && len(last) < want; b-- {
-		r := m.c.recent[b%C.TCS_RECENT]
+		at := jit.Addr(m.c.recent[b%C.TCS_RECENT])
 		var insns []jit.Addr
-		at := jit.Addr(r.addr)
-		for range int(r.count) {
-			if b == total-1 && uint64(at) == rip {
+		for range int(C.tcs_insn_at(m.c, C.uint64_t(at)).count) {
+			if b == total-1 && at == rip {
 				break
 			}
 			insns = append(insns, at)

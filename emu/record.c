@@ -30,6 +30,7 @@ void tcs_stop(tcs *m, int reason)
 {
 	if (!m->reason)
 		m->reason = reason;
+	m->go = 0;
 	uc_emu_stop(m->uc);
 }
 
@@ -37,6 +38,7 @@ void tcs_stop(tcs *m, int reason)
 void tcs_halt(tcs *m)
 {
 	m->cancel = 1;
+	m->go = 0;
 	uc_emu_stop(m->uc);
 }
 
@@ -86,8 +88,30 @@ tcs_insn *tcs_insn_at(tcs *m, uint64_t addr)
 	return &p->insn[addr & 4095];
 }
 
+// insn_at is tcs_insn_at for hooks.
+static inline tcs_insn *insn_at(tcs *m, uint64_t addr)
+{
+	if (unlikely(m->recent_page.vpn != addr >> 12)) {
+		m->recent_page.insn = tcs_insn_at(m, addr & ~4095ull);
+		m->recent_page.vpn = addr >> 12;
+	}
+	return &m->recent_page.insn[addr & 4095];
+}
+
+// host is tcs_host for hooks.
+static inline uint8_t *host(tcs *m, uint64_t addr)
+{
+	uint64_t vpn = addr >> 12;
+	uint32_t i = vpn & (TCS_TLB - 1);
+
+	if (likely(m->tlb[i].vpn == vpn && m->tlb[i].host))
+		return m->tlb[i].host + (addr & 4095);
+	return tcs_host(m, addr);
+}
+
 void tcs_forget_all(tcs *m)
 {
+	m->recent_page.vpn = 0;
 	for (uint32_t i = 0; i < m->npages; i++)
 		free(m->pages[i].insn);
 	memset(m->pages, 0, m->npages * sizeof *m->pages);
@@ -154,7 +178,7 @@ static int room(tcs *m)
 static inline uint64_t word(tcs *m, uint64_t addr, unsigned n)
 {
 	uint64_t v = 0;
-	uint8_t *p = tcs_host(m, addr);
+	uint8_t *p = host(m, addr);
 
 	if (__builtin_expect(p && (addr & 4095) + n <= 4096, 1)) {
 		if (n == 8)
@@ -164,7 +188,7 @@ static inline uint64_t word(tcs *m, uint64_t addr, unsigned n)
 		return v;
 	}
 	for (unsigned i = 0; i < n; i++) {
-		p = tcs_host(m, addr + i);
+		p = host(m, addr + i);
 		v |= (uint64_t)(p ? *p : 0) << 8 * i;
 	}
 	return v;
@@ -192,6 +216,7 @@ static void site(tcs *m, uint64_t addr, const tcs_insn *e, uint64_t seq, uint64_
 {
 	const uint64_t *r = regs(m);
 	tcs_site *s;
+	uint8_t *p;
 
 	if (unlikely(m->nsites == TCS_SITE_CAP) && !drain(m))
 		return;
@@ -209,8 +234,12 @@ static void site(tcs *m, uint64_t addr, const tcs_insn *e, uint64_t seq, uint64_
 	s->r13 = r[13];
 	s->r14 = r[14];
 	s->r15 = r[15];
-	s->stack[0] = word(m, s->rsp, 8);
-	s->stack[1] = word(m, s->rsp + 8, 8);
+	if (likely((s->rsp & 4095) <= 4096 - 16) && (p = host(m, s->rsp))) {
+		memcpy(s->stack, p, 16);
+	} else {
+		s->stack[0] = word(m, s->rsp, 8);
+		s->stack[1] = word(m, s->rsp + 8, 8);
+	}
 	s->prev = prev;
 	counter(m, &m->marks[e->mark], s->rbp, s);
 	if (unlikely(m->events + m->nsites >= m->max_events))
@@ -235,134 +264,209 @@ static uint64_t effective(tcs *m, const tcs_insn *e, uint64_t addr)
 	return ea;
 }
 
+// known decodes an instruction if that has not been done. It returns 0 if the address is the end
+// of the run, or undecodable.
+static int known(tcs *m, uint64_t addr, tcs_insn *e)
+{
+	if (addr == m->exit_addr)
+		return 0;
+	if (!e->len && !(e->flags & TCS_BAD))
+		tcsDecode(m->handle, addr, e);
+	return !(e->flags & TCS_BAD);
+}
+
+// refuse ends the run at an instruction that is not known.
+static void refuse(tcs *m, uint64_t addr)
+{
+	if (addr != m->exit_addr) {
+		m->bad_addr = addr;
+		tcs_stop(m, TCS_STOP_DECODE);
+		return;
+	}
+	if (!m->reason)
+		m->reason = TCS_STOP_EXIT;
+	m->go = 0;
+}
+
 // slow looks at an instruction that is not ready: not decoded yet, undecodable, the end of the
 // run, or the address to stop at. It returns 0 if the instruction must not be recorded.
 static int slow(tcs *m, uint64_t addr, tcs_insn *e)
 {
-	if (addr == m->exit_addr) {
-		if (!m->reason)
-			m->reason = TCS_STOP_EXIT;
-		return 0;
-	}
-	if (!e->len && !(e->flags & TCS_BAD))
-		tcsDecode(m->handle, addr, e);
-	if (e->flags & TCS_BAD) {
-		m->bad_addr = addr;
-		tcs_stop(m, TCS_STOP_DECODE);
+	if (!known(m, addr, e)) {
+		refuse(m, addr);
 		return 0;
 	}
 	if (addr == m->stop_addr && m->stop_hits) {
-		e->flags &= ~TCS_READY;
 		if (--m->stop_hits)
 			return 1;
 		tcs_stop(m, TCS_STOP_ADDR);
 		return 0;
 	}
 	e->flags |= TCS_READY;
+	if (e->mark || (e->flags & TCS_MEM &&
+			(e->base > 15 || e->index != TCS_NOREG || e->flags & (TCS_GS | TCS_ADDR32))))
+		e->flags |= TCS_SLOW;
 	return 1;
 }
 
+// full_insn is the code hook with everything that can happen.
+static __attribute__((noinline)) void full_insn(tcs *m, uint64_t addr)
+{
+	tcs_insn *e = insn_at(m, addr);
+	uint64_t prev;
+
+	if (m->reason)
+		return;
+	if (m->n >= m->stop_n && addr != m->exit_addr && !room(m))
+		return;
+	if (!(e->flags & TCS_READY) && !slow(m, addr, e))
+		return;
+	if (e->mark && m->nsites == TCS_SITE_CAP) {
+		// Drain before this instruction is recorded, so that its record stays in the ring.
+		if (!drain(m))
+			return;
+		m->stop_n = min(TCS_RETIRED_CAP, min(m->stop_seq, m->max_insns) - m->base);
+	}
+	prev = m->n ? m->ring[m->n - 1].rip : m->prev;
+	m->ring[m->n].rip = addr;
+	m->ring[m->n++].ea = e->flags & TCS_MEM ? effective(m, e, addr) : 0;
+	if (e->mark)
+		site(m, addr, e, m->base + m->n - 1, prev, 0);
+}
+
+// on_insn does what full_insn does for instructions that are known and not marked, with no memory
+// operand or one of base and displacement.
 static void on_insn(uc_engine *uc, uint64_t addr, uint32_t size, void *user)
 {
 	tcs *m = user;
-	tcs_insn *e = tcs_insn_at(m, addr);
+	const tcs_insn *e;
 	tcs_retired *r;
+	uint64_t ea = 0;
 
-	if (unlikely(m->reason))
-		return;
-	if (unlikely(m->n >= m->stop_n) && addr != m->exit_addr && !room(m))
-		return;
-	if (unlikely(!(e->flags & TCS_READY)) && !slow(m, addr, e))
-		return;
-	r = &m->ring[m->n];
-	r->rip = addr;
-	r->ea = e->flags & TCS_MEM ? effective(m, e, addr) : 0;
-	if (unlikely(e->mark)) {
-		uint64_t prev = m->n ? r[-1].rip : m->prev;
-		m->n++;
-		if (m->nsites == TCS_SITE_CAP) {
-			// Keep the record of this instruction out of the batch, so that it stays in the ring.
-			tcs_retired keep = *r;
-			m->n--;
-			if (!drain(m))
-				return;
-			m->stop_n = min(TCS_RETIRED_CAP, min(m->stop_seq, m->max_insns) - m->base);
-			m->ring[m->n++] = keep;
-		}
-		site(m, addr, e, m->base + m->n - 1, prev, 0);
+	if (unlikely(m->recent_page.vpn != addr >> 12 || m->n >= m->stop_n)) {
+		full_insn(m, addr);
 		return;
 	}
-	m->n++;
+	e = &m->recent_page.insn[addr & 4095];
+	if (unlikely((e->flags & (TCS_READY | TCS_SLOW)) != TCS_READY || !m->env)) {
+		full_insn(m, addr);
+		return;
+	}
+	if (e->flags & TCS_MEM)
+		ea = m->env[e->base] + (uint64_t)(int64_t)e->disp;
+	r = &m->ring[m->n++];
+	r->rip = addr;
+	r->ea = ea;
 }
 
-// block decodes a translation block seen for the first time.
+// block decodes a translation block seen for the first time. It returns 0 if there is nothing to
+// execute.
 static int block(tcs *m, uint64_t addr, uint32_t size, tcs_insn *b)
 {
 	uint64_t at = addr, prev = addr;
 	uint32_t count = 0;
-	tcs_insn *e;
+	tcs_insn *e, *last = b;
 
-	do {
+	for (; at < addr + size; count++) {
 		e = tcs_insn_at(m, at);
-		if (!(e->flags & TCS_READY) && !slow(m, at, e)) {
-			if (m->reason == TCS_STOP_EXIT && count)
-				m->reason = TCS_RUNNING; // it only lies behind this block's instructions
-			if (!count)
-				return 0;
+		if (!known(m, at, e))
 			break;
-		}
-		count++;
+		last = e;
 		b->back = (uint8_t)(at - prev);
-		b->last_len = e->len;
 		prev = at;
 		at += e->len;
-	} while (at < addr + size);
+	}
+	if (!count) {
+		refuse(m, addr);
+		return 0;
+	}
+	b->last_len = last->len;
+	if (at < addr + size && at != m->exit_addr)
+		b->last_len |= TCS_LAST_BAD;
+	else if (last->mark && last->flags & TCS_BRANCH)
+		b->last_len |= TCS_LAST_MARKED;
 	b->count = (uint16_t)count;
 	b->size = (uint16_t)size;
 	return 1;
 }
 
-// retire accounts for the block before, which has been executed to its end.
-static void retire(tcs *m)
+// retire accounts for the block before, which has been executed to its end, and records its last
+// instruction if that is a marked branch.
+static inline void retire(tcs *m)
 {
 	const tcs_insn *b = m->blk, *e;
 	uint64_t last, prev;
 
-	if (!b)
+	if (unlikely(!b))
 		return;
-	last = m->blk_addr + b->size - b->last_len;
-	prev = b->back ? last - b->back : m->prev;
+	last = m->blk_addr + b->size - (b->last_len & TCS_LAST_LEN);
 	m->seq += b->count;
 	m->blk = NULL;
-	m->prev = last;
-	e = tcs_insn_at(m, last);
-	if (e->mark && e->flags & TCS_BRANCH)
+	if (unlikely(b->last_len & TCS_LAST_BAD)) {
+		for (last = m->blk_addr; known(m, last, tcs_insn_at(m, last));)
+			last += tcs_insn_at(m, last)->len;
+		refuse(m, last);
+		return;
+	}
+	if (b->last_len & TCS_LAST_MARKED) {
+		e = insn_at(m, last);
+		prev = b->back ? last - b->back : m->prev;
 		site(m, last, e, m->seq - 1, prev, e->flags & TCS_CALL ? 8 : e->flags & TCS_RET ? -8 : 0);
+	}
+	m->prev = last;
 }
 
+// no_go says why the block hook has nothing to record, or that it has.
+static int no_go(tcs *m)
+{
+	if (m->reason)
+		return 1;
+	if (m->cancel)
+		tcs_stop(m, TCS_STOP_CANCEL);
+	else if (m->seq >= m->max_insns)
+		tcs_stop(m, TCS_STOP_INSNS);
+	return m->reason;
+}
+
+// full is the block hook with everything that can happen.
+static __attribute__((noinline)) void full(tcs *m, uint64_t addr, uint32_t size)
+{
+	tcs_insn *b;
+
+	retire(m);
+	if (unlikely(m->seq >= m->go) && no_go(m))
+		return;
+	b = insn_at(m, addr);
+	if (unlikely(b->size != size) && !block(m, addr, size, b))
+		return;
+	m->blk_addr = addr;
+	m->blk = b;
+	m->recent[m->nrecent++ % TCS_RECENT] = addr;
+}
+
+// on_block does what full does if nothing is marked and the block is known. It calls nothing, so
+// that it needs no stack.
 static void on_block(uc_engine *uc, uint64_t addr, uint32_t size, void *user)
 {
 	tcs *m = user;
-	tcs_insn *b;
+	tcs_insn *last = m->blk, *b;
+	uint64_t seq;
 
-	if (unlikely(m->reason))
-		return;
-	retire(m);
-	b = tcs_insn_at(m, addr);
-	if (unlikely(b->size != size) && !block(m, addr, size, b))
-		return;
-	if (unlikely(m->seq >= m->max_insns)) {
-		tcs_stop(m, TCS_STOP_INSNS);
+	if (unlikely(!last || last->last_len & TCS_LAST_SPECIAL || m->recent_page.vpn != addr >> 12)) {
+		full(m, addr, size);
 		return;
 	}
-	if (unlikely(m->cancel)) {
-		tcs_stop(m, TCS_STOP_CANCEL);
+	b = &m->recent_page.insn[addr & 4095];
+	seq = m->seq + last->count;
+	if (unlikely(seq >= m->go || b->size != size)) {
+		full(m, addr, size);
 		return;
 	}
+	m->prev = m->blk_addr + last->size - last->last_len;
+	m->seq = seq;
 	m->blk_addr = addr;
-	m->blk = m->reason ? NULL : b;
-	m->recent[m->nrecent % TCS_RECENT].addr = addr;
-	m->recent[m->nrecent++ % TCS_RECENT].count = b->count;
+	m->blk = b;
+	m->recent[m->nrecent++ % TCS_RECENT] = addr;
 }
 
 // position returns how many instructions of the current block lie before addr, and the one
@@ -464,6 +568,7 @@ int tcs_run(tcs *m, uint64_t rip)
 {
 	m->reason = TCS_RUNNING;
 	m->stop_n = m->n;
+	m->go = m->max_insns;
 	return uc_emu_start(m->uc, rip, 0, 0, 0);
 }
 

@@ -31,8 +31,8 @@ const (
 	LevelRetired              // every instruction, and the marked ones
 )
 
-// Observer receives what a run records. Both methods are called at the same moments with what has
-// gathered since, Retired first: when Sites is called, every instruction up to the last site's
+// Observer receives what a run records. Sites is called whenever something has gathered, if only
+// instructions, and Retired before it if they are recorded: when Sites is called, every instruction up to the last site's
 // has been handed over, if the level records them. The slices are valid only during the call.
 // Returning true stops the run.
 type Observer interface {
