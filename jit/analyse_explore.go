@@ -21,6 +21,10 @@ type explorer struct {
 	// user-visible form.
 	submitted bool
 
+	// divisions are those with the verifier's checks around them, by first slot: they are followed
+	// as the verifier did before it inserted the checks.
+	divisions map[InsnIndex]guard
+
 	visited []bool
 	guarded []bool // loads through addresses that may be bad
 	calls   map[InsnIndex]*tailCallFacts
@@ -76,6 +80,7 @@ func newExplorer(p *Program, t *Target, funcs []FuncInfo) *explorer {
 			x.fnAt[j] = int32(i)
 		}
 	}
+	x.divisions = findGuards(p.Insns, t.Emit.AX)
 	x.findJoins()
 	x.findLive()
 	return x
@@ -103,6 +108,29 @@ func (x *explorer) run() error {
 			return err
 		}
 	}
+	if x.submitted {
+		return nil
+	}
+	return x.rest()
+}
+
+// rest explores the code that no path led to. The verifier has left no dead code, so what it knew
+// there was less than what is known here: after a rewrite that hides where a number came from.
+func (x *explorer) rest() error {
+	for i := InsnIndex(0); int(i) < len(x.visited); i += x.p.Insns[i].width() {
+		if x.visited[i] {
+			continue
+		}
+		s := &state{pc: i, frames: []frameState{{fn: int(x.fnAt[i]), ret: -1}}}
+		for r := range 10 {
+			s.top().regs[r] = unknownNumber()
+		}
+		s.top().regs[10] = value{kind: kindStack, num: constScalar(0)}
+		x.work = append(x.work, s)
+		if err := x.drain(); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -118,6 +146,16 @@ func (x *explorer) drain() error {
 				return fmt.Errorf("program is too complex: more than %d instructions followed", maxSteps)
 			}
 			x.visited[s.pc] = true
+			if g, ok := x.divisions[s.pc]; ok {
+				err := x.alu(s.top(), x.p.Insns[g.div])
+				for ; s.pc < g.end; s.pc++ {
+					x.visited[s.pc] = true
+				}
+				if err != nil {
+					return err
+				}
+				continue
+			}
 			next, err := x.step(s)
 			if err != nil {
 				return fmt.Errorf("insn %d (%s): %w", s.pc, x.p.Insns[s.pc].Text(), err)

@@ -180,9 +180,25 @@ func (e *Env) MapValue(m int) (jit.Addr, error) {
 
 // Symbol returns the address of a kernel symbol that an image of the capture refers to.
 func (e *Env) Symbol(name string) (jit.Addr, error) {
-	a, ok := e.symbols.addr[name]
-	if !ok {
-		return 0, fmt.Errorf("the capture has no symbol %s", name)
+	if a, ok := e.symbols.addr[name]; ok {
+		return a, nil
 	}
-	return a, nil
+	if name == "this_cpu_off" {
+		if a, ok := e.namelessCPUOff(); ok {
+			return a, nil
+		}
+	}
+	return 0, fmt.Errorf("the capture has no symbol %s", name)
+}
+
+// namelessCPUOff finds this_cpu_off in captures of kernels that do not name it: it is what
+// "add reg, gs:..." reads.
+func (e *Env) namelessCPUOff() (jit.Addr, bool) {
+	for _, r := range e.prog.Refs[Empty] {
+		code := e.prog.Funcs[r.Func].Code(Empty)[r.Off:r.Imm]
+		if r.Sym == "" && (r.Kind == "gs" || r.Kind == "gs-rip") && len(code) > 3 && code[0] == 0x65 && code[2] == 0x03 {
+			return r.Target, true
+		}
+	}
+	return 0, false
 }
