@@ -225,3 +225,21 @@ func TestFuncPointer(t *testing.T) {
 		t.Error("a pointer into a function was accepted")
 	}
 }
+
+// TestInlineRetpoline has the retpoline of kernels before 5.12, nospec-branch.h's
+// RETPOLINE_RCX_BPF_JIT, which the refusals of the tail call jump over.
+func TestInlineRetpoline(t *testing.T) {
+	img, err := compile(t, "5.10-inline", program(0, true, jit.Insn{Op: jit.OpTailCall}, mov0, exit))
+	must(t, err)
+	f := &img.Funcs[0]
+	s := f.TailCalls[0]
+	want := "e807000000" + "f390" + "0faee8" + "ebf9" + "48890c24" + "c3"
+	if got := fmt.Sprintf("%x", f.Code[s.Jump:s.End]); got != want {
+		t.Errorf("jump is %s, expected %s", got, want)
+	}
+	for _, at := range []jit.CodeOff{s.Bounds, s.Limit, s.Null} {
+		if to := at + 2 + jit.CodeOff(f.Code[at+1]); to != s.End {
+			t.Errorf("the refusal at %d goes to %d, expected %d", at, to, s.End)
+		}
+	}
+}

@@ -27,7 +27,7 @@ func (e *emitter) cfi() error {
 		for range 11 {     // CONFIG_FUNCTION_PADDING_CFI
 			e.Nop(1)
 		}
-		e.ENDBR64()
+		e.endbr()
 	case CFIFine:
 		e.ENDBR64()
 		e.Raw(0x41, 0x81, 0xea) // sub r10d, hash

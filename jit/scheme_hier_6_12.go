@@ -21,7 +21,7 @@ import "github.com/tcsim/tcsim/jit/x86"
 type hier struct{}
 
 func (hier) landing(t *Target) CodeOff {
-	if t.Emit.ENDBR || t.Emit.CFI != CFINone {
+	if t.Emit.ENDBR {
 		return 12 + endbrSize
 	}
 	return 12

@@ -42,6 +42,9 @@ func cfi(kind func(k *kernelRow) CFIKind) func(*Target, *kernelRow) error {
 			return ErrUnsupported
 		}
 		t.Emit.CFI = kind(k)
+		if t.Emit.CFI != CFIKernel && !t.Emit.ENDBR {
+			return errors.New("needs an IBT build")
+		}
 		// The hashes are decided by the kernel build; these stand in for them.
 		t.Emit.CFIHashes = CFIHashes{Main: 0x6d61696e, Subprog: 0x73756270}
 		return nil

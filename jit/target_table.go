@@ -101,7 +101,7 @@ var captured = []string{
 }
 
 // sourceOnly are named combinations that no capture has.
-var sourceOnly = []string{"5.10-unrounded", "6.12-kcfi", "6.12-fineibt", "7.2-kcfi", "7.2-fineibt", "7.2-fineibt-bhi"}
+var sourceOnly = []string{"5.10-unrounded", "5.10-inline-unrounded", "6.12-kcfi", "6.12-fineibt", "7.2-kcfi", "7.2-fineibt", "7.2-fineibt-bhi"}
 
 // TargetNames returns the targets that are listed: those with captures, then source-only ones.
 // TargetByName knows more: every combination of a kernel and features.

@@ -57,6 +57,8 @@ func TestTargetNameErrors(t *testing.T) {
 		"6.1-stuff":            "not supported",
 		"6.1-nobmi2":           "does not use BMI2",
 		"6.12-bhi":             "needs fineibt",
+		"6.18-fineibt":         "needs an IBT build",
+		"5.10-kcfi":            "not supported",
 	} {
 		if _, err := jit.TargetByName(name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error is %v, expected it to contain %q", name, err, want)
