@@ -18,7 +18,7 @@ import (
 )
 
 // Asm is BPF assembly in the syntax of the verifier log, bpftool and clang: one instruction per
-// line, labels end with a colon, comments start with ';', "//" or '#'. The zero value is no text.
+// line, labels end with a colon, comments start with ';', "//" or "# ". The zero value is no text.
 type Asm struct {
 	Text string
 	Pos  Pos // of the first character of Text
@@ -131,19 +131,22 @@ func assemble(a Asm) (u *asmUnit, errs []asmError) {
 	return u, nil
 }
 
-// stripComment removes a trailing comment. '#' starts one only at the beginning or behind a blank,
-// because the kernel writes "call bpf_tail_call#12".
+// stripComment removes a trailing comment. '#' starts one only at the beginning or behind a blank
+// and not before a digit, because listings have "call bpf_tail_call#12" and "call #12".
 func stripComment(line string) string {
 	for i := range len(line) {
 		switch {
 		case line[i] == ';', strings.HasPrefix(line[i:], "//"):
 			return line[:i]
-		case line[i] == '#' && (i == 0 || line[i-1] == ' ' || line[i-1] == '\t'):
+		case line[i] == '#' && (i == 0 || isBlank(line[i-1])) && (i+1 == len(line) || !isDigit(line[i+1])):
 			return line[:i]
 		}
 	}
 	return line
 }
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 // statement reads one instruction and appends its slots.
 func (u *asmUnit) statement(text string, pos Pos) error {

@@ -52,7 +52,7 @@ const (
 	reReg = `([rw]\d+)`
 	reNum = `([-+]?(?:0x[0-9a-fA-F]+|\d+))`
 	reOff = `([-+] ?(?:0x[0-9a-fA-F]+|\d+))`
-	reMem = `\(([us]\d+) \*\) ?\((r\d+) ?` + reOff + `?\)`
+	reMem = `\(([us]\d+) ?\*\) ?\((r\d+) ?` + reOff + `?\)`
 	reTo  = `(\S+)`
 	// reBase is clang's memory operand without a type: an empty submatch stands for it.
 	reBase = `()(r\d+) ?` + reOff
@@ -70,9 +70,9 @@ func form(pattern string, emit func(*statement) error) asmForm {
 var asmForms = []asmForm{
 	form(`exit`, func(s *statement) error { return s.emit(jit.Insn{Op: opExit}) }),
 	form(`nospec`, func(s *statement) error { return s.emit(jit.Insn{Op: opNospec}) }),
-	form(`call {to}`, (*statement).call),
-	form(`(goto|gotol|may_goto) {to}`, (*statement).jump),
-	form(`if {reg} (==|!=|s?[<>]=?|&) (?:{reg}|{num}) goto {to}`, (*statement).branch),
+	form(`call\b {to}`, (*statement).call),
+	form(`(goto|gotol|may_goto)\b {to}`, (*statement).jump),
+	form(`if\b {reg} (==|!=|s?[<>]=?|&) (?:{reg}|{num}) goto\b {to}`, (*statement).branch),
 	form(`lock \*{mem} ([+&|^])= {reg}`, (*statement).lockOp),
 	form(`{reg} = atomic(64)?_fetch_(add|or|and|xor)\({mem}, {reg}\)`, (*statement).fetchOp),
 	form(`{reg} = atomic(64)?_xchg\({mem}, {reg}\)`, (*statement).xchg),
