@@ -22,7 +22,7 @@ const inputSlot = 32
 // kernelRules are the rules of the kernel a capture is of.
 func kernelRules(release string) interp.Rules {
 	old := strings.HasPrefix(release, "5.10.") || strings.HasPrefix(release, "6.1.")
-	return interp.Rules{BurnEmpty: old, PerFrame: old}
+	return interp.Rules{BurnEmpty: old, PerFrame: old, TraceDropsCounter: strings.HasPrefix(release, "5.10.")}
 }
 
 // scenarioConfig makes the configuration for a captured scenario.
@@ -65,36 +65,43 @@ func runScenario(sc *capture.Scenario, h *capture.Header, rules interp.Rules, ou
 	if err != nil {
 		return err.Error(), res
 	}
-	io := ioSlots(m)
+	fillInputs(m, sc, h)
+	res, err = m.Run(sc.Run.Prog, interp.ForType(sc.ProgType, h.RunData))
+	if err != nil {
+		return err.Error(), res
+	}
+	if res.Verdict != interp.Done {
+		return "not done within the budget", res
+	}
+	return compareOut(m, uint32(res.Return), sc.Run), res
+}
+
+// fillInputs writes the inputs of a scenario to the io map.
+func fillInputs(m *interp.Machine, sc *capture.Scenario, h *capture.Header) {
 	inputs := slices.Clone(h.DefaultInputs)
 	for _, in := range sc.Inputs {
 		inputs[in.N] = in.Value
 	}
 	for i, v := range inputs {
-		putSlot(io, inputSlot+i, v)
+		putSlot(ioSlots(m), inputSlot+i, v)
 	}
-	if sc.ProgType != jit.Tracing { // a test run of a tracing program runs kernel functions instead
-		res, err = m.Run(sc.Run.Prog, interp.ForType(sc.ProgType, h.RunData))
-		if err != nil {
-			return err.Error(), res
-		}
-		if res.Verdict != interp.Done {
-			return "not done within the budget", res
-		}
-		if uint32(res.Return) != sc.Run.Retval {
-			diff = fmt.Sprintf("return value %#x, kernel %#x; ", uint32(res.Return), sc.Run.Retval)
-		}
+}
+
+// compareOut returns how return value and output slots differ from a run of the kernel.
+func compareOut(m *interp.Machine, retval uint32, run *capture.Run) (diff string) {
+	if retval != run.Retval {
+		diff = fmt.Sprintf("return value %#x, kernel %#x; ", retval, run.Retval)
 	}
 	for i := range inputSlot {
 		want := uint64(0)
-		if i < len(sc.Run.Out) {
-			want = sc.Run.Out[i]
+		if i < len(run.Out) {
+			want = run.Out[i]
 		}
-		if got := slot(io, i); got != want {
+		if got := slot(ioSlots(m), i); got != want {
 			diff += fmt.Sprintf("out[%d] = %#x, kernel %#x; ", i, got, want)
 		}
 	}
-	return diff, res
+	return diff
 }
 
 // asked is an Outside that counts questions and gives other answers than Fixed.

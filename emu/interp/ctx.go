@@ -161,8 +161,7 @@ func (m *Machine) packetLoad(o *op, index uint64) error {
 	m.trash(1)
 	if off+int64(o.size) > int64(len(m.ctx.Packet)) {
 		m.regs[0] = 0
-		m.pop()
-		return nil
+		return m.exit()
 	}
 	b := m.ctx.Packet[off:]
 	switch o.size {

@@ -71,9 +71,7 @@ func (m *Machine) exec(base int) error {
 		case kindTail:
 			err = m.tailCall()
 		case kindExit:
-			if m.pop(); m.mem.depth < base {
-				return nil
-			}
+			err = m.exit()
 		default:
 			panic("BUG: reached a slot that is no instruction")
 		}
@@ -93,6 +91,8 @@ func (m *Machine) push(fn int) bool {
 	if m.mem.depth == len(m.mem.frames) {
 		m.mem.frames = append(m.mem.frames, new(frame))
 	}
+	f := m.mem.top()
+	f.traced, f.calling = false, false
 	m.res.Frames = max(m.res.Frames, m.mem.depth+1)
 	m.enter(fn)
 	return true
@@ -131,9 +131,21 @@ func (m *Machine) resume() {
 func (m *Machine) call(o *op) error {
 	m.res.Calls++
 	m.suspend()
+	m.mem.top().calling = true
 	if !m.push(int(o.imm)) {
 		return m.fault("more than %d frames", m.mem.maxDepth)
 	}
+	return m.traceEntry()
+}
+
+// exit leaves a function.
+func (m *Machine) exit() error {
+	if m.mem.top().traced {
+		if err := m.traceExit(); err != nil {
+			return err
+		}
+	}
+	m.pop()
 	return nil
 }
 
@@ -146,7 +158,8 @@ func (m *Machine) pop() {
 	}
 	m.resume()
 	m.trash(1)
-	if o := &m.cur.code[m.pc-1]; o.kind == kindCall {
+	if f := m.mem.top(); f.calling {
+		f.calling = false
 		m.returned(CallSubprogram)
 	}
 }
@@ -174,7 +187,10 @@ func (m *Machine) load(o *op) error {
 	v, ok := m.mem.load(addr, o.size)
 	if !ok {
 		if v, ok = m.ctx.load(addr-m.cfg.Layout.Ctx, o.size, &m.cfg.Layout); !ok {
-			return m.badAccess("load", addr, o.size)
+			if !m.cur.def.ProbeMem {
+				return m.badAccess("load", addr, o.size)
+			}
+			v = 0
 		}
 	}
 	m.regs[o.dst&15] = v

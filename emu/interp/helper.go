@@ -117,9 +117,9 @@ func (m *Machine) helper(o *op) error {
 		if f == nil {
 			return m.fault("helper %d is not modelled", id)
 		}
-		throws := m.res.Throws
+		depth, pc := m.mem.depth, m.pc
 		r0, err := f(m)
-		if err != nil || m.res.Throws != throws {
+		if err != nil || !m.backAt(depth, pc) {
 			return err
 		}
 		m.regs[0] = r0
@@ -267,7 +267,7 @@ func (m *Machine) loop() (uint64, error) {
 	case n > 8<<20: // BPF_MAX_LOOPS
 		return errno(syscall.E2BIG), nil
 	}
-	throws := m.res.Throws
+	depth, pc := m.mem.depth, m.pc
 	for i := uint64(0); i < n; i++ {
 		m.res.Calls++
 		m.suspend()
@@ -275,7 +275,11 @@ func (m *Machine) loop() (uint64, error) {
 			return 0, m.fault("more than %d frames", m.mem.maxDepth)
 		}
 		m.regs[1], m.regs[2] = i, ctx
-		if err := m.exec(m.mem.depth); err != nil || m.res.Throws != throws {
+		err := m.traceEntry()
+		if err == nil {
+			err = m.exec(m.mem.depth)
+		}
+		if err != nil || !m.backAt(depth, pc) {
 			return 0, err
 		}
 		if m.regs[0] != 0 {
@@ -284,6 +288,10 @@ func (m *Machine) loop() (uint64, error) {
 	}
 	return n, nil
 }
+
+// backAt reports whether a helper is still to go on after a callback, that is, whether none has
+// thrown past the function that called it.
+func (m *Machine) backAt(depth, pc int) bool { return m.mem.depth == depth && m.pc == pc }
 
 // callback returns the function of m.cur that a pointer names, -1 if none.
 func (m *Machine) callback(addr uint64) int {

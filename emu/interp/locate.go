@@ -17,6 +17,7 @@ const (
 	Packet
 	Function
 	Arena
+	TraceArgs
 )
 
 // Location is an address in terms that do not depend on the layout, so that pointers of two engines
@@ -47,6 +48,9 @@ func (l Location) String() string {
 		return fmt.Sprintf("function of program %d at slot %d", l.Index, l.Off)
 	case Arena:
 		return fmt.Sprintf("arena%+d", l.Off)
+	}
+	if l.Place == TraceArgs {
+		return fmt.Sprintf("traced arguments%+d", l.Off)
 	}
 	return "nowhere"
 }
@@ -79,6 +83,9 @@ func (m *Machine) Locate(addr uint64) Location {
 				return Location{Function, i, int64(f.start)}
 			}
 		}
+	}
+	if off := addr - m.cfg.Layout.TraceArgs; off <= uint64(len(m.mem.args)) {
+		return Location{TraceArgs, 0, int64(off)}
 	}
 	if m.mem.inArena(addr) {
 		return Location{Arena, 0, int64(addr - m.mem.arena)}

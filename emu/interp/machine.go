@@ -36,6 +36,9 @@ type Rules struct {
 	// its caller, whose own copy does not see what the subprogram did. That is what kernels up to
 	// 6.11 really do; it is not what the limit means.
 	PerFrame bool
+	// TraceDropsCounter makes a traced function start with a counter of 0, as kernels do whose
+	// trampolines do not keep rax (5.10). What rax really holds there is junk.
+	TraceDropsCounter bool
 	// MayGoto is how often one frame may pass its may_goto instructions; 0 means DefaultMayGoto.
 	// Kernels that stop such loops by time are approximated by a count.
 	MayGoto uint64
@@ -49,6 +52,9 @@ type Program struct {
 	// ExceptionCallback is the index in Funcs of the function that bpf_throw ends in; 0 stands
 	// for the kernel's default, which returns the thrown value.
 	ExceptionCallback int
+	// ProbeMem makes loads outside all memory read zero instead of ending the run, as loads through
+	// pointers to kernel objects do (BPF_PROBE_MEM). The kernel decides that per load.
+	ProbeMem bool
 }
 
 // Slot is one entry of a prog array. Map and Prog are indexes into Config.Maps and Programs.
@@ -65,8 +71,10 @@ type Config struct {
 	Maps []jit.Map
 	// ProgArrays are the contents of prog arrays after New and Reset.
 	ProgArrays []Slot
-	Rules      Rules
-	Layout     Layout
+	// Traces are the attached tracing programs, in the order in which they were attached.
+	Traces []Trace
+	Rules  Rules
+	Layout Layout
 	// Outside answers helpers that ask about the outside world; nil means Fixed{}.
 	Outside Outside
 	// CPU is the processor that runs programs, CPUs their number; CPUs 0 means CPU+1.
@@ -137,6 +145,11 @@ func New(cfg Config) (*Machine, error) {
 			errs = append(errs, err)
 		}
 	}
+	for _, tr := range cfg.Traces {
+		if err := m.attach(tr); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
@@ -196,8 +209,10 @@ func (m *Machine) Run(prog int, ctx Ctx) (Result, error) {
 	if err := ctx.check(m.progs[prog].def); err != nil {
 		return Result{}, fmt.Errorf("run %s: %w", m.progs[prog].def.Name, err)
 	}
-	m.begin(prog, ctx)
-	err := m.exec(0)
+	err := m.begin(prog, ctx)
+	if err == nil {
+		err = m.exec(0)
+	}
 	m.res.Uninit = m.mem.uninit
 	switch {
 	case errors.Is(err, errBudget):
@@ -209,8 +224,8 @@ func (m *Machine) Run(prog int, ctx Ctx) (Result, error) {
 	return m.res, nil
 }
 
-// begin sets up registers, context and the first frame.
-func (m *Machine) begin(prog int, ctx Ctx) {
+// begin sets up registers, context and the first frame, and runs what traces the entry.
+func (m *Machine) begin(prog int, ctx Ctx) error {
 	m.ctx = ctx.clone()
 	m.mem.setCtx(&m.ctx, m.cfg.Layout)
 	m.res = Result{}
@@ -230,6 +245,7 @@ func (m *Machine) begin(prog int, ctx Ctx) {
 	if !m.push(0) {
 		panic("BUG: no room for the first frame")
 	}
+	return m.traceEntry()
 }
 
 // Ctx returns the context and packet as the last run left them; it is the machine's own copy,

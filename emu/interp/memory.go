@@ -27,6 +27,8 @@ type Layout struct {
 	Ctx, Packet uint64
 	// Handle holds the addresses of the maps' struct bpf_map, Values those of their values.
 	Handle, Values []uint64
+	// TraceArgs is where the arguments that tracing programs get begin.
+	TraceArgs uint64
 	// Arena is where the 4 GiB of an arena begin in the kernel.
 	Arena uint64
 }
@@ -40,6 +42,7 @@ func (l Layout) withDefaults(maps int) Layout {
 	set(&l.StackTop, 0xffff_c900_0010_0000)
 	set(&l.Ctx, 0xffff_8881_0000_1000)
 	set(&l.Packet, 0xffff_8881_0001_0000)
+	set(&l.TraceArgs, 0xffff_c900_0020_0000)
 	set(&l.Arena, 0xffff_d000_0000_0000)
 	l.Handle = append(slices.Clone(l.Handle), make([]uint64, max(0, maps-len(l.Handle)))...)
 	l.Values = append(slices.Clone(l.Values), make([]uint64, max(0, maps-len(l.Values)))...)
@@ -67,6 +70,12 @@ type frame struct {
 	saved [4]uint64
 	count uint32 // its copy of the counter, PerFrame only
 	loops uint64 // what may_goto has left
+
+	calling bool // waits for a subprogram to return
+
+	traced bool      // entered by a call, and traces are attached to fn of its program then
+	by     *function // what they are attached to
+	args   [maxArgs]uint64
 }
 
 // memory resolves addresses.
@@ -78,6 +87,7 @@ type memory struct {
 	arena    uint64   // Layout.Arena; 0 if no map is one
 	regions  []region // sorted by base
 	last     int      // region of the last hit
+	args     []byte   // arguments and return value of a traced function
 	uninit   uint64
 }
 
@@ -91,6 +101,8 @@ func (m *memory) init(cfg *Config) {
 	m.maxDepth = cfg.MaxFrames
 	m.add(region{base: cfg.Layout.Ctx})
 	m.add(region{base: cfg.Layout.Packet})
+	m.args = make([]byte, 8*(maxArgs+1))
+	m.add(region{base: cfg.Layout.TraceArgs, data: m.args})
 }
 
 func (m *memory) add(r region) {

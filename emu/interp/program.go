@@ -63,6 +63,7 @@ type program struct {
 type function struct {
 	id         int
 	start, end int
+	traces     []Trace // attached to it
 }
 
 // funcAt returns the jit.Program.Funcs index of the function that contains a slot.

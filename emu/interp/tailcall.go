@@ -75,15 +75,15 @@ func (m *Machine) kfunc(o *op) error {
 	if name := m.cur.def.Kfuncs[o.off]; name != "bpf_throw" {
 		return m.fault("kernel function %q is not modelled", name)
 	}
-	m.throw(m.regs[1])
-	return nil
+	return m.throw(m.regs[1])
 }
 
 // throw ends all frames up to the nearest one that runs a program's entry, which is the exception
 // boundary (kernel/bpf/helpers.c, bpf_throw). A tail-called program is a boundary of its own: what
 // it throws comes back to the caller of the function that it replaced. The callback runs in the
-// boundary's frame and gives its return value.
-func (m *Machine) throw(cookie uint64) {
+// boundary's frame and gives its return value. What traces the frames that are skipped does not
+// learn of their end.
+func (m *Machine) throw(cookie uint64) error {
 	m.res.Throws++
 	for m.mem.top().fn != 0 {
 		m.mem.depth--
@@ -91,12 +91,12 @@ func (m *Machine) throw(cookie uint64) {
 	m.cur = m.mem.top().prog
 	m.regs[0] = cookie
 	if m.cur.onThr == 0 {
-		m.pop()
-		return
+		return m.exit()
 	}
 	m.trash(2)
 	m.regs[1] = cookie
 	m.enter(m.cur.onThr)
+	return nil
 }
 
 // SetProg puts program prog into a prog array; prog -1 empties the slot. It may be called between
