@@ -36,8 +36,9 @@ type FrontEnd struct {
 	CacheLineBytes int // code window that one cache set of lines covers, in bytes
 	CacheLines     int // lines of CacheWidth micro-operations that a window may take
 	QueueEntries   int // micro-operations between fetch and rename
-	// DecodeSwitch is what the first instruction of a stretch that comes from the decoders costs.
-	DecodeSwitch Cycle
+	// WideImmediates are the 64-bit immediates that a cycle's micro-operations may carry.
+	WideImmediates   int
+	BranchesPerCycle int // of which one may be taken
 }
 
 // Rename is allocation: what it passes on a cycle, and what it finishes by itself.
@@ -52,7 +53,9 @@ type Rename struct {
 	AddImmOverflowSlots  int
 	// OffsetShiftLatency is the latency of shlx, shrx and sarx whose count has a pending offset.
 	OffsetShiftLatency Cycle
-	StackSync          bool // reading rsp explicitly after a push or pop inserts a micro-operation
+	// LeaveAfterPop delays the first leave behind a fence if a pop came between it and the push.
+	LeaveAfterPop Cycle
+	StackSync     bool // reading rsp explicitly after a push or pop inserts a micro-operation
 }
 
 // BackEnd is the schedulers and ports.
@@ -81,8 +84,11 @@ type Memory struct {
 	RenameLoads, RenameRMW bool
 	Forward                Cycle // covered, but not renamed
 	ForwardRMW             Cycle // the same for add [m],reg
-	ForwardFail            Cycle // not covered by one store
-	ForwardFailGap         Cycle // between two such loads
+	// ForwardFail is the latency of a load that no single store covers, from the commit of the
+	// youngest store that it overlaps.
+	ForwardFail Cycle
+	StoreRetire Cycle // from the execution of a store's data to its retirement
+	StoreCommit Cycle // from the retirement of a store to its commit, if nothing is before it
 }
 
 // Branches is prediction and what a wrong one costs.
@@ -93,10 +99,16 @@ type Branches struct {
 	Mispredict, MispredictReturn Cycle
 	Override                     Cycle // bubble when history overrules the simple predictor
 	Indirect                     Cycle // bubble behind an indirect jump or call
-	ReturnGap                    Cycle // between two predicted returns
-	ReturnMoved                  Cycle // bubble when a return goes elsewhere than last time
-	History                      []int // branches that the history tables look back, ascending
-	DecodeRedirect               Cycle // bubble of a direct branch seen for the first time
+	// AfterIndirect is the bubble of a taken conditional jump that is the first branch behind a
+	// return or an indirect jump.
+	AfterIndirect Cycle
+	// ReturnToBranch and ReturnToReturn are the bubbles of a branch, and of a return, that is the
+	// first instruction behind a return.
+	ReturnToBranch, ReturnToReturn Cycle
+	ReturnMoved                    Cycle // bubble when a return goes elsewhere than last time
+	PauseShadow                    Cycle // more when the wrong path begins with a pause
+	History                        []int // branches that the history tables look back, ascending
+	DecodeRedirect                 Cycle // bubble of a direct branch seen for the first time
 }
 
 // Special corrects or completes the row of a form, with the reason as Source.

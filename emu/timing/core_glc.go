@@ -6,13 +6,14 @@ var goldenCove = Core{
 	Name:  "glc",
 	Title: "Golden Cove (Alder Lake P, Sapphire Rapids)",
 	Front: FrontEnd{
-		DecodeWidth:    6,   // A
-		DecodeBytes:    32,  // A
-		CacheWidth:     8,   // A
-		CacheLineBytes: 64,  // S: as Ice Lake (U)
-		CacheLines:     6,   // S: as Ice Lake (U); M: nop1, 64 nops in one window run from the decoders
-		QueueEntries:   144, // A
-		DecodeSwitch:   2,   // S
+		DecodeWidth:      6,   // A
+		DecodeBytes:      32,  // A
+		CacheWidth:       8,   // A
+		CacheLineBytes:   64,  // S: as Ice Lake (U)
+		CacheLines:       6,   // S: as Ice Lake (U); M: nop1, 64 nops in one window run from the decoders
+		QueueEntries:     144, // A
+		WideImmediates:   3,   // M: movabs; U: two of the six entries of a line each
+		BranchesPerCycle: 2,   // M: test_jcc_nt
 	},
 	Rename: Rename{
 		Width:               6,   // L, M: sub_imm32enc_dep
@@ -20,10 +21,11 @@ var goldenCove = Core{
 		Retire:              8,   // O
 		MoveSlots:           -1,  // M: mov64_dep
 		AddImmMin:           -1024,
-		AddImmMax:           1023, // M: sub_imm32enc_dep
-		AddImmOverflowSlots: 5,    // S: fitted to sub_imm32enc_dep
-		OffsetShiftLatency:  3,    // M: shlx_count_lea
-		StackSync:           false,
+		AddImmMax:           1023,  // M: sub_imm32enc_dep
+		AddImmOverflowSlots: 5,     // S: fitted to sub_imm32enc_dep
+		OffsetShiftLatency:  3,     // M: shlx_count_lea
+		StackSync:           false, // M: push_sub_add
+		LeaveAfterPop:       5,     // S: fitted to the isolated frames
 	},
 	Back: BackEnd{
 		Schedulers: []Scheduler{ // L
@@ -41,18 +43,22 @@ var goldenCove = Core{
 		LoadBuffer:  192, StoreBuffer: 114, // A
 		CommitsPerCycle: 2,                     // M: store_indep
 		RenameLoads:     true, RenameRMW: true, // M: stfwd_rsp, rmw_rbp_imm
-		Forward:        5,  // M: frame_sub_leave
-		ForwardRMW:     6,  // M: rmw_reg
-		ForwardFail:    18, // M: stfwd_fail
-		ForwardFailGap: 16, // M: stfwd_partial_indep
+		Forward:     5,  // M: frame_sub_leave
+		ForwardRMW:  6,  // M: rmw_reg
+		ForwardFail: 14, // M: stfwd_fail, stfwd_partial_indep
+		StoreRetire: 2,  // S: fitted to stfwd_fail against stfwd_partial_indep
+		StoreCommit: 2,  // S
 	},
 	Branch: Branches{
 		ReturnStack:      16,                            // M: nest_17, nest_40
 		Mispredict:       23,                            // M: jcc_random, jcc_random_fast
-		MispredictReturn: 26,                            // M: nest_40
+		MispredictReturn: 21,                            // M: nest_40
 		Override:         2,                             // M: inner_loop8, jcc_alt
 		Indirect:         1,                             // M: jmp_reg_mono
-		ReturnGap:        3,                             // M: call_chain16_k1
+		AfterIndirect:    1,                             // S: fitted to jmp_reg_mono, call_chain16
+		ReturnToBranch:   1,                             // S: fitted to call_chain16
+		ReturnToReturn:   2,                             // S: fitted to nest_14
+		PauseShadow:      6,                             // S: fitted to retpoline_mono
 		ReturnMoved:      1,                             // M: callret_leaf
 		History:          []int{3, 8, 20, 50, 120, 250}, // S: some 200 taken branches are published
 		DecodeRedirect:   7,                             // S: M jmp_next, 7.5 per jump that the predictor does not hold

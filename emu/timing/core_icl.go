@@ -6,13 +6,14 @@ var iceLake = Core{
 	Name:  "icl",
 	Title: "Ice Lake (Sunny Cove)",
 	Front: FrontEnd{
-		DecodeWidth:    4,  // U
-		DecodeBytes:    16, // U
-		CacheWidth:     6,  // U
-		CacheLineBytes: 64, // U
-		CacheLines:     6,  // U
-		QueueEntries:   70, // U
-		DecodeSwitch:   2,  // U
+		DecodeWidth:      4,  // U
+		DecodeBytes:      16, // U
+		CacheWidth:       6,  // U
+		CacheLineBytes:   64, // U
+		CacheLines:       6,  // U
+		QueueEntries:     70, // U
+		WideImmediates:   3,  // M: movabs; U: two of the six entries of a line each
+		BranchesPerCycle: 2,  // M: test_jcc_nt
 	},
 	Rename: Rename{
 		Width:     5,    // U
@@ -36,8 +37,9 @@ var iceLake = Core{
 		RenameRMW:       false, // T
 		Forward:         5,     // N
 		ForwardRMW:      5,     // T: at most 6 with the add
-		ForwardFail:     14,    // N
-		ForwardFailGap:  12,    // S: in the proportion measured on Golden Cove
+		ForwardFail:     11,    // N: 14 with the commit
+		StoreRetire:     2,     // S: as Golden Cove
+		StoreCommit:     1,     // S
 	},
 	Branch: Branches{
 		ReturnStack:      16,                            // N
@@ -45,7 +47,10 @@ var iceLake = Core{
 		MispredictReturn: 16,                            // N
 		Override:         2,                             // S: as Golden Cove
 		Indirect:         1,                             // S: as Golden Cove
-		ReturnGap:        2,                             // T: ret_r64, 2.17 per call and return
+		AfterIndirect:    1,                             // S: fitted to jmp_reg_mono, call_chain16
+		ReturnToBranch:   1,                             // S: fitted to call_chain16
+		ReturnToReturn:   2,                             // S: fitted to nest_14
+		PauseShadow:      6,                             // S: fitted to retpoline_mono
 		ReturnMoved:      1,                             // S: as Golden Cove
 		History:          []int{3, 8, 20, 50, 120, 250}, // S: as Golden Cove
 		DecodeRedirect:   7,                             // S: as Golden Cove

@@ -6,13 +6,14 @@ var skylakeX = Core{
 	Name:  "skx",
 	Title: "Skylake-X",
 	Front: FrontEnd{
-		DecodeWidth:    4,  // U
-		DecodeBytes:    16, // U
-		CacheWidth:     6,  // U
-		CacheLineBytes: 32, // U
-		CacheLines:     3,  // U
-		QueueEntries:   64, // U
-		DecodeSwitch:   2,  // U
+		DecodeWidth:      4,  // U
+		DecodeBytes:      16, // U
+		CacheWidth:       6,  // U
+		CacheLineBytes:   32, // U
+		CacheLines:       3,  // U
+		QueueEntries:     64, // U
+		WideImmediates:   3,  // M: movabs; U: two of the six entries of a line each
+		BranchesPerCycle: 2,  // M: test_jcc_nt
 	},
 	Rename: Rename{
 		Width:     4,    // U
@@ -34,8 +35,9 @@ var skylakeX = Core{
 		CommitsPerCycle: 1,  // N
 		Forward:         4,  // N: 4 to 5
 		ForwardRMW:      4,  // N
-		ForwardFail:     13, // N: 11 to 15
-		ForwardFailGap:  11, // S: in the proportion measured on Golden Cove
+		ForwardFail:     10, // N: 11 to 15 with the commit
+		StoreRetire:     2,  // S: as Golden Cove
+		StoreCommit:     1,  // S
 	},
 	Branch: Branches{
 		ReturnStack:      16,                            // N
@@ -43,7 +45,10 @@ var skylakeX = Core{
 		MispredictReturn: 15,                            // N
 		Override:         2,                             // S: as Golden Cove
 		Indirect:         1,                             // S: as Golden Cove
-		ReturnGap:        2,                             // S: as Ice Lake
+		AfterIndirect:    1,                             // S: fitted to jmp_reg_mono, call_chain16
+		ReturnToBranch:   1,                             // S: fitted to call_chain16
+		ReturnToReturn:   2,                             // S: fitted to nest_14
+		PauseShadow:      6,                             // S: fitted to retpoline_mono
 		ReturnMoved:      1,                             // S: as Golden Cove
 		History:          []int{3, 8, 20, 50, 120, 250}, // S: as Golden Cove
 		DecodeRedirect:   7,                             // S: as Golden Cove

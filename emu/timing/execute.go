@@ -6,7 +6,8 @@ import "github.com/tcsim/tcsim/jit/x86"
 
 // dispatch books one micro-operation for the first free cycle from t on.
 func (m *Model) dispatch(set portSet, t Cycle) Cycle {
-	return m.cal.book(m.cal.choose(set, m.rename.used), t)
+	m.slot++
+	return m.cal.book(m.cal.choose(set, m.slot-1), t)
 }
 
 // fusedTail reports whether the site is the jump of a pair whose first half is waiting.
@@ -146,6 +147,10 @@ func (m *Model) hold(in *insn, ready Cycle) {
 func (m *Model) leave(s *site, ea x86.Addr) {
 	in := s.in
 	t := max(m.rename.cycle+m.core.Back.ToDispatch, m.regs[x86.RBP].ready)
+	if m.popped && s.epoch != m.epoch {
+		t += m.core.Rename.LeaveAfterPop
+	}
+	m.popped, s.epoch = false, m.epoch
 	first := m.dispatch(in.alu[0], t)
 	for _, p := range in.alu[1:] {
 		m.dispatch(p, t)
@@ -171,7 +176,7 @@ func (m *Model) plain(s *site, ea, next x86.Addr) {
 	var v value
 	first, complete := Cycle(-1), t0
 	if in.load != 0 {
-		v, first = m.loadFrom(s, ea, at, m.core.Memory.RenameLoads && (!in.rmw || m.core.Memory.RenameRMW && in.rmwImm))
+		v, first = m.loadFrom(s, ea, at, m.mayRename(in))
 		complete = max(v.ready, first+in.loadLat)
 	}
 	if s.fused {
@@ -210,10 +215,28 @@ func (m *Model) plain(s *site, ea, next x86.Addr) {
 	if in.writesFlags {
 		m.flags = result.ready
 	}
+	switch in.form.class {
+	case "pop":
+		m.popped = true
+	case "push":
+		m.popped = false
+	}
 	if in.data != 0 {
 		complete = max(complete, m.storeTo(in, ea, at, t0, result))
 	}
 	m.last.Execute, m.last.Complete = max(first, t0), complete
+}
+
+// mayRename reports whether the load of an instruction can take its value at rename. Returns are
+// not renamed, nor is leave.
+func (m *Model) mayRename(in *insn) bool {
+	switch {
+	case in.inst.Branch != x86.BranchNone:
+		return false
+	case in.rmw:
+		return m.core.Memory.RenameRMW && in.rmwImm
+	}
+	return m.core.Memory.RenameLoads
 }
 
 // operands returns when the registers and flags that the arithmetic needs are ready.
@@ -273,22 +296,14 @@ func (m *Model) arith(s *site, t Cycle, next x86.Addr) (first, end Cycle) {
 func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (value, Cycle) {
 	in, c := s.in, &m.core.Memory
 	d := m.dispatch(in.load, max(t, m.barrier))
-	trained := s.epoch == m.epoch
-	s.epoch = m.epoch
-	from, st := m.stores.find(ea, in.size, m.rename.cycle)
-	if from == fromCache || st.commit <= d && !(from == fromExact && mayRename && trained) {
-		return value{ready: d + in.loadLat}, d
-	}
+	from, st := m.stores.find(ea, in.size)
 	switch {
-	case from == fromExact && mayRename && trained:
+	case from == fromExact && mayRename:
 		return st.data, d
+	case from == fromCache || st.commit <= d:
+		return value{ready: d + in.loadLat}, d
 	case from == fromSeveral:
-		start := max(d, st.all)
-		if m.lastFail != 0 {
-			start = max(start, m.lastFail+c.ForwardFailGap)
-		}
-		m.lastFail = start
-		return value{ready: start + c.ForwardFail}, d
+		return value{ready: st.commit + c.ForwardFail}, d
 	}
 	forward := c.Forward
 	if in.rmw {
@@ -304,10 +319,9 @@ func (m *Model) storeTo(in *insn, ea x86.Addr, at, t0 Cycle, v value) Cycle {
 	ready := max(t0, v.ready)
 	d := m.dispatch(in.data, ready)
 	st := m.stores.add(ea, in.size)
-	m.stores.ready = max(m.stores.ready, a, v.ready)
-	st.data, st.where, st.all = v, a, m.stores.ready
+	st.data, st.where = v, a
 	m.uncommitted = st
-	return max(a, d) + 1
+	return max(a+1, d+m.core.Memory.StoreRetire)
 }
 
 // locked executes a locked instruction: it waits for older stores and keeps younger loads waiting.

@@ -31,7 +31,7 @@ type insn struct {
 	kind kind
 
 	slots      uint8 // fused micro-operations
-	cacheSlots uint8 // entries in the micro-operation cache
+	wide       bool  // carries a 64-bit immediate
 	nsrc, nadr uint8
 	ndst       uint8
 	src        [4]uint8 // registers whose value the arithmetic or the store data needs
@@ -99,10 +99,7 @@ func (l *lowering) lower(i *x86.Inst) (*insn, error) {
 		return nil, err
 	}
 	in := &insn{inst: *i, form: f, slots: f.slots, shiftCnt: noReg, tableCond: i.Cond}
-	in.cacheSlots = in.slots
-	if f.id == "movabs_r64_imm64" {
-		in.cacheSlots = 2 // a 64-bit immediate takes the room of two (M: movabs)
-	}
+	in.wide = f.id == "movabs_r64_imm64"
 	in.operands(i)
 	in.readsFlags = i.ReadsFlags != 0 && !isShift(i.Op)
 	in.writesFlags = i.WritesFlags != 0

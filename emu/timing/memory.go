@@ -15,7 +15,6 @@ type store struct {
 	data   value // what is stored
 	where  Cycle // when its address is known
 	commit Cycle // when it has left the store buffer
-	all    Cycle // when it and all older stores are executed
 }
 
 // value is when a result exists, and what the renamer has still to add to it.
@@ -38,7 +37,6 @@ type storeTrack struct {
 	next  uint64  // number of the next store; numbers start at 1
 	words [trackWords]word
 
-	ready      Cycle // when all stores so far are executed
 	lastCommit Cycle
 	inCycle    int // commits in lastCommit
 }
@@ -66,13 +64,14 @@ func (t *storeTrack) word(n uint64) *word {
 	return &t.words[(n^n>>12)%trackWords]
 }
 
-// find looks for the youngest store that is still in flight at time at and wrote bytes of the load.
-func (t *storeTrack) find(addr x86.Addr, size uint8, at Cycle) (source, *store) {
+// find looks for the youngest store that wrote bytes of the load, among those that the ring still
+// holds: whether it is still in flight is for the caller to see.
+func (t *storeTrack) find(addr x86.Addr, size uint8) (source, *store) {
 	n, shift := uint64(addr)>>3, uint8(addr&7)
 	mask := (uint16(1)<<size - 1) << shift
-	num, whole := t.owner(n, uint8(mask), at)
+	num, whole := t.owner(n, uint8(mask))
 	if hi := uint8(mask >> 8); hi != 0 {
-		num2, whole2 := t.owner(n+1, hi, at)
+		num2, whole2 := t.owner(n+1, hi)
 		whole = whole && whole2 && num == num2
 		num = max(num, num2)
 	}
@@ -89,9 +88,9 @@ func (t *storeTrack) find(addr x86.Addr, size uint8, at Cycle) (source, *store) 
 	return fromStore, s
 }
 
-// owner returns the youngest store in flight that owns bytes of mask in word n, 0 if there is none,
+// owner returns the youngest store that owns bytes of mask in word n, 0 if there is none,
 // and whether it owns all of them.
-func (t *storeTrack) owner(n uint64, mask uint8, at Cycle) (num uint64, whole bool) {
+func (t *storeTrack) owner(n uint64, mask uint8) (num uint64, whole bool) {
 	w := t.word(n)
 	if w.tag != n+1 {
 		return 0, true
@@ -104,7 +103,7 @@ func (t *storeTrack) owner(n uint64, mask uint8, at Cycle) (num uint64, whole bo
 	case mask&w.m3 != 0:
 		num, whole = w.rest, mask&^w.m3 == 0
 	}
-	if num == 0 || t.next-num >= trackRing || t.ring[num%trackRing].commit <= at {
+	if num == 0 || t.next-num >= trackRing {
 		return 0, true
 	}
 	return num, whole

@@ -38,7 +38,6 @@ type Model struct {
 
 	takenPorts, otherPorts portSet
 
-	lastFail    Cycle  // start of the last load whose forwarding failed
 	barrier     Cycle  // before it no load may execute: a locked instruction
 	divFree     Cycle  // when the divider is free
 	done        Cycle  // when everything so far is complete
@@ -46,6 +45,8 @@ type Model struct {
 	branchEnd   Cycle  // end of execution of the last arithmetic micro-operation: for a branch, when it is resolved
 	uncommitted *store // of the instruction that is executed
 	slots       int    // of the instruction that is executed
+	slot        int    // of the next micro-operation in the cycle of issue
+	popped      bool   // a register was popped since the last push
 	stackMoved  bool   // rsp was changed by the stack engine since it was last read
 
 	last  Stamp
@@ -139,6 +140,8 @@ func (m *Model) Step(r Retired, next x86.Addr) error {
 	m.retire(in)
 	if in.inst.Branch != x86.BranchNone {
 		m.branch(s, next)
+	} else if m.front.after == afterReturn {
+		m.front.after = afterIndirect
 	}
 	s.seen = true
 	return m.follow(s, next)
@@ -189,13 +192,13 @@ func (m *Model) site(a x86.Addr) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{addr: a, in: in, base: 1}
+	s := &site{addr: a, in: in, base: unknown}
 	key := a &^ x86.Addr(m.core.Front.CacheLineBytes-1)
 	if s.win = m.wins[key]; s.win == nil {
 		s.win = &window{}
 		m.wins[key] = s.win
 	}
-	s.win.slots += int(in.cacheSlots)
+	s.win.slots += int(in.slots)
 	m.sites[a] = s
 	if in.form.fuses != "" && in.kind != kindZero {
 		behind := a + x86.Addr(in.inst.Len)

@@ -70,15 +70,23 @@ func (p *predictor) lookup(n int, pc x86.Addr) (*histEntry, uint32) {
 	return &p.tables[n][h>>(64-histBits)], uint32(h>>8) | 1
 }
 
-// direction is the state of the simple predictor: two bits, taken from 2 on.
+// direction is the state of the simple predictor: two bits, taken from 2 on, set firmly by the
+// first outcome.
 type direction uint8
 
-func (d direction) taken() bool { return d >= 2 }
+const unknown direction = 4
+
+func (d direction) taken() bool { return d == 2 || d == 3 }
 
 func (d *direction) train(taken bool) {
-	if taken && *d < 3 {
+	switch {
+	case *d == unknown && taken:
+		*d = 3
+	case *d == unknown:
+		*d = 0
+	case taken && *d < 3:
 		*d++
-	} else if !taken && *d > 0 {
+	case !taken && *d > 0:
 		*d--
 	}
 }

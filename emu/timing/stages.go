@@ -7,14 +7,16 @@ type front struct {
 	core   *FrontEnd
 	cycle  Cycle // in which the present group reaches the queue
 	used   int   // entries of the group
-	bytes  int   // decoded in the present cycle
-	decode bool  // the last instruction came from the decoders
+	wide   int   // 64-bit immediates in the group
 	nbr    int   // branches in the group
-	win    *window
+	taken  bool  // one of them taken
+	decode bool  // the last instruction came from the decoders
+	bytes  int   // that the stretch of decoded instructions may still take in this cycle
 
-	queue      []Cycle // issue cycles of the last QueueEntries micro-operations
-	inserted   uint64
-	lastReturn Cycle // when the last return was predicted
+	after afterBranch
+
+	queue    []Cycle // issue cycles of the last QueueEntries micro-operations
+	inserted uint64
 }
 
 func (f *front) init(c *FrontEnd) {
@@ -29,17 +31,11 @@ func (f *front) fetch(m *Model, s *site) {
 	if !s.seen || s.win.slots > c.CacheLines*c.CacheWidth {
 		f.fetchDecode(s)
 	} else {
-		if f.decode {
-			f.decode = false
-			f.newGroup(1)
-		}
-		if f.used+int(in.cacheSlots) > c.CacheWidth {
-			f.newGroup(1)
-		}
-		f.used += int(in.cacheSlots)
+		f.fetchCached(in)
 	}
 	if full := f.queue[f.inserted%uint64(len(f.queue))]; f.cycle < full {
-		f.cycle, f.used = full, int(in.cacheSlots)
+		f.newGroup(full - f.cycle)
+		f.used = int(in.slots)
 	}
 	m.last.Fetch = f.cycle
 }
@@ -48,20 +44,46 @@ func (f *front) fetch(m *Model, s *site) {
 func (f *front) fetchDecode(s *site) {
 	c := f.core
 	if !f.decode {
-		f.newGroup(c.DecodeSwitch)
-		f.decode = true
+		f.newGroup(1)
+		f.decode, f.bytes = true, c.DecodeBytes
 	}
 	length := int(s.in.inst.Len)
-	if f.used >= c.DecodeWidth || f.bytes+length > c.DecodeBytes {
+	if f.used >= c.DecodeWidth || f.bytes < length {
 		f.newGroup(1)
+		f.bytes += c.DecodeBytes
 	}
 	f.used++
-	f.bytes += length
+	f.bytes -= length
+}
+
+// fetchCached is fetch from the micro-operation cache.
+func (f *front) fetchCached(in *insn) {
+	c := f.core
+	if f.decode {
+		f.decode = false
+		f.newGroup(1)
+	}
+	if f.used+int(in.slots) > c.CacheWidth || in.wide && f.wide == c.WideImmediates {
+		f.newGroup(1)
+	}
+	f.used += int(in.slots)
+	if in.wide {
+		f.wide++
+	}
+}
+
+// branchSlot makes room for a branch in the group: two a cycle, of which only the last may be taken.
+func (f *front) branchSlot(taken bool) {
+	if f.nbr == f.core.BranchesPerCycle || f.taken {
+		f.newGroup(1)
+	}
+	f.nbr++
+	f.taken = f.taken || taken
 }
 
 func (f *front) newGroup(delay Cycle) {
 	f.cycle += delay
-	f.used, f.bytes, f.nbr = 0, 0, 0
+	f.used, f.wide, f.nbr, f.taken = 0, 0, 0, false
 }
 
 // issued notes the issue of an instruction's micro-operations: their entries are free.
@@ -114,6 +136,7 @@ func (m *Model) allocate(s *site) {
 		}
 	}
 	m.issueAt(at)
+	m.slot = r.used
 	for range slots {
 		if r.used == r.core.Rename.Width {
 			m.issueAt(r.cycle + 1)
@@ -180,7 +203,7 @@ func (m *Model) retire(in *insn) {
 		r.nloads++
 	}
 	if st := m.uncommitted; st != nil {
-		m.stores.commit(st, r.retire+1, m.core.Memory.CommitsPerCycle)
+		m.stores.commit(st, r.retire+m.core.Memory.StoreCommit, m.core.Memory.CommitsPerCycle)
 		m.uncommitted = nil
 	}
 	m.last.Retire = r.retire
