@@ -30,4 +30,11 @@
 // The rules are one counter per invocation and the parameters of Rules: the limit, whether an empty
 // slot uses up budget (kernels up to 6.11) and, to explain what those kernels really did, whether
 // each frame has its own copy of the counter.
+//
+// # Comparing with another engine
+//
+// Return value, Entries of each map, Taken and the Snapshots of an Observer are what a correct
+// engine must reproduce, given the same Config.Outside and Layout. Stack bytes that are not in
+// Snapshot.Written, R0 after a refused tail call and pointers to stacks, which Locate recognises,
+// are up to the engine.
 package interp
