@@ -27,7 +27,7 @@ type Verifier struct {
 	LinkDelta bool
 	// Link32 keeps the link of a 32-bit move of a number that fits (6.3).
 	Link32 bool
-	// Trusted: what helpers and tracing contexts give out is trusted, and loads through it are not
+	// Trusted: kernel objects that helpers give out are trusted, and loads through them are not
 	// guarded against faults (6.2: PTR_TRUSTED).
 	Trusted bool
 	// TailReturn models a tail call that is taken as a return with an unknown result (7.x).

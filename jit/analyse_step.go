@@ -267,7 +267,7 @@ func (x *explorer) loadMem(s *state, f *frameState, in Insn) error {
 			v.typed = untrusted
 		}
 	case base.kind == kindContext && x.p.Type == Tracing && in.size() == 8:
-		v.typed = x.rules.handedOut()
+		v.typed = untrusted // arguments of a traced function (prog_args_trusted)
 	}
 	*d = v
 	return err
