@@ -3,6 +3,7 @@
 package scenarios
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math"
 	"slices"
@@ -98,15 +99,8 @@ func (m *Map) entries() uint32 {
 	return n
 }
 
-func (m *Map) keySize() uint32   { return orDefault(m.KeySize, 4) }
-func (m *Map) valueSize() uint32 { return orDefault(m.ValueSize, 4) }
-
-func orDefault(n, def uint32) uint32 {
-	if n == 0 {
-		return def
-	}
-	return n
-}
+func (m *Map) keySize() uint32   { return cmp.Or(m.KeySize, 4) }
+func (m *Map) valueSize() uint32 { return cmp.Or(m.ValueSize, 4) }
 
 // maxMapBytes bounds the memory of one map: scenarios need little, mistakes ask for much.
 const maxMapBytes = 1 << 26

@@ -81,7 +81,7 @@ func (s *source) parseYAML(src []byte) ast.Node {
 		}
 		if body != nil {
 			s.failf(nodePos(doc.Body), "a second YAML document: expected one per file")
-			return nil
+			break
 		}
 		body = doc.Body
 	}

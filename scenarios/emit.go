@@ -44,7 +44,9 @@ func (b *builder) compileSteps(name string, f *Function) *asmUnit {
 	}
 	e.registers()
 	e.prologue()
-	e.block(f.Steps)
+	if !e.block(f.Steps) {
+		b.failf(f.Pos, "the steps of %s can end without return", name)
+	}
 	e.finish()
 	if len(b.errs) != before {
 		return nil

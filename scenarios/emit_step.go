@@ -2,7 +2,11 @@
 
 package scenarios
 
-import "github.com/tcsim/tcsim/jit"
+import (
+	"cmp"
+
+	"github.com/tcsim/tcsim/jit"
+)
 
 // block emits steps in order. It reports whether control leaves the function in all of them.
 func (e *emitter) block(steps []Step) (returns bool) {
@@ -80,7 +84,7 @@ func (e *emitter) tailCall(v *Value) {
 		return
 	}
 	if m.Value.Type != ProgArray {
-		e.failf(v.Pos, "expected a prog_array to tail call through, found %s %s", m.Value.Type, v.Map)
+		e.failf(v.Pos, "expected a prog_array to tail call through, found %s %s", cmp.Or(m.Value.Type, Array), v.Map)
 		return
 	}
 	if v.Off != 0 || v.Size != 0 || v.Times != 0 {

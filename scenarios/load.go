@@ -5,6 +5,7 @@ package scenarios
 import (
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/goccy/go-yaml/ast"
 )
@@ -37,12 +38,15 @@ func (s *source) load(sc *Scenario, src []byte) {
 	for _, p := range quiet.pairs(body, "") {
 		at[p.key] = p.value
 	}
-	start := nodePos(body)
+	var missing []string
 	for _, key := range []string{"version", "name", "programs", "runs"} {
 		if at[key] == nil {
-			s.failf(start, "%q is missing: a scenario needs version, name, programs and runs", key)
-			return
+			missing = append(missing, key)
 		}
+	}
+	if len(missing) > 0 {
+		s.failf(nodePos(body), "a scenario needs version, name, programs and runs: no %s here", strings.Join(missing, ", "))
+		return
 	}
 	if sc.Version != Version {
 		s.failf(nodePos(at["version"]), "expected version %d, found %d", Version, sc.Version)

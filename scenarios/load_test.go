@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package scenarios_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tcsim/tcsim/scenarios"
+)
+
+// golden compares text with a file, or rewrites the file under -update.
+func golden(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("%s (-want +got)\n%s", file, d)
+	}
+}
+
+// TestBadInput shows what users see: each file of testdata/bad with all of its mistakes.
+func TestBadInput(t *testing.T) {
+	files, err := filepath.Glob("testdata/bad/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files of bad input: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			src, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sc, err := scenarios.Load(filepath.Base(file), src)
+			var mistakes scenarios.Errors
+			if sc != nil || !errors.As(err, &mistakes) {
+				t.Fatalf("expected an error of type Errors and no scenario, found %v and %v", err, sc)
+			}
+			lines := strings.Split(string(src), "\n")
+			for _, m := range mistakes {
+				if m.Pos.Line < 1 || m.Pos.Line > len(lines) || m.Pos.Col < 1 || m.Pos.Col > len(lines[m.Pos.Line-1])+1 {
+					t.Errorf("%v: a place outside the file", m)
+				}
+			}
+			golden(t, strings.TrimSuffix(file, ".yaml")+".txt", err.Error()+"\n")
+		})
+	}
+}
+
+// TestBuiltinIsPlainData checks that a scenario means the same however often it is built.
+func TestBuiltinIsPlainData(t *testing.T) {
+	for _, name := range scenarios.Builtin() {
+		file, src, err := scenarios.Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := scenarios.Load(file, src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := scenarios.Load(file, src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, err := scenarios.Build(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := scenarios.Build(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(first, second); d != "" {
+			t.Errorf("%s builds differently the second time:\n%s", name, d)
+		}
+		if d := cmp.Diff(a, b); d != "" {
+			t.Errorf("%s: Build changed the scenario:\n%s", name, d)
+		}
+	}
+}
+
+func TestFind(t *testing.T) {
+	name, src, err := scenarios.Find("hierarchy")
+	if err != nil || name != "hierarchy.yaml" || len(src) == 0 {
+		t.Errorf("Find(hierarchy) = %q, %d bytes, %v", name, len(src), err)
+	}
+	path := filepath.Join(t.TempDir(), "mine.yaml")
+	if err := os.WriteFile(path, []byte("version: 1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if name, src, err := scenarios.Find(path); err != nil || name != path || string(src) != "version: 1\n" {
+		t.Errorf("Find(%s) = %q, %q, %v", path, name, src, err)
+	}
+	if _, _, err := scenarios.Find("no_such"); err == nil || !strings.Contains(err.Error(), "hierarchy") {
+		t.Errorf("Find(no_such) should list the built-in names, found %v", err)
+	}
+	if _, _, err := scenarios.Find("./hierarchy"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("./hierarchy is a path: expected ErrNotExist, found %v", err)
+	}
+}
+
+func TestRawProgram(t *testing.T) {
+	raw := []byte{
+		0x85, 0x10, 0, 0, 1, 0, 0, 0, // call pc+1
+		0x95, 0, 0, 0, 0, 0, 0, 0, // exit
+		0xb7, 0, 0, 0, 7, 0, 0, 0, // r0 = 7
+		0x95, 0, 0, 0, 0, 0, 0, 0, // exit
+	}
+	p, err := scenarios.RawProgram(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Insns) != 4 || len(p.Funcs) != 2 || p.Funcs[1].Start != 2 {
+		t.Errorf("expected 4 instructions and a function at slot 2, found %+v", p)
+	}
+	for _, bad := range [][]byte{nil, raw[:7], {0x85, 0x10, 0, 0, 9, 0, 0, 0}} {
+		if p, err := scenarios.RawProgram(bad); err == nil || p != nil {
+			t.Errorf("RawProgram(%x) = %v, %v: expected an error only", bad, p, err)
+		}
+	}
+}
