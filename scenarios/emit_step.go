@@ -121,7 +121,7 @@ func (e *emitter) clobber(n int) {
 }
 
 func (e *emitter) set(place, to *Value) {
-	if place.Kind == ValueReg && to.Kind != ValueResult && !e.lookedUp(to) {
+	if place.Kind == ValueReg && !e.lookedUp(to) {
 		e.read(to, uint8(place.Reg))
 		return
 	}
