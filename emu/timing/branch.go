@@ -8,69 +8,76 @@ import "github.com/tcsim/tcsim/jit/x86"
 type afterBranch uint8
 
 const (
-	afterOther    afterBranch = iota
-	afterIndirect             // the first branch behind an indirect jump or a return is still to come
-	afterReturn               // the first instruction behind a return is still to come
+	afterOther  afterBranch = iota
+	afterLate               // the first branch behind a late target is still to come
+	afterReturn             // the first instruction behind a return is still to come
 )
 
-// branch steers fetch to the instruction that follows a branch.
+// branch steers the predictor to the instruction that follows a branch.
 func (m *Model) branch(s *site, next x86.Addr) {
 	b, f := &m.core.Branch, &m.front
 	fall := s.addr + x86.Addr(s.in.inst.Len)
-	after := f.after
+	after, late := f.after, Cycle(0)
 	f.after = afterOther
-	f.branchSlot(next != fall)
+	if after == afterLate {
+		late = b.AfterLate
+	}
 	kind := s.in.inst.Branch
+	if kind == x86.BranchCall || kind == x86.BranchCallIndirect {
+		m.pred.call(fall)
+	}
 	switch kind {
 	case x86.BranchCond:
-		m.conditional(s, next, fall)
-		if after == afterIndirect && next != fall {
-			f.newGroup(1 + b.AfterIndirect)
-		}
+		m.conditional(s, next, late)
 	case x86.BranchJump, x86.BranchCall:
-		if kind == x86.BranchCall {
-			m.pred.call(fall)
+		if after == afterReturn {
+			late = b.ReturnToBranch
 		}
+		f.predict(true, late)
 		if !s.seen {
-			f.newGroup(1 + b.DecodeRedirect)
-		} else if after == afterReturn {
-			f.newGroup(1 + b.ReturnToBranch)
+			f.block(max(f.bp, f.cycle+b.DecodeRedirect))
 		}
 	case x86.BranchJumpIndirect, x86.BranchCallIndirect:
-		if kind == x86.BranchCallIndirect {
-			m.pred.call(fall)
-		}
-		o := m.pred.resolve(s.addr, s.lastTarget, next)
-		s.lastTarget = next
-		f.after = afterIndirect
-		if o.wrong {
-			m.redirect(b.Mispredict)
-		} else {
-			f.newGroup(1 + b.Indirect)
-		}
+		m.indirect(s, next)
 	case x86.BranchRet:
 		m.ret(s, next, after)
 	}
 }
 
-func (m *Model) conditional(s *site, next, fall x86.Addr) {
+// indirect predicts the target of an indirect jump or call.
+func (m *Model) indirect(s *site, next x86.Addr) {
 	b := &m.core.Branch
+	o := m.pred.resolve(s.addr, s.lastTarget, next)
+	s.lastTarget = next
+	m.front.predict(true, b.Indirect)
+	m.front.after = afterLate
+	if o.wrong {
+		m.redirect(b.Mispredict)
+	}
+}
+
+// conditional predicts a conditional jump; late is the bubble of what is before it.
+func (m *Model) conditional(s *site, next x86.Addr, late Cycle) {
+	b := &m.core.Branch
+	fall := s.addr + x86.Addr(s.in.inst.Len)
 	simple := fall
 	if s.base.taken() && s.lastTarget != 0 {
 		simple = s.lastTarget
 	}
 	o := m.pred.resolve(s.addr, simple, next)
-	s.base.train(next != fall)
-	if next != fall {
+	taken := next != fall
+	s.base.train(taken)
+	if taken {
 		s.lastTarget = next
+	} else {
+		late = 0
 	}
-	switch {
-	case o.wrong:
+	if o.override {
+		late = max(late, b.Override)
+	}
+	m.front.predict(taken, late)
+	if o.wrong {
 		m.redirect(b.Mispredict)
-	case o.override && next != fall:
-		m.front.newGroup(1 + b.Override)
-	case o.override:
-		m.front.newGroup(b.Override)
 	}
 }
 
@@ -81,27 +88,29 @@ func (m *Model) ret(s *site, next x86.Addr, after afterBranch) {
 	moved := s.lastTarget != 0 && s.lastTarget != next
 	s.lastTarget = next
 	f.after = afterReturn
-	if !ok || to != next {
-		penalty := b.MispredictReturn
-		if w, err := m.site(to); ok && err == nil && w.in.kind == kindPause {
-			penalty += b.PauseShadow
-		}
-		m.redirect(penalty)
-		return
-	}
-	delay := Cycle(1)
+	bubble := Cycle(0)
 	if after == afterReturn {
-		delay += b.ReturnToReturn
+		bubble = b.ReturnToReturn
 	}
 	if moved {
-		delay += b.ReturnMoved
+		bubble += b.ReturnMoved
 	}
-	f.newGroup(delay)
+	f.predict(true, bubble)
+	if ok && to == next {
+		f.moved = moved
+		return
+	}
+	penalty := b.MispredictReturn
+	if ok {
+		if w, err := m.site(to); err == nil && w.in.kind == kindPause {
+			penalty += b.PauseShadow
+		}
+	}
+	m.redirect(penalty)
 }
 
-// redirect restarts fetch when a wrongly predicted branch has executed: penalty counts from the end
-// of its execution to the first execution on the right path.
+// redirect restarts prediction when a wrongly predicted branch has executed: penalty counts from the
+// end of its execution to the first execution on the right path.
 func (m *Model) redirect(penalty Cycle) {
-	at := m.branchEnd + penalty - m.core.Back.ToDispatch - 1
-	m.front.newGroup(max(1, at-m.front.cycle))
+	m.front.block(max(m.front.bp, m.branchEnd+penalty-m.core.Back.ToDispatch-1))
 }

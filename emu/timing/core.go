@@ -38,7 +38,8 @@ type FrontEnd struct {
 	QueueEntries   int // micro-operations between fetch and rename
 	// WideImmediates are the 64-bit immediates that a cycle's micro-operations may carry.
 	WideImmediates   int
-	BranchesPerCycle int // of which one may be taken
+	BranchesPerCycle int // that the predictor names; a taken one is the last
+	PredictedBlocks  int // that the predictor may be ahead of fetch
 }
 
 // Rename is allocation: what it passes on a cycle, and what it finishes by itself.
@@ -99,9 +100,9 @@ type Branches struct {
 	Mispredict, MispredictReturn Cycle
 	Override                     Cycle // bubble when history overrules the simple predictor
 	Indirect                     Cycle // bubble behind an indirect jump or call
-	// AfterIndirect is the bubble of a taken conditional jump that is the first branch behind a
-	// return or an indirect jump.
-	AfterIndirect Cycle
+	// AfterLate is the bubble of the first branch behind a branch whose target came late: an
+	// indirect jump, or a return that goes elsewhere than last time.
+	AfterLate Cycle
 	// ReturnToBranch and ReturnToReturn are the bubbles of a branch, and of a return, that is the
 	// first instruction behind a return.
 	ReturnToBranch, ReturnToReturn Cycle

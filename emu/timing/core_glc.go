@@ -14,6 +14,7 @@ var goldenCove = Core{
 		QueueEntries:     144, // A
 		WideImmediates:   3,   // M: movabs; U: two of the six entries of a line each
 		BranchesPerCycle: 2,   // M: test_jcc_nt
+		PredictedBlocks:  32,  // S
 	},
 	Rename: Rename{
 		Width:               6,   // L, M: sub_imm32enc_dep
@@ -55,7 +56,7 @@ var goldenCove = Core{
 		MispredictReturn: 21,                            // M: nest_40
 		Override:         2,                             // M: inner_loop8, jcc_alt
 		Indirect:         1,                             // M: jmp_reg_mono
-		AfterIndirect:    1,                             // S: fitted to jmp_reg_mono, call_chain16
+		AfterLate:        1,                             // S: fitted to jmp_reg_mono, call_chain16
 		ReturnToBranch:   1,                             // S: fitted to call_chain16
 		ReturnToReturn:   2,                             // S: fitted to nest_14
 		PauseShadow:      6,                             // S: fitted to retpoline_mono

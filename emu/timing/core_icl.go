@@ -14,6 +14,7 @@ var iceLake = Core{
 		QueueEntries:     70, // U
 		WideImmediates:   3,  // M: movabs; U: two of the six entries of a line each
 		BranchesPerCycle: 2,  // M: test_jcc_nt
+		PredictedBlocks:  32, // S
 	},
 	Rename: Rename{
 		Width:     5,    // U
@@ -47,7 +48,7 @@ var iceLake = Core{
 		MispredictReturn: 16,                            // N
 		Override:         2,                             // S: as Golden Cove
 		Indirect:         1,                             // S: as Golden Cove
-		AfterIndirect:    1,                             // S: fitted to jmp_reg_mono, call_chain16
+		AfterLate:        1,                             // S: fitted to jmp_reg_mono, call_chain16
 		ReturnToBranch:   1,                             // S: fitted to call_chain16
 		ReturnToReturn:   2,                             // S: fitted to nest_14
 		PauseShadow:      6,                             // S: fitted to retpoline_mono

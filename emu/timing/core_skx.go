@@ -14,6 +14,7 @@ var skylakeX = Core{
 		QueueEntries:     64, // U
 		WideImmediates:   3,  // M: movabs; U: two of the six entries of a line each
 		BranchesPerCycle: 2,  // M: test_jcc_nt
+		PredictedBlocks:  32, // S
 	},
 	Rename: Rename{
 		Width:     4,    // U
@@ -45,7 +46,7 @@ var skylakeX = Core{
 		MispredictReturn: 15,                            // N
 		Override:         2,                             // S: as Golden Cove
 		Indirect:         1,                             // S: as Golden Cove
-		AfterIndirect:    1,                             // S: fitted to jmp_reg_mono, call_chain16
+		AfterLate:        1,                             // S: fitted to jmp_reg_mono, call_chain16
 		ReturnToBranch:   1,                             // S: fitted to call_chain16
 		ReturnToReturn:   2,                             // S: fitted to nest_14
 		PauseShadow:      6,                             // S: fitted to retpoline_mono

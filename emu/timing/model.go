@@ -141,7 +141,10 @@ func (m *Model) Step(r Retired, next x86.Addr) error {
 	if in.inst.Branch != x86.BranchNone {
 		m.branch(s, next)
 	} else if m.front.after == afterReturn {
-		m.front.after = afterIndirect
+		m.front.after = afterOther
+		if m.front.moved {
+			m.front.after = afterLate
+		}
 	}
 	s.seen = true
 	return m.follow(s, next)

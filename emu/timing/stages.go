@@ -2,32 +2,42 @@
 
 package timing
 
-// front is fetch: the micro-operation cache and, for code that is not in it, the decoders.
+// front is prediction and fetch. The predictor names one block a cycle, plus bubbles, and runs ahead
+// of fetch; fetch takes micro-operations from their cache or, for code that is not in it, from the
+// decoders. Whatever is slower binds.
 type front struct {
-	core   *FrontEnd
-	cycle  Cycle // in which the present group reaches the queue
-	used   int   // entries of the group
-	wide   int   // 64-bit immediates in the group
-	nbr    int   // branches in the group
-	taken  bool  // one of them taken
-	decode bool  // the last instruction came from the decoders
-	bytes  int   // that the stretch of decoded instructions may still take in this cycle
+	core *FrontEnd
 
+	bp    Cycle // when the predictor named the present block
+	nbr   int   // branches that it predicted in this cycle
 	after afterBranch
+	moved bool // the last return went elsewhere than before
+
+	cycle  Cycle // in which the present group reaches the queue
+	used   int   // micro-operations of the group
+	wide   int   // 64-bit immediates in the group
+	decode bool  // the last instruction came from the decoders
+	bytes  int   // that the decoders may still take in this cycle
 
 	queue    []Cycle // issue cycles of the last QueueEntries micro-operations
 	inserted uint64
+	blocks   []Cycle // fetch cycles of the last blocks that the predictor named
+	nblocks  uint64
 }
 
 func (f *front) init(c *FrontEnd) {
 	f.core = c
 	f.queue = make([]Cycle, c.QueueEntries)
+	f.blocks = make([]Cycle, c.PredictedBlocks)
 }
 
 // fetch decides when an instruction reaches the queue.
 func (f *front) fetch(m *Model, s *site) {
 	in := s.in
 	c := f.core
+	if f.bp > f.cycle {
+		f.newGroup(f.bp - f.cycle)
+	}
 	if !s.seen || s.win.slots > c.CacheLines*c.CacheWidth {
 		f.fetchDecode(s)
 	} else {
@@ -72,18 +82,32 @@ func (f *front) fetchCached(in *insn) {
 	}
 }
 
-// branchSlot makes room for a branch in the group: two a cycle, of which only the last may be taken.
-func (f *front) branchSlot(taken bool) {
-	if f.nbr == f.core.BranchesPerCycle || f.taken {
-		f.newGroup(1)
-	}
-	f.nbr++
-	f.taken = f.taken || taken
-}
-
 func (f *front) newGroup(delay Cycle) {
 	f.cycle += delay
-	f.used, f.wide, f.nbr, f.taken = 0, 0, 0, false
+	f.used, f.wide = 0, 0
+}
+
+// predict takes the predictor's slot of a branch; bubble is what delays the block behind it.
+func (f *front) predict(taken bool, bubble Cycle) {
+	if f.nbr == f.core.BranchesPerCycle {
+		f.bp++
+		f.nbr = 0
+	}
+	f.nbr++
+	switch {
+	case taken:
+		f.block(f.bp + 1 + bubble)
+	case bubble > 0:
+		f.block(f.bp + bubble)
+	}
+}
+
+// block starts a new block of the predictor, at most PredictedBlocks ahead of fetch.
+func (f *front) block(at Cycle) {
+	n := f.nblocks % uint64(len(f.blocks))
+	f.bp, f.nbr = max(at, f.blocks[n]), 0
+	f.blocks[n] = f.cycle
+	f.nblocks++
 }
 
 // issued notes the issue of an instruction's micro-operations: their entries are free.
