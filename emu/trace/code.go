@@ -63,7 +63,7 @@ type Op uint16
 // The bits of an Op; the rest is the size of the store.
 const (
 	OpInsn   Op = 1 << iota // an instruction begins here
-	OpStore                 // it writes its memory operand
+	OpStore                 // it writes its memory operand, which is not per-CPU: only the kernel's own accounting is
 	OpPush                  // it pushes: push and call
 	OpScheme                // it belongs to the tail-call design, not to an instruction of the program
 )
@@ -284,7 +284,7 @@ func (f *Fn) opOf(in *x86.Inst, off jit.CodeOff) Op {
 	case in.Stack.Store:
 		op |= OpPush
 		size = 8
-	case in.Store:
+	case in.Store && in.Mem.Seg == x86.SegNone:
 		op |= OpStore
 		size = Op(in.Mem.Size)
 	}
