@@ -37,8 +37,11 @@ func (w *walker) apply(i int) bool {
 		v := w.s.mem[w.s.rsp].val
 		delete(w.s.mem, w.s.rsp)
 		w.setRSP(w.s.rsp + 8)
-		if in.Operands[0].Kind == x86.OpReg {
-			w.s.regs[in.Operands[0].Reg] = v
+		if o := &in.Operands[0]; o.Kind == x86.OpReg {
+			if w.p.callback { // what the caller of the frame that it takes over had there
+				v = sym{kind: symEntry, reg: o.Reg}
+			}
+			w.s.regs[o.Reg] = v
 		}
 		return true
 	case "mov":

@@ -17,6 +17,9 @@ import (
 func TestRecogniseCompiled(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(captureTargets)) {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && name != "6.1-off" && name != "6.12-off" {
+				t.Skip("short")
+			}
 			t.Parallel()
 			c := readCapture(t, name)
 			tgt, err := jit.TargetFor(c.header.info())

@@ -169,19 +169,13 @@ func TestRecogniseFrames(t *testing.T) {
 					t.Fatal(err)
 				}
 				for i := range img.Funcs {
-					if err := checkFrame(&img.Funcs[i], i != 0); err != nil && !exceptionCallback(s, &img.Funcs[i]) {
+					if err := checkFrame(&img.Funcs[i], i != 0); err != nil {
 						t.Errorf("%s prog %d func %d %v: %v: %+v", s.Name, n, i, st, err, img.Funcs[i].Frame)
 					}
 				}
 			}
 		}
 	})
-}
-
-// exceptionCallback reports whether f runs on the frame of another function, or is called while it
-// does not have one of its own.
-func exceptionCallback(s *captures.Scenario, f *jit.FuncImage) bool {
-	return strings.HasPrefix(s.Name, "exc/") && (strings.HasPrefix(f.Name, "hidden") || strings.Contains(s.Name, "cb"))
 }
 
 func checkFrame(f *jit.FuncImage, sub bool) error {
