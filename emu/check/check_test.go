@@ -147,6 +147,10 @@ func TestBroken(t *testing.T) {
 			inv: check.Balance, text: "the tail call to entry leaves with rsp",
 		},
 		{
+			name: "prologue without the push of the counter", g: rework, ch: replace(0, "5053", "9053"),
+			inv: check.Balance, text: "but the frame of entry goes down to 0xffffc90000003f98",
+		},
+		{
 			name: "wrong offset of the landing", g: hier, ch: replace(1, "4883c10c", "4883c10b"),
 			inv: check.Balance, text: "lands at entry+0xb; tail calls enter entry at +0xc", only: "retired",
 		},

@@ -96,8 +96,11 @@ func (c *Checker) Violation() *Violation { return c.found }
 func (c *Checker) bottom() jit.Addr { return c.top - jit.Addr(c.cfg.StackBudget) }
 
 // Site implements trace.Watcher.
-func (c *Checker) Site(_ trace.MarkKind, _ *trace.Fn, s *timing.Site) {
+func (c *Checker) Site(k trace.MarkKind, f *trace.Fn, s *timing.Site) {
 	c.budget(s.Seq, s.RIP)
+	if k&(trace.MarkCall|trace.MarkTailStart) != 0 && c.found == nil {
+		c.frameEnd(k, f, s)
+	}
 }
 
 // Event implements trace.Watcher.

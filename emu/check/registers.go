@@ -34,6 +34,20 @@ func (c *Checker) caller(a *trace.Activation) string {
 	return "the outside caller"
 }
 
+// frameEnd checks that the whole frame is above rsp at a call, and that nothing else is below it
+// at the start of a tail call. Around a call, registers may have been pushed.
+func (c *Checker) frameEnd(k trace.MarkKind, f *trace.Fn, s *timing.Site) {
+	a, ok := c.innermost()
+	if !ok || a.Fn != f || len(f.Frame.Slots) == 0 || s.RBP != a.RBP {
+		return
+	}
+	end := a.RBP + jit.Addr(int64(f.FrameLow()))
+	if s.RSP > end || s.RSP < end && k&trace.MarkTailStart != 0 {
+		c.Report(c.violation(Balance, s.Seq, s.RIP, fmt.Sprintf("rsp is %#x, but the frame of %s goes down to %#x",
+			uint64(s.RSP), f, uint64(end))))
+	}
+}
+
 // call checks a call instruction: the frame chain, and what is handed over.
 func (c *Checker) call(e *trace.Event) {
 	a, ok := c.innermost()
