@@ -29,28 +29,33 @@ func (m *Model) branch(s *site, next x86.Addr) {
 	switch kind {
 	case x86.BranchCond:
 		m.conditional(s, next, late)
-	case x86.BranchJump, x86.BranchCall:
+	case x86.BranchJump, x86.BranchCall, x86.BranchCallIndirect:
 		if after == afterReturn {
 			late = b.ReturnToBranch
+		}
+		if kind == x86.BranchCallIndirect {
+			m.indirect(s, next, late)
+			return
 		}
 		f.predict(true, late)
 		if !s.seen {
 			f.block(max(f.bp, f.cycle+b.DecodeRedirect))
 		}
-	case x86.BranchJumpIndirect, x86.BranchCallIndirect:
-		m.indirect(s, next)
+	case x86.BranchJumpIndirect:
+		m.indirect(s, next, b.IndirectJump)
+		f.after = afterLate
+		f.newGroup(1)
 	case x86.BranchRet:
 		m.ret(s, next, after)
 	}
 }
 
 // indirect predicts the target of an indirect jump or call.
-func (m *Model) indirect(s *site, next x86.Addr) {
+func (m *Model) indirect(s *site, next x86.Addr, bubble Cycle) {
 	b := &m.core.Branch
 	o := m.pred.resolve(s.addr, s.lastTarget, next)
 	s.lastTarget = next
-	m.front.predict(true, b.Indirect)
-	m.front.after = afterLate
+	m.front.predict(true, bubble)
 	if o.wrong {
 		m.redirect(b.Mispredict)
 	}

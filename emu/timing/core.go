@@ -54,6 +54,9 @@ type Rename struct {
 	AddImmOverflowSlots  int
 	// OffsetShiftLatency is the latency of shlx, shrx and sarx whose count has a pending offset.
 	OffsetShiftLatency Cycle
+	// ElidedShiftUops is how many more micro-operations a shift by cl takes if rcx is the result of
+	// an eliminated move.
+	ElidedShiftUops int
 	// LeaveAfterPop delays the first leave behind a fence if a pop came between it and the push.
 	LeaveAfterPop Cycle
 	StackSync     bool // reading rsp explicitly after a push or pop inserts a micro-operation
@@ -62,6 +65,7 @@ type Rename struct {
 // BackEnd is the schedulers and ports.
 type BackEnd struct {
 	Schedulers []Scheduler
+	PortSpread int   // least loaded ports among which allocation spreads the slots of a cycle
 	ToDispatch Cycle // from issue to the earliest execution
 	// Taken are the ports of taken branches, NotTaken those of the others.
 	Taken, NotTaken string
@@ -99,7 +103,7 @@ type Branches struct {
 	// right path; MispredictReturn the same for a return.
 	Mispredict, MispredictReturn Cycle
 	Override                     Cycle // bubble when history overrules the simple predictor
-	Indirect                     Cycle // bubble behind an indirect jump or call
+	IndirectJump                 Cycle // bubble behind an indirect jump
 	// AfterLate is the bubble of the first branch behind a branch whose target came late: an
 	// indirect jump, or a return that goes elsewhere than last time.
 	AfterLate Cycle

@@ -25,6 +25,7 @@ var goldenCove = Core{
 		AddImmMax:           1023,  // M: sub_imm32enc_dep
 		AddImmOverflowSlots: 5,     // S: fitted to sub_imm32enc_dep
 		OffsetShiftLatency:  3,     // M: shlx_count_lea
+		ElidedShiftUops:     1,     // S: fitted to shl_cl_saved
 		StackSync:           false, // M: push_sub_add
 		LeaveAfterPop:       5,     // S: fitted to the isolated frames
 	},
@@ -34,6 +35,7 @@ var goldenCove = Core{
 			{Ports: "49", Entries: 48},
 			{Ports: "2378A", Entries: 72},
 		},
+		PortSpread: 3, // S: fitted to alu_mix and jhash_mix
 		ToDispatch: 5, // S: as in uiCA for older cores
 		Taken:      "6",
 		NotTaken:   "06", // T
@@ -55,7 +57,7 @@ var goldenCove = Core{
 		Mispredict:       23,                            // M: jcc_random, jcc_random_fast
 		MispredictReturn: 21,                            // M: nest_40
 		Override:         2,                             // M: inner_loop8, jcc_alt
-		Indirect:         1,                             // M: jmp_reg_mono
+		IndirectJump:     1,                             // M: jmp_reg_mono
 		AfterLate:        1,                             // S: fitted to jmp_reg_mono, call_chain16
 		ReturnToBranch:   1,                             // S: fitted to call_chain16
 		ReturnToReturn:   2,                             // S: fitted to nest_14

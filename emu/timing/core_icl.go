@@ -25,6 +25,7 @@ var iceLake = Core{
 	},
 	Back: BackEnd{
 		Schedulers: []Scheduler{{Ports: "0123456789", Entries: 160}}, // U
+		PortSpread: 2,                                                // U
 		ToDispatch: 5,                                                // U
 		Taken:      "6",                                              // T
 		NotTaken:   "06",                                             // T
@@ -47,7 +48,7 @@ var iceLake = Core{
 		Mispredict:       16,                            // N: 17 from execution to execution
 		MispredictReturn: 16,                            // N
 		Override:         2,                             // S: as Golden Cove
-		Indirect:         1,                             // S: as Golden Cove
+		IndirectJump:     1,                             // S: as Golden Cove
 		AfterLate:        1,                             // S: fitted to jmp_reg_mono, call_chain16
 		ReturnToBranch:   1,                             // S: fitted to call_chain16
 		ReturnToReturn:   2,                             // S: fitted to nest_14

@@ -25,6 +25,7 @@ var skylakeX = Core{
 	},
 	Back: BackEnd{
 		Schedulers: []Scheduler{{Ports: "01234567", Entries: 97}}, // U
+		PortSpread: 2,                                             // U
 		ToDispatch: 5,                                             // U
 		Taken:      "6",                                           // T
 		NotTaken:   "06",                                          // T
@@ -45,7 +46,7 @@ var skylakeX = Core{
 		Mispredict:       15,                            // N: 16 from execution to execution
 		MispredictReturn: 15,                            // N
 		Override:         2,                             // S: as Golden Cove
-		Indirect:         1,                             // S: as Golden Cove
+		IndirectJump:     1,                             // S: as Golden Cove
 		AfterLate:        1,                             // S: fitted to jmp_reg_mono, call_chain16
 		ReturnToBranch:   1,                             // S: fitted to call_chain16
 		ReturnToReturn:   2,                             // S: fitted to nest_14

@@ -54,6 +54,7 @@ func (m *Model) move(in *insn) {
 		return
 	}
 	m.regs[d] = m.regs[s]
+	m.regs[d].moved = true
 }
 
 // share makes register d an alias of s if the renamer has a slot for that.
@@ -239,6 +240,23 @@ func (m *Model) mayRename(in *insn) bool {
 	return m.core.Memory.RenameLoads
 }
 
+// trackRSP follows the stack pointer as far as the addresses of stack accesses and immediates tell.
+func (m *Model) trackRSP(in *insn, ea x86.Addr) {
+	st := &in.inst.Stack
+	switch {
+	case st.Any() && in.inst.HasMem && m.rsp != 0:
+		m.rsp += x86.Addr(st.Delta) // push [m], call [m]: ea is that of the other operand
+	case st.Store && !in.inst.HasMem:
+		m.rsp = ea
+	case st.Load && !in.inst.HasMem:
+		m.rsp = ea + x86.Addr(st.Delta)
+	case in.inst.Writes.Has(x86.RSP) && in.imm != 0 && in.src[0] == uint8(x86.RSP):
+		m.rsp += x86.Addr(in.imm)
+	case in.inst.Writes.Has(x86.RSP):
+		m.rsp = 0
+	}
+}
+
 // operands returns when the registers and flags that the arithmetic needs are ready.
 func (m *Model) operands(in *insn, t Cycle) Cycle {
 	for _, r := range in.src[:in.nsrc] {
@@ -274,6 +292,11 @@ func (m *Model) arith(s *site, t Cycle, next x86.Addr) (first, end Cycle) {
 	}
 	first = m.dispatch(set, t)
 	last := first
+	if in.byCL && m.regs[x86.RCX].moved {
+		for range m.core.Rename.ElidedShiftUops {
+			last = max(last, m.dispatch(set, t))
+		}
+	}
 	for _, p := range in.alu[1:] {
 		last = max(last, m.dispatch(p, t))
 	}
@@ -316,9 +339,12 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (value, 
 // data is v, or the operands from t0 on where nothing is computed. It returns when both are done.
 func (m *Model) storeTo(in *insn, ea x86.Addr, at, t0 Cycle, v value) Cycle {
 	a := m.dispatch(in.addr, at)
-	ready := max(t0, v.ready)
-	d := m.dispatch(in.data, ready)
-	st := m.stores.add(ea, in.size)
+	d := m.dispatch(in.data, max(t0, v.ready))
+	size := in.size
+	if in.load != 0 && in.stackOp {
+		ea, size = m.rsp, 8
+	}
+	st := m.stores.add(ea, size)
 	st.data, st.where = v, a
 	m.uncommitted = st
 	return max(a+1, d+m.core.Memory.StoreRetire)

@@ -54,6 +54,7 @@ type insn struct {
 	rmw       bool
 	stackOp   bool  // changes rsp through the stack engine
 	usesRSP   bool  // reads or writes rsp otherwise
+	byCL      bool  // shift by cl
 	shiftCnt  uint8 // register of the count of shlx and the like, noReg if none
 	tableCond x86.Cond
 }
@@ -223,6 +224,8 @@ func (l *lowering) classify(in *insn) {
 	switch i.Op {
 	case "shlx", "shrx", "sarx":
 		in.shiftCnt = uint8(i.Operands[2].Reg)
+	case "shl", "shr", "sar", "rol", "ror":
+		in.byCL = i.N == 2 && i.Operands[1].Kind == x86.OpReg
 	}
 }
 

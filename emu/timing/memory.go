@@ -21,6 +21,7 @@ type store struct {
 type value struct {
 	ready  Cycle
 	offset int32 // pending immediate of an eliminated add
+	moved  bool  // the result of an eliminated move
 }
 
 // word says which stores last wrote the bytes of an aligned 8-byte word: the youngest, the one

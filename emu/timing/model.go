@@ -49,6 +49,8 @@ type Model struct {
 	popped      bool   // a register was popped since the last push
 	stackMoved  bool   // rsp was changed by the stack engine since it was last read
 
+	rsp x86.Addr // as far as it is known; 0 if not
+
 	last  Stamp
 	total Cycle
 }
@@ -94,7 +96,7 @@ func New(core *Core, code Code) *Model {
 		insns:  map[string]*insn{},
 		sites:  map[x86.Addr]*site{},
 		wins:   map[x86.Addr]*window{},
-		cal:    newCalendar(core.Back.Schedulers),
+		cal:    newCalendar(&core.Back),
 		stores: newStoreTrack(),
 		pred:   newPredictor(&core.Branch),
 		epoch:  1,
@@ -134,6 +136,7 @@ func (m *Model) Step(r Retired, next x86.Addr) error {
 	}
 	in := s.in
 	m.last.RIP = r.RIP
+	m.trackRSP(in, r.EA)
 	m.front.fetch(m, s)
 	m.allocate(s)
 	m.execute(s, r.EA, next)

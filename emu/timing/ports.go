@@ -15,15 +15,20 @@ type calendar struct {
 	group   [numPorts]uint8 // scheduler of each port
 	waiting []int32         // pending of each scheduler
 	size    []int32         // entries of each scheduler
+	spread  int             // ports that share the micro-operations of a cycle
 }
+
+// portImbalance is how many more waiting micro-operations make a port unfit (U).
+const portImbalance = 3
 
 const (
 	calWords  = 64
 	calWindow = Cycle(calWords * 64)
 )
 
-func newCalendar(s []Scheduler) *calendar {
-	c := &calendar{waiting: make([]int32, len(s)), size: make([]int32, len(s))}
+func newCalendar(b *BackEnd) *calendar {
+	s := b.Schedulers
+	c := &calendar{waiting: make([]int32, len(s)), size: make([]int32, len(s)), spread: b.PortSpread}
 	for n := range s {
 		c.size[n] = int32(s[n].Entries)
 		for p := range uint8(numPorts) {
@@ -79,23 +84,29 @@ func (c *calendar) full() bool {
 	return false
 }
 
-// choose picks the port of a micro-operation at allocation, as uiCA found: the least loaded one in
-// even slots, the second in odd slots unless it is far worse.
+// choose picks the port of a micro-operation at allocation: the micro-operations of a cycle go to
+// the least loaded ports in turn, spread of them at most, but never to one that is far worse than
+// the best. uiCA found this for cores of four slots, with a spread of two.
 func (c *calendar) choose(set portSet, slot int) uint8 {
-	best, second := uint8(noReg), uint8(noReg)
-	for s := set; s != 0; s &^= 1 << (15 - bits.LeadingZeros16(uint16(s))) {
+	if set&(set-1) == 0 {
+		return uint8(bits.TrailingZeros16(uint16(set)))
+	}
+	var order [numPorts]uint8 // by load; of equal ones the higher number first
+	n := 0
+	for s := set; s != 0; n++ {
 		p := uint8(15 - bits.LeadingZeros16(uint16(s)))
-		switch {
-		case best == noReg || c.seen[p] < c.seen[best]:
-			best, second = p, best
-		case second == noReg || c.seen[p] < c.seen[second]:
-			second = p
+		s &^= 1 << p
+		i := n
+		for ; i > 0 && c.seen[p] < c.seen[order[i-1]]; i-- {
+			order[i] = order[i-1]
 		}
+		order[i] = p
 	}
-	if slot&1 != 0 && second != noReg && c.seen[second] < c.seen[best]+3 {
-		return second
+	k := min(slot%c.spread, n-1)
+	for k > 0 && c.seen[order[k]] >= c.seen[order[0]]+portImbalance {
+		k--
 	}
-	return best
+	return order[k]
 }
 
 // book takes the first free cycle of a port from t on.
