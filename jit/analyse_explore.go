@@ -26,7 +26,8 @@ type explorer struct {
 	divisions map[InsnIndex]guard
 
 	visited []bool
-	guarded []bool // loads through addresses that may be bad
+	base    []valueKind // what each load and store goes through
+	guarded []bool      // loads through addresses that may be bad
 	calls   map[InsnIndex]*tailCallFacts
 	lookups map[InsnIndex]*mapFacts
 	join    []bool // slots at which states are compared
@@ -69,6 +70,7 @@ func newExplorer(p *Program, t *Target, funcs []FuncInfo) *explorer {
 		p: p, rules: &t.Verifier, funcs: funcs,
 		fnAt:    make([]int32, len(p.Insns)),
 		visited: make([]bool, len(p.Insns)),
+		base:    make([]valueKind, len(p.Insns)),
 		guarded: make([]bool, len(p.Insns)),
 		calls:   map[InsnIndex]*tailCallFacts{},
 		lookups: map[InsnIndex]*mapFacts{},

@@ -30,6 +30,13 @@ type Verifier struct {
 	// Trusted: kernel objects that helpers give out are trusted, and loads through them are not
 	// guarded against faults (6.2: PTR_TRUSTED).
 	Trusted bool
+	// InlineCPU and InlineTask read the CPU's number (6.10) and the current task (7.x) in the program
+	// itself; WideCPU loads the variable's address with a 64-bit mov (6.15).
+	InlineCPU, WideCPU, InlineTask bool
+	// InlinePerCPU inlines lookups in per-CPU arrays (6.10).
+	InlinePerCPU bool
+	// TimedMayGoto limits may_goto by time, not by number alone (6.15).
+	TimedMayGoto bool
 	// TailReturn models a tail call that is taken as a return with an unknown result (7.x).
 	TailReturn bool
 }
@@ -46,6 +53,7 @@ var (
 
 		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true,
 		LinkDelta: true, Link32: true, Trusted: true,
+		InlineCPU: true, InlinePerCPU: true,
 	}
 
 	verifier618 = Verifier{
@@ -54,6 +62,7 @@ var (
 
 		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true, ReadOnlyArgs: true,
 		LinkDelta: true, Link32: true, Trusted: true,
+		InlineCPU: true, InlinePerCPU: true, WideCPU: true, TimedMayGoto: true,
 	}
 
 	verifier72 = Verifier{
@@ -65,6 +74,7 @@ var (
 
 		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true, ReadOnlyArgs: true,
 		LinkDelta: true, Link32: true, Trusted: true, TailReturn: true,
+		InlineCPU: true, InlinePerCPU: true, WideCPU: true, TimedMayGoto: true, InlineTask: true,
 	}
 )
 

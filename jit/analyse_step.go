@@ -276,6 +276,7 @@ func (x *explorer) loadMem(s *state, f *frameState, in Insn) error {
 // read is a load through base.
 func (x *explorer) read(s *state, base value, in Insn, signed bool) (value, error) {
 	size := in.size()
+	x.base[s.pc] = base.kind
 	if base.kind != kindStack {
 		if x.submitted {
 			return x.readTyped(base, in, size, signed)
@@ -317,6 +318,7 @@ func (x *explorer) inlinedLookup(s *state, in Insn) bool {
 
 func (x *explorer) storeMem(s *state, f *frameState, in Insn, v value, imm bool) error {
 	base := f.regs[in.Dst]
+	x.base[s.pc] = base.kind
 	if base.kind != kindStack {
 		return nil
 	}
@@ -410,7 +412,8 @@ func (x *explorer) jump(s *state, f *frameState, in Insn) (*state, error) {
 	case jmpJA:
 		s.pc = to
 		return s, nil
-	case jmpCond: // may_goto: either way, and numbers do not matter
+	case jmpCond: // may_goto: either way, and what was counted so far does not matter
+		s.widen()
 		other := s.clone()
 		other.pc = to
 		x.work = append(x.work, other)

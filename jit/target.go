@@ -19,6 +19,7 @@ type Target struct {
 	Offsets  Offsets
 	Emit     Emission
 	Verifier Verifier
+	Context  Context
 }
 
 // Evidence is what the bytes of a target were checked against.

@@ -30,8 +30,8 @@ var kernels = []kernelRow{
 	{
 		Target: Target{
 			Name: "5.10", Source: "Debian 5.10.223", Scheme: "rework-5.10", Limit: defaultLimit,
-			Verifier: verifier510,
-			Offsets:  Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30},
+			Verifier: verifier510, Context: context510,
+			Offsets: Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30},
 			Emit: Emission{
 				AX: 11, MaxRel8: 127, MulDiv: MulDivR11, Shift: ShiftSaveRCX, Probe: ProbeNone,
 				LimitAbove: true, HelperReload: true,
@@ -41,8 +41,8 @@ var kernels = []kernelRow{
 	{
 		Target: Target{
 			Name: "6.1", Source: "Debian 6.1.176", Scheme: "rework-6.7", Limit: defaultLimit,
-			Verifier: verifier61,
-			Offsets:  Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30},
+			Verifier: verifier61, Context: context61,
+			Offsets: Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30},
 			Emit: Emission{
 				SLS: true, JumpSLS: true,
 				ISA: ISAAtomics | ISAGotol, AX: 11, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftSaveRCX,
@@ -53,8 +53,8 @@ var kernels = []kernelRow{
 	{
 		Target: Target{
 			Name: "6.12", Source: "Debian 6.12.107", Scheme: "hier-6.12", Limit: defaultLimit,
-			Verifier: verifier612,
-			Offsets:  Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x108, ProgBPFFunc: 0x30},
+			Verifier: verifier612, Context: context612,
+			Offsets: Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x108, ProgBPFFunc: 0x30},
 			Emit: Emission{
 				ENDBR: true, SLS: true, JumpSLS: true, BMI2: true,
 				ISA: isa612, AX: 11, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftLazy,
@@ -66,8 +66,8 @@ var kernels = []kernelRow{
 	{
 		Target: Target{
 			Name: "6.18", Source: "6.18.44", Scheme: "hier-6.12", Limit: defaultLimit,
-			Verifier: verifier618,
-			Offsets:  Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x138, ProgBPFFunc: 0x48},
+			Verifier: verifier618, Context: context618,
+			Offsets: Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x138, ProgBPFFunc: 0x48},
 			Emit: Emission{
 				JumpSLS: true, BMI2: true,
 				ISA: isa615, AX: 11, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftLazy,
@@ -79,8 +79,8 @@ var kernels = []kernelRow{
 	{
 		Target: Target{
 			Name: "7.2", Source: "Debian 7.2.13", Scheme: "hier-6.12", Limit: defaultLimit,
-			Verifier: verifier72,
-			Offsets:  Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48},
+			Verifier: verifier72, Context: context72,
+			Offsets: Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48},
 			Emit: Emission{
 				ENDBR: true, SLS: true, JumpSLS: true, BMI2: true,
 				ISA: isa615, AX: 12, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftLazy,

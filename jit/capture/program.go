@@ -136,6 +136,12 @@ func (s *Symbols) Table() *SymbolTable {
 // Name returns the symbol at an address, "" if there is none.
 func (t *SymbolTable) Name(a jit.Addr) string { return t.name[a] }
 
+// Addr returns the address of a symbol.
+func (t *SymbolTable) Addr(name string) (jit.Addr, bool) {
+	a, ok := t.addr[name]
+	return a, ok
+}
+
 // Env answers the compiler with the addresses that one program of a scenario had.
 type Env struct {
 	scenario *Scenario

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// Kernel answers the questions about a running kernel whose answers the verifier writes into a
+// program. Without an answer the program keeps the call of the helper.
+type Kernel interface {
+	// Symbol returns the address of a variable, for per-CPU variables the displacement from the
+	// gs base, as Env.Symbol does.
+	Symbol(name string) (Addr, bool)
+	// Call returns the Imm of a call for which Env.Helper gives the address of a kernel function.
+	Call(name string) (imm int32, ok bool)
+}
+
+// Rewrite makes of a program as users write it what the target's kernel gives to its JIT
+// (kernel/bpf/verifier.c, bpf_check): dead code is removed, divisions are guarded, loads through
+// the context use the kernel's own structures, and lookups in arrays are inlined. Helper calls
+// keep the helper's number. p is not changed. The error names all mistakes, each with its
+// instruction.
+func Rewrite(p *Program, t *Target) (*Program, error) { return RewriteFor(p, t, nil) }
+
+// RewriteFor is Rewrite for a certain running kernel: it also makes the rewrites that need
+// addresses, such as inlined reads of kernel variables and direct calls of a map's functions.
+func RewriteFor(p *Program, t *Target, k Kernel) (*Program, error) {
+	funcs, err := p.check(11)
+	if err == nil {
+		err = p.checkReach()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rewrite %s: %w", p.Name, err)
+	}
+	x := newExplorer(p, t, funcs)
+	x.submitted = true
+	if err := x.run(); err != nil {
+		return nil, fmt.Errorf("rewrite %s: %w", p.Name, err)
+	}
+	w := &rewriter{p: p, t: t, k: k, x: x, items: make([]item, len(p.Insns))}
+	w.dropDead()
+	for i := InsnIndex(0); int(i) < len(w.items); i += p.Insns[i].width() {
+		if w.items[i].live {
+			w.expand(i)
+		}
+	}
+	w.expandMayGoto()
+	out := w.layout()
+	if err := errors.Join(w.errs...); err != nil {
+		return nil, fmt.Errorf("rewrite %s: %w", p.Name, err)
+	}
+	return out, nil
+}
+
+// checkReach notes instructions that no jump leads to (check_cfg).
+func (p *Program) checkReach() error {
+	var errs []error
+	seen := make([]bool, len(p.Insns))
+	var work []InsnIndex
+	for _, f := range p.Funcs {
+		work = append(work, f.Start)
+	}
+	for len(work) > 0 {
+		i := work[len(work)-1]
+		work = work[:len(work)-1]
+		if int(i) >= len(seen) || seen[i] {
+			continue
+		}
+		seen[i] = true
+		fall, to, jumps := flow(p.Insns, i)
+		if fall {
+			work = append(work, i+p.Insns[i].width())
+		}
+		if jumps {
+			work = append(work, to)
+		}
+	}
+	for i := InsnIndex(0); int(i) < len(seen); i += p.Insns[i].width() {
+		if !seen[i] {
+			errs = append(errs, fmt.Errorf("insn %d (%s): no path leads here", i, TextAt(p.Insns, i)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// item is a slot of the program while it is rewritten.
+type item struct {
+	live   bool
+	in     Insn
+	to     InsnIndex // target of a jump, -1 for others
+	before []Insn    // inserted before the instruction; jumps to it do not run them
+	seq    []Insn    // replaces the instruction if not nil
+	jumpAt int       // index in seq of a jump to the item's target, -1 without
+	at     int       // in the result: first of before
+}
+
+type rewriter struct {
+	p     *Program
+	t     *Target
+	k     Kernel
+	x     *explorer
+	items []item
+	errs  []error
+}
+
+func (w *rewriter) bad(i InsnIndex, err error) {
+	w.errs = append(w.errs, fmt.Errorf("insn %d (%s): %w", i, TextAt(w.p.Insns, i), err))
+}
+
+// dropDead removes what the exploration did not reach, makes jumps of which one way is dead
+// unconditional, and removes jumps that go nowhere (opt_hard_wire_dead_code_branches,
+// opt_remove_dead_code, opt_remove_nops).
+func (w *rewriter) dropDead() {
+	insns, seen := w.p.Insns, w.x.visited
+	for i := InsnIndex(0); int(i) < len(insns); i++ {
+		in := insns[i]
+		it := &w.items[i]
+		*it = item{live: seen[i], in: in, to: -1, jumpAt: -1}
+		if in.isLdImm64() {
+			i++
+			w.items[i] = item{live: seen[i-1], in: insns[i], to: -1, jumpAt: -1}
+			continue
+		}
+		fall, to, jumps := flow(insns, i)
+		if !jumps || !it.live {
+			continue
+		}
+		it.to = to
+		if !fall {
+			continue
+		}
+		switch {
+		case !seen[i+1]:
+			it.in = Insn{Op: clsJmp | jmpJA}
+		case !seen[to]:
+			it.in, it.to = Insn{Op: clsJmp | jmpJA}, i+1
+		}
+	}
+	for i := range w.items {
+		it := &w.items[i]
+		if it.live && it.in == (Insn{Op: clsJmp | jmpJA, Off: it.in.Off}) && w.first(it.to) == w.first(InsnIndex(i)+1) {
+			it.live = false
+		}
+	}
+}
+
+// first returns the first live slot from i on.
+func (w *rewriter) first(i InsnIndex) InsnIndex {
+	for int(i) < len(w.items) && !w.items[i].live {
+		i++
+	}
+	return i
+}
+
+// expand finds what replaces the instruction at slot i.
+func (w *rewriter) expand(i InsnIndex) {
+	it := &w.items[i]
+	in := it.in
+	switch c := in.Class(); {
+	case in.isDivision():
+		if seq, _ := guardDivision(in, w.t.Emit.AX); seq != nil {
+			it.seq = seq
+		}
+	case c == clsLD && !in.isLdImm64():
+		w.loadPacket(i)
+	case c == clsLDX || c == clsST || c == clsSTX:
+		w.memory(i)
+	case in.Op == opCall && in.Src == 0:
+		w.call(i)
+	}
+}
+
+func (w *rewriter) memory(i InsnIndex) {
+	it := &w.items[i]
+	switch w.x.base[i] {
+	case kindContext:
+		seq, err := w.t.Context.contextAccess(it.in, w.p.Type)
+		if err != nil {
+			w.bad(i, err)
+			return
+		}
+		it.seq = seq
+	case kindPacket, kindPacketMeta:
+		if it.in.Class() != clsLDX && w.p.Type == SchedCLS {
+			w.bad(i, errors.New("a tc program that writes packets gets a prologue, which is not modelled"))
+		}
+	}
+	if it.in.Op&^0x18 == clsSTX|modeAtomic && it.in.size() == 4 && it.in.Imm == atomicCmpXchg {
+		// The CPU leaves the upper half of rax if the exchange fails.
+		it.seq = []Insn{it.in, {Op: clsALU | srcReg | aluMov, Imm: 1}}
+	}
+}
+
+// loadPacket replaces ld_abs and ld_ind (bpf_gen_ld_abs in net/core/filter.c).
+func (w *rewriter) loadPacket(i InsnIndex) {
+	it := &w.items[i]
+	in := it.in
+	name := fmt.Sprintf("bpf_skb_load_helper_%d_no_cache", in.size()*8)
+	if w.k == nil {
+		w.bad(i, fmt.Errorf("loads from the packet call %s, which has no number", name))
+		return
+	}
+	imm, ok := w.k.Call(name)
+	if !ok {
+		w.bad(i, fmt.Errorf("the kernel has no function %s", name))
+		return
+	}
+	if in.Op&0xe0 == modeAbs {
+		it.seq = append(it.seq, Insn{Op: clsALU64 | aluMov, Dst: 2, Imm: in.Imm})
+	} else {
+		it.seq = append(it.seq, Insn{Op: clsALU64 | srcReg | aluMov, Dst: 2, Src: in.Src})
+		if in.Imm != 0 {
+			it.seq = append(it.seq, Insn{Op: clsALU64 | aluAdd, Dst: 2, Imm: in.Imm})
+		}
+	}
+	it.seq = append(it.seq,
+		Insn{Op: clsALU64 | srcReg | aluMov, Dst: 1, Src: 6},
+		Insn{Op: opCall, Imm: imm},
+		Insn{Op: clsJmp | jmpSge, Off: 2},
+		Insn{Op: clsALU | srcReg | aluXor},
+		Insn{Op: opExit})
+}
+
+// length is how many slots an item takes in the result.
+func (it *item) length() int {
+	n := len(it.before)
+	switch {
+	case !it.live:
+		return n
+	case it.seq != nil:
+		return n + len(it.seq)
+	}
+	return n + 1
+}
+
+// layout puts the result together.
+func (w *rewriter) layout() *Program {
+	p := w.p
+	out := &Program{Name: p.Name, Type: p.Type, Maps: p.Maps, Submitted: p, HelperNames: p.HelperNames}
+	at := 0
+	next := 0
+	for i := range w.items {
+		it := &w.items[i]
+		it.at = at
+		for next < len(p.Funcs) && int(p.Funcs[next].Start) == i {
+			if w.x.visited[i] {
+				f := p.Funcs[next]
+				out.Funcs = append(out.Funcs, Func{Name: f.Name, Start: InsnIndex(at), Origin: f.Start})
+			}
+			next++
+		}
+		at += it.length()
+	}
+	out.Insns = make([]Insn, 0, at)
+	for i := range w.items {
+		w.emit(InsnIndex(i), out)
+	}
+	return out
+}
+
+// emit appends what item i became.
+func (w *rewriter) emit(i InsnIndex, out *Program) {
+	it := &w.items[i]
+	out.Insns = append(out.Insns, it.before...)
+	switch {
+	case !it.live:
+		return
+	case it.seq == nil:
+		out.Insns = append(out.Insns, it.in)
+		if it.to >= 0 || it.in.isSubCall() {
+			w.relink(i, len(out.Insns)-1, out)
+		}
+		return
+	}
+	base := len(out.Insns)
+	out.Insns = append(out.Insns, it.seq...)
+	if it.jumpAt >= 0 {
+		w.relink(i, base+it.jumpAt, out)
+	}
+}
+
+// relink sets the distance of the jump or call of item i, which is at slot at of the result.
+func (w *rewriter) relink(i InsnIndex, at int, out *Program) {
+	it, in := &w.items[i], &out.Insns[at]
+	if in.isSubCall() {
+		to := &w.items[i+1+InsnIndex(it.in.Imm)]
+		in.Imm = int32(to.at - at - 1)
+		return
+	}
+	to := len(out.Insns)
+	if f := w.first(it.to); int(f) < len(w.items) {
+		to = w.items[f].at + len(w.items[f].before)
+	}
+	d := to - at - 1
+	if in.Class() == clsJmp32 && in.Op&0xf0 == jmpJA {
+		in.Imm = int32(d)
+		return
+	}
+	if d < math.MinInt16 || d > math.MaxInt16 {
+		w.bad(i, fmt.Errorf("the jump's distance grew to %d", d))
+		return
+	}
+	in.Off = int16(d)
+}

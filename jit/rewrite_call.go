@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import "math/bits"
+
+// The calls that the verifier inlines or redirects (do_misc_fixups).
+
+// call replaces a helper call.
+func (w *rewriter) call(i InsnIndex) {
+	it := &w.items[i]
+	r := &w.t.Verifier
+	switch it.in.Imm {
+	case 1, 2, 3, 87, 88, 89:
+		w.mapCall(i)
+	case 8:
+		if r.InlineCPU {
+			w.perCPU(it, "cpu_number", r.WideCPU, 4)
+		}
+	case 35, 158:
+		if r.InlineTask {
+			w.perCPU(it, "current_task", true, 8)
+		}
+	case 118:
+		if a, ok := w.symbol("jiffies"); ok {
+			it.seq = []Insn{
+				{Op: opLdImm64, Imm: int32(a)}, {Imm: int32(a >> 32)},
+				{Op: clsLDX | modeMem | 0x18},
+			}
+		}
+	}
+	if it.seq == nil && w.k != nil && it.in.Imm != HelperTailCall {
+		if imm, ok := w.k.Call(helperFunc(it.in.Imm)); ok {
+			it.in.Imm = imm
+		}
+	}
+}
+
+// helperFunc is the kernel function of a helper.
+func helperFunc(n int32) string {
+	if n == 7 {
+		return "bpf_user_rnd_u32"
+	}
+	return "bpf_" + helpers[n].name
+}
+
+func (w *rewriter) symbol(name string) (Addr, bool) {
+	if w.k == nil {
+		return 0, false
+	}
+	return w.k.Symbol(name)
+}
+
+// perCPU reads a per-CPU variable of size bytes.
+func (w *rewriter) perCPU(it *item, name string, wide bool, size int8) {
+	a, ok := w.symbol(name)
+	if !ok {
+		return
+	}
+	mov := uint8(clsALU | aluMov)
+	if wide {
+		mov = clsALU64 | aluMov
+	}
+	it.seq = []Insn{
+		{Op: mov, Imm: int32(a)},
+		perCPUAddr(),
+		{Op: clsLDX | modeMem | sizeBits[size]},
+	}
+}
+
+// perCPUAddr makes r0 the address of this CPU's copy of a per-CPU variable.
+func perCPUAddr() Insn { return Insn{Op: clsALU64 | srcReg | aluMov, Off: -1} }
+
+// mapCall inlines a lookup, or calls the function of the map's type.
+func (w *rewriter) mapCall(i InsnIndex) {
+	it, f := &w.items[i], w.x.lookups[i]
+	if f == nil || f.poisoned {
+		return
+	}
+	m := &w.p.Maps[f.mapIdx]
+	lookup := it.in.Imm == 1
+	switch {
+	case lookup && m.Type == ArrayMap:
+		it.seq = w.arrayLookup(m, 3, nil)
+		return
+	case lookup && m.Type == PerCPUArrayMap && w.t.Verifier.InlinePerCPU:
+		it.seq = w.arrayLookup(m, 5, []Insn{{Op: clsLDX | modeMem | 0x18}, perCPUAddr()})
+		return
+	case w.k == nil:
+		return
+	case lookup && m.Type == HashMap:
+		if imm, ok := w.k.Call("__htab_map_lookup_elem"); ok {
+			it.seq = []Insn{
+				{Op: opCall, Imm: imm},
+				{Op: clsJmp | jmpEq, Off: 1},
+				{Op: clsALU64 | aluAdd, Imm: hashValue + int32(m.KeySize+7)&^7},
+			}
+		}
+		return
+	}
+	prefix := map[MapType]string{HashMap: "htab", ArrayMap: "array", PerCPUArrayMap: "percpu_array"}[m.Type]
+	op := map[int32]string{1: "lookup", 2: "update", 3: "delete"}[it.in.Imm]
+	if prefix == "percpu_array" && op != "lookup" {
+		prefix = "array" // percpu arrays share update and delete with arrays
+	}
+	if imm, ok := w.k.Call(prefix + "_map_" + op + "_elem"); ok && prefix != "" && op != "" {
+		it.seq = []Insn{{Op: opCall, Imm: imm}}
+	}
+}
+
+// hashValue is the offset of the key in struct htab_elem; the value follows it.
+const hashValue = 48
+
+// arrayLookup is array_map_gen_lookup in kernel/bpf/arraymap.c: r1 is the map, r2 points to the
+// index. tail follows the address of the element.
+func (w *rewriter) arrayLookup(m *Map, skip int16, tail []Insn) []Insn {
+	size := (m.ValueSize + 7) &^ 7
+	if tail != nil {
+		size = 8 // an array of pointers
+	}
+	scale := Insn{Op: clsALU64 | aluMul, Imm: int32(size)}
+	if size&(size-1) == 0 {
+		scale = Insn{Op: clsALU64 | aluLsh, Imm: int32(bits.TrailingZeros32(size))}
+	}
+	seq := []Insn{
+		{Op: clsALU64 | aluAdd, Dst: 1, Imm: w.t.Offsets.ArrayPtrs},
+		{Op: clsLDX | modeMem, Src: 2},
+		{Op: clsJmp | jmpGe, Off: skip, Imm: int32(m.MaxEntries)},
+		scale,
+		{Op: clsALU64 | srcReg | aluAdd, Src: 1},
+	}
+	seq = append(seq, tail...)
+	return append(seq,
+		Insn{Op: clsJmp | jmpJA, Off: 1},
+		Insn{Op: clsALU64 | aluMov})
+}
+
+// mayGotoCount is how often a program may take its may_goto (BPF_MAX_LOOPS, and
+// BPF_MAX_TIMED_LOOPS between looks at the clock).
+const (
+	mayGotoCount = 8 << 20
+	mayGotoTimed = 0xffff
+)
+
+// expandMayGoto gives every function with a may_goto its counter, below the stack that the
+// function uses, and makes may_goto count.
+func (w *rewriter) expandMayGoto() {
+	for _, f := range w.x.funcs {
+		var sites []InsnIndex
+		for i := f.Start; i < f.End; i += w.p.Insns[i].width() {
+			if it := &w.items[i]; it.live && it.in.Op == clsJmp|jmpCond {
+				sites = append(sites, i)
+			}
+		}
+		if len(sites) > 0 {
+			w.mayGoto(f, sites)
+		}
+	}
+}
+
+func (w *rewriter) mayGoto(f FuncInfo, sites []InsnIndex) {
+	ax := w.t.Emit.AX
+	// The kernel rounds the depth up to 8 when it places the counter.
+	depth := int16(f.StackDepth+7) &^ 7
+	count := -depth - 8
+	timed, imm := w.t.Verifier.TimedMayGoto, int32(0)
+	if timed {
+		ok := false
+		if w.k != nil {
+			imm, ok = w.k.Call("arch_bpf_timed_may_goto")
+		}
+		timed = ok
+	}
+	start := &w.items[f.Start]
+	if timed {
+		count = -depth - 16
+		start.before = []Insn{
+			{Op: clsST | modeMem | 0x18, Dst: 10, Off: count, Imm: mayGotoTimed},
+			{Op: clsST | modeMem | 0x18, Dst: 10, Off: count + 8},
+		}
+	} else {
+		start.before = []Insn{{Op: clsST | modeMem | 0x18, Dst: 10, Off: count, Imm: mayGotoCount}}
+	}
+	load := Insn{Op: clsLDX | modeMem | 0x18, Dst: ax, Src: 10, Off: count}
+	store := Insn{Op: clsSTX | modeMem | 0x18, Dst: 10, Src: ax, Off: count}
+	leave := Insn{Op: clsJmp | jmpEq, Dst: ax}
+	down := Insn{Op: clsALU64 | aluSub, Dst: ax, Imm: 1}
+	for _, i := range sites {
+		it := &w.items[i]
+		it.jumpAt = 1
+		it.seq = []Insn{load, leave, down, store}
+		if timed {
+			it.seq = []Insn{
+				load, leave, down,
+				{Op: clsJmp | jmpNe, Dst: ax, Off: 2},
+				{Op: clsALU64 | aluMov, Dst: ax, Imm: int32(count)},
+				{Op: opCall, Imm: imm},
+				store,
+			}
+		}
+	}
+}
