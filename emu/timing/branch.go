@@ -117,5 +117,6 @@ func (m *Model) ret(s *site, next x86.Addr, after afterBranch) {
 // redirect restarts prediction when a wrongly predicted branch has executed: penalty counts from the
 // end of its execution to the first execution on the right path.
 func (m *Model) redirect(penalty Cycle) {
+	m.epoch++
 	m.front.block(max(m.front.bp, m.branchEnd+penalty-m.core.Back.ToDispatch-1))
 }

@@ -53,7 +53,7 @@ var goldenCove = Core{
 		StoreCommit: 2,  // S
 	},
 	Branch: Branches{
-		ReturnStack:      16,                            // M: nest_17, nest_40
+		ReturnStack:      17,                            // M: nest_17, nest_40
 		Mispredict:       23,                            // M: jcc_random, jcc_random_fast
 		MispredictReturn: 21,                            // M: nest_40
 		Override:         2,                             // M: inner_loop8, jcc_alt
