@@ -43,9 +43,9 @@ type Verifier struct {
 
 // The verifiers of the kernels in targetTable. Stable trees carry backports; the captures decide.
 var (
-	verifier510 = Verifier{}
+	verifier510 = Verifier{StoreImm: true}
 
-	verifier61 = Verifier{SpillBounded: true, SpillNarrow: true}
+	verifier61 = Verifier{SpillBounded: true, SpillNarrow: true, StoreImm: true}
 
 	verifier612 = Verifier{
 		OwnReach: true,

@@ -103,6 +103,7 @@ type rewriter struct {
 	k     Kernel
 	x     *explorer
 	items []item
+	wide  []uint16 // registers read in full behind each slot's start; made on demand
 	errs  []error
 }
 
@@ -188,10 +189,19 @@ func (w *rewriter) memory(i InsnIndex) {
 			w.bad(i, errors.New("a tc program that writes packets gets a prologue, which is not modelled"))
 		}
 	}
-	if it.in.Op&^0x18 == clsSTX|modeAtomic && it.in.size() == 4 && it.in.Imm == atomicCmpXchg {
-		// The CPU leaves the upper half of rax if the exchange fails.
+	if it.in.Op&^0x18 == clsSTX|modeAtomic && it.in.size() == 4 && it.in.Imm == atomicCmpXchg && w.readsR0(i+1) {
+		// The CPU keeps the upper half of rax if the values are equal.
 		it.seq = []Insn{it.in, {Op: clsALU | srcReg | aluMov, Imm: 1}}
 	}
+}
+
+// readsR0 reports whether all of r0 is read from slot i on.
+func (w *rewriter) readsR0(i InsnIndex) bool {
+	if w.wide == nil {
+		w.wide = w.findWide()
+	}
+	i = w.first(i)
+	return int(i) < len(w.wide) && w.wide[i]&1 != 0
 }
 
 // loadPacket replaces ld_abs and ld_ind (bpf_gen_ld_abs in net/core/filter.c).

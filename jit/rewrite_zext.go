@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+// findWide computes which registers are read in full, not only their lower halves, before they are
+// written, per slot of the program without its dead code (mark_reg_read with REG_LIVE_READ64).
+func (w *rewriter) findWide() []uint16 {
+	wide := make([]uint16, len(w.items))
+	at := func(i InsnIndex) uint16 {
+		if i = w.first(i); int(i) < len(wide) {
+			return wide[i]
+		}
+		return 0
+	}
+	for changed := true; changed; {
+		changed = false
+		for i := InsnIndex(len(w.items)) - 1; i >= 0; i-- {
+			it := &w.items[i]
+			if !it.live || i > 0 && it.in.Op == 0 && w.p.Insns[i-1].isLdImm64() {
+				continue
+			}
+			var out uint16
+			if it.to >= 0 {
+				out |= at(it.to)
+			}
+			if it.falls() {
+				out |= at(i + it.in.width())
+			}
+			_, writes := it.in.regUse()
+			if n := out&^writes | it.in.wideReads(); n != wide[i] {
+				wide[i] = n
+				changed = true
+			}
+		}
+	}
+	return wide
+}
+
+// wideReads returns the registers of which an instruction reads all 64 bits (is_reg64).
+func (i Insn) wideReads() uint16 {
+	reads, _ := i.regUse()
+	switch c := i.Class(); c {
+	case clsALU:
+		if i.Op&0xf0 == aluEnd && i.Imm == 64 {
+			return reads
+		}
+		return 0
+	case clsJmp32:
+		return 0
+	case clsSTX:
+		if i.size() == 8 {
+			return reads
+		}
+		return regMask(i.Dst)
+	case clsJmp:
+		if i.isSubCall() {
+			return 0
+		}
+	}
+	return reads
+}
+
+// falls reports whether control can go on to the next instruction.
+func (it *item) falls() bool {
+	if it.in.Op == opExit {
+		return false
+	}
+	return it.to < 0 || it.in.Op&0xf0 != jmpJA
+}
