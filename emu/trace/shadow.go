@@ -251,9 +251,11 @@ func (r *Recorder) tailEvent(k Kind, f *Fn, tail int, s *timing.Site) *Event {
 	e := r.siteEvent(k, f, s)
 	e.counter(s)
 	e.Tail = &f.TailCalls[tail]
-	e.Insn, e.HasInsn = e.Tail.Insn, true
-	e.Key = uint32(s.RDX)
-	if e.Tail.Direct {
+	if e.Tail.Insn >= 0 {
+		e.Insn, e.HasInsn = e.Tail.Insn, true
+	}
+	e.Key = uint32(s.RDX) // also loaded where the key is constant
+	if e.Tail.Direct && e.Tail.Map >= 0 {
 		e.Key = e.Tail.Key
 	}
 	e.Taken = r.taken
