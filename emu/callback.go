@@ -35,18 +35,15 @@ func (m *Machine) ring() []C.tcs_retired { return unsafe.Slice(m.c.ring, C.TCS_R
 func (m *Machine) regs(r *Regs)    { C.tcs_get_regs(m.c, (*C.uint64_t)(&r[0])) }
 func (m *Machine) setRegs(r *Regs) { C.tcs_set_regs(m.c, (*C.uint64_t)(&r[0])) }
 
-// deliver hands both rings to the observer.
+// deliver hands both rings to the observer, empty ones too.
 func (m *Machine) deliver() (stop bool) {
 	if m.observer == nil {
 		return false
 	}
-	if n := int(m.c.n); n != 0 {
-		stop = m.observer.Retired(unsafe.Slice((*timing.Retired)(unsafe.Pointer(m.c.ring)), n))
-	}
-	if stop {
-		return true
-	}
-	return m.observer.Sites(unsafe.Slice((*timing.Site)(unsafe.Pointer(m.c.sites)), int(m.c.nsites)))
+	retired := unsafe.Slice((*timing.Retired)(unsafe.Pointer(m.c.ring)), int(m.c.n))
+	sites := unsafe.Slice((*timing.Site)(unsafe.Pointer(m.c.sites)), int(m.c.nsites))
+	stop = m.observer.Retired(retired)
+	return m.observer.Sites(sites) || stop
 }
 
 //export tcsDrain

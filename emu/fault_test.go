@@ -87,11 +87,15 @@ func TestRunAfterFault(t *testing.T) {
 	m := newMachine(t, emu.Config{}, emu.Setup{Images: []*jit.Image{
 		program(t, base, loop), program(t, base+0x1000, "e8 fb ff ff ff"),
 		program(t, base+0x2000, "06"), program(t, base+0x3000, "31 c0 ff e0"),
+		program(t, base+0x4000, "48 8b 47 08 c3"),
 	}})
 	for i := range 60 {
 		l := emu.Level(i % 3)
-		if _, err := m.Run(context.Background(), emu.Run{Image: 1 + i%3, Level: l}); err == nil {
-			t.Fatal("no fault")
+		_, err := m.Run(context.Background(), emu.Run{Image: 1 + i%4, Level: l})
+		var f *emu.Fault
+		kinds := []emu.FaultKind{emu.FaultGuard, emu.FaultDecode, emu.FaultFetch, emu.FaultAccess}
+		if !errors.As(err, &f) || f.Kind != kinds[i%4] {
+			t.Fatalf("run %d: %v", i, err)
 		}
 		if _, err := m.Continue(context.Background(), emu.Run{Level: l}); err == nil {
 			t.Fatal("continued after a fault")

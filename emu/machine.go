@@ -63,7 +63,11 @@ type Machine struct {
 	observer  Observer
 	helperErr *Fault
 	stopped   bool // a run can be continued
-	loaded    bool
+	// clean is the processor as after init. It is restored before every run: after an exception,
+	// also one inside the removal of translations of an address that is no longer mapped, the
+	// engine takes the next for a double fault.
+	clean  uc.Context
+	loaded bool
 }
 
 // guestFunc is one function of an image.
@@ -143,14 +147,19 @@ func (m *Machine) init() error {
 		m.c.env = nil
 	}
 	m.space = newSpace(unsafe.Slice((*byte)(unsafe.Pointer(m.c.arena)), m.cfg.Memory))
-	return errors.Join(
+	if err := errors.Join(
 		m.uc.RegWrite(uc.X86_REG_CR3, 0),
 		m.uc.RegWrite(uc.X86_REG_CR4, cr4),
 		m.uc.RegWriteX86Msr(msrEFER, efer),
 		m.uc.RegWrite(uc.X86_REG_CR0, cr0),
 		m.uc.RegWrite(uc.X86_REG_GS_BASE, uint64(GSBase)),
 		ucErr("add hooks", C.tcs_hooks(m.c)),
-	)
+	); err != nil {
+		return err
+	}
+	var err error
+	m.clean, err = m.uc.ContextSave(nil)
+	return err
 }
 
 // ucErr makes an error from an engine result.
@@ -206,13 +215,14 @@ func (m *Machine) Load(s Setup) error {
 // unload empties the machine. Translations of old code are removed while its addresses still are
 // mapped.
 func (m *Machine) unload() error {
-	err := m.removeCache()
+	err := errors.Join(m.removeCache(), ucErr("remove hooks", C.tcs_mark_hooks(m.c, nil, 0)))
 	C.tcs_forget_all(m.c)
 	m.space.clear()
 	err = errors.Join(err, ucErr("flush translations", C.tcs_flush_tlb(m.c)))
 	*m = Machine{
 		cfg: m.cfg, uc: m.uc, c: m.c, handle: m.handle, space: m.space, cache: m.cache,
-		exec: m.exec[:0], heapNext: elemBase, returns: make(map[jit.Addr]bool),
+		clean: m.clean,
+		exec:  m.exec[:0], heapNext: elemBase, returns: make(map[jit.Addr]bool),
 	}
 	return err
 }

@@ -98,10 +98,10 @@ var perCPU = map[string]jit.Addr{
 }
 
 // kernelVars are other variables of the kernel with their initial values.
-var kernelVars = map[string]uint64{"jiffies": bootJiffies, "jiffies_64": bootJiffies}
+var kernelVars = map[string]uint64{"jiffies": BootJiffies, "jiffies_64": BootJiffies}
 
-// bootJiffies is INITIAL_JIFFIES and one minute, at 250 Hz.
-const bootJiffies = 1<<32 - 300*250 + 60*250
+// BootJiffies is what jiffies holds: INITIAL_JIFFIES and one minute, at 250 Hz.
+const BootJiffies = 1<<32 - 300*250 + 60*250
 
 // planned are the symbols that have an address without being asked for, so that addresses do not
 // depend on the order of questions.

@@ -155,6 +155,9 @@ func (m *Machine) begin(r Run) (jit.Addr, error) {
 	if err := m.prepare(r); err != nil {
 		return 0, err
 	}
+	if err := m.uc.ContextRestore(m.clean); err != nil {
+		return 0, err
+	}
 	var g Regs
 	for i := range g {
 		g[i] = clobber + uint64(i)
@@ -165,10 +168,6 @@ func (m *Machine) begin(r Run) (jit.Addr, error) {
 	g[x86.RAX] = uint64(entry)
 	g[x86.RSP], g[x86.RBP] = uint64(EntryRSP), uint64(OutsideRBP)
 	m.setRegs(&g)
-	const flags = 0x2
-	if err := m.uc.RegWrite(uc.X86_REG_EFLAGS, flags); err != nil {
-		return 0, err
-	}
 	return entry, m.space.writeWord(EntryRSP, uint64(OutsideReturn))
 }
 

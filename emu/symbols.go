@@ -65,6 +65,9 @@ func (m *Machine) loadPerCPU(name string, at jit.Addr) error {
 	switch name {
 	case "this_cpu_off":
 		value = uint64(GSBase)
+		if err := m.loadPerCPUArea(at); err != nil {
+			return err
+		}
 	case "current_task":
 		value = uint64(TaskAddr)
 	case "__x86_call_depth":
@@ -82,6 +85,17 @@ func (m *Machine) loadPerCPU(name string, at jit.Addr) error {
 		return err
 	}
 	return m.space.writeWord(at, value)
+}
+
+// loadPerCPUArea maps what inlined helpers reach by adding this_cpu_off, which is at address at, to
+// an address: all variables are 0, as the number of this CPU is. The area begins at the gs base
+// (until 6.14), or the variables lie around this_cpu_off itself.
+func (m *Machine) loadPerCPUArea(at jit.Addr) error {
+	const area = 0x40000
+	if at >= GSBase && at < GSBase+area {
+		return m.space.mapRange(GSBase, area, protWrite)
+	}
+	return m.space.mapRange(at&^(pageSize-1)-pageSize, 3*pageSize, protWrite)
 }
 
 func (m *Machine) loadSymbol(name string, at jit.Addr) error {

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package emu_test
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/fixtures"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
+)
+
+// field is a field of a context structure.
+type field struct {
+	off, size int
+	value     uint64
+}
+
+func fields(size int, f ...field) []byte {
+	b := make([]byte, size)
+	for _, x := range f {
+		var v [8]byte
+		binary.LittleEndian.PutUint64(v[:], x.value)
+		copy(b[x.off:], v[:x.size])
+	}
+	return b
+}
+
+// skb612 is what the captures of 6.12 read of struct sk_buff; the offsets stand in their xlated
+// programs (isa/ctx/skb).
+//
+// pulled bytes of the packet lie before the data: a socket filter begins behind the link layer
+// header.
+func skb612(packet, pulled int) []byte {
+	head := uint64(emu.PacketAddr)
+	data := head + uint64(pulled)
+	packet -= pulled
+	return fields(0x200,
+		field{0x10, 8, uint64(emu.DeviceAddr)},     // dev
+		field{0x50, 8, data + uint64(packet)},      // data_end, in the control block
+		field{0x70, 4, uint64(packet)},             // len
+		field{0xb4, 2, 0x0008},                     // protocol
+		field{0xc8, 8, head}, field{0xd0, 8, data}, // head, data
+	)
+}
+
+// xdp is struct xdp_buff (include/net/xdp.h).
+func xdp(packet int) []byte {
+	data := uint64(emu.PacketAddr)
+	return fields(0x80, field{0, 8, data}, field{8, 8, data + uint64(packet)}, field{16, 8, data},
+		field{24, 8, data}, field{32, 8, uint64(emu.DeviceAddr) + 0x400})
+}
+
+// captured turns a scenario of 6.12 into a setup.
+func captured(src *capture.Source, sc *capture.Scenario) (emu.Setup, error) {
+	s := emu.Setup{Offsets: offsets, Packet: src.Header.RunData, Symbols: maps.Clone(src.Symbols.Addr)}
+	for i := range sc.Progs {
+		p := &sc.Progs[i]
+		var funcs []jit.FuncImage
+		for j := range p.Funcs {
+			f := &p.Funcs[j]
+			funcs = append(funcs, jit.FuncImage{Name: f.Name, Addr: f.Addr, Code: f.Code(capture.Populated)})
+		}
+		img, err := jit.RecogniseImage(funcs)
+		if err != nil {
+			return s, err
+		}
+		s.Images = append(s.Images, img)
+		for _, r := range p.Refs[capture.Empty] {
+			if r.Kind == "gs" && r.Sym == "" {
+				s.Symbols["this_cpu_off"] = r.Target // 6.18 does not name it
+			}
+		}
+		if at := jiffies(p); at != 0 {
+			s.Symbols["jiffies"] = at
+		}
+	}
+	for _, m := range sc.Maps {
+		s.Maps = append(s.Maps, emu.MapSpec{Map: m.Map, Addr: m.Addr, ValueAddr: m.ValueAddr})
+	}
+	for _, sl := range sc.ProgArrays {
+		s.Slots = append(s.Slots, emu.Slot{Map: sl.Map, Key: sl.Key, Prog: sl.Prog})
+	}
+	ctx := skb612(len(s.Packet), 0)
+	switch sc.ProgType {
+	case jit.SocketFilter:
+		ctx = skb612(len(s.Packet), 14)
+	case jit.XDP:
+		ctx = xdp(len(s.Packet))
+	}
+	s.Data = []emu.Region{{Addr: emu.ContextAddr, Bytes: ctx}, {Addr: emu.DeviceAddr, Bytes: fields(0x800, field{0x400, 8, uint64(emu.DeviceAddr)})}}
+	return s, nil
+}
+
+// jiffies finds the constant that an inlined bpf_jiffies64 (helper 118) loads from.
+func jiffies(p *capture.Prog) jit.Addr {
+	for _, m := range p.InsnMap {
+		if in := p.Insns[m.Insn]; in.Op == 0x85 && in.Src == 0 && in.Imm == 118 {
+			x := p.Xlated[m.Xlated:]
+			return jit.Addr(uint64(uint32(x[0].Imm)) | uint64(uint32(x[1].Imm))<<32)
+		}
+	}
+	return 0
+}
+
+// inputs fills the io map.
+func inputs(m *emu.Machine, src *capture.Source, sc *capture.Scenario) error {
+	v := make([]byte, sc.Maps[0].ValueSize)
+	for n, x := range src.Header.DefaultInputs {
+		binary.LittleEndian.PutUint64(v[8*(32+n):], x)
+	}
+	for _, in := range sc.Inputs {
+		binary.LittleEndian.PutUint64(v[8*(32+in.N):], in.Value)
+	}
+	return m.UpdateElem(0, make([]byte, 4), v, emu.UpdateAny)
+}
+
+// compare says how a run differs from the kernel's.
+func compare(m *emu.Machine, sc *capture.Scenario, res *emu.Result) error {
+	if uint32(res.Return()) != sc.Run.Retval || res.Stop != emu.StopReturn {
+		return fmt.Errorf("%v with %d, the kernel returned %d", res.Stop, uint32(res.Return()), sc.Run.Retval)
+	}
+	v, err := m.LookupElem(0, make([]byte, 4))
+	if err != nil {
+		return err
+	}
+	for n := range 32 {
+		want := uint64(0)
+		if n < len(sc.Run.Out) {
+			want = sc.Run.Out[n]
+		}
+		if got := binary.LittleEndian.Uint64(v[8*n:]); got != want {
+			return fmt.Errorf("output %d is %#x, the kernel's %#x", n, got, want)
+		}
+	}
+	return nil
+}
+
+// kernels are the offsets by release (fixtures/kernels/README.md).
+var kernels = []struct {
+	name     string
+	offsets  jit.Offsets
+	variants []string
+}{
+	{"5.10", jit.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30}, []string{"off", "default", "amd", "lfence"}},
+	{"6.1", jit.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30},
+		[]string{"off", "default", "amd", "lfence", "retp-ret"}},
+	{"6.12", offsets, []string{"off", "default", "amd", "lfence", "retp-ret", "stuff", "nobmi2"}},
+	{"6.18", jit.Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x138, ProgBPFFunc: 0x48}, []string{"host"}},
+	{"7.2", jit.Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48},
+		[]string{"off", "default", "amd", "its-eibrs", "retp-ret", "stuff", "nobmi2"}},
+}
+
+// TestCaptured runs what kernels emitted, in one machine per file, and expects what they returned:
+// everything of 6.12, and of the others what shows their thunks, maps and tail calls.
+func TestCaptured(t *testing.T) {
+	for _, k := range kernels {
+		for _, v := range k.variants {
+			t.Run(k.name+"-"+v, func(t *testing.T) {
+				whole := k.name == "6.12" && v == "off"
+				if testing.Short() && v != "off" {
+					t.Skip("short")
+				}
+				captureFile(t, k.name+"-"+v, k.offsets, func(sc *capture.Scenario) bool {
+					return whole || sc.Category == "tail" || sc.Category == "hier" || strings.HasPrefix(sc.Name, "isa/map/") ||
+						strings.HasPrefix(sc.Name, "isa/call/")
+				})
+			})
+		}
+	}
+}
+
+func captureFile(t *testing.T, name string, o jit.Offsets, want func(*capture.Scenario) bool) {
+	src, err := capture.OpenFS(fixtures.FS, "kernels/"+name+".jsonl.gz", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMachine(t, emu.Config{}, emu.Setup{})
+	total, same, world := 0, 0, 0
+	for sc, err := range src.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sc.Error != "" || sc.Run == nil || sc.Run.Skipped != "" || sc.Run.Error != "" || !want(sc) {
+			continue
+		}
+		total++
+		level := emu.Level(total % 3)
+		res, err := replay(m, src, sc, o, level)
+		for _, h := range res.Helpers {
+			if h.World {
+				world++
+				break
+			}
+		}
+		if err != nil {
+			t.Errorf("%s (level %d): %v", sc.Name, level, err)
+			continue
+		}
+		same++
+	}
+	t.Logf("%d of %d as the kernel, %d of them call helpers that depend on the world", same, total, world)
+	if total < 150 {
+		t.Errorf("only %d scenarios were run", total)
+	}
+}
+
+// replay runs one scenario and compares.
+func replay(m *emu.Machine, src *capture.Source, sc *capture.Scenario, o jit.Offsets, l emu.Level) (res emu.Result, err error) {
+	s, err := captured(src, sc)
+	if err != nil {
+		return res, err
+	}
+	s.Offsets = o
+	if err := m.Load(s); err != nil {
+		return res, err
+	}
+	if err := inputs(m, src, sc); err != nil {
+		return res, err
+	}
+	r := emu.Run{Image: sc.Run.Prog, Args: [5]uint64{uint64(emu.ContextAddr)}, Level: l, Observer: &count{}}
+	res, err = m.Run(context.Background(), r)
+	if err == nil {
+		err = compare(m, sc, &res)
+	}
+	return res, err
+}
