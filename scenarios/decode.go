@@ -13,9 +13,39 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// maxSource bounds the size of a scenario file in bytes. Nobody writes more by hand, and it keeps
-// hostile nesting within reach of recursion.
-const maxSource = 1 << 20
+// Bounds of a scenario file, in bytes and levels. Nobody writes more by hand, and the time that the
+// YAML parser takes grows with the square of the nesting.
+const (
+	maxSource  = 1 << 18
+	maxNesting = 64
+)
+
+// tooDeep reports where brackets, or list and key marks in one line, nest deeper than maxNesting.
+func (s *source) tooDeep() bool {
+	brackets := 0
+	for i, line := range s.lines {
+		marks := 0
+		for j := range len(line) {
+			switch line[j] {
+			case '[', '{':
+				brackets++
+			case ']', '}':
+				brackets = max(brackets-1, 0)
+			case '&', '!':
+				marks++
+			case '-', '?', ':':
+				if j+1 < len(line) && line[j+1] == ' ' {
+					marks++
+				}
+			}
+			if brackets > maxNesting || marks > 2*maxNesting {
+				s.failf(Pos{i + 1, len([]rune(line[:j])) + 1}, "nested too deeply: expected at most %d levels", maxNesting)
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // nodeDecoder is a type of the format that does not follow from its Go kind.
 type nodeDecoder interface {
@@ -121,7 +151,7 @@ func kindOf(n ast.Node) string {
 	case *ast.TagNode:
 		return "a tag, which scenario files do not use"
 	default:
-		return fmt.Sprintf("%q", n.GetToken().Value)
+		return fmt.Sprintf("%.40q", n.GetToken().Value)
 	}
 }
 

@@ -75,13 +75,16 @@ func (s *source) failf(pos Pos, format string, args ...any) {
 	})
 }
 
+// maxQuoted is the length in bytes of lines that an excerpt still quotes.
+const maxQuoted = 400
+
 // excerpt quotes the line of pos and the one before it.
 func (s *source) excerpt(pos Pos) string {
-	if pos.Line < 1 || pos.Line > len(s.lines) {
+	if pos.Line < 1 || pos.Line > len(s.lines) || len(s.lines[pos.Line-1]) > maxQuoted {
 		return ""
 	}
 	var b strings.Builder
-	if pos.Line > 1 {
+	if pos.Line > 1 && len(s.lines[pos.Line-2]) <= maxQuoted {
 		fmt.Fprintf(&b, "  %4d | %s\n", pos.Line-1, s.lines[pos.Line-2])
 	}
 	fmt.Fprintf(&b, "> %4d | %s\n", pos.Line, s.lines[pos.Line-1])

@@ -27,6 +27,9 @@ func (s *source) load(sc *Scenario, src []byte) {
 		s.failf(Pos{1, 1}, "expected at most %d bytes, found %d", maxSource, len(src))
 		return
 	}
+	if s.tooDeep() {
+		return
+	}
 	body := s.parseYAML(src)
 	if body == nil {
 		return
