@@ -57,7 +57,10 @@ type Rename struct {
 	// ElidedShiftUops is how many more micro-operations a shift by cl takes if rcx is the result of
 	// an eliminated move.
 	ElidedShiftUops int
-	// LeaveAfterPop delays the first leave behind a fence if a pop came between it and the push.
+	// RMWExtraSlots are the issue slots of a read-modify-write beyond those of its row.
+	RMWExtraSlots int
+	// LeaveAfterPop delays the first execution of a leave since the core was last empty (behind a
+	// fence or a wrong prediction) if a register was popped since the last push.
 	LeaveAfterPop Cycle
 	StackSync     bool // reading rsp explicitly after a push or pop inserts a micro-operation
 }
@@ -87,8 +90,11 @@ type Memory struct {
 	// RenameLoads: a load that starts at the same byte as the youngest store that covers it takes
 	// the store's data at rename. RenameRMW: so does a read-modify-write with an immediate.
 	RenameLoads, RenameRMW bool
-	Forward                Cycle // covered, but not renamed
-	ForwardRMW             Cycle // the same for add [m],reg
+	// RenameMiss is the time from the end of a load that was renamed to the wrong store, because it
+	// was right to do so the last time, to the first execution behind it.
+	RenameMiss Cycle
+	Forward    Cycle // covered, but not renamed
+	ForwardRMW Cycle // the same for add [m],reg
 	// ForwardFail is the latency of a load that no single store covers, from the commit of the
 	// youngest store that it overlaps.
 	ForwardFail Cycle

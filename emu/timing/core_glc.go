@@ -26,6 +26,7 @@ var goldenCove = Core{
 		AddImmOverflowSlots: 5,     // S: fitted to sub_imm32enc_dep
 		OffsetShiftLatency:  3,     // M: shlx_count_lea
 		ElidedShiftUops:     1,     // S: fitted to shl_cl_saved
+		RMWExtraSlots:       1,     // S: fitted to tcc_mem_check and tcc_ptr_check
 		StackSync:           false, // M: push_sub_add
 		LeaveAfterPop:       5,     // S: fitted to the isolated frames
 	},
@@ -46,6 +47,7 @@ var goldenCove = Core{
 		LoadBuffer:  192, StoreBuffer: 114, // A
 		CommitsPerCycle: 2,                     // M: store_indep
 		RenameLoads:     true, RenameRMW: true, // M: stfwd_rsp, rmw_rbp_imm
+		RenameMiss:  41, // S: fitted to tc33self_v2019_direct
 		Forward:     5,  // M: frame_sub_leave
 		ForwardRMW:  6,  // M: rmw_reg
 		ForwardFail: 14, // M: stfwd_fail, stfwd_partial_indep
@@ -53,7 +55,7 @@ var goldenCove = Core{
 		StoreCommit: 2,  // S
 	},
 	Branch: Branches{
-		ReturnStack:      17,                            // M: nest_17, nest_40
+		ReturnStack:      17,                            // M: nest_17 returns without penalty; 16 is published (N)
 		Mispredict:       23,                            // M: jcc_random, jcc_random_fast
 		MispredictReturn: 21,                            // M: nest_40
 		Override:         2,                             // M: inner_loop8, jcc_alt

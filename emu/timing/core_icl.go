@@ -37,6 +37,7 @@ var iceLake = Core{
 		CommitsPerCycle: 2,     // N: to the same line
 		RenameLoads:     true,  // T: mov and pop
 		RenameRMW:       false, // T
+		RenameMiss:      25,    // S: in the proportion of the branch penalties
 		Forward:         5,     // N
 		ForwardRMW:      5,     // T: at most 6 with the add
 		ForwardFail:     11,    // N: 14 with the commit

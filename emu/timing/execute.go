@@ -320,19 +320,32 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (value, 
 	in, c := s.in, &m.core.Memory
 	d := m.dispatch(in.load, max(t, m.barrier))
 	from, st := m.stores.find(ea, in.size)
+	trained := s.renamed
+	s.renamed = mayRename && from == fromExact
 	switch {
-	case from == fromExact && mayRename:
+	case s.renamed && trained:
 		return st.data, d
 	case from == fromCache || st.commit <= d:
 		return value{ready: d + in.loadLat}, d
 	case from == fromSeveral:
+		m.renameMiss(trained, st.commit+c.ForwardFail)
 		return value{ready: st.commit + c.ForwardFail}, d
 	}
 	forward := c.Forward
 	if in.rmw {
 		forward = c.ForwardRMW
 	}
-	return value{ready: max(d+in.loadLat, st.where+forward, st.data.ready+forward)}, d
+	ready := max(d+in.loadLat, st.where+forward, st.data.ready+forward)
+	m.renameMiss(trained && !s.renamed, ready)
+	return value{ready: ready}, d
+}
+
+// renameMiss restarts behind a load that was renamed to the wrong data and is complete at end.
+func (m *Model) renameMiss(wrong bool, end Cycle) {
+	if wrong {
+		m.branchEnd = end
+		m.redirect(m.core.Memory.RenameMiss)
+	}
 }
 
 // storeTo executes the store micro-operations of an instruction: the address is ready at at, the

@@ -198,6 +198,7 @@ func (l *lowering) classify(in *insn) {
 	if f.class == "rmw" {
 		in.rmw = true
 		in.rmwImm = in.nsrc == 0
+		in.slots += uint8(r.RMWExtraSlots)
 		if i.Mem.Index != x86.RegNone {
 			in.slots++ // an indexed address splits the micro-fused pair
 		}

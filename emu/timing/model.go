@@ -41,6 +41,7 @@ type Model struct {
 	barrier     Cycle  // before it no load may execute: a locked instruction
 	divFree     Cycle  // when the divider is free
 	done        Cycle  // when everything so far is complete
+	renamed     bool   // the load took its value at rename the last time, or could have
 	epoch       uint32 // number of fences so far: memory renaming learns anew behind each
 	branchEnd   Cycle  // end of execution of the last arithmetic micro-operation: for a branch, when it is resolved
 	uncommitted *store // of the instruction that is executed
@@ -74,6 +75,7 @@ type site struct {
 	seen        bool
 	base        direction
 	lastTarget  x86.Addr
+	renamed     bool   // the load took its value at rename the last time, or could have
 	epoch       uint32 // fence epoch of the last execution, plus 1
 }
 
