@@ -142,7 +142,7 @@ func equalSpans(a, b *scalar, x, y span, wide bool, r *rangeRules) outcome {
 			return neverTaken
 		}
 	}
-	if r.SameReg && (x.bits.val^y.bits.val)&^(x.bits.mask|y.bits.mask) != 0 {
+	if r.EqBits && (x.bits.val^y.bits.val)&^(x.bits.mask|y.bits.mask) != 0 {
 		return neverTaken // a bit that both know differs
 	}
 	return mayBranch

@@ -49,7 +49,7 @@ var (
 
 	verifier612 = Verifier{
 		OwnReach: true,
-		Ranges:   rangeRules{Mixed: true, EqRange: true, AnyOperand: true},
+		Ranges:   rangeRules{Mixed: true, EqRange: true, EqBits: true, AnyOperand: true},
 
 		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true,
 		LinkDelta: true, Link32: true, Trusted: true,
@@ -58,7 +58,7 @@ var (
 
 	verifier618 = Verifier{
 		OwnReach: true,
-		Ranges:   rangeRules{Mixed: true, EqRange: true, AnyOperand: true, WideMul: true, Overflow: true},
+		Ranges:   rangeRules{Mixed: true, EqRange: true, EqBits: true, AnyOperand: true, WideMul: true, Overflow: true},
 
 		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true, ReadOnlyArgs: true,
 		LinkDelta: true, Link32: true, Trusted: true,
@@ -68,7 +68,7 @@ var (
 	verifier72 = Verifier{
 		OwnReach: true, FrameReach: true,
 		Ranges: rangeRules{
-			Mixed: true, EqRange: true, AnyOperand: true, WideMul: true, Overflow: true,
+			Mixed: true, EqRange: true, EqBits: true, AnyOperand: true, WideMul: true, Overflow: true,
 			SameReg: true, DivRange: true,
 		},
 

@@ -81,6 +81,9 @@ type rangeRules struct {
 	// Overflow: sums keep unsigned bounds if both ends overflow, neg has a range, and bounds that
 	// cross the sign improve each other (6.17).
 	Overflow bool
+	// EqBits: equality is decided by a bit that both sides know and that differs ("bpf: Use tnums
+	// for JEQ/JNE is_branch_taken logic", 6.18 and stable trees).
+	EqBits bool
 	// SameReg: a comparison of a register with itself is decided (7.x).
 	SameReg bool
 	// DivRange: quotients, remainders and byte swaps of constants are tracked (7.x).
