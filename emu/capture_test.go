@@ -7,8 +7,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/fixtures"
@@ -230,4 +233,60 @@ func replay(m *emu.Machine, src *capture.Source, sc *capture.Scenario, o jit.Off
 		err = compare(m, sc, &res)
 	}
 	return res, err
+}
+
+// TestCapturedSites: both recording levels say the same of every captured tail call and hierarchy.
+func TestCapturedSites(t *testing.T) {
+	const name = "kernels/6.12-off.jsonl.gz"
+	src, err := capture.OpenFS(fixtures.FS, name, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := newMachine(t, emu.Config{}, emu.Setup{})
+	scenarios, sites := 0, uint64(0)
+	for sc, err := range src.All() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sc.Run == nil || sc.Run.Skipped != "" || sc.Category == "isa" || testing.Short() && scenarios > 100 {
+			continue
+		}
+		scenarios++
+		s, err := captured(src, sc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Load(s); err != nil {
+			t.Fatal(err)
+		}
+		if err := inputs(m, src, sc); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Checkpoint(); err != nil {
+			t.Fatal(err)
+		}
+		var logs [2]log
+		var res [2]emu.Result
+		for i, l := range []emu.Level{emu.LevelSites, emu.LevelRetired} {
+			r := emu.Run{Image: sc.Run.Prog, Args: [5]uint64{uint64(emu.ContextAddr)}, Level: l, Observer: &logs[i]}
+			res[i] = run(t, m, r)
+			if err := compare(m, sc, &res[i]); err != nil {
+				t.Errorf("%s: level %d: %v", sc.Name, l, err)
+			}
+			if err := m.Reset(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d := cmp.Diff(res[1], res[0]); d != "" {
+			t.Errorf("%s: results at retired and sites level:\n%s", sc.Name, d)
+		}
+		if !slices.Equal(logs[0].sites, logs[1].sites) {
+			t.Errorf("%s: sites differ:\n%s", sc.Name, cmp.Diff(logs[1].sites, logs[0].sites))
+		}
+		if n := uint64(len(logs[0].sites)); n == 0 || n != res[0].Sites || uint64(len(logs[1].retired)) != res[1].Retired {
+			t.Errorf("%s: %d sites, %d instructions of %+v", sc.Name, n, len(logs[1].retired), res)
+		}
+		sites += res[0].Sites
+	}
+	t.Logf("%d scenarios, %d sites", scenarios, sites)
 }

@@ -108,8 +108,8 @@ func New(cfg Config) (*Machine, error) {
 	if cfg.StackSize%pageSize != 0 || cfg.StackSize > 1<<21 {
 		return nil, fmt.Errorf("new machine: stack of %d bytes", cfg.StackSize)
 	}
-	if major, minor := uc.Version(); major != 2 || minor != 1 {
-		return nil, fmt.Errorf("new machine: libunicorn %d.%d, want 2.1", major, minor)
+	if err := checkEngine(); err != nil {
+		return nil, fmt.Errorf("new machine: %w", err)
 	}
 	e, err := uc.NewUnicorn(uc.ARCH_X86, uc.MODE_64)
 	if err != nil {

@@ -3,6 +3,8 @@
 package emu
 
 import (
+	"fmt"
+
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -33,4 +35,17 @@ func Junk() []uint64 {
 		out = append(out, clobber+uint64(r))
 	}
 	return out
+}
+
+// SetPacket replaces the packet, between runs. It must not be longer than Setup.Packet was; what
+// lay behind it is zero.
+func (m *Machine) SetPacket(p []byte) error {
+	room := cap(m.setup.Packet)
+	if len(p) > room {
+		return fmt.Errorf("set packet: %d bytes, room for %d", len(p), room)
+	}
+	m.setup.Packet = m.setup.Packet[:len(p):room]
+	b := make([]byte, room)
+	copy(b, p)
+	return m.space.write(PacketAddr, b)
 }

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package emu
+
+/*
+#include "engine.h"
+*/
+import "C"
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/jit"
+)
+
+// EngineVersion is a version of libunicorn.
+type EngineVersion struct{ Major, Minor, Patch int }
+
+// MinEngine is the oldest libunicorn that works: before it, patched code is executed stale and
+// other addresses fail. MaxEngine is the first that the Go binding refuses.
+var (
+	MinEngine = EngineVersion{2, 1, 1}
+	MaxEngine = EngineVersion{2, 2, 0}
+)
+
+// String returns the usual dotted form.
+func (v EngineVersion) String() string { return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch) }
+
+func (v EngineVersion) number() int { return v.Major<<16 | v.Minor<<8 | v.Patch }
+
+// Engine returns the version of the library that is loaded.
+func Engine() EngineVersion {
+	v := C.uc_version(nil, nil)
+	return EngineVersion{int(v >> 24 & 0xff), int(v >> 16 & 0xff), int(v >> 8 & 0xff)}
+}
+
+// checkEngine errors if the library cannot work.
+func checkEngine() error {
+	v := Engine()
+	if v.number() < MinEngine.number() || v.number() >= MaxEngine.number() {
+		return fmt.Errorf("libunicorn %s: at least %s and less than %s is needed", v, MinEngine, MaxEngine)
+	}
+	return nil
+}
+
+// Check is one self-test of what the machine relies on. Err is nil if it passed; Detail says what
+// was seen.
+type Check struct {
+	Name   string
+	Detail string
+	Err    error
+}
+
+// Doctor tests at run time what the machine relies on. It always returns all checks; those after
+// one without which they make no sense fail with its error.
+func Doctor(ctx context.Context) []Check {
+	checks := []Check{{Name: "engine version", Detail: "libunicorn " + Engine().String(), Err: checkEngine()}}
+	m, err := New(Config{})
+	if err == nil {
+		defer m.Close()
+	}
+	for _, c := range []struct {
+		name string
+		test func(context.Context, *Machine) (string, error)
+	}{
+		{"kernel addresses", testAddresses},
+		{"BMI2 instructions", testBMI2},
+		{"patched code", testStale},
+		{"faults", testFaults},
+		{"recording", testRecording},
+		{"register access", testRegisters},
+	} {
+		r := Check{Name: c.name, Err: err}
+		if err == nil {
+			r.Detail, r.Err = c.test(ctx, m)
+		}
+		checks = append(checks, r)
+	}
+	return checks
+}
+
+// tryCode loads and runs one function.
+func tryCode(ctx context.Context, m *Machine, r Run, code ...byte) (Result, error) {
+	img := &jit.Image{Funcs: []jit.FuncImage{{Name: "doctor", Addr: TextBase + 0x119d4, Code: code}}}
+	if err := m.Load(Setup{Images: []*jit.Image{img}, Offsets: jit.Offsets{ProgBPFFunc: 0x30}}); err != nil {
+		return Result{}, err
+	}
+	return m.Run(ctx, r)
+}
+
+// wantReturn checks a return value.
+func wantReturn(res Result, err error, want uint64) error {
+	if err != nil {
+		return err
+	}
+	if res.Stop != StopReturn || res.Return() != want {
+		return fmt.Errorf("%s with %#x, want %#x", res.Stop, res.Return(), want)
+	}
+	return nil
+}
+
+func testAddresses(ctx context.Context, m *Machine) (string, error) {
+	res, err := tryCode(ctx, m, Run{}, 0x55, 0x48, 0x89, 0xe0, 0x5d, 0xc3) // push rbp; mov rax, rsp; pop rbp; ret
+	return fmt.Sprintf("code at %#x, stack at %#x", uint64(TextBase), uint64(EntryRSP)),
+		wantReturn(res, err, uint64(EntryRSP-8))
+}
+
+func testBMI2(ctx context.Context, m *Machine) (string, error) {
+	// shlx rax, rdi, rsi; ret
+	res, err := tryCode(ctx, m, Run{Args: [5]uint64{5, 4}}, 0xc4, 0xe2, 0xc9, 0xf7, 0xc7, 0xc3)
+	return "shlx", wantReturn(res, err, 80)
+}
+
+func testStale(ctx context.Context, m *Machine) (string, error) {
+	const rounds = 200
+	if _, err := tryCode(ctx, m, Run{}, 0xb8, 0, 0, 0, 0, 0xc3); err != nil { // mov eax, imm32; ret
+		return "", err
+	}
+	for i := range uint32(rounds) {
+		v := i*2654435761 + 1
+		if err := m.WriteText(TextBase+0x119d5, binary.LittleEndian.AppendUint32(nil, v)); err != nil {
+			return "", err
+		}
+		res, err := m.Run(ctx, Run{Level: Level(i % 3)})
+		if err := wantReturn(res, err, uint64(v)); err != nil {
+			return "", fmt.Errorf("after patch %d: %w", i, err)
+		}
+	}
+	return fmt.Sprintf("%d patches, none stale", rounds), nil
+}
+
+func testFaults(ctx context.Context, m *Machine) (string, error) {
+	for _, c := range []struct {
+		want FaultKind
+		code []byte
+	}{
+		{FaultAccess, []byte{0x48, 0x8b, 0x47, 0x08, 0xc3}},
+		{FaultGuard, []byte{0xe8, 0xfb, 0xff, 0xff, 0xff}},
+		{FaultFetch, []byte{0x31, 0xc0, 0xff, 0xe0}},
+		{FaultBreak, []byte{0xcc}},
+		{FaultDecode, []byte{0x06}},
+	} {
+		var f *Fault
+		if _, err := tryCode(ctx, m, Run{}, c.code...); !errors.As(err, &f) || f.Kind != c.want {
+			return "", fmt.Errorf("% x: %w, want a fault: %s", c.code, err, c.want)
+		}
+	}
+	return "recognised", nil
+}
+
+// tally counts records.
+type tally struct{ retired, sites uint64 }
+
+func (t *tally) Retired(b []timing.Retired) bool { t.retired += uint64(len(b)); return false }
+func (t *tally) Sites(b []timing.Site) bool      { t.sites += uint64(len(b)); return false }
+
+func testRecording(ctx context.Context, m *Machine) (string, error) {
+	const n = 5000
+	for _, l := range []Level{LevelSites, LevelRetired} {
+		var o tally
+		// dec rdi; jne -5; ret
+		res, err := tryCode(ctx, m, Run{Level: l, Observer: &o, Args: [5]uint64{n}}, 0x48, 0xff, 0xcf, 0x75, 0xfb, 0xc3)
+		if err != nil {
+			return "", err
+		}
+		if res.Retired != 2*n+1 || l == LevelRetired && o.retired != res.Retired || o.sites != n+1 { // the entry is the loop
+			return "", fmt.Errorf("level %d: %d instructions, %d and %d records, want %d", l, res.Retired, o.retired, o.sites, 2*n+1)
+		}
+	}
+	return "instructions and sites agree", nil
+}
+
+func testRegisters(_ context.Context, m *Machine) (string, error) {
+	if m.Direct() {
+		return "direct", nil
+	}
+	return "by the engine's API: recording is slow", nil
+}
