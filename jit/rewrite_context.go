@@ -66,11 +66,15 @@ func newContext(l skbLayout) Context {
 	if l.queue == 0 {
 		delete(c.SKB, 12)
 	}
-	for off := int64(48); off < 68; off += 4 { // cb: qdisc_skb_cb.data is as far in sk_buff
+	for off := int64(skbCB); off < skbCBEnd; off += 4 {
 		c.SKB[off] = field(FieldLoad{int16(off), 4})
 	}
 	return c
 }
+
+// skbCB to skbCBEnd are cb[0] to cb[4] of struct __sk_buff. What they stand for, qdisc_skb_cb.data,
+// is as far inside struct sk_buff, and accesses keep their size (bpf_convert_ctx_access).
+const skbCB, skbCBEnd = 48, 68
 
 // The layouts of the kernels in kernels, seen in the captures' isa/ctx/*. data_meta is from the
 // source of these kernels only.
@@ -104,6 +108,9 @@ func (c *Context) contextAccess(in Insn, t ProgType) ([]Insn, error) {
 	}
 	size := int64(in.size())
 	at, shift := int64(in.Off), uint8(0)
+	if t != XDP && at >= skbCB && at+size <= skbCBEnd {
+		return []Insn{in}, nil
+	}
 	f, ok := table[at]
 	if !ok || size < 4 {
 		at = int64(in.Off) &^ 3
