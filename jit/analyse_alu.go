@@ -406,3 +406,23 @@ func (d scalar) signExtend(size int, wide bool, r *rangeRules) scalar {
 	res.sync(r)
 	return res
 }
+
+// swap is a byte swap, or the truncation that is left of one on a little-endian machine
+// (scalar_byte_swap).
+func (v *value) swap(in Insn, r *rangeRules) {
+	size := int(in.Imm) / 8
+	swaps := in.Class() == clsALU64 || in.Op&srcReg != 0
+	if swaps || size < 8 {
+		v.link, v.delta, v.plus = 0, 0, false
+	}
+	if swaps {
+		n := 64 - in.Imm
+		b := v.num.bits
+		v.num = unknownScalar()
+		v.num.bits = tnum{bits.ReverseBytes64(b.val << n), bits.ReverseBytes64(b.mask << n)}
+	}
+	if size < 8 {
+		v.narrow(size, false, r)
+	}
+	v.num.sync(r)
+}

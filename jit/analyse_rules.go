@@ -58,7 +58,7 @@ var (
 
 	verifier618 = Verifier{
 		OwnReach: true,
-		Ranges:   rangeRules{Mixed: true, EqRange: true, EqBits: true, AnyOperand: true, WideMul: true, Overflow: true},
+		Ranges:   rangeRules{Mixed: true, EqRange: true, EqBits: true, AnyOperand: true, WideMul: true, Overflow: true, SwapBits: true},
 
 		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true, ReadOnlyArgs: true,
 		LinkDelta: true, Link32: true, Trusted: true,
@@ -69,7 +69,7 @@ var (
 		OwnReach: true, FrameReach: true,
 		Ranges: rangeRules{
 			Mixed: true, EqRange: true, EqBits: true, AnyOperand: true, WideMul: true, Overflow: true,
-			SameReg: true, DivRange: true,
+			SameReg: true, DivRange: true, SwapBits: true,
 		},
 
 		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true, ReadOnlyArgs: true,

@@ -86,8 +86,10 @@ type rangeRules struct {
 	EqBits bool
 	// SameReg: a comparison of a register with itself is decided (7.x).
 	SameReg bool
-	// DivRange: quotients, remainders and byte swaps of constants are tracked (7.x).
+	// DivRange: quotients and remainders by constants are tracked (7.x).
 	DivRange bool
+	// SwapBits: byte swaps keep what is known of the bits (7.x and stable trees).
+	SwapBits bool
 }
 
 // update learns bounds from bits (__update_reg_bounds).

@@ -101,6 +101,8 @@ func (x *explorer) alu(f *frameState, in Insn) error {
 			return nil
 		}
 		*d = number(constScalar(0).alu(aluSub, d.num, wide, false, r))
+	case op == aluEnd && r.SwapBits && d.kind == kindNumber:
+		d.swap(in, r)
 	case op == aluEnd:
 		*d = unknownNumber()
 	case d.isPointer() || src.isPointer():
