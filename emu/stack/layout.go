@@ -76,9 +76,16 @@ func Dump(in Input) (*Layout, error) {
 		return nil, fmt.Errorf("stack at %s: no function is active", l.Where)
 	}
 	top := in.Acts[0].Top
-	if in.RSP > top+8 || top+8-in.RSP > MaxBytes {
+	if top+8 < top || in.RSP > top+8 || top+8-in.RSP > MaxBytes {
 		return nil, fmt.Errorf("stack at %s: rsp %#x is not in the %d bytes below the outside caller's frame at %#x",
 			l.Where, uint64(in.RSP), MaxBytes, uint64(top+8))
+	}
+	for i := range in.Acts {
+		a := &in.Acts[i]
+		if i > 0 && a.Top >= in.Acts[i-1].Top || a.Top+8 < in.RSP {
+			return nil, fmt.Errorf("stack at %s: the frame of %s #%d at %#x is not between the one before and rsp",
+				l.Where, a.Fn, a.N, uint64(a.Top))
+		}
 	}
 	mem, err := in.Mem(in.RSP, int(top+8-in.RSP))
 	if err != nil {
@@ -94,9 +101,6 @@ func Dump(in Input) (*Layout, error) {
 		low := in.RSP
 		if i+1 < len(in.Acts) {
 			low = in.Acts[i+1].Top + 8
-		}
-		if low > in.Acts[i].Top+8 {
-			return nil, fmt.Errorf("stack at %s: frame %d of %s is above the one before", l.Where, i+1, in.Acts[i].Fn)
 		}
 		d.frame(i, low)
 	}

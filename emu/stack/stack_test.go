@@ -286,7 +286,7 @@ func TestDumpErrors(t *testing.T) {
 		"unmapped": func(i *stack.Input) {
 			i.Mem = func(jit.Addr, int) ([]byte, error) { return nil, errors.New("unmapped") }
 		},
-		"frame 1 of entry is above": func(i *stack.Input) { i.Acts = append(i.Acts, act, act); i.Acts[1].Top += 64 },
+		"is not between the one before and rsp": func(i *stack.Input) { i.Acts = append(i.Acts, act, act); i.Acts[1].Top += 64 },
 	} {
 		in := ok
 		in.Acts = append([]trace.Activation(nil), ok.Acts...)
