@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -88,6 +89,24 @@ func TestBuiltinIsPlainData(t *testing.T) {
 		}
 		if d := cmp.Diff(a, b); d != "" {
 			t.Errorf("%s: Build changed the scenario:\n%s", name, d)
+		}
+	}
+}
+
+// TestDocumentation loads the examples of the format's description.
+func TestDocumentation(t *testing.T) {
+	doc, err := os.ReadFile("../docs/scenario-format.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(doc), -1)
+	if len(blocks) != 2 {
+		t.Fatalf("expected 2 examples, found %d", len(blocks))
+	}
+	const around = "version: 1\nname: x\nmaps: {count: {}, jmp_table: {type: prog_array}}\nruns: [run: entry]\n"
+	for i, src := range []string{blocks[0][1], around + blocks[1][1]} {
+		if _, err := scenarios.Load("scenario-format.md", []byte(src)); err != nil {
+			t.Errorf("example %d: %v", i+1, err)
 		}
 	}
 }
