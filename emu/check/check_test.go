@@ -95,6 +95,8 @@ func TestSound(t *testing.T) {
 		{Design: tracetest.Hier, Calls: 2, Direct: true, Helper: true},
 		{Design: tracetest.Hier, Around: true, Stack: 64},
 		{Design: tracetest.Rework, Helper: true, Stack: 40},
+		{Design: tracetest.Reuse, Self: true, Stack: 512, Helper: true},
+		{Design: tracetest.Hier, Self: true}, {Design: tracetest.Rework, Self: true, Stack: 24},
 		{Design: tracetest.Hier, Extra: "48891f"},                              // mov [rdi], rbx
 		{Design: tracetest.Hier, SubExtra: "48c7452800000000"},                 // mov qword [rbp+40], 0: caller's fp-8
 		{Design: tracetest.Rework, SubExtra: "48c7452000000000", Stack: 8},     // the same
@@ -149,6 +151,10 @@ func TestBroken(t *testing.T) {
 		{
 			name: "prologue without the push of the counter", g: rework, ch: replace(0, "5053", "9053"),
 			inv: check.Balance, text: "but the frame of entry goes down to 0xffffc90000003f98",
+		},
+		{
+			name: "frame reuse with a push", g: tracetest.Graph{Design: tracetest.Reuse, Self: true}, ch: replace(0, "83c001", "506690"),
+			inv: check.Balance, text: "the tail call to entry leaves with rsp 0xffffc90000003f90 and rbp 0xffffc90000003fb0; the frame it hands over",
 		},
 		{
 			name: "wrong offset of the landing", g: hier, ch: replace(1, "4883c10c", "4883c10b"),

@@ -170,9 +170,9 @@ func (c *Checker) landing(e *trace.Event, s *timing.Site, a *trace.Activation) {
 		c.broken(Balance, e, "the tail call lands at %s; tail calls enter %s at +%#x",
 			c.rec.Code().Where(e.TargetAddr), to, int(e.Target.Frame.Landing))
 	case e.Fn.Frame.Reused:
-		if start, ok := c.rec.StartSite(); ok && (start.RSP != s.RSP || start.RBP != s.RBP) {
+		if end := a.RBP + jit.Addr(int64(e.Fn.FrameLow())); len(e.Fn.Frame.Slots) > 0 && (s.RSP != end || s.RBP != a.RBP) {
 			c.broken(Balance, e, "the tail call to %s leaves with rsp %#x and rbp %#x; the frame it hands over has %#x and %#x",
-				to, uint64(s.RSP), uint64(s.RBP), uint64(start.RSP), uint64(start.RBP))
+				to, uint64(s.RSP), uint64(s.RBP), uint64(end), uint64(a.RBP))
 		}
 	case s.RSP != s.RBP || s.RSP+8 != a.Top:
 		c.broken(Balance, e, "the tail call to %s leaves with rsp %#x and rbp %#x; both must be %#x, where the saved rbp lies",

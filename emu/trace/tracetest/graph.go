@@ -18,6 +18,7 @@ type Graph struct {
 	Direct bool
 	Helper bool // entry calls a helper before sub
 	Around bool // sub can jump around its tail call
+	Self   bool // there is no sub: entry makes the tail call itself, to itself
 	// Extra is code that entry runs before its calls, SubExtra what sub runs before its tail call,
 	// as the program's own, hexadecimal.
 	Extra, SubExtra string
@@ -36,10 +37,15 @@ func (g Graph) Image() *jit.Image {
 		Funcs: []jit.Func{{Name: "entry"}, {Name: "sub"}},
 		Maps:  []jit.Map{{Name: "jmp_table", Type: jit.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 1}},
 	}
-	entry := g.entry()
-	sub := g.sub(jit.InsnIndex(len(entry.InsnOff) - 1))
-	p.Funcs[1].Start = sub.FirstInsn
-	for _, f := range []*jit.FuncImage{&entry, &sub} {
+	funcs := []jit.FuncImage{g.entry()}
+	if g.Self {
+		p.Funcs = p.Funcs[:1]
+	} else {
+		funcs = append(funcs, g.sub(jit.InsnIndex(len(funcs[0].InsnOff)-1)))
+		p.Funcs[1].Start = funcs[1].FirstInsn
+	}
+	for i := range funcs {
+		f := &funcs[i]
 		insns := make([]jit.Insn, len(f.InsnOff)-1)
 		for i := range insns {
 			insns[i].Op = 0xb7 // mov, unless it is known to be something else
@@ -54,7 +60,7 @@ func (g Graph) Image() *jit.Image {
 		p.Insns = append(p.Insns, insns...)
 	}
 	return &jit.Image{
-		Program: p, Target: &jit.Target{Name: g.Design.Name, Limit: 33}, Funcs: []jit.FuncImage{entry, sub},
+		Program: p, Target: &jit.Target{Name: g.Design.Name, Limit: 33}, Funcs: funcs,
 	}
 }
 
@@ -80,6 +86,10 @@ func (g Graph) entry() jit.FuncImage {
 		g.Design.reload(b, g.Stack)
 		f.Calls = append(f.Calls, jit.CallSite{Insn: i, Off: b.call(HelperAddr), Target: HelperAddr, Func: -1})
 	}
+	if g.Self {
+		g.tailCall(b, &f, insn, g.Stack, true)
+		g.Calls = 0
+	}
 	for range g.Calls {
 		insn()
 		b.hex("4889df") // mov rdi, rbx
@@ -90,7 +100,7 @@ func (g Graph) entry() jit.FuncImage {
 	insn()
 	b.hex("b801000000") // mov eax, 1
 	insn()
-	b.hex("5b c9 c3") // pop rbx; leave; ret
+	b.hex(g.Design.epilogue)
 	insn()
 	f.Code = b.finish()
 	return f
@@ -105,6 +115,18 @@ func (g Graph) sub(first jit.InsnIndex) jit.FuncImage {
 		f.InsnOff = append(f.InsnOff, b.off())
 		return first + jit.InsnIndex(len(f.InsnOff)-1)
 	}
+	g.tailCall(b, &f, insn, 0, false)
+	insn()
+	b.hex("b800000000") // mov eax, 0
+	insn()
+	b.hex("c9 c3") // leave; ret
+	insn()
+	f.Code = b.finish()
+	return f
+}
+
+// tailCall appends the instructions that end in a tail call.
+func (g Graph) tailCall(b *buf, f *jit.FuncImage, insn func() jit.InsnIndex, sd int32, rbx bool) {
 	insn()
 	insn()
 	b.hex("48be").i64(uint64(MapAddr)) // mov rsi, map
@@ -124,21 +146,14 @@ func (g Graph) sub(first jit.InsnIndex) jit.FuncImage {
 	}
 	t.Insn = insn()
 	t.Start = b.off()
-	g.Design.tail(b, &t, 0, false)
+	g.Design.tail(b, &t, sd, rbx)
 	t.End = b.off()
 	b.label("end")
 	f.TailCalls = []jit.TailCallSite{t}
-	insn()
-	b.hex("b800000000") // mov eax, 0
-	insn()
-	b.hex("c9 c3") // leave; ret
-	insn()
-	f.Code = b.finish()
-	return f
 }
 
-// Fill puts entry into slot 0, or empties it, as a map update does: text first changed in the
-// image, so that it is to be called before the image is traced or with a poke recorded.
+// Fill puts entry into slot 0, or empties it, as a map update does, with the text of a direct tail
+// call.
 func (m *Machine) Fill(yes bool) {
 	m.Write(MapAddr+offMaxEntries, 1, 4)
 	m.Write(ProgAddr+offBPFFunc, uint64(EntryAddr), 8)
@@ -150,9 +165,9 @@ func (m *Machine) Fill(yes bool) {
 	Patch(m.Images[0], yes)
 }
 
-// Patch sets the two patched places of a direct site in sub; it leaves indirect ones alone.
+// Patch sets the two patched places of a direct site; it leaves indirect ones alone.
 func Patch(img *jit.Image, filled bool) {
-	f := &img.Funcs[1]
+	f := &img.Funcs[len(img.Funcs)-1]
 	t := &f.TailCalls[0]
 	if !t.Direct {
 		return

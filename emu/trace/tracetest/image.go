@@ -28,9 +28,11 @@ const (
 	offBPFFunc    = 0x30
 )
 
-// Design is one of the two tail-call designs that images can be made in.
+// Design is one of the tail-call designs that images can be made in.
 type Design struct {
 	Name string
+	// epilogue of a function that has saved rbx, hexadecimal.
+	epilogue string
 	// Body appends the code of the parts, all with a BPF stack of sd bytes and rbx saved if rbx.
 	prologue func(b *buf, main bool, sd int32, rbx bool)
 	reload   func(b *buf, sd int32)
@@ -41,7 +43,7 @@ type Design struct {
 
 // Rework is the design of Linux 5.10 to 6.6: the counter travels by value in rax.
 var Rework = &Design{
-	Name: "rework", landing: 11,
+	Name: "rework", landing: 11, epilogue: "5bc9c3", // pop rbx; leave; ret
 	prologue: func(b *buf, main bool, sd int32, rbx bool) {
 		b.hex("0f1f440000") // nop
 		if main {
@@ -82,7 +84,7 @@ var Rework = &Design{
 
 // Hier is the design of Linux 6.12: a pointer to the counter travels in rax.
 var Hier = &Design{
-	Name: "hier", landing: 12,
+	Name: "hier", landing: 12, epilogue: "5bc9c3",
 	prologue: func(b *buf, main bool, sd int32, rbx bool) {
 		b.hex("0f1f440000") // nop
 		if main {
@@ -138,6 +140,38 @@ var Hier = &Design{
 			jit.FrameSlot{Off: -sd - 16, Size: 8, Kind: jit.SlotTailCallPtr})
 		f.Counter = jit.Counter{Form: jit.CounterPtr, Off: -sd - 16, Size: 8}
 		return saveRBX(f, -sd-24, rbx)
+	},
+}
+
+// Reuse is the design of Linux 5.3 and 5.4: a tail call hands over its whole frame, the counter with
+// it. It is for Graph.Self only, as calls and tail calls do not go together in it.
+var Reuse = &Design{
+	Name: "reuse", landing: 19, epilogue: "5b5bc9c3", // pop rbx, the counter; pop rbx; leave; ret
+	prologue: func(b *buf, _ bool, sd int32, _ bool) {
+		b.hex("0f1f440000 55 4889e5") // nop; push rbp; mov rbp, rsp
+		b.subRSP(sd)
+		b.hex("53 6a00") // push rbx; push 0
+	},
+	reload: func(*buf, int32) {},
+	tail: func(b *buf, t *jit.TailCallSite, sd int32, _ bool) {
+		b.hex("89d2 395624") // mov edx, edx; cmp [rsi+0x24], edx
+		t.Bounds = b.jcc("76", "end")
+		b.hex("8b85").i32(-sd - 12).hex("83f820") // mov eax, [rbp-sd-12]; cmp eax, 32
+		t.Limit = b.jcc("77", "end")
+		b.hex("83c001") // add eax, 1
+		t.Bump = b.off()
+		b.hex("8985").i32(-sd - 12)                  // mov [rbp-sd-12], eax
+		b.hex("488b84d6").i32(offPtrs).hex("4885c0") // mov rax, [rsi+rdx*8+ptrs]; test rax, rax
+		t.Null = b.jcc("74", "end")                  //
+		b.hex("488b4030 4883c013")                   // mov rax, [rax+0x30]; add rax, 19
+		t.Jump = b.hex("ffe0").off() - 2             // jmp rax
+	},
+	frame: func(_ bool, sd int32, _ bool) jit.Frame {
+		f := saveRBX(baseFrame(sd), -sd-8, true)
+		f.Slots = append(f.Slots, jit.FrameSlot{Off: -sd - 16, Size: 8, Kind: jit.SlotTailCallCnt})
+		f.Counter = jit.Counter{Form: jit.CounterValue, Off: -sd - 12, Size: 4}
+		f.Reused = true
+		return f
 	},
 }
 
