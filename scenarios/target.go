@@ -3,6 +3,7 @@
 package scenarios
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/tcsim/tcsim/jit"
@@ -23,8 +24,14 @@ const (
 func TargetNames(t *jit.Target) []string {
 	kernel, _, _ := strings.Cut(t.Name, "-")
 	names := []string{t.Name, kernel, t.Scheme}
-	if strings.HasPrefix(t.Scheme, "rework") {
+	switch {
+	case strings.HasPrefix(t.Scheme, "rework"), slices.Contains(rejected2020, t.Scheme):
 		names = append(names, ClassByValue, ClassBurnsEmpty)
+	case t.Scheme != "hier-6.12": // the first to count only tail calls that are taken
+		names = append(names, ClassBurnsEmpty)
 	}
 	return names
 }
+
+// rejected2020 are the designs of July 2020 that came before rework-5.10 and count as it does.
+var rejected2020 = []string{"pop-nop-push", "ip-aux", "jmp-always-valid"}
