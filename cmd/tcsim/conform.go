@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
+)
+
+func (e env) conformCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "conform",
+		Usage:     "compare our JIT with what real kernels emitted",
+		ArgsUsage: "CAPTURE...",
+		Description: "Compiles every program of each capture at the addresses it had and compares the bytes of every\n" +
+			"function in every state of the prog arrays. Prints identical/total per file and category.\n\n" +
+			"Example:\n   tcsim conform fixtures/kernels/6.12-off.jsonl.gz\n\n" + exitCodesInHelp,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "compile for this target instead of the one the capture's header calls for"},
+			&cli.IntFlag{Name: "show", Value: 3, Usage: "show the listings of so many mismatches per file"},
+			jsonFlag(),
+		},
+		Action: e.conform,
+	}
+}
+
+func (e env) conform(_ context.Context, cmd *cli.Command) error {
+	var target *jit.Target
+	if n := cmd.String("target"); n != "" {
+		ts, err := targets([]string{n}, 0)
+		if err != nil {
+			return err
+		}
+		target = ts[0]
+	}
+	if cmd.NArg() == 0 {
+		return badUsage("conform takes capture files, found none (see tcsim conform --help)")
+	}
+	var reports []*capture.Report
+	var errs []error
+	for _, path := range cmd.Args().Slice() {
+		r, err := e.conformFile(path, target, cmd.Int("show"))
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		reports = append(reports, r)
+	}
+	var err error
+	if cmd.Bool("json") {
+		err = e.conformJSON(reports)
+	} else {
+		e.conformText(reports)
+	}
+	if err = errors.Join(append(errs, err)...); err != nil {
+		return badInput(err)
+	}
+	for _, r := range reports {
+		if !r.OK() {
+			return errFailed
+		}
+	}
+	return nil
+}
+
+func (e env) conformFile(path string, target *jit.Target, keep int) (*capture.Report, error) {
+	src, err := capture.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	bar := e.progress(filepath.Base(path))
+	defer bar.done()
+	return capture.Conform(src, capture.Options{Target: target, Keep: keep, Progress: bar.set})
+}
+
+func (e env) conformText(reports []*capture.Report) {
+	t := newTable("capture", "target", "category", "identical/total")
+	t.right(3)
+	var all capture.Count
+	refused, gaveUp, traced := 0, 0, 0
+	for _, r := range reports {
+		for _, c := range slices.Sorted(maps.Keys(r.Images)) {
+			t.add(filepath.Base(r.File), r.Target.Name, c, r.Images[c].String())
+		}
+		t.add(filepath.Base(r.File), r.Target.Name, "facts", r.Facts.String())
+		n := r.Total()
+		t.add(filepath.Base(r.File), r.Target.Name, "all", n.String())
+		all.Same += n.Same
+		all.Total += n.Total
+		refused += r.Refused
+		gaveUp += r.NotJITed
+		traced += r.Traced
+	}
+	fmt.Fprint(e.stdout, t)
+	for _, r := range reports {
+		for _, m := range r.Mismatches {
+			fmt.Fprintf(e.stdout, "\n%s:%d: %s: program %d, function %d, %v: %s\n%s",
+				r.File, m.Line, m.Scenario, m.Prog, m.Func, m.State, m.Reason, m.Listing)
+		}
+	}
+	fmt.Fprintf(e.stdout, "apart: %s that the kernel refused, %d it did not JIT, %d traced\n",
+		plural(refused, "program"), gaveUp, traced)
+	fmt.Fprintf(e.stdout, "identical: %v\n", all)
+}
+
+// conformRow is one capture in JSON.
+type conformRow struct {
+	File       string                   `json:"file"`
+	Target     string                   `json:"target"`
+	Categories map[string]capture.Count `json:"categories"`
+	Facts      capture.Count            `json:"facts"`
+	All        capture.Count            `json:"all"`
+	Refused    int                      `json:"refused_by_kernel"`
+	NotJITed   int                      `json:"not_jited_by_kernel"`
+	Traced     int                      `json:"traced_not_compared"`
+	Mismatches []string                 `json:"mismatches,omitempty"`
+}
+
+func (e env) conformJSON(reports []*capture.Report) error {
+	var rows []conformRow
+	for _, r := range reports {
+		row := conformRow{
+			File: r.File, Target: r.Target.Name, Categories: r.Images, Facts: r.Facts, All: r.Total(),
+			Refused: r.Refused, NotJITed: r.NotJITed, Traced: r.Traced,
+		}
+		for _, m := range r.Mismatches {
+			row.Mismatches = append(row.Mismatches, fmt.Sprintf("%s: program %d, function %d, %v: %s",
+				m.Scenario, m.Prog, m.Func, m.State, m.Reason))
+		}
+		rows = append(rows, row)
+	}
+	return e.printJSON("conform", map[string]any{"captures": rows})
+}

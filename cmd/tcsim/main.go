@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+// Command tcsim replays BPF tail calls: code of its own JIT and code captured from real kernels,
+// in an emulator that checks, draws and counts. It parses arguments, calls the packages that do
+// the work and prints; it decides nothing.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// Exit codes. 125 makes `git bisect run` skip a revision.
+const (
+	exitOK          = 0
+	exitFailed      = 1 // an expectation or an invariant failed
+	exitUsage       = 2 // bad usage or bad input
+	exitInternal    = 3 // a fault of tcsim itself
+	exitUntestable  = 125
+	exitCodesInHelp = "Exit codes: 0 as expected, 1 an expectation or invariant failed, 2 bad usage or input,\n" +
+		"3 internal fault, 125 cannot be tested here (git bisect run skips it)."
+)
+
+// errFailed ends a command whose result is already printed and not as expected.
+var errFailed = errors.New("not as expected")
+
+// inputError marks an error as the user's: bad flags, files or scenarios.
+type inputError struct{ err error }
+
+func (e inputError) Error() string { return e.err.Error() }
+func (e inputError) Unwrap() error { return e.err }
+
+// badInput marks err as bad input; nil stays nil.
+func badInput(err error) error {
+	if err == nil {
+		return nil
+	}
+	return inputError{err}
+}
+
+// badUsage makes a usage error from a message.
+func badUsage(format string, args ...any) error { return inputError{fmt.Errorf(format, args...)} }
+
+// env is where a command reads and writes; tests give it buffers.
+type env struct {
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	code := doMain(ctx, os.Args, env{os.Stdin, os.Stdout, os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// doMain runs one command line and returns the exit code.
+func doMain(ctx context.Context, args []string, e env) int {
+	err := newApp(e).Run(ctx, args)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errFailed):
+		return exitFailed
+	}
+	fmt.Fprintf(e.stderr, "tcsim: %v\n", err)
+	var in inputError
+	switch {
+	case errors.Is(err, jit.ErrUnsupported):
+		return exitUntestable
+	case errors.As(err, &in):
+		return exitUsage
+	}
+	return exitInternal
+}
+
+// newApp returns the command tree bound to e.
+func newApp(e env) *cli.Command {
+	usage := func(_ context.Context, cmd *cli.Command, err error, _ bool) error {
+		return badUsage("%s: %w (see tcsim %s --help)", cmd.Name, err, cmd.Name)
+	}
+	app := &cli.Command{
+		Name:                  "tcsim",
+		Usage:                 "verify BPF tail calls in emulated JIT output before anything boots",
+		Description:           exitCodesInHelp,
+		EnableShellCompletion: true,
+		Suggest:               true,
+		Reader:                e.stdin,
+		Writer:                e.stdout,
+		ErrWriter:             e.stderr,
+		ExitErrHandler:        func(context.Context, *cli.Command, error) {},
+		OnUsageError:          usage,
+		Action: func(_ context.Context, cmd *cli.Command) error {
+			if cmd.Args().Present() {
+				return badUsage("no command %q (see tcsim --help)", cmd.Args().First())
+			}
+			return cli.ShowAppHelp(cmd)
+		},
+		Commands: []*cli.Command{
+			e.runCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(),
+			e.conformCommand(), e.replayCommand(), e.pluginCommand(), e.doctorCommand(),
+		},
+	}
+	for _, c := range app.Commands {
+		c.OnUsageError = usage
+	}
+	return app
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+// width is how many columns text output may use, so that it fits a mail.
+const width = 100
+
+// printJSON writes the one object of --json: the fields and the schema's name and version.
+func (e env) printJSON(verb string, fields map[string]any) error {
+	fields["schema"] = "tcsim." + verb + "/v1"
+	enc := json.NewEncoder(e.stdout)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(fields)
+}
+
+// runSummary is a run in numbers.
+type runSummary struct {
+	Program    string           `json:"program"`
+	Return     uint32           `json:"return"`
+	Taken      uint64           `json:"taken"`
+	Refused    refused          `json:"refused"`
+	Calls      uint64           `json:"calls"`
+	Helpers    uint64           `json:"helper_calls"`
+	Stack      uint64           `json:"stack_bytes"`
+	Insns      uint64           `json:"instructions"`
+	Violation  *check.Violation `json:"violation,omitempty"`
+	Killed     string           `json:"ended_by,omitempty"`
+	World      []string         `json:"outside_world,omitempty"`
+	Unexpected bool             `json:"unexpected,omitempty"`
+}
+
+type refused struct {
+	Limit   uint64 `json:"limit"`
+	Bounds  uint64 `json:"bounds"`
+	Empty   uint64 `json:"empty"`
+	Unknown uint64 `json:"unknown,omitempty"`
+}
+
+func (r refused) total() uint64 { return r.Limit + r.Bounds + r.Empty + r.Unknown }
+
+func summarise(r *runner.Run) runSummary {
+	c := &r.Counts
+	return runSummary{
+		Program: r.Program, Return: uint32(r.Return), Taken: c.Taken, Calls: c.Calls, Helpers: c.Helpers,
+		Refused: refused{
+			c.Refused[trace.ReasonLimit], c.Refused[trace.ReasonBounds],
+			c.Refused[trace.ReasonEmpty], c.Refused[trace.ReasonUnknown],
+		},
+		Stack: r.Deepest, Insns: r.Retired, Violation: r.Violation, Killed: r.Killed, World: r.World,
+		Unexpected: len(r.Mismatches) != 0,
+	}
+}
+
+// table is aligned text with notes under its rows.
+type table struct {
+	head  []string
+	rows  [][]string // a row of one cell is a note
+	flush map[int]bool
+}
+
+func newTable(head ...string) *table { return &table{head: head, flush: map[int]bool{}} }
+
+// right aligns columns to the right.
+func (t *table) right(cols ...int) {
+	for _, c := range cols {
+		t.flush[c] = true
+	}
+}
+
+func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+
+// note puts text under the last row, folded to the width of the page.
+func (t *table) note(text string) {
+	for _, line := range fold(text, width-4) {
+		t.rows = append(t.rows, []string{"    " + line})
+	}
+}
+
+func (t *table) String() string {
+	w := make([]int, len(t.head))
+	for _, r := range append([][]string{t.head}, t.rows...) {
+		if len(r) != len(t.head) {
+			continue
+		}
+		for i, c := range r {
+			w[i] = max(w[i], len(c))
+		}
+	}
+	var b strings.Builder
+	for _, r := range append([][]string{t.head}, t.rows...) {
+		if len(r) != len(t.head) {
+			fmt.Fprintln(&b, r[0])
+			continue
+		}
+		var line strings.Builder
+		for i, c := range r {
+			if t.flush[i] {
+				fmt.Fprintf(&line, "%*s  ", w[i], c)
+			} else {
+				fmt.Fprintf(&line, "%-*s  ", w[i], c)
+			}
+		}
+		fmt.Fprintln(&b, strings.TrimRight(line.String(), " "))
+	}
+	return b.String()
+}
+
+// sortedKeys returns the keys in order.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// oneOf joins names for a cell of a table.
+func oneOf(names []string) string {
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}
+
+// fold breaks text at blanks into lines of at most n columns.
+func fold(text string, n int) []string {
+	var out []string
+	for _, para := range strings.Split(text, "\n") {
+		line := ""
+		for _, word := range strings.Fields(para) {
+			if line != "" && len(line)+1+len(word) > n {
+				out = append(out, line)
+				line = ""
+			}
+			if line != "" {
+				line += " "
+			}
+			line += word
+		}
+		out = append(out, line)
+	}
+	return out
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+func (e env) pluginCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "plugin",
+		Usage:     "run one program as a plugin of bpf_conformance",
+		ArgsUsage: "[MEMORY]",
+		Description: "Reads the program in hex from standard input, places the memory given in hex as argument, runs\n" +
+			"the program with r1 pointing to it and r2 its length, and prints r0 in hex.\n\n" +
+			"Examples:\n   echo b7 00 00 00 2a 00 00 00 95 00 00 00 00 00 00 00 | tcsim plugin\n" +
+			"   bpf_conformance --plugin_path tcsim --plugin_options plugin …\n\n" + exitCodesInHelp,
+		Flags: []cli.Flag{
+			targetFlag(true),
+			&cli.StringFlag{Name: "program", Usage: "the program in hex, instead of standard input"},
+			&cli.BoolFlag{Name: "debug", Usage: "accepted for the protocol's sake"},
+		},
+		Action: e.plugin,
+	}
+}
+
+func (e env) plugin(ctx context.Context, cmd *cli.Command) error {
+	if cmd.NArg() > 1 {
+		return badUsage("plugin takes the memory as one argument, found %d", cmd.NArg())
+	}
+	text := cmd.String("program")
+	if text == "" {
+		raw, err := io.ReadAll(io.LimitReader(e.stdin, 16<<20))
+		if err != nil {
+			return err
+		}
+		text = string(raw)
+	}
+	code, err := hexBytes(text)
+	if err != nil {
+		return badUsage("program: %w", err)
+	}
+	memory, err := hexBytes(cmd.Args().First())
+	if err != nil {
+		return badUsage("memory: %w", err)
+	}
+	p, err := scenarios.RawProgram(code)
+	if err != nil {
+		return badInput(err)
+	}
+	ts, err := targets([]string{cmd.String("target")}, 0)
+	if err != nil {
+		return err
+	}
+	r0, err := runner.Raw(ctx, p, ts[0], memory)
+	if err != nil {
+		return badInput(err)
+	}
+	_, err = fmt.Fprintf(e.stdout, "%x\n", r0)
+	return err
+}
+
+// hexBytes reads hex digits; blanks between bytes do not count.
+func hexBytes(s string) ([]byte, error) {
+	return hex.DecodeString(strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, s))
+}

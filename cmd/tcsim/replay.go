@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/emu/stack"
+	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+func (e env) replayCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "replay",
+		Usage:     "run code captured from a real kernel",
+		ArgsUsage: "CAPTURE...",
+		Description: "Places the bytes that the kernel emitted at the addresses they had, runs every scenario that the\n" +
+			"kernel itself ran, checks the invariants and compares return value and output slots. Scenarios\n" +
+			"whose result depends on time or other things outside are named and counted apart.\n\n" +
+			"Examples:\n   tcsim replay fixtures/kernels/6.12-off.jsonl.gz\n" +
+			"   tcsim replay --scenario hier/self/const/n2/r6 --trace fixtures/kernels/6.12-off.jsonl.gz\n\n" + exitCodesInHelp,
+		Flags: append(eventFlags(),
+			&cli.StringFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "only this one, or with a star at the end all that begin so"},
+			&cli.BoolFlag{Name: "trace", Usage: "show the events of the one scenario"},
+			&cli.StringFlag{Name: "at", Usage: "draw the stack of the one scenario at a moment, see tcsim stack"},
+			&cli.BoolFlag{Name: "all", Usage: "draw every frame of a long stack"},
+			jsonFlag(),
+		),
+		Action: e.replay,
+	}
+}
+
+// replayRow is one capture.
+type replayRow struct {
+	File    string         `json:"file"`
+	Equal   int            `json:"equal"`
+	Total   int            `json:"total"`
+	Apart   []replayLine   `json:"outside_world,omitempty"`
+	Wrong   []replayLine   `json:"wrong,omitempty"`
+	Skipped map[string]int `json:"skipped,omitempty"`
+	Missing map[string]int `json:"not_modelled,omitempty"`
+	Designs map[string]int `json:"designs"`
+	Taken   uint64         `json:"taken"`
+}
+
+// replayLine names a scenario and says something of it.
+type replayLine struct {
+	Scenario string   `json:"scenario"`
+	Notes    []string `json:"notes"`
+}
+
+func (e env) replay(ctx context.Context, cmd *cli.Command) error {
+	if cmd.NArg() == 0 {
+		return badUsage("replay takes capture files, found none (see tcsim replay --help)")
+	}
+	r, err := runner.NewReplayer(runner.Options{})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if cmd.Bool("trace") || cmd.String("at") != "" {
+		return e.replayOne(ctx, cmd, r)
+	}
+	var rows []replayRow
+	var errs []error
+	for _, path := range cmd.Args().Slice() {
+		row, err := e.replayFile(ctx, r, path, cmd.String("scenario"))
+		var in inputError
+		switch {
+		case errors.As(err, &in):
+			errs = append(errs, err)
+		case err != nil:
+			return err
+		default:
+			rows = append(rows, *row)
+		}
+	}
+	if cmd.Bool("json") {
+		err = e.printJSON("replay", map[string]any{"captures": rows})
+	} else {
+		e.replayText(rows)
+	}
+	if err = errors.Join(append(errs, err)...); err != nil {
+		return badInput(err)
+	}
+	missing := 0
+	for i := range rows {
+		if len(rows[i].Wrong) != 0 {
+			return errFailed
+		}
+		missing += len(rows[i].Missing)
+	}
+	if missing != 0 {
+		return fmt.Errorf("%w: some scenarios need what the emulator does not model", jit.ErrUnsupported)
+	}
+	return nil
+}
+
+// openCapture opens a capture and finds the target whose offsets it uses.
+func openCapture(path string) (*capture.Source, *jit.Target, error) {
+	src, err := capture.Open(path)
+	if err != nil {
+		return nil, nil, badInput(err)
+	}
+	t, err := jit.TargetFor(src.Header.Kernel)
+	if err != nil {
+		return nil, nil, badInput(fmt.Errorf("%s: %w", path, err))
+	}
+	return src, t, nil
+}
+
+func (e env) replayFile(ctx context.Context, r *runner.Replayer, path, pattern string) (*replayRow, error) {
+	src, t, err := openCapture(path)
+	if err != nil {
+		return nil, err
+	}
+	picked, err := runner.Select(src, pattern)
+	if err != nil {
+		return nil, badInput(err)
+	}
+	bar := e.progress(filepath.Base(path))
+	defer bar.done()
+	row := &replayRow{File: path, Skipped: map[string]int{}, Missing: map[string]int{}, Designs: map[string]int{}}
+	for n, i := range picked {
+		c, err := runner.Capture(src, t, i)
+		if err != nil {
+			return nil, badInput(err)
+		}
+		res, err := r.Run(ctx, c)
+		switch {
+		case errors.Is(err, jit.ErrUnsupported):
+			row.Missing[err.Error()]++
+		case err != nil:
+			return nil, err
+		default:
+			row.take(res)
+		}
+		bar.set(n+1, len(picked))
+	}
+	return row, nil
+}
+
+// take counts one scenario.
+func (r *replayRow) take(res *runner.Replay) {
+	if res.Skipped != "" {
+		why, _, _ := strings.Cut(res.Skipped, ":")
+		r.Skipped[why]++
+		return
+	}
+	if res.Design != "" {
+		r.Designs[res.Design]++
+	}
+	r.Taken += res.Counts.Taken
+	if len(res.World) != 0 {
+		notes := append([]string{"uses " + strings.Join(res.World, ", ")}, res.Wrong...)
+		if res.Violation == nil && res.Killed == "" {
+			r.Apart = append(r.Apart, replayLine{res.Scenario, notes})
+			return
+		}
+	}
+	r.Total++
+	if len(res.Wrong) != 0 {
+		r.Wrong = append(r.Wrong, replayLine{res.Scenario, res.Wrong})
+		return
+	}
+	r.Equal++
+}
+
+func (e env) replayText(rows []replayRow) {
+	t := newTable("capture", "design", "as the kernel", "apart", "tail calls taken")
+	t.right(2, 3, 4)
+	equal, total := 0, 0
+	for _, r := range rows {
+		var designs []string
+		for d := range r.Designs {
+			designs = append(designs, d)
+		}
+		t.add(filepath.Base(r.File), oneOf(designs), fmt.Sprintf("%d/%d", r.Equal, r.Total),
+			fmt.Sprint(len(r.Apart)), fmt.Sprint(r.Taken))
+		for _, l := range r.Wrong {
+			t.note("WRONG " + l.Scenario + ": " + strings.Join(l.Notes, "; "))
+		}
+		for _, text := range apart(r.Apart) {
+			t.note(text)
+		}
+		for _, why := range sortedKeys(r.Missing) {
+			t.note(fmt.Sprintf("not modelled: %d: %s", r.Missing[why], why))
+		}
+		for _, why := range sortedKeys(r.Skipped) {
+			t.note(fmt.Sprintf("not run: %d: %s", r.Skipped[why], why))
+		}
+		equal += r.Equal
+		total += r.Total
+	}
+	fmt.Fprint(e.stdout, t)
+	fmt.Fprintf(e.stdout, "as the kernel: %d/%d\n", equal, total)
+}
+
+// apart says which scenarios depend on the outside world: by name where the result is not the
+// kernel's, in numbers otherwise; --json names all.
+func apart(lines []replayLine) []string {
+	var out []string
+	same := map[string]int{}
+	for _, l := range lines {
+		if len(l.Notes) > 1 {
+			out = append(out, "apart: "+l.Scenario+": "+strings.Join(l.Notes, "; "))
+			continue
+		}
+		same[l.Notes[0]]++
+	}
+	for _, uses := range sortedKeys(same) {
+		out = append(out, fmt.Sprintf("apart, though as the kernel: %s (%s)", plural(same[uses], "scenario"), uses))
+	}
+	return out
+}
+
+// replayOne shows events or a stack drawing of one captured scenario.
+func (e env) replayOne(ctx context.Context, cmd *cli.Command, r *runner.Replayer) error {
+	if cmd.NArg() != 1 {
+		return badUsage("--trace and --at take one capture, found %d", cmd.NArg())
+	}
+	shown, err := chooseEvents(cmd)
+	if err != nil {
+		return err
+	}
+	src, t, err := openCapture(cmd.Args().First())
+	if err != nil {
+		return err
+	}
+	picked, err := runner.Select(src, cmd.String("scenario"))
+	if err != nil {
+		return badInput(err)
+	}
+	if len(picked) != 1 {
+		return badUsage("--trace and --at take one scenario: --scenario selects %d", len(picked))
+	}
+	c, err := runner.Capture(src, t, picked[0])
+	if err != nil {
+		return badInput(err)
+	}
+	if at := cmd.String("at"); at != "" {
+		sel, err := stack.ParseAt(at)
+		if err != nil {
+			return badUsage("--at: %w", err)
+		}
+		drawings, err := r.Stack(ctx, c, sel)
+		if err != nil {
+			return badInput(err)
+		}
+		return e.printDrawings(cmd, drawings)
+	}
+	res, err := r.Run(ctx, c)
+	if err != nil {
+		return err
+	}
+	if res.Skipped != "" {
+		return badUsage("%s: %s", res.Scenario, res.Skipped)
+	}
+	if err := e.printTrace(cmd, &res.Run, shown(res.Run.Events)); err != nil {
+		return err
+	}
+	for _, w := range res.Wrong {
+		fmt.Fprintln(e.stdout, w)
+	}
+	if len(res.Wrong) != 0 && len(res.World) == 0 {
+		return errFailed
+	}
+	return nil
+}
+
+// printTrace writes events as text or JSON.
+func (e env) printTrace(cmd *cli.Command, run *runner.Run, events []trace.Event) error {
+	if cmd.Bool("json") {
+		return e.traceJSON(run, events)
+	}
+	fmt.Fprint(e.stdout, trace.Text(run.Code, events))
+	if len(events) < len(run.Events) {
+		fmt.Fprintf(e.stdout, "(%d of %s shown)\n", len(events), plural(len(run.Events), "event"))
+	}
+	if run.Violation != nil {
+		fmt.Fprintf(e.stdout, "\n%v\n", run.Violation)
+	}
+	return nil
+}

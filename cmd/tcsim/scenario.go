@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+// defaultTargets are used where --target is not given: the designs before and after the counter
+// became one for the whole invocation.
+var defaultTargets = []string{"6.1", "6.12"}
+
+func targetFlag(one bool) cli.Flag {
+	if one {
+		return &cli.StringFlag{Name: "target", Aliases: []string{"t"}, Value: "6.12", Usage: "kernel or design to compile for"}
+	}
+	return &cli.StringSliceFlag{
+		Name: "target", Aliases: []string{"t"}, Value: defaultTargets,
+		Usage: "kernels or designs to compile for, separated by commas; \"all\" means every one",
+	}
+}
+
+func jsonFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "json", Usage: "print one JSON object instead of text"}
+}
+
+func limitFlag() cli.Flag {
+	return &cli.Uint32Flag{Name: "limit", Usage: "number of tail calls that one invocation may take, instead of the target's"}
+}
+
+func runFlag() cli.Flag {
+	return &cli.IntFlag{Name: "run", Value: 1, Usage: "number of the run in the scenario, from 1"}
+}
+
+// targets resolves target names; all unknown ones are reported.
+func targets(names []string, limit uint32) ([]*jit.Target, error) {
+	if len(names) == 1 && names[0] == "all" {
+		names = jit.TargetNames()
+	}
+	var out []*jit.Target
+	var errs []error
+	for _, n := range names {
+		t, err := jit.TargetByName(n)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if limit != 0 {
+			limited := *t
+			limited.Limit = limit
+			t = &limited
+		}
+		out = append(out, t)
+	}
+	return out, badInput(errors.Join(errs...))
+}
+
+// loadScenarios reads scenario files and built-in scenarios; the mistakes of all are reported.
+func loadScenarios(args []string) ([]*scenarios.Built, error) {
+	if len(args) == 0 {
+		return nil, badUsage("no scenario given; built in are %s", strings.Join(scenarios.Builtin(), ", "))
+	}
+	var out []*scenarios.Built
+	var errs []error
+	for _, a := range args {
+		b, err := loadScenario(a)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		out = append(out, b)
+	}
+	return out, badInput(errors.Join(errs...))
+}
+
+func loadScenario(nameOrPath string) (*scenarios.Built, error) {
+	name, src, err := scenarios.Find(nameOrPath)
+	if err != nil {
+		return nil, err
+	}
+	sc, err := scenarios.Load(name, src)
+	if err != nil {
+		return nil, err
+	}
+	return scenarios.Build(sc)
+}
+
+// openOne loads the one scenario and target that a command works on.
+func openOne(cmd *cli.Command) (*runner.Session, error) {
+	if cmd.NArg() != 1 {
+		return nil, badUsage("%s takes one scenario, found %d arguments (see tcsim %s --help)", cmd.Name, cmd.NArg(), cmd.Name)
+	}
+	bs, err := loadScenarios(cmd.Args().Slice())
+	if err != nil {
+		return nil, err
+	}
+	ts, err := targets([]string{cmd.String("target")}, cmd.Uint32("limit"))
+	if err != nil {
+		return nil, err
+	}
+	return openSession(bs[0], ts[0])
+}
+
+func openSession(b *scenarios.Built, t *jit.Target) (*runner.Session, error) {
+	c, err := runner.Compile(b, t)
+	if err != nil {
+		return nil, badInput(err)
+	}
+	return runner.Open(c, runner.Options{})
+}
+
+// plural returns "1 run", "2 runs".
+func plural(n int, what string) string {
+	if n == 1 {
+		return fmt.Sprintf("1 %s", what)
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

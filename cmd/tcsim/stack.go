@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/emu/stack"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+func (e env) stackCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "stack",
+		Usage:     "draw the stack at a moment of a run",
+		ArgsUsage: "SCENARIO",
+		Description: "Every slot between rsp and the outside caller: address, value, owner and meaning, with an\n" +
+			"arrow from each tail_call_cnt_ptr to the counter. --at takes an event number as in tcsim trace,\n" +
+			"KIND:N or each:KIND with KIND one of entry, call, helper, return, tailcall, refused; or deepest,\n" +
+			"or violation.\n\n" +
+			"Examples:\n   tcsim stack hierarchy --target 6.12 --at tailcall:33\n" +
+			"   tcsim stack hierarchy --target 6.1 --at violation\n\n" + exitCodesInHelp,
+		Flags: []cli.Flag{
+			targetFlag(true), limitFlag(), runFlag(), jsonFlag(),
+			&cli.StringFlag{Name: "at", Value: "deepest", Usage: "the moment"},
+			&cli.BoolFlag{Name: "all", Usage: "draw every frame of a long stack"},
+		},
+		Action: e.stack,
+	}
+}
+
+func (e env) stack(ctx context.Context, cmd *cli.Command) error {
+	at, err := stack.ParseAt(cmd.String("at"))
+	if err != nil {
+		return badUsage("--at: %w", err)
+	}
+	s, err := openOne(cmd)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	drawings, err := s.Stack(ctx, cmd.Int("run"), at)
+	if err != nil {
+		return badInput(err)
+	}
+	return e.printDrawings(cmd, drawings)
+}
+
+// printDrawings writes stack drawings as text or JSON.
+func (e env) printDrawings(cmd *cli.Command, drawings []runner.Drawing) error {
+	if cmd.Bool("json") {
+		var out []map[string]any
+		for _, d := range drawings {
+			out = append(out, map[string]any{"at": d.Moment.Name, "event": d.Moment.Event, "layout": d.Layout})
+		}
+		return e.printJSON("stack", map[string]any{"stacks": out})
+	}
+	for i, d := range drawings {
+		if i > 0 {
+			fmt.Fprintln(e.stdout)
+		}
+		fmt.Fprint(e.stdout, d.Layout.Picture(stack.Options{Title: d.Moment.Name, All: cmd.Bool("all")}))
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+func (e env) traceCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "trace",
+		Usage:     "show every call, return and tail call of a run",
+		ArgsUsage: "SCENARIO",
+		Description: "One line per event: where it happened, rsp, rbp, rax, tail_call_cnt and where that lives.\n" +
+			"A run that breaks an invariant ends there.\n\n" +
+			"Example:\n   tcsim trace hierarchy --target 6.12 --first 12\n\n" + exitCodesInHelp,
+		Flags:  append(eventFlags(), targetFlag(true), limitFlag(), runFlag(), jsonFlag()),
+		Action: e.trace,
+	}
+}
+
+func (e env) trace(ctx context.Context, cmd *cli.Command) error {
+	shown, err := chooseEvents(cmd)
+	if err != nil {
+		return err
+	}
+	s, err := openOne(cmd)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	run, err := s.PlayTo(ctx, cmd.Int("run"))
+	if err != nil {
+		return badInput(err)
+	}
+	return e.printTrace(cmd, run, shown(run.Events))
+}
+
+// eventFlags choose which events are shown.
+func eventFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.IntFlag{Name: "first", Usage: "show only so many events from the beginning"},
+		&cli.IntFlag{Name: "last", Usage: "show only so many events from the end"},
+		&cli.StringSliceFlag{Name: "only", Usage: "show only these kinds: entry, call, helper, return, tailcall, refused, poke"},
+	}
+}
+
+// chooseEvents returns the filter that eventFlags ask for.
+func chooseEvents(cmd *cli.Command) (func([]trace.Event) []trace.Event, error) {
+	keep, err := kinds(cmd.StringSlice("only"))
+	if err != nil {
+		return nil, err
+	}
+	first, last := cmd.Int("first"), cmd.Int("last")
+	if first < 0 || last < 0 {
+		return nil, badUsage("--first and --last count events: expected a number from 0, found %d", min(first, last))
+	}
+	return func(events []trace.Event) []trace.Event { return pick(events, keep, first, last) }, nil
+}
+
+func (e env) traceJSON(run *runner.Run, events []trace.Event) error {
+	raw, err := trace.JSON(run.Code, events)
+	if err != nil {
+		return err
+	}
+	return e.printJSON("trace", map[string]any{"run": summarise(run), "events": json.RawMessage(raw)})
+}
+
+// kinds returns the set of kinds with these names, nil for all.
+func kinds(names []string) (map[trace.Kind]bool, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	all := map[string]trace.Kind{}
+	for k := trace.KindEntry; k <= trace.KindPoke; k++ {
+		all[k.String()] = k
+	}
+	out := map[trace.Kind]bool{}
+	for _, n := range names {
+		k, ok := all[n]
+		if !ok {
+			return nil, badUsage("--only: no kind of event %q; expected entry, call, helper, return, tailcall, refused or poke", n)
+		}
+		out[k] = true
+	}
+	return out, nil
+}
+
+// pick filters events: first and last count from the ends, 0 means no bound.
+func pick(events []trace.Event, keep map[trace.Kind]bool, first, last int) []trace.Event {
+	var out []trace.Event
+	for i := range events {
+		if keep == nil || keep[events[i].Kind] {
+			out = append(out, events[i])
+		}
+	}
+	switch n := len(out); {
+	case first > 0 && last > 0 && first+last < n:
+		return append(out[:first:first], out[n-last:]...)
+	case first > 0 && last == 0 && first < n:
+		return out[:first]
+	case last > 0 && first == 0 && last < n:
+		return out[n-last:]
+	}
+	return out
+}

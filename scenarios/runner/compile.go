@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios"
+)
+
+// Compiled is a scenario as one target's kernel holds it after loading: its images placed, prog
+// arrays still empty. It is immutable and may be shared by sessions.
+type Compiled struct {
+	Built  *scenarios.Built
+	Target *jit.Target
+	Images []*jit.Image // in order of Built.Programs
+	Plan   *emu.Plan
+}
+
+// Compile brings every program of a scenario through the verifier's rewrites, its analysis and the
+// JIT of a target. The scenario's limit, if it sets one, replaces the target's. It reports the
+// mistakes of all programs; they wrap jit.ErrUnsupported where the target lacks something.
+func Compile(b *scenarios.Built, t *jit.Target) (*Compiled, error) {
+	if l := b.Scenario.Limit; l != 0 && l != t.Limit {
+		limited := *t
+		limited.Limit = l
+		t = &limited
+	}
+	c := &Compiled{Built: b, Target: t, Plan: emu.NewPlan(t.Offsets, b.Maps)}
+	var errs []error
+	for i := range b.Programs {
+		img, err := compile(&b.Programs[i], c.Target, c.Plan)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("scenario %s: program %s: %w", b.Scenario.Name, b.Programs[i].Name, err))
+			continue
+		}
+		c.Images = append(c.Images, img)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// packetRoom is the size of the largest packet of any run.
+func (c *Compiled) packetRoom() int {
+	n := 0
+	for i := range c.Built.Actions {
+		n = max(n, len(c.Built.Actions[i].Packet))
+	}
+	return n
+}
+
+// compile brings one program through rewrites, analysis and JIT.
+func compile(p *jit.Program, t *jit.Target, env jit.Env) (*jit.Image, error) {
+	rewritten, err := jit.Rewrite(p, t)
+	if err != nil {
+		return nil, err
+	}
+	v, err := jit.Analyse(rewritten, t)
+	if err != nil {
+		return nil, err
+	}
+	return jit.Compile(v, t, env)
+}

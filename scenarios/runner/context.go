@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios"
+)
+
+// Fields of the contexts that programs see (include/uapi/linux/bpf.h, struct __sk_buff and struct
+// xdp_md), in bytes.
+const (
+	skbLen, skbProtocol, skbIfindex   = 0, 16, 40
+	skbData, skbDataEnd, skbDataMeta  = 76, 80, 140
+	xdpData, xdpDataEnd, xdpDataMeta  = 0, 4, 8
+	xdpIngressIfindex, xdpRxQueueIndx = 12, 16
+
+	ethHeader = 14 // bytes
+	// loopback is the interface of a test run (net/bpf/test_run.c).
+	loopback = 1
+)
+
+// deviceStep is the distance in which the structures that a context points to are placed.
+const (
+	deviceStep  = 0x400
+	deviceCount = 4
+)
+
+// contextSpace is the memory for a context and for what it points to.
+func contextSpace() []emu.Region {
+	return []emu.Region{
+		{Addr: emu.ContextAddr, Bytes: make([]byte, 0x1000)},
+		{Addr: emu.DeviceAddr, Bytes: make([]byte, deviceStep*deviceCount)},
+	}
+}
+
+// contextWriter fills a context as the kernel lays it out: struct sk_buff or struct xdp_buff.
+type contextWriter struct {
+	m     *machine
+	table map[int64]jit.ContextField
+	next  jit.Addr            // where the next structure that is pointed to goes
+	ptrs  map[ptrKey]jit.Addr // structures by the place of the pointer to them
+}
+
+type ptrKey struct {
+	at  jit.Addr
+	off int16
+}
+
+// placeContext makes the context of a test run on packet (net/bpf/test_run.c) and returns its
+// address: length, protocol, interface and packet pointers as the kernel sets them, other fields
+// zero unless given. Programs of other types get zeroed memory.
+func placeContext(m *machine, t *jit.Target, p jit.ProgType, packet []byte, given []scenarios.ContextField) (jit.Addr, error) {
+	for _, r := range contextSpace() {
+		if err := m.WriteMemory(r.Addr, r.Bytes); err != nil {
+			return 0, err
+		}
+	}
+	if err := m.SetPacket(packet); err != nil {
+		return 0, err
+	}
+	w := &contextWriter{m: m, next: emu.DeviceAddr, ptrs: map[ptrKey]jit.Addr{}}
+	start, end := emu.PacketAddr, emu.PacketAddr+jit.Addr(len(packet))
+	values := map[int64]uint64{}
+	switch p {
+	case jit.SocketFilter, jit.SchedCLS:
+		w.table = t.Context.SKB
+		if p == jit.SocketFilter { // sees the packet behind its Ethernet header
+			start += jit.Addr(min(ethHeader, len(packet)))
+		}
+		values[skbLen] = uint64(end - start)
+		if len(packet) >= ethHeader {
+			values[skbProtocol] = uint64(binary.LittleEndian.Uint16(packet[12:]))
+		}
+		values[skbIfindex] = loopback
+		values[skbData], values[skbDataEnd], values[skbDataMeta] = uint64(start), uint64(end), uint64(start)
+	case jit.XDP:
+		w.table = t.Context.XDP
+		values[xdpData], values[xdpDataEnd], values[xdpDataMeta] = uint64(start), uint64(end), uint64(start)
+		values[xdpIngressIfindex], values[xdpRxQueueIndx] = loopback, 0
+	default:
+		return emu.ContextAddr, nil
+	}
+	for _, f := range given {
+		values[int64(f.Off)] = uint64(f.Value)
+	}
+	for _, off := range sortedOffsets(values) {
+		if err := w.put(off, values[off]); err != nil {
+			return 0, err
+		}
+	}
+	return emu.ContextAddr, nil
+}
+
+func sortedOffsets(values map[int64]uint64) []int64 {
+	var offs []int64
+	for off := range values {
+		offs = append(offs, off)
+	}
+	slices.Sort(offs)
+	return offs
+}
+
+// put stores a field where the program's loads will find it, following the chain of pointers.
+func (w *contextWriter) put(off int64, v uint64) error {
+	f, ok := w.table[off]
+	if !ok {
+		return fmt.Errorf("context field at offset %d: not known for this target", off)
+	}
+	at := emu.ContextAddr
+	for _, l := range f.Loads[:len(f.Loads)-1] {
+		k := ptrKey{at, l.Off}
+		to, ok := w.ptrs[k]
+		if !ok {
+			to = w.next
+			w.next += deviceStep
+			w.ptrs[k] = to
+			var b [8]byte
+			binary.LittleEndian.PutUint64(b[:], uint64(to))
+			if err := w.m.WriteMemory(at+jit.Addr(l.Off), b[:]); err != nil {
+				return err
+			}
+		}
+		at = to
+	}
+	last := f.Loads[len(f.Loads)-1]
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], v)
+	return w.m.WriteMemory(at+jit.Addr(last.Off), b[:last.Size])
+}

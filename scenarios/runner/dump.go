@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/stack"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/x86"
+	"github.com/tcsim/tcsim/scenarios"
+)
+
+// Drawing is the stack at one moment of a run.
+type Drawing struct {
+	Moment stack.Moment
+	Layout *stack.Layout
+}
+
+// Stack plays the scenario up to run number n, from 1, and dumps the stack at each moment that at
+// selects in it. The run is repeated up to each moment, which is exact because it is deterministic.
+func (s *Session) Stack(ctx context.Context, n int, at stack.At) ([]Drawing, error) {
+	a, err := s.runAction(n)
+	if err != nil {
+		return nil, err
+	}
+	return s.m.draw(ctx, at, func() (emu.Run, error) {
+		if _, err := s.play(ctx, n); err != nil {
+			return emu.Run{}, err
+		}
+		return s.enter(a)
+	})
+}
+
+// runAction finds run number n.
+func (s *Session) runAction(n int) (*scenarios.Action, error) {
+	k := 0
+	for i := range s.c.Built.Actions {
+		if a := &s.c.Built.Actions[i]; a.Kind == scenarios.ActRun {
+			if k++; k == n {
+				return a, nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("scenario %s has %d runs: there is no run %d", s.c.Built.Scenario.Name, k, n)
+}
+
+// draw runs once to find the moments, then once more with a stop at each. prepare brings the
+// machine to where the run begins.
+func (m *machine) draw(ctx context.Context, at stack.At, prepare func() (emu.Run, error)) ([]Drawing, error) {
+	if m.opt.Level != emu.LevelRetired {
+		return nil, errors.New("stack drawings need the retired level")
+	}
+	r, err := prepare()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := m.run(ctx, r); err != nil {
+		return nil, err
+	}
+	rec := m.feed.chk.Recorder()
+	found := stack.Run{Events: rec.Events(), Deepest: rec.Deepest()}
+	if v := m.feed.chk.Violation(); v != nil {
+		found.Violation = v.Moment()
+	}
+	moments, err := at.Resolve(found)
+	if err != nil {
+		return nil, err
+	}
+	if r, err = prepare(); err != nil {
+		return nil, err
+	}
+	var out []Drawing
+	for i, mo := range moments {
+		if i > 0 && mo.Seq < moments[i-1].Seq {
+			return nil, errors.New("BUG: moments are not in order")
+		}
+		l, err := m.layoutAt(ctx, r, mo, i == 0)
+		if err != nil {
+			return nil, fmt.Errorf("stack at %s: %w", mo.Name, err)
+		}
+		out = append(out, Drawing{mo, l})
+	}
+	return out, nil
+}
+
+// layoutAt goes on to a moment and dumps the stack there.
+func (m *machine) layoutAt(ctx context.Context, r emu.Run, mo stack.Moment, fresh bool) (*stack.Layout, error) {
+	var res emu.Result
+	var err error
+	r.Level, r.Observer, r.MaxInsns = emu.LevelRetired, &m.feed, m.opt.MaxInsns
+	at := r
+	at.StopSeq = mo.Seq
+	switch {
+	case fresh && mo.Seq == 0:
+		// Before the first instruction: one step shows nothing else.
+		at.StopSeq, at.StopAddr = 0, m.entry(r)
+		fallthrough
+	case fresh:
+		m.feed.reset()
+		res, err = m.Run(ctx, at)
+	default:
+		res, err = m.Continue(ctx, at)
+	}
+	if err == nil && mo.Until != 0 && res.RIP != mo.Until {
+		on := r
+		on.StopAddr = mo.Until
+		res, err = m.Continue(ctx, on)
+	}
+	var f *emu.Fault
+	if err != nil && !errors.As(err, &f) {
+		return nil, err
+	}
+	g := &res.Regs
+	rsp := jit.Addr(g[x86.RSP])
+	return stack.Dump(stack.Input{
+		Code: m.code, Mem: m.bytes, RIP: res.RIP, RSP: rsp, RBP: jit.Addr(g[x86.RBP]),
+		Acts: m.feed.chk.Recorder().StackAt(res.RIP, rsp),
+	})
+}
+
+func (m *machine) entry(r emu.Run) jit.Addr {
+	if r.Entry != 0 {
+		return r.Entry
+	}
+	f := &m.setup.Images[r.Image].Funcs[0]
+	return f.Addr + jit.Addr(f.Entry)
+}
+
+func (m *machine) bytes(a jit.Addr, n int) ([]byte, error) {
+	b := make([]byte, n)
+	return b, m.ReadMemory(a, b)
+}

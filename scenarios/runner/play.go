@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios"
+)
+
+// Session is a scenario loaded for one target. It can be played any number of times. It is not
+// safe for concurrent use and must be closed.
+type Session struct {
+	c     *Compiled
+	m     *machine
+	slots map[slotKey]int // programs in prog arrays, as changed so far
+	first map[slotKey]int // as loaded
+	pokes int             // text changes done since the session was reset
+}
+
+type slotKey struct {
+	m   int
+	key uint32
+}
+
+// Open loads a compiled scenario: maps with their first contents, prog arrays filled through the
+// kernel's poke protocol.
+func Open(c *Compiled, opt Options) (*Session, error) { return open(nil, c, opt) }
+
+func open(m *emu.Machine, c *Compiled, opt Options) (*Session, error) {
+	opt = opt.withDefaults()
+	setup := emu.Setup{
+		Images: c.Images, Maps: c.Plan.Maps(), Symbols: c.Plan.Symbols(), Offsets: c.Target.Offsets,
+		Data: contextSpace(), Packet: make([]byte, c.packetRoom()),
+	}
+	limit := opt.Limit
+	if limit == 0 {
+		limit = c.Target.Limit
+	}
+	lm, err := load(m, setup, opt, limit, insnText)
+	if err != nil {
+		return nil, fmt.Errorf("scenario %s: %w", c.Built.Scenario.Name, err)
+	}
+	s := &Session{c: c, m: lm, slots: map[slotKey]int{}, first: map[slotKey]int{}}
+	if err := s.fill(); err != nil {
+		if m == nil {
+			err = errors.Join(err, lm.Close())
+		}
+		return nil, fmt.Errorf("scenario %s: %w", c.Built.Scenario.Name, err)
+	}
+	return s, nil
+}
+
+// Reopen loads another scenario into the session's machine, which is cheaper than a new one. The
+// old session must not be used any more, whether or not there is an error.
+func (s *Session) Reopen(c *Compiled, opt Options) (*Session, error) {
+	return open(s.m.Machine, c, opt)
+}
+
+// Close releases the machine.
+func (s *Session) Close() error { return s.m.Close() }
+
+// fill gives maps their first contents and remembers the state.
+func (s *Session) fill() error {
+	for _, v := range s.c.Built.Values {
+		if err := s.store(v.Map, v.Key, v.Off, v.Data); err != nil {
+			return err
+		}
+	}
+	for _, sl := range s.c.Built.Slots {
+		if _, err := s.setSlot(sl.Map, sl.Key, sl.Program); err != nil {
+			return err
+		}
+	}
+	for k, v := range s.slots {
+		s.first[k] = v
+	}
+	return s.m.Checkpoint()
+}
+
+// store writes part of a map value.
+func (s *Session) store(m int, key []byte, off int, data []byte) error {
+	v, err := s.m.LookupElem(m, key)
+	if errors.Is(err, emu.ENOENT) {
+		v, err = make([]byte, s.c.Built.Maps[m].ValueSize), nil
+	}
+	if err != nil {
+		return err
+	}
+	copy(v[off:], data)
+	return s.m.UpdateElem(m, key, v, emu.UpdateAny)
+}
+
+// Play resets the session and does everything that the scenario says. The error is a failure of
+// ours or of the context; what the code does wrong is in the result.
+func (s *Session) Play(ctx context.Context) (*Result, error) { return s.play(ctx, 0) }
+
+// play stops before the run number stop, from 1; 0 plays all.
+func (s *Session) play(ctx context.Context, stop int) (*Result, error) {
+	if err := s.reset(); err != nil {
+		return nil, err
+	}
+	b := s.c.Built
+	res := &Result{Scenario: b.Scenario.Name, Target: s.c.Target.Name}
+	for i := range b.Actions {
+		a := &b.Actions[i]
+		if a.Kind != scenarios.ActRun {
+			if err := s.update(res, a); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if stop > 0 && len(res.Runs)+1 == stop {
+			break
+		}
+		r, err := s.run(ctx, a)
+		if err != nil {
+			return nil, fmt.Errorf("scenario %s on %s: run %d: %w", res.Scenario, res.Target, len(res.Runs)+1, err)
+		}
+		res.Runs = append(res.Runs, *r)
+		if r.Violation != nil || r.Killed != "" {
+			break // what comes after would start from nowhere
+		}
+	}
+	return res, nil
+}
+
+func (s *Session) reset() error {
+	clear(s.slots)
+	for k, v := range s.first {
+		s.slots[k] = v
+	}
+	s.pokes = 0
+	return s.m.Reset()
+}
+
+// run performs one run of a program and judges it.
+func (s *Session) run(ctx context.Context, a *scenarios.Action) (*Run, error) {
+	r, err := s.enter(a)
+	if err != nil {
+		return nil, err
+	}
+	res, err := s.m.run(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	out := s.m.describe(&res)
+	out.Program = s.c.Built.Programs[a.Program].Name
+	out.Mismatches = s.c.Built.Check(a, s.outcome(out), scenarios.TargetNames(s.c.Target)...)
+	return out, nil
+}
+
+// enter prepares context and packet of a run.
+func (s *Session) enter(a *scenarios.Action) (emu.Run, error) {
+	p := &s.c.Built.Programs[a.Program]
+	ctx, err := placeContext(s.m, s.c.Target, p.Type, a.Packet, a.Context)
+	if err != nil {
+		return emu.Run{}, err
+	}
+	return emu.Run{Image: a.Program, Args: [5]uint64{uint64(ctx)}}, nil
+}
+
+// outcome is what the scenario's expectations are compared with.
+func (s *Session) outcome(r *Run) *scenarios.Outcome {
+	o := &scenarios.Outcome{
+		Return: r.Return, Taken: r.Counts.Taken, DeepestStack: r.Deepest,
+		Refused: scenarios.RefusedCount{
+			Limit: r.Counts.Refused[trace.ReasonLimit], Bounds: r.Counts.Refused[trace.ReasonBounds],
+			Empty: r.Counts.Refused[trace.ReasonEmpty],
+		},
+		Lookup: func(m int, key []byte) ([]byte, bool) {
+			v, err := s.m.LookupElem(m, key)
+			return v, err == nil
+		},
+	}
+	switch {
+	case r.Violation != nil:
+		o.Violation = string(r.Violation.Invariant)
+	case r.Killed != "":
+		o.Violation = "budget"
+	}
+	return o
+}
+
+// update performs a map update of the scenario and compares its result.
+func (s *Session) update(res *Result, a *scenarios.Action) error {
+	err := s.act(a)
+	var busy *pokeError
+	switch {
+	case errors.As(err, &busy):
+		res.Updates = append(res.Updates, Update{Violation: busy.violation(s.m.code)})
+		return nil
+	case err != nil && !isErrno(err):
+		return err
+	}
+	found := ""
+	if err != nil {
+		found = err.Error()
+	}
+	u := Update{Errno: found}
+	if found != a.Event.Errno {
+		u.Mismatches = append(u.Mismatches, s.c.Built.Mismatch(a, orSuccess(a.Event.Errno), orSuccess(found)))
+	}
+	res.Updates = append(res.Updates, u)
+	return nil
+}
+
+func orSuccess(errno string) string {
+	if errno == "" {
+		return "success"
+	}
+	return errno
+}
+
+func isErrno(err error) bool {
+	var e emu.Errno
+	return errors.As(err, &e)
+}
+
+func (s *Session) act(a *scenarios.Action) error {
+	isArray := s.c.Built.Maps[a.Map].Type == jit.ProgArray
+	switch a.Kind {
+	case scenarios.ActInsert:
+		_, err := s.setSlot(a.Map, binary.LittleEndian.Uint32(a.Key), a.Program)
+		return err
+	case scenarios.ActStore:
+		return s.store(a.Map, a.Key, a.Off, a.Data)
+	case scenarios.ActDelete:
+		if !isArray {
+			return s.m.DeleteElem(a.Map, a.Key)
+		}
+		had, err := s.setSlot(a.Map, binary.LittleEndian.Uint32(a.Key), -1)
+		if err == nil && !had {
+			return emu.ENOENT // fd_array_map_delete_elem finds no old program
+		}
+		return err
+	}
+	panic(fmt.Sprintf("BUG: action kind %d", a.Kind))
+}
+
+// violationAt makes a violation that is not found by the checker.
+func violationAt(code *trace.Code, inv check.Invariant, at jit.Addr, text string) *check.Violation {
+	return &check.Violation{Invariant: inv, Text: text, RIP: trace.Hex(at), Where: code.Where(at)}
+}
+
+// PlayTo plays up to and including run number n, from 1, and returns that run. It fails if there is
+// none, or if an earlier one broke off.
+func (s *Session) PlayTo(ctx context.Context, n int) (*Run, error) {
+	if _, err := s.runAction(n); err != nil {
+		return nil, err
+	}
+	res, err := s.play(ctx, n+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(res.Runs) < n {
+		last := &res.Runs[len(res.Runs)-1]
+		return nil, fmt.Errorf("scenario %s on %s: run %d is not reached: run %d ends with %v",
+			res.Scenario, res.Target, n, len(res.Runs), last.ending())
+	}
+	return &res.Runs[n-1], nil
+}
+
+func (r *Run) ending() string {
+	if r.Violation != nil {
+		return r.Violation.String()
+	}
+	return r.Killed
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/jit"
+)
+
+// Raw compiles one program without maps and runs it with R1 pointing to memory and R2 its length,
+// R1 being 0 if there is none. It returns R0. A fault is an error.
+func Raw(ctx context.Context, p *jit.Program, t *jit.Target, memory []byte) (r0 uint64, err error) {
+	raw := *p
+	raw.Type = jit.Kprobe // whose context is memory as it is
+	plan := emu.NewPlan(t.Offsets, nil)
+	img, err := compile(&raw, t, plan)
+	if err != nil {
+		return 0, err
+	}
+	m, err := emu.New(emu.Config{})
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	s := emu.Setup{Images: []*jit.Image{img}, Symbols: plan.Symbols(), Offsets: t.Offsets}
+	run := emu.Run{Level: emu.LevelSites, MaxInsns: DefaultMaxInsns}
+	if len(memory) > 0 {
+		s.Data = []emu.Region{{Addr: emu.ContextAddr, Bytes: memory}}
+		run.Args = [5]uint64{uint64(emu.ContextAddr), uint64(len(memory))}
+	}
+	if err := m.Load(s); err != nil {
+		return 0, err
+	}
+	res, err := m.Run(ctx, run)
+	if err != nil {
+		return 0, err
+	}
+	if res.Stop != emu.StopReturn {
+		return 0, fmt.Errorf("the program did not end: %v after %d instructions", res.Stop, res.Retired)
+	}
+	return res.Return(), nil
+}

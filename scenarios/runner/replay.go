@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/stack"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
+)
+
+// Captured is one scenario of a capture, ready to run: the bytes that the kernel emitted at the
+// addresses that they had.
+type Captured struct {
+	Scenario *capture.Scenario
+	Target   *jit.Target // of the capture's header: for struct offsets, not for code
+	Images   []*jit.Image
+	Design   string // as recognised from the bytes
+
+	header *capture.Header
+	names  map[string]jit.Addr
+	world  []string // variables of the outside world that the code reads
+}
+
+// Replay is what the bytes of a captured scenario did.
+type Replay struct {
+	Run
+	Scenario string
+	Design   string
+	// Wrong lists where the result differs from what the kernel itself returned.
+	Wrong []string
+	// Skipped says why the scenario was not run: the kernel did not run it either.
+	Skipped string
+}
+
+// Capture prepares scenario i of a capture. Frames and sites come from decoding the code.
+func Capture(src *capture.Source, t *jit.Target, i int) (*Captured, error) {
+	sc, err := src.Scenario(i)
+	if err != nil {
+		return nil, err
+	}
+	c := &Captured{Scenario: sc, Target: t, header: &src.Header, names: src.Symbols.Addr}
+	if c.skip() != "" {
+		return c, nil
+	}
+	for p := range sc.Progs {
+		img, err := c.image(p)
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: %s: program %d (%s): %w", src.Name, sc.Line, sc.Name, p, sc.Progs[p].Name, err)
+		}
+		c.Images = append(c.Images, img)
+		if d, err := jit.RecogniseDesign(img); err == nil && d.Name != "" {
+			c.Design = d.Name
+		}
+	}
+	return c, nil
+}
+
+// skip says why the scenario cannot be run, "" if it can.
+func (c *Captured) skip() string {
+	sc := c.Scenario
+	switch {
+	case sc.Error != "":
+		return "the kernel could not set it up: " + sc.Error
+	case sc.Run == nil:
+		return "the kernel did not run it"
+	case sc.Run.Skipped != "":
+		return "the kernel did not run it: " + sc.Run.Skipped
+	case sc.Run.Error != "":
+		return "the kernel's run failed: " + sc.Run.Error
+	}
+	for i := range sc.Progs {
+		p := &sc.Progs[i]
+		if p.LoadError != "" {
+			return fmt.Sprintf("the kernel refused program %s", p.Name)
+		}
+	}
+	return ""
+}
+
+// image makes the image of a program from its bytes in the state of the test run.
+func (c *Captured) image(p int) (*jit.Image, error) {
+	prog := &c.Scenario.Progs[p]
+	funcs := make([]jit.FuncImage, len(prog.Funcs))
+	for i := range prog.Funcs {
+		f := &prog.Funcs[i]
+		funcs[i] = jit.FuncImage{Name: f.Name, Addr: f.Addr, Code: f.Code(capture.Populated), FirstInsn: max(f.Start, 0)}
+	}
+	img, err := jit.RecogniseImage(funcs)
+	if err != nil {
+		return nil, err
+	}
+	for i := range funcs {
+		funcs[i].InsnOff = insnOffsets(prog, i, img.Funcs[i].Frame.Body)
+	}
+	if img, err = jit.RecogniseImage(funcs); err != nil {
+		return nil, err
+	}
+	img.Program = c.Scenario.Submitted(p)
+	img.Target = c.Target
+	return img, nil
+}
+
+// insnOffsets makes the table of a function from a capture's list of positions. Instructions that
+// are not in it have no code of their own.
+func insnOffsets(p *capture.Prog, fn int, body jit.CodeOff) []jit.CodeOff {
+	start := p.Funcs[fn].Start
+	if start < 0 || len(p.InsnMap) == 0 {
+		return nil
+	}
+	end := jit.InsnIndex(len(p.Insns))
+	for i := range p.Funcs {
+		if s := p.Funcs[i].Start; s > start && s < end {
+			end = s
+		}
+	}
+	for _, r := range p.Removed {
+		if r.Start > start && r.Start < end {
+			end = r.Start
+		}
+	}
+	code := jit.CodeOff(p.Funcs[fn].Len)
+	off := make([]jit.CodeOff, end-start+1)
+	for i := range off {
+		off[i] = -1
+	}
+	off[end-start] = code
+	for _, m := range p.InsnMap {
+		if m.Func == fn && m.Insn >= start && m.Insn < end {
+			off[m.Insn-start] = max(m.Off, body)
+		}
+	}
+	for i := len(off) - 2; i >= 0; i-- {
+		if off[i] < 0 {
+			off[i] = off[i+1]
+		}
+	}
+	if off[0] > body {
+		off[0] = body
+	}
+	return off
+}
+
+// setup places everything at its recorded address.
+func (c *Captured) setup() (emu.Setup, error) {
+	s := emu.Setup{Images: c.Images, Offsets: c.Target.Offsets}
+	for _, m := range c.Scenario.Maps {
+		s.Maps = append(s.Maps, emu.MapSpec{Map: m.Map, Addr: m.Addr, ValueAddr: m.ValueAddr})
+	}
+	for _, sl := range c.Scenario.ProgArrays {
+		s.Slots = append(s.Slots, emu.Slot{Map: sl.Map, Key: sl.Key, Prog: sl.Prog})
+	}
+	s.Data = contextSpace()
+	s.Packet = slices.Clone(c.header.RunData)
+	s.Symbols = maps.Clone(c.names)
+	at, err := c.jiffies()
+	if err != nil {
+		return s, err
+	}
+	c.world = nil
+	if at != 0 {
+		s.Symbols["jiffies"] = at
+		c.world = []string{"jiffies"}
+	}
+	for i := range c.Scenario.Progs {
+		for _, r := range c.Scenario.Progs[i].Refs[capture.Empty] {
+			if r.Kind == "gs" && r.Sym == "" {
+				s.Symbols["this_cpu_off"] = r.Target // 6.18 does not name it
+			}
+		}
+	}
+	return s, nil
+}
+
+// helperJiffies64 is bpf_jiffies64, which the verifier replaces by a load of the variable
+// (do_misc_fixups).
+const helperJiffies64 = 118
+
+// jiffies returns the address of the variable that an inlined bpf_jiffies64 reads, 0 if there is
+// none. It is no symbol of the capture: it stands as a constant in the program.
+func (c *Captured) jiffies() (jit.Addr, error) {
+	for i := range c.Scenario.Progs {
+		p := &c.Scenario.Progs[i]
+		for _, m := range p.InsnMap {
+			in := p.Insns[m.Insn]
+			if in.Op != 0x85 || in.Src != 0 || in.Imm != helperJiffies64 {
+				continue
+			}
+			x := p.Xlated[m.Xlated:]
+			if len(x) < 2 || x[0].Op != 0x18 {
+				return 0, fmt.Errorf("program %s: instruction %d: bpf_jiffies64 is not inlined", p.Name, m.Insn)
+			}
+			return jit.Addr(uint64(uint32(x[0].Imm)) | uint64(uint32(x[1].Imm))<<32), nil
+		}
+	}
+	return 0, nil
+}
+
+// Replayer runs captured scenarios one after the other in one machine. It must be closed.
+type Replayer struct {
+	opt Options
+	m   *emu.Machine
+}
+
+// NewReplayer makes a machine.
+func NewReplayer(opt Options) (*Replayer, error) {
+	opt = opt.withDefaults()
+	m, err := emu.New(emu.Config{Memory: opt.Memory, StackSize: opt.StackSize})
+	if err != nil {
+		return nil, err
+	}
+	return &Replayer{opt, m}, nil
+}
+
+// Close releases the machine.
+func (r *Replayer) Close() error { return r.m.Close() }
+
+// load puts a captured scenario into the machine.
+func (r *Replayer) load(c *Captured) (*machine, error) {
+	s, err := c.setup()
+	if err != nil {
+		return nil, err
+	}
+	m, err := load(r.m, s, r.opt, r.opt.Limit, insnText)
+	if err != nil {
+		return nil, err
+	}
+	return m, c.inputs(m)
+}
+
+// inputs gives the io map its first contents (fixtures/kernels/README.md, "Scenario lines").
+func (c *Captured) inputs(m *machine) error {
+	const inputSlot = 32
+	if len(c.Scenario.Maps) == 0 {
+		return nil
+	}
+	v := make([]byte, c.Scenario.Maps[0].ValueSize)
+	put := func(n int, x uint64) {
+		if at := 8 * (inputSlot + n); n >= 0 && at+8 <= len(v) {
+			binary.LittleEndian.PutUint64(v[at:], x)
+		}
+	}
+	for n, x := range c.header.DefaultInputs {
+		put(n, x)
+	}
+	for _, in := range c.Scenario.Inputs {
+		put(in.N, in.Value)
+	}
+	return m.UpdateElem(0, make([]byte, 4), v, emu.UpdateAny)
+}
+
+func (c *Captured) enter(m *machine) (emu.Run, error) {
+	ctx, err := placeContext(m, c.Target, c.Scenario.ProgType, c.header.RunData, nil)
+	return emu.Run{Image: c.Scenario.Run.Prog, Args: [5]uint64{uint64(ctx)}}, err
+}
+
+// Run executes the kernel's bytes and compares return value and output slots with what the kernel
+// got. The error is a failure of ours.
+func (r *Replayer) Run(ctx context.Context, c *Captured) (*Replay, error) {
+	out := &Replay{Scenario: c.Scenario.Name, Design: c.Design, Skipped: c.skip()}
+	if out.Skipped != "" {
+		return out, nil
+	}
+	m, err := r.load(c)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Scenario.Name, err)
+	}
+	run, err := c.enter(m)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Scenario.Name, err)
+	}
+	res, err := m.run(ctx, run)
+	if errors.Is(err, jit.ErrUnsupported) {
+		return nil, err // what is missing, not where: the same for many scenarios
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Scenario.Name, err)
+	}
+	out.Run = *m.describe(&res)
+	out.Program = c.Scenario.Progs[c.Scenario.Run.Prog].Name
+	out.World = append(out.World, c.world...)
+	slices.Sort(out.World)
+	out.Wrong = c.compare(m, out)
+	return out, nil
+}
+
+// compare says what differs from the kernel's own run.
+func (c *Captured) compare(m *machine, r *Replay) []string {
+	if r.Violation != nil || r.Killed != "" {
+		return []string{r.ending()}
+	}
+	var wrong []string
+	if k := c.Scenario.Run; uint32(r.Return) != k.Retval {
+		wrong = append(wrong, fmt.Sprintf("returned %d, the kernel %d", uint32(r.Return), k.Retval))
+	}
+	if len(c.Scenario.Maps) == 0 {
+		return wrong
+	}
+	io, err := m.LookupElem(0, make([]byte, 4))
+	if err != nil {
+		return append(wrong, err.Error())
+	}
+	const outputs = 32
+	for n := 0; n < outputs && 8*n+8 <= len(io); n++ {
+		want := uint64(0)
+		if n < len(c.Scenario.Run.Out) {
+			want = c.Scenario.Run.Out[n]
+		}
+		if got := binary.LittleEndian.Uint64(io[8*n:]); got != want {
+			wrong = append(wrong, fmt.Sprintf("output slot %d is %#x, the kernel's %#x", n, got, want))
+		}
+	}
+	return wrong
+}
+
+// Stack draws the stack of a captured scenario's run at the moments that at selects.
+func (r *Replayer) Stack(ctx context.Context, c *Captured, at stack.At) ([]Drawing, error) {
+	if why := c.skip(); why != "" {
+		return nil, errors.New(why)
+	}
+	m, err := r.load(c)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.Checkpoint(); err != nil {
+		return nil, err
+	}
+	return m.draw(ctx, at, func() (emu.Run, error) {
+		if err := m.Reset(); err != nil {
+			return emu.Run{}, err
+		}
+		return c.enter(m)
+	})
+}
+
+// Select returns the numbers of the scenarios of a capture whose name is pattern, or begins with it
+// if it ends in a star; all for "".
+func Select(src *capture.Source, pattern string) ([]int, error) {
+	var out []int
+	prefix, star := strings.CutSuffix(pattern, "*")
+	for i := range src.Len() {
+		sc, err := src.Scenario(i)
+		if err != nil {
+			return nil, err
+		}
+		if pattern == "" || sc.Name == pattern || star && strings.HasPrefix(sc.Name, prefix) {
+			out = append(out, i)
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s: no scenario %q", src.Name, pattern)
+	}
+	return out, nil
+}

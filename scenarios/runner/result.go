@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios"
+)
+
+// Result is what a scenario did on one target.
+type Result struct {
+	Scenario string
+	Target   string
+	Runs     []Run
+	Updates  []Update // map updates between the runs, in order
+}
+
+// Update is the outcome of a map update.
+type Update struct {
+	Errno      string // "" for success
+	Violation  *check.Violation
+	Mismatches []scenarios.Mismatch
+}
+
+// Run is one run of a program.
+type Run struct {
+	Program string
+	Return  uint64 // rax at the end; meaningless after a violation
+	Counts  trace.Counts
+	Retired uint64
+	// Deepest is the deepest stack in bytes below the outside caller's rsp.
+	Deepest uint64
+	// Violation is the first broken invariant; nil if none is.
+	Violation *check.Violation
+	// Killed says which budget ended the run, "" if none did.
+	Killed     string
+	Mismatches []scenarios.Mismatch
+	// World names the helpers called whose result depends on the outside world.
+	World []string
+
+	// Events and Code describe what happened. They belong to the session and are valid until the
+	// next run.
+	Events []trace.Event
+	Code   *trace.Code
+}
+
+// OK reports whether everything was as the scenario expects.
+func (r *Result) OK() bool {
+	for i := range r.Runs {
+		if len(r.Runs[i].Mismatches) != 0 {
+			return false
+		}
+	}
+	for i := range r.Updates {
+		if len(r.Updates[i].Mismatches) != 0 || r.Updates[i].Violation != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// Violation returns the first broken invariant of any run or update, nil if none is.
+func (r *Result) Violation() *check.Violation {
+	for i := range r.Updates {
+		if v := r.Updates[i].Violation; v != nil {
+			return v
+		}
+	}
+	for i := range r.Runs {
+		if v := r.Runs[i].Violation; v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+// Mismatches returns every expectation that was not met.
+func (r *Result) Mismatches() []scenarios.Mismatch {
+	var out []scenarios.Mismatch
+	for i := range r.Updates {
+		out = append(out, r.Updates[i].Mismatches...)
+	}
+	for i := range r.Runs {
+		out = append(out, r.Runs[i].Mismatches...)
+	}
+	return out
+}
+
+// describe makes a Run of what the machine and the checker saw.
+func (m *machine) describe(res *emu.Result) *Run {
+	rec := m.feed.chk.Recorder()
+	r := &Run{
+		Return: res.Return(), Counts: rec.Counts(), Retired: res.Retired, Violation: m.feed.chk.Violation(),
+		Killed: m.killed, Events: rec.Events(), Code: m.code,
+	}
+	if d := rec.Deepest().RSP; d != 0 && d < emu.EntryRSP+8 {
+		r.Deepest = uint64(emu.EntryRSP + 8 - d)
+	}
+	for _, h := range res.Helpers {
+		if h.World {
+			r.World = append(r.World, h.Name)
+		}
+	}
+	return r
+}
+
+func insnText(p *jit.Program, i jit.InsnIndex) string {
+	if p == nil || i < 0 || int(i) >= len(p.Insns) {
+		return ""
+	}
+	return jit.TextAt(p.Insns, i)
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit"
+)
+
+// Options say how a session records and when it gives up. The zero value checks every invariant
+// and has budgets that no terminating scenario of the library comes near.
+type Options struct {
+	// Level is what is recorded; 0 means emu.LevelRetired. Some invariants need that.
+	Level emu.Level
+	// MaxInsns and MaxEvents end a run that goes on and on; 0 means the defaults.
+	MaxInsns, MaxEvents uint64
+	// StackSize is the size of the kernel stack in bytes; 0 means 16 KiB.
+	StackSize uint64
+	// Memory is the size of guest memory in bytes; 0 means the machine's default.
+	Memory uint64
+	// Limit replaces the target's limit in the checks, not in the code; 0 leaves it.
+	Limit uint32
+	// KeepEvents is how many events a run keeps, see trace.Config.Keep.
+	KeepEvents int
+}
+
+// The default budgets of a run.
+const (
+	DefaultMaxInsns  = 100_000_000
+	DefaultMaxEvents = 4_000_000
+)
+
+func (o Options) withDefaults() Options {
+	if o.Level == emu.LevelNone {
+		o.Level = emu.LevelRetired
+	}
+	if o.MaxInsns == 0 {
+		o.MaxInsns = DefaultMaxInsns
+	}
+	if o.MaxEvents == 0 {
+		o.MaxEvents = DefaultMaxEvents
+	}
+	return o
+}
+
+// machine is a loaded machine with everything that watches it.
+type machine struct {
+	*emu.Machine
+	opt    Options
+	setup  emu.Setup
+	code   *trace.Code
+	names  map[jit.Addr]string // functions outside the images
+	feed   feed
+	killed string // why the run was ended, "" if it was not
+}
+
+// load puts a setup into a machine, which is made if m is nil, and prepares recording.
+func load(m *emu.Machine, s emu.Setup, opt Options, limit uint32, text insnTexts) (*machine, error) {
+	names := make(map[jit.Addr]string, len(s.Symbols))
+	for n, a := range s.Symbols {
+		if old, ok := names[a]; !ok || n < old {
+			names[a] = n
+		}
+	}
+	code, err := trace.NewCode(s.Images, trace.Options{
+		Marks: trace.MarkStart, Limit: limit, InsnText: text,
+		Symbol: func(a jit.Addr) string { return symbolName(names, a) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, site := range code.Sites() {
+		s.Marks = append(s.Marks, site.Addr)
+	}
+	owned := m == nil
+	if owned {
+		if m, err = emu.New(emu.Config{Memory: opt.Memory, StackSize: opt.StackSize}); err != nil {
+			return nil, err
+		}
+	}
+	if err := m.Load(s); err != nil {
+		if owned {
+			err = errors.Join(err, m.Close())
+		}
+		return nil, err
+	}
+	l := &machine{Machine: m, opt: opt, setup: s, code: code, names: names}
+	l.feed.chk = check.New(code, trace.Config{MaxEvents: opt.MaxEvents, Keep: opt.KeepEvents}, check.Config{
+		Limit: limit, StackBudget: opt.StackSize, StackTop: emu.StackTop, Writable: l.writable(),
+		Junk: emu.Junk(),
+	})
+	return l, nil
+}
+
+// insnTexts prints a BPF instruction.
+type insnTexts func(*jit.Program, jit.InsnIndex) string
+
+// writable lists what programs may write besides BPF stacks.
+func (m *machine) writable() []check.Range {
+	var out []check.Range
+	for i := range m.setup.Maps {
+		for _, r := range m.MapMemory(i) {
+			out = append(out, check.Range{Lo: r.Addr, End: r.Addr + jit.Addr(r.Size), Name: "map " + m.setup.Maps[i].Name})
+		}
+	}
+	for _, r := range m.setup.Data {
+		if !r.ReadOnly {
+			out = append(out, check.Range{Lo: r.Addr, End: r.Addr + jit.Addr(len(r.Bytes)), Name: "context"})
+		}
+	}
+	if n := len(m.setup.Packet); n > 0 {
+		out = append(out, check.Range{Lo: emu.PacketAddr, End: emu.PacketAddr + jit.Addr(n), Name: "packet"})
+	}
+	return out
+}
+
+func symbolName(names map[jit.Addr]string, a jit.Addr) string {
+	if a == emu.OutsideReturn {
+		return "outside caller"
+	}
+	return names[a]
+}
+
+// feed hands the machine's records to the checker as batches.
+type feed struct {
+	chk     *check.Checker
+	first   uint64           // number of the first instruction not yet handed over
+	retired []timing.Retired // to go with the sites that follow
+}
+
+func (f *feed) reset() {
+	f.chk.Reset()
+	f.first, f.retired = 0, nil
+}
+
+// Retired implements emu.Observer.
+func (f *feed) Retired(b []timing.Retired) bool {
+	f.retired = b
+	return false
+}
+
+// Sites implements emu.Observer.
+func (f *feed) Sites(sites []timing.Site) bool {
+	b := trace.Batch{First: f.first, Retired: f.retired, Sites: sites}
+	f.first += uint64(len(f.retired))
+	f.retired = nil
+	return f.chk.Consume(b)
+}
+
+// run executes one invocation. The error is a failure of ours, never of the code that runs: a
+// fault is a violation.
+func (m *machine) run(ctx context.Context, r emu.Run) (emu.Result, error) {
+	m.feed.reset()
+	r.Level, r.MaxInsns, r.Observer = m.opt.Level, m.opt.MaxInsns, &m.feed
+	res, err := m.Run(ctx, r)
+	return m.ended(res, err)
+}
+
+func (m *machine) ended(res emu.Result, err error) (emu.Result, error) {
+	m.killed = ""
+	m.feed.chk.Finish()
+	var f *emu.Fault
+	switch {
+	case errors.As(err, &f):
+		if f.Kind == emu.FaultHelper {
+			return res, fmt.Errorf("%w: %s: %w", jit.ErrUnsupported, f.Name, f.Err)
+		}
+		m.feed.chk.Fault(check.Fault{Seq: f.Seq, RIP: f.RIP, Addr: f.Access, Text: f.Error()})
+		return res, nil
+	case err != nil:
+		return res, err
+	}
+	switch res.Stop {
+	case emu.StopInsns, emu.StopEvents:
+		m.killed = res.Stop.String()
+	case emu.StopObserver:
+		if m.feed.chk.Violation() == nil {
+			m.killed = emu.StopEvents.String()
+		}
+	}
+	return res, nil
+}
