@@ -22,8 +22,10 @@ const (
 // TargetNames returns the names by which "on" can mean a target: its own name, the kernel without
 // features ("6.1" of "6.1-retpoline"), its scheme and the classes of that.
 func TargetNames(t *jit.Target) []string {
-	kernel, _, _ := strings.Cut(t.Name, "-")
-	names := []string{t.Name, kernel, t.Scheme}
+	names := []string{t.Name, t.Scheme}
+	if kernel, _, _ := strings.Cut(t.Name, "-"); kernel != "" && kernel[0] >= '0' && kernel[0] <= '9' {
+		names = append(names, kernel)
+	}
 	switch {
 	case strings.HasPrefix(t.Scheme, "rework"), slices.Contains(rejected2020, t.Scheme):
 		names = append(names, ClassByValue, ClassBurnsEmpty)
