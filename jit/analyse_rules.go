@@ -2,8 +2,10 @@
 
 package jit
 
+import "fmt"
+
 // Verifier says how a kernel's verifier decides what its JIT is given. The zero value is that of
-// 5.10; every field is something that a later kernel does.
+// 5.10; every field but the last four is something that a later kernel does.
 type Verifier struct {
 	// OwnReach marks a function that holds a tail call as tail_call_reachable itself; before, only
 	// the functions above it were, and the JIT looked for tail calls on its own (6.12).
@@ -37,8 +39,40 @@ type Verifier struct {
 	InlinePerCPU bool
 	// TimedMayGoto limits may_goto by time, not by number alone (6.15).
 	TimedMayGoto bool
+	// FoldBranches decides jumps by constants before the verification (7.x: const_fold.c).
+	FoldBranches bool
 	// TailReturn models a tail call that is taken as a return with an unknown result (7.x).
 	TailReturn bool
+
+	// The other way round, what earlier kernels did until 5.10 and none does since.
+
+	// TailCallDepth is the stack depth in bytes that a program with a tail call gets, because its
+	// target goes on in its frame (MAX_BPF_STACK in fixup_bpf_calls); 0 means what it uses.
+	TailCallDepth int32
+	// NoMix refuses tail calls in programs with bpf-to-bpf calls (until 5.9).
+	NoMix bool
+	// NoSubprogs refuses bpf-to-bpf calls (until 4.15).
+	NoSubprogs bool
+	// NoDirect leaves tail calls with a constant key indirect (until 5.4, and where constants are
+	// blinded on any kernel).
+	NoDirect bool
+}
+
+// admit refuses what the kernel's verifier does not let through. Tail calls may have either form.
+func (r *Verifier) admit(insns []Insn, funcs []FuncInfo) error {
+	if len(funcs) == 1 || !r.NoMix && !r.NoSubprogs {
+		return nil
+	}
+	if r.NoSubprogs {
+		return fmt.Errorf("bpf-to-bpf calls (4.16 and later): %w", ErrUnsupported)
+	}
+	for i := InsnIndex(0); int(i) < len(insns); i += insns[i].width() {
+		if in := insns[i]; in.Op == OpTailCall || in.Op == opCall && in.Src == 0 && in.Imm == HelperTailCall {
+			return fmt.Errorf("insn %d (%s): tail calls in programs with bpf-to-bpf calls (5.10 and later): %w",
+				i, TextAt(insns, i), ErrUnsupported)
+		}
+	}
+	return nil
 }
 
 // The verifiers of the kernels in targetTable. Stable trees carry backports; the captures decide.
@@ -74,7 +108,7 @@ var (
 
 		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true, ReadOnlyArgs: true,
 		LinkDelta: true, Link32: true, Trusted: true, TailReturn: true,
-		InlineCPU: true, InlinePerCPU: true, WideCPU: true, TimedMayGoto: true, InlineTask: true,
+		InlineCPU: true, InlinePerCPU: true, WideCPU: true, TimedMayGoto: true, InlineTask: true, FoldBranches: true,
 	}
 )
 

@@ -35,14 +35,18 @@ func RewriteFor(p *Program, t *Target, k Kernel) (*Program, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rewrite %s: %w", p.Name, err)
 	}
-	x := newExplorer(p, t, funcs)
+	folded := p
+	if t.Verifier.FoldBranches {
+		folded = foldBranches(p)
+	}
+	x := newExplorer(folded, t, funcs)
 	x.submitted = true
 	if err := x.run(); err != nil {
 		return nil, fmt.Errorf("rewrite %s: %w", p.Name, err)
 	}
-	w := &rewriter{p: p, t: t, k: k, x: x, items: make([]item, len(p.Insns))}
+	w := &rewriter{p: folded, submitted: p, t: t, k: k, x: x, items: make([]item, len(p.Insns))}
 	w.dropDead()
-	for i := InsnIndex(0); int(i) < len(w.items); i += p.Insns[i].width() {
+	for i := InsnIndex(0); int(i) < len(w.items); i += folded.Insns[i].width() {
 		if w.items[i].live {
 			w.expand(i)
 		}
@@ -98,13 +102,14 @@ type item struct {
 }
 
 type rewriter struct {
-	p     *Program
-	t     *Target
-	k     Kernel
-	x     *explorer
-	items []item
-	wide  []uint16 // registers read in full behind each slot's start; made on demand
-	errs  []error
+	p         *Program // with branches folded
+	submitted *Program
+	t         *Target
+	k         Kernel
+	x         *explorer
+	items     []item
+	wide      []uint16 // registers read in full behind each slot's start; made on demand
+	errs      []error
 }
 
 func (w *rewriter) bad(i InsnIndex, err error) {
@@ -249,7 +254,7 @@ func (it *item) length() int {
 // layout puts the result together.
 func (w *rewriter) layout() *Program {
 	p := w.p
-	out := &Program{Name: p.Name, Type: p.Type, Maps: p.Maps, Submitted: p, HelperNames: p.HelperNames}
+	out := &Program{Name: p.Name, Type: p.Type, Maps: p.Maps, Submitted: w.submitted, HelperNames: p.HelperNames}
 	at := 0
 	next := 0
 	for i := range w.items {
