@@ -57,7 +57,7 @@ func (m *Model) indirect(s *site, next x86.Addr, bubble Cycle) {
 	s.lastTarget = next
 	m.front.predict(true, bubble)
 	if o.wrong {
-		m.redirect(b.Mispredict)
+		m.redirect(b.Mispredict, CauseMispredict)
 	}
 }
 
@@ -82,7 +82,7 @@ func (m *Model) conditional(s *site, next x86.Addr, late Cycle) {
 	}
 	m.front.predict(taken, late)
 	if o.wrong {
-		m.redirect(b.Mispredict)
+		m.redirect(b.Mispredict, CauseMispredict)
 	}
 }
 
@@ -105,18 +105,20 @@ func (m *Model) ret(s *site, next x86.Addr, after afterBranch) {
 		f.moved = moved
 		return
 	}
-	penalty := b.MispredictReturn
+	penalty, cause := b.MispredictReturn, CauseReturnStack
 	if ok {
+		cause = CauseMispredict
 		if w, err := m.site(to); err == nil && w.in.kind == kindPause {
 			penalty += b.PauseShadow
 		}
 	}
-	m.redirect(penalty)
+	m.redirect(penalty, cause)
 }
 
 // redirect restarts prediction when a wrongly predicted branch has executed: penalty counts from the
 // end of its execution to the first execution on the right path.
-func (m *Model) redirect(penalty Cycle) {
+func (m *Model) redirect(penalty Cycle, cause Cause) {
+	m.front.redirected = cause
 	m.epoch++
 	m.front.block(max(m.front.bp, m.branchEnd+penalty-m.core.Back.ToDispatch-1))
 }

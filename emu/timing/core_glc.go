@@ -56,7 +56,7 @@ var goldenCove = Core{
 	},
 	Branch: Branches{
 		ReturnStack:      17,                            // M: nest_17 returns without penalty; 16 is published (N)
-		Mispredict:       23,                            // M: jcc_random, jcc_random_fast
+		Mispredict:       22,                            // M: jcc_random, jcc_random_fast
 		MispredictReturn: 21,                            // M: nest_40
 		Override:         2,                             // M: inner_loop8, jcc_alt
 		IndirectJump:     1,                             // M: jmp_reg_mono

@@ -4,6 +4,12 @@ package timing
 
 import "github.com/tcsim/tcsim/jit/x86"
 
+// waited notes what a micro-operation waited for that was ready at t and executed at d.
+func (m *Model) waited(t, d Cycle) {
+	m.why.operands = t - m.rename.cycle - m.core.Back.ToDispatch
+	m.why.port = d - t
+}
+
 // dispatch books one micro-operation for the first free cycle from t on.
 func (m *Model) dispatch(set portSet, t Cycle) Cycle {
 	m.slot++
@@ -131,6 +137,7 @@ func (m *Model) alu(in *insn, set portSet) {
 		t = max(t, m.regs[r].ready)
 	}
 	d := m.dispatch(set, t)
+	m.waited(t, d)
 	m.regs[in.dst[0]] = value{ready: d + in.lat[0]}
 	m.alias[in.dst[0]] = 0
 	m.last.Execute, m.last.Complete = d, d+in.lat[0]
@@ -291,6 +298,7 @@ func (m *Model) arith(s *site, t Cycle, next x86.Addr) (first, end Cycle) {
 		}
 	}
 	first = m.dispatch(set, t)
+	m.waited(t, first)
 	last := first
 	if in.byCL && m.regs[x86.RCX].moved {
 		for range m.core.Rename.ElidedShiftUops {
@@ -318,7 +326,11 @@ func (m *Model) arith(s *site, t Cycle, next x86.Addr) (first, end Cycle) {
 // execution.
 func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (value, Cycle) {
 	in, c := s.in, &m.core.Memory
-	d := m.dispatch(in.load, max(t, m.barrier))
+	if m.barrier > t {
+		t, m.why.issue = m.barrier, CauseSerialize
+	}
+	d := m.dispatch(in.load, t)
+	m.waited(t, d)
 	from, st := m.stores.find(ea, in.size)
 	trained := s.renamed
 	s.renamed = mayRename && from == fromExact
@@ -328,6 +340,7 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (value, 
 	case from == fromCache || st.commit <= d:
 		return value{ready: d + in.loadLat}, d
 	case from == fromSeveral:
+		m.why.failed = true
 		m.renameMiss(trained, st.commit+c.ForwardFail)
 		return value{ready: st.commit + c.ForwardFail}, d
 	}
@@ -344,7 +357,7 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (value, 
 func (m *Model) renameMiss(wrong bool, end Cycle) {
 	if wrong {
 		m.branchEnd = end
-		m.redirect(m.core.Memory.RenameMiss)
+		m.redirect(m.core.Memory.RenameMiss, CauseForwardFail)
 	}
 }
 
@@ -377,5 +390,6 @@ func (m *Model) locked(in *insn, at Cycle) {
 		m.alias[r] = 0
 	}
 	m.flags = end
+	m.why.issue = CauseSerialize
 	m.last.Execute, m.last.Complete = d, end
 }

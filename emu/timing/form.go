@@ -34,6 +34,7 @@ var analogues = map[string]string{
 	"test_m8_imm32": "cmp_m32_imm8", "test_m32_imm32": "cmp_m32_imm8", "test_m64_imm32": "cmp_m64_imm8",
 	"test_r8_imm32": "test_r32_imm32", "test_r8_r8": "test_r32_r32", "cmp_r8_imm8": "cmp_r32_imm8",
 	"cmp_r8_r8":    "cmp_r32_r32",
+	"sar_m64_imm8": "add_m64_imm8", "shl_m64_imm8": "add_m64_imm8", "shr_m64_imm8": "add_m64_imm8",
 	"inc_m64":      "add_m64_imm8",
 	"inc_m32":      "add_m32_imm8",
 	"dec_m64":      "add_m64_imm8",

@@ -52,6 +52,7 @@ type Model struct {
 
 	rsp x86.Addr // as far as it is known; 0 if not
 
+	why   why
 	last  Stamp
 	total Cycle
 }
@@ -62,7 +63,8 @@ type Stamp struct {
 	Fetch, Issue, Execute, Complete, Retire Cycle
 	// Cost is what the instruction added to the time of the stream; the sum over a stream is its
 	// length. Cause says what kept it from retiring with its predecessor.
-	Cost Cycle
+	Cost  Cycle
+	Cause Cause
 }
 
 // site is an instruction at an address, with what the predictors know of it.
@@ -138,6 +140,7 @@ func (m *Model) Step(r Retired, next x86.Addr) error {
 	}
 	in := s.in
 	m.last.RIP = r.RIP
+	m.why = why{}
 	m.trackRSP(in, r.EA)
 	m.front.fetch(m, s)
 	m.allocate(s)

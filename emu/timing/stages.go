@@ -8,14 +8,16 @@ package timing
 type front struct {
 	core *FrontEnd
 
-	bp    Cycle // when the predictor named the present block
-	nbr   int   // branches that it predicted in this cycle
-	after afterBranch
-	moved bool // the last return went elsewhere than before
+	bp         Cycle // when the predictor named the present block
+	nbr        int   // branches that it predicted in this cycle
+	after      afterBranch
+	redirected Cause // why the present block was named late; CauseFrontEnd if it was not redirected
+	moved      bool  // the last return went elsewhere than before
 
 	cycle  Cycle // in which the present group reaches the queue
 	used   int   // micro-operations of the group
 	wide   int   // 64-bit immediates in the group
+	why    Cause // of the last redirection, for the first group behind it; else CauseFrontEnd
 	decode bool  // the last instruction came from the decoders
 	bytes  int   // that the decoders may still take in this cycle
 
@@ -27,6 +29,7 @@ type front struct {
 
 func (f *front) init(c *FrontEnd) {
 	f.core = c
+	f.why, f.redirected = CauseFrontEnd, CauseFrontEnd
 	f.queue = make([]Cycle, c.QueueEntries)
 	f.blocks = make([]Cycle, c.PredictedBlocks)
 }
@@ -37,6 +40,7 @@ func (f *front) fetch(m *Model, s *site) {
 	c := f.core
 	if f.bp > f.cycle {
 		f.newGroup(f.bp - f.cycle)
+		f.why, f.redirected = f.redirected, CauseFrontEnd
 	}
 	if !s.seen || s.win.slots > c.CacheLines*c.CacheWidth {
 		f.fetchDecode(s)
@@ -85,6 +89,7 @@ func (f *front) fetchCached(in *insn) {
 func (f *front) newGroup(delay Cycle) {
 	f.cycle += delay
 	f.used, f.wide = 0, 0
+	f.why = CauseFrontEnd
 }
 
 // predict takes the predictor's slot of a branch; bubble is what delays the block behind it.
@@ -150,14 +155,16 @@ func (m *Model) allocate(s *site) {
 	if m.core.Rename.StackSync {
 		slots += m.stackSync(in)
 	}
-	at := max(r.cycle, m.last.Fetch+1, r.floor)
-	if in.load != 0 {
-		at = max(at, r.loads[r.nloads%uint64(len(r.loads))])
+	at := r.cycle
+	m.why.issue = CauseIssue
+	if t := m.last.Fetch + 1; t > at {
+		at, m.why.issue = t, m.front.why
 	}
-	if in.data != 0 {
-		if o := m.stores.oldest(m.core.Memory.StoreBuffer); o != nil {
-			at = max(at, o.commit)
-		}
+	if r.floor > at {
+		at, m.why.issue = r.floor, CauseSerialize
+	}
+	if full := m.buffers(in); full > at {
+		at, m.why.issue = full, CauseWindow
 	}
 	m.issueAt(at)
 	m.slot = r.used
@@ -167,6 +174,7 @@ func (m *Model) allocate(s *site) {
 		}
 		if free := r.rob[r.count%uint64(len(r.rob))]; free > r.cycle {
 			m.issueAt(free)
+			m.why.issue = CauseWindow
 		}
 		r.used++
 		r.count++
@@ -188,7 +196,22 @@ func (m *Model) issueAt(at Cycle) {
 			return
 		}
 		at = r.cycle + 1
+		m.why.issue = CauseWindow
 	}
+}
+
+// buffers returns when the load and store buffers have room for the instruction.
+func (m *Model) buffers(in *insn) Cycle {
+	r, at := &m.rename, Cycle(0)
+	if in.load != 0 {
+		at = r.loads[r.nloads%uint64(len(r.loads))]
+	}
+	if in.data != 0 {
+		if o := m.stores.oldest(m.core.Memory.StoreBuffer); o != nil {
+			at = max(at, o.commit)
+		}
+	}
+	return at
 }
 
 // stackSync returns 1 if the instruction reads an rsp that the stack engine has moved.
@@ -232,6 +255,7 @@ func (m *Model) retire(in *insn) {
 	}
 	m.last.Retire = r.retire
 	m.last.Cost = r.retire - before
+	m.last.Cause = m.attribute(before)
 	m.total = r.retire
 	m.done = max(m.done, m.last.Complete)
 }

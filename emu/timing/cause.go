@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package timing
+
+// Cause says why an instruction did not retire together with the one before it.
+type Cause uint8
+
+// The causes. CauseNone is that of an instruction without cost.
+const (
+	CauseNone        Cause = iota
+	CauseIssue             // the width of issue or retirement
+	CausePort              // its execution port was taken
+	CauseDependency        // an operand was not ready, or its own latency
+	CauseForwardFail       // its load needed bytes of more than one store, or was renamed to the wrong one
+	CauseMispredict        // a branch before it went where it was not predicted to go
+	CauseReturnStack       // a return before it found the return stack empty
+	CauseFrontEnd          // fetch: bubbles behind branches, decoding
+	CauseSerialize         // a fence, a pause or a locked instruction
+	CauseWindow            // reorder buffer, scheduler, load or store buffer full
+	numCauses
+)
+
+var causeNames = [numCauses]string{
+	CauseNone: "none", CauseIssue: "issue", CausePort: "port", CauseDependency: "dependency",
+	CauseForwardFail: "store-forward failure", CauseMispredict: "mispredict",
+	CauseReturnStack: "return-stack underflow", CauseFrontEnd: "front end",
+	CauseSerialize: "serialization", CauseWindow: "window full",
+}
+
+// String returns the name that reports use.
+func (c Cause) String() string {
+	if c < numCauses {
+		return causeNames[c]
+	}
+	return "unknown"
+}
+
+// Costs sums up cycles by cause. The zero value is empty.
+type Costs [numCauses]Cycle
+
+// Add counts the cost of one instruction.
+func (c *Costs) Add(s Stamp) { c[s.Cause] += s.Cost }
+
+// Total returns the sum over all causes.
+func (c *Costs) Total() Cycle {
+	var t Cycle
+	for _, v := range c {
+		t += v
+	}
+	return t
+}
+
+// All yields the causes that cost something, in the order of their constants.
+func (c *Costs) All(yield func(Cause, Cycle) bool) {
+	for n, v := range c {
+		if v != 0 && !yield(Cause(n), v) {
+			return
+		}
+	}
+}
+
+// why collects, while an instruction passes the stages, what it waited for.
+type why struct {
+	issue    Cause // what decided the cycle of issue
+	failed   bool  // its load could not be forwarded
+	operands Cycle // waiting for operands from the earliest possible execution on
+	port     Cycle // waiting for the port after that
+}
+
+// attribute names the cause of an instruction's cost: before is when its predecessor retired.
+func (m *Model) attribute(before Cycle) Cause {
+	w := &m.why
+	switch {
+	case m.last.Cost == 0:
+		return CauseNone
+	case w.failed:
+		return CauseForwardFail
+	case m.last.Complete <= before:
+		return CauseIssue // retirement width
+	case m.last.Issue > before && w.issue != CauseIssue:
+		return w.issue // the core had run empty
+	case w.port > w.operands:
+		return CausePort
+	case w.operands > 0:
+		return CauseDependency
+	case w.issue == CauseIssue && m.last.Cost > 1:
+		return CauseDependency // its own latency
+	}
+	return w.issue
+}
