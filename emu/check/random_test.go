@@ -10,6 +10,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/stack"
+	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/emu/trace/tracetest"
 	"github.com/tcsim/tcsim/jit"
@@ -26,35 +27,8 @@ func TestAnyStream(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		sites := slices.Clone(m.Sites[:rapid.IntRange(0, 60).Draw(t, "sites")])
 		retired := slices.Clone(m.Retired[:rapid.IntRange(0, 800).Draw(t, "retired")])
-		value := func(name string, v uint64) uint64 {
-			return rapid.OneOf(rapid.SampledFrom([]uint64{0, 8, v - 8, v + 8, 1 << 63}), rapid.Uint64()).Draw(t, name)
-		}
 		for range rapid.IntRange(0, 6).Draw(t, "changes") {
-			switch kind := rapid.IntRange(0, 6).Draw(t, "kind"); {
-			case kind < 4 && len(sites) > 0:
-				i := rapid.IntRange(0, len(sites)-1).Draw(t, "site")
-				s := &sites[i]
-				switch kind {
-				case 0:
-					s.RSP = jit.Addr(value("rsp", uint64(s.RSP)))
-				case 1:
-					s.RBP = jit.Addr(value("rbp", uint64(s.RBP)))
-				case 2:
-					sites = slices.Delete(sites, i, i+1)
-				case 3:
-					s.RIP = sites[rapid.IntRange(0, len(sites)-1).Draw(t, "other")].RIP
-				}
-			case kind >= 4 && len(retired) > 0:
-				i := rapid.IntRange(0, len(retired)-1).Draw(t, "instruction")
-				switch kind {
-				case 4:
-					retired[i].EA = jit.Addr(value("ea", uint64(retired[i].EA)))
-				case 5:
-					retired[i].RIP = jit.Addr(value("rip", uint64(retired[i].RIP)))
-				case 6:
-					retired = slices.Delete(retired, i, i+1)
-				}
-			}
+			sites, retired = damage(t, sites, retired)
 		}
 		ck := check.New(c, trace.Config{}, check.Config{})
 		ck.Consume(trace.Batch{Retired: retired, Sites: sites})
@@ -77,4 +51,39 @@ func TestAnyStream(t *testing.T) {
 			_ = l.Picture(stack.Options{})
 		}
 	})
+}
+
+// damage changes one record or removes it.
+func damage(t *rapid.T, sites []timing.Site, retired []timing.Retired) ([]timing.Site, []timing.Retired) {
+	value := func(name string, v jit.Addr) jit.Addr {
+		near := rapid.SampledFrom([]uint64{0, 8, uint64(v) - 8, uint64(v) + 8, 1 << 63})
+		return jit.Addr(rapid.OneOf(near, rapid.Uint64()).Draw(t, name))
+	}
+	kind := rapid.IntRange(0, 6).Draw(t, "kind")
+	if kind < 4 && len(sites) > 0 {
+		i := rapid.IntRange(0, len(sites)-1).Draw(t, "site")
+		s := &sites[i]
+		switch kind {
+		case 0:
+			s.RSP = value("rsp", s.RSP)
+		case 1:
+			s.RBP = value("rbp", s.RBP)
+		case 2:
+			s.RIP = sites[rapid.IntRange(0, len(sites)-1).Draw(t, "other")].RIP
+		case 3:
+			sites = slices.Delete(sites, i, i+1)
+		}
+	}
+	if kind >= 4 && len(retired) > 0 {
+		i := rapid.IntRange(0, len(retired)-1).Draw(t, "instruction")
+		switch kind {
+		case 4:
+			retired[i].EA = value("ea", retired[i].EA)
+		case 5:
+			retired[i].RIP = value("rip", retired[i].RIP)
+		case 6:
+			retired = slices.Delete(retired, i, i+1)
+		}
+	}
+	return sites, retired
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
@@ -21,7 +22,12 @@ type Input struct {
 	Mem           Reader
 	RIP, RSP, RBP jit.Addr
 	Acts          []trace.Activation // as Recorder.StackAt returns them
+	// Fill is what the machine fills a new stack with: a word of a BPF stack that still has this
+	// value was not written. 0 if there is no such value.
+	Fill uint64
 }
+
+const bpfStack = "BPF stack"
 
 // MaxBytes is the size of the largest stack that Dump accepts.
 const MaxBytes = 1 << 20
@@ -164,7 +170,10 @@ func (d *dumper) describe(s *Slot, i int, at jit.Addr) {
 	case jit.SlotSavedReg:
 		s.Label, s.Meaning = fs.Reg.String(), "saved "+fs.Reg.String()+" of "+caller
 	case jit.SlotBPFStack:
-		s.Label, s.Meaning = fmt.Sprintf("fp-%d", int64(a.RBP-at)), "BPF stack"
+		s.Label, s.Meaning = fmt.Sprintf("fp-%d", int64(a.RBP-at)), bpfStack
+		if d.Fill != 0 && uint64(s.Value) == d.Fill {
+			s.Meaning = bpfStack + ", not written"
+		}
 	case jit.SlotTailCallCnt:
 		d.counter(s, a, at)
 	case jit.SlotTailCallPtr:
@@ -215,7 +224,7 @@ func (d *dumper) fold(first int, a *trace.Activation) {
 	s := d.l.Slots
 	for i := first; i < len(s); i++ {
 		j := i + 1
-		for j < len(s) && s[i].Meaning == "BPF stack" && s[j].Meaning == "BPF stack" && s[j].Value == s[i].Value {
+		for j < len(s) && strings.HasPrefix(s[i].Meaning, bpfStack) && s[j].Meaning == s[i].Meaning && s[j].Value == s[i].Value {
 			j++
 		}
 		if j == i+1 {
@@ -225,11 +234,14 @@ func (d *dumper) fold(first int, a *trace.Activation) {
 		s[i].Addr = s[j-1].Addr
 		s[i].Size = 8 * n
 		what := fmt.Sprintf("each %#x", uint64(s[i].Value))
-		if s[i].Value == 0 {
+		switch uint64(s[i].Value) {
+		case 0:
 			what = "all zero"
+		case d.Fill:
+			what = "not written"
 		}
 		s[i].Label = fmt.Sprintf("fp-%d..", int64(a.RBP-jit.Addr(s[i].Addr)))
-		s[i].Meaning = fmt.Sprintf("BPF stack, %d bytes, %s", 8*n, what)
+		s[i].Meaning = fmt.Sprintf("%s, %d bytes, %s", bpfStack, 8*n, what)
 		s = slices.Delete(s, i+1, j)
 	}
 	d.l.Slots = s

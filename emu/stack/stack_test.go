@@ -195,6 +195,37 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+// Words that still have the fill value are told from zeros, alone and folded.
+func TestFill(t *testing.T) {
+	const fill = 0x5ac35ac35ac35ac3
+	g := tracetest.Graph{Design: tracetest.Hier, Stack: 40}
+	c, m, err := g.Record(options(), 1<<20, func(_ *jit.Image, m *tracetest.Machine) {
+		m.Each = func(m *tracetest.Machine, _ uint64) bool { return m.RIP == tracetest.SubAddr }
+		for i := range 4 {
+			m.Write(tracetest.StackTop-8*jit.Addr(i+3), fill, 8)
+		}
+		m.Write(tracetest.StackTop-8*4, 0, 8)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := trace.NewRecorder(c, trace.Config{})
+	r.Consume(m.Batch(false))
+	rsp := jit.Addr(m.Regs[x86.RSP])
+	l, err := stack.Dump(stack.Input{Code: c, Mem: m.Mem, RIP: m.RIP, RSP: rsp, Acts: r.StackAt(m.RIP, rsp), Fill: fill})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range l.Slots[2:6] {
+		got = append(got, s.Label+": "+s.Meaning)
+	}
+	want := []string{"fp-8: BPF stack", "fp-16: BPF stack, not written", "fp-24: BPF stack", "fp-40..: BPF stack, 16 bytes, not written"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
 func TestJSON(t *testing.T) {
 	g := tracetest.Graph{Design: tracetest.Hier}
 	l := layoutAt(t, g, resolve(t, "call:1", runOf(t, g))[0])
