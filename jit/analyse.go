@@ -18,6 +18,9 @@ func Analyse(p *Program, t *Target) (*Verified, error) {
 	if err != nil {
 		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
 	}
+	if err := t.Verifier.admit(p.Insns, funcs); err != nil {
+		return nil, fmt.Errorf("analyse %s for %s: %w", p.Name, t.Name, err)
+	}
 	x := newExplorer(p, t, funcs)
 	if err := x.run(); err != nil {
 		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
@@ -33,7 +36,7 @@ func Analyse(p *Program, t *Target) (*Verified, error) {
 		case in.isSubCall():
 			in.Imm = x.fnAt[i+1+InsnIndex(in.Imm)]
 		case in.Op == opCall && in.Src == 0 && in.Imm == HelperTailCall:
-			x.markTailCall(v, i)
+			x.markTailCall(v, i, &t.Verifier)
 		case x.guarded[i] && in.Class() == clsLDX:
 			in.Op = in.Op&^0xe0 | guardedMode[in.Op&0xe0]
 		}
@@ -46,10 +49,13 @@ var guardedMode = map[uint8]uint8{modeMem: modeAbs, modeMemSX: modeInd}
 
 // markTailCall turns the call at slot i into a tail call, direct if map and key are the same on
 // all paths (do_misc_fixups).
-func (x *explorer) markTailCall(v *Verified, i InsnIndex) {
+func (x *explorer) markTailCall(v *Verified, i InsnIndex, r *Verifier) {
 	v.Insns[i].Op, v.Insns[i].Imm = OpTailCall, 0
+	if r.TailCallDepth != 0 {
+		v.Funcs[0].StackDepth = r.TailCallDepth // there is no other function
+	}
 	c := x.calls[i]
-	if c == nil || c.poisoned || c.keyPoisoned {
+	if c == nil || c.poisoned || c.keyPoisoned || r.NoDirect {
 		return
 	}
 	v.Pokes = append(v.Pokes, PokeDesc{Insn: i, Map: int(c.mapIdx), Key: c.key})

@@ -27,7 +27,9 @@ type compiler struct {
 	sch  scheme
 	fns  []*fn
 	regs [16]x86.Reg // by BPF register; RegNone where there is none
-	syms map[string]Addr
+	// fpShift is added to offsets of accesses that name BPF_REG_FP, and to what is moved from it.
+	fpShift int32
+	syms    map[string]Addr
 }
 
 // Compile translates a verified program for a target. It does what bpf_int_jit_compile and do_jit
@@ -66,6 +68,9 @@ func (c *compiler) compile() (*Image, error) {
 		return nil, fmt.Errorf("BPF_REG_AX is r%d, expected 11 or 12", c.t.Emit.AX)
 	}
 	c.sch, c.regs = sch, bpfRegs(c.t)
+	if s, ok := sch.(framePointer); ok {
+		c.regs[regFP], c.fpShift = s.fp()
+	}
 	if err := c.split(); err != nil {
 		return nil, err
 	}
@@ -106,6 +111,9 @@ func (c *compiler) split() error {
 		}
 		next = info.End
 		c.fns = append(c.fns, newFn(c, i, info))
+	}
+	if err := c.t.Verifier.admit(c.v.Insns, c.v.Funcs); err != nil {
+		return err
 	}
 	if int(next) != len(c.v.Insns) {
 		return fmt.Errorf("instructions from slot %d on belong to no function", next)

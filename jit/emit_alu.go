@@ -86,12 +86,16 @@ func (e *emitter) mov64(dst, src x86.Reg) {
 	}
 }
 
-// mov is emit_mov_reg.
+// mov is emit_mov_reg. Where the frame pointer of programs is not the register itself, the copy is
+// corrected, in 64 bits whatever w is.
 func (e *emitter) mov(w int, dst, src x86.Reg) {
 	if w == 1 {
 		e.mov64(dst, src)
 	} else {
 		e.Mov32MR(reg(dst), src)
+	}
+	if shift := e.f.c.fpShift; shift != 0 && src == e.regs[regFP] {
+		e.Add64MI8(reg(dst), int8(shift)) // 48 83 c0 d8
 	}
 }
 

@@ -192,22 +192,28 @@ func (e *emitter) ret() error {
 	return nil
 }
 
-// jumpRCX is emit_indirect_jump for rcx, the register of every scheme since 5.10. It notes the jump
-// itself, not the lfence before it, in the site.
-func (e *emitter) jumpRCX(s *TailCallSite) error {
+// jumpRCX is emit_indirect_jump for rcx, the register of every scheme since 5.10.
+func (e *emitter) jumpRCX(s *TailCallSite) error { return e.jumpReg(s, x86.RCX) }
+
+// jumpReg jumps to the address in r. It notes the jump itself, not the lfence before it, in the site.
+// The thunks are those for rcx: kernels with designs that use another register have none.
+func (e *emitter) jumpReg(s *TailCallSite, r x86.Reg) error {
 	emit := &e.f.c.t.Emit
 	s.Jump = CodeOff(e.Len())
 	switch emit.Branch {
 	case BranchThunk, BranchDepth, BranchITS:
+		if r != x86.RCX {
+			return fmt.Errorf("jump thunk for %s: %w", r, ErrUnsupported)
+		}
 		return e.jumpSymbol(branchSymbols[emit.Branch])
 	case BranchLFENCE:
 		e.Lfence()
 		s.Jump = CodeOff(e.Len())
-		e.Jmp64M(reg(x86.RCX))
+		e.Jmp64M(reg(r))
 	case BranchRetpoline:
-		e.retpoline(x86.RCX)
+		e.retpoline(r)
 	default:
-		e.Jmp64M(reg(x86.RCX))
+		e.Jmp64M(reg(r))
 		if emit.JumpSLS {
 			e.Int3()
 		}

@@ -61,7 +61,7 @@ func (e *emitter) stx(size uint8, dst x86.RM, src x86.Reg) {
 }
 
 func (e *emitter) load(in *Insn) error {
-	src := mem(e.regs[in.Src], int32(in.Off))
+	src := mem(e.regs[in.Src], e.off(in))
 	switch in.Op & modeMask {
 	case modeMemSX, modeProbeMemSX:
 		e.ldsx(in.Op&sizeMask, e.regs[in.Dst], src)
@@ -72,12 +72,12 @@ func (e *emitter) load(in *Insn) error {
 }
 
 func (e *emitter) storeReg(in *Insn) error {
-	e.stx(in.Op&sizeMask, mem(e.regs[in.Dst], int32(in.Off)), e.regs[in.Src])
+	e.stx(in.Op&sizeMask, mem(e.regs[in.Dst], e.off(in)), e.regs[in.Src])
 	return nil
 }
 
 func (e *emitter) storeImm(in *Insn) error {
-	dst := mem(e.regs[in.Dst], int32(in.Off))
+	dst := mem(e.regs[in.Dst], e.off(in))
 	switch in.Op & sizeMask {
 	case sizeB:
 		e.Mov8MI8(dst, int8(in.Imm))
@@ -160,7 +160,7 @@ func (e *emitter) probeOneLine(in *Insn) {
 func (e *emitter) atomic(in *Insn) error {
 	size := in.Op & sizeMask
 	isa := e.f.c.t.Emit.ISA
-	dst, src, off := e.regs[in.Dst], e.regs[in.Src], int32(in.Off)
+	dst, src, off := e.regs[in.Dst], e.regs[in.Src], e.off(in)
 	switch in.Imm {
 	case atomicLoadAcq, atomicStRel:
 		if isa&ISALoadAcquire == 0 {

@@ -208,13 +208,24 @@ func bpfRegs(t *Target) [16]x86.Reg {
 	m := [16]x86.Reg{
 		0: x86.RAX, 1: x86.RDI, 2: x86.RSI, 3: x86.RDX, 4: x86.RCX, 5: x86.R8,
 		6: x86.RBX, 7: x86.R13, 8: x86.R14, 9: x86.R15,
-		10: x86.RBP, // BPF_REG_FP
+		regFP: x86.RBP,
 	}
 	for i := 11; i < len(m); i++ {
 		m[i] = x86.RegNone
 	}
 	m[t.Emit.AX] = ax
 	return m
+}
+
+// regFP is BPF_REG_FP, the frame pointer of programs.
+const regFP = 10
+
+// off is the offset of a load or store.
+func (e *emitter) off(in *Insn) int32 {
+	if in.Src == regFP || in.Dst == regFP {
+		return int32(in.Off) + e.f.c.fpShift
+	}
+	return int32(in.Off)
 }
 
 // aux is AUX_REG, a register outside the range of BPF for the compiler's own use; ax is that of

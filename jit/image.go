@@ -91,6 +91,7 @@ const (
 	SlotTailCallPtr               // tail_call_cnt_ptr
 	SlotTailCallCntOrPtr          // hier-6.12: the counter in the root frame, the pointer elsewhere
 	SlotPad                       // reserved, unused
+	SlotFrameLink                 // address of the frame's own saved rbp, for unwinders (fp-dbl)
 )
 
 // FrameSlot is one piece of a frame. Off is from rbp as it is in the body of the function, in
@@ -132,6 +133,9 @@ type Frame struct {
 	// Reused is true in designs in which a tail call hands over the whole frame instead of
 	// unwinding it to the saved rbp.
 	Reused bool
+	// FP is where r10, the program's frame pointer, points, from rbp in bytes: 0 in most designs, and
+	// without a BPF stack.
+	FP int32
 	// Depth is the size of the BPF stack in bytes, rounded as the target rounds it.
 	Depth   int32
 	Counter Counter

@@ -89,7 +89,7 @@ func TestRecogniseDesigns(t *testing.T) {
 		{"fp40", "55 4889e5 4157 4156 4155 53 6a00 4881ec00020000 " + oldSites("8b45dc", "8945dc", "14"),
 			jit.Frame{Slots: slotsOf(slotReg(-8, x86.R15), slotReg(-16, x86.R14), slotReg(-24, x86.R13), slotReg(-32, x86.RBX),
 				slot(-40, jit.SlotTailCallCnt), slotStack(-552, 512)),
-				Body: 20, Landing: 20, Reused: true, Depth: 512, Counter: jit.Counter{Form: jit.CounterValue, Off: -36, Size: 4},
+				Body: 20, Landing: 20, Reused: true, FP: -40, Depth: 512, Counter: jit.Counter{Form: jit.CounterValue, Off: -36, Size: 4},
 				Saved: []x86.Reg{x86.R15, x86.R14, x86.R13, x86.RBX}},
 			jit.Design{Name: "fp40", Landing: 20}},
 		{"hier-rfc2", "0f1f440000 31c0 50 4889e0 e802000000 59 c3 55 4889e5 4881ec10000000 50 53 " +

@@ -16,11 +16,17 @@ func (r *recogniser) frame() Frame {
 		return f
 	}
 	f.Counter = r.counter()
-	f.Reused = f.Counter.Form == CounterValue && p.init >= p.frame
+	f.Reused = f.Counter.Form == CounterValue && r.initialisesSlot()
 	f.Landing = r.landing(f.Reused)
 	f.Slots = r.slots(&f)
 	f.Saved = r.saved()
 	return f
+}
+
+// initialisesSlot reports whether the prologue itself puts 0 into the slot of the counter, so that
+// a tail call must enter behind it: with a push, or once the frame is there.
+func (r *recogniser) initialisesSlot() bool {
+	return r.pro.init >= r.pro.frame || r.pro.init >= 0 && r.insns[r.pro.init].Op == "push"
 }
 
 // counter finds the form of the counter: from a site of this function if there is one, else from
@@ -129,6 +135,9 @@ func (r *recogniser) slots(f *Frame) []FrameSlot {
 	if gap >= 0 {
 		slots[gap].Kind = SlotBPFStack
 		f.Depth = slots[gap].Size
+		if f.Reused {
+			f.FP = slots[gap].Off + slots[gap].Size
+		}
 	}
 	return slots
 }
@@ -154,6 +163,8 @@ func (r *recogniser) slot(a int32, f *Frame) FrameSlot {
 		s.Kind = SlotTailCallCnt
 	case st.val.kind == symEntry:
 		s.Kind, s.Reg = SlotSavedReg, st.val.reg
+	case st.val.kind == symStack && f.Reused:
+		s.Kind = SlotFrameLink
 	case st.val.kind == symStack:
 		s.Kind = SlotTailCallPtr
 	}

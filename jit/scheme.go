@@ -31,10 +31,24 @@ type scheme interface {
 	frame(f *fn) Frame
 }
 
+// framePointer is what a scheme has that does not use rbp as it is for BPF_REG_FP: the register,
+// and what is added to it in the offsets and moves in which the JIT sees that r10 is meant.
+type framePointer interface {
+	fp() (x86.Reg, int32)
+}
+
 var schemes = map[string]scheme{
-	"rework-5.10": rework{},
-	"rework-6.7":  rework{},
-	"hier-6.12":   hier{},
+	"classic-4.4":  classic{},
+	"fpshift-4.13": fpshift{},
+	"josh-simple":  joshSimple{},
+	"fp-r12":       fpR12{},
+	"fp40":         fp40{},
+	"fp-dbl":       fpDbl{},
+	"fp53":         fp53{},
+	"direct-poke":  directPoke{},
+	"rework-5.10":  rework{},
+	"rework-6.7":   rework{},
+	"hier-6.12":    hier{},
 }
 
 func schemeByName(name string) (scheme, error) {

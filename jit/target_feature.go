@@ -86,6 +86,10 @@ var features = map[string]feature{
 		t.Emit.UnroundedReload = true
 		return nil
 	}},
+	"nodirect": {"constant keys are not marked: all tail calls are indirect (until 5.4, or with constant blinding)", func(t *Target, _ *kernelRow) error {
+		t.Verifier.NoDirect = true
+		return nil
+	}},
 	"kcfi":    {"kCFI preamble", cfi(func(*kernelRow) CFIKind { return CFIKernel })},
 	"fineibt": {"FineIBT preamble", cfi(func(k *kernelRow) CFIKind { return k.fineIBT })},
 	"bhi":     {"FineIBT preamble with BHI clearing, behind fineibt", bhi},

@@ -22,7 +22,8 @@ type kernelRow struct {
 	// callDepth is the symbol of the per-CPU word of call depth tracking; "" if the kernel has none.
 	callDepth  string
 	callThunks []string
-	fineIBT    CFIKind // CFINone if the kernel's JIT knows no CFI
+	fineIBT    CFIKind  // CFINone if the kernel's JIT knows no CFI
+	features   []string // that make sense for the row; nil for all
 }
 
 // kernels are the rows that targets are made of, oldest first.
@@ -103,33 +104,61 @@ var captured = []string{
 // sourceOnly are named combinations that no capture has.
 var sourceOnly = []string{"5.10-unrounded", "5.10-inline-unrounded", "6.12-kcfi", "6.12-fineibt", "7.2-kcfi", "7.2-fineibt", "7.2-fineibt-bhi"}
 
-// TargetNames returns the targets that are listed: those with captures, then source-only ones.
-// TargetByName knows more: every combination of a kernel and features.
-func TargetNames() []string { return append(slices.Clone(captured), sourceOnly...) }
+// TargetNames returns the targets that are listed: those with captures, then source-only ones, then
+// the designs that no captured kernel has. TargetByName knows more: every combination of a kernel
+// or design and features.
+func TargetNames() []string {
+	names := append(slices.Clone(captured), sourceOnly...)
+	return append(names, designTargets...)
+}
 
-// TargetByName returns a target of its own for the caller. A name is a kernel and features, joined
-// by hyphens, such as "6.12-retpoline-its"; Features lists them. The error of an unknown name says
-// what is known.
+// row returns the kernel or design that a target's name begins with: the longest one, as some have
+// hyphens themselves. rest is what is behind it: "" or features, each with a hyphen before it.
+func row(name string) (k kernelRow, rest string, ok bool) {
+	for _, rows := range [][]kernelRow{kernels, designs} {
+		for i := range rows {
+			r, found := strings.CutPrefix(name, rows[i].Name)
+			if found && (r == "" || r[0] == '-') && (!ok || len(r) < len(rest)) {
+				k, rest, ok = rows[i], r, true
+			}
+		}
+	}
+	return k, rest, ok
+}
+
+// TargetByName returns a target of its own for the caller. A name is a kernel or a design and
+// features, joined by hyphens, such as "6.12-retpoline-its"; Features lists them. The error of an
+// unknown name says what is known.
 func TargetByName(name string) (*Target, error) {
-	words := strings.Split(name, "-")
-	i := slices.IndexFunc(kernels, func(k kernelRow) bool { return k.Name == words[0] })
-	if i < 0 {
+	k, rest, ok := row(name)
+	if !ok {
 		return nil, fmt.Errorf("unknown target %q (known: %s)", name, strings.Join(TargetNames(), ", "))
 	}
-	k := kernels[i]
 	t := k.Target
 	t.Name = name
-	for _, w := range words[1:] {
+	for _, w := range strings.Split(rest, "-")[1:] {
 		f, ok := features[w]
 		if !ok {
 			return nil, fmt.Errorf("target %q: unknown feature %q (known: %s)", name, w, strings.Join(Features(), ", "))
+		}
+		if k.features != nil && !slices.Contains(k.features, w) {
+			return nil, fmt.Errorf("target %q: feature %q: %w (it knows: %s)", name, w, ErrUnsupported, strings.Join(k.features, ", "))
 		}
 		if err := f.apply(&t, &k); err != nil {
 			return nil, fmt.Errorf("target %q: feature %q: %w", name, w, err)
 		}
 	}
-	if !slices.Contains(captured, name) {
-		t.Evidence = BySource
-	}
+	t.Evidence = evidence(name)
 	return &t, nil
+}
+
+// evidence is that of a target's name: a feature can take it away.
+func evidence(name string) Evidence {
+	switch {
+	case slices.Contains(captured, name):
+		return ByCapture
+	case slices.Contains(inListing, name):
+		return ByListing
+	}
+	return BySource
 }

@@ -24,7 +24,12 @@ func TestTargets(t *testing.T) {
 		if tgt.Name != name || tgt.Source == "" || tgt.Limit == 0 || o.MapMaxEntries == 0 || o.ArrayPtrs == 0 || o.ProgBPFFunc == 0 {
 			t.Errorf("target %s is incomplete: %+v", name, tgt)
 		}
-		v := program(8, true, jit.Insn{Op: 0x85, Imm: 5}, jit.Insn{Op: jit.OpTailCall}, jit.Insn{Op: jit.OpTailCall, Imm: 1}, mov0, exit)
+		direct := int32(1)
+		if tgt.Verifier.NoDirect {
+			direct = 0
+		}
+		v := program(max(8, tgt.Verifier.TailCallDepth), true, jit.Insn{Op: 0x85, Imm: 5}, jit.Insn{Op: jit.OpTailCall},
+			jit.Insn{Op: jit.OpTailCall, Imm: direct}, mov0, exit)
 		if _, err := jit.Compile(v, tgt, &fixedEnv{next: fuzzBase}); err != nil {
 			t.Errorf("target %s: %v", name, err)
 		}
@@ -59,6 +64,9 @@ func TestTargetNameErrors(t *testing.T) {
 		"6.12-bhi":             "needs fineibt",
 		"6.18-fineibt":         "needs an IBT build",
 		"5.10-kcfi":            "not supported",
+		"fp-r12-retpoline":     `"retpoline": not supported by this target (it knows: inline)`,
+		"fp-r13":               "unknown target",
+		"fp53-":                `unknown feature ""`,
 	} {
 		if _, err := jit.TargetByName(name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error is %v, expected it to contain %q", name, err, want)

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import (
+	"fmt"
+
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// oneFrame is what the designs before 5.10 have in common: a tail call jumps behind the prologue of
+// its target, which goes on in the frame of the caller. The count stays where it is in that frame,
+// so nothing is handed over and calls need no preparation. It all rests on the verifier's giving
+// every program with a tail call the largest stack (Verifier.TailCallDepth).
+type oneFrame struct{}
+
+// handsOver marks the designs whose tail calls hand over the whole frame.
+func (oneFrame) handsOver() {}
+
+func (oneFrame) reload(*emitter) {}
+
+// direct and poke are those of the kernels before 5.5, which had no direct tail calls.
+func (oneFrame) direct(*emitter, *TailCallSite) error {
+	return fmt.Errorf("direct tail call (5.5 and later): %w", ErrUnsupported)
+}
+
+func (oneFrame) poke(*pokePlan, PokeSite, Addr, Addr) {}
+
+// oneFrameTailCall is emit_bpf_tail_call of 4.2 to 5.9 (emit_bpf_tail_call_indirect since 5.5). In
+// all these kernels only two numbers changed: counter is where the count is from rbp, in bytes, and
+// landing the size of the prologue. The kernel computes the distances of the jumps; the labels give
+// the same.
+func (e *emitter) oneFrameTailCall(s *TailCallSite, counter int32, landing CodeOff) error {
+	f, offs, label := e.f, &e.f.c.t.Offsets, e.f.indirectLabel
+	// if (index >= array->map.max_entries) goto out; rsi is the array, edx the index.
+	e.Mov32MR(reg(x86.RDX), x86.RDX)                              // 89 d2
+	e.Cmp32MR(x86.M8(x86.RSI, int8(offs.MapMaxEntries)), x86.RDX) // 39 56 xx
+	s.Bounds = e.jumpLabel(x86.FormJbeD8, label)
+
+	// if (tail_call_cnt > MAX_TAIL_CALL_CNT) goto out; tail_call_cnt++;
+	e.oneFrameCount(s, counter, label)
+
+	// prog = array->ptrs[index]; if (!prog) goto out;
+	e.Mov64RM(x86.RAX, x86.X32(x86.RSI, x86.RDX, 8, offs.ArrayPtrs)) // 48 8b 84 d6 disp32
+	e.Test64MR(reg(x86.RAX), x86.RAX)                                // 48 85 c0
+	s.Null = e.jumpLabel(x86.FormJeD8, label)
+
+	// goto *(prog->bpf_func + prologue_size);
+	e.Mov64RM(x86.RAX, x86.M8(x86.RAX, int8(offs.ProgBPFFunc))) // 48 8b 40 xx
+	e.Add64MI8(reg(x86.RAX), int8(landing))                     // 48 83 c0 xx
+	if err := e.jumpReg(s, x86.RAX); err != nil {
+		return err
+	}
+	f.indirectLabel = e.Len() - e.base
+	return nil
+}
+
+// oneFrameCount compares the count with MAX_TAIL_CALL_CNT, which was one less than the number of
+// tail calls that pass, and adds one to it.
+func (e *emitter) oneFrameCount(s *TailCallSite, counter int32, label int) {
+	e.Mov32RM(x86.RAX, mem(x86.RBP, counter))       // 8b 45 disp8 or 8b 85 disp32
+	e.Cmp32MI8(reg(x86.RAX), int8(e.f.c.t.Limit)-1) // 83 f8 20
+	s.Limit = e.jumpLabel(x86.FormJaD8, label)      // 77 xx
+	e.Add32MI8(reg(x86.RAX), 1)                     // 83 c0 01
+	s.Bump = CodeOff(e.Len())
+	e.Mov32MR(mem(x86.RBP, counter), x86.RAX) // 89 45 disp8 or 89 85 disp32
+}
+
+// newReusedFrame begins the description of a frame that tail calls hand over, with the return
+// address at rbp+top.
+func newReusedFrame(f *fn, top int32) *frameBuilder {
+	b := &frameBuilder{f: f, off: top + 8}
+	b.frame.Reused = true
+	b.push(SlotReturn)
+	return b
+}
+
+// counter adds the slot of the count, of which programs use the upper half.
+func (b *frameBuilder) counter() {
+	b.push(SlotTailCallCnt)
+	b.frame.Counter = Counter{Form: CounterValue, Off: b.off + 4, Size: 4}
+}
+
+// stack adds the program's stack of size bytes; BPF_REG_FP points to its end.
+func (b *frameBuilder) stack(size int32) {
+	b.frame.Depth = size
+	if size == 0 {
+		return
+	}
+	b.frame.FP = b.off
+	b.off -= size
+	b.frame.Slots = append(b.frame.Slots, FrameSlot{Off: b.off, Size: size, Kind: SlotBPFStack})
+}
+
+// save adds slots with registers of the caller, in the order of the pushes.
+func (b *frameBuilder) save(regs ...x86.Reg) {
+	for _, r := range regs {
+		b.pushReg(r)
+	}
+}
+
+// reused ends the description. saved are the callee-saved registers in the order in which the
+// prologue stores them.
+func (b *frameBuilder) reused(landing CodeOff, saved ...x86.Reg) Frame {
+	b.frame.Saved = saved
+	b.frame.Landing = -1
+	if !b.f.sub {
+		b.frame.Landing = b.f.c.cfiSize() + landing
+	}
+	return b.frame
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import "github.com/tcsim/tcsim/jit/x86"
+
+// classic is the design of the first kernels with tail calls, in the form of 4.4 to 4.12
+// (b52f00e6a715 without its xor r13, r13): every frame has the same size.
+//
+//	rbp+8    return address
+//	rbp      saved rbp
+//	rbp-512  stack of the program, always 512 bytes
+//	rbp-520  tail_call_cnt, used as the dword at rbp-516
+//	rbp-528  r15
+//	rbp-536  r14
+//	rbp-544  r13
+//	rbp-552  rbx                                             <- rsp
+//
+// Derived from descriptions of arch/x86/net/bpf_jit_comp.c of these kernels: emit_prologue,
+// emit_bpf_tail_call, the exit of do_jit.
+type classic struct{ oneFrame }
+
+const (
+	classicStack   = 512 + 32 + 8 // STACKSIZE: MAX_BPF_STACK, four registers, tail_call_cnt
+	classicCounter = -516
+)
+
+// landing is PROLOGUE_SIZE.
+func (classic) landing(*Target) CodeOff { return 48 }
+
+func (classic) prologue(e *emitter) {
+	e.Push64O(x86.RBP)                         // 55
+	e.Mov64MR(reg(x86.RBP), x86.RSP)           // 48 89 e5
+	e.Sub64MI32(reg(x86.RSP), classicStack)    // 48 81 ec 28 02 00 00
+	e.Mov64MR(x86.M32(x86.RBP, -552), x86.RBX) // 48 89 9d d8 fd ff ff
+	e.Mov64MR(x86.M32(x86.RBP, -544), x86.R13) // 4c 89 ad e0 fd ff ff
+	e.Mov64MR(x86.M32(x86.RBP, -536), x86.R14) // 4c 89 b5 e8 fd ff ff
+	e.Mov64MR(x86.M32(x86.RBP, -528), x86.R15) // 4c 89 bd f0 fd ff ff
+
+	// tail_call_cnt = 0;
+	e.Xor32MR(reg(x86.RAX), x86.RAX)           // 31 c0
+	e.Mov64MR(x86.M32(x86.RBP, -520), x86.RAX) // 48 89 85 f8 fd ff ff
+
+	// Tail calls land here.
+}
+
+func (c classic) indirect(e *emitter, s *TailCallSite) error {
+	return e.oneFrameTailCall(s, classicCounter, c.landing(e.f.c.t))
+}
+
+func (classic) epilogue(e *emitter) {
+	e.Mov64RM(x86.RBX, x86.M32(x86.RBP, -552)) // 48 8b 9d d8 fd ff ff
+	e.Mov64RM(x86.R13, x86.M32(x86.RBP, -544)) // 4c 8b ad e0 fd ff ff
+	e.Mov64RM(x86.R14, x86.M32(x86.RBP, -536)) // 4c 8b b5 e8 fd ff ff
+	e.Mov64RM(x86.R15, x86.M32(x86.RBP, -528)) // 4c 8b bd f0 fd ff ff
+	e.Leave()                                  // c9
+}
+
+func (c classic) frame(f *fn) Frame {
+	b := newReusedFrame(f, 8)
+	b.save(x86.RBP)
+	b.stack(512)
+	b.counter()
+	b.save(x86.R15, x86.R14, x86.R13, x86.RBX)
+	return b.reused(c.landing(f.c.t), x86.RBX, x86.R13, x86.R14, x86.R15)
+}

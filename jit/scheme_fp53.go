@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import "github.com/tcsim/tcsim/jit/x86"
+
+// fp53 is the design of 5.3 and 5.4 (fe8d9571dc50), which ended the discussion of June 2019: rbp is
+// a real frame pointer and the program's, everything else lies below the program's stack.
+//
+//	rbp+8      return address
+//	rbp        saved rbp
+//	rbp-sd     stack of the program, sd bytes rounded up to 8
+//	rbp-sd-8   rbx
+//	rbp-sd-16  r13
+//	rbp-sd-24  r14
+//	rbp-sd-32  r15
+//	rbp-sd-40  tail_call_cnt, used as the dword at rbp-548   <- rsp
+//
+// Programs with a tail call have sd = 512, which the 548 counts on.
+//
+// Derived from descriptions of arch/x86/net/bpf_jit_comp.c of these kernels: emit_prologue,
+// emit_bpf_tail_call, the exit of do_jit.
+type fp53 struct{ oneFrame }
+
+// fp53Counter is -36 - MAX_BPF_STACK, whatever the depth.
+const fp53Counter = -36 - 512
+
+// landing is PROLOGUE_SIZE.
+func (fp53) landing(*Target) CodeOff { return 20 }
+
+func (fp53) prologue(e *emitter) {
+	e.Push64O(x86.RBP)                   // 55
+	e.Mov64MR(reg(x86.RBP), x86.RSP)     // 48 89 e5
+	e.Sub64MI32(reg(x86.RSP), e.f.depth) // 48 81 ec sd
+	e.Push64O(x86.RBX)                   // 53
+	e.Push64O(x86.R13)                   // 41 55
+	e.Push64O(x86.R14)                   // 41 56
+	e.Push64O(x86.R15)                   // 41 57
+
+	// tail_call_cnt = 0;
+	e.PushI8(0) // 6a 00
+
+	// Tail calls land here.
+}
+
+func (p fp53) indirect(e *emitter, s *TailCallSite) error {
+	return e.oneFrameTailCall(s, fp53Counter, p.landing(e.f.c.t))
+}
+
+func (fp53) epilogue(e *emitter) {
+	e.Pop64O(x86.RBX) // 5b, tail_call_cnt
+	e.Pop64O(x86.R15) // 41 5f
+	e.Pop64O(x86.R14) // 41 5e
+	e.Pop64O(x86.R13) // 41 5d
+	e.Pop64O(x86.RBX) // 5b
+	e.Leave()         // c9
+}
+
+func (p fp53) frame(f *fn) Frame {
+	b := newReusedFrame(f, 8)
+	b.save(x86.RBP)
+	b.stack(f.depth)
+	b.save(x86.RBX, x86.R13, x86.R14, x86.R15)
+	b.counter()
+	return b.reused(p.landing(f.c.t), x86.RBX, x86.R13, x86.R14, x86.R15)
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import "github.com/tcsim/tcsim/jit/x86"
+
+// fpDbl is the idea of June 2019 (David Laight) that keeps the chain of frame pointers whole by a
+// second frame in each program. To an unwinder tail_call_cnt is the second frame's return address.
+//
+//	rbp+56  return address
+//	rbp+48  saved rbp
+//	rbp+40  r15
+//	rbp+32  r14
+//	rbp+24  r13
+//	rbp+16  rbx
+//	rbp+8   tail_call_cnt, used as the dword at rbp+12
+//	rbp     address of the saved rbp
+//	rbp-sd  stack of the program, sd bytes rounded up to 8   <- rsp
+//
+// Derived from a description: emit_prologue, emit_epilogue, emit_bpf_tail_call.
+type fpDbl struct{ oneFrame }
+
+const fpDblCounter = 12
+
+// landing is PROLOGUE_SIZE.
+func (fpDbl) landing(*Target) CodeOff { return 24 }
+
+func (fpDbl) prologue(e *emitter) {
+	e.Push64O(x86.RBP)               // 55
+	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+	e.Push64O(x86.R15)               // 41 57
+	e.Push64O(x86.R14)               // 41 56
+	e.Push64O(x86.R13)               // 41 55
+	e.Push64O(x86.RBX)               // 53
+
+	// tail_call_cnt = 0;
+	e.PushI8(0) // 6a 00
+
+	// The second frame.
+	e.Push64O(x86.RBP)                   // 55
+	e.Mov64MR(reg(x86.RBP), x86.RSP)     // 48 89 e5
+	e.Sub64MI32(reg(x86.RSP), e.f.depth) // 48 81 ec sd
+
+	// Tail calls land here.
+}
+
+func (d fpDbl) indirect(e *emitter, s *TailCallSite) error {
+	return e.oneFrameTailCall(s, fpDblCounter, d.landing(e.f.c.t))
+}
+
+func (fpDbl) epilogue(e *emitter) {
+	e.Leave()         // c9
+	e.Pop64O(x86.RBX) // 5b, tail_call_cnt
+	e.Pop64O(x86.RBX) // 5b
+	e.Pop64O(x86.R13) // 41 5d
+	e.Pop64O(x86.R14) // 41 5e
+	e.Pop64O(x86.R15) // 41 5f
+	e.Pop64O(x86.RBP) // 5d
+}
+
+func (d fpDbl) frame(f *fn) Frame {
+	b := newReusedFrame(f, 56)
+	b.save(x86.RBP, x86.R15, x86.R14, x86.R13, x86.RBX)
+	b.counter()
+	b.push(SlotFrameLink)
+	b.stack(f.depth)
+	return b.reused(d.landing(f.c.t), x86.R15, x86.R14, x86.R13, x86.RBX)
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import "github.com/tcsim/tcsim/jit/x86"
+
+// fpR12 is patch 6/9 of the June 2019 series: rbp is a real frame pointer, the program's frame
+// pointer is r12, so every access through it takes a SIB byte. Refused because r12 is reserved.
+//
+//	rbp+8      return address
+//	rbp        saved rbp
+//	rbp-8      r15
+//	rbp-16     r14
+//	rbp-24     r13
+//	rbp-32     r12
+//	rbp-40     rbx
+//	rbp-48     tail_call_cnt, used as the dword at rbp-44    <- r12
+//	rbp-48-sd  stack of the program, sd bytes rounded up to 8 <- rsp
+//
+// Derived from a description of the patch: emit_prologue, emit_epilogue, emit_bpf_tail_call.
+type fpR12 struct{ oneFrame }
+
+const fpR12Counter = -44
+
+// landing is PROLOGUE_SIZE.
+func (fpR12) landing(*Target) CodeOff { return 25 }
+
+// fp maps BPF_REG_FP in reg2hex.
+func (fpR12) fp() (x86.Reg, int32) { return x86.R12, 0 }
+
+func (fpR12) prologue(e *emitter) {
+	e.Push64O(x86.RBP)               // 55
+	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+	e.Push64O(x86.R15)               // 41 57
+	e.Push64O(x86.R14)               // 41 56
+	e.Push64O(x86.R13)               // 41 55
+	e.Push64O(x86.R12)               // 41 54
+	e.Push64O(x86.RBX)               // 53
+
+	// tail_call_cnt = 0;
+	e.PushI8(0) // 6a 00
+
+	e.Mov64MR(reg(x86.R12), x86.RSP)     // 49 89 e4
+	e.Sub64MI32(reg(x86.RSP), e.f.depth) // 48 81 ec sd
+
+	// Tail calls land here.
+}
+
+func (r fpR12) indirect(e *emitter, s *TailCallSite) error {
+	return e.oneFrameTailCall(s, fpR12Counter, r.landing(e.f.c.t))
+}
+
+func (fpR12) epilogue(e *emitter) {
+	e.Lea64RM(x86.RSP, x86.M8(x86.RBP, -40)) // 48 8d 65 d8
+	e.Pop64O(x86.RBX)                        // 5b
+	e.Pop64O(x86.R12)                        // 41 5c
+	e.Pop64O(x86.R13)                        // 41 5d
+	e.Pop64O(x86.R14)                        // 41 5e
+	e.Pop64O(x86.R15)                        // 41 5f
+	e.Pop64O(x86.RBP)                        // 5d
+}
+
+func (r fpR12) frame(f *fn) Frame {
+	b := newReusedFrame(f, 8)
+	b.save(x86.RBP, x86.R15, x86.R14, x86.R13, x86.R12, x86.RBX)
+	b.counter()
+	b.stack(f.depth)
+	return b.reused(r.landing(f.c.t), x86.R15, x86.R14, x86.R13, x86.R12, x86.RBX)
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import "github.com/tcsim/tcsim/jit/x86"
+
+// joshSimple is patch 4/9 of the June 2019 series that wanted frame pointers in programs: pushes
+// and pops instead of moves. Its rbp is the program's frame pointer and still not a frame pointer
+// that unwinders can follow.
+//
+//	rbp+48  return address
+//	rbp+40  r15
+//	rbp+32  r14
+//	rbp+24  r13
+//	rbp+16  saved rbp
+//	rbp+8   rbx
+//	rbp     tail_call_cnt, used as the dword at rbp+4
+//	rbp-sd  stack of the program, sd bytes rounded up to 8   <- rsp
+//
+// Derived from the "-" lines of the patch that is mailed on top of it, which are this design:
+// emit_prologue, emit_epilogue, emit_bpf_tail_call.
+type joshSimple struct{ oneFrame }
+
+const joshSimpleCounter = 4
+
+// landing is PROLOGUE_SIZE.
+func (joshSimple) landing(*Target) CodeOff { return 20 }
+
+func (joshSimple) prologue(e *emitter) {
+	e.Push64O(x86.R15) // 41 57
+	e.Push64O(x86.R14) // 41 56
+	e.Push64O(x86.R13) // 41 55
+	e.Push64O(x86.RBP) // 55
+	e.Push64O(x86.RBX) // 53
+
+	// tail_call_cnt = 0;
+	e.PushI8(0) // 6a 00
+
+	e.Mov64MR(reg(x86.RBP), x86.RSP)     // 48 89 e5
+	e.Sub64MI32(reg(x86.RSP), e.f.depth) // 48 81 ec sd
+
+	// Tail calls land here.
+}
+
+func (j joshSimple) indirect(e *emitter, s *TailCallSite) error {
+	return e.oneFrameTailCall(s, joshSimpleCounter, j.landing(e.f.c.t))
+}
+
+func (joshSimple) epilogue(e *emitter) {
+	e.Lea64RM(x86.RSP, x86.M8(x86.RBP, 8)) // 48 8d 65 08
+	e.Pop64O(x86.RBX)                      // 5b
+	e.Pop64O(x86.RBP)                      // 5d
+	e.Pop64O(x86.R13)                      // 41 5d
+	e.Pop64O(x86.R14)                      // 41 5e
+	e.Pop64O(x86.R15)                      // 41 5f
+}
+
+func (j joshSimple) frame(f *fn) Frame {
+	b := newReusedFrame(f, 48)
+	b.save(x86.R15, x86.R14, x86.R13, x86.RBP, x86.RBX)
+	b.counter()
+	b.stack(f.depth)
+	return b.reused(j.landing(f.c.t), x86.R15, x86.R14, x86.R13, x86.RBX)
+}
