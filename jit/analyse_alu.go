@@ -348,39 +348,88 @@ func (d *scalar) shift32(op uint8, n uint) {
 	d.update32()
 }
 
-// divide is the quotient or remainder by a constant where the kernel tracks it.
+// divide is the quotient or remainder by a constant where the kernel tracks it
+// (scalar_min_max_udiv and its relatives).
 func (d scalar) divide(op uint8, src scalar, wide, signed bool, r *rangeRules) scalar {
-	res := unknownScalar()
-	if signed {
-		return res
-	}
 	v := src.bits.val
 	if !wide {
 		v = uint64(uint32(v))
 	}
-	lo, hi := d.umin, d.umax
+	switch {
+	case v == 0 && op == aluDiv:
+		d = constScalar(0)
+	case v == 0:
+	case wide && signed:
+		lo, hi, same := dividedSigned(op, d.smin, d.smax, int64(v), math.MinInt64)
+		if !same {
+			d = unknownScalar()
+			d.smin, d.smax = lo, hi
+		}
+	case wide:
+		lo, hi, same := divided(op, d.umin, d.umax, v)
+		if !same {
+			d = unknownScalar()
+			d.umin, d.umax = lo, hi
+		}
+	case signed:
+		lo, hi, same := dividedSigned(op, int64(d.s32min), int64(d.s32max), int64(int32(v)), math.MinInt32)
+		if !same {
+			d = unknownScalar()
+			d.s32min, d.s32max = int32(lo), int32(hi)
+		}
+	default:
+		lo, hi, same := divided(op, uint64(d.u32min), uint64(d.u32max), v)
+		if !same {
+			d = unknownScalar()
+			d.u32min, d.u32max = uint32(lo), uint32(hi)
+		}
+	}
 	if !wide {
-		lo, hi = uint64(d.u32min), uint64(d.u32max)
+		d.zext(r)
+		return d
+	}
+	d.sync(r)
+	return d
+}
+
+// divided returns the bounds of a quotient or remainder by v; same if the remainder is the number
+// itself.
+func divided(op uint8, lo, hi, v uint64) (rlo, rhi uint64, same bool) {
+	switch {
+	case op == aluDiv:
+		return lo / v, hi / v, false
+	case hi < v:
+		return lo, hi, true
+	}
+	return 0, v - 1, false
+}
+
+// dividedSigned is divided for signed numbers of which least is the smallest.
+func dividedSigned(op uint8, lo, hi, v, least int64) (rlo, rhi int64, same bool) {
+	if op == aluDiv {
+		if lo == least && v == -1 {
+			if hi != least {
+				hi = -(least + 1)
+			}
+			return lo, hi, false
+		}
+		return min(lo/v, hi/v), max(lo/v, hi/v), false
+	}
+	most := v
+	if v < 0 {
+		most = -(v + 1) // one less than the absolute value, which may not be representable
+	} else {
+		most--
 	}
 	switch {
-	case op == aluDiv && v == 0:
-		lo, hi = 0, 0
-	case op == aluDiv:
-		lo, hi = lo/v, hi/v
-	case v == 0 || hi < v: // the remainder is the dividend
-	default:
-		lo, hi = 0, v-1
+	case lo >= -most && hi <= most:
+		return lo, hi, true
+	case lo >= 0:
+		return 0, min(hi, most), false
+	case hi <= 0:
+		return max(lo, -most), 0, false
 	}
-	res.umin, res.umax = lo, hi
-	if !wide {
-		res.u32min, res.u32max = uint32(lo), uint32(hi)
-		res.bits = tnumRange(lo, hi)
-		res.zext(r)
-		return res
-	}
-	res.bits = tnumRange(lo, hi)
-	res.sync(r)
-	return res
+	return -most, most, false
 }
 
 // signExtend is movsx from a number of bytes.

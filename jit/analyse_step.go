@@ -471,6 +471,10 @@ func (x *explorer) decide(in Insn, a, b *value, wide bool) outcome {
 			return alwaysTaken
 		case jmpNe, jmpGt, jmpLt, jmpSgt, jmpSlt:
 			return neverTaken
+		case jmpSet:
+			if n := a.num.span(wide); !n.bits.isConst() && (n.smin > 0 || n.smax < 0) {
+				return alwaysTaken
+			}
 		}
 	}
 	return decideNumbers(op, &a.num, &b.num, wide, &x.rules.Ranges)
