@@ -223,7 +223,9 @@ func (x *explorer) findJoins() {
 			in[to]++
 		}
 	}
-	in[0] = 1
+	for _, f := range x.funcs {
+		x.join[f.Start] = true
+	}
 	for i := InsnIndex(0); int(i) < len(x.p.Insns); i++ {
 		fall, to, ok := flow(x.p.Insns, i)
 		if ok {
@@ -292,19 +294,13 @@ func flow(insns []Insn, i InsnIndex) (fall bool, to InsnIndex, jumps bool) {
 
 var errStack = errors.New("access outside the stack")
 
-// touch notes that a function's stack is used from off, which is below r10.
-func (x *explorer) touch(fn int, off int64) error {
-	if off >= 0 {
-		return nil
+// touch notes that a function's stack is used from offset lo to hi, from r10.
+func (x *explorer) touch(fn int, lo, hi int64) error {
+	if x.submitted && (lo < -maxStack || hi > 0) {
+		return fmt.Errorf("%w: r10%+d to r10%+d", errStack, lo, hi)
 	}
-	if off < -maxStack {
-		if x.submitted {
-			return fmt.Errorf("%w: r10%+d", errStack, off)
-		}
-		off = -maxStack
-	}
-	if d := int32(-off); d > x.funcs[fn].StackDepth {
-		x.funcs[fn].StackDepth = d
+	if lo = max(lo, -maxStack); lo < 0 {
+		x.funcs[fn].StackDepth = max(x.funcs[fn].StackDepth, int32(-lo))
 	}
 	return nil
 }

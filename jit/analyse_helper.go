@@ -2,7 +2,10 @@
 
 package jit
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // helperSpec says what the verifier must know of a helper: how many arguments it has, which of
 // them are memory, and what it returns.
@@ -215,6 +218,9 @@ func (x *explorer) callHelper(s *state, in Insn) error {
 		}
 	}
 	for i := range args {
+		if x.submitted && f.regs[i+1].kind == kindNone && in.Src == 0 {
+			return fmt.Errorf("argument r%d is not initialised", i+1)
+		}
 		if err := x.argument(s, args, i); err != nil {
 			return err
 		}
@@ -244,14 +250,13 @@ func (x *explorer) argument(s *state, args string, i int) error {
 			}
 		}
 	case 'm', 'M':
+		size = 0
 		if n := f.regs[i+2]; n.kind == kindNumber && n.num.umax <= maxStack {
 			size = int(n.num.umax)
-		} else {
-			size = maxStack
 		}
 	}
-	lo, _ := stackRange(&v, 0)
-	if err := x.touch(s.frames[v.frame].fn, lo); err != nil {
+	lo, hi := stackRange(&v, 0)
+	if err := x.touch(s.frames[v.frame].fn, lo, hi+int64(size)); err != nil {
 		return err
 	}
 	reads := args[i] == 'k' || args[i] == 'v' || args[i] == 'm' || args[i] == 'r'
@@ -315,7 +320,10 @@ func (i Insn) regUse() (reads, writes uint16) {
 		if i.isLdImm64() {
 			return 0, regMask(i.Dst)
 		}
-		return regMask(6, i.Src), calledRegs
+		if reads = regMask(6); i.Op&0xe0 == modeInd {
+			reads |= regMask(i.Src)
+		}
+		return reads, calledRegs
 	case clsLDX:
 		return regMask(i.Src), regMask(i.Dst)
 	case clsST:

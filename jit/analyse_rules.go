@@ -41,6 +41,11 @@ type Verifier struct {
 	TimedMayGoto bool
 	// FoldBranches decides jumps by constants before the verification (7.x: const_fold.c).
 	FoldBranches bool
+	// DeepCalls allows 16 frames, not 8 (7.x).
+	DeepCalls bool
+	// FrameUnit16 rounds the stack of each frame to 16 bytes when depths are added up; before, it
+	// was 32 (6.7).
+	FrameUnit16 bool
 	// TailReturn models a tail call that is taken as a return with an unknown result (7.x).
 	TailReturn bool
 
@@ -82,8 +87,8 @@ var (
 	verifier61 = Verifier{SpillBounded: true, SpillNarrow: true, StoreImm: true}
 
 	verifier612 = Verifier{
-		OwnReach: true,
-		Ranges:   rangeRules{Mixed: true, EqRange: true, EqBits: true, AnyOperand: true},
+		OwnReach: true, FrameUnit16: true,
+		Ranges: rangeRules{Mixed: true, EqRange: true, EqBits: true, AnyOperand: true},
 
 		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true,
 		LinkDelta: true, Link32: true, Trusted: true,
@@ -91,8 +96,8 @@ var (
 	}
 
 	verifier618 = Verifier{
-		OwnReach: true,
-		Ranges:   rangeRules{Mixed: true, EqRange: true, EqBits: true, AnyOperand: true, WideMul: true, Overflow: true, SwapBits: true},
+		OwnReach: true, FrameUnit16: true,
+		Ranges: rangeRules{Mixed: true, EqRange: true, EqBits: true, AnyOperand: true, WideMul: true, Overflow: true, SwapBits: true},
 
 		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true, ReadOnlyArgs: true,
 		LinkDelta: true, Link32: true, Trusted: true,
@@ -100,7 +105,7 @@ var (
 	}
 
 	verifier72 = Verifier{
-		OwnReach: true, FrameReach: true,
+		OwnReach: true, FrameReach: true, FrameUnit16: true,
 		Ranges: rangeRules{
 			Mixed: true, EqRange: true, EqBits: true, AnyOperand: true, WideMul: true, Overflow: true,
 			SameReg: true, DivRange: true, SwapBits: true,
@@ -108,7 +113,7 @@ var (
 
 		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true, ReadOnlyArgs: true,
 		LinkDelta: true, Link32: true, Trusted: true, TailReturn: true,
-		InlineCPU: true, InlinePerCPU: true, WideCPU: true, TimedMayGoto: true, InlineTask: true, FoldBranches: true,
+		InlineCPU: true, InlinePerCPU: true, WideCPU: true, TimedMayGoto: true, InlineTask: true, FoldBranches: true, DeepCalls: true,
 	}
 )
 

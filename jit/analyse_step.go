@@ -58,6 +58,11 @@ func (i Insn) size() int { return [4]int{4, 2, 1, 8}[i.Op>>3&3] }
 func (x *explorer) step(s *state) (*state, error) {
 	in := x.p.Insns[s.pc]
 	f := s.top()
+	if x.submitted {
+		if err := f.checkRead(in); err != nil {
+			return nil, err
+		}
+	}
 	var err error
 	switch in.Class() {
 	case clsALU, clsALU64:
@@ -76,6 +81,20 @@ func (x *explorer) step(s *state) (*state, error) {
 	}
 	s.pc += in.width()
 	return s, err
+}
+
+// checkRead fails if an instruction other than a call reads a register that was not written.
+func (f *frameState) checkRead(in Insn) error {
+	reads, _ := in.regUse()
+	if in.Op == opCall {
+		return nil
+	}
+	for r := range f.regs {
+		if reads&(1<<r) != 0 && f.regs[r].kind == kindNone {
+			return fmt.Errorf("r%d is not initialised", r)
+		}
+	}
+	return nil
 }
 
 func (x *explorer) alu(f *frameState, in Insn) error {
@@ -290,7 +309,7 @@ func (x *explorer) read(s *state, base value, in Insn, signed bool) (value, erro
 	}
 	lo, hi := stackRange(&base, in.Off)
 	g := &s.frames[base.frame]
-	if err := x.touch(g.fn, lo); err != nil {
+	if err := x.touch(g.fn, lo, hi+int64(size)); err != nil {
 		return unknownNumber(), err
 	}
 	if lo != hi {
@@ -327,7 +346,7 @@ func (x *explorer) storeMem(s *state, f *frameState, in Insn, v value, imm bool)
 	size := in.size()
 	lo, hi := stackRange(&base, in.Off)
 	g := &s.frames[base.frame]
-	if err := x.touch(g.fn, lo); err != nil {
+	if err := x.touch(g.fn, lo, hi+int64(size)); err != nil {
 		return err
 	}
 	if lo != hi {
@@ -388,7 +407,7 @@ func (x *explorer) overwrite(s *state, base *value, in Insn) error {
 	}
 	lo, hi := stackRange(base, in.Off)
 	g := &s.frames[base.frame]
-	if err := x.touch(g.fn, lo); err != nil {
+	if err := x.touch(g.fn, lo, hi+int64(in.size())); err != nil {
 		return err
 	}
 	g.fillAny(lo, hi+int64(in.size()))
@@ -563,13 +582,17 @@ func (x *explorer) exit(s *state) (*state, error) {
 	return s, nil
 }
 
-// maxFrames is MAX_CALL_FRAMES.
+// maxFrames is MAX_CALL_FRAMES until 7.1.
 const maxFrames = 8
 
 func (x *explorer) callSub(s *state, in Insn) (*state, error) {
 	to := s.pc + 1 + InsnIndex(in.Imm)
-	if len(s.frames) >= maxFrames {
-		return nil, fmt.Errorf("more than %d frames deep", maxFrames)
+	most := maxFrames
+	if x.rules.DeepCalls {
+		most *= 2
+	}
+	if len(s.frames) >= most {
+		return nil, fmt.Errorf("calls are more than %d frames deep", most)
 	}
 	callee := frameState{fn: int(x.fnAt[to]), ret: s.pc + 1}
 	copy(callee.regs[1:6], s.top().regs[1:6])

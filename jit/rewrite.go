@@ -44,6 +44,9 @@ func RewriteFor(p *Program, t *Target, k Kernel) (*Program, error) {
 	if err := x.run(); err != nil {
 		return nil, fmt.Errorf("rewrite %s: %w", p.Name, err)
 	}
+	if err := checkDepth(p, &t.Verifier, x.funcs); err != nil {
+		return nil, fmt.Errorf("rewrite %s: %w", p.Name, err)
+	}
 	w := &rewriter{p: folded, submitted: p, t: t, k: k, x: x, items: make([]item, len(p.Insns))}
 	w.dropDead()
 	for i := InsnIndex(0); int(i) < len(w.items); i += folded.Insns[i].width() {
