@@ -7,6 +7,8 @@ import (
 	"strings"
 )
 
+//go:generate go run gen_forms.go ../../fixtures/uarch/instructions.json
+
 // Cycle is a point in time or a duration in core clock cycles.
 type Cycle int64
 
@@ -57,8 +59,9 @@ type Rename struct {
 	// ElidedShiftUops is how many more micro-operations a shift by cl takes if rcx is the result of
 	// an eliminated move.
 	ElidedShiftUops int
-	// RMWExtraSlots are the issue slots of a read-modify-write beyond those of its row.
-	RMWExtraSlots int
+	// RMWExtraTenths are the issue slots of a read-modify-write beyond those of its row, in tenths,
+	// on average.
+	RMWExtraTenths int
 	// LeaveAfterPop delays the first execution of a leave since the core was last empty (behind a
 	// fence or a wrong prediction) if a register was popped since the last push.
 	LeaveAfterPop Cycle

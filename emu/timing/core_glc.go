@@ -26,7 +26,7 @@ var goldenCove = Core{
 		AddImmOverflowSlots: 5,     // S: fitted to sub_imm32enc_dep
 		OffsetShiftLatency:  3,     // M: shlx_count_lea
 		ElidedShiftUops:     1,     // S: fitted to shl_cl_saved
-		RMWExtraSlots:       1,     // S: fitted to tcc_mem_check and tcc_ptr_check
+		RMWExtraTenths:      14,    // S: fitted to tcc_mem_check and tcc_ptr_check
 		StackSync:           false, // M: push_sub_add
 		LeaveAfterPop:       5,     // S: fitted to the isolated frames
 	},

@@ -198,7 +198,6 @@ func (l *lowering) classify(in *insn) {
 	if f.class == "rmw" {
 		in.rmw = true
 		in.rmwImm = in.nsrc == 0
-		in.slots += uint8(r.RMWExtraSlots)
 		if i.Mem.Index != x86.RegNone {
 			in.slots++ // an indexed address splits the micro-fused pair
 		}
@@ -215,7 +214,7 @@ func (l *lowering) classify(in *insn) {
 		in.kind = kindNop
 	case f.id == "leave":
 		in.kind = kindLeave
-	case i.Op == "mov" && len(in.alu) == 0 && !i.HasMem && r.MoveSlots != 0 && i.Operands[1].Kind == x86.OpReg:
+	case i.Op == "mov" && len(in.alu) == 0 && !i.HasMem && i.Operands[1].Kind == x86.OpReg:
 		in.kind = kindMove
 		in.aluRow = l.aluPorts()
 	case r.AddImmMin != r.AddImmMax && l.addImm(in):

@@ -46,6 +46,7 @@ type Model struct {
 	branchEnd   Cycle  // end of execution of the last arithmetic micro-operation: for a branch, when it is resolved
 	uncommitted *store // of the instruction that is executed
 	slots       int    // of the instruction that is executed
+	rmwTenths   int    // fractions of slots that read-modify-writes still owe
 	slot        int    // of the next micro-operation in the cycle of issue
 	popped      bool   // a register was popped since the last push
 	stackMoved  bool   // rsp was changed by the stack engine since it was last read

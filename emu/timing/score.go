@@ -59,13 +59,16 @@ func (s *Sequence) CodeAt(pc x86.Addr) ([]byte, error) {
 
 // Result is a prediction beside its measurement, in cycles per trip.
 type Result struct {
-	Name, Kind       string
-	Predicted        float64
-	P10, Median, P90 float64
+	Name      string  `json:"name"`
+	Kind      string  `json:"kind"`
+	Predicted float64 `json:"predicted"`
+	P10       float64 `json:"p10"`
+	Median    float64 `json:"median"`
+	P90       float64 `json:"p90"`
 	// Error is (predicted-median)/median in percent, 0 if the prediction lies in P10 to P90.
-	Error float64
+	Error float64 `json:"error_percent"`
 	// Hard says that the sequence shows an effect that is known not to be modelled.
-	Hard bool
+	Hard bool `json:"known_hard"`
 }
 
 // hardCases are listed, not tuned for: they are unstable on the hardware itself, or depend on the
@@ -89,14 +92,14 @@ func (s *Sequence) Judge(predicted float64) Result {
 
 // Score sums up the errors of a group of results; errors are absolute, in percent.
 type Score struct {
-	Kind        string
-	N           int
-	MAPE        float64
-	MedianError float64
-	Worst       float64
-	WorstName   string
+	Kind        string  `json:"kind"`
+	N           int     `json:"n"`
+	MAPE        float64 `json:"mape"`
+	MedianError float64 `json:"median_error"`
+	Worst       float64 `json:"worst"`
+	WorstName   string  `json:"worst_sequence"`
 	// Total compares the sums of all predicted and all median cycles, signed.
-	Total float64
+	Total float64 `json:"sum_error_percent"`
 }
 
 // Scores returns the scores per kind in alphabetical order, then those of the hard cases alone (kind

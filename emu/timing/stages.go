@@ -152,6 +152,11 @@ func (m *Model) allocate(s *site) {
 	if s.fusedTail(m) {
 		slots = 0
 	}
+	if in.rmw {
+		m.rmwTenths += m.core.Rename.RMWExtraTenths
+		slots += m.rmwTenths / 10
+		m.rmwTenths %= 10
+	}
 	if m.core.Rename.StackSync {
 		slots += m.stackSync(in)
 	}

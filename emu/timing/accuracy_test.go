@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package timing_test
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/tcsim/tcsim/emu/timing"
+)
+
+func judge(t testing.TB, core *timing.Core) *timing.Report {
+	t.Helper()
+	c := load(t)
+	var rs []timing.Result
+	for n := range c.measured.Sequences {
+		rs = append(rs, c.predict(t, core, c.measured.Sequences[n].Name))
+	}
+	return timing.NewReport(core, c.measured, rs)
+}
+
+// TestAccuracy holds the model of Golden Cove to its error on real hardware. The limits are what is
+// promised; docs/timing.md has the table.
+func TestAccuracy(t *testing.T) {
+	r := judge(t, core(t, "glc"))
+	straight := map[string]bool{"alu": true, "mov": true, "shift": true, "muldiv": true, "mem": true, "atomic": true, "serial": true}
+	limits := map[string]float64{"tailcall": 10, "program": 10, "call": 15, "all": 8}
+	for k := range straight {
+		limits[k] = 4
+	}
+	for _, s := range r.Scores {
+		if l, ok := limits[s.Kind]; ok && s.MAPE > l {
+			t.Errorf("%s: MAPE %.1f %% is above %.0f %%, worst %s with %.1f %%", s.Kind, s.MAPE, l, s.WorstName, s.Worst)
+		}
+		if s.Kind == "all" && math.Abs(s.Total) > 5 {
+			t.Errorf("the sum of all cycles is off by %.1f %%", s.Total)
+		}
+		if s.Kind == "all" && s.N != 130 {
+			t.Errorf("%d sequences judged", s.N)
+		}
+	}
+	if len(r.Swapped) > 2 {
+		t.Errorf("tail-call designs in another order than measured: %v", r.Swapped)
+	}
+}
+
+// TestAccuracyHeldOut judges the sequences that no parameter of the core table was fitted to.
+func TestAccuracyHeldOut(t *testing.T) {
+	fitted := fittedNames(t)
+	var rs []timing.Result
+	for _, r := range judge(t, core(t, "glc")).Results {
+		if !fitted[r.Name] {
+			rs = append(rs, r)
+		}
+	}
+	if len(rs) < 80 {
+		t.Fatalf("only %d sequences held out", len(rs))
+	}
+	for _, s := range timing.Scores(rs) {
+		if s.Kind == "all" {
+			t.Logf("%d sequences, MAPE %.1f %%, median %.1f %%, sum %+.1f %%", s.N, s.MAPE, s.MedianError, s.Total)
+			if s.MAPE > 8 {
+				t.Errorf("MAPE %.1f %%", s.MAPE)
+			}
+		}
+	}
+}
+
+// TestOtherCores runs every sequence on the other cores: all forms have data, and the figures of
+// Golden Cove are not theirs.
+func TestOtherCores(t *testing.T) {
+	for _, name := range []string{"icl", "skx"} {
+		r := judge(t, core(t, name))
+		if m := r.MAPE(); m < 10 || m > 100 {
+			t.Errorf("%s: MAPE %.1f %% against Golden Cove", name, m)
+		}
+	}
+}
+
+func TestDeterministic(t *testing.T) {
+	a, b := judge(t, core(t, "")), judge(t, core(t, ""))
+	x, err := json.Marshal(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	y, err := json.Marshal(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(x) != string(y) {
+		t.Error("two runs give different reports")
+	}
+	if !strings.Contains(string(x), `"schema":"tcsim.cycles/v1"`) {
+		t.Error("no schema in the JSON form")
+	}
+}
+
+func TestReportText(t *testing.T) {
+	c := load(t)
+	var rs []timing.Result
+	for _, n := range []string{"add_rr_dep", "jmp_next", "tc33_v2020_direct", "tc33self_v2020q_direct"} {
+		rs = append(rs, c.predict(t, core(t, ""), n))
+	}
+	var b strings.Builder
+	if err := timing.NewReport(core(t, ""), c.measured, rs).WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"add_rr_dep                   alu             32.00      31.91      32.01      32.09      0.0\n",
+		"known hard", "tail calls by measured cost: 2 sequences, 0 pairs in the wrong order",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in\n%s", want, b.String())
+		}
+	}
+}
+
+// TestSwapped shows that the order of designs is judged.
+func TestSwapped(t *testing.T) {
+	c := load(t)
+	a := c.predict(t, core(t, ""), "tc33self_v2020q_direct")
+	b := c.predict(t, core(t, ""), "tc33_v2020_direct")
+	a.Predicted, b.Predicted = b.Predicted, a.Predicted
+	r := timing.NewReport(core(t, ""), c.measured, []timing.Result{b, a})
+	if len(r.Swapped) != 1 || r.Swapped[0] != [2]string{a.Name, b.Name} {
+		t.Errorf("swapped pairs: %v", r.Swapped)
+	}
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package timing_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/fixtures"
+)
+
+// recorded is measured.json and the streams of its sequences, read once.
+var recorded = sync.OnceValues(func() (*corpus, error) {
+	raw, err := fixtures.FS.ReadFile("uarch/measured.json")
+	if err != nil {
+		return nil, err
+	}
+	m, err := timing.ReadMeasured("measured.json", bytes.NewReader(raw))
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open("testdata/streams.gz")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		return nil, err
+	}
+	all, err := io.ReadAll(z)
+	if err != nil {
+		return nil, err
+	}
+	s, err := timing.ReadStreams(bytes.NewReader(all))
+	return &corpus{measured: m, streams: s}, err
+})
+
+type corpus struct {
+	measured *timing.Measured
+	streams  map[string][]timing.Retired
+}
+
+func load(t testing.TB) *corpus {
+	t.Helper()
+	c, err := recorded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// sequence returns a measured sequence and its stream.
+func (c *corpus) sequence(t testing.TB, name string) (*timing.Sequence, []timing.Retired) {
+	t.Helper()
+	for n := range c.measured.Sequences {
+		if s := &c.measured.Sequences[n]; s.Name == name {
+			return s, c.streams[name]
+		}
+	}
+	t.Fatalf("no sequence %s", name)
+	return nil, nil
+}
+
+// predict returns the prediction for a sequence on a core.
+func (c *corpus) predict(t testing.TB, core *timing.Core, name string) timing.Result {
+	t.Helper()
+	s, stream := c.sequence(t, name)
+	p, err := s.Predict(core, stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Judge(p)
+}
+
+// core returns a copy of a core that a test may change.
+func core(t testing.TB, name string) *timing.Core {
+	t.Helper()
+	c, err := timing.CoreNamed(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := *c
+	return &d
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package timing_test
+
+import (
+	"os"
+	"regexp"
+	"testing"
+
+	"github.com/tcsim/tcsim/emu/timing"
+)
+
+// mechanisms names for each mechanism a measured sequence that shows it, and a change of the core
+// that takes the mechanism away: with it the model must meet the measurement (within tolerance
+// percent, 0: inside p10 to p90), without it it must miss by more than the tolerance and 3 %.
+var mechanisms = []struct {
+	name, sequence string
+	tolerance      float64
+	without        func(c *timing.Core)
+}{
+	{"issue width", "nop5", 0, func(c *timing.Core) { c.Rename.Width = 5 }},
+	{"macro-fusion and branches per cycle", "test_jcc_nt", 0, func(c *timing.Core) { c.Front.BranchesPerCycle = 1 }},
+	{"move elimination", "mov64_dep", 0, func(c *timing.Core) { c.Rename.MoveSlots = 0 }},
+	{"add-immediate elimination", "sub_imm32enc_dep", 3, func(c *timing.Core) { c.Rename.AddImmMin, c.Rename.AddImmMax = 0, 0 }},
+	{"pending offset reaches its bound", "sub_imm32enc_dep", 3, func(c *timing.Core) { c.Rename.AddImmOverflowSlots = 0 }},
+	{"shlx by a pending sum", "shlx_count_lea", 0, func(c *timing.Core) { c.Rename.OffsetShiftLatency = 1 }},
+	{"shift by an eliminated move", "shl_cl_saved", 5, func(c *timing.Core) { c.Rename.ElidedShiftUops = 0 }},
+	{"64-bit immediates", "movabs", 0, func(c *timing.Core) { c.Front.WideImmediates = 8 }},
+	{"legacy decoders", "nop1", 0, func(c *timing.Core) { c.Front.CacheLines = 9 }},
+	{"port choice", "alu_mix", 3, func(c *timing.Core) { c.Back.PortSpread = 1 }},
+	{"load ports", "load_indep", 0, func(c *timing.Core) { c.Memory.LoadLatency = 5; c.Back.Schedulers = narrow(c, 12) }},
+	{"load latency", "load_chain", 0, func(c *timing.Core) { c.Memory.LoadLatency = 6 }},
+	{"memory renaming", "stfwd_rsp", 0, func(c *timing.Core) { c.Memory.RenameLoads = false }},
+	{"memory renaming of add [m],imm", "rmw_rbp_imm", 0, func(c *timing.Core) { c.Memory.RenameRMW = false }},
+	{"store forwarding to leave", "frame_sub_leave", 0, func(c *timing.Core) { c.Memory.Forward = 8 }},
+	{"store-forward failure", "stfwd_fail", 0, func(c *timing.Core) { c.Memory.ForwardFail = 0 }},
+	{"store-forward failure in a tail call", "tc33_v2020_direct", 5, func(c *timing.Core) { c.Memory.ForwardFail = 0 }},
+	{"store commit", "store_indep", 0, func(c *timing.Core) { c.Memory.CommitsPerCycle, c.Memory.StoreBuffer = 1, 20 }},
+	{"wrongly renamed load", "tc33self_v2019_direct", 0, func(c *timing.Core) { c.Memory.RenameMiss = 0 }},
+	{"return stack", "nest_40", 0, func(c *timing.Core) { c.Branch.ReturnStack = 40 }},
+	{"consecutive returns", "nest_14", 6, func(c *timing.Core) { c.Branch.ReturnToReturn = 0 }},
+	{"a return that moves", "callret_leaf", 0, func(c *timing.Core) { c.Branch.ReturnMoved, c.Branch.AfterLate = 0, 0 }},
+	{"mispredict", "jcc_random_fast", 1, func(c *timing.Core) { c.Branch.Mispredict = 10 }},
+	{"mispredicted indirect jump", "jmp_reg_random4", 4, func(c *timing.Core) { c.Branch.Mispredict = 10 }},
+	{"overruled simple predictor", "inner_loop8", 1, func(c *timing.Core) { c.Branch.Override = 0 }},
+	{"history", "jcc_alt", 1, func(c *timing.Core) { c.Branch.History = nil }},
+	{"indirect jump", "jmp_reg_mono", 0, func(c *timing.Core) { c.Branch.IndirectJump = 0 }},
+	{"retpoline", "retpoline_mono", 0, func(c *timing.Core) { c.Branch.MispredictReturn = 10 }},
+	{"pause on the wrong path", "retpoline_mono", 0, func(c *timing.Core) { c.Branch.PauseShadow = 0 }},
+	{"leave behind a fence", "frame_plain_k2_sd32_iso", 0, func(c *timing.Core) { c.Rename.LeaveAfterPop = 0 }},
+	{"slots of add [m],imm", "tc33_v2023_jmp", 0, func(c *timing.Core) { c.Rename.RMWExtraTenths = 0 }},
+	{"reorder buffer", "lock_add_work", 2, func(c *timing.Core) { c.Rename.ROB = 16 }},
+	{"schedulers", "add_rr_indep", 5, func(c *timing.Core) { c.Back.Schedulers = narrow(c, 4) }},
+}
+
+// narrow returns the schedulers of a core with few entries each.
+func narrow(c *timing.Core, entries int) []timing.Scheduler {
+	var s []timing.Scheduler
+	for _, x := range c.Back.Schedulers {
+		s = append(s, timing.Scheduler{Ports: x.Ports, Entries: entries})
+	}
+	return s
+}
+
+func TestMechanisms(t *testing.T) {
+	c := load(t)
+	for _, m := range mechanisms {
+		t.Run(m.name, func(t *testing.T) {
+			with := c.predict(t, core(t, "glc"), m.sequence)
+			if abs(with.Error) > m.tolerance {
+				t.Errorf("%s: predicted %.2f, measured %.2f to %.2f", m.sequence, with.Predicted, with.P10, with.P90)
+			}
+			changed := core(t, "glc")
+			m.without(changed)
+			if r := c.predict(t, changed, m.sequence); abs(r.Error) <= m.tolerance || abs(r.Predicted-with.Predicted) < 0.02*with.Predicted {
+				t.Errorf("%s: without the mechanism %.2f, with it %.2f, measured %.2f", m.sequence, r.Predicted, with.Predicted, r.Median)
+			}
+		})
+	}
+}
+
+func abs(v float64) float64 { return max(v, -v) }
+
+// TestStraightForms meets the measurement of sequences that show the cost of a form, not a mechanism.
+func TestStraightForms(t *testing.T) {
+	c := load(t)
+	for _, name := range []string{
+		"add_rr_dep", "add_imm8_32_dep", "neg_dep", "bswap64_dep", "rol16_dep", "lea3_dep", "xor_zero",
+		"mov32_same", "mov_imm32", "movsxd_dep", "shl_imm_dep", "shlx_count_imm", "imul_dep", "imul_imm_dep",
+		"div32_dep", "div64_dep", "div_jit", "div_mod", "load_op", "lock_add", "lock_or", "lfence",
+	} {
+		if r := c.predict(t, core(t, "glc"), name); r.Error != 0 {
+			t.Errorf("%s: predicted %.2f, measured %.2f to %.2f", name, r.Predicted, r.P10, r.P90)
+		}
+	}
+}
+
+// fittedNames are the sequences that the table of Golden Cove names as the source of a value.
+func fittedNames(t testing.TB) map[string]bool {
+	t.Helper()
+	src, err := os.ReadFile("core_glc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, s := range load(t).measured.Sequences {
+		known[s.Name] = true
+	}
+	out := map[string]bool{}
+	for _, w := range regexp.MustCompile(`[a-z0-9_]+`).FindAllString(string(src), -1) {
+		if known[w] {
+			out[w] = true
+		}
+	}
+	return out
+}
