@@ -323,6 +323,3 @@ const (
 	argRegs    = uint16(0x3e) // r1 to r5
 	calledRegs = uint16(0x3f) // r0 to r5
 )
-
-// argMask is r1 to rn.
-func argMask(n int) uint16 { return (1<<(n+1) - 1) &^ 1 }
