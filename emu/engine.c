@@ -106,13 +106,13 @@ void tcs_set_regs(tcs *m, const uint64_t *r)
 	batch(write_batch, m->uc, m->regbuf);
 }
 
-tcs *tcs_new(uc_engine *uc, uint64_t arena_size)
+// tcs_new allocates a machine without an engine. NULL if memory is short.
+tcs *tcs_new(uint64_t arena_size)
 {
 	tcs *m = calloc(1, sizeof *m);
 
 	if (!m)
 		return NULL;
-	m->uc = uc;
 	m->arena_size = arena_size;
 	m->arena = mmap(NULL, arena_size, PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -122,13 +122,27 @@ tcs *tcs_new(uc_engine *uc, uint64_t arena_size)
 	m->sites = malloc(TCS_SITE_CAP * sizeof *m->sites);
 	m->npages = 64;
 	m->pages = calloc(m->npages, sizeof *m->pages);
-	if (!m->arena || !m->ring || !m->sites || !m->pages ||
-	    uc_mem_map_ptr(uc, 0, arena_size, UC_PROT_ALL, m->arena) != UC_ERR_OK) {
+	if (!m->arena || !m->ring || !m->sites || !m->pages) {
 		tcs_free(m);
 		return NULL;
 	}
-	m->env = find_env(uc);
 	return m;
+}
+
+// tcs_attach gives the machine a new engine, without recording hooks. The one before must have
+// been closed.
+int tcs_attach(tcs *m, uc_engine *uc)
+{
+	m->uc = uc;
+	m->block_hook = m->code_hook = 0;
+	m->nmark_hooks = 0;
+	m->level = TCS_LEVEL_NONE;
+	memset(m->tlb, 0, sizeof m->tlb);
+	int err = uc_mem_map_ptr(uc, 0, m->arena_size, UC_PROT_ALL, m->arena);
+	if (err)
+		return err;
+	m->env = find_env(uc);
+	return tcs_hooks(m);
 }
 
 // tcs_free releases everything but the engine, which must have been closed before.
@@ -157,8 +171,6 @@ int tcs_flush_tlb(tcs *m)
 	memset(m->tlb, 0, sizeof m->tlb);
 	return uc_ctl_flush_tlb(m->uc);
 }
-
-int tcs_tcg_buffer(tcs *m, uint32_t bytes) { return uc_ctl_set_tcg_buffer_size(m->uc, bytes); }
 
 // walk translates by the guest's page tables; NULL if the page is not mapped.
 static uint8_t *walk(tcs *m, uint64_t addr)

@@ -133,7 +133,8 @@ typedef struct {
 	uint64_t events; // sites in drained batches
 } tcs;
 
-tcs *tcs_new(uc_engine *uc, uint64_t arena_size);
+tcs *tcs_new(uint64_t arena_size);
+int tcs_attach(tcs *m, uc_engine *uc);
 void tcs_free(tcs *m);
 int tcs_hooks(tcs *m);
 int tcs_set_level(tcs *m, int level);
@@ -144,7 +145,6 @@ void tcs_stop(tcs *m, int reason);
 void tcs_halt(tcs *m);
 int tcs_remove_cache(tcs *m, uint64_t begin, uint64_t end);
 int tcs_flush_tlb(tcs *m);
-int tcs_tcg_buffer(tcs *m, uint32_t bytes);
 void tcs_get_regs(tcs *m, uint64_t *r);
 void tcs_set_regs(tcs *m, const uint64_t *r);
 uint8_t *tcs_host(tcs *m, uint64_t addr);

@@ -165,3 +165,29 @@ func TestReuse(t *testing.T) {
 func le32(n uint32) string {
 	return fmt.Sprintf("%02x %02x %02x %02x", byte(n), byte(n>>8), byte(n>>16), byte(n>>24))
 }
+
+// TestManyLoads: the engine's buffer of translations, which it never cleans up and which crashes
+// the process when it is full, is renewed in time, and nothing is lost by it.
+func TestManyLoads(t *testing.T) {
+	_, s := chain(t, "21 00 00 00")
+	m := newMachine(t, emu.Config{}, s)
+	loads := 8000
+	if testing.Short() {
+		loads = 500
+	}
+	for i := range loads {
+		if i%4 == 0 {
+			if err := m.Load(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var o count
+		res := run(t, m, emu.Run{Level: emu.Level(1 + i%2), Observer: &o})
+		if res.Retired != 949 || res.Sites != 36 || o.sites != 36 || o.retired != 949*(i%2) {
+			t.Fatalf("load %d: %d instructions, %d sites, %+v", i, res.Retired, res.Sites, o)
+		}
+		if err := m.Reset(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

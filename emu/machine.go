@@ -66,8 +66,10 @@ type Machine struct {
 	// clean is the processor as after init. It is restored before every run: after an exception,
 	// also one inside the removal of translations of an address that is no longer mapped, the
 	// engine takes the next for a double fault.
-	clean  uc.Context
-	loaded bool
+	clean uc.Context
+	// translated is how many bytes of translations the engine may hold.
+	translated uint64
+	loaded     bool
 }
 
 // guestFunc is one function of an image.
@@ -89,10 +91,6 @@ type poke struct {
 	old  []byte
 }
 
-// tcgBuffer is the size of the engine's translation buffer in bytes: large enough for many
-// scenarios, small enough to be emptied quickly.
-const tcgBuffer = 32 << 20
-
 // New returns a machine without programs. It fails if the engine is missing a feature that the
 // machine needs; Doctor says which.
 func New(cfg Config) (*Machine, error) {
@@ -111,55 +109,92 @@ func New(cfg Config) (*Machine, error) {
 	if err := checkEngine(); err != nil {
 		return nil, fmt.Errorf("new machine: %w", err)
 	}
-	e, err := uc.NewUnicorn(uc.ARCH_X86, uc.MODE_64)
-	if err != nil {
-		return nil, fmt.Errorf("new machine: %w", err)
+	m := &Machine{cfg: cfg, c: C.tcs_new(C.uint64_t(cfg.Memory))}
+	if m.c == nil {
+		return nil, fmt.Errorf("new machine: %d bytes of guest memory cannot be had", cfg.Memory)
 	}
-	m := &Machine{cfg: cfg, uc: e}
-	if err := m.init(); err != nil {
+	m.handle = cgo.NewHandle(m)
+	m.c.handle = C.uintptr_t(m.handle)
+	m.c.gs_base = C.uint64_t(GSBase)
+	m.c.exit_addr = C.uint64_t(OutsideReturn)
+	m.space = newSpace(unsafe.Slice((*byte)(unsafe.Pointer(m.c.arena)), cfg.Memory))
+	if err := m.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("new machine: %w", err), m.Close())
 	}
 	return m, nil
 }
 
-// init sets the processor up for 64-bit kernel mode with paging. The order matters: the model
-// first, CR4 with OSXSAVE (or VEX instructions are refused), then EFER, then CR0.
-func (m *Machine) init() error {
+// open makes an engine and sets its processor up for 64-bit kernel mode with paging. The order
+// matters: the model first, CR4 with OSXSAVE (or VEX instructions are refused), then EFER, then CR0.
+func (m *Machine) open() error {
 	const (
 		cr0 = 1<<31 | 1<<16 | 1<<5 | 1<<4 | 1<<1 | 1 // PG WP NE ET MP PE
 		cr4 = 0x40620                                // OSXSAVE OSXMMEXCPT OSFXSR PAE
 		// LME, LMA and NXE
 		msrEFER, efer = 0xc0000080, 0xd00
 	)
-	if err := m.uc.SetCPUModel(uc.CPU_X86_HASWELL); err != nil {
+	e, err := uc.NewUnicorn(uc.ARCH_X86, uc.MODE_64)
+	if err != nil {
+		return err
+	}
+	m.uc = e
+	if err := e.SetCPUModel(uc.CPU_X86_HASWELL); err != nil {
 		return fmt.Errorf("set CPU model: %w", err)
 	}
-	handle := (*C.uc_engine)(unsafe.Pointer(m.uc.Handle()))
-	m.c = C.tcs_new(handle, C.uint64_t(m.cfg.Memory))
-	if m.c == nil {
-		return fmt.Errorf("map %d bytes of guest memory", m.cfg.Memory)
+	if err := ucErr("set up engine", C.tcs_attach(m.c, (*C.uc_engine)(unsafe.Pointer(e.Handle())))); err != nil {
+		return err
 	}
-	m.handle = cgo.NewHandle(m)
-	m.c.handle = C.uintptr_t(m.handle)
-	m.c.gs_base = C.uint64_t(GSBase)
-	m.c.exit_addr = C.uint64_t(OutsideReturn)
 	if m.cfg.PortableRegisters {
 		m.c.env = nil
 	}
-	m.space = newSpace(unsafe.Slice((*byte)(unsafe.Pointer(m.c.arena)), m.cfg.Memory))
 	if err := errors.Join(
-		m.uc.RegWrite(uc.X86_REG_CR3, 0),
-		m.uc.RegWrite(uc.X86_REG_CR4, cr4),
-		m.uc.RegWriteX86Msr(msrEFER, efer),
-		m.uc.RegWrite(uc.X86_REG_CR0, cr0),
-		m.uc.RegWrite(uc.X86_REG_GS_BASE, uint64(GSBase)),
-		ucErr("add hooks", C.tcs_hooks(m.c)),
+		e.RegWrite(uc.X86_REG_CR3, 0),
+		e.RegWrite(uc.X86_REG_CR4, cr4),
+		e.RegWriteX86Msr(msrEFER, efer),
+		e.RegWrite(uc.X86_REG_CR0, cr0),
+		e.RegWrite(uc.X86_REG_GS_BASE, uint64(GSBase)),
 	); err != nil {
 		return err
 	}
-	var err error
-	m.clean, err = m.uc.ContextSave(nil)
+	m.clean, err = e.ContextSave(nil)
 	return err
+}
+
+// The engine never frees translations of code that was changed. When its buffer of 1 GiB is full it
+// crashes the process, if that happens while translated code is running (libunicorn 2.1.1). So
+// what has been translated is estimated from above, and the engine exchanged for a new one between
+// runs long before.
+const (
+	hostPerByte  = 160       // bytes of translation per byte of code, at retired level with many branches
+	hostPerPatch = 16 << 10  // per patch
+	hostRenew    = 64 << 20  // when to exchange the engine
+	hostLimit    = 900 << 20 // what one program may need
+)
+
+// translationCost is what translating everything that is loaded can cost, in bytes.
+func (m *Machine) translationCost() uint64 {
+	n := uint64(len(m.exec)) * 1024 // stubs and thunks
+	for _, f := range m.funcs {
+		n += uint64(len(f.Code)) * hostPerByte
+	}
+	return n
+}
+
+// renew exchanges the engine if its buffer may have become large. Memory and decoded instructions
+// are kept.
+func (m *Machine) renew() error {
+	if m.translated < hostRenew {
+		return nil
+	}
+	if err := m.uc.Close(); err != nil {
+		return fmt.Errorf("renew engine: %w", err)
+	}
+	if err := m.open(); err != nil {
+		return fmt.Errorf("renew engine: %w", err)
+	}
+	m.hooked = m.hooked[:0]
+	m.translated = m.translationCost()
+	return nil
 }
 
 // ucErr makes an error from an engine result.
@@ -176,7 +211,10 @@ func (m *Machine) Direct() bool { return m.c.env != nil }
 
 // Close releases the engine and all memory. The machine must not be used afterwards.
 func (m *Machine) Close() error {
-	err := m.uc.Close()
+	var err error
+	if m.uc != nil {
+		err = m.uc.Close()
+	}
 	if m.c != nil {
 		C.tcs_free(m.c)
 		m.handle.Delete()
@@ -207,6 +245,11 @@ func (m *Machine) Load(s Setup) error {
 		return fmt.Errorf("load: %w", err)
 	}
 	m.space.checkpoint()
+	cost := m.translationCost()
+	if cost > hostLimit {
+		return errors.Join(fmt.Errorf("load: more code than the engine can translate: %d functions", len(m.funcs)), m.unload())
+	}
+	m.translated += cost
 	m.loaded = true
 	runtime.KeepAlive(m)
 	return nil
@@ -221,8 +264,8 @@ func (m *Machine) unload() error {
 	err = errors.Join(err, ucErr("flush translations", C.tcs_flush_tlb(m.c)))
 	*m = Machine{
 		cfg: m.cfg, uc: m.uc, c: m.c, handle: m.handle, space: m.space, cache: m.cache,
-		clean: m.clean,
-		exec:  m.exec[:0], heapNext: elemBase, returns: make(map[jit.Addr]bool),
+		clean: m.clean, translated: m.translated,
+		exec: m.exec[:0], heapNext: elemBase, returns: make(map[jit.Addr]bool),
 	}
 	return err
 }

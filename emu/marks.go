@@ -21,6 +21,7 @@ import (
 func (m *Machine) Mark(addrs []jit.Addr) error {
 	m.setup.Marks = slices.Clone(addrs)
 	C.tcs_forget_all(m.c)
+	m.translated += m.translationCost()
 	if err := m.removeCache(); err != nil {
 		return err
 	}
@@ -173,6 +174,7 @@ func (m *Machine) setLevel(l Level) error {
 	if err := ucErr("set recording level", C.tcs_set_level(m.c, C.int(l))); err != nil {
 		return err
 	}
+	m.translated += m.translationCost()
 	if err := m.removeCache(); err != nil {
 		return err
 	}

@@ -72,6 +72,7 @@ func (m *Machine) patch(addr jit.Addr, code []byte) error {
 	if err := m.space.write(addr, code); err != nil {
 		return err
 	}
+	m.translated += hostPerPatch
 	end := addr + jit.Addr(len(code))
 	C.tcs_forget(m.c, C.uint64_t(addr), C.uint64_t(end))
 	for a := addr; a < end; a = (a | (pageSize - 1)) + 1 { // pages need not follow each other in physical memory

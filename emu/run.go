@@ -152,6 +152,9 @@ func (m *Machine) begin(r Run) (jit.Addr, error) {
 		f := &m.setup.Images[r.Image].Funcs[0]
 		entry = f.Addr + jit.Addr(f.Entry)
 	}
+	if err := m.renew(); err != nil {
+		return 0, err
+	}
 	if err := m.prepare(r); err != nil {
 		return 0, err
 	}
