@@ -17,6 +17,13 @@ type oneFrame struct{}
 // handsOver marks the designs whose tail calls hand over the whole frame.
 func (oneFrame) handsOver() {}
 
+// HandsOverFrame reports whether tail calls of this target hand over the whole frame (see
+// Frame.Reused): the designs before 5.10.
+func (t *Target) HandsOverFrame() bool {
+	_, ok := schemes[t.Scheme].(interface{ handsOver() })
+	return ok
+}
+
 func (oneFrame) reload(*emitter) {}
 
 // direct and poke are those of the kernels before 5.5, which had no direct tail calls.

@@ -69,7 +69,7 @@ const longestFiller = 3
 func (r *recogniser) counterSlots() []int32 {
 	var slots []int32
 	for a, st := range r.pro.state.mem {
-		if st.rax || st.val.kind == symConst || st.val.kind == symStack {
+		if st.rax || st.val.kind == symConst || st.val.kind == symStack && !r.framelink(st) {
 			slots = append(slots, a-r.pro.rbp)
 		}
 	}
@@ -94,6 +94,12 @@ func (r *recogniser) landing(reused bool) CodeOff {
 		return r.off(r.pro.end)
 	}
 	return r.off(r.pro.frame)
+}
+
+// framelink reports whether st is the address of the saved rbp: the second of two frames.
+func (r *recogniser) framelink(st store) bool {
+	to, ok := r.pro.state.mem[st.val.off]
+	return ok && st.val.kind == symStack && to.val == sym{kind: symEntry, reg: x86.RBP}
 }
 
 func (r *recogniser) siblingSites() []site {
@@ -163,7 +169,7 @@ func (r *recogniser) slot(a int32, f *Frame) FrameSlot {
 		s.Kind = SlotTailCallCnt
 	case st.val.kind == symEntry:
 		s.Kind, s.Reg = SlotSavedReg, st.val.reg
-	case st.val.kind == symStack && f.Reused:
+	case r.framelink(st):
 		s.Kind = SlotFrameLink
 	case st.val.kind == symStack:
 		s.Kind = SlotTailCallPtr

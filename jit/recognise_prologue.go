@@ -94,7 +94,7 @@ func (r *recogniser) findPrologue() {
 	r.pro = r.walkPrologue(len(r.insns))
 	for n := len(r.pro.pushes) - 1; n >= 0; n-- {
 		at := r.pro.pushes[n]
-		if at < r.pro.sure || r.pro.guard > 0 && at > r.pro.guard || n == 0 && r.pro.init >= 0 && r.pro.init < r.pro.frame {
+		if at < r.pro.sure || r.pro.guard > 0 && at > r.pro.guard || n == 0 && r.pro.init >= 0 && !r.initialisesSlot() {
 			return
 		}
 		if r.readsPush(n) {
