@@ -38,10 +38,10 @@ func (c *Checker) caller(a *trace.Activation) string {
 // at the start of a tail call. Around a call, registers may have been pushed.
 func (c *Checker) frameEnd(k trace.MarkKind, f *trace.Fn, s *timing.Site) {
 	a, ok := c.innermost()
-	if !ok || a.Fn != f || len(f.Frame.Slots) == 0 || s.RBP != a.RBP {
+	if !ok || a.Fn != f || len(a.Frame().Slots) == 0 || s.RBP != a.RBP {
 		return
 	}
-	end := a.RBP + jit.Addr(int64(f.FrameLow()))
+	end := a.RBP + jit.Addr(int64(a.FrameLow()))
 	if s.RSP > end || s.RSP < end && k&trace.MarkTailStart != 0 {
 		c.Report(c.violation(Balance, s.Seq, s.RIP, fmt.Sprintf("rsp is %#x, but the frame of %s goes down to %#x",
 			uint64(s.RSP), f, uint64(end))))
@@ -65,12 +65,18 @@ func (c *Checker) call(e *trace.Event) {
 	}
 	switch {
 	case c.found != nil:
-	case e.RBP+8 != a.Top:
+	case !chained(a, e.RBP):
 		c.broken(Backtrace, e, "rbp is %#x at a call; the return address of %s lies at %#x, so the frame chain must go through %#x",
 			uint64(e.RBP), e.Fn, uint64(a.Top), uint64(a.Top-8))
 	case c.rec.Counts().Retired > 0 && !c.linked[e.Depth-1]:
 		c.broken(Backtrace, e, "%s has not pushed rbp of %s below its return address", e.Fn, c.caller(a))
 	}
+}
+
+// chained reports whether rbp leads to the saved rbp directly below the return address: at once or,
+// in a design with a second frame, through the word that this frame begins with.
+func chained(a *trace.Activation, rbp jit.Addr) bool {
+	return rbp+8 == a.Top || rbp == a.RBP && slotKind(a, rbp) == jit.SlotFrameLink
 }
 
 // keepCounter notes where the counter lives as long as a pointer says so.
@@ -215,10 +221,10 @@ func (c *Checker) refused(e *trace.Event, s *timing.Site) {
 // refusedInBody is refused without the registers at the start: rsp and rbp follow from the frame.
 func (c *Checker) refusedInBody(e *trace.Event, s *timing.Site) {
 	a, ok := c.innermost()
-	if !ok || len(a.Fn.Frame.Slots) == 0 {
+	if !ok || len(a.Frame().Slots) == 0 {
 		return
 	}
-	switch want := a.RBP + jit.Addr(int64(a.Fn.FrameLow())); {
+	switch want := a.RBP + jit.Addr(int64(a.FrameLow())); {
 	case s.RBP != a.RBP:
 		c.broken(CalleeSaved, e, "rbp is %#x after a refused tail call; that of %s is %#x", uint64(s.RBP), e.Fn, uint64(a.RBP))
 	case s.RSP != want:

@@ -26,18 +26,18 @@ func (c *Checker) refresh() {
 // frameOf returns the addresses of an activation's frame: ok is false if it is not described.
 func frameOf(a *trace.Activation) (f frame, ok bool) {
 	f.act = *a
-	if len(a.Fn.Frame.Slots) == 0 {
+	if len(a.Frame().Slots) == 0 {
 		return f, false
 	}
-	f.low = a.RBP + jit.Addr(int64(a.Fn.FrameLow()))
-	for _, s := range a.Fn.Frame.Slots {
+	f.low = a.RBP + jit.Addr(int64(a.FrameLow()))
+	for _, s := range a.Frame().Slots {
 		if s.Kind == jit.SlotBPFStack {
 			f.lo = a.RBP + jit.Addr(int64(s.Off))
 			f.hi = f.lo + jit.Addr(s.Size)
 		}
 	}
 	// What the design keeps inside the BPF stack is not the program's.
-	for _, s := range a.Fn.Frame.Slots {
+	for _, s := range a.Frame().Slots {
 		at := a.RBP + jit.Addr(int64(s.Off))
 		if s.Kind != jit.SlotBPFStack && at >= f.lo && at < f.hi {
 			f.hi = at
@@ -141,7 +141,7 @@ func slotKind(a *trace.Activation, at jit.Addr) jit.SlotKind {
 	}
 	off := int64(at - a.RBP)
 	kind := jit.SlotUnknown
-	for _, s := range a.Fn.Frame.Slots {
+	for _, s := range a.Frame().Slots {
 		if off >= int64(s.Off) && off < int64(s.Off)+int64(s.Size) && (kind == jit.SlotUnknown || s.Kind != jit.SlotBPFStack) {
 			kind = s.Kind
 		}
@@ -157,6 +157,7 @@ var slotWords = map[jit.SlotKind]string{
 	jit.SlotTailCallPtr:      "tail_call_cnt_ptr in the frame of %s",
 	jit.SlotTailCallCntOrPtr: "tail_call_cnt in the frame of %s",
 	jit.SlotPad:              "a reserved slot of %s",
+	jit.SlotFrameLink:        "the second frame pointer of %s",
 }
 
 // what says what lies at a.

@@ -142,13 +142,16 @@ func (d *dumper) word(a jit.Addr) trace.Hex {
 	return trace.Hex(binary.LittleEndian.Uint64(d.mem[a-d.RSP:]))
 }
 
+// fp is the program's frame pointer, r10, in the frame of a.
+func (d *dumper) fp(a *trace.Activation) jit.Addr { return a.RBP + jit.Addr(int64(a.Frame().FP)) }
+
 // slotAt returns what the function says of its word at a.
 func slotAt(a *trace.Activation, at jit.Addr) jit.FrameSlot {
 	if at == a.Top {
 		return jit.FrameSlot{Kind: jit.SlotReturn, Size: 8}
 	}
 	off := int32(int64(at - a.RBP))
-	for _, s := range a.Fn.Frame.Slots {
+	for _, s := range a.Frame().Slots {
 		if off >= s.Off && off < s.Off+s.Size {
 			return s
 		}
@@ -170,7 +173,7 @@ func (d *dumper) describe(s *Slot, i int, at jit.Addr) {
 	case jit.SlotSavedReg:
 		s.Label, s.Meaning = fs.Reg.String(), "saved "+fs.Reg.String()+" of "+caller
 	case jit.SlotBPFStack:
-		s.Label, s.Meaning = fmt.Sprintf("fp-%d", int64(a.RBP-at)), bpfStack
+		s.Label, s.Meaning = fmt.Sprintf("fp-%d", int64(d.fp(a)-at)), bpfStack
 		if d.Fill != 0 && uint64(s.Value) == d.Fill {
 			s.Meaning = bpfStack + ", not written"
 		}
@@ -184,11 +187,13 @@ func (d *dumper) describe(s *Slot, i int, at jit.Addr) {
 		} else {
 			d.counter(s, a, at)
 		}
+	case jit.SlotFrameLink:
+		s.Label, s.Meaning = "rbp'", "address of the saved rbp, for unwinders"
 	case jit.SlotPad:
 		s.Label, s.Meaning = "pad", "not used"
 	default:
 		s.Label, s.Meaning = "?", "not part of the frame as described"
-		if len(a.Fn.Frame.Slots) == 0 {
+		if len(a.Frame().Slots) == 0 {
 			s.Meaning = "nothing is known of the frame"
 		}
 	}
@@ -206,7 +211,7 @@ func (d *dumper) isPointer(v trace.Hex) bool {
 func (d *dumper) counter(s *Slot, a *trace.Activation, at jit.Addr) {
 	v := uint64(s.Value)
 	half := ""
-	c := a.Fn.Frame.Counter
+	c := a.Frame().Counter
 	if c.Form == jit.CounterValue && c.Size == 4 {
 		if a.RBP+jit.Addr(int64(c.Off)) == at+4 {
 			v >>= 32
@@ -240,7 +245,7 @@ func (d *dumper) fold(first int, a *trace.Activation) {
 		case d.Fill:
 			what = "not written"
 		}
-		s[i].Label = fmt.Sprintf("fp-%d..", int64(a.RBP-jit.Addr(s[i].Addr)))
+		s[i].Label = fmt.Sprintf("fp-%d..", int64(d.fp(a)-jit.Addr(s[i].Addr)))
 		s[i].Meaning = fmt.Sprintf("%s, %d bytes, %s", bpfStack, 8*n, what)
 		s = slices.Delete(s, i+1, j)
 	}

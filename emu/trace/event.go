@@ -142,9 +142,28 @@ type Activation struct {
 	// From is the function whose frame was taken over by the tail call, with its number.
 	From  *Fn
 	FromN int
+	// Builder is the function whose prologue made the frame that a tail call handed over as a whole
+	// (jit.Frame.Reused); nil if that is Fn.
+	Builder *Fn
 	// Caller are the registers that must come back unchanged.
 	Caller Saved
 	Event  uint64 // number of the event that began it
+}
+
+// Frame describes the frame: what the function says whose prologue made it.
+func (a *Activation) Frame() *jit.Frame {
+	if a.Builder != nil {
+		return &a.Builder.Frame
+	}
+	return &a.Fn.Frame
+}
+
+// FrameLow is Fn.FrameLow of the frame as it was made.
+func (a *Activation) FrameLow() int32 {
+	if a.Builder != nil {
+		return a.Builder.FrameLow()
+	}
+	return a.Fn.FrameLow()
 }
 
 // Saved are the callee-saved registers.

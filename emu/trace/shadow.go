@@ -122,7 +122,9 @@ func (r *Recorder) call(f *Fn, m *mark, s *timing.Site) {
 	if m.target != nil {
 		e.Begun = r.acts + 1
 	}
-	e.counter(s)
+	if r.countsHere(f) {
+		e.counter(s)
+	}
 	e.Target, e.TargetAddr = m.target, site.Target
 	if m.target == nil {
 		e.Name = r.code.symbol(site.Target)
@@ -135,6 +137,13 @@ func (r *Recorder) call(f *Fn, m *mark, s *timing.Site) {
 	r.push(Activation{
 		Fn: m.target, Top: s.RSP - 8, ReturnTo: s.RIP + jit.Addr(m.length), Via: ViaCall, Caller: savedOf(s), Event: no,
 	})
+}
+
+// countsHere reports whether f's own description says where the counter of the current frame is:
+// not if f goes on in a frame of another size.
+func (r *Recorder) countsHere(f *Fn) bool {
+	n := len(r.stack)
+	return n == 0 || r.stack[n-1].Builder == nil || r.stack[n-1].Builder.Frame.Counter == f.Frame.Counter
 }
 
 // push adds a frame, the lowest address of which counts as used.
@@ -151,8 +160,8 @@ func (r *Recorder) push(a Activation) {
 func (r *Recorder) begin(a *Activation) {
 	r.starts[a.Fn.id]++
 	low := a.Top
-	if len(a.Fn.Frame.Slots) > 0 {
-		low = min(low, a.RBP+jit.Addr(int64(a.Fn.FrameLow())))
+	if len(a.Frame().Slots) > 0 {
+		low = min(low, a.RBP+jit.Addr(int64(a.FrameLow())))
 	}
 	if low < r.deepest.RSP || r.deepest.RSP == 0 {
 		r.deepest = Deepest{RSP: low, Event: a.Event}
@@ -212,6 +221,8 @@ func (r *Recorder) landed(f *Fn, a jit.Addr) {
 	top.Fn, top.N, top.Via, top.Event = f, r.acts, ViaTailCall, no
 	if !f.Frame.Reused {
 		top.RBP = f.FrameBase(top.Top)
+	} else if top.Builder == nil {
+		top.Builder = top.From
 	}
 	r.begin(top)
 }
