@@ -77,7 +77,7 @@ func decideNumbers(op uint8, a, b *scalar, wide bool, r *rangeRules) outcome {
 	}
 	switch op {
 	case jmpEq, jmpNe:
-		eq := equalSpans(a, b, x, y, wide, r)
+		eq := equal(a, b, wide, r)
 		if eq == mayBranch || op == jmpEq {
 			return eq
 		}
@@ -126,7 +126,8 @@ func order(always, never bool) outcome {
 	return mayBranch
 }
 
-func equalSpans(a, b *scalar, x, y span, wide bool, r *rangeRules) outcome {
+func equal(a, b *scalar, wide bool, r *rangeRules) outcome {
+	x, y := a.span(wide), b.span(wide)
 	if x.bits.isConst() && y.bits.isConst() {
 		return decided(x.bits.val == y.bits.val)
 	}

@@ -15,6 +15,7 @@ import (
 // is a mistake. Relations between fields are checked in check.go.
 
 func (r *reader) unknown() {
+	r.peek()
 	r.wrong(r.pos, "unknown field")
 	r.skip(0)
 }

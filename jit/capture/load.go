@@ -111,7 +111,7 @@ func (s *Source) checkLine(n int, line []byte, want string) (m Mistakes) {
 	if len(line) > maxLine {
 		return Mistakes{{File: s.Name, Line: n, Msg: fmt.Sprintf("line of %d bytes: at most %d are read", len(line), maxLine)}}
 	}
-	if bytes.HasPrefix(line, []byte(`{"type": "`+want+`"`)) {
+	if bytes.HasPrefix(line, []byte(`{"type":"`+want+`"`)) {
 		return nil
 	}
 	rd := s.reader(n, line, &m)
