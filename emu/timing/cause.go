@@ -63,6 +63,7 @@ func (c *Costs) All(yield func(Cause, Cycle) bool) {
 type why struct {
 	issue    Cause // what decided the cycle of issue
 	failed   bool  // its load could not be forwarded
+	serial   bool  // it is a locked instruction, or a load that waited for one
 	operands Cycle // waiting for operands from the earliest possible execution on
 	port     Cycle // waiting for the port after that
 }
@@ -70,21 +71,28 @@ type why struct {
 // attribute names the cause of an instruction's cost: before is when its predecessor retired.
 func (m *Model) attribute(before Cycle) Cause {
 	w := &m.why
+	late := m.last.Complete > before
 	switch {
 	case m.last.Cost == 0:
 		return CauseNone
 	case w.failed:
 		return CauseForwardFail
-	case m.last.Complete <= before:
-		return CauseIssue // retirement width
+	case w.serial && late:
+		return CauseSerialize
 	case m.last.Issue > before && w.issue != CauseIssue:
 		return w.issue // the core had run empty
-	case w.port > w.operands:
+	case late && w.port > w.operands:
 		return CausePort
-	case w.operands > 0:
+	case late && w.operands > 0:
 		return CauseDependency
-	case w.issue == CauseIssue && m.last.Cost > 1:
-		return CauseDependency // its own latency
+	case before-m.last.Issue <= m.core.Back.ToDispatch+nearlyEmpty:
+		return w.issue // nothing waits in the core
+	case !late:
+		return CauseIssue // retirement width
 	}
-	return w.issue
+	return CauseDependency // its own latency
 }
+
+// nearlyEmpty is how many cycles beyond the shortest way through the core an instruction may take
+// while issue, not execution, is what limits the core.
+const nearlyEmpty = 3

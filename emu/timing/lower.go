@@ -43,20 +43,21 @@ type insn struct {
 	load, addr, data        portSet   // ports of the load, store-address and store-data micro-operations
 	alu                     []portSet // all others, branches included
 
-	size      uint8 // bytes of the memory access
-	loadLat   Cycle
-	imm       int64 // kindAddImm: what is added
-	aluRow    portSet
-	busy      Cycle // time that the divider or the locked unit is occupied; 0: pipelined
-	block     Cycle // kindFence, kindPause: how long issue stops
-	lock      bool
-	rmwImm    bool // read-modify-write without a register source
-	rmw       bool
-	stackOp   bool  // changes rsp through the stack engine
-	usesRSP   bool  // reads or writes rsp otherwise
-	byCL      bool  // shift by cl
-	shiftCnt  uint8 // register of the count of shlx and the like, noReg if none
-	tableCond x86.Cond
+	size         uint8 // bytes of the memory access
+	loadLat      Cycle
+	imm          int64 // kindAddImm: what is added
+	aluRow       portSet
+	busy         Cycle // time that the divider or the locked unit is occupied; 0: pipelined
+	block        Cycle // kindFence, kindPause: how long issue stops
+	lock         bool
+	rmwImm       bool // read-modify-write without a register source
+	rmw          bool
+	stackOp      bool  // changes rsp through the stack engine
+	usesRSP      bool  // reads or writes rsp otherwise
+	pops, pushes bool  // of a register
+	byCL         bool  // shift by cl
+	shiftCnt     uint8 // register of the count of shlx and the like, noReg if none
+	tableCond    x86.Cond
 }
 
 const noReg = 0xff
@@ -203,6 +204,7 @@ func (l *lowering) classify(in *insn) {
 		}
 	}
 	in.lock = f.class == "atomic"
+	in.pops, in.pushes = f.class == "pop", f.class == "push"
 	switch {
 	case f.id == "pause":
 		in.kind = kindPause

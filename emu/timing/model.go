@@ -91,7 +91,6 @@ type window struct {
 type pair struct {
 	head *insn
 	from Cycle // when its operands are ready
-	load Cycle // when its load is complete
 }
 
 // New returns a model of a core that reads code through code.
@@ -143,6 +142,9 @@ func (m *Model) Step(r Retired, next x86.Addr) error {
 	m.last.RIP = r.RIP
 	m.why = why{}
 	m.trackRSP(in, r.EA)
+	if m.fuse.head != nil && in.inst.Branch != x86.BranchCond {
+		m.fuse.head = nil // the stream was cut between the halves of a pair
+	}
 	m.front.fetch(m, s)
 	m.allocate(s)
 	m.execute(s, r.EA, next)

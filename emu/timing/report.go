@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"math"
 	"slices"
 	"strings"
 )
@@ -93,47 +92,51 @@ type PipelineRow struct {
 const pipelineWidth = 60
 
 // WritePipeline draws when each instruction was fetched (F), issued (I), executed (E), complete (C)
-// and retired (R), one row each, in cycles from the first fetch: = waits in the queue, . waits for
-// operands or a port, e executes, - waits for retirement. Where a row begins beyond the columns that
-// are shown, the view starts anew under a line with the cycle.
+// and retired (R), one row each. Time runs to the right and goes on at the left edge, as in gem5's
+// pipeline viewer; the first figure of a row is its cycle of issue, from the first one on. Between
+// the letters stand . for waiting for operands or a port, e for execution and - for waiting for
+// retirement; what came before the issue of the row above is left out. The last columns are what the
+// instruction added to the time, and why.
 func WritePipeline(w io.Writer, rows []PipelineRow) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	first := rows[0].Stamp.Fetch
-	for _, r := range rows {
-		first = min(first, r.Stamp.Fetch)
-	}
 	var b strings.Builder
-	base := Cycle(math.MinInt64)
-	for _, r := range rows {
+	for n, r := range rows {
 		s := r.Stamp
-		if base == math.MinInt64 || s.Fetch < base || s.Retire >= base+pipelineWidth {
-			base = s.Fetch
-			fmt.Fprintf(&b, "%s cycle %d\n", strings.Repeat(" ", 30), base-first)
+		first := rows[0].Stamp.Issue
+		shown := first
+		if n > 0 {
+			shown = rows[n-1].Stamp.Issue
 		}
-		fmt.Fprintf(&b, "%#012x %-30.30s |%s| %3d %s\n", uint64(s.RIP), r.Text, lane(s, base), s.Cost, s.Cause)
+		cost := ""
+		if s.Cost != 0 {
+			cost = fmt.Sprintf(" %3d %s", s.Cost, s.Cause)
+		}
+		shown = max(shown, s.Retire-pipelineWidth+1)
+		fmt.Fprintf(&b, "%#012x %-34.34s %5d |%s|%s\n", uint64(s.RIP), r.Text, s.Issue-first, lane(s, first, shown), cost)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// lane draws one row; what lies outside of the columns is left out.
-func lane(s Stamp, base Cycle) string {
+// lane draws one row: column 0 is cycle first, and nothing before shown is drawn.
+func lane(s Stamp, first, shown Cycle) string {
 	row := []byte(strings.Repeat(" ", pipelineWidth))
-	fill := func(from, to Cycle, c byte) {
-		for t := max(from, base); t < min(to, base+pipelineWidth); t++ {
-			row[t-base] = c
+	mark := func(t Cycle, c byte) {
+		if t >= shown {
+			row[(t-first)%pipelineWidth] = c
 		}
 	}
-	fill(s.Fetch, s.Issue, '=')
+	fill := func(from, to Cycle, c byte) {
+		for t := from; t < min(to, from+pipelineWidth); t++ {
+			mark(t, c)
+		}
+	}
 	fill(s.Issue, s.Execute, '.')
 	fill(s.Execute, s.Complete, 'e')
 	fill(s.Complete, s.Retire, '-')
-	fill(s.Fetch, s.Fetch+1, 'F')
-	fill(s.Issue, s.Issue+1, 'I')
-	fill(s.Execute, s.Execute+1, 'E')
-	fill(s.Complete, s.Complete+1, 'C')
-	fill(s.Retire, s.Retire+1, 'R')
+	mark(s.Fetch, 'F')
+	mark(s.Issue, 'I')
+	mark(s.Execute, 'E')
+	mark(s.Complete, 'C')
+	mark(s.Retire, 'R')
 	return string(row)
 }

@@ -128,6 +128,7 @@ type rename struct {
 	core  *Core
 	cycle Cycle // of issue
 	used  int   // slots of it
+	why   Cause // why not a cycle earlier
 	floor Cycle // no issue before
 
 	rob    []Cycle // retirement of the last ROB micro-operations
@@ -161,32 +162,32 @@ func (m *Model) allocate(s *site) {
 		slots += m.stackSync(in)
 	}
 	at := r.cycle
-	m.why.issue = CauseIssue
 	if t := m.last.Fetch + 1; t > at {
-		at, m.why.issue = t, m.front.why
+		at, r.why = t, m.front.why
 	}
 	if r.floor > at {
-		at, m.why.issue = r.floor, CauseSerialize
+		at, r.why = r.floor, CauseSerialize
 	}
 	if full := m.buffers(in); full > at {
-		at, m.why.issue = full, CauseWindow
+		at, r.why = full, CauseWindow
 	}
 	m.issueAt(at)
 	m.slot = r.used
 	for range slots {
 		if r.used == r.core.Rename.Width {
+			r.why = CauseIssue
 			m.issueAt(r.cycle + 1)
 		}
 		if free := r.rob[r.count%uint64(len(r.rob))]; free > r.cycle {
+			r.why = CauseWindow
 			m.issueAt(free)
-			m.why.issue = CauseWindow
 		}
 		r.used++
 		r.count++
 	}
 	m.slots = slots
 	m.front.issued(slots, r.cycle)
-	m.last.Issue = r.cycle
+	m.last.Issue, m.why.issue = r.cycle, r.why
 }
 
 // issueAt moves issue to cycle at, later if the schedulers are full.
@@ -201,7 +202,7 @@ func (m *Model) issueAt(at Cycle) {
 			return
 		}
 		at = r.cycle + 1
-		m.why.issue = CauseWindow
+		r.why = CauseWindow
 	}
 }
 

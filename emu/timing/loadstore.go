@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package timing
+
+import "github.com/tcsim/tcsim/jit/x86"
+
+// mayRename reports whether the load of an instruction can take its value at rename. Returns are
+// not renamed, nor is leave.
+func (m *Model) mayRename(in *insn) bool {
+	switch {
+	case in.inst.Branch != x86.BranchNone:
+		return false
+	case in.rmw:
+		return m.core.Memory.RenameRMW && in.rmwImm
+	}
+	return m.core.Memory.RenameLoads
+}
+
+// trackRSP follows the stack pointer as far as the addresses of stack accesses and immediates tell.
+func (m *Model) trackRSP(in *insn, ea x86.Addr) {
+	st := &in.inst.Stack
+	switch {
+	case st.Any() && in.inst.HasMem && m.rsp != 0:
+		m.rsp += x86.Addr(st.Delta) // push [m], call [m]: ea is that of the other operand
+	case st.Store && !in.inst.HasMem:
+		m.rsp = ea
+	case st.Load && !in.inst.HasMem:
+		m.rsp = ea + x86.Addr(st.Delta)
+	case in.inst.Writes.Has(x86.RSP) && in.imm != 0 && in.src[0] == uint8(x86.RSP):
+		m.rsp += x86.Addr(in.imm)
+	case in.inst.Writes.Has(x86.RSP):
+		m.rsp = 0
+	}
+}
+
+// loadFrom executes a load whose address is ready at t. It returns the value and the cycle of
+// execution.
+func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (value, Cycle) {
+	in, c := s.in, &m.core.Memory
+	if m.barrier > t {
+		t, m.why.serial = m.barrier, true
+	}
+	d := m.dispatch(in.load, t)
+	m.waited(t, d)
+	from, st := m.stores.find(ea, in.size)
+	trained := s.renamed
+	s.renamed = mayRename && from == fromExact
+	switch {
+	case s.renamed && trained:
+		return st.data, d
+	case from == fromCache || st.commit <= d:
+		return value{ready: d + in.loadLat}, d
+	case from == fromSeveral:
+		m.why.failed = true
+		m.renameMiss(trained, st.commit+c.ForwardFail)
+		return value{ready: st.commit + c.ForwardFail}, d
+	}
+	forward := c.Forward
+	if in.rmw {
+		forward = c.ForwardRMW
+	}
+	ready := max(d+in.loadLat, st.where+forward, st.data.ready+forward)
+	m.renameMiss(trained && !s.renamed, ready)
+	return value{ready: ready}, d
+}
+
+// renameMiss restarts behind a load that was renamed to the wrong data and is complete at end.
+func (m *Model) renameMiss(wrong bool, end Cycle) {
+	if wrong {
+		m.branchEnd = end
+		m.redirect(m.core.Memory.RenameMiss, CauseForwardFail)
+	}
+}
+
+// storeTo executes the store micro-operations of an instruction: the address is ready at at, the
+// data v can be taken from t on. It returns when the data was taken and when both are done.
+func (m *Model) storeTo(in *insn, ea x86.Addr, at, t Cycle, v value) (d, end Cycle) {
+	a := m.dispatch(in.addr, at)
+	d = m.dispatch(in.data, t)
+	size := in.size
+	if in.load != 0 && in.stackOp {
+		ea, size = m.rsp, 8
+	}
+	st := m.stores.add(ea, size)
+	st.data, st.where = v, a
+	m.uncommitted = st
+	return d, max(a+1, d+m.core.Memory.StoreRetire)
+}
+
+// locked executes a locked instruction: it waits for older stores and keeps younger loads waiting.
+func (m *Model) locked(in *insn, at Cycle) {
+	t := max(m.operands(in, at), m.barrier, m.stores.lastCommit)
+	d := m.dispatch(in.load, t)
+	for _, p := range in.alu {
+		m.dispatch(p, t)
+	}
+	end := d + in.busy
+	m.barrier = end
+	for _, r := range in.dst[:in.ndst] {
+		m.regs[r] = value{ready: end}
+		m.alias[r] = 0
+	}
+	m.flags = end
+	m.why.serial = true
+	m.last.Execute, m.last.Complete = d, end
+}
