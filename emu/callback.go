@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/cgo"
+	"slices"
 	"unsafe"
 
 	"github.com/tcsim/tcsim/emu/timing"
@@ -60,9 +61,23 @@ func tcsDrain(h C.uintptr_t) C.int {
 func tcsDecode(h C.uintptr_t, addr C.uint64_t, e *C.tcs_insn) {
 	m := fromHandle(h)
 	i, err := m.decode(jit.Addr(addr))
-	if err != nil || !describe(&i, e) {
+	if err != nil || !m.allowed(&i) || !describe(&i, e) {
 		e.flags = C.TCS_BAD
 	}
+}
+
+// outside are instructions that would bring something of the host's into a run.
+var outside = map[string]bool{
+	"rdtsc": true, "rdtscp": true, "rdrand": true, "rdseed": true, "rdpmc": true, "cpuid": true, "in": true,
+}
+
+// allowed reports whether a run that records may execute the instruction. The only out
+// instructions are those of helper stubs.
+func (m *Machine) allowed(i *x86.Inst) bool {
+	if i.Op != "out" {
+		return !outside[i.Op]
+	}
+	return slices.ContainsFunc(m.stubs, func(s guestStub) bool { return s.addr == i.PC })
 }
 
 // describe fills e; it reports false for an operand that the recorder cannot follow.
@@ -114,28 +129,29 @@ func describe(i *x86.Inst, e *C.tcs_insn) bool {
 // above.
 //
 //export tcsHelper
-func tcsHelper(h C.uintptr_t, port C.uint32_t) {
+func tcsHelper(h C.uintptr_t, port C.uint32_t, rip C.uint64_t) {
 	m := fromHandle(h)
-	if err := m.callHelper(int(port)); err != nil {
+	if err := m.callHelper(int(port), jit.Addr(rip)); err != nil {
 		C.tcs_stop(m.c, C.TCS_STOP_HELPER)
 	}
 }
 
-func (m *Machine) callHelper(n int) (err error) {
+// callHelper fails if it is not the stub of helper n that is at rip.
+func (m *Machine) callHelper(n int, rip jit.Addr) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
 		}
 		if err != nil {
-			m.helperErr = m.newFault(FaultHelper, 0)
+			m.helperErr = m.newFault(FaultHelper, rip)
 			m.helperErr.Err = err
-			if n < len(m.stubs) {
-				m.helperErr.RIP, m.helperErr.Name = m.stubs[n].addr, m.stubs[n].name
+			if n < len(m.stubs) && m.stubs[n].addr == rip {
+				m.helperErr.Name = m.stubs[n].name
 			}
 		}
 	}()
-	if n >= len(m.stubs) {
-		return errors.New("no helper has this port")
+	if n >= len(m.stubs) || m.stubs[n].addr != rip {
+		return errors.New("out instruction that is no helper's")
 	}
 	s := &m.stubs[n]
 	m.calls[n]++

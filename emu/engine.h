@@ -122,6 +122,7 @@ typedef struct {
 	// The run.
 	int level, reason, intno;
 	uint64_t cr2, bad_addr;
+	uint64_t stop_rip; // set if the block hook ended the run: the engine's own rip may be older
 	volatile int cancel;
 	uint64_t stop_seq, max_insns, max_events; // absolute numbers
 	uint64_t stop_addr, stop_hits;
@@ -152,5 +153,7 @@ tcs_insn *tcs_insn_at(tcs *m, uint64_t addr);
 void tcs_forget(tcs *m, uint64_t begin, uint64_t end);
 void tcs_forget_all(tcs *m);
 uint64_t tcs_seq(tcs *m);
+int tcs_drain(tcs *m);
+void tcs_site_record(tcs *m, uint64_t addr, const tcs_insn *e, uint64_t seq, uint64_t prev, int adj);
 
 #endif

@@ -22,7 +22,7 @@ const (
 	FaultFetch                          // control went to memory that is not mapped, or not executable
 	FaultGuard                          // access to the page below or above the stack
 	FaultBreak                          // int3 reached
-	FaultDecode                         // instruction that the decoder or the engine does not know
+	FaultDecode                         // instruction that is unknown, or not allowed, such as rdtsc
 	FaultDivide                         // division by zero or overflow
 	FaultException                      // any other processor exception
 	FaultHelper                         // a helper failed: Err
@@ -60,7 +60,8 @@ type Fault struct {
 	// Last are the last instructions retired, oldest first, at most 16; none if the run did not
 	// record.
 	Last []jit.Addr
-	// Name is the helper of FaultHelper.
+	// Name is the helper of FaultHelper; "" if the instruction that calls helpers was executed
+	// elsewhere, RIP then being where its block begins.
 	Name string
 	Err  error // cause, may be nil
 }
@@ -89,7 +90,9 @@ func (f *Fault) Error() string {
 	case FaultException:
 		fmt.Fprintf(&b, ": vector %d", f.Vector)
 	case FaultHelper:
-		fmt.Fprintf(&b, ": %s", f.Name)
+		if f.Name != "" {
+			fmt.Fprintf(&b, ": %s", f.Name)
+		}
 	}
 	if f.Err != nil {
 		fmt.Fprintf(&b, ": %v", f.Err)

@@ -33,6 +33,7 @@ func TestFaults(t *testing.T) {
 		{"jump to nothing", "31 c0 ff e0", emu.FaultFetch, 0, 0, false, 2},
 		{"jump to data", "54 58 ff e0", emu.FaultFetch, 0, 0, false, 3},
 		{"recursion", "e8 fb ff ff ff", emu.FaultGuard, 0, uint64(stackBottom) - 8, true, 16*1024/8 - 6},
+		{"large frame", "48 81 ec 00 60 00 00 50 c3", emu.FaultGuard, 7, uint64(emu.EntryRSP) - 0x6008, true, 1},
 		{"above the stack", "48 8b 44 24 30 c3", emu.FaultGuard, 0, uint64(emu.StackTop), false, 0},
 		{"int3", "90 cc c3", emu.FaultBreak, 1, 0, false, 1},
 		{"ud2", "90 0f 0b c3", emu.FaultDecode, 1, 0, false, 1},
@@ -78,6 +79,33 @@ func TestFaults(t *testing.T) {
 					t.Errorf("%s\n%s", f, f.Detail())
 				}
 			})
+		}
+	}
+}
+
+// TestForbidden: what depends on the host, or looks like a helper's stub, is a fault.
+func TestForbidden(t *testing.T) {
+	m := newMachine(t, emu.Config{}, emu.Setup{Images: []*jit.Image{
+		program(t, base, "90 0f 31 c3"), program(t, base+0x1000, "90 e7 00 c3"),
+	}})
+	for _, c := range []struct {
+		image int
+		level emu.Level
+		want  emu.FaultKind
+	}{
+		{0, emu.LevelSites, emu.FaultDecode},
+		{0, emu.LevelRetired, emu.FaultDecode},
+		{1, emu.LevelNone, emu.FaultHelper},
+		{1, emu.LevelSites, emu.FaultHelper},
+		{1, emu.LevelRetired, emu.FaultDecode},
+	} {
+		_, err := m.Run(context.Background(), emu.Run{Image: c.image, Level: c.level})
+		var f *emu.Fault
+		if !errors.As(err, &f) || f.Kind != c.want || f.Name != "" {
+			t.Errorf("image %d, level %d: %v", c.image, c.level, err)
+		}
+		if c.want == emu.FaultDecode && (f.RIP != base+jit.Addr(c.image)*0x1000+1 || f.Seq != 1) {
+			t.Errorf("image %d, level %d: at %#x after %d", c.image, c.level, uint64(f.RIP), f.Seq)
 		}
 	}
 }

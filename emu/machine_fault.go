@@ -22,6 +22,10 @@ const (
 	vectorPageFault = 14
 )
 
+// guardSize is the distance below the stack within which an access is an overflow of it: a frame
+// may step over the first page.
+const guardSize = 16 * pageSize
+
 // newFault describes the instruction at rip and the registers.
 func (m *Machine) newFault(k FaultKind, rip jit.Addr) *Fault {
 	f := &Fault{Kind: k, RIP: rip, Vector: -1}
@@ -69,7 +73,7 @@ func (m *Machine) pageFault(f *Fault) {
 	switch {
 	case f.Access == f.RIP || err != nil:
 		f.Kind = FaultFetch
-	case page == bottom-pageSize || page == StackTop:
+	case f.Access < bottom && f.Access >= bottom-guardSize || page == StackTop:
 		f.Kind = FaultGuard
 	default:
 		f.Kind = FaultAccess

@@ -258,6 +258,32 @@ func TestStopAndContinue(t *testing.T) {
 	}
 }
 
+// TestContinueAfterBudget: a run whose budget was raised again and again is the run without one.
+func TestContinueAfterBudget(t *testing.T) {
+	_, s := chain(t, "21 00 00 00")
+	m := newMachine(t, emu.Config{}, s)
+	for _, l := range []emu.Level{emu.LevelSites, emu.LevelRetired} {
+		var whole, parts log
+		want := run(t, m, emu.Run{Level: l, Observer: &whole})
+		res := run(t, m, emu.Run{Level: l, Observer: &parts, MaxInsns: 1})
+		for n := uint64(1); res.Stop == emu.StopInsns && n < 2000; n += 17 {
+			var err error
+			if res, err = m.Continue(context.Background(), emu.Run{Level: l, Observer: &parts, MaxInsns: n}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if d := cmp.Diff(want, res); d != "" {
+			t.Errorf("level %d: %s", l, d)
+		}
+		if !slices.Equal(whole.sites, parts.sites) || !slices.Equal(whole.retired, parts.retired) {
+			t.Errorf("level %d: the records differ", l)
+		}
+		if _, err := m.Continue(context.Background(), emu.Run{Level: l}); err == nil {
+			t.Error("continued after the end")
+		}
+	}
+}
+
 func TestBudgets(t *testing.T) {
 	m := newMachine(t, emu.Config{}, emu.Setup{Images: []*jit.Image{program(t, base, "eb fe")},
 		Marks: []jit.Addr{base}})

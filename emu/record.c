@@ -42,52 +42,6 @@ void tcs_halt(tcs *m)
 	uc_emu_stop(m->uc);
 }
 
-static tcs_page *slot(tcs *m, uint64_t vpn)
-{
-	uint32_t i = (uint32_t)(vpn * 0x9e3779b97f4a7c15ull >> 40);
-
-	for (;; i++) {
-		tcs_page *p = &m->pages[i & (m->npages - 1)];
-		if (p->vpn == vpn || !p->vpn)
-			return p;
-	}
-}
-
-static void grow(tcs *m)
-{
-	tcs_page *old = m->pages;
-	uint32_t n = m->npages;
-
-	m->npages = n * 2;
-	m->pages = calloc(m->npages, sizeof *m->pages);
-	if (!m->pages)
-		abort();
-	for (uint32_t i = 0; i < n; i++)
-		if (old[i].vpn)
-			*slot(m, old[i].vpn) = old[i];
-	free(old);
-}
-
-// tcs_insn_at returns the entry of an address. It stays where it is until tcs_forget_all.
-tcs_insn *tcs_insn_at(tcs *m, uint64_t addr)
-{
-	uint64_t vpn = addr >> 12;
-	tcs_page *p = slot(m, vpn);
-
-	if (unlikely(!p->vpn)) {
-		if (m->used * 2 >= m->npages) {
-			grow(m);
-			p = slot(m, vpn);
-		}
-		m->used++;
-		p->vpn = vpn;
-		p->insn = calloc(4096, sizeof *p->insn);
-		if (!p->insn)
-			abort();
-	}
-	return &p->insn[addr & 4095];
-}
-
 // insn_at is tcs_insn_at for hooks.
 static inline tcs_insn *insn_at(tcs *m, uint64_t addr)
 {
@@ -98,47 +52,8 @@ static inline tcs_insn *insn_at(tcs *m, uint64_t addr)
 	return &m->recent_page.insn[addr & 4095];
 }
 
-// host is tcs_host for hooks.
-static inline uint8_t *host(tcs *m, uint64_t addr)
-{
-	uint64_t vpn = addr >> 12;
-	uint32_t i = vpn & (TCS_TLB - 1);
-
-	if (likely(m->tlb[i].vpn == vpn && m->tlb[i].host))
-		return m->tlb[i].host + (addr & 4095);
-	return tcs_host(m, addr);
-}
-
-void tcs_forget_all(tcs *m)
-{
-	m->recent_page.vpn = 0;
-	for (uint32_t i = 0; i < m->npages; i++)
-		free(m->pages[i].insn);
-	memset(m->pages, 0, m->npages * sizeof *m->pages);
-	m->used = 0;
-	m->blk = NULL;
-}
-
-// tcs_forget drops what was decoded from bytes [begin, end), and what is known of all blocks that
-// may contain them. Marks stay.
-void tcs_forget(tcs *m, uint64_t begin, uint64_t end)
-{
-	for (uint64_t vpn = (begin >> 12) - 1; vpn <= (end - 1) >> 12; vpn++) {
-		tcs_page *p = slot(m, vpn);
-		if (!p->vpn)
-			continue;
-		for (uint32_t i = 0; i < 4096; i++) {
-			uint64_t addr = vpn << 12 | i;
-			p->insn[i].size = 0;
-			if (addr + 15 >= begin && addr < end)
-				p->insn[i].flags = p->insn[i].len = 0;
-		}
-	}
-	m->blk = NULL;
-}
-
-// drain hands both rings to Go.
-static int drain(tcs *m)
+// tcs_drain hands both rings to Go.
+int tcs_drain(tcs *m)
 {
 	int stop = tcsDrain(m->handle);
 
@@ -167,83 +82,11 @@ static int room(tcs *m)
 		tcs_stop(m, TCS_STOP_SEQ);
 	else if (seq >= m->max_insns)
 		tcs_stop(m, TCS_STOP_INSNS);
-	else if (m->n < TCS_RETIRED_CAP || drain(m)) {
+	else if (m->n < TCS_RETIRED_CAP || tcs_drain(m)) {
 		m->stop_n = min(TCS_RETIRED_CAP, min(m->stop_seq, m->max_insns) - m->base);
 		return 1;
 	}
 	return 0;
-}
-
-// word reads n little-endian bytes of guest memory, 0 where it is not mapped.
-static inline uint64_t word(tcs *m, uint64_t addr, unsigned n)
-{
-	uint64_t v = 0;
-	uint8_t *p = host(m, addr);
-
-	if (__builtin_expect(p && (addr & 4095) + n <= 4096, 1)) {
-		if (n == 8)
-			memcpy(&v, p, 8);
-		else
-			memcpy(&v, p, n);
-		return v;
-	}
-	for (unsigned i = 0; i < n; i++) {
-		p = host(m, addr + i);
-		v |= (uint64_t)(p ? *p : 0) << 8 * i;
-	}
-	return v;
-}
-
-// counter reads tail_call_cnt as the function's description says.
-static inline void counter(tcs *m, const tcs_mark *k, uint64_t rbp, tcs_site *s)
-{
-	uint64_t at = rbp + (uint64_t)(int64_t)k->off;
-
-	s->counter = s->counter_addr = s->counter_ptr_at = 0;
-	if (!k->form)
-		return;
-	if (k->form == 2) {
-		s->counter_ptr_at = at;
-		at = word(m, at, 8);
-	}
-	s->counter_addr = at;
-	s->counter = word(m, at, k->size);
-}
-
-// site records the marked instruction at addr; adj corrects rsp if the instruction has already
-// run.
-static void site(tcs *m, uint64_t addr, const tcs_insn *e, uint64_t seq, uint64_t prev, int adj)
-{
-	const uint64_t *r = regs(m);
-	tcs_site *s;
-	uint8_t *p;
-
-	if (unlikely(m->nsites == TCS_SITE_CAP) && !drain(m))
-		return;
-	s = &m->sites[m->nsites++];
-	s->seq = seq;
-	s->rip = addr;
-	s->rax = r[0];
-	s->rdx = r[2];
-	s->rbx = r[3];
-	s->rsp = r[4] + (uint64_t)(int64_t)adj;
-	s->rbp = r[5];
-	s->rsi = r[6];
-	s->rdi = r[7];
-	s->r12 = r[12];
-	s->r13 = r[13];
-	s->r14 = r[14];
-	s->r15 = r[15];
-	if (likely((s->rsp & 4095) <= 4096 - 16) && (p = host(m, s->rsp))) {
-		memcpy(s->stack, p, 16);
-	} else {
-		s->stack[0] = word(m, s->rsp, 8);
-		s->stack[1] = word(m, s->rsp + 8, 8);
-	}
-	s->prev = prev;
-	counter(m, &m->marks[e->mark], s->rbp, s);
-	if (unlikely(m->events + m->nsites >= m->max_events))
-		tcs_stop(m, TCS_STOP_EVENTS);
 }
 
 static uint64_t effective(tcs *m, const tcs_insn *e, uint64_t addr)
@@ -323,7 +166,7 @@ static __attribute__((noinline)) void full_insn(tcs *m, uint64_t addr)
 		return;
 	if (e->mark && m->nsites == TCS_SITE_CAP) {
 		// Drain before this instruction is recorded, so that its record stays in the ring.
-		if (!drain(m))
+		if (!tcs_drain(m))
 			return;
 		m->stop_n = min(TCS_RETIRED_CAP, min(m->stop_seq, m->max_insns) - m->base);
 	}
@@ -331,7 +174,7 @@ static __attribute__((noinline)) void full_insn(tcs *m, uint64_t addr)
 	m->ring[m->n].rip = addr;
 	m->ring[m->n++].ea = e->flags & TCS_MEM ? effective(m, e, addr) : 0;
 	if (e->mark)
-		site(m, addr, e, m->base + m->n - 1, prev, 0);
+		tcs_site_record(m, addr, e, m->base + m->n - 1, prev, 0);
 }
 
 // on_insn does what full_insn does for instructions that are known and not marked, with no memory
@@ -411,7 +254,7 @@ static inline void retire(tcs *m)
 	if (b->last_len & TCS_LAST_MARKED) {
 		e = insn_at(m, last);
 		prev = b->back ? last - b->back : m->prev;
-		site(m, last, e, m->seq - 1, prev, e->flags & TCS_CALL ? 8 : e->flags & TCS_RET ? -8 : 0);
+		tcs_site_record(m, last, e, m->seq - 1, prev, e->flags & TCS_CALL ? 8 : e->flags & TCS_RET ? -8 : 0);
 	}
 	m->prev = last;
 }
@@ -434,11 +277,11 @@ static __attribute__((noinline)) void full(tcs *m, uint64_t addr, uint32_t size)
 	tcs_insn *b;
 
 	retire(m);
-	if (unlikely(m->seq >= m->go) && no_go(m))
-		return;
 	b = insn_at(m, addr);
-	if (unlikely(b->size != size) && !block(m, addr, size, b))
+	if (unlikely((m->seq >= m->go && no_go(m)) || (b->size != size && !block(m, addr, size, b)))) {
+		m->stop_rip = addr;
 		return;
+	}
 	m->blk_addr = addr;
 	m->blk = b;
 	m->recent[m->nrecent++ % TCS_RECENT] = addr;
@@ -495,7 +338,7 @@ static void on_mark(uc_engine *uc, uint64_t addr, uint32_t size, void *user)
 	if (m->reason)
 		return;
 	n = position(m, addr, &prev);
-	site(m, addr, tcs_insn_at(m, addr), m->seq + n, prev, 0);
+	tcs_site_record(m, addr, tcs_insn_at(m, addr), m->seq + n, prev, 0);
 }
 
 static void on_trap(uc_engine *uc, uint32_t intno, void *user)
@@ -510,9 +353,11 @@ static void on_trap(uc_engine *uc, uint32_t intno, void *user)
 static void on_out(uc_engine *uc, uint32_t port, int size, uint32_t value, void *user)
 {
 	tcs *m = user;
+	uint64_t rip = 0;
 
+	uc_reg_read(uc, UC_X86_REG_RIP, &rip); // where the block begins
 	if (!m->reason)
-		tcsHelper(m->handle, port);
+		tcsHelper(m->handle, port, rip);
 }
 
 int tcs_hooks(tcs *m)
@@ -567,6 +412,7 @@ int tcs_mark_hooks(tcs *m, const uint64_t *addrs, uint32_t n)
 int tcs_run(tcs *m, uint64_t rip)
 {
 	m->reason = TCS_RUNNING;
+	m->stop_rip = 0;
 	m->stop_n = m->n;
 	m->go = m->max_insns;
 	return uc_emu_start(m->uc, rip, 0, 0, 0);
@@ -590,7 +436,7 @@ void tcs_finish(tcs *m, uint64_t rip)
 		uint32_t n = position(m, rip, &prev);
 		const tcs_insn *e = tcs_insn_at(m, rip);
 		if (e->mark && e->flags & TCS_BRANCH && n + 1 == m->blk->count)
-			site(m, rip, e, m->seq + n, prev, 0);
+			tcs_site_record(m, rip, e, m->seq + n, prev, 0);
 		m->seq += n;
 		m->prev = prev;
 		m->blk = NULL;

@@ -128,6 +128,9 @@ func (m *Machine) Continue(ctx context.Context, r Run) (Result, error) {
 	if !m.stopped {
 		return Result{}, fmt.Errorf("continue: no run was stopped")
 	}
+	if C.int(r.Level) != m.c.level {
+		return Result{}, fmt.Errorf("continue: the run was stopped at another recording level")
+	}
 	if err := m.prepare(r); err != nil {
 		return Result{}, fmt.Errorf("continue: %w", err)
 	}
@@ -182,9 +185,6 @@ func (m *Machine) prepare(r Run) error {
 	if r.Level != LevelRetired && (r.StopSeq != 0 || r.StopAddr != 0) {
 		return errors.New("stopping at an instruction needs the retired level")
 	}
-	if m.stopped && C.int(r.Level) != m.c.level && r.Entry == 0 {
-		m.stopped = false
-	}
 	if err := m.setLevel(r.Level); err != nil {
 		return err
 	}
@@ -222,6 +222,12 @@ func (m *Machine) execute(ctx context.Context, r Run, rip jit.Addr) (Result, err
 		return Result{}, fmt.Errorf("run: %w", err)
 	}
 	end := jit.Addr(at)
+	if a := m.c.stop_rip; a != 0 && code == 0 && m.c.reason != C.TCS_STOP_EXIT {
+		end = jit.Addr(a)
+		if err := m.uc.RegWrite(uc.X86_REG_RIP, uint64(a)); err != nil {
+			return Result{}, fmt.Errorf("run: %w", err)
+		}
+	}
 	if m.c.reason == C.TCS_STOP_TRAP && m.c.intno == 3 {
 		end-- // the engine points behind int3
 	}
