@@ -305,10 +305,14 @@ func (f *Fn) isScheme(off jit.CodeOff) bool {
 }
 
 // Unwinding reports whether the instruction at off is part of a tail call that takes, or has
-// taken, the frame down.
+// taken, the frame down, or that leaves through a retpoline inline.
 func (f *Fn) Unwinding(off jit.CodeOff) bool {
 	i := f.tailAt(off)
-	return i >= 0 && f.TailCalls[i].Unwind >= 0 && off >= f.TailCalls[i].Unwind
+	if i < 0 {
+		return false
+	}
+	t := &f.TailCalls[i]
+	return t.Unwind >= 0 && off >= t.Unwind || !t.Direct && off >= t.Jump
 }
 
 // tailAt returns the index of the tail call whose sequence contains off, -1 if none does.

@@ -271,9 +271,14 @@ func (r *Recorder) resolve(f *Fn, off jit.CodeOff) {
 	if a == r.pendingSite.RIP {
 		return // the jump itself, which follows its site in the stream
 	}
-	if t := r.pendingMark.tailSite(r.pendingEv.Fn); f == r.pendingEv.Fn && t.Direct && off == t.Jump+pokeSize {
-		r.pending = false
-		return // a nop: the end of the sequence is a site and comes next
+	if t := r.pendingMark.tailSite(r.pendingEv.Fn); f == r.pendingEv.Fn {
+		switch {
+		case t.Direct && off == t.Jump+pokeSize:
+			r.pending = false
+			return // a nop: the end of the sequence is a site and comes next
+		case !t.Direct && off > t.Jump && off < t.End:
+			return // a retpoline inline, on its way
+		}
 	}
 	r.landed(f, a)
 }
