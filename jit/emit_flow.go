@@ -113,20 +113,26 @@ func (e *emitter) call(in *Insn) error {
 			return err
 		}
 	}
-	if f.img == nil {
-		e.CallD32(0)
-		return nil
-	}
 	site := CallSite{Insn: f.info.Start + InsnIndex(e.cur), Off: CodeOff(e.Len()), Target: target, Func: -1}
-	if sub {
-		site.Func = int(in.Imm)
-	}
-	f.img.Calls = append(f.img.Calls, site)
-	rel, err := e.rel32(target, 5)
-	if err != nil {
-		return err
+	var rel int32
+	if f.img != nil {
+		if rel, err = e.rel32(target, 5); err != nil {
+			return err
+		}
 	}
 	e.CallD32(rel)
+	if sub {
+		site.Func = int(in.Imm)
+		if b, ok := f.c.sch.(takesBack); ok {
+			at := CodeOff(e.Len())
+			if b.takeBack(e, f.c.fns[in.Imm]) {
+				site.TakeBack = at
+			}
+		}
+	}
+	if f.img != nil {
+		f.img.Calls = append(f.img.Calls, site)
+	}
 	return nil
 }
 
@@ -253,7 +259,7 @@ func (e *emitter) tailCall(in *Insn) error {
 		site.Direct, site.Map, site.Key = true, poke.Map, poke.Key
 		err = f.c.sch.direct(e, &site)
 	}
-	if err != nil {
+	if err = errors.Join(err, e.err); err != nil {
 		return err
 	}
 	site.End = CodeOff(e.Len())

@@ -133,6 +133,12 @@ type Frame struct {
 	// Reused is true in designs in which a tail call hands over the whole frame instead of
 	// unwinding it to the saved rbp.
 	Reused bool
+	// Kept is how many bytes below the saved rbp a design that unwinds leaves in place, because the
+	// program that it tail calls goes on using them; 0 in all but one.
+	Kept int32
+	// RunCtx is true if the caller from outside passes, instead of the context, the address of a
+	// struct of two words: the context and a pointer to tail_call_cnt (hier-runctx).
+	RunCtx bool
 	// FP is where r10, the program's frame pointer, points, from rbp in bytes: 0 in most designs, and
 	// without a BPF stack.
 	FP int32
@@ -169,4 +175,7 @@ type CallSite struct {
 	Off    CodeOff // of the call instruction itself
 	Target Addr
 	Func   int // index of the called function of the same program, -1 for helpers
+	// TakeBack is the instruction behind the call with which the design stores the count that the
+	// callee returned; 0 in designs without one.
+	TakeBack CodeOff
 }

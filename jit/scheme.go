@@ -49,6 +49,21 @@ var schemes = map[string]scheme{
 	"rework-5.10":  rework{},
 	"rework-6.7":   rework{},
 	"hier-6.12":    hier{},
+
+	"pop-nop-push":       popNopPush{},
+	"ip-aux":             ipAux{},
+	"jmp-always-valid":   jmpAlwaysValid{},
+	"hier-rfc1":          hierRFC1{},
+	"hier-rfc2":          hierRFC2{},
+	"maciej-hidden16":    hidden16{},
+	"hier-percpu":        hierPerCPU{},
+	"hier-percpu-dec":    hierPerCPUDec{},
+	"hier-percpu-prog-a": hierPerCPUProgA{},
+	"hier-percpu-prog-b": hierPerCPUProgB{},
+	"hier-task":          hierTask{},
+	"hier-runctx":        hierRunCtx{},
+	"backprop-poke":      backpropPoke{},
+	"backprop-check":     backpropCheck{},
 }
 
 func schemeByName(name string) (scheme, error) {
@@ -118,5 +133,5 @@ func (e *emitter) prologue() error {
 		return err
 	}
 	e.f.c.sch.prologue(e)
-	return nil
+	return e.err
 }

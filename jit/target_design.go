@@ -24,7 +24,7 @@ var designTargets = []string{
 
 // inListing are the targets that a listing of the machine code in a mail or a commit message
 // confirms. The other rows have at most single instructions in theirs.
-var inListing = []string{"direct-poke", "direct-poke-inline-nodirect"}
+var inListing = []string{"direct-poke", "direct-poke-inline-nodirect", "pop-nop-push", "ip-aux", "maciej-hidden16"}
 
 // verifierOneFrame is the verifier of 4.16 to 5.4, as far as it decides what the JIT is given.
 var verifierOneFrame = Verifier{TailCallDepth: 512, NoMix: true, NoDirect: true}

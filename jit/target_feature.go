@@ -145,7 +145,8 @@ func Features() []string {
 func FeatureDoc(word string) string { return features[word].doc }
 
 // Symbols returns the kernel symbols that code for the target can refer to, beside what helper
-// calls name: what Env.Symbol can be asked for. The order is fixed.
+// calls name and the counters of programs by name (hier-percpu-prog): what Env.Symbol can be asked
+// for. The order is fixed.
 func (t *Target) Symbols() []string {
 	var names []string
 	if t.Emit.ISA&ISAPerCPU != 0 {
@@ -163,6 +164,9 @@ func (t *Target) Symbols() []string {
 	}
 	if t.Emit.CFI == CFIFineEAXBHI {
 		names = append(names, bhiSymbol)
+	}
+	if s, ok := schemes[t.Scheme].(callsKernel); ok {
+		names = append(names, s.symbols(t)...)
 	}
 	return names
 }

@@ -109,13 +109,13 @@ var sourceOnly = []string{"5.10-unrounded", "5.10-inline-unrounded", "6.12-kcfi"
 // or design and features.
 func TargetNames() []string {
 	names := append(slices.Clone(captured), sourceOnly...)
-	return append(names, designTargets...)
+	return slices.Concat(names, designTargets, proposalTargets)
 }
 
 // row returns the kernel or design that a target's name begins with: the longest one, as some have
 // hyphens themselves. rest is what is behind it: "" or features, each with a hyphen before it.
 func row(name string) (k kernelRow, rest string, ok bool) {
-	for _, rows := range [][]kernelRow{kernels, designs} {
+	for _, rows := range [][]kernelRow{kernels, designs, proposals} {
 		for i := range rows {
 			r, found := strings.CutPrefix(name, rows[i].Name)
 			if found && (r == "" || r[0] == '-') && (!ok || len(r) < len(rest)) {

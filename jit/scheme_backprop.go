@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import "github.com/tcsim/tcsim/jit/x86"
+
+// backprop is what the author of the hierarchy fix argues against (mails of 6 and 21 December 2023):
+// the count goes back to the caller in rcx, which takes it over after the call. Everything else is as
+// in 6.7.
+//
+//	rbp+8     return address
+//	rbp       saved rbp
+//	rbp-sd    stack of the program, sd bytes rounded up to 8
+//	rbp-sd-8  tail_call_cnt: pushed rax, used as the dword at rbp-sd-4
+//	          rbx, r13, r14, r15 as used                                 <- rsp
+//
+// A what-if: nobody wrote it.
+type backprop struct{}
+
+// takesBack is what a scheme has that does something behind a call of a subprogram.
+type takesBack interface {
+	// takeBack appends it and reports whether there is anything.
+	takeBack(e *emitter, callee *fn) bool
+}
+
+func (backprop) landing(t *Target) CodeOff { return withENDBR(t, 11) }
+
+// head is the prologue up to the frame; clear makes the count 0, keep stores it.
+func (backprop) head(e *emitter, clear, keep bool) {
+	// The place that a trampoline patches, then the initial count or filler.
+	e.Nop(5) // 0f 1f 44 00 00
+	if clear {
+		e.Xor32MR(reg(x86.RAX), x86.RAX) // 31 c0
+	} else {
+		e.Nop(2) // 66 90
+	}
+	e.Push64O(x86.RBP)               // 55
+	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+
+	// Tail calls land here.
+	e.endbr()
+	e.takeStack()
+	if keep {
+		e.Push64O(x86.RAX) // 50
+	}
+	e.pushSaved()
+}
+
+func (backprop) reload(e *emitter) {
+	e.Mov64RM(x86.RAX, x86.M32(x86.RBP, -8-e.f.depth)) // 48 8b 85 disp32
+}
+
+// takeBack stores what the called subprogram returned in rcx.
+func (backprop) takeBack(e *emitter, callee *fn) bool {
+	if !callee.reachable {
+		return false
+	}
+	e.Mov64MR(x86.M32(x86.RBP, -8-e.f.depth), x86.RCX) // 48 89 8d disp32
+	return true
+}
+
+// count jumps to out if the count has reached the limit, and adds one to it.
+func (backprop) count(e *emitter, s *TailCallSite, label int) {
+	e.Mov32RM(x86.RAX, x86.M32(x86.RBP, -4-e.f.depth)) // 8b 85 disp32
+	e.Cmp32MI8(reg(x86.RAX), int8(e.f.c.t.Limit))      // 83 f8 21
+	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
+	e.Add32MI8(reg(x86.RAX), 1) // 83 c0 01
+	s.Bump = CodeOff(e.Len())
+	e.Mov32MR(x86.M32(x86.RBP, -4-e.f.depth), x86.RAX) // 89 85 disp32
+}
+
+// unwind takes the frame down to the saved rbp.
+func (backprop) unwind(e *emitter, s *TailCallSite) {
+	s.Unwind = CodeOff(e.Len())
+	e.popSaved()
+	e.Pop64O(x86.RAX) // 58
+	e.giveStack()
+}
+
+func (b backprop) indirect(e *emitter, s *TailCallSite) error {
+	label := e.f.indirectLabel
+	e.bounds(s, label)
+	b.count(e, s, label)
+	e.loadProg(s, label)
+	b.unwind(e, s)
+	return e.leaveIndirect(s, b.landing(e.f.c.t))
+}
+
+func (b backprop) direct(e *emitter, s *TailCallSite) error {
+	label := e.f.directLabel
+	b.count(e, s, label)
+	e.bypass(s, label)
+	b.unwind(e, s)
+	e.leaveDirect(s)
+	return nil
+}
+
+func (backprop) poke(p *pokePlan, s PokeSite, old, new Addr) { pokeBypass(p, s, old, new) }
+
+func (b backprop) frameWith(f *fn, keep bool) Frame {
+	d := newFrame(f)
+	d.landing = b.landing(f.c.t)
+	if keep {
+		d.push(SlotTailCallCnt)
+		d.frame.Counter = Counter{Form: CounterValue, Off: -f.depth - 4, Size: 4}
+	}
+	return d.done()
+}
+
+// backpropPoke is the first way: the epilogue of every program that can be in a prog array gives the
+// count back. It would be poked when the program is put there; here it always is, and so every main
+// program keeps a count. One that runs on its own gives it back as well, to a caller that did not ask.
+type backpropPoke struct{ backprop }
+
+// keeps says that the function has a count.
+func (backpropPoke) keeps(f *fn) bool { return !f.sub || f.reachable }
+
+func (b backpropPoke) prologue(e *emitter) { b.head(e, !e.f.sub, b.keeps(e.f)) }
+
+func (b backpropPoke) epilogue(e *emitter) {
+	e.popSaved()
+	if b.keeps(e.f) {
+		// Five bytes, as a poke needs; the count is at rsp now.
+		e.Mov64RM(x86.RCX, x86.M8(x86.RSP, 0)) // 48 8b 4c 24 00
+	}
+	e.Leave() // c9
+}
+
+func (b backpropPoke) frame(f *fn) Frame { return b.frameWith(f, b.keeps(f)) }
+
+// backpropCheck is the second way: the epilogue of functions that can reach a tail call gives the
+// count back if it is not 0. A caller cannot tell whether rcx holds a count: a program without tail
+// calls that was reached by one leaves there what it worked with.
+type backpropCheck struct{ backprop }
+
+func (b backpropCheck) prologue(e *emitter) {
+	b.head(e, e.f.reachable && !e.f.sub, e.f.reachable)
+}
+
+func (backpropCheck) epilogue(e *emitter) {
+	if e.f.reachable {
+		// if (tail_call_cnt) rcx = tail_call_cnt;
+		e.Cmp32MI8(x86.M32(x86.RBP, -4-e.f.depth), 0)      // 83 bd disp32 00
+		e.JeD8(7)                                          // 74 07
+		e.Mov64RM(x86.RCX, x86.M32(x86.RBP, -8-e.f.depth)) // 48 8b 8d disp32
+	}
+	e.popSaved()
+	e.Leave() // c9
+}
+
+func (b backpropCheck) frame(f *fn) Frame { return b.frameWith(f, f.reachable) }

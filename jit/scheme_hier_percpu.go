@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import "github.com/tcsim/tcsim/jit/x86"
+
+// hierPerCPU is the second version of the hierarchy fix (22 February 2024): one counter per CPU,
+// which entering a main program resets. Whatever program interrupts another on the same CPU resets
+// it as well.
+//
+//	rbp+8   return address
+//	rbp     saved rbp
+//	rbp-sd  stack of the program, sd bytes rounded up to 8
+//	        rbx, r13, r14, r15 as used                             <- rsp
+//
+//	gs:     tail_call_cnt of this CPU, a dword
+//
+// From a description of the patch "bpf, x64: Fix tailcall hierarchy" (v2 2/3); what it leaves open is
+// as in 6.7. The routines are called out of line.
+type hierPerCPU struct{ kernelCounter }
+
+func (h hierPerCPU) prologue(e *emitter) { h.prologueWith(e, symPrepare) }
+
+func (hierPerCPU) symbols(*Target) []string { return []string{symPrepare, symFetchInc} }
+
+// count jumps to out if the counter had reached the limit; it has been incremented in any case.
+func (hierPerCPU) count(e *emitter, s *TailCallSite, label int) {
+	s.Bump = CodeOff(e.Len())
+	e.callSymbol(symFetchInc)                     // e8 rel32
+	e.Cmp32MI8(reg(x86.RAX), int8(e.f.c.t.Limit)) // 83 f8 21
+	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
+}
+
+func (h hierPerCPU) indirect(e *emitter, s *TailCallSite) error {
+	label := e.f.indirectLabel
+	e.bounds(s, label)
+	h.count(e, s, label)
+	e.loadProg(s, label)
+	h.unwind(e, s)
+	return e.leaveIndirect(s, h.landing(e.f.c.t))
+}
+
+func (h hierPerCPU) direct(e *emitter, s *TailCallSite) error {
+	label := e.f.directLabel
+	h.count(e, s, label)
+	e.bypass(s, label)
+	h.unwind(e, s)
+	e.leaveDirect(s)
+	return nil
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import (
+	"strconv"
+
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// hierPerCPUDec is a variant of hierPerCPU (27 February 2024) in which the counter of the CPU begins
+// at the limit and goes down to 0.
+//
+//	rbp+8   return address
+//	rbp     saved rbp
+//	rbp-sd  stack of the program, sd bytes rounded up to 8
+//	        rbx, r13, r14, r15 as used                             <- rsp
+//
+//	gs:     the tail calls that are left on this CPU, a dword
+//
+// From a description in the same thread; what it leaves open is as in 6.7.
+type hierPerCPUDec struct{ kernelCounter }
+
+func prepareLimit(t *Target) string { return symPrepareLimit + strconv.Itoa(int(t.Limit)) }
+
+func (h hierPerCPUDec) prologue(e *emitter) { h.prologueWith(e, prepareLimit(e.f.c.t)) }
+
+func (hierPerCPUDec) symbols(t *Target) []string { return []string{prepareLimit(t), symCntPtr} }
+
+// count jumps to out if nothing is left, and takes one away.
+func (hierPerCPUDec) count(e *emitter, s *TailCallSite, label int) {
+	e.callSymbol(symCntPtr)                    // e8 rel32
+	e.Cmp32MI8(x86.M0(x86.RAX), 0)             // 83 38 00
+	s.Limit = e.jumpLabel(x86.FormJeD8, label) // 74 xx
+	s.Bump = CodeOff(e.Len())
+	e.Dec32M(x86.M0(x86.RAX)) // ff 08
+}
+
+func (h hierPerCPUDec) indirect(e *emitter, s *TailCallSite) error {
+	label := e.f.indirectLabel
+	e.bounds(s, label)
+	h.count(e, s, label)
+	e.loadProg(s, label)
+	h.unwind(e, s)
+	return e.leaveIndirect(s, h.landing(e.f.c.t))
+}
+
+func (h hierPerCPUDec) direct(e *emitter, s *TailCallSite) error {
+	label := e.f.directLabel
+	h.count(e, s, label)
+	e.bypass(s, label)
+	h.unwind(e, s)
+	e.leaveDirect(s)
+	return nil
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import "github.com/tcsim/tcsim/jit/x86"
+
+// hierPerCPUProgA is the first of two variants of 26 February 2024 with a counter per CPU and
+// program: entering a main program resets the counter of that program, and a pointer to it travels
+// in rax.
+//
+//	rbp+8     return address
+//	rbp       saved rbp
+//	rbp-sd    stack of the program, sd bytes rounded up to 8
+//	rbp-sd-8  tail_call_cnt_ptr                                    (if reachable)
+//	          rbx, r13, r14, r15 as used                           <- rsp
+//
+//	gs:       tail_call_cnt of the program that was entered, a dword
+//
+// From a description in the thread of the second version; what it leaves open is as in 6.7 and, where
+// the pointer is handed on, as in hierRFC2.
+type hierPerCPUProgA struct{}
+
+func (hierPerCPUProgA) landing(t *Target) CodeOff { return withENDBR(t, 24) }
+
+// progCounter is the per-CPU pointer to the program's own counter.
+func (e *emitter) progCounter() {
+	name := symProg
+	if p := e.f.c.v.Program; p != nil {
+		name += p.Name
+	}
+	a, err := e.f.c.symbol(name)
+	if err != nil {
+		e.err = err
+	}
+	e.Mov64OI(x86.RAX, uint64(a)) // 48 b8 imm64
+}
+
+// progPrologue is what both variants begin with, up to the landing.
+func (e *emitter) progPrologue() {
+	f := e.f
+	// The place that a trampoline patches.
+	e.Nop(5) // 0f 1f 44 00 00
+
+	// The counter of this program on this CPU becomes 0, rax the pointer to it.
+	if f.reachable && !f.sub {
+		e.progCounter()
+		e.callSymbol(symProgPrepare) // e8 rel32
+	} else {
+		e.Nop(11) // 66 66 2e 0f 1f 84 00 00 00 00 00
+		e.Nop(4)  // 0f 1f 40 00
+	}
+	e.Push64O(x86.RBP)               // 55
+	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+	e.endbr()
+}
+
+func (hierPerCPUProgA) symbols(*Target) []string { return []string{symProgPrepare} }
+
+func (hierPerCPUProgA) prologue(e *emitter) {
+	e.progPrologue()
+
+	// Tail calls land here.
+	e.takeStack()
+	if e.f.reachable {
+		e.Push64O(x86.RAX) // 50
+	}
+	e.pushSaved()
+}
+
+func (hierPerCPUProgA) reload(e *emitter) {
+	e.Mov64RM(x86.RAX, x86.M32(x86.RBP, -8-e.f.depth)) // 48 8b 85 disp32
+}
+
+// count jumps to out if the counter has reached the limit, and adds one to it.
+func (h hierPerCPUProgA) count(e *emitter, s *TailCallSite, label int) {
+	h.reload(e)
+	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 83 38 21
+	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
+	s.Bump = CodeOff(e.Len())
+	e.Add32MI8(x86.M0(x86.RAX), 1) // 83 00 01
+}
+
+// unwind takes the frame down to the saved rbp and leaves the pointer in rax.
+func (hierPerCPUProgA) unwind(e *emitter, s *TailCallSite) {
+	s.Unwind = CodeOff(e.Len())
+	e.popSaved()
+	e.Pop64O(x86.RAX) // 58
+	e.giveStack()
+}
+
+func (h hierPerCPUProgA) indirect(e *emitter, s *TailCallSite) error {
+	label := e.f.indirectLabel
+	e.bounds(s, label)
+	h.count(e, s, label)
+	e.loadProg(s, label)
+	h.unwind(e, s)
+	return e.leaveIndirect(s, h.landing(e.f.c.t))
+}
+
+func (h hierPerCPUProgA) direct(e *emitter, s *TailCallSite) error {
+	label := e.f.directLabel
+	h.count(e, s, label)
+	e.bypass(s, label)
+	h.unwind(e, s)
+	e.leaveDirect(s)
+	return nil
+}
+
+func (hierPerCPUProgA) epilogue(e *emitter) {
+	e.popSaved()
+	e.Leave() // c9
+}
+
+func (hierPerCPUProgA) poke(p *pokePlan, s PokeSite, old, new Addr) { pokeBypass(p, s, old, new) }
+
+func (h hierPerCPUProgA) frame(f *fn) Frame {
+	b := newFrame(f)
+	b.landing = h.landing(f.c.t)
+	if f.reachable {
+		b.push(SlotTailCallPtr)
+		b.frame.Counter = Counter{Form: CounterPtr, Off: -f.depth - 8, Size: 4}
+	}
+	return b.done()
+}
+
+// hierPerCPUProgB is the second variant: nothing is handed on, every program uses the counter of its
+// own at its tail calls, so that each has the whole budget.
+//
+//	rbp+8   return address
+//	rbp     saved rbp
+//	rbp-sd  stack of the program, sd bytes rounded up to 8
+//	        rbx, r13, r14, r15 as used                             <- rsp
+//
+//	gs:     tail_call_cnt of each program, a dword; reset when it is entered from outside
+type hierPerCPUProgB struct{ kernelCounter }
+
+func (hierPerCPUProgB) landing(t *Target) CodeOff { return withENDBR(t, 24) }
+
+func (hierPerCPUProgB) symbols(*Target) []string { return []string{symProgPrepare, symProgFetchInc} }
+
+func (hierPerCPUProgB) prologue(e *emitter) {
+	e.progPrologue()
+
+	// Tail calls land here.
+	e.takeStack()
+	e.pushSaved()
+}
+
+// count jumps to out if the program's counter had reached the limit; it has been incremented in any
+// case.
+func (hierPerCPUProgB) count(e *emitter, s *TailCallSite, label int) {
+	e.progCounter()
+	s.Bump = CodeOff(e.Len())
+	e.callSymbol(symProgFetchInc)                 // e8 rel32
+	e.Cmp32MI8(reg(x86.RAX), int8(e.f.c.t.Limit)) // 83 f8 21
+	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
+}
+
+func (h hierPerCPUProgB) indirect(e *emitter, s *TailCallSite) error {
+	label := e.f.indirectLabel
+	e.bounds(s, label)
+	h.count(e, s, label)
+	e.loadProg(s, label)
+	h.unwind(e, s)
+	return e.leaveIndirect(s, h.landing(e.f.c.t))
+}
+
+func (h hierPerCPUProgB) direct(e *emitter, s *TailCallSite) error {
+	label := e.f.directLabel
+	h.count(e, s, label)
+	e.bypass(s, label)
+	h.unwind(e, s)
+	e.leaveDirect(s)
+	return nil
+}
+
+func (h hierPerCPUProgB) frame(f *fn) Frame {
+	b := newFrame(f)
+	b.landing = h.landing(f.c.t)
+	return b.done()
+}

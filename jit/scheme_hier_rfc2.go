@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import "github.com/tcsim/tcsim/jit/x86"
+
+// hierRFC2 is the second proposal against the hierarchy (October 2023, resent in January 2024): a
+// main program that can reach a tail call calls its own body, so that the counter lies above a
+// return address that every tail call inherits; a pointer to it travels in rax.
+//
+//	rbp+24    return address of the caller                           (reachable main)
+//	rbp+16    tail_call_cnt, a pushed qword, used as a dword         (reachable main)
+//	rbp+8     return address: into the prologue of a reachable main, else that of the caller
+//	rbp       saved rbp
+//	rbp-sd    stack of the program, sd bytes rounded up to 8
+//	rbp-sd-8  tail_call_cnt_ptr                                      (if reachable)
+//	          rbx, r13, r14, r15 as used                             <- rsp
+//
+// A main program that is entered by a tail call has the three words above rbp of the program that
+// was entered first, or the one of the subprogram whose frame it took over.
+//
+// Derived from the patch "bpf, x64: Fix tailcall hierarchy" (RFC v2 2/4, 11 October 2023) on
+// 6.6: emit_prologue, emit_bpf_tail_call_indirect, emit_bpf_tail_call_direct.
+type hierRFC2 struct{}
+
+func (hierRFC2) landing(t *Target) CodeOff { return withENDBR(t, 22) }
+
+func (hierRFC2) prologue(e *emitter) {
+	f := e.f
+	// The place that a trampoline patches.
+	e.Nop(5) // 0f 1f 44 00 00
+	if f.reachable && !f.sub {
+		// The counter, and rax as the pointer to it.
+		e.Xor32MR(reg(x86.RAX), x86.RAX) // 31 c0
+		e.Push64O(x86.RAX)               // 50
+		e.Mov64MR(reg(x86.RAX), x86.RSP) // 48 89 e0
+
+		// Call the body, which is behind the next two instructions; drop the counter; return.
+		e.CallD32(2)      // e8 02 00 00 00
+		e.Pop64O(x86.RCX) // 59
+		e.Ret()           // c3
+	} else {
+		// Filler of the same size, in the chunks of emit_nops.
+		e.Nop(11) // 66 66 2e 0f 1f 84 00 00 00 00 00
+		e.Nop(2)  // 66 90
+	}
+	e.Push64O(x86.RBP)               // 55
+	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+
+	// Tail calls land here.
+	e.endbr()
+	e.takeStack()
+	if f.reachable {
+		e.Push64O(x86.RAX) // 50
+	}
+	e.pushSaved()
+}
+
+func (hierRFC2) reload(e *emitter) {
+	e.Mov64RM(x86.RAX, x86.M32(x86.RBP, -8-e.f.depth)) // 48 8b 85 disp32
+}
+
+// count jumps to out if the counter has reached the limit, and adds one to it.
+func (h hierRFC2) count(e *emitter, s *TailCallSite, label int) {
+	h.reload(e)
+	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 83 38 21
+	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
+	s.Bump = CodeOff(e.Len())
+	e.Add32MI8(x86.M0(x86.RAX), 1) // 83 00 01
+}
+
+// unwind takes the frame down to the saved rbp and leaves the pointer in rax.
+func (hierRFC2) unwind(e *emitter, s *TailCallSite) {
+	s.Unwind = CodeOff(e.Len())
+	e.popSaved()
+	e.Pop64O(x86.RAX) // 58
+	e.giveStack()
+}
+
+func (h hierRFC2) indirect(e *emitter, s *TailCallSite) error {
+	label := e.f.indirectLabel
+	e.bounds(s, label)
+	h.count(e, s, label)
+	e.loadProg(s, label)
+	h.unwind(e, s)
+	return e.leaveIndirect(s, h.landing(e.f.c.t))
+}
+
+func (h hierRFC2) direct(e *emitter, s *TailCallSite) error {
+	label := e.f.directLabel
+	h.count(e, s, label)
+	e.bypass(s, label)
+	h.unwind(e, s)
+	e.leaveDirect(s)
+	return nil
+}
+
+func (hierRFC2) epilogue(e *emitter) {
+	e.popSaved()
+	e.Leave() // c9
+}
+
+func (hierRFC2) poke(p *pokePlan, s PokeSite, old, new Addr) { pokeBypass(p, s, old, new) }
+
+func (h hierRFC2) frame(f *fn) Frame {
+	b := newFrame(f)
+	b.landing = h.landing(f.c.t)
+	if f.reachable && !f.sub {
+		b.frame.Slots = append([]FrameSlot{
+			{Off: 24, Size: 8, Kind: SlotReturn}, {Off: 16, Size: 8, Kind: SlotTailCallCnt},
+		}, b.frame.Slots...)
+	}
+	if f.reachable {
+		b.push(SlotTailCallPtr)
+		b.frame.Counter = Counter{Form: CounterPtr, Off: -f.depth - 8, Size: 4}
+	}
+	return b.done()
+}

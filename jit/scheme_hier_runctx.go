@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import "github.com/tcsim/tcsim/jit/x86"
+
+// hierRunCtx is the fourth version of the hierarchy fix (May 2024): who runs a program that can reach
+// a tail call passes a struct of the context and a pointer to a counter of its own; the prologue takes
+// them apart, and the pointer travels in rax.
+//
+//	rbp+8     return address
+//	rbp       saved rbp
+//	rbp-sd    stack of the program, sd bytes rounded up to 8
+//	rbp-sd-8  tail_call_cnt_ptr                                    (if reachable)
+//	          rbx, r13, r14, r15 as used                           <- rsp
+//
+// From a description of the patch "bpf, x64: Fix tailcall hierarchy" (v4 2/3); what it leaves open is
+// as in 6.7 and, where the pointer is handed on, as in hierRFC2. A program attached to a subprogram of
+// one that reaches no tail call (freplace) gets no such struct; that is not modelled.
+type hierRunCtx struct{}
+
+func (hierRunCtx) landing(t *Target) CodeOff { return withENDBR(t, 16) }
+
+func (hierRunCtx) prologue(e *emitter) {
+	f := e.f
+	// The place that a trampoline patches.
+	e.Nop(5) // 0f 1f 44 00 00
+
+	if f.reachable && !f.sub {
+		// rax = run_ctx->tail_call_cnt_ptr; rdi = run_ctx->ctx;
+		e.Mov64RM(x86.RAX, x86.M8(x86.RDI, 8)) // 48 8b 47 08
+		e.Mov64RM(x86.RDI, x86.M0(x86.RDI))    // 48 8b 3f
+	} else {
+		e.Nop(7) // 0f 1f 80 00 00 00 00
+	}
+	e.Push64O(x86.RBP)               // 55
+	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+
+	// Tail calls land here.
+	e.endbr()
+	e.takeStack()
+	if f.reachable {
+		e.Push64O(x86.RAX) // 50
+	}
+	e.pushSaved()
+}
+
+func (hierRunCtx) reload(e *emitter) {
+	e.Mov64RM(x86.RAX, x86.M32(x86.RBP, -8-e.f.depth)) // 48 8b 85 disp32
+}
+
+// count jumps to out if the counter has reached the limit, and adds one to it.
+func (h hierRunCtx) count(e *emitter, s *TailCallSite, label int) {
+	h.reload(e)
+	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 83 38 21
+	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
+	s.Bump = CodeOff(e.Len())
+	e.Add32MI8(x86.M0(x86.RAX), 1) // 83 00 01
+}
+
+// unwind takes the frame down to the saved rbp and leaves the pointer in rax.
+func (hierRunCtx) unwind(e *emitter, s *TailCallSite) {
+	s.Unwind = CodeOff(e.Len())
+	e.popSaved()
+	e.Pop64O(x86.RAX) // 58
+	e.giveStack()
+}
+
+func (h hierRunCtx) indirect(e *emitter, s *TailCallSite) error {
+	label := e.f.indirectLabel
+	e.bounds(s, label)
+	h.count(e, s, label)
+	e.loadProg(s, label)
+	h.unwind(e, s)
+	return e.leaveIndirect(s, h.landing(e.f.c.t))
+}
+
+func (h hierRunCtx) direct(e *emitter, s *TailCallSite) error {
+	label := e.f.directLabel
+	h.count(e, s, label)
+	e.bypass(s, label)
+	h.unwind(e, s)
+	e.leaveDirect(s)
+	return nil
+}
+
+func (hierRunCtx) epilogue(e *emitter) {
+	e.popSaved()
+	e.Leave() // c9
+}
+
+func (hierRunCtx) poke(p *pokePlan, s PokeSite, old, new Addr) { pokeBypass(p, s, old, new) }
+
+func (h hierRunCtx) frame(f *fn) Frame {
+	b := newFrame(f)
+	b.landing = h.landing(f.c.t)
+	if f.reachable {
+		b.push(SlotTailCallPtr)
+		b.frame.Counter = Counter{Form: CounterPtr, Off: -f.depth - 8, Size: 4}
+		b.frame.RunCtx = !f.sub
+	}
+	return b.done()
+}

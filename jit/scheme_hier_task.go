@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import "github.com/tcsim/tcsim/jit/x86"
+
+// hierTask is the third version of the hierarchy fix (April 2024): the counter is a field of the
+// current task, which entering a main program resets. A program that interrupts another in the same
+// task resets it as well.
+//
+//	rbp+8   return address
+//	rbp     saved rbp
+//	rbp-sd  stack of the program, sd bytes rounded up to 8
+//	        rbx, r13, r14, r15 as used                             <- rsp
+//
+//	current->bpf_tail_call_cnt, a dword
+//
+// From a description of the patch "bpf, x64: Fix tailcall hierarchy" (v3 2/3); what it leaves open is
+// as in 6.7. The routines are called out of line.
+type hierTask struct{ kernelCounter }
+
+func (h hierTask) prologue(e *emitter) { h.prologueWith(e, symTaskPrepare) }
+
+func (hierTask) symbols(*Target) []string { return []string{symTaskPrepare, symTaskPtr} }
+
+// count jumps to out if the counter has reached the limit, and adds one to it.
+func (hierTask) count(e *emitter, s *TailCallSite, label int) {
+	e.callSymbol(symTaskPtr)                         // e8 rel32
+	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 83 38 21
+	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
+	s.Bump = CodeOff(e.Len())
+	e.Inc32M(x86.M0(x86.RAX)) // ff 00
+}
+
+func (h hierTask) indirect(e *emitter, s *TailCallSite) error {
+	label := e.f.indirectLabel
+	e.bounds(s, label)
+	h.count(e, s, label)
+	e.loadProg(s, label)
+	h.unwind(e, s)
+	return e.leaveIndirect(s, h.landing(e.f.c.t))
+}
+
+func (h hierTask) direct(e *emitter, s *TailCallSite) error {
+	label := e.f.directLabel
+	h.count(e, s, label)
+	e.bypass(s, label)
+	h.unwind(e, s)
+	e.leaveDirect(s)
+	return nil
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+// jmpAlwaysValid is the answer to ip-aux in the same mail: once a program was in the slot the jump to
+// it stays, and only the bypass before the pops is poked when the slot is emptied. The next insert
+// then finds the old jump where it expects a nop (-EBUSY), and the old jump can lead to a program that
+// is gone.
+//
+//	rbp+8     return address
+//	rbp       saved rbp
+//	rbp-sd    stack of the program, sd bytes rounded up to 8
+//	rbp-sd-8  tail_call_cnt: pushed rax, used as the dword at rbp-sd-4   (if it has a tail call)
+//	          rbx, r13, r14, r15 as used                                 <- rsp
+//
+// Derived from the sketch in the mail of 10 July 2020, on the code of the series that it answers. The
+// sketch pokes the bypass at each change; here, when the slot is filled or emptied.
+type jmpAlwaysValid struct{ rfc2020 }
+
+func (j jmpAlwaysValid) direct(e *emitter, s *TailCallSite) error {
+	label := e.f.directLabel
+	j.count(e, s, label)
+
+	// poke->tailcall_bypass: jumps to out while the slot is empty.
+	e.bypass(s, label) // e9 rel32
+
+	j.unwind(e, s)
+
+	// poke->tailcall_target: a nop only until the first program is inserted.
+	e.leaveDirect(s)
+	return nil
+}
+
+func (jmpAlwaysValid) poke(p *pokePlan, s PokeSite, old, new Addr) {
+	if new != 0 {
+		p.text(PartJump, s.Jump, old, new)
+		if old == 0 {
+			p.text(PartBypass, s.Bypass, s.Out, 0)
+		}
+		return
+	}
+	if old != 0 {
+		p.text(PartBypass, s.Bypass, 0, s.Out)
+	}
+}

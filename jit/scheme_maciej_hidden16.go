@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import "github.com/tcsim/tcsim/jit/x86"
+
+// hidden16 is what Maciej Fijalkowski tried in December 2023 instead of the call in the prologue:
+// 16 bytes at the beginning of the frame for the counter and a pointer to it, the program's stack
+// below them. But BPF_REG_FP still is rbp, so that a program that uses its stack overwrites both.
+//
+//	rbp+8       return address
+//	rbp         saved rbp
+//	rbp-8       tail_call_cnt_ptr                               (if reachable)
+//	rbp-16      tail_call_cnt as a qword, used as a dword; nothing in subprograms (if reachable)
+//	rbp-24      tail_call_cnt_ptr once more                     (if reachable)
+//	rbp-sd-24   the bytes that are reserved for the program's stack; it uses those from rbp to rbp-sd
+//	            rbx, r13, r14, r15 as used                      <- rsp
+//
+// Prologue and reload of a main program follow the listing in the mail of 21 December 2023. It has
+// no landing and neither tail call nor subprogram. Ours: tail calls land at the push of rax, 29 bytes
+// behind the entry, so that the callee inherits the hidden bytes and pushes the pointer below them;
+// a subprogram reserves the same 16 bytes and stores the pointer that it got in rax; the tests are
+// those of the proposal that the mail reviews.
+type hidden16 struct{}
+
+func (hidden16) landing(t *Target) CodeOff { return withENDBR(t, 29) }
+
+// hidden is the number of bytes that a tail call leaves in place below the saved rbp.
+const hidden = 16
+
+func (h hidden16) prologue(e *emitter) {
+	f := e.f
+	// The place that a trampoline patches.
+	e.Nop(5) // 0f 1f 44 00 00
+
+	e.Push64O(x86.RBP)               // 55
+	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+	switch {
+	case !f.sub:
+		e.Sub64MI8(reg(x86.RSP), hidden) // 48 83 ec 10
+
+		// The pointer, and the counter that it points to.
+		e.Mov64MR(x86.M8(x86.RBP, -8), x86.RSP) // 48 89 65 f8
+		e.Mov64MI32(x86.M0(x86.RSP), 0)         // 48 c7 04 24 00 00 00 00
+		e.Mov64RM(x86.RAX, x86.M8(x86.RBP, -8)) // 48 8b 45 f8
+	case f.reachable:
+		e.Sub64MI8(reg(x86.RSP), hidden)        // 48 83 ec 10
+		e.Mov64MR(x86.M8(x86.RBP, -8), x86.RAX) // 48 89 45 f8
+	}
+
+	// Tail calls land here, with the hidden bytes in place.
+	e.endbr()
+	if f.reachable {
+		e.Push64O(x86.RAX) // 50
+	}
+	e.takeStack()
+	e.pushSaved()
+}
+
+func (hidden16) reload(e *emitter) {
+	e.Mov64RM(x86.RAX, x86.M32(x86.RBP, -8)) // 48 8b 85 f8 ff ff ff
+}
+
+// count jumps to out if the counter has reached the limit, and adds one to it.
+func (h hidden16) count(e *emitter, s *TailCallSite, label int) {
+	h.reload(e)
+	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 83 38 21
+	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
+	s.Bump = CodeOff(e.Len())
+	e.Add32MI8(x86.M0(x86.RAX), 1) // 83 00 01
+}
+
+// unwind takes the frame down to the hidden bytes and leaves the pointer in rax.
+func (hidden16) unwind(e *emitter, s *TailCallSite) {
+	s.Unwind = CodeOff(e.Len())
+	e.popSaved()
+	e.giveStack()
+	e.Pop64O(x86.RAX) // 58
+}
+
+func (h hidden16) indirect(e *emitter, s *TailCallSite) error {
+	label := e.f.indirectLabel
+	e.bounds(s, label)
+	h.count(e, s, label)
+	e.loadProg(s, label)
+	h.unwind(e, s)
+	return e.leaveIndirect(s, h.landing(e.f.c.t))
+}
+
+func (h hidden16) direct(e *emitter, s *TailCallSite) error {
+	label := e.f.directLabel
+	h.count(e, s, label)
+	e.bypass(s, label)
+	h.unwind(e, s)
+	e.leaveDirect(s)
+	return nil
+}
+
+func (hidden16) epilogue(e *emitter) {
+	e.popSaved()
+	e.Leave() // c9
+}
+
+func (hidden16) poke(p *pokePlan, s PokeSite, old, new Addr) { pokeBypass(p, s, old, new) }
+
+func (h hidden16) frame(f *fn) Frame {
+	b := &frameBuilder{f: f, off: 16, landing: h.landing(f.c.t)}
+	b.frame.Kept = hidden
+	b.push(SlotReturn)
+	b.pushReg(x86.RBP)
+	switch {
+	case f.reachable:
+		b.push(SlotTailCallPtr)
+		if f.sub {
+			b.push(SlotPad)
+		} else {
+			b.push(SlotTailCallCnt)
+		}
+		b.push(SlotTailCallPtr)
+		b.stack(f.depth)
+		b.frame.FP = 0
+		b.frame.Counter = Counter{Form: CounterPtr, Off: -8, Size: 4}
+	case f.sub:
+		b.stack(f.depth)
+	default:
+		// The program's stack covers the hidden bytes, which nobody needs here.
+		b.stack(f.depth)
+		b.push(SlotPad)
+		b.push(SlotPad)
+	}
+	return b.done()
+}
