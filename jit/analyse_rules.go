@@ -39,6 +39,9 @@ type Verifier struct {
 	InlinePerCPU bool
 	// TimedMayGoto limits may_goto by time, not by number alone (6.15).
 	TimedMayGoto bool
+	// DropUnreachable removes instructions that no jump leads to instead of refusing the program, as
+	// no kernel does. It is for programs that were written for other runtimes.
+	DropUnreachable bool
 	// FoldBranches decides jumps by constants before the verification (7.x: const_fold.c).
 	FoldBranches bool
 	// DeepCalls allows 16 frames, not 8 (7.x).

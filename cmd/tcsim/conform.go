@@ -55,14 +55,15 @@ func (e env) conform(_ context.Context, cmd *cli.Command) error {
 		}
 		reports = append(reports, r)
 	}
-	var err error
+	if err := errors.Join(errs...); err != nil {
+		return badInput(err)
+	}
 	if cmd.Bool("json") {
-		err = e.conformJSON(reports)
+		if err := e.conformJSON(reports); err != nil {
+			return err
+		}
 	} else {
 		e.conformText(reports)
-	}
-	if err = errors.Join(append(errs, err)...); err != nil {
-		return badInput(err)
 	}
 	for _, r := range reports {
 		if !r.OK() {

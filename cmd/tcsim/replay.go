@@ -84,13 +84,15 @@ func (e env) replay(ctx context.Context, cmd *cli.Command) error {
 			rows = append(rows, *row)
 		}
 	}
+	if err := errors.Join(errs...); err != nil {
+		return badInput(err)
+	}
 	if cmd.Bool("json") {
-		err = e.printJSON("replay", map[string]any{"captures": rows})
+		if err := e.printJSON("replay", map[string]any{"captures": rows}); err != nil {
+			return err
+		}
 	} else {
 		e.replayText(rows)
-	}
-	if err = errors.Join(append(errs, err)...); err != nil {
-		return badInput(err)
 	}
 	missing := 0
 	for i := range rows {

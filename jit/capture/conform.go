@@ -223,6 +223,11 @@ func (c *conformer) scenario(i int, res *result) {
 		j.update(Deleted)
 		j.compare(Deleted)
 	}
+	for n, img := range j.images {
+		if img != nil {
+			j.facts(n, img)
+		}
+	}
 	for n := range s.Progs {
 		for f := range s.Progs[n].Funcs {
 			if s.Progs[n].Funcs[f].Recorded(Traced) {
@@ -274,7 +279,6 @@ func (j *job) compile(n int, states []State) {
 		return
 	}
 	j.images[n] = img
-	j.facts(n, img)
 }
 
 func (j *job) build(n int) (*jit.Image, error) {

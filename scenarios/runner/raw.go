@@ -12,12 +12,15 @@ import (
 )
 
 // Raw compiles one program without maps and runs it with R1 pointing to memory and R2 its length,
-// R1 being 0 if there is none. It returns R0. A fault is an error.
+// R1 being 0 if there is none. It returns R0. Code that is never reached is dropped; a fault is an
+// error.
 func Raw(ctx context.Context, p *jit.Program, t *jit.Target, memory []byte) (r0 uint64, err error) {
 	raw := *p
 	raw.Type = jit.Kprobe // whose context is memory as it is
+	lenient := *t
+	lenient.Verifier.DropUnreachable = true
 	plan := emu.NewPlan(t.Offsets, nil)
-	img, err := compile(&raw, t, plan)
+	img, err := compile(&raw, &lenient, plan)
 	if err != nil {
 		return 0, err
 	}
