@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package count
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// ErrUndecided is wrapped by the error of a count that had to give up: a bound was reached, or
+// something happened that the method cannot follow.
+var ErrUndecided = errors.New("not decided")
+
+// Config describes a run.
+type Config struct {
+	Images []*jit.Image
+	// StackLow and StackHigh bound the kernel stack: [low, high).
+	StackLow, StackHigh jit.Addr
+	// Helper describes the function outside the images that was just called; ok is false if there
+	// is none at that address.
+	Helper func(r *Regs) (h Helper, ok bool)
+	// MaxSummaries, MaxBytes (of summaries) and MaxSteps bound the work; 0 means the defaults.
+	MaxSummaries, MaxBytes int
+	MaxSteps               uint64
+	// NoReuse executes every call: the counts of plain emulation.
+	NoReuse bool
+	// DropPin makes results wrong, for tests that must notice it: a precondition on a location
+	// for which it returns true is forgotten.
+	DropPin func(location string) bool
+}
+
+// The default bounds of a count.
+const (
+	DefaultMaxSummaries = 200_000
+	DefaultMaxBytes     = 40 << 20
+	DefaultMaxSteps     = 50_000_000
+)
+
+func (c Config) withDefaults() Config {
+	if c.MaxSummaries == 0 {
+		c.MaxSummaries = DefaultMaxSummaries
+	}
+	if c.MaxBytes == 0 {
+		c.MaxBytes = DefaultMaxBytes
+	}
+	if c.MaxSteps == 0 {
+		c.MaxSteps = DefaultMaxSteps
+	}
+	return c
+}
+
+// counter is one count in progress.
+type counter struct {
+	cfg  Config
+	ctx  context.Context
+	cpu  CPU
+	code *code
+	mem  memory
+	r    Regs
+
+	frames []*frame
+	top    *frame
+	// jumping is the site of a tail call from its jump to the landing: calls and returns in
+	// between belong to a thunk.
+	jumping *jit.TailCallSite
+	events  []string // of the current round, nil if there is none
+
+	steps, hits      uint64
+	summaries, bytes int
+	endless          *Endless
+	fault            error
+}
+
+// Count runs the machine, which stands at the entry of a program just called from outside, until
+// the program returns. The machine is left in the final state. If the run never ends, or ends in a
+// fault, the result says so and the machine is left where that was seen. An error wraps
+// ErrUndecided where no answer could be found, or is what the machine reported.
+func Count(ctx context.Context, cpu CPU, cfg Config) (*Result, error) {
+	c := &counter{cfg: cfg.withDefaults(), ctx: ctx, cpu: cpu, code: newCode(cpu, cfg.Images)}
+	c.mem = memory{cpu: cpu, lo: uint64(cfg.StackLow), hi: uint64(cfg.StackHigh)}
+	var err error
+	if c.r, err = cpu.Regs(); err != nil {
+		return nil, err
+	}
+	f := c.code.entries[c.r.RIP]
+	if f == nil {
+		return nil, fmt.Errorf("count: %#x is no function's entry", uint64(c.r.RIP))
+	}
+	c.push(c.newFrame(f))
+	c.top.t.starts[f.index].n++
+	first := c.top
+	for c.top != nil && c.endless == nil && c.fault == nil {
+		err := c.step()
+		var fault *Fault
+		switch {
+		case errors.As(err, &fault):
+			c.fault = fault
+		case err != nil:
+			return nil, fmt.Errorf("count: after %d steps in %s: %w", c.steps, c.top.fn.name, err)
+		}
+	}
+	return c.result(first), nil
+}
+
+func (c *counter) push(fr *frame) {
+	c.frames = append(c.frames, fr)
+	c.top = fr
+}
+
+func (c *counter) pop() *frame {
+	fr := c.top
+	c.frames = c.frames[:len(c.frames)-1]
+	c.top = nil
+	if n := len(c.frames); n > 0 {
+		c.top = c.frames[n-1]
+	}
+	return fr
+}
+
+// undecided makes an error that wraps ErrUndecided.
+func undecided(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", ErrUndecided, fmt.Errorf(format, args...))
+}
+
+// step executes one instruction, or a whole call if a summary fits.
+func (c *counter) step() error {
+	if c.steps++; c.steps > c.cfg.MaxSteps {
+		return undecided("more than %d steps", c.cfg.MaxSteps)
+	}
+	if c.steps%4096 == 0 && c.ctx.Err() != nil {
+		return context.Cause(c.ctx)
+	}
+	in, err := c.code.at(c.r.RIP)
+	if err != nil {
+		return err
+	}
+	if in.in == nil {
+		if h, ok := c.cfg.Helper(&c.r); ok {
+			return c.outside(h)
+		}
+	}
+	switch in.Branch {
+	case x86.BranchCall, x86.BranchCallIndirect:
+		err = c.call(in)
+	case x86.BranchRet:
+		err = c.ret()
+	default:
+		err = c.plain(in)
+	}
+	if err == nil && c.mem.err != nil {
+		err = c.mem.err
+	}
+	return err
+}
+
+// advance lets the machine execute the instruction at RIP.
+func (c *counter) advance() error {
+	r, err := c.cpu.Step()
+	if err != nil {
+		return err
+	}
+	c.r = r
+	c.top.t.insns.n++
+	c.top.low = min(c.top.low, r.R[x86.RSP])
+	if c.jumping == nil {
+		return nil
+	}
+	if f := c.code.landings[r.RIP]; f != nil {
+		return c.landed(f)
+	}
+	return nil
+}
+
+func (c *counter) plain(in *insn) error {
+	if err := c.follow(in); err != nil {
+		return err
+	}
+	if in.tail != nil {
+		c.jumping = in.tail
+	}
+	return c.advance()
+}
+
+// call executes a call instruction: of a function of the images, of something outside, or one
+// that belongs to a thunk.
+func (c *counter) call(in *insn) error {
+	if in.Branch == x86.BranchCallIndirect {
+		if err := c.pinAll(in, in.Reads&^x86.RegSetOf(x86.RSP)); err != nil {
+			return err
+		}
+	}
+	c.pushWord(constant(uint64(in.Next())))
+	if in.tail != nil {
+		c.jumping = in.tail
+	}
+	if err := c.advance(); err != nil || c.jumping != nil || in.in == nil {
+		return err
+	}
+	if f := c.code.entries[c.r.RIP]; f != nil {
+		c.top.t.calls.n++
+		c.top.t.starts[f.index].n++
+		c.note("call of " + f.name)
+		return c.enter(f)
+	}
+	return nil // of a helper, or of a thunk, which is followed like code of the function
+}
+
+// outside lets a helper run to its return.
+func (c *counter) outside(h Helper) error {
+	fr := c.top
+	for _, r := range h.Regs {
+		fr.pin(operand{fr.regs[r], c.r.R[r]})
+	}
+	for _, x := range h.Mem {
+		a := c.r.R[x.Reg]
+		fr.reach(fr.address(operand{fr.regs[x.Reg], a}), a, uint8(x.Size))
+		v := c.mem.peek(a, uint8(x.Size))
+		fr.pin(operand{fr.load(a, uint8(x.Size), v), v})
+	}
+	if h.Opaque {
+		for _, f := range c.frames {
+			f.opaque = true
+		}
+	}
+	r, n, err := c.cpu.Leave()
+	if err != nil {
+		return err
+	}
+	c.r = r
+	fr.t.insns.n += n
+	fr.t.helpers.n++
+	fr.regs[x86.RSP] = fr.regs[x86.RSP].plus(8, 8)
+	for _, x := range []x86.Reg{x86.RAX, x86.RCX, x86.RDX, x86.RSI, x86.RDI, x86.R8, x86.R9, x86.R10, x86.R11} {
+		fr.regs[x] = form{}
+	}
+	fr.noFlags = true
+	c.note("helper " + h.Name)
+	return nil
+}
+
+// enter begins a call of f, or applies what is known of it.
+func (c *counter) enter(f *fn) error {
+	if !c.cfg.NoReuse {
+		if s := f.book.find(&c.r, &c.mem); s != nil {
+			return c.apply(s)
+		}
+	}
+	c.push(c.newFrame(f))
+	return nil
+}
+
+// apply does what a summarised call does.
+func (c *counter) apply(s *summary) error {
+	c.hits++
+	s.hits++
+	effects := s.from(&c.r, &c.mem)
+	e := c.r.R[x86.RSP]
+	c.top.compose(s, effects, e)
+	r := c.r
+	r.RIP = jit.Addr(c.mem.peek(e, 8)) // where the call left it: only a return by it is summarised
+	for i := range effects {
+		x := &effects[i]
+		if x.l.kind == locReg {
+			r.R[x.l.reg] = x.v
+		} else if err := c.cpu.Store(x.l.addr(e), x.l.w, x.v); err != nil {
+			return err
+		}
+	}
+	c.r = r
+	return c.cpu.SetRegs(r)
+}
+
+// ret executes a return: of the call that the current frame follows, or one that a thunk uses as
+// a jump.
+func (c *counter) ret() error {
+	for c.top.landing != 0 && c.jumping == nil { // a round ends with the call it is in
+		c.closeRound()
+	}
+	fr := c.top
+	o := c.popWord()
+	own := fr.regs[x86.RSP] == form{kind: formRSP, c: 8} && o.f == input(loc{kind: locStack, w: 8})
+	if !own || c.jumping != nil {
+		fr.pin(o)
+		return c.advance()
+	}
+	if err := c.advance(); err != nil {
+		return err
+	}
+	return c.close()
+}
+
+// close summarises the call that just returned and carries it over to its caller.
+func (c *counter) close() error {
+	fr := c.pop()
+	if c.top == nil {
+		return nil
+	}
+	s := fr.summarise()
+	if !fr.opaque && !c.cfg.NoReuse {
+		c.summaries++
+		c.bytes += s.bytes()
+		if c.summaries > c.cfg.MaxSummaries || c.bytes > c.cfg.MaxBytes {
+			return undecided("%d summaries of %d bytes are more than the bound", c.summaries, c.bytes)
+		}
+		fr.fn.book.add(s)
+	}
+	c.top.compose(s, s.effects, fr.rsp)
+	return nil
+}
