@@ -15,7 +15,9 @@ import (
 // tcsim runs a command line in process, from the project's top folder.
 func tcsim(t testing.TB, stdin string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
-	t.Chdir("../..")
+	if _, err := os.Stat("go.mod"); err != nil {
+		t.Chdir("../..")
+	}
 	var out, errs bytes.Buffer
 	code = doMain(context.Background(), append([]string{"tcsim"}, args...), env{strings.NewReader(stdin), &out, &errs})
 	return code, out.String(), errs.String()

@@ -123,7 +123,7 @@ func (m *machine) writable() []check.Range {
 
 func symbolName(names map[jit.Addr]string, a jit.Addr) string {
 	if a == emu.OutsideReturn {
-		return "outside caller"
+		return "the kernel"
 	}
 	return names[a]
 }

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"flag"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "rewrite the output in README.md")
+
+// TestREADME runs every command that the README shows and expects the output it shows.
+func TestREADME(t *testing.T) {
+	t.Chdir("../..")
+	src, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := rerun(t, string(src))
+	if *update {
+		if err := os.WriteFile("README.md", []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if d := cmp.Diff(string(src), got); d != "" {
+		t.Errorf("README.md (-shown +real); go test ./cmd/tcsim -run README -update rewrites it:\n%s", d)
+	}
+}
+
+// rerun replaces the output in console blocks by what the commands print now.
+func rerun(t *testing.T, text string) string {
+	t.Helper()
+	var out []string
+	console := false
+	for _, line := range strings.Split(text, "\n") {
+		switch {
+		case line == "```console":
+			console = true
+		case line == "```":
+			console = false
+		case console && strings.HasPrefix(line, "$ ./tcsim "):
+			out = append(out, line)
+			var args []string
+			for _, a := range strings.Fields(strings.TrimPrefix(line, "$ ./tcsim ")) {
+				args = append(args, strings.Trim(a, "'"))
+			}
+			code, stdout, stderr := tcsim(t, "", args...)
+			if code > exitFailed {
+				t.Errorf("%s: exit code %d: %s", line, code, stderr)
+			}
+			out = append(out, strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")...)
+			continue
+		case console:
+			continue // output of before
+		}
+		out = append(out, line)
+	}
+	return strings.Join(out, "\n")
+}
