@@ -23,6 +23,9 @@ func (m *Model) branch(s *site, next x86.Addr) {
 		late = b.AfterLate
 	}
 	kind := s.in.inst.Branch
+	if next != fall || kind != x86.BranchCond {
+		m.target(s)
+	}
 	if kind == x86.BranchCall || kind == x86.BranchCallIndirect {
 		m.pred.call(fall)
 	}
@@ -38,15 +41,28 @@ func (m *Model) branch(s *site, next x86.Addr) {
 			return
 		}
 		f.predict(true, late)
-		if !s.seen {
-			f.block(max(f.bp, f.cycle+b.DecodeRedirect))
-		}
 	case x86.BranchJumpIndirect:
 		m.indirect(s, next, b.IndirectJump)
 		f.after = afterLate
 		f.newGroup(1)
 	case x86.BranchRet:
 		m.ret(s, next, after)
+	}
+}
+
+// target delays the block behind a taken branch whose target the predictor does not hold: decoding
+// finds it if it is direct. A target is held from the first time on, unless too many taken branches
+// share a window.
+func (m *Model) target(s *site) {
+	b := &m.core.Branch
+	if !s.counted {
+		s.counted = true
+		s.win.taken++
+	} else if s.win.taken <= b.TargetsPerWindow {
+		return
+	}
+	if s.in.inst.Branch.Direct() {
+		m.front.block(max(m.front.bp, m.front.cycle+b.DecodeRedirect))
 	}
 }
 

@@ -122,7 +122,11 @@ type Branches struct {
 	ReturnMoved                    Cycle // bubble when a return goes elsewhere than last time
 	PauseShadow                    Cycle // more when the wrong path begins with a pause
 	History                        []int // branches that the history tables look back, ascending
-	DecodeRedirect                 Cycle // bubble of a direct branch seen for the first time
+	// DecodeRedirect is the time from the fetch of a taken direct branch whose target is not held to
+	// the fetch of its target, less one; TargetsPerWindow how many a window of the micro-operation
+	// cache holds.
+	DecodeRedirect   Cycle
+	TargetsPerWindow int
 }
 
 // Special corrects or completes the row of a form, with the reason as Source.

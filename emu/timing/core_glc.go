@@ -66,7 +66,8 @@ var goldenCove = Core{
 		PauseShadow:      6,                             // S: fitted to retpoline_mono
 		ReturnMoved:      1,                             // M: callret_leaf
 		History:          []int{3, 8, 20, 50, 120, 250}, // S: some 200 taken branches are published
-		DecodeRedirect:   7,                             // S: M jmp_next, 7.5 per jump that the predictor does not hold
+		DecodeRedirect:   6,                             // S: as measured on jmp_next, 7.5 per jump with more jumps in a line than are held
+		TargetsPerWindow: 13,                            // S: more than the 13 of call_chain16_k1, fewer than the 16 in half a window of jmp_next
 	},
 	Special: []Special{
 		{ID: "div_r32", Latency: 11, Source: "M: div32_dep, 12 with the add"},

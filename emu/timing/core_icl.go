@@ -56,7 +56,8 @@ var iceLake = Core{
 		PauseShadow:      6,                             // S: fitted to retpoline_mono
 		ReturnMoved:      1,                             // S: as Golden Cove
 		History:          []int{3, 8, 20, 50, 120, 250}, // S: as Golden Cove
-		DecodeRedirect:   7,                             // S: as Golden Cove
+		DecodeRedirect:   6,                             // S: as measured on jmp_next, 7.5 per jump with more jumps in a line than are held
+		TargetsPerWindow: 13,                            // S: more than the 13 of call_chain16_k1, fewer than the 16 in half a window of jmp_next
 	},
 	Special: []Special{
 		{ID: "ret", Slots: 1, Ports: "06 23", Source: "T: row of ADL-P, the row of this core counts the measuring loop"},

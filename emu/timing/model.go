@@ -76,6 +76,7 @@ type site struct {
 	win         *window
 	fused       bool // with the conditional jump behind it
 	seen        bool
+	counted     bool // as a taken branch of its window
 	base        direction
 	lastTarget  x86.Addr
 	renamed     bool   // the load took its value at rename the last time, or could have
@@ -85,6 +86,7 @@ type site struct {
 // window is one set of lines of the micro-operation cache.
 type window struct {
 	slots int // entries that the instructions seen so far take
+	taken int // taken branches seen so far
 }
 
 // pair is a fused compare waiting for its jump.
