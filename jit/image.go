@@ -136,6 +136,8 @@ type Frame struct {
 	// Kept is how many bytes below the saved rbp a design that unwinds leaves in place, because the
 	// program that it tail calls goes on using them; 0 in all but one.
 	Kept int32
+	// Scratch is true if the prologue pushes and pops where the program's stack will be.
+	Scratch bool
 	// RunCtx is true if the caller from outside passes, instead of the context, the address of a
 	// struct of two words: the context and a pointer to tail_call_cnt (hier-runctx).
 	RunCtx bool

@@ -116,6 +116,7 @@ func (h hierRFC1) frame(f *fn) Frame {
 			b.push(SlotPad)
 		} else {
 			b.push(SlotTailCallCnt)
+			b.frame.Scratch = true
 		}
 		b.frame.Counter = Counter{Form: CounterPtr, Off: -f.depth - 8, Size: 4}
 	}

@@ -74,9 +74,11 @@ func (c *Checker) call(e *trace.Event) {
 }
 
 // chained reports whether rbp leads to the saved rbp directly below the return address: at once or,
-// in a design with a second frame, through the word that this frame begins with.
+// in a design with a second frame, through the word that this frame begins with. In a design that
+// calls its own body there is a return address of its own below the other.
 func chained(a *trace.Activation, rbp jit.Addr) bool {
-	return rbp+8 == a.Top || rbp == a.RBP && slotKind(a, rbp) == jit.SlotFrameLink
+	return rbp+8 == a.Top ||
+		rbp == a.RBP && (slotKind(a, rbp) == jit.SlotFrameLink || slotKind(a, rbp+8) == jit.SlotReturn)
 }
 
 // keepCounter notes where the counter lives as long as a pointer says so.
@@ -180,12 +182,14 @@ func (c *Checker) landing(e *trace.Event, s *timing.Site, a *trace.Activation) {
 			c.broken(Balance, e, "the tail call to %s leaves with rsp %#x and rbp %#x; the frame it hands over has %#x and %#x",
 				to, uint64(s.RSP), uint64(s.RBP), uint64(end), uint64(a.RBP))
 		}
-	case s.RSP != s.RBP || s.RSP+8 != a.Top:
-		c.broken(Balance, e, "the tail call to %s leaves with rsp %#x and rbp %#x; both must be %#x, where the saved rbp lies",
-			to, uint64(s.RSP), uint64(s.RBP), uint64(a.Top-8))
+	case s.RSP != a.RBP-jit.Addr(e.Fn.Frame.Kept) || s.RBP != a.RBP:
+		c.broken(Balance, e, "the tail call to %s leaves with rsp %#x and rbp %#x; they must be %#x and %#x, where the saved rbp lies",
+			to, uint64(s.RSP), uint64(s.RBP), uint64(a.RBP)-uint64(e.Fn.Frame.Kept), uint64(a.RBP))
+	case e.Fn.Frame.Kept != 0:
+		// What lies at rbp is not at hand; nothing but a push has written there.
 	case s.Stack[0] != a.Caller.RBP:
 		c.broken(Balance, e, "the tail call to %s leaves %#x at [rbp]; rbp of %s is %#x", to, s.Stack[0], c.caller(a), a.Caller.RBP)
-	case jit.Addr(s.Stack[1]) != a.ReturnTo:
+	case jit.Addr(s.Stack[1]) != a.ReturnTo && a.RBP+8 == a.Top:
 		c.broken(Balance, e, "the tail call to %s leaves %s at [rbp+8]; the return address is %s", to,
 			c.rec.Code().Where(jit.Addr(s.Stack[1])), c.rec.Code().Where(a.ReturnTo))
 	default:

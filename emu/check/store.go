@@ -49,7 +49,7 @@ func frameOf(a *trace.Activation) (f frame, ok bool) {
 // store checks a store that is not plainly in the function's own BPF stack.
 func (c *Checker) store(seq uint64, f *trace.Fn, op trace.Op, r timing.Retired) {
 	if op&trace.OpPush != 0 {
-		if c.known && r.EA+8 == c.cur.act.Top && f.Code[r.RIP-f.Addr] == pushRBP {
+		if c.known && (r.EA+8 == c.cur.act.Top || r.EA == c.cur.act.RBP) && f.Code[r.RIP-f.Addr] == pushRBP {
 			c.link(len(c.rec.Stack()), true)
 		}
 		c.budget(seq, r.RIP)
@@ -63,7 +63,7 @@ func (c *Checker) store(seq uint64, f *trace.Fn, op trace.Op, r timing.Retired) 
 	case f.Unwinding(jit.CodeOff(r.RIP - f.Addr)):
 		good = r.EA < c.cur.act.Top-8 // a thunk inside the sequence uses the stack below the frame
 	case op&trace.OpPush != 0:
-		good = r.EA <= c.cur.act.Top && !overlaps(r.EA, size, c.cur.lo, c.cur.hi)
+		good = r.EA <= c.cur.act.Top && !overlaps(r.EA, size, c.cur.lo, c.cur.hi) || c.scratch(f, r, size)
 	case op&trace.OpScheme != 0:
 		good = c.schemeMay(r.EA, size)
 	default:
@@ -77,6 +77,13 @@ func (c *Checker) store(seq uint64, f *trace.Fn, op trace.Op, r timing.Retired) 
 		who = "code of the design"
 	}
 	c.Report(c.violation(Frame, seq, r.RIP, fmt.Sprintf("%s writes %d bytes at %#x: %s", who, uint64(size), uint64(r.EA), c.what(r.EA))))
+}
+
+// scratch reports whether a push of the prologue goes where the program's stack will be and hits
+// nothing that is in use.
+func (c *Checker) scratch(f *trace.Fn, r timing.Retired, size jit.Addr) bool {
+	return f.Frame.Scratch && jit.CodeOff(r.RIP-f.Addr) < f.Frame.Body && within(r.EA, size, c.cur.lo, c.cur.hi) &&
+		!overlaps(c.counter, 4, r.EA, r.EA+size)
 }
 
 // pushRBP is the opcode of push rbp (Intel SDM vol. 2B, PUSH, 50+rd).

@@ -295,13 +295,17 @@ func (f *Fn) opOf(in *x86.Inst, off jit.CodeOff) Op {
 }
 
 // isScheme reports whether the code at off belongs to the tail-call design: the prologue, or the
-// sequence of a tail call. The epilogue and the reload before a call store nothing.
+// sequence of a tail call, or what it stores behind a call. The epilogue and the reload before a call
+// store nothing.
 func (f *Fn) isScheme(off jit.CodeOff) bool {
 	body := f.Frame.Body
 	if len(f.InsnOff) > 0 {
 		body = max(body, f.InsnOff[0])
 	}
-	return off < body || f.tailAt(off) >= 0
+	if off < body || f.tailAt(off) >= 0 {
+		return true
+	}
+	return slices.ContainsFunc(f.Calls, func(c jit.CallSite) bool { return off == c.TakeBack })
 }
 
 // Unwinding reports whether the instruction at off is part of a tail call that takes, or has

@@ -37,7 +37,8 @@ func (r *Recorder) site(s *timing.Site) {
 
 // siteResolves settles a pending jump when a site comes before another instruction is seen. It reports whether to go on.
 func (r *Recorder) siteResolves(f *Fn, m *mark, s *timing.Site) bool {
-	if m.kinds&MarkTailEnd != 0 && s.Prev == r.pendingSite.RIP {
+	if from := r.pendingEv.Fn; m.kinds&MarkTailEnd != 0 && f == from && s.Prev >= r.pendingSite.RIP &&
+		s.Prev < from.Addr+jit.Addr(r.pendingMark.tailSite(from).End) {
 		r.pending = false // a nop
 		return true
 	}
@@ -168,10 +169,10 @@ func (r *Recorder) begin(a *Activation) {
 	}
 }
 
-// ret is a return instruction, directly before it. A return to the function's own prologue is part
-// of a design that calls its own body.
+// ret is a return instruction, directly before it. A return to a prologue, which can be that of the
+// program that was entered first, is part of a design in which programs call their own bodies.
 func (r *Recorder) ret(f *Fn, s *timing.Site) {
-	if to := jit.Addr(s.Stack[0]); f.Contains(to) && jit.CodeOff(to-f.Addr) < f.Frame.Body {
+	if to := jit.Addr(s.Stack[0]); r.inPrologue(to) {
 		return
 	}
 	r.counts.Returns++
@@ -187,6 +188,11 @@ func (r *Recorder) ret(f *Fn, s *timing.Site) {
 		r.stack = r.stack[:n-1]
 		r.gen++
 	}
+}
+
+func (r *Recorder) inPrologue(a jit.Addr) bool {
+	f := r.find(a)
+	return jit.CodeOff(a-f.Addr) < f.Frame.Body && f != outside
 }
 
 // tailJump is the instruction that leaves for the target. An indirect jump is taken; what a
@@ -219,9 +225,8 @@ func (r *Recorder) landed(f *Fn, a jit.Addr) {
 	r.acts++
 	top.From, top.FromN = top.Fn, top.N
 	top.Fn, top.N, top.Via, top.Event = f, r.acts, ViaTailCall, no
-	if !f.Frame.Reused {
-		top.RBP = f.FrameBase(top.Top)
-	} else if top.Builder == nil {
+	// rbp is what the prologue of the first program in the frame made it, in all designs.
+	if f.Frame.Reused && top.Builder == nil {
 		top.Builder = top.From
 	}
 	r.begin(top)
@@ -253,6 +258,9 @@ func reasonOf(t *jit.TailCallSite, off jit.CodeOff) (why Reason, through bool) {
 		return ReasonEmpty, false
 	case t.Jump:
 		return ReasonEmpty, t.Unwind >= 0
+	}
+	if t.Direct && off > t.Jump {
+		return ReasonEmpty, false // the frame was put up again
 	}
 	return ReasonUnknown, false
 }
