@@ -44,6 +44,7 @@ var mechanisms = []struct {
 	{"mispredicted indirect jump", "jmp_reg_random4", 4, func(c *timing.Core) { c.Branch.Mispredict = 10 }},
 	{"overruled simple predictor", "inner_loop8", 1, func(c *timing.Core) { c.Branch.Override = 0 }},
 	{"history", "jcc_alt", 1, func(c *timing.Core) { c.Branch.History = nil }},
+	{"targets that a line holds", "jmp_next", 2, func(c *timing.Core) { c.Branch.TargetsPerWindow = 64 }},
 	{"indirect jump", "jmp_reg_mono", 0, func(c *timing.Core) { c.Branch.IndirectJump = 0 }},
 	{"retpoline", "retpoline_mono", 0, func(c *timing.Core) { c.Branch.MispredictReturn = 10 }},
 	{"pause on the wrong path", "retpoline_mono", 0, func(c *timing.Core) { c.Branch.PauseShadow = 0 }},

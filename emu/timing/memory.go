@@ -10,6 +10,7 @@ import (
 
 // store is one store between rename and commit.
 type store struct {
+	num    uint64
 	addr   x86.Addr
 	size   uint8
 	data   value // what is stored
@@ -24,18 +25,17 @@ type value struct {
 	moved  bool  // the result of an eliminated move
 }
 
-// word says which stores last wrote the bytes of an aligned 8-byte word: the youngest, the one
-// before it in what the youngest left, and the youngest of all others.
+// word says which store last wrote each byte of an aligned 8-byte word.
 type word struct {
-	tag               uint64 // address / 8, plus 1
-	first, then, rest uint64 // store numbers
-	m1, m2, m3        uint8  // bytes they own
+	tag    uint64 // address / 8, plus 1
+	owners uint64 // one byte each: the store's number modulo the length of the ring
+	valid  uint8  // bytes that have an owner
 }
 
 // storeTrack finds the stores that a load reads from.
 type storeTrack struct {
-	ring  []store // by number modulo its length
-	next  uint64  // number of the next store; numbers start at 1
+	ring  [trackRing]store // by number
+	next  uint64           // number of the next store; numbers start at 1
 	words [trackWords]word
 
 	lastCommit Cycle
@@ -44,70 +44,98 @@ type storeTrack struct {
 
 const (
 	trackWords = 1 << 12
-	trackRing  = 256 // a power of two above every store buffer
+	trackRing  = 256 // what a byte counts; above every store buffer
 )
 
-func newStoreTrack() *storeTrack {
-	return &storeTrack{ring: make([]store, trackRing), next: 1}
-}
+func newStoreTrack() *storeTrack { return &storeTrack{next: 1} }
 
 // source says where a load gets its bytes from.
 type source uint8
 
 const (
 	fromCache   source = iota
-	fromStore          // all from one store in flight, at another offset
-	fromExact          // all from one store in flight, starting at its first byte
-	fromSeveral        // some from a store in flight, others from elsewhere
+	fromStore          // all from one store, at another offset
+	fromExact          // all from one store, starting at its first byte
+	fromSeveral        // some from the store that is named, others from elsewhere
 )
 
-func (t *storeTrack) word(n uint64) *word {
-	return &t.words[(n^n>>12)%trackWords]
-}
+// lanes has a byte of ones for each bit of its index.
+var lanes = func() (l [256]uint64) {
+	for n := range l {
+		for b := range 8 {
+			if n>>b&1 != 0 {
+				l[n] |= 0xff << (8 * b)
+			}
+		}
+	}
+	return l
+}()
+
+const everyLane = 0x0101010101010101
+
+func (t *storeTrack) word(n uint64) *word { return &t.words[(n^n>>12)%trackWords] }
 
 // find looks for the youngest store that wrote bytes of the load, among those that the ring still
 // holds: whether it is still in flight is for the caller to see.
 func (t *storeTrack) find(addr x86.Addr, size uint8) (source, *store) {
-	n, shift := uint64(addr)>>3, uint8(addr&7)
-	mask := (uint16(1)<<size - 1) << shift
-	num, whole := t.owner(n, uint8(mask))
-	if hi := uint8(mask >> 8); hi != 0 {
-		num2, whole2 := t.owner(n+1, hi)
-		whole = whole && whole2 && num == num2
-		num = max(num, num2)
+	shift := uint8(addr & 7)
+	if w := t.word(uint64(addr) >> 3); w.tag == uint64(addr)>>3+1 && shift+size <= 8 {
+		mask := (uint16(1)<<size - 1) << shift
+		s := &t.ring[uint8(w.owners>>(8*shift))]
+		same := (w.owners^everyLane*(w.owners>>(8*shift)&0xff))&lanes[uint8(mask)] == 0
+		if same && w.valid&uint8(mask) == uint8(mask) && s.covers(addr, size) {
+			return s.as(addr), s
+		}
 	}
-	if num == 0 {
-		return fromCache, nil
-	}
-	s := &t.ring[num%trackRing]
-	switch {
-	case !whole:
-		return fromSeveral, s
-	case s.addr == addr:
-		return fromExact, s
-	}
-	return fromStore, s
+	return t.search(addr, size)
 }
 
-// owner returns the youngest store that owns bytes of mask in word n, 0 if there is none,
-// and whether it owns all of them.
-func (t *storeTrack) owner(n uint64, mask uint8) (num uint64, whole bool) {
-	w := t.word(n)
-	if w.tag != n+1 {
-		return 0, true
+// search is find byte by byte.
+func (t *storeTrack) search(addr x86.Addr, size uint8) (source, *store) {
+	var youngest *store
+	whole := true
+	for b := range x86.Addr(size) {
+		s := t.owner(addr + b)
+		if b > 0 && s != youngest {
+			whole = false
+		}
+		if s != nil && (youngest == nil || s.num > youngest.num) {
+			youngest = s
+		}
 	}
 	switch {
-	case mask&w.m1 != 0:
-		num, whole = w.first, mask&^w.m1 == 0
-	case mask&w.m2 != 0:
-		num, whole = w.then, mask&^w.m2 == 0
-	case mask&w.m3 != 0:
-		num, whole = w.rest, mask&^w.m3 == 0
+	case youngest == nil:
+		return fromCache, nil
+	case !whole:
+		return fromSeveral, youngest
 	}
-	if num == 0 || t.next-num >= trackRing {
-		return 0, true
+	return youngest.as(addr), youngest
+}
+
+// owner returns the last store to a byte, nil if the ring does not hold it any more.
+func (t *storeTrack) owner(a x86.Addr) *store {
+	n, bit := uint64(a)>>3, uint8(a&7)
+	w := t.word(n)
+	if w.tag != n+1 || w.valid>>bit&1 == 0 {
+		return nil
 	}
-	return num, whole
+	if s := &t.ring[uint8(w.owners>>(8*bit))]; s.covers(a, 1) {
+		return s
+	}
+	return nil
+}
+
+// covers reports whether the store wrote all the bytes. A slot of the ring that was used again holds
+// another store: had that written these bytes, it would own them by right.
+func (s *store) covers(a x86.Addr, size uint8) bool {
+	return a-s.addr < x86.Addr(s.size) && a-s.addr+x86.Addr(size) <= x86.Addr(s.size)
+}
+
+func (s *store) as(a x86.Addr) source {
+	if s.addr == a {
+		return fromExact
+	}
+	return fromStore
 }
 
 // add records a store; the caller completes it once its times are known.
@@ -121,24 +149,17 @@ func (t *storeTrack) add(addr x86.Addr, size uint8) *store {
 		t.own(n+1, hi, num)
 	}
 	s := &t.ring[num%trackRing]
-	*s = store{addr: addr, size: size, commit: math.MaxInt64}
+	*s = store{num: num, addr: addr, size: size, commit: math.MaxInt64}
 	return s
 }
 
 func (t *storeTrack) own(n uint64, mask uint8, num uint64) {
 	w := t.word(n)
 	if w.tag != n+1 {
-		*w = word{tag: n + 1, first: num, m1: mask}
-		return
+		*w = word{tag: n + 1}
 	}
-	if w.m1&^mask != 0 {
-		// The former youngest keeps some bytes: it becomes the second, the second joins the rest.
-		w.rest, w.m3 = w.then, (w.m3|w.m2)&^w.m1
-		w.then, w.m2 = w.first, w.m1
-	}
-	w.first, w.m1 = num, mask
-	w.m2 &^= mask
-	w.m3 &^= mask
+	w.owners = w.owners&^lanes[mask] | everyLane*(num%trackRing)&lanes[mask]
+	w.valid |= mask
 }
 
 // commit lets a store leave the buffer, in order, at time t or later.

@@ -91,22 +91,33 @@ func (c *calendar) choose(set portSet, slot int) uint8 {
 	if set&(set-1) == 0 {
 		return uint8(bits.TrailingZeros16(uint16(set)))
 	}
-	var order [numPorts]uint8 // by load; of equal ones the higher number first
-	n := 0
-	for s := set; s != 0; n++ {
-		p := uint8(15 - bits.LeadingZeros16(uint16(s)))
-		s &^= 1 << p
-		i := n
-		for ; i > 0 && c.seen[p] < c.seen[order[i-1]]; i-- {
-			order[i] = order[i-1]
+	best := c.least(set)
+	p := best
+	for range slot % c.spread {
+		set &^= 1 << p
+		if set == 0 {
+			break
 		}
-		order[i] = p
+		q := c.least(set)
+		if c.seen[q] >= c.seen[best]+portImbalance {
+			break
+		}
+		p = q
 	}
-	k := min(slot%c.spread, n-1)
-	for k > 0 && c.seen[order[k]] >= c.seen[order[0]]+portImbalance {
-		k--
+	return p
+}
+
+// least returns the least loaded port of a set, of equal ones the highest.
+func (c *calendar) least(set portSet) uint8 {
+	best := uint8(bits.Len16(uint16(set)) - 1)
+	for set &^= 1 << best; set != 0; {
+		p := uint8(bits.Len16(uint16(set)) - 1)
+		set &^= 1 << p
+		if c.seen[p] < c.seen[best] {
+			best = p
+		}
 	}
-	return order[k]
+	return best
 }
 
 // book takes the first free cycle of a port from t on.

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package timing_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+const sequenceJSON = `{"core": "c", "sequences": [{"name": "a", "kind": "alu", "code": "4801d849ffcc75f8c3",
+ "loop": {"start": 0, "end": 8, "copies": 1, "closed_by": "dec r12; jnz", "trips": 10},
+ "reg": {"rax": "0x7"}, "mem": [["0x20000008", "0x5"]], "cycles": {"median": 1.1, "p10": 1, "p90": 2}}]}`
+
+func TestReadMeasured(t *testing.T) {
+	m, err := timing.ReadMeasured("m.json", strings.NewReader(sequenceJSON))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := m.Sequences[0]
+	if s.Regs[x86.RAX] != 7 || s.Regs[x86.R12] != 10 || s.Regs[x86.RSP] != timing.MeasuredRSP || len(s.Code) != 9 {
+		t.Errorf("sequence %+v", s)
+	}
+	if diff := cmp.Diff([]timing.MemWord{{Addr: 0x20000008, Value: 5}}, s.Mem); diff != "" {
+		t.Error(diff)
+	}
+	if n := len(load(t).measured.Sequences); n != 130 {
+		t.Errorf("measured.json: %d sequences", n)
+	}
+}
+
+// TestReadMeasuredErrors checks that every mistake is reported, with its place.
+func TestReadMeasuredErrors(t *testing.T) {
+	change := func(pairs ...string) string { return strings.NewReplacer(pairs...).Replace(sequenceJSON) }
+	for _, c := range []struct {
+		name, text string
+		want       []string
+	}{
+		{"not JSON", "{\n \"core\": x}", []string{"m.json:2:"}},
+		{"unknown field", change(`"kind"`, `"knid"`), []string{`m.json:`, `unknown field "knid"`}},
+		{"wrong type", change(`"trips": 10`, `"trips": "x"`), []string{"m.json:2:", "trips"}},
+		{"nothing", `{"core": "c"}`, []string{"no sequences"}},
+		{"trailing data", sequenceJSON + "x", []string{"data behind the object"}},
+		{"several mistakes", change(`"4801d849ffcc75f8c3"`, `"48 "`, `"rax"`, `"eax"`, `"0x20000008"`, `"0x10"`, `"p10": 1`, `"p10": 3`, `"copies": 1`, `"copies": 0`),
+			[]string{`sequence 0 ("a")`, "code:", `reg "eax"`, "mem 0: address 0x10", "cycles:", "copies 0"}},
+		{"loop outside", change(`"end": 8`, `"end": 80`), []string{"loop 0 to 80 is not inside the 9 bytes"}},
+		{"bad value", change(`"0x7"`, `"0xg"`, `"0x5"`, `""`), []string{"reg rax", "mem 0"}},
+		{"name twice", strings.Replace(sequenceJSON, "}}]}", "}},"+sequenceJSON[strings.Index(sequenceJSON, `{"name"`):], 1), []string{"sequence 1", "used before"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m, err := timing.ReadMeasured("m.json", strings.NewReader(c.text))
+			if err == nil || m != nil {
+				t.Fatalf("read %v, error %v", m, err)
+			}
+			for _, w := range c.want {
+				if !strings.Contains(err.Error(), w) {
+					t.Errorf("no %q in %v", w, err)
+				}
+			}
+		})
+	}
+}
+
+func TestPredictTooShort(t *testing.T) {
+	c := load(t)
+	s, stream := c.sequence(t, "add_rr_dep")
+	if _, err := s.Predict(core(t, ""), stream[:20]); err == nil || !strings.Contains(err.Error(), "too few") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestStreams(t *testing.T) {
+	want := map[string][]timing.Retired{
+		"a": {{RIP: 0xffffffffc0001000, EA: 0xffffc90000001000}, {RIP: 0x10}, {RIP: 0x12, EA: 8}},
+		"b": {{RIP: 1}},
+	}
+	var b bytes.Buffer
+	for _, n := range []string{"a", "b"} {
+		if err := timing.WriteStream(&b, n, want[n]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := timing.ReadStreams(bytes.NewReader(b.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for n := 1; n < b.Len(); n++ {
+		if _, err := timing.ReadStreams(bytes.NewReader(b.Bytes()[:n])); err == nil && n != lenOf(t, want["a"]) {
+			t.Errorf("cut to %d of %d bytes: no error", n, b.Len())
+		}
+	}
+	if _, err := timing.ReadStreams(bytes.NewReader(append(b.Bytes(), b.Bytes()...))); err == nil {
+		t.Error("recorded twice: no error")
+	}
+}
+
+// lenOf is the length of an entry named a.
+func lenOf(t *testing.T, s []timing.Retired) int {
+	t.Helper()
+	var b bytes.Buffer
+	if err := timing.WriteStream(&b, "a", s); err != nil {
+		t.Fatal(err)
+	}
+	return b.Len()
+}
+
+func FuzzReadMeasured(f *testing.F) {
+	f.Add([]byte(sequenceJSON))
+	f.Add([]byte(`{"sequences": [{}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := timing.ReadMeasured("m.json", bytes.NewReader(data))
+		if (m == nil) == (err == nil) {
+			t.Errorf("measured %v with error %v", m, err)
+		}
+	})
+}
+
+func FuzzReadStreams(f *testing.F) {
+	var b bytes.Buffer
+	if err := timing.WriteStream(&b, "a", []timing.Retired{{RIP: 1, EA: 2}, {RIP: 3}}); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := timing.ReadStreams(bytes.NewReader(data))
+		if (m == nil) == (err == nil) {
+			t.Errorf("streams %v with error %v", m, err)
+		}
+	})
+}
+
+// FuzzModel runs arbitrary code and records: the model must neither panic nor run backwards.
+func FuzzModel(f *testing.F) {
+	f.Add([]byte{0x48, 0x01, 0xd8, 0x55, 0xc3, 0xe8, 0, 0, 0, 0, 0xff, 0xe0, 0x75, 0x02}, []byte{0, 3, 4, 5, 10, 12, 12})
+	f.Add([]byte{0x83, 0x00, 0x01, 0xc9, 0xf0, 0x48, 0x01, 0x07, 0x0f, 0xae, 0xe8, 0xf3, 0x90, 0x48, 0xf7, 0xf3}, []byte{0, 3, 4, 8, 11, 13})
+	f.Fuzz(func(t *testing.T, code, path []byte) {
+		m := timing.New(core(t, ""), text(0x1000, code...))
+		var last timing.Cycle
+		for n := range path {
+			next := x86.Addr(0)
+			if n+1 < len(path) {
+				next = 0x1000 + x86.Addr(path[n+1])
+			}
+			// The engine never retires half of a pair without the other half, but a stream may be cut.
+			if err := m.Step(timing.Retired{RIP: 0x1000 + x86.Addr(path[n]), EA: x86.Addr(n) * 4}, next); err != nil {
+				return
+			}
+			if m.Cycle() < last {
+				t.Fatalf("cycle %d after %d", m.Cycle(), last)
+			}
+			last = m.Cycle()
+		}
+	})
+}
