@@ -23,6 +23,7 @@ type Session struct {
 	slots map[slotKey]int // programs in prog arrays, as changed so far
 	first map[slotKey]int // as loaded
 	pokes int             // text changes done since the session was reset
+	ref   *reference
 }
 
 type slotKey struct {
@@ -49,7 +50,11 @@ func open(m *emu.Machine, c *Compiled, opt Options) (*Session, error) {
 		return nil, fmt.Errorf("scenario %s: %w", c.Built.Scenario.Name, err)
 	}
 	s := &Session{c: c, m: lm, slots: map[slotKey]int{}, first: map[slotKey]int{}}
-	if err := s.fill(); err != nil {
+	s.ref, err = newReference(c.Built, c.Target)
+	if err == nil {
+		err = s.fill()
+	}
+	if err != nil {
 		if m == nil {
 			err = errors.Join(err, lm.Close())
 		}
@@ -138,6 +143,9 @@ func (s *Session) reset() error {
 		s.slots[k] = v
 	}
 	s.pokes = 0
+	if err := s.ref.reset(); err != nil {
+		return err
+	}
 	return s.m.Reset()
 }
 
@@ -153,6 +161,14 @@ func (s *Session) run(ctx context.Context, a *scenarios.Action) (*Run, error) {
 	}
 	out := s.m.describe(&res)
 	out.Program = s.c.Built.Programs[a.Program].Name
+	differs, err := s.ref.judge(a, out, s.m.LookupElem)
+	if err != nil {
+		return nil, err
+	}
+	if differs != nil {
+		s.m.feed.chk.Report(*differs)
+		out.Violation = s.m.feed.chk.Violation()
+	}
 	out.Mismatches = s.c.Built.Check(a, s.outcome(out), scenarios.TargetNames(s.c.Target)...)
 	return out, nil
 }
@@ -163,6 +179,11 @@ func (s *Session) enter(a *scenarios.Action) (emu.Run, error) {
 	ctx, err := placeContext(s.m, s.c.Target, p.Type, a.Packet, a.Context)
 	if err != nil {
 		return emu.Run{}, err
+	}
+	if s.c.Images[a.Program].Funcs[0].Frame.RunCtx {
+		if ctx, err = s.m.WrapContext(ctx); err != nil {
+			return emu.Run{}, err
+		}
 	}
 	return emu.Run{Image: a.Program, Args: [5]uint64{uint64(ctx)}}, nil
 }
@@ -203,6 +224,8 @@ func (s *Session) update(res *Result, a *scenarios.Action) error {
 	found := ""
 	if err != nil {
 		found = err.Error()
+	} else if err := s.ref.act(a); err != nil {
+		return fmt.Errorf("reference interpreter: %w", err)
 	}
 	u := Update{Errno: found}
 	if found != a.Event.Errno {

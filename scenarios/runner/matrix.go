@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios"
+)
+
+// Verdict is what came out of a scenario on a target: one of the constants below, or the name of
+// the first broken invariant.
+type Verdict string
+
+// The verdicts beside invariants.
+const (
+	VerdictOK          Verdict = "ok"
+	VerdictBudget      Verdict = "budget"      // ended because it executed too much
+	VerdictUnsupported Verdict = "unsupported" // the design has no code for the scenario
+	VerdictError       Verdict = "error"       // a failure of ours, see Cell.Why
+)
+
+// Cell is one scenario on one target.
+type Cell struct {
+	Verdict Verdict `json:"verdict"`
+	// Expected says that everything was as the scenario's file says for this target. It is true for
+	// VerdictUnsupported and false for VerdictError.
+	Expected bool `json:"expected"`
+	// Run is the number of the run that broke an invariant, from 1; 0 if none did, or an update.
+	Run   int    `json:"run,omitempty"`
+	Taken uint64 `json:"taken"` // tail calls of all runs
+	// Why says what broke, or what is not supported.
+	Why        string   `json:"why,omitempty"`
+	Mismatches []string `json:"mismatches,omitempty"`
+}
+
+// Matrix is every scenario on every target. It holds no zero value that means something: Play
+// fills every cell.
+type Matrix struct {
+	Scenarios []string
+	Targets   []string
+	Cells     [][]Cell // by target, then by scenario
+}
+
+// Budgets of one run in a matrix: several times what the longest scenario of the library needs, so
+// that a run without end is over at once.
+const (
+	matrixInsns  = 2_000_000
+	matrixEvents = 200_000
+)
+
+// MatrixOptions say how a matrix is played. The zero value is usable.
+type MatrixOptions struct {
+	// Workers is how many machines run at the same time; 0 means two.
+	Workers int
+	// Progress, if not nil, is called after each cell, by one goroutine at a time.
+	Progress func(done, total int)
+}
+
+// PlayMatrix plays every scenario on every target. What goes wrong in one cell stays in it: the
+// error is only that of the context.
+func PlayMatrix(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, opt MatrixOptions) (*Matrix, error) {
+	m := &Matrix{}
+	for _, b := range bs {
+		m.Scenarios = append(m.Scenarios, b.Scenario.Name)
+	}
+	for _, t := range ts {
+		m.Targets = append(m.Targets, t.Name)
+		m.Cells = append(m.Cells, make([]Cell, len(bs)))
+	}
+	err := parallel(ctx, len(ts)*len(bs), opt, func(w *worker, i int) {
+		t, b := i/len(bs), i%len(bs)
+		m.Cells[t][b] = w.cell(ctx, bs[b], ts[t])
+	})
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// parallel calls do with each number below n, in several workers, each with a machine of its own.
+func parallel(ctx context.Context, n int, opt MatrixOptions, do func(w *worker, i int)) error {
+	workers := opt.Workers
+	if workers <= 0 {
+		workers = 2
+	}
+	jobs := make(chan int)
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	finished := 0
+	for range workers {
+		wg.Go(func() {
+			w := &worker{}
+			defer w.drop()
+			for i := range jobs {
+				do(w, i)
+				mu.Lock()
+				finished++
+				if opt.Progress != nil {
+					opt.Progress(finished, n)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	for i := 0; i < n && ctx.Err() == nil; i++ {
+		select {
+		case jobs <- i:
+		case <-ctx.Done():
+		}
+	}
+	close(jobs)
+	wg.Wait()
+	return ctx.Err()
+}
+
+// worker keeps one machine for one cell after the other.
+type worker struct{ s *Session }
+
+// drop closes the machine: the next cell gets a new one.
+func (w *worker) drop() {
+	if w.s != nil {
+		_ = w.s.Close() // nothing of it is used any more
+		w.s = nil
+	}
+}
+
+// open loads a compiled scenario into the worker's machine.
+func (w *worker) open(c *Compiled, opt Options) (err error) {
+	old := w.s
+	if old == nil {
+		w.s, err = Open(c, opt)
+	} else {
+		w.s, err = old.Reopen(c, opt)
+	}
+	if err != nil && old != nil {
+		w.s = old // to be dropped
+	}
+	return err
+}
+
+// cell plays one scenario. After a failure of the engine the machine is not used again.
+func (w *worker) cell(ctx context.Context, b *scenarios.Built, t *jit.Target) (c Cell) {
+	defer func() {
+		if p := recover(); p != nil {
+			c = Cell{Verdict: VerdictError, Why: fmt.Sprint(p)}
+		}
+		if c.Verdict == VerdictError {
+			w.drop()
+		}
+	}()
+	compiled, err := Compile(b, t)
+	if err != nil {
+		return failedCell(err)
+	}
+	if err := w.open(compiled, Options{MaxInsns: matrixInsns, MaxEvents: matrixEvents}); err != nil {
+		return failedCell(err)
+	}
+	res, err := w.s.Play(ctx)
+	if err != nil {
+		return failedCell(err)
+	}
+	return resultCell(res)
+}
+
+func failedCell(err error) Cell {
+	if errors.Is(err, jit.ErrUnsupported) {
+		return Cell{Verdict: VerdictUnsupported, Expected: true, Why: err.Error()}
+	}
+	return Cell{Verdict: VerdictError, Why: err.Error()}
+}
+
+func resultCell(res *Result) Cell {
+	c := Cell{Verdict: VerdictOK, Expected: res.OK()}
+	for i := range res.Runs {
+		r := &res.Runs[i]
+		c.Taken += r.Counts.Taken
+		switch {
+		case r.Violation != nil:
+			c.Run = i + 1
+		case r.Killed != "":
+			c.Verdict, c.Run, c.Why = VerdictBudget, i+1, r.Killed
+		}
+	}
+	if v := res.Violation(); v != nil {
+		c.Verdict, c.Why = Verdict(v.Invariant), v.String()
+	}
+	for _, m := range res.Mismatches() {
+		c.Mismatches = append(c.Mismatches, m.String())
+	}
+	return c
+}
+
+// Unexpected counts the cells that are not as the scenarios' files say.
+func (m *Matrix) Unexpected() int {
+	n := 0
+	for _, row := range m.Cells {
+		for i := range row {
+			if !row[i].Expected {
+				n++
+			}
+		}
+	}
+	return n
+}

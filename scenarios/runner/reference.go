@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/interp"
+	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios"
+)
+
+// referenceInsns ends a run in the reference interpreter: no run that a machine finishes within its
+// default budget needs so many BPF instructions.
+const referenceInsns = 1 << 24
+
+// reference goes through a scenario in the reference interpreter of BPF, beside the machine. It has
+// one counter per invocation whatever the design does, because that is what the limit means.
+type reference struct {
+	m     *interp.Machine
+	built *scenarios.Built
+}
+
+// newReference loads the scenario for a target.
+func newReference(b *scenarios.Built, t *jit.Target) (*reference, error) {
+	cfg := interp.Config{Maps: b.Maps, MaxInsns: referenceInsns}
+	cfg.Rules.Limit = t.Limit
+	cfg.Rules.BurnEmpty = slices.Contains(scenarios.TargetNames(t), scenarios.ClassBurnsEmpty)
+	for i := range b.Programs {
+		cfg.Programs = append(cfg.Programs, interp.Program{Program: &b.Programs[i]})
+	}
+	for _, s := range b.Slots {
+		cfg.ProgArrays = append(cfg.ProgArrays, interp.Slot{Map: s.Map, Key: s.Key, Prog: s.Program})
+	}
+	m, err := interp.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	r := &reference{m, b}
+	return r, r.reset()
+}
+
+// reset goes back to the state before the first run.
+func (r *reference) reset() error {
+	r.m.Reset()
+	for _, v := range r.built.Values {
+		if err := r.store(v.Map, v.Key, v.Off, v.Data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reference) store(m int, key []byte, off int, data []byte) error {
+	value := make([]byte, r.built.Maps[m].ValueSize)
+	copy(value, r.m.Lookup(m, key))
+	copy(value[off:], data)
+	return r.m.Update(m, key, value, interp.Any)
+}
+
+// act does what the machine did with an update or a deletion that succeeded.
+func (r *reference) act(a *scenarios.Action) error {
+	switch {
+	case a.Kind == scenarios.ActStore:
+		return r.store(a.Map, a.Key, a.Off, a.Data)
+	case a.Kind == scenarios.ActDelete && r.built.Maps[a.Map].Type != jit.ProgArray:
+		return r.m.Delete(a.Map, a.Key)
+	}
+	prog := -1
+	if a.Kind == scenarios.ActInsert {
+		prog = a.Program
+	}
+	return r.m.SetProg(a.Map, binary.LittleEndian.Uint32(a.Key), prog)
+}
+
+// judge performs run a in the interpreter too and returns how out differs, nil if it does not. A
+// program that breaks a rule of BPF has no meaning to compare with.
+func (r *reference) judge(a *scenarios.Action, out *Run, lookup func(m int, key []byte) ([]byte, error)) (*check.Violation, error) {
+	ctx := interp.ForType(r.built.Programs[a.Program].Type, a.Packet)
+	for _, f := range a.Context {
+		binary.LittleEndian.PutUint32(ctx.Data[f.Off:], f.Value)
+	}
+	want, err := r.m.Run(a.Program, ctx)
+	var fault *interp.Fault
+	switch {
+	case errors.As(err, &fault):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case out.Violation != nil || out.Killed != "" || want.Verdict != interp.Done || want.Uninit != 0 || len(out.World) != 0:
+		return nil, nil
+	}
+	v := &check.Violation{Invariant: check.Semantics, Where: out.Program}
+	if n := len(out.Events); n > 0 {
+		last := &out.Events[n-1]
+		v.Event, v.Seq, v.Site, v.RIP = last.No, last.Seq, last.Site, trace.Hex(last.RIP)
+	}
+	if r.tailCalls(v, out, &want); v.Text == "" {
+		r.results(v, out, &want, lookup)
+	}
+	if v.Text == "" {
+		return nil, nil
+	}
+	return v, nil
+}
+
+// tailCalls compares which tail calls were taken, one by one.
+func (r *reference) tailCalls(v *check.Violation, out *Run, want *interp.Result) {
+	n := 0
+	for i := range out.Events {
+		e := &out.Events[i]
+		if e.Kind != trace.KindTailCall {
+			continue
+		}
+		if n < len(want.Taken) {
+			w := &want.Taken[n]
+			if e.Key == w.Key && is(e.Fn, r.name(w.Prog), w.Func) && is(e.Target, r.name(w.Target), 0) {
+				n++
+				continue
+			}
+		}
+		v.Event, v.Seq, v.Site, v.RIP = e.No, e.Seq, e.Site, trace.Hex(e.RIP)
+		if e.Fn != nil {
+			v.Where = e.Fn.String()
+		}
+		if n < len(want.Taken) {
+			v.Text = fmt.Sprintf("tail call %d goes to key %d; BPF has it go to key %d from %s", n+1, e.Key, want.Taken[n].Key, r.name(want.Taken[n].Prog))
+		} else {
+			v.Text = fmt.Sprintf("tail call %d is taken; BPF refuses it", n+1)
+		}
+		return
+	}
+	if n < len(want.Taken) && uint64(n) == out.Counts.Taken {
+		w := &want.Taken[n]
+		v.Text = fmt.Sprintf("%d tail calls are taken; BPF takes %d: the next goes from %s to key %d", n, want.TakenTotal, r.name(w.Prog), w.Key)
+	}
+}
+
+// is reports whether f is a function of a program.
+func is(f *trace.Fn, prog string, fn int) bool { return f != nil && f.Prog == prog && f.Index == fn }
+
+func (r *reference) name(prog int) string { return r.built.Programs[prog].Name }
+
+// results compares return value and map contents.
+func (r *reference) results(v *check.Violation, out *Run, want *interp.Result, lookup func(int, []byte) ([]byte, error)) {
+	if uint32(out.Return) != uint32(want.Return) {
+		v.Text = fmt.Sprintf("returned %d; BPF returns %d", uint32(out.Return), uint32(want.Return))
+		return
+	}
+	for i := range r.built.Maps {
+		for _, e := range r.entries(i) {
+			got, err := lookup(i, e.Key)
+			if err != nil {
+				v.Text = fmt.Sprintf("map %s lacks key % x; BPF stores it", r.built.Maps[i].Name, e.Key)
+				return
+			}
+			if at := r.differ(got, e.Value); at >= 0 {
+				v.Text = fmt.Sprintf("map %s, key % x, offset %d: % x; BPF stores % x", r.built.Maps[i].Name, e.Key, at,
+					got[at:min(at+8, len(got))], e.Value[at:min(at+8, len(e.Value))])
+				return
+			}
+		}
+	}
+}
+
+// maxCompared is the number of entries of an array that are compared.
+const maxCompared = 1024
+
+// entries returns the contents of a map as far as they are compared: programs do not write prog
+// arrays, and of a per-CPU array they see a part only.
+func (r *reference) entries(m int) []interp.Entry {
+	switch def := &r.built.Maps[m]; def.Type {
+	case jit.ProgArray, jit.PerCPUArrayMap:
+		return nil
+	case jit.HashMap:
+		return r.m.Entries(m)
+	default:
+		var out []interp.Entry
+		for k := range min(def.MaxEntries, maxCompared) {
+			key := binary.LittleEndian.AppendUint32(nil, k)
+			out = append(out, interp.Entry{Key: key, Value: r.m.Lookup(m, key)})
+		}
+		return out
+	}
+}
+
+// differ returns the offset of the first word that differs, -1 if none does. Pointers, which each
+// engine has its own of, are not compared.
+func (r *reference) differ(got, want []byte) int {
+	for at := 0; at < len(want); at += 8 {
+		w := want[at:min(at+8, len(want))]
+		if len(got) < at+len(w) {
+			return at
+		}
+		if bytes.Equal(got[at:at+len(w)], w) {
+			continue
+		}
+		if len(w) == 8 && r.m.Locate(binary.LittleEndian.Uint64(w)).Place != interp.Nowhere {
+			continue
+		}
+		return at
+	}
+	return -1
+}
