@@ -55,6 +55,6 @@ const (
 const (
 	pageSize = 4096
 	taskSize = 4 * pageSize
-	// stackFill is what the stack holds before a run, in 8-byte words.
-	stackFill = 0x5ac3_5ac3_5ac3_5ac3
+	// StackFill is what the stack holds before a run, in 8-byte words.
+	StackFill = 0x5ac3_5ac3_5ac3_5ac3
 )

@@ -294,7 +294,7 @@ func (m *Machine) loadStack() error {
 		return err
 	}
 	for a := bottom; a < StackTop; a += 8 {
-		if err := m.space.writeWord(a, stackFill); err != nil {
+		if err := m.space.writeWord(a, StackFill); err != nil {
 			return err
 		}
 	}

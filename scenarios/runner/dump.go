@@ -117,7 +117,7 @@ func (m *machine) layoutAt(ctx context.Context, r emu.Run, mo stack.Moment, fres
 	g := &res.Regs
 	rsp := jit.Addr(g[x86.RSP])
 	return stack.Dump(stack.Input{
-		Code: m.code, Mem: m.bytes, RIP: res.RIP, RSP: rsp, RBP: jit.Addr(g[x86.RBP]),
+		Code: m.code, Mem: m.bytes, RIP: res.RIP, RSP: rsp, RBP: jit.Addr(g[x86.RBP]), Fill: emu.StackFill,
 		Acts: m.feed.chk.Recorder().StackAt(res.RIP, rsp),
 	})
 }
