@@ -95,6 +95,7 @@ func (p *Plan) MapValue(m int) (jit.Addr, error) {
 var perCPU = map[string]jit.Addr{
 	"this_cpu_off": 0x19a18, "pcpu_hot": 0x35000, "const_pcpu_hot": 0x35000, "__x86_call_depth": 0x35010,
 	"cpu_number": 0x3500c, "current_task": 0x35000,
+	cntSymbol: 0x36000,
 }
 
 // kernelVars are other variables of the kernel with their initial values.
@@ -143,6 +144,9 @@ func plannedSymbols() map[string]jit.Addr {
 func (p *Plan) Symbol(name string) (jit.Addr, error) {
 	a, ok := planned[name]
 	if !ok {
+		if a, ok = p.planTailCallCnt(name); ok {
+			return a, nil
+		}
 		return 0, fmt.Errorf("kernel symbol %s is not modelled", name)
 	}
 	p.symbols[name] = a

@@ -46,7 +46,7 @@ func (m *Machine) loadSymbols() error {
 
 func isPerCPU(name string) bool {
 	_, ok := perCPU[name]
-	return ok
+	return ok || isProgCnt(name)
 }
 
 func (m *Machine) modelled(name string) bool {

@@ -36,7 +36,7 @@ func thunk(name string, symbols map[string]jit.Addr) (code []byte, ok bool, err 
 		code, err = depthReturn(symbols)
 		return code, true, err
 	}
-	return nil, false, nil
+	return tailCallCode(name, symbols)
 }
 
 // isReturnThunk reports whether a jump to the symbol is a return.

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package emu
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// The kernel's part in tail-call designs that do not keep tail_call_cnt on the stack of programs: the
+// routines that such code calls, and where the counter is. They do what package jit says of the symbols;
+// the proposals have them as inline assembly, so that these bytes are ours.
+
+const (
+	// cntSymbol is the counter of the CPU, progCntPrefix, with a name behind it, that of a program.
+	cntSymbol     = "bpf_tail_call_cnt"
+	progCntPrefix = "bpf_prog_tail_call_cnt:"
+	// prepareLimitPrefix has the number behind it that the counter begins with.
+	prepareLimitPrefix = "bpf_tail_call_cnt_prepare."
+
+	// taskCnt is where task_struct has the field, if it has one.
+	taskCnt = 0xbd8
+	// progCntBase is the displacement of the counter of the first program, the others 64 bytes apart.
+	progCntBase jit.Addr = 0x38000
+	routineBase          = kernelText + 0x10000
+)
+
+// tailCallRoutine is a routine with the per-CPU variables that it uses; code gets their
+// displacements.
+type tailCallRoutine struct {
+	name string
+	uses []string
+	code func(v []uint32) []byte
+}
+
+var tailCallRoutines = []tailCallRoutine{
+	{"bpf_tail_call_cnt_prepare", []string{cntSymbol}, func(v []uint32) []byte {
+		return prepareCPU(v[0], 0)
+	}},
+	{"bpf_tail_call_cnt_fetch_and_inc", []string{cntSymbol}, func(v []uint32) []byte {
+		b := le32([]byte{0x65, 0x8b, 0x04, 0x25}, v[0])   // mov eax, gs:[cnt]
+		b = le32(append(b, 0x65, 0xff, 0x04, 0x25), v[0]) // inc dword gs:[cnt]
+		return append(b, 0xc3)
+	}},
+	{"bpf_tail_call_cnt_ptr", []string{cntSymbol, "this_cpu_off"}, func(v []uint32) []byte {
+		b := le32([]byte{0x65, 0x48, 0x8b, 0x04, 0x25}, v[1]) // mov rax, gs:[this_cpu_off]
+		b = le32(append(b, 0x48, 0x05), v[0])                 // add rax, cnt
+		return append(b, 0xc3)
+	}},
+	{"bpf_task_tail_call_cnt_prepare", []string{"current_task"}, func(v []uint32) []byte {
+		b := le32([]byte{0x65, 0x48, 0x8b, 0x04, 0x25}, v[0]) // mov rax, gs:[current_task]
+		b = le32(append(b, 0xc7, 0x80), taskCnt)              // mov dword [rax+…], 0
+		return append(le32(b, 0), 0xc3)
+	}},
+	{"bpf_task_tail_call_cnt_ptr", []string{"current_task"}, func(v []uint32) []byte {
+		b := le32([]byte{0x65, 0x48, 0x8b, 0x04, 0x25}, v[0]) // mov rax, gs:[current_task]
+		b = le32(append(b, 0x48, 0x05), taskCnt)              // add rax, …
+		return append(b, 0xc3)
+	}},
+	{"bpf_prog_tail_call_cnt_prepare", []string{"this_cpu_off"}, func(v []uint32) []byte {
+		b := le32([]byte{0x65, 0x48, 0x03, 0x04, 0x25}, v[0]) // add rax, gs:[this_cpu_off]
+		return append(le32(append(b, 0xc7, 0x00), 0), 0xc3)   // mov dword [rax], 0
+	}},
+	{"bpf_prog_tail_call_cnt_fetch_and_inc", []string{"this_cpu_off"}, func(v []uint32) []byte {
+		b := le32([]byte{0x65, 0x48, 0x03, 0x04, 0x25}, v[0]) // add rax, gs:[this_cpu_off]
+		// mov ecx, [rax]; inc dword [rax]; mov eax, ecx
+		return append(b, 0x8b, 0x08, 0xff, 0x00, 0x89, 0xc8, 0xc3)
+	}},
+}
+
+// prepareCPU is mov dword gs:[cnt], n; ret.
+func prepareCPU(cnt, n uint32) []byte {
+	return append(le32(le32([]byte{0x65, 0xc7, 0x04, 0x25}, cnt), n), 0xc3)
+}
+
+func le32(b []byte, v uint32) []byte { return binary.LittleEndian.AppendUint32(b, v) }
+
+// tailCallRoutineOf returns the routine that a symbol names and its number; nil if it is none.
+func tailCallRoutineOf(name string) (r *tailCallRoutine, number int) {
+	if n, err := strconv.ParseUint(strings.TrimPrefix(name, prepareLimitPrefix), 10, 8); err == nil {
+		return &tailCallRoutine{name, []string{cntSymbol}, func(v []uint32) []byte {
+			return prepareCPU(v[0], uint32(n))
+		}}, len(tailCallRoutines) + int(n)
+	}
+	i := slices.IndexFunc(tailCallRoutines, func(r tailCallRoutine) bool { return r.name == name })
+	if i < 0 {
+		return nil, 0
+	}
+	return &tailCallRoutines[i], i
+}
+
+// planTailCallCnt places a symbol of these designs, and what it uses: ok is false if it is none. The
+// counters of programs get their places in the order of the questions.
+func (p *Plan) planTailCallCnt(name string) (a jit.Addr, ok bool) {
+	if a, ok := p.symbols[name]; ok {
+		return a, true
+	}
+	if isProgCnt(name) {
+		a = progCntBase
+		for s := range p.symbols {
+			if isProgCnt(s) {
+				a += 64
+			}
+		}
+		p.symbols[name] = a
+		return a, true
+	}
+	r, n := tailCallRoutineOf(name)
+	if r == nil {
+		return 0, false
+	}
+	a = routineBase + jit.Addr(n)*thunkSpace
+	p.symbols[name] = a
+	for _, u := range r.uses {
+		p.symbols[u] = perCPU[u]
+	}
+	return a, true
+}
+
+func isProgCnt(name string) bool { return strings.HasPrefix(name, progCntPrefix) }
+
+// tailCallCode returns the code of a routine: ok is false if the symbol is none.
+func tailCallCode(name string, symbols map[string]jit.Addr) (code []byte, ok bool, err error) {
+	r, _ := tailCallRoutineOf(name)
+	if r == nil {
+		return nil, false, nil
+	}
+	var at []uint32
+	for _, u := range r.uses {
+		a, ok := symbols[u]
+		if !ok {
+			return nil, true, fmt.Errorf("%s needs the address of %s", name, u)
+		}
+		at = append(at, uint32(a))
+	}
+	return append(r.code(at), 0xcc), true, nil
+}
+
+// Where the outside caller of a program that wants it (jit.Frame.RunCtx) has its locals, directly
+// above its return address: a struct of the context and a pointer to tail_call_cnt, and that.
+const (
+	runCtxAddr    = EntryRSP + 8
+	runCtxCounter = runCtxAddr + 16
+)
+
+// WrapContext writes what the caller of a program passes in place of the context if it wants the
+// counter too, and returns its address. The counter is 0 then.
+func (m *Machine) WrapContext(ctx jit.Addr) (jit.Addr, error) {
+	for i, v := range []uint64{uint64(ctx), uint64(runCtxCounter), 0} {
+		if err := m.space.writeWord(runCtxAddr+jit.Addr(8*i), v); err != nil {
+			return 0, fmt.Errorf("wrap context: %w", err)
+		}
+	}
+	return runCtxAddr, nil
+}
+
+// CounterMemory returns where tail_call_cnt is, besides the frames of programs, in what is loaded: in
+// per-CPU memory, in the task, in the outside caller's frame.
+func (m *Machine) CounterMemory() []Span {
+	var out []Span
+	for n, a := range m.setup.Symbols {
+		if n == cntSymbol || isProgCnt(n) {
+			out = append(out, Span{GSBase + a, 4})
+		}
+	}
+	if _, ok := m.setup.Symbols["bpf_task_tail_call_cnt_ptr"]; ok {
+		out = append(out, Span{TaskAddr + taskCnt, 4})
+	}
+	for _, img := range m.setup.Images {
+		if img.Funcs[0].Frame.RunCtx {
+			out = append(out, Span{runCtxCounter, 4})
+			break
+		}
+	}
+	slices.SortFunc(out, func(a, b Span) int { return cmp.Compare(a.Addr, b.Addr) })
+	return out
+}
