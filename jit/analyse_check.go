@@ -95,6 +95,10 @@ func (c *checker) insn(f FuncInfo, i InsnIndex) {
 		c.bad(i, "unknown opcode %#02x", in.Op)
 		return
 	}
+	if why := in.malformed(c.regs == numRegs); why != "" {
+		c.bad(i, "%s", why)
+		return
+	}
 	if in.isLdImm64() {
 		c.constant(f, i)
 	}
@@ -157,6 +161,55 @@ func (i Insn) known() bool {
 	default:
 		return op != jmpCall && op != jmpExit && op <= jmpSle
 	}
+}
+
+// malformed says what is wrong with the operands of an instruction; "" if nothing is. rewritten
+// allows what only the verifier writes.
+func (i Insn) malformed(rewritten bool) string {
+	op := i.Op & 0xf0
+	switch c := i.Class(); {
+	case c == clsSTX && i.Op&0xe0 == modeAtomic:
+		return i.malformedAtomic()
+	case c != clsALU && c != clsALU64:
+		return ""
+	case op == aluEnd:
+		if i.Imm != 16 && i.Imm != 32 && i.Imm != 64 {
+			return "a byte swap is of 16, 32 or 64 bits"
+		}
+	case op == aluMov && i.Op&srcReg != 0:
+		movsx := i.Off == 0 || i.Off == 8 || i.Off == 16 || i.Off == 32 && c == clsALU64
+		if !movsx && !(rewritten && c == clsALU64 && (i.Off == -1 || i.Off == 1)) {
+			return "bad offset of mov"
+		}
+	case i.isDivision():
+		if i.Off != 0 && i.Off != 1 {
+			return "bad offset of a division"
+		}
+		if i.Op&srcReg == 0 && i.Imm == 0 {
+			return "division by zero"
+		}
+	case i.Off != 0:
+		return "the offset must be 0"
+	case i.Op&srcReg == 0 && (op == aluLsh || op == aluRsh || op == aluArsh):
+		if n := int32(32); i.Imm < 0 || i.Imm >= n && (c == clsALU || i.Imm >= 2*n) {
+			return "shift by more bits than there are"
+		}
+	}
+	return ""
+}
+
+func (i Insn) malformedAtomic() string {
+	switch i.Imm {
+	case atomicLoadAcq, atomicStRel:
+		return ""
+	case aluAdd, aluOr, aluAnd, aluXor, aluAdd | atomicFetch, aluOr | atomicFetch, aluAnd | atomicFetch, aluXor | atomicFetch,
+		atomicXchg, atomicCmpXchg:
+		if i.size() < 4 {
+			return "atomic operations are of 4 or 8 bytes"
+		}
+		return ""
+	}
+	return "unknown atomic operation"
 }
 
 // recursion finds calls that lead back to their own function.
