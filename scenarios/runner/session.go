@@ -94,7 +94,8 @@ func load(m *emu.Machine, s emu.Setup, opt Options, limit uint32, text insnTexts
 	l := &machine{Machine: m, opt: opt, setup: s, code: code, names: names}
 	l.feed.chk = check.New(code, trace.Config{MaxEvents: opt.MaxEvents, Keep: opt.KeepEvents}, check.Config{
 		Limit: limit, StackBudget: opt.StackSize, StackTop: emu.StackTop, Writable: l.writable(),
-		Junk: emu.Junk(),
+		SchemeWritable: l.counters(),
+		Junk:           emu.Junk(),
 	})
 	return l, nil
 }
@@ -117,6 +118,15 @@ func (m *machine) writable() []check.Range {
 	}
 	if n := len(m.setup.Packet); n > 0 {
 		out = append(out, check.Range{Lo: emu.PacketAddr, End: emu.PacketAddr + jit.Addr(n), Name: "packet"})
+	}
+	return out
+}
+
+// counters lists where designs keep tail_call_cnt that do not keep it in frames of programs.
+func (m *machine) counters() []check.Range {
+	var out []check.Range
+	for _, r := range m.CounterMemory() {
+		out = append(out, check.Range{Lo: r.Addr, End: r.Addr + jit.Addr(r.Size), Name: "tail_call_cnt"})
 	}
 	return out
 }
