@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 
 	"github.com/urfave/cli/v3"
 
@@ -39,7 +40,16 @@ func (e env) trace(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return badInput(err)
 	}
-	return e.printTrace(cmd, run, shown(run.Events))
+	if err := e.printTrace(cmd, run, shown(run.Events)); err != nil {
+		return err
+	}
+	for _, m := range run.Mismatches {
+		fmt.Fprintln(e.stderr, m)
+	}
+	if len(run.Mismatches) != 0 {
+		return errFailed
+	}
+	return nil
 }
 
 // eventFlags choose which events are shown.

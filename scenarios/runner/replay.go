@@ -104,9 +104,26 @@ func (c *Captured) image(p int) (*jit.Image, error) {
 	if img, err = jit.RecogniseImage(funcs); err != nil {
 		return nil, err
 	}
+	nameMaps(img, prog)
 	img.Program = c.Scenario.Submitted(p)
 	img.Target = c.Target
 	return img, nil
+}
+
+// nameMaps says which prog array a tail call uses, for traces: the one whose address was loaded last
+// before it.
+func nameMaps(img *jit.Image, p *capture.Prog) {
+	for f := range img.Funcs {
+		sites := img.Funcs[f].TailCalls
+		for i := range sites {
+			at := jit.CodeOff(-1)
+			for _, m := range p.MapsAt {
+				if m.Func == f && m.Value < 0 && m.Off > at && m.Off < sites[i].Start {
+					at, sites[i].Map = m.Off, m.Map
+				}
+			}
+		}
+	}
 }
 
 // insnOffsets makes the table of a function from a capture's list of positions. Instructions that
