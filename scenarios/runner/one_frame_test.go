@@ -20,7 +20,7 @@ func TestOneFrameDesigns(t *testing.T) {
 	for _, name := range []string{"classic-4.4", "fpshift-4.13", "josh-simple", "fp-r12", "fp40", "fp-dbl", "fp53", "direct-poke", "direct-poke-nodirect"} {
 		ran := 0
 		for _, scenario := range []string{
-			"chain33", "empty_slot_budget", "fp40_add", "fp40_other_frame", "fp40_spill", "fp40_spill_copy", "runtime_jit",
+			"chain33", "empty_slot_budget", "fp40_add", "fp40_compare", "fp40_other_frame", "fp40_spill", "fp40_spill_copy", "runtime_jit",
 			"tailcall_1", "tailcall_2", "tailcall_3", "tailcall_4", "tailcall_5", "tailcall_6", "test_bpf",
 			"bpf2bpf_1", "bpf2bpf_6", "hierarchy", "refused_keeps_state", "verifier_tailcall_jit",
 		} {
