@@ -136,5 +136,5 @@ func (m *Model) ret(s *site, next x86.Addr, after afterBranch) {
 func (m *Model) redirect(penalty Cycle, cause Cause) {
 	m.front.redirected = cause
 	m.epoch++
-	m.front.block(max(m.front.bp, m.branchEnd+penalty-m.core.Back.ToDispatch-1))
+	m.front.block(max(m.front.bp, m.now.branchEnd+penalty-m.core.Back.ToDispatch-1))
 }

@@ -70,7 +70,7 @@ type why struct {
 
 // attribute names the cause of an instruction's cost: before is when its predecessor retired.
 func (m *Model) attribute(before Cycle) Cause {
-	w := &m.why
+	w := &m.now.why
 	late := m.last.Complete > before
 	switch {
 	case m.last.Cost == 0:

@@ -6,14 +6,14 @@ import "github.com/tcsim/tcsim/jit/x86"
 
 // waited notes what a micro-operation waited for that was ready at t and executed at d.
 func (m *Model) waited(t, d Cycle) {
-	m.why.operands = t - m.rename.cycle - m.core.Back.ToDispatch
-	m.why.port = d - t
+	m.now.why.operands = t - m.rename.cycle - m.core.Back.ToDispatch
+	m.now.why.port = d - t
 }
 
 // dispatch books one micro-operation for the first free cycle from t on.
 func (m *Model) dispatch(set portSet, t Cycle) Cycle {
-	m.slot++
-	return m.cal.book(m.cal.choose(set, m.slot-1), t)
+	m.now.slot++
+	return m.cal.book(m.cal.choose(set, m.now.slot-1), t)
 }
 
 // fusedTail reports whether the site is the jump of a pair whose first half is waiting.

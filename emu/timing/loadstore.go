@@ -38,7 +38,7 @@ func (m *Model) trackRSP(in *insn, ea x86.Addr) {
 func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (value, Cycle) {
 	in, c := s.in, &m.core.Memory
 	if m.barrier > t {
-		t, m.why.serial = m.barrier, true
+		t, m.now.why.serial = m.barrier, true
 	}
 	d := m.dispatch(in.load, t)
 	m.waited(t, d)
@@ -51,7 +51,7 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (value, 
 	case from == fromCache || st.commit <= d:
 		return value{ready: d + in.loadLat}, d
 	case from == fromSeveral:
-		m.why.failed = true
+		m.now.why.failed = true
 		m.renameMiss(trained, st.commit+c.ForwardFail)
 		return value{ready: st.commit + c.ForwardFail}, d
 	}
@@ -67,7 +67,7 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (value, 
 // renameMiss restarts behind a load that was renamed to the wrong data and is complete at end.
 func (m *Model) renameMiss(wrong bool, end Cycle) {
 	if wrong {
-		m.branchEnd = end
+		m.now.branchEnd = end
 		m.redirect(m.core.Memory.RenameMiss, CauseForwardFail)
 	}
 }
@@ -83,7 +83,7 @@ func (m *Model) storeTo(in *insn, ea x86.Addr, at, t Cycle, v value) (d, end Cyc
 	}
 	st := m.stores.add(ea, size)
 	st.data, st.where = v, a
-	m.uncommitted = st
+	m.now.store = st
 	return d, max(a+1, d+m.core.Memory.StoreRetire)
 }
 
@@ -101,6 +101,6 @@ func (m *Model) locked(in *insn, at Cycle) {
 		m.alias[r] = 0
 	}
 	m.flags = end
-	m.why.serial = true
+	m.now.why.serial = true
 	m.last.Execute, m.last.Complete = d, end
 }

@@ -38,22 +38,17 @@ type Model struct {
 
 	takenPorts, otherPorts portSet
 
-	barrier     Cycle  // before it no load may execute: a locked instruction
-	divFree     Cycle  // when the divider is free
-	done        Cycle  // when everything so far is complete
-	renamed     bool   // the load took its value at rename the last time, or could have
-	epoch       uint32 // number of fences so far: memory renaming learns anew behind each
-	branchEnd   Cycle  // end of execution of the last arithmetic micro-operation: for a branch, when it is resolved
-	uncommitted *store // of the instruction that is executed
-	slots       int    // of the instruction that is executed
-	rmwTenths   int    // fractions of slots that read-modify-writes still owe
-	slot        int    // of the next micro-operation in the cycle of issue
-	popped      bool   // a register was popped since the last push
-	stackMoved  bool   // rsp was changed by the stack engine since it was last read
+	barrier    Cycle  // before it no load may execute: a locked instruction
+	divFree    Cycle  // when the divider is free
+	done       Cycle  // when everything so far is complete
+	epoch      uint32 // how often the core ran empty: fences and wrong predictions
+	rmwTenths  int    // fractions of slots that read-modify-writes still owe
+	popped     bool   // a register was popped since the last push
+	stackMoved bool   // rsp was changed by the stack engine since it was last read
 
 	rsp x86.Addr // as far as it is known; 0 if not
 
-	why   why
+	now   step
 	last  Stamp
 	total Cycle
 }
@@ -68,6 +63,15 @@ type Stamp struct {
 	Cause Cause
 }
 
+// step is what the stages hand to each other for the instruction that is executed.
+type step struct {
+	slots     int    // that it takes at issue and retirement
+	slot      int    // of its next micro-operation in the cycle of issue
+	branchEnd Cycle  // end of execution: when a wrong prediction is found
+	store     *store // that retirement has to commit
+	why       why
+}
+
 // site is an instruction at an address, with what the predictors know of it.
 type site struct {
 	addr        x86.Addr
@@ -76,6 +80,7 @@ type site struct {
 	win         *window
 	fused       bool // with the conditional jump behind it
 	seen        bool
+	dropped     bool // the code was changed
 	counted     bool // as a taken branch of its window
 	base        direction
 	lastTarget  x86.Addr
@@ -122,11 +127,17 @@ func (m *Model) Cycle() Cycle { return m.total }
 // Last returns the stamps of the last instruction.
 func (m *Model) Last() Stamp { return m.last }
 
-// Forget drops what was derived from code: the caller calls it when code was changed. Predictors
-// and caches of data stay warm.
-func (m *Model) Forget() {
-	clear(m.sites)
-	clear(m.wins)
+// Forget drops what was derived from the n bytes of code at addr, and from the code before that may
+// be decoded together with it: the caller calls it when they were changed. As on the hardware, the
+// new code is decoded anew and its branches are predicted anew; all other code stays warm.
+func (m *Model) Forget(addr x86.Addr, n int) {
+	for a := addr - 2*x86.MaxInstLen; a != addr+x86.Addr(n); a++ {
+		if s := m.sites[a]; s != nil {
+			s.win.slots -= int(s.in.slots)
+			s.dropped = true
+			delete(m.sites, a)
+		}
+	}
 	m.cur = nil
 }
 
@@ -142,7 +153,7 @@ func (m *Model) Step(r Retired, next x86.Addr) error {
 	}
 	in := s.in
 	m.last.RIP = r.RIP
-	m.why = why{}
+	m.now = step{}
 	m.trackRSP(in, r.EA)
 	if m.fuse.head != nil && in.inst.Branch != x86.BranchCond {
 		m.fuse.head = nil // the stream was cut between the halves of a pair
@@ -173,7 +184,7 @@ func (m *Model) follow(s *site, next x86.Addr) error {
 	if next == s.addr+x86.Addr(s.in.inst.Len) {
 		link = &s.fall
 	}
-	if *link == nil || (*link).addr != next {
+	if *link == nil || (*link).addr != next || (*link).dropped {
 		n, err := m.site(next)
 		if err != nil {
 			m.cur = nil

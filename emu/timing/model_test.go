@@ -77,7 +77,7 @@ func TestForget(t *testing.T) {
 	if got := run(); got != 100 {
 		t.Errorf("code changed without Forget: %d cycles", got)
 	}
-	m.Forget()
+	m.Forget(0x1001, 1)
 	run()
 	if got := run(); got >= 100 {
 		t.Errorf("after Forget: %d cycles", got)

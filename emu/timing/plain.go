@@ -114,7 +114,7 @@ func (m *Model) arith(s *site, t Cycle, next x86.Addr) (first, end Cycle) {
 	}
 	first = m.dispatch(set, t)
 	m.waited(t, first)
-	m.branchEnd = first + 1
+	m.now.branchEnd = first + 1
 	last := first
 	if in.byCL && m.regs[x86.RCX].moved {
 		for range m.core.Rename.ElidedShiftUops {

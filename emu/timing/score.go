@@ -49,6 +49,13 @@ func (s *Sequence) Predict(core *Core, stream []Retired) (float64, error) {
 	return float64(last-first) / float64(trips-warm), nil
 }
 
+// RecordTrips is how many trips a recording for Predict should have: enough for the predictors to
+// settle and for random outcomes to average out, and no more than were measured. Set r12 to it.
+func (s *Sequence) RecordTrips() int {
+	const instructions = 40000
+	return min(s.Trips, max(64, instructions/max(s.InstructionsPerTrip, 1)))
+}
+
 // CodeAt is the Code of the sequence.
 func (s *Sequence) CodeAt(pc x86.Addr) ([]byte, error) {
 	if off := int64(pc) - int64(MeasuredCode); off >= 0 && off < int64(len(s.Code)) {

@@ -172,7 +172,7 @@ func (m *Model) allocate(s *site) {
 		at, r.why = full, CauseWindow
 	}
 	m.issueAt(at)
-	m.slot = r.used
+	m.now.slot = r.used
 	for range slots {
 		if r.used == r.core.Rename.Width {
 			r.why = CauseIssue
@@ -185,9 +185,9 @@ func (m *Model) allocate(s *site) {
 		r.used++
 		r.count++
 	}
-	m.slots = slots
+	m.now.slots = slots
 	m.front.issued(slots, r.cycle)
-	m.last.Issue, m.why.issue = r.cycle, r.why
+	m.last.Issue, m.now.why.issue = r.cycle, r.why
 }
 
 // issueAt moves issue to cycle at, later if the schedulers are full.
@@ -243,7 +243,7 @@ func (m *Model) retire(in *insn) {
 	if at > r.retire {
 		r.retire, r.left = at, 0
 	}
-	slots := m.slots
+	slots := m.now.slots
 	for n := range slots {
 		if r.left == r.core.Rename.Retire {
 			r.retire, r.left = r.retire+1, 0
@@ -255,9 +255,9 @@ func (m *Model) retire(in *insn) {
 		r.loads[r.nloads%uint64(len(r.loads))] = r.retire
 		r.nloads++
 	}
-	if st := m.uncommitted; st != nil {
+	if st := m.now.store; st != nil {
 		m.stores.commit(st, r.retire+m.core.Memory.StoreCommit, m.core.Memory.CommitsPerCycle)
-		m.uncommitted = nil
+		m.now.store = nil
 	}
 	m.last.Retire = r.retire
 	m.last.Cost = r.retire - before
