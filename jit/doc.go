@@ -6,3 +6,5 @@
 // hand to the JIT, the compiler passes, one file per tail-call design, and the plans of text pokes
 // that a map update causes. It must not import the emulator or anything that interprets a run.
 package jit
+
+//go:generate go test -run ^TestSchemesDoc$ . -args -update
