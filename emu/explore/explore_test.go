@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package explore_test
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/tcsim/tcsim/emu/explore"
+	"github.com/tcsim/tcsim/jit"
+)
+
+// The toy processor: instruction numbers are addresses in units of 16 bytes. A patched place is a nop
+// or a jump to another instruction; opLoad goes on by one or two depending on a word.
+const (
+	opNop = iota
+	opPoked
+	opLoad
+	opFail
+	opEnd
+)
+
+type toy struct {
+	prog   []int
+	script *explore.Script
+	runs   int
+}
+
+func at(i int) jit.Addr { return 0xffffffffc0000000 + jit.Addr(16*i) }
+
+const word jit.Addr = 0xffff888100000000
+
+// Execute implements explore.Machine by the bytes as they are in each version.
+func (m *toy) Execute(_ context.Context, p []explore.Placement) (*explore.Execution, error) {
+	m.runs++
+	x := &explore.Execution{}
+	version := 0
+	for pc := 0; ; x.Insns++ {
+		for len(p) > 0 && p[0].Before == x.Insns {
+			version, p = p[0].Version, p[1:]
+		}
+		switch m.prog[pc] {
+		case opEnd:
+			x.Insns++
+			return x, nil
+		case opFail:
+			x.Insns++
+			x.Failure = explore.Failure{Name: "fail"}
+			return x, nil
+		case opPoked:
+			x.Touches = append(x.Touches, explore.Touch{Seq: x.Insns, Place: m.place(at(pc)), Addr: at(pc)})
+			pc = int(m.next(at(pc), version)-at(0)+15) / 16
+		case opLoad:
+			x.Touches = append(x.Touches, explore.Touch{Seq: x.Insns, Place: m.place(word), Addr: word})
+			pc += 1 + int(m.bytes(word, version)[0])
+		default:
+			pc++
+		}
+		if x.Insns > 1000 {
+			return nil, explore.ErrUnbounded
+		}
+	}
+}
+
+func (m *toy) place(a jit.Addr) int {
+	for i, p := range m.script.Before {
+		if p.Addr == a {
+			return i
+		}
+	}
+	return -1
+}
+
+func (m *toy) bytes(a jit.Addr, version int) []byte {
+	b := append([]byte(nil), m.script.Before[m.place(a)].Bytes...)
+	for _, s := range m.script.Steps[:version] {
+		if s.Addr >= a && s.Addr < a+jit.Addr(len(b)) {
+			copy(b[s.Addr-a:], s.Bytes)
+		}
+	}
+	return b
+}
+
+func (m *toy) next(a jit.Addr, version int) jit.Addr {
+	b := m.bytes(a, version)
+	if b[0] == 0xcc {
+		return m.script.Halfway(a, version).Trap()
+	}
+	p := jit.Patch{Addr: a, New: [5]byte(b)}
+	return p.Trap()
+}
+
+var nop = [5]byte{0x0f, 0x1f, 0x44}
+
+func jump(from, to int) [5]byte {
+	d := uint32(at(to) - at(from) - 5)
+	return [5]byte{0xe9, byte(d), byte(d >> 8), byte(d >> 16), byte(d >> 24)}
+}
+
+// script pokes places in order, each from a nop to a jump or back; the word goes to 1 at the start.
+func script(prog []int, targets []int, waits []bool) *explore.Script {
+	s := &explore.Script{Before: []explore.Place{{Addr: word, Bytes: make([]byte, 8)}}}
+	s.Steps = append(s.Steps, explore.Step{Kind: explore.StepPointer, Addr: word, Bytes: []byte{1}})
+	k := 0
+	for i, op := range prog {
+		if op != opPoked {
+			continue
+		}
+		p := &jit.Patch{Kind: jit.PatchText, Addr: at(i), Old: nop, New: jump(i, targets[k])}
+		if targets[k] < 0 {
+			p.Old, p.New = jump(i, -targets[k]), nop
+		}
+		s.Before = append(s.Before, explore.Place{Addr: p.Addr, Bytes: p.Old[:], Code: true})
+		for n, w := range p.Steps() {
+			s.Steps = append(s.Steps, explore.Step{
+				Kind: explore.StepText, Addr: p.Addr + jit.Addr(w.Off), Bytes: w.Bytes, Patch: p, Last: n == 2,
+			})
+		}
+		if waits[k] {
+			s.Steps = append(s.Steps, explore.Step{Kind: explore.StepWaitBegin}, explore.Step{Kind: explore.StepWaitEnd})
+		}
+		k++
+	}
+	return s
+}
+
+func must(t testing.TB, m *toy, o explore.Options) *explore.Result {
+	t.Helper()
+	m.runs = 0
+	res, err := explore.Explore(context.Background(), m, m.script, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+func (m *toy) String() string { return fmt.Sprint(m.prog, len(m.script.Steps)) }
+
+// failed returns the number of failing schedules.
+func failed(r *explore.Result) *big.Int {
+	n := new(big.Int)
+	for _, c := range r.Failed {
+		n.Add(n, c.Schedules)
+	}
+	return n
+}
+
+// TestCount compares with the closed form: a run that no step touches.
+func TestCount(t *testing.T) {
+	prog := make([]int, 100)
+	prog = append(prog, opEnd)
+	m := &toy{prog: prog, script: script([]int{opNop, opPoked, opPoked, opEnd}, []int{3, 3}, []bool{false, false})}
+	res := must(t, m, explore.Options{})
+	if want := new(big.Int).Binomial(101+7, 7); res.All.Schedules.Cmp(want) != 0 || res.All.Classes != 1 || !res.Exhaustive {
+		t.Errorf("%v schedules in %d classes, want %v in 1", res.All.Schedules, res.All.Classes, want)
+	}
+}
+
+// TestReductionAgrees compares random programs and scripts with the execution of every schedule.
+func TestReductionAgrees(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		n := rapid.IntRange(3, 7).Draw(rt, "length")
+		prog := []int{opNop}
+		var targets []int
+		var waits []bool
+		for i := 1; i < n; i++ {
+			op := rapid.SampledFrom([]int{opNop, opPoked, opLoad, opFail, opNop, opPoked}).Draw(rt, "op")
+			if op == opPoked && len(targets) == 2 {
+				op = opNop
+			}
+			if op == opPoked {
+				to := rapid.IntRange(i+1, n).Draw(rt, "target")
+				if rapid.Bool().Draw(rt, "remove") {
+					to = -to
+				}
+				targets = append(targets, to)
+				waits = append(waits, rapid.Bool().Draw(rt, "wait"))
+			}
+			prog = append(prog, op)
+		}
+		prog = append(prog, opEnd, opEnd)
+		m := &toy{prog: prog, script: script(prog, targets, waits)}
+		all := must(t, m, explore.Options{BruteForce: true, Max: 1 << 20})
+		reduced := must(t, m, explore.Options{})
+		if all.All.Schedules.Int64() != int64(all.All.Classes) {
+			rt.Fatalf("brute force: %v schedules, %d executed", all.All.Schedules, all.All.Classes)
+		}
+		if all.All.Schedules.Cmp(reduced.All.Schedules) != 0 || failed(all).Cmp(failed(reduced)) != 0 {
+			rt.Fatalf("%v: %v schedules, %v fail; reduced %v and %v", m, all.All.Schedules, failed(all), reduced.All.Schedules, failed(reduced))
+		}
+		if (all.Shortest == nil) != (reduced.Shortest == nil) || all.Shortest != nil && all.Shortest.Insns != reduced.Shortest.Insns {
+			rt.Fatalf("%v: shortest failing schedule %+v, reduced %+v", m, all.Shortest, reduced.Shortest)
+		}
+		if reduced.All.Classes != m.runs {
+			rt.Fatalf("%d classes, %d runs", reduced.All.Classes, m.runs)
+		}
+	})
+}
+
+// TestBound stops early and says so.
+func TestBound(t *testing.T) {
+	prog := []int{opNop, opPoked, opPoked, opNop, opEnd}
+	m := &toy{prog: prog, script: script(prog, []int{3, 4}, []bool{false, false})}
+	all := must(t, m, explore.Options{})
+	res := must(t, m, explore.Options{Max: 2})
+	if res.Exhaustive || res.All.Classes != 2 || res.All.Schedules.Cmp(all.All.Schedules) >= 0 || !all.Exhaustive {
+		t.Errorf("bounded: %v in %d classes, exhaustive %v; all: %v in %d", res.All.Schedules, res.All.Classes, res.Exhaustive,
+			all.All.Schedules, all.All.Classes)
+	}
+}
+
+// TestWait has a second place that is dangerous once the first was passed. Only the wait makes it safe.
+func TestWait(t *testing.T) {
+	// The first poke closes the way to the second, the second opens the way to failure.
+	prog := []int{opNop, opPoked, opNop, opPoked, opEnd, opFail}
+	for _, wait := range []bool{true, false} {
+		m := &toy{prog: prog, script: script(prog, []int{4, 5}, []bool{wait, false})}
+		res := must(t, m, explore.Options{})
+		if fails := res.Shortest != nil; fails == wait {
+			t.Errorf("wait %v: shortest failure %+v", wait, res.Shortest)
+		}
+		if !wait && (res.Shortest.Insns != 5 || len(res.Shortest.Placement) != 1 || res.Shortest.Placement[0].Before != 3) {
+			t.Errorf("shortest failure %+v", res.Shortest)
+		}
+	}
+}
+
+func TestBadScript(t *testing.T) {
+	for name, s := range map[string]*explore.Script{
+		"wait without end": {Steps: []explore.Step{{Kind: explore.StepWaitBegin}}},
+		"unknown place":    {Steps: []explore.Step{{Kind: explore.StepPointer, Addr: word, Bytes: []byte{1}}}},
+		"short code":       {Before: []explore.Place{{Addr: at(1), Bytes: []byte{0x90}, Code: true}}},
+		"no patch":         {Steps: []explore.Step{{Kind: explore.StepText}}},
+	} {
+		if _, err := explore.Explore(context.Background(), &toy{}, s, explore.Options{}); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
