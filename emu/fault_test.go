@@ -39,7 +39,9 @@ func TestFaults(t *testing.T) {
 		{"ud2", "90 0f 0b c3", emu.FaultDecode, 1, 0, false, 1},
 		{"undecodable", "90 06 c3", emu.FaultDecode, 1, 0, false, 1},
 		{"divide", "31 ff 31 d2 f7 f7 c3", emu.FaultDivide, 4, 0, false, 2},
-		{"not canonical", "48 bf 00 00 00 00 00 00 00 80 48 8b 07 c3", emu.FaultException, 10, 0, false, 1},
+		{"not canonical", "48 bf 00 00 00 00 00 00 00 80 48 8b 44 37 10 c3", emu.FaultAccess, 10, 1<<63 + 0x10, false, 1},
+		{"junk of a helper", "90 49 89 59 08 c3", emu.FaultAccess, 1, emu.Junk()[9] + 8, true, 1},
+		{"jump to junk", "90 41 ff e1", emu.FaultFetch, 0, 0, false, 2},
 	}
 	for _, c := range cases {
 		for _, l := range []emu.Level{emu.LevelNone, emu.LevelSites, emu.LevelRetired} {
@@ -55,7 +57,7 @@ func TestFaults(t *testing.T) {
 				}
 				want := base + c.rip
 				if c.kind == emu.FaultFetch {
-					want = jit.Addr(f.Regs[0])
+					want = f.Access
 				}
 				if f.Kind != c.kind || f.RIP != want || f.Access != jit.Addr(c.access) && c.kind != emu.FaultFetch || f.Write != c.write {
 					t.Errorf("%v (%+v)", f, f)

@@ -13,12 +13,14 @@ import (
 	uc "github.com/unicorn-engine/unicorn/bindings/go/unicorn"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // Processor exceptions (Intel SDM vol. 3A, table 7-1).
 const (
 	vectorDivide    = 0
 	vectorBreak     = 3
+	vectorProtect   = 13
 	vectorPageFault = 14
 )
 
@@ -60,8 +62,41 @@ func (m *Machine) trapFault(vector int, rip jit.Addr) *Fault {
 	case vectorPageFault:
 		f.Access = jit.Addr(m.c.cr2)
 		m.pageFault(f)
+	case vectorProtect:
+		if i, err := m.decode(f.RIP); err != nil {
+			f.Kind, f.Access = FaultFetch, f.RIP
+		} else if a, ok := effective(&i, &f.Regs); ok && !canonical(a) {
+			f.Access = a
+			m.pageFault(f)
+		}
 	}
 	return f
+}
+
+func canonical(a jit.Addr) bool {
+	top := int64(a) >> 47
+	return top == 0 || top == -1
+}
+
+// effective returns the address that an instruction accesses, given the registers before it.
+func effective(i *x86.Inst, r *Regs) (a jit.Addr, ok bool) {
+	if i.Stack.Any() {
+		return jit.Addr(r[i.Stack.Base] + uint64(int64(i.Stack.Off))), true
+	}
+	if !i.HasMem || i.Mem.Seg != x86.SegNone {
+		return 0, false
+	}
+	a = jit.Addr(i.Mem.Disp)
+	if i.Mem.RIPRel {
+		a += i.Next()
+	}
+	if i.Mem.Base != x86.RegNone {
+		a += jit.Addr(r[i.Mem.Base])
+	}
+	if i.Mem.Index != x86.RegNone {
+		a += jit.Addr(r[i.Mem.Index] * uint64(i.Mem.Scale))
+	}
+	return a, true
 }
 
 // pageFault tells fetches, guard pages and other accesses apart. The kind of access follows from
