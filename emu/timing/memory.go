@@ -39,7 +39,8 @@ type storeTrack struct {
 	words [trackWords]word
 
 	lastCommit Cycle
-	inCycle    int // commits in lastCommit
+	inCycle    int      // commits in lastCommit
+	lastLine   x86.Addr // of the last one, in 64-byte lines
 }
 
 const (
@@ -162,17 +163,18 @@ func (t *storeTrack) own(n uint64, mask uint8, num uint64) {
 	w.valid |= mask
 }
 
-// commit lets a store leave the buffer, in order, at time t or later.
+// commit lets a store leave the buffer, in order, at time at or later: perCycle of them in one cycle
+// if they are to the same line.
 func (t *storeTrack) commit(s *store, at Cycle, perCycle int) {
 	switch {
 	case at > t.lastCommit:
 		t.lastCommit, t.inCycle = at, 1
-	case t.inCycle < perCycle:
+	case t.inCycle < perCycle && s.addr>>6 == t.lastLine:
 		t.inCycle++
 	default:
 		t.lastCommit, t.inCycle = t.lastCommit+1, 1
 	}
-	s.commit = t.lastCommit
+	s.commit, t.lastLine = t.lastCommit, s.addr>>6
 }
 
 // oldest returns the store that must have committed before another one gets an entry.
