@@ -17,17 +17,7 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// Mark replaces the marked instructions, as Setup.Marks.
-func (m *Machine) Mark(addrs []jit.Addr) error {
-	m.setup.Marks = slices.Clone(addrs)
-	C.tcs_forget_all(m.c)
-	m.translated += m.translationCost()
-	if err := m.removeCache(); err != nil {
-		return err
-	}
-	return m.loadMarks()
-}
-
+// loadMarks marks the instructions of Setup.Marks, and sets their hooks at sites level.
 func (m *Machine) loadMarks() error {
 	m.marks = m.setup.Marks
 	if m.marks == nil {
