@@ -18,7 +18,8 @@ import "github.com/tcsim/tcsim/jit/x86"
 //
 // Prologue and reload of a main program follow the listing in the mail of 21 December 2023. It has
 // no landing and neither tail call nor subprogram. Ours: tail calls land at the push of rax, 29 bytes
-// behind the entry, so that the callee inherits the hidden bytes and pushes the pointer below them;
+// behind the entry, so that the callee inherits the hidden bytes and pushes the pointer below them, and
+// a main program that reaches no tail call has filler of the same size;
 // a subprogram reserves the same 16 bytes and stores the pointer that it got in rax; the tests are
 // those of the proposal that the mail reviews.
 type hidden16 struct{}
@@ -36,13 +37,18 @@ func (h hidden16) prologue(e *emitter) {
 	e.Push64O(x86.RBP)               // 55
 	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
 	switch {
-	case !f.sub:
+	case f.reachable && !f.sub:
 		e.Sub64MI8(reg(x86.RSP), hidden) // 48 83 ec 10
 
 		// The pointer, and the counter that it points to.
 		e.Mov64MR(x86.M8(x86.RBP, -8), x86.RSP) // 48 89 65 f8
 		e.Mov64MI32(x86.M0(x86.RSP), 0)         // 48 c7 04 24 00 00 00 00
 		e.Mov64RM(x86.RAX, x86.M8(x86.RBP, -8)) // 48 8b 45 f8
+	case !f.sub:
+		// Nothing to count, but a tail call leaves the hidden bytes here too.
+		e.Sub64MI8(reg(x86.RSP), hidden) // 48 83 ec 10
+		e.Nop(8)                         // 0f 1f 84 00 00 00 00 00
+		e.Nop(8)                         // 0f 1f 84 00 00 00 00 00
 	case f.reachable:
 		e.Sub64MI8(reg(x86.RSP), hidden)        // 48 83 ec 10
 		e.Mov64MR(x86.M8(x86.RBP, -8), x86.RAX) // 48 89 45 f8

@@ -20,8 +20,8 @@ func (b *builder) event(ev *Event) {
 		b.failf(ev.Pos, "expected exactly one of run, update and delete")
 		return
 	}
-	if ev.Run == nil && (ev.Packet != nil || ev.Context != nil || ev.Expect != nil) {
-		b.failf(ev.Pos, "packet, context and expect belong to a run")
+	if ev.Run == nil && (ev.Packet != nil || ev.Context != nil) {
+		b.failf(ev.Pos, "packet and context belong to a run")
 	}
 	if ev.Errno != "" {
 		if ev.Run != nil {
@@ -29,6 +29,9 @@ func (b *builder) event(ev *Event) {
 		} else if !slices.Contains(errnos, ev.Errno) {
 			b.failf(ev.Pos, "expected errno %s, found %q", oneOf(errnos), ev.Errno)
 		}
+	}
+	if ev.Expect != nil {
+		b.expects(ev)
 	}
 	switch {
 	case ev.Run != nil:
@@ -57,20 +60,31 @@ func (b *builder) run(ev *Event) {
 			a.Context = append(a.Context, ContextField{c.Name, int(f.off), uint32(c.Value.V)})
 		}
 	}
-	if ev.Expect != nil {
-		b.expect(ev.Expect)
-		for i := range ev.Expect.On {
-			o := &ev.Expect.On[i]
-			if len(o.Value.On) != 0 {
-				b.failf(o.Pos, "on inside on: expected the fields of expect")
-			}
-			if slices.Contains(selectors(o.Name), "") {
-				b.failf(o.Pos, "expected names of targets separated by commas, found %q", o.Name)
-			}
-			b.expect(&o.Value)
-		}
-	}
 	b.out.Actions = append(b.out.Actions, a)
+}
+
+// expects checks the expectations of an event.
+func (b *builder) expects(ev *Event) {
+	b.expectOf(ev, ev.Expect)
+	for i := range ev.Expect.On {
+		o := &ev.Expect.On[i]
+		if len(o.Value.On) != 0 {
+			b.failf(o.Pos, "on inside on: expected the fields of expect")
+		}
+		if slices.Contains(selectors(o.Name), "") {
+			b.failf(o.Pos, "expected names of targets separated by commas, found %q", o.Name)
+		}
+		b.expectOf(ev, &o.Value)
+	}
+}
+
+// expectOf checks one set of expectations of an event: of an update only the invariant that it breaks
+// can be expected.
+func (b *builder) expectOf(ev *Event, x *Expect) {
+	if ev.Run == nil && (x.Return != nil || x.Taken != nil || x.Refused != nil || x.Values != nil || x.StackAtMost != nil) {
+		b.failf(ev.Pos, "return, taken, refused, values and stack_at_most belong to a run")
+	}
+	b.expect(x)
 }
 
 // expect checks the names in one set of expectations.
