@@ -109,10 +109,12 @@ func (m *Model) ret(s *site, next x86.Addr, after afterBranch) {
 	moved := s.lastTarget != 0 && s.lastTarget != next
 	s.lastTarget = next
 	f.after = afterReturn
-	bubble := Cycle(0)
 	if after == afterReturn {
-		bubble = b.ReturnToReturn
+		f.returns++
+	} else {
+		f.returns = 0
 	}
+	bubble := min(f.returns, b.ReturnToReturn)
 	if moved {
 		bubble += b.ReturnMoved
 	}

@@ -116,8 +116,8 @@ type Branches struct {
 	// AfterLate is the bubble of the first branch behind a branch whose target came late: an
 	// indirect jump, or a return that goes elsewhere than last time.
 	AfterLate Cycle
-	// ReturnToBranch and ReturnToReturn are the bubbles of a branch, and of a return, that is the
-	// first instruction behind a return.
+	// ReturnToBranch is the bubble of a call or jump that is the first instruction behind a return;
+	// ReturnToReturn that of a return, which grows with the number of them in a row up to this.
 	ReturnToBranch, ReturnToReturn Cycle
 	ReturnMoved                    Cycle // bubble when a return goes elsewhere than last time
 	PauseShadow                    Cycle // more when the wrong path begins with a pause

@@ -43,7 +43,9 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (value, 
 	d := m.dispatch(in.load, t)
 	m.waited(t, d)
 	from, st := m.stores.find(ea, in.size)
-	trained := s.renamed
+	// Behind a fence or a wrong prediction a pop is renamed from the second time on.
+	trained := s.renamed && (!in.pops || s.epoch == m.epoch)
+	s.epoch = m.epoch
 	s.renamed = mayRename && from == fromExact
 	switch {
 	case s.renamed && trained:

@@ -12,6 +12,7 @@ type front struct {
 	nbr        int   // branches that it predicted in this cycle
 	after      afterBranch
 	redirected Cause // why the present block was named late; CauseFrontEnd if it was not redirected
+	returns    Cycle // directly behind each other, up to now
 	moved      bool  // the last return went elsewhere than before
 
 	cycle  Cycle // in which the present group reaches the queue
