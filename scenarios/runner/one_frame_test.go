@@ -3,9 +3,12 @@
 package runner_test
 
 import (
+	"context"
 	"errors"
+	"strings"
 	"testing"
 
+	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -71,6 +74,52 @@ runs: [run: p]
 		}
 		if got != want {
 			t.Errorf("%s: violation is %q, expected %q", name, got, want)
+		}
+	}
+}
+
+// TestHandedOverFrame has what is known of a frame that a program with a smaller one goes on in: the
+// drawing shows it as it was made.
+func TestHandedOverFrame(t *testing.T) {
+	b := buildText(t, "small.yaml", []byte(`
+version: 1
+name: small
+maps:
+  m: {type: prog_array, slots: {0: leaf}}
+programs:
+  entry: [tail_call: m, return: 0]
+  leaf:
+    stack: 8
+    steps: [{set: fp-8, to: 3}, {helper: get_prandom_u32}, {return: fp-8}]
+runs:
+  - {run: entry, expect: {return: 3, taken: 1}}
+`))
+	for _, name := range []string{"fp-r12", "fp40", "fp-dbl", "fp53", "direct-poke"} {
+		s := opened(t, compiled(t, b, target(t, name)), runner.Options{})
+		if res := play(t, s); !res.OK() {
+			t.Errorf("%s: %v, violation %v", name, res.Mismatches(), res.Violation())
+		}
+		at, err := stack.ParseAt("3") // leaf calls the helper
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := s.Stack(context.Background(), 1, at)
+		if err != nil || len(d) != 1 {
+			t.Fatalf("%s: %d drawings, %v", name, len(d), err)
+		}
+		stackBytes, tcc := 0, uint64(0)
+		for _, slot := range d[0].Layout.Slots {
+			switch {
+			case strings.HasPrefix(slot.Label, "fp-"):
+				stackBytes += slot.Size
+			case slot.Count != nil:
+				tcc = *slot.Count
+			case slot.Label == "?":
+				t.Errorf("%s: slot %+v is not explained", name, slot)
+			}
+		}
+		if stackBytes != 512 || tcc != 1 {
+			t.Errorf("%s: %d bytes of BPF stack and a count of %d, expected 512 and 1", name, stackBytes, tcc)
 		}
 	}
 }
