@@ -119,6 +119,7 @@ func plannedSymbols() map[string]jit.Addr {
 			names = append(names, "__x86_indirect_"+kind+"_"+r.String())
 		}
 	}
+	names = append(names, bhiArgs)
 	for i, n := range names {
 		s[n] = kernelText + jit.Addr(i)*thunkSpace
 	}

@@ -3,6 +3,7 @@
 package emu
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -35,9 +36,19 @@ func thunk(name string, symbols map[string]jit.Addr) (code []byte, ok bool, err 
 	case "call_depth_return_thunk":
 		code, err = depthReturn(symbols)
 		return code, true, err
+	case bhiArgs:
+		return bytes.Repeat(append([]byte{0xc3}, bytes.Repeat([]byte{0xcc}, bhiEntry-1)...), bhiEntries), true, nil
 	}
 	return tailCallCode(name, symbols)
 }
+
+// bhiArgs has an entry for each number of arguments that a FineIBT preamble clears while the hash may
+// be wrong (arch/x86/lib/bhi.S). With the right hash it only returns; programs are entered behind it.
+const (
+	bhiArgs    = "__bhi_args"
+	bhiEntry   = 32 // bytes
+	bhiEntries = 8
+)
 
 // isReturnThunk reports whether a jump to the symbol is a return.
 func isReturnThunk(name string) bool {

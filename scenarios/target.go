@@ -20,11 +20,16 @@ const (
 )
 
 // TargetNames returns the names by which "on" can mean a target: its own name, the kernel without
-// features ("6.1" of "6.1-retpoline"), its scheme and the classes of that.
+// features ("6.1" of "6.1-retpoline"), each feature ("retpoline"), its scheme and the classes of that.
 func TargetNames(t *jit.Target) []string {
 	names := []string{t.Name, t.Scheme}
 	if kernel, _, _ := strings.Cut(t.Name, "-"); kernel != "" && kernel[0] >= '0' && kernel[0] <= '9' {
 		names = append(names, kernel)
+	}
+	for _, word := range strings.Split(t.Name, "-")[1:] {
+		if jit.FeatureDoc(word) != "" {
+			names = append(names, word)
+		}
 	}
 	switch {
 	case strings.HasPrefix(t.Scheme, "rework"), slices.Contains(rejected2020, t.Scheme):

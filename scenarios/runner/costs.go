@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios"
+)
+
+// Cost is what one thing costs on a target.
+type Cost struct {
+	Bytes int `json:"bytes"` // of code
+	Insns int `json:"instructions"`
+	// Cycles is what the core model needs for it in the long run; 0 if it is not known.
+	Cycles float64 `json:"cycles,omitempty"`
+}
+
+// Costs are the costs of a target's design; nil where the design has no such thing. Each class is
+// measured on probes (see probes.go), from code that was compiled and run:
+//
+//   - Plain, Main and Sub are the frame of a function that does nothing but return 0: a program
+//     without tail calls, one with a tail call in it, and a subprogram with one. Bytes and
+//     instructions are those of prologue, r0 = 0 and exit.
+//   - Call is the BPF instruction that calls a subprogram, with what is put before it.
+//   - Direct and Indirect are a tail call that is taken, and what the callee executes from its
+//     landing to its first instruction.
+//
+// Cycles of Plain are those of one invocation out of a loop that calls the program; of Main the
+// same with what a tail call in the program adds. Cycles of Call are those of a call with the
+// subprogram, which loads a word and tests it; those of tail calls contain the two instructions
+// that load map and key. Sub has none of its own.
+type Costs struct {
+	Target   string `json:"target"`
+	Plain    *Cost  `json:"plain,omitempty"`
+	Main     *Cost  `json:"main,omitempty"`
+	Sub      *Cost  `json:"subprogram,omitempty"`
+	Call     *Cost  `json:"call,omitempty"`
+	Direct   *Cost  `json:"direct_tail_call,omitempty"`
+	Indirect *Cost  `json:"indirect_tail_call,omitempty"`
+	// Notes say what could not be measured, and why.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// MeasureCosts fills the cost sheet of every target, in order. core is that of the cycles; nil
+// leaves them out. The error is only that of the context.
+func MeasureCosts(ctx context.Context, ts []*jit.Target, core *timing.Core, opt MatrixOptions) ([]Costs, error) {
+	out := make([]Costs, len(ts))
+	err := parallel(ctx, len(ts), opt, func(w *worker, i int) {
+		out[i] = w.costs(ctx, ts[i], core)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// costs measures one target.
+func (w *worker) costs(ctx context.Context, t *jit.Target, core *timing.Core) Costs {
+	c := Costs{Target: t.Name}
+	m := &meter{w: w, ctx: ctx, t: t, core: core}
+	for _, class := range []struct {
+		to      **Cost
+		measure func(*meter) (Cost, error)
+	}{
+		{&c.Plain, (*meter).plain}, {&c.Main, (*meter).main}, {&c.Sub, (*meter).sub}, {&c.Call, (*meter).call},
+		{&c.Direct, (*meter).direct}, {&c.Indirect, (*meter).indirect},
+	} {
+		got, err := measured(m, class.measure)
+		switch {
+		case errors.Is(err, jit.ErrUnsupported), errors.Is(err, errNotDirect):
+		case err != nil:
+			c.Notes = append(c.Notes, err.Error())
+			w.drop()
+		default:
+			*class.to = &got
+		}
+	}
+	c.Notes = append(c.Notes, m.notes...)
+	return c
+}
+
+func measured(m *meter, measure func(*meter) (Cost, error)) (c Cost, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v", p)
+		}
+	}()
+	return measure(m)
+}
+
+// errNotDirect says that the target's verifier marks no tail call as direct.
+var errNotDirect = errors.New("tail calls are never direct")
+
+// meter measures one target.
+type meter struct {
+	w     *worker
+	ctx   context.Context
+	t     *jit.Target
+	core  *timing.Core
+	notes []string
+}
+
+// spot is where instructions belong: a BPF instruction of a function, -1 its prologue.
+type spot struct {
+	fn   int
+	insn jit.InsnIndex
+}
+
+const prologue = jit.InsnIndex(-1)
+
+// sample is one run of a probe.
+type sample struct {
+	image  *jit.Image
+	counts map[spot]int // executed instructions; those of thunks and helpers belong to who went there
+	cycles float64      // per run, 0 if unknown
+}
+
+// run compiles a probe, runs it and counts.
+func (m *meter) run(b *scenarios.Built) (*sample, error) {
+	c, err := Compile(b, m.t)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.w.open(c, Options{MaxInsns: matrixInsns}); err != nil {
+		return nil, err
+	}
+	stream, err := m.w.s.record(m.ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	s := &sample{image: c.Images[0], counts: map[spot]int{}}
+	at := spot{0, prologue}
+	for _, r := range stream {
+		for i := range s.image.Funcs {
+			if f := &s.image.Funcs[i]; r.RIP >= f.Addr && r.RIP < f.End() {
+				at = spot{i, prologue}
+				if n, ok := f.InsnAt(jit.CodeOff(r.RIP - f.Addr)); ok {
+					at.insn = n
+				}
+			}
+		}
+		s.counts[at]++
+	}
+	if m.core != nil {
+		entry := c.Images[0].Funcs[0]
+		if s.cycles, err = m.w.s.cycles(m.core, stream, entry.Addr+jit.Addr(entry.Entry)); err != nil {
+			m.core = nil // one note is enough
+			m.notes = append(m.notes, "no cycles: "+err.Error())
+		}
+	}
+	return s, nil
+}
+
+// bytes returns the size of the code of BPF instructions of a function.
+func (s *sample) bytes(fn int, insns ...jit.InsnIndex) int {
+	f, n := &s.image.Funcs[fn], 0
+	for _, i := range insns {
+		k := i - f.FirstInsn
+		if i == prologue {
+			n += int(f.InsnOff[0])
+			continue
+		}
+		n += int(f.InsnOff[k+1] - f.InsnOff[k])
+	}
+	return n
+}
+
+// insns returns how many instructions were executed for BPF instructions of a function.
+func (s *sample) insns(fn int, insns ...jit.InsnIndex) int {
+	n := 0
+	for _, i := range insns {
+		n += s.counts[spot{fn, i}]
+	}
+	return n
+}
+
+// of sums up the cost of BPF instructions of a function.
+func (s *sample) of(fn int, insns ...jit.InsnIndex) Cost {
+	return Cost{Bytes: s.bytes(fn, insns...), Insns: s.insns(fn, insns...)}
+}
+
+func (m *meter) plain() (Cost, error) {
+	s, err := m.run(probe(probePlain, 0))
+	if err != nil {
+		return Cost{}, err
+	}
+	c := s.of(0, prologue, plainZero, plainExit)
+	c.Cycles = s.cycles
+	return c, nil
+}
+
+func (m *meter) main() (Cost, error) {
+	with, err := m.run(probe(probeMain, 0))
+	if err != nil {
+		return Cost{}, err
+	}
+	without, err := m.run(probe(probeBranch, 0))
+	if err != nil {
+		return Cost{}, err
+	}
+	plain, err := m.run(probe(probePlain, 0))
+	if err != nil {
+		return Cost{}, err
+	}
+	c := with.of(0, prologue, mainZero, mainExit)
+	if m.core != nil {
+		c.Cycles = plain.cycles + with.cycles - without.cycles
+	}
+	return c, nil
+}
+
+func (m *meter) sub() (Cost, error) {
+	s, err := m.run(probe(probeCall, 0))
+	if err != nil {
+		return Cost{}, err
+	}
+	return s.of(1, prologue, subZero, subExit), nil
+}
+
+func (m *meter) call() (Cost, error) {
+	once, err := m.run(probe(probeCall, 0))
+	if err != nil {
+		return Cost{}, err
+	}
+	twice, err := m.run(probe(probeCalls, 0))
+	if err != nil {
+		return Cost{}, err
+	}
+	c := once.of(0, callSlot)
+	if m.core != nil {
+		c.Cycles = twice.cycles - once.cycles
+	}
+	return c, nil
+}
+
+func (m *meter) direct() (Cost, error)   { return m.chain(probeDirect, directSlot, true) }
+func (m *meter) indirect() (Cost, error) { return m.chain(probeIndirect, indirectSlot, false) }
+
+// chain measures chains of two lengths.
+func (m *meter) chain(text string, site jit.InsnIndex, direct bool) (Cost, error) {
+	short, err := m.run(probe(text, chainShort))
+	if err != nil {
+		return Cost{}, err
+	}
+	if tc := short.image.Funcs[0].TailCalls; len(tc) != 1 || tc[0].Direct != direct {
+		return Cost{}, errNotDirect
+	}
+	long, err := m.run(probe(text, chainShort+chainDiff))
+	if err != nil {
+		return Cost{}, err
+	}
+	n := long.insns(0, prologue, site) - short.insns(0, prologue, site)
+	if n%chainDiff != 0 {
+		return Cost{}, fmt.Errorf("%d more tail calls execute %d more instructions: not the same number each", chainDiff, n)
+	}
+	c := Cost{Bytes: short.bytes(0, site), Insns: n / chainDiff}
+	if m.core != nil {
+		c.Cycles = (long.cycles - short.cycles) / chainDiff
+	}
+	return c, nil
+}
+
+// recording keeps what retires.
+type recording []timing.Retired
+
+func (r *recording) Retired(b []timing.Retired) bool { *r = append(*r, b...); return false }
+func (r *recording) Sites([]timing.Site) bool        { return false }
+
+// record performs run number n, from 1, of a session that was just opened and returns what retired.
+func (s *Session) record(ctx context.Context, n int) ([]timing.Retired, error) {
+	a, err := s.runAction(n)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.enter(a)
+	if err != nil {
+		return nil, err
+	}
+	var rec recording
+	r.Level, r.MaxInsns, r.Observer = emu.LevelRetired, s.m.opt.MaxInsns, &rec
+	res, err := s.m.Run(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if res.Stop != emu.StopReturn {
+		return nil, fmt.Errorf("the probe does not end: %v", res.Stop)
+	}
+	return slices.Clip(rec), nil
+}
