@@ -17,6 +17,9 @@ const (
 	// ClassBurnsEmpty are designs that write the incremented counter before they look at the slot,
 	// so that a tail call to an empty one uses up budget.
 	ClassBurnsEmpty = "burns-empty"
+	// ClassPerFunction are designs in which every function that has a tail call begins to count at 0
+	// when it is called.
+	ClassPerFunction = "per-function"
 )
 
 // TargetNames returns the names by which "on" can mean a target: its own name, the kernel without
@@ -32,13 +35,16 @@ func TargetNames(t *jit.Target) []string {
 		}
 	}
 	switch {
-	case strings.HasPrefix(t.Scheme, "rework"), slices.Contains(rejected2020, t.Scheme):
+	case strings.HasPrefix(t.Scheme, "rework"):
 		names = append(names, ClassByValue, ClassBurnsEmpty)
+	case slices.Contains(rejected2020, t.Scheme):
+		names = append(names, ClassByValue, ClassBurnsEmpty, ClassPerFunction)
 	case t.Scheme != "hier-6.12": // the first to count only tail calls that are taken
 		names = append(names, ClassBurnsEmpty)
 	}
 	return names
 }
 
-// rejected2020 are the designs of July 2020 that came before rework-5.10 and count as it does.
+// rejected2020 are the designs of July 2020 that came before rework-5.10, which hands the count to
+// subprograms as they do not.
 var rejected2020 = []string{"pop-nop-push", "ip-aux", "jmp-always-valid"}
