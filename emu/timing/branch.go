@@ -134,9 +134,11 @@ func (m *Model) ret(s *site, next x86.Addr, after afterBranch) {
 }
 
 // redirect restarts prediction when a wrongly predicted branch has executed: penalty counts from the
-// end of its execution to the first execution on the right path.
+// end of its execution to the first execution on the right path. Allocation waits, besides, for the
+// retirement of the branch.
 func (m *Model) redirect(penalty Cycle, cause Cause) {
 	m.front.redirected = cause
 	m.epoch++
+	m.rename.floor = max(m.rename.floor, m.last.Retire+m.core.Branch.Restart)
 	m.front.block(max(m.front.bp, m.now.branchEnd+penalty-m.core.Back.ToDispatch-1))
 }

@@ -95,9 +95,10 @@ type Memory struct {
 	RenameLoads, RenameRMW bool
 	// RenameMiss is the time from the end of a load that was renamed to the wrong store, because it
 	// was right to do so the last time, to the first execution behind it.
-	RenameMiss Cycle
-	Forward    Cycle // covered, but not renamed
-	ForwardRMW Cycle // the same for add [m],reg
+	RenameMiss     Cycle
+	Forward        Cycle // covered, but not renamed
+	ForwardAddress Cycle // the same, from the execution of the store's address
+	ForwardRMW     Cycle // the same for add [m],reg
 	// ForwardFail is the latency of a load that no single store covers, from the commit of the
 	// youngest store that it overlaps.
 	ForwardFail Cycle
@@ -111,6 +112,7 @@ type Branches struct {
 	// Mispredict is the time from the end of a branch's execution to the first execution on the
 	// right path; MispredictReturn the same for a return.
 	Mispredict, MispredictReturn Cycle
+	Restart                      Cycle // from the retirement of a wrongly predicted branch to the first issue behind it
 	Override                     Cycle // bubble when history overrules the simple predictor
 	IndirectJump                 Cycle // bubble behind an indirect jump
 	// AfterLate is the bubble of the first branch behind a branch whose target came late: an

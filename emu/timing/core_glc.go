@@ -47,23 +47,25 @@ var goldenCove = Core{
 		LoadBuffer:  192, StoreBuffer: 114, // A
 		CommitsPerCycle: 2,                     // M: store_indep
 		RenameLoads:     true, RenameRMW: true, // M: stfwd_rsp, rmw_rbp_imm
-		RenameMiss:  41, // S: fitted to tc33self_v2019_direct
-		Forward:     5,  // M: frame_sub_leave
-		ForwardRMW:  6,  // M: rmw_reg
-		ForwardFail: 14, // M: stfwd_fail, stfwd_partial_indep
-		StoreRetire: 2,  // S: fitted to stfwd_fail against stfwd_partial_indep
-		StoreCommit: 2,  // S
+		RenameMiss:     38, // S: fitted to tc33self_v2019_direct
+		Forward:        5,  // M: frame_sub_leave
+		ForwardAddress: 8,  // S: fitted to retpoline_mono and tc33_v2017_retpoline
+		ForwardRMW:     6,  // M: rmw_reg
+		ForwardFail:    14, // M: stfwd_fail, stfwd_partial_indep
+		StoreRetire:    2,  // S: fitted to stfwd_fail against stfwd_partial_indep
+		StoreCommit:    2,  // S
 	},
 	Branch: Branches{
 		ReturnStack:      17,                            // M: nest_17 returns without penalty; 16 is published (N)
 		Mispredict:       22,                            // M: jcc_random, jcc_random_fast
 		MispredictReturn: 21,                            // M: nest_40
+		Restart:          16,                            // S: fitted to retpoline_work and tc33_v2020_retpoline
 		Override:         2,                             // M: inner_loop8, jcc_alt
 		IndirectJump:     1,                             // M: jmp_reg_mono
 		AfterLate:        1,                             // S: fitted to jmp_reg_mono, call_chain16
 		ReturnToBranch:   1,                             // S: fitted to call_chain16
 		ReturnToReturn:   2,                             // S: fitted to nest_14
-		PauseShadow:      6,                             // S: fitted to retpoline_mono
+		PauseShadow:      3,                             // S: fitted to retpoline_mono and tc33_v2017_retpoline
 		ReturnMoved:      1,                             // M: callret_leaf
 		History:          []int{3, 8, 20, 50, 120, 250}, // S: some 200 taken branches are published
 		DecodeRedirect:   6,                             // S: as measured on jmp_next, 7.5 per jump with more jumps in a line than are held

@@ -39,6 +39,7 @@ var iceLake = Core{
 		RenameRMW:       false, // T
 		RenameMiss:      25,    // S: in the proportion of the branch penalties
 		Forward:         5,     // N
+		ForwardAddress:  8,     // S: as Golden Cove
 		ForwardRMW:      5,     // T: at most 6 with the add
 		ForwardFail:     11,    // N: 14 with the commit
 		StoreRetire:     2,     // S: as Golden Cove
@@ -48,12 +49,13 @@ var iceLake = Core{
 		ReturnStack:      16,                            // N
 		Mispredict:       16,                            // N: 17 from execution to execution
 		MispredictReturn: 16,                            // N
+		Restart:          11,                            // S: in the proportion of Golden Cove
 		Override:         2,                             // S: as Golden Cove
 		IndirectJump:     1,                             // S: as Golden Cove
 		AfterLate:        1,                             // S: fitted to jmp_reg_mono, call_chain16
 		ReturnToBranch:   1,                             // S: fitted to call_chain16
 		ReturnToReturn:   2,                             // S: fitted to nest_14
-		PauseShadow:      6,                             // S: fitted to retpoline_mono
+		PauseShadow:      3,                             // S: as Golden Cove
 		ReturnMoved:      1,                             // S: as Golden Cove
 		History:          []int{3, 8, 20, 50, 120, 250}, // S: as Golden Cove
 		DecodeRedirect:   6,                             // S: as measured on jmp_next, 7.5 per jump with more jumps in a line than are held

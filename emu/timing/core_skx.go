@@ -36,6 +36,7 @@ var skylakeX = Core{
 		LoadBuffer:  72, StoreBuffer: 56, // N
 		CommitsPerCycle: 1,  // N
 		Forward:         4,  // N: 4 to 5
+		ForwardAddress:  7,  // S: as Golden Cove
 		ForwardRMW:      4,  // N
 		ForwardFail:     10, // N: 11 to 15 with the commit
 		StoreRetire:     2,  // S: as Golden Cove
@@ -45,12 +46,13 @@ var skylakeX = Core{
 		ReturnStack:      16,                            // N
 		Mispredict:       15,                            // N: 16 from execution to execution
 		MispredictReturn: 15,                            // N
+		Restart:          10,                            // S: in the proportion of Golden Cove
 		Override:         2,                             // S: as Golden Cove
 		IndirectJump:     1,                             // S: as Golden Cove
 		AfterLate:        1,                             // S: fitted to jmp_reg_mono, call_chain16
 		ReturnToBranch:   1,                             // S: fitted to call_chain16
 		ReturnToReturn:   2,                             // S: fitted to nest_14
-		PauseShadow:      6,                             // S: fitted to retpoline_mono
+		PauseShadow:      3,                             // S: as Golden Cove
 		ReturnMoved:      1,                             // S: as Golden Cove
 		History:          []int{3, 8, 20, 50, 120, 250}, // S: as Golden Cove
 		DecodeRedirect:   6,                             // S: as measured on jmp_next, 7.5 per jump with more jumps in a line than are held

@@ -43,9 +43,7 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (value, 
 	d := m.dispatch(in.load, t)
 	m.waited(t, d)
 	from, st := m.stores.find(ea, in.size)
-	// Behind a fence or a wrong prediction a pop is renamed from the second time on.
-	trained := s.renamed && (!in.pops || s.epoch == m.epoch)
-	s.epoch = m.epoch
+	trained := s.renamed
 	s.renamed = mayRename && from == fromExact
 	switch {
 	case s.renamed && trained:
@@ -61,7 +59,7 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (value, 
 	if in.rmw {
 		forward = c.ForwardRMW
 	}
-	ready := max(d+in.loadLat, st.where+forward, st.data.ready+forward)
+	ready := max(d+in.loadLat, st.where+c.ForwardAddress, st.data.ready+forward)
 	m.renameMiss(trained && !s.renamed, ready)
 	return value{ready: ready}, d
 }
