@@ -10,48 +10,108 @@ import (
 	"github.com/tcsim/tcsim/jit"
 )
 
-// pokeError is a text poke that found other bytes than the protocol expects: a BUG in the kernel.
+// pokeError is a direct tail call in a state that the design does not allow, or a text poke that found
+// other bytes than its protocol expects, which is a BUG in the kernel.
 type pokeError struct {
-	patch  jit.Patch
-	result jit.PokeResult
-	found  []byte
+	at   jit.Addr
+	text string
 }
 
-func (e *pokeError) Error() string {
-	return fmt.Sprintf("text poke at %#x: %s: found % x, expected % x", uint64(e.patch.Addr), e.result, e.found, e.patch.Old)
-}
+func (e *pokeError) Error() string { return e.text }
 
 func (e *pokeError) violation(code *trace.Code) *check.Violation {
-	return violationAt(code, check.Pokes, e.patch.Addr, e.Error())
+	return violationAt(code, check.Pokes, e.at, e.text)
 }
 
-// setSlot changes a prog array slot as the kernel does: the pointer first, then every direct tail
-// call to it, in the order of the programs. prog is -1 to empty it. had says whether the slot held
-// a program before.
+// busy describes a patch that was refused.
+func busy(p *jit.Patch, r jit.PokeResult, found []byte) *pokeError {
+	return &pokeError{p.Addr, fmt.Sprintf("text poke at %#x: %s: found % x, expected % x", uint64(p.Addr), r, found, p.Old)}
+}
+
+// change is an update of a prog array slot with what the kernel does for it.
+type change struct {
+	slotKey
+	old, new int // programs, -1 for none
+	sites    []jit.PokeSite
+	plan     []jit.Patch
+}
+
+// change plans an update: the pointer first, then every direct tail call to the slot in the programs
+// that are loaded, in their order. prog is -1 to empty the slot.
+func (s *Session) change(m int, key uint32, prog int) (change, error) {
+	c := change{slotKey: slotKey{m, key}, old: -1, new: prog}
+	if p, ok := s.slots[c.slotKey]; ok {
+		c.old = p
+	}
+	for _, img := range s.c.Images[:s.live] {
+		c.sites = append(c.sites, img.PokeSites(m, key)...)
+	}
+	var err error
+	c.plan, err = s.c.Target.UpdatePlan(c.sites, s.landing(c.old), s.landing(prog))
+	return c, err
+}
+
+// setSlot changes a prog array slot as the kernel does. had says whether it held a program before.
 func (s *Session) setSlot(m int, key uint32, prog int) (had bool, err error) {
-	old, had := s.slots[slotKey{m, key}]
-	if !had {
-		old = -1
-	}
-	var sites []jit.PokeSite
-	for _, img := range s.c.Images {
-		sites = append(sites, img.PokeSites(m, key)...)
-	}
-	plan, err := s.c.Target.UpdatePlan(sites, s.landing(old), s.landing(prog))
+	c, err := s.change(m, key, prog)
+	had = c.old >= 0
 	if err != nil {
 		return had, err
 	}
-	for i := range plan {
-		if err := s.apply(&plan[i], m, key, prog); err != nil {
+	for i := range c.plan {
+		if err := s.apply(&c.plan[i], m, key, prog); err != nil {
 			return had, err
 		}
 	}
+	s.hold(c.slotKey, prog)
+	return had, s.legal(c.sites, s.landing(prog))
+}
+
+// hold notes what a slot holds.
+func (s *Session) hold(k slotKey, prog int) {
 	if prog < 0 {
-		delete(s.slots, slotKey{m, key})
-	} else {
-		s.slots[slotKey{m, key}] = prog
+		delete(s.slots, k)
+		return
 	}
-	return had, nil
+	s.slots[k] = prog
+}
+
+// load makes program i live: its direct tail calls to slots that are filled already are patched
+// (bpf_tail_call_direct_fixup).
+func (s *Session) load(i int) error {
+	s.live = i + 1
+	var sites []jit.PokeSite
+	var targets []jit.Addr
+	img := s.c.Images[i]
+	for f := range img.Funcs {
+		fn := &img.Funcs[f]
+		for j := range fn.TailCalls {
+			t := &fn.TailCalls[j]
+			if !t.Direct {
+				continue
+			}
+			to := jit.Addr(0)
+			if p, ok := s.slots[slotKey{t.Map, t.Key}]; ok {
+				to = s.landing(p)
+			}
+			sites, targets = append(sites, fn.PokeSite(t)), append(targets, to)
+		}
+	}
+	plan, err := s.c.Target.LoadPlan(sites, targets)
+	if err != nil {
+		return err
+	}
+	for k := range plan {
+		if err := s.apply(&plan[k], 0, 0, 0); err != nil {
+			return err
+		}
+	}
+	for k := range sites {
+		if err := s.legal(sites[k:k+1], targets[k]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // landing is where tail calls enter a program, 0 for none.
@@ -75,14 +135,91 @@ func (s *Session) apply(p *jit.Patch, m int, key uint32, prog int) error {
 	if err := s.m.ReadMemory(p.Addr, code); err != nil {
 		return err
 	}
-	found := append([]byte(nil), code...)
 	r := p.Apply(code)
 	if r < 0 {
-		return &pokeError{*p, r, found}
+		return busy(p, r, code)
 	}
 	if r == jit.PokeChanged {
 		s.pokes++
 		return s.m.WriteText(p.Addr, code)
 	}
 	return nil
+}
+
+// legal checks that each of the sites is in a state that the design allows and leads to an address, 0
+// meaning that it must fall through with its frame as it was.
+func (s *Session) legal(sites []jit.PokeSite, to jit.Addr) error {
+	for _, site := range sites {
+		st, err := readSite(site, s.m.bytes)
+		if err != nil {
+			return err
+		}
+		if e := st.fault(); e != nil {
+			return e
+		}
+		if e := st.leads(to); e != nil {
+			return e
+		}
+	}
+	return nil
+}
+
+// siteState is what the patched instructions of a direct tail call do.
+type siteState struct {
+	site         jit.PokeSite
+	bypass, jump jit.Addr // where they jump, 0 for a nop
+}
+
+// readSite looks at the patched instructions of a site.
+func readSite(site jit.PokeSite, read func(jit.Addr, int) ([]byte, error)) (st siteState, err error) {
+	st.site = site
+	target := func(at jit.Addr) jit.Addr {
+		b, e := read(at, jit.PokeSize)
+		if e != nil {
+			err = e
+			return 0
+		}
+		p := jit.Patch{Addr: at, New: [jit.PokeSize]byte(b)}
+		if p.Trap() == at+jit.PokeSize {
+			return 0
+		}
+		return p.Trap()
+	}
+	if site.Bypass != 0 {
+		st.bypass = target(site.Bypass)
+	}
+	st.jump = target(site.Jump)
+	return st, err
+}
+
+// fault says why the pair of bypass and target is not legal: both nops let control fall through a frame
+// that has been taken down. Designs without a bypass have no pair.
+func (st *siteState) fault() *pokeError {
+	if st.site.Bypass != 0 && st.bypass == 0 && st.jump == 0 {
+		return &pokeError{st.site.Jump, "bypass and target are both nops: a tail call falls through a frame that was taken down"}
+	}
+	return nil
+}
+
+// leads says why the site does not do what a slot that leads to an address asks for.
+func (st *siteState) leads(to jit.Addr) *pokeError {
+	got := st.jump
+	if st.bypass != 0 {
+		got = 0
+	}
+	switch {
+	case st.bypass != 0 && st.bypass != st.site.Out:
+		return &pokeError{st.site.Bypass, fmt.Sprintf("the bypass jumps to %#x; the tail call ends at %#x",
+			uint64(st.bypass), uint64(st.site.Out))}
+	case got != to:
+		return &pokeError{st.site.Jump, fmt.Sprintf("the tail call leads to %s, the slot to %s", hexOr(got), hexOr(to))}
+	}
+	return nil
+}
+
+func hexOr(a jit.Addr) string {
+	if a == 0 {
+		return "nothing"
+	}
+	return fmt.Sprintf("%#x", uint64(a))
 }
