@@ -41,7 +41,7 @@ func TestAccuracy(t *testing.T) {
 			t.Errorf("%d sequences judged", s.N)
 		}
 	}
-	if len(r.Swapped) > 2 {
+	if len(r.Swapped) > 1 {
 		t.Errorf("tail-call designs in another order than measured: %v", r.Swapped)
 	}
 }
