@@ -4,6 +4,7 @@ package timing_test
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -14,11 +15,30 @@ import (
 func judge(t testing.TB, core *timing.Core) *timing.Report {
 	t.Helper()
 	c := load(t)
-	var rs []timing.Result
-	for n := range c.measured.Sequences {
-		rs = append(rs, c.predict(t, core, c.measured.Sequences[n].Name))
+	r, err := timing.Evaluate(core, c.measured, func(s *timing.Sequence) ([]timing.Retired, error) {
+		return c.streams[s.Name], nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return timing.NewReport(core, c.measured, rs)
+	return r
+}
+
+// TestEvaluateErrors: every sequence that fails is named.
+func TestEvaluateErrors(t *testing.T) {
+	c := load(t)
+	r, err := timing.Evaluate(core(t, ""), c.measured, func(s *timing.Sequence) ([]timing.Retired, error) {
+		switch s.Name {
+		case "nop5":
+			return nil, errors.New("engine stopped")
+		case "nop1":
+			return c.streams[s.Name][:70], nil
+		}
+		return c.streams[s.Name], nil
+	})
+	if r != nil || err == nil || !strings.Contains(err.Error(), "nop5: engine stopped") || !strings.Contains(err.Error(), "nop1: 2 trips") {
+		t.Errorf("report %v, error %v", r, err)
+	}
 }
 
 // TestAccuracy holds the model of Golden Cove to its error on real hardware. The limits are what is

@@ -4,6 +4,7 @@ package timing
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -44,6 +45,32 @@ func NewReport(core *Core, m *Measured, rs []Result) *Report {
 		}
 	}
 	return r
+}
+
+// Evaluate predicts every sequence from the stream that record returns for it and judges the core.
+// record runs the sequence: code at MeasuredCode with a return address on the stack, registers Regs
+// with r12 set to RecordTrips, memory Mem. The error lists every sequence that failed.
+func Evaluate(core *Core, m *Measured, record func(*Sequence) ([]Retired, error)) (*Report, error) {
+	var rs []Result
+	var errs []error
+	for n := range m.Sequences {
+		s := &m.Sequences[n]
+		stream, err := record(s)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("sequence %s: %w", s.Name, err))
+			continue
+		}
+		p, err := s.Predict(core, stream)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		rs = append(rs, s.Judge(p))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return NewReport(core, m, rs), nil
 }
 
 // MAPE returns the mean absolute error over all results in percent.
