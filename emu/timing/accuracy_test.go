@@ -32,11 +32,11 @@ func TestEvaluateErrors(t *testing.T) {
 		case "nop5":
 			return nil, errors.New("engine stopped")
 		case "nop1":
-			return c.streams[s.Name][:70], nil
+			return c.streams[s.Name][:60], nil
 		}
 		return c.streams[s.Name], nil
 	})
-	if r != nil || err == nil || !strings.Contains(err.Error(), "nop5: engine stopped") || !strings.Contains(err.Error(), "nop1: 2 trips") {
+	if r != nil || err == nil || !strings.Contains(err.Error(), "nop5: engine stopped") || !strings.Contains(err.Error(), "nop1: 1 trips") {
 		t.Errorf("report %v, error %v", r, err)
 	}
 }

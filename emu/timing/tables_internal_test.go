@@ -62,22 +62,28 @@ func TestTables(t *testing.T) {
 			}
 			rows[f.id] = true
 		}
-		for _, s := range c.Special {
-			if !rows[s.ID] || s.Source == "" {
-				t.Errorf("%s: special %q has no row or no source", c.Name, s.ID)
-			}
+		checkReferences(t, c, rows)
+	}
+}
+
+// checkReferences checks what a core's other tables say about its rows and the model's limits.
+func checkReferences(t *testing.T, c *Core, rows map[string]bool) {
+	t.Helper()
+	for _, s := range c.Special {
+		if !rows[s.ID] || s.Source == "" {
+			t.Errorf("%s: special %q has no row or no source", c.Name, s.ID)
 		}
-		for a, row := range analogues {
-			if !rows[row] || rows[a] {
-				t.Errorf("%s: analogue %s of %s: row missing, or not needed", c.Name, a, row)
-			}
+	}
+	for a, row := range analogues {
+		if !rows[row] || rows[a] {
+			t.Errorf("%s: analogue %s of %s: row missing, or not needed", c.Name, a, row)
 		}
-		if !slices.IsSorted(c.Branch.History) || c.Branch.History[len(c.Branch.History)-1] > histRing {
-			t.Errorf("%s: history %v", c.Name, c.Branch.History)
-		}
-		if c.Memory.StoreBuffer >= trackRing {
-			t.Errorf("%s: store buffer of %d is larger than the ring", c.Name, c.Memory.StoreBuffer)
-		}
+	}
+	if !slices.IsSorted(c.Branch.History) || c.Branch.History[len(c.Branch.History)-1] > histRing {
+		t.Errorf("%s: history %v", c.Name, c.Branch.History)
+	}
+	if c.Memory.StoreBuffer >= trackRing {
+		t.Errorf("%s: store buffer of %d is larger than the ring", c.Name, c.Memory.StoreBuffer)
 	}
 }
 
