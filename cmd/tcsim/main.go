@@ -107,7 +107,7 @@ func newApp(e env) *cli.Command {
 		},
 		Commands: []*cli.Command{
 			e.runCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(),
-			e.conformCommand(), e.replayCommand(), e.pluginCommand(), e.doctorCommand(),
+			e.conformCommand(), e.replayCommand(), e.pluginCommand(), e.doctorCommand(), e.cyclesCommand(),
 		},
 	}
 	for _, c := range app.Commands {

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+func coreFlag() cli.Flag {
+	var names []string
+	for _, c := range timing.Cores() {
+		names = append(names, c.Name)
+	}
+	return &cli.StringFlag{Name: "core", Usage: "core to model: " + strings.Join(names, ", ") + " (default the first)"}
+}
+
+func (e env) cyclesCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "cycles",
+		Usage: "judge the timing model by cycles measured on hardware",
+		Description: "Runs every measured sequence in the emulator and through the model of a core. Prints predicted\n" +
+			"beside measured cycles (p10, median, p90) per sequence, and the mean absolute percentage error\n" +
+			"per kind and overall; an error inside p10 to p90 counts as zero.\n\n" +
+			"Example:\n   tcsim cycles --measured fixtures/uarch/measured.json --max-mape 8\n\n" + exitCodesInHelp,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "measured", Required: true, Usage: "file of measured sequences"},
+			&cli.FloatFlag{Name: "max-mape", Usage: "exit with 1 if the overall error is above this, in percent"},
+			coreFlag(), jsonFlag(),
+		},
+		Action: e.cycles,
+	}
+}
+
+func (e env) cycles(ctx context.Context, cmd *cli.Command) error {
+	core, err := timing.CoreNamed(cmd.String("core"))
+	if err != nil {
+		return badUsage("--core: %w", err)
+	}
+	path := cmd.String("measured")
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return badInput(err)
+	}
+	measured, err := timing.ReadMeasured(path, bytes.NewReader(src))
+	if err != nil {
+		return badInput(err)
+	}
+	results, err := e.measure(ctx, core, measured)
+	if err != nil {
+		return err
+	}
+	report := timing.NewReport(core, measured, results)
+	if cmd.Bool("json") {
+		enc := json.NewEncoder(e.stdout)
+		enc.SetIndent("", "  ")
+		err = enc.Encode(report)
+	} else {
+		err = report.WriteText(e.stdout)
+	}
+	if err != nil {
+		return err
+	}
+	if cmd.IsSet("max-mape") && report.MAPE() > cmd.Float("max-mape") {
+		fmt.Fprintf(e.stderr, "tcsim: the error is %.2f %%, above %.2f %%\n", report.MAPE(), cmd.Float("max-mape"))
+		return errFailed
+	}
+	return nil
+}
+
+// measure runs all sequences in one machine.
+func (e env) measure(ctx context.Context, core *timing.Core, measured *timing.Measured) ([]timing.Result, error) {
+	m, err := emu.New(emu.Config{})
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	bar := e.progress("cycles")
+	defer bar.done()
+	var results []timing.Result
+	for i := range measured.Sequences {
+		r, err := runner.Measure(ctx, m, core, &measured.Sequences[i])
+		if err != nil {
+			return nil, badInput(err)
+		}
+		results = append(results, r)
+		bar.set(i+1, len(measured.Sequences))
+	}
+	return results, nil
+}
