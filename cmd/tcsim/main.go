@@ -106,7 +106,7 @@ func newApp(e env) *cli.Command {
 			return cli.ShowAppHelp(cmd)
 		},
 		Commands: []*cli.Command{
-			e.runCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(),
+			e.runCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(), e.matrixCommand(),
 			e.conformCommand(), e.replayCommand(), e.pluginCommand(), e.doctorCommand(), e.cyclesCommand(),
 		},
 	}

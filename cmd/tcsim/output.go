@@ -69,9 +69,10 @@ type table struct {
 	head  []string
 	rows  [][]string // a row of one cell is a note
 	flush map[int]bool
+	gap   int // blanks between columns
 }
 
-func newTable(head ...string) *table { return &table{head: head, flush: map[int]bool{}} }
+func newTable(head ...string) *table { return &table{head: head, flush: map[int]bool{}, gap: 2} }
 
 // right aligns columns to the right.
 func (t *table) right(cols ...int) {
@@ -108,9 +109,9 @@ func (t *table) String() string {
 		var line strings.Builder
 		for i, c := range r {
 			if t.flush[i] {
-				fmt.Fprintf(&line, "%*s  ", w[i], c)
+				fmt.Fprintf(&line, "%*s%*s", w[i], c, t.gap, "")
 			} else {
-				fmt.Fprintf(&line, "%-*s  ", w[i], c)
+				fmt.Fprintf(&line, "%-*s%*s", w[i], c, t.gap, "")
 			}
 		}
 		fmt.Fprintln(&b, strings.TrimRight(line.String(), " "))

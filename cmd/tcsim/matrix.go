@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+func (e env) matrixCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "matrix",
+		Usage: "every scenario on every design, and what each design costs",
+		Description: "Plays every built-in scenario on every kernel and design and prints one table: a point where no\n" +
+			"invariant breaks, else the first one that does. A ! marks what is not as the scenario's file\n" +
+			"expects. A second table has the costs of each design, measured on small programs.\n\n" +
+			"Examples:\n   tcsim matrix\n   tcsim matrix --scenario hierarchy,bpf2bpf_6 --target all --json\n\n" + exitCodesInHelp,
+		Flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "built-in scenarios or files, separated by commas (default: all built-in ones)"},
+			&cli.StringSliceFlag{
+				Name: "target", Aliases: []string{"t"},
+				Usage: "kernels or designs, separated by commas; \"all\" means every variant too (default: one per kernel and design)",
+			},
+			&cli.StringFlag{Name: "core", Usage: "core model for the cycles: " + coreNames()},
+			&cli.IntFlag{Name: "workers", Value: 2, Usage: "machines that run at the same time"},
+			limitFlag(), jsonFlag(),
+		},
+		Action: e.matrix,
+	}
+}
+
+func coreNames() string {
+	var names []string
+	for _, c := range timing.Cores() {
+		names = append(names, c.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
+	if cmd.NArg() != 0 {
+		return badUsage("matrix takes no arguments, found %q (see tcsim matrix --help)", cmd.Args().First())
+	}
+	names := cmd.StringSlice("scenario")
+	if len(names) == 0 {
+		names = scenarios.Builtin()
+	}
+	bs, err := loadScenarios(names)
+	if err != nil {
+		return err
+	}
+	tn := cmd.StringSlice("target")
+	if len(tn) == 0 {
+		tn = matrixTargets()
+	}
+	ts, err := targets(tn, cmd.Uint32("limit"))
+	if err != nil {
+		return err
+	}
+	core, err := timing.CoreNamed(cmd.String("core"))
+	if err != nil {
+		return badInput(err)
+	}
+	m, costs, err := e.playMatrix(ctx, cmd.Int("workers"), bs, ts, core)
+	if err != nil {
+		return err
+	}
+	if cmd.Bool("json") {
+		err = e.printJSON("matrix", map[string]any{
+			"scenarios": m.Scenarios, "results": matrixJSON(m), "core": core.Name, "costs": costs, "unexpected": m.Unexpected(),
+		})
+	} else {
+		_, err = fmt.Fprint(e.stdout, matrixText(m), "\n", costText(costs, core))
+	}
+	if err == nil && m.Unexpected() != 0 {
+		err = errFailed
+	}
+	return err
+}
+
+// matrixTargets returns one target for each kernel and design, and the kernels with a bug of their
+// own: variants of mitigations behave alike.
+func matrixTargets() []string {
+	var out []string
+	schemes := jit.SchemeNames()
+	for _, n := range jit.TargetNames() {
+		kernel := n[0] >= '0' && n[0] <= '9'
+		if kernel && !strings.Contains(n, "-") || n == "5.10-unrounded" || slices.Contains(schemes, n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// playMatrix does the work under one progress bar.
+func (e env) playMatrix(ctx context.Context, workers int, bs []*scenarios.Built, ts []*jit.Target, core *timing.Core) (*runner.Matrix, []runner.Costs, error) {
+	bar := e.progress("matrix")
+	defer bar.done()
+	cells := len(bs) * len(ts)
+	opt := runner.MatrixOptions{Workers: workers, Progress: func(done, _ int) { bar.set(done, cells+len(ts)) }}
+	m, err := runner.PlayMatrix(ctx, bs, ts, opt)
+	if err != nil {
+		return nil, nil, err
+	}
+	opt.Progress = func(done, _ int) { bar.set(cells+done, cells+len(ts)) }
+	costs, err := runner.MeasureCosts(ctx, ts, core, opt)
+	if err != nil {
+		return nil, nil, err
+	}
+	return m, costs, nil
+}
+
+// matrixRow is one target in JSON.
+type matrixRow struct {
+	Target string                 `json:"target"`
+	Cells  map[string]runner.Cell `json:"cells"` // by scenario
+}
+
+func matrixJSON(m *runner.Matrix) []matrixRow {
+	var out []matrixRow
+	for i, t := range m.Targets {
+		row := matrixRow{t, map[string]runner.Cell{}}
+		for j, s := range m.Scenarios {
+			row.Cells[s] = m.Cells[i][j]
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+// verdictCodes are what fits into a column.
+var verdictCodes = []struct {
+	verdict runner.Verdict
+	code    string
+	means   string
+}{
+	{runner.VerdictOK, ".", "no invariant breaks"},
+	{runner.VerdictUnsupported, "-", "not possible in this design"},
+	{"limit", "lim", "limit"},
+	{"balance", "bal", "balance"},
+	{"callee-saved", "reg", "callee-saved"},
+	{"frame", "frm", "frame"},
+	{"stack-budget", "stk", "stack-budget"},
+	{"pokes", "pok", "pokes"},
+	{"semantics", "sem", "semantics"},
+	{"fault", "flt", "fault"},
+	{"backtrace", "btr", "backtrace"},
+	{"below-rsp", "low", "below-rsp"},
+	{"helper-clobber", "clb", "helper-clobber"},
+	{runner.VerdictBudget, "end", "ended: it executed too much"},
+	{runner.VerdictError, "ERR", "failure of tcsim"},
+}
+
+func verdictCode(c *runner.Cell) string {
+	code := string(c.Verdict)
+	for _, v := range verdictCodes {
+		if v.verdict == c.Verdict {
+			code = v.code
+		}
+	}
+	if !c.Expected {
+		code += "!"
+	}
+	return code
+}
+
+// columns is how many scenarios stand side by side.
+const columns = 15
+
+// matrixText prints targets in rows and scenarios, by number, in columns.
+func matrixText(m *runner.Matrix) string {
+	var b strings.Builder
+	for from := 0; from < len(m.Scenarios); from += columns {
+		to := min(from+columns, len(m.Scenarios))
+		head := []string{"target"}
+		for n := from; n < to; n++ {
+			head = append(head, fmt.Sprintf("%3d", n+1))
+		}
+		t := newTable(head...)
+		t.gap = 1
+		for i, name := range m.Targets {
+			row := []string{name}
+			for n := from; n < to; n++ {
+				row = append(row, fmt.Sprintf("%3s", strings.TrimSuffix(verdictCode(&m.Cells[i][n]), "!")))
+				if !m.Cells[i][n].Expected {
+					row[len(row)-1] += "!"
+				}
+			}
+			t.add(row...)
+		}
+		b.WriteString(t.String())
+		b.WriteString("\n")
+		b.WriteString(scenarioLegend(m.Scenarios[from:to], from))
+		b.WriteString("\n")
+	}
+	b.WriteString(verdictLegend(m))
+	b.WriteString(matrixNotes(m))
+	return b.String()
+}
+
+func scenarioLegend(names []string, from int) string {
+	var words []string
+	for i, n := range names {
+		words = append(words, fmt.Sprintf("%d %s", from+i+1, n))
+	}
+	return legend(words)
+}
+
+// legend joins entries and folds between them only.
+func legend(entries []string) string {
+	const glue = "\x00" // in place of blanks inside an entry
+	for i := range entries {
+		entries[i] = strings.ReplaceAll(entries[i], " ", glue)
+	}
+	return strings.ReplaceAll(strings.Join(fold(strings.Join(entries, "; "), width), "\n"), glue, " ") + "\n"
+}
+
+// verdictLegend explains the codes that occur.
+func verdictLegend(m *runner.Matrix) string {
+	var words []string
+	for _, v := range verdictCodes {
+		for _, row := range m.Cells {
+			if slices.ContainsFunc(row, func(c runner.Cell) bool { return c.Verdict == v.verdict }) {
+				words = append(words, v.code+" "+v.means)
+				break
+			}
+		}
+	}
+	if m.Unexpected() != 0 {
+		words = append(words, "! not as the scenario's file expects")
+	}
+	return legend(words)
+}
+
+// matrixNotes explains the cells that are not as expected.
+func matrixNotes(m *runner.Matrix) string {
+	var b strings.Builder
+	for i, t := range m.Targets {
+		for j, s := range m.Scenarios {
+			c := &m.Cells[i][j]
+			if c.Expected {
+				continue
+			}
+			fmt.Fprintf(&b, "\n%s on %s:\n", s, t)
+			for _, text := range append([]string{c.Why}, c.Mismatches...) {
+				if text == "" {
+					continue
+				}
+				for _, line := range fold(text, width-4) {
+					fmt.Fprintf(&b, "    %s\n", line)
+				}
+			}
+		}
+	}
+	return b.String()
+}
+
+// costText prints the cost sheet.
+func costText(costs []runner.Costs, core *timing.Core) string {
+	t := newTable("bytes/instructions", "no tail call", "main", "subprogram", "call", "direct", "indirect")
+	u := newTable("cycles", "no tail call", "main", "call+subprogram", "direct", "indirect")
+	t.right(1, 2, 3, 4, 5, 6)
+	u.right(1, 2, 3, 4, 5)
+	var notes []string
+	for _, c := range costs {
+		t.add(c.Target, sizes(c.Plain), sizes(c.Main), sizes(c.Sub), sizes(c.Call), sizes(c.Direct), sizes(c.Indirect))
+		u.add(c.Target, cycles(c.Plain), cycles(c.Main), cycles(c.Call), cycles(c.Direct), cycles(c.Indirect))
+		for _, n := range c.Notes {
+			notes = append(notes, c.Target+": "+n)
+		}
+	}
+	text := t.String() + "\n" + u.String() + "\n" + strings.Join(fold(
+		"Code bytes and executed instructions of a function that returns 0: without tail calls, with one in it that is "+
+			"not reached, as a subprogram; of one call; of one tail call that is taken, up to the callee's first "+
+			"instruction. Cycles on "+core.Title+" in a warm loop: of an invocation; of a call with its "+
+			"subprogram, which tests a word; of a tail call with the loads of map and key.", width), "\n") + "\n"
+	for _, n := range notes {
+		text += strings.Join(fold(n, width), "\n") + "\n"
+	}
+	return text
+}
+
+func sizes(c *runner.Cost) string {
+	if c == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%d/%d", c.Bytes, c.Insns)
+}
+
+func cycles(c *runner.Cost) string {
+	if c == nil || c.Cycles == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.1f", c.Cycles)
+}
