@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/explore"
+	"github.com/tcsim/tcsim/emu/stack"
+	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios"
+)
+
+// UpdateKind is a kind of update of a prog array slot.
+type UpdateKind string
+
+// The kinds of updates.
+const (
+	UpdateInsert      UpdateKind = "insert"       // into an empty slot
+	UpdateReplace     UpdateKind = "replace"      // another program for the one in the slot
+	UpdateDelete      UpdateKind = "delete"       // of the program in the slot
+	UpdateDeleteEmpty UpdateKind = "delete-empty" // of none
+)
+
+// UpdateKinds returns all kinds.
+func UpdateKinds() []UpdateKind {
+	return []UpdateKind{UpdateInsert, UpdateReplace, UpdateDelete, UpdateDeleteEmpty}
+}
+
+// ExploreOptions say which updates are explored against which runs. The zero value explores the
+// updates of the scenario, each against the run before and after it, or every kind of update of every
+// slot against the first run if it has none.
+type ExploreOptions struct {
+	// Run is the number of the run, from 1; 0 is any for the scenario's own updates, else the first.
+	Run int
+	// Kinds are tried on every slot that some program tail-calls through or that holds a program.
+	Kinds []UpdateKind
+	// Slot, if not "", is the only slot, as in jmp_table[0]. To is what it is updated to, from what it
+	// holds in the scenario before the run: a program or "empty"; "" leaves it to Kinds.
+	Slot, To string
+	// NoRCU leaves out the wait for a grace period, which no kernel does.
+	NoRCU bool
+	// Max is how many schedules are executed for each update; 0 means explore.DefaultMax.
+	Max int
+	// BruteForce executes every schedule instead of one of each class.
+	BruteForce bool
+}
+
+// Explored is an update explored against a run.
+type Explored struct {
+	Run     int    // number in the scenario
+	Program string // that is run
+	Slot    string
+	From    string // the program in the slot, or "empty"
+	To      string
+	Kind    UpdateKind
+	Steps   []string // of the update, in order
+
+	*explore.Result
+	Took time.Duration
+
+	// Update is what is wrong with the update whatever runs meanwhile, Later what is wrong with one
+	// that comes after it; nil if nothing is.
+	Update, Later *check.Violation
+	// Failure is the shortest failing schedule; nil if none fails.
+	Failure *FailedSchedule
+}
+
+// OK reports that every schedule was seen and nothing is wrong.
+func (e *Explored) OK() bool { return !e.Failed() && e.Exhaustive }
+
+// Failed reports that something is wrong.
+func (e *Explored) Failed() bool { return e.Update != nil || e.Later != nil || e.Failure != nil }
+
+// FailedSchedule is a schedule that breaks an invariant.
+type FailedSchedule struct {
+	Violation *check.Violation
+	Insns     uint64          // executed, the one at which it broke included
+	Steps     []ScheduledStep // in order; the update's other steps come later
+	Events    []trace.Event
+	Code      *trace.Code
+	Layout    *stack.Layout // at the violation
+}
+
+// ScheduledStep is a step of an update with its place in a run.
+type ScheduledStep struct {
+	After uint64    // instructions executed before it
+	RIP   trace.Hex // of the last of them, 0 if there is none
+	Where string    // function+offset of it
+	Step  string
+}
+
+// exploreCase is an update to explore against a run.
+type exploreCase struct {
+	before []*scenarios.Action // what happens first
+	setup  *int                // what the slot is then given: a program, or -1
+	run    *scenarios.Action
+	number int
+	slotKey
+	to int
+}
+
+// Explore explores updates of a scenario on its target. The error is a mistake in the options, a
+// failure of ours, or that of the context.
+func Explore(ctx context.Context, c *Compiled, opt Options, o ExploreOptions) (out []Explored, err error) {
+	if opt.Level != emu.LevelNone && opt.Level != emu.LevelRetired {
+		return nil, errors.New("explore: needs the retired level")
+	}
+	if opt.MaxInsns == 0 {
+		opt.MaxInsns = 1 << 20
+	}
+	if opt.MaxEvents == 0 {
+		opt.MaxEvents = trace.DefaultKeep // all of them are looked at
+	}
+	cases, err := exploreCases(c, o)
+	if err != nil {
+		return nil, err
+	}
+	s, err := Open(c, opt)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	for i := range cases {
+		if i > 0 {
+			next, err := s.Reopen(c, opt)
+			if err != nil {
+				return nil, err
+			}
+			s = next
+		}
+		x, err := s.explore(ctx, &cases[i], o)
+		if err != nil {
+			return nil, fmt.Errorf("scenario %s on %s: %w", c.Built.Scenario.Name, c.Target.Name, err)
+		}
+		out = append(out, *x)
+	}
+	return out, nil
+}
+
+// explore brings the session to where a case begins and explores it. The session is used up.
+func (s *Session) explore(ctx context.Context, k *exploreCase, o ExploreOptions) (*Explored, error) {
+	x, err := s.begin(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	out := &Explored{
+		Run: k.number, Program: s.c.Built.Programs[k.run.Program].Name, Slot: s.slotName(k.slotKey),
+		From: s.progName(x.c.old), To: s.progName(k.to), Kind: kindOf(x.c.old, k.to),
+	}
+	if x.script, out.Update, err = s.script(x.c, o.NoRCU); err != nil {
+		return nil, err
+	}
+	for i := range x.script.Steps {
+		out.Steps = append(out.Steps, x.script.Steps[i].Text)
+	}
+	if out.Later, err = s.follow(x.c); err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	out.Result, err = explore.Explore(ctx, x, x.script, explore.Options{Max: o.Max, BruteForce: o.BruteForce})
+	out.Took = time.Since(start)
+	if err != nil {
+		return nil, err
+	}
+	if out.Shortest != nil {
+		out.Failure, err = x.failure(ctx, out.Shortest)
+	}
+	return out, err
+}
+
+func kindOf(from, to int) UpdateKind {
+	switch {
+	case from < 0 && to < 0:
+		return UpdateDeleteEmpty
+	case from < 0:
+		return UpdateInsert
+	case to < 0:
+		return UpdateDelete
+	}
+	return UpdateReplace
+}
+
+// begin plays what comes before a case, prepares the run and makes that the machine's checkpoint.
+func (s *Session) begin(ctx context.Context, k *exploreCase) (*schedules, error) {
+	if err := s.reset(); err != nil {
+		return nil, err
+	}
+	if s.loaded != nil {
+		return nil, fmt.Errorf("after loading: %v", s.loaded)
+	}
+	for _, a := range k.before {
+		if a.Kind != scenarios.ActRun {
+			if err := s.act(a); err != nil && !isErrno(err) {
+				return nil, err
+			}
+			continue
+		}
+		r, err := s.run(ctx, a)
+		if err != nil {
+			return nil, err
+		}
+		if r.Violation != nil || r.Killed != "" {
+			return nil, fmt.Errorf("run %d is not reached: an earlier one ends with %v", k.number, r.ending())
+		}
+	}
+	if k.setup != nil {
+		if _, err := s.setSlot(k.m, k.key, *k.setup); err != nil {
+			return nil, fmt.Errorf("before the update, %s = %s: %w", s.slotName(k.slotKey), s.progName(*k.setup), err)
+		}
+	}
+	c, err := s.change(k.m, k.key, k.to)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.enter(k.run)
+	if err != nil {
+		return nil, err
+	}
+	return &schedules{s: s, c: c, r: r, near: map[jit.Addr]int{}}, s.m.Checkpoint()
+}
+
+// failure executes the failing schedule once more for everything that can be shown of it, and then up
+// to where it failed.
+func (x *schedules) failure(ctx context.Context, f *explore.Failed) (*FailedSchedule, error) {
+	x.keep = true
+	if _, err := x.Execute(ctx, f.Placement); err != nil {
+		return nil, err
+	}
+	v := x.verdict()
+	if v == nil || v.Seq+1 != f.Insns {
+		return nil, errors.New("BUG: a failing schedule does not fail again")
+	}
+	out := &FailedSchedule{Violation: v, Insns: f.Insns, Code: x.s.m.code}
+	for _, e := range x.s.m.feed.chk.Recorder().Events() {
+		if e.Seq <= v.Seq {
+			out.Events = append(out.Events, e)
+		}
+	}
+	done := 0
+	for _, p := range f.Placement {
+		for ; done < p.Version; done++ {
+			st := ScheduledStep{After: p.Before, Step: x.script.Steps[done].Text}
+			if p.Before > 0 {
+				rip := x.rips[p.Before-1]
+				st.RIP, st.Where = trace.Hex(rip), x.s.m.code.Where(rip)
+			}
+			out.Steps = append(out.Steps, st)
+		}
+	}
+	x.keep = false
+	var err error
+	out.Layout, err = x.draw(ctx, f.Placement, v.Moment())
+	return out, err
+}
+
+// exploreCases makes cases of the options.
+func exploreCases(c *Compiled, o ExploreOptions) ([]exploreCase, error) {
+	if o.To != "" && len(o.Kinds) != 0 {
+		return nil, errors.New("explore: an update is given by what the slot gets, or by its kind, not both")
+	}
+	if o.To != "" && o.Slot == "" {
+		return nil, errors.New("explore: an update to a program needs a slot")
+	}
+	e := &caseMaker{b: c.Built, c: c, o: o}
+	if err := e.options(); err != nil {
+		return nil, fmt.Errorf("explore: scenario %s: %w", c.Built.Scenario.Name, err)
+	}
+	return e.out, nil
+}
+
+// sorted orders slots.
+func sorted(slots []slotKey) []slotKey {
+	slices.SortFunc(slots, func(a, b slotKey) int {
+		if a.m != b.m {
+			return a.m - b.m
+		}
+		return int(a.key) - int(b.key)
+	})
+	return slices.Compact(slots)
+}
+
+func keyOf(a *scenarios.Action) slotKey { return slotKey{a.Map, binary.LittleEndian.Uint32(a.Key)} }

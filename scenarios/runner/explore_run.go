@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/explore"
+	"github.com/tcsim/tcsim/emu/stack"
+	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// schedules executes one run under any schedule of an update: it implements explore.Machine. The
+// machine's checkpoint is the state in which the run begins and the update has not.
+type schedules struct {
+	s       *Session
+	c       change
+	script  *explore.Script
+	r       emu.Run
+	version int // steps done
+
+	// What the observer gathers.
+	touches []explore.Touch
+	near    map[jit.Addr]int // for instructions in front of a place: length in bytes
+	rips    []jit.Addr       // of all instructions, if keep
+	keep    bool
+}
+
+// Retired implements emu.Observer: it looks for what reads a place of the script.
+func (x *schedules) Retired(b []timing.Retired) bool {
+	first := x.s.m.feed.first
+	for i := range b {
+		for p := range x.script.Before {
+			if a, ok := x.touch(&x.script.Before[p], b[i]); ok {
+				x.touches = append(x.touches, explore.Touch{Seq: first + uint64(i), Place: p, Addr: a})
+			}
+		}
+		if x.keep {
+			x.rips = append(x.rips, b[i].RIP)
+		}
+	}
+	return x.s.m.feed.Retired(b)
+}
+
+// Sites implements emu.Observer.
+func (x *schedules) Sites(b []timing.Site) bool { return x.s.m.feed.Sites(b) }
+
+// touch says whether an instruction is fetched or loads from a place.
+func (x *schedules) touch(p *explore.Place, r timing.Retired) (jit.Addr, bool) {
+	end := p.Addr + jit.Addr(len(p.Bytes))
+	if !p.Code {
+		return r.EA, r.EA+8 > p.Addr && r.EA < end
+	}
+	if r.RIP >= end || r.RIP+x86.MaxInstLen <= p.Addr {
+		return 0, false
+	}
+	return r.RIP, r.RIP >= p.Addr || r.RIP+jit.Addr(x.length(r.RIP)) > p.Addr
+}
+
+// length is that of an instruction that is not poked.
+func (x *schedules) length(a jit.Addr) int {
+	n, ok := x.near[a]
+	if !ok {
+		n = x86.MaxInstLen
+		if b, err := x.s.m.bytes(a, x86.MaxInstLen); err == nil {
+			if in, err := x86.Decode(b, a); err == nil {
+				n = int(in.Len)
+			}
+		}
+		x.near[a] = n
+	}
+	return n
+}
+
+// Execute implements explore.Machine.
+func (x *schedules) Execute(ctx context.Context, p []explore.Placement) (*explore.Execution, error) {
+	res, err := x.drive(ctx, p, 0)
+	if res, err = x.s.m.ended(res, err); err != nil {
+		return nil, err
+	}
+	if x.s.m.killed != "" {
+		return nil, explore.ErrUnbounded
+	}
+	out := &explore.Execution{Insns: res.Retired, Touches: x.touches}
+	if v := x.verdict(); v != nil {
+		out.Insns = v.Seq + 1
+		out.Failure = explore.Failure{Name: string(v.Invariant), Text: v.String()}
+	}
+	return out, nil
+}
+
+// drive runs from the beginning, with the steps of the update where the placements say. It stops
+// directly before instruction number stop; 0 runs to the end.
+func (x *schedules) drive(ctx context.Context, p []explore.Placement, stop uint64) (emu.Result, error) {
+	m := x.s.m
+	if err := m.Reset(); err != nil {
+		return emu.Result{}, err
+	}
+	m.feed.reset()
+	x.version, x.touches, x.rips = 0, x.touches[:0], x.rips[:0]
+	r := x.r
+	r.Level, r.MaxInsns, r.Observer = emu.LevelRetired, m.opt.MaxInsns, x
+	if err := x.advance(&p, 0); err != nil {
+		return emu.Result{}, err
+	}
+	for next := m.Run; ; next = m.Continue {
+		r.StopSeq = stop
+		if len(p) > 0 && (stop == 0 || p[0].Before <= stop) {
+			r.StopSeq = p[0].Before
+		}
+		res, err := next(ctx, r)
+		res, err = x.handle(ctx, r, res, err)
+		if err != nil || res.Stop != emu.StopSeq {
+			return res, err
+		}
+		if err := x.advance(&p, r.StopSeq); err != nil {
+			return res, err
+		}
+		if r.StopSeq == stop {
+			return res, nil
+		}
+	}
+}
+
+// handle goes on where a run met the breakpoint of a text poke that is halfway.
+func (x *schedules) handle(ctx context.Context, r emu.Run, res emu.Result, err error) (emu.Result, error) {
+	for {
+		var f *emu.Fault
+		if !errors.As(err, &f) || f.Kind != emu.FaultBreak {
+			return res, err
+		}
+		h := x.script.Halfway(f.RIP, x.version)
+		if h == nil {
+			return res, err
+		}
+		res, err = x.s.m.Resume(ctx, r, f, h.Trap())
+	}
+}
+
+// advance does the steps of the update that are placed directly before an instruction, and takes them
+// off the list. Text that changes during the run is an event of it.
+func (x *schedules) advance(list *[]explore.Placement, before uint64) error {
+	m := x.s.m
+	if len(*list) == 0 || (*list)[0].Before != before {
+		return nil
+	}
+	p := (*list)[0]
+	*list = (*list)[1:]
+	for ; x.version < p.Version; x.version++ {
+		st := &x.script.Steps[x.version]
+		var err error
+		switch st.Kind {
+		case explore.StepPointer:
+			err = m.WriteMemory(st.Addr, st.Bytes)
+		case explore.StepText:
+			err = m.WriteText(st.Addr, st.Bytes)
+		}
+		if err != nil {
+			return err
+		}
+		if p.Before > 0 && len(st.Bytes) > 0 {
+			m.feed.chk.Recorder().Poke(p.Before, st.Addr, st.Text)
+		}
+	}
+	return nil
+}
+
+// verdict is the first thing wrong with the run that has ended: what the checker found, or a tail call
+// through the slot that does something else than what the slot held before or after.
+func (x *schedules) verdict() *check.Violation {
+	m := x.s.m
+	v := m.feed.chk.Violation()
+	events := m.feed.chk.Recorder().Events()
+	for i := range events {
+		e := &events[i]
+		if v != nil && e.Seq >= v.Seq {
+			break
+		}
+		if e.Tail == nil || e.Tail.Map != x.c.m || e.Key != x.c.key {
+			continue
+		}
+		if text := x.outcome(e); text != "" {
+			w := violationAt(m.code, check.Pokes, e.RIP, text)
+			w.Seq, w.Event, w.Site = e.Seq, e.No, e.Site
+			return w
+		}
+	}
+	return v
+}
+
+// outcome says what is wrong with a tail call through the slot: it must go where the slot led before
+// or leads afterwards.
+func (x *schedules) outcome(e *trace.Event) string {
+	allowed := func(prog int) bool {
+		if e.Kind == trace.KindRefused {
+			return prog < 0
+		}
+		return prog >= 0 && e.Target != nil && e.Target.Image == x.s.c.Images[prog]
+	}
+	switch {
+	case e.Kind == trace.KindRefused && (e.Reason == trace.ReasonLimit || e.Reason == trace.ReasonBounds):
+		return ""
+	case e.Kind != trace.KindRefused && e.Kind != trace.KindTailCall, allowed(x.c.old), allowed(x.c.new):
+		return ""
+	case e.Kind == trace.KindRefused:
+		return fmt.Sprintf("the tail call falls through; %s holds %s before the update and %s after it",
+			x.s.slotName(x.c.slotKey), x.s.progName(x.c.old), x.s.progName(x.c.new))
+	}
+	return fmt.Sprintf("the tail call goes to %s; %s holds %s before the update and %s after it",
+		e.Target, x.s.slotName(x.c.slotKey), x.s.progName(x.c.old), x.s.progName(x.c.new))
+}
+
+// draw executes a schedule up to a moment and dumps the stack there.
+func (x *schedules) draw(ctx context.Context, p []explore.Placement, mo *stack.Moment) (*stack.Layout, error) {
+	res, err := x.drive(ctx, p, mo.Seq)
+	if err == nil && mo.Until != 0 && res.RIP != mo.Until {
+		r := x.r
+		r.Level, r.MaxInsns, r.Observer, r.StopAddr = emu.LevelRetired, x.s.m.opt.MaxInsns, x, mo.Until
+		res, err = x.s.m.Continue(ctx, r)
+	}
+	var f *emu.Fault
+	if err != nil && !errors.As(err, &f) {
+		return nil, err
+	}
+	rsp := jit.Addr(res.Regs[x86.RSP])
+	return stack.Dump(stack.Input{
+		Code: x.s.m.code, Mem: x.s.m.bytes, RIP: res.RIP, RSP: rsp, RBP: jit.Addr(res.Regs[x86.RBP]),
+		Acts: x.s.m.feed.chk.Recorder().StackAt(res.RIP, rsp),
+	})
+}

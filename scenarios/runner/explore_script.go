@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/explore"
+	"github.com/tcsim/tcsim/jit"
+)
+
+// shadowText is text as an update changes it, without the machine's.
+type shadowText struct {
+	read    func(jit.Addr, int) ([]byte, error)
+	changed map[jit.Addr][]byte // jit.PokeSize bytes by address
+}
+
+// bytes reads text. Places that were changed are read whole.
+func (t *shadowText) bytes(a jit.Addr, n int) ([]byte, error) {
+	if b := t.changed[a]; b != nil && n == len(b) {
+		return append([]byte(nil), b...), nil
+	}
+	return t.read(a, n)
+}
+
+// apply does the text pokes of a plan without anything between, as far as they go.
+func (t *shadowText) apply(plan []jit.Patch) error {
+	for i := range plan {
+		if p := &plan[i]; p.Kind == jit.PatchText {
+			if _, err := t.patch(p); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// patch does one text poke. Finding other bytes than expected is a pokeError.
+func (t *shadowText) patch(p *jit.Patch) (jit.PokeResult, error) {
+	b, err := t.bytes(p.Addr, jit.PokeSize)
+	if err != nil {
+		return 0, err
+	}
+	r := p.Apply(b)
+	if r < 0 {
+		return r, busy(p, r, b)
+	}
+	t.changed[p.Addr] = b
+	return r, nil
+}
+
+// scripter makes the steps of an update.
+type scripter struct {
+	s     *Session
+	c     change
+	noRCU bool
+	text  shadowText
+	out   explore.Script
+	broke *pokeError // the first thing wrong with the update itself
+}
+
+// script takes an update apart into what can be seen of it. What is wrong with it whatever other
+// processors do is the violation: a text poke is refused, which ends the update, or a pair of patched
+// instructions is not legal in between or at the end.
+func (s *Session) script(c change, noRCU bool) (*explore.Script, *check.Violation, error) {
+	w := &scripter{s: s, c: c, noRCU: noRCU, text: shadowText{s.m.bytes, map[jit.Addr][]byte{}}}
+	err := w.run()
+	var broken *pokeError
+	switch {
+	case errors.As(err, &broken):
+		w.breaks(broken)
+	case err != nil:
+		return nil, nil, err
+	default:
+		for _, site := range c.sites {
+			st, err := readSite(site, w.text.bytes)
+			if err != nil {
+				return nil, nil, err
+			}
+			w.breaks(st.leads(s.landing(c.new)))
+		}
+	}
+	if w.broke == nil {
+		return &w.out, nil, nil
+	}
+	return &w.out, w.broke.violation(s.m.code), nil
+}
+
+func (w *scripter) breaks(e *pokeError) {
+	if w.broke == nil {
+		w.broke = e
+	}
+}
+
+func (w *scripter) run() error {
+	changed := make([]bool, len(w.c.plan))
+	for i := range w.c.plan {
+		p := &w.c.plan[i]
+		switch p.Kind {
+		case jit.PatchPointer:
+			if err := w.pointer(); err != nil {
+				return err
+			}
+		case jit.PatchWait:
+			if changed[p.After] && !w.noRCU {
+				w.step(explore.Step{Kind: explore.StepWaitBegin, Text: "synchronize_rcu: the wait begins"})
+				w.step(explore.Step{Kind: explore.StepWaitEnd, Text: "synchronize_rcu: every earlier invocation has ended"})
+			}
+		case jit.PatchText:
+			before, err := w.text.bytes(p.Addr, jit.PokeSize)
+			if err != nil {
+				return err
+			}
+			r, err := w.text.patch(p)
+			if err != nil {
+				return err
+			}
+			if changed[i] = r == jit.PokeChanged; changed[i] {
+				w.poke(p, before)
+			}
+			st, err := readSite(w.c.sites[p.Site], w.text.bytes)
+			if err != nil {
+				return err
+			}
+			w.breaks(st.fault())
+		}
+	}
+	return nil
+}
+
+func (w *scripter) step(st explore.Step) { w.out.Steps = append(w.out.Steps, st) }
+
+// place remembers what lies where a step stores, once.
+func (w *scripter) place(a jit.Addr, before []byte, code bool) {
+	for i := range w.out.Before {
+		if w.out.Before[i].Addr == a {
+			return
+		}
+	}
+	w.out.Before = append(w.out.Before, explore.Place{Addr: a, Bytes: before, Code: code})
+}
+
+// pointer is the exchange of the program pointer in the array.
+func (w *scripter) pointer() error {
+	m := w.s.m
+	_, first := m.MapAddr(w.c.m)
+	at := first + jit.Addr(w.c.key)*8
+	old, err := m.bytes(at, 8)
+	if err != nil {
+		return err
+	}
+	var b [8]byte
+	if w.c.new >= 0 {
+		binary.LittleEndian.PutUint64(b[:], uint64(m.ProgAddr(w.c.new)))
+	}
+	w.place(at, old, false)
+	w.step(explore.Step{
+		Kind: explore.StepPointer, Addr: at, Bytes: b[:],
+		Text: fmt.Sprintf("%s = %s", w.s.slotName(w.c.slotKey), w.s.progName(w.c.new)),
+	})
+	return nil
+}
+
+// poke is a text poke as the three writes that others can see.
+func (w *scripter) poke(p *jit.Patch, before []byte) {
+	w.place(p.Addr, before, true)
+	part := "target"
+	if p.Part == jit.PartBypass {
+		part = "bypass"
+	}
+	what := fmt.Sprintf("%s %s -> %s", part, w.insn(p.Addr, p.Old), w.insn(p.Addr, p.New))
+	for i, t := range p.Steps() {
+		w.step(explore.Step{
+			Kind: explore.StepText, Addr: p.Addr + jit.Addr(t.Off), Bytes: t.Bytes, Patch: p, Last: i == 2,
+			Text: fmt.Sprintf("%s at %s: %s", what, w.s.m.code.Where(p.Addr), [...]string{"breakpoint", "last 4 bytes", "first byte"}[i]),
+		})
+	}
+}
+
+// insn names what a patched place holds.
+func (w *scripter) insn(at jit.Addr, b [jit.PokeSize]byte) string {
+	p := jit.Patch{Addr: at, New: b}
+	if p.Trap() == at+jit.PokeSize {
+		return "nop"
+	}
+	return "jmp " + w.s.m.code.Where(p.Trap())
+}
+
+// follow tries the updates that can come after one: to nothing, back, to another program. The first
+// that the design cannot do is the violation.
+func (s *Session) follow(c change) (*check.Violation, error) {
+	t := shadowText{s.m.bytes, map[jit.Addr][]byte{}}
+	if err := t.apply(c.plan); err != nil {
+		var broken *pokeError
+		if errors.As(err, &broken) {
+			return nil, nil // the update itself is at fault
+		}
+		return nil, err
+	}
+	from := c.new
+	prog := max(c.new, c.old, 0)
+	for _, to := range []int{prog, -1, prog, s.other(prog), -1, s.other(prog)} {
+		if s.landing(to) == 0 && to >= 0 {
+			continue
+		}
+		plan, err := s.c.Target.UpdatePlan(c.sites, s.landing(from), s.landing(to))
+		if err != nil {
+			return nil, err
+		}
+		err = t.apply(plan)
+		for i := 0; i < len(c.sites) && err == nil; i++ {
+			st, e := readSite(c.sites[i], t.bytes)
+			if err = e; err == nil {
+				if f := st.leads(s.landing(to)); f != nil {
+					err = f
+				}
+			}
+		}
+		var broken *pokeError
+		if errors.As(err, &broken) {
+			broken.text = fmt.Sprintf("a later update of %s from %s to %s cannot be done: %s",
+				s.slotName(c.slotKey), s.progName(from), s.progName(to), broken.text)
+			return broken.violation(s.m.code), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		from = to
+	}
+	return nil, nil
+}
+
+// slotName is a slot as scenarios write it.
+func (s *Session) slotName(k slotKey) string {
+	return fmt.Sprintf("%s[%d]", s.c.Built.Maps[k.m].Name, k.key)
+}
+
+func (s *Session) progName(p int) string {
+	if p < 0 {
+		return "empty"
+	}
+	return s.c.Built.Programs[p].Name
+}
+
+// other returns a program other than p that can be in a slot, p itself if there is none.
+func (s *Session) other(p int) int {
+	for i := range s.c.Images {
+		if i != p && s.landing(i) != 0 {
+			return i
+		}
+	}
+	return p
+}
