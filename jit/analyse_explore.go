@@ -97,7 +97,7 @@ func (x *explorer) run() error {
 		}
 		s := &state{pc: f.Start, frames: []frameState{{fn: i, ret: -1}}}
 		s.top().regs[10] = value{kind: kindStack, num: constScalar(0)}
-		for r := 1; r <= 5; r++ {
+		for r := 1; r <= 5 && !x.submitted; r++ {
 			s.top().regs[r] = unknownNumber()
 		}
 		if i == 0 {
@@ -168,8 +168,13 @@ func (x *explorer) drain() error {
 	return nil
 }
 
-// maxSeen bounds the states kept at one slot; beyond it numbers are widened if that is allowed.
-const maxSeen = 200
+// Bounds of the states kept at one slot. Programs that the verifier has accepted are widened beyond
+// maxSeen, so that their exploration ends soon; of submitted ones the states are dropped that have
+// not covered another for the longest time, and the number of steps ends it.
+const (
+	maxSeen = 200
+	maxKept = 128
+)
 
 // prune reports whether s need not be followed, and remembers s if it must be.
 func (x *explorer) prune(s *state) bool {
@@ -177,11 +182,18 @@ func (x *explorer) prune(s *state) bool {
 	list := x.seen[s.pc]
 	live := func(pc InsnIndex) uint16 { return x.liveIn[pc] }
 	for i := len(list) - 1; i >= 0; i-- {
-		if list[i].covers(s, live) {
+		if old := list[i]; old.covers(s, live) {
+			copy(list[i:], list[i+1:])
+			list[len(list)-1] = old
 			return true
 		}
 	}
-	if len(list) >= maxSeen && !x.submitted {
+	switch {
+	case x.submitted && len(list) >= maxKept:
+		copy(list, list[1:])
+		list[len(list)-1] = s.clone()
+		return false
+	case !x.submitted && len(list) >= maxSeen:
 		s.widen()
 	}
 	x.seen[s.pc] = append(list, s.clone())
