@@ -21,6 +21,10 @@ type insn struct {
 	in *fn // the function that it belongs to; nil if it lies outside the images
 	// tail is the site whose tail call it takes, if it is not a nop.
 	tail *jit.TailCallSite
+	// end is the address behind the site that it belongs to: going there refuses the tail call for
+	// the reason why. 0 if it belongs to none.
+	end jit.Addr
+	why reason
 }
 
 // code finds functions and instructions by address.
@@ -61,15 +65,32 @@ func (c *code) at(a jit.Addr) (*insn, error) {
 		return nil, err
 	}
 	i := &insn{Inst: *x, in: c.inside(a)}
-	if i.in != nil && !x.IsNop {
-		for k := range i.in.img.TailCalls {
-			if t := &i.in.img.TailCalls[k]; i.in.img.Addr+jit.Addr(t.Jump) == a {
-				i.tail = t
-			}
-		}
+	if i.in != nil {
+		i.role(jit.CodeOff(a - i.in.img.Addr))
 	}
 	c.insns[a] = i
 	return i, nil
+}
+
+// role finds out what the instruction at an offset is for a tail call.
+func (i *insn) role(off jit.CodeOff) {
+	for k := range i.in.img.TailCalls {
+		t := &i.in.img.TailCalls[k]
+		if off < t.Start || off >= t.End {
+			continue
+		}
+		i.end, i.why = i.in.img.Addr+jit.Addr(t.End), byEmpty
+		switch off {
+		case t.Jump:
+			if !i.IsNop {
+				i.tail = t
+			}
+		case t.Limit:
+			i.why = byLimit
+		case t.Bounds:
+			i.why = byBounds
+		}
+	}
 }
 
 // inside returns the function whose code contains a, nil if there is none.

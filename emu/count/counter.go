@@ -20,6 +20,9 @@ type Config struct {
 	Images []*jit.Image
 	// StackLow and StackHigh bound the kernel stack: [low, high).
 	StackLow, StackHigh jit.Addr
+	// Return is the return address of the outside caller: code that gets there has ended, however
+	// it found the way.
+	Return jit.Addr
 	// Helper describes the function outside the images that was just called; ok is false if there
 	// is none at that address.
 	Helper func(r *Regs) (h Helper, ok bool)
@@ -71,6 +74,7 @@ type counter struct {
 
 	steps, hits      uint64
 	summaries, bytes int
+	peak             uint64
 	endless          *Endless
 	fault            error
 }
@@ -91,9 +95,9 @@ func Count(ctx context.Context, cpu CPU, cfg Config) (*Result, error) {
 		return nil, fmt.Errorf("count: %#x is no function's entry", uint64(c.r.RIP))
 	}
 	c.push(c.newFrame(f))
-	c.top.t.starts[f.index].n++
-	first := c.top
-	for c.top != nil && c.endless == nil && c.fault == nil {
+	c.top.t.starts[f.index].inc(1)
+	first, before := c.top, heap()
+	for c.top != nil && c.endless == nil && c.fault == nil && c.r.RIP != cfg.Return {
 		err := c.step()
 		var fault *Fault
 		switch {
@@ -103,7 +107,11 @@ func Count(ctx context.Context, cpu CPU, cfg Config) (*Result, error) {
 			return nil, fmt.Errorf("count: after %d steps in %s: %w", c.steps, c.top.fn.name, err)
 		}
 	}
-	return c.result(first), nil
+	res := c.result(first)
+	if peak := max(c.peak, heap()); peak > before {
+		res.PeakBytes = peak - before
+	}
+	return res, nil
 }
 
 func (c *counter) push(fr *frame) {
@@ -131,8 +139,11 @@ func (c *counter) step() error {
 	if c.steps++; c.steps > c.cfg.MaxSteps {
 		return undecided("more than %d steps", c.cfg.MaxSteps)
 	}
-	if c.steps%4096 == 0 && c.ctx.Err() != nil {
-		return context.Cause(c.ctx)
+	if c.steps%4096 == 0 {
+		c.peak = max(c.peak, heap())
+		if c.ctx.Err() != nil {
+			return context.Cause(c.ctx)
+		}
 	}
 	in, err := c.code.at(c.r.RIP)
 	if err != nil {
@@ -164,7 +175,7 @@ func (c *counter) advance() error {
 		return err
 	}
 	c.r = r
-	c.top.t.insns.n++
+	c.top.t.insns.inc(1)
 	c.top.low = min(c.top.low, r.R[x86.RSP])
 	if c.jumping == nil {
 		return nil
@@ -182,7 +193,14 @@ func (c *counter) plain(in *insn) error {
 	if in.tail != nil {
 		c.jumping = in.tail
 	}
-	return c.advance()
+	if err := c.advance(); err != nil {
+		return err
+	}
+	if c.r.RIP == in.end {
+		c.top.t.refused[in.why].inc(1)
+		c.note("tail call refused")
+	}
+	return nil
 }
 
 // call executes a call instruction: of a function of the images, of something outside, or one
@@ -201,8 +219,8 @@ func (c *counter) call(in *insn) error {
 		return err
 	}
 	if f := c.code.entries[c.r.RIP]; f != nil {
-		c.top.t.calls.n++
-		c.top.t.starts[f.index].n++
+		c.top.t.calls.inc(1)
+		c.top.t.starts[f.index].inc(1)
 		c.note("call of " + f.name)
 		return c.enter(f)
 	}
@@ -231,8 +249,8 @@ func (c *counter) outside(h Helper) error {
 		return err
 	}
 	c.r = r
-	fr.t.insns.n += n
-	fr.t.helpers.n++
+	fr.t.insns.inc(n)
+	fr.t.helpers.inc(1)
 	fr.regs[x86.RSP] = fr.regs[x86.RSP].plus(8, 8)
 	for _, x := range []x86.Reg{x86.RAX, x86.RCX, x86.RDX, x86.RSI, x86.RDI, x86.R8, x86.R9, x86.R10, x86.R11} {
 		fr.regs[x] = form{}

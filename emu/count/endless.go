@@ -44,8 +44,8 @@ func (c *counter) note(what string) {
 func (c *counter) landed(f *fn) error {
 	c.jumping = nil
 	fr := c.top
-	fr.t.tails.n++
-	fr.t.starts[f.index].n++
+	fr.t.tails.inc(1)
+	fr.t.starts[f.index].inc(1)
 	fr.tails++
 	fr.noFlags = true
 	c.note("tail call to " + f.name)

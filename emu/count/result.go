@@ -5,6 +5,7 @@ package count
 import (
 	"fmt"
 	"math/big"
+	"runtime/metrics"
 )
 
 // Result is what a run does, in exact numbers.
@@ -17,12 +18,15 @@ type Result struct {
 	TailCalls *big.Int // taken
 	Calls     *big.Int // of BPF functions
 	Helpers   *big.Int
-	Insns     *big.Int // retired, those of helper stubs included
+	// Refused tail calls by reason: the limit, an index out of bounds, an empty slot.
+	RefusedLimit, RefusedBounds, RefusedEmpty *big.Int
+
+	Insns *big.Int // retired, those of helper stubs included
 	// Starts says how often control came to the beginning of each function, in order of the
 	// images: by a call, by a tail call or from outside.
 	Starts []FuncStarts
 	Final  Regs // at the end
-	// Deepest is how far the stack grew below the return address of the outside caller, in bytes.
+	// Deepest is how far the stack grew below the outside caller's rsp, in bytes.
 	Deepest uint64
 
 	// Steps is how many instructions were executed, Summaries how many calls were summarised, Hits
@@ -30,6 +34,8 @@ type Result struct {
 	Steps, Hits      uint64
 	Summaries, Bytes int
 	Books            []Book
+	// PeakBytes is how much the heap grew, with garbage not yet collected, as far as was seen.
+	PeakBytes uint64
 }
 
 // FuncStarts is the number of starts of one function.
@@ -67,8 +73,9 @@ func (c *counter) result(first *frame) *Result {
 			t.add(&fr.t)
 		}
 	}
-	res.Deepest = first.rsp - low
+	res.Deepest = first.rsp + 8 - low
 	res.TailCalls, res.Calls, res.Helpers, res.Insns = t.tails.value(), t.calls.value(), t.helpers.value(), t.insns.value()
+	res.RefusedLimit, res.RefusedBounds, res.RefusedEmpty = t.refused[byLimit].value(), t.refused[byBounds].value(), t.refused[byEmpty].value()
 	for i, f := range c.code.fns {
 		res.Starts = append(res.Starts, FuncStarts{f.name, t.starts[i].value()})
 		if b := f.describe(); len(b.Summaries) != 0 {
@@ -92,4 +99,14 @@ func (f *fn) describe() Book {
 		b.Summaries = append(b.Summaries, d)
 	}
 	return b
+}
+
+// heap returns how many bytes of the process's heap are in use.
+func heap() uint64 {
+	s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(s)
+	if s[0].Value.Kind() != metrics.KindUint64 {
+		return 0
+	}
+	return s[0].Value.Uint64()
 }

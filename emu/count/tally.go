@@ -24,6 +24,9 @@ func (a *num) add(b num) {
 	a.big = sum.Add(sum, b.value())
 }
 
+// inc adds a small number.
+func (a *num) inc(n uint64) { a.add(num{n: n}) }
+
 // value returns a copy of the number.
 func (a *num) value() *big.Int {
 	if a.big != nil {
@@ -35,6 +38,7 @@ func (a *num) value() *big.Int {
 // tally holds exact numbers of what was done.
 type tally struct {
 	insns, tails, calls, helpers num
+	refused                      [numReasons]num
 	starts                       []num // by fn.index
 }
 
@@ -43,7 +47,20 @@ func (t *tally) add(o *tally) {
 	t.tails.add(o.tails)
 	t.calls.add(o.calls)
 	t.helpers.add(o.helpers)
+	for i := range o.refused {
+		t.refused[i].add(o.refused[i])
+	}
 	for i := range o.starts {
 		t.starts[i].add(o.starts[i])
 	}
 }
+
+// reason says why a tail call was refused.
+type reason uint8
+
+const (
+	byLimit reason = iota
+	byBounds
+	byEmpty
+	numReasons
+)

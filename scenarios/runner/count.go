@@ -7,167 +7,230 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/big"
+	"time"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/count"
 	"github.com/tcsim/tcsim/jit"
-	"github.com/tcsim/tcsim/jit/x86"
+	"github.com/tcsim/tcsim/scenarios"
 )
 
-// CountOptions bound a count. The zero value means the defaults of package count.
+// CountOptions say how to count. The zero value is usable.
 type CountOptions struct {
-	MaxSummaries int
-	MaxSteps     uint64
+	// MaxSummaries, MaxBytes and MaxSteps bound the work, see count.Config; 0 means its defaults.
+	MaxSummaries, MaxBytes int
+	MaxSteps               uint64
 	// NoReuse executes every call: the numbers of plain emulation.
 	NoReuse bool
+	// Core is the core whose cycles are reported, see timing.CoreNamed; "" is the default one.
+	Core string
+	// Sample is how many instructions the timing model sees; 0 means DefaultSample, and cycles of
+	// longer runs are extrapolated.
+	Sample uint64
 
-	dropPin func(string) bool // see count.Config
+	dropPin func(location string) bool // see count.Config
 }
 
-// Counted is a count of one run.
+// Counted is what one run does, in exact numbers.
 type Counted struct {
 	*count.Result
-	Program string
+	Scenario, Target, Program string
+	// Limit is the number of tail calls that the run may take; 0 if it is not known.
+	Limit uint32
+	// Values are the values of array maps at the end that are not all zero.
+	Values []MapValue
+	// Timing are the cycles, nil if the timing model has no answer: NoTiming says why.
+	Timing   *CountTiming
+	NoTiming string
+	// Mismatches is where the scenario expects something else, Wrong where a kernel's own run of a
+	// captured one gave something else.
+	Mismatches []scenarios.Mismatch
+	Wrong      []string
+
+	Time time.Duration // of counting alone
+}
+
+// MapValue is a value of an array map.
+type MapValue struct {
+	Map   string
+	Key   uint32
+	Value []byte
+}
+
+// LimitBroken reports whether more tail calls are taken than allowed.
+func (c *Counted) LimitBroken() bool {
+	return c.Limit != 0 && c.TailCalls.Cmp(big.NewInt(int64(c.Limit))) > 0
+}
+
+// OK reports whether the run ends and is as expected: a limit may only break where the scenario
+// says so.
+func (c *Counted) OK() bool {
+	return c.Endless == nil && len(c.Mismatches) == 0 && len(c.Wrong) == 0
 }
 
 // Count plays the scenario up to run number n, from 1, and counts what that run does, without
 // checking invariants. It answers for runs that nobody could wait for. An error wraps
 // count.ErrUndecided where the method finds no answer.
 func (s *Session) Count(ctx context.Context, n int, o CountOptions) (*Counted, error) {
+	c, err := s.count(ctx, n, o)
+	if err != nil {
+		return nil, err
+	}
+	return c, s.m.countCycles(ctx, c, o, func() (emu.Run, error) { return s.before(ctx, n) })
+}
+
+// count leaves the machine in the final state.
+func (s *Session) count(ctx context.Context, n int, o CountOptions) (*Counted, error) {
 	a, err := s.runAction(n)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.play(ctx, n); err != nil {
-		return nil, err
+	c := &Counted{
+		Scenario: s.c.Built.Scenario.Name, Target: s.c.Target.Name, Limit: s.c.Target.Limit,
+		Program: s.c.Built.Programs[a.Program].Name,
 	}
-	r, err := s.enter(a)
+	r, err := s.before(ctx, n)
 	if err != nil {
 		return nil, err
 	}
-	res, err := s.m.count(ctx, r, o)
-	if err != nil {
-		return nil, err
+	if err := s.m.count(ctx, c, o, r); err != nil {
+		return nil, fmt.Errorf("scenario %s on %s: %w", c.Scenario, c.Target, err)
 	}
-	return &Counted{Result: res, Program: s.c.Built.Programs[a.Program].Name}, nil
+	if c.Endless == nil {
+		c.Mismatches = s.c.Built.Check(a, c.outcome(s.m), scenarios.TargetNames(s.c.Target)...)
+	}
+	return c, nil
 }
 
-func (m *machine) count(ctx context.Context, r emu.Run, o CountOptions) (*count.Result, error) {
-	cpu := &stepper{m: m, ctx: ctx}
-	if err := cpu.begin(r); err != nil {
+// before plays what comes before a run.
+func (s *Session) before(ctx context.Context, n int) (emu.Run, error) {
+	a, err := s.runAction(n)
+	if err != nil {
+		return emu.Run{}, err
+	}
+	res, err := s.play(ctx, n)
+	if err != nil {
+		return emu.Run{}, err
+	}
+	if k := len(res.Runs); k > 0 && res.Runs[k-1].ending() != "" {
+		return emu.Run{}, fmt.Errorf("scenario %s on %s: %w: run %d ends with %s",
+			res.Scenario, res.Target, errNotReached, k, res.Runs[k-1].ending())
+	}
+	return s.enter(a)
+}
+
+// errNotReached is wrapped if an earlier run of the scenario breaks off.
+var errNotReached = errors.New("the run is not reached")
+
+// Count counts what a captured scenario's run does, also one that the kernel did not dare.
+func (r *Replayer) Count(ctx context.Context, cp *Captured, o CountOptions) (*Counted, error) {
+	if why := cp.missing(); why != "" {
+		return nil, errors.New(why)
+	}
+	m, err := r.load(cp)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", cp.Scenario.Name, err)
+	}
+	if err := m.Checkpoint(); err != nil {
 		return nil, err
+	}
+	c := &Counted{
+		Scenario: cp.Scenario.Name, Target: cp.Target.Name, Limit: cp.Target.Limit,
+		Program: cp.Scenario.Progs[cp.Scenario.Run.Prog].Name,
+	}
+	begin := func() (emu.Run, error) {
+		if err := m.Reset(); err != nil {
+			return emu.Run{}, err
+		}
+		return cp.enter(m)
+	}
+	run, err := begin()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Scenario, err)
+	}
+	if err := m.count(ctx, c, o, run); err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Scenario, err)
+	}
+	if c.Endless == nil && c.Fault == nil && cp.skip() == "" {
+		c.Wrong = cp.compare(m, &Replay{Run: Run{Return: c.Final.R[0]}})
+	}
+	return c, m.countCycles(ctx, c, o, begin)
+}
+
+// count fills what counting finds out. The machine is left in the final state.
+func (m *machine) count(ctx context.Context, c *Counted, o CountOptions, r emu.Run) error {
+	start := time.Now()
+	cpu := &stepper{m: m}
+	if err := cpu.begin(ctx, r); err != nil {
+		return err
 	}
 	size := jit.Addr(m.opt.StackSize)
 	if size == 0 {
 		size = 16 << 10 // the machine's default
 	}
-	return count.Count(ctx, cpu, count.Config{
-		Images: m.setup.Images, StackLow: emu.StackTop - size, StackHigh: emu.StackTop,
-		Helper: m.helperModel, MaxSummaries: o.MaxSummaries, MaxSteps: o.MaxSteps, NoReuse: o.NoReuse, DropPin: o.dropPin,
+	var err error
+	c.Result, err = count.Count(ctx, cpu, count.Config{
+		Images: m.setup.Images, StackLow: emu.StackTop - size, StackHigh: emu.StackTop, Return: emu.OutsideReturn, Helper: m.helperModel,
+		MaxSummaries: o.MaxSummaries, MaxBytes: o.MaxBytes, MaxSteps: o.MaxSteps, NoReuse: o.NoReuse, DropPin: o.dropPin,
 	})
-}
-
-// stepper lets package count drive the machine.
-type stepper struct {
-	m   *machine
-	ctx context.Context
-	seq uint64
-}
-
-func (s *stepper) begin(r emu.Run) error {
-	r.Level, r.StopAddr = emu.LevelRetired, s.m.entry(r)
-	_, err := s.m.Run(s.ctx, r)
+	c.Time = time.Since(start)
+	if err != nil {
+		return err
+	}
+	c.Values, err = m.values()
 	return err
 }
 
-// Regs implements count.CPU.
-func (s *stepper) Regs() (count.Regs, error) {
-	g, rip, err := s.m.State()
-	return count.Regs{R: g, RIP: rip}, err
-}
-
-// SetRegs implements count.CPU.
-func (s *stepper) SetRegs(r count.Regs) error { return s.m.SetState(r.R, r.RIP) }
-
-// Step implements count.CPU.
-func (s *stepper) Step() (count.Regs, error) {
-	s.seq++
-	res, err := s.m.Continue(context.Background(), emu.Run{Level: emu.LevelRetired, StopSeq: s.seq})
-	var f *emu.Fault
-	if errors.As(err, &f) && f.Kind != emu.FaultHelper {
-		err = &count.Fault{Err: f}
-	}
-	return count.Regs{R: res.Regs, RIP: res.RIP}, err
-}
-
-// Leave implements count.CPU.
-func (s *stepper) Leave() (count.Regs, uint64, error) {
-	for n := uint64(1); ; n++ {
-		r, err := s.Step()
-		if err != nil || s.m.code.Lookup(r.RIP) != nil {
-			return r, n, err
-		}
-	}
-}
-
-// Inst implements count.CPU.
-func (s *stepper) Inst(a jit.Addr) (*x86.Inst, error) {
-	b := make([]byte, 15)
-	n := len(b)
-	for ; n > 0; n-- {
-		if s.m.ReadMemory(a, b[:n]) == nil {
-			break
-		}
-	}
-	in, err := x86.Decode(b[:n], a)
-	if err != nil {
-		return nil, fmt.Errorf("instruction at %#x: %w", uint64(a), err)
-	}
-	return &in, nil
-}
-
-// Load implements count.CPU.
-func (s *stepper) Load(a uint64, w uint8) (uint64, error) {
-	var b [8]byte
-	err := s.m.ReadMemory(jit.Addr(a), b[:w])
-	return binary.LittleEndian.Uint64(b[:]), err
-}
-
-// Store implements count.CPU.
-func (s *stepper) Store(a uint64, w uint8, v uint64) error {
-	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], v)
-	return s.m.WriteMemory(jit.Addr(a), b[:w])
-}
-
-// GSBase implements count.CPU.
-func (s *stepper) GSBase() uint64 { return uint64(emu.GSBase) }
-
-// helperModel says what a helper that was just called depends on. Maps, time and random numbers
-// have a state that a summary cannot hold, but finding a value of an array has not.
-func (m *machine) helperModel(r *count.Regs) (count.Helper, bool) {
-	h := count.Helper{Name: m.names[r.RIP]}
-	switch h.Name {
-	case "":
-		return h, false
-	case "bpf_get_smp_processor_id", "bpf_get_numa_node_id", "bpf_get_current_task", "bpf_get_current_task_btf":
-	case "bpf_map_lookup_elem", "array_map_lookup_elem", "percpu_array_map_lookup_elem":
-		h.Regs = []x86.Reg{x86.RDI}
-		h.Mem = []count.HelperMem{{Reg: x86.RSI, Size: 4}}
-		h.Opaque = !m.isArray(jit.Addr(r.R[x86.RDI]))
-	default:
-		h.Opaque = true
-	}
-	return h, true
-}
-
-// isArray reports whether the map at an address is one whose values do not move.
-func (m *machine) isArray(at jit.Addr) bool {
+// values reads the array maps.
+func (m *machine) values() ([]MapValue, error) {
+	var out []MapValue
 	for i := range m.setup.Maps {
-		if a, _ := m.MapAddr(i); a == at {
-			t := m.setup.Maps[i].Type
-			return t == jit.ArrayMap || t == jit.PerCPUArrayMap
+		mp := &m.setup.Maps[i]
+		if mp.Type != jit.ArrayMap && mp.Type != jit.PerCPUArrayMap {
+			continue
+		}
+		for k := range mp.MaxEntries {
+			v, err := m.LookupElem(i, binary.LittleEndian.AppendUint32(nil, k))
+			if err != nil {
+				return nil, fmt.Errorf("map %s: %w", mp.Name, err)
+			}
+			for _, b := range v {
+				if b != 0 {
+					out = append(out, MapValue{mp.Name, k, v})
+					break
+				}
+			}
 		}
 	}
-	return false
+	return out, nil
+}
+
+// outcome is what a scenario's expectations are compared with. A run that breaks the limit is
+// judged as that.
+func (c *Counted) outcome(m *machine) *scenarios.Outcome {
+	o := &scenarios.Outcome{
+		Return: c.Final.R[0], Taken: c.TailCalls.Uint64(), DeepestStack: c.Deepest,
+		Refused: scenarios.RefusedCount{
+			Limit: c.RefusedLimit.Uint64(), Bounds: c.RefusedBounds.Uint64(), Empty: c.RefusedEmpty.Uint64(),
+		},
+		Lookup: func(mp int, key []byte) ([]byte, bool) {
+			v, err := m.LookupElem(mp, key)
+			return v, err == nil
+		},
+	}
+	switch {
+	case c.LimitBroken():
+		o.Violation = string(check.Limit)
+	case c.Fault != nil:
+		o.Violation = string(check.FaultFree)
+	}
+	return o
+}
+
+// NeedsCount reports whether plain emulation has left open how much a run does: a budget ended it,
+// or it was stopped because it broke the limit.
+func (r *Run) NeedsCount() bool {
+	return r.Killed != "" || r.Violation != nil && r.Violation.Invariant == check.Limit
 }

@@ -48,7 +48,7 @@ func Capture(src *capture.Source, t *jit.Target, i int) (*Captured, error) {
 		return nil, err
 	}
 	c := &Captured{Scenario: sc, Target: t, header: &src.Header, names: src.Symbols.Addr}
-	if c.skip() != "" {
+	if c.missing() != "" {
 		return c, nil
 	}
 	for p := range sc.Progs {
@@ -64,18 +64,14 @@ func Capture(src *capture.Source, t *jit.Target, i int) (*Captured, error) {
 	return c, nil
 }
 
-// skip says why the scenario cannot be run, "" if it can.
-func (c *Captured) skip() string {
+// missing says why there is nothing to run, "" if there is.
+func (c *Captured) missing() string {
 	sc := c.Scenario
 	switch {
 	case sc.Error != "":
 		return "the kernel could not set it up: " + sc.Error
 	case sc.Run == nil:
 		return "the kernel did not run it"
-	case sc.Run.Skipped != "":
-		return "the kernel did not run it: " + sc.Run.Skipped
-	case sc.Run.Error != "":
-		return "the kernel's run failed: " + sc.Run.Error
 	}
 	for i := range sc.Progs {
 		p := &sc.Progs[i]
@@ -84,6 +80,19 @@ func (c *Captured) skip() string {
 		}
 	}
 	return ""
+}
+
+// skip says why the scenario is not compared with the kernel, "" if it is.
+func (c *Captured) skip() string {
+	if r := c.Scenario.Run; r != nil && c.Scenario.Error == "" {
+		switch {
+		case r.Skipped != "":
+			return "the kernel did not run it: " + r.Skipped
+		case r.Error != "":
+			return "the kernel's run failed: " + r.Error
+		}
+	}
+	return c.missing()
 }
 
 // image makes the image of a program from its bytes in the state of the test run.

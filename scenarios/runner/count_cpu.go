@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/count"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// stepper lets package count drive the machine. It implements count.CPU.
+type stepper struct {
+	m   *machine
+	seq uint64
+}
+
+// begin stops before the first instruction of a run.
+func (s *stepper) begin(ctx context.Context, r emu.Run) error {
+	r.Level, r.StopAddr = emu.LevelRetired, s.m.entry(r)
+	_, err := s.m.Run(ctx, r)
+	return err
+}
+
+// Regs implements count.CPU.
+func (s *stepper) Regs() (count.Regs, error) {
+	g, rip, err := s.m.State()
+	return count.Regs{R: g, RIP: rip}, err
+}
+
+// SetRegs implements count.CPU.
+func (s *stepper) SetRegs(r count.Regs) error { return s.m.SetState(r.R, r.RIP) }
+
+// Step implements count.CPU. It takes no context: watching one costs more than a step.
+func (s *stepper) Step() (count.Regs, error) {
+	s.seq++
+	res, err := s.m.Continue(context.Background(), emu.Run{Level: emu.LevelRetired, StopSeq: s.seq})
+	if f, ok := asFault(err); ok {
+		err = &count.Fault{Err: f}
+	}
+	return count.Regs{R: res.Regs, RIP: res.RIP}, err
+}
+
+// Leave implements count.CPU.
+func (s *stepper) Leave() (count.Regs, uint64, error) {
+	for n := uint64(1); ; n++ {
+		r, err := s.Step()
+		if err != nil || s.m.code.Lookup(r.RIP) != nil {
+			return r, n, err
+		}
+	}
+}
+
+// Inst implements count.CPU.
+func (s *stepper) Inst(a jit.Addr) (*x86.Inst, error) {
+	b, err := s.m.codeAt(a)
+	if err != nil {
+		return nil, err
+	}
+	in, err := x86.Decode(b, a)
+	if err != nil {
+		return nil, fmt.Errorf("instruction at %#x: %w", uint64(a), err)
+	}
+	return &in, nil
+}
+
+// Load implements count.CPU.
+func (s *stepper) Load(a uint64, w uint8) (uint64, error) {
+	var b [8]byte
+	err := s.m.ReadMemory(jit.Addr(a), b[:w])
+	return binary.LittleEndian.Uint64(b[:]), err
+}
+
+// Store implements count.CPU.
+func (s *stepper) Store(a uint64, w uint8, v uint64) error {
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], v)
+	return s.m.WriteMemory(jit.Addr(a), b[:w])
+}
+
+// GSBase implements count.CPU.
+func (s *stepper) GSBase() uint64 { return uint64(emu.GSBase) }
+
+// helperModel says what a helper that was just called depends on. Maps, time and random numbers
+// have a state that a summary cannot hold, but where a value of an array lies never changes.
+func (m *machine) helperModel(r *count.Regs) (count.Helper, bool) {
+	name, ok := m.HelperAt(r.RIP)
+	if !ok {
+		return count.Helper{}, false
+	}
+	h := count.Helper{Name: name}
+	switch name {
+	case "bpf_get_smp_processor_id", "bpf_get_numa_node_id", "bpf_get_current_task", "bpf_get_current_task_btf":
+	case "bpf_map_lookup_elem", "array_map_lookup_elem", "percpu_array_map_lookup_elem":
+		h.Regs = []x86.Reg{x86.RDI}
+		h.Mem = []count.HelperMem{{Reg: x86.RSI, Size: 4}}
+		h.Opaque = !m.isArray(jit.Addr(r.R[x86.RDI]))
+	default:
+		h.Opaque = true
+	}
+	return h, true
+}
+
+// isArray reports whether the map at an address is one whose values do not move.
+func (m *machine) isArray(at jit.Addr) bool {
+	for i := range m.setup.Maps {
+		if a, _ := m.MapAddr(i); a == at {
+			t := m.setup.Maps[i].Type
+			return t == jit.ArrayMap || t == jit.PerCPUArrayMap
+		}
+	}
+	return false
+}
+
+// asFault reports whether an error is a fault of the code that runs.
+func asFault(err error) (f *emu.Fault, ok bool) {
+	ok = errors.As(err, &f) && f.Kind != emu.FaultHelper
+	return f, ok
+}

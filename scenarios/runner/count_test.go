@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/big"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tcsim/tcsim/emu/count"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+// hierarchySource is a program that counts itself and calls a subprogram n times, which tail calls the
+// program.
+func hierarchySource(n int) string {
+	return `version: 1
+name: hierarchy_n
+maps:
+  jmp_table: {type: prog_array, slots: {0: entry}}
+  count: {type: array, value_size: 8}
+programs:
+  entry:
+    steps: [count: count` + strings.Repeat(", call: sub", n) + `, return: 1]
+    functions:
+      sub: [tail_call: jmp_table, return: 0]
+runs:
+  - run: entry
+    packet: 128
+`
+}
+
+// openSource opens a scenario; the test closes it.
+func openSource(t testing.TB, src, target string, limit uint32) *runner.Session {
+	t.Helper()
+	sc, err := scenarios.Load("test.yaml", []byte(src))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := scenarios.Build(sc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tg, err := jit.TargetByName(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := *tg
+	l.Limit = limit
+	c, err := runner.Compile(b, &l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := runner.Open(c, runner.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// geometric is n + n^2 + ... + n^l.
+func geometric(n, l int64) *big.Int {
+	sum, p := new(big.Int), big.NewInt(1)
+	for range l {
+		p.Mul(p, big.NewInt(n))
+		sum.Add(sum, p)
+	}
+	return sum
+}
+
+func TestCountHierarchy(t *testing.T) {
+	for _, c := range []struct{ n, limit int }{
+		{1, 33}, {2, 1}, {2, 33}, {3, 33}, {7, 12}, {2, 120}, {16, 33}, {16, 120},
+	} {
+		t.Run(fmt.Sprintf("%d calls, limit %d", c.n, c.limit), func(t *testing.T) {
+			s := openSource(t, hierarchySource(c.n), "6.1", uint32(c.limit))
+			defer s.Close()
+			got, err := s.Count(context.Background(), 1, runner.CountOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := geometric(int64(c.n), int64(c.limit))
+			if got.TailCalls.Cmp(want) != 0 {
+				t.Errorf("%v tail calls, want %v", got.TailCalls, want)
+			}
+			starts := want.Add(want, big.NewInt(1))
+			calls := new(big.Int).Mul(starts, big.NewInt(int64(c.n)))
+			if got.Calls.Cmp(calls) != 0 {
+				t.Errorf("%v calls, want %v", got.Calls, calls)
+			}
+			if got.Starts[0].N.Cmp(starts) != 0 || got.Starts[1].N.Cmp(calls) != 0 {
+				t.Errorf("starts %v, want %v and %v", got.Starts, starts, calls)
+			}
+			if c.n > 1 && got.Summaries > c.limit+1 {
+				t.Errorf("%d summaries, want at most one per value of the counter", got.Summaries)
+			}
+			value := got.Values[0].Value
+			low := new(big.Int).And(starts, new(big.Int).SetUint64(1<<64-1))
+			if n := binary.LittleEndian.Uint64(value); n != low.Uint64() {
+				t.Errorf("the map's counter is %d, want %v modulo 2^64", n, low)
+			}
+		})
+	}
+}
+
+// TestCountHierarchyFast holds the count of the library's scenario to its time and memory.
+func TestCountHierarchyFast(t *testing.T) {
+	best := time.Hour
+	for range 5 {
+		s := openSource(t, hierarchySource(2), "6.1", 33)
+		got, err := s.Count(context.Background(), 1, runner.CountOptions{})
+		s.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.TailCalls.String() != "17179869182" {
+			t.Fatalf("%v tail calls", got.TailCalls)
+		}
+		best = min(best, got.Time)
+	}
+	t.Logf("%v", best)
+	if best > 10*time.Millisecond {
+		t.Errorf("counting took %v", best)
+	}
+}
+
+func TestCountMemory(t *testing.T) {
+	s := openSource(t, hierarchySource(16), "6.1", 120)
+	defer s.Close()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	got, err := s.Count(context.Background(), 1, runner.CountOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if got.PeakBytes == 0 || got.PeakBytes > 64<<20 {
+		t.Errorf("%d bytes at the peak", got.PeakBytes)
+	}
+	t.Logf("%d bytes of summaries, %d at the peak, %d allocated in all", got.Bytes, got.PeakBytes, after.TotalAlloc-before.TotalAlloc)
+}
+
+func TestCountBounds(t *testing.T) {
+	for _, o := range []runner.CountOptions{{MaxSummaries: 3}, {MaxSteps: 100}, {MaxBytes: 1000}} {
+		s := openSource(t, hierarchySource(2), "6.1", 33)
+		if _, err := s.Count(context.Background(), 1, o); !errors.Is(err, count.ErrUndecided) {
+			t.Errorf("%+v: error %v, want undecided", o, err)
+		}
+		s.Close()
+	}
+}
+
+// TestCountEndless takes a design that loses the count whenever a call returns.
+func TestCountEndless(t *testing.T) {
+	_, src, err := scenarios.Find("bug_returned_count")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := openSource(t, string(src), "backprop-check", 33)
+	defer s.Close()
+	got, err := s.Count(context.Background(), 1, runner.CountOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Endless == nil || got.OK() {
+		t.Fatalf("not found to be endless: %+v", got)
+	}
+	e := got.Endless
+	if e.Tails.Sign() <= 0 || e.Insns.Cmp(e.Tails) <= 0 || e.Function != "entry" {
+		t.Errorf("a round of %v instructions and %v tail calls in %s", e.Insns, e.Tails, e.Function)
+	}
+	if events := strings.Join(e.Events, ", "); !strings.Contains(events, "tail call to entry") {
+		t.Errorf("events of the round: %s", events)
+	}
+	if state := strings.Join(e.State, ", "); !strings.Contains(state, "rax = ") || !strings.Contains(state, "rsp = ") {
+		t.Errorf("state: %s", state)
+	}
+}
+
+// TestCountCapture counts what images of a real kernel do, those included that it did not dare to
+// run.
+func TestCountCapture(t *testing.T) {
+	src, err := capture.Open("../../fixtures/kernels/6.1-off.jsonl.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := jit.TargetFor(src.Header.Kernel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := runner.NewReplayer(runner.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	known := map[string]string{
+		"hier/sub-and-main/const/n1": "17179869182",
+		"hier/self/const/n2/r6":      "17179869182",
+		"hier/self/const/n3/r6":      geometric(3, 33).String(),
+	}
+	counted, dared := 0, 0
+	for _, category := range []string{"tail/*", "hier/*"} {
+		numbers, err := runner.Select(src, category)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range numbers {
+			c, err := runner.Capture(src, target, i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(c.Images) == 0 {
+				continue // refused when it was loaded
+			}
+			got, err := r.Count(context.Background(), c, runner.CountOptions{Sample: 1000})
+			if err != nil {
+				t.Fatalf("%s: %v", c.Scenario.Name, err)
+			}
+			if len(got.Wrong) != 0 || got.Endless != nil || got.Fault != nil {
+				t.Errorf("%s: %v, endless %v, fault %v", c.Scenario.Name, got.Wrong, got.Endless, got.Fault)
+			}
+			if want := known[c.Scenario.Name]; want != "" && got.TailCalls.String() != want {
+				t.Errorf("%s: %v tail calls, want %s", c.Scenario.Name, got.TailCalls, want)
+			}
+			counted++
+			if c.Scenario.Run.Skipped == "" {
+				dared++
+			}
+		}
+	}
+	t.Logf("%d scenarios counted, %d of them run by the kernel", counted, dared)
+	if dared == counted || dared == 0 {
+		t.Errorf("%d of %d scenarios were run by the kernel", dared, counted)
+	}
+}
