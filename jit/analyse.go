@@ -117,14 +117,14 @@ type reachWalk struct {
 func (w *reachWalk) walk(fn int) error {
 	f := w.funcs[fn]
 	for i := f.Start; i < f.End; i += w.insns[i].width() {
-		in := w.insns[i]
-		if !in.isSubCall() {
+		callee, ok := w.insns[i].callee(i)
+		if !ok {
 			continue
 		}
 		if w.calls++; w.calls > maxSteps {
 			return fmt.Errorf("call graph has more than %d paths", maxSteps)
 		}
-		to, before := w.start[i+1+InsnIndex(in.Imm)], w.found
+		to, before := w.start[callee], w.found
 		if w.rules.FrameReach {
 			w.found = false
 		}

@@ -110,8 +110,7 @@ func (c *checker) insn(f FuncInfo, i InsnIndex) {
 	if _, writes := in.regUse(); writes&(1<<10) != 0 {
 		c.bad(i, "r10 is read only")
 	}
-	if in.isSubCall() {
-		to := i + 1 + InsnIndex(in.Imm)
+	if to, ok := in.callee(i); ok {
 		if _, ok := c.start[to]; !ok {
 			c.bad(i, "no function starts at insn %d", to)
 		}
@@ -225,8 +224,8 @@ func (c *checker) recursion() {
 		mark[fn] = active
 		f := c.funcs[fn]
 		for i := f.Start; i < f.End; i++ {
-			if in := c.p.Insns[i]; !c.half[i] && in.isSubCall() {
-				switch to := c.start[i+1+InsnIndex(in.Imm)]; mark[to] {
+			if at, ok := c.p.Insns[i].callee(i); ok && !c.half[i] {
+				switch to := c.start[at]; mark[to] {
 				case fresh:
 					visit(to)
 				case active:

@@ -88,32 +88,43 @@ func newExplorer(p *Program, t *Target, funcs []FuncInfo) *explorer {
 	return x
 }
 
-// run explores from the entry, and then from every function that nothing has called, as the
-// kernel does with callbacks.
+// run explores from the entry, and then from every function whose address a followed instruction
+// loads: helpers call it.
 func (x *explorer) run() error {
-	for i, f := range x.funcs {
-		if i > 0 && x.visited[f.Start] {
-			continue
-		}
-		s := &state{pc: f.Start, frames: []frameState{{fn: i, ret: -1}}}
-		s.top().regs[10] = value{kind: kindStack, num: constScalar(0)}
-		for r := 1; r <= 5 && !x.submitted; r++ {
-			s.top().regs[r] = unknownNumber()
-		}
-		if i == 0 {
-			s.top().regs[1] = pointer(kindContext)
-		} else if x.submitted {
-			continue // only a call in dead code leads here
-		}
-		x.work = append(x.work, s)
-		if err := x.drain(); err != nil {
-			return err
+	if err := x.root(0); err != nil {
+		return err
+	}
+	for again := true; again; {
+		again = false
+		for i := InsnIndex(0); int(i) < len(x.visited); i += x.p.Insns[i].width() {
+			to, ok := x.p.Insns[i].callee(i)
+			if !ok || !x.visited[i] || x.visited[to] {
+				continue
+			}
+			if err := x.root(int(x.fnAt[to])); err != nil {
+				return err
+			}
+			again = true
 		}
 	}
 	if x.submitted {
 		return nil
 	}
 	return x.rest()
+}
+
+// root explores from the start of a function that no instruction calls.
+func (x *explorer) root(fn int) error {
+	s := &state{pc: x.funcs[fn].Start, frames: []frameState{{fn: fn, ret: -1}}}
+	s.top().regs[10] = value{kind: kindStack, num: constScalar(0)}
+	for r := 1; r <= 5 && (fn != 0 || !x.submitted); r++ {
+		s.top().regs[r] = unknownNumber()
+	}
+	if fn == 0 {
+		s.top().regs[1] = pointer(kindContext)
+	}
+	x.work = append(x.work, s)
+	return x.drain()
 }
 
 // rest explores the code that no path led to. The verifier has left no dead code, so what it knew

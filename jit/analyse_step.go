@@ -42,6 +42,15 @@ func (i Insn) isLdImm64() bool { return i.Op == opLdImm64 }
 // isSubCall reports whether the instruction calls a function of the same program.
 func (i Insn) isSubCall() bool { return i.Op == opCall && i.Src == PseudoCall }
 
+// callee returns the slot of the function that the instruction at i calls, or whose address it
+// loads for a helper to call; ok is false if it does neither.
+func (i Insn) callee(at InsnIndex) (to InsnIndex, ok bool) {
+	if i.isSubCall() || i.isLdImm64() && i.Src == PseudoFunc {
+		return at + 1 + InsnIndex(i.Imm), true
+	}
+	return 0, false
+}
+
 // width is the number of slots.
 func (i Insn) width() InsnIndex {
 	if i.isLdImm64() {

@@ -288,7 +288,7 @@ func (w *rewriter) emit(i InsnIndex, out *Program) {
 		return
 	case it.seq == nil:
 		out.Insns = append(out.Insns, it.in)
-		if it.to >= 0 || it.in.isSubCall() {
+		if _, calls := it.in.callee(i); it.to >= 0 || calls {
 			w.relink(i, len(out.Insns)-1, out)
 		}
 		return
@@ -303,8 +303,8 @@ func (w *rewriter) emit(i InsnIndex, out *Program) {
 // relink sets the distance of the jump or call of item i, which is at slot at of the result.
 func (w *rewriter) relink(i InsnIndex, at int, out *Program) {
 	it, in := &w.items[i], &out.Insns[at]
-	if in.isSubCall() {
-		to := &w.items[i+1+InsnIndex(it.in.Imm)]
+	if callee, ok := it.in.callee(i); ok {
+		to := &w.items[callee]
 		in.Imm = int32(to.at - at - 1)
 		return
 	}

@@ -51,8 +51,8 @@ func (w *depthWalk) walk(fn int, used int32) error {
 		return fmt.Errorf("the calls down to function %d (%s) need %d bytes of stack, more than %d", fn, f.Name, used, maxStack)
 	}
 	for i := f.Start; i < f.End; i += w.p.Insns[i].width() {
-		if in := w.p.Insns[i]; in.isSubCall() {
-			if err := w.walk(w.start[i+1+InsnIndex(in.Imm)], used); err != nil {
+		if to, ok := w.p.Insns[i].callee(i); ok {
+			if err := w.walk(w.start[to], used); err != nil {
 				return err
 			}
 		}

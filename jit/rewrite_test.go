@@ -140,6 +140,21 @@ func TestRewriteRemovesFunctions(t *testing.T) {
 	}
 }
 
+// TestRewriteCallback keeps a function that only a helper calls, and the distance to it.
+func TestRewriteCallback(t *testing.T) {
+	callback := []jit.Insn{{Op: 0x18, Dst: 2, Src: jit.PseudoFunc, Imm: 10}, {}}
+	insns := code(movImm(1, 3), callback, movImm(3, 0), movImm(4, 0), call(181),
+		jit.Insn{Op: 0x3f, Dst: 0, Src: 0}, movImm(7, 0), jeq(7, 0, 1), addImm(0, 5), movImm(0, 0), leave(), // main: 0 to 11
+		mov(0, 1), leave())
+	got, err := jit.Rewrite(testProgram(insns, 12), target(t, "6.12"))
+	must(t, err)
+	if got.Insns[1].Imm != 11 || len(got.Funcs) != 2 || got.Funcs[1].Start != 13 {
+		t.Errorf("callback is %d slots behind, functions %+v of\n%v", got.Insns[1].Imm, got.Funcs, texts(got.Insns))
+	}
+	_, err = jit.Analyse(got, target(t, "6.12"))
+	must(t, err)
+}
+
 func TestRewriteMistakes(t *testing.T) {
 	deep := func(n int32) []jit.Insn { return code(storeB(10, int16(-n), 0), callFn(2), movImm(0, 0), leave()) }
 	for name, c := range map[string]struct {

@@ -83,20 +83,24 @@ func (p *Prog) starts() ([]jit.InsnIndex, error) {
 	}
 	for i := 0; i < len(p.Xlated); i++ {
 		in := p.Xlated[i]
-		if in.Op == opLdImm64 {
+		fn, to := in.Imm, jit.InsnIndex(i+1+int(in.Off))
+		switch {
+		case in.Op == opLdImm64 && in.Src == jit.PseudoFunc:
+			fn, to = p.Xlated[i+1].Imm, jit.InsnIndex(i+1+int(in.Imm))
 			i++
-		}
-		if in.Op != opCall || in.Src != jit.PseudoCall {
+		case in.Op == opLdImm64:
+			i++
+			continue
+		case in.Op != opCall || in.Src != jit.PseudoCall:
 			continue
 		}
-		to := jit.InsnIndex(i + 1 + int(in.Off))
-		if in.Imm < 0 || int(in.Imm) >= len(starts) {
-			return nil, fmt.Errorf("xlated insn %d calls function %d: there are %d", i, in.Imm, len(starts))
+		if fn < 0 || int(fn) >= len(starts) {
+			return nil, fmt.Errorf("xlated insn %d calls function %d: there are %d", i, fn, len(starts))
 		}
-		if old := starts[in.Imm]; old >= 0 && old != to {
-			return nil, fmt.Errorf("xlated insn %d calls function %d at slot %d, another call at %d", i, in.Imm, to, old)
+		if old := starts[fn]; old >= 0 && old != to {
+			return nil, fmt.Errorf("xlated insn %d calls function %d at slot %d, another call at %d", i, fn, to, old)
 		}
-		starts[in.Imm] = to
+		starts[fn] = to
 	}
 	for _, m := range p.InsnMap {
 		if m.Off == 0 && starts[m.Func] < 0 {
