@@ -178,9 +178,11 @@ func (x *explorer) move(f *frameState, in Insn, src value, wide bool) {
 		*d = unknownNumber()
 		return
 	}
-	if in.Off == -1 && wide { // address of this CPU's copy of a variable
+	if in.Off == -1 || in.Off == 1 { // address of this CPU's copy of a variable, or of arena memory
 		*d = unknownNumber()
-		d.typed = perCPU
+		if in.Off == -1 {
+			d.typed = perCPU
+		}
 		return
 	}
 	size := 8
