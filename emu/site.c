@@ -63,6 +63,8 @@ static inline void counter(tcs *m, const tcs_mark *k, uint64_t rbp, tcs_site *s)
 		s->counter_ptr_at = at;
 		at = word(m, at, 8);
 	}
+	if (k->form == 3)
+		at = m->gs_base + (uint64_t)(int64_t)k->off;
 	s->counter_addr = at;
 	s->counter = word(m, at, k->size);
 }

@@ -58,6 +58,15 @@ func (k kernelCounter) frame(f *fn) Frame {
 	return b.done()
 }
 
+// perCPUCounter describes a function's counter that is a per-CPU variable.
+func (f *fn) perCPUCounter(name string) Counter {
+	a, err := f.c.symbol(name)
+	if err != nil || !f.reachable {
+		return Counter{}
+	}
+	return Counter{Form: CounterGS, Off: int32(a), Size: 4}
+}
+
 // callsKernel is what a scheme has that calls kernel routines: it lists them.
 type callsKernel interface {
 	symbols(t *Target) []string
@@ -66,7 +75,8 @@ type callsKernel interface {
 // The routines and variables of these proposals. Their patches have them as inline assembly in
 // bpf_jit_comp.c; the registers that they spoil beyond rax are not part of what is modelled.
 const (
-	// symPrepare makes the per-CPU counter 0.
+	// symCounter is the per-CPU counter; symPrepare makes it 0.
+	symCounter = "bpf_tail_call_cnt"
 	symPrepare = "bpf_tail_call_cnt_prepare"
 	// symFetchInc adds 1 to the per-CPU counter and returns what it was in eax.
 	symFetchInc = "bpf_tail_call_cnt_fetch_and_inc"

@@ -111,10 +111,11 @@ const (
 	CounterNone  CounterForm = iota // the function holds no counter
 	CounterValue                    // Counter.Off is where the value is
 	CounterPtr                      // Counter.Off holds a pointer to the value
+	CounterGS                       // the value is per-CPU: Counter.Off is its displacement from the gs base
 )
 
-// Counter locates tail_call_cnt from a frame. Off is from rbp in the body; Size is the width of
-// the counter itself, 4 or 8 bytes. The zero value means that the function has none.
+// Counter locates tail_call_cnt from a frame. Off is from rbp in the body, but for CounterGS; Size is
+// the width of the counter itself, 4 or 8 bytes. The zero value means that the function has none.
 type Counter struct {
 	Form CounterForm
 	Off  int32

@@ -48,3 +48,9 @@ func (h hierPerCPU) direct(e *emitter, s *TailCallSite) error {
 	e.leaveDirect(s)
 	return nil
 }
+
+func (h hierPerCPU) frame(f *fn) Frame {
+	frame := h.kernelCounter.frame(f)
+	frame.Counter = f.perCPUCounter(symCounter)
+	return frame
+}

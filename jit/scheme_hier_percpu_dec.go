@@ -53,3 +53,9 @@ func (h hierPerCPUDec) direct(e *emitter, s *TailCallSite) error {
 	e.leaveDirect(s)
 	return nil
 }
+
+func (h hierPerCPUDec) frame(f *fn) Frame {
+	frame := h.kernelCounter.frame(f)
+	frame.Counter = f.perCPUCounter(symCounter)
+	return frame
+}

@@ -22,13 +22,17 @@ type hierPerCPUProgA struct{}
 
 func (hierPerCPUProgA) landing(t *Target) CodeOff { return withENDBR(t, 24) }
 
+// progSymbol names the program's own counter.
+func (f *fn) progSymbol() string {
+	if p := f.c.v.Program; p != nil {
+		return symProg + p.Name
+	}
+	return symProg
+}
+
 // progCounter is the per-CPU pointer to the program's own counter.
 func (e *emitter) progCounter() {
-	name := symProg
-	if p := e.f.c.v.Program; p != nil {
-		name += p.Name
-	}
-	a, err := e.f.c.symbol(name)
+	a, err := e.f.c.symbol(e.f.progSymbol())
 	if err != nil {
 		e.err = err
 	}
@@ -177,5 +181,6 @@ func (h hierPerCPUProgB) direct(e *emitter, s *TailCallSite) error {
 func (h hierPerCPUProgB) frame(f *fn) Frame {
 	b := newFrame(f)
 	b.landing = h.landing(f.c.t)
+	b.frame.Counter = f.perCPUCounter(f.progSymbol())
 	return b.done()
 }

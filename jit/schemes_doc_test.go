@@ -172,7 +172,7 @@ func counterHome(t *testing.T, f [2]*jit.FuncImage, symbols []string) string {
 	if a.Counter.Size == 8 {
 		width = "qword"
 	}
-	if a.Counter.Form == jit.CounterNone {
+	if a.Counter.Form == jit.CounterNone || a.Counter.Form == jit.CounterGS {
 		return outside
 	}
 	load, _ := limitCheck(t, f[0])
@@ -196,7 +196,7 @@ func handedOver(f *jit.Frame) string {
 		return "the whole frame"
 	case f.Counter.Form == jit.CounterValue:
 		return "count in rax"
-	case f.Counter.Form == jit.CounterNone:
+	case f.Counter.Form == jit.CounterNone, f.Counter.Form == jit.CounterGS:
 		return "nothing"
 	}
 	for _, s := range f.Slots {

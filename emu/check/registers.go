@@ -58,7 +58,7 @@ func (c *Checker) call(e *trace.Event) {
 	c.keepCounter(e)
 	if e.Kind == trace.KindCall {
 		c.link(e.Depth+1, false)
-		if e.Target.Frame.Counter.Form != jit.CounterNone && c.isJunk(uint64(e.RAX)) {
+		if wantsRAX(e.Target) && c.isJunk(uint64(e.RAX)) {
 			c.broken(HelperClobber, e, "%s is called with rax %#x, which a helper left there, instead of tail_call_cnt",
 				e.Target, uint64(e.RAX))
 		}
@@ -71,6 +71,12 @@ func (c *Checker) call(e *trace.Event) {
 	case c.rec.Counts().Retired > 0 && !c.linked[e.Depth-1]:
 		c.broken(Backtrace, e, "%s has not pushed rbp of %s below its return address", e.Fn, c.caller(a))
 	}
+}
+
+// wantsRAX reports whether a function gets the counter, or the pointer to it, in rax.
+func wantsRAX(f *trace.Fn) bool {
+	form := f.Frame.Counter.Form
+	return form == jit.CounterValue || form == jit.CounterPtr
 }
 
 // chained reports whether rbp leads to the saved rbp directly below the return address: at once or,
@@ -156,7 +162,7 @@ func (c *Checker) tailCall(e *trace.Event, s *timing.Site) {
 		return
 	}
 	c.landing(e, s, a)
-	if c.found == nil && e.Target != nil && e.Target.Frame.Counter.Form != jit.CounterNone && c.isJunk(uint64(e.RAX)) {
+	if c.found == nil && e.Target != nil && wantsRAX(e.Target) && c.isJunk(uint64(e.RAX)) {
 		c.broken(HelperClobber, e, "%s is tail-called with rax %#x, which a helper left there, instead of tail_call_cnt",
 			e.Target, uint64(e.RAX))
 	}

@@ -220,6 +220,9 @@ func (d *dumper) counter(s *Slot, a *trace.Activation, at jit.Addr) {
 			v &= 1<<32 - 1
 		}
 	}
+	if c.Form == jit.CounterPtr && c.Size == 4 {
+		v &= 1<<32 - 1 // the upper half is whatever was pushed, or lay there
+	}
 	s.Label, s.Count = "tcc", &v
 	s.Meaning = fmt.Sprintf("tail_call_cnt, its value is %d%s", v, half)
 }
