@@ -15,6 +15,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/emu/count"
 	"github.com/tcsim/tcsim/jit"
 )
 
@@ -75,7 +76,7 @@ func doMain(ctx context.Context, args []string, e env) int {
 	fmt.Fprintf(e.stderr, "tcsim: %v\n", err)
 	var in inputError
 	switch {
-	case errors.Is(err, jit.ErrUnsupported):
+	case errors.Is(err, jit.ErrUnsupported), errors.Is(err, count.ErrUndecided):
 		return exitUntestable
 	case errors.As(err, &in):
 		return exitUsage
@@ -108,6 +109,7 @@ func newApp(e env) *cli.Command {
 		Commands: []*cli.Command{
 			e.runCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(), e.matrixCommand(),
 			e.conformCommand(), e.replayCommand(), e.pluginCommand(), e.doctorCommand(), e.cyclesCommand(),
+			e.countCommand(),
 		},
 	}
 	for _, c := range app.Commands {

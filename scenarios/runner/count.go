@@ -50,6 +50,8 @@ type Counted struct {
 	Wrong      []string
 
 	Time time.Duration // of counting alone
+
+	captured bool
 }
 
 // MapValue is a value of an array map.
@@ -64,9 +66,12 @@ func (c *Counted) LimitBroken() bool {
 	return c.Limit != 0 && c.TailCalls.Cmp(big.NewInt(int64(c.Limit))) > 0
 }
 
-// OK reports whether the run ends and is as expected: a limit may only break where the scenario
+// OK reports whether the run ends and is as expected: the limit may only break where a scenario
 // says so.
 func (c *Counted) OK() bool {
+	if c.captured && (c.LimitBroken() || c.Fault != nil) {
+		return false
+	}
 	return c.Endless == nil && len(c.Mismatches) == 0 && len(c.Wrong) == 0
 }
 
@@ -121,13 +126,16 @@ func (s *Session) before(ctx context.Context, n int) (emu.Run, error) {
 	return s.enter(a)
 }
 
+// ErrNotCaptured is wrapped where a captured scenario has no code that could be run.
+var ErrNotCaptured = errors.New("there is nothing to run")
+
 // errNotReached is wrapped if an earlier run of the scenario breaks off.
 var errNotReached = errors.New("the run is not reached")
 
 // Count counts what a captured scenario's run does, also one that the kernel did not dare.
 func (r *Replayer) Count(ctx context.Context, cp *Captured, o CountOptions) (*Counted, error) {
 	if why := cp.missing(); why != "" {
-		return nil, errors.New(why)
+		return nil, fmt.Errorf("%s: %w: %s", cp.Scenario.Name, ErrNotCaptured, why)
 	}
 	m, err := r.load(cp)
 	if err != nil {
@@ -138,7 +146,7 @@ func (r *Replayer) Count(ctx context.Context, cp *Captured, o CountOptions) (*Co
 	}
 	c := &Counted{
 		Scenario: cp.Scenario.Name, Target: cp.Target.Name, Limit: cp.Target.Limit,
-		Program: cp.Scenario.Progs[cp.Scenario.Run.Prog].Name,
+		Program: cp.Scenario.Progs[cp.Scenario.Run.Prog].Name, captured: true,
 	}
 	begin := func() (emu.Run, error) {
 		if err := m.Reset(); err != nil {
@@ -229,8 +237,16 @@ func (c *Counted) outcome(m *machine) *scenarios.Outcome {
 	return o
 }
 
-// NeedsCount reports whether plain emulation has left open how much a run does: a budget ended it,
-// or it was stopped because it broke the limit.
-func (r *Run) NeedsCount() bool {
-	return r.Killed != "" || r.Violation != nil && r.Violation.Invariant == check.Limit
+// CountOpen counts the last run of a played scenario if plain emulation has left open how much it
+// does: a budget ended it, or it was stopped because it broke the limit. Otherwise the result is
+// nil.
+func (s *Session) CountOpen(ctx context.Context, res *Result, o CountOptions) (*Counted, error) {
+	n := len(res.Runs)
+	if n == 0 {
+		return nil, nil
+	}
+	if r := &res.Runs[n-1]; r.Killed == "" && (r.Violation == nil || r.Violation.Invariant != check.Limit) {
+		return nil, nil
+	}
+	return s.Count(ctx, n, o)
 }

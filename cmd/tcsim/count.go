@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/emu/count"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+// defaultGHz is the frequency for which seconds are reported if none is given.
+const defaultGHz = 3.0
+
+func (e env) countCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "count",
+		Usage:     "say exactly how much a run does, also one that nobody could wait for",
+		ArgsUsage: "SCENARIO",
+		Description: "Executes each call once for every state that matters to it, and so finds the exact number of tail\n" +
+			"calls, calls and instructions and the final map values of runs of any length. A run that never\n" +
+			"ends is proved to repeat itself. docs/counting.md explains the method.\n\n" +
+			"Examples:\n   tcsim count hierarchy --target 6.1\n" +
+			"   tcsim count --capture fixtures/kernels/6.1-off.jsonl.gz --scenario hier/self/const/n2/r6\n\n" +
+			"A count that reaches a bound is not decided: exit code 125. " + exitCodesInHelp,
+		Flags: []cli.Flag{
+			targetFlag(true), limitFlag(), runFlag(),
+			&cli.StringFlag{Name: "capture", Usage: "count scenarios of this capture of a real kernel's images"},
+			&cli.StringFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "with --capture: this one, or with a star at the end all that begin so"},
+			&cli.FloatFlag{Name: "ghz", Value: defaultGHz, Usage: "frequency of the CPU, for seconds"},
+			&cli.StringFlag{Name: "core", Usage: "core whose cycles are reported"},
+			&cli.Uint64Flag{Name: "max-steps", Value: count.DefaultMaxSteps, Usage: "give up after executing so many instructions"},
+			&cli.IntFlag{Name: "max-summaries", Value: count.DefaultMaxSummaries, Usage: "give up after so many summaries"},
+			&cli.BoolFlag{Name: "no-reuse", Usage: "execute every call, as plain emulation does"},
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show summaries, memory and time on stderr"},
+			jsonFlag(),
+		},
+		Action: e.count,
+	}
+}
+
+func (e env) count(ctx context.Context, cmd *cli.Command) error {
+	if cmd.Float("ghz") <= 0 {
+		return badUsage("--ghz: %v is no frequency", cmd.Float("ghz"))
+	}
+	o := runner.CountOptions{
+		MaxSteps: cmd.Uint64("max-steps"), MaxSummaries: cmd.Int("max-summaries"),
+		NoReuse: cmd.Bool("no-reuse"), Core: cmd.String("core"),
+	}
+	list, err := e.countAll(ctx, cmd, o)
+	if err != nil {
+		return err
+	}
+	if cmd.Bool("json") {
+		results := make([]countResult, 0, len(list))
+		for _, c := range list {
+			results = append(results, countJSON(c, cmd.Float("ghz"), cmd.Bool("verbose")))
+		}
+		err = e.printJSON("count", map[string]any{"results": results})
+	} else {
+		for i, c := range list {
+			if i > 0 {
+				fmt.Fprintln(e.stdout)
+			}
+			fmt.Fprint(e.stdout, countText(c, cmd.Float("ghz")))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for _, c := range list {
+		if cmd.Bool("verbose") {
+			fmt.Fprint(e.stderr, countDetails(c))
+		}
+		if !c.OK() {
+			err = errFailed
+		}
+	}
+	return err
+}
+
+func (e env) countAll(ctx context.Context, cmd *cli.Command, o runner.CountOptions) ([]*runner.Counted, error) {
+	if path := cmd.String("capture"); path != "" {
+		if cmd.NArg() != 0 {
+			return nil, badUsage("count takes a scenario or --capture, not both")
+		}
+		return e.countCapture(ctx, path, cmd.String("scenario"), o)
+	}
+	if cmd.String("scenario") != "" {
+		return nil, badUsage("--scenario chooses from a capture: --capture is missing")
+	}
+	s, err := openOne(cmd)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	c, err := s.Count(ctx, cmd.Int("run"), o)
+	if err != nil {
+		return nil, countError(err)
+	}
+	return []*runner.Counted{c}, nil
+}
+
+func (e env) countCapture(ctx context.Context, path, pattern string, o runner.CountOptions) ([]*runner.Counted, error) {
+	src, t, err := openCapture(path)
+	if err != nil {
+		return nil, err
+	}
+	picked, err := runner.Select(src, pattern)
+	if err != nil {
+		return nil, badInput(err)
+	}
+	r, err := runner.NewReplayer(runner.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	var out []*runner.Counted
+	for _, i := range picked {
+		c, err := runner.Capture(src, t, i)
+		if err != nil {
+			return nil, badInput(err)
+		}
+		n, err := r.Count(ctx, c, o)
+		if errors.Is(err, runner.ErrNotCaptured) && len(picked) > 1 {
+			fmt.Fprintf(e.stderr, "%v\n", err)
+			continue
+		}
+		if err != nil {
+			return nil, countError(err)
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+// countError tells a count that found no answer from a wrong question.
+func countError(err error) error {
+	if errors.Is(err, count.ErrUndecided) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	return badInput(err)
+}
+
+// countText is the verdict as text.
+func countText(c *runner.Counted, ghz float64) string {
+	var b strings.Builder
+	line := func(what, format string, args ...any) {
+		fmt.Fprintf(&b, "  %-22s%s\n", what, fmt.Sprintf(format, args...))
+	}
+	fmt.Fprintf(&b, "%s on %s, %s: %s\n", c.Scenario, c.Target, c.Program, countVerdict(c))
+	if c.Endless != nil {
+		endlessText(&b, c.Endless)
+		fmt.Fprintf(&b, "  Executed until then:\n")
+	}
+	if c.Fault != nil {
+		fmt.Fprintf(&b, "  It ends in a fault: %v\n", c.Fault)
+	}
+	line("tail calls taken", "%s (limit %d)", grouped(c.TailCalls), c.Limit)
+	line("tail calls refused", "%s", refusedText(c))
+	line("calls", "%s of functions, %s of helpers", grouped(c.Calls), grouped(c.Helpers))
+	what := "entries"
+	for _, s := range c.Starts {
+		line(what, "%s %s", grouped(s.N), s.Function)
+		what = ""
+	}
+	line("instructions", "%s", grouped(c.Insns))
+	line("deepest stack", "%s bytes", groupDigits(fmt.Sprint(c.Deepest)))
+	if c.Endless == nil && c.Fault == nil {
+		line("returns", "%d", int32(c.Final.R[0]))
+	}
+	valuesText(line, c.Values)
+	timingText(line, c, ghz)
+	for _, m := range c.Mismatches {
+		fmt.Fprintf(&b, "  NOT AS EXPECTED: %v\n", m)
+	}
+	for _, w := range c.Wrong {
+		fmt.Fprintf(&b, "  NOT AS THE KERNEL: %s\n", w)
+	}
+	return b.String()
+}
+
+// refusedText lists the reasons that occur.
+func refusedText(c *runner.Counted) string {
+	var out []string
+	for _, r := range []struct {
+		n   *big.Int
+		why string
+	}{{c.RefusedLimit, "by the limit"}, {c.RefusedBounds, "out of bounds"}, {c.RefusedEmpty, "with an empty slot"}} {
+		if r.n.Sign() != 0 {
+			out = append(out, grouped(r.n)+" "+r.why)
+		}
+	}
+	if len(out) == 0 {
+		return "none"
+	}
+	return strings.Join(out, ", ")
+}
+
+// maxValues bounds the integers in map values that are shown as text.
+const maxValues = 16
+
+func valuesText(line func(string, string, ...any), values []runner.MapValue) {
+	var all []string
+	for _, v := range values {
+		all = append(all, words(v)...)
+	}
+	what := "map values"
+	for i, w := range all {
+		if i == maxValues {
+			line("", "(%d more, see --json)", len(all)-i)
+			break
+		}
+		line(what, "%s", w)
+		what = ""
+	}
+}
+
+// timingText says what a kernel would feel.
+func timingText(line func(string, string, ...any), c *runner.Counted, ghz float64) {
+	t := c.Timing
+	switch {
+	case c.Endless != nil:
+		line("time", "for ever: soft lockup (%d s) and RCU stall (%d s)", runner.SoftLockupSeconds, runner.RCUStallSeconds)
+		return
+	case t == nil:
+		line("cycles", "unknown: %s", c.NoTiming)
+		return
+	case t.Whole:
+		line("cycles", "%s (%s)", grouped(t.Cycles), t.Core)
+	default:
+		line("cycles", "about %s (%s: %.2f per instruction in the first %s)", grouped(t.Cycles), t.Core,
+			float64(t.SampledCycles)/float64(t.Sampled), groupDigits(fmt.Sprint(t.Sampled)))
+	}
+	s := t.Seconds(ghz)
+	line("time", "%s at %g GHz: %s", duration(s), ghz, stalls(s))
+}
+
+// countVerdict says the most important thing in a few words.
+func countVerdict(c *runner.Counted) string {
+	switch {
+	case c.Endless != nil:
+		return "never ends"
+	case c.Fault != nil:
+		return fmt.Sprintf("%s tail calls, then a fault", grouped(c.TailCalls))
+	case c.LimitBroken():
+		return fmt.Sprintf("%s tail calls, more than the limit of %d", grouped(c.TailCalls), c.Limit)
+	}
+	return fmt.Sprintf("%s tail calls", grouped(c.TailCalls))
+}
+
+// countSentence is a verdict in one sentence, for other commands.
+func countSentence(c *runner.Counted, ghz float64) string {
+	if e := c.Endless; e != nil {
+		return fmt.Sprintf("never ends: the same %s instructions with %s tail calls repeat from the landing of %s",
+			grouped(e.Insns), grouped(e.Tails), e.Function)
+	}
+	s := fmt.Sprintf("counted to its end: %s tail calls, %s calls, %s instructions",
+		grouped(c.TailCalls), grouped(c.Calls), grouped(c.Insns))
+	if c.Fault != nil {
+		s += ", then " + c.Fault.Error()
+	}
+	if c.Timing != nil {
+		t := c.Timing.Seconds(ghz)
+		s += fmt.Sprintf(", %s at %g GHz: %s", duration(t), ghz, stalls(t))
+	}
+	return s
+}
+
+// stalls says which of the kernel's watchdogs would bark.
+func stalls(seconds float64) string {
+	switch {
+	case seconds > runner.RCUStallSeconds:
+		return fmt.Sprintf("soft lockup (%d s) and RCU stall (%d s)", runner.SoftLockupSeconds, runner.RCUStallSeconds)
+	case seconds > runner.SoftLockupSeconds:
+		return fmt.Sprintf("soft lockup (%d s), no RCU stall (%d s)", runner.SoftLockupSeconds, runner.RCUStallSeconds)
+	}
+	return fmt.Sprintf("no soft lockup (%d s), no RCU stall (%d s)", runner.SoftLockupSeconds, runner.RCUStallSeconds)
+}
+
+func endlessText(b *strings.Builder, e *count.Endless) {
+	fmt.Fprintf(b, "  Each time control is at the tail-call landing of %s (%#x), this is the same:\n", e.Function, uint64(e.Landing))
+	for _, s := range e.State {
+		fmt.Fprintf(b, "      %s\n", s)
+	}
+	fmt.Fprintf(b, "  Nothing else decides what happens until control is there again, after %s instructions and %s tail calls:\n",
+		grouped(e.Insns), grouped(e.Tails))
+	for _, s := range e.Events {
+		fmt.Fprintf(b, "      %s\n", s)
+	}
+	if e.Cut {
+		fmt.Fprintf(b, "      ...\n")
+	}
+}

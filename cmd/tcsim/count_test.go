@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"encoding/json"
+	"math/big"
+	"strings"
+	"testing"
+)
+
+func TestCount(t *testing.T) {
+	code, out, _ := tcsim(t, "", "count", "fixtures/scenarios/hierarchy.yaml", "--target", "6.1")
+	if code != exitOK { // the scenario says that this design breaks the limit
+		t.Errorf("exit code %d", code)
+	}
+	for _, want := range []string{
+		"17,179,869,182 (limit 33)", "17,179,869,184 by the limit", "34,359,738,366 of functions", "17,179,869,183 entry",
+		"755,914,244,054", "count[0] = 4,294,967,295", "soft lockup (20 s) and RCU stall (21 s)",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+}
+
+func TestCountJSON(t *testing.T) {
+	code, out, _ := tcsim(t, "", "count", "hierarchy", "--target", "6.1", "--limit", "120", "--json", "--ghz", "2")
+	if code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	var got struct {
+		Schema  string
+		Results []struct {
+			TailCalls   *big.Int `json:"tail_calls"`
+			LimitBroken bool     `json:"limit_broken"`
+			Timing      struct {
+				Cycles     *big.Int
+				Seconds    float64
+				SoftLockup bool `json:"soft_lockup"`
+			}
+			Work struct{ Summaries int }
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Schema != "tcsim.count/v1" || len(got.Results) != 1 {
+		t.Fatalf("schema %q, %d results", got.Schema, len(got.Results))
+	}
+	r := got.Results[0]
+	want := new(big.Int).Lsh(big.NewInt(1), 121)
+	want.Sub(want, big.NewInt(2))
+	if r.TailCalls.Cmp(want) != 0 || !r.LimitBroken || r.Work.Summaries != 121 {
+		t.Errorf("%v tail calls, want %v; broken %v, %d summaries", r.TailCalls, want, r.LimitBroken, r.Work.Summaries)
+	}
+	cycles, _ := new(big.Float).SetInt(r.Timing.Cycles).Float64()
+	if s := cycles / 2e9; r.Timing.Seconds < s*0.999 || r.Timing.Seconds > s*1.001 || !r.Timing.SoftLockup {
+		t.Errorf("%v seconds for %v cycles at 2 GHz, soft lockup %v", r.Timing.Seconds, r.Timing.Cycles, r.Timing.SoftLockup)
+	}
+}
+
+func TestCountOutcomes(t *testing.T) {
+	const capture = "fixtures/kernels/6.1-off.jsonl.gz"
+	for _, tc := range []struct {
+		name string
+		args []string
+		want int
+		says []string // on stdout or stderr
+	}{
+		{"ends", []string{"hierarchy"}, exitOK, []string{"33 tail calls", "no soft lockup"}},
+		{"never ends", []string{"bug_returned_count", "--target", "backprop-check"}, exitFailed, []string{"never ends", "rax = 0x", "tail call to entry", "for ever"}},
+		{"not decided", []string{"hierarchy", "--target", "6.1", "--max-summaries", "5"}, exitUntestable, []string{"not decided", "summaries"}},
+		{"steps", []string{"hierarchy", "--target", "6.1", "--no-reuse", "--max-steps", "9999"}, exitUntestable, []string{"not decided: more than 9999 steps"}},
+		{"details", []string{"hierarchy", "--target", "6.1", "-v"}, exitOK, []string{"34 summaries used 34 times", "if rax = 0x", "MB at the peak"}},
+		{"capture", []string{"--capture", capture, "--scenario", "hier/self/const/n2/r6"}, exitFailed, []string{"17,179,869,182", "more than the limit"}},
+		{"captured, as the kernel", []string{"--capture", capture, "--scenario", "tail/self/const/stack0/*"}, exitOK, []string{"33 tail calls"}},
+		{"two questions", []string{"hierarchy", "--capture", capture}, exitUsage, []string{"not both"}},
+		{"no capture", []string{"--scenario", "x"}, exitUsage, []string{"--capture is missing"}},
+		{"bad frequency", []string{"hierarchy", "--ghz", "0"}, exitUsage, []string{"--ghz"}},
+		{"bad core", []string{"hierarchy", "--core", "z80"}, exitUsage, []string{"z80"}},
+		{"no such run", []string{"hierarchy", "--run", "9"}, exitUsage, []string{"no run 9"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			code, out, errs := tcsim(t, "", append([]string{"count"}, tc.args...)...)
+			if code != tc.want {
+				t.Errorf("exit code %d, want %d: %s", code, tc.want, errs)
+			}
+			for _, s := range tc.says {
+				if !strings.Contains(out+errs, s) {
+					t.Errorf("no %q in\n%s%s", s, out, errs)
+				}
+			}
+		})
+	}
+}
+
+func TestGrouped(t *testing.T) {
+	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", -1234567: "-1,234,567", 17179869182: "17,179,869,182"} {
+		if got := grouped(big.NewInt(n)); got != want {
+			t.Errorf("grouped(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for s, want := range map[float64]string{
+		4.17e-7: "0.417 µs", 0.25: "250 ms", 152.2: "152 s", 10 * 86400: "10 days", 1e9: "32 years", 1e20: "3.2e+12 years",
+	} {
+		if got := duration(s); got != want {
+			t.Errorf("duration(%v) = %q, want %q", s, got, want)
+		}
+	}
+}
