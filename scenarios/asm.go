@@ -25,29 +25,40 @@ type Asm struct {
 }
 
 func (x *Asm) decodeNode(d *decoder, n ast.Node) {
-	lit, block := n.(*ast.LiteralNode)
-	if !block {
-		s, ok := d.scalar(n, "assembly text")
-		if p := nodePos(n); ok && strings.Contains(s, "\n") {
-			d.failf(p, "expected a block of text behind '|', found a quoted string of several lines")
-		} else if ok {
-			*x = Asm{s, p}
-		}
-	} else if lit.Start.Type == token.FoldedType {
-		d.failf(nodePos(n), "expected a block of text behind '|', found one behind '>', which joins lines")
-	} else {
-		// Take the lines as they stand in the file, so that columns are true.
-		from := lit.Start.Position.Line
-		to := from + 1 + strings.Count(strings.TrimRight(lit.Value.Value, "\n"), "\n")
-		to = min(to, len(d.lines))
-		*x = Asm{strings.Join(d.lines[min(from, to):to], "\n"), Pos{from + 1, 1}}
-	}
+	x.Text, x.Pos = d.block(n, "assembly text")
 	if strings.TrimSpace(x.Text) != "" {
 		_, errs := assemble(*x)
 		for _, e := range errs {
 			d.failf(e.pos, "%s", e.msg)
 		}
 	}
+}
+
+// block returns the text of a block behind '|', or of a word, and where its first character is. What
+// it is called is for messages.
+func (d *decoder) block(n ast.Node, what string) (string, Pos) {
+	lit, block := n.(*ast.LiteralNode)
+	if !block {
+		s, ok := d.scalar(n, what)
+		p := nodePos(n)
+		if !ok {
+			return "", p
+		}
+		if strings.Contains(s, "\n") {
+			d.failf(p, "expected a block of text behind '|', found a quoted string of several lines")
+			return "", p
+		}
+		return s, p
+	}
+	if lit.Start.Type == token.FoldedType {
+		d.failf(nodePos(n), "expected a block of text behind '|', found one behind '>', which joins lines")
+		return "", nodePos(n)
+	}
+	// Take the lines as they stand in the file, so that columns are true.
+	from := lit.Start.Position.Line
+	to := from + 1 + strings.Count(strings.TrimRight(lit.Value.Value, "\n"), "\n")
+	to = min(to, len(d.lines))
+	return strings.Join(d.lines[min(from, to):to], "\n"), Pos{from + 1, 1}
 }
 
 // asmUnit is the instructions of one assembly text. Map references and calls of functions outside

@@ -34,9 +34,11 @@ func (b *builder) program(i int) {
 	l := &linked{b: b, file: &e.Value, name: e.Name, starts: map[string]int{}}
 	l.prog = jit.Program{Name: e.Name, Type: b.sc.Type.Number(), Maps: b.out.Maps}
 	units := map[string]*asmUnit{e.Name: b.function(e.Name, &e.Value.Function)}
+	b.jited(e.Value.Jited)
 	for j := range e.Value.Functions {
 		f := &e.Value.Functions[j]
 		units[f.Name] = b.function(f.Name, &f.Value)
+		b.jited(f.Value.Jited)
 	}
 	l.place(units)
 	if l.broken {

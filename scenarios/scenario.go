@@ -69,6 +69,10 @@ type Function struct {
 	Saved []Register `json:"saved,omitempty"`
 	Steps []Step     `json:"steps,omitempty"`
 	Asm   Asm        `json:"asm,omitempty"`
+	// Jited is the machine code that the function must have, or a program with all its functions: the
+	// key is a list of target names or classes of targets, separated by commas. The last entry that
+	// applies counts. Text is compared after loading, before the first run.
+	Jited Named[Jited] `json:"jited,omitempty"`
 }
 
 // CheckFailed is what a function of steps returns when a check step or a saved register fails.

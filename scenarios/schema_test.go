@@ -55,6 +55,7 @@ var words = map[reflect.Type]*jsonschema.Schema{
 	reflect.TypeFor[scenarios.ProgType](): {Enum: []any{"tc", "xdp", "socket"}},
 	reflect.TypeFor[scenarios.MapType]():  {Enum: []any{"prog_array", "array", "percpu_array", "hash"}},
 	reflect.TypeFor[scenarios.Asm]():      {Type: "string"},
+	reflect.TypeFor[scenarios.Jited]():    {Type: "string"},
 	reflect.TypeFor[scenarios.Names](): oneOf(
 		&jsonschema.Schema{Type: "string"},
 		&jsonschema.Schema{Type: "array", Items: &jsonschema.Schema{Type: "string"}}),

@@ -128,10 +128,15 @@ func oneOf(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// fold breaks text at blanks into lines of at most n columns.
+// fold breaks text at blanks into lines of at most n columns. Lines that begin with two blanks are
+// pictures and stay as they are.
 func fold(text string, n int) []string {
 	var out []string
 	for _, para := range strings.Split(text, "\n") {
+		if strings.HasPrefix(para, "  ") {
+			out = append(out, para)
+			continue
+		}
 		line := ""
 		for _, word := range strings.Fields(para) {
 			if line != "" && len(line)+1+len(word) > n {

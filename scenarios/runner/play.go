@@ -137,6 +137,10 @@ func (s *Session) play(ctx context.Context, stop int) (*Result, error) {
 	}
 	b := s.c.Built
 	res := &Result{Scenario: b.Scenario.Name, Target: s.c.Target.Name}
+	var err error
+	if res.Code, err = s.checkCode(); err != nil {
+		return nil, err
+	}
 	if s.loaded != nil {
 		res.Updates = append(res.Updates, Update{Violation: s.loaded})
 		return res, nil

@@ -3,6 +3,8 @@
 package runner
 
 import (
+	"slices"
+
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/trace"
@@ -16,6 +18,8 @@ type Result struct {
 	Target   string
 	Runs     []Run
 	Updates  []Update // map updates between the runs, in order
+	// Code is what differs from the machine code that the scenario expects after loading.
+	Code []scenarios.Mismatch
 }
 
 // Update is the outcome of a map update.
@@ -50,6 +54,9 @@ type Run struct {
 
 // OK reports whether everything was as the scenario expects.
 func (r *Result) OK() bool {
+	if len(r.Code) != 0 {
+		return false
+	}
 	for i := range r.Runs {
 		if len(r.Runs[i].Mismatches) != 0 {
 			return false
@@ -80,7 +87,7 @@ func (r *Result) Violation() *check.Violation {
 
 // Mismatches returns every expectation that was not met.
 func (r *Result) Mismatches() []scenarios.Mismatch {
-	var out []scenarios.Mismatch
+	out := slices.Clone(r.Code)
 	for i := range r.Updates {
 		out = append(out, r.Updates[i].Mismatches...)
 	}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios"
+)
+
+// checkCode compares the machine code in memory with what the scenario expects of it.
+func (s *Session) checkCode() ([]scenarios.Mismatch, error) {
+	return s.c.Built.CheckJited(func(prog, fn int) ([]jit.ATTLine, error) {
+		f := &s.c.Images[prog].Funcs[fn]
+		text := make([]byte, len(f.Code))
+		if err := s.m.ReadMemory(f.Addr, text); err != nil {
+			return nil, err
+		}
+		return jit.ATTListing(f, text)
+	}, scenarios.TargetNames(s.c.Target)...)
+}
