@@ -93,12 +93,13 @@ func describe(i *x86.Inst, e *C.tcs_insn) bool {
 	case x86.BranchRet:
 		e.flags |= C.TCS_RET
 	}
-	if i.Stack.Any() {
+	explicit := i.HasMem && (i.Load || i.Store)
+	if i.Stack.Any() && !explicit {
 		e.flags |= C.TCS_MEM
 		e.base, e.disp = C.uint8_t(i.Stack.Base), C.int32_t(i.Stack.Off)
 		return true
 	}
-	if !i.HasMem || !i.Load && !i.Store {
+	if !explicit {
 		return true
 	}
 	a := &i.Mem

@@ -39,9 +39,9 @@ type Verifier struct {
 	InlinePerCPU bool
 	// TimedMayGoto limits may_goto by time, not by number alone (6.15).
 	TimedMayGoto bool
-	// DropUnreachable removes instructions that no jump leads to instead of refusing the program, as
-	// no kernel does. It is for programs that were written for other runtimes.
-	DropUnreachable bool
+	// Lenient takes programs that were written for other runtimes, as no kernel does: instructions
+	// that no jump leads to are removed, and registers may be read that were not written.
+	Lenient bool
 	// FoldBranches decides jumps by constants before the verification (7.x: const_fold.c).
 	FoldBranches bool
 	// DeepCalls allows 16 frames, not 8 (7.x).

@@ -29,7 +29,7 @@ func Rewrite(p *Program, t *Target) (*Program, error) { return RewriteFor(p, t, 
 // addresses, such as inlined reads of kernel variables and direct calls of a map's functions.
 func RewriteFor(p *Program, t *Target, k Kernel) (*Program, error) {
 	funcs, err := p.check(11)
-	if err == nil && !t.Verifier.DropUnreachable {
+	if err == nil && !t.Verifier.Lenient {
 		err = p.checkReach()
 	}
 	if err != nil {

@@ -25,6 +25,15 @@ func coreFlag() cli.Flag {
 	return &cli.StringFlag{Name: "core", Usage: "core to model: " + strings.Join(names, ", ") + " (default the first)"}
 }
 
+// coreOf returns the core that --core names.
+func coreOf(cmd *cli.Command) (*timing.Core, error) {
+	core, err := timing.CoreNamed(cmd.String("core"))
+	if err != nil {
+		return nil, badUsage("--core: %w", err)
+	}
+	return core, nil
+}
+
 func (e env) cyclesCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "cycles",
@@ -43,9 +52,9 @@ func (e env) cyclesCommand() *cli.Command {
 }
 
 func (e env) cycles(ctx context.Context, cmd *cli.Command) error {
-	core, err := timing.CoreNamed(cmd.String("core"))
+	core, err := coreOf(cmd)
 	if err != nil {
-		return badUsage("--core: %w", err)
+		return err
 	}
 	path := cmd.String("measured")
 	src, err := os.ReadFile(path)

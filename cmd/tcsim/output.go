@@ -36,6 +36,7 @@ type runSummary struct {
 	Helpers    uint64           `json:"helper_calls"`
 	Stack      uint64           `json:"stack_bytes"`
 	Insns      uint64           `json:"instructions"`
+	Cycles     *runCycles          `json:"cycles,omitempty"`
 	Violation  *check.Violation `json:"violation,omitempty"`
 	Killed     string           `json:"ended_by,omitempty"`
 	World      []string         `json:"outside_world,omitempty"`
@@ -60,8 +61,41 @@ func summarise(r *runner.Run) runSummary {
 			c.Refused[trace.ReasonEmpty], c.Refused[trace.ReasonUnknown],
 		},
 		Stack: r.Deepest, Insns: r.Retired, Violation: r.Violation, Killed: r.Killed, World: r.World,
-		Unexpected: len(r.Mismatches) != 0,
+		Unexpected: len(r.Mismatches) != 0, Cycles: cyclesOf(r.Cycles),
 	}
+}
+
+// runCycles is what a run costs: the first run after loading, and one of many in a row.
+type runCycles struct {
+	Core  string  `json:"core"`
+	Cold  int64   `json:"cold,omitempty"`
+	Warm  float64 `json:"warm,omitempty"`
+	Error string  `json:"error,omitempty"`
+}
+
+func cyclesOf(c *runner.Cycles) *runCycles {
+	if c == nil {
+		return nil
+	}
+	out := &runCycles{Core: c.Core, Cold: int64(c.Cold), Warm: c.Warm}
+	if c.Err != nil {
+		out.Cold, out.Warm, out.Error = 0, 0, c.Err.Error()
+	}
+	return out
+}
+
+func (c *runCycles) cold() string {
+	if c == nil || c.Cold == 0 {
+		return "-"
+	}
+	return fmt.Sprint(c.Cold)
+}
+
+func (c *runCycles) warm() string {
+	if c == nil || c.Warm == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.0f", c.Warm)
 }
 
 // table is aligned text with notes under its rows.

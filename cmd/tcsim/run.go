@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
@@ -23,7 +24,7 @@ func (e env) runCommand() *cli.Command {
 		Description: "Compiles each scenario (a file, or the name of a built-in one) as each target's kernel would,\n" +
 			"runs it and checks every invariant and everything the scenario expects.\n\n" +
 			"Example:\n   tcsim run hierarchy --target 6.1,6.12\n\n" + exitCodesInHelp,
-		Flags:  []cli.Flag{targetFlag(false), limitFlag(), jsonFlag()},
+		Flags:  []cli.Flag{targetFlag(false), limitFlag(), coreFlag(), jsonFlag()},
 		Action: e.run,
 	}
 }
@@ -48,7 +49,11 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	rows, err := e.runAll(ctx, bs, ts)
+	core, err := coreOf(cmd)
+	if err != nil {
+		return err
+	}
+	rows, err := e.runAll(ctx, bs, ts, core)
 	if err != nil {
 		return err
 	}
@@ -80,7 +85,7 @@ func verdict(rows []runRow) error {
 	return nil
 }
 
-func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target) ([]runRow, error) {
+func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, core *timing.Core) ([]runRow, error) {
 	var rows []runRow
 	var s *runner.Session
 	defer func() {
@@ -100,7 +105,7 @@ func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target
 			case err != nil:
 				return nil, badInput(err)
 			}
-			if s, err = openNext(s, c); err != nil {
+			if s, err = openNext(s, c, core); err != nil {
 				return nil, err
 			}
 			res, err := s.Play(ctx)
@@ -114,11 +119,12 @@ func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target
 }
 
 // openNext opens a session in the machine of the last one.
-func openNext(s *runner.Session, c *runner.Compiled) (*runner.Session, error) {
+func openNext(s *runner.Session, c *runner.Compiled, core *timing.Core) (*runner.Session, error) {
+	opt := runner.Options{Core: core}
 	if s == nil {
-		return runner.Open(c, runner.Options{})
+		return runner.Open(c, opt)
 	}
-	return s.Reopen(c, runner.Options{})
+	return s.Reopen(c, opt)
 }
 
 func fillRow(row runRow, res *runner.Result) runRow {
@@ -138,17 +144,21 @@ func fillRow(row runRow, res *runner.Result) runRow {
 }
 
 func (e env) printRuns(rows []runRow) error {
-	t := newTable("scenario", "target", "run", "taken", "refused", "stack", "insns", "return", "verdict")
-	t.right(2, 3, 4, 5, 6, 7)
+	t := newTable("scenario", "target", "run", "taken", "refused", "stack", "insns", "cold", "warm", "return", "verdict")
+	t.right(2, 3, 4, 5, 6, 7, 8, 9)
 	for _, r := range rows {
 		if r.Error != "" {
-			t.add(r.Scenario, r.Target, "", "", "", "", "", "", "cannot be tested")
+			t.add(r.Scenario, r.Target, "", "", "", "", "", "", "", "", "cannot be tested")
 			t.note(r.Error)
 			continue
 		}
 		for i, run := range r.Runs {
 			t.add(r.Scenario, r.Target, fmt.Sprint(i+1), fmt.Sprint(run.Taken), fmt.Sprint(run.Refused.total()),
-				fmt.Sprint(run.Stack), fmt.Sprint(run.Insns), run.returned(), run.verdict(r.OK))
+				fmt.Sprint(run.Stack), fmt.Sprint(run.Insns), run.Cycles.cold(), run.Cycles.warm(), run.returned(),
+				run.verdict(r.OK))
+			if run.Cycles != nil && run.Cycles.Error != "" {
+				t.note("no cycles: " + run.Cycles.Error)
+			}
 			if run.Violation != nil {
 				t.note(run.Violation.String())
 			}

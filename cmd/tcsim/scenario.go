@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
@@ -93,8 +94,8 @@ func loadScenario(nameOrPath string) (*scenarios.Built, error) {
 	return scenarios.Build(sc)
 }
 
-// openOne loads the one scenario and target that a command works on.
-func openOne(cmd *cli.Command) (*runner.Session, error) {
+// openOne loads the one scenario and target that a command works on. core may be nil.
+func openOne(cmd *cli.Command, core *timing.Core) (*runner.Session, error) {
 	if cmd.NArg() != 1 {
 		return nil, badUsage("%s takes one scenario, found %d arguments (see tcsim %s --help)", cmd.Name, cmd.NArg(), cmd.Name)
 	}
@@ -106,15 +107,15 @@ func openOne(cmd *cli.Command) (*runner.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openSession(bs[0], ts[0])
+	return openSession(bs[0], ts[0], core)
 }
 
-func openSession(b *scenarios.Built, t *jit.Target) (*runner.Session, error) {
+func openSession(b *scenarios.Built, t *jit.Target, core *timing.Core) (*runner.Session, error) {
 	c, err := runner.Compile(b, t)
 	if err != nil {
 		return nil, badInput(err)
 	}
-	return runner.Open(c, runner.Options{})
+	return runner.Open(c, runner.Options{Core: core})
 }
 
 // plural returns "1 run", "2 runs".

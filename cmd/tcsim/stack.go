@@ -37,7 +37,7 @@ func (e env) stack(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return badUsage("--at: %w", err)
 	}
-	s, err := openOne(cmd)
+	s, err := openOne(cmd, nil)
 	if err != nil {
 		return err
 	}

@@ -19,9 +19,15 @@ func (e env) traceCommand() *cli.Command {
 		Usage:     "show every call, return and tail call of a run",
 		ArgsUsage: "SCENARIO",
 		Description: "One line per event: where it happened, rsp, rbp, rax, tail_call_cnt and where that lives.\n" +
-			"A run that breaks an invariant ends there.\n\n" +
-			"Example:\n   tcsim trace hierarchy --target 6.12 --first 12\n\n" + exitCodesInHelp,
-		Flags:  append(eventFlags(), targetFlag(true), limitFlag(), runFlag(), jsonFlag()),
+			"A run that breaks an invariant ends there. Cycles are those of the first run after loading.\n\n" +
+			"Examples:\n   tcsim trace hierarchy --target 6.12 --first 12\n" +
+			"   tcsim trace chain33 --target 6.1 --cost --warm\n" +
+			"   tcsim trace chain33 --target 6.1 --pipeline 12+30 --warm\n\n" + exitCodesInHelp,
+		Flags: append(eventFlags(), targetFlag(true), limitFlag(), runFlag(), jsonFlag(), coreFlag(),
+			&cli.BoolFlag{Name: "cost", Usage: "show where the cycles go instead: by function, BPF instruction and cause"},
+			&cli.StringFlag{Name: "pipeline", Usage: "draw when instructions pass the stages of the core instead: EVENT or EVENT+COUNT"},
+			&cli.BoolFlag{Name: "warm", Usage: "with --cost and --pipeline: one of many runs in a row, not the first"},
+		),
 		Action: e.trace,
 	}
 }
@@ -31,11 +37,21 @@ func (e env) trace(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	s, err := openOne(cmd)
+	core, err := coreOf(cmd)
+	if err != nil {
+		return err
+	}
+	s, err := openOne(cmd, core)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
+	switch {
+	case cmd.Bool("cost"):
+		return e.cost(ctx, cmd, s, core)
+	case cmd.String("pipeline") != "":
+		return e.pipeline(ctx, cmd, s, core)
+	}
 	run, err := s.PlayTo(ctx, cmd.Int("run"))
 	if err != nil {
 		return badInput(err)

@@ -116,7 +116,7 @@ type PipelineRow struct {
 }
 
 // pipelineWidth is the number of cycles that a pipeline view shows side by side.
-const pipelineWidth = 60
+const pipelineWidth = 32
 
 // WritePipeline draws when each instruction was fetched (F), issued (I), executed (E), complete (C)
 // and retired (R), one row each. Time runs to the right and goes on at the left edge, as in gem5's
@@ -138,7 +138,7 @@ func WritePipeline(w io.Writer, rows []PipelineRow) error {
 			cost = fmt.Sprintf(" %3d %s", s.Cost, s.Cause)
 		}
 		shown = max(shown, s.Retire-pipelineWidth+1)
-		fmt.Fprintf(&b, "%#012x %-34.34s %5d |%s|%s\n", uint64(s.RIP), r.Text, s.Issue-first, lane(s, first, shown), cost)
+		fmt.Fprintf(&b, "%04x %-30.30s %4d |%s|%s\n", uint16(s.RIP), r.Text, s.Issue-first, lane(s, first, shown), cost)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -11,8 +11,8 @@ import "github.com/tcsim/tcsim/jit/x86"
 // Retired is one executed instruction. Branch outcomes follow from the next record's RIP.
 type Retired struct {
 	RIP x86.Addr
-	// EA is the effective address of the memory operand (for push, call, pop, ret and leave the
-	// stack slot that is accessed); 0 if the instruction touches no memory.
+	// EA is the effective address of the memory operand, without one that of the stack slot that
+	// push, call, pop, ret and leave access; 0 if the instruction touches no memory.
 	EA x86.Addr
 }
 

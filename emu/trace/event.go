@@ -3,6 +3,7 @@
 package trace
 
 import (
+	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 )
 
@@ -63,6 +64,9 @@ type Event struct {
 	HasInsn bool // Insn is known
 
 	RIP, RSP, RBP, RAX jit.Addr
+	// Cycle is when the instruction retired, counted from the beginning of the run; 0 if no timing
+	// model took part.
+	Cycle timing.Cycle
 	// Act numbers the activation that the event happened in, from 1. A tail call starts a new one.
 	Act   int
 	Begun int // number of the activation that the event begins, 0 if it begins none

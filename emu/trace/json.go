@@ -32,6 +32,7 @@ type Record struct {
 	No         uint64 `json:"n"`
 	Kind       string `json:"event"`
 	Seq        uint64 `json:"seq"`
+	Cycle      int64  `json:"cycle,omitempty"`
 	Func       string `json:"func,omitempty"`
 	Off        int    `json:"off"`
 	Insn       *int   `json:"insn,omitempty"`
@@ -74,7 +75,7 @@ type Tail struct {
 // Record returns the event in the form that JSON has.
 func (e *Event) Record(c *Code) Record {
 	r := Record{
-		No: e.No, Kind: e.Kind.String(), Seq: e.Seq, Activation: e.Act, Begun: e.Begun, Depth: e.Depth,
+		No: e.No, Kind: e.Kind.String(), Seq: e.Seq, Cycle: int64(e.Cycle), Activation: e.Act, Begun: e.Begun, Depth: e.Depth,
 		RIP: Hex(e.RIP), RSP: Hex(e.RSP), RBP: Hex(e.RBP), RAX: Hex(e.RAX),
 		TargetAddr: Hex(e.TargetAddr), Name: e.Name,
 	}

@@ -12,8 +12,12 @@ import (
 // Width is the longest line that Text writes, in columns.
 const Width = 100
 
-// Header is the head of the columns of Line.
-const Header = "   # event     d      rip      rsp      rbp              rax  tcc what"
+// Header is the head of the columns of Line, CycleHeader what follows its first column if events
+// have their cycles.
+const (
+	Header      = "   # event     d      rip      rsp      rbp              rax  tcc what"
+	CycleHeader = "  cycle"
+)
 
 // Text returns the lines of events under a header. Addresses of text and stack are shown without
 // their upper half, which the first line names; an address with another upper half is shown whole.
@@ -21,7 +25,11 @@ func Text(c *Code, events []Event) string {
 	var b strings.Builder
 	h := highOf(events)
 	fmt.Fprintf(&b, "rip is %08x........, rsp and rbp are %08x........ unless shown whole\n", uint64(h.rip)>>32, uint64(h.rsp)>>32)
-	b.WriteString(Header + "\n")
+	head := Header
+	if h.cycles {
+		head = Header[:4] + CycleHeader + Header[4:]
+	}
+	b.WriteString(head + "\n")
 	for i := range events {
 		b.WriteString(line(c, &events[i], h) + "\n")
 	}
@@ -29,17 +37,26 @@ func Text(c *Code, events []Event) string {
 }
 
 // Line returns one event as Text shows it, without line feed.
-func Line(c *Code, e *Event) string { return line(c, e, high{rip: e.RIP, rsp: e.RSP}) }
+func Line(c *Code, e *Event) string {
+	return line(c, e, high{rip: e.RIP, rsp: e.RSP, cycles: e.Cycle != 0})
+}
 
-type high struct{ rip, rsp jit.Addr }
+// high is what the lines of a list have in common.
+type high struct {
+	rip, rsp jit.Addr
+	cycles   bool
+}
 
 func highOf(events []Event) high {
+	var h high
 	for i := range events {
-		if e := &events[i]; e.Kind != KindPoke {
-			return high{rip: e.RIP, rsp: e.RSP}
+		e := &events[i]
+		h.cycles = h.cycles || e.Cycle != 0
+		if h.rip == 0 && e.Kind != KindPoke {
+			h.rip, h.rsp = e.RIP, e.RSP
 		}
 	}
-	return high{}
+	return h
 }
 
 func line(c *Code, e *Event, h high) string {
@@ -51,7 +68,16 @@ func line(c *Code, e *Event, h high) string {
 	if e.CounterAddr != 0 {
 		tcc = fmt.Sprint(e.Counter)
 	}
-	s := fmt.Sprintf("%4d %-8s %2d %s %s %4s %s", e.No, e.Kind, e.Depth, low(e.RIP, h.rip), regs, tcc, e.What(c))
+	cycle := ""
+	if h.cycles {
+		cycle = fmt.Sprintf(" %6d", e.Cycle)
+	}
+	s := fmt.Sprintf("%4d%s %-8s %2d %s %s %4s ", e.No, cycle, e.Kind, e.Depth, low(e.RIP, h.rip), regs, tcc)
+	what := e.What(c)
+	if len(s)+len(what) > Width && e.Tail != nil {
+		what = strings.Replace(what, e.slot(), fmt.Sprintf("[%d]", e.Key), 1) // the map's name is the least of it
+	}
+	s += what
 	if len(s) > Width {
 		s = s[:Width-2] + ".."
 	}

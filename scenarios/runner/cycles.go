@@ -17,46 +17,73 @@ const (
 	timedTrips = 16
 )
 
-// cycles returns what a core needs for one trip through a stream in the long run. The stream is an
-// invocation that entry begins; a loop of call and jump at the outside caller surrounds it.
+// cycles returns what a core needs for one trip through a stream in the long run.
 func (s *Session) cycles(core *timing.Core, stream []timing.Retired, entry jit.Addr) (float64, error) {
-	const callSize = 5
-	loop := binary.LittleEndian.AppendUint32([]byte{0xe8}, uint32(entry-emu.OutsideReturn)) // call entry
-	loop = append(loop, 0xeb, 0xf9)                                                         // jmp to the call
-	begin := emu.OutsideReturn - callSize
-	trip := append([]timing.Retired{{RIP: begin, EA: emu.EntryRSP}}, stream...)
-	trip = append(trip, timing.Retired{RIP: emu.OutsideReturn})
-	m := timing.New(core, func(pc x86.Addr) ([]byte, error) {
-		if pc >= begin && pc < begin+jit.Addr(len(loop)) {
-			return loop[pc-begin:], nil
-		}
-		return s.codeAt(pc)
-	})
-	var first timing.Cycle
-	for n := range warmTrips + timedTrips {
-		if n == warmTrips {
-			first = m.Cycle()
-		}
-		for i, r := range trip {
-			next := begin
-			if i+1 < len(trip) {
-				next = trip[i+1].RIP
-			}
-			if err := m.Step(r, next); err != nil {
-				return 0, err
-			}
-		}
+	w, err := s.m.warm(core, stream, entry)
+	if err != nil {
+		return 0, err
 	}
-	return float64(m.Cycle()-first) / timedTrips, nil
+	return w.mean()
 }
 
-// codeAt reads the instruction at pc, and no page that is not there.
-func (s *Session) codeAt(pc jit.Addr) ([]byte, error) {
-	const page = 0x1000
-	b := make([]byte, x86.MaxInstLen)
-	if err := s.m.ReadMemory(pc, b); err == nil {
-		return b, nil
+// warmed is a model that has seen an invocation often enough to know it.
+type warmed struct {
+	model *timing.Model
+	begin jit.Addr // the call of the loop around the invocation
+	loop  []timing.Retired
+}
+
+// warm runs a stream through a core until it is warm. The stream is an invocation that entry begins; a
+// loop of call and jump at the outside caller surrounds it.
+func (m *machine) warm(core *timing.Core, stream []timing.Retired, entry jit.Addr) (*warmed, error) {
+	const callSize = 5
+	code := binary.LittleEndian.AppendUint32([]byte{0xe8}, uint32(entry-emu.OutsideReturn)) // call entry
+	code = append(code, 0xeb, 0xf9)                                                         // jmp to the call
+	w := &warmed{begin: emu.OutsideReturn - callSize}
+	w.loop = append([]timing.Retired{{RIP: w.begin, EA: emu.EntryRSP}}, stream...)
+	w.loop = append(w.loop, timing.Retired{RIP: emu.OutsideReturn})
+	w.model = timing.New(core, func(pc x86.Addr) ([]byte, error) {
+		if pc >= w.begin && pc < w.begin+jit.Addr(len(code)) {
+			return code[pc-w.begin:], nil
+		}
+		return m.codeAt(pc)
+	})
+	for range warmTrips {
+		if _, err := w.trip(nil); err != nil {
+			return nil, err
+		}
 	}
-	b = b[:min(len(b), int(page-pc%page))]
-	return b, s.m.ReadMemory(pc, b)
+	return w, nil
+}
+
+// mean returns the cycles of one trip, call and jump of the loop included.
+func (w *warmed) mean() (float64, error) {
+	total := timing.Cycle(0)
+	for range timedTrips {
+		n, err := w.trip(nil)
+		if err != nil {
+			return 0, err
+		}
+		total += n
+	}
+	return float64(total) / timedTrips, nil
+}
+
+// trip runs the loop once more, tells visit of each instruction (n counts from 0 at the program's
+// first, -1 is the call) and returns the cycles.
+func (w *warmed) trip(visit func(n int, s timing.Stamp)) (timing.Cycle, error) {
+	first := w.model.Cycle()
+	for i, r := range w.loop {
+		next := w.begin
+		if i+1 < len(w.loop) {
+			next = w.loop[i+1].RIP
+		}
+		if err := w.model.Step(r, next); err != nil {
+			return 0, err
+		}
+		if visit != nil {
+			visit(i-1, w.model.Last())
+		}
+	}
+	return w.model.Cycle() - first, nil
 }

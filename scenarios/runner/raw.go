@@ -18,7 +18,7 @@ func Raw(ctx context.Context, p *jit.Program, t *jit.Target, memory []byte) (r0 
 	raw := *p
 	raw.Type = jit.Kprobe // whose context is memory as it is
 	lenient := *t
-	lenient.Verifier.DropUnreachable = true
+	lenient.Verifier.Lenient = true
 	plan := emu.NewPlan(t.Offsets, nil)
 	img, err := compile(&raw, &lenient, plan)
 	if err != nil {

@@ -3,6 +3,7 @@
 package runner
 
 import (
+	"math"
 	"slices"
 
 	"github.com/tcsim/tcsim/emu"
@@ -38,6 +39,8 @@ type Run struct {
 	Retired uint64
 	// Deepest is the deepest stack in bytes below the outside caller's rsp.
 	Deepest uint64
+	// Cycles is nil if no core was given.
+	Cycles *Cycles
 	// Violation is the first broken invariant; nil if none is.
 	Violation *check.Violation
 	// Killed says which budget ended the run, "" if none did.
@@ -106,6 +109,13 @@ func (m *machine) describe(res *emu.Result) *Run {
 	}
 	if d := rec.Deepest().RSP; d != 0 && d < emu.EntryRSP+8 {
 		r.Deepest = uint64(emu.EntryRSP + 8 - d)
+	}
+	if m.feed.clock != nil {
+		seq := uint64(math.MaxUint64)
+		if r.Violation != nil {
+			seq = r.Violation.Seq
+		}
+		r.Cycles = m.cycles(r.Violation == nil && r.Killed == "", seq, m.started)
 	}
 	for _, h := range res.Helpers {
 		if h.World {

@@ -27,6 +27,8 @@ type Options struct {
 	Memory uint64
 	// Limit replaces the target's limit in the checks, not in the code; 0 leaves it.
 	Limit uint32
+	// Core is the core whose cycles a run is given; nil leaves them out. It needs the retired level.
+	Core *timing.Core
 	// KeepEvents is how many events a run keeps, see trace.Config.Keep.
 	KeepEvents int
 }
@@ -59,6 +61,8 @@ type machine struct {
 	names  map[jit.Addr]string // functions outside the images
 	feed   feed
 	killed string // why the run was ended, "" if it was not
+
+	started jit.Addr // the entry of the last run
 }
 
 // load puts a setup into a machine, which is made if m is nil, and prepares recording.
@@ -143,16 +147,20 @@ type feed struct {
 	chk     *check.Checker
 	first   uint64           // number of the first instruction not yet handed over
 	retired []timing.Retired // to go with the sites that follow
+	clock   *clock           // nil without timing
 }
 
 func (f *feed) reset() {
 	f.chk.Reset()
-	f.first, f.retired = 0, nil
+	f.first, f.retired, f.clock = 0, nil, nil
 }
 
 // Retired implements emu.Observer.
 func (f *feed) Retired(b []timing.Retired) bool {
 	f.retired = b
+	if f.clock != nil {
+		f.clock.retired(b)
+	}
 	return false
 }
 
@@ -168,7 +176,11 @@ func (f *feed) Sites(sites []timing.Site) bool {
 // fault is a violation.
 func (m *machine) run(ctx context.Context, r emu.Run) (emu.Result, error) {
 	m.feed.reset()
+	if m.opt.Core != nil && m.opt.Level == emu.LevelRetired {
+		m.feed.clock = newClock(m.opt.Core, m.codeAt)
+	}
 	r.Level, r.MaxInsns, r.Observer = m.opt.Level, m.opt.MaxInsns, &m.feed
+	m.started = m.entry(r)
 	res, err := m.Run(ctx, r)
 	return m.ended(res, err)
 }
@@ -176,6 +188,9 @@ func (m *machine) run(ctx context.Context, r emu.Run) (emu.Result, error) {
 func (m *machine) ended(res emu.Result, err error) (emu.Result, error) {
 	m.killed = ""
 	m.feed.chk.Finish()
+	if m.feed.clock != nil {
+		m.feed.clock.finish(m.feed.chk.Recorder().Events())
+	}
 	var f *emu.Fault
 	switch {
 	case errors.As(err, &f):

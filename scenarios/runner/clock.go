@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit"
+)
+
+// Cycles is what a run costs on a core.
+type Cycles struct {
+	Core string
+	// Cold is the first run after loading, nothing predicted and all code decoded anew. Warm is one
+	// run of many in a row; 0 if it was not found out, because the run was too long or did not end.
+	Cold timing.Cycle
+	Warm float64
+	// Err says why there are no cycles, such as an instruction without timing data.
+	Err error
+}
+
+// maxWarm is how many instructions a run may have for its warm cost to be found out, which takes
+// some forty passes of the model.
+const maxWarm = 100_000
+
+// maxStamped is how many instructions of a run get their time kept for its events.
+const maxStamped = 1 << 20
+
+// clock runs the timing model beside a run. Nil means that time is not asked for.
+type clock struct {
+	core   *timing.Core
+	model  *timing.Model
+	last   timing.Retired // waits for its successor
+	at     []timing.Cycle // when each instruction retired
+	stream []timing.Retired
+	keep   bool // keep the stream
+	err    error
+	stamp  func(timing.Stamp) // told of every instruction; may be nil
+}
+
+func newClock(core *timing.Core, code timing.Code) *clock {
+	return &clock{core: core, model: timing.New(core, code), keep: true}
+}
+
+// retired takes the next instructions.
+func (c *clock) retired(batch []timing.Retired) {
+	if c.keep && len(c.stream)+len(batch) > maxWarm {
+		c.keep, c.stream = false, nil
+	}
+	if c.keep {
+		c.stream = append(c.stream, batch...)
+	}
+	for _, r := range batch {
+		c.step(r.RIP)
+		c.last = r
+	}
+}
+
+// step executes the instruction that waits; next is the address of its successor.
+func (c *clock) step(next jit.Addr) {
+	if c.last.RIP == 0 || c.err != nil {
+		return
+	}
+	if c.err = c.model.Step(c.last, next); c.err != nil {
+		return
+	}
+	if len(c.at) < maxStamped {
+		c.at = append(c.at, c.model.Cycle())
+	}
+	if c.stamp != nil {
+		c.stamp(c.model.Last())
+	}
+}
+
+// finish executes the last instruction and gives events their time.
+func (c *clock) finish(events []trace.Event) {
+	c.step(0)
+	c.last = timing.Retired{}
+	for i := range events {
+		if n := events[i].Seq; n < uint64(len(c.at)) {
+			events[i].Cycle = c.at[n]
+		}
+	}
+}
+
+// cycles sums up a run that is finished. entry is where the program begins.
+func (m *machine) cycles(ended bool, seq uint64, entry jit.Addr) *Cycles {
+	c := m.feed.clock
+	out := &Cycles{Core: c.core.Name, Cold: c.model.Cycle(), Err: c.err}
+	if seq < uint64(len(c.at)) {
+		out.Cold = c.at[seq] // the run broke off there; what was recorded behind it does not count
+	}
+	if !ended || !c.keep || c.err != nil {
+		return out
+	}
+	w, err := m.warm(c.core, c.stream, entry)
+	if err != nil {
+		out.Err = err
+		return out
+	}
+	out.Warm, out.Err = w.mean()
+	return out
+}
