@@ -95,7 +95,7 @@ func (e env) countAll(ctx context.Context, cmd *cli.Command, o runner.CountOptio
 	if cmd.String("scenario") != "" {
 		return nil, badUsage("--scenario chooses from a capture: --capture is missing")
 	}
-	s, err := openOne(cmd)
+	s, err := openOne(cmd, nil)
 	if err != nil {
 		return nil, err
 	}
