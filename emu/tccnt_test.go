@@ -3,6 +3,7 @@
 package emu_test
 
 import (
+	"encoding/binary"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -12,12 +13,12 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// refusedThen77 tail calls an empty slot and leaves 0x77 in r4, which is rcx.
-func refusedThen77(name string) *jit.Program {
+// refused makes a program that tail calls slot key and, refused, leaves 0x77 in r4, which is rcx.
+func refused(name string, key int32) *jit.Program {
 	return &jit.Program{
-		Name: name, Type: jit.SchedCLS, Maps: []jit.Map{{Name: "m", Type: jit.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 1}},
+		Name: name, Type: jit.SchedCLS, Maps: []jit.Map{{Name: "m", Type: jit.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 2}},
 		Insns: []jit.Insn{
-			{Op: 0x18, Dst: 2, Src: jit.PseudoMap}, {}, {Op: 0xb7, Dst: 3}, {Op: 0x85, Imm: jit.HelperTailCall},
+			{Op: 0x18, Dst: 2, Src: jit.PseudoMap}, {}, {Op: 0xb7, Dst: 3, Imm: key}, {Op: 0x85, Imm: jit.HelperTailCall},
 			{Op: 0xb7, Dst: 4, Imm: 0x77}, {Op: 0xb7, Imm: 5}, {Op: 0x95},
 		},
 		Funcs: []jit.Func{{Name: name}},
@@ -25,7 +26,7 @@ func refusedThen77(name string) *jit.Program {
 }
 
 // ownMachine compiles programs for a target and loads them.
-func ownMachine(t *testing.T, name string, ps ...*jit.Program) (*emu.Machine, *emu.Plan) {
+func ownMachine(t *testing.T, name string, ps ...*jit.Program) (*emu.Machine, []*jit.Image) {
 	t.Helper()
 	target, err := jit.TargetByName(name)
 	if err != nil {
@@ -45,7 +46,7 @@ func ownMachine(t *testing.T, name string, ps ...*jit.Program) (*emu.Machine, *e
 		s.Images = append(s.Images, img)
 	}
 	s.Maps, s.Symbols = plan.Maps(), plan.Symbols()
-	return newMachine(t, emu.Config{}, s), plan
+	return newMachine(t, emu.Config{}, s), s.Images
 }
 
 // TestReturnedCount runs a program on its own that counts one tail call. With the count handed back in
@@ -57,7 +58,7 @@ func TestReturnedCount(t *testing.T) {
 		"backprop-poke": 1 << 32, "backprop-check": 1 << 32, // the count is in the upper half
 		"hier-rfc2": 1, // the prologue drops the counter into rcx
 	} {
-		m, _ := ownMachine(t, name, refusedThen77("p"))
+		m, _ := ownMachine(t, name, refused("p", 0))
 		ctx, err := m.WrapContext(emu.ContextAddr)
 		if err != nil {
 			t.Fatal(err)
@@ -87,7 +88,7 @@ func TestCounterMemory(t *testing.T) {
 		{"hier-percpu-prog-b", []emu.Span{{Addr: emu.GSBase + 0x38000, Size: 4}, {Addr: emu.GSBase + 0x38040, Size: 4}}, []byte{1, 1}},
 		{"hier-runctx", []emu.Span{{Addr: emu.EntryRSP + 24, Size: 4}}, []byte{1}},
 	} {
-		m, _ := ownMachine(t, c.target, refusedThen77("p"), refusedThen77("q"))
+		m, _ := ownMachine(t, c.target, refused("p", 0), refused("q", 0))
 		if d := cmp.Diff(c.want, m.CounterMemory()); d != "" {
 			t.Errorf("%s (-want +got)\n%s", c.target, d)
 			continue
@@ -140,5 +141,81 @@ func TestPlanCounters(t *testing.T) {
 		if _, err := p.Symbol(n); err == nil {
 			t.Errorf("%s is a symbol", n)
 		}
+	}
+}
+
+// TestInterrupted lets a program be interrupted, before its 20th tail call, by another one on the same
+// CPU and in the same task. A counter that both use begins anew for the first.
+func TestInterrupted(t *testing.T) {
+	for name, want := range map[string]int{
+		"6.1": 33, "6.12": 33, "hier-rfc2": 33, "hier-runctx": 33, "hier-percpu-prog-a": 33, "hier-percpu-prog-b": 33,
+		"hier-percpu": 51, "hier-percpu-dec": 51, "hier-task": 51, // 19, and 32 after the other's one
+	} {
+		if got := interrupted(t, name); got != want {
+			t.Errorf("%s: %d tail calls, want %d", name, got, want)
+		}
+	}
+}
+
+// interrupted returns how many tail calls p takes, which tail calls itself.
+func interrupted(t *testing.T, name string) int {
+	t.Helper()
+	m, images := ownMachine(t, name, refused("p", 0), refused("q", 1))
+	p, q := &images[0].Funcs[0], &images[1].Funcs[0]
+	landing, _ := images[0].Landing()
+	plan, err := images[0].Target.UpdatePlan(images[0].PokeSites(0, 0), 0, landing)
+	check(t, err)
+	for i := range plan {
+		if s := &plan[i]; s.Kind == jit.PatchText {
+			check(t, m.WriteText(s.Addr, s.New[:]))
+		}
+	}
+	ctx, err := m.WrapContext(emu.ContextAddr)
+	check(t, err)
+	if !p.Frame.RunCtx {
+		ctx = emu.ContextAddr
+	}
+	var o log
+	r := emu.Run{
+		Args: [5]uint64{uint64(ctx)}, Level: emu.LevelRetired, Observer: &o,
+		StopAddr: p.Addr + jit.Addr(p.TailCalls[0].Start), StopHits: 20,
+	}
+	run(t, m, r)
+	regs, rip, err := m.State()
+	check(t, err)
+
+	// The interrupt: further down the stack, q is called with a context or a struct with one.
+	const below, wrapped = 0x400, 0x100
+	g := regs
+	g[x86.RSP] -= below
+	g[x86.RDI] = uint64(emu.ContextAddr)
+	words := map[uint64]uint64{g[x86.RSP]: uint64(rip)}
+	if q.Frame.RunCtx {
+		at := g[x86.RSP] + wrapped
+		g[x86.RDI] = at
+		words[at], words[at+8], words[at+16] = uint64(emu.ContextAddr), at+16, 0
+	}
+	for at, v := range words {
+		check(t, m.WriteMemory(jit.Addr(at), binary.LittleEndian.AppendUint64(nil, v)))
+	}
+	check(t, m.SetState(g, q.Addr+jit.Addr(q.Entry)))
+	_, err = m.Continue(t.Context(), emu.Run{Level: emu.LevelRetired, Observer: &o, StopAddr: rip})
+	check(t, err)
+	check(t, m.SetState(regs, rip))
+	_, err = m.Continue(t.Context(), emu.Run{Level: emu.LevelRetired, Observer: &o, MaxInsns: 100000})
+	check(t, err)
+	taken := 0
+	for _, s := range o.sites {
+		if s.RIP == p.Addr+jit.Addr(p.TailCalls[0].Jump) {
+			taken++
+		}
+	}
+	return taken
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
