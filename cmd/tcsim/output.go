@@ -36,7 +36,7 @@ type runSummary struct {
 	Helpers    uint64           `json:"helper_calls"`
 	Stack      uint64           `json:"stack_bytes"`
 	Insns      uint64           `json:"instructions"`
-	Cycles     *runCycles          `json:"cycles,omitempty"`
+	Cycles     *runCycles       `json:"cycles,omitempty"`
 	Violation  *check.Violation `json:"violation,omitempty"`
 	Killed     string           `json:"ended_by,omitempty"`
 	World      []string         `json:"outside_world,omitempty"`
