@@ -48,6 +48,9 @@ type FuncImage struct {
 	FirstInsn InsnIndex
 	InsnOff   []CodeOff
 
+	// Trampoline says that this is no function of a program but a trampoline, see CompileTrampoline.
+	Trampoline bool
+
 	Frame     Frame
 	TailCalls []TailCallSite // in order of Start
 	Calls     []CallSite     // in order of Off
@@ -92,6 +95,10 @@ const (
 	SlotTailCallCntOrPtr          // hier-6.12: the counter in the root frame, the pointer elsewhere
 	SlotPad                       // reserved, unused
 	SlotFrameLink                 // address of the frame's own saved rbp, for unwinders (fp-dbl)
+	SlotTraceReturn               // trampolines: return value of the traced function
+	SlotTraceArgs                 // trampolines: arguments, the context of tracing programs
+	SlotTraceCount                // trampolines: number of arguments
+	SlotTraceCtx                  // trampolines: struct bpf_tramp_run_ctx
 )
 
 // FrameSlot is one piece of a frame. Off is from rbp as it is in the body of the function, in

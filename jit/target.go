@@ -91,6 +91,10 @@ type Emission struct {
 	// HelperReload loads rax with the counter or its pointer before helper calls too; 6.13 and
 	// later do it before calls of subprograms only (a1087da9d11e).
 	HelperReload bool
+	// Tramp is the style of trampolines. TrampLosesRAX is that of the style before 2b5dcb31a19a (6.7 and
+	// stable trees): what a traced function needs in rax is lost.
+	Tramp         TrampStyle
+	TrampLosesRAX bool
 	// UnroundedReload is the bug fixed by ff672c67ee76: the load before a call uses the stack
 	// depth as it is, not rounded up to 8.
 	UnroundedReload bool

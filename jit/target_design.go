@@ -36,6 +36,7 @@ func oldDesign(scheme, source string, v Verifier, more ...string) kernelRow {
 	k.Verifier = v
 	k.Offsets = Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0xd0, ProgBPFFunc: 0x30} // those of 5.5
 	k.Emit.LimitAbove, k.Emit.HelperReload = true, false
+	k.Emit.Tramp = TrampNone
 	k.features = append([]string{"inline"}, more...)
 	return k
 }

@@ -86,6 +86,10 @@ var features = map[string]feature{
 		t.Emit.UnroundedReload = true
 		return nil
 	}},
+	"losesrax": {"trampolines do not keep rax for the traced function (bug before 2b5dcb31a19a)", func(t *Target, _ *kernelRow) error {
+		t.Emit.TrampLosesRAX = true
+		return nil
+	}},
 	"nodirect": {"constant keys are not marked: all tail calls are indirect (until 5.4, or with constant blinding)", func(t *Target, _ *kernelRow) error {
 		t.Verifier.NoDirect = true
 		return nil

@@ -35,7 +35,7 @@ var kernels = []kernelRow{
 			Offsets: Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30},
 			Emit: Emission{
 				AX: 11, MaxRel8: 127, MulDiv: MulDivR11, Shift: ShiftSaveRCX, Probe: ProbeNone,
-				LimitAbove: true, HelperReload: true,
+				LimitAbove: true, HelperReload: true, Tramp: Tramp510,
 			},
 		},
 	},
@@ -47,7 +47,7 @@ var kernels = []kernelRow{
 			Emit: Emission{
 				SLS: true, JumpSLS: true,
 				ISA: ISAAtomics | ISAGotol, AX: 11, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftSaveRCX,
-				Probe: ProbeLimit, LockXchg: true, HelperReload: true,
+				Probe: ProbeLimit, LockXchg: true, HelperReload: true, Tramp: Tramp61,
 			},
 		},
 	},
@@ -59,7 +59,7 @@ var kernels = []kernelRow{
 			Emit: Emission{
 				ENDBR: true, SLS: true, JumpSLS: true, BMI2: true,
 				ISA: isa612, AX: 11, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftLazy,
-				Probe: ProbeOneLine, SignedImm64: true, LockXchg: true, HelperReload: true,
+				Probe: ProbeOneLine, SignedImm64: true, LockXchg: true, HelperReload: true, Tramp: Tramp612,
 			},
 		},
 		callDepth: "const_pcpu_hot+0x10", callThunks: []string{"htab_map_update_elem"}, fineIBT: CFIFine,
@@ -72,7 +72,7 @@ var kernels = []kernelRow{
 			Emit: Emission{
 				JumpSLS: true, BMI2: true,
 				ISA: isa615, AX: 11, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftLazy,
-				Probe: ProbeOneLine, SignedImm64: true, LockXchg: true,
+				Probe: ProbeOneLine, SignedImm64: true, LockXchg: true, Tramp: Tramp612,
 			},
 		},
 		callDepth: "__x86_call_depth", fineIBT: CFIFineEAX,
@@ -85,7 +85,7 @@ var kernels = []kernelRow{
 			Emit: Emission{
 				ENDBR: true, SLS: true, JumpSLS: true, BMI2: true,
 				ISA: isa615, AX: 12, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftLazy,
-				Probe: ProbeOneLine, SignedImm64: true,
+				Probe: ProbeOneLine, SignedImm64: true, Tramp: Tramp72,
 			},
 		},
 		callDepth: "__x86_call_depth", callThunks: []string{"__htab_map_lookup_elem"}, fineIBT: CFIFineEAX,

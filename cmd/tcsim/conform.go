@@ -22,7 +22,7 @@ func (e env) conformCommand() *cli.Command {
 		Usage:     "compare our JIT with what real kernels emitted",
 		ArgsUsage: "CAPTURE...",
 		Description: "Compiles every program of each capture at the addresses it had and compares the bytes of every\n" +
-			"function in every state of the prog arrays. Prints identical/total per file and category.\n\n" +
+			"function in every state of the prog arrays, and those of trampolines. Prints identical/total per file and category.\n\n" +
 			"Example:\n   tcsim conform fixtures/kernels/6.12-off.jsonl.gz\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "compile for this target instead of the one the capture's header calls for"},
@@ -87,19 +87,24 @@ func (e env) conformText(reports []*capture.Report) {
 	t := newTable("capture", "target", "category", "identical/total")
 	t.right(3)
 	var all capture.Count
-	refused, gaveUp, traced := 0, 0, 0
+	refused, gaveUp := 0, 0
+	var tramps capture.Count
 	for _, r := range reports {
 		for _, c := range slices.Sorted(maps.Keys(r.Images)) {
 			t.add(filepath.Base(r.File), r.Target.Name, c, r.Images[c].String())
 		}
 		t.add(filepath.Base(r.File), r.Target.Name, "facts", r.Facts.String())
+		if r.Trampolines.Total > 0 {
+			t.add(filepath.Base(r.File), r.Target.Name, "trampolines", r.Trampolines.String())
+		}
 		n := r.Total()
 		t.add(filepath.Base(r.File), r.Target.Name, "all", n.String())
 		all.Same += n.Same
 		all.Total += n.Total
 		refused += r.Refused
 		gaveUp += r.NotJITed
-		traced += r.Traced
+		tramps.Same += r.Trampolines.Same
+		tramps.Total += r.Trampolines.Total
 	}
 	fmt.Fprint(e.stdout, t)
 	for _, r := range reports {
@@ -108,8 +113,10 @@ func (e env) conformText(reports []*capture.Report) {
 				r.File, m.Line, m.Scenario, m.Prog, m.Func, m.State, m.Reason, m.Listing)
 		}
 	}
-	fmt.Fprintf(e.stdout, "apart: %s that the kernel refused, %d it did not JIT, %d traced\n",
-		plural(refused, "program"), gaveUp, traced)
+	fmt.Fprintf(e.stdout, "apart: %s that the kernel refused, %d it did not JIT\n", plural(refused, "program"), gaveUp)
+	if tramps.Total > 0 {
+		fmt.Fprintf(e.stdout, "trampolines: %v\n", tramps)
+	}
 	fmt.Fprintf(e.stdout, "identical: %v\n", all)
 }
 
@@ -122,7 +129,7 @@ type conformRow struct {
 	All        capture.Count            `json:"all"`
 	Refused    int                      `json:"refused_by_kernel"`
 	NotJITed   int                      `json:"not_jited_by_kernel"`
-	Traced     int                      `json:"traced_not_compared"`
+	Tramps     capture.Count            `json:"trampolines"`
 	Mismatches []string                 `json:"mismatches,omitempty"`
 }
 
@@ -131,7 +138,7 @@ func (e env) conformJSON(reports []*capture.Report) error {
 	for _, r := range reports {
 		row := conformRow{
 			File: r.File, Target: r.Target.Name, Categories: r.Images, Facts: r.Facts, All: r.Total(),
-			Refused: r.Refused, NotJITed: r.NotJITed, Traced: r.Traced,
+			Refused: r.Refused, NotJITed: r.NotJITed, Tramps: r.Trampolines,
 		}
 		for _, m := range r.Mismatches {
 			row.Mismatches = append(row.Mismatches, fmt.Sprintf("%s: program %d, function %d, %v: %s",

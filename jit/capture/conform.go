@@ -52,8 +52,9 @@ type Report struct {
 	// Refused counts the programs that the kernel did not accept, NotJITed those that it accepted
 	// but its JIT gave up on.
 	Refused, NotJITed int
-	// Traced counts functions in state Traced that are not compared: their code has a tracing call.
-	Traced int
+	// Trampolines counts the trampolines of traced functions, each with the patched instruction of its
+	// function. The functions themselves are among Images, in state Traced.
+	Trampolines Count
 	// Mismatches are the first Options.Keep ones in the order of the file.
 	Mismatches []Mismatch
 }
@@ -68,7 +69,7 @@ func (r *Report) Total() Count {
 }
 
 // OK reports whether everything is identical.
-func (r *Report) OK() bool { return r.Total().All() && r.Facts.All() }
+func (r *Report) OK() bool { return r.Total().All() && r.Facts.All() && r.Trampolines.All() }
 
 // Mismatch is one function that differs, or a program that cannot be compiled.
 type Mismatch struct {
@@ -120,15 +121,15 @@ func Conform(src *Source, opts Options) (*Report, error) {
 
 // result is the outcome for one scenario.
 type result struct {
-	err        error
-	name       string
-	category   string
-	states     [numStates]Count
-	facts      Count
-	refused    int
-	notJITed   int
-	traced     int
-	mismatches []Mismatch
+	err         error
+	name        string
+	category    string
+	states      [numStates]Count
+	facts       Count
+	refused     int
+	notJITed    int
+	trampolines Count
+	mismatches  []Mismatch
 }
 
 func (r *Report) join(s *result, keep int) {
@@ -141,7 +142,7 @@ func (r *Report) join(s *result, keep int) {
 	r.Facts.join(s.facts)
 	r.Refused += s.refused
 	r.NotJITed += s.notJITed
-	r.Traced += s.traced
+	r.Trampolines.join(s.trampolines)
 	for _, m := range s.mismatches {
 		if len(r.Mismatches) < keep {
 			r.Mismatches = append(r.Mismatches, m)
@@ -196,9 +197,10 @@ func (c *conformer) run() []result {
 // job is the comparison of one scenario.
 type job struct {
 	*conformer
-	s      *Scenario
-	res    *result
-	images []*jit.Image // nil: refused or not compiled
+	s        *Scenario
+	res      *result
+	images   []*jit.Image    // nil: refused or not compiled
+	verified []*jit.Verified // nil: refused or not analysed
 }
 
 func (c *conformer) scenario(i int, res *result) {
@@ -208,7 +210,7 @@ func (c *conformer) scenario(i int, res *result) {
 		return
 	}
 	res.name, res.category = s.Name, s.Category
-	j := &job{conformer: c, s: s, res: res, images: make([]*jit.Image, len(s.Progs))}
+	j := &job{conformer: c, s: s, res: res, images: make([]*jit.Image, len(s.Progs)), verified: make([]*jit.Verified, len(s.Progs))}
 	states := []State{Empty}
 	if s.hasProgArray() {
 		states = append(states, Populated, Deleted)
@@ -220,19 +222,15 @@ func (c *conformer) scenario(i int, res *result) {
 	if len(states) > 1 {
 		j.update(Populated)
 		j.compare(Populated)
+	}
+	j.traced()
+	if len(states) > 1 {
 		j.update(Deleted)
 		j.compare(Deleted)
 	}
 	for n, img := range j.images {
 		if img != nil {
 			j.facts(n, img)
-		}
-	}
-	for n := range s.Progs {
-		for f := range s.Progs[n].Funcs {
-			if s.Progs[n].Funcs[f].Recorded(Traced) {
-				res.traced++
-			}
 		}
 	}
 }
@@ -290,6 +288,7 @@ func (j *job) build(n int) (*jit.Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	j.verified[n] = v
 	return jit.Compile(v, j.target, j.s.Env(n, &j.src.Header, j.symbols))
 }
 

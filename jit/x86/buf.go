@@ -29,6 +29,12 @@ func (b *Buf) Raw(bytes ...byte) { b.code = append(b.code, bytes...) }
 // present end of the buffer.
 func (b *Buf) SetRel8(end int) { b.code[end-1] = byte(len(b.code) - end) }
 
+// SetRel32 makes the 4 bytes before end, the displacement of a jump or call that ends there, lead to
+// the end of the code so far.
+func (b *Buf) SetRel32(end int) {
+	binary.LittleEndian.PutUint32(b.code[end-4:], uint32(len(b.code)-end))
+}
+
 // Imm16 appends two bytes, low first; Imm32 four and Imm64 eight.
 func (b *Buf) Imm16(v uint16) { b.code = binary.LittleEndian.AppendUint16(b.code, v) }
 

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import "fmt"
+
+// TrampStyle is how trampolines look that run tracing programs around a function. The zero value
+// means that the kernel has none, or that nobody knows them.
+type TrampStyle uint8
+
+// The styles, by the oldest kernel of the captures that has them.
+const (
+	TrampNone TrampStyle = iota
+	Tramp510             // arguments stored in their own sizes; nothing is kept in rax for the function
+	Tramp61              // run context, argument count; programs can be skipped
+	Tramp612             // rbx has a slot of its own
+	Tramp72              // a nop before each program; functions with fexit programs are left by a jump
+)
+
+// trampForm is what differs between the styles.
+type trampForm struct {
+	sized   bool // arguments are stored and loaded in their own sizes
+	recur   bool // __bpf_prog_enter_recur and __bpf_prog_exit_recur, with a run context
+	keepRAX bool // rax is kept for a function that can reach a tail call (2b5dcb31a19a)
+	pushRBX bool // rbx is pushed below everything else
+	progNop bool // five bytes of nop before each program, none behind the traced function's call
+	jump    bool // the traced function jumps if the trampoline calls it
+	nopMax  int  // longest nop of emit_nops (ASM_NOP_MAX)
+}
+
+var trampForms = [...]trampForm{
+	Tramp510: {sized: true, pushRBX: true, nopMax: 8},
+	Tramp61:  {recur: true, keepRAX: true, pushRBX: true, nopMax: 8},
+	Tramp612: {recur: true, keepRAX: true, nopMax: 11},
+	Tramp72:  {recur: true, keepRAX: true, progNop: true, jump: true, nopMax: 11},
+}
+
+// TraceKind is the way in which a tracing program is attached (enum bpf_tramp_prog_type).
+type TraceKind uint8
+
+// The trace kinds.
+const (
+	Fentry   TraceKind = iota // before the function
+	FmodRet                   // before the function; a result other than 0 replaces the call
+	Fexit                     // after the function, with its return value
+	traceEnd                  // their number
+)
+
+var traceKindNames = [traceEnd]string{Fentry: "fentry", FmodRet: "fmod_ret", Fexit: "fexit"}
+
+// String returns the kernel's name of the kind, such as "fentry".
+func (k TraceKind) String() string { return traceKindNames[k] }
+
+// TraceKindByName is the reverse of String; ok is false for any other name.
+func TraceKindByName(name string) (k TraceKind, ok bool) {
+	for k := Fentry; k < traceEnd; k++ {
+		if traceKindNames[k] == name {
+			return k, true
+		}
+	}
+	return 0, false
+}
+
+// TracingProg is a program that a trampoline calls.
+type TracingProg struct {
+	Func Addr // its entry (bpf_func)
+	Prog Addr // its struct bpf_prog
+}
+
+// Traced is a function with the programs that trace it.
+type Traced struct {
+	Name string // for the trampoline's name
+	Func Addr   // where it is called: bpf_func, or the kernel function
+	// Args are the sizes of its arguments in bytes: 1, 2, 4 or 8, at most six.
+	Args []uint8
+	// TailCalls says that the program it belongs to can reach a tail call
+	// (BPF_TRAMP_F_TAIL_CALL_CTX): see TailCallsTraced.
+	TailCalls bool
+	// Image is the trampoline's struct bpf_tramp_image.
+	Image Addr
+
+	progs [traceEnd][]TracingProg // in the order in which they run
+}
+
+// Attach adds a tracing program. What is attached last runs first (hlist_add_head in
+// __bpf_trampoline_link_prog, kernel/bpf/trampoline.c).
+func (f *Traced) Attach(k TraceKind, p TracingProg) {
+	f.progs[k] = append([]TracingProg{p}, f.progs[k]...)
+}
+
+// calls reports whether the trampoline calls the function itself (BPF_TRAMP_F_CALL_ORIG), which it
+// does if anything is to run behind it.
+func (f *Traced) calls() bool { return len(f.progs[Fexit])+len(f.progs[FmodRet]) > 0 }
+
+// TailCallsTraced is what Traced.TailCalls is for the functions of a program: aux->tail_call_reachable,
+// which bpf_check sets from what it knows of the entry.
+func TailCallsTraced(v *Verified) bool { return len(v.Funcs) > 0 && v.Funcs[0].TailCallReachable }
+
+// Trampoline is the code that a traced function calls or jumps to instead of going on.
+type Trampoline struct {
+	Func FuncImage
+	// Site is what changes in the traced function: a nop becomes a call or a jump.
+	Site Patch
+}
+
+// Image returns the trampoline as an image of its own, for tracing and emulation.
+func (t *Trampoline) Image(target *Target) *Image {
+	return &Image{Target: target, Funcs: []FuncImage{t.Func}}
+}
+
+// CompileTrampoline makes the trampoline of a traced function: arch_prepare_bpf_trampoline of
+// arch/x86/net/bpf_jit_comp.c, byte for byte, up to the return and the int3 that SLS puts behind it.
+// Of env, it uses Place, once, and Symbol. It fails with ErrUnsupported on targets without
+// TrampStyle. A function of a program that is traced must be of the same target.
+func CompileTrampoline(f *Traced, t *Target, env Env) (*Trampoline, error) {
+	tr, err := compileTrampoline(f, t, env)
+	if err != nil {
+		return nil, fmt.Errorf("compile trampoline of %s for %s: %w", f.Name, t.Name, err)
+	}
+	return tr, nil
+}
+
+func compileTrampoline(f *Traced, t *Target, env Env) (*Trampoline, error) {
+	sch, err := schemeByName(t.Scheme)
+	if err != nil {
+		return nil, err
+	}
+	if t.Emit.Tramp == TrampNone || int(t.Emit.Tramp) >= len(trampForms) {
+		return nil, fmt.Errorf("trampolines: %w", ErrUnsupported)
+	}
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	g := &fn{c: &compiler{t: t, env: env, sch: sch, regs: bpfRegs(t)}}
+	e := &trampEmitter{form: trampForms[t.Emit.Tramp], f: f}
+	e.emitter = *newEmitter(g, nil)
+	e.place()
+	if err := e.all(); err != nil {
+		return nil, err
+	}
+	if g.addr, err = env.Place(0, e.Len(), 0); err != nil {
+		return nil, fmt.Errorf("place: %w", err)
+	}
+	if g.addr%trampAlign != 0 {
+		return nil, fmt.Errorf("place: %#x is not a multiple of %d", uint64(g.addr), trampAlign)
+	}
+	g.img = &FuncImage{Name: "tramp_" + f.Name, Addr: g.addr, Trampoline: true}
+	e.Reset()
+	if err := e.all(); err != nil {
+		return nil, err
+	}
+	g.img.Frame = e.frame()
+	g.img.Code = e.Bytes()
+	site, err := e.site()
+	return &Trampoline{Func: *g.img, Site: site}, err
+}
+
+// trampAlign is the least alignment of trampolines; where the call of the traced function is skipped
+// lands on such a place.
+const trampAlign = 16
+
+func (f *Traced) check() error {
+	const most = 6 // in registers
+	if len(f.Args) > most {
+		return fmt.Errorf("%d arguments, at most %d fit into registers: %w", len(f.Args), most, ErrUnsupported)
+	}
+	for i, n := range f.Args {
+		if n != 1 && n != 2 && n != 4 && n != 8 {
+			return fmt.Errorf("argument %d has %d bytes, expected 1, 2, 4 or 8", i, n)
+		}
+	}
+	for _, p := range f.progs {
+		if len(p) > 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("no tracing program")
+}
+
+// site is the patched instruction: it stands where programs begin behind endbr64, and functions of
+// the kernel (bpf_trampoline_update, bpf_arch_text_poke).
+func (e *trampEmitter) site() (Patch, error) {
+	p := Patch{Kind: PatchText, Part: PartJump, Addr: e.body() - PokeSize, Old: nop5}
+	insn, err := pokeInsn(p.Addr, e.emitter.f.addr)
+	if !e.jumps() {
+		insn[0] = 0xe8
+	}
+	p.New = insn
+	return p, err
+}
+
+// body is where the traced function goes on behind the patched instruction.
+func (e *trampEmitter) body() Addr {
+	at := e.f.Func + PokeSize
+	if e.emitter.f.c.t.Emit.ENDBR {
+		at += endbrSize
+	}
+	return at
+}
+
+// jumps reports whether the traced function jumps to the trampoline.
+func (e *trampEmitter) jumps() bool { return e.form.jump && e.f.calls() }

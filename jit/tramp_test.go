@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// trampEnv places one trampoline and knows every symbol.
+type trampEnv struct {
+	jit.Env
+	at jit.Addr
+}
+
+func (e trampEnv) Place(int, int, jit.CodeOff) (jit.Addr, error) { return e.at, nil }
+func (e trampEnv) Symbol(string) (jit.Addr, error)               { return e.at - 0x1000, nil }
+
+const (
+	trampAt  jit.Addr = 0xffffffffc0004000
+	tracedAt jit.Addr = 0xffffffffc0001000
+	progAt   jit.Addr = 0xffffffffc0002000
+)
+
+func traced(args int, tailCalls bool, kinds ...jit.TraceKind) *jit.Traced {
+	f := &jit.Traced{Name: "f", Func: tracedAt, TailCalls: tailCalls, Image: 0xffff888004000000}
+	for range args {
+		f.Args = append(f.Args, 8)
+	}
+	for i, k := range kinds {
+		f.Attach(k, jit.TracingProg{Func: progAt + jit.Addr(i)*64, Prog: 0xffffc90000001000 + jit.Addr(i)*4096})
+	}
+	return f
+}
+
+// walk decodes a trampoline and follows rsp from the entry to the return. It returns the depth at each
+// instruction, counted from the entry.
+func walk(t *testing.T, f *jit.FuncImage) (depth map[jit.CodeOff]int32, end int32) {
+	t.Helper()
+	depth = map[jit.CodeOff]int32{}
+	rsp, rbp := int32(0), int32(0)
+	for off := 0; off < len(f.Code); {
+		in, err := x86.Decode(f.Code[off:], f.Addr+jit.Addr(off))
+		if err != nil {
+			t.Fatalf("+%#x: %v", off, err)
+		}
+		depth[jit.CodeOff(off)] = rsp
+		switch text := in.String(); {
+		case in.Op == "push":
+			rsp -= 8
+		case in.Op == "pop":
+			rsp += 8
+		case in.Op == "leave":
+			rsp = rbp + 8
+		case text == "mov rbp, rsp":
+			rbp = rsp
+		case in.Op == "sub" || in.Op == "add":
+			n := int32(0)
+			if _, err := fmt.Sscanf(text, in.Op+" rsp, 0x%x", &n); err != nil {
+				t.Fatalf("+%#x: %s: %v", off, text, err)
+			}
+			if in.Op == "sub" {
+				n = -n
+			}
+			rsp += n
+		}
+		if in.Branch == x86.BranchRet || in.Branch == x86.BranchJump {
+			return depth, rsp
+		}
+		off += int(in.Len)
+	}
+	t.Fatal("no return")
+	return nil, 0
+}
+
+// TestTrampolineFrame checks that the frame that is described is the one that the code makes, for
+// every style and combination of programs.
+func TestTrampolineFrame(t *testing.T) {
+	kinds := [][]jit.TraceKind{{jit.Fentry}, {jit.Fexit}, {jit.Fentry, jit.Fexit}, {jit.FmodRet}, {jit.Fentry, jit.Fentry, jit.FmodRet, jit.Fexit, jit.Fexit}}
+	for _, name := range []string{"5.10", "6.1", "6.12", "6.12-stuff", "6.18", "7.2", "7.2-retpoline-its"} {
+		for args := range 7 {
+			for _, ks := range kinds {
+				for _, tailCalls := range []bool{false, true} {
+					tg := target(t, name)
+					tr, err := jit.CompileTrampoline(traced(args, tailCalls, ks...), tg, trampEnv{at: trampAt})
+					if err != nil {
+						t.Fatal(err)
+					}
+					depth, end := walk(t, &tr.Func)
+					low, at := int32(0), int32(16)
+					for _, s := range tr.Func.Frame.Slots {
+						if s.Off+s.Size != at {
+							t.Errorf("%s %v %d args: slot at %d ends at %d, expected %d", name, ks, args, s.Off, s.Off+s.Size, at)
+						}
+						at, low = s.Off, s.Off
+					}
+					for _, c := range tr.Func.Calls {
+						if got := depth[c.Off] + 8; got != low {
+							t.Errorf("%s %v %d args: rsp is rbp%+d at a call, the frame goes down to %d", name, ks, args, got, low)
+						}
+					}
+					want := int32(0)
+					if tr.Site.New[0] == 0xe8 && ks[len(ks)-1] != jit.Fentry {
+						want = 8 // over the return into the traced function
+					}
+					if end != want {
+						t.Errorf("%s %v: leaves with rsp at %+d of the entry, expected %+d", name, ks, end, want)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestTrampolineSite checks the patched instruction: behind endbr64, a jump only on 7.2 and only if
+// the traced function is called.
+func TestTrampolineSite(t *testing.T) {
+	for _, c := range []struct {
+		target string
+		kind   jit.TraceKind
+		at     jit.Addr
+		op     byte
+	}{
+		{"5.10", jit.Fexit, tracedAt, 0xe8},
+		{"6.12", jit.Fexit, tracedAt + 4, 0xe8},
+		{"6.18", jit.Fexit, tracedAt, 0xe8},
+		{"7.2", jit.Fentry, tracedAt + 4, 0xe8},
+		{"7.2", jit.FmodRet, tracedAt + 4, 0xe9},
+	} {
+		tr, err := jit.CompileTrampoline(traced(1, true, c.kind), target(t, c.target), trampEnv{at: trampAt})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rel := trampAt - c.at - jit.PokeSize
+		want := jit.Patch{
+			Kind: jit.PatchText, Part: jit.PartJump, Addr: c.at, Old: [5]byte{0x0f, 0x1f, 0x44, 0, 0},
+			New: [5]byte{c.op, byte(rel), byte(rel >> 8), byte(rel >> 16), byte(rel >> 24)},
+		}
+		if d := cmp.Diff(want, tr.Site); d != "" {
+			t.Errorf("%s %v: %s", c.target, c.kind, d)
+		}
+	}
+}
+
+// TestTrampolineKeepsRAX checks who puts rax back before the traced function goes on.
+func TestTrampolineKeepsRAX(t *testing.T) {
+	for name, want := range map[string]int{"5.10": 0, "6.1": 1, "6.1-losesrax": 0, "6.12": 1, "6.18": 1, "7.2": 1, "hier-rfc2": 1} {
+		for _, kinds := range [][]jit.TraceKind{{jit.Fentry}, {jit.Fexit}} {
+			for _, tailCalls := range []bool{true, false} {
+				tr, err := jit.CompileTrampoline(traced(1, tailCalls, kinds...), target(t, name), trampEnv{at: trampAt})
+				if err != nil {
+					t.Fatal(err)
+				}
+				n := 0
+				for off := 0; off < len(tr.Func.Code); {
+					in, err := x86.Decode(tr.Func.Code[off:], 0)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if in.Op == "mov" && in.Len == 7 && in.Load { // disp32, though disp8 would do
+						n++
+					}
+					off += int(in.Len)
+				}
+				if !tailCalls && n != 0 || tailCalls && n != want {
+					t.Errorf("%s %v, tail calls %v: rax is put back %d times, expected %d", name, kinds, tailCalls, n, want)
+				}
+			}
+		}
+	}
+}
+
+func TestTrampolineMistakes(t *testing.T) {
+	for what, c := range map[string]struct {
+		f           *jit.Traced
+		target      string
+		at          jit.Addr
+		unsupported bool
+	}{
+		"no program":        {traced(1, false), "7.2", trampAt, false},
+		"seven arguments":   {traced(7, false, jit.Fentry), "7.2", trampAt, true},
+		"three bytes":       {&jit.Traced{Args: []uint8{3}}, "7.2", trampAt, false},
+		"no trampolines":    {traced(1, false, jit.Fentry), "fp53", trampAt, true},
+		"unaligned":         {traced(1, false, jit.Fentry), "7.2", trampAt + 8, false},
+		"too far from here": {traced(1, false, jit.Fentry), "7.2", 0xffff888000000000, false},
+	} {
+		_, err := jit.CompileTrampoline(c.f, target(t, c.target), trampEnv{at: c.at})
+		if err == nil || errors.Is(err, jit.ErrUnsupported) != c.unsupported {
+			t.Errorf("%s: error %v", what, err)
+		}
+	}
+}
+
+// TestFuncArgs reads the number of arguments off functions.
+func TestFuncArgs(t *testing.T) {
+	mov := func(dst, src uint8) jit.Insn { return jit.Insn{Op: 0xbf, Dst: dst, Src: src} }
+	add := func(dst, src uint8) jit.Insn { return jit.Insn{Op: 0x0f, Dst: dst, Src: src} }
+	exit, call := jit.Insn{Op: 0x95}, jit.Insn{Op: 0x85, Imm: 5}
+	p := &jit.Program{}
+	for i, f := range [][]jit.Insn{
+		{add(0, 5), exit},                         // an entry has its context
+		{mov(0, 1), exit},                         // r1
+		{mov(0, 1), add(0, 3), exit},              // r1 to r3
+		{mov(3, 1), add(0, 3), exit},              // r3 is written first
+		{call, mov(6, 4), exit},                   // and here by the call
+		{{Op: 0xb7}, exit},                        // none
+		{{Op: 0x79, Dst: 0, Src: 5}, exit},        // a load through r5
+		{{Op: 0x7b, Dst: 10, Src: 2}, exit},       // a store of r2
+		{{Op: 0x1d, Dst: 4, Src: 2}, exit},        // a comparison
+		{{Op: 0x18, Dst: 2}, {}, add(0, 2), exit}, // ld_imm64 writes r2
+	} {
+		p.Funcs = append(p.Funcs, jit.Func{Name: fmt.Sprint(i), Start: jit.InsnIndex(len(p.Insns))})
+		p.Insns = append(p.Insns, f...)
+	}
+	for i, want := range []int{1, 1, 3, 1, 1, 1, 5, 2, 4, 1} {
+		if got := len(jit.FuncArgs(p, i)); got != want {
+			t.Errorf("function %d has %d arguments, expected %d", i, got, want)
+		}
+	}
+}
