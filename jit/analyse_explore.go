@@ -20,6 +20,8 @@ type explorer struct {
 	// submitted is set for programs before the verifier's rewrites: context accesses have their
 	// user-visible form.
 	submitted bool
+	// strict makes errors of what the verifier refuses. Without it exploration always ends.
+	strict bool
 
 	// divisions are those with the verifier's checks around them, by first slot: they are followed
 	// as the verifier did before it inserted the checks.
@@ -117,7 +119,7 @@ func (x *explorer) run() error {
 func (x *explorer) root(fn int) error {
 	s := &state{pc: x.funcs[fn].Start, frames: []frameState{{fn: fn, ret: -1}}}
 	s.top().regs[10] = value{kind: kindStack, num: constScalar(0)}
-	for r := 1; r <= 5 && (fn != 0 || !x.submitted); r++ {
+	for r := 1; r <= 5 && (fn != 0 || !x.strict); r++ {
 		s.top().regs[r] = unknownNumber()
 	}
 	if fn == 0 {
@@ -200,11 +202,11 @@ func (x *explorer) prune(s *state) bool {
 		}
 	}
 	switch {
-	case x.submitted && len(list) >= maxKept:
+	case x.strict && len(list) >= maxKept:
 		copy(list, list[1:])
 		list[len(list)-1] = s.clone()
 		return false
-	case !x.submitted && len(list) >= maxSeen:
+	case !x.strict && len(list) >= maxSeen:
 		s.widen()
 	}
 	x.seen[s.pc] = append(list, s.clone())
@@ -319,7 +321,7 @@ var errStack = errors.New("access outside the stack")
 
 // touch notes that a function's stack is used from offset lo to hi, from r10.
 func (x *explorer) touch(fn int, lo, hi int64) error {
-	if x.submitted && (lo < -maxStack || hi > 0) {
+	if x.strict && (lo < -maxStack || hi > 0) {
 		return fmt.Errorf("%w: r10%+d to r10%+d", errStack, lo, hi)
 	}
 	if lo = max(lo, -maxStack); lo < 0 {

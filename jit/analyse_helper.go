@@ -218,7 +218,7 @@ func (x *explorer) callHelper(s *state, in Insn) error {
 		}
 	}
 	for i := range args {
-		if x.submitted && f.regs[i+1].kind == kindNone && in.Src == 0 {
+		if x.strict && f.regs[i+1].kind == kindNone && in.Src == 0 {
 			return fmt.Errorf("argument r%d is not initialised", i+1)
 		}
 		if err := x.argument(s, args, i); err != nil {

@@ -40,7 +40,8 @@ type Verifier struct {
 	// TimedMayGoto limits may_goto by time, not by number alone (6.15).
 	TimedMayGoto bool
 	// Lenient takes programs that were written for other runtimes, as no kernel does: instructions
-	// that no jump leads to are removed, and registers may be read that were not written.
+	// that no jump leads to are removed, registers may be read that were not written, loops may
+	// be endless, and any amount of stack is good.
 	Lenient bool
 	// FoldBranches decides jumps by constants before the verification (7.x: const_fold.c).
 	FoldBranches bool

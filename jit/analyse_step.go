@@ -67,8 +67,8 @@ func (i Insn) size() int { return [4]int{4, 2, 1, 8}[i.Op>>3&3] }
 func (x *explorer) step(s *state) (*state, error) {
 	in := x.p.Insns[s.pc]
 	f := s.top()
-	if x.submitted {
-		if err := f.checkRead(in); err != nil && !x.rules.Lenient {
+	if x.strict {
+		if err := f.checkRead(in); err != nil {
 			return nil, err
 		}
 	}

@@ -140,6 +140,18 @@ func TestRewriteRemovesFunctions(t *testing.T) {
 	}
 }
 
+// TestRewriteLenient accepts what the verifier would refuse and drops what is out of reach.
+func TestRewriteLenient(t *testing.T) {
+	p := testProgram(code(addReg(0, 2), jeq(3, 0, 1), ja(-2), leave(), movImm(0, 1), leave()))
+	lenient := *target(t, "6.12")
+	lenient.Verifier.Lenient = true
+	got, err := jit.Rewrite(p, &lenient)
+	must(t, err)
+	if d := cmp.Diff([]string{"r0 += r2", "if r3 == 0 goto pc+1", "goto pc-2", "exit"}, texts(got.Insns)); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
 // TestRewriteCallback keeps a function that only a helper calls, and the distance to it.
 func TestRewriteCallback(t *testing.T) {
 	callback := []jit.Insn{{Op: 0x18, Dst: 2, Src: jit.PseudoFunc, Imm: 10}, {}}
