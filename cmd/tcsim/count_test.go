@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"math/big"
+	"os"
 	"strings"
 	"testing"
 )
@@ -20,6 +21,24 @@ func TestCount(t *testing.T) {
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+}
+
+// TestCountDocs holds the example of the documentation to what is printed.
+func TestCountDocs(t *testing.T) {
+	_, out, details := tcsim(t, "", "count", "hierarchy", "--target", "6.1", "-v")
+	doc, err := os.ReadFile("docs/counting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown, _, _ := strings.Cut(out, "  cycles")
+	if !strings.Contains(string(doc), shown) {
+		t.Errorf("not in docs/counting.md:\n%s", shown)
+	}
+	for _, line := range strings.Split(details, "\n")[1:4] {
+		if !strings.Contains(string(doc), line) {
+			t.Errorf("not in docs/counting.md: %s", line)
 		}
 	}
 }
