@@ -258,10 +258,10 @@ func countVerdict(c *runner.Counted) string {
 // countSentence is a verdict in one sentence, for other commands.
 func countSentence(c *runner.Counted, ghz float64) string {
 	if e := c.Endless; e != nil {
-		return fmt.Sprintf("never ends: the same %s instructions with %s tail calls repeat from the landing of %s",
+		return fmt.Sprintf("it never ends: the same %s instructions with %s tail calls repeat from the landing of %s",
 			grouped(e.Insns), grouped(e.Tails), e.Function)
 	}
-	s := fmt.Sprintf("counted to its end: %s tail calls, %s calls, %s instructions",
+	s := fmt.Sprintf("it makes %s tail calls, %s calls, %s instructions",
 		grouped(c.TailCalls), grouped(c.Calls), grouped(c.Insns))
 	if c.Fault != nil {
 		s += ", then " + c.Fault.Error()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/emu/count"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
@@ -38,6 +39,8 @@ type runRow struct {
 	Runs     []runSummary `json:"runs,omitempty"`
 	Updates  []string     `json:"update_violations,omitempty"`
 	Failed   []string     `json:"mismatches,omitempty"`
+	// Counted is what the last run does in full, if it was ended before it was over.
+	Counted string `json:"counted,omitempty"`
 }
 
 func (e env) run(ctx context.Context, cmd *cli.Command) error {
@@ -112,7 +115,11 @@ func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target
 			if err != nil {
 				return nil, err
 			}
-			rows = append(rows, fillRow(row, res))
+			row = fillRow(row, res)
+			if row.Counted, err = inFull(ctx, s, res); err != nil {
+				return nil, err
+			}
+			rows = append(rows, row)
 		}
 	}
 	return rows, nil
@@ -125,6 +132,18 @@ func openNext(s *runner.Session, c *runner.Compiled, core *timing.Core) (*runner
 		return runner.Open(c, opt)
 	}
 	return s.Reopen(c, opt)
+}
+
+// inFull says what a run does that was not let run to its end, "" if none was.
+func inFull(ctx context.Context, s *runner.Session, res *runner.Result) (string, error) {
+	c, err := s.CountOpen(ctx, res, runner.CountOptions{})
+	switch {
+	case errors.Is(err, count.ErrUndecided):
+		return "left alone, how it would go on is " + err.Error(), nil
+	case err != nil || c == nil:
+		return "", err
+	}
+	return "left alone, " + countSentence(c, defaultGHz), nil
 }
 
 func fillRow(row runRow, res *runner.Result) runRow {
@@ -162,6 +181,9 @@ func (e env) printRuns(rows []runRow) error {
 			if run.Violation != nil {
 				t.note(run.Violation.String())
 			}
+		}
+		if r.Counted != "" {
+			t.note(r.Counted)
 		}
 		for _, v := range append(r.Updates, r.Failed...) {
 			t.note(v)
