@@ -139,7 +139,10 @@ func (r *Recorder) Stack() []Activation { return r.stack }
 // caller's.
 func (r *Recorder) StackAt(rip, rsp jit.Addr) []Activation {
 	if r.pending && rip != r.pendingSite.RIP {
-		if f := r.find(rip); f != outside {
+		switch f := r.find(rip); {
+		case r.passed(f, jit.CodeOff(rip-f.Addr)):
+			r.pending = false
+		case f != outside:
 			r.landed(f, 0)
 		}
 	}
@@ -271,16 +274,20 @@ func (r *Recorder) resolve(f *Fn, off jit.CodeOff) {
 	if a == r.pendingSite.RIP {
 		return // the jump itself, which follows its site in the stream
 	}
-	if t := r.pendingMark.tailSite(r.pendingEv.Fn); f == r.pendingEv.Fn {
-		switch {
-		case t.Direct && off == t.Jump+pokeSize:
-			r.pending = false
-			return // a nop: the end of the sequence is a site and comes next
-		case !t.Direct && off > t.Jump && off < t.End:
-			return // a retpoline inline, on its way
-		}
+	if r.passed(f, off) {
+		r.pending = false
+		return // a nop: the end of the sequence is a site and comes next
+	}
+	if t := r.pendingMark.tailSite(r.pendingEv.Fn); f == r.pendingEv.Fn && !t.Direct && off > t.Jump && off < t.End {
+		return // a retpoline inline, on its way
 	}
 	r.landed(f, a)
+}
+
+// passed says that being at off in f means that the pending jump is a patched nop.
+func (r *Recorder) passed(f *Fn, off jit.CodeOff) bool {
+	t := r.pendingMark.tailSite(r.pendingEv.Fn)
+	return f == r.pendingEv.Fn && t.Direct && off == t.Jump+pokeSize
 }
 
 // pokeSize is X86_PATCH_SIZE of arch/x86/net/bpf_jit_comp.c, Linux 6.12.
