@@ -29,6 +29,7 @@ type Step struct {
 	// Patch is the text poke that a StepText belongs to, Last says that it completes it.
 	Patch *jit.Patch
 	Last  bool
+	Phase string // which of its writes
 	Text  string // what it does, in words
 }
 
@@ -46,8 +47,9 @@ type Place struct {
 	Code  bool // an instruction that is poked: jit.PokeSize bytes
 }
 
-// version returns what a place holds after n steps.
-func (s *Script) version(p *Place, n int) []byte {
+// At returns what place number i, an index into Before, holds after n steps. The slice is the caller's.
+func (s *Script) At(i, n int) []byte {
+	p := &s.Before[i]
 	b := bytes.Clone(p.Bytes)
 	for i := range s.Steps[:n] {
 		st := &s.Steps[i]
@@ -87,7 +89,7 @@ func (s *Script) ceiling(v int) int {
 // behaviour is what an instruction finds in version n, as a key to compare.
 func (s *Script) behaviour(t *Touch, n int) string {
 	p := &s.Before[t.Place]
-	b := s.version(p, n)
+	b := s.At(t.Place, n)
 	if !p.Code || t.Addr != p.Addr {
 		return string(b)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"time"
 
@@ -67,18 +68,21 @@ type Explored struct {
 	*explore.Result
 	Took time.Duration
 
-	// Update is what is wrong with the update whatever runs meanwhile, Later what is wrong with one
-	// that comes after it; nil if nothing is.
-	Update, Later *check.Violation
+	// Before is what broke in the scenario before the update, which is then not explored. Update is
+	// what is wrong with the update whatever runs meanwhile, Later what is wrong with one that comes
+	// after it. Each is nil if nothing is.
+	Before, Update, Later *check.Violation
 	// Failure is the shortest failing schedule; nil if none fails.
 	Failure *FailedSchedule
 }
 
 // OK reports that every schedule was seen and nothing is wrong.
-func (e *Explored) OK() bool { return !e.Failed() && e.Exhaustive }
+func (e *Explored) OK() bool { return !e.Wrong() && e.Exhaustive }
 
-// Failed reports that something is wrong.
-func (e *Explored) Failed() bool { return e.Update != nil || e.Later != nil || e.Failure != nil }
+// Wrong reports that something is wrong.
+func (e *Explored) Wrong() bool {
+	return e.Before != nil || e.Update != nil || e.Later != nil || e.Failure != nil
+}
 
 // FailedSchedule is a schedule that breaks an invariant.
 type FailedSchedule struct {
@@ -92,10 +96,10 @@ type FailedSchedule struct {
 
 // ScheduledStep is a step of an update with its place in a run.
 type ScheduledStep struct {
-	After uint64    // instructions executed before it
-	RIP   trace.Hex // of the last of them, 0 if there is none
-	Where string    // function+offset of it
-	Step  string
+	After uint64    `json:"after"` // instructions executed before it
+	RIP   trace.Hex `json:"rip"`   // of the last of them, 0 if there is none
+	Where string    `json:"where"` // function+offset of it
+	Step  string    `json:"step"`
 }
 
 // exploreCase is an update to explore against a run.
@@ -148,13 +152,18 @@ func Explore(ctx context.Context, c *Compiled, opt Options, o ExploreOptions) (o
 
 // explore brings the session to where a case begins and explores it. The session is used up.
 func (s *Session) explore(ctx context.Context, k *exploreCase, o ExploreOptions) (*Explored, error) {
-	x, err := s.begin(ctx, k)
+	x, broken, err := s.begin(ctx, k)
 	if err != nil {
 		return nil, err
 	}
+	old := s.held(k.slotKey)
 	out := &Explored{
 		Run: k.number, Program: s.c.Built.Programs[k.run.Program].Name, Slot: s.slotName(k.slotKey),
-		From: s.progName(x.c.old), To: s.progName(k.to), Kind: kindOf(x.c.old, k.to),
+		From: s.progName(old), To: s.progName(k.to), Kind: kindOf(old, k.to), Before: broken,
+	}
+	if broken != nil {
+		out.Result = &explore.Result{All: explore.Count{Schedules: new(big.Int)}}
+		return out, nil
 	}
 	if x.script, out.Update, err = s.script(x.c, o.NoRCU); err != nil {
 		return nil, err
@@ -189,43 +198,75 @@ func kindOf(from, to int) UpdateKind {
 	return UpdateReplace
 }
 
-// begin plays what comes before a case, prepares the run and makes that the machine's checkpoint.
-func (s *Session) begin(ctx context.Context, k *exploreCase) (*schedules, error) {
+// begin plays what comes before a case, prepares the run and makes that the machine's checkpoint. What
+// breaks before is the violation.
+func (s *Session) begin(ctx context.Context, k *exploreCase) (*schedules, *check.Violation, error) {
 	if err := s.reset(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if s.loaded != nil {
-		return nil, fmt.Errorf("after loading: %v", s.loaded)
+		return nil, s.loaded, nil
 	}
 	for _, a := range k.before {
-		if a.Kind != scenarios.ActRun {
-			if err := s.act(a); err != nil && !isErrno(err) {
-				return nil, err
-			}
-			continue
-		}
-		r, err := s.run(ctx, a)
-		if err != nil {
-			return nil, err
-		}
-		if r.Violation != nil || r.Killed != "" {
-			return nil, fmt.Errorf("run %d is not reached: an earlier one ends with %v", k.number, r.ending())
+		if v, err := s.pass(ctx, a); v != nil || err != nil {
+			return nil, v, err
 		}
 	}
 	if k.setup != nil {
 		if _, err := s.setSlot(k.m, k.key, *k.setup); err != nil {
-			return nil, fmt.Errorf("before the update, %s = %s: %w", s.slotName(k.slotKey), s.progName(*k.setup), err)
+			return nil, s.brokenBy(err), unlessBroken(err)
 		}
 	}
 	c, err := s.change(k.m, k.key, k.to)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	r, err := s.enter(k.run)
 	if err != nil {
+		return nil, nil, err
+	}
+	return &schedules{s: s, c: c, r: r, near: map[jit.Addr]int{}}, nil, s.m.Checkpoint()
+}
+
+// pass does one thing that comes before what is explored.
+func (s *Session) pass(ctx context.Context, a *scenarios.Action) (*check.Violation, error) {
+	if a.Kind != scenarios.ActRun {
+		err := s.act(a)
+		if err != nil && isErrno(err) {
+			return nil, nil
+		}
+		return s.brokenBy(err), unlessBroken(err)
+	}
+	r, err := s.enter(a)
+	if err != nil {
 		return nil, err
 	}
-	return &schedules{s: s, c: c, r: r, near: map[jit.Addr]int{}}, s.m.Checkpoint()
+	res, err := s.m.run(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	out := s.m.describe(&res)
+	if out.Killed != "" {
+		return nil, fmt.Errorf("a run before the update does not end: %s", out.Killed)
+	}
+	return out.Violation, nil
+}
+
+// brokenBy returns the violation that an error of an update stands for, nil if it is another error.
+func (s *Session) brokenBy(err error) *check.Violation {
+	var broken *pokeError
+	if errors.As(err, &broken) {
+		return broken.violation(s.m.code)
+	}
+	return nil
+}
+
+func unlessBroken(err error) error {
+	var broken *pokeError
+	if errors.As(err, &broken) {
+		return nil
+	}
+	return err
 }
 
 // failure executes the failing schedule once more for everything that can be shown of it, and then up

@@ -3,6 +3,7 @@
 package runner
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -145,7 +146,8 @@ func (x *schedules) handle(ctx context.Context, r emu.Run, res emu.Result, err e
 }
 
 // advance does the steps of the update that are placed directly before an instruction, and takes them
-// off the list. Text that changes during the run is an event of it.
+// off the list. Nothing runs between them, so that each place is written once. Text that changes during
+// the run is an event of it.
 func (x *schedules) advance(list *[]explore.Placement, before uint64) error {
 	m := x.s.m
 	if len(*list) == 0 || (*list)[0].Before != before {
@@ -153,20 +155,24 @@ func (x *schedules) advance(list *[]explore.Placement, before uint64) error {
 	}
 	p := (*list)[0]
 	*list = (*list)[1:]
-	for ; x.version < p.Version; x.version++ {
-		st := &x.script.Steps[x.version]
-		var err error
-		switch st.Kind {
-		case explore.StepPointer:
-			err = m.WriteMemory(st.Addr, st.Bytes)
-		case explore.StepText:
-			err = m.WriteText(st.Addr, st.Bytes)
+	old := x.version
+	x.version = p.Version
+	for i := range x.script.Before {
+		at, b := &x.script.Before[i], x.script.At(i, p.Version)
+		if bytes.Equal(b, x.script.At(i, old)) {
+			continue
 		}
-		if err != nil {
+		write := m.WriteMemory
+		if at.Code {
+			write = m.WriteText
+		}
+		if err := write(at.Addr, b); err != nil {
 			return err
 		}
-		if p.Before > 0 && len(st.Bytes) > 0 {
-			m.feed.chk.Recorder().Poke(p.Before, st.Addr, st.Text)
+	}
+	for i := old; i < p.Version && p.Before > 0; i++ {
+		if st := &x.script.Steps[i]; st.Kind == explore.StepText {
+			m.feed.chk.Recorder().Poke(p.Before, st.Patch.Addr, fmt.Sprintf("%s: %s", part(st.Patch), st.Phase))
 		}
 	}
 	return nil

@@ -167,17 +167,22 @@ func (w *scripter) pointer() error {
 // poke is a text poke as the three writes that others can see.
 func (w *scripter) poke(p *jit.Patch, before []byte) {
 	w.place(p.Addr, before, true)
-	part := "target"
-	if p.Part == jit.PartBypass {
-		part = "bypass"
-	}
-	what := fmt.Sprintf("%s %s -> %s", part, w.insn(p.Addr, p.Old), w.insn(p.Addr, p.New))
+	what := fmt.Sprintf("%s %s -> %s", part(p), w.insn(p.Addr, p.Old), w.insn(p.Addr, p.New))
 	for i, t := range p.Steps() {
+		phase := [...]string{"breakpoint", "last 4 bytes", "first byte"}[i]
 		w.step(explore.Step{
 			Kind: explore.StepText, Addr: p.Addr + jit.Addr(t.Off), Bytes: t.Bytes, Patch: p, Last: i == 2,
-			Text: fmt.Sprintf("%s at %s: %s", what, w.s.m.code.Where(p.Addr), [...]string{"breakpoint", "last 4 bytes", "first byte"}[i]),
+			Phase: phase, Text: fmt.Sprintf("%s at %s: %s", what, w.s.m.code.Where(p.Addr), phase),
 		})
 	}
+}
+
+// part names the instruction that a text poke changes.
+func part(p *jit.Patch) string {
+	if p.Part == jit.PartBypass {
+		return "bypass"
+	}
+	return "target"
 }
 
 // insn names what a patched place holds.

@@ -39,10 +39,8 @@ type change struct {
 // change plans an update: the pointer first, then every direct tail call to the slot in the programs
 // that are loaded, in their order. prog is -1 to empty the slot.
 func (s *Session) change(m int, key uint32, prog int) (change, error) {
-	c := change{slotKey: slotKey{m, key}, old: -1, new: prog}
-	if p, ok := s.slots[c.slotKey]; ok {
-		c.old = p
-	}
+	c := change{slotKey: slotKey{m, key}, new: prog}
+	c.old = s.held(c.slotKey)
 	for _, img := range s.c.Images[:s.live] {
 		c.sites = append(c.sites, img.PokeSites(m, key)...)
 	}
@@ -65,6 +63,14 @@ func (s *Session) setSlot(m int, key uint32, prog int) (had bool, err error) {
 	}
 	s.hold(c.slotKey, prog)
 	return had, s.legal(c.sites, s.landing(prog))
+}
+
+// held returns what a slot holds, -1 for nothing.
+func (s *Session) held(k slotKey) int {
+	if p, ok := s.slots[k]; ok {
+		return p
+	}
+	return -1
 }
 
 // hold notes what a slot holds.
@@ -90,11 +96,8 @@ func (s *Session) load(i int) error {
 			if !t.Direct {
 				continue
 			}
-			to := jit.Addr(0)
-			if p, ok := s.slots[slotKey{t.Map, t.Key}]; ok {
-				to = s.landing(p)
-			}
-			sites, targets = append(sites, fn.PokeSite(t)), append(targets, to)
+			sites = append(sites, fn.PokeSite(t))
+			targets = append(targets, s.landing(s.held(slotKey{t.Map, t.Key})))
 		}
 	}
 	plan, err := s.c.Target.LoadPlan(sites, targets)
