@@ -76,7 +76,7 @@ func doMain(ctx context.Context, args []string, e env) int {
 	fmt.Fprintf(e.stderr, "tcsim: %v\n", err)
 	var in inputError
 	switch {
-	case errors.Is(err, jit.ErrUnsupported), errors.Is(err, count.ErrUndecided):
+	case errors.Is(err, jit.ErrUnsupported), errors.Is(err, errUndecided), errors.Is(err, count.ErrUndecided):
 		return exitUntestable
 	case errors.As(err, &in):
 		return exitUsage
@@ -107,7 +107,7 @@ func newApp(e env) *cli.Command {
 			return cli.ShowAppHelp(cmd)
 		},
 		Commands: []*cli.Command{
-			e.runCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(), e.matrixCommand(),
+			e.runCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(), e.exploreCommand(), e.matrixCommand(),
 			e.conformCommand(), e.replayCommand(), e.pluginCommand(), e.doctorCommand(), e.cyclesCommand(),
 			e.countCommand(),
 		},

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/explore"
+	"github.com/tcsim/tcsim/emu/stack"
+	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+// errUndecided ends a command that found nothing wrong but did not see everything.
+var errUndecided = errors.New("not exhaustive")
+
+func (e env) exploreCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "explore",
+		Usage:     "every interleaving of map updates with a run",
+		ArgsUsage: "SCENARIO",
+		Description: "One processor executes a run of the scenario, another one updates a prog array slot: the pointer,\n" +
+			"then the text pokes of each direct tail call with their three writes, and the RCU waits. Every way\n" +
+			"in which these steps can fall between the executed instructions is judged. For a failure the\n" +
+			"shortest schedule is printed, with its trace and the stack where it breaks.\n\n" +
+			"Without --update and --to, the updates are those of the scenario, each against the run before it and\n" +
+			"the one after it; if it has none, every kind on every slot. When --max is hit and nothing was found\n" +
+			"wrong, the verdict is \"not exhaustive\" and the exit code 125.\n\n" +
+			"Examples:\n   tcsim explore tailcall_1 --target 6.12 --update all\n" +
+			"   tcsim explore tailcall_1 --target 6.12 --slot 'jmp_table[0]' --to empty --no-rcu\n" +
+			"   tcsim explore tailcall_1 --target ip-aux --update delete\n\n" + exitCodesInHelp,
+		Flags: []cli.Flag{
+			targetFlag(true), limitFlag(), jsonFlag(),
+			&cli.StringFlag{Name: "update", Usage: "insert, replace, delete, delete-empty, or all of them, separated by commas"},
+			&cli.StringFlag{Name: "slot", Usage: "only this slot, as in jmp_table[0]"},
+			&cli.StringFlag{Name: "to", Usage: "what --slot gets: a program of the scenario, or \"empty\""},
+			&cli.IntFlag{Name: "run", Usage: "number of the run in the scenario, from 1 (default: the first, or those next to the updates)"},
+			&cli.IntFlag{Name: "max", Value: explore.DefaultMax, Usage: "how many schedules to execute at most for each update, one for each class"},
+			&cli.BoolFlag{Name: "no-rcu", Usage: "leave out the wait for a grace period, to see what it is for"},
+			&cli.BoolFlag{Name: "brute-force", Usage: "execute every schedule instead of one of each class"},
+			&cli.BoolFlag{Name: "each", Usage: "print schedule, trace and stack of every failing update, not of the first only"},
+		},
+		Action: e.explore,
+	}
+}
+
+func (e env) explore(ctx context.Context, cmd *cli.Command) error {
+	o, err := exploreOptions(cmd)
+	if err != nil {
+		return err
+	}
+	if cmd.NArg() != 1 {
+		return badUsage("explore takes one scenario, found %d arguments (see tcsim explore --help)", cmd.NArg())
+	}
+	bs, err := loadScenarios(cmd.Args().Slice())
+	if err != nil {
+		return err
+	}
+	ts, err := targets([]string{cmd.String("target")}, cmd.Uint32("limit"))
+	if err != nil {
+		return err
+	}
+	c, err := runner.Compile(bs[0], ts[0])
+	if err != nil {
+		return badInput(err)
+	}
+	found, err := runner.Explore(ctx, c, runner.Options{}, o)
+	if err != nil {
+		return badInput(err)
+	}
+	if cmd.Bool("json") {
+		err = e.printJSON("explore", exploreJSON(c, found))
+	} else {
+		err = e.printExplored(c, found, cmd.Bool("each"))
+	}
+	if err != nil {
+		return err
+	}
+	return exploreVerdict(found)
+}
+
+func exploreOptions(cmd *cli.Command) (o runner.ExploreOptions, err error) {
+	o = runner.ExploreOptions{
+		Run: cmd.Int("run"), Slot: cmd.String("slot"), To: cmd.String("to"), Max: cmd.Int("max"),
+		NoRCU: cmd.Bool("no-rcu"), BruteForce: cmd.Bool("brute-force"),
+	}
+	if o.Run < 0 || o.Max < 1 {
+		return o, badUsage("--run and --max are counts: expected numbers from 1, found %d", min(o.Run, o.Max))
+	}
+	switch text := cmd.String("update"); text {
+	case "":
+	case "all":
+		o.Kinds = runner.UpdateKinds()
+	default:
+		for _, k := range strings.Split(text, ",") {
+			o.Kinds = append(o.Kinds, runner.UpdateKind(strings.TrimSpace(k)))
+		}
+	}
+	return o, nil
+}
+
+// exploreVerdict turns what was found into the command's result: a failure outweighs what was not seen.
+func exploreVerdict(found []runner.Explored) error {
+	open := 0
+	for i := range found {
+		if found[i].Wrong() {
+			return errFailed
+		}
+		if !found[i].Exhaustive {
+			open++
+		}
+	}
+	if open > 0 {
+		return fmt.Errorf("%w: schedules of %s were left out (see --max)", errUndecided, plural(open, "update"))
+	}
+	return nil
+}
+
+// updateText is an update in a few words.
+func updateText(x *runner.Explored) string {
+	return fmt.Sprintf("%s %s: %s -> %s", x.Kind, x.Slot, x.From, x.To)
+}
+
+func exploreWord(x *runner.Explored) string {
+	var words []string
+	if x.Before != nil {
+		return "not reached"
+	}
+	if x.Failure != nil {
+		for _, name := range sortedKeys(x.Failed) {
+			words = append(words, fmt.Sprintf("FAILS %s in %v", name, x.Failed[name].Schedules))
+		}
+	}
+	if x.Update != nil {
+		words = append(words, "the update BREAKS pokes")
+	}
+	if x.Later != nil {
+		words = append(words, "a later update FAILS")
+	}
+	if !x.Exhaustive {
+		words = append(words, "not exhaustive")
+	}
+	if len(words) == 0 {
+		return "passes"
+	}
+	return strings.Join(words, ", ")
+}
+
+func (e env) printExplored(c *runner.Compiled, found []runner.Explored, each bool) error {
+	fmt.Fprintf(e.stdout, "%s on %s\n\n", c.Built.Scenario.Name, c.Target.Name)
+	t := newTable("update", "run", "steps", "schedules", "classes", "verdict")
+	t.right(1, 2, 3, 4)
+	schedules, classes := new(big.Int), 0
+	for i := range found {
+		x := &found[i]
+		t.add(updateText(x), fmt.Sprint(x.Run), fmt.Sprint(len(x.Steps)), x.All.Schedules.String(), fmt.Sprint(x.All.Classes), exploreWord(x))
+		if x.Unbounded {
+			t.note("a run did not end within its budget of instructions")
+		}
+		for _, v := range []*check.Violation{x.Before, x.Update, x.Later} {
+			if v != nil {
+				t.note(v.String())
+			}
+		}
+		schedules.Add(schedules, x.All.Schedules)
+		classes += x.All.Classes
+	}
+	fmt.Fprintf(e.stdout, "%s\n%v schedules in %d classes, one of each executed.\n", t, schedules, classes)
+	for i := range found {
+		if found[i].Failure == nil {
+			continue
+		}
+		e.printFailure(&found[i])
+		if !each {
+			break
+		}
+	}
+	return nil
+}
+
+// printFailure shows the shortest failing schedule of an update.
+func (e env) printFailure(x *runner.Explored) {
+	f := x.Failure
+	fmt.Fprintf(e.stdout, "\nShortest failing schedule of %s (run %d, %s; %d instructions; %v schedules of its class fail alike)\n\n",
+		updateText(x), x.Run, x.Program, f.Insns, x.Shortest.Same)
+	for _, line := range fold(f.Violation.String(), width-2) {
+		fmt.Fprintf(e.stdout, "  %s\n", line)
+	}
+	fmt.Fprintln(e.stdout)
+	for i, s := range f.Steps {
+		if i == 0 || s.After != f.Steps[i-1].After {
+			where := "before the run"
+			if s.After > 0 {
+				where = fmt.Sprintf("after instruction %d (%#x, %s)", s.After, uint64(s.RIP), s.Where)
+			}
+			fmt.Fprintf(e.stdout, "  %s:\n", where)
+		}
+		fmt.Fprintf(e.stdout, "    %d. %s\n", i+1, s.Step)
+	}
+	if left := len(x.Steps) - len(f.Steps); left > 0 {
+		fmt.Fprintf(e.stdout, "  the other %s may come at any time after\n", plural(left, "step"))
+	}
+	fmt.Fprintf(e.stdout, "\n%s\n%s", trace.Text(f.Code, f.Events), f.Layout.Picture(stack.Options{Title: f.Violation.Moment().Name}))
+}
+
+func exploreJSON(c *runner.Compiled, found []runner.Explored) map[string]any {
+	type count struct {
+		Schedules string `json:"schedules"` // decimal, of any size
+		Classes   int    `json:"classes"`
+	}
+	var list []map[string]any
+	for i := range found {
+		x := &found[i]
+		m := map[string]any{
+			"kind": x.Kind, "slot": x.Slot, "from": x.From, "to": x.To, "run": x.Run, "program": x.Program,
+			"steps": x.Steps, "schedules": x.All.Schedules.String(), "classes": x.All.Classes,
+			"exhaustive": x.Exhaustive, "ok": x.OK(), "seconds": x.Took.Seconds(),
+		}
+		failed := map[string]count{}
+		for name, n := range x.Failed {
+			failed[name] = count{n.Schedules.String(), n.Classes}
+		}
+		m["failed"] = failed
+		if x.Unbounded {
+			m["unbounded"] = true
+		}
+		if x.Before != nil {
+			m["earlier_violation"] = x.Before
+		}
+		if x.Update != nil {
+			m["update_violation"] = x.Update
+		}
+		if x.Later != nil {
+			m["later_violation"] = x.Later
+		}
+		if f := x.Failure; f != nil {
+			shortest := map[string]any{
+				"violation": f.Violation, "instructions": f.Insns, "steps": f.Steps, "stack": f.Layout,
+				"schedules": x.Shortest.Same.String(),
+			}
+			if raw, err := trace.JSON(f.Code, f.Events); err == nil {
+				shortest["events"] = json.RawMessage(raw)
+			}
+			m["shortest"] = shortest
+		}
+		list = append(list, m)
+	}
+	return map[string]any{"scenario": c.Built.Scenario.Name, "target": c.Target.Name, "updates": list}
+}
