@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
 func TestCount(t *testing.T) {
@@ -111,6 +113,42 @@ func TestCountOutcomes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestCountSentence(t *testing.T) {
+	for _, tc := range []struct{ scenario, target, want string }{
+		{"hierarchy", "6.1", "17,179,869,182 tail calls, 34,359,738,366 calls, 755,914,244,054 instructions"},
+		{"bug_returned_count", "backprop-check", "never ends: the same 37 instructions with 2 tail calls"},
+	} {
+		b, err := loadScenario(tc.scenario)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ts, err := targets([]string{tc.target}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		image, err := runner.Compile(b, ts[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := runner.Open(image, runner.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := s.Play(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := s.CountOpen(t.Context(), res, runner.CountOptions{})
+		if err != nil || c == nil {
+			t.Fatalf("nothing counted, error %v", err)
+		}
+		if got := countSentence(c, defaultGHz); !strings.Contains(got, tc.want) {
+			t.Errorf("%s on %s: %s", tc.scenario, tc.target, got)
+		}
+		s.Close()
 	}
 }
 
