@@ -11,6 +11,8 @@ package emu
 import "C"
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
@@ -293,10 +295,9 @@ func (m *Machine) loadStack() error {
 	if err := m.space.mapRange(bottom, m.cfg.StackSize, protWrite); err != nil {
 		return err
 	}
-	for a := bottom; a < StackTop; a += 8 {
-		if err := m.space.writeWord(a, StackFill); err != nil {
-			return err
-		}
+	fill := bytes.Repeat(binary.LittleEndian.AppendUint64(nil, StackFill), int(m.cfg.StackSize/8))
+	if err := m.space.write(bottom, fill); err != nil {
+		return err
 	}
 	if err := errors.Join(m.space.writeWord(OutsideRBP, 0), m.space.writeWord(OutsideRBP+8, 0)); err != nil {
 		return err

@@ -10,10 +10,10 @@ import (
 	"github.com/tcsim/tcsim/scenarios"
 )
 
-// graph makes random programs that tail call each other, with everything that a count has to
+// countGraph makes random programs that tail call each other, with everything that a count has to
 // follow: subprograms, several sites, both kinds of tail calls, two prog arrays, counters of both
 // widths, values on the stack, pointers to it, conditions on counters.
-type graph struct {
+type countGraph struct {
 	r     *rand.Rand
 	insns []jit.Insn
 	funcs []jit.Func
@@ -31,21 +31,21 @@ const (
 	graphValue    = 64
 )
 
-func (g *graph) add(op, dst, src uint8, off int16, imm int32) {
+func (g *countGraph) add(op, dst, src uint8, off int16, imm int32) {
 	g.insns = append(g.insns, jit.Insn{Op: op, Dst: dst, Src: src, Off: off, Imm: imm})
 }
 
-func (g *graph) n(n int) int { return g.r.IntN(n) }
+func (g *countGraph) n(n int) int { return g.r.IntN(n) }
 
 // counter puts the address of a counter into r2.
-func (g *graph) counter() {
+func (g *countGraph) counter() {
 	g.add(0x18, 2, jit.PseudoMapValue, 0, graphCounters)
 	g.add(0, 0, 0, 0, int32(8*g.n(graphValue/8)))
 }
 
 // statement appends one random piece of a function that keeps ctx in r6 and has values in r7, r8
 // and at fp-8, fp-16.
-func (g *graph) statement(depth, sub int) {
+func (g *countGraph) statement(depth, sub int) {
 	switch g.n(13) {
 	case 0, 1: // counter++
 		g.counter()
@@ -96,7 +96,7 @@ func (g *graph) statement(depth, sub int) {
 }
 
 // call calls a later subprogram with ctx and a pointer to fp-16.
-func (g *graph) call(sub int) {
+func (g *countGraph) call(sub int) {
 	if sub >= g.subs {
 		return
 	}
@@ -107,7 +107,7 @@ func (g *graph) call(sub int) {
 	g.add(0x85, 0, jit.PseudoCall, 0, 0)
 }
 
-func (g *graph) tailCall() {
+func (g *countGraph) tailCall() {
 	if g.n(3) == 0 {
 		g.counter()
 		g.add(0x61, 3, 2, 0, 0)
@@ -121,7 +121,7 @@ func (g *graph) tailCall() {
 	g.add(0x85, 0, 0, 0, 12)
 }
 
-func (g *graph) function(name string, sub int) {
+func (g *countGraph) function(name string, sub int) {
 	g.funcs = append(g.funcs, jit.Func{Name: name, Start: jit.InsnIndex(len(g.insns)), Origin: jit.InsnIndex(len(g.insns))})
 	g.add(0xbf, 6, 1, 0, 0)
 	g.add(0xb7, 7, 0, 0, int32(g.n(100)))
@@ -158,7 +158,7 @@ func randomGraph(seed uint64) *scenarios.Built {
 	}
 	b.Maps = append(b.Maps, jit.Map{Name: "counters", Type: jit.ArrayMap, KeySize: 4, ValueSize: graphValue, MaxEntries: 1})
 	for p := range 1 + r.IntN(3) {
-		g := &graph{r: r, subs: r.IntN(3)}
+		g := &countGraph{r: r, subs: r.IntN(3)}
 		for f := range 1 + g.subs {
 			g.function(fmt.Sprintf("p%df%d", p, f), f)
 		}

@@ -53,7 +53,7 @@ func open(m *emu.Machine, c *Compiled, opt Options) (*Session, error) {
 		return nil, fmt.Errorf("scenario %s: %w", c.Built.Scenario.Name, err)
 	}
 	s := &Session{c: c, m: lm, slots: map[slotKey]int{}, first: map[slotKey]int{}}
-	s.ref, err = newReference(c.Built, c.Target)
+	s.ref, err = newReference(c.Built, rulesOf(c.Target), referenceInsns)
 	if err == nil {
 		err = s.fill()
 	}

@@ -27,11 +27,22 @@ type reference struct {
 	built *scenarios.Built
 }
 
-// newReference loads the scenario for a target.
-func newReference(b *scenarios.Built, t *jit.Target) (*reference, error) {
-	cfg := interp.Config{Maps: b.Maps, MaxInsns: referenceInsns}
-	cfg.Rules.Limit = t.Limit
-	cfg.Rules.BurnEmpty = slices.Contains(scenarios.TargetNames(t), scenarios.ClassBurnsEmpty)
+// rules are those of the invocation that a run is compared with.
+type rules struct {
+	limit     uint32
+	burnEmpty bool
+	perFrame  bool // each frame has its own counter
+}
+
+// rulesOf returns what tail calls mean in a design, with one counter per invocation.
+func rulesOf(t *jit.Target) rules {
+	return rules{limit: t.Limit, burnEmpty: slices.Contains(scenarios.TargetNames(t), scenarios.ClassBurnsEmpty)}
+}
+
+// newReference loads a scenario. insns ends a run.
+func newReference(b *scenarios.Built, r rules, insns uint64) (*reference, error) {
+	cfg := interp.Config{Maps: b.Maps, MaxInsns: insns}
+	cfg.Rules = interp.Rules{Limit: r.limit, BurnEmpty: r.burnEmpty, PerFrame: r.perFrame}
 	for i := range b.Programs {
 		cfg.Programs = append(cfg.Programs, interp.Program{Program: &b.Programs[i]})
 	}
@@ -42,8 +53,8 @@ func newReference(b *scenarios.Built, t *jit.Target) (*reference, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reference{m, b}
-	return r, r.reset()
+	ref := &reference{m, b}
+	return ref, ref.reset()
 }
 
 // reset goes back to the state before the first run.
@@ -79,14 +90,19 @@ func (r *reference) act(a *scenarios.Action) error {
 	return r.m.SetProg(a.Map, binary.LittleEndian.Uint32(a.Key), prog)
 }
 
-// judge performs run a in the interpreter too and returns how out differs, nil if it does not. A
-// program that breaks a rule of BPF has no meaning to compare with.
-func (r *reference) judge(a *scenarios.Action, out *Run, lookup func(m int, key []byte) ([]byte, error)) (*check.Violation, error) {
+// run performs run a in the interpreter.
+func (r *reference) run(a *scenarios.Action) (interp.Result, error) {
 	ctx := interp.ForType(r.built.Programs[a.Program].Type, a.Packet)
 	for _, f := range a.Context {
 		binary.LittleEndian.PutUint32(ctx.Data[f.Off:], f.Value)
 	}
-	want, err := r.m.Run(a.Program, ctx)
+	return r.m.Run(a.Program, ctx)
+}
+
+// judge performs run a in the interpreter too and returns how out differs, nil if it does not. A
+// program that breaks a rule of BPF has no meaning to compare with.
+func (r *reference) judge(a *scenarios.Action, out *Run, lookup func(m int, key []byte) ([]byte, error)) (*check.Violation, error) {
+	want, err := r.run(a)
 	var fault *interp.Fault
 	switch {
 	case errors.As(err, &fault):

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/tcsim/tcsim/emu/interp"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/graph"
+)
+
+// Verdicts of fuzzing beside those of a matrix.
+const (
+	// VerdictForeseen is a graph that takes more tail calls than the limit, or others than it
+	// should, exactly as a counter that each frame holds by value predicts. That kernels up to 6.11
+	// do so is known.
+	VerdictForeseen Verdict = "foreseen"
+	// VerdictUpdate is a map update that gave another error than the kernel does.
+	VerdictUpdate Verdict = "update"
+	// VerdictCrash is a graph at which the worker process ended, or did not come back.
+	VerdictCrash Verdict = "crash"
+)
+
+// Budgets of one run of a graph: many times what 33 passes through the largest program need.
+const (
+	fuzzInsns  = 1_000_000
+	fuzzEvents = 100_000
+	// maxForeseen is how many tail calls a run may take in which the limit is not checked because
+	// each frame has its own counter. Beyond it, only the violation of the limit is foreseen.
+	maxForeseen = 2000
+)
+
+// Judgement is what came out of a graph on a target.
+type Judgement struct {
+	Verdict Verdict
+	Why     string // what broke, or what is not supported
+}
+
+// Failed reports whether something is wrong that was not known.
+func (j *Judgement) Failed() bool {
+	return j.Verdict != VerdictOK && j.Verdict != VerdictForeseen && j.Verdict != VerdictUnsupported
+}
+
+// Fuzzer plays graphs on targets, all in one machine. It is not safe for concurrent use and must
+// be closed.
+type Fuzzer struct {
+	targets []*jit.Target
+	w       worker
+}
+
+// NewFuzzer returns a fuzzer for targets.
+func NewFuzzer(ts []*jit.Target) *Fuzzer { return &Fuzzer{targets: ts} }
+
+// Close releases the machine.
+func (f *Fuzzer) Close() { f.w.drop() }
+
+// Play plays a graph on every target; the judgements are in their order. The error is that of the
+// context, or of a graph that does not build.
+func (f *Fuzzer) Play(ctx context.Context, g *graph.Graph) ([]Judgement, error) {
+	b, err := scenarios.Build(g.Scenario("graph"))
+	if err != nil {
+		return nil, err
+	}
+	predictions := map[rules]int{}
+	out := make([]Judgement, len(f.targets))
+	for i, t := range f.targets {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		out[i] = f.play(ctx, b, t, predictions)
+	}
+	return out, nil
+}
+
+// play plays a graph on one target. After a failure of the engine the machine is not used again.
+func (f *Fuzzer) play(ctx context.Context, b *scenarios.Built, t *jit.Target, known map[rules]int) (j Judgement) {
+	defer func() {
+		if p := recover(); p != nil {
+			j = Judgement{VerdictError, fmt.Sprint(p)}
+		}
+		if j.Verdict == VerdictError {
+			f.w.drop()
+		}
+	}()
+	c, err := Compile(b, t)
+	if err != nil {
+		return failedJudgement(err)
+	}
+	opt := Options{MaxInsns: fuzzInsns, MaxEvents: fuzzEvents}
+	taken := -1
+	if byValue(c.Target) {
+		if taken, err = predict(b, c.Target, known); err != nil {
+			return failedJudgement(err)
+		}
+	}
+	perFrame := taken >= 0 && taken <= maxForeseen
+	if perFrame {
+		opt.Limit = math.MaxUint32
+	}
+	if err := f.w.open(c, opt); err != nil {
+		return failedJudgement(err)
+	}
+	if perFrame {
+		if err := f.w.s.countPerFrame(); err != nil {
+			return failedJudgement(err)
+		}
+	}
+	res, err := f.w.s.Play(ctx)
+	if err != nil {
+		return failedJudgement(err)
+	}
+	j = judge(res)
+	switch {
+	case taken < 0:
+	case taken <= maxForeseen && j.Verdict == VerdictOK:
+		j = Judgement{VerdictForeseen, fmt.Sprintf("%d tail calls taken, as one counter per frame has it", taken)}
+	case taken > maxForeseen && j.Verdict == "limit":
+		j.Verdict = VerdictForeseen
+	case taken > maxForeseen && j.Verdict == VerdictOK:
+		j = Judgement{"limit", "one counter per frame exceeds the limit, but the run did not"}
+	}
+	return j
+}
+
+// countPerFrame compares runs from now on with a reference in which each frame has its own counter.
+func (s *Session) countPerFrame() (err error) {
+	r := rulesOf(s.c.Target)
+	r.perFrame = true
+	s.ref, err = newReference(s.c.Built, r, referenceInsns)
+	return err
+}
+
+func failedJudgement(err error) Judgement {
+	c := failedCell(err)
+	return Judgement{c.Verdict, c.Why}
+}
+
+func judge(res *Result) Judgement {
+	c := resultCell(res)
+	j := Judgement{c.Verdict, c.Why}
+	if m := res.Mismatches(); j.Verdict == VerdictOK && len(m) > 0 {
+		j = Judgement{VerdictUpdate, m[0].String()} // runs expect nothing but that no invariant breaks
+	}
+	return j
+}
+
+// byValue reports whether each frame has a copy of the counter that begins with its caller's.
+func byValue(t *jit.Target) bool {
+	names := scenarios.TargetNames(t)
+	return slices.Contains(names, scenarios.ClassByValue) && !slices.Contains(names, scenarios.ClassPerFunction)
+}
+
+// predictInsns ends a run that is predicted: one with so many instructions is far beyond the limit.
+const predictInsns = 1 << 16
+
+// predict returns how many tail calls a graph takes in which each frame has its own counter, -1 if
+// nothing differs from one counter for all. Runs that go on and on count as MaxInt32.
+func predict(b *scenarios.Built, t *jit.Target, known map[rules]int) (int, error) {
+	r := rulesOf(t)
+	if n, ok := known[r]; ok {
+		return n, nil
+	}
+	one, err := newReference(b, r, predictInsns)
+	if err != nil {
+		return 0, err
+	}
+	perFrame := r
+	perFrame.perFrame = true
+	each, err := newReference(b, perFrame, predictInsns)
+	if err != nil {
+		return 0, err
+	}
+	n, differs := 0, false
+	for i := range b.Actions {
+		a := &b.Actions[i]
+		if a.Kind != scenarios.ActRun {
+			if a.Event.Errno == "" {
+				if err := errors.Join(one.act(a), each.act(a)); err != nil {
+					return 0, err
+				}
+			}
+			continue
+		}
+		want, err1 := one.run(a)
+		got, err2 := each.run(a)
+		if err := errors.Join(err1, err2); err != nil {
+			return 0, err
+		}
+		if got.Verdict != interp.Done {
+			n, differs = math.MaxInt32, true
+			break
+		}
+		n += int(got.TakenTotal)
+		differs = differs || got.Refused != want.Refused || !slices.EqualFunc(got.Taken, want.Taken, sameTailCall)
+	}
+	if !differs {
+		n = -1
+	}
+	known[r] = n
+	return n, nil
+}
+
+// sameTailCall compares what happened, not the counters.
+func sameTailCall(a, b interp.TailCall) bool {
+	a.Count, b.Count = 0, 0
+	return a == b
+}
