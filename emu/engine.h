@@ -113,6 +113,7 @@ typedef struct {
 
 	tcs_page *pages; // open hash, npages a power of two
 	uint32_t npages, used;
+	int blocks; // the size of some block is known
 	tcs_mark *marks;
 
 	uc_hook block_hook, code_hook, intr_hook, out_hook;

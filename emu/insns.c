@@ -63,6 +63,7 @@ void tcs_forget_all(tcs *m)
 		free(m->pages[i].insn);
 	memset(m->pages, 0, m->npages * sizeof *m->pages);
 	m->used = 0;
+	m->blocks = 0;
 	m->blk = NULL;
 }
 
@@ -70,16 +71,16 @@ void tcs_forget_all(tcs *m)
 // may contain them. Marks stay.
 void tcs_forget(tcs *m, uint64_t begin, uint64_t end)
 {
-	for (uint64_t vpn = (begin >> 12) - 1; vpn <= (end - 1) >> 12; vpn++) {
+	for (uint64_t addr = begin - 15; addr < end; addr++) {
+		tcs_page *p = slot(m, addr >> 12);
+		if (p->vpn)
+			p->insn[addr & 4095].flags = p->insn[addr & 4095].len = 0;
+	}
+	// Blocks are known at sites level only.
+	for (uint64_t vpn = (begin >> 12) - 1; m->blocks && vpn <= (end - 1) >> 12; vpn++) {
 		tcs_page *p = slot(m, vpn);
-		if (!p->vpn)
-			continue;
-		for (uint32_t i = 0; i < 4096; i++) {
-			uint64_t addr = vpn << 12 | i;
+		for (uint32_t i = 0; p->vpn && i < 4096; i++)
 			p->insn[i].size = 0;
-			if (addr + 15 >= begin && addr < end)
-				p->insn[i].flags = p->insn[i].len = 0;
-		}
 	}
 	m->blk = NULL;
 }

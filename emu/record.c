@@ -230,6 +230,7 @@ static int block(tcs *m, uint64_t addr, uint32_t size, tcs_insn *b)
 		b->last_len |= TCS_LAST_MARKED;
 	b->count = (uint16_t)count;
 	b->size = (uint16_t)size;
+	m->blocks = 1;
 	return 1;
 }
 
