@@ -29,6 +29,10 @@ type Config struct {
 	// MaxSummaries, MaxBytes (of summaries) and MaxSteps bound the work; 0 means the defaults.
 	MaxSummaries, MaxBytes int
 	MaxSteps               uint64
+	// WatchAfter is how many tail calls one call may take before its rounds are looked at for a
+	// proof that it never ends; 0 means the default. No design takes that many when its limit works:
+	// a smaller number would only cost time.
+	WatchAfter uint64
 	// NoReuse executes every call: the counts of plain emulation.
 	NoReuse bool
 	// DropPin makes results wrong, for tests that must notice it: a precondition on a location
@@ -41,6 +45,7 @@ const (
 	DefaultMaxSummaries = 200_000
 	DefaultMaxBytes     = 40 << 20
 	DefaultMaxSteps     = 50_000_000
+	DefaultWatchAfter   = 512
 )
 
 func (c Config) withDefaults() Config {
@@ -49,6 +54,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxBytes == 0 {
 		c.MaxBytes = DefaultMaxBytes
+	}
+	if c.WatchAfter == 0 {
+		c.WatchAfter = DefaultWatchAfter
 	}
 	if c.MaxSteps == 0 {
 		c.MaxSteps = DefaultMaxSteps

@@ -10,11 +10,6 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// watchAfter is how many tail calls one call may take before its rounds are looked at for a proof
-// that it never ends. No design takes that many when its limit works; a smaller number would only
-// cost time.
-const watchAfter = 512
-
 // maxEvents bounds the events that are kept of a round.
 const maxEvents = 64
 
@@ -50,7 +45,7 @@ func (c *counter) landed(f *fn) error {
 	fr.noFlags = true
 	c.note("tail call to " + f.name)
 	again := fr.landing == c.r.RIP && fr.rsp == c.r.R[x86.RSP]
-	if !again && fr.tails < watchAfter {
+	if !again && fr.tails < c.cfg.WatchAfter {
 		return nil
 	}
 	if fr.landing != 0 {

@@ -30,7 +30,9 @@ type CountOptions struct {
 	// longer runs are extrapolated.
 	Sample uint64
 
-	dropPin func(location string) bool // see count.Config
+	// For tests, see count.Config.
+	dropPin    func(location string) bool
+	watchAfter uint64
 }
 
 // Counted is what one run does, in exact numbers.
@@ -182,6 +184,7 @@ func (m *machine) count(ctx context.Context, c *Counted, o CountOptions, r emu.R
 	c.Result, err = count.Count(ctx, cpu, count.Config{
 		Images: m.setup.Images, StackLow: emu.StackTop - size, StackHigh: emu.StackTop, Return: emu.OutsideReturn, Helper: m.helperModel,
 		MaxSummaries: o.MaxSummaries, MaxBytes: o.MaxBytes, MaxSteps: o.MaxSteps, NoReuse: o.NoReuse, DropPin: o.dropPin,
+		WatchAfter: o.watchAfter,
 	})
 	c.Time = time.Since(start)
 	if err != nil {
