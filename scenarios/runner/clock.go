@@ -3,6 +3,7 @@
 package runner
 
 import (
+	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
@@ -30,16 +31,47 @@ const maxStamped = 1 << 20
 type clock struct {
 	core   *timing.Core
 	model  *timing.Model
-	last   timing.Retired // waits for its successor
-	at     []timing.Cycle // when each instruction retired
+	skip   func(jit.Addr) bool // instructions below emu.TextBase that do not count
+	last   timing.Retired      // waits for its successor
+	at     []timing.Cycle      // when each instruction retired
 	stream []timing.Retired
 	keep   bool // keep the stream
 	err    error
 	stamp  func(timing.Stamp) // told of every instruction; may be nil
 }
 
-func newClock(core *timing.Core, code timing.Code) *clock {
-	return &clock{core: core, model: timing.New(core, code), keep: true}
+func newClock(core *timing.Core, m *machine) *clock {
+	return &clock{core: core, model: timing.New(core, m.timedCode), skip: m.untimed, keep: true}
+}
+
+// timedCode is the code at pc for a timing model.
+func (m *machine) timedCode(pc jit.Addr) ([]byte, error) {
+	b, err := m.codeAt(pc)
+	if err == nil && pc < emu.TextBase {
+		b, _ = m.Timed(pc, b)
+	}
+	return b, err
+}
+
+// timed returns the instructions of a stream that a timing model is given, and their indexes in it.
+func (m *machine) timed(stream []timing.Retired) (out []timing.Retired, at []int) {
+	for i, r := range stream {
+		if r.RIP >= emu.TextBase || !m.untimed(r.RIP) {
+			out, at = append(out, r), append(at, i)
+		}
+	}
+	return out, at
+}
+
+// untimed reports whether a timing model leaves out the instruction at pc: it belongs to the
+// emulator's stand-in for a helper.
+func (m *machine) untimed(pc jit.Addr) bool {
+	b, err := m.codeAt(pc)
+	if err != nil {
+		return false
+	}
+	_, skip := m.Timed(pc, b)
+	return skip
 }
 
 // retired takes the next instructions.
@@ -51,6 +83,10 @@ func (c *clock) retired(batch []timing.Retired) {
 		c.stream = append(c.stream, batch...)
 	}
 	for _, r := range batch {
+		if r.RIP < emu.TextBase && c.skip(r.RIP) {
+			c.at = append(c.at, c.model.Cycle())
+			continue
+		}
 		c.step(r.RIP)
 		c.last = r
 	}

@@ -45,7 +45,7 @@ func BenchmarkClock(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	clk := newClock(core, s.m.codeAt)
+	clk := newClock(core, s.m)
 	clk.keep = false
 	var took [3]time.Duration
 	var insns uint64

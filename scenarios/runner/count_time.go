@@ -41,6 +41,7 @@ func (t *CountTiming) Seconds(ghz float64) float64 {
 // sampler feeds the timing model. The last instruction of a batch waits for its successor.
 type sampler struct {
 	model *timing.Model
+	skip  func(x86.Addr) bool
 	last  timing.Retired
 	n     uint64
 	err   error
@@ -49,6 +50,10 @@ type sampler struct {
 // Retired implements emu.Observer.
 func (s *sampler) Retired(batch []timing.Retired) bool {
 	for _, r := range batch {
+		if r.RIP < emu.TextBase && s.skip(r.RIP) {
+			s.n++
+			continue
+		}
 		s.step(r.RIP)
 		s.last = r
 	}
@@ -79,7 +84,7 @@ func (m *machine) countCycles(ctx context.Context, c *Counted, o CountOptions, b
 	if err != nil {
 		return err
 	}
-	s := &sampler{model: timing.New(core, func(pc x86.Addr) ([]byte, error) { return m.codeAt(pc) })}
+	s := &sampler{skip: m.untimed, model: timing.New(core, m.timedCode)}
 	r.Level, r.Observer, r.MaxInsns = emu.LevelRetired, s, o.Sample
 	if r.MaxInsns == 0 {
 		r.MaxInsns = DefaultSample

@@ -31,6 +31,7 @@ type warmed struct {
 	model *timing.Model
 	begin jit.Addr // the call of the loop around the invocation
 	loop  []timing.Retired
+	at    []int // indexes in the stream of the call and the invocation's instructions
 }
 
 // warm runs a stream through a core until it is warm. The stream is an invocation that entry begins; a
@@ -39,14 +40,15 @@ func (m *machine) warm(core *timing.Core, stream []timing.Retired, entry jit.Add
 	const callSize = 5
 	code := binary.LittleEndian.AppendUint32([]byte{0xe8}, uint32(entry-emu.OutsideReturn)) // call entry
 	code = append(code, 0xeb, 0xf9)                                                         // jmp to the call
-	w := &warmed{begin: emu.OutsideReturn - callSize}
+	stream, at := m.timed(stream)
+	w := &warmed{begin: emu.OutsideReturn - callSize, at: append([]int{-1}, at...)}
 	w.loop = append([]timing.Retired{{RIP: w.begin, EA: emu.EntryRSP}}, stream...)
 	w.loop = append(w.loop, timing.Retired{RIP: emu.OutsideReturn})
 	w.model = timing.New(core, func(pc x86.Addr) ([]byte, error) {
 		if pc >= w.begin && pc < w.begin+jit.Addr(len(code)) {
 			return code[pc-w.begin:], nil
 		}
-		return m.codeAt(pc)
+		return m.timedCode(pc)
 	})
 	for range warmTrips {
 		if _, err := w.trip(nil); err != nil {
@@ -69,8 +71,8 @@ func (w *warmed) mean() (float64, error) {
 	return float64(total) / timedTrips, nil
 }
 
-// trip runs the loop once more, tells visit of each instruction (n counts from 0 at the program's
-// first, -1 is the call) and returns the cycles.
+// trip runs the loop once more, tells visit of each instruction (n is its index in the stream, -1 that
+// of the call) and returns the cycles.
 func (w *warmed) trip(visit func(n int, s timing.Stamp)) (timing.Cycle, error) {
 	first := w.model.Cycle()
 	for i, r := range w.loop {
@@ -81,8 +83,8 @@ func (w *warmed) trip(visit func(n int, s timing.Stamp)) (timing.Cycle, error) {
 		if err := w.model.Step(r, next); err != nil {
 			return 0, err
 		}
-		if visit != nil {
-			visit(i-1, w.model.Last())
+		if visit != nil && i < len(w.at) {
+			visit(w.at[i], w.model.Last())
 		}
 	}
 	return w.model.Cycle() - first, nil

@@ -43,9 +43,9 @@ type InsnCost struct {
 // ErrEndless is returned where a run that ends is needed.
 var ErrEndless = errors.New("the run does not return")
 
-// timed runs up to run number n, from 1, and hands each instruction's stamps to visit: n counts
-// instructions from 0. Warm is one of many runs in a row, otherwise the first after loading.
-func (s *Session) timed(ctx context.Context, n int, core *timing.Core, warm bool, visit func(int, timing.Stamp)) (*Run, error) {
+// stamps runs up to run number n, from 1, and hands each instruction's stamps to visit, with its
+// number from 0. Warm is one of many runs in a row, otherwise the first after loading.
+func (s *Session) stamps(ctx context.Context, n int, core *timing.Core, warm bool, visit func(int, timing.Stamp)) (*Run, error) {
 	opt := s.m.opt
 	defer func() { s.m.opt = opt }()
 	s.m.opt.Core = core
@@ -70,11 +70,12 @@ func (s *Session) timed(ctx context.Context, n int, core *timing.Core, warm bool
 		_, err = w.trip(visit)
 		return run, err
 	}
-	cold := timing.New(core, s.m.codeAt)
+	cold := timing.New(core, s.m.timedCode)
 	stream := c.stream
 	if v := run.Violation; v != nil && v.Seq < uint64(len(stream)) {
 		stream = stream[:v.Seq+1]
 	}
+	stream, at := s.m.timed(stream)
 	for i, r := range stream {
 		next := jit.Addr(0)
 		if i+1 < len(stream) {
@@ -83,7 +84,7 @@ func (s *Session) timed(ctx context.Context, n int, core *timing.Core, warm bool
 		if err := cold.Step(r, next); err != nil {
 			return nil, err
 		}
-		visit(i, cold.Last())
+		visit(at[i], cold.Last())
 	}
 	return run, nil
 }
@@ -91,7 +92,7 @@ func (s *Session) timed(ctx context.Context, n int, core *timing.Core, warm bool
 // Profile attributes the cycles of run number n, from 1.
 func (s *Session) Profile(ctx context.Context, n int, core *timing.Core, warm bool) (*Profile, error) {
 	p := &profiler{s: s, funcs: map[*trace.Fn]*funcCost{}}
-	_, err := s.timed(ctx, n, core, warm, p.visit)
+	_, err := s.stamps(ctx, n, core, warm, p.visit)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +178,7 @@ func (s *Session) Pipeline(ctx context.Context, n int, core *timing.Core, warm b
 	}
 	first := int(run.Events[event-1].Seq)
 	var rows []timing.PipelineRow
-	_, err = s.timed(ctx, n, core, warm, func(i int, st timing.Stamp) {
+	_, err = s.stamps(ctx, n, core, warm, func(i int, st timing.Stamp) {
 		if i >= first && i < first+count {
 			rows = append(rows, timing.PipelineRow{Stamp: st, Text: s.textAt(st.RIP)})
 		}

@@ -177,7 +177,7 @@ func (f *feed) Sites(sites []timing.Site) bool {
 func (m *machine) run(ctx context.Context, r emu.Run) (emu.Result, error) {
 	m.feed.reset()
 	if m.opt.Core != nil && m.opt.Level == emu.LevelRetired {
-		m.feed.clock = newClock(m.opt.Core, m.codeAt)
+		m.feed.clock = newClock(m.opt.Core, m)
 	}
 	r.Level, r.MaxInsns, r.Observer = m.opt.Level, m.opt.MaxInsns, &m.feed
 	m.started = m.entry(r)
