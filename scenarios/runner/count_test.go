@@ -243,3 +243,22 @@ func TestCountCapture(t *testing.T) {
 		t.Errorf("%d of %d scenarios were run by the kernel", dared, counted)
 	}
 }
+
+// BenchmarkCountHierarchy counts the library's hierarchy on 6.1 and reports what one executed
+// instruction costs.
+func BenchmarkCountHierarchy(b *testing.B) {
+	s := openSource(b, hierarchySource(2), "6.1", 33)
+	defer s.Close()
+	var counting time.Duration
+	steps := uint64(0)
+	for b.Loop() {
+		got, err := s.Count(context.Background(), 1, runner.CountOptions{Sample: 1})
+		if err != nil {
+			b.Fatal(err)
+		}
+		counting += got.Time
+		steps += got.Steps
+	}
+	b.ReportMetric(float64(counting.Microseconds())/float64(b.N), "µs/count")
+	b.ReportMetric(float64(counting.Nanoseconds())/float64(steps), "ns/step")
+}
