@@ -28,7 +28,17 @@ func Analyse(p *Program, t *Target) (*Verified, error) {
 	if err := markReachable(p, &t.Verifier, funcs); err != nil {
 		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
 	}
-	v := &Verified{Program: p, Insns: make([]Insn, len(p.Insns)), Funcs: funcs}
+	if err := markExceptions(p, funcs); err != nil {
+		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
+	}
+	if t.Verifier.PrivateStack {
+		markPrivateStacks(p, funcs)
+	}
+	arena, err := p.arena()
+	if err != nil {
+		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
+	}
+	v := &Verified{Program: p, Insns: make([]Insn, len(p.Insns)), Funcs: funcs, Arena: arena + 1}
 	copy(v.Insns, p.Insns)
 	for i := InsnIndex(0); int(i) < len(v.Insns); i += v.Insns[i].width() {
 		in := &v.Insns[i]
@@ -37,6 +47,8 @@ func Analyse(p *Program, t *Target) (*Verified, error) {
 			in.Imm = x.fnAt[i+1+InsnIndex(in.Imm)]
 		case in.Op == opCall && in.Src == 0 && in.Imm == HelperTailCall:
 			x.markTailCall(v, i, &t.Verifier)
+		case x.arenas[i]:
+			in.Op = in.Op&^modeMask | arenaMode[in.Op&modeMask]
 		case x.guarded[i] && in.Class() == clsLDX:
 			in.Op = in.Op&^0xe0 | guardedMode[in.Op&0xe0]
 		}
@@ -46,6 +58,11 @@ func Analyse(p *Program, t *Target) (*Verified, error) {
 
 // guardedMode is the mode of a load that is guarded against faults; bpf_prog_info hides it.
 var guardedMode = map[uint8]uint8{modeMem: modeAbs, modeMemSX: modeInd}
+
+// arenaMode is the mode of an access to an arena; bpf_prog_info hides it but for atomics.
+var arenaMode = map[uint8]uint8{
+	modeMem: modeProbe32, modeProbe32: modeProbe32, modeMemSX: modeArenaSX, modeAtomic: modeProbeAtomic, modeProbeAtomic: modeProbeAtomic,
+}
 
 // markTailCall turns the call at slot i into a tail call, direct if map and key are the same on
 // all paths (do_misc_fixups).

@@ -148,7 +148,7 @@ func (i Insn) known() bool {
 		return i.isLdImm64() || (m == modeAbs || m == modeInd) && i.Op>>3&3 != 3
 	case clsLDX:
 		m := i.Op & 0xe0
-		return m == modeMem || m == modeAbs || m == modeProbe32 || m == modeMemSX && i.Op>>3&3 != 3
+		return m == modeMem || m == modeAbs || m == modeProbe32 || (m == modeMemSX || m == modeArenaSX) && i.Op>>3&3 != 3
 	case clsST:
 		m := i.Op & 0xe0
 		return m == modeMem || m == modeProbe32
@@ -167,7 +167,7 @@ func (i Insn) known() bool {
 func (i Insn) malformed(rewritten bool) string {
 	op := i.Op & 0xf0
 	switch c := i.Class(); {
-	case c == clsSTX && i.Op&0xe0 == modeAtomic:
+	case c == clsSTX && (i.Op&0xe0 == modeAtomic || i.Op&0xe0 == modeProbeAtomic):
 		return i.malformedAtomic()
 	case c != clsALU && c != clsALU64:
 		return ""

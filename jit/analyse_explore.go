@@ -30,6 +30,8 @@ type explorer struct {
 	visited []bool
 	base    []valueKind // what each load and store goes through
 	guarded []bool      // loads through addresses that may be bad
+	arenas  []bool      // accesses to the arena
+	arena   bool        // the program has one
 	calls   map[InsnIndex]*tailCallFacts
 	lookups map[InsnIndex]*mapFacts
 	join    []bool // slots at which states are compared
@@ -74,6 +76,7 @@ func newExplorer(p *Program, t *Target, funcs []FuncInfo) *explorer {
 		visited: make([]bool, len(p.Insns)),
 		base:    make([]valueKind, len(p.Insns)),
 		guarded: make([]bool, len(p.Insns)),
+		arenas:  make([]bool, len(p.Insns)),
 		calls:   map[InsnIndex]*tailCallFacts{},
 		lookups: map[InsnIndex]*mapFacts{},
 		join:    make([]bool, len(p.Insns)),
@@ -84,6 +87,8 @@ func newExplorer(p *Program, t *Target, funcs []FuncInfo) *explorer {
 			x.fnAt[j] = int32(i)
 		}
 	}
+	arena, err := p.arena()
+	x.arena = err == nil && arena >= 0
 	x.divisions = findGuards(p.Insns, t.Emit.AX)
 	x.findJoins()
 	x.findLive()
@@ -107,6 +112,14 @@ func (x *explorer) run() error {
 				return err
 			}
 			again = true
+		}
+	}
+	for i, f := range x.p.Funcs {
+		if !f.ExceptionCB || x.visited[f.Start] {
+			continue
+		}
+		if err := x.root(i); err != nil {
+			return err
 		}
 	}
 	if x.submitted {

@@ -349,7 +349,7 @@ func (i Insn) regUse() (reads, writes uint16) {
 
 func (i Insn) stxUse() (reads, writes uint16) {
 	reads = regMask(i.Dst, i.Src)
-	if i.Op&0xe0 != modeAtomic {
+	if mode := i.Op & 0xe0; mode != modeAtomic && mode != modeProbeAtomic {
 		return reads, 0
 	}
 	switch {

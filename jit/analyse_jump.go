@@ -15,6 +15,9 @@ func (x *explorer) jump(s *state, f *frameState, in Insn) (*state, error) {
 		if err := x.callHelper(s, in); err != nil {
 			return nil, err
 		}
+		if x.p.kfunc(in) == throwKfunc {
+			return nil, nil
+		}
 		s.pc++
 		return s, nil
 	}

@@ -50,6 +50,8 @@ type Verifier struct {
 	// FrameUnit16 rounds the stack of each frame to 16 bytes when depths are added up; before, it
 	// was 32 (6.7).
 	FrameUnit16 bool
+	// PrivateStack gives functions of tracing programs that use much stack one of their own (6.13).
+	PrivateStack bool
 	// TailReturn models a tail call that is taken as a return with an unknown result (7.x).
 	TailReturn bool
 
@@ -105,7 +107,7 @@ var (
 
 		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true, ReadOnlyArgs: true,
 		LinkDelta: true, Link32: true, Trusted: true,
-		InlineCPU: true, InlinePerCPU: true, WideCPU: true, TimedMayGoto: true,
+		InlineCPU: true, InlinePerCPU: true, WideCPU: true, TimedMayGoto: true, PrivateStack: true,
 	}
 
 	verifier72 = Verifier{
@@ -117,7 +119,7 @@ var (
 
 		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true, ReadOnlyArgs: true,
 		LinkDelta: true, Link32: true, Trusted: true, TailReturn: true,
-		InlineCPU: true, InlinePerCPU: true, WideCPU: true, TimedMayGoto: true, InlineTask: true, FoldBranches: true, DeepCalls: true,
+		InlineCPU: true, InlinePerCPU: true, WideCPU: true, TimedMayGoto: true, PrivateStack: true, InlineTask: true, FoldBranches: true, DeepCalls: true,
 	}
 )
 

@@ -45,6 +45,7 @@ const (
 	trusted              // loads are plain
 	untrusted            // loads may fault and are guarded (BPF_PROBE_MEM)
 	perCPU               // a per-CPU variable, whose value may be a trusted address
+	inArena              // offset in the arena (PTR_TO_ARENA)
 )
 
 func number(s scalar) value { return value{kind: kindNumber, num: s} }

@@ -25,6 +25,8 @@ const (
 	modeProbe32 = 0xa0
 	modeAtomic  = 0xc0
 
+	modeProbeAtomic = 0xe0 // BPF_PROBE_ATOMIC
+
 	opLdImm64 = 0x18
 	opExit    = 0x95
 	opCall    = 0x85
@@ -118,6 +120,10 @@ func (x *explorer) alu(f *frameState, in Insn) error {
 	if in.Dst > 10 {
 		*d = unknownNumber() // the verifier's own registers are never followed
 		return nil
+	}
+	if x.arena && !wide && (op == aluMov && in.Op&srcReg != 0 && in.Off == 0 || op != aluMov && d.typed == inArena) {
+		// So addresses in an arena are made; a number is not used as one.
+		defer func() { d.typed = inArena }()
 	}
 	r := &x.rules.Ranges
 	switch {
@@ -291,6 +297,8 @@ func (x *explorer) loadMem(s *state, f *frameState, in Insn) error {
 		v = unknownNumber()
 	}
 	switch {
+	case base.typed == inArena:
+		x.arenas[s.pc] = true
 	case base.typed == perCPU:
 		v.typed = trusted
 	case base.typed != noObject:
@@ -351,6 +359,9 @@ func (x *explorer) inlinedLookup(s *state, in Insn) bool {
 func (x *explorer) storeMem(s *state, f *frameState, in Insn, v value, imm bool) error {
 	base := f.regs[in.Dst]
 	x.base[s.pc] = base.kind
+	if base.typed == inArena {
+		x.arenas[s.pc] = true
+	}
 	if base.kind != kindStack {
 		return nil
 	}
@@ -377,14 +388,18 @@ func (f *frameState) fillAny(from, to int64) {
 }
 
 func (x *explorer) stx(s *state, f *frameState, in Insn) error {
-	if in.Op&0xe0 != modeAtomic {
+	if mode := in.Op & 0xe0; mode != modeAtomic && mode != modeProbeAtomic {
 		if x.rules.SpillAny && f.regs[in.Dst].kind == kindStack {
 			x.link(&f.regs[in.Src])
 		}
 		return x.storeMem(s, f, in, f.regs[in.Src], false)
 	}
+	if addr := &f.regs[in.Dst]; addr.typed == inArena && in.Imm != atomicLoadAcq {
+		x.arenas[s.pc] = true
+	}
 	switch {
 	case in.Imm == atomicLoadAcq:
+		x.arenas[s.pc] = x.arenas[s.pc] || f.regs[in.Src].typed == inArena
 		v, err := x.read(s, f.regs[in.Src], in, false)
 		f.regs[in.Dst] = v
 		return err

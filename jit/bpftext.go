@@ -35,7 +35,7 @@ func (i Insn) Text() string {
 	case clsST:
 		return fmt.Sprintf("*(%s *)(r%d %+d) = %d", sizeText[i.Op>>3&3], i.Dst, i.Off, i.Imm)
 	case clsSTX:
-		if i.Op&0xe0 == modeAtomic {
+		if mode := i.Op & 0xe0; mode == modeAtomic || mode == modeProbeAtomic {
 			return i.atomicText()
 		}
 		return fmt.Sprintf("*(%s *)(r%d %+d) = r%d", sizeText[i.Op>>3&3], i.Dst, i.Off, i.Src)

@@ -30,6 +30,8 @@ type compiler struct {
 	// fpShift is added to offsets of accesses that name BPF_REG_FP, and to what is moved from it.
 	fpShift int32
 	syms    map[string]Addr
+	// arena and arenaUser are where the kernel and user space see the program's arena; 0 without one.
+	arena, arenaUser Addr
 }
 
 // Compile translates a verified program for a target. It does what bpf_int_jit_compile and do_jit
@@ -71,6 +73,9 @@ func (c *compiler) compile() (*Image, error) {
 	if s, ok := sch.(framePointer); ok {
 		c.regs[regFP], c.fpShift = s.fp()
 	}
+	if err := c.findArena(); err != nil {
+		return nil, err
+	}
 	if err := c.split(); err != nil {
 		return nil, err
 	}
@@ -110,7 +115,11 @@ func (c *compiler) split() error {
 			return fmt.Errorf("function %d (%s) has a stack depth of %d bytes", i, info.Name, info.StackDepth)
 		}
 		next = info.End
-		c.fns = append(c.fns, newFn(c, i, info))
+		f, err := newFn(c, i, info)
+		if err != nil {
+			return fmt.Errorf("function %d (%s): %w", i, info.Name, err)
+		}
+		c.fns = append(c.fns, f)
 	}
 	if err := c.t.Verifier.admit(c.v.Insns, c.v.Funcs); err != nil {
 		return err
@@ -177,6 +186,10 @@ type fn struct {
 	reachable bool  // the function carries a tail call counter
 	depth     int32 // stack depth rounded up to 8
 	saved     [4]bool
+	saveR12   bool
+	// privateFP is what r10 is, before this CPU's offset is added, in a function with a private stack.
+	privateFP Addr
+	regs      *[16]x86.Reg // by BPF register
 
 	// plan[i] is the size of instruction i without its jump; addrs as in do_jit: addrs[0] is the
 	// end of the prologue, addrs[i+1] the end of instruction i as of the last pass.
@@ -193,8 +206,8 @@ type fn struct {
 	img  *FuncImage // nil while sizes are found
 }
 
-func newFn(c *compiler, idx int, info FuncInfo) *fn {
-	f := &fn{c: c, idx: idx, info: info, insns: c.v.Insns[info.Start:info.End], sub: idx != 0}
+func newFn(c *compiler, idx int, info FuncInfo) (*fn, error) {
+	f := &fn{c: c, idx: idx, info: info, insns: c.v.Insns[info.Start:info.End], sub: idx != 0, regs: &c.regs}
 	f.depth = (info.StackDepth + 7) &^ 7
 	// detect_reg_usage: any appearance of R6..R9 in a register field counts, also in the second
 	// half of ld_imm64 and in dead code. A tail call in the function makes it carry a counter.
@@ -211,7 +224,8 @@ func newFn(c *compiler, idx int, info FuncInfo) *fn {
 			f.saved[r] = true
 		}
 	}
-	return f
+	f.saveR12 = c.arena != 0
+	return f, f.special()
 }
 
 // calleeSaved are the x86 registers of R6 to R9.

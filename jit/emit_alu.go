@@ -110,7 +110,7 @@ func (e *emitter) movReg(in *Insn) error {
 	case w == 1 && in.Off == percpuAddr && isa&ISAPerCPU != 0:
 		return e.percpuAddress(dst, src)
 	case w == 1 && in.Off == addrSpaceCast:
-		return fmt.Errorf("address space cast (arena): %w", ErrUnsupported)
+		return e.castUser(in, dst, src)
 	case isa&ISASignExtend == 0:
 		return fmt.Errorf("move with offset %d: %w", in.Off, ErrUnsupported)
 	}

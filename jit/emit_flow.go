@@ -100,6 +100,9 @@ func (e *emitter) call(in *Insn) error {
 	if f.reachable && (sub || f.c.t.Emit.HelperReload) {
 		f.c.sch.reload(e)
 	}
+	if f.privateFP != 0 {
+		e.Push64O(x86.R9) // 41 51
+	}
 	var target Addr
 	var err error
 	if sub {
@@ -121,6 +124,9 @@ func (e *emitter) call(in *Insn) error {
 		}
 	}
 	e.CallD32(rel)
+	if f.privateFP != 0 {
+		e.Pop64O(x86.R9) // 41 59
+	}
 	if sub {
 		site.Func = int(in.Imm)
 		if b, ok := f.c.sch.(takesBack); ok {

@@ -77,7 +77,12 @@ func (e *emitter) storeReg(in *Insn) error {
 }
 
 func (e *emitter) storeImm(in *Insn) error {
-	dst := mem(e.regs[in.Dst], e.off(in))
+	e.st(in, mem(e.regs[in.Dst], e.off(in)))
+	return nil
+}
+
+// st is emit_st.
+func (e *emitter) st(in *Insn, dst x86.RM) {
 	switch in.Op & sizeMask {
 	case sizeB:
 		e.Mov8MI8(dst, int8(in.Imm))
@@ -88,7 +93,6 @@ func (e *emitter) storeImm(in *Insn) error {
 	case sizeDW:
 		e.Mov64MI32(dst, in.Imm)
 	}
-	return nil
 }
 
 // User space ends at userEnd (TASK_SIZE_MAX + PAGE_SIZE with 4-level page tables);
@@ -110,12 +114,16 @@ func (e *emitter) probeLoad(in *Insn) error {
 	case ProbeOneLine:
 		e.probeOneLine(in)
 	default:
-		return e.load(in)
+		at := e.Len()
+		err := e.load(in)
+		e.mayFault(at, e.regs[in.Dst])
+		return err
 	}
 	end := e.Len()
 	if err := e.load(in); err != nil {
 		return err
 	}
+	e.mayFault(end, e.regs[in.Dst])
 	e.SetRel8(end) // the jump over the load
 	return nil
 }

@@ -18,6 +18,7 @@ const (
 
 	modeProbeMem   = 0x20 // BPF_PROBE_MEM in a load
 	modeProbeMemSX = 0x40 // BPF_PROBE_MEMSX
+	modeArenaSX    = 0xc0 // BPF_PROBE_MEM32SX in a load
 
 	percpuAddr    = -1 // BPF_ADDR_PERCPU, in Off of a 64-bit register move
 	addrSpaceCast = 1  // BPF_ADDR_SPACE_CAST, likewise
@@ -85,8 +86,13 @@ func makeOpTable() *[256]opRow {
 		t[clsSTX|modeMem|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).storeReg}
 		t[clsLDX|modeProbeMem|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).probeLoad}
 		t[clsSTX|modeAtomic|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).atomic}
+		t[clsLDX|modeProbe32|sz] = opRow{kindPlain, usesDst | usesSrc, ISAArena, (*emitter).arenaLoad}
+		t[clsST|modeProbe32|sz] = opRow{kindPlain, usesDst, ISAArena, (*emitter).arenaStoreImm}
+		t[clsSTX|modeProbe32|sz] = opRow{kindPlain, usesDst | usesSrc, ISAArena, (*emitter).arenaStoreReg}
+		t[clsSTX|modeProbeAtomic|sz] = opRow{kindPlain, usesDst | usesSrc, ISAArena, (*emitter).arenaAtomic}
 		if sz != sizeDW {
 			t[clsLDX|modeMemSX|sz] = opRow{kindPlain, usesDst | usesSrc, ISASignExtend, (*emitter).load}
+			t[clsLDX|modeArenaSX|sz] = opRow{kindPlain, usesDst | usesSrc, ISAArenaSignExtend, (*emitter).arenaLoadSX}
 			t[clsLDX|modeProbeMemSX|sz] = opRow{kindPlain, usesDst | usesSrc, ISASignExtend, (*emitter).probeLoad}
 		}
 	}
@@ -173,7 +179,7 @@ type emitter struct {
 }
 
 func newEmitter(f *fn, code []byte) *emitter {
-	return &emitter{Buf: x86.NewBuf(code), f: f, regs: &f.c.regs}
+	return &emitter{Buf: x86.NewBuf(code), f: f, regs: f.regs}
 }
 
 // insn appends instruction i without its jump.

@@ -40,6 +40,10 @@ func (b *frameBuilder) pushReg(r x86.Reg) {
 
 // done adds the callee-saved registers and the landing, which subprograms do not have.
 func (b *frameBuilder) done() Frame {
+	if b.f.saveR12 {
+		b.pushReg(x86.R12)
+		b.frame.Saved = append(b.frame.Saved, x86.R12)
+	}
 	for i, used := range b.f.saved {
 		if used {
 			b.pushReg(calleeSaved[i])

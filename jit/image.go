@@ -25,6 +25,20 @@ type Env interface {
 	Symbol(name string) (Addr, error)
 }
 
+// ArenaEnv is what an Env must be too for programs with an arena.
+type ArenaEnv interface {
+	// Arena returns where the kernel and where user space see offset 0 of arena m. Of the latter
+	// only the upper half counts.
+	Arena(m int) (kernel, user Addr, err error)
+}
+
+// PrivateStackEnv is what an Env must be too for functions with a private stack.
+type PrivateStackEnv interface {
+	// PrivateStack returns where the stack of function fn, of size bytes, ends: what r10 is, before
+	// this CPU's offset is added.
+	PrivateStack(fn int, size int32) (Addr, error)
+}
+
 // Image is the machine code of one program.
 type Image struct {
 	Program *Program // nil if unknown
@@ -54,6 +68,7 @@ type FuncImage struct {
 	Frame     Frame
 	TailCalls []TailCallSite // in order of Start
 	Calls     []CallSite     // in order of Off
+	Faults    []FaultSite    // in order of Off
 }
 
 // InsnAt returns the program slot whose code contains off: ok is false in prologue, epilogue and
@@ -177,6 +192,14 @@ type TailCallSite struct {
 	// Jump leaves the function: the indirect jump (or the jump or call that begins its thunk), or
 	// the 5 patched bytes of a direct site, which are a nop while the slot is empty.
 	Jump CodeOff
+}
+
+// FaultSite is an instruction that may fault: the kernel's exception table goes on behind it
+// (ex_handler_bpf).
+type FaultSite struct {
+	Off, Next CodeOff
+	// Clear is the register that becomes 0, the destination of a load; x86.RegNone if none does.
+	Clear x86.Reg
 }
 
 // CallSite is one call instruction of a function.

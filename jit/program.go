@@ -54,6 +54,9 @@ type Program struct {
 	// HelperNames are the kernel functions that helper calls reach, by Imm of the call, where Imm
 	// is no helper number: in what bpf_prog_info reports it is a distance. nil otherwise.
 	HelperNames map[int32]string
+	// Kfuncs are the kernel functions that calls with PseudoKfunc name by index, as long as Imm of
+	// such a call is an index and not in HelperNames.
+	Kfuncs []string
 }
 
 // Func is where one function of a Program begins.
@@ -63,4 +66,7 @@ type Func struct {
 	// Origin is where the function begins in Program.Submitted: -1 if the verifier added it. It
 	// means nothing without Submitted.
 	Origin InsnIndex
+	// ExceptionCB marks the function that bpf_throw calls with the cookie (the program's exception
+	// callback); at most one function has it, and nothing calls that.
+	ExceptionCB bool
 }

@@ -201,6 +201,7 @@ func (r *recogniser) fill(f *FuncImage) {
 		f.TailCalls = append(f.TailCalls, r.sites[i].TailCallSite)
 	}
 	f.Calls = r.calls()
+	f.Faults = r.faults()
 }
 
 // calls returns the calls of the body.

@@ -102,12 +102,22 @@ func (e *emitter) endbr() {
 	}
 }
 
-// pushSaved and popSaved are push_callee_regs and pop_callee_regs.
+// pushSaved and popSaved are push_callee_regs and pop_callee_regs with push_r12 and pop_r12; pushSaved
+// also loads the registers that no BPF register is.
 func (e *emitter) pushSaved() {
+	if e.f.saveR12 {
+		e.Push64O(x86.R12) // 41 54
+	}
 	for i, used := range e.f.saved {
 		if used {
 			e.Push64O(calleeSaved[i])
 		}
+	}
+	if e.f.c.arena != 0 {
+		e.movImm64(x86.R12, uint64(e.f.c.arena))
+	}
+	if e.f.privateFP != 0 {
+		e.loadPrivateFP()
 	}
 }
 
@@ -116,6 +126,9 @@ func (e *emitter) popSaved() {
 		if e.f.saved[i] {
 			e.Pop64O(calleeSaved[i])
 		}
+	}
+	if e.f.saveR12 {
+		e.Pop64O(x86.R12) // 41 5c
 	}
 }
 

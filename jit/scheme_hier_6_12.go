@@ -14,11 +14,15 @@ import "github.com/tcsim/tcsim/jit/x86"
 //	rbp-sd-8   tail_call_cnt itself (a main program that got a count), else
 //	           tail_call_cnt_ptr                                   (if reachable)
 //	rbp-sd-16  tail_call_cnt_ptr                                   (if reachable)
-//	           rbx, r13, r14, r15 as used                          <- rsp
+//	           r12 (arena), rbx, r13, r14, r15 as used             <- rsp
 //
 // Derived from arch/x86/net/bpf_jit_comp.c of 6.12.107 and 7.2: emit_prologue,
 // emit_prologue_tail_call, emit_bpf_tail_call_indirect, emit_bpf_tail_call_direct.
+//
+// The main program of one that throws saves r12 and all of rbx, r13, r14, r15.
 type hier struct{}
+
+func (hier) throws() {}
 
 func (hier) landing(t *Target) CodeOff {
 	if t.Emit.ENDBR {
@@ -36,8 +40,12 @@ func (h hier) prologue(e *emitter) {
 	} else {
 		e.Nop(3) // 0f 1f 00
 	}
-	e.Push64O(x86.RBP)               // 55
-	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+	if f.info.ExceptionCB {
+		e.takeOverFrame()
+	} else {
+		e.Push64O(x86.RBP)               // 55
+		e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+	}
 
 	// Tail calls land here.
 	e.endbr()

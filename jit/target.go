@@ -137,11 +137,14 @@ type ISA uint8
 
 // The instruction sets.
 const (
-	ISAAtomics     ISA = 1 << iota // fetching atomics, exchange and compare-exchange (5.12)
-	ISAGotol                       // unconditional jump with a 32-bit offset (6.6; in 6.1 stable)
-	ISASignExtend                  // movsx, ldsx, bswap and signed division (6.6)
-	ISAPerCPU                      // moves that resolve a per-CPU address (6.10)
-	ISALoadAcquire                 // load-acquire and store-release (6.15)
+	ISAAtomics         ISA = 1 << iota // fetching atomics, exchange and compare-exchange (5.12)
+	ISAGotol                           // unconditional jump with a 32-bit offset (6.6; in 6.1 stable)
+	ISASignExtend                      // movsx, ldsx, bswap and signed division (6.6)
+	ISAPerCPU                          // moves that resolve a per-CPU address (6.10)
+	ISALoadAcquire                     // load-acquire and store-release (6.15)
+	ISAExceptions                      // bpf_throw (6.7)
+	ISAArena                           // accesses to arenas (6.9)
+	ISAArenaSignExtend                 // sign-extending loads from arenas (6.18)
 )
 
 // MulDivStyle is how multiplication and division use rax and rdx.

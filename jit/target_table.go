@@ -12,8 +12,8 @@ import (
 const defaultLimit = 33
 
 const (
-	isa612 = ISAAtomics | ISAGotol | ISASignExtend | ISAPerCPU
-	isa615 = isa612 | ISALoadAcquire
+	isa612 = ISAAtomics | ISAGotol | ISASignExtend | ISAPerCPU | ISAExceptions | ISAArena
+	isa618 = isa612 | ISALoadAcquire | ISAArenaSignExtend
 )
 
 // kernelRow is a kernel without mitigations and what features of it need.
@@ -71,7 +71,7 @@ var kernels = []kernelRow{
 			Offsets: Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x138, ProgBPFFunc: 0x48},
 			Emit: Emission{
 				JumpSLS: true, BMI2: true,
-				ISA: isa615, AX: 11, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftLazy,
+				ISA: isa618, AX: 11, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftLazy,
 				Probe: ProbeOneLine, SignedImm64: true, LockXchg: true, Tramp: Tramp612,
 			},
 		},
@@ -84,7 +84,7 @@ var kernels = []kernelRow{
 			Offsets: Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48},
 			Emit: Emission{
 				ENDBR: true, SLS: true, JumpSLS: true, BMI2: true,
-				ISA: isa615, AX: 12, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftLazy,
+				ISA: isa618, AX: 12, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftLazy,
 				Probe: ProbeOneLine, SignedImm64: true, Tramp: Tramp72,
 			},
 		},

@@ -11,6 +11,9 @@ type Verified struct {
 	Insns []Insn
 	Funcs []FuncInfo
 	Pokes []PokeDesc
+	// Arena is the index into Program.Maps of the program's arena plus one, 0 without one
+	// (bpf_prog_aux.arena).
+	Arena int
 }
 
 // OpTailCall is BPF_JMP | BPF_TAIL_CALL (include/linux/filter.h), the opcode that the verifier
@@ -28,6 +31,12 @@ type FuncInfo struct {
 	StackDepth int32
 	// TailCallReachable is the verifier's flag (kernel-version dependent, see Analyse).
 	TailCallReachable bool
+	// ExceptionBoundary is set in the main function of a program that calls bpf_throw: it saves
+	// every register that the exception callback restores. ExceptionCB is set in the callback.
+	ExceptionBoundary, ExceptionCB bool
+	// PrivateStack says that the function's BPF stack is in memory of its own, not on the kernel
+	// stack (bpf_prog_aux.priv_stack_ptr).
+	PrivateStack bool
 }
 
 // PokeDesc is a tail call with a constant key (struct bpf_jit_poke_descriptor).

@@ -389,6 +389,9 @@ func (j *job) facts(n int, img *jit.Image) {
 	for _, m := range p.InsnMap {
 		f := &img.Funcs[m.Func]
 		i := int(m.Xlated - f.FirstInsn)
+		if p.hidden(m.Func) {
+			i = int(m.Xlated)
+		}
 		if i < 0 || i >= len(f.InsnOff) {
 			note(m.Func, false, "insn %d is in another function", m.Xlated)
 			continue

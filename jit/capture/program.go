@@ -4,6 +4,7 @@ package capture
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tcsim/tcsim/jit"
 )
@@ -11,10 +12,11 @@ import (
 // Submitted returns program n as it was loaded.
 func (s *Scenario) Submitted(n int) *jit.Program {
 	p := &s.Progs[n]
-	out := &jit.Program{Name: p.Name, Type: s.ProgType, Insns: p.Insns, Maps: s.maps()}
-	for _, f := range p.Funcs {
+	out := &jit.Program{Name: p.Name, Type: s.ProgType, Insns: p.Insns, Maps: s.maps(), Kfuncs: p.Kfuncs}
+	callback := p.exceptionCB()
+	for i, f := range p.Funcs {
 		if f.Start >= 0 {
-			out.Funcs = append(out.Funcs, jit.Func{Name: f.Name, Start: f.Start})
+			out.Funcs = append(out.Funcs, jit.Func{Name: f.Name, Start: f.Start, ExceptionCB: i == callback})
 		}
 	}
 	for _, f := range p.Removed {
@@ -54,8 +56,9 @@ func (s *Scenario) Xlated(n int, h *Header, sym *SymbolTable) (*jit.Program, err
 	if err != nil {
 		return nil, err
 	}
+	callback := p.exceptionCB()
 	for i, f := range p.Funcs {
-		out.Funcs = append(out.Funcs, jit.Func{Name: f.Name, Start: starts[i], Origin: f.Start})
+		out.Funcs = append(out.Funcs, jit.Func{Name: f.Name, Start: starts[i], Origin: f.Start, ExceptionCB: i == callback})
 	}
 	for i := 0; i < len(out.Insns); i++ {
 		in := &out.Insns[i]
@@ -65,7 +68,7 @@ func (s *Scenario) Xlated(n int, h *Header, sym *SymbolTable) (*jit.Program, err
 		case in.Op != opCall:
 		case in.Src == jit.PseudoCall:
 			in.Imm, in.Off = int32(int(starts[in.Imm])-i-1), 0
-		case in.Src == 0 && in.Imm != jit.HelperTailCall:
+		case in.Src == jit.PseudoKfunc, in.Src == 0 && in.Imm != jit.HelperTailCall:
 			out.HelperNames[in.Imm] = sym.Name(h.CallBase + jit.Addr(int64(in.Imm)))
 		}
 	}
@@ -103,13 +106,13 @@ func (p *Prog) starts() ([]jit.InsnIndex, error) {
 		starts[fn] = to
 	}
 	for _, m := range p.InsnMap {
-		if m.Off == 0 && starts[m.Func] < 0 {
+		if m.Off == 0 && starts[m.Func] < 0 && !p.hidden(m.Func) {
 			starts[m.Func] = m.Xlated
 		}
 	}
 	for i := 1; i < len(starts); i++ {
-		if starts[i] < 0 && i == len(starts)-1 && p.Funcs[i].Start < 0 {
-			// The exception callback that the verifier adds: "r0 = r1; exit".
+		if starts[i] < 0 && i == len(starts)-1 && p.hidden(i) {
+			// "r0 = r1; exit"
 			starts[i] = jit.InsnIndex(len(p.Xlated) - 2)
 		}
 		if starts[i] <= starts[i-1] || int(starts[i]) >= len(p.Xlated) {
@@ -117,6 +120,36 @@ func (p *Prog) starts() ([]jit.InsnIndex, error) {
 		}
 	}
 	return starts, nil
+}
+
+// hidden reports whether the verifier added function fn: the exception callback of a program that has
+// none. Its entries in InsnMap count from its own first slot: it shares the line information of the
+// entry (add_hidden_subprog, bpf_prog_fill_jited_linfo).
+func (p *Prog) hidden(fn int) bool { return p.Funcs[fn].Start < 0 }
+
+// exceptionCB finds the exception callback of a program that throws, -1 if there is none: the
+// function that the verifier added, or the one that nothing calls and no instruction points to.
+// A capture has no declaration tags.
+func (p *Prog) exceptionCB() int {
+	if !slices.Contains(p.Kfuncs, "bpf_throw") {
+		return -1
+	}
+	used := map[jit.InsnIndex]bool{0: true}
+	for i := jit.InsnIndex(0); int(i) < len(p.Insns); i++ {
+		in := p.Insns[i]
+		if in.Op == opCall && in.Src == jit.PseudoCall || in.Op == opLdImm64 && in.Src == jit.PseudoFunc {
+			used[i+1+jit.InsnIndex(in.Imm)] = true
+		}
+		if in.Op == opLdImm64 {
+			i++
+		}
+	}
+	for i, f := range p.Funcs {
+		if f.Start < 0 || !used[f.Start] {
+			return i
+		}
+	}
+	return -1
 }
 
 // SymbolTable finds names of addresses and addresses of names.
@@ -174,6 +207,9 @@ func (e *Env) Helper(imm int32) (jit.Addr, error) {
 
 // MapAddr returns the address of a map that an image of the capture contains.
 func (e *Env) MapAddr(m int) (jit.Addr, error) {
+	if m >= 0 && m < len(e.scenario.Maps) && e.scenario.Maps[m].Type == jit.ArenaMap {
+		return e.arenaMap(m)
+	}
 	if m < 0 || m >= len(e.scenario.Maps) || e.scenario.Maps[m].Addr == 0 {
 		return 0, fmt.Errorf("the capture has no address of map %d", m)
 	}

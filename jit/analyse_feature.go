@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What the verifier finds out about whole programs for exceptions, private stacks and arenas.
+
+// throwKfunc is the kernel function that throws; a path of a program ends with its call.
+const throwKfunc = "bpf_throw"
+
+// kfunc returns the name of the kernel function that in calls, "" if it calls none or an unknown one.
+func (p *Program) kfunc(in Insn) string {
+	if in.Op != opCall || in.Src != PseudoKfunc {
+		return ""
+	}
+	if name, ok := p.HelperNames[in.Imm]; ok {
+		return name
+	}
+	if in.Imm >= 0 && int(in.Imm) < len(p.Kfuncs) {
+		return p.Kfuncs[in.Imm]
+	}
+	return ""
+}
+
+// throws reports whether the program calls bpf_throw (bpf_verifier_env.seen_exception).
+func (p *Program) throws() bool {
+	for i := InsnIndex(0); int(i) < len(p.Insns); i += p.Insns[i].width() {
+		if p.kfunc(p.Insns[i]) == throwKfunc {
+			return true
+		}
+	}
+	return false
+}
+
+// markExceptions sets the exception boundary and the callback (jit_subprogs). A program that throws
+// has a callback: the verifier adds one if it has none.
+func markExceptions(p *Program, funcs []FuncInfo) error {
+	callback := -1
+	for i, f := range p.Funcs {
+		switch {
+		case !f.ExceptionCB:
+		case callback >= 0:
+			return fmt.Errorf("functions %d and %d are both exception callbacks", callback, i)
+		case i == 0:
+			return errors.New("the main function is no exception callback")
+		default:
+			callback, funcs[i].ExceptionCB = i, true
+		}
+	}
+	if !p.throws() {
+		return nil
+	}
+	if callback < 0 {
+		return fmt.Errorf("calls %s and has no exception callback", throwKfunc)
+	}
+	funcs[0].ExceptionBoundary = true
+	return nil
+}
+
+// hasPrivateStack are the program types of which functions can have a private stack: those that a
+// program of the same kind may interrupt on the same CPU, and that the kernel keeps from doing so
+// (bpf_enable_priv_stack). The numbers without a name are tracepoint, perf event and raw tracepoint.
+var hasPrivateStack = map[ProgType]bool{Kprobe: true, Tracing: true, 5: true, 7: true, 17: true}
+
+// privateStackMin is BPF_PRIV_STACK_MIN_SIZE: the size in bytes, rounded up to 16, from which on a
+// function gets a private stack.
+const privateStackMin = 64
+
+// markPrivateStacks gives functions with much stack one of their own (check_max_stack_depth), unless
+// a function of the program makes tail calls.
+func markPrivateStacks(p *Program, funcs []FuncInfo) {
+	if !hasPrivateStack[p.Type] {
+		return
+	}
+	for i := InsnIndex(0); int(i) < len(p.Insns); i += p.Insns[i].width() {
+		if in := p.Insns[i]; in.Op == opCall && in.Src == 0 && in.Imm == HelperTailCall {
+			return
+		}
+	}
+	start := make(map[InsnIndex]int, len(funcs))
+	for i, f := range funcs {
+		start[f.Start] = i
+	}
+	seen := make([]bool, len(funcs))
+	seen[0] = true
+	for work := []int{0}; len(work) > 0; {
+		f := &funcs[work[len(work)-1]]
+		work = work[:len(work)-1]
+		f.PrivateStack = (f.StackDepth-p.mayGotoStack(f)+15)&^15 >= privateStackMin
+		for i := f.Start; i < f.End; i += p.Insns[i].width() {
+			to, ok := p.Insns[i].callee(i)
+			if fn, known := start[to]; ok && known && !seen[fn] {
+				seen[fn] = true
+				work = append(work, fn)
+			}
+		}
+	}
+}
+
+// mayGotoStack returns how many bytes of a function's stack are the counter of may_goto, which the
+// verifier adds after it has decided about private stacks.
+func (p *Program) mayGotoStack(f *FuncInfo) int32 {
+	in := p.Insns[f.Start]
+	if in.Op != clsST|modeMem|sizeDW || in.Dst != regFP || int32(in.Off) != -((f.StackDepth+7)&^7) {
+		return 0
+	}
+	switch in.Imm {
+	case mayGotoCount:
+		return 8
+	case mayGotoTimed:
+		return 16
+	}
+	return 0
+}
+
+// arena returns the index of the arena that the program refers to, -1 without one. The verifier
+// allows one.
+func (p *Program) arena() (int, error) {
+	arena := -1
+	for i := InsnIndex(0); int(i) < len(p.Insns); i += p.Insns[i].width() {
+		in := p.Insns[i]
+		if !in.isLdImm64() || in.Src != PseudoMap || in.Imm < 0 || int(in.Imm) >= len(p.Maps) || p.Maps[in.Imm].Type != ArenaMap {
+			continue
+		}
+		if arena >= 0 && arena != int(in.Imm) {
+			return 0, fmt.Errorf("insn %d (%s): the program has another arena, map %d", i, TextAt(p.Insns, i), arena)
+		}
+		arena = int(in.Imm)
+	}
+	return arena, nil
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// Accesses to an arena (6.9 and later): r12 holds the address at which the kernel sees the arena's
+// first byte and a pointer, of which the upper half is 0, is an offset from it. Every access may
+// fault and has an entry in the exception table.
+//
+// Derived from arch/x86/net/bpf_jit_comp.c of 6.12.107 and 7.2: emit_ldx_index, emit_stx_index,
+// emit_st_index, emit_atomic_rmw_index, emit_atomic_ld_st_index and the address space cast of do_jit.
+
+// findArena asks where the program's arena is.
+func (c *compiler) findArena() error {
+	if c.v.Arena == 0 {
+		return nil
+	}
+	if c.t.Emit.ISA&ISAArena == 0 {
+		return fmt.Errorf("arenas: %w", ErrUnsupported)
+	}
+	env, ok := c.env.(ArenaEnv)
+	if !ok {
+		return errors.New("arenas have no addresses here")
+	}
+	var err error
+	if c.arena, c.arenaUser, err = env.Arena(c.v.Arena - 1); err != nil {
+		return err
+	}
+	if c.arena == 0 {
+		return fmt.Errorf("arena %d is at address 0", c.v.Arena-1)
+	}
+	return nil
+}
+
+// arenaMem is [base+r12+off] with the shortest displacement but never none: emit_insn_suffix_SIB.
+func arenaMem(base x86.Reg, off int16) x86.RM {
+	if isImm8(int32(off)) {
+		return x86.X8(base, x86.R12, 1, int8(off))
+	}
+	return x86.X32(base, x86.R12, 1, int32(off))
+}
+
+// arena checks an access of the instruction and runs emit.
+func (e *emitter) arena(clear x86.Reg, emit func()) error {
+	if e.f.c.arena == 0 {
+		return errors.New("access to an arena in a program without one")
+	}
+	at := e.Len()
+	emit()
+	e.mayFault(at, clear)
+	return nil
+}
+
+func (e *emitter) arenaLoad(in *Insn) error {
+	dst, src := e.regs[in.Dst], arenaMem(e.regs[in.Src], in.Off)
+	return e.arena(dst, func() {
+		switch in.Op & sizeMask {
+		case sizeB:
+			e.Movzx32RM8(dst, src)
+		case sizeH:
+			e.Movzx32RM16(dst, src)
+		default:
+			e.ldx(in.Op&sizeMask, dst, src)
+		}
+	})
+}
+
+func (e *emitter) arenaLoadSX(in *Insn) error {
+	dst := e.regs[in.Dst]
+	return e.arena(dst, func() { e.ldsx(in.Op&sizeMask, dst, arenaMem(e.regs[in.Src], in.Off)) })
+}
+
+func (e *emitter) arenaStoreReg(in *Insn) error {
+	return e.arena(x86.RegNone, func() { e.stx(in.Op&sizeMask, arenaMem(e.regs[in.Dst], in.Off), e.regs[in.Src]) })
+}
+
+func (e *emitter) arenaStoreImm(in *Insn) error {
+	return e.arena(x86.RegNone, func() { e.st(in, arenaMem(e.regs[in.Dst], in.Off)) })
+}
+
+// arenaAtomic is an atomic operation on an arena. A fault does not clear the register that would
+// get the old value: the exception table clears that of loads only, by their class.
+func (e *emitter) arenaAtomic(in *Insn) error {
+	size := in.Op & sizeMask
+	loadStore := in.Imm == atomicLoadAcq || in.Imm == atomicStRel
+	if loadStore && e.f.c.t.Emit.ISA&ISALoadAcquire == 0 {
+		return fmt.Errorf("load-acquire and store-release: %w", ErrUnsupported)
+	}
+	if !loadStore && (size == sizeB || size == sizeH) {
+		return errors.New("1- and 2-byte atomics")
+	}
+	dst, src := e.regs[in.Dst], e.regs[in.Src]
+	var err error
+	failed := e.arena(x86.RegNone, func() {
+		switch in.Imm {
+		case atomicLoadAcq:
+			e.arenaLoadAcquire(in)
+		case atomicStRel:
+			e.stx(size, arenaMem(dst, in.Off), src)
+		default: // fetching and, or, xor do not exist for arenas (bpf_jit_supports_insn)
+			err = e.atomicRMW(in.Imm, size == sizeDW, arenaMem(dst, in.Off), src)
+		}
+	})
+	return errors.Join(failed, err)
+}
+
+func (e *emitter) arenaLoadAcquire(in *Insn) {
+	dst, src := e.regs[in.Dst], arenaMem(e.regs[in.Src], in.Off)
+	switch in.Op & sizeMask {
+	case sizeB:
+		e.Movzx32RM8(dst, src)
+	case sizeH:
+		e.Movzx32RM16(dst, src)
+	default:
+		e.ldx(in.Op&sizeMask, dst, src)
+	}
+}
+
+// castUserImm is what Imm of an address space cast to user space is: address space 1 from 0.
+const castUserImm = 1 << 16
+
+// castUser makes of an arena offset the address that user space has for it; 0 stays 0
+// (insn_is_cast_user).
+func (e *emitter) castUser(in *Insn, dst, src x86.Reg) error {
+	switch {
+	case e.f.c.t.Emit.ISA&ISAArena == 0:
+		return fmt.Errorf("address space cast (arena): %w", ErrUnsupported)
+	case uint32(in.Imm) != castUserImm:
+		return fmt.Errorf("address space cast %#x: the verifier leaves only that to user space", uint32(in.Imm))
+	case e.f.c.arena == 0:
+		return errors.New("address space cast in a program without an arena")
+	}
+	if dst != src {
+		e.Mov32MR(reg(dst), src)
+	}
+	high := int32(e.f.c.arenaUser >> 32)
+
+	// dst = dst << 32 | user_vm_start >> 32, turned by half.
+	e.Shl64MI8(reg(dst), 32)
+	if dst == x86.RAX {
+		e.Or64I(high)
+	} else {
+		e.Or64MI32(reg(dst), high)
+	}
+	e.Rol64MI8(reg(dst), 32)
+
+	// if ((u32)dst == 0) dst = 0;
+	e.Xor64MR(reg(aux), aux)
+	e.Test32MR(reg(dst), dst)
+	e.Cmove64RM(dst, reg(aux))
+	return nil
+}
+
+// mayFault notes that the instruction from offset at to here may fault.
+func (e *emitter) mayFault(at int, clear x86.Reg) {
+	if e.f.img != nil {
+		e.f.img.Faults = append(e.f.img.Faults, FaultSite{Off: CodeOff(at), Next: CodeOff(e.Len()), Clear: clear})
+	}
+}

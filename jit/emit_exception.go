@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// thrower is what a scheme has that knows exceptions (6.7 and later).
+type thrower interface{ throws() }
+
+// special applies what functions of programs that throw and functions with a private stack have of
+// their own.
+func (f *fn) special() error {
+	info := &f.info
+	if info.ExceptionBoundary || info.ExceptionCB {
+		if _, ok := f.c.sch.(thrower); !ok || f.c.t.Emit.ISA&ISAExceptions == 0 {
+			return fmt.Errorf("exceptions: %w", ErrUnsupported)
+		}
+		if info.ExceptionBoundary == f.sub || info.ExceptionCB && !f.sub {
+			return errors.New("the main function is the exception boundary, and only it")
+		}
+	}
+	if info.ExceptionBoundary {
+		f.saved, f.saveR12 = [4]bool{true, true, true, true}, true
+	}
+	if !info.PrivateStack {
+		return nil
+	}
+	env, ok := f.c.env.(PrivateStackEnv)
+	if !ok {
+		return errors.New("private stacks have no addresses here")
+	}
+	a, err := env.PrivateStack(f.idx, f.depth)
+	if err != nil {
+		return err
+	}
+	if a == 0 || f.reachable {
+		return fmt.Errorf("private stack at %#x, tail calls: %t", uint64(a), f.reachable)
+	}
+	regs := f.c.regs
+	regs[regFP] = x86.R9
+	f.privateFP, f.regs, f.depth = a, &regs, 0
+	return nil
+}
+
+// loadPrivateFP makes r9 the frame pointer of a private stack: emit_priv_frame_ptr.
+func (e *emitter) loadPrivateFP() {
+	e.movImm64(x86.R9, uint64(e.f.privateFP))
+	off, err := e.f.c.symbol("this_cpu_off")
+	if err != nil {
+		e.err = err
+	}
+	e.GS()
+	e.Add64RM(x86.R9, x86.Abs32(int32(off)))
+}
+
+// takeOverFrame is the prologue of an exception callback, which is called with the cookie, rsp and
+// rbp of the main function's frame: it restores what that function saved, and then the frame is its
+// own (emit_prologue).
+func (e *emitter) takeOverFrame() {
+	e.Mov64MR(reg(x86.RSP), x86.RSI) // 48 89 f4
+	e.Mov64MR(reg(x86.RBP), x86.RDX) // 48 89 d5
+	for i := len(calleeSaved) - 1; i >= 0; i-- {
+		e.Pop64O(calleeSaved[i])
+	}
+	e.Pop64O(x86.R12)                // 41 5c
+	e.Mov64MR(reg(x86.RSP), x86.RBP) // 48 89 ec
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// featureEnv answers for arenas and private stacks too.
+type featureEnv struct{ plainEnv }
+
+func (featureEnv) Arena(int) (kernel, user jit.Addr, err error) {
+	return 0xffffc90020009000, 1 << 44, nil
+}
+
+func (featureEnv) PrivateStack(_ int, size int32) (jit.Addr, error) {
+	return 0xffffffff83de2000 + jit.Addr(size), nil
+}
+
+// plainEnv places functions one behind the other and knows this_cpu_off.
+type plainEnv struct{}
+
+func (plainEnv) Place(fn, _ int, _ jit.CodeOff) (jit.Addr, error) {
+	return 0xffffffffc0001000 + jit.Addr(fn)*0x1000, nil
+}
+func (plainEnv) Helper(int32) (jit.Addr, error) { return 0xffffffff81000000, nil }
+func (plainEnv) MapAddr(int) (jit.Addr, error)  { return 0xffff888100000000, nil }
+func (plainEnv) MapValue(int) (jit.Addr, error) { return 0xffff888100000400, nil }
+func (plainEnv) Symbol(n string) (jit.Addr, error) {
+	if n == "this_cpu_off" {
+		return 0xffffffff83dbd028, nil
+	}
+	return 0, errors.New("no symbol " + n)
+}
+
+var (
+	returnInsn = jit.Insn{Op: 0x95}
+	zeroR0     = jit.Insn{Op: 0xb7}
+)
+
+// verify analyses a program for a target.
+func verify(t *testing.T, p *jit.Program, target string) (*jit.Verified, *jit.Target, error) {
+	t.Helper()
+	tgt, err := jit.TargetByName(target)
+	must(t, err)
+	if p.Funcs == nil {
+		p.Funcs = []jit.Func{{Name: "main"}}
+	}
+	v, err := jit.Analyse(p, tgt)
+	return v, tgt, err
+}
+
+// TestArenaCast compares the code of a cast to user space, which no capture has, with what the
+// source of 6.12 (do_jit, insn_is_cast_user) gives for it.
+func TestArenaCast(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		dst, src uint8
+		want     string
+	}{
+		{"same register", 0, 0, "48c1e020480d0010000048c1c0204d31db85c0490f44c3"},
+		{"other register", 7, 1, "4189fd49c1e5204981cd0010000049c1c5204d31db4585ed4d0f44eb"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := &jit.Program{Maps: []jit.Map{{Name: "arena", Type: jit.ArenaMap}}, Insns: []jit.Insn{
+				{Op: 0x18, Dst: 0, Src: jit.PseudoMap}, {},
+				{Op: 0xbf, Dst: c.dst, Src: c.src, Off: 1, Imm: 1 << 16},
+				zeroR0, returnInsn,
+			}}
+			v, tgt, err := verify(t, p, "6.12")
+			must(t, err)
+			img, err := jit.Compile(v, tgt, featureEnv{})
+			must(t, err)
+			f := &img.Funcs[0]
+			if got := hex.EncodeToString(f.Code[f.InsnOff[2]:f.InsnOff[3]]); got != c.want {
+				t.Errorf("code %s, expected %s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestArenaAccess compiles every access to an arena and requires of decoding that it goes through
+// r12, and of Recognise that it finds the same faults.
+func TestArenaAccess(t *testing.T) {
+	p := &jit.Program{Maps: []jit.Map{{Name: "arena", Type: jit.ArenaMap}}, Insns: []jit.Insn{
+		{Op: 0x18, Dst: 0, Src: jit.PseudoMap}, {}, {Op: 0xb7, Dst: 1}, {Op: 0xb7, Dst: 2}, {Op: 0xbc, Dst: 1, Src: 1},
+	}}
+	first := len(p.Insns)
+	for _, size := range []uint8{0x00, 0x08, 0x10, 0x18} {
+		p.Insns = append(p.Insns,
+			jit.Insn{Op: 0x61 | size, Dst: 3, Src: 1, Off: 8},
+			jit.Insn{Op: 0x63 | size, Dst: 1, Src: 2, Off: 500},
+			jit.Insn{Op: 0x62 | size, Dst: 1, Off: -8, Imm: 1})
+		if size != 0x18 {
+			p.Insns = append(p.Insns, jit.Insn{Op: 0x81 | size, Dst: 4, Src: 1})
+		}
+		if size == 0x18 || size == 0 {
+			p.Insns = append(p.Insns, jit.Insn{Op: 0xc3 | size, Dst: 1, Src: 2}, jit.Insn{Op: 0xe3 | size, Dst: 1, Src: 2, Imm: 0xe1})
+		}
+	}
+	last := len(p.Insns)
+	p.Insns = append(p.Insns, zeroR0, returnInsn)
+	v, tgt, err := verify(t, p, "7.2")
+	must(t, err)
+	img, err := jit.Compile(v, tgt, featureEnv{})
+	must(t, err)
+	f := &img.Funcs[0]
+	if len(f.Faults) != last-first {
+		t.Fatalf("%d accesses may fault, expected %d", len(f.Faults), last-first)
+	}
+	for i, s := range f.Faults {
+		if s.Off != f.InsnOff[first+i] || s.Next != f.InsnOff[first+i+1] {
+			t.Errorf("insn %d: fault at %d to %d", first+i, s.Off, s.Next)
+		}
+		in, err := x86.Decode(f.Code[s.Off:s.Next], f.Addr+jit.Addr(s.Off))
+		must(t, err)
+		if in.Mem.Index != x86.R12 || (p.Insns[first+i].Class() == 1) != (s.Clear != x86.RegNone) {
+			t.Errorf("insn %d (%s): %s, clears %s", first+i, p.Insns[first+i].Text(), in.Op, s.Clear)
+		}
+	}
+	got, err := jit.RecogniseImage(img.Funcs)
+	must(t, err)
+	if d := cmp.Diff(f.Faults, got.Funcs[0].Faults); d != "" {
+		t.Errorf("(-compiler +recognised):\n%s", d)
+	}
+	if _, err := jit.Compile(v, tgt, plainEnv{}); err == nil || !strings.Contains(err.Error(), "arenas have no addresses") {
+		t.Errorf("without an arena's address: %v", err)
+	}
+}
+
+// throwing is main calling sub, which throws; callback says whether it has one of its own.
+func throwing(callback bool) *jit.Program {
+	p := &jit.Program{
+		Name: "p", Type: jit.SchedCLS, Kfuncs: []string{"bpf_throw"},
+		Funcs: []jit.Func{{Name: "main"}, {Name: "sub", Start: 3, Origin: 3}},
+		Insns: []jit.Insn{
+			{Op: 0x85, Src: jit.PseudoCall, Imm: 2}, zeroR0, returnInsn,
+			{Op: 0xb7, Dst: 1, Imm: 77}, {Op: 0x85, Src: jit.PseudoKfunc}, zeroR0, returnInsn,
+		},
+	}
+	if callback {
+		p.Funcs = append(p.Funcs, jit.Func{Name: "handler", Start: 7, Origin: 7, ExceptionCB: true})
+		p.Insns = append(p.Insns, jit.Insn{Op: 0xbf, Src: 1}, returnInsn)
+	}
+	return p
+}
+
+// TestThrow compiles a program that throws and requires of Recognise that it finds the same frames.
+func TestThrow(t *testing.T) {
+	v, tgt, err := verify(t, throwing(true), "7.2")
+	must(t, err)
+	img, err := jit.Compile(v, tgt, plainEnv{})
+	must(t, err)
+	all := []x86.Reg{x86.R12, x86.RBX, x86.R13, x86.R14, x86.R15}
+	if d := cmp.Diff(all, img.Funcs[0].Frame.Saved); d != "" {
+		t.Errorf("registers that main saves (-want +got):\n%s", d)
+	}
+	cb := img.Funcs[2].Code
+	if want, _ := hex.DecodeString("4889f44889d5415f415e415d5b415c4889ec"); !bytes.Contains(cb, want) {
+		t.Errorf("the callback is %x", cb)
+	}
+	got, err := jit.RecogniseImage(img.Funcs)
+	must(t, err)
+	for i := range img.Funcs {
+		if d := cmp.Diff(img.Funcs[i].Frame, got.Funcs[i].Frame); d != "" {
+			t.Errorf("function %d (-compiler +recognised):\n%s", i, d)
+		}
+	}
+}
+
+// TestThrowRefused has what is no program with exceptions.
+func TestThrowRefused(t *testing.T) {
+	if _, _, err := verify(t, throwing(false), "7.2"); err == nil || !strings.Contains(err.Error(), "no exception callback") {
+		t.Errorf("without a callback: %v", err)
+	}
+	p := throwing(true)
+	p.Funcs[1].ExceptionCB = true
+	if _, _, err := verify(t, p, "7.2"); err == nil || !strings.Contains(err.Error(), "both exception callbacks") {
+		t.Errorf("with two callbacks: %v", err)
+	}
+	v, tgt, err := verify(t, throwing(true), "6.1")
+	must(t, err)
+	if _, err := jit.Compile(v, tgt, plainEnv{}); !errors.Is(err, jit.ErrUnsupported) {
+		t.Errorf("for 6.1: %v", err)
+	}
+}
+
+// TestPrivateStack says which functions get a private stack.
+func TestPrivateStack(t *testing.T) {
+	store := func(off int16) jit.Insn { return jit.Insn{Op: 0x7a, Dst: 10, Off: off} }
+	tail := []jit.Insn{{Op: 0x18, Dst: 2, Src: jit.PseudoMap}, {}, {Op: 0xb7, Dst: 3}, {Op: 0x85, Imm: jit.HelperTailCall}}
+	for _, c := range []struct {
+		name   string
+		typ    jit.ProgType
+		target string
+		insns  []jit.Insn
+		want   bool
+	}{
+		{"48 bytes", jit.Kprobe, "7.2", []jit.Insn{store(-48)}, false},
+		{"56 bytes", jit.Kprobe, "7.2", []jit.Insn{store(-56)}, true},
+		{"tracing", jit.Tracing, "6.18", []jit.Insn{store(-64)}, true},
+		{"before 6.13", jit.Tracing, "6.12", []jit.Insn{store(-64)}, false},
+		{"not interrupted by itself", jit.SchedCLS, "7.2", []jit.Insn{store(-64)}, false},
+		{"tail call", jit.Kprobe, "7.2", append([]jit.Insn{store(-64)}, tail...), false},
+		{"may_goto's counter", jit.Kprobe, "7.2", []jit.Insn{{Op: 0x7a, Dst: 10, Off: -56, Imm: 0xffff}, store(-48), store(-40)}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := &jit.Program{Type: c.typ, Insns: append(c.insns, zeroR0, returnInsn), Maps: []jit.Map{{Type: jit.ProgArray, MaxEntries: 1}}}
+			v, tgt, err := verify(t, p, c.target)
+			must(t, err)
+			if got := v.Funcs[0].PrivateStack; got != c.want {
+				t.Errorf("private stack %t, expected %t", got, c.want)
+			}
+			img, err := jit.Compile(v, tgt, featureEnv{})
+			must(t, err)
+			if got := bytes.Contains(img.Funcs[0].Code, []byte{0x65, 0x4c, 0x03, 0x0c, 0x25}); got != c.want {
+				t.Errorf("r9 is loaded: %t", got)
+			}
+		})
+	}
+}
