@@ -165,6 +165,9 @@ func (e env) printExplored(c *runner.Compiled, found []runner.Explored, each boo
 		if x.Unbounded {
 			t.note("a run did not end within its budget of instructions")
 		}
+		if x.Alone != nil {
+			t.note("without the update the run breaks " + string(x.Alone.Invariant) + " as well")
+		}
 		for _, v := range []*check.Violation{x.Before, x.Update, x.Later} {
 			if v != nil {
 				t.note(v.String())
@@ -231,6 +234,9 @@ func exploreJSON(c *runner.Compiled, found []runner.Explored) map[string]any {
 		m["failed"] = failed
 		if x.Unbounded {
 			m["unbounded"] = true
+		}
+		if x.Alone != nil {
+			m["alone"] = x.Alone
 		}
 		if x.Before != nil {
 			m["earlier_violation"] = x.Before

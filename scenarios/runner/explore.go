@@ -55,19 +55,26 @@ type ExploreOptions struct {
 	BruteForce bool
 }
 
+// SlotUpdate is an update of a prog array slot.
+type SlotUpdate struct {
+	Kind UpdateKind
+	Slot string // as in jmp_table[0]
+	From string // the program in the slot, or "empty"
+	To   string
+}
+
 // Explored is an update explored against a run.
 type Explored struct {
-	Run     int    // number in the scenario
-	Program string // that is run
-	Slot    string
-	From    string // the program in the slot, or "empty"
-	To      string
-	Kind    UpdateKind
+	SlotUpdate
+	Run     int      // number in the scenario
+	Program string   // that is run
 	Steps   []string // of the update, in order
 
 	*explore.Result
 	Took time.Duration
 
+	// Alone is what is wrong with the run without any update; nil if nothing is.
+	Alone *check.Violation
 	// Before is what broke in the scenario before the update, which is then not explored. Update is
 	// what is wrong with the update whatever runs meanwhile, Later what is wrong with one that comes
 	// after it. Each is nil if nothing is.
@@ -158,8 +165,8 @@ func (s *Session) explore(ctx context.Context, k *exploreCase, o ExploreOptions)
 	}
 	old := s.held(k.slotKey)
 	out := &Explored{
-		Run: k.number, Program: s.c.Built.Programs[k.run.Program].Name, Slot: s.slotName(k.slotKey),
-		From: s.progName(old), To: s.progName(k.to), Kind: kindOf(old, k.to), Before: broken,
+		SlotUpdate: SlotUpdate{kindOf(old, k.to), s.slotName(k.slotKey), s.progName(old), s.progName(k.to)},
+		Run:        k.number, Program: s.c.Built.Programs[k.run.Program].Name, Before: broken,
 	}
 	if broken != nil {
 		out.Result = &explore.Result{All: explore.Count{Schedules: new(big.Int)}}
@@ -180,9 +187,15 @@ func (s *Session) explore(ctx context.Context, k *exploreCase, o ExploreOptions)
 	if err != nil {
 		return nil, err
 	}
-	if out.Shortest != nil {
-		out.Failure, err = x.failure(ctx, out.Shortest)
+	if out.Shortest == nil {
+		return out, nil
 	}
+	if _, err := x.Execute(ctx, nil); err == nil {
+		out.Alone = x.verdict()
+	} else if !errors.Is(err, explore.ErrUnbounded) {
+		return nil, err
+	}
+	out.Failure, err = x.failure(ctx, out.Shortest)
 	return out, err
 }
 

@@ -56,13 +56,15 @@ func findings(x *runner.Explored) string {
 // TestExploreDesigns states what exploring finds in each design: the argument of July 2020 in full.
 func TestExploreDesigns(t *testing.T) {
 	const safe = "insert ok, replace ok, delete ok, delete-empty ok"
+	const unsafeDelete = "insert ok, replace ok, delete pokes, delete-empty ok"
+	named := map[string]bool{}
 	b := build(t, "poke_one_site")
 	for _, row := range []struct {
 		targets     string
 		with, noRCU string
 	}{
 		// The protocol of the kernels is safe because of the wait.
-		{"5.10 6.1 6.12 6.18 7.2 6.12-kcfi 7.2-fineibt hier-rfc2", safe, "insert ok, replace ok, delete pokes, delete-empty ok"},
+		{"5.10 6.1 6.12 6.18 7.2", safe, unsafeDelete},
 		// One instruction that nothing else depends on.
 		{"direct-poke", safe, safe},
 		// Only the pointer.
@@ -84,21 +86,42 @@ func TestExploreDesigns(t *testing.T) {
 		},
 	} {
 		for _, tn := range strings.Fields(row.targets) {
+			named[tn] = true
 			for _, noRCU := range []bool{false, true} {
-				var got []string
-				for _, x := range explored(t, b, tn, runner.ExploreOptions{Kinds: runner.UpdateKinds(), Slot: "jmp_table[0]", NoRCU: noRCU}) {
-					got = append(got, string(x.Kind)+" "+findings(&x))
-				}
 				want := row.with
 				if noRCU {
 					want = row.noRCU
 				}
-				if s := strings.Join(got, ", "); s != want {
-					t.Errorf("%s, no RCU %v: %s\nwant %s", tn, noRCU, s, want)
+				if got, _ := allKinds(t, b, tn, noRCU); got != want {
+					t.Errorf("%s, no RCU %v: %s\nwant %s", tn, noRCU, got, want)
 				}
 			}
 		}
 	}
+	for _, tn := range jit.TargetNames() {
+		if named[tn] {
+			continue
+		}
+		got, waits := allKinds(t, b, tn, false)
+		if got != safe {
+			t.Errorf("%s: %s\nwant %s", tn, got, safe)
+		}
+		without, _ := allKinds(t, b, tn, true)
+		if want := map[bool]string{false: safe, true: unsafeDelete}[waits]; without != want {
+			t.Errorf("%s, no RCU: %s\nwant %s", tn, without, want)
+		}
+	}
+}
+
+// allKinds explores every kind of update of jmp_table[0]. waits says that some update waits.
+func allKinds(t *testing.T, b *scenarios.Built, tn string, noRCU bool) (found string, waits bool) {
+	t.Helper()
+	var got []string
+	for _, x := range explored(t, b, tn, runner.ExploreOptions{Kinds: runner.UpdateKinds(), Slot: "jmp_table[0]", NoRCU: noRCU}) {
+		got = append(got, string(x.Kind)+" "+findings(&x))
+		waits = waits || strings.Contains(strings.Join(x.Steps, " "), "synchronize_rcu")
+	}
+	return strings.Join(got, ", "), waits
 }
 
 // TestExploreOwnUpdates explores the scenarios' own updates, each against the run before and after.
@@ -270,6 +293,24 @@ func TestExploreFailure(t *testing.T) {
 	pic := f.Layout.Picture(stack.Options{})
 	if strings.Contains(pic, "entry() #2") || !strings.Contains(pic, "RBP, RSP") {
 		t.Errorf("the stack is not that of entry with its frame taken down:\n%s", pic)
+	}
+}
+
+// TestExploreAlone tells what a run does by itself from what an update makes it do.
+func TestExploreAlone(t *testing.T) {
+	for name, alone := range map[string]bool{"hierarchy": true, "poke_one_site": false} {
+		x := explored(t, build(t, name), "6.1", runner.ExploreOptions{Kinds: []runner.UpdateKind{runner.UpdateDelete}, NoRCU: true})[0]
+		if x.Failure == nil || (x.Alone != nil) != alone {
+			t.Errorf("%s: failure %v, alone %v", name, x.Failure, x.Alone)
+		}
+	}
+}
+
+// TestExploreBefore has an update that is not reached, because an earlier one is refused.
+func TestExploreBefore(t *testing.T) {
+	xs := explored(t, build(t, "poke_one_site"), "jmp-always-valid", runner.ExploreOptions{Kinds: []runner.UpdateKind{runner.UpdateDelete}, Run: 4})
+	if x := xs[0]; x.Before == nil || x.OK() || x.Failure != nil || findings(&x) != "before:pokes open" {
+		t.Errorf("%s: %+v", findings(&x), x)
 	}
 }
 
