@@ -34,9 +34,11 @@ type DiffRow struct {
 
 // DiffGroup is the code of one BPF instruction, or the prologue, on both sides.
 type DiffGroup struct {
-	Insn InsnIndex // -1: prologue, or all of the code if a side does not know where instructions begin
-	BPF  string
-	Rows []DiffRow
+	// Insn and InsnB are the numbers of the instruction in the two programs: -1 is the prologue, or all
+	// of the code if a side does not know where instructions begin, NoInsn what a program lacks.
+	Insn, InsnB InsnIndex
+	BPF         string
+	Rows        []DiffRow
 	// BytesA and BytesB are the sizes of the code.
 	BytesA, BytesB int
 	Same           bool
@@ -54,20 +56,31 @@ type FuncDiff struct {
 
 // DiffFuncs compares two images of the same function. Branches are the same if they go to the same
 // BPF instruction, calls to other functions and helpers wherever these are placed. p may be nil.
-func DiffFuncs(a, b *FuncImage, p *Program) FuncDiff {
+func DiffFuncs(a, b *FuncImage, p *Program) FuncDiff { return DiffPrograms(a, b, p, p) }
+
+// DiffPrograms is DiffFuncs for a function that two kernels' verifiers have made different programs
+// of: their instructions are aligned first. pa and pb may be nil.
+func DiffPrograms(a, b *FuncImage, pa, pb *Program) FuncDiff {
 	d := FuncDiff{NameA: a.Name, NameB: b.Name, BytesA: len(a.Code), BytesB: len(b.Code), Same: true}
-	la, lb := Listing(a, p), Listing(b, p)
-	grouped := a.InsnOff != nil && b.InsnOff != nil
-	for len(la) > 0 || len(lb) > 0 {
-		g := DiffGroup{Insn: -1}
-		var na, nb int
-		if grouped {
-			g.Insn, g.BPF = nextGroup(la, lb)
-			na, nb = groupLen(la, g.Insn), groupLen(lb, g.Insn)
-		} else {
-			na, nb = len(la), len(lb)
+	la, lb := Listing(a, pa), Listing(b, pb)
+	if a.InsnOff == nil || b.InsnOff == nil {
+		g := DiffGroup{Insn: -1, InsnB: -1}
+		g.fill(a, b, la, lb, nil)
+		d.InsnsA, d.InsnsB, d.Same, d.Groups = count(la), count(lb), g.Same, []DiffGroup{g}
+		return d
+	}
+	units := alignInsns(la, lb, pa, pb)
+	nums := numberUnits(units)
+	for _, u := range units {
+		g := DiffGroup{Insn: u.a, InsnB: u.b}
+		na, nb := groupLen(la, u.a), groupLen(lb, u.b)
+		for _, l := range append(la[:na:na], lb[:nb]...) {
+			if l.BPF != "" {
+				g.BPF = l.BPF
+				break
+			}
 		}
-		g.fill(a, b, la[:na], lb[:nb])
+		g.fill(a, b, la[:na], lb[:nb], nums)
 		d.InsnsA += count(la[:na])
 		d.InsnsB += count(lb[:nb])
 		d.Same = d.Same && g.Same
@@ -75,17 +88,6 @@ func DiffFuncs(a, b *FuncImage, p *Program) FuncDiff {
 		la, lb = la[na:], lb[nb:]
 	}
 	return d
-}
-
-// nextGroup returns the instruction that comes first in the rest of either listing.
-func nextGroup(la, lb []ListingLine) (InsnIndex, string) {
-	switch {
-	case len(la) == 0:
-		return lb[0].Insn, lb[0].BPF
-	case len(lb) == 0 || la[0].Insn <= lb[0].Insn:
-		return la[0].Insn, la[0].BPF
-	}
-	return lb[0].Insn, lb[0].BPF
 }
 
 func groupLen(l []ListingLine, i InsnIndex) int {
@@ -106,13 +108,16 @@ func count(l []ListingLine) (n int) {
 }
 
 // fill aligns the lines of both sides.
-func (g *DiffGroup) fill(a, b *FuncImage, la, lb []ListingLine) {
+func (g *DiffGroup) fill(a, b *FuncImage, la, lb []ListingLine, nums *unitNumbers) {
 	g.Same = true
 	add := func(x, y *ListingLine, m DiffMark) {
 		g.Rows = append(g.Rows, DiffRow{Mark: m, A: x, B: y})
 		g.Same = g.Same && m == DiffSame
 	}
-	ka, kb := keys(a, la), keys(b, lb)
+	if nums == nil {
+		nums = &unitNumbers{}
+	}
+	ka, kb := keys(a, la, nums.a), keys(b, lb, nums.b)
 	i, j := 0, 0
 	gap := func(toA, toB int) {
 		for ; i < toA && j < toB; i, j = i+1, j+1 {
@@ -148,8 +153,8 @@ func sameBytes(a, b *ListingLine) DiffMark {
 	return DiffSame
 }
 
-// keys returns what makes lines comparable across images.
-func keys(f *FuncImage, lines []ListingLine) []string {
+// keys returns what makes lines comparable across images. nums are common numbers of BPF instructions.
+func keys(f *FuncImage, lines []ListingLine, nums map[InsnIndex]int) []string {
 	k := make([]string, len(lines))
 	for i := range lines {
 		l := &lines[i]
@@ -165,7 +170,7 @@ func keys(f *FuncImage, lines []ListingLine) []string {
 		case f.InsnOff == nil:
 		case f.emitting(off) >= 0:
 			to := f.emitting(off)
-			k[i] = fmt.Sprintf("%s %d+%d", in.Op, to, off-f.InsnOff[to-f.FirstInsn])
+			k[i] = fmt.Sprintf("%s %d+%d", in.Op, nums[to], off-f.InsnOff[to-f.FirstInsn])
 		}
 	}
 	return k
@@ -269,16 +274,27 @@ func (d *FuncDiff) shown(i, context int) bool {
 	return false
 }
 
-func (g *DiffGroup) heading() string {
-	text := "prologue"
-	if g.Insn >= 0 {
-		text = fmt.Sprintf("%d: %s", g.Insn, g.BPF)
+// Where names the BPF instruction, with its number on both sides if these differ.
+func (g *DiffGroup) Where() string {
+	switch {
+	case g.Insn == NoInsn && g.InsnB < 0, g.InsnB == NoInsn && g.Insn < 0, g.Insn == -1:
+		return "prologue"
+	case g.Insn == NoInsn:
+		return fmt.Sprintf("- | %d: %s", g.InsnB, g.BPF)
+	case g.InsnB == NoInsn:
+		return fmt.Sprintf("%d | -: %s", g.Insn, g.BPF)
+	case g.InsnB != g.Insn:
+		return fmt.Sprintf("%d | %d: %s", g.Insn, g.InsnB, g.BPF)
 	}
+	return fmt.Sprintf("%d: %s", g.Insn, g.BPF)
+}
+
+func (g *DiffGroup) heading() string {
 	sizes := ""
 	if g.BytesA != g.BytesB {
 		sizes = fmt.Sprintf("%d | %d bytes (%+d)", g.BytesA, g.BytesB, g.BytesB-g.BytesA)
 	}
-	return strings.TrimRight(fmt.Sprintf("%-*.*s %s", 2*cellWidth-24, 2*cellWidth-24, text, sizes), " ")
+	return strings.TrimRight(fmt.Sprintf("%-*.*s %s", 2*cellWidth-24, 2*cellWidth-24, g.Where(), sizes), " ")
 }
 
 // cell is one side of a row, an instruction without code being a dash.

@@ -6,6 +6,8 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v3"
 
@@ -24,6 +26,8 @@ func (e env) jitCommand() *cli.Command {
 		Flags: []cli.Flag{
 			targetFlag(true), limitFlag(), jsonFlag(),
 			&cli.StringSliceFlag{Name: "diff", Usage: "two targets, separated by a comma, to compare"},
+			&cli.IntFlag{Name: "context", Value: -1, Usage: "with --diff, only so many BPF instructions around each difference"},
+			&cli.BoolFlag{Name: "att", Usage: "AT&T text as scenario files expect it under jited"},
 			&cli.StringFlag{Name: "program", Aliases: []string{"p"}, Usage: "only this program"},
 		},
 		Action: e.jit,
@@ -39,6 +43,9 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 	case 0:
 		names = []string{cmd.String("target")}
 	case 2:
+		if cmd.Bool("att") {
+			return badUsage("--att and --diff exclude each other")
+		}
 	default:
 		return badUsage("--diff takes two targets, found %d", len(names))
 	}
@@ -51,11 +58,13 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 		return err
 	}
 	var cs []*runner.Compiled
+	var whole *runner.Compiled
 	for _, t := range ts {
 		c, err := runner.Compile(bs[0], t)
 		if err != nil {
 			return badInput(err)
 		}
+		whole = c
 		if c, err = onlyProgram(c, cmd.String("program")); err != nil {
 			return err
 		}
@@ -65,7 +74,9 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 	case len(cs) == 2 && cmd.Bool("json"):
 		return e.printJSON("jit", map[string]any{"targets": names, "differences": diffJSON(cs)})
 	case len(cs) == 2:
-		return e.jitDiff(cs)
+		return e.jitDiff(cs, cmd.Int("context"))
+	case cmd.Bool("att"):
+		return e.jitATT(whole, cmd.String("program"))
 	case cmd.Bool("json"):
 		return e.printJSON("jit", map[string]any{"target": cs[0].Target.Name, "functions": listingJSON(cs[0])})
 	}
@@ -99,37 +110,83 @@ func (e env) jitText(c *runner.Compiled) error {
 	return nil
 }
 
-// pairs calls f for each function of both compilations; a target may lack what the other has.
-func pairs(cs []*runner.Compiled, f func(a, b *jit.FuncImage, p *jit.Program) error) error {
-	for i, img := range cs[0].Images {
-		other := cs[1].Images[i]
-		for k := range min(len(img.Funcs), len(other.Funcs)) {
-			if err := f(&img.Funcs[k], &other.Funcs[k], img.Program); err != nil {
+// jitATT prints functions as the kernel's selftests see them, with prog arrays filled.
+func (e env) jitATT(c *runner.Compiled, program string) error {
+	s, err := runner.Open(c, runner.Options{})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for i, img := range c.Images {
+		name := c.Built.Programs[i].Name
+		if program != "" && program != name {
+			continue
+		}
+		fmt.Fprintf(e.stdout, "# %s\n", name)
+		for k := range img.Funcs {
+			lines, err := s.ATT(i, k)
+			if err != nil {
 				return err
+			}
+			fmt.Fprintf(e.stdout, "func #%d:\n", k)
+			for _, l := range lines {
+				fmt.Fprintln(e.stdout, l)
 			}
 		}
 	}
 	return nil
 }
 
-func (e env) jitDiff(cs []*runner.Compiled) error {
+// diffs compares each function of both compilations; nothing stands in for one that a target's
+// verifier removed.
+func diffs(cs []*runner.Compiled) []jit.FuncDiff {
+	var out []jit.FuncDiff
+	for i, img := range cs[0].Images {
+		other := cs[1].Images[i]
+		find := func(m *jit.Image, name string) *jit.FuncImage {
+			for k := range m.Funcs {
+				if m.Funcs[k].Name == name {
+					return &m.Funcs[k]
+				}
+			}
+			return &jit.FuncImage{Name: "-"}
+		}
+		var names []string
+		for k := range img.Funcs {
+			names = append(names, img.Funcs[k].Name)
+		}
+		for k := range other.Funcs {
+			if n := other.Funcs[k].Name; !slices.Contains(names, n) {
+				names = append(names, n)
+			}
+		}
+		for _, n := range names {
+			a, b := find(img, n), find(other, n)
+			d := jit.DiffPrograms(a, b, img.Program, other.Program)
+			d.NameA, d.NameB = cs[0].Target.Name+" "+a.Name, cs[1].Target.Name+" "+b.Name
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// jitDiff prints a comparison; context is how many BPF instructions around differences are shown, all if
+// it is negative.
+func (e env) jitDiff(cs []*runner.Compiled, context int) error {
 	bytesA, bytesB, insnsA, insnsB := 0, 0, 0, 0
-	err := pairs(cs, func(a, b *jit.FuncImage, p *jit.Program) error {
-		d := jit.DiffFuncs(a, b, p)
-		d.NameA, d.NameB = cs[0].Target.Name+" "+a.Name, cs[1].Target.Name+" "+b.Name
+	for _, d := range diffs(cs) {
 		bytesA += d.BytesA
 		bytesB += d.BytesB
 		insnsA += d.InsnsA
 		insnsB += d.InsnsB
-		if err := d.Write(e.stdout, -1); err != nil {
+		if err := d.Write(e.stdout, context); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintln(e.stdout)
-		return err
-	})
-	fmt.Fprintf(e.stdout, "all functions: %s %d bytes, %d instructions; %s %d bytes, %d instructions\n",
-		cs[0].Target.Name, bytesA, insnsA, cs[1].Target.Name, bytesB, insnsB)
-	return err
+		fmt.Fprintln(e.stdout)
+	}
+	fmt.Fprintf(e.stdout, "all functions: %s %d bytes, %d instructions; %s %d bytes, %d instructions (%+d, %+d)\n",
+		cs[0].Target.Name, bytesA, insnsA, cs[1].Target.Name, bytesB, insnsB, bytesB-bytesA, insnsB-insnsA)
+	return nil
 }
 
 // listingFunc is one function in JSON.
@@ -175,21 +232,19 @@ type diffFunc struct {
 
 func diffJSON(cs []*runner.Compiled) []diffFunc {
 	var out []diffFunc
-	_ = pairs(cs, func(a, b *jit.FuncImage, p *jit.Program) error {
-		d := jit.DiffFuncs(a, b, p)
-		row := diffFunc{Name: a.Name, Same: d.Same, Bytes: [2]int{d.BytesA, d.BytesB}, Insns: [2]int{d.InsnsA, d.InsnsB}}
+	for _, d := range diffs(cs) {
+		_, name, _ := strings.Cut(d.NameA, " ")
+		if name == "-" {
+			_, name, _ = strings.Cut(d.NameB, " ")
+		}
+		row := diffFunc{Name: name, Same: d.Same, Bytes: [2]int{d.BytesA, d.BytesB}, Insns: [2]int{d.InsnsA, d.InsnsB}}
 		for _, g := range d.Groups {
 			if g.Same {
 				continue
 			}
-			where := "prologue"
-			if g.Insn >= 0 {
-				where = fmt.Sprintf("%d: %s", g.Insn, g.BPF)
-			}
-			row.Differ = append(row.Differ, where)
+			row.Differ = append(row.Differ, g.Where())
 		}
 		out = append(out, row)
-		return nil
-	})
+	}
 	return out
 }
