@@ -44,7 +44,7 @@ type Config struct {
 const (
 	DefaultMaxSummaries = 200_000
 	DefaultMaxBytes     = 40 << 20
-	DefaultMaxSteps     = 50_000_000
+	DefaultMaxSteps     = 10_000_000
 	DefaultWatchAfter   = 512
 )
 
