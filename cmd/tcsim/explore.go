@@ -42,7 +42,7 @@ func (e env) exploreCommand() *cli.Command {
 			&cli.StringFlag{Name: "update", Usage: "insert, replace, delete, delete-empty, or all of them, separated by commas"},
 			&cli.StringFlag{Name: "slot", Usage: "only this slot, as in jmp_table[0]"},
 			&cli.StringFlag{Name: "to", Usage: "what --slot gets: a program of the scenario, or \"empty\""},
-			&cli.IntFlag{Name: "run", Usage: "number of the run in the scenario, from 1 (default: the first, or those next to the updates)"},
+			&cli.IntFlag{Name: "run", HideDefault: true, Usage: "number of the run in the scenario, from 1 (default: the first, or those next to the updates)"},
 			&cli.IntFlag{Name: "max", Value: explore.DefaultMax, Usage: "how many schedules to execute at most for each update, one for each class"},
 			&cli.BoolFlag{Name: "no-rcu", Usage: "leave out the wait for a grace period, to see what it is for"},
 			&cli.BoolFlag{Name: "brute-force", Usage: "execute every schedule instead of one of each class"},
@@ -73,8 +73,11 @@ func (e env) explore(ctx context.Context, cmd *cli.Command) error {
 		return badInput(err)
 	}
 	found, err := runner.Explore(ctx, c, runner.Options{}, o)
-	if err != nil {
+	if errors.Is(err, runner.ErrCannotExplore) {
 		return badInput(err)
+	}
+	if err != nil {
+		return err
 	}
 	if cmd.Bool("json") {
 		err = e.printJSON("explore", exploreJSON(c, found))
@@ -225,7 +228,7 @@ func exploreJSON(c *runner.Compiled, found []runner.Explored) map[string]any {
 		m := map[string]any{
 			"kind": x.Kind, "slot": x.Slot, "from": x.From, "to": x.To, "run": x.Run, "program": x.Program,
 			"steps": x.Steps, "schedules": x.All.Schedules.String(), "classes": x.All.Classes,
-			"exhaustive": x.Exhaustive, "ok": x.OK(), "seconds": x.Took.Seconds(),
+			"exhaustive": x.Exhaustive, "ok": x.OK(),
 		}
 		failed := map[string]count{}
 		for name, n := range x.Failed {

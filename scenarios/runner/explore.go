@@ -119,8 +119,8 @@ type exploreCase struct {
 	to int
 }
 
-// Explore explores updates of a scenario on its target. The error is a mistake in the options, a
-// failure of ours, or that of the context.
+// Explore explores updates of a scenario on its target. The error is ErrCannotExplore, a failure of
+// ours, or that of the context.
 func Explore(ctx context.Context, c *Compiled, opt Options, o ExploreOptions) (out []Explored, err error) {
 	if opt.Level != emu.LevelNone && opt.Level != emu.LevelRetired {
 		return nil, errors.New("explore: needs the retired level")
@@ -316,17 +316,14 @@ func (x *schedules) failure(ctx context.Context, f *explore.Failed) (*FailedSche
 	return out, err
 }
 
+// ErrCannotExplore is a mistake in ExploreOptions, or a scenario without anything to update.
+var ErrCannotExplore = errors.New("cannot explore")
+
 // exploreCases makes cases of the options.
 func exploreCases(c *Compiled, o ExploreOptions) ([]exploreCase, error) {
-	if o.To != "" && len(o.Kinds) != 0 {
-		return nil, errors.New("explore: an update is given by what the slot gets, or by its kind, not both")
-	}
-	if o.To != "" && o.Slot == "" {
-		return nil, errors.New("explore: an update to a program needs a slot")
-	}
 	e := &caseMaker{b: c.Built, c: c, o: o}
 	if err := e.options(); err != nil {
-		return nil, fmt.Errorf("explore: scenario %s: %w", c.Built.Scenario.Name, err)
+		return nil, fmt.Errorf("%w: scenario %s: %w", ErrCannotExplore, c.Built.Scenario.Name, err)
 	}
 	return e.out, nil
 }

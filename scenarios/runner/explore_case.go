@@ -21,6 +21,12 @@ type caseMaker struct {
 }
 
 func (e *caseMaker) options() error {
+	if e.o.To != "" && len(e.o.Kinds) != 0 {
+		return errors.New("an update is given by what the slot gets, or by its kind, not both")
+	}
+	if e.o.To != "" && e.o.Slot == "" {
+		return fmt.Errorf("an update to %s needs a slot", e.o.To)
+	}
 	var only *slotKey
 	if e.o.Slot != "" {
 		k, err := e.slot(e.o.Slot)
