@@ -100,11 +100,11 @@ func TestDocumentation(t *testing.T) {
 		t.Fatal(err)
 	}
 	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(doc), -1)
-	if len(blocks) != 2 {
-		t.Fatalf("expected 2 examples, found %d", len(blocks))
+	if len(blocks) != 3 {
+		t.Fatalf("expected 3 examples, found %d", len(blocks))
 	}
 	const around = "version: 1\nname: x\nmaps: {count: {}, jmp_table: {type: prog_array}}\nruns: [run: entry]\n"
-	for i, src := range []string{blocks[0][1], around + blocks[1][1]} {
+	for i, src := range []string{blocks[0][1], around + blocks[1][1], around + blocks[2][1]} {
 		if _, err := scenarios.Load("scenario-format.md", []byte(src)); err != nil {
 			t.Errorf("example %d: %v", i+1, err)
 		}
