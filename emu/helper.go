@@ -68,7 +68,7 @@ func (c *call) mapArg() (*guestMap, error) {
 }
 
 // helpers are the functions that are modelled (include/uapi/linux/bpf.h for the numbers).
-var helpers = []helper{
+var helpers = append([]helper{
 	{name: "bpf_map_lookup_elem", number: 1, fn: mapLookup},
 	{name: "bpf_map_update_elem", number: 2, writes: true, fn: mapUpdate},
 	{name: "bpf_map_delete_elem", number: 3, writes: true, fn: mapDelete},
@@ -101,7 +101,7 @@ var helpers = []helper{
 	{name: "bpf_skb_load_helper_8_no_cache", fn: skbLoad(1, 2)},
 	{name: "bpf_skb_load_helper_16_no_cache", fn: skbLoad(2, 2)},
 	{name: "bpf_skb_load_helper_32_no_cache", fn: skbLoad(4, 2)},
-}
+}, trampHelpers...)
 
 // helperName returns the kernel's name of a helper number, or one made from the number if it is
 // not modelled.

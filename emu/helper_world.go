@@ -17,6 +17,7 @@ type world struct {
 	random uint64
 	now    uint64
 	printk []string
+	active map[uint64]int // tracing programs that run, by struct bpf_prog
 }
 
 func newWorld(seed uint64) world {

@@ -47,7 +47,9 @@ type Run struct {
 	// Entry replaces the entry point of the image, if not 0.
 	Entry jit.Addr
 	// Args are R1 to R5; the context is usually at ContextAddr.
-	Args  [5]uint64
+	Args [5]uint64
+	// Arg6 is the sixth argument, which only kernel functions have.
+	Arg6  uint64
 	Level Level
 	// Observer may be nil.
 	Observer Observer
@@ -170,6 +172,9 @@ func (m *Machine) begin(r Run) (jit.Addr, error) {
 	}
 	for i, a := range r.Args {
 		g[bpfArgs[i]] = a
+	}
+	if r.Arg6 != 0 {
+		g[x86.R9] = r.Arg6
 	}
 	g[x86.RAX] = uint64(entry)
 	g[x86.RSP], g[x86.RBP] = uint64(EntryRSP), uint64(OutsideRBP)

@@ -28,6 +28,9 @@ type Setup struct {
 	Data []Region
 	// Packet is placed at PacketAddr, readable and writable; helpers such as skb_load_bytes read it.
 	Packet []byte
+	// VoidRAX is what kernel functions that return nothing leave in rax: those that trampolines call.
+	// Designs before 6.7 take it for tail_call_cnt.
+	VoidRAX uint64
 	// Marks are the instructions at which registers are recorded. nil marks the entry, calls,
 	// returns and the Jump and End of each tail call of every image.
 	Marks []jit.Addr

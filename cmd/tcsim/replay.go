@@ -24,7 +24,8 @@ func (e env) replayCommand() *cli.Command {
 		Usage:     "run code captured from a real kernel",
 		ArgsUsage: "CAPTURE...",
 		Description: "Places the bytes that the kernel emitted at the addresses they had, runs every scenario that the\n" +
-			"kernel itself ran, checks the invariants and compares return value and output slots. Scenarios\n" +
+			"kernel itself ran, checks the invariants and compares return value and output slots; those with tracing\n" +
+			"programs a second time through the kernel's trampolines. Scenarios\n" +
 			"whose result depends on time or other things outside are named and counted apart.\n\n" +
 			"Examples:\n   tcsim replay fixtures/kernels/6.12-off.jsonl.gz\n" +
 			"   tcsim replay --scenario hier/self/const/n2/r6 --trace fixtures/kernels/6.12-off.jsonl.gz\n\n" + exitCodesInHelp,
@@ -32,6 +33,7 @@ func (e env) replayCommand() *cli.Command {
 			&cli.StringFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "only this one, or with a star at the end all that begin so"},
 			&cli.BoolFlag{Name: "trace", Usage: "show the events of the one scenario"},
 			&cli.StringFlag{Name: "at", Usage: "draw the stack of the one scenario at a moment, see tcsim stack"},
+			&cli.BoolFlag{Name: "traced", Usage: "with --trace and --at: with all tracing programs of the scenario attached"},
 			&cli.BoolFlag{Name: "all", Usage: "draw every frame of a long stack"},
 			jsonFlag(),
 		),
@@ -44,6 +46,7 @@ type replayRow struct {
 	File    string         `json:"file"`
 	Equal   int            `json:"equal"`
 	Total   int            `json:"total"`
+	Traced  capture.Count  `json:"traced"`
 	Apart   []replayLine   `json:"outside_world,omitempty"`
 	Wrong   []replayLine   `json:"wrong,omitempty"`
 	Skipped map[string]int `json:"skipped,omitempty"`
@@ -137,21 +140,34 @@ func (e env) replayFile(ctx context.Context, r *runner.Replayer, path, pattern s
 		if err != nil {
 			return nil, badInput(err)
 		}
-		res, err := r.Run(ctx, c)
-		switch {
-		case errors.Is(err, jit.ErrUnsupported):
-			row.Missing[err.Error()]++
-		case err != nil:
+		if err := row.run(ctx, r, c); err != nil {
 			return nil, err
-		default:
-			row.take(res)
+		}
+		if traced, ok := c.WithTracing(); ok {
+			if err := row.run(ctx, r, traced); err != nil {
+				return nil, err
+			}
 		}
 		bar.set(n+1, len(picked))
 	}
 	return row, nil
 }
 
-// take counts one scenario.
+// run runs one scenario and counts it.
+func (r *replayRow) run(ctx context.Context, rp *runner.Replayer, c *runner.Captured) error {
+	res, err := rp.Run(ctx, c)
+	switch {
+	case errors.Is(err, jit.ErrUnsupported):
+		r.Missing[err.Error()]++
+	case err != nil:
+		return err
+	default:
+		r.take(res)
+	}
+	return nil
+}
+
+// take counts one run.
 func (r *replayRow) take(res *runner.Replay) {
 	if res.Skipped != "" {
 		why, _, _ := strings.Cut(res.Skipped, ":")
@@ -169,25 +185,39 @@ func (r *replayRow) take(res *runner.Replay) {
 			return
 		}
 	}
-	r.Total++
-	if len(res.Wrong) != 0 {
-		r.Wrong = append(r.Wrong, replayLine{res.Scenario, res.Wrong})
-		return
+	name := res.Scenario
+	if res.Traced {
+		name += " (traced)"
+		r.Traced.Total++
+	} else {
+		r.Total++
 	}
-	r.Equal++
+	switch {
+	case len(res.Wrong) != 0:
+		r.Wrong = append(r.Wrong, replayLine{name, res.Wrong})
+	case res.Traced:
+		r.Traced.Same++
+	default:
+		r.Equal++
+	}
 }
 
 func (e env) replayText(rows []replayRow) {
-	t := newTable("capture", "design", "as the kernel", "apart", "tail calls taken")
-	t.right(2, 3, 4)
+	t := newTable("capture", "design", "as the kernel", "traced", "apart", "tail calls taken")
+	t.right(2, 3, 4, 5)
 	equal, total := 0, 0
+	var traced capture.Count
 	for _, r := range rows {
+		runs := "-"
+		if r.Traced.Total > 0 {
+			runs = r.Traced.String()
+		}
 		var designs []string
 		for d := range r.Designs {
 			designs = append(designs, d)
 		}
 		t.add(filepath.Base(r.File), oneOf(designs), fmt.Sprintf("%d/%d", r.Equal, r.Total),
-			fmt.Sprint(len(r.Apart)), fmt.Sprint(r.Taken))
+			runs, fmt.Sprint(len(r.Apart)), fmt.Sprint(r.Taken))
 		for _, l := range r.Wrong {
 			t.note("WRONG " + l.Scenario + ": " + strings.Join(l.Notes, "; "))
 		}
@@ -202,9 +232,14 @@ func (e env) replayText(rows []replayRow) {
 		}
 		equal += r.Equal
 		total += r.Total
+		traced.Same += r.Traced.Same
+		traced.Total += r.Traced.Total
 	}
 	fmt.Fprint(e.stdout, t)
 	fmt.Fprintf(e.stdout, "as the kernel: %d/%d\n", equal, total)
+	if traced.Total > 0 {
+		fmt.Fprintf(e.stdout, "traced: %v\n", traced)
+	}
 }
 
 // apart says which scenarios depend on the outside world: by name where the result is not the
@@ -248,6 +283,13 @@ func (e env) replayOne(ctx context.Context, cmd *cli.Command, r *runner.Replayer
 	c, err := runner.Capture(src, t, picked[0])
 	if err != nil {
 		return badInput(err)
+	}
+	if cmd.Bool("traced") {
+		traced, ok := c.WithTracing()
+		if !ok {
+			return badUsage("--traced: %s has no tracing programs", c.Scenario.Name)
+		}
+		c = traced
 	}
 	if at := cmd.String("at"); at != "" {
 		sel, err := stack.ParseAt(at)

@@ -19,7 +19,7 @@ func (e env) stackCommand() *cli.Command {
 		ArgsUsage: "SCENARIO",
 		Description: "Every slot between rsp and the outside caller: address, value, owner and meaning, with an\n" +
 			"arrow from each tail_call_cnt_ptr to the counter. --at takes an event number as in tcsim trace,\n" +
-			"KIND:N or each:KIND with KIND one of entry, call, helper, return, tailcall, refused; or deepest,\n" +
+			"KIND:N or each:KIND with KIND one of entry, call, helper, return, tailcall, refused, hook; or deepest,\n" +
 			"or violation.\n\n" +
 			"Examples:\n   tcsim stack hierarchy --target 6.12 --at tailcall:33\n" +
 			"   tcsim stack hierarchy --target 6.1 --at violation\n\n" + exitCodesInHelp,

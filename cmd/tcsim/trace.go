@@ -73,7 +73,7 @@ func eventFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.IntFlag{Name: "first", Usage: "show only so many events from the beginning"},
 		&cli.IntFlag{Name: "last", Usage: "show only so many events from the end"},
-		&cli.StringSliceFlag{Name: "only", Usage: "show only these kinds: entry, call, helper, return, tailcall, refused, poke"},
+		&cli.StringSliceFlag{Name: "only", Usage: "show only these kinds: entry, call, helper, return, tailcall, refused, poke, hook"},
 	}
 }
 
@@ -104,14 +104,14 @@ func kinds(names []string) (map[trace.Kind]bool, error) {
 		return nil, nil
 	}
 	all := map[string]trace.Kind{}
-	for k := trace.KindEntry; k <= trace.KindPoke; k++ {
+	for k := trace.KindEntry; k <= trace.KindHook; k++ {
 		all[k.String()] = k
 	}
 	out := map[trace.Kind]bool{}
 	for _, n := range names {
 		k, ok := all[n]
 		if !ok {
-			return nil, badUsage("--only: no kind of event %q; expected entry, call, helper, return, tailcall, refused or poke", n)
+			return nil, badUsage("--only: no kind of event %q; expected entry, call, helper, return, tailcall, refused, poke or hook", n)
 		}
 		out[k] = true
 	}

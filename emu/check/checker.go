@@ -115,6 +115,8 @@ func (c *Checker) Event(e *trace.Event, s *timing.Site) {
 		c.link(e.Depth, false)
 	case trace.KindCall, trace.KindHelper:
 		c.call(e)
+	case trace.KindHook:
+		c.hook(e, s)
 	case trace.KindReturn:
 		c.returns(e, s)
 	case trace.KindTailCall:

@@ -165,6 +165,10 @@ var slotWords = map[jit.SlotKind]string{
 	jit.SlotTailCallCntOrPtr: "tail_call_cnt in the frame of %s",
 	jit.SlotPad:              "a reserved slot of %s",
 	jit.SlotFrameLink:        "the second frame pointer of %s",
+	jit.SlotTraceReturn:      "the return value that %s keeps",
+	jit.SlotTraceArgs:        "the arguments that %s keeps",
+	jit.SlotTraceCount:       "the argument count of %s",
+	jit.SlotTraceCtx:         "the run context of %s",
 }
 
 // what says what lies at a.

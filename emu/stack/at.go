@@ -39,10 +39,10 @@ const (
 
 var atKinds = map[string]trace.Kind{
 	"entry": trace.KindEntry, "call": trace.KindCall, "helper": trace.KindHelper, "return": trace.KindReturn,
-	"tailcall": trace.KindTailCall, "refused": trace.KindRefused,
+	"tailcall": trace.KindTailCall, "refused": trace.KindRefused, "hook": trace.KindHook,
 }
 
-const atForms = "an event number, KIND:N, each:KIND, deepest or violation, with KIND one of entry, call, helper, return, tailcall, refused"
+const atForms = "an event number, KIND:N, each:KIND, deepest or violation, with KIND one of entry, call, helper, return, tailcall, refused, hook"
 
 // ParseAt reads a selector. It fails on anything but the forms of At; numbers count from 1.
 func ParseAt(s string) (At, error) {

@@ -189,6 +189,14 @@ func (d *dumper) describe(s *Slot, i int, at jit.Addr) {
 		}
 	case jit.SlotFrameLink:
 		s.Label, s.Meaning = "rbp'", "address of the saved rbp, for unwinders"
+	case jit.SlotTraceReturn:
+		s.Label, s.Meaning = "ret", "return value of the traced function"
+	case jit.SlotTraceArgs:
+		s.Label, s.Meaning = fmt.Sprintf("arg%d", (int64(at-a.RBP)-int64(fs.Off))/8+1), "argument of the traced function"
+	case jit.SlotTraceCount:
+		s.Label, s.Meaning = "nargs", "number of arguments"
+	case jit.SlotTraceCtx:
+		s.Label, s.Meaning = "ctx", "run context of tracing programs"
 	case jit.SlotPad:
 		s.Label, s.Meaning = "pad", "not used"
 	default:

@@ -302,7 +302,7 @@ func (f *Fn) isScheme(off jit.CodeOff) bool {
 	if len(f.InsnOff) > 0 {
 		body = max(body, f.InsnOff[0])
 	}
-	if off < body || f.tailAt(off) >= 0 {
+	if off < body || f.Trampoline || f.tailAt(off) >= 0 {
 		return true
 	}
 	return slices.ContainsFunc(f.Calls, func(c jit.CallSite) bool { return off == c.TakeBack })

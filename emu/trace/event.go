@@ -20,11 +20,12 @@ const (
 	KindTailCall      // tail call taken
 	KindRefused       // tail call refused: Reason
 	KindPoke          // text was patched
+	KindHook          // a traced function, Target, has come to its trampoline
 )
 
 var kindNames = [...]string{
 	KindNone: "none", KindEntry: "entry", KindCall: "call", KindHelper: "helper", KindReturn: "return",
-	KindTailCall: "tailcall", KindRefused: "refused", KindPoke: "poke",
+	KindTailCall: "tailcall", KindRefused: "refused", KindPoke: "poke", KindHook: "hook",
 }
 
 // String returns the kind as events name it.
@@ -129,6 +130,7 @@ const (
 	ViaOutside Via = iota
 	ViaCall
 	ViaTailCall
+	ViaHook // a trampoline
 )
 
 // Activation is a live function with its frame. The stack of activations is the recorder's own
@@ -152,10 +154,18 @@ type Activation struct {
 	// Caller are the registers that must come back unchanged.
 	Caller Saved
 	Event  uint64 // number of the event that began it
+	// Hooked says that the function has called its trampoline and not begun yet.
+	Hooked bool
+
+	nested bool   // an invocation of its own inside another
+	outer  uint64 // tail calls that the other had taken
 }
 
 // Frame describes the frame: what the function says whose prologue made it.
 func (a *Activation) Frame() *jit.Frame {
+	if a.Hooked {
+		return &hooked
+	}
 	if a.Builder != nil {
 		return &a.Builder.Frame
 	}
@@ -164,6 +174,9 @@ func (a *Activation) Frame() *jit.Frame {
 
 // FrameLow is Fn.FrameLow of the frame as it was made.
 func (a *Activation) FrameLow() int32 {
+	if a.Hooked {
+		return 0
+	}
 	if a.Builder != nil {
 		return a.Builder.FrameLow()
 	}

@@ -88,6 +88,10 @@ func (r *Recorder) topN() int {
 // entry begins an invocation, unless the function was called from inside or, by mistake, a tail
 // call enters it here.
 func (r *Recorder) entry(f *Fn, s *timing.Site) {
+	if f.Trampoline {
+		r.hook(f, s)
+		return
+	}
 	if r.jumpedTo == s.RIP {
 		return
 	}
@@ -138,6 +142,14 @@ func (r *Recorder) call(f *Fn, m *mark, s *timing.Site) {
 	r.push(Activation{
 		Fn: m.target, Top: s.RSP - 8, ReturnTo: s.RIP + jit.Addr(m.length), Via: ViaCall, Caller: savedOf(s), Event: no,
 	})
+	switch {
+	case invokes(f, site, m.target):
+		top := &r.stack[len(r.stack)-1]
+		top.nested, top.outer = true, r.taken
+		r.taken = 0
+	case f.Trampoline:
+		r.starts[m.target.id]-- // it was counted when it came to the trampoline
+	}
 }
 
 // countsHere reports whether f's own description says where the counter of the current frame is:
@@ -172,7 +184,9 @@ func (r *Recorder) begin(a *Activation) {
 // ret is a return instruction, directly before it. A return to a prologue, which can be that of the
 // program that was entered first, is part of a design in which programs call their own bodies.
 func (r *Recorder) ret(f *Fn, s *timing.Site) {
-	if to := jit.Addr(s.Stack[0]); r.inPrologue(to) {
+	if f.Trampoline {
+		r.leaveHook(s)
+	} else if to := jit.Addr(s.Stack[0]); r.inPrologue(to) {
 		return
 	}
 	r.counts.Returns++
@@ -187,6 +201,12 @@ func (r *Recorder) ret(f *Fn, s *timing.Site) {
 		r.popped, r.poppedAt = r.stack[n-1], s.RIP
 		r.stack = r.stack[:n-1]
 		r.gen++
+		if r.popped.nested {
+			r.taken = r.popped.outer
+		}
+		if r.popped.Via == ViaHook {
+			r.unhook()
+		}
 	}
 }
 

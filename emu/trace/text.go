@@ -107,6 +107,8 @@ func (e *Event) What(c *Code) string {
 	switch e.Kind {
 	case KindEntry:
 		return e.Fn.String() + " from outside"
+	case KindHook:
+		return e.Fn.String() + " for " + to
 	case KindCall, KindHelper:
 		return where + " -> " + to
 	case KindReturn:

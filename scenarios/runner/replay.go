@@ -24,10 +24,14 @@ type Captured struct {
 	Target   *jit.Target // of the capture's header: for struct offsets, not for code
 	Images   []*jit.Image
 	Design   string // as recognised from the bytes
+	// Traced says that all tracing programs are attached, see WithTracing.
+	Traced bool
 
 	header *capture.Header
 	names  map[string]jit.Addr
 	world  []string // variables of the outside world that the code reads
+
+	tracing tracing
 }
 
 // Replay is what the bytes of a captured scenario did.
@@ -35,6 +39,7 @@ type Replay struct {
 	Run
 	Scenario string
 	Design   string
+	Traced   bool // with all tracing programs attached
 	// Wrong lists where the result differs from what the kernel itself returned.
 	Wrong []string
 	// Skipped says why the scenario was not run: the kernel did not run it either.
@@ -60,6 +65,9 @@ func Capture(src *capture.Source, t *jit.Target, i int) (*Captured, error) {
 		if d, err := jit.RecogniseDesign(img); err == nil && d.Name != "" {
 			c.Design = d.Name
 		}
+	}
+	if err := c.readTracing(); err != nil {
+		return nil, fmt.Errorf("%s:%d: %s: %w", src.Name, sc.Line, sc.Name, err)
 	}
 	return c, nil
 }
@@ -177,7 +185,7 @@ func insnOffsets(p *capture.Prog, fn int, body jit.CodeOff) []jit.CodeOff {
 
 // setup places everything at its recorded address.
 func (c *Captured) setup() (emu.Setup, error) {
-	s := emu.Setup{Images: c.Images, Offsets: c.Target.Offsets}
+	s := emu.Setup{Images: slices.Concat(c.Images, c.tracing.images), Offsets: c.Target.Offsets}
 	for _, m := range c.Scenario.Maps {
 		s.Maps = append(s.Maps, emu.MapSpec{Map: m.Map, Addr: m.Addr, ValueAddr: m.ValueAddr})
 	}
@@ -187,6 +195,9 @@ func (c *Captured) setup() (emu.Setup, error) {
 	s.Data = contextSpace()
 	s.Packet = slices.Clone(c.header.RunData)
 	s.Symbols = maps.Clone(c.names)
+	for n := range c.tracing.kernel {
+		delete(s.Symbols, n) // an image of its own
+	}
 	at, err := c.jiffies()
 	if err != nil {
 		return s, err
@@ -255,8 +266,11 @@ func (r *Replayer) load(c *Captured) (*machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := load(r.m, s, r.opt, r.opt.Limit, insnText)
+	m, err := load(r.m, s, r.opt, c.limit(r.opt), insnText)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.attach(m); err != nil {
 		return nil, err
 	}
 	return m, c.inputs(m)
@@ -285,13 +299,13 @@ func (c *Captured) inputs(m *machine) error {
 
 func (c *Captured) enter(m *machine) (emu.Run, error) {
 	ctx, err := placeContext(m, c.Target, c.Scenario.ProgType, c.header.RunData, nil)
-	return emu.Run{Image: c.Scenario.Run.Prog, Args: [5]uint64{uint64(ctx)}}, err
+	return emu.Run{Image: c.testRun().Prog, Args: [5]uint64{uint64(ctx)}}, err
 }
 
 // Run executes the kernel's bytes and compares return value and output slots with what the kernel
 // got. The error is a failure of ours.
 func (r *Replayer) Run(ctx context.Context, c *Captured) (*Replay, error) {
-	out := &Replay{Scenario: c.Scenario.Name, Design: c.Design, Skipped: c.skip()}
+	out := &Replay{Scenario: c.Scenario.Name, Design: c.Design, Traced: c.Traced, Skipped: c.skip()}
 	if out.Skipped != "" {
 		return out, nil
 	}
@@ -299,23 +313,34 @@ func (r *Replayer) Run(ctx context.Context, c *Captured) (*Replay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Scenario.Name, err)
 	}
-	run, err := c.enter(m)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.Scenario.Name, err)
-	}
-	res, err := m.run(ctx, run)
+	err = c.run(ctx, m, out)
 	if errors.Is(err, jit.ErrUnsupported) {
 		return nil, err // what is missing, not where: the same for many scenarios
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Scenario.Name, err)
 	}
-	out.Run = *m.describe(&res)
-	out.Program = c.Scenario.Progs[c.Scenario.Run.Prog].Name
+	out.Program = c.Scenario.Progs[c.testRun().Prog].Name
 	out.World = append(out.World, c.world...)
 	slices.Sort(out.World)
-	out.Wrong = c.compare(m, out)
+	out.Wrong = append(out.Wrong, c.compare(m, out)...)
 	return out, nil
+}
+
+// run does the kernel's test run.
+func (c *Captured) run(ctx context.Context, m *machine, out *Replay) error {
+	if c.Scenario.ProgType == jit.Tracing {
+		return c.runTracing(ctx, m, out)
+	}
+	run, err := c.enter(m)
+	if err != nil {
+		return err
+	}
+	res, err := m.run(ctx, run)
+	if err == nil {
+		out.Run = *m.describe(&res)
+	}
+	return err
 }
 
 // compare says what differs from the kernel's own run.
@@ -324,7 +349,7 @@ func (c *Captured) compare(m *machine, r *Replay) []string {
 		return []string{r.ending()}
 	}
 	var wrong []string
-	if k := c.Scenario.Run; uint32(r.Return) != k.Retval {
+	if k := c.testRun(); uint32(r.Return) != k.Retval {
 		wrong = append(wrong, fmt.Sprintf("returned %d, the kernel %d", uint32(r.Return), k.Retval))
 	}
 	if len(c.Scenario.Maps) == 0 {
@@ -337,8 +362,8 @@ func (c *Captured) compare(m *machine, r *Replay) []string {
 	const outputs = 32
 	for n := 0; n < outputs && 8*n+8 <= len(io); n++ {
 		want := uint64(0)
-		if n < len(c.Scenario.Run.Out) {
-			want = c.Scenario.Run.Out[n]
+		if n < len(c.testRun().Out) {
+			want = c.testRun().Out[n]
 		}
 		if got := binary.LittleEndian.Uint64(io[8*n:]); got != want {
 			wrong = append(wrong, fmt.Sprintf("output slot %d is %#x, the kernel's %#x", n, got, want))
@@ -351,6 +376,9 @@ func (c *Captured) compare(m *machine, r *Replay) []string {
 func (r *Replayer) Stack(ctx context.Context, c *Captured, at stack.At) ([]Drawing, error) {
 	if why := c.skip(); why != "" {
 		return nil, errors.New(why)
+	}
+	if c.Scenario.ProgType == jit.Tracing {
+		return nil, fmt.Errorf("stack of a test run of a tracing program, which is several runs: %w", jit.ErrUnsupported)
 	}
 	m, err := r.load(c)
 	if err != nil {

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package emu
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// trampHelpers are the functions that trampolines call around tracing programs and around the traced
+// function (kernel/bpf/trampoline.c). Those that return nothing leave Setup.VoidRAX in rax.
+var trampHelpers = []helper{
+	{name: "__bpf_prog_enter", fn: zero}, // the time, 0 without statistics
+	{name: "__bpf_prog_exit", fn: nothing},
+	{name: "__bpf_prog_enter_recur", writes: true, fn: enterRecur},
+	{name: "__bpf_prog_exit_recur", fn: exitRecur},
+	{name: "__bpf_tramp_enter", fn: nothing},
+	{name: "__bpf_tramp_exit", fn: nothing},
+}
+
+func nothing(c *call) (uint64, error) { return c.m.setup.VoidRAX, nil }
+
+// enterRecur is __bpf_prog_enter_recur: 0 if the program is running already, else the time, which is
+// NO_START_TIME without statistics. It saves the run context of the task, which has none.
+func enterRecur(c *call) (uint64, error) {
+	const savedRunCtx, noStartTime = 8, 1
+	if err := c.m.space.writeWord(c.addr(2)+savedRunCtx, 0); err != nil {
+		return 0, fmt.Errorf("argument 2: %w", err)
+	}
+	w := &c.m.world
+	if w.active == nil {
+		w.active = map[uint64]int{}
+	}
+	w.active[c.arg(1)]++
+	if w.active[c.arg(1)] != 1 {
+		return 0, nil
+	}
+	return noStartTime, nil
+}
+
+func exitRecur(c *call) (uint64, error) {
+	if c.m.world.active[c.arg(1)] == 0 {
+		return 0, fmt.Errorf("argument 1: no program at %#x is running", c.arg(1))
+	}
+	c.m.world.active[c.arg(1)]--
+	return c.m.setup.VoidRAX, nil
+}
+
+// kernelFunc is a kernel function that exists to be traced (net/bpf/test_run.c). The code begins
+// behind what can be patched.
+type kernelFunc struct {
+	name string
+	code []byte
+}
+
+// kernelFuncs are what test runs of tracing programs call.
+var kernelFuncs = []kernelFunc{
+	{"bpf_fentry_test1", []byte{0x8d, 0x47, 0x01, 0xc3}},       // lea eax, [rdi+1]
+	{"bpf_fentry_test2", []byte{0x8d, 0x04, 0x37, 0xc3}},       // lea eax, [rdi+rsi]
+	{"bpf_fentry_test3", sumInto("\x40\x0f\xbe\xc7", 6, 2)},    // movsx eax, dil; + esi, edx
+	{"bpf_fentry_test4", sumInto("\x40\x0f\xbe\xc6", 7, 2, 1)}, // movsx eax, sil; + edi, edx, ecx
+	{"bpf_fentry_test5", sumInto("\x0f\xbf\xc2", 7, 6, 1, 8)},  // movsx eax, dx; + edi, esi, ecx, r8d
+	{"bpf_fentry_test6", sumInto("\x0f\xbf\xc2", 7, 6, 1, 8, 9)},
+	{"bpf_fentry_test7", []byte{0x89, 0xf8, 0xc3}},                               // mov eax, edi
+	{"bpf_fentry_test8", []byte{0x8b, 0x07, 0xc3}},                               // mov eax, [rdi]
+	{"bpf_modify_return_test", []byte{0xff, 0x06, 0x89, 0xf8, 0x03, 0x06, 0xc3}}, // inc [rsi]; mov eax, edi; add eax, [rsi]
+}
+
+// sumInto is code that adds registers, by their numbers, to what the code before leaves in eax.
+func sumInto(first string, regs ...byte) []byte {
+	code := []byte(first)
+	for _, r := range regs {
+		if r >= 8 {
+			code = append(code, 0x44)
+		}
+		code = append(code, 0x01, 0xc0|r&7<<3) // add eax, reg
+	}
+	return append(code, 0xc3)
+}
+
+// KernelFunc returns a kernel function that test runs of tracing programs call, with the
+// instruction that is patched when it is traced, as an image at an address. ok is false for any
+// other name.
+func KernelFunc(name string, at jit.Addr, t *jit.Target) (img *jit.Image, ok bool) {
+	for _, k := range kernelFuncs {
+		if k.name != name {
+			continue
+		}
+		var code []byte
+		if t.Emit.ENDBR {
+			code = append(code, 0xf3, 0x0f, 0x1e, 0xfa)
+		}
+		code = append(code, 0x0f, 0x1f, 0x44, 0x00, 0x00)
+		f := jit.FuncImage{Name: name, Addr: at, Frame: jit.Frame{Body: jit.CodeOff(len(code)), Landing: -1}}
+		f.Code = append(code, k.code...)
+		return &jit.Image{Target: t, Funcs: []jit.FuncImage{f}}, true
+	}
+	return nil, false
+}
+
+// KernelCall is a call that a test run of a tracing program makes.
+type KernelCall struct {
+	Name string
+	Args [6]uint64
+	Ret  uint32 // what the function returns untraced
+}
+
+// modifyInt is where the int is that bpf_modify_return_test changes.
+const modifyInt = ContextAddr + 0x800
+
+// KernelCalls returns what bpf_prog_test_run_tracing (net/bpf/test_run.c) calls for a program that is
+// attached in a way, in order. Pointers lead into the page at ContextAddr.
+func KernelCalls(k jit.TraceKind) []KernelCall {
+	if k == jit.FmodRet {
+		return []KernelCall{{"bpf_modify_return_test", [6]uint64{1, uint64(modifyInt)}, 4}}
+	}
+	return []KernelCall{
+		{"bpf_fentry_test1", [6]uint64{1}, 2},
+		{"bpf_fentry_test2", [6]uint64{2, 3}, 5},
+		{"bpf_fentry_test3", [6]uint64{4, 5, 6}, 15},
+		{"bpf_fentry_test4", [6]uint64{7, 8, 9, 10}, 34},
+		{"bpf_fentry_test5", [6]uint64{11, 12, 13, 14, 15}, 65},
+		{"bpf_fentry_test6", [6]uint64{16, 17, 18, 19, 20, 21}, 111},
+		{"bpf_fentry_test7", [6]uint64{0}, 0},
+		{"bpf_fentry_test8", [6]uint64{uint64(ContextAddr)}, 0},
+	}
+}
+
+// PrepareKernelCalls sets the memory that KernelCalls lead to.
+func (m *Machine) PrepareKernelCalls() error {
+	var b [4]byte
+	binary.LittleEndian.PutUint32(b[:], 2)
+	return m.WriteMemory(modifyInt, b[:])
+}
+
+// KernelResult is the return value of such a test run, from what the called functions returned and
+// did: 0, or for fmod_ret their sum with the number of side effects in the upper half, as
+// bpf_modify_return_test2, which this does not run, adds 29 and one since 6.5.
+func (m *Machine) KernelResult(k jit.TraceKind, rets []uint32) (uint32, error) {
+	if k != jit.FmodRet {
+		return 0, nil
+	}
+	var b [4]byte
+	if err := m.ReadMemory(modifyInt, b[:]); err != nil {
+		return 0, err
+	}
+	sum, side := uint32(29), uint32(1)
+	for _, r := range rets {
+		sum += r
+	}
+	if binary.LittleEndian.Uint32(b[:]) != 2 {
+		side++
+	}
+	return side<<16 | sum, nil
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
+)
+
+// tracing is what a captured scenario has besides its programs: the kernel's trampolines, and
+// functions of the kernel that are traced.
+type tracing struct {
+	images []*jit.Image
+	sites  []jit.Patch
+	kernel map[string]int // index of traced kernel functions among all images
+	// loses says that a trampoline does not keep what its function needs in rax.
+	loses bool
+}
+
+// WithTracing returns the same scenario as it is while all tracing programs are attached; ok is false
+// if it has none.
+func (c *Captured) WithTracing() (traced *Captured, ok bool) {
+	if c.Scenario.RunTraced == nil {
+		return nil, false
+	}
+	t := *c
+	t.Traced = true
+	return &t, true
+}
+
+// testRun is the kernel's own run that is to be repeated.
+func (c *Captured) testRun() *capture.Run {
+	if c.Traced {
+		return c.Scenario.RunTraced
+	}
+	return c.Scenario.Run
+}
+
+// readTracing makes images of trampolines and traced kernel functions.
+func (c *Captured) readTracing() error {
+	c.tracing.kernel = map[string]int{}
+	for n := range c.Scenario.Trampolines {
+		t := &c.Scenario.Trampolines[n]
+		if t.Error != "" {
+			return fmt.Errorf("trampoline %d: the capture has no image: %s", n, t.Error)
+		}
+		site := jit.Patch{Kind: jit.PatchText, Part: jit.PartJump, Old: [jit.PokeSize]byte(t.Site.Before), New: [jit.PokeSize]byte(t.Site.After)}
+		rel := int32(binary.LittleEndian.Uint32(t.Site.After[1:]))
+		site.Addr = t.Addr - jit.Addr(int64(rel)) - jit.PokeSize
+		name := t.Kernel
+		if name == "" {
+			name = c.Scenario.Progs[t.Prog].Funcs[t.Func].Name
+		}
+		f, err := jit.RecogniseTrampoline("tramp_"+name, t.Addr, t.Image)
+		if err != nil {
+			return err
+		}
+		img := &jit.Image{Target: c.Target, Funcs: []jit.FuncImage{*f}}
+		if t.Kernel != "" {
+			fn, ok := emu.KernelFunc(t.Kernel, site.Addr-jit.Addr(t.Site.Off), c.Target)
+			if !ok {
+				return fmt.Errorf("kernel function %s: %w", t.Kernel, jit.ErrUnsupported)
+			}
+			if code := fn.Funcs[0].Code; int(t.Site.Off) >= len(code) || !bytes.HasPrefix(code[t.Site.Off:], t.Site.Before) {
+				return fmt.Errorf("kernel function %s: what is patched is not at +%#x", t.Kernel, int(t.Site.Off))
+			}
+			c.tracing.kernel[t.Kernel] = len(c.Images) + len(c.tracing.images)
+			c.tracing.images = append(c.tracing.images, fn)
+		} else if counts := c.Images[t.Prog].Funcs[t.Func].Frame.Counter.Form != jit.CounterNone; counts && t.Func > 0 && !keepsRAX(f) {
+			c.tracing.loses = true
+		}
+		c.tracing.images = append(c.tracing.images, img)
+		c.tracing.sites = append(c.tracing.sites, site)
+	}
+	return nil
+}
+
+// keepsRAX reports whether a trampoline keeps what rax holds when it is entered.
+func keepsRAX(f *jit.FuncImage) bool {
+	for _, s := range f.Frame.Slots {
+		if s.Kind == jit.SlotTailCallCntOrPtr {
+			return true
+		}
+	}
+	return false
+}
+
+// attach patches the traced functions.
+func (c *Captured) attach(m *machine) error {
+	if !c.Traced {
+		return nil
+	}
+	for i := range c.tracing.sites {
+		p := &c.tracing.sites[i]
+		code := make([]byte, jit.PokeSize)
+		if err := m.ReadMemory(p.Addr, code); err != nil {
+			return err
+		}
+		if r := p.Apply(code); r != jit.PokeChanged {
+			return fmt.Errorf("trampoline %d: patch at %#x: %v: found % x", i, uint64(p.Addr), r, code)
+		}
+		if err := m.WriteText(p.Addr, code); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// limit is what the checks hold a run to: none where the kernel's own trampolines lose the count.
+func (c *Captured) limit(opt Options) uint32 {
+	if c.Traced && c.tracing.loses && opt.Limit == 0 {
+		return math.MaxInt32
+	}
+	return opt.Limit
+}
+
+// runTracing is a test run of a tracing program: the kernel calls functions of its own. Those that
+// nothing traces in this scenario are left out.
+func (c *Captured) runTracing(ctx context.Context, m *machine, out *Replay) error {
+	kind, ok := jit.TraceKindByName(c.Scenario.Progs[c.testRun().Prog].Attach.Kind)
+	if !ok {
+		return fmt.Errorf("attached as %q: %w", c.Scenario.Progs[c.testRun().Prog].Attach.Kind, jit.ErrUnsupported)
+	}
+	if err := m.PrepareKernelCalls(); err != nil {
+		return err
+	}
+	var rets []uint32
+	for _, k := range emu.KernelCalls(kind) {
+		img, ok := c.tracing.kernel[k.Name]
+		if !ok {
+			rets = append(rets, k.Ret)
+			continue
+		}
+		res, err := m.run(ctx, emu.Run{Image: img, Args: [5]uint64(k.Args[:5]), Arg6: k.Args[5]})
+		if err != nil {
+			return err
+		}
+		out.Run = *m.describe(&res)
+		if out.Violation != nil || out.Killed != "" {
+			return nil
+		}
+		ret := uint32(res.Return())
+		if kind != jit.FmodRet && ret != k.Ret {
+			out.Wrong = append(out.Wrong, fmt.Sprintf("%s returned %d, it is made to return %d", k.Name, ret, k.Ret))
+		}
+		rets = append(rets, ret)
+	}
+	ret, err := m.KernelResult(kind, rets)
+	out.Return = uint64(ret)
+	return err
+}
