@@ -55,11 +55,16 @@ type env struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
+	self   string // path of the program, for processes of its own; "" does everything in this one
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	code := doMain(ctx, os.Args, env{os.Stdin, os.Stdout, os.Stderr})
+	self, err := os.Executable()
+	if err != nil {
+		self = "" // then without
+	}
+	code := doMain(ctx, os.Args, env{os.Stdin, os.Stdout, os.Stderr, self})
 	stop()
 	os.Exit(code)
 }

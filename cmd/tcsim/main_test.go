@@ -19,7 +19,7 @@ func tcsim(t testing.TB, stdin string, args ...string) (code int, stdout, stderr
 		t.Chdir("../..")
 	}
 	var out, errs bytes.Buffer
-	code = doMain(context.Background(), append([]string{"tcsim"}, args...), env{strings.NewReader(stdin), &out, &errs})
+	code = doMain(context.Background(), append([]string{"tcsim"}, args...), env{stdin: strings.NewReader(stdin), stdout: &out, stderr: &errs})
 	return code, out.String(), errs.String()
 }
 

@@ -32,6 +32,7 @@ func (e env) matrixCommand() *cli.Command {
 			},
 			&cli.StringFlag{Name: "core", Usage: "core model for the cycles: " + coreNames()},
 			&cli.IntFlag{Name: "workers", Value: 2, Usage: "machines that run at the same time"},
+			&cli.BoolFlag{Name: "serve", Hidden: true, Usage: "answer questions of another tcsim on standard input"},
 			limitFlag(), jsonFlag(),
 		},
 		Action: e.matrix,
@@ -70,7 +71,17 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return badInput(err)
 	}
-	m, costs, err := e.playMatrix(ctx, cmd.Int("workers"), bs, ts, core)
+	if cmd.Bool("serve") {
+		return runner.Serve(ctx, e.stdin, e.stdout, bs, ts, core)
+	}
+	opt := runner.MatrixOptions{Workers: cmd.Int("workers")}
+	if e.self != "" {
+		opt.Command = []string{
+			e.self, "matrix", "--serve", "--scenario", strings.Join(names, ","), "--target", strings.Join(tn, ","),
+			"--core", core.Name, "--limit", fmt.Sprint(cmd.Uint32("limit")),
+		}
+	}
+	m, costs, err := e.playMatrix(ctx, opt, bs, ts, core)
 	if err != nil {
 		return err
 	}
@@ -102,11 +113,11 @@ func matrixTargets() []string {
 }
 
 // playMatrix does the work under one progress bar.
-func (e env) playMatrix(ctx context.Context, workers int, bs []*scenarios.Built, ts []*jit.Target, core *timing.Core) (*runner.Matrix, []runner.Costs, error) {
+func (e env) playMatrix(ctx context.Context, opt runner.MatrixOptions, bs []*scenarios.Built, ts []*jit.Target, core *timing.Core) (*runner.Matrix, []runner.Costs, error) {
 	bar := e.progress("matrix")
 	defer bar.done()
 	cells := len(bs) * len(ts)
-	opt := runner.MatrixOptions{Workers: workers, Progress: func(done, _ int) { bar.set(done, cells+len(ts)) }}
+	opt.Progress = func(done, _ int) { bar.set(done, cells+len(ts)) }
 	m, err := runner.PlayMatrix(ctx, bs, ts, opt)
 	if err != nil {
 		return nil, nil, err

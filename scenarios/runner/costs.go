@@ -53,7 +53,11 @@ type Costs struct {
 func MeasureCosts(ctx context.Context, ts []*jit.Target, core *timing.Core, opt MatrixOptions) ([]Costs, error) {
 	out := make([]Costs, len(ts))
 	err := parallel(ctx, len(ts), opt, func(w *worker, i int) {
-		out[i] = w.costs(ctx, ts[i], core)
+		if w.remote == nil {
+			out[i] = w.costs(ctx, ts[i], core)
+		} else if err := w.remote.ask(ctx, question{i, -1}, &out[i]); err != nil {
+			out[i] = Costs{Target: ts[i].Name, Notes: []string{err.Error()}}
+		}
 	})
 	if err != nil {
 		return nil, err

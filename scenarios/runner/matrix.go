@@ -3,10 +3,12 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
@@ -59,6 +61,11 @@ type MatrixOptions struct {
 	Workers int
 	// Progress, if not nil, is called after each cell, by one goroutine at a time.
 	Progress func(done, total int)
+	// Command, if not nil, starts a process that calls Serve for the same scenarios and targets on its
+	// standard input and output: each worker has one, so that a crash of the engine costs one cell.
+	Command []string
+	// Timeout is how long a process may take to answer; 0 means 30 seconds.
+	Timeout time.Duration
 }
 
 // PlayMatrix plays every scenario on every target. What goes wrong in one cell stays in it: the
@@ -74,7 +81,11 @@ func PlayMatrix(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, op
 	}
 	err := parallel(ctx, len(ts)*len(bs), opt, func(w *worker, i int) {
 		t, b := i/len(bs), i%len(bs)
-		m.Cells[t][b] = w.cell(ctx, bs[b], ts[t])
+		if w.remote == nil {
+			m.Cells[t][b] = w.cell(ctx, bs[b], ts[t])
+		} else if err := w.remote.ask(ctx, question{t, b}, &m.Cells[t][b]); err != nil {
+			m.Cells[t][b] = failedCell(err)
+		}
 	})
 	if err != nil {
 		return nil, err
@@ -95,6 +106,10 @@ func parallel(ctx context.Context, n int, opt MatrixOptions, do func(w *worker, 
 	for range workers {
 		wg.Go(func() {
 			w := &worker{}
+			if opt.Command != nil {
+				w.remote = &process{command: opt.Command, timeout: cmp.Or(opt.Timeout, 30*time.Second)}
+				defer w.remote.stop()
+			}
 			defer w.drop()
 			for i := range jobs {
 				do(w, i)
@@ -118,8 +133,11 @@ func parallel(ctx context.Context, n int, opt MatrixOptions, do func(w *worker, 
 	return ctx.Err()
 }
 
-// worker keeps one machine for one cell after the other.
-type worker struct{ s *Session }
+// worker keeps one machine for one cell after the other, or a process that does.
+type worker struct {
+	s      *Session
+	remote *process
+}
 
 // drop closes the machine: the next cell gets a new one.
 func (w *worker) drop() {
