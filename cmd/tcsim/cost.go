@@ -27,7 +27,10 @@ func (e env) cost(ctx context.Context, cmd *cli.Command, s *runner.Session, core
 	if p.Warm {
 		state = "one of many runs in a row"
 	}
-	fmt.Fprintf(e.stdout, "%d cycles on %s, %s: %s\n", p.Total, p.Core, state, causes(&p.Costs, p.Total))
+	fmt.Fprintf(e.stdout, "%d cycles on %s, %s\n", p.Total, p.Core, state)
+	for _, line := range fold(causes(&p.Costs, p.Total), width) {
+		fmt.Fprintln(e.stdout, line)
+	}
 	for i := range p.Funcs {
 		f := &p.Funcs[i]
 		name := "outside the programs"

@@ -24,7 +24,7 @@ func (e env) stackCommand() *cli.Command {
 			"Examples:\n   tcsim stack hierarchy --target 6.12 --at tailcall:33\n" +
 			"   tcsim stack hierarchy --target 6.1 --at violation\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
-			targetFlag(true), limitFlag(), runFlag(), jsonFlag(),
+			targetFlag(true), limitFlag(), runFlag(), coreFlag(), jsonFlag(),
 			&cli.StringFlag{Name: "at", Value: "deepest", Usage: "the moment"},
 			&cli.BoolFlag{Name: "all", Usage: "draw every frame of a long stack"},
 		},
@@ -37,7 +37,11 @@ func (e env) stack(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return badUsage("--at: %w", err)
 	}
-	s, err := openOne(cmd, nil)
+	core, err := coreOf(cmd)
+	if err != nil {
+		return err
+	}
+	s, err := openOne(cmd, core)
 	if err != nil {
 		return err
 	}
@@ -54,7 +58,9 @@ func (e env) printDrawings(cmd *cli.Command, drawings []runner.Drawing) error {
 	if cmd.Bool("json") {
 		var out []map[string]any
 		for _, d := range drawings {
-			out = append(out, map[string]any{"at": d.Moment.Name, "event": d.Moment.Event, "layout": d.Layout})
+			out = append(out, map[string]any{
+				"at": d.Moment.Name, "event": d.Moment.Event, "cycle": int64(d.Cycle), "layout": d.Layout,
+			})
 		}
 		return e.printJSON("stack", map[string]any{"stacks": out})
 	}
@@ -62,7 +68,11 @@ func (e env) printDrawings(cmd *cli.Command, drawings []runner.Drawing) error {
 		if i > 0 {
 			fmt.Fprintln(e.stdout)
 		}
-		fmt.Fprint(e.stdout, d.Layout.Picture(stack.Options{Title: d.Moment.Name, All: cmd.Bool("all")}))
+		title := d.Moment.Name
+		if d.Cycle != 0 {
+			title += fmt.Sprintf(", cycle %d", d.Cycle)
+		}
+		fmt.Fprint(e.stdout, d.Layout.Picture(stack.Options{Title: title, All: cmd.Bool("all")}))
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/stack"
+	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/x86"
 	"github.com/tcsim/tcsim/scenarios"
@@ -17,6 +18,8 @@ import (
 // Drawing is the stack at one moment of a run.
 type Drawing struct {
 	Moment stack.Moment
+	// Cycle is when the instruction there retires; 0 if no core was given or the moment is no event.
+	Cycle  timing.Cycle
 	Layout *stack.Layout
 }
 
@@ -62,6 +65,10 @@ func (m *machine) draw(ctx context.Context, at stack.At, prepare func() (emu.Run
 		return nil, err
 	}
 	rec := m.feed.chk.Recorder()
+	cycles := map[uint64]timing.Cycle{}
+	for _, e := range rec.Events() {
+		cycles[e.No] = e.Cycle
+	}
 	found := stack.Run{Events: rec.Events(), Deepest: rec.Deepest()}
 	if v := m.feed.chk.Violation(); v != nil {
 		found.Violation = v.Moment()
@@ -82,7 +89,7 @@ func (m *machine) draw(ctx context.Context, at stack.At, prepare func() (emu.Run
 		if err != nil {
 			return nil, fmt.Errorf("stack at %s: %w", mo.Name, err)
 		}
-		out = append(out, Drawing{mo, l})
+		out = append(out, Drawing{mo, cycles[mo.Event], l})
 	}
 	return out, nil
 }
