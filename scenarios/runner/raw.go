@@ -19,6 +19,7 @@ func Raw(ctx context.Context, p *jit.Program, t *jit.Target, memory []byte) (r0 
 	raw.Type = jit.Kprobe // whose context is memory as it is
 	lenient := *t
 	lenient.Verifier.Lenient = true
+	lenient.Verifier.PrivateStack = false // a kprobe in name only
 	plan := emu.NewPlan(t.Offsets, nil)
 	img, err := compile(&raw, &lenient, plan)
 	if err != nil {
