@@ -62,7 +62,7 @@ func program(c *Choices, g *Graph) Program {
 			f.Ops = append(f.Ops, op(c, g, i, funcs))
 		}
 		if c.more(2) {
-			f.Stack = one(c, 0, 8, 1, 16, 24, 40, 64, 112, 200, 320, 440)
+			f.Stack = one(c, 0, 8, 1, 16, 13, 24, 3, 40, 64, 112, 200, 320, 440)
 		}
 		if c.more(2) {
 			f.Saved = uint8(c.pick(16))

@@ -16,11 +16,14 @@ const (
 	keptValue    = 0x5a00 // in the buffers on the stack, plus the function's number
 )
 
-// helperNames are what OpHelper calls, by Op.Value.
-var helperNames = []struct {
+// helperInfo is a helper by the name that scenarios use and its number.
+type helperInfo struct {
 	name string
 	id   int32
-}{{"get_smp_processor_id", 8}, {"ktime_get_ns", 5}, {"get_prandom_u32", 7}}
+}
+
+// helperNames are what OpHelper calls, by Op.Value.
+var helperNames = []helperInfo{{"get_smp_processor_id", 8}, {"ktime_get_ns", 5}, {"get_prandom_u32", 7}}
 
 func programName(i int) string  { return fmt.Sprintf("p%d", i) }
 func arrayName(i int) string    { return fmt.Sprintf("jmp%d", i) }
@@ -119,13 +122,9 @@ func (w *writer) function(i, j int) scenarios.Function {
 			out.Saved = append(out.Saved, scenarios.Register(6+r))
 		}
 	}
-	kept := int64(keptValue + w.number[[2]int{i, j}])
-	top, bottom := stackValue(8), stackValue(f.Stack)
-	if f.Stack >= 8 {
-		out.Steps = append(out.Steps, step("set", scenarios.Step{Set: top, To: number(kept)}))
-	}
-	if f.Stack >= 16 {
-		out.Steps = append(out.Steps, step("set", scenarios.Step{Set: bottom, To: number(kept)}))
+	kept := w.kept(i, j)
+	for _, k := range kept {
+		out.Steps = append(out.Steps, step("set", scenarios.Step{Set: k.place, To: k.value}))
 	}
 	for _, op := range f.Ops {
 		s := w.op(i, j, op)
@@ -134,11 +133,8 @@ func (w *writer) function(i, j int) scenarios.Function {
 		}
 		out.Steps = append(out.Steps, s)
 	}
-	if f.Stack >= 8 {
-		out.Steps = append(out.Steps, step("check", scenarios.Step{Check: top, Is: number(kept)}))
-	}
-	if f.Stack >= 16 {
-		out.Steps = append(out.Steps, step("check", scenarios.Step{Check: bottom, Is: number(kept)}))
+	for _, k := range kept {
+		out.Steps = append(out.Steps, step("check", scenarios.Step{Check: k.place, Is: k.value}))
 	}
 	ret := number(int64(w.number[[2]int{i, j}] + 1))
 	if f.Result {
@@ -146,6 +142,25 @@ func (w *writer) function(i, j int) scenarios.Function {
 	}
 	out.Steps = append(out.Steps, step("return", scenarios.Step{Return: ret}))
 	return out
+}
+
+// keptWord is a value on the stack that is compared before the end.
+type keptWord struct{ place, value *scenarios.Value }
+
+// kept returns what a function keeps at the ends of its buffer: words, or the last byte of a buffer
+// that words do not fill.
+func (w *writer) kept(i, j int) []keptWord {
+	n := int64(w.number[[2]int{i, j}])
+	switch size := w.g.Programs[i].Funcs[j].Stack; {
+	case size == 0:
+		return nil
+	case size%8 != 0:
+		return []keptWord{{stackValue(size, 1), number(n + 1)}}
+	case size == 8:
+		return []keptWord{{stackValue(8, 8), number(keptValue + n)}}
+	default:
+		return []keptWord{{stackValue(8, 8), number(keptValue + n)}, {stackValue(size, 8), number(keptValue + n)}}
+	}
 }
 
 func (w *writer) op(i, j int, op Op) scenarios.Step {
@@ -192,9 +207,13 @@ func mark() *scenarios.Value {
 	return &scenarios.Value{Text: "ctx.mark", Kind: scenarios.ValueCtx, Field: "mark"}
 }
 
-// stackValue is the word at fp-off.
-func stackValue(off int) *scenarios.Value {
-	return &scenarios.Value{Text: fmt.Sprintf("fp-%d", off), Kind: scenarios.ValueStack, Off: int32(-off)}
+// stackValue is size bytes at fp-off; 8 is what they are by default.
+func stackValue(off, size int) *scenarios.Value {
+	v := &scenarios.Value{Text: fmt.Sprintf("fp-%d", off), Kind: scenarios.ValueStack, Off: int32(-off)}
+	if size != 8 {
+		v.Size, v.Text = size, fmt.Sprintf("u%d %s", 8*size, v.Text)
+	}
+	return v
 }
 
 // word is 4 bytes of the first value of a map.

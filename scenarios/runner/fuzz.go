@@ -63,13 +63,17 @@ func (f *Fuzzer) Close() { f.w.drop() }
 // Play plays a graph on every target; the judgements are in their order. The error is that of the
 // context, or of a graph that does not build.
 func (f *Fuzzer) Play(ctx context.Context, g *graph.Graph) ([]Judgement, error) {
+	return f.playOn(ctx, g, f.targets)
+}
+
+func (f *Fuzzer) playOn(ctx context.Context, g *graph.Graph, ts []*jit.Target) ([]Judgement, error) {
 	b, err := scenarios.Build(g.Scenario("graph"))
 	if err != nil {
 		return nil, err
 	}
 	predictions := map[rules]int{}
-	out := make([]Judgement, len(f.targets))
-	for i, t := range f.targets {
+	out := make([]Judgement, len(ts))
+	for i, t := range ts {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}

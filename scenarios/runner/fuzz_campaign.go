@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tcsim/tcsim/scenarios/graph"
+)
+
+// Campaign is a number of graphs to be played on targets by worker processes. What it finds depends
+// on Source, Graphs, Targets and Limit only, not on the number of workers.
+type Campaign struct {
+	Source  FuzzSource
+	Graphs  int // how many; for Source.All all of them
+	Targets []string
+	Limit   uint32 // replaces that of the targets; 0 leaves it
+	// Workers is the number of processes; 0 means two. Start starts one.
+	Workers int
+	Start   func() (*FuzzWorker, error)
+	// Shrink is how many failures are made small, 0 for none, and Tries how many graphs may be
+	// played for each; 0 means 3000.
+	Shrink, Tries int
+	// Hang is how long a graph may take; 0 means a minute.
+	Hang time.Duration
+	// Progress, if not nil, is called as graphs are done, by one goroutine at a time.
+	Progress func(done, total int)
+}
+
+// CampaignReport is what came out.
+type CampaignReport struct {
+	Graphs  int            // played
+	Targets []FuzzedTarget // in order
+	// Failures are the kinds of failures, in order of target and verdict.
+	Failures    []FuzzFailure
+	Interrupted bool // the context ended before all was done
+}
+
+// FuzzedTarget counts the graphs of a target by what came out.
+type FuzzedTarget struct {
+	Target   string          `json:"target"`
+	Verdicts map[Verdict]int `json:"verdicts"`
+}
+
+// FuzzFailure is one way in which graphs fail on a target.
+type FuzzFailure struct {
+	Target  string
+	Verdict Verdict
+	Count   int
+	First   int // number of the first graph that fails so
+	Why     string
+	// Graph is the first graph, made small if Shrunk is set.
+	Graph  *graph.Graph
+	Shrunk bool
+	Tries  int // graphs played to make it small
+
+	target int
+}
+
+// CountAll returns how many graphs there are up to a size.
+func CountAll(size int) int {
+	n := 0
+	for range graph.All(size) {
+		n++
+	}
+	return n
+}
+
+// fuzzBatch is how many graphs a worker gets at a time.
+const fuzzBatch = 32
+
+// campaign is a running Campaign.
+type campaign struct {
+	*Campaign
+	mu     sync.Mutex
+	next   int // first graph that nobody has
+	total  int
+	done   int
+	counts []map[Verdict]int
+	found  map[failureKey]*FuzzFailure
+}
+
+type failureKey struct {
+	target  int
+	verdict Verdict
+}
+
+// Run plays all graphs. When the context ends, it returns what was found until then; the error is a
+// failure of ours.
+func (c *Campaign) Run(ctx context.Context) (*CampaignReport, error) {
+	if _, err := fuzzTargets(c.Targets, c.Limit); err != nil {
+		return nil, err
+	}
+	r := &campaign{Campaign: c, total: c.Graphs, found: map[failureKey]*FuzzFailure{}}
+	if c.Source.All != 0 {
+		r.total = CountAll(c.Source.All)
+	}
+	for range c.Targets {
+		r.counts = append(r.counts, map[Verdict]int{})
+	}
+	workers := cmp.Or(c.Workers, 2)
+	errs := make([]error, workers)
+	var wg sync.WaitGroup
+	for i := range workers {
+		wg.Go(func() { errs[i] = r.work(ctx) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	out := &CampaignReport{Graphs: r.done, Interrupted: r.done < r.total}
+	for t, name := range c.Targets {
+		out.Targets = append(out.Targets, FuzzedTarget{name, r.counts[t]})
+	}
+	for _, f := range r.found {
+		out.Failures = append(out.Failures, *f)
+	}
+	slices.SortFunc(out.Failures, func(a, b FuzzFailure) int {
+		return cmp.Or(cmp.Compare(a.target, b.target), strings.Compare(string(a.Verdict), string(b.Verdict)))
+	})
+	return out, r.finish(ctx, out)
+}
+
+func (c *Campaign) client() *fuzzClient {
+	return &fuzzClient{start: c.Start, hang: cmp.Or(c.Hang, time.Minute)}
+}
+
+func (c *Campaign) request(from, to int) *fuzzRequest {
+	return &fuzzRequest{FuzzSource: c.Source, Targets: c.Targets, Limit: c.Limit, From: from, To: to, Only: -1}
+}
+
+// work takes batches until there are no more, or the context ends.
+func (r *campaign) work(ctx context.Context) error {
+	c := r.client()
+	defer c.close()
+	for ctx.Err() == nil {
+		r.mu.Lock()
+		from := r.next
+		to := min(from+fuzzBatch, r.total)
+		r.next = to
+		r.mu.Unlock()
+		if from == to {
+			return nil
+		}
+		for from < to {
+			reason, err := c.do(r.request(from, to), to-from, func(reply *fuzzReply) {
+				from = reply.Graph + 1
+				r.note(reply)
+			})
+			switch {
+			case errors.Is(err, errWorker):
+				if err := r.crashed(c, from, reason); err != nil {
+					return err
+				}
+				from++
+			case err != nil:
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// crashed plays a graph that a worker has died of on each target alone.
+func (r *campaign) crashed(c *fuzzClient, i int, reason string) error {
+	all := fuzzReply{Graph: i}
+	for t := range r.Targets {
+		q := r.request(i, i+1)
+		q.Only = t
+		why, err := c.do(q, 1, func(reply *fuzzReply) { all.Other = append(all.Other, reply.Other...) })
+		switch {
+		case errors.Is(err, errWorker):
+			all.Other = append(all.Other, fuzzOther{t, VerdictCrash, cmp.Or(why, reason)})
+		case err != nil:
+			return err
+		}
+	}
+	r.note(&all)
+	return nil
+}
+
+// note counts a graph.
+func (r *campaign) note(reply *fuzzReply) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	ok := make([]bool, len(r.Targets))
+	for i := range ok {
+		ok[i] = true
+	}
+	for _, o := range reply.Other {
+		ok[o.Target] = false
+		r.counts[o.Target][o.Verdict]++
+		j := Judgement{o.Verdict, o.Why}
+		if !j.Failed() {
+			continue
+		}
+		k := failureKey{o.Target, o.Verdict}
+		f := r.found[k]
+		if f == nil {
+			f = &FuzzFailure{Target: r.Targets[o.Target], Verdict: o.Verdict, First: reply.Graph, Why: o.Why, target: o.Target}
+			r.found[k] = f
+		}
+		if f.Count++; reply.Graph < f.First {
+			f.First, f.Why = reply.Graph, o.Why
+		}
+	}
+	for t := range ok {
+		if ok[t] {
+			r.counts[t][VerdictOK]++
+		}
+	}
+	r.done++
+	if r.Progress != nil {
+		r.Progress(r.done, r.total)
+	}
+}
+
+// finish finds the graphs of the failures and makes the first ones small.
+func (r *campaign) finish(ctx context.Context, out *CampaignReport) error {
+	c := r.client()
+	defer c.close()
+	graphs := fuzzServer{}
+	defer graphs.close()
+	for i := range out.Failures {
+		f := &out.Failures[i]
+		var err error
+		if f.Graph, err = graphs.graph(r.Source, f.First); err != nil {
+			return err
+		}
+		if i < r.Shrink && r.Source.All == 0 && ctx.Err() == nil {
+			if err := r.shrink(ctx, c, f); err != nil {
+				return err
+			}
+		}
+	}
+	out.Interrupted = out.Interrupted || ctx.Err() != nil
+	return nil
+}
+
+// shrink makes the graph of a failure small.
+func (r *campaign) shrink(ctx context.Context, c *fuzzClient, f *FuzzFailure) error {
+	start := graph.NewChoices(r.Source.Seed, uint64(f.First))
+	graph.Random(start)
+	var failed error
+	why := f.Why
+	best := graph.Shrink(start.Used(), cmp.Or(r.Tries, 3000), func(choices []uint32) bool {
+		if failed != nil || ctx.Err() != nil {
+			return false
+		}
+		f.Tries++
+		q := r.request(0, 1)
+		q.Choices, q.Given, q.Only = choices, true, f.target
+		hit := false
+		reason, err := c.do(q, 1, func(reply *fuzzReply) {
+			if hit = len(reply.Other) == 1 && reply.Other[0].Verdict == f.Verdict; hit {
+				why = reply.Other[0].Why
+			}
+		})
+		if errors.Is(err, errWorker) {
+			if hit = f.Verdict == VerdictCrash; hit {
+				why = reason
+			}
+			return hit
+		}
+		failed = err
+		return hit && err == nil
+	})
+	f.Graph, f.Shrunk, f.Why = graph.Random(graph.Replay(best)), true, why
+	return failed
+}

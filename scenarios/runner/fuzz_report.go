@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/tcsim/tcsim/emu/interp"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/graph"
+)
+
+// Name is the name of the failure's scenario and of its files.
+func (f *FuzzFailure) Name(src FuzzSource) string {
+	from := fmt.Sprintf("seed%d", src.Seed)
+	if src.All != 0 {
+		from = fmt.Sprintf("all%d", src.All)
+	}
+	return fmt.Sprintf("fuzz_%s_%d_%s_%s", from, f.First, f.Target, f.Verdict)
+}
+
+// Scenario returns the failure as a scenario: its runs expect what BPF has the programs do, so it
+// fails on the target. limit is that of the campaign, 0 if it left the targets' own.
+func (f *FuzzFailure) Scenario(src FuzzSource, limit uint32) (*scenarios.Scenario, error) {
+	g := f.Graph
+	if g.Limit == 0 {
+		limited := *g
+		limited.Limit = limit
+		g = &limited
+	}
+	sc := g.Scenario(f.Name(src))
+	made := fmt.Sprintf("graph %d of seed %d", f.First, src.Seed)
+	if src.All != 0 {
+		made = fmt.Sprintf("graph %d of all up to size %d", f.First, src.All)
+	}
+	if f.Shrunk {
+		made += ", made small"
+	}
+	// Addresses and what else a line cannot have in YAML are no loss: tcsim run says them again.
+	sc.About = fmt.Sprintf("Found by tcsim fuzz (%s). On %s it ends with %s.", made, f.Target, f.Verdict)
+	t, err := jit.TargetByName(f.Target)
+	if err != nil {
+		return nil, err
+	}
+	return sc, Expect(sc, t.Limit)
+}
+
+// Expect gives the runs of a graph's scenario the return values and numbers of tail calls that the
+// reference interpreter has; limit is for scenarios without one of their own.
+func Expect(sc *scenarios.Scenario, limit uint32) error {
+	b, err := scenarios.Build(sc)
+	if err != nil {
+		return err
+	}
+	limit = cmp.Or(sc.Limit, limit)
+	kept, err := referenceRuns(b, rules{limit: limit})
+	if err != nil {
+		return err
+	}
+	burnt, err := referenceRuns(b, rules{limit: limit, burnEmpty: true})
+	if err != nil {
+		return err
+	}
+	n := 0
+	for i := range sc.Runs {
+		if sc.Runs[i].Run == nil {
+			continue
+		}
+		x := expectation(&kept[n])
+		if y := expectation(&burnt[n]); y.Return.V != x.Return.V || y.Taken.V != x.Taken.V {
+			x.On = scenarios.Named[scenarios.Expect]{{Name: scenarios.ClassBurnsEmpty, Value: *y}}
+		}
+		sc.Runs[i].Expect = x
+		n++
+	}
+	return nil
+}
+
+func expectation(r *interp.Result) *scenarios.Expect {
+	return &scenarios.Expect{
+		Return: &scenarios.Int{V: int64(uint32(r.Return))}, Taken: &scenarios.Int{V: int64(r.TakenTotal)},
+	}
+}
+
+// referenceRuns plays a scenario in the reference interpreter only.
+func referenceRuns(b *scenarios.Built, r rules) ([]interp.Result, error) {
+	ref, err := newReference(b, r, referenceInsns)
+	if err != nil {
+		return nil, err
+	}
+	var out []interp.Result
+	for i := range b.Actions {
+		a := &b.Actions[i]
+		if a.Kind == scenarios.ActRun {
+			res, err := ref.run(a)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, res)
+		} else if a.Event.Errno == "" {
+			if err := ref.act(a); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+// Files returns what is written for a failure, by name: the scenario, and the programs as C with
+// their test.
+func (f *FuzzFailure) Files(src FuzzSource, limit uint32) (map[string]string, error) {
+	sc, err := f.Scenario(src, limit)
+	if err != nil {
+		return nil, err
+	}
+	name := f.Name(src)
+	c := strings.NewReplacer(".", "_", "-", "_").Replace(name)
+	g := *f.Graph
+	g.Limit = sc.Limit
+	return map[string]string{
+		name + ".yaml": graph.Text(sc), c + ".c": g.C(), c + "_test.c": g.CTest(sc, c),
+	}, nil
+}

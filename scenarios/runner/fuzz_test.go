@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner_test
+
+import (
+	"context"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios/graph"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+// kernels are the targets whose code was captured from kernels.
+var kernels = []string{"5.10", "6.1", "6.12", "6.18", "7.2"}
+
+// startInside is a worker in this process.
+func startInside() (*runner.FuzzWorker, error) {
+	inR, inW := io.Pipe()
+	outR, outW := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		err := runner.ServeFuzz(context.Background(), inR, outW)
+		outW.CloseWithError(io.EOF)
+		done <- err
+	}()
+	return &runner.FuzzWorker{
+		In: inW, Out: outR,
+		Kill: func() { inR.CloseWithError(io.EOF); outR.CloseWithError(io.EOF) },
+		Wait: func() string {
+			if err := <-done; err != nil {
+				return err.Error()
+			}
+			return "ended"
+		},
+	}, nil
+}
+
+func campaign(t testing.TB, c runner.Campaign) *runner.CampaignReport {
+	t.Helper()
+	if c.Start == nil {
+		c.Start = startInside
+	}
+	r, err := c.Run(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// TestFuzzKernels finds nothing wrong with the kernels but what is known, and that occurs.
+func TestFuzzKernels(t *testing.T) {
+	n := 1500
+	if testing.Short() {
+		n = 200
+	}
+	r := campaign(t, runner.Campaign{Source: runner.FuzzSource{Seed: 1}, Graphs: n, Targets: kernels, Shrink: 3})
+	for i := range r.Failures {
+		t.Errorf("%s\n%s", r.Failures[i].Why, failureText(t, &r.Failures[i], 1))
+	}
+	for _, x := range r.Targets {
+		total := 0
+		for _, n := range x.Verdicts {
+			total += n
+		}
+		byValue := x.Target == "5.10" || x.Target == "6.1"
+		if total != n || (x.Verdicts[runner.VerdictForeseen] > 0) != byValue || x.Verdicts[runner.VerdictUnsupported] != 0 {
+			t.Errorf("%s: %v, of %d", x.Target, x.Verdicts, n)
+		}
+	}
+}
+
+// TestFuzzAll plays every graph of up to three programs and sites.
+func TestFuzzAll(t *testing.T) {
+	size := 3
+	if testing.Short() {
+		size = 2
+	}
+	r := campaign(t, runner.Campaign{Source: runner.FuzzSource{All: size}, Targets: kernels})
+	if r.Graphs != runner.CountAll(size) || r.Interrupted || len(r.Failures) != 0 {
+		t.Errorf("%d graphs of %d, failures %+v", r.Graphs, runner.CountAll(size), r.Failures)
+	}
+}
+
+func failureText(t testing.TB, f *runner.FuzzFailure, seed uint64) string {
+	t.Helper()
+	sc, err := f.Scenario(runner.FuzzSource{Seed: seed}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return graph.Text(sc)
+}
+
+// TestFuzzFindsDesigns has designs that are known to be wrong: for each, a failure is found, made
+// small, and its file reproduces it with the same verdict.
+func TestFuzzFindsDesigns(t *testing.T) {
+	for name, lines := range map[string]int{
+		"maciej-hidden16": 16, "pop-nop-push": 16, "hier-rfc1": 24, "5.10-unrounded": 24,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := campaign(t, runner.Campaign{
+				Source: runner.FuzzSource{Seed: 1}, Graphs: 600, Targets: []string{name}, Shrink: 2, Tries: 1000,
+			})
+			if len(r.Failures) == 0 {
+				t.Fatalf("nothing found: %v", r.Targets[0].Verdicts)
+			}
+			for i := range r.Failures[:min(2, len(r.Failures))] {
+				f := &r.Failures[i]
+				text := failureText(t, f, 1)
+				t.Logf("%d graphs played to shrink\n%s\n%s", f.Tries, f.Why, text)
+				if n := strings.Count(text, "\n"); n > lines {
+					t.Errorf("the file has %d lines, want at most %d", n, lines)
+				}
+				b := buildText(t, "found.yaml", []byte(text))
+				res := play(t, opened(t, compiled(t, b, target(t, name)), runner.Options{}))
+				if v := res.Violation(); res.OK() || v != nil && runner.Verdict(v.Invariant) != f.Verdict {
+					t.Errorf("the file gives %v, want %s", v, f.Verdict)
+				}
+			}
+		})
+	}
+}
+
+// TestFuzzDeterministic has the same report from one worker and from three.
+func TestFuzzDeterministic(t *testing.T) {
+	run := func(workers int) *runner.CampaignReport {
+		return campaign(t, runner.Campaign{
+			Source: runner.FuzzSource{Seed: 5}, Graphs: 150, Targets: []string{"pop-nop-push", "6.12", "hier-rfc1"}, Workers: workers,
+			Shrink: 1, Tries: 60,
+		})
+	}
+	one, three := run(1), run(3)
+	opt := cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".target" }, cmp.Ignore())
+	if d := cmp.Diff(one, three, opt); d != "" {
+		t.Error(d)
+	}
+	if len(one.Failures) == 0 {
+		t.Error("no failure to compare")
+	}
+}
+
+// BenchmarkFuzz reports how many graphs are played on a target per second, by one worker.
+func BenchmarkFuzz(b *testing.B) {
+	var ts []*jit.Target
+	for _, n := range kernels {
+		ts = append(ts, target(b, n))
+	}
+	f := runner.NewFuzzer(ts)
+	defer f.Close()
+	i := uint64(0)
+	for b.Loop() {
+		if _, err := f.Play(context.Background(), graph.Random(graph.NewChoices(1, i))); err != nil {
+			b.Fatal(err)
+		}
+		i++
+	}
+	b.ReportMetric(float64(len(ts))*float64(b.N)/b.Elapsed().Seconds(), "runs/s")
+}

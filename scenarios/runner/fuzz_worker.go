@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"time"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios/graph"
+)
+
+// FuzzSource says which graphs are played: random ones of a seed or, if All is not 0, every graph
+// up to that size.
+type FuzzSource struct {
+	Seed uint64 `json:"seed"`
+	All  int    `json:"all,omitempty"`
+}
+
+// fuzzRequest asks a worker process for the graphs From to To-1 of a source, or for the one that a
+// stream of choices stands for, on all targets or on one.
+type fuzzRequest struct {
+	FuzzSource
+	Targets []string `json:"targets"`
+	Limit   uint32   `json:"limit,omitempty"`
+	From    int      `json:"from"`
+	To      int      `json:"to"`
+	Choices []uint32 `json:"choices,omitempty"`
+	Given   bool     `json:"given,omitempty"` // play Choices
+	Only    int      `json:"only"`            // number of the target, -1 for all
+}
+
+// fuzzReply is one graph. Judgements that say VerdictOK are left out.
+type fuzzReply struct {
+	Graph int         `json:"graph"`
+	Other []fuzzOther `json:"other,omitempty"`
+	Err   string      `json:"error,omitempty"` // the request cannot be served
+}
+
+type fuzzOther struct {
+	Target  int     `json:"target"`
+	Verdict Verdict `json:"verdict"`
+	Why     string  `json:"why,omitempty"`
+}
+
+// ServeFuzz is the work of a worker process: it answers requests until there are no more.
+func ServeFuzz(ctx context.Context, in io.Reader, out io.Writer) error {
+	s := fuzzServer{out: json.NewEncoder(out)}
+	defer s.close()
+	dec := json.NewDecoder(bufio.NewReader(in))
+	for {
+		var r fuzzRequest
+		if err := dec.Decode(&r); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if err := s.serve(ctx, &r); err != nil {
+			if err := s.out.Encode(fuzzReply{Err: err.Error()}); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+type fuzzServer struct {
+	out    *json.Encoder
+	fuzzer *Fuzzer
+	loaded string // what the fuzzer is for
+	// All graphs, as far as they were walked through.
+	next func() (*graph.Graph, bool)
+	stop func()
+	size int
+	at   int
+}
+
+func (s *fuzzServer) close() {
+	if s.fuzzer != nil {
+		s.fuzzer.Close()
+	}
+	if s.stop != nil {
+		s.stop()
+	}
+}
+
+func (s *fuzzServer) serve(ctx context.Context, r *fuzzRequest) error {
+	if key := fmt.Sprint(r.Targets, r.Limit); s.fuzzer == nil || s.loaded != key {
+		ts, err := fuzzTargets(r.Targets, r.Limit)
+		if err != nil {
+			return err
+		}
+		if s.fuzzer != nil {
+			s.fuzzer.Close()
+		}
+		s.fuzzer, s.loaded = NewFuzzer(ts), key
+	}
+	if r.Given {
+		return s.play(ctx, r, r.From, graph.Random(graph.Replay(r.Choices)))
+	}
+	for i := r.From; i < r.To; i++ {
+		g, err := s.graph(r.FuzzSource, i)
+		if err != nil {
+			return err
+		}
+		if err := s.play(ctx, r, i, g); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fuzzTargets resolves names; a limit that is not 0 replaces that of the targets.
+func fuzzTargets(names []string, limit uint32) ([]*jit.Target, error) {
+	var ts []*jit.Target
+	for _, n := range names {
+		t, err := jit.TargetByName(n)
+		if err != nil {
+			return nil, err
+		}
+		if limit != 0 {
+			limited := *t
+			limited.Limit = limit
+			t = &limited
+		}
+		ts = append(ts, t)
+	}
+	return ts, nil
+}
+
+// play answers with one graph.
+func (s *fuzzServer) play(ctx context.Context, r *fuzzRequest, i int, g *graph.Graph) error {
+	first, ts := 0, s.fuzzer.targets
+	if r.Only >= 0 {
+		first, ts = r.Only, ts[r.Only:r.Only+1]
+	}
+	js, err := s.fuzzer.playOn(ctx, g, ts)
+	if err != nil {
+		return err
+	}
+	reply := fuzzReply{Graph: i}
+	for t, j := range js {
+		if j.Verdict != VerdictOK {
+			reply.Other = append(reply.Other, fuzzOther{first + t, j.Verdict, j.Why})
+		}
+	}
+	return s.out.Encode(reply)
+}
+
+// graph makes graph i of a source. Those of a walk are best asked for in order.
+func (s *fuzzServer) graph(src FuzzSource, i int) (*graph.Graph, error) {
+	if src.All == 0 {
+		return graph.Random(graph.NewChoices(src.Seed, uint64(i))), nil
+	}
+	if s.next == nil || s.size != src.All || i < s.at {
+		if s.stop != nil {
+			s.stop()
+		}
+		s.next, s.stop = iter.Pull(graph.All(src.All))
+		s.size, s.at = src.All, 0
+	}
+	for {
+		g, ok := s.next()
+		if !ok {
+			return nil, fmt.Errorf("no graph %d of size %d", i, src.All)
+		}
+		if s.at++; s.at > i {
+			return g, nil
+		}
+	}
+}
+
+// FuzzWorker is a process that runs ServeFuzz, as its parent sees it.
+type FuzzWorker struct {
+	In  io.WriteCloser
+	Out io.Reader
+	// Kill ends it at once. Wait waits for its end, after In was closed or Kill called, and says in
+	// a few words how it ended.
+	Kill func()
+	Wait func() string
+}
+
+// errWorker is what is left of a worker that ended in the middle of its work.
+var errWorker = errors.New("worker process ended")
+
+// fuzzClient talks to one worker process, and starts another one when that ends.
+type fuzzClient struct {
+	start func() (*FuzzWorker, error)
+	hang  time.Duration // how long a graph may take
+	w     *FuzzWorker
+	enc   *json.Encoder
+	dec   *json.Decoder
+}
+
+// do sends a request and hands over n replies. After errWorker, reason says how the worker ended.
+func (c *fuzzClient) do(r *fuzzRequest, n int, each func(*fuzzReply)) (reason string, err error) {
+	if c.w == nil {
+		if c.w, err = c.start(); err != nil {
+			return "", err
+		}
+		c.enc, c.dec = json.NewEncoder(c.w.In), json.NewDecoder(bufio.NewReader(c.w.Out))
+	}
+	if err := c.enc.Encode(r); err != nil {
+		return c.end(), errWorker
+	}
+	kill := c.w.Kill
+	timer := time.AfterFunc(c.hang, kill)
+	defer timer.Stop()
+	for range n {
+		var reply fuzzReply
+		if err := c.dec.Decode(&reply); err != nil {
+			if !timer.Stop() {
+				c.end()
+				return fmt.Sprintf("did not come back within %v", c.hang), errWorker
+			}
+			return c.end(), errWorker
+		}
+		if reply.Err != "" {
+			return "", errors.New(reply.Err)
+		}
+		timer.Reset(c.hang)
+		each(&reply)
+	}
+	return "", nil
+}
+
+// end waits for the end of a worker that has failed.
+func (c *fuzzClient) end() string {
+	c.w.Kill()
+	reason := c.w.Wait()
+	c.w = nil
+	return reason
+}
+
+// close ends the worker.
+func (c *fuzzClient) close() {
+	if c.w == nil {
+		return
+	}
+	_ = c.w.In.Close() // it ends when there is no more to read
+	c.w.Wait()
+	c.w = nil
+}
