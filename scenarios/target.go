@@ -20,6 +20,10 @@ const (
 	// ClassPerFunction are designs in which every function that has a tail call begins to count at 0
 	// when it is called.
 	ClassPerFunction = "per-function"
+	// ClassBelowRSP are designs that keep tail_call_cnt below rsp while one program hands over to
+	// another. Every run with a tail call in its programs can show it, so that files need not say it:
+	// see Built.Check.
+	ClassBelowRSP = "keeps-below-rsp"
 )
 
 // TargetNames returns the names by which "on" can mean a target: its own name, the kernel without
@@ -41,6 +45,9 @@ func TargetNames(t *jit.Target) []string {
 		names = append(names, ClassByValue, ClassBurnsEmpty, ClassPerFunction)
 	case t.Scheme != "hier-6.12": // the first to count only tail calls that are taken
 		names = append(names, ClassBurnsEmpty)
+	}
+	if t.Scheme == "hier-rfc1" {
+		names = append(names, ClassBelowRSP)
 	}
 	return names
 }

@@ -54,6 +54,9 @@ type Checker struct {
 	counter jit.Addr
 	linked  []bool // by depth: the saved rbp was seen to be pushed
 	last    Range  // the writable range hit last
+
+	below  []below    // words that were written below rsp and not again since
+	latent *Violation // the first read of memory that had been below rsp
 }
 
 // frame is what matters of an activation for stores. Addresses go up: low, lo, hi, top.
@@ -77,7 +80,7 @@ func New(code *trace.Code, rc trace.Config, cfg Config) *Checker {
 
 // Reset forgets the run.
 func (c *Checker) Reset() {
-	*c = Checker{cfg: c.cfg, rec: c.rec, top: c.cfg.StackTop, linked: c.linked[:0]}
+	*c = Checker{cfg: c.cfg, rec: c.rec, top: c.cfg.StackTop, linked: c.linked[:0], below: c.below[:0]}
 	c.rec.Reset()
 }
 
@@ -132,6 +135,9 @@ func (c *Checker) Store(seq uint64, f *trace.Fn, op trace.Op, r timing.Retired) 
 	if g := c.rec.Generation(); g != c.gen {
 		c.gen = g
 		c.refresh()
+	}
+	if op&trace.OpBelow != 0 || len(c.below) != 0 {
+		c.belowStore(op, r)
 	}
 	if r.EA >= c.cur.lo && r.EA+jit.Addr(op.Size()) <= c.cur.hi && op&(trace.OpScheme|trace.OpPush) == 0 {
 		return

@@ -38,6 +38,11 @@
 //     caller's rbp is shown at the retired level by the push that wrote it (frame forbids other
 //     stores), and at both levels by rbp at the return. Memory is not read: a batch is seen when the
 //     machine has gone on already.
+//   - below-rsp: that nothing is read which lies below rsp, or was written there, because an interrupt
+//     may come at any moment. rsp at each instruction follows from the code; the reads are those of
+//     the design that go through tail_call_cnt_ptr, and all once something was written below rsp.
+//     Such a run goes on, since no interrupt came: Latent, which counts if nothing else is broken.
+//     Retired level only; not where a frame is handed over as a whole.
 //   - helper-clobber: the machine's helper stubs leave junk in every caller-saved register. A design
 //     that relies on one hands the junk over in rax instead of the counter, which is seen at the next
 //     call or tail call and reported under this name. A program value kept in such a register shows

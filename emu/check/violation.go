@@ -13,7 +13,7 @@ import (
 // Invariant is the name of an invariant.
 type Invariant string
 
-// The invariants of a run. Semantics and BelowRSP are found by others and put in by Report.
+// The invariants of a run. Semantics is found by others and put in by Report; so is BelowRSP, see Latent.
 const (
 	Limit         Invariant = "limit"
 	Balance       Invariant = "balance"

@@ -52,6 +52,7 @@ type Fn struct {
 	name  string   // as String has it
 	id    int      // in Code.fns
 	ops   []Op     // by offset
+	level levels   // where rsp is
 	marks []mark   // in order of offset
 	site  []uint16 // by offset: index into marks plus one
 }
@@ -66,9 +67,12 @@ const (
 	OpStore                 // it writes its memory operand, which is not per-CPU: only the kernel's own accounting is
 	OpPush                  // it pushes: push and call
 	OpScheme                // it belongs to the tail-call design, not to an instruction of the program
+	OpLoad                  // it reads memory
+	OpReach                 // it reads, for the design, through a register that can point anywhere
+	OpBelow                 // it writes below rsp
 )
 
-const opSizeShift = 4
+const opSizeShift = 7
 
 // Size returns the number of bytes stored; 0 if nothing is.
 func (o Op) Size() int { return int(o >> opSizeShift) }
@@ -259,7 +263,7 @@ func (f *Fn) predecode(c *Code) error {
 		if err != nil {
 			return fmt.Errorf("+%#x: %w", int(off), err)
 		}
-		f.ops[off] = f.opOf(&in, off)
+		f.ops[off] = f.level.step(f, &in, off, f.opOf(&in, off))
 		lengths[off] = in.Len
 		thunk := in.Branch == x86.BranchJump && !f.Contains(in.Target) // of returns
 		if (in.Branch == x86.BranchRet || thunk) && f.tailAt(off) < 0 {
@@ -280,6 +284,9 @@ func (f *Fn) predecode(c *Code) error {
 func (f *Fn) opOf(in *x86.Inst, off jit.CodeOff) Op {
 	op := OpInsn
 	size := Op(0)
+	if in.Load && in.Mem.Seg == x86.SegNone || in.Stack.Load {
+		op |= OpLoad
+	}
 	switch {
 	case in.Stack.Store:
 		op |= OpPush
@@ -290,6 +297,9 @@ func (f *Fn) opOf(in *x86.Inst, off jit.CodeOff) Op {
 	}
 	if f.isScheme(off) || in.Branch == x86.BranchCall {
 		op |= OpScheme
+		if in.Load && op&OpLoad != 0 && in.Mem.Base != x86.RBP && in.Mem.Base != x86.RSP {
+			op |= OpReach
+		}
 	}
 	return op | size<<opSizeShift
 }

@@ -39,6 +39,14 @@ type Watcher interface {
 	Store(seq uint64, f *Fn, op Op, r timing.Retired)
 }
 
+// LoadWatcher is a Watcher that also looks at what is read.
+type LoadWatcher interface {
+	Watcher
+	// Load is called, before Store, for each retired instruction of the images with OpReach, and
+	// for each one with OpLoad while WatchLoads is on.
+	Load(seq uint64, f *Fn, op Op, r timing.Retired)
+}
+
 // Batch is a piece of the stream. Retired is empty if only sites are recorded; else Retired[i] is
 // instruction number First+i of the run, and each Site belongs to the instruction Seq.
 type Batch struct {
@@ -84,6 +92,9 @@ type Recorder struct {
 
 	deepest Deepest
 	scratch Event
+
+	loads LoadWatcher // nil for none
+	look  Op          // what the watcher is told of
 }
 
 // Deepest is the lowest point that the stack reached.
@@ -105,6 +116,7 @@ func NewRecorder(c *Code, cfg Config) *Recorder {
 	}
 	r := &Recorder{code: c, cfg: cfg, starts: make([]uint64, len(c.fns)), stack: make([]Activation, 0, 64)}
 	r.events = make([]Event, 0, max(0, min(cfg.Keep, 256)))
+	r.loads, _ = cfg.Watcher.(LoadWatcher)
 	r.Reset()
 	return r
 }
@@ -113,9 +125,20 @@ func NewRecorder(c *Code, cfg Config) *Recorder {
 func (r *Recorder) Reset() {
 	*r = Recorder{
 		code: r.code, cfg: r.cfg, events: r.events[:0], starts: r.starts, stack: r.stack[:0],
-		cur: outside, cache: r.cache, gen: r.gen + 1,
+		cur: outside, cache: r.cache, gen: r.gen + 1, loads: r.loads,
 	}
+	r.WatchLoads(false)
 	clear(r.starts)
+}
+
+// WatchLoads says whether a LoadWatcher is told of every load, or only of those with OpReach.
+func (r *Recorder) WatchLoads(all bool) {
+	r.look = OpStore | OpPush
+	if r.loads != nil {
+		if r.look |= OpReach; all {
+			r.look |= OpLoad
+		}
+	}
 }
 
 // Code returns what the recorder was made with.
@@ -238,6 +261,12 @@ func (r *Recorder) walk(seq uint64, rs []timing.Retired) {
 			}
 		}
 		op := f.ops[off]
+		if op&r.look == 0 {
+			continue
+		}
+		if r.loads != nil && op&(OpLoad|OpReach)&r.look != 0 {
+			r.loads.Load(seq+uint64(i), f, op, rs[i])
+		}
 		if op&(OpStore|OpPush) == 0 {
 			continue
 		}

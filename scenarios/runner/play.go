@@ -199,6 +199,9 @@ func (s *Session) run(ctx context.Context, a *scenarios.Action) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
+	if differs == nil && out.Violation == nil && out.Killed == "" {
+		differs = s.m.feed.chk.Latent()
+	}
 	if differs != nil {
 		s.m.feed.chk.Report(*differs)
 		out.Violation = s.m.feed.chk.Violation()
