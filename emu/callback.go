@@ -165,6 +165,10 @@ func (m *Machine) callHelper(n int, rip jit.Addr) (err error) {
 	if err != nil {
 		return err
 	}
+	if s.h.raw {
+		m.setRegs(&r)
+		return nil
+	}
 	r[x86.RAX] = v
 	for _, reg := range clobbered {
 		r[reg] = clobber + uint64(reg)

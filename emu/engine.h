@@ -143,6 +143,7 @@ int tcs_set_level(tcs *m, int level);
 int tcs_mark_hooks(tcs *m, const uint64_t *addrs, uint32_t n);
 int tcs_run(tcs *m, uint64_t rip);
 void tcs_finish(tcs *m, uint64_t rip);
+void tcs_skip(tcs *m, uint64_t rip);
 void tcs_stop(tcs *m, int reason);
 void tcs_halt(tcs *m);
 int tcs_remove_cache(tcs *m, uint64_t begin, uint64_t end);

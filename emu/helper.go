@@ -31,7 +31,9 @@ type helper struct {
 	world bool
 	// writes says that it stores to memory the program gave it, or to a map.
 	writes bool
-	fn     func(c *call) (uint64, error)
+	// raw says that fn itself sets the registers that differ behind the call.
+	raw bool
+	fn  func(c *call) (uint64, error)
 }
 
 // call is one call of a helper.
@@ -95,6 +97,8 @@ var helpers = append([]helper{
 	{name: "array_map_delete_elem", writes: true, fn: mapDelete},
 	{name: "percpu_array_map_lookup_elem", fn: mapLookup},
 	{name: "bpf_percpu_array_update", writes: true, fn: mapUpdate},
+	{name: "bpf_throw", raw: true, fn: throwException},
+	{name: "arch_bpf_timed_may_goto", world: true, writes: true, raw: true, fn: timedMayGoto},
 	{name: "bpf_skb_load_helper_8", fn: skbLoad(1, 4)},
 	{name: "bpf_skb_load_helper_16", fn: skbLoad(2, 4)},
 	{name: "bpf_skb_load_helper_32", fn: skbLoad(4, 4)},

@@ -48,6 +48,10 @@ const (
 	// TaskAddr is what bpf_get_current_task returns: a task_struct of zeros.
 	TaskAddr jit.Addr = 0xffff888102680000
 
+	// privateBase is where the plan places private stacks, before this CPU's offset is added: among
+	// the kernel's own per-CPU variables, as since 6.15.
+	privateBase jit.Addr = 0xffffffff83de2000
+
 	// GSBase is the gs base and what this_cpu_off holds.
 	GSBase jit.Addr = 0xffff88813bc00000
 )

@@ -61,6 +61,7 @@ type Machine struct {
 	marks     []jit.Addr // sorted
 	hooked    []jit.Addr // marks with a hook of their own
 	pokes     []poke
+	fixups    map[jit.Addr]fixup // the exception table, by the address of the instruction
 	world     world
 	observer  Observer
 	helperErr *Fault
@@ -267,7 +268,7 @@ func (m *Machine) unload() error {
 	*m = Machine{
 		cfg: m.cfg, uc: m.uc, c: m.c, handle: m.handle, space: m.space, cache: m.cache,
 		clean: m.clean, translated: m.translated,
-		exec: m.exec[:0], heapNext: elemBase, returns: make(map[jit.Addr]bool),
+		exec: m.exec[:0], heapNext: elemBase, returns: make(map[jit.Addr]bool), fixups: make(map[jit.Addr]fixup),
 	}
 	return err
 }
@@ -336,6 +337,9 @@ func (m *Machine) loadText() error {
 				return fmt.Errorf("image %d: function %s: %w", i, fn.Name, err)
 			}
 			m.funcs = append(m.funcs, guestFunc{fn, i})
+			if err := m.loadSpecial(fn); err != nil {
+				return fmt.Errorf("image %d: function %s: %w", i, fn.Name, err)
+			}
 		}
 		// struct bpf_prog, of which only bpf_func matters.
 		at := m.ProgAddr(i)

@@ -16,6 +16,7 @@ type Plan struct {
 	maps    []MapSpec
 	text    jit.Addr
 	symbols map[string]jit.Addr
+	private jit.Addr // where the next private stack goes
 }
 
 // textAlign is the distance in which the kernel places programs (BPF_PROG_CHUNK_SIZE).
@@ -26,7 +27,7 @@ const maxHelper = 512
 
 // NewPlan places the maps of a scenario.
 func NewPlan(o jit.Offsets, maps []jit.Map) *Plan {
-	p := &Plan{text: TextBase, symbols: make(map[string]jit.Addr)}
+	p := &Plan{text: TextBase, private: privateBase, symbols: make(map[string]jit.Addr)}
 	at := mapBase
 	for _, m := range maps {
 		s := MapSpec{Map: m, Addr: at}
@@ -89,6 +90,18 @@ func (p *Plan) MapValue(m int) (jit.Addr, error) {
 		return 0, fmt.Errorf("map %d (%s) has no value at a fixed address", m, p.maps[m].Name)
 	}
 	return p.maps[m].ValueAddr, nil
+}
+
+// PrivateStack implements jit.PrivateStackEnv: private stacks follow each other, with a guard on both
+// sides of each (PRIV_STACK_GUARD_SZ).
+func (p *Plan) PrivateStack(_ int, size int32) (jit.Addr, error) {
+	const guard = 8
+	if size <= 0 || size > privateStackSize {
+		return 0, fmt.Errorf("private stack of %d bytes", size)
+	}
+	fp := p.private + guard + jit.Addr(size)
+	p.private = (fp + guard + 7) &^ 7
+	return fp, nil
 }
 
 // perCPU are the variables with a displacement from the gs base, as on a kernel before 6.15.

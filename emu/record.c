@@ -446,4 +446,17 @@ void tcs_finish(tcs *m, uint64_t rip)
 	retire(m);
 }
 
+// tcs_skip accounts for an instruction at rip that faulted and counts as retired: the run goes on
+// behind it. At retired level it has been recorded already.
+void tcs_skip(tcs *m, uint64_t rip)
+{
+	uint64_t prev;
+
+	if (m->level != TCS_LEVEL_SITES || !m->blk)
+		return;
+	m->seq += position(m, rip, &prev) + 1;
+	m->prev = rip;
+	m->blk = NULL;
+}
+
 uint64_t tcs_seq(tcs *m) { return m->level == TCS_LEVEL_RETIRED ? m->base + m->n : m->seq; }

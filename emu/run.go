@@ -220,9 +220,8 @@ func (m *Machine) execute(ctx context.Context, r Run, rip jit.Addr) (Result, err
 		return Result{}, err
 	}
 	stopWatching := m.watch(ctx)
-	code := C.tcs_run(m.c, C.uint64_t(rip))
+	code, at, err := m.engage(rip)
 	stopWatching()
-	at, err := m.uc.RegRead(uc.X86_REG_RIP)
 	if err != nil {
 		return Result{}, fmt.Errorf("run: %w", err)
 	}

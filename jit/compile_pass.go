@@ -194,7 +194,7 @@ func (f *fn) emit() error {
 	e := newEmitter(f, make([]byte, 0, f.size))
 	img := f.img
 	img.Name, img.Addr, img.Entry = f.info.Name, f.addr, f.c.cfiSize()
-	img.FirstInsn = f.info.Start
+	img.FirstInsn, img.ExceptionCB = f.info.Start, f.info.ExceptionCB
 	img.InsnOff = make([]CodeOff, len(f.insns)+1)
 	if err := e.prologue(); err != nil {
 		return err

@@ -50,6 +50,7 @@ func (b *frameBuilder) done() Frame {
 			b.frame.Saved = append(b.frame.Saved, calleeSaved[i])
 		}
 	}
+	b.frame.PrivateFP = b.f.privateFP
 	b.frame.Landing = -1
 	if !b.f.sub {
 		b.frame.Landing = b.f.c.cfiSize() + b.landing

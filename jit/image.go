@@ -64,6 +64,9 @@ type FuncImage struct {
 
 	// Trampoline says that this is no function of a program but a trampoline, see CompileTrampoline.
 	Trampoline bool
+	// ExceptionCB says that the function is the exception callback of its program: it is entered with
+	// a cookie, rsp and rbp of the main function, whose frame it takes over.
+	ExceptionCB bool
 
 	Frame     Frame
 	TailCalls []TailCallSite // in order of Start
@@ -167,6 +170,9 @@ type Frame struct {
 	// FP is where r10, the program's frame pointer, points, from rbp in bytes: 0 in most designs, and
 	// without a BPF stack.
 	FP int32
+	// PrivateFP is where r10 points instead, before this CPU's offset is added, in a function whose BPF
+	// stack is not in the frame; 0 in others.
+	PrivateFP Addr
 	// Depth is the size of the BPF stack in bytes, rounded as the target rounds it.
 	Depth   int32
 	Counter Counter

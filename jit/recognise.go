@@ -195,6 +195,7 @@ func (r *recogniser) cfiPreamble() CodeOff {
 // fill writes everything that was found to f.
 func (r *recogniser) fill(f *FuncImage) {
 	f.Entry = r.entry
+	f.ExceptionCB = r.pro.callback
 	f.Frame = r.frame()
 	f.TailCalls = nil
 	for i := range r.sites {

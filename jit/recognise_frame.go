@@ -15,6 +15,7 @@ func (r *recogniser) frame() Frame {
 	if p.frame == 0 {
 		return f
 	}
+	f.PrivateFP = Addr(r.pro.privateFP)
 	f.Counter = r.counter()
 	f.Reused = f.Counter.Form == CounterValue && r.initialisesSlot()
 	f.Landing = r.landing(f.Reused)

@@ -86,6 +86,8 @@ type prologue struct {
 	init     int
 	fillers  int  // bytes of nops before rbp is set, hook not included
 	callback bool // exception callback: takes over rbp of another frame
+	// privateFP is the constant that r9 is made of; 0 without a private stack.
+	privateFP int64
 }
 
 // findPrologue walks the prologue. Pushes of rax that nothing in the body reads belong to the body:
@@ -307,7 +309,10 @@ func guardAt(in *x86.Inst, i, old int) int {
 // noProgramRegs accepts the loads of the private stack pointer (r9) and the arena base (r12), which
 // no program writes: a constant and a per-CPU offset.
 func (w *walker) noProgramRegs(in *x86.Inst) bool {
-	_, imm := in.Imm()
+	v, imm := in.Imm()
+	if imm && in.Op == "mov" && in.Writes.Has(x86.R9) {
+		w.p.privateFP = v
+	}
 	return in.Op == "mov" && imm || in.Op == "add" && in.HasMem && in.Mem.Seg == x86.SegGS
 }
 

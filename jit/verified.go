@@ -16,6 +16,13 @@ type Verified struct {
 	Arena int
 }
 
+// Guarded reports whether slot i is a load through an address that may be bad (BPF_PROBE_MEM).
+func (v *Verified) Guarded(i InsnIndex) bool {
+	in := v.Insns[i]
+	mode := in.Op & modeMask
+	return in.Class() == clsLDX && (mode == modeProbeMem || mode == modeProbeMemSX)
+}
+
 // OpTailCall is BPF_JMP | BPF_TAIL_CALL (include/linux/filter.h), the opcode that the verifier
 // puts in place of a call of helper 12.
 const OpTailCall = 0xf5

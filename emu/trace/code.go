@@ -86,6 +86,7 @@ type mark struct {
 	call   int // index into Calls
 	length uint8
 	target *Fn // of a call; nil outside the images
+	throws bool
 }
 
 // MarkKind says what a site is; several bits can be set.
@@ -188,6 +189,16 @@ func (c *Code) Where(a jit.Addr) string {
 		return s
 	}
 	return fmt.Sprintf("%#x", uint64(a))
+}
+
+// exceptionCB returns the exception callback of an image, nil if it has none.
+func (c *Code) exceptionCB(img *jit.Image) *Fn {
+	for _, f := range c.fns {
+		if f.Image == img && f.ExceptionCB {
+			return f
+		}
+	}
+	return nil
 }
 
 func (c *Code) symbol(a jit.Addr) string {

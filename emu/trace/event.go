@@ -130,7 +130,8 @@ const (
 	ViaOutside Via = iota
 	ViaCall
 	ViaTailCall
-	ViaHook // a trampoline
+	ViaHook  // a trampoline
+	ViaThrow // the exception callback, in the frame of the main function
 )
 
 // Activation is a live function with its frame. The stack of activations is the recorder's own
@@ -145,7 +146,8 @@ type Activation struct {
 	RBP      jit.Addr
 	ReturnTo jit.Addr
 	Via      Via
-	// From is the function whose frame was taken over by the tail call, with its number.
+	// From is the function whose frame was taken over by the tail call or the exception callback,
+	// with its number.
 	From  *Fn
 	FromN int
 	// Builder is the function whose prologue made the frame that a tail call handed over as a whole

@@ -136,6 +136,9 @@ func (r *Recorder) call(f *Fn, m *mark, s *timing.Site) {
 	}
 	no := e.No
 	r.emit(e, s)
+	if m.throws {
+		r.throw(no)
+	}
 	if m.target == nil {
 		return
 	}
@@ -150,6 +153,31 @@ func (r *Recorder) call(f *Fn, m *mark, s *timing.Site) {
 	case f.Trampoline:
 		r.starts[m.target.id]-- // it was counted when it came to the trampoline
 	}
+}
+
+// throw takes frames down to that of the innermost main function, which its program's exception
+// callback goes on in (bpf_stack_walker, kernel/bpf/helpers.c). Without a callback nothing is known
+// of what follows.
+func (r *Recorder) throw(event uint64) {
+	n := len(r.stack)
+	for n > 0 && (r.stack[n-1].Fn.Index != 0 || r.stack[n-1].Fn.Trampoline) {
+		n--
+	}
+	if n == 0 {
+		return
+	}
+	cb := r.code.exceptionCB(r.stack[n-1].Fn.Image)
+	if cb == nil {
+		return
+	}
+	r.stack = r.stack[:n]
+	top := &r.stack[n-1]
+	r.gen++
+	r.acts++
+	top.From, top.FromN = top.Fn, top.N
+	top.Fn, top.N, top.Via, top.Event, top.Builder = cb, r.acts, ViaThrow, event, nil
+	top.RBP = cb.FrameBase(top.Top)
+	r.begin(top)
 }
 
 // countsHere reports whether f's own description says where the counter of the current frame is:

@@ -19,7 +19,7 @@ func (f *Fn) mark(off jit.CodeOff, m mark) {
 		case m.kinds&MarkTailEnd != 0:
 			o.ended = m.ended
 		case m.kinds&MarkCall != 0:
-			o.call, o.length, o.target = m.call, m.length, m.target
+			o.call, o.length, o.target, o.throws = m.call, m.length, m.target, m.throws
 		default:
 			o.tail = m.tail
 		}
@@ -29,6 +29,9 @@ func (f *Fn) mark(off jit.CodeOff, m mark) {
 	m.off = off
 	f.marks = append(f.marks, m)
 }
+
+// throwFunc is the kernel function that throws an exception.
+const throwFunc = "bpf_throw"
 
 // markSites adds the entry, the calls and the tail calls.
 func (f *Fn) markSites(c *Code, lengths []uint8) error {
@@ -46,7 +49,9 @@ func (f *Fn) markSites(c *Code, lengths []uint8) error {
 		if !starts(s.Off) {
 			return fmt.Errorf("call %d: no instruction at +%#x", i, int(s.Off))
 		}
-		f.mark(s.Off, mark{kinds: MarkCall, call: i, length: lengths[s.Off], target: c.Lookup(s.Target)})
+		m := mark{kinds: MarkCall, call: i, length: lengths[s.Off], target: c.Lookup(s.Target)}
+		m.throws = m.target == nil && c.symbol(s.Target) == throwFunc
+		f.mark(s.Off, m)
 	}
 	for i := range f.TailCalls {
 		t := &f.TailCalls[i]

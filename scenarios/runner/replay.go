@@ -29,7 +29,9 @@ type Captured struct {
 
 	header *capture.Header
 	names  map[string]jit.Addr
-	world  []string // variables of the outside world that the code reads
+	// symbols are those of the capture, names among them.
+	symbols *capture.Symbols
+	world   []string // variables of the outside world that the code reads
 
 	tracing tracing
 }
@@ -52,7 +54,7 @@ func Capture(src *capture.Source, t *jit.Target, i int) (*Captured, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Captured{Scenario: sc, Target: t, header: &src.Header, names: src.Symbols.Addr}
+	c := &Captured{Scenario: sc, Target: t, header: &src.Header, names: src.Symbols.Addr, symbols: &src.Symbols}
 	if c.missing() != "" {
 		return c, nil
 	}
@@ -119,6 +121,9 @@ func (c *Captured) image(p int) (*jit.Image, error) {
 		funcs[i].InsnOff = insnOffsets(prog, i, img.Funcs[i].Frame.Body)
 	}
 	if img, err = jit.RecogniseImage(funcs); err != nil {
+		return nil, err
+	}
+	if err := c.guardedLoads(img, p); err != nil {
 		return nil, err
 	}
 	nameMaps(img, prog)
@@ -188,6 +193,9 @@ func (c *Captured) setup() (emu.Setup, error) {
 	s := emu.Setup{Images: slices.Concat(c.Images, c.tracing.images), Offsets: c.Target.Offsets}
 	for _, m := range c.Scenario.Maps {
 		s.Maps = append(s.Maps, emu.MapSpec{Map: m.Map, Addr: m.Addr, ValueAddr: m.ValueAddr})
+	}
+	if err := c.arenas(s.Maps); err != nil {
+		return s, err
 	}
 	for _, sl := range c.Scenario.ProgArrays {
 		s.Slots = append(s.Slots, emu.Slot{Map: sl.Map, Key: sl.Key, Prog: sl.Prog})

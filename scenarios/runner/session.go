@@ -120,11 +120,27 @@ func (m *machine) writable() []check.Range {
 			out = append(out, check.Range{Lo: r.Addr, End: r.Addr + jit.Addr(len(r.Bytes)), Name: "context"})
 		}
 	}
+	for _, img := range m.setup.Images {
+		for i := range img.Funcs {
+			if s := emu.PrivateStack(&img.Funcs[i]); s.Size > 0 {
+				out = append(out, check.Range{Lo: s.Addr, End: s.Addr + jit.Addr(s.Size), Name: "private stack"})
+			}
+		}
+	}
+	for _, s := range m.setup.Maps {
+		if s.Type == jit.ArenaMap && s.ValueAddr != 0 {
+			out = append(out, check.Range{Lo: s.ValueAddr - arenaGuard, End: s.ValueAddr + 1<<32 + arenaGuard, Name: "arena"})
+		}
+	}
 	if n := len(m.setup.Packet); n > 0 {
 		out = append(out, check.Range{Lo: emu.PacketAddr, End: emu.PacketAddr + jit.Addr(n), Name: "packet"})
 	}
 	return out
 }
+
+// arenaGuard is how far outside an arena an access to it can go: the largest offset of an
+// instruction (GUARD_SZ, kernel/bpf/arena.c, has twice that in all).
+const arenaGuard = 1 << 15
 
 // counters lists where designs keep tail_call_cnt that do not keep it in frames of programs.
 func (m *machine) counters() []check.Range {
