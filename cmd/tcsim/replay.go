@@ -116,7 +116,7 @@ func openCapture(path string) (*capture.Source, *jit.Target, error) {
 	if err != nil {
 		return nil, nil, badInput(err)
 	}
-	t, err := jit.TargetFor(src.Header.Kernel)
+	t, err := src.Header.Target()
 	if err != nil {
 		return nil, nil, badInput(fmt.Errorf("%s: %w", path, err))
 	}

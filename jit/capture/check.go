@@ -38,6 +38,13 @@ func (s *Scenario) check(note noteFunc) {
 			note(name+".prog", "program %d does not exist: there are %d", run.Prog, len(s.Progs))
 		}
 	}
+	for i, r := range s.Played {
+		for j, v := range r.Values {
+			if v.Map >= len(s.Maps) {
+				note(fmt.Sprintf("played[%d].values[%d]", i, j), "map %d does not exist: there are %d", v.Map, len(s.Maps))
+			}
+		}
+	}
 	for i := range s.Progs {
 		s.checkProg(i, note)
 	}
@@ -47,10 +54,18 @@ func (s *Scenario) check(note noteFunc) {
 	s.checkOverlap(note)
 }
 
+// slots is how many slots there are that Func.Start and InsnPos.Insn may mean.
+func (p *Prog) slots() int {
+	if len(p.Insns) == 0 {
+		return len(p.Xlated)
+	}
+	return len(p.Insns)
+}
+
 func (s *Scenario) checkProg(n int, note noteFunc) {
 	p := &s.Progs[n]
 	path := fmt.Sprintf("progs[%d]", n)
-	if len(p.Insns) == 0 {
+	if len(p.Insns) == 0 && len(p.Xlated) == 0 {
 		note(path+".insns", "expected instructions, found none")
 	}
 	s.checkInsns(p, p.Insns, path+".insns", note)
@@ -102,8 +117,8 @@ func (p *Prog) checkFunc(i int, path string, note noteFunc) {
 	if i == 0 && f.Start != 0 {
 		note(path+".start", "the entry function starts at slot %d, not 0", f.Start)
 	}
-	if int(f.Start) >= len(p.Insns) {
-		note(path+".start", "slot %d does not exist: there are %d", f.Start, len(p.Insns))
+	if n := p.slots(); int(f.Start) >= n {
+		note(path+".start", "slot %d does not exist: there are %d", f.Start, n)
 	}
 	if i > 0 && f.Start >= 0 && f.Start <= p.Funcs[i-1].Start {
 		note(path+".start", "slot %d is not behind slot %d, the start of the function before", f.Start, p.Funcs[i-1].Start)
@@ -141,8 +156,8 @@ func (p *Prog) checkPositions(path string, note noteFunc) {
 	for i, m := range p.InsnMap {
 		at := fmt.Sprintf("%s.insn_map[%d]", path, i)
 		p.checkPlace(at, m.Func, m.Off, 0, note)
-		if int(m.Insn) >= len(p.Insns) {
-			note(at, "slot %d of insns does not exist: there are %d", m.Insn, len(p.Insns))
+		if n := p.slots(); int(m.Insn) >= n {
+			note(at, "slot %d of insns does not exist: there are %d", m.Insn, n)
 		}
 		if int(m.Xlated) >= len(p.Xlated) {
 			note(at, "slot %d of xlated does not exist: there are %d", m.Xlated, len(p.Xlated))
@@ -164,8 +179,8 @@ func (p *Prog) checkPositions(path string, note noteFunc) {
 		}
 	}
 	for i, f := range p.Removed {
-		if int(f.Start) >= len(p.Insns) {
-			note(fmt.Sprintf("%s.removed_funcs[%d].start", path, i), "slot %d does not exist: there are %d", f.Start, len(p.Insns))
+		if n := p.slots(); int(f.Start) >= n {
+			note(fmt.Sprintf("%s.removed_funcs[%d].start", path, i), "slot %d does not exist: there are %d", f.Start, n)
 		}
 	}
 }

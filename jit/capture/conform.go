@@ -89,7 +89,7 @@ func Conform(src *Source, opts Options) (*Report, error) {
 	t := opts.Target
 	if t == nil {
 		var err error
-		if t, err = jit.TargetFor(src.Header.Kernel); err != nil {
+		if t, err = src.Header.Target(); err != nil {
 			return nil, fmt.Errorf("%s: no target: %w", src.Name, err)
 		}
 	}

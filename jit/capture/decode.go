@@ -99,8 +99,8 @@ func (r *reader) header(h *Header) {
 			r.str()
 		case "format":
 			at := r.pos
-			if h.Format = r.index(); h.Format != 1 {
-				r.wrong(at, "format %d is unknown: expected 1", h.Format)
+			if h.Format = r.index(); h.Format < 1 || h.Format > Format {
+				r.wrong(at, "format %d is unknown: expected 1 to %d", h.Format, Format)
 			}
 		case "set":
 			h.Set = r.str()
@@ -132,6 +132,8 @@ func (r *reader) header(h *Header) {
 			h.CallBase = r.addr()
 		case "scenarios":
 			h.Scenarios = r.index()
+		case "offsets":
+			h.Offsets = r.offsets()
 		case "default_inputs":
 			r.array(func(int) { h.DefaultInputs = append(h.DefaultInputs, r.hexNum()) })
 		case "run_data":
@@ -140,6 +142,63 @@ func (r *reader) header(h *Header) {
 			r.unknown()
 		}
 	})
+}
+
+func (r *reader) offsets() *jit.Offsets {
+	o := new(jit.Offsets)
+	r.object(func(name []byte) {
+		switch string(name) {
+		case "map_max_entries":
+			o.MapMaxEntries = int32(r.index())
+		case "array_ptrs":
+			o.ArrayPtrs = int32(r.index())
+		case "prog_bpf_func":
+			o.ProgBPFFunc = int32(r.index())
+		default:
+			r.unknown()
+		}
+	})
+	return o
+}
+
+func (r *reader) played() (p Played) {
+	r.object(func(name []byte) {
+		switch string(name) {
+		case "action":
+			p.Action = r.index()
+		case "error":
+			p.Error = r.str()
+		case "retval":
+			p.Retval = uint32(r.num(0, math.MaxUint32))
+		case "values":
+			r.array(func(int) { p.Values = append(p.Values, r.mapValue()) })
+		default:
+			r.unknown()
+		}
+	})
+	return p
+}
+
+// mapValue consumes a triple [map, key, value].
+func (r *reader) mapValue() (v MapValue) {
+	r.peek()
+	at, n := r.pos, 0
+	r.array(func(i int) {
+		switch n++; i {
+		case 0:
+			v.Map = r.index()
+		case 1:
+			v.Key = r.hexBytes()
+		case 2:
+			v.Value = r.hexBytes()
+		default:
+			r.skip(0)
+		}
+	})
+	if n != 3 && !r.fatal {
+		r.wrong(at, "expected a triple [map, key, value], found %d elements", n)
+	}
+	return v
 }
 
 func (r *reader) scenario(s *Scenario) {
@@ -169,6 +228,10 @@ func (r *reader) scenario(s *Scenario) {
 			s.Run = r.run()
 		case "run_traced":
 			s.RunTraced = r.run()
+		case "source":
+			s.Source = r.str()
+		case "played":
+			r.array(func(int) { s.Played = append(s.Played, r.played()) })
 		case "trampolines":
 			r.array(func(int) { s.Trampolines = append(s.Trampolines, r.trampoline()) })
 		case "error":

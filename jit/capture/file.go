@@ -27,6 +27,8 @@ type Header struct {
 	Scenarios     int      // number of scenario lines
 	DefaultInputs []uint64
 	RunData       []byte
+	// Offsets are those of the kernel's own type information; nil if the capture has none (format 1).
+	Offsets *jit.Offsets
 }
 
 // Symbols are the addresses of kernel symbols. For per-CPU variables it is the displacement from
@@ -74,6 +76,24 @@ type Scenario struct {
 	RunTraced   *Run    // the same with all tracing programs attached; nil without any
 	Trampolines []Trampoline
 	Error       string
+	// Source is the scenario file that the programs were made of, and then there is no io map; ""
+	// otherwise (format 2).
+	Source string
+	Played []Played // what the kernel itself made of the runs of Source; nil if it did not run them
+}
+
+// Played is one run of a scenario's source in the kernel.
+type Played struct {
+	Action int    // index into scenarios.Built.Actions
+	Error  string // errno of BPF_PROG_TEST_RUN
+	Retval uint32
+	Values []MapValue // contents of the maps afterwards, as far as they are not zero
+}
+
+// MapValue is one element of a map.
+type MapValue struct {
+	Map        int // index into Scenario.Maps
+	Key, Value []byte
 }
 
 // Map is a map and where the kernel had it. Addresses that no image contains are 0.
@@ -110,7 +130,9 @@ type Prog struct {
 	Name      string
 	LoadError string // errno and verifier log; empty if accepted
 	Tag       string
-	Insns     []jit.Insn // as submitted, map indexes in ld_imm64
+	// Insns are the instructions as submitted, with map indexes in ld_imm64. Nobody knows them of a
+	// program that others loaded: then there are none, and slots of Insns are slots of Xlated.
+	Insns     []jit.Insn
 	Xlated    []jit.Insn // as reported back, see Scenario.Xlated
 	Funcs     []Func     // compiled functions, the entry first
 	Removed   []RemovedFunc

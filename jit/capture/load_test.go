@@ -97,7 +97,7 @@ func TestGoodCapture(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	for _, c := range []struct{ old, new, want string }{
 		{`"set"`, `"sett"`, "f:1:41: sett: unknown field"},
-		{`"format": 1`, `"format": 2`, `format 2 is unknown: expected 1`},
+		{`"format": 1`, `"format": 9`, `format 9 is unknown: expected 1 to 2`},
 		{`"scenarios": 1`, `"scenarios": 7`, "f:1: scenarios: 7 scenarios announced, 1 found"},
 		{`"variant": "off"`, `"variant": 3`, `variant: expected a string, found "3, `},
 		{`"type": "header"`, `"type": "scenario"`, `f:1: type: expected a header line here, found "scenario"`},

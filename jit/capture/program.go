@@ -9,10 +9,13 @@ import (
 	"github.com/tcsim/tcsim/jit"
 )
 
-// Submitted returns program n as it was loaded.
+// Submitted returns program n as it was loaded; of one that others loaded, its xlated form.
 func (s *Scenario) Submitted(n int) *jit.Program {
 	p := &s.Progs[n]
 	out := &jit.Program{Name: p.Name, Type: s.ProgType, Insns: p.Insns, Maps: s.maps(), Kfuncs: p.Kfuncs}
+	if len(p.Insns) == 0 {
+		out.Insns = p.Xlated
+	}
 	callback := p.exceptionCB()
 	for i, f := range p.Funcs {
 		if f.Start >= 0 {
@@ -49,7 +52,10 @@ func (s *Scenario) Xlated(n int, h *Header, sym *SymbolTable) (*jit.Program, err
 	}
 	out := &jit.Program{
 		Name: p.Name, Type: s.ProgType, Insns: make([]jit.Insn, len(p.Xlated)), Maps: s.maps(),
-		Submitted: s.Submitted(n), HelperNames: map[int32]string{},
+		HelperNames: map[int32]string{},
+	}
+	if len(p.Insns) > 0 {
+		out.Submitted = s.Submitted(n)
 	}
 	copy(out.Insns, p.Xlated)
 	starts, err := p.starts()

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package capture_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tcsim/tcsim/fixtures"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
+)
+
+// TestDerive forgets what the captures say of address-dependent operands and finds it again.
+func TestDerive(t *testing.T) {
+	files := []string{"5.10-default", "6.1-default", "6.12-off", "6.12-stuff", "6.18-host", "7.2-its-eibrs"}
+	if testing.Short() {
+		files = files[len(files)-2:]
+	}
+	for _, name := range files {
+		t.Run(name, func(t *testing.T) {
+			src, err := capture.OpenFS(fixtures.FS, "kernels/"+name+".jsonl.gz", name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			names := symbolNames(&src.Symbols)
+			step, tails, maps := 1, 0, 0
+			if src.Len() > 1000 {
+				step = 3
+			}
+			for i := 0; i < src.Len(); i += step {
+				want, _ := src.Scenario(i)
+				got, err := src.Scenario(i)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for m := range got.Maps {
+					got.Maps[m].Addr, got.Maps[m].ValueAddr = 0, 0
+				}
+				if err := got.Derive(names); err != nil {
+					t.Fatalf("%s: %v", want.Name, err)
+				}
+				for p := range want.Progs {
+					w, g := &want.Progs[p], &got.Progs[p]
+					if d := cmp.Diff([]any{w.TailCalls, w.MapsAt, w.Refs, w.Undecoded}, []any{g.TailCalls, g.MapsAt, g.Refs, g.Undecoded}); d != "" {
+						t.Fatalf("%s: program %d: (-recorded +derived)\n%s", want.Name, p, d)
+					}
+					tails += len(g.TailCalls)
+					maps += len(g.MapsAt)
+				}
+				if d := cmp.Diff(want.Maps, got.Maps); d != "" {
+					t.Fatalf("%s: maps (-recorded +derived)\n%s", want.Name, d)
+				}
+			}
+			if tails == 0 || maps == 0 {
+				t.Errorf("derived %d tail calls and %d map addresses", tails, maps)
+			}
+		})
+	}
+}
+
+// symbolNames answers as /proc/kallsyms of the capture's kernel would.
+func symbolNames(s *capture.Symbols) func(jit.Addr) string {
+	table := s.Table()
+	return func(a jit.Addr) string {
+		if n := table.Name(a); n != "" {
+			return n
+		}
+		if at, ok := table.Addr("const_pcpu_hot"); ok && a == at+0x10 {
+			return "const_pcpu_hot+0x10"
+		}
+		return ""
+	}
+}

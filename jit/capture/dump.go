@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package capture
+
+import (
+	"fmt"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// Dump is what a kernel reports of one loaded program (struct bpf_prog_info), already decoded: what
+// Prog.Load makes a Prog of.
+type Dump struct {
+	Tag    string
+	Xlated []jit.Insn // with the indexes of the scenario's maps in ld_imm64
+	Code   []byte     // of all functions, one behind the other
+	Funcs  []DumpFunc // in the order of Code
+	Lines  []Line
+}
+
+// DumpFunc is one compiled function of a Dump.
+type DumpFunc struct {
+	Name  string
+	Start jit.InsnIndex // in Prog.Insns; -1 if the verifier added the function
+	Addr  jit.Addr
+	Len   int // in bytes
+}
+
+// Line is one record of line information: the loader gave each submitted instruction one, so that
+// it says where the instruction went.
+type Line struct {
+	Insn   jit.InsnIndex // in Prog.Insns
+	Xlated jit.InsnIndex // in Dump.Xlated
+	Addr   jit.Addr
+}
+
+// Load fills in what the kernel made of the program, in state Empty. Functions of p that d lacks
+// are those that the verifier removed. It fails if the dump contradicts itself; p is then unchanged.
+func (p *Prog) Load(d *Dump) error {
+	funcs := make([]Func, len(d.Funcs))
+	there := map[jit.InsnIndex]bool{}
+	for i, f := range d.Funcs {
+		funcs[i] = Func{Name: f.Name, Start: f.Start, Addr: f.Addr, Len: f.Len}
+		there[f.Start] = true
+	}
+	if err := setCode(funcs, Empty, d.Code); err != nil {
+		return fmt.Errorf("program %s: %w", p.Name, err)
+	}
+	var at []InsnPos
+	for _, l := range d.Lines {
+		fn := funcAt(funcs, l.Addr)
+		if fn < 0 {
+			return fmt.Errorf("program %s: the code of instruction %d is at %#x, outside its functions", p.Name, l.Insn, uint64(l.Addr))
+		}
+		at = append(at, InsnPos{Insn: l.Insn, Xlated: l.Xlated, Func: fn, Off: jit.CodeOff(l.Addr - funcs[fn].Addr)})
+	}
+	var removed []RemovedFunc
+	for _, f := range p.Funcs {
+		if !there[f.Start] {
+			removed = append(removed, RemovedFunc{f.Name, f.Start})
+		}
+	}
+	p.Tag, p.Xlated, p.Funcs, p.Removed, p.InsnMap = d.Tag, d.Xlated, funcs, removed, at
+	return nil
+}
+
+// SetCode records the program's code in a later state, of all functions one behind the other.
+func (p *Prog) SetCode(s State, code []byte) error {
+	if err := setCode(p.Funcs, s, code); err != nil {
+		return fmt.Errorf("program %s: %w", p.Name, err)
+	}
+	return nil
+}
+
+func setCode(funcs []Func, s State, code []byte) error {
+	sum := 0
+	for i := range funcs {
+		sum += funcs[i].Len
+	}
+	if sum != len(code) {
+		return fmt.Errorf("%d bytes of code, the functions have %d", len(code), sum)
+	}
+	for i := range funcs {
+		f := &funcs[i]
+		part := code[:f.Len:f.Len]
+		code = code[f.Len:]
+		if s == Empty || string(part) != string(f.image[Empty]) {
+			f.image[s] = part
+		}
+	}
+	return nil
+}
+
+// funcAt returns the index of the function that an address is in, -1 if it is in none.
+func funcAt(funcs []Func, a jit.Addr) int {
+	for i := range funcs {
+		if f := &funcs[i]; a >= f.Addr && a < f.Addr+jit.Addr(f.Len) {
+			return i
+		}
+	}
+	return -1
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package capture_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tcsim/tcsim/fixtures"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
+)
+
+func TestTarget(t *testing.T) {
+	src, err := capture.OpenFS(fixtures.FS, "kernels/6.18-host.jsonl.gz", "6.18-host")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for release, want := range map[string]string{
+		"6.18.44-fc-v445": "6.18", "6.19.1": "6.18", "6.13.0-rc1": "6.12-noendbr-nosls", "8.0.0": "7.2-noendbr-nosls",
+	} {
+		h := src.Header
+		h.Kernel.Release = release
+		h.Offsets = &jit.Offsets{MapMaxEntries: 1, ArrayPtrs: 2, ProgBPFFunc: 3}
+		got, err := h.Target()
+		if err != nil {
+			t.Errorf("%s: %v", release, err)
+			continue
+		}
+		if got.Name != want || got.Offsets != *h.Offsets {
+			t.Errorf("%s: target %s with offsets %+v, want %s", release, got.Name, got.Offsets, want)
+		}
+		if near := !strings.HasPrefix(release, "6.18."); near != strings.Contains(got.Source, "not known") {
+			t.Errorf("%s: source %q", release, got.Source)
+		}
+	}
+	for _, release := range []string{"4.19.0", "weird", ""} {
+		h := src.Header
+		h.Kernel.Release = release
+		if got, err := h.Target(); err == nil {
+			t.Errorf("release %q gives target %s", release, got.Name)
+		}
+	}
+}

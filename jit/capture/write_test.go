@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package capture_test
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/tcsim/tcsim/fixtures"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
+)
+
+// TestWrite reads what it wrote, of captures that have every field of format 1.
+func TestWrite(t *testing.T) {
+	for _, name := range []string{"extra-6.12-off", "extra-7.2-default", "5.10-lfence"} {
+		t.Run(name, func(t *testing.T) {
+			want, err := capture.LoadFS(fixtures.FS, "kernels/"+name+".jsonl.gz")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := rewrite(t, want)
+			if got.Header.Format != capture.Format {
+				t.Errorf("format %d, want %d", got.Header.Format, capture.Format)
+			}
+			opts := cmp.Options{
+				cmp.AllowUnexported(capture.Func{}), cmpopts.EquateEmpty(),
+				cmpopts.IgnoreFields(capture.Header{}, "Format"), cmpopts.IgnoreFields(capture.File{}, "Name"),
+			}
+			if d := cmp.Diff(want, got, opts); d != "" {
+				t.Errorf("(-read +read again)\n%.4000s", d)
+			}
+		})
+	}
+}
+
+func rewrite(t *testing.T, f *capture.File) *capture.File {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "out.jsonl.gz")
+	if err := capture.WriteFile(path, f); err != nil {
+		t.Fatal(err)
+	}
+	got, err := capture.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// TestWriteFormat2 covers what format 1 does not have.
+func TestWriteFormat2(t *testing.T) {
+	want, err := capture.LoadFS(fixtures.FS, "kernels/extra-6.1-off.jsonl.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Scenarios = want.Scenarios[:1]
+	want.Header.Offsets = &jit.Offsets{MapMaxEntries: 1, ArrayPtrs: 2, ProgBPFFunc: 3}
+	s := &want.Scenarios[0]
+	s.Source = "version: 1\nname: \"<x>\"\n"
+	s.Played = []capture.Played{{Action: 2, Retval: 1 << 31, Values: []capture.MapValue{{Map: 0, Key: []byte{1, 2}, Value: []byte{3}}}}, {Action: 3, Error: "EINVAL"}}
+	got := rewrite(t, want)
+	if d := cmp.Diff(want.Header.Offsets, got.Header.Offsets); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]any{s.Source, s.Played}, []any{got.Scenarios[0].Source, got.Scenarios[0].Played}); d != "" {
+		t.Error(d)
+	}
+	var a, b bytes.Buffer
+	if err := errors.Join(capture.Write(&a, want), capture.Write(&b, want)); err != nil || !bytes.Equal(a.Bytes(), b.Bytes()) {
+		t.Errorf("not the same bytes twice: %v", err)
+	}
+}
+
+func TestWriteFileLeavesNothing(t *testing.T) {
+	dir := t.TempDir()
+	if err := capture.WriteFile(filepath.Join(dir, "no", "dir"), &capture.File{}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error %v", err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "taken"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := capture.WriteFile(filepath.Join(dir, "taken"), &capture.File{}); err == nil {
+		t.Error("a directory was replaced")
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
