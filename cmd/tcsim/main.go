@@ -114,7 +114,7 @@ func newApp(e env) *cli.Command {
 		Commands: []*cli.Command{
 			e.runCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(), e.exploreCommand(), e.matrixCommand(),
 			e.conformCommand(), e.replayCommand(), e.pluginCommand(), e.doctorCommand(), e.cyclesCommand(),
-			e.countCommand(),
+			e.countCommand(), e.fuzzCommand(), e.fuzzWorkerCommand(),
 		},
 	}
 	for _, c := range app.Commands {

@@ -3,7 +3,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"time"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -26,6 +28,25 @@ func (e env) progress(name string) *bar {
 	b := p.AddBar(0, mpb.BarRemoveOnComplete(),
 		mpb.PrependDecorators(decor.Name(name+" "), decor.CountersNoUnit("%d/%d")),
 		mpb.AppendDecorators(decor.EwmaETA(decor.ET_STYLE_MMSS, 30)))
+	return &bar{p, b}
+}
+
+// rateBar returns a bar that also shows how many steps are done per second, each of them times long,
+// and how long the rest will take.
+func (e env) rateBar(name string, times int) *bar {
+	f, ok := e.stderr.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return &bar{}
+	}
+	began := time.Now()
+	p := mpb.New(mpb.WithOutput(f), mpb.WithWidth(40))
+	b := p.AddBar(0, mpb.BarRemoveOnComplete(),
+		mpb.PrependDecorators(decor.Name(name+" "), decor.CountersNoUnit("%d/%d")),
+		mpb.AppendDecorators(
+			decor.Any(func(s decor.Statistics) string {
+				return fmt.Sprintf("%.0f runs/s ", float64(s.Current)*float64(times)/time.Since(began).Seconds())
+			}),
+			decor.AverageETA(decor.ET_STYLE_MMSS)))
 	return &bar{p, b}
 }
 

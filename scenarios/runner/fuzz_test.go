@@ -4,6 +4,7 @@ package runner_test
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"strings"
 	"testing"
@@ -54,7 +55,7 @@ func campaign(t testing.TB, c runner.Campaign) *runner.CampaignReport {
 
 // TestFuzzKernels finds nothing wrong with the kernels but what is known, and that occurs.
 func TestFuzzKernels(t *testing.T) {
-	n := 1500
+	n := 800
 	if testing.Short() {
 		n = 200
 	}
@@ -159,4 +160,72 @@ func BenchmarkFuzz(b *testing.B) {
 		i++
 	}
 	b.ReportMetric(float64(len(ts))*float64(b.N)/b.Elapsed().Seconds(), "runs/s")
+}
+
+// startBreaking is a worker that ends in place of the answer for a graph.
+func startBreaking(graph int) func() (*runner.FuzzWorker, error) {
+	return func() (*runner.FuzzWorker, error) {
+		w, err := startInside()
+		if err != nil {
+			return nil, err
+		}
+		r, broken := io.Pipe()
+		answers := json.NewDecoder(w.Out)
+		go func() {
+			for {
+				var m map[string]any
+				if err := answers.Decode(&m); err != nil || m["graph"] == float64(graph) {
+					broken.CloseWithError(io.EOF)
+					return
+				}
+				if err := json.NewEncoder(broken).Encode(m); err != nil {
+					return
+				}
+			}
+		}()
+		kill := w.Kill
+		w.Out, w.Kill = r, func() { kill(); r.Close() }
+		return w, nil
+	}
+}
+
+// TestFuzzCrash has workers that die of a graph: it alone is lost, and counted.
+func TestFuzzCrash(t *testing.T) {
+	const n, deadly = 100, 40
+	r := campaign(t, runner.Campaign{
+		Source: runner.FuzzSource{Seed: 1}, Graphs: n, Targets: []string{"6.12", "7.2"}, Start: startBreaking(deadly),
+	})
+	for _, x := range r.Targets {
+		if x.Verdicts[runner.VerdictOK] != n-1 || x.Verdicts[runner.VerdictCrash] != 1 {
+			t.Errorf("%s: %v", x.Target, x.Verdicts)
+		}
+	}
+	for i := range r.Failures {
+		if f := &r.Failures[i]; f.First != deadly || f.Verdict != runner.VerdictCrash || f.Graph == nil || f.Why == "" {
+			t.Errorf("%+v", f)
+		}
+	}
+	if r.Graphs != n || len(r.Failures) != 2 || r.Interrupted {
+		t.Errorf("%d graphs, %d failures, interrupted %v", r.Graphs, len(r.Failures), r.Interrupted)
+	}
+}
+
+// TestFuzzInterrupted keeps what was found before the end.
+func TestFuzzInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	c := runner.Campaign{
+		Source: runner.FuzzSource{Seed: 1}, Graphs: 100_000, Targets: []string{"pop-nop-push"}, Start: startInside, Shrink: 1,
+		Progress: func(done, _ int) {
+			if done == 100 {
+				cancel()
+			}
+		},
+	}
+	r, err := c.Run(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Interrupted || r.Graphs < 100 || r.Graphs > 200 || len(r.Failures) == 0 || r.Failures[0].Graph == nil || r.Failures[0].Shrunk {
+		t.Errorf("%+v", r)
+	}
 }

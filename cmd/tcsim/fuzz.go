@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/scenarios/graph"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+// fuzzTargets are the kernels whose emitted code was captured.
+var fuzzTargets = []string{"5.10", "6.1", "6.12", "6.18", "7.2"}
+
+// workerCommand is the command that a worker process runs.
+const workerCommand = "fuzz-worker"
+
+func (e env) fuzzCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "fuzz",
+		Usage: "random or all small graphs of programs, against the reference interpreter",
+		Description: "Makes graphs of programs that call and tail call each other, with updates of their prog arrays between\n" +
+			"runs, and plays each on every target: no invariant may break, and return values, map contents and the\n" +
+			"taken tail calls must be those of BPF. A failure is made small and written as a scenario that\n" +
+			"reproduces it (tcsim run FILE) and as BPF C for a selftest. Kernels up to 6.11 count in each frame:\n" +
+			"where that takes more tail calls than it should, they must do exactly what a counter per frame\n" +
+			"predicts (\"foreseen\"). The same seed gives the same output.\n\n" +
+			"Examples:\n   tcsim fuzz --n 100000 --seed 7\n" +
+			"   tcsim fuzz --n 500 --target pop-nop-push,hier-rfc1 --out found\n" +
+			"   tcsim fuzz --exhaustive 4\n\n" + exitCodesInHelp,
+		Flags: []cli.Flag{
+			&cli.IntFlag{Name: "n", Value: 1000, Usage: "number of random graphs"},
+			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "what the random graphs are made from"},
+			&cli.IntFlag{
+				Name: "exhaustive", HideDefault: true,
+				Usage: fmt.Sprintf("instead, every graph of at most so many programs and call sites, 1 to %d", graph.MaxAll),
+			},
+			&cli.StringSliceFlag{
+				Name: "target", Aliases: []string{"t"}, Value: fuzzTargets,
+				Usage: "kernels or designs to compile for, separated by commas; \"all\" means every one",
+			},
+			limitFlag(),
+			&cli.IntFlag{Name: "workers", Value: 2, Usage: "processes that play at the same time"},
+			&cli.IntFlag{Name: "shrink", Value: 10, Usage: "how many failures to make small and to write, the first of each kind on each target"},
+			&cli.StringFlag{Name: "out", Value: "fuzz-found", Usage: "folder for the files of failures, made when there is one"},
+			jsonFlag(),
+		},
+		Action: e.fuzz,
+	}
+}
+
+// fuzzWorkerCommand is what a worker process runs; nobody else needs it.
+func (e env) fuzzWorkerCommand() *cli.Command {
+	return &cli.Command{
+		Name: workerCommand, Hidden: true, Usage: "plays graphs for tcsim fuzz",
+		Action: func(ctx context.Context, _ *cli.Command) error {
+			// An interrupt is for the parent, which closes the pipe when it has what it wants.
+			return runner.ServeFuzz(context.WithoutCancel(ctx), e.stdin, e.stdout)
+		},
+	}
+}
+
+// fuzzed is a failure as it is printed.
+type fuzzed struct {
+	Target  string         `json:"target"`
+	Verdict runner.Verdict `json:"verdict"`
+	Count   int            `json:"graphs"` // that fail so
+	First   int            `json:"first_graph"`
+	Why     string         `json:"why"`
+	Shrunk  bool           `json:"shrunk"`
+	Tries   int            `json:"tries,omitempty"`
+	Files   []string       `json:"files,omitempty"`
+
+	scenario string
+}
+
+func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
+	c, err := fuzzCampaign(cmd)
+	if err != nil {
+		return err
+	}
+	bar := e.rateBar("fuzz", len(c.Targets))
+	c.Progress = bar.set
+	began := time.Now()
+	r, err := c.Run(ctx)
+	bar.done()
+	if err != nil {
+		return err
+	}
+	took := time.Since(began)
+	runs := float64(r.Graphs * len(r.Targets))
+	fmt.Fprintf(e.stderr, "fuzz: %.0f runs in %v, %.0f per second\n", runs, took.Round(time.Millisecond), runs/took.Seconds())
+	failures, err := writeFailures(c, r, cmd.String("out"), cmd.Int("shrink"))
+	if err != nil {
+		return err
+	}
+	if cmd.Bool("json") {
+		err = e.printJSON("fuzz", map[string]any{
+			"seed": c.Source.Seed, "exhaustive": c.Source.All, "graphs": r.Graphs, "targets": r.Targets,
+			"failures": failures, "interrupted": r.Interrupted,
+		})
+	} else {
+		_, err = fmt.Fprint(e.stdout, fuzzText(c, r, failures))
+	}
+	switch {
+	case err != nil:
+		return err
+	case len(failures) > 0:
+		return errFailed
+	case r.Interrupted:
+		return fmt.Errorf("%w: interrupted after %d graphs", errUndecided, r.Graphs)
+	}
+	return nil
+}
+
+// fuzzCampaign reads the flags.
+func fuzzCampaign(cmd *cli.Command) (*runner.Campaign, error) {
+	if cmd.NArg() != 0 {
+		return nil, badUsage("fuzz takes no arguments, found %q (see tcsim fuzz --help)", cmd.Args().First())
+	}
+	ts, err := targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
+	if err != nil {
+		return nil, err
+	}
+	c := &runner.Campaign{
+		Graphs: cmd.Int("n"), Limit: cmd.Uint32("limit"), Workers: cmd.Int("workers"), Shrink: cmd.Int("shrink"), Start: startWorker,
+	}
+	for _, t := range ts {
+		c.Targets = append(c.Targets, t.Name)
+	}
+	all := cmd.Int("exhaustive")
+	switch {
+	case cmd.IsSet("exhaustive") && (cmd.IsSet("n") || cmd.IsSet("seed")):
+		return nil, badUsage("--exhaustive plays every graph: --n and --seed are for random ones")
+	case cmd.IsSet("exhaustive") && (all < 1 || all > graph.MaxAll):
+		return nil, badUsage("--exhaustive: expected 1 to %d, found %d", graph.MaxAll, all)
+	case c.Graphs < 1 || c.Workers < 1 || c.Shrink < 0:
+		return nil, badUsage("--n and --workers: expected at least 1, and --shrink at least 0")
+	case len(c.Targets) == 0:
+		return nil, badUsage("--target: expected at least one")
+	}
+	if c.Source.Seed = cmd.Uint64("seed"); all != 0 {
+		c.Source = runner.FuzzSource{All: all}
+	}
+	return c, nil
+}
+
+// writeFailures writes the files of the first failures, the others are only counted.
+func writeFailures(c *runner.Campaign, r *runner.CampaignReport, dir string, most int) ([]fuzzed, error) {
+	out := []fuzzed{}
+	for i := range r.Failures {
+		f := &r.Failures[i]
+		x := fuzzed{Target: f.Target, Verdict: f.Verdict, Count: f.Count, First: f.First, Why: f.Why, Shrunk: f.Shrunk, Tries: f.Tries}
+		if i < most {
+			files, err := f.Files(c.Source, c.Limit)
+			if err != nil {
+				return nil, err
+			}
+			for _, name := range slices.Sorted(maps.Keys(files)) {
+				path := filepath.Join(dir, name)
+				if err := writeWhole(path, files[name]); err != nil {
+					return nil, err
+				}
+				x.Files = append(x.Files, path)
+				if strings.HasSuffix(name, ".yaml") {
+					x.scenario = files[name]
+				}
+			}
+		}
+		out = append(out, x)
+	}
+	return out, nil
+}
+
+// writeWhole writes a file that is there with all its text or not at all.
+func writeWhole(path, text string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
+	}
+	part := path + ".part"
+	err := os.WriteFile(part, []byte(text), 0o666)
+	if err == nil {
+		err = os.Rename(part, path)
+	}
+	if err != nil {
+		err = errors.Join(err, os.RemoveAll(part))
+	}
+	return err
+}
+
+// fuzzText prints a campaign.
+func fuzzText(c *runner.Campaign, r *runner.CampaignReport, failures []fuzzed) string {
+	var b strings.Builder
+	switch {
+	case c.Source.All != 0 && !r.Interrupted:
+		fmt.Fprintf(&b, "all %d graphs of at most %s and %s, each on %s\n\n",
+			r.Graphs, plural(c.Source.All, "program"), plural(c.Source.All, "call site"), plural(len(r.Targets), "target"))
+	case c.Source.All != 0:
+		fmt.Fprintf(&b, "interrupted: %d of all graphs up to size %d, each on %s\n\n", r.Graphs, c.Source.All, plural(len(r.Targets), "target"))
+	default:
+		fmt.Fprintf(&b, "%s of seed %d, each on %s\n\n", plural(r.Graphs, "graph"), c.Source.Seed, plural(len(r.Targets), "target"))
+	}
+	t := newTable("target", "ok", "foreseen", "unsupported", "failed")
+	t.right(1, 2, 3, 4)
+	for _, x := range r.Targets {
+		v := x.Verdicts
+		ok, foreseen, cannot := v[runner.VerdictOK], v[runner.VerdictForeseen], v[runner.VerdictUnsupported]
+		failed := -ok - foreseen - cannot
+		for _, n := range v {
+			failed += n
+		}
+		t.add(x.Target, fmt.Sprint(ok), fmt.Sprint(foreseen), fmt.Sprint(cannot), fmt.Sprint(failed))
+	}
+	b.WriteString(t.String())
+	for _, x := range failures {
+		fmt.Fprintf(&b, "\n%s: %s in %s, first in graph %d", x.Target, x.Verdict, plural(x.Count, "graph"), x.First)
+		if x.Shrunk {
+			fmt.Fprintf(&b, ", which is made small (%s played)", plural(x.Tries, "graph"))
+		}
+		b.WriteString("\n")
+		for _, line := range fold(x.Why, width-4) {
+			fmt.Fprintf(&b, "    %s\n", line)
+		}
+		if len(x.Files) > 0 {
+			fmt.Fprintf(&b, "\n%s\n", indent(x.scenario))
+			for _, f := range x.Files {
+				fmt.Fprintf(&b, "    %s\n", f)
+			}
+		}
+	}
+	return b.String()
+}
+
+// indent moves text to the right by one step.
+func indent(text string) string {
+	return "    " + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n    ") + "\n"
+}
