@@ -95,7 +95,7 @@ func (s *selection) mitigations(k *kernelRow) {
 func (s *selection) returns(retbleed, itsText string) string {
 	srso := s.h.Vulnerabilities["spec_rstack_overflow"]
 	switch {
-	case strings.Contains(srso, "afe RET"):
+	case strings.Contains(srso, "afe RET") && !strings.Contains(srso, "no safe RET"):
 		// Zen 3 and 4 have a thunk of their own; Zen 1 and 2 are those that retbleed affects.
 		if retbleed == "Not affected" {
 			return "srsoalias"

@@ -102,6 +102,11 @@ func TestTargetFor(t *testing.T) {
 			h.Vulnerabilities["retbleed"] = "Not affected"
 			h.Vulnerabilities["spec_rstack_overflow"] = "Mitigation: Safe RET"
 		}, "6.12-srsoalias"},
+		{"Zen 4 without the mitigation", func(h *jit.KernelInfo) {
+			h.Vulnerabilities["spectre_v2"] = "Mitigation: Enhanced / Automatic IBRS; IBPB: conditional"
+			h.Vulnerabilities["retbleed"] = "Not affected"
+			h.Vulnerabilities["spec_rstack_overflow"] = "Vulnerable: Microcode, no safe RET"
+		}, "6.12"},
 		{"stuffing for ITS only", func(h *jit.KernelInfo) {
 			h.Vulnerabilities["indirect_target_selection"] = "Mitigation: Retpolines, Stuffing RSB"
 		}, "6.12-stuff"},

@@ -91,6 +91,26 @@ func setCode(funcs []Func, s State, code []byte) error {
 	return nil
 }
 
+// Order returns the scenario as a kernel gets it: programs, maps and contents of prog arrays without
+// anything that a kernel made of them. It shares instructions with s.
+func (s *Scenario) Order() Scenario {
+	out := Scenario{
+		Name: s.Name, Category: s.Category, ProgType: s.ProgType, ProgArrays: s.ProgArrays, Inputs: s.Inputs, Source: s.Source,
+	}
+	for i := range s.Maps {
+		out.Maps = append(out.Maps, Map{Map: s.Maps[i].Map})
+	}
+	for i := range s.Progs {
+		p := &s.Progs[i]
+		q := Prog{Name: p.Name, Insns: p.Insns, Attach: p.Attach, Kfuncs: p.Kfuncs}
+		for _, f := range s.Submitted(i).Funcs {
+			q.Funcs = append(q.Funcs, Func{Name: f.Name, Start: f.Start})
+		}
+		out.Progs = append(out.Progs, q)
+	}
+	return out
+}
+
 // funcAt returns the index of the function that an address is in, -1 if it is in none.
 func funcAt(funcs []Func, a jit.Addr) int {
 	for i := range funcs {

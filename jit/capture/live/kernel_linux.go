@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package live
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/cilium/ebpf/btf"
+	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
+)
+
+// Options say where to look. The zero value finds everything itself.
+type Options struct {
+	// Config is the file with the kernel's configuration; "" for /proc/config.gz, else the one of
+	// the running release in /boot or /lib/modules.
+	Config string
+}
+
+// Kernel is the running kernel. It is not safe for concurrent use.
+type Kernel struct {
+	Header  capture.Header // without counts of scenarios
+	symbols *symbolTable
+	types   *btf.Spec
+}
+
+// Missing is what a capture needs and this machine does not give; as an error it lists all of it.
+type Missing []string
+
+// Error lists what is missing.
+func (m Missing) Error() string { return "cannot capture here: " + strings.Join(m, "; ") }
+
+// Open checks that programs can be loaded and read here and describes the kernel. The error is a
+// Missing if they cannot.
+func Open(o Options) (*Kernel, error) {
+	k := &Kernel{}
+	var missing Missing
+	need := func(err error) {
+		if err != nil {
+			missing = append(missing, err.Error())
+		}
+	}
+	if err := rlimit.RemoveMemlock(); err != nil {
+		need(fmt.Errorf("the limit of locked memory cannot be raised: %w", err))
+	}
+	k.Header.Sysctl = sysctls()
+	need(k.checkSysctls())
+	var err error
+	if k.symbols, err = readSymbols("/proc/kallsyms"); err != nil {
+		need(err)
+	} else {
+		var ok bool
+		if k.Header.CallBase, ok = k.symbols.addr["__bpf_call_base"]; !ok {
+			need(errors.New("/proc/kallsyms has no __bpf_call_base"))
+		}
+	}
+	if k.types, err = btf.LoadKernelSpec(); err != nil {
+		need(fmt.Errorf("the kernel has no type information (CONFIG_DEBUG_INFO_BTF): %w", err))
+	} else if k.Header.Offsets, err = offsets(k.types); err != nil {
+		need(err)
+	}
+	need(probe())
+	if len(missing) > 0 {
+		return nil, missing
+	}
+	return k, k.describe(o)
+}
+
+// probe loads the smallest program, to see whether it may be loaded and read.
+func probe() error {
+	const exit = "\xb7\x00\x00\x00\x00\x00\x00\x00\x95\x00\x00\x00\x00\x00\x00\x00" // r0 = 0; exit
+	sc := capture.Scenario{Name: "probe", ProgType: jit.SocketFilter, Progs: []capture.Prog{{
+		Name: "probe", Insns: []jit.Insn{jit.DecodeInsn([]byte(exit)), jit.DecodeInsn([]byte(exit[8:]))},
+		Funcs: []capture.Func{{Name: "probe"}},
+	}}}
+	l, err := (&Kernel{symbols: &symbolTable{}}).Load(&sc)
+	if errors.Is(err, unix.EPERM) {
+		return errors.New("bpf() is not permitted: root or CAP_BPF with CAP_PERFMON, CAP_NET_ADMIN and CAP_SYSLOG is needed")
+	}
+	if err != nil {
+		return err
+	}
+	err = l.Record()
+	if text := sc.Progs[0].LoadError; err == nil && text != "" {
+		err = errors.New(text)
+	}
+	if err != nil {
+		err = fmt.Errorf("the smallest program cannot be captured: %w", err)
+	}
+	return errors.Join(err, l.Close())
+}
+
+// jitSysctls are the settings of the JIT.
+var jitSysctls = []string{"net.core.bpf_jit_enable", "net.core.bpf_jit_harden", "net.core.bpf_jit_kallsyms", "net.core.bpf_jit_limit"}
+
+func sysctls() map[string]string {
+	out := map[string]string{}
+	for _, n := range jitSysctls {
+		if b, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(n, ".", "/")); err == nil {
+			out[n] = strings.TrimSpace(string(b))
+		}
+	}
+	return out
+}
+
+func (k *Kernel) checkSysctls() error {
+	switch {
+	case k.Header.Sysctl["net.core.bpf_jit_enable"] == "0":
+		return errors.New("the JIT is off (net.core.bpf_jit_enable is 0)")
+	case k.Header.Sysctl["net.core.bpf_jit_harden"] == "2":
+		return errors.New("the JIT blinds constants (net.core.bpf_jit_harden is 2)")
+	}
+	return nil
+}
+
+// describe fills the header.
+func (k *Kernel) describe(o Options) error {
+	h := &k.Header
+	h.Set, h.Variant = "live", "running"
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return err
+	}
+	h.Kernel.Release, h.Kernel.Version = unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Version[:])
+	line, err := os.ReadFile("/proc/cmdline")
+	if err != nil {
+		return err
+	}
+	h.Kernel.Cmdline = strings.TrimSpace(string(line))
+	if err := k.cpu(); err != nil {
+		return err
+	}
+	h.Kernel.Vulnerabilities = map[string]string{}
+	const dir = "/sys/devices/system/cpu/vulnerabilities"
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("mitigations: %w", err)
+	}
+	for _, e := range entries {
+		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			return fmt.Errorf("mitigations: %w", err)
+		}
+		h.Kernel.Vulnerabilities[e.Name()] = strings.TrimSpace(string(text))
+	}
+	h.Kernel.Config, err = readConfig(o.Config, h.Kernel.Release)
+	return err
+}
+
+// cpu reads the first processor of /proc/cpuinfo and counts all.
+func (k *Kernel) cpu() error {
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return err
+	}
+	h := &k.Header
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(line, ":")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if name == "processor" {
+			h.CPUs++
+		}
+		if h.CPUs != 1 {
+			continue
+		}
+		switch name {
+		case "vendor_id":
+			h.Kernel.CPUVendor = value
+		case "model name":
+			h.Kernel.CPUModel = value
+		case "flags":
+			h.Kernel.CPUFlags = strings.Fields(value)
+		case "bugs":
+			h.Kernel.CPUBugs = strings.Fields(value)
+		}
+	}
+	return nil
+}
+
+// readConfig reads a kernel configuration, as far as it bears on the JIT. Where nobody told the file
+// and none is found, it is nil: that is only noticed when a target is looked for.
+func readConfig(path, release string) (map[string]string, error) {
+	paths := []string{path}
+	if path == "" {
+		paths = []string{"/proc/config.gz", "/boot/config-" + release, "/lib/modules/" + release + "/config"}
+	}
+	for _, p := range paths {
+		text, err := os.ReadFile(p)
+		if errors.Is(err, os.ErrNotExist) && path == "" {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		config, err := ParseConfig(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p, err)
+		}
+		return config, nil
+	}
+	return nil, nil
+}
+
+// bearing are the options that decide or explain what the JIT emits.
+var bearing = regexp.MustCompile(`^CONFIG_(BPF|HAVE_EBPF_JIT|X86_KERNEL_IBT|CALL_|CFI|CC_VERSION|CLANG_VERSION|GCC_VERSION|` +
+	`DEBUG_INFO_BTF|DYNAMIC_FTRACE|FINEIBT|FUNCTION_PADDING|FUNCTION_TRACER|HZ|MITIGATION_|NR_CPUS|PREEMPT|RANDOMIZE_BASE|` +
+	`RETHUNK|RETPOLINE|SLS|SMP|UNWINDER_|CPU_(UNRET|SRSO|IBPB|IBRS)_ENTRY|CPU_SRSO|CALL_DEPTH_TRACKING)`)
+
+// ParseConfig reads the text of a kernel configuration, gzip'd or not: option to value, "n" for
+// those that are not set. Options that do not bear on the JIT are left out.
+func ParseConfig(text []byte) (map[string]string, error) {
+	var r io.Reader = bytes.NewReader(text)
+	if bytes.HasPrefix(text, []byte{0x1f, 0x8b}) {
+		z, err := gzip.NewReader(r)
+		if err != nil {
+			return nil, err
+		}
+		r = io.LimitReader(z, 16<<20)
+	}
+	out := map[string]string{}
+	lines := bufio.NewScanner(r)
+	options := 0
+	for lines.Scan() {
+		name, value, ok := strings.Cut(lines.Text(), "=")
+		if n, unset := strings.CutPrefix(lines.Text(), "# CONFIG_"); unset {
+			if n, ok = strings.CutSuffix(n, " is not set"); ok {
+				name, value = "CONFIG_"+n, "n"
+			}
+		}
+		if !ok || !strings.HasPrefix(name, "CONFIG_") {
+			continue
+		}
+		options++
+		if bearing.MatchString(name) {
+			out[name] = strings.Trim(value, `"`)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	if options == 0 {
+		return nil, errors.New("this is no kernel configuration")
+	}
+	return out, nil
+}
+
+// offsets finds the fields that tail calls use in the kernel's structures.
+func offsets(types *btf.Spec) (*jit.Offsets, error) {
+	out := new(jit.Offsets)
+	for _, f := range []struct {
+		typ, field string
+		to         *int32
+	}{
+		{"bpf_map", "max_entries", &out.MapMaxEntries}, {"bpf_array", "ptrs", &out.ArrayPtrs}, {"bpf_prog", "bpf_func", &out.ProgBPFFunc},
+	} {
+		var s *btf.Struct
+		if err := types.TypeByName(f.typ, &s); err != nil {
+			return nil, fmt.Errorf("struct %s: %w", f.typ, err)
+		}
+		off, ok := field(s.Members, f.field)
+		if !ok {
+			return nil, fmt.Errorf("struct %s has no field %s", f.typ, f.field)
+		}
+		*f.to = int32(off)
+	}
+	return out, nil
+}
+
+// field finds a member by name, also in anonymous structs and unions.
+func field(members []btf.Member, name string) (off uint32, ok bool) {
+	for _, m := range members {
+		if m.Name == name {
+			return m.Offset.Bytes(), true
+		}
+		if m.Name != "" {
+			continue
+		}
+		var inner []btf.Member
+		switch t := btf.UnderlyingType(m.Type).(type) {
+		case *btf.Struct:
+			inner = t.Members
+		case *btf.Union:
+			inner = t.Members
+		}
+		if off, ok := field(inner, name); ok {
+			return m.Offset.Bytes() + off, true
+		}
+	}
+	return 0, false
+}
+
+// kfunc returns the type id of a kernel function.
+func (k *Kernel) kfunc(name string) (btf.TypeID, error) {
+	if k.types == nil {
+		return 0, fmt.Errorf("kernel function %s: no type information", name)
+	}
+	var f *btf.Func
+	if err := k.types.TypeByName(name, &f); err != nil {
+		return 0, fmt.Errorf("kernel function %s: %w", name, err)
+	}
+	return k.types.TypeID(f)
+}

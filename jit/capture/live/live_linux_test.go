@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package live_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tcsim/tcsim/fixtures"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/capture/live"
+)
+
+// open returns the running kernel, or skips: most machines that run tests do not let them load
+// programs. The same code is tested in a virtual machine, see jit/capture/vm.
+func open(t *testing.T) *live.Kernel {
+	t.Helper()
+	k, err := live.Open(live.Options{})
+	var missing live.Missing
+	if errors.As(err, &missing) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// TestCapture has the running kernel compile programs of the captures again. What does not depend on
+// the kernel is as it was, and what the kernel made conforms if there is a target for it.
+func TestCapture(t *testing.T) {
+	k := open(t)
+	src, err := capture.OpenFS(fixtures.FS, "kernels/6.18-host.jsonl.gz", "6.18-host")
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := 20
+	if testing.Short() {
+		step = 100
+	}
+	var orders, want []capture.Scenario
+	for i := 0; i < src.Len(); i += step {
+		sc, err := src.Scenario(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, *sc)
+		orders = append(orders, sc.Order())
+	}
+	f, err := k.Capture(context.Background(), orders, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same := strings.HasPrefix(f.Header.Kernel.Release, "6.18.")
+	for i := range want {
+		if e := f.Scenarios[i].Error; e != "" {
+			t.Errorf("%s: %s", want[i].Name, e)
+		}
+		for j := range want[i].Progs {
+			w, g := &want[i].Progs[j], &f.Scenarios[i].Progs[j]
+			if same && (w.LoadError == "") != (g.LoadError == "") {
+				t.Errorf("%s: %s: load error %q, was %q", want[i].Name, w.Name, g.LoadError, w.LoadError)
+			}
+			if g.LoadError == "" && w.LoadError == "" && w.Tag != g.Tag {
+				t.Errorf("%s: %s: tag %s, was %s", want[i].Name, w.Name, g.Tag, w.Tag)
+			}
+			if g.LoadError == "" && len(g.InsnMap) == 0 {
+				t.Errorf("%s: %s: no places of instructions", want[i].Name, w.Name)
+			}
+		}
+	}
+	conforms(t, f)
+}
+
+// conforms checks a capture by writing and reading it and compiling its programs.
+func conforms(t *testing.T, f *capture.File) {
+	t.Helper()
+	path := t.TempDir() + "/live.jsonl.gz"
+	if err := capture.WriteFile(path, f); err != nil {
+		t.Fatal(err)
+	}
+	src, err := capture.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := f.Header.Target()
+	if err != nil {
+		t.Skipf("no target for this kernel: %v", err)
+	}
+	if target.Evidence == jit.BySource {
+		t.Skipf("the bytes of target %s are not known well enough", target.Name)
+	}
+	r, err := capture.Conform(src, capture.Options{Keep: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.OK() || r.Total().Total == 0 {
+		t.Errorf("%s: identical %v, facts %v\n%+v", target.Name, r.Total(), r.Facts, r.Mismatches)
+	}
+}
+
+// TestOffsets compares the kernel's own offsets with those of the table.
+func TestOffsets(t *testing.T) {
+	k := open(t)
+	target, err := jit.TargetFor(k.Header.Kernel)
+	if err != nil {
+		t.Skip(err)
+	}
+	if d := cmp.Diff(target.Offsets, *k.Header.Offsets); d != "" {
+		t.Errorf("(-table +kernel)\n%s", d)
+	}
+}
+
+// TestInterrupt ends a capture early.
+func TestInterrupt(t *testing.T) {
+	k := open(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if f, err := k.Capture(ctx, make([]capture.Scenario, 1), nil); !errors.Is(err, context.Canceled) || f != nil {
+		t.Errorf("got %v, %v", f, err)
+	}
+}
+
+func TestParseConfig(t *testing.T) {
+	got, err := live.ParseConfig([]byte("#\n# CONFIG_MITIGATION_SLS is not set\nCONFIG_BPF_JIT=y\nCONFIG_HZ=250\nCONFIG_CC_VERSION_TEXT=\"gcc 1\"\nCONFIG_USB=m\n"))
+	want := map[string]string{"CONFIG_MITIGATION_SLS": "n", "CONFIG_BPF_JIT": "y", "CONFIG_HZ": "250", "CONFIG_CC_VERSION_TEXT": "gcc 1"}
+	if d := cmp.Diff(want, got); d != "" || err != nil {
+		t.Errorf("%v (-want +got)\n%s", err, d)
+	}
+	for _, bad := range []string{"", "no options\n", "\x1f\x8bno gzip"} {
+		if got, err := live.ParseConfig([]byte(bad)); err == nil {
+			t.Errorf("%q gives %v", bad, got)
+		}
+	}
+}

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package live
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
+)
+
+// Loaded is a scenario whose programs are in the kernel. It must be closed.
+type Loaded struct {
+	k     *Kernel
+	sc    *capture.Scenario
+	maps  []*ebpf.Map
+	ids   map[uint32]int // map ids -> index
+	progs []int          // file descriptors, -1 for programs that the kernel refused
+	types []map[uint32]int
+	run   []*ebpf.Program // made when they are run
+}
+
+const (
+	opLdImm64 = 0x18
+	opCall    = 0x85
+)
+
+// Load creates the maps of a scenario in submitted form and loads its programs; prog arrays stay
+// empty. A program that the kernel refuses is noted in its LoadError and is no error. The scenario
+// belongs to the caller, but Load and the methods of the result write to it.
+func (k *Kernel) Load(sc *capture.Scenario) (*Loaded, error) {
+	l := &Loaded{k: k, sc: sc, ids: map[uint32]int{}}
+	for i := range sc.Maps {
+		if err := l.createMap(&sc.Maps[i].Map); err != nil {
+			return nil, errors.Join(fmt.Errorf("scenario %s: map %s: %w", sc.Name, sc.Maps[i].Name, err), l.Close())
+		}
+	}
+	for i := range sc.Progs {
+		p := &sc.Progs[i]
+		fd, err := l.load(p)
+		var no *refusal
+		switch {
+		case errors.As(err, &no):
+			p.LoadError = no.Error()
+		case err != nil:
+			return nil, errors.Join(fmt.Errorf("scenario %s: program %s: %w", sc.Name, p.Name, err), l.Close())
+		}
+		l.progs = append(l.progs, fd)
+		l.run = append(l.run, nil)
+	}
+	return l, nil
+}
+
+func (l *Loaded) createMap(m *jit.Map) error {
+	em, err := ebpf.NewMap(&ebpf.MapSpec{
+		Name: m.Name, Type: ebpf.MapType(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
+	})
+	if err != nil {
+		return err
+	}
+	l.maps = append(l.maps, em)
+	info, err := em.Info()
+	if err != nil {
+		return err
+	}
+	id, ok := info.ID()
+	if !ok {
+		return errors.New("the kernel tells no map id")
+	}
+	l.ids[uint32(id)] = len(l.maps) - 1
+	return nil
+}
+
+// load loads one program with a name for each function and a line for each instruction: the line
+// number is the slot plus 1, which is how instructions are found again in the result.
+func (l *Loaded) load(p *capture.Prog) (int, error) {
+	if p.Attach != nil {
+		l.types = append(l.types, nil)
+		return -1, &refusal{errors.New("tracing programs are not captured here"), ""}
+	}
+	insns, err := l.submitted(p)
+	if err != nil {
+		return -1, err
+	}
+	s := &source{name: p.Name, typ: l.sc.ProgType, insns: insnBytes(insns)}
+	for i := 0; i < len(insns); i++ {
+		s.lines = append(s.lines, lineRec{insn: uint32(i), lineCol: uint32(i+1) << lineColBits})
+		if insns[i].Op == opLdImm64 {
+			i++
+		}
+	}
+	handle, types, err := funcTypes(p.Funcs)
+	if err != nil {
+		return -1, err
+	}
+	defer handle.Close()
+	s.btf = handle.FD()
+	known := map[uint32]int{}
+	for i, id := range types {
+		s.funcs = append(s.funcs, funcRec{uint32(p.Funcs[i].Start), id})
+		known[id] = i
+	}
+	l.types = append(l.types, known)
+	fd, err := loadProg(s)
+	if err != nil {
+		return -1, err
+	}
+	return fd, nil
+}
+
+// submitted puts file descriptors of maps and type ids of kernel functions in place of indexes.
+func (l *Loaded) submitted(p *capture.Prog) ([]jit.Insn, error) {
+	out := make([]jit.Insn, len(p.Insns))
+	copy(out, p.Insns)
+	for i := 0; i < len(out); i++ {
+		in := &out[i]
+		switch {
+		case in.Op == opLdImm64:
+			if in.Src == jit.PseudoMap || in.Src == jit.PseudoMapValue {
+				if in.Imm < 0 || int(in.Imm) >= len(l.maps) {
+					return nil, fmt.Errorf("instruction %d: no map %d", i, in.Imm)
+				}
+				in.Imm = int32(l.maps[in.Imm].FD())
+			}
+			i++
+		case in.Op == opCall && in.Src == jit.PseudoKfunc:
+			if in.Imm < 0 || int(in.Imm) >= len(p.Kfuncs) {
+				return nil, fmt.Errorf("instruction %d: no kernel function %d", i, in.Imm)
+			}
+			id, err := l.k.kfunc(p.Kfuncs[in.Imm])
+			if err != nil {
+				return nil, fmt.Errorf("instruction %d: %w", i, err)
+			}
+			in.Imm = int32(id)
+		}
+	}
+	return out, nil
+}
+
+// funcTypes makes type information with one function type for each function.
+func funcTypes(funcs []capture.Func) (*btf.Handle, []uint32, error) {
+	var b btf.Builder
+	proto := &btf.FuncProto{Return: &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}}
+	var ids []uint32
+	for _, f := range funcs {
+		id, err := b.Add(&btf.Func{Name: identifier(f.Name), Type: proto, Linkage: btf.StaticFunc})
+		if err != nil {
+			return nil, nil, err
+		}
+		ids = append(ids, uint32(id))
+	}
+	h, err := btf.NewHandle(&b)
+	if err != nil {
+		return nil, nil, fmt.Errorf("load type information: %w", err)
+	}
+	return h, ids, nil
+}
+
+// Close unloads everything.
+func (l *Loaded) Close() error {
+	var errs []error
+	for _, p := range l.run {
+		if p != nil {
+			errs = append(errs, p.Close())
+		}
+	}
+	for _, fd := range l.progs {
+		if fd >= 0 {
+			errs = append(errs, unix.Close(fd))
+		}
+	}
+	for _, m := range l.maps {
+		errs = append(errs, m.Close())
+	}
+	l.maps, l.progs, l.run = nil, nil, nil
+	return errors.Join(errs...)
+}
+
+// Record goes through the states empty, populated and deleted and stores in the scenario what the
+// kernel shows in each. Nothing runs. Afterwards the prog arrays are empty.
+func (l *Loaded) Record() error {
+	funcs := make([][]capture.Func, len(l.progs)) // as declared: Load replaces them
+	for i := range l.progs {
+		funcs[i] = l.sc.Progs[i].Funcs
+		if l.progs[i] < 0 {
+			continue
+		}
+		if err := l.first(i, funcs[i]); err != nil {
+			return fmt.Errorf("scenario %s: program %s: %w", l.sc.Name, l.sc.Progs[i].Name, err)
+		}
+	}
+	if len(l.sc.ProgArrays) > 0 {
+		if err := l.Fill(); err != nil {
+			return err
+		}
+		if err := l.again(capture.Populated); err != nil {
+			return err
+		}
+		for _, s := range l.sc.ProgArrays {
+			if l.progs[s.Prog] < 0 {
+				continue
+			}
+			if err := l.maps[s.Map].Delete(s.Key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+				return fmt.Errorf("scenario %s: empty %s[%d]: %w", l.sc.Name, l.sc.Maps[s.Map].Name, s.Key, err)
+			}
+		}
+		if err := l.again(capture.Deleted); err != nil {
+			return err
+		}
+	}
+	return l.sc.Derive(l.k.symbols.name)
+}
+
+// Fill puts the programs into the prog arrays as in state populated. Slots of programs that the
+// kernel refused stay empty.
+func (l *Loaded) Fill() error {
+	for _, s := range l.sc.ProgArrays {
+		if l.progs[s.Prog] < 0 {
+			continue
+		}
+		if err := l.maps[s.Map].Update(s.Key, uint32(l.progs[s.Prog]), ebpf.UpdateAny); err != nil {
+			return fmt.Errorf("scenario %s: fill %s[%d]: %w", l.sc.Name, l.sc.Maps[s.Map].Name, s.Key, err)
+		}
+	}
+	return nil
+}
+
+// first reads program i in state empty.
+func (l *Loaded) first(i int, declared []capture.Func) error {
+	d, err := readProg(l.progs[i])
+	if errors.Is(err, errNotJITed) {
+		l.sc.Progs[i].LoadError = err.Error()
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	out, err := d.convert(l.ids)
+	if err != nil {
+		return err
+	}
+	for n := range d.funcs {
+		f, ok := l.types[i][d.funcs[n].typeID]
+		if !ok || n >= len(out.Funcs) {
+			return fmt.Errorf("function %d of the result is none that was submitted", n)
+		}
+		out.Funcs[n].Name, out.Funcs[n].Start = declared[f].Name, declared[f].Start
+	}
+	for n := range out.Lines {
+		out.Lines[n].Insn = jit.InsnIndex(d.lines[n].lineCol>>lineColBits) - 1
+	}
+	return l.sc.Progs[i].Load(out)
+}
+
+// convert makes a Dump of what the kernel reports: names and slots of functions and lines are those
+// of the xlated form. ids are the maps of the scenario.
+func (d *dump) convert(ids map[uint32]int) (*capture.Dump, error) {
+	out := &capture.Dump{Tag: d.tagText(), Code: d.code, Xlated: d.xlatedInsns}
+	if len(d.addrs) != len(d.lens) || len(d.funcs) != 0 && len(d.funcs) != len(d.addrs) {
+		return nil, fmt.Errorf("the kernel reports %d addresses, %d lengths and %d names of functions", len(d.addrs), len(d.lens), len(d.funcs))
+	}
+	if len(d.lineAddrs) != len(d.lines) {
+		return nil, fmt.Errorf("the kernel reports %d lines and %d addresses of lines", len(d.lines), len(d.lineAddrs))
+	}
+	for i := range d.addrs {
+		f := capture.DumpFunc{Name: fmt.Sprintf("func%d", i), Addr: jit.Addr(d.addrs[i]), Len: int(d.lens[i])}
+		if len(d.funcs) > 0 {
+			f.Start = jit.InsnIndex(d.funcs[i].insn)
+		}
+		out.Funcs = append(out.Funcs, f)
+	}
+	for i, r := range d.lines {
+		at := jit.InsnIndex(r.insn)
+		if int(at) >= len(out.Xlated) {
+			return nil, fmt.Errorf("line %d is of instruction %d: there are %d", i, at, len(out.Xlated))
+		}
+		out.Lines = append(out.Lines, capture.Line{Insn: at, Xlated: at, Addr: jit.Addr(d.lineAddrs[i])})
+	}
+	for i := 0; i < len(out.Xlated); i++ {
+		in := &out.Xlated[i]
+		if in.Op != opLdImm64 {
+			continue
+		}
+		if in.Src == jit.PseudoMap || in.Src == jit.PseudoMapValue {
+			m, ok := ids[uint32(in.Imm)]
+			if !ok {
+				return nil, fmt.Errorf("xlated instruction %d: map id %d is none of the program's", i, in.Imm)
+			}
+			in.Imm = int32(m)
+		}
+		i++
+	}
+	return out, nil
+}
+
+// again reads the code of all programs in a later state.
+func (l *Loaded) again(s capture.State) error {
+	for i, fd := range l.progs {
+		p := &l.sc.Progs[i]
+		if fd < 0 || p.LoadError != "" {
+			continue
+		}
+		d, err := readProg(fd)
+		if err == nil {
+			err = p.SetCode(s, d.code)
+		}
+		if err != nil {
+			return fmt.Errorf("scenario %s: program %s: %v: %w", l.sc.Name, p.Name, s, err)
+		}
+	}
+	return nil
+}
+
+// Run runs program i once with BPF_PROG_TEST_RUN. ctx is the context as user space sees it; nil for
+// zeros. The error is an errno where the kernel refused.
+func (l *Loaded) Run(i int, packet, ctx []byte) (uint32, error) {
+	if l.progs[i] < 0 {
+		return 0, fmt.Errorf("program %s is not loaded", l.sc.Progs[i].Name)
+	}
+	if l.run[i] == nil {
+		fd, err := unix.FcntlInt(uintptr(l.progs[i]), unix.F_DUPFD_CLOEXEC, 0)
+		if err != nil {
+			return 0, err
+		}
+		if l.run[i], err = ebpf.NewProgramFromFD(fd); err != nil {
+			return 0, err
+		}
+	}
+	opt := &ebpf.RunOptions{Data: packet}
+	if ctx != nil {
+		opt.Context = ctx
+	}
+	return l.run[i].Run(opt)
+}
+
+// Insert puts program i into slot key of prog array m.
+func (l *Loaded) Insert(m int, key []byte, i int) error {
+	if l.progs[i] < 0 {
+		return fmt.Errorf("program %s is not loaded", l.sc.Progs[i].Name)
+	}
+	return l.maps[m].Update(key, uint32(l.progs[i]), ebpf.UpdateAny)
+}
+
+// Store puts a value into map m; of a per-CPU map, on every CPU.
+func (l *Loaded) Store(m int, key, value []byte) error {
+	if l.sc.Maps[m].Type != jit.PerCPUArrayMap {
+		return l.maps[m].Update(key, value, ebpf.UpdateAny)
+	}
+	n, err := ebpf.PossibleCPU()
+	if err != nil {
+		return err
+	}
+	all := make([][]byte, n)
+	for i := range all {
+		all[i] = value
+	}
+	return l.maps[m].Update(key, all, ebpf.UpdateAny)
+}
+
+// Delete removes a key of map m.
+func (l *Loaded) Delete(m int, key []byte) error { return l.maps[m].Delete(key) }
+
+// Lookup returns the value of a key of map m, nil if there is none. It does not read per-CPU maps.
+func (l *Loaded) Lookup(m int, key []byte) ([]byte, error) {
+	v, err := l.maps[m].LookupBytes(key)
+	return v, err
+}
+
+// Values returns what maps hold, as far as it is not zero: arrays and hashes of up to maxValues
+// elements.
+func (l *Loaded) Values() ([]capture.MapValue, error) {
+	var out []capture.MapValue
+	for i := range l.sc.Maps {
+		m := &l.sc.Maps[i]
+		if m.Type != jit.ArrayMap || m.MaxEntries > maxValues {
+			continue
+		}
+		for k := range m.MaxEntries {
+			key := binary.LittleEndian.AppendUint32(nil, k)
+			v, err := l.Lookup(i, key)
+			if err != nil {
+				return nil, fmt.Errorf("read %s[%d]: %w", m.Name, k, err)
+			}
+			for _, b := range v {
+				if b != 0 {
+					out = append(out, capture.MapValue{Map: i, Key: key, Value: v})
+					break
+				}
+			}
+		}
+	}
+	return out, nil
+}
+
+// maxValues is how many elements of an array are stored.
+const maxValues = 1024

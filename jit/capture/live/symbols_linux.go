@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package live
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
+)
+
+// symbolTable is /proc/kallsyms without BPF programs.
+type symbolTable struct {
+	addr  map[string]jit.Addr
+	names map[jit.Addr][]string // in the order of the file
+}
+
+// inside are the variables of which the JIT uses what is inside (call depth tracking until 6.14).
+var inside = []string{"const_pcpu_hot", "pcpu_hot"}
+
+// insideSize bounds the offset in such a variable: it is one cache line.
+const insideSize = 64
+
+func readSymbols(path string) (*symbolTable, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	t := &symbolTable{addr: map[string]jit.Addr{}, names: map[jit.Addr][]string{}}
+	shown := false
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		w := strings.Fields(lines.Text())
+		if len(w) < 3 || len(w) > 3 && w[3] == "[bpf]" {
+			continue
+		}
+		a, err := strconv.ParseUint(w[0], 16, 64)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %q: %w", path, lines.Text(), err)
+		}
+		shown = shown || a != 0
+		if _, ok := t.addr[w[2]]; !ok {
+			t.addr[w[2]] = jit.Addr(a)
+		}
+		t.names[jit.Addr(a)] = append(t.names[jit.Addr(a)], w[2])
+	}
+	if err := lines.Err(); err != nil {
+		return nil, err
+	}
+	if !shown {
+		return nil, errors.New("/proc/kallsyms shows no addresses (kernel.kptr_restrict, CAP_SYSLOG)")
+	}
+	return t, nil
+}
+
+// name returns the symbol at an address, "" if there is none.
+func (t *symbolTable) name(a jit.Addr) string {
+	if n := t.names[a]; len(n) > 0 && a != 0 {
+		return n[0]
+	}
+	for _, n := range inside {
+		if at, ok := t.addr[n]; ok && a > at && a < at+insideSize {
+			return fmt.Sprintf("%s+%#x", n, uint64(a-at))
+		}
+	}
+	return ""
+}
+
+// Symbols returns the symbols that captured scenarios refer to.
+func (k *Kernel) Symbols(scenarios []capture.Scenario) capture.Symbols {
+	out := capture.Symbols{Addr: map[string]jit.Addr{}, Aliases: map[string][]string{}}
+	note := func(sym string) {
+		name, _, _ := strings.Cut(sym, "+")
+		a, ok := k.symbols.addr[name]
+		if !ok || strings.Contains(sym, ":") {
+			return
+		}
+		out.Addr[name] = a
+		for _, n := range k.symbols.names[a] {
+			if n != name && !slices.Contains(out.Aliases[name], n) {
+				out.Aliases[name] = append(out.Aliases[name], n)
+			}
+		}
+	}
+	for i := range scenarios {
+		for j := range scenarios[i].Progs {
+			p := &scenarios[i].Progs[j]
+			for _, refs := range p.Refs {
+				for _, r := range refs {
+					note(r.Sym)
+				}
+			}
+			for _, in := range p.Xlated {
+				if in.Op == opCall && in.Src != jit.PseudoCall {
+					note(k.symbols.name(k.Header.CallBase + jit.Addr(int64(in.Imm))))
+				}
+			}
+		}
+	}
+	return out
+}
