@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-.PHONY: build demo test short check lint generate fuzz bench setup
+.PHONY: build demo test short check lint generate fixtures fuzz bench setup
 
 build: setup
 	go build -o tcsim ./cmd/tcsim
@@ -21,6 +21,10 @@ lint: setup
 
 generate:
 	go generate ./...
+
+# The object files that clang makes. They are checked in: only who changes their sources needs this.
+fixtures:
+	fixtures/objects/build
 
 fuzz: setup
 	@.ci/fuzz

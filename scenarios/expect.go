@@ -32,11 +32,14 @@ type RefusedCount struct {
 // Mismatch is an expectation that a run did not meet.
 type Mismatch struct {
 	File string
-	Pos  Pos    // of the expectation
+	Pos  Pos    // of the expectation; zero for one that stands in no file
 	Msg  string // "expected return 1, found 0"
 }
 
 func (m Mismatch) String() string {
+	if m.Pos == (Pos{}) {
+		return fmt.Sprintf("%s: %s", m.File, m.Msg)
+	}
 	return fmt.Sprintf("%s:%d:%d: %s", m.File, m.Pos.Line, m.Pos.Col, m.Msg)
 }
 

@@ -21,11 +21,14 @@ func (e env) runCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "run",
 		Usage:     "replay scenarios on targets and judge them",
-		ArgsUsage: "SCENARIO...",
+		ArgsUsage: "SCENARIO|FILE.o...",
 		Description: "Compiles each scenario (a file, or the name of a built-in one) as each target's kernel would,\n" +
-			"runs it and checks every invariant and everything the scenario expects.\n\n" +
-			"Example:\n   tcsim run hierarchy --target 6.1,6.12\n\n" + exitCodesInHelp,
-		Flags:  []cli.Flag{targetFlag(false), limitFlag(), coreFlag(), jsonFlag()},
+			"runs it and checks every invariant and everything the scenario expects. Of an object file that clang\n" +
+			"made for BPF it runs one program on each packet, with prog arrays as they are declared.\n\n" +
+			"Examples:\n   tcsim run hierarchy --target 6.1,6.12\n" +
+			"   tcsim run fixtures/objects/xdp.o --entry xdp --packet fixtures/objects/packets.pcap\n\n" + exitCodesInHelp,
+		Flags: append([]cli.Flag{targetFlag(false), limitFlag(), coreFlag(), jsonFlag()},
+			append(objectFlags(), expectFlags()...)...),
 		Action: e.run,
 	}
 }
@@ -44,7 +47,11 @@ type runRow struct {
 }
 
 func (e env) run(ctx context.Context, cmd *cli.Command) error {
-	bs, err := loadScenarios(cmd.Args().Slice())
+	opt, err := objectOptions(cmd)
+	if err != nil {
+		return err
+	}
+	bs, err := loadWith(cmd.Args().Slice(), opt)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/object"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -64,15 +65,21 @@ func targets(names []string, limit uint32) ([]*jit.Target, error) {
 	return out, badInput(errors.Join(errs...))
 }
 
-// loadScenarios reads scenario files and built-in scenarios; the mistakes of all are reported.
+// loadScenarios reads scenario files and built-in scenarios; the mistakes of all are reported. Object
+// files run as they do without flags.
 func loadScenarios(args []string) ([]*scenarios.Built, error) {
+	return loadWith(args, object.Options{})
+}
+
+// loadWith is loadScenarios with what to do with object files.
+func loadWith(args []string, opt object.Options) ([]*scenarios.Built, error) {
 	if len(args) == 0 {
 		return nil, badUsage("no scenario given; built in are %s", strings.Join(scenarios.Builtin(), ", "))
 	}
 	var out []*scenarios.Built
 	var errs []error
 	for _, a := range args {
-		b, err := loadScenario(a)
+		b, err := loadScenario(a, opt)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -82,7 +89,14 @@ func loadScenarios(args []string) ([]*scenarios.Built, error) {
 	return out, badInput(errors.Join(errs...))
 }
 
-func loadScenario(nameOrPath string) (*scenarios.Built, error) {
+func loadScenario(nameOrPath string, opt object.Options) (*scenarios.Built, error) {
+	if isObject(nameOrPath) {
+		f, err := object.Open(nameOrPath)
+		if err != nil {
+			return nil, err
+		}
+		return f.Scenario(opt)
+	}
 	name, src, err := scenarios.Find(nameOrPath)
 	if err != nil {
 		return nil, err
@@ -99,7 +113,11 @@ func openOne(cmd *cli.Command, core *timing.Core) (*runner.Session, error) {
 	if cmd.NArg() != 1 {
 		return nil, badUsage("%s takes one scenario, found %d arguments (see tcsim %s --help)", cmd.Name, cmd.NArg(), cmd.Name)
 	}
-	bs, err := loadScenarios(cmd.Args().Slice())
+	opt, err := objectOptions(cmd)
+	if err != nil {
+		return nil, err
+	}
+	bs, err := loadWith(cmd.Args().Slice(), opt)
 	if err != nil {
 		return nil, err
 	}

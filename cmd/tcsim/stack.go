@@ -23,11 +23,10 @@ func (e env) stackCommand() *cli.Command {
 			"or violation.\n\n" +
 			"Examples:\n   tcsim stack hierarchy --target 6.12 --at tailcall:33\n" +
 			"   tcsim stack hierarchy --target 6.1 --at violation\n\n" + exitCodesInHelp,
-		Flags: []cli.Flag{
-			targetFlag(true), limitFlag(), runFlag(), coreFlag(), jsonFlag(),
+		Flags: append(objectFlags(), targetFlag(true), limitFlag(), runFlag(), coreFlag(), jsonFlag(),
 			&cli.StringFlag{Name: "at", Value: "deepest", Usage: "the moment"},
 			&cli.BoolFlag{Name: "all", Usage: "draw every frame of a long stack"},
-		},
+		),
 		Action: e.stack,
 	}
 }

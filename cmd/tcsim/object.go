@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"io"
+	"os"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/object"
+)
+
+// objectFlags say what to run of an object file.
+func objectFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "entry", Usage: "object files: section or name of the program to run, instead of the one that no prog array holds"},
+		&cli.StringFlag{Name: "packet", Usage: "object files: a pcap file, each packet of which is run, or one packet in hex"},
+	}
+}
+
+// expectFlags say what the runs of an object file must give.
+func expectFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.Int64Flag{Name: "return", Usage: "object files: what every run must return"},
+		&cli.Int64Flag{Name: "taken", Usage: "object files: how many tail calls every run must take"},
+	}
+}
+
+// objectOptions reads the flags of objectFlags and expectFlags, as far as the command has them.
+func objectOptions(cmd *cli.Command) (object.Options, error) {
+	opt := object.Options{Entry: cmd.String("entry")}
+	if arg := cmd.String("packet"); arg != "" {
+		p, err := object.Packets(arg)
+		if err != nil {
+			return opt, badUsage("--packet: %w", err)
+		}
+		opt.Packets = p
+	}
+	expect := func(flag string) *scenarios.Int {
+		if !cmd.IsSet(flag) {
+			return nil
+		}
+		if opt.Expect == nil {
+			opt.Expect = &scenarios.Expect{}
+		}
+		return &scenarios.Int{V: cmd.Int64(flag)}
+	}
+	ret, taken := expect("return"), expect("taken")
+	if opt.Expect != nil {
+		opt.Expect.Return, opt.Expect.Taken = ret, taken
+	}
+	for _, flag := range []string{"entry", "packet", "return", "taken"} {
+		if !cmd.IsSet(flag) {
+			continue
+		}
+		for _, a := range cmd.Args().Slice() {
+			if !isObject(a) {
+				return opt, badUsage("--%s belongs to object files, and %s is none: a scenario says it itself", flag, a)
+			}
+		}
+	}
+	return opt, nil
+}
+
+// isObject reports whether a path is that of an ELF file.
+func isObject(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var magic [4]byte
+	_, err = io.ReadFull(f, magic[:])
+	return err == nil && object.Is(magic[:])
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package object_test
+
+import (
+	"bytes"
+	"context"
+	"debug/elf"
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/object"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+const folder = "../../fixtures/objects/"
+
+func open(t testing.TB, name string) *object.File {
+	t.Helper()
+	f, err := object.Open(folder + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// outcome is what one run gave.
+type outcome struct {
+	Return, Taken, Refused int
+	Broken                 string
+}
+
+func play(t *testing.T, b *scenarios.Built, target string) []outcome {
+	t.Helper()
+	tg, err := jit.TargetByName(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := runner.Compile(b, tg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := runner.Open(c, runner.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	res, err := s.Play(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []outcome
+	for i := range res.Runs {
+		r := &res.Runs[i]
+		o := outcome{Return: int(r.Return), Taken: int(r.Counts.Taken)}
+		for _, n := range r.Counts.Refused {
+			o.Refused += int(n)
+		}
+		if r.Violation != nil {
+			o = outcome{Broken: string(r.Violation.Invariant)}
+		}
+		out = append(out, o)
+	}
+	return out
+}
+
+// TestRun runs the objects of fixtures/objects on the packets there, as a 6.18 kernel's
+// BPF_PROG_TEST_RUN was seen to answer.
+func TestRun(t *testing.T) {
+	packets, err := object.Packets(folder + "packets.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		file, entry string
+		packets     [][]byte
+		targets     string
+		want        []outcome
+	}{
+		{"hierarchy.o", "", nil, "6.12,7.2", []outcome{{2, 33, 35, ""}}},
+		{"hierarchy.o", "", nil, "5.10,6.1", []outcome{{Broken: "limit"}}},
+		{"globals.o", "socket", nil, "5.10,6.1,6.12,7.2", []outcome{{1139, 0, 0, ""}}},
+		{"dispatcher.o", "", packets, "5.10,6.1,6.12,7.2", []outcome{
+			{0, 2, 0, ""}, {0, 2, 0, ""}, {0, 2, 0, ""}, {2, 1, 1, ""}, {2, 0, 1, ""}, {2, 1, 1, ""}, {2, 0, 0, ""}, {2, 1, 0, ""},
+		}},
+		{"dispatcher.o", "handle_arp", packets[:1], "6.12", []outcome{{2, 0, 1, ""}}},
+		{"xdp.o", "xdp", packets, "5.10,6.1,6.12,7.2", []outcome{
+			{1, 1, 0, ""}, {2, 1, 0, ""}, {3, 1, 0, ""}, {2, 0, 1, ""}, {2, 0, 0, ""}, {2, 0, 0, ""}, {2, 0, 0, ""}, {0, 0, 0, ""},
+		}},
+	} {
+		for _, target := range strings.Split(tc.targets, ",") {
+			t.Run(tc.file+"/"+tc.entry+"/"+target, func(t *testing.T) {
+				b, err := open(t, tc.file).Scenario(object.Options{Entry: tc.entry, Packets: tc.packets})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if d := cmp.Diff(tc.want, play(t, b, target)); d != "" {
+					t.Error(d)
+				}
+			})
+		}
+	}
+}
+
+// TestFile looks at what was read: functions, globals and slots.
+func TestFile(t *testing.T) {
+	f := open(t, "globals.o")
+	got := map[string]string{}
+	for _, v := range f.Values {
+		got[f.Maps[v.Map].Name] = string(v.Data)
+	}
+	le := binary.LittleEndian
+	want := map[string]string{
+		".data":   string(le.AppendUint64(nil, 1000)),
+		".bss":    strings.Repeat("\x00", 40),
+		".rodata": string(le.AppendUint32(nil, 3)), ".rodata.str1.1": "0123456789\x00",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error("contents: " + d)
+	}
+	var funcs []string
+	for _, fn := range f.Programs[0].Funcs {
+		funcs = append(funcs, fn.Name)
+	}
+	if d := cmp.Diff([]string{"sum", "note", "scale"}, funcs); d != "" {
+		t.Error("functions: " + d)
+	}
+	d := open(t, "dispatcher.o")
+	slots := map[uint32]string{}
+	for _, s := range d.Slots {
+		slots[s.Key] = d.Programs[s.Program].Name
+	}
+	if diff := cmp.Diff(map[uint32]string{0: "handle_policy", 1: "handle_ipv4", 3: "handle_arp"}, slots); diff != "" {
+		t.Error("slots: " + diff)
+	}
+}
+
+// TestEntry chooses the program to run.
+func TestEntry(t *testing.T) {
+	for _, tc := range []struct{ file, entry, want string }{
+		{"dispatcher.o", "", ""},
+		{"dispatcher.o", "tc", "section \"tc\" has several programs: from_container"},
+		{"dispatcher.o", "nonesuch", "no section and no program \"nonesuch\": there are from_container"},
+		{"xdp.o", "xdp/udp", ""},
+		{"hierarchy.o", "", ""}, // the only one, though it is in an array
+	} {
+		_, err := open(t, tc.file).Scenario(object.Options{Entry: tc.entry})
+		if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s --entry %q: %v", tc.file, tc.entry, err)
+		}
+	}
+}
+
+// TestBadFiles expects clear errors for what is no object file of ours.
+func TestBadFiles(t *testing.T) {
+	good, err := os.ReadFile(folder + "dispatcher.o")
+	if err != nil {
+		t.Fatal(err)
+	}
+	with := func(at int, b ...byte) []byte {
+		c := bytes.Clone(good)
+		copy(c[at:], b)
+		return c
+	}
+	for name, tc := range map[string]struct {
+		data []byte
+		want string
+	}{
+		"empty":        {nil, "no ELF file"},
+		"header only":  {good[:20], "bad ELF file"},
+		"half":         {good[:len(good)/2], "bad ELF file"},
+		"foreign":      {with(18, byte(elf.EM_X86_64)), "EM_X86_64: expected EM_BPF"},
+		"executable":   {with(16, byte(elf.ET_EXEC)), "ET_EXEC"},
+		"32 bits":      {with(4, 1), "ELF"},
+		"other endian": {with(5, 2), "ELF"},
+	} {
+		f, err := object.Read(name, tc.data)
+		if f != nil || err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v, %v, want %q", name, f, err, tc.want)
+		}
+	}
+}
+
+// TestTruncated cuts an object file at every place: there is an error or, where only a table that
+// nobody needs is cut, a file.
+func TestTruncated(t *testing.T) {
+	for _, name := range []string{"hierarchy.o", "xdp.o"} {
+		good, err := os.ReadFile(folder + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := 0; n < len(good); n += 13 {
+			if f, err := object.Read(name, good[:n]); err == nil {
+				t.Errorf("%s: %d of %d bytes give %d programs", name, n, len(good), len(f.Programs))
+			}
+		}
+	}
+}
+
+func TestPackets(t *testing.T) {
+	pcap, err := os.ReadFile(folder + "packets.pcap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := object.ReadPcap(pcap)
+	if err != nil || len(got) != 8 || len(got[0]) != 60 || got[4][12] != 0x86 {
+		t.Fatalf("%d packets: %v", len(got), err)
+	}
+	swapped := bytes.Clone(pcap[:40])
+	for at := 0; at < 40; at += 4 {
+		binary.BigEndian.PutUint32(swapped[at:], binary.LittleEndian.Uint32(pcap[at:]))
+	}
+	if p, err := object.ReadPcap(append(swapped, pcap[40:100]...)); err != nil || len(p) != 1 {
+		t.Errorf("big endian: %d packets: %v", len(p), err)
+	}
+	if p, err := object.Packets("00:11 22"); err != nil || !bytes.Equal(p[0], []byte{0, 0x11, 0x22}) {
+		t.Errorf("hex: %x %v", p, err)
+	}
+	bad := map[string]string{
+		"no pcap file and":   strings.Repeat("x", 24),
+		"are no pcap file":   "x",
+		"editcap":            "\x0a\x0d\x0d\x0a" + strings.Repeat("\x00", 24),
+		"link type 113":      string(pcap[:20]) + "\x71\x00\x00\x00",
+		"ends in its header": string(pcap[:30]),
+		"packet 1: 60 bytes": string(pcap[:50]),
+		"no packets":         string(pcap[:24]),
+	}
+	for want, data := range bad {
+		if p, err := object.ReadPcap([]byte(data)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%d packets, %v, want %q", len(p), err, want)
+		}
+		path := filepath.Join(t.TempDir(), "p")
+		if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := object.Packets(path); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("file: %v, want %q", err, want)
+		}
+	}
+}
+
+// FuzzRead expects of any bytes a file that compiles or errors, or an error, and no panic.
+func FuzzRead(f *testing.F) {
+	for _, name := range []string{"hierarchy.o", "dispatcher.o", "globals.o", "xdp.o"} {
+		data, err := os.ReadFile(folder + name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+		f.Add(data[:len(data)*2/3])
+	}
+	target, err := jit.TargetByName("6.12")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, err := object.Read("fuzz.o", data)
+		if (file == nil) == (err == nil) {
+			t.Fatalf("file %v with error %v", file, err)
+		}
+		if err != nil {
+			return
+		}
+		for i := range file.Programs {
+			if len(file.Programs[i].Insns) > 4096 {
+				return
+			}
+			b, err := file.Scenario(object.Options{Entry: file.Programs[i].Name})
+			if err == nil {
+				_, _ = runner.Compile(b, target)
+			}
+		}
+	})
+}
+
+// FuzzPcap expects packets inside the file, or an error.
+func FuzzPcap(f *testing.F) {
+	data, err := os.ReadFile(folder + "packets.pcap")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Add(data[:30])
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := object.ReadPcap(data)
+		if (p == nil) == (err == nil) {
+			t.Fatalf("%d packets with error %v", len(p), err)
+		}
+	})
+}
