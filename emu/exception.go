@@ -104,7 +104,7 @@ func throwException(c *call) (uint64, error) {
 	ip, err := word(c.r[x86.RSP])
 	sp, bp := c.r[x86.RSP]+8, c.r[x86.RBP]
 	for err == nil {
-		f := c.m.funcAt(jit.Addr(ip))
+		f := c.m.funcAt(jit.Addr(ip) - 1) // a call can be the last instruction of a function
 		if f == nil {
 			return 0, fmt.Errorf("unwind: %#x is in no program, and no main function was found before", ip)
 		}

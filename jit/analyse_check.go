@@ -84,6 +84,9 @@ func (c *checker) function(fn int) {
 		c.insn(f, i)
 	}
 	fall, _, _ := flow(c.p.Insns, last)
+	if c.regs == numRegs && c.p.Insns[last].Op == opCall && c.p.throws() {
+		fall = false // the verifier has removed what followed a call that does not return
+	}
 	if fall {
 		c.bad(last, "function %d (%s) does not end with exit or jump", fn, f.Name)
 	}
@@ -177,7 +180,8 @@ func (i Insn) malformed(rewritten bool) string {
 		}
 	case op == aluMov && i.Op&srcReg != 0:
 		movsx := i.Off == 0 || i.Off == 8 || i.Off == 16 || i.Off == 32 && c == clsALU64
-		if !movsx && !(rewritten && c == clsALU64 && (i.Off == -1 || i.Off == 1)) {
+		cast := c == clsALU64 && i.Off == addrSpaceCast && (i.Imm == castKernelImm || i.Imm == castUserImm)
+		if !movsx && !cast && !(rewritten && c == clsALU64 && i.Off == percpuAddr) {
 			return "bad offset of mov"
 		}
 	case i.isDivision():

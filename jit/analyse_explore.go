@@ -32,6 +32,7 @@ type explorer struct {
 	guarded []bool      // loads through addresses that may be bad
 	arenas  []bool      // accesses to the arena
 	arena   bool        // the program has one
+	narrow  []bool      // 64-bit arithmetic on an address in the arena
 	calls   map[InsnIndex]*tailCallFacts
 	lookups map[InsnIndex]*mapFacts
 	join    []bool // slots at which states are compared
@@ -77,6 +78,7 @@ func newExplorer(p *Program, t *Target, funcs []FuncInfo) *explorer {
 		base:    make([]valueKind, len(p.Insns)),
 		guarded: make([]bool, len(p.Insns)),
 		arenas:  make([]bool, len(p.Insns)),
+		narrow:  make([]bool, len(p.Insns)),
 		calls:   map[InsnIndex]*tailCallFacts{},
 		lookups: map[InsnIndex]*mapFacts{},
 		join:    make([]bool, len(p.Insns)),
@@ -274,7 +276,9 @@ func (x *explorer) findJoins() {
 		}
 		if in := x.p.Insns[i]; in.isSubCall() {
 			x.join[i+1+InsnIndex(in.Imm)] = true
-			x.join[i+1] = true
+			if int(i)+1 < len(x.join) {
+				x.join[i+1] = true
+			}
 		}
 		i += x.p.Insns[i].width() - 1
 	}

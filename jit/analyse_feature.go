@@ -12,6 +12,9 @@ import (
 // throwKfunc is the kernel function that throws; a path of a program ends with its call.
 const throwKfunc = "bpf_throw"
 
+// timedMayGoto is what the verifier puts calls of into loops with may_goto; only BPF_REG_AX changes.
+const timedMayGoto = "arch_bpf_timed_may_goto"
+
 // kfunc returns the name of the kernel function that in calls, "" if it calls none or an unknown one.
 func (p *Program) kfunc(in Insn) string {
 	if in.Op != opCall || in.Src != PseudoKfunc {
@@ -24,6 +27,14 @@ func (p *Program) kfunc(in Insn) string {
 		return p.Kfuncs[in.Imm]
 	}
 	return ""
+}
+
+// calledName is kfunc for calls that the verifier has put in as well.
+func (p *Program) calledName(in Insn) string {
+	if in.Op == opCall && in.Src == 0 {
+		return p.HelperNames[in.Imm]
+	}
+	return p.kfunc(in)
 }
 
 // throws reports whether the program calls bpf_throw (bpf_verifier_env.seen_exception).
@@ -115,6 +126,19 @@ func (p *Program) mayGotoStack(f *FuncInfo) int32 {
 		return 16
 	}
 	return 0
+}
+
+// makesArena reports whether arithmetic in a program with an arena gives an address in it: a cast, or
+// anything that is done to such an address. In its rewritten form a cast is a 32-bit move; other
+// numbers that such a move gives are not used as addresses.
+func (x *explorer) makesArena(in Insn, dst *value) bool {
+	if in.Op&0xf0 != aluMov {
+		return dst.typed == inArena && (x.submitted || in.Class() == clsALU)
+	}
+	if x.submitted {
+		return in.Op&srcReg != 0 && in.Off == addrSpaceCast && in.Imm == castKernelImm
+	}
+	return in.Op&srcReg != 0 && in.Off == 0 && in.Class() == clsALU
 }
 
 // arena returns the index of the arena that the program refers to, -1 without one. The verifier

@@ -186,6 +186,9 @@ func (p *Program) helper(imm int32) (n int32, spec helperSpec, ok bool) {
 
 // callHelper follows a call of a helper, of a kernel function or a tail call.
 func (x *explorer) callHelper(s *state, in Insn) error {
+	if x.p.calledName(in) == timedMayGoto {
+		return nil // keeps all registers of the program
+	}
 	f := s.top()
 	args, ret := "rrrrr", unknownNumber() // of what is unknown, a stack address may be used
 	switch n, spec, ok := x.p.helper(in.Imm); {

@@ -77,6 +77,7 @@ func (x *explorer) step(s *state) (*state, error) {
 	var err error
 	switch in.Class() {
 	case clsALU, clsALU64:
+		x.narrow[s.pc] = x.narrow[s.pc] || in.Class() == clsALU64 && in.Op&0xf0 != aluMov && f.regs[in.Dst].typed == inArena
 		err = x.alu(f, in)
 	case clsLD:
 		x.loadConst(s, f, in)
@@ -121,8 +122,7 @@ func (x *explorer) alu(f *frameState, in Insn) error {
 		*d = unknownNumber() // the verifier's own registers are never followed
 		return nil
 	}
-	if x.arena && !wide && (op == aluMov && in.Op&srcReg != 0 && in.Off == 0 || op != aluMov && d.typed == inArena) {
-		// So addresses in an arena are made; a number is not used as one.
+	if x.arena && x.makesArena(in, d) {
 		defer func() { d.typed = inArena }()
 	}
 	r := &x.rules.Ranges

@@ -108,7 +108,7 @@ func (e *emitter) call(in *Insn) error {
 	if sub {
 		callee := f.c.fns[in.Imm]
 		target = callee.addr + Addr(f.c.cfiSize())
-	} else if target, err = f.c.env.Helper(in.Imm); err != nil {
+	} else if target, err = f.c.kernelFunc(in); err != nil {
 		return err
 	}
 	if sub || !f.c.hasCallThunk(target) {
@@ -140,6 +140,16 @@ func (e *emitter) call(in *Insn) error {
 		f.img.Calls = append(f.img.Calls, site)
 	}
 	return nil
+}
+
+// kernelFunc returns the address of the helper or kernel function that in calls.
+func (c *compiler) kernelFunc(in *Insn) (Addr, error) {
+	if p := c.v.Program; p != nil && in.Src == PseudoKfunc {
+		if _, known := p.HelperNames[in.Imm]; !known && p.kfunc(*in) != "" {
+			return c.symbol(p.kfunc(*in))
+		}
+	}
+	return c.env.Helper(in.Imm)
 }
 
 // accountCall is x86_call_depth_emit_accounting: sar qword ptr gs:[rip+x], 5.

@@ -36,10 +36,13 @@ func (plainEnv) Helper(int32) (jit.Addr, error) { return 0xffffffff81000000, nil
 func (plainEnv) MapAddr(int) (jit.Addr, error)  { return 0xffff888100000000, nil }
 func (plainEnv) MapValue(int) (jit.Addr, error) { return 0xffff888100000400, nil }
 func (plainEnv) Symbol(n string) (jit.Addr, error) {
-	if n == "this_cpu_off" {
-		return 0xffffffff83dbd028, nil
+	a, ok := map[string]jit.Addr{
+		"this_cpu_off": 0xffffffff83dbd028, "bpf_throw": 0xffffffff815eeec0, "arch_bpf_timed_may_goto": 0xffffffff81370040,
+	}[n]
+	if !ok {
+		return 0, errors.New("no symbol " + n)
 	}
-	return 0, errors.New("no symbol " + n)
+	return a, nil
 }
 
 var (
@@ -226,5 +229,91 @@ func TestPrivateStack(t *testing.T) {
 				t.Errorf("r9 is loaded: %t", got)
 			}
 		})
+	}
+}
+
+// TestRewriteThrow: a program that throws gets a callback unless it has one.
+func TestRewriteThrow(t *testing.T) {
+	tgt, err := jit.TargetByName("7.2")
+	must(t, err)
+	for _, own := range []bool{true, false} {
+		p := throwing(own)
+		n := len(p.Insns)
+		out, err := jit.Rewrite(p, tgt)
+		must(t, err)
+		last := out.Funcs[len(out.Funcs)-1]
+		if len(out.Funcs) != 3 || !last.ExceptionCB {
+			t.Fatalf("functions %v", out.Funcs)
+		}
+		if own {
+			if last.Origin != 7 || len(out.Insns) >= n {
+				t.Errorf("callback %v; %d instructions of %d: what follows the exception is dead", last, len(out.Insns), n)
+			}
+			continue
+		}
+		if d := cmp.Diff([]jit.Insn{{Op: 0xbf, Src: 1}, returnInsn}, out.Insns[last.Start:]); d != "" || last.Name != "hidden2" || last.Origin != -1 {
+			t.Errorf("callback %v (-want +got):\n%s", last, d)
+		}
+	}
+	p := throwing(true)
+	p.Kfuncs = nil
+	if _, err := jit.Rewrite(p, tgt); err == nil || !strings.Contains(err.Error(), "no kernel function 0") {
+		t.Errorf("with an unknown kernel function: %v", err)
+	}
+	old, err := jit.TargetByName("6.1")
+	must(t, err)
+	if _, err := jit.Rewrite(throwing(true), old); !errors.Is(err, jit.ErrUnsupported) {
+		t.Errorf("for 6.1: %v", err)
+	}
+}
+
+// TestMayGotoTimed compiles a loop for 7.2, without a running kernel that would give addresses: the
+// call of the function that looks at the clock keeps registers.
+func TestMayGotoTimed(t *testing.T) {
+	p := &jit.Program{Funcs: []jit.Func{{Name: "main"}}, Insns: []jit.Insn{
+		zeroR0, {Op: 0xe5, Off: 2}, {Op: 0x07, Imm: 1}, {Op: 0x05, Off: -3}, returnInsn,
+	}}
+	tgt, err := jit.TargetByName("7.2")
+	must(t, err)
+	out, err := jit.Rewrite(p, tgt)
+	must(t, err)
+	v, err := jit.Analyse(out, tgt)
+	must(t, err)
+	img, err := jit.Compile(v, tgt, plainEnv{})
+	must(t, err)
+	if c := img.Funcs[0].Calls; len(c) != 1 || c[0].Target != 0xffffffff81370040 || v.Funcs[0].StackDepth != 16 {
+		t.Errorf("calls %v, stack of %d bytes", c, v.Funcs[0].StackDepth)
+	}
+}
+
+// TestArenaRewrite: arithmetic on addresses of an arena becomes 32 bits wide, casts to user space stay.
+func TestArenaRewrite(t *testing.T) {
+	tgt, err := jit.TargetByName("6.12")
+	must(t, err)
+	arena := []jit.Map{{Name: "arena", Type: jit.ArenaMap}}
+	body := []jit.Insn{
+		{Op: 0xb7, Dst: 2, Imm: 64}, {Op: 0xbf, Dst: 2, Src: 2, Off: 1, Imm: 1}, {Op: 0x07, Dst: 2, Imm: 8},
+		{Op: 0x79, Dst: 3, Src: 2}, {Op: 0xdb, Dst: 2, Src: 3}, {Op: 0xbf, Dst: 4, Src: 2, Off: 1, Imm: 1 << 16}, zeroR0, returnInsn,
+	}
+	load := []jit.Insn{{Op: 0x18, Dst: 1, Src: jit.PseudoMap}, {}}
+	out, err := jit.Rewrite(&jit.Program{Maps: arena, Funcs: []jit.Func{{Name: "main"}}, Insns: append(load, body...)}, tgt)
+	must(t, err)
+	want := []jit.Insn{
+		{Op: 0xb7, Dst: 2, Imm: 64}, {Op: 0xbc, Dst: 2, Src: 2}, {Op: 0x04, Dst: 2, Imm: 8},
+		{Op: 0x79, Dst: 3, Src: 2}, {Op: 0xfb, Dst: 2, Src: 3}, {Op: 0xbf, Dst: 4, Src: 2, Off: 1, Imm: 1 << 16}, zeroR0, returnInsn,
+	}
+	if d := cmp.Diff(want, out.Insns[2:]); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	v, err := jit.Analyse(out, tgt)
+	must(t, err)
+	img, err := jit.Compile(v, tgt, featureEnv{})
+	must(t, err)
+	if n := len(img.Funcs[0].Faults); n != 2 {
+		t.Errorf("%d accesses may fault, expected 2", n)
+	}
+	_, err = jit.Rewrite(&jit.Program{Funcs: []jit.Func{{Name: "main"}}, Insns: body}, tgt)
+	if err == nil || !strings.Contains(err.Error(), "without an arena") {
+		t.Errorf("without an arena: %v", err)
 	}
 }

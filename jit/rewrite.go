@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Kernel answers the questions about a running kernel whose answers the verifier writes into a
@@ -111,6 +112,7 @@ type rewriter struct {
 	k         Kernel
 	x         *explorer
 	items     []item
+	timed     bool     // timedMayGoto is called as a kernel function, behind those of p
 	wide      []uint16 // registers read in full behind each slot's start; made on demand
 	errs      []error
 }
@@ -169,6 +171,7 @@ func (w *rewriter) expand(i InsnIndex) {
 	it := &w.items[i]
 	in := it.in
 	switch c := in.Class(); {
+	case (c == clsALU || c == clsALU64) && w.arena(i):
 	case in.isDivision():
 		if seq, _ := guardDivision(in, w.t.Emit.AX); seq != nil {
 			it.seq = seq
@@ -179,6 +182,8 @@ func (w *rewriter) expand(i InsnIndex) {
 		w.memory(i)
 	case in.Op == opCall && in.Src == 0:
 		w.call(i)
+	case in.Op == opCall && in.Src == PseudoKfunc:
+		w.kfunc(i)
 	}
 }
 
@@ -196,6 +201,9 @@ func (w *rewriter) memory(i InsnIndex) {
 		if it.in.Class() != clsLDX && w.p.Type == SchedCLS {
 			w.bad(i, errors.New("a tc program that writes packets gets a prologue, which is not modelled"))
 		}
+	}
+	if w.x.arenas[i] && it.in.Op&^0x18 == clsSTX|modeAtomic {
+		it.in.Op |= modeProbeAtomic // other accesses to an arena are marked by the analysis
 	}
 	if it.in.Op&^0x18 == clsSTX|modeAtomic && it.in.size() == 4 && it.in.Imm == atomicCmpXchg && w.readsR0(i+1) {
 		// The CPU keeps the upper half of rax if the values are equal.
@@ -257,7 +265,12 @@ func (it *item) length() int {
 // layout puts the result together.
 func (w *rewriter) layout() *Program {
 	p := w.p
-	out := &Program{Name: p.Name, Type: p.Type, Maps: p.Maps, Submitted: w.submitted, HelperNames: p.HelperNames}
+	out := &Program{
+		Name: p.Name, Type: p.Type, Maps: p.Maps, Submitted: w.submitted, HelperNames: p.HelperNames, Kfuncs: p.Kfuncs,
+	}
+	if w.timed {
+		out.Kfuncs = append(slices.Clone(p.Kfuncs), timedMayGoto)
+	}
 	at := 0
 	next := 0
 	for i := range w.items {
@@ -266,7 +279,7 @@ func (w *rewriter) layout() *Program {
 		for next < len(p.Funcs) && int(p.Funcs[next].Start) == i {
 			if w.x.visited[i] {
 				f := p.Funcs[next]
-				out.Funcs = append(out.Funcs, Func{Name: f.Name, Start: InsnIndex(at), Origin: f.Start})
+				out.Funcs = append(out.Funcs, Func{Name: f.Name, Start: InsnIndex(at), Origin: f.Start, ExceptionCB: f.ExceptionCB})
 			}
 			next++
 		}
@@ -276,6 +289,7 @@ func (w *rewriter) layout() *Program {
 	for i := range w.items {
 		w.emit(InsnIndex(i), out)
 	}
+	w.addCallback(out)
 	return out
 }
 

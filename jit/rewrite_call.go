@@ -2,7 +2,12 @@
 
 package jit
 
-import "math/bits"
+import (
+	"errors"
+	"fmt"
+	"math/bits"
+	"slices"
+)
 
 // The calls that the verifier inlines or redirects (do_misc_fixups).
 
@@ -42,6 +47,56 @@ func helperFunc(n int32) string {
 		return "bpf_user_rnd_u32"
 	}
 	return "bpf_" + helpers[n].name
+}
+
+// kfunc resolves a call of a kernel function (fixup_kfunc_call).
+func (w *rewriter) kfunc(i InsnIndex) {
+	it := &w.items[i]
+	name := w.p.kfunc(it.in)
+	switch {
+	case name == "":
+		w.bad(i, fmt.Errorf("no kernel function %d: there are %d", it.in.Imm, len(w.p.Kfuncs)))
+	case name == throwKfunc && w.t.Emit.ISA&ISAExceptions == 0:
+		w.bad(i, fmt.Errorf("%s: %w", name, ErrUnsupported))
+	case w.k != nil:
+		imm, ok := w.k.Call(name)
+		if !ok {
+			w.bad(i, fmt.Errorf("the kernel has no function %s", name))
+		}
+		it.in.Imm = imm
+	}
+}
+
+// arena rewrites arithmetic on addresses in an arena, which are of 32 bits (do_misc_fixups). It
+// reports whether it did.
+func (w *rewriter) arena(i InsnIndex) bool {
+	it := &w.items[i]
+	cast := it.in.Op == clsALU64|srcReg|aluMov && it.in.Off == addrSpaceCast
+	switch {
+	case cast && !w.x.arena:
+		w.bad(i, errors.New("an address space cast in a program without an arena"))
+	case cast && it.in.Imm == castKernelImm:
+		it.in.Op, it.in.Off, it.in.Imm = clsALU|srcReg|aluMov, 0, 0
+	case w.x.narrow[i]:
+		it.in.Op = it.in.Op&^7 | clsALU
+	}
+	return cast || w.x.narrow[i]
+}
+
+// addCallback gives a program that throws and has no exception callback one that returns the cookie
+// (add_hidden_subprog).
+func (w *rewriter) addCallback(out *Program) {
+	throws := false
+	for i := InsnIndex(0); int(i) < len(w.items); i += w.p.Insns[i].width() {
+		throws = throws || w.items[i].live && w.p.kfunc(w.p.Insns[i]) == throwKfunc
+	}
+	if !throws || slices.ContainsFunc(out.Funcs, func(f Func) bool { return f.ExceptionCB }) {
+		return
+	}
+	out.Funcs = append(out.Funcs, Func{
+		Name: fmt.Sprintf("hidden%d", len(out.Funcs)), Start: InsnIndex(len(out.Insns)), Origin: -1, ExceptionCB: true,
+	})
+	out.Insns = append(out.Insns, Insn{Op: clsALU64 | srcReg | aluMov, Src: 1}, Insn{Op: opExit})
 }
 
 func (w *rewriter) symbol(name string) (Addr, bool) {
@@ -163,13 +218,12 @@ func (w *rewriter) mayGoto(f FuncInfo, sites []InsnIndex) {
 	// The kernel rounds the depth up to 8 when it places the counter.
 	depth := int16(f.StackDepth+7) &^ 7
 	count := -depth - 8
-	timed, imm := w.t.Verifier.TimedMayGoto, int32(0)
-	if timed {
-		ok := false
-		if w.k != nil {
-			imm, ok = w.k.Call("arch_bpf_timed_may_goto")
-		}
-		timed = ok
+	timed, check := w.t.Verifier.TimedMayGoto, Insn{Op: opCall}
+	switch {
+	case timed && w.k != nil:
+		check.Imm, timed = w.k.Call(timedMayGoto)
+	case timed:
+		check.Src, check.Imm, w.timed = PseudoKfunc, int32(len(w.p.Kfuncs)), true
 	}
 	start := &w.items[f.Start]
 	if timed {
@@ -194,7 +248,7 @@ func (w *rewriter) mayGoto(f FuncInfo, sites []InsnIndex) {
 				load, leave, down,
 				{Op: clsJmp | jmpNe, Dst: ax, Off: 2},
 				{Op: clsALU64 | aluMov, Dst: ax, Imm: int32(count)},
-				{Op: opCall, Imm: imm},
+				check,
 				store,
 			}
 		}

@@ -63,9 +63,6 @@ func TestRewriteCaptures(t *testing.T) {
 	must(t, err)
 	for _, name := range names {
 		short := strings.TrimSuffix(strings.TrimPrefix(name, "kernels/"), ".jsonl.gz")
-		if strings.HasPrefix(short, "extra-") {
-			continue
-		}
 		t.Run(short, func(t *testing.T) {
 			t.Parallel()
 			f, err := captures.LoadFS(fixtures.FS, name)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -188,6 +189,10 @@ func (s *statement) call() error {
 	}
 	if id, ok := helperID(to); ok {
 		in.Imm = id
+		return s.emit(in)
+	}
+	if i := slices.Index(kfuncs, to); i >= 0 {
+		in.Src, in.Imm = jit.PseudoKfunc, int32(i)
 		return s.emit(in)
 	}
 	if !nameForm.MatchString(to) {

@@ -29,6 +29,12 @@ var helperIDs = sync.OnceValue(func() map[string]int32 {
 	}
 })
 
+// kfuncs are the kernel functions without a helper number that programs can call, by Imm of the call.
+var kfuncs = []string{throwFunc}
+
+// throwFunc throws an exception.
+const throwFunc = "bpf_throw"
+
 // helperID returns the number of the helper that the kernel calls bpf_NAME.
 func helperID(bpfName string) (id int32, ok bool) {
 	name, ok := strings.CutPrefix(bpfName, "bpf_")

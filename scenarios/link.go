@@ -116,8 +116,26 @@ func (l *linked) place(units map[string]*asmUnit) {
 	if l.broken {
 		return
 	}
+	l.exceptions(called)
+}
+
+// exceptions makes the function that nothing calls the exception callback of a program that throws,
+// and reports others.
+func (l *linked) exceptions(called map[string]bool) {
+	second := secondHalves(l.prog.Insns)
+	for i, in := range l.prog.Insns {
+		if in.Op == opCall && in.Src == jit.PseudoKfunc && !second[i] {
+			l.prog.Kfuncs = kfuncs
+		}
+	}
+	callback := l.prog.Kfuncs != nil
 	for _, f := range l.file.Functions {
-		if !called[f.Name] {
+		switch {
+		case called[f.Name]:
+		case callback:
+			at := slices.IndexFunc(l.prog.Funcs, func(g jit.Func) bool { return int(g.Start) == l.starts[f.Name] })
+			l.prog.Funcs[at].ExceptionCB, callback = true, false
+		default:
 			l.b.failf(f.Pos, "function %q of %s is never called", f.Name, l.name)
 		}
 	}

@@ -12,11 +12,14 @@ import (
 // Submitted returns program n as it was loaded; of one that others loaded, its xlated form.
 func (s *Scenario) Submitted(n int) *jit.Program {
 	p := &s.Progs[n]
-	out := &jit.Program{Name: p.Name, Type: s.ProgType, Insns: p.Insns, Maps: s.maps(), Kfuncs: p.Kfuncs}
+	out := &jit.Program{Name: p.Name, Type: s.progType(p), Insns: p.Insns, Maps: s.maps(), Kfuncs: p.Kfuncs}
 	if len(p.Insns) == 0 {
 		out.Insns = p.Xlated
 	}
-	callback := p.exceptionCB()
+	callback := -1
+	if slices.Contains(p.Kfuncs, throwKfunc) {
+		callback = p.exceptionCB()
+	}
 	for i, f := range p.Funcs {
 		if f.Start >= 0 {
 			out.Funcs = append(out.Funcs, jit.Func{Name: f.Name, Start: f.Start, ExceptionCB: i == callback})
@@ -32,6 +35,14 @@ func (s *Scenario) Submitted(n int) *jit.Program {
 		out.Funcs[at] = jit.Func{Name: f.Name, Start: f.Start}
 	}
 	return out
+}
+
+// progType is that of a program: what traces others has a type of its own.
+func (s *Scenario) progType(p *Prog) jit.ProgType {
+	if p.Attach != nil {
+		return jit.Tracing
+	}
+	return s.ProgType
 }
 
 func (s *Scenario) maps() []jit.Map {
@@ -51,7 +62,7 @@ func (s *Scenario) Xlated(n int, h *Header, sym *SymbolTable) (*jit.Program, err
 		return nil, fmt.Errorf("program %s has no xlated form: %s", p.Name, p.LoadError)
 	}
 	out := &jit.Program{
-		Name: p.Name, Type: s.ProgType, Insns: make([]jit.Insn, len(p.Xlated)), Maps: s.maps(),
+		Name: p.Name, Type: s.progType(p), Insns: make([]jit.Insn, len(p.Xlated)), Maps: s.maps(),
 		HelperNames: map[int32]string{},
 	}
 	if len(p.Insns) > 0 {
@@ -62,10 +73,10 @@ func (s *Scenario) Xlated(n int, h *Header, sym *SymbolTable) (*jit.Program, err
 	if err != nil {
 		return nil, err
 	}
-	callback := p.exceptionCB()
 	for i, f := range p.Funcs {
-		out.Funcs = append(out.Funcs, jit.Func{Name: f.Name, Start: starts[i], Origin: f.Start, ExceptionCB: i == callback})
+		out.Funcs = append(out.Funcs, jit.Func{Name: f.Name, Start: starts[i], Origin: f.Start})
 	}
+	throws := false
 	for i := 0; i < len(out.Insns); i++ {
 		in := &out.Insns[i]
 		switch {
@@ -75,13 +86,21 @@ func (s *Scenario) Xlated(n int, h *Header, sym *SymbolTable) (*jit.Program, err
 		case in.Src == jit.PseudoCall:
 			in.Imm, in.Off = int32(int(starts[in.Imm])-i-1), 0
 		case in.Src == jit.PseudoKfunc, in.Src == 0 && in.Imm != jit.HelperTailCall:
-			out.HelperNames[in.Imm] = sym.Name(h.CallBase + jit.Addr(int64(in.Imm)))
+			name := sym.Name(h.CallBase + jit.Addr(int64(in.Imm)))
+			out.HelperNames[in.Imm] = name
+			throws = throws || name == throwKfunc
 		}
+	}
+	if cb := p.exceptionCB(); throws && cb >= 0 {
+		out.Funcs[cb].ExceptionCB = true
 	}
 	return out, nil
 }
 
 const opCall = 0x85
+
+// throwKfunc throws an exception.
+const throwKfunc = "bpf_throw"
 
 // starts finds the first slot in Xlated of each function: from the calls, and for functions that
 // nothing calls from the instruction map.
@@ -137,21 +156,25 @@ func (p *Prog) hidden(fn int) bool { return p.Funcs[fn].Start < 0 }
 // function that the verifier added, or the one that nothing calls and no instruction points to.
 // A capture has no declaration tags.
 func (p *Prog) exceptionCB() int {
-	if !slices.Contains(p.Kfuncs, "bpf_throw") {
-		return -1
-	}
-	used := map[jit.InsnIndex]bool{0: true}
-	for i := jit.InsnIndex(0); int(i) < len(p.Insns); i++ {
-		in := p.Insns[i]
-		if in.Op == opCall && in.Src == jit.PseudoCall || in.Op == opLdImm64 && in.Src == jit.PseudoFunc {
-			used[i+1+jit.InsnIndex(in.Imm)] = true
+	used := make([]bool, len(p.Funcs))
+	for i := 0; i < len(p.Xlated); i++ {
+		in := p.Xlated[i]
+		fn := -1
+		if in.Op == opCall && in.Src == jit.PseudoCall {
+			fn = int(in.Imm)
 		}
 		if in.Op == opLdImm64 {
 			i++
+			if in.Src == jit.PseudoFunc {
+				fn = int(p.Xlated[i].Imm)
+			}
+		}
+		if fn >= 0 && fn < len(used) {
+			used[fn] = true
 		}
 	}
-	for i, f := range p.Funcs {
-		if f.Start < 0 || !used[f.Start] {
+	for i := 1; i < len(used); i++ {
+		if !used[i] {
 			return i
 		}
 	}

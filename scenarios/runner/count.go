@@ -171,6 +171,9 @@ func (r *Replayer) Count(ctx context.Context, cp *Captured, o CountOptions) (*Co
 
 // count fills what counting finds out. The machine is left in the final state.
 func (m *machine) count(ctx context.Context, c *Counted, o CountOptions, r emu.Run) error {
+	if err := m.countable(); err != nil {
+		return err
+	}
 	start := time.Now()
 	cpu := &stepper{m: m}
 	if err := cpu.begin(ctx, r); err != nil {
@@ -192,6 +195,24 @@ func (m *machine) count(ctx context.Context, c *Counted, o CountOptions, r emu.R
 	}
 	c.Values, err = m.values()
 	return err
+}
+
+// countable refuses what summaries do not follow: calls that end in an exception, and accesses that
+// the kernel's fault handler skips, as those to an arena do.
+func (m *machine) countable() error {
+	for _, img := range m.setup.Images {
+		for i := range img.Funcs {
+			if f := &img.Funcs[i]; f.ExceptionCB {
+				return fmt.Errorf("count: %s is an exception callback: %w", f.Name, jit.ErrUnsupported)
+			}
+		}
+	}
+	for _, mp := range m.setup.Maps {
+		if mp.Type == jit.ArenaMap {
+			return fmt.Errorf("count: %s is an arena: %w", mp.Name, jit.ErrUnsupported)
+		}
+	}
+	return nil
 }
 
 // values reads the array maps.

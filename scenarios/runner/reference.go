@@ -44,7 +44,10 @@ func newReference(b *scenarios.Built, r rules, insns uint64) (*reference, error)
 	cfg := interp.Config{Maps: b.Maps, MaxInsns: insns}
 	cfg.Rules = interp.Rules{Limit: r.limit, BurnEmpty: r.burnEmpty, PerFrame: r.perFrame}
 	for i := range b.Programs {
-		cfg.Programs = append(cfg.Programs, interp.Program{Program: &b.Programs[i]})
+		p := &b.Programs[i]
+		def := interp.Program{Program: p, Kfuncs: p.Kfuncs}
+		def.ExceptionCallback = max(0, slices.IndexFunc(p.Funcs, func(f jit.Func) bool { return f.ExceptionCB }))
+		cfg.Programs = append(cfg.Programs, def)
 	}
 	for _, s := range b.Slots {
 		cfg.ProgArrays = append(cfg.ProgArrays, interp.Slot{Map: s.Map, Key: s.Key, Prog: s.Program})
