@@ -226,7 +226,7 @@ func objdump(t *testing.T, code []byte, addr x86.Addr) []string {
 	t.Helper()
 	tool, err := exec.LookPath("objdump")
 	if err != nil {
-		if os.Getenv("CI") == "1" {
+		if os.Getenv("CI") != "" {
 			t.Fatal("objdump is missing: install binutils")
 		}
 		t.Skip("objdump is not installed")

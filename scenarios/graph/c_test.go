@@ -18,7 +18,7 @@ import (
 func TestC(t *testing.T) {
 	cc, err := exec.LookPath("gcc")
 	if err != nil {
-		if os.Getenv("CI") == "1" {
+		if os.Getenv("CI") != "" {
 			t.Fatal("no gcc to check C with")
 		}
 		t.Skip("no gcc to check C with")
