@@ -49,6 +49,7 @@ type tailCallFacts struct {
 	key         uint32
 	keySeen     bool
 	keyPoisoned bool
+	ways        []TailCallWay // what each path brings, without repetitions; see TailCalls
 }
 
 // mapFacts are the map that all paths to a call pass (bpf_insn_aux_data.map_ptr_state).

@@ -287,6 +287,7 @@ func (x *explorer) tailCall(s *state) {
 	}
 	c.note(&f.regs[2])
 	k := &f.regs[3]
+	c.way(&f.regs[2], k)
 	known := k.isConst() && f.regs[2].kind == kindMap && k.num.umin < uint64(x.p.Maps[f.regs[2].mapIdx].MaxEntries)
 	switch {
 	case !known:

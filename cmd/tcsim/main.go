@@ -112,7 +112,7 @@ func newApp(e env) *cli.Command {
 			return cli.ShowAppHelp(cmd)
 		},
 		Commands: []*cli.Command{
-			e.runCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(), e.exploreCommand(), e.matrixCommand(),
+			e.runCommand(), e.graphCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(), e.exploreCommand(), e.matrixCommand(),
 			e.conformCommand(), e.replayCommand(), e.pluginCommand(), e.doctorCommand(), e.cyclesCommand(),
 			e.countCommand(), e.fuzzCommand(), e.fuzzWorkerCommand(),
 		},

@@ -34,3 +34,25 @@ func TestRunObject(t *testing.T) {
 		}
 	}
 }
+
+func TestGraph(t *testing.T) {
+	const o = "fixtures/objects/"
+	for _, tc := range []struct {
+		args string
+		want int
+		says string
+	}{
+		{"graph " + o + "dispatcher.o", exitOK, "tail call calls[2] → nothing"},
+		{"graph --check " + o + "dispatcher.o", exitFailed, "3 tail calls never taken"},
+		{"graph --check --json " + o + "dispatcher.o", exitFailed, `"schema": "tcsim.graph/v1"`},
+		{"graph --check hierarchy", exitOK, "0 tail calls never taken"},
+		{"graph --dot " + o + "xdp.o", exitOK, "digraph xdp"},
+		{"graph --entry nonesuch " + o + "xdp.o", exitUsage, "nonesuch"},
+		{"graph nonesuch", exitUsage, "nonesuch"},
+	} {
+		code, out, errs := tcsim(t, "", strings.Fields(tc.args)...)
+		if code != tc.want || !strings.Contains(out+errs, tc.says) {
+			t.Errorf("%s: exit code %d, want %d and %q\n%s%s", tc.args, code, tc.want, tc.says, out, errs)
+		}
+	}
+}

@@ -219,12 +219,11 @@ func (f *File) Scenario(opt Options) (*scenarios.Built, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Name, err)
 	}
+	b := f.Load()
 	packets := opt.Packets
 	if packets == nil {
 		packets = [][]byte{make([]byte, MinPacket)}
 	}
-	sc := &scenarios.Scenario{File: f.Name, Version: scenarios.Version, Name: f.title()}
-	b := &scenarios.Built{Scenario: sc, Maps: f.Maps, Programs: f.Programs, Slots: f.Slots, Values: f.Values}
 	for _, p := range packets {
 		if len(p) > math.MaxUint16 {
 			return nil, fmt.Errorf("%s: a packet of %d bytes: expected at most %d", f.Name, len(p), math.MaxUint16)
@@ -233,6 +232,12 @@ func (f *File) Scenario(opt Options) (*scenarios.Built, error) {
 		b.Actions = append(b.Actions, scenarios.Action{Kind: scenarios.ActRun, Event: ev, Program: entry, Packet: p})
 	}
 	return b, nil
+}
+
+// Load returns the file as a scenario that runs nothing.
+func (f *File) Load() *scenarios.Built {
+	sc := &scenarios.Scenario{File: f.Name, Version: scenarios.Version, Name: f.title()}
+	return &scenarios.Built{Scenario: sc, Maps: f.Maps, Programs: f.Programs, Slots: f.Slots, Values: f.Values}
 }
 
 // title is the file's name without folders and extension.

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/callgraph"
+	"github.com/tcsim/tcsim/scenarios/object"
+)
+
+func (e env) graphCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "graph",
+		Usage:     "draw which programs call and tail call which",
+		ArgsUsage: "SCENARIO|FILE.o",
+		Description: "Prints programs, functions, tail calls with the keys that the verifier sees, and prog arrays; or DOT\n" +
+			"for Graphviz. --check lists tail calls that are never taken because their slot is never filled or\n" +
+			"their key is out of range, which is how packets get lost, and fails if there are any.\n\n" +
+			"Examples:\n   tcsim graph fixtures/objects/dispatcher.o --check\n   tcsim graph hierarchy --dot | dot -Tsvg\n\n" + exitCodesInHelp,
+		Flags: []cli.Flag{
+			targetFlag(true), &cli.StringFlag{Name: "entry", Usage: "object files: section or name of the entry"},
+			&cli.BoolFlag{Name: "dot", Usage: "print DOT"},
+			&cli.BoolFlag{Name: "check", Usage: "list tail calls that are never taken"},
+			jsonFlag(),
+		},
+		Action: e.graph,
+	}
+}
+
+func (e env) graph(_ context.Context, cmd *cli.Command) error {
+	if cmd.NArg() != 1 {
+		return badUsage("graph takes one scenario or object file, found %d arguments", cmd.NArg())
+	}
+	b, err := graphInput(cmd.Args().First(), cmd.String("entry"))
+	if err != nil {
+		return badInput(err)
+	}
+	ts, err := targets([]string{cmd.String("target")}, 0)
+	if err != nil {
+		return err
+	}
+	g, err := callgraph.New(b, ts[0])
+	if err != nil {
+		return badInput(err)
+	}
+	switch {
+	case cmd.Bool("json"):
+		if err := e.printJSON("graph", map[string]any{"graph": g}); err != nil {
+			return err
+		}
+	case cmd.Bool("dot"):
+		fmt.Fprint(e.stdout, g.DOT())
+	default:
+		fmt.Fprint(e.stdout, g.Text())
+		if cmd.Bool("check") {
+			e.findings(g)
+		}
+	}
+	if cmd.Bool("check") && len(g.Findings) > 0 {
+		return errFailed
+	}
+	return nil
+}
+
+// graphInput loads what to draw. An object file needs no entry for that.
+func graphInput(path, entry string) (*scenarios.Built, error) {
+	if !isObject(path) {
+		return loadScenario(path, object.Options{})
+	}
+	f, err := object.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if b, err := f.Scenario(object.Options{Entry: entry}); err == nil || entry != "" {
+		return b, err
+	}
+	return f.Load(), nil
+}
+
+func (e env) findings(g *callgraph.Graph) {
+	fmt.Fprintln(e.stdout)
+	for _, f := range g.Findings {
+		fmt.Fprintln(e.stdout, "NEVER TAKEN: "+f)
+	}
+	for _, n := range g.Notes {
+		fmt.Fprintln(e.stdout, "note: "+n)
+	}
+	fmt.Fprintf(e.stdout, "%s never taken\n", plural(len(g.Findings), "tail call"))
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package callgraph_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/callgraph"
+	"github.com/tcsim/tcsim/scenarios/object"
+)
+
+func graph(t *testing.T, b *scenarios.Built) *callgraph.Graph {
+	t.Helper()
+	target, err := jit.TargetByName("6.12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := callgraph.New(b, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func read(t *testing.T, name string) *scenarios.Built {
+	t.Helper()
+	f, err := object.Open("../../fixtures/objects/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f.Load()
+}
+
+// TestFindings looks for what is wrong with the object files: see their sources.
+func TestFindings(t *testing.T) {
+	for name, want := range map[string][2][]string{
+		"hierarchy.o": {{}, {}},
+		"globals.o":   {{}, {}},
+		"xdp.o": {{}, {
+			"entry, instruction 24: of by_protocol[0-31] 30 slots are never filled, and the key may be beyond the last",
+		}},
+		"dispatcher.o": {{
+			"from_container, instruction 20: calls[2] is never filled",
+			"handle_arp, instruction 3: key 9 is out of range: calls has 4 entries",
+			"handle_ipv4, instruction 25: key 9 is out of range: calls has 4 entries",
+		}, {}},
+	} {
+		g := graph(t, read(t, name))
+		if d := cmp.Diff(want, [2][]string{g.Findings, g.Notes}); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
+// TestUpdatesFill takes a slot as filled that an update of the scenario fills.
+func TestUpdatesFill(t *testing.T) {
+	const text = `
+version: 1
+name: later
+maps:
+  table: {type: prog_array, max_entries: 3}
+programs:
+  entry: {steps: [tail_call: "table[0]", tail_call: "table[1]", return: 1]}
+  other: {steps: [return: 2]}
+runs:
+  - run: entry
+  - update: {"table[0]": other}
+  - run: entry
+`
+	sc, err := scenarios.Load("later.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := scenarios.Build(sc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := graph(t, b)
+	if len(g.Findings) != 1 || !strings.Contains(g.Findings[0], "table[1] is never filled") {
+		t.Errorf("findings %q", g.Findings)
+	}
+	if !strings.Contains(g.Text(), "tail call table[0] → other") {
+		t.Errorf("no way to other in\n%s", g.Text())
+	}
+}
+
+// TestDOT lets Graphviz read the drawing where it is there.
+func TestDOT(t *testing.T) {
+	text := graph(t, read(t, "dispatcher.o")).DOT()
+	for _, want := range []string{"digraph", `label="handle_policy"`, `label="calls[9]"`, `label="nothing"`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	dot, err := exec.LookPath("dot")
+	if err != nil {
+		return
+	}
+	cmd := exec.Command(dot, "-Tsvg")
+	cmd.Stdin = strings.NewReader(text)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("dot: %v: %.300s", err, out)
+	}
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package callgraph
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/emicklei/dot"
+)
+
+// Text draws the graph as text: a program with what it calls, then the prog arrays.
+func (g *Graph) Text() string {
+	var b strings.Builder
+	for i := range g.Programs {
+		p := &g.Programs[i]
+		b.WriteString("program " + p.Name)
+		if p.Entry {
+			b.WriteString(" (entry)")
+		}
+		b.WriteByte('\n')
+		for j := range p.Functions {
+			p.Functions[j].text(&b, j != 0)
+		}
+	}
+	for _, a := range g.Arrays {
+		fmt.Fprintf(&b, "prog array %s, %d of %d slots filled\n", a.Name, len(a.Slots), a.Entries)
+		for _, s := range a.Slots {
+			fmt.Fprintf(&b, "  %d: %s\n", s.Key, strings.Join(s.Programs, ", "))
+		}
+	}
+	return b.String()
+}
+
+func (f *Func) text(b *strings.Builder, named bool) {
+	indent := "  "
+	if named {
+		fmt.Fprintf(b, "  function %s\n", f.Name)
+		indent = "    "
+	}
+	if len(f.Calls) > 0 {
+		fmt.Fprintf(b, "%scalls %s\n", indent, strings.Join(f.Calls, ", "))
+	}
+	for i := range f.TailCalls {
+		c := &f.TailCalls[i]
+		to := strings.Join(c.Targets, ", ")
+		if to == "" {
+			to = "nothing"
+		}
+		fmt.Fprintf(b, "%stail call %s → %s (instruction %d)\n", indent, c.place(), to, c.Insn)
+	}
+}
+
+// place is the array with the key.
+func (c *TailCall) place() string {
+	if c.Array == "" {
+		return "through an unknown array"
+	}
+	return fmt.Sprintf("%s[%s]", c.Array, c.keyText())
+}
+
+// DOT draws the graph for Graphviz: programs are boxes, functions ellipses; tail calls are bold,
+// dashed where the key is no constant, red where they lead nowhere.
+func (g *Graph) DOT() string {
+	d := dot.NewGraph(dot.Directed)
+	d.ID(g.Name)
+	d.Attr("rankdir", "LR")
+	for i := range g.Programs {
+		p := &g.Programs[i]
+		n := d.Node("program " + p.Name).Label(p.Name).Box()
+		if p.Entry {
+			n.Attr("penwidth", "2")
+		}
+	}
+	for i := range g.Programs {
+		p := &g.Programs[i]
+		for j := range p.Functions {
+			g.function(d, p, &p.Functions[j])
+		}
+	}
+	return d.String() + "\n"
+}
+
+// node returns the node of a function, that of the program for its entry.
+func node(d *dot.Graph, p *Program, fn string) dot.Node {
+	if fn == p.Functions[0].Name {
+		return d.Node("program " + p.Name)
+	}
+	return d.Node("function " + p.Name + " " + fn).Label(fn)
+}
+
+func (g *Graph) function(d *dot.Graph, p *Program, f *Func) {
+	from := node(d, p, f.Name)
+	for _, to := range f.Calls {
+		d.Edge(from, node(d, p, to))
+	}
+	for i := range f.TailCalls {
+		c := &f.TailCalls[i]
+		edge := func(to dot.Node) dot.Edge {
+			e := d.Edge(from, to, c.place())
+			if c.Min != c.Max {
+				return e.Dashed()
+			}
+			return e.Bold()
+		}
+		for _, t := range c.Targets {
+			edge(d.Node("program " + t))
+		}
+		if len(c.Targets) == 0 {
+			id := fmt.Sprintf("nothing %s %d %s", p.Name, c.Insn, c.keyText())
+			edge(d.Node(id).Label("nothing").Attr("shape", "plaintext").Attr("fontcolor", "red")).Attr("color", "red")
+		}
+	}
+}
