@@ -43,6 +43,9 @@ func (m *Machine) deliver() (stop bool) {
 	}
 	retired := unsafe.Slice((*timing.Retired)(unsafe.Pointer(m.c.ring)), int(m.c.n))
 	sites := unsafe.Slice((*timing.Site)(unsafe.Pointer(m.c.sites)), int(m.c.nsites))
+	if m.frames != nil {
+		m.frames.Frames(unsafe.Slice((*[FrameSize]byte)(m.frameBuf), int(m.c.nsites)))
+	}
 	stop = m.observer.Retired(retired)
 	return m.observer.Sites(sites) || stop
 }

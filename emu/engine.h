@@ -21,7 +21,7 @@ typedef struct {
 	uint64_t stack[2], counter, counter_addr, counter_ptr_at, prev;
 } tcs_site;
 
-enum { TCS_RETIRED_CAP = 1024, TCS_SITE_CAP = 128, TCS_RECENT = 32, TCS_TLB = 64 };
+enum { TCS_RETIRED_CAP = 1024, TCS_SITE_CAP = 128, TCS_RECENT = 32, TCS_TLB = 64, TCS_FRAME = 512 };
 
 // tcs_insn is what is known of the instruction that begins at one byte of text. size, count, last
 // and back describe the translation block that begins there, if one has been seen.
@@ -129,6 +129,7 @@ typedef struct {
 	uint64_t stop_addr, stop_hits;
 	tcs_retired *ring;
 	tcs_site *sites;
+	uint8_t *frames; // TCS_FRAME bytes below rbp with each site; NULL if nobody asks
 	uint32_t n, stop_n; // records in ring; where room() must look
 	uint32_t nsites;
 	uint64_t base;   // retired level: instructions in drained batches

@@ -64,6 +64,8 @@ type Machine struct {
 	fixups    map[jit.Addr]fixup // the exception table, by the address of the instruction
 	world     world
 	observer  Observer
+	frames    FrameObserver  // the observer, if it is one
+	frameBuf  unsafe.Pointer // C memory
 	helperErr *Fault
 	stopped   bool // a run can be continued
 	// clean is the processor as after init. It is restored before every run: after an exception,
@@ -220,8 +222,9 @@ func (m *Machine) Close() error {
 	}
 	if m.c != nil {
 		C.tcs_free(m.c)
+		C.free(m.frameBuf)
 		m.handle.Delete()
-		m.c = nil
+		m.c, m.frameBuf = nil, nil
 	}
 	return err
 }

@@ -4,6 +4,7 @@ package emu
 
 /*
 #include "engine.h"
+#include <stdlib.h>
 */
 import "C"
 
@@ -38,6 +39,16 @@ const (
 type Observer interface {
 	Retired(batch []timing.Retired) (stop bool)
 	Sites(batch []timing.Site) (stop bool)
+}
+
+// FrameSize is how many bytes a FrameObserver is given with each site.
+const FrameSize = C.TCS_FRAME
+
+// FrameObserver is an Observer that wants to see the BPF stacks: Frames is called before each Sites
+// with as many pieces of memory, the bytes below rbp as they are at the site, whatever is there.
+type FrameObserver interface {
+	Observer
+	Frames(batch [][FrameSize]byte)
 }
 
 // Run says what to execute and when to stop. The zero value runs program 0 with a zero context
@@ -211,6 +222,20 @@ func (m *Machine) prepare(r Run) error {
 	}
 	c.cancel, c.cr2, c.bad_addr = 0, 0, 0
 	m.observer, m.helperErr = r.Observer, nil
+	m.frames, _ = r.Observer.(FrameObserver)
+	return m.wantFrames(m.frames != nil)
+}
+
+// wantFrames has frames copied with each site, or not.
+func (m *Machine) wantFrames(yes bool) error {
+	if yes && m.frameBuf == nil {
+		if m.frameBuf = C.malloc(C.TCS_SITE_CAP * C.TCS_FRAME); m.frameBuf == nil {
+			return errors.New("no memory for frames")
+		}
+	}
+	if m.c.frames = nil; yes {
+		m.c.frames = (*C.uint8_t)(m.frameBuf)
+	}
 	return nil
 }
 

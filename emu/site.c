@@ -69,6 +69,26 @@ static inline void counter(tcs *m, const tcs_mark *k, uint64_t rbp, tcs_site *s)
 	s->counter = word(m, at, k->size);
 }
 
+// below copies the TCS_FRAME bytes below an address; what is not mapped reads 0.
+static void below(tcs *m, uint64_t end, uint8_t *to)
+{
+	uint64_t at = end - TCS_FRAME;
+
+	while (at != end) {
+		uint64_t n = 4096 - (at & 4095);
+		const uint8_t *p = host(m, at);
+
+		if (n > end - at)
+			n = end - at;
+		if (p)
+			memcpy(to, p, n);
+		else
+			memset(to, 0, n);
+		to += n;
+		at += n;
+	}
+}
+
 // tcs_site_record records the marked instruction at addr; adj corrects rsp if the instruction has already
 // run.
 void tcs_site_record(tcs *m, uint64_t addr, const tcs_insn *e, uint64_t seq, uint64_t prev, int adj)
@@ -101,6 +121,8 @@ void tcs_site_record(tcs *m, uint64_t addr, const tcs_insn *e, uint64_t seq, uin
 	}
 	s->prev = prev;
 	counter(m, &m->marks[e->mark], s->rbp, s);
+	if (m->frames)
+		below(m, s->rbp, m->frames + (s - m->sites) * TCS_FRAME);
 	if (unlikely(m->events + m->nsites >= m->max_events))
 		tcs_stop(m, TCS_STOP_EVENTS);
 }

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -59,11 +60,15 @@ func (e env) fuzzCommand() *cli.Command {
 	}
 }
 
+// workerGC lets the heap of a worker grow to several times what is live, a few MB, before it is collected.
+const workerGC = 800
+
 // fuzzWorkerCommand is what a worker process runs; nobody else needs it.
 func (e env) fuzzWorkerCommand() *cli.Command {
 	return &cli.Command{
 		Name: workerCommand, Hidden: true, Usage: "plays graphs for tcsim fuzz",
 		Action: func(ctx context.Context, _ *cli.Command) error {
+			debug.SetGCPercent(workerGC)
 			// An interrupt is for the parent, which closes the pipe when it has what it wants.
 			return runner.ServeFuzz(context.WithoutCancel(ctx), e.stdin, e.stdout)
 		},

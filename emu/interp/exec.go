@@ -208,3 +208,6 @@ func (m *Machine) storeTo(addr uint64, n uint8, v uint64) error {
 func (m *Machine) badAccess(what string, addr uint64, n uint8) error {
 	return m.fault("%s of %d bytes at %#x (%s) is outside the program's memory", what, n, addr, m.Locate(addr))
 }
+
+// IsJunk reports whether a register that holds v may never have been given a value.
+func IsJunk(v uint64) bool { return v-junk < 16 }

@@ -55,6 +55,11 @@ func (l Location) String() string {
 	return "nowhere"
 }
 
+// OnStack reports whether an address lies where BPF stacks are, in a live frame or not.
+func (m *Machine) OnStack(addr uint64) bool {
+	return m.mem.top0-addr < uint64(m.mem.maxDepth+1)*frameStride
+}
+
 // Locate says what an address of the current or last run means.
 func (m *Machine) Locate(addr uint64) Location {
 	if below := m.mem.top0 - addr; below < uint64(m.mem.depth+1)*frameStride {

@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
@@ -19,7 +20,7 @@ import (
 const (
 	// VerdictForeseen is a graph that takes more tail calls than the limit, or others than it
 	// should, exactly as a counter that each frame holds by value predicts. That kernels up to 6.11
-	// do so is known.
+	// do so is known. So is that some designs keep the counter below rsp for a moment.
 	VerdictForeseen Verdict = "foreseen"
 	// VerdictUpdate is a map update that gave another error than the kernel does.
 	VerdictUpdate Verdict = "update"
@@ -121,6 +122,8 @@ func (f *Fuzzer) play(ctx context.Context, b *scenarios.Built, t *jit.Target, kn
 	}
 	j = judge(res)
 	switch {
+	case j.Verdict == Verdict(check.BelowRSP) && slices.Contains(scenarios.TargetNames(c.Target), scenarios.ClassBelowRSP):
+		j.Verdict = VerdictForeseen
 	case taken < 0:
 	case taken <= maxForeseen && j.Verdict == VerdictOK:
 		j = Judgement{VerdictForeseen, fmt.Sprintf("%d tail calls taken, as one counter per frame has it", taken)}
@@ -136,7 +139,7 @@ func (f *Fuzzer) play(ctx context.Context, b *scenarios.Built, t *jit.Target, kn
 func (s *Session) countPerFrame() (err error) {
 	r := rulesOf(s.c.Target)
 	r.perFrame = true
-	s.ref, err = newReference(s.c.Built, r, referenceInsns)
+	s.ref, err = newReference(s.c.Built, r, referenceInsns, true)
 	return err
 }
 
@@ -170,13 +173,13 @@ func predict(b *scenarios.Built, t *jit.Target, known map[rules]int) (int, error
 	if n, ok := known[r]; ok {
 		return n, nil
 	}
-	one, err := newReference(b, r, predictInsns)
+	one, err := newReference(b, r, predictInsns, false)
 	if err != nil {
 		return 0, err
 	}
 	perFrame := r
 	perFrame.perFrame = true
-	each, err := newReference(b, perFrame, predictInsns)
+	each, err := newReference(b, perFrame, predictInsns, false)
 	if err != nil {
 		return 0, err
 	}

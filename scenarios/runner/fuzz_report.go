@@ -87,7 +87,7 @@ func expectation(r *interp.Result) *scenarios.Expect {
 
 // referenceRuns plays a scenario in the reference interpreter only.
 func referenceRuns(b *scenarios.Built, r rules) ([]interp.Result, error) {
-	ref, err := newReference(b, r, referenceInsns)
+	ref, err := newReference(b, r, referenceInsns, false)
 	if err != nil {
 		return nil, err
 	}

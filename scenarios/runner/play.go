@@ -53,7 +53,7 @@ func open(m *emu.Machine, c *Compiled, opt Options) (*Session, error) {
 		return nil, fmt.Errorf("scenario %s: %w", c.Built.Scenario.Name, err)
 	}
 	s := &Session{c: c, m: lm, slots: map[slotKey]int{}, first: map[slotKey]int{}}
-	s.ref, err = newReference(c.Built, rulesOf(c.Target), referenceInsns)
+	s.ref, err = newReference(c.Built, rulesOf(c.Target), referenceInsns, true)
 	if err == nil {
 		err = s.fill()
 	}
@@ -69,7 +69,12 @@ func open(m *emu.Machine, c *Compiled, opt Options) (*Session, error) {
 // Reopen loads another scenario into the session's machine, which is cheaper than a new one. The
 // old session must not be used any more, whether or not there is an error.
 func (s *Session) Reopen(c *Compiled, opt Options) (*Session, error) {
-	return open(s.m.Machine, c, opt)
+	next, err := open(s.m.Machine, c, opt)
+	if err != nil {
+		return nil, err
+	}
+	next.m.feed.states, next.ref.log.states = s.m.feed.states, s.ref.log.states // for their memory
+	return next, nil
 }
 
 // Close releases the machine.
@@ -195,7 +200,7 @@ func (s *Session) run(ctx context.Context, a *scenarios.Action) (*Run, error) {
 	}
 	out := s.m.describe(&res)
 	out.Program = s.c.Built.Programs[a.Program].Name
-	differs, err := s.ref.judge(a, out, s.m.LookupElem)
+	differs, err := s.ref.judge(a, out, s.m)
 	if err != nil {
 		return nil, err
 	}

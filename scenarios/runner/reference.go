@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/emu/trace"
@@ -23,9 +24,14 @@ const referenceInsns = 1 << 24
 // reference goes through a scenario in the reference interpreter of BPF, beside the machine. It has
 // one counter per invocation whatever the design does, because that is what the limit means.
 type reference struct {
-	m     *interp.Machine
-	built *scenarios.Built
+	m       *interp.Machine
+	built   *scenarios.Built
+	log     stateLog
+	outside *outside
 }
+
+// outside lets each run begin with what a machine begins with.
+type outside struct{ *emu.Outside }
 
 // rules are those of the invocation that a run is compared with.
 type rules struct {
@@ -39,9 +45,13 @@ func rulesOf(t *jit.Target) rules {
 	return rules{limit: t.Limit, burnEmpty: slices.Contains(scenarios.TargetNames(t), scenarios.ClassBurnsEmpty)}
 }
 
-// newReference loads a scenario. insns ends a run.
-func newReference(b *scenarios.Built, r rules, insns uint64) (*reference, error) {
-	cfg := interp.Config{Maps: b.Maps, MaxInsns: insns}
+// newReference loads a scenario. insns ends a run; watch keeps what calls leave, for states.
+func newReference(b *scenarios.Built, r rules, insns uint64, watch bool) (*reference, error) {
+	ref := &reference{built: b, outside: &outside{}}
+	cfg := interp.Config{Maps: b.Maps, MaxInsns: insns, Outside: ref.outside}
+	if watch {
+		cfg.Observer = &ref.log
+	}
 	cfg.Rules = interp.Rules{Limit: r.limit, BurnEmpty: r.burnEmpty, PerFrame: r.perFrame}
 	for i := range b.Programs {
 		p := &b.Programs[i]
@@ -56,7 +66,7 @@ func newReference(b *scenarios.Built, r rules, insns uint64) (*reference, error)
 	if err != nil {
 		return nil, err
 	}
-	ref := &reference{m, b}
+	ref.m, ref.log.m = m, m
 	return ref, ref.reset()
 }
 
@@ -99,12 +109,19 @@ func (r *reference) run(a *scenarios.Action) (interp.Result, error) {
 	for _, f := range a.Context {
 		binary.LittleEndian.PutUint32(ctx.Data[f.Off:], f.Value)
 	}
+	r.outside.Outside = emu.NewOutside(0)
+	r.log.reset()
 	return r.m.Run(a.Program, ctx)
+}
+
+// foreign reports whether a run asked for something that the interpreter cannot know.
+func (r *reference) foreign(out *Run) bool {
+	return slices.ContainsFunc(out.World, func(name string) bool { return !r.outside.Answers(name) })
 }
 
 // judge performs run a in the interpreter too and returns how out differs, nil if it does not. A
 // program that breaks a rule of BPF has no meaning to compare with.
-func (r *reference) judge(a *scenarios.Action, out *Run, lookup func(m int, key []byte) ([]byte, error)) (*check.Violation, error) {
+func (r *reference) judge(a *scenarios.Action, out *Run, m *machine) (*check.Violation, error) {
 	want, err := r.run(a)
 	var fault *interp.Fault
 	switch {
@@ -112,7 +129,7 @@ func (r *reference) judge(a *scenarios.Action, out *Run, lookup func(m int, key 
 		return nil, nil
 	case err != nil:
 		return nil, err
-	case out.Violation != nil || out.Killed != "" || want.Verdict != interp.Done || want.Uninit != 0 || len(out.World) != 0:
+	case out.Violation != nil || out.Killed != "" || want.Verdict != interp.Done || want.Uninit != 0 || r.foreign(out):
 		return nil, nil
 	}
 	v := &check.Violation{Invariant: check.Semantics, Where: out.Program}
@@ -121,7 +138,10 @@ func (r *reference) judge(a *scenarios.Action, out *Run, lookup func(m int, key 
 		v.Event, v.Seq, v.Site, v.RIP = last.No, last.Seq, last.Site, trace.Hex(last.RIP)
 	}
 	if r.tailCalls(v, out, &want); v.Text == "" {
-		r.results(v, out, &want, lookup)
+		r.states(v, out, &want, &m.feed.states)
+	}
+	if v.Text == "" {
+		r.results(v, out, &want, m.LookupElem)
 	}
 	if v.Text == "" {
 		return nil, nil

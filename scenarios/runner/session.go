@@ -164,12 +164,17 @@ type feed struct {
 	first   uint64           // number of the first instruction not yet handed over
 	retired []timing.Retired // to go with the sites that follow
 	clock   *clock           // nil without timing
+	states  siteStates
 }
 
 func (f *feed) reset() {
 	f.chk.Reset()
 	f.first, f.retired, f.clock = 0, nil, nil
+	f.states.reset()
 }
+
+// Frames implements emu.FrameObserver.
+func (f *feed) Frames(b [][emu.FrameSize]byte) { f.states.memory(b) }
 
 // Retired implements emu.Observer.
 func (f *feed) Retired(b []timing.Retired) bool {
@@ -182,6 +187,7 @@ func (f *feed) Retired(b []timing.Retired) bool {
 
 // Sites implements emu.Observer.
 func (f *feed) Sites(sites []timing.Site) bool {
+	f.states.sites(sites)
 	b := trace.Batch{First: f.first, Retired: f.retired, Sites: sites}
 	f.first += uint64(len(f.retired))
 	f.retired = nil

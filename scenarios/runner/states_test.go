@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+// TestStates makes a program do something else than it says, in a way that neither its return value
+// nor a map shows: the state of the function after a call does. The time that a helper gives is that of the
+// interpreter, so asking for it hides nothing.
+func TestStates(t *testing.T) {
+	const scenario = `
+version: 1
+name: states
+maps:
+  jmp_table: {type: prog_array, max_entries: 1}
+  now: {type: array, value_size: 8}
+programs:
+  entry:
+    stack: 24
+    saved: [r8]
+    steps:
+      - helper: ktime_get_ns
+      - {set: now, to: result}
+      - {set: fp-8, to: 0x1234}
+      - {set: r7, to: 0x2345}
+      - STEP
+      - {set: fp-8, to: 0x1111}
+      - {set: r7, to: 0x2222}
+      - {if: fp-8, is: 0, then: [return: r7]}
+      - return: 7
+    functions:
+      sub: [return: 1]
+runs:
+  - {run: entry, expect: {return: 7}}
+  - {run: entry, expect: {return: 7}}
+`
+	for _, tc := range []struct {
+		name, step string
+		old, with  string // bytes of the image in hex
+		says       string
+	}{
+		{"stack after a call", "call: sub", "34120000", "35120000", "fp-8 of entry is 0x35 after a call; BPF has 0x34"},
+		{"register after a call", "call: sub", "45230000", "46230000", "r13 (R7) is 0x2346 in entry after a call; BPF has 0x2345"},
+		{"stack after a refused tail call", `tail_call: "jmp_table[0]"`, "34120000", "35120000", "fp-8 of entry is 0x35 after a tail call"},
+		{"register after a refused tail call", `tail_call: "jmp_table[0]"`, "45230000", "46230000", "r13 (R7) is 0x2346 in entry after a tail call"},
+		{"return value beside a clock", "call: sub", "b807000000", "b808000000", "returned 8; BPF returns 7"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			text := strings.Replace(scenario, "STEP", "{"+tc.step+"}", 1)
+			if !strings.Contains(tc.step, "tail_call") {
+				text = strings.Replace(text, "  jmp_table: {type: prog_array, max_entries: 1}\n", "", 1)
+			} else {
+				text = strings.Replace(text, "    functions:\n      sub: [return: 1]\n", "", 1)
+			}
+			c := compiled(t, buildText(t, "states.yaml", []byte(text)), target(t, "6.12"))
+			if res := play(t, opened(t, c, runner.Options{})); !res.OK() {
+				t.Fatalf("unbroken: %v, %v", res.Violation(), res.Mismatches())
+			}
+			code := c.Images[0].Funcs[0].Code
+			old := unhex(t, tc.old)
+			if bytes.Count(code, old) != 1 {
+				t.Fatalf("% x occurs %d times in % x", old, bytes.Count(code, old), code)
+			}
+			copy(code[bytes.Index(code, old):], unhex(t, tc.with))
+			v := play(t, opened(t, c, runner.Options{})).Violation()
+			if v == nil || v.Invariant != check.Semantics || !strings.Contains(v.Text, tc.says) {
+				t.Errorf("violation %v, want semantics with %q", v, tc.says)
+			}
+		})
+	}
+}
