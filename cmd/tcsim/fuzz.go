@@ -33,7 +33,8 @@ func (e env) fuzzCommand() *cli.Command {
 		Description: "Makes graphs of programs that call and tail call each other, with updates of their prog arrays between\n" +
 			"runs, and plays each on every target: no invariant may break, and return values, map contents and the\n" +
 			"taken tail calls must be those of BPF. A failure is made small and written as a scenario that\n" +
-			"reproduces it (tcsim run FILE) and as BPF C for a selftest. Kernels up to 6.11 count in each frame:\n" +
+			"reproduces it (tcsim run FILE) and as BPF C for a selftest. Some updates are also played while a run\n" +
+			"goes on; what goes wrong then (\"during\"), tcsim explore FILE shows. Kernels up to 6.11 count in each frame:\n" +
 			"where that takes more tail calls than it should, they must do exactly what a counter per frame\n" +
 			"predicts (\"foreseen\"). The same seed gives the same output.\n\n" +
 			"Examples:\n   tcsim fuzz --n 100000 --seed 7\n" +
@@ -51,6 +52,10 @@ func (e env) fuzzCommand() *cli.Command {
 				Usage: "kernels or designs to compile for, separated by commas; \"all\" means every one",
 			},
 			limitFlag(),
+			&cli.IntFlag{
+				Name: "during", Value: 4,
+				Usage: "how many schedules of each update to play while a run goes on, in every eighth graph",
+			},
 			&cli.IntFlag{Name: "workers", Value: 2, Usage: "processes that play at the same time"},
 			&cli.IntFlag{Name: "shrink", Value: 10, Usage: "how many failures to make small and to write, the first of each kind on each target"},
 			&cli.StringFlag{Name: "out", Value: "fuzz-found", Usage: "folder for the files of failures, made when there is one"},
@@ -138,7 +143,8 @@ func fuzzCampaign(cmd *cli.Command) (*runner.Campaign, error) {
 		return nil, err
 	}
 	c := &runner.Campaign{
-		Graphs: cmd.Int("n"), Limit: cmd.Uint32("limit"), Workers: cmd.Int("workers"), Shrink: cmd.Int("shrink"), Start: startWorker,
+		Graphs: cmd.Int("n"), Limit: cmd.Uint32("limit"), Workers: cmd.Int("workers"), Shrink: cmd.Int("shrink"),
+		During: cmd.Int("during"), Start: startWorker,
 	}
 	for _, t := range ts {
 		c.Targets = append(c.Targets, t.Name)
@@ -149,8 +155,8 @@ func fuzzCampaign(cmd *cli.Command) (*runner.Campaign, error) {
 		return nil, badUsage("--exhaustive plays every graph: --n and --seed are for random ones")
 	case cmd.IsSet("exhaustive") && (all < 1 || all > graph.MaxAll):
 		return nil, badUsage("--exhaustive: expected 1 to %d, found %d", graph.MaxAll, all)
-	case c.Graphs < 1 || c.Workers < 1 || c.Shrink < 0:
-		return nil, badUsage("--n and --workers: expected at least 1, and --shrink at least 0")
+	case c.Graphs < 1 || c.Workers < 1 || c.Shrink < 0 || c.During < 0:
+		return nil, badUsage("--n and --workers: expected at least 1; --shrink and --during: at least 0")
 	case len(c.Targets) == 0:
 		return nil, badUsage("--target: expected at least one")
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/explore"
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
@@ -24,6 +25,9 @@ const (
 	VerdictForeseen Verdict = "foreseen"
 	// VerdictUpdate is a map update that gave another error than the kernel does.
 	VerdictUpdate Verdict = "update"
+	// VerdictDuring is an update of a slot that breaks an invariant while a run next to it in the
+	// history goes on: tcsim explore shows the schedule.
+	VerdictDuring Verdict = "during"
 	// VerdictCrash is a graph at which the worker process ended, or did not come back.
 	VerdictCrash Verdict = "crash"
 )
@@ -51,6 +55,10 @@ func (j *Judgement) Failed() bool {
 // Fuzzer plays graphs on targets, all in one machine. It is not safe for concurrent use and must
 // be closed.
 type Fuzzer struct {
+	// Schedules is how many schedules of each update of a slot against the runs next to it are
+	// executed, 0 for none.
+	Schedules int
+
 	targets []*jit.Target
 	w       worker
 }
@@ -125,6 +133,9 @@ func (f *Fuzzer) play(ctx context.Context, b *scenarios.Built, t *jit.Target, kn
 	case j.Verdict == Verdict(check.BelowRSP) && slices.Contains(scenarios.TargetNames(c.Target), scenarios.ClassBelowRSP):
 		j.Verdict = VerdictForeseen
 	case taken < 0:
+		if j.Verdict == VerdictOK && f.Schedules > 0 {
+			j = f.explore(ctx, c)
+		}
 	case taken <= maxForeseen && j.Verdict == VerdictOK:
 		j = Judgement{VerdictForeseen, fmt.Sprintf("%d tail calls taken, as one counter per frame has it", taken)}
 	case taken > maxForeseen && j.Verdict == "limit":
@@ -133,6 +144,46 @@ func (f *Fuzzer) play(ctx context.Context, b *scenarios.Built, t *jit.Target, kn
 		j = Judgement{"limit", "one counter per frame exceeds the limit, but the run did not"}
 	}
 	return j
+}
+
+// explore plays the updates of slots while the runs before and after them go on. The same code
+// runs again and again, so a few schedules of each, the most telling first, are worth most.
+func (f *Fuzzer) explore(ctx context.Context, c *Compiled) Judgement {
+	o := ExploreOptions{Max: f.Schedules}
+	if !slices.ContainsFunc(c.Built.Actions, func(a scenarios.Action) bool { return changesSlot(c.Built, &a) }) {
+		return Judgement{Verdict: VerdictOK}
+	}
+	cases, err := exploreCases(c, o)
+	if errors.Is(err, ErrCannotExplore) {
+		return Judgement{Verdict: VerdictOK}
+	} else if err != nil {
+		return failedJudgement(err)
+	}
+	for i := range cases {
+		if err := f.w.open(c, Options{MaxInsns: fuzzInsns, MaxEvents: fuzzEvents}); err != nil {
+			return failedJudgement(err)
+		}
+		x, err := f.w.s.explore(ctx, &cases[i], o)
+		switch {
+		case errors.Is(err, explore.ErrUnbounded):
+			continue
+		case err != nil:
+			return failedJudgement(err)
+		case x.Failure != nil && x.Failure.Violation.Invariant == check.Limit && byValue(c.Target):
+			// The update completes a ring in which each frame counts for itself.
+			return Judgement{VerdictForeseen, x.Failure.Violation.String()}
+		case x.Failure != nil:
+			return Judgement{VerdictDuring, fmt.Sprintf("%s of %s during run %d: %s", x.Kind, x.Slot, x.Run, x.Failure.Violation)}
+		case x.Wrong():
+			return Judgement{VerdictDuring, fmt.Sprintf("%s of %s at run %d", x.Kind, x.Slot, x.Run)}
+		}
+	}
+	return Judgement{Verdict: VerdictOK}
+}
+
+// changesSlot reports whether an action updates a prog array, with success.
+func changesSlot(b *scenarios.Built, a *scenarios.Action) bool {
+	return (a.Kind == scenarios.ActInsert || a.Kind == scenarios.ActDelete && b.Maps[a.Map].Type == jit.ProgArray) && a.Event.Errno == ""
 }
 
 // countPerFrame compares runs from now on with a reference in which each frame has its own counter.

@@ -21,6 +21,9 @@ type Campaign struct {
 	Graphs  int // how many; for Source.All all of them
 	Targets []string
 	Limit   uint32 // replaces that of the targets; 0 leaves it
+	// During is how many schedules of each update are played while the runs next to it go on, in
+	// every eighth graph; 0 means none.
+	During int
 	// Workers is the number of processes; 0 means two. Start starts one.
 	Workers int
 	Start   func() (*FuzzWorker, error)
@@ -132,7 +135,7 @@ func (c *Campaign) client() *fuzzClient {
 }
 
 func (c *Campaign) request(from, to int) *fuzzRequest {
-	return &fuzzRequest{FuzzSource: c.Source, Targets: c.Targets, Limit: c.Limit, From: from, To: to, Only: -1}
+	return &fuzzRequest{FuzzSource: c.Source, Targets: c.Targets, Limit: c.Limit, From: from, To: to, Only: -1, During: c.During}
 }
 
 // work takes batches until there are no more, or the context ends.
@@ -256,6 +259,9 @@ func (r *campaign) shrink(ctx context.Context, c *fuzzClient, f *FuzzFailure) er
 		f.Tries++
 		q := r.request(0, 1)
 		q.Choices, q.Given, q.Only = choices, true, f.target
+		if f.Verdict != VerdictDuring {
+			q.During = 0
+		}
 		hit := false
 		reason, err := c.do(q, 1, func(reply *fuzzReply) {
 			if hit = len(reply.Other) == 1 && reply.Other[0].Verdict == f.Verdict; hit {

@@ -23,7 +23,7 @@ func (f *FuzzFailure) Name(src FuzzSource) string {
 }
 
 // Scenario returns the failure as a scenario: its runs expect what BPF has the programs do, so it
-// fails on the target. limit is that of the campaign, 0 if it left the targets' own.
+// fails on the target; what VerdictDuring is about, tcsim explore shows. limit is that of the campaign, 0 if it left the targets' own.
 func (f *FuzzFailure) Scenario(src FuzzSource, limit uint32) (*scenarios.Scenario, error) {
 	g := f.Graph
 	if g.Limit == 0 {
@@ -39,8 +39,10 @@ func (f *FuzzFailure) Scenario(src FuzzSource, limit uint32) (*scenarios.Scenari
 	if f.Shrunk {
 		made += ", made small"
 	}
-	// Addresses and what else a line cannot have in YAML are no loss: tcsim run says them again.
 	sc.About = fmt.Sprintf("Found by tcsim fuzz (%s). On %s it ends with %s.", made, f.Target, f.Verdict)
+	if f.Verdict == VerdictDuring {
+		sc.About = fmt.Sprintf("Found by tcsim fuzz (%s). On %s an update breaks a run that goes on: tcsim explore shows how.", made, f.Target)
+	}
 	t, err := jit.TargetByName(f.Target)
 	if err != nil {
 		return nil, err

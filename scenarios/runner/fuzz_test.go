@@ -59,7 +59,7 @@ func TestFuzzKernels(t *testing.T) {
 	if testing.Short() {
 		n = 200
 	}
-	r := campaign(t, runner.Campaign{Source: runner.FuzzSource{Seed: 1}, Graphs: n, Targets: kernels, Shrink: 3})
+	r := campaign(t, runner.Campaign{Source: runner.FuzzSource{Seed: 1}, Graphs: n, Targets: kernels, Shrink: 3, During: 4})
 	for i := range r.Failures {
 		t.Errorf("%s\n%s", r.Failures[i].Why, failureText(t, &r.Failures[i], 1))
 	}
@@ -123,6 +123,21 @@ func TestFuzzFindsDesigns(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestFuzzDuring finds that a slot cannot be filled again while a program runs through it in a design
+// that leaves no time for that, and nothing of the kind in a kernel.
+func TestFuzzDuring(t *testing.T) {
+	r := campaign(t, runner.Campaign{
+		Source: runner.FuzzSource{Seed: 1}, Graphs: 600, Targets: []string{"6.12", "ip-aux", "pop-nop-push"}, Shrink: 0, During: 20,
+	})
+	found := map[string]int{}
+	for _, x := range r.Targets {
+		found[x.Target] = x.Verdicts[runner.VerdictDuring]
+	}
+	if found["6.12"] != 0 || found["ip-aux"] == 0 {
+		t.Errorf("updates that break runs: %v", found)
 	}
 }
 

@@ -32,9 +32,14 @@ type fuzzRequest struct {
 	From    int      `json:"from"`
 	To      int      `json:"to"`
 	Choices []uint32 `json:"choices,omitempty"`
-	Given   bool     `json:"given,omitempty"` // play Choices
-	Only    int      `json:"only"`            // number of the target, -1 for all
+	Given   bool     `json:"given,omitempty"`  // play Choices
+	Only    int      `json:"only"`             // number of the target, -1 for all
+	During  int      `json:"during,omitempty"` // Campaign.During
 }
+
+// duringEvery is how many graphs there are for one whose updates are also played during runs: it takes
+// several times longer.
+const duringEvery = 8
 
 // fuzzReply is one graph. Judgements that say VerdictOK are left out.
 type fuzzReply struct {
@@ -101,12 +106,16 @@ func (s *fuzzServer) serve(ctx context.Context, r *fuzzRequest) error {
 		s.fuzzer, s.loaded = NewFuzzer(ts), key
 	}
 	if r.Given {
+		s.fuzzer.Schedules = r.During
 		return s.play(ctx, r, r.From, graph.Random(graph.Replay(r.Choices)))
 	}
 	for i := r.From; i < r.To; i++ {
 		g, err := s.graph(r.FuzzSource, i)
 		if err != nil {
 			return err
+		}
+		if s.fuzzer.Schedules = r.During; i%duringEvery != 0 {
+			s.fuzzer.Schedules = 0
 		}
 		if err := s.play(ctx, r, i, g); err != nil {
 			return err
