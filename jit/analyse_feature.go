@@ -74,8 +74,8 @@ func markExceptions(p *Program, funcs []FuncInfo) error {
 
 // hasPrivateStack are the program types of which functions can have a private stack: those that a
 // program of the same kind may interrupt on the same CPU, and that the kernel keeps from doing so
-// (bpf_enable_priv_stack). The numbers without a name are tracepoint, perf event and raw tracepoint.
-var hasPrivateStack = map[ProgType]bool{Kprobe: true, Tracing: true, 5: true, 7: true, 17: true}
+// (bpf_enable_priv_stack). The numbers without a name are tracepoint, perf event, raw tracepoint, LSM.
+var hasPrivateStack = map[ProgType]bool{Kprobe: true, Tracing: true, 5: true, 7: true, 17: true, 29: true}
 
 // privateStackMin is BPF_PRIV_STACK_MIN_SIZE: the size in bytes, rounded up to 16, from which on a
 // function gets a private stack.
