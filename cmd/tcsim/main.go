@@ -113,7 +113,7 @@ func newApp(e env) *cli.Command {
 		},
 		Commands: []*cli.Command{
 			e.runCommand(), e.graphCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(), e.exploreCommand(), e.matrixCommand(),
-			e.conformCommand(), e.replayCommand(), e.pluginCommand(), e.doctorCommand(), e.cyclesCommand(),
+			e.conformCommand(), e.replayCommand(), e.importCommand(), e.pluginCommand(), e.doctorCommand(), e.cyclesCommand(),
 			e.countCommand(), e.fuzzCommand(), e.fuzzWorkerCommand(),
 		},
 	}
