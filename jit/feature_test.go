@@ -317,3 +317,35 @@ func TestArenaRewrite(t *testing.T) {
 		t.Errorf("without an arena: %v", err)
 	}
 }
+
+// TestArenaOperands compiles loads, stores and additions with every base, operand and size of
+// displacement and compares the decoded operands.
+func TestArenaOperands(t *testing.T) {
+	regs := []x86.Reg{x86.RAX, x86.RDI, x86.RSI, x86.RDX, x86.RCX, x86.R8, x86.RBX, x86.R13, x86.R14, x86.R15}
+	tgt, err := jit.TargetByName("7.2")
+	must(t, err)
+	for base := range uint8(len(regs)) {
+		for other := range uint8(len(regs)) {
+			for _, off := range []int16{0, 127, 128, -128, -129, 32767} {
+				insns := []jit.Insn{
+					{Op: 0xb1, Dst: other, Src: base, Off: off}, {Op: 0xb3, Dst: base, Src: other, Off: off}, {Op: 0xfb, Dst: base, Src: other, Off: off},
+				}
+				v := &jit.Verified{Insns: append(insns, zeroR0, returnInsn), Arena: 1, Funcs: []jit.FuncInfo{{Name: "main", End: 5}}}
+				img, err := jit.Compile(v, tgt, featureEnv{})
+				must(t, err)
+				f := &img.Funcs[0]
+				for i := range insns {
+					in, err := x86.Decode(f.Code[f.InsnOff[i]:f.InsnOff[i+1]], 0)
+					must(t, err)
+					operand := in.Operands[0]
+					if i > 0 {
+						operand = in.Operands[1]
+					}
+					if in.Mem.Base != regs[base] || in.Mem.Index != x86.R12 || in.Mem.Scale != 1 || in.Mem.Disp != int64(off) || operand.Reg != regs[other] {
+						t.Errorf("insn %s: %s with %s at %+v", insns[i].Text(), in.Op, operand.Reg, in.Mem)
+					}
+				}
+			}
+		}
+	}
+}
