@@ -33,6 +33,9 @@ const (
 // errFailed ends a command whose result is already printed and not as expected.
 var errFailed = errors.New("not as expected")
 
+// errUntestable says that something that a command needs is not there on this machine.
+var errUntestable = errors.New("cannot be tested here")
+
 // inputError marks an error as the user's: bad flags, files or scenarios.
 type inputError struct{ err error }
 
@@ -81,7 +84,7 @@ func doMain(ctx context.Context, args []string, e env) int {
 	fmt.Fprintf(e.stderr, "tcsim: %v\n", err)
 	var in inputError
 	switch {
-	case errors.Is(err, jit.ErrUnsupported), errors.Is(err, errUndecided), errors.Is(err, count.ErrUndecided):
+	case errors.Is(err, jit.ErrUnsupported), errors.Is(err, errUntestable), errors.Is(err, errUndecided), errors.Is(err, count.ErrUndecided):
 		return exitUntestable
 	case errors.As(err, &in):
 		return exitUsage
@@ -113,7 +116,11 @@ func newApp(e env) *cli.Command {
 		},
 		Commands: []*cli.Command{
 			e.runCommand(), e.graphCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(), e.exploreCommand(), e.matrixCommand(),
+<<<<<<< ours
 			e.conformCommand(), e.replayCommand(), e.importCommand(), e.pluginCommand(), e.doctorCommand(), e.cyclesCommand(),
+=======
+			e.captureCommand(), e.conformCommand(), e.replayCommand(), e.pluginCommand(), e.doctorCommand(), e.cyclesCommand(),
+>>>>>>> theirs
 			e.countCommand(), e.fuzzCommand(), e.fuzzWorkerCommand(),
 		},
 	}

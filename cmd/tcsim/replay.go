@@ -34,6 +34,7 @@ func (e env) replayCommand() *cli.Command {
 			&cli.BoolFlag{Name: "trace", Usage: "show the events of the one scenario"},
 			&cli.StringFlag{Name: "at", Usage: "draw the stack of the one scenario at a moment, see tcsim stack"},
 			&cli.BoolFlag{Name: "traced", Usage: "with --trace and --at: with all tracing programs of the scenario attached"},
+			runFlag(),
 			&cli.BoolFlag{Name: "all", Usage: "draw every frame of a long stack"},
 			jsonFlag(),
 		),
@@ -53,6 +54,8 @@ type replayRow struct {
 	Missing map[string]int `json:"not_modelled,omitempty"`
 	Designs map[string]int `json:"designs"`
 	Taken   uint64         `json:"taken"`
+	// Played are the verdicts on scenarios that the capture has the source of.
+	Played []runRow `json:"played,omitempty"`
 }
 
 // replayLine names a scenario and says something of it.
@@ -178,6 +181,11 @@ func (r *replayRow) take(res *runner.Replay) {
 		r.Designs[res.Design]++
 	}
 	r.Taken += res.Counts.Taken
+	if res.Result != nil {
+		row := fillRow(runRow{Scenario: res.Scenario, Target: res.Design}, res.Result)
+		row.OK, row.Failed = len(res.Wrong) == 0, res.Wrong
+		r.Played = append(r.Played, row)
+	}
 	if len(res.World) != 0 {
 		notes := append([]string{"uses " + strings.Join(res.World, ", ")}, res.Wrong...)
 		if res.Violation == nil && res.Killed == "" {
@@ -236,10 +244,35 @@ func (e env) replayText(rows []replayRow) {
 		traced.Total += r.Traced.Total
 	}
 	fmt.Fprint(e.stdout, t)
+	for _, r := range rows {
+		e.replayVerdicts(&r)
+	}
 	fmt.Fprintf(e.stdout, "as the kernel: %d/%d\n", equal, total)
 	if traced.Total > 0 {
 		fmt.Fprintf(e.stdout, "traced: %v\n", traced)
 	}
+}
+
+// replayVerdicts prints each run of scenarios that were played from their source.
+func (e env) replayVerdicts(r *replayRow) {
+	if len(r.Played) == 0 {
+		return
+	}
+	t := newTable("scenario", "design", "run", "taken", "refused", "stack", "insns", "return", "verdict")
+	t.right(2, 3, 4, 5, 6, 7)
+	for _, p := range r.Played {
+		for i, run := range p.Runs {
+			t.add(p.Scenario, p.Target, fmt.Sprint(i+1), fmt.Sprint(run.Taken), fmt.Sprint(run.Refused.total()),
+				fmt.Sprint(run.Stack), fmt.Sprint(run.Insns), run.returned(), run.verdict(p.OK))
+			if run.Violation != nil {
+				t.note(run.Violation.String())
+			}
+		}
+		for _, v := range p.Updates {
+			t.note(v)
+		}
+	}
+	fmt.Fprintf(e.stdout, "\n%s\n", t)
 }
 
 // apart says which scenarios depend on the outside world: by name where the result is not the
@@ -291,6 +324,9 @@ func (e env) replayOne(ctx context.Context, cmd *cli.Command, r *runner.Replayer
 		}
 		c = traced
 	}
+	if c.HasSource() {
+		return e.replaySource(ctx, cmd, r, c, shown)
+	}
 	if at := cmd.String("at"); at != "" {
 		sel, err := stack.ParseAt(at)
 		if err != nil {
@@ -316,6 +352,37 @@ func (e env) replayOne(ctx context.Context, cmd *cli.Command, r *runner.Replayer
 		fmt.Fprintln(e.stdout, w)
 	}
 	if len(res.Wrong) != 0 && len(res.World) == 0 {
+		return errFailed
+	}
+	return nil
+}
+
+// replaySource shows events or a stack drawing of one run of a scenario that the capture has the
+// source of.
+func (e env) replaySource(ctx context.Context, cmd *cli.Command, r *runner.Replayer, c *runner.Captured, shown func([]trace.Event) []trace.Event) error {
+	s, err := r.Session(c)
+	if err != nil {
+		return badInput(err)
+	}
+	if at := cmd.String("at"); at != "" {
+		sel, err := stack.ParseAt(at)
+		if err != nil {
+			return badUsage("--at: %w", err)
+		}
+		drawings, err := s.Stack(ctx, cmd.Int("run"), sel)
+		if err != nil {
+			return badInput(err)
+		}
+		return e.printDrawings(cmd, drawings)
+	}
+	run, err := s.PlayTo(ctx, cmd.Int("run"))
+	if err != nil {
+		return badInput(err)
+	}
+	if err := e.printTrace(cmd, run, shown(run.Events)); err != nil {
+		return err
+	}
+	if len(run.Mismatches) != 0 {
 		return errFailed
 	}
 	return nil

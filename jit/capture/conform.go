@@ -218,6 +218,11 @@ func (c *conformer) scenario(i int, res *result) {
 	for n := range s.Progs {
 		j.compile(n, states)
 	}
+	if s.Found {
+		j.update(Populated)
+		j.compare(Empty)
+		return
+	}
 	j.compare(Empty)
 	if len(states) > 1 {
 		j.update(Populated)

@@ -228,6 +228,8 @@ func (r *reader) scenario(s *Scenario) {
 			s.Run = r.run()
 		case "run_traced":
 			s.RunTraced = r.run()
+		case "found":
+			s.Found = r.num(0, 1) == 1
 		case "source":
 			s.Source = r.str()
 		case "played":

@@ -79,6 +79,9 @@ type Scenario struct {
 	// Source is the scenario file that the programs were made of, and then there is no io map; ""
 	// otherwise (format 2).
 	Source string
+	// Found says that the programs were loaded by others and captured as they were: state Empty is then
+	// that with ProgArrays filled, and there is no other.
+	Found  bool
 	Played []Played // what the kernel itself made of the runs of Source; nil if it did not run them
 }
 

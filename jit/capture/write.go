@@ -98,6 +98,7 @@ type outScenario struct {
 	Name        string       `json:"name"`
 	Category    string       `json:"category"`
 	ProgType    jit.ProgType `json:"prog_type"`
+	Found       int          `json:"found,omitempty"`
 	Source      string       `json:"source,omitempty"`
 	Maps        []outMap     `json:"maps"`
 	Progs       []outProg    `json:"progs"`
@@ -182,6 +183,9 @@ func scenarioLine(s *Scenario) outScenario {
 	out := outScenario{
 		Type: "scenario", Name: s.Name, Category: s.Category, ProgType: s.ProgType, Source: s.Source,
 		Maps: []outMap{}, Progs: []outProg{}, Run: runLine(s.Run), RunTraced: runLine(s.RunTraced), Error: s.Error,
+	}
+	if s.Found {
+		out.Found = 1
 	}
 	for _, m := range s.Maps {
 		out.Maps = append(out.Maps, outMap{

@@ -17,7 +17,10 @@ type Compiled struct {
 	Built  *scenarios.Built
 	Target *jit.Target
 	Images []*jit.Image // in order of Built.Programs
-	Plan   *emu.Plan
+	Plan   *emu.Plan    // nil for captured images
+	placed *emu.Setup   // of captured images: where the kernel had everything
+	// frozen says that the direct tail calls stay as they are: updates do not patch them.
+	frozen bool
 }
 
 // Compile brings every program of a scenario through the verifier's rewrites, its analysis and the

@@ -40,15 +40,11 @@ func Open(c *Compiled, opt Options) (*Session, error) { return open(nil, c, opt)
 
 func open(m *emu.Machine, c *Compiled, opt Options) (*Session, error) {
 	opt = opt.withDefaults()
-	setup := emu.Setup{
-		Images: c.Images, Maps: c.Plan.Maps(), Symbols: c.Plan.Symbols(), Offsets: c.Target.Offsets,
-		Data: contextSpace(), Packet: make([]byte, c.packetRoom()),
-	}
 	limit := opt.Limit
 	if limit == 0 {
 		limit = c.Target.Limit
 	}
-	lm, err := load(m, setup, opt, limit, insnText)
+	lm, err := load(m, c.setup(), opt, limit, insnText)
 	if err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", c.Built.Scenario.Name, err)
 	}

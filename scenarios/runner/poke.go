@@ -42,6 +42,9 @@ func (s *Session) change(m int, key uint32, prog int) (change, error) {
 	c := change{slotKey: slotKey{m, key}, new: prog}
 	c.old = s.held(c.slotKey)
 	for _, img := range s.c.Images[:s.live] {
+		if s.c.frozen {
+			break
+		}
 		c.sites = append(c.sites, img.PokeSites(m, key)...)
 	}
 	var err error
@@ -86,6 +89,9 @@ func (s *Session) hold(k slotKey, prog int) {
 // (bpf_tail_call_direct_fixup).
 func (s *Session) load(i int) error {
 	s.live = i + 1
+	if s.c.frozen {
+		return nil
+	}
 	var sites []jit.PokeSite
 	var targets []jit.Addr
 	img := s.c.Images[i]

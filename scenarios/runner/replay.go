@@ -27,6 +27,8 @@ type Captured struct {
 	// Traced says that all tracing programs are attached, see WithTracing.
 	Traced bool
 
+	compiled *Compiled // of scenarios with a source, nil for others
+
 	header *capture.Header
 	names  map[string]jit.Addr
 	// symbols are those of the capture, names among them.
@@ -41,7 +43,10 @@ type Replay struct {
 	Run
 	Scenario string
 	Design   string
-	Traced   bool // with all tracing programs attached
+	// Result is that of playing the scenario's own source; nil for scenarios without one, of which Run
+	// is the one run.
+	Result *Result
+	Traced bool // with all tracing programs attached
 	// Wrong lists where the result differs from what the kernel itself returned.
 	Wrong []string
 	// Skipped says why the scenario was not run: the kernel did not run it either.
@@ -58,20 +63,31 @@ func Capture(src *capture.Source, t *jit.Target, i int) (*Captured, error) {
 	if c.missing() != "" {
 		return c, nil
 	}
+	if sc.Source != "" {
+		if err := c.sourced(src); err != nil {
+			return nil, fmt.Errorf("%s:%d: %s: %w", src.Name, sc.Line, sc.Name, err)
+		}
+		return c, nil
+	}
 	for p := range sc.Progs {
-		img, err := c.image(p)
+		img, err := c.image(p, capture.Populated)
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %s: program %d (%s): %w", src.Name, sc.Line, sc.Name, p, sc.Progs[p].Name, err)
 		}
 		c.Images = append(c.Images, img)
-		if d, err := jit.RecogniseDesign(img); err == nil && d.Name != "" {
-			c.Design = d.Name
-		}
+		c.design(img)
 	}
 	if err := c.readTracing(); err != nil {
 		return nil, fmt.Errorf("%s:%d: %s: %w", src.Name, sc.Line, sc.Name, err)
 	}
 	return c, nil
+}
+
+// design notes the design that an image shows.
+func (c *Captured) design(img *jit.Image) {
+	if d, err := jit.RecogniseDesign(img); err == nil && d.Name != "" {
+		c.Design = d.Name
+	}
 }
 
 // missing says why there is nothing to run, "" if there is.
@@ -80,7 +96,7 @@ func (c *Captured) missing() string {
 	switch {
 	case sc.Error != "":
 		return "the kernel could not set it up: " + sc.Error
-	case sc.Run == nil:
+	case sc.Run == nil && sc.Source == "":
 		return "the kernel did not run it"
 	}
 	for i := range sc.Progs {
@@ -105,13 +121,13 @@ func (c *Captured) skip() string {
 	return c.missing()
 }
 
-// image makes the image of a program from its bytes in the state of the test run.
-func (c *Captured) image(p int) (*jit.Image, error) {
+// image makes the image of a program from its bytes in a state.
+func (c *Captured) image(p int, state capture.State) (*jit.Image, error) {
 	prog := &c.Scenario.Progs[p]
 	funcs := make([]jit.FuncImage, len(prog.Funcs))
 	for i := range prog.Funcs {
 		f := &prog.Funcs[i]
-		funcs[i] = jit.FuncImage{Name: f.Name, Addr: f.Addr, Code: f.Code(capture.Populated), FirstInsn: max(f.Start, 0)}
+		funcs[i] = jit.FuncImage{Name: f.Name, Addr: f.Addr, Code: f.Code(state), FirstInsn: max(f.Start, 0)}
 	}
 	img, err := jit.RecogniseImage(funcs)
 	if err != nil {
@@ -316,6 +332,9 @@ func (r *Replayer) Run(ctx context.Context, c *Captured) (*Replay, error) {
 	out := &Replay{Scenario: c.Scenario.Name, Design: c.Design, Traced: c.Traced, Skipped: c.skip()}
 	if out.Skipped != "" {
 		return out, nil
+	}
+	if c.compiled != nil {
+		return r.play(ctx, c)
 	}
 	m, err := r.load(c)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"unsafe"
 
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/rlimit"
@@ -40,7 +41,7 @@ type Kernel struct {
 type Missing []string
 
 // Error lists what is missing.
-func (m Missing) Error() string { return "cannot capture here: " + strings.Join(m, "; ") }
+func (m Missing) Error() string { return "no capture is possible: " + strings.Join(m, "; ") }
 
 // Open checks that programs can be loaded and read here and describes the kernel. The error is a
 // Missing if they cannot.
@@ -52,7 +53,9 @@ func Open(o Options) (*Kernel, error) {
 			missing = append(missing, err.Error())
 		}
 	}
-	if err := rlimit.RemoveMemlock(); err != nil {
+	permitted := permission()
+	need(permitted)
+	if err := rlimit.RemoveMemlock(); err != nil && permitted == nil {
 		need(fmt.Errorf("the limit of locked memory cannot be raised: %w", err))
 	}
 	k.Header.Sysctl = sysctls()
@@ -71,11 +74,27 @@ func Open(o Options) (*Kernel, error) {
 	} else if k.Header.Offsets, err = offsets(k.types); err != nil {
 		need(err)
 	}
-	need(probe())
+	if permitted == nil {
+		need(probe())
+	}
 	if len(missing) > 0 {
 		return nil, missing
 	}
 	return k, k.describe(o)
+}
+
+// permission asks for something that is refused without rights before anything else is looked at: to
+// load no type information (bpf_btf_load, kernel/bpf/syscall.c).
+func permission() error {
+	var attr [32]byte
+	_, err := bpf(unix.BPF_BTF_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	switch {
+	case errors.Is(err, unix.EPERM):
+		return errors.New("bpf() is not permitted: root is needed, or CAP_BPF with CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_SYSLOG, and no lockdown")
+	case errors.Is(err, unix.ENOSYS):
+		return errors.New("the kernel has no bpf() system call (CONFIG_BPF_SYSCALL)")
+	}
+	return nil
 }
 
 // probe loads the smallest program, to see whether it may be loaded and read.
@@ -86,11 +105,8 @@ func probe() error {
 		Funcs: []capture.Func{{Name: "probe"}},
 	}}}
 	l, err := (&Kernel{symbols: &symbolTable{}}).Load(&sc)
-	if errors.Is(err, unix.EPERM) {
-		return errors.New("bpf() is not permitted: root or CAP_BPF with CAP_PERFMON, CAP_NET_ADMIN and CAP_SYSLOG is needed")
-	}
 	if err != nil {
-		return err
+		return fmt.Errorf("the smallest program cannot be loaded: %w", err)
 	}
 	err = l.Record()
 	if text := sc.Progs[0].LoadError; err == nil && text != "" {
@@ -138,7 +154,7 @@ func (k *Kernel) describe(o Options) error {
 	if err != nil {
 		return err
 	}
-	h.Kernel.Cmdline = strings.TrimSpace(string(line))
+	h.Kernel.Cmdline = mitigationOptions(string(line))
 	if err := k.cpu(); err != nil {
 		return err
 	}
@@ -157,6 +173,22 @@ func (k *Kernel) describe(o Options) error {
 	}
 	h.Kernel.Config, err = readConfig(o.Config, h.Kernel.Release)
 	return err
+}
+
+// mitigation are the options of the kernel command line that change what the JIT emits or how much of
+// it differs from boot to boot.
+var mitigation = regexp.MustCompile(`^(mitigations|nospectre_\w+|spectre_\w+|spec_\w+|retbleed|indirect_target_selection|srso|` +
+	`setcpuid|clearcpuid|ibt|cfi|l1tf|mds|tsx\w*|tsa|vmscape|mmio_stale_data|gather_data_sampling|nokaslr|no_hash_pointers)(=|$)`)
+
+// mitigationOptions picks these from a command line: the rest is nobody's business.
+func mitigationOptions(line string) string {
+	var out []string
+	for _, w := range strings.Fields(line) {
+		if mitigation.MatchString(w) {
+			out = append(out, w)
+		}
+	}
+	return strings.Join(out, " ")
 }
 
 // cpu reads the first processor of /proc/cpuinfo and counts all.

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/capture/live"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+func (e env) capture(ctx context.Context, cmd *cli.Command) error {
+	out := cmd.String("output")
+	choice := live.Choice{IDs: cmd.Uint32Slice("id"), Pinned: cmd.StringSlice("pinned"), All: cmd.Bool("all")}
+	switch {
+	case out == "":
+		return badUsage("-o: expected the file to write")
+	case choice.Any() && cmd.NArg() > 0:
+		return badUsage("--id, --pinned and --all capture what is loaded: expected no scenarios beside them, found %d", cmd.NArg())
+	case choice.Any() && cmd.Bool("run"):
+		return badUsage("--run runs scenarios: programs of others are left alone")
+	}
+	var what *order
+	var err error
+	if !choice.Any() {
+		if what, err = orders(cmd.Args().Slice()); err != nil {
+			return err
+		}
+	}
+	k, err := live.Open(live.Options{Config: cmd.String("config")})
+	var missing live.Missing
+	if errors.As(err, &missing) {
+		return fmt.Errorf("%w: %w", errUntestable, missing)
+	}
+	if err != nil {
+		return badInput(err)
+	}
+	k.Header.Variant = cmd.String("variant")
+	sum := &captured{File: out}
+	var f *capture.File
+	if choice.Any() {
+		f, err = k.Found(choice)
+		err = badInput(err)
+	} else {
+		sum.LeftOut = what.left
+		bar := e.progress("load")
+		f, err = k.Capture(ctx, what.scenarios, func(done int) { bar.set(done, len(what.scenarios)) })
+		bar.done()
+	}
+	if err != nil {
+		return err
+	}
+	if cmd.Bool("run") {
+		if err := e.runInKernel(ctx, k, f, what, sum); err != nil {
+			return err
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := capture.WriteFile(out, f); err != nil {
+		return badInput(err)
+	}
+	sum.describe(f)
+	if err := e.printCaptured(cmd, sum); err != nil {
+		return err
+	}
+	if len(sum.Failed) > 0 {
+		return errFailed
+	}
+	return nil
+}
+
+// runInKernel has the kernel run the scenarios of a capture that the emulator runs without harm.
+func (e env) runInKernel(ctx context.Context, k *live.Kernel, f *capture.File, what *order, sum *captured) error {
+	var text bytes.Buffer
+	if err := capture.Write(&text, f); err != nil {
+		return err
+	}
+	src, err := capture.Read(&text, sum.File)
+	if err != nil {
+		return err
+	}
+	t, err := src.Header.Target()
+	if err != nil {
+		return fmt.Errorf("%w: --run needs a target to judge by: %w", errUntestable, err)
+	}
+	r, err := runner.NewReplayer(runner.Options{})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	bar := e.progress("run")
+	defer bar.done()
+	for i := range f.Scenarios {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		c, err := runner.Capture(src, t, i)
+		why := ""
+		if err != nil {
+			why = err.Error()
+		} else if why, err = r.Unsafe(ctx, c); err != nil {
+			return err
+		}
+		if why != "" {
+			sum.NotRun = append(sum.NotRun, fmt.Sprintf("%s: %s", f.Scenarios[i].Name, why))
+			continue
+		}
+		if f.Scenarios[i].Played, err = playLive(k, f.Scenarios[i].Order(), what, i); err != nil {
+			return fmt.Errorf("%s: %w", f.Scenarios[i].Name, err)
+		}
+		sum.Run++
+		bar.set(i+1, len(f.Scenarios))
+	}
+	return nil
+}
+
+// playLive loads a scenario once more and plays it.
+func playLive(k *live.Kernel, sc capture.Scenario, what *order, i int) (played []capture.Played, err error) {
+	l, err := k.Load(&sc)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	return runner.PlayIn(l, what.built[i])
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/object"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+// order is what a kernel is asked to compile.
+type order struct {
+	scenarios []capture.Scenario
+	built     []*scenarios.Built // of each scenario
+	left      []string           // what no kernel can do, with the reason
+}
+
+// wholeLibrary is the argument that means all built-in scenarios.
+const wholeLibrary = "library"
+
+// orders reads scenario files, built-in scenarios, object files and directories of these.
+func orders(args []string) (*order, error) {
+	if len(args) == 0 {
+		return nil, badUsage("no scenario given; %q means all built-in ones", wholeLibrary)
+	}
+	o := &order{}
+	var errs []error
+	for _, a := range args {
+		paths, err := expand(a)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for _, p := range paths {
+			if err := o.add(p); err != nil {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, badInput(err)
+	}
+	if len(o.scenarios) == 0 {
+		return nil, badUsage("nothing to capture in %v %v", args, o.left)
+	}
+	return o, nil
+}
+
+// expand lists what an argument means.
+func expand(arg string) ([]string, error) {
+	if arg == wholeLibrary {
+		return scenarios.Builtin(), nil
+	}
+	if info, err := os.Stat(arg); err != nil || !info.IsDir() {
+		return []string{arg}, nil
+	}
+	var out []string
+	for _, pattern := range []string{"*.yaml", "*.o"} {
+		found, err := filepath.Glob(filepath.Join(arg, pattern))
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, found...)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s: no *.yaml and no *.o in this directory", arg)
+	}
+	slices.Sort(out)
+	return out, nil
+}
+
+// add adds one scenario or object file.
+func (o *order) add(arg string) error {
+	b, err := loadScenario(arg, object.Options{})
+	if err != nil {
+		return err
+	}
+	var text []byte
+	if !isObject(arg) {
+		if _, text, err = scenarios.Find(arg); err != nil {
+			return err
+		}
+	}
+	sc, err := runner.Order(b, text)
+	switch {
+	case errors.Is(err, runner.ErrNoKernel):
+		o.left = append(o.left, err.Error())
+		return nil
+	case err != nil:
+		return err
+	}
+	for i := range o.scenarios {
+		if o.scenarios[i].Name == sc.Name {
+			return fmt.Errorf("%s: another scenario is named %s already", arg, sc.Name)
+		}
+	}
+	o.scenarios = append(o.scenarios, sc)
+	o.built = append(o.built, b)
+	return nil
+}

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/scenarios"
+)
+
+// Order returns a scenario as a kernel is given it, for a capture. text is the scenario's file,
+// which the capture keeps: replaying it plays what the file says. The error is ErrNoKernel if no kernel
+// can do what the scenario asks for.
+func Order(b *scenarios.Built, text []byte) (capture.Scenario, error) {
+	sc := capture.Scenario{Name: b.Scenario.Name, Category: "library", Source: string(text)}
+	if l := b.Scenario.Limit; l != 0 && l != kernelLimit {
+		return sc, fmt.Errorf("scenario %s: it sets a limit of %d tail calls: %w", sc.Name, l, ErrNoKernel)
+	}
+	for _, m := range b.Maps {
+		sc.Maps = append(sc.Maps, capture.Map{Map: m})
+	}
+	for i := range b.Programs {
+		p := &b.Programs[i]
+		sc.ProgType = p.Type
+		q := capture.Prog{Name: p.Name, Insns: p.Insns, Kfuncs: p.Kfuncs}
+		for _, f := range p.Funcs {
+			q.Funcs = append(q.Funcs, capture.Func{Name: f.Name, Start: f.Start})
+		}
+		sc.Progs = append(sc.Progs, q)
+	}
+	for _, s := range b.Slots {
+		sc.ProgArrays = append(sc.ProgArrays, capture.Slot{Map: s.Map, Key: s.Key, Prog: s.Program})
+	}
+	return sc, nil
+}
+
+// ErrNoKernel says that a scenario is for the emulator only.
+var ErrNoKernel = errors.New("no kernel does that")
+
+// kernelLimit is MAX_TAIL_CALL_CNT, which scenarios cannot change in a kernel that is there already.
+const kernelLimit = 33
+
+// sourced prepares a captured scenario that has its source: everything is as for a compiled one,
+// with the kernel's images in place of ours.
+func (c *Captured) sourced(src *capture.Source) error {
+	sc := c.Scenario
+	loaded, err := scenarios.Load(sc.Name+".yaml", []byte(sc.Source))
+	if err != nil {
+		return err
+	}
+	b, err := scenarios.Build(loaded)
+	if err != nil {
+		return err
+	}
+	if err := sameOrder(b, sc); err != nil {
+		return err
+	}
+	c.compiled = &Compiled{Built: b, Target: c.Target}
+	if c.Images, err = c.sourceImages(capture.Empty, src.Symbols.Table()); errors.Is(err, errUnlike) {
+		// Its direct tail calls cannot be patched, but what the kernel made of them can run.
+		c.compiled.frozen = true
+		c.Images, err = c.sourceImages(capture.Populated, nil)
+	}
+	if err != nil {
+		return err
+	}
+	for p, img := range c.Images {
+		img.Program = &b.Programs[p]
+		c.design(img)
+	}
+	if changed := *c.Target; c.Design != "" && c.Design != jit.UnknownDesign && !sameDesign(c.Design, changed.Scheme) {
+		// A patched kernel: what its sites do counts, not what its release did.
+		changed.Scheme = c.Design
+		c.compiled.Target = &changed
+	}
+	c.compiled.Images = c.Images
+	placed, err := c.setup()
+	if err != nil {
+		return err
+	}
+	placed.Slots, placed.Packet = nil, make([]byte, c.compiled.packetRoom())
+	c.compiled.placed = &placed
+	return nil
+}
+
+// errUnlike says that direct tail calls look like none that is known.
+var errUnlike = errors.New("no direct tail call is recognised")
+
+// sourceImages makes the images of all programs in a state; with symbols, direct tail calls know their
+// slots.
+func (c *Captured) sourceImages(state capture.State, symbols *capture.SymbolTable) ([]*jit.Image, error) {
+	var out []*jit.Image
+	for p := range c.Scenario.Progs {
+		img, err := c.image(p, state)
+		if err == nil && symbols != nil {
+			err = c.slotsOf(img, p, symbols)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("program %d (%s): %w", p, c.Scenario.Progs[p].Name, err)
+		}
+		out = append(out, img)
+	}
+	return out, nil
+}
+
+// sameDesign reports whether two names of designs mean the same code: that of rework-5.10 and
+// rework-6.7 is.
+func sameDesign(a, b string) bool {
+	return a == b || strings.HasPrefix(a, "rework-") && strings.HasPrefix(b, "rework-")
+}
+
+// sameOrder checks that the programs of a capture are those of its source.
+func sameOrder(b *scenarios.Built, sc *capture.Scenario) error {
+	want, err := Order(b, nil)
+	if err != nil {
+		return err
+	}
+	if len(want.Progs) != len(sc.Progs) || len(want.Maps) != len(sc.Maps) || !slices.Equal(want.ProgArrays, sc.ProgArrays) {
+		return errors.New("source: it has other programs, maps or slots than the capture")
+	}
+	for i := range want.Progs {
+		if !slices.Equal(want.Progs[i].Insns, sc.Progs[i].Insns) {
+			return fmt.Errorf("source: program %s has other instructions than the capture", want.Progs[i].Name)
+		}
+	}
+	for i := range want.Maps {
+		if want.Maps[i].Map != sc.Maps[i].Map {
+			return fmt.Errorf("source: map %s is another one in the capture", want.Maps[i].Name)
+		}
+	}
+	return nil
+}
+
+// slotsOf tells the direct tail calls of an image which slot they belong to. Bytes do not say that;
+// the verifier's rules on the xlated form do.
+func (c *Captured) slotsOf(img *jit.Image, p int, symbols *capture.SymbolTable) error {
+	prog, err := c.Scenario.Xlated(p, c.header, symbols)
+	if err != nil {
+		return err
+	}
+	v, err := jit.Analyse(prog, c.Target)
+	if err != nil {
+		return err
+	}
+	places := c.Scenario.Progs[p].InsnMap
+	for _, d := range v.Pokes {
+		at := slices.IndexFunc(places, func(m capture.InsnPos) bool { return m.Xlated == d.Insn })
+		if at < 0 {
+			return fmt.Errorf("the tail call in xlated instruction %d has no place", d.Insn)
+		}
+		sites := img.Funcs[places[at].Func].TailCalls
+		i := slices.IndexFunc(sites, func(s jit.TailCallSite) bool { return s.Start <= places[at].Off && places[at].Off < s.End })
+		if i < 0 || !sites[i].Direct {
+			return fmt.Errorf("%w at %#x of function %d", errUnlike, places[at].Off, places[at].Func)
+		}
+		sites[i].Map, sites[i].Key = d.Map, d.Key
+	}
+	return nil
+}
+
+// play plays the source of a captured scenario and compares it with what the kernel did.
+func (r *Replayer) play(ctx context.Context, c *Captured) (*Replay, error) {
+	s, err := open(r.m, c.compiled, r.opt)
+	if err != nil {
+		return nil, err
+	}
+	out := &Replay{Scenario: c.Scenario.Name, Design: c.Design}
+	if c.compiled.frozen && c.compiled.updates() {
+		out.Skipped = "its direct tail calls look like none that is known, so they cannot be updated"
+		return out, nil
+	}
+	if out.Wrong, err = s.filledAs(c.Scenario); err != nil {
+		return nil, err
+	}
+	if out.Result, err = s.Play(ctx); err != nil {
+		return nil, err
+	}
+	for _, m := range out.Result.Mismatches() {
+		out.Wrong = append(out.Wrong, m.String())
+	}
+	for i := range out.Result.Updates {
+		if u := &out.Result.Updates[i]; u.Violation != nil && !u.Foreseen {
+			out.Wrong = append(out.Wrong, u.Violation.String())
+		}
+	}
+	for i := range out.Result.Runs {
+		out.Counts.Taken += out.Result.Runs[i].Counts.Taken
+	}
+	out.Wrong = append(out.Wrong, s.compare(c.Scenario, out.Result)...)
+	return out, nil
+}
+
+// filledAs compares the code after filling the prog arrays by the target's poke protocol with what
+// the kernel had in that state.
+func (s *Session) filledAs(sc *capture.Scenario) ([]string, error) {
+	var wrong []string
+	if s.loaded != nil {
+		return nil, nil // a violation, which Play reports
+	}
+	for i := range sc.Progs {
+		for j := range sc.Progs[i].Funcs {
+			f := &sc.Progs[i].Funcs[j]
+			got := make([]byte, f.Len)
+			if err := s.m.ReadMemory(f.Addr, got); err != nil {
+				return nil, err
+			}
+			want := f.Code(capture.Populated)
+			if bytes.Equal(got, want) {
+				continue
+			}
+			at := 0
+			for got[at] == want[at] {
+				at++
+			}
+			wrong = append(wrong, fmt.Sprintf("with the prog arrays filled, %s of program %s differs at offset %#x: the kernel poked it otherwise",
+				f.Name, sc.Progs[i].Name, at))
+		}
+	}
+	return wrong, nil
+}
+
+// compare compares runs with those of the kernel itself, as far as it ran them.
+func (s *Session) compare(sc *capture.Scenario, res *Result) []string {
+	var wrong []string
+	runs := s.runActions()
+	for n := range res.Runs {
+		r := &res.Runs[n]
+		at := slices.IndexFunc(sc.Played, func(p capture.Played) bool { return p.Action == runs[n] })
+		if at < 0 || r.Violation != nil || r.Killed != "" {
+			continue
+		}
+		p := &sc.Played[at]
+		if p.Error != "" {
+			wrong = append(wrong, fmt.Sprintf("run %d: the kernel's run failed: %s", n+1, p.Error))
+			continue
+		}
+		if uint32(r.Return) != p.Retval {
+			wrong = append(wrong, fmt.Sprintf("run %d: returned %d, the kernel %d", n+1, uint32(r.Return), p.Retval))
+		}
+		if n+1 < len(res.Runs) || len(res.Runs) < len(runs) {
+			continue // the maps have changed since
+		}
+		for _, v := range p.Values {
+			got, err := s.m.LookupElem(v.Map, v.Key)
+			if err != nil || !bytes.Equal(got, v.Value) {
+				wrong = append(wrong, fmt.Sprintf("run %d: %s[%x] is %x, the kernel's %x", n+1, sc.Maps[v.Map].Name, v.Key, got, v.Value))
+			}
+		}
+	}
+	return wrong
+}
+
+// runActions returns the indexes of the actions that are runs.
+func (s *Session) runActions() []int {
+	var out []int
+	for i := range s.c.Built.Actions {
+		if s.c.Built.Actions[i].Kind == scenarios.ActRun {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// Session opens a session of a captured scenario that has its source, in the replayer's machine: it
+// must not be closed, and nothing else may be replayed meanwhile.
+func (r *Replayer) Session(c *Captured) (*Session, error) {
+	if why := c.skip(); why != "" {
+		return nil, errors.New(why)
+	}
+	if c.compiled == nil {
+		return nil, fmt.Errorf("%s: the capture has no source of this scenario", c.Scenario.Name)
+	}
+	return open(r.m, c.compiled, r.opt)
+}
+
+// HasSource reports whether the capture holds the scenario's file, so that replaying plays that.
+func (c *Captured) HasSource() bool { return c.compiled != nil }
+
+// updates reports whether the scenario changes prog arrays between its runs.
+func (c *Compiled) updates() bool {
+	return slices.ContainsFunc(c.Built.Actions, func(a scenarios.Action) bool {
+		return a.Kind != scenarios.ActRun && c.Built.Maps[a.Map].Type == jit.ProgArray
+	})
+}
+
+// setup is what a session loads.
+func (c *Compiled) setup() emu.Setup {
+	if c.placed != nil {
+		s := *c.placed
+		s.Data = contextSpace()
+		return s
+	}
+	return emu.Setup{
+		Images: c.Images, Maps: c.Plan.Maps(), Symbols: c.Plan.Symbols(), Offsets: c.Target.Offsets,
+		Data: contextSpace(), Packet: make([]byte, c.packetRoom()),
+	}
+}
