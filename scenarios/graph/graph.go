@@ -245,7 +245,7 @@ func (p *Program) stacksFit() bool {
 }
 
 // frame is at least what the function has on the BPF stack: its buffer, what is clobbered below
-// it, and room for ctx, a key and an operand.
+// it, and room for ctx, a key and an operand, rounded as the kernels before 6.8 do.
 func (f *Func) frame() int {
 	clobbered := 0
 	for _, op := range f.Ops {
@@ -253,7 +253,7 @@ func (f *Func) frame() int {
 			clobbered = max(clobbered, int(op.Value))
 		}
 	}
-	return (f.Stack + clobbered + 24 + 15) &^ 15
+	return (f.Stack + clobbered + 24 + 31) &^ 31
 }
 
 // dropUnused removes programs that are never run or reached through a slot.

@@ -112,8 +112,8 @@ func (f *Fuzzer) play(ctx context.Context, b *scenarios.Built, t *jit.Target, kn
 			return failedJudgement(err)
 		}
 	}
-	perFrame := taken >= 0 && taken <= maxForeseen
-	if perFrame {
+	perFrame := taken >= 0
+	if perFrame && taken <= maxForeseen {
 		opt.Limit = math.MaxUint32
 	}
 	if err := f.w.open(c, opt); err != nil {

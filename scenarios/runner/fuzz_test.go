@@ -75,6 +75,35 @@ func TestFuzzKernels(t *testing.T) {
 	}
 }
 
+// TestFuzzFound plays what campaigns found: a stack that kernels before 6.8 round up to too much, and a
+// counter per frame that shows in a run of a few tail calls before one without end.
+func TestFuzzFound(t *testing.T) {
+	var ts []*jit.Target
+	for _, n := range kernels {
+		ts = append(ts, target(t, n))
+	}
+	f := runner.NewFuzzer(ts)
+	defer f.Close()
+	tail := graph.Op{Kind: graph.OpTailCall, Key: graph.Key{Value: 1}}
+	byMark := graph.Op{Kind: graph.OpTailCall, Key: graph.Key{Kind: graph.KeyMark}}
+	endless := graph.Graph{
+		Arrays:   []graph.Array{{Slots: []int{-1, 0}}},
+		Programs: []graph.Program{{Funcs: []graph.Func{{Ops: []graph.Op{{Kind: graph.OpCall, Func: 1}, tail}}, {Ops: []graph.Op{byMark}}}}},
+		Events:   []graph.Event{{Kind: graph.EventRun}, {Kind: graph.EventRun, Mark: 1}},
+	}
+	for name, g := range map[string]*graph.Graph{"2272": graph.Random(graph.NewChoices(2026, 2272)), "6059": &endless} {
+		js, err := f.Play(context.Background(), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, j := range js {
+			if j.Failed() || name == "6059" && (j.Verdict == runner.VerdictForeseen) != (i < 2) {
+				t.Errorf("graph %s on %s: %s: %s", name, kernels[i], j.Verdict, j.Why)
+			}
+		}
+	}
+}
+
 // TestFuzzAll plays every graph of up to three programs and sites.
 func TestFuzzAll(t *testing.T) {
 	size := 3
