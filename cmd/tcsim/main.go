@@ -116,11 +116,8 @@ func newApp(e env) *cli.Command {
 		},
 		Commands: []*cli.Command{
 			e.runCommand(), e.graphCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(), e.exploreCommand(), e.matrixCommand(),
-<<<<<<< ours
-			e.conformCommand(), e.replayCommand(), e.importCommand(), e.pluginCommand(), e.doctorCommand(), e.cyclesCommand(),
-=======
-			e.captureCommand(), e.conformCommand(), e.replayCommand(), e.pluginCommand(), e.doctorCommand(), e.cyclesCommand(),
->>>>>>> theirs
+			e.captureCommand(), e.conformCommand(), e.replayCommand(), e.importCommand(), e.pluginCommand(), e.doctorCommand(),
+			e.cyclesCommand(),
 			e.countCommand(), e.fuzzCommand(), e.fuzzWorkerCommand(),
 		},
 	}
