@@ -68,6 +68,9 @@ type Machine struct {
 	frameBuf  unsafe.Pointer // C memory
 	helperErr *Fault
 	stopped   bool // a run can be continued
+	// irqs are the interrupts that the run is in, irqReturns what earlier ones returned.
+	irqs       []interrupted
+	irqReturns []uint64
 	// clean is the processor as after init. It is restored before every run: after an exception,
 	// also one inside the removal of translations of an address that is no longer mapped, the
 	// engine takes the next for a double fault.

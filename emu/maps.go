@@ -19,12 +19,13 @@ const (
 	ENOENT Errno = 2
 	E2BIG  Errno = 7
 	EFAULT Errno = 14
+	EBUSY  Errno = 16
 	EEXIST Errno = 17
 	EINVAL Errno = 22
 )
 
 var errnoNames = map[Errno]string{
-	ENOENT: "ENOENT", E2BIG: "E2BIG", EFAULT: "EFAULT", EEXIST: "EEXIST", EINVAL: "EINVAL",
+	ENOENT: "ENOENT", E2BIG: "E2BIG", EFAULT: "EFAULT", EBUSY: "EBUSY", EEXIST: "EEXIST", EINVAL: "EINVAL",
 }
 
 // Error returns the symbolic name.

@@ -111,6 +111,8 @@ type Result struct {
 	Helpers []HelperCalls
 	// Printk are the lines of bpf_trace_printk.
 	Printk []string
+	// Interrupts are what the programs returned that interrupted the run, in order of their ends.
+	Interrupts []uint64
 }
 
 // Return is what the program returned: rax.
@@ -129,6 +131,7 @@ func (m *Machine) Run(ctx context.Context, r Run) (Result, error) {
 	}
 	m.world = newWorld(m.cfg.Seed)
 	clear(m.calls)
+	m.irqs, m.irqReturns = m.irqs[:0], nil
 	c := m.c
 	c.base, c.events, c.seq, c.prev = 0, 0, 0, 0
 	c.n, c.nsites, c.nrecent, c.blk = 0, 0, 0, nil
@@ -239,8 +242,22 @@ func (m *Machine) wantFrames(yes bool) error {
 	return nil
 }
 
-// execute runs the engine and says how it ended.
+// execute runs the engine, through the ends of interrupts, and says how it ended.
 func (m *Machine) execute(ctx context.Context, r Run, rip jit.Addr) (Result, error) {
+	for {
+		res, err := m.executeOnce(ctx, r, rip)
+		if err != nil || res.Stop != StopReturn || len(m.irqs) == 0 {
+			res.Interrupts = m.irqReturns
+			return res, err
+		}
+		if rip, err = m.resumeInterrupted(res.Return()); err != nil {
+			return res, err
+		}
+	}
+}
+
+// executeOnce runs the engine and says how it ended.
+func (m *Machine) executeOnce(ctx context.Context, r Run, rip jit.Addr) (Result, error) {
 	if err := ctx.Err(); err != nil {
 		return Result{}, err
 	}

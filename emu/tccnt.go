@@ -152,12 +152,17 @@ const (
 // WrapContext writes what the caller of a program passes in place of the context if it wants the
 // counter too, and returns its address. The counter is 0 then.
 func (m *Machine) WrapContext(ctx jit.Addr) (jit.Addr, error) {
-	for i, v := range []uint64{uint64(ctx), uint64(runCtxCounter), 0} {
-		if err := m.space.writeWord(runCtxAddr+jit.Addr(8*i), v); err != nil {
-			return 0, fmt.Errorf("wrap context: %w", err)
+	return runCtxAddr, m.wrapContext(runCtxAddr, ctx)
+}
+
+// wrapContext writes the struct and the counter behind it to an address.
+func (m *Machine) wrapContext(at, ctx jit.Addr) error {
+	for i, v := range []uint64{uint64(ctx), uint64(at + runCtxCounter - runCtxAddr), 0} {
+		if err := m.space.writeWord(at+jit.Addr(8*i), v); err != nil {
+			return fmt.Errorf("wrap context: %w", err)
 		}
 	}
-	return runCtxAddr, nil
+	return nil
 }
 
 // CounterMemory returns where tail_call_cnt is, besides the frames of programs, in what is loaded: in

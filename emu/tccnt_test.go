@@ -3,7 +3,6 @@
 package emu_test
 
 import (
-	"encoding/binary"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -161,7 +160,7 @@ func TestInterrupted(t *testing.T) {
 func interrupted(t *testing.T, name string) int {
 	t.Helper()
 	m, images := ownMachine(t, name, refused("p", 0), refused("q", 1))
-	p, q := &images[0].Funcs[0], &images[1].Funcs[0]
+	p := &images[0].Funcs[0]
 	landing, _ := images[0].Landing()
 	plan, err := images[0].Target.UpdatePlan(images[0].PokeSites(0, 0), 0, landing)
 	check(t, err)
@@ -181,29 +180,13 @@ func interrupted(t *testing.T, name string) int {
 		StopAddr: p.Addr + jit.Addr(p.TailCalls[0].Start), StopHits: 20,
 	}
 	run(t, m, r)
-	regs, rip, err := m.State()
+	_, err = m.Interrupt(1, emu.ContextAddr)
 	check(t, err)
-
-	// The interrupt: further down the stack, q is called with a context or a struct with one.
-	const below, wrapped = 0x400, 0x100
-	g := regs
-	g[x86.RSP] -= below
-	g[x86.RDI] = uint64(emu.ContextAddr)
-	words := map[uint64]uint64{g[x86.RSP]: uint64(rip)}
-	if q.Frame.RunCtx {
-		at := g[x86.RSP] + wrapped
-		g[x86.RDI] = at
-		words[at], words[at+8], words[at+16] = uint64(emu.ContextAddr), at+16, 0
+	res, err := m.Continue(t.Context(), emu.Run{Level: emu.LevelRetired, Observer: &o, MaxInsns: 100000})
+	check(t, err)
+	if d := cmp.Diff([]uint64{5}, res.Interrupts); d != "" || res.Return() != 5 {
+		t.Errorf("%s: returned %d; the interrupt (-want +got)\n%s", name, res.Return(), d)
 	}
-	for at, v := range words {
-		check(t, m.WriteMemory(jit.Addr(at), binary.LittleEndian.AppendUint64(nil, v)))
-	}
-	check(t, m.SetState(g, q.Addr+jit.Addr(q.Entry)))
-	_, err = m.Continue(t.Context(), emu.Run{Level: emu.LevelRetired, Observer: &o, StopAddr: rip})
-	check(t, err)
-	check(t, m.SetState(regs, rip))
-	_, err = m.Continue(t.Context(), emu.Run{Level: emu.LevelRetired, Observer: &o, MaxInsns: 100000})
-	check(t, err)
 	taken := 0
 	for _, s := range o.sites {
 		if s.RIP == p.Addr+jit.Addr(p.TailCalls[0].Jump) {

@@ -20,6 +20,15 @@ type Target struct {
 	Emit     Emission
 	Verifier Verifier
 	Context  Context
+	Policy   Policy
+}
+
+// Policy are rules of attachments and map updates that change no bytes.
+type Policy struct {
+	// GuardsReplaced says that programs with a replaced function cannot be in prog arrays, nor
+	// programs that replace one (d6083f040d5d, Linux 6.13; prog_fd_array_get_ptr and
+	// bpf_tracing_prog_attach).
+	GuardsReplaced bool
 }
 
 // Evidence is what the bytes of a target were checked against.

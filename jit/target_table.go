@@ -67,7 +67,7 @@ var kernels = []kernelRow{
 	{
 		Target: Target{
 			Name: "6.18", Source: "6.18.44", Scheme: "hier-6.12", Limit: defaultLimit,
-			Verifier: verifier618, Context: context618,
+			Verifier: verifier618, Context: context618, Policy: Policy{GuardsReplaced: true},
 			Offsets: Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x138, ProgBPFFunc: 0x48},
 			Emit: Emission{
 				JumpSLS: true, BMI2: true,
@@ -80,7 +80,7 @@ var kernels = []kernelRow{
 	{
 		Target: Target{
 			Name: "7.2", Source: "Debian 7.2.13", Scheme: "hier-6.12", Limit: defaultLimit,
-			Verifier: verifier72, Context: context72,
+			Verifier: verifier72, Context: context72, Policy: Policy{GuardsReplaced: true},
 			Offsets: Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48},
 			Emit: Emission{
 				ENDBR: true, SLS: true, JumpSLS: true, BMI2: true,

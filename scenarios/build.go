@@ -21,6 +21,8 @@ type Built struct {
 	Slots    []Slot   // contents of prog arrays before the first run
 	Values   []Stored // contents of other maps before the first run
 	Actions  []Action // what the runs section says, in order
+	// Extensions are the programs that replace a function at some time: indexes into Programs.
+	Extensions []int
 }
 
 // Slot is a program in a prog array.
@@ -47,6 +49,9 @@ const (
 	ActInsert                   // put Program into slot Key of prog array Map, whatever is there
 	ActStore                    // write Data into the value of Key of Map
 	ActDelete                   // delete Key of Map
+	// ActReplace makes calls of function Func of program Replaced calls of Program, which is -1 to end
+	// that. Map is -1.
+	ActReplace
 )
 
 // Action is one thing that happens in a scenario.
@@ -57,6 +62,11 @@ type Action struct {
 	Program int    // ActRun, ActInsert: index into Built.Programs
 	Packet  []byte // ActRun: the packet; nil if the scenario gives none
 	Context []ContextField
+
+	// Interrupt is nil for none. ActRun only.
+	Interrupt *Moment
+
+	Replaced, Func int // ActReplace
 
 	Map  int    // index into Built.Maps
 	Key  []byte // of the map's key size

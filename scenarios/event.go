@@ -11,21 +11,21 @@ import (
 // event checks one entry of the runs section and translates it.
 func (b *builder) event(ev *Event) {
 	kinds := 0
-	for _, set := range []bool{ev.Run != nil, ev.Update != nil, ev.Delete != nil} {
+	for _, set := range []bool{ev.Run != nil, ev.Update != nil, ev.Delete != nil, ev.Replace != nil} {
 		if set {
 			kinds++
 		}
 	}
 	if kinds != 1 {
-		b.failf(ev.Pos, "expected exactly one of run, update and delete")
+		b.failf(ev.Pos, "expected exactly one of run, update, delete and replace")
 		return
 	}
-	if ev.Run == nil && (ev.Packet != nil || ev.Context != nil) {
-		b.failf(ev.Pos, "packet and context belong to a run")
+	if ev.Run == nil && (ev.Packet != nil || ev.Context != nil || ev.Interrupt != nil) {
+		b.failf(ev.Pos, "packet, context and interrupt belong to a run")
 	}
 	if ev.Errno != "" {
 		if ev.Run != nil {
-			b.failf(ev.Pos, "errno belongs to an update or a delete")
+			b.failf(ev.Pos, "errno belongs to an update, a delete or a replace")
 		} else if !slices.Contains(errnos, ev.Errno) {
 			b.failf(ev.Pos, "expected errno %s, found %q", oneOf(errnos), ev.Errno)
 		}
@@ -39,6 +39,10 @@ func (b *builder) event(ev *Event) {
 	case ev.Delete != nil:
 		if e, i, key := b.constRef(ev.Delete, ev.Errno != ""); e != nil {
 			b.out.Actions = append(b.out.Actions, Action{Kind: ActDelete, Event: ev, Map: i, Key: key})
+		}
+	case ev.Replace != nil:
+		for _, r := range ev.Replace {
+			b.replace(ev, r)
 		}
 	default:
 		for _, u := range ev.Update {
@@ -59,6 +63,9 @@ func (b *builder) run(ev *Event) {
 		default:
 			a.Context = append(a.Context, ContextField{c.Name, int(f.off), uint32(c.Value.V)})
 		}
+	}
+	if ev.Interrupt != nil {
+		a.Interrupt = b.interrupt(ev.Interrupt)
 	}
 	b.out.Actions = append(b.out.Actions, a)
 }
@@ -84,6 +91,7 @@ func (b *builder) expectOf(ev *Event, x *Expect) {
 	if ev.Run == nil && (x.Return != nil || x.Taken != nil || x.Refused != nil || x.Values != nil || x.StackAtMost != nil) {
 		b.failf(ev.Pos, "return, taken, refused, values and stack_at_most belong to a run")
 	}
+	b.checkErrno(ev, x)
 	b.expect(x)
 }
 

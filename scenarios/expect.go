@@ -64,6 +64,9 @@ func (x *Expect) For(names ...string) Expect {
 		if over.Violates != nil {
 			out.Violates = over.Violates
 		}
+		if over.Errno != "" {
+			out.Errno = over.Errno
+		}
 		for _, v := range over.Values {
 			if i := out.Values.Index(v.Name); i >= 0 {
 				out.Values = slices.Clone(out.Values)

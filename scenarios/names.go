@@ -19,6 +19,8 @@ func (t ProgType) Number() jit.ProgType {
 	return jit.SchedCLS
 }
 
+var policyNames = []string{string(AsShipped), string(IfAllowed)}
+
 var mapTypeNames = []string{string(ProgArray), string(Array), string(PerCPUArray), string(Hash)}
 
 // Number returns the kernel's number of the type.

@@ -160,6 +160,10 @@ func (x *ProgType) decodeNode(d *decoder, n ast.Node) {
 	*x = ProgType(d.choice(n, progTypeNames))
 }
 
+func (x *Policy) decodeNode(d *decoder, n ast.Node) {
+	*x = Policy(d.choice(n, policyNames))
+}
+
 func (x *MapType) decodeNode(d *decoder, n ast.Node) {
 	*x = MapType(d.choice(n, mapTypeNames))
 }

@@ -16,7 +16,10 @@ type Scenario struct {
 	// Type is the program type of all programs: "tc" (the default), "xdp" or "socket".
 	Type ProgType `json:"type,omitempty"`
 	// Limit replaces the number of tail calls that one invocation may take; 0 keeps the target's.
-	Limit    uint32         `json:"limit,omitempty"`
+	Limit uint32 `json:"limit,omitempty"`
+	// Policy says whether attachments and updates are refused that the target's kernel refuses
+	// ("as-shipped", the default) or not ("if-allowed").
+	Policy   Policy         `json:"policy,omitempty"`
 	Maps     Named[Map]     `json:"maps,omitempty"`
 	Programs Named[Program] `json:"programs"`
 	Runs     []Event        `json:"runs"`
@@ -24,6 +27,15 @@ type Scenario struct {
 
 // ProgType is the name of a program type in scenario files. The zero value means "tc".
 type ProgType string
+
+// Policy is the name of a policy in scenario files. The zero value means "as-shipped".
+type Policy string
+
+// The policies.
+const (
+	AsShipped Policy = "as-shipped"
+	IfAllowed Policy = "if-allowed"
+)
 
 // MapType is the name of a map type in scenario files. The zero value means "array".
 type MapType string
@@ -102,7 +114,7 @@ type Step struct {
 }
 
 // Event is one line of the scenario's history: a run of a program, an update or a deletion of map
-// entries. Exactly one of Run, Update and Delete is set.
+// entries, or that a function is replaced. Exactly one of Run, Update, Delete and Replace is set.
 type Event struct {
 	Pos  Pos    `json:"-"`
 	Note string `json:"note,omitempty"`
@@ -112,6 +124,8 @@ type Event struct {
 	Packet Packet `json:"packet,omitempty"`
 	// Context sets fields of the context structure, such as mark.
 	Context Named[Int] `json:"context,omitempty"`
+	// Interrupt is a program that runs in the middle of this run.
+	Interrupt *Interrupt `json:"interrupt,omitempty"`
 	// Expect is nil if the run is not judged.
 	Expect *Expect `json:"expect,omitempty"`
 
@@ -119,7 +133,11 @@ type Event struct {
 	// the name of a program or an integer.
 	Update Named[Scalar] `json:"update,omitempty"`
 	Delete *Value        `json:"delete,omitempty"`
-	// Errno is the error that the update or deletion must give, such as ENOENT; empty for success.
+	// Replace makes calls of a subprogram calls of another program, as freplace programs do when they
+	// are attached: "program:function" to the name of that program, or none to detach it.
+	Replace Named[Name] `json:"replace,omitempty"`
+	// Errno is the error that the update, deletion or replacement must give, such as ENOENT; empty
+	// for success.
 	Errno string `json:"errno,omitempty"`
 }
 
@@ -142,6 +160,21 @@ type Expect struct {
 	// separated by commas. Later entries win. If an entry expects a violation, then of the other
 	// fields only those that it sets itself are judged, because the run ends there.
 	On Named[Expect] `json:"on,omitempty"`
+	// Errno replaces that of the event in an entry of On: an error, or "success".
+	Errno string `json:"errno,omitempty"`
+}
+
+// Interrupt is a program that runs in the middle of a run on the same processor, in the same task and
+// further down the same stack, as in an interrupt. It gets the same context. It is an invocation of its
+// own, whose tail calls are not among those of the run.
+type Interrupt struct {
+	Pos Pos  `json:"-"`
+	Run Name `json:"run"`
+	// At is the event directly before which it comes: "tailcall:20" is the 20th tail call taken, and
+	// so with call, helper, return and refused. If there is no such event, it does not come.
+	At Scalar `json:"at,omitempty"`
+	// After is the number of machine instructions after which it comes, in place of At.
+	After int `json:"after,omitempty"`
 }
 
 // Refused counts tail calls that fell through. Total is the sum if only that is known; nil fields

@@ -53,6 +53,7 @@ var words = map[reflect.Type]*jsonschema.Schema{
 	reflect.TypeFor[scenarios.Int]():      {Type: "integer"},
 	reflect.TypeFor[scenarios.Register](): {Enum: []any{"r6", "r7", "r8", "r9"}},
 	reflect.TypeFor[scenarios.ProgType](): {Enum: []any{"tc", "xdp", "socket"}},
+	reflect.TypeFor[scenarios.Policy]():   {Enum: []any{"as-shipped", "if-allowed"}},
 	reflect.TypeFor[scenarios.MapType]():  {Enum: []any{"prog_array", "array", "percpu_array", "hash"}},
 	reflect.TypeFor[scenarios.Asm]():      {Type: "string"},
 	reflect.TypeFor[scenarios.Jited]():    {Type: "string"},
@@ -106,7 +107,7 @@ func schema(t *testing.T) *jsonschema.Schema {
 	root := r.Reflect(&scenarios.Scenario{})
 	root.Title = "tcsim scenario"
 	root.Required = []string{"version", "name", "programs", "runs"}
-	for _, v := range []any{scenarios.Map{}, scenarios.Program{}, scenarios.Function{}, scenarios.Step{}, scenarios.Event{}, scenarios.Expect{}, scenarios.Refused{}} {
+	for _, v := range []any{scenarios.Map{}, scenarios.Program{}, scenarios.Function{}, scenarios.Step{}, scenarios.Event{}, scenarios.Expect{}, scenarios.Refused{}, scenarios.Interrupt{}} {
 		name := reflect.TypeOf(v).Name()
 		s := r.Reflect(v)
 		s.Definitions, s.Version = nil, ""
@@ -126,8 +127,11 @@ func schema(t *testing.T) *jsonschema.Schema {
 		need := append([]string{verb.name}, strings.Fields(verb.with)...)
 		defs["Step"].OneOf = append(defs["Step"].OneOf, &jsonschema.Schema{Required: need})
 	}
+	defs["Interrupt"].Required = []string{"run"}
+	defs["Interrupt"].OneOf = []*jsonschema.Schema{{Required: []string{"at"}}, {Required: []string{"after"}}}
 	defs["Event"].OneOf = []*jsonschema.Schema{
 		{Required: []string{"run"}}, {Required: []string{"update"}}, {Required: []string{"delete"}},
+		{Required: []string{"replace"}},
 	}
 	return root
 }
@@ -232,6 +236,9 @@ runs:
 		{"programs:", "progs: {}\nprograms:"},
 		{"- run: p", "- ran: p"},
 		{"- run: p", "- run: p\n    delete: m"},
+		{"- run: p", "- run: p\n    interrupt: {run: p}"},
+		{"- run: p", "- run: p\n    interrupt: {run: p, at: \"tailcall:1\", after: 4}"},
+		{"version: 1", "version: 1\npolicy: never"},
 		{"packet: 64", "packet: 0"},
 		{"packet: 64", "packet: \"xyz\""},
 		{"expect: {return: 1", "expect: {return: \"1\""},

@@ -20,6 +20,8 @@ const (
 	// ClassPerFunction are designs in which every function that has a tail call begins to count at 0
 	// when it is called.
 	ClassPerFunction = "per-function"
+	// ClassGuardsReplaced are kernels that keep programs with replaced functions out of prog arrays.
+	ClassGuardsReplaced = "guards-replaced"
 	// ClassBelowRSP are designs that keep tail_call_cnt below rsp while one program hands over to
 	// another. Every run with a tail call in its programs can show it, so that files need not say it:
 	// see Built.Check.
@@ -45,6 +47,9 @@ func TargetNames(t *jit.Target) []string {
 		names = append(names, ClassByValue, ClassBurnsEmpty, ClassPerFunction)
 	case t.Scheme != "hier-6.12": // the first to count only tail calls that are taken
 		names = append(names, ClassBurnsEmpty)
+	}
+	if t.Policy.GuardsReplaced {
+		names = append(names, ClassGuardsReplaced)
 	}
 	if t.Scheme == "hier-rfc1" {
 		names = append(names, ClassBelowRSP)

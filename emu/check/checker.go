@@ -55,8 +55,9 @@ type Checker struct {
 	linked  []bool // by depth: the saved rbp was seen to be pushed
 	last    Range  // the writable range hit last
 
-	below  []below    // words that were written below rsp and not again since
-	latent *Violation // the first read of memory that had been below rsp
+	allowed []Range    // by AllowScheme
+	below   []below    // words that were written below rsp and not again since
+	latent  *Violation // the first read of memory that had been below rsp
 }
 
 // frame is what matters of an activation for stores. Addresses go up: low, lo, hi, top.
@@ -80,7 +81,7 @@ func New(code *trace.Code, rc trace.Config, cfg Config) *Checker {
 
 // Reset forgets the run.
 func (c *Checker) Reset() {
-	*c = Checker{cfg: c.cfg, rec: c.rec, top: c.cfg.StackTop, linked: c.linked[:0], below: c.below[:0]}
+	*c = Checker{cfg: c.cfg, rec: c.rec, top: c.cfg.StackTop, linked: c.linked[:0], below: c.below[:0], allowed: c.allowed[:0]}
 	c.rec.Reset()
 }
 
@@ -89,6 +90,9 @@ func (c *Checker) Recorder() *trace.Recorder { return c.rec }
 
 // Consume takes the next piece of the stream. It returns true when the machine should stop.
 func (c *Checker) Consume(b trace.Batch) bool { return c.rec.Consume(b) }
+
+// AllowScheme adds, until Reset, to what only code of the design may write.
+func (c *Checker) AllowScheme(r Range) { c.allowed = append(c.allowed, r) }
 
 // Finish ends the run.
 func (c *Checker) Finish() { c.rec.Finish() }

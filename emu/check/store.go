@@ -104,6 +104,11 @@ func (c *Checker) schemeMay(a, n jit.Addr) bool {
 			return true
 		}
 	}
+	for _, r := range c.allowed {
+		if within(a, n, r.Lo, r.End) {
+			return true
+		}
+	}
 	s := c.rec.Stack()
 	for i := range s {
 		k := slotKind(&s[i], a)

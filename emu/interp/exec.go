@@ -129,10 +129,18 @@ func (m *Machine) resume() {
 
 // call enters a subprogram.
 func (m *Machine) call(o *op) error {
+	if err := m.point(false); err != nil {
+		return err
+	}
 	m.res.Calls++
 	m.suspend()
 	m.mem.top().calling = true
-	if !m.push(int(o.imm)) {
+	cur, fn := m.cur, int(o.imm)
+	if by := cur.funcs[fn].by; by != nil {
+		m.cur, fn = by, 0
+	}
+	if !m.push(fn) {
+		m.cur = cur
 		return m.fault("more than %d frames", m.mem.maxDepth)
 	}
 	return m.traceEntry()
@@ -140,6 +148,11 @@ func (m *Machine) call(o *op) error {
 
 // exit leaves a function.
 func (m *Machine) exit() error {
+	if m.irq != nil && m.mem.depth == 0 {
+		if err := m.point(true); err != nil {
+			return err
+		}
+	}
 	if m.mem.top().traced {
 		if err := m.traceExit(); err != nil {
 			return err

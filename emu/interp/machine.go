@@ -103,6 +103,10 @@ type Machine struct {
 	count uint32
 	res   Result
 	ctx   Ctx
+
+	irq    *Interrupt // still to come; nil if none
+	inner  bool       // in an interrupt
+	points uint64     // calls and tail calls so far, counted while irq is set
 }
 
 // New checks and decodes the programs. Its error joins all mistakes of all programs, each with
@@ -192,6 +196,11 @@ func (m *Machine) Reset() {
 		s.reset()
 	}
 	clear(m.calls)
+	for _, p := range m.progs {
+		for i := range p.funcs {
+			p.funcs[i].by = nil
+		}
+	}
 	for _, s := range m.cfg.ProgArrays {
 		if err := m.SetProg(s.Map, s.Key, s.Prog); err != nil {
 			panic("BUG: prog array entry that New accepted: " + err.Error())

@@ -63,7 +63,8 @@ type program struct {
 type function struct {
 	id         int
 	start, end int
-	traces     []Trace // attached to it
+	traces     []Trace  // attached to it
+	by         *program // whose entry is called in its place; nil for none
 }
 
 // funcAt returns the jit.Program.Funcs index of the function that contains a slot.

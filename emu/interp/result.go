@@ -69,6 +69,9 @@ type Result struct {
 	Throws     uint64           // bpf_throw
 	Insns      uint64           // executed instructions; ld_imm64 is one
 	Frames     int              // most live frames
+	// Interrupt is what the program did that interrupted the run; nil if none did. Its counts are not
+	// in those of the run, but for Frames, Uninit and Insns.
+	Interrupt *Result
 	// Uninit is the number of stack reads that met a byte nobody had written. They read zero
 	// here and anything in machine code, so a result with Uninit > 0 proves nothing.
 	Uninit uint64
@@ -94,6 +97,7 @@ type Snapshot struct {
 	Prog, Func int
 	Insn       jit.InsnIndex // slot of the call
 	Depth      int           // live frames below this one
+	Inner      bool          // in a program that interrupted another one
 	R0         uint64        // junk after a refused tail call
 	Saved      [4]uint64     // R6 to R9
 	// Stack is the BPF stack of the function, its last byte directly below R10. It belongs to the
@@ -148,7 +152,7 @@ func (m *Machine) returned(kind CallKind) {
 	slot := max(m.pc-1, 0)
 	m.cfg.Observer.Returned(Snapshot{
 		Kind: kind, Prog: m.cur.index, Func: m.cur.funcAt(slot), Insn: jit.InsnIndex(slot),
-		Depth: m.mem.depth, R0: m.regs[0], Saved: [4]uint64(m.regs[6:10]),
+		Inner: m.inner, Depth: m.mem.depth, R0: m.regs[0], Saved: [4]uint64(m.regs[6:10]),
 		Stack: &f.stack, Written: f.written,
 	})
 }

@@ -11,6 +11,9 @@ import (
 // tailCall executes helper 12: R1 context, R2 prog array, R3 index (kernel/bpf/core.c,
 // ___bpf_prog_run, JMP_TAIL_CALL). The order of tests is that of every kernel: bounds, limit, slot.
 func (m *Machine) tailCall() error {
+	if err := m.point(false); err != nil {
+		return err
+	}
 	r := &m.regs
 	s := m.mapByHandle(r[2])
 	if s == nil || s.def.Type != jit.ProgArray {

@@ -86,6 +86,8 @@ type Event struct {
 	Reason Reason
 	// Taken is the number of tail calls taken in this invocation, this one included.
 	Taken uint64
+	// Inner says that it happened in an invocation that interrupted another one.
+	Inner bool
 	// FellThrough says that a refused tail call had taken its frame down already.
 	FellThrough bool
 
@@ -106,7 +108,11 @@ type Counts struct {
 	Taken   uint64
 	Refused [numReasons]uint64 // by Reason
 	Pokes   uint64
-	Retired uint64 // instructions seen; 0 with sites only
+	// InnerTaken and InnerRefused are those of the above that were in invocations that interrupted
+	// another one.
+	InnerTaken   uint64
+	InnerRefused [numReasons]uint64
+	Retired      uint64 // instructions seen; 0 with sites only
 }
 
 // RefusedTotal returns the number of tail calls refused for any reason.
@@ -160,6 +166,7 @@ type Activation struct {
 	Hooked bool
 
 	nested bool   // an invocation of its own inside another
+	inner  bool   // an interrupt
 	outer  uint64 // tail calls that the other had taken
 }
 

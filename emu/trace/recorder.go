@@ -71,6 +71,7 @@ type Recorder struct {
 	no       uint64
 	sites    uint64
 	taken    uint64 // in this invocation
+	inner    int    // interrupts that are going on
 	stop     bool
 
 	cur   *Fn // where the last instruction was; never nil

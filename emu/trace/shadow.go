@@ -96,11 +96,19 @@ func (r *Recorder) entry(f *Fn, s *timing.Site) {
 		return
 	}
 	if n := len(r.stack); n > 0 {
-		if top := &r.stack[n-1]; top.Top == s.RSP && top.Fn == f && top.Via == ViaCall {
+		if top := &r.stack[n-1]; top.Top == s.RSP && top.Via == ViaCall && !top.Hooked {
+			if top.Fn != f {
+				r.replaced(top, f)
+			}
 			return
 		}
-	} else {
-		r.taken = 0
+	}
+	// From the return address of the first program comes what interrupts it.
+	nested := len(r.stack) > 0
+	inner := nested && r.stack[0].ReturnTo == jit.Addr(s.Stack[0])
+	outer := r.taken
+	if r.taken = 0; inner {
+		r.inner++
 	}
 	r.counts.Entries++
 	e := r.siteEvent(KindEntry, f, s)
@@ -109,8 +117,16 @@ func (r *Recorder) entry(f *Fn, s *timing.Site) {
 	e.Depth = len(r.stack) + 1
 	r.push(Activation{
 		Fn: f, Top: s.RSP, ReturnTo: jit.Addr(s.Stack[0]), Via: ViaOutside, Caller: savedOf(s), Event: e.No,
+		nested: nested, outer: outer, inner: inner,
 	})
 	r.emit(e, s)
+}
+
+// replaced notes that the function that was called has jumped to the program that replaces it.
+func (r *Recorder) replaced(a *Activation, f *Fn) {
+	r.gen++
+	a.Fn, a.RBP = f, f.FrameBase(a.Top)
+	r.begin(a)
 }
 
 // call is a call instruction, directly before it.
@@ -232,6 +248,9 @@ func (r *Recorder) ret(f *Fn, s *timing.Site) {
 		if r.popped.nested {
 			r.taken = r.popped.outer
 		}
+		if r.popped.inner {
+			r.inner--
+		}
 		if r.popped.Via == ViaHook {
 			r.unhook()
 		}
@@ -256,6 +275,9 @@ func (r *Recorder) landed(f *Fn, a jit.Addr) {
 	r.pending = false
 	r.counts.Taken++
 	r.taken++
+	if r.inner > 0 {
+		r.counts.InnerTaken++
+	}
 	e := r.event(KindTailCall)
 	no := e.No
 	*e = r.pendingEv
@@ -290,6 +312,9 @@ func (r *Recorder) tailEnd(f *Fn, m *mark, s *timing.Site) {
 		e := r.tailEvent(KindRefused, f, m.ended, s)
 		e.Reason, e.FellThrough = reasonOf(t, from)
 		r.counts.Refused[e.Reason]++
+		if r.inner > 0 {
+			r.counts.InnerRefused[e.Reason]++
+		}
 		r.emit(e, s)
 	}
 	r.open = false
@@ -340,7 +365,7 @@ func (r *Recorder) siteEvent(k Kind, f *Fn, s *timing.Site) *Event {
 
 // event clears the scratch event, numbered as the next one.
 func (r *Recorder) event(k Kind) *Event {
-	r.scratch = Event{No: r.no + 1, Kind: k, Taken: r.taken}
+	r.scratch = Event{No: r.no + 1, Kind: k, Taken: r.taken, Inner: r.inner > 0}
 	return &r.scratch
 }
 

@@ -200,6 +200,9 @@ func expectText(x *scenarios.Expect) string {
 	if x.Taken != nil {
 		f = append(f, fmt.Sprintf("taken: %d", x.Taken.V))
 	}
+	if len(x.Violates) > 0 {
+		f = append(f, "violates: "+x.Violates[0].Text)
+	}
 	var on []string
 	for i := range x.On {
 		on = append(on, x.On[i].Name+": "+expectText(&x.On[i].Value))

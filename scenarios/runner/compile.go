@@ -45,7 +45,22 @@ func Compile(b *scenarios.Built, t *jit.Target) (*Compiled, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return c, nil
+	return c, c.replaceable()
+}
+
+// replaceable reports functions that the scenario replaces and the target cannot.
+func (c *Compiled) replaceable() error {
+	for i := range c.Built.Actions {
+		a := &c.Built.Actions[i]
+		if a.Kind != scenarios.ActReplace {
+			continue
+		}
+		f := &c.Images[a.Replaced].Funcs[a.Func]
+		if _, err := f.ReplacePatch(c.Target.Emit.ENDBR, f.Addr); err != nil {
+			return fmt.Errorf("scenario %s: program %s: %w", c.Built.Scenario.Name, c.Built.Programs[a.Replaced].Name, err)
+		}
+	}
+	return nil
 }
 
 // packetRoom is the size of the largest packet of any run.

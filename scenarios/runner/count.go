@@ -269,6 +269,9 @@ func (s *Session) CountOpen(ctx context.Context, res *Result, o CountOptions) (*
 	if n == 0 {
 		return nil, nil
 	}
+	if a, err := s.runAction(n); err != nil || a.Interrupt != nil {
+		return nil, err // the count knows no interrupts
+	}
 	if r := &res.Runs[n-1]; r.Killed == "" && (r.Violation == nil || r.Violation.Invariant != check.Limit) {
 		return nil, nil
 	}

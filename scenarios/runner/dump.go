@@ -34,6 +34,14 @@ func (s *Session) Stack(ctx context.Context, n int, at stack.At) ([]Drawing, err
 		if _, err := s.play(ctx, n); err != nil {
 			return emu.Run{}, err
 		}
+		if a.Interrupt != nil && s.cuts[a] == nil {
+			if err := s.findCut(ctx, a); err != nil {
+				return emu.Run{}, err
+			}
+			if _, err := s.play(ctx, n); err != nil {
+				return emu.Run{}, err
+			}
+		}
 		return s.enter(a)
 	})
 }
@@ -70,7 +78,11 @@ func (m *machine) draw(ctx context.Context, at stack.At, prepare func() (emu.Run
 		cycles[e.No] = e.Cycle
 	}
 	found := stack.Run{Events: rec.Events(), Deepest: rec.Deepest()}
-	if v := m.feed.chk.Violation(); v != nil {
+	v := m.feed.chk.Violation()
+	if v == nil {
+		v = m.feed.chk.Latent()
+	}
+	if v != nil {
 		found.Violation = v.Moment()
 	}
 	moments, err := at.Resolve(found)
@@ -108,9 +120,9 @@ func (m *machine) layoutAt(ctx context.Context, r emu.Run, mo stack.Moment, fres
 		fallthrough
 	case fresh:
 		m.feed.reset()
-		res, err = m.Run(ctx, at)
+		res, err = m.drive(ctx, at, true)
 	default:
-		res, err = m.Continue(ctx, at)
+		res, err = m.drive(ctx, at, false)
 	}
 	if err == nil && mo.Until != 0 && res.RIP != mo.Until {
 		on := r

@@ -113,7 +113,7 @@ func (e *caseMaker) held(k slotKey, actions []*scenarios.Action) int {
 	}
 	for _, a := range actions {
 		switch {
-		case a.Kind == scenarios.ActRun || a.Map != k.m || keyOf(a) != k:
+		case a.Kind == scenarios.ActRun || a.Kind == scenarios.ActReplace || a.Map != k.m || keyOf(a) != k:
 		case a.Kind == scenarios.ActInsert:
 			prog = a.Program
 		case a.Kind == scenarios.ActDelete:
@@ -222,7 +222,7 @@ func (e *caseMaker) own(only *slotKey) {
 			last, runs = i, runs+1
 			continue
 		}
-		if a.Kind == scenarios.ActStore || e.b.Maps[a.Map].Type != jit.ProgArray || only != nil && keyOf(a) != *only {
+		if a.Kind == scenarios.ActStore || a.Kind == scenarios.ActReplace || e.b.Maps[a.Map].Type != jit.ProgArray || only != nil && keyOf(a) != *only {
 			continue
 		}
 		if k := keyOf(a); k.key >= e.b.Maps[a.Map].MaxEntries {

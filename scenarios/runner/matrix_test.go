@@ -172,6 +172,9 @@ func TestRightDesigns(t *testing.T) {
 	}
 	for _, n := range right {
 		for _, s := range m.Scenarios {
+			if build(t, s).Scenario.Policy == scenarios.IfAllowed {
+				continue // a bug that kernels keep programs from
+			}
 			if c := cellOf(t, m, s, n); c.Verdict != runner.VerdictOK {
 				t.Errorf("%s on %s: %s (%s)", s, n, c.Verdict, c.Why)
 			}

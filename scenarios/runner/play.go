@@ -27,6 +27,9 @@ type Session struct {
 	// loaded is what was wrong with direct tail calls after loading, nil if nothing.
 	loaded *check.Violation
 	ref    *reference
+	// replaced are the functions that other programs have replaced, with those.
+	replaced map[replaced]int
+	cuts     map[*scenarios.Action]*cut // where runs are interrupted, once that is known
 }
 
 type slotKey struct {
@@ -48,7 +51,7 @@ func open(m *emu.Machine, c *Compiled, opt Options) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", c.Built.Scenario.Name, err)
 	}
-	s := &Session{c: c, m: lm, slots: map[slotKey]int{}, first: map[slotKey]int{}}
+	s := &Session{c: c, m: lm, slots: map[slotKey]int{}, first: map[slotKey]int{}, replaced: map[replaced]int{}, cuts: map[*scenarios.Action]*cut{}}
 	s.ref, err = newReference(c.Built, rulesOf(c.Target), referenceInsns, true)
 	if err == nil {
 		err = s.fill()
@@ -160,6 +163,12 @@ func (s *Session) play(ctx context.Context, stop int) (*Result, error) {
 		if stop > 0 && len(res.Runs)+1 == stop {
 			break
 		}
+		if a.Interrupt != nil && s.cuts[a] == nil {
+			if err := s.findCut(ctx, a); err != nil {
+				return nil, fmt.Errorf("scenario %s on %s: run %d: %w", res.Scenario, res.Target, len(res.Runs)+1, err)
+			}
+			return s.play(ctx, stop)
+		}
 		r, err := s.run(ctx, a)
 		if err != nil {
 			return nil, fmt.Errorf("scenario %s on %s: run %d: %w", res.Scenario, res.Target, len(res.Runs)+1, err)
@@ -177,6 +186,7 @@ func (s *Session) reset() error {
 	for k, v := range s.first {
 		s.slots[k] = v
 	}
+	clear(s.replaced)
 	s.pokes = 0
 	if err := s.ref.reset(); err != nil {
 		return err
@@ -196,6 +206,7 @@ func (s *Session) run(ctx context.Context, a *scenarios.Action) (*Run, error) {
 	}
 	out := s.m.describe(&res)
 	out.Program = s.c.Built.Programs[a.Program].Name
+	s.ref.cut = s.m.cut
 	differs, err := s.ref.judge(a, out, s.m)
 	if err != nil {
 		return nil, err
@@ -217,6 +228,9 @@ func (s *Session) enter(a *scenarios.Action) (emu.Run, error) {
 	ctx, err := placeContext(s.m, s.c.Target, p.Type, a.Packet, a.Context)
 	if err != nil {
 		return emu.Run{}, err
+	}
+	if s.m.cut = s.cuts[a]; s.m.cut != nil {
+		s.m.cut.ctx = ctx
 	}
 	if s.c.Images[a.Program].Funcs[0].Frame.RunCtx {
 		if ctx, err = s.m.WrapContext(ctx); err != nil {
@@ -269,8 +283,8 @@ func (s *Session) update(res *Result, a *scenarios.Action) error {
 		return fmt.Errorf("reference interpreter: %w", err)
 	}
 	u := Update{Errno: found, Mismatches: s.judgeUpdate(a, "")}
-	if found != a.Event.Errno {
-		u.Mismatches = append(u.Mismatches, s.c.Built.Mismatch(a, orSuccess(a.Event.Errno), orSuccess(found)))
+	if want := a.ErrnoOf(scenarios.TargetNames(s.c.Target)...); found != want {
+		u.Mismatches = append(u.Mismatches, s.c.Built.Mismatch(a, orSuccess(want), orSuccess(found)))
 	}
 	res.Updates = append(res.Updates, u)
 	return nil
@@ -294,9 +308,15 @@ func isErrno(err error) bool {
 }
 
 func (s *Session) act(a *scenarios.Action) error {
+	if a.Kind == scenarios.ActReplace {
+		return s.replace(a)
+	}
 	isArray := s.c.Built.Maps[a.Map].Type == jit.ProgArray
 	switch a.Kind {
 	case scenarios.ActInsert:
+		if err := s.mayInsert(a.Program); err != nil {
+			return err
+		}
 		_, err := s.setSlot(a.Map, binary.LittleEndian.Uint32(a.Key), a.Program)
 		return err
 	case scenarios.ActStore:

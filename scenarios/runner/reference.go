@@ -28,6 +28,7 @@ type reference struct {
 	built   *scenarios.Built
 	log     stateLog
 	outside *outside
+	cut     *cut // where the run is interrupted, nil if it is not
 }
 
 // outside lets each run begin with what a machine begins with.
@@ -91,6 +92,8 @@ func (r *reference) store(m int, key []byte, off int, data []byte) error {
 // act does what the machine did with an update or a deletion that succeeded.
 func (r *reference) act(a *scenarios.Action) error {
 	switch {
+	case a.Kind == scenarios.ActReplace:
+		return r.m.Replace(a.Replaced, a.Func, a.Program)
 	case a.Kind == scenarios.ActStore:
 		return r.store(a.Map, a.Key, a.Off, a.Data)
 	case a.Kind == scenarios.ActDelete && r.built.Maps[a.Map].Type != jit.ProgArray:
@@ -111,7 +114,7 @@ func (r *reference) run(a *scenarios.Action) (interp.Result, error) {
 	}
 	r.outside.Outside = emu.NewOutside(0)
 	r.log.reset()
-	return r.m.Run(a.Program, ctx)
+	return r.interrupted(a, ctx)
 }
 
 // foreign reports whether a run asked for something that the interpreter cannot know.
@@ -154,7 +157,7 @@ func (r *reference) tailCalls(v *check.Violation, out *Run, want *interp.Result)
 	n := 0
 	for i := range out.Events {
 		e := &out.Events[i]
-		if e.Kind != trace.KindTailCall {
+		if e.Kind != trace.KindTailCall || e.Inner {
 			continue
 		}
 		if n < len(want.Taken) {

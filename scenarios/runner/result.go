@@ -107,6 +107,10 @@ func (m *machine) describe(res *emu.Result) *Run {
 		Return: res.Return(), Counts: rec.Counts(), Retired: res.Retired, Violation: m.feed.chk.Violation(),
 		Killed: m.killed, Events: rec.Events(), Code: m.code,
 	}
+	r.Counts.Taken -= r.Counts.InnerTaken
+	for i, n := range r.Counts.InnerRefused {
+		r.Counts.Refused[i] -= n
+	}
 	if d := rec.Deepest().RSP; d != 0 && d < emu.EntryRSP+8 {
 		r.Deepest = uint64(emu.EntryRSP + 8 - d)
 	}

@@ -61,6 +61,7 @@ type machine struct {
 	names  map[jit.Addr]string // functions outside the images
 	feed   feed
 	killed string // why the run was ended, "" if it was not
+	cut    *cut   // where the run is interrupted, nil if it is not
 
 	started jit.Addr // the entry of the last run
 }
@@ -203,7 +204,7 @@ func (m *machine) run(ctx context.Context, r emu.Run) (emu.Result, error) {
 	}
 	r.Level, r.MaxInsns, r.Observer = m.opt.Level, m.opt.MaxInsns, &m.feed
 	m.started = m.entry(r)
-	res, err := m.Run(ctx, r)
+	res, err := m.drive(ctx, r, true)
 	return m.ended(res, err)
 }
 

@@ -65,7 +65,7 @@ func (l *stateLog) TailCall(interp.TailCall) {}
 
 // Returned implements interp.Observer.
 func (l *stateLog) Returned(s interp.Snapshot) {
-	if s.Kind == interp.CallHelper {
+	if s.Kind == interp.CallHelper || s.Inner {
 		return
 	}
 	if l.more = len(l.states) == maxStates; l.more {
@@ -107,6 +107,8 @@ func (r *reference) states(v *check.Violation, out *Run, want *interp.Result, go
 		var f *trace.Fn // whose state it is
 		kind := interp.CallSubprogram
 		switch {
+		case e.Inner:
+			continue
 		case e.Kind == trace.KindReturn && e.Target != nil:
 			f = e.Target
 		case e.Kind == trace.KindRefused:

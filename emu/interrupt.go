@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package emu
+
+/*
+#include "engine.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+
+	uc "github.com/unicorn-engine/unicorn/bindings/go/unicorn"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// What an interrupt takes of the stack that it comes on: at least its frame and the registers that the
+// kernel saves behind it (struct pt_regs, 168 bytes); here 512 bytes, all of which are overwritten.
+const (
+	interruptRoom = 0x200
+	// interruptFill is what an interrupt leaves of what was below rsp, in 8-byte words.
+	interruptFill = 0x1927_1927_1927_1927
+	// interruptCtx is where the caller of a program that wants it (jit.Frame.RunCtx) has its locals,
+	// above the program's return address.
+	interruptCtx = 0x100
+)
+
+// interrupted is the processor as an interrupt found it.
+type interrupted struct {
+	regs  Regs
+	rip   jit.Addr
+	flags uint64
+	prev  uint64 // the instruction before: where the next site comes from
+}
+
+// Interrupt makes a stopped run go on in another program first: Continue enters image with arguments
+// on the same processor, in the same task and on the same stack, which from rsp down is overwritten,
+// and returns to where the run was stopped when that has returned. What the other program returned is
+// in Result.Interrupts. The counter is where the caller of the other program keeps tail_call_cnt for
+// it, if that wants it so (jit.Frame.RunCtx); of size 0 if not.
+func (m *Machine) Interrupt(image int, ctx jit.Addr) (counter Span, err error) {
+	if image < 0 || image >= len(m.setup.Images) {
+		return counter, fmt.Errorf("interrupt: no image %d", image)
+	}
+	g, rip, err := m.State()
+	if err != nil {
+		return counter, fmt.Errorf("interrupt: %w", err)
+	}
+	flags, err := m.uc.RegRead(uc.X86_REG_EFLAGS)
+	if err != nil {
+		return counter, fmt.Errorf("interrupt: %w", err)
+	}
+	rsp := jit.Addr(g[x86.RSP]) - interruptRoom
+	for a := rsp; a < rsp+interruptRoom; a += 8 {
+		err = errors.Join(err, m.space.writeWord(a, interruptFill))
+	}
+	f := &m.setup.Images[image].Funcs[0]
+	if f.Frame.RunCtx {
+		at := rsp + interruptCtx
+		err = errors.Join(err, m.wrapContext(at, ctx))
+		ctx, counter = at, Span{at + runCtxCounter - runCtxAddr, 4}
+	}
+	if err = errors.Join(err, m.space.writeWord(rsp, uint64(OutsideReturn))); err != nil {
+		return counter, fmt.Errorf("interrupt: %w", err)
+	}
+	m.irqs = append(m.irqs, interrupted{g, rip, flags, uint64(m.c.prev)})
+	entry := f.Addr + jit.Addr(f.Entry)
+	rbp := g[x86.RBP]
+	for i := range g {
+		g[i] = clobber + uint64(i)
+	}
+	g[x86.RAX], g[x86.RSP], g[x86.RBP], g[x86.RDI] = uint64(entry), uint64(rsp), rbp, uint64(ctx)
+	return counter, m.SetState(g, entry)
+}
+
+// resumeInterrupted goes back to what the last interrupt interrupted.
+func (m *Machine) resumeInterrupted(returned uint64) (jit.Addr, error) {
+	n := len(m.irqs) - 1
+	was := m.irqs[n]
+	m.irqs = m.irqs[:n]
+	m.irqReturns = append(m.irqReturns, returned)
+	m.setRegs(&was.regs)
+	m.c.prev = C.uint64_t(was.prev)
+	if err := m.uc.RegWrite(uc.X86_REG_EFLAGS, was.flags); err != nil {
+		return 0, fmt.Errorf("return from interrupt: %w", err)
+	}
+	return was.rip, nil
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/interp"
+	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/x86"
+	"github.com/tcsim/tcsim/scenarios"
+)
+
+// cut is where a run is interrupted.
+type cut struct {
+	seq   uint64 // before this instruction; 0 if the run does not come to the moment
+	image int    // what runs then
+	// points are the calls and tail calls before, as interp.Interrupt counts them.
+	points uint64
+	ctx    jit.Addr // what the interrupting program gets, before a design wraps it
+	done   bool
+}
+
+var errCutLevel = errors.New("interrupts need the retired level")
+
+// findCut performs a run without its interrupt to learn where it comes. The session's state is used up.
+func (s *Session) findCut(ctx context.Context, a *scenarios.Action) error {
+	if s.m.opt.Level != emu.LevelRetired {
+		return errCutLevel
+	}
+	r, err := s.enter(a)
+	if err != nil {
+		return err
+	}
+	res, err := s.m.run(ctx, r)
+	if err != nil {
+		return err
+	}
+	in := a.Interrupt
+	c := &cut{image: in.Program}
+	if in.Kind == "" && uint64(in.After) < res.Retired {
+		c.seq = uint64(in.After)
+	}
+	n := 0
+	for _, e := range s.m.feed.chk.Recorder().Events() {
+		if in.Kind == "" && e.Seq >= c.seq {
+			break
+		}
+		if e.Kind.String() == in.Kind && !(e.Kind == trace.KindHelper && !e.HasInsn) {
+			if n++; n == in.N {
+				c.seq = e.Seq
+				break
+			}
+		}
+		switch e.Kind {
+		case trace.KindCall, trace.KindTailCall, trace.KindRefused:
+			c.points++
+		}
+	}
+	s.cuts[a] = c
+	return nil
+}
+
+// drive begins a run, or goes on with one, and interrupts it when the time has come.
+func (m *machine) drive(ctx context.Context, r emu.Run, fresh bool) (emu.Result, error) {
+	step := func(r emu.Run) (emu.Result, error) {
+		if fresh {
+			fresh = false
+			return m.Run(ctx, r)
+		}
+		return m.Continue(ctx, r)
+	}
+	c := m.cut
+	if c == nil {
+		return step(r)
+	}
+	c.done = c.done && !fresh
+	if c.seq != 0 && !c.done && (r.StopSeq == 0 || r.StopSeq >= c.seq) {
+		to := r
+		to.StopSeq = c.seq
+		res, err := step(to)
+		if err != nil || res.Stop != emu.StopSeq {
+			return res, err
+		}
+		c.done = true
+		m.feed.chk.Recorder().StackAt(res.RIP, jit.Addr(res.Regs[x86.RSP])) // a tail call underway is taken
+		counter, err := m.Interrupt(c.image, c.ctx)
+		if err != nil {
+			return res, err
+		}
+		m.feed.chk.AllowScheme(check.Range{Lo: counter.Addr, End: counter.Addr + jit.Addr(counter.Size), Name: "tail_call_cnt"})
+	}
+	return step(r)
+}
+
+// interrupted runs action a in the interpreter, with an interrupt where the machine had one.
+func (r *reference) interrupted(a *scenarios.Action, ctx interp.Ctx) (interp.Result, error) {
+	if c := r.cut; c != nil && c.seq != 0 {
+		return r.m.RunInterrupted(a.Program, ctx, interp.Interrupt{Before: c.points, Prog: c.image})
+	}
+	return r.m.Run(a.Program, ctx)
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"slices"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios"
+)
+
+// replaced is a function that another program has replaced.
+type replaced struct{ prog, fn int }
+
+// errInval and errBusy are what the kernel answers.
+const (
+	errInval = emu.EINVAL
+	errBusy  = emu.EBUSY
+)
+
+// guarded reports whether replaced functions and prog arrays are kept apart.
+func (s *Session) guarded() bool {
+	return s.c.Target.Policy.GuardsReplaced && s.c.Built.Scenario.Policy != scenarios.IfAllowed
+}
+
+// mayInsert asks whether a program may be put into a prog array (prog_fd_array_get_ptr, Linux 6.13).
+func (s *Session) mayInsert(prog int) error {
+	if !s.guarded() {
+		return nil
+	}
+	if slices.Contains(s.c.Built.Extensions, prog) {
+		return errInval // its type is BPF_PROG_TYPE_EXT
+	}
+	for r := range s.replaced {
+		if r.prog == prog {
+			return errBusy
+		}
+	}
+	return nil
+}
+
+// replace attaches a program in place of a function, or detaches it (bpf_tracing_prog_attach,
+// __bpf_trampoline_link_prog and __bpf_trampoline_unlink_prog).
+func (s *Session) replace(a *scenarios.Action) error {
+	at := replaced{a.Replaced, a.Func}
+	by, attached := s.replaced[at]
+	if attached == (a.Program >= 0) {
+		if attached {
+			return errBusy
+		}
+		return emu.ENOENT
+	}
+	if !attached && s.guarded() {
+		for _, p := range s.slots {
+			if p == a.Replaced {
+				return errBusy
+			}
+		}
+	}
+	if attached {
+		delete(s.replaced, at)
+	} else {
+		by = a.Program
+		s.replaced[at] = by
+	}
+	f := &s.c.Images[by].Funcs[0]
+	p, err := s.c.Images[a.Replaced].Funcs[a.Func].ReplacePatch(s.c.Target.Emit.ENDBR, f.Addr+jit.Addr(f.Entry))
+	if err != nil {
+		return err
+	}
+	if attached {
+		p.Old, p.New = p.New, p.Old
+	}
+	return s.apply(&p, 0, 0, 0)
+}
