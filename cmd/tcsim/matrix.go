@@ -278,13 +278,14 @@ func matrixNotes(m *runner.Matrix) string {
 // costText prints the cost sheet.
 func costText(costs []runner.Costs, core *timing.Core) string {
 	t := newTable("bytes/instructions", "no tail call", "main", "subprogram", "call", "direct", "indirect")
-	u := newTable("cycles", "no tail call", "main", "call+subprogram", "direct", "indirect")
+	u := newTable("cycles", "no tail call", "main", "call+subprogram", "direct", "indirect", "tail calls wait for")
 	t.right(1, 2, 3, 4, 5, 6)
 	u.right(1, 2, 3, 4, 5)
 	var notes []string
 	for _, c := range costs {
 		t.add(c.Target, sizes(c.Plain), sizes(c.Main), sizes(c.Sub), sizes(c.Call), sizes(c.Direct), sizes(c.Indirect))
-		u.add(c.Target, cycles(c.Plain), cycles(c.Main), cycles(c.Call), cycles(c.Direct), cycles(c.Indirect))
+		u.add(c.Target, cycles(c.Plain), cycles(c.Main), cycles(c.Call), cycles(c.Direct), cycles(c.Indirect),
+			mostly(c.Direct, c.Indirect))
 		for _, n := range c.Notes {
 			notes = append(notes, c.Target+": "+n)
 		}
@@ -293,7 +294,8 @@ func costText(costs []runner.Costs, core *timing.Core) string {
 		"Code bytes and executed instructions of a function that returns 0: without tail calls, with one in it that is "+
 			"not reached, as a subprogram; of one call; of one tail call that is taken, up to the callee's first "+
 			"instruction. Cycles on "+core.Title+" in a warm loop: of an invocation; of a call with its "+
-			"subprogram, which tests a word; of a tail call with the loads of map and key.", width), "\n") + "\n"
+			"subprogram, which tests a word; of a tail call with the loads of map and key, and what most of "+
+			"them are due to.", width), "\n") + "\n"
 	for _, n := range notes {
 		text += strings.Join(fold(n, width), "\n") + "\n"
 	}
@@ -305,6 +307,16 @@ func sizes(c *runner.Cost) string {
 		return "-"
 	}
 	return fmt.Sprintf("%d/%d", c.Bytes, c.Insns)
+}
+
+// mostly names what most cycles of a tail call are due to, of the first that is known.
+func mostly(costs ...*runner.Cost) string {
+	for _, c := range costs {
+		if c != nil && c.Cause != "" {
+			return fmt.Sprintf("%s %.1f", c.Cause, c.CauseCycles)
+		}
+	}
+	return "-"
 }
 
 func cycles(c *runner.Cost) string {

@@ -37,7 +37,6 @@ type clock struct {
 	stream []timing.Retired
 	keep   bool // keep the stream
 	err    error
-	stamp  func(timing.Stamp) // told of every instruction; may be nil
 }
 
 func newClock(core *timing.Core, m *machine) *clock {
@@ -84,7 +83,7 @@ func (c *clock) retired(batch []timing.Retired) {
 	}
 	for _, r := range batch {
 		if r.RIP < emu.TextBase && c.skip(r.RIP) {
-			c.at = append(c.at, c.model.Cycle())
+			c.stampNow()
 			continue
 		}
 		c.step(r.RIP)
@@ -100,11 +99,13 @@ func (c *clock) step(next jit.Addr) {
 	if c.err = c.model.Step(c.last, next); c.err != nil {
 		return
 	}
+	c.stampNow()
+}
+
+// stampNow keeps the time of the instruction that was just executed or left out.
+func (c *clock) stampNow() {
 	if len(c.at) < maxStamped {
 		c.at = append(c.at, c.model.Cycle())
-	}
-	if c.stamp != nil {
-		c.stamp(c.model.Last())
 	}
 }
 

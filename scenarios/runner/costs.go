@@ -20,6 +20,10 @@ type Cost struct {
 	Insns int `json:"instructions"`
 	// Cycles is what the core model needs for it in the long run; 0 if it is not known.
 	Cycles float64 `json:"cycles,omitempty"`
+	// Cause is what most of the cycles of a tail call are due to, and CauseCycles how many; "" if
+	// they are not known.
+	Cause       string  `json:"cause,omitempty"`
+	CauseCycles float64 `json:"cause_cycles,omitempty"`
 }
 
 // Costs are the costs of a target's design; nil where the design has no such thing. Each class is
@@ -124,6 +128,7 @@ type sample struct {
 	image  *jit.Image
 	counts map[spot]int // executed instructions; those of thunks and helpers belong to who went there
 	cycles float64      // per run, 0 if unknown
+	why    timing.Costs // of one run
 }
 
 // run compiles a probe, runs it and counts.
@@ -154,7 +159,7 @@ func (m *meter) run(b *scenarios.Built) (*sample, error) {
 	}
 	if m.core != nil {
 		entry := c.Images[0].Funcs[0]
-		if s.cycles, err = m.w.s.cycles(m.core, stream, entry.Addr+jit.Addr(entry.Entry)); err != nil {
+		if s.cycles, s.why, err = m.w.s.cycles(m.core, stream, entry.Addr+jit.Addr(entry.Entry)); err != nil {
 			m.core = nil // one note is enough
 			m.notes = append(m.notes, "no cycles: "+err.Error())
 		}
@@ -267,6 +272,11 @@ func (m *meter) chain(text string, site jit.InsnIndex, direct bool) (Cost, error
 	c := Cost{Bytes: short.bytes(0, site), Insns: n / chainDiff}
 	if m.core != nil {
 		c.Cycles = (long.cycles - short.cycles) / chainDiff
+		for cause, n := range long.why.All {
+			if more := float64(n-short.why[cause]) / chainDiff; more > c.CauseCycles {
+				c.Cause, c.CauseCycles = cause.String(), more
+			}
+		}
 	}
 	return c, nil
 }

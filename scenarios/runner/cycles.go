@@ -17,13 +17,19 @@ const (
 	timedTrips = 16
 )
 
-// cycles returns what a core needs for one trip through a stream in the long run.
-func (s *Session) cycles(core *timing.Core, stream []timing.Retired, entry jit.Addr) (float64, error) {
+// cycles returns what a core needs for one trip through a stream in the long run, and why.
+func (s *Session) cycles(core *timing.Core, stream []timing.Retired, entry jit.Addr) (float64, timing.Costs, error) {
+	var why timing.Costs
 	w, err := s.m.warm(core, stream, entry)
 	if err != nil {
-		return 0, err
+		return 0, why, err
 	}
-	return w.mean()
+	n, err := w.mean()
+	if err != nil {
+		return 0, why, err
+	}
+	_, err = w.trip(func(_ int, st timing.Stamp) { why.Add(st) })
+	return n, why, err
 }
 
 // warmed is a model that has seen an invocation often enough to know it.
