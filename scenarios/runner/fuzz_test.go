@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -206,8 +207,8 @@ func BenchmarkFuzz(b *testing.B) {
 	b.ReportMetric(float64(len(ts))*float64(b.N)/b.Elapsed().Seconds(), "runs/s")
 }
 
-// startBreaking is a worker that ends in place of the answer for a graph.
-func startBreaking(graph int) func() (*runner.FuzzWorker, error) {
+// startBreaking is a worker that ends in place of the answer for a graph, or waits until it is killed.
+func startBreaking(graph int, hangs bool) func() (*runner.FuzzWorker, error) {
 	return func() (*runner.FuzzWorker, error) {
 		w, err := startInside()
 		if err != nil {
@@ -219,7 +220,9 @@ func startBreaking(graph int) func() (*runner.FuzzWorker, error) {
 			for {
 				var m map[string]any
 				if err := answers.Decode(&m); err != nil || m["graph"] == float64(graph) {
-					broken.CloseWithError(io.EOF)
+					if err != nil || !hangs {
+						broken.CloseWithError(io.EOF)
+					}
 					return
 				}
 				if err := json.NewEncoder(broken).Encode(m); err != nil {
@@ -235,17 +238,27 @@ func startBreaking(graph int) func() (*runner.FuzzWorker, error) {
 
 // TestFuzzCrash has workers that die of a graph: it alone is lost, and counted.
 func TestFuzzCrash(t *testing.T) {
+	for name, hangs := range map[string]bool{"ends": false, "hangs": true} {
+		t.Run(name, func(t *testing.T) { oneLost(t, hangs) })
+	}
+}
+
+func oneLost(t *testing.T, hangs bool) {
 	const n, deadly = 100, 40
-	r := campaign(t, runner.Campaign{
-		Source: runner.FuzzSource{Seed: 1}, Graphs: n, Targets: []string{"6.12", "7.2"}, Start: startBreaking(deadly),
-	})
+	c := runner.Campaign{
+		Source: runner.FuzzSource{Seed: 1}, Graphs: n, Targets: []string{"6.12", "7.2"}, Start: startBreaking(deadly, hangs),
+	}
+	if hangs {
+		c.Hang = time.Second
+	}
+	r := campaign(t, c)
 	for _, x := range r.Targets {
 		if x.Verdicts[runner.VerdictOK] != n-1 || x.Verdicts[runner.VerdictCrash] != 1 {
 			t.Errorf("%s: %v", x.Target, x.Verdicts)
 		}
 	}
 	for i := range r.Failures {
-		if f := &r.Failures[i]; f.First != deadly || f.Verdict != runner.VerdictCrash || f.Graph == nil || f.Why == "" {
+		if f := &r.Failures[i]; hangs != strings.Contains(f.Why, "come back") || f.First != deadly || f.Verdict != runner.VerdictCrash || f.Graph == nil || f.Why == "" {
 			t.Errorf("%+v", f)
 		}
 	}
