@@ -11,11 +11,8 @@ import (
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
-// TestStates makes a program do something else than it says, in a way that neither its return value
-// nor a map shows: the state of the function after a call does. The time that a helper gives is that of the
-// interpreter, so asking for it hides nothing.
-func TestStates(t *testing.T) {
-	const scenario = `
+// stateScenario has a call in place of STEP between two values of r7 and of a word of the stack.
+const stateScenario = `
 version: 1
 name: states
 maps:
@@ -41,6 +38,11 @@ runs:
   - {run: entry, expect: {return: 7}}
   - {run: entry, expect: {return: 7}}
 `
+
+// TestStates makes a program do something else than it says, in a way that neither its return value
+// nor a map shows: the state of the function after a call does. The time that a helper gives is that of the
+// interpreter, so asking for it hides nothing.
+func TestStates(t *testing.T) {
 	for _, tc := range []struct {
 		name, step string
 		old, with  string // bytes of the image in hex
@@ -53,7 +55,7 @@ runs:
 		{"return value beside a clock", "call: sub", "b807000000", "b808000000", "returned 8; BPF returns 7"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			text := strings.Replace(scenario, "STEP", "{"+tc.step+"}", 1)
+			text := strings.Replace(stateScenario, "STEP", "{"+tc.step+"}", 1)
 			if !strings.Contains(tc.step, "tail_call") {
 				text = strings.Replace(text, "  jmp_table: {type: prog_array, max_entries: 1}\n", "", 1)
 			} else {
