@@ -118,7 +118,7 @@ func newApp(e env) *cli.Command {
 			e.runCommand(), e.graphCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(), e.exploreCommand(), e.matrixCommand(),
 			e.captureCommand(), e.conformCommand(), e.replayCommand(), e.importCommand(), e.pluginCommand(), e.doctorCommand(),
 			e.cyclesCommand(),
-			e.countCommand(), e.fuzzCommand(), e.fuzzWorkerCommand(),
+			e.countCommand(), e.worstCommand(), e.fuzzCommand(), e.fuzzWorkerCommand(),
 		},
 	}
 	for _, c := range app.Commands {

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/stack"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+func (e env) worstCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "worst",
+		Usage: "search the deepest stack that accepted programs reach by tail calls",
+		Description: "The verifier lets subprograms make tail calls with less than 256 bytes of BPF stack in use above\n" +
+			"them, which it takes for 32 times 256 bytes, 8 KiB, at most. Return addresses, saved registers and\n" +
+			"counters come on top, and a tail call is possible 33 times. For each target this searches, among the\n" +
+			"programs that its verifier accepts, the one that goes deepest, by running them. With one target the\n" +
+			"stack is drawn at its deepest point, and --scenario prints the program as a scenario.\n\n" +
+			"Examples:\n   tcsim worst --target 5.10,6.12,7.2\n   tcsim worst --target 7.2\n" +
+			"   tcsim worst --target 7.2 --scenario > deep.yaml && tcsim run deep.yaml --target 7.2\n\n" + exitCodesInHelp,
+		Flags: []cli.Flag{
+			targetFlag(false), limitFlag(), jsonFlag(),
+			&cli.BoolFlag{Name: "scenario", Usage: "print the worst program of one target"},
+			&cli.BoolFlag{Name: "all", Usage: "draw every frame"},
+		},
+		Action: e.worst,
+	}
+}
+
+func (e env) worst(ctx context.Context, cmd *cli.Command) error {
+	ts, err := targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
+	if err != nil {
+		return err
+	}
+	if cmd.Bool("scenario") && len(ts) != 1 {
+		return badUsage("--scenario needs one --target")
+	}
+	var found []*runner.Worst
+	for _, t := range ts {
+		w, err := runner.WorstStack(ctx, t)
+		if errors.Is(err, jit.ErrUnsupported) && len(ts) > 1 {
+			fmt.Fprintln(e.stderr, "tcsim:", err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		found = append(found, w)
+	}
+	switch {
+	case cmd.Bool("json"):
+		return e.printJSON("worst", map[string]any{"estimate": runner.VerifierEstimate, "stack": check.DefaultStackBudget, "worst": found})
+	case cmd.Bool("scenario"):
+		_, err := fmt.Fprint(e.stdout, found[0].Scenario)
+		return err
+	}
+	fmt.Fprint(e.stdout, worstTable(found))
+	if len(ts) != 1 {
+		return nil
+	}
+	d, err := runner.WorstDrawing(ctx, found[0], ts[0])
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(e.stdout, "\n%s", d.Layout.Picture(stack.Options{Title: "deepest point", All: cmd.Bool("all")}))
+	return err
+}
+
+// worstTable has a row for each target, with what is left of the verifier's estimate and of a kernel stack.
+func worstTable(found []*runner.Worst) *table {
+	t := newTable("target", "callers", "their stack", "last", "saved", "per tail call", "taken", "one caller", "deepest", "left of 8 KiB", "left of 16 KiB")
+	t.right(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+	for _, w := range found {
+		s := w.Shape
+		theirs := 0
+		if s.Callers > 0 {
+			theirs = s.First + (s.Callers-1)*s.Other
+		}
+		t.add(w.Target, fmt.Sprint(s.Callers), fmt.Sprint(theirs), fmt.Sprint(s.Last), fmt.Sprint(s.Saved), fmt.Sprint(w.PerTailCall),
+			fmt.Sprint(w.Taken), oneCaller(w), fmt.Sprint(w.Deepest), fmt.Sprint(w.Margin(runner.VerifierEstimate)), fmt.Sprint(w.Margin(check.DefaultStackBudget)))
+		if w.Endless != "" {
+			t.note("no bound: with callers, tail calls go on until the stack overflows (" + string(w.Endless) + ")")
+		}
+	}
+	return t
+}
+
+// oneCaller is the deepest stack with one caller only.
+func oneCaller(w *runner.Worst) string {
+	if w.OneCaller == 0 {
+		return "-"
+	}
+	return fmt.Sprint(w.OneCaller)
+}

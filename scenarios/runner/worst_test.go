@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+func worst(t *testing.T, name string) *runner.Worst {
+	t.Helper()
+	w, err := runner.WorstStack(context.Background(), target(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// TestWorstByHand derives what is found: a frame has a return address, rbp, the counter's words and four
+// saved registers around its BPF stack, and 33 tail calls leave that of each caller behind.
+func TestWorstByHand(t *testing.T) {
+	for name, want := range map[string]struct{ frames, unit, counter int }{
+		"5.10": {8, 32, 8}, "6.12": {8, 16, 16},
+	} {
+		w := worst(t, name)
+		callers := want.frames - 1
+		bpf := (256 - 1) / want.unit * want.unit // all callers together
+		frame := 16 + want.counter + 4*8
+		last := 512 - bpf
+		per := bpf + callers*frame
+		deepest := 33*per + per + last + frame
+		if s := w.Shape; s.Callers != callers || w.PerTailCall != uint64(per) || w.Deepest != uint64(deepest) || w.Taken != 33 {
+			t.Errorf("%s: %+v, want %d callers, %d per tail call, %d in all", name, w, callers, per, deepest)
+		}
+	}
+}
+
+// TestWorstOverflows runs what is found on a kernel stack: it does not fit. The limit does not prevent it.
+func TestWorstOverflows(t *testing.T) {
+	tg := target(t, "6.12")
+	w := worst(t, "6.12")
+	if w.Margin(check.DefaultStackBudget) >= 0 || w.Margin(runner.VerifierEstimate) >= 0 {
+		t.Fatalf("it fits: %+v", w)
+	}
+	b := buildText(t, "worst_stack.yaml", []byte(w.Scenario))
+	r := play(t, opened(t, compiled(t, b, tg), runner.Options{})).Runs[0]
+	if r.Violation == nil || r.Violation.Invariant != check.StackBudget || r.Counts.Taken >= 33 {
+		t.Errorf("%v after %d tail calls", r.Violation, r.Counts.Taken)
+	}
+	// One more byte of the BPF stack and the verifier refuses it.
+	more := w.Shape
+	more.First += 8
+	b, _, err := more.Scenario()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runner.Compile(b, tg); err == nil || !strings.Contains(err.Error(), "are too much") {
+		t.Errorf("more stack is accepted: %v", err)
+	}
+	d, err := runner.WorstDrawing(context.Background(), w, tg)
+	if err != nil || d.Layout == nil {
+		t.Errorf("no drawing: %v", err)
+	}
+}
+
+// TestWorstEndless: designs of 2020 count anew in each subprogram.
+func TestWorstEndless(t *testing.T) {
+	if w := worst(t, "ip-aux"); w.Endless != check.Limit || w.Shape.Callers != 0 {
+		t.Errorf("%+v", w)
+	}
+}
+
+// TestWorstDoc keeps the table of docs/worst-stack.md equal to what is found.
+func TestWorstDoc(t *testing.T) {
+	if testing.Short() {
+		t.Skip("searches on many targets")
+	}
+	doc, err := os.ReadFile("../../docs/worst-stack.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for _, line := range strings.Split(string(doc), "\n") {
+		cells := strings.Split(line, "|")
+		if len(cells) < 9 {
+			continue
+		}
+		name := strings.TrimSpace(cells[1])
+		if _, err := jit.TargetByName(name); err != nil {
+			continue // the head
+		}
+		rows++
+		w := worst(t, name)
+		one := "-"
+		if w.OneCaller != 0 {
+			one = fmt.Sprint(w.OneCaller)
+		}
+		want := fmt.Sprintf("| %s | %d | %d | %d | %s | %d | %d | %d |", name, w.Shape.Callers, w.PerTailCall, w.Taken, one, w.Deepest,
+			w.Margin(runner.VerifierEstimate), w.Margin(check.DefaultStackBudget))
+		if line != want {
+			t.Errorf("the table has\n%s\nfound\n%s", line, want)
+		}
+	}
+	if rows < 8 {
+		t.Errorf("%d rows", rows)
+	}
+}
