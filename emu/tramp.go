@@ -155,3 +155,12 @@ func (m *Machine) KernelResult(k jit.TraceKind, rets []uint32) (uint32, error) {
 	}
 	return side<<16 | sum, nil
 }
+
+// Prog returns the address of the struct bpf_prog of image i, as the machine places it.
+func (p *Plan) Prog(i int) jit.Addr { return progBase + jit.Addr(i)*pageSize }
+
+// TrampImage returns the address of the struct bpf_tramp_image of trampoline i, which nothing reads.
+func (p *Plan) TrampImage(i int) jit.Addr { return trampImageBase + jit.Addr(i)*0x400 }
+
+// trampImageBase lies in the direct map.
+const trampImageBase jit.Addr = 0xffff888103000000

@@ -17,7 +17,7 @@ var proposals = []kernelRow{
 	hierRow("hier-percpu-prog-b", "mails of 26 February 2024, described"),
 	hierRow("hier-percpu-dec", "mail of 27 February 2024, described"),
 	hierRow("hier-task", "v3 of April 2024, described"),
-	hierRow("hier-runctx", "v4 of May 2024, described"),
+	noTrampolines(hierRow("hier-runctx", "v4 of May 2024, described")),
 	hierRow("backprop-poke", "what-if: first way in the mail of 6 December 2023"),
 	hierRow("backprop-check", "what-if: second way in the mail of 6 December 2023"),
 }
@@ -45,5 +45,12 @@ func hierRow(scheme, source string) kernelRow {
 	k.Emit.SLS, k.Emit.JumpSLS = false, false
 	k.Emit.MaxRel8 = 127
 	k.features = []string{"retpoline", "lfence", "endbr", "sls"}
+	return k
+}
+
+// noTrampolines is a row whose trampolines nobody described: those of hier-runctx would have to wrap
+// the context of tracing programs.
+func noTrampolines(k kernelRow) kernelRow {
+	k.Emit.Tramp = TrampNone
 	return k
 }

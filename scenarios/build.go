@@ -52,6 +52,7 @@ const (
 	// ActReplace makes calls of function Func of program Replaced calls of Program, which is -1 to end
 	// that. Map is -1.
 	ActReplace
+	ActAttach // trace function Func of Program by By, see Action.Trace
 )
 
 // Action is one thing that happens in a scenario.
@@ -59,19 +60,22 @@ type Action struct {
 	Kind  ActionKind
 	Event *Event // where it comes from
 
-	Program int    // ActRun, ActInsert: index into Built.Programs
+	Program int    // ActRun, ActInsert, ActAttach: index into Built.Programs
 	Packet  []byte // ActRun: the packet; nil if the scenario gives none
 	Context []ContextField
 
 	// Interrupt is nil for none. ActRun only.
 	Interrupt *Moment
 
-	Replaced, Func int // ActReplace
+	Replaced, Func int // ActReplace; Func also for ActAttach: index into the Funcs of the traced program
 
 	Map  int    // index into Built.Maps
 	Key  []byte // of the map's key size
 	Off  int    // ActStore: where in the value Data goes
 	Data []byte
+
+	Trace jit.TraceKind // ActAttach
+	By    int           // ActAttach: index into Built.Programs
 }
 
 // ContextField is a 4-byte field of the context structure as programs see it, such as mark of
@@ -88,6 +92,9 @@ type builder struct {
 	sc    *Scenario
 	out   *Built
 	funcs int // functions translated so far: makes saved register values distinct
+	// tracing are the programs that trace; inTracing says that the present one does.
+	tracing   map[string]bool
+	inTracing bool
 }
 
 // entries returns the effective number of entries of a map.

@@ -11,20 +11,20 @@ import (
 // event checks one entry of the runs section and translates it.
 func (b *builder) event(ev *Event) {
 	kinds := 0
-	for _, set := range []bool{ev.Run != nil, ev.Update != nil, ev.Delete != nil, ev.Replace != nil} {
+	for _, set := range []bool{ev.Run != nil, ev.Update != nil, ev.Delete != nil, ev.Replace != nil, ev.Attach != nil} {
 		if set {
 			kinds++
 		}
 	}
 	if kinds != 1 {
-		b.failf(ev.Pos, "expected exactly one of run, update, delete and replace")
+		b.failf(ev.Pos, "expected exactly one of run, update, delete, replace and attach")
 		return
 	}
 	if ev.Run == nil && (ev.Packet != nil || ev.Context != nil || ev.Interrupt != nil) {
 		b.failf(ev.Pos, "packet, context and interrupt belong to a run")
 	}
 	if ev.Errno != "" {
-		if ev.Run != nil {
+		if ev.Run != nil || ev.Attach != nil {
 			b.failf(ev.Pos, "errno belongs to an update, a delete or a replace")
 		} else if !slices.Contains(errnos, ev.Errno) {
 			b.failf(ev.Pos, "expected errno %s, found %q", oneOf(errnos), ev.Errno)
@@ -34,6 +34,8 @@ func (b *builder) event(ev *Event) {
 		b.expects(ev)
 	}
 	switch {
+	case ev.Attach != nil:
+		b.attach(ev)
 	case ev.Run != nil:
 		b.run(ev)
 	case ev.Delete != nil:
@@ -52,6 +54,9 @@ func (b *builder) event(ev *Event) {
 }
 
 func (b *builder) run(ev *Event) {
+	if b.tracing[ev.Run.Text] {
+		b.failf(ev.Run.Pos, "%s is a tracing program: it runs when what it traces runs", ev.Run.Text)
+	}
 	a := Action{Kind: ActRun, Event: ev, Program: b.programIndex(*ev.Run), Packet: ev.Packet}
 	for _, c := range ev.Context {
 		f, ok := b.sc.Type.ctxField(c.Name)

@@ -33,6 +33,9 @@ func (b *builder) program(i int) {
 	}
 	l := &linked{b: b, file: &e.Value, name: e.Name, starts: map[string]int{}}
 	l.prog = jit.Program{Name: e.Name, Type: b.sc.Type.Number(), Maps: b.out.Maps}
+	if b.inTracing = b.tracing[e.Name]; b.inTracing {
+		l.prog.Type = jit.Tracing
+	}
 	units := map[string]*asmUnit{e.Name: b.function(e.Name, &e.Value.Function)}
 	b.jited(e.Value.Jited)
 	for j := range e.Value.Functions {

@@ -84,6 +84,7 @@ func Build(sc *Scenario) (*Built, error) {
 // build checks and translates everything; the result is of use only if no mistake was recorded.
 func (s *source) build(sc *Scenario) *Built {
 	b := &builder{source: s, sc: sc, out: &Built{Scenario: sc}}
+	b.findTracing()
 	b.maps()
 	for i := range sc.Programs {
 		b.program(i)

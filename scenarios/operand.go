@@ -77,6 +77,10 @@ func (e *emitter) read(v *Value, dst uint8) {
 }
 
 func (e *emitter) readCtx(v *Value, dst uint8) {
+	if e.b.inTracing {
+		e.failf(v.Pos, "no field %q to read: the context of a tracing program is the arguments of what it traces", v.Field)
+		return
+	}
 	f, ok := e.b.sc.Type.ctxField(v.Field)
 	if !ok {
 		e.failf(v.Pos, "no field %q to read: expected %s", v.Field, oneOf(e.b.sc.Type.ctxFieldNames(false)))

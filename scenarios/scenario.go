@@ -19,7 +19,10 @@ type Scenario struct {
 	Limit uint32 `json:"limit,omitempty"`
 	// Policy says whether attachments and updates are refused that the target's kernel refuses
 	// ("as-shipped", the default) or not ("if-allowed").
-	Policy   Policy         `json:"policy,omitempty"`
+	Policy Policy `json:"policy,omitempty"`
+	// VoidRAX is what kernel functions that return nothing leave in rax, "zero" (the default) or
+	// "pointer": a trampoline that does not keep rax hands it on as tail_call_cnt.
+	VoidRAX  VoidRAX        `json:"void_rax,omitempty"`
 	Maps     Named[Map]     `json:"maps,omitempty"`
 	Programs Named[Program] `json:"programs"`
 	Runs     []Event        `json:"runs"`
@@ -114,7 +117,8 @@ type Step struct {
 }
 
 // Event is one line of the scenario's history: a run of a program, an update or a deletion of map
-// entries, or that a function is replaced. Exactly one of Run, Update, Delete and Replace is set.
+// entries, that a function is replaced, or that a tracing program is attached. Exactly one of Run,
+// Update, Delete, Replace and Attach is set.
 type Event struct {
 	Pos  Pos    `json:"-"`
 	Note string `json:"note,omitempty"`
@@ -139,6 +143,21 @@ type Event struct {
 	// Errno is the error that the update, deletion or replacement must give, such as ENOENT; empty
 	// for success.
 	Errno string `json:"errno,omitempty"`
+
+	// Attach begins to trace a function.
+	Attach *Attach `json:"attach,omitempty"`
+}
+
+// Attach says that program By traces a function from now on. Exactly one of Fentry and Fexit is set.
+// The context of the tracing program is the arguments of the traced function, 8 bytes each, and then,
+// for fexit, the return value.
+type Attach struct {
+	Pos Pos `json:"-"`
+
+	Fentry   *Name `json:"fentry,omitempty"`   // trace a function of this program: before it runs
+	Fexit    *Name `json:"fexit,omitempty"`    // or behind it
+	Function *Name `json:"function,omitempty"` // the traced subprogram; absent for the entry function
+	By       Name  `json:"by"`
 }
 
 // Expect is what a run must give. Nil and empty fields are not judged, except that an absent

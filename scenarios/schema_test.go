@@ -53,6 +53,7 @@ var words = map[reflect.Type]*jsonschema.Schema{
 	reflect.TypeFor[scenarios.Int]():      {Type: "integer"},
 	reflect.TypeFor[scenarios.Register](): {Enum: []any{"r6", "r7", "r8", "r9"}},
 	reflect.TypeFor[scenarios.ProgType](): {Enum: []any{"tc", "xdp", "socket"}},
+	reflect.TypeFor[scenarios.VoidRAX]():  {Enum: []any{"zero", "pointer"}},
 	reflect.TypeFor[scenarios.Policy]():   {Enum: []any{"as-shipped", "if-allowed"}},
 	reflect.TypeFor[scenarios.MapType]():  {Enum: []any{"prog_array", "array", "percpu_array", "hash"}},
 	reflect.TypeFor[scenarios.Asm]():      {Type: "string"},
@@ -107,7 +108,7 @@ func schema(t *testing.T) *jsonschema.Schema {
 	root := r.Reflect(&scenarios.Scenario{})
 	root.Title = "tcsim scenario"
 	root.Required = []string{"version", "name", "programs", "runs"}
-	for _, v := range []any{scenarios.Map{}, scenarios.Program{}, scenarios.Function{}, scenarios.Step{}, scenarios.Event{}, scenarios.Expect{}, scenarios.Refused{}, scenarios.Interrupt{}} {
+	for _, v := range []any{scenarios.Map{}, scenarios.Program{}, scenarios.Function{}, scenarios.Step{}, scenarios.Event{}, scenarios.Expect{}, scenarios.Refused{}, scenarios.Interrupt{}, scenarios.Attach{}} {
 		name := reflect.TypeOf(v).Name()
 		s := r.Reflect(v)
 		s.Definitions, s.Version = nil, ""
@@ -131,8 +132,9 @@ func schema(t *testing.T) *jsonschema.Schema {
 	defs["Interrupt"].OneOf = []*jsonschema.Schema{{Required: []string{"at"}}, {Required: []string{"after"}}}
 	defs["Event"].OneOf = []*jsonschema.Schema{
 		{Required: []string{"run"}}, {Required: []string{"update"}}, {Required: []string{"delete"}},
-		{Required: []string{"replace"}},
+		{Required: []string{"replace"}}, {Required: []string{"attach"}},
 	}
+	defs["Attach"].OneOf = []*jsonschema.Schema{{Required: []string{"fentry", "by"}}, {Required: []string{"fexit", "by"}}}
 	return root
 }
 

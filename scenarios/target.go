@@ -26,6 +26,8 @@ const (
 	// another. Every run with a tail call in its programs can show it, so that files need not say it:
 	// see Built.Check.
 	ClassBelowRSP = "keeps-below-rsp"
+	// ClassLosesRAX are targets whose trampolines do not keep what a traced function needs in rax.
+	ClassLosesRAX = "loses-rax"
 )
 
 // TargetNames returns the names by which "on" can mean a target: its own name, the kernel without
@@ -39,6 +41,9 @@ func TargetNames(t *jit.Target) []string {
 		if jit.FeatureDoc(word) != "" {
 			names = append(names, word)
 		}
+	}
+	if t.Emit.Tramp == jit.Tramp510 || t.Emit.TrampLosesRAX {
+		names = append(names, ClassLosesRAX)
 	}
 	switch {
 	case strings.HasPrefix(t.Scheme, "rework"):

@@ -227,10 +227,15 @@ func (c *counter) call(in *insn) error {
 		return err
 	}
 	if f := c.code.entries[c.r.RIP]; f != nil {
-		c.top.t.calls.inc(1)
+		if !f.img.Trampoline { // which is no call of a program's
+			c.top.t.calls.inc(1)
+		}
 		c.top.t.starts[f.index].inc(1)
 		c.note("call of " + f.name)
 		return c.enter(f)
+	}
+	if in.in.img.Trampoline && c.code.inside(c.r.RIP) != nil {
+		c.top.t.calls.inc(1) // of the traced function, behind its entry
 	}
 	return nil // of a helper, or of a thunk, which is followed like code of the function
 }

@@ -2,7 +2,10 @@
 
 package interp
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // maxArgs is the number of arguments a traced function can have.
 const maxArgs = 6
@@ -27,6 +30,34 @@ type Trace struct {
 	// Args is the number of arguments of the traced function, 1 to 5. The tracing program gets
 	// a pointer to them, 8 bytes each; for Fexit the return value follows.
 	Args int
+}
+
+// Attach attaches a tracing program between runs. Of the programs that trace a function in one way, the
+// one attached last runs first, unlike those of Config.Traces.
+func (m *Machine) Attach(tr Trace) error {
+	if err := m.attach(tr); err != nil {
+		return err
+	}
+	m.cfg.Traces = append(slices.Clone(m.cfg.Traces), tr)
+	for _, p := range m.progs {
+		for i := range p.funcs {
+			if t := p.funcs[i].traces; len(t) > 1 && t[len(t)-1] == tr {
+				copy(t[1:], t)
+				t[0] = tr
+			}
+		}
+	}
+	return nil
+}
+
+// DetachAll detaches all tracing programs.
+func (m *Machine) DetachAll() {
+	m.cfg.Traces = nil
+	for _, p := range m.progs {
+		for i := range p.funcs {
+			p.funcs[i].traces = nil
+		}
+	}
 }
 
 // attach checks a Trace and puts it to its function.

@@ -163,8 +163,12 @@ func slotAt(a *trace.Activation, at jit.Addr) jit.FrameSlot {
 func (d *dumper) describe(s *Slot, i int, at jit.Addr) {
 	a := &d.Acts[i]
 	caller := "the outside caller"
-	if i > 0 {
-		caller = d.l.Frames[i-1].Func + fmt.Sprintf(" #%d", d.Acts[i-1].N)
+	from := i - 1
+	for from >= 0 && d.Acts[from].Hooked {
+		from-- // it has called the trampoline with the registers of its caller
+	}
+	if from >= 0 {
+		caller = d.l.Frames[from].Func + fmt.Sprintf(" #%d", d.Acts[from].N)
 	}
 	fs := slotAt(a, at)
 	switch fs.Kind {

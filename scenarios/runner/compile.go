@@ -21,6 +21,9 @@ type Compiled struct {
 	placed *emu.Setup   // of captured images: where the kernel had everything
 	// frozen says that the direct tail calls stay as they are: updates do not patch them.
 	frozen bool
+
+	verified []*jit.Verified // in order of Built.Programs
+	attached attachments
 }
 
 // Compile brings every program of a scenario through the verifier's rewrites, its analysis and the
@@ -35,15 +38,19 @@ func Compile(b *scenarios.Built, t *jit.Target) (*Compiled, error) {
 	c := &Compiled{Built: b, Target: t, Plan: emu.NewPlan(t.Offsets, b.Maps)}
 	var errs []error
 	for i := range b.Programs {
-		img, err := compile(&b.Programs[i], c.Target, c.Plan)
+		img, v, err := compileVerified(&b.Programs[i], c.Target, c.Plan)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("scenario %s: program %s: %w", b.Scenario.Name, b.Programs[i].Name, err))
 			continue
 		}
 		c.Images = append(c.Images, img)
+		c.verified = append(c.verified, v)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
+	}
+	if err := c.attachAll(); err != nil {
+		return nil, fmt.Errorf("scenario %s: %w", b.Scenario.Name, err)
 	}
 	return c, c.replaceable()
 }
@@ -74,13 +81,20 @@ func (c *Compiled) packetRoom() int {
 
 // compile brings one program through rewrites, analysis and JIT.
 func compile(p *jit.Program, t *jit.Target, env jit.Env) (*jit.Image, error) {
+	img, _, err := compileVerified(p, t, env)
+	return img, err
+}
+
+// compileVerified also returns what the analysis found.
+func compileVerified(p *jit.Program, t *jit.Target, env jit.Env) (*jit.Image, *jit.Verified, error) {
 	rewritten, err := jit.Rewrite(p, t)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	v, err := jit.Analyse(rewritten, t)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return jit.Compile(v, t, env)
+	img, err := jit.Compile(v, t, env)
+	return img, v, err
 }

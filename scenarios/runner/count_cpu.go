@@ -95,7 +95,8 @@ func (m *machine) helperModel(r *count.Regs) (count.Helper, bool) {
 	}
 	h := count.Helper{Name: name}
 	switch name {
-	case "bpf_get_smp_processor_id", "bpf_get_numa_node_id", "bpf_get_current_task", "bpf_get_current_task_btf":
+	case "bpf_get_smp_processor_id", "bpf_get_numa_node_id", "bpf_get_current_task", "bpf_get_current_task_btf",
+		"__bpf_prog_enter", "__bpf_prog_exit", "__bpf_tramp_enter", "__bpf_tramp_exit":
 	case "bpf_map_lookup_elem", "array_map_lookup_elem", "percpu_array_map_lookup_elem":
 		h.Regs = []x86.Reg{x86.RDI}
 		h.Mem = []count.HelperMem{{Reg: x86.RSI, Size: 4}}

@@ -120,6 +120,7 @@ func diff(want, got ending) string {
 	if want.Fault {
 		want.Regs, got.Regs = emu.Regs{}, emu.Regs{}
 		want.Calls, got.Calls = 0, 0
+		want.Helpers, got.Helpers = 0, 0
 	}
 	out := ""
 	for _, name := range slices.Sorted(maps.Keys(want.Memory)) {

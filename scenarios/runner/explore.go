@@ -131,6 +131,9 @@ func Explore(ctx context.Context, c *Compiled, opt Options, o ExploreOptions) (o
 	if opt.MaxEvents == 0 {
 		opt.MaxEvents = trace.DefaultKeep // all of them are looked at
 	}
+	if attaches(c.Built) {
+		return nil, fmt.Errorf("explore scenario %s: %w: it traces functions", c.Built.Scenario.Name, ErrCannotExplore)
+	}
 	cases, err := exploreCases(c, o)
 	if err != nil {
 		return nil, err

@@ -311,8 +311,9 @@ func (s *Session) act(a *scenarios.Action) error {
 	if a.Kind == scenarios.ActReplace {
 		return s.replace(a)
 	}
-	isArray := s.c.Built.Maps[a.Map].Type == jit.ProgArray
 	switch a.Kind {
+	case scenarios.ActAttach:
+		return s.attach(a)
 	case scenarios.ActInsert:
 		if err := s.mayInsert(a.Program); err != nil {
 			return err
@@ -322,7 +323,7 @@ func (s *Session) act(a *scenarios.Action) error {
 	case scenarios.ActStore:
 		return s.store(a.Map, a.Key, a.Off, a.Data)
 	case scenarios.ActDelete:
-		if !isArray {
+		if s.c.Built.Maps[a.Map].Type != jit.ProgArray {
 			return s.m.DeleteElem(a.Map, a.Key)
 		}
 		had, err := s.setSlot(a.Map, binary.LittleEndian.Uint32(a.Key), -1)

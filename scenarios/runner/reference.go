@@ -74,6 +74,7 @@ func newReference(b *scenarios.Built, r rules, insns uint64, watch bool) (*refer
 // reset goes back to the state before the first run.
 func (r *reference) reset() error {
 	r.m.Reset()
+	r.m.DetachAll()
 	for _, v := range r.built.Values {
 		if err := r.store(v.Map, v.Key, v.Off, v.Data); err != nil {
 			return err
@@ -94,6 +95,8 @@ func (r *reference) act(a *scenarios.Action) error {
 	switch {
 	case a.Kind == scenarios.ActReplace:
 		return r.m.Replace(a.Replaced, a.Func, a.Program)
+	case a.Kind == scenarios.ActAttach:
+		return r.attach(a)
 	case a.Kind == scenarios.ActStore:
 		return r.store(a.Map, a.Key, a.Off, a.Data)
 	case a.Kind == scenarios.ActDelete && r.built.Maps[a.Map].Type != jit.ProgArray:

@@ -299,7 +299,7 @@ func (c *Compiled) setup() emu.Setup {
 		return s
 	}
 	return emu.Setup{
-		Images: c.Images, Maps: c.Plan.Maps(), Symbols: c.Plan.Symbols(), Offsets: c.Target.Offsets,
+		Images: slices.Concat(c.Images, c.attached.images), VoidRAX: voidRAX(c.Built), Maps: c.Plan.Maps(), Symbols: c.Plan.Symbols(), Offsets: c.Target.Offsets,
 		Data: contextSpace(), Packet: make([]byte, c.packetRoom()),
 	}
 }

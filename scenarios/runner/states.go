@@ -107,7 +107,7 @@ func (r *reference) states(v *check.Violation, out *Run, want *interp.Result, go
 		var f *trace.Fn // whose state it is
 		kind := interp.CallSubprogram
 		switch {
-		case e.Inner:
+		case e.Inner, e.Kind == trace.KindReturn && e.Target != nil && betweenHooks(e):
 			continue
 		case e.Kind == trace.KindReturn && e.Target != nil:
 			f = e.Target
