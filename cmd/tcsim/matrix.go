@@ -278,7 +278,7 @@ func matrixNotes(m *runner.Matrix) string {
 // costText prints the cost sheet.
 func costText(costs []runner.Costs, core *timing.Core) string {
 	t := newTable("bytes/instructions", "no tail call", "main", "subprogram", "call", "direct", "indirect")
-	u := newTable("cycles", "no tail call", "main", "call+subprogram", "direct", "indirect", "tail calls wait for")
+	u := newTable("cycles", "no tail call", "main", "call+sub", "direct", "indirect", "tail calls wait for")
 	t.right(1, 2, 3, 4, 5, 6)
 	u.right(1, 2, 3, 4, 5)
 	var notes []string
