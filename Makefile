@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
-.PHONY: build demo test short check lint generate fixtures fuzz bench setup
+.PHONY: build setup-vm demo test short check lint generate fixtures fuzz bench setup
 
 build: setup
 	go build -o tcsim ./cmd/tcsim
+	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go build -o tcsim-guest ./cmd/tcsim/guest
 
 demo: build
 	@.ci/demo
 
 test: setup
+	@[ -z "$$CI" ] || .ci/setup-vm
 	go test -timeout 60m ./...
 
 short: setup
@@ -34,3 +36,6 @@ bench: setup
 
 setup:
 	@.ci/setup
+
+setup-vm:
+	@.ci/setup-vm

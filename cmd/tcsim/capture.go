@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 
 	"github.com/urfave/cli/v3"
 
@@ -81,7 +82,17 @@ func (e env) printCaptured(cmd *cli.Command, c *captured) error {
 	if cmd.Bool("json") {
 		return e.printJSON("capture", map[string]any{"capture": c})
 	}
-	fmt.Fprintf(e.stdout, "kernel %s: %s, %s in %s and %d bytes, %s\n", c.Kernel, plural(c.Scenarios, "scenario"),
+	c.print(e.stdout)
+	if cmd.Bool("run") {
+		fmt.Fprintf(e.stdout, "run by the kernel: %s\n", plural(c.Run, "scenario"))
+	}
+	_, err := fmt.Fprintf(e.stdout, "written to %s\n", c.File)
+	return err
+}
+
+// print says what is in a capture and what is not.
+func (c *captured) print(w io.Writer) {
+	fmt.Fprintf(w, "kernel %s: %s, %s in %s and %d bytes, %s\n", c.Kernel, plural(c.Scenarios, "scenario"),
 		plural(c.Programs-len(c.Refused), "program"), plural(c.Functions, "function"), c.Bytes, plural(c.TailCalls, "tail call"))
 	lists := []struct {
 		what  string
@@ -96,13 +107,8 @@ func (e env) printCaptured(cmd *cli.Command, c *captured) error {
 				if i > 0 {
 					indent = "    "
 				}
-				fmt.Fprintln(e.stdout, indent+part)
+				fmt.Fprintln(w, indent+part)
 			}
 		}
 	}
-	if cmd.Bool("run") {
-		fmt.Fprintf(e.stdout, "run by the kernel: %s\n", plural(c.Run, "scenario"))
-	}
-	_, err := fmt.Fprintf(e.stdout, "written to %s\n", c.File)
-	return err
 }

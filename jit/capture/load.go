@@ -177,7 +177,7 @@ func Load(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.load()
+	return s.File()
 }
 
 // LoadFS is Load for a file of fsys.
@@ -186,10 +186,11 @@ func LoadFS(fsys fs.FS, name string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.load()
+	return s.File()
 }
 
-func (s *Source) load() (*File, error) {
+// File parses all scenarios. The error has all mistakes of the file.
+func (s *Source) File() (*File, error) {
 	f := &File{Name: s.Name, Header: s.Header, Symbols: s.Symbols}
 	var m Mistakes
 	names := map[string]int{}

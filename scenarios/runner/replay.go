@@ -45,8 +45,9 @@ type Replay struct {
 	Design   string
 	// Result is that of playing the scenario's own source; nil for scenarios without one, of which Run
 	// is the one run.
-	Result *Result
-	Traced bool // with all tracing programs attached
+	Result    *Result
+	KernelRan bool // the kernel itself ran it, and the results were compared
+	Traced    bool // with all tracing programs attached
 	// Wrong lists where the result differs from what the kernel itself returned.
 	Wrong []string
 	// Skipped says why the scenario was not run: the kernel did not run it either.
@@ -340,6 +341,7 @@ func (r *Replayer) Run(ctx context.Context, c *Captured) (*Replay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Scenario.Name, err)
 	}
+	out.KernelRan = true
 	err = c.run(ctx, m, out)
 	if errors.Is(err, jit.ErrUnsupported) {
 		return nil, err // what is missing, not where: the same for many scenarios

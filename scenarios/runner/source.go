@@ -172,7 +172,7 @@ func (r *Replayer) play(ctx context.Context, c *Captured) (*Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Replay{Scenario: c.Scenario.Name, Design: c.Design}
+	out := &Replay{Scenario: c.Scenario.Name, Design: c.Design, KernelRan: len(c.Scenario.Played) > 0}
 	if c.compiled.frozen && c.compiled.updates() {
 		out.Skipped = "its direct tail calls look like none that is known, so they cannot be updated"
 		return out, nil

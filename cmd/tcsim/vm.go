@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/capture/vm"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+func (e env) vmCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "vm",
+		Usage:     "boot a kernel in QEMU, capture what its JIT emits, and replay that here",
+		ArgsUsage: "[SCENARIO|DIRECTORY|FILE.o...]",
+		Description: "Boots the kernel with one static program as its only process, which has the kernel compile the\n" +
+			"scenarios (all built-in ones by default) and never runs them; then runs the kernel's code in the emulator,\n" +
+			"where a stall is a verdict. KVM is used when it works. Needs QEMU, no rights and no disk image.\n\n" +
+			"Examples:\n   tcsim vm --kernel arch/x86/boot/bzImage\n" +
+			"   tcsim vm --kernel /boot/vmlinuz-6.1.0-40-cloud-amd64 --append spectre_v2=retpoline hierarchy\n" +
+			"   tcsim vm --kernel bzImage --cpu max,-bmi2 -o patched.jsonl.gz library\n\n" + exitCodesInHelp,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "kernel", Usage: "the kernel to boot: bzImage or vmlinuz"},
+			&cli.StringFlag{Name: "append", Usage: "further options of the kernel command line"},
+			&cli.StringFlag{Name: "cpu", Usage: "CPU model in QEMU's terms; what the JIT emits depends on it"},
+			&cli.StringFlag{Name: "accel", Usage: "\"kvm\" or \"tcg\" (software emulation), instead of the one that works"},
+			&cli.IntFlag{Name: "memory", Value: 1024, Usage: "memory of the machine in MiB"},
+			&cli.DurationFlag{Name: "timeout", Value: 5 * time.Minute, Usage: "give up after so long"},
+			&cli.StringFlag{Name: "config", Usage: "the kernel's configuration, if it is neither beside the kernel nor in it"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "keep the capture in this file"},
+			&cli.StringFlag{Name: "guest", Usage: "static program for the machine, instead of tcsim-guest beside tcsim or one that is built now"},
+			&cli.StringFlag{Name: "qemu", Usage: "QEMU's program, instead of qemu-system-x86_64"},
+			jsonFlag(),
+		},
+		Action: e.vm,
+	}
+}
+
+func (e env) vm(ctx context.Context, cmd *cli.Command) error {
+	kernel := cmd.String("kernel")
+	accel := cmd.String("accel")
+	switch {
+	case kernel == "":
+		return badUsage("--kernel: expected the kernel to boot")
+	case accel != "" && accel != "kvm" && accel != "tcg":
+		return badUsage("--accel: expected kvm or tcg, found %q", accel)
+	case cmd.Int("memory") < 256:
+		return badUsage("--memory: expected at least 256 MiB, found %d", cmd.Int("memory"))
+	}
+	args := cmd.Args().Slice()
+	if len(args) == 0 {
+		args = []string{wholeLibrary}
+	}
+	what, err := orders(args)
+	if err != nil {
+		return err
+	}
+	files, err := guestFiles(what, kernel, cmd.String("config"))
+	if err != nil {
+		return badInput(err)
+	}
+	guest, remove, err := e.guest(ctx, cmd.String("guest"))
+	if err != nil {
+		return err
+	}
+	defer remove()
+	fmt.Fprintf(e.stderr, "tcsim: booting %s\n", kernel)
+	start := time.Now()
+	a, err := vm.Boot(ctx, vm.Options{
+		Kernel: kernel, Init: guest, Files: files, Append: cmd.String("append"), CPU: cmd.String("cpu"), Accel: accel,
+		Memory: cmd.Int("memory"), Timeout: cmd.Duration("timeout"), QEMU: cmd.String("qemu"),
+	})
+	var boot *vm.BootError
+	switch {
+	case errors.Is(err, vm.ErrNoQEMU), errors.As(err, &boot):
+		return fmt.Errorf("%w: %w", errUntestable, err)
+	case err != nil:
+		return badInput(err)
+	case a.Kind == vm.Missing:
+		return fmt.Errorf("%w: the guest says: %s", errUntestable, a.Data)
+	case a.Kind != vm.Result:
+		return fmt.Errorf("the guest says: %s", a.Data)
+	}
+	fmt.Fprintf(e.stderr, "tcsim: captured after %.0f s (%s, %s)\n", time.Since(start).Seconds(), a.Accel, a.CPU)
+	for _, l := range what.left {
+		fmt.Fprintf(e.stderr, "tcsim: left out: %s\n", l)
+	}
+	return e.judgeGuest(ctx, cmd, a.Data)
+}
+
+// guestFiles are what the guest reads.
+func guestFiles(what *order, kernel, config string) (map[string][]byte, error) {
+	text, err := json.Marshal(what.scenarios)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]byte{vm.OrderFile: text}
+	paths := configPaths(kernel)
+	if config != "" {
+		paths = []string{config}
+	}
+	for _, p := range paths {
+		text, err := os.ReadFile(p)
+		if errors.Is(err, fs.ErrNotExist) && config == "" {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		files[vm.ConfigFile] = text
+		break
+	}
+	return files, nil
+}
+
+// configPaths are where a kernel's configuration usually is: beside an installed kernel under the
+// same version, or at the top of the tree in which a kernel was built.
+func configPaths(kernel string) []string {
+	dir, base := filepath.Split(kernel)
+	var out []string
+	if _, version, ok := strings.Cut(base, "vmlinuz-"); ok {
+		out = append(out, filepath.Join(dir, "config-"+version))
+	}
+	if base == "bzImage" {
+		out = append(out, filepath.Join(dir, "../../../.config"))
+	}
+	return append(out, filepath.Join(dir, "config"), filepath.Join(dir, ".config"))
+}
+
+// guestPackage is what is built where there is no tcsim-guest.
+const guestPackage = "github.com/tcsim/tcsim/cmd/tcsim/guest"
+
+// guest finds the program for the virtual machine, or builds it. remove removes what was built.
+func (e env) guest(ctx context.Context, given string) (path string, remove func(), err error) {
+	remove = func() {}
+	if given != "" {
+		_, err := os.Stat(given)
+		return given, remove, badInput(err)
+	}
+	if e.self != "" {
+		beside := filepath.Join(filepath.Dir(e.self), "tcsim-guest")
+		if _, err := os.Stat(beside); err == nil {
+			return beside, remove, nil
+		}
+	}
+	dir, err := os.MkdirTemp("", "tcsim-guest-")
+	if err != nil {
+		return "", remove, err
+	}
+	remove = func() { os.RemoveAll(dir) }
+	path = filepath.Join(dir, "tcsim-guest")
+	build := exec.CommandContext(ctx, "go", "build", "-o", path, guestPackage)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	if text, err := build.CombinedOutput(); err != nil {
+		remove()
+		return "", func() {}, fmt.Errorf("%w: no tcsim-guest beside tcsim (make build makes it), and it cannot be built: %w: %s",
+			errUntestable, err, bytes.TrimSpace(text))
+	}
+	return path, remove, nil
+}
+
+// judgeGuest replays what the guest brought and prints the verdicts.
+func (e env) judgeGuest(ctx context.Context, cmd *cli.Command, text []byte) error {
+	name := "vm"
+	if out := cmd.String("output"); out != "" {
+		name = out
+	}
+	src, err := capture.Read(bytes.NewReader(text), name)
+	if err != nil {
+		return fmt.Errorf("the guest's capture: %w", err)
+	}
+	sum := &captured{File: name}
+	f, err := src.File()
+	if err != nil {
+		return fmt.Errorf("the guest's capture: %w", err)
+	}
+	sum.describe(f)
+	if out := cmd.String("output"); out != "" {
+		if err := capture.WriteFile(out, f); err != nil {
+			return badInput(err)
+		}
+	}
+	t, err := src.Header.Target()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUntestable, err)
+	}
+	r, err := runner.NewReplayer(runner.Options{})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	row, err := e.replaySelected(ctx, r, src, t, "")
+	if err != nil {
+		return err
+	}
+	rows := []replayRow{*row}
+	if cmd.Bool("json") {
+		if err := e.printJSON("vm", map[string]any{"capture": sum, "replay": rows}); err != nil {
+			return err
+		}
+	} else {
+		sum.print(e.stdout)
+		e.replayText(rows)
+	}
+	if len(sum.Failed) > 0 {
+		return errFailed
+	}
+	return replayVerdict(rows)
+}

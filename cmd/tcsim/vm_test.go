@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// vmKernel finds what .ci/setup-vm installs.
+func vmKernel(t *testing.T) string {
+	t.Helper()
+	found, err := filepath.Glob("/var/cache/tcsim-vm/boot/vmlinuz-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, noQEMU := exec.LookPath("qemu-system-x86_64")
+	if len(found) > 0 && noQEMU == nil {
+		return found[0]
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatal("QEMU or the kernel is missing: .ci/setup-vm installs them")
+	}
+	t.Skip("QEMU or the kernel is missing: .ci/setup-vm installs them")
+	return ""
+}
+
+// TestVM boots a distribution's kernel in software emulation and judges its code.
+func TestVM(t *testing.T) {
+	if testing.Short() {
+		t.Skip("boots a kernel")
+	}
+	kernel := vmKernel(t)
+	out := filepath.Join(t.TempDir(), "vm.jsonl.gz")
+	code, text, errs := tcsim(t, "", "vm", "--kernel", kernel, "--accel", "tcg", "--append", "mitigations=off", "-o", out)
+	if code != exitOK {
+		t.Fatalf("code %d\n%s%s", code, text, errs)
+	}
+	if !strings.Contains(text, "as expected: 33/33") || !strings.Contains(text, "hierarchy") {
+		t.Errorf("verdicts\n%s", text)
+	}
+	code, text, errs = tcsim(t, "", "conform", out)
+	if code != exitOK || !strings.Contains(text, "identical: 342/342") {
+		t.Errorf("conform: code %d\n%s%s", code, text, errs)
+	}
+}
+
+func TestVMUsage(t *testing.T) {
+	bad := write(t, "bad.yaml", badScenario)
+	for _, args := range [][]string{
+		{}, {"--kernel", "x", "--accel", "hvf"}, {"--kernel", "x", "--memory", "1"}, {"--kernel", "x", bad},
+		{"--kernel", "x", "--guest", "no-such-guest"}, {"--kernel", "x", "--config", "no-such-config"},
+	} {
+		if code, _, errs := tcsim(t, "", append([]string{"vm"}, args...)...); code != exitUsage || errs == "" {
+			t.Errorf("%q: code %d, %q", args, code, errs)
+		}
+	}
+}
+
+func TestVMWithoutQEMU(t *testing.T) {
+	guest := write(t, "guest", "")
+	t.Setenv("PATH", t.TempDir())
+	code, _, errs := tcsim(t, "", "vm", "--kernel", "go.mod", "--guest", guest, "hierarchy")
+	if code != exitUntestable || !strings.Contains(errs, "qemu-system-x86") {
+		t.Errorf("code %d, %q", code, errs)
+	}
+}
