@@ -15,6 +15,8 @@ type Design struct {
 	Offsets Offsets
 	Counter Counter // of the first function that has one
 	Reused  bool    // see Frame
+	// Mixed says that sites differ in limit, landing or offsets, which the code of one kernel does not.
+	Mixed bool
 }
 
 // UnknownDesign is the name of a design whose sites are recognised and that is none of the known.
@@ -52,19 +54,23 @@ func RecogniseDesign(img *Image) (Design, error) {
 
 // learn takes over what a site shows and no site before did.
 func (d *Design) learn(s *site) {
-	d.Limit = first(d.Limit, s.limit)
-	d.Landing = first(d.Landing, s.landing)
-	d.Offsets.MapMaxEntries = first(d.Offsets.MapMaxEntries, s.offsets.MapMaxEntries)
-	d.Offsets.ArrayPtrs = first(d.Offsets.ArrayPtrs, s.offsets.ArrayPtrs)
-	d.Offsets.ProgBPFFunc = first(d.Offsets.ProgBPFFunc, s.offsets.ProgBPFFunc)
+	take(&d.Mixed, &d.Limit, s.limit)
+	take(&d.Mixed, &d.Landing, s.landing)
+	take(&d.Mixed, &d.Offsets.MapMaxEntries, s.offsets.MapMaxEntries)
+	take(&d.Mixed, &d.Offsets.ArrayPtrs, s.offsets.ArrayPtrs)
+	take(&d.Mixed, &d.Offsets.ProgBPFFunc, s.offsets.ProgBPFFunc)
 }
 
-func first[T comparable](a, b T) T {
+// take keeps the first value that is shown and notes another one.
+func take[T comparable](mixed *bool, have *T, shown T) {
 	var zero T
-	if a != zero {
-		return a
+	switch {
+	case shown == zero:
+	case *have == zero:
+		*have = shown
+	case *have != shown:
+		*mixed = true
 	}
-	return b
 }
 
 // reusedDesigns are the designs in which all functions share one frame, by where the counter is

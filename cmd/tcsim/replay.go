@@ -56,6 +56,8 @@ type replayRow struct {
 	Taken   uint64         `json:"taken"`
 	// NotByKernel counts scenarios of Total that the kernel itself did not run.
 	NotByKernel int `json:"not_run_by_kernel,omitempty"`
+	// Kernel says why offsets and limit are read from the code, "" if the header names a known kernel.
+	Kernel string `json:"from_code,omitempty"`
 	// Played are the verdicts on scenarios that the capture has the source of.
 	Played []runRow `json:"played,omitempty"`
 }
@@ -126,7 +128,7 @@ func openCapture(path string) (*capture.Source, *jit.Target, error) {
 	if err != nil {
 		return nil, nil, badInput(err)
 	}
-	t, err := src.Header.Target()
+	t, err := runner.TargetOf(src)
 	if err != nil {
 		return nil, nil, badInput(fmt.Errorf("%s: %w", path, err))
 	}
@@ -164,6 +166,20 @@ func (e env) replaySelected(ctx context.Context, r *runner.Replayer, src *captur
 			}
 		}
 		bar.set(n+1, len(picked))
+	}
+	if t.Name == runner.DecodedTarget {
+		row.Kernel = t.Source
+	}
+	if pattern != "" {
+		return row, nil
+	}
+	odd, err := runner.OddCode(src, t)
+	if err != nil {
+		return nil, badInput(err)
+	}
+	for _, text := range odd {
+		name, what, _ := strings.Cut(text, ": ")
+		row.Wrong = append(row.Wrong, replayLine{name, []string{what}})
 	}
 	return row, nil
 }
@@ -247,6 +263,9 @@ func (e env) replayText(rows []replayRow) {
 		}
 		t.add(filepath.Base(r.File), oneOf(designs), fmt.Sprintf("%d/%d", r.Equal, r.Total),
 			runs, fmt.Sprint(len(r.Apart)), fmt.Sprint(r.Taken))
+		if r.Kernel != "" {
+			t.note("the header does not tell; taken from " + r.Kernel)
+		}
 		for _, l := range r.Wrong {
 			t.note("WRONG " + l.Scenario + ": " + strings.Join(l.Notes, "; "))
 		}

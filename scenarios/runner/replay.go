@@ -36,6 +36,8 @@ type Captured struct {
 	world   []string // variables of the outside world that the code reads
 
 	tracing tracing
+	sites   []string // what is wrong with the code of tail calls, before anything runs
+	broken  string   // why the code cannot run, "" if it can
 }
 
 // Replay is what the bytes of a captured scenario did.
@@ -73,10 +75,13 @@ func Capture(src *capture.Source, t *jit.Target, i int) (*Captured, error) {
 	for p := range sc.Progs {
 		img, err := c.image(p, capture.Populated)
 		if err != nil {
-			return nil, fmt.Errorf("%s:%d: %s: program %d (%s): %w", src.Name, sc.Line, sc.Name, p, sc.Progs[p].Name, err)
+			c.broken = fmt.Sprintf("line %d: program %d (%s): the code does not decode: %v", sc.Line, p, sc.Progs[p].Name, err)
+			return c, nil
 		}
 		c.Images = append(c.Images, img)
-		c.design(img)
+		if err := c.recognise(p, img); err != nil {
+			return nil, err
+		}
 	}
 	if err := c.readTracing(); err != nil {
 		return nil, fmt.Errorf("%s:%d: %s: %w", src.Name, sc.Line, sc.Name, err)
@@ -287,6 +292,9 @@ func (r *Replayer) Close() error { return r.m.Close() }
 
 // load puts a captured scenario into the machine.
 func (r *Replayer) load(c *Captured) (*machine, error) {
+	if c.broken != "" {
+		return nil, errors.New(c.broken)
+	}
 	s, err := c.setup()
 	if err != nil {
 		return nil, err
@@ -337,6 +345,10 @@ func (r *Replayer) Run(ctx context.Context, c *Captured) (*Replay, error) {
 	if c.compiled != nil {
 		return r.play(ctx, c)
 	}
+	if c.broken != "" {
+		out.Wrong = []string{c.broken}
+		return out, nil
+	}
 	m, err := r.load(c)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Scenario.Name, err)
@@ -352,6 +364,7 @@ func (r *Replayer) Run(ctx context.Context, c *Captured) (*Replay, error) {
 	out.Program = c.Scenario.Progs[c.testRun().Prog].Name
 	out.World = append(out.World, c.world...)
 	slices.Sort(out.World)
+	out.Wrong = append(out.Wrong, c.sites...)
 	out.Wrong = append(out.Wrong, c.compare(m, out)...)
 	return out, nil
 }
