@@ -224,3 +224,33 @@ func TestFuncArgs(t *testing.T) {
 		}
 	}
 }
+
+// TestRecogniseTrampoline reads calls and the size of the frame back from the code of every style.
+func TestRecogniseTrampoline(t *testing.T) {
+	for _, name := range []string{"5.10", "6.1", "6.12", "6.12-stuff", "6.18", "7.2"} {
+		for _, tailCalls := range []bool{false, true} {
+			want, err := jit.CompileTrampoline(traced(3, tailCalls, jit.Fentry, jit.FmodRet, jit.Fexit), target(t, name), trampEnv{at: trampAt})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := jit.RecogniseTrampoline("tramp_f", trampAt, want.Func.Code)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(want.Func.Calls, got.Calls); d != "" {
+				t.Errorf("%s: calls (-compiled +recognised):\n%s", name, d)
+			}
+			low := func(f *jit.FuncImage) int32 { return f.Frame.Slots[len(f.Frame.Slots)-1].Off }
+			if !got.Trampoline || low(got) != low(&want.Func) {
+				t.Errorf("%s, tail calls %v: the frame goes down to rbp%+d, recognised as %+d", name, tailCalls, low(&want.Func), low(got))
+			}
+		}
+	}
+	for what, code := range map[string][]byte{
+		"nothing": nil, "no frame": {0xc3}, "no code": {0x0f}, "another register": {0x55, 0x48, 0x89, 0xe5, 0x48, 0x83, 0xe8, 0x08, 0xc3},
+	} {
+		if f, err := jit.RecogniseTrampoline("x", trampAt, code); err == nil {
+			t.Errorf("%s is recognised as %+v", what, f)
+		}
+	}
+}
