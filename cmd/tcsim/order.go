@@ -89,9 +89,10 @@ func (o *order) add(arg string) error {
 		}
 	}
 	sc, err := runner.Order(b, text)
+	var left runner.LeftOut
 	switch {
-	case errors.Is(err, runner.ErrNoKernel):
-		o.left = append(o.left, err.Error())
+	case errors.As(err, &left):
+		o.left = append(o.left, left.Error())
 		return nil
 	case err != nil:
 		return err

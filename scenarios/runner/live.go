@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
@@ -32,6 +33,9 @@ func (r *Replayer) Unsafe(ctx context.Context, c *Captured) (string, error) {
 	}
 	if c.compiled == nil {
 		return "the capture has no source of this scenario", nil
+	}
+	if slices.ContainsFunc(c.compiled.Built.Actions, func(a scenarios.Action) bool { return a.Interrupt != nil }) {
+		return "nobody can interrupt a test run at a given moment", nil
 	}
 	s, err := open(r.m, c.compiled, r.opt)
 	if err != nil {

@@ -17,12 +17,12 @@ import (
 )
 
 // Order returns a scenario as a kernel is given it, for a capture. text is the scenario's file,
-// which the capture keeps: replaying it plays what the file says. The error is ErrNoKernel if no kernel
-// can do what the scenario asks for.
+// which the capture keeps: replaying it plays what the file says. The error is a LeftOut if a capture
+// cannot do what the scenario asks for.
 func Order(b *scenarios.Built, text []byte) (capture.Scenario, error) {
 	sc := capture.Scenario{Name: b.Scenario.Name, Category: "library", Source: string(text)}
-	if l := b.Scenario.Limit; l != 0 && l != kernelLimit {
-		return sc, fmt.Errorf("scenario %s: it sets a limit of %d tail calls: %w", sc.Name, l, ErrNoKernel)
+	if why := leftOut(b); why != "" {
+		return sc, LeftOut(fmt.Sprintf("scenario %s: %s", sc.Name, why))
 	}
 	for _, m := range b.Maps {
 		sc.Maps = append(sc.Maps, capture.Map{Map: m})
@@ -42,8 +42,31 @@ func Order(b *scenarios.Built, text []byte) (capture.Scenario, error) {
 	return sc, nil
 }
 
-// ErrNoKernel says that a scenario is for the emulator only.
-var ErrNoKernel = errors.New("no kernel does that")
+// LeftOut says why a scenario is for the emulator only.
+type LeftOut string
+
+// Error returns the reason.
+func (l LeftOut) Error() string { return string(l) }
+
+// leftOut says why captures leave out a scenario, "" if they do not.
+func leftOut(b *scenarios.Built) string {
+	if l := b.Scenario.Limit; l != 0 && l != kernelLimit {
+		return fmt.Sprintf("it sets a limit of %d tail calls; kernels have %d", l, kernelLimit)
+	}
+	for i := range b.Programs {
+		if b.Programs[i].Type != b.Programs[0].Type {
+			return "its programs are of several types"
+		}
+	}
+	for i := range b.Actions {
+		switch b.Actions[i].Kind {
+		case scenarios.ActRun, scenarios.ActInsert, scenarios.ActStore, scenarios.ActDelete:
+		default:
+			return "it attaches programs to functions"
+		}
+	}
+	return ""
+}
 
 // kernelLimit is MAX_TAIL_CALL_CNT, which scenarios cannot change in a kernel that is there already.
 const kernelLimit = 33

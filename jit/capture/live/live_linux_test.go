@@ -5,6 +5,7 @@ package live_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -102,6 +103,58 @@ func conforms(t *testing.T, f *capture.File) {
 	if !r.OK() || r.Total().Total == 0 {
 		t.Errorf("%s: identical %v, facts %v\n%+v", target.Name, r.Total(), r.Facts, r.Mismatches)
 	}
+}
+
+// TestFound captures programs that are loaded already, in use and with filled prog arrays, by id and all.
+func TestFound(t *testing.T) {
+	k := open(t)
+	f, err := capture.LoadFS(fixtures.FS, "live/6.18-library.jsonl.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(f.Scenarios, func(s capture.Scenario) bool { return s.Name == "hierarchy" })
+	mine := f.Scenarios[i].Order()
+	l, err := k.Load(&mine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if err := l.Record(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Fill(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Found(live.Choice{IDs: []uint32{1 << 30}}); err == nil {
+		t.Error("found a program that does not exist")
+	}
+	all, err := k.Found(live.Choice{All: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found *capture.Prog
+	slots := 0
+	for s := range all.Scenarios {
+		sc := &all.Scenarios[s]
+		for p := range sc.Progs {
+			if sc.Progs[p].Tag == mine.Progs[0].Tag {
+				found = &sc.Progs[p]
+			}
+		}
+		slots += len(sc.ProgArrays)
+	}
+	if found == nil || slots == 0 {
+		t.Fatalf("found %v with %d slots", found, slots)
+	}
+	for j := range found.Funcs {
+		if d := cmp.Diff(mine.Progs[0].Funcs[j].Code(capture.Populated), found.Funcs[j].Code(capture.Empty)); d != "" {
+			t.Errorf("function %d: (-loaded +found)\n%s", j, d)
+		}
+	}
+	if len(found.TailCalls) != 1 || found.Funcs[1].Name != "sub" {
+		t.Errorf("tail calls %v in %v", found.TailCalls, found.Funcs[1].Name)
+	}
+	conforms(t, all)
 }
 
 // TestOffsets compares the kernel's own offsets with those of the table.
