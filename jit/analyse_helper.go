@@ -194,6 +194,9 @@ func (x *explorer) callHelper(s *state, in Insn) error {
 	switch n, spec, ok := x.p.helper(in.Imm); {
 	case in.Src != 0 || in.Op != opCall:
 	case n == HelperTailCall && ok:
+		if m := &f.regs[2]; m.kind == kindMap && x.p.Maps[m.mapIdx].Type != ProgArray {
+			return fmt.Errorf("tail call through map %s, which is no prog array (check_map_func_compatibility)", x.p.Maps[m.mapIdx].Name)
+		}
 		x.tailCall(s)
 		args = ""
 	case ok:

@@ -215,13 +215,17 @@ func TestAnalyseMistakes(t *testing.T) {
 		p    *jit.Program
 		want []string
 	}{
-		"empty":        {testProgram(nil), []string{"the program has no instructions"}},
-		"falls off":    {testProgram(code(movImm(0, 0))), []string{"insn 0 (r0 = 0): function 0 (main) does not end with exit or jump"}},
-		"opcode":       {testProgram(code(jit.Insn{Op: 0xff}, leave())), []string{"unknown opcode 0xff"}},
-		"half":         {testProgram(code(ldMap(1, 1)[:1], leave())), []string{"bad second half"}},
-		"map":          {testProgram(code(ldMap(1, 9), leave())), []string{"insn 0 (r1 = map[9] ll): map 9 does not exist: there are 4"}},
-		"into a half":  {testProgram(code(ja(1), ldMap(1, 1), leave())), []string{"jump into the middle of insn 1"}},
-		"register":     {testProgram(code(mov(14, 1), leave())), []string{"there is no register r14"}},
+		"empty":       {testProgram(nil), []string{"the program has no instructions"}},
+		"falls off":   {testProgram(code(movImm(0, 0))), []string{"insn 0 (r0 = 0): function 0 (main) does not end with exit or jump"}},
+		"opcode":      {testProgram(code(jit.Insn{Op: 0xff}, leave())), []string{"unknown opcode 0xff"}},
+		"half":        {testProgram(code(ldMap(1, 1)[:1], leave())), []string{"bad second half"}},
+		"map":         {testProgram(code(ldMap(1, 9), leave())), []string{"insn 0 (r1 = map[9] ll): map 9 does not exist: there are 4"}},
+		"into a half": {testProgram(code(ja(1), ldMap(1, 1), leave())), []string{"jump into the middle of insn 1"}},
+		"register":    {testProgram(code(mov(14, 1), leave())), []string{"there is no register r14"}},
+		"no prog array": {
+			testProgram(code(ldMap(2, 3), movImm(3, 0), jit.Insn{Op: 0x85, Imm: jit.HelperTailCall}, movImm(0, 0), leave())),
+			[]string{"tail call through map arr, which is no prog array"},
+		},
 		"r10":          {testProgram(code(movImm(10, 0), leave())), []string{"r10 is read only"}},
 		"call nowhere": {testProgram(code(callFn(1), movImm(0, 0), leave())), []string{"no function starts at insn 2"}},
 		"recursion":    {testProgram(code(callFn(1), leave(), callFn(-1), leave()), 2), []string{"insn 2 (call pc-1): recursive call of function 1 (sub)"}},

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner_test
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+// TestLibraryDoc writes the last column of the tables in docs/scenario-library.md: which designs break
+// what. Features of a kernel make no difference, and what each run of hier-rfc1 breaks is said there once.
+func TestLibraryDoc(t *testing.T) {
+	const path = "../../docs/scenario-library.md"
+	src, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := whole(t)
+	rows := 0
+	lines := strings.Split(string(src), "\n")
+	for i, line := range lines {
+		cells := strings.Split(line, " | ")
+		if len(cells) != 4 {
+			continue
+		}
+		names := regexp.MustCompile("`([a-z0-9_]+)`").FindAllStringSubmatch(cells[1], -1)
+		if len(names) == 0 || !slices.Contains(m.Scenarios, names[0][1]) {
+			continue
+		}
+		rows++
+		cells[3] = differing(t, m, names[0][1]) + " |"
+		if want := strings.Join(cells, " | "); want != line {
+			lines[i] = want
+			if !*update {
+				t.Errorf("the table has\n%s\nfound (-update rewrites it)\n%s", line, want)
+			}
+		}
+	}
+	if rows < 19 {
+		t.Errorf("%d rows", rows)
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// differing lists what a scenario breaks and where.
+func differing(t *testing.T, m *runner.Matrix, scenario string) string {
+	t.Helper()
+	by := map[runner.Verdict][]string{}
+	for _, name := range m.Targets {
+		tg := target(t, name)
+		kernel, _, variant := strings.Cut(name, "-")
+		known := slices.Contains(scenarios.TargetNames(tg), scenarios.ClassBelowRSP)
+		c := cellOf(t, m, scenario, name)
+		switch {
+		case variant && kernel[0] >= '0' && kernel[0] <= '9' && name != "5.10-unrounded":
+		case name == "direct-poke-inline-nodirect" || c.Verdict == runner.VerdictOK:
+		case known && c.Verdict == runner.Verdict(check.BelowRSP):
+		case name == "5.10-unrounded" && cellOf(t, m, scenario, "5.10").Verdict == c.Verdict:
+		default:
+			by[c.Verdict] = append(by[c.Verdict], name)
+		}
+	}
+	var out []string
+	for _, v := range slices.Sorted(keysOf(by)) {
+		list := strings.Join(by[v], ", ")
+		if v == runner.VerdictUnsupported && slices.Equal(by[v], oneFrame(m)) {
+			list = "5.9 and before"
+		}
+		out = append(out, fmt.Sprintf("`%s`: %s", v, list))
+	}
+	if len(out) == 0 {
+		return "the same"
+	}
+	return strings.Join(out, "; ")
+}
+
+// oneFrame are the designs that have no tail calls beside calls.
+func oneFrame(m *runner.Matrix) []string {
+	var out []string
+	for _, n := range m.Targets {
+		if t, err := jit.TargetByName(n); err == nil && (t.Verifier.NoMix || t.Verifier.NoSubprogs) && n != "direct-poke-inline-nodirect" {
+			out = append(out, n)
+		}
+	}
+	return out
+}
