@@ -171,6 +171,9 @@ func (s *Scenario) mapsAt(p *Prog) error {
 		if in.Op != opLdImm64 || in.Src != jit.PseudoMap && in.Src != jit.PseudoMapValue || p.hidden(m.Func) {
 			continue
 		}
+		if int(in.Dst) >= len(mapReg) {
+			return fmt.Errorf("xlated instruction %d loads a map into register %d", m.Xlated, in.Dst)
+		}
 		off, v, err := p.constant(m, mapReg[in.Dst])
 		if err != nil {
 			return err

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/fixtures"
+	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
 )
 
@@ -193,6 +194,9 @@ func TestDuplicateNames(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(goodHeader + "\n" + goodScenario + "\n" + goodSymbols + "\n"))
 	f.Add(pack(f, goodHeader+"\n"+goodSymbols))
+	header2 := strings.Replace(goodHeader, `"format": 1`, `"format": 2, "offsets": {"map_max_entries": 1, "array_ptrs": 2, "prog_bpf_func": 3}`, 1)
+	scenario2 := strings.Replace(goodScenario, `"prog_type": 3`, `"prog_type": 3, "found": 1, "source": "x", "played": [{"action": 1, "retval": 2, "values": [[0, "00", "01"]]}]`, 1)
+	f.Add([]byte(header2 + "\n" + scenario2 + "\n" + goodSymbols + "\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if bytes.HasPrefix(data, []byte("{")) {
 			data = pack(t, string(data))
@@ -206,8 +210,10 @@ func FuzzRead(f *testing.F) {
 			if err != nil {
 				continue
 			}
+			_ = s.Derive(func(jit.Addr) string { return "" }) // must not crash; it says what does not decode
 			for i := range s.Progs {
 				s.Submitted(i)
+				s.Order()
 				if s.Progs[i].LoadError == "" {
 					s.Xlated(i, &src.Header, sym)
 				}
