@@ -132,15 +132,20 @@ func New(cfg Config) (*Machine, error) {
 	return m, nil
 }
 
+// controls are the control registers as open sets them.
+var controls = []struct {
+	reg   int
+	value uint64
+}{
+	{uc.X86_REG_CR3, 0},
+	{uc.X86_REG_CR4, 0x40620}, // OSXSAVE OSXMMEXCPT OSFXSR PAE
+	{uc.X86_REG_CR0, 1<<31 | 1<<16 | 1<<5 | 1<<4 | 1<<1 | 1}, // PG WP NE ET MP PE
+}
+
 // open makes an engine and sets its processor up for 64-bit kernel mode with paging. The order
 // matters: the model first, CR4 with OSXSAVE (or VEX instructions are refused), then EFER, then CR0.
 func (m *Machine) open() error {
-	const (
-		cr0 = 1<<31 | 1<<16 | 1<<5 | 1<<4 | 1<<1 | 1 // PG WP NE ET MP PE
-		cr4 = 0x40620                                // OSXSAVE OSXMMEXCPT OSFXSR PAE
-		// LME, LMA and NXE
-		msrEFER, efer = 0xc0000080, 0xd00
-	)
+	const msrEFER, efer = 0xc0000080, 0xd00 // LME, LMA and NXE
 	e, err := uc.NewUnicorn(uc.ARCH_X86, uc.MODE_64)
 	if err != nil {
 		return err
@@ -156,10 +161,10 @@ func (m *Machine) open() error {
 		m.c.env = nil
 	}
 	if err := errors.Join(
-		e.RegWrite(uc.X86_REG_CR3, 0),
-		e.RegWrite(uc.X86_REG_CR4, cr4),
+		e.RegWrite(controls[0].reg, controls[0].value),
+		e.RegWrite(controls[1].reg, controls[1].value),
 		e.RegWriteX86Msr(msrEFER, efer),
-		e.RegWrite(uc.X86_REG_CR0, cr0),
+		e.RegWrite(controls[2].reg, controls[2].value),
 		e.RegWrite(uc.X86_REG_GS_BASE, uint64(GSBase)),
 	); err != nil {
 		return err

@@ -196,6 +196,29 @@ func (m *Machine) begin(r Run) (jit.Addr, error) {
 	return entry, m.space.writeWord(EntryRSP, uint64(OutsideReturn))
 }
 
+// keepPaging undoes what code that no compiler made has done to the translation of addresses, so
+// that its own translations can be found and removed. m.clean has the other registers.
+func (m *Machine) keepPaging() error {
+	changed := false
+	for _, r := range controls {
+		v, err := m.uc.RegRead(r.reg)
+		if err != nil {
+			return err
+		}
+		if v == r.value {
+			continue
+		}
+		changed = true
+		if err := m.uc.RegWrite(r.reg, r.value); err != nil {
+			return err
+		}
+	}
+	if !changed {
+		return nil
+	}
+	return ucErr("flush translations", C.tcs_flush_tlb(m.c))
+}
+
 // prepare sets the level and the limits.
 func (m *Machine) prepare(r Run) error {
 	if r.Level > LevelRetired {
@@ -265,6 +288,9 @@ func (m *Machine) executeOnce(ctx context.Context, r Run, rip jit.Addr) (Result,
 	code, at, err := m.engage(rip)
 	stopWatching()
 	if err != nil {
+		return Result{}, fmt.Errorf("run: %w", err)
+	}
+	if err := m.keepPaging(); err != nil {
 		return Result{}, fmt.Errorf("run: %w", err)
 	}
 	end := jit.Addr(at)
