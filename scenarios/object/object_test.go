@@ -73,8 +73,9 @@ func play(t *testing.T, b *scenarios.Built, target string) []outcome {
 	return out
 }
 
-// TestRun runs the objects of fixtures/objects on the packets there, as a 6.18 kernel's
-// BPF_PROG_TEST_RUN was seen to answer.
+// TestRun runs the objects of fixtures/objects on the packets there. A 6.18 kernel answered the
+// same for an IPv4/UDP packet on all of them and an IPv6 packet on the dispatcher; the other rows
+// follow from the sources.
 func TestRun(t *testing.T) {
 	packets, err := object.Packets(folder + "packets.pcap")
 	if err != nil {
