@@ -13,7 +13,7 @@ import (
 
 // TestMain lets the test binary be the worker process that tcsim starts of itself.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && os.Args[1] == workerCommand {
+	if len(os.Args) == 2 && (os.Args[1] == workerCommand || os.Args[1] == nativeCommand) {
 		os.Exit(doMain(context.Background(), os.Args, env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}))
 	}
 	os.Exit(m.Run())
