@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner_test
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+// listed is the scenario that compares machine code byte by byte. It sees every edit of 6.12 and is left
+// out: what code does has to be enough.
+const listed = "verifier_tailcall_jit"
+
+// region is a part of every function in which a mutation looks for bytes.
+type region func(f *jit.FuncImage) [][2]jit.CodeOff
+
+// emitterMutation is a small wrong edit of an emitter, made in everything that it emitted: wherever old is in
+// the region, new is put there. Both are hex; ".." is any byte, which stays. One edit of something else
+// than code is made by what or by target instead.
+type emitterMutation struct {
+	target   string
+	in       region
+	old, new string
+	name     string
+	what     func(f *jit.FuncImage)
+	emit     func(t *jit.Target)
+	survives string // why no scenario can see it; "" for one that must be killed
+}
+
+func span(lo, end jit.CodeOff) [][2]jit.CodeOff {
+	if lo < 0 || end < lo {
+		return nil
+	}
+	return [][2]jit.CodeOff{{lo, end}}
+}
+
+// The regions.
+func prologue(f *jit.FuncImage) [][2]jit.CodeOff { return span(0, f.Frame.Body) }
+
+func body(f *jit.FuncImage) [][2]jit.CodeOff {
+	return span(f.Frame.Body, jit.CodeOff(len(f.Code)))
+}
+
+func perSite(of func(s *jit.TailCallSite) [][2]jit.CodeOff) region {
+	return func(f *jit.FuncImage) (out [][2]jit.CodeOff) {
+		for i := range f.TailCalls {
+			out = append(out, of(&f.TailCalls[i])...)
+		}
+		return out
+	}
+}
+
+func site(s *jit.TailCallSite) [][2]jit.CodeOff { return span(s.Start, s.End) }
+
+func direct(s *jit.TailCallSite) [][2]jit.CodeOff {
+	if !s.Direct {
+		return nil
+	}
+	return site(s)
+}
+
+func indirect(s *jit.TailCallSite) [][2]jit.CodeOff {
+	if s.Direct {
+		return nil
+	}
+	return site(s)
+}
+
+func unwind(s *jit.TailCallSite) [][2]jit.CodeOff { return span(s.Unwind, s.Jump) }
+
+// beforeCall is the load of rax with the counter before a call of a subprogram.
+func beforeCall(f *jit.FuncImage) (out [][2]jit.CodeOff) {
+	for _, c := range f.Calls {
+		if c.Func >= 0 && c.Off >= 7 {
+			out = append(out, span(c.Off-7, c.Off)...)
+		}
+	}
+	return out
+}
+
+// epilogue is the code of the last instruction, which is an exit in most functions.
+func epilogue(f *jit.FuncImage) [][2]jit.CodeOff {
+	if n := len(f.InsnOff); n > 1 {
+		return span(f.InsnOff[n-2], jit.CodeOff(len(f.Code)))
+	}
+	return nil
+}
+
+func eachSite(edit func(s *jit.TailCallSite)) func(f *jit.FuncImage) {
+	return func(f *jit.FuncImage) {
+		for i := range f.TailCalls {
+			if s := &f.TailCalls[i]; s.Direct {
+				edit(s)
+			}
+		}
+	}
+}
+
+func landing(by jit.CodeOff) func(f *jit.FuncImage) {
+	return func(f *jit.FuncImage) {
+		if f.Frame.Landing >= 0 {
+			f.Frame.Landing += by
+		}
+	}
+}
+
+func emitterMutations() []emitterMutation {
+	sites, directs, indirects, unwinds := perSite(site), perSite(direct), perSite(indirect), perSite(unwind)
+	return []emitterMutation{
+		// The limit.
+		{target: "6.12", in: sites, old: "48833821", new: "48833820", name: "limit 32 for 33"},
+		{target: "6.12", in: sites, old: "48833821", new: "48833822", name: "limit 34 for 33"},
+		{target: "6.12", in: sites, old: "4883382173", new: "4883382177", name: "ja for jae at the limit"},
+		{target: "6.12", in: sites, old: "4883382173", new: "4883382172", name: "jb for jae at the limit"},
+		{target: "6.12", in: sites, old: "4883382173..", new: "48833821 6690", name: "no jump at the limit"},
+		{target: "6.12", in: directs, old: "4883382173", new: "4883382177", name: "ja for jae, direct only"},
+		{target: "6.12", in: indirects, old: "4883382173", new: "4883382177", name: "ja for jae, indirect only"},
+		{target: "6.12", in: sites, old: "4883382173", new: "488338217d", name: "jge for jae at the limit",
+			survives: "the counter is 0 to 33, in which signed and unsigned order are the same"},
+		{target: "6.12", in: sites, old: "48833821", new: "83382190", name: "limit compared in 4 bytes, not 8",
+			survives: "the counter is 0 to 33: its upper half is 0 always"},
+		{target: "5.10", in: sites, old: "83f82077", new: "83f82177", name: "limit 34 for 33"},
+		{target: "5.10", in: sites, old: "83f82077", new: "83f82073", name: "jae for ja at the limit"},
+		{target: "6.1", in: sites, old: "83f82173", new: "83f82177", name: "ja for jae at the limit"},
+		{target: "6.1", in: sites, old: "83f82173", new: "83f82073", name: "limit 32 for 33"},
+		{target: "hier-rfc2", in: sites, old: "83382173", new: "83382177", name: "ja for jae at the limit"},
+		{target: "hier-percpu", in: sites, old: "83f82173", new: "83f82177", name: "ja for jae at the limit"},
+		{target: "hier-task", in: sites, old: "83382173", new: "83382077", name: "limit 32 and ja, for 33 and jae",
+			survives: "above 32 is the same as at least 33; kernels up to 5.16 have it so"},
+		{target: "direct-poke", in: sites, old: "83f82077", new: "83f82173", name: "limit 33 and jae, for 32 and ja",
+			survives: "at least 33 is the same as above 32; 5.16 made this change"},
+		{target: "fp53", in: sites, old: "83f82077", new: "83f82177", name: "limit 34 for 33"},
+
+		// The counter.
+		{target: "6.12", in: sites, old: "48830001", new: "48830002", name: "counts 2 for 1"},
+		{target: "6.12", in: sites, old: "48830001", new: "0f1f4000", name: "does not count"},
+		{target: "6.12", in: sites, old: "48830001", new: "48832801", name: "counts down"},
+		{target: "6.12", in: sites, old: "48830001", new: "83000190", name: "counts in 4 bytes, not 8",
+			survives: "the counter never leaves its lower half"},
+		{target: "6.12", in: directs, old: "48830001", new: "0f1f4000", name: "direct tail calls do not count"},
+		{target: "6.12", in: indirects, old: "48830001", new: "0f1f4000", name: "indirect tail calls do not count"},
+		{target: "6.1", in: sites, old: "8985........", new: "660f1f440000", name: "does not store the count"},
+		{target: "6.1", in: sites, old: "83c0018985", new: "83c0028985", name: "counts 2 for 1"},
+		{target: "6.1", in: sites, old: "8b85fcffffff", new: "8b85f8ffffff", name: "loads the other half of the counter's word"},
+		{target: "hier-rfc2", in: sites, old: "830001", new: "0f1f00", name: "does not count"},
+		{target: "hier-task", in: sites, old: "ff00", new: "6690", name: "does not count"},
+		{target: "hier-task", in: sites, old: "ff00", new: "ff08", name: "counts down"},
+		{target: "fp53", in: sites, old: "83c001", new: "0f1f00", name: "does not count"},
+		{target: "direct-poke", in: sites, old: "8985........", new: "660f1f440000", name: "does not store the count"},
+
+		// The prologue.
+		{target: "6.12", in: prologue, old: "4831c0", new: "0f1f00", name: "does not clear rax at the entry"},
+		{target: "6.12", in: prologue, old: "4831c0", new: "31c090", name: "clears 4 bytes of rax, not 8",
+			survives: "a write of 4 bytes clears the upper half"},
+		{target: "6.12", in: prologue, old: "4883f82177", new: "4883f82173", name: "jae for ja at value or pointer"},
+		{target: "6.12", in: prologue, old: "4883f82177", new: "4883f82176", name: "jbe for ja at value or pointer"},
+		{target: "6.12", in: prologue, old: "504889e0eb01", new: "504889e06690", name: "a word too much in the root frame"},
+		{target: "6.12", in: prologue, old: "504889e0", new: "504889e8", name: "pointer to the saved rbp, not the counter"},
+		{target: "6.12", in: prologue, old: "4889e5", new: "4889ec", name: "mov rsp, rbp for mov rbp, rsp"},
+		{target: "6.1", in: prologue, old: "31c0", new: "6690", name: "does not clear eax at the entry"},
+		{target: "6.1", in: prologue, old: "4881ec08000000", new: "4881ec04000000", name: "stack depth unrounded"},
+		{target: "6.12", in: prologue, old: "4881ec08000000", new: "4881ec00000000", name: "stack depth 0 for 8"},
+		{target: "6.12", in: prologue, old: "4881ec40000000", new: "4881ec38000000", name: "8 bytes of stack missing"},
+		{target: "6.12", in: prologue, old: "534155", new: "415553", name: "rbx and r13 pushed in the wrong order"},
+		{target: "6.12", in: prologue, old: "41554156", new: "4155 4155", name: "r13 saved for r14"},
+		{target: "hier-rfc2", in: prologue, old: "4889e0", new: "4889e8", name: "pointer to the caller's frame"},
+		{target: "hier-rfc2", in: prologue, old: "59c3", new: "90c3", name: "counter not popped at the end"},
+		{target: "hier-runctx", in: prologue, old: "488b4708", new: "488b4700", name: "takes the context for the counter's address"},
+		{target: "fp53", in: prologue, old: "6a00", new: "6aff", name: "counter starts at -1"},
+		{target: "fp53", in: prologue, old: "6a00", new: "6a01", name: "1 pushed for the counter",
+			survives: "the counter is the upper half of the word that is pushed"},
+
+		// The unwinding of a tail call.
+		{target: "6.12", in: unwinds, old: "5b5858", new: "905858", name: "pop of rbx missing"},
+		{target: "6.12", in: unwinds, old: "5858", new: "5890", name: "a pop of the counter missing"},
+		{target: "6.12", in: unwinds, old: "415d5b", new: "5b415d", name: "rbx popped before r13"},
+		{target: "6.12", in: unwinds, old: "5b58", new: "585b", name: "counter popped before rbx"},
+		{target: "6.12", in: unwinds, old: "4881c4", new: "4881ec", name: "sub for add of the stack depth"},
+		{target: "6.12", in: unwinds, old: "4881c440000000", new: "4881c438000000", name: "8 bytes of stack left"},
+		{target: "6.12", in: unwinds, old: "4881c408000000", new: "0f1f8000000000", name: "stack left when there are 8 bytes"},
+		{target: "6.1", in: unwinds, old: "5b58", new: "9058", name: "pop of rbx missing"},
+		{target: "6.1", in: unwinds, old: "58", new: "5b", name: "counter popped into rbx"},
+		{target: "5.10", in: unwinds, old: "415f415e", new: "415e415f", name: "r14 and r15 popped in the wrong order"},
+		{target: "hier-rfc2", in: unwinds, old: "58", new: "90", name: "pop of the pointer missing"},
+		{target: "hier-percpu", in: unwinds, old: "5b", new: "90", name: "pop of rbx missing"},
+		{target: "hier-runctx", in: unwinds, old: "58", new: "59", name: "pointer popped into rcx"},
+
+		// Bounds, empty slots and the jump.
+		{target: "6.12", in: indirects, old: "39562476", new: "39562472", name: "jb for jbe at the bounds"},
+		{target: "6.12", in: indirects, old: "39562476..", new: "3956246690", name: "no bounds"},
+		{target: "6.12", in: indirects, old: "39562476", new: "3956247e", name: "signed bounds"},
+		{target: "6.12", in: indirects, old: "89d2", new: "6690", name: "index not cut to 4 bytes"},
+		{target: "6.12", in: indirects, old: "4885c974", new: "4885c975", name: "jnz for jz at the empty slot"},
+		{target: "6.12", in: indirects, old: "4885c974..", new: "4885c96690", name: "no test for the empty slot"},
+		{target: "6.12", in: indirects, old: "4885c9", new: "4885d2", name: "tests the index, not the program"},
+		{target: "6.12", in: indirects, old: "488b8cd6", new: "488b8c96", name: "slots of 4 bytes, not 8"},
+		{target: "6.12", in: indirects, old: "4883c110", new: "4883c10c", name: "lands 4 bytes early"},
+		{target: "6.12", in: indirects, old: "4883c110", new: "4883c100", name: "lands at the entry"},
+		{target: "6.1", in: indirects, old: "4883c10b", new: "4883c10c", name: "lands one byte late"},
+		{target: "6.12", in: indirects, old: "488b4930", new: "488b4938", name: "takes another field for the entry"},
+		{target: "6.12", in: directs, old: "e9..000000", new: "0f1f440000", name: "no bypass at an empty slot"},
+		{target: "fp53", in: indirects, old: "4883c014", new: "4883c000", name: "lands at the entry"},
+
+		// Calls.
+		{target: "6.12", in: beforeCall, old: "488b85........", new: "0f1f8000000000", name: "no reload before a call"},
+		{target: "6.12", in: beforeCall, old: "488b85f0ffffff", new: "488b85f8ffffff", name: "reload of the other word"},
+		{target: "6.12", in: beforeCall, old: "488b85........", new: "488d85........", name: "lea for mov in the reload"},
+		{target: "6.12", in: beforeCall, old: "488b85", new: "908b85", name: "reload of 4 bytes, not 8"},
+		{target: "6.1", in: beforeCall, old: "488b85........", new: "0f1f8000000000", name: "no reload before a call"},
+		{target: "6.1", in: beforeCall, old: "488b85........", new: "31c00f1f440000", name: "counter starts anew in every call"},
+		{target: "hier-rfc2", in: beforeCall, old: "488b85........", new: "0f1f8000000000", name: "no reload before a call"},
+		{target: "6.1", emit: func(t *jit.Target) { t.Emit.UnroundedReload = true }, name: "depth of the reload unrounded"},
+		{target: "6.1", emit: func(t *jit.Target) { t.Emit.TrampLosesRAX = true }, name: "trampolines lose rax"},
+		{target: "6.12", emit: func(t *jit.Target) { t.Limit = 32 }, name: "MAX_TAIL_CALL_CNT 32"},
+
+		// The epilogue.
+		{target: "6.12", in: epilogue, old: "5bc9", new: "90c9", name: "rbx not restored"},
+		{target: "6.12", in: epilogue, old: "c9c3", new: "5dc3", name: "pop rbp for leave"},
+		{target: "6.12", in: epilogue, old: "415d5b", new: "5b415d", name: "registers restored in the wrong order"},
+		{target: "6.12", in: body, old: "415f415e", new: "415f415f", name: "r15 restored for r14"},
+
+		// Patching.
+		{target: "6.12", what: eachSite(func(s *jit.TailCallSite) { s.Bypass, s.Jump = s.Jump, s.Bypass }), name: "pokes of bypass and jump swapped"},
+		{target: "6.12", in: directs, old: "e90c000000", new: "e90d000000", name: "bypass leads one byte too far"},
+		{target: "6.12", what: eachSite(func(s *jit.TailCallSite) { s.Jump-- }), name: "jump poked one byte early"},
+		{target: "6.12", what: eachSite(func(s *jit.TailCallSite) { s.Key++ }), name: "site registered for the next key"},
+		{target: "6.12", what: eachSite(func(s *jit.TailCallSite) { s.Bypass = s.Jump }), name: "bypass registered where the jump is"},
+		{target: "6.12", what: landing(-4), name: "direct jump lands before the frame is made"},
+		{target: "6.1", what: landing(1), name: "direct jump lands behind the push of the counter"},
+		{target: "direct-poke", what: landing(-2), name: "direct jump lands before the counter is pushed"},
+	}
+}
+
+// apply makes the edit in one image and says how often.
+func (m *emitterMutation) apply(t *testing.T, img *jit.Image) (n int) {
+	t.Helper()
+	old, mask := pattern(t, m.old)
+	with, keep := pattern(t, m.new)
+	if len(old) != len(with) {
+		t.Fatalf("%d bytes for %d", len(with), len(old))
+	}
+	for i := range img.Funcs {
+		f := &img.Funcs[i]
+		if m.what != nil {
+			m.what(f)
+			n++
+			continue
+		}
+		for _, r := range m.in(f) {
+			code := f.Code[r[0]:r[1]]
+			for at := 0; at+len(old) <= len(code); at++ {
+				if !matches(code[at:], old, mask) {
+					continue
+				}
+				for k := range with {
+					if keep[k] {
+						code[at+k] = with[k]
+					}
+				}
+				n++
+				at += len(old) - 1
+			}
+		}
+	}
+	return n
+}
+
+func matches(code, old []byte, mask []bool) bool {
+	for k := range old {
+		if mask[k] && code[k] != old[k] {
+			return false
+		}
+	}
+	return true
+}
+
+// pattern reads bytes in hex; set is false for "..".
+func pattern(t *testing.T, s string) (b []byte, set []bool) {
+	t.Helper()
+	s = strings.ReplaceAll(s, " ", "")
+	b, err := hex.DecodeString(strings.ReplaceAll(s, ".", "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(s); i += 2 {
+		set = append(set, s[i] != '.')
+	}
+	return b, set
+}
+
+// player plays scenarios in one machine.
+type player struct{ s *runner.Session }
+
+func (p *player) drop() {
+	if p.s != nil {
+		_ = p.s.Close() // nothing of it is used any more
+		p.s = nil
+	}
+}
+
+// open loads compiled code into the machine, with budgets that end a run without end soon.
+func (p *player) open(c *runner.Compiled) (err error) {
+	opt := runner.Options{MaxInsns: 1_000_000, MaxEvents: 100_000}
+	if p.s == nil {
+		p.s, err = runner.Open(c, opt)
+		return err
+	}
+	old := p.s
+	if p.s, err = old.Reopen(c, opt); err != nil {
+		p.s = old // to be dropped
+	}
+	return err
+}
+
+// verdict is what the play of compiled code comes to: what a matrix has in its cell.
+func (p *player) verdict(c *runner.Compiled) (v string) {
+	defer func() {
+		if r := recover(); r != nil {
+			v = fmt.Sprint("error: ", r)
+		}
+		if strings.HasPrefix(v, "error") {
+			p.drop()
+		}
+	}()
+	if err := p.open(c); err != nil {
+		return "error: " + err.Error()
+	}
+	res, err := p.s.Play(context.Background())
+	switch {
+	case err != nil:
+		return "error: " + err.Error()
+	case res.Violation() != nil:
+		v = string(res.Violation().Invariant)
+	default:
+		v = "ok"
+	}
+	for i := range res.Runs {
+		if res.Runs[i].Killed != "" {
+			v = "budget"
+		}
+	}
+	if !res.OK() {
+		v += ", not as expected"
+	}
+	return v
+}
+
+// mutated compiles a scenario for the mutation's target and makes the edit; nil if the target lacks
+// something.
+func (m *emitterMutation) mutated(t *testing.T, b *scenarios.Built) (c *runner.Compiled, edits int) {
+	t.Helper()
+	tg := target(t, m.target)
+	if m.emit != nil {
+		other := *tg
+		m.emit(&other)
+		tg, edits = &other, 1
+	}
+	c, err := runner.Compile(b, tg)
+	if errors.Is(err, jit.ErrUnsupported) {
+		return nil, 0
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.emit != nil {
+		return c, edits
+	}
+	for _, img := range c.Images {
+		edits += m.apply(t, img)
+	}
+	return c, edits
+}
+
+// TestEmitterMutations makes wrong edits, one at a time, and has the library find them: some scenario that
+// was as expected must not be so any more. The file says which was the first.
+func TestEmitterMutations(t *testing.T) {
+	bs := library(t)
+	p := &player{}
+	defer p.drop()
+	known := map[string]string{} // verdicts without an edit
+	var out strings.Builder
+	killed, survived := 0, 0
+	for _, m := range emitterMutations() {
+		t.Run(m.target+"/"+m.name, func(t *testing.T) {
+			killer, edits := "", 0
+			for _, b := range bs {
+				if b.Scenario.Name == listed {
+					continue
+				}
+				c, n := m.mutated(t, b)
+				if edits += n; n == 0 {
+					continue
+				}
+				key := m.target + " " + b.Scenario.Name
+				if known[key] == "" {
+					known[key] = p.verdict(compiled(t, b, target(t, m.target)))
+				}
+				if v := p.verdict(c); v != known[key] {
+					killer = fmt.Sprintf("%s (%s)", b.Scenario.Name, v)
+					break
+				}
+			}
+			switch {
+			case edits == 0:
+				t.Error("the bytes occur nowhere")
+			case strings.Contains(killer, "(error"):
+				t.Errorf("a failure, not a finding: %s", killer)
+			case killer == "" && m.survives == "":
+				t.Errorf("no scenario sees it; %d edits", edits)
+			case killer != "" && m.survives != "":
+				t.Errorf("killed by %s, although %s", killer, m.survives)
+			case killer != "":
+				killed++
+				fmt.Fprintf(&out, "%s: %s: %s\n", m.target, m.name, killer)
+			default:
+				survived++
+				fmt.Fprintf(&out, "%s: %s: survives: %s\n", m.target, m.name, m.survives)
+			}
+		})
+	}
+	t.Logf("%d killed, %d survive", killed, survived)
+	if killed < 60 {
+		t.Errorf("%d mutations are killed, want at least 60", killed)
+	}
+	golden(t, "emitter_mutations.txt", out.String())
+}
+
+// TestEmitterNoWait leaves out the wait for a grace period between the pokes of a deletion. Only a
+// schedule in which the program is at the wrong place shows it.
+func TestEmitterNoWait(t *testing.T) {
+	for _, tn := range kernels {
+		found := map[bool]bool{}
+		for _, noRCU := range []bool{false, true} {
+			for _, x := range explored(t, build(t, "poke_one_site"), tn, runner.ExploreOptions{NoRCU: noRCU}) {
+				found[noRCU] = found[noRCU] || x.Wrong()
+			}
+		}
+		if found[false] || !found[true] {
+			t.Errorf("%s: found with the wait %v, without %v", tn, found[false], found[true])
+		}
+	}
+}
