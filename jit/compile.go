@@ -225,6 +225,12 @@ func newFn(c *compiler, idx int, info FuncInfo) (*fn, error) {
 		}
 	}
 	f.saveR12 = c.arena != 0
+	if v := c.t.Variant; v != nil && v.Depth != nil {
+		f.depth = v.Depth(info.StackDepth)
+	}
+	if v := c.t.Variant; v != nil && v.Saved != nil {
+		f.saved = v.Saved(f.saved)
+	}
 	return f, f.special()
 }
 

@@ -98,7 +98,11 @@ func (e *emitter) call(in *Insn) error {
 		return fmt.Errorf("call of function %d of %d", in.Imm, len(f.c.fns))
 	}
 	if f.reachable && (sub || f.c.t.Emit.HelperReload) {
+		from := e.Len()
 		f.c.sch.reload(e)
+		if err := e.vary(CodeReload, from, nil); err != nil {
+			return err
+		}
 	}
 	if f.privateFP != 0 {
 		e.Push64O(x86.R9) // 41 51
@@ -197,8 +201,12 @@ func (e *emitter) jumpSymbol(name string) error {
 
 // exit is the first exit of the function: the epilogue.
 func (e *emitter) exit(*Insn) error {
+	from := e.Len()
 	e.f.c.sch.epilogue(e)
-	return e.ret()
+	if err := e.ret(); err != nil {
+		return err
+	}
+	return e.vary(CodeEpilogue, from, nil)
 }
 
 // ret is emit_return.
@@ -265,6 +273,7 @@ func (e *emitter) tailCall(in *Insn) error {
 		Bounds: -1, Limit: -1, Null: -1, Bump: -1, Unwind: -1, Bypass: -1, Jump: -1,
 	}
 	var err error
+	part := CodeIndirect
 	if in.Imm == 0 {
 		err = f.c.sch.indirect(e, &site)
 	} else {
@@ -273,9 +282,12 @@ func (e *emitter) tailCall(in *Insn) error {
 		}
 		poke := f.c.v.Pokes[in.Imm-1]
 		site.Direct, site.Map, site.Key = true, poke.Map, poke.Key
-		err = f.c.sch.direct(e, &site)
+		part, err = CodeDirect, f.c.sch.direct(e, &site)
 	}
 	if err = errors.Join(err, e.err); err != nil {
+		return err
+	}
+	if err = e.vary(part, int(site.Start), &site); err != nil {
 		return err
 	}
 	site.End = CodeOff(e.Len())

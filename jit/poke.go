@@ -178,7 +178,7 @@ func (t *Target) LoadPlan(sites []PokeSite, targets []Addr) ([]Patch, error) {
 	for i, s := range sites {
 		if targets[i] != 0 {
 			p.site = i
-			sch.poke(p, s, 0, targets[i])
+			t.poke(p, sch, s, 0, targets[i])
 		}
 	}
 	return p.steps, p.err
@@ -196,7 +196,7 @@ func (t *Target) UpdatePlan(sites []PokeSite, old, new Addr) ([]Patch, error) {
 	p := &pokePlan{steps: []Patch{{Kind: PatchPointer}}}
 	for i, s := range sites {
 		p.site = i
-		sch.poke(p, s, old, new)
+		t.poke(p, sch, s, old, new)
 	}
 	return p.steps, p.err
 }

@@ -145,6 +145,10 @@ func (e *emitter) prologue() error {
 	if err := e.cfi(); err != nil {
 		return err
 	}
+	from := e.Len()
 	e.f.c.sch.prologue(e)
-	return e.err
+	if e.err != nil {
+		return e.err
+	}
+	return e.vary(CodePrologue, from, nil)
 }

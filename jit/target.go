@@ -21,6 +21,9 @@ type Target struct {
 	Verifier Verifier
 	Context  Context
 	Policy   Policy
+
+	// Variant, if not nil, changes what the scheme does.
+	Variant *Variant
 }
 
 // Policy are rules of attachments and map updates that change no bytes.

@@ -3,6 +3,7 @@
 package check
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/tcsim/tcsim/emu/timing"
@@ -183,6 +184,8 @@ func (c *Checker) landing(e *trace.Event, s *timing.Site, a *trace.Activation) {
 	case e.Target != nil && e.Target.Frame.Landing >= 0 && e.TargetAddr != e.Target.Addr+jit.Addr(e.Target.Frame.Landing):
 		c.broken(Balance, e, "the tail call lands at %s; tail calls enter %s at +%#x",
 			c.rec.Code().Where(e.TargetAddr), to, int(e.Target.Frame.Landing))
+	case noEndbr(e):
+		c.broken(FaultFree, e, "the indirect tail call lands at %s, where is no endbr64", c.rec.Code().Where(e.TargetAddr))
 	case e.Fn.Frame.Reused:
 		if end := a.RBP + jit.Addr(int64(e.Fn.FrameLow())); len(e.Fn.Frame.Slots) > 0 && (s.RSP != end || s.RBP != a.RBP) {
 			c.broken(Balance, e, "the tail call to %s leaves with rsp %#x and rbp %#x; the frame it hands over has %#x and %#x",
@@ -205,6 +208,19 @@ func (c *Checker) landing(e *trace.Event, s *timing.Site, a *trace.Activation) {
 			c.broken(CalleeSaved, e, "%s is %#x when %s tail-calls %s; %s had %#x in it", reg, got, e.Fn, to, c.caller(a), want)
 		}
 	}
+}
+
+// noEndbr reports whether the CPU of a kernel with IBT would stop an indirect tail call (#CP): a jump
+// through a register must find endbr64. Retpolines return there instead; their thunks are not looked at.
+func noEndbr(e *trace.Event) bool {
+	if e.Target == nil || e.TargetAddr == 0 || e.Tail == nil || e.Tail.Direct || e.Fn.Image.Target == nil {
+		return false
+	}
+	emit := &e.Fn.Image.Target.Emit
+	if !emit.ENDBR || emit.Branch != jit.BranchPlain && emit.Branch != jit.BranchLFENCE {
+		return false
+	}
+	return !bytes.HasPrefix(e.Target.Code[e.TargetAddr-e.Target.Addr:], []byte{0xf3, 0x0f, 0x1e, 0xfa})
 }
 
 // refused checks where a refused tail call goes on.
