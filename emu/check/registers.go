@@ -210,17 +210,17 @@ func (c *Checker) landing(e *trace.Event, s *timing.Site, a *trace.Activation) {
 	}
 }
 
-// noEndbr reports whether the CPU of a kernel with IBT would stop an indirect tail call (#CP): a jump
-// through a register must find endbr64. Retpolines return there instead; their thunks are not looked at.
+// noEndbr reports whether the CPU of a kernel with IBT, which has endbr64 where functions begin, would stop
+// an indirect tail call (#CP): a jump through a register must find one, too. Thunks are not looked at.
 func noEndbr(e *trace.Event) bool {
-	if e.Target == nil || e.TargetAddr == 0 || e.Tail == nil || e.Tail.Direct || e.Fn.Image.Target == nil {
+	if e.Target == nil || e.TargetAddr == 0 || e.Tail == nil || e.Tail.Direct || e.Tail.Jump < 0 {
 		return false
 	}
-	emit := &e.Fn.Image.Target.Emit
-	if !emit.ENDBR || emit.Branch != jit.BranchPlain && emit.Branch != jit.BranchLFENCE {
-		return false
-	}
-	return !bytes.HasPrefix(e.Target.Code[e.TargetAddr-e.Target.Addr:], []byte{0xf3, 0x0f, 0x1e, 0xfa})
+	endbr := []byte{0xf3, 0x0f, 0x1e, 0xfa}
+	f := e.Target
+	ibt := bytes.HasPrefix(f.Code, endbr) || bytes.HasPrefix(f.Code[f.Entry:], endbr)
+	jump := e.Fn.Code[e.Tail.Jump:]
+	return ibt && len(jump) > 1 && jump[0] == 0xff && jump[1]&^7 == 0xe0 && !bytes.HasPrefix(f.Code[e.TargetAddr-f.Addr:], endbr)
 }
 
 // refused checks where a refused tail call goes on.
