@@ -23,6 +23,7 @@ type emitter struct {
 	result  bool  // r0 holds what the last call returned
 	free    []uint8
 	depth   int   // bytes of stack in use
+	argSlot int16 // stack slot that keeps r2, if a step uses arg
 	scratch int16 // stack slot for keys and operands that must survive a call; 0 if none yet
 	pos     Pos
 	bad     []int // jumps to the block that returns CheckFailed
@@ -93,7 +94,7 @@ func (e *emitter) checkRegister(v *Value, assigned map[Register]bool) {
 	}
 }
 
-// prologue saves ctx if it is needed behind a call, clears the stack buffer and fills the saved
+// prologue saves ctx if it is needed behind a call, and arg, clears the stack buffer and fills the saved
 // registers.
 func (e *emitter) prologue() {
 	if e.fn.Stack > maxStack {
@@ -109,6 +110,7 @@ func (e *emitter) prologue() {
 			e.store(8, 10, e.ctxSlot, 1)
 		}
 	}
+	e.keepArg()
 	e.clear(0, e.fn.Stack)
 	for _, r := range e.fn.Saved {
 		e.moveImm(uint8(r), int64(e.mark(r)))

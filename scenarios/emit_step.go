@@ -27,10 +27,7 @@ func (e *emitter) step(s *Step) (returns bool) {
 	case s.Count != nil:
 		e.count(s.Count)
 	case s.Call != nil:
-		e.ctxInR1()
-		e.unit.calls = append(e.unit.calls, asmRef{len(e.unit.insns), s.Call.Text, s.Call.Pos})
-		e.op(jit.Insn{Op: opCall, Src: jit.PseudoCall})
-		e.inR1, e.result = false, true
+		e.call(s)
 	case s.TailCall != nil:
 		e.tailCall(s.TailCall)
 	case s.Helper != nil:
@@ -55,6 +52,10 @@ func (e *emitter) step(s *Step) (returns bool) {
 }
 
 func (e *emitter) count(v *Value) {
+	if v.Kind == ValueArg {
+		e.countArg()
+		return
+	}
 	if v.Kind != ValueMap {
 		e.failf(v.Pos, "expected a map value to count in, found %q", v.Text)
 		return

@@ -43,6 +43,7 @@ func (b *builder) program(i int) {
 		units[f.Name] = b.function(f.Name, &f.Value)
 		b.jited(f.Value.Jited)
 	}
+	e.Value.arguments(b)
 	l.place(units)
 	if l.broken {
 		l.namedCalls()

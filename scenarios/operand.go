@@ -65,6 +65,8 @@ func (e *emitter) read(v *Value, dst uint8) {
 		if size, ok := e.location(v); ok {
 			e.load(size, dst, 10, int16(v.Off))
 		}
+	case ValueArg:
+		e.readArg(dst)
 	case ValueMap:
 		e.readMap(v, dst)
 	}
@@ -164,6 +166,8 @@ func (e *emitter) write(v *Value) {
 		if size, ok := e.location(v); ok {
 			e.store(size, 10, int16(v.Off), 2)
 		}
+	case ValueArg:
+		e.writeArg()
 	case ValueMap:
 		size, ok := e.location(v)
 		if !ok {
@@ -182,6 +186,6 @@ func (e *emitter) write(v *Value) {
 		e.store(size, 0, int16(v.Off), 2)
 		e.land([]int{missing})
 	default:
-		e.failf(v.Pos, "expected a place to assign to (r6 to r9, fp-8, map[key]), found %q", v.Text)
+		e.failf(v.Pos, "expected a place to assign to (r6 to r9, fp-8, arg, map[key]), found %q", v.Text)
 	}
 }

@@ -109,6 +109,7 @@ type Step struct {
 	Repeat   *int    `json:"repeat,omitempty"`    // Do so many times
 	Return   *Value  `json:"return,omitempty"`    // leave the function
 
+	With *Value `json:"with,omitempty"` // 8 bytes of own stack that the callee knows as arg
 	To   *Value `json:"to,omitempty"`
 	Is   *Value `json:"is,omitempty"`
 	Then []Step `json:"then,omitempty"`

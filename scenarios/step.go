@@ -16,7 +16,7 @@ var verbs = []struct {
 	need, also []string
 }{
 	{name: "count"},
-	{name: "call"},
+	{name: "call", also: []string{"with"}},
 	{name: "tail_call"},
 	{name: "helper"},
 	{name: "clobber"},
@@ -62,7 +62,7 @@ func (x *Step) decodeNode(d *decoder, n ast.Node) {
 			d.failf(x.Pos, "%s needs %q beside it", x.Verb, k)
 		}
 	}
-	for _, k := range []string{"to", "is", "then", "else", "do"} {
+	for _, k := range []string{"with", "to", "is", "then", "else", "do"} {
 		if pos, ok := keys[k]; ok && !slices.Contains(need, k) && !slices.Contains(also, k) {
 			d.failf(pos, "%q does not belong to %s", k, x.Verb)
 		}
@@ -90,7 +90,7 @@ func walk(steps []Step, f func(*Step)) {
 
 // values calls f for each operand of the step itself.
 func (x *Step) values(f func(*Value)) {
-	for _, v := range []*Value{x.Count, x.TailCall, x.Set, x.Check, x.If, x.Return, x.To, x.Is} {
+	for _, v := range []*Value{x.Count, x.TailCall, x.Set, x.Check, x.If, x.Return, x.With, x.To, x.Is} {
 		if v != nil {
 			f(v)
 		}

@@ -14,13 +14,14 @@ import (
 // ValueKind says what a Value names.
 type ValueKind uint8
 
-// The kinds of values. Only registers, stack and map locations can be assigned to.
+// The kinds of values. Registers and stack, arg and map locations can be assigned to.
 const (
 	ValueInt    ValueKind = iota // an integer
 	ValueReg                     // r6 to r9
 	ValueResult                  // what the last call returned: r0
 	ValueCtx                     // ctx.FIELD of the context structure
 	ValueStack                   // fp-OFF
+	ValueArg                     // the 8 bytes of the caller's stack that it calls with
 	ValueMap                     // map[key] or map[key]+off; a map's name alone is map[0]
 )
 
@@ -62,7 +63,7 @@ func (x *Value) decodeNode(d *decoder, n ast.Node) {
 // reserved reports whether a map cannot have this name because values use it otherwise.
 func reserved(name string) bool {
 	_, reg := parseRegister(name)
-	return reg || name == "result" || name == "fp" || name == "ctx" || name == "none"
+	return reg || name == "result" || name == "arg" || name == "fp" || name == "ctx" || name == "none"
 }
 
 var (
@@ -115,8 +116,12 @@ func (v *Value) parseTerm(s string) error {
 		v.Kind, v.Field = ValueCtx, m[1]
 		return nil
 	}
-	if s == "result" {
+	switch s {
+	case "result":
 		v.Kind = ValueResult
+		return nil
+	case "arg":
+		v.Kind = ValueArg
 		return nil
 	}
 	if r, ok := parseRegister(s); ok {

@@ -4,6 +4,7 @@ package graph
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tcsim/tcsim/scenarios"
@@ -66,9 +67,17 @@ func (w *cWriter) function(i, j int) {
 	if j == 0 {
 		w.line("SEC(\"tc\")\nint %s(struct __sk_buff *skb)\n{", funcName(i, j))
 	} else {
-		w.line("static __noinline int %s(struct __sk_buff *skb)\n{", funcName(i, j))
+		arg := ""
+		if f.takesArg() {
+			arg = ", volatile __u64 *arg"
+		}
+		w.line("static __noinline int %s(struct __sk_buff *skb%s)\n{", funcName(i, j), arg)
 	}
-	if f.Stack > 0 {
+	hands := w.g.Programs[i].hands(j)
+	switch {
+	case hands:
+		w.line("\tvolatile char buf[%d] __attribute__((aligned(8))) = {};", f.Stack)
+	case f.Stack > 0:
 		w.line("\tvolatile char buf[%d] = {};", f.Stack)
 	}
 	var kept []int // bytes of buf that hold a value
@@ -77,6 +86,9 @@ func (w *cWriter) function(i, j int) {
 	}
 	if f.Stack >= 16 {
 		kept = append(kept, f.Stack-8)
+	}
+	if hands {
+		kept = slices.DeleteFunc(kept, func(off int) bool { return off == f.Stack-argWord }) // callees count there
 	}
 	for r := range 4 {
 		if f.Saved&(1<<r) != 0 {
@@ -153,7 +165,13 @@ func (w *cWriter) op(i, j int, op Op, result bool) {
 		if result {
 			in += "ret = "
 		}
-		w.line("%s%s(skb);", in, funcName(i, op.Func))
+		with := ""
+		if w.g.Programs[i].Funcs[op.Func].takesArg() {
+			with = fmt.Sprintf(", (volatile __u64 *)&buf[%d]", w.g.Programs[i].Funcs[j].Stack-argWord)
+		}
+		w.line("%s%s(skb%s);", in, funcName(i, op.Func), with)
+	case OpArg:
+		w.line("%s(*arg)++;", in)
 	case OpLookup:
 		w.line("%s{\n%s\t__u32 key = %d, *value = bpf_map_lookup_elem(&%s, &key);\n", in, in, op.Value, tableMap)
 		w.line("%s\tif (value)\n%s\t\t(*value)++;\n%s}", in, in, in)

@@ -2,7 +2,10 @@
 
 package graph
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+	"slices"
+)
 
 // Choices is a stream of choices: drawn at random, or given and 0 behind the end. It remembers what
 // was chosen.
@@ -10,6 +13,18 @@ type Choices struct {
 	rnd   *rand.Rand // nil if given
 	given []uint32
 	used  []uint32
+	// programs are the choices that make one of several programs each, refs those that name one.
+	programs []part
+	refs     []ref
+}
+
+// part are the choices from-to. Those that say whether there are more begin at more.
+type part struct{ more, from, to int }
+
+// ref is the choice at, which is first for program 0.
+type ref struct {
+	at    int
+	first uint32
 }
 
 // NewChoices returns the stream of graph n of a seed. The same numbers give the same stream on every
@@ -33,6 +48,39 @@ func (c *Choices) pick(n int) int {
 	}
 	c.used = append(c.used, v)
 	return int(v)
+}
+
+// program chooses one of n programs.
+func (c *Choices) program(n int) int {
+	c.refs = append(c.refs, ref{len(c.used), 0})
+	return c.pick(n)
+}
+
+// programOrNone chooses one of n programs, or -1, which is simpler.
+func (c *Choices) programOrNone(n int) int {
+	c.refs = append(c.refs, ref{len(c.used), 1})
+	return c.pick(n+1) - 1
+}
+
+// without returns the choices without program i.
+func (c *Choices) without(i int) []uint32 {
+	used := slices.Clone(c.used)
+	for _, r := range c.refs {
+		switch v := used[r.at]; {
+		case v == r.first+uint32(i):
+			used[r.at] = 0
+		case v > r.first+uint32(i):
+			used[r.at]--
+		}
+	}
+	p := c.programs[i]
+	more := used[p.more:p.from]
+	if n := len(c.programs); n == maxPrograms {
+		more[n-2] = 0 // nothing says that there are no more than that
+	} else {
+		more = more[1:]
+	}
+	return slices.Concat(used[:p.more], more, used[p.to:])
 }
 
 // more says whether there is one more of something, with a chance of one in n to stop.

@@ -44,6 +44,7 @@ const (
 	OpSelect                 // selector To = Value
 	OpClobber                // overwrite Value bytes of stack and call a helper
 	OpHelper                 // call a helper that is no map's
+	OpArg                    // count in the word on its caller's stack that every call of the function hands over
 	opKinds
 )
 
@@ -118,9 +119,15 @@ func (g *Graph) tidy() {
 		p := &g.Programs[i]
 		p.callTree()
 		p.dropUncalled()
+		p.handOver()
+		p.keepOver()
 		p.shrinkStacks()
 	}
-	g.dropUnused()
+	for before := -1; before != len(g.Programs); { // what was dropped may have been all that reached others
+		before = len(g.Programs)
+		g.dropUnread()
+		g.dropUnused()
+	}
 	g.dropUnread()
 }
 
@@ -217,6 +224,7 @@ func (p *Program) shrinkStacks() {
 		for i := range p.Funcs {
 			p.Funcs[i].Stack = p.Funcs[i].Stack / 2 &^ 7
 		}
+		p.keepOver()
 	}
 }
 
@@ -245,7 +253,7 @@ func (p *Program) stacksFit() bool {
 }
 
 // frame is at least what the function has on the BPF stack: its buffer, what is clobbered below
-// it, and room for ctx, a key and an operand, rounded as the kernels before 6.8 do.
+// it, and room for ctx, a pointer, a key and an operand, rounded as the kernels before 6.8 do.
 func (f *Func) frame() int {
 	clobbered := 0
 	for _, op := range f.Ops {
@@ -253,7 +261,11 @@ func (f *Func) frame() int {
 			clobbered = max(clobbered, int(op.Value))
 		}
 	}
-	return (f.Stack + clobbered + 24 + 31) &^ 31
+	own := 24
+	if f.takesArg() {
+		own += 8
+	}
+	return (f.Stack + clobbered + own + 31) &^ 31
 }
 
 // dropUnused removes programs that are never run or reached through a slot.

@@ -17,6 +17,7 @@ const (
 // Random makes the graph that a stream of choices stands for. Every stream makes a valid one.
 func Random(c *Choices) *Graph {
 	g := &Graph{Limit: one(c, uint32(0), 0, 1, 2, 3, 5, 0, 8)}
+	more := len(c.used)
 	programs := 1
 	for programs < maxPrograms && c.more(3) {
 		programs++
@@ -29,7 +30,9 @@ func Random(c *Choices) *Graph {
 		g.Selectors = append(g.Selectors, uint32(c.pick(maxSlots+1)))
 	}
 	for range programs {
+		from := len(c.used)
 		g.Programs = append(g.Programs, program(c, g))
+		c.programs = append(c.programs, part{more, from, len(c.used)})
 	}
 	g.Events = []Event{{Kind: EventRun}}
 	for len(g.Events) < maxEvents && c.more(3) {
@@ -43,9 +46,9 @@ func Random(c *Choices) *Graph {
 }
 
 func array(c *Choices, programs int) Array {
-	a := Array{Slots: []int{c.pick(programs+1) - 1}}
+	a := Array{Slots: []int{c.programOrNone(programs)}}
 	for len(a.Slots) < maxSlots && c.more(3) {
-		a.Slots = append(a.Slots, c.pick(programs+1)-1)
+		a.Slots = append(a.Slots, c.programOrNone(programs))
 	}
 	return a
 }
@@ -53,7 +56,7 @@ func array(c *Choices, programs int) Array {
 func program(c *Choices, g *Graph) Program {
 	var p Program
 	funcs := 1
-	for funcs < maxFuncs && c.more(3) {
+	for funcs < maxFuncs && c.more(4) {
 		funcs++
 	}
 	for i := range funcs {
@@ -75,7 +78,7 @@ func program(c *Choices, g *Graph) Program {
 
 // op makes an operation of function i of n.
 func op(c *Choices, g *Graph, i, n int) Op {
-	o := Op{Kind: one(c, OpCount, OpTailCall, OpCall, OpTailCall, OpCall, OpLookup, OpSelect, OpClobber, OpHelper, OpTailCall, OpCall)}
+	o := Op{Kind: one(c, OpCount, OpTailCall, OpCall, OpTailCall, OpCall, OpLookup, OpSelect, OpClobber, OpHelper, OpTailCall, OpCall, OpArg, OpTailCall, OpCall)}
 	switch o.Kind {
 	case OpTailCall:
 		o.Array = c.pick(len(g.Arrays))
@@ -90,6 +93,10 @@ func op(c *Choices, g *Graph, i, n int) Op {
 		o.To, o.Value = c.pick(maxSelectors), uint32(c.pick(maxSlots+1))
 	case OpClobber:
 		o.Value = one[uint32](c, 8, 16, 24, 40)
+	case OpArg:
+		if i == 0 { // nothing calls it
+			o.Kind = OpCount
+		}
 	case OpHelper:
 		o.Value = uint32(c.pick(len(helperNames)))
 	}
@@ -115,7 +122,7 @@ func event(c *Choices, g *Graph, programs int) Event {
 	switch one(c, EventRun, EventInsert, EventDelete, EventSelect, EventRun, EventInsert) {
 	case EventInsert:
 		a := c.pick(len(g.Arrays))
-		return Event{Kind: EventInsert, Array: a, Key: c.pick(len(g.Arrays[a].Slots)), Program: c.pick(programs)}
+		return Event{Kind: EventInsert, Array: a, Key: c.pick(len(g.Arrays[a].Slots)), Program: c.program(programs)}
 	case EventDelete:
 		a := c.pick(len(g.Arrays))
 		return Event{Kind: EventDelete, Array: a, Key: c.pick(len(g.Arrays[a].Slots))}
@@ -126,5 +133,5 @@ func event(c *Choices, g *Graph, programs int) Event {
 }
 
 func run(c *Choices, programs int) Event {
-	return Event{Kind: EventRun, Program: c.pick(programs), Mark: uint32(c.pick(maxMark + 1))}
+	return Event{Kind: EventRun, Program: c.program(programs), Mark: uint32(c.pick(maxMark + 1))}
 }

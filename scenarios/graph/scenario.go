@@ -123,6 +123,7 @@ func (w *writer) function(i, j int) scenarios.Function {
 		}
 	}
 	kept := w.kept(i, j)
+	hands := w.g.Programs[i].hands(j)
 	for _, k := range kept {
 		out.Steps = append(out.Steps, step("set", scenarios.Step{Set: k.place, To: k.value}))
 	}
@@ -134,6 +135,9 @@ func (w *writer) function(i, j int) scenarios.Function {
 		out.Steps = append(out.Steps, s)
 	}
 	for _, k := range kept {
+		if hands && k.place.Off == -argWord {
+			continue // callees count there
+		}
 		out.Steps = append(out.Steps, step("check", scenarios.Step{Check: k.place, Is: k.value}))
 	}
 	ret := number(int64(w.number[[2]int{i, j}] + 1))
@@ -170,7 +174,11 @@ func (w *writer) op(i, j int, op Op) scenarios.Step {
 	case OpTailCall:
 		return step("tail_call", scenarios.Step{TailCall: element(arrayName(op.Array), w.key(op.Key))})
 	case OpCall:
-		return step("call", scenarios.Step{Call: &scenarios.Name{Text: funcName(i, op.Func)}})
+		s := scenarios.Step{Call: &scenarios.Name{Text: funcName(i, op.Func)}}
+		if w.g.Programs[i].Funcs[op.Func].takesArg() {
+			s.With = stackValue(argWord, 8)
+		}
+		return step("call", s)
 	case OpLookup:
 		return step("count", scenarios.Step{Count: element(tableMap, number(int64(op.Value)))})
 	case OpSelect:
@@ -178,6 +186,8 @@ func (w *writer) op(i, j int, op Op) scenarios.Step {
 	case OpClobber:
 		n := int(op.Value)
 		return step("clobber", scenarios.Step{Clobber: &n})
+	case OpArg:
+		return step("count", scenarios.Step{Count: &scenarios.Value{Text: "arg", Kind: scenarios.ValueArg}})
 	case OpHelper:
 		return step("helper", scenarios.Step{Helper: &scenarios.Helper{ID: helperNames[op.Value].id}})
 	}

@@ -21,6 +21,7 @@ func Shrink(start []uint32, tries int, fails func(choices []uint32) bool) []uint
 		for _, n := range []int{16, 8, 5, 4, 3, 2, 1} {
 			s.remove(n)
 		}
+		s.dropPrograms()
 		s.lower()
 		s.swapForZero()
 	}
@@ -106,6 +107,17 @@ func (s *shrinker) remove(n int) {
 	for at := len(s.best) - n; at >= 0; at-- {
 		if at+n <= len(s.best) {
 			s.try(slices.Delete(slices.Clone(s.best), at, at+n))
+		}
+	}
+}
+
+// dropPrograms takes out whole programs, from the last.
+func (s *shrinker) dropPrograms() {
+	for i := maxPrograms - 1; i >= 0; i-- {
+		c := Replay(s.best)
+		Random(c)
+		if n := len(c.programs); i < n && n > 1 {
+			s.try(c.without(i))
 		}
 	}
 }

@@ -136,6 +136,9 @@ func stepText(s *scenarios.Step) string {
 	case "count":
 		return "count: " + quoted(s.Count.Text)
 	case "call":
+		if s.With != nil {
+			return "call: " + s.Call.Text + ", with: " + s.With.Text
+		}
 		return "call: " + s.Call.Text
 	case "tail_call":
 		return "tail_call: " + quoted(s.TailCall.Text)
