@@ -131,7 +131,7 @@ func (c *call) enterCallback(img *jit.Image, sp, bp uint64) error {
 		c.r[x86.RSI], c.r[x86.RDX] = sp, bp
 		c.r[x86.RCX], c.r[x86.R8] = 0, 0
 		for _, r := range []x86.Reg{x86.RAX, x86.R9, x86.R10, x86.R11, x86.RBX, x86.R12, x86.R13, x86.R14, x86.R15, x86.RBP} {
-			c.r[r] = clobber + uint64(r) // the callback must restore what its caller needs
+			c.r[r] = thrown + uint64(r) // the callback must restore what its caller needs
 		}
 		c.r[x86.RSP] -= 16
 		err := c.m.space.writeWord(jit.Addr(c.r[x86.RSP]), uint64(f.Addr)+uint64(f.Entry))
@@ -139,6 +139,10 @@ func (c *call) enterCallback(img *jit.Image, sp, bp uint64) error {
 	}
 	return errors.New("the program has no exception callback")
 }
+
+// thrown is what bpf_throw leaves in registers, plus the register's number: nothing that they may have
+// held when the program was entered.
+const thrown = clobber + 0x100
 
 // neverReturn is a return address that nothing returns to. It is no canonical address.
 const neverReturn = clobber + 0xff

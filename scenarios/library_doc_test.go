@@ -12,9 +12,6 @@ import (
 	"github.com/tcsim/tcsim/scenarios"
 )
 
-// byOthers are the beginnings of scenarios that have documents of their own.
-var byOthers = []string{"exc_"}
-
 // TestLibraryDoc: docs/scenario-library.md names every scenario, and no other.
 func TestLibraryDoc(t *testing.T) {
 	doc, err := os.ReadFile("../docs/scenario-library.md")
@@ -27,8 +24,7 @@ func TestLibraryDoc(t *testing.T) {
 	}
 	all := scenarios.Builtin()
 	for _, name := range all {
-		other := slices.ContainsFunc(byOthers, func(p string) bool { return strings.HasPrefix(name, p) })
-		if !named[name] && !other {
+		if !named[name] {
 			t.Errorf("%s is not there", name)
 		}
 		delete(named, name)

@@ -112,7 +112,10 @@ func machine(t *testing.T, b *scenarios.Built, w world) *interp.Machine {
 	cfg := interp.Config{Maps: b.Maps, Rules: w.rules, MaxInsns: 1 << 20}
 	cfg.Rules.Limit = b.Scenario.Limit
 	for i := range b.Programs {
-		cfg.Programs = append(cfg.Programs, interp.Program{Program: &b.Programs[i]})
+		p := &b.Programs[i]
+		def := interp.Program{Program: p, Kfuncs: p.Kfuncs}
+		def.ExceptionCallback = max(0, slices.IndexFunc(p.Funcs, func(f jit.Func) bool { return f.ExceptionCB }))
+		cfg.Programs = append(cfg.Programs, def)
 	}
 	for _, s := range b.Slots {
 		cfg.ProgArrays = append(cfg.ProgArrays, interp.Slot{Map: s.Map, Key: s.Key, Prog: s.Program})

@@ -15,22 +15,22 @@ func pokeVariants() []variantMutation {
 		rows = append(rows,
 			variantMutation{target: target, poke: inserting(swapped), name: "bypass opened before there is a jump"},
 			variantMutation{target: target, poke: deleting(swapped), name: "jump removed before the bypass is closed"},
-			variantMutation{target: target, poke: deleting(without(isWait)), name: "no wait between the pokes of a deletion"},
+			variantMutation{target: target, poke: deleting(leavingOut(isWait)), name: "no wait between the pokes of a deletion"},
 			variantMutation{target: target, poke: deleting(waitLast), name: "wait behind the pokes of a deletion"},
 		)
 	}
 	return append(rows, []variantMutation{
-		{target: "6.12", poke: inserting(without(isPart(jit.PartBypass))), name: "bypass not opened by an insertion"},
-		{target: "6.12", poke: inserting(without(isPart(jit.PartJump))), name: "no jump put in by an insertion"},
-		{target: "6.12", poke: deleting(without(isPart(jit.PartBypass))), name: "bypass not closed by a deletion"},
-		{target: "6.12", poke: deleting(without(isPart(jit.PartJump))), name: "jump not removed by a deletion"},
-		{target: "6.12", poke: replacing(without(isPart(jit.PartJump))), name: "jump stays when the program is replaced"},
+		{target: "6.12", poke: inserting(leavingOut(isPart(jit.PartBypass))), name: "bypass not opened by an insertion"},
+		{target: "6.12", poke: inserting(leavingOut(isPart(jit.PartJump))), name: "no jump put in by an insertion"},
+		{target: "6.12", poke: deleting(leavingOut(isPart(jit.PartBypass))), name: "bypass not closed by a deletion"},
+		{target: "6.12", poke: deleting(leavingOut(isPart(jit.PartJump))), name: "jump not removed by a deletion"},
+		{target: "6.12", poke: replacing(leavingOut(isPart(jit.PartJump))), name: "jump stays when the program is replaced"},
 		{target: "6.12", poke: replacing(expects), name: "a nop expected where the old program's jump is"},
 		{target: "6.12", poke: leads(-4), name: "jump leads an instruction too far up"},
 		{target: "6.12", poke: leads(4), name: "jump leads behind endbr64"},
 		{target: "6.1", poke: leads(1), name: "jump leads one byte too far down"},
 		{target: "direct-poke", poke: leads(-25), name: "jump leads to the entry"},
-		{target: "direct-poke", poke: deleting(without(isPart(jit.PartJump))), name: "jump not removed by a deletion"},
+		{target: "direct-poke", poke: deleting(leavingOut(isPart(jit.PartJump))), name: "jump not removed by a deletion"},
 		{target: "direct-poke", poke: replacing(expects), name: "a nop expected where the old program's jump is"},
 		{target: "6.12", poke: firstSite, name: "only the first of several sites is poked"},
 		{target: "direct-poke", poke: firstSite, name: "only the first of several sites is poked"},
@@ -85,7 +85,7 @@ func waitLast(steps []jit.Patch) []jit.Patch {
 	return steps
 }
 
-func without(which func(*jit.Patch) bool) func([]jit.Patch) []jit.Patch {
+func leavingOut(which func(*jit.Patch) bool) func([]jit.Patch) []jit.Patch {
 	return func(steps []jit.Patch) (out []jit.Patch) {
 		for i := range steps {
 			if !which(&steps[i]) && (steps[i].Kind != jit.PatchWait || !which(&steps[steps[i].After])) {

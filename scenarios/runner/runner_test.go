@@ -130,6 +130,9 @@ func TestReuse(t *testing.T) {
 	for round := range 3 {
 		for _, name := range scenarios.Builtin() {
 			for _, tn := range []string{"6.12", "6.1"} {
+				if !has(t, name, target(t, tn)) {
+					continue
+				}
 				c := compiled(t, build(t, name), target(t, tn))
 				want := figures(play(t, opened(t, c, runner.Options{})))
 				if s == nil {
