@@ -26,44 +26,69 @@ type FieldLoad struct {
 
 func field(loads ...FieldLoad) ContextField { return ContextField{Loads: loads} }
 
-// skbLayout is what differs between kernels in struct sk_buff, net_device and their neighbours.
-type skbLayout struct {
-	pktType, mark, queue, protocol, vlanTCI, priority, hash, data, ifindex int16
-	vlanAll                                                                int16 // 0: vlan_present is a bit
+// ContextLayout is where a kernel has what contexts are made of, in bytes: fields of struct sk_buff, of
+// its control block as struct bpf_skb_data_end, of net_device, xdp_buff and xdp_rxq_info.
+type ContextLayout struct {
+	Len, PktType, Mark, Queue, Protocol, VLANTCI, Priority, Hash, Dev, Data int16 // Queue 0: not known
+	// VLANAll is a word that is not 0 if there is a VLAN tag; if it is 0, VLANPresent is a byte whose lowest
+	// bit says so (until Linux 6.1).
+	VLANAll, VLANPresent                                            int16
+	DataMeta, DataEnd                                               int16 // from the beginning of struct sk_buff
+	IfIndex                                                         int16
+	XDPData, XDPDataEnd, XDPDataMeta, XDPRxq, RxqDev, RxqQueueIndex int16
 }
 
-// newContext makes the tables of a kernel. Socket filters and tc programs see the same fields;
+// Fields returns all fields by their names in captures.
+func (l *ContextLayout) Fields() map[string]*int16 {
+	return map[string]*int16{
+		"skb_len": &l.Len, "skb_pkt_type": &l.PktType, "skb_mark": &l.Mark, "skb_queue_mapping": &l.Queue,
+		"skb_protocol": &l.Protocol, "skb_vlan_tci": &l.VLANTCI, "skb_priority": &l.Priority, "skb_hash": &l.Hash,
+		"skb_dev": &l.Dev, "skb_data": &l.Data, "skb_vlan_all": &l.VLANAll, "skb_vlan_present": &l.VLANPresent,
+		"skb_data_meta": &l.DataMeta, "skb_data_end": &l.DataEnd, "dev_ifindex": &l.IfIndex,
+		"xdp_data": &l.XDPData, "xdp_data_end": &l.XDPDataEnd, "xdp_data_meta": &l.XDPDataMeta, "xdp_rxq": &l.XDPRxq,
+		"rxq_dev": &l.RxqDev, "rxq_queue_index": &l.RxqQueueIndex,
+	}
+}
+
+// with fills in what is the same in all kernels that there are targets for.
+func (l ContextLayout) with() Context {
+	l.Len, l.Dev, l.DataMeta, l.DataEnd, l.VLANPresent = 112, 16, 72, 80, 130
+	l.XDPDataEnd, l.XDPDataMeta, l.XDPRxq, l.RxqQueueIndex = 8, 16, 32, 8
+	return NewContext(l)
+}
+
+// NewContext makes the tables of a kernel. Socket filters and tc programs see the same fields;
 // which of them they may see is not checked.
-func newContext(l skbLayout) Context {
-	vlan := ContextField{Loads: []FieldLoad{{130, 1}}, Mask: 1}
-	if l.vlanAll != 0 {
-		vlan = ContextField{Loads: []FieldLoad{{l.vlanAll, 4}}, Flag: true}
+func NewContext(l ContextLayout) Context {
+	vlan := ContextField{Loads: []FieldLoad{{l.VLANPresent, 1}}, Mask: 1}
+	if l.VLANAll != 0 {
+		vlan = ContextField{Loads: []FieldLoad{{l.VLANAll, 4}}, Flag: true}
 	}
 	c := Context{
 		SKB: map[int64]ContextField{
-			0:           field(FieldLoad{112, 4}), // len
-			4:           {Loads: []FieldLoad{{l.pktType, 1}}, Mask: 7},
-			8:           field(FieldLoad{l.mark, 4}),
-			12:          field(FieldLoad{l.queue, 2}),
-			16:          field(FieldLoad{l.protocol, 2}),
+			0:           field(FieldLoad{l.Len, 4}),
+			4:           {Loads: []FieldLoad{{l.PktType, 1}}, Mask: 7},
+			8:           field(FieldLoad{l.Mark, 4}),
+			12:          field(FieldLoad{l.Queue, 2}),
+			16:          field(FieldLoad{l.Protocol, 2}),
 			20:          vlan, // vlan_present
-			24:          field(FieldLoad{l.vlanTCI, 2}),
-			32:          field(FieldLoad{l.priority, 4}),
-			40:          field(FieldLoad{16, 8}, FieldLoad{l.ifindex, 4}),
-			68:          field(FieldLoad{l.hash, 4}),
-			skbData:     field(FieldLoad{l.data, 8}),
-			skbDataEnd:  field(FieldLoad{80, 8}), // in cb: bpf_skb_data_end.data_end
-			skbDataMeta: field(FieldLoad{72, 8}), // in cb: bpf_skb_data_end.data_meta
+			24:          field(FieldLoad{l.VLANTCI, 2}),
+			32:          field(FieldLoad{l.Priority, 4}),
+			40:          field(FieldLoad{l.Dev, 8}, FieldLoad{l.IfIndex, 4}),
+			68:          field(FieldLoad{l.Hash, 4}),
+			skbData:     field(FieldLoad{l.Data, 8}),
+			skbDataEnd:  field(FieldLoad{l.DataEnd, 8}),
+			skbDataMeta: field(FieldLoad{l.DataMeta, 8}),
 		},
 		XDP: map[int64]ContextField{
-			xdpData:     field(FieldLoad{0, 8}),
-			xdpDataEnd:  field(FieldLoad{8, 8}),
-			xdpDataMeta: field(FieldLoad{16, 8}),
-			12:          field(FieldLoad{32, 8}, FieldLoad{0, 8}, FieldLoad{l.ifindex, 4}),
-			16:          field(FieldLoad{32, 8}, FieldLoad{8, 4}),
+			xdpData:     field(FieldLoad{l.XDPData, 8}),
+			xdpDataEnd:  field(FieldLoad{l.XDPDataEnd, 8}),
+			xdpDataMeta: field(FieldLoad{l.XDPDataMeta, 8}),
+			12:          field(FieldLoad{l.XDPRxq, 8}, FieldLoad{l.RxqDev, 8}, FieldLoad{l.IfIndex, 4}),
+			16:          field(FieldLoad{l.XDPRxq, 8}, FieldLoad{l.RxqQueueIndex, 4}),
 		},
 	}
-	if l.queue == 0 {
+	if l.Queue == 0 {
 		delete(c.SKB, 12)
 	}
 	for off := int64(skbCB); off < skbCBEnd; off += 4 {
@@ -79,11 +104,11 @@ const skbCB, skbCBEnd = 48, 68
 // The layouts of the kernels in kernels, seen in the captures' isa/ctx/*. data_meta is from the
 // source of these kernels only.
 var (
-	context510 = newContext(skbLayout{pktType: 128, mark: 164, protocol: 176, vlanTCI: 154, priority: 140, hash: 148, data: 200, ifindex: 256})
-	context61  = newContext(skbLayout{pktType: 128, mark: 168, protocol: 180, vlanTCI: 154, priority: 140, hash: 148, data: 208, ifindex: 216})
-	context612 = newContext(skbLayout{pktType: 128, mark: 168, protocol: 180, vlanTCI: 158, priority: 144, hash: 152, data: 208, ifindex: 224, vlanAll: 156})
-	context618 = newContext(skbLayout{pktType: 128, mark: 164, protocol: 176, vlanTCI: 154, priority: 140, hash: 148, data: 200, ifindex: 224, vlanAll: 152})
-	context72  = newContext(skbLayout{pktType: 128, mark: 168, protocol: 180, vlanTCI: 158, priority: 144, hash: 152, data: 208, ifindex: 224, vlanAll: 156})
+	context510 = ContextLayout{PktType: 128, Mark: 164, Protocol: 176, VLANTCI: 154, Priority: 140, Hash: 148, Data: 200, IfIndex: 256}.with()
+	context61  = ContextLayout{PktType: 128, Mark: 168, Protocol: 180, VLANTCI: 154, Priority: 140, Hash: 148, Data: 208, IfIndex: 216}.with()
+	context612 = ContextLayout{PktType: 128, Mark: 168, Protocol: 180, VLANTCI: 158, Priority: 144, Hash: 152, Data: 208, IfIndex: 224, VLANAll: 156}.with()
+	context618 = ContextLayout{PktType: 128, Mark: 164, Protocol: 176, VLANTCI: 154, Priority: 140, Hash: 148, Data: 200, IfIndex: 224, VLANAll: 152}.with()
+	context72  = ContextLayout{PktType: 128, Mark: 168, Protocol: 180, VLANTCI: 158, Priority: 144, Hash: 152, Data: 208, IfIndex: 224, VLANAll: 156}.with()
 )
 
 // sizeBits are the size bits of an opcode for a number of bytes.

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/urfave/cli/v3"
 
@@ -90,6 +91,28 @@ func (e env) printCaptured(cmd *cli.Command, c *captured) error {
 	return err
 }
 
+// joined makes one line of those that give the same reason: behind the first ": ", or behind the second
+// if what stands before that is a program.
+func joined(lines []string) []string {
+	var reasons []string
+	of := map[string][]string{}
+	for _, line := range lines {
+		what, why, _ := strings.Cut(line, ": ")
+		if prog, rest, ok := strings.Cut(why, ": "); ok && strings.HasPrefix(prog, "program ") {
+			what, why = what+" ("+strings.TrimPrefix(prog, "program ")+")", rest
+		}
+		if of[why] == nil {
+			reasons = append(reasons, why)
+		}
+		of[why] = append(of[why], what)
+	}
+	var out []string
+	for _, why := range reasons {
+		out = append(out, strings.Join(of[why], ", ")+": "+why)
+	}
+	return out
+}
+
 // print says what is in a capture and what is not.
 func (c *captured) print(w io.Writer) {
 	fmt.Fprintf(w, "kernel %s: %s, %s in %s and %d bytes, %s\n", c.Kernel, plural(c.Scenarios, "scenario"),
@@ -101,7 +124,7 @@ func (c *captured) print(w io.Writer) {
 		{"left out", c.LeftOut}, {"failed", c.Failed}, {"refused by the kernel", c.Refused}, {"not run", c.NotRun},
 	}
 	for _, l := range lists {
-		for _, line := range l.lines {
+		for _, line := range joined(l.lines) {
 			for i, part := range fold(l.what+": "+line, width-4) {
 				indent := "  "
 				if i > 0 {

@@ -33,15 +33,10 @@ func (e env) capture(ctx context.Context, cmd *cli.Command) error {
 			return err
 		}
 	}
-	k, err := live.Open(live.Options{Config: cmd.String("config")})
-	var missing live.Missing
-	if errors.As(err, &missing) {
-		return fmt.Errorf("%w: %w", errUntestable, missing)
-	}
+	k, err := openKernel(cmd)
 	if err != nil {
-		return badInput(err)
+		return err
 	}
-	k.Header.Variant = cmd.String("variant")
 	sum := &captured{File: out}
 	var f *capture.File
 	if choice.Any() {
@@ -77,6 +72,20 @@ func (e env) capture(ctx context.Context, cmd *cli.Command) error {
 	return nil
 }
 
+// openKernel opens the running kernel.
+func openKernel(cmd *cli.Command) (*live.Kernel, error) {
+	k, err := live.Open(live.Options{Config: cmd.String("config")})
+	var missing live.Missing
+	if errors.As(err, &missing) {
+		return nil, fmt.Errorf("%w: %w", errUntestable, missing)
+	}
+	if err != nil {
+		return nil, badInput(err)
+	}
+	k.Header.Variant = cmd.String("variant")
+	return k, nil
+}
+
 // runInKernel has the kernel run the scenarios of a capture that the emulator runs without harm.
 func (e env) runInKernel(ctx context.Context, k *live.Kernel, f *capture.File, what *order, sum *captured) error {
 	var text bytes.Buffer
@@ -87,7 +96,7 @@ func (e env) runInKernel(ctx context.Context, k *live.Kernel, f *capture.File, w
 	if err != nil {
 		return err
 	}
-	t, err := src.Header.Target()
+	t, err := runner.TargetOf(src)
 	if err != nil {
 		return fmt.Errorf("%w: --run needs a target to judge by: %w", errUntestable, err)
 	}

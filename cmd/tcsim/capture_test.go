@@ -16,12 +16,16 @@ const libraryCapture = "fixtures/live/6.18-library.jsonl.gz"
 // does in the emulator what it did in the kernel.
 func TestCaptureOfLibrary(t *testing.T) {
 	code, out, errs := tcsim(t, "", "conform", libraryCapture)
-	if code != exitOK || !strings.Contains(out, "identical: 342/342") {
+	if code != exitOK || !strings.Contains(out, "identical: 524/524") {
 		t.Errorf("conform: code %d\n%s%s", code, out, errs)
 	}
 	code, out, errs = tcsim(t, "", "replay", libraryCapture)
-	if code != exitOK || !strings.Contains(out, "as the kernel: 33/33") {
+	if code != exitOK || !strings.Contains(out, "as expected: 41/41") {
 		t.Errorf("replay: code %d\n%s%s", code, out, errs)
+	}
+	code, out, errs = tcsim(t, "", "conform", "fixtures/live/6.18-vm.jsonl.gz")
+	if code != exitOK || !strings.Contains(out, "identical: 588/588") || !strings.Contains(out, "trampolines: 15/15") {
+		t.Errorf("conform: code %d\n%s%s", code, out, errs)
 	}
 	code, out, errs = tcsim(t, "", "replay", "--json", "-s", "hierarchy", libraryCapture)
 	var got struct {
@@ -52,7 +56,7 @@ func TestCaptureOfLibrary(t *testing.T) {
 func TestCaptureHere(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "here.jsonl.gz")
-	code, out, errs := tcsim(t, "", "capture", "-o", file, "--run", "hierarchy", "chain33", "hierarchy_limit_4")
+	code, out, errs := tcsim(t, "", "capture", "-o", file, "--run", "hierarchy", "chain33", "hierarchy_limit_4", "tramp_context", "fixtures/objects")
 	if code == exitUntestable {
 		t.Skip(errs)
 	}
@@ -62,7 +66,7 @@ func TestCaptureHere(t *testing.T) {
 	if !strings.Contains(out, "left out: scenario hierarchy_limit_4") {
 		t.Errorf("printed\n%s", out)
 	}
-	if code, out, errs := tcsim(t, "", "replay", file); code != exitOK {
+	if code, out, errs := tcsim(t, "", "replay", file); code != exitOK || !strings.Contains(out, "hierarchy.o") {
 		t.Errorf("replay: code %d\n%s%s", code, out, errs)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {

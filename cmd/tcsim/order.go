@@ -78,15 +78,9 @@ func expand(arg string) ([]string, error) {
 
 // add adds one scenario or object file.
 func (o *order) add(arg string) error {
-	b, err := loadScenario(arg, object.Options{})
+	b, text, err := orderSource(arg)
 	if err != nil {
 		return err
-	}
-	var text []byte
-	if !isObject(arg) {
-		if _, text, err = scenarios.Find(arg); err != nil {
-			return err
-		}
 	}
 	sc, err := runner.Order(b, text)
 	var left runner.LeftOut
@@ -105,4 +99,26 @@ func (o *order) add(arg string) error {
 	o.scenarios = append(o.scenarios, sc)
 	o.built = append(o.built, b)
 	return nil
+}
+
+// orderSource reads a scenario or an object file, and returns the text that the capture keeps of it.
+func orderSource(arg string) (*scenarios.Built, []byte, error) {
+	if !isObject(arg) {
+		b, err := loadScenario(arg, object.Options{})
+		if err != nil {
+			return nil, nil, err
+		}
+		_, text, err := scenarios.Find(arg)
+		return b, text, err
+	}
+	f, err := object.Open(arg)
+	if err != nil {
+		return nil, nil, err
+	}
+	text, err := os.ReadFile(arg)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := runner.ObjectRuns(f)
+	return b, text, err
 }

@@ -194,7 +194,7 @@ func (e env) judgeGuest(ctx context.Context, cmd *cli.Command, text []byte) erro
 			return badInput(err)
 		}
 	}
-	t, err := src.Header.Target()
+	t, err := runner.TargetOf(src)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUntestable, err)
 	}

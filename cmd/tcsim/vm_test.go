@@ -40,11 +40,11 @@ func TestVM(t *testing.T) {
 	if code != exitOK {
 		t.Fatalf("code %d\n%s%s", code, text, errs)
 	}
-	if n, all := countOf(text, "as expected: "); n < 33 || n != all || !strings.Contains(text, "hierarchy") {
+	if n, all := countOf(text, "as expected: "); n < 50 || n != all || !strings.Contains(text, "hierarchy") {
 		t.Errorf("%d of %d\n%s", n, all, text)
 	}
 	code, text, errs = tcsim(t, "", "conform", out)
-	if n, all := countOf(text, "identical: "); code != exitOK || n < 342 || n != all {
+	if n, all := countOf(text, "identical: "); code != exitOK || n < 555 || n != all || !strings.Contains(text, "trampolines: 15/15") {
 		t.Errorf("conform: code %d\n%s%s", code, text, errs)
 	}
 }

@@ -19,6 +19,9 @@ func (s *Scenario) check(note noteFunc) {
 	if s.Name == "" {
 		note("name", "expected a name")
 	}
+	if s.Source != "" && s.Object != nil {
+		note("object", "there is a source already")
+	}
 	for i, e := range s.ProgArrays {
 		path := fmt.Sprintf("prog_arrays[%d]", i)
 		switch {
@@ -199,6 +202,13 @@ func (s *Scenario) checkTrampoline(n int, note noteFunc) {
 	path := fmt.Sprintf("trampolines[%d]", n)
 	if t.Kernel == "" {
 		s.checkTraced(t.Prog, t.Func, path, note)
+	}
+	for i, p := range t.Attached {
+		if p >= len(s.Progs) {
+			note(fmt.Sprintf("%s.attached[%d]", path, i), "program %d does not exist: there are %d", p, len(s.Progs))
+		} else if a := s.Progs[p].Attach; a == nil || a.Kind == KindReplace {
+			note(fmt.Sprintf("%s.attached[%d]", path, i), "program %d traces nothing", p)
+		}
 	}
 	if t.Error != "" {
 		return

@@ -233,6 +233,7 @@ func (c *conformer) scenario(i int, res *result) {
 		j.update(Deleted)
 		j.compare(Deleted)
 	}
+	j.replaced()
 	for n, img := range j.images {
 		if img != nil {
 			j.facts(n, img)

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tcsim/tcsim/jit"
 )
@@ -36,10 +37,10 @@ func (s *Scenario) Traced(n int, v []*jit.Verified, sym *SymbolTable) (*jit.Trac
 		f.Args = jit.FuncArgs(v[t.Prog].Program, t.Func)
 		f.TailCalls = jit.TailCallsTraced(v[t.Prog])
 	}
-	for i := range s.Progs {
+	for _, i := range s.tracers(t) {
 		p := &s.Progs[i]
-		if p.LoadError != "" || !p.Attach.traces(t) {
-			continue
+		if p.LoadError != "" || len(p.Funcs) == 0 {
+			return nil, fmt.Errorf("the tracing program %s was not loaded", p.Name)
 		}
 		kind, ok := jit.TraceKindByName(p.Attach.Kind)
 		if !ok {
@@ -48,6 +49,20 @@ func (s *Scenario) Traced(n int, v []*jit.Verified, sym *SymbolTable) (*jit.Trac
 		f.Attach(kind, jit.TracingProg{Func: p.Funcs[0].Addr, Prog: t.ref(fmt.Sprintf("bpf_prog:%d", i))})
 	}
 	return f, nil
+}
+
+// tracers lists the programs that a trampoline runs, in the order in which they were attached.
+func (s *Scenario) tracers(t *Trampoline) []int {
+	if t.Attached != nil {
+		return t.Attached
+	}
+	var out []int
+	for i := range s.Progs {
+		if p := &s.Progs[i]; p.LoadError == "" && p.Attach.traces(t) {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 // traces reports whether a program is attached to the function of a trampoline.
@@ -94,6 +109,7 @@ func (s *Scenario) Compile(n int, v []*jit.Verified, t *jit.Target, h *Header, s
 // traced compares the trampolines and, with all tracing programs attached, the functions.
 func (j *job) traced() {
 	var sites []jit.Patch
+	now := map[jit.Addr][jit.PokeSize]byte{} // what stands at patched instructions
 	for n := range j.s.Trampolines {
 		t := &j.s.Trampolines[n]
 		if t.Error != "" {
@@ -101,6 +117,10 @@ func (j *job) traced() {
 		}
 		got, err := j.s.Compile(n, j.verified, j.target, &j.src.Header, j.symbols)
 		if err == nil {
+			if old, again := now[got.Site.Addr]; again {
+				got.Site.Old = old
+			}
+			now[got.Site.Addr] = got.Site.New
 			err = differs(got, t)
 		}
 		j.res.trampolines.add(err == nil)
@@ -116,10 +136,40 @@ func (j *job) traced() {
 	}
 	j.patch(sites)
 	j.compare(Traced)
-	for i := range sites {
-		sites[i].Old, sites[i].New = sites[i].New, sites[i].Old
+	j.patch(undo(sites))
+}
+
+// undo returns the patches that take back others.
+func undo(sites []jit.Patch) []jit.Patch {
+	var out []jit.Patch
+	for _, p := range slices.Backward(sites) {
+		p.Old, p.New = p.New, p.Old
+		out = append(out, p)
 	}
-	j.patch(sites)
+	return out
+}
+
+// replaced compares the functions while the programs are attached that replace some.
+func (j *job) replaced() {
+	var sites []jit.Patch
+	for i := range j.s.Progs {
+		a := j.s.Progs[i].Attach
+		if a == nil || a.Kind != KindReplace || j.images[i] == nil || j.images[a.Prog] == nil {
+			continue
+		}
+		by := &j.images[i].Funcs[0]
+		p, err := j.images[a.Prog].Funcs[a.Func].ReplacePatch(j.target.Emit.ENDBR, by.Addr+jit.Addr(by.Entry))
+		if err != nil {
+			j.mismatch(Mismatch{Prog: i, Func: -1, State: Replaced, Reason: err.Error()})
+			continue
+		}
+		sites = append(sites, p)
+	}
+	if len(sites) > 0 {
+		j.patch(sites)
+		j.compare(Replaced)
+		j.patch(undo(sites))
+	}
 }
 
 func (j *job) patch(sites []jit.Patch) {

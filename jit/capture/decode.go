@@ -3,6 +3,7 @@
 package capture
 
 import (
+	"encoding/base64"
 	"encoding/hex"
 	"math"
 	"strconv"
@@ -134,6 +135,8 @@ func (r *reader) header(h *Header) {
 			h.Scenarios = r.index()
 		case "offsets":
 			h.Offsets = r.offsets()
+		case "context":
+			h.Context = r.context()
 		case "default_inputs":
 			r.array(func(int) { h.DefaultInputs = append(h.DefaultInputs, r.hexNum()) })
 		case "run_data":
@@ -159,6 +162,32 @@ func (r *reader) offsets() *jit.Offsets {
 		}
 	})
 	return o
+}
+
+func (r *reader) context() *jit.ContextLayout {
+	l := new(jit.ContextLayout)
+	fields := l.Fields()
+	r.object(func(name []byte) {
+		to, ok := fields[string(name)]
+		if !ok {
+			r.unknown()
+			return
+		}
+		*to = int16(r.num(0, math.MaxInt16))
+	})
+	return l
+}
+
+// base64Bytes consumes a file.
+func (r *reader) base64Bytes() []byte {
+	r.peek()
+	at := r.pos
+	b, err := base64.StdEncoding.DecodeString(r.str())
+	if err != nil {
+		r.wrong(at, "bad base64 string: %v", err)
+		return nil
+	}
+	return b
 }
 
 func (r *reader) played() (p Played) {
@@ -232,6 +261,8 @@ func (r *reader) scenario(s *Scenario) {
 			s.Found = r.num(0, 1) == 1
 		case "source":
 			s.Source = r.str()
+		case "object":
+			s.Object = r.base64Bytes()
 		case "played":
 			r.array(func(int) { s.Played = append(s.Played, r.played()) })
 		case "trampolines":

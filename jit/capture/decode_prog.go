@@ -56,6 +56,8 @@ func (r *reader) prog(p *Prog) {
 			p.Attach = r.attach()
 		case "kfuncs":
 			r.array(func(int) { p.Kfuncs = append(p.Kfuncs, r.str()) })
+		case "prog_type":
+			p.Type = jit.ProgType(r.num(0, math.MaxUint32))
 		default:
 			r.unknown()
 		}
@@ -191,7 +193,7 @@ func (r *reader) attach() *Attach {
 	r.object(func(name []byte) {
 		switch string(name) {
 		case "kind":
-			a.Kind = r.oneOf("fentry", "fexit", "fmod_ret")
+			a.Kind = r.oneOf("fentry", "fexit", "fmod_ret", KindReplace)
 		case "prog":
 			a.Prog = r.index()
 		case "func":
@@ -214,6 +216,8 @@ func (r *reader) trampoline() (t Trampoline) {
 			t.Func = r.index()
 		case "kernel":
 			t.Kernel = r.str()
+		case "attached":
+			r.array(func(int) { t.Attached = append(t.Attached, r.index()) })
 		case "site":
 			r.object(func(name []byte) {
 				switch string(name) {

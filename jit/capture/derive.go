@@ -14,7 +14,8 @@ import (
 // Derive finds by decoding what depends on addresses in the code of all programs of the scenario:
 // tail calls, addresses of maps, operands that lead out of a function. name is the kernel's symbol
 // at an address ("" for none), with "+0x10" behind it if the address is inside something. It
-// replaces what was there before; code that does not decode is listed in Prog.Undecoded.
+// replaces what was there before; code that does not decode is listed in Prog.Undecoded. Of trampolines it
+// finds the operands and what they stand for.
 func (s *Scenario) Derive(name func(jit.Addr) string) error {
 	for n := range s.Progs {
 		p := &s.Progs[n]
@@ -29,6 +30,9 @@ func (s *Scenario) Derive(name func(jit.Addr) string) error {
 		if err := s.mapsAt(p); err != nil {
 			return fmt.Errorf("scenario %s: program %s: %w", s.Name, p.Name, err)
 		}
+	}
+	for i := range s.Trampolines {
+		s.deriveTrampoline(&s.Trampolines[i], name)
 	}
 	return nil
 }

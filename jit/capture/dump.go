@@ -95,20 +95,68 @@ func setCode(funcs []Func, s State, code []byte) error {
 // anything that a kernel made of them. It shares instructions with s.
 func (s *Scenario) Order() Scenario {
 	out := Scenario{
-		Name: s.Name, Category: s.Category, ProgType: s.ProgType, ProgArrays: s.ProgArrays, Inputs: s.Inputs, Source: s.Source,
+		Name: s.Name, Category: s.Category, ProgType: s.ProgType, ProgArrays: s.ProgArrays, Inputs: s.Inputs,
+		Source: s.Source, Object: s.Object,
 	}
 	for i := range s.Maps {
 		out.Maps = append(out.Maps, Map{Map: s.Maps[i].Map})
 	}
 	for i := range s.Progs {
 		p := &s.Progs[i]
-		q := Prog{Name: p.Name, Insns: p.Insns, Attach: p.Attach, Kfuncs: p.Kfuncs}
+		q := Prog{Name: p.Name, Insns: p.Insns, Attach: p.Attach, Kfuncs: p.Kfuncs, Type: p.Type}
+		if a := p.Attach; a != nil && a.Kernel == "" {
+			b := *a
+			b.Func = s.submittedFunc(a.Prog, a.Func)
+			q.Attach = &b
+		}
 		for _, f := range s.Submitted(i).Funcs {
 			q.Funcs = append(q.Funcs, Func{Name: f.Name, Start: f.Start})
 		}
 		out.Progs = append(out.Progs, q)
 	}
+	out.orderTrampolines(s)
 	return out
+}
+
+// orderTrampolines says in which order tracing programs are attached: as when s was captured, or as they
+// stand in s.
+func (s *Scenario) orderTrampolines(from *Scenario) {
+	for i := range from.Trampolines {
+		if t := &from.Trampolines[i]; t.Attached != nil {
+			fn := t.Func
+			if t.Kernel == "" {
+				fn = from.submittedFunc(t.Prog, t.Func)
+			}
+			s.Trampolines = append(s.Trampolines, Trampoline{Prog: t.Prog, Func: fn, Kernel: t.Kernel, Attached: t.Attached})
+		}
+	}
+	if len(s.Trampolines) > 0 {
+		return
+	}
+	on := map[Attach][]int{}
+	for i := range s.Progs {
+		a := s.Progs[i].Attach
+		if a == nil || a.Kind == KindReplace {
+			continue
+		}
+		to := Attach{Prog: a.Prog, Func: a.Func, Kernel: a.Kernel}
+		on[to] = append(on[to][:len(on[to]):len(on[to])], i)
+		s.Trampolines = append(s.Trampolines, Trampoline{Prog: a.Prog, Func: a.Func, Kernel: a.Kernel, Attached: on[to]})
+	}
+}
+
+// submittedFunc turns an index of a compiled function into one of a submitted function.
+func (s *Scenario) submittedFunc(prog, fn int) int {
+	p := &s.Progs[prog]
+	if fn >= len(p.Funcs) {
+		return fn
+	}
+	for i, f := range s.Submitted(prog).Funcs {
+		if f.Start == p.Funcs[fn].Start {
+			return i
+		}
+	}
+	return fn
 }
 
 // funcAt returns the index of the function that an address is in, -1 if it is in none.

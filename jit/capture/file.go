@@ -29,6 +29,9 @@ type Header struct {
 	RunData       []byte
 	// Offsets are those of the kernel's own type information; nil if the capture has none (format 1).
 	Offsets *jit.Offsets
+	// Context is where the kernel's own type information has the fields of contexts; nil if the capture
+	// has none (formats 1 and 2).
+	Context *jit.ContextLayout
 }
 
 // Symbols are the addresses of kernel symbols. For per-CPU variables it is the displacement from
@@ -47,11 +50,12 @@ const (
 	Populated              // prog arrays as in Scenario.ProgArrays
 	Traced                 // all tracing programs attached
 	Deleted                // all prog array entries deleted again
+	Replaced               // then all programs attached that replace a function (format 3)
 	numStates
 )
 
 var stateNames = [numStates]string{
-	Empty: "empty", Populated: "populated", Traced: "traced", Deleted: "deleted",
+	Empty: "empty", Populated: "populated", Traced: "traced", Deleted: "deleted", Replaced: "replaced",
 }
 
 // String returns the state's name in the format.
@@ -79,19 +83,30 @@ type Scenario struct {
 	// Source is the scenario file that the programs were made of, and then there is no io map; ""
 	// otherwise (format 2).
 	Source string
+	// Object is the object file that the programs were made of, as Source is (format 3).
+	Object []byte
 	// Found says that the programs were loaded by others and captured as they were: state Empty is then
 	// that with ProgArrays filled, and there is no other.
 	Found  bool
-	Played []Played // what the kernel itself made of the runs of Source; nil if it did not run them
+	Played []Played // what the kernel itself made of Source or Object; nil if it did not run them
 }
 
-// Played is one run of a scenario's source in the kernel.
+// HasSource reports whether the scenario holds what its programs were made of, so that it can be played.
+func (s *Scenario) HasSource() bool { return s.Source != "" || s.Object != nil }
+
+// Played is one run of a scenario's source in the kernel, or one update that the kernel refused.
 type Played struct {
 	Action int    // index into scenarios.Built.Actions
-	Error  string // errno of BPF_PROG_TEST_RUN
+	Error  string // errno of BPF_PROG_TEST_RUN, or of the update (format 3)
 	Retval uint32
 	Values []MapValue // contents of the maps afterwards, as far as they are not zero
 }
+
+// Errno is an error number by its name, such as "EBUSY": what a kernel says that refuses something.
+type Errno string
+
+// Error returns the name.
+func (e Errno) Error() string { return string(e) }
 
 // MapValue is one element of a map.
 type MapValue struct {
@@ -144,8 +159,11 @@ type Prog struct {
 	MapsAt    []MapAt
 	Refs      [numStates][]Ref // states other than Empty: only what Empty does not have
 	Undecoded []FuncOff
-	Attach    *Attach  // tracing programs only
-	Kfuncs    []string // kernel functions that calls with src_reg 2 name by index
+	Attach    *Attach // programs that trace or replace a function
+	// Type is the program's own type where it is not Scenario.ProgType and Attach does not say it; 0 if it is
+	// (format 3).
+	Type   jit.ProgType
+	Kfuncs []string // kernel functions that calls with src_reg 2 name by index
 }
 
 // Func is a compiled function.
@@ -214,24 +232,31 @@ type FuncOff struct {
 	Off  jit.CodeOff
 }
 
-// Attach says what a tracing program traces.
+// KindReplace is the kind of programs that replace a function (BPF_PROG_TYPE_EXT, format 3).
+const KindReplace = "freplace"
+
+// Attach says what a program traces or replaces.
 type Attach struct {
-	Kind   string // fentry, fexit, fmod_ret
+	Kind   string // fentry, fexit, fmod_ret, KindReplace
 	Prog   int
 	Func   int
 	Kernel string // if set, a kernel function instead of Prog and Func
 }
 
-// Trampoline is the trampoline of one traced function while all tracing programs are attached.
+// Trampoline is the trampoline of one traced function while the programs of Attached are attached to it.
 type Trampoline struct {
 	Prog, Func int
 	Kernel     string // if set, Prog and Func mean nothing
-	Site       Site
-	Addr       jit.Addr
-	Len        int
-	Image      []byte
-	Refs       []Ref
-	Error      string // why there is no image
+	// Attached are indexes into Scenario.Progs, in the order in which they were attached. nil stands for all
+	// that trace the function, in the order of Scenario.Progs (formats 1 and 2). Trampolines are in the order
+	// of time: a later one of the same function took the place of an earlier.
+	Attached []int
+	Site     Site
+	Addr     jit.Addr
+	Len      int
+	Image    []byte
+	Refs     []Ref
+	Error    string // why there is no image
 }
 
 // Site is the patched instruction of a traced function.

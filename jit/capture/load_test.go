@@ -98,7 +98,7 @@ func TestGoodCapture(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	for _, c := range []struct{ old, new, want string }{
 		{`"set"`, `"sett"`, "f:1:41: sett: unknown field"},
-		{`"format": 1`, `"format": 9`, `format 9 is unknown: expected 1 to 2`},
+		{`"format": 1`, `"format": 9`, `format 9 is unknown: expected 1 to 3`},
 		{`"scenarios": 1`, `"scenarios": 7`, "f:1: scenarios: 7 scenarios announced, 1 found"},
 		{`"variant": "off"`, `"variant": 3`, `variant: expected a string, found "3, `},
 		{`"type": "header"`, `"type": "scenario"`, `f:1: type: expected a header line here, found "scenario"`},
@@ -118,6 +118,12 @@ func TestMistakes(t *testing.T) {
 		{`[[0, 0, 0, 0]]`, `[[9, 8, 1, 0]]`, "f:2: progs[0].insn_map[0].func: function 1 does not exist: there are 1\nf:2: progs[0].insn_map[0]: slot 9 of insns does not exist: there are 2\nf:2: progs[0].insn_map[0]: slot 8 of xlated"},
 		{`[[1, 0, 0]]`, `[[0, 0, 0]]`, `prog_arrays[0]: map 0 is no prog array`},
 		{`[[1, 0, 0]]`, `[[1, 2, 3]]`, "prog_arrays[0]: key 2 is out of range: map 1 has 2 entries\nf:2: prog_arrays[0]: program 3 does not exist: there are 1"},
+		{`"prog_type": 3`, `"prog_type": 3, "source": "x", "object": "AA=="`, `object: there is a source already`},
+		{`"prog_type": 3`, `"prog_type": 3, "object": "A"`, `object: bad base64 string`},
+		{`"prog_type": 3`, `"prog_type": 3, "trampolines": [{"prog": 0, "func": 0, "error": "x", "attached": [0]}]`, `trampolines[0].attached[0]: program 0 traces nothing`},
+		{`"prog_type": 3`, `"prog_type": 3, "trampolines": [{"prog": 0, "func": 0, "error": "x", "attached": [1]}]`, `trampolines[0].attached[0]: program 1 does not exist`},
+		{`"tag": "00"`, `"tag": "00", "attach": {"kind": "freplace", "prog": 1}`, `progs[0].attach.prog: program 1 does not exist`},
+		{`"scenarios": 1`, `"scenarios": 1, "context": {"skb_length": 1}`, `context.skb_length: unknown field`},
 		{`"run": {"prog": 0`, `"run": {"prog": 1`, `run.prog: program 1 does not exist`},
 		{`"refs": {"empty": []}`, `"refs": {"empty": [{"func": 0, "off": 0, "imm": 1, "kind": "call", "target": "0", "sym": ""}]}`, `progs[0].refs.empty[0].off: 4 bytes at offset 1 are beyond the function's 4`},
 		{`"refs": {"empty": []}`, `"refs": {"empty": [{"kind": "hop"}]}`, `progs[0].refs.empty[0].kind: expected one of`},
@@ -197,6 +203,11 @@ func FuzzRead(f *testing.F) {
 	header2 := strings.Replace(goodHeader, `"format": 1`, `"format": 2, "offsets": {"map_max_entries": 1, "array_ptrs": 2, "prog_bpf_func": 3}`, 1)
 	scenario2 := strings.Replace(goodScenario, `"prog_type": 3`, `"prog_type": 3, "found": 1, "source": "x", "played": [{"action": 1, "retval": 2, "values": [[0, "00", "01"]]}]`, 1)
 	f.Add([]byte(header2 + "\n" + scenario2 + "\n" + goodSymbols + "\n"))
+	header3 := strings.Replace(goodHeader, `"format": 1`, `"format": 3, "context": {"skb_len": 112, "dev_ifindex": 216}`, 1)
+	scenario3 := strings.Replace(goodScenario, `"prog_type": 3`, `"prog_type": 3, "object": "f0VMRg==", "trampolines": [{"prog": 0, "func": 0, "attached": [0], `+
+		`"site": {"off": 0, "before": "0f1f440000", "after": "e800000000"}, "addr": "ffffffffc0000100", "len": 1, "image": "c3"}]`, 1)
+	scenario3 = strings.Replace(scenario3, `"tag": "00"`, `"tag": "00", "prog_type": 6, "attach": {"kind": "freplace", "prog": 0, "func": 0}`, 1)
+	f.Add([]byte(header3 + "\n" + scenario3 + "\n" + goodSymbols + "\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if bytes.HasPrefix(data, []byte("{")) {
 			data = pack(t, string(data))
@@ -217,6 +228,9 @@ func FuzzRead(f *testing.F) {
 				if s.Progs[i].LoadError == "" {
 					s.Xlated(i, &src.Header, sym)
 				}
+			}
+			for i := range s.Trampolines {
+				_, _ = s.Traced(i, make([]*jit.Verified, len(s.Progs)), sym)
 			}
 		}
 	})

@@ -37,13 +37,24 @@ func (s *Scenario) Submitted(n int) *jit.Program {
 	return out
 }
 
-// progType is that of a program: what traces others has a type of its own.
+// progType is that of a program: what traces others has a type of its own, and what replaces a function
+// of another sees what that sees.
 func (s *Scenario) progType(p *Prog) jit.ProgType {
-	if p.Attach != nil {
+	switch {
+	case p.Attach != nil && p.Attach.Kind == KindReplace:
+		if of := &s.Progs[p.Attach.Prog]; of.Attach == nil {
+			return s.progType(of)
+		}
+	case p.Attach != nil:
 		return jit.Tracing
+	case p.Type != 0:
+		return p.Type
 	}
 	return s.ProgType
 }
+
+// Type returns the type of program n as the JIT sees it.
+func (s *Scenario) Type(n int) jit.ProgType { return s.progType(&s.Progs[n]) }
 
 func (s *Scenario) maps() []jit.Map {
 	out := make([]jit.Map, len(s.Maps))

@@ -14,7 +14,7 @@ import (
 var releases = [][2]int{{7, 2}, {6, 18}, {6, 12}, {6, 1}, {5, 10}}
 
 // Target returns the target that the capture's header calls for: jit.TargetFor, with the offsets in
-// structures that the kernel itself reported. A kernel between two that are known is taken for the
+// structures and layout of contexts that the kernel itself reported. A kernel between two that are known is taken for the
 // older one, one that is newer than all for the newest; Source of the target then says so.
 func (h *Header) Target() (*jit.Target, error) {
 	t, err := h.target()
@@ -23,6 +23,9 @@ func (h *Header) Target() (*jit.Target, error) {
 	}
 	if h.Offsets != nil {
 		t.Offsets = *h.Offsets
+	}
+	if h.Context != nil {
+		t.Context = jit.NewContext(*h.Context)
 	}
 	return t, nil
 }

@@ -3,6 +3,7 @@
 package capture
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/hex"
 	"encoding/json"
@@ -17,7 +18,7 @@ import (
 )
 
 // Format is the version that Write writes. Versions from 1 on are read.
-const Format = 2
+const Format = 3
 
 // Write writes a capture as gzip'd JSON lines. The same file gives the same bytes. Header.Format and
 // Header.Scenarios are ignored: they follow from what is written.
@@ -39,8 +40,13 @@ func Write(w io.Writer, f *File) error {
 	return z.Close()
 }
 
-// WriteFile writes a capture to a file, which appears only when it is complete.
+// WriteFile writes a capture to a file, which appears only when it is complete. On an error nothing is
+// left, and what was there before stays.
 func WriteFile(path string, f *File) (err error) {
+	var text bytes.Buffer // so that the file beside path exists for a moment only
+	if err := Write(&text, f); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
@@ -50,7 +56,7 @@ func WriteFile(path string, f *File) (err error) {
 			os.Remove(tmp.Name())
 		}
 	}()
-	if err = Write(tmp, f); err == nil {
+	if _, err = tmp.Write(text.Bytes()); err == nil {
 		err = tmp.Chmod(0o644)
 	}
 	if cerr := tmp.Close(); err == nil {
@@ -82,6 +88,7 @@ type outHeader struct {
 	Sysctl        map[string]string `json:"sysctl"`
 	CallBase      hexAddr           `json:"bpf_call_base"`
 	Offsets       *outOffsets       `json:"offsets,omitempty"`
+	Context       map[string]int16  `json:"context,omitempty"`
 	Scenarios     int               `json:"scenarios"`
 	DefaultInputs []hexAddr         `json:"default_inputs,omitempty"`
 	RunData       hexText           `json:"run_data,omitempty"`
@@ -100,6 +107,7 @@ type outScenario struct {
 	ProgType    jit.ProgType `json:"prog_type"`
 	Found       int          `json:"found,omitempty"`
 	Source      string       `json:"source,omitempty"`
+	Object      []byte       `json:"object,omitempty"`
 	Maps        []outMap     `json:"maps"`
 	Progs       []outProg    `json:"progs"`
 	ProgArrays  [][3]int     `json:"prog_arrays,omitempty"`
@@ -169,6 +177,12 @@ func headerLine(h *Header, scenarios int) outHeader {
 	if o := h.Offsets; o != nil {
 		out.Offsets = &outOffsets{o.MapMaxEntries, o.ArrayPtrs, o.ProgBPFFunc}
 	}
+	if h.Context != nil {
+		out.Context = map[string]int16{}
+		for name, at := range h.Context.Fields() {
+			out.Context[name] = *at
+		}
+	}
 	return out
 }
 
@@ -181,7 +195,7 @@ func noNil(m map[string]string) map[string]string {
 
 func scenarioLine(s *Scenario) outScenario {
 	out := outScenario{
-		Type: "scenario", Name: s.Name, Category: s.Category, ProgType: s.ProgType, Source: s.Source,
+		Type: "scenario", Name: s.Name, Category: s.Category, ProgType: s.ProgType, Source: s.Source, Object: s.Object,
 		Maps: []outMap{}, Progs: []outProg{}, Run: runLine(s.Run), RunTraced: runLine(s.RunTraced), Error: s.Error,
 	}
 	if s.Found {

@@ -19,6 +19,7 @@ type outProg struct {
 	Undecoded [][2]int            `json:"undecoded,omitempty"`
 	Attach    *outAttach          `json:"attach,omitempty"`
 	Kfuncs    []string            `json:"kfuncs,omitempty"`
+	Type      jit.ProgType        `json:"prog_type,omitempty"`
 }
 
 type outFunc struct {
@@ -67,6 +68,7 @@ type outTramp struct {
 	Prog   int      `json:"prog"`
 	Func   int      `json:"func"`
 	Kernel string   `json:"kernel,omitempty"`
+	On     []int    `json:"attached,omitempty"`
 	Site   outSite  `json:"site"`
 	Addr   hexAddr  `json:"addr"`
 	Len    int      `json:"len"`
@@ -84,7 +86,7 @@ type outSite struct {
 func progLine(p *Prog) outProg {
 	out := outProg{
 		Name: p.Name, LoadError: p.LoadError, Tag: p.Tag, Insns: insnBytes(p.Insns), Xlated: insnBytes(p.Xlated),
-		Kfuncs: p.Kfuncs,
+		Kfuncs: p.Kfuncs, Type: p.Type,
 	}
 	for i := range p.Funcs {
 		f := &p.Funcs[i]
@@ -154,7 +156,7 @@ func refLines(refs []Ref, withFunc bool) []outRef {
 
 func trampLine(t *Trampoline) outTramp {
 	return outTramp{
-		Prog: t.Prog, Func: t.Func, Kernel: t.Kernel, Site: outSite{t.Site.Off, t.Site.Before, t.Site.After},
+		Prog: t.Prog, Func: t.Func, Kernel: t.Kernel, On: t.Attached, Site: outSite{t.Site.Off, t.Site.Before, t.Site.After},
 		Addr: hexAddr(t.Addr), Len: t.Len, Image: t.Image, Refs: refLines(t.Refs, false), Error: t.Error,
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -54,23 +55,38 @@ func rewrite(t *testing.T, f *capture.File) *capture.File {
 	return got
 }
 
-// TestWriteFormat2 covers what format 1 does not have.
-func TestWriteFormat2(t *testing.T) {
+// TestWriteNewer covers what format 1 does not have.
+func TestWriteNewer(t *testing.T) {
 	want, err := capture.LoadFS(fixtures.FS, "kernels/extra-6.1-off.jsonl.gz")
 	if err != nil {
 		t.Fatal(err)
 	}
-	want.Scenarios = want.Scenarios[:1]
+	i := slices.IndexFunc(want.Scenarios, func(s capture.Scenario) bool { return len(s.Trampolines) > 0 })
+	want.Scenarios = want.Scenarios[i : i+1]
 	want.Header.Offsets = &jit.Offsets{MapMaxEntries: 1, ArrayPtrs: 2, ProgBPFFunc: 3}
 	s := &want.Scenarios[0]
 	s.Source = "version: 1\nname: \"<x>\"\n"
 	s.Played = []capture.Played{{Action: 2, Retval: 1 << 31, Values: []capture.MapValue{{Map: 0, Key: []byte{1, 2}, Value: []byte{3}}}}, {Action: 3, Error: "EINVAL"}}
-	got := rewrite(t, want)
-	if d := cmp.Diff(want.Header.Offsets, got.Header.Offsets); d != "" {
-		t.Error(d)
+	want.Header.Scenarios = 1
+	want.Header.Context = new(jit.ContextLayout)
+	n := int16(0)
+	for _, to := range want.Header.Context.Fields() {
+		n++
+		*to = n
 	}
-	if d := cmp.Diff([]any{s.Source, s.Played}, []any{got.Scenarios[0].Source, got.Scenarios[0].Played}); d != "" {
-		t.Error(d)
+	tracer := slices.IndexFunc(s.Progs, func(p capture.Prog) bool { return p.Attach != nil })
+	s.Trampolines[0].Attached = []int{tracer}
+	s.Progs[0].Type = jit.XDP
+	s.Progs[0].Attach = &capture.Attach{Kind: capture.KindReplace, Prog: 0, Func: 1}
+	for _, object := range []bool{false, true} {
+		if object {
+			s.Source, s.Object = "", []byte("\x7fELF\x00")
+		}
+		got := rewrite(t, want)
+		opts := cmp.Options{cmp.AllowUnexported(capture.Func{}), cmpopts.EquateEmpty(), cmpopts.IgnoreFields(capture.Header{}, "Format"), cmpopts.IgnoreFields(capture.File{}, "Name"), cmpopts.IgnoreFields(capture.Scenario{}, "Line")}
+		if d := cmp.Diff(want, got, opts); d != "" {
+			t.Errorf("(-written +read)\n%.4000s", d)
+		}
 	}
 	var a, b bytes.Buffer
 	if err := errors.Join(capture.Write(&a, want), capture.Write(&b, want)); err != nil || !bytes.Equal(a.Bytes(), b.Bytes()) {

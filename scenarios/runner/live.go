@@ -14,13 +14,16 @@ import (
 	"github.com/tcsim/tcsim/scenarios"
 )
 
-// Programs are those of a scenario in a real kernel, loaded and not yet run; live.Loaded is that.
+// Programs are those of a scenario in a real kernel, loaded and not yet run; live.Loaded is that. What a
+// kernel refuses is a capture.Errno.
 type Programs interface {
 	Fill() error // puts programs into prog arrays as the scenario begins
 	Run(prog int, packet, ctx []byte) (uint32, error)
 	Insert(m int, key []byte, prog int) error
 	Store(m int, key, value []byte) error
 	Delete(m int, key []byte) error
+	Attach(prog int) error // to the function that it is for
+	Detach(prog int) error
 	Lookup(m int, key []byte) ([]byte, error)
 	Values() ([]capture.MapValue, error)
 }
@@ -36,6 +39,15 @@ func (r *Replayer) Unsafe(ctx context.Context, c *Captured) (string, error) {
 	}
 	if slices.ContainsFunc(c.compiled.Built.Actions, func(a scenarios.Action) bool { return a.Interrupt != nil }) {
 		return "nobody can interrupt a test run at a given moment", nil
+	}
+	for i := range c.compiled.Built.Actions {
+		a := &c.compiled.Built.Actions[i]
+		if a.Kind != scenarios.ActRun {
+			continue
+		}
+		if t := c.compiled.Built.Programs[a.Program].Type; !slices.Contains(testRuns, t) {
+			return fmt.Sprintf("programs of type %d have no test run", t), nil
+		}
 	}
 	s, err := open(r.m, c.compiled, r.opt)
 	if err != nil {
@@ -59,13 +71,17 @@ func (r *Replayer) Unsafe(ctx context.Context, c *Captured) (string, error) {
 	return "", nil
 }
 
+// testRuns are the types of programs that BPF_PROG_TEST_RUN runs as the emulator does.
+var testRuns = []jit.ProgType{jit.SocketFilter, jit.SchedCLS, jit.XDP}
+
 // minPacket is the shortest packet that a test run takes (net/bpf/test_run.c, ETH_HLEN).
 const minPacket = 14
 
 // contextSize is the size of struct __sk_buff as far as fields of scenarios lie in it.
 const contextSize = 192
 
-// PlayIn does what a scenario says in a real kernel and returns what each run gave.
+// PlayIn does what a scenario says in a real kernel and returns what each run gave, and what the kernel
+// refused.
 func PlayIn(p Programs, b *scenarios.Built) ([]capture.Played, error) {
 	for _, v := range b.Values {
 		if err := storeIn(p, b, v.Map, v.Key, v.Off, v.Data); err != nil {
@@ -80,8 +96,11 @@ func PlayIn(p Programs, b *scenarios.Built) ([]capture.Played, error) {
 		a := &b.Actions[i]
 		if a.Kind != scenarios.ActRun {
 			err := act(p, b, a)
-			if (err != nil) != (a.Event.Errno != "") {
-				return nil, fmt.Errorf("action %d: expected errno %q: %w", i, a.Event.Errno, err)
+			var no capture.Errno
+			if errors.As(err, &no) {
+				out = append(out, capture.Played{Action: i, Error: string(no)})
+			} else if err != nil {
+				return nil, fmt.Errorf("action %d: %w", i, err)
 			}
 			continue
 		}
@@ -120,8 +139,26 @@ func act(p Programs, b *scenarios.Built, a *scenarios.Action) error {
 		return p.Insert(a.Map, a.Key, a.Program)
 	case scenarios.ActStore:
 		return storeIn(p, b, a.Map, a.Key, a.Off, a.Data)
+	case scenarios.ActAttach:
+		return p.Attach(a.By)
+	case scenarios.ActReplace:
+		if a.Program >= 0 {
+			return p.Attach(a.Program)
+		}
+		return p.Detach(replacing(b, a))
 	}
 	return p.Delete(a.Map, a.Key)
+}
+
+// replacing returns the program that replaces the function of an event that ends that; -1 if none does at
+// any time.
+func replacing(b *scenarios.Built, a *scenarios.Action) int {
+	for i := range b.Actions {
+		if by := &b.Actions[i]; by.Kind == scenarios.ActReplace && by.Program >= 0 && by.Replaced == a.Replaced && by.Func == a.Func {
+			return by.Program
+		}
+	}
+	return -1
 }
 
 // storeIn writes a part of a map value.

@@ -30,6 +30,7 @@ type Session struct {
 	// replaced are the functions that other programs have replaced, with those.
 	replaced map[replaced]int
 	cuts     map[*scenarios.Action]*cut // where runs are interrupted, once that is known
+	afterRun func(n int, r *Run)        // called after run n, from 0; may be nil
 }
 
 type slotKey struct {
@@ -174,6 +175,9 @@ func (s *Session) play(ctx context.Context, stop int) (*Result, error) {
 			return nil, fmt.Errorf("scenario %s on %s: run %d: %w", res.Scenario, res.Target, len(res.Runs)+1, err)
 		}
 		res.Runs = append(res.Runs, *r)
+		if s.afterRun != nil {
+			s.afterRun(len(res.Runs)-1, r)
+		}
 		if r.Violation != nil || r.Killed != "" {
 			break // what comes after would start from nowhere
 		}

@@ -66,7 +66,7 @@ func Capture(src *capture.Source, t *jit.Target, i int) (*Captured, error) {
 	if c.missing() != "" {
 		return c, nil
 	}
-	if sc.Source != "" {
+	if sc.HasSource() {
 		if err := c.sourced(src); err != nil {
 			return nil, fmt.Errorf("%s:%d: %s: %w", src.Name, sc.Line, sc.Name, err)
 		}
@@ -102,13 +102,18 @@ func (c *Captured) missing() string {
 	switch {
 	case sc.Error != "":
 		return "the kernel could not set it up: " + sc.Error
-	case sc.Run == nil && sc.Source == "":
+	case sc.Run == nil && !sc.HasSource():
 		return "the kernel did not run it"
 	}
 	for i := range sc.Progs {
 		p := &sc.Progs[i]
 		if p.LoadError != "" {
 			return fmt.Sprintf("the kernel refused program %s", p.Name)
+		}
+	}
+	for i := range sc.Trampolines {
+		if why := sc.Trampolines[i].Error; why != "" && sc.HasSource() {
+			return "the capture has no image of a trampoline: " + why
 		}
 	}
 	return ""

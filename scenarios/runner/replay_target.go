@@ -18,8 +18,8 @@ const DecodedTarget = "decoded"
 
 // TargetOf returns what replaying a capture needs to know of its kernel. Where the header does not say
 // enough, because the kernel is not known or the header lacks parts, it is read from the code: the
-// offsets that most tail calls use. Such a target is named DecodedTarget, its Source says why, and
-// contexts are laid out as in the newest kernel that is known.
+// offsets that most tail calls use. Such a target is named DecodedTarget, its Source says why; if the
+// header has no layout of contexts either, they are as in the newest kernel that is known.
 func TargetOf(src *capture.Source) (*jit.Target, error) {
 	t, unknown := src.Header.Target()
 	if unknown == nil {
@@ -37,6 +37,9 @@ func TargetOf(src *capture.Source) (*jit.Target, error) {
 	d.Name, d.Source, d.Offsets = DecodedTarget, "the code: "+unknown.Error(), o
 	if src.Header.Offsets != nil {
 		d.Offsets = *src.Header.Offsets
+	}
+	if src.Header.Context != nil {
+		d.Context = jit.NewContext(*src.Header.Context)
 	}
 	return &d, nil
 }

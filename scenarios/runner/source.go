@@ -14,32 +14,99 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/object"
 )
 
-// Order returns a scenario as a kernel is given it, for a capture. text is the scenario's file,
-// which the capture keeps: replaying it plays what the file says. The error is a LeftOut if a capture
-// cannot do what the scenario asks for.
+// Order returns a scenario as a kernel is given it, for a capture. text is the scenario's file, or the
+// object file that ObjectRuns made b of, which the capture keeps: replaying it plays what the file says.
+// The error is a LeftOut if a capture cannot do what the scenario asks for.
 func Order(b *scenarios.Built, text []byte) (capture.Scenario, error) {
-	sc := capture.Scenario{Name: b.Scenario.Name, Category: "library", Source: string(text)}
+	sc := capture.Scenario{Name: b.Scenario.Name, Category: "library"}
+	if object.Is(text) {
+		sc.Name, sc.Category, sc.Object = sc.Name+".o", "object", text
+	} else {
+		sc.Source = string(text)
+	}
 	if why := leftOut(b); why != "" {
 		return sc, LeftOut(fmt.Sprintf("scenario %s: %s", sc.Name, why))
+	}
+	if len(text) > maxObject {
+		return sc, fmt.Errorf("%s: %d bytes are more than a capture keeps of a file (%d): strip it with llvm-strip -g", sc.Name, len(text), maxObject)
 	}
 	for _, m := range b.Maps {
 		sc.Maps = append(sc.Maps, capture.Map{Map: m})
 	}
 	for i := range b.Programs {
 		p := &b.Programs[i]
-		sc.ProgType = p.Type
 		q := capture.Prog{Name: p.Name, Insns: p.Insns, Kfuncs: p.Kfuncs}
 		for _, f := range p.Funcs {
 			q.Funcs = append(q.Funcs, capture.Func{Name: f.Name, Start: f.Start})
 		}
 		sc.Progs = append(sc.Progs, q)
 	}
+	orderAttached(b, &sc)
+	orderTypes(b, &sc)
 	for _, s := range b.Slots {
 		sc.ProgArrays = append(sc.ProgArrays, capture.Slot{Map: s.Map, Key: s.Key, Prog: s.Program})
 	}
 	return sc, nil
+}
+
+// maxObject is how large a file may be that a capture keeps, in bytes: lines of captures are bounded.
+const maxObject = 8 << 20
+
+// orderAttached says which programs trace or replace functions, and in which order they are attached.
+func orderAttached(b *scenarios.Built, sc *capture.Scenario) {
+	on := map[traceKey][]int{}
+	for i := range b.Actions {
+		switch a := &b.Actions[i]; {
+		case a.Kind == scenarios.ActAttach:
+			k := traceKey{a.Program, a.Func}
+			on[k] = append(on[k][:len(on[k]):len(on[k])], a.By)
+			sc.Progs[a.By].Attach = &capture.Attach{Kind: a.Trace.String(), Prog: a.Program, Func: a.Func}
+			sc.Trampolines = append(sc.Trampolines, capture.Trampoline{Prog: a.Program, Func: a.Func, Attached: on[k]})
+		case a.Kind == scenarios.ActReplace && a.Program >= 0:
+			sc.Progs[a.Program].Attach = &capture.Attach{Kind: capture.KindReplace, Prog: a.Replaced, Func: a.Func}
+		}
+	}
+}
+
+// orderTypes gives the scenario the type of its first program that is attached to nothing, and others of
+// these their own where they differ.
+func orderTypes(b *scenarios.Built, sc *capture.Scenario) {
+	first := true
+	for i := range b.Programs {
+		switch t := b.Programs[i].Type; {
+		case sc.Progs[i].Attach != nil:
+		case first:
+			sc.ProgType, first = t, false
+		case t != sc.ProgType:
+			sc.Progs[i].Type = t
+		}
+	}
+}
+
+// ObjectRuns returns an object file as something to run: every program that no prog array holds, or every
+// one if they all are in prog arrays, on a packet of object.MinPacket zeroes.
+func ObjectRuns(f *object.File) (*scenarios.Built, error) {
+	b := f.Load()
+	for _, all := range []bool{false, true} {
+		for i := range f.Programs {
+			held := slices.ContainsFunc(f.Slots, func(s scenarios.Slot) bool { return s.Program == i })
+			if held && !all {
+				continue
+			}
+			one, err := f.Scenario(object.Options{Entry: f.Programs[i].Name})
+			if err != nil {
+				return nil, err
+			}
+			b.Actions = append(b.Actions, one.Actions...)
+		}
+		if len(b.Actions) > 0 {
+			break
+		}
+	}
+	return b, nil
 }
 
 // LeftOut says why a scenario is for the emulator only.
@@ -53,17 +120,18 @@ func leftOut(b *scenarios.Built) string {
 	if l := b.Scenario.Limit; l != 0 && l != kernelLimit {
 		return fmt.Sprintf("it sets a limit of %d tail calls; kernels have %d", l, kernelLimit)
 	}
-	for i := range b.Programs {
-		if b.Programs[i].Type != b.Programs[0].Type {
-			return "its programs are of several types"
-		}
-	}
+	type place struct{ prog, fn int }
+	replaces := map[int]place{}
 	for i := range b.Actions {
-		switch b.Actions[i].Kind {
-		case scenarios.ActRun, scenarios.ActInsert, scenarios.ActStore, scenarios.ActDelete:
-		default:
-			return "it attaches programs to functions"
+		a := &b.Actions[i]
+		if a.Kind != scenarios.ActReplace || a.Program < 0 {
+			continue
 		}
+		at := place{a.Replaced, a.Func}
+		if old, ok := replaces[a.Program]; ok && old != at {
+			return fmt.Sprintf("program %s replaces several functions; kernels load it for one", b.Programs[a.Program].Name)
+		}
+		replaces[a.Program] = at
 	}
 	return ""
 }
@@ -75,11 +143,7 @@ const kernelLimit = 33
 // with the kernel's images in place of ours.
 func (c *Captured) sourced(src *capture.Source) error {
 	sc := c.Scenario
-	loaded, err := scenarios.Load(sc.Name+".yaml", []byte(sc.Source))
-	if err != nil {
-		return err
-	}
-	b, err := scenarios.Build(loaded)
+	b, err := builtOf(sc)
 	if err != nil {
 		return err
 	}
@@ -105,12 +169,59 @@ func (c *Captured) sourced(src *capture.Source) error {
 		c.compiled.Target = &changed
 	}
 	c.compiled.Images = c.Images
+	if err := c.sourceTracing(); err != nil {
+		return err
+	}
 	placed, err := c.setup()
 	if err != nil {
 		return err
 	}
-	placed.Slots, placed.Packet = nil, make([]byte, c.compiled.packetRoom())
+	placed.Slots, placed.Packet, placed.VoidRAX = nil, make([]byte, c.compiled.packetRoom()), voidRAX(b)
 	c.compiled.placed = &placed
+	return nil
+}
+
+// builtOf reads the source of a captured scenario.
+func builtOf(sc *capture.Scenario) (*scenarios.Built, error) {
+	if sc.Object != nil {
+		f, err := object.Read(sc.Name, sc.Object)
+		if err != nil {
+			return nil, err
+		}
+		return ObjectRuns(f)
+	}
+	loaded, err := scenarios.Load(sc.Name+".yaml", []byte(sc.Source))
+	if err != nil {
+		return nil, err
+	}
+	return scenarios.Build(loaded)
+}
+
+// sourceTracing puts the kernel's own trampolines in place: one for each attach event, in their order.
+func (c *Captured) sourceTracing() error {
+	sites := map[*scenarios.Action]jit.Patch{}
+	b := c.compiled.Built
+	for i := range b.Actions {
+		a := &b.Actions[i]
+		if a.Kind != scenarios.ActAttach {
+			continue
+		}
+		n := len(sites)
+		if n >= len(c.Scenario.Trampolines) {
+			return fmt.Errorf("the source attaches more programs than the %d of the capture", n)
+		}
+		t := &c.Scenario.Trampolines[n]
+		if l := len(t.Attached); t.Kernel != "" || t.Prog != a.Program || l == 0 || t.Attached[l-1] != a.By {
+			return fmt.Errorf("trampoline %d is not that of the source's attach event %d", n, n)
+		}
+		f, site, err := trampolineOf(t, fmt.Sprintf("tramp_%s%s", c.Scenario.Progs[t.Prog].Funcs[t.Func].Name, strings.Repeat("'", len(t.Attached)-1)))
+		if err != nil {
+			return err
+		}
+		sites[a] = site
+		c.tracing.images = append(c.tracing.images, &jit.Image{Target: c.Target, Funcs: []jit.FuncImage{*f}})
+	}
+	c.compiled.attached = attachments{c.tracing.images, sites}
 	return nil
 }
 
@@ -142,7 +253,7 @@ func sameDesign(a, b string) bool {
 
 // sameOrder checks that the programs of a capture are those of its source.
 func sameOrder(b *scenarios.Built, sc *capture.Scenario) error {
-	want, err := Order(b, nil)
+	want, err := Order(b, sc.Object)
 	if err != nil {
 		return err
 	}
@@ -203,8 +314,14 @@ func (r *Replayer) play(ctx context.Context, c *Captured) (*Replay, error) {
 	if out.Wrong, err = s.filledAs(c.Scenario); err != nil {
 		return nil, err
 	}
+	var values []string
+	actions := s.runActions()
+	s.afterRun = func(n int, r *Run) { values = append(values, s.compareValues(c.Scenario, n, actions[n], r)...) }
 	if out.Result, err = s.Play(ctx); err != nil {
 		return nil, err
+	}
+	if c.header.Format >= updatesFormat && out.KernelRan {
+		out.Wrong = append(out.Wrong, s.compareUpdates(c.Scenario, out.Result)...)
 	}
 	for _, m := range out.Result.Mismatches() {
 		out.Wrong = append(out.Wrong, m.String())
@@ -218,7 +335,55 @@ func (r *Replayer) play(ctx context.Context, c *Captured) (*Replay, error) {
 		out.Counts.Taken += out.Result.Runs[i].Counts.Taken
 	}
 	out.Wrong = append(out.Wrong, s.compare(c.Scenario, out.Result)...)
+	out.Wrong = append(out.Wrong, values...)
 	return out, nil
+}
+
+// updatesFormat is the format from which on captures say which updates the kernel refused.
+const updatesFormat = 3
+
+// compareUpdates compares what updates and attaching gave with what the kernel said.
+func (s *Session) compareUpdates(sc *capture.Scenario, res *Result) []string {
+	var wrong []string
+	n := 0
+	for i := range s.c.Built.Actions {
+		if s.c.Built.Actions[i].Kind == scenarios.ActRun {
+			continue
+		}
+		if n >= len(res.Updates) {
+			break
+		}
+		u, want := &res.Updates[n], ""
+		n++
+		if at := playedAt(sc, i); at >= 0 {
+			want = sc.Played[at].Error
+		}
+		if u.Violation == nil && u.Errno != want {
+			wrong = append(wrong, fmt.Sprintf("update %d: %s, the kernel: %s", n, orSuccess(u.Errno), orSuccess(want)))
+		}
+	}
+	return wrong
+}
+
+// playedAt returns what the kernel made of an action, as an index; -1 for nothing.
+func playedAt(sc *capture.Scenario, action int) int {
+	return slices.IndexFunc(sc.Played, func(p capture.Played) bool { return p.Action == action })
+}
+
+// compareValues compares maps after run n, from 0, with what they held in the kernel.
+func (s *Session) compareValues(sc *capture.Scenario, n, action int, r *Run) []string {
+	at := playedAt(sc, action)
+	if at < 0 || r.Violation != nil || r.Killed != "" {
+		return nil
+	}
+	var wrong []string
+	for _, v := range sc.Played[at].Values {
+		got, err := s.m.LookupElem(v.Map, v.Key)
+		if err != nil || !bytes.Equal(got, v.Value) {
+			wrong = append(wrong, fmt.Sprintf("run %d: %s[%x] is %x, the kernel's %x", n+1, sc.Maps[v.Map].Name, v.Key, got, v.Value))
+		}
+	}
+	return wrong
 }
 
 // filledAs compares the code after filling the prog arrays by the target's poke protocol with what
@@ -256,7 +421,7 @@ func (s *Session) compare(sc *capture.Scenario, res *Result) []string {
 	runs := s.runActions()
 	for n := range res.Runs {
 		r := &res.Runs[n]
-		at := slices.IndexFunc(sc.Played, func(p capture.Played) bool { return p.Action == runs[n] })
+		at := playedAt(sc, runs[n])
 		if at < 0 || r.Violation != nil || r.Killed != "" {
 			continue
 		}
@@ -267,15 +432,6 @@ func (s *Session) compare(sc *capture.Scenario, res *Result) []string {
 		}
 		if uint32(r.Return) != p.Retval {
 			wrong = append(wrong, fmt.Sprintf("run %d: returned %d, the kernel %d", n+1, uint32(r.Return), p.Retval))
-		}
-		if n+1 < len(res.Runs) || len(res.Runs) < len(runs) {
-			continue // the maps have changed since
-		}
-		for _, v := range p.Values {
-			got, err := s.m.LookupElem(v.Map, v.Key)
-			if err != nil || !bytes.Equal(got, v.Value) {
-				wrong = append(wrong, fmt.Sprintf("run %d: %s[%x] is %x, the kernel's %x", n+1, sc.Maps[v.Map].Name, v.Key, got, v.Value))
-			}
 		}
 	}
 	return wrong
@@ -310,7 +466,7 @@ func (c *Captured) HasSource() bool { return c.compiled != nil }
 // updates reports whether the scenario changes prog arrays between its runs.
 func (c *Compiled) updates() bool {
 	return slices.ContainsFunc(c.Built.Actions, func(a scenarios.Action) bool {
-		return a.Kind != scenarios.ActRun && c.Built.Maps[a.Map].Type == jit.ProgArray
+		return (a.Kind == scenarios.ActInsert || a.Kind == scenarios.ActDelete) && c.Built.Maps[a.Map].Type == jit.ProgArray
 	})
 }
 

@@ -15,7 +15,10 @@ import (
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
-const libraryCapture = "live/6.18-library.jsonl.gz"
+const (
+	libraryCapture = "live/6.18-library.jsonl.gz"
+	vmCapture      = "live/6.18-vm.jsonl.gz"
+)
 
 // reread writes a capture and opens it again.
 func reread(t *testing.T, f *capture.File) *capture.Source {
@@ -61,29 +64,45 @@ func replayAll(t *testing.T, src *capture.Source) []*runner.Replay {
 // TestReplaySource plays the scenario library on a kernel's own images: all that the kernel accepted
 // are as the library expects and as the kernel ran them.
 func TestReplaySource(t *testing.T) {
-	src, err := capture.OpenFS(fixtures.FS, libraryCapture, "library")
-	if err != nil {
-		t.Fatal(err)
-	}
-	played, skipped := 0, 0
-	for _, res := range replayAll(t, src) {
-		switch {
-		case res.Skipped != "":
-			skipped++
-			if !strings.Contains(res.Skipped, "refused program frame_pointer") {
-				t.Errorf("%s: skipped: %s", res.Scenario, res.Skipped)
+	for _, tc := range []struct {
+		file                     string
+		played, byKernel, hooked int
+		refused                  []string // programs, by one of which scenarios are skipped
+	}{
+		{libraryCapture, 41, 39, 0, []string{"frame_pointer", "ext", "fentry", "fexit"}},
+		{vmCapture, 53, 0, 11, []string{"frame_pointer", "ext"}},
+	} {
+		t.Run(tc.file, func(t *testing.T) {
+			src, err := capture.OpenFS(fixtures.FS, tc.file, "library")
+			if err != nil {
+				t.Fatal(err)
 			}
-		case res.Result == nil:
-			t.Errorf("%s: not played from its source", res.Scenario)
-		default:
-			played++
-			for _, w := range res.Wrong {
-				t.Errorf("%s: %s", res.Scenario, w)
+			played, byKernel, hooked := 0, 0, 0
+			for _, res := range replayAll(t, src) {
+				prog, refused := strings.CutPrefix(res.Skipped, "the kernel refused program ")
+				switch {
+				case refused && slices.Contains(tc.refused, prog):
+				case res.Skipped != "":
+					t.Errorf("%s: skipped: %s", res.Scenario, res.Skipped)
+				case res.Result == nil:
+					t.Errorf("%s: not played from its source", res.Scenario)
+				default:
+					played++
+					if res.KernelRan {
+						byKernel++
+					}
+					if strings.HasPrefix(res.Scenario, "tramp_") {
+						hooked++
+					}
+					for _, w := range res.Wrong {
+						t.Errorf("%s: %s", res.Scenario, w)
+					}
+				}
 			}
-		}
-	}
-	if played < 33 || skipped != 1 {
-		t.Errorf("played %d, skipped %d", played, skipped)
+			if played != tc.played || byKernel != tc.byKernel || hooked != tc.hooked {
+				t.Errorf("played %d, %d of them as the kernel, %d with trampolines", played, byKernel, hooked)
+			}
+		})
 	}
 }
 
@@ -91,7 +110,11 @@ func TestReplaySource(t *testing.T) {
 func TestReplaySourceTells(t *testing.T) {
 	change := func(name string, f func(sc *capture.Scenario)) *runner.Replay {
 		t.Helper()
-		file, err := capture.LoadFS(fixtures.FS, libraryCapture)
+		from := libraryCapture
+		if strings.HasPrefix(name, "tramp_") {
+			from = vmCapture
+		}
+		file, err := capture.LoadFS(fixtures.FS, from)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,9 +156,33 @@ func TestReplaySourceTells(t *testing.T) {
 			i := bytes.IndexByte(fn.Code(capture.Populated), 0xe9)
 			fn.Code(capture.Populated)[i+1] ^= 4
 		}},
+		{"value of an earlier run", "tailcall_6", "run 1: ", func(sc *capture.Scenario) {
+			sc.Played[0].Values = append(sc.Played[0].Values, capture.MapValue{Map: 0, Key: make([]byte, 4), Value: []byte{9, 9, 9, 9}})
+		}},
+		{"refused update", "tailcall_1", "ENOENT, the kernel: EBUSY", func(sc *capture.Scenario) {
+			i := slices.IndexFunc(sc.Played, func(p capture.Played) bool { return p.Error != "" })
+			sc.Played[i].Error = "EBUSY"
+		}},
+		{"object's return value", "hierarchy.o", "the kernel 7", func(sc *capture.Scenario) { sc.Played[0].Retval = 7 }},
+		{"object's limit", "hierarchy.o", "limit", func(sc *capture.Scenario) { patch(sc, "\x48\x83\x38\x21", "\x48\x83\x38\x22") }},
+		// mov rax, [rbp-x] before the traced function is called: its count
+		{"trampoline forgets rax", "tramp_bpf2bpf_both", "expected no violation", func(sc *capture.Scenario) {
+			for i := range sc.Trampolines {
+				code := sc.Trampolines[i].Image
+				at := bytes.LastIndex(code, []byte("\x48\x8b\x85"))
+				copy(code[at:], "\x31\xc0\x0f\x1f\x44\x00\x00")
+			}
+		}},
+		{"no trampoline", "tramp_context", "", func(sc *capture.Scenario) { sc.Trampolines[0].Error = "not readable" }},
 	} {
 		t.Run(tc.what, func(t *testing.T) {
 			res := change(tc.scenario, tc.change)
+			if tc.want == "" {
+				if !strings.Contains(res.Skipped, "no image of a trampoline: not readable") {
+					t.Errorf("skipped: %q", res.Skipped)
+				}
+				return
+			}
 			if text := strings.Join(res.Wrong, "\n"); !strings.Contains(text, tc.want) {
 				t.Errorf("wrong: %q, expected %q", text, tc.want)
 			}

@@ -51,14 +51,11 @@ func (c *Captured) readTracing() error {
 		if t.Error != "" {
 			return fmt.Errorf("trampoline %d: the capture has no image: %s", n, t.Error)
 		}
-		site := jit.Patch{Kind: jit.PatchText, Part: jit.PartJump, Old: [jit.PokeSize]byte(t.Site.Before), New: [jit.PokeSize]byte(t.Site.After)}
-		rel := int32(binary.LittleEndian.Uint32(t.Site.After[1:]))
-		site.Addr = t.Addr - jit.Addr(int64(rel)) - jit.PokeSize
 		name := t.Kernel
 		if name == "" {
 			name = c.Scenario.Progs[t.Prog].Funcs[t.Func].Name
 		}
-		f, err := jit.RecogniseTrampoline("tramp_"+name, t.Addr, t.Image)
+		f, site, err := trampolineOf(t, "tramp_"+name)
 		if err != nil {
 			return err
 		}
@@ -80,6 +77,15 @@ func (c *Captured) readTracing() error {
 		c.tracing.sites = append(c.tracing.sites, site)
 	}
 	return nil
+}
+
+// trampolineOf returns a captured trampoline and what leads to it.
+func trampolineOf(t *capture.Trampoline, name string) (*jit.FuncImage, jit.Patch, error) {
+	site := jit.Patch{Kind: jit.PatchText, Part: jit.PartJump, Old: [jit.PokeSize]byte(t.Site.Before), New: [jit.PokeSize]byte(t.Site.After)}
+	rel := int32(binary.LittleEndian.Uint32(t.Site.After[1:]))
+	site.Addr = t.Addr - jit.Addr(int64(rel)) - jit.PokeSize
+	f, err := jit.RecogniseTrampoline(name, t.Addr, t.Image)
+	return f, site, err
 }
 
 // keepsRAX reports whether a trampoline keeps what rax holds when it is entered.

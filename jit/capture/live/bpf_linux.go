@@ -110,6 +110,10 @@ type source struct {
 	btf   int // file descriptor
 	funcs []funcRec
 	lines []lineRec
+
+	attachType uint32 // expected_attach_type
+	attachFD   int    // program with the function that it traces or replaces; 0 for none
+	attachBTF  uint32 // type id of that function
 }
 
 const verifierLog = 1 << 20
@@ -123,6 +127,7 @@ func loadProg(s *source) (int, error) {
 		license: unsafe.Pointer(&license[0]), btfFD: uint32(s.btf),
 		funcRecSize: uint32(unsafe.Sizeof(funcRec{})), funcInfo: unsafe.Pointer(&s.funcs[0]), funcCnt: uint32(len(s.funcs)),
 		lineRecSize: uint32(unsafe.Sizeof(lineRec{})), lineInfo: unsafe.Pointer(&s.lines[0]), lineCnt: uint32(len(s.lines)),
+		attachType: s.attachType, attachFD: uint32(s.attachFD), attachBTFID: s.attachBTF,
 	}
 	copy(attr.name[:len(attr.name)-1], identifier(s.name))
 	fd, err := bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))

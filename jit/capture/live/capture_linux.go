@@ -42,12 +42,13 @@ func (k *Kernel) record(sc *capture.Scenario) error {
 
 // strip takes back what was recorded of a scenario that failed, so that it is no half-made one.
 func strip(sc *capture.Scenario) {
+	sc.Trampolines = nil
 	for i := range sc.Progs {
 		p := &sc.Progs[i]
 		text := p.LoadError
 		if text == "" {
 			text = "not captured: " + sc.Error
 		}
-		*p = capture.Prog{Name: p.Name, Insns: p.Insns, Kfuncs: p.Kfuncs, LoadError: text}
+		*p = capture.Prog{Name: p.Name, Insns: p.Insns, Kfuncs: p.Kfuncs, Type: p.Type, LoadError: text}
 	}
 }

@@ -73,6 +73,8 @@ func Open(o Options) (*Kernel, error) {
 		need(fmt.Errorf("the kernel has no type information (CONFIG_DEBUG_INFO_BTF): %w", err))
 	} else if k.Header.Offsets, err = offsets(k.types); err != nil {
 		need(err)
+	} else {
+		k.Header.Context = contextLayout(k.types)
 	}
 	if permitted == nil {
 		need(probe())
@@ -286,51 +288,6 @@ func ParseConfig(text []byte) (map[string]string, error) {
 		return nil, errors.New("this is no kernel configuration")
 	}
 	return out, nil
-}
-
-// offsets finds the fields that tail calls use in the kernel's structures.
-func offsets(types *btf.Spec) (*jit.Offsets, error) {
-	out := new(jit.Offsets)
-	for _, f := range []struct {
-		typ, field string
-		to         *int32
-	}{
-		{"bpf_map", "max_entries", &out.MapMaxEntries}, {"bpf_array", "ptrs", &out.ArrayPtrs}, {"bpf_prog", "bpf_func", &out.ProgBPFFunc},
-	} {
-		var s *btf.Struct
-		if err := types.TypeByName(f.typ, &s); err != nil {
-			return nil, fmt.Errorf("struct %s: %w", f.typ, err)
-		}
-		off, ok := field(s.Members, f.field)
-		if !ok {
-			return nil, fmt.Errorf("struct %s has no field %s", f.typ, f.field)
-		}
-		*f.to = int32(off)
-	}
-	return out, nil
-}
-
-// field finds a member by name, also in anonymous structs and unions.
-func field(members []btf.Member, name string) (off uint32, ok bool) {
-	for _, m := range members {
-		if m.Name == name {
-			return m.Offset.Bytes(), true
-		}
-		if m.Name != "" {
-			continue
-		}
-		var inner []btf.Member
-		switch t := btf.UnderlyingType(m.Type).(type) {
-		case *btf.Struct:
-			inner = t.Members
-		case *btf.Union:
-			inner = t.Members
-		}
-		if off, ok := field(inner, name); ok {
-			return m.Offset.Bytes() + off, true
-		}
-	}
-	return 0, false
 }
 
 // kfunc returns the type id of a kernel function.

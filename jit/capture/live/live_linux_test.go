@@ -191,3 +191,20 @@ func TestParseConfig(t *testing.T) {
 		}
 	}
 }
+
+// TestContextLayout compares where the kernel's own types have the fields of contexts with the table.
+func TestContextLayout(t *testing.T) {
+	k := open(t)
+	target, err := jit.TargetFor(k.Header.Kernel)
+	if err != nil {
+		t.Skip(err)
+	}
+	if k.Header.Context == nil {
+		t.Fatal("no layout of contexts")
+	}
+	got := jit.NewContext(*k.Header.Context)
+	delete(got.SKB, 12) // queue_mapping, which the table does not have
+	if d := cmp.Diff(target.Context, got); d != "" {
+		t.Errorf("(-table +kernel)\n%s", d)
+	}
+}

@@ -6,9 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
 	"github.com/tcsim/tcsim/jit"
@@ -23,7 +23,12 @@ type Loaded struct {
 	ids   map[uint32]int // map ids -> index
 	progs []int          // file descriptors, -1 for programs that the kernel refused
 	types []map[uint32]int
-	run   []*ebpf.Program // made when they are run
+	funcs [][]uint32  // type ids of the functions of each program
+	links map[int]int // file descriptors by attached program
+	mem   *memory     // nil until it is needed
+	// declared are the functions as submitted: Record replaces them by the compiled ones.
+	declared [][]capture.Func
+	run      []*ebpf.Program // made when they are run
 }
 
 const (
@@ -35,31 +40,44 @@ const (
 // empty. A program that the kernel refuses is noted in its LoadError and is no error. The scenario
 // belongs to the caller, but Load and the methods of the result write to it.
 func (k *Kernel) Load(sc *capture.Scenario) (*Loaded, error) {
-	l := &Loaded{k: k, sc: sc, ids: map[uint32]int{}}
+	n := len(sc.Progs)
+	l := &Loaded{
+		k: k, sc: sc, ids: map[uint32]int{}, links: map[int]int{}, run: make([]*ebpf.Program, n),
+		progs: slices.Repeat([]int{-1}, n), types: make([]map[uint32]int, n), funcs: make([][]uint32, n),
+	}
+	for i := range sc.Progs {
+		l.declared = append(l.declared, sc.Progs[i].Funcs)
+	}
 	for i := range sc.Maps {
 		if err := l.createMap(&sc.Maps[i].Map); err != nil {
 			return nil, errors.Join(fmt.Errorf("scenario %s: map %s: %w", sc.Name, sc.Maps[i].Name, err), l.Close())
 		}
 	}
-	for i := range sc.Progs {
-		p := &sc.Progs[i]
-		fd, err := l.load(p)
-		var no *refusal
-		switch {
-		case errors.As(err, &no):
-			p.LoadError = no.Error()
-		case err != nil:
-			return nil, errors.Join(fmt.Errorf("scenario %s: program %s: %w", sc.Name, p.Name, err), l.Close())
+	for _, attached := range []bool{false, true} { // what is attached needs what it is attached to
+		for i := range sc.Progs {
+			p := &sc.Progs[i]
+			if (p.Attach != nil) != attached {
+				continue
+			}
+			err := l.load(i)
+			var no *refusal
+			switch {
+			case attached && errors.Is(err, unix.EPERM): // of all that may be loaded here, only such programs may not
+				p.LoadError = err.Error() + ": a security policy (lockdown, LSM) forbids programs that trace or replace functions"
+			case errors.As(err, &no):
+				p.LoadError = no.Error()
+			case err != nil:
+				return nil, errors.Join(fmt.Errorf("scenario %s: program %s: %w", sc.Name, p.Name, err), l.Close())
+			}
 		}
-		l.progs = append(l.progs, fd)
-		l.run = append(l.run, nil)
 	}
 	return l, nil
 }
 
 func (l *Loaded) createMap(m *jit.Map) error {
+	// As an identifier: .rodata by its own name would be frozen before it has its contents.
 	em, err := ebpf.NewMap(&ebpf.MapSpec{
-		Name: m.Name, Type: ebpf.MapType(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
+		Name: identifier(m.Name), Type: ebpf.MapType(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
 	})
 	if err != nil {
 		return err
@@ -77,27 +95,27 @@ func (l *Loaded) createMap(m *jit.Map) error {
 	return nil
 }
 
-// load loads one program with a name for each function and a line for each instruction: the line
+// load loads program n with a name for each function and a line for each instruction: the line
 // number is the slot plus 1, which is how instructions are found again in the result.
-func (l *Loaded) load(p *capture.Prog) (int, error) {
-	if p.Attach != nil {
-		l.types = append(l.types, nil)
-		return -1, &refusal{errors.New("tracing programs are not captured here"), ""}
-	}
+func (l *Loaded) load(n int) error {
+	p := &l.sc.Progs[n]
 	insns, err := l.submitted(p)
 	if err != nil {
-		return -1, err
+		return err
 	}
-	s := &source{name: p.Name, typ: l.sc.ProgType, insns: insnBytes(insns)}
+	s := &source{name: p.Name, typ: l.sc.Type(n), insns: insnBytes(insns)}
+	if err := l.target(s, p.Attach); err != nil {
+		return err
+	}
 	for i := 0; i < len(insns); i++ {
 		s.lines = append(s.lines, lineRec{insn: uint32(i), lineCol: uint32(i+1) << lineColBits})
 		if insns[i].Op == opLdImm64 {
 			i++
 		}
 	}
-	handle, types, err := funcTypes(p.Funcs)
+	handle, types, err := typesOf(p, l.signatures(n), contextNames[l.sc.Type(n)])
 	if err != nil {
-		return -1, err
+		return err
 	}
 	defer handle.Close()
 	s.btf = handle.FD()
@@ -106,12 +124,12 @@ func (l *Loaded) load(p *capture.Prog) (int, error) {
 		s.funcs = append(s.funcs, funcRec{uint32(p.Funcs[i].Start), id})
 		known[id] = i
 	}
-	l.types = append(l.types, known)
+	l.types[n], l.funcs[n] = known, types
 	fd, err := loadProg(s)
-	if err != nil {
-		return -1, err
+	if err == nil {
+		l.progs[n] = fd
 	}
-	return fd, nil
+	return err
 }
 
 // submitted puts file descriptors of maps and type ids of kernel functions in place of indexes.
@@ -143,28 +161,9 @@ func (l *Loaded) submitted(p *capture.Prog) ([]jit.Insn, error) {
 	return out, nil
 }
 
-// funcTypes makes type information with one function type for each function.
-func funcTypes(funcs []capture.Func) (*btf.Handle, []uint32, error) {
-	var b btf.Builder
-	proto := &btf.FuncProto{Return: &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}}
-	var ids []uint32
-	for _, f := range funcs {
-		id, err := b.Add(&btf.Func{Name: identifier(f.Name), Type: proto, Linkage: btf.StaticFunc})
-		if err != nil {
-			return nil, nil, err
-		}
-		ids = append(ids, uint32(id))
-	}
-	h, err := btf.NewHandle(&b)
-	if err != nil {
-		return nil, nil, fmt.Errorf("load type information: %w", err)
-	}
-	return h, ids, nil
-}
-
 // Close unloads everything.
 func (l *Loaded) Close() error {
-	var errs []error
+	errs := []error{l.detachAll()}
 	for _, p := range l.run {
 		if p != nil {
 			errs = append(errs, p.Close())
@@ -178,20 +177,22 @@ func (l *Loaded) Close() error {
 	for _, m := range l.maps {
 		errs = append(errs, m.Close())
 	}
-	l.maps, l.progs, l.run = nil, nil, nil
+	if l.mem != nil {
+		errs = append(errs, l.mem.Close())
+	}
+	l.maps, l.progs, l.run, l.mem = nil, nil, nil, nil
 	return errors.Join(errs...)
 }
 
-// Record goes through the states empty, populated and deleted and stores in the scenario what the
-// kernel shows in each. Nothing runs. Afterwards the prog arrays are empty.
+// Record goes through the states empty, populated, traced, deleted and replaced and stores in the scenario
+// what the kernel shows in each. Nothing of the scenario runs. Afterwards the prog arrays are empty and
+// nothing is attached.
 func (l *Loaded) Record() error {
-	funcs := make([][]capture.Func, len(l.progs)) // as declared: Load replaces them
 	for i := range l.progs {
-		funcs[i] = l.sc.Progs[i].Funcs
 		if l.progs[i] < 0 {
 			continue
 		}
-		if err := l.first(i, funcs[i]); err != nil {
+		if err := l.first(i, l.declared[i]); err != nil {
 			return fmt.Errorf("scenario %s: program %s: %w", l.sc.Name, l.sc.Progs[i].Name, err)
 		}
 	}
@@ -202,6 +203,11 @@ func (l *Loaded) Record() error {
 		if err := l.again(capture.Populated); err != nil {
 			return err
 		}
+	}
+	if err := l.traced(); err != nil {
+		return fmt.Errorf("scenario %s: %w", l.sc.Name, err)
+	}
+	if len(l.sc.ProgArrays) > 0 {
 		for _, s := range l.sc.ProgArrays {
 			if l.progs[s.Prog] < 0 {
 				continue
@@ -214,6 +220,10 @@ func (l *Loaded) Record() error {
 			return err
 		}
 	}
+	if err := l.replaced(); err != nil {
+		return fmt.Errorf("scenario %s: %w", l.sc.Name, err)
+	}
+	l.compiledFuncs()
 	return l.sc.Derive(l.k.symbols.name)
 }
 
@@ -344,13 +354,13 @@ func (l *Loaded) Insert(m int, key []byte, i int) error {
 	if l.progs[i] < 0 {
 		return fmt.Errorf("program %s is not loaded", l.sc.Progs[i].Name)
 	}
-	return l.maps[m].Update(key, uint32(l.progs[i]), ebpf.UpdateAny)
+	return errno(l.maps[m].Update(key, uint32(l.progs[i]), ebpf.UpdateAny))
 }
 
 // Store puts a value into map m; of a per-CPU map, on every CPU.
 func (l *Loaded) Store(m int, key, value []byte) error {
 	if l.sc.Maps[m].Type != jit.PerCPUArrayMap {
-		return l.maps[m].Update(key, value, ebpf.UpdateAny)
+		return errno(l.maps[m].Update(key, value, ebpf.UpdateAny))
 	}
 	n, err := ebpf.PossibleCPU()
 	if err != nil {
@@ -360,11 +370,11 @@ func (l *Loaded) Store(m int, key, value []byte) error {
 	for i := range all {
 		all[i] = value
 	}
-	return l.maps[m].Update(key, all, ebpf.UpdateAny)
+	return errno(l.maps[m].Update(key, all, ebpf.UpdateAny))
 }
 
 // Delete removes a key of map m.
-func (l *Loaded) Delete(m int, key []byte) error { return l.maps[m].Delete(key) }
+func (l *Loaded) Delete(m int, key []byte) error { return errno(l.maps[m].Delete(key)) }
 
 // Lookup returns the value of a key of map m, nil if there is none. It does not read per-CPU maps.
 func (l *Loaded) Lookup(m int, key []byte) ([]byte, error) {

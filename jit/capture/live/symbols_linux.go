@@ -63,6 +63,11 @@ func readSymbols(path string) (*symbolTable, error) {
 // name returns the symbol at an address, "" if there is none.
 func (t *symbolTable) name(a jit.Addr) string {
 	if n := t.names[a]; len(n) > 0 && a != 0 {
+		for _, s := range n {
+			if !strings.HasPrefix(s, "__pi_") { // a second name of code that also runs before the kernel is at its place
+				return s
+			}
+		}
 		return n[0]
 	}
 	for _, n := range inside {
@@ -90,6 +95,11 @@ func (k *Kernel) Symbols(scenarios []capture.Scenario) capture.Symbols {
 		}
 	}
 	for i := range scenarios {
+		for j := range scenarios[i].Trampolines {
+			for _, r := range scenarios[i].Trampolines[j].Refs {
+				note(r.Sym)
+			}
+		}
 		for j := range scenarios[i].Progs {
 			p := &scenarios[i].Progs[j]
 			for _, refs := range p.Refs {

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package live
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
+)
+
+// memory reads kernel memory by a program of five instructions: no file shows what is there (not every
+// kernel has /proc/kcore), and bpf_prog_info does not show trampolines. It must be closed.
+type memory struct {
+	prog int // file descriptor
+	m    *ebpf.Map
+}
+
+// rawTracepoint is the oldest type of programs that can be run and may read the kernel's memory.
+const rawTracepoint jit.ProgType = 17
+
+const (
+	probeReadKernel = 113 // bpf_probe_read_kernel
+	// piece is how many bytes are read at once. Pieces are aligned, so that they do not reach into a page
+	// that is not there.
+	piece = 64
+)
+
+// openMemory loads the program. The error says why this kernel does not let it read.
+func openMemory() (*memory, error) {
+	em, err := ebpf.NewMap(&ebpf.MapSpec{Name: "tcsim_memory", Type: ebpf.Array, KeySize: 4, ValueSize: 8 + piece, MaxEntries: 1})
+	if err != nil {
+		return nil, err
+	}
+	value := func(reg uint8, off int32) []jit.Insn {
+		return []jit.Insn{{Op: opLdImm64, Dst: reg, Src: jit.PseudoMapValue, Imm: int32(em.FD())}, {Imm: off}}
+	}
+	var insns []jit.Insn
+	insns = append(insns, value(3, 0)...)
+	insns = append(insns, jit.Insn{Op: 0x79, Dst: 3, Src: 3}) // r3 = *(u64 *)(r3 + 0)
+	insns = append(insns, value(1, 8)...)
+	insns = append(insns, jit.Insn{Op: 0xb7, Dst: 2, Imm: piece}, jit.Insn{Op: opCall, Imm: probeReadKernel}, jit.Insn{Op: 0x95})
+	p := &capture.Prog{Name: "tcsim_memory", Funcs: []capture.Func{{Name: "tcsim_memory"}}}
+	handle, ids, err := typesOf(p, []signature{nil}, "")
+	if err != nil {
+		return nil, errors.Join(err, em.Close())
+	}
+	defer handle.Close()
+	fd, err := loadProg(&source{name: p.Name, typ: rawTracepoint, insns: insnBytes(insns), btf: handle.FD(), funcs: []funcRec{{0, ids[0]}}, lines: []lineRec{{}}})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("no program may read the kernel's memory: %w", err), em.Close())
+	}
+	return &memory{fd, em}, nil
+}
+
+func (m *memory) Close() error { return errors.Join(unix.Close(m.prog), m.m.Close()) }
+
+// read returns the memory from an address up to the end of the piece that holds its size-th byte.
+func (m *memory) read(at jit.Addr, size int) ([]byte, error) {
+	var out []byte
+	for a := at &^ (piece - 1); a < at+jit.Addr(size); a += piece {
+		v := make([]byte, 8+piece)
+		binary.LittleEndian.PutUint64(v, uint64(a))
+		if err := m.m.Put(uint32(0), v); err != nil {
+			return nil, err
+		}
+		attr := struct { // the test part of union bpf_attr (include/uapi/linux/bpf.h)
+			progFD, retval            uint32
+			dataSizeIn, dataSizeOut   uint32
+			dataIn, dataOut           unsafe.Pointer
+			repeat, duration          uint32
+			ctxSizeIn, ctxSizeOut     uint32
+			ctxIn, ctxOut             unsafe.Pointer
+			flags, cpu, batch, unused uint32
+		}{progFD: uint32(m.prog)}
+		if _, err := bpf(unix.BPF_PROG_TEST_RUN, unsafe.Pointer(&attr), unsafe.Sizeof(attr)); err != nil {
+			return nil, fmt.Errorf("run the program that reads the kernel's memory: %w", err)
+		}
+		if int32(attr.retval) != 0 {
+			return nil, fmt.Errorf("kernel memory at %#x: %w", uint64(a), unix.Errno(-int32(attr.retval)))
+		}
+		if err := m.m.Lookup(uint32(0), &v); err != nil {
+			return nil, err
+		}
+		out = append(out, v[8:]...)
+	}
+	return out[at&(piece-1):], nil
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package capture
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// MaxTrampoline is the size up to which a trampoline is looked for, in bytes: the kernel gives them a
+// page.
+const MaxTrampoline = 4096
+
+// TrampolineLen returns the length of the trampoline at an address, of which code has the first bytes: it
+// ends with its return, or with its jump to the return thunk.
+func TrampolineLen(at jit.Addr, code []byte) (int, error) {
+	for off := 0; off < len(code); {
+		in, err := x86.Decode(code[off:], at+jit.Addr(off))
+		if err != nil {
+			return 0, fmt.Errorf("trampoline: +%#x: %w", off, err)
+		}
+		off += int(in.Len)
+		outside := in.Target < at || in.Target >= at+MaxTrampoline
+		if in.Branch == x86.BranchRet || in.Branch == x86.BranchJump && outside {
+			return off, nil
+		}
+	}
+	return 0, fmt.Errorf("trampoline: no return in %d bytes", len(code))
+}
+
+// deriveTrampoline finds the operands of a trampoline that depend on addresses and says what they are: a
+// constant before a call of __bpf_tramp_enter or __bpf_tramp_exit is the trampoline's struct
+// bpf_tramp_image, one before __bpf_prog_exit and its like the struct bpf_prog of the program that was
+// called last.
+func (s *Scenario) deriveTrampoline(t *Trampoline, name func(jit.Addr) string) {
+	t.Refs = nil
+	f := Func{Addr: t.Addr, Len: len(t.Image)}
+	constants := map[jit.Addr]string{}
+	var last jit.Addr // the last constant
+	called := -1      // the program that was called last
+	for off := 0; off < len(t.Image); {
+		in, err := x86.Decode(t.Image[off:], t.Addr+jit.Addr(off))
+		if err != nil {
+			break
+		}
+		if v, ok := wideConstant(&in); ok {
+			last = v
+			t.Refs = append(t.Refs, Ref{Off: jit.CodeOff(off), Imm: jit.CodeOff(off + 2), Kind: "movabs", Target: v})
+		} else if r, ok := refOf(&in, &f, t.Image[off:]); ok {
+			r.Off = jit.CodeOff(off)
+			r.Imm += r.Off
+			r.Sym = s.symbol(t.Prog, r.Target, name)
+			if back := t.Site.Off + jit.PokeSize; t.Kernel != "" && len(t.Site.After) == jit.PokeSize && r.Target == t.siteAddr()+jit.PokeSize {
+				r.Sym = fmt.Sprintf("%s+%#x", t.Kernel, int(back))
+			}
+			switch {
+			case strings.HasPrefix(r.Sym, "__bpf_tramp_"):
+				constants[last] = "tramp_image"
+			case strings.HasPrefix(r.Sym, "__bpf_prog_exit") && called >= 0:
+				constants[last] = fmt.Sprintf("bpf_prog:%d", called)
+			}
+			if p := s.progAt(r.Target); p >= 0 && r.Kind == "call" && s.Progs[p].Attach != nil {
+				called = p
+				r.Sym = fmt.Sprintf("prog:%d:0", p)
+			}
+			t.Refs = append(t.Refs, r)
+		}
+		off += int(in.Len)
+	}
+	for i := range t.Refs {
+		if r := &t.Refs[i]; r.Kind == "movabs" {
+			r.Sym = constants[r.Target]
+		}
+	}
+}
+
+// wideConstant returns what a move of 8 bytes puts into a register.
+func wideConstant(in *x86.Inst) (jit.Addr, bool) {
+	for _, r := range []x86.Reg{x86.RDI, x86.RSI, x86.RAX} {
+		if v, ok := loads(in, r); ok && in.Len == 10 {
+			return jit.Addr(v), true
+		}
+	}
+	return 0, false
+}
+
+// progAt returns the program whose first function begins at an address, -1 if none does.
+func (s *Scenario) progAt(a jit.Addr) int {
+	for i := range s.Progs {
+		if fn := s.Progs[i].Funcs; len(fn) > 0 && fn[0].Len > 0 && a >= fn[0].Addr && a < fn[0].Addr+8 {
+			return i
+		}
+	}
+	return -1
+}
