@@ -20,29 +20,54 @@ import (
 func (e env) importCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "import",
-		Usage:     "decode machine code that other tools recorded",
-		ArgsUsage: "FILE|-",
-		Description: "Reads one program as bpftool -j prog dump jited id N opcodes, bpftool prog dump jited id N file F or\n" +
-			"the kernel log with net.core.bpf_jit_enable=2 show it, names the tail-call design and lists frames\n" +
-			"and tail calls.\n\n" +
-			"Examples:\n   tcsim import fixtures/imports/bpftool.json\n" +
-			"   tcsim import fixtures/imports/raw.bin --func-lens 93,108 --listing\n\n" + exitCodesInHelp,
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "format", Value: string(imports.Auto), Usage: "bpftool, raw, log, or auto"},
+		Usage:     "decode machine code that other tools recorded, and run it",
+		ArgsUsage: "FILE...|-",
+		Description: "Reads programs as bpftool prog dump jited id N opcodes shows them, with -j or without, bpftool prog dump\n" +
+			"jited id N file F, or the kernel log with net.core.bpf_jit_enable=2; names the tail-call design and lists\n" +
+			"frames and tail calls. With --run, runs the code and checks every invariant that needs no BPF program to\n" +
+			"compare with. What a record cannot say is made up and listed; every slot of a prog array that nobody\n" +
+			"fills holds the program that runs, which is hardest for the limit.\n\n" +
+			"Examples:\n   tcsim import fixtures/imports/6.18/hierarchy.json\n" +
+			"   tcsim import --run fixtures/imports/6.18/hierarchy.json\n" +
+			"   tcsim import --run --prog entry --kallsyms fixtures/imports/6.1/kallsyms fixtures/imports/6.1/jit-enable-2.log\n" +
+			"   tcsim import fixtures/imports/6.18/hierarchy.bin --func-lens 85,59 --listing\n\n" + exitCodesInHelp,
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "format", Value: string(imports.Auto), Usage: "bpftool, bpftool-text, raw, log, or auto"},
 			&cli.StringFlag{Name: "func-lens", Usage: "raw dumps: sizes of the functions in bytes, in order"},
 			&cli.StringFlag{Name: "addrs", Usage: "addresses of the functions in hex, in order, as in /proc/kallsyms"},
+			&cli.StringFlag{Name: "kallsyms", Usage: "/proc/kallsyms of the kernel, or lines of it: names and addresses"},
+			&cli.StringSliceFlag{Name: "helper", Usage: "ADDRESS=NAME: name a function or variable of the kernel"},
+			&cli.StringFlag{Name: "prog", Usage: "only the program of this name; with --run, the one that runs"},
 			&cli.BoolFlag{Name: "listing", Usage: "print the code too"},
 			jsonFlag(),
-		},
+		}, importRunFlags()...),
 		Action: e.importDump,
 	}
 }
 
-func (e env) importDump(_ context.Context, cmd *cli.Command) error {
-	if cmd.NArg() != 1 {
-		return badUsage("import takes one file, found %d arguments", cmd.NArg())
+func (e env) importDump(ctx context.Context, cmd *cli.Command) error {
+	if cmd.NArg() == 0 {
+		return badUsage("import takes files, found none (see tcsim import --help)")
 	}
-	name := cmd.Args().First()
+	opt, err := e.importOptions(cmd)
+	if err != nil {
+		return badInput(err)
+	}
+	progs, notes, err := e.importFiles(cmd, opt)
+	if err != nil {
+		return badInput(err)
+	}
+	if cmd.Bool("run") {
+		return e.importRun(ctx, cmd, progs, notes, opt.Symbols)
+	}
+	if given := givenWithoutRun(cmd); given != "" {
+		return badUsage("--%s is for --run", given)
+	}
+	return e.importList(cmd, progs, notes)
+}
+
+// importOptions reads what the user says beside the files.
+func (e env) importOptions(cmd *cli.Command) (imports.Options, error) {
 	var opt imports.Options
 	var errs []error
 	for _, s := range commas(cmd.String("func-lens")) {
@@ -53,35 +78,127 @@ func (e env) importDump(_ context.Context, cmd *cli.Command) error {
 		opt.Lens = append(opt.Lens, n)
 	}
 	for _, s := range commas(cmd.String("addrs")) {
-		a, err := strconv.ParseUint(strings.TrimPrefix(s, "0x"), 16, 64)
+		a, err := hexAddr(s)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("--addrs: %q is no address", s))
+			errs = append(errs, fmt.Errorf("--addrs: %w", err))
 		}
-		opt.Addrs = append(opt.Addrs, jit.Addr(a))
+		opt.Addrs = append(opt.Addrs, a)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return badInput(err)
+	opt.Symbols = imports.NewSymbols()
+	if name := cmd.String("kallsyms"); name != "" {
+		data, err := e.readInput(name)
+		if err == nil {
+			var s *imports.Symbols
+			if s, err = imports.ReadSymbols(data); err == nil {
+				opt.Symbols = s
+			}
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--kallsyms: %s: %w", name, err))
+		}
 	}
-	data, err := e.readInput(name)
+	for _, s := range cmd.StringSlice("helper") {
+		at, name, ok := strings.Cut(s, "=")
+		a, err := hexAddr(at)
+		if !ok || err != nil || name == "" {
+			errs = append(errs, fmt.Errorf("--helper: %q: expected ADDRESS=NAME", s))
+			continue
+		}
+		opt.Symbols.Add(a, name)
+	}
+	return opt, errors.Join(errs...)
+}
+
+func hexAddr(s string) (jit.Addr, error) {
+	a, err := strconv.ParseUint(strings.TrimPrefix(s, "0x"), 16, 64)
 	if err != nil {
-		return badInput(err)
+		return 0, fmt.Errorf("%q is no address", s)
 	}
-	d, err := imports.Read(imports.Format(cmd.String("format")), data, opt)
-	if err != nil {
-		return badInput(fmt.Errorf("%s: %w", name, err))
+	return jit.Addr(a), nil
+}
+
+// imported is a program of a file.
+type imported struct {
+	imports.Prog
+	file   string
+	format imports.Format
+}
+
+// importFiles reads all files. A name that occurs again gets a number.
+func (e env) importFiles(cmd *cli.Command, opt imports.Options) ([]imported, []string, error) {
+	if cmd.NArg() > 1 && (opt.Lens != nil || opt.Addrs != nil) {
+		return nil, nil, errors.New("--func-lens and --addrs are for one file")
 	}
-	img, err := d.Image()
-	if err != nil {
-		return badInput(fmt.Errorf("%s: %w", name, err))
+	var out []imported
+	var notes []string
+	var errs []error
+	seen := map[string]int{}
+	for _, name := range cmd.Args().Slice() {
+		data, err := e.readInput(name)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		d, err := imports.Read(imports.Format(cmd.String("format")), data, opt)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			continue
+		}
+		for _, n := range d.Notes {
+			notes = append(notes, name+": "+n)
+		}
+		for _, p := range d.Progs {
+			if seen[p.Name]++; seen[p.Name] > 1 {
+				p.Name = fmt.Sprintf("%s#%d", p.Name, seen[p.Name])
+			}
+			out = append(out, imported{p, name, d.Format})
+		}
 	}
-	design, err := jit.RecogniseDesign(img)
-	if err != nil {
-		return badInput(fmt.Errorf("%s: %w", name, err))
+	return out, notes, errors.Join(errs...)
+}
+
+// importList shows what was imported.
+func (e env) importList(cmd *cli.Command, progs []imported, notes []string) error {
+	var rows []map[string]any
+	for i := range progs {
+		p := &progs[i]
+		if only := cmd.String("prog"); only != "" && only != p.Name {
+			continue
+		}
+		img, err := p.Image()
+		if err != nil {
+			return badInput(fmt.Errorf("%s: program %s: %w", p.file, p.Name, err))
+		}
+		design, err := jit.RecogniseDesign(img)
+		if err != nil {
+			return badInput(fmt.Errorf("%s: program %s: %w", p.file, p.Name, err))
+		}
+		rows = append(rows, importJSON(p, img, &design))
+		if cmd.Bool("json") {
+			continue
+		}
+		if err := e.importText(p, img, &design, cmd.Bool("listing")); err != nil {
+			return err
+		}
+	}
+	if len(rows) == 0 {
+		return badInput(fmt.Errorf("there is no program %q: there are %s", cmd.String("prog"), strings.Join(progNames(progs), ", ")))
 	}
 	if cmd.Bool("json") {
-		return e.printJSON("import", importJSON(d, img, &design))
+		return e.printJSON("import", map[string]any{"programs": rows, "notes": notes})
 	}
-	return e.importText(d, img, &design, cmd.Bool("listing"))
+	for _, n := range notes {
+		fmt.Fprintln(e.stdout, "note: "+n)
+	}
+	return nil
+}
+
+func progNames(progs []imported) []string {
+	var out []string
+	for i := range progs {
+		out = append(out, progs[i].Name)
+	}
+	return out
 }
 
 func commas(s string) []string {
@@ -102,14 +219,6 @@ func (e env) readInput(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(in, imports.MaxSource+1))
 }
 
-// designName says which design it is, also where there is none to see.
-func designName(d *jit.Design) string {
-	if d.Name == "" {
-		return "no tail calls"
-	}
-	return d.Name
-}
-
 func counterText(c jit.Counter) string {
 	switch c.Form {
 	case jit.CounterValue:
@@ -122,8 +231,8 @@ func counterText(c jit.Counter) string {
 	return "no counter"
 }
 
-func (e env) importText(d *imports.Dump, img *jit.Image, design *jit.Design, listing bool) error {
-	fmt.Fprintf(e.stdout, "%s dump of %s: %s", d.Format, plural(len(img.Funcs), "function"), designName(design))
+func (e env) importText(p *imported, img *jit.Image, design *jit.Design, listing bool) error {
+	fmt.Fprintf(e.stdout, "program %s (%s): %s: %s", p.Name, p.format, plural(len(img.Funcs), "function"), designText(design.Name))
 	if design.Limit != 0 {
 		fmt.Fprintf(e.stdout, ", limit %d", design.Limit)
 	}
@@ -134,7 +243,7 @@ func (e env) importText(d *imports.Dump, img *jit.Image, design *jit.Design, lis
 	for i := range img.Funcs {
 		f := &img.Funcs[i]
 		at := "address unknown"
-		if d.Funcs[i].Known {
+		if p.Funcs[i].Place == imports.Known {
 			at = fmt.Sprintf("at %#x", uint64(f.Addr))
 		}
 		fmt.Fprintf(e.stdout, "\n%s: %d bytes %s, body at +%#x, %d bytes of stack, %s\n",
@@ -143,7 +252,7 @@ func (e env) importText(d *imports.Dump, img *jit.Image, design *jit.Design, lis
 			to := fmt.Sprintf("%#x", uint64(c.Target))
 			if c.Func >= 0 {
 				to = img.Funcs[c.Func].Name
-			} else if !d.Funcs[i].Known {
+			} else if p.Funcs[i].Place != imports.Known {
 				to = "an unknown place"
 			}
 			fmt.Fprintf(e.stdout, "  +%#x: call of %s\n", int(c.Off), to)
@@ -157,9 +266,7 @@ func (e env) importText(d *imports.Dump, img *jit.Image, design *jit.Design, lis
 			}
 		}
 	}
-	for _, n := range d.Notes {
-		fmt.Fprintln(e.stdout, "note: "+n)
-	}
+	fmt.Fprintln(e.stdout)
 	return nil
 }
 
@@ -180,7 +287,7 @@ func siteText(s *jit.TailCallSite) string {
 	return text
 }
 
-func importJSON(d *imports.Dump, img *jit.Image, design *jit.Design) map[string]any {
+func importJSON(p *imported, img *jit.Image, design *jit.Design) map[string]any {
 	var funcs []map[string]any
 	for i := range img.Funcs {
 		f := &img.Funcs[i]
@@ -188,11 +295,11 @@ func importJSON(d *imports.Dump, img *jit.Image, design *jit.Design) map[string]
 			"name": f.Name, "size": len(f.Code), "body": f.Frame.Body, "stack": f.Frame.Depth,
 			"counter": counterText(f.Frame.Counter), "calls": len(f.Calls),
 		}
-		if d.Funcs[i].Known {
+		if p.Funcs[i].Place == imports.Known {
 			row["addr"] = fmt.Sprintf("%#x", uint64(f.Addr))
 		}
-		if p := d.Funcs[i].Proto; p != "" {
-			row["proto"] = p
+		if proto := p.Funcs[i].Proto; proto != "" {
+			row["proto"] = proto
 		}
 		var sites []string
 		for n := range f.TailCalls {
@@ -202,7 +309,7 @@ func importJSON(d *imports.Dump, img *jit.Image, design *jit.Design) map[string]
 		funcs = append(funcs, row)
 	}
 	return map[string]any{
-		"format": d.Format, "design": designName(design), "limit": design.Limit, "landing": img.Funcs[0].Frame.Landing,
-		"functions": funcs, "notes": d.Notes,
+		"name": p.Name, "format": p.format, "design": designText(design.Name), "limit": design.Limit, "landing": img.Funcs[0].Frame.Landing,
+		"functions": funcs,
 	}
 }

@@ -10,15 +10,19 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// bpftoolFunc is a function in the output of bpftool -j prog dump jited ... opcodes
-// (tools/bpf/bpftool/jit_disasm.c, disasm_print_insn).
-type bpftoolFunc struct {
-	Proto string        `json:"proto"`
-	Name  string        `json:"name"`
-	Insns []bpftoolInsn `json:"insns"`
-	Error string        `json:"error"`
+// bpftoolItem is a function in the output of bpftool -j prog dump jited ... opcodes
+// (tools/bpf/bpftool/jit_disasm.c, disasm_print_insn), or a program if several match: the list of its
+// functions is then in Insns (tools/bpf/bpftool/prog.c, do_dump).
+type bpftoolItem struct {
+	ID    *uint32           `json:"id"` // of programs
+	Type  string            `json:"type"`
+	Proto string            `json:"proto"`
+	Name  string            `json:"name"`
+	Insns []json.RawMessage `json:"insns"`
+	Error string            `json:"error"`
 }
 
 type bpftoolInsn struct {
@@ -27,16 +31,16 @@ type bpftoolInsn struct {
 	Operands  []string `json:"operands"`
 	Opcodes   []string `json:"opcodes"`
 	Disasm    string   `json:"disasm"` // of xlated dumps
-	Src       string   `json:"src"`    // of dumps with source lines
+	Src       string   `json:"src"`    // source line, alone or with an instruction
 }
 
 var errRecord = errors.New("record bpftool -j prog dump jited id N opcodes")
 
-// readBpftool reads the JSON of one program.
+// readBpftool reads the JSON of one program, or of all that a name or tag matched.
 func readBpftool(data []byte) (*Dump, error) {
-	var funcs []bpftoolFunc
-	if err := json.Unmarshal(data, &funcs); err != nil {
-		var one bpftoolFunc
+	var items []json.RawMessage
+	if err := json.Unmarshal(data, &items); err != nil {
+		var one bpftoolItem
 		if json.Unmarshal(data, &one) == nil {
 			if one.Error != "" {
 				return nil, fmt.Errorf("bpftool says %q instead of code: use one that was built with a disassembler, or read the "+
@@ -46,24 +50,68 @@ func readBpftool(data []byte) (*Dump, error) {
 		}
 		return nil, fmt.Errorf("bpftool's JSON: %w", err)
 	}
-	if len(funcs) == 0 {
-		return nil, fmt.Errorf("no functions: %w", errRecord)
-	}
 	d := &Dump{}
-	for i := range funcs {
-		f, err := funcs[i].read()
-		if err != nil {
-			return nil, fmt.Errorf("function %d (%s): %w", i, funcs[i].Name, err)
+	var funcs []Func
+	for i, text := range items {
+		var b bpftoolItem
+		if err := json.Unmarshal(text, &b); err != nil {
+			return nil, fmt.Errorf("item %d: %w", i, err)
 		}
-		d.Funcs = append(d.Funcs, *f)
+		switch {
+		case b.ID != nil && b.Insns == nil:
+			return nil, fmt.Errorf("item %d: program %d (%s) without its functions: %w", i, *b.ID, b.Name, errRecord)
+		case b.ID != nil:
+			inner, err := readFuncs(b.Insns)
+			if err != nil {
+				return nil, fmt.Errorf("program %d (%s): %w", *b.ID, b.Name, err)
+			}
+			d.Progs = append(d.Progs, Prog{Name: b.Name, Funcs: inner})
+		default:
+			f, err := b.read()
+			if err != nil {
+				return nil, fmt.Errorf("function %d (%s): %w", i, b.Name, err)
+			}
+			funcs = append(funcs, *f)
+		}
+	}
+	switch {
+	case len(funcs) > 0 && len(d.Progs) > 0:
+		return nil, fmt.Errorf("functions and programs in one list: %w", errRecord)
+	case len(funcs) > 0:
+		d.Progs = []Prog{{Funcs: funcs}}
+	case len(d.Progs) == 0:
+		return nil, fmt.Errorf("no functions: %w", errRecord)
 	}
 	return d, nil
 }
 
-func (b *bpftoolFunc) read() (*Func, error) {
-	f := &Func{Name: b.Name, Proto: b.Proto}
-	for i := range b.Insns {
-		in := &b.Insns[i]
+func readFuncs(items []json.RawMessage) ([]Func, error) {
+	var out []Func
+	for i, text := range items {
+		var b bpftoolItem
+		if err := json.Unmarshal(text, &b); err != nil {
+			return nil, fmt.Errorf("function %d: %w", i, err)
+		}
+		f, err := b.read()
+		if err != nil {
+			return nil, fmt.Errorf("function %d (%s): %w", i, b.Name, err)
+		}
+		out = append(out, *f)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("no functions: %w", errRecord)
+	}
+	return out, nil
+}
+
+func (b *bpftoolItem) read() (*Func, error) {
+	f := newFunc(b.Name)
+	f.Proto = b.Proto
+	for i, text := range b.Insns {
+		var in bpftoolInsn
+		if err := json.Unmarshal(text, &in); err != nil {
+			return nil, fmt.Errorf("instruction %d: %w", i, err)
+		}
 		switch {
 		case in.Operation == "" && in.Opcodes == nil && in.Src != "":
 			continue // a source line
@@ -73,7 +121,7 @@ func (b *bpftoolFunc) read() (*Func, error) {
 			return nil, fmt.Errorf("instruction %d has no opcodes, and its text %q does not say which encoding the JIT chose: %w",
 				i, in.text(), errRecord)
 		}
-		if err := f.add(in); err != nil {
+		if err := f.add(&in); err != nil {
 			return nil, fmt.Errorf("instruction %d (%s): %w", i, in.text(), err)
 		}
 	}
@@ -84,8 +132,26 @@ func (b *bpftoolFunc) read() (*Func, error) {
 }
 
 func (in *bpftoolInsn) text() string {
-	return strings.TrimSpace(in.Operation + " " + strings.Join(in.Operands, ","))
+	return strings.TrimSpace(in.Operation + " " + strings.Join(in.Operands, " "))
 }
+
+// newFunc makes a function of the name that bpftool prints, which is its address where /proc/kallsyms
+// does not name it (tools/bpf/bpftool/prog.c, prog_dump).
+func newFunc(name string) *Func {
+	f := &Func{Name: name}
+	if text, ok := strings.CutPrefix(name, "0x"); ok {
+		if a, err := strconv.ParseUint(text, 16, 64); err == nil {
+			f.Name = ""
+			if kernelAddr(jit.Addr(a)) {
+				f.Addr, f.Place = jit.Addr(a), Known
+			}
+		}
+	}
+	return f
+}
+
+// kernelAddr reports whether the kernel can have code at a.
+func kernelAddr(a jit.Addr) bool { return uint64(a)>>47 == 1<<17-1 }
 
 // add appends one instruction and learns the function's address from branches.
 func (f *Func) add(in *bpftoolInsn) error {
@@ -106,15 +172,42 @@ func (f *Func) add(in *bpftoolInsn) error {
 		}
 		f.Code = append(f.Code, byte(b))
 	}
-	base, ok := branchBase(f.Code[pc:], int(pc), in.Operands)
-	switch {
-	case !ok || base == 0: // some disassemblers print targets from the start of the function
-	case f.Known && base != f.Addr:
-		return fmt.Errorf("its target puts the function at %#x, an earlier one at %#x", uint64(base), uint64(f.Addr))
-	case uint64(base)>>47 != 1<<17-1:
-		return fmt.Errorf("its target puts the function at %#x, which is no address of the kernel's", uint64(base))
-	default:
-		f.Addr, f.Known = jit.Addr(base), true
+	if len(in.Operands) == 0 {
+		return nil
 	}
+	return f.learn(int(pc), in.Operands[len(in.Operands)-1])
+}
+
+// learn takes the function's address from the instruction at offset pc, if it is a direct branch, and
+// the target that the disassembler printed. LLVM prints addresses, libbfd offsets from the function.
+func (f *Func) learn(pc int, operand string) error {
+	base, ok := branchBase(f.Code[pc:], pc, operand)
+	switch {
+	case !ok || base == 0:
+		return nil
+	case f.Place == Known && base != f.Addr:
+		return fmt.Errorf("its target puts the function at %#x, an earlier one or its name at %#x", uint64(base), uint64(f.Addr))
+	case !kernelAddr(base):
+		return fmt.Errorf("its target puts the function at %#x, which is no address of the kernel's", uint64(base))
+	}
+	f.Addr, f.Place = base, Known
 	return nil
+}
+
+// branchBase returns the address of a function from a direct branch at offset pc of it and the
+// address that the branch leads to; ok is false for other instructions.
+func branchBase(code []byte, pc int, operand string) (jit.Addr, bool) {
+	target, ok := strings.CutPrefix(operand, "0x")
+	if !ok {
+		return 0, false
+	}
+	to, err := strconv.ParseUint(target, 16, 64)
+	if err != nil {
+		return 0, false
+	}
+	in, err := x86.Decode(code, 0)
+	if err != nil || !in.Branch.Direct() {
+		return 0, false
+	}
+	return jit.Addr(to) - in.Target - jit.Addr(pc), true // in.Target is from address 0
 }

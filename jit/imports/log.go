@@ -3,8 +3,10 @@
 package imports
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,18 +18,17 @@ const (
 	logCode = "JIT code: "
 )
 
-// block is one function in the log.
+// block is a function in the log, once for each time that it was compiled.
 type block struct {
-	line  int // of the head
-	image string
-	from  string
-	size  int
-	code  []byte
+	line        int // of the head
+	image, task string
+	again       bool // compiled a second time
+	size        int
+	code        []byte
 }
 
 // readLog reads kernel log text. Timestamps and other prefixes may stand before each line, other
-// messages between the lines. A function that the kernel compiled again, as it does when it knows
-// the addresses of the functions that are called, counts as last compiled.
+// messages between the lines.
 func readLog(data []byte) (*Dump, error) {
 	var blocks []*block
 	for i, line := range strings.Split(string(data), "\n") {
@@ -50,23 +51,65 @@ func readLog(data []byte) (*Dump, error) {
 	if len(blocks) == 0 {
 		return nil, fmt.Errorf("no lines with %q: expected the kernel log of net.core.bpf_jit_enable=2", logHead)
 	}
-	d := &Dump{}
-	at := map[string]int{} // index in d.Funcs by image
 	for _, b := range blocks {
 		if len(b.code) != b.size {
 			return nil, fmt.Errorf("line %d: %d of the function's %d bytes are there: the log is cut or lost lines", b.line, len(b.code), b.size)
 		}
-		if n, again := at[b.image]; again && len(d.Funcs[n].Code) == len(b.code) {
-			d.Funcs[n].Code = b.code
+	}
+	progs, err := programs(blocks)
+	if err != nil {
+		return nil, err
+	}
+	return &Dump{Progs: progs}, nil
+}
+
+// programs groups functions. The kernel compiles all functions of a program, and then, when it knows
+// where they are, all of them again into the same buffers (jit_subprogs, kernel/bpf/verifier.c); only
+// then a function needs one pass (bpf_int_jit_compile). A program of one function is compiled once.
+func programs(blocks []*block) ([]Prog, error) {
+	tasks := map[string][]*block{} // what each task had compiled and not yet again
+	grown := map[string]int{}      // the program that grows, by task; its index plus 1
+	var out []Prog
+	var first []int // line of each program of out
+	single := func(waiting []*block) {
+		for _, b := range waiting {
+			out, first = append(out, Prog{Funcs: []Func{{Code: b.code}}}), append(first, b.line)
+		}
+	}
+	for _, b := range blocks {
+		waiting := tasks[b.task]
+		if !b.again {
+			tasks[b.task] = append(waiting, b)
+			grown[b.task] = 0
 			continue
 		}
-		at[b.image] = len(d.Funcs)
-		d.Funcs = append(d.Funcs, Func{Code: b.code})
+		at := slices.IndexFunc(waiting, func(w *block) bool { return w.image == b.image && w.size == b.size })
+		switch {
+		case at < 0 || grown[b.task] > 0 && at > 0:
+			return nil, fmt.Errorf("line %d: a function is compiled again whose first compilation is not before it: the log is cut at "+
+				"its start; leave out the program", b.line)
+		case grown[b.task] == 0:
+			single(waiting[:at])
+			out, first = append(out, Prog{}), append(first, waiting[at].line)
+			grown[b.task] = len(out)
+		}
+		p := &out[grown[b.task]-1]
+		p.Funcs = append(p.Funcs, Func{Code: b.code})
+		tasks[b.task] = waiting[at+1:]
 	}
-	if len(d.Funcs) > 1 {
-		d.Notes = append(d.Notes, "the log does not say which functions belong to one program: they are taken as one")
+	for _, waiting := range tasks {
+		single(waiting)
 	}
-	return d, nil
+	order := make([]int, len(out))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(first[a], first[b]) })
+	sorted := make([]Prog, len(out))
+	for i, n := range order {
+		sorted[i] = out[n]
+	}
+	return sorted, nil
 }
 
 // newBlock reads "flen=6 proglen=65 pass=5 image=0000000012345678 from=test pid=123".
@@ -81,10 +124,12 @@ func newBlock(text string, line int) (*block, error) {
 				return nil, fmt.Errorf("proglen %q: expected a number of bytes", value)
 			}
 			b.size = int(n)
+		case "pass":
+			b.again = value == "1"
 		case "image":
 			b.image = value
-		case "from":
-			b.from = value
+		case "from", "pid":
+			b.task += " " + value
 		}
 	}
 	if b.size < 0 || b.image == "" {

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/emu/stack"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/imports"
+	"github.com/tcsim/tcsim/scenarios/object"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+// importRunFlags belong to --run.
+func importRunFlags() []cli.Flag {
+	return append([]cli.Flag{
+		&cli.BoolFlag{Name: "run", Usage: "run the first program, or --prog, and check the invariants"},
+		&cli.StringSliceFlag{Name: "slot", Usage: "KEY=PROG: what a slot of the prog arrays holds; KEY= for an empty one, ADDRESS/KEY=PROG for one array"},
+		&cli.StringFlag{Name: "target", Usage: "the kernel, for the layout of the context (tcsim jit --help lists them); needed for --packet"},
+		&cli.StringFlag{Name: "packet", Usage: "the packet: hex, or a pcap file of one packet; without it the context is all zeros"},
+		&cli.StringFlag{Name: "type", Value: "tc", Usage: "with --packet: tc, xdp or socket_filter"},
+		&cli.Uint32Flag{Name: "limit", Usage: "how many tail calls an invocation may take, instead of the kernel's limit"},
+		&cli.BoolFlag{Name: "trace", Usage: "show the events of the run"},
+		&cli.StringFlag{Name: "at", Usage: "draw the stack of the run at a moment, see tcsim stack"},
+		&cli.BoolFlag{Name: "all", Usage: "draw every frame of a long stack"},
+	}, eventFlags()...)
+}
+
+// givenWithoutRun names a flag of --run that is set, "" if none is.
+func givenWithoutRun(cmd *cli.Command) string {
+	for _, n := range []string{"slot", "target", "packet", "type", "limit", "trace", "at", "all", "first", "last", "only"} {
+		if cmd.IsSet(n) {
+			return n
+		}
+	}
+	return ""
+}
+
+// importRun runs imported code.
+func (e env) importRun(ctx context.Context, cmd *cli.Command, progs []imported, notes []string, symbols *imports.Symbols) error {
+	shown, err := chooseEvents(cmd)
+	if err != nil {
+		return err
+	}
+	opt, err := importRunOptions(cmd)
+	if err != nil {
+		return badInput(err)
+	}
+	opt.Symbols = symbols
+	var plain []imports.Prog
+	for i := range progs {
+		if _, err := progs[i].Image(); err != nil {
+			return badInput(fmt.Errorf("%s: program %s: %w", progs[i].file, progs[i].Name, err))
+		}
+		plain = append(plain, progs[i].Prog)
+	}
+	im, err := runner.Import(plain, opt)
+	if errors.Is(err, jit.ErrUnsupported) {
+		return err
+	}
+	if err != nil {
+		return badInput(err)
+	}
+	r, err := runner.NewReplayer(runner.Options{})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if at := cmd.String("at"); at != "" {
+		sel, err := stack.ParseAt(at)
+		if err != nil {
+			return badUsage("--at: %w", err)
+		}
+		drawings, err := r.StackImported(ctx, im, sel)
+		if err != nil {
+			return badInput(err)
+		}
+		return e.printDrawings(cmd, drawings)
+	}
+	res, err := r.RunImported(ctx, im)
+	if err != nil {
+		return err
+	}
+	notes = append(notes, im.Notes...)
+	if cmd.Bool("trace") {
+		err = e.printTrace(cmd, res, shown(res.Events))
+	} else {
+		err = e.importVerdict(cmd, im, res, notes)
+	}
+	if err == nil && (res.Violation != nil || res.Killed != "") {
+		return errFailed
+	}
+	return err
+}
+
+// importRunOptions reads the flags of --run.
+func importRunOptions(cmd *cli.Command) (runner.ImportOptions, error) {
+	opt := runner.ImportOptions{Entry: cmd.String("prog"), Limit: cmd.Uint32("limit")}
+	var errs []error
+	for _, s := range cmd.StringSlice("slot") {
+		slot, err := importSlot(s)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--slot: %q: %w", s, err))
+		}
+		opt.Slots = append(opt.Slots, slot)
+	}
+	types := map[string]jit.ProgType{"tc": jit.SchedCLS, "xdp": jit.XDP, "socket_filter": jit.SocketFilter}
+	var ok bool
+	if opt.Type, ok = types[cmd.String("type")]; !ok {
+		errs = append(errs, fmt.Errorf("--type: expected tc, xdp or socket_filter, found %q", cmd.String("type")))
+	}
+	if name := cmd.String("target"); name != "" {
+		t, err := jit.TargetByName(name)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--target: %w", err))
+		}
+		opt.Target = t
+	}
+	if arg := cmd.String("packet"); arg != "" {
+		packets, err := object.Packets(arg)
+		switch {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("--packet: %w", err))
+		case len(packets) != 1:
+			errs = append(errs, fmt.Errorf("--packet: expected one packet, found %d", len(packets)))
+		case opt.Target == nil:
+			errs = append(errs, errors.New("--packet: the layout of the context depends on the kernel: give --target"))
+		default:
+			opt.Packet = packets[0]
+		}
+	} else if opt.Target != nil {
+		errs = append(errs, errors.New("--target is for --packet"))
+	}
+	return opt, errors.Join(errs...)
+}
+
+// importSlot reads KEY=PROG or ADDRESS/KEY=PROG.
+func importSlot(s string) (out runner.ImportSlot, err error) {
+	where, prog, ok := strings.Cut(s, "=")
+	if !ok {
+		return out, errors.New("expected KEY=PROG")
+	}
+	if array, key, ok := strings.Cut(where, "/"); ok {
+		if out.Array, err = hexAddr(array); err != nil {
+			return out, err
+		}
+		where = key
+	}
+	key, err := strconv.ParseUint(where, 0, 32)
+	if err != nil {
+		return out, fmt.Errorf("%q is no key", where)
+	}
+	out.Key, out.Prog = uint32(key), prog
+	return out, nil
+}
+
+// importVerdict prints what a run gave.
+func (e env) importVerdict(cmd *cli.Command, im *runner.Imported, res *runner.Run, notes []string) error {
+	sum := summarise(res)
+	if cmd.Bool("json") {
+		return e.printJSON("import", map[string]any{
+			"program": res.Program, "with": im.Names[1:], "design": designText(im.Design), "run": sum, "notes": notes,
+			"ok": res.Violation == nil && res.Killed == "",
+		})
+	}
+	t := newTable("program", "design", "taken", "refused", "stack", "insns", "return", "verdict")
+	t.right(2, 3, 4, 5, 6)
+	t.add(res.Program, designText(im.Design), fmt.Sprint(sum.Taken), fmt.Sprint(sum.Refused.total()), fmt.Sprint(sum.Stack),
+		fmt.Sprint(sum.Insns), sum.returned(), sum.verdict(res.Violation == nil && res.Killed == ""))
+	if res.Violation != nil {
+		t.note(res.Violation.String())
+	}
+	if len(sum.World) > 0 {
+		t.note("depends on the outside world: " + strings.Join(sum.World, ", "))
+	}
+	fmt.Fprint(e.stdout, t)
+	for _, n := range notes {
+		fmt.Fprintln(e.stdout, "note: "+n)
+	}
+	return nil
+}
+
+func designText(name string) string {
+	if name == "" {
+		return "no tail calls"
+	}
+	return name
+}
