@@ -77,6 +77,9 @@ var outside = map[string]bool{
 // allowed reports whether a run that records may execute the instruction. The only out
 // instructions are those of helper stubs.
 func (m *Machine) allowed(i *x86.Inst) bool {
+	if i.Op == "mov" && (i.Operands[0].Kind == x86.OpOther || i.Operands[1].Kind == x86.OpOther) {
+		return false // control, debug and segment registers: the machine's own business; a breakpoint in dr7 ends the engine
+	}
 	if i.Op != "out" {
 		return !outside[i.Op]
 	}

@@ -47,6 +47,8 @@ var hostile = map[string]string{
 	"wide vector":                 "c5fdefc0ebfe",
 	"division by zero":            "31c931c0f7f1",
 	"debug register":              "0f23c0ebfe",
+	"debug breakpoints":           "48c7c0010000000f23f8ebfe",
+	"debug breakpoints, read":     "0f21f8ebfe",
 	"far return":                  "48cb",
 }
 
