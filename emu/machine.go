@@ -277,7 +277,7 @@ func (m *Machine) unload() error {
 	m.space.clear()
 	err = errors.Join(err, ucErr("flush translations", C.tcs_flush_tlb(m.c)))
 	*m = Machine{
-		cfg: m.cfg, uc: m.uc, c: m.c, handle: m.handle, space: m.space, cache: m.cache,
+		cfg: m.cfg, uc: m.uc, c: m.c, handle: m.handle, space: m.space, cache: m.cache, frameBuf: m.frameBuf,
 		clean: m.clean, translated: m.translated,
 		exec: m.exec[:0], heapNext: elemBase, returns: make(map[jit.Addr]bool), fixups: make(map[jit.Addr]fixup),
 	}

@@ -49,7 +49,8 @@ func (e env) fuzzCommand() *cli.Command {
 			},
 			&cli.StringSliceFlag{
 				Name: "target", Aliases: []string{"t"}, Value: fuzzTargets,
-				Usage: "kernels or designs to compile for, separated by commas; \"all\" means every one",
+				Usage: "kernels or designs to compile for, separated by commas; \"correct\" means all that hold the limit and have no known\n" +
+					"fault, \"by-value\" all that count in each frame and have no other fault, \"all\" every one",
 			},
 			limitFlag(),
 			&cli.IntFlag{
@@ -138,7 +139,7 @@ func fuzzCampaign(cmd *cli.Command) (*runner.Campaign, error) {
 	if cmd.NArg() != 0 {
 		return nil, badUsage("fuzz takes no arguments, found %q (see tcsim fuzz --help)", cmd.Args().First())
 	}
-	ts, err := targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
+	ts, err := targets(runner.TargetsNamed(cmd.StringSlice("target")), cmd.Uint32("limit"))
 	if err != nil {
 		return nil, err
 	}

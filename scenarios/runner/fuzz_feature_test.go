@@ -5,10 +5,14 @@ package runner_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"runtime"
 	"slices"
 	"testing"
 
 	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/graph"
 	"github.com/tcsim/tcsim/scenarios/runner"
@@ -115,4 +119,42 @@ func TestFuzzDuringReaches(t *testing.T) {
 	if graphs < n/10 || schedules < 2*graphs || len(kinds) < 3 {
 		t.Errorf("of %d graphs %d have an update to play during a run, %d schedules, %v", n, graphs, schedules, kinds)
 	}
+}
+
+// TestFuzzMemory has a fuzzer that plays a hundred thousand graphs in one machine keep to the memory of a
+// few hundred. Once each run left 64 KiB behind, and campaigns ended for lack of memory.
+func TestFuzzMemory(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("reads /proc/self/statm")
+	}
+	f := runner.NewFuzzer([]*jit.Target{target(t, "6.12")})
+	defer f.Close()
+	play := func(from, to uint64) {
+		for i := from; i < to; i++ {
+			if _, err := f.Play(context.Background(), graph.Random(graph.NewChoices(1, i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		runtime.GC()
+	}
+	play(0, 300)
+	before := resident(t)
+	play(300, 2300)
+	if grown := resident(t) - before; grown > 64<<20 {
+		t.Errorf("2000 graphs take %d MiB more", grown>>20)
+	}
+}
+
+// resident is the memory of this process in bytes.
+func resident(t *testing.T) int {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var size, pages int
+	if _, err := fmt.Sscan(string(text), &size, &pages); err != nil {
+		t.Fatal(err)
+	}
+	return pages * os.Getpagesize()
 }

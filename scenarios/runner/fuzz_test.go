@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -151,6 +152,56 @@ func TestFuzzFindsDesigns(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTargetsNamed has every listed target in one of the groups unless something is wrong with it.
+func TestTargetsNamed(t *testing.T) {
+	all := runner.TargetsNamed([]string{runner.AllTargets})
+	var wrong []string
+	for _, n := range all {
+		if runner.Wrong(target(t, n)) != "" {
+			wrong = append(wrong, n)
+		}
+	}
+	groups := runner.TargetsNamed([]string{runner.CorrectTargets, runner.ByValueTargets})
+	if len(groups)+len(wrong) != len(all) || len(correct)+len(byValue) != len(groups) {
+		t.Errorf("%d correct, %d by value, %d wrong, of %d", len(correct), len(byValue), len(wrong), len(all))
+	}
+	for n, want := range map[string]bool{"6.12": true, "7.2-its": true, "fp53": true, "6.1": false, "hier-rfc1": false} {
+		if slices.Contains(correct, n) != want {
+			t.Errorf("%s is correct: want %v", n, want)
+		}
+	}
+	got := runner.TargetsNamed([]string{"fp53", "nosuch", runner.CorrectTargets, "fp53"})
+	if len(got) != len(correct)+1 || got[0] != "fp53" || got[1] != "nosuch" {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestFuzzGroups finds nothing wrong with the correct targets and those that count by value, and something
+// with every other one. All that is found is as foreseen on the latter only.
+func TestFuzzGroups(t *testing.T) {
+	n := 100
+	if testing.Short() {
+		n = 30
+	}
+	groups := slices.Concat(correct, byValue)
+	r := campaign(t, runner.Campaign{Source: runner.FuzzSource{Seed: 2}, Graphs: n, Targets: groups, During: 4})
+	for i := range r.Failures {
+		t.Errorf("%s\n%s", r.Failures[i].Why, failureText(t, &r.Failures[i], 2))
+	}
+	for i, x := range r.Targets {
+		if x.Verdicts[runner.VerdictOK] < n/4 || (x.Verdicts[runner.VerdictForeseen] > 0) != (i >= len(correct)) {
+			t.Errorf("%s: %v", x.Target, x.Verdicts)
+		}
+	}
+	wrong := slices.DeleteFunc(runner.TargetsNamed([]string{runner.AllTargets}), func(n string) bool { return slices.Contains(groups, n) })
+	r = campaign(t, runner.Campaign{Source: runner.FuzzSource{Seed: 1}, Graphs: 600, Targets: wrong})
+	for _, x := range r.Targets {
+		if !slices.ContainsFunc(r.Failures, func(f runner.FuzzFailure) bool { return f.Target == x.Target }) {
+			t.Errorf("nothing is wrong with %s: %v", x.Target, x.Verdicts)
+		}
 	}
 }
 
