@@ -57,6 +57,7 @@ func (e env) fuzzCommand() *cli.Command {
 				Name: "during", Value: 4,
 				Usage: "how many schedules of each update to play while a run goes on, in every eighth graph",
 			},
+			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long a graph may take until its worker is ended"},
 			&cli.IntFlag{Name: "workers", Value: 2, Usage: "processes that play at the same time"},
 			&cli.IntFlag{Name: "shrink", Value: 10, Usage: "how many failures to make small and to write, the first of each kind on each target"},
 			&cli.StringFlag{Name: "out", Value: "fuzz-found", Usage: "folder for the files of failures, made when there is one"},
@@ -75,8 +76,8 @@ func (e env) fuzzWorkerCommand() *cli.Command {
 		Name: workerCommand, Hidden: true, Usage: "plays graphs for tcsim fuzz",
 		Action: func(ctx context.Context, _ *cli.Command) error {
 			debug.SetGCPercent(workerGC)
-			// An interrupt is for the parent, which closes the pipe when it has what it wants.
-			return runner.ServeFuzz(context.WithoutCancel(ctx), e.stdin, e.stdout)
+			// An interrupt is for the parent, which ends its workers when it has what it wants.
+			return runner.ServeFuzz(context.WithoutCancel(ctx), &lastInput{e.stdin}, e.stdout)
 		},
 	}
 }
@@ -103,14 +104,17 @@ func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 	bar := e.rateBar("fuzz", len(c.Targets))
 	c.Progress = bar.set
 	began := time.Now()
-	r, err := c.Run(ctx)
+	r, ran := c.Run(ctx)
 	bar.done()
-	if err != nil {
-		return err
+	if r == nil {
+		return ran
 	}
 	took := time.Since(began)
 	runs := float64(r.Graphs * len(r.Targets))
 	fmt.Fprintf(e.stderr, "fuzz: %.0f runs in %v, %.0f per second\n", runs, took.Round(time.Millisecond), runs/took.Seconds())
+	for _, l := range r.Lost {
+		fmt.Fprintln(e.stderr, "fuzz:", lostText(c, &l))
+	}
 	failures, err := writeFailures(c, r, cmd.String("out"), cmd.Int("shrink"))
 	if err != nil {
 		return err
@@ -123,7 +127,7 @@ func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 	} else {
 		_, err = fmt.Fprint(e.stdout, fuzzText(c, r, failures))
 	}
-	switch {
+	switch err := errors.Join(ran, err); {
 	case err != nil:
 		return err
 	case len(failures) > 0:
@@ -132,6 +136,17 @@ func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 		return fmt.Errorf("%w: interrupted after %d graphs", errUndecided, r.Graphs)
 	}
 	return nil
+}
+
+// lostText says that a worker process ended, and what becomes of its graph.
+func lostText(c *runner.Campaign, l *runner.LostWorker) string {
+	switch {
+	case l.Graph < 0:
+		return fmt.Sprintf("a worker process ended while a failure was made small: %s", l.Why)
+	case c.Source.All != 0:
+		return fmt.Sprintf("a worker process ended at graph %d of all up to size %d, which is played alone: %s", l.Graph, c.Source.All, l.Why)
+	}
+	return fmt.Sprintf("a worker process ended at graph %d of seed %d, which is played alone: %s", l.Graph, c.Source.Seed, l.Why)
 }
 
 // fuzzCampaign reads the flags.
@@ -145,7 +160,7 @@ func fuzzCampaign(cmd *cli.Command) (*runner.Campaign, error) {
 	}
 	c := &runner.Campaign{
 		Graphs: cmd.Int("n"), Limit: cmd.Uint32("limit"), Workers: cmd.Int("workers"), Shrink: cmd.Int("shrink"),
-		During: cmd.Int("during"), Start: startWorker,
+		During: cmd.Int("during"), Start: startWorker, Hang: cmd.Duration("timeout"),
 	}
 	for _, t := range ts {
 		c.Targets = append(c.Targets, t.Name)
@@ -156,6 +171,8 @@ func fuzzCampaign(cmd *cli.Command) (*runner.Campaign, error) {
 		return nil, badUsage("--exhaustive plays every graph: --n and --seed are for random ones")
 	case cmd.IsSet("exhaustive") && (all < 1 || all > graph.MaxAll):
 		return nil, badUsage("--exhaustive: expected 1 to %d, found %d", graph.MaxAll, all)
+	case c.Hang <= 0:
+		return nil, badUsage("--timeout: expected more than 0, found %v", c.Hang)
 	case c.Graphs < 1 || c.Workers < 1 || c.Shrink < 0 || c.During < 0:
 		return nil, badUsage("--n and --workers: expected at least 1; --shrink and --during: at least 0")
 	case len(c.Targets) == 0:

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -11,10 +10,10 @@ import (
 	"testing"
 )
 
-// TestMain lets the test binary be the worker process that tcsim starts of itself.
+// TestMain lets the test binary be tcsim where tests start it as one, and where it starts itself.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && (os.Args[1] == workerCommand || os.Args[1] == nativeCommand) {
-		os.Exit(doMain(context.Background(), os.Args, env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}))
+	if len(os.Args) > 1 && (os.Args[1] == workerCommand || os.Args[1] == nativeCommand || os.Args[1] == "fuzz") {
+		main()
 	}
 	os.Exit(m.Run())
 }

@@ -4,13 +4,31 @@ package main
 
 import (
 	"cmp"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
+
+// workerGrace is how long a worker may take to end when nobody listens to it any more.
+const workerGrace = 2 * time.Second
+
+// lastInput is the standard input of a worker. When it ends, because the parent closed it or ended in
+// whatever way, so does the worker, even if the engine does not come back.
+type lastInput struct{ io.Reader }
+
+// Read implements io.Reader.
+func (r *lastInput) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	if err != nil {
+		time.AfterFunc(workerGrace, func() { os.Exit(exitInternal) })
+	}
+	return n, err
+}
 
 // startWorker runs this program again to play graphs: an engine that crashes takes only that process
 // with it.
@@ -20,6 +38,7 @@ func startWorker() (*runner.FuzzWorker, error) {
 		return nil, err
 	}
 	cmd := exec.Command(self, workerCommand)
+	cmd.WaitDelay = workerGrace
 	var last head
 	cmd.Stderr = &last
 	in, err := cmd.StdinPipe()

@@ -43,6 +43,15 @@ type CampaignReport struct {
 	// Failures are the kinds of failures, in order of target and verdict.
 	Failures    []FuzzFailure
 	Interrupted bool // the context ended before all was done
+	// Lost are the worker processes that ended in the middle of their work, in the order in which they did.
+	// A graph that others play without ending is no failure.
+	Lost []LostWorker
+}
+
+// LostWorker is the end of a worker process.
+type LostWorker struct {
+	Graph int // number of the graph that it played, -1 while a failure was made small
+	Why   string
 }
 
 // FuzzedTarget counts the graphs of a target by what came out.
@@ -87,6 +96,7 @@ type campaign struct {
 	done   int
 	counts []map[Verdict]int
 	found  map[failureKey]*FuzzFailure
+	lost   []LostWorker
 }
 
 type failureKey struct {
@@ -94,8 +104,8 @@ type failureKey struct {
 	verdict Verdict
 }
 
-// Run plays all graphs. When the context ends, it returns what was found until then; the error is a
-// failure of ours.
+// Run plays all graphs. When the context ends, it returns what was found until then. The error is a failure
+// of ours; unless it is in the campaign itself, what was found until then comes with it.
 func (c *Campaign) Run(ctx context.Context) (*CampaignReport, error) {
 	if _, err := fuzzTargets(c.Targets, c.Limit); err != nil {
 		return nil, err
@@ -109,14 +119,19 @@ func (c *Campaign) Run(ctx context.Context) (*CampaignReport, error) {
 	}
 	workers := cmp.Or(c.Workers, 2)
 	errs := make([]error, workers)
+	working, stop := context.WithCancel(ctx)
+	defer stop()
 	var wg sync.WaitGroup
 	for i := range workers {
-		wg.Go(func() { errs[i] = r.work(ctx) })
+		wg.Go(func() {
+			errs[i] = r.work(working)
+			if errs[i] != nil {
+				stop() // the others too
+			}
+		})
 	}
 	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
+	err := errors.Join(errs...)
 	out := &CampaignReport{Graphs: r.done, Interrupted: r.done < r.total}
 	for t, name := range c.Targets {
 		out.Targets = append(out.Targets, FuzzedTarget{name, r.counts[t]})
@@ -127,7 +142,12 @@ func (c *Campaign) Run(ctx context.Context) (*CampaignReport, error) {
 	slices.SortFunc(out.Failures, func(a, b FuzzFailure) int {
 		return cmp.Or(cmp.Compare(a.target, b.target), strings.Compare(string(a.Verdict), string(b.Verdict)))
 	})
-	return out, r.finish(ctx, out)
+	if err != nil {
+		ctx = working // nothing is made small
+	}
+	err = errors.Join(err, r.finish(ctx, out))
+	out.Lost = r.lost
+	return out, err
 }
 
 func (c *Campaign) client() *fuzzClient {
@@ -138,7 +158,7 @@ func (c *Campaign) request(from, to int) *fuzzRequest {
 	return &fuzzRequest{FuzzSource: c.Source, Targets: c.Targets, Limit: c.Limit, From: from, To: to, Only: -1, During: c.During}
 }
 
-// work takes batches until there are no more, or the context ends.
+// work takes batches until there are no more, or the context ends, which is no error.
 func (r *campaign) work(ctx context.Context) error {
 	c := r.client()
 	defer c.close()
@@ -152,16 +172,17 @@ func (r *campaign) work(ctx context.Context) error {
 			return nil
 		}
 		for from < to {
-			reason, err := c.do(r.request(from, to), to-from, func(reply *fuzzReply) {
+			reason, err := c.do(ctx, r.request(from, to), to-from, func(reply *fuzzReply) {
 				from = reply.Graph + 1
 				r.note(reply)
 			})
-			switch {
-			case errors.Is(err, errWorker):
-				if err := r.crashed(c, from, reason); err != nil {
-					return err
-				}
+			if errors.Is(err, errWorker) {
+				err = r.crashed(ctx, c, from, reason)
 				from++
+			}
+			switch {
+			case ctx.Err() != nil:
+				return nil
 			case err != nil:
 				return err
 			}
@@ -170,22 +191,40 @@ func (r *campaign) work(ctx context.Context) error {
 	return nil
 }
 
-// crashed plays a graph that a worker has died of on each target alone.
-func (r *campaign) crashed(c *fuzzClient, i int, reason string) error {
+// aloneTries is how often a graph is played alone on a target before it is what workers die of: they
+// can also die at it, for lack of memory.
+const aloneTries = 2
+
+// crashed plays a graph that a worker has died at on each target alone.
+func (r *campaign) crashed(ctx context.Context, c *fuzzClient, i int, reason string) error {
+	r.lose(i, reason)
 	all := fuzzReply{Graph: i}
 	for t := range r.Targets {
 		q := r.request(i, i+1)
 		q.Only = t
-		why, err := c.do(q, 1, func(reply *fuzzReply) { all.Other = append(all.Other, reply.Other...) })
-		switch {
-		case errors.Is(err, errWorker):
-			all.Other = append(all.Other, fuzzOther{t, VerdictCrash, cmp.Or(why, reason)})
-		case err != nil:
-			return err
+		for try := 1; ; try++ {
+			why, err := c.do(ctx, q, 1, func(reply *fuzzReply) { all.Other = append(all.Other, reply.Other...) })
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, errWorker) {
+				return err
+			}
+			if r.lose(i, why); try == aloneTries {
+				all.Other = append(all.Other, fuzzOther{t, VerdictCrash, why})
+				break
+			}
 		}
 	}
 	r.note(&all)
 	return nil
+}
+
+// lose notes the end of a worker.
+func (r *campaign) lose(i int, reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lost = append(r.lost, LostWorker{i, reason})
 }
 
 // note counts a graph.
@@ -263,14 +302,19 @@ func (r *campaign) shrink(ctx context.Context, c *fuzzClient, f *FuzzFailure) er
 			q.During = 0
 		}
 		hit := false
-		reason, err := c.do(q, 1, func(reply *fuzzReply) {
+		reason, err := c.do(ctx, q, 1, func(reply *fuzzReply) {
 			if hit = len(reply.Other) == 1 && reply.Other[0].Verdict == f.Verdict; hit {
 				why = reply.Other[0].Why
 			}
 		})
+		if ctx.Err() != nil {
+			return false
+		}
 		if errors.Is(err, errWorker) {
 			if hit = f.Verdict == VerdictCrash; hit {
 				why = reason
+			} else {
+				r.lose(-1, reason)
 			}
 			return hit
 		}

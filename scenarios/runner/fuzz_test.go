@@ -5,6 +5,7 @@ package runner_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -311,8 +312,36 @@ func oneLost(t *testing.T, hangs bool) {
 			t.Errorf("%+v", f)
 		}
 	}
-	if r.Graphs != n || len(r.Failures) != 2 || r.Interrupted {
-		t.Errorf("%d graphs, %d failures, interrupted %v", r.Graphs, len(r.Failures), r.Interrupted)
+	if r.Graphs != n || len(r.Failures) != 2 || r.Interrupted || len(r.Lost) != 1+2*len(c.Targets) || r.Lost[0].Graph != deadly {
+		t.Errorf("%d graphs, %d failures, interrupted %v, lost %v", r.Graphs, len(r.Failures), r.Interrupted, r.Lost)
+	}
+}
+
+// TestFuzzStart has workers that cannot be started for a while, and from some time on: what was found until
+// then is not lost.
+func TestFuzzStart(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for seconds")
+	}
+	starts := 0
+	start := func(works func(n int) bool) func() (*runner.FuzzWorker, error) {
+		starts = 0
+		return func() (*runner.FuzzWorker, error) {
+			if starts++; works(starts) {
+				return startBreaking(20, false)()
+			}
+			return nil, errors.New("no process")
+		}
+	}
+	c := runner.Campaign{Source: runner.FuzzSource{Seed: 1}, Graphs: 40, Targets: []string{"pop-nop-push"}, Workers: 1}
+	c.Start = start(func(n int) bool { return n > 2 })
+	if r := campaign(t, c); r.Graphs != 40 || starts < 3 {
+		t.Errorf("%d graphs, %d tries to start", r.Graphs, starts)
+	}
+	c.Start = start(func(n int) bool { return n == 1 })
+	r, err := c.Run(context.Background())
+	if err == nil || !strings.Contains(err.Error(), "no process") || r == nil || r.Graphs != 20 || len(r.Failures) == 0 || !r.Interrupted {
+		t.Errorf("%v, %+v", err, r)
 	}
 }
 

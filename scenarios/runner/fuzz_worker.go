@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"time"
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios/graph"
@@ -54,24 +53,47 @@ type fuzzOther struct {
 	Why     string  `json:"why,omitempty"`
 }
 
-// ServeFuzz is the work of a worker process: it answers requests until there are no more.
+// ServeFuzz is the work of a worker process: it answers requests until there are no more. When in ends,
+// nobody wants the answers any more either.
 func ServeFuzz(ctx context.Context, in io.Reader, out io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	requests, ended := make(chan fuzzRequest), make(chan error, 1)
+	go func() {
+		defer close(requests)
+		defer cancel()
+		dec := json.NewDecoder(bufio.NewReader(in))
+		for {
+			var r fuzzRequest
+			if err := dec.Decode(&r); err != nil {
+				ended <- err
+				return
+			}
+			select {
+			case requests <- r:
+			case <-ctx.Done():
+				ended <- io.EOF
+				return
+			}
+		}
+	}()
 	s := fuzzServer{out: json.NewEncoder(out)}
 	defer s.close()
-	dec := json.NewDecoder(bufio.NewReader(in))
-	for {
-		var r fuzzRequest
-		if err := dec.Decode(&r); errors.Is(err, io.EOF) {
+	for r := range requests {
+		err := s.serve(ctx, &r)
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		} else if err != nil {
-			return err
-		}
-		if err := s.serve(ctx, &r); err != nil {
+		case err != nil:
 			if err := s.out.Encode(fuzzReply{Err: err.Error()}); err != nil {
 				return err
 			}
 		}
 	}
+	if err := <-ended; !errors.Is(err, io.EOF) {
+		return err
+	}
+	return nil
 }
 
 type fuzzServer struct {
@@ -182,76 +204,4 @@ func (s *fuzzServer) graph(src FuzzSource, i int) (*graph.Graph, error) {
 			return g, nil
 		}
 	}
-}
-
-// FuzzWorker is a process that runs ServeFuzz, as its parent sees it.
-type FuzzWorker struct {
-	In  io.WriteCloser
-	Out io.Reader
-	// Kill ends it at once. Wait waits for its end, after In was closed or Kill called, and says in
-	// a few words how it ended.
-	Kill func()
-	Wait func() string
-}
-
-// errWorker is what is left of a worker that ended in the middle of its work.
-var errWorker = errors.New("worker process ended")
-
-// fuzzClient talks to one worker process, and starts another one when that ends.
-type fuzzClient struct {
-	start func() (*FuzzWorker, error)
-	hang  time.Duration // how long a graph may take
-	w     *FuzzWorker
-	enc   *json.Encoder
-	dec   *json.Decoder
-}
-
-// do sends a request and hands over n replies. After errWorker, reason says how the worker ended.
-func (c *fuzzClient) do(r *fuzzRequest, n int, each func(*fuzzReply)) (reason string, err error) {
-	if c.w == nil {
-		if c.w, err = c.start(); err != nil {
-			return "", err
-		}
-		c.enc, c.dec = json.NewEncoder(c.w.In), json.NewDecoder(bufio.NewReader(c.w.Out))
-	}
-	if err := c.enc.Encode(r); err != nil {
-		return c.end(), errWorker
-	}
-	kill := c.w.Kill
-	timer := time.AfterFunc(c.hang, kill)
-	defer timer.Stop()
-	for range n {
-		var reply fuzzReply
-		if err := c.dec.Decode(&reply); err != nil {
-			if !timer.Stop() {
-				c.end()
-				return fmt.Sprintf("did not come back within %v", c.hang), errWorker
-			}
-			return c.end(), errWorker
-		}
-		if reply.Err != "" {
-			return "", errors.New(reply.Err)
-		}
-		timer.Reset(c.hang)
-		each(&reply)
-	}
-	return "", nil
-}
-
-// end waits for the end of a worker that has failed.
-func (c *fuzzClient) end() string {
-	c.w.Kill()
-	reason := c.w.Wait()
-	c.w = nil
-	return reason
-}
-
-// close ends the worker.
-func (c *fuzzClient) close() {
-	if c.w == nil {
-		return
-	}
-	_ = c.w.In.Close() // it ends when there is no more to read
-	c.w.Wait()
-	c.w = nil
 }
