@@ -112,7 +112,7 @@ type rewriter struct {
 	k         Kernel
 	x         *explorer
 	items     []item
-	timed     bool     // timedMayGoto is called as a kernel function, behind those of p
+	kfuncs    []string // kernel functions that were put in calls of, behind those of p
 	wide      []uint16 // registers read in full behind each slot's start; made on demand
 	errs      []error
 }
@@ -225,11 +225,7 @@ func (w *rewriter) loadPacket(i InsnIndex) {
 	it := &w.items[i]
 	in := it.in
 	name := fmt.Sprintf("bpf_skb_load_helper_%d_no_cache", in.size()*8)
-	if w.k == nil {
-		w.bad(i, fmt.Errorf("loads from the packet call %s, which has no number", name))
-		return
-	}
-	imm, ok := w.k.Call(name)
+	call, ok := w.kernelCall(name)
 	if !ok {
 		w.bad(i, fmt.Errorf("the kernel has no function %s", name))
 		return
@@ -244,10 +240,25 @@ func (w *rewriter) loadPacket(i InsnIndex) {
 	}
 	it.seq = append(it.seq,
 		Insn{Op: clsALU64 | srcReg | aluMov, Dst: 1, Src: 6},
-		Insn{Op: opCall, Imm: imm},
+		call,
 		Insn{Op: clsJmp | jmpSge, Off: 2},
 		Insn{Op: clsALU | srcReg | aluXor},
 		Insn{Op: opExit})
+}
+
+// kernelCall returns a call of a kernel function that is no helper: as the kernel encodes it, or by name
+// where none is known. ok is false if the kernel has no such function.
+func (w *rewriter) kernelCall(name string) (call Insn, ok bool) {
+	if w.k != nil {
+		imm, ok := w.k.Call(name)
+		return Insn{Op: opCall, Imm: imm}, ok
+	}
+	n := slices.Index(w.kfuncs, name)
+	if n < 0 {
+		n = len(w.kfuncs)
+		w.kfuncs = append(w.kfuncs, name)
+	}
+	return Insn{Op: opCall, Src: PseudoKfunc, Imm: int32(len(w.p.Kfuncs) + n)}, true
 }
 
 // length is how many slots an item takes in the result.
@@ -268,8 +279,8 @@ func (w *rewriter) layout() *Program {
 	out := &Program{
 		Name: p.Name, Type: p.Type, Maps: p.Maps, Submitted: w.submitted, HelperNames: p.HelperNames, Kfuncs: p.Kfuncs,
 	}
-	if w.timed {
-		out.Kfuncs = append(slices.Clone(p.Kfuncs), timedMayGoto)
+	if len(w.kfuncs) > 0 {
+		out.Kfuncs = append(slices.Clone(p.Kfuncs), w.kfuncs...)
 	}
 	at := 0
 	next := 0

@@ -218,12 +218,9 @@ func (w *rewriter) mayGoto(f FuncInfo, sites []InsnIndex) {
 	// The kernel rounds the depth up to 8 when it places the counter.
 	depth := int16(f.StackDepth+7) &^ 7
 	count := -depth - 8
-	timed, check := w.t.Verifier.TimedMayGoto, Insn{Op: opCall}
-	switch {
-	case timed && w.k != nil:
-		check.Imm, timed = w.k.Call(timedMayGoto)
-	case timed:
-		check.Src, check.Imm, w.timed = PseudoKfunc, int32(len(w.p.Kfuncs)), true
+	timed, check := w.t.Verifier.TimedMayGoto, Insn{}
+	if timed {
+		check, timed = w.kernelCall(timedMayGoto)
 	}
 	start := &w.items[f.Start]
 	if timed {

@@ -187,7 +187,6 @@ func TestRewriteMistakes(t *testing.T) {
 			code(movImm(0, 0), jit.Insn{Op: 0x63, Dst: 1, Src: 0, Off: 4}, leave()), nil,
 			[]string{"context field at offset 4 cannot be written"},
 		},
-		"ld_abs": {code(mov(6, 1), jit.Insn{Op: 0x30, Imm: 1}, leave()), nil, []string{"loads from the packet call bpf_skb_load_helper_8_no_cache"}},
 		"tail call too deep": {
 			code(deep(256), mov(6, 1), tail(1, 0), movImm(0, 0), leave()), []jit.InsnIndex{4},
 			[]string{"function 1 (sub) makes tail calls: 256 bytes of stack"},
@@ -206,5 +205,27 @@ func TestRewriteMistakes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRewritePacketLoads: without a kernel's numbers, functions that loads from the packet become calls
+// of are named, each once.
+func TestRewritePacketLoads(t *testing.T) {
+	p := testProgram(code(mov(6, 1), jit.Insn{Op: 0x30, Imm: 1}, jit.Insn{Op: 0x28, Imm: 12}, jit.Insn{Op: 0x30, Imm: 2}, leave()))
+	p.Kfuncs = []string{"bpf_rcu_read_lock"}
+	got, err := jit.Rewrite(p, target(t, "6.12"))
+	must(t, err)
+	want := []string{"bpf_rcu_read_lock", "bpf_skb_load_helper_8_no_cache", "bpf_skb_load_helper_16_no_cache"}
+	if d := cmp.Diff(want, got.Kfuncs); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	var calls []int32
+	for _, in := range got.Insns {
+		if in.Op == 0x85 && in.Src == jit.PseudoKfunc {
+			calls = append(calls, in.Imm)
+		}
+	}
+	if d := cmp.Diff([]int32{1, 2, 1}, calls); d != "" {
+		t.Errorf("calls: -want +got:\n%s", d)
 	}
 }
