@@ -37,6 +37,7 @@ func (e env) capture(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
+	defer k.Close()
 	sum := &captured{File: out}
 	var f *capture.File
 	if choice.Any() {

@@ -110,7 +110,7 @@ func (s *Scenario) Order() Scenario {
 			q.Attach = &b
 		}
 		for _, f := range s.Submitted(i).Funcs {
-			q.Funcs = append(q.Funcs, Func{Name: f.Name, Start: f.Start})
+			q.Funcs = append(q.Funcs, Func{Name: f.Name, Start: f.Start, ExceptionCB: f.ExceptionCB})
 		}
 		out.Progs = append(out.Progs, q)
 	}

@@ -172,7 +172,10 @@ type Func struct {
 	Start jit.InsnIndex // first slot in Prog.Insns; -1 if the verifier added the function
 	Addr  jit.Addr
 	Len   int // in bytes
-	image [numStates][]byte
+	// ExceptionCB marks the exception callback of a program in submitted form. Files do not have it: of
+	// compiled programs it follows from the code.
+	ExceptionCB bool
+	image       [numStates][]byte
 }
 
 // Code returns the function's machine code in a state. The caller must not change it.

@@ -10,25 +10,25 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// MaxTrampoline is the size up to which a trampoline is looked for, in bytes: the kernel gives them a
-// page.
-const MaxTrampoline = 4096
+// MaxCode is the size up to which code is looked for that nothing tells the length of, in bytes: the
+// kernel gives trampolines a page.
+const MaxCode = 4096
 
-// TrampolineLen returns the length of the trampoline at an address, of which code has the first bytes: it
-// ends with its return, or with its jump to the return thunk.
-func TrampolineLen(at jit.Addr, code []byte) (int, error) {
+// CodeLen returns the length of the code at an address, such as a trampoline, of which code has the first
+// bytes: it ends with its return, or with its jump to the return thunk.
+func CodeLen(at jit.Addr, code []byte) (int, error) {
 	for off := 0; off < len(code); {
 		in, err := x86.Decode(code[off:], at+jit.Addr(off))
 		if err != nil {
-			return 0, fmt.Errorf("trampoline: +%#x: %w", off, err)
+			return 0, fmt.Errorf("code at %#x: +%#x: %w", uint64(at), off, err)
 		}
 		off += int(in.Len)
-		outside := in.Target < at || in.Target >= at+MaxTrampoline
+		outside := in.Target < at || in.Target >= at+MaxCode
 		if in.Branch == x86.BranchRet || in.Branch == x86.BranchJump && outside {
 			return off, nil
 		}
 	}
-	return 0, fmt.Errorf("trampoline: no return in %d bytes", len(code))
+	return 0, fmt.Errorf("code at %#x: no return in %d bytes", uint64(at), len(code))
 }
 
 // deriveTrampoline finds the operands of a trampoline that depend on addresses and says what they are: a

@@ -74,8 +74,24 @@ func (r *Replayer) Unsafe(ctx context.Context, c *Captured) (string, error) {
 // testRuns are the types of programs that BPF_PROG_TEST_RUN runs as the emulator does.
 var testRuns = []jit.ProgType{jit.SocketFilter, jit.SchedCLS, jit.XDP}
 
-// minPacket is the shortest packet that a test run takes (net/bpf/test_run.c, ETH_HLEN).
-const minPacket = 14
+// longEnough returns a packet with zeroes behind it up to what a test run takes (net/bpf/test_run.c): an
+// Ethernet header, and the header behind it of packets that say that they are of IP, which 6.18 demands.
+func longEnough(packet []byte) []byte {
+	const ip, ip6 = 0x0800, 0x86dd
+	size := ethHeader
+	if len(packet) >= ethHeader {
+		switch binary.BigEndian.Uint16(packet[12:]) {
+		case ip:
+			size += 20
+		case ip6:
+			size += 40
+		}
+	}
+	if len(packet) >= size {
+		return packet
+	}
+	return append(packet[:len(packet):len(packet)], make([]byte, size-len(packet))...)
+}
 
 // contextSize is the size of struct __sk_buff as far as fields of scenarios lie in it.
 const contextSize = 192
@@ -105,12 +121,8 @@ func PlayIn(p Programs, b *scenarios.Built) ([]capture.Played, error) {
 			continue
 		}
 		r := capture.Played{Action: i}
-		packet := a.Packet
-		if len(packet) < minPacket {
-			packet = append(packet[:len(packet):len(packet)], make([]byte, minPacket-len(packet))...)
-		}
 		var err error
-		if r.Retval, err = p.Run(a.Program, packet, contextOf(a)); err != nil {
+		if r.Retval, err = p.Run(a.Program, longEnough(a.Packet), contextOf(a)); err != nil {
 			r.Error = err.Error()
 		}
 		if r.Values, err = p.Values(); err != nil {

@@ -40,7 +40,7 @@ func Order(b *scenarios.Built, text []byte) (capture.Scenario, error) {
 		p := &b.Programs[i]
 		q := capture.Prog{Name: p.Name, Insns: p.Insns, Kfuncs: p.Kfuncs}
 		for _, f := range p.Funcs {
-			q.Funcs = append(q.Funcs, capture.Func{Name: f.Name, Start: f.Start})
+			q.Funcs = append(q.Funcs, capture.Func{Name: f.Name, Start: f.Start, ExceptionCB: f.ExceptionCB})
 		}
 		sc.Progs = append(sc.Progs, q)
 	}

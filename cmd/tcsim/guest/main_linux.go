@@ -91,6 +91,7 @@ func work() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer k.Close()
 	k.Header.Variant = "vm"
 	f, err := k.Capture(context.Background(), scenarios, func(done int) { fmt.Printf("guest: %d of %d\n", done, len(scenarios)) })
 	if err != nil {

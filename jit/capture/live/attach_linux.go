@@ -193,26 +193,10 @@ func (l *Loaded) trampoline(t *capture.Trampoline, before []byte) error {
 	return nil
 }
 
-// readTrampoline reads the code of a trampoline, piece by piece until its end.
-func (l *Loaded) readTrampoline(t *capture.Trampoline) (err error) {
-	if l.mem == nil {
-		if l.mem, err = openMemory(); err != nil {
-			return err
-		}
-	}
-	var code []byte
-	for len(code) < capture.MaxTrampoline {
-		more, err := l.mem.read(t.Addr+jit.Addr(len(code)), piece)
-		if err != nil {
-			return err
-		}
-		code = append(code, more...)
-		if n, err := capture.TrampolineLen(t.Addr, code); err == nil {
-			t.Len, t.Image = n, code[:n]
-			return nil
-		}
-	}
-	_, err = capture.TrampolineLen(t.Addr, code)
+// readTrampoline reads the code of a trampoline.
+func (l *Loaded) readTrampoline(t *capture.Trampoline) error {
+	code, err := l.k.readCode(t.Addr)
+	t.Len, t.Image = len(code), code
 	return err
 }
 

@@ -182,6 +182,7 @@ type dump struct {
 	funcs       []funcRec
 	lines       []lineRec
 	lineAddrs   []uint64
+	hidden      int // how many functions at the end the verifier added
 }
 
 // room is where the kernel writes n elements: nil for none.

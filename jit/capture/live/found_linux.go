@@ -52,7 +52,7 @@ func (k *Kernel) Found(c Choice) (*capture.File, error) {
 	for _, t := range sortedTypes(groups) {
 		g := groups[t]
 		slices.Sort(g.order)
-		if err := g.read(progs); err != nil {
+		if err := g.read(k, progs); err != nil {
 			return nil, err
 		}
 		if err := g.sc.Derive(k.symbols.name); err != nil {
@@ -136,7 +136,7 @@ func chosen(c Choice) (map[uint32]*ebpf.Program, error) {
 }
 
 // read reads all programs and their maps.
-func (g *found) read(progs map[uint32]*ebpf.Program) error {
+func (g *found) read(k *Kernel, progs map[uint32]*ebpf.Program) error {
 	for _, id := range g.order {
 		d, err := readProg(progs[id].FD())
 		p := capture.Prog{Name: fmt.Sprintf("prog%d", id)}
@@ -153,6 +153,9 @@ func (g *found) read(progs map[uint32]*ebpf.Program) error {
 			if err := g.mapOf(m); err != nil {
 				return fmt.Errorf("program %d: map %d: %w", id, m, err)
 			}
+		}
+		if err := k.hidden(d); err != nil {
+			return fmt.Errorf("program %d: %w", id, err)
 		}
 		out, err := d.convert(g.ids)
 		if err != nil {

@@ -30,11 +30,22 @@ type Options struct {
 	Config string
 }
 
-// Kernel is the running kernel. It is not safe for concurrent use.
+// Kernel is the running kernel. It is not safe for concurrent use and should be closed.
 type Kernel struct {
 	Header  capture.Header // without counts of scenarios
 	symbols *symbolTable
 	types   *btf.Spec
+	mem     *memory // nil until it is needed
+}
+
+// Close unloads what the kernel was read with. Captures made before stay as they are.
+func (k *Kernel) Close() error {
+	if k.mem == nil {
+		return nil
+	}
+	err := k.mem.Close()
+	k.mem = nil
+	return err
 }
 
 // Missing is what a capture needs and this machine does not give; as an error it lists all of it.

@@ -29,6 +29,11 @@ func open(t *testing.T) *live.Kernel {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := k.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return k
 }
 

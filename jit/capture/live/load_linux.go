@@ -25,7 +25,6 @@ type Loaded struct {
 	types []map[uint32]int
 	funcs [][]uint32  // type ids of the functions of each program
 	links map[int]int // file descriptors by attached program
-	mem   *memory     // nil until it is needed
 	// declared are the functions as submitted: Record replaces them by the compiled ones.
 	declared [][]capture.Func
 	run      []*ebpf.Program // made when they are run
@@ -177,10 +176,7 @@ func (l *Loaded) Close() error {
 	for _, m := range l.maps {
 		errs = append(errs, m.Close())
 	}
-	if l.mem != nil {
-		errs = append(errs, l.mem.Close())
-	}
-	l.maps, l.progs, l.run, l.mem = nil, nil, nil, nil
+	l.maps, l.progs, l.run = nil, nil, nil
 	return errors.Join(errs...)
 }
 
@@ -251,6 +247,9 @@ func (l *Loaded) first(i int, declared []capture.Func) error {
 	if err != nil {
 		return err
 	}
+	if err := l.k.hidden(d); err != nil {
+		return err
+	}
 	out, err := d.convert(l.ids)
 	if err != nil {
 		return err
@@ -272,7 +271,7 @@ func (l *Loaded) first(i int, declared []capture.Func) error {
 // of the xlated form. ids are the maps of the scenario.
 func (d *dump) convert(ids map[uint32]int) (*capture.Dump, error) {
 	out := &capture.Dump{Tag: d.tagText(), Code: d.code, Xlated: d.xlatedInsns}
-	if len(d.addrs) != len(d.lens) || len(d.funcs) != 0 && len(d.funcs) != len(d.addrs) {
+	if len(d.addrs) != len(d.lens) || len(d.funcs) != 0 && len(d.funcs) != len(d.addrs)-d.hidden {
 		return nil, fmt.Errorf("the kernel reports %d addresses, %d lengths and %d names of functions", len(d.addrs), len(d.lens), len(d.funcs))
 	}
 	if len(d.lineAddrs) != len(d.lines) {
@@ -280,7 +279,10 @@ func (d *dump) convert(ids map[uint32]int) (*capture.Dump, error) {
 	}
 	for i := range d.addrs {
 		f := capture.DumpFunc{Name: fmt.Sprintf("func%d", i), Addr: jit.Addr(d.addrs[i]), Len: int(d.lens[i])}
-		if len(d.funcs) > 0 {
+		switch {
+		case i >= len(d.addrs)-d.hidden:
+			f.Name, f.Start = fmt.Sprintf("hidden%d", i), -1
+		case len(d.funcs) > 0:
 			f.Start = jit.InsnIndex(d.funcs[i].insn)
 		}
 		out.Funcs = append(out.Funcs, f)
@@ -317,6 +319,9 @@ func (l *Loaded) again(s capture.State) error {
 			continue
 		}
 		d, err := readProg(fd)
+		if err == nil {
+			err = l.k.hidden(d)
+		}
 		if err == nil {
 			err = p.SetCode(s, d.code)
 		}

@@ -92,3 +92,53 @@ func (m *memory) read(at jit.Addr, size int) ([]byte, error) {
 	}
 	return out[at&(piece-1):], nil
 }
+
+// readCode reads code that nothing tells the length of, piece by piece until its return.
+func (k *Kernel) readCode(at jit.Addr) (code []byte, err error) {
+	if k.mem == nil {
+		if k.mem, err = openMemory(); err != nil {
+			return nil, err
+		}
+	}
+	for {
+		more, err := k.mem.read(at+jit.Addr(len(code)), piece)
+		if err != nil {
+			return nil, err
+		}
+		code = append(code, more...)
+		n, err := capture.CodeLen(at, code)
+		if err == nil {
+			return code[:n], nil
+		}
+		if len(code) >= capture.MaxCode {
+			return nil, err
+		}
+	}
+}
+
+// hidden adds the exception callback that the verifier gives a program that throws and has none
+// (add_hidden_subprog): bpf_prog_info does not list it. It shares the line records of the entry, of which the
+// first then has the callback's address (bpf_prog_fill_jited_linfo). It ends as the functions that are
+// listed do, with or without int3 behind the return.
+func (k *Kernel) hidden(d *dump) error {
+	if len(d.lineAddrs) == 0 || len(d.addrs) == 0 {
+		return nil
+	}
+	at := d.lineAddrs[0]
+	for i := range d.addrs {
+		if at >= d.addrs[i] && at < d.addrs[i]+uint64(d.lens[i]) {
+			return nil
+		}
+	}
+	code, err := k.readCode(jit.Addr(at))
+	if err != nil {
+		return fmt.Errorf("the exception callback that the verifier added cannot be read: %w", err)
+	}
+	const int3 = 0xcc
+	if d.code[len(d.code)-1] == int3 {
+		code = append(code[:len(code):len(code)], int3)
+	}
+	d.addrs, d.lens, d.code = append(d.addrs, at), append(d.lens, uint32(len(code))), append(d.code, code...)
+	d.hidden = 1
+	return nil
+}

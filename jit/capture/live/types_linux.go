@@ -20,8 +20,8 @@ type signature []bool
 var contextNames = map[jit.ProgType]string{jit.SocketFilter: "__sk_buff", jit.SchedCLS: "__sk_buff", jit.XDP: "xdp_md"}
 
 // typesOf makes type information with one function type for each function. Functions with a signature
-// are global: only those can be replaced, and of those that are traced the kernel believes the number of
-// arguments.
+// are global: only those can be replaced or called for an exception, and of those that are traced the
+// kernel believes the number of arguments.
 func typesOf(p *capture.Prog, sigs []signature, context string) (*btf.Handle, []uint32, error) {
 	var b btf.Builder
 	result := &btf.Int{Name: "int", Size: 4, Encoding: btf.Signed}
@@ -39,7 +39,11 @@ func typesOf(p *capture.Prog, sigs []signature, context string) (*btf.Handle, []
 			}
 			proto.Params = append(proto.Params, param)
 		}
-		id, err := b.Add(&btf.Func{Name: identifier(f.Name), Type: proto, Linkage: linkage})
+		fn := &btf.Func{Name: identifier(f.Name), Type: proto, Linkage: linkage}
+		if i == 0 {
+			fn.Tags = callbackTag(p)
+		}
+		id, err := b.Add(fn)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -52,9 +56,25 @@ func typesOf(p *capture.Prog, sigs []signature, context string) (*btf.Handle, []
 	return h, ids, nil
 }
 
+// callbackTag is the declaration tag of an entry function that names the exception callback
+// (bpf_find_exception_callback_insn_off, kernel/bpf/verifier.c).
+func callbackTag(p *capture.Prog) []string {
+	for _, f := range p.Funcs {
+		if f.ExceptionCB {
+			return []string{"exception_callback:" + identifier(f.Name)}
+		}
+	}
+	return nil
+}
+
 // signatures returns what the functions of program n take, nil for those that nothing is attached to.
 func (l *Loaded) signatures(n int) []signature {
 	out := make([]signature, len(l.sc.Progs[n].Funcs))
+	for i, f := range l.sc.Progs[n].Funcs {
+		if f.ExceptionCB {
+			out[i] = signature{false} // the cookie
+		}
+	}
 	for i := range l.sc.Progs {
 		a := l.sc.Progs[i].Attach
 		switch {
