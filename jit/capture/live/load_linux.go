@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
 	"github.com/tcsim/tcsim/jit"
@@ -151,6 +152,9 @@ func (l *Loaded) submitted(p *capture.Prog) ([]jit.Insn, error) {
 				return nil, fmt.Errorf("instruction %d: no kernel function %d", i, in.Imm)
 			}
 			id, err := l.k.kfunc(p.Kfuncs[in.Imm])
+			if errors.Is(err, btf.ErrNotFound) {
+				return nil, &refusal{fmt.Errorf("instruction %d: the kernel has no function %s", i, p.Kfuncs[in.Imm]), ""}
+			}
 			if err != nil {
 				return nil, fmt.Errorf("instruction %d: %w", i, err)
 			}
