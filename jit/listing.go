@@ -157,10 +157,37 @@ func WriteListing(w io.Writer, f *FuncImage, p *Program) error {
 			notes = append(notes, "["+l.Note+"]")
 		}
 		line := fmt.Sprintf("%5x  %-22s %s", int(l.Off), hex.EncodeToString(l.Bytes), l.Text)
-		if len(notes) > 0 {
-			line = fmt.Sprintf("%-66s ; %s", line, strings.Join(notes, " "))
+		for _, note := range foldNotes(notes, max(66, len(line))) {
+			fmt.Fprintf(b, "%-66s ; %s\n", line, note)
+			line = ""
 		}
-		fmt.Fprintln(b, strings.TrimRight(line, " "))
+		if line != "" {
+			fmt.Fprintln(b, strings.TrimRight(line, " "))
+		}
 	}
 	return b.Flush()
+}
+
+// listingWidth is how many columns a listing has at most, if no single word is longer.
+const listingWidth = 100
+
+// foldNotes breaks notes at blanks into lines: the first goes behind so many columns of code, the
+// others behind the column where notes begin.
+func foldNotes(notes []string, used int) []string {
+	var out []string
+	line := ""
+	for _, word := range strings.Fields(strings.Join(notes, " ")) {
+		if line != "" && used+3+len(line)+1+len(word) > listingWidth {
+			out = append(out, line)
+			line, used = "", 66
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	if line != "" {
+		out = append(out, line)
+	}
+	return out
 }

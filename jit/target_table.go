@@ -3,6 +3,7 @@
 package jit
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -126,13 +127,16 @@ func row(name string) (k kernelRow, rest string, ok bool) {
 	return k, rest, ok
 }
 
+// ErrNoTarget says that a name begins neither with a kernel nor with a design.
+var ErrNoTarget = errors.New("unknown target")
+
 // TargetByName returns a target of its own for the caller. A name is a kernel or a design and
 // features, joined by hyphens, such as "6.12-retpoline-its"; Features lists them. The error of an
-// unknown name says what is known.
+// unknown name wraps ErrNoTarget, or says which features are known.
 func TargetByName(name string) (*Target, error) {
 	k, rest, ok := row(name)
 	if !ok {
-		return nil, fmt.Errorf("unknown target %q (known: %s)", name, strings.Join(TargetNames(), ", "))
+		return nil, fmt.Errorf("%w %q%s", ErrNoTarget, name, DidYouMean(name, TargetNames()))
 	}
 	t := k.Target
 	t.Name = name

@@ -11,10 +11,14 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/fixtures"
+	"github.com/tcsim/tcsim/jit"
 )
 
 // library is where the built-in scenarios lie in fixtures.FS.
 const library = "scenarios"
+
+// ErrNoScenario says that a word is neither the name of a built-in scenario nor that of a file.
+var ErrNoScenario = errors.New("no built-in scenario and no file")
 
 // Builtin returns the names of the built-in scenarios in alphabetical order.
 func Builtin() []string {
@@ -44,7 +48,7 @@ func Find(nameOrPath string) (name string, src []byte, err error) {
 	}
 	src, err = os.ReadFile(nameOrPath)
 	if word && errors.Is(err, fs.ErrNotExist) {
-		return "", nil, fmt.Errorf("no built-in scenario and no file %q: expected a path or %s", nameOrPath, oneOf(Builtin()))
+		return "", nil, fmt.Errorf("%w %q%s", ErrNoScenario, nameOrPath, jit.DidYouMean(nameOrPath, Builtin()))
 	}
 	if err != nil {
 		return "", nil, err

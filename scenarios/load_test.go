@@ -123,8 +123,8 @@ func TestFind(t *testing.T) {
 	if name, src, err := scenarios.Find(path); err != nil || name != path || string(src) != "version: 1\n" {
 		t.Errorf("Find(%s) = %q, %q, %v", path, name, src, err)
 	}
-	if _, _, err := scenarios.Find("no_such"); err == nil || !strings.Contains(err.Error(), "hierarchy") {
-		t.Errorf("Find(no_such) should list the built-in names, found %v", err)
+	if _, _, err := scenarios.Find("heirarchy"); !errors.Is(err, scenarios.ErrNoScenario) || !strings.Contains(err.Error(), `"hierarchy"?`) {
+		t.Errorf("Find(heirarchy) should propose hierarchy, found %v", err)
 	}
 	if _, _, err := scenarios.Find("./hierarchy"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("./hierarchy is a path: expected ErrNotExist, found %v", err)

@@ -160,7 +160,7 @@ func countText(c *runner.Counted, ghz float64) string {
 		fmt.Fprintf(&b, "  Executed until then:\n")
 	}
 	if c.Fault != nil {
-		fmt.Fprintf(&b, "  It ends in a fault: %v\n", c.Fault)
+		folded(&b, "It ends in a fault: "+c.Fault.Error())
 	}
 	line("tail calls taken", "%s (limit %d)", grouped(c.TailCalls), c.Limit)
 	line("tail calls refused", "%s", refusedText(c))
@@ -178,12 +178,19 @@ func countText(c *runner.Counted, ghz float64) string {
 	valuesText(line, c.Values)
 	timingText(line, c, ghz)
 	for _, m := range c.Mismatches {
-		fmt.Fprintf(&b, "  NOT AS EXPECTED: %v\n", m)
+		folded(&b, "NOT AS EXPECTED: "+m.String())
 	}
 	for _, w := range c.Wrong {
-		fmt.Fprintf(&b, "  NOT AS THE KERNEL: %s\n", w)
+		folded(&b, "NOT AS THE KERNEL: "+w)
 	}
 	return b.String()
+}
+
+// folded writes a sentence of a verdict in as many lines as it takes.
+func folded(b *strings.Builder, text string) {
+	for i, line := range fold(text, width-4) {
+		fmt.Fprintf(b, "%s%s\n", strings.Repeat(" ", 2+2*min(i, 1)), line)
+	}
 }
 
 // refusedText lists the reasons that occur.

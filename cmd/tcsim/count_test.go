@@ -122,7 +122,7 @@ func TestCountSentence(t *testing.T) {
 		{"hierarchy", "6.1", "17,179,869,182 tail calls, 34,359,738,366 calls, 755,914,244,054 instructions"},
 		{"bug_returned_count", "backprop-check", "never ends: the same 37 instructions with 2 tail calls"},
 	} {
-		b, err := loadScenario(tc.scenario, object.Options{})
+		b, err := object.Load(tc.scenario, object.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -69,8 +69,8 @@ func (e env) graph(_ context.Context, cmd *cli.Command) error {
 
 // graphInput loads what to draw. An object file needs no entry for that.
 func graphInput(path, entry string) (*scenarios.Built, error) {
-	if !isObject(path) {
-		return loadScenario(path, object.Options{})
+	if !object.IsFile(path) {
+		return object.Load(path, object.Options{})
 	}
 	f, err := object.Open(path)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v3"
@@ -73,9 +74,29 @@ func main() {
 	os.Exit(code)
 }
 
+// output is standard output; it remembers the first write that failed, so that no command has to ask.
+type output struct {
+	io.Writer
+	err error
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	if o.err != nil {
+		return 0, o.err
+	}
+	n, err := o.Writer.Write(b)
+	o.err = err
+	return n, err
+}
+
 // doMain runs one command line and returns the exit code.
 func doMain(ctx context.Context, args []string, e env) int {
+	out := &output{Writer: e.stdout}
+	e.stdout = out
 	err := newApp(e).Run(ctx, args)
+	if out.err != nil {
+		err = out.err // whatever else: the answer is not there
+	}
 	switch {
 	case err == nil:
 		return exitOK
@@ -96,7 +117,7 @@ func doMain(ctx context.Context, args []string, e env) int {
 // newApp returns the command tree bound to e.
 func newApp(e env) *cli.Command {
 	usage := func(_ context.Context, cmd *cli.Command, err error, _ bool) error {
-		return badUsage("%s: %w (see tcsim %s --help)", cmd.Name, err, cmd.Name)
+		return badUsage("%s: %w%s (see tcsim %s --help)", cmd.Name, err, flagMeant(cmd, err), cmd.Name)
 	}
 	app := &cli.Command{
 		Name:                  "tcsim",
@@ -111,7 +132,8 @@ func newApp(e env) *cli.Command {
 		OnUsageError:          usage,
 		Action: func(_ context.Context, cmd *cli.Command) error {
 			if cmd.Args().Present() {
-				return badUsage("no command %q (see tcsim --help)", cmd.Args().First())
+				name := cmd.Args().First()
+				return badUsage("no command %q%s (see tcsim --help)", name, jit.DidYouMean(name, visible(cmd.Commands)))
 			}
 			return cli.ShowAppHelp(cmd)
 		},
@@ -126,4 +148,32 @@ func newApp(e env) *cli.Command {
 		c.OnUsageError = usage
 	}
 	return app
+}
+
+// visible returns the names of the commands that the help lists.
+func visible(cmds []*cli.Command) []string {
+	var out []string
+	for _, c := range cmds {
+		if !c.Hidden {
+			out = append(out, c.Name)
+		}
+	}
+	return out
+}
+
+// flagMeant says which flag an unknown one might be.
+func flagMeant(cmd *cli.Command, err error) string {
+	_, word, ok := strings.Cut(err.Error(), "not defined: ")
+	if !ok {
+		return ""
+	}
+	var names []string
+	for _, f := range cmd.VisibleFlags() {
+		for _, n := range f.Names() {
+			if len(n) > 1 {
+				names = append(names, "--"+n)
+			}
+		}
+	}
+	return jit.DidYouMean("--"+strings.TrimLeft(word, "-"), names)
 }

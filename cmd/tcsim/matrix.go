@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,8 +24,9 @@ func (e env) matrixCommand() *cli.Command {
 		Description: "Plays every built-in scenario on every kernel and design and prints one table: a point where no\n" +
 			"invariant breaks, else the first one that does. A ! marks what is not as the scenario's file\n" +
 			"expects. A second table has the costs of each design, measured on small programs.\n\n" +
-			"Examples:\n   tcsim matrix\n   tcsim matrix --scenario hierarchy,bpf2bpf_6 --target all --json\n\n" + exitCodesInHelp,
-		Flags: []cli.Flag{
+			"Examples:\n   tcsim matrix\n   tcsim matrix --scenario hierarchy,bpf2bpf_6 --target all --json\n" +
+			"   tcsim matrix --target 6.12,7.2 --tap\n\n" + exitCodesInHelp,
+		Flags: append(ciFlags(), []cli.Flag{
 			&cli.StringSliceFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "built-in scenarios or files, separated by commas (default: all built-in ones)"},
 			&cli.StringSliceFlag{
 				Name: "target", Aliases: []string{"t"},
@@ -34,7 +36,7 @@ func (e env) matrixCommand() *cli.Command {
 			&cli.IntFlag{Name: "workers", Value: 2, Usage: "machines that run at the same time"},
 			&cli.BoolFlag{Name: "serve", Hidden: true, Usage: "answer questions of another tcsim on standard input"},
 			limitFlag(), jsonFlag(),
-		},
+		}...),
 		Action: e.matrix,
 	}
 }
@@ -55,21 +57,16 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	if len(names) == 0 {
 		names = scenarios.Builtin()
 	}
-	bs, err := loadScenarios(names)
-	if err != nil {
-		return err
-	}
 	tn := cmd.StringSlice("target")
 	if len(tn) == 0 {
 		tn = matrixTargets()
 	}
-	ts, err := targets(tn, cmd.Uint32("limit"))
-	if err != nil {
+	form, wrongForm := ciForm(cmd)
+	bs, wrongScenario := loadScenarios(names)
+	ts, wrongTarget := targets(tn, cmd.Uint32("limit"))
+	core, wrongCore := coreOf(cmd)
+	if err := errors.Join(wrongForm, wrongScenario, wrongTarget, wrongCore); err != nil {
 		return err
-	}
-	core, err := timing.CoreNamed(cmd.String("core"))
-	if err != nil {
-		return badInput(err)
 	}
 	if cmd.Bool("serve") {
 		return runner.Serve(ctx, e.stdin, e.stdout, bs, ts, core)
@@ -81,15 +78,22 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 			"--core", core.Name, "--limit", fmt.Sprint(cmd.Uint32("limit")),
 		}
 	}
-	m, costs, err := e.playMatrix(ctx, opt, bs, ts, core)
+	measured := ts
+	if form != nil {
+		measured = nil // costs are no test
+	}
+	m, costs, err := e.playMatrix(ctx, opt, bs, ts, measured, core)
 	if err != nil {
 		return err
 	}
-	if cmd.Bool("json") {
+	switch {
+	case form != nil:
+		err = form(e.stdout, "matrix", matrixTests(m))
+	case cmd.Bool("json"):
 		err = e.printJSON("matrix", map[string]any{
 			"scenarios": m.Scenarios, "results": matrixJSON(m), "core": core.Name, "costs": costs, "unexpected": m.Unexpected(),
 		})
-	} else {
+	default:
 		_, err = fmt.Fprint(e.stdout, matrixText(m), "\n", costText(costs, core))
 	}
 	if err == nil && m.Unexpected() != 0 {
@@ -112,18 +116,18 @@ func matrixTargets() []string {
 	return out
 }
 
-// playMatrix does the work under one progress bar.
-func (e env) playMatrix(ctx context.Context, opt runner.MatrixOptions, bs []*scenarios.Built, ts []*jit.Target, core *timing.Core) (*runner.Matrix, []runner.Costs, error) {
+// playMatrix does the work under one progress bar; measured are the targets whose costs are wanted.
+func (e env) playMatrix(ctx context.Context, opt runner.MatrixOptions, bs []*scenarios.Built, ts, measured []*jit.Target, core *timing.Core) (*runner.Matrix, []runner.Costs, error) {
 	bar := e.progress("matrix")
 	defer bar.done()
 	cells := len(bs) * len(ts)
-	opt.Progress = func(done, _ int) { bar.set(done, cells+len(ts)) }
+	opt.Progress = func(done, _ int) { bar.set(done, cells+len(measured)) }
 	m, err := runner.PlayMatrix(ctx, bs, ts, opt)
 	if err != nil {
 		return nil, nil, err
 	}
-	opt.Progress = func(done, _ int) { bar.set(cells+done, cells+len(ts)) }
-	costs, err := runner.MeasureCosts(ctx, ts, core, opt)
+	opt.Progress = func(done, _ int) { bar.set(cells+done, cells+len(measured)) }
+	costs, err := runner.MeasureCosts(ctx, measured, core, opt)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -3,9 +3,6 @@
 package main
 
 import (
-	"io"
-	"os"
-
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/scenarios"
@@ -56,22 +53,10 @@ func objectOptions(cmd *cli.Command) (object.Options, error) {
 			continue
 		}
 		for _, a := range cmd.Args().Slice() {
-			if !isObject(a) {
+			if !object.IsFile(a) {
 				return opt, badUsage("--%s belongs to object files, and %s is none: a scenario says it itself", flag, a)
 			}
 		}
 	}
 	return opt, nil
-}
-
-// isObject reports whether a path is that of an ELF file.
-func isObject(path string) bool {
-	f, err := os.Open(path)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	var magic [4]byte
-	_, err = io.ReadFull(f, magic[:])
-	return err == nil && object.Is(magic[:])
 }

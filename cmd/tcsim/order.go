@@ -103,8 +103,8 @@ func (o *order) add(arg string) error {
 
 // orderSource reads a scenario or an object file, and returns the text that the capture keeps of it.
 func orderSource(arg string) (*scenarios.Built, []byte, error) {
-	if !isObject(arg) {
-		b, err := loadScenario(arg, object.Options{})
+	if !object.IsFile(arg) {
+		b, err := object.Load(arg, object.Options{})
 		if err != nil {
 			return nil, nil, err
 		}

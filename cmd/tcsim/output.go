@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/trace"
@@ -124,33 +125,76 @@ func (t *table) note(text string) {
 	}
 }
 
+// picture puts lines under the last row as they are.
+func (t *table) picture(text string) {
+	for line := range strings.Lines(text) {
+		t.rows = append(t.rows, []string{strings.TrimSuffix(line, "\n")})
+	}
+}
+
+// String aligns the columns. A table that is too wide gets the first column as lines of their own,
+// above the rows that share them, and then less space between the others.
 func (t *table) String() string {
+	w := t.widths()
+	gap, group := t.gap, false
+	total := func() int { return sum(w) + gap*(len(w)-1) }
+	if total() > width && len(w) > 2 {
+		group, w = true, w[1:]
+	}
+	if total()+2 > width {
+		gap = 1
+	}
+	var b strings.Builder
+	above := ""
+	for _, r := range append([][]string{t.head}, t.rows...) {
+		if len(r) != len(t.head) {
+			fmt.Fprintln(&b, r[0])
+			continue
+		}
+		first := 0
+		if group {
+			if r[0] != above {
+				fmt.Fprintln(&b, r[0])
+			}
+			above, first = r[0], 1
+			b.WriteString("  ")
+		}
+		b.WriteString(t.line(r[first:], w, gap, first))
+	}
+	return b.String()
+}
+
+// line aligns cells, the first of which is in column number first.
+func (t *table) line(cells []string, w []int, gap, first int) string {
+	var line strings.Builder
+	for i, c := range cells {
+		if t.flush[first+i] {
+			fmt.Fprintf(&line, "%*s%*s", w[i], c, gap, "")
+		} else {
+			fmt.Fprintf(&line, "%-*s%*s", w[i], c, gap, "")
+		}
+	}
+	return strings.TrimRight(line.String(), " ") + "\n"
+}
+
+func (t *table) widths() []int {
 	w := make([]int, len(t.head))
 	for _, r := range append([][]string{t.head}, t.rows...) {
 		if len(r) != len(t.head) {
 			continue
 		}
 		for i, c := range r {
-			w[i] = max(w[i], len(c))
+			w[i] = max(w[i], utf8.RuneCountInString(c))
 		}
 	}
-	var b strings.Builder
-	for _, r := range append([][]string{t.head}, t.rows...) {
-		if len(r) != len(t.head) {
-			fmt.Fprintln(&b, r[0])
-			continue
-		}
-		var line strings.Builder
-		for i, c := range r {
-			if t.flush[i] {
-				fmt.Fprintf(&line, "%*s%*s", w[i], c, t.gap, "")
-			} else {
-				fmt.Fprintf(&line, "%-*s%*s", w[i], c, t.gap, "")
-			}
-		}
-		fmt.Fprintln(&b, strings.TrimRight(line.String(), " "))
+	return w
+}
+
+func sum(l []int) (n int) {
+	for _, v := range l {
+		n += v
 	}
-	return b.String()
+	return n
 }
 
 // sortedKeys returns the keys in order.

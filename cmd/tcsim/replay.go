@@ -303,7 +303,10 @@ func (e env) replayVerdicts(r *replayRow) {
 	for _, p := range r.Played {
 		for i, run := range p.Runs {
 			t.add(p.Scenario, p.Target, fmt.Sprint(i+1), fmt.Sprint(run.Taken), fmt.Sprint(run.Refused.total()),
-				fmt.Sprint(run.Stack), fmt.Sprint(run.Insns), run.returned(), run.verdict(p.OK))
+				fmt.Sprint(run.Stack), fmt.Sprint(run.Insns), run.returned(), run.verdict())
+			if run.Unexpected && !p.OK {
+				t.note("NOT AS EXPECTED")
+			}
 			if run.Violation != nil {
 				t.note(run.Violation.String())
 			}
@@ -438,7 +441,7 @@ func (e env) printTrace(cmd *cli.Command, run *runner.Run, events []trace.Event)
 		fmt.Fprintf(e.stdout, "(%d of %s shown)\n", len(events), plural(len(run.Events), "event"))
 	}
 	if run.Violation != nil {
-		fmt.Fprintf(e.stdout, "\n%v\n", run.Violation)
+		fmt.Fprintf(e.stdout, "\n%s\n", strings.Join(fold(run.Violation.String(), width), "\n"))
 	}
 	return nil
 }

@@ -6,11 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/emu/count"
+	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
@@ -26,9 +27,10 @@ func (e env) runCommand() *cli.Command {
 			"runs it and checks every invariant and everything the scenario expects. Of an object file that clang\n" +
 			"made for BPF it runs one program on each packet, with prog arrays as they are declared.\n\n" +
 			"Examples:\n   tcsim run hierarchy --target 6.1,6.12\n" +
-			"   tcsim run fixtures/objects/xdp.o --entry xdp --packet fixtures/objects/packets.pcap\n\n" + exitCodesInHelp,
+			"   tcsim run fixtures/objects/xdp.o --entry xdp --packet fixtures/objects/packets.pcap\n" +
+			"   tcsim run hierarchy chain33 --target all --junit\n\n" + exitCodesInHelp,
 		Flags: append([]cli.Flag{targetFlag(false), limitFlag(), coreFlag(), jsonFlag()},
-			append(objectFlags(), expectFlags()...)...),
+			slices.Concat(ciFlags(), objectFlags(), expectFlags())...),
 		Action: e.run,
 	}
 }
@@ -44,32 +46,30 @@ type runRow struct {
 	Failed   []string     `json:"mismatches,omitempty"`
 	// Counted is what the last run does in full, if it was ended before it was over.
 	Counted string `json:"counted,omitempty"`
+	// Stack is the stack where an invariant broke that was expected to hold.
+	Stack     *stack.Layout `json:"stack,omitempty"`
+	stackText string
 }
 
 func (e env) run(ctx context.Context, cmd *cli.Command) error {
-	opt, err := objectOptions(cmd)
-	if err != nil {
-		return err
-	}
-	bs, err := loadWith(cmd.Args().Slice(), opt)
-	if err != nil {
-		return err
-	}
-	ts, err := targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
-	if err != nil {
-		return err
-	}
-	core, err := coreOf(cmd)
-	if err != nil {
+	form, wrongForm := ciForm(cmd)
+	opt, wrongObject := objectOptions(cmd)
+	bs, wrongScenario := loadWith(cmd.Args().Slice(), opt)
+	ts, wrongTarget := targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
+	core, wrongCore := coreOf(cmd)
+	if err := errors.Join(wrongForm, wrongObject, wrongScenario, wrongTarget, wrongCore); err != nil {
 		return err
 	}
 	rows, err := e.runAll(ctx, bs, ts, core)
 	if err != nil {
 		return err
 	}
-	if cmd.Bool("json") {
+	switch {
+	case form != nil:
+		err = form(e.stdout, "run", runTests(rows))
+	case cmd.Bool("json"):
 		err = e.printJSON("run", map[string]any{"results": rows})
-	} else {
+	default:
 		err = e.printRuns(rows)
 	}
 	if err != nil {
@@ -126,10 +126,32 @@ func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target
 			if row.Counted, err = inFull(ctx, s, res); err != nil {
 				return nil, err
 			}
+			if err := row.draw(ctx, s, res); err != nil {
+				return nil, err
+			}
 			rows = append(rows, row)
 		}
 	}
 	return rows, nil
+}
+
+// draw draws the stack where the last run broke an invariant, if that is not as expected.
+func (r *runRow) draw(ctx context.Context, s *runner.Session, res *runner.Result) error {
+	n := len(res.Runs)
+	if res.OK() || n == 0 || res.Runs[n-1].Violation == nil {
+		return nil
+	}
+	at, err := stack.ParseAt("violation")
+	if err != nil {
+		return err
+	}
+	drawings, err := s.Stack(ctx, n, at)
+	if err != nil {
+		return err
+	}
+	d := &drawings[0]
+	r.Stack, r.stackText = d.Layout, d.Layout.Picture(stack.Options{Title: d.Moment.Name})
+	return nil
 }
 
 // openNext opens a session in the machine of the last one.
@@ -181,7 +203,7 @@ func (e env) printRuns(rows []runRow) error {
 		for i, run := range r.Runs {
 			t.add(r.Scenario, r.Target, fmt.Sprint(i+1), fmt.Sprint(run.Taken), fmt.Sprint(run.Refused.total()),
 				fmt.Sprint(run.Stack), fmt.Sprint(run.Insns), run.Cycles.cold(), run.Cycles.warm(), run.returned(),
-				run.verdict(r.OK))
+				run.verdict())
 			if run.Cycles != nil && run.Cycles.Error != "" {
 				t.note("no cycles: " + run.Cycles.Error)
 			}
@@ -192,8 +214,14 @@ func (e env) printRuns(rows []runRow) error {
 		if r.Counted != "" {
 			t.note(r.Counted)
 		}
-		for _, v := range append(r.Updates, r.Failed...) {
+		for _, v := range r.Updates {
 			t.note(v)
+		}
+		for _, v := range r.Failed {
+			t.note("NOT AS EXPECTED: " + v)
+		}
+		if r.stackText != "" {
+			t.picture(r.stackText)
 		}
 	}
 	_, err := fmt.Fprint(e.stdout, t)
@@ -211,19 +239,13 @@ func (r *runSummary) returned() string {
 	return fmt.Sprint(r.Return)
 }
 
-// verdict says in a word or two how a run went; ok is the scenario's.
-func (r *runSummary) verdict(ok bool) string {
-	var words []string
-	if !ok && r.Unexpected {
-		words = append(words, "NOT AS EXPECTED")
-	}
+// verdict says in a word or two how a run went.
+func (r *runSummary) verdict() string {
 	switch {
 	case r.Violation != nil:
-		words = append(words, "violates "+string(r.Violation.Invariant))
+		return "violates " + string(r.Violation.Invariant)
 	case r.Killed != "":
-		words = append(words, r.Killed)
-	default:
-		words = append(words, "ok")
+		return r.Killed
 	}
-	return strings.Join(words, ": ")
+	return "ok"
 }

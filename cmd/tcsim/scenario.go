@@ -42,7 +42,7 @@ func runFlag() cli.Flag {
 	return &cli.IntFlag{Name: "run", Value: 1, Usage: "number of the run in the scenario, from 1"}
 }
 
-// targets resolves target names; all unknown ones are reported.
+// targets resolves target names; all unknown ones are reported, and once what there is.
 func targets(names []string, limit uint32) ([]*jit.Target, error) {
 	if len(names) == 1 && names[0] == "all" {
 		names = jit.TargetNames()
@@ -62,7 +62,15 @@ func targets(names []string, limit uint32) ([]*jit.Target, error) {
 		}
 		out = append(out, t)
 	}
+	if err := errors.Join(errs...); errors.Is(err, jit.ErrNoTarget) {
+		errs = append(errs, known("targets", jit.TargetNames()))
+	}
 	return out, badInput(errors.Join(errs...))
+}
+
+// known lists what a name can be, at the end of an error message.
+func known(what string, names []string) error {
+	return errors.New(what + ":\n  " + strings.Join(fold(strings.Join(names, ", "), width-2), "\n  "))
 }
 
 // loadScenarios reads scenario files and built-in scenarios; the mistakes of all are reported. Object
@@ -74,38 +82,22 @@ func loadScenarios(args []string) ([]*scenarios.Built, error) {
 // loadWith is loadScenarios with what to do with object files.
 func loadWith(args []string, opt object.Options) ([]*scenarios.Built, error) {
 	if len(args) == 0 {
-		return nil, badUsage("no scenario given; built in are %s", strings.Join(scenarios.Builtin(), ", "))
+		return nil, badUsage("no scenario given; %w", known("built-in scenarios", scenarios.Builtin()))
 	}
 	var out []*scenarios.Built
 	var errs []error
 	for _, a := range args {
-		b, err := loadScenario(a, opt)
+		b, err := object.Load(a, opt)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		out = append(out, b)
 	}
+	if err := errors.Join(errs...); errors.Is(err, scenarios.ErrNoScenario) {
+		errs = append(errs, known("built-in scenarios", scenarios.Builtin()))
+	}
 	return out, badInput(errors.Join(errs...))
-}
-
-func loadScenario(nameOrPath string, opt object.Options) (*scenarios.Built, error) {
-	if isObject(nameOrPath) {
-		f, err := object.Open(nameOrPath)
-		if err != nil {
-			return nil, err
-		}
-		return f.Scenario(opt)
-	}
-	name, src, err := scenarios.Find(nameOrPath)
-	if err != nil {
-		return nil, err
-	}
-	sc, err := scenarios.Load(name, src)
-	if err != nil {
-		return nil, err
-	}
-	return scenarios.Build(sc)
 }
 
 // openOne loads the one scenario and target that a command works on. core may be nil.

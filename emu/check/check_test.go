@@ -380,7 +380,7 @@ func TestReport(t *testing.T) {
 		t.Errorf("%s instead of %s", &got, &first)
 	}
 	const want = "frame: the program writes 8 bytes at 0xffffc90000003fb0: a register that entry has saved #1 " +
-		"(at entry+0x29, BPF instruction 2, event 1)"
+		"(at entry+0x29, rip ffffffffc0011029, BPF instruction 2, event 1)"
 	if first.String() != want {
 		t.Errorf("got  %s\nwant %s", &first, want)
 	}

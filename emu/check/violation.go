@@ -57,6 +57,9 @@ type Violation struct {
 // String returns one line: the invariant, where it broke, and why.
 func (v *Violation) String() string {
 	where := v.Where
+	if v.RIP != 0 {
+		where += fmt.Sprintf(", rip %x", uint64(v.RIP))
+	}
 	if v.Insn != nil {
 		where += fmt.Sprintf(", BPF instruction %d", *v.Insn)
 	}
@@ -101,18 +104,23 @@ func (c *Checker) Report(v Violation) {
 	}
 }
 
-// violation describes a broken invariant at an instruction.
-func (c *Checker) violation(i Invariant, seq uint64, rip jit.Addr, text string) Violation {
-	v := Violation{
-		Invariant: i, Text: text, RIP: trace.Hex(rip), Where: c.rec.Code().Where(rip), Seq: seq, Event: c.event,
-	}
-	if f := c.rec.Code().Lookup(rip); f != nil {
+// At describes a broken invariant at an instruction.
+func At(code *trace.Code, i Invariant, rip jit.Addr, text string) Violation {
+	v := Violation{Invariant: i, Text: text, RIP: trace.Hex(rip), Where: code.Where(rip)}
+	if f := code.Lookup(rip); f != nil {
 		v.Func = f.String()
 		if n, ok := f.InsnAt(jit.CodeOff(rip - f.Addr)); ok {
 			k := int(n)
 			v.Insn = &k
 		}
 	}
+	return v
+}
+
+// violation is At the instruction number seq of this run.
+func (c *Checker) violation(i Invariant, seq uint64, rip jit.Addr, text string) Violation {
+	v := At(c.rec.Code(), i, rip, text)
+	v.Seq, v.Event = seq, c.event
 	return v
 }
 

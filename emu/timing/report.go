@@ -138,7 +138,7 @@ func WritePipeline(w io.Writer, rows []PipelineRow) error {
 			cost = fmt.Sprintf(" %3d %s", s.Cost, s.Cause)
 		}
 		shown = max(shown, s.Retire-pipelineWidth+1)
-		fmt.Fprintf(&b, "%04x %-30.30s %4d |%s|%s\n", uint16(s.RIP), r.Text, s.Issue-first, lane(s, first, shown), cost)
+		fmt.Fprintf(&b, "%04x %-29.29s %4d |%s|%s\n", uint16(s.RIP), r.Text, s.Issue-first, lane(s, first, shown), cost)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
@@ -30,17 +31,13 @@ func (s *Session) Stack(ctx context.Context, n int, at stack.At) ([]Drawing, err
 	if err != nil {
 		return nil, err
 	}
-	return s.m.draw(ctx, at, func() (emu.Run, error) {
+	run, err := s.PlayTo(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	return s.m.draw(ctx, at, run.Violation, func() (emu.Run, error) {
 		if _, err := s.play(ctx, n); err != nil {
 			return emu.Run{}, err
-		}
-		if a.Interrupt != nil && s.cuts[a] == nil {
-			if err := s.findCut(ctx, a); err != nil {
-				return emu.Run{}, err
-			}
-			if _, err := s.play(ctx, n); err != nil {
-				return emu.Run{}, err
-			}
 		}
 		return s.enter(a)
 	})
@@ -59,18 +56,11 @@ func (s *Session) runAction(n int) (*scenarios.Action, error) {
 	return nil, fmt.Errorf("scenario %s has %d runs: there is no run %d", s.c.Built.Scenario.Name, k, n)
 }
 
-// draw runs once to find the moments, then once more with a stop at each. prepare brings the
-// machine to where the run begins.
-func (m *machine) draw(ctx context.Context, at stack.At, prepare func() (emu.Run, error)) ([]Drawing, error) {
+// draw finds the moments in the run that the machine has just performed, which broke v if that is not
+// nil, and runs once more with a stop at each. prepare brings the machine to where the run begins.
+func (m *machine) draw(ctx context.Context, at stack.At, v *check.Violation, prepare func() (emu.Run, error)) ([]Drawing, error) {
 	if m.opt.Level != emu.LevelRetired {
 		return nil, errors.New("stack drawings need the retired level")
-	}
-	r, err := prepare()
-	if err != nil {
-		return nil, err
-	}
-	if _, err := m.run(ctx, r); err != nil {
-		return nil, err
 	}
 	rec := m.feed.chk.Recorder()
 	cycles := map[uint64]timing.Cycle{}
@@ -78,10 +68,6 @@ func (m *machine) draw(ctx context.Context, at stack.At, prepare func() (emu.Run
 		cycles[e.No] = e.Cycle
 	}
 	found := stack.Run{Events: rec.Events(), Deepest: rec.Deepest()}
-	v := m.feed.chk.Violation()
-	if v == nil {
-		v = m.feed.chk.Latent()
-	}
 	if v != nil {
 		found.Violation = v.Moment()
 	}
@@ -89,7 +75,8 @@ func (m *machine) draw(ctx context.Context, at stack.At, prepare func() (emu.Run
 	if err != nil {
 		return nil, err
 	}
-	if r, err = prepare(); err != nil {
+	r, err := prepare()
+	if err != nil {
 		return nil, err
 	}
 	var out []Drawing

@@ -193,9 +193,9 @@ func (x *schedules) verdict() *check.Violation {
 			continue
 		}
 		if text := x.outcome(e); text != "" {
-			w := violationAt(m.code, check.Pokes, e.RIP, text)
+			w := check.At(m.code, check.Pokes, e.RIP, text)
 			w.Seq, w.Event, w.Site = e.Seq, e.No, e.Site
-			return w
+			return &w
 		}
 	}
 	return v

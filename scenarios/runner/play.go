@@ -339,11 +339,6 @@ func (s *Session) act(a *scenarios.Action) error {
 	panic(fmt.Sprintf("BUG: action kind %d", a.Kind))
 }
 
-// violationAt makes a violation that is not found by the checker.
-func violationAt(code *trace.Code, inv check.Invariant, at jit.Addr, text string) *check.Violation {
-	return &check.Violation{Invariant: inv, Text: text, RIP: trace.Hex(at), Where: code.Where(at)}
-}
-
 // PlayTo plays up to and including run number n, from 1, and returns that run. It fails if there is
 // none, or if an earlier one broke off.
 func (s *Session) PlayTo(ctx context.Context, n int) (*Run, error) {

@@ -20,7 +20,8 @@ type pokeError struct {
 func (e *pokeError) Error() string { return e.text }
 
 func (e *pokeError) violation(code *trace.Code) *check.Violation {
-	return violationAt(code, check.Pokes, e.at, e.text)
+	v := check.At(code, check.Pokes, e.at, e.text)
+	return &v
 }
 
 // busy describes a patch that was refused.

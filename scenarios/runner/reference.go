@@ -155,6 +155,10 @@ func (r *reference) judge(a *scenarios.Action, out *Run, m *machine) (*check.Vio
 	if v.Text == "" {
 		return nil, nil
 	}
+	if v.RIP != 0 {
+		at := check.At(m.code, v.Invariant, jit.Addr(v.RIP), v.Text)
+		v.Where, v.Func, v.Insn = at.Where, at.Func, at.Insn
+	}
 	return v, nil
 }
 
@@ -174,9 +178,6 @@ func (r *reference) tailCalls(v *check.Violation, out *Run, want *interp.Result)
 			}
 		}
 		v.Event, v.Seq, v.Site, v.RIP = e.No, e.Seq, e.Site, trace.Hex(e.RIP)
-		if e.Fn != nil {
-			v.Where = e.Fn.String()
-		}
 		if n < len(want.Taken) {
 			v.Text = fmt.Sprintf("tail call %d goes to key %d; BPF has it go to key %d from %s", n+1, e.Key, want.Taken[n].Key, r.name(want.Taken[n].Prog))
 		} else {

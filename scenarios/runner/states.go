@@ -123,7 +123,6 @@ func (r *reference) states(v *check.Violation, out *Run, want *interp.Result, go
 		n++
 		if text := r.differs(s, kind, f, got, int(e.Site)-1); text != "" {
 			v.Event, v.Seq, v.Site, v.RIP, v.Text = e.No, e.Seq, e.Site, trace.Hex(e.RIP), text
-			v.Where = f.String()
 			return
 		}
 	}
