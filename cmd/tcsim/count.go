@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/emu/count"
+	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -28,7 +29,7 @@ func (e env) countCommand() *cli.Command {
 			"ends is proved to repeat itself. docs/counting.md explains the method.\n\n" +
 			"Examples:\n   tcsim count hierarchy --target 6.1\n" +
 			"   tcsim count --capture fixtures/kernels/6.1-off.jsonl.gz --scenario hier/self/const/n2/r6\n\n" +
-			"A count that reaches a bound is not decided: exit code 125. " + exitCodesInHelp,
+			"A count that reaches a bound is not decided: exit code 125.\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
 			targetFlag(true), limitFlag(), runFlag(),
 			&cli.StringFlag{Name: "capture", Usage: "count scenarios of this capture of a real kernel's images"},
@@ -128,7 +129,7 @@ func (e env) countCapture(ctx context.Context, path, pattern string, o runner.Co
 			return nil, badInput(err)
 		}
 		n, err := r.Count(ctx, c, o)
-		if errors.Is(err, runner.ErrNotCaptured) && len(picked) > 1 {
+		if (errors.Is(err, runner.ErrNotCaptured) || errors.Is(err, jit.ErrUnsupported)) && len(picked) > 1 {
 			fmt.Fprintf(e.stderr, "%v\n", err)
 			continue
 		}
@@ -136,6 +137,9 @@ func (e env) countCapture(ctx context.Context, path, pattern string, o runner.Co
 			return nil, countError(err)
 		}
 		out = append(out, n)
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s: %w: none of %s can be counted", path, errUntestable, plural(len(picked), "scenario"))
 	}
 	return out, nil
 }
@@ -177,6 +181,9 @@ func countText(c *runner.Counted, ghz float64) string {
 	}
 	valuesText(line, c.Values)
 	timingText(line, c, ghz)
+	if c.NotJudged != "" {
+		folded(&b, "Not judged: the scenario expects a violation of "+c.NotJudged+", which tcsim run looks for.")
+	}
 	for _, m := range c.Mismatches {
 		folded(&b, "NOT AS EXPECTED: "+m.String())
 	}

@@ -95,6 +95,7 @@ type countResult struct {
 	Fault       string              `json:"fault,omitempty"`
 	Timing      *countTiming        `json:"timing,omitempty"`
 	NoTiming    string              `json:"no_timing,omitempty"`
+	NotJudged   string              `json:"not_judged,omitempty"`
 	Wrong       []string            `json:"mismatches,omitempty"`
 	Work        countWork           `json:"work"`
 }
@@ -145,7 +146,7 @@ func countJSON(c *runner.Counted, ghz float64, verbose bool) countResult {
 		Scenario: c.Scenario, Target: c.Target, Program: c.Program, OK: c.OK(), Limit: c.Limit, LimitBroken: c.LimitBroken(),
 		TailCalls: c.TailCalls, Calls: c.Calls, Helpers: c.Helpers, Insns: c.Insns, Stack: c.Deepest,
 		Refused: map[string]*big.Int{"limit": c.RefusedLimit, "bounds": c.RefusedBounds, "empty": c.RefusedEmpty},
-		Wrong:   c.Wrong, NoTiming: c.NoTiming,
+		Wrong:   c.Wrong, NoTiming: c.NoTiming, NotJudged: c.NotJudged,
 		Work: countWork{Steps: c.Steps, Summaries: c.Summaries, Hits: c.Hits},
 	}
 	for _, s := range c.Starts {

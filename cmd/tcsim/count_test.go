@@ -102,6 +102,16 @@ func TestCountOutcomes(t *testing.T) {
 		{"bad frequency", []string{"hierarchy", "--ghz", "0"}, exitUsage, []string{"--ghz"}},
 		{"bad core", []string{"hierarchy", "--core", "z80"}, exitUsage, []string{"z80"}},
 		{"no such run", []string{"hierarchy", "--run", "9"}, exitUsage, []string{"no run 9"}},
+		{"interrupted", []string{"nested_resets"}, exitUntestable, []string{"interrupted"}},
+		{"not judged", []string{"refused_keeps_state", "--target", "6.1"}, exitOK, []string{"expects a violation of semantics"}},
+		{
+			"captured without a run", []string{"--capture", "fixtures/live/6.18-library.jsonl.gz", "--scenario", "hierarchy"},
+			exitUsage, []string{"nothing to run"},
+		},
+		{
+			"several runs", []string{"--capture", "fixtures/kernels/extra-7.2-off.jsonl.gz", "--scenario", "tramp/kernel1/fentry"},
+			exitUntestable, []string{"several runs"},
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			code, out, errs := tcsim(t, "", append([]string{"count"}, tc.args...)...)

@@ -93,7 +93,7 @@ func (o *output) Write(b []byte) (int, error) {
 func doMain(ctx context.Context, args []string, e env) int {
 	out := &output{Writer: e.stdout}
 	e.stdout = out
-	err := newApp(e).Run(ctx, args)
+	err := newApp(e).Run(ctx, helpAlone(args))
 	if out.err != nil {
 		err = out.err // whatever else: the answer is not there
 	}
@@ -105,13 +105,27 @@ func doMain(ctx context.Context, args []string, e env) int {
 	}
 	fmt.Fprintf(e.stderr, "tcsim: %v\n", err)
 	var in inputError
+	var noTopic cli.ExitCoder // of the library's help command
 	switch {
 	case errors.Is(err, jit.ErrUnsupported), errors.Is(err, errUntestable), errors.Is(err, errUndecided), errors.Is(err, count.ErrUndecided):
 		return exitUntestable
-	case errors.As(err, &in):
+	case errors.As(err, &in), errors.As(err, &noTopic):
 		return exitUsage
 	}
 	return exitInternal
+}
+
+// helpAlone drops all other arguments of a command if one is --help: the library takes them for topics.
+func helpAlone(args []string) []string {
+	for i, a := range args {
+		if a == "--" {
+			break
+		}
+		if i > 1 && (a == "--help" || a == "-h") {
+			return []string{args[0], args[1], a}
+		}
+	}
+	return args
 }
 
 // newApp returns the command tree bound to e.
@@ -146,8 +160,21 @@ func newApp(e env) *cli.Command {
 	}
 	for _, c := range app.Commands {
 		c.OnUsageError = usage
+		c.Description = foldHelp(c.Description)
 	}
 	return app
+}
+
+// foldHelp folds the paragraphs of a description to what a page has left beside the library's indent.
+// Those that have indented lines stay as they are.
+func foldHelp(text string) string {
+	paras := strings.Split(text, "\n\n")
+	for i, p := range paras {
+		if !strings.Contains(p, "\n  ") {
+			paras[i] = strings.Join(fold(strings.ReplaceAll(p, "\n", " "), width-3), "\n")
+		}
+	}
+	return strings.Join(paras, "\n\n")
 }
 
 // visible returns the names of the commands that the help lists.

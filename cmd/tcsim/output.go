@@ -132,17 +132,20 @@ func (t *table) picture(text string) {
 	}
 }
 
-// String aligns the columns. A table that is too wide gets the first column as lines of their own,
-// above the rows that share them, and then less space between the others.
+// String aligns the columns. A table that is too wide gets less space between them, and then the first
+// column as lines of their own, above the rows that share them.
 func (t *table) String() string {
 	w := t.widths()
 	gap, group := t.gap, false
 	total := func() int { return sum(w) + gap*(len(w)-1) }
+	if total() > width {
+		gap = 1
+	}
 	if total() > width && len(w) > 2 {
 		group, w = true, w[1:]
 	}
-	if total()+2 > width {
-		gap = 1
+	if group && 2+sum(w)+t.gap*(len(w)-1) <= width {
+		gap = t.gap
 	}
 	var b strings.Builder
 	above := ""

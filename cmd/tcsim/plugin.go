@@ -28,6 +28,7 @@ func (e env) pluginCommand() *cli.Command {
 		Flags: []cli.Flag{
 			targetFlag(true),
 			&cli.StringFlag{Name: "program", Usage: "the program in hex, instead of standard input"},
+			jsonFlag(),
 			&cli.BoolFlag{Name: "debug", Usage: "accepted for the protocol's sake"},
 		},
 		Action: e.plugin,
@@ -65,6 +66,9 @@ func (e env) plugin(ctx context.Context, cmd *cli.Command) error {
 	r0, err := runner.Raw(ctx, p, ts[0], memory)
 	if err != nil {
 		return badInput(err)
+	}
+	if cmd.Bool("json") {
+		return e.printJSON("plugin", map[string]any{"return": fmt.Sprintf("%x", r0)})
 	}
 	_, err = fmt.Fprintf(e.stdout, "%x\n", r0)
 	return err

@@ -28,7 +28,7 @@ func (e env) runCommand() *cli.Command {
 			"made for BPF it runs one program on each packet, with prog arrays as they are declared.\n\n" +
 			"Examples:\n   tcsim run hierarchy --target 6.1,6.12\n" +
 			"   tcsim run fixtures/objects/xdp.o --entry xdp --packet fixtures/objects/packets.pcap\n" +
-			"   tcsim run hierarchy chain33 --target all --junit\n\n" + exitCodesInHelp,
+			"   tcsim run hierarchy chain33 --target 6.1,6.12,7.2 --junit\n\n" + exitCodesInHelp,
 		Flags: append([]cli.Flag{targetFlag(false), limitFlag(), coreFlag(), jsonFlag()},
 			slices.Concat(ciFlags(), objectFlags(), expectFlags())...),
 		Action: e.run,
@@ -163,12 +163,17 @@ func openNext(s *runner.Session, c *runner.Compiled, core *timing.Core) (*runner
 	return s.Reopen(c, opt)
 }
 
+// inFullSteps bounds the count of a run that was broken off, to well below a second; tcsim count has
+// a bound of its own.
+const inFullSteps = 200_000
+
 // inFull says what a run does that was not let run to its end, "" if none was.
 func inFull(ctx context.Context, s *runner.Session, res *runner.Result) (string, error) {
-	c, err := s.CountOpen(ctx, res, runner.CountOptions{})
+	c, err := s.CountOpen(ctx, res, runner.CountOptions{MaxSteps: inFullSteps})
 	switch {
 	case errors.Is(err, count.ErrUndecided):
-		return "left alone, how it would go on is " + err.Error(), nil
+		return fmt.Sprintf("left alone, how it would go on is not decided within %s instructions; tcsim count tries longer",
+			groupDigits(fmt.Sprint(inFullSteps))), nil
 	case err != nil || c == nil:
 		return "", err
 	}

@@ -5,6 +5,7 @@ package callgraph
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/emicklei/dot"
 )
@@ -39,7 +40,7 @@ func (f *Func) text(b *strings.Builder, named bool) {
 		indent = "    "
 	}
 	if len(f.Calls) > 0 {
-		fmt.Fprintf(b, "%scalls %s\n", indent, strings.Join(f.Calls, ", "))
+		folded(b, indent, "calls "+strings.Join(f.Calls, ", "))
 	}
 	for i := range f.TailCalls {
 		c := &f.TailCalls[i]
@@ -47,8 +48,25 @@ func (f *Func) text(b *strings.Builder, named bool) {
 		if to == "" {
 			to = "nothing"
 		}
-		fmt.Fprintf(b, "%stail call %s → %s (instruction %d)\n", indent, c.place(), to, c.Insn)
+		folded(b, indent, fmt.Sprintf("tail call %s → %s (instruction %d)", c.place(), to, c.Insn))
 	}
+}
+
+// folded writes a line, broken at blanks where it would have more than 100 columns.
+func folded(b *strings.Builder, indent, text string) {
+	line := indent
+	for i, word := range strings.Fields(text) {
+		if i > 0 && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > 100 {
+			fmt.Fprintln(b, line)
+			line = indent + "    " + word
+			continue
+		}
+		if i > 0 {
+			line += " "
+		}
+		line += word
+	}
+	fmt.Fprintln(b, line)
 }
 
 // place is the array with the key.

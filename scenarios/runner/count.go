@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 
 	"github.com/tcsim/tcsim/emu"
@@ -46,6 +47,9 @@ type Counted struct {
 	// Timing are the cycles, nil if the timing model has no answer: NoTiming says why.
 	Timing   *CountTiming
 	NoTiming string
+	// NotJudged are the invariants, as text, that the scenario expects to break and that a count does
+	// not look at; "" if there are none. Nothing is compared with the scenario then.
+	NotJudged string
 	// Mismatches is where the scenario expects something else, Wrong where a kernel's own run of a
 	// captured one gave something else.
 	Mismatches []scenarios.Mismatch
@@ -98,6 +102,9 @@ func (s *Session) count(ctx context.Context, n int, o CountOptions) (*Counted, e
 		Scenario: s.c.Built.Scenario.Name, Target: s.c.Target.Name, Limit: s.c.Target.Limit,
 		Program: s.c.Built.Programs[a.Program].Name,
 	}
+	if a.Interrupt != nil {
+		return nil, fmt.Errorf("scenario %s: count: a run that is interrupted: %w", c.Scenario, jit.ErrUnsupported)
+	}
 	r, err := s.before(ctx, n)
 	if err != nil {
 		return nil, err
@@ -105,10 +112,28 @@ func (s *Session) count(ctx context.Context, n int, o CountOptions) (*Counted, e
 	if err := s.m.count(ctx, c, o, r); err != nil {
 		return nil, fmt.Errorf("scenario %s on %s: %w", c.Scenario, c.Target, err)
 	}
-	if c.Endless == nil {
+	c.NotJudged = notJudged(a, s.c.Target)
+	if c.Endless == nil && c.NotJudged == "" {
 		c.Mismatches = s.c.Built.Check(a, c.outcome(s.m), scenarios.TargetNames(s.c.Target)...)
 	}
 	return c, nil
+}
+
+// countSees are the values of "violates" that a count can tell from each other.
+var countSees = []string{"none", string(check.Limit), string(check.FaultFree)}
+
+// notJudged returns the invariants that a run is expected to break if a count sees none of them.
+func notJudged(a *scenarios.Action, t *jit.Target) string {
+	if a.Event.Expect == nil {
+		return ""
+	}
+	x := a.Event.Expect.For(scenarios.TargetNames(t)...)
+	for _, n := range x.Violates {
+		if slices.Contains(countSees, n.Text) {
+			return ""
+		}
+	}
+	return x.Violates.String()
 }
 
 // before plays what comes before a run.
@@ -138,6 +163,12 @@ var errNotReached = errors.New("the run is not reached")
 func (r *Replayer) Count(ctx context.Context, cp *Captured, o CountOptions) (*Counted, error) {
 	if why := cp.missing(); why != "" {
 		return nil, fmt.Errorf("%s: %w: %s", cp.Scenario.Name, ErrNotCaptured, why)
+	}
+	if cp.Scenario.Run == nil {
+		return nil, fmt.Errorf("%s: %w: the capture has no run of it", cp.Scenario.Name, ErrNotCaptured)
+	}
+	if cp.Scenario.ProgType == jit.Tracing {
+		return nil, fmt.Errorf("%s: count: a test run of a tracing program, which is several runs: %w", cp.Scenario.Name, jit.ErrUnsupported)
 	}
 	m, err := r.load(cp)
 	if err != nil {
@@ -270,7 +301,7 @@ func (s *Session) CountOpen(ctx context.Context, res *Result, o CountOptions) (*
 		return nil, nil
 	}
 	if a, err := s.runAction(n); err != nil || a.Interrupt != nil {
-		return nil, err // the count knows no interrupts
+		return nil, err
 	}
 	if r := &res.Runs[n-1]; r.Killed == "" && (r.Violation == nil || r.Violation.Invariant != check.Limit) {
 		return nil, nil

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// elsewhere are beginnings of examples whose commands need what a test does not have (a kernel, root,
+// hardware, minutes) or write into the current folder: only their flags are checked here.
+var elsewhere = []string{"tcsim vm", "tcsim capture", "tcsim cycles --measured fixtures/uarch/measured.json --host", "tcsim fuzz"}
+
+// TestHelpExamples runs every example of every --help as it stands there.
+func TestHelpExamples(t *testing.T) {
+	for _, c := range newApp(env{}).Commands {
+		if c.Hidden {
+			continue
+		}
+		_, out, _ := tcsim(t, "", c.Name, "--help")
+		text, _, _ := strings.Cut(out, "\nOPTIONS:")
+		for line := range strings.Lines(text) {
+			if n := len([]rune(strings.TrimRight(line, "\n"))); n > width && !strings.HasPrefix(line, "      ") {
+				t.Errorf("%s --help: %d columns: %s", c.Name, n, line)
+			}
+		}
+		examples := exampleLines(out)
+		if len(examples) == 0 {
+			t.Errorf("%s --help has no example", c.Name)
+		}
+		for _, line := range examples {
+			t.Run(line, func(t *testing.T) { runExample(t, line) })
+		}
+	}
+}
+
+// exampleLines returns the lines below "Example:" or "Examples:".
+func exampleLines(help string) []string {
+	_, text, ok := strings.Cut(help, "Example:\n")
+	if !ok {
+		_, text, _ = strings.Cut(help, "Examples:\n")
+	}
+	var out []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if line == "" {
+			break
+		}
+		out = append(out, line)
+	}
+	return out
+}
+
+// runExample runs one line: "echo X | tcsim ..." gives X on standard input, what comes behind tcsim's
+// own arguments in a pipe or a list is not run.
+func runExample(t *testing.T, line string) {
+	stdin := ""
+	if rest, ok := strings.CutPrefix(line, "echo "); ok {
+		stdin, line, _ = strings.Cut(rest, " | ")
+	}
+	line, ok := strings.CutPrefix(line, "tcsim ")
+	if !ok {
+		return // of another tool, which starts tcsim
+	}
+	for _, end := range []string{" | ", " > "} {
+		line, _, _ = strings.Cut(line, end)
+	}
+	var args []string
+	for _, a := range strings.Fields(line) {
+		args = append(args, strings.Trim(a, "'"))
+	}
+	if slices.ContainsFunc(elsewhere, func(s string) bool { return strings.HasPrefix("tcsim "+line, s) }) {
+		if code, _, errs := tcsim(t, "", append(args, "--help")...); code != exitOK {
+			t.Errorf("exit code %d: %s", code, errs)
+		}
+		return
+	}
+	if testing.Short() && args[0] == "worst" {
+		t.Skip("takes long")
+	}
+	code, out, errs := tcsim(t, stdin, args...)
+	if code > exitFailed || out == "" || code == exitOK && errs != "" {
+		t.Errorf("exit code %d: %s\n%s", code, errs, out)
+	}
+}

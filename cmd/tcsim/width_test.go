@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/tcsim/tcsim/scenarios"
+)
+
+// tooWide returns the first line of more columns than a mail has, "" if there is none.
+func tooWide(text string) string {
+	for line := range strings.Lines(text) {
+		if utf8.RuneCountInString(strings.TrimSuffix(line, "\n")) > width {
+			return line
+		}
+	}
+	return ""
+}
+
+// TestLibraryOutput prints each built-in scenario in every form: text no wider than a mail, nothing
+// else on stdout than under --json, one object that names its schema.
+func TestLibraryOutput(t *testing.T) {
+	targets := []string{"6.1", "6.12", "pop-nop-push"}
+	names := scenarios.Builtin()
+	if testing.Short() && os.Getenv("CI") == "" {
+		names = []string{"bpf2bpf_4", "bug_empty_slot_r6", "nested_resets", "test_bpf", "tramp_context"}
+	}
+	for _, name := range names {
+		for _, on := range targets {
+			for _, args := range [][]string{
+				{"run"}, {"trace"}, {"trace", "--cost"}, {"trace", "--pipeline", "1+20"}, {"stack"}, {"stack", "--at", "each:tailcall"},
+				{"stack", "--all"}, {"jit"}, {"graph"}, {"count", "--max-steps", "100000"},
+			} {
+				args = append(args, name, "--target", on)
+				code, out, errs := tcsim(t, "", args...)
+				if code == exitUntestable || code == exitUsage && strings.Contains(errs, "moment each:tailcall") {
+					continue // no code for it, or nothing to draw
+				}
+				if code > exitFailed || out == "" {
+					t.Errorf("%v: exit code %d: %s", args, code, errs)
+				}
+				if l := tooWide(out); l != "" {
+					t.Errorf("%v: %d columns: %s", args, utf8.RuneCountInString(l), l)
+				}
+				again, out, errs := tcsim(t, "", append(args, "--json")...)
+				var v struct{ Schema string }
+				if err := json.Unmarshal([]byte(out), &v); again != code || err != nil || v.Schema != "tcsim."+args[0]+"/v1" {
+					t.Errorf("%v --json: exit code %d, as text %d: %v, schema %q: %s", args, again, code, err, v.Schema, errs)
+				}
+			}
+		}
+		if _, out, _ := tcsim(t, "", "jit", name, "--diff", "6.1,6.12"); tooWide(out) != "" {
+			t.Errorf("jit %s --diff: %s", name, tooWide(out))
+		}
+	}
+}
