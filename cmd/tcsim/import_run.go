@@ -173,7 +173,7 @@ func (e env) importVerdict(cmd *cli.Command, im *runner.Imported, res *runner.Ru
 	t := newTable("program", "design", "taken", "refused", "stack", "insns", "return", "verdict")
 	t.right(2, 3, 4, 5, 6)
 	t.add(res.Program, designText(im.Design), fmt.Sprint(sum.Taken), fmt.Sprint(sum.Refused.total()), fmt.Sprint(sum.Stack),
-		fmt.Sprint(sum.Insns), sum.returned(), sum.verdict(res.Violation == nil && res.Killed == ""))
+		fmt.Sprint(sum.Insns), sum.returned(), sum.verdict())
 	if res.Violation != nil {
 		t.note(res.Violation.String())
 	}

@@ -176,6 +176,9 @@ func TestCountEqualsPlainLibrary(t *testing.T) {
 		if slices.ContainsFunc(b.Programs, func(p jit.Program) bool { return slices.Contains(p.Kfuncs, "bpf_throw") }) {
 			continue // refused, see TestExceptionsNotCounted
 		}
+		if slices.ContainsFunc(b.Actions, func(a scenarios.Action) bool { return a.Interrupt != nil }) {
+			continue // refused too
+		}
 		for _, target := range soundTargets(ci()) {
 			for limit := uint32(1); limit <= 12; limit++ {
 				if !ci() && limit%4 != 1 || testing.Short() && limit == 9 {

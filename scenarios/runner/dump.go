@@ -56,6 +56,22 @@ func (s *Session) runAction(n int) (*scenarios.Action, error) {
 	return nil, fmt.Errorf("scenario %s has %d runs: there is no run %d", s.c.Built.Scenario.Name, k, n)
 }
 
+// runAndDraw is draw for a run that no reference interpreter judges.
+func (m *machine) runAndDraw(ctx context.Context, at stack.At, prepare func() (emu.Run, error)) ([]Drawing, error) {
+	r, err := prepare()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := m.run(ctx, r); err != nil {
+		return nil, err
+	}
+	v := m.feed.chk.Violation()
+	if v == nil {
+		v = m.feed.chk.Latent()
+	}
+	return m.draw(ctx, at, v, prepare)
+}
+
 // draw finds the moments in the run that the machine has just performed, which broke v if that is not
 // nil, and runs once more with a stop at each. prepare brings the machine to where the run begins.
 func (m *machine) draw(ctx context.Context, at stack.At, v *check.Violation, prepare func() (emu.Run, error)) ([]Drawing, error) {

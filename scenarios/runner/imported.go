@@ -315,7 +315,7 @@ func (r *Replayer) StackImported(ctx context.Context, im *Imported, at stack.At)
 	if err := m.Checkpoint(); err != nil {
 		return nil, err
 	}
-	return m.draw(ctx, at, func() (emu.Run, error) {
+	return m.runAndDraw(ctx, at, func() (emu.Run, error) {
 		if err := m.Reset(); err != nil {
 			return emu.Run{}, err
 		}

@@ -434,24 +434,12 @@ func (r *Replayer) Stack(ctx context.Context, c *Captured, at stack.At) ([]Drawi
 	if err := m.Checkpoint(); err != nil {
 		return nil, err
 	}
-	prepare := func() (emu.Run, error) {
+	return m.runAndDraw(ctx, at, func() (emu.Run, error) {
 		if err := m.Reset(); err != nil {
 			return emu.Run{}, err
 		}
 		return c.enter(m)
-	}
-	run, err := prepare()
-	if err != nil {
-		return nil, err
-	}
-	if _, err := m.run(ctx, run); err != nil {
-		return nil, err
-	}
-	v := m.feed.chk.Violation()
-	if v == nil {
-		v = m.feed.chk.Latent()
-	}
-	return m.draw(ctx, at, v, prepare)
+	})
 }
 
 // Select returns the numbers of the scenarios of a capture whose name is pattern, or begins with it
