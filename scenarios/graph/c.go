@@ -13,20 +13,24 @@ import (
 // C writes the programs of a graph as BPF C in the manner of the kernel's selftests
 // (tools/testing/selftests/bpf/progs). What a compiler makes of it need not be what a scenario
 // compiles to: that a value is kept in a callee-saved register can be asked for, not demanded.
-func (g *Graph) C() string {
+// about is a comment at its top, nothing if empty.
+func (g *Graph) C(about string) string {
 	w := &cWriter{writer: newWriter(g)}
 	w.line("// SPDX-License-Identifier: GPL-2.0-only")
+	w.comment(about)
 	w.line("#include <linux/bpf.h>")
 	w.line("#include <bpf/bpf_helpers.h>")
-	w.line("")
 	if g.Limit != 0 {
-		w.line("/* Results are for MAX_TAIL_CALL_CNT %d. */\n", g.Limit)
+		w.line("\n/* Results are for MAX_TAIL_CALL_CNT %d. */", g.Limit)
 	}
 	for i, a := range g.Arrays {
 		w.mapDefinition(arrayName(i), "BPF_MAP_TYPE_PROG_ARRAY", len(a.Slots))
 	}
 	if w.table {
 		w.mapDefinition(tableMap, "BPF_MAP_TYPE_ARRAY", tableEntries)
+	}
+	if len(g.Selectors)+len(w.hits) > 0 {
+		w.line("")
 	}
 	for i, v := range g.Selectors {
 		w.line("volatile __u32 %s = %d;", selectorName(i), v)
@@ -52,12 +56,12 @@ type cWriter struct {
 func (w *cWriter) line(format string, args ...any) { fmt.Fprintf(&w.b, format+"\n", args...) }
 
 func (w *cWriter) mapDefinition(name, kind string, entries int) {
-	w.line("struct {")
+	w.line("\nstruct {")
 	w.line("\t__uint(type, %s);", kind)
 	w.line("\t__uint(max_entries, %d);", entries)
 	w.line("\t__uint(key_size, sizeof(__u32));")
 	w.line("\t__uint(value_size, sizeof(__u32));")
-	w.line("} %s SEC(\".maps\");\n", name)
+	w.line("} %s SEC(\".maps\");", name)
 }
 
 func (w *cWriter) function(i, j int) {
@@ -190,13 +194,18 @@ func (w *cWriter) op(i, j int, op Op, result bool) {
 func (g *Graph) CTest(sc *scenarios.Scenario, name string) string {
 	w := &cWriter{writer: newWriter(g)}
 	w.line("// SPDX-License-Identifier: GPL-2.0-only")
+	w.comment(sc.About)
 	w.line("#include <test_progs.h>")
 	w.line("#include \"%s.skel.h\"\n", name)
-	w.line("static void put(struct bpf_map *map, __u32 key, struct bpf_program *prog)\n{")
-	w.line("\tint fd = bpf_program__fd(prog);\n")
-	w.line("\tASSERT_OK(bpf_map_update_elem(bpf_map__fd(map), &key, &fd, BPF_ANY), \"update\");\n}\n")
-	w.line("static void del(struct bpf_map *map, __u32 key, int err)\n{")
-	w.line("\tASSERT_EQ(bpf_map_delete_elem(bpf_map__fd(map), &key), err, \"delete\");\n}\n")
+	if g.fills() { // selftests are compiled with -Wall -Werror
+		w.line("static void put(struct bpf_map *map, __u32 key, struct bpf_program *prog)\n{")
+		w.line("\tint fd = bpf_program__fd(prog);\n")
+		w.line("\tASSERT_OK(bpf_map_update_elem(bpf_map__fd(map), &key, &fd, BPF_ANY), \"update\");\n}\n")
+	}
+	if g.does(EventDelete) {
+		w.line("static void del(struct bpf_map *map, __u32 key, int err)\n{")
+		w.line("\tASSERT_EQ(bpf_map_delete_elem(bpf_map__fd(map), &key), err, \"delete\");\n}\n")
+	}
 	w.line("static void run(struct bpf_program *prog, __u32 mark, __u32 retval)\n{")
 	w.line("\tstruct __sk_buff skb = { .mark = mark };")
 	w.line("\tchar packet[64] = {};")
@@ -219,6 +228,29 @@ func (g *Graph) CTest(sc *scenarios.Scenario, name string) string {
 	}
 	w.line("\t%s__destroy(skel);\n}", name)
 	return w.b.String()
+}
+
+// does reports whether the history has an event of a kind.
+func (g *Graph) does(k EventKind) bool {
+	return slices.ContainsFunc(g.Events, func(e Event) bool { return e.Kind == k })
+}
+
+// fills reports whether a program is put into a prog array.
+func (g *Graph) fills() bool {
+	full := func(a Array) bool { return slices.ContainsFunc(a.Slots, func(p int) bool { return p >= 0 }) }
+	return g.does(EventInsert) || slices.ContainsFunc(g.Arrays, full)
+}
+
+// comment writes text as a comment of several lines, nothing if it is empty.
+func (w *cWriter) comment(text string) {
+	if text == "" {
+		return
+	}
+	w.line("/*")
+	for _, l := range fold(text, 76) {
+		w.line(" * %s", l)
+	}
+	w.line(" */")
 }
 
 func (w *cWriter) event(e Event, ev *scenarios.Event) {

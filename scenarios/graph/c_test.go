@@ -33,7 +33,7 @@ func TestC(t *testing.T) {
 				sc.Runs[k].Expect = &scenarios.Expect{Return: &scenarios.Int{V: 5}}
 			}
 		}
-		for suffix, text := range map[string]string{"": g.C(), "_test": g.CTest(sc, "fuzz")} {
+		for suffix, text := range map[string]string{"": g.C("What it is."), "_test": g.CTest(sc, "fuzz")} {
 			if suffix != "" { // the skeleton is made from the programs by bpftool
 				text = strings.Replace(text, "#include \"fuzz.skel.h\"\n", skeleton(g), 1)
 			}
@@ -44,9 +44,36 @@ func TestC(t *testing.T) {
 			files = append(files, file)
 		}
 	}
-	args := append([]string{"-fsyntax-only", "-Wall", "-Wno-unused-function", "-Werror", "-Itestdata/include"}, files...)
+	args := append([]string{"-fsyntax-only", "-Wall", "-Werror", "-Itestdata/include"}, files...)
 	if out, err := exec.Command(cc, args...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// TestCBPF has the compiler of BPF programs make code of the programs of random graphs.
+func TestCBPF(t *testing.T) {
+	clang := ""
+	for _, name := range []string{"clang", "clang-21", "clang-20", "clang-19", "clang-18", "clang-17"} {
+		if path, err := exec.LookPath(name); err == nil {
+			clang = path
+			break
+		}
+	}
+	if clang == "" {
+		t.Skip("no clang to compile with")
+	}
+	dir := t.TempDir()
+	n := 24
+	if testing.Short() {
+		n = 6
+	}
+	for i := range n {
+		text := graph.Random(graph.NewChoices(5, uint64(i))).C("")
+		cmd := exec.Command(clang, "-target", "bpf", "-O2", "-g", "-Wall", "-Werror", "-Itestdata/include", "-x", "c", "-c", "-o", filepath.Join(dir, "o"), "-")
+		cmd.Stdin = strings.NewReader(text)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("graph %d: %v\n%s\n%s", i, err, out, text)
+		}
 	}
 }
 

@@ -131,6 +131,6 @@ func (f *FuzzFailure) Files(src FuzzSource, limit uint32) (map[string]string, er
 	g := *f.Graph
 	g.Limit = sc.Limit
 	return map[string]string{
-		name + ".yaml": graph.Text(sc), c + ".c": g.C(), c + "_test.c": g.CTest(sc, c),
+		name + ".yaml": graph.Text(sc), c + ".c": g.C(sc.About), c + "_test.c": g.CTest(sc, c),
 	}, nil
 }
