@@ -16,17 +16,17 @@ const (
 
 // packetField returns what a context field points at, or kindNumber.
 func packetField(t ProgType, off int64) valueKind {
-	switch t {
-	case SchedCLS:
-		switch off {
-		case skbData:
+	switch {
+	case t.SKB() && t != SocketFilter:
+		switch {
+		case off == skbData:
 			return kindPacket
-		case skbDataEnd:
+		case off == skbDataEnd:
 			return kindPacketEnd
-		case skbDataMeta:
+		case off == skbDataMeta && t.LinkLayer():
 			return kindPacketMeta
 		}
-	case XDP:
+	case t == XDP:
 		switch off {
 		case xdpData:
 			return kindPacket

@@ -35,6 +35,7 @@ type explorer struct {
 	narrow  []bool      // 64-bit arithmetic on an address in the arena
 	calls   map[InsnIndex]*tailCallFacts
 	lookups map[InsnIndex]*mapFacts
+	loops   map[InsnIndex]*loopFacts
 	join    []bool // slots at which states are compared
 	liveIn  []uint16
 	seen    [][]*state
@@ -82,6 +83,7 @@ func newExplorer(p *Program, t *Target, funcs []FuncInfo) *explorer {
 		narrow:  make([]bool, len(p.Insns)),
 		calls:   map[InsnIndex]*tailCallFacts{},
 		lookups: map[InsnIndex]*mapFacts{},
+		loops:   map[InsnIndex]*loopFacts{},
 		join:    make([]bool, len(p.Insns)),
 		seen:    make([][]*state, len(p.Insns)),
 	}

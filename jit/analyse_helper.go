@@ -27,7 +27,7 @@ var helpers = map[int32]helperSpec{
 	3:   {name: "map_delete_elem", args: ".k"},
 	4:   {name: "probe_read", args: "M.."},
 	5:   {name: "ktime_get_ns"},
-	6:   {name: "trace_printk", args: "m...."},
+	6:   {name: "trace_printk", args: "m."}, // and up to three that may be anything
 	7:   {name: "get_prandom_u32"},
 	8:   {name: "get_smp_processor_id"},
 	9:   {name: "skb_store_bytes", args: "..m.."},
@@ -160,6 +160,14 @@ var helperByName = func() map[string]int32 {
 	return m
 }()
 
+// HelperName returns the name of a helper by its number, "" if it is not known.
+func HelperName(n int32) string {
+	if h, ok := helpers[n]; ok {
+		return "bpf_" + h.name
+	}
+	return ""
+}
+
 // helper finds the helper that a call with this immediate reaches.
 func (p *Program) helper(imm int32) (n int32, spec helperSpec, ok bool) {
 	if p.HelperNames == nil || imm == HelperTailCall {
@@ -207,6 +215,12 @@ func (x *explorer) callHelper(s *state, in Insn) error {
 				ret.link = x.newLink()
 			}
 			ret.mapIdx = f.regs[1].mapIdx
+			if m := &f.regs[1]; n == 1 && m.kind == kindMap && x.p.Maps[m.mapIdx].Inner > 0 {
+				ret.kind, ret.mapIdx = kindMap, int32(x.p.Maps[m.mapIdx].Inner-1)
+			}
+		}
+		if n == helperLoop {
+			x.noteLoop(s)
 		}
 		if n >= 1 && n <= 3 || n == 195 {
 			m := x.lookups[s.pc]

@@ -21,6 +21,12 @@ type Verifier struct {
 	// SpillAny keeps unknown numbers and zeros as well, and gives a spilled number the identity of
 	// its register (6.8).
 	SpillAny bool
+	// InlineLoop makes loops of calls of bpf_loop (5.19).
+	InlineLoop bool
+	// Helpers is one more than the highest number of a helper; 0 does not ask.
+	Helpers int32
+	// StoreContext allows st to store into the context (6.4).
+	StoreContext bool
 	// StoreImm tracks constants that st stores (6.3).
 	StoreImm bool
 	// ReadOnlyArgs: memory that a helper only reads keeps its contents (6.13).
@@ -88,12 +94,12 @@ func (r *Verifier) admit(insns []Insn, funcs []FuncInfo) error {
 
 // The verifiers of the kernels in targetTable. Stable trees carry backports; the captures decide.
 var (
-	verifier510 = Verifier{StoreImm: true}
+	verifier510 = Verifier{StoreImm: true, Helpers: 156}
 
-	verifier61 = Verifier{SpillBounded: true, SpillNarrow: true, StoreImm: true}
+	verifier61 = Verifier{InlineLoop: true, Helpers: 210, SpillBounded: true, SpillNarrow: true, StoreImm: true}
 
 	verifier612 = Verifier{
-		OwnReach: true, FrameUnit16: true,
+		OwnReach: true, StoreContext: true, InlineLoop: true, Helpers: 212, FrameUnit16: true,
 		Ranges: rangeRules{Mixed: true, EqRange: true, EqBits: true, AnyOperand: true},
 
 		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true,
@@ -102,7 +108,7 @@ var (
 	}
 
 	verifier618 = Verifier{
-		OwnReach: true, FrameUnit16: true,
+		OwnReach: true, StoreContext: true, InlineLoop: true, Helpers: 212, FrameUnit16: true,
 		Ranges: rangeRules{Mixed: true, EqRange: true, EqBits: true, AnyOperand: true, WideMul: true, Overflow: true, SwapBits: true},
 
 		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true, ReadOnlyArgs: true,
@@ -111,7 +117,7 @@ var (
 	}
 
 	verifier72 = Verifier{
-		OwnReach: true, FrameReach: true, FrameUnit16: true,
+		OwnReach: true, StoreContext: true, InlineLoop: true, Helpers: 212, FrameReach: true, FrameUnit16: true,
 		Ranges: rangeRules{
 			Mixed: true, EqRange: true, EqBits: true, AnyOperand: true, WideMul: true, Overflow: true,
 			SameReg: true, DivRange: true, SwapBits: true,

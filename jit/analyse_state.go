@@ -17,6 +17,7 @@ const (
 	kindPacket                    // packet data
 	kindPacketEnd
 	kindPacketMeta
+	kindFunc    // address of the function at slot value.mapIdx
 	kindPointer // some other pointer
 )
 

@@ -277,6 +277,9 @@ func (x *explorer) loadConst(s *state, f *frameState, in Insn) {
 		*d = pointer(kindMapValue)
 		d.mapIdx = in.Imm
 		d.off = int64(x.p.Insns[s.pc+1].Imm)
+	case PseudoFunc:
+		*d = pointer(kindFunc)
+		d.mapIdx = int32(s.pc) + 1 + in.Imm
 	case 0:
 		*d = number(constScalar(imm))
 	default:
@@ -318,6 +321,9 @@ func (x *explorer) read(s *state, base value, in Insn, signed bool) (value, erro
 	size := in.size()
 	x.base[s.pc] = base.kind
 	if base.kind != kindStack {
+		if v, ok := x.readFrozen(base, in, signed); ok {
+			return v, nil
+		}
 		if x.submitted {
 			return x.readTyped(base, in, size, signed)
 		}

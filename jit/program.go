@@ -5,26 +5,72 @@ package jit
 // ProgType is a kernel program type (include/uapi/linux/bpf.h, enum bpf_prog_type).
 type ProgType uint32
 
-// The program types that scenarios and captures use.
+// The program types that scenarios, object files and captures use.
 const (
-	SocketFilter ProgType = 1
-	Kprobe       ProgType = 2
-	SchedCLS     ProgType = 3
-	XDP          ProgType = 6
-	Tracing      ProgType = 26
+	SocketFilter  ProgType = 1
+	Kprobe        ProgType = 2
+	SchedCLS      ProgType = 3
+	SchedACT      ProgType = 4
+	Tracepoint    ProgType = 5
+	XDP           ProgType = 6
+	CGroupSKB     ProgType = 8
+	LWTIn         ProgType = 10
+	LWTOut        ProgType = 11
+	LWTXmit       ProgType = 12
+	RawTracepoint ProgType = 17
+	Tracing       ProgType = 26
 )
+
+// SKB reports whether programs of the type see a struct __sk_buff.
+func (t ProgType) SKB() bool {
+	switch t {
+	case SocketFilter, SchedCLS, SchedACT, CGroupSKB, LWTIn, LWTOut, LWTXmit:
+		return true
+	}
+	return false
+}
+
+// LinkLayer reports whether programs of a type that sees a struct __sk_buff get the packet with its
+// Ethernet header (is_l2 in bpf_prog_test_run_skb, net/bpf/test_run.c).
+func (t ProgType) LinkLayer() bool { return t == SchedCLS || t == SchedACT }
 
 // MapType is a kernel map type (include/uapi/linux/bpf.h, enum bpf_map_type).
 type MapType uint32
 
 // The map types that the emulator knows.
 const (
-	HashMap        MapType = 1
-	ArrayMap       MapType = 2
-	ProgArray      MapType = 3
-	PerCPUArrayMap MapType = 6
-	ArenaMap       MapType = 33
+	HashMap          MapType = 1
+	ArrayMap         MapType = 2
+	ProgArray        MapType = 3
+	PerfEventArray   MapType = 4
+	PerCPUHashMap    MapType = 5
+	PerCPUArrayMap   MapType = 6
+	LRUHashMap       MapType = 9
+	LRUPerCPUHashMap MapType = 10
+	LPMTrie          MapType = 11
+	ArrayOfMaps      MapType = 12
+	HashOfMaps       MapType = 13
+	DevMap           MapType = 14
+	CPUMap           MapType = 16
+	XSKMap           MapType = 17
+	DevMapHash       MapType = 25
+	RingBuf          MapType = 27
+	ArenaMap         MapType = 33
 )
+
+// Hash reports whether a map has keys of any kind and keeps what programs store, as a hash does.
+func (t MapType) Hash() bool {
+	return t == HashMap || t == PerCPUHashMap || t == LRUHashMap || t == LRUPerCPUHashMap
+}
+
+// Opaque reports whether programs only hand a map to helpers and never see what it holds.
+func (t MapType) Opaque() bool {
+	switch t {
+	case PerfEventArray, RingBuf, DevMap, DevMapHash, CPUMap, XSKMap:
+		return true
+	}
+	return false
+}
 
 // Map describes a map that programs refer to by its index. Sizes are in bytes.
 type Map struct {
@@ -33,6 +79,11 @@ type Map struct {
 	KeySize    uint32
 	ValueSize  uint32
 	MaxEntries uint32
+	// Frozen is the value of an array of one entry that nobody changes, programs and user space
+	// included, so that the verifier knows what loads from it give; "" if it may change.
+	Frozen string
+	// Inner is one more than the index of a map such as those in a map of maps, 0 for other maps.
+	Inner int
 }
 
 // Program is one program after the verifier: its functions concatenated, the entry first, dead

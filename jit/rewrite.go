@@ -55,6 +55,8 @@ func RewriteFor(p *Program, t *Target, k Kernel) (*Program, error) {
 			w.expand(i)
 		}
 	}
+	w.inlineLoops()
+	w.prologue()
 	w.expandMayGoto()
 	out := w.layout()
 	if err := errors.Join(w.errs...); err != nil {
@@ -103,6 +105,8 @@ type item struct {
 	seq    []Insn    // replaces the instruction if not nil
 	jumpAt int       // index in seq of a jump to the item's target, -1 without
 	at     int       // in the result: first of before
+	// callback is the slot of the function that the call at jumpAt calls; 0 is none.
+	callback InsnIndex
 }
 
 type rewriter struct {
@@ -115,6 +119,8 @@ type rewriter struct {
 	kfuncs    []string // kernel functions that were put in calls of, behind those of p
 	wide      []uint16 // registers read in full behind each slot's start; made on demand
 	errs      []error
+
+	writesPacket bool
 }
 
 func (w *rewriter) bad(i InsnIndex, err error) {
@@ -191,16 +197,20 @@ func (w *rewriter) memory(i InsnIndex) {
 	it := &w.items[i]
 	switch w.x.base[i] {
 	case kindContext:
-		seq, err := w.t.Context.contextAccess(it.in, w.p.Type)
+		seq, err := w.t.contextAccess(it.in, w.p.Type)
 		if err != nil {
 			w.bad(i, err)
 			return
 		}
 		it.seq = seq
 	case kindPacket, kindPacketMeta:
-		if it.in.Class() != clsLDX && w.p.Type == SchedCLS {
-			w.bad(i, errors.New("a tc program that writes packets gets a prologue, which is not modelled"))
+		if it.in.Class() == clsLDX {
+			break
 		}
+		if t := w.p.Type; !t.LinkLayer() && t != LWTXmit && t != XDP {
+			w.bad(i, errors.New("programs of this type cannot write to the packet"))
+		}
+		w.writesPacket = true
 	}
 	if w.x.arenas[i] && it.in.Op&^0x18 == clsSTX|modeAtomic {
 		it.in.Op |= modeProbeAtomic // other accesses to an arena are marked by the analysis
@@ -218,6 +228,46 @@ func (w *rewriter) readsR0(i InsnIndex) bool {
 	}
 	i = w.first(i)
 	return int(i) < len(w.wide) && w.wide[i]&1 != 0
+}
+
+// prologue has a program that writes to packets start by making them its own
+// (bpf_unclone_prologue in net/core/filter.c).
+func (w *rewriter) prologue() {
+	const cloned, pullData, actShot = 126, 39, 2 // offset in struct sk_buff, helper, TC_ACT_SHOT
+	if !w.writesPacket || w.p.Type == XDP {
+		return
+	}
+	it := &w.items[0]
+	pull := Insn{Op: opCall, Imm: pullData}
+	if w.k != nil {
+		if imm, ok := w.k.Call(helperFunc(pullData)); ok {
+			pull.Imm = imm
+		}
+	}
+	seq := []Insn{
+		{Op: clsLDX | modeMem | sizeBits[1], Dst: 6, Src: 1, Off: cloned},
+		{Op: clsALU | aluAnd, Dst: 6, Imm: 1},
+		{Op: clsJmp | jmpEq, Dst: 6, Off: 7},
+		{Op: clsALU64 | srcReg | aluMov, Dst: 6, Src: 1},
+		{Op: clsALU64 | srcReg | aluXor, Dst: 2, Src: 2},
+		pull,
+		{Op: clsJmp | jmpEq, Off: 2},
+		{Op: clsALU | aluMov, Imm: actShot},
+		{Op: opExit},
+		{Op: clsALU64 | srcReg | aluMov, Dst: 1, Src: 6},
+	}
+	first := it.seq
+	if first == nil && it.live {
+		if first = []Insn{it.in}; it.to >= 0 {
+			it.jumpAt = 0
+		} else if _, calls := it.in.callee(0); calls {
+			it.jumpAt = 0
+		}
+	}
+	if it.jumpAt >= 0 {
+		it.jumpAt += len(seq)
+	}
+	it.seq, it.live = append(seq, first...), true
 }
 
 // loadPacket replaces ld_abs and ld_ind (bpf_gen_ld_abs in net/core/filter.c).
@@ -328,7 +378,11 @@ func (w *rewriter) emit(i InsnIndex, out *Program) {
 // relink sets the distance of the jump or call of item i, which is at slot at of the result.
 func (w *rewriter) relink(i InsnIndex, at int, out *Program) {
 	it, in := &w.items[i], &out.Insns[at]
-	if callee, ok := it.in.callee(i); ok {
+	callee, ok := it.in.callee(i)
+	if it.callback > 0 {
+		callee, ok = it.callback, true
+	}
+	if ok {
 		to := &w.items[callee]
 		in.Imm = int32(to.at - at - 1)
 		return

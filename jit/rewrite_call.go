@@ -15,6 +15,10 @@ import (
 func (w *rewriter) call(i InsnIndex) {
 	it := &w.items[i]
 	r := &w.t.Verifier
+	if h := r.Helpers; h > 0 && it.in.Imm >= h {
+		name := HelperName(it.in.Imm)
+		w.bad(i, fmt.Errorf("the kernel has no helper %d (%s): %w", it.in.Imm, name, ErrUnsupported))
+	}
 	switch it.in.Imm {
 	case 1, 2, 3, 87, 88, 89:
 		w.mapCall(i)
@@ -137,6 +141,9 @@ func (w *rewriter) mapCall(i InsnIndex) {
 	switch {
 	case lookup && m.Type == ArrayMap:
 		it.seq = w.arrayLookup(m, 3, nil)
+		return
+	case lookup && m.Type == ArrayOfMaps:
+		it.seq = w.arrayLookup(m, 5, []Insn{{Op: clsLDX | modeMem | 0x18}, {Op: clsJmp | jmpEq, Off: 1}})
 		return
 	case lookup && m.Type == PerCPUArrayMap && w.t.Verifier.InlinePerCPU:
 		it.seq = w.arrayLookup(m, 5, []Insn{{Op: clsLDX | modeMem | 0x18}, perCPUAddr()})

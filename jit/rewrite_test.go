@@ -155,7 +155,7 @@ func TestRewriteLenient(t *testing.T) {
 // TestRewriteCallback keeps a function that only a helper calls, and the distance to it.
 func TestRewriteCallback(t *testing.T) {
 	callback := []jit.Insn{{Op: 0x18, Dst: 2, Src: jit.PseudoFunc, Imm: 10}, {}}
-	insns := code(movImm(1, 3), callback, movImm(3, 0), movImm(4, 0), call(181),
+	insns := code(movImm(1, 3), callback, movImm(3, 0), movImm(4, 0), call(164),
 		jit.Insn{Op: 0x3f, Dst: 0, Src: 0}, movImm(7, 0), jeq(7, 0, 1), addImm(0, 5), movImm(0, 0), leave(), // main: 0 to 11
 		mov(0, 1), leave())
 	got, err := jit.Rewrite(testProgram(insns, 12), target(t, "6.12"))
@@ -165,6 +165,27 @@ func TestRewriteCallback(t *testing.T) {
 	}
 	_, err = jit.Analyse(got, target(t, "6.12"))
 	must(t, err)
+}
+
+// TestRewriteLoop compares a loop with what a 6.18 kernel made of such a program.
+func TestRewriteLoop(t *testing.T) {
+	callback := []jit.Insn{{Op: 0x18, Dst: 2, Src: jit.PseudoFunc, Imm: 6}, {}}
+	insns := code(movImm(1, 3), callback, movImm(3, 0), movImm(4, 0), call(181), movImm(0, 0), leave(), // main: 0 to 7
+		movImm(0, 0), leave())
+	got, err := jit.Rewrite(testProgram(insns, 8), target(t, "6.18"))
+	must(t, err)
+	want := []string{
+		"r1 = 3", "r2 = 0x18 ll", "r3 = 0", "r4 = 0",
+		"if r1 <= 8388608 goto pc+2", "w0 = -7", "goto pc+16",
+		"*(u64 *)(r10 -24) = r6", "*(u64 *)(r10 -16) = r7", "*(u64 *)(r10 -8) = r8",
+		"r6 = r1", "w7 = 0", "r8 = r3", "if r7 >= r6 goto pc+5", "r1 = r7", "r2 = r8", "call pc+8",
+		"r7 += 1", "if r0 == 0 goto pc-6", "r0 = r7",
+		"r6 = *(u64 *)(r10 -24)", "r7 = *(u64 *)(r10 -16)", "r8 = *(u64 *)(r10 -8)",
+		"r0 = 0", "exit", "r0 = 0", "exit",
+	}
+	if d := cmp.Diff(want, texts(got.Insns)); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
 }
 
 func TestRewriteMistakes(t *testing.T) {
@@ -182,7 +203,7 @@ func TestRewriteMistakes(t *testing.T) {
 		"stack":          {code(storeB(10, -513, 0), movImm(0, 0), leave()), nil, []string{"access outside the stack"}},
 		"above":          {code(storeB(10, 0, 0), movImm(0, 0), leave()), nil, []string{"access outside the stack: r10+0 to r10+1"}},
 		"endless":        {code(movImm(0, 0), addImm(0, 1), ja(-2)), nil, []string{"too complex: more than 1000000 instructions"}},
-		"context":        {code(load32(0, 1, 100), leave()), nil, []string{"insn 0 (r0 = *(u32 *)(r1 +100)): context field at offset 100 is not known"}},
+		"context":        {code(load32(0, 1, 100), leave()), nil, []string{"insn 0 (r0 = *(u32 *)(r1 +100)): programs of this type have no context field at offset 100"}},
 		"read only field": {
 			code(movImm(0, 0), jit.Insn{Op: 0x63, Dst: 1, Src: 0, Off: 4}, leave()), nil,
 			[]string{"context field at offset 4 cannot be written"},

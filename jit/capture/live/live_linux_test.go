@@ -5,6 +5,7 @@ package live_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -208,8 +209,9 @@ func TestContextLayout(t *testing.T) {
 		t.Fatal("no layout of contexts")
 	}
 	got := jit.NewContext(*k.Header.Context)
-	delete(got.SKB, 12) // queue_mapping, which the table does not have
-	if d := cmp.Diff(target.Context, got); d != "" {
+	want := jit.Context{SKB: maps.Clone(target.Context.SKB), XDP: target.Context.XDP}
+	delete(want.SKB, 84) // napi_id, for which types are not enough
+	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-table +kernel)\n%s", d)
 	}
 }

@@ -43,7 +43,7 @@ func contextLayout(types *btf.Spec) *jit.ContextLayout {
 		{"sk_buff", "len", &out.Len}, {"sk_buff", "__pkt_type_offset pkt_type", &out.PktType}, {"sk_buff", "mark", &out.Mark},
 		{"sk_buff", "queue_mapping", &out.Queue}, {"sk_buff", "protocol", &out.Protocol}, {"sk_buff", "vlan_tci", &out.VLANTCI},
 		{"sk_buff", "priority", &out.Priority}, {"sk_buff", "hash", &out.Hash}, {"sk_buff", "dev", &out.Dev}, {"sk_buff", "data", &out.Data},
-		{"sk_buff", "cb", &cb}, {"bpf_skb_data_end", "data_meta", &out.DataMeta}, {"bpf_skb_data_end", "data_end", &out.DataEnd},
+		{"sk_buff", "head", &out.Head}, {"sk_buff", "end", &out.End}, {"sk_buff", "cb", &cb}, {"bpf_skb_data_end", "data_meta", &out.DataMeta}, {"bpf_skb_data_end", "data_end", &out.DataEnd},
 		{"net_device", "ifindex", &out.IfIndex}, {"xdp_buff", "data", &out.XDPData}, {"xdp_buff", "data_end", &out.XDPDataEnd},
 		{"xdp_buff", "data_meta", &out.XDPDataMeta}, {"xdp_buff", "rxq", &out.XDPRxq}, {"xdp_rxq_info", "dev", &out.RxqDev},
 		{"xdp_rxq_info", "queue_index", &out.RxqQueueIndex},
@@ -53,6 +53,9 @@ func contextLayout(types *btf.Spec) *jit.ContextLayout {
 			return nil
 		}
 		*f.to = int16(off)
+	}
+	if off, err := fieldOf(types, "sk_buff", "tc_index"); err == nil { // with CONFIG_NET_SCHED
+		out.TCIndex = int16(off)
 	}
 	out.DataMeta += cb
 	out.DataEnd += cb
