@@ -60,17 +60,19 @@ func (c *call) bytes(a int, n uint32) ([]byte, error) {
 }
 
 // mapArg returns the map that argument 1 points to.
-func (c *call) mapArg() (*guestMap, error) {
+func (c *call) mapArg() (*guestMap, error) { return c.mapAt(1) }
+
+func (c *call) mapAt(arg int) (*guestMap, error) {
 	for i := range c.m.maps {
-		if c.m.maps[i].Addr == c.addr(1) {
+		if c.m.maps[i].Addr == c.addr(arg) {
 			return &c.m.maps[i], nil
 		}
 	}
-	return nil, fmt.Errorf("argument 1: no map at %#x", c.arg(1))
+	return nil, fmt.Errorf("argument %d: no map at %#x", arg, c.arg(arg))
 }
 
 // helpers are the functions that are modelled (include/uapi/linux/bpf.h for the numbers).
-var helpers = append([]helper{
+var helpers = slices.Concat([]helper{
 	{name: "bpf_map_lookup_elem", number: 1, fn: mapLookup},
 	{name: "bpf_map_update_elem", number: 2, writes: true, fn: mapUpdate},
 	{name: "bpf_map_delete_elem", number: 3, writes: true, fn: mapDelete},
@@ -79,7 +81,6 @@ var helpers = append([]helper{
 	{name: "bpf_get_prandom_u32", number: 7, world: true, fn: prandom},
 	{name: "bpf_get_smp_processor_id", number: 8, fn: zero},
 	{name: "bpf_get_current_pid_tgid", number: 14, world: true, fn: pidTGID},
-	{name: "bpf_skb_load_bytes", number: 26, writes: true, fn: skbLoadBytes},
 	{name: "bpf_get_hash_recalc", number: 34, world: true, fn: packetHash},
 	{name: "bpf_get_current_task", number: 35, world: true, fn: currentTask},
 	{name: "bpf_get_numa_node_id", number: 42, fn: zero},
@@ -105,7 +106,7 @@ var helpers = append([]helper{
 	{name: "bpf_skb_load_helper_8_no_cache", fn: skbLoad(1, 2)},
 	{name: "bpf_skb_load_helper_16_no_cache", fn: skbLoad(2, 2)},
 	{name: "bpf_skb_load_helper_32_no_cache", fn: skbLoad(4, 2)},
-}, trampHelpers...)
+}, moreHelpers, trampHelpers)
 
 // helperName returns the kernel's name of a helper number, or one made from the number if it is
 // not modelled.
@@ -114,6 +115,9 @@ func helperName(imm int32) string {
 		if helpers[i].number == imm {
 			return helpers[i].name
 		}
+	}
+	if name := jit.HelperName(imm); name != "" {
+		return name
 	}
 	return fmt.Sprintf("bpf_helper_%d", imm)
 }
@@ -176,7 +180,7 @@ func htabLookup(c *call) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if g.Type != jit.HashMap {
+	if !g.Type.Hash() {
 		return 0, fmt.Errorf("map %s is no hash", g.Name)
 	}
 	key, err := c.bytes(2, g.KeySize)

@@ -88,7 +88,7 @@ func TestUnknownHelper(t *testing.T) {
 	for _, l := range []emu.Level{emu.LevelNone, emu.LevelSites, emu.LevelRetired} {
 		_, err := m.Run(context.Background(), emu.Run{Level: l})
 		var f *emu.Fault
-		if !errors.As(err, &f) || f.Kind != emu.FaultHelper || f.Name != "bpf_helper_111" || !strings.Contains(err.Error(), "bpf_helper_111: helper is not modelled") {
+		if !errors.As(err, &f) || f.Kind != emu.FaultHelper || f.Name != "bpf_skb_output" || !strings.Contains(err.Error(), "bpf_skb_output: helper is not modelled") {
 			t.Errorf("level %d: %v", l, err)
 		}
 	}

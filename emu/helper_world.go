@@ -4,11 +4,7 @@ package emu
 
 import (
 	"encoding/binary"
-	"fmt"
 	"hash/fnv"
-	"strings"
-
-	"github.com/tcsim/tcsim/jit"
 )
 
 // world is the state of helpers whose results depend on the outside. It is a function of the seed
@@ -56,12 +52,6 @@ func packetHash(c *call) (uint64, error) {
 	return uint64(h.Sum32() | 1), nil
 }
 
-// packet returns the packet as it is in guest memory.
-func (c *call) packet() ([]byte, error) {
-	p := make([]byte, len(c.m.setup.Packet))
-	return p, c.m.space.read(PacketAddr, p)
-}
-
 // ethHeader is the length of the link layer header in front of the network header.
 const ethHeader = 14
 
@@ -103,106 +93,4 @@ func skbLoad(n uint64, arg int) func(*call) (uint64, error) {
 		}
 		return uint64(int64(int32(binary.BigEndian.Uint32(b)))), nil // the helper returns an int
 	}
-}
-
-// skbLoadBytes zeroes the destination if the packet is too short (bpf_skb_load_bytes in
-// net/core/filter.c).
-func skbLoadBytes(c *call) (uint64, error) {
-	n := c.arg(4)
-	if n > 1<<20 {
-		return 0, fmt.Errorf("argument 4: %d bytes", n)
-	}
-	var b []byte
-	if off := int32(c.arg(2)); off >= 0 {
-		p, err := c.packetRange(off, n)
-		if err != nil {
-			return 0, err
-		}
-		b = p
-	}
-	result := uint64(0)
-	if b == nil {
-		b, result = make([]byte, n), EFAULT.result()
-	}
-	if err := c.m.space.write(c.addr(3), b); err != nil {
-		return 0, fmt.Errorf("argument 3: %w", err)
-	}
-	return result, nil
-}
-
-// tracePrintk formats with up to three arguments: %d %i %u %x %p %c %s with the usual sizes.
-func tracePrintk(c *call) (uint64, error) {
-	n := c.arg(2)
-	if n > 1024 {
-		return EINVAL.result(), nil
-	}
-	f, err := c.bytes(1, uint32(n))
-	if err != nil {
-		return 0, err
-	}
-	format, _, _ := strings.Cut(string(f), "\x00")
-	s, err := c.format(format)
-	if err != nil {
-		return 0, err
-	}
-	c.m.world.printk = append(c.m.world.printk, s)
-	return uint64(len(s)), nil
-}
-
-func (c *call) format(f string) (string, error) {
-	var b strings.Builder
-	next := 3
-	for i := 0; i < len(f); i++ {
-		if f[i] != '%' || i+1 == len(f) {
-			b.WriteByte(f[i])
-			continue
-		}
-		i++
-		long := 0
-		for i < len(f)-1 && f[i] == 'l' {
-			long++
-			i++
-		}
-		if f[i] == '%' {
-			b.WriteByte('%')
-			continue
-		}
-		if next > 5 {
-			return "", fmt.Errorf("format %q has more than three arguments", f)
-		}
-		if err := c.verb(&b, f[i], long > 0, next); err != nil {
-			return "", fmt.Errorf("format %q: %w", f, err)
-		}
-		next++
-	}
-	return b.String(), nil
-}
-
-func (c *call) verb(b *strings.Builder, v byte, long bool, arg int) error {
-	x := c.arg(arg)
-	s := int64(x)
-	if !long && v != 'p' && v != 's' {
-		x, s = uint64(uint32(x)), int64(int32(x))
-	}
-	switch v {
-	case 'd', 'i':
-		fmt.Fprintf(b, "%d", s)
-	case 'u':
-		fmt.Fprintf(b, "%d", x)
-	case 'x':
-		fmt.Fprintf(b, "%x", x)
-	case 'p':
-		fmt.Fprintf(b, "%016x", x)
-	case 'c':
-		b.WriteByte(byte(x))
-	case 's':
-		str, err := c.m.cString(jit.Addr(x), 512)
-		if err != nil {
-			return err
-		}
-		b.WriteString(str)
-	default:
-		return fmt.Errorf("verb %%%c is not modelled", v)
-	}
-	return nil
 }

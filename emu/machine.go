@@ -50,19 +50,24 @@ type Machine struct {
 	space  *space
 	cache  x86.Cache
 
-	setup     Setup
-	maps      []guestMap
-	heapNext  jit.Addr
-	stubs     []guestStub
-	calls     []uint64 // by stub
-	exec      []*page
-	funcs     []guestFunc // by address
-	returns   map[jit.Addr]bool
-	marks     []jit.Addr // sorted
-	hooked    []jit.Addr // marks with a hook of their own
-	pokes     []poke
-	fixups    map[jit.Addr]fixup // the exception table, by the address of the instruction
-	world     world
+	setup    Setup
+	maps     []guestMap
+	heapNext jit.Addr
+	stubs    []guestStub
+	calls    []uint64 // by stub
+	exec     []*page
+	funcs    []guestFunc // by address
+	returns  map[jit.Addr]bool
+	marks    []jit.Addr // sorted
+	hooked   []jit.Addr // marks with a hook of their own
+	pokes    []poke
+	fixups   map[jit.Addr]fixup // the exception table, by the address of the instruction
+	world    world
+	// The packet begins packetFrom bytes behind PacketAddr, but for packetXDP, where struct xdp_buff
+	// says where it is.
+	packetFrom int
+	packetXDP  bool
+
 	observer  Observer
 	frames    FrameObserver  // the observer, if it is one
 	frameBuf  unsafe.Pointer // C memory
@@ -396,7 +401,9 @@ func (m *Machine) loadMaps() error {
 func (m *Machine) loadData() error {
 	regions := m.setup.Data
 	if len(m.setup.Packet) != 0 {
-		regions = append(slices.Clone(regions), Region{Addr: PacketAddr, Bytes: m.setup.Packet})
+		room := make([]byte, packetMemory(len(m.setup.Packet)))
+		copy(room[PacketHeadroom:], m.setup.Packet)
+		regions = append(slices.Clone(regions), Region{Addr: PacketAddr - PacketHeadroom, Bytes: room})
 	}
 	for i, r := range regions {
 		pr := protWrite
@@ -415,6 +422,11 @@ func (m *Machine) loadData() error {
 }
 
 func (m *Machine) loadSlots() error {
+	for _, s := range m.setup.Inner {
+		if err := m.maps[s.Map].putInner(m.space, s.Key, m.maps[s.Inner].Addr); err != nil {
+			return fmt.Errorf("map %s: %w", m.maps[s.Map].Name, err)
+		}
+	}
 	for _, s := range m.setup.Slots {
 		if err := m.SetSlot(s.Map, s.Key, s.Prog); err != nil {
 			return err

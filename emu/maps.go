@@ -22,9 +22,11 @@ const (
 	EBUSY  Errno = 16
 	EEXIST Errno = 17
 	EINVAL Errno = 22
+	enospc Errno = 28
 )
 
 var errnoNames = map[Errno]string{
+	enospc: "ENOSPC",
 	ENOENT: "ENOENT", E2BIG: "E2BIG", EFAULT: "EFAULT", EBUSY: "EBUSY", EEXIST: "EEXIST", EINVAL: "EINVAL",
 }
 
@@ -74,11 +76,13 @@ func (g *guestMap) place(m *Machine) error {
 	case jit.ArrayMap:
 		g.size = stride(g.ValueSize)
 		payload = uint64(g.MaxEntries) * g.size
-	case jit.PerCPUArrayMap, jit.ProgArray:
+	case jit.PerCPUArrayMap, jit.ProgArray, jit.ArrayOfMaps:
 		g.size = stride(g.ValueSize)
 		payload = uint64(g.MaxEntries) * 8
-	case jit.HashMap:
-		g.size = (g.valueOff() + stride(g.ValueSize))
+	case jit.RingBuf:
+		g.size = 1
+	default:
+		g.size = (g.valueOff() + stride(g.ValueSize)) // of a map of maps 8, for a pointer
 	}
 	header := jit.Addr(max(off.ArrayPtrs, off.MapMaxEntries+4))
 	switch {
@@ -97,18 +101,20 @@ func (g *guestMap) place(m *Machine) error {
 			return err
 		}
 	}
-	if g.ValueAddr == 0 && g.Type != jit.HashMap {
+	if g.ValueAddr == 0 && payload > 0 {
 		g.ValueAddr = g.Addr + jit.Addr(off.ArrayPtrs)
 	}
-	if err := m.space.mapRange(g.ValueAddr, payload, protWrite); err != nil {
-		return err
+	if payload > 0 {
+		if err := m.space.mapRange(g.ValueAddr, payload, protWrite); err != nil {
+			return err
+		}
 	}
 	return g.placeElems(m)
 }
 
 func (g *guestMap) placeElems(m *Machine) error {
 	switch g.Type {
-	case jit.HashMap:
+	case jit.HashMap, jit.PerCPUHashMap, jit.LRUHashMap, jit.LRUPerCPUHashMap, jit.LPMTrie, jit.HashOfMaps, jit.RingBuf:
 		size := hashHeader + uint64(g.MaxEntries)*g.size
 		g.elems = m.heap(size) + hashHeader
 		return m.space.mapRange(g.elems-hashHeader, size, protWrite)
@@ -169,12 +175,27 @@ func (g *guestMap) lookup(s *space, key []byte) (jit.Addr, error) {
 			return 0, nil
 		}
 		return g.element(i), nil
-	case jit.HashMap:
+	case jit.XSKMap:
+		return 0, nil // holds no sockets
+	case jit.ArrayOfMaps:
+		i := binary.LittleEndian.Uint32(key)
+		if i >= g.MaxEntries {
+			return 0, nil
+		}
+		inner, err := s.readWord(g.element(i))
+		return jit.Addr(inner), err
+	case jit.LPMTrie:
+		return g.longest(s, key)
+	case jit.HashMap, jit.PerCPUHashMap, jit.LRUHashMap, jit.LRUPerCPUHashMap, jit.HashOfMaps:
 		e, _, err := g.find(s, key)
 		if e == 0 || err != nil {
 			return 0, err
 		}
-		return e + jit.Addr(g.valueOff()), nil
+		if v := e + jit.Addr(g.valueOff()); g.Type != jit.HashOfMaps {
+			return v, nil
+		}
+		inner, err := s.readWord(e + jit.Addr(g.valueOff()))
+		return jit.Addr(inner), err
 	}
 	return 0, fmt.Errorf("map %s of type %d cannot be looked up", g.Name, g.Type)
 }
@@ -194,7 +215,10 @@ func (g *guestMap) update(s *space, key, value []byte, flags UpdateFlags) error 
 			return EEXIST
 		}
 		return s.write(g.element(i), value)
-	case jit.HashMap:
+	case jit.HashMap, jit.PerCPUHashMap, jit.LRUHashMap, jit.LRUPerCPUHashMap, jit.LPMTrie:
+		if g.Type == jit.LPMTrie && binary.LittleEndian.Uint32(key) > 8*(g.KeySize-4) {
+			return EINVAL
+		}
 		return g.insert(s, key, value, flags)
 	}
 	return fmt.Errorf("map %s of type %d cannot be updated", g.Name, g.Type)
@@ -209,10 +233,14 @@ func (g *guestMap) insert(s *space, key, value []byte, flags UpdateFlags) error 
 		return EEXIST
 	case e == 0 && flags == UpdateExist:
 		return ENOENT
-	case e == 0 && free == 0:
+	case e == 0 && free == 0 && g.Type == jit.LPMTrie:
+		return enospc
+	case e == 0 && free == 0 && g.Type != jit.LRUHashMap && g.Type != jit.LRUPerCPUHashMap:
 		return E2BIG
 	case e == 0:
-		e = free
+		if e = free; e == 0 {
+			e = g.elems // an LRU hash makes room, here always in the first place
+		}
 		n := uint64(e-g.elems)/g.size + 1
 		used, err := s.readWord(g.elems - hashHeader)
 		if err == nil && n > used {
@@ -227,7 +255,7 @@ func (g *guestMap) insert(s *space, key, value []byte, flags UpdateFlags) error 
 
 // remove deletes a key (htab_map_delete_elem; arrays refuse). A refusal is an Errno.
 func (g *guestMap) remove(s *space, key []byte) error {
-	if g.Type != jit.HashMap {
+	if !g.Type.Hash() && g.Type != jit.LPMTrie {
 		return EINVAL
 	}
 	e, _, err := g.find(s, key)
@@ -238,4 +266,51 @@ func (g *guestMap) remove(s *space, key []byte) error {
 		return err
 	}
 	return s.writeWord(e, 0)
+}
+
+// longest finds the value of the longest prefix that matches (kernel/bpf/lpm_trie.c): keys are a
+// length in bits and the bytes that it is of.
+func (g *guestMap) longest(s *space, key []byte) (jit.Addr, error) {
+	used, err := s.readWord(g.elems - hashHeader)
+	if err != nil {
+		return 0, err
+	}
+	most, best, k := uint32(0), jit.Addr(0), make([]byte, g.KeySize)
+	for i := uint64(0); i < used; i++ {
+		at := g.elems + jit.Addr(i*g.size)
+		live, err := s.readWord(at)
+		if err == nil {
+			err = s.read(at+hashKey, k)
+		}
+		if err != nil {
+			return 0, err
+		}
+		n := binary.LittleEndian.Uint32(k)
+		if live != 0 && n <= binary.LittleEndian.Uint32(key) && (best == 0 || n >= most) && samePrefix(k[4:], key[4:], n) {
+			most, best = n, at+jit.Addr(g.valueOff())
+		}
+	}
+	return best, nil
+}
+
+// samePrefix compares the first n bits.
+func samePrefix(a, b []byte, n uint32) bool {
+	for i := uint32(0); i < n; i++ {
+		if (a[i/8]^b[i/8])>>(7-i%8)&1 != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// putInner stores the address of a map in a map of maps.
+func (g *guestMap) putInner(s *space, key []byte, inner jit.Addr) error {
+	if g.Type == jit.HashOfMaps {
+		return g.insert(s, key, binary.LittleEndian.AppendUint64(nil, uint64(inner)), UpdateAny)
+	}
+	i := binary.LittleEndian.Uint32(key)
+	if i >= g.MaxEntries {
+		return E2BIG
+	}
+	return s.writeWord(g.element(i), uint64(inner))
 }

@@ -36,7 +36,7 @@ func NewPlan(o jit.Offsets, maps []jit.Map) *Plan {
 		case jit.ArrayMap:
 			s.ValueAddr = at + jit.Addr(o.ArrayPtrs)
 			size += jit.Addr(m.MaxEntries) * jit.Addr(stride(m.ValueSize))
-		case jit.PerCPUArrayMap, jit.ProgArray:
+		case jit.PerCPUArrayMap, jit.ProgArray, jit.ArrayOfMaps:
 			size += jit.Addr(m.MaxEntries) * 8
 		}
 		at = (at + size + 0x3ff) &^ 0x1ff // kmalloc'ed: aligned, with room between

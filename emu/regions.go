@@ -21,10 +21,13 @@ func (m *Machine) MapMemory(mp int) []Span {
 	switch g.Type {
 	case jit.ArrayMap:
 		return []Span{{g.ValueAddr, uint64(g.MaxEntries) * g.size}}
-	case jit.PerCPUArrayMap, jit.HashMap:
-		return []Span{{g.elems, uint64(g.MaxEntries) * g.size}}
+	case jit.RingBuf:
+		return []Span{{g.elems, uint64(g.MaxEntries)}}
 	}
-	return nil
+	if g.elems == 0 || g.Type == jit.HashOfMaps {
+		return nil
+	}
+	return []Span{{g.elems, uint64(g.MaxEntries) * g.size}}
 }
 
 // Junk returns what caller-saved registers hold after a helper and at the entry of a program: a
@@ -37,15 +40,23 @@ func Junk() []uint64 {
 	return out
 }
 
-// SetPacket replaces the packet, between runs. It must not be longer than Setup.Packet was; what
-// lay behind it is zero.
-func (m *Machine) SetPacket(p []byte) error {
+// SetPacket replaces the packet, between runs; programs see it from byte from on. It must not be
+// longer than Setup.Packet was; the room around it is zeroed. xdp says that the context is a struct
+// xdp_buff, whose packet helpers move.
+func (m *Machine) SetPacket(p []byte, from int, xdp bool) error {
 	room := cap(m.setup.Packet)
-	if len(p) > room {
-		return fmt.Errorf("set packet: %d bytes, room for %d", len(p), room)
+	if len(p) > room || from > len(p) {
+		return fmt.Errorf("set packet: %d bytes from %d, room for %d", len(p), from, room)
 	}
 	m.setup.Packet = m.setup.Packet[:len(p):room]
-	b := make([]byte, room)
-	copy(b, p)
-	return m.space.write(PacketAddr, b)
+	m.packetFrom, m.packetXDP = from, xdp
+	if room == 0 {
+		return nil
+	}
+	b := make([]byte, packetMemory(room))
+	copy(b[PacketHeadroom:], p)
+	return m.space.write(PacketAddr-PacketHeadroom, b)
 }
+
+// packetMemory is the size of the memory for a packet with the room around it.
+func packetMemory(packet int) int { return max(PacketFrame, PacketHeadroom+packet) }

@@ -24,6 +24,8 @@ type Setup struct {
 	Offsets jit.Offsets
 	// Slots are the contents of the prog arrays.
 	Slots []Slot
+	// Inner are the contents of the maps of maps.
+	Inner []Inner
 	// Data is further memory, such as the context. Regions may share pages, but not bytes.
 	Data []Region
 	// Packet is placed at PacketAddr, readable and writable; helpers such as skb_load_bytes read it.
@@ -48,6 +50,13 @@ type Slot struct {
 	Map  int // index into Setup.Maps
 	Key  uint32
 	Prog int // index into Setup.Images
+}
+
+// Inner is one entry of a map of maps. Map and Inner are indexes into Setup.Maps.
+type Inner struct {
+	Map   int
+	Key   []byte
+	Inner int
 }
 
 // Region is initialised memory.
@@ -86,6 +95,13 @@ func (s *Setup) check() error {
 			errs = append(errs, fmt.Errorf("slot %d: %w", i, err))
 		}
 	}
+	for i, in := range s.Inner {
+		n := len(s.Maps)
+		if in.Map < 0 || in.Map >= n || in.Inner < 0 || in.Inner >= n || len(in.Key) != int(s.Maps[in.Map].KeySize) ||
+			s.Maps[in.Map].Type != jit.ArrayOfMaps && s.Maps[in.Map].Type != jit.HashOfMaps {
+			errs = append(errs, fmt.Errorf("inner map %d: no map %d in map %d", i, in.Inner, in.Map))
+		}
+	}
 	return errors.Join(errs...)
 }
 
@@ -93,23 +109,29 @@ func checkMap(m MapSpec) error {
 	const limit = 1 << 26
 	size := uint64(m.MaxEntries) * (uint64(m.KeySize) + uint64(m.ValueSize) + hashKey)
 	switch m.Type {
-	case jit.ArrayMap, jit.PerCPUArrayMap, jit.ProgArray:
+	case jit.ArrayMap, jit.PerCPUArrayMap, jit.ProgArray, jit.ArrayOfMaps:
 		if m.KeySize != 4 {
 			return fmt.Errorf("key size %d, want 4", m.KeySize)
 		}
-	case jit.HashMap:
+	case jit.HashMap, jit.PerCPUHashMap, jit.LRUHashMap, jit.LRUPerCPUHashMap, jit.LPMTrie, jit.HashOfMaps:
 		if m.KeySize == 0 {
 			return errors.New("key size 0")
 		}
 	case jit.ArenaMap:
 		return nil
 	default:
-		return fmt.Errorf("map type %d is not modelled", m.Type)
+		if !m.Type.Opaque() {
+			return fmt.Errorf("map type %d is not modelled", m.Type)
+		}
+		if m.Type != jit.RingBuf {
+			return nil
+		}
+		size = uint64(m.MaxEntries)
 	}
 	switch {
 	case m.MaxEntries == 0:
 		return errors.New("no entries")
-	case m.Type != jit.ProgArray && m.ValueSize == 0:
+	case m.Type != jit.ProgArray && m.Type != jit.RingBuf && m.ValueSize == 0:
 		return errors.New("value size 0")
 	case size > limit:
 		return fmt.Errorf("%d entries of %d+%d bytes are more than the machine holds", m.MaxEntries, m.KeySize, m.ValueSize)

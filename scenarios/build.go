@@ -23,6 +23,26 @@ type Built struct {
 	Actions  []Action // what the runs section says, in order
 	// Extensions are the programs that replace a function at some time: indexes into Programs.
 	Extensions []int
+	// Inner are the contents of maps of maps.
+	Inner []Inner
+	// Adapt makes the scenario for one target, where what is built does not depend on it alone; nil if
+	// all targets are given the same.
+	Adapt func(*jit.Target) *Built
+}
+
+// For returns the scenario for a target: b itself where all get the same.
+func (b *Built) For(t *jit.Target) *Built {
+	if b.Adapt == nil {
+		return b
+	}
+	return b.Adapt(t)
+}
+
+// Inner is a map in a map of maps.
+type Inner struct {
+	Map   int // index into Built.Maps
+	Key   []byte
+	Inner int // likewise
 }
 
 // Slot is a program in a prog array.

@@ -25,12 +25,14 @@ const (
 	SKBSize = 192
 	XDPSize = 24
 
-	skbLen, skbProtocol, skbIfindex = 0, 16, 40
-	skbData, skbDataEnd             = 76, 80
-	skbDataMeta                     = 140
-	xdpData, xdpDataEnd             = 0, 4
-	xdpDataMeta                     = 8
-	xdpIngressIfindex               = 12
+	skbLen, skbPktType, skbQueue = 0, 4, 12
+	skbProtocol, skbIfindex      = 16, 40
+	skbTCIndex, skbTCClassID     = 44, 72
+	skbData, skbDataEnd          = 76, 80
+	skbDataMeta                  = 140
+	xdpData, xdpDataEnd          = 0, 4
+	xdpDataMeta                  = 8
+	xdpIngressIfindex            = 12
 )
 
 // maxCtx and maxPacket keep the default layout free of overlaps.
@@ -47,6 +49,28 @@ type Ctx struct {
 	Data []byte
 	// Packet is what the data pointer of the structure points to; data_end is its end.
 	Packet []byte
+
+	room  []byte // XDP, during a run: the packet with what is in front of it and behind it
+	start int    // where in room the packet begins
+	meta  int    // where in room its metadata begins
+}
+
+// Room around the packet of an XDP program (net/bpf/test_run.c): XDP_PACKET_HEADROOM, and the page
+// without struct skb_shared_info.
+const (
+	headroom  = 256
+	frameRoom = 4096 - 320
+)
+
+// makeRoom puts the packet of an XDP program into a frame.
+func (c *Ctx) makeRoom() {
+	if c.Kind != XDPBuff {
+		return
+	}
+	c.room = make([]byte, max(frameRoom, headroom+len(c.Packet)))
+	c.start, c.meta = headroom, headroom
+	n := copy(c.room[headroom:], c.Packet)
+	c.Packet = c.room[headroom : headroom+n]
 }
 
 // SKB is the context of a test run of a socket buffer program on packet: length, protocol as the
@@ -55,10 +79,34 @@ func SKB(packet []byte) Ctx {
 	c := Ctx{Kind: SKBuff, Data: make([]byte, SKBSize), Packet: packet}
 	binary.LittleEndian.PutUint32(c.Data[skbLen:], uint32(len(packet)))
 	if len(packet) >= 14 {
+		c.Data[skbPktType] = pktType(packet)
 		copy(c.Data[skbProtocol:], packet[12:14])
+		if binary.BigEndian.Uint16(packet[12:]) < 0x600 { // a length: IEEE 802.3
+			copy(c.Data[skbProtocol:], []byte{0, 4})
+			if len(packet) >= 16 && packet[14] == 0xff && packet[15] == 0xff {
+				c.Data[skbProtocol+1] = 1
+			}
+		}
 	}
 	c.Data[skbIfindex] = 1
 	return c
+}
+
+// pktType is what a frame is to the loopback device: 0 for it, 1 broadcast, 2 multicast, 3 for others.
+func pktType(frame []byte) byte {
+	zero, ones := true, true
+	for _, b := range frame[:6] {
+		zero, ones = zero && b == 0, ones && b == 0xff
+	}
+	switch {
+	case zero:
+		return 0
+	case ones:
+		return 1
+	case frame[0]&1 == 1:
+		return 2
+	}
+	return 3
 }
 
 // XDP is the context of a test run of an XDP program on packet: interface 1, queue 0.
@@ -72,15 +120,15 @@ func XDP(packet []byte) Ctx {
 // BPF_PROG_TEST_RUN does: socket filters see the packet behind its Ethernet header, tracing
 // programs and kprobes get zeroed memory.
 func ForType(t jit.ProgType, packet []byte) Ctx {
-	switch t {
-	case jit.SchedCLS:
+	switch {
+	case t.LinkLayer():
 		return SKB(packet)
-	case jit.SocketFilter:
+	case t.SKB():
 		c := SKB(packet)
 		c.Packet = c.Packet[min(14, len(packet)):]
 		binary.LittleEndian.PutUint32(c.Data[skbLen:], uint32(len(c.Packet)))
 		return c
-	case jit.XDP:
+	case t == jit.XDP:
 		return XDP(packet)
 	}
 	return Ctx{Data: make([]byte, SKBSize)}
@@ -106,11 +154,17 @@ func (c *Ctx) clone() Ctx {
 
 // pointer returns the packet pointer that a 4-byte field at off stands for.
 func (c *Ctx) pointer(off uint64, l *Layout) (uint64, bool) {
-	end := l.Packet + uint64(len(c.Packet))
+	start := l.Packet
+	if c.room != nil {
+		start += uint64(c.start) - headroom
+	}
+	end := start + uint64(len(c.Packet))
 	switch {
+	case c.Kind == XDPBuff && off == xdpDataMeta && c.room != nil:
+		return l.Packet + uint64(c.meta) - headroom, true
 	case c.Kind == SKBuff && (off == skbData || off == skbDataMeta),
 		c.Kind == XDPBuff && (off == xdpData || off == xdpDataMeta):
-		return l.Packet, true
+		return start, true
 	case c.Kind == SKBuff && off == skbDataEnd, c.Kind == XDPBuff && off == xdpDataEnd:
 		return end, true
 	}
@@ -140,6 +194,14 @@ func (c *Ctx) store(off uint64, n uint8, v uint64) bool {
 		if _, ok := c.pointer(b&^3, &Layout{}); ok {
 			return false
 		}
+	}
+	switch off {
+	case skbQueue: // of 16 bits, as the other two; NO_QUEUE_MAPPING and more are ignored
+		if v >= 0xffff {
+			return true
+		}
+	case skbTCIndex, skbTCClassID:
+		v &= 0xffff
 	}
 	put(c.Data[off:off+uint64(n)], v)
 	return true

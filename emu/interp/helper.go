@@ -2,7 +2,12 @@
 
 package interp
 
-import "syscall"
+import (
+	"maps"
+	"syscall"
+
+	"github.com/tcsim/tcsim/jit"
+)
 
 // Outside answers the helpers that ask about the world outside. The oracle and the engine that it
 // is compared with get the same answers if both ask an equal Outside in the same order.
@@ -50,15 +55,11 @@ const (
 	HelperTracePrintk    = 6
 	HelperPrandom        = 7
 	HelperProcessorID    = 8
-	HelperSKBStoreBytes  = 9
 	HelperPidTgid        = 14
 	HelperUidGid         = 15
-	HelperSKBLoadBytes   = 26
 	HelperHashRecalc     = 34
 	HelperCurrentTask    = 35
-	HelperSKBPullData    = 39
 	HelperNumaNode       = 42
-	HelperProbeRead      = 113 // bpf_probe_read_kernel
 	HelperJiffies64      = 118
 	HelperKtimeBoot      = 125
 	HelperCurrentTaskBTF = 158
@@ -75,16 +76,14 @@ var helpers map[int32]helperFunc
 
 func init() { // the table refers to exec through bpf_loop
 	helpers = map[int32]helperFunc{
-		HelperLookup:        (*Machine).mapLookup,
-		HelperUpdate:        (*Machine).mapUpdate,
-		HelperDelete:        (*Machine).mapDelete,
-		HelperProcessorID:   func(m *Machine) (uint64, error) { return uint64(m.cfg.CPU), nil },
-		HelperSKBLoadBytes:  (*Machine).skbLoadBytes,
-		HelperSKBStoreBytes: (*Machine).skbStoreBytes,
-		HelperSKBPullData:   (*Machine).skbPullData,
-		HelperProbeRead:     (*Machine).probeRead,
-		HelperLoop:          (*Machine).loop,
+		HelperLookup:      (*Machine).mapLookup,
+		HelperUpdate:      (*Machine).mapUpdate,
+		HelperDelete:      (*Machine).mapDelete,
+		HelperProcessorID: func(m *Machine) (uint64, error) { return uint64(m.cfg.CPU), nil },
+		HelperLoop:        (*Machine).loop,
 	}
+	maps.Copy(helpers, packetHelpers)
+	maps.Copy(helpers, moreHelpers)
 }
 
 // outsideHelpers are answered by Outside; the value is the number of bits that R0 keeps.
@@ -102,6 +101,8 @@ var outsideHelpers = map[int32]uint8{
 	HelperCurrentTaskBTF: 64,
 	HelperKtimeCoarse:    64,
 	HelperKtimeTAI:       64,
+
+	17: 32, 24: 32, 80: 64, 84: 64, 85: 64, 99: 64, // cgroup and route of nobody, sockets that are not there
 }
 
 // helper calls a helper by number. R1 to R5 are junk afterwards.
@@ -135,7 +136,7 @@ func errno(e syscall.Errno) uint64 { return -uint64(e) }
 // mapArg returns the map in R1 and the key that R2 points to.
 func (m *Machine) mapArg() (*mapState, []byte, error) {
 	s := m.mapByHandle(m.regs[1])
-	if s == nil || s.data == nil {
+	if s == nil || s.data == nil && s.inner == nil && s.def.Type != jit.XSKMap {
 		return nil, nil, m.fault("r1 = %#x (%s) is not a map with values", m.regs[1], m.Locate(m.regs[1]))
 	}
 	key := m.mem.span(m.regs[2], int(s.def.KeySize), false)
@@ -150,7 +151,13 @@ func (m *Machine) mapLookup() (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
+	if s.data == nil {
+		return s.inner[string(key)], nil // of a map of sockets nothing
+	}
 	off, ok := s.find(key, m.cfg.CPU)
+	if s.def.Type == jit.LPMTrie {
+		off, ok = s.longest(key)
+	}
 	if !ok {
 		return 0, nil
 	}
@@ -161,6 +168,9 @@ func (m *Machine) mapUpdate() (uint64, error) {
 	s, key, err := m.mapArg()
 	if err != nil {
 		return 0, err
+	}
+	if s.data == nil {
+		return 0, m.fault("map %q cannot be updated", s.def.Name)
 	}
 	value := m.mem.span(m.regs[3], int(s.def.ValueSize), false)
 	if value == nil {
@@ -175,84 +185,6 @@ func (m *Machine) mapDelete() (uint64, error) {
 		return 0, err
 	}
 	return errno(s.remove(key)), nil
-}
-
-// packetArg checks R1 and returns the bytes of the packet at R2, R4 long, nil if they are not all
-// there; and the program's buffer at R3.
-func (m *Machine) packetArg(write bool) (packet, buf []byte, err error) {
-	off, n := uint64(uint32(m.regs[2])), uint64(uint32(m.regs[4]))
-	if m.ctx.Kind != SKBuff || m.regs[1] != m.cfg.Layout.Ctx {
-		return nil, nil, m.fault("r1 = %#x (%s) is not the socket buffer", m.regs[1], m.Locate(m.regs[1]))
-	}
-	if n == 0 || n > maxPacket {
-		return nil, nil, m.fault("a length of %d bytes in r4 is not allowed", n)
-	}
-	if buf = m.mem.span(m.regs[3], int(n), write); buf == nil {
-		return nil, nil, m.fault("the buffer of %d bytes at r3 = %#x (%s) is outside the program's memory", n, m.regs[3], m.Locate(m.regs[3]))
-	}
-	if off+n <= uint64(len(m.ctx.Packet)) {
-		packet = m.ctx.Packet[off : off+n]
-	}
-	return packet, buf, nil
-}
-
-// skbLoadBytes is bpf_skb_load_bytes (net/core/filter.c): on failure the buffer is zeroed.
-func (m *Machine) skbLoadBytes() (uint64, error) {
-	packet, buf, err := m.packetArg(true)
-	if err != nil {
-		return 0, err
-	}
-	if packet == nil {
-		clear(buf)
-		return errno(syscall.EFAULT), nil
-	}
-	copy(buf, packet)
-	return 0, nil
-}
-
-// skbStoreBytes is bpf_skb_store_bytes; flags that recompute checksums have nothing to change here.
-func (m *Machine) skbStoreBytes() (uint64, error) {
-	packet, buf, err := m.packetArg(false)
-	switch {
-	case err != nil:
-		return 0, err
-	case m.regs[5] > 3: // BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH
-		return errno(syscall.EINVAL), nil
-	case packet == nil:
-		return errno(syscall.EFAULT), nil
-	}
-	copy(packet, buf)
-	return 0, nil
-}
-
-// skbPullData is bpf_skb_pull_data: all of the packet is linear already.
-func (m *Machine) skbPullData() (uint64, error) {
-	if uint64(uint32(m.regs[2])) > uint64(len(m.ctx.Packet)) {
-		return errno(syscall.ENOMEM), nil
-	}
-	return 0, nil
-}
-
-// probeRead is bpf_probe_read_kernel: R1 buffer, R2 length, R3 address, which need not be valid.
-func (m *Machine) probeRead() (uint64, error) {
-	n := uint64(uint32(m.regs[2]))
-	if n == 0 {
-		return 0, nil
-	}
-	if n > maxPacket {
-		return 0, m.fault("a length of %d bytes in r2 is not allowed", n)
-	}
-	buf := m.mem.span(m.regs[1], int(n), true)
-	if buf == nil {
-		return 0, m.fault("the buffer of %d bytes at r1 = %#x (%s) is outside the program's memory", n, m.regs[1], m.Locate(m.regs[1]))
-	}
-	from := m.mem.span(m.regs[3], int(n), false)
-	if from == nil {
-		clear(buf)
-		return errno(syscall.EFAULT), nil
-	}
-	copy(buf, from)
-	return 0, nil
 }
 
 // loop is bpf_loop (kernel/bpf/bpf_iter.c): R1 iterations, R2 callback(index, ctx), R3 its ctx,

@@ -75,7 +75,7 @@ func TestMapHelpers(t *testing.T) {
 
 func TestContextHelpers(t *testing.T) {
 	load := func(off, n int32) []jit.Insn {
-		return code(movK(2, off), movX(3, 10), addK(3, -8), movK(4, n), helper(interp.HelperSKBLoadBytes))
+		return code(movK(2, off), movX(3, 10), addK(3, -8), movK(4, n), helper(26))
 	}
 	tests := []struct {
 		name string
@@ -95,12 +95,12 @@ func TestContextHelpers(t *testing.T) {
 		{"load_bytes outside", load(57, 8), eFAULT},
 		{"load_bytes outside clears", code(stDW(10, -8, -1), load(57, 8), ldxDW(0, 10, -8)), 0},
 		{"store_bytes", code(movX(6, 1), stDW(10, -8, 0x77), movK(2, 10), movX(3, 10), addK(3, -8), movK(4, 1), movK(5, 0),
-			helper(interp.HelperSKBStoreBytes), ldxW(2, 6, 76), insn(0x71, 0, 2, 10, 0)), 0x77},
-		{"pull_data", code(movK(2, 64), helper(interp.HelperSKBPullData)), 0},
+			helper(9), ldxW(2, 6, 76), insn(0x71, 0, 2, 10, 0)), 0x77},
+		{"pull_data", code(movK(2, 64), helper(39)), 0},
 		{"ld_abs past the end", code(movX(6, 1), movK(0, 5), insn(0x20, 0, 0, 0, 61), movK(0, 6)), 0},
 		{"ld_ind", code(movX(6, 1), movK(3, 2), insn(0x48, 0, 3, 0, 10)), 0x0c0d},
-		{"probe_read", code(ldxW(3, 1, 76), movX(1, 10), addK(1, -8), movK(2, 8), helper(interp.HelperProbeRead), ldxDW(0, 10, -8)), 0x0706050403020100},
-		{"probe_read of nothing", code(movK(3, 0), movX(1, 10), addK(1, -8), movK(2, 8), helper(interp.HelperProbeRead)), eFAULT},
+		{"probe_read", code(ldxW(3, 1, 76), movX(1, 10), addK(1, -8), movK(2, 8), helper(113), ldxDW(0, 10, -8)), 0x0706050403020100},
+		{"probe_read of nothing", code(movK(3, 0), movX(1, 10), addK(1, -8), movK(2, 8), helper(113)), eFAULT},
 		{"processor", helper1(interp.HelperProcessorID), 3},
 	}
 	for _, tt := range tests {

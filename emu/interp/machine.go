@@ -64,6 +64,13 @@ type Slot struct {
 	Prog int
 }
 
+// Inner is one entry of a map of maps. Map and Inner are indexes into Config.Maps.
+type Inner struct {
+	Map   int
+	Key   []byte
+	Inner int
+}
+
 // Config describes a Machine. It is not modified, and its slices must not change afterwards.
 type Config struct {
 	Programs []Program
@@ -71,6 +78,8 @@ type Config struct {
 	Maps []jit.Map
 	// ProgArrays are the contents of prog arrays after New and Reset.
 	ProgArrays []Slot
+	// Inner are the contents of maps of maps.
+	Inner []Inner
 	// Traces are the attached tracing programs, in the order in which they were attached.
 	Traces []Trace
 	Rules  Rules
@@ -130,6 +139,7 @@ func New(cfg Config) (*Machine, error) {
 	for _, s := range m.maps {
 		m.mem.add(region{base: s.base, data: s.data})
 	}
+	m.fillInner()
 	if err := m.mem.overlap(); err != nil {
 		return nil, err
 	}
@@ -195,6 +205,7 @@ func (m *Machine) Reset() {
 	for _, s := range m.maps {
 		s.reset()
 	}
+	m.fillInner()
 	clear(m.calls)
 	for _, p := range m.progs {
 		for i := range p.funcs {
@@ -236,6 +247,7 @@ func (m *Machine) Run(prog int, ctx Ctx) (Result, error) {
 // begin sets up registers, context and the first frame, and runs what traces the entry.
 func (m *Machine) begin(prog int, ctx Ctx) error {
 	m.ctx = ctx.clone()
+	m.ctx.makeRoom()
 	m.mem.setCtx(&m.ctx, m.cfg.Layout)
 	m.res = Result{}
 	m.count = 0

@@ -37,7 +37,12 @@ type mapState struct {
 	places map[string]uint32 // hash: key -> place
 	used   []bool            // hash: by place
 	progs  []int             // prog array: -1 is empty
+	inner  map[string]uint64 // map of maps: key -> handle
+	ring   uint64            // ring buffer: bytes used
 }
+
+// keyed reports whether keys are of any kind.
+func (s *mapState) keyed() bool { return s.def.Type.Hash() || s.def.Type == jit.LPMTrie }
 
 func newMapState(def jit.Map, cfg *Config, i int) (*mapState, error) {
 	s := &mapState{
@@ -49,14 +54,25 @@ func newMapState(def jit.Map, cfg *Config, i int) (*mapState, error) {
 		return s, nil
 	case jit.PerCPUArrayMap:
 		s.cpus = cfg.CPUs
-	case jit.ArrayMap, jit.ProgArray, jit.HashMap:
+	case jit.ArrayOfMaps, jit.HashOfMaps:
+		s.inner = map[string]uint64{}
+		return s, nil
+	case jit.RingBuf:
+		s.data = make([]byte, def.MaxEntries)
+		return s, nil
+	case jit.ArrayMap, jit.ProgArray, jit.LPMTrie:
 	default:
-		return nil, fmt.Errorf("map type %d is not modelled", def.Type)
+		if def.Type.Opaque() {
+			return s, nil
+		}
+		if !def.Type.Hash() {
+			return nil, fmt.Errorf("map type %d is not modelled", def.Type)
+		}
 	}
 	if def.MaxEntries == 0 || def.KeySize == 0 || def.ValueSize == 0 {
 		return nil, fmt.Errorf("key size %d, value size %d, %d entries: none may be zero", def.KeySize, def.ValueSize, def.MaxEntries)
 	}
-	if def.Type != jit.HashMap && def.KeySize != 4 {
+	if !s.keyed() && def.KeySize != 4 {
 		return nil, fmt.Errorf("key size %d, an array needs 4", def.KeySize)
 	}
 	size := s.stride * uint64(def.MaxEntries) * uint64(s.cpus)
@@ -77,7 +93,8 @@ func (s *mapState) reset() {
 	for i := range s.progs {
 		s.progs[i] = -1
 	}
-	if s.def.Type == jit.HashMap {
+	s.ring = 0
+	if s.keyed() {
 		s.places = map[string]uint32{}
 		s.used = make([]bool, s.def.MaxEntries)
 	}
@@ -85,7 +102,7 @@ func (s *mapState) reset() {
 
 // find returns where in data the value of key begins; ok is false if there is none.
 func (s *mapState) find(key []byte, cpu uint32) (off uint64, ok bool) {
-	if s.def.Type == jit.HashMap {
+	if s.keyed() {
 		place, ok := s.places[string(key)]
 		return uint64(place) * s.stride, ok
 	}
@@ -106,8 +123,10 @@ func (s *mapState) update(key, value []byte, flags uint64, cpu uint32) syscall.E
 	}
 	off, ok := s.find(key, cpu)
 	switch {
-	case !ok && s.def.Type != jit.HashMap:
+	case !ok && !s.keyed():
 		return syscall.E2BIG
+	case s.def.Type == jit.LPMTrie && binary.LittleEndian.Uint32(key) > 8*(s.def.KeySize-4):
+		return syscall.EINVAL
 	case ok && flags == NoExist:
 		return syscall.EEXIST
 	case !ok && flags == Exist:
@@ -115,7 +134,9 @@ func (s *mapState) update(key, value []byte, flags uint64, cpu uint32) syscall.E
 	case !ok:
 		place := slices.Index(s.used, false)
 		if place < 0 {
-			return syscall.E2BIG
+			if place = s.evict(); place < 0 {
+				return syscall.E2BIG
+			}
 		}
 		s.used[place] = true
 		s.places[string(key)] = uint32(place)
@@ -125,9 +146,54 @@ func (s *mapState) update(key, value []byte, flags uint64, cpu uint32) syscall.E
 	return 0
 }
 
+// evict gives up a place of a full LRU hash, the first; -1 if the map is none. Which element a kernel
+// gives up is nothing that programs can rely on.
+func (s *mapState) evict() int {
+	if s.def.Type != jit.LRUHashMap && s.def.Type != jit.LRUPerCPUHashMap {
+		return -1
+	}
+	for k, place := range s.places {
+		if place == 0 {
+			delete(s.places, k)
+			break
+		}
+	}
+	return 0
+}
+
+// longest finds the entry of an LPM trie whose prefix is the longest one that key begins with. Keys
+// are the number of bits and the bits.
+func (s *mapState) longest(key []byte) (off uint64, ok bool) {
+	bits := min(binary.LittleEndian.Uint32(key), 8*(s.def.KeySize-4))
+	for n := int(bits); n >= 0; n-- {
+		for k, place := range s.places {
+			if binary.LittleEndian.Uint32([]byte(k)) == uint32(n) && prefix(k[4:], n) == prefix(string(key[4:]), n) {
+				return uint64(place) * s.stride, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// prefix returns the first n bits of s, the rest of the last byte being zero.
+func prefix(s string, n int) string {
+	b := []byte(s[:(n+7)/8])
+	if n%8 != 0 {
+		b[len(b)-1] &= 0xff << (8 - n%8)
+	}
+	return string(b)
+}
+
+// fillInner puts maps into maps of maps.
+func (m *Machine) fillInner() {
+	for _, in := range m.cfg.Inner {
+		m.maps[in.Map].inner[string(in.Key)] = m.maps[in.Inner].handle
+	}
+}
+
 // remove is map_delete_elem.
 func (s *mapState) remove(key []byte) syscall.Errno {
-	if s.def.Type != jit.HashMap {
+	if !s.keyed() {
 		return syscall.EINVAL
 	}
 	place, ok := s.places[string(key)]
@@ -220,7 +286,7 @@ func (m *Machine) Entries(mp int) []Entry {
 	}
 	s := m.maps[mp]
 	var list []Entry
-	if s.def.Type == jit.HashMap {
+	if s.keyed() {
 		for k := range s.places {
 			list = append(list, Entry{Key: []byte(k), Value: slices.Clone(m.Lookup(mp, []byte(k))), Prog: -1})
 		}

@@ -100,7 +100,7 @@ func (m *memory) init(cfg *Config) {
 	}
 	m.maxDepth = cfg.MaxFrames
 	m.add(region{base: cfg.Layout.Ctx})
-	m.add(region{base: cfg.Layout.Packet})
+	m.add(region{base: cfg.Layout.Packet - headroom})
 	m.args = make([]byte, 8*(maxArgs+1))
 	m.add(region{base: cfg.Layout.TraceArgs, data: m.args})
 }
@@ -134,8 +134,11 @@ func (m *memory) setCtx(c *Ctx, l Layout) {
 			if c.Kind != Raw {
 				m.regions[i].data = nil // accessed field by field
 			}
-		case l.Packet:
-			m.regions[i].data = c.Packet
+		case l.Packet - headroom, l.Packet:
+			m.regions[i].base, m.regions[i].data = l.Packet, c.Packet
+			if c.room != nil {
+				m.regions[i].base, m.regions[i].data = l.Packet-headroom, c.room
+			}
 		}
 	}
 	m.uninit = 0

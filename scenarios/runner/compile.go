@@ -30,6 +30,7 @@ type Compiled struct {
 // JIT of a target. The scenario's limit, if it sets one, replaces the target's. It reports the
 // mistakes of all programs; they wrap jit.ErrUnsupported where the target lacks something.
 func Compile(b *scenarios.Built, t *jit.Target) (*Compiled, error) {
+	b = b.For(t)
 	if l := b.Scenario.Limit; l != 0 && l != t.Limit {
 		limited := *t
 		limited.Limit = l

@@ -15,10 +15,12 @@ import (
 // Fields of the contexts that programs see (include/uapi/linux/bpf.h, struct __sk_buff and struct
 // xdp_md), in bytes.
 const (
-	skbLen, skbProtocol, skbIfindex   = 0, 16, 40
+	skbLen, skbPktType                = 0, 4
+	skbProtocol, skbIfindex           = 16, 40
 	skbData, skbDataEnd, skbDataMeta  = 76, 80, 140
 	xdpData, xdpDataEnd, xdpDataMeta  = 0, 4, 8
 	xdpIngressIfindex, xdpRxQueueIndx = 12, 16
+	xdpHardStart                      = 24 // of struct xdp_buff
 
 	ethHeader = 14 // bytes
 	// loopback is the interface of a test run (net/bpf/test_run.c).
@@ -28,7 +30,7 @@ const (
 // deviceStep is the distance in which the structures that a context points to are placed.
 const (
 	deviceStep  = 0x400
-	deviceCount = 4
+	deviceCount = 8
 )
 
 // contextSpace is the memory for a context and for what it points to.
@@ -61,26 +63,31 @@ func placeContext(m *machine, t *jit.Target, p jit.ProgType, packet []byte, give
 			return 0, err
 		}
 	}
-	if err := m.SetPacket(packet); err != nil {
+	from := 0
+	if p.SKB() && !p.LinkLayer() { // sees the packet behind its Ethernet header
+		from = min(ethHeader, len(packet))
+	}
+	if err := m.SetPacket(packet, from, p == jit.XDP); err != nil {
 		return 0, err
 	}
 	w := &contextWriter{m: m, next: emu.DeviceAddr, ptrs: map[ptrKey]jit.Addr{}}
-	start, end := emu.PacketAddr, emu.PacketAddr+jit.Addr(len(packet))
+	start, end := emu.PacketAddr+jit.Addr(from), emu.PacketAddr+jit.Addr(len(packet))
 	values := map[int64]uint64{}
-	switch p {
-	case jit.SocketFilter, jit.SchedCLS:
+	switch {
+	case p.SKB():
 		w.table = t.Context.SKB
-		if p == jit.SocketFilter { // sees the packet behind its Ethernet header
-			start += jit.Addr(min(ethHeader, len(packet)))
+		for off := range w.table {
+			values[off] = 0 // to have all structures that pointers lead to
 		}
 		values[skbLen] = uint64(end - start)
-		if len(packet) >= ethHeader {
-			values[skbProtocol] = uint64(binary.LittleEndian.Uint16(packet[12:]))
-		}
+		values[skbPktType], values[skbProtocol] = ethernet(packet)
 		values[skbIfindex] = loopback
 		values[skbData], values[skbDataEnd], values[skbDataMeta] = uint64(start), uint64(end), uint64(start)
-	case jit.XDP:
+	case p == jit.XDP:
 		w.table = t.Context.XDP
+		if err := w.word(emu.ContextAddr+xdpHardStart, uint64(emu.PacketAddr-emu.PacketHeadroom)); err != nil {
+			return 0, err
+		}
 		values[xdpData], values[xdpDataEnd], values[xdpDataMeta] = uint64(start), uint64(end), uint64(start)
 		values[xdpIngressIfindex], values[xdpRxQueueIndx] = loopback, 0
 	default:
@@ -95,6 +102,32 @@ func placeContext(m *machine, t *jit.Target, p jit.ProgType, packet []byte, give
 		}
 	}
 	return emu.ContextAddr, nil
+}
+
+// ethernet returns pkt_type and protocol as eth_type_trans (net/ethernet/eth.c) sets them for the
+// loopback device, whose address is zero.
+func ethernet(packet []byte) (kind, protocol uint64) {
+	const broadcast, multicast, otherhost = 1, 2, 3
+	if len(packet) < ethHeader {
+		return 0, 0
+	}
+	switch to := [6]byte(packet); {
+	case to == [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}:
+		kind = broadcast
+	case to[0]&1 != 0:
+		kind = multicast
+	case to != [6]byte{}:
+		kind = otherhost
+	}
+	proto := packet[12:14]
+	const least, raw8023, llc = 0x600, 1, 4 // ETH_P_802_3_MIN, ETH_P_802_3, ETH_P_802_2
+	if binary.BigEndian.Uint16(proto) < least {
+		proto = []byte{0, llc}
+		if len(packet) >= ethHeader+2 && packet[14] == 0xff && packet[15] == 0xff {
+			proto = []byte{0, raw8023}
+		}
+	}
+	return kind, uint64(binary.LittleEndian.Uint16(proto))
 }
 
 func sortedOffsets(values map[int64]uint64) []int64 {
@@ -112,24 +145,32 @@ func (w *contextWriter) put(off int64, v uint64) error {
 	if !ok {
 		return fmt.Errorf("context field at offset %d: not known for this target", off)
 	}
-	at := emu.ContextAddr
-	for _, l := range f.Loads[:len(f.Loads)-1] {
+	at, way := emu.ContextAddr, f.Loads[:len(f.Loads)-1]
+	if f.Shared {
+		way = way[1:] // the first of the two is an offset, 0
+	}
+	for _, l := range way {
 		k := ptrKey{at, l.Off}
 		to, ok := w.ptrs[k]
 		if !ok {
 			to = w.next
 			w.next += deviceStep
 			w.ptrs[k] = to
-			var b [8]byte
-			binary.LittleEndian.PutUint64(b[:], uint64(to))
-			if err := w.m.WriteMemory(at+jit.Addr(l.Off), b[:]); err != nil {
+			if err := w.word(at+jit.Addr(l.Off), uint64(to)); err != nil {
 				return err
 			}
 		}
 		at = to
 	}
 	last := f.Loads[len(f.Loads)-1]
+	if f.Mask != 0 { // shares its byte with others, which are 0
+		v &= uint64(f.Mask)
+	}
 	var b [8]byte
 	binary.LittleEndian.PutUint64(b[:], v)
 	return w.m.WriteMemory(at+jit.Addr(last.Off), b[:last.Size])
+}
+
+func (w *contextWriter) word(at jit.Addr, v uint64) error {
+	return w.m.WriteMemory(at, binary.LittleEndian.AppendUint64(nil, v))
 }

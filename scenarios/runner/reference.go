@@ -63,6 +63,9 @@ func newReference(b *scenarios.Built, r rules, insns uint64, watch bool) (*refer
 	for _, s := range b.Slots {
 		cfg.ProgArrays = append(cfg.ProgArrays, interp.Slot{Map: s.Map, Key: s.Key, Prog: s.Program})
 	}
+	for _, in := range b.Inner {
+		cfg.Inner = append(cfg.Inner, interp.Inner{Map: in.Map, Key: in.Key, Inner: in.Inner})
+	}
 	m, err := interp.New(cfg)
 	if err != nil {
 		return nil, err
@@ -222,14 +225,12 @@ func (r *reference) results(v *check.Violation, out *Run, want *interp.Result, l
 const maxCompared = 1024
 
 // entries returns the contents of a map as far as they are compared: programs do not write prog
-// arrays, and of a per-CPU array they see a part only.
+// arrays, and of a per-CPU array they see a part only. Of other maps nothing is compared.
 func (r *reference) entries(m int) []interp.Entry {
 	switch def := &r.built.Maps[m]; def.Type {
-	case jit.ProgArray, jit.PerCPUArrayMap:
-		return nil
-	case jit.HashMap:
+	case jit.HashMap, jit.LRUHashMap, jit.PerCPUHashMap, jit.LRUPerCPUHashMap:
 		return r.m.Entries(m)
-	default:
+	case jit.ArrayMap:
 		var out []interp.Entry
 		for k := range min(def.MaxEntries, maxCompared) {
 			key := binary.LittleEndian.AppendUint32(nil, k)
@@ -237,6 +238,7 @@ func (r *reference) entries(m int) []interp.Entry {
 		}
 		return out
 	}
+	return nil
 }
 
 // differ returns the offset of the first word that differs, -1 if none does. Pointers, which each

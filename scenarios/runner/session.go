@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
@@ -134,7 +135,12 @@ func (m *machine) writable() []check.Range {
 		}
 	}
 	if n := len(m.setup.Packet); n > 0 {
-		out = append(out, check.Range{Lo: emu.PacketAddr, End: emu.PacketAddr + jit.Addr(n), Name: "packet"})
+		r := check.Range{Lo: emu.PacketAddr, End: emu.PacketAddr + jit.Addr(n), Name: "packet"}
+		if slices.ContainsFunc(m.setup.Images, func(i *jit.Image) bool { return i.Program != nil && i.Program.Type == jit.XDP }) {
+			r.Lo -= emu.PacketHeadroom
+			r.End = max(r.End, r.Lo+emu.PacketFrame)
+		}
+		out = append(out, r)
 	}
 	return out
 }

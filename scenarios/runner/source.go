@@ -477,7 +477,12 @@ func (c *Compiled) setup() emu.Setup {
 		s.Data = contextSpace()
 		return s
 	}
+	var inner []emu.Inner
+	for _, in := range c.Built.Inner {
+		inner = append(inner, emu.Inner{Map: in.Map, Key: in.Key, Inner: in.Inner})
+	}
 	return emu.Setup{
+		Inner:  inner,
 		Images: slices.Concat(c.Images, c.attached.images), VoidRAX: voidRAX(c.Built), Maps: c.Plan.Maps(), Symbols: c.Plan.Symbols(), Offsets: c.Target.Offsets,
 		Data: contextSpace(), Packet: make([]byte, c.packetRoom()),
 	}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package emu
+
+import "github.com/tcsim/tcsim/jit"
+
+// The helpers that move an XDP program's packet in its frame (net/core/filter.c).
+
+// xdpWord reads a pointer of struct xdp_buff.
+func (c *call) xdpWord(off jit.Addr) (int64, error) {
+	v, err := c.m.space.readWord(c.addr(1) + off)
+	return int64(v), err
+}
+
+func (c *call) xdpPointers() (data, end, meta int64, err error) {
+	if data, err = c.xdpWord(xdpData); err == nil {
+		if end, err = c.xdpWord(xdpDataEnd); err == nil {
+			meta, err = c.xdpWord(xdpDataMeta)
+		}
+	}
+	return data, end, meta, err
+}
+
+// hardStart and packetEndMax bound where a packet may be.
+var (
+	hardStart    = addrInt(PacketAddr - PacketHeadroom)
+	packetEndMax = hardStart + PacketFrame
+)
+
+func addrInt(a jit.Addr) int64 { return int64(a) }
+
+func xdpAdjustHead(c *call) (uint64, error) {
+	data, end, meta, err := c.xdpPointers()
+	if err != nil {
+		return 0, err
+	}
+	size := int64(0)
+	if meta <= data {
+		size = data - meta
+	}
+	to := data + int64(int32(c.arg(2)))
+	if to < hardStart+xdpFrameSize+size || to > end-ethHeader {
+		return EINVAL.result(), nil
+	}
+	if size > 0 {
+		b := make([]byte, size)
+		if err := c.m.space.read(jit.Addr(meta), b); err != nil {
+			return 0, err
+		}
+		if err := c.m.space.write(jit.Addr(to-size), b); err != nil {
+			return 0, err
+		}
+	}
+	if err := c.m.space.writeWord(c.addr(1)+xdpDataMeta, uint64(to-size)); err != nil {
+		return 0, err
+	}
+	return 0, c.m.space.writeWord(c.addr(1)+xdpData, uint64(to))
+}
+
+func xdpAdjustTail(c *call) (uint64, error) {
+	data, end, _, err := c.xdpPointers()
+	if err != nil {
+		return 0, err
+	}
+	by := int64(int32(c.arg(2)))
+	if end+by > packetEndMax || end+by < data+ethHeader {
+		return EINVAL.result(), nil
+	}
+	if by > 0 {
+		if err := c.m.space.write(jit.Addr(end), make([]byte, by)); err != nil {
+			return 0, err
+		}
+	}
+	return 0, c.m.space.writeWord(c.addr(1)+xdpDataEnd, uint64(end+by))
+}
+
+func xdpAdjustMeta(c *call) (uint64, error) {
+	data, _, meta, err := c.xdpPointers()
+	if err != nil {
+		return 0, err
+	}
+	to := meta + int64(int32(c.arg(2)))
+	switch size := data - to; {
+	case meta > data:
+		return enotsup.result(), nil
+	case to < hardStart+xdpFrameSize || to > data:
+		return EINVAL.result(), nil
+	case size&3 != 0 || size > 255: // xdp_metalen_invalid
+		return eacces.result(), nil
+	}
+	return 0, c.m.space.writeWord(c.addr(1)+xdpDataMeta, uint64(to))
+}
+
+func xdpBuffLen(c *call) (uint64, error) {
+	lo, hi, err := c.packetSpan()
+	return uint64(hi - lo), err
+}
