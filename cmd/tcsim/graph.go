@@ -23,7 +23,8 @@ func (e env) graphCommand() *cli.Command {
 			"their key is out of range, which is how packets get lost, and fails if there are any.\n\n" +
 			"Examples:\n   tcsim graph fixtures/objects/dispatcher.o --check\n   tcsim graph hierarchy --dot | dot -Tsvg\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
-			targetFlag(true), &cli.StringFlag{Name: "entry", Usage: "object files: section or name of the entry"},
+			targetFlag(true), &cli.StringFlag{Name: "entry", Usage: "object files: section or name of the entry; only what it reaches is drawn"},
+			slotFlag(), btfFlag(),
 			&cli.BoolFlag{Name: "dot", Usage: "print DOT"},
 			&cli.BoolFlag{Name: "check", Usage: "list tail calls that are never taken"},
 			jsonFlag(),
@@ -36,7 +37,11 @@ func (e env) graph(_ context.Context, cmd *cli.Command) error {
 	if cmd.NArg() != 1 {
 		return badUsage("graph takes one scenario or object file, found %d arguments", cmd.NArg())
 	}
-	b, err := graphInput(cmd.Args().First(), cmd.String("entry"))
+	opt, err := objectOptions(cmd)
+	if err != nil {
+		return err
+	}
+	b, err := e.graphInput(cmd.Args().First(), opt)
 	if err != nil {
 		return badInput(err)
 	}
@@ -68,18 +73,23 @@ func (e env) graph(_ context.Context, cmd *cli.Command) error {
 }
 
 // graphInput loads what to draw. An object file needs no entry for that.
-func graphInput(path, entry string) (*scenarios.Built, error) {
-	if !object.IsFile(path) {
-		return object.Load(path, object.Options{})
+func (e env) graphInput(path string, opt object.Options) (*scenarios.Built, error) {
+	if !object.IsFile(path) || opt.Entry != "" {
+		return object.Load(path, opt)
 	}
-	f, err := object.Open(path)
+	f, err := object.Open(path, opt.Read)
 	if err != nil {
 		return nil, err
 	}
-	if b, err := f.Scenario(object.Options{Entry: entry}); err == nil || entry != "" {
-		return b, err
+	for _, err := range f.LeftOut() {
+		fmt.Fprintf(e.stderr, "left out: %v\n", err)
 	}
-	return f.Load(), nil
+	if len(f.LeftOut()) == 0 {
+		if b, err := f.Scenario(opt); err == nil {
+			return b, nil
+		}
+	}
+	return f.Load(opt.Fill)
 }
 
 func (e env) findings(g *callgraph.Graph) {

@@ -119,6 +119,11 @@ func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target
 				return nil, err
 			}
 			res, err := s.Play(ctx)
+			if errors.Is(err, jit.ErrUnsupported) {
+				row.Error = err.Error()
+				rows = append(rows, row)
+				continue
+			}
 			if err != nil {
 				return nil, err
 			}

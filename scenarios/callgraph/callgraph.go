@@ -75,6 +75,7 @@ type builder struct {
 // New reads the graph of a scenario. The target says what its verifier follows: dead code counts
 // for nothing. It fails if that refuses a program.
 func New(b *scenarios.Built, t *jit.Target) (*Graph, error) {
+	b = b.For(t)
 	g := &builder{Graph: &Graph{Name: b.Scenario.Name, Findings: []string{}, Notes: []string{}}, b: b, t: t, filled: map[int]map[uint32][]string{}}
 	g.arrays()
 	entries := map[int]bool{}

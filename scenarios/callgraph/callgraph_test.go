@@ -30,11 +30,15 @@ func graph(t *testing.T, b *scenarios.Built) *callgraph.Graph {
 
 func read(t *testing.T, name string) *scenarios.Built {
 	t.Helper()
-	f, err := object.Open("../../fixtures/objects/" + name)
+	f, err := object.Open("../../fixtures/objects/"+name, object.ReadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return f.Load()
+	b, err := f.Load(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // TestFindings looks for what is wrong with the object files: see their sources.

@@ -12,7 +12,7 @@ import (
 // scenario file, or a built-in scenario.
 func Load(nameOrPath string, o Options) (*scenarios.Built, error) {
 	if IsFile(nameOrPath) {
-		f, err := Open(nameOrPath)
+		f, err := Open(nameOrPath, o.Read)
 		if err != nil {
 			return nil, err
 		}

@@ -26,7 +26,7 @@ const folder = "../../fixtures/objects/"
 
 func open(t testing.TB, name string) *object.File {
 	t.Helper()
-	f, err := object.Open(folder + name)
+	f, err := object.Open(folder+name, object.ReadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func TestBadFiles(t *testing.T) {
 		"32 bits":      {with(4, 1), "ELF"},
 		"other endian": {with(5, 2), "ELF"},
 	} {
-		f, err := object.Read(name, tc.data)
+		f, err := object.Read(name, tc.data, object.ReadOptions{})
 		if f != nil || err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, %v, want %q", name, f, err, tc.want)
 		}
@@ -200,7 +200,7 @@ func TestTruncated(t *testing.T) {
 			t.Fatal(err)
 		}
 		for n := 0; n < len(good); n += 13 {
-			if f, err := object.Read(name, good[:n]); err == nil {
+			if f, err := object.Read(name, good[:n], object.ReadOptions{}); err == nil {
 				t.Errorf("%s: %d of %d bytes give %d programs", name, n, len(good), len(f.Programs))
 			}
 		}
@@ -264,12 +264,15 @@ func FuzzRead(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		file, err := object.Read("fuzz.o", data)
+		file, err := object.Read("fuzz.o", data, object.ReadOptions{})
 		if (file == nil) == (err == nil) {
 			t.Fatalf("file %v with error %v", file, err)
 		}
 		if err != nil {
 			return
+		}
+		if b, err := file.Load(nil); err == nil {
+			_, _ = runner.Compile(b, target)
 		}
 		for i := range file.Programs {
 			if len(file.Programs[i].Insns) > 4096 {

@@ -4,7 +4,9 @@ package object
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,8 +18,68 @@ import (
 	"github.com/tcsim/tcsim/jit"
 )
 
+// noHelper is a helper that does not exist.
+const noHelper = 0x0bad
+
 // maxInsns is how many slots the kernel's verifier takes (BPF_COMPLEXITY_LIMIT_INSNS).
 const maxInsns = 1_000_000
+
+// programTypes are those whose context the emulator makes as the kernel does, or as memory.
+var programTypes = []ebpf.ProgramType{
+	ebpf.SocketFilter, ebpf.Kprobe, ebpf.SchedCLS, ebpf.SchedACT, ebpf.TracePoint, ebpf.XDP, ebpf.CGroupSKB,
+	ebpf.LWTIn, ebpf.LWTOut, ebpf.LWTXmit, ebpf.RawTracepoint,
+}
+
+func (r *reader) readPrograms() {
+	names := slices.Sorted(maps.Keys(r.spec.Programs))
+	for i, name := range names {
+		r.progs[name] = i
+	}
+	for _, name := range names {
+		p := r.spec.Programs[name]
+		var errs []error
+		if p.Type == ebpf.UnspecifiedProgram {
+			errs = append(errs, fmt.Errorf("section %q says no program type: expected one such as \"tc\", \"xdp\" or \"socket\"", p.SectionName))
+		} else if !slices.Contains(programTypes, p.Type) {
+			errs = append(errs, fmt.Errorf("type %v is not modelled: expected %v", p.Type, programTypes))
+		}
+		prog, more := r.program(p)
+		if len(errs) == 0 { // what a program of a foreign type does says nothing
+			errs = append(more, r.license(p, &prog)...)
+		}
+		for i, err := range errs {
+			errs[i] = fmt.Errorf("program %s: %w", name, err)
+		}
+		r.file.Programs = append(r.file.Programs, prog)
+		r.file.Sections = append(r.file.Sections, p.SectionName)
+		r.file.progErrs = append(r.file.progErrs, errors.Join(errs...))
+	}
+}
+
+// freeLicenses are those with which a program may call every helper (include/linux/license.h).
+var freeLicenses = []string{"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"}
+
+// gplOnly are the helpers that others may not call.
+var gplOnly = []int32{4, 6, 22, 25, 27, 35, 45, 55, 67, 111, 112, 113, 114, 115, 121, 158, 177}
+
+// license refuses helpers that the program's license does not give.
+func (r *reader) license(p *ebpf.ProgramSpec, prog *jit.Program) []error {
+	const call = 0x85
+	if slices.Contains(freeLicenses, p.License) {
+		return nil
+	}
+	found := map[int32]bool{}
+	for _, in := range prog.Insns {
+		if in.Op == call && in.Src == 0 && slices.Contains(gplOnly, in.Imm) {
+			found[in.Imm] = true
+		}
+	}
+	var errs []error
+	for _, n := range slices.Sorted(maps.Keys(found)) {
+		errs = append(errs, fmt.Errorf("%s is for programs under the GPL, the file's license is %q: char LICENSE[] SEC(\"license\") = \"GPL\"", jit.HelperName(n), p.License))
+	}
+	return errs
+}
 
 // linker makes the slots of one program of cilium/ebpf's instructions.
 type linker struct {
@@ -27,6 +89,39 @@ type linker struct {
 	start map[string]int // slot of each symbol
 	funcs map[int]string // slot of each function's start to its name
 	errs  []error
+	// external is the symbol that the instruction at hand refers to and nobody defines.
+	external string
+}
+
+// relocate resolves CO-RE relocations with the types given, or with those of the file itself.
+func (l *linker) relocate() error {
+	var relos []*btf.CORERelocation
+	var at []*asm.Instruction
+	for i := range l.insns {
+		if r := btf.CORERelocationMetadata(&l.insns[i]); r != nil {
+			relos, at = append(relos, r), append(at, &l.insns[i])
+		}
+	}
+	if len(relos) == 0 {
+		return nil
+	}
+	types := l.r.types
+	if types == nil {
+		types = l.r.spec.Types
+	}
+	if types == nil {
+		return errors.New("CO-RE relocations, and there are no types: --btf names a file with those of a kernel")
+	}
+	fixups, err := btf.CORERelocate(relos, []*btf.Spec{types}, binary.LittleEndian, types.TypeID)
+	if err != nil {
+		return fmt.Errorf("CO-RE: %w", err)
+	}
+	for i := range fixups {
+		if err := fixups[i].Apply(at[i]); err != nil {
+			return fmt.Errorf("%v: %w", relos[i], err)
+		}
+	}
+	return nil
 }
 
 // program translates one program with its functions, which cilium/ebpf has put behind the entry.
@@ -45,7 +140,15 @@ func (r *reader) program(p *ebpf.ProgramSpec) (jit.Program, []error) {
 	if slots > maxInsns {
 		return out, []error{fmt.Errorf("%d instructions: the kernel takes %d", slots, maxInsns)}
 	}
+	if err := l.relocate(); err != nil {
+		l.errs = append(l.errs, err)
+	}
+	fn, began := "", 0
 	for i := range l.insns {
+		if sym := l.insns[i].Symbol(); sym != "" {
+			fn, began = sym, l.at[i]
+		}
+		l.external = r.extern.at(fn, l.at[i]-began)
 		code, err := l.instruction(i)
 		if err != nil {
 			l.errs = append(l.errs, fmt.Errorf("insn %d (%v): %w", l.at[i], l.insns[i].OpCode, err))
@@ -64,11 +167,14 @@ func (r *reader) program(p *ebpf.ProgramSpec) (jit.Program, []error) {
 // instruction returns the slots of instruction i with its reference resolved.
 func (l *linker) instruction(i int) ([]byte, error) {
 	in := l.insns[i] // a copy
-	if r := btf.CORERelocationMetadata(&in); r != nil {
-		return nil, fmt.Errorf("CO-RE relocation %v: it needs the BTF of a kernel, and there is none here", r)
-	}
 	ref := in.Reference()
 	switch {
+	case in.IsLoadFromMap() && ref == "" && l.external != "":
+		off, ok := l.r.configOffset(l.external)
+		if !ok {
+			return nil, fmt.Errorf("the kernel's configuration is not known, and it asks for %s: make that a constant", l.external)
+		}
+		in.Constant = int64(off)<<32 | int64(l.r.maps[kconfig])
 	case in.IsLoadFromMap():
 		m, ok := l.r.maps[ref]
 		if !ok {
@@ -76,7 +182,15 @@ func (l *linker) instruction(i int) ([]byte, error) {
 		}
 		in.Constant = in.Constant&^0xffff_ffff | int64(m)
 	case in.IsKfuncCall():
-		return nil, fmt.Errorf("call of kernel function %q: kernel functions are not modelled", ref)
+		name := cmp.Or(ref, l.external)
+		if !l.r.extern.weak[name] {
+			return nil, fmt.Errorf("call of kernel function %s: kernel functions are not modelled; run a program that calls none (--entry), or declare it __weak and ask bpf_ksym_exists(%s)", name, name)
+		}
+		in.Src, in.Constant = 0, noHelper // to be reached by no path
+	case in.OpCode.IsDWordLoad() && l.r.extern.weak[l.external]:
+		in.Src, in.Constant = 0, 0 // it does not exist
+	case in.OpCode.IsDWordLoad() && l.external != "" && l.external == ref:
+		return nil, fmt.Errorf("kernel symbol %s: what kernels have there is not modelled; declared __weak it does not exist", ref)
 	case in.IsFunctionReference():
 		to, err := l.function(i, ref, in.Constant)
 		if err != nil {

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package object
+
+import (
+	"debug/elf"
+	"encoding/binary"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// kconfig is the section that variables of the kernel's configuration are declared in.
+const kconfig = ".kconfig"
+
+// external is what a file refers to and does not define.
+type external struct {
+	weak map[string]bool // symbols that need not be there
+	// names are the undefined symbols that instructions refer to, by section and offset.
+	names map[place]string
+	funcs map[string]place // where functions begin
+}
+
+type place struct {
+	section int
+	off     uint64
+}
+
+// externs reads symbols and relocations; damaged ones are left out, as cilium/ebpf has read them too.
+func externs(f *elf.File) *external {
+	x := &external{weak: map[string]bool{}, names: map[place]string{}, funcs: map[string]place{}}
+	syms, err := f.Symbols()
+	if err != nil {
+		return x
+	}
+	for _, s := range syms {
+		switch {
+		case s.Section == elf.SHN_UNDEF && elf.ST_BIND(s.Info) == elf.STB_WEAK:
+			x.weak[s.Name] = true
+		case elf.ST_TYPE(s.Info) == elf.STT_FUNC:
+			x.funcs[s.Name] = place{int(s.Section), s.Value}
+		}
+	}
+	for _, sec := range f.Sections {
+		if sec.Type != elf.SHT_REL || sec.Size > maxFile {
+			continue
+		}
+		data, err := sec.Data()
+		if err != nil {
+			continue
+		}
+		for ; len(data) >= 16; data = data[16:] { // Elf64_Rel
+			off, info := binary.LittleEndian.Uint64(data), binary.LittleEndian.Uint64(data[8:])
+			if n := info >> 32; n > 0 && n <= uint64(len(syms)) && syms[n-1].Section == elf.SHN_UNDEF {
+				x.names[place{int(sec.Info), off}] = syms[n-1].Name
+			}
+		}
+	}
+	return x
+}
+
+// at returns the undefined symbol that the instruction slots behind the start of a function refers to.
+func (x *external) at(fn string, slots int) string {
+	p, ok := x.funcs[fn]
+	if !ok {
+		return ""
+	}
+	p.off += uint64(slots) * jit.InsnSize
+	return x.names[p]
+}
+
+// version is a variable LINUX_KERNEL_VERSION in the section of the kernel's configuration.
+type version struct {
+	m, off, size int
+}
+
+// kernelConfig declares the map of the kernel's configuration, nil if the file asks for none. Only the
+// kernel's version is known: others are refused where they are read.
+func (r *reader) kernelConfig() *ebpf.MapSpec {
+	sec := r.configSection()
+	if sec == nil || sec.Size == 0 || sec.Size > maxSection {
+		return nil
+	}
+	for _, v := range sec.Vars {
+		if v.Type.TypeName() == kernelVersion && (v.Size == 4 || v.Size == 8) {
+			r.file.versions = append(r.file.versions, version{len(r.file.Maps), int(v.Offset), int(v.Size)})
+		}
+	}
+	return &ebpf.MapSpec{Name: kconfig, Type: ebpf.Array, KeySize: 4, ValueSize: sec.Size, MaxEntries: 1}
+}
+
+const kernelVersion = "LINUX_KERNEL_VERSION"
+
+func (r *reader) configSection() *btf.Datasec {
+	var sec *btf.Datasec
+	if r.spec.Types == nil || r.spec.Types.TypeByName(kconfig, &sec) != nil {
+		return nil
+	}
+	return sec
+}
+
+// configOffset returns where a variable of the kernel's configuration is; ok is false if its value is
+// not known.
+func (r *reader) configOffset(name string) (off uint32, ok bool) {
+	sec := r.configSection()
+	if sec == nil || name != kernelVersion {
+		return 0, false
+	}
+	for _, v := range sec.Vars {
+		if v.Type.TypeName() == name {
+			return v.Offset, true
+		}
+	}
+	return 0, false
+}
+
+// kernelCode is the version of a target's kernel as KERNEL_VERSION makes it; 6.12 stands for designs
+// that were never in a kernel.
+func kernelCode(t *jit.Target) uint32 {
+	major, minor := 6, 12
+	if a, b, ok := strings.Cut(t.Name, "."); ok {
+		b, _, _ = strings.Cut(b, "-")
+		if x, err := strconv.ParseUint(a, 10, 8); err == nil {
+			if y, err := strconv.ParseUint(b, 10, 8); err == nil {
+				major, minor = int(x), int(y)
+			}
+		}
+	}
+	return uint32(major)<<16 | uint32(minor)<<8
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package object
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios"
+)
+
+// mapTypes are those that the emulator knows.
+var mapTypes = []ebpf.MapType{
+	ebpf.Hash, ebpf.Array, ebpf.ProgramArray, ebpf.PerfEventArray, ebpf.PerCPUHash, ebpf.PerCPUArray, ebpf.LRUHash,
+	ebpf.LRUCPUHash, ebpf.LPMTrie, ebpf.ArrayOfMaps, ebpf.HashOfMaps, ebpf.DevMap, ebpf.CPUMap, ebpf.XSKMap, ebpf.DevMapHash, ebpf.RingBuf,
+}
+
+// hashRoom is how many entries of a hash are emulated: nothing that programs see depends on the rest
+// before they have stored so many.
+const hashRoom = 1 << 14
+
+func (r *reader) readMaps() {
+	for _, name := range slices.Sorted(maps.Keys(r.spec.Maps)) {
+		r.addMap(name, r.spec.Maps[name])
+	}
+	if kc := r.kernelConfig(); kc != nil {
+		r.addMap(kconfig, kc)
+	}
+}
+
+// addMap notes a map and why it is not modelled, if so. A map of maps has the one that it is declared
+// with added behind it.
+func (r *reader) addMap(name string, m *ebpf.MapSpec) int {
+	i := len(r.file.Maps)
+	r.maps[name] = i
+	out := jit.Map{Name: name, Type: jit.MapType(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries}
+	r.file.Maps = append(r.file.Maps, out)
+	r.file.mapErrs = append(r.file.mapErrs, nil)
+	if err := r.completeMap(&out, m); err != nil {
+		r.file.mapErrs[i] = fmt.Errorf("map %s: %w", name, err)
+	}
+	if out.Type == jit.ArrayOfMaps || out.Type == jit.HashOfMaps {
+		if m.InnerMap == nil {
+			r.file.mapErrs[i] = fmt.Errorf("map %s: no declaration of the maps in it: expected __array(values, struct …)", name)
+		} else {
+			inner := r.addMap(name+".inner", m.InnerMap)
+			out.Inner = inner + 1
+			if err := r.file.mapErrs[inner]; err != nil {
+				r.file.mapErrs[i] = err
+			}
+		}
+	}
+	r.file.Maps[i] = out
+	return i
+}
+
+// completeMap fills in what loaders choose, and checks sizes.
+func (r *reader) completeMap(out *jit.Map, m *ebpf.MapSpec) error {
+	entries := uint64(m.MaxEntries)
+	switch {
+	case !slices.Contains(mapTypes, m.Type):
+		return fmt.Errorf("type %v is not modelled: expected %v", m.Type, mapTypes)
+	case out.Type == jit.ProgArray: // sizes may be left out, the kernel has one choice
+		out.KeySize, out.ValueSize = 4, 4
+	case out.Type == jit.PerfEventArray:
+		out.KeySize, out.ValueSize, out.MaxEntries = 4, 4, max(1, out.MaxEntries) // one for each CPU
+		return nil
+	case out.Type == jit.RingBuf:
+		if n := m.MaxEntries; n == 0 || n&(n-1) != 0 || n%4096 != 0 {
+			return fmt.Errorf("a ring buffer of %d bytes: the kernel takes powers of two from 4096 on", n)
+		}
+		out.MaxEntries = min(out.MaxEntries, maxSection)
+		return nil
+	case out.Type == jit.ArrayOfMaps || out.Type == jit.HashOfMaps:
+		out.ValueSize = 4
+	}
+	if out.Type.Hash() || out.Type == jit.LPMTrie || out.Type == jit.HashOfMaps {
+		out.MaxEntries = min(out.MaxEntries, hashRoom)
+	}
+	hash := out.Type.Hash() || out.Type == jit.HashOfMaps || out.Type == jit.LPMTrie || out.Type == jit.DevMapHash
+	switch {
+	case uint64(out.ValueSize)*uint64(out.MaxEntries) > maxSection || out.KeySize > 512:
+		return fmt.Errorf("%d entries of %d+%d bytes are more than the emulator holds", entries, out.KeySize, out.ValueSize)
+	case out.MaxEntries == 0 || out.ValueSize == 0 || out.KeySize == 0 || !hash && out.KeySize != 4,
+		out.Type == jit.LPMTrie && out.KeySize < 5:
+		return fmt.Errorf("%d entries of %d+%d bytes: the kernel refuses it", entries, out.KeySize, out.ValueSize)
+	}
+	if v, ok := frozen(m); ok && uint32(len(v)) <= m.ValueSize {
+		out.Frozen = string(v) + string(make([]byte, int(m.ValueSize)-len(v)))
+	}
+	return nil
+}
+
+// frozen returns the contents of a section of constants, which loaders freeze.
+func frozen(m *ebpf.MapSpec) ([]byte, bool) {
+	const readOnlyForPrograms = 1 << 7 // BPF_F_RDONLY_PROG
+	if m.Type != ebpf.Array || m.MaxEntries != 1 || m.Flags&readOnlyForPrograms == 0 || len(m.Contents) != 1 {
+		return nil, false
+	}
+	v, ok := m.Contents[0].Value.([]byte)
+	return v, ok
+}
+
+// readContents reads what maps hold before the first run.
+func (r *reader) readContents() {
+	for _, name := range slices.Sorted(maps.Keys(r.spec.Maps)) {
+		i := r.maps[name]
+		m := &r.file.Maps[i]
+		if r.file.mapErrs[i] != nil {
+			continue
+		}
+		for _, kv := range r.spec.Maps[name].Contents {
+			if err := r.content(i, m, kv); err != nil {
+				r.file.mapErrs[i] = fmt.Errorf("map %s: %w", name, err)
+			}
+		}
+	}
+	r.judge()
+}
+
+// content notes one entry of map i.
+func (r *reader) content(i int, m *jit.Map, kv ebpf.MapKV) error {
+	key, ok := keyBytes(kv.Key, m.KeySize)
+	if !ok {
+		return fmt.Errorf("contents by %T are not modelled", kv.Key)
+	}
+	index := binary.LittleEndian.Uint32(append(bytes.Clone(key), 0, 0, 0, 0))
+	switch v := kv.Value.(type) {
+	case []byte:
+		if len(v) > int(m.ValueSize) {
+			return fmt.Errorf("contents of %d bytes", len(v))
+		}
+		r.file.Values = append(r.file.Values, scenarios.Stored{Map: i, Key: key, Data: v})
+		return nil
+	case string:
+		if m.Type != jit.HashOfMaps && index >= m.MaxEntries {
+			return fmt.Errorf("slot %d is declared, but there are only %d", index, m.MaxEntries)
+		}
+		if inner, known := r.maps[v]; known && m.Inner > 0 {
+			r.file.Inner = append(r.file.Inner, scenarios.Inner{Map: i, Key: key, Inner: inner})
+			return r.file.mapErrs[inner]
+		}
+		p, known := r.progs[v]
+		if !known || m.Type != jit.ProgArray {
+			return fmt.Errorf("slot %d is to hold %q, which is no program of the file", index, v)
+		}
+		r.file.Slots = append(r.file.Slots, scenarios.Slot{Map: i, Key: index, Program: p})
+		return nil
+	}
+	return fmt.Errorf("contents %T are not modelled", kv.Value)
+}
+
+// keyBytes is a key as it is in memory.
+func keyBytes(key any, size uint32) ([]byte, bool) {
+	switch k := key.(type) {
+	case uint32:
+		return binary.LittleEndian.AppendUint32(nil, k), size == 4
+	case []byte:
+		return k, len(k) == int(size)
+	}
+	return nil, false
+}
+
+// judge blames programs for the maps that they use.
+func (r *reader) judge() {
+	f := r.file
+	for i := range f.Programs {
+		var errs []error
+		for m := range f.usedMaps(i) {
+			errs = append(errs, f.mapErrs[m])
+		}
+		if err := errors.Join(errs...); err != nil {
+			f.progErrs[i] = errors.Join(f.progErrs[i], fmt.Errorf("program %s: %w", f.Programs[i].Name, err))
+		}
+	}
+}
+
+// usedMaps yields the maps that a program refers to, once each and in order.
+func (f *File) usedMaps(prog int) func(func(int) bool) {
+	const ldImm64 = 0x18
+	seen := map[int]bool{}
+	insns := f.Programs[prog].Insns
+	for n := 0; n < len(insns); n++ {
+		in := insns[n]
+		if in.Op != ldImm64 {
+			continue
+		}
+		n++
+		if in.Src == jit.PseudoMap || in.Src == jit.PseudoMapValue {
+			seen[int(in.Imm)] = true
+		}
+	}
+	return slices.Values(slices.Sorted(maps.Keys(seen)))
+}
