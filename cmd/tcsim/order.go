@@ -111,7 +111,7 @@ func orderSource(arg string) (*scenarios.Built, []byte, error) {
 		_, text, err := scenarios.Find(arg)
 		return b, text, err
 	}
-	f, err := object.Open(arg)
+	f, err := object.Open(arg, object.ReadOptions{})
 	if err != nil {
 		return nil, nil, err
 	}

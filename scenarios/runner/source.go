@@ -34,6 +34,7 @@ func Order(b *scenarios.Built, text []byte) (capture.Scenario, error) {
 		return sc, fmt.Errorf("%s: %d bytes are more than a capture keeps of a file (%d): strip it with llvm-strip -g", sc.Name, len(text), maxObject)
 	}
 	for _, m := range b.Maps {
+		m.Frozen = "" // captures load maps that may change
 		sc.Maps = append(sc.Maps, capture.Map{Map: m})
 	}
 	for i := range b.Programs {
@@ -89,18 +90,21 @@ func orderTypes(b *scenarios.Built, sc *capture.Scenario) {
 // ObjectRuns returns an object file as something to run: every program that no prog array holds, or every
 // one if they all are in prog arrays, on a packet of object.MinPacket zeroes.
 func ObjectRuns(f *object.File) (*scenarios.Built, error) {
-	b := f.Load()
+	b, err := f.Load(nil)
+	if err != nil {
+		return nil, err
+	}
 	for _, all := range []bool{false, true} {
-		for i := range f.Programs {
-			held := slices.ContainsFunc(f.Slots, func(s scenarios.Slot) bool { return s.Program == i })
+		for i := range b.Programs {
+			held := slices.ContainsFunc(b.Slots, func(s scenarios.Slot) bool { return s.Program == i })
 			if held && !all {
 				continue
 			}
-			one, err := f.Scenario(object.Options{Entry: f.Programs[i].Name})
-			if err != nil {
-				return nil, err
-			}
-			b.Actions = append(b.Actions, one.Actions...)
+			packet := make([]byte, object.MinPacket)
+			b.Actions = append(b.Actions, scenarios.Action{
+				Kind: scenarios.ActRun, Program: i, Packet: packet,
+				Event: &scenarios.Event{Run: &scenarios.Name{Text: b.Programs[i].Name}, Packet: packet},
+			})
 		}
 		if len(b.Actions) > 0 {
 			break
@@ -119,6 +123,14 @@ func (l LeftOut) Error() string { return string(l) }
 func leftOut(b *scenarios.Built) string {
 	if l := b.Scenario.Limit; l != 0 && l != kernelLimit {
 		return fmt.Sprintf("it sets a limit of %d tail calls; kernels have %d", l, kernelLimit)
+	}
+	if b.Adapt != nil {
+		return "it asks for the version of the kernel"
+	}
+	for _, m := range b.Maps {
+		if m.Inner > 0 || m.Type == jit.LPMTrie {
+			return fmt.Sprintf("map %s: maps of this type are not captured", m.Name)
+		}
 	}
 	type place struct{ prog, fn int }
 	replaces := map[int]place{}
@@ -184,7 +196,7 @@ func (c *Captured) sourced(src *capture.Source) error {
 // builtOf reads the source of a captured scenario.
 func builtOf(sc *capture.Scenario) (*scenarios.Built, error) {
 	if sc.Object != nil {
-		f, err := object.Read(sc.Name, sc.Object)
+		f, err := object.Read(sc.Name, sc.Object, object.ReadOptions{})
 		if err != nil {
 			return nil, err
 		}
