@@ -167,14 +167,14 @@ func (f *File) reach(entry int, slots []scenarios.Slot) []int {
 // pick makes a scenario of some programs and the maps that they use.
 func (f *File) pick(progs []int, slots []scenarios.Slot) *scenarios.Built {
 	used := f.mapsOf(progs)
-	index, from := make([]int, len(f.Maps)), []int{}
+	index := make([]int, len(f.Maps))
 	sc := &scenarios.Scenario{File: f.Name, Version: scenarios.Version, Name: f.title()}
 	b := &scenarios.Built{Scenario: sc}
 	for i, m := range f.Maps {
 		index[i] = -1
 		if used[i] {
 			index[i] = len(b.Maps)
-			b.Maps, from = append(b.Maps, m), append(from, i)
+			b.Maps = append(b.Maps, m)
 		}
 	}
 	for i := range b.Maps {
