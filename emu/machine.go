@@ -48,7 +48,7 @@ type Machine struct {
 	c      *C.tcs
 	handle cgo.Handle
 	space  *space
-	cache  x86.Cache
+	cache  *x86.Cache
 
 	setup    Setup
 	maps     []guestMap
@@ -122,7 +122,7 @@ func New(cfg Config) (*Machine, error) {
 	if err := checkEngine(); err != nil {
 		return nil, fmt.Errorf("new machine: %w", err)
 	}
-	m := &Machine{cfg: cfg, c: C.tcs_new(C.uint64_t(cfg.Memory))}
+	m := &Machine{cfg: cfg, cache: new(x86.Cache), c: C.tcs_new(C.uint64_t(cfg.Memory))}
 	if m.c == nil {
 		return nil, fmt.Errorf("new machine: %d bytes of guest memory cannot be had", cfg.Memory)
 	}
@@ -273,6 +273,9 @@ func (m *Machine) Load(s Setup) error {
 	runtime.KeepAlive(m)
 	return nil
 }
+
+// DecodeCache is what the machine decodes instructions with: for one goroutine, and not while it runs.
+func (m *Machine) DecodeCache() *x86.Cache { return m.cache }
 
 // unload empties the machine. Translations of old code are removed while its addresses still are
 // mapped.

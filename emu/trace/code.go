@@ -21,6 +21,8 @@ type Options struct {
 	Symbol func(jit.Addr) string
 	// InsnText returns the text of one BPF instruction; nil for none.
 	InsnText func(p *jit.Program, i jit.InsnIndex) string
+	// Cache is what instructions are decoded with, only while NewCode goes on; nil does without.
+	Cache *x86.Cache
 }
 
 // Marks is a set of optional kinds of sites.
@@ -140,6 +142,7 @@ func NewCode(images []*jit.Image, o Options) (*Code, error) {
 			return nil, fmt.Errorf("trace %s: %w", f, err)
 		}
 	}
+	c.opts.Cache = nil // it is not safe for concurrent use, a Code is
 	return c, nil
 }
 
@@ -269,8 +272,12 @@ func (f *Fn) predecode(c *Code) error {
 	f.ops = make([]Op, len(f.Code))
 	f.site = make([]uint16, len(f.Code))
 	lengths := make([]uint8, len(f.Code))
+	decode := x86.Decode
+	if c.opts.Cache != nil {
+		decode = c.opts.Cache.Decode
+	}
 	for off := jit.CodeOff(0); int(off) < len(f.Code); {
-		in, err := x86.Decode(f.Code[off:], f.Addr+jit.Addr(off))
+		in, err := decode(f.Code[off:], f.Addr+jit.Addr(off))
 		if err != nil {
 			return fmt.Errorf("+%#x: %w", int(off), err)
 		}

@@ -27,8 +27,8 @@ var wrongDesigns = map[string]string{
 	"pop-nop-push":       "loses R6 to R9 where a tail call is refused, and counts per function",
 	"ip-aux":             "counts per function, and has a window in which an emptied slot is fallen through",
 	"jmp-always-valid":   "counts per function, and an emptied slot cannot be filled again",
-	"hier-rfc1":          "the counter lies below rsp while a program hands over to the next",
-	"maciej-hidden16":    "the counter lies where the program's own stack is",
+	"hier-rfc1":          "the stack of a program comes to lie on the counter",
+	"maciej-hidden16":    "the pointer to the counter lies on the stack of the program",
 	"hier-percpu-prog-b": "each program has a counter of its own",
 	"backprop-check":     "calls a subprogram with what a helper left in rax",
 }

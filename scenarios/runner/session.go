@@ -75,10 +75,14 @@ func load(m *emu.Machine, s emu.Setup, opt Options, limit uint32, text insnTexts
 			names[a] = n
 		}
 	}
-	code, err := trace.NewCode(s.Images, trace.Options{
+	o := trace.Options{
 		Marks: trace.MarkStart, Limit: limit, InsnText: text,
 		Symbol: func(a jit.Addr) string { return symbolName(names, a) },
-	})
+	}
+	if m != nil {
+		o.Cache = m.DecodeCache()
+	}
+	code, err := trace.NewCode(s.Images, o)
 	if err != nil {
 		return nil, err
 	}
