@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v3"
 
@@ -42,8 +43,10 @@ type runRow struct {
 	OK       bool         `json:"ok"`
 	Error    string       `json:"error,omitempty"` // why it could not be run
 	Runs     []runSummary `json:"runs,omitempty"`
-	Updates  []string     `json:"update_violations,omitempty"`
-	Failed   []string     `json:"mismatches,omitempty"`
+	// Refused are updates and replacements that the kernel of the target refuses, with its error.
+	Refused []string `json:"refused_updates,omitempty"`
+	Updates []string `json:"update_violations,omitempty"`
+	Failed  []string `json:"mismatches,omitempty"`
 	// Counted is what the last run does in full, if it was ended before it was over.
 	Counted string `json:"counted,omitempty"`
 	// Stack is the stack where an invariant broke that was expected to hold.
@@ -191,6 +194,9 @@ func fillRow(row runRow, res *runner.Result) runRow {
 		row.Runs = append(row.Runs, summarise(&res.Runs[i]))
 	}
 	for _, u := range res.Updates {
+		if u.Errno != "" {
+			row.Refused = append(row.Refused, u.What+": "+u.Errno)
+		}
 		if u.Violation != nil {
 			row.Updates = append(row.Updates, u.Violation.String())
 		}
@@ -223,6 +229,9 @@ func (e env) printRuns(rows []runRow) error {
 		}
 		if r.Counted != "" {
 			t.note(r.Counted)
+		}
+		if len(r.Refused) > 0 {
+			t.note("refused: " + strings.Join(r.Refused, "; "))
 		}
 		for _, v := range r.Updates {
 			t.note(v)

@@ -17,6 +17,10 @@ func TestWorst(t *testing.T) {
 	if code != exitOK || !strings.Contains(text, "23728") || !strings.Contains(text, "tail_call_cnt_ptr") {
 		t.Errorf("code %d\n%.2000s%s", code, text, errs)
 	}
+	// What the frames of one round look like is drawn once.
+	if n := strings.Count(text, "\n"); n > 150 || !strings.Contains(text, "frames like those drawn") {
+		t.Errorf("%d lines are drawn", n)
+	}
 	code, text, errs = tcsim(t, "", "worst", "--target", "6.12", "--limit", "5", "--json")
 	var out struct {
 		Schema string `json:"schema"`

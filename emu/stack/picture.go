@@ -146,12 +146,12 @@ func (f *Frame) title() string {
 func (l *Layout) foldRow(i, n int) row {
 	first, last := &l.Frames[i], &l.Frames[i+n-1]
 	bytes := uint64(first.Top) - uint64(l.Slots[last.End-1].Addr) + 8
-	return row{box: centred(":"), note: fmt.Sprintf("%d frames alike, %s() #%d to %s() #%d, %d bytes",
+	return row{box: centred(":"), note: fmt.Sprintf("%d frames like those drawn, %s() #%d to %s() #%d, %d bytes",
 		n, first.Func, first.Activation, last.Func, last.Activation, bytes)}
 }
 
 // folded returns the length of each run of frames that is folded, by its first frame. A frame can
-// be folded if one that is drawn has the same function and the same slots.
+// be folded if one that is drawn, at either end or above, has the same function and the same slots.
 func (l *Layout) folded(all bool) map[int]int {
 	runs := map[int]int{}
 	n := len(l.Frames)
@@ -176,6 +176,7 @@ func (l *Layout) folded(all bool) map[int]int {
 			runs[start] = i - start
 		}
 		start = -1
+		drawn[l.shape(i)] = true
 	}
 	return runs
 }

@@ -106,6 +106,9 @@ func (e *Event) What(c *Code) string {
 	}
 	switch e.Kind {
 	case KindEntry:
+		if e.Inner {
+			return e.Fn.String() + ", an interrupt"
+		}
 		return e.Fn.String() + " from outside"
 	case KindHook:
 		return e.Fn.String() + " for " + to

@@ -272,7 +272,7 @@ func (s *Session) update(res *Result, a *scenarios.Action) error {
 	var busy *pokeError
 	switch {
 	case errors.As(err, &busy):
-		u := Update{Violation: busy.violation(s.m.code)}
+		u := Update{What: describe(s.c.Built, a), Violation: busy.violation(s.m.code)}
 		u.Mismatches = s.judgeUpdate(a, string(u.Violation.Invariant))
 		u.Foreseen = len(u.Mismatches) == 0
 		res.Updates = append(res.Updates, u)
@@ -286,12 +286,38 @@ func (s *Session) update(res *Result, a *scenarios.Action) error {
 	} else if err := s.ref.act(a); err != nil {
 		return fmt.Errorf("reference interpreter: %w", err)
 	}
-	u := Update{Errno: found, Mismatches: s.judgeUpdate(a, "")}
+	u := Update{What: describe(s.c.Built, a), Errno: found, Mismatches: s.judgeUpdate(a, "")}
 	if want := a.ErrnoOf(scenarios.TargetNames(s.c.Target)...); found != want {
 		u.Mismatches = append(u.Mismatches, s.c.Built.Mismatch(a, orSuccess(want), orSuccess(found)))
 	}
 	res.Updates = append(res.Updates, u)
 	return nil
+}
+
+// describe says in a few words what an update does.
+func describe(b *scenarios.Built, a *scenarios.Action) string {
+	program := func(n int) string {
+		if n < 0 {
+			return "none"
+		}
+		return b.Programs[n].Name
+	}
+	if a.Kind == scenarios.ActReplace {
+		p := &b.Programs[a.Replaced]
+		return fmt.Sprintf("replace %s:%s by %s", p.Name, p.Funcs[a.Func].Name, program(a.Program))
+	}
+	key := fmt.Sprintf("%#x", a.Key)
+	if len(a.Key) == 4 {
+		key = fmt.Sprint(binary.LittleEndian.Uint32(a.Key))
+	}
+	slot := fmt.Sprintf("%s[%s]", b.Maps[a.Map].Name, key)
+	switch a.Kind {
+	case scenarios.ActDelete:
+		return "delete " + slot
+	case scenarios.ActInsert:
+		return fmt.Sprintf("put %s into %s", program(a.Program), slot)
+	}
+	return "update " + slot
 }
 
 // judgeUpdate compares what an update broke, "" for nothing, with what its event expects.

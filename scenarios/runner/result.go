@@ -25,6 +25,7 @@ type Result struct {
 
 // Update is the outcome of a map update.
 type Update struct {
+	What       string // such as "delete jmp_table[0]"
 	Errno      string // "" for success
 	Violation  *check.Violation
 	Foreseen   bool // the scenario expects the violation
