@@ -3,6 +3,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -33,7 +35,21 @@ func (e env) captureCommand() *cli.Command {
 			&cli.StringFlag{Name: "variant", Value: "running", Usage: "name of the kernel's variant in the file's header"},
 			jsonFlag(),
 		},
-		Action: e.capture,
+		Action: interruptible(e.capture),
+	}
+}
+
+// errInterrupted ends a command that a signal ended, which says nothing of what it tests.
+var errInterrupted = errors.New("interrupted")
+
+// interruptible makes the errors of an action that was interrupted say so.
+func interruptible(action cli.ActionFunc) cli.ActionFunc {
+	return func(ctx context.Context, cmd *cli.Command) error {
+		err := action(ctx, cmd)
+		if err != nil && ctx.Err() != nil {
+			return errInterrupted
+		}
+		return err
 	}
 }
 

@@ -107,7 +107,7 @@ func doMain(ctx context.Context, args []string, e env) int {
 	var in inputError
 	var noTopic cli.ExitCoder // of the library's help command
 	switch {
-	case errors.Is(err, jit.ErrUnsupported), errors.Is(err, errUntestable), errors.Is(err, errUndecided), errors.Is(err, count.ErrUndecided):
+	case errors.Is(err, jit.ErrUnsupported), errors.Is(err, errUntestable), errors.Is(err, errUndecided), errors.Is(err, errInterrupted), errors.Is(err, count.ErrUndecided):
 		return exitUntestable
 	case errors.As(err, &in), errors.As(err, &noTopic):
 		return exitUsage

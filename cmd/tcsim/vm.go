@@ -46,7 +46,7 @@ func (e env) vmCommand() *cli.Command {
 			&cli.StringFlag{Name: "qemu", Usage: "QEMU's program, instead of qemu-system-x86_64"},
 			jsonFlag(),
 		},
-		Action: e.vm,
+		Action: interruptible(e.vm),
 	}
 }
 
@@ -73,11 +73,10 @@ func (e env) vm(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return badInput(err)
 	}
-	guest, remove, err := e.guest(ctx, cmd.String("guest"))
+	guest, err := e.guest(ctx, cmd.String("guest"))
 	if err != nil {
 		return err
 	}
-	defer remove()
 	fmt.Fprintf(e.stderr, "tcsim: booting %s\n", kernel)
 	start := time.Now()
 	a, err := vm.Boot(ctx, vm.Options{
@@ -144,33 +143,31 @@ func configPaths(kernel string) []string {
 // guestPackage is what is built where there is no tcsim-guest.
 const guestPackage = "github.com/tcsim/tcsim/cmd/tcsim/guest"
 
-// guest finds the program for the virtual machine, or builds it. remove removes what was built.
-func (e env) guest(ctx context.Context, given string) (path string, remove func(), err error) {
-	remove = func() {}
+// guest reads the program for the virtual machine, or builds it.
+func (e env) guest(ctx context.Context, given string) ([]byte, error) {
 	if given != "" {
-		_, err := os.Stat(given)
-		return given, remove, badInput(err)
+		program, err := os.ReadFile(given)
+		return program, badInput(err)
 	}
 	if e.self != "" {
-		beside := filepath.Join(filepath.Dir(e.self), "tcsim-guest")
-		if _, err := os.Stat(beside); err == nil {
-			return beside, remove, nil
+		program, err := os.ReadFile(filepath.Join(filepath.Dir(e.self), "tcsim-guest"))
+		if !errors.Is(err, fs.ErrNotExist) {
+			return program, badInput(err)
 		}
 	}
 	dir, err := os.MkdirTemp("", "tcsim-guest-")
 	if err != nil {
-		return "", remove, err
+		return nil, err
 	}
-	remove = func() { os.RemoveAll(dir) }
-	path = filepath.Join(dir, "tcsim-guest")
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "tcsim-guest")
 	build := exec.CommandContext(ctx, "go", "build", "-o", path, guestPackage)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
 	if text, err := build.CombinedOutput(); err != nil {
-		remove()
-		return "", func() {}, fmt.Errorf("%w: no tcsim-guest beside tcsim (make build makes it), and it cannot be built: %w: %s",
+		return nil, fmt.Errorf("%w: no tcsim-guest beside tcsim (make build makes it), and it cannot be built: %w: %s",
 			errUntestable, err, bytes.TrimSpace(text))
 	}
-	return path, remove, nil
+	return os.ReadFile(path)
 }
 
 // judgeGuest replays what the guest brought and prints the verdicts.

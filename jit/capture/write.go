@@ -7,8 +7,10 @@ import (
 	"compress/gzip"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -41,31 +43,60 @@ func Write(w io.Writer, f *File) error {
 }
 
 // WriteFile writes a capture to a file, which appears only when it is complete. On an error nothing is
-// left, and what was there before stays.
-func WriteFile(path string, f *File) (err error) {
+// left, and what was there before stays. Devices and pipes are written to as they are.
+func WriteFile(path string, f *File) error {
 	var text bytes.Buffer // so that the file beside path exists for a moment only
-	if err := Write(&text, f); err != nil {
+	err := Write(&text, f)
+	if err == nil {
+		err = replace(path, text.Bytes())
+	}
+	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// replace puts a new file in the place of path.
+func replace(path string, text []byte) (err error) {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return errors.New("it is a directory")
+	case err == nil && !info.Mode().IsRegular():
+		return reason(os.WriteFile(path, text, 0))
+	case err == nil:
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			return err
+		}
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return err
+		return reason(err)
 	}
 	defer func() {
 		if err != nil {
 			os.Remove(tmp.Name())
 		}
 	}()
-	if _, err = tmp.Write(text.Bytes()); err == nil {
+	if _, err = tmp.Write(text); err == nil {
 		err = tmp.Chmod(0o644)
 	}
 	if cerr := tmp.Close(); err == nil {
 		err = cerr
 	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return reason(err)
 	}
 	return os.Rename(tmp.Name(), path)
+}
+
+// reason takes the name of a file that nobody knows out of an error.
+func reason(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
 }
 
 // The types below are the lines of the format as encoding/json writes them.

@@ -109,4 +109,26 @@ func TestWriteFileLeavesNothing(t *testing.T) {
 	if err != nil || len(left) != 1 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
+	// What is no regular file is not replaced by one.
+	link := filepath.Join(dir, "link")
+	if _, err := os.Stat("/dev/full"); err != nil {
+		t.Skip(err)
+	}
+	if err := os.Symlink("/dev/full", link); err != nil {
+		t.Fatal(err)
+	}
+	if err := capture.WriteFile(link, &capture.File{}); err == nil {
+		t.Error("a full device takes a capture")
+	}
+	if info, err := os.Stat(link); err != nil || info.Mode().IsRegular() {
+		t.Errorf("the device is now %v, %v", info.Mode(), err)
+	}
+	// A link to a file stays one.
+	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link2")
+	if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Symlink(file, link), capture.WriteFile(link, &capture.File{})); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(file); err != nil || info.Size() == 0 {
+		t.Errorf("the file was not written: %v", err)
+	}
 }

@@ -66,6 +66,9 @@ func Open(o Options) (*Kernel, error) {
 	}
 	permitted := permission()
 	need(permitted)
+	if permitted == nil {
+		need(capabilities())
+	}
 	if err := rlimit.RemoveMemlock(); err != nil && permitted == nil {
 		need(fmt.Errorf("the limit of locked memory cannot be raised: %w", err))
 	}
@@ -106,6 +109,34 @@ func permission() error {
 		return errors.New("bpf() is not permitted: root is needed, or CAP_BPF with CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_SYSLOG, and no lockdown")
 	case errors.Is(err, unix.ENOSYS):
 		return errors.New("the kernel has no bpf() system call (CONFIG_BPF_SYSCALL)")
+	}
+	return nil
+}
+
+// capabilities asks for those that decide not whether programs can be loaded but what becomes of them:
+// without CAP_PERFMON the verifier adds what guards against speculation. CAP_SYS_ADMIN stands for each
+// (perfmon_capable, bpf_net_capable).
+func capabilities() error {
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var sets [2]unix.CapUserData
+	if err := unix.Capget(&head, &sets[0]); err != nil {
+		return fmt.Errorf("capabilities: %w", err)
+	}
+	has := func(c uint) bool { return sets[c/32].Effective>>(c%32)&1 != 0 }
+	if has(unix.CAP_SYS_ADMIN) {
+		return nil
+	}
+	var missing []string
+	for _, c := range []struct {
+		number uint
+		name   string
+	}{{unix.CAP_PERFMON, "CAP_PERFMON"}, {unix.CAP_NET_ADMIN, "CAP_NET_ADMIN"}} {
+		if !has(c.number) {
+			missing = append(missing, c.name)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("missing are %s, or CAP_SYS_ADMIN in their place", strings.Join(missing, " and "))
 	}
 	return nil
 }

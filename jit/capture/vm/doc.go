@@ -4,5 +4,5 @@
 // program says. It knows nothing of captures: cmd/tcsim/guest is the program, and what goes in and
 // comes out are bytes.
 //
-//	out, err := vm.Boot(ctx, vm.Options{Kernel: "bzImage", Init: "tcsim-guest", Files: files})
+//	out, err := vm.Boot(ctx, vm.Options{Kernel: "bzImage", Init: program, Files: files})
 package vm

@@ -7,11 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"math"
 	"os"
 	"os/exec"
 	"path"
-	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +22,7 @@ import (
 // Options say what to boot. Kernel and Init are needed.
 type Options struct {
 	Kernel string            // bzImage
-	Init   string            // static program that becomes /init
+	Init   []byte            // static program that becomes /init
 	Files  map[string][]byte // further files of the initramfs by path, such as "order.json"
 
 	Append  string        // further kernel command line
@@ -77,8 +79,9 @@ type Answer struct {
 	Console string
 }
 
-// Boot boots a kernel and waits for the answer of its only process. Nothing is left when it returns:
-// no process and no file. The error is ErrNoQEMU, a *BootError, or one of the files'.
+// Boot boots a kernel and waits for the answer of its only process. Nothing is left when it returns or
+// this process dies: QEMU is ended, and its files have no names. The error is ErrNoQEMU, a *BootError, or
+// one of the kernel's file.
 func Boot(ctx context.Context, o Options) (*Answer, error) {
 	qemu, err := exec.LookPath(orElse(o.QEMU, defaultQEMU))
 	if err != nil {
@@ -87,16 +90,7 @@ func Boot(ctx context.Context, o Options) (*Answer, error) {
 		}
 		return nil, ErrNoQEMU
 	}
-	if _, err := os.Stat(o.Kernel); err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp("", "tcsim-vm-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	initrd := filepath.Join(dir, "initrd")
-	if err := writeInitrd(initrd, o.Init, o.Files); err != nil {
+	if err := checkImage(o.Kernel); err != nil {
 		return nil, err
 	}
 	limit := o.Timeout
@@ -105,7 +99,7 @@ func Boot(ctx context.Context, o Options) (*Answer, error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %v", limit))
 	defer cancel()
-	m := machine{o: o, qemu: qemu, initrd: initrd, dir: dir, accel: o.Accel}
+	m := machine{o: o, qemu: qemu, accel: o.Accel}
 	if o.Accel == "" {
 		m.accel = "tcg"
 		if kvmWorks() {
@@ -123,9 +117,34 @@ func Boot(ctx context.Context, o Options) (*Answer, error) {
 
 // machine is one start of QEMU.
 type machine struct {
-	o                 Options
-	qemu, initrd, dir string
-	accel             string
+	o           Options
+	qemu, accel string
+}
+
+// firstFD is the descriptor that a process finds the first of exec.Cmd.ExtraFiles at.
+const firstFD = 3
+
+// nameless makes n files without names. The caller closes them.
+func nameless(n int) (files []*os.File, err error) {
+	for range n {
+		f, err := os.CreateTemp("", "tcsim-vm-")
+		if err == nil {
+			files = append(files, f)
+			err = os.Remove(f.Name())
+		}
+		if err != nil {
+			return nil, errors.Join(err, closeAll(files))
+		}
+	}
+	return files, nil
+}
+
+func closeAll(files []*os.File) error {
+	var errs []error
+	for _, f := range files {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func (m *machine) run(ctx context.Context) (*Answer, error) {
@@ -141,25 +160,51 @@ func (m *machine) run(ctx context.Context) (*Answer, error) {
 	if accel == "tcg" {
 		accel += ",thread=multi"
 	}
-	console, output := filepath.Join(m.dir, "console"), filepath.Join(m.dir, "output")
+	files, err := nameless(3)
+	if err != nil {
+		return nil, err
+	}
+	defer closeAll(files)
+	initrd, console, output := files[0], files[1], files[2]
+	if err := writeInitrd(initrd, m.o.Init, m.o.Files); err != nil {
+		return nil, err
+	}
 	cmd := exec.CommandContext(ctx, m.qemu, "-accel", accel, "-machine", "q35", "-smp", "1", "-m", fmt.Sprint(memory),
-		"-cpu", a.CPU, "-nodefaults", "-display", "none", "-no-reboot", "-serial", "file:"+console, "-serial", "file:"+output,
-		"-kernel", m.o.Kernel, "-initrd", m.initrd, "-append", strings.TrimSpace(command+" "+m.o.Append))
+		"-cpu", a.CPU, "-nodefaults", "-display", "none", "-no-reboot", "-serial", fdPath("file:", 1), "-serial", fdPath("file:", 2),
+		"-kernel", m.o.Kernel, "-initrd", fdPath("", 0), "-append", strings.TrimSpace(command+" "+m.o.Append))
+	cmd.ExtraFiles = files
 	endWithUs(cmd)
+	runtime.LockOSThread() // QEMU ends with the thread that started it
+	defer runtime.UnlockOSThread()
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
-	err := cmd.Run()
+	err = cmd.Run()
 	a.Console = read(console)
 	if cause := context.Cause(ctx); cause != nil {
 		return nil, &BootError{cause, a.Console}
 	}
 	if err != nil {
-		return nil, &BootError{fmt.Errorf("QEMU with %s: %w: %s", m.accel, err, strings.TrimSpace(said.String())), a.Console}
+		return nil, &BootError{fmt.Errorf("QEMU with %s: %w: %s", m.accel, err, complaints(said.String())), a.Console}
 	}
 	if a.Kind, a.Data, err = unframe([]byte(read(output))); err != nil {
 		return nil, &BootError{err, a.Console}
 	}
 	return a, nil
+}
+
+// fdPath is the path under which QEMU finds file i.
+func fdPath(prefix string, i int) string { return fmt.Sprintf("%s/dev/fd/%d", prefix, firstFD+i) }
+
+// complaints leaves out what QEMU says of CPU features that software emulation lacks, as it does at every
+// start.
+func complaints(said string) string {
+	var out []string
+	for _, l := range strings.Split(strings.TrimSpace(said), "\n") {
+		if !strings.Contains(l, "TCG doesn't support requested feature") {
+			out = append(out, l)
+		}
+	}
+	return strings.Join(out, "\n")
 }
 
 func orElse(s, other string) string {
@@ -169,9 +214,9 @@ func orElse(s, other string) string {
 	return s
 }
 
-// read returns what a file holds, "" if there is none.
-func read(path string) string {
-	b, err := os.ReadFile(path)
+// read returns what a file holds, "" if it cannot be read.
+func read(f *os.File) string {
+	b, err := io.ReadAll(io.NewSectionReader(f, 0, math.MaxInt64))
 	if err != nil {
 		return ""
 	}
@@ -179,23 +224,15 @@ func read(path string) string {
 }
 
 // writeInitrd writes the initramfs: the program, the files and a console for it.
-func writeInitrd(to, program string, files map[string][]byte) (err error) {
-	text, err := os.ReadFile(program)
-	if err != nil {
-		return err
-	}
-	f, err := os.Create(to)
-	if err != nil {
-		return err
-	}
-	c := &cpio{w: f}
+func writeInitrd(to io.Writer, program []byte, files map[string][]byte) error {
+	c := &cpio{w: to}
 	for _, dir := range []string{"dev", "proc", "sys"} {
 		c.entry(dir, modeDir, 0, 0, nil)
 	}
 	c.entry("dev/console", modeChar, 5, 1, nil)
-	c.entry("init", modeFile, 0, 0, text)
+	c.entry("init", modeFile, 0, 0, program)
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		c.entry(path.Clean(name), modeFile, 0, 0, files[name])
 	}
-	return errors.Join(c.close(), f.Close())
+	return c.close()
 }

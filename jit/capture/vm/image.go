@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package vm
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+)
+
+// Places in the setup header of an x86 kernel image (Documentation/arch/x86/boot.rst), in bytes.
+const (
+	setupSectors = 0x1f1 // of 512 bytes; 0 means 4
+	sysSize      = 0x1f4 // of what follows the setup, in units of 16 bytes
+	bootMagic    = 0x202 // "HdrS"
+	headerEnd    = 0x206
+)
+
+// checkImage refuses what QEMU would not boot, or boot into nothing.
+func checkImage(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return fmt.Errorf("%s: it is a directory", path)
+	}
+	head := make([]byte, headerEnd)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
+	switch {
+	case bytes.HasPrefix(head, []byte("\x7fELF")):
+		return fmt.Errorf("%s: an ELF file: expected a bzImage, which for a kernel built as vmlinux is arch/x86/boot/bzImage", path)
+	case n < headerEnd || string(head[bootMagic:headerEnd]) != "HdrS":
+		return fmt.Errorf("%s: no x86 kernel: expected a bzImage, with \"HdrS\" at %#x", path, bootMagic)
+	}
+	sectors := int64(head[setupSectors])
+	if sectors == 0 {
+		sectors = 4
+	}
+	if size := (sectors+1)*512 + int64(binary.LittleEndian.Uint32(head[sysSize:]))*16; info.Size() < size {
+		return fmt.Errorf("%s: truncated: its header speaks of %d bytes, there are %d", path, size, info.Size())
+	}
+	return nil
+}
