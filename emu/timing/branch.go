@@ -18,7 +18,8 @@ func (m *Model) branch(s *site, next x86.Addr) {
 	b, f := &m.core.Branch, &m.front
 	fall := s.addr + x86.Addr(s.in.inst.Len)
 	after, late := f.after, Cycle(0)
-	f.after = afterOther
+	paired := b.JumpPair && f.jumpTo != 0 && f.jumpTo>>6 == s.addr>>6
+	f.after, f.jumpTo = afterOther, 0
 	if after == afterLate {
 		late = b.AfterLate
 	}
@@ -31,7 +32,7 @@ func (m *Model) branch(s *site, next x86.Addr) {
 	}
 	switch kind {
 	case x86.BranchCond:
-		m.conditional(s, next, late)
+		m.conditional(s, next, late, paired)
 	case x86.BranchJump, x86.BranchCall, x86.BranchCallIndirect:
 		if after == afterReturn {
 			late = b.ReturnToBranch
@@ -41,6 +42,9 @@ func (m *Model) branch(s *site, next x86.Addr) {
 			return
 		}
 		f.predict(true, late)
+		if kind == x86.BranchJump && late == 0 {
+			f.jumpTo = next
+		}
 	case x86.BranchJumpIndirect:
 		m.indirect(s, next, b.IndirectJump)
 		f.after = afterLate
@@ -77,8 +81,9 @@ func (m *Model) indirect(s *site, next x86.Addr, bubble Cycle) {
 	}
 }
 
-// conditional predicts a conditional jump; late is the bubble of what is before it.
-func (m *Model) conditional(s *site, next x86.Addr, late Cycle) {
+// conditional predicts a conditional jump; late is the bubble of what is before it, paired says that
+// it is named together with the direct jump before it.
+func (m *Model) conditional(s *site, next x86.Addr, late Cycle, paired bool) {
 	b := &m.core.Branch
 	fall := s.addr + x86.Addr(s.in.inst.Len)
 	simple := fall
@@ -95,6 +100,9 @@ func (m *Model) conditional(s *site, next x86.Addr, late Cycle) {
 	}
 	if o.override {
 		late = max(late, b.Override)
+	}
+	if paired && taken && late == 0 {
+		late = -1 // in the cycle of the jump
 	}
 	m.front.predict(taken, late)
 	if o.wrong {
@@ -139,6 +147,8 @@ func (m *Model) ret(s *site, next x86.Addr, after afterBranch) {
 func (m *Model) redirect(penalty Cycle, cause Cause) {
 	m.front.redirected = cause
 	m.epoch++
-	m.rename.floor = max(m.rename.floor, m.last.Retire+m.core.Branch.Restart)
+	if at := m.last.Retire + m.core.Branch.Restart; at > m.rename.floor {
+		m.rename.floor, m.rename.hold = at, cause
+	}
 	m.front.block(max(m.front.bp, m.now.branchEnd+penalty-m.core.Back.ToDispatch-1))
 }

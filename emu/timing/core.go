@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-//go:generate go run gen_forms.go ../../fixtures/uarch/instructions.json
+//go:generate go run gen_forms.go ../../fixtures/uarch/instructions.json ../../fixtures/uarch/instructions_glc.json
 
 // Cycle is a point in time or a duration in core clock cycles.
 type Cycle int64
@@ -51,7 +51,8 @@ type Rename struct {
 	Retire    int // fused micro-operations retired a cycle
 	MoveSlots int // eliminated moves alive at once; -1 unlimited
 	// AddImmMin and AddImmMax bound the pending offset of an eliminated 64-bit add of an immediate;
-	// both 0: not eliminated. AddImmOverflowSlots is what an add that leaves the range costs in slots.
+	// both 0: not eliminated. AddImmOverflowSlots is how many slots of one cycle an add takes that
+	// leaves the range.
 	AddImmMin, AddImmMax int64
 	AddImmOverflowSlots  int
 	// OffsetShiftLatency is the latency of shlx, shrx and sarx whose count has a pending offset.
@@ -109,12 +110,17 @@ type Memory struct {
 // Branches is prediction and what a wrong one costs.
 type Branches struct {
 	ReturnStack int
+	// ReturnLatency is the time from the arrival of a return address to the end of the return.
+	ReturnLatency Cycle
 	// Mispredict is the time from the end of a branch's execution to the first execution on the
 	// right path; MispredictReturn the same for a return.
 	Mispredict, MispredictReturn Cycle
 	Restart                      Cycle // from the retirement of a wrongly predicted branch to the first issue behind it
 	Override                     Cycle // bubble when history overrules the simple predictor
-	IndirectJump                 Cycle // bubble behind an indirect jump
+	// JumpPair: a direct jump and a taken conditional one in the line that it goes to are predicted
+	// in one cycle.
+	JumpPair     bool
+	IndirectJump Cycle // bubble behind an indirect jump
 	// AfterLate is the bubble of the first branch behind a branch whose target came late: an
 	// indirect jump, or a return that goes elsewhere than last time.
 	AfterLate Cycle

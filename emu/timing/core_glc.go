@@ -23,12 +23,12 @@ var goldenCove = Core{
 		MoveSlots:           -1,  // M: mov64_dep
 		AddImmMin:           -1024,
 		AddImmMax:           1023,  // M: sub_imm32enc_dep
-		AddImmOverflowSlots: 5,     // S: fitted to sub_imm32enc_dep
+		AddImmOverflowSlots: 4,     // S: fitted to sub_imm32enc_dep; M: a chain of add rax,512 runs at two a cycle (cores.json)
 		OffsetShiftLatency:  3,     // M: shlx_count_lea
 		ElidedShiftUops:     1,     // S: fitted to shl_cl_saved
 		RMWExtraTenths:      14,    // S: fitted to tcc_mem_check and tcc_ptr_check
 		StackSync:           false, // M: push_sub_add
-		LeaveAfterPop:       5,     // S: fitted to the isolated frames
+		LeaveAfterPop:       4,     // S: fitted to the isolated frames
 	},
 	Back: BackEnd{
 		Schedulers: []Scheduler{ // L
@@ -47,7 +47,7 @@ var goldenCove = Core{
 		LoadBuffer:  192, StoreBuffer: 114, // A
 		CommitsPerCycle: 2,                     // M: store_indep
 		RenameLoads:     true, RenameRMW: true, // M: stfwd_rsp, rmw_rbp_imm
-		RenameMiss:     38, // S: fitted to tc33self_v2019_direct
+		RenameMiss:     39, // S: fitted to tc33self_v2019_direct
 		Forward:        5,  // M: frame_sub_leave
 		ForwardAddress: 8,  // S: fitted to retpoline_mono and tc33_v2017_retpoline
 		ForwardRMW:     6,  // M: rmw_reg
@@ -58,9 +58,11 @@ var goldenCove = Core{
 	Branch: Branches{
 		ReturnStack:      17,                            // M: nest_17 returns without penalty; 16 is published (N)
 		Mispredict:       22,                            // M: jcc_random, jcc_random_fast
-		MispredictReturn: 21,                            // M: nest_40
+		MispredictReturn: 20,                            // M: nest_40
+		ReturnLatency:    2,                             // S: fitted to frame_v2020_k0_sd0_iso
 		Restart:          16,                            // S: fitted to retpoline_work and tc33_v2020_retpoline
 		Override:         2,                             // M: inner_loop8, jcc_alt
+		JumpPair:         true,                          // M: jmp_rel32_3nop, jmp_chain64_k1
 		IndirectJump:     1,                             // M: jmp_reg_mono
 		AfterLate:        1,                             // S: fitted to jmp_reg_mono, call_chain16
 		ReturnToBranch:   1,                             // S: fitted to call_chain16

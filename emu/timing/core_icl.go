@@ -48,6 +48,7 @@ var iceLake = Core{
 	Branch: Branches{
 		ReturnStack:      16,                            // N
 		Mispredict:       16,                            // N: 17 from execution to execution
+		ReturnLatency:    1,                             // S
 		MispredictReturn: 16,                            // N
 		Restart:          11,                            // S: in the proportion of Golden Cove
 		Override:         2,                             // S: as Golden Cove

@@ -45,6 +45,7 @@ var skylakeX = Core{
 	Branch: Branches{
 		ReturnStack:      16,                            // N
 		Mispredict:       15,                            // N: 16 from execution to execution
+		ReturnLatency:    1,                             // S
 		MispredictReturn: 15,                            // N
 		Restart:          10,                            // S: in the proportion of Golden Cove
 		Override:         2,                             // S: as Golden Cove

@@ -39,11 +39,13 @@ func (m *Model) execute(s *site, ea, next x86.Addr) {
 	case kindFence:
 		m.epoch++
 		at := max(issue+m.core.Back.ToDispatch, m.done)
-		m.rename.floor = at + 1 + in.block
+		m.rename.floor, m.rename.hold = at+1+in.block, CauseSerialize
 		m.last.Execute, m.last.Complete = at, at+1
 	case kindPause:
-		m.rename.floor = issue + in.block
+		m.rename.floor, m.rename.hold = issue+in.block, CauseSerialize
 		m.last.Complete = issue + in.block
+	case kindStoreFence:
+		m.storeFence(in)
 	case kindLeave:
 		m.leave(s, ea)
 	default:
@@ -116,18 +118,23 @@ func (m *Model) addImm(s *site) {
 		m.regs[in.dst[0]] = value{ready: v.ready, offset: int32(sum)}
 	} else {
 		if in.imm >= r.AddImmMin && in.imm <= r.AddImmMax {
-			m.rename.used += r.AddImmOverflowSlots
-			for m.rename.used > r.Width {
-				used := m.rename.used - r.Width
-				m.issueAt(m.rename.cycle + 1)
-				m.rename.used = used
-			}
+			m.together(r.AddImmOverflowSlots)
 		}
 		m.alu(in, in.aluRow)
 	}
 	if in.writesFlags {
 		m.flags = m.regs[in.dst[0]].ready
 	}
+}
+
+// together makes an instruction that was given one slot take so many of one cycle.
+func (m *Model) together(slots int) {
+	r := &m.rename
+	if r.used+slots-1 > r.core.Rename.Width {
+		m.issueAt(r.cycle + 1)
+		r.used = 1
+	}
+	r.used += slots - 1
 }
 
 // alu executes an instruction of one micro-operation without memory operand.

@@ -24,9 +24,10 @@ type form struct {
 	source       string
 }
 
-// analogues maps forms that the published table lacks to the row whose micro-operations are the
+// analogues maps forms that the published tables lack to the row whose micro-operations are the
 // same. Each is an assumption (source S): the pairs differ only in the arithmetic operation, the
 // width, or the place of the immediate, none of which changes the micro-operations on these cores.
+// A row of the core's own table goes before.
 var analogues = map[string]string{
 	"and_r32_m32": "add_r32_m32", "or_r32_m32": "add_r32_m32", "xor_r32_m32": "add_r32_m32",
 	"and_r64_m64": "add_r64_m64", "or_r64_m64": "add_r64_m64", "xor_r64_m64": "add_r64_m64",
@@ -42,11 +43,25 @@ var analogues = map[string]string{
 	"not_r32":      "neg_r32",
 	"not_r64":      "neg_r64",
 	"cdq":          "cqo",
+	"cdqe":         "movsxd_r64_r32", // the same operation from eax to rax
 	"ror_r32_imm8": "rol_r32_imm8", "ror_r64_imm8": "rol_r64_imm8",
-	"lea_r32_b": "lea_r64_b", "lea_r32_b_d8": "lea_r64_b_d8", "lea_r32_b_i": "lea_r64_b_i",
+	"lea_r32_b": "lea_r64_b_i", "lea_r32_b_d8": "lea_r64_b_i", "lea_r32_b_i": "lea_r64_b_i",
 	"movzx_r16_r8": "movzx_r32_r8", "movzx_r16_m8": "movzx_r32_m8",
-	"cmovcc_r32_r32":    "cmovcc_r64_r64",
+	"cmovcc_r32_r32": "cmovcc_r64_r64", "cmovbe_r32_r32": "cmovbe_r64_r64",
 	"xchg_r32_r32":      "xchg_r64_r64",
+	"imul_r64":          "mul_r64",
+	"imul_r32":          "mul_r32",
+	"popcnt_r16_r16":    "tzcnt_r16_r16",
+	"popcnt_r32_r32":    "tzcnt_r32_r32",
+	"popcnt_r64_r64":    "tzcnt_r64_r64",
+	"popcnt_r32_m32":    "tzcnt_r32_m32",
+	"popcnt_r64_m64":    "tzcnt_r64_m64",
+	"lzcnt_r16_r16":     "tzcnt_r16_r16",
+	"lzcnt_r32_r32":     "tzcnt_r32_r32",
+	"lzcnt_r64_r64":     "tzcnt_r64_r64",
+	"lzcnt_r32_m32":     "tzcnt_r32_m32",
+	"lzcnt_r64_m64":     "tzcnt_r64_m64",
+	"sahf":              "stc",
 	"lock_and_m32_r32":  "lock_add_m32_r32",
 	"lock_or_m32_r32":   "lock_add_m32_r32",
 	"lock_xor_m32_r32":  "lock_add_m32_r32",
@@ -54,6 +69,8 @@ var analogues = map[string]string{
 	"lock_add_m64_imm8": "lock_add_m64_r64",
 	"lock_add_m32_imm8": "lock_add_m32_r32",
 	"js_rel8":           "jb_rel8", "jns_rel8": "jb_rel8", "js_rel32": "jb_rel32", "jns_rel32": "jb_rel32",
+	"prefetcht0": "mov_r64_m64", "prefetcht1": "mov_r64_m64", "prefetcht2": "mov_r64_m64",
+	"prefetchnta": "mov_r64_m64", "prefetchw": "mov_r64_m64",
 }
 
 // jccName are the row names of conditional jumps (the table follows the manual's first spelling).
@@ -85,6 +102,8 @@ func formID(i *x86.Inst) string {
 		return nopID(i)
 	case i.Branch == x86.BranchCond && i.Cond != x86.CondNone:
 		return jccName[i.Cond] + relSuffix(i)
+	case i.Branch == x86.BranchCond:
+		return i.Op + relSuffix(i)
 	case i.Op == "jmp" || i.Op == "call":
 		if i.Branch.Direct() {
 			return i.Op + relSuffix(i)
@@ -92,17 +111,22 @@ func formID(i *x86.Inst) string {
 	case i.Op == "lea":
 		return leaID(i)
 	case strings.HasPrefix(i.Op, "cmov"):
-		return "cmovcc" + operandSuffix(i)
+		return "cmov" + condClass(i.Cond) + operandSuffix(i)
 	case strings.HasPrefix(i.Op, "set"):
-		return "setcc" + operandSuffix(i)
-	case i.Op == "movsxd", i.Op == "cqo", i.Op == "ret" || i.Op == "leave":
-	case strings.HasPrefix(i.Op, "shl") || strings.HasPrefix(i.Op, "shr") || strings.HasPrefix(i.Op, "sar"):
-		if len(i.Op) == 4 { // shlx, shrx, sarx: one width for all operands
-			return fmt.Sprintf("%s_r%d", i.Op, i.OpBits)
+		return "set" + condClass(i.Cond) + operandSuffix(i)
+	case strings.HasPrefix(i.Op, "prefetch"):
+		return i.Op
+	case i.Op == "shlx" || i.Op == "shrx" || i.Op == "sarx": // one width for all operands
+		if i.HasMem {
+			return fmt.Sprintf("%s_m%d", i.Op, i.OpBits)
 		}
+		return fmt.Sprintf("%s_r%d", i.Op, i.OpBits)
 	case i.Op == "mov":
 		return movID(i)
 	case i.Op == "imul" && i.N == 3:
+		if i.HasMem {
+			return fmt.Sprintf("imul_r%d_m%d_imm32", i.OpBits, i.OpBits)
+		}
 		return fmt.Sprintf("imul_r%d_r%d_imm32", i.OpBits, i.OpBits)
 	case i.Lock && i.Op == "xchg":
 		return fmt.Sprintf("xchg_m%d", i.Mem.Size*8)
@@ -112,6 +136,14 @@ func formID(i *x86.Inst) string {
 		return "lock_" + i.Op + operandSuffix(i)
 	}
 	return i.Op + operandSuffix(i)
+}
+
+// condClass tells the conditions that read two flags from different places from the others.
+func condClass(c x86.Cond) string {
+	if c == x86.CondBE || c == x86.CondA {
+		return "be"
+	}
+	return "cc"
 }
 
 func nopID(i *x86.Inst) string {
@@ -157,6 +189,8 @@ func leaID(i *x86.Inst) string {
 		return s + "_b_is" + disp
 	case m.Index != x86.RegNone:
 		return s + "_b_i" + disp
+	case m.Base == x86.RegNone:
+		return s + "_d32"
 	}
 	return s + "_b" + disp
 }
@@ -167,11 +201,14 @@ func operandSuffix(i *x86.Inst) string {
 	for n, o := range i.Ops() {
 		switch o.Kind {
 		case x86.OpReg:
-			if n == 1 && o.Bits == 8 && o.Reg == x86.RCX && isShift(i.Op) {
+			switch {
+			case n == int(i.N)-1 && n > 0 && o.Bits == 8 && o.Reg == x86.RCX && (isShift(i.Op) || i.Op == "shld" || i.Op == "shrd"):
 				b.WriteString("_cl")
-				continue
+			case o.High:
+				b.WriteString("_r8h")
+			default:
+				fmt.Fprintf(&b, "_r%d", o.Bits)
 			}
-			fmt.Fprintf(&b, "_r%d", o.Bits)
 		case x86.OpMem:
 			fmt.Fprintf(&b, "_m%d", o.Bits)
 		case x86.OpImm:

@@ -16,6 +16,15 @@ func (m *Model) mayRename(in *insn) bool {
 	return m.core.Memory.RenameLoads
 }
 
+// loadAddr returns where an instruction with the memory operand at ea loads from: pop [m] from the
+// stack.
+func (m *Model) loadAddr(in *insn, ea x86.Addr) x86.Addr {
+	if in.inst.HasMem && in.inst.Stack.Load && m.rsp != 0 {
+		return m.rsp - x86.Addr(in.inst.Stack.Delta)
+	}
+	return ea
+}
+
 // trackRSP follows the stack pointer as far as the addresses of stack accesses and immediates tell.
 func (m *Model) trackRSP(in *insn, ea x86.Addr) {
 	st := &in.inst.Stack
@@ -78,7 +87,7 @@ func (m *Model) storeTo(in *insn, ea x86.Addr, at, t Cycle, v value) (d, end Cyc
 	a := m.dispatch(in.addr, at)
 	d = m.dispatch(in.data, t)
 	size := in.size
-	if in.load != 0 && in.stackOp {
+	if in.load != 0 && in.inst.Stack.Store { // push [m], call [m]
 		ea, size = m.rsp, 8
 	}
 	st := m.stores.add(ea, size)
@@ -103,4 +112,17 @@ func (m *Model) locked(in *insn, at Cycle) {
 	m.flags = end
 	m.now.why.serial = true
 	m.last.Execute, m.last.Complete = d, end
+}
+
+// storeFence waits until older stores have committed; younger ones commit after it.
+func (m *Model) storeFence(in *insn) {
+	t := m.rename.cycle + m.core.Back.ToDispatch
+	first := m.dispatch(in.alu[0], t)
+	for _, p := range in.alu[1:] {
+		m.dispatch(p, t)
+	}
+	end := max(first, m.stores.lastCommit) + in.busy
+	m.stores.lastCommit, m.stores.inCycle = end, m.core.Memory.CommitsPerCycle
+	m.now.why.serial = true
+	m.last.Execute, m.last.Complete = first, end
 }

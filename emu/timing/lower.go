@@ -22,6 +22,7 @@ const (
 	kindLeave
 	kindFence // waits for everything older, then stops issue
 	kindPause // stops issue
+	kindStoreFence
 )
 
 // insn is what the model needs to know of one instruction, derived once from its bytes.
@@ -210,13 +211,15 @@ func (l *lowering) classify(in *insn) {
 		in.kind = kindPause
 	case f.id == "lfence" || f.id == "mfence" || f.id == "cpuid":
 		in.kind = kindFence
+	case f.id == "sfence":
+		in.kind = kindStoreFence
 	case i.ZeroIdiom:
 		in.kind = kindZero
 	case f.class == "nop":
 		in.kind = kindNop
 	case f.id == "leave":
 		in.kind = kindLeave
-	case i.Op == "mov" && len(in.alu) == 0 && !i.HasMem && i.Operands[1].Kind == x86.OpReg:
+	case in.eliminated():
 		in.kind = kindMove
 		in.aluRow = l.aluPorts()
 	case r.AddImmMin != r.AddImmMax && l.addImm(in):
@@ -229,6 +232,16 @@ func (l *lowering) classify(in *insn) {
 	case "shl", "shr", "sar", "rol", "ror":
 		in.byCL = i.N == 2 && i.Operands[1].Kind == x86.OpReg
 	}
+}
+
+// eliminated reports whether the renamer finishes a register move by itself: a full move that takes
+// no port, or a zero extension of a low byte whose latency is published as 0.
+func (in *insn) eliminated() bool {
+	i := &in.inst
+	if i.HasMem || i.N != 2 || i.Operands[1].Kind != x86.OpReg {
+		return false
+	}
+	return i.Op == "mov" && len(in.alu) == 0 || i.Op == "movzx" && i.Operands[1].Bits == 8 && in.form.latMin == 0
 }
 
 // aluPorts are the ports of a plain 64-bit addition.
@@ -292,7 +305,7 @@ func (l *lowering) latencies(in *insn) {
 		in.loadLat = Cycle(f.addr)
 	}
 	switch {
-	case f.class == "div" || in.lock:
+	case f.class == "div" || in.lock || in.kind == kindStoreFence:
 		in.busy = Cycle(tp + 0.5)
 	case in.kind == kindFence:
 		in.block = max(0, Cycle(tp+0.5)-l.core.Back.ToDispatch-1)

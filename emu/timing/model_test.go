@@ -29,7 +29,7 @@ func TestUnknownForm(t *testing.T) {
 		code []byte
 		want string
 	}{
-		{"form without data", []byte{0xf3, 0x48, 0x0f, 0xb8, 0xc3}, "no timing data on glc for form popcnt_r64_r64 (popcnt rax, rbx)"},
+		{"form without data", []byte{0x48, 0xd1, 0xd0}, "no timing data on glc for form rcl_r64_imm8 (rcl rax, 0x1)"},
 		{"trap", []byte{0xcc}, "no timing data on glc for form int3"},
 		{"not an instruction", []byte{0x06}, "code at 0x1000"},
 		{"not mapped", nil, "not mapped"},
@@ -134,7 +134,7 @@ func TestCauses(t *testing.T) {
 		{"jcc_random_fast", timing.CauseMispredict, 0.6},
 		{"nest_40", timing.CauseReturnStack, 0.6},
 		{"retpoline_mono", timing.CauseMispredict, 0.6},
-		{"jmp_chain64_k1", timing.CauseFrontEnd, 0.9},
+		{"jmp_next", timing.CauseFrontEnd, 0.9},
 		{"nop1", timing.CauseFrontEnd, 0.9},
 		{"lfence", timing.CauseSerialize, 0.85},
 		{"lock_add", timing.CauseSerialize, 0.9},

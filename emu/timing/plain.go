@@ -19,7 +19,7 @@ func (m *Model) plain(s *site, ea, next x86.Addr) {
 	var v value
 	first, complete := Cycle(-1), t0
 	if in.load != 0 {
-		v, first = m.loadFrom(s, ea, at, m.mayRename(in))
+		v, first = m.loadFrom(s, m.loadAddr(in, ea), at, m.mayRename(in))
 		complete = max(v.ready, first+in.loadLat)
 	}
 	if s.fused {
@@ -134,6 +134,10 @@ func (m *Model) arith(s *site, t Cycle, next x86.Addr) (first, end Cycle) {
 		}
 		m.flags = first + 1
 		m.fuse.head = nil
+	}
+	if in.inst.Branch == x86.BranchRet {
+		m.now.branchEnd = first + m.core.Branch.ReturnLatency
+		last = m.now.branchEnd - 1
 	}
 	return first, max(first+m.latency(in), last+1)
 }

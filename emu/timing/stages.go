@@ -2,6 +2,8 @@
 
 package timing
 
+import "github.com/tcsim/tcsim/jit/x86"
+
 // front is prediction and fetch. The predictor names one block a cycle, plus bubbles, and runs ahead
 // of fetch; fetch takes micro-operations from their cache or, for code that is not in it, from the
 // decoders. Whatever is slower binds.
@@ -11,9 +13,10 @@ type front struct {
 	bp         Cycle // when the predictor named the present block
 	nbr        int   // branches that it predicted in this cycle
 	after      afterBranch
-	redirected Cause // why the present block was named late; CauseFrontEnd if it was not redirected
-	returns    Cycle // directly behind each other, up to now
-	moved      bool  // the last return went elsewhere than before
+	redirected Cause    // why the present block was named late; CauseFrontEnd if it was not redirected
+	returns    Cycle    // directly behind each other, up to now
+	jumpTo     x86.Addr // where the last branch went if it was a direct jump without a bubble, else 0
+	moved      bool     // the last return went elsewhere than before
 
 	cycle  Cycle // in which the present group reaches the queue
 	used   int   // micro-operations of the group
@@ -131,6 +134,7 @@ type rename struct {
 	used  int   // slots of it
 	why   Cause // why not a cycle earlier
 	floor Cycle // no issue before
+	hold  Cause // why
 
 	rob    []Cycle // retirement of the last ROB micro-operations
 	count  uint64
@@ -167,7 +171,7 @@ func (m *Model) allocate(s *site) {
 		at, r.why = t, m.front.why
 	}
 	if r.floor > at {
-		at, r.why = r.floor, CauseSerialize
+		at, r.why = r.floor, r.hold
 	}
 	if full := m.buffers(in); full > at {
 		at, r.why = full, CauseWindow

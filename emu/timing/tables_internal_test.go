@@ -15,54 +15,76 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// TestTables checks every row of every core: the generated tables hold what instructions.json says,
-// ports parse and belong to a scheduler, specials and analogues name rows that exist.
-func TestTables(t *testing.T) {
-	raw, err := fixtures.FS.ReadFile("uarch/instructions.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var file struct {
-		Forms []struct {
-			ID   string
-			Arch map[string]struct {
-				Fused int            `json:"uops_fused"`
-				Ports map[string]int `json:"ports"`
-				TP    float64        `json:"tp_measured"`
-			}
+// tableFile is an instruction table in fixtures/uarch.
+type tableFile struct {
+	Forms []struct {
+		ID   string
+		Arch map[string]struct {
+			Fused int            `json:"uops_fused"`
+			Ports map[string]int `json:"ports"`
+			TP    float64        `json:"tp_measured"`
 		}
 	}
-	if err := json.Unmarshal(raw, &file); err != nil {
-		t.Fatal(err)
+}
+
+// TestTables checks every row of every core: the generated tables hold what the files say, ports
+// parse and belong to a scheduler, specials and analogues name rows that exist.
+func TestTables(t *testing.T) {
+	files := make([]tableFile, 2)
+	for n, name := range []string{"uarch/instructions.json", "uarch/instructions_glc.json"} {
+		raw, err := fixtures.FS.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(raw, &files[n]); err != nil {
+			t.Fatal(name, err)
+		}
 	}
 	key := map[string]string{"glc": "ADL-P", "icl": "ICL", "skx": "SKX"}
+	every := map[string]map[string]bool{}
 	for _, c := range Cores() {
-		if len(c.forms) != len(file.Forms) {
-			t.Errorf("%s: %d forms, instructions.json has %d", c.Name, len(c.forms), len(file.Forms))
-			continue
-		}
 		var scheduled portSet
 		for _, s := range c.Back.Schedulers {
 			scheduled |= parsePorts(s.Ports)
 		}
 		rows := map[string]bool{}
-		for n, f := range c.forms {
-			want := file.Forms[n].Arch[key[c.Name]]
-			if f.id != file.Forms[n].ID || int(f.slots) != want.Fused || f.tp != want.TP || len(strings.Fields(f.ports)) != len(want.Ports) {
-				t.Errorf("%s: row %+v differs from %s %+v", c.Name, f, file.Forms[n].ID, want)
-			}
-			for _, w := range strings.Fields(f.ports) {
-				set, _, _ := strings.Cut(w, "*")
-				if p := parsePorts(set); p&^scheduled != 0 {
-					t.Errorf("%s: form %s: ports %s are in no scheduler", c.Name, f.id, set)
+		every[c.Name] = rows
+		forms := c.forms
+		for _, file := range files {
+			for _, w := range file.Forms {
+				want, ok := w.Arch[key[c.Name]]
+				if !ok {
+					continue
 				}
+				if len(forms) == 0 {
+					t.Fatalf("%s: no row for %s", c.Name, w.ID)
+				}
+				f := forms[0]
+				forms = forms[1:]
+				if f.id != w.ID || int(f.slots) != want.Fused || f.tp != want.TP || len(strings.Fields(f.ports)) != len(want.Ports) {
+					t.Errorf("%s: row %+v differs from %s %+v", c.Name, f, w.ID, want)
+				}
+				for _, w := range strings.Fields(f.ports) {
+					set, _, _ := strings.Cut(w, "*")
+					if p := parsePorts(set); p&^scheduled != 0 {
+						t.Errorf("%s: form %s: ports %s are in no scheduler", c.Name, f.id, set)
+					}
+				}
+				if rows[f.id] {
+					t.Errorf("%s: form %s twice", c.Name, f.id)
+				}
+				rows[f.id] = true
 			}
-			if rows[f.id] {
-				t.Errorf("%s: form %s twice", c.Name, f.id)
-			}
-			rows[f.id] = true
+		}
+		if len(forms) != 0 {
+			t.Errorf("%s: %d rows are in no file", c.Name, len(forms))
 		}
 		checkReferences(t, c, rows)
+	}
+	for a, row := range analogues {
+		if !every["glc"][row] || every["icl"][a] && every["skx"][a] && every["glc"][a] {
+			t.Errorf("analogue %s of %s: row missing, or not needed", a, row)
+		}
 	}
 }
 
@@ -72,11 +94,6 @@ func checkReferences(t *testing.T, c *Core, rows map[string]bool) {
 	for _, s := range c.Special {
 		if !rows[s.ID] || s.Source == "" {
 			t.Errorf("%s: special %q has no row or no source", c.Name, s.ID)
-		}
-	}
-	for a, row := range analogues {
-		if !rows[row] || rows[a] {
-			t.Errorf("%s: analogue %s of %s: row missing, or not needed", c.Name, a, row)
 		}
 	}
 	if !slices.IsSorted(c.Branch.History) || c.Branch.History[len(c.Branch.History)-1] > histRing {
@@ -124,6 +141,21 @@ func TestFormID(t *testing.T) {
 		{"xchg_r64_r64", []byte{0x48, 0x87, 0xd8}},
 		{"cmovcc_r64_r64", []byte{0x48, 0x0f, 0x44, 0xc3}},
 		{"setcc_r8", []byte{0x0f, 0x94, 0xc0}},
+		{"setbe_r8", []byte{0x0f, 0x97, 0xc0}},
+		{"cmovbe_r64_m64", []byte{0x48, 0x0f, 0x46, 0x07}},
+		{"shld_r64_r64_imm8", []byte{0x48, 0x0f, 0xa4, 0xd8, 0x03}},
+		{"shrd_r32_r32_cl", []byte{0x0f, 0xad, 0xd8}},
+		{"shlx_m64", []byte{0xc4, 0xe2, 0xf1, 0xf7, 0x07}},
+		{"imul_r64_m64_imm32", []byte{0x48, 0x6b, 0x07, 0x03}},
+		{"lea_r32_b_d8", []byte{0x8d, 0x40, 0x08}},
+		{"lea_r64_d32", []byte{0x48, 0x8d, 0x04, 0x25, 0, 0x10, 0, 0}},
+		{"movzx_r32_r8h", []byte{0x0f, 0xb6, 0xc4}},
+		{"pop_m64", []byte{0x8f, 0x07}},
+		{"adc_m64_r64", []byte{0x48, 0x11, 0x07}},
+		{"jrcxz_rel8", []byte{0xe3, 0x10}},
+		{"bt_r64_imm8", []byte{0x48, 0x0f, 0xba, 0xe0, 0x05}},
+		{"xadd_m64_r64", []byte{0x48, 0x0f, 0xc1, 0x07}},
+		{"lock_inc_m64", []byte{0xf0, 0x48, 0xff, 0x07}},
 	} {
 		i, err := x86.Decode(c.code, 0x1000)
 		if err != nil {
