@@ -47,9 +47,9 @@ func TimeNative(s *timing.Sequence, reps int) ([]timing.HostRep, error) {
 	if err := HostUsable(); err != nil {
 		return nil, err
 	}
-	stack := uint64(timing.MeasuredStack)
+	stack, span := uint64(s.Stack.Addr), uint64(s.Stack.Size)
 	sp := s.Regs[x86.RSP]
-	if reps < 1 || s.Trips < 2 || len(s.Code) == 0 || sp < stack || sp > stack+timing.MeasuredSpan-16 || sp%8 != 0 {
+	if reps < 1 || s.Trips < 2 || len(s.Code) == 0 || sp < stack || sp > stack+span-16 || s.Data.Size != s.Stack.Size || sp%8 != 0 {
 		return nil, fmt.Errorf("sequence %s: %d repetitions of %d trips of %d bytes with rsp %#x cannot be run",
 			s.Name, reps, s.Trips, len(s.Code), sp)
 	}
@@ -63,8 +63,8 @@ func TimeNative(s *timing.Sequence, reps int) ([]timing.HostRep, error) {
 	words = append(words, 0, 0) // so that there is a first one
 	pin.Pin(&words[0])
 	job := C.tcs_native_job{
-		code: (*C.uint8_t)(&s.Code[0]), code_at: C.uint64_t(timing.MeasuredCode), code_len: C.uint64_t(len(s.Code)),
-		region: [2]C.uint64_t{C.uint64_t(timing.MeasuredData), C.uint64_t(timing.MeasuredStack)}, span: timing.MeasuredSpan,
+		code: (*C.uint8_t)(&s.Code[0]), code_at: C.uint64_t(s.At), code_len: C.uint64_t(len(s.Code)),
+		region: [2]C.uint64_t{C.uint64_t(s.Data.Addr), C.uint64_t(s.Stack.Addr)}, span: C.uint64_t(span),
 		words: (*C.uint64_t)(&words[0]), nwords: C.uint64_t(len(s.Mem)),
 		part: C.uint64_t(timing.HostPart(s.Trips)), full: C.uint64_t(s.Trips),
 	}

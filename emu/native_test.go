@@ -41,7 +41,11 @@ func TestTimeNative(t *testing.T) {
 
 // dependent is a loop of 32 copies of an instruction that depends on itself.
 func dependent(name string, insn []byte) *timing.Sequence {
-	s := &timing.Sequence{Name: name, Trips: 1000, Copies: 32}
+	s := &timing.Sequence{
+		Name: name, Trips: 1000, Copies: 32, At: timing.MeasuredCode,
+		Data:  timing.Span{Addr: timing.MeasuredData, Size: timing.MeasuredSpan},
+		Stack: timing.Span{Addr: timing.MeasuredStack, Size: timing.MeasuredSpan},
+	}
 	for range 32 {
 		s.Code = append(s.Code, insn...)
 	}

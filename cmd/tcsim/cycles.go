@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -106,7 +107,7 @@ func (e env) judge(cmd *cli.Command, report *timing.Report) error {
 	return nil
 }
 
-// measure runs all sequences in one machine.
+// measure runs all sequences in one machine. The error names every sequence that failed.
 func (e env) measure(ctx context.Context, core *timing.Core, measured *timing.Measured) ([]timing.Result, error) {
 	m, err := emu.New(emu.Config{})
 	if err != nil {
@@ -116,13 +117,20 @@ func (e env) measure(ctx context.Context, core *timing.Core, measured *timing.Me
 	bar := e.progress("cycles")
 	defer bar.done()
 	var results []timing.Result
+	var errs []error
 	for i := range measured.Sequences {
 		r, err := runner.Measure(ctx, m, core, &measured.Sequences[i])
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		if err != nil {
-			return nil, badInput(err)
+			errs = append(errs, err)
 		}
 		results = append(results, r)
 		bar.set(i+1, len(measured.Sequences))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, badInput(err)
 	}
 	return results, nil
 }

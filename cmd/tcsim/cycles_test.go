@@ -56,7 +56,11 @@ func TestHostFault(t *testing.T) {
 		t.Skip(err)
 	}
 	e, _, _ := hostEnv(t)
-	s := timing.Sequence{Name: "ud2", Code: []byte{0x0f, 0x0b}, Trips: 8}
+	s := timing.Sequence{
+		Name: "ud2", Code: []byte{0x0f, 0x0b}, Trips: 8, At: timing.MeasuredCode,
+		Data:  timing.Span{Addr: timing.MeasuredData, Size: timing.MeasuredSpan},
+		Stack: timing.Span{Addr: timing.MeasuredStack, Size: timing.MeasuredSpan},
+	}
 	s.Regs[x86.RSP] = timing.MeasuredRSP
 	reps, err := e.nativePass(context.Background(), &s)
 	if err == nil || reps != nil || !strings.Contains(err.Error(), "sequence ud2: its process ended") {

@@ -4,13 +4,10 @@ package timing
 
 import (
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"sort"
+	"maps"
+	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -27,6 +24,9 @@ type Sequence struct {
 	Name, Kind, Description string
 	StraightLine            bool
 	Code                    []byte
+	At                      x86.Addr // where Code is to lie, entered at its first byte
+	// Data and Stack are the memory that the code expects, zero but for Mem.
+	Data, Stack Span
 	// Start and End are the offsets of the loop body; Copies how often the described sequence is
 	// repeated in it; Trips the trips of one timed run.
 	Start, End, Copies, Trips int
@@ -39,14 +39,27 @@ type Sequence struct {
 	Median, P10, P90 float64
 }
 
+// Span is a range of memory: its address and its length in bytes.
+type Span struct {
+	Addr x86.Addr
+	Size int
+}
+
+// holds reports whether n bytes at a lie in the span.
+func (s Span) holds(a x86.Addr, n int) bool {
+	return a >= s.Addr && uint64(a-s.Addr)+uint64(n) <= uint64(s.Size)
+}
+
+// maxSpan bounds the data and the stack of a file, in bytes.
+const maxSpan = 1 << 24
+
 // MemWord is an initial 64-bit value in memory.
 type MemWord struct {
 	Addr  x86.Addr
 	Value uint64
 }
 
-// Where measured sequences expect code, data and stack (entry_state in measured.json). The memory
-// of data and stack is zero unless a sequence lists values.
+// Where measured sequences expect code, data and stack unless the file's entry_state says otherwise.
 const (
 	MeasuredCode  x86.Addr = 0x10000000
 	MeasuredData  x86.Addr = 0x20000000
@@ -55,7 +68,7 @@ const (
 	MeasuredRSP   uint64   = 0x3001ffe8
 )
 
-// entryRegs are the registers at entry unless a sequence lists others (entry_state); r12 is Trips.
+// entryRegs are the registers at entry unless the file or a sequence lists others; r12 is Trips.
 var entryRegs = [16]uint64{
 	x86.RAX: 0, x86.RCX: 1, x86.RDX: 2, x86.RBX: 3, x86.RSP: MeasuredRSP, x86.RBP: 0x3001f000,
 	x86.RSI: 0x20001000, x86.RDI: 0x20000000, x86.R8: 8, x86.R9: 9, x86.R10: 10, x86.R11: 11,
@@ -100,122 +113,54 @@ type sequenceFile struct {
 	Reps          int     `json:"reps"`
 }
 
-// ReadMeasured reads measured sequences. The error lists every mistake: name is the file's name in
-// it. Nothing is returned together with an error.
-func ReadMeasured(name string, r io.Reader) (*Measured, error) {
-	raw, err := io.ReadAll(r)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+// sequence reads and checks one entry and reports all its mistakes.
+func (m *measuredReader) sequence(n int, entry entry) (s Sequence, ok bool) {
+	e := &m.elements[n]
+	var f sequenceFile
+	if !m.decode(e, &f, fmt.Sprintf("sequence %d: ", n)) {
+		return s, false
 	}
-	var f measuredFile
-	d := json.NewDecoder(strings.NewReader(string(raw)))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&f); err != nil {
-		return nil, fmt.Errorf("%s:%s: %w", name, position(raw, err, d.InputOffset()), err)
+	before := len(m.errs)
+	bad := func(field, format string, args ...any) {
+		m.bad(e.at(field), "sequence %d (%q): %w", n, f.Name, fmt.Errorf(format, args...))
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s:%s: data behind the object", name, lineCol(raw, d.InputOffset()))
-	}
-	m := &Measured{Core: f.Core, Date: f.Date}
-	var errs []error
-	seen := map[string]bool{}
-	for n := range f.Sequences {
-		s, err := f.Sequences[n].sequence()
-		if err == nil && seen[s.Name] {
-			err = errors.New("name used before")
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: sequence %d (%q): %w", name, n, f.Sequences[n].Name, err))
-			continue
-		}
-		seen[s.Name] = true
-		m.Sequences = append(m.Sequences, s)
-	}
-	if len(f.Sequences) == 0 {
-		errs = append(errs, fmt.Errorf("%s: no sequences", name))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
-	return m, nil
-}
-
-// position finds where a JSON error happened.
-func position(raw []byte, err error, at int64) string {
-	var syntax *json.SyntaxError
-	var typ *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntax):
-		at = syntax.Offset
-	case errors.As(err, &typ):
-		at = typ.Offset
-	}
-	return lineCol(raw, at)
-}
-
-func lineCol(raw []byte, at int64) string {
-	text := string(raw[:min(max(at, 0), int64(len(raw)))])
-	line := 1 + strings.Count(text, "\n")
-	return fmt.Sprintf("%d:%d", line, len(text)-strings.LastIndex(text, "\n"))
-}
-
-// sequence checks one entry and reports all its mistakes.
-func (f *sequenceFile) sequence() (Sequence, error) {
-	s := Sequence{
+	s = Sequence{
 		Name: f.Name, Kind: f.Kind, Description: f.Description, StraightLine: f.StraightLine,
+		At: entry.code, Data: entry.data, Stack: entry.stack, Regs: entry.regs,
 		Start: f.Loop.Start, End: f.Loop.End, Copies: f.Loop.Copies, Trips: f.Loop.Trips,
-		InstructionsPerTrip: f.InstructionsPerTrip, Regs: entryRegs,
-		Median: f.Cycles.Median, P10: f.Cycles.P10, P90: f.Cycles.P90,
+		InstructionsPerTrip: f.InstructionsPerTrip,
+		Median:              f.Cycles.Median, P10: f.Cycles.P10, P90: f.Cycles.P90,
 	}
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if f.Name == "" || f.Kind == "" {
-		bad("name and kind must not be empty")
+		bad("name", "name and kind must not be empty")
 	}
 	var err error
 	if s.Code, err = hex.DecodeString(f.Code); err != nil {
-		bad("code: %w", err)
+		bad("code", "code: %w", err)
 	} else if s.Start < 0 || s.End <= s.Start || s.End > len(s.Code) {
-		bad("loop %d to %d is not inside the %d bytes of code", s.Start, s.End, len(s.Code))
+		bad("loop", "loop %d to %d is not inside the %d bytes of code", s.Start, s.End, len(s.Code))
 	}
 	if s.Copies < 1 || s.Trips < 1 {
-		bad("copies %d and trips %d must be positive", s.Copies, s.Trips)
+		bad("loop", "copies %d and trips %d must be positive", s.Copies, s.Trips)
+	}
+	if s.InstructionsPerTrip < 0 {
+		bad("instructions_per_trip", "instructions_per_trip %d must not be negative", s.InstructionsPerTrip)
 	}
 	if !(s.P10 > 0 && s.P10 <= s.Median && s.Median <= s.P90) {
-		bad("cycles: p10 %v, median %v and p90 %v must be positive and ascending", s.P10, s.Median, s.P90)
+		bad("cycles", "cycles: p10 %v, median %v and p90 %v must be positive and ascending", s.P10, s.Median, s.P90)
 	}
 	s.Regs[x86.R12] = uint64(max(s.Trips, 0))
-	names := make([]string, 0, len(f.Reg))
-	for n := range f.Reg {
-		names = append(names, n)
-	}
-	sort.Strings(names)
-	for _, n := range names {
-		if err := s.setReg(n, f.Reg[n]); err != nil {
-			errs = append(errs, err)
+	for _, name := range slices.Sorted(maps.Keys(f.Reg)) {
+		if err := setReg(&s.Regs, name, f.Reg[name]); err != nil {
+			bad("reg", "%w", err)
 		}
 	}
-	for n, w := range f.Mem {
+	for i, w := range f.Mem {
 		if err := s.addMem(w); err != nil {
-			bad("mem %d: %w", n, err)
+			bad("mem", "mem %d: %w", i, err)
 		}
 	}
-	return s, errors.Join(errs...)
-}
-
-func (s *Sequence) setReg(name, text string) error {
-	for r := x86.RAX; r <= x86.R15; r++ {
-		if r.String() != name {
-			continue
-		}
-		v, err := strconv.ParseUint(text, 0, 64)
-		if err != nil {
-			return fmt.Errorf("reg %s: %w", name, err)
-		}
-		s.Regs[r] = v
-		return nil
-	}
-	return fmt.Errorf("reg %q: not a 64-bit register", name)
+	return s, len(m.errs) == before
 }
 
 func (s *Sequence) addMem(w []string) error {
@@ -230,11 +175,9 @@ func (s *Sequence) addMem(w []string) error {
 	if err != nil {
 		return err
 	}
-	for _, base := range []x86.Addr{MeasuredData, MeasuredStack} {
-		if a >= uint64(base) && a <= uint64(base)+MeasuredSpan-8 {
-			s.Mem = append(s.Mem, MemWord{Addr: x86.Addr(a), Value: v})
-			return nil
-		}
+	if !s.Data.holds(x86.Addr(a), 8) && !s.Stack.holds(x86.Addr(a), 8) {
+		return fmt.Errorf("address %#x is neither data nor stack", a)
 	}
-	return fmt.Errorf("address %#x is neither data nor stack", a)
+	s.Mem = append(s.Mem, MemWord{Addr: x86.Addr(a), Value: v})
+	return nil
 }

@@ -48,7 +48,7 @@ func NewReport(core *Core, m *Measured, rs []Result) *Report {
 }
 
 // Evaluate predicts every sequence from the stream that record returns for it and judges the core.
-// record runs the sequence: code at MeasuredCode with a return address on the stack, registers Regs
+// record runs the sequence: code at its At with a return address on the stack, registers Regs
 // with r12 set to RecordTrips, memory Mem. The error lists every sequence that failed.
 func Evaluate(core *Core, m *Measured, record func(*Sequence) ([]Retired, error)) (*Report, error) {
 	var rs []Result

@@ -17,7 +17,7 @@ import (
 // may end anywhere.
 func (s *Sequence) Predict(core *Core, stream []Retired) (float64, error) {
 	m := New(core, s.CodeAt)
-	start := MeasuredCode + x86.Addr(s.Start)
+	start := s.At + x86.Addr(s.Start)
 	trips := 0
 	for n := range stream {
 		if stream[n].RIP == start {
@@ -58,7 +58,7 @@ func (s *Sequence) RecordTrips() int {
 
 // CodeAt is the Code of the sequence.
 func (s *Sequence) CodeAt(pc x86.Addr) ([]byte, error) {
-	if off := int64(pc) - int64(MeasuredCode); off >= 0 && off < int64(len(s.Code)) {
+	if off := int64(pc) - int64(s.At); off >= 0 && off < int64(len(s.Code)) {
 		return s.Code[off:], nil
 	}
 	return nil, errors.New("outside of the block")

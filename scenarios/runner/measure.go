@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/timing"
@@ -23,7 +24,7 @@ func Measure(ctx context.Context, m *emu.Machine, core *timing.Core, s *timing.S
 	}
 	cycles, err := s.Predict(core, stream)
 	if err != nil {
-		return timing.Result{}, fmt.Errorf("sequence %s: %w", s.Name, err)
+		return timing.Result{}, err // names the sequence
 	}
 	return s.Judge(cycles), nil
 }
@@ -33,47 +34,50 @@ const loopCounter = x86.R12
 
 // record returns the retired instructions of as many trips of a sequence as the model needs.
 func record(ctx context.Context, m *emu.Machine, s *timing.Sequence) ([]timing.Retired, error) {
-	data, stack := make([]byte, timing.MeasuredSpan), make([]byte, timing.MeasuredSpan)
+	data, stack := make([]byte, s.Data.Size), make([]byte, s.Stack.Size)
 	if err := m.Load(emu.Setup{
-		Images: []*jit.Image{{Funcs: []jit.FuncImage{{Name: s.Name, Addr: timing.MeasuredCode, Code: s.Code}}}},
-		Data:   []emu.Region{{Addr: timing.MeasuredData, Bytes: data}, {Addr: timing.MeasuredStack, Bytes: stack}},
+		Images: []*jit.Image{{Funcs: []jit.FuncImage{{Name: s.Name, Addr: s.At, Code: s.Code}}}},
+		Data:   []emu.Region{{Addr: s.Data.Addr, Bytes: data}, {Addr: s.Stack.Addr, Bytes: stack}},
 		Marks:  []jit.Addr{},
 	}); err != nil {
 		return nil, err
 	}
-	for _, w := range append(s.Mem, timing.MemWord{Addr: x86.Addr(timing.MeasuredRSP), Value: uint64(emu.OutsideReturn)}) {
+	for _, w := range append(slices.Clip(s.Mem), timing.MemWord{Addr: x86.Addr(s.Regs[x86.RSP]), Value: uint64(emu.OutsideReturn)}) {
 		if err := m.WriteMemory(w.Addr, binary.LittleEndian.AppendUint64(nil, w.Value)); err != nil {
 			return nil, err
 		}
 	}
-	stop := emu.Run{Level: emu.LevelRetired, StopAddr: timing.MeasuredCode}
+	stop := emu.Run{Level: emu.LevelRetired, StopAddr: s.At}
 	if _, err := m.Run(ctx, stop); err != nil {
 		return nil, err
 	}
 	regs := emu.Regs(s.Regs)
 	trips := s.RecordTrips()
 	regs[loopCounter] = uint64(trips)
-	if err := m.SetState(regs, timing.MeasuredCode); err != nil {
+	if err := m.SetState(regs, s.At); err != nil {
 		return nil, err
 	}
-	rec := &streamRecorder{stream: make([]timing.Retired, 0, (trips+1)*(s.InstructionsPerTrip+2))}
+	rec := &streamRecorder{}
 	res, err := m.Continue(ctx, emu.Run{Level: emu.LevelRetired, Observer: rec})
 	if err != nil {
 		return nil, err
 	}
-	if res.Stop != emu.StopReturn {
+	if res.Stop != emu.StopReturn && res.Stop != emu.StopObserver {
 		return nil, errors.New("the sequence did not return: " + res.Stop.String())
 	}
 	return rec.stream, nil
 }
 
-// streamRecorder keeps all retired instructions.
+// streamRecorder keeps retired instructions, up to about maxRecord.
 type streamRecorder struct{ stream []timing.Retired }
+
+// maxRecord bounds the recording of a sequence that does not say how long its trips are.
+const maxRecord = 1 << 20
 
 // Retired implements emu.Observer.
 func (r *streamRecorder) Retired(b []timing.Retired) bool {
 	r.stream = append(r.stream, b...)
-	return false
+	return len(r.stream) >= maxRecord
 }
 
 // Sites implements emu.Observer.
