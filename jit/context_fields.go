@@ -22,6 +22,8 @@ type ContextField struct {
 	MayLack bool
 	// Least is the lowest value that is shown, others read as 0; 0 shows all.
 	Least int32
+	// Shift is how many bits the value is shifted left by: a port in network order is the upper half.
+	Shift int32
 	// Below is the first value that a store leaves out; 0 stores all.
 	Below int32
 }
@@ -118,7 +120,7 @@ func NewContext(l ContextLayout) Context {
 			skbFamily:      sock(FieldLoad{16, 2}),
 			skbRemote4:     sock(FieldLoad{0, 4}),
 			skbLocal4:      sock(FieldLoad{4, 4}),
-			skbRemotePort:  sock(FieldLoad{12, 2}),
+			skbRemotePort:  {Loads: []FieldLoad{{24, 8}, {12, 2}}, Shift: 16},
 			skbLocalPort:   sock(FieldLoad{14, 2}),
 			skbWireLen:     field(FieldLoad{40, 4}), // in cb: qdisc_skb_cb.pkt_len
 			skbGSOSegs:     shared(FieldLoad{6, 2}),

@@ -90,6 +90,9 @@ func (f *ContextField) load(in Insn, size int64, shift, ax uint8) []Insn {
 			src = in.Dst
 		}
 	}
+	if f.Shift != 0 {
+		seq = append(seq, Insn{Op: clsALU | aluLsh, Dst: in.Dst, Imm: f.Shift})
+	}
 	if f.Mask != 0 {
 		seq = append(seq, Insn{Op: clsALU | aluAnd, Dst: in.Dst, Imm: f.Mask})
 	}

@@ -89,7 +89,29 @@ func SKB(packet []byte) Ctx {
 		}
 	}
 	c.Data[skbIfindex] = 1
+	c.socket()
 	return c
+}
+
+// socket fills in the fields of the socket that a test run makes for IP packets: family, remote_ip4,
+// local_ip4, remote_ip6 and local_ip6.
+func (c *Ctx) socket() {
+	p := c.Packet
+	switch {
+	case len(p) < 14:
+	case p[12] == 8 && p[13] == 0:
+		c.Data[88] = 2
+		if len(p) >= 34 {
+			copy(c.Data[92:], p[30:34])
+			copy(c.Data[96:], p[26:30])
+		}
+	case p[12] == 0x86 && p[13] == 0xdd:
+		c.Data[88] = 10
+		if len(p) >= 54 {
+			copy(c.Data[100:], p[38:54])
+			copy(c.Data[116:], p[22:38])
+		}
+	}
 }
 
 // pktType is what a frame is to the loopback device: 0 for it, 1 broadcast, 2 multicast, 3 for others.
@@ -182,7 +204,17 @@ func (c *Ctx) load(off uint64, n uint8, l *Layout) (uint64, bool) {
 		}
 		return c.pointer(off, l)
 	}
+	if w, ok := kernelWidth[off&^3]; ok && c.Kind == SKBuff && n < 4 && n >= w {
+		off = off &^ 3
+	}
 	return get(c.Data[off : off+uint64(n)]), true
+}
+
+// kernelWidth are the sizes of fields of which the kernel has less than four bytes. Loads of as many
+// bytes or more give the field wherever in the four bytes they are (is_narrower_load and target_size in
+// convert_ctx_accesses, kernel/bpf/verifier.c).
+var kernelWidth = map[uint64]uint8{
+	skbPktType: 1, skbQueue: 2, skbProtocol: 2, 24: 2, 28: 2, skbTCIndex: 2, skbTCClassID: 2, 164: 2, 176: 2,
 }
 
 // store writes n bytes at off of a structure. The packet pointers are read-only.

@@ -251,7 +251,7 @@ func TestPackets(t *testing.T) {
 
 // FuzzRead expects of any bytes a file that compiles or errors, or an error, and no panic.
 func FuzzRead(f *testing.F) {
-	for _, name := range []string{"hierarchy.o", "dispatcher.o", "globals.o", "xdp.o"} {
+	for _, name := range []string{"hierarchy.o", "dispatcher.o", "globals.o", "xdp.o", "config.o", "maps.o", "loops.o", "mangle.o"} {
 		data, err := os.ReadFile(folder + name)
 		if err != nil {
 			f.Fatal(err)

@@ -82,6 +82,7 @@ func placeContext(m *machine, t *jit.Target, p jit.ProgType, packet []byte, give
 		values[skbLen] = uint64(end - start)
 		values[skbPktType], values[skbProtocol] = ethernet(packet)
 		values[skbIfindex] = loopback
+		socketOf(packet, values)
 		values[skbData], values[skbDataEnd], values[skbDataMeta] = uint64(start), uint64(end), uint64(start)
 	case p == jit.XDP:
 		w.table = t.Context.XDP
@@ -128,6 +129,30 @@ func ethernet(packet []byte) (kind, protocol uint64) {
 		}
 	}
 	return kind, uint64(binary.LittleEndian.Uint16(proto))
+}
+
+// socketOf sets the fields of the socket that a test run gives an IP packet: its own is the source.
+func socketOf(packet []byte, values map[int64]uint64) {
+	const (
+		family, remote4, local4, remote6, local6 = 88, 92, 96, 100, 116
+		inet, inet6                              = 2, 10
+		ip4, ip6                                 = 0x0008, 0xdd86
+		ip4Header, ip6Header                     = 20, 40
+	)
+	le := binary.LittleEndian
+	switch ip := packet[min(ethHeader, len(packet)):]; values[skbProtocol] {
+	case ip4:
+		values[family] = inet
+		if len(ip) >= ip4Header {
+			values[local4], values[remote4] = uint64(le.Uint32(ip[12:])), uint64(le.Uint32(ip[16:]))
+		}
+	case ip6:
+		values[family] = inet6
+		for word := 0; word < 16 && len(ip) >= ip6Header; word += 4 {
+			values[local6+int64(word)] = uint64(le.Uint32(ip[8+word:]))
+			values[remote6+int64(word)] = uint64(le.Uint32(ip[24+word:]))
+		}
+	}
 }
 
 func sortedOffsets(values map[int64]uint64) []int64 {
