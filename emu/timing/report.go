@@ -62,7 +62,7 @@ func Evaluate(core *Core, m *Measured, record func(*Sequence) ([]Retired, error)
 		}
 		p, err := s.Predict(core, stream)
 		if err != nil {
-			errs = append(errs, err)
+			errs = append(errs, fmt.Errorf("sequence %s: %w", s.Name, err))
 			continue
 		}
 		rs = append(rs, s.Judge(p))

@@ -16,7 +16,11 @@ import (
 // measurement. The stream starts at the entry of the block and holds at least two whole trips; it
 // may end anywhere.
 func (s *Sequence) Predict(core *Core, stream []Retired) (float64, error) {
-	m := New(core, s.CodeAt)
+	return s.Repeat(New(core, s.CodeAt), stream)
+}
+
+// Repeat is Predict on a model of the sequence's code that has run it before.
+func (s *Sequence) Repeat(m *Model, stream []Retired) (float64, error) {
 	start := s.At + x86.Addr(s.Start)
 	trips := 0
 	for n := range stream {
@@ -26,7 +30,7 @@ func (s *Sequence) Predict(core *Core, stream []Retired) (float64, error) {
 	}
 	warm := 1 + trips/8
 	if trips < warm+1 {
-		return 0, fmt.Errorf("sequence %s: %d trips are too few", s.Name, trips)
+		return 0, fmt.Errorf("%d trips are too few", trips)
 	}
 	var first, last Cycle
 	trip := 0
@@ -43,7 +47,7 @@ func (s *Sequence) Predict(core *Core, stream []Retired) (float64, error) {
 			next = stream[n+1].RIP
 		}
 		if err := m.Step(stream[n], next); err != nil {
-			return 0, fmt.Errorf("sequence %s: %w", s.Name, err)
+			return 0, err
 		}
 	}
 	return float64(last-first) / float64(trips-warm), nil

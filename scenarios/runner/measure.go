@@ -7,7 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
+	"math"
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/timing"
@@ -16,36 +16,76 @@ import (
 )
 
 // Measure executes a measured sequence in the emulator, from the state that it was measured from,
-// and returns what the core's model says it costs, beside the measurement.
+// and returns what the core's model says it costs, beside the measurement. As there, the sequence is
+// run again and again in the memory that the last run left behind, until predictors have learned
+// what there is to learn.
 func Measure(ctx context.Context, m *emu.Machine, core *timing.Core, s *timing.Sequence) (timing.Result, error) {
-	stream, err := record(ctx, m, s)
+	cycles, err := settled(ctx, m, timing.New(core, s.CodeAt), s)
 	if err != nil {
 		return timing.Result{}, fmt.Errorf("sequence %s: %w", s.Name, err)
 	}
-	cycles, err := s.Predict(core, stream)
-	if err != nil {
-		return timing.Result{}, err // names the sequence
-	}
 	return s.Judge(cycles), nil
+}
+
+// A sequence is run until two runs differ by less than settledWithin of their cycles, settledRuns
+// times at most: random numbers never settle.
+const (
+	settledRuns   = 6
+	settledWithin = 0.005
+)
+
+// settled runs a sequence until its cycles per trip stay the same, and returns those of the last run.
+func settled(ctx context.Context, m *emu.Machine, model *timing.Model, s *timing.Sequence) (float64, error) {
+	if err := loadSequence(m, s); err != nil {
+		return 0, err
+	}
+	last := 0.0
+	for range settledRuns {
+		stream, err := record(ctx, m, s)
+		if err != nil {
+			return 0, err
+		}
+		now, err := s.Repeat(model, stream)
+		if err != nil {
+			return 0, err
+		}
+		if math.Abs(now-last) <= settledWithin*now {
+			return now, nil
+		}
+		last = now
+	}
+	return last, nil
 }
 
 // loopCounter holds the number of trips of a measured sequence.
 const loopCounter = x86.R12
 
-// record returns the retired instructions of as many trips of a sequence as the model needs.
-func record(ctx context.Context, m *emu.Machine, s *timing.Sequence) ([]timing.Retired, error) {
+// loadSequence puts the code and the memory of a sequence where it expects them.
+func loadSequence(m *emu.Machine, s *timing.Sequence) error {
 	data, stack := make([]byte, s.Data.Size), make([]byte, s.Stack.Size)
 	if err := m.Load(emu.Setup{
 		Images: []*jit.Image{{Funcs: []jit.FuncImage{{Name: s.Name, Addr: s.At, Code: s.Code}}}},
 		Data:   []emu.Region{{Addr: s.Data.Addr, Bytes: data}, {Addr: s.Stack.Addr, Bytes: stack}},
 		Marks:  []jit.Addr{},
 	}); err != nil {
-		return nil, err
+		return err
 	}
-	for _, w := range append(slices.Clip(s.Mem), timing.MemWord{Addr: x86.Addr(s.Regs[x86.RSP]), Value: uint64(emu.OutsideReturn)}) {
-		if err := m.WriteMemory(w.Addr, binary.LittleEndian.AppendUint64(nil, w.Value)); err != nil {
-			return nil, err
+	for _, w := range s.Mem {
+		if err := writeWord(m, w.Addr, w.Value); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func writeWord(m *emu.Machine, a jit.Addr, v uint64) error {
+	return m.WriteMemory(a, binary.LittleEndian.AppendUint64(nil, v))
+}
+
+// record returns the retired instructions of as many trips of a sequence as the model needs.
+func record(ctx context.Context, m *emu.Machine, s *timing.Sequence) ([]timing.Retired, error) {
+	if err := writeWord(m, jit.Addr(s.Regs[x86.RSP]), uint64(emu.OutsideReturn)); err != nil {
+		return nil, err
 	}
 	stop := emu.Run{Level: emu.LevelRetired, StopAddr: s.At}
 	if _, err := m.Run(ctx, stop); err != nil {
