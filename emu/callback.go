@@ -72,6 +72,7 @@ func tcsDecode(h C.uintptr_t, addr C.uint64_t, e *C.tcs_insn) {
 // outside are instructions that would bring something of the host's into a run.
 var outside = map[string]bool{
 	"rdtsc": true, "rdtscp": true, "rdrand": true, "rdseed": true, "rdpmc": true, "cpuid": true, "in": true,
+	"insb": true, "insw": true, "insd": true, "outsb": true, "outsw": true, "outsd": true,
 }
 
 // allowed reports whether a run that records may execute the instruction. The only out

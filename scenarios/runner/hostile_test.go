@@ -37,6 +37,8 @@ var hostile = map[string]string{
 	"output to a port":            "e70031c0",
 	"output to every port":        "ba00010000efebfd",
 	"input from a port":           "ec31c0ebfe",
+	"string to a port":            "4889fe6febfd",
+	"string from a port":          "6cebfd",
 	"page table register":         "0f22d8",
 	"model register":              "0f30",
 	"interrupts off":              "faebfe",
