@@ -109,15 +109,20 @@ func (e env) replay(ctx context.Context, cmd *cli.Command) error {
 
 // replayVerdict turns rows into the command's result.
 func replayVerdict(rows []replayRow) error {
-	missing := 0
+	missing, run, unlike := 0, 0, 0
 	for i := range rows {
 		if len(rows[i].Wrong) != 0 {
 			return errFailed
 		}
 		missing += len(rows[i].Missing)
+		run += rows[i].Total + rows[i].Traced.Total + len(rows[i].Apart)
+		unlike += rows[i].Skipped[runner.UnlikeSites]
 	}
 	if missing != 0 {
 		return fmt.Errorf("%w: some scenarios need what the emulator does not model", jit.ErrUnsupported)
+	}
+	if run == 0 && unlike > 0 {
+		return fmt.Errorf("%w: %s", errUntestable, runner.UnlikeSites)
 	}
 	return nil
 }

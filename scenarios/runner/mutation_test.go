@@ -24,10 +24,13 @@ import (
 // lines is a capture with one scenario as text.
 type lines struct{ head, scenario, tail string }
 
-// captureText cuts one scenario out of a capture.
+// captureText cuts one scenario out of a capture, of kernels unless a folder is named.
 func captureText(t testing.TB, file, scenario string) lines {
 	t.Helper()
-	f, err := fixtures.FS.Open("kernels/" + file + ".jsonl.gz")
+	if !strings.Contains(file, "/") {
+		file = "kernels/" + file
+	}
+	f, err := fixtures.FS.Open(file + ".jsonl.gz")
 	must(t, err)
 	z, err := gzip.NewReader(f)
 	must(t, err)
@@ -35,7 +38,7 @@ func captureText(t testing.TB, file, scenario string) lines {
 	must(t, err)
 	all := strings.Split(strings.TrimSpace(string(text)), "\n")
 	i := strings.Index(all[0], `"scenarios":`) + len(`"scenarios":`)
-	out := lines{head: all[0][:i] + "1" + all[0][i+strings.Index(all[0][i:], ","):], tail: all[len(all)-1]}
+	out := lines{head: all[0][:i] + "1" + all[0][i+strings.IndexAny(all[0][i:], ",}"):], tail: all[len(all)-1]}
 	for _, l := range all {
 		if strings.HasPrefix(l, `{"type":"scenario","name":"`+scenario+`"`) {
 			out.scenario = l

@@ -141,6 +141,9 @@ func (s *Session) apply(p *jit.Patch, m int, key uint32, prog int) error {
 	case jit.PatchWait:
 		return nil
 	}
+	if p.Addr == 0 {
+		return &pokeError{0, "the code of a direct tail call has no place for what the kernel patches into it"}
+	}
 	code := make([]byte, jit.PokeSize)
 	if err := s.m.ReadMemory(p.Addr, code); err != nil {
 		return err

@@ -67,6 +67,9 @@ func Capture(src *capture.Source, t *jit.Target, i int) (*Captured, error) {
 		return c, nil
 	}
 	if sc.HasSource() {
+		if c.broken = undecoded(sc); c.broken != "" {
+			return c, nil
+		}
 		if err := c.sourced(src); err != nil {
 			return nil, fmt.Errorf("%s:%d: %s: %w", src.Name, sc.Line, sc.Name, err)
 		}
@@ -82,6 +85,9 @@ func Capture(src *capture.Source, t *jit.Target, i int) (*Captured, error) {
 		if err := c.recognise(p, img); err != nil {
 			return nil, err
 		}
+	}
+	if err := c.inspect(c.Images); err != nil {
+		return nil, err
 	}
 	if err := c.readTracing(); err != nil {
 		return nil, fmt.Errorf("%s:%d: %s: %w", src.Name, sc.Line, sc.Name, err)

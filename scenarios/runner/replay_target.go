@@ -82,7 +82,7 @@ func decodeOffsets(src *capture.Source) (jit.Offsets, error) {
 			if sc.Progs[p].LoadError != "" {
 				continue
 			}
-			img, err := recogniseProg(&sc.Progs[p])
+			img, err := recogniseProg(&sc.Progs[p], capture.Populated)
 			if err != nil {
 				continue
 			}
@@ -105,11 +105,11 @@ func decodeOffsets(src *capture.Source) (jit.Offsets, error) {
 	return jit.Offsets{MapMaxEntries: entries.most(), ArrayPtrs: ptrs.most(), ProgBPFFunc: fn.most()}, nil
 }
 
-func recogniseProg(p *capture.Prog) (*jit.Image, error) {
+func recogniseProg(p *capture.Prog, state capture.State) (*jit.Image, error) {
 	var funcs []jit.FuncImage
 	for i := range p.Funcs {
 		f := &p.Funcs[i]
-		funcs = append(funcs, jit.FuncImage{Name: f.Name, Addr: f.Addr, Code: f.Code(capture.Populated)})
+		funcs = append(funcs, jit.FuncImage{Name: f.Name, Addr: f.Addr, Code: f.Code(state)})
 	}
 	return jit.RecogniseImage(funcs)
 }

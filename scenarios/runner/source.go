@@ -190,7 +190,7 @@ func (c *Captured) sourced(src *capture.Source) error {
 	}
 	placed.Slots, placed.Packet, placed.VoidRAX = nil, make([]byte, c.compiled.packetRoom()), voidRAX(b)
 	c.compiled.placed = &placed
-	return nil
+	return c.inspectSource()
 }
 
 // builtOf reads the source of a captured scenario.
@@ -236,6 +236,9 @@ func (c *Captured) sourceTracing() error {
 	c.compiled.attached = attachments{c.tracing.images, sites}
 	return nil
 }
+
+// UnlikeSites is why a scenario is skipped that updates direct tail calls of an unknown design.
+const UnlikeSites = "its direct tail calls look like none that is known, so they cannot be updated"
 
 // errUnlike says that direct tail calls look like none that is known.
 var errUnlike = errors.New("no direct tail call is recognised")
@@ -320,12 +323,15 @@ func (r *Replayer) play(ctx context.Context, c *Captured) (*Replay, error) {
 	}
 	out := &Replay{Scenario: c.Scenario.Name, Design: c.Design, KernelRan: len(c.Scenario.Played) > 0}
 	if c.compiled.frozen && c.compiled.updates() {
-		out.Skipped = "its direct tail calls look like none that is known, so they cannot be updated"
+		if out.Wrong = c.sites; len(out.Wrong) == 0 {
+			out.Skipped = UnlikeSites
+		}
 		return out, nil
 	}
 	if out.Wrong, err = s.filledAs(c.Scenario); err != nil {
 		return nil, err
 	}
+	out.Wrong = append(out.Wrong, c.sites...)
 	var values []string
 	actions := s.runActions()
 	s.afterRun = func(n int, r *Run) { values = append(values, s.compareValues(c.Scenario, n, actions[n], r)...) }

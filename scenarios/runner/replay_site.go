@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// inspectSource looks at the tail calls of a captured scenario with a source, in the state with the prog
+// arrays filled. Where none looks like one that is known, the kernel has a design of its own.
+func (c *Captured) inspectSource() error {
+	var images []*jit.Image
+	sites, calls := 0, 0
+	for p := range c.Scenario.Progs {
+		img, err := recogniseProg(&c.Scenario.Progs[p], capture.Populated)
+		if err != nil {
+			return fmt.Errorf("program %s: %w", c.Scenario.Progs[p].Name, err)
+		}
+		images = append(images, img)
+		calls += len(c.Scenario.Progs[p].TailCalls)
+		for i := range img.Funcs {
+			sites += len(img.Funcs[i].TailCalls)
+		}
+	}
+	if sites == 0 {
+		if calls > 0 {
+			c.Design = jit.UnknownDesign
+		}
+		return nil
+	}
+	for p, img := range images {
+		if err := c.recognise(p, img); err != nil {
+			return err
+		}
+	}
+	return c.inspect(images)
+}
+
+// undecoded says which program has code that does not decode, "" if all have other.
+func undecoded(sc *capture.Scenario) string {
+	for p := range sc.Progs {
+		for _, state := range []capture.State{capture.Empty, capture.Populated} {
+			if _, err := recogniseProg(&sc.Progs[p], state); err != nil {
+				return fmt.Sprintf("line %d: program %d (%s): the code does not decode: %v", sc.Line, p, sc.Progs[p].Name, err)
+			}
+		}
+	}
+	return ""
+}
+
+// inspect notes what is wrong with the tail calls of all programs, also on ways that the scenario does
+// not take. Of a design that is not known nothing is demanded.
+func (c *Captured) inspect(images []*jit.Image) error {
+	var landings []jit.Addr
+	for _, img := range images {
+		if a, ok := img.Landing(); ok {
+			landings = append(landings, a)
+		}
+	}
+	names := c.symbols.Table()
+	for p, img := range images {
+		d, err := jit.RecogniseDesign(img)
+		if err != nil {
+			return err
+		}
+		if d.Name == "" || d.Name == jit.UnknownDesign {
+			continue
+		}
+		flaws, err := jit.SiteFlaws(img, kernelLimit)
+		if err != nil {
+			return err
+		}
+		for _, f := range flaws {
+			c.flaw(p, &img.Funcs[f.Func], f.Off, f.Text)
+		}
+		for i := range img.Funcs {
+			f := &img.Funcs[i]
+			for n := range f.TailCalls {
+				s := &f.TailCalls[n]
+				if to, ok := siteLeads(f, s); ok && !c.Scenario.Found && !slices.Contains(landings, to) {
+					c.flaw(p, f, s.Jump, fmt.Sprintf("the tail call leads to %#x, where no program is entered", uint64(to)))
+				}
+				if to, ok := thunkOf(f, s); ok && names.Name(to) == "" {
+					c.flaw(p, f, s.Jump, fmt.Sprintf("the tail call jumps to %#x, where the kernel has nothing", uint64(to)))
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// flaw notes what is wrong with a tail call of program p.
+func (c *Captured) flaw(p int, f *jit.FuncImage, off jit.CodeOff, text string) {
+	c.sites = append(c.sites, fmt.Sprintf("program %s: %s+%#x: %s", c.Scenario.Progs[p].Name, f.Name, int(off), text))
+}
+
+// thunkOf returns where an indirect tail call jumps by way of the kernel's thunk.
+func thunkOf(f *jit.FuncImage, s *jit.TailCallSite) (jit.Addr, bool) {
+	if s.Direct || s.Jump < 0 {
+		return 0, false
+	}
+	in, err := x86.Decode(f.Code[s.Jump:], f.Addr+jit.Addr(s.Jump))
+	if err != nil || in.Branch != x86.BranchJump || in.Target >= f.Addr && in.Target < f.End() {
+		return 0, false
+	}
+	return in.Target, true
+}
