@@ -229,7 +229,7 @@ func TestPackets(t *testing.T) {
 	bad := map[string]string{
 		"no pcap file and":   strings.Repeat("x", 24),
 		"are no pcap file":   "x",
-		"editcap":            "\x0a\x0d\x0d\x0a" + strings.Repeat("\x00", 24),
+		"no byte order":      "\x0a\x0d\x0d\x0a" + strings.Repeat("\x00", 24),
 		"link type 113":      string(pcap[:20]) + "\x71\x00\x00\x00",
 		"ends in its header": string(pcap[:30]),
 		"packet 1: 60 bytes": string(pcap[:50]),
@@ -245,6 +245,67 @@ func TestPackets(t *testing.T) {
 		}
 		if _, err := object.Packets(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("file: %v, want %q", err, want)
+		}
+	}
+}
+
+// TestHex reads packets as tools print them.
+func TestHex(t *testing.T) {
+	want := "\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff\x08\x00"
+	for name, text := range map[string]string{
+		"digits":  "00112233445566778899aabbccddeeff0800",
+		"colons":  "00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff:08:00",
+		"C":       "0x00,0x11,0x22,0x33,0x44,0x55,0x66,0x77, 0x88,0x99,0xaa,0xbb,0xcc,0xdd,0xee,0xff,0x08,0x00",
+		"tcpdump": "\t0x0000:  0011 2233 4455 6677 8899 aabb ccdd eeff  ..\"3DUfw........\n\t0x0010:  0800                                     ..\n",
+		"xxd":     "00000000: 0011 2233 4455 6677 8899 aabb ccdd eeff  ..\"3DUfw........\n00000010: 0800                                     ..\n",
+		"hexdump": "00000000  00 11 22 33 44 55 66 77  88 99 aa bb cc dd ee ff  |..\"3DUfw........|\n00000010  08 00                                             |..|\n00000012\n",
+		"lines":   "0011 2233 4455 6677\n8899 aabb ccdd eeff 0800\n",
+	} {
+		if p, err := object.ReadHex(text); err != nil || string(p) != want {
+			t.Errorf("%s: %x %v", name, p, err)
+		}
+	}
+	for _, text := range []string{"", "0", "zz", "0011 22 3"} {
+		if p, err := object.ReadHex(text); err == nil {
+			t.Errorf("%q: %x", text, p)
+		}
+	}
+}
+
+// TestPcapNG reads blocks of either byte order, and says what is wrong with others.
+func TestPcapNG(t *testing.T) {
+	block := func(bo binary.AppendByteOrder, kind uint32, body ...byte) []byte {
+		b := bo.AppendUint32(bo.AppendUint32(nil, kind), uint32(len(body)+12))
+		return bo.AppendUint32(append(b, body...), uint32(len(body)+12))
+	}
+	words := func(bo binary.AppendByteOrder, w ...uint32) (b []byte) {
+		for _, x := range w {
+			b = bo.AppendUint32(b, x)
+		}
+		return b
+	}
+	for _, bo := range []binary.AppendByteOrder{binary.LittleEndian, binary.BigEndian} {
+		section := block(bo, 0x0a0d0d0a, words(bo, 0x1a2b3c4d, 1<<16, 0xffffffff, 0xffffffff)...)
+		link := block(bo, 1, append(bo.AppendUint16(bo.AppendUint16(nil, 1), 0), words(bo, 0)...)...)
+		other := block(bo, 1, append(bo.AppendUint16(bo.AppendUint16(nil, 113), 0), words(bo, 0)...)...)
+		enhanced := block(bo, 6, append(words(bo, 0, 0, 0, 3, 3), 1, 2, 3, 0)...)
+		short := block(bo, 6, append(words(bo, 0, 0, 0, 3, 9), 1, 2, 3, 0)...)
+		simple := block(bo, 3, append(words(bo, 2), 8, 9, 0, 0)...)
+		got, err := object.ReadPcap(bytes.Join([][]byte{section, link, enhanced, block(bo, 5, words(bo, 1, 2, 3)...), simple}, nil))
+		if d := cmp.Diff([][]byte{{1, 2, 3}, {8, 9}}, got); d != "" || err != nil {
+			t.Errorf("%v: %v %s", bo, err, d)
+		}
+		for want, parts := range map[string][][]byte{
+			"interface 0 of 0":  {section, enhanced},
+			"link type 113":     {section, other, simple},
+			"only 3 of its 9":   {section, link, short},
+			"no packets":        {section, link},
+			"ends in its head":  {section, link[:9]},
+			"the file has 30 m": {section, link, enhanced[:30]},
+		} {
+			if got, err := object.ReadPcap(bytes.Join(parts, nil)); got != nil || err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v: %d packets, %v, want %q", bo, len(got), err, want)
+			}
 		}
 	}
 }
@@ -294,6 +355,7 @@ func FuzzPcap(f *testing.F) {
 	}
 	f.Add(data)
 	f.Add(data[:30])
+	f.Add([]byte("\x0a\x0d\x0d\x0a\x1c\x00\x00\x00\x4d\x3c\x2b\x1a\x01\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\x1c\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p, err := object.ReadPcap(data)
 		if (p == nil) == (err == nil) {
