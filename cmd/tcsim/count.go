@@ -23,14 +23,14 @@ func (e env) countCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "count",
 		Usage:     "say exactly how much a run does, also one that nobody could wait for",
-		ArgsUsage: "SCENARIO",
+		ArgsUsage: "SCENARIO|FILE.o",
 		Description: "Executes each call once for every state that matters to it, and so finds the exact number of tail\n" +
 			"calls, calls and instructions and the final map values of runs of any length. A run that never\n" +
 			"ends is proved to repeat itself. docs/counting.md explains the method.\n\n" +
 			"Examples:\n   tcsim count hierarchy --target 6.1\n" +
 			"   tcsim count --capture fixtures/kernels/6.1-off.jsonl.gz --scenario hier/self/const/n2/r6\n\n" +
 			"A count that reaches a bound is not decided: exit code 125.\n\n" + exitCodesInHelp,
-		Flags: []cli.Flag{
+		Flags: append(objectFlags(),
 			targetFlag(true), limitFlag(), runFlag(),
 			&cli.StringFlag{Name: "capture", Usage: "count scenarios of this capture of a real kernel's images"},
 			&cli.StringFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "with --capture: this one, or with a star at the end all that begin so"},
@@ -41,7 +41,7 @@ func (e env) countCommand() *cli.Command {
 			&cli.BoolFlag{Name: "no-reuse", Usage: "execute every call, as plain emulation does"},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show summaries, memory and time on stderr"},
 			jsonFlag(),
-		},
+		),
 		Action: e.count,
 	}
 }

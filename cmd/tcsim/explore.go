@@ -37,7 +37,7 @@ func (e env) exploreCommand() *cli.Command {
 			"Examples:\n   tcsim explore tailcall_1 --target 6.12 --update all\n" +
 			"   tcsim explore tailcall_1 --target 6.12 --slot 'jmp_table[0]' --to empty --no-rcu\n" +
 			"   tcsim explore tailcall_1 --target ip-aux --update delete\n\n" + exitCodesInHelp,
-		Flags: []cli.Flag{
+		Flags: append(objectFlags(),
 			targetFlag(true), limitFlag(), jsonFlag(),
 			&cli.StringFlag{Name: "update", Usage: "insert, replace, delete, delete-empty, or all of them, separated by commas"},
 			&cli.StringFlag{Name: "slot", Usage: "only this slot, as in jmp_table[0]"},
@@ -47,7 +47,7 @@ func (e env) exploreCommand() *cli.Command {
 			&cli.BoolFlag{Name: "no-rcu", Usage: "leave out the wait for a grace period, to see what it is for"},
 			&cli.BoolFlag{Name: "brute-force", Usage: "execute every schedule instead of one of each class"},
 			&cli.BoolFlag{Name: "each", Usage: "print schedule, trace and stack of every failing update, not of the first only"},
-		},
+		),
 		Action: e.explore,
 	}
 }
@@ -60,7 +60,11 @@ func (e env) explore(ctx context.Context, cmd *cli.Command) error {
 	if cmd.NArg() != 1 {
 		return badUsage("explore takes one scenario, found %d arguments (see tcsim explore --help)", cmd.NArg())
 	}
-	bs, err := loadScenarios(cmd.Args().Slice())
+	opt, err := objectOptions(cmd)
+	if err != nil {
+		return err
+	}
+	bs, err := loadWith(cmd.Args().Slice(), opt)
 	if err != nil {
 		return err
 	}

@@ -23,8 +23,7 @@ func (e env) graphCommand() *cli.Command {
 			"their key is out of range, which is how packets get lost, and fails if there are any.\n\n" +
 			"Examples:\n   tcsim graph fixtures/objects/dispatcher.o --check\n   tcsim graph hierarchy --dot | dot -Tsvg\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
-			targetFlag(true), &cli.StringFlag{Name: "entry", Usage: "object files: section or name of the entry; only what it reaches is drawn"},
-			slotFlag(), btfFlag(),
+			targetFlag(true), entryFlag(), fillFlag(), btfFlag(),
 			&cli.BoolFlag{Name: "dot", Usage: "print DOT"},
 			&cli.BoolFlag{Name: "check", Usage: "list tail calls that are never taken"},
 			jsonFlag(),
@@ -41,7 +40,7 @@ func (e env) graph(_ context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	b, err := e.graphInput(cmd.Args().First(), opt)
+	b, err := e.wholeInput(cmd.Args().First(), opt)
 	if err != nil {
 		return badInput(err)
 	}
@@ -72,8 +71,9 @@ func (e env) graph(_ context.Context, cmd *cli.Command) error {
 	return nil
 }
 
-// graphInput loads what to draw. An object file needs no entry for that.
-func (e env) graphInput(path string, opt object.Options) (*scenarios.Built, error) {
+// wholeInput loads what does not run: of an object file, which needs no entry for that, all that is
+// modelled.
+func (e env) wholeInput(path string, opt object.Options) (*scenarios.Built, error) {
 	if !object.IsFile(path) || opt.Entry != "" {
 		return object.Load(path, opt)
 	}
@@ -95,10 +95,10 @@ func (e env) graphInput(path string, opt object.Options) (*scenarios.Built, erro
 func (e env) findings(g *callgraph.Graph) {
 	fmt.Fprintln(e.stdout)
 	for _, f := range g.Findings {
-		fmt.Fprintln(e.stdout, "NEVER TAKEN: "+f)
+		fmt.Fprint(e.stdout, callgraph.Fold("NEVER TAKEN: "+f))
 	}
 	for _, n := range g.Notes {
-		fmt.Fprintln(e.stdout, "note: "+n)
+		fmt.Fprint(e.stdout, callgraph.Fold("note: "+n))
 	}
 	fmt.Fprintf(e.stdout, "%s never taken\n", plural(len(g.Findings), "tail call"))
 }

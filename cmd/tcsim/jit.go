@@ -19,12 +19,12 @@ func (e env) jitCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "jit",
 		Usage:     "list the machine code of a scenario's programs",
-		ArgsUsage: "SCENARIO",
+		ArgsUsage: "SCENARIO|FILE.o",
 		Description: "Shows each BPF instruction beside its x86 code, as the target's kernel emits it with empty prog\n" +
 			"arrays. --diff shows two targets side by side, aligned by BPF instruction.\n\n" +
 			"Examples:\n   tcsim jit hierarchy --target 6.12\n   tcsim jit hierarchy --diff 6.1,6.12\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
-			targetFlag(true), limitFlag(), jsonFlag(),
+			targetFlag(true), limitFlag(), jsonFlag(), entryFlag(), fillFlag(), btfFlag(),
 			&cli.StringSliceFlag{Name: "diff", Usage: "two targets, separated by a comma, to compare"},
 			&cli.IntFlag{Name: "context", Value: -1, Usage: "with --diff, only so many BPF instructions around each difference"},
 			&cli.BoolFlag{Name: "att", Usage: "AT&T text as scenario files expect it under jited"},
@@ -49,9 +49,13 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 	default:
 		return badUsage("--diff takes two targets, found %d", len(names))
 	}
-	bs, err := loadScenarios(cmd.Args().Slice())
+	opt, err := objectOptions(cmd)
 	if err != nil {
 		return err
+	}
+	b, err := e.wholeInput(cmd.Args().First(), opt)
+	if err != nil {
+		return badInput(err)
 	}
 	ts, err := targets(names, cmd.Uint32("limit"))
 	if err != nil {
@@ -60,7 +64,7 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 	var cs []*runner.Compiled
 	var whole *runner.Compiled
 	for _, t := range ts {
-		c, err := runner.Compile(bs[0], t)
+		c, err := runner.Compile(b, t)
 		if err != nil {
 			return badInput(err)
 		}

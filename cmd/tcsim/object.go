@@ -14,12 +14,17 @@ func objectFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "entry", Usage: "object files: section or name of the program to run, instead of the one that no prog array holds"},
 		&cli.StringFlag{Name: "packet", Usage: "object files: a pcap or pcapng file, each packet of which is run, or one packet in hex"},
-		slotFlag(), btfFlag(),
+		fillFlag(), btfFlag(),
 	}
 }
 
-func slotFlag() cli.Flag {
-	return &cli.StringSliceFlag{Name: "slot", Usage: "object files: a slot that user space fills, as MAP[KEY]=PROGRAM"}
+// entryFlag is for what does not run.
+func entryFlag() cli.Flag {
+	return &cli.StringFlag{Name: "entry", Usage: "object files: section or name of the entry; only what it reaches is there"}
+}
+
+func fillFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "fill", Usage: "object files: a slot that user space fills, as MAP[KEY]=PROGRAM"}
 }
 
 func btfFlag() cli.Flag {
@@ -36,7 +41,7 @@ func expectFlags() []cli.Flag {
 
 // objectOptions reads the flags of objectFlags and expectFlags, as far as the command has them.
 func objectOptions(cmd *cli.Command) (object.Options, error) {
-	opt := object.Options{Entry: cmd.String("entry"), Fill: cmd.StringSlice("slot"), Read: object.ReadOptions{BTF: cmd.String("btf")}}
+	opt := object.Options{Entry: cmd.String("entry"), Fill: cmd.StringSlice("fill"), Read: object.ReadOptions{BTF: cmd.String("btf")}}
 	if arg := cmd.String("packet"); arg != "" {
 		p, err := object.Packets(arg)
 		if err != nil {
@@ -57,7 +62,7 @@ func objectOptions(cmd *cli.Command) (object.Options, error) {
 	if opt.Expect != nil {
 		opt.Expect.Return, opt.Expect.Taken = ret, taken
 	}
-	for _, flag := range []string{"entry", "packet", "slot", "btf", "return", "taken"} {
+	for _, flag := range []string{"entry", "packet", "fill", "btf", "return", "taken"} {
 		if !cmd.IsSet(flag) {
 			continue
 		}

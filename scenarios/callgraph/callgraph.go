@@ -97,7 +97,54 @@ func New(b *scenarios.Built, t *jit.Target) (*Graph, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	g.unreached()
 	return g.Graph, nil
+}
+
+// unreached notes programs that no tail call of the programs that run leads to. Through an array that is
+// not known everything may be reached.
+func (g *builder) unreached() {
+	index, seen := map[string]int{}, map[string]bool{}
+	var work []string
+	for i := range g.Programs {
+		index[g.Programs[i].Name] = i
+		if g.Programs[i].Entry {
+			work = append(work, g.Programs[i].Name)
+		}
+	}
+	if len(work) == 0 {
+		return
+	}
+	for len(work) > 0 {
+		name := work[len(work)-1]
+		work = work[:len(work)-1]
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		for _, f := range g.Programs[index[name]].Functions {
+			for _, c := range f.TailCalls {
+				if c.Array == "" {
+					return
+				}
+				work = append(work, c.Targets...)
+			}
+		}
+	}
+	for i := range g.Programs {
+		if p := &g.Programs[i]; !seen[p.Name] && !g.loaded(p.Name) {
+			g.Notes = append(g.Notes, p.Name+": no tail call leads to this program")
+		}
+	}
+}
+
+// loaded reports whether a scenario attaches or replaces with a program, so that it runs without being
+// in a prog array.
+func (g *builder) loaded(name string) bool {
+	return slices.ContainsFunc(g.b.Actions, func(a scenarios.Action) bool {
+		return a.Kind == scenarios.ActAttach && g.b.Programs[a.By].Name == name ||
+			a.Kind == scenarios.ActReplace && a.Program >= 0 && g.b.Programs[a.Program].Name == name
+	})
 }
 
 // arrays notes what prog arrays hold at any time.

@@ -94,6 +94,46 @@ runs:
 	}
 }
 
+// TestUnreached notes a program that is in a slot that nobody calls.
+func TestUnreached(t *testing.T) {
+	f, err := object.Open("../../fixtures/objects/config.o", object.ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for entry, want := range map[string][]string{
+		"from_netdev": {},
+		"ipv6":        {}, // it has no prog array
+	} {
+		b, err := f.Scenario(object.Options{Entry: entry, Fill: []string{"calls[2]=ipv6"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, graph(t, b).Notes); d != "" {
+			t.Errorf("%s: %s", entry, d)
+		}
+	}
+	// The call of slot 2 is switched off by a constant.
+	b, err := f.Scenario(object.Options{Entry: "from_netdev", Fill: []string{"calls[1]=ipv4", "calls[2]=ipv6"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"ipv6: no tail call leads to this program"}, graph(t, b).Notes); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestFold(t *testing.T) {
+	line := "  calls " + strings.Repeat("some_function, ", 12) + "last"
+	for _, l := range strings.Split(callgraph.Fold(line), "\n") {
+		if len(l) > 100 || l != "" && !strings.HasPrefix(l, "  ") {
+			t.Errorf("%d columns: %q", len(l), l)
+		}
+	}
+	if got := strings.Join(strings.Fields(callgraph.Fold(line)), " "); got != strings.TrimSpace(line) {
+		t.Errorf("words changed: %q", got)
+	}
+}
+
 // TestDOT lets Graphviz read the drawing where it is there.
 func TestDOT(t *testing.T) {
 	text := graph(t, read(t, "dispatcher.o")).DOT()

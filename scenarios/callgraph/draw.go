@@ -27,7 +27,7 @@ func (g *Graph) Text() string {
 	for _, a := range g.Arrays {
 		fmt.Fprintf(&b, "prog array %s, %d of %d slots filled\n", a.Name, len(a.Slots), a.Entries)
 		for _, s := range a.Slots {
-			fmt.Fprintf(&b, "  %d: %s\n", s.Key, strings.Join(s.Programs, ", "))
+			b.WriteString(Fold(fmt.Sprintf("  %d: %s", s.Key, strings.Join(s.Programs, ", "))))
 		}
 	}
 	return b.String()
@@ -67,6 +67,33 @@ func folded(b *strings.Builder, indent, text string) {
 		line += word
 	}
 	fmt.Fprintln(b, line)
+}
+
+// width is how many columns a line of text takes, if it has blanks to be broken at.
+const width = 100
+
+// Fold breaks a line at blanks; what follows is indented by four more. It ends with a newline.
+func Fold(line string) string {
+	var b strings.Builder
+	indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
+	col := 0
+	for i, word := range strings.Fields(line) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+			b.WriteString(indent)
+			col = len(indent)
+		case col+1+n > width:
+			b.WriteString("\n    " + indent)
+			col = len(indent) + 4
+		default:
+			b.WriteByte(' ')
+			col++
+		}
+		b.WriteString(word)
+		col += n
+	}
+	return b.String() + "\n"
 }
 
 // place is the array with the key.
