@@ -203,7 +203,7 @@ func (f *fn) emit() error {
 	img.Frame.Body = CodeOff(e.Len())
 	for i := range f.insns {
 		if f.plan[i].kind == kindSecond {
-			img.InsnOff[i] = img.InsnOff[i-1]
+			img.InsnOff[i] = CodeOff(e.Len())
 			continue
 		}
 		e.base = e.Len()

@@ -2,7 +2,11 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"sort"
+
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // Addr is an address in the emulated kernel.
 type Addr = x86.Addr
@@ -56,9 +60,9 @@ type FuncImage struct {
 	Code  []byte
 
 	// FirstInsn is the program's slot of the function's first instruction. InsnOff[i] is the
-	// offset at which the code of slot FirstInsn+i begins, with one more entry for the end; both
-	// slots of an ld_imm64 have an entry. InsnOff is nil if unknown. InsnOff[0] lies behind the
-	// prologue.
+	// offset at which the code of slot FirstInsn+i begins, with one more entry for the end. Slots
+	// without code, which are elided jumps and second halves of ld_imm64, have the offset of the next
+	// one. InsnOff is nil if unknown. InsnOff[0] lies behind the prologue.
 	FirstInsn InsnIndex
 	InsnOff   []CodeOff
 
@@ -81,19 +85,8 @@ func (f *FuncImage) InsnAt(off CodeOff) (idx InsnIndex, ok bool) {
 	if n < 1 || off < f.InsnOff[0] || off >= f.InsnOff[n] {
 		return 0, false
 	}
-	lo, hi := 0, n
-	for hi-lo > 1 {
-		mid := (lo + hi) / 2
-		if f.InsnOff[mid] <= off {
-			lo = mid
-		} else {
-			hi = mid
-		}
-	}
-	for lo > 0 && f.InsnOff[lo] == f.InsnOff[lo-1] {
-		lo-- // elided jumps and second halves share the offset; name the first
-	}
-	return f.FirstInsn + InsnIndex(lo), true
+	next := sort.Search(n, func(i int) bool { return f.InsnOff[i] > off })
+	return f.FirstInsn + InsnIndex(next-1), true
 }
 
 // End returns the address behind the last byte.

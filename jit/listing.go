@@ -37,7 +37,7 @@ func Listing(f *FuncImage, p *Program) []ListingLine {
 	for off := 0; off < len(f.Code); {
 		at := CodeOff(off)
 		lines = f.codeless(lines, at, p)
-		l := ListingLine{Off: at, Insn: f.wide(f.emitting(at), p), Note: notes[at]}
+		l := ListingLine{Off: at, Insn: f.insnAt(at), Note: notes[at]}
 		in, err := x86.Decode(f.Code[off:], f.Addr+Addr(off))
 		if err != nil {
 			in = x86.Inst{PC: f.Addr + Addr(off), Len: 1, Op: "(bad)"}
@@ -54,7 +54,7 @@ func Listing(f *FuncImage, p *Program) []ListingLine {
 
 // codeless adds lines for BPF instructions at off that have no code: elided jumps.
 func (f *FuncImage) codeless(lines []ListingLine, off CodeOff, p *Program) []ListingLine {
-	last := f.wide(f.emitting(off), p)
+	last := f.insnAt(off)
 	if last < 0 || p == nil {
 		return lines
 	}
@@ -68,14 +68,6 @@ func (f *FuncImage) codeless(lines []ListingLine, off CodeOff, p *Program) []Lis
 		}
 	}
 	return lines
-}
-
-// wide returns the first slot of the instruction that slot i belongs to.
-func (f *FuncImage) wide(i InsnIndex, p *Program) InsnIndex {
-	if p != nil && i > f.FirstInsn && secondHalf(p, i) {
-		return i - 1
-	}
-	return i
 }
 
 // secondHalf reports whether slot i is the second one of an ld_imm64; no instruction has opcode 0.

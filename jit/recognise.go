@@ -4,7 +4,6 @@ package jit
 
 import (
 	"fmt"
-	"sort"
 
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -66,21 +65,19 @@ func RecogniseImage(funcs []FuncImage) (*Image, error) {
 // locate fills the slots of sites and calls from InsnOff.
 func (f *FuncImage) locate() {
 	for n := range f.TailCalls {
-		f.TailCalls[n].Insn = f.emitting(f.TailCalls[n].Start)
+		f.TailCalls[n].Insn = f.insnAt(f.TailCalls[n].Start)
 	}
 	for n := range f.Calls {
-		f.Calls[n].Insn = f.emitting(f.Calls[n].Off)
+		f.Calls[n].Insn = f.insnAt(f.Calls[n].Off)
 	}
 }
 
-// emitting returns the slot whose code off is in, -1 if it is none. Unlike InsnAt it passes over
-// elided jumps, which share the offset of the instruction behind them.
-func (f *FuncImage) emitting(off CodeOff) InsnIndex {
-	if _, ok := f.InsnAt(off); !ok {
-		return -1
+// insnAt is InsnAt with -1 for no slot.
+func (f *FuncImage) insnAt(off CodeOff) InsnIndex {
+	if i, ok := f.InsnAt(off); ok {
+		return i
 	}
-	n := sort.Search(len(f.InsnOff), func(i int) bool { return f.InsnOff[i] > off })
-	return f.FirstInsn + InsnIndex(n-1)
+	return -1
 }
 
 // shareDesign gives functions that do not show the form of their counter that of a sibling.

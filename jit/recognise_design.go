@@ -6,7 +6,8 @@ package jit
 // site shows are 0.
 type Design struct {
 	// Name is that of a known design ("hier-6.12"), else UnknownDesign, or "" if the image has
-	// neither a counter nor a site. The code of programs is the same in rework-5.10 and rework-6.7.
+	// neither a counter nor a site. The code of programs is the same in rework-5.10 and rework-6.7, and
+	// in ip-aux and jmp-always-valid.
 	Name string
 	// Limit is how many tail calls pass the comparison.
 	Limit uint32
@@ -42,8 +43,8 @@ func RecogniseDesign(img *Image) (Design, error) {
 			sites = true
 			d.learn(&r.sites[n])
 		}
-		if d.Name == "" && d.Counter.Form != CounterNone {
-			d.Name = designName(f, hook)
+		if d.Name == "" && (d.Counter.Form != CounterNone || len(r.sites) != 0) {
+			d.Name = r.designName(f, hook)
 		}
 	}
 	if d.Name == "" && sites {
@@ -86,26 +87,37 @@ var reusedDesigns = []struct {
 	{"fp-r12", -44, false},
 	{"fp40", -36, false},
 	{"fp-dbl", 12, false},
-	{"fp53", -548, false},
-	{"direct-poke", -548, true},
 }
 
-// designName names the design of a function that has a counter.
-func designName(f *FuncImage, hook bool) string {
+// designName names the design of a function that has a counter or a site.
+func (r *recogniser) designName(f *FuncImage, hook bool) string {
 	c, depth := f.Frame.Counter, f.Frame.Depth
+	s, framed := r.shape()
 	switch {
+	case f.Frame.Reused && framed && c.Size == 4 && c.Off == -depth-36 && reserves(&s.inner[0], 32):
+		if hook { // both have the counter below the saved registers, whatever stack there is
+			return "direct-poke"
+		}
+		return "fp53"
 	case f.Frame.Reused:
 		for _, d := range reusedDesigns {
 			if d.off == c.Off && d.hook == hook && c.Size == 4 {
 				return d.name
 			}
 		}
+	case !framed:
+	case s.rfc1():
+		return "hier-rfc1"
+	case c.Form == CounterNone:
+		return r.calledName(&r.sites[0])
 	case c.Form == CounterPtr && c.Size == 8 && c.Off == -depth-16:
 		return "hier-6.12"
 	case c.Form == CounterPtr && c.Size == 4 && c.Off == -depth-8 && hook && f.returns() == 2:
 		return "hier-rfc2"
+	case c.Form == CounterPtr && c.Size == 4 && hook:
+		return s.pointerName()
 	case c.Form == CounterValue && c.Size == 4 && c.Off == -depth-4 && hook:
-		return "rework-5.10"
+		return s.valueName()
 	}
 	return UnknownDesign
 }

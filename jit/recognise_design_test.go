@@ -104,12 +104,12 @@ func TestRecogniseDesigns(t *testing.T) {
 			"488b85f8ffffff 833821 73 @ e914000000 830001 4881c420000000 58 4883c410 0f1f440000 : c9 c3",
 			jit.Frame{Slots: slotsOf(slot(-8, jit.SlotTailCallPtr), slot(-16, jit.SlotTailCallCnt), slot(-24, jit.SlotTailCallPtr), slotStack(-56, 32)),
 				Body: 37, Landing: 29, Depth: 32, Counter: jit.Counter{Form: jit.CounterPtr, Off: -8, Size: 4}},
-			jit.Design{Name: jit.UnknownDesign, Landing: 29}},
+			jit.Design{Name: "maciej-hidden16", Landing: 29}},
 		{"hier-percpu", "0f1f440000 e800100000 55 4889e5 4881ec10000000 " +
 			"89d2 395624 76 @ e800200000 83f821 73 @ 488b8cd6d0000000 4885c9 74 @ 4881c410000000 488b4930 4883c10e ffe1 : " +
 			"e800200000 83f821 73 @ e90c000000 4881c410000000 0f1f440000 : c9 c3",
 			jit.Frame{Slots: slotsOf(slotStack(-16, 16)), Body: 21, Landing: 14, Depth: 16},
-			jit.Design{Name: jit.UnknownDesign, Landing: 14}},
+			jit.Design{Name: "hier-percpu", Landing: 14}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code := assemble(t, tt.code)
