@@ -78,11 +78,11 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 			"--core", core.Name, "--limit", fmt.Sprint(cmd.Uint32("limit")),
 		}
 	}
-	measured := ts
+	priced := core
 	if form != nil {
-		measured = nil // costs are no test
+		priced = nil // costs are no test
 	}
-	m, costs, err := e.playMatrix(ctx, opt, bs, ts, measured, core)
+	m, costs, err := e.playMatrix(ctx, opt, bs, ts, priced)
 	if err != nil {
 		return err
 	}
@@ -116,22 +116,22 @@ func matrixTargets() []string {
 	return out
 }
 
-// playMatrix does the work under one progress bar; measured are the targets whose costs are wanted.
-func (e env) playMatrix(ctx context.Context, opt runner.MatrixOptions, bs []*scenarios.Built, ts, measured []*jit.Target, core *timing.Core) (*runner.Matrix, []runner.Costs, error) {
+// playMatrix does the work under one progress bar. Without a core there are no costs.
+func (e env) playMatrix(ctx context.Context, opt runner.MatrixOptions, bs []*scenarios.Built, ts []*jit.Target, core *timing.Core) (*runner.Matrix, []runner.Costs, error) {
 	bar := e.progress("matrix")
 	defer bar.done()
-	cells := len(bs) * len(ts)
-	opt.Progress = func(done, _ int) { bar.set(done, cells+len(measured)) }
+	cells, total := len(bs)*len(ts), len(bs)*len(ts)
+	if core != nil {
+		total += len(ts)
+	}
+	opt.Progress = func(done, _ int) { bar.set(done, total) }
 	m, err := runner.PlayMatrix(ctx, bs, ts, opt)
-	if err != nil {
-		return nil, nil, err
+	if err != nil || core == nil {
+		return m, nil, err
 	}
-	opt.Progress = func(done, _ int) { bar.set(cells+done, cells+len(measured)) }
-	costs, err := runner.MeasureCosts(ctx, measured, core, opt)
-	if err != nil {
-		return nil, nil, err
-	}
-	return m, costs, nil
+	opt.Progress = func(done, _ int) { bar.set(cells+done, total) }
+	costs, err := runner.MeasureCosts(ctx, ts, core, opt)
+	return m, costs, err
 }
 
 // matrixRow is one target in JSON.

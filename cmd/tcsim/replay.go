@@ -341,6 +341,33 @@ func apart(lines []replayLine) []string {
 	return out
 }
 
+// pickOne finds the one scenario that a command line names in its one capture.
+func pickOne(cmd *cli.Command) (*runner.Captured, error) {
+	src, t, err := openCapture(cmd.Args().First())
+	if err != nil {
+		return nil, err
+	}
+	picked, err := runner.Select(src, cmd.String("scenario"))
+	if err != nil {
+		return nil, badInput(err)
+	}
+	if len(picked) != 1 {
+		return nil, badUsage("--trace and --at take one scenario: --scenario selects %d", len(picked))
+	}
+	c, err := runner.Capture(src, t, picked[0])
+	if err != nil {
+		return nil, badInput(err)
+	}
+	if cmd.Bool("traced") {
+		traced, ok := c.WithTracing()
+		if !ok {
+			return nil, badUsage("--traced: %s has no tracing programs", c.Scenario.Name)
+		}
+		c = traced
+	}
+	return c, nil
+}
+
 // replayOne shows events or a stack drawing of one captured scenario.
 func (e env) replayOne(ctx context.Context, cmd *cli.Command, r *runner.Replayer) error {
 	if cmd.NArg() != 1 {
@@ -350,27 +377,9 @@ func (e env) replayOne(ctx context.Context, cmd *cli.Command, r *runner.Replayer
 	if err != nil {
 		return err
 	}
-	src, t, err := openCapture(cmd.Args().First())
+	c, err := pickOne(cmd)
 	if err != nil {
 		return err
-	}
-	picked, err := runner.Select(src, cmd.String("scenario"))
-	if err != nil {
-		return badInput(err)
-	}
-	if len(picked) != 1 {
-		return badUsage("--trace and --at take one scenario: --scenario selects %d", len(picked))
-	}
-	c, err := runner.Capture(src, t, picked[0])
-	if err != nil {
-		return badInput(err)
-	}
-	if cmd.Bool("traced") {
-		traced, ok := c.WithTracing()
-		if !ok {
-			return badUsage("--traced: %s has no tracing programs", c.Scenario.Name)
-		}
-		c = traced
 	}
 	if c.HasSource() {
 		return e.replaySource(ctx, cmd, r, c, shown)
