@@ -237,6 +237,7 @@ func TestRecogniseCFI(t *testing.T) {
 func FuzzRecognise(f *testing.F) {
 	f.Add(assemble(f, hierProlog+"488b85f0ffffff 48833821 73 @ e90b000000 48830001 58 58 0f1f440000 : 31c0 c9 c3"), false)
 	f.Add(assemble(f, "0f1f440000 55 4889e5 4881ec00020000 53 4155 4156 4157 6a00 "+oldSites("8b85dcfdffff", "8985dcfdffff", "19")), false)
+	f.Add(assemble(f, hierProlog+"89d2 395624 76 @ 488b85f0ffffff 48833821 73 @ 488b8cd608010000 4885c9 74 @ 48830001 58 58 488b4930 4883c110 ffe1 : 31c0 c9 c3"), false)
 	f.Add(assemble(f, "0f1f440000 31c0 50 4889e0 e802000000 59 c3 55 4889e5 50 53 5b c9 c3"), true)
 	f.Add(assemble(f, "0f1f440000 4889f4 4889d5 415f 415e 415d 5b 415c 4889ec c9 c3"), true)
 	f.Add(assemble(f, "f30f1efa 4181ea78563412 7402 0f0b 90 "+hierProlog), false)
@@ -263,6 +264,13 @@ func FuzzRecognise(f *testing.F) {
 			if prev := fn.Frame.Slots[i]; s.Size <= 0 || s.Off+s.Size != prev.Off {
 				t.Fatalf("%x: slots %+v", code, fn.Frame.Slots)
 			}
+		}
+		flaws, err := jit.SiteFlaws(&jit.Image{Funcs: []jit.FuncImage{fn}}, 33)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range flaws {
+			in(s.Off)
 		}
 	})
 }
