@@ -15,7 +15,8 @@ import (
 // tail calls, addresses of maps, operands that lead out of a function. name is the kernel's symbol
 // at an address ("" for none), with "+0x10" behind it if the address is inside something. It
 // replaces what was there before; code that does not decode is listed in Prog.Undecoded. Of trampolines it
-// finds the operands and what they stand for.
+// finds the operands and what they stand for. A program that others loaded and that is not understood gets a
+// LoadError.
 func (s *Scenario) Derive(name func(jit.Addr) string) error {
 	for n := range s.Progs {
 		p := &s.Progs[n]
@@ -26,8 +27,16 @@ func (s *Scenario) Derive(name func(jit.Addr) string) error {
 		for st := range numStates {
 			s.refs(n, st, name)
 		}
-		p.tailCalls()
-		if err := s.mapsAt(p); err != nil {
+		var err error
+		if s.Found { // with few line records or none, which are of source lines
+			if err := s.foundSites(p); err != nil { // one program of many
+				p.LoadError = "not understood: " + err.Error()
+			}
+		} else {
+			p.tailCalls()
+			err = s.mapsAt(p)
+		}
+		if err != nil {
 			return fmt.Errorf("scenario %s: program %s: %w", s.Name, p.Name, err)
 		}
 	}
@@ -182,20 +191,29 @@ func (s *Scenario) mapsAt(p *Prog) error {
 		if err != nil {
 			return err
 		}
-		at := MapAt{Func: m.Func, Off: off, Map: int(in.Imm), Value: -1}
-		spec := &s.Maps[in.Imm]
-		to := &spec.Addr
-		if in.Src == jit.PseudoMapValue {
-			at.Value = int64(uint32(p.Xlated[m.Xlated+1].Imm))
-			v -= jit.Addr(at.Value)
-			to = &spec.ValueAddr
+		if err := s.mapAt(p, m.Func, off, m.Xlated, v); err != nil {
+			return err
 		}
-		if *to != 0 && *to != v {
-			return fmt.Errorf("map %d (%s) is at %#x and at %#x", in.Imm, spec.Name, uint64(*to), uint64(v))
-		}
-		*to = v
-		p.MapsAt = append(p.MapsAt, at)
 	}
+	return nil
+}
+
+// mapAt notes that the constant v at a place is the address that xlated instruction at loads.
+func (s *Scenario) mapAt(p *Prog, fn int, off jit.CodeOff, at jit.InsnIndex, v jit.Addr) error {
+	in := p.Xlated[at]
+	m := MapAt{Func: fn, Off: off, Map: int(in.Imm), Value: -1}
+	spec := &s.Maps[in.Imm]
+	to := &spec.Addr
+	if in.Src == jit.PseudoMapValue {
+		m.Value = int64(uint32(p.Xlated[at+1].Imm))
+		v -= jit.Addr(m.Value)
+		to = &spec.ValueAddr
+	}
+	if *to != 0 && *to != v {
+		return fmt.Errorf("map %d (%s) is at %#x and at %#x", in.Imm, spec.Name, uint64(*to), uint64(v))
+	}
+	*to = v
+	p.MapsAt = append(p.MapsAt, m)
 	return nil
 }
 

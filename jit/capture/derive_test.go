@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit"
@@ -79,5 +80,56 @@ func symbolNames(s *capture.Symbols) func(jit.Addr) string {
 			return "const_pcpu_hot+0x10"
 		}
 		return ""
+	}
+}
+
+// TestDeriveFound forgets where the code of each instruction begins, too, as nobody knows of programs that
+// others loaded, and finds tail calls and maps all the same.
+func TestDeriveFound(t *testing.T) {
+	for _, name := range []string{"kernels/5.10-default", "kernels/6.12-off", "kernels/7.2-its-eibrs", "live/6.18-vm"} {
+		t.Run(name, func(t *testing.T) {
+			src, err := capture.OpenFS(fixtures.FS, name+".jsonl.gz", name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tails, maps := 0, 0
+			for i := 0; i < src.Len(); i += 1 + src.Len()/300 {
+				want, err := src.Scenario(i)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, _ := src.Scenario(i)
+				got.Found = true
+				for p := range got.Progs {
+					if len(got.Progs[p].Xlated) > 0 {
+						got.Progs[p].Insns, got.Progs[p].InsnMap = nil, nil
+					}
+				}
+				for m := range got.Maps {
+					got.Maps[m].Addr, got.Maps[m].ValueAddr = 0, 0
+				}
+				if strings.HasPrefix(want.Name, "exc_") {
+					continue // nothing says where the callback begins
+				}
+				if err := got.Derive(symbolNames(&src.Symbols)); err != nil {
+					t.Errorf("%s: %v", want.Name, err)
+					continue
+				}
+				for p := range want.Progs {
+					w, g := &want.Progs[p], &got.Progs[p]
+					if d := cmp.Diff([]any{w.TailCalls, w.MapsAt}, []any{g.TailCalls, g.MapsAt}, cmpopts.EquateEmpty()); d != "" {
+						t.Errorf("%s: program %d: (-recorded +found)\n%s", want.Name, p, d)
+					}
+					tails += len(g.TailCalls)
+					maps += len(g.MapsAt)
+				}
+				if d := cmp.Diff(want.Maps, got.Maps); d != "" {
+					t.Errorf("%s: maps (-recorded +found)\n%s", want.Name, d)
+				}
+			}
+			if tails == 0 || maps == 0 {
+				t.Errorf("found %d tail calls and %d map addresses", tails, maps)
+			}
+		})
 	}
 }

@@ -135,43 +135,46 @@ func chosen(c Choice) (map[uint32]*ebpf.Program, error) {
 	return out, nil
 }
 
-// read reads all programs and their maps.
+// read reads all programs and their maps. What cannot be read of one is its LoadError.
 func (g *found) read(k *Kernel, progs map[uint32]*ebpf.Program) error {
 	for _, id := range g.order {
-		d, err := readProg(progs[id].FD())
 		p := capture.Prog{Name: fmt.Sprintf("prog%d", id)}
-		if errors.Is(err, errNotJITed) {
-			p.LoadError = err.Error()
-			p.Insns = []jit.Insn{{Op: 0x95}} // nothing is known of it
-			g.sc.Progs = append(g.sc.Progs, p)
-			continue
+		if err := g.program(k, &p, id, progs[id].FD()); err != nil {
+			p = capture.Prog{Name: p.Name, LoadError: err.Error(), Insns: []jit.Insn{{Op: 0x95}}} // nothing is known of it
+		} else {
+			g.progs[id] = len(g.sc.Progs)
 		}
-		if err != nil {
-			return fmt.Errorf("program %d: %w", id, err)
-		}
-		for _, m := range d.mapIDs {
-			if err := g.mapOf(m); err != nil {
-				return fmt.Errorf("program %d: map %d: %w", id, m, err)
-			}
-		}
-		if err := k.hidden(d); err != nil {
-			return fmt.Errorf("program %d: %w", id, err)
-		}
-		out, err := d.convert(g.ids)
-		if err != nil {
-			return fmt.Errorf("program %d: %w", id, err)
-		}
-		if err := funcNames(d, out); err != nil {
-			return fmt.Errorf("program %d: %w", id, err)
-		}
-		p.Name = fmt.Sprintf("%s#%d", out.Funcs[0].Name, id)
-		if err := p.Load(out); err != nil {
-			return fmt.Errorf("program %d: %w", id, err)
-		}
-		g.progs[id] = len(g.sc.Progs)
 		g.sc.Progs = append(g.sc.Progs, p)
 	}
 	return g.slots()
+}
+
+// program reads one program.
+func (g *found) program(k *Kernel, p *capture.Prog, id uint32, fd int) error {
+	d, err := readProg(fd)
+	if err != nil {
+		return err
+	}
+	for _, m := range d.mapIDs {
+		if err := g.mapOf(m); err != nil {
+			return fmt.Errorf("map %d: %w", m, err)
+		}
+	}
+	if err := k.hidden(d); err != nil {
+		return err
+	}
+	out, err := d.convert(g.ids)
+	if err != nil {
+		return err
+	}
+	if err := funcNames(d, out); err != nil {
+		return err
+	}
+	if err := p.Load(out); err != nil {
+		return err
+	}
+	p.Name = fmt.Sprintf("%s#%d", out.Funcs[0].Name, id)
+	return nil
 }
 
 // mapOf adds a map of a program.
