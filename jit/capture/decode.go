@@ -173,10 +173,13 @@ func (r *reader) context() *jit.ContextLayout {
 			r.unknown()
 			return
 		}
-		*to = int16(r.num(0, math.MaxInt16))
+		*to = int16(r.num(0, maxContext))
 	})
 	return l
 }
+
+// maxContext is the largest offset of a field of a context. Those of all kernels so far are below 300.
+const maxContext = 1000
 
 // base64Bytes consumes a file.
 func (r *reader) base64Bytes() []byte {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -124,6 +125,7 @@ func TestMistakes(t *testing.T) {
 		{`"prog_type": 3`, `"prog_type": 3, "trampolines": [{"prog": 0, "func": 0, "error": "x", "attached": [1]}]`, `trampolines[0].attached[0]: program 1 does not exist`},
 		{`"tag": "00"`, `"tag": "00", "attach": {"kind": "freplace", "prog": 1}`, `progs[0].attach.prog: program 1 does not exist`},
 		{`"scenarios": 1`, `"scenarios": 1, "context": {"skb_length": 1}`, `context.skb_length: unknown field`},
+		{`"scenarios": 1`, `"scenarios": 1, "context": {"skb_len": 32767}`, `context.skb_len: 32767 is out of range`},
 		{`"run": {"prog": 0`, `"run": {"prog": 1`, `run.prog: program 1 does not exist`},
 		{`"refs": {"empty": []}`, `"refs": {"empty": [{"func": 0, "off": 0, "imm": 1, "kind": "call", "target": "0", "sym": ""}]}`, `progs[0].refs.empty[0].off: 4 bytes at offset 1 are beyond the function's 4`},
 		{`"refs": {"empty": []}`, `"refs": {"empty": [{"kind": "hop"}]}`, `progs[0].refs.empty[0].kind: expected one of`},
@@ -197,13 +199,23 @@ func TestDuplicateNames(t *testing.T) {
 	}
 }
 
+// contextFields is a layout of contexts as headers have it.
+func contextFields() string {
+	var out []string
+	for name := range new(jit.ContextLayout).Fields() {
+		out = append(out, fmt.Sprintf("%q: 8", name))
+	}
+	slices.Sort(out)
+	return "{" + strings.Join(out, ", ") + "}"
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(goodHeader + "\n" + goodScenario + "\n" + goodSymbols + "\n"))
 	f.Add(pack(f, goodHeader+"\n"+goodSymbols))
 	header2 := strings.Replace(goodHeader, `"format": 1`, `"format": 2, "offsets": {"map_max_entries": 1, "array_ptrs": 2, "prog_bpf_func": 3}`, 1)
 	scenario2 := strings.Replace(goodScenario, `"prog_type": 3`, `"prog_type": 3, "found": 1, "source": "x", "played": [{"action": 1, "retval": 2, "values": [[0, "00", "01"]]}]`, 1)
 	f.Add([]byte(header2 + "\n" + scenario2 + "\n" + goodSymbols + "\n"))
-	header3 := strings.Replace(goodHeader, `"format": 1`, `"format": 3, "context": {"skb_len": 112, "dev_ifindex": 216}`, 1)
+	header3 := strings.Replace(goodHeader, `"format": 1`, `"format": 3, "context": `+contextFields(), 1)
 	scenario3 := strings.Replace(goodScenario, `"prog_type": 3`, `"prog_type": 3, "object": "f0VMRg==", "trampolines": [{"prog": 0, "func": 0, "attached": [0], `+
 		`"site": {"off": 0, "before": "0f1f440000", "after": "e800000000"}, "addr": "ffffffffc0000100", "len": 1, "image": "c3"}]`, 1)
 	scenario3 = strings.Replace(scenario3, `"tag": "00"`, `"tag": "00", "prog_type": 6, "attach": {"kind": "freplace", "prog": 0, "func": 0}`, 1)

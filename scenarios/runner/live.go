@@ -3,6 +3,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -31,7 +32,7 @@ type Programs interface {
 // Unsafe says why the programs of a captured scenario must not run in a real kernel, "" if they may:
 // the emulator ran them first, and whoever breaks an invariant or a budget there does not run.
 func (r *Replayer) Unsafe(ctx context.Context, c *Captured) (string, error) {
-	if why := c.skip(); why != "" {
+	if why := cmp.Or(c.skip(), c.broken); why != "" {
 		return why, nil
 	}
 	if c.compiled == nil {

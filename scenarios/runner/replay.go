@@ -353,12 +353,12 @@ func (r *Replayer) Run(ctx context.Context, c *Captured) (*Replay, error) {
 	if out.Skipped != "" {
 		return out, nil
 	}
-	if c.compiled != nil {
-		return r.play(ctx, c)
-	}
 	if c.broken != "" {
 		out.Wrong = []string{c.broken}
 		return out, nil
+	}
+	if c.compiled != nil {
+		return r.play(ctx, c)
 	}
 	m, err := r.load(c)
 	if err != nil {

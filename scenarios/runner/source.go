@@ -4,6 +4,7 @@ package runner
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -169,7 +170,8 @@ func (c *Captured) sourced(src *capture.Source) error {
 		c.Images, err = c.sourceImages(capture.Populated, nil)
 	}
 	if err != nil {
-		return err
+		c.broken = err.Error()
+		return nil
 	}
 	for p, img := range c.Images {
 		img.Program = &b.Programs[p]
@@ -181,7 +183,7 @@ func (c *Captured) sourced(src *capture.Source) error {
 		c.compiled.Target = &changed
 	}
 	c.compiled.Images = c.Images
-	if err := c.sourceTracing(); err != nil {
+	if err := c.sourceTracing(); err != nil || c.broken != "" {
 		return err
 	}
 	placed, err := c.setup()
@@ -228,7 +230,8 @@ func (c *Captured) sourceTracing() error {
 		}
 		f, site, err := trampolineOf(t, fmt.Sprintf("tramp_%s%s", c.Scenario.Progs[t.Prog].Funcs[t.Func].Name, strings.Repeat("'", len(t.Attached)-1)))
 		if err != nil {
-			return err
+			c.broken = err.Error()
+			return nil
 		}
 		sites[a] = site
 		c.tracing.images = append(c.tracing.images, &jit.Image{Target: c.Target, Funcs: []jit.FuncImage{*f}})
@@ -318,6 +321,9 @@ func (c *Captured) slotsOf(img *jit.Image, p int, symbols *capture.SymbolTable) 
 // play plays the source of a captured scenario and compares it with what the kernel did.
 func (r *Replayer) play(ctx context.Context, c *Captured) (*Replay, error) {
 	s, err := open(r.m, c.compiled, r.opt)
+	if err != nil && !errors.Is(err, jit.ErrUnsupported) {
+		return &Replay{Scenario: c.Scenario.Name, Design: c.Design, Wrong: []string{"what the capture says cannot be set up: " + err.Error()}}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -336,7 +342,12 @@ func (r *Replayer) play(ctx context.Context, c *Captured) (*Replay, error) {
 	actions := s.runActions()
 	s.afterRun = func(n int, r *Run) { values = append(values, s.compareValues(c.Scenario, n, actions[n], r)...) }
 	if out.Result, err = s.Play(ctx); err != nil {
-		return nil, err
+		if ctx.Err() != nil || errors.Is(err, jit.ErrUnsupported) {
+			return nil, err
+		}
+		out.Wrong = append(out.Wrong, "what the capture says cannot be played: "+err.Error())
+		out.Result = nil
+		return out, nil
 	}
 	if c.header.Format >= updatesFormat && out.KernelRan {
 		out.Wrong = append(out.Wrong, s.compareUpdates(c.Scenario, out.Result)...)
@@ -469,7 +480,7 @@ func (s *Session) runActions() []int {
 // Session opens a session of a captured scenario that has its source, in the replayer's machine: it
 // must not be closed, and nothing else may be replayed meanwhile.
 func (r *Replayer) Session(c *Captured) (*Session, error) {
-	if why := c.skip(); why != "" {
+	if why := cmp.Or(c.skip(), c.broken); why != "" {
 		return nil, errors.New(why)
 	}
 	if c.compiled == nil {

@@ -173,6 +173,14 @@ func TestReplaySourceTells(t *testing.T) {
 				copy(code[at:], "\x31\xc0\x0f\x1f\x44\x00\x00")
 			}
 		}},
+		{"no instruction", "hierarchy", "unrecognized instruction", func(sc *capture.Scenario) { patch(sc, "\x48\x83\x38\x21", "\x06\x06\x06\x06") }},
+		{"no address", "hierarchy", "cannot be set up", func(sc *capture.Scenario) { sc.Progs[0].Funcs[0].Addr = 1 << 63 }},
+		{"no room", "tramp_context", "overlap", func(sc *capture.Scenario) { sc.Trampolines[0].Addr = sc.Progs[0].Funcs[0].Addr }},
+		{"trampoline without an end", "tramp_context", "expected no violation, found budget", func(sc *capture.Scenario) {
+			for i := range sc.Trampolines {
+				copy(sc.Trampolines[i].Image[20:], "\xeb\xfe")
+			}
+		}},
 		{"no trampoline", "tramp_context", "", func(sc *capture.Scenario) { sc.Trampolines[0].Error = "not readable" }},
 	} {
 		t.Run(tc.what, func(t *testing.T) {
