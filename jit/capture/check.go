@@ -48,6 +48,11 @@ func (s *Scenario) check(note noteFunc) {
 			}
 		}
 	}
+	for i := range s.Maps {
+		if m := &s.Maps[i]; m.Frozen != "" && (m.Type != jit.ArrayMap || m.MaxEntries != 1 || uint64(len(m.Frozen)) != uint64(m.ValueSize)) {
+			note(fmt.Sprintf("maps[%d].frozen", i), "expected the one value of an array of one entry, %d bytes, found %d", m.ValueSize, len(m.Frozen))
+		}
+	}
 	for i := range s.Progs {
 		s.checkProg(i, note)
 	}

@@ -312,6 +312,8 @@ func (r *reader) mapSpec() (m Map) {
 			m.ValueSize = u32()
 		case "max_entries":
 			m.MaxEntries = u32()
+		case "frozen":
+			m.Frozen = string(r.hexBytes())
 		case "addr":
 			m.Addr = r.addr()
 		case "value_addr":

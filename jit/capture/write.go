@@ -156,6 +156,7 @@ type outMap struct {
 	KeySize    uint32      `json:"key_size"`
 	ValueSize  uint32      `json:"value_size"`
 	MaxEntries uint32      `json:"max_entries"`
+	Frozen     hexText     `json:"frozen,omitempty"`
 	Addr       hexAddr     `json:"addr,omitempty"`
 	ValueAddr  hexAddr     `json:"value_addr,omitempty"`
 }
@@ -234,7 +235,7 @@ func scenarioLine(s *Scenario) outScenario {
 	}
 	for _, m := range s.Maps {
 		out.Maps = append(out.Maps, outMap{
-			m.Name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, hexAddr(m.Addr), hexAddr(m.ValueAddr),
+			m.Name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, hexText(m.Frozen), hexAddr(m.Addr), hexAddr(m.ValueAddr),
 		})
 	}
 	for i := range s.Progs {

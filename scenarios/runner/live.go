@@ -46,7 +46,7 @@ func (r *Replayer) Unsafe(ctx context.Context, c *Captured) (string, error) {
 		if a.Kind != scenarios.ActRun {
 			continue
 		}
-		if t := c.compiled.Built.Programs[a.Program].Type; !slices.Contains(testRuns, t) {
+		if t := c.compiled.Built.Programs[a.Program].Type; !t.SKB() && t != jit.XDP {
 			return fmt.Sprintf("programs of type %d have no test run", t), nil
 		}
 	}
@@ -71,9 +71,6 @@ func (r *Replayer) Unsafe(ctx context.Context, c *Captured) (string, error) {
 	}
 	return "", nil
 }
-
-// testRuns are the types of programs that BPF_PROG_TEST_RUN runs as the emulator does.
-var testRuns = []jit.ProgType{jit.SocketFilter, jit.SchedCLS, jit.XDP}
 
 // longEnough returns a packet with zeroes behind it up to what a test run takes (net/bpf/test_run.c): an
 // Ethernet header, and the header behind it of packets that say that they are of IP, which 6.18 demands.
@@ -101,6 +98,9 @@ const contextSize = 192
 // refused.
 func PlayIn(p Programs, b *scenarios.Built) ([]capture.Played, error) {
 	for _, v := range b.Values {
+		if b.Maps[v.Map].Frozen != "" {
+			continue // it has its value since it was made
+		}
 		if err := storeIn(p, b, v.Map, v.Key, v.Off, v.Data); err != nil {
 			return nil, err
 		}

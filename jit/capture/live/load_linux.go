@@ -75,14 +75,23 @@ func (k *Kernel) Load(sc *capture.Scenario) (*Loaded, error) {
 }
 
 func (l *Loaded) createMap(m *jit.Map) error {
+	var flags uint32
+	if m.Frozen != "" {
+		flags = unix.BPF_F_RDONLY_PROG
+	}
 	// As an identifier: .rodata by its own name would be frozen before it has its contents.
 	em, err := ebpf.NewMap(&ebpf.MapSpec{
-		Name: identifier(m.Name), Type: ebpf.MapType(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
+		Flags: flags, Name: identifier(m.Name), Type: ebpf.MapType(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
 	})
 	if err != nil {
 		return err
 	}
 	l.maps = append(l.maps, em)
+	if m.Frozen != "" {
+		if err := errors.Join(em.Put(uint32(0), []byte(m.Frozen)), em.Freeze()); err != nil {
+			return err
+		}
+	}
 	info, err := em.Info()
 	if err != nil {
 		return err
