@@ -199,8 +199,9 @@ func (e env) printExplored(c *runner.Compiled, found []runner.Explored, each boo
 // printFailure shows the shortest failing schedule of an update.
 func (e env) printFailure(x *runner.Explored) {
 	f := x.Failure
-	fmt.Fprintf(e.stdout, "\nShortest failing schedule of %s (run %d, %s; %d instructions; %v schedules of its class fail alike)\n\n",
+	title := fmt.Sprintf("Shortest failing schedule of %s (run %d, %s; %d instructions; %v schedules of its class fail alike)",
 		updateText(x), x.Run, x.Program, f.Insns, x.Shortest.Same)
+	fmt.Fprintf(e.stdout, "\n%s\n\n", strings.Join(fold(title, width), "\n"))
 	for _, line := range fold(f.Violation.String(), width-2) {
 		fmt.Fprintf(e.stdout, "  %s\n", line)
 	}

@@ -59,3 +59,13 @@ func TestLibraryOutput(t *testing.T) {
 		}
 	}
 }
+
+// TestExploreWidth keeps failures within a mail, too.
+func TestExploreWidth(t *testing.T) {
+	for _, on := range []string{"6.12", "pop-nop-push", "ip-aux"} {
+		_, out, errs := tcsim(t, "", "explore", "poke_one_site", "--target", on, "--update", "all", "--no-rcu", "--each")
+		if l := tooWide(out); l != "" || !strings.Contains(out, "Shortest failing schedule") {
+			t.Errorf("%s: too wide %q, %s", on, l, errs)
+		}
+	}
+}
