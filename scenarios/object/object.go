@@ -95,6 +95,9 @@ func Read(name string, data []byte, opt ReadOptions) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	if f.Section(".maps") != nil && f.Section(".BTF") == nil {
+		return nil, fmt.Errorf("%s: maps in section .maps, and no BTF that says what they are: compile with clang -g", name)
+	}
 	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(data))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -111,7 +114,7 @@ func Read(name string, data []byte, opt ReadOptions) (*File, error) {
 	r.readPrograms()
 	r.readContents()
 	if len(spec.Programs) == 0 {
-		return nil, fmt.Errorf("%s: no programs", name)
+		return nil, fmt.Errorf("%s: no programs: expected functions in sections that say their type, such as SEC(\"tc\")", name)
 	}
 	out, good := r.file, false
 	for _, err := range out.progErrs {

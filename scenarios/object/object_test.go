@@ -145,6 +145,28 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// TestCORE resolves relocations with the file's own types and with those of another file.
+func TestCORE(t *testing.T) {
+	for types, want := range map[string]int{"": 11, folder + "core_types.o": 1 + 1600} {
+		f, err := object.Open(folder+"core.o", object.ReadOptions{BTF: types})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := f.Scenario(object.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff([]outcome{{Return: want}}, play(t, b, "6.12")); d != "" {
+			t.Errorf("types %q: %s", types, d)
+		}
+	}
+	for _, types := range []string{"nonesuch", folder + "packets.pcap", "/bin/true"} {
+		if f, err := object.Open(folder+"core.o", object.ReadOptions{BTF: types}); err == nil {
+			t.Errorf("types %q: %v", types, f.LeftOut())
+		}
+	}
+}
+
 // TestEntry chooses the program to run.
 func TestEntry(t *testing.T) {
 	for _, tc := range []struct{ file, entry, want string }{
@@ -183,6 +205,7 @@ func TestBadFiles(t *testing.T) {
 		"executable":   {with(16, byte(elf.ET_EXEC)), "ET_EXEC"},
 		"32 bits":      {with(4, 1), "ELF"},
 		"other endian": {with(5, 2), "ELF"},
+		"no BTF":       {bytes.ReplaceAll(good, []byte(".BTF"), []byte(".XTF")), "clang -g"},
 	} {
 		f, err := object.Read(name, tc.data, object.ReadOptions{})
 		if f != nil || err == nil || !strings.Contains(err.Error(), tc.want) {
