@@ -49,6 +49,9 @@ func (s *Scenario) check(note noteFunc) {
 		}
 	}
 	for i := range s.Maps {
+		if n := s.Maps[i].Inner; n > len(s.Maps) || n > 0 && s.Maps[n-1].Inner > 0 {
+			note(fmt.Sprintf("maps[%d].inner", i), "expected one more than the index of a map that is no map of maps, found %d", n)
+		}
 		if m := &s.Maps[i]; m.Frozen != "" && (m.Type != jit.ArrayMap || m.MaxEntries != 1 || uint64(len(m.Frozen)) != uint64(m.ValueSize)) {
 			note(fmt.Sprintf("maps[%d].frozen", i), "expected the one value of an array of one entry, %d bytes, found %d", m.ValueSize, len(m.Frozen))
 		}

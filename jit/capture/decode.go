@@ -314,6 +314,8 @@ func (r *reader) mapSpec() (m Map) {
 			m.MaxEntries = u32()
 		case "frozen":
 			m.Frozen = string(r.hexBytes())
+		case "inner":
+			m.Inner = r.index()
 		case "addr":
 			m.Addr = r.addr()
 		case "value_addr":

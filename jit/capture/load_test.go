@@ -120,6 +120,7 @@ func TestMistakes(t *testing.T) {
 		{`[[1, 0, 0]]`, `[[0, 0, 0]]`, `prog_arrays[0]: map 0 is no prog array`},
 		{`[[1, 0, 0]]`, `[[1, 2, 3]]`, "prog_arrays[0]: key 2 is out of range: map 1 has 2 entries\nf:2: prog_arrays[0]: program 3 does not exist: there are 1"},
 		{`"prog_type": 3`, `"prog_type": 3, "source": "x", "object": "AA=="`, `object: there is a source already`},
+		{`"maps": [{`, `"maps": [{"inner": 9, `, `maps[0].inner: expected one more than the index of a map`},
 		{`"maps": [{`, `"maps": [{"frozen": "00", `, `maps[0].frozen: expected the one value of an array of one entry`},
 		{`"prog_type": 3`, `"prog_type": 3, "object": "A"`, `object: bad base64 string`},
 		{`"prog_type": 3`, `"prog_type": 3, "trampolines": [{"prog": 0, "func": 0, "error": "x", "attached": [0]}]`, `trampolines[0].attached[0]: program 0 traces nothing`},

@@ -157,6 +157,7 @@ type outMap struct {
 	ValueSize  uint32      `json:"value_size"`
 	MaxEntries uint32      `json:"max_entries"`
 	Frozen     hexText     `json:"frozen,omitempty"`
+	Inner      int         `json:"inner,omitempty"`
 	Addr       hexAddr     `json:"addr,omitempty"`
 	ValueAddr  hexAddr     `json:"value_addr,omitempty"`
 }
@@ -235,7 +236,7 @@ func scenarioLine(s *Scenario) outScenario {
 	}
 	for _, m := range s.Maps {
 		out.Maps = append(out.Maps, outMap{
-			m.Name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, hexText(m.Frozen), hexAddr(m.Addr), hexAddr(m.ValueAddr),
+			m.Name, m.Type, m.KeySize, m.ValueSize, m.MaxEntries, hexText(m.Frozen), m.Inner, hexAddr(m.Addr), hexAddr(m.ValueAddr),
 		})
 	}
 	for i := range s.Progs {

@@ -22,6 +22,7 @@ type Programs interface {
 	Run(prog int, packet, ctx []byte) (uint32, error)
 	Insert(m int, key []byte, prog int) error
 	Store(m int, key, value []byte) error
+	StoreMap(m int, key []byte, inner int) error // into a map of maps
 	Delete(m int, key []byte) error
 	Attach(prog int) error // to the function that it is for
 	Detach(prog int) error
@@ -102,6 +103,11 @@ func PlayIn(p Programs, b *scenarios.Built) ([]capture.Played, error) {
 			continue // it has its value since it was made
 		}
 		if err := storeIn(p, b, v.Map, v.Key, v.Off, v.Data); err != nil {
+			return nil, err
+		}
+	}
+	for _, in := range b.Inner {
+		if err := p.StoreMap(in.Map, in.Key, in.Inner); err != nil {
 			return nil, err
 		}
 	}

@@ -127,11 +127,6 @@ func leftOut(b *scenarios.Built) string {
 	if b.Adapt != nil {
 		return "it asks for the version of the kernel"
 	}
-	for _, m := range b.Maps {
-		if m.Inner > 0 || m.Type == jit.LPMTrie {
-			return fmt.Sprintf("map %s: maps of this type are not captured", m.Name)
-		}
-	}
 	type place struct{ prog, fn int }
 	replaces := map[int]place{}
 	for i := range b.Actions {
@@ -503,14 +498,15 @@ func (c *Compiled) updates() bool {
 
 // setup is what a session loads.
 func (c *Compiled) setup() emu.Setup {
-	if c.placed != nil {
-		s := *c.placed
-		s.Data = contextSpace()
-		return s
-	}
 	var inner []emu.Inner
 	for _, in := range c.Built.Inner {
 		inner = append(inner, emu.Inner{Map: in.Map, Key: in.Key, Inner: in.Inner})
+	}
+	if c.placed != nil {
+		s := *c.placed
+		s.Inner = inner
+		s.Data = contextSpace()
+		return s
 	}
 	return emu.Setup{
 		Inner:  inner,

@@ -75,14 +75,11 @@ func (k *Kernel) Load(sc *capture.Scenario) (*Loaded, error) {
 }
 
 func (l *Loaded) createMap(m *jit.Map) error {
-	var flags uint32
-	if m.Frozen != "" {
-		flags = unix.BPF_F_RDONLY_PROG
+	spec := mapSpec(m)
+	if m.Inner > 0 {
+		spec.InnerMap = mapSpec(&l.sc.Maps[m.Inner-1].Map)
 	}
-	// As an identifier: .rodata by its own name would be frozen before it has its contents.
-	em, err := ebpf.NewMap(&ebpf.MapSpec{
-		Flags: flags, Name: identifier(m.Name), Type: ebpf.MapType(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
-	})
+	em, err := ebpf.NewMap(spec)
 	if err != nil {
 		return err
 	}
@@ -102,6 +99,21 @@ func (l *Loaded) createMap(m *jit.Map) error {
 	}
 	l.ids[uint32(id)] = len(l.maps) - 1
 	return nil
+}
+
+// mapSpec describes a map for the kernel. Its name is made an identifier: .rodata by its own name would
+// be frozen before it has its contents.
+func mapSpec(m *jit.Map) *ebpf.MapSpec {
+	s := &ebpf.MapSpec{
+		Name: identifier(m.Name), Type: ebpf.MapType(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
+	}
+	switch {
+	case m.Frozen != "":
+		s.Flags = unix.BPF_F_RDONLY_PROG
+	case m.Type == jit.LPMTrie:
+		s.Flags = unix.BPF_F_NO_PREALLOC
+	}
+	return s
 }
 
 // load loads program n with a name for each function and a line for each instruction: the line
@@ -373,6 +385,11 @@ func (l *Loaded) Insert(m int, key []byte, i int) error {
 		return fmt.Errorf("program %s is not loaded", l.sc.Progs[i].Name)
 	}
 	return errno(l.maps[m].Update(key, uint32(l.progs[i]), ebpf.UpdateAny))
+}
+
+// StoreMap puts map inner into map m, which is a map of maps.
+func (l *Loaded) StoreMap(m int, key []byte, inner int) error {
+	return errno(l.maps[m].Update(key, uint32(l.maps[inner].FD()), ebpf.UpdateAny))
 }
 
 // Store puts a value into map m; of a per-CPU map, on every CPU.
