@@ -60,9 +60,9 @@ type Rename struct {
 	// ElidedShiftUops is how many more micro-operations a shift by cl takes if rcx is the result of
 	// an eliminated move.
 	ElidedShiftUops int
-	// RMWExtraTenths are the issue slots of a read-modify-write beyond those of its row, in tenths,
-	// on average.
-	RMWExtraTenths int
+	// RMWTenths are the issue slots that a read-modify-write takes at least, in tenths, on average; 0:
+	// as its row says.
+	RMWTenths int
 	// LeaveAfterPop delays the first execution of a leave since the core was last empty (behind a
 	// fence or a wrong prediction) if a register was popped since the last push.
 	LeaveAfterPop Cycle

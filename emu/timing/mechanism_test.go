@@ -53,7 +53,7 @@ var mechanisms = []struct {
 	{"a direct jump and a conditional one in a cycle", "jmp_rel32_3nop", 0, func(c *timing.Core) { c.Branch.JumpPair = false }},
 	{"latency of a return", "frame_v2020_k0_sd0_iso", 0, func(c *timing.Core) { c.Branch.ReturnLatency = 1 }},
 	{"leave behind a fence", "frame_plain_k2_sd32_iso", 0, func(c *timing.Core) { c.Rename.LeaveAfterPop = 0 }},
-	{"slots of add [m],imm", "tc33_v2023_jmp", 0, func(c *timing.Core) { c.Rename.RMWExtraTenths = 0 }},
+	{"slots of add [m],imm", "tc33_v2023_jmp", 0, func(c *timing.Core) { c.Rename.RMWTenths = 0 }},
 	{"reorder buffer", "lock_add_work", 2, func(c *timing.Core) { c.Rename.ROB = 16 }},
 	{"schedulers", "add_rr_indep", 5, func(c *timing.Core) { c.Back.Schedulers = narrow(c, 4) }},
 }

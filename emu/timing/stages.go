@@ -159,7 +159,7 @@ func (m *Model) allocate(s *site) {
 		slots = 0
 	}
 	if in.rmw {
-		m.rmwTenths += m.core.Rename.RMWExtraTenths
+		m.rmwTenths += max(0, m.core.Rename.RMWTenths-10*int(in.form.slots))
 		slots += m.rmwTenths / 10
 		m.rmwTenths %= 10
 	}
