@@ -214,6 +214,7 @@ func (m *Machine) loop() (uint64, error) {
 		if err != nil || !m.backAt(depth, pc) {
 			return 0, err
 		}
+		m.returned(CallCallback)
 		if m.regs[0] != 0 {
 			return i + 1, nil
 		}

@@ -85,10 +85,11 @@ const (
 	CallSubprogram CallKind = iota
 	CallHelper              // a helper or a kernel function
 	CallTail                // a tail call that was refused
+	CallCallback            // a callback, of a helper that goes on
 )
 
 func (k CallKind) String() string {
-	return [...]string{"call", "helper", "tail call"}[k]
+	return [...]string{"call", "helper", "tail call", "callback"}[k]
 }
 
 // Snapshot is the state of a function directly after a call of it came back.
