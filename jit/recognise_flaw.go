@@ -35,7 +35,9 @@ func SiteFlaws(img *Image, limit uint32) ([]SiteFlaw, error) {
 	var out []SiteFlaw
 	for i, r := range rs {
 		frame := r.frame()
-		if r.pro.frame == 0 || frame.Reused {
+		// Tail calls of maciej-hidden16 and hier-rfc1 leave the beginning of the frame in place.
+		shape, framed := r.shape()
+		if r.pro.frame == 0 || frame.Reused || framed && (shape.hidden16() || shape.rfc1()) {
 			continue
 		}
 		for n := range r.sites {

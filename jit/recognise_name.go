@@ -95,10 +95,13 @@ func (s *shape) rfc1() bool {
 	return len(s.head) == 0 && (made || in.IsNop && in.Len == 3 && s.inner[1].IsNop)
 }
 
+// hidden16 reports whether the frame begins with the place of maciej-hidden16 and a pointer in it.
+func (s *shape) hidden16() bool { return reserves(&s.inner[0], 8) && storesRBP(&s.inner[1]) }
+
 // pointerName names the designs in which each frame has the address of a counter of 4 bytes.
 func (s *shape) pointerName() string {
 	switch {
-	case reserves(&s.inner[0], 8) && storesRBP(&s.inner[1]):
+	case s.hidden16():
 		return "maciej-hidden16"
 	case s.size() == 15:
 		return "hier-percpu-prog-a"
