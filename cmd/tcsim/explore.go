@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,8 @@ import (
 	"github.com/tcsim/tcsim/emu/explore"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -36,9 +39,10 @@ func (e env) exploreCommand() *cli.Command {
 			"wrong, the verdict is \"not exhaustive\" and the exit code 125.\n\n" +
 			"Examples:\n   tcsim explore tailcall_1 --target 6.12 --update all\n" +
 			"   tcsim explore tailcall_1 --target 6.12 --slot 'jmp_table[0]' --to empty --no-rcu\n" +
-			"   tcsim explore tailcall_1 --target ip-aux --update delete\n\n" + exitCodesInHelp,
+			"   tcsim explore tailcall_1 --target ip-aux --update delete\n" +
+			"   tcsim explore poke_one_site --target 6.12,direct-poke,ip-aux --update all\n\n" + exitCodesInHelp,
 		Flags: append(objectFlags(),
-			targetFlag(true), limitFlag(), jsonFlag(),
+			severalTargets("6.12"), limitFlag(), jsonFlag(),
 			&cli.StringFlag{Name: "update", Usage: "insert, replace, delete, delete-empty, or all of them, separated by commas"},
 			&cli.StringFlag{Name: "slot", Usage: "only this slot, as in jmp_table[0]"},
 			&cli.StringFlag{Name: "to", Usage: "what --slot gets: a program of the scenario, or \"empty\""},
@@ -68,30 +72,52 @@ func (e env) explore(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	ts, err := targets([]string{cmd.String("target")}, cmd.Uint32("limit"))
+	ts, err := targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
 	if err != nil {
 		return err
 	}
-	c, err := runner.Compile(bs[0], ts[0])
-	if err != nil {
-		return badInput(err)
-	}
-	found, err := runner.Explore(ctx, c, runner.Options{}, o)
-	if errors.Is(err, runner.ErrCannotExplore) {
-		return badInput(err)
-	}
+	list, err := exploreAll(ctx, bs[0], ts, o)
 	if err != nil {
 		return err
 	}
 	if cmd.Bool("json") {
-		err = e.printJSON("explore", exploreJSON(c, found))
+		err = e.printJSON("explore", exploreJSON(list))
 	} else {
-		err = e.printExplored(c, found, cmd.Bool("each"))
+		err = e.printExplored(list, cmd.Bool("each"))
 	}
 	if err != nil {
 		return err
 	}
-	return exploreVerdict(found)
+	return exploreVerdict(list)
+}
+
+// exploredOn is a scenario explored on one target.
+type exploredOn struct {
+	scenario, target string
+	found            []runner.Explored
+	unsupported      error
+}
+
+// exploreAll explores a scenario on every target. What one of several cannot have is left out.
+func exploreAll(ctx context.Context, b *scenarios.Built, ts []*jit.Target, o runner.ExploreOptions) ([]exploredOn, error) {
+	var list []exploredOn
+	for _, t := range ts {
+		x := exploredOn{scenario: b.Scenario.Name, target: t.Name}
+		c, err := runner.Compile(b, t)
+		if err != nil {
+			err = badInput(err)
+		} else if x.found, err = runner.Explore(ctx, c, runner.Options{}, o); errors.Is(err, runner.ErrCannotExplore) {
+			err = badInput(err)
+		}
+		if len(ts) > 1 && errors.Is(err, jit.ErrUnsupported) {
+			x.unsupported, err = err, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, x)
+	}
+	return list, nil
 }
 
 func exploreOptions(cmd *cli.Command) (o runner.ExploreOptions, err error) {
@@ -115,20 +141,24 @@ func exploreOptions(cmd *cli.Command) (o runner.ExploreOptions, err error) {
 }
 
 // exploreVerdict turns what was found into the command's result: a failure outweighs what was not seen.
-func exploreVerdict(found []runner.Explored) error {
+func exploreVerdict(list []exploredOn) error {
 	open := 0
-	for i := range found {
-		if found[i].Wrong() {
-			return errFailed
+	var untested error
+	for i := range list {
+		for j := range list[i].found {
+			switch x := &list[i].found[j]; {
+			case x.Wrong():
+				return errFailed
+			case !x.Exhaustive:
+				open++
+			}
 		}
-		if !found[i].Exhaustive {
-			open++
-		}
+		untested = cmp.Or(list[i].unsupported, untested)
 	}
 	if open > 0 {
 		return fmt.Errorf("%w: schedules of %s were left out (see --max)", errUndecided, plural(open, "update"))
 	}
-	return nil
+	return untested
 }
 
 // updateText is an update in a few words.
@@ -161,46 +191,72 @@ func exploreWord(x *runner.Explored) string {
 	return strings.Join(words, ", ")
 }
 
-func (e env) printExplored(c *runner.Compiled, found []runner.Explored, each bool) error {
-	fmt.Fprintf(e.stdout, "%s on %s\n\n", c.Built.Scenario.Name, c.Target.Name)
-	t := newTable("update", "run", "steps", "schedules", "classes", "verdict")
-	t.right(1, 2, 3, 4)
-	schedules, classes := new(big.Int), 0
-	for i := range found {
-		x := &found[i]
-		t.add(updateText(x), fmt.Sprint(x.Run), fmt.Sprint(len(x.Steps)), x.All.Schedules.String(), fmt.Sprint(x.All.Classes), exploreWord(x))
-		if x.Unbounded {
-			t.note("a run did not end within its budget of instructions")
-		}
-		if x.Alone != nil {
-			t.note("without the update the run breaks " + string(x.Alone.Invariant) + " as well")
-		}
-		for _, v := range []*check.Violation{x.Before, x.Update, x.Later} {
-			if v != nil {
-				t.note(v.String())
-			}
-		}
-		schedules.Add(schedules, x.All.Schedules)
-		classes += x.All.Classes
+func (e env) printExplored(list []exploredOn, each bool) error {
+	columns := []string{"update", "run", "steps", "schedules", "classes", "verdict"}
+	title := list[0].scenario + " on " + list[0].target
+	if len(list) > 1 {
+		columns, title = append([]string{"target"}, columns...), fmt.Sprintf("%s on %s", list[0].scenario, plural(len(list), "target"))
 	}
-	fmt.Fprintf(e.stdout, "%s\n%v schedules in %d classes, one of each executed.\n", t, schedules, classes)
-	for i := range found {
-		if found[i].Failure == nil {
-			continue
+	t := newTable(columns...)
+	for i := range 4 {
+		t.right(len(columns) - 5 + i)
+	}
+	schedules, classes := new(big.Int), 0
+	for i := range list {
+		if list[i].unsupported != nil {
+			t.add(list[i].target, "unsupported", "", "", "", "", "")
 		}
-		e.printFailure(&found[i])
-		if !each {
-			break
+		for j := range list[i].found {
+			x := &list[i].found[j]
+			cells := []string{updateText(x), fmt.Sprint(x.Run), fmt.Sprint(len(x.Steps)), x.All.Schedules.String(), fmt.Sprint(x.All.Classes), exploreWord(x)}
+			if len(list) > 1 {
+				cells = append([]string{list[i].target}, cells...)
+			}
+			t.add(cells...)
+			exploreNotes(t, x)
+			schedules.Add(schedules, x.All.Schedules)
+			classes += x.All.Classes
+		}
+	}
+	fmt.Fprintf(e.stdout, "%s\n\n%s\n%v schedules in %d classes, one of each executed.\n", title, t, schedules, classes)
+	for i := range list {
+		on := ""
+		if len(list) > 1 {
+			on = " on " + list[i].target
+		}
+		for j := range list[i].found {
+			if list[i].found[j].Failure == nil {
+				continue
+			}
+			e.printFailure(&list[i].found[j], on)
+			if !each {
+				return nil
+			}
 		}
 	}
 	return nil
 }
 
-// printFailure shows the shortest failing schedule of an update.
-func (e env) printFailure(x *runner.Explored) {
+// exploreNotes adds what a verdict cannot say to the row of an update.
+func exploreNotes(t *table, x *runner.Explored) {
+	if x.Unbounded {
+		t.note("a run did not end within its budget of instructions")
+	}
+	if x.Alone != nil {
+		t.note("without the update the run breaks " + string(x.Alone.Invariant) + " as well")
+	}
+	for _, v := range []*check.Violation{x.Before, x.Update, x.Later} {
+		if v != nil {
+			t.note(v.String())
+		}
+	}
+}
+
+// printFailure shows the shortest failing schedule of an update; on says of which target, if there are several.
+func (e env) printFailure(x *runner.Explored, on string) {
 	f := x.Failure
-	title := fmt.Sprintf("Shortest failing schedule of %s (run %d, %s; %d instructions; %v schedules of its class fail alike)",
-		updateText(x), x.Run, x.Program, f.Insns, x.Shortest.Same)
+	title := fmt.Sprintf("Shortest failing schedule of %s%s (run %d, %s; %d instructions; %v schedules of its class fail alike)",
+		updateText(x), on, x.Run, x.Program, f.Insns, x.Shortest.Same)
 	fmt.Fprintf(e.stdout, "\n%s\n\n", strings.Join(fold(title, width), "\n"))
 	for _, line := range fold(f.Violation.String(), width-2) {
 		fmt.Fprintf(e.stdout, "  %s\n", line)
@@ -222,14 +278,26 @@ func (e env) printFailure(x *runner.Explored) {
 	fmt.Fprintf(e.stdout, "\n%s\n%s", trace.Text(f.Code, f.Events), f.Layout.Picture(stack.Options{Title: f.Violation.Moment().Name}))
 }
 
-func exploreJSON(c *runner.Compiled, found []runner.Explored) map[string]any {
+// exploreJSON is the object of one target, or of several the list of their objects.
+func exploreJSON(list []exploredOn) map[string]any {
+	if len(list) == 1 {
+		return exploreUpdates(&list[0])
+	}
+	var each []map[string]any
+	for i := range list {
+		each = append(each, exploreUpdates(&list[i]))
+	}
+	return map[string]any{"scenario": list[0].scenario, "targets": each}
+}
+
+func exploreUpdates(on *exploredOn) map[string]any {
 	type count struct {
 		Schedules string `json:"schedules"` // decimal, of any size
 		Classes   int    `json:"classes"`
 	}
 	var list []map[string]any
-	for i := range found {
-		x := &found[i]
+	for i := range on.found {
+		x := &on.found[i]
 		m := map[string]any{
 			"kind": x.Kind, "slot": x.Slot, "from": x.From, "to": x.To, "run": x.Run, "program": x.Program,
 			"steps": x.Steps, "schedules": x.All.Schedules.String(), "classes": x.All.Classes,
@@ -267,5 +335,9 @@ func exploreJSON(c *runner.Compiled, found []runner.Explored) map[string]any {
 		}
 		list = append(list, m)
 	}
-	return map[string]any{"scenario": c.Built.Scenario.Name, "target": c.Target.Name, "updates": list}
+	m := map[string]any{"scenario": on.scenario, "target": on.target, "updates": list}
+	if on.unsupported != nil {
+		m["error"] = on.unsupported.Error()
+	}
+	return m
 }

@@ -4,8 +4,11 @@ package main
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tcsim/tcsim/jit"
 )
 
 func TestExplore(t *testing.T) {
@@ -38,6 +41,18 @@ func TestExplore(t *testing.T) {
 		{
 			"bound", []string{"poke_one_site", "--update", "replace", "--max", "1"}, exitUntestable,
 			[]string{"not exhaustive"}, []string{"--max"},
+		},
+		{
+			"several targets", []string{"poke_one_site", "--target", "6.12,jmp-always-valid", "--update", "delete"}, exitFailed,
+			[]string{"poke_one_site on 2 targets", "6.12             delete", "jmp-always-valid delete", "-EBUSY"}, nil,
+		},
+		{
+			"several failures", []string{"poke_one_site", "--target", "6.1,6.12", "--update", "delete", "--no-rcu", "--each"}, exitFailed,
+			[]string{"one -> empty on 6.1 (run", "one -> empty on 6.12 (run"}, nil,
+		},
+		{
+			"some unsupported", []string{"bpf2bpf_1", "--target", "fp53,6.12", "--update", "replace"}, exitUntestable,
+			[]string{"fp53    unsupported", "classifier_0 -> classifier_1", "passes"}, []string{"for fp53: "},
 		},
 		{"bad kind", []string{"poke_one_site", "--update", "dance"}, exitUsage, nil, []string{"dance", "delete-empty"}},
 		{"bad slot", []string{"poke_one_site", "--slot", "t[7]", "--to", "one"}, exitUsage, nil, []string{"t[7]"}},
@@ -102,5 +117,47 @@ func TestExploreJSON(t *testing.T) {
 	}
 	if !rep.OK || rep.Shortest != nil || rep.Schedules == "0" {
 		t.Errorf("replace: %+v", rep)
+	}
+}
+
+// TestExploreAll explores every target.
+func TestExploreAll(t *testing.T) {
+	code, out, errs := tcsim(t, "", "explore", "poke_one_site", "--target", "all", "--update", "replace", "--json")
+	var got struct {
+		Targets []struct {
+			Target, Error string
+			Updates       []json.RawMessage
+		}
+	}
+	if err := json.Unmarshal([]byte(out), &got); err != nil || code == exitUsage || code == exitInternal {
+		t.Fatalf("exit code %d, %v: %s", code, err, errs)
+	}
+	var names []string
+	for _, x := range got.Targets {
+		names = append(names, x.Target)
+		if (len(x.Updates) == 0) == (x.Error == "") {
+			t.Errorf("%s: %d updates, error %q", x.Target, len(x.Updates), x.Error)
+		}
+	}
+	if !slices.Equal(names, jit.TargetNames()) {
+		t.Errorf("targets %q", names)
+	}
+}
+
+// TestOneTarget has commands that work on one target refuse several.
+func TestOneTarget(t *testing.T) {
+	for _, args := range [][]string{
+		{"trace", "hierarchy"},
+		{"stack", "hierarchy", "--at", "tailcall:1"},
+		{"count", "hierarchy"},
+		{"jit", "hierarchy"},
+		{"graph", "hierarchy"},
+		{"plugin"},
+	} {
+		for _, target := range []string{"all", "6.1,6.12"} {
+			if code, out, errs := tcsim(t, "95 00 00 00 00 00 00 00", append(args, "--target", target)...); code != exitUsage || out != "" || !strings.Contains(errs, "takes one target") {
+				t.Errorf("%q: exit code %d\n%s%s", append(args, "--target", target), code, out, errs)
+			}
+		}
 	}
 }

@@ -44,11 +44,11 @@ func (e env) graph(_ context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return badInput(err)
 	}
-	ts, err := targets([]string{cmd.String("target")}, 0)
+	t, err := oneTarget(cmd)
 	if err != nil {
 		return err
 	}
-	g, err := callgraph.New(b, ts[0])
+	g, err := callgraph.New(b, t)
 	if err != nil {
 		return badInput(err)
 	}

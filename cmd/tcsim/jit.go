@@ -41,7 +41,11 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 	names := cmd.StringSlice("diff")
 	switch len(names) {
 	case 0:
-		names = []string{cmd.String("target")}
+		t, err := oneTarget(cmd)
+		if err != nil {
+			return err
+		}
+		names = []string{t.Name}
 	case 2:
 		if cmd.Bool("att") {
 			return badUsage("--att and --diff exclude each other")

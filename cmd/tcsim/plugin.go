@@ -59,11 +59,11 @@ func (e env) plugin(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return badInput(err)
 	}
-	ts, err := targets([]string{cmd.String("target")}, 0)
+	t, err := oneTarget(cmd)
 	if err != nil {
 		return err
 	}
-	r0, err := runner.Raw(ctx, p, ts[0], memory)
+	r0, err := runner.Raw(ctx, p, t, memory)
 	if err != nil {
 		return badInput(err)
 	}

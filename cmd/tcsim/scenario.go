@@ -24,8 +24,12 @@ func targetFlag(one bool) cli.Flag {
 	if one {
 		return &cli.StringFlag{Name: "target", Aliases: []string{"t"}, Value: "6.12", Usage: "kernel or design to compile for"}
 	}
+	return severalTargets(defaultTargets...)
+}
+
+func severalTargets(value ...string) cli.Flag {
 	return &cli.StringSliceFlag{
-		Name: "target", Aliases: []string{"t"}, Value: defaultTargets,
+		Name: "target", Aliases: []string{"t"}, Value: value,
 		Usage: "kernels or designs to compile for, separated by commas; \"all\" means every one",
 	}
 }
@@ -66,6 +70,19 @@ func targets(names []string, limit uint32) ([]*jit.Target, error) {
 		errs = append(errs, known("targets", jit.TargetNames()))
 	}
 	return out, badInput(errors.Join(errs...))
+}
+
+// oneTarget resolves the target of a command that works on one.
+func oneTarget(cmd *cli.Command) (*jit.Target, error) {
+	name := cmd.String("target")
+	if name == "all" || strings.Contains(name, ",") {
+		return nil, badUsage("%s takes one target, found %q", cmd.Name, name)
+	}
+	ts, err := targets([]string{name}, cmd.Uint32("limit"))
+	if err != nil {
+		return nil, err
+	}
+	return ts[0], nil
 }
 
 // known lists what a name can be, at the end of an error message.
@@ -113,11 +130,11 @@ func openOne(cmd *cli.Command, core *timing.Core) (*runner.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	ts, err := targets([]string{cmd.String("target")}, cmd.Uint32("limit"))
+	t, err := oneTarget(cmd)
 	if err != nil {
 		return nil, err
 	}
-	return openSession(bs[0], ts[0], core)
+	return openSession(bs[0], t, core)
 }
 
 func openSession(b *scenarios.Built, t *jit.Target, core *timing.Core) (*runner.Session, error) {
