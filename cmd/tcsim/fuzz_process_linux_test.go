@@ -118,10 +118,15 @@ func TestFuzzWorkersEnd(t *testing.T) {
 	}
 }
 
-// TestFuzzParentKilled leaves no worker behind when the campaign's process is killed.
+// TestFuzzParentKilled leaves no worker behind when the campaign's process is killed, not even one that
+// cannot notice.
 func TestFuzzParentKilled(t *testing.T) {
 	f := startFuzz(t, "--n", "10000000")
 	workers := f.workers()
+	if err := syscall.Kill(workers[0], syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Kill(workers[0], syscall.SIGCONT) }) // if it is still there
 	if err := f.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}

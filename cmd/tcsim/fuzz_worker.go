@@ -39,6 +39,7 @@ func startWorker() (*runner.FuzzWorker, error) {
 	}
 	cmd := exec.Command(self, workerCommand)
 	cmd.WaitDelay = workerGrace
+	cmd.SysProcAttr = withParent()
 	var last head
 	cmd.Stderr = &last
 	in, err := cmd.StdinPipe()

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//go:build !linux
+
+package main
+
+import "syscall"
+
+// withParent changes nothing: a worker ends with its parent when its input does.
+func withParent() *syscall.SysProcAttr { return nil }
