@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -138,19 +139,22 @@ func TestFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var found *capture.Prog
-	slots := 0
-	for s := range all.Scenarios {
-		sc := &all.Scenarios[s]
-		for p := range sc.Progs {
-			if sc.Progs[p].Tag == mine.Progs[0].Tag {
-				found = &sc.Progs[p]
-			}
-		}
-		slots += len(sc.ProgArrays)
+	found, _ := foundAt(all, mine.Progs[0].Funcs[0].Addr)
+	if found == nil {
+		t.Fatal("the program is not among all")
 	}
-	if found == nil || slots == 0 {
-		t.Fatalf("found %v with %d slots", found, slots)
+	_, number, _ := strings.Cut(found.Name, "#")
+	id, err := strconv.ParseUint(number, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, err := k.Found(live.Choice{IDs: []uint32{uint32(id)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, slots := foundAt(one, mine.Progs[0].Funcs[0].Addr)
+	if found == nil || len(one.Scenarios) != 1 || len(one.Scenarios[0].Progs) != 1 || slots == 0 {
+		t.Fatalf("found %v with %d slots by id", found, slots)
 	}
 	for j := range found.Funcs {
 		if d := cmp.Diff(mine.Progs[0].Funcs[j].Code(capture.Populated), found.Funcs[j].Code(capture.Empty)); d != "" {
@@ -160,7 +164,21 @@ func TestFound(t *testing.T) {
 	if len(found.TailCalls) != 1 || found.Funcs[1].Name != "sub" {
 		t.Errorf("tail calls %v in %v", found.TailCalls, found.Funcs[1].Name)
 	}
-	conforms(t, all)
+	conforms(t, one)
+}
+
+// foundAt returns the program whose code is at an address, which no other program on the machine has
+// while it is loaded, and how many slots of prog arrays were found with it.
+func foundAt(f *capture.File, at jit.Addr) (*capture.Prog, int) {
+	for i := range f.Scenarios {
+		sc := &f.Scenarios[i]
+		for j := range sc.Progs {
+			if p := &sc.Progs[j]; p.LoadError == "" && p.Funcs[0].Addr == at {
+				return p, len(sc.ProgArrays)
+			}
+		}
+	}
+	return nil, 0
 }
 
 // TestOffsets compares the kernel's own offsets with those of the table.
