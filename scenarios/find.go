@@ -5,6 +5,7 @@ package scenarios
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -46,7 +47,7 @@ func Find(nameOrPath string) (name string, src []byte, err error) {
 			return file, src, nil
 		}
 	}
-	src, err = os.ReadFile(nameOrPath)
+	src, err = ReadFile(nameOrPath, MaxFile)
 	if word && errors.Is(err, fs.ErrNotExist) {
 		return "", nil, fmt.Errorf("%w %q%s", ErrNoScenario, nameOrPath, jit.DidYouMean(nameOrPath, Builtin()))
 	}
@@ -54,4 +55,26 @@ func Find(nameOrPath string) (name string, src []byte, err error) {
 		return "", nil, err
 	}
 	return nameOrPath, src, nil
+}
+
+// MaxFile is how many bytes are read of a file that people give: a scenario, an object file or
+// packets. Real ones are far below.
+const MaxFile = 64 << 20
+
+// ReadFile returns what is in a file. It fails if that is more than limit bytes, without reading the
+// rest: a device has no end.
+func ReadFile(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case int64(len(data)) > limit:
+		return nil, fmt.Errorf("%s: more than %d bytes", path, limit)
+	}
+	return data, nil
 }

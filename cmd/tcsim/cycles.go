@@ -8,13 +8,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -67,7 +67,7 @@ func (e env) cycles(ctx context.Context, cmd *cli.Command) error {
 		return badUsage("--output needs --host")
 	}
 	path := cmd.String("measured")
-	src, err := os.ReadFile(path)
+	src, err := scenarios.ReadFile(path, scenarios.MaxFile)
 	if err != nil {
 		return badInput(err)
 	}

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -31,6 +33,24 @@ func TestRunObject(t *testing.T) {
 		code, out, errs := tcsim(t, "", strings.Fields(tc.args)...)
 		if code != tc.want || !strings.Contains(out+errs, tc.says) {
 			t.Errorf("%s: exit code %d, want %d and %q\n%s%s", tc.args, code, tc.want, tc.says, out, errs)
+		}
+	}
+}
+
+// TestEndlessInput gives a device where a file is expected: it is an error before memory runs out.
+func TestEndlessInput(t *testing.T) {
+	const zero = "/dev/zero"
+	if _, err := os.Stat(zero); err != nil {
+		t.Skip(err)
+	}
+	const program = "../../fixtures/objects/xdp.o"
+	for _, args := range [][]string{
+		{"run", zero}, {"graph", zero}, {"capture", "-o", filepath.Join(t.TempDir(), "x"), zero}, {"replay", zero}, {"import", zero},
+		{"run", program, "--packet", zero}, {"cycles", "--measured", zero}, {"vm", "--kernel", "x", "--config", zero},
+		{"vm", "--kernel", "x", "--guest", zero}, {"vm", "--kernel", zero},
+	} {
+		if code, out, errs := tcsim(t, "", args...); code != exitUsage || out != "" || errs == "" {
+			t.Errorf("%q: code %d, %q, %q", args, code, out, errs)
 		}
 	}
 }

@@ -115,7 +115,7 @@ func orderSource(arg string) (*scenarios.Built, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	text, err := os.ReadFile(arg)
+	text, err := scenarios.ReadFile(arg, scenarios.MaxFile)
 	if err != nil {
 		return nil, nil, err
 	}

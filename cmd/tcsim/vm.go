@@ -5,13 +5,14 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
+	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/capture/vm"
+	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -91,6 +93,8 @@ func (e env) vm(ctx context.Context, cmd *cli.Command) error {
 		return badInput(err)
 	case a.Kind == vm.Missing:
 		return fmt.Errorf("%w: the guest says: %s", errUntestable, a.Data)
+	case a.Kind == vm.Stale:
+		return badInput(fmt.Errorf("tcsim-guest and tcsim are of different versions: build both with make build: %s", a.Data))
 	case a.Kind != vm.Result:
 		return fmt.Errorf("the guest says: %s", a.Data)
 	}
@@ -103,7 +107,7 @@ func (e env) vm(ctx context.Context, cmd *cli.Command) error {
 
 // guestFiles are what the guest reads.
 func guestFiles(what *order, kernel, config string) (map[string][]byte, error) {
-	text, err := json.Marshal(what.scenarios)
+	text, err := capture.PackOrder(what.scenarios)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +117,7 @@ func guestFiles(what *order, kernel, config string) (map[string][]byte, error) {
 		paths = []string{config}
 	}
 	for _, p := range paths {
-		text, err := os.ReadFile(p)
+		text, err := scenarios.ReadFile(p, scenarios.MaxFile)
 		if errors.Is(err, fs.ErrNotExist) && config == "" {
 			continue
 		}
@@ -146,11 +150,11 @@ const guestPackage = "github.com/tcsim/tcsim/cmd/tcsim/guest"
 // guest reads the program for the virtual machine, or builds it.
 func (e env) guest(ctx context.Context, given string) ([]byte, error) {
 	if given != "" {
-		program, err := os.ReadFile(given)
+		program, err := readGuest(given)
 		return program, badInput(err)
 	}
 	if e.self != "" {
-		program, err := os.ReadFile(filepath.Join(filepath.Dir(e.self), "tcsim-guest"))
+		program, err := readGuest(filepath.Join(filepath.Dir(e.self), "tcsim-guest"))
 		if !errors.Is(err, fs.ErrNotExist) {
 			return program, badInput(err)
 		}
@@ -168,6 +172,38 @@ func (e env) guest(ctx context.Context, given string) ([]byte, error) {
 			errUntestable, err, bytes.TrimSpace(text))
 	}
 	return os.ReadFile(path)
+}
+
+// readGuest reads a program for the virtual machine and refuses what is not of this build, as far as
+// Go's build information tells. What it does not tell the guest finds out: see capture.UnpackOrder.
+func readGuest(path string) ([]byte, error) {
+	program, err := scenarios.ReadFile(path, scenarios.MaxFile)
+	if err != nil {
+		return nil, err
+	}
+	its, err := buildinfo.Read(bytes.NewReader(program))
+	if err != nil || its.Path != guestPackage {
+		return nil, fmt.Errorf("%s is not the program that make build calls tcsim-guest", path)
+	}
+	ours, known := debug.ReadBuildInfo()
+	if !known {
+		return program, nil
+	}
+	if have, want := version(its), version(ours); have != want {
+		return nil, fmt.Errorf("%s is of version %s, tcsim of %s: build both with make build", path, have, want)
+	}
+	return program, nil
+}
+
+// version is what a program was built of.
+func version(b *debug.BuildInfo) string {
+	text := b.Main.Version
+	for _, s := range b.Settings {
+		if s.Key == "vcs.revision" {
+			text += " " + s.Value
+		}
+	}
+	return text
 }
 
 // judgeGuest replays what the guest brought and prints the verdicts.

@@ -72,10 +72,42 @@ func TestVMUsage(t *testing.T) {
 }
 
 func TestVMWithoutQEMU(t *testing.T) {
-	guest := write(t, "guest", "")
+	guest := buildGuest(t, "-buildvcs=false") // as tests are built
 	t.Setenv("PATH", t.TempDir())
 	code, _, errs := tcsim(t, "", "vm", "--kernel", "go.mod", "--guest", guest, "hierarchy")
 	if code != exitUntestable || !strings.Contains(errs, "qemu-system-x86") {
 		t.Errorf("code %d, %q", code, errs)
+	}
+}
+
+// buildGuest builds the program for virtual machines, with further flags of go build.
+func buildGuest(t *testing.T, flags ...string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "tcsim-guest")
+	cmd := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), "./guest")...)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return path
+}
+
+// TestVMGuest refuses programs that are not the guest of this build, before anything boots.
+func TestVMGuest(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	guests := map[string]string{
+		write(t, "guest", "#!/bin/sh\n"): "not the program",
+		self:                             "not the program",
+	}
+	if _, err := os.Stat("../../.git"); err == nil {
+		guests[buildGuest(t, "-buildvcs=true")] = "build both"
+	}
+	for guest, want := range guests {
+		if code, _, errs := tcsim(t, "", "vm", "--kernel", "x", "--guest", guest, "hierarchy"); code != exitUsage || !strings.Contains(errs, want) {
+			t.Errorf("%s: code %d, %q, want %q", guest, code, errs, want)
+		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -17,9 +16,11 @@ import (
 	"github.com/tcsim/tcsim/scenarios"
 )
 
-// The sizes up to which a file and its zeroed sections are read, in bytes. Real ones are far below.
+// The sizes up to which a file, one with types and zeroed sections are read, in bytes. Real ones are
+// below: the largest is a kernel with debug information.
 const (
-	maxFile    = 64 << 20
+	maxFile    = scenarios.MaxFile
+	maxTypes   = 2 << 30
 	maxSection = 16 << 20
 )
 
@@ -50,7 +51,7 @@ func (o ReadOptions) types() (*btf.Spec, error) {
 	if o.BTF == "" {
 		return nil, nil
 	}
-	data, err := os.ReadFile(o.BTF)
+	data, err := scenarios.ReadFile(o.BTF, maxTypes)
 	if err != nil {
 		return nil, err
 	}
@@ -75,14 +76,7 @@ func Is(data []byte) bool { return bytes.HasPrefix(data, []byte(elf.ELFMAG)) }
 
 // Open reads an object file. It fails if nothing in it is modelled; see LeftOut for the rest.
 func Open(path string, opt ReadOptions) (*File, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > maxFile {
-		return nil, fmt.Errorf("%s: %d bytes are more than an object file has", path, info.Size())
-	}
-	data, err := os.ReadFile(path)
+	data, err := scenarios.ReadFile(path, maxFile)
 	if err != nil {
 		return nil, err
 	}

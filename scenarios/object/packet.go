@@ -7,10 +7,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
-	"os"
 	"strconv"
 	"strings"
+
+	"github.com/tcsim/tcsim/scenarios"
 )
 
 // Packets returns what --packet names: the packets of a pcap or pcapng file, or one packet in hex, see
@@ -19,14 +21,10 @@ func Packets(arg string) ([][]byte, error) {
 	if p, err := ReadHex(arg); err == nil {
 		return [][]byte{p}, nil
 	}
-	info, err := os.Stat(arg)
-	if err != nil {
+	data, err := scenarios.ReadFile(arg, maxFile)
+	if open := new(fs.PathError); errors.As(err, &open) && open.Op == "open" {
 		return nil, fmt.Errorf("neither a packet in hex nor a file: %w", err)
 	}
-	if info.Size() > maxFile {
-		return nil, fmt.Errorf("%s: %d bytes: expected at most %d", arg, info.Size(), maxFile)
-	}
-	data, err := os.ReadFile(arg)
 	if err != nil {
 		return nil, err
 	}

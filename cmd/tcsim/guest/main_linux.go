@@ -8,7 +8,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -40,6 +39,8 @@ func main() {
 	switch {
 	case errors.As(err, &missing):
 		kind, data = vm.Missing, []byte(missing.Error())
+	case errors.Is(err, capture.ErrOrder):
+		kind, data = vm.Stale, []byte(err.Error())
 	case err != nil:
 		kind, data = vm.Failed, []byte(err.Error())
 	}
@@ -76,8 +77,8 @@ func work() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var scenarios []capture.Scenario
-	if err := json.Unmarshal(text, &scenarios); err != nil {
+	scenarios, err := capture.UnpackOrder(text)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", vm.OrderFile, err)
 	}
 	var opt live.Options

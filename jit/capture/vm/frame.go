@@ -17,6 +17,7 @@ const (
 	Result  = "result"
 	Missing = "missing" // the text says what the kernel lacks
 	Failed  = "failed"  // the text says what went wrong
+	Stale   = "stale"   // the guest does not understand the order: it is of another version
 )
 
 const magic = "TCSIM-VM "
@@ -54,6 +55,6 @@ func unframe(line []byte) (kind string, data []byte, err error) {
 
 // Names of the files that tell the guest what to do, in the root of its file system.
 const (
-	OrderFile  = "order.json" // scenarios in submitted form, []capture.Scenario
+	OrderFile  = "order.json" // of capture.PackOrder
 	ConfigFile = "config"     // the kernel's configuration; may be missing
 )
