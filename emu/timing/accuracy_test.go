@@ -61,6 +61,8 @@ func TestAccuracy(t *testing.T) {
 			t.Errorf("%d sequences judged", s.N)
 		}
 	}
+	// hier_v2023_limit and hier_v2024_limit are within a cycle of each other: a single run of each, as
+	// here, has them either way.
 	if len(r.Swapped) > 1 {
 		t.Errorf("tail-call designs in another order than measured: %v", r.Swapped)
 	}

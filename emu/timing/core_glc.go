@@ -26,7 +26,7 @@ var goldenCove = Core{
 		AddImmOverflowSlots: 4,     // S: fitted to sub_imm32enc_dep; M: a chain of add rax,512 runs at two a cycle (cores.json)
 		OffsetShiftLatency:  3,     // M: shlx_count_lea
 		ElidedShiftUops:     1,     // S: fitted to shl_cl_saved
-		RMWTenths:           34,    // S: fitted to tcc_mem_check and tcc_ptr_check
+		RMWTenths:           36,    // S: between tcc_mem_check and tcc_ptr_check (34) and the chains of tail calls (40)
 		StackSync:           false, // M: push_sub_add
 		LeaveAfterPop:       4,     // S: fitted to the isolated frames
 	},
