@@ -135,8 +135,16 @@ func (c *checker) constant(f FuncInfo, i InsnIndex) {
 		c.bad(i, "the second half is missing")
 		return
 	}
-	if (in.Src == PseudoMap || in.Src == PseudoMapValue) && (in.Imm < 0 || int(in.Imm) >= len(c.p.Maps)) {
+	if in.Src != PseudoMap && in.Src != PseudoMapValue {
+		return
+	}
+	if in.Imm < 0 || int(in.Imm) >= len(c.p.Maps) {
 		c.bad(i, "map %d does not exist: there are %d", in.Imm, len(c.p.Maps))
+		return
+	}
+	m := &c.p.Maps[in.Imm]
+	if off := uint32(c.p.Insns[i+1].Imm); in.Src == PseudoMapValue && (m.Type != ArrayMap || m.MaxEntries != 1 || off >= m.ValueSize) {
+		c.bad(i, "map %s has no value with a fixed address at offset %d (array_map_direct_value_addr)", m.Name, off)
 	}
 }
 

@@ -210,16 +210,31 @@ func TestReachableByDeadCode(t *testing.T) {
 	}
 }
 
+// valueOf loads the address inside a map's value into r1 and returns.
+func valueOf(m, off int32) []jit.Insn {
+	insns := code(ldMap(1, m), movImm(0, 0), leave())
+	insns[0].Src, insns[1].Imm = jit.PseudoMapValue, off
+	return insns
+}
+
 func TestAnalyseMistakes(t *testing.T) {
 	for name, c := range map[string]struct {
 		p    *jit.Program
 		want []string
 	}{
-		"empty":       {testProgram(nil), []string{"the program has no instructions"}},
-		"falls off":   {testProgram(code(movImm(0, 0))), []string{"insn 0 (r0 = 0): function 0 (main) does not end with exit or jump"}},
-		"opcode":      {testProgram(code(jit.Insn{Op: 0xff}, leave())), []string{"unknown opcode 0xff"}},
-		"half":        {testProgram(code(ldMap(1, 1)[:1], leave())), []string{"bad second half"}},
-		"map":         {testProgram(code(ldMap(1, 9), leave())), []string{"insn 0 (r1 = map[9] ll): map 9 does not exist: there are 4"}},
+		"empty":     {testProgram(nil), []string{"the program has no instructions"}},
+		"falls off": {testProgram(code(movImm(0, 0))), []string{"insn 0 (r0 = 0): function 0 (main) does not end with exit or jump"}},
+		"opcode":    {testProgram(code(jit.Insn{Op: 0xff}, leave())), []string{"unknown opcode 0xff"}},
+		"half":      {testProgram(code(ldMap(1, 1)[:1], leave())), []string{"bad second half"}},
+		"map":       {testProgram(code(ldMap(1, 9), leave())), []string{"insn 0 (r1 = map[9] ll): map 9 does not exist: there are 4"}},
+		"no value": {
+			testProgram(valueOf(3, 1<<30)),
+			[]string{"map arr has no value with a fixed address at offset 1073741824"},
+		},
+		"value of a prog array": {
+			testProgram(valueOf(1, 0)),
+			[]string{"has no value with a fixed address at offset 0"},
+		},
 		"into a half": {testProgram(code(ja(1), ldMap(1, 1), leave())), []string{"jump into the middle of insn 1"}},
 		"register":    {testProgram(code(mov(14, 1), leave())), []string{"there is no register r14"}},
 		"no prog array": {

@@ -172,10 +172,11 @@ const noQueueMapping = 0xffff
 const skbCB, skbCBEnd = 48, 68
 
 // The layouts of the kernels in kernels: those of 6.1, 6.12 and 6.18 are in the kernels' own BTF, and
-// captures show what 5.10 and 7.2 have in common with them.
+// captures show what 5.10 and 7.2 have in common with them. No capture of 5.10 reads the fields that it
+// has no more than a place left for between two that are read; tc_index has two such places.
 var (
 	context510 = ContextLayout{
-		Mark: 164, Protocol: 176, VLANTCI: 154, Priority: 140, Hash: 148, TCIndex: 134,
+		Mark: 164, Protocol: 176, VLANTCI: 154, Priority: 140, Hash: 148,
 		End: 188, Head: 192, Data: 200, IfIndex: 256, MinNAPI: 8193,
 	}.with()
 	context61 = ContextLayout{

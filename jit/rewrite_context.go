@@ -21,6 +21,9 @@ func (c *Context) fields(t ProgType) map[int64]ContextField {
 	return nil
 }
 
+// newestContext is a layout of which every modelled field is known.
+func newestContext() *Context { return &context618 }
+
 // contextAccess returns what replaces a load or store through the context (convert_ctx_accesses).
 func (t *Target) contextAccess(in Insn, p ProgType) ([]Insn, error) {
 	table := t.Context.fields(p)
@@ -45,7 +48,10 @@ func (t *Target) contextAccess(in Insn, p ProgType) ([]Insn, error) {
 		shift = uint8(int64(in.Off)-at) * 8
 	}
 	if !ok {
-		return nil, fmt.Errorf("context field at offset %d is not modelled", in.Off)
+		if _, ok := newestContext().fields(p)[int64(in.Off)&^3]; ok {
+			return nil, fmt.Errorf("where this kernel has the context field at offset %d is not known: %w", in.Off, ErrUnsupported)
+		}
+		return nil, fmt.Errorf("context field at offset %d is not modelled: %w", in.Off, ErrUnsupported)
 	}
 	if p.LinkLayer() {
 		f.MayLack = false

@@ -3,6 +3,7 @@
 package jit_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -248,5 +249,18 @@ func TestRewritePacketLoads(t *testing.T) {
 	}
 	if d := cmp.Diff([]int32{1, 2, 1}, calls); d != "" {
 		t.Errorf("calls: -want +got:\n%s", d)
+	}
+}
+
+// TestUnknownField reads a context field that kernels have at a place that nothing shows for 5.10.
+func TestUnknownField(t *testing.T) {
+	p := testProgram(code(load(0, 1, 44), leave()))
+	p.Insns[0].Op = 0x61
+	if _, err := jit.Rewrite(p, target(t, "6.1")); err != nil {
+		t.Error(err)
+	}
+	_, err := jit.Rewrite(p, target(t, "5.10"))
+	if !errors.Is(err, jit.ErrUnsupported) || !strings.Contains(err.Error(), "where this kernel has the context field at offset 44 is not known") {
+		t.Errorf("5.10: %v", err)
 	}
 }
