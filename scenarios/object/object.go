@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -93,6 +94,9 @@ func Read(name string, data []byte, opt ReadOptions) (*File, error) {
 		return nil, fmt.Errorf("%s: maps in section .maps, and no BTF that says what they are: compile with clang -g", name)
 	}
 	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(data))
+	if errors.Is(err, ebpf.ErrNotSupported) && strings.Contains(err.Error(), ".ksyms") {
+		return nil, fmt.Errorf("%s: kernel symbols are read only where they are declared as `extern void NAME __ksym`, without const or another type: %w", name, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
