@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"sort"
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
@@ -41,13 +42,20 @@ func (s *siteStates) memory(batch [][emu.FrameSize]byte) {
 // calleeSaved are the registers of siteStates.
 var calleeSaved = [4]string{"rbx (R6)", "r13 (R7)", "r14 (R8)", "r15 (R9)"}
 
-// stateLog keeps the state of a function after each of its calls in the interpreter. Calls of
-// helpers are left out: the kernel replaces some of them by code, and what they leave is seen at
-// the next call that comes back.
+// stateLog keeps the state of a function after each of its calls in the interpreter. Of calls of
+// helpers it keeps the registers only.
 type stateLog struct {
-	m      *interp.Machine
-	states []state
-	more   bool // there were more than maxStates
+	m       *interp.Machine
+	states  []state
+	helpers []helperState
+	more    bool // there were more than maxStates
+}
+
+// helperState is what is kept of a call of a helper. next is the number of states before it.
+type helperState struct {
+	next, prog, fn int
+	saved          [4]uint64
+	pointers       uint64 // as in state
 }
 
 // state is a Snapshot that is kept. pointers has a bit for each of R6 to R9, and for each word of
@@ -58,27 +66,33 @@ type state struct {
 	pointers [1 + interp.StackSize/512]uint64
 }
 
-func (l *stateLog) reset() { l.states, l.more = l.states[:0], false }
+func (l *stateLog) reset() { l.states, l.helpers, l.more = l.states[:0], l.helpers[:0], false }
 
 // TailCall implements interp.Observer.
 func (l *stateLog) TailCall(interp.TailCall) {}
 
 // Returned implements interp.Observer.
 func (l *stateLog) Returned(s interp.Snapshot) {
-	if s.Kind == interp.CallHelper || s.Inner {
+	if s.Inner || l.more {
 		return
 	}
-	if l.more = len(l.states) == maxStates; l.more {
+	if l.more = len(l.states)+len(l.helpers) == maxStates; l.more {
+		return
+	}
+	var foreign uint64
+	for i, v := range s.Saved {
+		if l.foreign(v) {
+			foreign |= 1 << i
+		}
+	}
+	if s.Kind == interp.CallHelper {
+		l.helpers = append(l.helpers, helperState{len(l.states), s.Prog, s.Func, s.Saved, foreign})
 		return
 	}
 	l.states = append(l.states, state{Snapshot: s, stack: *s.Stack})
 	x := &l.states[len(l.states)-1]
 	x.Stack = nil // belongs to the machine
-	for i, v := range x.Saved {
-		if l.foreign(v) {
-			x.pointers[0] |= 1 << i
-		}
-	}
+	x.pointers[0] = foreign
 	for w := range interp.StackSize / 8 {
 		v := binary.LittleEndian.Uint64(x.stack[8*w:])
 		if v>>32 != 0 && x.written(w) != 0 && l.foreign(v) {
@@ -102,11 +116,15 @@ func (r *reference) states(v *check.Violation, out *Run, want *interp.Result, go
 		return // frames are skipped, or the first events are not kept
 	}
 	n := 0
+	var helpers []*trace.Event // since the last state
 	for i := range out.Events {
 		e := &out.Events[i]
 		var f *trace.Fn // whose state it is
 		kind := interp.CallSubprogram
 		switch {
+		case e.Kind == trace.KindHelper && !e.Inner && e.Fn != nil && !e.Fn.Trampoline:
+			helpers = append(helpers, e)
+			continue
 		case e.Inner, e.Kind == trace.KindReturn && e.Target != nil && betweenHooks(e):
 			continue
 		case e.Kind == trace.KindReturn && e.Target != nil:
@@ -117,13 +135,43 @@ func (r *reference) states(v *check.Violation, out *Run, want *interp.Result, go
 			continue
 		}
 		if n == len(r.log.states) || e.Site == 0 || int(e.Site) > len(got.frames) {
-			break
+			return
 		}
+		if r.helpers(v, helpers, n, got); v.Text != "" {
+			return
+		}
+		helpers = helpers[:0]
 		s := &r.log.states[n]
 		n++
 		if text := r.differs(s, kind, f, got, int(e.Site)-1); text != "" {
 			v.Event, v.Seq, v.Site, v.RIP, v.Text = e.No, e.Seq, e.Site, trace.Hex(e.RIP), text
 			return
+		}
+	}
+	r.helpers(v, helpers, n, got)
+}
+
+// helpers compares R6 to R9 at the calls of helpers before state n, if there are as many as in BPF: the
+// kernel replaces some by code.
+func (r *reference) helpers(v *check.Violation, calls []*trace.Event, n int, got *siteStates) {
+	all := r.log.helpers
+	from := sort.Search(len(all), func(i int) bool { return all[i].next >= n })
+	want := all[from : from+sort.Search(len(all)-from, func(i int) bool { return all[from+i].next > n })]
+	if r.log.more || len(calls) != len(want) {
+		return
+	}
+	for i, e := range calls {
+		if h := &want[i]; !is(e.Fn, r.name(h.prog), h.fn) || e.Site == 0 || int(e.Site) > len(got.regs) {
+			return
+		}
+	}
+	for i, e := range calls {
+		for k, w := range want[i].saved {
+			if have := got.regs[e.Site-1][k]; have != w && want[i].pointers&(1<<k) == 0 {
+				v.Event, v.Seq, v.Site, v.RIP = e.No, e.Seq, e.Site, trace.Hex(e.RIP)
+				v.Text = fmt.Sprintf("%s is %#x in %s at a call of %s; BPF has %#x there", calleeSaved[k], have, e.Fn, e.Name, w)
+				return
+			}
 		}
 	}
 }
@@ -168,9 +216,6 @@ func (r *reference) differs(s *state, kind interp.CallKind, f *trace.Fn, got *si
 // stackBelowRBP reports whether R10 is rbp in a function, as in every kernel since 5.10 but for
 // programs whose BPF stack is not on the kernel's.
 func stackBelowRBP(f *trace.Fn) bool {
-	if f.Frame.Reused {
-		return false // the frame is that of another function
-	}
 	for _, s := range f.Frame.Slots {
 		if s.Kind == jit.SlotBPFStack {
 			return s.Off+int32(s.Size) == 0
