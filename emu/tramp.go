@@ -48,6 +48,17 @@ func exitRecur(c *call) (uint64, error) {
 	return c.m.setup.VoidRAX, nil
 }
 
+// Active returns how often the tracing program with its struct bpf_prog at an address is running.
+func (m *Machine) Active(prog jit.Addr) int { return m.world.active[uint64(prog)] }
+
+// SetActive changes Active, in a run that was stopped.
+func (m *Machine) SetActive(prog jit.Addr, n int) {
+	if m.world.active == nil {
+		m.world.active = map[uint64]int{}
+	}
+	m.world.active[uint64(prog)] = n
+}
+
 // kernelFunc is a kernel function that exists to be traced (net/bpf/test_run.c). The code begins
 // behind what can be patched.
 type kernelFunc struct {

@@ -180,8 +180,8 @@ func inFull(ctx context.Context, s *runner.Session, res *runner.Result) (string,
 	c, err := s.CountOpen(ctx, res, runner.CountOptions{MaxSteps: inFullSteps})
 	switch {
 	case errors.Is(err, count.ErrUndecided):
-		return fmt.Sprintf("left alone, how it would go on is not decided within %s instructions; tcsim count tries longer",
-			groupDigits(fmt.Sprint(inFullSteps))), nil
+		_, why, _ := strings.Cut(err.Error(), count.ErrUndecided.Error()+": ")
+		return fmt.Sprintf("left alone, what it does in all is not counted: %s; tcsim count tries longer", why), nil
 	case err != nil || c == nil:
 		return "", err
 	}

@@ -85,6 +85,7 @@ type counter struct {
 	peak             uint64
 	endless          *Endless
 	fault            error
+	opaque           string // the last helper whose calls cannot be summarised, "" if there was none
 }
 
 // Count runs the machine, which stands at the entry of a program just called from outside, until
@@ -145,7 +146,11 @@ func undecided(format string, args ...any) error {
 // step executes one instruction, or a whole call if a summary fits.
 func (c *counter) step() error {
 	if c.steps++; c.steps > c.cfg.MaxSteps {
-		return undecided("more than %d steps", c.cfg.MaxSteps)
+		why := ""
+		if c.opaque != "" {
+			why = ", as each call in which " + c.opaque + " is called is executed"
+		}
+		return undecided("more than %d steps%s", c.cfg.MaxSteps, why)
 	}
 	if c.steps%4096 == 0 {
 		c.peak = max(c.peak, heap())
@@ -246,13 +251,22 @@ func (c *counter) outside(h Helper) error {
 	for _, r := range h.Regs {
 		fr.pin(operand{fr.regs[r], c.r.R[r]})
 	}
+	at := func(x HelperMem) (uint64, uint8) {
+		a, w := c.r.R[x.Reg], uint8(x.Size)
+		fr.reach(fr.address(operand{fr.regs[x.Reg], a}), a+x.Off, w)
+		return a + x.Off, w
+	}
 	for _, x := range h.Mem {
-		a := c.r.R[x.Reg]
-		fr.reach(fr.address(operand{fr.regs[x.Reg], a}), a, uint8(x.Size))
-		v := c.mem.peek(a, uint8(x.Size))
-		fr.pin(operand{fr.load(a, uint8(x.Size), v), v})
+		a, w := at(x)
+		v := c.mem.peek(a, w)
+		fr.pin(operand{fr.load(a, w, v), v})
+	}
+	for _, x := range h.Writes {
+		a, w := at(x)
+		fr.store(a, w, operand{})
 	}
 	if h.Opaque {
+		c.opaque = h.Name
 		for _, f := range c.frames {
 			f.opaque = true
 		}
@@ -308,8 +322,14 @@ func (c *counter) apply(s *summary) error {
 // ret executes a return: of the call that the current frame follows, or one that a thunk uses as
 // a jump.
 func (c *counter) ret() error {
-	for c.top.landing != 0 && c.jumping == nil { // a round ends with the call it is in
-		c.closeRound()
+	for c.jumping == nil && (c.top.landing != 0 || c.passes()) { // a round ends with the call it is in
+		if c.top.landing != 0 {
+			c.closeRound()
+			continue
+		}
+		in := c.pop()
+		part := in.summarise()
+		c.top.compose(part, part.effects, in.rsp)
 	}
 	fr := c.top
 	o := c.popWord()
@@ -322,6 +342,13 @@ func (c *counter) ret() error {
 		return err
 	}
 	return c.close()
+}
+
+// passes reports whether a return leaves the call that the one in the current frame was made by, as a
+// trampoline returns to the caller of the function that it was called in.
+func (c *counter) passes() bool {
+	n := len(c.frames)
+	return n > 1 && c.r.R[x86.RSP] != c.top.rsp && c.r.R[x86.RSP] == c.frames[n-2].rsp
 }
 
 // close summarises the call that just returned and carries it over to its caller.

@@ -47,13 +47,16 @@ type Helper struct {
 	// Reads lists what decides the result: argument registers, and memory that they point to.
 	Regs []x86.Reg
 	Mem  []HelperMem
+	// Writes lists the memory that it changes; what it leaves there depends on Regs and Mem only.
+	Writes []HelperMem
 	// Opaque says that it reads or writes anything else: time, random numbers, map contents. A
 	// call in which it happens is executed every time.
 	Opaque bool
 }
 
-// HelperMem is Size bytes of memory at the address in Reg.
+// HelperMem is Size bytes of memory at the address in Reg plus Off, which wraps around.
 type HelperMem struct {
 	Reg  x86.Reg
+	Off  uint64
 	Size int
 }

@@ -144,7 +144,7 @@ func (c *counter) narrow(o operand, w uint8) operand {
 	case w >= 8, f.kind == formConst:
 		return operand{f, v}
 	case f.kind == formInput && f.in.w == w:
-		f.low = false
+		f.low, f.wide = false, 0
 		return operand{f, v}
 	case f.kind == formInput && f.in.w < w && !f.low:
 		return operand{f, v}

@@ -77,8 +77,11 @@ type form struct {
 	kind formKind
 	// low says that only the low in.w bytes are as described: a sum may have carried out of them.
 	low bool
-	in  loc
-	c   uint64
+	// wide says of a low value that it is the input, zero-extended, plus c in so many bytes; 0 if
+	// that is not known.
+	wide uint8
+	in   loc
+	c    uint64
 }
 
 func input(l loc) form { return form{kind: formInput, in: l} }
@@ -88,10 +91,13 @@ func (f form) plus(d uint64, w uint8) form {
 	if f.kind == formConst {
 		return f
 	}
-	f.c += d
 	if f.kind == formInput && f.in.w < w {
-		f.low = true
+		if f.low && f.wide != w || !f.low && f.c != 0 { // a sum before this one was of another width
+			w = 0
+		}
+		f.low, f.wide = true, w
 	}
+	f.c += d
 	return f
 }
 

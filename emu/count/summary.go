@@ -51,7 +51,7 @@ func (fr *frame) summarise() *summary {
 	s := &summary{rsp: fr.rsp, down: fr.rsp - fr.low, up: fr.high - fr.rsp}
 	for r, f := range fr.regs {
 		l := regLoc(x86.Reg(r))
-		if f.low { // half known: what it was computed from has to be pinned after all
+		if f.low && f.wide != 8 { // half known: what it was computed from has to be pinned after all
 			fr.pin(operand{f, after.R[r]})
 			f = form{}
 		}
@@ -110,7 +110,9 @@ func (s *summary) from(r *Regs, m *memory) []effect {
 			if x.f.in.kind != locReg {
 				in = m.peek(x.f.in.addr(r.R[x86.RSP]), x.f.in.w)
 			}
-			x.v = mask(in+x.f.c, x.f.in.w)
+			if x.v = in + x.f.c; !x.f.low {
+				x.v = mask(x.v, x.f.in.w)
+			}
 		}
 	}
 	return out
@@ -184,6 +186,10 @@ func (fr *frame) translate(x *effect, base form, e uint64) form {
 	switch f := o.f; {
 	case f.kind == formConst:
 		return f
+	case x.f.low: // the sum may carry out of the input
+		if f.kind == formInput && f.in.w == w && !f.low {
+			return f.plus(x.f.c, 8)
+		}
 	case x.f.c == 0 && f.kind == formInput && f.in.w <= w && !f.low:
 		return f
 	case f.kind == formRSP && w == 8, f.kind == formInput && f.in.w == w && !f.low:

@@ -69,8 +69,15 @@ func (s *stepper) Inst(a jit.Addr) (*x86.Inst, error) {
 	return &in, nil
 }
 
+// activeOff is from a struct bpf_prog to where the guard against recursion is told to count: no code
+// can reach that address, which is not canonical. The machine keeps the count outside guest memory.
+const activeOff = 1 << 63
+
 // Load implements count.CPU.
 func (s *stepper) Load(a uint64, w uint8) (uint64, error) {
+	if a < activeOff {
+		return uint64(s.m.Active(jit.Addr(a + activeOff))), nil
+	}
 	var b [8]byte
 	err := s.m.ReadMemory(jit.Addr(a), b[:w])
 	return binary.LittleEndian.Uint64(b[:]), err
@@ -78,6 +85,10 @@ func (s *stepper) Load(a uint64, w uint8) (uint64, error) {
 
 // Store implements count.CPU.
 func (s *stepper) Store(a uint64, w uint8, v uint64) error {
+	if a < activeOff {
+		s.m.SetActive(jit.Addr(a+activeOff), int(v))
+		return nil
+	}
 	var b [8]byte
 	binary.LittleEndian.PutUint64(b[:], v)
 	return s.m.WriteMemory(jit.Addr(a), b[:w])
@@ -101,6 +112,12 @@ func (m *machine) helperModel(r *count.Regs) (count.Helper, bool) {
 		h.Regs = []x86.Reg{x86.RDI}
 		h.Mem = []count.HelperMem{{Reg: x86.RSI, Size: 4}}
 		h.Opaque = !m.isArray(jit.Addr(r.R[x86.RDI]))
+	case "__bpf_prog_enter_recur", "__bpf_prog_exit_recur":
+		active := []count.HelperMem{{Reg: x86.RDI, Off: activeOff, Size: 8}}
+		h.Regs, h.Mem, h.Writes = []x86.Reg{x86.RDI}, active, active
+		if name == "__bpf_prog_enter_recur" { // which saves the run context
+			h.Writes = append(h.Writes, count.HelperMem{Reg: x86.RSI, Off: 8, Size: 8})
+		}
 	default:
 		h.Opaque = true
 	}

@@ -113,6 +113,36 @@ func TestCountHierarchy(t *testing.T) {
 }
 
 // TestCountHierarchyFast holds the count of the library's scenario to its time and memory.
+// TestCountTraced counts through trampolines: what the guard against recursion counts, and what it leaves,
+// repeats. An exit trampoline returns to the caller of the function that it was called in.
+func TestCountTraced(t *testing.T) {
+	want := geometric(2, 33)
+	calls := new(big.Int).Add(want, big.NewInt(1))
+	calls.Mul(calls, big.NewInt(2))
+	for name, tracer := range map[string]string{"tramp_hierarchy_fentry": "fentry", "tramp_hierarchy_fexit": "fexit"} {
+		_, src, err := scenarios.Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := openSource(t, string(src), "6.1", 33)
+		got, err := s.Count(context.Background(), 1, runner.CountOptions{MaxSteps: 20_000})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		n := map[string]*big.Int{}
+		for _, x := range got.Starts {
+			n[x.Function] = x.N
+		}
+		if got.TailCalls.Cmp(want) != 0 || n["entry:sub"].Cmp(calls) != 0 || n[tracer].Cmp(calls) != 0 {
+			t.Errorf("%s: %v tail calls, want %v; starts %v, want %v of the subprogram and of %s", name, got.TailCalls, want, n, calls, tracer)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestCountHierarchyFast(t *testing.T) {
 	best := time.Hour
 	for range 5 {
