@@ -237,6 +237,9 @@ func fuzzText(c *runner.Campaign, r *runner.CampaignReport, failures []fuzzed) s
 	case c.Source.All != 0:
 		fmt.Fprintf(&b, "interrupted: %d of all graphs up to size %d, each on %s\n\n", r.Graphs, c.Source.All, plural(len(r.Targets), "target"))
 	default:
+		if r.Interrupted {
+			b.WriteString("interrupted: ")
+		}
 		fmt.Fprintf(&b, "%s of seed %d, each on %s\n\n", plural(r.Graphs, "graph"), c.Source.Seed, plural(len(r.Targets), "target"))
 	}
 	t := newTable("target", "ok", "foreseen", "unsupported", "failed")

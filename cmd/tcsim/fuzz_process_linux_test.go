@@ -151,7 +151,7 @@ func TestFuzzSignal(t *testing.T) {
 		t.Errorf("the end took %v", took)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
-	if code != exitFailed || err != nil || len(files) == 0 || !strings.Contains(f.out.String(), "pop-nop-push: ") {
+	if code != exitFailed || err != nil || len(files) == 0 || !strings.HasPrefix(f.out.String(), "interrupted: ") || !strings.Contains(f.out.String(), "pop-nop-push: ") {
 		t.Errorf("exit code %d, files %q, %v:\n%s\n%s", code, files, err, &f.out, &f.err)
 	}
 }
