@@ -188,7 +188,7 @@ func (e env) importList(cmd *cli.Command, progs []imported, notes []string) erro
 		return e.printJSON("import", map[string]any{"programs": rows, "notes": notes})
 	}
 	for _, n := range notes {
-		fmt.Fprintln(e.stdout, "note: "+n)
+		fmt.Fprintln(e.stdout, strings.Join(fold("note: "+n, width-4), "\n    "))
 	}
 	return nil
 }

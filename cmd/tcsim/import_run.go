@@ -182,7 +182,7 @@ func (e env) importVerdict(cmd *cli.Command, im *runner.Imported, res *runner.Ru
 	}
 	fmt.Fprint(e.stdout, t)
 	for _, n := range notes {
-		fmt.Fprintln(e.stdout, "note: "+n)
+		fmt.Fprintln(e.stdout, strings.Join(fold("note: "+n, width-4), "\n    "))
 	}
 	return nil
 }

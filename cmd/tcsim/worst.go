@@ -74,9 +74,10 @@ func (e env) worst(ctx context.Context, cmd *cli.Command) error {
 	return err
 }
 
-// worstTable has a row for each target, with what is left of the verifier's estimate and of a kernel stack.
+// worstTable has a row for each target: the callers, their BPF stack, what is left of the verifier's
+// estimate (8 KiB) and of a kernel stack (16 KiB).
 func worstTable(found []*runner.Worst) *table {
-	t := newTable("target", "callers", "their stack", "last", "saved", "per tail call", "taken", "one caller", "deepest", "left of 8 KiB", "left of 16 KiB")
+	t := newTable("target", "callers", "stack", "last", "saved", "per tail call", "taken", "one caller", "deepest", "left/8K", "left/16K")
 	t.right(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 	for _, w := range found {
 		s := w.Shape
