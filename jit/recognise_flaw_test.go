@@ -77,6 +77,7 @@ func TestSiteFlaws(t *testing.T) {
 		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Null }, 0x74, 0x75, "does not check whether the slot is empty"},
 		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Null + 1 }, 0x11, 0x12, "it is not checked whether the slot is empty"},
 		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Bounds }, 0x76, 0x72, "lets others pass"},
+		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Bounds - 1 }, 0x24, 0, "the index is not compared with bpf_map.max_entries"},
 		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Unwind }, 0x58, 0x5c, "it loses the stack pointer"},
 		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Unwind }, 0x58, 0x5b, "with another rbx than the caller had"},
 		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Unwind }, 0x58, 0x5f, "it changes the context"},

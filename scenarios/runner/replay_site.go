@@ -37,8 +37,41 @@ func (c *Captured) inspectSource() error {
 		if err := c.recognise(p, img); err != nil {
 			return err
 		}
+		if err := c.emptySites(p, img); err != nil {
+			return err
+		}
 	}
 	return c.inspect(images)
+}
+
+// emptySites looks at the direct tail calls of a known design in the state with empty prog arrays: each
+// must be skipped by a jump to its end.
+func (c *Captured) emptySites(p int, filled *jit.Image) error {
+	d, err := jit.RecogniseDesign(filled)
+	if err != nil || d.Name == "" || d.Name == jit.UnknownDesign {
+		return err
+	}
+	prog := &c.Scenario.Progs[p]
+	empty, err := recogniseProg(prog, capture.Empty)
+	if err != nil {
+		return err
+	}
+	for _, t := range prog.TailCalls {
+		f := &empty.Funcs[t.Func]
+		if s := siteAt(&filled.Funcs[t.Func], t.Off); s == nil || !s.Direct || s.Bypass < 0 {
+			continue
+		}
+		s := siteAt(f, t.Off)
+		if s == nil || !s.Direct || s.Bypass < 0 {
+			c.flaw(p, f, t.Off, "with the prog arrays empty, the code of the tail call is not that of "+d.Name)
+			continue
+		}
+		in, err := x86.Decode(f.Code[s.Bypass:], f.Addr+jit.Addr(s.Bypass))
+		if err != nil || in.Branch != x86.BranchJump || in.Target != f.Addr+jit.Addr(s.End) {
+			c.flaw(p, f, s.Bypass, "with the prog arrays empty, nothing skips the tail call")
+		}
+	}
+	return nil
 }
 
 // undecoded says which program has code that does not decode, "" if all have other.
