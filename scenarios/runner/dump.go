@@ -56,8 +56,17 @@ func (s *Session) runAction(n int) (*scenarios.Action, error) {
 	return nil, fmt.Errorf("scenario %s has %d runs: there is no run %d", s.c.Built.Scenario.Name, k, n)
 }
 
-// runAndDraw is draw for a run that no reference interpreter judges.
-func (m *machine) runAndDraw(ctx context.Context, at stack.At, prepare func() (emu.Run, error)) ([]Drawing, error) {
+// runAndDraw is draw for a run that no reference interpreter judges, from the state that is loaded.
+func (m *machine) runAndDraw(ctx context.Context, at stack.At, enter func() (emu.Run, error)) ([]Drawing, error) {
+	if err := m.Checkpoint(); err != nil {
+		return nil, err
+	}
+	prepare := func() (emu.Run, error) {
+		if err := m.Reset(); err != nil {
+			return emu.Run{}, err
+		}
+		return enter()
+	}
 	r, err := prepare()
 	if err != nil {
 		return nil, err

@@ -312,13 +312,5 @@ func (r *Replayer) StackImported(ctx context.Context, im *Imported, at stack.At)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.Checkpoint(); err != nil {
-		return nil, err
-	}
-	return m.runAndDraw(ctx, at, func() (emu.Run, error) {
-		if err := m.Reset(); err != nil {
-			return emu.Run{}, err
-		}
-		return im.enter(m)
-	})
+	return m.runAndDraw(ctx, at, func() (emu.Run, error) { return im.enter(m) })
 }

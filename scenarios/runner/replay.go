@@ -437,15 +437,7 @@ func (r *Replayer) Stack(ctx context.Context, c *Captured, at stack.At) ([]Drawi
 	if err != nil {
 		return nil, err
 	}
-	if err := m.Checkpoint(); err != nil {
-		return nil, err
-	}
-	return m.runAndDraw(ctx, at, func() (emu.Run, error) {
-		if err := m.Reset(); err != nil {
-			return emu.Run{}, err
-		}
-		return c.enter(m)
-	})
+	return m.runAndDraw(ctx, at, func() (emu.Run, error) { return c.enter(m) })
 }
 
 // Select returns the numbers of the scenarios of a capture whose name is pattern, or begins with it

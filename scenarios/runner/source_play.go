@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/scenarios"
+)
+
+// play plays the source of a captured scenario and compares it with what the kernel did.
+func (r *Replayer) play(ctx context.Context, c *Captured) (*Replay, error) {
+	s, err := open(r.m, c.compiled, r.opt)
+	if err != nil && !errors.Is(err, jit.ErrUnsupported) {
+		return &Replay{Scenario: c.Scenario.Name, Design: c.Design, Wrong: []string{"what the capture says cannot be set up: " + err.Error()}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := &Replay{Scenario: c.Scenario.Name, Design: c.Design, KernelRan: len(c.Scenario.Played) > 0}
+	if c.compiled.frozen && c.compiled.updates() {
+		if out.Wrong = c.sites; len(out.Wrong) == 0 {
+			out.Skipped = UnlikeSites
+		}
+		return out, nil
+	}
+	if out.Wrong, err = s.filledAs(c.Scenario); err != nil {
+		return nil, err
+	}
+	out.Wrong = append(out.Wrong, c.sites...)
+	var values []string
+	actions := s.runActions()
+	s.afterRun = func(n int, r *Run) { values = append(values, s.compareValues(c.Scenario, n, actions[n], r)...) }
+	if out.Result, err = s.Play(ctx); err != nil {
+		if ctx.Err() != nil || errors.Is(err, jit.ErrUnsupported) {
+			return nil, err
+		}
+		out.Wrong = append(out.Wrong, "what the capture says cannot be played: "+err.Error())
+		out.Result = nil
+		return out, nil
+	}
+	if c.header.Format >= updatesFormat && out.KernelRan {
+		out.Wrong = append(out.Wrong, s.compareUpdates(c.Scenario, out.Result)...)
+	}
+	if strings.Contains(c.Target.Name, "-") {
+		out.Result.Code = nil // what scenarios say of machine code is for kernels without mitigations
+	}
+	for _, m := range out.Result.Mismatches() {
+		out.Wrong = append(out.Wrong, m.String())
+	}
+	for i := range out.Result.Updates {
+		if u := &out.Result.Updates[i]; u.Violation != nil && !u.Foreseen {
+			out.Wrong = append(out.Wrong, u.Violation.String())
+		}
+	}
+	for i := range out.Result.Runs {
+		out.Counts.Taken += out.Result.Runs[i].Counts.Taken
+	}
+	out.Wrong = append(out.Wrong, s.compare(c.Scenario, out.Result)...)
+	out.Wrong = append(out.Wrong, values...)
+	return out, nil
+}
+
+// updatesFormat is the format from which on captures say which updates the kernel refused.
+const updatesFormat = 3
+
+// compareUpdates compares what updates and attaching gave with what the kernel said.
+func (s *Session) compareUpdates(sc *capture.Scenario, res *Result) []string {
+	var wrong []string
+	n := 0
+	for i := range s.c.Built.Actions {
+		if s.c.Built.Actions[i].Kind == scenarios.ActRun {
+			continue
+		}
+		if n >= len(res.Updates) {
+			break
+		}
+		u, want := &res.Updates[n], ""
+		n++
+		if at := playedAt(sc, i); at >= 0 {
+			want = sc.Played[at].Error
+		}
+		if u.Violation == nil && u.Errno != want {
+			wrong = append(wrong, fmt.Sprintf("update %d: %s, the kernel: %s", n, orSuccess(u.Errno), orSuccess(want)))
+		}
+	}
+	return wrong
+}
+
+// playedAt returns what the kernel made of an action, as an index; -1 for nothing.
+func playedAt(sc *capture.Scenario, action int) int {
+	return slices.IndexFunc(sc.Played, func(p capture.Played) bool { return p.Action == action })
+}
+
+// compareValues compares maps after run n, from 0, with what they held in the kernel.
+func (s *Session) compareValues(sc *capture.Scenario, n, action int, r *Run) []string {
+	at := playedAt(sc, action)
+	if at < 0 || r.Violation != nil || r.Killed != "" {
+		return nil
+	}
+	var wrong []string
+	for _, v := range sc.Played[at].Values {
+		got, err := s.m.LookupElem(v.Map, v.Key)
+		if err != nil || !bytes.Equal(got, v.Value) {
+			wrong = append(wrong, fmt.Sprintf("run %d: %s[%x] is %x, the kernel's %x", n+1, sc.Maps[v.Map].Name, v.Key, got, v.Value))
+		}
+	}
+	return wrong
+}
+
+// filledAs compares the code after filling the prog arrays by the target's poke protocol with what
+// the kernel had in that state.
+func (s *Session) filledAs(sc *capture.Scenario) ([]string, error) {
+	var wrong []string
+	if s.loaded != nil {
+		return nil, nil // a violation, which Play reports
+	}
+	for i := range sc.Progs {
+		for j := range sc.Progs[i].Funcs {
+			f := &sc.Progs[i].Funcs[j]
+			got := make([]byte, f.Len)
+			if err := s.m.ReadMemory(f.Addr, got); err != nil {
+				return nil, err
+			}
+			want := f.Code(capture.Populated)
+			if bytes.Equal(got, want) {
+				continue
+			}
+			at := 0
+			for got[at] == want[at] {
+				at++
+			}
+			wrong = append(wrong, fmt.Sprintf("with the prog arrays filled, %s of program %s differs at offset %#x: the kernel poked it otherwise",
+				f.Name, sc.Progs[i].Name, at))
+		}
+	}
+	return wrong, nil
+}
+
+// compare compares runs with those of the kernel itself, as far as it ran them.
+func (s *Session) compare(sc *capture.Scenario, res *Result) []string {
+	var wrong []string
+	runs := s.runActions()
+	for n := range res.Runs {
+		r := &res.Runs[n]
+		at := playedAt(sc, runs[n])
+		if at < 0 || r.Violation != nil || r.Killed != "" {
+			continue
+		}
+		p := &sc.Played[at]
+		if p.Error != "" {
+			wrong = append(wrong, fmt.Sprintf("run %d: the kernel's run failed: %s", n+1, p.Error))
+			continue
+		}
+		if uint32(r.Return) != p.Retval {
+			wrong = append(wrong, fmt.Sprintf("run %d: returned %d, the kernel %d", n+1, uint32(r.Return), p.Retval))
+		}
+	}
+	return wrong
+}
+
+// runActions returns the indexes of the actions that are runs.
+func (s *Session) runActions() []int {
+	var out []int
+	for i := range s.c.Built.Actions {
+		if s.c.Built.Actions[i].Kind == scenarios.ActRun {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// Session opens a session of a captured scenario that has its source, in the replayer's machine: it
+// must not be closed, and nothing else may be replayed meanwhile.
+func (r *Replayer) Session(c *Captured) (*Session, error) {
+	if why := cmp.Or(c.skip(), c.broken); why != "" {
+		return nil, errors.New(why)
+	}
+	if c.compiled == nil {
+		return nil, fmt.Errorf("%s: the capture has no source of this scenario", c.Scenario.Name)
+	}
+	return open(r.m, c.compiled, r.opt)
+}
