@@ -16,15 +16,15 @@ const libraryCapture = "fixtures/live/6.18-library.jsonl.gz"
 // does in the emulator what it did in the kernel.
 func TestCaptureOfLibrary(t *testing.T) {
 	code, out, errs := tcsim(t, "", "conform", libraryCapture)
-	if code != exitOK || !strings.Contains(out, "identical: 605/605") {
+	if code != exitOK || !strings.Contains(out, "identical: 611/611") {
 		t.Errorf("conform: code %d\n%s%s", code, out, errs)
 	}
 	code, out, errs = tcsim(t, "", "replay", libraryCapture)
-	if code != exitOK || !strings.Contains(out, "as expected: 48/48") {
+	if code != exitOK || !strings.Contains(out, "as expected: 50/50") {
 		t.Errorf("replay: code %d\n%s%s", code, out, errs)
 	}
 	code, out, errs = tcsim(t, "", "conform", "fixtures/live/6.18-vm.jsonl.gz")
-	if code != exitOK || !strings.Contains(out, "identical: 683/683") || !strings.Contains(out, "trampolines: 15/15") {
+	if code != exitOK || !strings.Contains(out, "identical: 695/695") || !strings.Contains(out, "trampolines: 15/15") {
 		t.Errorf("conform: code %d\n%s%s", code, out, errs)
 	}
 	code, out, errs = tcsim(t, "", "replay", "--json", "-s", "hierarchy", libraryCapture)

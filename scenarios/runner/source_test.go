@@ -69,8 +69,8 @@ func TestReplaySource(t *testing.T) {
 		played, byKernel, hooked int
 		refused                  []string // programs, by one of which scenarios are skipped
 	}{
-		{libraryCapture, 48, 46, 0, []string{"frame_pointer", "ext", "fentry", "fexit", "throwing_exception_cb_extension", "locked"}},
-		{vmCapture, 61, 0, 11, []string{"frame_pointer", "ext", "locked"}},
+		{libraryCapture, 50, 48, 0, []string{"frame_pointer", "ext", "fentry", "fexit", "throwing_exception_cb_extension", "locked"}},
+		{vmCapture, 64, 0, 11, []string{"frame_pointer", "locked"}},
 	} {
 		t.Run(tc.file, func(t *testing.T) {
 			src, err := capture.OpenFS(fixtures.FS, tc.file, "library")
