@@ -40,23 +40,11 @@ runs:
 }
 
 // openSource opens a scenario; the test closes it.
-func openSource(t testing.TB, src, target string, limit uint32) *runner.Session {
+func openSource(t testing.TB, src, on string, limit uint32) *runner.Session {
 	t.Helper()
-	sc, err := scenarios.Load("test.yaml", []byte(src))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := scenarios.Build(sc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tg, err := jit.TargetByName(target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := *tg
+	l := *target(t, on)
 	l.Limit = limit
-	c, err := runner.Compile(b, &l)
+	c, err := runner.Compile(buildText(t, "test.yaml", []byte(src)), &l)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,14 +45,7 @@ func TestReplayNewer(t *testing.T) {
 					continue // older kernels have no exceptions
 				}
 				for _, i := range picked {
-					c, err := runner.Capture(src, tg, i)
-					if err != nil {
-						t.Fatal(err)
-					}
-					runs := []*runner.Captured{c}
-					if w, ok := c.WithTracing(); ok {
-						runs = append(runs, w)
-					}
+					runs := capturedRuns(t, src, tg, i)
 					for _, c := range runs {
 						res, err := r.Run(context.Background(), c)
 						if err != nil {
@@ -68,7 +61,7 @@ func TestReplayNewer(t *testing.T) {
 							}
 						}
 					}
-					for _, img := range c.Images {
+					for _, img := range runs[0].Images {
 						for f := range img.Funcs {
 							faults += len(img.Funcs[f].Faults)
 						}

@@ -46,15 +46,7 @@ func TestReplayTraced(t *testing.T) {
 		}
 		var ran, traced, hooks, beyond int
 		for _, i := range picked {
-			c, err := runner.Capture(src, tg, i)
-			if err != nil {
-				t.Fatal(err)
-			}
-			runs := []*runner.Captured{c}
-			if w, ok := c.WithTracing(); ok {
-				runs = append(runs, w)
-			}
-			for _, c := range runs {
+			for _, c := range capturedRuns(t, src, tg, i) {
 				res, err := r.Run(context.Background(), c)
 				if err != nil {
 					t.Fatal(err)
@@ -93,6 +85,19 @@ func TestReplayTraced(t *testing.T) {
 			t.Errorf("%s: the limit does not hold in %d runs", path.Base(name), beyond)
 		}
 	}
+}
+
+// capturedRuns is a scenario of a capture as it was run without tracing programs, and with them if it has any.
+func capturedRuns(t *testing.T, src *capture.Source, tg *jit.Target, i int) []*runner.Captured {
+	t.Helper()
+	c, err := runner.Capture(src, tg, i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w, ok := c.WithTracing(); ok {
+		return []*runner.Captured{c, w}
+	}
+	return []*runner.Captured{c}
 }
 
 // edited is a capture of one scenario with its text changed.

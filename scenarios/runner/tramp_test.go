@@ -11,7 +11,6 @@ import (
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
-	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -40,21 +39,10 @@ runs:
     expect: {return: 7, taken: 33, values: {seen: 102}}
 `
 
-func openTraced(t *testing.T, kind, target string) (*runner.Session, error) {
+func openTraced(t *testing.T, kind, on string) (*runner.Session, error) {
 	t.Helper()
-	sc, err := scenarios.Load("traced.yaml", []byte(strings.Replace(traceScenario, "KIND", kind, 1)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := scenarios.Build(sc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tg, err := jit.TargetByName(target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := runner.Compile(b, tg)
+	b := buildText(t, "traced.yaml", []byte(strings.Replace(traceScenario, "KIND", kind, 1)))
+	c, err := runner.Compile(b, target(t, on))
 	if err != nil {
 		return nil, err
 	}
