@@ -8,15 +8,15 @@ import (
 	"time"
 
 	"github.com/tcsim/tcsim/emu"
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/jit"
 )
 
 // count is an observer that only counts.
 type count struct{ retired, sites int }
 
-func (c *count) Retired(b []timing.Retired) bool { c.retired += len(b); return false }
-func (c *count) Sites(b []timing.Site) bool      { c.sites += len(b); return false }
+func (c *count) Retired(b []record.Retired) bool { c.retired += len(b); return false }
+func (c *count) Sites(b []record.Site) bool      { c.sites += len(b); return false }
 
 // chain is a program of the hier-6.12 design that tail calls itself through slot 0: the limit is
 // n. Its map is map 0 at mapAddr.

@@ -14,18 +14,18 @@ import (
 	"slices"
 	"unsafe"
 
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // The C records are handed out as Go records: the layouts must agree.
 var (
-	_ = [1]struct{}{}[unsafe.Sizeof(timing.Retired{})-C.sizeof_tcs_retired]
-	_ = [1]struct{}{}[unsafe.Sizeof(timing.Site{})-C.sizeof_tcs_site]
-	_ = [1]struct{}{}[unsafe.Offsetof(timing.Site{}.Stack)-unsafe.Offsetof(C.tcs_site{}.stack)]
-	_ = [1]struct{}{}[unsafe.Offsetof(timing.Site{}.RDX)-unsafe.Offsetof(C.tcs_site{}.rdx)]
-	_ = [1]struct{}{}[unsafe.Offsetof(timing.Site{}.Prev)-unsafe.Offsetof(C.tcs_site{}.prev)]
+	_ = [1]struct{}{}[unsafe.Sizeof(record.Retired{})-C.sizeof_tcs_retired]
+	_ = [1]struct{}{}[unsafe.Sizeof(record.Site{})-C.sizeof_tcs_site]
+	_ = [1]struct{}{}[unsafe.Offsetof(record.Site{}.Stack)-unsafe.Offsetof(C.tcs_site{}.stack)]
+	_ = [1]struct{}{}[unsafe.Offsetof(record.Site{}.RDX)-unsafe.Offsetof(C.tcs_site{}.rdx)]
+	_ = [1]struct{}{}[unsafe.Offsetof(record.Site{}.Prev)-unsafe.Offsetof(C.tcs_site{}.prev)]
 )
 
 func fromHandle(h C.uintptr_t) *Machine { return cgo.Handle(h).Value().(*Machine) }
@@ -41,8 +41,8 @@ func (m *Machine) deliver() (stop bool) {
 	if m.observer == nil {
 		return false
 	}
-	retired := unsafe.Slice((*timing.Retired)(unsafe.Pointer(m.c.ring)), int(m.c.n))
-	sites := unsafe.Slice((*timing.Site)(unsafe.Pointer(m.c.sites)), int(m.c.nsites))
+	retired := unsafe.Slice((*record.Retired)(unsafe.Pointer(m.c.ring)), int(m.c.n))
+	sites := unsafe.Slice((*record.Site)(unsafe.Pointer(m.c.sites)), int(m.c.nsites))
 	if m.frames != nil {
 		m.frames.Frames(unsafe.Slice((*[FrameSize]byte)(m.frameBuf), int(m.c.nsites)))
 	}

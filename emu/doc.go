@@ -3,10 +3,10 @@
 // Package emu runs machine code of BPF programs in an emulated kernel: page tables, kernel-like
 // addresses, maps, prog arrays, a context with its packet, helper stubs.
 //
-// It states facts: the instructions that retired with their memory operands (timing.Retired), the
-// registers at marked instructions (timing.Site), faults. What these mean is for emu/trace to say;
+// It states facts: the instructions that retired with their memory operands (record.Retired), the
+// registers at marked instructions (record.Site), faults. What these mean is for emu/trace to say;
 // the machine does not know what a tail call is. It is the only package that needs cgo and the
-// Unicorn engine. It imports jit, jit/x86 and emu/timing, and must not import emu/trace,
+// Unicorn engine. It imports jit, jit/x86, emu/record and emu/timing, and must not import emu/trace,
 // emu/stack or scenarios.
 //
 //	m, err := emu.New(emu.Config{})

@@ -13,7 +13,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/jit"
 )
 
@@ -155,8 +155,8 @@ func testFaults(ctx context.Context, m *Machine) (string, error) {
 // tally counts records.
 type tally struct{ retired, sites uint64 }
 
-func (t *tally) Retired(b []timing.Retired) bool { t.retired += uint64(len(b)); return false }
-func (t *tally) Sites(b []timing.Site) bool      { t.sites += uint64(len(b)); return false }
+func (t *tally) Retired(b []record.Retired) bool { t.retired += uint64(len(b)); return false }
+func (t *tally) Sites(b []record.Site) bool      { t.sites += uint64(len(b)); return false }
 
 func testRecording(ctx context.Context, m *Machine) (string, error) {
 	const n = 5000

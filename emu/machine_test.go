@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/emu"
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/jit"
 )
 
@@ -64,17 +64,17 @@ func newMachine(t testing.TB, cfg emu.Config, s emu.Setup) *emu.Machine {
 
 // log keeps what a run records.
 type log struct {
-	retired []timing.Retired
-	sites   []timing.Site
+	retired []record.Retired
+	sites   []record.Site
 	limit   int // stop after so many instructions
 }
 
-func (l *log) Retired(b []timing.Retired) bool {
+func (l *log) Retired(b []record.Retired) bool {
 	l.retired = append(l.retired, b...)
 	return l.limit != 0 && len(l.retired) >= l.limit
 }
 
-func (l *log) Sites(b []timing.Site) bool {
+func (l *log) Sites(b []record.Site) bool {
 	l.sites = append(l.sites, b...)
 	return false
 }

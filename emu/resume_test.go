@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/emu"
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/jit"
 )
 
@@ -58,7 +58,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-func rips(rs []timing.Retired) (out []jit.Addr) {
+func rips(rs []record.Retired) (out []jit.Addr) {
 	for _, r := range rs {
 		out = append(out, r.RIP)
 	}

@@ -17,7 +17,7 @@ import (
 
 	uc "github.com/unicorn-engine/unicorn/bindings/go/unicorn"
 
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -37,8 +37,8 @@ const (
 // has been handed over, if the level records them. The slices are valid only during the call.
 // Returning true stops the run.
 type Observer interface {
-	Retired(batch []timing.Retired) (stop bool)
-	Sites(batch []timing.Site) (stop bool)
+	Retired(batch []record.Retired) (stop bool)
+	Sites(batch []record.Site) (stop bool)
 }
 
 // FrameSize is how many bytes a FrameObserver is given with each site.
@@ -69,7 +69,7 @@ type Run struct {
 	// start of the run; 0 means no limit. At sites level instructions are counted exactly, but the
 	// run ends at a branch. LevelNone knows neither.
 	MaxInsns, MaxEvents uint64
-	// StopSeq, if not 0, stops directly before instruction number StopSeq (timing.Site.Seq), and
+	// StopSeq, if not 0, stops directly before instruction number StopSeq (record.Site.Seq), and
 	// StopAddr before the StopHits'th (0 means first) execution of an instruction. Both need
 	// LevelRetired. Memory can then be read and patched, and the run continued.
 	StopSeq  uint64

@@ -5,7 +5,7 @@ package check
 import (
 	"fmt"
 
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
 )
@@ -19,7 +19,7 @@ type below struct{ lo, end jit.Addr }
 const redZone = 4096
 
 // belowStore follows what is written below rsp, and what of that is written again properly.
-func (c *Checker) belowStore(op trace.Op, r timing.Retired) {
+func (c *Checker) belowStore(op trace.Op, r record.Retired) {
 	end := r.EA + jit.Addr(op.Size())
 	keep := c.below[:0]
 	for _, b := range c.below {
@@ -41,7 +41,7 @@ func (c *Checker) belowStore(op trace.Op, r timing.Retired) {
 }
 
 // Load implements trace.LoadWatcher.
-func (c *Checker) Load(seq uint64, f *trace.Fn, op trace.Op, r timing.Retired) {
+func (c *Checker) Load(seq uint64, f *trace.Fn, op trace.Op, r record.Retired) {
 	if c.latent != nil || c.found != nil {
 		return
 	}
@@ -64,7 +64,7 @@ func (c *Checker) Load(seq uint64, f *trace.Fn, op trace.Op, r timing.Retired) {
 }
 
 // sawBelow notes the first such read.
-func (c *Checker) sawBelow(seq uint64, r timing.Retired, why string) {
+func (c *Checker) sawBelow(seq uint64, r record.Retired, why string) {
 	v := c.violation(BelowRSP, seq, r.RIP, fmt.Sprintf("reads %#x, which %s: an interrupt may have changed it", uint64(r.EA), why))
 	c.latent = &v
 }

@@ -17,7 +17,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
@@ -26,17 +26,17 @@ import (
 // feed hands records to a checker and keeps the sites.
 type feed struct {
 	ck      *check.Checker
-	retired []timing.Retired
+	retired []record.Retired
 	first   uint64
-	sites   []timing.Site
+	sites   []record.Site
 }
 
-func (f *feed) Retired(b []timing.Retired) bool {
+func (f *feed) Retired(b []record.Retired) bool {
 	f.retired = b
 	return false
 }
 
-func (f *feed) Sites(s []timing.Site) bool {
+func (f *feed) Sites(s []record.Site) bool {
 	b := trace.Batch{First: f.first, Retired: f.retired, Sites: s}
 	f.first += uint64(len(f.retired))
 	f.retired = nil
@@ -74,7 +74,7 @@ func TestCapturedLive(t *testing.T) {
 }
 
 // live runs a scenario's captured bytes and returns the sites up to the end or the violation.
-func live(t *testing.T, file, name string, l emu.Level, taken uint64, violation string) []timing.Site {
+func live(t *testing.T, file, name string, l emu.Level, taken uint64, violation string) []record.Site {
 	t.Helper()
 	src, sc, imgs := scenarioOf(t, file, name)
 	code := capturedCode(t, imgs)

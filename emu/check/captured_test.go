@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/emu/check"
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit"
@@ -89,7 +89,7 @@ func TestCaptured(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var sites []timing.Site
+			var sites []record.Site
 			if err := json.Unmarshal(b, &sites); err != nil {
 				t.Fatal(err)
 			}

@@ -5,7 +5,7 @@ package check
 import (
 	"slices"
 
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
 )
@@ -103,7 +103,7 @@ func (c *Checker) Violation() *Violation { return c.found }
 func (c *Checker) bottom() jit.Addr { return c.top - jit.Addr(c.cfg.StackBudget) }
 
 // Site implements trace.Watcher.
-func (c *Checker) Site(k trace.MarkKind, f *trace.Fn, s *timing.Site) {
+func (c *Checker) Site(k trace.MarkKind, f *trace.Fn, s *record.Site) {
 	c.budget(s.Seq, s.RIP)
 	if k&(trace.MarkCall|trace.MarkTailStart) != 0 && c.found == nil {
 		c.frameEnd(k, f, s)
@@ -111,7 +111,7 @@ func (c *Checker) Site(k trace.MarkKind, f *trace.Fn, s *timing.Site) {
 }
 
 // Event implements trace.Watcher.
-func (c *Checker) Event(e *trace.Event, s *timing.Site) {
+func (c *Checker) Event(e *trace.Event, s *record.Site) {
 	c.event = e.No
 	switch e.Kind {
 	case trace.KindEntry:
@@ -135,7 +135,7 @@ func (c *Checker) Event(e *trace.Event, s *timing.Site) {
 }
 
 // Store implements trace.Watcher.
-func (c *Checker) Store(seq uint64, f *trace.Fn, op trace.Op, r timing.Retired) {
+func (c *Checker) Store(seq uint64, f *trace.Fn, op trace.Op, r record.Retired) {
 	if g := c.rec.Generation(); g != c.gen {
 		c.gen = g
 		c.refresh()

@@ -3,13 +3,13 @@
 package check
 
 import (
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
 )
 
 // hook checks the entry of a trampoline: the traced function on top has called it, or jumped to it,
 // before it touched the stack.
-func (c *Checker) hook(e *trace.Event, s *timing.Site) {
+func (c *Checker) hook(e *trace.Event, s *record.Site) {
 	a, ok := c.innermost()
 	switch {
 	case !ok:

@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/stack"
-	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/emu/trace/tracetest"
 	"github.com/tcsim/tcsim/jit"
@@ -54,7 +54,7 @@ func TestAnyStream(t *testing.T) {
 }
 
 // damage changes one record or removes it.
-func damage(t *rapid.T, sites []timing.Site, retired []timing.Retired) ([]timing.Site, []timing.Retired) {
+func damage(t *rapid.T, sites []record.Site, retired []record.Retired) ([]record.Site, []record.Retired) {
 	value := func(name string, v jit.Addr) jit.Addr {
 		near := rapid.SampledFrom([]uint64{0, 8, uint64(v) - 8, uint64(v) + 8, 1 << 63})
 		return jit.Addr(rapid.OneOf(near, rapid.Uint64()).Draw(t, name))

@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"fmt"
 
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
 )
@@ -37,7 +37,7 @@ func (c *Checker) caller(a *trace.Activation) string {
 
 // frameEnd checks that the whole frame is above rsp at a call, and that nothing else is below it
 // at the start of a tail call. Around a call, registers may have been pushed.
-func (c *Checker) frameEnd(k trace.MarkKind, f *trace.Fn, s *timing.Site) {
+func (c *Checker) frameEnd(k trace.MarkKind, f *trace.Fn, s *record.Site) {
 	a, ok := c.innermost()
 	if !ok || a.Fn != f || len(a.Frame().Slots) == 0 || s.RBP != a.RBP {
 		return
@@ -101,7 +101,7 @@ func (c *Checker) keepCounter(e *trace.Event) {
 }
 
 // returns checks a return instruction against the call that it answers.
-func (c *Checker) returns(e *trace.Event, s *timing.Site) {
+func (c *Checker) returns(e *trace.Event, s *record.Site) {
 	a, ok := c.innermost()
 	if !ok {
 		c.broken(Balance, e, "return from %s, which nothing has entered", e.Fn)
@@ -128,7 +128,7 @@ func apart(rsp, want jit.Addr) string {
 	return fmt.Sprintf("%d bytes lower", uint64(rsp-want))
 }
 
-func savedOf(s *timing.Site) trace.Saved {
+func savedOf(s *record.Site) trace.Saved {
 	return trace.Saved{RBX: s.RBX, RBP: uint64(s.RBP), R12: s.R12, R13: s.R13, R14: s.R14, R15: s.R15}
 }
 
@@ -152,7 +152,7 @@ func differ(got, want trace.Saved) (reg string, g, w uint64, bad bool) {
 }
 
 // tailCall checks a taken tail call: the limit, how the frame is left, where it landed.
-func (c *Checker) tailCall(e *trace.Event, s *timing.Site) {
+func (c *Checker) tailCall(e *trace.Event, s *record.Site) {
 	if l := c.limitFor(e.Fn); l != 0 && e.Taken > l {
 		c.broken(Limit, e, "the %s tail call was taken; the limit is %d", ordinal(e.Taken), l)
 		return
@@ -176,7 +176,7 @@ func (c *Checker) tailCall(e *trace.Event, s *timing.Site) {
 }
 
 // landing checks the state in which control leaves for the target, and the target itself.
-func (c *Checker) landing(e *trace.Event, s *timing.Site, a *trace.Activation) {
+func (c *Checker) landing(e *trace.Event, s *record.Site, a *trace.Activation) {
 	to := e.Target.String()
 	switch {
 	case e.Target == nil && e.TargetAddr != 0:
@@ -224,7 +224,7 @@ func noEndbr(e *trace.Event) bool {
 }
 
 // refused checks where a refused tail call goes on.
-func (c *Checker) refused(e *trace.Event, s *timing.Site) {
+func (c *Checker) refused(e *trace.Event, s *record.Site) {
 	c.keepCounter(e)
 	if e.FellThrough {
 		c.broken(Pokes, e, "the tail call falls through after its frame was taken down: the bypass is open and the target is a nop")
@@ -245,7 +245,7 @@ func (c *Checker) refused(e *trace.Event, s *timing.Site) {
 }
 
 // refusedInBody is refused without the registers at the start: rsp and rbp follow from the frame.
-func (c *Checker) refusedInBody(e *trace.Event, s *timing.Site) {
+func (c *Checker) refusedInBody(e *trace.Event, s *record.Site) {
 	a, ok := c.innermost()
 	if !ok || len(a.Frame().Slots) == 0 {
 		return

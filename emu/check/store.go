@@ -5,7 +5,7 @@ package check
 import (
 	"fmt"
 
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
 )
@@ -47,7 +47,7 @@ func frameOf(a *trace.Activation) (f frame, ok bool) {
 }
 
 // store checks a store that is not plainly in the function's own BPF stack.
-func (c *Checker) store(seq uint64, f *trace.Fn, op trace.Op, r timing.Retired) {
+func (c *Checker) store(seq uint64, f *trace.Fn, op trace.Op, r record.Retired) {
 	if op&trace.OpPush != 0 {
 		if c.known && (r.EA+8 == c.cur.act.Top || r.EA == c.cur.act.RBP) && f.Code[r.RIP-f.Addr] == pushRBP {
 			c.link(len(c.rec.Stack()), true)
@@ -81,7 +81,7 @@ func (c *Checker) store(seq uint64, f *trace.Fn, op trace.Op, r timing.Retired) 
 
 // scratch reports whether a push of the prologue goes where the program's stack will be and hits
 // nothing that is in use.
-func (c *Checker) scratch(f *trace.Fn, r timing.Retired, size jit.Addr) bool {
+func (c *Checker) scratch(f *trace.Fn, r record.Retired, size jit.Addr) bool {
 	return f.Frame.Scratch && jit.CodeOff(r.RIP-f.Addr) < f.Frame.Body && within(r.EA, size, c.cur.lo, c.cur.hi) &&
 		!overlaps(c.counter, 4, r.EA, r.EA+size)
 }

@@ -9,13 +9,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
 )
 
 func judge(t testing.TB, core *timing.Core) *timing.Report {
 	t.Helper()
 	c := load(t)
-	r, err := timing.Evaluate(core, c.measured, func(s *timing.Sequence) ([]timing.Retired, error) {
+	r, err := timing.Evaluate(core, c.measured, func(s *timing.Sequence) ([]record.Retired, error) {
 		return c.streams[s.Name], nil
 	})
 	if err != nil {
@@ -27,7 +28,7 @@ func judge(t testing.TB, core *timing.Core) *timing.Report {
 // TestEvaluateErrors: every sequence that fails is named.
 func TestEvaluateErrors(t *testing.T) {
 	c := load(t)
-	r, err := timing.Evaluate(core(t, ""), c.measured, func(s *timing.Sequence) ([]timing.Retired, error) {
+	r, err := timing.Evaluate(core(t, ""), c.measured, func(s *timing.Sequence) ([]record.Retired, error) {
 		switch s.Name {
 		case "nop5":
 			return nil, errors.New("engine stopped")

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/fixtures"
 )
@@ -37,13 +38,13 @@ var recorded = sync.OnceValues(func() (*corpus, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := timing.ReadStreams(bytes.NewReader(all))
+	s, err := record.ReadStreams(bytes.NewReader(all))
 	return &corpus{measured: m, streams: s}, err
 })
 
 type corpus struct {
 	measured *timing.Measured
-	streams  map[string][]timing.Retired
+	streams  map[string][]record.Retired
 }
 
 func load(t testing.TB) *corpus {
@@ -56,7 +57,7 @@ func load(t testing.TB) *corpus {
 }
 
 // sequence returns a measured sequence and its stream.
-func (c *corpus) sequence(t testing.TB, name string) (*timing.Sequence, []timing.Retired) {
+func (c *corpus) sequence(t testing.TB, name string) (*timing.Sequence, []record.Retired) {
 	t.Helper()
 	for n := range c.measured.Sequences {
 		if s := &c.measured.Sequences[n]; s.Name == name {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -99,44 +100,6 @@ func TestPredictTooShort(t *testing.T) {
 	}
 }
 
-func TestStreams(t *testing.T) {
-	want := map[string][]timing.Retired{
-		"a": {{RIP: 0xffffffffc0001000, EA: 0xffffc90000001000}, {RIP: 0x10}, {RIP: 0x12, EA: 8}},
-		"b": {{RIP: 1}},
-	}
-	var b bytes.Buffer
-	for _, n := range []string{"a", "b"} {
-		if err := timing.WriteStream(&b, n, want[n]); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := timing.ReadStreams(bytes.NewReader(b.Bytes()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-	for n := 1; n < b.Len(); n++ {
-		if _, err := timing.ReadStreams(bytes.NewReader(b.Bytes()[:n])); err == nil && n != lenOf(t, want["a"]) {
-			t.Errorf("cut to %d of %d bytes: no error", n, b.Len())
-		}
-	}
-	if _, err := timing.ReadStreams(bytes.NewReader(append(b.Bytes(), b.Bytes()...))); err == nil {
-		t.Error("recorded twice: no error")
-	}
-}
-
-// lenOf is the length of an entry named a.
-func lenOf(t *testing.T, s []timing.Retired) int {
-	t.Helper()
-	var b bytes.Buffer
-	if err := timing.WriteStream(&b, "a", s); err != nil {
-		t.Fatal(err)
-	}
-	return b.Len()
-}
-
 func FuzzReadMeasured(f *testing.F) {
 	f.Add([]byte(sequenceJSON))
 	f.Add([]byte(`{"sequences": [{}]}`))
@@ -144,20 +107,6 @@ func FuzzReadMeasured(f *testing.F) {
 		m, err := timing.ReadMeasured("m.json", bytes.NewReader(data))
 		if (m == nil) == (err == nil) {
 			t.Errorf("measured %v with error %v", m, err)
-		}
-	})
-}
-
-func FuzzReadStreams(f *testing.F) {
-	var b bytes.Buffer
-	if err := timing.WriteStream(&b, "a", []timing.Retired{{RIP: 1, EA: 2}, {RIP: 3}}); err != nil {
-		f.Fatal(err)
-	}
-	f.Add(b.Bytes())
-	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := timing.ReadStreams(bytes.NewReader(data))
-		if (m == nil) == (err == nil) {
-			t.Errorf("streams %v with error %v", m, err)
 		}
 	})
 }
@@ -175,7 +124,7 @@ func FuzzModel(f *testing.F) {
 				next = 0x1000 + x86.Addr(path[n+1])
 			}
 			// The engine never retires half of a pair without the other half, but a stream may be cut.
-			if err := m.Step(timing.Retired{RIP: 0x1000 + x86.Addr(path[n]), EA: x86.Addr(n) * 4}, next); err != nil {
+			if err := m.Step(record.Retired{RIP: 0x1000 + x86.Addr(path[n]), EA: x86.Addr(n) * 4}, next); err != nil {
 				return
 			}
 			if m.Cycle() < last {

@@ -5,6 +5,7 @@ package timing
 import (
 	"fmt"
 
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -143,7 +144,7 @@ func (m *Model) Forget(addr x86.Addr, n int) {
 
 // Step executes one instruction; next is the address of the one that retires after it. It fails on
 // code that cannot be read or decoded and on forms without timing data; the error names them.
-func (m *Model) Step(r Retired, next x86.Addr) error {
+func (m *Model) Step(r record.Retired, next x86.Addr) error {
 	s := m.cur
 	if s == nil || s.addr != r.RIP {
 		var err error
@@ -197,7 +198,7 @@ func (m *Model) follow(s *site, next x86.Addr) error {
 }
 
 // Run executes a stream; the successor of the last instruction counts as the one behind it.
-func (m *Model) Run(stream []Retired) error {
+func (m *Model) Run(stream []record.Retired) error {
 	for n := range stream {
 		next := x86.Addr(0)
 		if n+1 < len(stream) {

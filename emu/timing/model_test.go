@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -36,7 +37,7 @@ func TestUnknownForm(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := timing.New(core(t, ""), text(0x1000, c.code...))
-			err := m.Step(timing.Retired{RIP: 0x1000}, 0)
+			err := m.Step(record.Retired{RIP: 0x1000}, 0)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want %q", err, c.want)
 			}
@@ -63,7 +64,7 @@ func TestForget(t *testing.T) {
 	run := func() timing.Cycle {
 		before := m.Cycle()
 		for range 100 {
-			if err := m.Step(timing.Retired{RIP: 0x1000}, 0x1000); err != nil {
+			if err := m.Step(record.Retired{RIP: 0x1000}, 0x1000); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -9,6 +9,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"github.com/tcsim/tcsim/emu/record"
 )
 
 // Report is the judgement of a core's model over measured sequences; its JSON form carries the same
@@ -50,7 +52,7 @@ func NewReport(core *Core, m *Measured, rs []Result) *Report {
 // Evaluate predicts every sequence from the stream that record returns for it and judges the core.
 // record runs the sequence: code at its At with a return address on the stack, registers Regs
 // with r12 set to RecordTrips, memory Mem. The error lists every sequence that failed.
-func Evaluate(core *Core, m *Measured, record func(*Sequence) ([]Retired, error)) (*Report, error) {
+func Evaluate(core *Core, m *Measured, record func(*Sequence) ([]record.Retired, error)) (*Report, error) {
 	var rs []Result
 	var errs []error
 	for n := range m.Sequences {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"sort"
 
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -15,12 +16,12 @@ import (
 // in the steady state: the first eighth of the trips only warms the predictors, as in the
 // measurement. The stream starts at the entry of the block and holds at least two whole trips; it
 // may end anywhere.
-func (s *Sequence) Predict(core *Core, stream []Retired) (float64, error) {
+func (s *Sequence) Predict(core *Core, stream []record.Retired) (float64, error) {
 	return s.Repeat(New(core, s.CodeAt), stream)
 }
 
 // Repeat is Predict on a model of the sequence's code that has run it before.
-func (s *Sequence) Repeat(m *Model, stream []Retired) (float64, error) {
+func (s *Sequence) Repeat(m *Model, stream []record.Retired) (float64, error) {
 	start := s.At + x86.Addr(s.Start)
 	trips := 0
 	for n := range stream {

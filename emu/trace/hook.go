@@ -3,7 +3,7 @@
 package trace
 
 import (
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/jit"
 )
 
@@ -13,7 +13,7 @@ var hooked = jit.Frame{Landing: -1, Slots: []jit.FrameSlot{{Off: 0, Size: 8, Kin
 
 // hook is the entry of a trampoline f. It was called by the patched instruction of the function
 // on top, or that jumped to it and left its place to it.
-func (r *Recorder) hook(f *Fn, s *timing.Site) {
+func (r *Recorder) hook(f *Fn, s *record.Site) {
 	e := r.siteEvent(KindHook, f, s)
 	e.Begun = r.acts + 1
 	n := len(r.stack)
@@ -45,7 +45,7 @@ func (r *Recorder) hook(f *Fn, s *timing.Site) {
 // leaveHook is a return instruction of a trampoline, directly before it, that goes over the traced
 // function to its caller: the activation of the trampoline ends first, the function's with the
 // return.
-func (r *Recorder) leaveHook(s *timing.Site) {
+func (r *Recorder) leaveHook(s *record.Site) {
 	if n := len(r.stack); n > 1 && r.stack[n-1].Via == ViaHook && r.stack[n-2].Hooked && s.RSP == r.stack[n-2].Top {
 		r.stack = r.stack[:n-1]
 		r.gen++

@@ -5,7 +5,7 @@ package trace
 import (
 	"slices"
 
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/jit"
 )
 
@@ -30,13 +30,13 @@ const (
 // and call Stop, from inside the calls.
 type Watcher interface {
 	// Site is called for each marked instruction, before anything is concluded from it.
-	Site(k MarkKind, f *Fn, s *timing.Site)
+	Site(k MarkKind, f *Fn, s *record.Site)
 	// Event is called when an event is complete, with the site that it comes from (nil for pokes)
 	// and, except for KindEntry, before the activations change. Both are valid during the call.
-	Event(e *Event, s *timing.Site)
+	Event(e *Event, s *record.Site)
 	// Store is called for each retired instruction of the images that writes memory, calls and
 	// pushes included. seq counts retired instructions before it.
-	Store(seq uint64, f *Fn, op Op, r timing.Retired)
+	Store(seq uint64, f *Fn, op Op, r record.Retired)
 }
 
 // LoadWatcher is a Watcher that also looks at what is read.
@@ -44,15 +44,15 @@ type LoadWatcher interface {
 	Watcher
 	// Load is called, before Store, for each retired instruction of the images with OpReach, and
 	// for each one with OpLoad while WatchLoads is on.
-	Load(seq uint64, f *Fn, op Op, r timing.Retired)
+	Load(seq uint64, f *Fn, op Op, r record.Retired)
 }
 
 // Batch is a piece of the stream. Retired is empty if only sites are recorded; else Retired[i] is
 // instruction number First+i of the run, and each Site belongs to the instruction Seq.
 type Batch struct {
 	First   uint64
-	Retired []timing.Retired
-	Sites   []timing.Site
+	Retired []record.Retired
+	Sites   []record.Site
 }
 
 // Recorder makes events from batches. It is not safe for concurrent use. Apart from the growing
@@ -82,12 +82,12 @@ type Recorder struct {
 	openTail int
 	openFn   *Fn
 	openAct  int
-	start    timing.Site
+	start    record.Site
 
 	// A jump whose outcome the next instruction or site tells.
 	pending     bool
 	pendingMark *mark
-	pendingSite timing.Site
+	pendingSite record.Site
 	pendingEv   Event
 	jumpedTo    jit.Addr // where the site being looked at was reached by a tail call; 0 if not
 
@@ -191,7 +191,7 @@ func (r *Recorder) Deepest() Deepest { return r.deepest }
 
 // StartSite returns the site of the start of the tail call that the event being reported comes
 // from: ok is false if the start was not marked.
-func (r *Recorder) StartSite() (s *timing.Site, ok bool) { return &r.start, r.open }
+func (r *Recorder) StartSite() (s *record.Site, ok bool) { return &r.start, r.open }
 
 // Stop makes Consume return true.
 func (r *Recorder) Stop() { r.stop = true }
@@ -242,7 +242,7 @@ func (r *Recorder) Poke(seq uint64, addr jit.Addr, what string) {
 }
 
 // walk goes over instructions between two sites.
-func (r *Recorder) walk(seq uint64, rs []timing.Retired) {
+func (r *Recorder) walk(seq uint64, rs []record.Retired) {
 	r.counts.Retired += uint64(len(rs))
 	f := r.cur
 	w := r.cfg.Watcher

@@ -3,12 +3,12 @@
 package trace
 
 import (
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/jit"
 )
 
 // site interprets one marked instruction.
-func (r *Recorder) site(s *timing.Site) {
+func (r *Recorder) site(s *record.Site) {
 	r.sites++
 	f := r.cur
 	if !f.Contains(s.RIP) {
@@ -36,7 +36,7 @@ func (r *Recorder) site(s *timing.Site) {
 }
 
 // siteResolves settles a pending jump when a site comes before another instruction is seen. It reports whether to go on.
-func (r *Recorder) siteResolves(f *Fn, m *mark, s *timing.Site) bool {
+func (r *Recorder) siteResolves(f *Fn, m *mark, s *record.Site) bool {
 	if from := r.pendingEv.Fn; m.kinds&MarkTailEnd != 0 && f == from && s.Prev >= r.pendingSite.RIP &&
 		s.Prev < from.Addr+jit.Addr(r.pendingMark.tailSite(from).End) {
 		r.pending = false // a nop
@@ -53,7 +53,7 @@ func (r *Recorder) siteResolves(f *Fn, m *mark, s *timing.Site) bool {
 
 // kinds does what each kind of a mark asks for; the end of a tail call comes before what begins
 // at the same instruction.
-func (r *Recorder) kinds(f *Fn, m *mark, s *timing.Site) {
+func (r *Recorder) kinds(f *Fn, m *mark, s *record.Site) {
 	if m.kinds&MarkTailEnd != 0 {
 		r.tailEnd(f, m, s)
 	}
@@ -87,7 +87,7 @@ func (r *Recorder) topN() int {
 
 // entry begins an invocation, unless the function was called from inside or, by mistake, a tail
 // call enters it here.
-func (r *Recorder) entry(f *Fn, s *timing.Site) {
+func (r *Recorder) entry(f *Fn, s *record.Site) {
 	if f.Trampoline {
 		r.hook(f, s)
 		return
@@ -130,7 +130,7 @@ func (r *Recorder) replaced(a *Activation, f *Fn) {
 }
 
 // call is a call instruction, directly before it.
-func (r *Recorder) call(f *Fn, m *mark, s *timing.Site) {
+func (r *Recorder) call(f *Fn, m *mark, s *record.Site) {
 	site := &f.Calls[m.call]
 	kind := KindCall
 	if m.target == nil {
@@ -227,7 +227,7 @@ func (r *Recorder) begin(a *Activation) {
 
 // ret is a return instruction, directly before it. A return to a prologue, which can be that of the
 // program that was entered first, is part of a design in which programs call their own bodies.
-func (r *Recorder) ret(f *Fn, s *timing.Site) {
+func (r *Recorder) ret(f *Fn, s *record.Site) {
 	if f.Trampoline {
 		r.leaveHook(s)
 	} else if to := jit.Addr(s.Stack[0]); r.inPrologue(to) {
@@ -264,7 +264,7 @@ func (r *Recorder) inPrologue(a jit.Addr) bool {
 
 // tailJump is the instruction that leaves for the target. An indirect jump is taken; what a
 // patched site does, the next instruction tells. Either way the target is only known then.
-func (r *Recorder) tailJump(f *Fn, m *mark, s *timing.Site) {
+func (r *Recorder) tailJump(f *Fn, m *mark, s *record.Site) {
 	e := r.tailEvent(KindTailCall, f, m.tail, s)
 	r.pending, r.pendingMark, r.pendingSite, r.pendingEv = true, m, *s, *e
 }
@@ -304,7 +304,7 @@ func (r *Recorder) landed(f *Fn, a jit.Addr) {
 
 // tailEnd is where a refused tail call goes on. The program can also jump there; the instruction
 // before tells.
-func (r *Recorder) tailEnd(f *Fn, m *mark, s *timing.Site) {
+func (r *Recorder) tailEnd(f *Fn, m *mark, s *record.Site) {
 	t := &f.TailCalls[m.ended]
 	from := jit.CodeOff(s.Prev - f.Addr)
 	r.open = r.open && r.openFn == f && r.openTail == m.ended && r.openAct == r.topN()
@@ -339,7 +339,7 @@ func reasonOf(t *jit.TailCallSite, off jit.CodeOff) (why Reason, through bool) {
 }
 
 // tailEvent fills what taken and refused tail calls share.
-func (r *Recorder) tailEvent(k Kind, f *Fn, tail int, s *timing.Site) *Event {
+func (r *Recorder) tailEvent(k Kind, f *Fn, tail int, s *record.Site) *Event {
 	e := r.siteEvent(k, f, s)
 	e.counter(s)
 	e.Tail = &f.TailCalls[tail]
@@ -354,7 +354,7 @@ func (r *Recorder) tailEvent(k Kind, f *Fn, tail int, s *timing.Site) *Event {
 	return e
 }
 
-func (r *Recorder) siteEvent(k Kind, f *Fn, s *timing.Site) *Event {
+func (r *Recorder) siteEvent(k Kind, f *Fn, s *record.Site) *Event {
 	e := r.event(k)
 	e.Seq, e.Site, e.Fn = s.Seq, r.sites, f
 	e.RIP, e.RSP, e.RBP, e.RAX = s.RIP, s.RSP, s.RBP, s.RAX
@@ -375,12 +375,12 @@ func (e *Event) setInsn() {
 	}
 }
 
-func (e *Event) counter(s *timing.Site) {
+func (e *Event) counter(s *record.Site) {
 	e.Counter, e.CounterAddr, e.CounterPtrAt = s.Counter, s.CounterAddr, s.CounterPtrAt
 }
 
 // emit numbers, keeps and reports an event.
-func (r *Recorder) emit(e *Event, s *timing.Site) {
+func (r *Recorder) emit(e *Event, s *record.Site) {
 	r.no++
 	if len(r.events) < r.cfg.Keep {
 		r.events = append(r.events, *e)
@@ -393,6 +393,6 @@ func (r *Recorder) emit(e *Event, s *timing.Site) {
 	}
 }
 
-func savedOf(s *timing.Site) Saved {
+func savedOf(s *record.Site) Saved {
 	return Saved{RBX: s.RBX, RBP: uint64(s.RBP), R12: s.R12, R13: s.R13, R14: s.R14, R15: s.R15}
 }

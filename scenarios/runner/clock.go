@@ -4,6 +4,7 @@ package runner
 
 import (
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
@@ -32,9 +33,9 @@ type clock struct {
 	core   *timing.Core
 	model  *timing.Model
 	skip   func(jit.Addr) bool // instructions below emu.TextBase that do not count
-	last   timing.Retired      // waits for its successor
+	last   record.Retired      // waits for its successor
 	at     []timing.Cycle      // when each instruction retired
-	stream []timing.Retired
+	stream []record.Retired
 	keep   bool // keep the stream
 	err    error
 }
@@ -53,7 +54,7 @@ func (m *machine) timedCode(pc jit.Addr) ([]byte, error) {
 }
 
 // timed returns the instructions of a stream that a timing model is given, and their indexes in it.
-func (m *machine) timed(stream []timing.Retired) (out []timing.Retired, at []int) {
+func (m *machine) timed(stream []record.Retired) (out []record.Retired, at []int) {
 	for i, r := range stream {
 		if r.RIP >= emu.TextBase || !m.untimed(r.RIP) {
 			out, at = append(out, r), append(at, i)
@@ -74,7 +75,7 @@ func (m *machine) untimed(pc jit.Addr) bool {
 }
 
 // retired takes the next instructions.
-func (c *clock) retired(batch []timing.Retired) {
+func (c *clock) retired(batch []record.Retired) {
 	if c.keep && len(c.stream)+len(batch) > maxWarm {
 		c.keep, c.stream = false, nil
 	}
@@ -112,7 +113,7 @@ func (c *clock) stampNow() {
 // finish executes the last instruction and gives events their time.
 func (c *clock) finish(events []trace.Event) {
 	c.step(0)
-	c.last = timing.Retired{}
+	c.last = record.Retired{}
 	for i := range events {
 		if n := events[i].Seq; n < uint64(len(c.at)) {
 			events[i].Cycle = c.at[n]

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
@@ -81,15 +82,15 @@ func BenchmarkClock(b *testing.B) {
 // clockOnly feeds a clock and nothing else.
 type clockOnly struct{ *clock }
 
-func (c clockOnly) Retired(batch []timing.Retired) bool {
+func (c clockOnly) Retired(batch []record.Retired) bool {
 	c.retired(batch)
 	return false
 }
 
-func (clockOnly) Sites([]timing.Site) bool { return false }
+func (clockOnly) Sites([]record.Site) bool { return false }
 
 // discard takes what is recorded and forgets it.
 type discard struct{}
 
-func (discard) Retired([]timing.Retired) bool { return false }
-func (discard) Sites([]timing.Site) bool      { return false }
+func (discard) Retired([]record.Retired) bool { return false }
+func (discard) Sites([]record.Site) bool      { return false }

@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
@@ -282,13 +283,13 @@ func (m *meter) chain(text string, site jit.InsnIndex, direct bool) (Cost, error
 }
 
 // recording keeps what retires.
-type recording []timing.Retired
+type recording []record.Retired
 
-func (r *recording) Retired(b []timing.Retired) bool { *r = append(*r, b...); return false }
-func (r *recording) Sites([]timing.Site) bool        { return false }
+func (r *recording) Retired(b []record.Retired) bool { *r = append(*r, b...); return false }
+func (r *recording) Sites([]record.Site) bool        { return false }
 
 // record performs run number n, from 1, of a session that was just opened and returns what retired.
-func (s *Session) record(ctx context.Context, n int) ([]timing.Retired, error) {
+func (s *Session) record(ctx context.Context, n int) ([]record.Retired, error) {
 	a, err := s.runAction(n)
 	if err != nil {
 		return nil, err

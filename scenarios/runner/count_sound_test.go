@@ -17,7 +17,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/count"
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
@@ -46,9 +46,9 @@ type ending struct {
 // recorder counts sites, and goes on whatever they are.
 type recorder struct{ *trace.Recorder }
 
-func (r recorder) Retired([]timing.Retired) bool { return false }
+func (r recorder) Retired([]record.Retired) bool { return false }
 
-func (r recorder) Sites(b []timing.Site) bool { return r.Consume(trace.Batch{Sites: b}) }
+func (r recorder) Sites(b []record.Site) bool { return r.Consume(trace.Batch{Sites: b}) }
 
 // plain executes a run instruction by instruction; ok is false if it takes too many of them.
 func plain(t testing.TB, s *Session, run int) (e ending, ok bool) {

@@ -8,6 +8,7 @@ import (
 	"math/big"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -42,13 +43,13 @@ func (t *CountTiming) Seconds(ghz float64) float64 {
 type sampler struct {
 	model *timing.Model
 	skip  func(x86.Addr) bool
-	last  timing.Retired
+	last  record.Retired
 	n     uint64
 	err   error
 }
 
 // Retired implements emu.Observer.
-func (s *sampler) Retired(batch []timing.Retired) bool {
+func (s *sampler) Retired(batch []record.Retired) bool {
 	for _, r := range batch {
 		if r.RIP < emu.TextBase && s.skip(r.RIP) {
 			s.n++
@@ -71,7 +72,7 @@ func (s *sampler) step(next x86.Addr) {
 }
 
 // Sites implements emu.Observer.
-func (s *sampler) Sites([]timing.Site) bool { return false }
+func (s *sampler) Sites([]record.Site) bool { return false }
 
 // countCycles runs the beginning of a counted run through the timing model. It leaves the machine
 // somewhere in it.

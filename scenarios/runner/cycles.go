@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/x86"
@@ -18,7 +19,7 @@ const (
 )
 
 // cycles returns what a core needs for one trip through a stream in the long run, and why.
-func (s *Session) cycles(core *timing.Core, stream []timing.Retired, entry jit.Addr) (float64, timing.Costs, error) {
+func (s *Session) cycles(core *timing.Core, stream []record.Retired, entry jit.Addr) (float64, timing.Costs, error) {
 	var why timing.Costs
 	w, err := s.m.warm(core, stream, entry)
 	if err != nil {
@@ -36,20 +37,20 @@ func (s *Session) cycles(core *timing.Core, stream []timing.Retired, entry jit.A
 type warmed struct {
 	model *timing.Model
 	begin jit.Addr // the call of the loop around the invocation
-	loop  []timing.Retired
+	loop  []record.Retired
 	at    []int // indexes in the stream of the call and the invocation's instructions
 }
 
 // warm runs a stream through a core until it is warm. The stream is an invocation that entry begins; a
 // loop of call and jump at the outside caller surrounds it.
-func (m *machine) warm(core *timing.Core, stream []timing.Retired, entry jit.Addr) (*warmed, error) {
+func (m *machine) warm(core *timing.Core, stream []record.Retired, entry jit.Addr) (*warmed, error) {
 	const callSize = 5
 	code := binary.LittleEndian.AppendUint32([]byte{0xe8}, uint32(entry-emu.OutsideReturn)) // call entry
 	code = append(code, 0xeb, 0xf9)                                                         // jmp to the call
 	stream, at := m.timed(stream)
 	w := &warmed{begin: emu.OutsideReturn - callSize, at: append([]int{-1}, at...)}
-	w.loop = append([]timing.Retired{{RIP: w.begin, EA: emu.EntryRSP}}, stream...)
-	w.loop = append(w.loop, timing.Retired{RIP: emu.OutsideReturn})
+	w.loop = append([]record.Retired{{RIP: w.begin, EA: emu.EntryRSP}}, stream...)
+	w.loop = append(w.loop, record.Retired{RIP: emu.OutsideReturn})
 	w.model = timing.New(core, func(pc x86.Addr) ([]byte, error) {
 		if pc >= w.begin && pc < w.begin+jit.Addr(len(code)) {
 			return code[pc-w.begin:], nil

@@ -11,8 +11,8 @@ import (
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/explore"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/stack"
-	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/x86"
@@ -35,7 +35,7 @@ type schedules struct {
 }
 
 // Retired implements emu.Observer: it looks for what reads a place of the script.
-func (x *schedules) Retired(b []timing.Retired) bool {
+func (x *schedules) Retired(b []record.Retired) bool {
 	first := x.s.m.feed.first
 	for i := range b {
 		for p := range x.script.Before {
@@ -51,10 +51,10 @@ func (x *schedules) Retired(b []timing.Retired) bool {
 }
 
 // Sites implements emu.Observer.
-func (x *schedules) Sites(b []timing.Site) bool { return x.s.m.feed.Sites(b) }
+func (x *schedules) Sites(b []record.Site) bool { return x.s.m.feed.Sites(b) }
 
 // touch says whether an instruction is fetched or loads from a place.
-func (x *schedules) touch(p *explore.Place, r timing.Retired) (jit.Addr, bool) {
+func (x *schedules) touch(p *explore.Place, r record.Retired) (jit.Addr, bool) {
 	end := p.Addr + jit.Addr(len(p.Bytes))
 	if !p.Code {
 		return r.EA, r.EA+8 > p.Addr && r.EA < end

@@ -10,6 +10,7 @@ import (
 	"math"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/x86"
@@ -41,7 +42,7 @@ func settled(ctx context.Context, m *emu.Machine, model *timing.Model, s *timing
 	}
 	last := 0.0
 	for range settledRuns {
-		stream, err := record(ctx, m, s)
+		stream, err := recordTrips(ctx, m, s)
 		if err != nil {
 			return 0, err
 		}
@@ -82,8 +83,8 @@ func writeWord(m *emu.Machine, a jit.Addr, v uint64) error {
 	return m.WriteMemory(a, binary.LittleEndian.AppendUint64(nil, v))
 }
 
-// record returns the retired instructions of as many trips of a sequence as the model needs.
-func record(ctx context.Context, m *emu.Machine, s *timing.Sequence) ([]timing.Retired, error) {
+// recordTrips returns the retired instructions of as many trips of a sequence as the model needs.
+func recordTrips(ctx context.Context, m *emu.Machine, s *timing.Sequence) ([]record.Retired, error) {
 	if err := writeWord(m, jit.Addr(s.Regs[x86.RSP]), uint64(emu.OutsideReturn)); err != nil {
 		return nil, err
 	}
@@ -109,16 +110,16 @@ func record(ctx context.Context, m *emu.Machine, s *timing.Sequence) ([]timing.R
 }
 
 // streamRecorder keeps retired instructions, up to about maxRecord.
-type streamRecorder struct{ stream []timing.Retired }
+type streamRecorder struct{ stream []record.Retired }
 
 // maxRecord bounds the recording of a sequence that does not say how long its trips are.
 const maxRecord = 1 << 20
 
 // Retired implements emu.Observer.
-func (r *streamRecorder) Retired(b []timing.Retired) bool {
+func (r *streamRecorder) Retired(b []record.Retired) bool {
 	r.stream = append(r.stream, b...)
 	return len(r.stream) >= maxRecord
 }
 
 // Sites implements emu.Observer.
-func (r *streamRecorder) Sites([]timing.Site) bool { return false }
+func (r *streamRecorder) Sites([]record.Site) bool { return false }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
@@ -173,7 +174,7 @@ func symbolName(names map[jit.Addr]string, a jit.Addr) string {
 type feed struct {
 	chk     *check.Checker
 	first   uint64           // number of the first instruction not yet handed over
-	retired []timing.Retired // to go with the sites that follow
+	retired []record.Retired // to go with the sites that follow
 	clock   *clock           // nil without timing
 	states  siteStates
 }
@@ -188,7 +189,7 @@ func (f *feed) reset() {
 func (f *feed) Frames(b [][emu.FrameSize]byte) { f.states.memory(b) }
 
 // Retired implements emu.Observer.
-func (f *feed) Retired(b []timing.Retired) bool {
+func (f *feed) Retired(b []record.Retired) bool {
 	f.retired = b
 	if f.clock != nil {
 		f.clock.retired(b)
@@ -197,7 +198,7 @@ func (f *feed) Retired(b []timing.Retired) bool {
 }
 
 // Sites implements emu.Observer.
-func (f *feed) Sites(sites []timing.Site) bool {
+func (f *feed) Sites(sites []record.Site) bool {
 	f.states.sites(sites)
 	b := trace.Batch{First: f.first, Retired: f.retired, Sites: sites}
 	f.first += uint64(len(f.retired))

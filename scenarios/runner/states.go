@@ -11,7 +11,7 @@ import (
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/interp"
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
 )
@@ -28,7 +28,7 @@ type siteStates struct {
 
 func (s *siteStates) reset() { s.regs, s.frames = s.regs[:0], s.frames[:0] }
 
-func (s *siteStates) sites(batch []timing.Site) {
+func (s *siteStates) sites(batch []record.Site) {
 	for i := range batch[:min(len(batch), maxStates-len(s.regs))] {
 		x := &batch[i]
 		s.regs = append(s.regs, [4]uint64{x.RBX, x.R13, x.R14, x.R15})

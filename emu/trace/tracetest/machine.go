@@ -12,7 +12,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/x86"
@@ -31,8 +31,8 @@ type Machine struct {
 	cf, zf  bool
 	seq     uint64
 	sites   map[jit.Addr]*jit.FuncImage
-	Retired []timing.Retired
-	Sites   []timing.Site
+	Retired []record.Retired
+	Sites   []record.Site
 	// Each is called before each instruction with the number of those retired; true stops Run.
 	Each func(m *Machine, seq uint64) bool
 }
@@ -130,7 +130,7 @@ func (m *Machine) step() error {
 	if sf := m.sites[m.RIP]; sf != nil {
 		m.Sites = append(m.Sites, m.site(sf))
 	}
-	m.Retired = append(m.Retired, timing.Retired{RIP: m.RIP, EA: m.ea(&in)})
+	m.Retired = append(m.Retired, record.Retired{RIP: m.RIP, EA: m.ea(&in)})
 	m.seq++
 	return m.exec(&in)
 }
@@ -146,9 +146,9 @@ func (m *Machine) function() *jit.FuncImage {
 	return nil
 }
 
-func (m *Machine) site(f *jit.FuncImage) timing.Site {
+func (m *Machine) site(f *jit.FuncImage) record.Site {
 	r := &m.Regs
-	s := timing.Site{
+	s := record.Site{
 		Seq: m.seq, RIP: m.RIP, RSP: jit.Addr(r[x86.RSP]), RBP: jit.Addr(r[x86.RBP]), RAX: jit.Addr(r[x86.RAX]),
 		RBX: r[x86.RBX], R12: r[x86.R12], R13: r[x86.R13], R14: r[x86.R14], R15: r[x86.R15],
 		RDI: r[x86.RDI], RSI: r[x86.RSI], RDX: r[x86.RDX],

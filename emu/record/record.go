@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-// Package timing says what an executed instruction stream costs on a real core.
+// Package record is what a run of the machine leaves: the instructions that retired, the registers at
+// marked ones, and streams of them in a file.
 //
-// It owns the record of what the emulator reports (Retired, Site) because both the engine, which
-// must not be needed here, and everything that interprets a run meet in it.
-package timing
+// The engine, which fills these records, and everything that interprets them meet here, so that
+// interpreting a recorded run needs no engine.
+package record
 
 import "github.com/tcsim/tcsim/jit/x86"
 
