@@ -94,12 +94,12 @@ func (e *emitter) checkRegister(v *Value, assigned map[Register]bool) {
 	}
 }
 
-// prologue saves ctx if it is needed behind a call, and arg, clears the stack buffer and fills the saved
+// prologue saves ctx if it is needed after a call, and arg, clears the stack buffer and fills the saved
 // registers.
 func (e *emitter) prologue() {
 	if e.fn.Stack > maxStack {
 		e.failf(e.fn.Pos, "expected at most %d bytes of stack, found %d", maxStack, e.fn.Stack)
-		return
+		e.depth = 0 // the other mistakes are told, too, as if no buffer were declared
 	}
 	if _, needed := e.needsCtx(e.fn.Steps, false); needed {
 		if len(e.free) > 0 {
@@ -111,7 +111,9 @@ func (e *emitter) prologue() {
 		}
 	}
 	e.keepArg()
-	e.clear(0, e.fn.Stack)
+	if e.fn.Stack <= maxStack {
+		e.clear(0, e.fn.Stack)
+	}
 	for _, r := range e.fn.Saved {
 		e.moveImm(uint8(r), int64(e.mark(r)))
 	}
