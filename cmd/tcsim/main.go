@@ -93,20 +93,28 @@ func (o *output) Write(b []byte) (int, error) {
 func doMain(ctx context.Context, args []string, e env) int {
 	out := &output{Writer: e.stdout}
 	e.stdout = out
-	err := newApp(e).Run(ctx, helpAlone(args))
+	err := runApp(ctx, newApp(e), args)
 	if out.err != nil {
 		err = out.err // whatever else: the answer is not there
 	}
+	return report(e.stderr, err, verbose(args))
+}
+
+// report prints what went wrong, if anything, and returns the exit code that stands for it.
+func report(stderr io.Writer, err error, stack bool) int {
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.Is(err, errFailed):
 		return exitFailed
 	}
-	fmt.Fprintf(e.stderr, "tcsim: %v\n", err)
+	fmt.Fprintf(stderr, "tcsim: %v\n", err)
 	var in inputError
+	var crash *panicError
 	var noTopic cli.ExitCoder // of the library's help command
 	switch {
+	case errors.As(err, &crash):
+		fmt.Fprintln(stderr, crash.advice(stack))
 	case errors.Is(err, jit.ErrUnsupported), errors.Is(err, errUntestable), errors.Is(err, errUndecided), errors.Is(err, errInterrupted), errors.Is(err, count.ErrUndecided):
 		return exitUntestable
 	case errors.As(err, &in), errors.As(err, &noTopic):
@@ -115,23 +123,10 @@ func doMain(ctx context.Context, args []string, e env) int {
 	return exitInternal
 }
 
-// helpAlone drops all other arguments of a command if one is --help: the library takes them for topics.
-func helpAlone(args []string) []string {
-	for i, a := range args {
-		if a == "--" {
-			break
-		}
-		if i > 1 && (a == "--help" || a == "-h") {
-			return []string{args[0], args[1], a}
-		}
-	}
-	return args
-}
-
 // newApp returns the command tree bound to e.
 func newApp(e env) *cli.Command {
 	usage := func(_ context.Context, cmd *cli.Command, err error, _ bool) error {
-		return badUsage("%s: %w%s (see tcsim %s --help)", cmd.Name, err, flagMeant(cmd, err), cmd.Name)
+		return badUsage("%s: %w%s (see %s --help)", cmd.Name, err, flagMeant(cmd, err), cmd.FullName())
 	}
 	app := &cli.Command{
 		Name:                  "tcsim",
@@ -139,18 +134,15 @@ func newApp(e env) *cli.Command {
 		Description:           exitCodesInHelp,
 		EnableShellCompletion: true,
 		Suggest:               true,
-		Reader:                e.stdin,
-		Writer:                e.stdout,
-		ErrWriter:             e.stderr,
-		ExitErrHandler:        func(context.Context, *cli.Command, error) {},
-		OnUsageError:          usage,
-		Action: func(_ context.Context, cmd *cli.Command) error {
-			if cmd.Args().Present() {
-				name := cmd.Args().First()
-				return badUsage("no command %q%s (see tcsim --help)", name, jit.DidYouMean(name, visible(cmd.Commands)))
-			}
-			return cli.ShowAppHelp(cmd)
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "after an internal fault, print the stack of tcsim itself"},
 		},
+		Reader:         e.stdin,
+		Writer:         e.stdout,
+		ErrWriter:      e.stderr,
+		ExitErrHandler: func(context.Context, *cli.Command, error) {},
+		OnUsageError:   usage,
+		Action:         func(_ context.Context, cmd *cli.Command) error { return cli.ShowAppHelp(cmd) },
 		Commands: []*cli.Command{
 			e.runCommand(), e.graphCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(), e.exploreCommand(), e.matrixCommand(),
 			e.captureCommand(), e.conformCommand(), e.replayCommand(), e.importCommand(), e.pluginCommand(), e.doctorCommand(),

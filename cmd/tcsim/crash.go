@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/jit"
+)
+
+// panicError is a panic of a command: a fault of tcsim, whatever the input was.
+type panicError struct {
+	value any
+	stack []byte
+	args  []string
+}
+
+func (p *panicError) Error() string { return fmt.Sprintf("internal fault: %v", p.value) }
+
+// advice says what to do about the fault, with the stack if it is wanted.
+func (p *panicError) advice(stack bool) string {
+	const please = "This is a bug in tcsim, not in your input. Please report it with the command line, the input files"
+	if stack {
+		return please + " and this stack:\n\n" + strings.TrimRight(string(p.stack), "\n")
+	}
+	return please + "\nand what this prints: " + strings.Join(append(slices.Clone(p.args), "-v"), " ")
+}
+
+// runApp runs one command line; a panic becomes an error.
+func runApp(ctx context.Context, app *cli.Command, args []string) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &panicError{v, debug.Stack(), args}
+		}
+	}()
+	if err := unknownCommand(app, args); err != nil {
+		return err
+	}
+	return app.Run(ctx, helpAlone(args))
+}
+
+// unknownCommand is an error if the first word, or the one after "help", names no command: the library
+// takes it for an argument or a topic.
+func unknownCommand(app *cli.Command, args []string) error {
+	words := slices.DeleteFunc(slices.Clone(args[1:]), func(a string) bool { return strings.HasPrefix(a, "-") })
+	if len(words) > 1 && (words[0] == "help" || words[0] == "h") {
+		words = words[1:]
+	}
+	if len(words) == 0 || slices.Contains([]string{"help", "h", "completion"}, words[0]) || app.Command(words[0]) != nil {
+		return nil
+	}
+	return badUsage("unknown command %q%s (see tcsim --help)", words[0], jit.DidYouMean(words[0], visible(app.Commands)))
+}
+
+// helpAlone drops all other arguments of a command if one is --help: the library takes them for topics.
+func helpAlone(args []string) []string {
+	for i, a := range args {
+		if a == "--" {
+			break
+		}
+		if i > 1 && (a == "--help" || a == "-h") {
+			return []string{args[0], args[1], a}
+		}
+	}
+	return args
+}
+
+// verbose reports whether the command line asks for the stack of a fault. It looks at the words, as a
+// fault may come before they are parsed.
+func verbose(args []string) bool {
+	for _, a := range args {
+		switch a {
+		case "--":
+			return false
+		case "-v", "--verbose":
+			return true
+		}
+	}
+	return false
+}
