@@ -12,7 +12,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/tcsim/tcsim/scenarios/runner"
+	"github.com/tcsim/tcsim/scenarios/campaign"
 )
 
 // ciFlags choose the forms of output that test harnesses read.
@@ -83,16 +83,16 @@ func runTests(rows []runRow) []ciTest {
 }
 
 // matrixTests makes tests of a matrix.
-func matrixTests(m *runner.Matrix) []ciTest {
+func matrixTests(m *campaign.Matrix) []ciTest {
 	var out []ciTest
 	for i, t := range m.Targets {
 		for j, s := range m.Scenarios {
 			cell := &m.Cells[i][j]
 			c := ciTest{Target: t, Scenario: s}
 			switch {
-			case cell.Verdict == runner.VerdictUnsupported:
+			case cell.Verdict == campaign.VerdictUnsupported:
 				c.Skipped = cell.Why
-			case cell.Verdict == runner.VerdictError:
+			case cell.Verdict == campaign.VerdictError:
 				c.Fault = cell.Why
 			case !cell.Expected:
 				for _, text := range append([]string{cell.Why}, cell.Mismatches...) {

@@ -16,8 +16,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/scenarios/campaign"
 	"github.com/tcsim/tcsim/scenarios/graph"
-	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
 // fuzzTargets are the kernels whose emitted code was captured.
@@ -77,21 +77,21 @@ func (e env) fuzzWorkerCommand() *cli.Command {
 		Action: func(ctx context.Context, _ *cli.Command) error {
 			debug.SetGCPercent(workerGC)
 			// An interrupt is for the parent, which ends its workers when it has what it wants.
-			return runner.ServeFuzz(context.WithoutCancel(ctx), &lastInput{e.stdin}, e.stdout)
+			return campaign.ServeFuzz(context.WithoutCancel(ctx), &lastInput{e.stdin}, e.stdout)
 		},
 	}
 }
 
 // fuzzed is a failure as it is printed.
 type fuzzed struct {
-	Target  string         `json:"target"`
-	Verdict runner.Verdict `json:"verdict"`
-	Count   int            `json:"graphs"` // that fail so
-	First   int            `json:"first_graph"`
-	Why     string         `json:"why"`
-	Shrunk  bool           `json:"shrunk"`
-	Tries   int            `json:"tries,omitempty"`
-	Files   []string       `json:"files,omitempty"`
+	Target  string           `json:"target"`
+	Verdict campaign.Verdict `json:"verdict"`
+	Count   int              `json:"graphs"` // that fail so
+	First   int              `json:"first_graph"`
+	Why     string           `json:"why"`
+	Shrunk  bool             `json:"shrunk"`
+	Tries   int              `json:"tries,omitempty"`
+	Files   []string         `json:"files,omitempty"`
 
 	scenario string
 }
@@ -139,7 +139,7 @@ func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 }
 
 // lostText says that a worker process ended, and what becomes of its graph.
-func lostText(c *runner.Campaign, l *runner.LostWorker) string {
+func lostText(c *campaign.Campaign, l *campaign.LostWorker) string {
 	switch {
 	case l.Graph < 0:
 		return fmt.Sprintf("a worker process ended while a failure was made small: %s", l.Why)
@@ -150,15 +150,15 @@ func lostText(c *runner.Campaign, l *runner.LostWorker) string {
 }
 
 // fuzzCampaign reads the flags.
-func fuzzCampaign(cmd *cli.Command) (*runner.Campaign, error) {
+func fuzzCampaign(cmd *cli.Command) (*campaign.Campaign, error) {
 	if cmd.NArg() != 0 {
 		return nil, badUsage("fuzz takes no arguments, found %q (see tcsim fuzz --help)", cmd.Args().First())
 	}
-	ts, err := targets(runner.TargetsNamed(cmd.StringSlice("target")), cmd.Uint32("limit"))
+	ts, err := targets(campaign.TargetsNamed(cmd.StringSlice("target")), cmd.Uint32("limit"))
 	if err != nil {
 		return nil, err
 	}
-	c := &runner.Campaign{
+	c := &campaign.Campaign{
 		Graphs: cmd.Int("n"), Limit: cmd.Uint32("limit"), Workers: cmd.Int("workers"), Shrink: cmd.Int("shrink"),
 		During: cmd.Int("during"), Start: startWorker, Hang: cmd.Duration("timeout"),
 	}
@@ -179,13 +179,13 @@ func fuzzCampaign(cmd *cli.Command) (*runner.Campaign, error) {
 		return nil, badUsage("--target: expected at least one")
 	}
 	if c.Source.Seed = cmd.Uint64("seed"); all != 0 {
-		c.Source = runner.FuzzSource{All: all}
+		c.Source = campaign.FuzzSource{All: all}
 	}
 	return c, nil
 }
 
 // writeFailures writes the files of the first failures, the others are only counted.
-func writeFailures(c *runner.Campaign, r *runner.CampaignReport, dir string, most int) ([]fuzzed, error) {
+func writeFailures(c *campaign.Campaign, r *campaign.CampaignReport, dir string, most int) ([]fuzzed, error) {
 	out := []fuzzed{}
 	for i := range r.Failures {
 		f := &r.Failures[i]
@@ -228,7 +228,7 @@ func writeWhole(path, text string) error {
 }
 
 // fuzzText prints a campaign.
-func fuzzText(c *runner.Campaign, r *runner.CampaignReport, failures []fuzzed) string {
+func fuzzText(c *campaign.Campaign, r *campaign.CampaignReport, failures []fuzzed) string {
 	var b strings.Builder
 	switch {
 	case c.Source.All != 0 && !r.Interrupted:
@@ -246,7 +246,7 @@ func fuzzText(c *runner.Campaign, r *runner.CampaignReport, failures []fuzzed) s
 	t.right(1, 2, 3, 4)
 	for _, x := range r.Targets {
 		v := x.Verdicts
-		ok, foreseen, cannot := v[runner.VerdictOK], v[runner.VerdictForeseen], v[runner.VerdictUnsupported]
+		ok, foreseen, cannot := v[campaign.VerdictOK], v[campaign.VerdictForeseen], v[campaign.VerdictUnsupported]
 		failed := -ok - foreseen - cannot
 		for _, n := range v {
 			failed += n

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tcsim/tcsim/scenarios/runner"
+	"github.com/tcsim/tcsim/scenarios/campaign"
 )
 
 // workerGrace is how long a worker may take to end when nobody listens to it any more.
@@ -32,7 +32,7 @@ func (r *lastInput) Read(p []byte) (int, error) {
 
 // startWorker runs this program again to play graphs: an engine that crashes takes only that process
 // with it.
-func startWorker() (*runner.FuzzWorker, error) {
+func startWorker() (*campaign.FuzzWorker, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func startWorker() (*runner.FuzzWorker, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	return &runner.FuzzWorker{
+	return &campaign.FuzzWorker{
 		In: in, Out: out,
 		Kill: func() { _ = cmd.Process.Kill() }, // it may have ended already
 		Wait: func() string {

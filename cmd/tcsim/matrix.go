@@ -14,7 +14,7 @@ import (
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
-	"github.com/tcsim/tcsim/scenarios/runner"
+	"github.com/tcsim/tcsim/scenarios/campaign"
 )
 
 func (e env) matrixCommand() *cli.Command {
@@ -69,9 +69,9 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 		return err
 	}
 	if cmd.Bool("serve") {
-		return runner.Serve(ctx, e.stdin, e.stdout, bs, ts, core)
+		return campaign.Serve(ctx, e.stdin, e.stdout, bs, ts, core)
 	}
-	opt := runner.MatrixOptions{Workers: cmd.Int("workers")}
+	opt := campaign.MatrixOptions{Workers: cmd.Int("workers")}
 	if e.self != "" {
 		opt.Command = []string{
 			e.self, "matrix", "--serve", "--scenario", strings.Join(names, ","), "--target", strings.Join(tn, ","),
@@ -117,7 +117,7 @@ func matrixTargets() []string {
 }
 
 // playMatrix does the work under one progress bar. Without a core there are no costs.
-func (e env) playMatrix(ctx context.Context, opt runner.MatrixOptions, bs []*scenarios.Built, ts []*jit.Target, core *timing.Core) (*runner.Matrix, []runner.Costs, error) {
+func (e env) playMatrix(ctx context.Context, opt campaign.MatrixOptions, bs []*scenarios.Built, ts []*jit.Target, core *timing.Core) (*campaign.Matrix, []campaign.Costs, error) {
 	bar := e.progress("matrix")
 	defer bar.done()
 	cells, total := len(bs)*len(ts), len(bs)*len(ts)
@@ -125,25 +125,25 @@ func (e env) playMatrix(ctx context.Context, opt runner.MatrixOptions, bs []*sce
 		total += len(ts)
 	}
 	opt.Progress = func(done, _ int) { bar.set(done, total) }
-	m, err := runner.PlayMatrix(ctx, bs, ts, opt)
+	m, err := campaign.PlayMatrix(ctx, bs, ts, opt)
 	if err != nil || core == nil {
 		return m, nil, err
 	}
 	opt.Progress = func(done, _ int) { bar.set(cells+done, total) }
-	costs, err := runner.MeasureCosts(ctx, ts, core, opt)
+	costs, err := campaign.MeasureCosts(ctx, ts, core, opt)
 	return m, costs, err
 }
 
 // matrixRow is one target in JSON.
 type matrixRow struct {
-	Target string                 `json:"target"`
-	Cells  map[string]runner.Cell `json:"cells"` // by scenario
+	Target string                   `json:"target"`
+	Cells  map[string]campaign.Cell `json:"cells"` // by scenario
 }
 
-func matrixJSON(m *runner.Matrix) []matrixRow {
+func matrixJSON(m *campaign.Matrix) []matrixRow {
 	var out []matrixRow
 	for i, t := range m.Targets {
-		row := matrixRow{t, map[string]runner.Cell{}}
+		row := matrixRow{t, map[string]campaign.Cell{}}
 		for j, s := range m.Scenarios {
 			row.Cells[s] = m.Cells[i][j]
 		}
@@ -154,12 +154,12 @@ func matrixJSON(m *runner.Matrix) []matrixRow {
 
 // verdictCodes are what fits into a column.
 var verdictCodes = []struct {
-	verdict runner.Verdict
+	verdict campaign.Verdict
 	code    string
 	means   string
 }{
-	{runner.VerdictOK, ".", "no invariant breaks"},
-	{runner.VerdictUnsupported, "-", "not possible in this design"},
+	{campaign.VerdictOK, ".", "no invariant breaks"},
+	{campaign.VerdictUnsupported, "-", "not possible in this design"},
 	{"limit", "lim", "limit"},
 	{"balance", "bal", "balance"},
 	{"callee-saved", "reg", "callee-saved"},
@@ -171,11 +171,11 @@ var verdictCodes = []struct {
 	{"backtrace", "btr", "backtrace"},
 	{"below-rsp", "low", "below-rsp"},
 	{"helper-clobber", "clb", "helper-clobber"},
-	{runner.VerdictBudget, "end", "ended: it executed too much"},
-	{runner.VerdictError, "ERR", "failure of tcsim"},
+	{campaign.VerdictBudget, "end", "ended: it executed too much"},
+	{campaign.VerdictError, "ERR", "failure of tcsim"},
 }
 
-func verdictCode(c *runner.Cell) string {
+func verdictCode(c *campaign.Cell) string {
 	code := string(c.Verdict)
 	for _, v := range verdictCodes {
 		if v.verdict == c.Verdict {
@@ -192,7 +192,7 @@ func verdictCode(c *runner.Cell) string {
 const columns = 15
 
 // matrixText prints targets in rows and scenarios, by number, in columns.
-func matrixText(m *runner.Matrix) string {
+func matrixText(m *campaign.Matrix) string {
 	var b strings.Builder
 	for from := 0; from < len(m.Scenarios); from += columns {
 		to := min(from+columns, len(m.Scenarios))
@@ -240,11 +240,11 @@ func legend(entries []string) string {
 }
 
 // verdictLegend explains the codes that occur.
-func verdictLegend(m *runner.Matrix) string {
+func verdictLegend(m *campaign.Matrix) string {
 	var words []string
 	for _, v := range verdictCodes {
 		for _, row := range m.Cells {
-			if slices.ContainsFunc(row, func(c runner.Cell) bool { return c.Verdict == v.verdict }) {
+			if slices.ContainsFunc(row, func(c campaign.Cell) bool { return c.Verdict == v.verdict }) {
 				words = append(words, v.code+" "+v.means)
 				break
 			}
@@ -257,7 +257,7 @@ func verdictLegend(m *runner.Matrix) string {
 }
 
 // matrixNotes explains the cells that are not as expected.
-func matrixNotes(m *runner.Matrix) string {
+func matrixNotes(m *campaign.Matrix) string {
 	var b strings.Builder
 	for i, t := range m.Targets {
 		for j, s := range m.Scenarios {
@@ -280,7 +280,7 @@ func matrixNotes(m *runner.Matrix) string {
 }
 
 // costText prints the cost sheet.
-func costText(costs []runner.Costs, core *timing.Core) string {
+func costText(costs []campaign.Costs, core *timing.Core) string {
 	t := newTable("bytes/instructions", "no tail call", "main", "subprogram", "call", "direct", "indirect")
 	u := newTable("cycles", "no tail call", "main", "call+sub", "direct", "indirect", "tail calls wait for")
 	t.right(1, 2, 3, 4, 5, 6)
@@ -306,7 +306,7 @@ func costText(costs []runner.Costs, core *timing.Core) string {
 	return text
 }
 
-func sizes(c *runner.Cost) string {
+func sizes(c *campaign.Cost) string {
 	if c == nil {
 		return "-"
 	}
@@ -314,7 +314,7 @@ func sizes(c *runner.Cost) string {
 }
 
 // mostly names what most cycles of a tail call are due to, of the first that is known.
-func mostly(costs ...*runner.Cost) string {
+func mostly(costs ...*campaign.Cost) string {
 	for _, c := range costs {
 		if c != nil && c.Cause != "" {
 			return fmt.Sprintf("%s %.1f", c.Cause, c.CauseCycles)
@@ -323,7 +323,7 @@ func mostly(costs ...*runner.Cost) string {
 	return "-"
 }
 
-func cycles(c *runner.Cost) string {
+func cycles(c *campaign.Cost) string {
 	if c == nil || c.Cycles == 0 {
 		return "-"
 	}

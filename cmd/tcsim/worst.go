@@ -12,7 +12,7 @@ import (
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/jit"
-	"github.com/tcsim/tcsim/scenarios/runner"
+	"github.com/tcsim/tcsim/scenarios/campaign"
 )
 
 func (e env) worstCommand() *cli.Command {
@@ -43,9 +43,9 @@ func (e env) worst(ctx context.Context, cmd *cli.Command) error {
 	if cmd.Bool("scenario") && len(ts) != 1 {
 		return badUsage("--scenario needs one --target")
 	}
-	var found []*runner.Worst
+	var found []*campaign.Worst
 	for _, t := range ts {
-		w, err := runner.WorstStack(ctx, t)
+		w, err := campaign.WorstStack(ctx, t)
 		if errors.Is(err, jit.ErrUnsupported) && len(ts) > 1 {
 			fmt.Fprintln(e.stderr, "tcsim:", err)
 			continue
@@ -57,7 +57,7 @@ func (e env) worst(ctx context.Context, cmd *cli.Command) error {
 	}
 	switch {
 	case cmd.Bool("json"):
-		return e.printJSON("worst", map[string]any{"estimate": runner.VerifierEstimate, "stack": check.DefaultStackBudget, "worst": found})
+		return e.printJSON("worst", map[string]any{"estimate": campaign.VerifierEstimate, "stack": check.DefaultStackBudget, "worst": found})
 	case cmd.Bool("scenario"):
 		_, err := fmt.Fprint(e.stdout, found[0].Scenario)
 		return err
@@ -66,7 +66,7 @@ func (e env) worst(ctx context.Context, cmd *cli.Command) error {
 	if len(ts) != 1 {
 		return nil
 	}
-	d, err := runner.WorstDrawing(ctx, found[0], ts[0])
+	d, err := campaign.WorstDrawing(ctx, found[0], ts[0])
 	if err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (e env) worst(ctx context.Context, cmd *cli.Command) error {
 
 // worstTable has a row for each target: the callers, their BPF stack, what is left of the verifier's
 // estimate (8 KiB) and of a kernel stack (16 KiB).
-func worstTable(found []*runner.Worst) *table {
+func worstTable(found []*campaign.Worst) *table {
 	t := newTable("target", "callers", "stack", "last", "saved", "per tail call", "taken", "one caller", "deepest", "left/8K", "left/16K")
 	t.right(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 	for _, w := range found {
@@ -86,7 +86,7 @@ func worstTable(found []*runner.Worst) *table {
 			theirs = s.First + (s.Callers-1)*s.Other
 		}
 		t.add(w.Target, fmt.Sprint(s.Callers), fmt.Sprint(theirs), fmt.Sprint(s.Last), fmt.Sprint(s.Saved), fmt.Sprint(w.PerTailCall),
-			fmt.Sprint(w.Taken), oneCaller(w), fmt.Sprint(w.Deepest), fmt.Sprint(w.Margin(runner.VerifierEstimate)), fmt.Sprint(w.Margin(check.DefaultStackBudget)))
+			fmt.Sprint(w.Taken), oneCaller(w), fmt.Sprint(w.Deepest), fmt.Sprint(w.Margin(campaign.VerifierEstimate)), fmt.Sprint(w.Margin(check.DefaultStackBudget)))
 		if w.Endless != "" {
 			t.note("no bound: with callers, tail calls go on until the stack overflows (" + string(w.Endless) + ")")
 		}
@@ -95,7 +95,7 @@ func worstTable(found []*runner.Worst) *table {
 }
 
 // oneCaller is the deepest stack with one caller only.
-func oneCaller(w *runner.Worst) string {
+func oneCaller(w *campaign.Worst) string {
 	if w.OneCaller == 0 {
 		return "-"
 	}

@@ -18,8 +18,9 @@ const (
 	timedTrips = 16
 )
 
-// cycles returns what a core needs for one trip through a stream in the long run, and why.
-func (s *Session) cycles(core *timing.Core, stream []record.Retired, entry jit.Addr) (float64, timing.Costs, error) {
+// LoopCycles returns what a core needs for one trip through a stream of the session in the long run, and
+// why. The stream is an invocation that begins at entry, as Record returns it.
+func (s *Session) LoopCycles(core *timing.Core, stream []record.Retired, entry jit.Addr) (float64, timing.Costs, error) {
 	var why timing.Costs
 	w, err := s.m.warm(core, stream, entry)
 	if err != nil {

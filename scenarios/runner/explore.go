@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"math/big"
 	"slices"
 	"time"
@@ -134,30 +135,50 @@ func Explore(ctx context.Context, c *Compiled, opt Options, o ExploreOptions) (o
 	if attaches(c.Built) {
 		return nil, fmt.Errorf("explore scenario %s: %w: it traces functions", c.Built.Scenario.Name, ErrCannotExplore)
 	}
-	cases, err := exploreCases(c, o)
-	if err != nil {
-		return nil, err
-	}
-	s, err := Open(c, opt)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	for i := range cases {
-		if i > 0 {
-			next, err := s.Reopen(c, opt)
-			if err != nil {
-				return nil, err
-			}
+	var s *Session
+	defer func() {
+		if s != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	open := func() (*Session, error) {
+		next, err := s.OpenNext(c, opt)
+		if err == nil {
 			s = next
 		}
-		x, err := s.explore(ctx, &cases[i], o)
+		return next, err
+	}
+	for x, err := range ExploreEach(ctx, c, o, open) {
 		if err != nil {
-			return nil, fmt.Errorf("scenario %s on %s: %w", c.Built.Scenario.Name, c.Target.Name, err)
+			return nil, err
 		}
 		out = append(out, *x)
 	}
 	return out, nil
+}
+
+// ExploreEach explores updates one after the other, each in a session of c that open returns and that is used
+// up by it, and yields what it finds or what kept it from that. After ErrCannotExplore there is no more.
+func ExploreEach(ctx context.Context, c *Compiled, o ExploreOptions, open func() (*Session, error)) iter.Seq2[*Explored, error] {
+	return func(yield func(*Explored, error) bool) {
+		cases, err := exploreCases(c, o)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for i := range cases {
+			s, err := open()
+			var x *Explored
+			if err == nil {
+				if x, err = s.explore(ctx, &cases[i], o); err != nil {
+					err = fmt.Errorf("scenario %s on %s: %w", c.Built.Scenario.Name, c.Target.Name, err)
+				}
+			}
+			if !yield(x, err) {
+				return
+			}
+		}
+	}
 }
 
 // explore brings the session to where a case begins and explores it. The session is used up.

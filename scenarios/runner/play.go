@@ -53,7 +53,9 @@ func open(m *emu.Machine, c *Compiled, opt Options) (*Session, error) {
 		return nil, fmt.Errorf("scenario %s: %w", c.Built.Scenario.Name, err)
 	}
 	s := &Session{c: c, m: lm, slots: map[slotKey]int{}, first: map[slotKey]int{}, replaced: map[replaced]int{}, cuts: map[*scenarios.Action]*cut{}}
-	s.ref, err = newReference(c.Built, rulesOf(c.Target), referenceInsns, true)
+	rules := RulesOf(c.Target)
+	rules.PerFrame = opt.PerFrame
+	s.ref, err = newReference(c.Built, rules, referenceInsns, true)
 	if err == nil {
 		err = s.fill()
 	}
@@ -75,6 +77,14 @@ func (s *Session) Reopen(c *Compiled, opt Options) (*Session, error) {
 	}
 	next.m.feed.states, next.ref.log.states = s.m.feed.states, s.ref.log.states // for their memory
 	return next, nil
+}
+
+// OpenNext is Reopen of a session, or Open if there is none yet.
+func (s *Session) OpenNext(c *Compiled, opt Options) (*Session, error) {
+	if s == nil {
+		return Open(c, opt)
+	}
+	return s.Reopen(c, opt)
 }
 
 // Close releases the machine.

@@ -17,14 +17,15 @@ import (
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/campaign"
 	"github.com/tcsim/tcsim/scenarios/graph"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
 // correct and byValue are the targets with nothing wrong, and with nothing but a counter in each frame.
 var (
-	correct = runner.TargetsNamed([]string{runner.CorrectTargets})
-	byValue = runner.TargetsNamed([]string{runner.ByValueTargets})
+	correct = campaign.TargetsNamed([]string{campaign.CorrectTargets})
+	byValue = campaign.TargetsNamed([]string{campaign.ByValueTargets})
 )
 
 // randomGraphs draws graphs. rapid prefers small numbers, of which few graphs are made: they are spread,

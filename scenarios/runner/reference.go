@@ -34,26 +34,18 @@ type reference struct {
 // outside lets each run begin with what a machine begins with.
 type outside struct{ *emu.Outside }
 
-// rules are those of the invocation that a run is compared with.
-type rules struct {
-	limit     uint32
-	burnEmpty bool
-	perFrame  bool // each frame has its own counter
-}
-
-// rulesOf returns what tail calls mean in a design, with one counter per invocation.
-func rulesOf(t *jit.Target) rules {
-	return rules{limit: t.Limit, burnEmpty: slices.Contains(scenarios.TargetNames(t), scenarios.ClassBurnsEmpty)}
+// RulesOf returns what tail calls mean in a design, with one counter per invocation.
+func RulesOf(t *jit.Target) interp.Rules {
+	return interp.Rules{Limit: t.Limit, BurnEmpty: slices.Contains(scenarios.TargetNames(t), scenarios.ClassBurnsEmpty)}
 }
 
 // newReference loads a scenario. insns ends a run; watch keeps what calls leave, for states.
-func newReference(b *scenarios.Built, r rules, insns uint64, watch bool) (*reference, error) {
+func newReference(b *scenarios.Built, r interp.Rules, insns uint64, watch bool) (*reference, error) {
 	ref := &reference{built: b, outside: &outside{}}
-	cfg := interp.Config{Maps: b.Maps, MaxInsns: insns, Outside: ref.outside}
+	cfg := interp.Config{Maps: b.Maps, MaxInsns: insns, Outside: ref.outside, Rules: r}
 	if watch {
 		cfg.Observer = &ref.log
 	}
-	cfg.Rules = interp.Rules{Limit: r.limit, BurnEmpty: r.burnEmpty, PerFrame: r.perFrame}
 	for i := range b.Programs {
 		p := &b.Programs[i]
 		def := interp.Program{Program: p, Kfuncs: p.Kfuncs}

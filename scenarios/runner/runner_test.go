@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -14,71 +15,23 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
+	"github.com/tcsim/tcsim/scenarios/runner/runnertest"
 )
 
-// build returns a built-in scenario.
-func build(t testing.TB, name string) *scenarios.Built {
-	t.Helper()
-	file, src, err := scenarios.Find(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return buildText(t, file, src)
-}
+// What tests begin with.
+var (
+	build, buildText, library   = runnertest.Build, runnertest.BuildText, runnertest.Library
+	target, allTargets, kernels = runnertest.Target, runnertest.AllTargets, runnertest.Kernels
+	compiled, opened, play      = runnertest.Compiled, runnertest.Opened, runnertest.Play
+	golden                      = runnertest.Golden
+)
 
-func buildText(t testing.TB, file string, src []byte) *scenarios.Built {
+// has reports whether a target has what a scenario of the library needs: exceptions, if it throws.
+func has(t *testing.T, scenario string, tg *jit.Target) bool {
 	t.Helper()
-	sc, err := scenarios.Load(file, src)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := scenarios.Build(sc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-func target(t testing.TB, name string) *jit.Target {
-	t.Helper()
-	tg, err := jit.TargetByName(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tg
-}
-
-func compiled(t testing.TB, b *scenarios.Built, tg *jit.Target) *runner.Compiled {
-	t.Helper()
-	c, err := runner.Compile(b, tg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// opened opens a session that the end of the test closes.
-func opened(t testing.TB, c *runner.Compiled, o runner.Options) *runner.Session {
-	t.Helper()
-	s, err := runner.Open(c, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
-
-func play(t testing.TB, s *runner.Session) *runner.Result {
-	t.Helper()
-	res, err := s.Play(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res
+	b := build(t, scenario)
+	throws := slices.ContainsFunc(b.Programs, func(p jit.Program) bool { return slices.Contains(p.Kfuncs, "bpf_throw") })
+	return !throws || tg.Emit.ISA&jit.ISAExceptions != 0
 }
 
 // TestLibrary plays every built-in scenario on every kernel and expects what its file says.

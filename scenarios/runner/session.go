@@ -33,6 +33,9 @@ type Options struct {
 	Core *timing.Core
 	// KeepEvents is how many events a run keeps, see trace.Config.Keep.
 	KeepEvents int
+	// PerFrame compares runs with a reference in which each frame has its own counter. Limit must allow for
+	// what it takes then.
+	PerFrame bool
 }
 
 // The default budgets of a run.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package runner
+package campaign
 
 import (
 	"cmp"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
 // Verdict is what came out of a scenario on a target: one of the constants below, or the name of
@@ -135,7 +136,7 @@ func parallel(ctx context.Context, n int, opt MatrixOptions, do func(w *worker, 
 
 // worker keeps one machine for one cell after the other, or a process that does.
 type worker struct {
-	s      *Session
+	s      *runner.Session
 	remote *process
 }
 
@@ -148,15 +149,10 @@ func (w *worker) drop() {
 }
 
 // open loads a compiled scenario into the worker's machine.
-func (w *worker) open(c *Compiled, opt Options) (err error) {
-	old := w.s
-	if old == nil {
-		w.s, err = Open(c, opt)
-	} else {
-		w.s, err = old.Reopen(c, opt)
-	}
-	if err != nil && old != nil {
-		w.s = old // to be dropped
+func (w *worker) open(c *runner.Compiled, opt runner.Options) error {
+	s, err := w.s.OpenNext(c, opt)
+	if err == nil {
+		w.s = s // else there may be an old one, to be dropped
 	}
 	return err
 }
@@ -171,11 +167,11 @@ func (w *worker) cell(ctx context.Context, b *scenarios.Built, t *jit.Target) (c
 			w.drop()
 		}
 	}()
-	compiled, err := Compile(b, t)
+	compiled, err := runner.Compile(b, t)
 	if err != nil {
 		return failedCell(err)
 	}
-	if err := w.open(compiled, Options{MaxInsns: matrixInsns, MaxEvents: matrixEvents}); err != nil {
+	if err := w.open(compiled, runner.Options{MaxInsns: matrixInsns, MaxEvents: matrixEvents}); err != nil {
 		return failedCell(err)
 	}
 	res, err := w.s.Play(ctx)
@@ -192,7 +188,7 @@ func failedCell(err error) Cell {
 	return Cell{Verdict: VerdictError, Why: err.Error()}
 }
 
-func resultCell(res *Result) Cell {
+func resultCell(res *runner.Result) Cell {
 	c := Cell{Verdict: VerdictOK, Expected: res.OK()}
 	for i := range res.Runs {
 		r := &res.Runs[i]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package runner_test
+package campaign_test
 
 import (
 	"bytes"
@@ -17,7 +17,7 @@ import (
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
-	"github.com/tcsim/tcsim/scenarios/runner"
+	"github.com/tcsim/tcsim/scenarios/campaign"
 )
 
 // served is what the processes of these tests play.
@@ -33,7 +33,7 @@ func TestServeProcess(t *testing.T) {
 		t.Skip("it is a part of TestMatrixProcesses")
 	}
 	bs, ts := served(t)
-	if err := runner.Serve(context.Background(), faulty{os.Stdin}, os.Stdout, bs, ts, timing.Cores()[0]); err != nil {
+	if err := campaign.Serve(context.Background(), faulty{os.Stdin}, os.Stdout, bs, ts, timing.Cores()[0]); err != nil {
 		t.Fatal(err)
 	}
 	os.Exit(0) // the test's own words are no answers
@@ -55,29 +55,29 @@ func (f faulty) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func serving(t *testing.T, how string) runner.MatrixOptions {
+func serving(t *testing.T, how string) campaign.MatrixOptions {
 	t.Helper()
 	t.Setenv("TCSIM_TEST_SERVE", how)
-	return runner.MatrixOptions{Command: []string{os.Args[0], "-test.run=^TestServeProcess$"}}
+	return campaign.MatrixOptions{Command: []string{os.Args[0], "-test.run=^TestServeProcess$"}}
 }
 
 // TestMatrixProcesses gives the same matrix and costs in processes as without.
 func TestMatrixProcesses(t *testing.T) {
 	bs, ts := served(t)
-	want, err := runner.PlayMatrix(context.Background(), bs, ts, runner.MatrixOptions{})
+	want, err := campaign.PlayMatrix(context.Background(), bs, ts, campaign.MatrixOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	opt := serving(t, "well")
-	got, err := runner.PlayMatrix(context.Background(), bs, ts, opt)
+	got, err := campaign.PlayMatrix(context.Background(), bs, ts, opt)
 	if d := cmp.Diff(want, got); d != "" || err != nil {
 		t.Errorf("%v (-here +processes):\n%s", err, d)
 	}
-	wantCosts, err := runner.MeasureCosts(context.Background(), ts, timing.Cores()[0], runner.MatrixOptions{})
+	wantCosts, err := campaign.MeasureCosts(context.Background(), ts, timing.Cores()[0], campaign.MatrixOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	gotCosts, err := runner.MeasureCosts(context.Background(), ts, timing.Cores()[0], opt)
+	gotCosts, err := campaign.MeasureCosts(context.Background(), ts, timing.Cores()[0], opt)
 	if d := cmp.Diff(wantCosts, gotCosts); d != "" || err != nil {
 		t.Errorf("%v (-here +processes):\n%s", err, d)
 	}
@@ -86,13 +86,13 @@ func TestMatrixProcesses(t *testing.T) {
 // TestMatrixCrash has a process that a signal kills and one that hangs: each costs its own cell.
 func TestMatrixCrash(t *testing.T) {
 	bs, ts := served(t)
-	want, err := runner.PlayMatrix(context.Background(), bs, ts, runner.MatrixOptions{})
+	want, err := campaign.PlayMatrix(context.Background(), bs, ts, campaign.MatrixOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	opt := serving(t, "faulty")
 	opt.Timeout = 2 * time.Second
-	got, err := runner.PlayMatrix(context.Background(), bs, ts, opt)
+	got, err := campaign.PlayMatrix(context.Background(), bs, ts, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestMatrixCrash(t *testing.T) {
 				why = "worker process: no answer in 2s"
 			}
 			if why != "" {
-				if c.Verdict != runner.VerdictError || c.Expected || !strings.HasPrefix(c.Why, why) {
+				if c.Verdict != campaign.VerdictError || c.Expected || !strings.HasPrefix(c.Why, why) {
 					t.Errorf("cell %d, %d is %+v, want %q", i, j, c, why)
 				}
 				continue
@@ -117,7 +117,7 @@ func TestMatrixCrash(t *testing.T) {
 		}
 	}
 	opt.Command = []string{"/no/such/program"}
-	if got, err = runner.PlayMatrix(context.Background(), bs, ts, opt); err != nil || got.Unexpected() != 9 {
+	if got, err = campaign.PlayMatrix(context.Background(), bs, ts, opt); err != nil || got.Unexpected() != 9 {
 		t.Errorf("without program: %v, %v", got, err)
 	}
 }
@@ -127,7 +127,7 @@ func TestServeBad(t *testing.T) {
 	bs, ts := served(t)
 	for _, q := range []string{"what", `{"target":3,"scenario":0}`, `{"target":0,"scenario":-2}`, `{"target":-1}`} {
 		var out bytes.Buffer
-		if err := runner.Serve(context.Background(), strings.NewReader(q), &out, bs, ts, nil); err == nil || out.Len() != 0 {
+		if err := campaign.Serve(context.Background(), strings.NewReader(q), &out, bs, ts, nil); err == nil || out.Len() != 0 {
 			t.Errorf("%s: %v, %q", q, err, out.String())
 		}
 	}

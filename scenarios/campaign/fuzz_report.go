@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package runner
+package campaign
 
 import (
 	"cmp"
@@ -12,6 +12,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/graph"
+	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
 // Name is the name of the failure's scenario and of its files.
@@ -66,11 +67,11 @@ func Expect(sc *scenarios.Scenario, limit uint32) error {
 		return err
 	}
 	limit = cmp.Or(sc.Limit, limit)
-	kept, err := referenceRuns(b, rules{limit: limit})
+	kept, err := referenceRuns(b, interp.Rules{Limit: limit})
 	if err != nil {
 		return err
 	}
-	burnt, err := referenceRuns(b, rules{limit: limit, burnEmpty: true})
+	burnt, err := referenceRuns(b, interp.Rules{Limit: limit, BurnEmpty: true})
 	if err != nil {
 		return err
 	}
@@ -96,25 +97,12 @@ func expectation(r *interp.Result) *scenarios.Expect {
 }
 
 // referenceRuns plays a scenario in the reference interpreter only.
-func referenceRuns(b *scenarios.Built, r rules) ([]interp.Result, error) {
-	ref, err := newReference(b, r, referenceInsns, false)
-	if err != nil {
-		return nil, err
-	}
-	var out []interp.Result
-	for i := range b.Actions {
-		a := &b.Actions[i]
-		if a.Kind == scenarios.ActRun {
-			res, err := ref.run(a)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, res)
-		} else if a.Event.Errno == "" {
-			if err := ref.act(a); err != nil {
-				return nil, err
-			}
+func referenceRuns(b *scenarios.Built, r interp.Rules) (out []interp.Result, err error) {
+	for res, err := range runner.Reference(b, r, 0) {
+		if err != nil {
+			return nil, err
 		}
+		out = append(out, res)
 	}
 	return out, nil
 }

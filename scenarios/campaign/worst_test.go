@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package runner_test
+package campaign_test
 
 import (
 	"context"
@@ -11,12 +11,13 @@ import (
 
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios/campaign"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
-func worst(t *testing.T, name string) *runner.Worst {
+func worst(t *testing.T, name string) *campaign.Worst {
 	t.Helper()
-	w, err := runner.WorstStack(context.Background(), target(t, name))
+	w, err := campaign.WorstStack(context.Background(), target(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,7 @@ func TestWorstByHand(t *testing.T) {
 func TestWorstOverflows(t *testing.T) {
 	tg := target(t, "6.12")
 	w := worst(t, "6.12")
-	if w.Margin(check.DefaultStackBudget) >= 0 || w.Margin(runner.VerifierEstimate) >= 0 {
+	if w.Margin(check.DefaultStackBudget) >= 0 || w.Margin(campaign.VerifierEstimate) >= 0 {
 		t.Fatalf("it fits: %+v", w)
 	}
 	b := buildText(t, "worst_stack.yaml", []byte(w.Scenario))
@@ -64,7 +65,7 @@ func TestWorstOverflows(t *testing.T) {
 	if _, err := runner.Compile(b, tg); err == nil || !strings.Contains(err.Error(), "are too much") {
 		t.Errorf("more stack is accepted: %v", err)
 	}
-	d, err := runner.WorstDrawing(context.Background(), w, tg)
+	d, err := campaign.WorstDrawing(context.Background(), w, tg)
 	if err != nil || d.Layout == nil {
 		t.Errorf("no drawing: %v", err)
 	}
@@ -103,7 +104,7 @@ func TestWorstDoc(t *testing.T) {
 			one = fmt.Sprint(w.OneCaller)
 		}
 		want := fmt.Sprintf("| %s | %d | %d | %d | %s | %d | %d | %d |", name, w.Shape.Callers, w.PerTailCall, w.Taken, one, w.Deepest,
-			w.Margin(runner.VerifierEstimate), w.Margin(check.DefaultStackBudget))
+			w.Margin(campaign.VerifierEstimate), w.Margin(check.DefaultStackBudget))
 		if line != want {
 			t.Errorf("the table has\n%s\nfound\n%s", line, want)
 		}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package runner_test
+package campaign_test
 
 import (
 	"context"
@@ -15,24 +15,28 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios/campaign"
 	"github.com/tcsim/tcsim/scenarios/graph"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
-// kernels are the targets whose code was captured from kernels.
-var kernels = []string{"5.10", "6.1", "6.12", "6.18", "7.2"}
+// correct and byValue are the targets with nothing wrong, and with nothing but a counter in each frame.
+var (
+	correct = campaign.TargetsNamed([]string{campaign.CorrectTargets})
+	byValue = campaign.TargetsNamed([]string{campaign.ByValueTargets})
+)
 
 // startInside is a worker in this process.
-func startInside() (*runner.FuzzWorker, error) {
+func startInside() (*campaign.FuzzWorker, error) {
 	inR, inW := io.Pipe()
 	outR, outW := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		err := runner.ServeFuzz(context.Background(), inR, outW)
+		err := campaign.ServeFuzz(context.Background(), inR, outW)
 		outW.CloseWithError(io.EOF)
 		done <- err
 	}()
-	return &runner.FuzzWorker{
+	return &campaign.FuzzWorker{
 		In: inW, Out: outR,
 		Kill: func() { inR.CloseWithError(io.EOF); outR.CloseWithError(io.EOF) },
 		Wait: func() string {
@@ -44,7 +48,7 @@ func startInside() (*runner.FuzzWorker, error) {
 	}, nil
 }
 
-func campaign(t testing.TB, c runner.Campaign) *runner.CampaignReport {
+func ran(t testing.TB, c campaign.Campaign) *campaign.CampaignReport {
 	t.Helper()
 	if c.Start == nil {
 		c.Start = startInside
@@ -62,7 +66,7 @@ func TestFuzzKernels(t *testing.T) {
 	if testing.Short() {
 		n = 200
 	}
-	r := campaign(t, runner.Campaign{Source: runner.FuzzSource{Seed: 1}, Graphs: n, Targets: kernels, Shrink: 3, During: 4})
+	r := ran(t, campaign.Campaign{Source: campaign.FuzzSource{Seed: 1}, Graphs: n, Targets: kernels, Shrink: 3, During: 4})
 	for i := range r.Failures {
 		t.Errorf("%s\n%s", r.Failures[i].Why, failureText(t, &r.Failures[i], 1))
 	}
@@ -72,7 +76,7 @@ func TestFuzzKernels(t *testing.T) {
 			total += n
 		}
 		byValue := x.Target == "5.10" || x.Target == "6.1"
-		if total != n || (x.Verdicts[runner.VerdictForeseen] > 0) != byValue || x.Verdicts[runner.VerdictUnsupported] != 0 {
+		if total != n || (x.Verdicts[campaign.VerdictForeseen] > 0) != byValue || x.Verdicts[campaign.VerdictUnsupported] != 0 {
 			t.Errorf("%s: %v, of %d", x.Target, x.Verdicts, n)
 		}
 	}
@@ -85,7 +89,7 @@ func TestFuzzFound(t *testing.T) {
 	for _, n := range kernels {
 		ts = append(ts, target(t, n))
 	}
-	f := runner.NewFuzzer(ts)
+	f := campaign.NewFuzzer(ts)
 	defer f.Close()
 	tail := graph.Op{Kind: graph.OpTailCall, Key: graph.Key{Value: 1}}
 	byMark := graph.Op{Kind: graph.OpTailCall, Key: graph.Key{Kind: graph.KeyMark}}
@@ -99,7 +103,7 @@ func TestFuzzFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, j := range js {
-		if j.Failed() || (j.Verdict == runner.VerdictForeseen) != (i < 2) {
+		if j.Failed() || (j.Verdict == campaign.VerdictForeseen) != (i < 2) {
 			t.Errorf("%s: %s: %s", kernels[i], j.Verdict, j.Why)
 		}
 	}
@@ -111,15 +115,15 @@ func TestFuzzAll(t *testing.T) {
 	if testing.Short() {
 		size = 2
 	}
-	r := campaign(t, runner.Campaign{Source: runner.FuzzSource{All: size}, Targets: kernels})
-	if r.Graphs != runner.CountAll(size) || r.Interrupted || len(r.Failures) != 0 {
-		t.Errorf("%d graphs of %d, failures %+v", r.Graphs, runner.CountAll(size), r.Failures)
+	r := ran(t, campaign.Campaign{Source: campaign.FuzzSource{All: size}, Targets: kernels})
+	if r.Graphs != campaign.CountAll(size) || r.Interrupted || len(r.Failures) != 0 {
+		t.Errorf("%d graphs of %d, failures %+v", r.Graphs, campaign.CountAll(size), r.Failures)
 	}
 }
 
-func failureText(t testing.TB, f *runner.FuzzFailure, seed uint64) string {
+func failureText(t testing.TB, f *campaign.FuzzFailure, seed uint64) string {
 	t.Helper()
-	sc, err := f.Scenario(runner.FuzzSource{Seed: seed}, 0)
+	sc, err := f.Scenario(campaign.FuzzSource{Seed: seed}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,8 +137,8 @@ func TestFuzzFindsDesigns(t *testing.T) {
 		"maciej-hidden16": 16, "pop-nop-push": 16, "hier-rfc1": 24, "5.10-unrounded": 24,
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := campaign(t, runner.Campaign{
-				Source: runner.FuzzSource{Seed: 1}, Graphs: 600, Targets: []string{name}, Shrink: 2, Tries: 1000,
+			r := ran(t, campaign.Campaign{
+				Source: campaign.FuzzSource{Seed: 1}, Graphs: 600, Targets: []string{name}, Shrink: 2, Tries: 1000,
 			})
 			if len(r.Failures) == 0 {
 				t.Fatalf("nothing found: %v", r.Targets[0].Verdicts)
@@ -148,7 +152,7 @@ func TestFuzzFindsDesigns(t *testing.T) {
 				}
 				b := buildText(t, "found.yaml", []byte(text))
 				res := play(t, opened(t, compiled(t, b, target(t, name)), runner.Options{}))
-				if v := res.Violation(); res.OK() || v != nil && runner.Verdict(v.Invariant) != f.Verdict {
+				if v := res.Violation(); res.OK() || v != nil && campaign.Verdict(v.Invariant) != f.Verdict {
 					t.Errorf("the file gives %v, want %s", v, f.Verdict)
 				}
 			}
@@ -158,14 +162,14 @@ func TestFuzzFindsDesigns(t *testing.T) {
 
 // TestTargetsNamed has every listed target in one of the groups unless something is wrong with it.
 func TestTargetsNamed(t *testing.T) {
-	all := runner.TargetsNamed([]string{runner.AllTargets})
+	all := campaign.TargetsNamed([]string{campaign.AllTargets})
 	var wrong []string
 	for _, n := range all {
-		if runner.Wrong(target(t, n)) != "" {
+		if campaign.Wrong(target(t, n)) != "" {
 			wrong = append(wrong, n)
 		}
 	}
-	groups := runner.TargetsNamed([]string{runner.CorrectTargets, runner.ByValueTargets})
+	groups := campaign.TargetsNamed([]string{campaign.CorrectTargets, campaign.ByValueTargets})
 	if len(groups)+len(wrong) != len(all) || len(correct)+len(byValue) != len(groups) {
 		t.Errorf("%d correct, %d by value, %d wrong, of %d", len(correct), len(byValue), len(wrong), len(all))
 	}
@@ -174,7 +178,7 @@ func TestTargetsNamed(t *testing.T) {
 			t.Errorf("%s is correct: want %v", n, want)
 		}
 	}
-	got := runner.TargetsNamed([]string{"fp53", "nosuch", runner.CorrectTargets, "fp53"})
+	got := campaign.TargetsNamed([]string{"fp53", "nosuch", campaign.CorrectTargets, "fp53"})
 	if len(got) != len(correct)+1 || got[0] != "fp53" || got[1] != "nosuch" {
 		t.Errorf("%q", got)
 	}
@@ -188,19 +192,19 @@ func TestFuzzGroups(t *testing.T) {
 		n = 30
 	}
 	groups := slices.Concat(correct, byValue)
-	r := campaign(t, runner.Campaign{Source: runner.FuzzSource{Seed: 2}, Graphs: n, Targets: groups, During: 4})
+	r := ran(t, campaign.Campaign{Source: campaign.FuzzSource{Seed: 2}, Graphs: n, Targets: groups, During: 4})
 	for i := range r.Failures {
 		t.Errorf("%s\n%s", r.Failures[i].Why, failureText(t, &r.Failures[i], 2))
 	}
 	for i, x := range r.Targets {
-		if x.Verdicts[runner.VerdictOK] < n/4 || (x.Verdicts[runner.VerdictForeseen] > 0) != (i >= len(correct)) {
+		if x.Verdicts[campaign.VerdictOK] < n/4 || (x.Verdicts[campaign.VerdictForeseen] > 0) != (i >= len(correct)) {
 			t.Errorf("%s: %v", x.Target, x.Verdicts)
 		}
 	}
-	wrong := slices.DeleteFunc(runner.TargetsNamed([]string{runner.AllTargets}), func(n string) bool { return slices.Contains(groups, n) })
-	r = campaign(t, runner.Campaign{Source: runner.FuzzSource{Seed: 1}, Graphs: 600, Targets: wrong})
+	wrong := slices.DeleteFunc(campaign.TargetsNamed([]string{campaign.AllTargets}), func(n string) bool { return slices.Contains(groups, n) })
+	r = ran(t, campaign.Campaign{Source: campaign.FuzzSource{Seed: 1}, Graphs: 600, Targets: wrong})
 	for _, x := range r.Targets {
-		if !slices.ContainsFunc(r.Failures, func(f runner.FuzzFailure) bool { return f.Target == x.Target }) {
+		if !slices.ContainsFunc(r.Failures, func(f campaign.FuzzFailure) bool { return f.Target == x.Target }) {
 			t.Errorf("nothing is wrong with %s: %v", x.Target, x.Verdicts)
 		}
 	}
@@ -209,12 +213,12 @@ func TestFuzzGroups(t *testing.T) {
 // TestFuzzDuring finds that a slot cannot be filled again while a program runs through it in a design
 // that leaves no time for that, and nothing of the kind in a kernel.
 func TestFuzzDuring(t *testing.T) {
-	r := campaign(t, runner.Campaign{
-		Source: runner.FuzzSource{Seed: 1}, Graphs: 600, Targets: []string{"6.12", "ip-aux", "pop-nop-push"}, Shrink: 0, During: 20,
+	r := ran(t, campaign.Campaign{
+		Source: campaign.FuzzSource{Seed: 1}, Graphs: 600, Targets: []string{"6.12", "ip-aux", "pop-nop-push"}, Shrink: 0, During: 20,
 	})
 	found := map[string]int{}
 	for _, x := range r.Targets {
-		found[x.Target] = x.Verdicts[runner.VerdictDuring]
+		found[x.Target] = x.Verdicts[campaign.VerdictDuring]
 	}
 	if found["6.12"] != 0 || found["ip-aux"] == 0 {
 		t.Errorf("updates that break runs: %v", found)
@@ -223,9 +227,9 @@ func TestFuzzDuring(t *testing.T) {
 
 // TestFuzzDeterministic has the same report from one worker and from three.
 func TestFuzzDeterministic(t *testing.T) {
-	run := func(workers int) *runner.CampaignReport {
-		return campaign(t, runner.Campaign{
-			Source: runner.FuzzSource{Seed: 5}, Graphs: 150, Targets: []string{"pop-nop-push", "6.12", "hier-rfc1"}, Workers: workers,
+	run := func(workers int) *campaign.CampaignReport {
+		return ran(t, campaign.Campaign{
+			Source: campaign.FuzzSource{Seed: 5}, Graphs: 150, Targets: []string{"pop-nop-push", "6.12", "hier-rfc1"}, Workers: workers,
 			Shrink: 1, Tries: 60,
 		})
 	}
@@ -245,7 +249,7 @@ func BenchmarkFuzz(b *testing.B) {
 	for _, n := range kernels {
 		ts = append(ts, target(b, n))
 	}
-	f := runner.NewFuzzer(ts)
+	f := campaign.NewFuzzer(ts)
 	defer f.Close()
 	i := uint64(0)
 	for b.Loop() {
@@ -258,8 +262,8 @@ func BenchmarkFuzz(b *testing.B) {
 }
 
 // startBreaking is a worker that ends in place of the answer for a graph, or waits until it is killed.
-func startBreaking(graph int, hangs bool) func() (*runner.FuzzWorker, error) {
-	return func() (*runner.FuzzWorker, error) {
+func startBreaking(graph int, hangs bool) func() (*campaign.FuzzWorker, error) {
+	return func() (*campaign.FuzzWorker, error) {
 		w, err := startInside()
 		if err != nil {
 			return nil, err
@@ -295,20 +299,20 @@ func TestFuzzCrash(t *testing.T) {
 
 func oneLost(t *testing.T, hangs bool) {
 	const n, deadly = 100, 40
-	c := runner.Campaign{
-		Source: runner.FuzzSource{Seed: 1}, Graphs: n, Targets: []string{"6.12", "7.2"}, Start: startBreaking(deadly, hangs),
+	c := campaign.Campaign{
+		Source: campaign.FuzzSource{Seed: 1}, Graphs: n, Targets: []string{"6.12", "7.2"}, Start: startBreaking(deadly, hangs),
 	}
 	if hangs {
 		c.Hang = time.Second
 	}
-	r := campaign(t, c)
+	r := ran(t, c)
 	for _, x := range r.Targets {
-		if x.Verdicts[runner.VerdictOK] != n-1 || x.Verdicts[runner.VerdictCrash] != 1 {
+		if x.Verdicts[campaign.VerdictOK] != n-1 || x.Verdicts[campaign.VerdictCrash] != 1 {
 			t.Errorf("%s: %v", x.Target, x.Verdicts)
 		}
 	}
 	for i := range r.Failures {
-		if f := &r.Failures[i]; hangs != strings.Contains(f.Why, "come back") || f.First != deadly || f.Verdict != runner.VerdictCrash || f.Graph == nil || f.Why == "" {
+		if f := &r.Failures[i]; hangs != strings.Contains(f.Why, "come back") || f.First != deadly || f.Verdict != campaign.VerdictCrash || f.Graph == nil || f.Why == "" {
 			t.Errorf("%+v", f)
 		}
 	}
@@ -324,18 +328,18 @@ func TestFuzzStart(t *testing.T) {
 		t.Skip("waits for seconds")
 	}
 	starts := 0
-	start := func(works func(n int) bool) func() (*runner.FuzzWorker, error) {
+	start := func(works func(n int) bool) func() (*campaign.FuzzWorker, error) {
 		starts = 0
-		return func() (*runner.FuzzWorker, error) {
+		return func() (*campaign.FuzzWorker, error) {
 			if starts++; works(starts) {
 				return startBreaking(20, false)()
 			}
 			return nil, errors.New("no process")
 		}
 	}
-	c := runner.Campaign{Source: runner.FuzzSource{Seed: 1}, Graphs: 40, Targets: []string{"pop-nop-push"}, Workers: 1}
+	c := campaign.Campaign{Source: campaign.FuzzSource{Seed: 1}, Graphs: 40, Targets: []string{"pop-nop-push"}, Workers: 1}
 	c.Start = start(func(n int) bool { return n > 2 })
-	if r := campaign(t, c); r.Graphs != 40 || starts < 3 {
+	if r := ran(t, c); r.Graphs != 40 || starts < 3 {
 		t.Errorf("%d graphs, %d tries to start", r.Graphs, starts)
 	}
 	c.Start = start(func(n int) bool { return n == 1 })
@@ -348,8 +352,8 @@ func TestFuzzStart(t *testing.T) {
 // TestFuzzInterrupted keeps what was found before the end.
 func TestFuzzInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := runner.Campaign{
-		Source: runner.FuzzSource{Seed: 1}, Graphs: 100_000, Targets: []string{"pop-nop-push"}, Start: startInside, Shrink: 1,
+	c := campaign.Campaign{
+		Source: campaign.FuzzSource{Seed: 1}, Graphs: 100_000, Targets: []string{"pop-nop-push"}, Start: startInside, Shrink: 1,
 		Progress: func(done, _ int) {
 			if done == 100 {
 				cancel()

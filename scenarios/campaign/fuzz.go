@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package runner
+package campaign
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/graph"
+	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
 // Verdicts of fuzzing beside those of a matrix.
@@ -80,7 +81,7 @@ func (f *Fuzzer) playOn(ctx context.Context, g *graph.Graph, ts []*jit.Target) (
 	if err != nil {
 		return nil, err
 	}
-	predictions := map[rules]int{}
+	predictions := map[interp.Rules]int{}
 	out := make([]Judgement, len(ts))
 	for i, t := range ts {
 		if err := ctx.Err(); err != nil {
@@ -92,7 +93,7 @@ func (f *Fuzzer) playOn(ctx context.Context, g *graph.Graph, ts []*jit.Target) (
 }
 
 // play plays a graph on one target. After a failure of the engine the machine is not used again.
-func (f *Fuzzer) play(ctx context.Context, b *scenarios.Built, t *jit.Target, known map[rules]int) (j Judgement) {
+func (f *Fuzzer) play(ctx context.Context, b *scenarios.Built, t *jit.Target, known map[interp.Rules]int) (j Judgement) {
 	defer func() {
 		if p := recover(); p != nil {
 			j = Judgement{VerdictError, fmt.Sprint(p)}
@@ -101,28 +102,22 @@ func (f *Fuzzer) play(ctx context.Context, b *scenarios.Built, t *jit.Target, kn
 			f.w.drop()
 		}
 	}()
-	c, err := Compile(b, t)
+	c, err := runner.Compile(b, t)
 	if err != nil {
 		return failedJudgement(err)
 	}
-	opt := Options{MaxInsns: fuzzInsns, MaxEvents: fuzzEvents}
 	taken := -1
 	if byValue(c.Target) {
 		if taken, err = predict(b, c.Target, known); err != nil {
 			return failedJudgement(err)
 		}
 	}
-	perFrame := taken >= 0
-	if perFrame && taken <= maxForeseen {
+	opt := runner.Options{MaxInsns: fuzzInsns, MaxEvents: fuzzEvents, PerFrame: taken >= 0}
+	if opt.PerFrame && taken <= maxForeseen {
 		opt.Limit = math.MaxUint32
 	}
 	if err := f.w.open(c, opt); err != nil {
 		return failedJudgement(err)
-	}
-	if perFrame {
-		if err := f.w.s.countPerFrame(); err != nil {
-			return failedJudgement(err)
-		}
 	}
 	res, err := f.w.s.Play(ctx)
 	if err != nil {
@@ -148,24 +143,18 @@ func (f *Fuzzer) play(ctx context.Context, b *scenarios.Built, t *jit.Target, kn
 
 // explore plays the updates of slots while the runs before and after them go on. The same code
 // runs again and again, so a few schedules of each, the most telling first, are worth most.
-func (f *Fuzzer) explore(ctx context.Context, c *Compiled) Judgement {
-	o := ExploreOptions{Max: f.Schedules}
+func (f *Fuzzer) explore(ctx context.Context, c *runner.Compiled) Judgement {
+	o := runner.ExploreOptions{Max: f.Schedules}
 	if !slices.ContainsFunc(c.Built.Actions, func(a scenarios.Action) bool { return changesSlot(c.Built, &a) }) {
 		return Judgement{Verdict: VerdictOK}
 	}
-	cases, err := exploreCases(c, o)
-	if errors.Is(err, ErrCannotExplore) {
-		return Judgement{Verdict: VerdictOK}
-	} else if err != nil {
-		return failedJudgement(err)
+	open := func() (*runner.Session, error) {
+		err := f.w.open(c, runner.Options{MaxInsns: fuzzInsns, MaxEvents: fuzzEvents})
+		return f.w.s, err
 	}
-	for i := range cases {
-		if err := f.w.open(c, Options{MaxInsns: fuzzInsns, MaxEvents: fuzzEvents}); err != nil {
-			return failedJudgement(err)
-		}
-		x, err := f.w.s.explore(ctx, &cases[i], o)
+	for x, err := range runner.ExploreEach(ctx, c, o, open) {
 		switch {
-		case errors.Is(err, explore.ErrUnbounded):
+		case errors.Is(err, explore.ErrUnbounded), errors.Is(err, runner.ErrCannotExplore):
 			continue
 		case err != nil:
 			return failedJudgement(err)
@@ -186,20 +175,12 @@ func changesSlot(b *scenarios.Built, a *scenarios.Action) bool {
 	return (a.Kind == scenarios.ActInsert || a.Kind == scenarios.ActDelete && b.Maps[a.Map].Type == jit.ProgArray) && a.Event.Errno == ""
 }
 
-// countPerFrame compares runs from now on with a reference in which each frame has its own counter.
-func (s *Session) countPerFrame() (err error) {
-	r := rulesOf(s.c.Target)
-	r.perFrame = true
-	s.ref, err = newReference(s.c.Built, r, referenceInsns, true)
-	return err
-}
-
 func failedJudgement(err error) Judgement {
 	c := failedCell(err)
 	return Judgement{c.Verdict, c.Why}
 }
 
-func judge(res *Result) Judgement {
+func judge(res *runner.Result) Judgement {
 	c := resultCell(res)
 	j := Judgement{c.Verdict, c.Why}
 	if m := res.Mismatches(); j.Verdict == VerdictOK && len(m) > 0 {
@@ -219,43 +200,35 @@ const predictInsns = 1 << 16
 
 // predict returns how many tail calls a graph takes in which each frame has its own counter, -1 if
 // nothing differs from one counter for all. Runs that go on and on count as MaxInt32.
-func predict(b *scenarios.Built, t *jit.Target, known map[rules]int) (int, error) {
-	r := rulesOf(t)
+func predict(b *scenarios.Built, t *jit.Target, known map[interp.Rules]int) (int, error) {
+	r := runner.RulesOf(t)
 	if n, ok := known[r]; ok {
 		return n, nil
 	}
-	one, err := newReference(b, r, predictInsns, false)
-	if err != nil {
-		return 0, err
-	}
-	perFrame := r
-	perFrame.perFrame = true
-	each, err := newReference(b, perFrame, predictInsns, false)
-	if err != nil {
-		return 0, err
-	}
+	var own []interp.Result // of each run, with a counter for each frame
 	n, differs := 0, false
-	for i := range b.Actions {
-		a := &b.Actions[i]
-		if a.Kind != scenarios.ActRun {
-			if a.Event.Errno == "" {
-				if err := errors.Join(one.act(a), each.act(a)); err != nil {
-					return 0, err
-				}
-			}
-			continue
-		}
-		want, err1 := one.run(a)
-		got, err2 := each.run(a)
-		if err := errors.Join(err1, err2); err != nil {
+	perFrame := r
+	perFrame.PerFrame = true
+	for got, err := range runner.Reference(b, perFrame, predictInsns) {
+		if err != nil {
 			return 0, err
 		}
-		if got.Verdict != interp.Done {
+		if own = append(own, got); got.Verdict != interp.Done {
 			n, differs = math.MaxInt32, true
 			break
 		}
 		n += int(got.TakenTotal)
-		differs = differs || got.Refused != want.Refused || !slices.EqualFunc(got.Taken, want.Taken, sameTailCall)
+	}
+	i := 0
+	for want, err := range runner.Reference(b, r, predictInsns) {
+		if err != nil {
+			return 0, err
+		}
+		if differs || i == len(own) {
+			break
+		}
+		differs = own[i].Refused != want.Refused || !slices.EqualFunc(own[i].Taken, want.Taken, sameTailCall)
+		i++
 	}
 	if !differs {
 		n = -1

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package runner_test
+package campaign_test
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/campaign"
 	"github.com/tcsim/tcsim/scenarios/graph"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -25,8 +26,8 @@ func TestFuzzReaches(t *testing.T) {
 	if testing.Short() {
 		n = 2000
 	}
-	p := &player{}
-	defer p.drop()
+	var s *runner.Session
+	defer func() { _ = s.Close() }() // nothing of it is used any more
 	tg := target(t, "6.12")
 	found := map[string]int{}
 	for i := range n {
@@ -35,10 +36,10 @@ func TestFuzzReaches(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := compiled(t, b, tg)
-		if err := p.open(c); err != nil {
+		if s, err = s.OpenNext(c, runner.Options{MaxInsns: 1_000_000, MaxEvents: 100_000}); err != nil {
 			t.Fatal(err)
 		}
-		res, err := p.s.Play(context.Background())
+		res, err := s.Play(context.Background())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +128,7 @@ func TestFuzzMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("reads /proc/self/statm")
 	}
-	f := runner.NewFuzzer([]*jit.Target{target(t, "6.12")})
+	f := campaign.NewFuzzer([]*jit.Target{target(t, "6.12")})
 	defer f.Close()
 	play := func(from, to uint64) {
 		for i := from; i < to; i++ {

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package runner_test
+package campaign_test
 
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -18,59 +16,29 @@ import (
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
-	"github.com/tcsim/tcsim/scenarios/runner"
+	"github.com/tcsim/tcsim/scenarios/campaign"
+	"github.com/tcsim/tcsim/scenarios/runner/runnertest"
 )
 
-var update = flag.Bool("update", false, "rewrite golden files")
-
-// golden compares text with a file in testdata.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := "testdata/" + name
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); d != "" {
-		t.Errorf("%s (-file +found; -update rewrites it):\n%s", path, d)
-	}
-}
-
-func library(t testing.TB) []*scenarios.Built {
-	t.Helper()
-	var bs []*scenarios.Built
-	for _, n := range scenarios.Builtin() {
-		bs = append(bs, build(t, n))
-	}
-	return bs
-}
-
-func allTargets(t testing.TB) []*jit.Target {
-	t.Helper()
-	var ts []*jit.Target
-	for _, n := range jit.TargetNames() {
-		ts = append(ts, target(t, n))
-	}
-	return ts
-}
+// What tests begin with.
+var (
+	build, buildText, library   = runnertest.Build, runnertest.BuildText, runnertest.Library
+	target, allTargets, kernels = runnertest.Target, runnertest.AllTargets, runnertest.Kernels
+	compiled, opened, play      = runnertest.Compiled, runnertest.Opened, runnertest.Play
+	golden                      = runnertest.Golden
+)
 
 var (
 	wholeOnce   sync.Once
-	wholeMatrix *runner.Matrix
+	wholeMatrix *campaign.Matrix
 )
 
 // whole returns the matrix of the library on all targets, played once.
-func whole(t *testing.T) *runner.Matrix {
+func whole(t *testing.T) *campaign.Matrix {
 	t.Helper()
 	wholeOnce.Do(func() {
 		var err error
-		if wholeMatrix, err = runner.PlayMatrix(context.Background(), library(t), allTargets(t), runner.MatrixOptions{}); err != nil {
+		if wholeMatrix, err = campaign.PlayMatrix(context.Background(), library(t), allTargets(t), campaign.MatrixOptions{}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -86,9 +54,9 @@ func TestMatrix(t *testing.T) {
 	m := whole(t)
 	var b strings.Builder
 	for i, name := range m.Targets {
-		by := map[runner.Verdict][]string{}
+		by := map[campaign.Verdict][]string{}
 		for j, c := range m.Cells[i] {
-			if c.Verdict != runner.VerdictOK {
+			if c.Verdict != campaign.VerdictOK {
 				by[c.Verdict] = append(by[c.Verdict], m.Scenarios[j])
 			}
 			if !c.Expected {
@@ -103,8 +71,8 @@ func TestMatrix(t *testing.T) {
 	golden(t, "matrix.txt", b.String())
 }
 
-func keysOf[V any](m map[runner.Verdict]V) func(yield func(runner.Verdict) bool) {
-	return func(yield func(runner.Verdict) bool) {
+func keysOf[V any](m map[campaign.Verdict]V) func(yield func(campaign.Verdict) bool) {
+	return func(yield func(campaign.Verdict) bool) {
 		for k := range m {
 			if !yield(k) {
 				return
@@ -113,7 +81,7 @@ func keysOf[V any](m map[runner.Verdict]V) func(yield func(runner.Verdict) bool)
 	}
 }
 
-func cellOf(t *testing.T, m *runner.Matrix, scenario, target string) *runner.Cell {
+func cellOf(t *testing.T, m *campaign.Matrix, scenario, target string) *campaign.Cell {
 	t.Helper()
 	i, j := slices.Index(m.Targets, target), slices.Index(m.Scenarios, scenario)
 	if i < 0 || j < 0 {
@@ -129,7 +97,7 @@ func TestKnownBugs(t *testing.T) {
 		bug      string
 		scenario string
 		targets  string
-		verdict  runner.Verdict
+		verdict  campaign.Verdict
 		taken    uint64 // by then, 0 if it does not matter
 		why      string // part of the violation
 	}{
@@ -176,10 +144,10 @@ func TestRightDesigns(t *testing.T) {
 				continue // a bug that kernels keep programs from
 			}
 			c := cellOf(t, m, s, n)
-			if c.Verdict == runner.VerdictUnsupported && !has(t, s, target(t, n)) {
+			if c.Verdict == campaign.VerdictUnsupported && !has(t, s, target(t, n)) {
 				continue
 			}
-			if c.Verdict != runner.VerdictOK {
+			if c.Verdict != campaign.VerdictOK {
 				t.Errorf("%s on %s: %s (%s)", s, n, c.Verdict, c.Why)
 			}
 		}
@@ -202,9 +170,9 @@ func TestMatrixSurvives(t *testing.T) {
 	broken.Actions[0].Program = 99 // a bug of ours: it panics
 	endless := buildText(t, "endless.yaml", []byte("version: 1\nname: endless\nprograms:\n  p: |\n    again: goto again\n    exit\nruns:\n  - {run: p, packet: 64}\n"))
 	done := 0
-	m, err := runner.PlayMatrix(context.Background(), []*scenarios.Built{good, &broken, endless, good},
+	m, err := campaign.PlayMatrix(context.Background(), []*scenarios.Built{good, &broken, endless, good},
 		[]*jit.Target{target(t, "6.12"), target(t, "5.10"), target(t, "7.2")},
-		runner.MatrixOptions{Progress: func(n, total int) {
+		campaign.MatrixOptions{Progress: func(n, total int) {
 			if done++; n != done || total != 12 {
 				t.Errorf("progress %d of %d, want %d of 12", n, total, done)
 			}
@@ -214,10 +182,10 @@ func TestMatrixSurvives(t *testing.T) {
 	}
 	for i, name := range m.Targets {
 		row := m.Cells[i]
-		if row[1].Verdict != runner.VerdictError || row[1].Expected || row[1].Why == "" {
+		if row[1].Verdict != campaign.VerdictError || row[1].Expected || row[1].Why == "" {
 			t.Errorf("%s: the panic gives %+v", name, row[1])
 		}
-		if row[2].Verdict == runner.VerdictOK || row[2].Expected {
+		if row[2].Verdict == campaign.VerdictOK || row[2].Expected {
 			t.Errorf("%s: the endless program gives %+v", name, row[2])
 		}
 		if d := cmp.Diff(row[0], row[3]); d != "" || !row[0].Expected {
@@ -233,7 +201,7 @@ func TestMatrixSurvives(t *testing.T) {
 func TestMatrixCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	m, err := runner.PlayMatrix(ctx, library(t), allTargets(t), runner.MatrixOptions{})
+	m, err := campaign.PlayMatrix(ctx, library(t), allTargets(t), campaign.MatrixOptions{})
 	if !errors.Is(err, context.Canceled) || m != nil {
 		t.Errorf("%v, %v", m, err)
 	}
@@ -241,7 +209,7 @@ func TestMatrixCancelled(t *testing.T) {
 
 // TestCosts states the sizes of all designs; cycles are the core model's and checked for sense.
 func TestCosts(t *testing.T) {
-	costs, err := runner.MeasureCosts(context.Background(), allTargets(t), timing.Cores()[0], runner.MatrixOptions{})
+	costs, err := campaign.MeasureCosts(context.Background(), allTargets(t), timing.Cores()[0], campaign.MatrixOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +217,7 @@ func TestCosts(t *testing.T) {
 	fmt.Fprintln(&b, "# bytes/instructions: no tail call, main, subprogram, call, direct, indirect tail call")
 	for _, c := range costs {
 		fmt.Fprintf(&b, "%s:", c.Target)
-		for i, x := range []*runner.Cost{c.Plain, c.Main, c.Sub, c.Call, c.Direct, c.Indirect} {
+		for i, x := range []*campaign.Cost{c.Plain, c.Main, c.Sub, c.Call, c.Direct, c.Indirect} {
 			if x == nil {
 				fmt.Fprint(&b, " -")
 				continue
@@ -269,25 +237,25 @@ func TestCosts(t *testing.T) {
 
 // TestCostsByHand compares the sheet with what the instructions of a design add up to.
 func TestCostsByHand(t *testing.T) {
-	costs, err := runner.MeasureCosts(context.Background(), []*jit.Target{target(t, "6.18")}, nil, runner.MatrixOptions{})
+	costs, err := campaign.MeasureCosts(context.Background(), []*jit.Target{target(t, "6.18")}, nil, campaign.MatrixOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := runner.Costs{
+	want := campaign.Costs{
 		Target: "6.18",
 		// nop5, nop3, push rbp, mov rbp; xor eax, eax; leave, ret
-		Plain: &runner.Cost{Bytes: 5 + 3 + 1 + 3 + 2 + 1 + 1, Insns: 7},
+		Plain: &campaign.Cost{Bytes: 5 + 3 + 1 + 3 + 2 + 1 + 1, Insns: 7},
 		// xor rax for the nop3; cmp, ja, push, mov, jmp, push, push, of which one push is jumped over
-		Main: &runner.Cost{Bytes: 16 + 4 + 2 + 1 + 3 + 2 + 1 + 1, Insns: 7 + 6},
-		Sub:  &runner.Cost{Bytes: 16 + 2, Insns: 7 + 2},
-		Call: &runner.Cost{Bytes: 7 + 5, Insns: 2},
+		Main: &campaign.Cost{Bytes: 16 + 4 + 2 + 1 + 3 + 2 + 1 + 1, Insns: 7 + 6},
+		Sub:  &campaign.Cost{Bytes: 16 + 2, Insns: 7 + 2},
+		Call: &campaign.Cost{Bytes: 7 + 5, Insns: 2},
 		// mov, cmp, jae, nop5, add, pop, pop, jmp; landing: cmp, ja, push, push. A main program's
 		// second pop gives the count, which its successor pushes: 6 instructions instead of 4.
-		Direct: &runner.Cost{Bytes: 7 + 4 + 2 + 5 + 4 + 1 + 1 + 5, Insns: 8 + 6},
+		Direct: &campaign.Cost{Bytes: 7 + 4 + 2 + 5 + 4 + 1 + 1 + 5, Insns: 8 + 6},
 		// mov, cmp, jbe before; mov, test, je, mov, add, jmp instead of two nops or jumps, int3
-		Indirect: &runner.Cost{Bytes: 2 + 3 + 2 + 7 + 4 + 2 + 8 + 3 + 2 + 4 + 1 + 1 + 4 + 4 + 2 + 1, Insns: 15 + 6},
+		Indirect: &campaign.Cost{Bytes: 2 + 3 + 2 + 7 + 4 + 2 + 8 + 3 + 2 + 4 + 1 + 1 + 4 + 4 + 2 + 1, Insns: 15 + 6},
 	}
-	if d := cmp.Diff([]runner.Costs{want}, costs); d != "" {
+	if d := cmp.Diff([]campaign.Costs{want}, costs); d != "" {
 		t.Errorf("(-by hand +measured):\n%s", d)
 	}
 }
@@ -296,7 +264,7 @@ func TestCostsByHand(t *testing.T) {
 func BenchmarkMatrix(b *testing.B) {
 	bs, ts := library(b), allTargets(b)
 	for b.Loop() {
-		if _, err := runner.PlayMatrix(context.Background(), bs, ts, runner.MatrixOptions{}); err != nil {
+		if _, err := campaign.PlayMatrix(context.Background(), bs, ts, campaign.MatrixOptions{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package runner
+package campaign
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
-	"github.com/tcsim/tcsim/emu"
-	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
 // Cost is what one thing costs on a target.
@@ -134,14 +132,14 @@ type sample struct {
 
 // run compiles a probe, runs it and counts.
 func (m *meter) run(b *scenarios.Built) (*sample, error) {
-	c, err := Compile(b, m.t)
+	c, err := runner.Compile(b, m.t)
 	if err != nil {
 		return nil, err
 	}
-	if err := m.w.open(c, Options{MaxInsns: matrixInsns}); err != nil {
+	if err := m.w.open(c, runner.Options{MaxInsns: matrixInsns}); err != nil {
 		return nil, err
 	}
-	stream, err := m.w.s.record(m.ctx, 1)
+	stream, err := m.w.s.Record(m.ctx, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +158,7 @@ func (m *meter) run(b *scenarios.Built) (*sample, error) {
 	}
 	if m.core != nil {
 		entry := c.Images[0].Funcs[0]
-		if s.cycles, s.why, err = m.w.s.cycles(m.core, stream, entry.Addr+jit.Addr(entry.Entry)); err != nil {
+		if s.cycles, s.why, err = m.w.s.LoopCycles(m.core, stream, entry.Addr+jit.Addr(entry.Entry)); err != nil {
 			m.core = nil // one note is enough
 			m.notes = append(m.notes, "no cycles: "+err.Error())
 		}
@@ -280,32 +278,4 @@ func (m *meter) chain(text string, site jit.InsnIndex, direct bool) (Cost, error
 		}
 	}
 	return c, nil
-}
-
-// recording keeps what retires.
-type recording []record.Retired
-
-func (r *recording) Retired(b []record.Retired) bool { *r = append(*r, b...); return false }
-func (r *recording) Sites([]record.Site) bool        { return false }
-
-// record performs run number n, from 1, of a session that was just opened and returns what retired.
-func (s *Session) record(ctx context.Context, n int) ([]record.Retired, error) {
-	a, err := s.runAction(n)
-	if err != nil {
-		return nil, err
-	}
-	r, err := s.enter(a)
-	if err != nil {
-		return nil, err
-	}
-	var rec recording
-	r.Level, r.MaxInsns, r.Observer = emu.LevelRetired, s.m.opt.MaxInsns, &rec
-	res, err := s.m.Run(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	if res.Stop != emu.StopReturn {
-		return nil, fmt.Errorf("the probe does not end: %v", res.Stop)
-	}
-	return slices.Clip(rec), nil
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package runner
+package campaign
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
 // The verifier's estimate of the deepest stack that tail calls in subprograms can lead to: 32 tail
@@ -143,12 +144,12 @@ type worstSearch struct {
 }
 
 // accepted compiles a shape: nil if the verifier refuses it.
-func (w *worstSearch) accepted(s Shape) *Compiled {
+func (w *worstSearch) accepted(s Shape) *runner.Compiled {
 	b, _, err := s.Scenario()
 	if err != nil {
 		return nil
 	}
-	c, err := Compile(b, w.t)
+	c, err := runner.Compile(b, w.t)
 	if err != nil {
 		return nil
 	}
@@ -172,7 +173,7 @@ func (w *worstSearch) try(s Shape) error {
 		return nil
 	}
 	c := w.accepted(s)
-	if err := w.open(c, Options{StackSize: worstStack}); err != nil {
+	if err := w.open(c, runner.Options{StackSize: worstStack}); err != nil {
 		return err
 	}
 	res, err := w.s.Play(w.ctx)
@@ -199,7 +200,7 @@ func (w *worstSearch) try(s Shape) error {
 }
 
 // perTailCall returns how much deeper the second tail call is than the first.
-func perTailCall(r *Run) uint64 {
+func perTailCall(r *runner.Run) uint64 {
 	var at []jit.Addr
 	for i := range r.Events {
 		if e := &r.Events[i]; e.Taken > 0 && e.Tail != nil && len(at) < 2 {
@@ -213,21 +214,21 @@ func perTailCall(r *Run) uint64 {
 }
 
 // WorstDrawing draws the deepest stack of a search.
-func WorstDrawing(ctx context.Context, w *Worst, t *jit.Target) (d Drawing, err error) {
+func WorstDrawing(ctx context.Context, w *Worst, t *jit.Target) (d runner.Drawing, err error) {
 	b, _, err := w.Shape.Scenario()
 	if err != nil {
 		return d, err
 	}
-	c, err := Compile(b, t)
+	c, err := runner.Compile(b, t)
 	if err != nil {
 		return d, err
 	}
-	s, err := Open(c, Options{StackSize: worstStack})
+	s, err := runner.Open(c, runner.Options{StackSize: worstStack})
 	if err != nil {
 		return d, err
 	}
 	at, err := stack.ParseAt("deepest")
-	var ds []Drawing
+	var ds []runner.Drawing
 	if err == nil {
 		ds, err = s.Stack(ctx, 1, at)
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package runner_test
+package campaign_test
 
 import (
 	"fmt"
@@ -13,7 +13,8 @@ import (
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
-	"github.com/tcsim/tcsim/scenarios/runner"
+	"github.com/tcsim/tcsim/scenarios/campaign"
+	"github.com/tcsim/tcsim/scenarios/runner/runnertest"
 )
 
 // TestLibraryDoc writes the last column of the tables in docs/scenario-library.md: which designs break
@@ -40,7 +41,7 @@ func TestLibraryDoc(t *testing.T) {
 		cells[3] = differing(t, m, names[0][1]) + " |"
 		if want := strings.Join(cells, " | "); want != line {
 			lines[i] = want
-			if !*update {
+			if !runnertest.Updating() {
 				t.Errorf("the table has\n%s\nfound (-update rewrites it)\n%s", line, want)
 			}
 		}
@@ -48,7 +49,7 @@ func TestLibraryDoc(t *testing.T) {
 	if rows < 19 {
 		t.Errorf("%d rows", rows)
 	}
-	if *update {
+	if runnertest.Updating() {
 		if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -56,9 +57,9 @@ func TestLibraryDoc(t *testing.T) {
 }
 
 // differing lists what a scenario breaks and where.
-func differing(t *testing.T, m *runner.Matrix, scenario string) string {
+func differing(t *testing.T, m *campaign.Matrix, scenario string) string {
 	t.Helper()
-	by := map[runner.Verdict][]string{}
+	by := map[campaign.Verdict][]string{}
 	var shown []string // targets that have no other name here
 	for _, name := range m.Targets {
 		tg := target(t, name)
@@ -68,8 +69,8 @@ func differing(t *testing.T, m *runner.Matrix, scenario string) string {
 		switch {
 		case variant && kernel[0] >= '0' && kernel[0] <= '9' && name != "5.10-unrounded":
 			continue
-		case name == "direct-poke-inline-nodirect" || c.Verdict == runner.VerdictOK:
-		case known && c.Verdict == runner.Verdict(check.BelowRSP):
+		case name == "direct-poke-inline-nodirect" || c.Verdict == campaign.VerdictOK:
+		case known && c.Verdict == campaign.Verdict(check.BelowRSP):
 		case name == "5.10-unrounded" && cellOf(t, m, scenario, "5.10").Verdict == c.Verdict:
 		default:
 			by[c.Verdict] = append(by[c.Verdict], name)
@@ -82,7 +83,7 @@ func differing(t *testing.T, m *runner.Matrix, scenario string) string {
 	for _, v := range slices.Sorted(keysOf(by)) {
 		list := strings.Join(by[v], ", ")
 		switch {
-		case v != runner.VerdictUnsupported:
+		case v != campaign.VerdictUnsupported:
 		case slices.Equal(by[v], oneFrame(m)):
 			list = "5.9 and before"
 		case slices.Equal(by[v], without(t, jit.ISAExceptions, shown)):
@@ -108,7 +109,7 @@ func without(t *testing.T, isa jit.ISA, names []string) (out []string) {
 }
 
 // oneFrame are the designs that have no tail calls beside calls.
-func oneFrame(m *runner.Matrix) []string {
+func oneFrame(m *campaign.Matrix) []string {
 	var out []string
 	for _, n := range m.Targets {
 		if t, err := jit.TargetByName(n); err == nil && (t.Verifier.NoMix || t.Verifier.NoSubprogs) && n != "direct-poke-inline-nodirect" {

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/record"
+)
+
+// recording keeps what retires.
+type recording []record.Retired
+
+func (r *recording) Retired(b []record.Retired) bool { *r = append(*r, b...); return false }
+func (r *recording) Sites([]record.Site) bool        { return false }
+
+// Record performs run number n, from 1, of a session that was just opened, without what comes before it
+// and without checks, and returns what retired. It is an error if the run does not return.
+func (s *Session) Record(ctx context.Context, n int) ([]record.Retired, error) {
+	a, err := s.runAction(n)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.enter(a)
+	if err != nil {
+		return nil, err
+	}
+	var rec recording
+	r.Level, r.MaxInsns, r.Observer = emu.LevelRetired, s.m.opt.MaxInsns, &rec
+	res, err := s.m.Run(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if res.Stop != emu.StopReturn {
+		return nil, fmt.Errorf("the probe does not end: %v", res.Stop)
+	}
+	return slices.Clip(rec), nil
+}
