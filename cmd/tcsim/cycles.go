@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/urfave/cli/v3"
 
@@ -17,23 +16,6 @@ import (
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
-
-func coreFlag() cli.Flag {
-	var names []string
-	for _, c := range timing.Cores() {
-		names = append(names, c.Name)
-	}
-	return &cli.StringFlag{Name: "core", Usage: "core to model: " + strings.Join(names, ", ") + " (default the first)"}
-}
-
-// coreOf returns the core that --core names.
-func coreOf(cmd *cli.Command) (*timing.Core, error) {
-	core, err := timing.CoreNamed(cmd.String("core"))
-	if err != nil {
-		return nil, badUsage("--core: %w", err)
-	}
-	return core, nil
-}
 
 func (e env) cyclesCommand() *cli.Command {
 	return &cli.Command{

@@ -32,21 +32,13 @@ func (e env) matrixCommand() *cli.Command {
 				Name: "target", Aliases: []string{"t"},
 				Usage: "kernels or designs, separated by commas; \"all\" means every variant too (default: one per kernel and design)",
 			},
-			&cli.StringFlag{Name: "core", Usage: "core model for the cycles: " + coreNames()},
+			coreFlag(),
 			&cli.IntFlag{Name: "workers", Value: 2, Usage: "machines that run at the same time"},
 			&cli.BoolFlag{Name: "serve", Hidden: true, Usage: "answer questions of another tcsim on standard input"},
 			limitFlag(), jsonFlag(),
 		}...),
 		Action: e.matrix,
 	}
-}
-
-func coreNames() string {
-	var names []string
-	for _, c := range timing.Cores() {
-		names = append(names, c.Name)
-	}
-	return strings.Join(names, ", ")
 }
 
 func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
@@ -75,7 +67,7 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	if e.self != "" {
 		opt.Command = []string{
 			e.self, "matrix", "--serve", "--scenario", strings.Join(names, ","), "--target", strings.Join(tn, ","),
-			"--core", core.Name, "--limit", fmt.Sprint(cmd.Uint32("limit")),
+			"--core", cmd.String("core"), "--limit", fmt.Sprint(cmd.Uint32("limit")),
 		}
 	}
 	priced := core

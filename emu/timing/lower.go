@@ -167,7 +167,9 @@ func (l *lowering) ports(in *insn, f *form) error {
 			in.slots = uint8(s.Slots)
 		}
 	}
-	memory := in.inst.Load || in.inst.Store || in.inst.Stack.Any()
+	i := &in.inst
+	memory := i.Load || i.Store || i.Stack.Any()
+	storesOnly := (i.Store || i.Stack.Store) && !i.Load && !i.Stack.Load
 	for _, w := range strings.Fields(text) {
 		name, count, _ := strings.Cut(w, "*")
 		n := 1
@@ -180,8 +182,8 @@ func (l *lowering) ports(in *insn, f *form) error {
 		p := parsePorts(name)
 		for range n {
 			switch {
-			case memory && p == loads && in.load == 0:
-				in.load = p
+			case memory && p == loads && in.load == 0 && !(storesOnly && p == addrs):
+				in.load = p // ports that do both take the load of an instruction first
 			case memory && (p == addrs || p == loads):
 				in.addr = p
 			case memory && p == datas:

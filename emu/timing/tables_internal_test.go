@@ -167,7 +167,7 @@ func TestFormID(t *testing.T) {
 		if got := formID(&i); got != c.want {
 			t.Errorf("% x (%s): form %s, want %s", c.code, &i, got, c.want)
 		}
-		if _, err := newLowering(&goldenCove).lower(&i); err != nil {
+		if _, err := newLowering(builtin["glc"]()).lower(&i); err != nil {
 			t.Errorf("%s: %v", c.want, err)
 		}
 	}
@@ -220,7 +220,7 @@ func TestStoreTrack(t *testing.T) {
 // TestCalendar compares bookings with a plain list of busy cycles.
 func TestCalendar(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		c := newCalendar(&goldenCove.Back)
+		c := newCalendar(&builtin["glc"]().Back)
 		type slot struct {
 			p uint8
 			t Cycle
@@ -259,7 +259,7 @@ func TestCalendar(t *testing.T) {
 // TestPredictorLearns a repeating random sequence, and does not learn one that does not repeat.
 func TestPredictorLearns(t *testing.T) {
 	run := func(period int) (wrong int) {
-		p := newPredictor(&goldenCove.Branch)
+		p := newPredictor(&builtin["glc"]().Branch)
 		seed := uint64(1)
 		bits := make([]bool, period)
 		for n := range bits {
