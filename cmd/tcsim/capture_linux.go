@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/capture/live"
 	"github.com/tcsim/tcsim/scenarios/runner"
@@ -38,7 +39,7 @@ func (e env) capture(ctx context.Context, cmd *cli.Command) error {
 		return err
 	}
 	defer k.Close()
-	sum := &captured{File: out}
+	sum := &render.Captured{File: out}
 	var f *capture.File
 	if choice.Any() {
 		f, err = k.Found(choice)
@@ -63,7 +64,7 @@ func (e env) capture(ctx context.Context, cmd *cli.Command) error {
 	if err := capture.WriteFile(out, f); err != nil {
 		return badInput(err)
 	}
-	sum.describe(f)
+	sum.Describe(f)
 	if err := e.printCaptured(cmd, sum); err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func openKernel(cmd *cli.Command) (*live.Kernel, error) {
 }
 
 // runInKernel has the kernel run the scenarios of a capture that the emulator runs without harm.
-func (e env) runInKernel(ctx context.Context, k *live.Kernel, f *capture.File, what *order, sum *captured) error {
+func (e env) runInKernel(ctx context.Context, k *live.Kernel, f *capture.File, what *order, sum *render.Captured) error {
 	var text bytes.Buffer
 	if err := capture.Write(&text, f); err != nil {
 		return err

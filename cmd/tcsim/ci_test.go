@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 )
 
 // ciLines are command lines with something as expected, something that fails and something that cannot
@@ -72,7 +74,7 @@ func TestJUnit(t *testing.T) {
 		if code != exitFailed {
 			t.Fatalf("%v: exit code %d: %s", args, code, errs)
 		}
-		var v junitSuites
+		var v render.JUnitSuites
 		if err := xml.Unmarshal([]byte(out), &v); err != nil {
 			t.Fatalf("%v: %v in\n%s", args, err, out)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
 )
@@ -59,7 +60,7 @@ func (e env) conform(_ context.Context, cmd *cli.Command) error {
 		return badInput(err)
 	}
 	if cmd.Bool("json") {
-		if err := e.conformJSON(reports); err != nil {
+		if err := render.JSON(e.stdout, render.Conform{Captures: render.ConformRows(reports), Schema: render.SchemaConform}); err != nil {
 			return err
 		}
 	} else {
@@ -84,21 +85,21 @@ func (e env) conformFile(path string, target *jit.Target, keep int) (*capture.Re
 }
 
 func (e env) conformText(reports []*capture.Report) {
-	t := newTable("capture", "target", "category", "identical/total")
-	t.right(3)
+	t := render.NewTable("capture", "target", "category", "identical/total")
+	t.Right(3)
 	var all capture.Count
 	refused, gaveUp := 0, 0
 	var tramps capture.Count
 	for _, r := range reports {
 		for _, c := range slices.Sorted(maps.Keys(r.Images)) {
-			t.add(filepath.Base(r.File), r.Target.Name, c, r.Images[c].String())
+			t.Add(filepath.Base(r.File), r.Target.Name, c, r.Images[c].String())
 		}
-		t.add(filepath.Base(r.File), r.Target.Name, "facts", r.Facts.String())
+		t.Add(filepath.Base(r.File), r.Target.Name, "facts", r.Facts.String())
 		if r.Trampolines.Total > 0 {
-			t.add(filepath.Base(r.File), r.Target.Name, "trampolines", r.Trampolines.String())
+			t.Add(filepath.Base(r.File), r.Target.Name, "trampolines", r.Trampolines.String())
 		}
 		n := r.Total()
-		t.add(filepath.Base(r.File), r.Target.Name, "all", n.String())
+		t.Add(filepath.Base(r.File), r.Target.Name, "all", n.String())
 		all.Same += n.Same
 		all.Total += n.Total
 		refused += r.Refused
@@ -113,38 +114,9 @@ func (e env) conformText(reports []*capture.Report) {
 				r.File, m.Line, m.Scenario, m.Prog, m.Func, m.State, m.Reason, m.Listing)
 		}
 	}
-	fmt.Fprintf(e.stdout, "apart: %s that the kernel refused, %d it did not JIT\n", plural(refused, "program"), gaveUp)
+	fmt.Fprintf(e.stdout, "apart: %s that the kernel refused, %d it did not JIT\n", render.Plural(refused, "program"), gaveUp)
 	if tramps.Total > 0 {
 		fmt.Fprintf(e.stdout, "trampolines: %v\n", tramps)
 	}
 	fmt.Fprintf(e.stdout, "identical: %v\n", all)
-}
-
-// conformRow is one capture in JSON.
-type conformRow struct {
-	File       string                   `json:"file"`
-	Target     string                   `json:"target"`
-	Categories map[string]capture.Count `json:"categories"`
-	Facts      capture.Count            `json:"facts"`
-	All        capture.Count            `json:"all"`
-	Refused    int                      `json:"refused_by_kernel"`
-	NotJITed   int                      `json:"not_jited_by_kernel"`
-	Tramps     capture.Count            `json:"trampolines"`
-	Mismatches []string                 `json:"mismatches,omitempty"`
-}
-
-func (e env) conformJSON(reports []*capture.Report) error {
-	var rows []conformRow
-	for _, r := range reports {
-		row := conformRow{
-			File: r.File, Target: r.Target.Name, Categories: r.Images, Facts: r.Facts, All: r.Total(),
-			Refused: r.Refused, NotJITed: r.NotJITed, Tramps: r.Trampolines,
-		}
-		for _, m := range r.Mismatches {
-			row.Mismatches = append(row.Mismatches, fmt.Sprintf("%s: program %d, function %d, %v: %s",
-				m.Scenario, m.Prog, m.Func, m.State, m.Reason))
-		}
-		rows = append(rows, row)
-	}
-	return e.printJSON("conform", map[string]any{"captures": rows})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -21,14 +22,14 @@ func (e env) cost(ctx context.Context, cmd *cli.Command, s *runner.Session, core
 		return badInput(err)
 	}
 	if cmd.Bool("json") {
-		return e.printJSON("trace", map[string]any{"cost": costJSON(p)})
+		return render.JSON(e.stdout, costResult{costJSON(p), render.SchemaTrace})
 	}
 	state := "the first run after loading"
 	if p.Warm {
 		state = "one of many runs in a row"
 	}
 	fmt.Fprintf(e.stdout, "%d cycles on %s, %s\n", p.Total, p.Core, state)
-	for _, line := range fold(causes(&p.Costs, p.Total), width) {
+	for _, line := range render.Fold(causes(&p.Costs, p.Total), render.Width) {
 		fmt.Fprintln(e.stdout, line)
 	}
 	for i := range p.Funcs {
@@ -37,9 +38,9 @@ func (e env) cost(ctx context.Context, cmd *cli.Command, s *runner.Session, core
 		if f.Fn != nil {
 			name = f.Fn.String()
 		}
-		fmt.Fprintf(e.stdout, "\n%s: %d cycles, %s\n", name, f.Costs.Total(), plural(f.Executed, "instruction"))
-		t := newTable("cycles", "insns", "BPF", "", "causes")
-		t.right(0, 1, 2)
+		fmt.Fprintf(e.stdout, "\n%s: %d cycles, %s\n", name, f.Costs.Total(), render.Plural(f.Executed, "instruction"))
+		t := render.NewTable("cycles", "insns", "BPF", "", "causes")
+		t.Right(0, 1, 2)
 		for k := range f.Insns {
 			in := &f.Insns[k]
 			at, text := "", "prologue, epilogue"
@@ -49,7 +50,7 @@ func (e env) cost(ctx context.Context, cmd *cli.Command, s *runner.Session, core
 			if f.Fn == nil {
 				text = "thunks, helpers"
 			}
-			t.add(fmt.Sprint(in.Costs.Total()), fmt.Sprint(in.Executed), at, clip(text, 34), clip(causes(&in.Costs, in.Costs.Total()), 42))
+			t.Add(fmt.Sprint(in.Costs.Total()), fmt.Sprint(in.Executed), at, clip(text, 34), clip(causes(&in.Costs, in.Costs.Total()), 42))
 		}
 		fmt.Fprint(e.stdout, t)
 	}
@@ -101,7 +102,22 @@ type costLine struct {
 	Insns    []costLine       `json:"insns,omitempty"`
 }
 
-func costJSON(p *runner.Profile) map[string]any {
+// costResult is the object of tcsim trace --cost.
+type costResult struct {
+	Cost   costProfile   `json:"cost"`
+	Schema render.Schema `json:"schema"`
+}
+
+// costProfile is where the cycles of a run go.
+type costProfile struct {
+	Causes    map[string]int64 `json:"causes"`
+	Core      string           `json:"core"`
+	Cycles    int64            `json:"cycles"`
+	Functions []costLine       `json:"functions"`
+	Warm      bool             `json:"warm"`
+}
+
+func costJSON(p *runner.Profile) costProfile {
 	var funcs []costLine
 	for i := range p.Funcs {
 		f := &p.Funcs[i]
@@ -119,7 +135,7 @@ func costJSON(p *runner.Profile) map[string]any {
 		funcs = append(funcs, l)
 	}
 	total := lineOf("", 0, &p.Costs)
-	return map[string]any{"core": p.Core, "warm": p.Warm, "cycles": int64(p.Total), "causes": total.Causes, "functions": funcs}
+	return costProfile{total.Causes, p.Core, int64(p.Total), funcs, p.Warm}
 }
 
 func lineOf(name string, executed int, c *timing.Costs) costLine {
@@ -144,7 +160,7 @@ func (e env) pipeline(ctx context.Context, cmd *cli.Command, s *runner.Session, 
 		return badInput(err)
 	}
 	if cmd.Bool("json") {
-		return e.printJSON("trace", map[string]any{"core": core.Name, "pipeline": rows})
+		return render.JSON(e.stdout, render.Pipeline{Core: core.Name, Pipeline: rows, Schema: render.SchemaTrace})
 	}
 	return timing.WritePipeline(e.stdout, rows)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/count"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios/runner"
@@ -63,7 +64,7 @@ func (e env) count(ctx context.Context, cmd *cli.Command) error {
 		for _, c := range list {
 			results = append(results, countJSON(c, cmd.Float("ghz"), cmd.Bool("verbose")))
 		}
-		err = e.printJSON("count", map[string]any{"results": results})
+		err = render.JSON(e.stdout, countResults{results, render.SchemaCount})
 	} else {
 		for i, c := range list {
 			if i > 0 {
@@ -139,7 +140,7 @@ func (e env) countCapture(ctx context.Context, path, pattern string, o runner.Co
 		out = append(out, n)
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("%s: %w: none of %s can be counted", path, errUntestable, plural(len(picked), "scenario"))
+		return nil, fmt.Errorf("%s: %w: none of %s can be counted", path, errUntestable, render.Plural(len(picked), "scenario"))
 	}
 	return out, nil
 }
@@ -195,7 +196,7 @@ func countText(c *runner.Counted, ghz float64) string {
 
 // folded writes a sentence of a verdict in as many lines as it takes.
 func folded(b *strings.Builder, text string) {
-	for i, line := range fold(text, width-4) {
+	for i, line := range render.Fold(text, render.Width-4) {
 		fmt.Fprintf(b, "%s%s\n", strings.Repeat(" ", 2+2*min(i, 1)), line)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"math/big"
 	"strings"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/count"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -72,6 +73,12 @@ func words(v runner.MapValue) []string {
 		}
 	}
 	return out
+}
+
+// countResults is the object of tcsim count.
+type countResults struct {
+	Results []countResult `json:"results"`
+	Schema  render.Schema `json:"schema"`
 }
 
 // countResult is one verdict in JSON. Integers of any size are JSON numbers.
@@ -206,7 +213,7 @@ func summaryText(s *count.Summary) string {
 	head := fmt.Sprintf("%s tail calls, %s instructions, changes %d locations, used %d times, if",
 		grouped(s.TailCalls), grouped(s.Insns), s.Effects, s.Hits)
 	var b strings.Builder
-	for i, l := range fold(head+" "+strings.Join(s.Pins, ", "), width-6) {
+	for i, l := range render.Fold(head+" "+strings.Join(s.Pins, ", "), render.Width-6) {
 		fmt.Fprintf(&b, "%s%s\n", strings.Repeat(" ", 4+2*min(i, 1)), l)
 	}
 	return b.String()

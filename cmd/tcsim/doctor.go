@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu"
 )
 
@@ -23,25 +24,18 @@ func (e env) doctorCommand() *cli.Command {
 	}
 }
 
-// doctorRow is one self-test.
-type doctorRow struct {
-	Name   string `json:"name"`
-	OK     bool   `json:"ok"`
-	Detail string `json:"detail"`
-}
-
 func (e env) doctor(ctx context.Context, cmd *cli.Command) error {
-	var rows []doctorRow
+	var rows []render.SelfTest
 	ok := true
 	for _, c := range emu.Doctor(ctx) {
-		row := doctorRow{c.Name, c.Err == nil, c.Detail}
+		row := render.SelfTest{Name: c.Name, OK: c.Err == nil, Detail: c.Detail}
 		if c.Err != nil {
 			row.Detail, ok = c.Err.Error(), false
 		}
 		rows = append(rows, row)
 	}
 	if cmd.Bool("json") {
-		if err := e.printJSON("doctor", map[string]any{"ok": ok, "checks": rows}); err != nil {
+		if err := render.JSON(e.stdout, render.Doctor{Checks: rows, OK: ok, Schema: render.SchemaDoctor}); err != nil {
 			return err
 		}
 	} else {
@@ -53,13 +47,13 @@ func (e env) doctor(ctx context.Context, cmd *cli.Command) error {
 	return nil
 }
 
-func (e env) doctorText(rows []doctorRow) {
+func (e env) doctorText(rows []render.SelfTest) {
 	for _, r := range rows {
 		word := "ok"
 		if !r.OK {
 			word = "FAILED"
 		}
-		for i, line := range fold(r.Name+": "+r.Detail, width-9) {
+		for i, line := range render.Fold(r.Name+": "+r.Detail, render.Width-9) {
 			if i > 0 {
 				word = ""
 			}

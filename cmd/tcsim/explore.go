@@ -5,7 +5,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/explore"
 	"github.com/tcsim/tcsim/emu/stack"
@@ -81,7 +81,7 @@ func (e env) explore(ctx context.Context, cmd *cli.Command) error {
 		return err
 	}
 	if cmd.Bool("json") {
-		err = e.printJSON("explore", exploreJSON(list))
+		err = render.JSON(e.stdout, exploreJSON(list))
 	} else {
 		err = e.printExplored(list, cmd.Bool("each"))
 	}
@@ -156,7 +156,7 @@ func exploreVerdict(list []exploredOn) error {
 		untested = cmp.Or(list[i].unsupported, untested)
 	}
 	if open > 0 {
-		return fmt.Errorf("%w: schedules of %s were left out (see --max)", errUndecided, plural(open, "update"))
+		return fmt.Errorf("%w: schedules of %s were left out (see --max)", errUndecided, render.Plural(open, "update"))
 	}
 	return untested
 }
@@ -172,7 +172,7 @@ func exploreWord(x *runner.Explored) string {
 		return "not reached"
 	}
 	if x.Failure != nil {
-		for _, name := range sortedKeys(x.Failed) {
+		for _, name := range render.SortedKeys(x.Failed) {
 			words = append(words, fmt.Sprintf("FAILS %s in %v", name, x.Failed[name].Schedules))
 		}
 	}
@@ -195,16 +195,16 @@ func (e env) printExplored(list []exploredOn, each bool) error {
 	columns := []string{"update", "run", "steps", "schedules", "classes", "verdict"}
 	title := list[0].scenario + " on " + list[0].target
 	if len(list) > 1 {
-		columns, title = append([]string{"target"}, columns...), fmt.Sprintf("%s on %s", list[0].scenario, plural(len(list), "target"))
+		columns, title = append([]string{"target"}, columns...), fmt.Sprintf("%s on %s", list[0].scenario, render.Plural(len(list), "target"))
 	}
-	t := newTable(columns...)
+	t := render.NewTable(columns...)
 	for i := range 4 {
-		t.right(len(columns) - 5 + i)
+		t.Right(len(columns) - 5 + i)
 	}
 	schedules, classes := new(big.Int), 0
 	for i := range list {
 		if list[i].unsupported != nil {
-			t.add(list[i].target, "unsupported", "", "", "", "", "")
+			t.Add(list[i].target, "unsupported", "", "", "", "", "")
 		}
 		for j := range list[i].found {
 			x := &list[i].found[j]
@@ -212,7 +212,7 @@ func (e env) printExplored(list []exploredOn, each bool) error {
 			if len(list) > 1 {
 				cells = append([]string{list[i].target}, cells...)
 			}
-			t.add(cells...)
+			t.Add(cells...)
 			exploreNotes(t, x)
 			schedules.Add(schedules, x.All.Schedules)
 			classes += x.All.Classes
@@ -238,16 +238,16 @@ func (e env) printExplored(list []exploredOn, each bool) error {
 }
 
 // exploreNotes adds what a verdict cannot say to the row of an update.
-func exploreNotes(t *table, x *runner.Explored) {
+func exploreNotes(t *render.Table, x *runner.Explored) {
 	if x.Unbounded {
-		t.note("a run did not end within its budget of instructions")
+		t.Note("a run did not end within its budget of instructions")
 	}
 	if x.Alone != nil {
-		t.note("without the update the run breaks " + string(x.Alone.Invariant) + " as well")
+		t.Note("without the update the run breaks " + string(x.Alone.Invariant) + " as well")
 	}
 	for _, v := range []*check.Violation{x.Before, x.Update, x.Later} {
 		if v != nil {
-			t.note(v.String())
+			t.Note(v.String())
 		}
 	}
 }
@@ -257,8 +257,8 @@ func (e env) printFailure(x *runner.Explored, on string) {
 	f := x.Failure
 	title := fmt.Sprintf("Shortest failing schedule of %s%s (run %d, %s; %d instructions; %v schedules of its class fail alike)",
 		updateText(x), on, x.Run, x.Program, f.Insns, x.Shortest.Same)
-	fmt.Fprintf(e.stdout, "\n%s\n\n", strings.Join(fold(title, width), "\n"))
-	for _, line := range fold(f.Violation.String(), width-2) {
+	fmt.Fprintf(e.stdout, "\n%s\n\n", strings.Join(render.Fold(title, render.Width), "\n"))
+	for _, line := range render.Fold(f.Violation.String(), render.Width-2) {
 		fmt.Fprintf(e.stdout, "  %s\n", line)
 	}
 	fmt.Fprintln(e.stdout)
@@ -273,71 +273,24 @@ func (e env) printFailure(x *runner.Explored, on string) {
 		fmt.Fprintf(e.stdout, "    %d. %s\n", i+1, s.Step)
 	}
 	if left := len(x.Steps) - len(f.Steps); left > 0 {
-		fmt.Fprintf(e.stdout, "  the other %s may come at any time after\n", plural(left, "step"))
+		fmt.Fprintf(e.stdout, "  the other %s may come at any time after\n", render.Plural(left, "step"))
 	}
 	fmt.Fprintf(e.stdout, "\n%s\n%s", trace.Text(f.Code, f.Events), f.Layout.Picture(stack.Options{Title: f.Violation.Moment().Name}))
 }
 
 // exploreJSON is the object of one target, or of several the list of their objects.
-func exploreJSON(list []exploredOn) map[string]any {
-	if len(list) == 1 {
-		return exploreUpdates(&list[0])
-	}
-	var each []map[string]any
+func exploreJSON(list []exploredOn) any {
+	var each []render.Explored
 	for i := range list {
-		each = append(each, exploreUpdates(&list[i]))
+		x := render.Explored{Scenario: list[i].scenario, Target: list[i].target, Updates: render.ExploredUpdates(list[i].found)}
+		if err := list[i].unsupported; err != nil {
+			x.Error = err.Error()
+		}
+		each = append(each, x)
 	}
-	return map[string]any{"scenario": list[0].scenario, "targets": each}
-}
-
-func exploreUpdates(on *exploredOn) map[string]any {
-	type count struct {
-		Schedules string `json:"schedules"` // decimal, of any size
-		Classes   int    `json:"classes"`
+	if len(each) == 1 {
+		each[0].Schema = render.SchemaExplore
+		return each[0]
 	}
-	var list []map[string]any
-	for i := range on.found {
-		x := &on.found[i]
-		m := map[string]any{
-			"kind": x.Kind, "slot": x.Slot, "from": x.From, "to": x.To, "run": x.Run, "program": x.Program,
-			"steps": x.Steps, "schedules": x.All.Schedules.String(), "classes": x.All.Classes,
-			"exhaustive": x.Exhaustive, "ok": x.OK(),
-		}
-		failed := map[string]count{}
-		for name, n := range x.Failed {
-			failed[name] = count{n.Schedules.String(), n.Classes}
-		}
-		m["failed"] = failed
-		if x.Unbounded {
-			m["unbounded"] = true
-		}
-		if x.Alone != nil {
-			m["alone"] = x.Alone
-		}
-		if x.Before != nil {
-			m["earlier_violation"] = x.Before
-		}
-		if x.Update != nil {
-			m["update_violation"] = x.Update
-		}
-		if x.Later != nil {
-			m["later_violation"] = x.Later
-		}
-		if f := x.Failure; f != nil {
-			shortest := map[string]any{
-				"violation": f.Violation, "instructions": f.Insns, "steps": f.Steps, "stack": f.Layout,
-				"schedules": x.Shortest.Same.String(),
-			}
-			if raw, err := trace.JSON(f.Code, f.Events); err == nil {
-				shortest["events"] = json.RawMessage(raw)
-			}
-			m["shortest"] = shortest
-		}
-		list = append(list, m)
-	}
-	m := map[string]any{"scenario": on.scenario, "target": on.target, "updates": list}
-	if on.unsupported != nil {
-		m["error"] = on.unsupported.Error()
-	}
-	return m
+	return render.ExploredTargets{Scenario: list[0].scenario, Schema: render.SchemaExplore, Targets: each}
 }

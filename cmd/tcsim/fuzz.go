@@ -16,6 +16,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 	"github.com/tcsim/tcsim/scenarios/graph"
 )
@@ -82,6 +83,17 @@ func (e env) fuzzWorkerCommand() *cli.Command {
 	}
 }
 
+// fuzzResult is the object of tcsim fuzz.
+type fuzzResult struct {
+	Exhaustive  int                     `json:"exhaustive"`
+	Failures    []fuzzed                `json:"failures"`
+	Graphs      int                     `json:"graphs"`
+	Interrupted bool                    `json:"interrupted"`
+	Schema      render.Schema           `json:"schema"`
+	Seed        uint64                  `json:"seed"`
+	Targets     []campaign.FuzzedTarget `json:"targets"`
+}
+
 // fuzzed is a failure as it is printed.
 type fuzzed struct {
 	Target  string           `json:"target"`
@@ -120,9 +132,9 @@ func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 		return err
 	}
 	if cmd.Bool("json") {
-		err = e.printJSON("fuzz", map[string]any{
-			"seed": c.Source.Seed, "exhaustive": c.Source.All, "graphs": r.Graphs, "targets": r.Targets,
-			"failures": failures, "interrupted": r.Interrupted,
+		err = render.JSON(e.stdout, fuzzResult{
+			Seed: c.Source.Seed, Exhaustive: c.Source.All, Graphs: r.Graphs, Targets: r.Targets,
+			Failures: failures, Interrupted: r.Interrupted, Schema: render.SchemaFuzz,
 		})
 	} else {
 		_, err = fmt.Fprint(e.stdout, fuzzText(c, r, failures))
@@ -233,17 +245,17 @@ func fuzzText(c *campaign.Campaign, r *campaign.CampaignReport, failures []fuzze
 	switch {
 	case c.Source.All != 0 && !r.Interrupted:
 		fmt.Fprintf(&b, "all %d graphs of at most %s and %s, each on %s\n\n",
-			r.Graphs, plural(c.Source.All, "program"), plural(c.Source.All, "call site"), plural(len(r.Targets), "target"))
+			r.Graphs, render.Plural(c.Source.All, "program"), render.Plural(c.Source.All, "call site"), render.Plural(len(r.Targets), "target"))
 	case c.Source.All != 0:
-		fmt.Fprintf(&b, "interrupted: %d of all graphs up to size %d, each on %s\n\n", r.Graphs, c.Source.All, plural(len(r.Targets), "target"))
+		fmt.Fprintf(&b, "interrupted: %d of all graphs up to size %d, each on %s\n\n", r.Graphs, c.Source.All, render.Plural(len(r.Targets), "target"))
 	default:
 		if r.Interrupted {
 			b.WriteString("interrupted: ")
 		}
-		fmt.Fprintf(&b, "%s of seed %d, each on %s\n\n", plural(r.Graphs, "graph"), c.Source.Seed, plural(len(r.Targets), "target"))
+		fmt.Fprintf(&b, "%s of seed %d, each on %s\n\n", render.Plural(r.Graphs, "graph"), c.Source.Seed, render.Plural(len(r.Targets), "target"))
 	}
-	t := newTable("target", "ok", "foreseen", "unsupported", "failed")
-	t.right(1, 2, 3, 4)
+	t := render.NewTable("target", "ok", "foreseen", "unsupported", "failed")
+	t.Right(1, 2, 3, 4)
 	for _, x := range r.Targets {
 		v := x.Verdicts
 		ok, foreseen, cannot := v[campaign.VerdictOK], v[campaign.VerdictForeseen], v[campaign.VerdictUnsupported]
@@ -251,16 +263,16 @@ func fuzzText(c *campaign.Campaign, r *campaign.CampaignReport, failures []fuzze
 		for _, n := range v {
 			failed += n
 		}
-		t.add(x.Target, fmt.Sprint(ok), fmt.Sprint(foreseen), fmt.Sprint(cannot), fmt.Sprint(failed))
+		t.Add(x.Target, fmt.Sprint(ok), fmt.Sprint(foreseen), fmt.Sprint(cannot), fmt.Sprint(failed))
 	}
 	b.WriteString(t.String())
 	for _, x := range failures {
-		fmt.Fprintf(&b, "\n%s: %s in %s, first in graph %d", x.Target, x.Verdict, plural(x.Count, "graph"), x.First)
+		fmt.Fprintf(&b, "\n%s: %s in %s, first in graph %d", x.Target, x.Verdict, render.Plural(x.Count, "graph"), x.First)
 		if x.Shrunk {
-			fmt.Fprintf(&b, ", which is made small (%s played)", plural(x.Tries, "graph"))
+			fmt.Fprintf(&b, ", which is made small (%s played)", render.Plural(x.Tries, "graph"))
 		}
 		b.WriteString("\n")
-		for _, line := range fold(x.Why, width-4) {
+		for _, line := range render.Fold(x.Why, render.Width-4) {
 			fmt.Fprintf(&b, "    %s\n", line)
 		}
 		if len(x.Files) > 0 {

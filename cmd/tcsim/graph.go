@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/callgraph"
 	"github.com/tcsim/tcsim/scenarios/object"
@@ -54,7 +55,7 @@ func (e env) graph(_ context.Context, cmd *cli.Command) error {
 	}
 	switch {
 	case cmd.Bool("json"):
-		if err := e.printJSON("graph", map[string]any{"graph": g}); err != nil {
+		if err := render.JSON(e.stdout, render.Graph{Graph: g, Schema: render.SchemaGraph}); err != nil {
 			return err
 		}
 	case cmd.Bool("dot"):
@@ -100,5 +101,5 @@ func (e env) findings(g *callgraph.Graph) {
 	for _, n := range g.Notes {
 		fmt.Fprint(e.stdout, callgraph.Fold("note: "+n))
 	}
-	fmt.Fprintf(e.stdout, "%s never taken\n", plural(len(g.Findings), "tail call"))
+	fmt.Fprintf(e.stdout, "%s never taken\n", render.Plural(len(g.Findings), "tail call"))
 }

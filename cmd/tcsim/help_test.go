@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 )
 
 // elsewhere are beginnings of examples whose commands need what a test does not have (a kernel, root,
@@ -21,7 +23,7 @@ func TestHelpExamples(t *testing.T) {
 		_, out, _ := tcsim(t, "", c.Name, "--help")
 		text, _, _ := strings.Cut(out, "\nOPTIONS:")
 		for line := range strings.Lines(text) {
-			if n := len([]rune(strings.TrimRight(line, "\n"))); n > width && !strings.HasPrefix(line, "      ") {
+			if n := len([]rune(strings.TrimRight(line, "\n"))); n > render.Width && !strings.HasPrefix(line, "      ") {
 				t.Errorf("%s --help: %d columns: %s", c.Name, n, line)
 			}
 		}

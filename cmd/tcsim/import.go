@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/imports"
 )
@@ -159,7 +160,7 @@ func (e env) importFiles(cmd *cli.Command, opt imports.Options) ([]imported, []s
 
 // importList shows what was imported.
 func (e env) importList(cmd *cli.Command, progs []imported, notes []string) error {
-	var rows []map[string]any
+	var rows []render.ImportProg
 	for i := range progs {
 		p := &progs[i]
 		if only := cmd.String("prog"); only != "" && only != p.Name {
@@ -185,10 +186,10 @@ func (e env) importList(cmd *cli.Command, progs []imported, notes []string) erro
 		return badInput(fmt.Errorf("there is no program %q: there are %s", cmd.String("prog"), strings.Join(progNames(progs), ", ")))
 	}
 	if cmd.Bool("json") {
-		return e.printJSON("import", map[string]any{"programs": rows, "notes": notes})
+		return render.JSON(e.stdout, render.Import{Notes: notes, Programs: rows, Schema: render.SchemaImport})
 	}
 	for _, n := range notes {
-		fmt.Fprintln(e.stdout, strings.Join(fold("note: "+n, width-4), "\n    "))
+		fmt.Fprintln(e.stdout, strings.Join(render.Fold("note: "+n, render.Width-4), "\n    "))
 	}
 	return nil
 }
@@ -232,7 +233,7 @@ func counterText(c jit.Counter) string {
 }
 
 func (e env) importText(p *imported, img *jit.Image, design *jit.Design, listing bool) error {
-	fmt.Fprintf(e.stdout, "program %s (%s): %s: %s", p.Name, p.format, plural(len(img.Funcs), "function"), designText(design.Name))
+	fmt.Fprintf(e.stdout, "program %s (%s): %s: %s", p.Name, p.format, render.Plural(len(img.Funcs), "function"), designText(design.Name))
 	if design.Limit != 0 {
 		fmt.Fprintf(e.stdout, ", limit %d", design.Limit)
 	}
@@ -287,29 +288,23 @@ func siteText(s *jit.TailCallSite) string {
 	return text
 }
 
-func importJSON(p *imported, img *jit.Image, design *jit.Design) map[string]any {
-	var funcs []map[string]any
+func importJSON(p *imported, img *jit.Image, design *jit.Design) render.ImportProg {
+	out := render.ImportProg{
+		Name: p.Name, Format: string(p.format), Design: designText(design.Name), Limit: design.Limit, Landing: int(img.Funcs[0].Frame.Landing),
+	}
 	for i := range img.Funcs {
 		f := &img.Funcs[i]
-		row := map[string]any{
-			"name": f.Name, "size": len(f.Code), "body": f.Frame.Body, "stack": f.Frame.Depth,
-			"counter": counterText(f.Frame.Counter), "calls": len(f.Calls),
+		row := render.ImportFunc{
+			Name: f.Name, Size: len(f.Code), Body: int(f.Frame.Body), Stack: int(f.Frame.Depth), Counter: counterText(f.Frame.Counter),
+			Calls: len(f.Calls), Proto: p.Funcs[i].Proto,
 		}
 		if p.Funcs[i].Place == imports.Known {
-			row["addr"] = fmt.Sprintf("%#x", uint64(f.Addr))
+			row.Addr = fmt.Sprintf("%#x", uint64(f.Addr))
 		}
-		if proto := p.Funcs[i].Proto; proto != "" {
-			row["proto"] = proto
-		}
-		var sites []string
 		for n := range f.TailCalls {
-			sites = append(sites, fmt.Sprintf("+%#x: %s", int(f.TailCalls[n].Start), siteText(&f.TailCalls[n])))
+			row.TailCalls = append(row.TailCalls, fmt.Sprintf("+%#x: %s", int(f.TailCalls[n].Start), siteText(&f.TailCalls[n])))
 		}
-		row["tail_calls"] = sites
-		funcs = append(funcs, row)
+		out.Functions = append(out.Functions, row)
 	}
-	return map[string]any{
-		"name": p.Name, "format": p.format, "design": designText(design.Name), "limit": design.Limit, "landing": img.Funcs[0].Frame.Landing,
-		"functions": funcs,
-	}
+	return out
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/imports"
@@ -163,26 +164,26 @@ func importSlot(s string) (out runner.ImportSlot, err error) {
 
 // importVerdict prints what a run gave.
 func (e env) importVerdict(cmd *cli.Command, im *runner.Imported, res *runner.Run, notes []string) error {
-	sum := summarise(res)
+	sum := render.Summarise(res)
 	if cmd.Bool("json") {
-		return e.printJSON("import", map[string]any{
-			"program": res.Program, "with": im.Names[1:], "design": designText(im.Design), "run": sum, "notes": notes,
-			"ok": res.Violation == nil && res.Killed == "",
+		return render.JSON(e.stdout, render.ImportRun{
+			Program: res.Program, With: im.Names[1:], Design: designText(im.Design), Run: sum, Notes: notes,
+			OK: res.Violation == nil && res.Killed == "", Schema: render.SchemaImport,
 		})
 	}
-	t := newTable("program", "design", "taken", "refused", "stack", "insns", "return", "verdict")
-	t.right(2, 3, 4, 5, 6)
-	t.add(res.Program, designText(im.Design), fmt.Sprint(sum.Taken), fmt.Sprint(sum.Refused.total()), fmt.Sprint(sum.Stack),
-		fmt.Sprint(sum.Insns), sum.returned(), sum.verdict())
+	t := render.NewTable("program", "design", "taken", "refused", "stack", "insns", "return", "verdict")
+	t.Right(2, 3, 4, 5, 6)
+	t.Add(res.Program, designText(im.Design), fmt.Sprint(sum.Taken), fmt.Sprint(sum.Refused.Total()), fmt.Sprint(sum.Stack),
+		fmt.Sprint(sum.Insns), sum.Returned(), sum.Verdict())
 	if res.Violation != nil {
-		t.note(res.Violation.String())
+		t.Note(res.Violation.String())
 	}
 	if len(sum.World) > 0 {
-		t.note("depends on the outside world: " + strings.Join(sum.World, ", "))
+		t.Note("depends on the outside world: " + strings.Join(sum.World, ", "))
 	}
 	fmt.Fprint(e.stdout, t)
 	for _, n := range notes {
-		fmt.Fprintln(e.stdout, strings.Join(fold("note: "+n, width-4), "\n    "))
+		fmt.Fprintln(e.stdout, strings.Join(render.Fold("note: "+n, render.Width-4), "\n    "))
 	}
 	return nil
 }

@@ -4,13 +4,11 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -80,13 +78,13 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 	}
 	switch {
 	case len(cs) == 2 && cmd.Bool("json"):
-		return e.printJSON("jit", map[string]any{"targets": names, "differences": diffJSON(cs)})
+		return render.JSON(e.stdout, render.CodeDiff{Differences: render.Differences(cs), Schema: render.SchemaJIT, Targets: names})
 	case len(cs) == 2:
 		return e.jitDiff(cs, cmd.Int("context"))
 	case cmd.Bool("att"):
 		return e.jitATT(whole, cmd.String("program"))
 	case cmd.Bool("json"):
-		return e.printJSON("jit", map[string]any{"target": cs[0].Target.Name, "functions": listingJSON(cs[0])})
+		return render.JSON(e.stdout, render.Code{Functions: render.Listing(cs[0]), Schema: render.SchemaJIT, Target: cs[0].Target.Name})
 	}
 	return e.jitText(cs[0])
 }
@@ -145,44 +143,11 @@ func (e env) jitATT(c *runner.Compiled, program string) error {
 	return nil
 }
 
-// diffs compares each function of both compilations; nothing stands in for one that a target's
-// verifier removed.
-func diffs(cs []*runner.Compiled) []jit.FuncDiff {
-	var out []jit.FuncDiff
-	for i, img := range cs[0].Images {
-		other := cs[1].Images[i]
-		find := func(m *jit.Image, name string) *jit.FuncImage {
-			for k := range m.Funcs {
-				if m.Funcs[k].Name == name {
-					return &m.Funcs[k]
-				}
-			}
-			return &jit.FuncImage{Name: "-"}
-		}
-		var names []string
-		for k := range img.Funcs {
-			names = append(names, img.Funcs[k].Name)
-		}
-		for k := range other.Funcs {
-			if n := other.Funcs[k].Name; !slices.Contains(names, n) {
-				names = append(names, n)
-			}
-		}
-		for _, n := range names {
-			a, b := find(img, n), find(other, n)
-			d := jit.DiffPrograms(a, b, img.Program, other.Program)
-			d.NameA, d.NameB = cs[0].Target.Name+" "+a.Name, cs[1].Target.Name+" "+b.Name
-			out = append(out, d)
-		}
-	}
-	return out
-}
-
 // jitDiff prints a comparison; context is how many BPF instructions around differences are shown, all if
 // it is negative.
 func (e env) jitDiff(cs []*runner.Compiled, context int) error {
 	bytesA, bytesB, insnsA, insnsB := 0, 0, 0, 0
-	for _, d := range diffs(cs) {
+	for _, d := range render.Diffs(cs) {
 		bytesA += d.BytesA
 		bytesB += d.BytesB
 		insnsA += d.InsnsA
@@ -195,64 +160,4 @@ func (e env) jitDiff(cs []*runner.Compiled, context int) error {
 	fmt.Fprintf(e.stdout, "all functions: %s %d bytes, %d instructions; %s %d bytes, %d instructions (%+d, %+d)\n",
 		cs[0].Target.Name, bytesA, insnsA, cs[1].Target.Name, bytesB, insnsB, bytesB-bytesA, insnsB-insnsA)
 	return nil
-}
-
-// listingFunc is one function in JSON.
-type listingFunc struct {
-	Name  string        `json:"name"`
-	Addr  string        `json:"addr"`
-	Size  int           `json:"size"`
-	Lines []listingLine `json:"lines"`
-}
-
-type listingLine struct {
-	Off   int    `json:"off"`
-	Bytes string `json:"bytes"`
-	X86   string `json:"x86"`
-	Insn  int    `json:"insn"` // -1: none
-	BPF   string `json:"bpf,omitempty"`
-	Note  string `json:"note,omitempty"`
-}
-
-func listingJSON(c *runner.Compiled) []listingFunc {
-	var out []listingFunc
-	for _, img := range c.Images {
-		for i := range img.Funcs {
-			f := &img.Funcs[i]
-			l := listingFunc{Name: f.Name, Addr: fmt.Sprintf("%#x", uint64(f.Addr)), Size: len(f.Code)}
-			for _, x := range jit.Listing(f, img.Program) {
-				l.Lines = append(l.Lines, listingLine{int(x.Off), hex.EncodeToString(x.Bytes), x.Text, int(x.Insn), x.BPF, x.Note})
-			}
-			out = append(out, l)
-		}
-	}
-	return out
-}
-
-// diffFunc compares one function in JSON.
-type diffFunc struct {
-	Name   string   `json:"name"`
-	Same   bool     `json:"same"`
-	Bytes  [2]int   `json:"bytes"`
-	Insns  [2]int   `json:"instructions"`
-	Differ []string `json:"differ_in,omitempty"` // BPF instructions whose code differs
-}
-
-func diffJSON(cs []*runner.Compiled) []diffFunc {
-	var out []diffFunc
-	for _, d := range diffs(cs) {
-		_, name, _ := strings.Cut(d.NameA, " ")
-		if name == "-" {
-			_, name, _ = strings.Cut(d.NameB, " ")
-		}
-		row := diffFunc{Name: name, Same: d.Same, Bytes: [2]int{d.BytesA, d.BytesB}, Insns: [2]int{d.InsnsA, d.InsnsB}}
-		for _, g := range d.Groups {
-			if g.Same {
-				continue
-			}
-			row.Differ = append(row.Differ, g.Where())
-		}
-		out = append(out, row)
-	}
-	return out
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 )
 
 // TestJitDiff has a program that two verifiers make different programs of: 7.2 leaves out three tests
@@ -16,7 +18,7 @@ func TestJitDiff(t *testing.T) {
 		t.Fatalf("exit code %d: %s", code, errs)
 	}
 	for i, line := range strings.Split(out, "\n") {
-		if n := utf8.RuneCountInString(line); n > width {
+		if n := utf8.RuneCountInString(line); n > render.Width {
 			t.Errorf("line %d has %d columns: %s", i+1, n, line)
 		}
 	}

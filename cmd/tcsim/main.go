@@ -17,6 +17,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/count"
 	"github.com/tcsim/tcsim/jit"
 )
@@ -163,7 +164,7 @@ func foldHelp(text string) string {
 	paras := strings.Split(text, "\n\n")
 	for i, p := range paras {
 		if !strings.Contains(p, "\n  ") {
-			paras[i] = strings.Join(fold(strings.ReplaceAll(p, "\n", " "), width-3), "\n")
+			paras[i] = strings.Join(render.Fold(strings.ReplaceAll(p, "\n", " "), render.Width-3), "\n")
 		}
 	}
 	return strings.Join(paras, "\n\n")

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 )
 
 // tcsim runs a command line in process, from the project's top folder.
@@ -143,7 +145,7 @@ func TestWidth(t *testing.T) {
 			t.Errorf("%v prints nothing: %s", args, errs)
 		}
 		for _, line := range strings.Split(out, "\n") {
-			if len(line) > width {
+			if len(line) > render.Width {
 				t.Errorf("%v: %d columns: %s", args, len(line), line)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
@@ -80,10 +81,10 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	}
 	switch {
 	case form != nil:
-		err = form(e.stdout, "matrix", matrixTests(m))
+		err = form(e.stdout, "matrix", render.MatrixTests(m))
 	case cmd.Bool("json"):
-		err = e.printJSON("matrix", map[string]any{
-			"scenarios": m.Scenarios, "results": matrixJSON(m), "core": core.Name, "costs": costs, "unexpected": m.Unexpected(),
+		err = render.JSON(e.stdout, matrixResult{
+			Scenarios: m.Scenarios, Results: matrixJSON(m), Core: core.Name, Costs: costs, Unexpected: m.Unexpected(), Schema: render.SchemaMatrix,
 		})
 	default:
 		_, err = fmt.Fprint(e.stdout, matrixText(m), "\n", costText(costs, core))
@@ -124,6 +125,16 @@ func (e env) playMatrix(ctx context.Context, opt campaign.MatrixOptions, bs []*s
 	opt.Progress = func(done, _ int) { bar.set(cells+done, total) }
 	costs, err := campaign.MeasureCosts(ctx, ts, core, opt)
 	return m, costs, err
+}
+
+// matrixResult is the object of tcsim matrix.
+type matrixResult struct {
+	Core       string           `json:"core"`
+	Costs      []campaign.Costs `json:"costs"`
+	Results    []matrixRow      `json:"results"`
+	Scenarios  []string         `json:"scenarios"`
+	Schema     render.Schema    `json:"schema"`
+	Unexpected int              `json:"unexpected"`
 }
 
 // matrixRow is one target in JSON.
@@ -192,8 +203,8 @@ func matrixText(m *campaign.Matrix) string {
 		for n := from; n < to; n++ {
 			head = append(head, fmt.Sprintf("%3d", n+1))
 		}
-		t := newTable(head...)
-		t.gap = 1
+		t := render.NewTable(head...)
+		t.Gap = 1
 		for i, name := range m.Targets {
 			row := []string{name}
 			for n := from; n < to; n++ {
@@ -202,7 +213,7 @@ func matrixText(m *campaign.Matrix) string {
 					row[len(row)-1] += "!"
 				}
 			}
-			t.add(row...)
+			t.Add(row...)
 		}
 		b.WriteString(t.String())
 		b.WriteString("\n")
@@ -228,7 +239,7 @@ func legend(entries []string) string {
 	for i := range entries {
 		entries[i] = strings.ReplaceAll(entries[i], " ", glue)
 	}
-	return strings.ReplaceAll(strings.Join(fold(strings.Join(entries, "; "), width), "\n"), glue, " ") + "\n"
+	return strings.ReplaceAll(strings.Join(render.Fold(strings.Join(entries, "; "), render.Width), "\n"), glue, " ") + "\n"
 }
 
 // verdictLegend explains the codes that occur.
@@ -262,7 +273,7 @@ func matrixNotes(m *campaign.Matrix) string {
 				if text == "" {
 					continue
 				}
-				for _, line := range fold(text, width-4) {
+				for _, line := range render.Fold(text, render.Width-4) {
 					fmt.Fprintf(&b, "    %s\n", line)
 				}
 			}
@@ -273,27 +284,27 @@ func matrixNotes(m *campaign.Matrix) string {
 
 // costText prints the cost sheet.
 func costText(costs []campaign.Costs, core *timing.Core) string {
-	t := newTable("bytes/instructions", "no tail call", "main", "subprogram", "call", "direct", "indirect")
-	u := newTable("cycles", "no tail call", "main", "call+sub", "direct", "indirect", "tail calls wait for")
-	t.right(1, 2, 3, 4, 5, 6)
-	u.right(1, 2, 3, 4, 5)
+	t := render.NewTable("bytes/instructions", "no tail call", "main", "subprogram", "call", "direct", "indirect")
+	u := render.NewTable("cycles", "no tail call", "main", "call+sub", "direct", "indirect", "tail calls wait for")
+	t.Right(1, 2, 3, 4, 5, 6)
+	u.Right(1, 2, 3, 4, 5)
 	var notes []string
 	for _, c := range costs {
-		t.add(c.Target, sizes(c.Plain), sizes(c.Main), sizes(c.Sub), sizes(c.Call), sizes(c.Direct), sizes(c.Indirect))
-		u.add(c.Target, cycles(c.Plain), cycles(c.Main), cycles(c.Call), cycles(c.Direct), cycles(c.Indirect),
+		t.Add(c.Target, sizes(c.Plain), sizes(c.Main), sizes(c.Sub), sizes(c.Call), sizes(c.Direct), sizes(c.Indirect))
+		u.Add(c.Target, cycles(c.Plain), cycles(c.Main), cycles(c.Call), cycles(c.Direct), cycles(c.Indirect),
 			mostly(c.Direct, c.Indirect))
 		for _, n := range c.Notes {
 			notes = append(notes, c.Target+": "+n)
 		}
 	}
-	text := t.String() + "\n" + u.String() + "\n" + strings.Join(fold(
+	text := t.String() + "\n" + u.String() + "\n" + strings.Join(render.Fold(
 		"Code bytes and executed instructions of a function that returns 0: without tail calls, with one in it that is "+
 			"not reached, as a subprogram; of one call; of one tail call that is taken, up to the callee's first "+
 			"instruction. Cycles on "+core.Title+" in a warm loop: of an invocation; of a call with its "+
 			"subprogram, which tests a word; of a tail call with the loads of map and key, and what most of "+
-			"them are due to.", width), "\n") + "\n"
+			"them are due to.", render.Width), "\n") + "\n"
 	for _, n := range notes {
-		text += strings.Join(fold(n, width), "\n") + "\n"
+		text += strings.Join(render.Fold(n, render.Width), "\n") + "\n"
 	}
 	return text
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
 )
@@ -19,7 +20,7 @@ func TestMatrixText(t *testing.T) {
 		t.Fatalf("exit code %d, %s\n%s", code, errs, out)
 	}
 	for i, line := range strings.Split(out, "\n") {
-		if n := utf8.RuneCountInString(line); n > width {
+		if n := utf8.RuneCountInString(line); n > render.Width {
 			t.Errorf("line %d has %d columns: %s", i+1, n, line)
 		}
 	}

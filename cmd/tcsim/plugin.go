@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -68,7 +69,7 @@ func (e env) plugin(ctx context.Context, cmd *cli.Command) error {
 		return badInput(err)
 	}
 	if cmd.Bool("json") {
-		return e.printJSON("plugin", map[string]any{"return": fmt.Sprintf("%x", r0)})
+		return render.JSON(e.stdout, render.Plugin{Return: fmt.Sprintf("%x", r0), Schema: render.SchemaPlugin})
 	}
 	_, err = fmt.Fprintf(e.stdout, "%x\n", r0)
 	return err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
@@ -42,32 +43,6 @@ func (e env) replayCommand() *cli.Command {
 	}
 }
 
-// replayRow is one capture.
-type replayRow struct {
-	File    string         `json:"file"`
-	Equal   int            `json:"equal"`
-	Total   int            `json:"total"`
-	Traced  capture.Count  `json:"traced"`
-	Apart   []replayLine   `json:"outside_world,omitempty"`
-	Wrong   []replayLine   `json:"wrong,omitempty"`
-	Skipped map[string]int `json:"skipped,omitempty"`
-	Missing map[string]int `json:"not_modelled,omitempty"`
-	Designs map[string]int `json:"designs"`
-	Taken   uint64         `json:"taken"`
-	// NotByKernel counts scenarios of Total that the kernel itself did not run.
-	NotByKernel int `json:"not_run_by_kernel,omitempty"`
-	// Kernel says why offsets and limit are read from the code, "" if the header names a known kernel.
-	Kernel string `json:"from_code,omitempty"`
-	// Played are the verdicts on scenarios that the capture has the source of.
-	Played []runRow `json:"played,omitempty"`
-}
-
-// replayLine names a scenario and says something of it.
-type replayLine struct {
-	Scenario string   `json:"scenario"`
-	Notes    []string `json:"notes"`
-}
-
 func (e env) replay(ctx context.Context, cmd *cli.Command) error {
 	if cmd.NArg() == 0 {
 		return badUsage("replay takes capture files, found none (see tcsim replay --help)")
@@ -80,7 +55,7 @@ func (e env) replay(ctx context.Context, cmd *cli.Command) error {
 	if cmd.Bool("trace") || cmd.String("at") != "" {
 		return e.replayOne(ctx, cmd, r)
 	}
-	var rows []replayRow
+	var rows []render.ReplayRow
 	var errs []error
 	for _, path := range cmd.Args().Slice() {
 		row, err := e.replayFile(ctx, r, path, cmd.String("scenario"))
@@ -98,17 +73,17 @@ func (e env) replay(ctx context.Context, cmd *cli.Command) error {
 		return badInput(err)
 	}
 	if cmd.Bool("json") {
-		if err := e.printJSON("replay", map[string]any{"captures": rows}); err != nil {
+		if err := render.JSON(e.stdout, render.Replay{Captures: rows, Schema: render.SchemaReplay}); err != nil {
 			return err
 		}
 	} else {
-		e.replayText(rows)
+		render.ReplayText(e.stdout, rows)
 	}
 	return replayVerdict(rows)
 }
 
 // replayVerdict turns rows into the command's result.
-func replayVerdict(rows []replayRow) error {
+func replayVerdict(rows []render.ReplayRow) error {
 	missing, run, unlike := 0, 0, 0
 	for i := range rows {
 		if len(rows[i].Wrong) != 0 {
@@ -140,7 +115,7 @@ func openCapture(path string) (*capture.Source, *jit.Target, error) {
 	return src, t, nil
 }
 
-func (e env) replayFile(ctx context.Context, r *runner.Replayer, path, pattern string) (*replayRow, error) {
+func (e env) replayFile(ctx context.Context, r *runner.Replayer, path, pattern string) (*render.ReplayRow, error) {
 	src, t, err := openCapture(path)
 	if err != nil {
 		return nil, err
@@ -149,24 +124,24 @@ func (e env) replayFile(ctx context.Context, r *runner.Replayer, path, pattern s
 }
 
 // replaySelected replays scenarios of an open capture.
-func (e env) replaySelected(ctx context.Context, r *runner.Replayer, src *capture.Source, t *jit.Target, pattern string) (*replayRow, error) {
+func (e env) replaySelected(ctx context.Context, r *runner.Replayer, src *capture.Source, t *jit.Target, pattern string) (*render.ReplayRow, error) {
 	picked, err := runner.Select(src, pattern)
 	if err != nil {
 		return nil, badInput(err)
 	}
 	bar := e.progress(filepath.Base(src.Name))
 	defer bar.done()
-	row := &replayRow{File: src.Name, Skipped: map[string]int{}, Missing: map[string]int{}, Designs: map[string]int{}}
+	row := &render.ReplayRow{File: src.Name, Skipped: map[string]int{}, Missing: map[string]int{}, Designs: map[string]int{}}
 	for n, i := range picked {
 		c, err := runner.Capture(src, t, i)
 		if err != nil {
 			return nil, badInput(err)
 		}
-		if err := row.run(ctx, r, c); err != nil {
+		if err := replayScenario(ctx, r, c, row); err != nil {
 			return nil, err
 		}
 		if traced, ok := c.WithTracing(); ok {
-			if err := row.run(ctx, r, traced); err != nil {
+			if err := replayScenario(ctx, r, traced, row); err != nil {
 				return nil, err
 			}
 		}
@@ -184,13 +159,13 @@ func (e env) replaySelected(ctx context.Context, r *runner.Replayer, src *captur
 	}
 	for _, text := range odd {
 		name, what, _ := strings.Cut(text, ": ")
-		row.Wrong = append(row.Wrong, replayLine{name, []string{what}})
+		row.Wrong = append(row.Wrong, render.ReplayLine{Scenario: name, Notes: []string{what}})
 	}
 	return row, nil
 }
 
-// run runs one scenario and counts it.
-func (r *replayRow) run(ctx context.Context, rp *runner.Replayer, c *runner.Captured) error {
+// replayScenario runs one scenario and counts it.
+func replayScenario(ctx context.Context, rp *runner.Replayer, c *runner.Captured, r *render.ReplayRow) error {
 	res, err := rp.Run(ctx, c)
 	switch {
 	case errors.Is(err, jit.ErrUnsupported):
@@ -198,147 +173,9 @@ func (r *replayRow) run(ctx context.Context, rp *runner.Replayer, c *runner.Capt
 	case err != nil:
 		return err
 	default:
-		r.take(res)
+		r.Take(res)
 	}
 	return nil
-}
-
-// take counts one run.
-func (r *replayRow) take(res *runner.Replay) {
-	if res.Skipped != "" {
-		why, _, _ := strings.Cut(res.Skipped, ":")
-		r.Skipped[why]++
-		return
-	}
-	if res.Design != "" {
-		r.Designs[res.Design]++
-	}
-	r.Taken += res.Counts.Taken
-	if res.Result != nil {
-		row := fillRow(runRow{Scenario: res.Scenario, Target: res.Design}, res.Result)
-		row.OK, row.Failed = len(res.Wrong) == 0, res.Wrong
-		r.Played = append(r.Played, row)
-		if !res.KernelRan {
-			r.NotByKernel++
-		}
-	}
-	if len(res.World) != 0 {
-		notes := append([]string{"uses " + strings.Join(res.World, ", ")}, res.Wrong...)
-		if res.Violation == nil && res.Killed == "" {
-			r.Apart = append(r.Apart, replayLine{res.Scenario, notes})
-			return
-		}
-	}
-	name := res.Scenario
-	if res.Traced {
-		name += " (traced)"
-		r.Traced.Total++
-	} else {
-		r.Total++
-	}
-	switch {
-	case len(res.Wrong) != 0:
-		r.Wrong = append(r.Wrong, replayLine{name, res.Wrong})
-	case res.Traced:
-		r.Traced.Same++
-	default:
-		r.Equal++
-	}
-}
-
-func (e env) replayText(rows []replayRow) {
-	as := "as the kernel"
-	for _, r := range rows {
-		if r.NotByKernel > 0 {
-			as = "as expected"
-		}
-	}
-	t := newTable("capture", "design", as, "traced", "apart", "tail calls taken")
-	t.right(2, 3, 4, 5)
-	equal, total := 0, 0
-	var traced capture.Count
-	for _, r := range rows {
-		runs := "-"
-		if r.Traced.Total > 0 {
-			runs = r.Traced.String()
-		}
-		var designs []string
-		for d := range r.Designs {
-			designs = append(designs, d)
-		}
-		t.add(filepath.Base(r.File), oneOf(designs), fmt.Sprintf("%d/%d", r.Equal, r.Total),
-			runs, fmt.Sprint(len(r.Apart)), fmt.Sprint(r.Taken))
-		if r.Kernel != "" {
-			t.note("the header does not tell; taken from " + r.Kernel)
-		}
-		for _, l := range r.Wrong {
-			t.note("WRONG " + l.Scenario + ": " + strings.Join(l.Notes, "; "))
-		}
-		for _, text := range apart(r.Apart) {
-			t.note(text)
-		}
-		for _, why := range sortedKeys(r.Missing) {
-			t.note(fmt.Sprintf("not modelled: %d: %s", r.Missing[why], why))
-		}
-		for _, why := range sortedKeys(r.Skipped) {
-			t.note(fmt.Sprintf("not run: %d: %s", r.Skipped[why], why))
-		}
-		equal += r.Equal
-		total += r.Total
-		traced.Same += r.Traced.Same
-		traced.Total += r.Traced.Total
-	}
-	fmt.Fprint(e.stdout, t)
-	for _, r := range rows {
-		e.replayVerdicts(&r)
-	}
-	fmt.Fprintf(e.stdout, "%s: %d/%d\n", as, equal, total)
-	if traced.Total > 0 {
-		fmt.Fprintf(e.stdout, "traced: %v\n", traced)
-	}
-}
-
-// replayVerdicts prints each run of scenarios that were played from their source.
-func (e env) replayVerdicts(r *replayRow) {
-	if len(r.Played) == 0 {
-		return
-	}
-	t := newTable("scenario", "design", "run", "taken", "refused", "stack", "insns", "return", "verdict")
-	t.right(2, 3, 4, 5, 6, 7)
-	for _, p := range r.Played {
-		for i, run := range p.Runs {
-			t.add(p.Scenario, p.Target, fmt.Sprint(i+1), fmt.Sprint(run.Taken), fmt.Sprint(run.Refused.total()),
-				fmt.Sprint(run.Stack), fmt.Sprint(run.Insns), run.returned(), run.verdict())
-			if run.Unexpected && !p.OK {
-				t.note("NOT AS EXPECTED")
-			}
-			if run.Violation != nil {
-				t.note(run.Violation.String())
-			}
-		}
-		for _, v := range p.Updates {
-			t.note(v)
-		}
-	}
-	fmt.Fprintf(e.stdout, "\n%s\n", t)
-}
-
-// apart says which scenarios depend on the outside world: by name where the result is not the
-// kernel's, in numbers otherwise; --json names all.
-func apart(lines []replayLine) []string {
-	var out []string
-	same := map[string]int{}
-	for _, l := range lines {
-		if len(l.Notes) > 1 {
-			out = append(out, "apart: "+l.Scenario+": "+strings.Join(l.Notes, "; "))
-			continue
-		}
-		same[l.Notes[0]]++
-	}
-	for _, uses := range sortedKeys(same) {
-		out = append(out, fmt.Sprintf("apart, though as the kernel: %s (%s)", plural(same[uses], "scenario"), uses))
-	}
-	return out
 }
 
 // pickOne finds the one scenario that a command line names in its one capture.
@@ -447,15 +284,13 @@ func (e env) replaySource(ctx context.Context, cmd *cli.Command, r *runner.Repla
 
 // printTrace writes events as text or JSON.
 func (e env) printTrace(cmd *cli.Command, run *runner.Run, events []trace.Event) error {
-	if cmd.Bool("json") {
-		return e.traceJSON(run, events)
+	if !cmd.Bool("json") {
+		render.TraceText(e.stdout, run, events)
+		return nil
 	}
-	fmt.Fprint(e.stdout, trace.Text(run.Code, events))
-	if len(events) < len(run.Events) {
-		fmt.Fprintf(e.stdout, "(%d of %s shown)\n", len(events), plural(len(run.Events), "event"))
+	t, err := render.TraceOf(run, events)
+	if err != nil {
+		return err
 	}
-	if run.Violation != nil {
-		fmt.Fprintf(e.stdout, "\n%s\n", strings.Join(fold(run.Violation.String(), width), "\n"))
-	}
-	return nil
+	return render.JSON(e.stdout, t)
 }

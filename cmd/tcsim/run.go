@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/count"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/timing"
@@ -36,24 +37,6 @@ func (e env) runCommand() *cli.Command {
 	}
 }
 
-// runRow is one scenario on one target.
-type runRow struct {
-	Scenario string       `json:"scenario"`
-	Target   string       `json:"target"`
-	OK       bool         `json:"ok"`
-	Error    string       `json:"error,omitempty"` // why it could not be run
-	Runs     []runSummary `json:"runs,omitempty"`
-	// Refused are updates and replacements that the kernel of the target refuses, with its error.
-	Refused []string `json:"refused_updates,omitempty"`
-	Updates []string `json:"update_violations,omitempty"`
-	Failed  []string `json:"mismatches,omitempty"`
-	// Counted is what the last run does in full, if it was ended before it was over.
-	Counted string `json:"counted,omitempty"`
-	// Stack is the stack where an invariant broke that was expected to hold.
-	Stack     *stack.Layout `json:"stack,omitempty"`
-	stackText string
-}
-
 func (e env) run(ctx context.Context, cmd *cli.Command) error {
 	form, wrongForm := ciForm(cmd)
 	opt, wrongObject := objectOptions(cmd)
@@ -69,11 +52,11 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 	}
 	switch {
 	case form != nil:
-		err = form(e.stdout, "run", runTests(rows))
+		err = form(e.stdout, "run", render.RunTests(rows))
 	case cmd.Bool("json"):
-		err = e.printJSON("run", map[string]any{"results": rows})
+		err = render.JSON(e.stdout, render.Run{Results: rows, Schema: render.SchemaRun})
 	default:
-		err = e.printRuns(rows)
+		_, err = fmt.Fprint(e.stdout, render.RunText(rows))
 	}
 	if err != nil {
 		return err
@@ -82,7 +65,7 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 }
 
 // verdict turns rows into the command's result: a failure outweighs what could not be tested.
-func verdict(rows []runRow) error {
+func verdict(rows []render.RunRow) error {
 	untested := ""
 	for _, r := range rows {
 		switch {
@@ -98,8 +81,8 @@ func verdict(rows []runRow) error {
 	return nil
 }
 
-func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, core *timing.Core) ([]runRow, error) {
-	var rows []runRow
+func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, core *timing.Core) ([]render.RunRow, error) {
+	var rows []render.RunRow
 	var s *runner.Session
 	defer func() {
 		if s != nil {
@@ -108,7 +91,7 @@ func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target
 	}()
 	for _, b := range bs {
 		for _, t := range ts {
-			row := runRow{Scenario: b.Scenario.Name, Target: t.Name}
+			row := render.RunRow{Scenario: b.Scenario.Name, Target: t.Name}
 			c, err := runner.Compile(b, t)
 			switch {
 			case errors.Is(err, jit.ErrUnsupported):
@@ -130,11 +113,11 @@ func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target
 			if err != nil {
 				return nil, err
 			}
-			row = fillRow(row, res)
+			row.Fill(res)
 			if row.Counted, err = inFull(ctx, s, res); err != nil {
 				return nil, err
 			}
-			if err := row.draw(ctx, s, res); err != nil {
+			if err := draw(ctx, s, res, &row); err != nil {
 				return nil, err
 			}
 			rows = append(rows, row)
@@ -143,8 +126,8 @@ func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target
 	return rows, nil
 }
 
-// draw draws the stack where the last run broke an invariant, if that is not as expected.
-func (r *runRow) draw(ctx context.Context, s *runner.Session, res *runner.Result) error {
+// draw puts the stack where the last run broke an invariant into its row, if that is not as expected.
+func draw(ctx context.Context, s *runner.Session, res *runner.Result, r *render.RunRow) error {
 	n := len(res.Runs)
 	if res.OK() || n == 0 || res.Runs[n-1].Violation == nil {
 		return nil
@@ -158,7 +141,7 @@ func (r *runRow) draw(ctx context.Context, s *runner.Session, res *runner.Result
 		return err
 	}
 	d := &drawings[0]
-	r.Stack, r.stackText = d.Layout, d.Layout.Picture(stack.Options{Title: d.Moment.Name})
+	r.Stack, r.StackText = d.Layout, d.Layout.Picture(stack.Options{Title: d.Moment.Name})
 	return nil
 }
 
@@ -186,85 +169,4 @@ func inFull(ctx context.Context, s *runner.Session, res *runner.Result) (string,
 		return "", err
 	}
 	return "left alone, " + countSentence(c, defaultGHz), nil
-}
-
-func fillRow(row runRow, res *runner.Result) runRow {
-	row.OK = res.OK()
-	for i := range res.Runs {
-		row.Runs = append(row.Runs, summarise(&res.Runs[i]))
-	}
-	for _, u := range res.Updates {
-		if u.Errno != "" {
-			row.Refused = append(row.Refused, u.What+": "+u.Errno)
-		}
-		if u.Violation != nil {
-			row.Updates = append(row.Updates, u.Violation.String())
-		}
-	}
-	for _, m := range res.Mismatches() {
-		row.Failed = append(row.Failed, m.String())
-	}
-	return row
-}
-
-func (e env) printRuns(rows []runRow) error {
-	t := newTable("scenario", "target", "run", "taken", "refused", "stack", "insns", "cold", "warm", "return", "verdict")
-	t.right(2, 3, 4, 5, 6, 7, 8, 9)
-	for _, r := range rows {
-		if r.Error != "" {
-			t.add(r.Scenario, r.Target, "", "", "", "", "", "", "", "", "cannot be tested")
-			t.note(r.Error)
-			continue
-		}
-		for i, run := range r.Runs {
-			t.add(r.Scenario, r.Target, fmt.Sprint(i+1), fmt.Sprint(run.Taken), fmt.Sprint(run.Refused.total()),
-				fmt.Sprint(run.Stack), fmt.Sprint(run.Insns), run.Cycles.cold(), run.Cycles.warm(), run.returned(),
-				run.verdict())
-			if run.Cycles != nil && run.Cycles.Error != "" {
-				t.note("no cycles: " + run.Cycles.Error)
-			}
-			if run.Violation != nil {
-				t.note(run.Violation.String())
-			}
-		}
-		if r.Counted != "" {
-			t.note(r.Counted)
-		}
-		if len(r.Refused) > 0 {
-			t.note("refused: " + strings.Join(r.Refused, "; "))
-		}
-		for _, v := range r.Updates {
-			t.note(v)
-		}
-		for _, v := range r.Failed {
-			t.note("NOT AS EXPECTED: " + v)
-		}
-		if r.stackText != "" {
-			t.picture(r.stackText)
-		}
-	}
-	_, err := fmt.Fprint(e.stdout, t)
-	return err
-}
-
-// returned is the return value as a kernel reports it.
-func (r *runSummary) returned() string {
-	if r.Violation != nil || r.Killed != "" {
-		return "-"
-	}
-	if v := int32(r.Return); v < 0 {
-		return fmt.Sprint(v)
-	}
-	return fmt.Sprint(r.Return)
-}
-
-// verdict says in a word or two how a run went.
-func (r *runSummary) verdict() string {
-	switch {
-	case r.Violation != nil:
-		return "violates " + string(r.Violation.Invariant)
-	case r.Killed != "":
-		return r.Killed
-	}
-	return "ok"
 }

@@ -4,11 +4,11 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
@@ -87,7 +87,7 @@ func oneTarget(cmd *cli.Command) (*jit.Target, error) {
 
 // known lists what a name can be, at the end of an error message.
 func known(what string, names []string) error {
-	return errors.New(what + ":\n  " + strings.Join(fold(strings.Join(names, ", "), width-2), "\n  "))
+	return errors.New(what + ":\n  " + strings.Join(render.Fold(strings.Join(names, ", "), render.Width-2), "\n  "))
 }
 
 // loadScenarios reads scenario files and built-in scenarios; the mistakes of all are reported. Object
@@ -143,12 +143,4 @@ func openSession(b *scenarios.Built, t *jit.Target, core *timing.Core) (*runner.
 		return nil, badInput(err)
 	}
 	return runner.Open(c, runner.Options{Core: core})
-}
-
-// plural returns "1 run", "2 runs".
-func plural(n int, what string) string {
-	if n == 1 {
-		return fmt.Sprintf("1 %s", what)
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -4,10 +4,10 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -55,23 +55,8 @@ func (e env) stack(ctx context.Context, cmd *cli.Command) error {
 // printDrawings writes stack drawings as text or JSON.
 func (e env) printDrawings(cmd *cli.Command, drawings []runner.Drawing) error {
 	if cmd.Bool("json") {
-		var out []map[string]any
-		for _, d := range drawings {
-			out = append(out, map[string]any{
-				"at": d.Moment.Name, "event": d.Moment.Event, "cycle": int64(d.Cycle), "layout": d.Layout,
-			})
-		}
-		return e.printJSON("stack", map[string]any{"stacks": out})
+		return render.JSON(e.stdout, render.StacksOf(drawings))
 	}
-	for i, d := range drawings {
-		if i > 0 {
-			fmt.Fprintln(e.stdout)
-		}
-		title := d.Moment.Name
-		if d.Cycle != 0 {
-			title += fmt.Sprintf(", cycle %d", d.Cycle)
-		}
-		fmt.Fprint(e.stdout, d.Layout.Picture(stack.Options{Title: title, All: cmd.Bool("all")}))
-	}
+	render.StackText(e.stdout, drawings, cmd.Bool("all"))
 	return nil
 }

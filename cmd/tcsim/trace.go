@@ -4,13 +4,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
 func (e env) traceCommand() *cli.Command {
@@ -88,14 +86,6 @@ func chooseEvents(cmd *cli.Command) (func([]trace.Event) []trace.Event, error) {
 		return nil, badUsage("--first and --last count events: expected a number from 0, found %d", min(first, last))
 	}
 	return func(events []trace.Event) []trace.Event { return pick(events, keep, first, last) }, nil
-}
-
-func (e env) traceJSON(run *runner.Run, events []trace.Event) error {
-	raw, err := trace.JSON(run.Code, events)
-	if err != nil {
-		return err
-	}
-	return e.printJSON("trace", map[string]any{"run": summarise(run), "events": json.RawMessage(raw)})
 }
 
 // kinds returns the set of kinds with these names, nil for all.

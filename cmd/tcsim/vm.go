@@ -18,6 +18,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/capture/vm"
 	"github.com/tcsim/tcsim/scenarios"
@@ -216,12 +217,12 @@ func (e env) judgeGuest(ctx context.Context, cmd *cli.Command, text []byte) erro
 	if err != nil {
 		return fmt.Errorf("the guest's capture: %w", err)
 	}
-	sum := &captured{File: name}
+	sum := &render.Captured{File: name}
 	f, err := src.File()
 	if err != nil {
 		return fmt.Errorf("the guest's capture: %w", err)
 	}
-	sum.describe(f)
+	sum.Describe(f)
 	if out := cmd.String("output"); out != "" {
 		if err := capture.WriteFile(out, f); err != nil {
 			return badInput(err)
@@ -240,14 +241,14 @@ func (e env) judgeGuest(ctx context.Context, cmd *cli.Command, text []byte) erro
 	if err != nil {
 		return err
 	}
-	rows := []replayRow{*row}
+	rows := []render.ReplayRow{*row}
 	if cmd.Bool("json") {
-		if err := e.printJSON("vm", map[string]any{"capture": sum, "replay": rows}); err != nil {
+		if err := render.JSON(e.stdout, render.VM{Capture: sum, Replay: rows, Schema: render.SchemaVM}); err != nil {
 			return err
 		}
 	} else {
-		sum.print(e.stdout)
-		e.replayText(rows)
+		sum.Print(e.stdout)
+		render.ReplayText(e.stdout, rows)
 	}
 	if len(sum.Failed) > 0 {
 		return errFailed

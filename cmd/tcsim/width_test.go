@@ -9,13 +9,14 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
 // tooWide returns the first line of more columns than a mail has, "" if there is none.
 func tooWide(text string) string {
 	for line := range strings.Lines(text) {
-		if utf8.RuneCountInString(strings.TrimSuffix(line, "\n")) > width {
+		if utf8.RuneCountInString(strings.TrimSuffix(line, "\n")) > render.Width {
 			return line
 		}
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package main
+package render
 
 import (
 	"encoding/xml"
@@ -10,21 +10,11 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/urfave/cli/v3"
-
 	"github.com/tcsim/tcsim/scenarios/campaign"
 )
 
-// ciFlags choose the forms of output that test harnesses read.
-func ciFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.BoolFlag{Name: "tap", Usage: "print TAP 14 instead of text: a test for each scenario on each target"},
-		&cli.BoolFlag{Name: "junit", Usage: "print JUnit XML instead of text: a suite for each target, a case for each scenario"},
-	}
-}
-
-// ciTest is one scenario on one target.
-type ciTest struct {
+// Test is one scenario on one target.
+type Test struct {
 	Target, Scenario string
 	Skipped          string // why it could not be tested, "" if it was
 	Fault            string // a failure of tcsim itself
@@ -34,31 +24,12 @@ type ciTest struct {
 	Stack         string
 }
 
-// ciForm returns the writer that the flags of ciFlags ask for, nil for none.
-func ciForm(cmd *cli.Command) (func(io.Writer, string, []ciTest) error, error) {
-	chosen := 0
-	for _, name := range []string{"json", "tap", "junit"} {
-		if cmd.Bool(name) {
-			chosen++
-		}
-	}
-	switch {
-	case chosen > 1:
-		return nil, badUsage("--json, --tap and --junit are forms of output: expected one of them")
-	case cmd.Bool("tap"):
-		return writeTAP, nil
-	case cmd.Bool("junit"):
-		return writeJUnit, nil
-	}
-	return nil, nil
-}
-
-// runTests makes tests of what tcsim run found.
-func runTests(rows []runRow) []ciTest {
-	var out []ciTest
+// RunTests makes tests of what tcsim run found.
+func RunTests(rows []RunRow) []Test {
+	var out []Test
 	for i := range rows {
 		r := &rows[i]
-		c := ciTest{Target: r.Target, Scenario: r.Scenario, Skipped: r.Error, Stack: r.stackText}
+		c := Test{Target: r.Target, Scenario: r.Scenario, Skipped: r.Error, Stack: r.StackText}
 		for k := range r.Runs {
 			run := &r.Runs[k]
 			switch {
@@ -82,13 +53,13 @@ func runTests(rows []runRow) []ciTest {
 	return out
 }
 
-// matrixTests makes tests of a matrix.
-func matrixTests(m *campaign.Matrix) []ciTest {
-	var out []ciTest
+// MatrixTests makes tests of a matrix.
+func MatrixTests(m *campaign.Matrix) []Test {
+	var out []Test
 	for i, t := range m.Targets {
 		for j, s := range m.Scenarios {
 			cell := &m.Cells[i][j]
-			c := ciTest{Target: t, Scenario: s}
+			c := Test{Target: t, Scenario: s}
 			switch {
 			case cell.Verdict == campaign.VerdictUnsupported:
 				c.Skipped = cell.Why
@@ -109,8 +80,8 @@ func matrixTests(m *campaign.Matrix) []ciTest {
 	return out
 }
 
-// writeTAP prints the Test Anything Protocol, version 14: what failed is in a YAML block.
-func writeTAP(w io.Writer, _ string, tests []ciTest) error {
+// WriteTAP prints the Test Anything Protocol, version 14: what failed is in a YAML block.
+func WriteTAP(w io.Writer, _ string, tests []Test) error {
 	fmt.Fprintf(w, "TAP version 14\n1..%d\n", len(tests))
 	for i := range tests {
 		c := &tests[i]
@@ -153,7 +124,7 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 // The elements of JUnit XML that build servers have in common. There are no times: the same input
 // gives the same bytes.
 type (
-	junitSuites struct {
+	JUnitSuites struct {
 		XMLName xml.Name      `xml:"testsuites"`
 		Name    string        `xml:"name,attr"`
 		Suites  []*junitSuite `xml:"testsuite"`
@@ -183,9 +154,9 @@ type (
 	}
 )
 
-// writeJUnit prints JUnit XML: a suite for each target, in the order in which they come up.
-func writeJUnit(w io.Writer, verb string, tests []ciTest) error {
-	all := junitSuites{Name: "tcsim " + verb}
+// WriteJUnit prints JUnit XML: a suite for each target, in the order in which they come up.
+func WriteJUnit(w io.Writer, verb string, tests []Test) error {
+	all := JUnitSuites{Name: "tcsim " + verb}
 	suites := map[string]*junitSuite{}
 	for i := range tests {
 		c := &tests[i]

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package render
+
+import (
+	"encoding/json"
+	"io"
+
+	"github.com/tcsim/tcsim/emu/stack"
+	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/scenarios/callgraph"
+)
+
+// Schema names the form of an object and its version; the version changes when a field goes or
+// changes its meaning.
+type Schema string
+
+// One schema for each command.
+const (
+	SchemaCapture Schema = "tcsim.capture/v1"
+	SchemaConform Schema = "tcsim.conform/v1"
+	SchemaCount   Schema = "tcsim.count/v1"
+	SchemaDoctor  Schema = "tcsim.doctor/v1"
+	SchemaExplore Schema = "tcsim.explore/v1"
+	SchemaFuzz    Schema = "tcsim.fuzz/v1"
+	SchemaGraph   Schema = "tcsim.graph/v1"
+	SchemaImport  Schema = "tcsim.import/v1"
+	SchemaJIT     Schema = "tcsim.jit/v1"
+	SchemaMatrix  Schema = "tcsim.matrix/v1"
+	SchemaPlugin  Schema = "tcsim.plugin/v1"
+	SchemaReplay  Schema = "tcsim.replay/v1"
+	SchemaRun     Schema = "tcsim.run/v1"
+	SchemaStack   Schema = "tcsim.stack/v1"
+	SchemaTrace   Schema = "tcsim.trace/v1"
+	SchemaVM      Schema = "tcsim.vm/v1"
+	SchemaWorst   Schema = "tcsim.worst/v1"
+)
+
+// JSON writes the one object of a command. The fields of the objects below are in the order of their
+// names.
+func JSON(w io.Writer, object any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(object)
+}
+
+// Run is the object of tcsim run.
+type Run struct {
+	Results []RunRow `json:"results"`
+	Schema  Schema   `json:"schema"`
+}
+
+// Trace is the object of tcsim trace, and of the --trace of other commands.
+type Trace struct {
+	Events json.RawMessage `json:"events"` // as trace.JSON makes them
+	Run    Summary         `json:"run"`
+	Schema Schema          `json:"schema"`
+}
+
+// Pipeline is the object of tcsim trace --pipeline.
+type Pipeline struct {
+	Core     string               `json:"core"`
+	Pipeline []timing.PipelineRow `json:"pipeline"`
+	Schema   Schema               `json:"schema"`
+}
+
+// Stacks is the object of tcsim stack, and of the --at of other commands.
+type Stacks struct {
+	Schema Schema    `json:"schema"`
+	Stacks []Drawing `json:"stacks"`
+}
+
+// Drawing is the stack at one moment.
+type Drawing struct {
+	At     string        `json:"at"`
+	Cycle  int64         `json:"cycle"`
+	Event  uint64        `json:"event"`
+	Layout *stack.Layout `json:"layout"`
+}
+
+// Code is the object of tcsim jit.
+type Code struct {
+	Functions []ListingFunc `json:"functions"`
+	Schema    Schema        `json:"schema"`
+	Target    string        `json:"target"`
+}
+
+// CodeDiff is the object of tcsim jit --diff.
+type CodeDiff struct {
+	Differences []DiffFunc `json:"differences"`
+	Schema      Schema     `json:"schema"`
+	Targets     []string   `json:"targets"`
+}
+
+// Graph is the object of tcsim graph.
+type Graph struct {
+	Graph  *callgraph.Graph `json:"graph"`
+	Schema Schema           `json:"schema"`
+}
+
+// Capture is the object of tcsim capture.
+type Capture struct {
+	Capture *Captured `json:"capture"`
+	Schema  Schema    `json:"schema"`
+}
+
+// VM is the object of tcsim vm.
+type VM struct {
+	Capture *Captured   `json:"capture"`
+	Replay  []ReplayRow `json:"replay"`
+	Schema  Schema      `json:"schema"`
+}
+
+// Conform is the object of tcsim conform.
+type Conform struct {
+	Captures []ConformRow `json:"captures"`
+	Schema   Schema       `json:"schema"`
+}
+
+// Replay is the object of tcsim replay.
+type Replay struct {
+	Captures []ReplayRow `json:"captures"`
+	Schema   Schema      `json:"schema"`
+}
+
+// Import is the object of tcsim import.
+type Import struct {
+	Notes    []string     `json:"notes"`
+	Programs []ImportProg `json:"programs"`
+	Schema   Schema       `json:"schema"`
+}
+
+// ImportProg is a program of a record.
+type ImportProg struct {
+	Design    string       `json:"design"`
+	Format    string       `json:"format"`
+	Functions []ImportFunc `json:"functions"`
+	Landing   int          `json:"landing"` // -1: none
+	Limit     uint32       `json:"limit"`
+	Name      string       `json:"name"`
+}
+
+// ImportFunc is a function of a record.
+type ImportFunc struct {
+	Addr      string   `json:"addr,omitempty"` // in hex; "" if it is made up
+	Body      int      `json:"body"`           // offset of the code after the prologue
+	Calls     int      `json:"calls"`
+	Counter   string   `json:"counter"`
+	Name      string   `json:"name"`
+	Proto     string   `json:"proto,omitempty"`
+	Size      int      `json:"size"`
+	Stack     int      `json:"stack"` // bytes
+	TailCalls []string `json:"tail_calls"`
+}
+
+// ImportRun is the object of tcsim import --run.
+type ImportRun struct {
+	Design  string   `json:"design"`
+	Notes   []string `json:"notes"`
+	OK      bool     `json:"ok"`
+	Program string   `json:"program"`
+	Run     Summary  `json:"run"`
+	Schema  Schema   `json:"schema"`
+	With    []string `json:"with"` // the other programs
+}
+
+// Doctor is the object of tcsim doctor.
+type Doctor struct {
+	Checks []SelfTest `json:"checks"`
+	OK     bool       `json:"ok"`
+	Schema Schema     `json:"schema"`
+}
+
+// SelfTest is one test of tcsim doctor.
+type SelfTest struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
+}
+
+// Plugin is the object of tcsim plugin.
+type Plugin struct {
+	Return string `json:"return"` // r0 in hex
+	Schema Schema `json:"schema"`
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package render
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/tcsim/tcsim/emu/stack"
+	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+// StacksOf makes the object of stack drawings.
+func StacksOf(drawings []runner.Drawing) Stacks {
+	out := Stacks{Schema: SchemaStack}
+	for _, d := range drawings {
+		out.Stacks = append(out.Stacks, Drawing{d.Moment.Name, int64(d.Cycle), d.Moment.Event, d.Layout})
+	}
+	return out
+}
+
+// StackText draws stacks; all shows every frame of a long one.
+func StackText(w io.Writer, drawings []runner.Drawing, all bool) {
+	for i, d := range drawings {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		title := d.Moment.Name
+		if d.Cycle != 0 {
+			title += fmt.Sprintf(", cycle %d", d.Cycle)
+		}
+		fmt.Fprint(w, d.Layout.Picture(stack.Options{Title: title, All: all}))
+	}
+}
+
+// TraceOf makes the object of those events of a run that are shown.
+func TraceOf(run *runner.Run, events []trace.Event) (Trace, error) {
+	raw, err := trace.JSON(run.Code, events)
+	if err != nil {
+		return Trace{}, err
+	}
+	return Trace{Events: json.RawMessage(raw), Run: Summarise(run), Schema: SchemaTrace}, nil
+}
+
+// TraceText prints those events of a run that are shown, and the violation that ended it.
+func TraceText(w io.Writer, run *runner.Run, events []trace.Event) {
+	fmt.Fprint(w, trace.Text(run.Code, events))
+	if len(events) < len(run.Events) {
+		fmt.Fprintf(w, "(%d of %s shown)\n", len(events), Plural(len(run.Events), "event"))
+	}
+	if run.Violation != nil {
+		fmt.Fprintf(w, "\n%s\n", strings.Join(Fold(run.Violation.String(), Width), "\n"))
+	}
+}
