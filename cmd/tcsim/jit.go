@@ -123,6 +123,14 @@ func (e env) jitATT(c *runner.Compiled, program string) error {
 		return err
 	}
 	defer s.Close()
+	begun, err := s.Begin()
+	if err != nil {
+		return err
+	}
+	if st := begun.Stopped(); st != nil {
+		fmt.Fprintf(e.stderr, "tcsim: scenario %s on %s: %v\n", c.Built.Scenario.Name, c.Target.Name, st)
+		return errFailed
+	}
 	for i, img := range c.Images {
 		name := c.Built.Programs[i].Name
 		if program != "" && program != name {

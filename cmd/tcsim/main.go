@@ -20,6 +20,7 @@ import (
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/count"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
 // Exit codes. 125 makes `git bisect run` skip a revision.
@@ -113,11 +114,14 @@ func report(stderr io.Writer, err error, stack bool) int {
 	var in inputError
 	var crash *panicError
 	var noTopic cli.ExitCoder // of the library's help command
+	var early *runner.NotReached
 	switch {
 	case errors.As(err, &crash):
 		fmt.Fprintln(stderr, crash.advice(stack))
 	case errors.Is(err, jit.ErrUnsupported), errors.Is(err, errUntestable), errors.Is(err, errUndecided), errors.Is(err, errInterrupted), errors.Is(err, count.ErrUndecided):
 		return exitUntestable
+	case errors.As(err, &early) && !early.Stopped.Foreseen:
+		return exitFailed
 	case errors.As(err, &in), errors.As(err, &noTopic):
 		return exitUsage
 	}

@@ -89,15 +89,16 @@ func (s *Session) Count(ctx context.Context, n int, o CountOptions) (*Counted, e
 	if err != nil {
 		return nil, err
 	}
-	return c, s.m.countCycles(ctx, c, o, func() (emu.Run, error) { return s.before(ctx, n) })
+	return c, s.m.countCycles(ctx, c, o, func() (emu.Run, error) { return s.Before(ctx, n) })
 }
 
 // count leaves the machine in the final state.
 func (s *Session) count(ctx context.Context, n int, o CountOptions) (*Counted, error) {
-	a, err := s.runAction(n)
+	at, err := s.c.runAt(n)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("scenario %s: %w", s.c.Built.Scenario.Name, err)
 	}
+	a := &s.c.Built.Actions[at]
 	c := &Counted{
 		Scenario: s.c.Built.Scenario.Name, Target: s.c.Target.Name, Limit: s.c.Target.Limit,
 		Program: s.c.Built.Programs[a.Program].Name,
@@ -105,7 +106,7 @@ func (s *Session) count(ctx context.Context, n int, o CountOptions) (*Counted, e
 	if a.Interrupt != nil {
 		return nil, fmt.Errorf("scenario %s: count: a run that is interrupted: %w", c.Scenario, jit.ErrUnsupported)
 	}
-	r, err := s.before(ctx, n)
+	r, err := s.Before(ctx, n)
 	if err != nil {
 		return nil, err
 	}
@@ -136,28 +137,8 @@ func notJudged(a *scenarios.Action, t *jit.Target) string {
 	return x.Violates.String()
 }
 
-// before plays what comes before a run.
-func (s *Session) before(ctx context.Context, n int) (emu.Run, error) {
-	a, err := s.runAction(n)
-	if err != nil {
-		return emu.Run{}, err
-	}
-	res, err := s.play(ctx, n)
-	if err != nil {
-		return emu.Run{}, err
-	}
-	if k := len(res.Runs); k > 0 && res.Runs[k-1].ending() != "" {
-		return emu.Run{}, fmt.Errorf("scenario %s on %s: %w: run %d ends with %s",
-			res.Scenario, res.Target, errNotReached, k, res.Runs[k-1].ending())
-	}
-	return s.enter(a)
-}
-
 // ErrNotCaptured is wrapped where a captured scenario has no code that could be run.
 var ErrNotCaptured = errors.New("there is nothing to run")
-
-// errNotReached is wrapped if an earlier run of the scenario breaks off.
-var errNotReached = errors.New("the run is not reached")
 
 // Count counts what a captured scenario's run does, also one that the kernel did not dare.
 func (r *Replayer) Count(ctx context.Context, cp *Captured, o CountOptions) (*Counted, error) {
@@ -300,7 +281,7 @@ func (s *Session) CountOpen(ctx context.Context, res *Result, o CountOptions) (*
 	if n == 0 {
 		return nil, nil
 	}
-	if a, err := s.runAction(n); err != nil || a.Interrupt != nil {
+	if at, err := s.c.runAt(n); err != nil || s.c.Built.Actions[at].Interrupt != nil {
 		return nil, err
 	}
 	if r := &res.Runs[n-1]; r.Killed == "" && (r.Violation == nil || r.Violation.Invariant != check.Limit) {

@@ -84,7 +84,7 @@ func counted(t testing.TB, s *Session, run int, o CountOptions) (ending, *Counte
 
 func prepare(t testing.TB, s *Session, run int) emu.Run {
 	t.Helper()
-	r, err := s.before(context.Background(), run)
+	r, err := s.Before(context.Background(), run)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +270,8 @@ type tried struct {
 // compare returns how a count differs from plain emulation.
 func (tr *tried) compare(t testing.TB, s *Session, run int, o CountOptions) string {
 	t.Helper()
-	if _, err := s.before(context.Background(), run); errors.Is(err, errNotReached) {
+	var early *NotReached
+	if _, err := s.Before(context.Background(), run); errors.As(err, &early) {
 		tr.Lacking++
 		return ""
 	}

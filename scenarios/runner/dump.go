@@ -13,7 +13,6 @@ import (
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/x86"
-	"github.com/tcsim/tcsim/scenarios"
 )
 
 // Drawing is the stack at one moment of a run.
@@ -27,33 +26,11 @@ type Drawing struct {
 // Stack plays the scenario up to run number n, from 1, and dumps the stack at each moment that at
 // selects in it. The run is repeated up to each moment, which is exact because it is deterministic.
 func (s *Session) Stack(ctx context.Context, n int, at stack.At) ([]Drawing, error) {
-	a, err := s.runAction(n)
-	if err != nil {
-		return nil, err
-	}
 	run, err := s.PlayTo(ctx, n)
 	if err != nil {
 		return nil, err
 	}
-	return s.m.draw(ctx, at, run.Violation, func() (emu.Run, error) {
-		if _, err := s.play(ctx, n); err != nil {
-			return emu.Run{}, err
-		}
-		return s.enter(a)
-	})
-}
-
-// runAction finds run number n.
-func (s *Session) runAction(n int) (*scenarios.Action, error) {
-	k := 0
-	for i := range s.c.Built.Actions {
-		if a := &s.c.Built.Actions[i]; a.Kind == scenarios.ActRun {
-			if k++; k == n {
-				return a, nil
-			}
-		}
-	}
-	return nil, fmt.Errorf("scenario %s has %d runs: there is no run %d", s.c.Built.Scenario.Name, k, n)
+	return s.m.draw(ctx, at, run.Violation, func() (emu.Run, error) { return s.Before(ctx, n) })
 }
 
 // runAndDraw is draw for a run that no reference interpreter judges, from the state that is loaded.

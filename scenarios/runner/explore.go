@@ -112,10 +112,11 @@ type ScheduledStep struct {
 
 // exploreCase is an update to explore against a run.
 type exploreCase struct {
-	before []*scenarios.Action // what happens first
-	setup  *int                // what the slot is then given: a program, or -1
-	run    *scenarios.Action
-	number int
+	upTo    int  // what comes before this event of the scenario happens first,
+	leftOut int  // but this event does not; -1 for none
+	setup   *int // what the slot is then given: a program, or -1
+	run     *scenarios.Action
+	number  int
 	slotKey
 	to int
 }
@@ -238,16 +239,21 @@ func kindOf(from, to int) UpdateKind {
 // begin plays what comes before a case, prepares the run and makes that the machine's checkpoint. What
 // breaks before is the violation.
 func (s *Session) begin(ctx context.Context, k *exploreCase) (*schedules, *check.Violation, error) {
-	if err := s.reset(); err != nil {
+	t, err := s.Begin()
+	if err != nil {
 		return nil, nil, err
 	}
-	if s.loaded != nil {
-		return nil, s.loaded, nil
+	t.LeaveOut(k.leftOut)
+	if err := t.ToEvent(ctx, k.upTo); err != nil {
+		return nil, nil, err
 	}
-	for _, a := range k.before {
-		if v, err := s.pass(ctx, a); v != nil || err != nil {
-			return nil, v, err
-		}
+	switch st := t.Stopped(); {
+	case st != nil && st.Violation == nil:
+		return nil, nil, fmt.Errorf("the update is not reached: %v", st)
+	case st != nil:
+		return nil, st.Violation, nil
+	case k.run.Interrupt != nil:
+		return nil, nil, fmt.Errorf("explore: a run that is interrupted: %w", jit.ErrUnsupported)
 	}
 	if k.setup != nil {
 		if _, err := s.setSlot(k.m, k.key, *k.setup); err != nil {
@@ -258,35 +264,11 @@ func (s *Session) begin(ctx context.Context, k *exploreCase) (*schedules, *check
 	if err != nil {
 		return nil, nil, err
 	}
-	r, err := s.enter(k.run)
+	r, err := s.enter(k.run, nil)
 	if err != nil {
 		return nil, nil, err
 	}
 	return &schedules{s: s, c: c, r: r, near: map[jit.Addr]int{}}, nil, s.m.Checkpoint()
-}
-
-// pass does one thing that comes before what is explored.
-func (s *Session) pass(ctx context.Context, a *scenarios.Action) (*check.Violation, error) {
-	if a.Kind != scenarios.ActRun {
-		err := s.act(a)
-		if err != nil && isErrno(err) {
-			return nil, nil
-		}
-		return s.brokenBy(err), unlessBroken(err)
-	}
-	r, err := s.enter(a)
-	if err != nil {
-		return nil, err
-	}
-	res, err := s.m.run(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	out := s.m.describe(&res)
-	if out.Killed != "" {
-		return nil, fmt.Errorf("a run before the update does not end: %s", out.Killed)
-	}
-	return out.Violation, nil
 }
 
 // brokenBy returns the violation that an error of an update stands for, nil if it is another error.

@@ -88,31 +88,25 @@ func (e *caseMaker) program(name string) (int, error) {
 	return 0, fmt.Errorf("no program %q: expected empty or one of %s", name, strings.Join(names, ", "))
 }
 
-// find returns run number n with what comes before it.
-func (e *caseMaker) find(n int) (before []*scenarios.Action, run *scenarios.Action, err error) {
-	runs := 0
-	for i := range e.b.Actions {
-		a := &e.b.Actions[i]
-		if a.Kind == scenarios.ActRun {
-			if runs++; runs == n {
-				return before, a, nil
-			}
-		}
-		before = append(before, a)
+// find returns run number n as what an update is explored against.
+func (e *caseMaker) find(n int) (exploreCase, error) {
+	at, err := e.c.runAt(n)
+	if err != nil {
+		return exploreCase{}, err
 	}
-	return nil, nil, fmt.Errorf("there are %d runs, and no run %d", runs, n)
+	return exploreCase{upTo: at, leftOut: -1, run: &e.b.Actions[at], number: n}, nil
 }
 
-// held returns what a slot holds after actions, -1 for nothing.
-func (e *caseMaker) held(k slotKey, actions []*scenarios.Action) int {
+// held returns what a slot holds before an event, -1 for nothing.
+func (e *caseMaker) held(k slotKey, event int) int {
 	prog := -1
 	for _, s := range e.b.Slots {
 		if (slotKey{s.Map, s.Key}) == k {
 			prog = s.Program
 		}
 	}
-	for _, a := range actions {
-		switch {
+	for i := range e.b.Actions[:event] {
+		switch a := &e.b.Actions[i]; {
 		case a.Kind == scenarios.ActRun || a.Kind == scenarios.ActReplace || a.Map != k.m || keyOf(a) != k:
 		case a.Kind == scenarios.ActInsert:
 			prog = a.Program
@@ -129,18 +123,16 @@ func (e *caseMaker) given(k slotKey) error {
 	if err != nil {
 		return err
 	}
-	n := max(e.o.Run, 1)
-	before, run, err := e.find(n)
-	if err == nil {
-		e.out = append(e.out, exploreCase{before: before, run: run, number: n, slotKey: k, to: to})
+	c, err := e.find(max(e.o.Run, 1))
+	if c.slotKey, c.to = k, to; err == nil {
+		e.out = append(e.out, c)
 	}
 	return err
 }
 
 // kinds tries kinds of updates on every slot.
 func (e *caseMaker) kinds(kinds []UpdateKind, only *slotKey) error {
-	n := max(e.o.Run, 1)
-	before, run, err := e.find(n)
+	found, err := e.find(max(e.o.Run, 1))
 	if err != nil {
 		return err
 	}
@@ -152,18 +144,19 @@ func (e *caseMaker) kinds(kinds []UpdateKind, only *slotKey) error {
 		return errors.New("it has no prog array slot to update")
 	}
 	for _, k := range slots {
-		prog := e.held(k, before)
+		prog := e.held(k, found.upTo)
 		for _, kind := range kinds {
-			c := exploreCase{before: before, run: run, number: n, slotKey: k, to: -1}
+			c := found
+			c.slotKey, c.to = k, -1
 			from := prog
 			if prog < 0 {
-				from = e.candidate(run.Program, run.Program)
+				from = e.candidate(c.run.Program, c.run.Program)
 			}
 			switch kind {
 			case UpdateInsert:
 				c.to, from = from, -1
 			case UpdateReplace:
-				c.to = e.candidate(from, run.Program)
+				c.to = e.candidate(from, c.run.Program)
 			case UpdateDeleteEmpty:
 				from = -1
 			}
@@ -228,34 +221,24 @@ func (e *caseMaker) own(only *slotKey) {
 		if k := keyOf(a); k.key >= e.b.Maps[a.Map].MaxEntries {
 			continue // an update that fails changes nothing
 		}
-		c := exploreCase{slotKey: keyOf(a), to: -1}
+		c := exploreCase{upTo: i, leftOut: -1, slotKey: keyOf(a), to: -1}
 		if a.Kind == scenarios.ActInsert {
 			c.to = a.Program
 		}
 		if last >= 0 && (e.o.Run == 0 || e.o.Run == runs) {
 			before := c
 			before.run, before.number = &e.b.Actions[last], runs
-			before.before = e.actions(i, last)
+			before.leftOut = last
 			e.out = append(e.out, before)
 		}
 		for j := i + 1; j < len(e.b.Actions); j++ {
 			if r := &e.b.Actions[j]; r.Kind == scenarios.ActRun {
 				if e.o.Run == 0 || e.o.Run == runs+1 {
-					c.run, c.number, c.before = r, runs+1, e.actions(i, -1)
+					c.run, c.number = r, runs+1
 					e.out = append(e.out, c)
 				}
 				break
 			}
 		}
 	}
-}
-
-// actions returns the first n but one.
-func (e *caseMaker) actions(n, but int) (out []*scenarios.Action) {
-	for i := range e.b.Actions[:n] {
-		if i != but {
-			out = append(out, &e.b.Actions[i])
-		}
-	}
-	return out
 }

@@ -28,17 +28,17 @@ type cut struct {
 var errCutLevel = errors.New("interrupts need the retired level")
 
 // findCut performs a run without its interrupt to learn where it comes. The session's state is used up.
-func (s *Session) findCut(ctx context.Context, a *scenarios.Action) error {
+func (s *Session) findCut(ctx context.Context, a *scenarios.Action) (*cut, error) {
 	if s.m.opt.Level != emu.LevelRetired {
-		return errCutLevel
+		return nil, errCutLevel
 	}
-	r, err := s.enter(a)
+	r, err := s.enter(a, nil)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	res, err := s.m.run(ctx, r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	in := a.Interrupt
 	c := &cut{image: in.Program}
@@ -61,8 +61,7 @@ func (s *Session) findCut(ctx context.Context, a *scenarios.Action) error {
 			c.points++
 		}
 	}
-	s.cuts[a] = c
-	return nil
+	return c, nil
 }
 
 // drive begins a run, or goes on with one, and interrupts it when the time has come.

@@ -23,14 +23,12 @@ type Session struct {
 	slots map[slotKey]int // programs in prog arrays, as changed so far
 	first map[slotKey]int // as loaded
 	live  int             // programs loaded, the first of Compiled.Images
-	pokes int             // text changes done since the session was reset
 	// loaded is what was wrong with direct tail calls after loading, nil if nothing.
 	loaded *check.Violation
 	ref    *reference
 	// replaced are the functions that other programs have replaced, with those.
 	replaced map[replaced]int
-	cuts     map[*scenarios.Action]*cut // where runs are interrupted, once that is known
-	afterRun func(n int, r *Run)        // called after run n, from 0; may be nil
+	cuts     map[cutKey]*cut // where runs are interrupted, once that is known
 }
 
 type slotKey struct {
@@ -52,7 +50,7 @@ func open(m *emu.Machine, c *Compiled, opt Options) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", c.Built.Scenario.Name, err)
 	}
-	s := &Session{c: c, m: lm, slots: map[slotKey]int{}, first: map[slotKey]int{}, replaced: map[replaced]int{}, cuts: map[*scenarios.Action]*cut{}}
+	s := &Session{c: c, m: lm, slots: map[slotKey]int{}, first: map[slotKey]int{}, replaced: map[replaced]int{}, cuts: map[cutKey]*cut{}}
 	rules := RulesOf(c.Target)
 	rules.PerFrame = opt.PerFrame
 	s.ref, err = newReference(c.Built, rules, referenceInsns, true)
@@ -141,76 +139,21 @@ func (s *Session) store(m int, key []byte, off int, data []byte) error {
 	return s.m.UpdateElem(m, key, v, emu.UpdateAny)
 }
 
-// Play resets the session and does everything that the scenario says. The error is a failure of
-// ours or of the context; what the code does wrong is in the result.
-func (s *Session) Play(ctx context.Context) (*Result, error) { return s.play(ctx, 0) }
-
-// play stops before the run number stop, from 1; 0 plays all.
-func (s *Session) play(ctx context.Context, stop int) (*Result, error) {
-	if err := s.reset(); err != nil {
-		return nil, err
-	}
-	b := s.c.Built
-	res := &Result{Scenario: b.Scenario.Name, Target: s.c.Target.Name}
-	var err error
-	if res.Code, err = s.checkCode(); err != nil {
-		return nil, err
-	}
-	if s.loaded != nil {
-		res.Updates = append(res.Updates, Update{Violation: s.loaded})
-		return res, nil
-	}
-	for i := range b.Actions {
-		a := &b.Actions[i]
-		if a.Kind != scenarios.ActRun {
-			if err := s.update(res, a); err != nil {
-				return nil, err
-			}
-			if n := len(res.Updates); res.Updates[n-1].Violation != nil {
-				break // a BUG in the kernel
-			}
-			continue
-		}
-		if stop > 0 && len(res.Runs)+1 == stop {
-			break
-		}
-		if a.Interrupt != nil && s.cuts[a] == nil {
-			if err := s.findCut(ctx, a); err != nil {
-				return nil, fmt.Errorf("scenario %s on %s: run %d: %w", res.Scenario, res.Target, len(res.Runs)+1, err)
-			}
-			return s.play(ctx, stop)
-		}
-		r, err := s.run(ctx, a)
-		if err != nil {
-			return nil, fmt.Errorf("scenario %s on %s: run %d: %w", res.Scenario, res.Target, len(res.Runs)+1, err)
-		}
-		res.Runs = append(res.Runs, *r)
-		if s.afterRun != nil {
-			s.afterRun(len(res.Runs)-1, r)
-		}
-		if r.Violation != nil || r.Killed != "" {
-			break // what comes after would start from nowhere
-		}
-	}
-	return res, nil
-}
-
 func (s *Session) reset() error {
 	clear(s.slots)
 	for k, v := range s.first {
 		s.slots[k] = v
 	}
 	clear(s.replaced)
-	s.pokes = 0
 	if err := s.ref.reset(); err != nil {
 		return err
 	}
 	return s.m.Reset()
 }
 
-// run performs one run of a program and judges it.
-func (s *Session) run(ctx context.Context, a *scenarios.Action) (*Run, error) {
-	r, err := s.enter(a)
+// run performs one run of a program, interrupted at c if that is not nil, and judges it.
+func (s *Session) run(ctx context.Context, a *scenarios.Action, c *cut) (*Run, error) {
+	r, err := s.enter(a, c)
 	if err != nil {
 		return nil, err
 	}
@@ -237,14 +180,14 @@ func (s *Session) run(ctx context.Context, a *scenarios.Action) (*Run, error) {
 }
 
 // enter prepares context and packet of a run.
-func (s *Session) enter(a *scenarios.Action) (emu.Run, error) {
+func (s *Session) enter(a *scenarios.Action, c *cut) (emu.Run, error) {
 	p := &s.c.Built.Programs[a.Program]
 	ctx, err := placeContext(s.m, s.c.Target, p.Type, a.Packet, a.Context)
 	if err != nil {
 		return emu.Run{}, err
 	}
-	if s.m.cut = s.cuts[a]; s.m.cut != nil {
-		s.m.cut.ctx = ctx
+	if s.m.cut = c; c != nil {
+		c.ctx = ctx
 	}
 	if s.c.Images[a.Program].Funcs[0].Frame.RunCtx {
 		if ctx, err = s.m.WrapContext(ctx); err != nil {
@@ -277,7 +220,7 @@ func (s *Session) outcome(r *Run) *scenarios.Outcome {
 }
 
 // update performs a map update of the scenario and compares its result.
-func (s *Session) update(res *Result, a *scenarios.Action) error {
+func (s *Session) update(a *scenarios.Action) (*Update, error) {
 	err := s.act(a)
 	var busy *pokeError
 	switch {
@@ -285,23 +228,21 @@ func (s *Session) update(res *Result, a *scenarios.Action) error {
 		u := Update{What: describe(s.c.Built, a), Violation: busy.violation(s.m.code)}
 		u.Mismatches = s.judgeUpdate(a, string(u.Violation.Invariant))
 		u.Foreseen = len(u.Mismatches) == 0
-		res.Updates = append(res.Updates, u)
-		return nil
+		return &u, nil
 	case err != nil && !isErrno(err):
-		return err
+		return nil, err
 	}
 	found := ""
 	if err != nil {
 		found = err.Error()
 	} else if err := s.ref.act(a); err != nil {
-		return fmt.Errorf("reference interpreter: %w", err)
+		return nil, fmt.Errorf("reference interpreter: %w", err)
 	}
 	u := Update{What: describe(s.c.Built, a), Errno: found, Mismatches: s.judgeUpdate(a, "")}
 	if want := a.ErrnoOf(scenarios.TargetNames(s.c.Target)...); found != want {
 		u.Mismatches = append(u.Mismatches, s.c.Built.Mismatch(a, orSuccess(want), orSuccess(found)))
 	}
-	res.Updates = append(res.Updates, u)
-	return nil
+	return &u, nil
 }
 
 // describe says in a few words what an update does.
@@ -373,24 +314,6 @@ func (s *Session) act(a *scenarios.Action) error {
 		return err
 	}
 	panic(fmt.Sprintf("BUG: action kind %d", a.Kind))
-}
-
-// PlayTo plays up to and including run number n, from 1, and returns that run. It fails if there is
-// none, or if an earlier one broke off.
-func (s *Session) PlayTo(ctx context.Context, n int) (*Run, error) {
-	if _, err := s.runAction(n); err != nil {
-		return nil, err
-	}
-	res, err := s.play(ctx, n+1)
-	if err != nil {
-		return nil, err
-	}
-	if len(res.Runs) < n {
-		last := &res.Runs[len(res.Runs)-1]
-		return nil, fmt.Errorf("scenario %s on %s: run %d is not reached: run %d ends with %v",
-			res.Scenario, res.Target, n, len(res.Runs), last.ending())
-	}
-	return &res.Runs[n-1], nil
 }
 
 func (r *Run) ending() string {

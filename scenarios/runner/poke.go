@@ -153,7 +153,6 @@ func (s *Session) apply(p *jit.Patch, m int, key uint32, prog int) error {
 		return busy(p, r, code)
 	}
 	if r == jit.PokeChanged {
-		s.pokes++
 		return s.m.WriteText(p.Addr, code)
 	}
 	return nil

@@ -17,14 +17,10 @@ type recording []record.Retired
 func (r *recording) Retired(b []record.Retired) bool { *r = append(*r, b...); return false }
 func (r *recording) Sites([]record.Site) bool        { return false }
 
-// Record performs run number n, from 1, of a session that was just opened, without what comes before it
-// and without checks, and returns what retired. It is an error if the run does not return.
+// Record begins anew, plays up to run number n, from 1, performs that without checks and returns what
+// retired. It is an error if the run does not return.
 func (s *Session) Record(ctx context.Context, n int) ([]record.Retired, error) {
-	a, err := s.runAction(n)
-	if err != nil {
-		return nil, err
-	}
-	r, err := s.enter(a)
+	r, err := s.Before(ctx, n)
 	if err != nil {
 		return nil, err
 	}

@@ -37,14 +37,11 @@ func (r *Replayer) play(ctx context.Context, c *Captured) (*Replay, error) {
 	}
 	out.Wrong = append(out.Wrong, c.sites...)
 	var values []string
-	actions := s.runActions()
-	s.afterRun = func(n int, r *Run) { values = append(values, s.compareValues(c.Scenario, n, actions[n], r)...) }
-	if out.Result, err = s.Play(ctx); err != nil {
+	if out.Result, values, err = s.playCaptured(ctx, c.Scenario); err != nil {
 		if ctx.Err() != nil || errors.Is(err, jit.ErrUnsupported) {
 			return nil, err
 		}
 		out.Wrong = append(out.Wrong, "what the capture says cannot be played: "+err.Error())
-		out.Result = nil
 		return out, nil
 	}
 	if c.header.Format >= updatesFormat && out.KernelRan {
@@ -67,6 +64,26 @@ func (r *Replayer) play(ctx context.Context, c *Captured) (*Replay, error) {
 	out.Wrong = append(out.Wrong, s.compare(c.Scenario, out.Result)...)
 	out.Wrong = append(out.Wrong, values...)
 	return out, nil
+}
+
+// playCaptured plays the scenario and compares maps after each run with what they held in the kernel.
+func (s *Session) playCaptured(ctx context.Context, sc *capture.Scenario) (res *Result, wrong []string, err error) {
+	t, err := s.Begin()
+	if err != nil {
+		return nil, nil, err
+	}
+	for {
+		a, at := t.Next()
+		if a == nil {
+			return t.Result(), wrong, nil
+		}
+		if err := t.Step(ctx); err != nil {
+			return nil, nil, err
+		}
+		if n := len(t.Result().Runs); a.Kind == scenarios.ActRun {
+			wrong = append(wrong, s.compareValues(sc, n-1, at, &t.Result().Runs[n-1])...)
+		}
+	}
 }
 
 // updatesFormat is the format from which on captures say which updates the kernel refused.

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/scenarios"
+)
+
+// Timeline is where a scenario stands: before one of its events, at its end, or at what stopped it. It
+// advances event by event, in the order of the scenario's file; there is no other way to come to a run.
+// A session has one timeline at a time: Begin ends the one before.
+type Timeline struct {
+	s       *Session
+	next    int // index into Built.Actions
+	leftOut int // the event that is passed over, -1 for none
+	res     *Result
+	stopped *Stopped
+}
+
+// Stopped is what ended a scenario before its end: whatever came next would start from nowhere.
+type Stopped struct {
+	What      string           // that did not go well, such as "run 2" or "delete jmp_table[0]"
+	Violation *check.Violation // nil if a budget ended a run
+	Killed    string           // the budget, "" for a violation
+	Foreseen  bool             // the scenario's file expects it
+}
+
+func (s *Stopped) String() string {
+	if s.Violation != nil {
+		return fmt.Sprintf("%s ends with %v", s.What, s.Violation)
+	}
+	return fmt.Sprintf("%s ends with %s", s.What, s.Killed)
+}
+
+// NotReached is the error of asking for a run that the scenario does not come to.
+type NotReached struct {
+	Scenario, Target string
+	Run              int // from 1
+	Stopped          Stopped
+}
+
+// Error says which run is not reached, and why.
+func (e *NotReached) Error() string {
+	return fmt.Sprintf("scenario %s on %s: run %d is not reached: %v", e.Scenario, e.Target, e.Run, &e.Stopped)
+}
+
+// Begin goes back to where the scenario begins: its programs are loaded, maps and prog arrays filled, and
+// nothing has happened. If loading broke an invariant, the timeline is stopped there.
+func (s *Session) Begin() (*Timeline, error) {
+	if err := s.reset(); err != nil {
+		return nil, err
+	}
+	t := &Timeline{s: s, leftOut: -1, res: &Result{Scenario: s.c.Built.Scenario.Name, Target: s.c.Target.Name}}
+	var err error
+	if t.res.Code, err = s.checkCode(); err != nil {
+		return nil, err
+	}
+	if s.loaded != nil {
+		t.res.Updates = append(t.res.Updates, Update{What: "loading", Violation: s.loaded})
+		t.stopped = &Stopped{What: "loading", Violation: s.loaded}
+	}
+	return t, nil
+}
+
+// LeaveOut makes the timeline pass over an event, given by its index, as if the scenario did not have it.
+func (t *Timeline) LeaveOut(event int) { t.leftOut = event }
+
+// Result is what has happened so far.
+func (t *Timeline) Result() *Result { return t.res }
+
+// Stopped returns what ended the scenario before its end, nil if nothing has.
+func (t *Timeline) Stopped() *Stopped { return t.stopped }
+
+// Next returns the event that comes next and its index; nil at the end, or where the scenario stopped.
+func (t *Timeline) Next() (event *scenarios.Action, index int) {
+	if t.next == t.leftOut {
+		t.next++
+	}
+	if t.stopped != nil || t.next >= len(t.s.c.Built.Actions) {
+		return nil, t.next
+	}
+	return &t.s.c.Built.Actions[t.next], t.next
+}
+
+// Step performs the event that comes next. The error is a failure of ours or of the context; what the
+// code does wrong is in the result.
+func (t *Timeline) Step(ctx context.Context) error {
+	a, _ := t.Next()
+	switch {
+	case a == nil:
+		return errors.New("BUG: the scenario goes no further")
+	case a.Kind != scenarios.ActRun:
+		return t.update(a)
+	}
+	return t.run(ctx, a)
+}
+
+// ToEvent performs what comes before an event, given by its index. The timeline stands before the
+// event, or where the scenario stopped.
+func (t *Timeline) ToEvent(ctx context.Context, index int) error {
+	for {
+		if a, at := t.Next(); a == nil || at >= index {
+			return nil
+		}
+		if err := t.Step(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// ToEnd performs everything.
+func (t *Timeline) ToEnd(ctx context.Context) error { return t.ToEvent(ctx, len(t.s.c.Built.Actions)) }
+
+// ToRun performs what comes before run number n, from 1. The error is a NotReached if something stops
+// the scenario before.
+func (t *Timeline) ToRun(ctx context.Context, n int) error {
+	index, err := t.s.c.runAt(n)
+	if err != nil {
+		return fmt.Errorf("scenario %s: %w", t.res.Scenario, err)
+	}
+	if err := t.ToEvent(ctx, index); err != nil {
+		return err
+	}
+	if t.stopped != nil {
+		return &NotReached{Scenario: t.res.Scenario, Target: t.res.Target, Run: n, Stopped: *t.stopped}
+	}
+	return nil
+}
+
+// Enter prepares the run that comes next, for somebody else to perform: the state is used up.
+func (t *Timeline) Enter(ctx context.Context) (emu.Run, error) {
+	a, _ := t.Next()
+	if a == nil || a.Kind != scenarios.ActRun {
+		return emu.Run{}, errors.New("BUG: what comes next is no run")
+	}
+	if err := t.findCut(ctx, a); err != nil {
+		return emu.Run{}, err
+	}
+	return t.s.enter(a, t.cut(a))
+}
+
+// update performs an update of the scenario.
+func (t *Timeline) update(a *scenarios.Action) error {
+	u, err := t.s.update(a)
+	if err != nil {
+		return err
+	}
+	t.res.Updates = append(t.res.Updates, *u)
+	if u.Violation != nil { // a BUG in the kernel
+		t.stopped = &Stopped{What: u.What, Violation: u.Violation, Foreseen: u.Foreseen}
+	}
+	t.next++
+	return nil
+}
+
+// run performs a run of the scenario.
+func (t *Timeline) run(ctx context.Context, a *scenarios.Action) error {
+	n := len(t.res.Runs) + 1
+	r, err := t.judged(ctx, a)
+	if err != nil {
+		return fmt.Errorf("scenario %s on %s: run %d: %w", t.res.Scenario, t.res.Target, n, err)
+	}
+	t.res.Runs = append(t.res.Runs, *r)
+	if r.Violation != nil || r.Killed != "" {
+		t.stopped = &Stopped{
+			What: fmt.Sprintf("run %d", n), Violation: r.Violation, Killed: r.Killed, Foreseen: len(r.Mismatches) == 0,
+		}
+	}
+	t.next++
+	return nil
+}
+
+func (t *Timeline) judged(ctx context.Context, a *scenarios.Action) (*Run, error) {
+	if err := t.findCut(ctx, a); err != nil {
+		return nil, err
+	}
+	return t.s.run(ctx, a, t.cut(a))
+}
+
+// cutKey is a run with a history.
+type cutKey struct {
+	run     *scenarios.Action
+	leftOut int
+}
+
+// cut returns where a run is interrupted, nil if it is not.
+func (t *Timeline) cut(a *scenarios.Action) *cut { return t.s.cuts[cutKey{a, t.leftOut}] }
+
+// findCut learns where the run that comes next is interrupted, if it is: by performing it without the
+// interrupt, which uses up the state, so that what comes before is then done again.
+func (t *Timeline) findCut(ctx context.Context, a *scenarios.Action) error {
+	if a.Interrupt == nil || t.cut(a) != nil {
+		return nil
+	}
+	c, err := t.s.findCut(ctx, a)
+	if err != nil {
+		return err
+	}
+	t.s.cuts[cutKey{a, t.leftOut}] = c
+	again, err := t.s.Begin()
+	if err != nil {
+		return err
+	}
+	again.LeaveOut(t.leftOut)
+	if err := again.ToEvent(ctx, t.next); err != nil {
+		return err
+	}
+	*t = *again
+	return nil
+}
+
+// runAt returns the index of run number n, from 1.
+func (c *Compiled) runAt(n int) (index int, err error) {
+	k := 0
+	for i := range c.Built.Actions {
+		if c.Built.Actions[i].Kind == scenarios.ActRun {
+			if k++; k == n {
+				return i, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("it has %d runs: there is no run %d", k, n)
+}
+
+// Play begins anew and does everything that the scenario says. The error is a failure of ours or of the
+// context; what the code does wrong is in the result.
+func (s *Session) Play(ctx context.Context) (*Result, error) {
+	t, err := s.Begin()
+	if err != nil {
+		return nil, err
+	}
+	if err := t.ToEnd(ctx); err != nil {
+		return nil, err
+	}
+	return t.Result(), nil
+}
+
+// PlayTo begins anew, plays up to and including run number n, from 1, and returns that run. The error is
+// a NotReached if something stops the scenario before.
+func (s *Session) PlayTo(ctx context.Context, n int) (*Run, error) {
+	t, err := s.Begin()
+	if err != nil {
+		return nil, err
+	}
+	if err := t.ToRun(ctx, n); err != nil {
+		return nil, err
+	}
+	if err := t.Step(ctx); err != nil {
+		return nil, err
+	}
+	return &t.res.Runs[n-1], nil
+}
+
+// Before begins anew, plays what comes before run number n, from 1, and prepares that run. The error is a
+// NotReached if something stops the scenario before.
+func (s *Session) Before(ctx context.Context, n int) (emu.Run, error) {
+	t, err := s.Begin()
+	if err != nil {
+		return emu.Run{}, err
+	}
+	if err := t.ToRun(ctx, n); err != nil {
+		return emu.Run{}, err
+	}
+	return t.Enter(ctx)
+}
