@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/jit"
 )
@@ -20,7 +21,7 @@ func (c *count) Sites(b []record.Site) bool      { c.sites += len(b); return fal
 
 // chain is a program of the hier-6.12 design that tail calls itself through slot 0: the limit is
 // n. Its map is map 0 at mapAddr.
-func chain(t testing.TB, limit string) (*jit.Image, emu.Setup) {
+func chain(t testing.TB, limit string) (*jit.Image, guest.Setup) {
 	t.Helper()
 	img := program(t, base, `
 		0f 1f 44 00 00                // nop
@@ -67,10 +68,10 @@ func chain(t testing.TB, limit string) (*jit.Image, emu.Setup) {
 		Null: 0x55, Bump: 0x57, Unwind: 0x5b, Jump: 0x6d, Bypass: -1}}
 	f.Frame.Counter = jit.Counter{Form: jit.CounterPtr, Off: -24, Size: 8}
 	f.Frame.Landing = 12
-	return img, emu.Setup{
+	return img, guest.Setup{
 		Images: []*jit.Image{img}, Offsets: offsets,
-		Maps:  []emu.MapSpec{{Map: jit.Map{Type: jit.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 1}, Addr: 0xffff888104000000}},
-		Slots: []emu.Slot{{Map: 0, Key: 0, Prog: 0}},
+		Maps:  []guest.MapSpec{{Map: jit.Map{Type: jit.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 1}, Addr: 0xffff888104000000}},
+		Slots: []guest.Slot{{Map: 0, Key: 0, Prog: 0}},
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"unsafe"
 
+	"github.com/tcsim/tcsim/emu/helper"
+	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/x86"
@@ -29,12 +31,6 @@ var (
 )
 
 func fromHandle(h C.uintptr_t) *Machine { return cgo.Handle(h).Value().(*Machine) }
-
-func (m *Machine) ring() []C.tcs_retired { return unsafe.Slice(m.c.ring, C.TCS_RETIRED_CAP) }
-
-// regs and setRegs access the general purpose registers, also inside a hook.
-func (m *Machine) regs(r *Regs)    { C.tcs_get_regs(m.c, (*C.uint64_t)(&r[0])) }
-func (m *Machine) setRegs(r *Regs) { C.tcs_set_regs(m.c, (*C.uint64_t)(&r[0])) }
 
 // deliver hands both rings to the observer, empty ones too.
 func (m *Machine) deliver() (stop bool) {
@@ -84,7 +80,7 @@ func (m *Machine) allowed(i *x86.Inst) bool {
 	if i.Op != "out" {
 		return !outside[i.Op]
 	}
-	return slices.ContainsFunc(m.stubs, func(s guestStub) bool { return s.addr == i.PC })
+	return slices.ContainsFunc(m.Stubs, func(s kernel.Stub) bool { return s.Addr == i.PC })
 }
 
 // describe fills e; it reports false for an operand that the recorder cannot follow.
@@ -153,32 +149,23 @@ func (m *Machine) callHelper(n int, rip jit.Addr) (err error) {
 		if err != nil {
 			m.helperErr = m.newFault(FaultHelper, rip)
 			m.helperErr.Err = err
-			if n < len(m.stubs) && m.stubs[n].addr == rip {
-				m.helperErr.Name = m.stubs[n].name
+			if n < len(m.Stubs) && m.Stubs[n].Addr == rip {
+				m.helperErr.Name = m.Stubs[n].Name
 			}
 		}
 	}()
-	if n >= len(m.stubs) || m.stubs[n].addr != rip {
+	if n >= len(m.Stubs) || m.Stubs[n].Addr != rip {
 		return errors.New("out instruction that is no helper's")
 	}
-	s := &m.stubs[n]
+	s := &m.Stubs[n]
 	m.calls[n]++
-	if s.h == nil {
-		return errNotModelled
+	if s.Helper == nil {
+		return helper.ErrNotModelled
 	}
 	var r Regs
 	m.regs(&r)
-	v, err := s.h.fn(&call{m: m, r: &r})
-	if err != nil {
+	if err := s.Helper.Call(&m.Env, (*helper.Regs)(&r)); err != nil {
 		return err
-	}
-	if s.h.raw {
-		m.setRegs(&r)
-		return nil
-	}
-	r[x86.RAX] = v
-	for _, reg := range clobbered {
-		r[reg] = clobber + uint64(reg)
 	}
 	m.setRegs(&r)
 	return nil

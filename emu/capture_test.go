@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
@@ -41,11 +42,11 @@ func fields(size int, f ...field) []byte {
 // pulled bytes of the packet lie before the data: a socket filter begins behind the link layer
 // header.
 func skb612(packet, pulled int) []byte {
-	head := uint64(emu.PacketAddr)
+	head := uint64(guest.PacketAddr)
 	data := head + uint64(pulled)
 	packet -= pulled
 	return fields(0x200,
-		field{0x10, 8, uint64(emu.DeviceAddr)},     // dev
+		field{0x10, 8, uint64(guest.DeviceAddr)},   // dev
 		field{0x50, 8, data + uint64(packet)},      // data_end, in the control block
 		field{0x70, 4, uint64(packet)},             // len
 		field{0xb4, 2, 0x0008},                     // protocol
@@ -55,14 +56,14 @@ func skb612(packet, pulled int) []byte {
 
 // xdp is struct xdp_buff (include/net/xdp.h).
 func xdp(packet int) []byte {
-	data := uint64(emu.PacketAddr)
+	data := uint64(guest.PacketAddr)
 	return fields(0x80, field{0, 8, data}, field{8, 8, data + uint64(packet)}, field{16, 8, data},
-		field{24, 8, data}, field{32, 8, uint64(emu.DeviceAddr) + 0x400})
+		field{24, 8, data}, field{32, 8, uint64(guest.DeviceAddr) + 0x400})
 }
 
 // captured turns a scenario of 6.12 into a setup.
-func captured(src *capture.Source, sc *capture.Scenario) (emu.Setup, error) {
-	s := emu.Setup{Offsets: offsets, Packet: src.Header.RunData, Symbols: maps.Clone(src.Symbols.Addr)}
+func captured(src *capture.Source, sc *capture.Scenario) (guest.Setup, error) {
+	s := guest.Setup{Offsets: offsets, Packet: src.Header.RunData, Symbols: maps.Clone(src.Symbols.Addr)}
 	for i := range sc.Progs {
 		p := &sc.Progs[i]
 		var funcs []jit.FuncImage
@@ -85,10 +86,10 @@ func captured(src *capture.Source, sc *capture.Scenario) (emu.Setup, error) {
 		}
 	}
 	for _, m := range sc.Maps {
-		s.Maps = append(s.Maps, emu.MapSpec{Map: m.Map, Addr: m.Addr, ValueAddr: m.ValueAddr})
+		s.Maps = append(s.Maps, guest.MapSpec{Map: m.Map, Addr: m.Addr, ValueAddr: m.ValueAddr})
 	}
 	for _, sl := range sc.ProgArrays {
-		s.Slots = append(s.Slots, emu.Slot{Map: sl.Map, Key: sl.Key, Prog: sl.Prog})
+		s.Slots = append(s.Slots, guest.Slot{Map: sl.Map, Key: sl.Key, Prog: sl.Prog})
 	}
 	ctx := skb612(len(s.Packet), 0)
 	switch sc.ProgType {
@@ -97,7 +98,7 @@ func captured(src *capture.Source, sc *capture.Scenario) (emu.Setup, error) {
 	case jit.XDP:
 		ctx = xdp(len(s.Packet))
 	}
-	s.Data = []emu.Region{{Addr: emu.ContextAddr, Bytes: ctx}, {Addr: emu.DeviceAddr, Bytes: fields(0x800, field{0x400, 8, uint64(emu.DeviceAddr)})}}
+	s.Data = []guest.Region{{Addr: guest.ContextAddr, Bytes: ctx}, {Addr: guest.DeviceAddr, Bytes: fields(0x800, field{0x400, 8, uint64(guest.DeviceAddr)})}}
 	return s, nil
 }
 
@@ -121,7 +122,7 @@ func inputs(m *emu.Machine, src *capture.Source, sc *capture.Scenario) error {
 	for _, in := range sc.Inputs {
 		binary.LittleEndian.PutUint64(v[8*(32+in.N):], in.Value)
 	}
-	return m.UpdateElem(0, make([]byte, 4), v, emu.UpdateAny)
+	return m.UpdateElem(0, make([]byte, 4), v, guest.UpdateAny)
 }
 
 // compare says how a run differs from the kernel's.
@@ -184,7 +185,7 @@ func captureFile(t *testing.T, name string, o jit.Offsets, want func(*capture.Sc
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newMachine(t, emu.Config{}, emu.Setup{})
+	m := newMachine(t, emu.Config{}, guest.Setup{})
 	total, same, world := 0, 0, 0
 	for sc, err := range src.All() {
 		if err != nil {
@@ -228,7 +229,7 @@ func replay(m *emu.Machine, src *capture.Source, sc *capture.Scenario, o jit.Off
 	if err := inputs(m, src, sc); err != nil {
 		return res, err
 	}
-	r := emu.Run{Image: sc.Run.Prog, Args: [5]uint64{uint64(emu.ContextAddr)}, Level: l, Observer: &count{}}
+	r := emu.Run{Image: sc.Run.Prog, Args: [5]uint64{uint64(guest.ContextAddr)}, Level: l, Observer: &count{}}
 	res, err = m.Run(context.Background(), r)
 	if err == nil {
 		err = compare(m, sc, &res)
@@ -243,7 +244,7 @@ func TestCapturedSites(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newMachine(t, emu.Config{}, emu.Setup{})
+	m := newMachine(t, emu.Config{}, guest.Setup{})
 	scenarios, sites := 0, uint64(0)
 	for sc, err := range src.All() {
 		if err != nil {
@@ -269,7 +270,7 @@ func TestCapturedSites(t *testing.T) {
 		var logs [2]log
 		var res [2]emu.Result
 		for i, l := range []emu.Level{emu.LevelSites, emu.LevelRetired} {
-			r := emu.Run{Image: sc.Run.Prog, Args: [5]uint64{uint64(emu.ContextAddr)}, Level: l, Observer: &logs[i]}
+			r := emu.Run{Image: sc.Run.Prog, Args: [5]uint64{uint64(guest.ContextAddr)}, Level: l, Observer: &logs[i]}
 			res[i] = run(t, m, r)
 			if err := compare(m, sc, &res[i]); err != nil {
 				t.Errorf("%s: level %d: %v", sc.Name, l, err)

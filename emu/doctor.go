@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/jit"
 )
@@ -85,8 +86,8 @@ func Doctor(ctx context.Context) []Check {
 
 // tryCode loads and runs one function.
 func tryCode(ctx context.Context, m *Machine, r Run, code ...byte) (Result, error) {
-	img := &jit.Image{Funcs: []jit.FuncImage{{Name: "doctor", Addr: TextBase + 0x119d4, Code: code}}}
-	if err := m.Load(Setup{Images: []*jit.Image{img}, Offsets: jit.Offsets{ProgBPFFunc: 0x30}}); err != nil {
+	img := &jit.Image{Funcs: []jit.FuncImage{{Name: "doctor", Addr: guest.TextBase + 0x119d4, Code: code}}}
+	if err := m.Load(guest.Setup{Images: []*jit.Image{img}, Offsets: jit.Offsets{ProgBPFFunc: 0x30}}); err != nil {
 		return Result{}, err
 	}
 	return m.Run(ctx, r)
@@ -105,8 +106,8 @@ func wantReturn(res Result, err error, want uint64) error {
 
 func testAddresses(ctx context.Context, m *Machine) (string, error) {
 	res, err := tryCode(ctx, m, Run{}, 0x55, 0x48, 0x89, 0xe0, 0x5d, 0xc3) // push rbp; mov rax, rsp; pop rbp; ret
-	return fmt.Sprintf("code at %#x, stack at %#x", uint64(TextBase), uint64(EntryRSP)),
-		wantReturn(res, err, uint64(EntryRSP-8))
+	return fmt.Sprintf("code at %#x, stack at %#x", uint64(guest.TextBase), uint64(guest.EntryRSP)),
+		wantReturn(res, err, uint64(guest.EntryRSP-8))
 }
 
 func testBMI2(ctx context.Context, m *Machine) (string, error) {
@@ -122,7 +123,7 @@ func testStale(ctx context.Context, m *Machine) (string, error) {
 	}
 	for i := range uint32(rounds) {
 		v := i*2654435761 + 1
-		if err := m.WriteText(TextBase+0x119d5, binary.LittleEndian.AppendUint32(nil, v)); err != nil {
+		if err := m.WriteText(guest.TextBase+0x119d5, binary.LittleEndian.AppendUint32(nil, v)); err != nil {
 			return "", err
 		}
 		res, err := m.Run(ctx, Run{Level: Level(i % 3)})

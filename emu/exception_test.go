@@ -11,6 +11,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
+	"github.com/tcsim/tcsim/emu/helper"
+	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -52,10 +55,10 @@ func faulting(t testing.TB) *jit.Image {
 // TestFixups runs accesses that fault, with and without entries in the exception table, at every
 // level: what retired must be the same as with memory that is there.
 func TestFixups(t *testing.T) {
-	const there, missing, wild = emu.ContextAddr, emu.ContextAddr + 1<<30, 0x5a5a_0000_0000_0000
-	m := newMachine(t, emu.Config{}, emu.Setup{
+	const there, missing, wild = guest.ContextAddr, guest.ContextAddr + 1<<30, 0x5a5a_0000_0000_0000
+	m := newMachine(t, emu.Config{}, guest.Setup{
 		Images: []*jit.Image{faulting(t)}, Offsets: offsets,
-		Data: []emu.Region{{Addr: there, Bytes: make([]byte, 4096)}},
+		Data: []guest.Region{{Addr: there, Bytes: make([]byte, 4096)}},
 	})
 	const insns = 17
 	for _, l := range []emu.Level{emu.LevelNone, emu.LevelSites, emu.LevelRetired} {
@@ -77,7 +80,7 @@ func TestFixups(t *testing.T) {
 	}
 	img := faulting(t)
 	img.Funcs[0].Faults = img.Funcs[0].Faults[1:]
-	m = newMachine(t, emu.Config{}, emu.Setup{Images: []*jit.Image{img}, Offsets: offsets})
+	m = newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{img}, Offsets: offsets})
 	_, err := m.Run(t.Context(), emu.Run{Args: [5]uint64{uint64(missing)}, Level: emu.LevelRetired})
 	var f *emu.Fault
 	if !errors.As(err, &f) || f.Kind != emu.FaultAccess || f.RIP != base+16 {
@@ -109,32 +112,32 @@ func throwing(t testing.TB, throw jit.Addr, callback bool) *jit.Image {
 }
 
 func TestThrow(t *testing.T) {
-	p := emu.NewPlan(offsets, nil)
+	p := kernel.NewPlan(offsets, nil)
 	throw, err := p.Symbol("bpf_throw")
 	must(t, err)
-	m := newMachine(t, emu.Config{}, emu.Setup{Images: []*jit.Image{throwing(t, throw, true)}, Symbols: p.Symbols(), Offsets: offsets})
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{throwing(t, throw, true)}, Symbols: p.Symbols(), Offsets: offsets})
 	for _, l := range []emu.Level{emu.LevelNone, emu.LevelSites, emu.LevelRetired} {
 		res := run(t, m, emu.Run{Level: l})
 		if res.Return() != 177 {
 			t.Errorf("level %d: returned %d, expected 177", l, res.Return())
 		}
-		junk := emu.Junk()
+		junk := guest.Junk()
 		for _, r := range []x86.Reg{x86.RBX, x86.R12, x86.R13, x86.R14, x86.R15} {
 			if res.Regs[r] != junk[r] {
 				t.Errorf("level %d: %s is %#x, the outside caller had %#x in it", l, r, res.Regs[r], junk[r])
 			}
 		}
-		if d := cmp.Diff([]emu.HelperCalls{{Name: "bpf_throw", Calls: 1}}, res.Helpers); d != "" {
+		if d := cmp.Diff([]helper.Calls{{Name: "bpf_throw", Calls: 1}}, res.Helpers); d != "" {
 			t.Error(d)
 		}
 	}
-	m = newMachine(t, emu.Config{}, emu.Setup{Images: []*jit.Image{throwing(t, throw, false)}, Symbols: p.Symbols(), Offsets: offsets})
+	m = newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{throwing(t, throw, false)}, Symbols: p.Symbols(), Offsets: offsets})
 	if _, err := m.Run(t.Context(), emu.Run{}); err == nil || !strings.Contains(err.Error(), "no exception callback") {
 		t.Errorf("without a callback: %v", err)
 	}
 	// sub as a program of its own is entered with rbp 0 of the outside caller.
 	sub := throwing(t, throw, false).Funcs[1]
-	m = newMachine(t, emu.Config{}, emu.Setup{Images: []*jit.Image{throwing(t, throw, false)}, Symbols: p.Symbols(), Offsets: offsets})
+	m = newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{throwing(t, throw, false)}, Symbols: p.Symbols(), Offsets: offsets})
 	if _, err := m.Run(t.Context(), emu.Run{Entry: sub.Addr}); err == nil || !strings.Contains(err.Error(), "is in no program") {
 		t.Errorf("without a main function: %v", err)
 	}
@@ -143,7 +146,7 @@ func TestThrow(t *testing.T) {
 // TestTimedMayGoto calls arch_bpf_timed_may_goto until the time is over: the count comes back in r10,
 // and every register that a program has is kept.
 func TestTimedMayGoto(t *testing.T) {
-	p := emu.NewPlan(offsets, nil)
+	p := kernel.NewPlan(offsets, nil)
 	at, err := p.Symbol("arch_bpf_timed_may_goto")
 	must(t, err)
 	body := code(t, `
@@ -157,7 +160,7 @@ func TestTimedMayGoto(t *testing.T) {
 		48 c1 e0 20                  // shl rax, 32
 		4c 09 d0                     // or rax, r10
 		c9 c3`)...)
-	m := newMachine(t, emu.Config{}, emu.Setup{
+	m := newMachine(t, emu.Config{}, guest.Setup{
 		Images: []*jit.Image{{Funcs: []jit.FuncImage{{Name: "loop", Addr: base, Code: body}}}}, Symbols: p.Symbols(), Offsets: offsets,
 	})
 	const now, allowed = 60_000_000_100, 250_000_000
@@ -176,7 +179,7 @@ func TestTimedMayGoto(t *testing.T) {
 
 // TestPrivateStack writes to both ends of a private stack.
 func TestPrivateStack(t *testing.T) {
-	p := emu.NewPlan(offsets, nil)
+	p := kernel.NewPlan(offsets, nil)
 	fp, err := p.PrivateStack(0, 512)
 	must(t, err)
 	next, err := p.PrivateStack(1, 64)
@@ -193,10 +196,10 @@ func TestPrivateStack(t *testing.T) {
 		48 89 47 f8          // mov [rdi-8], rax
 		c3`)
 	img.Funcs[0].Frame.PrivateFP = fp
-	m := newMachine(t, emu.Config{}, emu.Setup{Images: []*jit.Image{img}, Offsets: offsets})
-	s := emu.PrivateStack(&img.Funcs[0])
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{img}, Offsets: offsets})
+	s := guest.PrivateStack(&img.Funcs[0])
 	end := uint64(s.Addr) + s.Size
-	if res := run(t, m, emu.Run{Args: [5]uint64{end}}); res.Return() != end || end != uint64(emu.GSBase+fp) {
+	if res := run(t, m, emu.Run{Args: [5]uint64{end}}); res.Return() != end || end != uint64(guest.GSBase+fp) {
 		t.Errorf("returned %#x, the stack ends at %#x", res.Return(), end)
 	}
 }

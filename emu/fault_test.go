@@ -11,10 +11,11 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
 )
 
-const stackBottom = emu.StackTop - 16<<10
+const stackBottom = guest.StackTop - 16<<10
 
 func TestFaults(t *testing.T) {
 	cases := []struct {
@@ -33,14 +34,14 @@ func TestFaults(t *testing.T) {
 		{"jump to nothing", "31 c0 ff e0", emu.FaultFetch, 0, 0, false, 2},
 		{"jump to data", "54 58 ff e0", emu.FaultFetch, 0, 0, false, 3},
 		{"recursion", "e8 fb ff ff ff", emu.FaultGuard, 0, uint64(stackBottom) - 8, true, 16*1024/8 - 6},
-		{"large frame", "48 81 ec 00 60 00 00 50 c3", emu.FaultGuard, 7, uint64(emu.EntryRSP) - 0x6008, true, 1},
-		{"above the stack", "48 8b 44 24 30 c3", emu.FaultGuard, 0, uint64(emu.StackTop), false, 0},
+		{"large frame", "48 81 ec 00 60 00 00 50 c3", emu.FaultGuard, 7, uint64(guest.EntryRSP) - 0x6008, true, 1},
+		{"above the stack", "48 8b 44 24 30 c3", emu.FaultGuard, 0, uint64(guest.StackTop), false, 0},
 		{"int3", "90 cc c3", emu.FaultBreak, 1, 0, false, 1},
 		{"ud2", "90 0f 0b c3", emu.FaultDecode, 1, 0, false, 1},
 		{"undecodable", "90 06 c3", emu.FaultDecode, 1, 0, false, 1},
 		{"divide", "31 ff 31 d2 f7 f7 c3", emu.FaultDivide, 4, 0, false, 2},
 		{"not canonical", "48 bf 00 00 00 00 00 00 00 80 48 8b 44 37 10 c3", emu.FaultAccess, 10, 1<<63 + 0x10, false, 1},
-		{"junk of a helper", "90 49 89 59 08 c3", emu.FaultAccess, 1, emu.Junk()[9] + 8, true, 1},
+		{"junk of a helper", "90 49 89 59 08 c3", emu.FaultAccess, 1, guest.Junk()[9] + 8, true, 1},
 		{"jump to junk", "90 41 ff e1", emu.FaultFetch, 0, 0, false, 2},
 	}
 	for _, c := range cases {
@@ -48,7 +49,7 @@ func TestFaults(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%d", c.name, l), func(t *testing.T) {
 				img := program(t, base, c.code)
 				img.Funcs[0].FirstInsn, img.Funcs[0].InsnOff = 5, []jit.CodeOff{1, jit.CodeOff(len(img.Funcs[0].Code))}
-				m := newMachine(t, emu.Config{}, emu.Setup{Images: []*jit.Image{img}})
+				m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{img}})
 				var o log
 				res, err := m.Run(context.Background(), emu.Run{Level: l, Observer: &o})
 				var f *emu.Fault
@@ -87,7 +88,7 @@ func TestFaults(t *testing.T) {
 
 // TestForbidden: what depends on the host, or looks like a helper's stub, is a fault.
 func TestForbidden(t *testing.T) {
-	m := newMachine(t, emu.Config{}, emu.Setup{Images: []*jit.Image{
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{
 		program(t, base, "90 0f 31 c3"), program(t, base+0x1000, "90 e7 00 c3"),
 	}})
 	for _, c := range []struct {
@@ -114,7 +115,7 @@ func TestForbidden(t *testing.T) {
 
 // TestRunAfterFault: a fault leaves no trace in later runs.
 func TestRunAfterFault(t *testing.T) {
-	m := newMachine(t, emu.Config{}, emu.Setup{Images: []*jit.Image{
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{
 		program(t, base, loop), program(t, base+0x1000, "e8 fb ff ff ff"),
 		program(t, base+0x2000, "06"), program(t, base+0x3000, "31 c0 ff e0"),
 		program(t, base+0x4000, "48 8b 47 08 c3"),
@@ -143,10 +144,10 @@ func TestRunAfterFault(t *testing.T) {
 // TestReuse changes code before every run in all ways there are: patches, other setups, other
 // levels. A stale translation returns an old number.
 func TestReuse(t *testing.T) {
-	setup := func(n uint32) emu.Setup {
+	setup := func(n uint32) guest.Setup {
 		// mov ebx, n; push rbp; call f; pop rbp; ret; f: mov eax, ebx; add eax, 1; ret
 		img := program(t, base+0x19d4, fmt.Sprintf("bb %s 55 e8 02 00 00 00 5d c3 89 d8 83 c0 01 c3", le32(n)))
-		return emu.Setup{Images: []*jit.Image{img}, Offsets: offsets}
+		return guest.Setup{Images: []*jit.Image{img}, Offsets: offsets}
 	}
 	m := newMachine(t, emu.Config{}, setup(0))
 	n, last, changed := uint32(0), uint32(0), 0

@@ -14,6 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
+	"github.com/tcsim/tcsim/emu/helper"
+	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -39,17 +42,17 @@ func caller(t testing.TB, target jit.Addr) *jit.Image {
 }
 
 // helperMachine loads a program that calls helper number imm.
-func helperMachine(t testing.TB, imm int32, maps ...jit.Map) (*emu.Machine, *emu.Plan) {
+func helperMachine(t testing.TB, imm int32, maps ...jit.Map) (*emu.Machine, *kernel.Plan) {
 	t.Helper()
-	p := emu.NewPlan(offsets, maps)
+	p := kernel.NewPlan(offsets, maps)
 	at, err := p.Helper(imm)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newMachine(t, emu.Config{Seed: 7}, emu.Setup{
+	return newMachine(t, emu.Config{Seed: 7}, guest.Setup{
 		Images: []*jit.Image{caller(t, at)}, Maps: p.Maps(), Symbols: p.Symbols(), Offsets: offsets,
 		Packet: []byte("0123456789abcdefghij"),
-		Data:   []emu.Region{{Addr: emu.ContextAddr, Bytes: make([]byte, 4096)}},
+		Data:   []guest.Region{{Addr: guest.ContextAddr, Bytes: make([]byte, 4096)}},
 	}), p
 }
 
@@ -61,12 +64,12 @@ func TestHelpersClobber(t *testing.T) {
 			t.Errorf("time is %d", res.Return())
 		}
 		for i, r := range []x86.Reg{x86.RCX, x86.RDX, x86.RSI, x86.RDI, x86.R8, x86.R9, x86.R10, x86.R11} {
-			v, err := m.ReadWord(emu.EntryRSP - 8 - 80 + jit.Addr(8*i))
-			if err != nil || v != emu.Junk()[r] {
+			v, err := m.ReadWord(guest.EntryRSP - 8 - 80 + jit.Addr(8*i))
+			if err != nil || v != guest.Junk()[r] {
 				t.Errorf("%s is %#x after a helper, %v", r, v, err)
 			}
 		}
-		want := []emu.HelperCalls{{Name: "bpf_ktime_get_ns", Calls: 1, World: true}}
+		want := []helper.Calls{{Name: "bpf_ktime_get_ns", Calls: 1, World: true}}
 		if d := cmp.Diff(want, res.Helpers); d != "" {
 			t.Error(d)
 		}
@@ -97,7 +100,7 @@ func TestUnknownHelper(t *testing.T) {
 // put stores values at the context, where helpers find their arguments.
 func put(t testing.TB, m *emu.Machine, off int, b []byte) uint64 {
 	t.Helper()
-	at := emu.ContextAddr + jit.Addr(off)
+	at := guest.ContextAddr + jit.Addr(off)
 	if err := m.WriteMemory(at, b); err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +143,7 @@ func TestMapHelpers(t *testing.T) {
 			if (empty.Return() == 0) != (g.Type == jit.HashMap) {
 				t.Errorf("lookup of an empty map returns %#x", empty.Return())
 			}
-			if err := lookup.UpdateElem(i, key, value, emu.UpdateAny); err != nil {
+			if err := lookup.UpdateElem(i, key, value, guest.UpdateAny); err != nil {
 				t.Fatal(err)
 			}
 			res := run(t, lookup, emu.Run{Args: args})
@@ -168,34 +171,34 @@ func TestMapRules(t *testing.T) {
 		got  error
 		want error
 	}{
-		{"array any", m.UpdateElem(0, key32(2), v, emu.UpdateAny), nil},
-		{"array exist", m.UpdateElem(0, key32(2), v, emu.UpdateExist), nil},
-		{"array noexist", m.UpdateElem(0, key32(2), v, emu.UpdateNoExist), emu.EEXIST},
-		{"array range", m.UpdateElem(0, key32(3), v, emu.UpdateAny), emu.E2BIG},
-		{"array delete", m.DeleteElem(0, key32(1)), emu.EINVAL},
-		{"array flags", m.UpdateElem(0, key32(1), v, 3), emu.EINVAL},
-		{"hash exist", m.UpdateElem(1, key64(5), v[:8], emu.UpdateExist), emu.ENOENT},
-		{"hash delete absent", m.DeleteElem(1, key64(5)), emu.ENOENT},
-		{"hash noexist", m.UpdateElem(1, key64(5), v[:8], emu.UpdateNoExist), nil},
-		{"hash noexist again", m.UpdateElem(1, key64(5), v[:8], emu.UpdateNoExist), emu.EEXIST},
-		{"hash second", m.UpdateElem(1, key64(6), v[:8], emu.UpdateAny), nil},
-		{"hash full", m.UpdateElem(1, key64(7), v[:8], emu.UpdateAny), emu.E2BIG},
-		{"hash full, old key", m.UpdateElem(1, key64(5), v[:8], emu.UpdateAny), nil},
+		{"array any", m.UpdateElem(0, key32(2), v, guest.UpdateAny), nil},
+		{"array exist", m.UpdateElem(0, key32(2), v, guest.UpdateExist), nil},
+		{"array noexist", m.UpdateElem(0, key32(2), v, guest.UpdateNoExist), guest.EEXIST},
+		{"array range", m.UpdateElem(0, key32(3), v, guest.UpdateAny), guest.E2BIG},
+		{"array delete", m.DeleteElem(0, key32(1)), guest.EINVAL},
+		{"array flags", m.UpdateElem(0, key32(1), v, 3), guest.EINVAL},
+		{"hash exist", m.UpdateElem(1, key64(5), v[:8], guest.UpdateExist), guest.ENOENT},
+		{"hash delete absent", m.DeleteElem(1, key64(5)), guest.ENOENT},
+		{"hash noexist", m.UpdateElem(1, key64(5), v[:8], guest.UpdateNoExist), nil},
+		{"hash noexist again", m.UpdateElem(1, key64(5), v[:8], guest.UpdateNoExist), guest.EEXIST},
+		{"hash second", m.UpdateElem(1, key64(6), v[:8], guest.UpdateAny), nil},
+		{"hash full", m.UpdateElem(1, key64(7), v[:8], guest.UpdateAny), guest.E2BIG},
+		{"hash full, old key", m.UpdateElem(1, key64(5), v[:8], guest.UpdateAny), nil},
 		{"hash delete", m.DeleteElem(1, key64(5)), nil},
-		{"hash room again", m.UpdateElem(1, key64(7), v[:8], emu.UpdateAny), nil},
+		{"hash room again", m.UpdateElem(1, key64(7), v[:8], guest.UpdateAny), nil},
 	} {
 		if !errors.Is(c.got, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, c.got, c.want)
 		}
 	}
-	if _, err := m.LookupElem(1, key64(5)); !errors.Is(err, emu.ENOENT) {
+	if _, err := m.LookupElem(1, key64(5)); !errors.Is(err, guest.ENOENT) {
 		t.Errorf("deleted key: %v", err)
 	}
 	for _, err := range []error{
 		m.UpdateElem(0, key64(1), v, 0), m.UpdateElem(0, key32(1), v[:3], 0), m.UpdateElem(9, key32(1), v, 0),
 		m.UpdateElem(3, key32(1), v[:4], 0), m.SetSlot(3, 2, 0), m.SetSlot(0, 0, 0), m.SetSlot(3, 0, 1),
 	} {
-		var e emu.Errno
+		var e guest.Errno
 		if err == nil || errors.As(err, &e) {
 			t.Errorf("bad use: %v", err)
 		}
@@ -204,17 +207,17 @@ func TestMapRules(t *testing.T) {
 
 func TestPacketHelpers(t *testing.T) {
 	m, _ := helperMachine(t, 26)
-	dst := uint64(emu.ContextAddr) + 64
-	res := run(t, m, emu.Run{Args: [5]uint64{uint64(emu.ContextAddr), 4, dst, 6}})
+	dst := uint64(guest.ContextAddr) + 64
+	res := run(t, m, emu.Run{Args: [5]uint64{uint64(guest.ContextAddr), 4, dst, 6}})
 	b := make([]byte, 8)
 	if err := m.ReadMemory(jit.Addr(dst), b); err != nil || res.Return() != 0 || string(b) != "456789\x00\x00" {
 		t.Errorf("%d, %q, %v", res.Return(), b, err)
 	}
-	res = run(t, m, emu.Run{Args: [5]uint64{uint64(emu.ContextAddr), 15, dst, 6}})
+	res = run(t, m, emu.Run{Args: [5]uint64{uint64(guest.ContextAddr), 15, dst, 6}})
 	if err := m.ReadMemory(jit.Addr(dst), b); err != nil || int64(res.Return()) != -14 || string(b) != "\x00\x00\x00\x00\x00\x00\x00\x00" {
 		t.Errorf("beyond the packet: %d, %q, %v", int64(res.Return()), b, err)
 	}
-	if _, err := m.Run(context.Background(), emu.Run{Args: [5]uint64{uint64(emu.ContextAddr), 0, 64, 6}}); err == nil {
+	if _, err := m.Run(context.Background(), emu.Run{Args: [5]uint64{uint64(guest.ContextAddr), 0, 64, 6}}); err == nil {
 		t.Error("a store to nowhere is no fault")
 	}
 }

@@ -13,6 +13,8 @@ import (
 
 	uc "github.com/unicorn-engine/unicorn/bindings/go/unicorn"
 
+	"github.com/tcsim/tcsim/emu/guest"
+	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -41,8 +43,8 @@ type interrupted struct {
 // and returns to where the run was stopped when that has returned. What the other program returned is
 // in Result.Interrupts. The counter is where the caller of the other program keeps tail_call_cnt for
 // it, if that wants it so (jit.Frame.RunCtx); of size 0 if not.
-func (m *Machine) Interrupt(image int, ctx jit.Addr) (counter Span, err error) {
-	if image < 0 || image >= len(m.setup.Images) {
+func (m *Machine) Interrupt(image int, ctx jit.Addr) (counter guest.Span, err error) {
+	if image < 0 || image >= len(m.Setup.Images) {
 		return counter, fmt.Errorf("interrupt: no image %d", image)
 	}
 	g, rip, err := m.State()
@@ -55,22 +57,22 @@ func (m *Machine) Interrupt(image int, ctx jit.Addr) (counter Span, err error) {
 	}
 	rsp := jit.Addr(g[x86.RSP]) - interruptRoom
 	for a := rsp; a < rsp+interruptRoom; a += 8 {
-		err = errors.Join(err, m.space.writeWord(a, interruptFill))
+		err = errors.Join(err, m.Mem.WriteWord(a, interruptFill))
 	}
-	f := &m.setup.Images[image].Funcs[0]
+	f := &m.Setup.Images[image].Funcs[0]
 	if f.Frame.RunCtx {
 		at := rsp + interruptCtx
-		err = errors.Join(err, m.wrapContext(at, ctx))
-		ctx, counter = at, Span{at + runCtxCounter - runCtxAddr, 4}
+		err = errors.Join(err, m.WrapContextAt(at, ctx))
+		ctx, counter = at, guest.Span{Addr: at + kernel.RunCtxCounter, Size: 4}
 	}
-	if err = errors.Join(err, m.space.writeWord(rsp, uint64(OutsideReturn))); err != nil {
+	if err = errors.Join(err, m.Mem.WriteWord(rsp, uint64(guest.OutsideReturn))); err != nil {
 		return counter, fmt.Errorf("interrupt: %w", err)
 	}
 	m.irqs = append(m.irqs, interrupted{g, rip, flags, uint64(m.c.prev)})
 	entry := f.Addr + jit.Addr(f.Entry)
 	rbp := g[x86.RBP]
 	for i := range g {
-		g[i] = clobber + uint64(i)
+		g[i] = guest.Clobber + uint64(i)
 	}
 	g[x86.RAX], g[x86.RSP], g[x86.RBP], g[x86.RDI] = uint64(entry), uint64(rsp), rbp, uint64(ctx)
 	return counter, m.SetState(g, entry)

@@ -12,6 +12,7 @@ import (
 
 	uc "github.com/unicorn-engine/unicorn/bindings/go/unicorn"
 
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -26,14 +27,14 @@ const (
 
 // guardSize is the distance below the stack within which an access is an overflow of it: a frame
 // may step over the first page.
-const guardSize = 16 * pageSize
+const guardSize = 16 * guest.PageSize
 
 // newFault describes the instruction at rip and the registers.
 func (m *Machine) newFault(k FaultKind, rip jit.Addr) *Fault {
 	f := &Fault{Kind: k, RIP: rip, Vector: -1}
 	m.regs(&f.Regs)
-	if g := m.funcAt(rip); g != nil {
-		f.Image, f.Func = g.image, g.FuncImage
+	if g := m.FuncAt(rip); g != nil {
+		f.Image, f.Func = g.Image, g.FuncImage
 		f.Insn, f.HasInsn = g.InsnAt(jit.CodeOff(rip - g.Addr))
 	}
 	f.Last = m.lastRetired(rip)
@@ -102,13 +103,13 @@ func effective(i *x86.Inst, r *Regs) (a jit.Addr, ok bool) {
 // pageFault tells fetches, guard pages and other accesses apart. The kind of access follows from
 // the instruction, as the engine does not report the error code.
 func (m *Machine) pageFault(f *Fault) {
-	page := f.Access &^ (pageSize - 1)
-	bottom := StackTop - jit.Addr(m.cfg.StackSize)
+	page := f.Access &^ (guest.PageSize - 1)
+	bottom := guest.StackTop - jit.Addr(m.cfg.StackSize)
 	i, err := m.decode(f.RIP)
 	switch {
 	case f.Access == f.RIP || err != nil:
 		f.Kind = FaultFetch
-	case f.Access < bottom && f.Access >= bottom-guardSize || page == StackTop:
+	case f.Access < bottom && f.Access >= bottom-guardSize || page == guest.StackTop:
 		f.Kind = FaultGuard
 	default:
 		f.Kind = FaultAccess
@@ -119,7 +120,7 @@ func (m *Machine) pageFault(f *Fault) {
 }
 
 // stackPage is the page below rsp, where push and call store.
-func (f *Fault) stackPage() jit.Addr { return jit.Addr(f.Regs[4]-8) &^ (pageSize - 1) }
+func (f *Fault) stackPage() jit.Addr { return jit.Addr(f.Regs[4]-8) &^ (guest.PageSize - 1) }
 
 // lastRetired returns up to 16 instructions before the present one. The ring still holds what was
 // drained.

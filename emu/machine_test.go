@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/jit"
 )
@@ -42,7 +43,7 @@ func program(t testing.TB, at jit.Addr, text string) *jit.Image {
 	return &jit.Image{Funcs: []jit.FuncImage{{Name: "prog", Addr: at, Code: code(t, text)}}}
 }
 
-func newMachine(t testing.TB, cfg emu.Config, s emu.Setup) *emu.Machine {
+func newMachine(t testing.TB, cfg emu.Config, s guest.Setup) *emu.Machine {
 	t.Helper()
 	m, err := emu.New(cfg)
 	if err != nil {
@@ -88,7 +89,7 @@ func run(t testing.TB, m *emu.Machine, r emu.Run) emu.Result {
 	return res
 }
 
-const base = emu.TextBase
+const base = guest.TextBase
 
 // loop returns what its argument counts down to.
 const loop = `
@@ -99,11 +100,11 @@ const loop = `
 	c3                   // ret`
 
 func TestRunReturnsAtEveryLevel(t *testing.T) {
-	m := newMachine(t, emu.Config{}, emu.Setup{Images: []*jit.Image{program(t, base+0x19d4, loop)}})
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{program(t, base+0x19d4, loop)}})
 	for _, l := range []emu.Level{emu.LevelNone, emu.LevelSites, emu.LevelRetired, emu.LevelNone} {
 		var o log
 		res := run(t, m, emu.Run{Level: l, Args: [5]uint64{1000}, Observer: &o})
-		if res.Stop != emu.StopReturn || res.Return() != 3000 || res.RIP != emu.OutsideReturn {
+		if res.Stop != emu.StopReturn || res.Return() != 3000 || res.RIP != guest.OutsideReturn {
 			t.Errorf("level %d: %v at %#x, rax %d", l, res.Stop, res.RIP, res.Return())
 		}
 		if want := uint64(1 + 3*1000 + 1); l != emu.LevelNone && res.Retired != want {
@@ -112,14 +113,14 @@ func TestRunReturnsAtEveryLevel(t *testing.T) {
 		if l == emu.LevelRetired && len(o.retired) != int(res.Retired) {
 			t.Errorf("%d records of %d instructions", len(o.retired), res.Retired)
 		}
-		if got := res.Regs[4]; got != uint64(emu.EntryRSP+8) {
+		if got := res.Regs[4]; got != uint64(guest.EntryRSP+8) {
 			t.Errorf("level %d: rsp %#x after the return", l, got)
 		}
 	}
 }
 
 func TestEffectiveAddresses(t *testing.T) {
-	m := newMachine(t, emu.Config{}, emu.Setup{
+	m := newMachine(t, emu.Config{}, guest.Setup{
 		Images: []*jit.Image{program(t, base, `
 			55                         // push rbp
 			48 89 e5                   // mov rbp, rsp
@@ -139,17 +140,17 @@ func TestEffectiveAddresses(t *testing.T) {
 	})
 	var o log
 	res := run(t, m, emu.Run{Level: emu.LevelRetired, Observer: &o, Args: [5]uint64{7}})
-	if res.Return() != uint64(emu.GSBase) {
+	if res.Return() != uint64(guest.GSBase) {
 		t.Errorf("this_cpu_off reads %#x", res.Return())
 	}
-	rbp := emu.EntryRSP - 8
+	rbp := guest.EntryRSP - 8
 	var got []jit.Addr
 	for _, r := range o.retired {
 		got = append(got, r.EA)
 	}
 	want := []jit.Addr{
-		rbp, 0, rbp - 8, 0, rbp - 8, base + 0x14 + 7 - 7, emu.GSBase + 0x19a18, 0, 0,
-		rbp - 8, 0, rbp - 8, rbp, emu.EntryRSP,
+		rbp, 0, rbp - 8, 0, rbp - 8, base + 0x14 + 7 - 7, guest.GSBase + 0x19a18, 0, 0,
+		rbp - 8, 0, rbp - 8, rbp, guest.EntryRSP,
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
@@ -184,7 +185,7 @@ func TestSitesAgreeBetweenLevels(t *testing.T) {
 	all := []jit.Addr{at, at + 6, at + 11, at + 16, at + 18, at + 20, at + 21, at + 22, at + 26, at + 30}
 	for _, cfg := range []emu.Config{{}, {PortableRegisters: true}} {
 		for _, marks := range [][]jit.Addr{nil, all} {
-			m := newMachine(t, cfg, emu.Setup{Images: []*jit.Image{img}, Marks: marks})
+			m := newMachine(t, cfg, guest.Setup{Images: []*jit.Image{img}, Marks: marks})
 			var a, b log
 			ra := run(t, m, emu.Run{Level: emu.LevelSites, Observer: &a})
 			rb := run(t, m, emu.Run{Level: emu.LevelRetired, Observer: &b})
@@ -199,7 +200,7 @@ func TestSitesAgreeBetweenLevels(t *testing.T) {
 }
 
 func TestSiteRecord(t *testing.T) {
-	m := newMachine(t, emu.Config{}, emu.Setup{Images: []*jit.Image{pairImage(t)}})
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{pairImage(t)}})
 	var o log
 	res := run(t, m, emu.Run{Level: emu.LevelSites, Observer: &o})
 	if !m.Direct() {
@@ -216,10 +217,10 @@ func TestSiteRecord(t *testing.T) {
 	if d := cmp.Diff([]jit.Addr{0, 11, 30, 11, 30, 11, 30, 21}, rips); d != "" {
 		t.Error(d)
 	}
-	rbp := emu.EntryRSP - 8
+	rbp := guest.EntryRSP - 8
 	second := o.sites[3] // second call
 	if second.Counter != 6 || second.CounterAddr != rbp-8 || second.RBX != 2 || second.RBP != rbp ||
-		second.RSP != rbp-8 || second.Stack != [2]uint64{6, uint64(emu.OutsideRBP)} || second.Prev != at+18 || second.Seq != 10 {
+		second.RSP != rbp-8 || second.Stack != [2]uint64{6, uint64(guest.OutsideRBP)} || second.Prev != at+18 || second.Seq != 10 {
 		t.Errorf("second call: %+v", second)
 	}
 	ret := o.sites[2]
@@ -229,7 +230,7 @@ func TestSiteRecord(t *testing.T) {
 }
 
 func TestStopAndContinue(t *testing.T) {
-	m := newMachine(t, emu.Config{}, emu.Setup{Images: []*jit.Image{program(t, base, loop)}})
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{program(t, base, loop)}})
 	ctx := context.Background()
 	var whole log
 	run(t, m, emu.Run{Level: emu.LevelRetired, Args: [5]uint64{3000}, Observer: &whole})
@@ -285,7 +286,7 @@ func TestContinueAfterBudget(t *testing.T) {
 }
 
 func TestBudgets(t *testing.T) {
-	m := newMachine(t, emu.Config{}, emu.Setup{Images: []*jit.Image{program(t, base, "eb fe")},
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{program(t, base, "eb fe")},
 		Marks: []jit.Addr{base}})
 	for _, c := range []struct {
 		run  emu.Run
@@ -321,19 +322,19 @@ func TestReset(t *testing.T) {
 		b8 01 00 00 00       // mov eax, 1
 		c3                   // ret`)
 	data := bytes.Repeat([]byte{0xa1}, 3*4096)
-	m := newMachine(t, emu.Config{}, emu.Setup{Images: []*jit.Image{img},
-		Data: []emu.Region{{Addr: emu.ContextAddr, Bytes: data}}})
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{img},
+		Data: []guest.Region{{Addr: guest.ContextAddr, Bytes: data}}})
 	dump := func() []byte {
 		t.Helper()
 		b := make([]byte, len(data)+4096)
-		if err := errors.Join(m.ReadMemory(emu.ContextAddr, b[4096:]), m.ReadMemory(emu.StackTop-4096, b[:4096])); err != nil {
+		if err := errors.Join(m.ReadMemory(guest.ContextAddr, b[4096:]), m.ReadMemory(guest.StackTop-4096, b[:4096])); err != nil {
 			t.Fatal(err)
 		}
 		return b
 	}
 	before := dump()
 	for i := range 50 {
-		at := uint64(emu.ContextAddr) + uint64(i%3)*4096 + 8*uint64(i)
+		at := uint64(guest.ContextAddr) + uint64(i%3)*4096 + 8*uint64(i)
 		if i%7 == 0 {
 			if err := m.WriteText(base+9, []byte{byte(i)}); err != nil {
 				t.Fatal(err)

@@ -17,9 +17,9 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// loadMarks marks the instructions of Setup.Marks, and sets their hooks at sites level.
+// loadMarks marks the instructions of guest.Setup.Marks, and sets their hooks at sites level.
 func (m *Machine) loadMarks() error {
-	m.marks = m.setup.Marks
+	m.marks = m.Setup.Marks
 	if m.marks == nil {
 		m.marks = m.defaultMarks()
 	}
@@ -28,7 +28,7 @@ func (m *Machine) loadMarks() error {
 	m.marks = slices.Compact(m.marks)
 	counters := []jit.Counter{{}, {}} // index 0 means not marked
 	for _, a := range m.marks {
-		f := m.funcAt(a)
+		f := m.FuncAt(a)
 		if f == nil {
 			return fmt.Errorf("mark at %#x: no function there", uint64(a))
 		}
@@ -55,10 +55,10 @@ func (m *Machine) loadMarks() error {
 // defaultMarks are the entry of each image, calls, returns, and the jump and end of tail calls.
 func (m *Machine) defaultMarks() []jit.Addr {
 	var a []jit.Addr
-	for _, img := range m.setup.Images {
+	for _, img := range m.Setup.Images {
 		a = append(a, img.Funcs[0].Addr+jit.Addr(img.Funcs[0].Entry))
 	}
-	for _, f := range m.funcs {
+	for _, f := range m.Funcs {
 		inside := func(off jit.CodeOff) {
 			if off >= 0 && int(off) < len(f.Code) {
 				a = append(a, f.Addr+jit.Addr(off))
@@ -77,7 +77,7 @@ func (m *Machine) defaultMarks() []jit.Addr {
 				break // found again, as a fault, if it is executed
 			}
 			if i.Branch == x86.BranchRet && !inTailCall(f.FuncImage, jit.CodeOff(off)) ||
-				i.Branch == x86.BranchJump && m.returns[i.Target] {
+				i.Branch == x86.BranchJump && m.IsReturn(i.Target) {
 				inside(jit.CodeOff(off))
 			}
 			off += int(i.Len)
@@ -94,26 +94,6 @@ func inTailCall(f *jit.FuncImage, off jit.CodeOff) bool {
 		}
 	}
 	return false
-}
-
-// funcAt returns the function whose code contains a; nil if there is none.
-func (m *Machine) funcAt(a jit.Addr) *guestFunc {
-	i, found := slices.BinarySearchFunc(m.funcs, a, func(f guestFunc, a jit.Addr) int {
-		if f.Addr < a {
-			return -1
-		}
-		if f.Addr > a {
-			return 1
-		}
-		return 0
-	})
-	if !found {
-		i--
-	}
-	if i < 0 || a >= m.funcs[i].End() {
-		return nil
-	}
-	return &m.funcs[i]
 }
 
 // marked reports whether an instruction that touches [begin, end) may be marked.
@@ -174,13 +154,6 @@ func (m *Machine) setLevel(l Level) error {
 // decode decodes the instruction at a.
 func (m *Machine) decode(a jit.Addr) (x86.Inst, error) {
 	var code [x86.MaxInstLen]byte
-	n := 0
-	for n < len(code) {
-		b, p := m.space.at(a + jit.Addr(n))
-		if b == nil || p.prot&protExec == 0 {
-			break
-		}
-		n += copy(code[n:], b)
-	}
+	n := m.Mem.Code(a, code[:])
 	return m.cache.Decode(code[:n], a)
 }

@@ -11,18 +11,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
+	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
 )
 
-var _ jit.Env = (*emu.Plan)(nil)
+var _ jit.Env = (*kernel.Plan)(nil)
 
 // TestPlan: addresses are the same whatever was asked before, and nothing overlaps.
 func TestPlan(t *testing.T) {
-	a, b := emu.NewPlan(offsets, testMaps), emu.NewPlan(offsets, testMaps)
+	a, b := kernel.NewPlan(offsets, testMaps), kernel.NewPlan(offsets, testMaps)
 	names := []string{"__x86_indirect_thunk_rcx", "its_return_thunk", "this_cpu_off", "__htab_map_lookup_elem", "jiffies"}
-	for _, p := range []*emu.Plan{a, b} {
+	for _, p := range []*kernel.Plan{a, b} {
 		for _, n := range names {
 			if _, err := p.Symbol(n); err != nil {
 				t.Error(err)
@@ -45,7 +47,7 @@ func TestPlan(t *testing.T) {
 	end := jit.Addr(0)
 	for size := 1; size < 300; size += 7 {
 		at, err := a.Place(0, size, 0)
-		if err != nil || at < end+64 || at%64 != 0 || at < emu.TextBase {
+		if err != nil || at < end+64 || at%64 != 0 || at < guest.TextBase {
 			t.Fatalf("%d bytes at %#x after %#x: %v", size, uint64(at), uint64(end), err)
 		}
 		end = at + jit.Addr(size)
@@ -58,7 +60,7 @@ func TestPlan(t *testing.T) {
 }
 
 func TestPlanRefuses(t *testing.T) {
-	p := emu.NewPlan(offsets, testMaps)
+	p := kernel.NewPlan(offsets, testMaps)
 	_, noSymbol := p.Symbol("no_such_symbol")
 	_, noHelper := p.Helper(100000)
 	_, noMap := p.MapAddr(len(testMaps))
@@ -115,14 +117,14 @@ func ownTaken(t *testing.T, p *jit.Program, target *jit.Target) uint64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := emu.NewPlan(target.Offsets, p.Maps)
+	plan := kernel.NewPlan(target.Offsets, p.Maps)
 	img, err := jit.Compile(v, target, plan)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newMachine(t, emu.Config{}, emu.Setup{
+	m := newMachine(t, emu.Config{}, guest.Setup{
 		Images: []*jit.Image{img}, Maps: plan.Maps(), Symbols: plan.Symbols(), Offsets: target.Offsets,
-		Slots: []emu.Slot{{Map: 1, Key: 0, Prog: 0}},
+		Slots: []guest.Slot{{Map: 1, Key: 0, Prog: 0}},
 	})
 	jumps := 0
 	var o log

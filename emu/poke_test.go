@@ -14,13 +14,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
 )
 
 func TestPatchWhileStopped(t *testing.T) {
-	m := newMachine(t, emu.Config{}, emu.Setup{Images: []*jit.Image{program(t, base, loop)}})
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{program(t, base, loop)}})
 	r := emu.Run{Level: emu.LevelRetired, Args: [5]uint64{1000}, StopAddr: base + 2, StopHits: 100}
 	for range 3 {
 		if res := run(t, m, r); res.Stop != emu.StopAddr || res.Return() != 99*3 {
@@ -40,8 +41,8 @@ func TestPatchWhileStopped(t *testing.T) {
 }
 
 func TestWriteTextRefuses(t *testing.T) {
-	m := newMachine(t, emu.Config{}, emu.Setup{Images: []*jit.Image{program(t, base, loop)}})
-	for _, at := range []jit.Addr{0, emu.EntryRSP, base + 4094, emu.TaskAddr} {
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{program(t, base, loop)}})
+	for _, at := range []jit.Addr{0, guest.EntryRSP, base + 4094, guest.TaskAddr} {
 		if m.WriteText(at, []byte{1, 2, 3, 4}) == nil {
 			t.Errorf("text at %#x", uint64(at))
 		}
@@ -49,7 +50,7 @@ func TestWriteTextRefuses(t *testing.T) {
 	if m.WriteMemory(base, []byte{1}) == nil {
 		t.Error("text was written as data")
 	}
-	if m.WriteMemory(emu.StackTop-2, []byte{1, 2, 3}) == nil {
+	if m.WriteMemory(guest.StackTop-2, []byte{1, 2, 3}) == nil {
 		t.Error("the guard page was written")
 	}
 }
@@ -63,7 +64,7 @@ func TestMarkedPatch(t *testing.T) {
 		90                // nop
 		ff c0             // inc eax
 		c3`)
-	m := newMachine(t, emu.Config{}, emu.Setup{Images: []*jit.Image{img}, Marks: []jit.Addr{base + 2, base + 8}})
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{img}, Marks: []jit.Addr{base + 2, base + 8}})
 	for i := range 40 {
 		jump := i/2%2 == 1
 		patch := code(t, "0f 1f 44 00 00")
@@ -97,7 +98,7 @@ func TestPokedCapture(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newMachine(t, emu.Config{}, emu.Setup{})
+	m := newMachine(t, emu.Config{}, guest.Setup{})
 	target, err := jit.TargetByName("6.12")
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +139,7 @@ func pokeScenario(t *testing.T, m *emu.Machine, src *capture.Source, sc *capture
 	if err := m.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
-	r := emu.Run{Image: sc.Run.Prog, Args: [5]uint64{uint64(emu.ContextAddr)}, Level: emu.LevelSites}
+	r := emu.Run{Image: sc.Run.Prog, Args: [5]uint64{uint64(guest.ContextAddr)}, Level: emu.LevelSites}
 	before := run(t, m, r)
 	if err := m.Reset(); err != nil {
 		t.Fatal(err)

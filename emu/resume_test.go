@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/jit"
 )
@@ -17,10 +18,10 @@ import (
 // TestResume puts a breakpoint over a nop and goes on behind it: everything but the length of the
 // instruction must be as without it, flags included.
 func TestResume(t *testing.T) {
-	const base = emu.TextBase
+	const base = guest.TextBase
 	// stc; nop5; sbb eax, eax; push rbx; pop rbx; ret
 	img := program(t, base, "f9 0f 1f 44 00 00 19 c0 53 5b c3")
-	m := newMachine(t, emu.Config{}, emu.Setup{Images: []*jit.Image{img}, Marks: []jit.Addr{base + 1}})
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{img}, Marks: []jit.Addr{base + 1}})
 	var plain log
 	want := run(t, m, emu.Run{Level: emu.LevelRetired, Observer: &plain})
 

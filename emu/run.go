@@ -17,6 +17,8 @@ import (
 
 	uc "github.com/unicorn-engine/unicorn/bindings/go/unicorn"
 
+	"github.com/tcsim/tcsim/emu/guest"
+	"github.com/tcsim/tcsim/emu/helper"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/x86"
@@ -54,10 +56,10 @@ type FrameObserver interface {
 // Run says what to execute and when to stop. The zero value runs program 0 with a zero context
 // argument and records nothing.
 type Run struct {
-	Image int // index into Setup.Images
+	Image int // index into guest.Setup.Images
 	// Entry replaces the entry point of the image, if not 0.
 	Entry jit.Addr
-	// Args are R1 to R5; the context is usually at ContextAddr.
+	// Args are R1 to R5; the context is usually at guest.ContextAddr.
 	Args [5]uint64
 	// Arg6 is the sixth argument, which only kernel functions have.
 	Arg6  uint64
@@ -103,12 +105,12 @@ func (s Stop) String() string { return stopNames[s] }
 // Result is the state at the end of a run, or where it was stopped.
 type Result struct {
 	Stop Stop
-	RIP  jit.Addr // of the next instruction; after StopReturn OutsideReturn
+	RIP  jit.Addr // of the next instruction; after StopReturn guest.OutsideReturn
 	Regs Regs
 	// Retired and Sites count from the start of the run. Retired is 0 at LevelNone.
 	Retired, Sites uint64
 	// Helpers are those called, in order of address.
-	Helpers []HelperCalls
+	Helpers []helper.Calls
 	// Printk are the lines of bpf_trace_printk.
 	Printk []string
 	// Interrupts are what the programs returned that interrupted the run, in order of their ends.
@@ -129,7 +131,7 @@ func (m *Machine) Run(ctx context.Context, r Run) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("run: %w", err)
 	}
-	m.world = newWorld(m.cfg.Seed)
+	m.World = helper.NewWorld(m.cfg.Seed)
 	clear(m.calls)
 	m.irqs, m.irqReturns = m.irqs[:0], nil
 	c := m.c
@@ -165,10 +167,10 @@ func (m *Machine) begin(r Run) (jit.Addr, error) {
 	}
 	entry := r.Entry
 	if entry == 0 {
-		if r.Image < 0 || r.Image >= len(m.setup.Images) {
+		if r.Image < 0 || r.Image >= len(m.Setup.Images) {
 			return 0, fmt.Errorf("no image %d", r.Image)
 		}
-		f := &m.setup.Images[r.Image].Funcs[0]
+		f := &m.Setup.Images[r.Image].Funcs[0]
 		entry = f.Addr + jit.Addr(f.Entry)
 	}
 	if err := m.renew(); err != nil {
@@ -182,41 +184,18 @@ func (m *Machine) begin(r Run) (jit.Addr, error) {
 	}
 	var g Regs
 	for i := range g {
-		g[i] = clobber + uint64(i)
+		g[i] = guest.Clobber + uint64(i)
 	}
 	for i, a := range r.Args {
-		g[bpfArgs[i]] = a
+		g[helper.ArgRegs[i]] = a
 	}
 	if r.Arg6 != 0 {
 		g[x86.R9] = r.Arg6
 	}
 	g[x86.RAX] = uint64(entry)
-	g[x86.RSP], g[x86.RBP] = uint64(EntryRSP), uint64(OutsideRBP)
+	g[x86.RSP], g[x86.RBP] = uint64(guest.EntryRSP), uint64(guest.OutsideRBP)
 	m.setRegs(&g)
-	return entry, m.space.writeWord(EntryRSP, uint64(OutsideReturn))
-}
-
-// keepPaging undoes what code that no compiler made has done to the translation of addresses, so
-// that its own translations can be found and removed. m.clean has the other registers.
-func (m *Machine) keepPaging() error {
-	changed := false
-	for _, r := range controls {
-		v, err := m.uc.RegRead(r.reg)
-		if err != nil {
-			return err
-		}
-		if v == r.value {
-			continue
-		}
-		changed = true
-		if err := m.uc.RegWrite(r.reg, r.value); err != nil {
-			return err
-		}
-	}
-	if !changed {
-		return nil
-	}
-	return ucErr("flush translations", C.tcs_flush_tlb(m.c))
+	return entry, m.Mem.WriteWord(guest.EntryRSP, uint64(guest.OutsideReturn))
 }
 
 // prepare sets the level and the limits.
@@ -315,7 +294,7 @@ func (m *Machine) executeOnce(ctx context.Context, r Run, rip jit.Addr) (Result,
 	}
 	m.stopped = stop != StopReturn
 	if stop == StopReturn {
-		res.RIP = OutsideReturn
+		res.RIP = guest.OutsideReturn
 	}
 	if stop == StopCanceled {
 		return res, context.Cause(ctx)
@@ -379,7 +358,7 @@ func (m *Machine) ended(code C.int, rip jit.Addr) (Stop, *Fault) {
 	case C.TCS_STOP_HELPER:
 		return 0, m.helperErr
 	}
-	if rip == OutsideReturn+1 { // behind the hlt
+	if rip == guest.OutsideReturn+1 { // behind the hlt
 		return StopReturn, nil
 	}
 	if m.c.cancel != 0 {
@@ -403,17 +382,14 @@ func (m *Machine) flush(stop Stop) {
 }
 
 func (m *Machine) result(r Run) Result {
-	res := Result{Retired: uint64(C.tcs_seq(m.c)), Sites: uint64(m.c.events), Printk: m.world.printk}
+	res := Result{Retired: uint64(C.tcs_seq(m.c)), Sites: uint64(m.c.events), Printk: m.Printk}
 	m.regs(&res.Regs)
 	for i, n := range m.calls {
 		if n == 0 {
 			continue
 		}
-		h := HelperCalls{Name: m.stubs[i].name, Calls: n}
-		if s := m.stubs[i].h; s != nil {
-			h.World, h.Writes = s.world, s.writes
-		}
-		res.Helpers = append(res.Helpers, h)
+		s := &m.Stubs[i]
+		res.Helpers = append(res.Helpers, s.Helper.Count(s.Name, n))
 	}
 	return res
 }

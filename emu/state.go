@@ -32,14 +32,3 @@ func (m *Machine) SetState(g Regs, rip jit.Addr) error {
 	m.setRegs(&g)
 	return m.uc.RegWrite(uc.X86_REG_RIP, uint64(rip))
 }
-
-// HelperAt returns the name of the helper whose stub begins at an address. Thunks and other code of
-// the kernel are not helpers.
-func (m *Machine) HelperAt(a jit.Addr) (name string, ok bool) {
-	for i := range m.stubs {
-		if m.stubs[i].addr == a {
-			return m.stubs[i].name, true
-		}
-	}
-	return "", false
-}

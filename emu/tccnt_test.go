@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
+	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -31,8 +33,8 @@ func ownMachine(t *testing.T, name string, ps ...*jit.Program) (*emu.Machine, []
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := emu.NewPlan(target.Offsets, ps[0].Maps)
-	s := emu.Setup{Offsets: target.Offsets}
+	plan := kernel.NewPlan(target.Offsets, ps[0].Maps)
+	s := guest.Setup{Offsets: target.Offsets}
 	for _, p := range ps {
 		v, err := jit.Analyse(p, target)
 		if err != nil {
@@ -58,7 +60,7 @@ func TestReturnedCount(t *testing.T) {
 		"hier-rfc2": 1, // the prologue drops the counter into rcx
 	} {
 		m, _ := ownMachine(t, name, refused("p", 0))
-		ctx, err := m.WrapContext(emu.ContextAddr)
+		ctx, err := m.WrapContext(guest.ContextAddr)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,20 +74,20 @@ func TestReturnedCount(t *testing.T) {
 // TestCounterMemory: where the counter is if no program has it in its frame, and what it is after a
 // run that counted once and one more program that did; the second resets it where it is shared.
 func TestCounterMemory(t *testing.T) {
-	cpu := emu.GSBase + 0x36000
+	cpu := guest.GSBase + 0x36000
 	for _, c := range []struct {
 		target string
-		want   []emu.Span
+		want   []guest.Span
 		counts []byte
 	}{
 		{"6.12", nil, nil},
 		{"hier-rfc2", nil, nil},
-		{"hier-percpu", []emu.Span{{Addr: cpu, Size: 4}}, []byte{1}},
-		{"hier-percpu-dec", []emu.Span{{Addr: cpu, Size: 4}}, []byte{32}},
-		{"hier-task", []emu.Span{{Addr: emu.TaskAddr + 0xbd8, Size: 4}}, []byte{1}},
-		{"hier-percpu-prog-a", []emu.Span{{Addr: emu.GSBase + 0x38000, Size: 4}, {Addr: emu.GSBase + 0x38040, Size: 4}}, []byte{1, 1}},
-		{"hier-percpu-prog-b", []emu.Span{{Addr: emu.GSBase + 0x38000, Size: 4}, {Addr: emu.GSBase + 0x38040, Size: 4}}, []byte{1, 1}},
-		{"hier-runctx", []emu.Span{{Addr: emu.EntryRSP + 24, Size: 4}}, []byte{1}},
+		{"hier-percpu", []guest.Span{{Addr: cpu, Size: 4}}, []byte{1}},
+		{"hier-percpu-dec", []guest.Span{{Addr: cpu, Size: 4}}, []byte{32}},
+		{"hier-task", []guest.Span{{Addr: guest.TaskAddr + 0xbd8, Size: 4}}, []byte{1}},
+		{"hier-percpu-prog-a", []guest.Span{{Addr: guest.GSBase + 0x38000, Size: 4}, {Addr: guest.GSBase + 0x38040, Size: 4}}, []byte{1, 1}},
+		{"hier-percpu-prog-b", []guest.Span{{Addr: guest.GSBase + 0x38000, Size: 4}, {Addr: guest.GSBase + 0x38040, Size: 4}}, []byte{1, 1}},
+		{"hier-runctx", []guest.Span{{Addr: guest.EntryRSP + 24, Size: 4}}, []byte{1}},
 	} {
 		m, _ := ownMachine(t, c.target, refused("p", 0), refused("q", 0))
 		if d := cmp.Diff(c.want, m.CounterMemory()); d != "" {
@@ -93,7 +95,7 @@ func TestCounterMemory(t *testing.T) {
 			continue
 		}
 		for i := range 2 {
-			ctx, err := m.WrapContext(emu.ContextAddr)
+			ctx, err := m.WrapContext(guest.ContextAddr)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -114,7 +116,7 @@ func TestCounterMemory(t *testing.T) {
 // TestPlanCounters: the same program has the same counter, another one another; routines get what they
 // use placed with them.
 func TestPlanCounters(t *testing.T) {
-	p := emu.NewPlan(offsets, testMaps)
+	p := kernel.NewPlan(offsets, testMaps)
 	ask := func(name string) jit.Addr {
 		t.Helper()
 		a, err := p.Symbol(name)
@@ -169,10 +171,10 @@ func interrupted(t *testing.T, name string) int {
 			check(t, m.WriteText(s.Addr, s.New[:]))
 		}
 	}
-	ctx, err := m.WrapContext(emu.ContextAddr)
+	ctx, err := m.WrapContext(guest.ContextAddr)
 	check(t, err)
 	if !p.Frame.RunCtx {
-		ctx = emu.ContextAddr
+		ctx = guest.ContextAddr
 	}
 	var o log
 	r := emu.Run{
@@ -180,7 +182,7 @@ func interrupted(t *testing.T, name string) int {
 		StopAddr: p.Addr + jit.Addr(p.TailCalls[0].Start), StopHits: 20,
 	}
 	run(t, m, r)
-	_, err = m.Interrupt(1, emu.ContextAddr)
+	_, err = m.Interrupt(1, guest.ContextAddr)
 	check(t, err)
 	res, err := m.Continue(t.Context(), emu.Run{Level: emu.LevelRetired, Observer: &o, MaxInsns: 100000})
 	check(t, err)

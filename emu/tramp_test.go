@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
+	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/jit"
 )
 
@@ -22,8 +24,8 @@ func TestKernelFuncs(t *testing.T) {
 		for _, kind := range []jit.TraceKind{jit.Fentry, jit.FmodRet, jit.Fexit} {
 			var images []*jit.Image
 			at := jit.Addr(0xffffffff81700000)
-			for _, k := range emu.KernelCalls(kind) {
-				img, ok := emu.KernelFunc(k.Name, at, tg)
+			for _, k := range kernel.TestCalls(kind) {
+				img, ok := kernel.TracedFunc(k.Name, at, tg)
 				if !ok {
 					t.Fatalf("%s: no such function", k.Name)
 				}
@@ -35,14 +37,14 @@ func TestKernelFuncs(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer m.Close()
-			if err := m.Load(emu.Setup{Images: images, Data: []emu.Region{{Addr: emu.ContextAddr, Bytes: make([]byte, 4096)}}}); err != nil {
+			if err := m.Load(guest.Setup{Images: images, Data: []guest.Region{{Addr: guest.ContextAddr, Bytes: make([]byte, 4096)}}}); err != nil {
 				t.Fatal(err)
 			}
 			if err := m.PrepareKernelCalls(); err != nil {
 				t.Fatal(err)
 			}
 			var rets []uint32
-			for i, k := range emu.KernelCalls(kind) {
+			for i, k := range kernel.TestCalls(kind) {
 				res, err := m.Run(context.Background(), emu.Run{Image: i, Args: [5]uint64(k.Args[:5]), Arg6: k.Args[5]})
 				if err != nil {
 					t.Fatal(err)
@@ -58,7 +60,7 @@ func TestKernelFuncs(t *testing.T) {
 			}
 		}
 	}
-	if _, ok := emu.KernelFunc("bpf_fentry_test99", 0, &jit.Target{}); ok {
+	if _, ok := kernel.TracedFunc("bpf_fentry_test99", 0, &jit.Target{}); ok {
 		t.Error("a function that does not exist is there")
 	}
 }
@@ -69,7 +71,7 @@ func TestKernelFuncs(t *testing.T) {
 func TestTrampolineHelpers(t *testing.T) {
 	const (
 		prog      = 0xffffc90000401000
-		ctx       = emu.ContextAddr
+		ctx       = guest.ContextAddr
 		enter     = jit.Addr(0xffffffff81280000)
 		exit      = enter + 64
 		trampExit = enter + 128
@@ -82,7 +84,7 @@ func TestTrampolineHelpers(t *testing.T) {
 	}
 	// enter; enter; pop the first result into rax, which is shifted into the upper half.
 	twice := []byte{0x57, 0x56, 0xe8, 0, 0, 0, 0, 0x5e, 0x5f, 0x50, 0xe8, 0, 0, 0, 0, 0x59, 0x48, 0xc1, 0xe1, 0x20, 0x48, 0x09, 0xc8, 0xc3}
-	base := emu.TextBase + 0x1000
+	base := guest.TextBase + 0x1000
 	binary.LittleEndian.PutUint32(twice[3:], uint32(enter-base-7))
 	binary.LittleEndian.PutUint32(twice[11:], uint32(enter-base-15))
 	m, err := emu.New(emu.Config{})
@@ -90,13 +92,13 @@ func TestTrampolineHelpers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	if err := m.Load(emu.Setup{
+	if err := m.Load(guest.Setup{
 		Images: []*jit.Image{
 			{Funcs: []jit.FuncImage{{Name: "twice", Addr: base, Code: twice}}},
 			call(base+64, exit), call(base+128, trampExit),
 		},
 		Symbols: map[string]jit.Addr{"__bpf_prog_enter_recur": enter, "__bpf_prog_exit_recur": exit, "__bpf_tramp_exit": trampExit},
-		Data:    []emu.Region{{Addr: ctx, Bytes: []byte("0123456789abcdef")}},
+		Data:    []guest.Region{{Addr: ctx, Bytes: []byte("0123456789abcdef")}},
 		VoidRAX: 0xffff888100000000,
 	}); err != nil {
 		t.Fatal(err)

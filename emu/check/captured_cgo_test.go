@@ -17,6 +17,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
@@ -87,28 +88,28 @@ func live(t *testing.T, file, name string, l emu.Level, taken uint64, violation 
 		t.Fatal(err)
 	}
 	defer m.Close()
-	s := emu.Setup{Images: imgs, Symbols: src.Symbols.Addr, Offsets: target.Offsets, Marks: code.SiteAddrs()}
-	s.Data = []emu.Region{{Addr: emu.ContextAddr, Bytes: make([]byte, 256)}}
+	s := guest.Setup{Images: imgs, Symbols: src.Symbols.Addr, Offsets: target.Offsets, Marks: code.SiteAddrs()}
+	s.Data = []guest.Region{{Addr: guest.ContextAddr, Bytes: make([]byte, 256)}}
 	for _, mp := range sc.Maps {
-		s.Maps = append(s.Maps, emu.MapSpec{Map: mp.Map, Addr: mp.Addr, ValueAddr: mp.ValueAddr})
+		s.Maps = append(s.Maps, guest.MapSpec{Map: mp.Map, Addr: mp.Addr, ValueAddr: mp.ValueAddr})
 	}
 	for _, sl := range sc.ProgArrays {
-		s.Slots = append(s.Slots, emu.Slot{Map: sl.Map, Key: sl.Key, Prog: sl.Prog})
+		s.Slots = append(s.Slots, guest.Slot{Map: sl.Map, Key: sl.Key, Prog: sl.Prog})
 	}
 	if err := m.Load(s); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.UpdateElem(0, make([]byte, 4), ioValue(src, sc), emu.UpdateAny); err != nil {
+	if err := m.UpdateElem(0, make([]byte, 4), ioValue(src, sc), guest.UpdateAny); err != nil {
 		t.Fatal(err)
 	}
-	cfg := check.Config{StackTop: emu.StackTop, Junk: emu.Junk()}
+	cfg := check.Config{StackTop: guest.StackTop, Junk: guest.Junk()}
 	for i := range s.Maps {
 		for _, r := range m.MapMemory(i) {
 			cfg.Writable = append(cfg.Writable, check.Range{Lo: r.Addr, End: r.Addr + jit.Addr(r.Size), Name: "map"})
 		}
 	}
 	f := &feed{ck: check.New(code, trace.Config{}, cfg)}
-	r := emu.Run{Args: [5]uint64{uint64(emu.ContextAddr)}, Level: l, Observer: f, MaxInsns: 1 << 20}
+	r := emu.Run{Args: [5]uint64{uint64(guest.ContextAddr)}, Level: l, Observer: f, MaxInsns: 1 << 20}
 	if sc.Run != nil {
 		r.Image = sc.Run.Prog
 	}

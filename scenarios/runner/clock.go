@@ -3,7 +3,7 @@
 package runner
 
 import (
-	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/emu/trace"
@@ -32,7 +32,7 @@ const maxStamped = 1 << 20
 type clock struct {
 	core   *timing.Core
 	model  *timing.Model
-	skip   func(jit.Addr) bool // instructions below emu.TextBase that do not count
+	skip   func(jit.Addr) bool // instructions below guest.TextBase that do not count
 	last   record.Retired      // waits for its successor
 	at     []timing.Cycle      // when each instruction retired
 	stream []record.Retired
@@ -47,7 +47,7 @@ func newClock(core *timing.Core, m *machine) *clock {
 // timedCode is the code at pc for a timing model.
 func (m *machine) timedCode(pc jit.Addr) ([]byte, error) {
 	b, err := m.codeAt(pc)
-	if err == nil && pc < emu.TextBase {
+	if err == nil && pc < guest.TextBase {
 		b, _ = m.Timed(pc, b)
 	}
 	return b, err
@@ -56,7 +56,7 @@ func (m *machine) timedCode(pc jit.Addr) ([]byte, error) {
 // timed returns the instructions of a stream that a timing model is given, and their indexes in it.
 func (m *machine) timed(stream []record.Retired) (out []record.Retired, at []int) {
 	for i, r := range stream {
-		if r.RIP >= emu.TextBase || !m.untimed(r.RIP) {
+		if r.RIP >= guest.TextBase || !m.untimed(r.RIP) {
 			out, at = append(out, r), append(at, i)
 		}
 	}
@@ -83,7 +83,7 @@ func (c *clock) retired(batch []record.Retired) {
 		c.stream = append(c.stream, batch...)
 	}
 	for _, r := range batch {
-		if r.RIP < emu.TextBase && c.skip(r.RIP) {
+		if r.RIP < guest.TextBase && c.skip(r.RIP) {
 			c.stampNow()
 			continue
 		}

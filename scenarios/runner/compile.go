@@ -6,7 +6,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
+	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
 )
@@ -17,8 +18,8 @@ type Compiled struct {
 	Built  *scenarios.Built
 	Target *jit.Target
 	Images []*jit.Image // in order of Built.Programs
-	Plan   *emu.Plan    // nil for captured images
-	placed *emu.Setup   // of captured images: where the kernel had everything
+	Plan   *kernel.Plan // nil for captured images
+	placed *guest.Setup // of captured images: where the kernel had everything
 	// frozen says that the direct tail calls stay as they are: updates do not patch them.
 	frozen bool
 
@@ -36,7 +37,7 @@ func Compile(b *scenarios.Built, t *jit.Target) (*Compiled, error) {
 		limited.Limit = l
 		t = &limited
 	}
-	c := &Compiled{Built: b, Target: t, Plan: emu.NewPlan(t.Offsets, b.Maps)}
+	c := &Compiled{Built: b, Target: t, Plan: kernel.NewPlan(t.Offsets, b.Maps)}
 	var errs []error
 	for i := range b.Programs {
 		img, v, err := compileVerified(&b.Programs[i], c.Target, c.Plan)

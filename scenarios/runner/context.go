@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
 )
@@ -34,10 +34,10 @@ const (
 )
 
 // contextSpace is the memory for a context and for what it points to.
-func contextSpace() []emu.Region {
-	return []emu.Region{
-		{Addr: emu.ContextAddr, Bytes: make([]byte, 0x1000)},
-		{Addr: emu.DeviceAddr, Bytes: make([]byte, deviceStep*deviceCount)},
+func contextSpace() []guest.Region {
+	return []guest.Region{
+		{Addr: guest.ContextAddr, Bytes: make([]byte, 0x1000)},
+		{Addr: guest.DeviceAddr, Bytes: make([]byte, deviceStep*deviceCount)},
 	}
 }
 
@@ -70,8 +70,8 @@ func placeContext(m *machine, t *jit.Target, p jit.ProgType, packet []byte, give
 	if err := m.SetPacket(packet, from, p == jit.XDP); err != nil {
 		return 0, err
 	}
-	w := &contextWriter{m: m, next: emu.DeviceAddr, ptrs: map[ptrKey]jit.Addr{}}
-	start, end := emu.PacketAddr+jit.Addr(from), emu.PacketAddr+jit.Addr(len(packet))
+	w := &contextWriter{m: m, next: guest.DeviceAddr, ptrs: map[ptrKey]jit.Addr{}}
+	start, end := guest.PacketAddr+jit.Addr(from), guest.PacketAddr+jit.Addr(len(packet))
 	values := map[int64]uint64{}
 	switch {
 	case p.SKB():
@@ -86,13 +86,13 @@ func placeContext(m *machine, t *jit.Target, p jit.ProgType, packet []byte, give
 		values[skbData], values[skbDataEnd], values[skbDataMeta] = uint64(start), uint64(end), uint64(start)
 	case p == jit.XDP:
 		w.table = t.Context.XDP
-		if err := w.word(emu.ContextAddr+xdpHardStart, uint64(emu.PacketAddr-emu.PacketHeadroom)); err != nil {
+		if err := w.word(guest.ContextAddr+xdpHardStart, uint64(guest.PacketAddr-guest.PacketHeadroom)); err != nil {
 			return 0, err
 		}
 		values[xdpData], values[xdpDataEnd], values[xdpDataMeta] = uint64(start), uint64(end), uint64(start)
 		values[xdpIngressIfindex], values[xdpRxQueueIndx] = loopback, 0
 	default:
-		return emu.ContextAddr, nil
+		return guest.ContextAddr, nil
 	}
 	for _, f := range given {
 		values[int64(f.Off)] = uint64(f.Value)
@@ -102,7 +102,7 @@ func placeContext(m *machine, t *jit.Target, p jit.ProgType, packet []byte, give
 			return 0, err
 		}
 	}
-	return emu.ContextAddr, nil
+	return guest.ContextAddr, nil
 }
 
 // ethernet returns pkt_type and protocol as eth_type_trans (net/ethernet/eth.c) sets them for the
@@ -170,7 +170,7 @@ func (w *contextWriter) put(off int64, v uint64) error {
 	if !ok {
 		return fmt.Errorf("context field at offset %d: not known for this target", off)
 	}
-	at, way := emu.ContextAddr, f.Loads[:len(f.Loads)-1]
+	at, way := guest.ContextAddr, f.Loads[:len(f.Loads)-1]
 	if f.Shared {
 		way = way[1:] // the first of the two is an offset, 0
 	}

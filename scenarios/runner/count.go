@@ -14,6 +14,7 @@ import (
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/count"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
 )
@@ -197,7 +198,7 @@ func (m *machine) count(ctx context.Context, c *Counted, o CountOptions, r emu.R
 	}
 	var err error
 	c.Result, err = count.Count(ctx, cpu, count.Config{
-		Images: m.setup.Images, StackLow: emu.StackTop - size, StackHigh: emu.StackTop, Return: emu.OutsideReturn, Helper: m.helperModel,
+		Images: m.setup.Images, StackLow: guest.StackTop - size, StackHigh: guest.StackTop, Return: guest.OutsideReturn, Helper: m.helperModel,
 		MaxSummaries: o.MaxSummaries, MaxBytes: o.MaxBytes, MaxSteps: o.MaxSteps, NoReuse: o.NoReuse, DropPin: o.dropPin,
 		WatchAfter: o.watchAfter,
 	})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/count"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -95,7 +96,7 @@ func (s *stepper) Store(a uint64, w uint8, v uint64) error {
 }
 
 // GSBase implements count.CPU.
-func (s *stepper) GSBase() uint64 { return uint64(emu.GSBase) }
+func (s *stepper) GSBase() uint64 { return uint64(guest.GSBase) }
 
 // helperModel says what a helper that was just called depends on. Maps, time and random numbers
 // have a state that a summary cannot hold, but where a value of an array lies never changes.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/count"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
@@ -102,7 +103,7 @@ func (m *machine) snapshot(t testing.TB) map[string]string {
 		}
 		out[name] = string(b)
 	}
-	read("stack", emu.StackTop-16<<10, 16<<10)
+	read("stack", guest.StackTop-16<<10, 16<<10)
 	for i := range m.setup.Maps {
 		for k, r := range m.MapMemory(i) {
 			read(fmt.Sprintf("map %d.%d", i, k), r.Addr, int(r.Size))

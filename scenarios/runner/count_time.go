@@ -8,6 +8,7 @@ import (
 	"math/big"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit/x86"
@@ -51,7 +52,7 @@ type sampler struct {
 // Retired implements emu.Observer.
 func (s *sampler) Retired(batch []record.Retired) bool {
 	for _, r := range batch {
-		if r.RIP < emu.TextBase && s.skip(r.RIP) {
+		if r.RIP < guest.TextBase && s.skip(r.RIP) {
 			s.n++
 			continue
 		}

@@ -5,7 +5,7 @@ package runner
 import (
 	"encoding/binary"
 
-	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
@@ -46,12 +46,12 @@ type warmed struct {
 // loop of call and jump at the outside caller surrounds it.
 func (m *machine) warm(core *timing.Core, stream []record.Retired, entry jit.Addr) (*warmed, error) {
 	const callSize = 5
-	code := binary.LittleEndian.AppendUint32([]byte{0xe8}, uint32(entry-emu.OutsideReturn)) // call entry
-	code = append(code, 0xeb, 0xf9)                                                         // jmp to the call
+	code := binary.LittleEndian.AppendUint32([]byte{0xe8}, uint32(entry-guest.OutsideReturn)) // call entry
+	code = append(code, 0xeb, 0xf9)                                                           // jmp to the call
 	stream, at := m.timed(stream)
-	w := &warmed{begin: emu.OutsideReturn - callSize, at: append([]int{-1}, at...)}
-	w.loop = append([]record.Retired{{RIP: w.begin, EA: emu.EntryRSP}}, stream...)
-	w.loop = append(w.loop, record.Retired{RIP: emu.OutsideReturn})
+	w := &warmed{begin: guest.OutsideReturn - callSize, at: append([]int{-1}, at...)}
+	w.loop = append([]record.Retired{{RIP: w.begin, EA: guest.EntryRSP}}, stream...)
+	w.loop = append(w.loop, record.Retired{RIP: guest.OutsideReturn})
 	w.model = timing.New(core, func(pc x86.Addr) ([]byte, error) {
 		if pc >= w.begin && pc < w.begin+jit.Addr(len(code)) {
 			return code[pc-w.begin:], nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
@@ -125,7 +126,7 @@ func (m *machine) layoutAt(ctx context.Context, r emu.Run, mo stack.Moment, fres
 	g := &res.Regs
 	rsp := jit.Addr(g[x86.RSP])
 	return stack.Dump(stack.Input{
-		Code: m.code, Mem: m.bytes, RIP: res.RIP, RSP: rsp, RBP: jit.Addr(g[x86.RBP]), Fill: emu.StackFill,
+		Code: m.code, Mem: m.bytes, RIP: res.RIP, RSP: rsp, RBP: jit.Addr(g[x86.RBP]), Fill: guest.StackFill,
 		Acts: m.feed.chk.Recorder().StackAt(res.RIP, rsp),
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/imports"
@@ -48,7 +49,7 @@ type Imported struct {
 
 	opt   ImportOptions
 	limit uint32
-	setup emu.Setup
+	setup guest.Setup
 }
 
 // Import prepares imported programs to run. The error lists everything that is missing.
@@ -80,7 +81,7 @@ func Import(progs []imports.Prog, opt ImportOptions) (*Imported, error) {
 		im.Names = append(im.Names, b.use[i].name)
 		im.Images = append(im.Images, b.use[i].img)
 	}
-	im.setup = emu.Setup{
+	im.setup = guest.Setup{
 		Images: im.Images, Maps: b.maps, Slots: b.slots, Symbols: b.symbols, Offsets: target.Offsets,
 		Data: contextSpace(), Packet: slices.Clone(opt.Packet),
 	}
@@ -101,8 +102,8 @@ type importer struct {
 	use     []importedProg
 	image   map[string]int // index in use by name
 	arrays  []importedArray
-	maps    []emu.MapSpec
-	slots   []emu.Slot
+	maps    []guest.MapSpec
+	slots   []guest.Slot
 	symbols map[string]jit.Addr
 	notes   []string
 }
@@ -263,7 +264,7 @@ func (r *Replayer) loadImported(im *Imported) (*machine, error) {
 
 // enter prepares a run.
 func (im *Imported) enter(m *machine) (emu.Run, error) {
-	ctx := emu.ContextAddr
+	ctx := guest.ContextAddr
 	if len(im.opt.Packet) > 0 {
 		var err error
 		if ctx, err = placeContext(m, im.opt.Target, cmp.Or(im.opt.Type, jit.SchedCLS), im.opt.Packet, nil); err != nil {

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/imports"
 	"github.com/tcsim/tcsim/jit/x86"
@@ -159,7 +159,7 @@ const unknownSize = 4096
 // memory makes maps of the other addresses that the code loads. Nobody knows what is there.
 func (b *importer) memory() {
 	taken := func(a jit.Addr) bool {
-		return slices.ContainsFunc(b.maps, func(m emu.MapSpec) bool { return m.Addr == a })
+		return slices.ContainsFunc(b.maps, func(m guest.MapSpec) bool { return m.Addr == a })
 	}
 	var hashes, plain []jit.Addr
 	note := func(list *[]jit.Addr, v int64) {
@@ -187,7 +187,7 @@ func (b *importer) memory() {
 	}
 	for _, a := range hashes {
 		b.note("the map at %#x, of which the dump holds nothing, is an empty hash here: lookups fail", uint64(a))
-		b.maps = append(b.maps, emu.MapSpec{
+		b.maps = append(b.maps, guest.MapSpec{
 			Map:  jit.Map{Name: fmt.Sprintf("map at %#x", uint64(a)), Type: jit.HashMap, KeySize: 4, ValueSize: 8, MaxEntries: 64},
 			Addr: a,
 		})
@@ -200,7 +200,7 @@ func (b *importer) memory() {
 			end = plain[i] + unknownSize
 		}
 		b.note("%d bytes of zeros stand for what the dump does not hold at %#x", uint64(end-lo), uint64(lo))
-		b.maps = append(b.maps, emu.MapSpec{
+		b.maps = append(b.maps, guest.MapSpec{
 			Map:  jit.Map{Name: fmt.Sprintf("memory at %#x", uint64(lo)), Type: jit.ArrayMap, KeySize: 4, ValueSize: uint32(end - lo), MaxEntries: 1},
 			Addr: headerBase + jit.Addr(len(b.maps)*unknownSize), ValueAddr: lo,
 		})
@@ -238,7 +238,7 @@ func (b *importer) progArray(p *importedProg, fn int, v int64) bool {
 // clash refuses addresses at which the emulator has things of its own.
 func (b *importer) clash() error {
 	own := []struct{ lo, end jit.Addr }{
-		{emu.ContextAddr, emu.TaskAddr + 0x4000}, {emu.GSBase, emu.GSBase + 0x40000}, {emu.StackTop - 0x10000, emu.StackTop + 0x1000},
+		{guest.ContextAddr, guest.TaskAddr + 0x4000}, {guest.GSBase, guest.GSBase + 0x40000}, {guest.StackTop - 0x10000, guest.StackTop + 0x1000},
 	}
 	var errs []error
 	for _, m := range b.maps {

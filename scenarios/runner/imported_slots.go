@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/imports"
 	"github.com/tcsim/tcsim/jit/x86"
@@ -79,7 +79,7 @@ func (b *importer) fillSlots() error {
 		if a.any { // keys that depend on data
 			a.keys = max(a.keys, openKeys)
 		}
-		b.maps = append(b.maps, emu.MapSpec{
+		b.maps = append(b.maps, guest.MapSpec{
 			Map:  jit.Map{Name: fmt.Sprintf("prog array at %#x", uint64(a.addr)), Type: jit.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: a.keys},
 			Addr: a.addr,
 		})
@@ -89,7 +89,7 @@ func (b *importer) fillSlots() error {
 				unknown++
 			}
 			if p := b.holds(a.addr, k); p >= 0 {
-				b.slots = append(b.slots, emu.Slot{Map: i, Key: k, Prog: p})
+				b.slots = append(b.slots, guest.Slot{Map: i, Key: k, Prog: p})
 			}
 		}
 		if unknown > 0 {

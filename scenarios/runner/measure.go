@@ -10,6 +10,7 @@ import (
 	"math"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
@@ -64,9 +65,9 @@ const loopCounter = x86.R12
 // loadSequence puts the code and the memory of a sequence where it expects them.
 func loadSequence(m *emu.Machine, s *timing.Sequence) error {
 	data, stack := make([]byte, s.Data.Size), make([]byte, s.Stack.Size)
-	if err := m.Load(emu.Setup{
+	if err := m.Load(guest.Setup{
 		Images: []*jit.Image{{Funcs: []jit.FuncImage{{Name: s.Name, Addr: s.At, Code: s.Code}}}},
-		Data:   []emu.Region{{Addr: s.Data.Addr, Bytes: data}, {Addr: s.Stack.Addr, Bytes: stack}},
+		Data:   []guest.Region{{Addr: s.Data.Addr, Bytes: data}, {Addr: s.Stack.Addr, Bytes: stack}},
 		Marks:  []jit.Addr{},
 	}); err != nil {
 		return err
@@ -85,7 +86,7 @@ func writeWord(m *emu.Machine, a jit.Addr, v uint64) error {
 
 // recordTrips returns the retired instructions of as many trips of a sequence as the model needs.
 func recordTrips(ctx context.Context, m *emu.Machine, s *timing.Sequence) ([]record.Retired, error) {
-	if err := writeWord(m, jit.Addr(s.Regs[x86.RSP]), uint64(emu.OutsideReturn)); err != nil {
+	if err := writeWord(m, jit.Addr(s.Regs[x86.RSP]), uint64(guest.OutsideReturn)); err != nil {
 		return nil, err
 	}
 	stop := emu.Run{Level: emu.LevelRetired, StopAddr: s.At}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
@@ -129,14 +130,14 @@ func (s *Session) loadAll() error {
 // store writes part of a map value.
 func (s *Session) store(m int, key []byte, off int, data []byte) error {
 	v, err := s.m.LookupElem(m, key)
-	if errors.Is(err, emu.ENOENT) {
+	if errors.Is(err, guest.ENOENT) {
 		v, err = make([]byte, s.c.Built.Maps[m].ValueSize), nil
 	}
 	if err != nil {
 		return err
 	}
 	copy(v[off:], data)
-	return s.m.UpdateElem(m, key, v, emu.UpdateAny)
+	return s.m.UpdateElem(m, key, v, guest.UpdateAny)
 }
 
 func (s *Session) reset() error {
@@ -284,7 +285,7 @@ func orSuccess(errno string) string {
 }
 
 func isErrno(err error) bool {
-	var e emu.Errno
+	var e guest.Errno
 	return errors.As(err, &e)
 }
 
@@ -309,7 +310,7 @@ func (s *Session) act(a *scenarios.Action) error {
 		}
 		had, err := s.setSlot(a.Map, binary.LittleEndian.Uint32(a.Key), -1)
 		if err == nil && !had {
-			return emu.ENOENT // fd_array_map_delete_elem finds no old program
+			return guest.ENOENT // fd_array_map_delete_elem finds no old program
 		}
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
+	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/jit"
 )
 
@@ -20,7 +22,7 @@ func Raw(ctx context.Context, p *jit.Program, t *jit.Target, memory []byte) (r0 
 	lenient := *t
 	lenient.Verifier.Lenient = true
 	lenient.Verifier.PrivateStack = false // a kprobe in name only
-	plan := emu.NewPlan(t.Offsets, nil)
+	plan := kernel.NewPlan(t.Offsets, nil)
 	img, err := compile(&raw, &lenient, plan)
 	if err != nil {
 		return 0, err
@@ -30,11 +32,11 @@ func Raw(ctx context.Context, p *jit.Program, t *jit.Target, memory []byte) (r0 
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	s := emu.Setup{Images: []*jit.Image{img}, Symbols: plan.Symbols(), Offsets: t.Offsets}
+	s := guest.Setup{Images: []*jit.Image{img}, Symbols: plan.Symbols(), Offsets: t.Offsets}
 	run := emu.Run{Level: emu.LevelSites, MaxInsns: DefaultMaxInsns}
 	if len(memory) > 0 {
-		s.Data = []emu.Region{{Addr: emu.ContextAddr, Bytes: memory}}
-		run.Args = [5]uint64{uint64(emu.ContextAddr), uint64(len(memory))}
+		s.Data = []guest.Region{{Addr: guest.ContextAddr, Bytes: memory}}
+		run.Args = [5]uint64{uint64(guest.ContextAddr), uint64(len(memory))}
 	}
 	if err := m.Load(s); err != nil {
 		return 0, err

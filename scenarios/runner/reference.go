@@ -9,8 +9,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/helper"
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
@@ -32,7 +32,7 @@ type reference struct {
 }
 
 // outside lets each run begin with what a machine begins with.
-type outside struct{ *emu.Outside }
+type outside struct{ *helper.Outside }
 
 // RulesOf returns what tail calls mean in a design, with one counter per invocation.
 func RulesOf(t *jit.Target) interp.Rules {
@@ -110,7 +110,7 @@ func (r *reference) run(a *scenarios.Action) (interp.Result, error) {
 	for _, f := range a.Context {
 		binary.LittleEndian.PutUint32(ctx.Data[f.Off:], f.Value)
 	}
-	r.outside.Outside = emu.NewOutside(0)
+	r.outside.Outside = helper.NewOutside(0)
 	r.log.reset()
 	return r.interrupted(a, ctx)
 }

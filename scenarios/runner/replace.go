@@ -5,7 +5,7 @@ package runner
 import (
 	"slices"
 
-	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
 )
@@ -15,8 +15,8 @@ type replaced struct{ prog, fn int }
 
 // errInval and errBusy are what the kernel answers.
 const (
-	errInval = emu.EINVAL
-	errBusy  = emu.EBUSY
+	errInval = guest.EINVAL
+	errBusy  = guest.EBUSY
 )
 
 // guarded reports whether replaced functions and prog arrays are kept apart.
@@ -49,7 +49,7 @@ func (s *Session) replace(a *scenarios.Action) error {
 		if attached {
 			return errBusy
 		}
-		return emu.ENOENT
+		return guest.ENOENT
 	}
 	if !attached && s.guarded() {
 		for _, p := range s.slots {

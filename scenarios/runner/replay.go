@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
@@ -222,16 +223,16 @@ func insnOffsets(p *capture.Prog, fn int, body jit.CodeOff) []jit.CodeOff {
 }
 
 // setup places everything at its recorded address.
-func (c *Captured) setup() (emu.Setup, error) {
-	s := emu.Setup{Images: slices.Concat(c.Images, c.tracing.images), Offsets: c.Target.Offsets}
+func (c *Captured) setup() (guest.Setup, error) {
+	s := guest.Setup{Images: slices.Concat(c.Images, c.tracing.images), Offsets: c.Target.Offsets}
 	for _, m := range c.Scenario.Maps {
-		s.Maps = append(s.Maps, emu.MapSpec{Map: m.Map, Addr: m.Addr, ValueAddr: m.ValueAddr})
+		s.Maps = append(s.Maps, guest.MapSpec{Map: m.Map, Addr: m.Addr, ValueAddr: m.ValueAddr})
 	}
 	if err := c.arenas(s.Maps); err != nil {
 		return s, err
 	}
 	for _, sl := range c.Scenario.ProgArrays {
-		s.Slots = append(s.Slots, emu.Slot{Map: sl.Map, Key: sl.Key, Prog: sl.Prog})
+		s.Slots = append(s.Slots, guest.Slot{Map: sl.Map, Key: sl.Key, Prog: sl.Prog})
 	}
 	s.Data = contextSpace()
 	s.Packet = slices.Clone(c.header.RunData)
@@ -338,7 +339,7 @@ func (c *Captured) inputs(m *machine) error {
 	for _, in := range c.Scenario.Inputs {
 		put(in.N, in.Value)
 	}
-	return m.UpdateElem(0, make([]byte, 4), v, emu.UpdateAny)
+	return m.UpdateElem(0, make([]byte, 4), v, guest.UpdateAny)
 }
 
 func (c *Captured) enter(m *machine) (emu.Run, error) {

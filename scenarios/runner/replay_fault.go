@@ -5,13 +5,13 @@ package runner
 import (
 	"fmt"
 
-	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // arenas sets where the arenas are that programs refer to. No page of them is there.
-func (c *Captured) arenas(specs []emu.MapSpec) error {
+func (c *Captured) arenas(specs []guest.MapSpec) error {
 	for i := range specs {
 		if specs[i].Type != jit.ArenaMap {
 			continue

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
@@ -112,8 +113,8 @@ func (m *machine) describe(res *emu.Result) *Run {
 	for i, n := range r.Counts.InnerRefused {
 		r.Counts.Refused[i] -= n
 	}
-	if d := rec.Deepest().RSP; d != 0 && d < emu.EntryRSP+8 {
-		r.Deepest = uint64(emu.EntryRSP + 8 - d)
+	if d := rec.Deepest().RSP; d != 0 && d < guest.EntryRSP+8 {
+		r.Deepest = uint64(guest.EntryRSP + 8 - d)
 	}
 	if m.feed.clock != nil {
 		seq := uint64(math.MaxUint64)

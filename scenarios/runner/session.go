@@ -10,6 +10,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/emu/trace"
@@ -61,7 +62,7 @@ func (o Options) withDefaults() Options {
 type machine struct {
 	*emu.Machine
 	opt    Options
-	setup  emu.Setup
+	setup  guest.Setup
 	code   *trace.Code
 	names  map[jit.Addr]string // functions outside the images
 	feed   feed
@@ -72,7 +73,7 @@ type machine struct {
 }
 
 // load puts a setup into a machine, which is made if m is nil, and prepares recording.
-func load(m *emu.Machine, s emu.Setup, opt Options, limit uint32, text insnTexts) (*machine, error) {
+func load(m *emu.Machine, s guest.Setup, opt Options, limit uint32, text insnTexts) (*machine, error) {
 	names := make(map[jit.Addr]string, len(s.Symbols))
 	for n, a := range s.Symbols {
 		if old, ok := names[a]; !ok || n < old {
@@ -107,9 +108,9 @@ func load(m *emu.Machine, s emu.Setup, opt Options, limit uint32, text insnTexts
 	}
 	l := &machine{Machine: m, opt: opt, setup: s, code: code, names: names}
 	l.feed.chk = check.New(code, trace.Config{MaxEvents: opt.MaxEvents, Keep: opt.KeepEvents}, check.Config{
-		Limit: limit, StackBudget: opt.StackSize, StackTop: emu.StackTop, Writable: l.writable(),
+		Limit: limit, StackBudget: opt.StackSize, StackTop: guest.StackTop, Writable: l.writable(),
 		SchemeWritable: l.counters(),
-		Junk:           emu.Junk(),
+		Junk:           guest.Junk(),
 	})
 	return l, nil
 }
@@ -132,7 +133,7 @@ func (m *machine) writable() []check.Range {
 	}
 	for _, img := range m.setup.Images {
 		for i := range img.Funcs {
-			if s := emu.PrivateStack(&img.Funcs[i]); s.Size > 0 {
+			if s := guest.PrivateStack(&img.Funcs[i]); s.Size > 0 {
 				out = append(out, check.Range{Lo: s.Addr, End: s.Addr + jit.Addr(s.Size), Name: "private stack"})
 			}
 		}
@@ -143,10 +144,10 @@ func (m *machine) writable() []check.Range {
 		}
 	}
 	if n := len(m.setup.Packet); n > 0 {
-		r := check.Range{Lo: emu.PacketAddr, End: emu.PacketAddr + jit.Addr(n), Name: "packet"}
+		r := check.Range{Lo: guest.PacketAddr, End: guest.PacketAddr + jit.Addr(n), Name: "packet"}
 		if slices.ContainsFunc(m.setup.Images, func(i *jit.Image) bool { return i.Program != nil && i.Program.Type == jit.XDP }) {
-			r.Lo -= emu.PacketHeadroom
-			r.End = max(r.End, r.Lo+emu.PacketFrame)
+			r.Lo -= guest.PacketHeadroom
+			r.End = max(r.End, r.Lo+guest.PacketFrame)
 		}
 		out = append(out, r)
 	}
@@ -167,7 +168,7 @@ func (m *machine) counters() []check.Range {
 }
 
 func symbolName(names map[jit.Addr]string, a jit.Addr) string {
-	if a == emu.OutsideReturn {
+	if a == guest.OutsideReturn {
 		return "the kernel"
 	}
 	return names[a]

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/scenarios"
@@ -192,10 +192,10 @@ func (c *Compiled) updates() bool {
 }
 
 // setup is what a session loads.
-func (c *Compiled) setup() emu.Setup {
-	var inner []emu.Inner
+func (c *Compiled) setup() guest.Setup {
+	var inner []guest.Inner
 	for _, in := range c.Built.Inner {
-		inner = append(inner, emu.Inner{Map: in.Map, Key: in.Key, Inner: in.Inner})
+		inner = append(inner, guest.Inner{Map: in.Map, Key: in.Key, Inner: in.Inner})
 	}
 	if c.placed != nil {
 		s := *c.placed
@@ -203,7 +203,7 @@ func (c *Compiled) setup() emu.Setup {
 		s.Data = contextSpace()
 		return s
 	}
-	return emu.Setup{
+	return guest.Setup{
 		Inner:  inner,
 		Images: slices.Concat(c.Images, c.attached.images), VoidRAX: voidRAX(c.Built), Maps: c.Plan.Maps(), Symbols: c.Plan.Symbols(), Offsets: c.Target.Offsets,
 		Data: contextSpace(), Packet: make([]byte, c.packetRoom()),

@@ -5,7 +5,7 @@ package runner
 import (
 	"fmt"
 
-	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
@@ -80,7 +80,7 @@ func (c *Compiled) traced(a *scenarios.Action) (*jit.Traced, error) {
 // voidRAX is what kernel functions without a result leave in rax.
 func voidRAX(b *scenarios.Built) uint64 {
 	if b.Scenario.VoidRAX == scenarios.VoidPointer {
-		return uint64(emu.TaskAddr)
+		return uint64(guest.TaskAddr)
 	}
 	return 0
 }

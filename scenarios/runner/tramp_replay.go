@@ -10,6 +10,7 @@ import (
 	"math"
 
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
 )
@@ -61,7 +62,7 @@ func (c *Captured) readTracing() error {
 		}
 		img := &jit.Image{Target: c.Target, Funcs: []jit.FuncImage{*f}}
 		if t.Kernel != "" {
-			fn, ok := emu.KernelFunc(t.Kernel, site.Addr-jit.Addr(t.Site.Off), c.Target)
+			fn, ok := kernel.TracedFunc(t.Kernel, site.Addr-jit.Addr(t.Site.Off), c.Target)
 			if !ok {
 				return fmt.Errorf("kernel function %s: %w", t.Kernel, jit.ErrUnsupported)
 			}
@@ -138,7 +139,7 @@ func (c *Captured) runTracing(ctx context.Context, m *machine, out *Replay) erro
 		return err
 	}
 	var rets []uint32
-	for _, k := range emu.KernelCalls(kind) {
+	for _, k := range kernel.TestCalls(kind) {
 		img, ok := c.tracing.kernel[k.Name]
 		if !ok {
 			rets = append(rets, k.Ret)

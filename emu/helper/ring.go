@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package emu
+package helper
 
 import (
 	"fmt"
 
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
 )
 
@@ -16,7 +17,7 @@ const (
 	ringMax    = 1<<30 - 1
 )
 
-func (c *call) ringArg(arg int) (*guestMap, error) {
+func (c *call) ringArg(arg int) (*guest.Map, error) {
 	g, err := c.mapAt(arg)
 	if err == nil && g.Type != jit.RingBuf {
 		err = fmt.Errorf("map %s is no ring buffer", g.Name)
@@ -25,17 +26,17 @@ func (c *call) ringArg(arg int) (*guestMap, error) {
 }
 
 // reserve returns the address behind the header of a new record, 0 if there is no room.
-func (c *call) reserve(g *guestMap, size uint64) (jit.Addr, error) {
+func (c *call) reserve(g *guest.Map, size uint64) (jit.Addr, error) {
 	n := (size + ringHeader + 7) &^ 7
-	pos, err := c.m.space.readWord(g.elems - 8)
+	pos, err := c.e.Mem.ReadWord(g.Elems - 8)
 	if err != nil || size > ringMax || pos+n > uint64(g.MaxEntries)-1 {
 		return 0, err
 	}
-	at := g.elems + jit.Addr(pos)
-	if err := c.m.space.writeWord(at, size|ringBusy); err != nil {
+	at := g.Elems + jit.Addr(pos)
+	if err := c.e.Mem.WriteWord(at, size|ringBusy); err != nil {
 		return 0, err
 	}
-	return at + ringHeader, c.m.space.writeWord(g.elems-8, pos+n)
+	return at + ringHeader, c.e.Mem.WriteWord(g.Elems-8, pos+n)
 }
 
 func ringReserve(c *call) (uint64, error) {
@@ -49,11 +50,11 @@ func ringReserve(c *call) (uint64, error) {
 
 // ringCommit ends a record, to be read or to be left out.
 func ringCommit(c *call) (uint64, error) {
-	head, err := c.m.space.readWord(c.addr(1) - ringHeader)
+	head, err := c.e.Mem.ReadWord(c.addr(1) - ringHeader)
 	if err != nil {
 		return 0, fmt.Errorf("argument 1: %w", err)
 	}
-	return c.m.setup.VoidRAX, c.m.space.writeWord(c.addr(1)-ringHeader, head&^ringBusy)
+	return c.e.VoidRAX, c.e.Mem.WriteWord(c.addr(1)-ringHeader, head&^ringBusy)
 }
 
 func ringOutput(c *call) (uint64, error) {
@@ -62,21 +63,21 @@ func ringOutput(c *call) (uint64, error) {
 		return 0, err
 	}
 	if c.arg(4)&^3 != 0 { // BPF_RB_NO_WAKEUP | BPF_RB_FORCE_WAKEUP
-		return EINVAL.result(), nil
+		return guest.EINVAL.Result(), nil
 	}
 	size := c.arg(3)
 	at, err := c.reserve(g, size)
 	if err != nil || at == 0 {
-		return eagain.result(), err
+		return guest.EAGAIN.Result(), err
 	}
 	b, err := c.bytes(2, uint32(size))
 	if err != nil {
 		return 0, err
 	}
-	if err := c.m.space.write(at, b); err != nil {
+	if err := c.e.Mem.Write(at, b); err != nil {
 		return 0, err
 	}
-	return 0, c.m.space.writeWord(at-ringHeader, size)
+	return 0, c.e.Mem.WriteWord(at-ringHeader, size)
 }
 
 func ringQuery(c *call) (uint64, error) {
@@ -88,7 +89,7 @@ func ringQuery(c *call) (uint64, error) {
 	case 1: // BPF_RB_RING_SIZE
 		return uint64(g.MaxEntries), nil
 	case 0, 3: // BPF_RB_AVAIL_DATA, BPF_RB_PROD_POS
-		return c.m.space.readWord(g.elems - 8)
+		return c.e.Mem.ReadWord(g.Elems - 8)
 	}
 	return 0, nil
 }

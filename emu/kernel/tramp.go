@@ -1,63 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package emu
+package kernel
 
 import (
 	"encoding/binary"
-	"fmt"
 
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
 )
-
-// trampHelpers are the functions that trampolines call around tracing programs and around the traced
-// function (kernel/bpf/trampoline.c). Those that return nothing leave Setup.VoidRAX in rax.
-var trampHelpers = []helper{
-	{name: "__bpf_prog_enter", fn: zero}, // the time, 0 without statistics
-	{name: "__bpf_prog_exit", fn: nothing},
-	{name: "__bpf_prog_enter_recur", writes: true, fn: enterRecur},
-	{name: "__bpf_prog_exit_recur", fn: exitRecur},
-	{name: "__bpf_tramp_enter", fn: nothing},
-	{name: "__bpf_tramp_exit", fn: nothing},
-}
-
-func nothing(c *call) (uint64, error) { return c.m.setup.VoidRAX, nil }
-
-// enterRecur is __bpf_prog_enter_recur: 0 if the program is running already, else the time, which is
-// NO_START_TIME without statistics. It saves the run context of the task, which has none.
-func enterRecur(c *call) (uint64, error) {
-	const savedRunCtx, noStartTime = 8, 1
-	if err := c.m.space.writeWord(c.addr(2)+savedRunCtx, 0); err != nil {
-		return 0, fmt.Errorf("argument 2: %w", err)
-	}
-	w := &c.m.world
-	if w.active == nil {
-		w.active = map[uint64]int{}
-	}
-	w.active[c.arg(1)]++
-	if w.active[c.arg(1)] != 1 {
-		return 0, nil
-	}
-	return noStartTime, nil
-}
-
-func exitRecur(c *call) (uint64, error) {
-	if c.m.world.active[c.arg(1)] == 0 {
-		return 0, fmt.Errorf("argument 1: no program at %#x is running", c.arg(1))
-	}
-	c.m.world.active[c.arg(1)]--
-	return c.m.setup.VoidRAX, nil
-}
-
-// Active returns how often the tracing program with its struct bpf_prog at an address is running.
-func (m *Machine) Active(prog jit.Addr) int { return m.world.active[uint64(prog)] }
-
-// SetActive changes Active, in a run that was stopped.
-func (m *Machine) SetActive(prog jit.Addr, n int) {
-	if m.world.active == nil {
-		m.world.active = map[uint64]int{}
-	}
-	m.world.active[uint64(prog)] = n
-}
 
 // kernelFunc is a kernel function that exists to be traced (net/bpf/test_run.c). The code begins
 // behind what can be patched.
@@ -91,10 +41,10 @@ func sumInto(first string, regs ...byte) []byte {
 	return append(code, 0xc3)
 }
 
-// KernelFunc returns a kernel function that test runs of tracing programs call, with the
+// TracedFunc returns a kernel function that test runs of tracing programs call, with the
 // instruction that is patched when it is traced, as an image at an address. ok is false for any
 // other name.
-func KernelFunc(name string, at jit.Addr, t *jit.Target) (img *jit.Image, ok bool) {
+func TracedFunc(name string, at jit.Addr, t *jit.Target) (img *jit.Image, ok bool) {
 	for _, k := range kernelFuncs {
 		if k.name != name {
 			continue
@@ -111,23 +61,23 @@ func KernelFunc(name string, at jit.Addr, t *jit.Target) (img *jit.Image, ok boo
 	return nil, false
 }
 
-// KernelCall is a call that a test run of a tracing program makes.
-type KernelCall struct {
+// TestCall is a call that a test run of a tracing program makes.
+type TestCall struct {
 	Name string
 	Args [6]uint64
 	Ret  uint32 // what the function returns untraced
 }
 
 // modifyInt is where the int is that bpf_modify_return_test changes.
-const modifyInt = ContextAddr + 0x800
+const modifyInt = guest.ContextAddr + 0x800
 
-// KernelCalls returns what bpf_prog_test_run_tracing (net/bpf/test_run.c) calls for a program that is
-// attached in a way, in order. Pointers lead into the page at ContextAddr.
-func KernelCalls(k jit.TraceKind) []KernelCall {
+// TestCalls returns what bpf_prog_test_run_tracing (net/bpf/test_run.c) calls for a program that is
+// attached in a way, in order. Pointers lead into the page at guest.ContextAddr.
+func TestCalls(k jit.TraceKind) []TestCall {
 	if k == jit.FmodRet {
-		return []KernelCall{{"bpf_modify_return_test", [6]uint64{1, uint64(modifyInt)}, 4}}
+		return []TestCall{{"bpf_modify_return_test", [6]uint64{1, uint64(modifyInt)}, 4}}
 	}
-	return []KernelCall{
+	return []TestCall{
 		{"bpf_fentry_test1", [6]uint64{1}, 2},
 		{"bpf_fentry_test2", [6]uint64{2, 3}, 5},
 		{"bpf_fentry_test3", [6]uint64{4, 5, 6}, 15},
@@ -135,26 +85,26 @@ func KernelCalls(k jit.TraceKind) []KernelCall {
 		{"bpf_fentry_test5", [6]uint64{11, 12, 13, 14, 15}, 65},
 		{"bpf_fentry_test6", [6]uint64{16, 17, 18, 19, 20, 21}, 111},
 		{"bpf_fentry_test7", [6]uint64{0}, 0},
-		{"bpf_fentry_test8", [6]uint64{uint64(ContextAddr)}, 0},
+		{"bpf_fentry_test8", [6]uint64{uint64(guest.ContextAddr)}, 0},
 	}
 }
 
-// PrepareKernelCalls sets the memory that KernelCalls lead to.
-func (m *Machine) PrepareKernelCalls() error {
+// PrepareKernelCalls sets the memory that TestCalls lead to.
+func (k *Kernel) PrepareKernelCalls() error {
 	var b [4]byte
 	binary.LittleEndian.PutUint32(b[:], 2)
-	return m.WriteMemory(modifyInt, b[:])
+	return k.Mem.Write(modifyInt, b[:])
 }
 
 // KernelResult is the return value of such a test run, from what the called functions returned and
 // did: 0, or for fmod_ret their sum with the number of side effects in the upper half, as
 // bpf_modify_return_test2, which this does not run, adds 29 and one since 6.5.
-func (m *Machine) KernelResult(k jit.TraceKind, rets []uint32) (uint32, error) {
-	if k != jit.FmodRet {
+func (k *Kernel) KernelResult(kind jit.TraceKind, rets []uint32) (uint32, error) {
+	if kind != jit.FmodRet {
 		return 0, nil
 	}
 	var b [4]byte
-	if err := m.ReadMemory(modifyInt, b[:]); err != nil {
+	if err := k.Mem.Read(modifyInt, b[:]); err != nil {
 		return 0, err
 	}
 	sum, side := uint32(29), uint32(1)
@@ -168,7 +118,7 @@ func (m *Machine) KernelResult(k jit.TraceKind, rets []uint32) (uint32, error) {
 }
 
 // Prog returns the address of the struct bpf_prog of image i, as the machine places it.
-func (p *Plan) Prog(i int) jit.Addr { return progBase + jit.Addr(i)*pageSize }
+func (p *Plan) Prog(i int) jit.Addr { return guest.ProgBase + jit.Addr(i)*guest.PageSize }
 
 // TrampImage returns the address of the struct bpf_tramp_image of trampoline i, which nothing reads.
 func (p *Plan) TrampImage(i int) jit.Addr { return trampImageBase + jit.Addr(i)*0x400 }

@@ -1,27 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package emu
+package helper
 
 import (
 	"encoding/binary"
 	"hash/fnv"
+
+	"github.com/tcsim/tcsim/emu/guest"
 )
 
-// world is the state of helpers whose results depend on the outside. It is a function of the seed
+// World is the state of helpers whose results depend on the outside. It is a function of the seed
 // and begins anew with every run.
-type world struct {
+type World struct {
 	random uint64
 	now    uint64
-	printk []string
+	// Printk are the lines of bpf_trace_printk.
+	Printk []string
 	active map[uint64]int // tracing programs that run, by struct bpf_prog
 }
 
-func newWorld(seed uint64) world {
-	return world{random: seed, now: 60_000_000_000 + seed%1_000_000_000}
+// NewWorld returns the world at the start of a run.
+func NewWorld(seed uint64) World {
+	return World{random: seed, now: 60_000_000_000 + seed%1_000_000_000}
 }
 
 // next is splitmix64 (Steele, Lea, Flood 2014).
-func (w *world) next() uint64 {
+func (w *World) next() uint64 {
 	w.random += 0x9e3779b97f4a7c15
 	z := w.random
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
@@ -31,13 +35,13 @@ func (w *world) next() uint64 {
 
 // ktime advances by 100 ns per call, so that time passes.
 func ktime(c *call) (uint64, error) {
-	c.m.world.now += 100
-	return c.m.world.now, nil
+	c.e.now += 100
+	return c.e.now, nil
 }
 
-func prandom(c *call) (uint64, error) { return c.m.world.next() >> 32, nil }
+func prandom(c *call) (uint64, error) { return c.e.next() >> 32, nil }
 
-func currentTask(*call) (uint64, error) { return uint64(TaskAddr), nil }
+func currentTask(*call) (uint64, error) { return uint64(guest.TaskAddr), nil }
 
 func pidTGID(*call) (uint64, error) { return 1<<32 | 1, nil }
 
@@ -85,7 +89,7 @@ func skbLoad(n uint64, arg int) func(*call) (uint64, error) {
 		case err != nil:
 			return 0, err
 		case b == nil:
-			return EFAULT.result(), nil
+			return guest.EFAULT.Result(), nil
 		case n == 1:
 			return uint64(b[0]), nil
 		case n == 2:

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package emu
+package helper
 
 import (
 	"encoding/binary"
 	"fmt"
 	"strings"
 
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
 )
 
@@ -14,7 +15,7 @@ import (
 func tracePrintk(c *call) (uint64, error) {
 	n := c.arg(2)
 	if n > 1024 {
-		return EINVAL.result(), nil
+		return guest.EINVAL.Result(), nil
 	}
 	f, err := c.bytes(1, uint32(n))
 	if err != nil {
@@ -25,7 +26,7 @@ func tracePrintk(c *call) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	c.m.world.printk = append(c.m.world.printk, s)
+	c.e.Printk = append(c.e.Printk, s)
 	return uint64(len(s)), nil
 }
 
@@ -33,7 +34,7 @@ func tracePrintk(c *call) (uint64, error) {
 func traceVprintk(c *call) (uint64, error) {
 	n, size := c.arg(2), c.arg(4)
 	if n > 1024 || size%8 != 0 || size > 12*8 {
-		return EINVAL.result(), nil
+		return guest.EINVAL.Result(), nil
 	}
 	f, err := c.bytes(1, uint32(n))
 	if err != nil {
@@ -44,7 +45,7 @@ func traceVprintk(c *call) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	c.m.world.printk = append(c.m.world.printk, s)
+	c.e.Printk = append(c.e.Printk, s)
 	return uint64(len(s)), nil
 }
 
@@ -52,9 +53,9 @@ func traceVprintk(c *call) (uint64, error) {
 func snprintf(c *call) (uint64, error) {
 	room, size := c.arg(2), c.arg(5)
 	if size%8 != 0 || size > 12*8 || room > 1<<20 {
-		return EINVAL.result(), nil
+		return guest.EINVAL.Result(), nil
 	}
-	format, err := c.m.cString(c.addr(3), 512)
+	format, err := c.e.Mem.CString(c.addr(3), 512)
 	if err != nil {
 		return 0, fmt.Errorf("argument 3: %w", err)
 	}
@@ -64,7 +65,7 @@ func snprintf(c *call) (uint64, error) {
 	}
 	if room > 0 {
 		out := append([]byte(s)[:min(len(s), int(room)-1)], 0)
-		if err := c.m.space.write(c.addr(1), out); err != nil {
+		if err := c.e.Mem.Write(c.addr(1), out); err != nil {
 			return 0, fmt.Errorf("argument 1: %w", err)
 		}
 	}
@@ -132,7 +133,7 @@ func (c *call) verb(b *strings.Builder, v byte, long bool, x uint64) error {
 	case 'c':
 		b.WriteByte(byte(x))
 	case 's':
-		str, err := c.m.cString(jit.Addr(x), 512)
+		str, err := c.e.Mem.CString(jit.Addr(x), 512)
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package emu
+package guest
 
 import (
 	"bytes"
@@ -22,19 +22,24 @@ const (
 	EBUSY  Errno = 16
 	EEXIST Errno = 17
 	EINVAL Errno = 22
-	enospc Errno = 28
+	ENOSPC Errno = 28
+	EAGAIN Errno = 11
+	ENOMEM Errno = 12
+	EACCES Errno = 13
+	// ENOTSUPP is of the kernel only (include/linux/errno.h).
+	ENOTSUPP Errno = 524
 )
 
 var errnoNames = map[Errno]string{
-	enospc: "ENOSPC",
+	ENOSPC: "ENOSPC",
 	ENOENT: "ENOENT", E2BIG: "E2BIG", EFAULT: "EFAULT", EBUSY: "EBUSY", EEXIST: "EEXIST", EINVAL: "EINVAL",
 }
 
 // Error returns the symbolic name.
 func (e Errno) Error() string { return errnoNames[e] }
 
-// result is e as a helper returns it.
-func (e Errno) result() uint64 { return uint64(-int64(e)) }
+// Result is e as a helper returns it.
+func (e Errno) Result() uint64 { return uint64(-int64(e)) }
 
 // UpdateFlags are the flags of map updates (include/uapi/linux/bpf.h).
 type UpdateFlags uint64
@@ -46,58 +51,61 @@ const (
 	UpdateExist   UpdateFlags = 2
 )
 
-// guestMap is a map in guest memory. All its state is there, so that Reset restores it.
-type guestMap struct {
+// Map is a map in guest memory. All its state is there, so that Reset restores it.
+type Map struct {
 	MapSpec
-	// elems is where a hash keeps its elements, behind a header with the number of elements ever
+	// Elems is where a hash keeps its elements, behind a header with the number of elements ever
 	// used; a per-CPU array its values.
-	elems jit.Addr
+	Elems jit.Addr
 	size  uint64 // distance of elements in bytes
 }
+
+// Stride is the distance of array values in bytes.
+func Stride(valueSize uint32) uint64 { return (uint64(valueSize) + 7) &^ 7 }
 
 // hashHeader precedes the elements of a hash; an element begins with 1 if it is in use.
 const hashHeader = 64
 
-func (g *guestMap) valueOff() uint64 { return hashKey + stride(g.KeySize) }
+// ValueOff is the offset of the value in an element of a hash.
+func (g *Map) ValueOff() uint64 { return HashKey + Stride(g.KeySize) }
 
-// element returns the address of element i of an array, as this CPU sees it.
-func (g *guestMap) element(i uint32) jit.Addr {
+// Element returns the address of element i of an array, as this CPU sees it.
+func (g *Map) Element(i uint32) jit.Addr {
 	if g.Type == jit.PerCPUArrayMap {
-		return g.elems + jit.Addr(uint64(i)*g.size)
+		return g.Elems + jit.Addr(uint64(i)*g.size)
 	}
 	return g.ValueAddr + jit.Addr(uint64(i)*g.size)
 }
 
-// place maps the structures of g and initialises them.
-func (g *guestMap) place(m *Machine) error {
-	off := m.setup.Offsets
+// Place maps the structures of g and initialises them.
+func (g *Map) Place(s *Memory, off jit.Offsets) error {
 	payload := uint64(0)
 	switch g.Type {
 	case jit.ArrayMap:
-		g.size = stride(g.ValueSize)
+		g.size = Stride(g.ValueSize)
 		payload = uint64(g.MaxEntries) * g.size
 	case jit.PerCPUArrayMap, jit.ProgArray, jit.ArrayOfMaps:
-		g.size = stride(g.ValueSize)
+		g.size = Stride(g.ValueSize)
 		payload = uint64(g.MaxEntries) * 8
 	case jit.RingBuf:
 		g.size = 1
 	default:
-		g.size = (g.valueOff() + stride(g.ValueSize)) // of a map of maps 8, for a pointer
+		g.size = (g.ValueOff() + Stride(g.ValueSize)) // of a map of maps 8, for a pointer
 	}
 	header := jit.Addr(max(off.ArrayPtrs, off.MapMaxEntries+4))
 	switch {
 	case g.Addr == 0 && g.ValueAddr != 0:
 		g.Addr = g.ValueAddr - jit.Addr(off.ArrayPtrs)
 	case g.Addr == 0:
-		g.Addr = m.heap(uint64(header) + payload)
+		g.Addr = s.Heap(uint64(header) + payload)
 	}
-	if err := m.space.mapRange(g.Addr, uint64(header), protWrite); err != nil {
+	if err := s.MapRange(g.Addr, uint64(header), Writable); err != nil {
 		return err
 	}
 	// map_type, key_size, value_size and max_entries follow each other (struct bpf_map).
 	at := g.Addr + jit.Addr(off.MapMaxEntries)
 	for i, v := range []uint32{uint32(g.Type), g.KeySize, g.ValueSize, g.MaxEntries} {
-		if err := m.space.writeDword(at-12+jit.Addr(4*i), v); err != nil {
+		if err := s.WriteDword(at-12+jit.Addr(4*i), v); err != nil {
 			return err
 		}
 	}
@@ -105,28 +113,28 @@ func (g *guestMap) place(m *Machine) error {
 		g.ValueAddr = g.Addr + jit.Addr(off.ArrayPtrs)
 	}
 	if payload > 0 {
-		if err := m.space.mapRange(g.ValueAddr, payload, protWrite); err != nil {
+		if err := s.MapRange(g.ValueAddr, payload, Writable); err != nil {
 			return err
 		}
 	}
-	return g.placeElems(m)
+	return g.placeElems(s)
 }
 
-func (g *guestMap) placeElems(m *Machine) error {
+func (g *Map) placeElems(s *Memory) error {
 	switch g.Type {
 	case jit.HashMap, jit.PerCPUHashMap, jit.LRUHashMap, jit.LRUPerCPUHashMap, jit.LPMTrie, jit.HashOfMaps, jit.RingBuf:
 		size := hashHeader + uint64(g.MaxEntries)*g.size
-		g.elems = m.heap(size) + hashHeader
-		return m.space.mapRange(g.elems-hashHeader, size, protWrite)
+		g.Elems = s.Heap(size) + hashHeader
+		return s.MapRange(g.Elems-hashHeader, size, Writable)
 	case jit.PerCPUArrayMap:
 		size := uint64(g.MaxEntries) * g.size
-		g.elems = m.heap(size)
-		if err := m.space.mapRange(g.elems, size, protWrite); err != nil {
+		g.Elems = s.Heap(size)
+		if err := s.MapRange(g.Elems, size, Writable); err != nil {
 			return err
 		}
 		for i := range g.MaxEntries {
-			ptr := g.element(i) - GSBase
-			if err := m.space.writeWord(g.ValueAddr+jit.Addr(8*i), uint64(ptr)); err != nil {
+			ptr := g.Element(i) - GSBase
+			if err := s.WriteWord(g.ValueAddr+jit.Addr(8*i), uint64(ptr)); err != nil {
 				return err
 			}
 		}
@@ -134,16 +142,16 @@ func (g *guestMap) placeElems(m *Machine) error {
 	return nil
 }
 
-// find returns the address of the element with this key, and of a free one if there is none.
-func (g *guestMap) find(s *space, key []byte) (elem, free jit.Addr, err error) {
-	used, err := s.readWord(g.elems - hashHeader)
+// Find returns the address of the element with this key, and of a free one if there is none.
+func (g *Map) Find(s *Memory, key []byte) (elem, free jit.Addr, err error) {
+	used, err := s.ReadWord(g.Elems - hashHeader)
 	if err != nil {
 		return 0, 0, err
 	}
 	k := make([]byte, g.KeySize)
 	for i := uint64(0); i < used; i++ {
-		at := g.elems + jit.Addr(i*g.size)
-		live, err := s.readWord(at)
+		at := g.Elems + jit.Addr(i*g.size)
+		live, err := s.ReadWord(at)
 		if err != nil {
 			return 0, 0, err
 		}
@@ -153,7 +161,7 @@ func (g *guestMap) find(s *space, key []byte) (elem, free jit.Addr, err error) {
 			}
 			continue
 		}
-		if err := s.read(at+hashKey, k); err != nil {
+		if err := s.Read(at+HashKey, k); err != nil {
 			return 0, 0, err
 		}
 		if bytes.Equal(k, key) {
@@ -161,20 +169,20 @@ func (g *guestMap) find(s *space, key []byte) (elem, free jit.Addr, err error) {
 		}
 	}
 	if free == 0 && used < uint64(g.MaxEntries) {
-		free = g.elems + jit.Addr(used*g.size)
+		free = g.Elems + jit.Addr(used*g.size)
 	}
 	return 0, free, nil
 }
 
-// lookup returns the address of the value, 0 if there is none.
-func (g *guestMap) lookup(s *space, key []byte) (jit.Addr, error) {
+// Lookup returns the address of the value, 0 if there is none.
+func (g *Map) Lookup(s *Memory, key []byte) (jit.Addr, error) {
 	switch g.Type {
 	case jit.ArrayMap, jit.PerCPUArrayMap:
 		i := binary.LittleEndian.Uint32(key)
 		if i >= g.MaxEntries {
 			return 0, nil
 		}
-		return g.element(i), nil
+		return g.Element(i), nil
 	case jit.XSKMap:
 		return 0, nil // holds no sockets
 	case jit.ArrayOfMaps:
@@ -182,26 +190,26 @@ func (g *guestMap) lookup(s *space, key []byte) (jit.Addr, error) {
 		if i >= g.MaxEntries {
 			return 0, nil
 		}
-		inner, err := s.readWord(g.element(i))
+		inner, err := s.ReadWord(g.Element(i))
 		return jit.Addr(inner), err
 	case jit.LPMTrie:
 		return g.longest(s, key)
 	case jit.HashMap, jit.PerCPUHashMap, jit.LRUHashMap, jit.LRUPerCPUHashMap, jit.HashOfMaps:
-		e, _, err := g.find(s, key)
+		e, _, err := g.Find(s, key)
 		if e == 0 || err != nil {
 			return 0, err
 		}
-		if v := e + jit.Addr(g.valueOff()); g.Type != jit.HashOfMaps {
+		if v := e + jit.Addr(g.ValueOff()); g.Type != jit.HashOfMaps {
 			return v, nil
 		}
-		inner, err := s.readWord(e + jit.Addr(g.valueOff()))
+		inner, err := s.ReadWord(e + jit.Addr(g.ValueOff()))
 		return jit.Addr(inner), err
 	}
 	return 0, fmt.Errorf("map %s of type %d cannot be looked up", g.Name, g.Type)
 }
 
-// update stores a value (array_map_update_elem, htab_map_update_elem). A refusal is an Errno.
-func (g *guestMap) update(s *space, key, value []byte, flags UpdateFlags) error {
+// Update stores a value (array_map_update_elem, htab_map_update_elem). A refusal is an Errno.
+func (g *Map) Update(s *Memory, key, value []byte, flags UpdateFlags) error {
 	if flags > UpdateExist {
 		return EINVAL
 	}
@@ -214,7 +222,7 @@ func (g *guestMap) update(s *space, key, value []byte, flags UpdateFlags) error 
 		case flags == UpdateNoExist:
 			return EEXIST
 		}
-		return s.write(g.element(i), value)
+		return s.Write(g.Element(i), value)
 	case jit.HashMap, jit.PerCPUHashMap, jit.LRUHashMap, jit.LRUPerCPUHashMap, jit.LPMTrie:
 		if g.Type == jit.LPMTrie && binary.LittleEndian.Uint32(key) > 8*(g.KeySize-4) {
 			return EINVAL
@@ -224,8 +232,8 @@ func (g *guestMap) update(s *space, key, value []byte, flags UpdateFlags) error 
 	return fmt.Errorf("map %s of type %d cannot be updated", g.Name, g.Type)
 }
 
-func (g *guestMap) insert(s *space, key, value []byte, flags UpdateFlags) error {
-	e, free, err := g.find(s, key)
+func (g *Map) insert(s *Memory, key, value []byte, flags UpdateFlags) error {
+	e, free, err := g.Find(s, key)
 	switch {
 	case err != nil:
 		return err
@@ -234,60 +242,60 @@ func (g *guestMap) insert(s *space, key, value []byte, flags UpdateFlags) error 
 	case e == 0 && flags == UpdateExist:
 		return ENOENT
 	case e == 0 && free == 0 && g.Type == jit.LPMTrie:
-		return enospc
+		return ENOSPC
 	case e == 0 && free == 0 && g.Type != jit.LRUHashMap && g.Type != jit.LRUPerCPUHashMap:
 		return E2BIG
 	case e == 0:
 		if e = free; e == 0 {
-			e = g.elems // an LRU hash makes room, here always in the first place
+			e = g.Elems // an LRU hash makes room, here always in the first place
 		}
-		n := uint64(e-g.elems)/g.size + 1
-		used, err := s.readWord(g.elems - hashHeader)
+		n := uint64(e-g.Elems)/g.size + 1
+		used, err := s.ReadWord(g.Elems - hashHeader)
 		if err == nil && n > used {
-			err = s.writeWord(g.elems-hashHeader, n)
+			err = s.WriteWord(g.Elems-hashHeader, n)
 		}
-		if err := errors.Join(err, s.writeWord(e, 1), s.write(e+hashKey, key)); err != nil {
+		if err := errors.Join(err, s.WriteWord(e, 1), s.Write(e+HashKey, key)); err != nil {
 			return err
 		}
 	}
-	return s.write(e+jit.Addr(g.valueOff()), value)
+	return s.Write(e+jit.Addr(g.ValueOff()), value)
 }
 
-// remove deletes a key (htab_map_delete_elem; arrays refuse). A refusal is an Errno.
-func (g *guestMap) remove(s *space, key []byte) error {
+// Remove deletes a key (htab_map_delete_elem; arrays refuse). A refusal is an Errno.
+func (g *Map) Remove(s *Memory, key []byte) error {
 	if !g.Type.Hash() && g.Type != jit.LPMTrie {
 		return EINVAL
 	}
-	e, _, err := g.find(s, key)
+	e, _, err := g.Find(s, key)
 	if err == nil && e == 0 {
 		return ENOENT
 	}
 	if err != nil {
 		return err
 	}
-	return s.writeWord(e, 0)
+	return s.WriteWord(e, 0)
 }
 
 // longest finds the value of the longest prefix that matches (kernel/bpf/lpm_trie.c): keys are a
 // length in bits and the bytes that it is of.
-func (g *guestMap) longest(s *space, key []byte) (jit.Addr, error) {
-	used, err := s.readWord(g.elems - hashHeader)
+func (g *Map) longest(s *Memory, key []byte) (jit.Addr, error) {
+	used, err := s.ReadWord(g.Elems - hashHeader)
 	if err != nil {
 		return 0, err
 	}
 	most, best, k := uint32(0), jit.Addr(0), make([]byte, g.KeySize)
 	for i := uint64(0); i < used; i++ {
-		at := g.elems + jit.Addr(i*g.size)
-		live, err := s.readWord(at)
+		at := g.Elems + jit.Addr(i*g.size)
+		live, err := s.ReadWord(at)
 		if err == nil {
-			err = s.read(at+hashKey, k)
+			err = s.Read(at+HashKey, k)
 		}
 		if err != nil {
 			return 0, err
 		}
 		n := binary.LittleEndian.Uint32(k)
 		if live != 0 && n <= binary.LittleEndian.Uint32(key) && (best == 0 || n >= most) && samePrefix(k[4:], key[4:], n) {
-			most, best = n, at+jit.Addr(g.valueOff())
+			most, best = n, at+jit.Addr(g.ValueOff())
 		}
 	}
 	return best, nil
@@ -303,8 +311,8 @@ func samePrefix(a, b []byte, n uint32) bool {
 	return true
 }
 
-// putInner stores the address of a map in a map of maps.
-func (g *guestMap) putInner(s *space, key []byte, inner jit.Addr) error {
+// PutInner stores the address of a map in a map of maps.
+func (g *Map) PutInner(s *Memory, key []byte, inner jit.Addr) error {
 	if g.Type == jit.HashOfMaps {
 		return g.insert(s, key, binary.LittleEndian.AppendUint64(nil, uint64(inner)), UpdateAny)
 	}
@@ -312,5 +320,19 @@ func (g *guestMap) putInner(s *space, key []byte, inner jit.Addr) error {
 	if i >= g.MaxEntries {
 		return E2BIG
 	}
-	return s.writeWord(g.element(i), uint64(inner))
+	return s.WriteWord(g.Element(i), uint64(inner))
+}
+
+// Memory returns where the values lie that programs may write. A prog array has none.
+func (g *Map) Memory() []Span {
+	switch g.Type {
+	case jit.ArrayMap:
+		return []Span{{g.ValueAddr, uint64(g.MaxEntries) * g.size}}
+	case jit.RingBuf:
+		return []Span{{g.Elems, uint64(g.MaxEntries)}}
+	}
+	if g.Elems == 0 || g.Type == jit.HashOfMaps {
+		return nil
+	}
+	return []Span{{g.Elems, uint64(g.MaxEntries) * g.size}}
 }

@@ -1,29 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package emu
+// Package helper is what the kernel functions that programs call do, to registers and guest memory. It
+// needs no engine.
+package helper
 
 import (
 	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// A helper stub is `out n, eax; cmp cl, dl; ret`: the first instruction calls Go, which sets rax
-// and spoils the other caller-saved registers, the second spoils the flags.
-func stub(n uint8) []byte { return []byte{0xe7, n, 0x38, 0xd1, 0xc3, 0xcc} }
-
-// clobber is what helpers leave in caller-saved registers, plus the register's number. It is no
-// canonical address.
-const clobber = 0xc10b_be4e_d000_0000
-
 // clobbered are the caller-saved registers but rax.
 var clobbered = []x86.Reg{x86.RCX, x86.RDX, x86.RSI, x86.RDI, x86.R8, x86.R9, x86.R10, x86.R11}
 
-// helper is one kernel function that programs call.
-type helper struct {
+// Helper is one kernel function that programs call.
+type Helper struct {
 	name   string
 	number int32 // as programs call it, 0 if only the kernel's rewriting does
 	// world says that the result depends on the world outside the program: a real run and an
@@ -36,43 +31,72 @@ type helper struct {
 	fn  func(c *call) (uint64, error)
 }
 
+// Regs are the general purpose registers by x86.Reg.
+type Regs = [16]uint64
+
+// Env is what helpers act on.
+type Env struct {
+	Mem    *guest.Memory
+	Maps   []guest.Map
+	Packet Packet
+	// VoidRAX is what functions that return nothing leave in rax.
+	VoidRAX uint64
+	// Code finds the functions of programs, for bpf_throw.
+	Code Code
+
+	World
+}
+
+// Packet says where the packet is that a program sees: Len bytes at guest.PacketAddr but for the first
+// From. With XDP struct xdp_buff says where it is, which helpers move.
+type Packet struct {
+	Len, From int
+	XDP       bool
+}
+
+// Code finds the function that an address is in, and the image that it is a function of; nil if there
+// is none.
+type Code interface {
+	CodeAt(jit.Addr) (*jit.FuncImage, *jit.Image)
+}
+
 // call is one call of a helper.
 type call struct {
-	m *Machine
+	e *Env
 	r *Regs
 }
 
-// bpfArgs are the registers of R1 to R5.
-var bpfArgs = [...]x86.Reg{x86.RDI, x86.RSI, x86.RDX, x86.RCX, x86.R8}
+// ArgRegs are the registers of R1 to R5.
+var ArgRegs = [...]x86.Reg{x86.RDI, x86.RSI, x86.RDX, x86.RCX, x86.R8}
 
 // arg returns argument n, from 1.
-func (c *call) arg(n int) uint64 { return c.r[bpfArgs[n-1]] }
+func (c *call) arg(n int) uint64 { return c.r[ArgRegs[n-1]] }
 
 func (c *call) addr(n int) jit.Addr { return jit.Addr(c.arg(n)) }
 
 // bytes reads n bytes of memory that argument a points to.
 func (c *call) bytes(a int, n uint32) ([]byte, error) {
 	b := make([]byte, n)
-	if err := c.m.space.read(c.addr(a), b); err != nil {
+	if err := c.e.Mem.Read(c.addr(a), b); err != nil {
 		return nil, fmt.Errorf("argument %d: %w", a, err)
 	}
 	return b, nil
 }
 
 // mapArg returns the map that argument 1 points to.
-func (c *call) mapArg() (*guestMap, error) { return c.mapAt(1) }
+func (c *call) mapArg() (*guest.Map, error) { return c.mapAt(1) }
 
-func (c *call) mapAt(arg int) (*guestMap, error) {
-	for i := range c.m.maps {
-		if c.m.maps[i].Addr == c.addr(arg) {
-			return &c.m.maps[i], nil
+func (c *call) mapAt(arg int) (*guest.Map, error) {
+	for i := range c.e.Maps {
+		if c.e.Maps[i].Addr == c.addr(arg) {
+			return &c.e.Maps[i], nil
 		}
 	}
 	return nil, fmt.Errorf("argument %d: no map at %#x", arg, c.arg(arg))
 }
 
 // helpers are the functions that are modelled (include/uapi/linux/bpf.h for the numbers).
-var helpers = slices.Concat([]helper{
+var helpers = slices.Concat([]Helper{
 	{name: "bpf_map_lookup_elem", number: 1, fn: mapLookup},
 	{name: "bpf_map_update_elem", number: 2, writes: true, fn: mapUpdate},
 	{name: "bpf_map_delete_elem", number: 3, writes: true, fn: mapDelete},
@@ -116,9 +140,9 @@ var helpers = slices.Concat([]helper{
 	{name: "bpf_skb_load_helper_32_no_cache", fn: skbLoad(4, 2)},
 }, moreHelpers, trampHelpers)
 
-// helperName returns the kernel's name of a helper number, or one made from the number if it is
+// NameOf returns the kernel's name of a helper number, or one made from the number if it is
 // not modelled.
-func helperName(imm int32) string {
+func NameOf(imm int32) string {
 	for i := range helpers {
 		if helpers[i].number == imm {
 			return helpers[i].name
@@ -130,8 +154,8 @@ func helperName(imm int32) string {
 	return fmt.Sprintf("bpf_helper_%d", imm)
 }
 
-// helperByName returns nil for a function that is not modelled.
-func helperByName(name string) *helper {
+// ByName returns nil for a function that is not modelled.
+func ByName(name string) *Helper {
 	for i := range helpers {
 		if helpers[i].name == name {
 			return &helpers[i]
@@ -140,8 +164,8 @@ func helperByName(name string) *helper {
 	return nil
 }
 
-// namedHelpers returns the names of those without a number, sorted.
-func namedHelpers() []string {
+// Named returns the names of those without a number, sorted.
+func Named() []string {
 	var s []string
 	for i := range helpers {
 		if helpers[i].number == 0 {
@@ -152,19 +176,41 @@ func namedHelpers() []string {
 	return s
 }
 
-// HelperCalls says how often a run called a helper.
-type HelperCalls struct {
+// Calls says how often a run called a helper.
+type Calls struct {
 	Name  string
 	Calls uint64
 	// World says that results depend on the world outside the program, such as time. They are
-	// deterministic here, from Config.Seed, but a kernel's differ.
+	// deterministic here, from the seed, but a kernel's differ.
 	World bool
 	// Writes says that the helper stores to memory of the program or to a map.
 	Writes bool
 }
 
-// errNotModelled is the cause of a fault in a helper that has no model.
-var errNotModelled = errors.New("helper is not modelled")
+// Call does what the helper does. r are the registers at the call, and get those after it.
+func (h *Helper) Call(e *Env, r *Regs) error {
+	v, err := h.fn(&call{e, r})
+	if err != nil || h.raw {
+		return err
+	}
+	r[x86.RAX] = v
+	for _, reg := range clobbered {
+		r[reg] = guest.Clobber + uint64(reg)
+	}
+	return nil
+}
+
+// ErrNotModelled is the cause of a fault in a helper that has no model.
+var ErrNotModelled = errors.New("helper is not modelled")
+
+// Count returns n calls of the function with a name; h is nil if it is not modelled.
+func (h *Helper) Count(name string, n uint64) Calls {
+	c := Calls{Name: name, Calls: n}
+	if h != nil {
+		c.World, c.Writes = h.world, h.writes
+	}
+	return c
+}
 
 func zero(*call) (uint64, error) { return 0, nil }
 
@@ -177,7 +223,7 @@ func mapLookup(c *call) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	v, err := g.lookup(c.m.space, key)
+	v, err := g.Lookup(c.e.Mem, key)
 	return uint64(v), err
 }
 
@@ -195,7 +241,7 @@ func htabLookup(c *call) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	e, _, err := g.find(c.m.space, key)
+	e, _, err := g.Find(c.e.Mem, key)
 	return uint64(e), err
 }
 
@@ -212,7 +258,7 @@ func mapUpdate(c *call) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return errnoResult(g.update(c.m.space, key, value, UpdateFlags(c.arg(4))))
+	return errnoResult(g.Update(c.e.Mem, key, value, guest.UpdateFlags(c.arg(4))))
 }
 
 func mapDelete(c *call) (uint64, error) {
@@ -224,14 +270,14 @@ func mapDelete(c *call) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return errnoResult(g.remove(c.m.space, key))
+	return errnoResult(g.Remove(c.e.Mem, key))
 }
 
-// errnoResult turns an Errno into what the helper returns; other errors stay.
+// errnoResult turns an guest.Errno into what the helper returns; other errors stay.
 func errnoResult(err error) (uint64, error) {
-	var e Errno
+	var e guest.Errno
 	if errors.As(err, &e) {
-		return e.result(), nil
+		return e.Result(), nil
 	}
 	return 0, err
 }

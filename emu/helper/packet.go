@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package emu
+package helper
 
 import (
 	"encoding/binary"
 	"fmt"
 
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
-)
-
-// Room around a packet of an XDP program, as in a test run (net/bpf/test_run.c): in front of it, and
-// from there to the end of its frame without struct skb_shared_info.
-const (
-	PacketHeadroom = 256
-	PacketFrame    = 4096 - 320
 )
 
 // Fields of struct xdp_buff and what XDP programs must leave of a packet.
@@ -22,23 +16,15 @@ const (
 	xdpFrameSize                     = 40 // struct xdp_frame, at the start of the headroom
 )
 
-// Error numbers that only helpers return (include/linux/errno.h for the last).
-const (
-	eagain  Errno = 11
-	enomem  Errno = 12
-	eacces  Errno = 13
-	enotsup Errno = 524
-)
-
 // packetSpan is where the packet is that a program sees.
 func (c *call) packetSpan() (lo, hi jit.Addr, err error) {
-	lo, hi = PacketAddr+jit.Addr(c.m.packetFrom), PacketAddr+jit.Addr(len(c.m.setup.Packet))
-	if c.m.packetXDP {
-		l, err := c.m.space.readWord(ContextAddr + xdpData)
+	lo, hi = guest.PacketAddr+jit.Addr(c.e.Packet.From), guest.PacketAddr+jit.Addr(c.e.Packet.Len)
+	if c.e.Packet.XDP {
+		l, err := c.e.Mem.ReadWord(guest.ContextAddr + xdpData)
 		if err != nil {
 			return 0, 0, err
 		}
-		h, err := c.m.space.readWord(ContextAddr + xdpDataEnd)
+		h, err := c.e.Mem.ReadWord(guest.ContextAddr + xdpDataEnd)
 		if err != nil || h < l || h-l > 1<<20 {
 			return 0, 0, fmt.Errorf("the packet is from %#x to %#x: %w", l, h, err)
 		}
@@ -54,7 +40,7 @@ func (c *call) packet() ([]byte, error) {
 		return nil, err
 	}
 	p := make([]byte, hi-lo)
-	return p, c.m.space.read(lo, p)
+	return p, c.e.Mem.Read(lo, p)
 }
 
 // at returns the address of n bytes at an offset of the packet; ok is false if they are not there.
@@ -80,38 +66,38 @@ func packetLoad(c *call) (uint64, error) {
 	}
 	b, result := make([]byte, n), uint64(0)
 	if !ok {
-		result = EFAULT.result()
-		if c.m.packetXDP {
-			return EINVAL.result(), nil // its buffer is left alone
+		result = guest.EFAULT.Result()
+		if c.e.Packet.XDP {
+			return guest.EINVAL.Result(), nil // its buffer is left alone
 		}
-	} else if err := c.m.space.read(from, b); err != nil {
+	} else if err := c.e.Mem.Read(from, b); err != nil {
 		return 0, err
 	}
-	if err := c.m.space.write(c.addr(3), b); err != nil {
+	if err := c.e.Mem.Write(c.addr(3), b); err != nil {
 		return 0, fmt.Errorf("argument 3: %w", err)
 	}
 	return result, nil
 }
 
 // packetStore is the way back; flags tell what else changes, which nothing here depends on.
-func packetStore(flags uint64, short Errno) func(*call) (uint64, error) {
+func packetStore(flags uint64, short guest.Errno) func(*call) (uint64, error) {
 	return func(c *call) (uint64, error) {
 		n := c.arg(4)
 		if n > 1<<20 {
 			return 0, fmt.Errorf("argument 4: %d bytes", n)
 		}
-		if c.arg(5)&^flags != 0 && !c.m.packetXDP {
-			return EINVAL.result(), nil
+		if c.arg(5)&^flags != 0 && !c.e.Packet.XDP {
+			return guest.EINVAL.Result(), nil
 		}
 		to, ok, err := c.at(uint64(uint32(c.arg(2))), n)
 		if err != nil || !ok {
-			return short.result(), err
+			return short.Result(), err
 		}
 		b, err := c.bytes(3, uint32(n))
 		if err != nil {
 			return 0, err
 		}
-		return 0, c.m.space.write(to, b)
+		return 0, c.e.Mem.Write(to, b)
 	}
 }
 
@@ -119,7 +105,7 @@ func packetStore(flags uint64, short Errno) func(*call) (uint64, error) {
 func pullData(c *call) (uint64, error) {
 	lo, hi, err := c.packetSpan()
 	if err == nil && uint64(uint32(c.arg(2))) > uint64(hi-lo) {
-		return enomem.result(), nil
+		return guest.ENOMEM.Result(), nil
 	}
 	return 0, err
 }
@@ -132,9 +118,9 @@ func changeType(c *call) (uint64, error) {
 		return 0, err
 	}
 	if c.arg(2) > otherhost || b[offset]&mask > otherhost {
-		return EINVAL.result(), nil
+		return guest.EINVAL.Result(), nil
 	}
-	return 0, c.m.space.write(c.addr(1)+offset, []byte{b[offset]&^mask | byte(c.arg(2))})
+	return 0, c.e.Mem.Write(c.addr(1)+offset, []byte{b[offset]&^mask | byte(c.arg(2))})
 }
 
 // csumReplace updates a checksum in the packet (bpf_l3_csum_replace and bpf_l4_csum_replace).
@@ -147,14 +133,14 @@ func csumReplace(l4 bool) func(*call) (uint64, error) {
 			known |= l4Flags
 		}
 		if flags&^known != 0 {
-			return EINVAL.result(), nil
+			return guest.EINVAL.Result(), nil
 		}
 		at, ok, err := c.at(off, 2)
 		if err != nil || !ok || off > 0xffff || off&1 != 0 {
-			return EFAULT.result(), err
+			return guest.EFAULT.Result(), err
 		}
 		var b [2]byte
-		if err := c.m.space.read(at, b[:]); err != nil {
+		if err := c.e.Mem.Read(at, b[:]); err != nil {
 			return 0, err
 		}
 		sum := binary.LittleEndian.Uint16(b[:])
@@ -164,14 +150,14 @@ func csumReplace(l4 bool) func(*call) (uint64, error) {
 		switch flags & sizeMask {
 		case 0:
 			if from != 0 {
-				return EINVAL.result(), nil
+				return guest.EINVAL.Result(), nil
 			}
 		case 2, 4:
 			if flags&sizeMask == 2 {
 				from, to = from&0xffff, to&0xffff
 			}
 		default:
-			return EINVAL.result(), nil
+			return guest.EINVAL.Result(), nil
 		}
 		sum = ^fold(uint64(^sum) + uint64(^uint32(from)) + uint64(uint32(to)))
 		if flags&sizeMask == 0 {
@@ -181,7 +167,7 @@ func csumReplace(l4 bool) func(*call) (uint64, error) {
 			sum = 0xffff // CSUM_MANGLED_0
 		}
 		binary.LittleEndian.PutUint16(b[:], sum)
-		return 0, c.m.space.write(at, b[:])
+		return 0, c.e.Mem.Write(at, b[:])
 	}
 }
 
@@ -198,7 +184,7 @@ func fold(sum uint64) uint16 {
 func csumDiff(c *call) (uint64, error) {
 	nf, nt := c.arg(2), c.arg(4)
 	if (nf|nt)&3 != 0 || nf+nt > 512 {
-		return EINVAL.result(), nil
+		return guest.EINVAL.Result(), nil
 	}
 	sum := uint64(uint32(c.arg(5)))
 	for _, part := range []struct {

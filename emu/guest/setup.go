@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package emu
+package guest
 
 import (
 	"errors"
@@ -66,12 +66,12 @@ type Region struct {
 	ReadOnly bool
 }
 
-// hashKey is the offset of the key in struct htab_elem, on every kernel from 5.10 to 7.2; the
+// HashKey is the offset of the key in struct htab_elem, on every kernel from 5.10 to 7.2; the
 // value follows it, aligned to 8 bytes (kernel/bpf/hashtab.c).
-const hashKey = 48
+const HashKey = 48
 
-// check finds all mistakes in a setup that can be seen before loading.
-func (s *Setup) check() error {
+// Check finds all mistakes in a setup that can be seen before loading.
+func (s *Setup) Check() error {
 	var errs []error
 	for i, m := range s.Maps {
 		if err := checkMap(m); err != nil {
@@ -91,7 +91,7 @@ func (s *Setup) check() error {
 		}
 	}
 	for i, sl := range s.Slots {
-		if err := s.checkSlot(sl); err != nil {
+		if err := s.CheckSlot(sl); err != nil {
 			errs = append(errs, fmt.Errorf("slot %d: %w", i, err))
 		}
 	}
@@ -107,7 +107,7 @@ func (s *Setup) check() error {
 
 func checkMap(m MapSpec) error {
 	const limit = 1 << 26
-	size := uint64(m.MaxEntries) * (uint64(m.KeySize) + uint64(m.ValueSize) + hashKey)
+	size := uint64(m.MaxEntries) * (uint64(m.KeySize) + uint64(m.ValueSize) + HashKey)
 	switch m.Type {
 	case jit.ArrayMap, jit.PerCPUArrayMap, jit.ProgArray, jit.ArrayOfMaps:
 		if m.KeySize != 4 {
@@ -139,7 +139,7 @@ func checkMap(m MapSpec) error {
 	return nil
 }
 
-func (s *Setup) checkSlot(sl Slot) error {
+func (s *Setup) CheckSlot(sl Slot) error {
 	switch {
 	case sl.Map < 0 || sl.Map >= len(s.Maps):
 		return fmt.Errorf("no map %d", sl.Map)

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package emu
+package kernel
 
 import (
 	"fmt"
 	"slices"
 
+	"github.com/tcsim/tcsim/emu/guest"
+	"github.com/tcsim/tcsim/emu/helper"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -13,7 +15,7 @@ import (
 // Plan decides the addresses of one scenario and implements jit.Env for all its programs, which
 // are compiled one after the other. The same calls give the same addresses. It needs no engine.
 type Plan struct {
-	maps    []MapSpec
+	maps    []guest.MapSpec
 	text    jit.Addr
 	symbols map[string]jit.Addr
 	private jit.Addr // where the next private stack goes
@@ -27,15 +29,15 @@ const maxHelper = 512
 
 // NewPlan places the maps of a scenario.
 func NewPlan(o jit.Offsets, maps []jit.Map) *Plan {
-	p := &Plan{text: TextBase, private: privateBase, symbols: make(map[string]jit.Addr)}
-	at := mapBase
+	p := &Plan{text: guest.TextBase, private: guest.PrivateBase, symbols: make(map[string]jit.Addr)}
+	at := guest.MapBase
 	for _, m := range maps {
-		s := MapSpec{Map: m, Addr: at}
+		s := guest.MapSpec{Map: m, Addr: at}
 		size := jit.Addr(o.ArrayPtrs) + 64
 		switch m.Type {
 		case jit.ArrayMap:
 			s.ValueAddr = at + jit.Addr(o.ArrayPtrs)
-			size += jit.Addr(m.MaxEntries) * jit.Addr(stride(m.ValueSize))
+			size += jit.Addr(m.MaxEntries) * jit.Addr(guest.Stride(m.ValueSize))
 		case jit.PerCPUArrayMap, jit.ProgArray, jit.ArrayOfMaps:
 			size += jit.Addr(m.MaxEntries) * 8
 		}
@@ -45,9 +47,6 @@ func NewPlan(o jit.Offsets, maps []jit.Map) *Plan {
 	return p
 }
 
-// stride is the distance of array values in bytes.
-func stride(valueSize uint32) uint64 { return (uint64(valueSize) + 7) &^ 7 }
-
 // Place implements jit.Env: functions follow each other in 64-byte chunks, with at least as much
 // int3 between them as the kernel leaves for its header.
 func (p *Plan) Place(_ int, size int, _ jit.CodeOff) (jit.Addr, error) {
@@ -56,7 +55,7 @@ func (p *Plan) Place(_ int, size int, _ jit.CodeOff) (jit.Addr, error) {
 	}
 	at := p.text
 	p.text = (at + jit.Addr(size) + 2*textAlign - 1) &^ (textAlign - 1)
-	if p.text < TextBase || p.text >= TextBase+1<<28 {
+	if p.text < guest.TextBase || p.text >= guest.TextBase+1<<28 {
 		return 0, fmt.Errorf("place function of %d bytes: no text left", size)
 	}
 	return at, nil
@@ -68,8 +67,8 @@ func (p *Plan) Helper(imm int32) (jit.Addr, error) {
 	if imm <= 0 || imm >= maxHelper {
 		return 0, fmt.Errorf("helper %d: no such number", imm)
 	}
-	at := helperBase + jit.Addr(imm)*stubSpace
-	p.symbols[helperName(imm)] = at
+	at := guest.HelperBase + jit.Addr(imm)*guest.StubSpace
+	p.symbols[helper.NameOf(imm)] = at
 	return at, nil
 }
 
@@ -96,7 +95,7 @@ func (p *Plan) MapValue(m int) (jit.Addr, error) {
 // sides of each (PRIV_STACK_GUARD_SZ).
 func (p *Plan) PrivateStack(_ int, size int32) (jit.Addr, error) {
 	const guard = 8
-	if size <= 0 || size > privateStackSize {
+	if size <= 0 || size > guest.PrivateStackSize {
 		return 0, fmt.Errorf("private stack of %d bytes", size)
 	}
 	fp := p.private + guard + jit.Addr(size)
@@ -112,10 +111,7 @@ var perCPU = map[string]jit.Addr{
 }
 
 // kernelVars are other variables of the kernel with their initial values.
-var kernelVars = map[string]uint64{"jiffies": BootJiffies, "jiffies_64": BootJiffies}
-
-// BootJiffies is what jiffies holds: INITIAL_JIFFIES and one minute, at 250 Hz.
-const BootJiffies = 1<<32 - 300*250 + 60*250
+var kernelVars = map[string]uint64{"jiffies": guest.BootJiffies, "jiffies_64": guest.BootJiffies}
 
 // planned are the symbols that have an address without being asked for, so that addresses do not
 // depend on the order of questions.
@@ -134,10 +130,10 @@ func plannedSymbols() map[string]jit.Addr {
 	}
 	names = append(names, bhiArgs)
 	for i, n := range names {
-		s[n] = kernelText + jit.Addr(i)*thunkSpace
+		s[n] = guest.KernelText + jit.Addr(i)*guest.ThunkSpace
 	}
-	for i, n := range namedHelpers() {
-		s[n] = namedBase + jit.Addr(i)*stubSpace
+	for i, n := range helper.Named() {
+		s[n] = guest.NamedBase + jit.Addr(i)*guest.StubSpace
 	}
 	vars := make([]string, 0, len(kernelVars))
 	for n := range kernelVars {
@@ -145,7 +141,7 @@ func plannedSymbols() map[string]jit.Addr {
 	}
 	slices.Sort(vars)
 	for _, n := range vars {
-		s[n] = kernelData + 0x79c0
+		s[n] = guest.KernelData + 0x79c0
 	}
 	for n, a := range perCPU {
 		s[n] = a
@@ -170,10 +166,10 @@ func (p *Plan) Symbol(name string) (jit.Addr, error) {
 	return a, nil
 }
 
-// Maps returns the maps with their addresses, for Setup.
-func (p *Plan) Maps() []MapSpec { return slices.Clone(p.maps) }
+// Maps returns the maps with their addresses, for guest.Setup.
+func (p *Plan) Maps() []guest.MapSpec { return slices.Clone(p.maps) }
 
-// Symbols returns the symbols asked for so far, for Setup.
+// Symbols returns the symbols asked for so far, for guest.Setup.
 func (p *Plan) Symbols() map[string]jit.Addr {
 	s := make(map[string]jit.Addr, len(p.symbols))
 	for n, a := range p.symbols {

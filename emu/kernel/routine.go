@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package emu
+package kernel
 
 import (
 	"cmp"
@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
 )
 
@@ -28,7 +29,7 @@ const (
 	taskCnt = 0xbd8
 	// progCntBase is the displacement of the counter of the first program, the others 64 bytes apart.
 	progCntBase jit.Addr = 0x38000
-	routineBase          = kernelText + 0x10000
+	routineBase          = guest.KernelText + 0x10000
 )
 
 // tailCallRoutine is a routine with the per-CPU variables that it uses; code gets their
@@ -115,7 +116,7 @@ func (p *Plan) planTailCallCnt(name string) (a jit.Addr, ok bool) {
 	if r == nil {
 		return 0, false
 	}
-	a = routineBase + jit.Addr(n)*thunkSpace
+	a = routineBase + jit.Addr(n)*guest.ThunkSpace
 	p.symbols[name] = a
 	for _, u := range r.uses {
 		p.symbols[u] = perCPU[u]
@@ -145,20 +146,23 @@ func tailCallCode(name string, symbols map[string]jit.Addr) (code []byte, ok boo
 // Where the outside caller of a program that wants it (jit.Frame.RunCtx) has its locals, directly
 // above its return address: a struct of the context and a pointer to tail_call_cnt, and that.
 const (
-	runCtxAddr    = EntryRSP + 8
+	runCtxAddr    = guest.EntryRSP + 8
 	runCtxCounter = runCtxAddr + 16
 )
 
+// RunCtxCounter is where the counter is after the address that the struct is at.
+const RunCtxCounter = runCtxCounter - runCtxAddr
+
 // WrapContext writes what the caller of a program passes in place of the context if it wants the
 // counter too, and returns its address. The counter is 0 then.
-func (m *Machine) WrapContext(ctx jit.Addr) (jit.Addr, error) {
-	return runCtxAddr, m.wrapContext(runCtxAddr, ctx)
+func (k *Kernel) WrapContext(ctx jit.Addr) (jit.Addr, error) {
+	return runCtxAddr, k.WrapContextAt(runCtxAddr, ctx)
 }
 
-// wrapContext writes the struct and the counter behind it to an address.
-func (m *Machine) wrapContext(at, ctx jit.Addr) error {
-	for i, v := range []uint64{uint64(ctx), uint64(at + runCtxCounter - runCtxAddr), 0} {
-		if err := m.space.writeWord(at+jit.Addr(8*i), v); err != nil {
+// WrapContextAt writes the struct and the counter after it to an address.
+func (k *Kernel) WrapContextAt(at, ctx jit.Addr) error {
+	for i, v := range []uint64{uint64(ctx), uint64(at + RunCtxCounter), 0} {
+		if err := k.Mem.WriteWord(at+jit.Addr(8*i), v); err != nil {
 			return fmt.Errorf("wrap context: %w", err)
 		}
 	}
@@ -167,22 +171,22 @@ func (m *Machine) wrapContext(at, ctx jit.Addr) error {
 
 // CounterMemory returns where tail_call_cnt is, besides the frames of programs, in what is loaded: in
 // per-CPU memory, in the task, in the outside caller's frame.
-func (m *Machine) CounterMemory() []Span {
-	var out []Span
-	for n, a := range m.setup.Symbols {
+func (k *Kernel) CounterMemory() []guest.Span {
+	var out []guest.Span
+	for n, a := range k.Setup.Symbols {
 		if n == cntSymbol || isProgCnt(n) {
-			out = append(out, Span{GSBase + a, 4})
+			out = append(out, guest.Span{Addr: guest.GSBase + a, Size: 4})
 		}
 	}
-	if _, ok := m.setup.Symbols["bpf_task_tail_call_cnt_ptr"]; ok {
-		out = append(out, Span{TaskAddr + taskCnt, 4})
+	if _, ok := k.Setup.Symbols["bpf_task_tail_call_cnt_ptr"]; ok {
+		out = append(out, guest.Span{Addr: guest.TaskAddr + taskCnt, Size: 4})
 	}
-	for _, img := range m.setup.Images {
+	for _, img := range k.Setup.Images {
 		if img.Funcs[0].Frame.RunCtx {
-			out = append(out, Span{runCtxCounter, 4})
+			out = append(out, guest.Span{Addr: runCtxCounter, Size: 4})
 			break
 		}
 	}
-	slices.SortFunc(out, func(a, b Span) int { return cmp.Compare(a.Addr, b.Addr) })
+	slices.SortFunc(out, func(a, b guest.Span) int { return cmp.Compare(a.Addr, b.Addr) })
 	return out
 }

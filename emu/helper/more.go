@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package emu
+package helper
 
 import (
 	"bytes"
 	"fmt"
 
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
 )
 
 // moreHelpers are helpers of programs that people write, beside those that captures have.
-var moreHelpers = []helper{
+var moreHelpers = []Helper{
 	{name: "bpf_probe_read", number: 4, writes: true, fn: probeRead},
-	{name: "bpf_skb_store_bytes", number: 9, writes: true, fn: packetStore(3, EFAULT)},
+	{name: "bpf_skb_store_bytes", number: 9, writes: true, fn: packetStore(3, guest.EFAULT)},
 	{name: "bpf_l3_csum_replace", number: 10, writes: true, fn: csumReplace(false)},
 	{name: "bpf_l4_csum_replace", number: 11, writes: true, fn: csumReplace(true)},
 	{name: "bpf_clone_redirect", number: 13, fn: zero},
@@ -26,7 +27,7 @@ var moreHelpers = []helper{
 	{name: "bpf_csum_diff", number: 28, fn: csumDiff},
 	{name: "bpf_skb_change_type", number: 32, writes: true, fn: changeType},
 	{name: "bpf_skb_pull_data", number: 39, fn: pullData},
-	{name: "bpf_csum_update", number: 40, fn: failing(enotsup)},
+	{name: "bpf_csum_update", number: 40, fn: failing(guest.ENOTSUPP)},
 	{name: "bpf_set_hash_invalid", number: 41, fn: zero},
 	{name: "bpf_xdp_adjust_head", number: 44, writes: true, fn: xdpAdjustHead},
 	{name: "bpf_probe_read_str", number: 45, writes: true, fn: probeReadStr},
@@ -58,17 +59,17 @@ var moreHelpers = []helper{
 	{name: "bpf_strncmp", number: 182, fn: strncmp},
 	{name: "bpf_xdp_get_buff_len", number: 188, fn: xdpBuffLen},
 	{name: "bpf_xdp_load_bytes", number: 189, writes: true, fn: packetLoad},
-	{name: "bpf_xdp_store_bytes", number: 190, writes: true, fn: packetStore(0, EINVAL)},
+	{name: "bpf_xdp_store_bytes", number: 190, writes: true, fn: packetStore(0, guest.EINVAL)},
 	{name: "bpf_map_lookup_percpu_elem", number: 195, fn: lookupPerCPU},
 	{name: "bpf_ktime_get_tai_ns", number: 208, world: true, fn: ktime},
 }
 
 func one(*call) (uint64, error) { return 1, nil }
 
-func jiffies(*call) (uint64, error) { return BootJiffies, nil }
+func jiffies(*call) (uint64, error) { return guest.BootJiffies, nil }
 
-func failing(e Errno) func(*call) (uint64, error) {
-	return func(*call) (uint64, error) { return e.result(), nil }
+func failing(e guest.Errno) func(*call) (uint64, error) {
+	return func(*call) (uint64, error) { return e.Result(), nil }
 }
 
 // What a program that sends its packet elsewhere returns (include/uapi/linux/pkt_cls.h and bpf.h).
@@ -80,9 +81,9 @@ const (
 func redirect(c *call) (uint64, error) {
 	flags := c.arg(2)
 	switch {
-	case c.m.packetXDP && flags != 0:
+	case c.e.Packet.XDP && flags != 0:
 		return xdpAborted, nil
-	case c.m.packetXDP:
+	case c.e.Packet.XDP:
 		return xdpRedirect, nil
 	case flags&^1 != 0: // BPF_F_INGRESS
 		return actShot, nil
@@ -123,27 +124,27 @@ func perfEventOutput(c *call) (uint64, error) {
 	case err != nil:
 		return 0, err
 	case flags&^known != 0:
-		return EINVAL.result(), nil
+		return guest.EINVAL.Result(), nil
 	case flags>>32 != 0:
 		lo, hi, err := c.packetSpan()
 		if err != nil || flags>>32 > uint64(hi-lo) {
-			return EFAULT.result(), err
+			return guest.EFAULT.Result(), err
 		}
 	}
 	if i := flags & index; i != current && i >= uint64(g.MaxEntries) {
-		return E2BIG.result(), nil
+		return guest.E2BIG.Result(), nil
 	}
-	return ENOENT.result(), nil
+	return guest.ENOENT.Result(), nil
 }
 
 func currentComm(c *call) (uint64, error) {
 	n := c.arg(2)
 	if n == 0 || n > 1<<16 {
-		return EINVAL.result(), nil
+		return guest.EINVAL.Result(), nil
 	}
 	b := make([]byte, n)
 	copy(b[:n-1], "tcsim")
-	return 0, c.m.space.write(c.addr(1), b)
+	return 0, c.e.Mem.Write(c.addr(1), b)
 }
 
 // probeRead reads memory that need not be there.
@@ -153,13 +154,13 @@ func probeRead(c *call) (uint64, error) {
 		return 0, fmt.Errorf("argument 2: %d bytes", n)
 	}
 	b, result := make([]byte, n), uint64(0)
-	if n > 0 && c.m.space.read(c.addr(3), b) != nil {
-		b, result = make([]byte, n), EFAULT.result()
+	if n > 0 && c.e.Mem.Read(c.addr(3), b) != nil {
+		b, result = make([]byte, n), guest.EFAULT.Result()
 	}
 	if n == 0 {
 		return 0, nil
 	}
-	return result, c.m.space.write(c.addr(1), b)
+	return result, c.e.Mem.Write(c.addr(1), b)
 }
 
 // probeReadStr returns the length with the final zero.
@@ -174,8 +175,8 @@ func probeReadStr(c *call) (uint64, error) {
 	var out []byte
 	var b [1]byte
 	for at := c.addr(3); uint64(len(out)) < n-1; at++ {
-		if c.m.space.read(at, b[:]) != nil {
-			return EFAULT.result(), c.m.space.write(c.addr(1), make([]byte, n))
+		if c.e.Mem.Read(at, b[:]) != nil {
+			return guest.EFAULT.Result(), c.e.Mem.Write(c.addr(1), make([]byte, n))
 		}
 		if b[0] == 0 {
 			break
@@ -183,7 +184,7 @@ func probeReadStr(c *call) (uint64, error) {
 		out = append(out, b[0])
 	}
 	out = append(out, 0)
-	return uint64(len(out)), c.m.space.write(c.addr(1), out)
+	return uint64(len(out)), c.e.Mem.Write(c.addr(1), out)
 }
 
 // strncmp compares up to the size of the first string.
@@ -194,10 +195,10 @@ func strncmp(c *call) (uint64, error) {
 	}
 	var a, b [1]byte
 	for i := jit.Addr(0); uint64(i) < n; i++ {
-		if err := c.m.space.read(c.addr(1)+i, a[:]); err != nil {
+		if err := c.e.Mem.Read(c.addr(1)+i, a[:]); err != nil {
 			return 0, fmt.Errorf("argument 1: %w", err)
 		}
-		if err := c.m.space.read(c.addr(3)+i, b[:]); err != nil {
+		if err := c.e.Mem.Read(c.addr(3)+i, b[:]); err != nil {
 			return 0, fmt.Errorf("argument 3: %w", err)
 		}
 		if d := bytes.Compare(a[:], b[:]); d != 0 || a[0] == 0 {

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package emu_test
+package helper_test
 
 import (
 	"testing"
 
-	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/helper"
 )
 
 // TestOutside has clocks that go on and numbers that differ, the same each time; what depends on
 // arguments is not answered.
 func TestOutside(t *testing.T) {
 	const ktime, prandom, hash, boot = 5, 7, 34, 125
-	a, b := emu.NewOutside(3), emu.NewOutside(3)
+	a, b := helper.NewOutside(3), helper.NewOutside(3)
 	last := uint64(0)
 	for i, n := range []int32{ktime, boot, ktime} {
 		x, y := a.Value(n, 0), b.Value(n, 9)

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package emu
+package helper
 
-import "github.com/tcsim/tcsim/jit"
+import (
+	"github.com/tcsim/tcsim/emu/guest"
+	"github.com/tcsim/tcsim/jit"
+)
 
 // The helpers that move an XDP program's packet in its frame (net/core/filter.c).
 
 // xdpWord reads a pointer of struct xdp_buff.
 func (c *call) xdpWord(off jit.Addr) (int64, error) {
-	v, err := c.m.space.readWord(c.addr(1) + off)
+	v, err := c.e.Mem.ReadWord(c.addr(1) + off)
 	return int64(v), err
 }
 
@@ -23,8 +26,8 @@ func (c *call) xdpPointers() (data, end, meta int64, err error) {
 
 // hardStart and packetEndMax bound where a packet may be.
 var (
-	hardStart    = addrInt(PacketAddr - PacketHeadroom)
-	packetEndMax = hardStart + PacketFrame
+	hardStart    = addrInt(guest.PacketAddr - guest.PacketHeadroom)
+	packetEndMax = hardStart + guest.PacketFrame
 )
 
 func addrInt(a jit.Addr) int64 { return int64(a) }
@@ -40,21 +43,21 @@ func xdpAdjustHead(c *call) (uint64, error) {
 	}
 	to := data + int64(int32(c.arg(2)))
 	if to < hardStart+xdpFrameSize+size || to > end-ethHeader {
-		return EINVAL.result(), nil
+		return guest.EINVAL.Result(), nil
 	}
 	if size > 0 {
 		b := make([]byte, size)
-		if err := c.m.space.read(jit.Addr(meta), b); err != nil {
+		if err := c.e.Mem.Read(jit.Addr(meta), b); err != nil {
 			return 0, err
 		}
-		if err := c.m.space.write(jit.Addr(to-size), b); err != nil {
+		if err := c.e.Mem.Write(jit.Addr(to-size), b); err != nil {
 			return 0, err
 		}
 	}
-	if err := c.m.space.writeWord(c.addr(1)+xdpDataMeta, uint64(to-size)); err != nil {
+	if err := c.e.Mem.WriteWord(c.addr(1)+xdpDataMeta, uint64(to-size)); err != nil {
 		return 0, err
 	}
-	return 0, c.m.space.writeWord(c.addr(1)+xdpData, uint64(to))
+	return 0, c.e.Mem.WriteWord(c.addr(1)+xdpData, uint64(to))
 }
 
 func xdpAdjustTail(c *call) (uint64, error) {
@@ -64,14 +67,14 @@ func xdpAdjustTail(c *call) (uint64, error) {
 	}
 	by := int64(int32(c.arg(2)))
 	if end+by > packetEndMax || end+by < data+ethHeader {
-		return EINVAL.result(), nil
+		return guest.EINVAL.Result(), nil
 	}
 	if by > 0 {
-		if err := c.m.space.write(jit.Addr(end), make([]byte, by)); err != nil {
+		if err := c.e.Mem.Write(jit.Addr(end), make([]byte, by)); err != nil {
 			return 0, err
 		}
 	}
-	return 0, c.m.space.writeWord(c.addr(1)+xdpDataEnd, uint64(end+by))
+	return 0, c.e.Mem.WriteWord(c.addr(1)+xdpDataEnd, uint64(end+by))
 }
 
 func xdpAdjustMeta(c *call) (uint64, error) {
@@ -82,13 +85,13 @@ func xdpAdjustMeta(c *call) (uint64, error) {
 	to := meta + int64(int32(c.arg(2)))
 	switch size := data - to; {
 	case meta > data:
-		return enotsup.result(), nil
+		return guest.ENOTSUPP.Result(), nil
 	case to < hardStart+xdpFrameSize || to > data:
-		return EINVAL.result(), nil
+		return guest.EINVAL.Result(), nil
 	case size&3 != 0 || size > 255: // xdp_metalen_invalid
-		return eacces.result(), nil
+		return guest.EACCES.Result(), nil
 	}
-	return 0, c.m.space.writeWord(c.addr(1)+xdpDataMeta, uint64(to))
+	return 0, c.e.Mem.WriteWord(c.addr(1)+xdpDataMeta, uint64(to))
 }
 
 func xdpBuffLen(c *call) (uint64, error) {

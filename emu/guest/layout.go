@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+// Package guest is the memory of the emulated kernel: pages behind page tables, where things are in
+// it, maps, and what a machine is loaded with. It needs no engine.
+package guest
+
+import "github.com/tcsim/tcsim/jit"
+
+// Where the machine and the address plan put things. The regions are those of the x86-64 kernel
+// (Documentation/arch/x86/x86_64/mm.rst); within them the addresses are ours, and the same in
+// every run.
+const (
+	// TextBase is where the plan places JITed code (the module area).
+	TextBase jit.Addr = 0xffffffffc0000000
+	// KernelText holds thunks, KernelData variables of the plan; helper number n is at
+	// HelperBase + n*StubSpace, helpers that have only a name at NamedBase.
+	KernelText jit.Addr = 0xffffffff81c00000
+	KernelData jit.Addr = 0xffffffff82c00000
+	HelperBase jit.Addr = 0xffffffff81200000
+	NamedBase  jit.Addr = 0xffffffff81280000
+	StubSpace  jit.Addr = 64
+	ThunkSpace jit.Addr = 256
+
+	// OutsideReturn is the return address that programs are entered with: that of an indirect call
+	// in kernel text.
+	OutsideReturn jit.Addr = 0xffffffff81a4b002
+
+	// StackTop is the end of the kernel stack; Config.StackSize bytes below it are mapped, and the
+	// pages before and behind are not.
+	StackTop jit.Addr = 0xffffc90000204000
+	// EntryRSP is rsp when a program is entered: OutsideReturn lies there. OutsideRBP is rbp, the
+	// frame of the outside caller, where the chain of saved frame pointers ends with 0.
+	EntryRSP   = StackTop - 0x30
+	OutsideRBP = StackTop - 0x10
+
+	// ProgBase is where the struct bpf_prog of each image is, a page apart (vmalloc).
+	ProgBase jit.Addr = 0xffffc90000401000
+
+	// MapBase is where the plan places maps, elemBase where the machine keeps hash elements and
+	// per-CPU values (the direct map).
+	MapBase  jit.Addr = 0xffff888104000000
+	elemBase jit.Addr = 0xffff888140000000
+
+	// ContextAddr is where the context that programs get as argument may be placed, PacketAddr
+	// where packet memory begins: Setup.Data and Setup.Packet fill them. DeviceAddr is for the
+	// structures that a context points to.
+	ContextAddr jit.Addr = 0xffff888102400000
+	DeviceAddr  jit.Addr = 0xffff888102410000
+	PacketAddr  jit.Addr = 0xffff888102500000
+	// TaskAddr is what bpf_get_current_task returns: a task_struct of zeros.
+	TaskAddr jit.Addr = 0xffff888102680000
+
+	// PrivateBase is where the plan places private stacks, before this CPU's offset is added: among
+	// the kernel's own per-CPU variables, as since 6.15.
+	PrivateBase jit.Addr = 0xffffffff83de2000
+
+	// GSBase is the gs base and what this_cpu_off holds.
+	GSBase jit.Addr = 0xffff88813bc00000
+)
+
+const (
+	PageSize = 4096
+	TaskSize = 4 * PageSize
+	// StackFill is what the stack holds before a run, in 8-byte words.
+	StackFill = 0x5ac3_5ac3_5ac3_5ac3
+)
+
+// Span is a piece of memory of Size bytes.
+type Span struct {
+	Addr jit.Addr
+	Size uint64
+}
+
+// PrivateStackSize is the largest BPF stack (MAX_BPF_STACK): how large that of a function is, its
+// code need not show.
+const PrivateStackSize = 512
+
+// PrivateStack returns the memory of a function's private stack on the machine's CPU: Size is 0 if it
+// has none.
+func PrivateStack(f *jit.FuncImage) Span {
+	if f.Frame.PrivateFP == 0 {
+		return Span{}
+	}
+	return Span{GSBase + f.Frame.PrivateFP - PrivateStackSize, PrivateStackSize}
+}
+
+// Room around a packet of an XDP program, as in a test run (net/bpf/test_run.c): in front of it, and
+// from there to the end of its frame without struct skb_shared_info.
+const (
+	PacketHeadroom = 256
+	PacketFrame    = 4096 - 320
+)
+
+// PacketMemory is the size of the memory for a packet with the room around it.
+func PacketMemory(packet int) int { return max(PacketFrame, PacketHeadroom+packet) }
+
+// BootJiffies is what jiffies holds: INITIAL_JIFFIES and one minute, at 250 Hz.
+const BootJiffies = 1<<32 - 300*250 + 60*250
+
+// Clobber is what registers hold that nothing has defined, plus the register's number: after a helper
+// and at the entry of a program. It is no canonical address.
+const Clobber = 0xc10b_be4e_d000_0000
+
+// Junk returns what registers hold that nothing has defined: a counter with such a value was kept in a
+// register that it must not be kept in.
+func Junk() []uint64 {
+	out := make([]uint64, 0, 16)
+	for r := range uint64(16) {
+		out = append(out, Clobber+r)
+	}
+	return out
+}
