@@ -38,14 +38,14 @@ type interrupted struct {
 	prev  uint64 // the instruction before: where the next site comes from
 }
 
-// Interrupt makes a stopped run go on in another program first: Continue enters image with arguments
+// Interrupt makes a stopped run go on in another program first: Continue enters prog with arguments
 // on the same processor, in the same task and on the same stack, which from rsp down is overwritten,
 // and returns to where the run was stopped when that has returned. What the other program returned is
 // in Result.Interrupts. The counter is where the caller of the other program keeps tail_call_cnt for
 // it, if that wants it so (jit.Frame.RunCtx); of size 0 if not.
-func (m *Machine) Interrupt(image int, ctx jit.Addr) (counter guest.Span, err error) {
-	if image < 0 || image >= len(m.Setup.Images) {
-		return counter, fmt.Errorf("interrupt: no image %d", image)
+func (m *Machine) Interrupt(prog int, ctx jit.Addr) (counter guest.Span, err error) {
+	if prog < 0 || prog >= len(m.Setup.Images) {
+		return counter, fmt.Errorf("interrupt: no image %d", prog)
 	}
 	g, rip, err := m.State()
 	if err != nil {
@@ -59,7 +59,7 @@ func (m *Machine) Interrupt(image int, ctx jit.Addr) (counter guest.Span, err er
 	for a := rsp; a < rsp+interruptRoom; a += 8 {
 		err = errors.Join(err, m.Mem.WriteWord(a, interruptFill))
 	}
-	f := &m.Setup.Images[image].Funcs[0]
+	f := &m.Setup.Images[prog].Funcs[0]
 	if f.Frame.RunCtx {
 		at := rsp + interruptCtx
 		err = errors.Join(err, m.WrapContextAt(at, ctx))

@@ -36,7 +36,7 @@ func ownMachine(t *testing.T, name string, ps ...*jit.Program) (*emu.Machine, []
 	plan := kernel.NewPlan(target.Offsets, ps[0].Maps)
 	s := guest.Setup{Offsets: target.Offsets}
 	for _, p := range ps {
-		v, err := jit.Analyse(p, target)
+		v, err := jit.Analyse(p, &target.Kernel)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -164,7 +164,9 @@ func interrupted(t *testing.T, name string) int {
 	m, images := ownMachine(t, name, refused("p", 0), refused("q", 1))
 	p := &images[0].Funcs[0]
 	landing, _ := images[0].Landing()
-	plan, err := images[0].Target.UpdatePlan(images[0].PokeSites(0, 0), 0, landing)
+	target, err := jit.TargetByName(name)
+	check(t, err)
+	plan, err := target.UpdatePlan(images[0].PokeSites(0, 0), 0, landing)
 	check(t, err)
 	for i := range plan {
 		if s := &plan[i]; s.Kind == jit.PatchText {

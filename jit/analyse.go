@@ -13,13 +13,13 @@ import (
 // mistakes in the form of the program, each with its instruction.
 //
 // p must be in the form that the verifier leaves (see Rewrite); it is not changed.
-func Analyse(p *Program, t *Target) (*Verified, error) {
-	funcs, err := p.check(numRegs)
+func Analyse(p *Program, t *Kernel) (*Verified, error) {
+	funcs, err := checkForm(p, numRegs)
 	if err != nil {
 		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
 	}
-	if err := t.Verifier.admit(p.Insns, funcs); err != nil {
-		return nil, fmt.Errorf("analyse %s for %s: %w", p.Name, t.Name, err)
+	if err := admit(&t.Verifier, p.Insns, funcs); err != nil {
+		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
 	}
 	x := newExplorer(p, t, funcs)
 	if err := x.run(); err != nil {
@@ -86,7 +86,7 @@ func markReachable(p *Program, r *Verifier, funcs []FuncInfo) error {
 	if p.Submitted == nil {
 		return reach(p.Insns, r, funcs)
 	}
-	all, err := p.Submitted.check(numRegs)
+	all, err := checkForm(p.Submitted, numRegs)
 	if err != nil {
 		return fmt.Errorf("submitted form: %w", err)
 	}

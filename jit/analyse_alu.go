@@ -7,27 +7,9 @@ import (
 	"math/bits"
 )
 
-// ALU operation bits of an opcode (RFC 9669, section 4.1).
-const (
-	aluAdd  = 0x00
-	aluSub  = 0x10
-	aluMul  = 0x20
-	aluDiv  = 0x30
-	aluOr   = 0x40
-	aluAnd  = 0x50
-	aluLsh  = 0x60
-	aluRsh  = 0x70
-	aluNeg  = 0x80
-	aluMod  = 0x90
-	aluXor  = 0xa0
-	aluMov  = 0xb0
-	aluArsh = 0xc0
-	aluEnd  = 0xd0
-)
-
 // alu returns dst OP src as adjust_scalar_min_max_vals computes it; wide says that it is a 64-bit
 // operation. signed selects sdiv and smod.
-func (d scalar) alu(op uint8, src scalar, wide, signed bool, r *rangeRules) scalar {
+func (d scalar) alu(op uint8, src scalar, wide, signed bool, r *RangeRules) scalar {
 	width := uint64(32)
 	known := src.bits.low().isConst()
 	if wide {
@@ -91,7 +73,7 @@ func (s *scalar) shiftMax(wide bool) uint64 {
 
 // unknownResult is an unknown number; kernels before 6.10 zero extend it in a 32-bit operation by
 // a constant.
-func (d scalar) unknownResult(wide, extend bool, r *rangeRules) scalar {
+func (d scalar) unknownResult(wide, extend bool, r *RangeRules) scalar {
 	d = unknownScalar()
 	if !wide && extend {
 		d.zext(r)
@@ -99,7 +81,7 @@ func (d scalar) unknownResult(wide, extend bool, r *rangeRules) scalar {
 	return d
 }
 
-func (d *scalar) add32(s *scalar, r *rangeRules) {
+func (d *scalar) add32(s *scalar, r *RangeRules) {
 	lo, hi := int64(d.s32min)+int64(s.s32min), int64(d.s32max)+int64(s.s32max)
 	d.s32min, d.s32max = int32(lo), int32(hi)
 	if lo != int64(int32(lo)) || hi != int64(int32(hi)) {
@@ -112,7 +94,7 @@ func (d *scalar) add32(s *scalar, r *rangeRules) {
 	}
 }
 
-func (d *scalar) add64(s *scalar, r *rangeRules) {
+func (d *scalar) add64(s *scalar, r *RangeRules) {
 	lo, hi := d.smin+s.smin, d.smax+s.smax
 	loOver := (lo < d.smin) != (s.smin < 0)
 	hiOver := (hi < d.smax) != (s.smax < 0)
@@ -128,7 +110,7 @@ func (d *scalar) add64(s *scalar, r *rangeRules) {
 	d.umin, d.umax = ulo, uhi
 }
 
-func (d *scalar) sub32(s *scalar, r *rangeRules) {
+func (d *scalar) sub32(s *scalar, r *RangeRules) {
 	lo, hi := int64(d.s32min)-int64(s.s32max), int64(d.s32max)-int64(s.s32min)
 	d.s32min, d.s32max = int32(lo), int32(hi)
 	if lo != int64(int32(lo)) || hi != int64(int32(hi)) {
@@ -142,7 +124,7 @@ func (d *scalar) sub32(s *scalar, r *rangeRules) {
 	d.u32min, d.u32max = ulo, uhi
 }
 
-func (d *scalar) sub64(s *scalar, r *rangeRules) {
+func (d *scalar) sub64(s *scalar, r *RangeRules) {
 	lo, hi := d.smin-s.smax, d.smax-s.smin
 	loOver := (lo > d.smin) != (s.smax < 0)
 	hiOver := (hi > d.smax) != (s.smin < 0)
@@ -158,7 +140,7 @@ func (d *scalar) sub64(s *scalar, r *rangeRules) {
 	d.umin, d.umax = ulo, uhi
 }
 
-func (d *scalar) mul(s *scalar, r *rangeRules) {
+func (d *scalar) mul(s *scalar, r *RangeRules) {
 	if r.WideMul {
 		d.mulWide(s)
 		return
@@ -225,7 +207,7 @@ func (d *scalar) mulWide(s *scalar) {
 }
 
 // signFromUnsigned sets the signed bounds behind and, or and xor.
-func (d *scalar) signFromUnsigned(neg32, neg64 bool, r *rangeRules) {
+func (d *scalar) signFromUnsigned(neg32, neg64 bool, r *RangeRules) {
 	if r.Mixed {
 		neg32, neg64 = int32(d.u32min) > int32(d.u32max), int64(d.umin) > int64(d.umax)
 	}
@@ -242,7 +224,7 @@ func (d *scalar) signFromUnsigned(neg32, neg64 bool, r *rangeRules) {
 }
 
 // settle gives the bounds of and, or and xor: exact where the bits are.
-func (d *scalar) settle(neg32, neg64, known32, known64 bool, r *rangeRules) {
+func (d *scalar) settle(neg32, neg64, known32, known64 bool, r *RangeRules) {
 	d.signFromUnsigned(neg32, neg64, r)
 	if known32 {
 		c := constScalar(d.bits.val)
@@ -255,7 +237,7 @@ func (d *scalar) settle(neg32, neg64, known32, known64 bool, r *rangeRules) {
 	d.update()
 }
 
-func (d *scalar) and(s *scalar, r *rangeRules) {
+func (d *scalar) and(s *scalar, r *RangeRules) {
 	k32, k64 := d.bits.low().isConst() && s.bits.low().isConst(), d.isConst() && s.isConst()
 	n32, n64 := d.s32min < 0 || s.s32min < 0, d.smin < 0 || s.smin < 0
 	d.u32min, d.u32max = uint32(d.bits.val), min(d.u32max, s.u32max)
@@ -263,7 +245,7 @@ func (d *scalar) and(s *scalar, r *rangeRules) {
 	d.settle(n32, n64, k32, k64, r)
 }
 
-func (d *scalar) or(s *scalar, r *rangeRules) {
+func (d *scalar) or(s *scalar, r *RangeRules) {
 	k32, k64 := d.bits.low().isConst() && s.bits.low().isConst(), d.isConst() && s.isConst()
 	n32, n64 := d.s32min < 0 || s.s32min < 0, d.smin < 0 || s.smin < 0
 	d.u32min, d.u32max = max(d.u32min, s.u32min), uint32(d.bits.val|d.bits.mask)
@@ -271,7 +253,7 @@ func (d *scalar) or(s *scalar, r *rangeRules) {
 	d.settle(n32, n64, k32, k64, r)
 }
 
-func (d *scalar) xor(s *scalar, r *rangeRules) {
+func (d *scalar) xor(s *scalar, r *RangeRules) {
 	k32, k64 := d.bits.low().isConst() && s.bits.low().isConst(), d.isConst() && s.isConst()
 	n32, n64 := d.s32min < 0 || s.s32min < 0, d.smin < 0 || s.smin < 0
 	d.u32min, d.u32max = uint32(d.bits.val), uint32(d.bits.val|d.bits.mask)
@@ -350,7 +332,7 @@ func (d *scalar) shift32(op uint8, n uint) {
 
 // divide is the quotient or remainder by a constant where the kernel tracks it
 // (scalar_min_max_udiv and its relatives).
-func (d scalar) divide(op uint8, src scalar, wide, signed bool, r *rangeRules) scalar {
+func (d scalar) divide(op uint8, src scalar, wide, signed bool, r *RangeRules) scalar {
 	v := src.bits.val
 	if !wide {
 		v = uint64(uint32(v))
@@ -433,7 +415,7 @@ func dividedSigned(op uint8, lo, hi, v, least int64) (rlo, rhi int64, same bool)
 }
 
 // signExtend is movsx from a number of bytes.
-func (d scalar) signExtend(size int, wide bool, r *rangeRules) scalar {
+func (d scalar) signExtend(size int, wide bool, r *RangeRules) scalar {
 	n := uint(64 - size*8)
 	if d.isConst() {
 		v := uint64(int64(d.bits.val<<n) >> n)
@@ -458,7 +440,7 @@ func (d scalar) signExtend(size int, wide bool, r *rangeRules) scalar {
 
 // swap is a byte swap, or the truncation that is left of one on a little-endian machine
 // (scalar_byte_swap).
-func (v *value) swap(in Insn, r *rangeRules) {
+func (v *value) swap(in Insn, r *RangeRules) {
 	size := int(in.Imm) / 8
 	swaps := in.Class() == clsALU64 || in.Op&srcReg != 0
 	if swaps || size < 8 {

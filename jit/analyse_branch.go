@@ -4,28 +4,6 @@ package jit
 
 import "math"
 
-// Jump operation bits of an opcode (RFC 9669, section 4.3).
-const (
-	jmpJA   = 0x00
-	jmpEq   = 0x10
-	jmpGt   = 0x20
-	jmpGe   = 0x30
-	jmpSet  = 0x40
-	jmpNe   = 0x50
-	jmpSgt  = 0x60
-	jmpSge  = 0x70
-	jmpCall = 0x80
-	jmpExit = 0x90
-	jmpLt   = 0xa0
-	jmpLe   = 0xb0
-	jmpSlt  = 0xc0
-	jmpSle  = 0xd0
-	jmpCond = 0xe0 // may_goto
-
-	// jmpClear is the condition of a jset that is not taken; no instruction has it.
-	jmpClear = 0xf0
-)
-
 // revJump gives the condition of the fall through, flipJump the same comparison with the operands
 // exchanged.
 var (
@@ -70,7 +48,7 @@ func (s *scalar) span(wide bool) span {
 }
 
 // decideNumbers says whether "if a OP b" is decided (is_scalar_branch_taken).
-func decideNumbers(op uint8, a, b *scalar, wide bool, r *rangeRules) outcome {
+func decideNumbers(op uint8, a, b *scalar, wide bool, r *RangeRules) outcome {
 	x, y := a.span(wide), b.span(wide)
 	if !r.Mixed && !y.bits.isConst() {
 		return mayBranch
@@ -126,7 +104,7 @@ func order(always, never bool) outcome {
 	return mayBranch
 }
 
-func equal(a, b *scalar, wide bool, r *rangeRules) outcome {
+func equal(a, b *scalar, wide bool, r *RangeRules) outcome {
 	x, y := a.span(wide), b.span(wide)
 	if x.bits.isConst() && y.bits.isConst() {
 		return decided(x.bits.val == y.bits.val)
@@ -151,7 +129,7 @@ func equal(a, b *scalar, wide bool, r *rangeRules) outcome {
 
 // refine makes a and b learn that "a OP b" is true (regs_refine_cond_op, and reg_set_min_max of
 // kernels before 6.8, where b is a constant).
-func refine(op uint8, a, b *scalar, wide bool, r *rangeRules) {
+func refine(op uint8, a, b *scalar, wide bool, r *RangeRules) {
 	if !r.Mixed {
 		refineOld(op, a, b, wide, r)
 		return
@@ -271,7 +249,7 @@ func refineOrder(op uint8, a, b *scalar, wide bool) {
 }
 
 // refineOld learns from a comparison with a constant on either side, as kernels before 6.8 did.
-func refineOld(op uint8, a, b *scalar, wide bool, r *rangeRules) {
+func refineOld(op uint8, a, b *scalar, wide bool, r *RangeRules) {
 	if !b.span(wide).bits.isConst() {
 		if f, ok := flipJump[op]; ok && a.span(wide).bits.isConst() {
 			refineOld(f, b, a, wide, r)

@@ -2,18 +2,6 @@
 
 package jit
 
-// Offsets of the fields of user-visible contexts that hold packet pointers, in bytes
-// (include/uapi/linux/bpf.h, struct __sk_buff and struct xdp_md).
-const (
-	skbData     = 76
-	skbDataEnd  = 80
-	skbDataMeta = 140
-
-	xdpData     = 0
-	xdpDataEnd  = 4
-	xdpDataMeta = 8
-)
-
 // packetField returns what a context field points at, or kindNumber.
 func packetField(t ProgType, off int64) valueKind {
 	switch {

@@ -72,7 +72,7 @@ func (m *mapFacts) note(v *value) {
 	m.seen = true
 }
 
-func newExplorer(p *Program, t *Target, funcs []FuncInfo) *explorer {
+func newExplorer(p *Program, t *Kernel, funcs []FuncInfo) *explorer {
 	x := &explorer{
 		p: p, rules: &t.Verifier, funcs: funcs,
 		fnAt:    make([]int32, len(p.Insns)),
@@ -355,16 +355,3 @@ func (x *explorer) newLink() uint32 {
 	x.links++
 	return x.links
 }
-
-// regMask is a set of registers, bit n being rn.
-func regMask(regs ...uint8) (m uint16) {
-	for _, r := range regs {
-		m |= 1 << r
-	}
-	return m
-}
-
-const (
-	argRegs    = uint16(0x3e) // r1 to r5
-	calledRegs = uint16(0x3f) // r0 to r5
-)

@@ -9,43 +9,8 @@ import (
 
 // What the verifier finds out about whole programs for exceptions, private stacks and arenas.
 
-// throwKfunc is the kernel function that throws; a path of a program ends with its call.
-const throwKfunc = "bpf_throw"
-
 // timedMayGoto is what the verifier puts calls of into loops with may_goto; only BPF_REG_AX changes.
 const timedMayGoto = "arch_bpf_timed_may_goto"
-
-// kfunc returns the name of the kernel function that in calls, "" if it calls none or an unknown one.
-func (p *Program) kfunc(in Insn) string {
-	if in.Op != opCall || in.Src != PseudoKfunc {
-		return ""
-	}
-	if name, ok := p.HelperNames[in.Imm]; ok {
-		return name
-	}
-	if in.Imm >= 0 && int(in.Imm) < len(p.Kfuncs) {
-		return p.Kfuncs[in.Imm]
-	}
-	return ""
-}
-
-// calledName is kfunc for calls that the verifier has put in as well.
-func (p *Program) calledName(in Insn) string {
-	if in.Op == opCall && in.Src == 0 {
-		return p.HelperNames[in.Imm]
-	}
-	return p.kfunc(in)
-}
-
-// throws reports whether the program calls bpf_throw (bpf_verifier_env.seen_exception).
-func (p *Program) throws() bool {
-	for i := InsnIndex(0); int(i) < len(p.Insns); i += p.Insns[i].width() {
-		if p.kfunc(p.Insns[i]) == throwKfunc {
-			return true
-		}
-	}
-	return false
-}
 
 // markExceptions sets the exception boundary and the callback (jit_subprogs). A program that throws
 // has a callback: the verifier adds one if it has none.
@@ -101,7 +66,7 @@ func markPrivateStacks(p *Program, funcs []FuncInfo) {
 	for work := []int{0}; len(work) > 0; {
 		f := &funcs[work[len(work)-1]]
 		work = work[:len(work)-1]
-		f.PrivateStack = (f.StackDepth-p.mayGotoStack(f)+15)&^15 >= privateStackMin
+		f.PrivateStack = (f.StackDepth-mayGotoStack(p, f)+15)&^15 >= privateStackMin
 		for i := f.Start; i < f.End; i += p.Insns[i].width() {
 			to, ok := p.Insns[i].callee(i)
 			if fn, known := start[to]; ok && known && !seen[fn] {
@@ -114,7 +79,7 @@ func markPrivateStacks(p *Program, funcs []FuncInfo) {
 
 // mayGotoStack returns how many bytes of a function's stack are the counter of may_goto, which the
 // verifier adds after it has decided about private stacks.
-func (p *Program) mayGotoStack(f *FuncInfo) int32 {
+func mayGotoStack(p *Program, f *FuncInfo) int32 {
 	in := p.Insns[f.Start]
 	if in.Op != clsST|modeMem|sizeDW || in.Dst != regFP || int32(in.Off) != -((f.StackDepth+7)&^7) {
 		return 0
@@ -139,21 +104,4 @@ func (x *explorer) makesArena(in Insn, dst *value) bool {
 		return in.Op&srcReg != 0 && in.Off == addrSpaceCast && in.Imm == castKernelImm
 	}
 	return in.Op&srcReg != 0 && in.Off == 0 && in.Class() == clsALU
-}
-
-// arena returns the index of the arena that the program refers to, -1 without one. The verifier
-// allows one.
-func (p *Program) arena() (int, error) {
-	arena := -1
-	for i := InsnIndex(0); int(i) < len(p.Insns); i += p.Insns[i].width() {
-		in := p.Insns[i]
-		if !in.isLdImm64() || in.Src != PseudoMap || in.Imm < 0 || int(in.Imm) >= len(p.Maps) || p.Maps[in.Imm].Type != ArenaMap {
-			continue
-		}
-		if arena >= 0 && arena != int(in.Imm) {
-			return 0, fmt.Errorf("insn %d (%s): the program has another arena, map %d", i, TextAt(p.Insns, i), arena)
-		}
-		arena = int(in.Imm)
-	}
-	return arena, nil
 }

@@ -168,8 +168,8 @@ func HelperName(n int32) string {
 	return ""
 }
 
-// helper finds the helper that a call with this immediate reaches.
-func (p *Program) helper(imm int32) (n int32, spec helperSpec, ok bool) {
+// findHelper finds the helper that a call with this immediate reaches.
+func findHelper(p *Program, imm int32) (n int32, spec helperSpec, ok bool) {
 	if p.HelperNames == nil || imm == HelperTailCall {
 		spec, ok = helpers[imm]
 		return imm, spec, ok
@@ -199,7 +199,7 @@ func (x *explorer) callHelper(s *state, in Insn) error {
 	}
 	f := s.top()
 	args, ret := "rrrrr", unknownNumber() // of what is unknown, a stack address may be used
-	switch n, spec, ok := x.p.helper(in.Imm); {
+	switch n, spec, ok := findHelper(x.p, in.Imm); {
 	case in.Src != 0 || in.Op != opCall:
 	case n == HelperTailCall && ok:
 		if m := &f.regs[2]; m.kind == kindMap && x.p.Maps[m.mapIdx].Type != ProgArray {
@@ -234,7 +234,7 @@ func (x *explorer) callHelper(s *state, in Insn) error {
 	if !x.submitted && ret.kind != kindNumber {
 		object := ret.kind == kindPointer
 		if ret = unknownNumber(); object {
-			ret.typed = x.rules.handedOut()
+			ret.typed = handedOut(x.rules)
 		}
 	}
 	for i := range args {
@@ -323,63 +323,4 @@ func (x *explorer) tailCall(s *state) {
 			x.work = append(x.work, next)
 		}
 	}
-}
-
-// regUse returns the registers that an instruction reads and writes.
-func (i Insn) regUse() (reads, writes uint16) {
-	op := i.Op & 0xf0
-	switch i.Class() {
-	case clsALU, clsALU64:
-		writes = regMask(i.Dst)
-		if op != aluMov {
-			reads |= writes
-		}
-		if i.Op&srcReg != 0 && op != aluEnd {
-			reads |= regMask(i.Src)
-		}
-	case clsLD:
-		if i.isLdImm64() {
-			return 0, regMask(i.Dst)
-		}
-		if reads = regMask(6); i.Op&0xe0 == modeInd {
-			reads |= regMask(i.Src)
-		}
-		return reads, calledRegs
-	case clsLDX:
-		return regMask(i.Src), regMask(i.Dst)
-	case clsST:
-		return regMask(i.Dst), 0
-	case clsSTX:
-		return i.stxUse()
-	default:
-		switch {
-		case i.Op == opExit:
-			return regMask(0), 0
-		case i.Op == opCall || i.Op == OpTailCall || i.Op == opCallX:
-			return argRegs, calledRegs
-		case op == jmpJA || op == jmpCond:
-			return 0, 0
-		}
-		reads = regMask(i.Dst)
-		if i.Op&srcReg != 0 {
-			reads |= regMask(i.Src)
-		}
-	}
-	return reads, writes
-}
-
-func (i Insn) stxUse() (reads, writes uint16) {
-	reads = regMask(i.Dst, i.Src)
-	if mode := i.Op & 0xe0; mode != modeAtomic && mode != modeProbeAtomic {
-		return reads, 0
-	}
-	switch {
-	case i.Imm == atomicLoadAcq:
-		return regMask(i.Src), regMask(i.Dst)
-	case i.Imm == atomicCmpXchg:
-		return reads | 1, 1
-	case i.Imm != atomicStRel && i.Imm&atomicFetch != 0:
-		return reads, regMask(i.Src)
-	}
-	return reads, 0
 }

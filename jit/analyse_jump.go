@@ -121,7 +121,7 @@ func (x *explorer) learn(s *state, in Insn, op uint8, wide bool) {
 }
 
 // spread copies what was learnt of v to everything linked to it (sync_linked_regs).
-func (s *state) spread(v *value, r *rangeRules) {
+func (s *state) spread(v *value, r *RangeRules) {
 	if v.link == 0 || v.kind != kindNumber {
 		return
 	}

@@ -65,33 +65,6 @@ func (s *scalar) contains(t *scalar) bool {
 		s.bits.contains(t.bits)
 }
 
-// The functions below are named after their twins in kernel/bpf/verifier.c. rangeRules say in
-// which points kernels differ.
-type rangeRules struct {
-	// Mixed: bounds of both widths improve each other, and comparisons of two registers learn from
-	// ranges (6.8: __reg_deduce_mixed_bounds, regs_refine_cond_op).
-	Mixed bool
-	// EqRange: equality is decided by ranges that do not overlap, not by constants only (6.4).
-	EqRange bool
-	// AnyOperand: or, xor and mul of two unknown numbers have a range (6.10:
-	// is_safe_to_compute_dst_reg_range).
-	AnyOperand bool
-	// WideMul: the product's bounds are computed unless they overflow (6.14).
-	WideMul bool
-	// Overflow: sums keep unsigned bounds if both ends overflow, neg has a range, and bounds that
-	// cross the sign improve each other (6.17).
-	Overflow bool
-	// EqBits: equality is decided by a bit that both sides know and that differs ("bpf: Use tnums
-	// for JEQ/JNE is_branch_taken logic", 6.18 and stable trees).
-	EqBits bool
-	// SameReg: a comparison of a register with itself is decided (7.x).
-	SameReg bool
-	// DivRange: quotients and remainders by constants are tracked (7.x).
-	DivRange bool
-	// SwapBits: byte swaps keep what is known of the bits (7.x and stable trees).
-	SwapBits bool
-}
-
 // update learns bounds from bits (__update_reg_bounds).
 func (s *scalar) update() {
 	s.update32()
@@ -109,7 +82,7 @@ func (s *scalar) update32() {
 }
 
 // sync makes bits and bounds learn from each other (reg_bounds_sync).
-func (s *scalar) sync(r *rangeRules) {
+func (s *scalar) sync(r *RangeRules) {
 	s.update()
 	switch {
 	case r.Overflow:
@@ -160,7 +133,7 @@ func (s *scalar) deduceOld() {
 }
 
 // deduce is __reg_deduce_bounds since 6.8.
-func (s *scalar) deduce(r *rangeRules) {
+func (s *scalar) deduce(r *RangeRules) {
 	s.deduce32(r)
 	s.deduce64(r)
 	s.deduceMixed()
@@ -171,7 +144,7 @@ func (s *scalar) limitU32(lo, hi uint32) { s.u32min, s.u32max = max(s.u32min, lo
 func (s *scalar) limitS64(lo, hi int64)  { s.smin, s.smax = max(s.smin, lo), min(s.smax, hi) }
 func (s *scalar) limitU64(lo, hi uint64) { s.umin, s.umax = max(s.umin, lo), min(s.umax, hi) }
 
-func (s *scalar) deduce32(r *rangeRules) {
+func (s *scalar) deduce32(r *RangeRules) {
 	if s.umin>>32 == s.umax>>32 {
 		s.limitU32(uint32(s.umin), uint32(s.umax))
 		if int32(s.umin) <= int32(s.umax) {
@@ -209,7 +182,7 @@ func (s *scalar) deduce32(r *rangeRules) {
 	}
 }
 
-func (s *scalar) deduce64(r *rangeRules) {
+func (s *scalar) deduce64(r *RangeRules) {
 	if int64(s.umin) <= int64(s.umax) {
 		s.limitS64(int64(s.umin), int64(s.umax))
 	}
@@ -251,14 +224,14 @@ func (s *scalar) assign32() {
 }
 
 // zext makes the number its lower half (zext_32_to_64).
-func (s *scalar) zext(r *rangeRules) {
+func (s *scalar) zext(r *RangeRules) {
 	s.bits = s.bits.low()
 	s.assign32()
 	s.sync(r)
 }
 
 // combine64into32 forgets the 32-bit bounds but for what the others say (until 6.7).
-func (s *scalar) combine64into32(r *rangeRules) {
+func (s *scalar) combine64into32(r *RangeRules) {
 	s.unbound32()
 	if s.smin >= math.MinInt32 && s.smin <= math.MaxInt32 && s.smax >= math.MinInt32 && s.smax <= math.MaxInt32 {
 		s.s32min, s.s32max = int32(s.smin), int32(s.smax)
@@ -270,7 +243,7 @@ func (s *scalar) combine64into32(r *rangeRules) {
 }
 
 // combine32into64 is its counterpart behind a 32-bit comparison (until 6.7).
-func (s *scalar) combine32into64(r *rangeRules) {
+func (s *scalar) combine32into64(r *RangeRules) {
 	if s.bits.high() == (tnum{}) {
 		s.assign32()
 	} else {

@@ -57,7 +57,7 @@ func (f *frameState) allZero(from, to int64) bool {
 }
 
 // narrow cuts a number to size bytes, as a load of a wider one does (coerce_reg_to_size).
-func (v *value) narrow(size int, signed bool, r *rangeRules) {
+func (v *value) narrow(size int, signed bool, r *RangeRules) {
 	if !v.num.fits(size) {
 		v.link, v.delta, v.plus = 0, 0, false
 	}

@@ -4,66 +4,6 @@ package jit
 
 import "fmt"
 
-// Instruction classes and whole opcodes (RFC 9669, section 3).
-const (
-	clsLD    = 0
-	clsLDX   = 1
-	clsST    = 2
-	clsSTX   = 3
-	clsALU   = 4
-	clsJmp   = 5
-	clsJmp32 = 6
-	clsALU64 = 7
-
-	srcReg = 0x08 // source bit: register
-
-	modeImm     = 0x00
-	modeAbs     = 0x20 // ld; in ldx PROBE_MEM of the kernel's own
-	modeInd     = 0x40
-	modeMem     = 0x60
-	modeMemSX   = 0x80
-	modeProbe32 = 0xa0
-	modeAtomic  = 0xc0
-
-	modeProbeAtomic = 0xe0 // BPF_PROBE_ATOMIC
-
-	opLdImm64 = 0x18
-	opExit    = 0x95
-	opCall    = 0x85
-	opCallX   = 0x8d
-
-	atomicFetch   = 0x01
-	atomicXchg    = 0xe1
-	atomicCmpXchg = 0xf1
-	atomicLoadAcq = 0x100
-	atomicStRel   = 0x110
-)
-
-func (i Insn) isLdImm64() bool { return i.Op == opLdImm64 }
-
-// isSubCall reports whether the instruction calls a function of the same program.
-func (i Insn) isSubCall() bool { return i.Op == opCall && i.Src == PseudoCall }
-
-// callee returns the slot of the function that the instruction at i calls, or whose address it
-// loads for a helper to call; ok is false if it does neither.
-func (i Insn) callee(at InsnIndex) (to InsnIndex, ok bool) {
-	if i.isSubCall() || i.isLdImm64() && i.Src == PseudoFunc {
-		return at + 1 + InsnIndex(i.Imm), true
-	}
-	return 0, false
-}
-
-// width is the number of slots.
-func (i Insn) width() InsnIndex {
-	if i.isLdImm64() {
-		return 2
-	}
-	return 1
-}
-
-// size is the width of a memory access in bytes.
-func (i Insn) size() int { return [4]int{4, 2, 1, 8}[i.Op>>3&3] }
-
 // step follows one instruction. It returns the state to go on with, which may be s itself, or nil
 // if the path ends; other paths go to x.work.
 func (x *explorer) step(s *state) (*state, error) {

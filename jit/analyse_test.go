@@ -71,7 +71,7 @@ func testProgram(insns []jit.Insn, starts ...jit.InsnIndex) *jit.Program {
 	return p
 }
 
-func target(t testing.TB, name string) *jit.Target {
+func named(t testing.TB, name string) *jit.Target {
 	t.Helper()
 	tgt, err := jit.TargetByName(name)
 	must(t, err)
@@ -115,7 +115,7 @@ func TestStackDepth(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v, err := jit.Analyse(testProgram(c.insns, c.starts...), target(t, "6.12"))
+			v, err := jit.Analyse(testProgram(c.insns, c.starts...), &named(t, "6.12").Kernel)
 			must(t, err)
 			var got []int32
 			for _, f := range v.Funcs {
@@ -156,7 +156,7 @@ func TestTailCallKeys(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v, err := jit.Analyse(testProgram(c.insns), target(t, "6.12"))
+			v, err := jit.Analyse(testProgram(c.insns), &named(t, "6.12").Kernel)
 			must(t, err)
 			if got := len(v.Pokes) == 1; got != c.direct {
 				t.Errorf("direct is %v, expected %v", got, c.direct)
@@ -186,7 +186,7 @@ func TestReachable(t *testing.T) {
 		"6.18": {true, true, true, false},
 		"7.2":  {true, true, false, false},
 	} {
-		v, err := jit.Analyse(testProgram(insns, 4, 11, 14), target(t, kernel))
+		v, err := jit.Analyse(testProgram(insns, 4, 11, 14), &named(t, kernel).Kernel)
 		must(t, err)
 		var got []bool
 		for _, f := range v.Funcs {
@@ -201,9 +201,9 @@ func TestReachable(t *testing.T) {
 // TestReachableByDeadCode has a tail call that is removed: the walk over the calls saw it.
 func TestReachableByDeadCode(t *testing.T) {
 	insns := code(movImm(7, 0), jeq(7, 0, 6), mov(6, 1), tail(1, 0), movImm(0, 0), leave())
-	p, err := jit.Rewrite(testProgram(insns), target(t, "6.12"))
+	p, err := jit.Rewrite(testProgram(insns), &named(t, "6.12").Kernel)
 	must(t, err)
-	v, err := jit.Analyse(p, target(t, "6.12"))
+	v, err := jit.Analyse(p, &named(t, "6.12").Kernel)
 	must(t, err)
 	if len(v.Insns) != 3 || !v.Funcs[0].TailCallReachable || len(v.Pokes) != 0 {
 		t.Errorf("%d instructions, %+v, pokes %v", len(v.Insns), v.Funcs[0], v.Pokes)
@@ -251,7 +251,7 @@ func TestAnalyseMistakes(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := jit.Analyse(c.p, target(t, "6.12"))
+			_, err := jit.Analyse(c.p, &named(t, "6.12").Kernel)
 			for _, w := range c.want {
 				if err == nil || !strings.Contains(err.Error(), w) {
 					t.Errorf("got %v, expected %s", err, w)
@@ -265,9 +265,9 @@ func TestAnalyseMistakes(t *testing.T) {
 func TestAnalyseKeeps(t *testing.T) {
 	insns := code(mov(6, 1), tail(1, 2), movImm(0, 0), leave())
 	p := testProgram(append([]jit.Insn(nil), insns...))
-	_, err := jit.Analyse(p, target(t, "6.1"))
+	_, err := jit.Analyse(p, &named(t, "6.1").Kernel)
 	must(t, err)
-	_, err = jit.Rewrite(p, target(t, "6.1"))
+	_, err = jit.Rewrite(p, &named(t, "6.1").Kernel)
 	must(t, err)
 	if d := cmp.Diff(insns, p.Insns); d != "" {
 		t.Error(d)
@@ -292,7 +292,7 @@ func FuzzAnalyse(f *testing.F) {
 		if len(data) < 2 || len(data) > 400 {
 			return
 		}
-		tgt := target(t, names[int(data[0])%len(names)])
+		tgt := named(t, names[int(data[0])%len(names)])
 		p := testProgram(nil)
 		if data[1] != 0 {
 			p.Funcs = append(p.Funcs, jit.Func{Name: "sub", Start: jit.InsnIndex(data[1])})
@@ -300,14 +300,14 @@ func FuzzAnalyse(f *testing.F) {
 		for b := data[2:]; len(b) >= jit.InsnSize; b = b[jit.InsnSize:] {
 			p.Insns = append(p.Insns, jit.DecodeInsn(b))
 		}
-		if _, err := jit.Analyse(p, tgt); err != nil {
+		if _, err := jit.Analyse(p, &tgt.Kernel); err != nil {
 			return
 		}
-		q, err := jit.Rewrite(p, tgt)
+		q, err := jit.Rewrite(p, &tgt.Kernel)
 		if err != nil {
 			return
 		}
-		if _, err := jit.Analyse(q, tgt); err != nil {
+		if _, err := jit.Analyse(q, &tgt.Kernel); err != nil {
 			t.Errorf("the rewritten program is refused: %v", err)
 		}
 	})

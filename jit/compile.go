@@ -11,10 +11,6 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// ErrUnsupported is wrapped by the errors of Compile that say that a target does not have an
-// instruction or a feature.
-var ErrUnsupported = errors.New("not supported by this target")
-
 // ErrNotJITed is wrapped by the error of Compile for a program whose size does not settle within
 // the kernel's number of passes, so that the kernel runs no machine code for it either.
 var ErrNotJITed = errors.New("the image does not settle within the passes")
@@ -84,7 +80,7 @@ func (c *compiler) compile() (*Image, error) {
 			return nil, err
 		}
 	}
-	img := &Image{Program: c.v.Program, Target: c.t, Funcs: make([]FuncImage, len(c.fns))}
+	img := &Image{Program: c.v.Program, Limit: c.t.Limit, Funcs: make([]FuncImage, len(c.fns))}
 	entry := c.cfiSize()
 	for i, f := range c.fns {
 		if f.addr, err = c.env.Place(i, f.size, entry); err != nil {
@@ -121,7 +117,7 @@ func (c *compiler) split() error {
 		}
 		c.fns = append(c.fns, f)
 	}
-	if err := c.t.Verifier.admit(c.v.Insns, c.v.Funcs); err != nil {
+	if err := admit(&c.t.Verifier, c.v.Insns, c.v.Funcs); err != nil {
 		return err
 	}
 	if int(next) != len(c.v.Insns) {

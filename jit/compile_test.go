@@ -202,8 +202,8 @@ func TestPreambles(t *testing.T) {
 		if got := fmt.Sprintf("%x", f.Code[:len(want)/2]); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", target, got, want)
 		}
-		if f.Entry != 16 || f.Frame.Landing != 16+16 || img.Target.Evidence != jit.BySource {
-			t.Errorf("%s: entry %d, landing %d, %s", target, f.Entry, f.Frame.Landing, img.Target.Evidence)
+		if f.Entry != 16 || f.Frame.Landing != 16+16 || named(t, target).Evidence != jit.BySource {
+			t.Errorf("%s: entry %d, landing %d, %s", target, f.Entry, f.Frame.Landing, named(t, target).Evidence)
 		}
 	}
 }

@@ -193,3 +193,29 @@ var (
 	}.with()
 	context72 = context612
 )
+
+// fields returns the table of a program type, nil if its context is used as it is.
+func (c *Context) fields(t ProgType) map[int64]ContextField {
+	switch {
+	case t.SKB():
+		return c.SKB
+	case t == XDP:
+		return c.XDP
+	}
+	return nil
+}
+
+// newestContext is a layout of which every modelled field is known.
+func newestContext() *Context { return &context618 }
+
+// Offsets of the fields of user-visible contexts that hold packet pointers, in bytes
+// (include/uapi/linux/bpf.h, struct __sk_buff and struct xdp_md).
+const (
+	skbData     = 76
+	skbDataEnd  = 80
+	skbDataMeta = 140
+
+	xdpData     = 0
+	xdpDataEnd  = 4
+	xdpDataMeta = 8
+)

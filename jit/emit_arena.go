@@ -122,13 +122,6 @@ func (e *emitter) arenaLoadAcquire(in *Insn) {
 	}
 }
 
-// Imm of an address space cast: to user space's address of a byte of the arena, or to the kernel's,
-// which the verifier makes a move of 32 bits.
-const (
-	castUserImm   = 1 << 16
-	castKernelImm = 1
-)
-
 // castUser makes of an arena offset the address that user space has for it; 0 stays 0
 // (insn_is_cast_user).
 func (e *emitter) castUser(in *Insn, dst, src x86.Reg) error {

@@ -9,17 +9,6 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// Sizes in the opcode of loads and stores.
-const (
-	sizeW  = 0x00
-	sizeH  = 0x08
-	sizeB  = 0x10
-	sizeDW = 0x18
-
-	sizeMask = 0x18
-	modeMask = 0xe0
-)
-
 // ldx is emit_ldx: a byte or half word is extended to 64 bits, a word to 64 by the 32-bit move.
 func (e *emitter) ldx(size uint8, dst x86.Reg, src x86.RM) {
 	switch size {

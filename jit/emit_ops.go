@@ -9,21 +9,6 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// Opcodes and fields that only the compiler meets (include/linux/filter.h); the others are beside
-// the analysis.
-const (
-	opJA     = 0x05
-	opJA32   = 0x06
-	opNoSpec = 0xc2 // BPF_ST | BPF_NOSPEC
-
-	modeProbeMem   = 0x20 // BPF_PROBE_MEM in a load
-	modeProbeMemSX = 0x40 // BPF_PROBE_MEMSX
-	modeArenaSX    = 0xc0 // BPF_PROBE_MEM32SX in a load
-
-	percpuAddr    = -1 // BPF_ADDR_PERCPU, in Off of a 64-bit register move
-	addrSpaceCast = 1  // BPF_ADDR_SPACE_CAST, likewise
-)
-
 // opKind says how the passes treat an instruction.
 type opKind uint8
 
@@ -223,9 +208,6 @@ func bpfRegs(t *Target) [16]x86.Reg {
 	m[t.Emit.AX] = ax
 	return m
 }
-
-// regFP is BPF_REG_FP, the frame pointer of programs.
-const regFP = 10
 
 // off is the offset of a load or store.
 func (e *emitter) off(in *Insn) int32 {

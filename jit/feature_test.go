@@ -51,14 +51,14 @@ var (
 )
 
 // verify analyses a program for a target.
-func verify(t *testing.T, p *jit.Program, target string) (*jit.Verified, *jit.Target, error) {
+func verifiedFor(t *testing.T, p *jit.Program, target string) (*jit.Verified, *jit.Target, error) {
 	t.Helper()
 	tgt, err := jit.TargetByName(target)
 	must(t, err)
 	if p.Funcs == nil {
 		p.Funcs = []jit.Func{{Name: "main"}}
 	}
-	v, err := jit.Analyse(p, tgt)
+	v, err := jit.Analyse(p, &tgt.Kernel)
 	return v, tgt, err
 }
 
@@ -79,7 +79,7 @@ func TestArenaCast(t *testing.T) {
 				{Op: 0xbf, Dst: c.dst, Src: c.src, Off: 1, Imm: 1 << 16},
 				zeroR0, returnInsn,
 			}}
-			v, tgt, err := verify(t, p, "6.12")
+			v, tgt, err := verifiedFor(t, p, "6.12")
 			must(t, err)
 			img, err := jit.Compile(v, tgt, featureEnv{})
 			must(t, err)
@@ -112,7 +112,7 @@ func TestArenaAccess(t *testing.T) {
 	}
 	last := len(p.Insns)
 	p.Insns = append(p.Insns, zeroR0, returnInsn)
-	v, tgt, err := verify(t, p, "7.2")
+	v, tgt, err := verifiedFor(t, p, "7.2")
 	must(t, err)
 	img, err := jit.Compile(v, tgt, featureEnv{})
 	must(t, err)
@@ -159,7 +159,7 @@ func throwing(callback bool) *jit.Program {
 
 // TestThrow compiles a program that throws and requires of Recognise that it finds the same frames.
 func TestThrow(t *testing.T) {
-	v, tgt, err := verify(t, throwing(true), "7.2")
+	v, tgt, err := verifiedFor(t, throwing(true), "7.2")
 	must(t, err)
 	img, err := jit.Compile(v, tgt, plainEnv{})
 	must(t, err)
@@ -182,15 +182,15 @@ func TestThrow(t *testing.T) {
 
 // TestThrowRefused has what is no program with exceptions.
 func TestThrowRefused(t *testing.T) {
-	if _, _, err := verify(t, throwing(false), "7.2"); err == nil || !strings.Contains(err.Error(), "no exception callback") {
+	if _, _, err := verifiedFor(t, throwing(false), "7.2"); err == nil || !strings.Contains(err.Error(), "no exception callback") {
 		t.Errorf("without a callback: %v", err)
 	}
 	p := throwing(true)
 	p.Funcs[1].ExceptionCB = true
-	if _, _, err := verify(t, p, "7.2"); err == nil || !strings.Contains(err.Error(), "both exception callbacks") {
+	if _, _, err := verifiedFor(t, p, "7.2"); err == nil || !strings.Contains(err.Error(), "both exception callbacks") {
 		t.Errorf("with two callbacks: %v", err)
 	}
-	v, tgt, err := verify(t, throwing(true), "6.1")
+	v, tgt, err := verifiedFor(t, throwing(true), "6.1")
 	must(t, err)
 	if _, err := jit.Compile(v, tgt, plainEnv{}); !errors.Is(err, jit.ErrUnsupported) {
 		t.Errorf("for 6.1: %v", err)
@@ -218,7 +218,7 @@ func TestPrivateStack(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := &jit.Program{Type: c.typ, Insns: append(c.insns, zeroR0, returnInsn), Maps: []jit.Map{{Type: jit.ProgArray, MaxEntries: 1}}}
-			v, tgt, err := verify(t, p, c.target)
+			v, tgt, err := verifiedFor(t, p, c.target)
 			must(t, err)
 			if got := v.Funcs[0].PrivateStack; got != c.want {
 				t.Errorf("private stack %t, expected %t", got, c.want)
@@ -239,7 +239,7 @@ func TestRewriteThrow(t *testing.T) {
 	for _, own := range []bool{true, false} {
 		p := throwing(own)
 		n := len(p.Insns)
-		out, err := jit.Rewrite(p, tgt)
+		out, err := jit.Rewrite(p, &tgt.Kernel)
 		must(t, err)
 		last := out.Funcs[len(out.Funcs)-1]
 		if len(out.Funcs) != 3 || !last.ExceptionCB {
@@ -257,12 +257,12 @@ func TestRewriteThrow(t *testing.T) {
 	}
 	p := throwing(true)
 	p.Kfuncs = nil
-	if _, err := jit.Rewrite(p, tgt); err == nil || !strings.Contains(err.Error(), "no kernel function 0") {
+	if _, err := jit.Rewrite(p, &tgt.Kernel); err == nil || !strings.Contains(err.Error(), "no kernel function 0") {
 		t.Errorf("with an unknown kernel function: %v", err)
 	}
 	old, err := jit.TargetByName("6.1")
 	must(t, err)
-	if _, err := jit.Rewrite(throwing(true), old); !errors.Is(err, jit.ErrUnsupported) {
+	if _, err := jit.Rewrite(throwing(true), &old.Kernel); !errors.Is(err, jit.ErrUnsupported) {
 		t.Errorf("for 6.1: %v", err)
 	}
 }
@@ -275,9 +275,9 @@ func TestMayGotoTimed(t *testing.T) {
 	}}
 	tgt, err := jit.TargetByName("7.2")
 	must(t, err)
-	out, err := jit.Rewrite(p, tgt)
+	out, err := jit.Rewrite(p, &tgt.Kernel)
 	must(t, err)
-	v, err := jit.Analyse(out, tgt)
+	v, err := jit.Analyse(out, &tgt.Kernel)
 	must(t, err)
 	img, err := jit.Compile(v, tgt, plainEnv{})
 	must(t, err)
@@ -296,7 +296,7 @@ func TestArenaRewrite(t *testing.T) {
 		{Op: 0x79, Dst: 3, Src: 2}, {Op: 0xdb, Dst: 2, Src: 3}, {Op: 0xbf, Dst: 4, Src: 2, Off: 1, Imm: 1 << 16}, zeroR0, returnInsn,
 	}
 	load := []jit.Insn{{Op: 0x18, Dst: 1, Src: jit.PseudoMap}, {}}
-	out, err := jit.Rewrite(&jit.Program{Maps: arena, Funcs: []jit.Func{{Name: "main"}}, Insns: append(load, body...)}, tgt)
+	out, err := jit.Rewrite(&jit.Program{Maps: arena, Funcs: []jit.Func{{Name: "main"}}, Insns: append(load, body...)}, &tgt.Kernel)
 	must(t, err)
 	want := []jit.Insn{
 		{Op: 0xb7, Dst: 2, Imm: 64}, {Op: 0xbc, Dst: 2, Src: 2}, {Op: 0x04, Dst: 2, Imm: 8},
@@ -305,14 +305,14 @@ func TestArenaRewrite(t *testing.T) {
 	if d := cmp.Diff(want, out.Insns[2:]); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	v, err := jit.Analyse(out, tgt)
+	v, err := jit.Analyse(out, &tgt.Kernel)
 	must(t, err)
 	img, err := jit.Compile(v, tgt, featureEnv{})
 	must(t, err)
 	if n := len(img.Funcs[0].Faults); n != 2 {
 		t.Errorf("%d accesses may fault, expected 2", n)
 	}
-	_, err = jit.Rewrite(&jit.Program{Funcs: []jit.Func{{Name: "main"}}, Insns: body}, tgt)
+	_, err = jit.Rewrite(&jit.Program{Funcs: []jit.Func{{Name: "main"}}, Insns: body}, &tgt.Kernel)
 	if err == nil || !strings.Contains(err.Error(), "without an arena") {
 		t.Errorf("without an arena: %v", err)
 	}

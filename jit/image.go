@@ -46,8 +46,9 @@ type PrivateStackEnv interface {
 // Image is the machine code of one program.
 type Image struct {
 	Program *Program // nil if unknown
-	Target  *Target  // nil if unknown
-	Funcs   []FuncImage
+	// Limit is the target's limit of tail calls, 0 if unknown.
+	Limit uint32
+	Funcs []FuncImage
 }
 
 // FuncImage is the machine code of one function at its address, with what is known about it. The
@@ -211,3 +212,14 @@ type CallSite struct {
 	// callee returned; 0 in designs without one.
 	TakeBack CodeOff
 }
+
+// insnAt is InsnAt with -1 for no slot.
+func insnAt(f *FuncImage, off CodeOff) InsnIndex {
+	if i, ok := f.InsnAt(off); ok {
+		return i
+	}
+	return -1
+}
+
+// CodeOff is an offset in bytes into the machine code of one function.
+type CodeOff int

@@ -7,9 +7,6 @@ import "encoding/binary"
 // InsnIndex counts BPF instruction slots of 8 bytes; ld_imm64 takes two.
 type InsnIndex int
 
-// CodeOff is an offset in bytes into the machine code of one function.
-type CodeOff int
-
 // Insn is one raw eBPF instruction slot (RFC 9669, section 3). The zero value is "ldx"-class
 // opcode 0, which no target accepts except as the second half of ld_imm64.
 type Insn struct {

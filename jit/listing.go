@@ -37,7 +37,7 @@ func Listing(f *FuncImage, p *Program) []ListingLine {
 	for off := 0; off < len(f.Code); {
 		at := CodeOff(off)
 		lines = f.codeless(lines, at, p)
-		l := ListingLine{Off: at, Insn: f.insnAt(at), Note: notes[at]}
+		l := ListingLine{Off: at, Insn: insnAt(f, at), Note: notes[at]}
 		in, err := x86.Decode(f.Code[off:], f.Addr+Addr(off))
 		if err != nil {
 			in = x86.Inst{PC: f.Addr + Addr(off), Len: 1, Op: "(bad)"}
@@ -54,7 +54,7 @@ func Listing(f *FuncImage, p *Program) []ListingLine {
 
 // codeless adds lines for BPF instructions at off that have no code: elided jumps.
 func (f *FuncImage) codeless(lines []ListingLine, off CodeOff, p *Program) []ListingLine {
-	last := f.insnAt(off)
+	last := insnAt(f, off)
 	if last < 0 || p == nil {
 		return lines
 	}

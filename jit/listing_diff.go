@@ -168,8 +168,8 @@ func keys(f *FuncImage, lines []ListingLine, nums map[InsnIndex]int) []string {
 		case in.Target < f.Addr || in.Target >= f.End():
 			k[i] = in.Op + " out"
 		case f.InsnOff == nil:
-		case f.insnAt(off) >= 0:
-			to := f.insnAt(off)
+		case insnAt(f, off) >= 0:
+			to := insnAt(f, off)
 			k[i] = fmt.Sprintf("%s %d+%d", in.Op, nums[to], off-f.InsnOff[to-f.FirstInsn])
 		}
 	}

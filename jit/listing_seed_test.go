@@ -153,7 +153,7 @@ func compileListed(t *testing.T, target string, at, mapAddr jit.Addr) *jit.Image
 	t.Helper()
 	tgt, err := jit.TargetByName(target)
 	must(t, err)
-	v, err := jit.Analyse(directPokeProgram, tgt)
+	v, err := jit.Analyse(directPokeProgram, &tgt.Kernel)
 	must(t, err)
 	img, err := jit.Compile(v, tgt, &seedEnv{at: at, mapAddr: mapAddr})
 	must(t, err)
@@ -188,11 +188,11 @@ func TestDirectPokeListings(t *testing.T) {
 			must(t, err)
 			must(t, jit.ApplyPatches(plan, img))
 		}
-		apply(img.Target.LoadPlan(sites, []jit.Addr{first}))
+		apply(named(t, target).LoadPlan(sites, []jit.Addr{first}))
 		compare("after JIT", img)
-		apply(img.Target.UpdatePlan(sites, first, second))
+		apply(named(t, target).UpdatePlan(sites, first, second))
 		compare("after map update (target prog)", img)
-		apply(img.Target.UpdatePlan(sites, second, 0))
+		apply(named(t, target).UpdatePlan(sites, second, 0))
 		compare("after map update (no prog)", img)
 	}
 }

@@ -64,7 +64,7 @@ func TestProposalPokes(t *testing.T) {
 			must(t, err)
 			var got []string
 			for _, c := range changes {
-				plan, err := img.Target.UpdatePlan(img.PokeSites(0, 0), c.old, c.new)
+				plan, err := named(t, target).UpdatePlan(img.PokeSites(0, 0), c.old, c.new)
 				must(t, err)
 				got = append(got, c.name+": "+strings.Join(applied(t, img, plan), ", "))
 			}

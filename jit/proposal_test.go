@@ -142,7 +142,7 @@ func TestProposalListings(t *testing.T) {
 		if !ok || landing != 0xffffffffc0012c6b {
 			t.Errorf("landing %#x", uint64(landing))
 		}
-		plan, err := img.Target.UpdatePlan(img.PokeSites(0, 0), 0, landing)
+		plan, err := named(t, "6.1-nosls").UpdatePlan(img.PokeSites(0, 0), 0, landing)
 		must(t, err)
 		must(t, jit.ApplyPatches(plan, img))
 		for i, name := range []string{"rework-6.7 entry", "rework-6.7 subprog_tail"} {

@@ -57,27 +57,19 @@ func RecogniseImage(funcs []FuncImage) (*Image, error) {
 				f.Calls[n].Func = callee
 			}
 		}
-		f.locate()
+		locate(f)
 	}
 	return img, nil
 }
 
 // locate fills the slots of sites and calls from InsnOff.
-func (f *FuncImage) locate() {
+func locate(f *FuncImage) {
 	for n := range f.TailCalls {
-		f.TailCalls[n].Insn = f.insnAt(f.TailCalls[n].Start)
+		f.TailCalls[n].Insn = insnAt(f, f.TailCalls[n].Start)
 	}
 	for n := range f.Calls {
-		f.Calls[n].Insn = f.insnAt(f.Calls[n].Off)
+		f.Calls[n].Insn = insnAt(f, f.Calls[n].Off)
 	}
-}
-
-// insnAt is InsnAt with -1 for no slot.
-func (f *FuncImage) insnAt(off CodeOff) InsnIndex {
-	if i, ok := f.InsnAt(off); ok {
-		return i
-	}
-	return -1
 }
 
 // shareDesign gives functions that do not show the form of their counter that of a sibling.

@@ -112,7 +112,7 @@ func (r *recogniser) designName(f *FuncImage, hook bool) string {
 		return r.calledName(&r.sites[0])
 	case c.Form == CounterPtr && c.Size == 8 && c.Off == -depth-16:
 		return "hier-6.12"
-	case c.Form == CounterPtr && c.Size == 4 && c.Off == -depth-8 && hook && f.returns() == 2:
+	case c.Form == CounterPtr && c.Size == 4 && c.Off == -depth-8 && hook && returnSlots(f) == 2:
 		return "hier-rfc2"
 	case c.Form == CounterPtr && c.Size == 4 && hook:
 		return s.pointerName()
@@ -123,7 +123,7 @@ func (r *recogniser) designName(f *FuncImage, hook bool) string {
 }
 
 // returns counts the return addresses in the frame.
-func (f *FuncImage) returns() (n int) {
+func returnSlots(f *FuncImage) (n int) {
 	for _, s := range f.Frame.Slots {
 		if s.Kind == SlotReturn {
 			n++

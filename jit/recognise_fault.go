@@ -37,5 +37,5 @@ func (r *recogniser) checked(i int) bool {
 	return jump.Branch == x86.BranchJump && jump.Target == in.Next() &&
 		clear.ZeroIdiom && clear.Operands[0].Reg == in.Operands[0].Reg &&
 		cond.Branch == x86.BranchCond && cond.Target == in.PC &&
-		test.Operands[0].Kind == x86.OpReg && test.Operands[0].Reg == aux
+		test.Operands[0].Kind == x86.OpReg && test.Operands[0].Reg == x86.R11
 }

@@ -8,7 +8,7 @@ import "fmt"
 // is entered at an address (freplace: __bpf_trampoline_link_prog, BPF_TRAMP_REPLACE, Linux 6.12): the
 // nop that every function since 5.5 begins with, behind endbr64, becomes a jump. It fails with
 // ErrUnsupported if the function does not begin so.
-func (f *FuncImage) ReplacePatch(endbr bool, entry Addr) (Patch, error) {
+func ReplacePatch(f *FuncImage, endbr bool, entry Addr) (Patch, error) {
 	off := f.Entry
 	if endbr {
 		off += endbrSize

@@ -9,9 +9,9 @@ import (
 	"slices"
 )
 
-// Kernel answers the questions about a running kernel whose answers the verifier writes into a
+// Addresses answers the questions about a running kernel whose answers the verifier writes into a
 // program. Without an answer the program keeps the call of the helper.
-type Kernel interface {
+type Addresses interface {
 	// Symbol returns the address of a variable, for per-CPU variables the displacement from the
 	// gs base, as Env.Symbol does.
 	Symbol(name string) (Addr, bool)
@@ -24,14 +24,14 @@ type Kernel interface {
 // the context use the kernel's own structures, and lookups in arrays are inlined. Helper calls
 // keep the helper's number. p is not changed. The error names all mistakes, each with its
 // instruction.
-func Rewrite(p *Program, t *Target) (*Program, error) { return RewriteFor(p, t, nil) }
+func Rewrite(p *Program, t *Kernel) (*Program, error) { return RewriteFor(p, t, nil) }
 
 // RewriteFor is Rewrite for a certain running kernel: it also makes the rewrites that need
 // addresses, such as inlined reads of kernel variables and direct calls of a map's functions.
-func RewriteFor(p *Program, t *Target, k Kernel) (*Program, error) {
-	funcs, err := p.check(11)
+func RewriteFor(p *Program, t *Kernel, k Addresses) (*Program, error) {
+	funcs, err := checkForm(p, 11)
 	if err == nil && !t.Verifier.Lenient {
-		err = p.checkReach()
+		err = checkReach(p)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("rewrite %s: %w", p.Name, err)
@@ -66,7 +66,7 @@ func RewriteFor(p *Program, t *Target, k Kernel) (*Program, error) {
 }
 
 // checkReach notes instructions that no jump leads to (check_cfg).
-func (p *Program) checkReach() error {
+func checkReach(p *Program) error {
 	var errs []error
 	seen := make([]bool, len(p.Insns))
 	var work []InsnIndex
@@ -112,8 +112,8 @@ type item struct {
 type rewriter struct {
 	p         *Program // with branches folded
 	submitted *Program
-	t         *Target
-	k         Kernel
+	t         *Kernel
+	k         Addresses
 	x         *explorer
 	items     []item
 	kfuncs    []string // kernel functions that were put in calls of, behind those of p
@@ -197,7 +197,7 @@ func (w *rewriter) memory(i InsnIndex) {
 	it := &w.items[i]
 	switch w.x.base[i] {
 	case kindContext:
-		seq, err := w.t.contextAccess(it.in, w.p.Type)
+		seq, err := contextAccess(w.t, it.in, w.p.Type)
 		if err != nil {
 			w.bad(i, err)
 			return

@@ -76,7 +76,7 @@ func TestRewriteCaptures(t *testing.T) {
 				s := &f.Scenarios[i]
 				for j := range s.Progs {
 					if p := &s.Progs[j]; len(p.Xlated) == 0 {
-						if _, err := jit.Rewrite(s.Submitted(j), tgt); err == nil && strings.Contains(p.LoadError, "stack") {
+						if _, err := jit.Rewrite(s.Submitted(j), &tgt.Kernel); err == nil && strings.Contains(p.LoadError, "stack") {
 							t.Errorf("%s, program %d: accepted, the kernel says %s", s.Name, j, p.LoadError)
 						}
 						continue
@@ -106,7 +106,7 @@ func compareRewrite(s *captures.Scenario, n int, tgt *jit.Target, k *capturedKer
 	if err != nil {
 		return err
 	}
-	got, err := jit.RewriteFor(s.Submitted(n), tgt, k)
+	got, err := jit.RewriteFor(s.Submitted(n), &tgt.Kernel, k)
 	if err != nil {
 		return err
 	}

@@ -10,22 +10,8 @@ import (
 // sizeBits are the size bits of an opcode for a number of bytes.
 var sizeBits = map[int8]uint8{1: 0x10, 2: 0x08, 4: 0x00, 8: 0x18}
 
-// fields returns the table of a program type, nil if its context is used as it is.
-func (c *Context) fields(t ProgType) map[int64]ContextField {
-	switch {
-	case t.SKB():
-		return c.SKB
-	case t == XDP:
-		return c.XDP
-	}
-	return nil
-}
-
-// newestContext is a layout of which every modelled field is known.
-func newestContext() *Context { return &context618 }
-
 // contextAccess returns what replaces a load or store through the context (convert_ctx_accesses).
-func (t *Target) contextAccess(in Insn, p ProgType) ([]Insn, error) {
+func contextAccess(t *Kernel, in Insn, p ProgType) ([]Insn, error) {
 	table := t.Context.fields(p)
 	if table == nil {
 		return nil, nil
@@ -57,13 +43,13 @@ func (t *Target) contextAccess(in Insn, p ProgType) ([]Insn, error) {
 		f.MayLack = false
 	}
 	if in.Class() != clsLDX {
-		return f.store(in), nil
+		return storeField(&f, in), nil
 	}
-	return f.load(in, size, shift, t.Emit.AX), nil
+	return loadField(&f, in, size, shift, t.Emit.AX), nil
 }
 
 // store writes the field.
-func (f *ContextField) store(in Insn) []Insn {
+func storeField(f *ContextField, in Insn) []Insn {
 	in.Op = in.Op&^0x18 | sizeBits[f.Loads[0].Size]
 	in.Off = f.Loads[0].Off
 	switch {
@@ -77,7 +63,7 @@ func (f *ContextField) store(in Insn) []Insn {
 }
 
 // load reads the field; size and shift select a part of its four bytes.
-func (f *ContextField) load(in Insn, size int64, shift, ax uint8) []Insn {
+func loadField(f *ContextField, in Insn, size int64, shift, ax uint8) []Insn {
 	var seq []Insn
 	src, last := in.Src, f.Loads[len(f.Loads)-1]
 	for i, l := range f.Loads {

@@ -6,12 +6,6 @@ package jit
 // result: x/0 is 0, x%0 is x, and the smallest number divided by -1 is itself
 // (kernel/bpf/verifier.c, do_misc_fixups).
 
-// isDivision reports whether the instruction divides.
-func (i Insn) isDivision() bool {
-	c, op := i.Class(), i.Op&0xf0
-	return (c == clsALU || c == clsALU64) && (op == aluDiv || op == aluMod)
-}
-
 // guardDivision returns what replaces a division, and where in it the division itself is; nil if
 // it stays as it is. ax is the verifier's own register.
 func guardDivision(in Insn, ax uint8) (seq []Insn, at int) {

@@ -49,7 +49,7 @@ func foldBranches(p *Program) *Program {
 		}
 		a, b := constScalar(d), constScalar(s)
 		out.Insns[i] = Insn{Op: clsJmp | jmpJA}
-		if decideNumbers(in.Op&0xf0, &a, &b, true, &rangeRules{}) == alwaysTaken {
+		if decideNumbers(in.Op&0xf0, &a, &b, true, &RangeRules{}) == alwaysTaken {
 			out.Insns[i].Off = in.Off
 		}
 	}

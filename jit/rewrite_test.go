@@ -75,7 +75,7 @@ func TestRewrite(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := testProgram(c.insns)
 			p.Type = c.typ
-			got, err := jit.Rewrite(p, target(t, c.target))
+			got, err := jit.Rewrite(p, &named(t, c.target).Kernel)
 			must(t, err)
 			if d := cmp.Diff(c.want, texts(got.Insns)); d != "" {
 				t.Errorf("-want +got:\n%s", d)
@@ -118,7 +118,7 @@ func TestRewriteFor(t *testing.T) {
 			"r6 = r1", "r2 = 12", "r1 = r6", "call #1004", "if r0 s>= 0 goto pc+2", "w0 ^= w0", "exit", "exit"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := jit.RewriteFor(testProgram(c.insns), target(t, c.target), someKernel{})
+			got, err := jit.RewriteFor(testProgram(c.insns), &named(t, c.target).Kernel, someKernel{})
 			must(t, err)
 			if d := cmp.Diff(c.want, texts(got.Insns)); d != "" {
 				t.Errorf("-want +got:\n%s", d)
@@ -130,7 +130,7 @@ func TestRewriteFor(t *testing.T) {
 func TestRewriteRemovesFunctions(t *testing.T) {
 	p := testProgram(code(movImm(7, 0), jeq(7, 0, 1), callFn(3), callFn(4), movImm(0, 0), leave(),
 		movImm(0, 1), leave(), movImm(0, 2), leave()), 6, 8)
-	got, err := jit.Rewrite(p, target(t, "6.12"))
+	got, err := jit.Rewrite(p, &named(t, "6.12").Kernel)
 	must(t, err)
 	want := []jit.Func{{Name: "main"}, {Name: "sub", Start: 4, Origin: 8}}
 	if d := cmp.Diff(want, got.Funcs); d != "" {
@@ -144,9 +144,9 @@ func TestRewriteRemovesFunctions(t *testing.T) {
 // TestRewriteLenient accepts what the verifier would refuse and drops what is out of reach.
 func TestRewriteLenient(t *testing.T) {
 	p := testProgram(code(addReg(0, 2), jeq(3, 0, 1), ja(-2), leave(), movImm(0, 1), leave()))
-	lenient := *target(t, "6.12")
+	lenient := *named(t, "6.12")
 	lenient.Verifier.Lenient = true
-	got, err := jit.Rewrite(p, &lenient)
+	got, err := jit.Rewrite(p, &lenient.Kernel)
 	must(t, err)
 	if d := cmp.Diff([]string{"r0 += r2", "if r3 == 0 goto pc+1", "goto pc-2", "exit"}, texts(got.Insns)); d != "" {
 		t.Errorf("-want +got:\n%s", d)
@@ -159,12 +159,12 @@ func TestRewriteCallback(t *testing.T) {
 	insns := code(movImm(1, 3), callback, movImm(3, 0), movImm(4, 0), call(164),
 		jit.Insn{Op: 0x3f, Dst: 0, Src: 0}, movImm(7, 0), jeq(7, 0, 1), addImm(0, 5), movImm(0, 0), leave(), // main: 0 to 11
 		mov(0, 1), leave())
-	got, err := jit.Rewrite(testProgram(insns, 12), target(t, "6.12"))
+	got, err := jit.Rewrite(testProgram(insns, 12), &named(t, "6.12").Kernel)
 	must(t, err)
 	if got.Insns[1].Imm != 11 || len(got.Funcs) != 2 || got.Funcs[1].Start != 13 {
 		t.Errorf("callback is %d slots behind, functions %+v of\n%v", got.Insns[1].Imm, got.Funcs, texts(got.Insns))
 	}
-	_, err = jit.Analyse(got, target(t, "6.12"))
+	_, err = jit.Analyse(got, &named(t, "6.12").Kernel)
 	must(t, err)
 }
 
@@ -173,7 +173,7 @@ func TestRewriteLoop(t *testing.T) {
 	callback := []jit.Insn{{Op: 0x18, Dst: 2, Src: jit.PseudoFunc, Imm: 6}, {}}
 	insns := code(movImm(1, 3), callback, movImm(3, 0), movImm(4, 0), call(181), movImm(0, 0), leave(), // main: 0 to 7
 		movImm(0, 0), leave())
-	got, err := jit.Rewrite(testProgram(insns, 8), target(t, "6.18"))
+	got, err := jit.Rewrite(testProgram(insns, 8), &named(t, "6.18").Kernel)
 	must(t, err)
 	want := []string{
 		"r1 = 3", "r2 = 0x18 ll", "r3 = 0", "r4 = 0",
@@ -220,7 +220,7 @@ func TestRewriteMistakes(t *testing.T) {
 		"rewritten form": {code(jit.Insn{Op: 0xbf, Dst: 11, Src: 1}, leave()), nil, []string{"there is no register r11"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := jit.Rewrite(testProgram(c.insns, c.starts...), target(t, "6.12"))
+			_, err := jit.Rewrite(testProgram(c.insns, c.starts...), &named(t, "6.12").Kernel)
 			for _, w := range c.want {
 				if err == nil || !strings.Contains(err.Error(), w) {
 					t.Errorf("got %v, expected %s", err, w)
@@ -235,7 +235,7 @@ func TestRewriteMistakes(t *testing.T) {
 func TestRewritePacketLoads(t *testing.T) {
 	p := testProgram(code(mov(6, 1), jit.Insn{Op: 0x30, Imm: 1}, jit.Insn{Op: 0x28, Imm: 12}, jit.Insn{Op: 0x30, Imm: 2}, leave()))
 	p.Kfuncs = []string{"bpf_rcu_read_lock"}
-	got, err := jit.Rewrite(p, target(t, "6.12"))
+	got, err := jit.Rewrite(p, &named(t, "6.12").Kernel)
 	must(t, err)
 	want := []string{"bpf_rcu_read_lock", "bpf_skb_load_helper_8_no_cache", "bpf_skb_load_helper_16_no_cache"}
 	if d := cmp.Diff(want, got.Kfuncs); d != "" {
@@ -256,10 +256,10 @@ func TestRewritePacketLoads(t *testing.T) {
 func TestUnknownField(t *testing.T) {
 	p := testProgram(code(load(0, 1, 44), leave()))
 	p.Insns[0].Op = 0x61
-	if _, err := jit.Rewrite(p, target(t, "6.1")); err != nil {
+	if _, err := jit.Rewrite(p, &named(t, "6.1").Kernel); err != nil {
 		t.Error(err)
 	}
-	_, err := jit.Rewrite(p, target(t, "5.10"))
+	_, err := jit.Rewrite(p, &named(t, "5.10").Kernel)
 	if !errors.Is(err, jit.ErrUnsupported) || !strings.Contains(err.Error(), "where this kernel has the context field at offset 44 is not known") {
 		t.Errorf("5.10: %v", err)
 	}

@@ -36,30 +36,6 @@ func (w *rewriter) findWide() []uint16 {
 	return wide
 }
 
-// wideReads returns the registers of which an instruction reads all 64 bits (is_reg64).
-func (i Insn) wideReads() uint16 {
-	reads, _ := i.regUse()
-	switch c := i.Class(); c {
-	case clsALU:
-		if i.Op&0xf0 == aluEnd && i.Imm == 64 {
-			return reads
-		}
-		return 0
-	case clsJmp32:
-		return 0
-	case clsSTX:
-		if i.size() == 8 {
-			return reads
-		}
-		return regMask(i.Dst)
-	case clsJmp:
-		if i.isSubCall() {
-			return 0
-		}
-	}
-	return reads
-}
-
 // falls reports whether control can go on to the next instruction.
 func (it *item) falls() bool {
 	if it.in.Op == opExit {

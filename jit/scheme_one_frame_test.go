@@ -132,7 +132,7 @@ func TestOneFrameRules(t *testing.T) {
 	for _, d := range oneFrameDesigns {
 		tgt, err := jit.TargetByName(d.name)
 		must(t, err)
-		v, err := jit.Analyse(tail(), tgt)
+		v, err := jit.Analyse(tail(), &tgt.Kernel)
 		must(t, err)
 		if direct := d.name == "direct-poke"; direct != (len(v.Pokes) == 1) || direct != (v.Insns[3].Imm == 1) {
 			t.Errorf("%s: pokes %v", d.name, v.Pokes)
@@ -143,7 +143,7 @@ func TestOneFrameRules(t *testing.T) {
 			t.Errorf("%s: depth is %d", d.name, f.Depth)
 		}
 		wantErr := "tail calls in programs with bpf-to-bpf calls (5.10 and later)"
-		_, err = jit.Analyse(noTail, tgt)
+		_, err = jit.Analyse(noTail, &tgt.Kernel)
 		if d.name == "classic-4.4" {
 			wantErr = "bpf-to-bpf calls (4.16 and later)"
 			if !errors.Is(err, jit.ErrUnsupported) {
@@ -152,13 +152,13 @@ func TestOneFrameRules(t *testing.T) {
 		} else if err != nil {
 			t.Errorf("%s: %v", d.name, err)
 		}
-		_, err = jit.Analyse(tail(mov0, exit), tgt)
+		_, err = jit.Analyse(tail(mov0, exit), &tgt.Kernel)
 		if !errors.Is(err, jit.ErrUnsupported) || !strings.Contains(err.Error(), wantErr) {
 			t.Errorf("%s: error is %v, expected %q", d.name, err, wantErr)
 		}
 		new610, err := jit.TargetByName("6.1")
 		must(t, err)
-		v, err = jit.Analyse(tail(mov0, exit), new610)
+		v, err = jit.Analyse(tail(mov0, exit), &new610.Kernel)
 		must(t, err)
 		if img, err := jit.Compile(v, tgt, &fixedEnv{next: fuzzBase}); img != nil || !errors.Is(err, jit.ErrUnsupported) || !strings.Contains(err.Error(), wantErr) {
 			t.Errorf("%s: compile error is %v, expected %q", d.name, err, wantErr)

@@ -28,8 +28,8 @@ type TailCallUse struct {
 
 // TailCalls returns the tail calls of a program as users write it that some path reaches, in order,
 // with the maps and keys that the verifier's walk sees. It fails where Rewrite does.
-func TailCalls(p *Program, t *Target) ([]TailCallUse, error) {
-	funcs, err := p.check(11)
+func TailCalls(p *Program, t *Kernel) ([]TailCallUse, error) {
+	funcs, err := checkForm(p, 11)
 	if err != nil {
 		return nil, fmt.Errorf("tail calls of %s: %w", p.Name, err)
 	}

@@ -43,7 +43,7 @@ func oldDesign(scheme, source string, v Verifier, more ...string) kernelRow {
 
 // designRow is a row for a design with everything else as a kernel of the table has it.
 func designRow(kernel, scheme, source string) kernelRow {
-	for _, k := range kernels {
+	for _, k := range kernelRows {
 		if k.Name == kernel {
 			k.Name, k.Scheme, k.Source = scheme, scheme, source
 			return k

@@ -46,10 +46,10 @@ func (s *selection) errorf(format string, args ...any) {
 // kernel finds the row of the release.
 func (s *selection) kernel() *kernelRow {
 	var known []string
-	for i := range kernels {
-		name := kernels[i].Name
+	for i := range kernelRows {
+		name := kernelRows[i].Name
 		if rest, ok := strings.CutPrefix(s.h.Release, name); ok && (rest == "" || rest[0] == '.' || rest[0] == '-') {
-			return &kernels[i]
+			return &kernelRows[i]
 		}
 		known = append(known, name)
 	}

@@ -28,39 +28,45 @@ type kernelRow struct {
 }
 
 // kernels are the rows that targets are made of, oldest first.
-var kernels = []kernelRow{
+var kernelRows = []kernelRow{
 	{
 		Target: Target{
 			Name: "5.10", Source: "Debian 5.10.223", Scheme: "rework-5.10", Limit: defaultLimit,
-			Verifier: verifier510, Context: context510,
-			Offsets: Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30},
-			Emit: Emission{
-				AX: 11, MaxRel8: 127, MulDiv: MulDivR11, Shift: ShiftSaveRCX, Probe: ProbeNone,
-				LimitAbove: true, HelperReload: true, Tramp: Tramp510,
+			Kernel: Kernel{
+				Verifier: verifier510, Context: context510,
+				Offsets: Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30},
+				Emit: Emission{
+					AX: 11, MaxRel8: 127, MulDiv: MulDivR11, Shift: ShiftSaveRCX, Probe: ProbeNone,
+					LimitAbove: true, HelperReload: true, Tramp: Tramp510,
+				},
 			},
 		},
 	},
 	{
 		Target: Target{
 			Name: "6.1", Source: "Debian 6.1.176", Scheme: "rework-6.7", Limit: defaultLimit,
-			Verifier: verifier61, Context: context61,
-			Offsets: Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30},
-			Emit: Emission{
-				SLS: true, JumpSLS: true,
-				ISA: ISAAtomics | ISAGotol, AX: 11, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftSaveRCX,
-				Probe: ProbeLimit, LockXchg: true, HelperReload: true, Tramp: Tramp61,
+			Kernel: Kernel{
+				Verifier: verifier61, Context: context61,
+				Offsets: Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30},
+				Emit: Emission{
+					SLS: true, JumpSLS: true,
+					ISA: ISAAtomics | ISAGotol, AX: 11, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftSaveRCX,
+					Probe: ProbeLimit, LockXchg: true, HelperReload: true, Tramp: Tramp61,
+				},
 			},
 		},
 	},
 	{
 		Target: Target{
 			Name: "6.12", Source: "Debian 6.12.107", Scheme: "hier-6.12", Limit: defaultLimit,
-			Verifier: verifier612, Context: context612,
-			Offsets: Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x108, ProgBPFFunc: 0x30},
-			Emit: Emission{
-				ENDBR: true, SLS: true, JumpSLS: true, BMI2: true,
-				ISA: isa612, AX: 11, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftLazy,
-				Probe: ProbeOneLine, SignedImm64: true, LockXchg: true, HelperReload: true, Tramp: Tramp612,
+			Kernel: Kernel{
+				Verifier: verifier612, Context: context612,
+				Offsets: Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x108, ProgBPFFunc: 0x30},
+				Emit: Emission{
+					ENDBR: true, SLS: true, JumpSLS: true, BMI2: true,
+					ISA: isa612, AX: 11, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftLazy,
+					Probe: ProbeOneLine, SignedImm64: true, LockXchg: true, HelperReload: true, Tramp: Tramp612,
+				},
 			},
 		},
 		callDepth: "const_pcpu_hot+0x10", callThunks: []string{"htab_map_update_elem"}, fineIBT: CFIFine,
@@ -68,12 +74,14 @@ var kernels = []kernelRow{
 	{
 		Target: Target{
 			Name: "6.18", Source: "6.18.44", Scheme: "hier-6.12", Limit: defaultLimit,
-			Verifier: verifier618, Context: context618, Policy: Policy{GuardsReplaced: true},
-			Offsets: Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x138, ProgBPFFunc: 0x48},
-			Emit: Emission{
-				JumpSLS: true, BMI2: true,
-				ISA: isa618, AX: 11, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftLazy,
-				Probe: ProbeOneLine, SignedImm64: true, LockXchg: true, Tramp: Tramp612,
+			Kernel: Kernel{
+				Verifier: verifier618, Context: context618, Policy: Policy{GuardsReplaced: true},
+				Offsets: Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x138, ProgBPFFunc: 0x48},
+				Emit: Emission{
+					JumpSLS: true, BMI2: true,
+					ISA: isa618, AX: 11, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftLazy,
+					Probe: ProbeOneLine, SignedImm64: true, LockXchg: true, Tramp: Tramp612,
+				},
 			},
 		},
 		callDepth: "__x86_call_depth", fineIBT: CFIFineEAX,
@@ -81,12 +89,14 @@ var kernels = []kernelRow{
 	{
 		Target: Target{
 			Name: "7.2", Source: "Debian 7.2.13", Scheme: "hier-6.12", Limit: defaultLimit,
-			Verifier: verifier72, Context: context72, Policy: Policy{GuardsReplaced: true},
-			Offsets: Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48},
-			Emit: Emission{
-				ENDBR: true, SLS: true, JumpSLS: true, BMI2: true,
-				ISA: isa618, AX: 12, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftLazy,
-				Probe: ProbeOneLine, SignedImm64: true, Tramp: Tramp72,
+			Kernel: Kernel{
+				Verifier: verifier72, Context: context72, Policy: Policy{GuardsReplaced: true},
+				Offsets: Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48},
+				Emit: Emission{
+					ENDBR: true, SLS: true, JumpSLS: true, BMI2: true,
+					ISA: isa618, AX: 12, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftLazy,
+					Probe: ProbeOneLine, SignedImm64: true, Tramp: Tramp72,
+				},
 			},
 		},
 		callDepth: "__x86_call_depth", callThunks: []string{"__htab_map_lookup_elem"}, fineIBT: CFIFineEAX,
@@ -116,7 +126,7 @@ func TargetNames() []string {
 // row returns the kernel or design that a target's name begins with: the longest one, as some have
 // hyphens themselves. rest is what is behind it: "" or features, each with a hyphen before it.
 func row(name string) (k kernelRow, rest string, ok bool) {
-	for _, rows := range [][]kernelRow{kernels, designs, proposals} {
+	for _, rows := range [][]kernelRow{kernelRows, designs, proposals} {
 		for i := range rows {
 			r, found := strings.CutPrefix(name, rows[i].Name)
 			if found && (r == "" || r[0] == '-') && (!ok || len(r) < len(rest)) {

@@ -4,19 +4,6 @@ package jit
 
 import "fmt"
 
-// TrampStyle is how trampolines look that run tracing programs around a function. The zero value
-// means that the kernel has none, or that nobody knows them.
-type TrampStyle uint8
-
-// The styles, by the oldest kernel of the captures that has them.
-const (
-	TrampNone TrampStyle = iota
-	Tramp510             // arguments stored in their own sizes; nothing is kept in rax for the function
-	Tramp61              // run context, argument count; programs can be skipped
-	Tramp612             // rbx has a slot of its own
-	Tramp72              // a nop before each program; functions with fexit programs are left by a jump
-)
-
 // trampForm is what differs between the styles.
 type trampForm struct {
 	sized   bool // arguments are stored and loaded in their own sizes
@@ -105,7 +92,7 @@ type Trampoline struct {
 
 // Image returns the trampoline as an image of its own, for tracing and emulation.
 func (t *Trampoline) Image(target *Target) *Image {
-	return &Image{Target: target, Funcs: []FuncImage{t.Func}}
+	return &Image{Limit: target.Limit, Funcs: []FuncImage{t.Func}}
 }
 
 // CompileTrampoline makes the trampoline of a traced function: arch_prepare_bpf_trampoline of

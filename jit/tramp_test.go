@@ -87,7 +87,7 @@ func TestTrampolineFrame(t *testing.T) {
 		for args := range 7 {
 			for _, ks := range kinds {
 				for _, tailCalls := range []bool{false, true} {
-					tg := target(t, name)
+					tg := named(t, name)
 					tr, err := jit.CompileTrampoline(traced(args, tailCalls, ks...), tg, trampEnv{at: trampAt})
 					if err != nil {
 						t.Fatal(err)
@@ -133,7 +133,7 @@ func TestTrampolineSite(t *testing.T) {
 		{"7.2", jit.Fentry, tracedAt + 4, 0xe8},
 		{"7.2", jit.FmodRet, tracedAt + 4, 0xe9},
 	} {
-		tr, err := jit.CompileTrampoline(traced(1, true, c.kind), target(t, c.target), trampEnv{at: trampAt})
+		tr, err := jit.CompileTrampoline(traced(1, true, c.kind), named(t, c.target), trampEnv{at: trampAt})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,7 +153,7 @@ func TestTrampolineKeepsRAX(t *testing.T) {
 	for name, want := range map[string]int{"5.10": 0, "6.1": 1, "6.1-losesrax": 0, "6.12": 1, "6.18": 1, "7.2": 1, "hier-rfc2": 1} {
 		for _, kinds := range [][]jit.TraceKind{{jit.Fentry}, {jit.Fexit}} {
 			for _, tailCalls := range []bool{true, false} {
-				tr, err := jit.CompileTrampoline(traced(1, tailCalls, kinds...), target(t, name), trampEnv{at: trampAt})
+				tr, err := jit.CompileTrampoline(traced(1, tailCalls, kinds...), named(t, name), trampEnv{at: trampAt})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -190,7 +190,7 @@ func TestTrampolineMistakes(t *testing.T) {
 		"unaligned":         {traced(1, false, jit.Fentry), "7.2", trampAt + 8, false},
 		"too far from here": {traced(1, false, jit.Fentry), "7.2", 0xffff888000000000, false},
 	} {
-		_, err := jit.CompileTrampoline(c.f, target(t, c.target), trampEnv{at: c.at})
+		_, err := jit.CompileTrampoline(c.f, named(t, c.target), trampEnv{at: c.at})
 		if err == nil || errors.Is(err, jit.ErrUnsupported) != c.unsupported {
 			t.Errorf("%s: error %v", what, err)
 		}
@@ -229,7 +229,7 @@ func TestFuncArgs(t *testing.T) {
 func TestRecogniseTrampoline(t *testing.T) {
 	for _, name := range []string{"5.10", "6.1", "6.12", "6.12-stuff", "6.18", "7.2"} {
 		for _, tailCalls := range []bool{false, true} {
-			want, err := jit.CompileTrampoline(traced(3, tailCalls, jit.Fentry, jit.FmodRet, jit.Fexit), target(t, name), trampEnv{at: trampAt})
+			want, err := jit.CompileTrampoline(traced(3, tailCalls, jit.Fentry, jit.FmodRet, jit.Fexit), named(t, name), trampEnv{at: trampAt})
 			if err != nil {
 				t.Fatal(err)
 			}

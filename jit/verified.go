@@ -23,13 +23,6 @@ func (v *Verified) Guarded(i InsnIndex) bool {
 	return in.Class() == clsLDX && (mode == modeProbeMem || mode == modeProbeMemSX)
 }
 
-// OpTailCall is BPF_JMP | BPF_TAIL_CALL (include/linux/filter.h), the opcode that the verifier
-// puts in place of a call of helper 12.
-const OpTailCall = 0xf5
-
-// HelperTailCall is the number of the bpf_tail_call helper in Program.Insns.
-const HelperTailCall = 12
-
 // FuncInfo is what the verifier knows of one function.
 type FuncInfo struct {
 	Name       string

@@ -56,7 +56,7 @@ func TracedFunc(name string, at jit.Addr, t *jit.Target) (img *jit.Image, ok boo
 		code = append(code, 0x0f, 0x1f, 0x44, 0x00, 0x00)
 		f := jit.FuncImage{Name: name, Addr: at, Frame: jit.Frame{Body: jit.CodeOff(len(code)), Landing: -1}}
 		f.Code = append(code, k.code...)
-		return &jit.Image{Target: t, Funcs: []jit.FuncImage{f}}, true
+		return &jit.Image{Limit: t.Limit, Funcs: []jit.FuncImage{f}}, true
 	}
 	return nil, false
 }

@@ -123,8 +123,8 @@ func NewCode(images []*jit.Image, o Options) (*Code, error) {
 			if img.Program != nil {
 				f.Prog = img.Program.Name
 			}
-			if f.Limit == 0 && img.Target != nil {
-				f.Limit = img.Target.Limit
+			if f.Limit == 0 {
+				f.Limit = img.Limit
 			}
 			c.fns = append(c.fns, f)
 		}

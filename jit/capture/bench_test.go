@@ -50,7 +50,7 @@ func BenchmarkAnalyse(b *testing.B) {
 	insns := 0
 	for b.Loop() {
 		for _, p := range programs {
-			if _, err := jit.Analyse(p, t); err != nil {
+			if _, err := jit.Analyse(p, &t.Kernel); err != nil {
 				b.Fatal(err)
 			}
 			insns += len(p.Insns)

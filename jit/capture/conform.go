@@ -290,7 +290,7 @@ func (j *job) build(n int) (*jit.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := jit.Analyse(prog, j.target)
+	v, err := jit.Analyse(prog, &j.target.Kernel)
 	if err != nil {
 		return nil, err
 	}

@@ -158,7 +158,7 @@ func (j *job) replaced() {
 			continue
 		}
 		by := &j.images[i].Funcs[0]
-		p, err := j.images[a.Prog].Funcs[a.Func].ReplacePatch(j.target.Emit.ENDBR, by.Addr+jit.Addr(by.Entry))
+		p, err := jit.ReplacePatch(&j.images[a.Prog].Funcs[a.Func], j.target.Emit.ENDBR, by.Addr+jit.Addr(by.Entry))
 		if err != nil {
 			j.mismatch(Mismatch{Prog: i, Func: -1, State: Replaced, Reason: err.Error()})
 			continue

@@ -193,7 +193,7 @@ func keys(m map[uint32][]string) []uint32 {
 }
 
 func (g *builder) program(p *jit.Program) (Program, error) {
-	uses, err := jit.TailCalls(p, g.t)
+	uses, err := jit.TailCalls(p, &g.t.Kernel)
 	if err != nil {
 		return Program{}, err
 	}

@@ -22,10 +22,10 @@ import (
 
 // What tests begin with.
 var (
-	build, buildText, library   = runnertest.Build, runnertest.BuildText, runnertest.Library
-	target, allTargets, kernels = runnertest.Target, runnertest.AllTargets, runnertest.Kernels
-	compiled, opened, play      = runnertest.Compiled, runnertest.Opened, runnertest.Play
-	golden                      = runnertest.Golden
+	build, buildText, library       = runnertest.Build, runnertest.BuildText, runnertest.Library
+	target, allTargets, realKernels = runnertest.Target, runnertest.AllTargets, runnertest.Kernels
+	compiled, opened, play          = runnertest.Compiled, runnertest.Opened, runnertest.Play
+	golden                          = runnertest.Golden
 )
 
 var (

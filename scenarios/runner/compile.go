@@ -65,7 +65,7 @@ func (c *Compiled) replaceable() error {
 			continue
 		}
 		f := &c.Images[a.Replaced].Funcs[a.Func]
-		if _, err := f.ReplacePatch(c.Target.Emit.ENDBR, f.Addr); err != nil {
+		if _, err := jit.ReplacePatch(f, c.Target.Emit.ENDBR, f.Addr); err != nil {
 			return fmt.Errorf("scenario %s: program %s: %w", c.Built.Scenario.Name, c.Built.Programs[a.Replaced].Name, err)
 		}
 	}
@@ -89,11 +89,11 @@ func compile(p *jit.Program, t *jit.Target, env jit.Env) (*jit.Image, error) {
 
 // compileVerified also returns what the analysis found.
 func compileVerified(p *jit.Program, t *jit.Target, env jit.Env) (*jit.Image, *jit.Verified, error) {
-	rewritten, err := jit.Rewrite(p, t)
+	rewritten, err := jit.Rewrite(p, &t.Kernel)
 	if err != nil {
 		return nil, nil, err
 	}
-	v, err := jit.Analyse(rewritten, t)
+	v, err := jit.Analyse(rewritten, &t.Kernel)
 	if err != nil {
 		return nil, nil, err
 	}

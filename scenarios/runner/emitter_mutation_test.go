@@ -434,7 +434,7 @@ func TestEmitterMutations(t *testing.T) {
 
 // TestExploredUnchanged: what kills an edit of pokes by a schedule finds nothing without an edit.
 func TestExploredUnchanged(t *testing.T) {
-	for _, tn := range append(slices.Clone(kernels), "direct-poke") {
+	for _, tn := range append(slices.Clone(realKernels), "direct-poke") {
 		for _, name := range []string{"poke_one_site", "poke_two_sites"} {
 			for _, x := range explored(t, build(t, name), tn, runner.ExploreOptions{}) {
 				if x.Wrong() {

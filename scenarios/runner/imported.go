@@ -77,7 +77,7 @@ func Import(progs []imports.Prog, opt ImportOptions) (*Imported, error) {
 		return nil, err
 	}
 	for i := range b.use {
-		b.use[i].img.Target = target
+		b.use[i].img.Limit = target.Limit
 		im.Names = append(im.Names, b.use[i].name)
 		im.Images = append(im.Images, b.use[i].img)
 	}

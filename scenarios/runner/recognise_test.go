@@ -29,12 +29,12 @@ func TestRecogniseOwn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, image := range c.Images {
-				d := recognised(t, image)
+			for _, img := range c.Images {
+				d := recognised(t, img)
 				if d.Name == "" {
 					continue // no tail call and no counter
 				}
-				if d.Name == "ip-aux" && want == "pop-nop-push" && !hasDirect(image) {
+				if d.Name == "ip-aux" && want == "pop-nop-push" && !hasDirect(img) {
 					continue // the same code
 				}
 				if named++; d.Name != want {
@@ -43,15 +43,15 @@ func TestRecogniseOwn(t *testing.T) {
 			}
 		}
 		if named == 0 {
-			t.Errorf("%s: no image with a design", name)
+			t.Errorf("%s: no img with a design", name)
 		}
 	}
 }
 
-// hasDirect reports whether an image has a direct tail call.
-func hasDirect(image *jit.Image) bool {
-	for i := range image.Funcs {
-		for _, s := range image.Funcs[i].TailCalls {
+// hasDirect reports whether an img has a direct tail call.
+func hasDirect(img *jit.Image) bool {
+	for i := range img.Funcs {
+		for _, s := range img.Funcs[i].TailCalls {
 			if s.Direct {
 				return true
 			}
@@ -60,12 +60,12 @@ func hasDirect(image *jit.Image) bool {
 	return false
 }
 
-// recognised is the design of an image of which nothing but code and addresses is told.
-func recognised(t *testing.T, image *jit.Image) jit.Design {
+// recognised is the design of an img of which nothing but code and addresses is told.
+func recognised(t *testing.T, img *jit.Image) jit.Design {
 	t.Helper()
 	var funcs []jit.FuncImage
-	for i := range image.Funcs {
-		f := &image.Funcs[i]
+	for i := range img.Funcs {
+		f := &img.Funcs[i]
 		funcs = append(funcs, jit.FuncImage{Name: f.Name, Addr: f.Addr, Code: f.Code})
 	}
 	img, err := jit.RecogniseImage(funcs)

@@ -65,7 +65,7 @@ func (s *Session) replace(a *scenarios.Action) error {
 		s.replaced[at] = by
 	}
 	f := &s.c.Images[by].Funcs[0]
-	p, err := s.c.Images[a.Replaced].Funcs[a.Func].ReplacePatch(s.c.Target.Emit.ENDBR, f.Addr+jit.Addr(f.Entry))
+	p, err := jit.ReplacePatch(&s.c.Images[a.Replaced].Funcs[a.Func], s.c.Target.Emit.ENDBR, f.Addr+jit.Addr(f.Entry))
 	if err != nil {
 		return err
 	}

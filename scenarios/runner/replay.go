@@ -162,7 +162,7 @@ func (c *Captured) image(p int, state capture.State) (*jit.Image, error) {
 	}
 	nameMaps(img, prog)
 	img.Program = c.Scenario.Submitted(p)
-	img.Target = c.Target
+	img.Limit = c.Target.Limit
 	return img, nil
 }
 

@@ -56,7 +56,7 @@ func (c *Captured) guardedLoads(img *jit.Image, n int) error {
 	if err != nil {
 		return err
 	}
-	v, err := jit.Analyse(xlated, c.Target)
+	v, err := jit.Analyse(xlated, &c.Target.Kernel)
 	if err != nil {
 		return err
 	}

@@ -97,7 +97,7 @@ func (c *Captured) sourceTracing() error {
 			return nil
 		}
 		sites[a] = site
-		c.tracing.images = append(c.tracing.images, &jit.Image{Target: c.Target, Funcs: []jit.FuncImage{*f}})
+		c.tracing.images = append(c.tracing.images, &jit.Image{Limit: c.Target.Limit, Funcs: []jit.FuncImage{*f}})
 	}
 	c.compiled.attached = attachments{c.tracing.images, sites}
 	return nil
@@ -161,7 +161,7 @@ func (c *Captured) slotsOf(img *jit.Image, p int, symbols *capture.SymbolTable) 
 	if err != nil {
 		return err
 	}
-	v, err := jit.Analyse(prog, c.Target)
+	v, err := jit.Analyse(prog, &c.Target.Kernel)
 	if err != nil {
 		return err
 	}

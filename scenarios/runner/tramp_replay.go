@@ -60,7 +60,7 @@ func (c *Captured) readTracing() error {
 		if err != nil {
 			return err
 		}
-		img := &jit.Image{Target: c.Target, Funcs: []jit.FuncImage{*f}}
+		img := &jit.Image{Limit: c.Target.Limit, Funcs: []jit.FuncImage{*f}}
 		if t.Kernel != "" {
 			fn, ok := kernel.TracedFunc(t.Kernel, site.Addr-jit.Addr(t.Site.Off), c.Target)
 			if !ok {

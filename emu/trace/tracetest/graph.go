@@ -60,7 +60,7 @@ func (g Graph) Image() *jit.Image {
 		p.Insns = append(p.Insns, insns...)
 	}
 	return &jit.Image{
-		Program: p, Target: &jit.Target{Name: g.Design.Name, Limit: 33}, Funcs: funcs,
+		Program: p, Limit: 33, Funcs: funcs,
 	}
 }
 

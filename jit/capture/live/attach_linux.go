@@ -63,14 +63,14 @@ func (l *Loaded) Attach(n int) error {
 		attr := struct{ prog, target, attachType, flags, btf uint32 }{
 			prog: uint32(l.progs[n]), target: uint32(l.progs[a.Prog]), btf: l.funcs[a.Prog][a.Func],
 		}
-		fd, err = bpf(unix.BPF_LINK_CREATE, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+		fd, err = bpfCall(unix.BPF_LINK_CREATE, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	} else {
 		attr := struct {
 			name uint64
 			prog uint32
 			_    uint32
 		}{prog: uint32(l.progs[n])}
-		fd, err = bpf(unix.BPF_RAW_TRACEPOINT_OPEN, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+		fd, err = bpfCall(unix.BPF_RAW_TRACEPOINT_OPEN, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	}
 	if err != nil {
 		return errno(err)

@@ -89,7 +89,7 @@ type lineRec struct{ insn, file, line, lineCol uint32 }
 // lineColBits is how far the line number is shifted in lineRec.lineCol (BPF_LINE_INFO_LINE_NUM).
 const lineColBits = 10
 
-func bpf(cmd int, attr unsafe.Pointer, size uintptr) (int, error) {
+func bpfCall(cmd int, attr unsafe.Pointer, size uintptr) (int, error) {
 	for {
 		r, _, errno := unix.Syscall(unix.SYS_BPF, uintptr(cmd), uintptr(attr), size)
 		switch errno {
@@ -130,7 +130,7 @@ func loadProg(s *source) (int, error) {
 		attachType: s.attachType, attachFD: uint32(s.attachFD), attachBTFID: s.attachBTF,
 	}
 	copy(attr.name[:len(attr.name)-1], identifier(s.name))
-	fd, err := bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	fd, err := bpfCall(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	if err == nil {
 		unix.CloseOnExec(fd)
 		return fd, nil
@@ -140,7 +140,7 @@ func loadProg(s *source) (int, error) {
 	}
 	log := make([]byte, verifierLog)
 	attr.logLevel, attr.logSize, attr.logBuf = 1, uint32(len(log)), unsafe.Pointer(&log[0])
-	fd, again := bpf(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	fd, again := bpfCall(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	if again == nil { // the first refusal was for a moment only
 		unix.CloseOnExec(fd)
 		return fd, nil
@@ -237,7 +237,7 @@ func objInfo(fd int, info *progInfo) error {
 		fd, size uint32
 		info     unsafe.Pointer
 	}{uint32(fd), uint32(unsafe.Sizeof(*info)), unsafe.Pointer(info)}
-	if _, err := bpf(unix.BPF_OBJ_GET_INFO_BY_FD, unsafe.Pointer(&attr), unsafe.Sizeof(attr)); err != nil {
+	if _, err := bpfCall(unix.BPF_OBJ_GET_INFO_BY_FD, unsafe.Pointer(&attr), unsafe.Sizeof(attr)); err != nil {
 		return fmt.Errorf("program info: %w", err)
 	}
 	return nil

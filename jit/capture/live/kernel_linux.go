@@ -103,7 +103,7 @@ func Open(o Options) (*Kernel, error) {
 // load no type information (bpf_btf_load, kernel/bpf/syscall.c).
 func permission() error {
 	var attr [32]byte
-	_, err := bpf(unix.BPF_BTF_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
+	_, err := bpfCall(unix.BPF_BTF_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	switch {
 	case errors.Is(err, unix.EPERM):
 		return errors.New("bpf() is not permitted: root is needed, or CAP_BPF with CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_SYSLOG, and no lockdown")

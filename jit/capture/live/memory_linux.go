@@ -79,7 +79,7 @@ func (m *memory) read(at jit.Addr, size int) ([]byte, error) {
 			ctxIn, ctxOut             unsafe.Pointer
 			flags, cpu, batch, unused uint32
 		}{progFD: uint32(m.prog)}
-		if _, err := bpf(unix.BPF_PROG_TEST_RUN, unsafe.Pointer(&attr), unsafe.Sizeof(attr)); err != nil {
+		if _, err := bpfCall(unix.BPF_PROG_TEST_RUN, unsafe.Pointer(&attr), unsafe.Sizeof(attr)); err != nil {
 			return nil, fmt.Errorf("run the program that reads the kernel's memory: %w", err)
 		}
 		if int32(attr.retval) != 0 {
