@@ -10,7 +10,8 @@ import (
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/record"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // count is an observer that only counts.
@@ -21,7 +22,7 @@ func (c *count) Sites(b []record.Site) bool      { c.sites += len(b); return fal
 
 // chain is a program of the hier-6.12 design that tail calls itself through slot 0: the limit is
 // n. Its map is map 0 at mapAddr.
-func chain(t testing.TB, limit string) (*jit.Image, guest.Setup) {
+func chain(t testing.TB, limit string) (*image.Image, guest.Setup) {
 	t.Helper()
 	img := program(t, base, `
 		0f 1f 44 00 00                // nop
@@ -63,14 +64,14 @@ func chain(t testing.TB, limit string) (*jit.Image, guest.Setup) {
 		c9                            // leave
 		c3                            // ret`)
 	f := &img.Funcs[0]
-	out := jit.CodeOff(len(f.Code) - 5)
-	f.TailCalls = []jit.TailCallSite{{Start: 0x33, End: out, Map: 0, Bounds: 0x38, Limit: 0x48,
+	out := image.CodeOff(len(f.Code) - 5)
+	f.TailCalls = []image.TailCallSite{{Start: 0x33, End: out, Map: 0, Bounds: 0x38, Limit: 0x48,
 		Null: 0x55, Bump: 0x57, Unwind: 0x5b, Jump: 0x6d, Bypass: -1}}
-	f.Frame.Counter = jit.Counter{Form: jit.CounterPtr, Off: -24, Size: 8}
+	f.Frame.Counter = image.Counter{Form: image.CounterPtr, Off: -24, Size: 8}
 	f.Frame.Landing = 12
 	return img, guest.Setup{
-		Images: []*jit.Image{img}, Offsets: offsets,
-		Maps:  []guest.MapSpec{{Map: jit.Map{Type: jit.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 1}, Addr: 0xffff888104000000}},
+		Images: []*image.Image{img}, Offsets: offsets,
+		Maps:  []guest.MapSpec{{Map: bpf.Map{Type: bpf.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 1}, Addr: 0xffff888104000000}},
 		Slots: []guest.Slot{{Map: 0, Key: 0, Prog: 0}},
 	}
 }

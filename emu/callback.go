@@ -17,7 +17,7 @@ import (
 	"github.com/tcsim/tcsim/emu/helper"
 	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/emu/record"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -59,7 +59,7 @@ func tcsDrain(h C.uintptr_t) C.int {
 //export tcsDecode
 func tcsDecode(h C.uintptr_t, addr C.uint64_t, e *C.tcs_insn) {
 	m := fromHandle(h)
-	i, err := m.decode(jit.Addr(addr))
+	i, err := m.decode(image.Addr(addr))
 	if err != nil || !m.allowed(&i) || !describe(&i, e) {
 		e.flags = C.TCS_BAD
 	}
@@ -135,13 +135,13 @@ func describe(i *x86.Inst, e *C.tcs_insn) bool {
 //export tcsHelper
 func tcsHelper(h C.uintptr_t, port C.uint32_t, rip C.uint64_t) {
 	m := fromHandle(h)
-	if err := m.callHelper(int(port), jit.Addr(rip)); err != nil {
+	if err := m.callHelper(int(port), image.Addr(rip)); err != nil {
 		C.tcs_stop(m.c, C.TCS_STOP_HELPER)
 	}
 }
 
 // callHelper fails if it is not the stub of helper n that is at rip.
-func (m *Machine) callHelper(n int, rip jit.Addr) (err error) {
+func (m *Machine) callHelper(n int, rip image.Addr) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)

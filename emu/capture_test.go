@@ -16,8 +16,11 @@ import (
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/fixtures"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/recognise"
 )
 
 // field is a field of a context structure.
@@ -66,12 +69,12 @@ func captured(src *capture.Source, sc *capture.Scenario) (guest.Setup, error) {
 	s := guest.Setup{Offsets: offsets, Packet: src.Header.RunData, Symbols: maps.Clone(src.Symbols.Addr)}
 	for i := range sc.Progs {
 		p := &sc.Progs[i]
-		var funcs []jit.FuncImage
+		var funcs []image.FuncImage
 		for j := range p.Funcs {
 			f := &p.Funcs[j]
-			funcs = append(funcs, jit.FuncImage{Name: f.Name, Addr: f.Addr, Code: f.Code(capture.Populated)})
+			funcs = append(funcs, image.FuncImage{Name: f.Name, Addr: f.Addr, Code: f.Code(capture.Populated)})
 		}
-		img, err := jit.RecogniseImage(funcs)
+		img, err := recognise.RecogniseImage(funcs)
 		if err != nil {
 			return s, err
 		}
@@ -93,9 +96,9 @@ func captured(src *capture.Source, sc *capture.Scenario) (guest.Setup, error) {
 	}
 	ctx := skb612(len(s.Packet), 0)
 	switch sc.ProgType {
-	case jit.SocketFilter:
+	case bpf.SocketFilter:
 		ctx = skb612(len(s.Packet), 14)
-	case jit.XDP:
+	case bpf.XDP:
 		ctx = xdp(len(s.Packet))
 	}
 	s.Data = []guest.Region{{Addr: guest.ContextAddr, Bytes: ctx}, {Addr: guest.DeviceAddr, Bytes: fields(0x800, field{0x400, 8, uint64(guest.DeviceAddr)})}}
@@ -103,11 +106,11 @@ func captured(src *capture.Source, sc *capture.Scenario) (guest.Setup, error) {
 }
 
 // jiffies finds the constant that an inlined bpf_jiffies64 (helper 118) loads from.
-func jiffies(p *capture.Prog) jit.Addr {
+func jiffies(p *capture.Prog) image.Addr {
 	for _, m := range p.InsnMap {
 		if in := p.Insns[m.Insn]; in.Op == 0x85 && in.Src == 0 && in.Imm == 118 {
 			x := p.Xlated[m.Xlated:]
-			return jit.Addr(uint64(uint32(x[0].Imm)) | uint64(uint32(x[1].Imm))<<32)
+			return image.Addr(uint64(uint32(x[0].Imm)) | uint64(uint32(x[1].Imm))<<32)
 		}
 	}
 	return 0
@@ -149,15 +152,15 @@ func compare(m *emu.Machine, sc *capture.Scenario, res *emu.Result) error {
 // capturedKernels are the offsets by release (fixtures/capturedKernels/README.md).
 var capturedKernels = []struct {
 	name     string
-	offsets  jit.Offsets
+	offsets  kernels.Offsets
 	variants []string
 }{
-	{"5.10", jit.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30}, []string{"off", "default", "amd", "lfence"}},
-	{"6.1", jit.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30},
+	{"5.10", kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30}, []string{"off", "default", "amd", "lfence"}},
+	{"6.1", kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30},
 		[]string{"off", "default", "amd", "lfence", "retp-ret"}},
 	{"6.12", offsets, []string{"off", "default", "amd", "lfence", "retp-ret", "stuff", "nobmi2"}},
-	{"6.18", jit.Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x138, ProgBPFFunc: 0x48}, []string{"host"}},
-	{"7.2", jit.Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48},
+	{"6.18", kernels.Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x138, ProgBPFFunc: 0x48}, []string{"host"}},
+	{"7.2", kernels.Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48},
 		[]string{"off", "default", "amd", "its-eibrs", "retp-ret", "stuff", "nobmi2"}},
 }
 
@@ -180,7 +183,7 @@ func TestCaptured(t *testing.T) {
 	}
 }
 
-func captureFile(t *testing.T, name string, o jit.Offsets, want func(*capture.Scenario) bool) {
+func captureFile(t *testing.T, name string, o kernels.Offsets, want func(*capture.Scenario) bool) {
 	src, err := capture.OpenFS(fixtures.FS, "capturedKernels/"+name+".jsonl.gz", name)
 	if err != nil {
 		t.Fatal(err)
@@ -217,7 +220,7 @@ func captureFile(t *testing.T, name string, o jit.Offsets, want func(*capture.Sc
 }
 
 // replay runs one scenario and compares.
-func replay(m *emu.Machine, src *capture.Source, sc *capture.Scenario, o jit.Offsets, l emu.Level) (res emu.Result, err error) {
+func replay(m *emu.Machine, src *capture.Source, sc *capture.Scenario, o kernels.Offsets, l emu.Level) (res emu.Result, err error) {
 	s, err := captured(src, sc)
 	if err != nil {
 		return res, err

@@ -15,7 +15,8 @@ import (
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/record"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // EngineVersion is a version of libunicorn.
@@ -86,8 +87,8 @@ func Doctor(ctx context.Context) []Check {
 
 // tryCode loads and runs one function.
 func tryCode(ctx context.Context, m *Machine, r Run, code ...byte) (Result, error) {
-	img := &jit.Image{Funcs: []jit.FuncImage{{Name: "doctor", Addr: guest.TextBase + 0x119d4, Code: code}}}
-	if err := m.Load(guest.Setup{Images: []*jit.Image{img}, Offsets: jit.Offsets{ProgBPFFunc: 0x30}}); err != nil {
+	img := &image.Image{Funcs: []image.FuncImage{{Name: "doctor", Addr: guest.TextBase + 0x119d4, Code: code}}}
+	if err := m.Load(guest.Setup{Images: []*image.Image{img}, Offsets: kernels.Offsets{ProgBPFFunc: 0x30}}); err != nil {
 		return Result{}, err
 	}
 	return m.Run(ctx, r)

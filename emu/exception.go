@@ -11,20 +11,20 @@ import (
 	uc "github.com/unicorn-engine/unicorn/bindings/go/unicorn"
 
 	"github.com/tcsim/tcsim/emu/kernel"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // engage runs the engine until it comes back for another reason than an access that the exception
 // table has an entry for.
-func (m *Machine) engage(rip jit.Addr) (code C.int, at uint64, err error) {
+func (m *Machine) engage(rip image.Addr) (code C.int, at uint64, err error) {
 	for {
 		code = C.tcs_run(m.c, C.uint64_t(rip))
 		at, err = m.uc.RegRead(uc.X86_REG_RIP)
 		if err != nil || code != 0 || m.c.reason != C.TCS_STOP_TRAP || m.c.intno != vectorPageFault && m.c.intno != vectorProtect {
 			return code, at, err
 		}
-		x, ok := m.Fixup(jit.Addr(at))
+		x, ok := m.Fixup(image.Addr(at))
 		if !ok {
 			return code, at, nil
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/helper"
 	"github.com/tcsim/tcsim/emu/kernel"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -27,7 +27,7 @@ func must(t testing.TB, err error) {
 
 // faulting loads twice through rdi, stores and adds, around arithmetic that needs its registers and
 // flags kept: only the loads clear a register.
-func faulting(t testing.TB) *jit.Image {
+func faulting(t testing.TB) *image.Image {
 	img := program(t, base, `
 		55            // 0: push rbp
 		48 89 e5      // 1: mov rbp, rsp
@@ -45,7 +45,7 @@ func faulting(t testing.TB) *jit.Image {
 		48 c1 e0 08   // 44: shl rax, 8
 		48 09 f0      // 48: or rax, rsi
 		c9 c3`)
-	img.Funcs[0].Faults = []jit.FaultSite{
+	img.Funcs[0].Faults = []image.FaultSite{
 		{Off: 16, Next: 19, Clear: x86.RDX}, {Off: 25, Next: 28, Clear: x86.RegNone},
 		{Off: 28, Next: 32, Clear: x86.RegNone}, {Off: 32, Next: 37, Clear: x86.RSI},
 	}
@@ -57,12 +57,12 @@ func faulting(t testing.TB) *jit.Image {
 func TestFixups(t *testing.T) {
 	const there, missing, wild = guest.ContextAddr, guest.ContextAddr + 1<<30, 0x5a5a_0000_0000_0000
 	m := newMachine(t, emu.Config{}, guest.Setup{
-		Images: []*jit.Image{faulting(t)}, Offsets: offsets,
+		Images: []*image.Image{faulting(t)}, Offsets: offsets,
 		Data: []guest.Region{{Addr: there, Bytes: make([]byte, 4096)}},
 	})
 	const insns = 17
 	for _, l := range []emu.Level{emu.LevelNone, emu.LevelSites, emu.LevelRetired} {
-		for _, at := range []jit.Addr{there, missing, wild, missing} {
+		for _, at := range []image.Addr{there, missing, wild, missing} {
 			must(t, m.WriteMemory(there, []byte{0x34, 0x12, 0, 0, 0, 0, 0, 0}))
 			lg := &log{}
 			res := run(t, m, emu.Run{Level: l, Args: [5]uint64{uint64(at)}, Observer: lg})
@@ -80,7 +80,7 @@ func TestFixups(t *testing.T) {
 	}
 	img := faulting(t)
 	img.Funcs[0].Faults = img.Funcs[0].Faults[1:]
-	m = newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{img}, Offsets: offsets})
+	m = newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{img}, Offsets: offsets})
 	_, err := m.Run(t.Context(), emu.Run{Args: [5]uint64{uint64(missing)}, Level: emu.LevelRetired})
 	var f *emu.Fault
 	if !errors.As(err, &f) || f.Kind != emu.FaultAccess || f.RIP != base+16 {
@@ -90,7 +90,7 @@ func TestFixups(t *testing.T) {
 
 // throwing is a program of three functions: main calls sub, which throws. The callback returns
 // the cookie and 100, and rbx of the outside caller must come back.
-func throwing(t testing.TB, throw jit.Addr, callback bool) *jit.Image {
+func throwing(t testing.TB, throw image.Addr, callback bool) *image.Image {
 	main := code(t, `
 		55 48 89 e5 41 54 53 41 55 41 56 41 57 // push rbp; mov rbp, rsp; push r12, rbx, r13, r14, r15
 		bb 11 00 00 00  // mov ebx, 17
@@ -100,11 +100,11 @@ func throwing(t testing.TB, throw jit.Addr, callback bool) *jit.Image {
 	sub := code(t, "55 48 89 e5 53 31 db bf 4d 00 00 00") // push rbp; mov rbp, rsp; push rbx; xor ebx, ebx; mov edi, 77
 	binary.LittleEndian.PutUint32(main[call-4:], uint32(0x100-call))
 	sub = append(sub, 0xe8)
-	sub = binary.LittleEndian.AppendUint32(sub, uint32(throw-(base+0x100+jit.Addr(len(sub))+4)))
+	sub = binary.LittleEndian.AppendUint32(sub, uint32(throw-(base+0x100+image.Addr(len(sub))+4)))
 	cb := code(t, `
 		48 89 f4 48 89 d5 41 5f 41 5e 41 5d 5b 41 5c 48 89 ec // take over the frame
 		48 89 f8 48 83 c0 64 c9 c3`)
-	return &jit.Image{Funcs: []jit.FuncImage{
+	return &image.Image{Funcs: []image.FuncImage{
 		{Name: "main", Addr: base, Code: main},
 		{Name: "sub", Addr: base + 0x100, Code: append(sub, 0x0f, 0x0b)},
 		{Name: "handler", Addr: base + 0x200, Code: cb, ExceptionCB: callback},
@@ -115,7 +115,7 @@ func TestThrow(t *testing.T) {
 	p := kernel.NewPlan(offsets, nil)
 	throw, err := p.Symbol("bpf_throw")
 	must(t, err)
-	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{throwing(t, throw, true)}, Symbols: p.Symbols(), Offsets: offsets})
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{throwing(t, throw, true)}, Symbols: p.Symbols(), Offsets: offsets})
 	for _, l := range []emu.Level{emu.LevelNone, emu.LevelSites, emu.LevelRetired} {
 		res := run(t, m, emu.Run{Level: l})
 		if res.Return() != 177 {
@@ -131,13 +131,13 @@ func TestThrow(t *testing.T) {
 			t.Error(d)
 		}
 	}
-	m = newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{throwing(t, throw, false)}, Symbols: p.Symbols(), Offsets: offsets})
+	m = newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{throwing(t, throw, false)}, Symbols: p.Symbols(), Offsets: offsets})
 	if _, err := m.Run(t.Context(), emu.Run{}); err == nil || !strings.Contains(err.Error(), "no exception callback") {
 		t.Errorf("without a callback: %v", err)
 	}
 	// sub as a program of its own is entered with rbp 0 of the outside caller.
 	sub := throwing(t, throw, false).Funcs[1]
-	m = newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{throwing(t, throw, false)}, Symbols: p.Symbols(), Offsets: offsets})
+	m = newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{throwing(t, throw, false)}, Symbols: p.Symbols(), Offsets: offsets})
 	if _, err := m.Run(t.Context(), emu.Run{Entry: sub.Addr}); err == nil || !strings.Contains(err.Error(), "is in no program") {
 		t.Errorf("without a main function: %v", err)
 	}
@@ -155,13 +155,13 @@ func TestTimedMayGoto(t *testing.T) {
 		b8 01 00 00 00               // mov eax, 1
 		49 c7 c2 f0 ff ff ff         // mov r10, -16`)
 	body = append(body, 0xe8)
-	body = binary.LittleEndian.AppendUint32(body, uint32(at-(base+jit.Addr(len(body))+4)))
+	body = binary.LittleEndian.AppendUint32(body, uint32(at-(base+image.Addr(len(body))+4)))
 	body = append(body, code(t, `
 		48 c1 e0 20                  // shl rax, 32
 		4c 09 d0                     // or rax, r10
 		c9 c3`)...)
 	m := newMachine(t, emu.Config{}, guest.Setup{
-		Images: []*jit.Image{{Funcs: []jit.FuncImage{{Name: "loop", Addr: base, Code: body}}}}, Symbols: p.Symbols(), Offsets: offsets,
+		Images: []*image.Image{{Funcs: []image.FuncImage{{Name: "loop", Addr: base, Code: body}}}}, Symbols: p.Symbols(), Offsets: offsets,
 	})
 	const now, allowed = 60_000_000_100, 250_000_000
 	for _, c := range []struct{ began, want uint64 }{
@@ -196,7 +196,7 @@ func TestPrivateStack(t *testing.T) {
 		48 89 47 f8          // mov [rdi-8], rax
 		c3`)
 	img.Funcs[0].Frame.PrivateFP = fp
-	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{img}, Offsets: offsets})
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{img}, Offsets: offsets})
 	s := guest.PrivateStack(&img.Funcs[0])
 	end := uint64(s.Addr) + s.Size
 	if res := run(t, m, emu.Run{Args: [5]uint64{end}}); res.Return() != end || end != uint64(guest.GSBase+fp) {

@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -41,25 +42,25 @@ func (k FaultKind) String() string { return faultNames[k] }
 // be looked at.
 type Fault struct {
 	Kind FaultKind
-	RIP  jit.Addr // of the faulting instruction
+	RIP  image.Addr // of the faulting instruction
 	Regs Regs
 	// Access is the address whose access faulted; 0 for kinds without one. Write says that it was
 	// a store; it is known from the decoded instruction.
-	Access jit.Addr
+	Access image.Addr
 	Write  bool
 	Vector int // processor exception number, -1 if none
 
 	// Image, Func and Insn say whose code it is: Func is nil outside the images, HasInsn false in
 	// prologues, epilogues and where the compiler's map is unknown.
 	Image   int
-	Func    *jit.FuncImage
-	Insn    jit.InsnIndex
+	Func    *image.FuncImage
+	Insn    bpf.InsnIndex
 	HasInsn bool
 
 	Seq uint64 // instructions retired before; 0 if the run did not record
 	// Last are the last instructions retired, oldest first, at most 16; none if the run did not
 	// record.
-	Last []jit.Addr
+	Last []image.Addr
 	// Name is the helper of FaultHelper; "" if the instruction that calls helpers was executed
 	// elsewhere, RIP then being where its block begins.
 	Name string

@@ -12,7 +12,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/guest"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 const stackBottom = guest.StackTop - 16<<10
@@ -21,7 +21,7 @@ func TestFaults(t *testing.T) {
 	cases := []struct {
 		name, code string
 		kind       emu.FaultKind
-		rip        jit.Addr // offset
+		rip        image.Addr // offset
 		access     uint64
 		write      bool
 		retired    uint64
@@ -48,8 +48,8 @@ func TestFaults(t *testing.T) {
 		for _, l := range []emu.Level{emu.LevelNone, emu.LevelSites, emu.LevelRetired} {
 			t.Run(fmt.Sprintf("%s/%d", c.name, l), func(t *testing.T) {
 				img := program(t, base, c.code)
-				img.Funcs[0].FirstInsn, img.Funcs[0].InsnOff = 5, []jit.CodeOff{1, jit.CodeOff(len(img.Funcs[0].Code))}
-				m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{img}})
+				img.Funcs[0].FirstInsn, img.Funcs[0].InsnOff = 5, []image.CodeOff{1, image.CodeOff(len(img.Funcs[0].Code))}
+				m := newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{img}})
 				var o log
 				res, err := m.Run(context.Background(), emu.Run{Level: l, Observer: &o})
 				var f *emu.Fault
@@ -60,7 +60,7 @@ func TestFaults(t *testing.T) {
 				if c.kind == emu.FaultFetch {
 					want = f.Access
 				}
-				if f.Kind != c.kind || f.RIP != want || f.Access != jit.Addr(c.access) && c.kind != emu.FaultFetch || f.Write != c.write {
+				if f.Kind != c.kind || f.RIP != want || f.Access != image.Addr(c.access) && c.kind != emu.FaultFetch || f.Write != c.write {
 					t.Errorf("%v (%+v)", f, f)
 				}
 				if (f.Func != nil) != (c.kind != emu.FaultFetch) || f.HasInsn != (f.Func != nil && c.rip >= 1) || f.HasInsn && f.Insn != 5 {
@@ -88,7 +88,7 @@ func TestFaults(t *testing.T) {
 
 // TestForbidden: what depends on the host, or looks like a helper's stub, is a fault.
 func TestForbidden(t *testing.T) {
-	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{
 		program(t, base, "90 0f 31 c3"), program(t, base+0x1000, "90 e7 00 c3"),
 	}})
 	for _, c := range []struct {
@@ -107,7 +107,7 @@ func TestForbidden(t *testing.T) {
 		if !errors.As(err, &f) || f.Kind != c.want || f.Name != "" {
 			t.Errorf("image %d, level %d: %v", c.image, c.level, err)
 		}
-		if c.want == emu.FaultDecode && (f.RIP != base+jit.Addr(c.image)*0x1000+1 || f.Seq != 1) {
+		if c.want == emu.FaultDecode && (f.RIP != base+image.Addr(c.image)*0x1000+1 || f.Seq != 1) {
 			t.Errorf("image %d, level %d: at %#x after %d", c.image, c.level, uint64(f.RIP), f.Seq)
 		}
 	}
@@ -115,7 +115,7 @@ func TestForbidden(t *testing.T) {
 
 // TestRunAfterFault: a fault leaves no trace in later runs.
 func TestRunAfterFault(t *testing.T) {
-	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{
 		program(t, base, loop), program(t, base+0x1000, "e8 fb ff ff ff"),
 		program(t, base+0x2000, "06"), program(t, base+0x3000, "31 c0 ff e0"),
 		program(t, base+0x4000, "48 8b 47 08 c3"),
@@ -147,7 +147,7 @@ func TestReuse(t *testing.T) {
 	setup := func(n uint32) guest.Setup {
 		// mov ebx, n; push rbp; call f; pop rbp; ret; f: mov eax, ebx; add eax, 1; ret
 		img := program(t, base+0x19d4, fmt.Sprintf("bb %s 55 e8 02 00 00 00 5d c3 89 d8 83 c0 01 c3", le32(n)))
-		return guest.Setup{Images: []*jit.Image{img}, Offsets: offsets}
+		return guest.Setup{Images: []*image.Image{img}, Offsets: offsets}
 	}
 	m := newMachine(t, emu.Config{}, setup(0))
 	n, last, changed := uint32(0), uint32(0), 0

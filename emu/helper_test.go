@@ -17,16 +17,17 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/helper"
 	"github.com/tcsim/tcsim/emu/kernel"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // caller calls the helper at a planned address with the arguments of the run and returns what it
 // returns; it stores the caller-saved registers and flags at [rbp-80] first.
-func caller(t testing.TB, target jit.Addr) *jit.Image {
+func caller(t testing.TB, target image.Addr) *image.Image {
 	t.Helper()
 	prefix := code(t, "55 48 89 e5 48 83 ec 50") // push rbp; mov rbp, rsp; sub rsp, 80
-	at := base + jit.Addr(len(prefix))
+	at := base + image.Addr(len(prefix))
 	call := binary.LittleEndian.AppendUint32([]byte{0xe8}, uint32(target-at-5))
 	suffix := code(t, `
 		48 89 4d b0   // mov [rbp-80], rcx
@@ -38,11 +39,11 @@ func caller(t testing.TB, target jit.Addr) *jit.Image {
 		4c 89 55 e0   // … r10
 		4c 89 5d e8   // … r11
 		c9 c3`)
-	return &jit.Image{Funcs: []jit.FuncImage{{Name: "caller", Addr: base, Code: slices.Concat(prefix, call, suffix)}}}
+	return &image.Image{Funcs: []image.FuncImage{{Name: "caller", Addr: base, Code: slices.Concat(prefix, call, suffix)}}}
 }
 
 // helperMachine loads a program that calls helper number imm.
-func helperMachine(t testing.TB, imm int32, maps ...jit.Map) (*emu.Machine, *kernel.Plan) {
+func helperMachine(t testing.TB, imm int32, maps ...bpf.Map) (*emu.Machine, *kernel.Plan) {
 	t.Helper()
 	p := kernel.NewPlan(offsets, maps)
 	at, err := p.Helper(imm)
@@ -50,7 +51,7 @@ func helperMachine(t testing.TB, imm int32, maps ...jit.Map) (*emu.Machine, *ker
 		t.Fatal(err)
 	}
 	return newMachine(t, emu.Config{Seed: 7}, guest.Setup{
-		Images: []*jit.Image{caller(t, at)}, Maps: p.Maps(), Symbols: p.Symbols(), Offsets: offsets,
+		Images: []*image.Image{caller(t, at)}, Maps: p.Maps(), Symbols: p.Symbols(), Offsets: offsets,
 		Packet: []byte("0123456789abcdefghij"),
 		Data:   []guest.Region{{Addr: guest.ContextAddr, Bytes: make([]byte, 4096)}},
 	}), p
@@ -64,7 +65,7 @@ func TestHelpersClobber(t *testing.T) {
 			t.Errorf("time is %d", res.Return())
 		}
 		for i, r := range []x86.Reg{x86.RCX, x86.RDX, x86.RSI, x86.RDI, x86.R8, x86.R9, x86.R10, x86.R11} {
-			v, err := m.ReadWord(guest.EntryRSP - 8 - 80 + jit.Addr(8*i))
+			v, err := m.ReadWord(guest.EntryRSP - 8 - 80 + image.Addr(8*i))
 			if err != nil || v != guest.Junk()[r] {
 				t.Errorf("%s is %#x after a helper, %v", r, v, err)
 			}
@@ -100,7 +101,7 @@ func TestUnknownHelper(t *testing.T) {
 // put stores values at the context, where helpers find their arguments.
 func put(t testing.TB, m *emu.Machine, off int, b []byte) uint64 {
 	t.Helper()
-	at := guest.ContextAddr + jit.Addr(off)
+	at := guest.ContextAddr + image.Addr(off)
 	if err := m.WriteMemory(at, b); err != nil {
 		t.Fatal(err)
 	}
@@ -110,11 +111,11 @@ func put(t testing.TB, m *emu.Machine, off int, b []byte) uint64 {
 func key32(n uint32) []byte { return binary.LittleEndian.AppendUint32(nil, n) }
 func key64(n uint64) []byte { return binary.LittleEndian.AppendUint64(nil, n) }
 
-var testMaps = []jit.Map{
-	{Name: "array", Type: jit.ArrayMap, KeySize: 4, ValueSize: 12, MaxEntries: 3},
-	{Name: "hash", Type: jit.HashMap, KeySize: 8, ValueSize: 8, MaxEntries: 2},
-	{Name: "percpu", Type: jit.PerCPUArrayMap, KeySize: 4, ValueSize: 8, MaxEntries: 2},
-	{Name: "progs", Type: jit.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 2},
+var testMaps = []bpf.Map{
+	{Name: "array", Type: bpf.ArrayMap, KeySize: 4, ValueSize: 12, MaxEntries: 3},
+	{Name: "hash", Type: bpf.HashMap, KeySize: 8, ValueSize: 8, MaxEntries: 2},
+	{Name: "percpu", Type: bpf.PerCPUArrayMap, KeySize: 4, ValueSize: 8, MaxEntries: 2},
+	{Name: "progs", Type: bpf.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 2},
 }
 
 // TestMapHelpers updates by program and reads by user space, and the other way round.
@@ -140,7 +141,7 @@ func TestMapHelpers(t *testing.T) {
 			lookup, _ := helperMachine(t, 1, testMaps...)
 			args = [5]uint64{uint64(addr), put(t, lookup, 0, key)}
 			empty := run(t, lookup, emu.Run{Args: args})
-			if (empty.Return() == 0) != (g.Type == jit.HashMap) {
+			if (empty.Return() == 0) != (g.Type == bpf.HashMap) {
 				t.Errorf("lookup of an empty map returns %#x", empty.Return())
 			}
 			if err := lookup.UpdateElem(i, key, value, guest.UpdateAny); err != nil {
@@ -148,7 +149,7 @@ func TestMapHelpers(t *testing.T) {
 			}
 			res := run(t, lookup, emu.Run{Args: args})
 			mem := make([]byte, g.ValueSize)
-			if err := lookup.ReadMemory(jit.Addr(res.Return()), mem); err != nil || !slices.Equal(mem, value) {
+			if err := lookup.ReadMemory(image.Addr(res.Return()), mem); err != nil || !slices.Equal(mem, value) {
 				t.Errorf("value at %#x is % x, %v", res.Return(), mem, err)
 			}
 			if err := lookup.Reset(); err != nil {
@@ -210,11 +211,11 @@ func TestPacketHelpers(t *testing.T) {
 	dst := uint64(guest.ContextAddr) + 64
 	res := run(t, m, emu.Run{Args: [5]uint64{uint64(guest.ContextAddr), 4, dst, 6}})
 	b := make([]byte, 8)
-	if err := m.ReadMemory(jit.Addr(dst), b); err != nil || res.Return() != 0 || string(b) != "456789\x00\x00" {
+	if err := m.ReadMemory(image.Addr(dst), b); err != nil || res.Return() != 0 || string(b) != "456789\x00\x00" {
 		t.Errorf("%d, %q, %v", res.Return(), b, err)
 	}
 	res = run(t, m, emu.Run{Args: [5]uint64{uint64(guest.ContextAddr), 15, dst, 6}})
-	if err := m.ReadMemory(jit.Addr(dst), b); err != nil || int64(res.Return()) != -14 || string(b) != "\x00\x00\x00\x00\x00\x00\x00\x00" {
+	if err := m.ReadMemory(image.Addr(dst), b); err != nil || int64(res.Return()) != -14 || string(b) != "\x00\x00\x00\x00\x00\x00\x00\x00" {
 		t.Errorf("beyond the packet: %d, %q, %v", int64(res.Return()), b, err)
 	}
 	if _, err := m.Run(context.Background(), emu.Run{Args: [5]uint64{uint64(guest.ContextAddr), 0, 64, 6}}); err == nil {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/kernel"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -33,7 +33,7 @@ const (
 // interrupted is the processor as an interrupt found it.
 type interrupted struct {
 	regs  Regs
-	rip   jit.Addr
+	rip   image.Addr
 	flags uint64
 	prev  uint64 // the instruction before: where the next site comes from
 }
@@ -43,7 +43,7 @@ type interrupted struct {
 // and returns to where the run was stopped when that has returned. What the other program returned is
 // in Result.Interrupts. The counter is where the caller of the other program keeps tail_call_cnt for
 // it, if that wants it so (jit.Frame.RunCtx); of size 0 if not.
-func (m *Machine) Interrupt(prog int, ctx jit.Addr) (counter guest.Span, err error) {
+func (m *Machine) Interrupt(prog int, ctx image.Addr) (counter guest.Span, err error) {
 	if prog < 0 || prog >= len(m.Setup.Images) {
 		return counter, fmt.Errorf("interrupt: no image %d", prog)
 	}
@@ -55,7 +55,7 @@ func (m *Machine) Interrupt(prog int, ctx jit.Addr) (counter guest.Span, err err
 	if err != nil {
 		return counter, fmt.Errorf("interrupt: %w", err)
 	}
-	rsp := jit.Addr(g[x86.RSP]) - interruptRoom
+	rsp := image.Addr(g[x86.RSP]) - interruptRoom
 	for a := rsp; a < rsp+interruptRoom; a += 8 {
 		err = errors.Join(err, m.Mem.WriteWord(a, interruptFill))
 	}
@@ -69,7 +69,7 @@ func (m *Machine) Interrupt(prog int, ctx jit.Addr) (counter guest.Span, err err
 		return counter, fmt.Errorf("interrupt: %w", err)
 	}
 	m.irqs = append(m.irqs, interrupted{g, rip, flags, uint64(m.c.prev)})
-	entry := f.Addr + jit.Addr(f.Entry)
+	entry := f.Addr + image.Addr(f.Entry)
 	rbp := g[x86.RBP]
 	for i := range g {
 		g[i] = guest.Clobber + uint64(i)
@@ -79,7 +79,7 @@ func (m *Machine) Interrupt(prog int, ctx jit.Addr) (counter guest.Span, err err
 }
 
 // resumeInterrupted goes back to what the last interrupt interrupted.
-func (m *Machine) resumeInterrupted(returned uint64) (jit.Addr, error) {
+func (m *Machine) resumeInterrupted(returned uint64) (image.Addr, error) {
 	n := len(m.irqs) - 1
 	was := m.irqs[n]
 	m.irqs = m.irqs[:n]

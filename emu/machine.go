@@ -19,7 +19,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/kernel"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -52,8 +52,8 @@ type Machine struct {
 
 // text is what the machine knows of loaded code beyond its bytes.
 type text struct {
-	marks  []jit.Addr // sorted
-	hooked []jit.Addr // marks with a hook of their own
+	marks  []image.Addr // sorted
+	hooked []image.Addr // marks with a hook of their own
 	pokes  []poke
 }
 
@@ -71,7 +71,7 @@ type progress struct {
 
 // poke is text that Reset restores.
 type poke struct {
-	addr jit.Addr
+	addr image.Addr
 	old  []byte
 }
 

@@ -16,11 +16,12 @@ import (
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/record"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // offsets are those of 6.12.
-var offsets = jit.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x108, ProgBPFFunc: 0x30}
+var offsets = kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x108, ProgBPFFunc: 0x30}
 
 // code reads hex with blanks; a part of each line behind // is dropped.
 func code(t testing.TB, text string) []byte {
@@ -38,9 +39,9 @@ func code(t testing.TB, text string) []byte {
 }
 
 // program is an image of one function at an address.
-func program(t testing.TB, at jit.Addr, text string) *jit.Image {
+func program(t testing.TB, at image.Addr, text string) *image.Image {
 	t.Helper()
-	return &jit.Image{Funcs: []jit.FuncImage{{Name: "prog", Addr: at, Code: code(t, text)}}}
+	return &image.Image{Funcs: []image.FuncImage{{Name: "prog", Addr: at, Code: code(t, text)}}}
 }
 
 func newMachine(t testing.TB, cfg emu.Config, s guest.Setup) *emu.Machine {
@@ -54,7 +55,7 @@ func newMachine(t testing.TB, cfg emu.Config, s guest.Setup) *emu.Machine {
 			t.Error(err)
 		}
 	})
-	if s.Offsets == (jit.Offsets{}) {
+	if s.Offsets == (kernels.Offsets{}) {
 		s.Offsets = offsets
 	}
 	if err := m.Load(s); err != nil {
@@ -100,7 +101,7 @@ const loop = `
 	c3                   // ret`
 
 func TestRunReturnsAtEveryLevel(t *testing.T) {
-	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{program(t, base+0x19d4, loop)}})
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{program(t, base+0x19d4, loop)}})
 	for _, l := range []emu.Level{emu.LevelNone, emu.LevelSites, emu.LevelRetired, emu.LevelNone} {
 		var o log
 		res := run(t, m, emu.Run{Level: l, Args: [5]uint64{1000}, Observer: &o})
@@ -121,7 +122,7 @@ func TestRunReturnsAtEveryLevel(t *testing.T) {
 
 func TestEffectiveAddresses(t *testing.T) {
 	m := newMachine(t, emu.Config{}, guest.Setup{
-		Images: []*jit.Image{program(t, base, `
+		Images: []*image.Image{program(t, base, `
 			55                         // push rbp
 			48 89 e5                   // mov rbp, rsp
 			48 89 7d f8                // mov [rbp-8], rdi
@@ -136,7 +137,7 @@ func TestEffectiveAddresses(t *testing.T) {
 			c3                         // ret
 			48 89 d0                   // mov rax, rdx
 			c3                         // ret`)},
-		Symbols: map[string]jit.Addr{"this_cpu_off": 0x19a18},
+		Symbols: map[string]image.Addr{"this_cpu_off": 0x19a18},
 	})
 	var o log
 	res := run(t, m, emu.Run{Level: emu.LevelRetired, Observer: &o, Args: [5]uint64{7}})
@@ -144,11 +145,11 @@ func TestEffectiveAddresses(t *testing.T) {
 		t.Errorf("this_cpu_off reads %#x", res.Return())
 	}
 	rbp := guest.EntryRSP - 8
-	var got []jit.Addr
+	var got []image.Addr
 	for _, r := range o.retired {
 		got = append(got, r.EA)
 	}
-	want := []jit.Addr{
+	want := []image.Addr{
 		rbp, 0, rbp - 8, 0, rbp - 8, base + 0x14 + 7 - 7, guest.GSBase + 0x19a18, 0, 0,
 		rbp - 8, 0, rbp - 8, rbp, guest.EntryRSP,
 	}
@@ -172,20 +173,20 @@ const pair = `
 	48 ff 45 f8          // inc qword [rbp-8]
 	c3                   // ret`
 
-func pairImage(t testing.TB) *jit.Image {
+func pairImage(t testing.TB) *image.Image {
 	f := program(t, base+0x40, pair).Funcs[0]
-	f.Calls = []jit.CallSite{{Off: 11, Target: base + 0x40 + 22, Func: 0}}
-	f.Frame.Counter = jit.Counter{Form: jit.CounterValue, Off: -8, Size: 8}
-	return &jit.Image{Funcs: []jit.FuncImage{f}}
+	f.Calls = []image.CallSite{{Off: 11, Target: base + 0x40 + 22, Func: 0}}
+	f.Frame.Counter = image.Counter{Form: image.CounterValue, Off: -8, Size: 8}
+	return &image.Image{Funcs: []image.FuncImage{f}}
 }
 
 func TestSitesAgreeBetweenLevels(t *testing.T) {
 	img := pairImage(t)
 	at := img.Funcs[0].Addr
-	all := []jit.Addr{at, at + 6, at + 11, at + 16, at + 18, at + 20, at + 21, at + 22, at + 26, at + 30}
+	all := []image.Addr{at, at + 6, at + 11, at + 16, at + 18, at + 20, at + 21, at + 22, at + 26, at + 30}
 	for _, cfg := range []emu.Config{{}, {PortableRegisters: true}} {
-		for _, marks := range [][]jit.Addr{nil, all} {
-			m := newMachine(t, cfg, guest.Setup{Images: []*jit.Image{img}, Marks: marks})
+		for _, marks := range [][]image.Addr{nil, all} {
+			m := newMachine(t, cfg, guest.Setup{Images: []*image.Image{img}, Marks: marks})
 			var a, b log
 			ra := run(t, m, emu.Run{Level: emu.LevelSites, Observer: &a})
 			rb := run(t, m, emu.Run{Level: emu.LevelRetired, Observer: &b})
@@ -200,7 +201,7 @@ func TestSitesAgreeBetweenLevels(t *testing.T) {
 }
 
 func TestSiteRecord(t *testing.T) {
-	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{pairImage(t)}})
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{pairImage(t)}})
 	var o log
 	res := run(t, m, emu.Run{Level: emu.LevelSites, Observer: &o})
 	if !m.Direct() {
@@ -210,11 +211,11 @@ func TestSiteRecord(t *testing.T) {
 		t.Fatalf("%d sites, %d delivered", res.Sites, len(o.sites))
 	}
 	at := base + 0x40
-	var rips []jit.Addr
+	var rips []image.Addr
 	for _, s := range o.sites {
 		rips = append(rips, s.RIP-at)
 	}
-	if d := cmp.Diff([]jit.Addr{0, 11, 30, 11, 30, 11, 30, 21}, rips); d != "" {
+	if d := cmp.Diff([]image.Addr{0, 11, 30, 11, 30, 11, 30, 21}, rips); d != "" {
 		t.Error(d)
 	}
 	rbp := guest.EntryRSP - 8
@@ -230,7 +231,7 @@ func TestSiteRecord(t *testing.T) {
 }
 
 func TestStopAndContinue(t *testing.T) {
-	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{program(t, base, loop)}})
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{program(t, base, loop)}})
 	ctx := context.Background()
 	var whole log
 	run(t, m, emu.Run{Level: emu.LevelRetired, Args: [5]uint64{3000}, Observer: &whole})
@@ -286,8 +287,8 @@ func TestContinueAfterBudget(t *testing.T) {
 }
 
 func TestBudgets(t *testing.T) {
-	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{program(t, base, "eb fe")},
-		Marks: []jit.Addr{base}})
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{program(t, base, "eb fe")},
+		Marks: []image.Addr{base}})
 	for _, c := range []struct {
 		run  emu.Run
 		want emu.Stop
@@ -322,7 +323,7 @@ func TestReset(t *testing.T) {
 		b8 01 00 00 00       // mov eax, 1
 		c3                   // ret`)
 	data := bytes.Repeat([]byte{0xa1}, 3*4096)
-	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{img},
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{img},
 		Data: []guest.Region{{Addr: guest.ContextAddr, Bytes: data}}})
 	dump := func() []byte {
 		t.Helper()

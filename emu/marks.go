@@ -13,7 +13,7 @@ import (
 	"slices"
 	"unsafe"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -26,7 +26,7 @@ func (m *Machine) loadMarks() error {
 	m.marks = slices.Clone(m.marks)
 	slices.Sort(m.marks)
 	m.marks = slices.Compact(m.marks)
-	counters := []jit.Counter{{}, {}} // index 0 means not marked
+	counters := []image.Counter{{}, {}} // index 0 means not marked
 	for _, a := range m.marks {
 		f := m.FuncAt(a)
 		if f == nil {
@@ -53,15 +53,15 @@ func (m *Machine) loadMarks() error {
 }
 
 // defaultMarks are the entry of each image, calls, returns, and the jump and end of tail calls.
-func (m *Machine) defaultMarks() []jit.Addr {
-	var a []jit.Addr
+func (m *Machine) defaultMarks() []image.Addr {
+	var a []image.Addr
 	for _, img := range m.Setup.Images {
-		a = append(a, img.Funcs[0].Addr+jit.Addr(img.Funcs[0].Entry))
+		a = append(a, img.Funcs[0].Addr+image.Addr(img.Funcs[0].Entry))
 	}
 	for _, f := range m.Funcs {
-		inside := func(off jit.CodeOff) {
+		inside := func(off image.CodeOff) {
 			if off >= 0 && int(off) < len(f.Code) {
-				a = append(a, f.Addr+jit.Addr(off))
+				a = append(a, f.Addr+image.Addr(off))
 			}
 		}
 		for _, c := range f.Calls {
@@ -72,13 +72,13 @@ func (m *Machine) defaultMarks() []jit.Addr {
 			inside(t.End)
 		}
 		for off := 0; off < len(f.Code); {
-			i, err := m.cache.Decode(f.Code[off:], f.Addr+jit.Addr(off))
+			i, err := m.cache.Decode(f.Code[off:], f.Addr+image.Addr(off))
 			if err != nil {
 				break // found again, as a fault, if it is executed
 			}
-			if i.Branch == x86.BranchRet && !inTailCall(f.FuncImage, jit.CodeOff(off)) ||
+			if i.Branch == x86.BranchRet && !inTailCall(f.FuncImage, image.CodeOff(off)) ||
 				i.Branch == x86.BranchJump && m.IsReturn(i.Target) {
-				inside(jit.CodeOff(off))
+				inside(image.CodeOff(off))
 			}
 			off += int(i.Len)
 		}
@@ -87,7 +87,7 @@ func (m *Machine) defaultMarks() []jit.Addr {
 }
 
 // inTailCall says that a ret belongs to an inline retpoline.
-func inTailCall(f *jit.FuncImage, off jit.CodeOff) bool {
+func inTailCall(f *image.FuncImage, off image.CodeOff) bool {
 	for _, t := range f.TailCalls {
 		if off >= t.Start && off < t.End {
 			return true
@@ -97,7 +97,7 @@ func inTailCall(f *jit.FuncImage, off jit.CodeOff) bool {
 }
 
 // marked reports whether an instruction that touches [begin, end) may be marked.
-func (m *Machine) marked(begin, end jit.Addr) bool {
+func (m *Machine) marked(begin, end image.Addr) bool {
 	i, _ := slices.BinarySearch(m.marks, begin-x86.MaxInstLen)
 	return i < len(m.marks) && m.marks[i] < end
 }
@@ -120,7 +120,7 @@ func (m *Machine) hookMarks() error {
 	old := slices.Clone(m.hooked)
 	m.hooked = m.hooked[:0]
 	for _, a := range addrs {
-		m.hooked = append(m.hooked, jit.Addr(a))
+		m.hooked = append(m.hooked, image.Addr(a))
 	}
 	if slices.Equal(old, m.hooked) {
 		return nil
@@ -152,7 +152,7 @@ func (m *Machine) setLevel(l Level) error {
 }
 
 // decode decodes the instruction at a.
-func (m *Machine) decode(a jit.Addr) (x86.Inst, error) {
+func (m *Machine) decode(a image.Addr) (x86.Inst, error) {
 	var code [x86.MaxInstLen]byte
 	n := m.Mem.Code(a, code[:])
 	return m.cache.Decode(code[:n], a)

@@ -13,15 +13,15 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/emu/guest"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // ReadMemory fills dst with guest memory. It fails if a byte is not mapped.
-func (m *Machine) ReadMemory(addr jit.Addr, dst []byte) error { return m.Mem.Read(addr, dst) }
+func (m *Machine) ReadMemory(addr image.Addr, dst []byte) error { return m.Mem.Read(addr, dst) }
 
 // WriteMemory stores to guest data. Text is refused: that is for WriteText.
-func (m *Machine) WriteMemory(addr jit.Addr, src []byte) error {
-	for a := addr &^ (guest.PageSize - 1); a < addr+jit.Addr(len(src)); a += guest.PageSize {
+func (m *Machine) WriteMemory(addr image.Addr, src []byte) error {
+	for a := addr &^ (guest.PageSize - 1); a < addr+image.Addr(len(src)); a += guest.PageSize {
 		if m.Mem.IsText(a) {
 			return fmt.Errorf("write to %#x: this is text", uint64(a))
 		}
@@ -30,16 +30,16 @@ func (m *Machine) WriteMemory(addr jit.Addr, src []byte) error {
 }
 
 // ReadWord returns the 8 bytes at addr.
-func (m *Machine) ReadWord(addr jit.Addr) (uint64, error) { return m.Mem.ReadWord(addr) }
+func (m *Machine) ReadWord(addr image.Addr) (uint64, error) { return m.Mem.ReadWord(addr) }
 
 // WriteText patches code, between runs or while a run is stopped. The translations of these bytes
 // are dropped. Reset undoes it.
-func (m *Machine) WriteText(addr jit.Addr, code []byte) error {
+func (m *Machine) WriteText(addr image.Addr, code []byte) error {
 	old := make([]byte, len(code))
 	if err := m.Mem.Read(addr, old); err != nil {
 		return fmt.Errorf("write text: %w", err)
 	}
-	for a := addr &^ (guest.PageSize - 1); a < addr+jit.Addr(len(code)); a += guest.PageSize {
+	for a := addr &^ (guest.PageSize - 1); a < addr+image.Addr(len(code)); a += guest.PageSize {
 		if !m.Mem.IsText(a) {
 			return fmt.Errorf("write text: %#x is no text", uint64(addr))
 		}
@@ -52,12 +52,12 @@ func (m *Machine) WriteText(addr jit.Addr, code []byte) error {
 }
 
 // patch stores code and drops what the engine and the recorder know of it.
-func (m *Machine) patch(addr jit.Addr, code []byte) error {
+func (m *Machine) patch(addr image.Addr, code []byte) error {
 	if err := m.Mem.Write(addr, code); err != nil {
 		return err
 	}
 	m.translated += hostPerPatch
-	end := addr + jit.Addr(len(code))
+	end := addr + image.Addr(len(code))
 	C.tcs_forget(m.c, C.uint64_t(addr), C.uint64_t(end))
 	for a := addr; a < end; a = (a | (guest.PageSize - 1)) + 1 { // pages need not follow each other in physical memory
 		stop := min(end, (a|(guest.PageSize-1))+1)

@@ -15,10 +15,13 @@ import (
 	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/verify"
 )
 
-var _ jit.Env = (*kernel.Plan)(nil)
+var _ image.Env = (*kernel.Plan)(nil)
 
 // TestPlan: addresses are the same whatever was asked before, and nothing overlaps.
 func TestPlan(t *testing.T) {
@@ -44,16 +47,16 @@ func TestPlan(t *testing.T) {
 	if len(addrs) != len(names) || len(slices.Compact(addrs)) != len(names) {
 		t.Errorf("%d addresses of %d symbols: %x", len(addrs), len(names), addrs)
 	}
-	end := jit.Addr(0)
+	end := image.Addr(0)
 	for size := 1; size < 300; size += 7 {
 		at, err := a.Place(0, size, 0)
 		if err != nil || at < end+64 || at%64 != 0 || at < guest.TextBase {
 			t.Fatalf("%d bytes at %#x after %#x: %v", size, uint64(at), uint64(end), err)
 		}
-		end = at + jit.Addr(size)
+		end = at + image.Addr(size)
 	}
 	for _, m := range a.Maps() {
-		if m.Addr == 0 || (m.ValueAddr == 0) != (m.Type != jit.ArrayMap) {
+		if m.Addr == 0 || (m.ValueAddr == 0) != (m.Type != bpf.ArrayMap) {
 			t.Errorf("map %+v", m)
 		}
 	}
@@ -111,9 +114,9 @@ func TestOwnCode(t *testing.T) {
 
 // ownTaken compiles and runs a program that tail calls itself through map 1 and counts its entries
 // in the first word of map 0.
-func ownTaken(t *testing.T, p *jit.Program, target *jit.Target) uint64 {
+func ownTaken(t *testing.T, p *bpf.Program, target *jit.Target) uint64 {
 	t.Helper()
-	v, err := jit.Analyse(p, &target.Kernel)
+	v, err := verify.Analyse(p, &target.Kernel)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,14 +126,14 @@ func ownTaken(t *testing.T, p *jit.Program, target *jit.Target) uint64 {
 		t.Fatal(err)
 	}
 	m := newMachine(t, emu.Config{}, guest.Setup{
-		Images: []*jit.Image{img}, Maps: plan.Maps(), Symbols: plan.Symbols(), Offsets: target.Offsets,
+		Images: []*image.Image{img}, Maps: plan.Maps(), Symbols: plan.Symbols(), Offsets: target.Offsets,
 		Slots: []guest.Slot{{Map: 1, Key: 0, Prog: 0}},
 	})
 	jumps := 0
 	var o log
 	run(t, m, emu.Run{Level: emu.LevelSites, Observer: &o})
 	for _, s := range o.sites {
-		if s.RIP == img.Funcs[0].Addr+jit.Addr(img.Funcs[0].TailCalls[0].Jump) {
+		if s.RIP == img.Funcs[0].Addr+image.Addr(img.Funcs[0].TailCalls[0].Jump) {
 			jumps++
 		}
 	}

@@ -18,10 +18,11 @@ import (
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 func TestPatchWhileStopped(t *testing.T) {
-	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{program(t, base, loop)}})
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{program(t, base, loop)}})
 	r := emu.Run{Level: emu.LevelRetired, Args: [5]uint64{1000}, StopAddr: base + 2, StopHits: 100}
 	for range 3 {
 		if res := run(t, m, r); res.Stop != emu.StopAddr || res.Return() != 99*3 {
@@ -41,8 +42,8 @@ func TestPatchWhileStopped(t *testing.T) {
 }
 
 func TestWriteTextRefuses(t *testing.T) {
-	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{program(t, base, loop)}})
-	for _, at := range []jit.Addr{0, guest.EntryRSP, base + 4094, guest.TaskAddr} {
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{program(t, base, loop)}})
+	for _, at := range []image.Addr{0, guest.EntryRSP, base + 4094, guest.TaskAddr} {
 		if m.WriteText(at, []byte{1, 2, 3, 4}) == nil {
 			t.Errorf("text at %#x", uint64(at))
 		}
@@ -64,7 +65,7 @@ func TestMarkedPatch(t *testing.T) {
 		90                // nop
 		ff c0             // inc eax
 		c3`)
-	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{img}, Marks: []jit.Addr{base + 2, base + 8}})
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{img}, Marks: []image.Addr{base + 2, base + 8}})
 	for i := range 40 {
 		jump := i/2%2 == 1
 		patch := code(t, "0f 1f 44 00 00")
@@ -171,7 +172,7 @@ func pokeScenario(t *testing.T, m *emu.Machine, src *capture.Source, sc *capture
 
 // fill puts a program into a slot. The constant keys stand in the capture, as the code does not say
 // them.
-func fill(t *testing.T, m *emu.Machine, images []*jit.Image, sc *capture.Scenario, sl capture.Slot, target *jit.Target) int {
+func fill(t *testing.T, m *emu.Machine, images []*image.Image, sc *capture.Scenario, sl capture.Slot, target *jit.Target) int {
 	t.Helper()
 	landing, ok := images[sl.Prog].Landing()
 	if !ok {
@@ -186,7 +187,7 @@ func fill(t *testing.T, m *emu.Machine, images []*jit.Image, sc *capture.Scenari
 				if !f.TailCalls[j].Direct || pokedTo(sc, p, i, f, &f.TailCalls[j]) != landing {
 					continue
 				}
-				plan, err := target.UpdatePlan([]jit.PokeSite{site}, 0, landing)
+				plan, err := target.UpdatePlan([]image.PokeSite{site}, 0, landing)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -201,27 +202,27 @@ func fill(t *testing.T, m *emu.Machine, images []*jit.Image, sc *capture.Scenari
 }
 
 // pokedTo returns where the kernel had the site jump when the slots were filled, 0 for nowhere.
-func pokedTo(sc *capture.Scenario, p, fn int, f *jit.FuncImage, s *jit.TailCallSite) jit.Addr {
+func pokedTo(sc *capture.Scenario, p, fn int, f *image.FuncImage, s *image.TailCallSite) image.Addr {
 	b := sc.Progs[p].Funcs[fn].Code(capture.Populated)[s.Jump:]
 	if b[0] != 0xe9 {
 		return 0
 	}
-	next := f.Addr + jit.Addr(s.Jump) + jit.PokeSize
-	return next + jit.Addr(int64(int32(binary.LittleEndian.Uint32(b[1:]))))
+	next := f.Addr + image.Addr(s.Jump) + image.PokeSize
+	return next + image.Addr(int64(int32(binary.LittleEndian.Uint32(b[1:]))))
 }
 
-func apply(t *testing.T, m *emu.Machine, plan []jit.Patch) (n int) {
+func apply(t *testing.T, m *emu.Machine, plan []image.Patch) (n int) {
 	t.Helper()
 	for i := range plan {
 		p := &plan[i]
-		if p.Kind != jit.PatchText {
+		if p.Kind != image.PatchText {
 			continue
 		}
-		var b [jit.PokeSize]byte
+		var b [image.PokeSize]byte
 		if err := m.ReadMemory(p.Addr, b[:]); err != nil {
 			t.Fatal(err)
 		}
-		if r := p.Apply(b[:]); r != jit.PokeChanged && r != jit.PokeAlready {
+		if r := p.Apply(b[:]); r != image.PokeChanged && r != image.PokeAlready {
 			// Two slots with the same program: the first has done it.
 			if !bytes.Equal(b[:], p.New[:]) {
 				t.Fatalf("patch at %#x: %s", uint64(p.Addr), r)

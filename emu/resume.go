@@ -14,7 +14,7 @@ import (
 
 	uc "github.com/unicorn-engine/unicorn/bindings/go/unicorn"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // Resume goes on at an address after a run that ended with f, a FaultBreak of this machine, as the
@@ -22,7 +22,7 @@ import (
 // arch/x86/kernel/alternative.c). The breakpoint counts as an instruction that retired. Memory and
 // text may have been changed meanwhile, but nothing else may have run. Of r counts what counts for
 // Continue; the level must be that of the run, LevelRetired.
-func (m *Machine) Resume(ctx context.Context, r Run, f *Fault, at jit.Addr) (Result, error) {
+func (m *Machine) Resume(ctx context.Context, r Run, f *Fault, at image.Addr) (Result, error) {
 	if f == nil || f.Kind != FaultBreak || m.c.reason != C.TCS_STOP_TRAP {
 		return Result{}, errors.New("resume: no run ended at a breakpoint")
 	}

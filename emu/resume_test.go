@@ -12,7 +12,7 @@ import (
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/record"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // TestResume puts a breakpoint over a nop and goes on behind it: everything but the length of the
@@ -21,7 +21,7 @@ func TestResume(t *testing.T) {
 	const base = guest.TextBase
 	// stc; nop5; sbb eax, eax; push rbx; pop rbx; ret
 	img := program(t, base, "f9 0f 1f 44 00 00 19 c0 53 5b c3")
-	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*jit.Image{img}, Marks: []jit.Addr{base + 1}})
+	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{img}, Marks: []image.Addr{base + 1}})
 	var plain log
 	want := run(t, m, emu.Run{Level: emu.LevelRetired, Observer: &plain})
 
@@ -59,7 +59,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-func rips(rs []record.Retired) (out []jit.Addr) {
+func rips(rs []record.Retired) (out []image.Addr) {
 	for _, r := range rs {
 		out = append(out, r.RIP)
 	}

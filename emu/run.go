@@ -20,7 +20,7 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/helper"
 	"github.com/tcsim/tcsim/emu/record"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -58,7 +58,7 @@ type FrameObserver interface {
 type Run struct {
 	Image int // index into guest.Setup.Images
 	// Entry replaces the entry point of the image, if not 0.
-	Entry jit.Addr
+	Entry image.Addr
 	// Args are R1 to R5; the context is usually at guest.ContextAddr.
 	Args [5]uint64
 	// Arg6 is the sixth argument, which only kernel functions have.
@@ -75,7 +75,7 @@ type Run struct {
 	// StopAddr before the StopHits'th (0 means first) execution of an instruction. Both need
 	// LevelRetired. Memory can then be read and patched, and the run continued.
 	StopSeq  uint64
-	StopAddr jit.Addr
+	StopAddr image.Addr
 	StopHits uint64
 }
 
@@ -105,7 +105,7 @@ func (s Stop) String() string { return stopNames[s] }
 // Result is the state at the end of a run, or where it was stopped.
 type Result struct {
 	Stop Stop
-	RIP  jit.Addr // of the next instruction; after StopReturn guest.OutsideReturn
+	RIP  image.Addr // of the next instruction; after StopReturn guest.OutsideReturn
 	Regs Regs
 	// Retired and Sites count from the start of the run. Retired is 0 at LevelNone.
 	Retired, Sites uint64
@@ -156,12 +156,12 @@ func (m *Machine) Continue(ctx context.Context, r Run) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("continue: %w", err)
 	}
-	return m.execute(ctx, r, jit.Addr(rip))
+	return m.execute(ctx, r, image.Addr(rip))
 }
 
 // begin sets registers and stack as the outside caller leaves them. Registers that the program
 // must not rely on hold junk.
-func (m *Machine) begin(r Run) (jit.Addr, error) {
+func (m *Machine) begin(r Run) (image.Addr, error) {
 	if !m.loaded {
 		return 0, errNotLoaded
 	}
@@ -171,7 +171,7 @@ func (m *Machine) begin(r Run) (jit.Addr, error) {
 			return 0, fmt.Errorf("no image %d", r.Image)
 		}
 		f := &m.Setup.Images[r.Image].Funcs[0]
-		entry = f.Addr + jit.Addr(f.Entry)
+		entry = f.Addr + image.Addr(f.Entry)
 	}
 	if err := m.renew(); err != nil {
 		return 0, err
@@ -245,7 +245,7 @@ func (m *Machine) wantFrames(yes bool) error {
 }
 
 // execute runs the engine, through the ends of interrupts, and says how it ended.
-func (m *Machine) execute(ctx context.Context, r Run, rip jit.Addr) (Result, error) {
+func (m *Machine) execute(ctx context.Context, r Run, rip image.Addr) (Result, error) {
 	for {
 		res, err := m.executeOnce(ctx, r, rip)
 		if err != nil || res.Stop != StopReturn || len(m.irqs) == 0 {
@@ -259,7 +259,7 @@ func (m *Machine) execute(ctx context.Context, r Run, rip jit.Addr) (Result, err
 }
 
 // executeOnce runs the engine and says how it ended.
-func (m *Machine) executeOnce(ctx context.Context, r Run, rip jit.Addr) (Result, error) {
+func (m *Machine) executeOnce(ctx context.Context, r Run, rip image.Addr) (Result, error) {
 	if err := ctx.Err(); err != nil {
 		return Result{}, err
 	}
@@ -272,9 +272,9 @@ func (m *Machine) executeOnce(ctx context.Context, r Run, rip jit.Addr) (Result,
 	if err := m.keepPaging(); err != nil {
 		return Result{}, fmt.Errorf("run: %w", err)
 	}
-	end := jit.Addr(at)
+	end := image.Addr(at)
 	if a := m.c.stop_rip; a != 0 && code == 0 && m.c.reason != C.TCS_STOP_EXIT {
-		end = jit.Addr(a)
+		end = image.Addr(a)
 		if err := m.uc.RegWrite(uc.X86_REG_RIP, uint64(a)); err != nil {
 			return Result{}, fmt.Errorf("run: %w", err)
 		}
@@ -332,7 +332,7 @@ func (m *Machine) watch(ctx context.Context) (stop func()) {
 }
 
 // ended finds out why the engine came back.
-func (m *Machine) ended(code C.int, rip jit.Addr) (Stop, *Fault) {
+func (m *Machine) ended(code C.int, rip image.Addr) (Stop, *Fault) {
 	if code != 0 {
 		return 0, m.engineFault(uc.UcError(code), rip)
 	}
@@ -354,7 +354,7 @@ func (m *Machine) ended(code C.int, rip jit.Addr) (Stop, *Fault) {
 	case C.TCS_STOP_TRAP:
 		return 0, m.trapFault(int(m.c.intno), rip)
 	case C.TCS_STOP_DECODE:
-		return 0, m.newFault(FaultDecode, jit.Addr(m.c.bad_addr))
+		return 0, m.newFault(FaultDecode, image.Addr(m.c.bad_addr))
 	case C.TCS_STOP_HELPER:
 		return 0, m.helperErr
 	}

@@ -11,23 +11,26 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // refused makes a program that tail calls slot key and, refused, leaves 0x77 in r4, which is rcx.
-func refused(name string, key int32) *jit.Program {
-	return &jit.Program{
-		Name: name, Type: jit.SchedCLS, Maps: []jit.Map{{Name: "m", Type: jit.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 2}},
-		Insns: []jit.Insn{
-			{Op: 0x18, Dst: 2, Src: jit.PseudoMap}, {}, {Op: 0xb7, Dst: 3, Imm: key}, {Op: 0x85, Imm: jit.HelperTailCall},
+func refused(name string, key int32) *bpf.Program {
+	return &bpf.Program{
+		Name: name, Type: bpf.SchedCLS, Maps: []bpf.Map{{Name: "m", Type: bpf.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 2}},
+		Insns: []bpf.Insn{
+			{Op: 0x18, Dst: 2, Src: bpf.PseudoMap}, {}, {Op: 0xb7, Dst: 3, Imm: key}, {Op: 0x85, Imm: bpf.HelperTailCall},
 			{Op: 0xb7, Dst: 4, Imm: 0x77}, {Op: 0xb7, Imm: 5}, {Op: 0x95},
 		},
-		Funcs: []jit.Func{{Name: name}},
+		Funcs: []bpf.Func{{Name: name}},
 	}
 }
 
 // ownMachine compiles programs for a target and loads them.
-func ownMachine(t *testing.T, name string, ps ...*jit.Program) (*emu.Machine, []*jit.Image) {
+func ownMachine(t *testing.T, name string, ps ...*bpf.Program) (*emu.Machine, []*image.Image) {
 	t.Helper()
 	target, err := jit.TargetByName(name)
 	if err != nil {
@@ -36,7 +39,7 @@ func ownMachine(t *testing.T, name string, ps ...*jit.Program) (*emu.Machine, []
 	plan := kernel.NewPlan(target.Offsets, ps[0].Maps)
 	s := guest.Setup{Offsets: target.Offsets}
 	for _, p := range ps {
-		v, err := jit.Analyse(p, &target.Kernel)
+		v, err := verify.Analyse(p, &target.Kernel)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -117,7 +120,7 @@ func TestCounterMemory(t *testing.T) {
 // use placed with them.
 func TestPlanCounters(t *testing.T) {
 	p := kernel.NewPlan(offsets, testMaps)
-	ask := func(name string) jit.Addr {
+	ask := func(name string) image.Addr {
 		t.Helper()
 		a, err := p.Symbol(name)
 		if err != nil {
@@ -169,7 +172,7 @@ func interrupted(t *testing.T, name string) int {
 	plan, err := target.UpdatePlan(images[0].PokeSites(0, 0), 0, landing)
 	check(t, err)
 	for i := range plan {
-		if s := &plan[i]; s.Kind == jit.PatchText {
+		if s := &plan[i]; s.Kind == image.PatchText {
 			check(t, m.WriteText(s.Addr, s.New[:]))
 		}
 	}
@@ -181,7 +184,7 @@ func interrupted(t *testing.T, name string) int {
 	var o log
 	r := emu.Run{
 		Args: [5]uint64{uint64(ctx)}, Level: emu.LevelRetired, Observer: &o,
-		StopAddr: p.Addr + jit.Addr(p.TailCalls[0].Start), StopHits: 20,
+		StopAddr: p.Addr + image.Addr(p.TailCalls[0].Start), StopHits: 20,
 	}
 	run(t, m, r)
 	_, err = m.Interrupt(1, guest.ContextAddr)
@@ -193,7 +196,7 @@ func interrupted(t *testing.T, name string) int {
 	}
 	taken := 0
 	for _, s := range o.sites {
-		if s.RIP == p.Addr+jit.Addr(p.TailCalls[0].Jump) {
+		if s.RIP == p.Addr+image.Addr(p.TailCalls[0].Jump) {
 			taken++
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // TestKernelFuncs runs every kernel function that test runs of tracing programs call, on builds with
@@ -22,8 +23,8 @@ func TestKernelFuncs(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, kind := range []jit.TraceKind{jit.Fentry, jit.FmodRet, jit.Fexit} {
-			var images []*jit.Image
-			at := jit.Addr(0xffffffff81700000)
+			var images []*image.Image
+			at := image.Addr(0xffffffff81700000)
 			for _, k := range kernel.TestCalls(kind) {
 				img, ok := kernel.TracedFunc(k.Name, at, tg)
 				if !ok {
@@ -72,15 +73,15 @@ func TestTrampolineHelpers(t *testing.T) {
 	const (
 		prog      = 0xffffc90000401000
 		ctx       = guest.ContextAddr
-		enter     = jit.Addr(0xffffffff81280000)
+		enter     = image.Addr(0xffffffff81280000)
 		exit      = enter + 64
 		trampExit = enter + 128
 	)
 	// The program's code calls one function and returns.
-	call := func(at, to jit.Addr) *jit.Image {
+	call := func(at, to image.Addr) *image.Image {
 		code := []byte{0xe8, 0, 0, 0, 0, 0xc3}
 		binary.LittleEndian.PutUint32(code[1:], uint32(to-at-5))
-		return &jit.Image{Funcs: []jit.FuncImage{{Name: "caller", Addr: at, Code: code}}}
+		return &image.Image{Funcs: []image.FuncImage{{Name: "caller", Addr: at, Code: code}}}
 	}
 	// enter; enter; pop the first result into rax, which is shifted into the upper half.
 	twice := []byte{0x57, 0x56, 0xe8, 0, 0, 0, 0, 0x5e, 0x5f, 0x50, 0xe8, 0, 0, 0, 0, 0x59, 0x48, 0xc1, 0xe1, 0x20, 0x48, 0x09, 0xc8, 0xc3}
@@ -93,11 +94,11 @@ func TestTrampolineHelpers(t *testing.T) {
 	}
 	defer m.Close()
 	if err := m.Load(guest.Setup{
-		Images: []*jit.Image{
-			{Funcs: []jit.FuncImage{{Name: "twice", Addr: base, Code: twice}}},
+		Images: []*image.Image{
+			{Funcs: []image.FuncImage{{Name: "twice", Addr: base, Code: twice}}},
 			call(base+64, exit), call(base+128, trampExit),
 		},
-		Symbols: map[string]jit.Addr{"__bpf_prog_enter_recur": enter, "__bpf_prog_exit_recur": exit, "__bpf_tramp_exit": trampExit},
+		Symbols: map[string]image.Addr{"__bpf_prog_enter_recur": enter, "__bpf_prog_exit_recur": exit, "__bpf_tramp_exit": trampExit},
 		Data:    []guest.Region{{Addr: ctx, Bytes: []byte("0123456789abcdef")}},
 		VoidRAX: 0xffff888100000000,
 	}); err != nil {

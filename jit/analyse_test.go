@@ -9,42 +9,44 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify"
 )
 
 // Short forms of instructions, in the order destination, source, offset, constant.
 
-func mov(d, s uint8) jit.Insn                    { return jit.Insn{Op: 0xbf, Dst: d, Src: s} }
-func movImm(d uint8, v int32) jit.Insn           { return jit.Insn{Op: 0xb7, Dst: d, Imm: v} }
-func addImm(d uint8, v int32) jit.Insn           { return jit.Insn{Op: 0x07, Dst: d, Imm: v} }
-func addReg(d, s uint8) jit.Insn                 { return jit.Insn{Op: 0x0f, Dst: d, Src: s} }
-func andImm(d uint8, v int32) jit.Insn           { return jit.Insn{Op: 0x57, Dst: d, Imm: v} }
-func load(d, s uint8, off int16) jit.Insn        { return jit.Insn{Op: 0x79, Dst: d, Src: s, Off: off} }
-func load32(d, s uint8, off int16) jit.Insn      { return jit.Insn{Op: 0x61, Dst: d, Src: s, Off: off} }
-func store(d uint8, off int16, s uint8) jit.Insn { return jit.Insn{Op: 0x7b, Dst: d, Src: s, Off: off} }
-func storeB(d uint8, off int16, v int32) jit.Insn {
-	return jit.Insn{Op: 0x72, Dst: d, Off: off, Imm: v}
+func mov(d, s uint8) bpf.Insn                    { return bpf.Insn{Op: 0xbf, Dst: d, Src: s} }
+func movImm(d uint8, v int32) bpf.Insn           { return bpf.Insn{Op: 0xb7, Dst: d, Imm: v} }
+func addImm(d uint8, v int32) bpf.Insn           { return bpf.Insn{Op: 0x07, Dst: d, Imm: v} }
+func addReg(d, s uint8) bpf.Insn                 { return bpf.Insn{Op: 0x0f, Dst: d, Src: s} }
+func andImm(d uint8, v int32) bpf.Insn           { return bpf.Insn{Op: 0x57, Dst: d, Imm: v} }
+func load(d, s uint8, off int16) bpf.Insn        { return bpf.Insn{Op: 0x79, Dst: d, Src: s, Off: off} }
+func load32(d, s uint8, off int16) bpf.Insn      { return bpf.Insn{Op: 0x61, Dst: d, Src: s, Off: off} }
+func store(d uint8, off int16, s uint8) bpf.Insn { return bpf.Insn{Op: 0x7b, Dst: d, Src: s, Off: off} }
+func storeB(d uint8, off int16, v int32) bpf.Insn {
+	return bpf.Insn{Op: 0x72, Dst: d, Off: off, Imm: v}
 }
-func call(helper int32) jit.Insn     { return jit.Insn{Op: 0x85, Imm: helper} }
-func callFn(distance int32) jit.Insn { return jit.Insn{Op: 0x85, Src: 1, Imm: distance} }
-func ja(off int16) jit.Insn          { return jit.Insn{Op: 0x05, Off: off} }
-func jeq(d uint8, v int32, off int16) jit.Insn {
-	return jit.Insn{Op: 0x15, Dst: d, Off: off, Imm: v}
+func call(helper int32) bpf.Insn     { return bpf.Insn{Op: 0x85, Imm: helper} }
+func callFn(distance int32) bpf.Insn { return bpf.Insn{Op: 0x85, Src: 1, Imm: distance} }
+func ja(off int16) bpf.Insn          { return bpf.Insn{Op: 0x05, Off: off} }
+func jeq(d uint8, v int32, off int16) bpf.Insn {
+	return bpf.Insn{Op: 0x15, Dst: d, Off: off, Imm: v}
 }
-func jlt(d uint8, v int32, off int16) jit.Insn {
-	return jit.Insn{Op: 0xa5, Dst: d, Off: off, Imm: v}
+func jlt(d uint8, v int32, off int16) bpf.Insn {
+	return bpf.Insn{Op: 0xa5, Dst: d, Off: off, Imm: v}
 }
-func leave() jit.Insn { return jit.Insn{Op: 0x95} }
+func leave() bpf.Insn { return bpf.Insn{Op: 0x95} }
 
 // ldMap takes two slots.
-func ldMap(d uint8, m int32) []jit.Insn { return []jit.Insn{{Op: 0x18, Dst: d, Src: 1, Imm: m}, {}} }
+func ldMap(d uint8, m int32) []bpf.Insn { return []bpf.Insn{{Op: 0x18, Dst: d, Src: 1, Imm: m}, {}} }
 
 // code joins instructions and groups of them.
-func code(parts ...any) (out []jit.Insn) {
+func code(parts ...any) (out []bpf.Insn) {
 	for _, p := range parts {
 		switch p := p.(type) {
-		case jit.Insn:
+		case bpf.Insn:
 			out = append(out, p)
-		case []jit.Insn:
+		case []bpf.Insn:
 			out = append(out, p...)
 		}
 	}
@@ -52,21 +54,21 @@ func code(parts ...any) (out []jit.Insn) {
 }
 
 // tail is a tail call in slot key of map m, 5 slots, where the context is in r6.
-func tail(m, key int32) []jit.Insn {
+func tail(m, key int32) []bpf.Insn {
 	return code(mov(1, 6), ldMap(2, m), movImm(3, key), call(12))
 }
 
-var testMaps = []jit.Map{
-	{Name: "hash", Type: jit.HashMap, KeySize: 16, ValueSize: 24, MaxEntries: 8},
-	{Name: "jmp", Type: jit.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 4},
-	{Name: "jmp2", Type: jit.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 4},
-	{Name: "arr", Type: jit.ArrayMap, KeySize: 4, ValueSize: 20, MaxEntries: 7},
+var testMaps = []bpf.Map{
+	{Name: "hash", Type: bpf.HashMap, KeySize: 16, ValueSize: 24, MaxEntries: 8},
+	{Name: "jmp", Type: bpf.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 4},
+	{Name: "jmp2", Type: bpf.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 4},
+	{Name: "arr", Type: bpf.ArrayMap, KeySize: 4, ValueSize: 20, MaxEntries: 7},
 }
 
-func testProgram(insns []jit.Insn, starts ...jit.InsnIndex) *jit.Program {
-	p := &jit.Program{Name: "p", Type: jit.SchedCLS, Insns: insns, Maps: testMaps, Funcs: []jit.Func{{Name: "main"}}}
+func testProgram(insns []bpf.Insn, starts ...bpf.InsnIndex) *bpf.Program {
+	p := &bpf.Program{Name: "p", Type: bpf.SchedCLS, Insns: insns, Maps: testMaps, Funcs: []bpf.Func{{Name: "main"}}}
 	for _, s := range starts {
-		p.Funcs = append(p.Funcs, jit.Func{Name: "sub", Start: s})
+		p.Funcs = append(p.Funcs, bpf.Func{Name: "sub", Start: s})
 	}
 	return p
 }
@@ -80,8 +82,8 @@ func named(t testing.TB, name string) *jit.Target {
 
 func TestStackDepth(t *testing.T) {
 	for name, c := range map[string]struct {
-		insns  []jit.Insn
-		starts []jit.InsnIndex
+		insns  []bpf.Insn
+		starts []bpf.InsnIndex
 		want   []int32
 	}{
 		"none":       {code(movImm(0, 0), leave()), nil, []int32{0}},
@@ -99,11 +101,11 @@ func TestStackDepth(t *testing.T) {
 		"map key":               {code(ldMap(1, 0), mov(2, 10), addImm(2, -24), call(1), movImm(0, 0), leave()), nil, []int32{24}},
 		"not an argument":       {code(mov(2, 10), addImm(2, -24), call(5), movImm(0, 0), leave()), nil, []int32{0}},
 		"memory and size":       {code(mov(1, 10), addImm(1, -48), movImm(2, 16), call(16), movImm(0, 0), leave()), nil, []int32{48}},
-		"atomic":                {code(movImm(2, 1), jit.Insn{Op: 0xdb, Dst: 10, Src: 2, Off: -32}, movImm(0, 0), leave()), nil, []int32{32}},
+		"atomic":                {code(movImm(2, 1), bpf.Insn{Op: 0xdb, Dst: 10, Src: 2, Off: -32}, movImm(0, 0), leave()), nil, []int32{32}},
 		"caller's stack": {
 			code(mov(1, 10), addImm(1, -80), callFn(2), movImm(0, 0), leave(),
 				storeB(10, -5, 1), storeB(1, 8, 1), movImm(0, 0), leave()),
-			[]jit.InsnIndex{5}, []int32{72, 5},
+			[]bpf.InsnIndex{5}, []int32{72, 5},
 		},
 		"one of two paths": {
 			code(load32(3, 1, 0), mov(2, 10), addImm(2, -8), jeq(3, 1, 1), addImm(2, -16), storeB(2, 0, 1), movImm(0, 0), leave()),
@@ -115,7 +117,7 @@ func TestStackDepth(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v, err := jit.Analyse(testProgram(c.insns, c.starts...), &named(t, "6.12").Kernel)
+			v, err := verify.Analyse(testProgram(c.insns, c.starts...), &named(t, "6.12").Kernel)
 			must(t, err)
 			var got []int32
 			for _, f := range v.Funcs {
@@ -129,11 +131,11 @@ func TestStackDepth(t *testing.T) {
 }
 
 func TestTailCallKeys(t *testing.T) {
-	other := func(branch []jit.Insn) []jit.Insn { // two ways to the same call
+	other := func(branch []bpf.Insn) []bpf.Insn { // two ways to the same call
 		return code(mov(6, 1), load32(4, 1, 0), mov(1, 6), ldMap(2, 1), movImm(3, 2), jeq(4, 0, int16(len(branch))), branch, call(12), movImm(0, 0), leave())
 	}
 	for name, c := range map[string]struct {
-		insns  []jit.Insn
+		insns  []bpf.Insn
 		direct bool
 	}{
 		"constant":           {code(mov(6, 1), tail(1, 2), movImm(0, 0), leave()), true},
@@ -156,13 +158,13 @@ func TestTailCallKeys(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v, err := jit.Analyse(testProgram(c.insns), &named(t, "6.12").Kernel)
+			v, err := verify.Analyse(testProgram(c.insns), &named(t, "6.12").Kernel)
 			must(t, err)
 			if got := len(v.Pokes) == 1; got != c.direct {
 				t.Errorf("direct is %v, expected %v", got, c.direct)
 			}
 			for i, in := range v.Insns {
-				if in.Op == jit.OpTailCall && (in.Imm == 1) != c.direct {
+				if in.Op == bpf.OpTailCall && (in.Imm == 1) != c.direct {
 					t.Errorf("insn %d is %+v", i, in)
 				}
 			}
@@ -186,7 +188,7 @@ func TestReachable(t *testing.T) {
 		"6.18": {true, true, true, false},
 		"7.2":  {true, true, false, false},
 	} {
-		v, err := jit.Analyse(testProgram(insns, 4, 11, 14), &named(t, kernel).Kernel)
+		v, err := verify.Analyse(testProgram(insns, 4, 11, 14), &named(t, kernel).Kernel)
 		must(t, err)
 		var got []bool
 		for _, f := range v.Funcs {
@@ -201,9 +203,9 @@ func TestReachable(t *testing.T) {
 // TestReachableByDeadCode has a tail call that is removed: the walk over the calls saw it.
 func TestReachableByDeadCode(t *testing.T) {
 	insns := code(movImm(7, 0), jeq(7, 0, 6), mov(6, 1), tail(1, 0), movImm(0, 0), leave())
-	p, err := jit.Rewrite(testProgram(insns), &named(t, "6.12").Kernel)
+	p, err := verify.Rewrite(testProgram(insns), &named(t, "6.12").Kernel)
 	must(t, err)
-	v, err := jit.Analyse(p, &named(t, "6.12").Kernel)
+	v, err := verify.Analyse(p, &named(t, "6.12").Kernel)
 	must(t, err)
 	if len(v.Insns) != 3 || !v.Funcs[0].TailCallReachable || len(v.Pokes) != 0 {
 		t.Errorf("%d instructions, %+v, pokes %v", len(v.Insns), v.Funcs[0], v.Pokes)
@@ -211,20 +213,20 @@ func TestReachableByDeadCode(t *testing.T) {
 }
 
 // valueOf loads the address inside a map's value into r1 and returns.
-func valueOf(m, off int32) []jit.Insn {
+func valueOf(m, off int32) []bpf.Insn {
 	insns := code(ldMap(1, m), movImm(0, 0), leave())
-	insns[0].Src, insns[1].Imm = jit.PseudoMapValue, off
+	insns[0].Src, insns[1].Imm = bpf.PseudoMapValue, off
 	return insns
 }
 
 func TestAnalyseMistakes(t *testing.T) {
 	for name, c := range map[string]struct {
-		p    *jit.Program
+		p    *bpf.Program
 		want []string
 	}{
 		"empty":     {testProgram(nil), []string{"the program has no instructions"}},
 		"falls off": {testProgram(code(movImm(0, 0))), []string{"insn 0 (r0 = 0): function 0 (main) does not end with exit or jump"}},
-		"opcode":    {testProgram(code(jit.Insn{Op: 0xff}, leave())), []string{"unknown opcode 0xff"}},
+		"opcode":    {testProgram(code(bpf.Insn{Op: 0xff}, leave())), []string{"unknown opcode 0xff"}},
 		"half":      {testProgram(code(ldMap(1, 1)[:1], leave())), []string{"bad second half"}},
 		"map":       {testProgram(code(ldMap(1, 9), leave())), []string{"insn 0 (r1 = map[9] ll): map 9 does not exist: there are 4"}},
 		"no value": {
@@ -238,7 +240,7 @@ func TestAnalyseMistakes(t *testing.T) {
 		"into a half": {testProgram(code(ja(1), ldMap(1, 1), leave())), []string{"jump into the middle of insn 1"}},
 		"register":    {testProgram(code(mov(14, 1), leave())), []string{"there is no register r14"}},
 		"no prog array": {
-			testProgram(code(ldMap(2, 3), movImm(3, 0), jit.Insn{Op: 0x85, Imm: jit.HelperTailCall}, movImm(0, 0), leave())),
+			testProgram(code(ldMap(2, 3), movImm(3, 0), bpf.Insn{Op: 0x85, Imm: bpf.HelperTailCall}, movImm(0, 0), leave())),
 			[]string{"tail call through map arr, which is no prog array"},
 		},
 		"r10":          {testProgram(code(movImm(10, 0), leave())), []string{"r10 is read only"}},
@@ -251,7 +253,7 @@ func TestAnalyseMistakes(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := jit.Analyse(c.p, &named(t, "6.12").Kernel)
+			_, err := verify.Analyse(c.p, &named(t, "6.12").Kernel)
 			for _, w := range c.want {
 				if err == nil || !strings.Contains(err.Error(), w) {
 					t.Errorf("got %v, expected %s", err, w)
@@ -264,10 +266,10 @@ func TestAnalyseMistakes(t *testing.T) {
 // TestAnalyseKeeps checks that the program is not changed.
 func TestAnalyseKeeps(t *testing.T) {
 	insns := code(mov(6, 1), tail(1, 2), movImm(0, 0), leave())
-	p := testProgram(append([]jit.Insn(nil), insns...))
-	_, err := jit.Analyse(p, &named(t, "6.1").Kernel)
+	p := testProgram(append([]bpf.Insn(nil), insns...))
+	_, err := verify.Analyse(p, &named(t, "6.1").Kernel)
 	must(t, err)
-	_, err = jit.Rewrite(p, &named(t, "6.1").Kernel)
+	_, err = verify.Rewrite(p, &named(t, "6.1").Kernel)
 	must(t, err)
 	if d := cmp.Diff(insns, p.Insns); d != "" {
 		t.Error(d)
@@ -276,7 +278,7 @@ func TestAnalyseKeeps(t *testing.T) {
 
 // FuzzAnalyse reads a target, where the second function starts, and instructions.
 func FuzzAnalyse(f *testing.F) {
-	add := func(target, second byte, insns []jit.Insn) {
+	add := func(target, second byte, insns []bpf.Insn) {
 		data := []byte{target, second}
 		for _, in := range insns {
 			b := in.Bytes()
@@ -286,7 +288,7 @@ func FuzzAnalyse(f *testing.F) {
 	}
 	add(2, 0, code(mov(6, 1), tail(1, 2), movImm(0, 0), leave()))
 	add(4, 5, code(mov(1, 10), addImm(1, -80), callFn(2), movImm(0, 0), leave(), storeB(1, 8, 1), movImm(0, 0), leave()))
-	add(0, 0, code(load32(3, 1, 0), jit.Insn{Op: 0x3f, Dst: 3, Src: 3}, jlt(3, 9, -2), movImm(0, 0), leave()))
+	add(0, 0, code(load32(3, 1, 0), bpf.Insn{Op: 0x3f, Dst: 3, Src: 3}, jlt(3, 9, -2), movImm(0, 0), leave()))
 	names := []string{"5.10", "6.1", "6.12", "6.18", "7.2"}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) < 2 || len(data) > 400 {
@@ -295,19 +297,19 @@ func FuzzAnalyse(f *testing.F) {
 		tgt := named(t, names[int(data[0])%len(names)])
 		p := testProgram(nil)
 		if data[1] != 0 {
-			p.Funcs = append(p.Funcs, jit.Func{Name: "sub", Start: jit.InsnIndex(data[1])})
+			p.Funcs = append(p.Funcs, bpf.Func{Name: "sub", Start: bpf.InsnIndex(data[1])})
 		}
-		for b := data[2:]; len(b) >= jit.InsnSize; b = b[jit.InsnSize:] {
-			p.Insns = append(p.Insns, jit.DecodeInsn(b))
+		for b := data[2:]; len(b) >= bpf.InsnSize; b = b[bpf.InsnSize:] {
+			p.Insns = append(p.Insns, bpf.DecodeInsn(b))
 		}
-		if _, err := jit.Analyse(p, &tgt.Kernel); err != nil {
+		if _, err := verify.Analyse(p, &tgt.Kernel); err != nil {
 			return
 		}
-		q, err := jit.Rewrite(p, &tgt.Kernel)
+		q, err := verify.Rewrite(p, &tgt.Kernel)
 		if err != nil {
 			return
 		}
-		if _, err := jit.Analyse(q, &tgt.Kernel); err != nil {
+		if _, err := verify.Analyse(q, &tgt.Kernel); err != nil {
 			t.Errorf("the rewritten program is refused: %v", err)
 		}
 	})

@@ -5,11 +5,11 @@ package jit_test
 import (
 	"testing"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 func TestText(t *testing.T) {
-	for want, in := range map[string]jit.Insn{
+	for want, in := range map[string]bpf.Insn{
 		"r6 = r1":                     mov(6, 1),
 		"w3 = 7":                      {Op: 0xb4, Dst: 3, Imm: 7},
 		"r1 = (s8)r2":                 {Op: 0xbf, Dst: 1, Src: 2, Off: 8},
@@ -41,7 +41,7 @@ func TestText(t *testing.T) {
 		"call #12":                                      call(12),
 		"call pc+3":                                     callFn(3),
 		"call kfunc#0":                                  {Op: 0x85, Src: 2},
-		"tail_call #1":                                  {Op: jit.OpTailCall, Imm: 1},
+		"tail_call #1":                                  {Op: bpf.OpTailCall, Imm: 1},
 		"exit":                                          leave(),
 		"BUG_alu_ef":                                    {Op: 0xef},
 		"BUG_jmp_f6":                                    {Op: 0xf6},
@@ -50,11 +50,11 @@ func TestText(t *testing.T) {
 			t.Errorf("%+v is %q, expected %q", in, got, want)
 		}
 	}
-	two := []jit.Insn{{Op: 0x18, Dst: 1, Imm: 1}, {Imm: -1}, {Op: 0x18, Src: 2, Imm: 3}, {Imm: 16}}
-	if got := jit.TextAt(two, 0); got != "r1 = 0xffffffff00000001 ll" {
+	two := []bpf.Insn{{Op: 0x18, Dst: 1, Imm: 1}, {Imm: -1}, {Op: 0x18, Src: 2, Imm: 3}, {Imm: 16}}
+	if got := bpf.TextAt(two, 0); got != "r1 = 0xffffffff00000001 ll" {
 		t.Error(got)
 	}
-	if got := jit.TextAt(two, 2); got != "r0 = map[3][0]+16 ll" {
+	if got := bpf.TextAt(two, 2); got != "r0 = map[3][0]+16 ll" {
 		t.Error(got)
 	}
 }

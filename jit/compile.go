@@ -8,6 +8,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -17,17 +20,17 @@ var ErrNotJITed = errors.New("the image does not settle within the passes")
 
 // compiler is the state of one Compile.
 type compiler struct {
-	v    *Verified
+	v    *verify.Verified
 	t    *Target
-	env  Env
+	env  image.Env
 	sch  scheme
 	fns  []*fn
 	regs [16]x86.Reg // by BPF register; RegNone where there is none
 	// fpShift is added to offsets of accesses that name BPF_REG_FP, and to what is moved from it.
 	fpShift int32
-	syms    map[string]Addr
+	syms    map[string]image.Addr
 	// arena and arenaUser are where the kernel and user space see the program's arena; 0 without one.
-	arena, arenaUser Addr
+	arena, arenaUser image.Addr
 }
 
 // Compile translates a verified program for a target. It does what bpf_int_jit_compile and do_jit
@@ -38,7 +41,7 @@ type compiler struct {
 // The result does not share memory with its arguments except for the pointers to the program and
 // the target. An error names the target, the instruction index and the instruction, and wraps
 // ErrUnsupported or ErrNotJITed where these apply. Compile is safe for concurrent use if env is.
-func Compile(v *Verified, t *Target, env Env) (*Image, error) {
+func Compile(v *verify.Verified, t *Target, env image.Env) (*image.Image, error) {
 	c := &compiler{v: v, t: t, env: env}
 	img, err := c.compile()
 	if err != nil {
@@ -47,14 +50,14 @@ func Compile(v *Verified, t *Target, env Env) (*Image, error) {
 	return img, nil
 }
 
-func programName(v *Verified) string {
+func programName(v *verify.Verified) string {
 	if v.Program == nil || v.Program.Name == "" {
 		return "program"
 	}
 	return v.Program.Name
 }
 
-func (c *compiler) compile() (*Image, error) {
+func (c *compiler) compile() (*image.Image, error) {
 	if c.t.Limit < 1 || c.t.Limit > 127 {
 		return nil, fmt.Errorf("tail call limit %d is not in 1..127", c.t.Limit)
 	}
@@ -67,7 +70,7 @@ func (c *compiler) compile() (*Image, error) {
 	}
 	c.sch, c.regs = sch, bpfRegs(c.t)
 	if s, ok := sch.(framePointer); ok {
-		c.regs[regFP], c.fpShift = s.fp()
+		c.regs[bpf.RegFP], c.fpShift = s.fp()
 	}
 	if err := c.findArena(); err != nil {
 		return nil, err
@@ -80,7 +83,7 @@ func (c *compiler) compile() (*Image, error) {
 			return nil, err
 		}
 	}
-	img := &Image{Program: c.v.Program, Limit: c.t.Limit, Funcs: make([]FuncImage, len(c.fns))}
+	img := &image.Image{Program: c.v.Program, Limit: c.t.Limit, Funcs: make([]image.FuncImage, len(c.fns))}
 	entry := c.cfiSize()
 	for i, f := range c.fns {
 		if f.addr, err = c.env.Place(i, f.size, entry); err != nil {
@@ -101,7 +104,7 @@ func (c *compiler) split() error {
 	if len(c.v.Funcs) == 0 {
 		return errors.New("no functions")
 	}
-	next := InsnIndex(0)
+	next := bpf.InsnIndex(0)
 	for i, info := range c.v.Funcs {
 		if info.Start != next || info.End <= info.Start || int(info.End) > len(c.v.Insns) {
 			return fmt.Errorf("function %d (%s) has slots [%d, %d), expected them to start at %d in %d slots",
@@ -117,7 +120,7 @@ func (c *compiler) split() error {
 		}
 		c.fns = append(c.fns, f)
 	}
-	if err := admit(&c.t.Verifier, c.v.Insns, c.v.Funcs); err != nil {
+	if err := verify.Admit(&c.t.Verifier, c.v.Insns, c.v.Funcs); err != nil {
 		return err
 	}
 	if int(next) != len(c.v.Insns) {
@@ -131,7 +134,7 @@ const maxStackDepth = 1 << 20
 
 // symbol returns the address of a kernel symbol, which can have an offset behind "+", asking env
 // once.
-func (c *compiler) symbol(name string) (Addr, error) {
+func (c *compiler) symbol(name string) (image.Addr, error) {
 	if a, ok := c.syms[name]; ok {
 		return a, nil
 	}
@@ -145,17 +148,17 @@ func (c *compiler) symbol(name string) (Addr, error) {
 		if err != nil {
 			return 0, fmt.Errorf("offset of symbol %q: %w", name, err)
 		}
-		a += Addr(n)
+		a += image.Addr(n)
 	}
 	if c.syms == nil {
-		c.syms = make(map[string]Addr)
+		c.syms = make(map[string]image.Addr)
 	}
 	c.syms[name] = a
 	return a, nil
 }
 
 // hasCallThunk says whether a helper function has a thunk that accounts for calls.
-func (c *compiler) hasCallThunk(target Addr) bool {
+func (c *compiler) hasCallThunk(target image.Addr) bool {
 	for _, name := range c.t.Emit.CallThunks {
 		// A place without the function has no thunk of it.
 		if a, err := c.symbol(name); err == nil && a == target {
@@ -166,16 +169,16 @@ func (c *compiler) hasCallThunk(target Addr) bool {
 }
 
 // fail wraps an error about the instruction in slot i of the program.
-func (c *compiler) fail(i InsnIndex, err error) error {
-	return fmt.Errorf("insn %d (%s): %w", i, TextAt(c.v.Insns, i), err)
+func (c *compiler) fail(i bpf.InsnIndex, err error) error {
+	return fmt.Errorf("insn %d (%s): %w", i, bpf.TextAt(c.v.Insns, i), err)
 }
 
 // fn is one function while it is compiled.
 type fn struct {
 	c     *compiler
 	idx   int
-	info  FuncInfo
-	insns []Insn
+	info  verify.FuncInfo
+	insns []bpf.Insn
 
 	// What the prologue and the frame depend on.
 	sub       bool
@@ -184,7 +187,7 @@ type fn struct {
 	saved     [4]bool
 	saveR12   bool
 	// privateFP is what r10 is, before this CPU's offset is added, in a function with a private stack.
-	privateFP Addr
+	privateFP image.Addr
 	regs      *[16]x86.Reg // by BPF register
 
 	// plan[i] is the size of instruction i without its jump; addrs as in do_jit: addrs[0] is the
@@ -198,11 +201,11 @@ type fn struct {
 	// Labels of the tail call sequences, from their start (jit_context.tail_call_*_label).
 	directLabel, indirectLabel int
 
-	addr Addr
-	img  *FuncImage // nil while sizes are found
+	addr image.Addr
+	img  *image.FuncImage // nil while sizes are found
 }
 
-func newFn(c *compiler, idx int, info FuncInfo) (*fn, error) {
+func newFn(c *compiler, idx int, info verify.FuncInfo) (*fn, error) {
 	f := &fn{c: c, idx: idx, info: info, insns: c.v.Insns[info.Start:info.End], sub: idx != 0, regs: &c.regs}
 	f.depth = (info.StackDepth + 7) &^ 7
 	// detect_reg_usage: any appearance of R6..R9 in a register field counts, also in the second
@@ -210,7 +213,7 @@ func newFn(c *compiler, idx int, info FuncInfo) (*fn, error) {
 	f.reachable = info.TailCallReachable
 	for i := range f.insns {
 		in := &f.insns[i]
-		if in.Op == OpTailCall {
+		if in.Op == bpf.OpTailCall {
 			f.reachable = true
 		}
 		if r := in.Dst - 6; r < 4 {

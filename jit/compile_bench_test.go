@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/verify"
 )
 
 // BenchmarkCompile compiles the random programs and the tail-call programs of a capture, which are
@@ -18,7 +20,7 @@ func BenchmarkCompile(b *testing.B) {
 			must(b, err)
 			c := readCapture(b, name)
 			type input struct {
-				v   *jit.Verified
+				v   *verify.Verified
 				env memoEnv
 			}
 			var inputs []input
@@ -59,9 +61,9 @@ func BenchmarkCompile(b *testing.B) {
 // memoEnv has the addresses of a captureEnv parsed, so that the benchmark measures the compiler.
 type memoEnv struct {
 	captureEnv
-	place       []jit.Addr
-	maps, value []jit.Addr
-	base        jit.Addr
+	place       []image.Addr
+	maps, value []image.Addr
+	base        image.Addr
 }
 
 func newMemoEnv(t testing.TB, e captureEnv) memoEnv {
@@ -82,7 +84,7 @@ func newMemoEnv(t testing.TB, e captureEnv) memoEnv {
 	return m
 }
 
-func (m memoEnv) Place(fn, _ int, _ jit.CodeOff) (jit.Addr, error) { return m.place[fn], nil }
-func (m memoEnv) Helper(imm int32) (jit.Addr, error)               { return m.base + jit.Addr(imm), nil }
-func (m memoEnv) MapAddr(i int) (jit.Addr, error)                  { return m.maps[i], nil }
-func (m memoEnv) MapValue(i int) (jit.Addr, error)                 { return m.value[i], nil }
+func (m memoEnv) Place(fn, _ int, _ image.CodeOff) (image.Addr, error) { return m.place[fn], nil }
+func (m memoEnv) Helper(imm int32) (image.Addr, error)                 { return m.base + image.Addr(imm), nil }
+func (m memoEnv) MapAddr(i int) (image.Addr, error)                    { return m.maps[i], nil }
+func (m memoEnv) MapValue(i int) (image.Addr, error)                   { return m.value[i], nil }

@@ -9,35 +9,38 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/verify"
 )
 
 // fixedEnv is an address plan that knows everything: functions one after the other.
-type fixedEnv struct{ next jit.Addr }
+type fixedEnv struct{ next image.Addr }
 
-func (e *fixedEnv) Place(_, size int, _ jit.CodeOff) (jit.Addr, error) {
+func (e *fixedEnv) Place(_, size int, _ image.CodeOff) (image.Addr, error) {
 	a := e.next
-	e.next += jit.Addr(size+63) &^ 63
+	e.next += image.Addr(size+63) &^ 63
 	return a, nil
 }
 
-func (e *fixedEnv) Helper(imm int32) (jit.Addr, error) {
-	return 0xffffffff81000000 + jit.Addr(uint16(imm)), nil
+func (e *fixedEnv) Helper(imm int32) (image.Addr, error) {
+	return 0xffffffff81000000 + image.Addr(uint16(imm)), nil
 }
-func (e *fixedEnv) MapAddr(m int) (jit.Addr, error) {
+func (e *fixedEnv) MapAddr(m int) (image.Addr, error) {
 	if m < 0 || m > 3 {
 		return 0, fmt.Errorf("no map %d", m)
 	}
-	return 0xffff888100000000 + jit.Addr(m)<<12, nil
+	return 0xffff888100000000 + image.Addr(m)<<12, nil
 }
-func (e *fixedEnv) MapValue(m int) (jit.Addr, error)     { return e.MapAddr(m) }
-func (e *fixedEnv) Symbol(name string) (jit.Addr, error) { return 0xffffffff82000000, nil }
+func (e *fixedEnv) MapValue(m int) (image.Addr, error)     { return e.MapAddr(m) }
+func (e *fixedEnv) Symbol(name string) (image.Addr, error) { return 0xffffffff82000000, nil }
 
-const fuzzBase jit.Addr = 0xffffffffc0000000
+const fuzzBase image.Addr = 0xffffffffc0000000
 
 // fuzzInput reads a target and a program: target, stack depth, number of slots of the first
 // function, then instructions.
-func fuzzInput(data []byte) (*jit.Target, *jit.Verified, error) {
-	if len(data) < 4+jit.InsnSize {
+func fuzzInput(data []byte) (*jit.Target, *verify.Verified, error) {
+	if len(data) < 4+bpf.InsnSize {
 		return nil, nil, fmt.Errorf("too short")
 	}
 	names := jit.TargetNames()
@@ -45,16 +48,16 @@ func fuzzInput(data []byte) (*jit.Target, *jit.Verified, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	v := &jit.Verified{Program: &jit.Program{}, Pokes: make([]jit.PokeDesc, 2)}
-	depth, split := int32(data[1])*8, jit.InsnIndex(data[2])
-	for rest := data[4:]; len(rest) >= jit.InsnSize && len(v.Insns) < 4096; rest = rest[jit.InsnSize:] {
-		v.Insns = append(v.Insns, jit.DecodeInsn(rest))
+	v := &verify.Verified{Program: &bpf.Program{}, Pokes: make([]verify.PokeDesc, 2)}
+	depth, split := int32(data[1])*8, bpf.InsnIndex(data[2])
+	for rest := data[4:]; len(rest) >= bpf.InsnSize && len(v.Insns) < 4096; rest = rest[bpf.InsnSize:] {
+		v.Insns = append(v.Insns, bpf.DecodeInsn(rest))
 	}
-	end := jit.InsnIndex(len(v.Insns))
-	v.Funcs = []jit.FuncInfo{{Name: "main", End: end, StackDepth: depth, TailCallReachable: data[3]&1 != 0}}
+	end := bpf.InsnIndex(len(v.Insns))
+	v.Funcs = []verify.FuncInfo{{Name: "main", End: end, StackDepth: depth, TailCallReachable: data[3]&1 != 0}}
 	if split > 0 && split < end {
 		v.Funcs[0].End = split
-		v.Funcs = append(v.Funcs, jit.FuncInfo{Name: "sub", Start: split, End: end, TailCallReachable: data[3]&2 != 0})
+		v.Funcs = append(v.Funcs, verify.FuncInfo{Name: "sub", Start: split, End: end, TailCallReachable: data[3]&2 != 0})
 	}
 	return tgt, v, nil
 }
@@ -91,7 +94,7 @@ func FuzzCompile(f *testing.F) {
 }
 
 // checkImage checks what holds for every function.
-func checkImage(t *testing.T, fn *jit.FuncImage, slots int) {
+func checkImage(t *testing.T, fn *image.FuncImage, slots int) {
 	t.Helper()
 	if len(fn.InsnOff) != slots+1 || !slices.IsSorted(fn.InsnOff) || int(fn.InsnOff[slots]) != len(fn.Code) {
 		t.Fatalf("instruction offsets %v of %d slots in %d bytes", fn.InsnOff, slots, len(fn.Code))
@@ -107,7 +110,7 @@ func checkImage(t *testing.T, fn *jit.FuncImage, slots int) {
 		off = s.Off
 	}
 	for _, s := range fn.TailCalls {
-		if s.Start < fn.Frame.Body || s.End > jit.CodeOff(len(fn.Code)) || s.Jump <= s.Start || s.Jump >= s.End {
+		if s.Start < fn.Frame.Body || s.End > image.CodeOff(len(fn.Code)) || s.Jump <= s.Start || s.Jump >= s.End {
 			t.Fatalf("tail call %+v", s)
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -87,13 +89,13 @@ func (f *fn) measure() (prologue int32, err error) {
 		e.Reset()
 		e.base = 0
 		if err := f.check(i, p); err != nil {
-			return 0, f.c.fail(f.info.Start+InsnIndex(i), err)
+			return 0, f.c.fail(f.info.Start+bpf.InsnIndex(i), err)
 		}
 		if err := e.insn(i); err != nil {
-			return 0, f.c.fail(f.info.Start+InsnIndex(i), err)
+			return 0, f.c.fail(f.info.Start+bpf.InsnIndex(i), err)
 		}
 		if e.Len() > maxInsnSize {
-			return 0, f.c.fail(f.info.Start+InsnIndex(i), fmt.Errorf("%d bytes of code, at most %d fit", e.Len(), maxInsnSize))
+			return 0, f.c.fail(f.info.Start+bpf.InsnIndex(i), fmt.Errorf("%d bytes of code, at most %d fit", e.Len(), maxInsnSize))
 		}
 		p.size = uint8(e.Len())
 		if p.kind == kindWide {
@@ -123,7 +125,7 @@ func (f *fn) pass(prologue int32) (int32, error) {
 		case kindCond, kindJump, kindExitJump:
 			j, err := f.jump(i, int32(p.size))
 			if err != nil {
-				return 0, f.c.fail(f.info.Start+InsnIndex(i), err)
+				return 0, f.c.fail(f.info.Start+bpf.InsnIndex(i), err)
 			}
 			size += int32(p.size) + int32(j.nops) + int32(j.size)
 		default:
@@ -195,24 +197,24 @@ func (f *fn) emit() error {
 	img := f.img
 	img.Name, img.Addr, img.Entry = f.info.Name, f.addr, f.c.cfiSize()
 	img.FirstInsn, img.ExceptionCB = f.info.Start, f.info.ExceptionCB
-	img.InsnOff = make([]CodeOff, len(f.insns)+1)
+	img.InsnOff = make([]image.CodeOff, len(f.insns)+1)
 	if err := e.prologue(); err != nil {
 		return err
 	}
 	img.Frame = f.c.sch.frame(f)
-	img.Frame.Body = CodeOff(e.Len())
+	img.Frame.Body = image.CodeOff(e.Len())
 	for i := range f.insns {
 		if f.plan[i].kind == kindSecond {
-			img.InsnOff[i] = CodeOff(e.Len())
+			img.InsnOff[i] = image.CodeOff(e.Len())
 			continue
 		}
 		e.base = e.Len()
-		img.InsnOff[i] = CodeOff(e.base)
+		img.InsnOff[i] = image.CodeOff(e.base)
 		if err := e.insn(i); err != nil {
-			return f.c.fail(f.info.Start+InsnIndex(i), err)
+			return f.c.fail(f.info.Start+bpf.InsnIndex(i), err)
 		}
 		if err := e.jump(i); err != nil {
-			return f.c.fail(f.info.Start+InsnIndex(i), err)
+			return f.c.fail(f.info.Start+bpf.InsnIndex(i), err)
 		}
 		end := i + 1
 		if f.plan[i].kind == kindWide {
@@ -220,10 +222,10 @@ func (f *fn) emit() error {
 		}
 		if e.Len() != int(f.addrs[end]) {
 			// do_jit: "bpf_jit: fatal error", the sizes settled but not the addresses.
-			return f.c.fail(f.info.Start+InsnIndex(i), fmt.Errorf("ends at %d, not at %d: %w", e.Len(), f.addrs[end], ErrNotJITed))
+			return f.c.fail(f.info.Start+bpf.InsnIndex(i), fmt.Errorf("ends at %d, not at %d: %w", e.Len(), f.addrs[end], ErrNotJITed))
 		}
 	}
-	img.InsnOff[len(f.insns)] = CodeOff(e.Len())
+	img.InsnOff[len(f.insns)] = image.CodeOff(e.Len())
 	img.Code = e.Bytes()
 	return nil
 }
@@ -260,15 +262,15 @@ func (e *emitter) jump(i int) error {
 
 // condForms are the conditional jumps by the operation bits of the BPF opcode.
 var condForms = [16]struct{ short, near x86.FormID }{
-	jmpEq >> 4:  {x86.FormJeD8, x86.FormJeD32},
-	jmpSet >> 4: {x86.FormJneD8, x86.FormJneD32},
-	jmpNe >> 4:  {x86.FormJneD8, x86.FormJneD32},
-	jmpGt >> 4:  {x86.FormJaD8, x86.FormJaD32},
-	jmpLt >> 4:  {x86.FormJbD8, x86.FormJbD32},
-	jmpGe >> 4:  {x86.FormJaeD8, x86.FormJaeD32},
-	jmpLe >> 4:  {x86.FormJbeD8, x86.FormJbeD32},
-	jmpSgt >> 4: {x86.FormJgD8, x86.FormJgD32},
-	jmpSlt >> 4: {x86.FormJlD8, x86.FormJlD32},
-	jmpSge >> 4: {x86.FormJgeD8, x86.FormJgeD32},
-	jmpSle >> 4: {x86.FormJleD8, x86.FormJleD32},
+	bpf.JmpEq >> 4:  {x86.FormJeD8, x86.FormJeD32},
+	bpf.JmpSet >> 4: {x86.FormJneD8, x86.FormJneD32},
+	bpf.JmpNe >> 4:  {x86.FormJneD8, x86.FormJneD32},
+	bpf.JmpGt >> 4:  {x86.FormJaD8, x86.FormJaD32},
+	bpf.JmpLt >> 4:  {x86.FormJbD8, x86.FormJbD32},
+	bpf.JmpGe >> 4:  {x86.FormJaeD8, x86.FormJaeD32},
+	bpf.JmpLe >> 4:  {x86.FormJbeD8, x86.FormJbeD32},
+	bpf.JmpSgt >> 4: {x86.FormJgD8, x86.FormJgD32},
+	bpf.JmpSlt >> 4: {x86.FormJlD8, x86.FormJlD32},
+	bpf.JmpSge >> 4: {x86.FormJgeD8, x86.FormJgeD32},
+	bpf.JmpSle >> 4: {x86.FormJleD8, x86.FormJleD32},
 }

@@ -10,26 +10,30 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // program makes a verified program of one function.
-func program(depth int32, reachable bool, insns ...jit.Insn) *jit.Verified {
-	return &jit.Verified{
-		Program: &jit.Program{Name: "p"},
+func program(depth int32, reachable bool, insns ...bpf.Insn) *verify.Verified {
+	return &verify.Verified{
+		Program: &bpf.Program{Name: "p"},
 		Insns:   insns,
-		Funcs:   []jit.FuncInfo{{Name: "p", End: jit.InsnIndex(len(insns)), StackDepth: depth, TailCallReachable: reachable}},
-		Pokes:   []jit.PokeDesc{{Map: 1, Key: 7}},
+		Funcs:   []verify.FuncInfo{{Name: "p", End: bpf.InsnIndex(len(insns)), StackDepth: depth, TailCallReachable: reachable}},
+		Pokes:   []verify.PokeDesc{{Map: 1, Key: 7}},
 	}
 }
 
 var (
-	exit  = jit.Insn{Op: 0x95}
-	mov0  = jit.Insn{Op: 0xb7} // r0 = 0
-	useR7 = jit.Insn{Op: 0xb7, Dst: 7, Imm: 1}
+	exit  = bpf.Insn{Op: 0x95}
+	mov0  = bpf.Insn{Op: 0xb7} // r0 = 0
+	useR7 = bpf.Insn{Op: 0xb7, Dst: 7, Imm: 1}
 )
 
-func compile(t testing.TB, target string, v *jit.Verified) (*jit.Image, error) {
+func compile(t testing.TB, target string, v *verify.Verified) (*image.Image, error) {
 	t.Helper()
 	tgt, err := jit.TargetByName(target)
 	must(t, err)
@@ -50,7 +54,7 @@ func TestNotSettled(t *testing.T) {
 			p.Xlated = p.Insns // nothing in them is rewritten
 			p.Funcs = nil
 			v := captureEnv{c, &c.scenarios[i], p}.verified(t)
-			v.Funcs = []jit.FuncInfo{{Name: "main", End: jit.InsnIndex(len(v.Insns))}}
+			v.Funcs = []verify.FuncInfo{{Name: "main", End: bpf.InsnIndex(len(v.Insns))}}
 			if _, err := compile(t, "5.10", v); !errors.Is(err, jit.ErrNotJITed) {
 				t.Errorf("%s: error is %v, expected ErrNotJITed", c.scenarios[i].Name, err)
 			}
@@ -67,24 +71,24 @@ func TestNotSettled(t *testing.T) {
 func TestErrors(t *testing.T) {
 	for _, row := range []struct {
 		name, target string
-		v            *jit.Verified
+		v            *verify.Verified
 		is           error
 		want         string
 	}{
-		{"unknown opcode", "6.12", program(0, false, mov0, jit.Insn{Op: 0xff}, exit), jit.ErrUnsupported,
+		{"unknown opcode", "6.12", program(0, false, mov0, bpf.Insn{Op: 0xff}, exit), kernels.ErrUnsupported,
 			"compile p for 6.12: insn 1 (BUG_alu_ff): unknown opcode 0xff"},
-		{"no fetching atomics", "5.10", program(8, false, jit.Insn{Op: 0xdb, Dst: 10, Off: -8, Imm: 1}, exit), jit.ErrUnsupported, "insn 0"},
-		{"no sign extension", "6.1", program(0, false, jit.Insn{Op: 0xbf, Off: 8}, exit), jit.ErrUnsupported, "insn 0"},
-		{"no load-acquire", "6.12", program(8, false, jit.Insn{Op: 0xdb, Dst: 1, Src: 10, Off: -8, Imm: 0x100}, exit), jit.ErrUnsupported, "insn 0"},
-		{"byte atomic", "7.2", program(8, false, jit.Insn{Op: 0xd3, Dst: 10, Off: -8}, exit), nil, "1- and 2-byte atomics"},
-		{"register", "6.12", program(0, false, jit.Insn{Op: 0xbf, Dst: 12}, exit), nil, "register number"},
-		{"jump out", "6.12", program(0, false, jit.Insn{Op: 0x05, Off: 5}, exit), nil, "jump to slot 6"},
-		{"jump into a load", "6.12", program(0, false, jit.Insn{Op: 0x05, Off: 1}, jit.Insn{Op: 0x18}, jit.Insn{}, exit), nil, "jump to slot 2"},
-		{"half a load", "6.12", program(0, false, jit.Insn{Op: 0x18}), nil, "second half"},
-		{"poke", "6.12", program(0, false, jit.Insn{Op: jit.OpTailCall, Imm: 2}, exit), nil, "poke descriptor 1 of 1"},
-		{"function", "6.12", program(0, false, jit.Insn{Op: 0x85, Src: 1, Imm: 1}, exit), nil, "call of function 1 of 1"},
-		{"map", "6.12", program(0, false, jit.Insn{Op: 0x18, Src: 1, Imm: 9}, jit.Insn{}, exit), nil, "no map 9"},
-		{"empty", "6.12", &jit.Verified{}, nil, "no functions"},
+		{"no fetching atomics", "5.10", program(8, false, bpf.Insn{Op: 0xdb, Dst: 10, Off: -8, Imm: 1}, exit), kernels.ErrUnsupported, "insn 0"},
+		{"no sign extension", "6.1", program(0, false, bpf.Insn{Op: 0xbf, Off: 8}, exit), kernels.ErrUnsupported, "insn 0"},
+		{"no load-acquire", "6.12", program(8, false, bpf.Insn{Op: 0xdb, Dst: 1, Src: 10, Off: -8, Imm: 0x100}, exit), kernels.ErrUnsupported, "insn 0"},
+		{"byte atomic", "7.2", program(8, false, bpf.Insn{Op: 0xd3, Dst: 10, Off: -8}, exit), nil, "1- and 2-byte atomics"},
+		{"register", "6.12", program(0, false, bpf.Insn{Op: 0xbf, Dst: 12}, exit), nil, "register number"},
+		{"jump out", "6.12", program(0, false, bpf.Insn{Op: 0x05, Off: 5}, exit), nil, "jump to slot 6"},
+		{"jump into a load", "6.12", program(0, false, bpf.Insn{Op: 0x05, Off: 1}, bpf.Insn{Op: 0x18}, bpf.Insn{}, exit), nil, "jump to slot 2"},
+		{"half a load", "6.12", program(0, false, bpf.Insn{Op: 0x18}), nil, "second half"},
+		{"poke", "6.12", program(0, false, bpf.Insn{Op: bpf.OpTailCall, Imm: 2}, exit), nil, "poke descriptor 1 of 1"},
+		{"function", "6.12", program(0, false, bpf.Insn{Op: 0x85, Src: 1, Imm: 1}, exit), nil, "call of function 1 of 1"},
+		{"map", "6.12", program(0, false, bpf.Insn{Op: 0x18, Src: 1, Imm: 9}, bpf.Insn{}, exit), nil, "no map 9"},
+		{"empty", "6.12", &verify.Verified{}, nil, "no functions"},
 	} {
 		img, err := compile(t, row.target, row.v)
 		if err == nil || img != nil {
@@ -102,7 +106,7 @@ func TestErrors(t *testing.T) {
 
 // TestLimit checks that the limit of the target, and no constant, is compared with.
 func TestLimit(t *testing.T) {
-	v := program(0, true, jit.Insn{Op: jit.OpTailCall, Imm: 1}, mov0, exit)
+	v := program(0, true, bpf.Insn{Op: bpf.OpTailCall, Imm: 1}, mov0, exit)
 	for target, want := range map[string]string{
 		"5.10": "83f80477",   // cmp eax, 4; ja
 		"6.1":  "83f80573",   // cmp eax, 5; jae
@@ -129,31 +133,31 @@ func TestLimit(t *testing.T) {
 }
 
 func TestFrame(t *testing.T) {
-	v := program(20, true, useR7, jit.Insn{Op: jit.OpTailCall, Imm: 1}, mov0, exit)
-	for target, want := range map[string]jit.Frame{
+	v := program(20, true, useR7, bpf.Insn{Op: bpf.OpTailCall, Imm: 1}, mov0, exit)
+	for target, want := range map[string]image.Frame{
 		"6.1": {
-			Slots: []jit.FrameSlot{
-				{Off: 8, Size: 8, Kind: jit.SlotReturn},
-				{Off: 0, Size: 8, Kind: jit.SlotSavedReg, Reg: x86.RBP},
-				{Off: -24, Size: 24, Kind: jit.SlotBPFStack},
-				{Off: -32, Size: 8, Kind: jit.SlotTailCallCnt},
-				{Off: -40, Size: 8, Kind: jit.SlotSavedReg, Reg: x86.R13},
+			Slots: []image.FrameSlot{
+				{Off: 8, Size: 8, Kind: image.SlotReturn},
+				{Off: 0, Size: 8, Kind: image.SlotSavedReg, Reg: x86.RBP},
+				{Off: -24, Size: 24, Kind: image.SlotBPFStack},
+				{Off: -32, Size: 8, Kind: image.SlotTailCallCnt},
+				{Off: -40, Size: 8, Kind: image.SlotSavedReg, Reg: x86.R13},
 			},
 			Body: 21, Landing: 11, Depth: 24,
-			Counter: jit.Counter{Form: jit.CounterValue, Off: -28, Size: 4},
+			Counter: image.Counter{Form: image.CounterValue, Off: -28, Size: 4},
 			Saved:   []x86.Reg{x86.R13},
 		},
 		"6.12": {
-			Slots: []jit.FrameSlot{
-				{Off: 8, Size: 8, Kind: jit.SlotReturn},
-				{Off: 0, Size: 8, Kind: jit.SlotSavedReg, Reg: x86.RBP},
-				{Off: -24, Size: 24, Kind: jit.SlotBPFStack},
-				{Off: -32, Size: 8, Kind: jit.SlotTailCallCntOrPtr},
-				{Off: -40, Size: 8, Kind: jit.SlotTailCallPtr},
-				{Off: -48, Size: 8, Kind: jit.SlotSavedReg, Reg: x86.R13},
+			Slots: []image.FrameSlot{
+				{Off: 8, Size: 8, Kind: image.SlotReturn},
+				{Off: 0, Size: 8, Kind: image.SlotSavedReg, Reg: x86.RBP},
+				{Off: -24, Size: 24, Kind: image.SlotBPFStack},
+				{Off: -32, Size: 8, Kind: image.SlotTailCallCntOrPtr},
+				{Off: -40, Size: 8, Kind: image.SlotTailCallPtr},
+				{Off: -48, Size: 8, Kind: image.SlotSavedReg, Reg: x86.R13},
 			},
 			Body: 43, Landing: 16, Depth: 24,
-			Counter: jit.Counter{Form: jit.CounterPtr, Off: -40, Size: 8},
+			Counter: image.Counter{Form: image.CounterPtr, Off: -40, Size: 8},
 			Saved:   []x86.Reg{x86.R13},
 		},
 	} {
@@ -174,7 +178,7 @@ func TestFrame(t *testing.T) {
 
 // TestUnrounded shows the bug of early 5.10: with a depth of 1 the count is loaded from [rbp-9].
 func TestUnrounded(t *testing.T) {
-	v := program(1, true, jit.Insn{Op: 0x85, Imm: 5}, exit)
+	v := program(1, true, bpf.Insn{Op: 0x85, Imm: 5}, exit)
 	for target, want := range map[string]string{
 		"5.10":           "488b85f0ffffff", // mov rax, [rbp-16]
 		"5.10-unrounded": "488b85f7ffffff", // mov rax, [rbp-9]
@@ -210,9 +214,9 @@ func TestPreambles(t *testing.T) {
 
 // TestFuncPointer loads the address of a callback; until 6.1 a kernel address takes all 10 bytes.
 func TestFuncPointer(t *testing.T) {
-	v := program(0, false, jit.Insn{Op: 0x18, Dst: 2, Src: jit.PseudoFunc, Imm: 2}, jit.Insn{}, exit, mov0, exit)
+	v := program(0, false, bpf.Insn{Op: 0x18, Dst: 2, Src: bpf.PseudoFunc, Imm: 2}, bpf.Insn{}, exit, mov0, exit)
 	v.Funcs[0].End = 3
-	v.Funcs = append(v.Funcs, jit.FuncInfo{Name: "callback", Start: 3, End: 5})
+	v.Funcs = append(v.Funcs, verify.FuncInfo{Name: "callback", Start: 3, End: 5})
 	for target, want := range map[string]string{"6.1": "48be400000c0ffffffff", "6.12": "48c7c6400000c0"} {
 		img, err := compile(t, target, v)
 		must(t, err)
@@ -229,7 +233,7 @@ func TestFuncPointer(t *testing.T) {
 // TestInlineRetpoline has the retpoline of kernels before 5.12, nospec-branch.h's
 // RETPOLINE_RCX_BPF_JIT, which the refusals of the tail call jump over.
 func TestInlineRetpoline(t *testing.T) {
-	img, err := compile(t, "5.10-inline", program(0, true, jit.Insn{Op: jit.OpTailCall}, mov0, exit))
+	img, err := compile(t, "5.10-inline", program(0, true, bpf.Insn{Op: bpf.OpTailCall}, mov0, exit))
 	must(t, err)
 	f := &img.Funcs[0]
 	s := f.TailCalls[0]
@@ -237,8 +241,8 @@ func TestInlineRetpoline(t *testing.T) {
 	if got := fmt.Sprintf("%x", f.Code[s.Jump:s.End]); got != want {
 		t.Errorf("jump is %s, expected %s", got, want)
 	}
-	for _, at := range []jit.CodeOff{s.Bounds, s.Limit, s.Null} {
-		if to := at + 2 + jit.CodeOff(f.Code[at+1]); to != s.End {
+	for _, at := range []image.CodeOff{s.Bounds, s.Limit, s.Null} {
+		if to := at + 2 + image.CodeOff(f.Code[at+1]); to != s.End {
 			t.Errorf("the refusal at %d goes to %d, expected %d", at, to, s.End)
 		}
 	}

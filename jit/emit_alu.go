@@ -5,6 +5,8 @@ package jit
 import (
 	"fmt"
 
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -16,31 +18,31 @@ type aluForms struct {
 
 // simpleALU is simple_alu_opcodes and the switch of BPF_K arithmetic in do_jit.
 var simpleALU = [16]aluForms{
-	aluAdd >> 4: {
+	bpf.ALUAdd >> 4: {
 		mr:   [2]x86.FormID{x86.FormAdd32MR, x86.FormAdd64MR},
 		mi8:  [2]x86.FormID{x86.FormAdd32MI8, x86.FormAdd64MI8},
 		mi32: [2]x86.FormID{x86.FormAdd32MI32, x86.FormAdd64MI32},
 		acc:  [2]x86.FormID{x86.FormAdd32I, x86.FormAdd64I},
 	},
-	aluSub >> 4: {
+	bpf.ALUSub >> 4: {
 		mr:   [2]x86.FormID{x86.FormSub32MR, x86.FormSub64MR},
 		mi8:  [2]x86.FormID{x86.FormSub32MI8, x86.FormSub64MI8},
 		mi32: [2]x86.FormID{x86.FormSub32MI32, x86.FormSub64MI32},
 		acc:  [2]x86.FormID{x86.FormSub32I, x86.FormSub64I},
 	},
-	aluOr >> 4: {
+	bpf.ALUOr >> 4: {
 		mr:   [2]x86.FormID{x86.FormOr32MR, x86.FormOr64MR},
 		mi8:  [2]x86.FormID{x86.FormOr32MI8, x86.FormOr64MI8},
 		mi32: [2]x86.FormID{x86.FormOr32MI32, x86.FormOr64MI32},
 		acc:  [2]x86.FormID{x86.FormOr32I, x86.FormOr64I},
 	},
-	aluAnd >> 4: {
+	bpf.ALUAnd >> 4: {
 		mr:   [2]x86.FormID{x86.FormAnd32MR, x86.FormAnd64MR},
 		mi8:  [2]x86.FormID{x86.FormAnd32MI8, x86.FormAnd64MI8},
 		mi32: [2]x86.FormID{x86.FormAnd32MI32, x86.FormAnd64MI32},
 		acc:  [2]x86.FormID{x86.FormAnd32I, x86.FormAnd64I},
 	},
-	aluXor >> 4: {
+	bpf.ALUXor >> 4: {
 		mr:   [2]x86.FormID{x86.FormXor32MR, x86.FormXor64MR},
 		mi8:  [2]x86.FormID{x86.FormXor32MI8, x86.FormXor64MI8},
 		mi32: [2]x86.FormID{x86.FormXor32MI32, x86.FormXor64MI32},
@@ -49,19 +51,19 @@ var simpleALU = [16]aluForms{
 }
 
 // wide returns 1 for the 64-bit classes and 0 for the 32-bit ones: an index into pairs of forms.
-func wide(in *Insn) int {
-	if c := in.Class(); c == clsALU64 || c == clsJmp {
+func wide(in *bpf.Insn) int {
+	if c := in.Class(); c == bpf.ClassALU64 || c == bpf.ClassJmp {
 		return 1
 	}
 	return 0
 }
 
-func (e *emitter) aluReg(in *Insn) error {
+func (e *emitter) aluReg(in *bpf.Insn) error {
 	e.MR(simpleALU[in.Op>>4].mr[wide(in)], reg(e.regs[in.Dst]), e.regs[in.Src])
 	return nil
 }
 
-func (e *emitter) aluImm(in *Insn) error {
+func (e *emitter) aluImm(in *bpf.Insn) error {
 	forms, w, dst := &simpleALU[in.Op>>4], wide(in), e.regs[in.Dst]
 	switch {
 	case isImm8(in.Imm):
@@ -74,7 +76,7 @@ func (e *emitter) aluImm(in *Insn) error {
 	return nil
 }
 
-func (e *emitter) neg(in *Insn) error {
+func (e *emitter) neg(in *bpf.Insn) error {
 	e.M([2]x86.FormID{x86.FormNeg32M, x86.FormNeg64M}[wide(in)], reg(e.regs[in.Dst]))
 	return nil
 }
@@ -94,12 +96,12 @@ func (e *emitter) mov(w int, dst, src x86.Reg) {
 	} else {
 		e.Mov32MR(reg(dst), src)
 	}
-	if shift := e.f.c.fpShift; shift != 0 && src == e.regs[regFP] {
+	if shift := e.f.c.fpShift; shift != 0 && src == e.regs[bpf.RegFP] {
 		e.Add64MI8(reg(dst), int8(shift)) // 48 83 c0 d8
 	}
 }
 
-func (e *emitter) movReg(in *Insn) error {
+func (e *emitter) movReg(in *bpf.Insn) error {
 	dst, src, w := e.regs[in.Dst], e.regs[in.Src], wide(in)
 	if in.Off == 0 {
 		e.mov(w, dst, src)
@@ -107,12 +109,12 @@ func (e *emitter) movReg(in *Insn) error {
 	}
 	isa := e.f.c.t.Emit.ISA
 	switch {
-	case w == 1 && in.Off == percpuAddr && isa&ISAPerCPU != 0:
+	case w == 1 && in.Off == bpf.PercpuAddr && isa&kernels.ISAPerCPU != 0:
 		return e.percpuAddress(dst, src)
-	case w == 1 && in.Off == addrSpaceCast:
+	case w == 1 && in.Off == bpf.AddrSpaceCast:
 		return e.castUser(in, dst, src)
-	case isa&ISASignExtend == 0:
-		return fmt.Errorf("move with offset %d: %w", in.Off, ErrUnsupported)
+	case isa&kernels.ISASignExtend == 0:
+		return fmt.Errorf("move with offset %d: %w", in.Off, kernels.ErrUnsupported)
 	}
 	return e.movsx(w, in.Off, dst, src)
 }
@@ -148,7 +150,7 @@ func (e *emitter) percpuAddress(dst, src x86.Reg) error {
 	return nil
 }
 
-func (e *emitter) movImm(in *Insn) error {
+func (e *emitter) movImm(in *bpf.Insn) error {
 	e.movImm32(wide(in) == 1, e.regs[in.Dst], in.Imm)
 	return nil
 }
@@ -183,19 +185,19 @@ type shiftForms struct {
 }
 
 var shifts = [16]shiftForms{
-	aluLsh >> 4: {
+	bpf.ALULsh >> 4: {
 		m1:   [2]x86.FormID{x86.FormShl32M1, x86.FormShl64M1},
 		mi8:  [2]x86.FormID{x86.FormShl32MI8, x86.FormShl64MI8},
 		mc:   [2]x86.FormID{x86.FormShl32MC, x86.FormShl64MC},
 		bmi2: [2]x86.FormID{x86.FormShlx32RMV, x86.FormShlx64RMV},
 	},
-	aluRsh >> 4: {
+	bpf.ALURsh >> 4: {
 		m1:   [2]x86.FormID{x86.FormShr32M1, x86.FormShr64M1},
 		mi8:  [2]x86.FormID{x86.FormShr32MI8, x86.FormShr64MI8},
 		mc:   [2]x86.FormID{x86.FormShr32MC, x86.FormShr64MC},
 		bmi2: [2]x86.FormID{x86.FormShrx32RMV, x86.FormShrx64RMV},
 	},
-	aluArsh >> 4: {
+	bpf.ALUArsh >> 4: {
 		m1:   [2]x86.FormID{x86.FormSar32M1, x86.FormSar64M1},
 		mi8:  [2]x86.FormID{x86.FormSar32MI8, x86.FormSar64MI8},
 		mc:   [2]x86.FormID{x86.FormSar32MC, x86.FormSar64MC},
@@ -203,7 +205,7 @@ var shifts = [16]shiftForms{
 	},
 }
 
-func (e *emitter) shiftImm(in *Insn) error {
+func (e *emitter) shiftImm(in *bpf.Insn) error {
 	forms, w, dst := &shifts[in.Op>>4], wide(in), e.regs[in.Dst]
 	if in.Imm == 1 {
 		e.M(forms.m1[w], reg(dst))
@@ -213,14 +215,14 @@ func (e *emitter) shiftImm(in *Insn) error {
 	return nil
 }
 
-func (e *emitter) shiftReg(in *Insn) error {
+func (e *emitter) shiftReg(in *bpf.Insn) error {
 	forms, w := &shifts[in.Op>>4], wide(in)
 	dst, src := e.regs[in.Dst], e.regs[in.Src]
 	if e.f.c.t.Emit.BMI2 && src != x86.RCX {
 		e.RMV(forms.bmi2[w], dst, reg(dst), src)
 		return nil
 	}
-	if e.f.c.t.Emit.Shift == ShiftLazy {
+	if e.f.c.t.Emit.Shift == kernels.ShiftLazy {
 		e.shiftLazy(forms.mc[w], dst, src)
 	} else {
 		e.shiftSaveRCX(forms.mc[w], dst, src)
@@ -271,7 +273,7 @@ func (e *emitter) shiftLazy(form x86.FormID, dst, src x86.Reg) {
 }
 
 // bswap reverses the bytes of the low 16, 32 or 64 bits and clears the rest.
-func (e *emitter) bswap(in *Insn) error {
+func (e *emitter) bswap(in *bpf.Insn) error {
 	dst := e.regs[in.Dst]
 	switch in.Imm {
 	case 16:
@@ -288,7 +290,7 @@ func (e *emitter) bswap(in *Insn) error {
 }
 
 // toLE clears all but the low 16 or 32 bits.
-func (e *emitter) toLE(in *Insn) error {
+func (e *emitter) toLE(in *bpf.Insn) error {
 	dst := e.regs[in.Dst]
 	switch in.Imm {
 	case 16:

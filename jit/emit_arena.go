@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -21,10 +24,10 @@ func (c *compiler) findArena() error {
 	if c.v.Arena == 0 {
 		return nil
 	}
-	if c.t.Emit.ISA&ISAArena == 0 {
-		return fmt.Errorf("arenas: %w", ErrUnsupported)
+	if c.t.Emit.ISA&kernels.ISAArena == 0 {
+		return fmt.Errorf("arenas: %w", kernels.ErrUnsupported)
 	}
-	env, ok := c.env.(ArenaEnv)
+	env, ok := c.env.(image.ArenaEnv)
 	if !ok {
 		return errors.New("arenas have no addresses here")
 	}
@@ -57,78 +60,78 @@ func (e *emitter) arena(clear x86.Reg, emit func()) error {
 	return nil
 }
 
-func (e *emitter) arenaLoad(in *Insn) error {
+func (e *emitter) arenaLoad(in *bpf.Insn) error {
 	dst, src := e.regs[in.Dst], arenaMem(e.regs[in.Src], in.Off)
 	return e.arena(dst, func() {
-		switch in.Op & sizeMask {
-		case sizeB:
+		switch in.Op & bpf.SizeMask {
+		case bpf.SizeB:
 			e.Movzx32RM8(dst, src)
-		case sizeH:
+		case bpf.SizeH:
 			e.Movzx32RM16(dst, src)
 		default:
-			e.ldx(in.Op&sizeMask, dst, src)
+			e.ldx(in.Op&bpf.SizeMask, dst, src)
 		}
 	})
 }
 
-func (e *emitter) arenaLoadSX(in *Insn) error {
+func (e *emitter) arenaLoadSX(in *bpf.Insn) error {
 	dst := e.regs[in.Dst]
-	return e.arena(dst, func() { e.ldsx(in.Op&sizeMask, dst, arenaMem(e.regs[in.Src], in.Off)) })
+	return e.arena(dst, func() { e.ldsx(in.Op&bpf.SizeMask, dst, arenaMem(e.regs[in.Src], in.Off)) })
 }
 
-func (e *emitter) arenaStoreReg(in *Insn) error {
-	return e.arena(x86.RegNone, func() { e.stx(in.Op&sizeMask, arenaMem(e.regs[in.Dst], in.Off), e.regs[in.Src]) })
+func (e *emitter) arenaStoreReg(in *bpf.Insn) error {
+	return e.arena(x86.RegNone, func() { e.stx(in.Op&bpf.SizeMask, arenaMem(e.regs[in.Dst], in.Off), e.regs[in.Src]) })
 }
 
-func (e *emitter) arenaStoreImm(in *Insn) error {
+func (e *emitter) arenaStoreImm(in *bpf.Insn) error {
 	return e.arena(x86.RegNone, func() { e.st(in, arenaMem(e.regs[in.Dst], in.Off)) })
 }
 
 // arenaAtomic is an atomic operation on an arena. A fault does not clear the register that would
 // get the old value: the exception table clears that of loads only, by their class.
-func (e *emitter) arenaAtomic(in *Insn) error {
-	size := in.Op & sizeMask
-	loadStore := in.Imm == atomicLoadAcq || in.Imm == atomicStRel
-	if loadStore && e.f.c.t.Emit.ISA&ISALoadAcquire == 0 {
-		return fmt.Errorf("load-acquire and store-release: %w", ErrUnsupported)
+func (e *emitter) arenaAtomic(in *bpf.Insn) error {
+	size := in.Op & bpf.SizeMask
+	loadStore := in.Imm == bpf.AtomicLoadAcq || in.Imm == bpf.AtomicStRel
+	if loadStore && e.f.c.t.Emit.ISA&kernels.ISALoadAcquire == 0 {
+		return fmt.Errorf("load-acquire and store-release: %w", kernels.ErrUnsupported)
 	}
-	if !loadStore && (size == sizeB || size == sizeH) {
+	if !loadStore && (size == bpf.SizeB || size == bpf.SizeH) {
 		return errors.New("1- and 2-byte atomics")
 	}
 	dst, src := e.regs[in.Dst], e.regs[in.Src]
 	var err error
 	failed := e.arena(x86.RegNone, func() {
 		switch in.Imm {
-		case atomicLoadAcq:
+		case bpf.AtomicLoadAcq:
 			e.arenaLoadAcquire(in)
-		case atomicStRel:
+		case bpf.AtomicStRel:
 			e.stx(size, arenaMem(dst, in.Off), src)
 		default: // fetching and, or, xor do not exist for arenas (bpf_jit_supports_insn)
-			err = e.atomicRMW(in.Imm, size == sizeDW, arenaMem(dst, in.Off), src)
+			err = e.atomicRMW(in.Imm, size == bpf.SizeDW, arenaMem(dst, in.Off), src)
 		}
 	})
 	return errors.Join(failed, err)
 }
 
-func (e *emitter) arenaLoadAcquire(in *Insn) {
+func (e *emitter) arenaLoadAcquire(in *bpf.Insn) {
 	dst, src := e.regs[in.Dst], arenaMem(e.regs[in.Src], in.Off)
-	switch in.Op & sizeMask {
-	case sizeB:
+	switch in.Op & bpf.SizeMask {
+	case bpf.SizeB:
 		e.Movzx32RM8(dst, src)
-	case sizeH:
+	case bpf.SizeH:
 		e.Movzx32RM16(dst, src)
 	default:
-		e.ldx(in.Op&sizeMask, dst, src)
+		e.ldx(in.Op&bpf.SizeMask, dst, src)
 	}
 }
 
 // castUser makes of an arena offset the address that user space has for it; 0 stays 0
 // (insn_is_cast_user).
-func (e *emitter) castUser(in *Insn, dst, src x86.Reg) error {
+func (e *emitter) castUser(in *bpf.Insn, dst, src x86.Reg) error {
 	switch {
-	case e.f.c.t.Emit.ISA&ISAArena == 0:
-		return fmt.Errorf("address space cast (arena): %w", ErrUnsupported)
-	case uint32(in.Imm) != castUserImm:
+	case e.f.c.t.Emit.ISA&kernels.ISAArena == 0:
+		return fmt.Errorf("address space cast (arena): %w", kernels.ErrUnsupported)
+	case uint32(in.Imm) != bpf.CastUserImm:
 		return fmt.Errorf("address space cast %#x: the verifier leaves only that to user space", uint32(in.Imm))
 	case e.f.c.arena == 0:
 		return errors.New("address space cast in a program without an arena")
@@ -157,6 +160,6 @@ func (e *emitter) castUser(in *Insn, dst, src x86.Reg) error {
 // mayFault notes that the instruction from offset at to here may fault.
 func (e *emitter) mayFault(at int, clear x86.Reg) {
 	if e.f.img != nil {
-		e.f.img.Faults = append(e.f.img.Faults, FaultSite{Off: CodeOff(at), Next: CodeOff(e.Len()), Clear: clear})
+		e.f.img.Faults = append(e.f.img.Faults, image.FaultSite{Off: image.CodeOff(at), Next: image.CodeOff(e.Len()), Clear: clear})
 	}
 }

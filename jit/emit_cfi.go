@@ -2,12 +2,17 @@
 
 package jit
 
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+)
+
 // cfiPreamble is the size of each CFI preamble in front of bpf_func: cfi_get_offset().
 const cfiPreamble = 16
 
 // cfiSize returns how far behind the start of the code bpf_func is.
-func (c *compiler) cfiSize() CodeOff {
-	if c.t.Emit.CFI == CFINone {
+func (c *compiler) cfiSize() image.CodeOff {
+	if c.t.Emit.CFI == kernels.CFINone {
 		return 0
 	}
 	return cfiPreamble
@@ -22,13 +27,13 @@ func (e *emitter) cfi() error {
 		hash, arity = e.f.c.t.Emit.CFIHashes.Subprog, 5
 	}
 	switch e.f.c.t.Emit.CFI {
-	case CFIKernel:
+	case kernels.CFIKernel:
 		e.Mov32OI(0, hash) // b8 hash
 		for range 11 {     // CONFIG_FUNCTION_PADDING_CFI
 			e.Nop(1)
 		}
 		e.endbr()
-	case CFIFine:
+	case kernels.CFIFine:
 		e.ENDBR64()
 		e.Raw(0x41, 0x81, 0xea) // sub r10d, hash
 		e.Imm32(hash)
@@ -36,13 +41,13 @@ func (e *emitter) cfi() error {
 		e.Ud2()
 		e.Nop(1)
 		e.Raw(0x66, 0x0f, 0x1f, 0x00)
-	case CFIFineEAX:
+	case kernels.CFIFineEAX:
 		e.ENDBR64()
 		e.Sub32I(int32(hash)) // 2d hash
 		e.Raw(0x2e)           // branch hint
 		e.JneD32(3)
 		e.Raw(0x0f, 0x1f, 0x40, 0xd6)
-	case CFIFineEAXBHI:
+	case kernels.CFIFineEAXBHI:
 		e.ENDBR64()
 		e.Sub32I(int32(hash))
 		e.Raw(0x2e, 0x2e)
@@ -65,7 +70,7 @@ func (e *emitter) callBHI(arity int) error {
 		if err != nil {
 			return err
 		}
-		if rel, err = e.rel32(a+Addr(32*arity), 5); err != nil {
+		if rel, err = e.rel32(a+image.Addr(32*arity), 5); err != nil {
 			return err
 		}
 	}

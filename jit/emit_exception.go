@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -17,8 +20,8 @@ type thrower interface{ throws() }
 func (f *fn) special() error {
 	info := &f.info
 	if info.ExceptionBoundary || info.ExceptionCB {
-		if _, ok := f.c.sch.(thrower); !ok || f.c.t.Emit.ISA&ISAExceptions == 0 {
-			return fmt.Errorf("exceptions: %w", ErrUnsupported)
+		if _, ok := f.c.sch.(thrower); !ok || f.c.t.Emit.ISA&kernels.ISAExceptions == 0 {
+			return fmt.Errorf("exceptions: %w", kernels.ErrUnsupported)
 		}
 		if info.ExceptionBoundary == f.sub || info.ExceptionCB && !f.sub {
 			return errors.New("the main function is the exception boundary, and only it")
@@ -30,7 +33,7 @@ func (f *fn) special() error {
 	if !info.PrivateStack {
 		return nil
 	}
-	env, ok := f.c.env.(PrivateStackEnv)
+	env, ok := f.c.env.(image.PrivateStackEnv)
 	if !ok {
 		return errors.New("private stacks have no addresses here")
 	}
@@ -42,7 +45,7 @@ func (f *fn) special() error {
 		return fmt.Errorf("private stack at %#x, tail calls: %t", uint64(a), f.reachable)
 	}
 	regs := f.c.regs
-	regs[regFP] = x86.R9
+	regs[bpf.RegFP] = x86.R9
 	f.privateFP, f.regs, f.depth = a, &regs, 0
 	return nil
 }

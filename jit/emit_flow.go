@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-func (e *emitter) compareReg(in *Insn) error {
+func (e *emitter) compareReg(in *bpf.Insn) error {
 	dst, src, w := e.regs[in.Dst], e.regs[in.Src], wide(in)
-	if in.Op&0xf0 == jmpSet {
+	if in.Op&0xf0 == bpf.JmpSet {
 		e.MR([2]x86.FormID{x86.FormTest32MR, x86.FormTest64MR}[w], reg(dst), src)
 	} else {
 		e.MR([2]x86.FormID{x86.FormCmp32MR, x86.FormCmp64MR}[w], reg(dst), src)
@@ -19,10 +22,10 @@ func (e *emitter) compareReg(in *Insn) error {
 	return nil
 }
 
-func (e *emitter) compareImm(in *Insn) error {
+func (e *emitter) compareImm(in *bpf.Insn) error {
 	dst, w := e.regs[in.Dst], wide(in)
 	switch {
-	case in.Op&0xf0 == jmpSet:
+	case in.Op&0xf0 == bpf.JmpSet:
 		e.MI32([2]x86.FormID{x86.FormTest32MI32, x86.FormTest64MI32}[w], reg(dst), in.Imm)
 	case in.Imm == 0:
 		e.MR([2]x86.FormID{x86.FormTest32MR, x86.FormTest64MR}[w], reg(dst), dst)
@@ -35,34 +38,34 @@ func (e *emitter) compareImm(in *Insn) error {
 }
 
 // loadImm64 is never called: insn hands both halves to wide.
-func (e *emitter) loadImm64(*Insn) error { return errors.New("BUG: half of a 16-byte load") }
+func (e *emitter) loadImm64(*bpf.Insn) error { return errors.New("BUG: half of a 16-byte load") }
 
 // wide is ld_imm64, with map references resolved as the verifier does before the JIT runs.
-func (e *emitter) wide(in, second *Insn) error {
+func (e *emitter) wide(in, second *bpf.Insn) error {
 	var imm uint64
 	switch in.Src {
 	case 0:
 		imm = uint64(uint32(in.Imm)) | uint64(uint32(second.Imm))<<32
-	case PseudoMap:
+	case bpf.PseudoMap:
 		a, err := e.f.c.env.MapAddr(int(in.Imm))
 		if err != nil {
 			return err
 		}
 		imm = uint64(a)
-	case PseudoMapValue:
+	case bpf.PseudoMapValue:
 		a, err := e.f.c.env.MapValue(int(in.Imm))
 		if err != nil {
 			return err
 		}
 		imm = uint64(a) + uint64(uint32(second.Imm))
-	case PseudoFunc:
+	case bpf.PseudoFunc:
 		a, err := e.funcPointer(in)
 		if err != nil {
 			return err
 		}
 		imm = uint64(a)
 	default:
-		return fmt.Errorf("16-byte load of kind %d: %w", in.Src, ErrUnsupported)
+		return fmt.Errorf("16-byte load of kind %d: %w", in.Src, kernels.ErrUnsupported)
 	}
 	e.movImm64(e.regs[in.Dst], imm)
 	return nil
@@ -70,10 +73,10 @@ func (e *emitter) wide(in, second *Insn) error {
 
 // modulesAddr stands in for the address of a function before it has one; with it the load has its
 // final size (jit_subprogs: MODULES_VADDR, or a non-zero upper half before 6.8).
-const modulesAddr Addr = 0xffffffffc0000000
+const modulesAddr image.Addr = 0xffffffffc0000000
 
 // funcPointer is the address of a callback function, which Imm of in points to.
-func (e *emitter) funcPointer(in *Insn) (Addr, error) {
+func (e *emitter) funcPointer(in *bpf.Insn) (image.Addr, error) {
 	to := int64(e.f.info.Start) + int64(e.cur) + 1 + int64(in.Imm)
 	for _, f := range e.f.c.fns {
 		if int64(f.info.Start) != to {
@@ -82,17 +85,17 @@ func (e *emitter) funcPointer(in *Insn) (Addr, error) {
 		if e.f.img == nil {
 			return modulesAddr, nil
 		}
-		return f.addr + Addr(f.c.cfiSize()), nil
+		return f.addr + image.Addr(f.c.cfiSize()), nil
 	}
 	return 0, fmt.Errorf("pointer to slot %d, where no function starts", to)
 }
 
 // call is a helper call or a call of a subprogram.
-func (e *emitter) call(in *Insn) error {
+func (e *emitter) call(in *bpf.Insn) error {
 	f := e.f
-	sub := in.Src == PseudoCall
-	if in.Src > PseudoKfunc {
-		return fmt.Errorf("call of kind %d: %w", in.Src, ErrUnsupported)
+	sub := in.Src == bpf.PseudoCall
+	if in.Src > bpf.PseudoKfunc {
+		return fmt.Errorf("call of kind %d: %w", in.Src, kernels.ErrUnsupported)
 	}
 	if sub && (in.Imm < 0 || int(in.Imm) >= len(f.c.fns)) {
 		return fmt.Errorf("call of function %d of %d", in.Imm, len(f.c.fns))
@@ -107,11 +110,11 @@ func (e *emitter) call(in *Insn) error {
 	if f.privateFP != 0 {
 		e.Push64O(x86.R9) // 41 51
 	}
-	var target Addr
+	var target image.Addr
 	var err error
 	if sub {
 		callee := f.c.fns[in.Imm]
-		target = callee.addr + Addr(f.c.cfiSize())
+		target = callee.addr + image.Addr(f.c.cfiSize())
 	} else if target, err = f.c.kernelFunc(in); err != nil {
 		return err
 	}
@@ -120,7 +123,7 @@ func (e *emitter) call(in *Insn) error {
 			return err
 		}
 	}
-	site := CallSite{Insn: f.info.Start + InsnIndex(e.cur), Off: CodeOff(e.Len()), Target: target, Func: -1}
+	site := image.CallSite{Insn: f.info.Start + bpf.InsnIndex(e.cur), Off: image.CodeOff(e.Len()), Target: target, Func: -1}
 	var rel int32
 	if f.img != nil {
 		if rel, err = e.rel32(target, 5); err != nil {
@@ -134,7 +137,7 @@ func (e *emitter) call(in *Insn) error {
 	if sub {
 		site.Func = int(in.Imm)
 		if b, ok := f.c.sch.(takesBack); ok {
-			at := CodeOff(e.Len())
+			at := image.CodeOff(e.Len())
 			if b.takeBack(e, f.c.fns[in.Imm]) {
 				site.TakeBack = at
 			}
@@ -147,10 +150,10 @@ func (e *emitter) call(in *Insn) error {
 }
 
 // kernelFunc returns the address of the helper or kernel function that in calls.
-func (c *compiler) kernelFunc(in *Insn) (Addr, error) {
-	if p := c.v.Program; p != nil && in.Src == PseudoKfunc {
-		if _, known := p.HelperNames[in.Imm]; !known && p.kfunc(*in) != "" {
-			return c.symbol(p.kfunc(*in))
+func (c *compiler) kernelFunc(in *bpf.Insn) (image.Addr, error) {
+	if p := c.v.Program; p != nil && in.Src == bpf.PseudoKfunc {
+		if _, known := p.HelperNames[in.Imm]; !known && p.Kfunc(*in) != "" {
+			return c.symbol(p.Kfunc(*in))
 		}
 	}
 	return c.env.Helper(in.Imm)
@@ -175,8 +178,8 @@ func (e *emitter) accountCall() error {
 
 // rel32 returns the displacement from the end of an instruction of size bytes that begins here;
 // emit_patch refuses targets out of range.
-func (e *emitter) rel32(target Addr, size int) (int32, error) {
-	d := int64(target - e.ip() - Addr(size))
+func (e *emitter) rel32(target image.Addr, size int) (int32, error) {
+	d := int64(target - e.ip() - image.Addr(size))
 	if d != int64(int32(d)) {
 		return 0, fmt.Errorf("target %#x is out of range of %#x", target, e.ip())
 	}
@@ -200,7 +203,7 @@ func (e *emitter) jumpSymbol(name string) error {
 }
 
 // exit is the first exit of the function: the epilogue.
-func (e *emitter) exit(*Insn) error {
+func (e *emitter) exit(*bpf.Insn) error {
 	from := e.Len()
 	e.f.c.sch.epilogue(e)
 	if err := e.ret(); err != nil {
@@ -223,24 +226,24 @@ func (e *emitter) ret() error {
 }
 
 // jumpRCX is emit_indirect_jump for rcx, the register of every scheme since 5.10.
-func (e *emitter) jumpRCX(s *TailCallSite) error { return e.jumpReg(s, x86.RCX) }
+func (e *emitter) jumpRCX(s *image.TailCallSite) error { return e.jumpReg(s, x86.RCX) }
 
 // jumpReg jumps to the address in r. It notes the jump itself, not the lfence before it, in the site.
 // The thunks are those for rcx: kernels with designs that use another register have none.
-func (e *emitter) jumpReg(s *TailCallSite, r x86.Reg) error {
+func (e *emitter) jumpReg(s *image.TailCallSite, r x86.Reg) error {
 	emit := &e.f.c.t.Emit
-	s.Jump = CodeOff(e.Len())
+	s.Jump = image.CodeOff(e.Len())
 	switch emit.Branch {
-	case BranchThunk, BranchDepth, BranchITS:
+	case kernels.BranchThunk, kernels.BranchDepth, kernels.BranchITS:
 		if r != x86.RCX {
-			return fmt.Errorf("jump thunk for %s: %w", r, ErrUnsupported)
+			return fmt.Errorf("jump thunk for %s: %w", r, kernels.ErrUnsupported)
 		}
 		return e.jumpSymbol(branchSymbols[emit.Branch])
-	case BranchLFENCE:
+	case kernels.BranchLFENCE:
 		e.Lfence()
-		s.Jump = CodeOff(e.Len())
+		s.Jump = image.CodeOff(e.Len())
 		e.Jmp64M(reg(r))
-	case BranchRetpoline:
+	case kernels.BranchRetpoline:
 		e.retpoline(r)
 	default:
 		e.Jmp64M(reg(r))
@@ -266,10 +269,10 @@ func (e *emitter) retpoline(r x86.Reg) {
 }
 
 // tailCall is a tail call: direct if Imm names a poke descriptor.
-func (e *emitter) tailCall(in *Insn) error {
+func (e *emitter) tailCall(in *bpf.Insn) error {
 	f := e.f
-	site := TailCallSite{
-		Insn: f.info.Start + InsnIndex(e.cur), Start: CodeOff(e.Len()), Map: -1,
+	site := image.TailCallSite{
+		Insn: f.info.Start + bpf.InsnIndex(e.cur), Start: image.CodeOff(e.Len()), Map: -1,
 		Bounds: -1, Limit: -1, Null: -1, Bump: -1, Unwind: -1, Bypass: -1, Jump: -1,
 	}
 	var err error
@@ -290,7 +293,7 @@ func (e *emitter) tailCall(in *Insn) error {
 	if err = e.vary(part, int(site.Start), &site); err != nil {
 		return err
 	}
-	site.End = CodeOff(e.Len())
+	site.End = image.CodeOff(e.Len())
 	if f.img != nil {
 		f.img.TailCalls = append(f.img.TailCalls, site)
 	}

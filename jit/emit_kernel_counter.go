@@ -2,7 +2,10 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // kernelCounter is what the proposals of 2024 have in common whose counter is not on the stack: a
 // kernel routine prepares it when a main program is entered from outside, and nothing is handed over.
@@ -13,7 +16,7 @@ import "github.com/tcsim/tcsim/jit/x86"
 //	        rbx, r13, r14, r15 as used                             <- rsp
 type kernelCounter struct{}
 
-func (kernelCounter) landing(t *Target) CodeOff { return withENDBR(t, 14) }
+func (kernelCounter) landing(t *Target) image.CodeOff { return withENDBR(t, 14) }
 
 // prologueWith calls a routine at the entry of a main program that can reach a tail call.
 func (kernelCounter) prologueWith(e *emitter, prepare string) {
@@ -39,8 +42,8 @@ func (kernelCounter) prologueWith(e *emitter, prepare string) {
 func (kernelCounter) reload(*emitter) {}
 
 // unwind takes the frame down to the saved rbp.
-func (kernelCounter) unwind(e *emitter, s *TailCallSite) {
-	s.Unwind = CodeOff(e.Len())
+func (kernelCounter) unwind(e *emitter, s *image.TailCallSite) {
+	s.Unwind = image.CodeOff(e.Len())
 	e.popSaved()
 	e.giveStack()
 }
@@ -50,21 +53,23 @@ func (kernelCounter) epilogue(e *emitter) {
 	e.Leave() // c9
 }
 
-func (kernelCounter) poke(p *pokePlan, s PokeSite, old, new Addr) { pokeBypass(p, s, old, new) }
+func (kernelCounter) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) {
+	pokeBypass(p, s, old, new)
+}
 
-func (k kernelCounter) frame(f *fn) Frame {
+func (k kernelCounter) frame(f *fn) image.Frame {
 	b := newFrame(f)
 	b.landing = k.landing(f.c.t)
 	return b.done()
 }
 
 // perCPUCounter describes a function's counter that is a per-CPU variable.
-func (f *fn) perCPUCounter(name string) Counter {
+func (f *fn) perCPUCounter(name string) image.Counter {
 	a, err := f.c.symbol(name)
 	if err != nil || !f.reachable {
-		return Counter{}
+		return image.Counter{}
 	}
-	return Counter{Form: CounterGS, Off: int32(a), Size: 4}
+	return image.Counter{Form: image.CounterGS, Off: int32(a), Size: 4}
 }
 
 // callsKernel is what a scheme has that calls kernel routines: it lists them.

@@ -6,19 +6,21 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // ldx is emit_ldx: a byte or half word is extended to 64 bits, a word to 64 by the 32-bit move.
 func (e *emitter) ldx(size uint8, dst x86.Reg, src x86.RM) {
 	switch size {
-	case sizeB:
+	case bpf.SizeB:
 		e.Movzx64RM8(dst, src)
-	case sizeH:
+	case bpf.SizeH:
 		e.Movzx64RM16(dst, src)
-	case sizeW:
+	case bpf.SizeW:
 		e.Mov32RM(dst, src)
-	case sizeDW:
+	case bpf.SizeDW:
 		e.Mov64RM(dst, src)
 	}
 }
@@ -26,11 +28,11 @@ func (e *emitter) ldx(size uint8, dst x86.Reg, src x86.RM) {
 // ldsx is emit_ldsx.
 func (e *emitter) ldsx(size uint8, dst x86.Reg, src x86.RM) {
 	switch size {
-	case sizeB:
+	case bpf.SizeB:
 		e.Movsx64RM8(dst, src)
-	case sizeH:
+	case bpf.SizeH:
 		e.Movsx64RM16(dst, src)
-	case sizeW:
+	case bpf.SizeW:
 		e.Movsxd64RM(dst, src)
 	}
 }
@@ -38,48 +40,48 @@ func (e *emitter) ldsx(size uint8, dst x86.Reg, src x86.RM) {
 // stx is emit_stx.
 func (e *emitter) stx(size uint8, dst x86.RM, src x86.Reg) {
 	switch size {
-	case sizeB:
+	case bpf.SizeB:
 		e.Mov8MR(dst, src)
-	case sizeH:
+	case bpf.SizeH:
 		e.Mov16MR(dst, src)
-	case sizeW:
+	case bpf.SizeW:
 		e.Mov32MR(dst, src)
-	case sizeDW:
+	case bpf.SizeDW:
 		e.Mov64MR(dst, src)
 	}
 }
 
-func (e *emitter) load(in *Insn) error {
+func (e *emitter) load(in *bpf.Insn) error {
 	src := mem(e.regs[in.Src], e.off(in))
-	switch in.Op & modeMask {
-	case modeMemSX, modeProbeMemSX:
-		e.ldsx(in.Op&sizeMask, e.regs[in.Dst], src)
+	switch in.Op & bpf.ModeMask {
+	case bpf.ModeMemSX, bpf.ModeProbeMemSX:
+		e.ldsx(in.Op&bpf.SizeMask, e.regs[in.Dst], src)
 	default:
-		e.ldx(in.Op&sizeMask, e.regs[in.Dst], src)
+		e.ldx(in.Op&bpf.SizeMask, e.regs[in.Dst], src)
 	}
 	return nil
 }
 
-func (e *emitter) storeReg(in *Insn) error {
-	e.stx(in.Op&sizeMask, mem(e.regs[in.Dst], e.off(in)), e.regs[in.Src])
+func (e *emitter) storeReg(in *bpf.Insn) error {
+	e.stx(in.Op&bpf.SizeMask, mem(e.regs[in.Dst], e.off(in)), e.regs[in.Src])
 	return nil
 }
 
-func (e *emitter) storeImm(in *Insn) error {
+func (e *emitter) storeImm(in *bpf.Insn) error {
 	e.st(in, mem(e.regs[in.Dst], e.off(in)))
 	return nil
 }
 
 // st is emit_st.
-func (e *emitter) st(in *Insn, dst x86.RM) {
-	switch in.Op & sizeMask {
-	case sizeB:
+func (e *emitter) st(in *bpf.Insn, dst x86.RM) {
+	switch in.Op & bpf.SizeMask {
+	case bpf.SizeB:
 		e.Mov8MI8(dst, int8(in.Imm))
-	case sizeH:
+	case bpf.SizeH:
 		e.Mov16MI16(dst, int16(in.Imm))
-	case sizeW:
+	case bpf.SizeW:
 		e.Mov32MI32(dst, in.Imm)
-	case sizeDW:
+	case bpf.SizeDW:
 		e.Mov64MI32(dst, in.Imm)
 	}
 }
@@ -93,14 +95,14 @@ const (
 
 // probeLoad is a load through a pointer that may be invalid: a check that it is no user address,
 // then the load, for which the kernel has an exception table entry.
-func (e *emitter) probeLoad(in *Insn) error {
+func (e *emitter) probeLoad(in *bpf.Insn) error {
 	if in.Dst > 9 {
 		return errors.New("destination of a checked load is not in r0..r9")
 	}
 	switch e.f.c.t.Emit.Probe {
-	case ProbeLimit:
+	case kernels.ProbeLimit:
 		e.probeLimit(in)
-	case ProbeOneLine:
+	case kernels.ProbeOneLine:
 		e.probeOneLine(in)
 	default:
 		at := e.Len()
@@ -118,7 +120,7 @@ func (e *emitter) probeLoad(in *Insn) error {
 }
 
 // probeLimit is the check of 6.1. It ends with the jump over the load, still to be filled.
-func (e *emitter) probeLimit(in *Insn) {
+func (e *emitter) probeLimit(in *bpf.Insn) {
 	src, off := e.regs[in.Src], int32(in.Off)
 	e.Mov64OI(aux, userEnd+uint64(max(off, -off)))
 	e.Cmp64MR(reg(src), aux)
@@ -137,7 +139,7 @@ func (e *emitter) probeLimit(in *Insn) {
 }
 
 // probeOneLine is the check of 6.10 and later, likewise.
-func (e *emitter) probeOneLine(in *Insn) {
+func (e *emitter) probeOneLine(in *bpf.Insn) {
 	e.movImm64(ax, vsyscallAddr)
 	e.mov64(aux, e.regs[in.Src])
 	if in.Off != 0 {
@@ -154,34 +156,34 @@ func (e *emitter) probeOneLine(in *Insn) {
 	e.SetRel8(kernel)
 }
 
-func (e *emitter) atomic(in *Insn) error {
-	size := in.Op & sizeMask
+func (e *emitter) atomic(in *bpf.Insn) error {
+	size := in.Op & bpf.SizeMask
 	isa := e.f.c.t.Emit.ISA
 	dst, src, off := e.regs[in.Dst], e.regs[in.Src], e.off(in)
 	switch in.Imm {
-	case atomicLoadAcq, atomicStRel:
-		if isa&ISALoadAcquire == 0 {
-			return fmt.Errorf("load-acquire and store-release: %w", ErrUnsupported)
+	case bpf.AtomicLoadAcq, bpf.AtomicStRel:
+		if isa&kernels.ISALoadAcquire == 0 {
+			return fmt.Errorf("load-acquire and store-release: %w", kernels.ErrUnsupported)
 		}
-		if in.Imm == atomicLoadAcq {
+		if in.Imm == bpf.AtomicLoadAcq {
 			e.ldx(size, dst, mem(src, off))
 		} else {
 			e.stx(size, mem(dst, off), src)
 		}
 		return nil
 	}
-	if size == sizeB || size == sizeH {
+	if size == bpf.SizeB || size == bpf.SizeH {
 		return errors.New("1- and 2-byte atomics")
 	}
-	if in.Imm != aluAdd && isa&ISAAtomics == 0 {
-		return fmt.Errorf("atomic operation %#x: %w", in.Imm, ErrUnsupported)
+	if in.Imm != bpf.ALUAdd && isa&kernels.ISAAtomics == 0 {
+		return fmt.Errorf("atomic operation %#x: %w", in.Imm, kernels.ErrUnsupported)
 	}
 	switch in.Imm {
-	case aluAnd | atomicFetch, aluOr | atomicFetch, aluXor | atomicFetch:
+	case bpf.ALUAnd | bpf.AtomicFetch, bpf.ALUOr | bpf.AtomicFetch, bpf.ALUXor | bpf.AtomicFetch:
 		e.fetchLoop(in)
 		return nil
 	}
-	return e.atomicRMW(in.Imm, size == sizeDW, mem(dst, off), src)
+	return e.atomicRMW(in.Imm, size == bpf.SizeDW, mem(dst, off), src)
 }
 
 // atomicRMW is emit_atomic_rmw (emit_atomic before 6.15).
@@ -192,18 +194,18 @@ func (e *emitter) atomicRMW(op int32, dw bool, dst x86.RM, src x86.Reg) error {
 	}
 	var form x86.FormID
 	switch op {
-	case aluAdd, aluAnd, aluOr, aluXor:
+	case bpf.ALUAdd, bpf.ALUAnd, bpf.ALUOr, bpf.ALUXor:
 		form = simpleALU[op>>4].mr[w]
-	case aluAdd | atomicFetch:
+	case bpf.ALUAdd | bpf.AtomicFetch:
 		form = [2]x86.FormID{x86.FormXadd32MR, x86.FormXadd64MR}[w]
-	case atomicXchg:
+	case bpf.AtomicXchg:
 		form = [2]x86.FormID{x86.FormXchg32MR, x86.FormXchg64MR}[w]
-	case atomicCmpXchg:
+	case bpf.AtomicCmpXchg:
 		form = [2]x86.FormID{x86.FormCmpxchg32MR, x86.FormCmpxchg64MR}[w]
 	default:
-		return fmt.Errorf("unknown atomic operation %#x: %w", op, ErrUnsupported)
+		return fmt.Errorf("unknown atomic operation %#x: %w", op, kernels.ErrUnsupported)
 	}
-	if op != atomicXchg || e.f.c.t.Emit.LockXchg {
+	if op != bpf.AtomicXchg || e.f.c.t.Emit.LockXchg {
 		e.Lock()
 	}
 	e.MR(form, dst, src)
@@ -211,10 +213,10 @@ func (e *emitter) atomicRMW(op int32, dw bool, dst x86.RM, src x86.Reg) error {
 }
 
 // fetchLoop does a fetching and, or, xor, for which there is no instruction, by compare-exchange.
-func (e *emitter) fetchLoop(in *Insn) {
-	size := in.Op & sizeMask
+func (e *emitter) fetchLoop(in *bpf.Insn) {
+	size := in.Op & bpf.SizeMask
 	w := 0
-	if size == sizeDW {
+	if size == bpf.SizeDW {
 		w = 1
 	}
 	dst, src := e.regs[in.Dst], e.regs[in.Src]

@@ -5,13 +5,15 @@ package jit
 import (
 	"fmt"
 
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // mul multiplies: imul with two or three operands, or on 5.10 mul through rax and r11.
-func (e *emitter) mul(in *Insn) error {
-	dst, w, isReg := e.regs[in.Dst], wide(in), in.Op&srcReg != 0
-	if e.f.c.t.Emit.MulDiv == MulDivR11 {
+func (e *emitter) mul(in *bpf.Insn) error {
+	dst, w, isReg := e.regs[in.Dst], wide(in), in.Op&bpf.SrcReg != 0
+	if e.f.c.t.Emit.MulDiv == kernels.MulDivR11 {
 		e.mulR11(in)
 		return nil
 	}
@@ -26,7 +28,7 @@ func (e *emitter) mul(in *Insn) error {
 	return nil
 }
 
-func (e *emitter) mulR11(in *Insn) {
+func (e *emitter) mulR11(in *bpf.Insn) {
 	dst, w := e.regs[in.Dst], wide(in)
 	if dst != x86.RAX {
 		e.Push64O(x86.RAX)
@@ -37,7 +39,7 @@ func (e *emitter) mulR11(in *Insn) {
 
 	// The factors are r11 and rax.
 	e.mov64(aux, dst)
-	if in.Op&srcReg != 0 {
+	if in.Op&bpf.SrcReg != 0 {
 		e.mov(w, x86.RAX, e.regs[in.Src])
 	} else {
 		e.movImm32(w == 1, x86.RAX, in.Imm)
@@ -54,11 +56,11 @@ func (e *emitter) mulR11(in *Insn) {
 }
 
 // div divides or takes the remainder; a non-zero Off asks for signed division.
-func (e *emitter) div(in *Insn) error {
-	if in.Off != 0 && e.f.c.t.Emit.ISA&ISASignExtend == 0 {
-		return fmt.Errorf("signed division: %w", ErrUnsupported)
+func (e *emitter) div(in *bpf.Insn) error {
+	if in.Off != 0 && e.f.c.t.Emit.ISA&kernels.ISASignExtend == 0 {
+		return fmt.Errorf("signed division: %w", kernels.ErrUnsupported)
 	}
-	if e.f.c.t.Emit.MulDiv == MulDivR11 {
+	if e.f.c.t.Emit.MulDiv == kernels.MulDivR11 {
 		e.divR11(in)
 		return nil
 	}
@@ -72,7 +74,7 @@ func (e *emitter) div(in *Insn) error {
 
 	// The divisor must not be in rax or rdx.
 	src := aux
-	if in.Op&srcReg == 0 {
+	if in.Op&bpf.SrcReg == 0 {
 		e.Mov64MI32(reg(aux), in.Imm)
 	} else if src = e.regs[in.Src]; src == x86.RAX || src == x86.RDX {
 		e.mov64(aux, src)
@@ -85,9 +87,9 @@ func (e *emitter) div(in *Insn) error {
 	e.divide(in, src)
 
 	switch {
-	case in.Op&0xf0 == aluMod && dst != x86.RDX:
+	case in.Op&0xf0 == bpf.ALUMod && dst != x86.RDX:
 		e.mov(w, dst, x86.RDX)
-	case in.Op&0xf0 == aluDiv && dst != x86.RAX:
+	case in.Op&0xf0 == bpf.ALUDiv && dst != x86.RAX:
 		e.mov(w, dst, x86.RAX)
 	}
 	if dst != x86.RDX {
@@ -100,7 +102,7 @@ func (e *emitter) div(in *Insn) error {
 }
 
 // divide extends rax into rdx and divides by src.
-func (e *emitter) divide(in *Insn, src x86.Reg) {
+func (e *emitter) divide(in *bpf.Insn, src x86.Reg) {
 	w := wide(in)
 	if in.Off == 0 {
 		e.Xor32MR(reg(x86.RDX), x86.RDX) // 31 d2
@@ -112,18 +114,18 @@ func (e *emitter) divide(in *Insn, src x86.Reg) {
 }
 
 // divR11 is the division of 5.10: always with both registers saved and through r11.
-func (e *emitter) divR11(in *Insn) {
+func (e *emitter) divR11(in *bpf.Insn) {
 	dst := e.regs[in.Dst]
 	e.Push64O(x86.RAX)
 	e.Push64O(x86.RDX)
-	if in.Op&srcReg != 0 {
+	if in.Op&bpf.SrcReg != 0 {
 		e.mov64(aux, e.regs[in.Src])
 	} else {
 		e.Mov64MI32(reg(aux), in.Imm)
 	}
 	e.mov64(x86.RAX, dst)
 	e.divide(in, aux)
-	if in.Op&0xf0 == aluMod {
+	if in.Op&0xf0 == bpf.ALUMod {
 		e.Mov64MR(reg(aux), x86.RDX)
 	} else {
 		e.Mov64MR(reg(aux), x86.RAX)

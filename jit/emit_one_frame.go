@@ -5,6 +5,8 @@ package jit
 import (
 	"fmt"
 
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -27,17 +29,17 @@ func (t *Target) HandsOverFrame() bool {
 func (oneFrame) reload(*emitter) {}
 
 // direct and poke are those of the kernels before 5.5, which had no direct tail calls.
-func (oneFrame) direct(*emitter, *TailCallSite) error {
-	return fmt.Errorf("direct tail call (5.5 and later): %w", ErrUnsupported)
+func (oneFrame) direct(*emitter, *image.TailCallSite) error {
+	return fmt.Errorf("direct tail call (5.5 and later): %w", kernels.ErrUnsupported)
 }
 
-func (oneFrame) poke(*pokePlan, PokeSite, Addr, Addr) {}
+func (oneFrame) poke(*pokePlan, image.PokeSite, image.Addr, image.Addr) {}
 
 // oneFrameTailCall is emit_bpf_tail_call of 4.2 to 5.9 (emit_bpf_tail_call_indirect since 5.5). In
 // all these kernels only two numbers changed: counter is where the count is from rbp, in bytes, and
 // landing the size of the prologue. The kernel computes the distances of the jumps; the labels give
 // the same.
-func (e *emitter) oneFrameTailCall(s *TailCallSite, counter int32, landing CodeOff) error {
+func (e *emitter) oneFrameTailCall(s *image.TailCallSite, counter int32, landing image.CodeOff) error {
 	f, offs, label := e.f, &e.f.c.t.Offsets, e.f.indirectLabel
 	// if (index >= array->map.max_entries) goto out; rsi is the array, edx the index.
 	e.Mov32MR(reg(x86.RDX), x86.RDX)                              // 89 d2
@@ -64,12 +66,12 @@ func (e *emitter) oneFrameTailCall(s *TailCallSite, counter int32, landing CodeO
 
 // oneFrameCount compares the count with MAX_TAIL_CALL_CNT, which was one less than the number of
 // tail calls that pass, and adds one to it.
-func (e *emitter) oneFrameCount(s *TailCallSite, counter int32, label int) {
+func (e *emitter) oneFrameCount(s *image.TailCallSite, counter int32, label int) {
 	e.Mov32RM(x86.RAX, mem(x86.RBP, counter))       // 8b 45 disp8 or 8b 85 disp32
 	e.Cmp32MI8(reg(x86.RAX), int8(e.f.c.t.Limit)-1) // 83 f8 20
 	s.Limit = e.jumpLabel(x86.FormJaD8, label)      // 77 xx
 	e.Add32MI8(reg(x86.RAX), 1)                     // 83 c0 01
-	s.Bump = CodeOff(e.Len())
+	s.Bump = image.CodeOff(e.Len())
 	e.Mov32MR(mem(x86.RBP, counter), x86.RAX) // 89 45 disp8 or 89 85 disp32
 }
 
@@ -78,14 +80,14 @@ func (e *emitter) oneFrameCount(s *TailCallSite, counter int32, label int) {
 func newReusedFrame(f *fn, top int32) *frameBuilder {
 	b := &frameBuilder{f: f, off: top + 8}
 	b.frame.Reused = true
-	b.push(SlotReturn)
+	b.push(image.SlotReturn)
 	return b
 }
 
 // counter adds the slot of the count, of which programs use the upper half.
 func (b *frameBuilder) counter() {
-	b.push(SlotTailCallCnt)
-	b.frame.Counter = Counter{Form: CounterValue, Off: b.off + 4, Size: 4}
+	b.push(image.SlotTailCallCnt)
+	b.frame.Counter = image.Counter{Form: image.CounterValue, Off: b.off + 4, Size: 4}
 }
 
 // stack adds the program's stack of size bytes; BPF_REG_FP points to its end.
@@ -96,7 +98,7 @@ func (b *frameBuilder) stack(size int32) {
 	}
 	b.frame.FP = b.off
 	b.off -= size
-	b.frame.Slots = append(b.frame.Slots, FrameSlot{Off: b.off, Size: size, Kind: SlotBPFStack})
+	b.frame.Slots = append(b.frame.Slots, image.FrameSlot{Off: b.off, Size: size, Kind: image.SlotBPFStack})
 }
 
 // save adds slots with registers of the caller, in the order of the pushes.
@@ -108,7 +110,7 @@ func (b *frameBuilder) save(regs ...x86.Reg) {
 
 // reused ends the description. saved are the callee-saved registers in the order in which the
 // prologue stores them.
-func (b *frameBuilder) reused(landing CodeOff, saved ...x86.Reg) Frame {
+func (b *frameBuilder) reused(landing image.CodeOff, saved ...x86.Reg) image.Frame {
 	b.frame.Saved = saved
 	b.frame.Landing = -1
 	if !b.f.sub {

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -35,8 +38,8 @@ const (
 type opRow struct {
 	kind opKind
 	regs operand
-	isa  ISA
-	emit func(*emitter, *Insn) error
+	isa  kernels.ISA
+	emit func(*emitter, *bpf.Insn) error
 }
 
 // opTable is indexed by the opcode byte; a row without emit is no instruction.
@@ -44,67 +47,67 @@ var opTable = makeOpTable()
 
 func makeOpTable() *[256]opRow {
 	var t [256]opRow
-	for _, class := range []uint8{clsALU, clsALU64} {
+	for _, class := range []uint8{bpf.ClassALU, bpf.ClassALU64} {
 		addALU(&t, class)
 	}
-	for _, class := range []uint8{clsJmp, clsJmp32} {
-		for op := jmpEq; op <= jmpSle; op += 0x10 {
-			if op == jmpCall || op == jmpExit {
+	for _, class := range []uint8{bpf.ClassJmp, bpf.ClassJmp32} {
+		for op := bpf.JmpEq; op <= bpf.JmpSle; op += 0x10 {
+			if op == bpf.JmpCall || op == bpf.JmpExit {
 				continue
 			}
 			t[uint8(op)|class] = opRow{kind: kindCond, regs: usesDst, emit: (*emitter).compareImm}
-			t[uint8(op)|srcReg|class] = opRow{kind: kindCond, regs: usesDst | usesSrc, emit: (*emitter).compareReg}
+			t[uint8(op)|bpf.SrcReg|class] = opRow{kind: kindCond, regs: usesDst | usesSrc, emit: (*emitter).compareReg}
 		}
 	}
-	none := func(*emitter, *Insn) error { return nil }
-	t[opJA] = opRow{kind: kindJump, emit: none}
-	t[opJA32] = opRow{kind: kindJump, isa: ISAGotol, emit: none}
-	t[opCall] = opRow{kind: kindPlain, emit: (*emitter).call}
-	t[OpTailCall] = opRow{kind: kindPlain, emit: (*emitter).tailCall}
-	t[opExit] = opRow{kind: kindExit, emit: (*emitter).exit}
-	t[opLdImm64] = opRow{kind: kindWide, regs: usesDst, emit: (*emitter).loadImm64}
-	t[opNoSpec] = opRow{kind: kindPlain, emit: func(e *emitter, _ *Insn) error { e.Lfence(); return nil }}
+	none := func(*emitter, *bpf.Insn) error { return nil }
+	t[bpf.OpJA] = opRow{kind: kindJump, emit: none}
+	t[bpf.OpJA32] = opRow{kind: kindJump, isa: kernels.ISAGotol, emit: none}
+	t[bpf.OpCall] = opRow{kind: kindPlain, emit: (*emitter).call}
+	t[bpf.OpTailCall] = opRow{kind: kindPlain, emit: (*emitter).tailCall}
+	t[bpf.OpExit] = opRow{kind: kindExit, emit: (*emitter).exit}
+	t[bpf.OpLdImm64] = opRow{kind: kindWide, regs: usesDst, emit: (*emitter).loadImm64}
+	t[bpf.OpNoSpec] = opRow{kind: kindPlain, emit: func(e *emitter, _ *bpf.Insn) error { e.Lfence(); return nil }}
 	for size := uint8(0); size < 4; size++ {
 		sz := size << 3
-		t[clsLDX|modeMem|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).load}
-		t[clsST|modeMem|sz] = opRow{kindPlain, usesDst, 0, (*emitter).storeImm}
-		t[clsSTX|modeMem|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).storeReg}
-		t[clsLDX|modeProbeMem|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).probeLoad}
-		t[clsSTX|modeAtomic|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).atomic}
-		t[clsLDX|modeProbe32|sz] = opRow{kindPlain, usesDst | usesSrc, ISAArena, (*emitter).arenaLoad}
-		t[clsST|modeProbe32|sz] = opRow{kindPlain, usesDst, ISAArena, (*emitter).arenaStoreImm}
-		t[clsSTX|modeProbe32|sz] = opRow{kindPlain, usesDst | usesSrc, ISAArena, (*emitter).arenaStoreReg}
-		t[clsSTX|modeProbeAtomic|sz] = opRow{kindPlain, usesDst | usesSrc, ISAArena, (*emitter).arenaAtomic}
-		if sz != sizeDW {
-			t[clsLDX|modeMemSX|sz] = opRow{kindPlain, usesDst | usesSrc, ISASignExtend, (*emitter).load}
-			t[clsLDX|modeArenaSX|sz] = opRow{kindPlain, usesDst | usesSrc, ISAArenaSignExtend, (*emitter).arenaLoadSX}
-			t[clsLDX|modeProbeMemSX|sz] = opRow{kindPlain, usesDst | usesSrc, ISASignExtend, (*emitter).probeLoad}
+		t[bpf.ClassLDX|bpf.ModeMem|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).load}
+		t[bpf.ClassST|bpf.ModeMem|sz] = opRow{kindPlain, usesDst, 0, (*emitter).storeImm}
+		t[bpf.ClassSTX|bpf.ModeMem|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).storeReg}
+		t[bpf.ClassLDX|bpf.ModeProbeMem|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).probeLoad}
+		t[bpf.ClassSTX|bpf.ModeAtomic|sz] = opRow{kindPlain, usesDst | usesSrc, 0, (*emitter).atomic}
+		t[bpf.ClassLDX|bpf.ModeProbe32|sz] = opRow{kindPlain, usesDst | usesSrc, kernels.ISAArena, (*emitter).arenaLoad}
+		t[bpf.ClassST|bpf.ModeProbe32|sz] = opRow{kindPlain, usesDst, kernels.ISAArena, (*emitter).arenaStoreImm}
+		t[bpf.ClassSTX|bpf.ModeProbe32|sz] = opRow{kindPlain, usesDst | usesSrc, kernels.ISAArena, (*emitter).arenaStoreReg}
+		t[bpf.ClassSTX|bpf.ModeProbeAtomic|sz] = opRow{kindPlain, usesDst | usesSrc, kernels.ISAArena, (*emitter).arenaAtomic}
+		if sz != bpf.SizeDW {
+			t[bpf.ClassLDX|bpf.ModeMemSX|sz] = opRow{kindPlain, usesDst | usesSrc, kernels.ISASignExtend, (*emitter).load}
+			t[bpf.ClassLDX|bpf.ModeArenaSX|sz] = opRow{kindPlain, usesDst | usesSrc, kernels.ISAArenaSignExtend, (*emitter).arenaLoadSX}
+			t[bpf.ClassLDX|bpf.ModeProbeMemSX|sz] = opRow{kindPlain, usesDst | usesSrc, kernels.ISASignExtend, (*emitter).probeLoad}
 		}
 	}
 	return &t
 }
 
 func addALU(t *[256]opRow, class uint8) {
-	both := func(op uint8, imm, reg func(*emitter, *Insn) error) {
+	both := func(op uint8, imm, reg func(*emitter, *bpf.Insn) error) {
 		t[op|class] = opRow{kind: kindPlain, regs: usesDst, emit: imm}
-		t[op|srcReg|class] = opRow{kind: kindPlain, regs: usesDst | usesSrc, emit: reg}
+		t[op|bpf.SrcReg|class] = opRow{kind: kindPlain, regs: usesDst | usesSrc, emit: reg}
 	}
-	for _, op := range []uint8{aluAdd, aluSub, aluOr, aluAnd, aluXor} {
+	for _, op := range []uint8{bpf.ALUAdd, bpf.ALUSub, bpf.ALUOr, bpf.ALUAnd, bpf.ALUXor} {
 		both(op, (*emitter).aluImm, (*emitter).aluReg)
 	}
-	both(aluMul, (*emitter).mul, (*emitter).mul)
-	both(aluDiv, (*emitter).div, (*emitter).div)
-	both(aluMod, (*emitter).div, (*emitter).div)
-	for _, op := range []uint8{aluLsh, aluRsh, aluArsh} {
+	both(bpf.ALUMul, (*emitter).mul, (*emitter).mul)
+	both(bpf.ALUDiv, (*emitter).div, (*emitter).div)
+	both(bpf.ALUMod, (*emitter).div, (*emitter).div)
+	for _, op := range []uint8{bpf.ALULsh, bpf.ALURsh, bpf.ALUArsh} {
 		both(op, (*emitter).shiftImm, (*emitter).shiftReg)
 	}
-	both(aluMov, (*emitter).movImm, (*emitter).movReg)
-	t[aluNeg|class] = opRow{kind: kindPlain, regs: usesDst, emit: (*emitter).neg}
-	if class == clsALU {
-		t[aluEnd|class] = opRow{kind: kindPlain, regs: usesDst, emit: (*emitter).toLE}
-		t[aluEnd|srcReg|class] = opRow{kind: kindPlain, regs: usesDst, emit: (*emitter).bswap}
+	both(bpf.ALUMov, (*emitter).movImm, (*emitter).movReg)
+	t[bpf.ALUNeg|class] = opRow{kind: kindPlain, regs: usesDst, emit: (*emitter).neg}
+	if class == bpf.ClassALU {
+		t[bpf.ALUEnd|class] = opRow{kind: kindPlain, regs: usesDst, emit: (*emitter).toLE}
+		t[bpf.ALUEnd|bpf.SrcReg|class] = opRow{kind: kindPlain, regs: usesDst, emit: (*emitter).bswap}
 	} else {
-		t[aluEnd|class] = opRow{kind: kindPlain, regs: usesDst, isa: ISASignExtend, emit: (*emitter).bswap}
+		t[bpf.ALUEnd|class] = opRow{kind: kindPlain, regs: usesDst, isa: kernels.ISASignExtend, emit: (*emitter).bswap}
 	}
 }
 
@@ -114,10 +117,10 @@ func (f *fn) check(i int, p *insnPlan) error {
 	in := &f.insns[i]
 	row := &opTable[in.Op]
 	if row.emit == nil {
-		return fmt.Errorf("unknown opcode %#02x: %w", in.Op, ErrUnsupported)
+		return fmt.Errorf("unknown opcode %#02x: %w", in.Op, kernels.ErrUnsupported)
 	}
 	if row.isa&^f.c.t.Emit.ISA != 0 {
-		return fmt.Errorf("opcode %#02x: %w", in.Op, ErrUnsupported)
+		return fmt.Errorf("opcode %#02x: %w", in.Op, kernels.ErrUnsupported)
 	}
 	if row.regs&usesDst != 0 && f.c.regs[in.Dst] == x86.RegNone ||
 		row.regs&usesSrc != 0 && f.c.regs[in.Src] == x86.RegNone {
@@ -138,7 +141,7 @@ func (f *fn) check(i int, p *insnPlan) error {
 		return nil
 	}
 	off := int64(in.Off)
-	if in.Op == opJA32 {
+	if in.Op == bpf.OpJA32 {
 		off = int64(in.Imm)
 	}
 	if p.kind == kindJump && off == -1 {
@@ -146,7 +149,7 @@ func (f *fn) check(i int, p *insnPlan) error {
 		return nil
 	}
 	to := int64(i) + 1 + off
-	if to < 0 || to >= int64(n) || to > 0 && f.insns[to-1].Op == opLdImm64 {
+	if to < 0 || to >= int64(n) || to > 0 && f.insns[to-1].Op == bpf.OpLdImm64 {
 		return fmt.Errorf("jump to slot %d, which is no instruction of the function", int64(f.info.Start)+to)
 	}
 	p.to = int32(to)
@@ -174,14 +177,14 @@ func (e *emitter) insn(i int) error {
 	if e.f.plan[i].kind == kindExitJump {
 		return nil
 	}
-	if in.Op == opLdImm64 {
+	if in.Op == bpf.OpLdImm64 {
 		return e.wide(in, &e.f.insns[i+1])
 	}
 	return opTable[in.Op].emit(e, in)
 }
 
 // ip returns the address of the next byte; before placement it counts from 0, as in the kernel.
-func (e *emitter) ip() Addr { return e.f.addr + Addr(e.Len()) }
+func (e *emitter) ip() image.Addr { return e.f.addr + image.Addr(e.Len()) }
 
 // nops appends n bytes of nops, the longest first: emit_nops with ASM_NOP_MAX 8.
 func (e *emitter) nops(n int) {
@@ -200,7 +203,7 @@ func bpfRegs(t *Target) [16]x86.Reg {
 	m := [16]x86.Reg{
 		0: x86.RAX, 1: x86.RDI, 2: x86.RSI, 3: x86.RDX, 4: x86.RCX, 5: x86.R8,
 		6: x86.RBX, 7: x86.R13, 8: x86.R14, 9: x86.R15,
-		regFP: x86.RBP,
+		bpf.RegFP: x86.RBP,
 	}
 	for i := 11; i < len(m); i++ {
 		m[i] = x86.RegNone
@@ -210,8 +213,8 @@ func bpfRegs(t *Target) [16]x86.Reg {
 }
 
 // off is the offset of a load or store.
-func (e *emitter) off(in *Insn) int32 {
-	if in.Src == regFP || in.Dst == regFP {
+func (e *emitter) off(in *bpf.Insn) int32 {
+	if in.Src == bpf.RegFP || in.Dst == bpf.RegFP {
 		return int32(in.Off) + e.f.c.fpShift
 	}
 	return int32(in.Off)

@@ -2,7 +2,11 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // rfc2020 is the patch "bpf, x64: rework pro/epilogue and tailcall handling in JIT" as it was first
 // sent (2 July 2020): the frame is taken down before a tail call, by variable pops. The designs made
@@ -22,7 +26,7 @@ import "github.com/tcsim/tcsim/jit/x86"
 // indirect tail call, which it does not show, are those of 5.10.
 type rfc2020 struct{}
 
-func (rfc2020) landing(*Target) CodeOff { return 11 }
+func (rfc2020) landing(*Target) image.CodeOff { return 11 }
 
 func (rfc2020) prologue(e *emitter) {
 	f := e.f
@@ -47,24 +51,24 @@ func (rfc2020) prologue(e *emitter) {
 func (rfc2020) reload(*emitter) {}
 
 // count jumps to out if the count has reached the limit, and adds one to it.
-func (rfc2020) count(e *emitter, s *TailCallSite, label int) {
+func (rfc2020) count(e *emitter, s *image.TailCallSite, label int) {
 	e.Mov32RM(x86.RAX, x86.M32(x86.RBP, -4-e.f.depth)) // 8b 85 disp32
 	e.Cmp32MI8(reg(x86.RAX), int8(e.f.c.t.Limit)-1)    // 83 f8 20
 	s.Limit = e.jumpLabel(x86.FormJaD8, label)         // 77 xx
 	e.Add32MI8(reg(x86.RAX), 1)                        // 83 c0 01
-	s.Bump = CodeOff(e.Len())
+	s.Bump = image.CodeOff(e.Len())
 	e.Mov32MR(x86.M32(x86.RBP, -4-e.f.depth), x86.RAX) // 89 85 disp32
 }
 
 // unwind takes the frame down to the saved rbp.
-func (rfc2020) unwind(e *emitter, s *TailCallSite) {
-	s.Unwind = CodeOff(e.Len())
+func (rfc2020) unwind(e *emitter, s *image.TailCallSite) {
+	s.Unwind = image.CodeOff(e.Len())
 	e.popSaved()
 	e.Pop64O(x86.RAX)                    // 58
 	e.Add64MI32(reg(x86.RSP), e.f.depth) // 48 81 c4 sd
 }
 
-func (r rfc2020) indirect(e *emitter, s *TailCallSite) error {
+func (r rfc2020) indirect(e *emitter, s *image.TailCallSite) error {
 	label := e.f.indirectLabel
 	e.bounds(s, label)
 	r.count(e, s, label)
@@ -81,12 +85,12 @@ func (rfc2020) epilogue(e *emitter) {
 	e.Leave() // c9
 }
 
-func (r rfc2020) frame(f *fn) Frame {
+func (r rfc2020) frame(f *fn) image.Frame {
 	b := newFrame(f)
 	b.landing = r.landing(f.c.t)
 	if f.hasTailCall() {
-		b.push(SlotTailCallCnt)
-		b.frame.Counter = Counter{Form: CounterValue, Off: -f.depth - 4, Size: 4}
+		b.push(image.SlotTailCallCnt)
+		b.frame.Counter = image.Counter{Form: image.CounterValue, Off: -f.depth - 4, Size: 4}
 	}
 	return b.done()
 }
@@ -94,7 +98,7 @@ func (r rfc2020) frame(f *fn) Frame {
 // hasTailCall says that there is a tail call in the function itself.
 func (f *fn) hasTailCall() bool {
 	for i := range f.insns {
-		if f.insns[i].Op == OpTailCall {
+		if f.insns[i].Op == bpf.OpTailCall {
 			return true
 		}
 	}

@@ -12,31 +12,36 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/recognise"
+	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // featureEnv answers for arenas and private stacks too.
 type featureEnv struct{ plainEnv }
 
-func (featureEnv) Arena(int) (kernel, user jit.Addr, err error) {
+func (featureEnv) Arena(int) (kernel, user image.Addr, err error) {
 	return 0xffffc90020009000, 1 << 44, nil
 }
 
-func (featureEnv) PrivateStack(_ int, size int32) (jit.Addr, error) {
-	return 0xffffffff83de2000 + jit.Addr(size), nil
+func (featureEnv) PrivateStack(_ int, size int32) (image.Addr, error) {
+	return 0xffffffff83de2000 + image.Addr(size), nil
 }
 
 // plainEnv places functions one behind the other and knows this_cpu_off.
 type plainEnv struct{}
 
-func (plainEnv) Place(fn, _ int, _ jit.CodeOff) (jit.Addr, error) {
-	return 0xffffffffc0001000 + jit.Addr(fn)*0x1000, nil
+func (plainEnv) Place(fn, _ int, _ image.CodeOff) (image.Addr, error) {
+	return 0xffffffffc0001000 + image.Addr(fn)*0x1000, nil
 }
-func (plainEnv) Helper(int32) (jit.Addr, error) { return 0xffffffff81000000, nil }
-func (plainEnv) MapAddr(int) (jit.Addr, error)  { return 0xffff888100000000, nil }
-func (plainEnv) MapValue(int) (jit.Addr, error) { return 0xffff888100000400, nil }
-func (plainEnv) Symbol(n string) (jit.Addr, error) {
-	a, ok := map[string]jit.Addr{
+func (plainEnv) Helper(int32) (image.Addr, error) { return 0xffffffff81000000, nil }
+func (plainEnv) MapAddr(int) (image.Addr, error)  { return 0xffff888100000000, nil }
+func (plainEnv) MapValue(int) (image.Addr, error) { return 0xffff888100000400, nil }
+func (plainEnv) Symbol(n string) (image.Addr, error) {
+	a, ok := map[string]image.Addr{
 		"this_cpu_off": 0xffffffff83dbd028, "bpf_throw": 0xffffffff815eeec0, "arch_bpf_timed_may_goto": 0xffffffff81370040,
 	}[n]
 	if !ok {
@@ -46,19 +51,19 @@ func (plainEnv) Symbol(n string) (jit.Addr, error) {
 }
 
 var (
-	returnInsn = jit.Insn{Op: 0x95}
-	zeroR0     = jit.Insn{Op: 0xb7}
+	returnInsn = bpf.Insn{Op: 0x95}
+	zeroR0     = bpf.Insn{Op: 0xb7}
 )
 
 // verify analyses a program for a target.
-func verifiedFor(t *testing.T, p *jit.Program, target string) (*jit.Verified, *jit.Target, error) {
+func verifiedFor(t *testing.T, p *bpf.Program, target string) (*verify.Verified, *jit.Target, error) {
 	t.Helper()
 	tgt, err := jit.TargetByName(target)
 	must(t, err)
 	if p.Funcs == nil {
-		p.Funcs = []jit.Func{{Name: "main"}}
+		p.Funcs = []bpf.Func{{Name: "main"}}
 	}
-	v, err := jit.Analyse(p, &tgt.Kernel)
+	v, err := verify.Analyse(p, &tgt.Kernel)
 	return v, tgt, err
 }
 
@@ -74,8 +79,8 @@ func TestArenaCast(t *testing.T) {
 		{"other register", 7, 1, "4189fd49c1e5204981cd0010000049c1c5204d31db4585ed4d0f44eb"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := &jit.Program{Maps: []jit.Map{{Name: "arena", Type: jit.ArenaMap}}, Insns: []jit.Insn{
-				{Op: 0x18, Dst: 0, Src: jit.PseudoMap}, {},
+			p := &bpf.Program{Maps: []bpf.Map{{Name: "arena", Type: bpf.ArenaMap}}, Insns: []bpf.Insn{
+				{Op: 0x18, Dst: 0, Src: bpf.PseudoMap}, {},
 				{Op: 0xbf, Dst: c.dst, Src: c.src, Off: 1, Imm: 1 << 16},
 				zeroR0, returnInsn,
 			}}
@@ -94,20 +99,20 @@ func TestArenaCast(t *testing.T) {
 // TestArenaAccess compiles every access to an arena and requires of decoding that it goes through
 // r12, and of Recognise that it finds the same faults.
 func TestArenaAccess(t *testing.T) {
-	p := &jit.Program{Maps: []jit.Map{{Name: "arena", Type: jit.ArenaMap}}, Insns: []jit.Insn{
-		{Op: 0x18, Dst: 0, Src: jit.PseudoMap}, {}, {Op: 0xb7, Dst: 1}, {Op: 0xb7, Dst: 2}, {Op: 0xbc, Dst: 1, Src: 1},
+	p := &bpf.Program{Maps: []bpf.Map{{Name: "arena", Type: bpf.ArenaMap}}, Insns: []bpf.Insn{
+		{Op: 0x18, Dst: 0, Src: bpf.PseudoMap}, {}, {Op: 0xb7, Dst: 1}, {Op: 0xb7, Dst: 2}, {Op: 0xbc, Dst: 1, Src: 1},
 	}}
 	first := len(p.Insns)
 	for _, size := range []uint8{0x00, 0x08, 0x10, 0x18} {
 		p.Insns = append(p.Insns,
-			jit.Insn{Op: 0x61 | size, Dst: 3, Src: 1, Off: 8},
-			jit.Insn{Op: 0x63 | size, Dst: 1, Src: 2, Off: 500},
-			jit.Insn{Op: 0x62 | size, Dst: 1, Off: -8, Imm: 1})
+			bpf.Insn{Op: 0x61 | size, Dst: 3, Src: 1, Off: 8},
+			bpf.Insn{Op: 0x63 | size, Dst: 1, Src: 2, Off: 500},
+			bpf.Insn{Op: 0x62 | size, Dst: 1, Off: -8, Imm: 1})
 		if size != 0x18 {
-			p.Insns = append(p.Insns, jit.Insn{Op: 0x81 | size, Dst: 4, Src: 1})
+			p.Insns = append(p.Insns, bpf.Insn{Op: 0x81 | size, Dst: 4, Src: 1})
 		}
 		if size == 0x18 || size == 0 {
-			p.Insns = append(p.Insns, jit.Insn{Op: 0xc3 | size, Dst: 1, Src: 2}, jit.Insn{Op: 0xe3 | size, Dst: 1, Src: 2, Imm: 0xe1})
+			p.Insns = append(p.Insns, bpf.Insn{Op: 0xc3 | size, Dst: 1, Src: 2}, bpf.Insn{Op: 0xe3 | size, Dst: 1, Src: 2, Imm: 0xe1})
 		}
 	}
 	last := len(p.Insns)
@@ -124,13 +129,13 @@ func TestArenaAccess(t *testing.T) {
 		if s.Off != f.InsnOff[first+i] || s.Next != f.InsnOff[first+i+1] {
 			t.Errorf("insn %d: fault at %d to %d", first+i, s.Off, s.Next)
 		}
-		in, err := x86.Decode(f.Code[s.Off:s.Next], f.Addr+jit.Addr(s.Off))
+		in, err := x86.Decode(f.Code[s.Off:s.Next], f.Addr+image.Addr(s.Off))
 		must(t, err)
 		if in.Mem.Index != x86.R12 || (p.Insns[first+i].Class() == 1) != (s.Clear != x86.RegNone) {
 			t.Errorf("insn %d (%s): %s, clears %s", first+i, p.Insns[first+i].Text(), in.Op, s.Clear)
 		}
 	}
-	got, err := jit.RecogniseImage(img.Funcs)
+	got, err := recognise.RecogniseImage(img.Funcs)
 	must(t, err)
 	if d := cmp.Diff(f.Faults, got.Funcs[0].Faults); d != "" {
 		t.Errorf("(-compiler +recognised):\n%s", d)
@@ -141,18 +146,18 @@ func TestArenaAccess(t *testing.T) {
 }
 
 // throwing is main calling sub, which throws; callback says whether it has one of its own.
-func throwing(callback bool) *jit.Program {
-	p := &jit.Program{
-		Name: "p", Type: jit.SchedCLS, Kfuncs: []string{"bpf_throw"},
-		Funcs: []jit.Func{{Name: "main"}, {Name: "sub", Start: 3, Origin: 3}},
-		Insns: []jit.Insn{
-			{Op: 0x85, Src: jit.PseudoCall, Imm: 2}, zeroR0, returnInsn,
-			{Op: 0xb7, Dst: 1, Imm: 77}, {Op: 0x85, Src: jit.PseudoKfunc}, zeroR0, returnInsn,
+func throwing(callback bool) *bpf.Program {
+	p := &bpf.Program{
+		Name: "p", Type: bpf.SchedCLS, Kfuncs: []string{"bpf_throw"},
+		Funcs: []bpf.Func{{Name: "main"}, {Name: "sub", Start: 3, Origin: 3}},
+		Insns: []bpf.Insn{
+			{Op: 0x85, Src: bpf.PseudoCall, Imm: 2}, zeroR0, returnInsn,
+			{Op: 0xb7, Dst: 1, Imm: 77}, {Op: 0x85, Src: bpf.PseudoKfunc}, zeroR0, returnInsn,
 		},
 	}
 	if callback {
-		p.Funcs = append(p.Funcs, jit.Func{Name: "handler", Start: 7, Origin: 7, ExceptionCB: true})
-		p.Insns = append(p.Insns, jit.Insn{Op: 0xbf, Src: 1}, returnInsn)
+		p.Funcs = append(p.Funcs, bpf.Func{Name: "handler", Start: 7, Origin: 7, ExceptionCB: true})
+		p.Insns = append(p.Insns, bpf.Insn{Op: 0xbf, Src: 1}, returnInsn)
 	}
 	return p
 }
@@ -171,7 +176,7 @@ func TestThrow(t *testing.T) {
 	if want, _ := hex.DecodeString("4889f44889d5415f415e415d5b415c4889ec"); !bytes.Contains(cb, want) {
 		t.Errorf("the callback is %x", cb)
 	}
-	got, err := jit.RecogniseImage(img.Funcs)
+	got, err := recognise.RecogniseImage(img.Funcs)
 	must(t, err)
 	for i := range img.Funcs {
 		if d := cmp.Diff(img.Funcs[i].Frame, got.Funcs[i].Frame); d != "" {
@@ -192,32 +197,32 @@ func TestThrowRefused(t *testing.T) {
 	}
 	v, tgt, err := verifiedFor(t, throwing(true), "6.1")
 	must(t, err)
-	if _, err := jit.Compile(v, tgt, plainEnv{}); !errors.Is(err, jit.ErrUnsupported) {
+	if _, err := jit.Compile(v, tgt, plainEnv{}); !errors.Is(err, kernels.ErrUnsupported) {
 		t.Errorf("for 6.1: %v", err)
 	}
 }
 
 // TestPrivateStack says which functions get a private stack.
 func TestPrivateStack(t *testing.T) {
-	store := func(off int16) jit.Insn { return jit.Insn{Op: 0x7a, Dst: 10, Off: off} }
-	tail := []jit.Insn{{Op: 0x18, Dst: 2, Src: jit.PseudoMap}, {}, {Op: 0xb7, Dst: 3}, {Op: 0x85, Imm: jit.HelperTailCall}}
+	store := func(off int16) bpf.Insn { return bpf.Insn{Op: 0x7a, Dst: 10, Off: off} }
+	tail := []bpf.Insn{{Op: 0x18, Dst: 2, Src: bpf.PseudoMap}, {}, {Op: 0xb7, Dst: 3}, {Op: 0x85, Imm: bpf.HelperTailCall}}
 	for _, c := range []struct {
 		name   string
-		typ    jit.ProgType
+		typ    bpf.ProgType
 		target string
-		insns  []jit.Insn
+		insns  []bpf.Insn
 		want   bool
 	}{
-		{"48 bytes", jit.Kprobe, "7.2", []jit.Insn{store(-48)}, false},
-		{"56 bytes", jit.Kprobe, "7.2", []jit.Insn{store(-56)}, true},
-		{"tracing", jit.Tracing, "6.18", []jit.Insn{store(-64)}, true},
-		{"before 6.13", jit.Tracing, "6.12", []jit.Insn{store(-64)}, false},
-		{"not interrupted by itself", jit.SchedCLS, "7.2", []jit.Insn{store(-64)}, false},
-		{"tail call", jit.Kprobe, "7.2", append([]jit.Insn{store(-64)}, tail...), false},
-		{"may_goto's counter", jit.Kprobe, "7.2", []jit.Insn{{Op: 0x7a, Dst: 10, Off: -56, Imm: 0xffff}, store(-48), store(-40)}, false},
+		{"48 bytes", bpf.Kprobe, "7.2", []bpf.Insn{store(-48)}, false},
+		{"56 bytes", bpf.Kprobe, "7.2", []bpf.Insn{store(-56)}, true},
+		{"tracing", bpf.Tracing, "6.18", []bpf.Insn{store(-64)}, true},
+		{"before 6.13", bpf.Tracing, "6.12", []bpf.Insn{store(-64)}, false},
+		{"not interrupted by itself", bpf.SchedCLS, "7.2", []bpf.Insn{store(-64)}, false},
+		{"tail call", bpf.Kprobe, "7.2", append([]bpf.Insn{store(-64)}, tail...), false},
+		{"may_goto's counter", bpf.Kprobe, "7.2", []bpf.Insn{{Op: 0x7a, Dst: 10, Off: -56, Imm: 0xffff}, store(-48), store(-40)}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := &jit.Program{Type: c.typ, Insns: append(c.insns, zeroR0, returnInsn), Maps: []jit.Map{{Type: jit.ProgArray, MaxEntries: 1}}}
+			p := &bpf.Program{Type: c.typ, Insns: append(c.insns, zeroR0, returnInsn), Maps: []bpf.Map{{Type: bpf.ProgArray, MaxEntries: 1}}}
 			v, tgt, err := verifiedFor(t, p, c.target)
 			must(t, err)
 			if got := v.Funcs[0].PrivateStack; got != c.want {
@@ -239,7 +244,7 @@ func TestRewriteThrow(t *testing.T) {
 	for _, own := range []bool{true, false} {
 		p := throwing(own)
 		n := len(p.Insns)
-		out, err := jit.Rewrite(p, &tgt.Kernel)
+		out, err := verify.Rewrite(p, &tgt.Kernel)
 		must(t, err)
 		last := out.Funcs[len(out.Funcs)-1]
 		if len(out.Funcs) != 3 || !last.ExceptionCB {
@@ -251,18 +256,18 @@ func TestRewriteThrow(t *testing.T) {
 			}
 			continue
 		}
-		if d := cmp.Diff([]jit.Insn{{Op: 0xbf, Src: 1}, returnInsn}, out.Insns[last.Start:]); d != "" || last.Name != "hidden2" || last.Origin != -1 {
+		if d := cmp.Diff([]bpf.Insn{{Op: 0xbf, Src: 1}, returnInsn}, out.Insns[last.Start:]); d != "" || last.Name != "hidden2" || last.Origin != -1 {
 			t.Errorf("callback %v (-want +got):\n%s", last, d)
 		}
 	}
 	p := throwing(true)
 	p.Kfuncs = nil
-	if _, err := jit.Rewrite(p, &tgt.Kernel); err == nil || !strings.Contains(err.Error(), "no kernel function 0") {
+	if _, err := verify.Rewrite(p, &tgt.Kernel); err == nil || !strings.Contains(err.Error(), "no kernel function 0") {
 		t.Errorf("with an unknown kernel function: %v", err)
 	}
 	old, err := jit.TargetByName("6.1")
 	must(t, err)
-	if _, err := jit.Rewrite(throwing(true), &old.Kernel); !errors.Is(err, jit.ErrUnsupported) {
+	if _, err := verify.Rewrite(throwing(true), &old.Kernel); !errors.Is(err, kernels.ErrUnsupported) {
 		t.Errorf("for 6.1: %v", err)
 	}
 }
@@ -270,14 +275,14 @@ func TestRewriteThrow(t *testing.T) {
 // TestMayGotoTimed compiles a loop for 7.2, without a running kernel that would give addresses: the
 // call of the function that looks at the clock keeps registers.
 func TestMayGotoTimed(t *testing.T) {
-	p := &jit.Program{Funcs: []jit.Func{{Name: "main"}}, Insns: []jit.Insn{
+	p := &bpf.Program{Funcs: []bpf.Func{{Name: "main"}}, Insns: []bpf.Insn{
 		zeroR0, {Op: 0xe5, Off: 2}, {Op: 0x07, Imm: 1}, {Op: 0x05, Off: -3}, returnInsn,
 	}}
 	tgt, err := jit.TargetByName("7.2")
 	must(t, err)
-	out, err := jit.Rewrite(p, &tgt.Kernel)
+	out, err := verify.Rewrite(p, &tgt.Kernel)
 	must(t, err)
-	v, err := jit.Analyse(out, &tgt.Kernel)
+	v, err := verify.Analyse(out, &tgt.Kernel)
 	must(t, err)
 	img, err := jit.Compile(v, tgt, plainEnv{})
 	must(t, err)
@@ -290,29 +295,29 @@ func TestMayGotoTimed(t *testing.T) {
 func TestArenaRewrite(t *testing.T) {
 	tgt, err := jit.TargetByName("6.12")
 	must(t, err)
-	arena := []jit.Map{{Name: "arena", Type: jit.ArenaMap}}
-	body := []jit.Insn{
+	arena := []bpf.Map{{Name: "arena", Type: bpf.ArenaMap}}
+	body := []bpf.Insn{
 		{Op: 0xb7, Dst: 2, Imm: 64}, {Op: 0xbf, Dst: 2, Src: 2, Off: 1, Imm: 1}, {Op: 0x07, Dst: 2, Imm: 8},
 		{Op: 0x79, Dst: 3, Src: 2}, {Op: 0xdb, Dst: 2, Src: 3}, {Op: 0xbf, Dst: 4, Src: 2, Off: 1, Imm: 1 << 16}, zeroR0, returnInsn,
 	}
-	load := []jit.Insn{{Op: 0x18, Dst: 1, Src: jit.PseudoMap}, {}}
-	out, err := jit.Rewrite(&jit.Program{Maps: arena, Funcs: []jit.Func{{Name: "main"}}, Insns: append(load, body...)}, &tgt.Kernel)
+	load := []bpf.Insn{{Op: 0x18, Dst: 1, Src: bpf.PseudoMap}, {}}
+	out, err := verify.Rewrite(&bpf.Program{Maps: arena, Funcs: []bpf.Func{{Name: "main"}}, Insns: append(load, body...)}, &tgt.Kernel)
 	must(t, err)
-	want := []jit.Insn{
+	want := []bpf.Insn{
 		{Op: 0xb7, Dst: 2, Imm: 64}, {Op: 0xbc, Dst: 2, Src: 2}, {Op: 0x04, Dst: 2, Imm: 8},
 		{Op: 0x79, Dst: 3, Src: 2}, {Op: 0xfb, Dst: 2, Src: 3}, {Op: 0xbf, Dst: 4, Src: 2, Off: 1, Imm: 1 << 16}, zeroR0, returnInsn,
 	}
 	if d := cmp.Diff(want, out.Insns[2:]); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	v, err := jit.Analyse(out, &tgt.Kernel)
+	v, err := verify.Analyse(out, &tgt.Kernel)
 	must(t, err)
 	img, err := jit.Compile(v, tgt, featureEnv{})
 	must(t, err)
 	if n := len(img.Funcs[0].Faults); n != 2 {
 		t.Errorf("%d accesses may fault, expected 2", n)
 	}
-	_, err = jit.Rewrite(&jit.Program{Funcs: []jit.Func{{Name: "main"}}, Insns: body}, &tgt.Kernel)
+	_, err = verify.Rewrite(&bpf.Program{Funcs: []bpf.Func{{Name: "main"}}, Insns: body}, &tgt.Kernel)
 	if err == nil || !strings.Contains(err.Error(), "without an arena") {
 		t.Errorf("without an arena: %v", err)
 	}
@@ -327,10 +332,10 @@ func TestArenaOperands(t *testing.T) {
 	for base := range uint8(len(regs)) {
 		for other := range uint8(len(regs)) {
 			for _, off := range []int16{0, 127, 128, -128, -129, 32767} {
-				insns := []jit.Insn{
+				insns := []bpf.Insn{
 					{Op: 0xb1, Dst: other, Src: base, Off: off}, {Op: 0xb3, Dst: base, Src: other, Off: off}, {Op: 0xfb, Dst: base, Src: other, Off: off},
 				}
-				v := &jit.Verified{Insns: append(insns, zeroR0, returnInsn), Arena: 1, Funcs: []jit.FuncInfo{{Name: "main", End: 5}}}
+				v := &verify.Verified{Insns: append(insns, zeroR0, returnInsn), Arena: 1, Funcs: []verify.FuncInfo{{Name: "main", End: 5}}}
 				img, err := jit.Compile(v, tgt, featureEnv{})
 				must(t, err)
 				f := &img.Funcs[0]

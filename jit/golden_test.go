@@ -16,6 +16,10 @@ import (
 
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify"
 )
 
 // The parts of a capture (fixtures/kernels/README.md) that these tests need. The facts that the
@@ -35,8 +39,8 @@ type captureHeader struct {
 	Config          map[string]string
 }
 
-func (h captureHeader) info() jit.KernelInfo {
-	return jit.KernelInfo{
+func (h captureHeader) info() kernels.KernelInfo {
+	return kernels.KernelInfo{
 		Release: h.Release, CPUFlags: strings.Fields(h.CPUFlags), Vulnerabilities: h.Vulnerabilities, Config: h.Config,
 	}
 }
@@ -50,7 +54,7 @@ type captureScenario struct {
 }
 
 type captureMap struct {
-	Type       jit.MapType
+	Type       bpf.MapType
 	MaxEntries uint32 `json:"max_entries"`
 	Addr       string
 	ValueAddr  string `json:"value_addr"`
@@ -131,9 +135,9 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
-func addr(s string) (jit.Addr, error) {
+func addr(s string) (image.Addr, error) {
 	v, err := strconv.ParseUint(s, 16, 64)
-	return jit.Addr(v), err
+	return image.Addr(v), err
 }
 
 // captureEnv answers with the addresses that the kernel used.
@@ -143,19 +147,19 @@ type captureEnv struct {
 	p *captureProg
 }
 
-func (e captureEnv) Place(fn, size int, entry jit.CodeOff) (jit.Addr, error) {
+func (e captureEnv) Place(fn, size int, entry image.CodeOff) (image.Addr, error) {
 	return addr(e.p.Funcs[fn].Addr)
 }
 
-func (e captureEnv) Helper(imm int32) (jit.Addr, error) {
+func (e captureEnv) Helper(imm int32) (image.Addr, error) {
 	base, err := addr(e.c.header.Base)
-	return base + jit.Addr(imm), err
+	return base + image.Addr(imm), err
 }
 
-func (e captureEnv) MapAddr(m int) (jit.Addr, error)  { return addr(e.s.Maps[m].Addr) }
-func (e captureEnv) MapValue(m int) (jit.Addr, error) { return addr(e.s.Maps[m].ValueAddr) }
+func (e captureEnv) MapAddr(m int) (image.Addr, error)  { return addr(e.s.Maps[m].Addr) }
+func (e captureEnv) MapValue(m int) (image.Addr, error) { return addr(e.s.Maps[m].ValueAddr) }
 
-func (e captureEnv) Symbol(name string) (jit.Addr, error) {
+func (e captureEnv) Symbol(name string) (image.Addr, error) {
 	if s, ok := e.c.symbols[name]; ok {
 		return addr(s)
 	}
@@ -168,15 +172,15 @@ func (e captureEnv) Symbol(name string) (jit.Addr, error) {
 }
 
 // verified makes what the verifier would tell the JIT out of the captured image.
-func (e captureEnv) verified(t testing.TB) *jit.Verified {
+func (e captureEnv) verified(t testing.TB) *verify.Verified {
 	x := unhex(t, e.p.Xlated)
-	v := &jit.Verified{Program: &jit.Program{Name: e.p.Name}}
-	for i := 0; i < len(x); i += jit.InsnSize {
-		v.Insns = append(v.Insns, jit.DecodeInsn(x[i:]))
+	v := &verify.Verified{Program: &bpf.Program{Name: e.p.Name}}
+	for i := 0; i < len(x); i += bpf.InsnSize {
+		v.Insns = append(v.Insns, bpf.DecodeInsn(x[i:]))
 	}
 	starts := map[int]int{0: 0}
 	for i, in := range v.Insns {
-		if in.Op == 0x85 && in.Src == jit.PseudoCall {
+		if in.Op == 0x85 && in.Src == bpf.PseudoCall {
 			starts[int(in.Imm)] = i + 1 + int(in.Off)
 		}
 	}
@@ -185,7 +189,7 @@ func (e captureEnv) verified(t testing.TB) *jit.Verified {
 		if s, ok := starts[i+1]; ok {
 			end = s
 		}
-		f := jit.FuncInfo{Name: e.p.Funcs[i].Name, Start: jit.InsnIndex(starts[i]), End: jit.InsnIndex(end)}
+		f := verify.FuncInfo{Name: e.p.Funcs[i].Name, Start: bpf.InsnIndex(starts[i]), End: bpf.InsnIndex(end)}
 		f.StackDepth, f.TailCallReachable = prologueFacts(unhex(t, e.p.Funcs[i].Image["empty"]), v.Insns[f.Start])
 		v.Funcs = append(v.Funcs, f)
 	}
@@ -196,7 +200,7 @@ func (e captureEnv) verified(t testing.TB) *jit.Verified {
 
 // prologueFacts reads stack depth and whether there is a counter. A function without a counter can
 // begin with push rax, too: that of a multiplication or division, which rdx or r11 follows.
-func prologueFacts(code []byte, first jit.Insn) (depth int32, reachable bool) {
+func prologueFacts(code []byte, first bpf.Insn) (depth int32, reachable bool) {
 	code = bytes.TrimPrefix(code, []byte{0xf3, 0x0f, 0x1e, 0xfa})
 	code = code[5:]
 	if bytes.HasPrefix(code, []byte{0x31, 0xc0}) || bytes.HasPrefix(code, []byte{0x66, 0x90}) {
@@ -218,16 +222,16 @@ func prologueFacts(code []byte, first jit.Insn) (depth int32, reachable bool) {
 	return depth, code[0] == 0x50 && !(muldiv && (code[1] == 0x52 || code[1] == 0x49))
 }
 
-func (e captureEnv) markTailCalls(v *jit.Verified) {
+func (e captureEnv) markTailCalls(v *verify.Verified) {
 	n := 0
 	for i := range v.Insns {
 		in := &v.Insns[i]
-		if in.Op != 0x85 || in.Src != 0 || in.Imm != jit.HelperTailCall {
+		if in.Op != 0x85 || in.Src != 0 || in.Imm != bpf.HelperTailCall {
 			continue
 		}
-		*in = jit.Insn{Op: jit.OpTailCall}
+		*in = bpf.Insn{Op: bpf.OpTailCall}
 		if e.p.TailCalls[n].Kind == "direct" {
-			v.Pokes = append(v.Pokes, jit.PokeDesc{Insn: jit.InsnIndex(i)})
+			v.Pokes = append(v.Pokes, verify.PokeDesc{Insn: bpf.InsnIndex(i)})
 			in.Imm = int32(len(v.Pokes))
 		}
 		n++
@@ -235,7 +239,7 @@ func (e captureEnv) markTailCalls(v *jit.Verified) {
 }
 
 // markProbes restores the loads that the kernel's dump shows without their check.
-func (e captureEnv) markProbes(t testing.TB, v *jit.Verified) {
+func (e captureEnv) markProbes(t testing.TB, v *verify.Verified) {
 	for _, m := range e.p.InsnMap {
 		in := &v.Insns[m[1]]
 		code := unhex(t, e.p.Funcs[m[2]].Image["empty"])[m[3]:]
@@ -313,17 +317,17 @@ func compareProgram(t testing.TB, e captureEnv, tgt *jit.Target) (same int, err 
 		for at < len(got) && at < len(want) && got[at] == want[at] {
 			at++
 		}
-		k, _ := img.Funcs[i].InsnAt(jit.CodeOff(at))
+		k, _ := img.Funcs[i].InsnAt(image.CodeOff(at))
 		err = fmt.Errorf("function %d differs at %d (insn %d %+v):\n got %x\nwant %x", i, at, k, v.Insns[k], got[at:min(at+24, len(got))], want[at:min(at+24, len(want))])
 	}
 	return same, err
 }
 
 // checkFacts compares what the compiler says about its image with the capture.
-func (e captureEnv) checkFacts(img *jit.Image) error {
+func (e captureEnv) checkFacts(img *image.Image) error {
 	for _, m := range e.p.InsnMap {
 		f := &img.Funcs[m[2]]
-		off := f.InsnOff[jit.InsnIndex(m[1])-f.FirstInsn]
+		off := f.InsnOff[bpf.InsnIndex(m[1])-f.FirstInsn]
 		if m[3] == 0 && off == f.Frame.Body {
 			continue // the capture counts the prologue as the first instruction's
 		}
@@ -351,8 +355,8 @@ func (e captureEnv) checkFacts(img *jit.Image) error {
 }
 
 // checkStates fills the slots as the capture did, compares, and empties them again.
-func (e captureEnv) checkStates(t testing.TB, tgt *jit.Target, img *jit.Image) error {
-	var plan, undo []jit.Patch
+func (e captureEnv) checkStates(t testing.TB, tgt *jit.Target, img *image.Image) error {
+	var plan, undo []image.Patch
 	for i := range img.Funcs {
 		f := &img.Funcs[i]
 		for j := range f.TailCalls {
@@ -366,16 +370,16 @@ func (e captureEnv) checkStates(t testing.TB, tgt *jit.Target, img *jit.Image) e
 			if code[0] != 0xe9 {
 				continue
 			}
-			to := f.Addr + jit.Addr(s.Jump) + 5 + jit.Addr(int32(binary.LittleEndian.Uint32(code[1:])))
-			p, err := tgt.UpdatePlan([]jit.PokeSite{f.PokeSite(s)}, 0, to)
+			to := f.Addr + image.Addr(s.Jump) + 5 + image.Addr(int32(binary.LittleEndian.Uint32(code[1:])))
+			p, err := tgt.UpdatePlan([]image.PokeSite{f.PokeSite(s)}, 0, to)
 			must(t, err)
 			plan = append(plan, p...)
-			p, err = tgt.UpdatePlan([]jit.PokeSite{f.PokeSite(s)}, to, 0)
+			p, err = tgt.UpdatePlan([]image.PokeSite{f.PokeSite(s)}, to, 0)
 			must(t, err)
 			undo = append(undo, p...)
 		}
 	}
-	if err := jit.ApplyPatches(plan, img); err != nil {
+	if err := image.ApplyPatches(plan, img); err != nil {
 		return err
 	}
 	for i := range img.Funcs {
@@ -387,7 +391,7 @@ func (e captureEnv) checkStates(t testing.TB, tgt *jit.Target, img *jit.Image) e
 			return fmt.Errorf("function %d has a state deleted of its own", i)
 		}
 	}
-	return jit.ApplyPatches(undo, img)
+	return image.ApplyPatches(undo, img)
 }
 
 // captureTargets says which target each capture must choose by its header.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // TestATTListing has labels in order of address, one for two jumps to a place, and lock on a line
@@ -19,8 +19,8 @@ func TestATTListing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &jit.FuncImage{Name: "f", Addr: 0xffffffffc0000000, Entry: 6, Code: code}
-	lines, err := jit.ATTListing(f, nil)
+	f := &image.FuncImage{Name: "f", Addr: 0xffffffffc0000000, Entry: 6, Code: code}
+	lines, err := image.ATTListing(f, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,9 +39,9 @@ func TestATTListing(t *testing.T) {
 
 // TestATTListingBad refuses text of another size and what does not decode.
 func TestATTListingBad(t *testing.T) {
-	f := &jit.FuncImage{Name: "f", Code: []byte{0xc3, 0x06}}
+	f := &image.FuncImage{Name: "f", Code: []byte{0xc3, 0x06}}
 	for _, code := range [][]byte{nil, {0xc3}} {
-		if lines, err := jit.ATTListing(f, code); err == nil || lines != nil {
+		if lines, err := image.ATTListing(f, code); err == nil || lines != nil {
 			t.Errorf("% x: %v, %v", code, lines, err)
 		}
 	}

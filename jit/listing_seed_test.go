@@ -13,6 +13,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -21,8 +24,8 @@ var directPokeListings string
 
 // attListing is a listing as a commit message has it.
 type attListing struct {
-	at    jit.Addr // bpf_func, from its head
-	lines []string // in Intel syntax, as decoded code prints it: "2a: jbe 0x66"
+	at    image.Addr // bpf_func, from its head
+	lines []string   // in Intel syntax, as decoded code prints it: "2a: jbe 0x66"
 }
 
 // readListings reads sections headed "== name", with "at address" and lines of AT&T syntax.
@@ -36,7 +39,7 @@ func readListings(t *testing.T, text string) map[string]*attListing {
 			cur = &attListing{}
 			all[name] = cur
 		} else if at, ok := strings.CutPrefix(line, "at "); ok {
-			cur.at = jit.Addr(unhex64(t, at))
+			cur.at = image.Addr(unhex64(t, at))
 		} else if line != "" && line[0] != '#' {
 			off, insn, ok := strings.Cut(line, ": ")
 			if !ok || cur == nil {
@@ -114,11 +117,11 @@ func intelOperand(t *testing.T, s, size string) string {
 }
 
 // dumped prints code like the listings: as if it began at 0.
-func dumped(t *testing.T, f *jit.FuncImage) []string {
+func dumped(t *testing.T, f *image.FuncImage) []string {
 	t.Helper()
 	var lines []string
 	for off := 0; off < len(f.Code); {
-		in, err := x86.Decode(f.Code[off:], jit.Addr(off))
+		in, err := x86.Decode(f.Code[off:], image.Addr(off))
 		must(t, err)
 		lines = append(lines, fmt.Sprintf("%x: %s", off, in.String()))
 		off += int(in.Len)
@@ -129,31 +132,31 @@ func dumped(t *testing.T, f *jit.FuncImage) []string {
 // seedEnv has the addresses of a listing.
 type seedEnv struct {
 	fixedEnv
-	at, mapAddr jit.Addr
+	at, mapAddr image.Addr
 }
 
-func (e *seedEnv) Place(int, int, jit.CodeOff) (jit.Addr, error) { return e.at, nil }
-func (e *seedEnv) MapAddr(int) (jit.Addr, error)                 { return e.mapAddr, nil }
+func (e *seedEnv) Place(int, int, image.CodeOff) (image.Addr, error) { return e.at, nil }
+func (e *seedEnv) MapAddr(int) (image.Addr, error)                   { return e.mapAddr, nil }
 
 // directPokeProgram is the program of the listings: a tail call with key 0.
-var directPokeProgram = &jit.Program{
-	Name: "p", Type: jit.SchedCLS,
-	Insns: []jit.Insn{
+var directPokeProgram = &bpf.Program{
+	Name: "p", Type: bpf.SchedCLS,
+	Insns: []bpf.Insn{
 		{Op: 0xb7, Dst: 3},                         // r3 = 0
-		{Op: 0x18, Dst: 2, Src: jit.PseudoMap}, {}, // r2 = map
-		{Op: 0x85, Imm: jit.HelperTailCall}, // call bpf_tail_call#12
+		{Op: 0x18, Dst: 2, Src: bpf.PseudoMap}, {}, // r2 = map
+		{Op: 0x85, Imm: bpf.HelperTailCall}, // call bpf_tail_call#12
 		{Op: 0xb7, Imm: 1},                  // r0 = 1
 		{Op: 0x95},                          // exit
 	},
-	Funcs: []jit.Func{{Name: "p"}},
-	Maps:  []jit.Map{{Name: "m", Type: jit.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 1}},
+	Funcs: []bpf.Func{{Name: "p"}},
+	Maps:  []bpf.Map{{Name: "m", Type: bpf.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 1}},
 }
 
-func compileListed(t *testing.T, target string, at, mapAddr jit.Addr) *jit.Image {
+func compileListed(t *testing.T, target string, at, mapAddr image.Addr) *image.Image {
 	t.Helper()
 	tgt, err := jit.TargetByName(target)
 	must(t, err)
-	v, err := jit.Analyse(directPokeProgram, &tgt.Kernel)
+	v, err := verify.Analyse(directPokeProgram, &tgt.Kernel)
 	must(t, err)
 	img, err := jit.Compile(v, tgt, &seedEnv{at: at, mapAddr: mapAddr})
 	must(t, err)
@@ -168,7 +171,7 @@ func TestDirectPokeListings(t *testing.T) {
 	if len(want) != 4 {
 		t.Fatalf("%d listings", len(want))
 	}
-	compare := func(name string, img *jit.Image) {
+	compare := func(name string, img *image.Image) {
 		t.Helper()
 		if d := cmp.Diff(want[name].lines, dumped(t, &img.Funcs[0])); d != "" {
 			t.Errorf("%s (-listing +compiled):\n%s", name, d)
@@ -183,12 +186,12 @@ func TestDirectPokeListings(t *testing.T) {
 	for _, target := range []string{"direct-poke", "direct-poke-inline"} {
 		img := compileListed(t, target, at, 0xffff9d8afd74c000)
 		sites := img.PokeSites(0, 0)
-		apply := func(plan []jit.Patch, err error) {
+		apply := func(plan []image.Patch, err error) {
 			t.Helper()
 			must(t, err)
-			must(t, jit.ApplyPatches(plan, img))
+			must(t, image.ApplyPatches(plan, img))
 		}
-		apply(named(t, target).LoadPlan(sites, []jit.Addr{first}))
+		apply(named(t, target).LoadPlan(sites, []image.Addr{first}))
 		compare("after JIT", img)
 		apply(named(t, target).UpdatePlan(sites, first, second))
 		compare("after map update (target prog)", img)

@@ -15,38 +15,43 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // flatEnv places functions 256 bytes apart.
 type flatEnv struct{}
 
-func (flatEnv) Place(fn, size int, entry jit.CodeOff) (jit.Addr, error) {
-	return 0xffffffffc0000000 + jit.Addr(fn)*256, nil
+func (flatEnv) Place(fn, size int, entry image.CodeOff) (image.Addr, error) {
+	return 0xffffffffc0000000 + image.Addr(fn)*256, nil
 }
-func (flatEnv) Helper(imm int32) (jit.Addr, error)   { return 0xffffffff81000000 + jit.Addr(imm), nil }
-func (flatEnv) MapAddr(m int) (jit.Addr, error)      { return 0xffff888100000000, nil }
-func (flatEnv) MapValue(m int) (jit.Addr, error)     { return 0xffff888100001000, nil }
-func (flatEnv) Symbol(name string) (jit.Addr, error) { return 0xffffffff82000000, nil }
+func (flatEnv) Helper(imm int32) (image.Addr, error) {
+	return 0xffffffff81000000 + image.Addr(imm), nil
+}
+func (flatEnv) MapAddr(m int) (image.Addr, error)      { return 0xffff888100000000, nil }
+func (flatEnv) MapValue(m int) (image.Addr, error)     { return 0xffff888100001000, nil }
+func (flatEnv) Symbol(name string) (image.Addr, error) { return 0xffffffff82000000, nil }
 
 // listed is a program with a 16-byte instruction, an elided jump, a helper call and a direct tail
 // call.
-func listed(t testing.TB, target string) (*jit.Image, *jit.Program) {
+func listed(t testing.TB, target string) (*image.Image, *bpf.Program) {
 	t.Helper()
-	p := &jit.Program{Name: "main", Insns: []jit.Insn{
+	p := &bpf.Program{Name: "main", Insns: []bpf.Insn{
 		{Op: 0xbf, Dst: 6, Src: 1},              // r6 = r1
 		{Op: 0x18, Dst: 2, Src: 0, Imm: 0x1234}, // r2 = 0x5600001234 ll
 		{Imm: 0x56},
 		{Op: 0x05},                          // goto +0
 		{Op: 0x85, Imm: 5},                  // call helper
 		{Op: 0xb7, Dst: 3, Imm: 1},          // r3 = 1
-		{Op: 0x85, Imm: jit.HelperTailCall}, // tail call
+		{Op: 0x85, Imm: bpf.HelperTailCall}, // tail call
 		{Op: 0x55, Dst: 6, Off: -3, Imm: 7}, // if r6 != 7 goto -3
 		{Op: 0x95},                          // exit
 	}}
-	v := &jit.Verified{Program: p, Insns: append([]jit.Insn(nil), p.Insns...), Pokes: []jit.PokeDesc{{Insn: 6, Key: 1}},
-		Funcs: []jit.FuncInfo{{Name: "main", End: 9, StackDepth: 8, TailCallReachable: true}}}
-	v.Insns[6] = jit.Insn{Op: jit.OpTailCall, Imm: 1}
+	v := &verify.Verified{Program: p, Insns: append([]bpf.Insn(nil), p.Insns...), Pokes: []verify.PokeDesc{{Insn: 6, Key: 1}},
+		Funcs: []verify.FuncInfo{{Name: "main", End: 9, StackDepth: 8, TailCallReachable: true}}}
+	v.Insns[6] = bpf.Insn{Op: bpf.OpTailCall, Imm: 1}
 	tgt, err := jit.TargetByName(target)
 	must(t, err)
 	img, err := jit.Compile(v, tgt, flatEnv{})
@@ -57,14 +62,14 @@ func listed(t testing.TB, target string) (*jit.Image, *jit.Program) {
 func TestListing(t *testing.T) {
 	img, p := listed(t, "6.12")
 	var b strings.Builder
-	must(t, jit.WriteListing(&b, &img.Funcs[0], p))
+	must(t, image.WriteListing(&b, &img.Funcs[0], p))
 	golden(t, "listing.txt", b.String())
 }
 
 func TestDiff(t *testing.T) {
 	a, p := listed(t, "6.1")
 	b, _ := listed(t, "6.12")
-	d := jit.DiffFuncs(&a.Funcs[0], &b.Funcs[0], p)
+	d := image.DiffFuncs(&a.Funcs[0], &b.Funcs[0], p)
 	d.NameA, d.NameB = "6.1", "6.12"
 	var w strings.Builder
 	must(t, d.Write(&w, -1))
@@ -107,11 +112,11 @@ func TestDiffEncoding(t *testing.T) {
 		t.Fatalf("% x", got)
 	}
 	copy(f.Code[at:], []byte{0x48, 0x8b, 0xdf})
-	d := jit.DiffFuncs(&a.Funcs[0], f, p)
+	d := image.DiffFuncs(&a.Funcs[0], f, p)
 	var marked []string
 	for _, g := range d.Groups {
 		for _, r := range g.Rows {
-			if r.Mark != jit.DiffSame {
+			if r.Mark != image.DiffSame {
 				marked = append(marked, string(rune(r.Mark))+" "+g.BPF+" "+r.A.Text)
 			}
 		}
@@ -131,7 +136,7 @@ func TestDiffSame(t *testing.T) {
 	a, p := listed(t, "6.12")
 	b, _ := listed(t, "6.12")
 	b.Funcs[0].Addr += 0x1000
-	d := jit.DiffFuncs(&a.Funcs[0], &b.Funcs[0], p)
+	d := image.DiffFuncs(&a.Funcs[0], &b.Funcs[0], p)
 	if !d.Same {
 		var w strings.Builder
 		must(t, d.Write(&w, 0))
@@ -157,7 +162,7 @@ func TestDiffCaptures(t *testing.T) {
 			}
 			e := captureEnv{c, s, p}
 			v := e.verified(t)
-			prog := &jit.Program{Insns: v.Insns}
+			prog := &bpf.Program{Insns: v.Insns}
 			a, err := jit.Compile(v, t1, e)
 			must(t, err)
 			b, err := jit.Compile(v, t2, e)
@@ -176,10 +181,10 @@ func TestDiffCaptures(t *testing.T) {
 	}
 }
 
-func checkDiff(t *testing.T, name string, a, b *jit.FuncImage, p *jit.Program) {
+func checkDiff(t *testing.T, name string, a, b *image.FuncImage, p *bpf.Program) {
 	t.Helper()
-	d := jit.DiffFuncs(a, b, p)
-	var la, lb []jit.CodeOff
+	d := image.DiffFuncs(a, b, p)
+	var la, lb []image.CodeOff
 	for _, g := range d.Groups {
 		for _, r := range g.Rows {
 			if r.A != nil && len(r.A.Bytes) > 0 {
@@ -206,13 +211,13 @@ func checkDiff(t *testing.T, name string, a, b *jit.FuncImage, p *jit.Program) {
 }
 
 // offsets are where the instructions of f begin.
-func offsets(f *jit.FuncImage) (offs []jit.CodeOff) {
+func offsets(f *image.FuncImage) (offs []image.CodeOff) {
 	for off := 0; off < len(f.Code); {
 		in, err := x86.Decode(f.Code[off:], 0)
 		if err != nil {
 			return nil
 		}
-		offs = append(offs, jit.CodeOff(off))
+		offs = append(offs, image.CodeOff(off))
 		off += int(in.Len)
 	}
 	return offs
@@ -221,7 +226,7 @@ func offsets(f *jit.FuncImage) (offs []jit.CodeOff) {
 // TestListingBad lists bytes that do not decode one by one.
 func TestListingBad(t *testing.T) {
 	var got []string
-	for _, l := range jit.Listing(&jit.FuncImage{Code: []byte{0x06, 0x55, 0xf3}}, nil) {
+	for _, l := range image.Listing(&image.FuncImage{Code: []byte{0x06, 0x55, 0xf3}}, nil) {
 		got = append(got, l.Text)
 	}
 	if want := []string{"(bad)", "push rbp", "(bad)"}; !slices.Equal(got, want) {

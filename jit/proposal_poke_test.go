@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // TestProposalPokes plays insert, replace, delete, insert and two deletes on the direct tail call of a
@@ -17,12 +17,12 @@ import (
 // "nop", or "-" without a bypass.
 func TestProposalPokes(t *testing.T) {
 	const (
-		a jit.Addr = 0xffffffffc0101000
-		b jit.Addr = 0xffffffffc0102000
+		a image.Addr = 0xffffffffc0101000
+		b image.Addr = 0xffffffffc0102000
 	)
 	changes := []struct {
 		name     string
-		old, new jit.Addr
+		old, new image.Addr
 	}{
 		{"insert", 0, a}, {"replace", a, b}, {"delete", b, 0}, {"insert", 0, a}, {"delete", a, 0}, {"delete", 0, 0},
 	}
@@ -76,11 +76,11 @@ func TestProposalPokes(t *testing.T) {
 }
 
 // applied does the steps of a plan on the image's only tail call.
-func applied(t *testing.T, img *jit.Image, plan []jit.Patch) (steps []string) {
+func applied(t *testing.T, img *image.Image, plan []image.Patch) (steps []string) {
 	t.Helper()
 	f := &img.Funcs[0]
 	s := f.TailCalls[0]
-	state := func(off jit.CodeOff) string {
+	state := func(off image.CodeOff) string {
 		switch {
 		case off < 0:
 			return "-"
@@ -91,13 +91,13 @@ func applied(t *testing.T, img *jit.Image, plan []jit.Patch) (steps []string) {
 	}
 	for i := range plan {
 		switch p := &plan[i]; p.Kind {
-		case jit.PatchPointer:
+		case image.PatchPointer:
 			steps = append(steps, "pointer")
-		case jit.PatchWait:
+		case image.PatchWait:
 			steps = append(steps, "wait")
 		default:
 			part := "jump"
-			if p.Part == jit.PartBypass {
+			if p.Part == image.PartBypass {
 				part = "bypass"
 			}
 			r := p.Apply(f.Code[p.Addr-f.Addr:])

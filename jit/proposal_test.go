@@ -12,6 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -20,7 +23,7 @@ var proposalListings string
 
 // byteLine is one instruction of a listing with its bytes.
 type byteLine struct {
-	at   jit.Addr
+	at   image.Addr
 	code []byte
 	text string
 }
@@ -44,13 +47,13 @@ func byteListings(t *testing.T) map[string][]byteLine {
 		if !ok {
 			t.Fatalf("bad line %q", line)
 		}
-		all[name] = append(all[name], byteLine{jit.Addr(unhex64(t, at)), unhex(t, strings.ReplaceAll(code, " ", "")), text})
+		all[name] = append(all[name], byteLine{image.Addr(unhex64(t, at)), unhex(t, strings.ReplaceAll(code, " ", "")), text})
 	}
 	return all
 }
 
 // compareListing compares code with the lines of a listing, which may have gaps, one by one.
-func compareListing(t *testing.T, f *jit.FuncImage, want []byteLine) {
+func compareListing(t *testing.T, f *image.FuncImage, want []byteLine) {
 	t.Helper()
 	if len(want) == 0 {
 		t.Fatal("no such listing")
@@ -72,33 +75,33 @@ func compareListing(t *testing.T, f *jit.FuncImage, want []byteLine) {
 // placedEnv has the addresses of a listing.
 type placedEnv struct {
 	fixedEnv
-	at      []jit.Addr
-	mapAddr jit.Addr
+	at      []image.Addr
+	mapAddr image.Addr
 }
 
-func (e *placedEnv) Place(i, _ int, _ jit.CodeOff) (jit.Addr, error) { return e.at[i], nil }
-func (e *placedEnv) MapAddr(int) (jit.Addr, error)                   { return e.mapAddr, nil }
+func (e *placedEnv) Place(i, _ int, _ image.CodeOff) (image.Addr, error) { return e.at[i], nil }
+func (e *placedEnv) MapAddr(int) (image.Addr, error)                     { return e.mapAddr, nil }
 
-func movReg(dst, src uint8) jit.Insn { return jit.Insn{Op: 0xbf, Dst: dst, Src: src} }
+func movReg(dst, src uint8) bpf.Insn { return bpf.Insn{Op: 0xbf, Dst: dst, Src: src} }
 
-func setReg(dst uint8, v int32) jit.Insn { return jit.Insn{Op: 0xb7, Dst: dst, Imm: v} }
+func setReg(dst uint8, v int32) bpf.Insn { return bpf.Insn{Op: 0xb7, Dst: dst, Imm: v} }
 
-func loadMap(dst uint8) []jit.Insn {
-	return []jit.Insn{{Op: 0x18, Dst: dst, Src: jit.PseudoMap}, {}}
+func loadMap(dst uint8) []bpf.Insn {
+	return []bpf.Insn{{Op: 0x18, Dst: dst, Src: bpf.PseudoMap}, {}}
 }
 
 var (
-	callSub      = jit.Insn{Op: 0x85, Src: jit.PseudoCall, Imm: 1}
-	tailDirect   = jit.Insn{Op: jit.OpTailCall, Imm: 1}
-	tailIndirect = jit.Insn{Op: jit.OpTailCall}
+	callSub      = bpf.Insn{Op: 0x85, Src: bpf.PseudoCall, Imm: 1}
+	tailDirect   = bpf.Insn{Op: bpf.OpTailCall, Imm: 1}
+	tailIndirect = bpf.Insn{Op: bpf.OpTailCall}
 )
 
-func insns(parts ...any) (out []jit.Insn) {
+func insns(parts ...any) (out []bpf.Insn) {
 	for _, p := range parts {
 		switch p := p.(type) {
-		case jit.Insn:
+		case bpf.Insn:
 			out = append(out, p)
-		case []jit.Insn:
+		case []bpf.Insn:
 			out = append(out, p...)
 		default:
 			panic(fmt.Sprintf("BUG: %T", p))
@@ -108,20 +111,20 @@ func insns(parts ...any) (out []jit.Insn) {
 }
 
 // verified makes a program of main and sub, both on the way to a tail call.
-func verified(depth int32, main, sub []jit.Insn) *jit.Verified {
-	all := append(append([]jit.Insn(nil), main...), sub...)
-	n, end := jit.InsnIndex(len(main)), jit.InsnIndex(len(all))
-	v := &jit.Verified{
-		Program: &jit.Program{Name: "p"}, Insns: all, Pokes: []jit.PokeDesc{{}},
-		Funcs: []jit.FuncInfo{{Name: "main", End: n, StackDepth: depth, TailCallReachable: true}},
+func verified(depth int32, main, sub []bpf.Insn) *verify.Verified {
+	all := append(append([]bpf.Insn(nil), main...), sub...)
+	n, end := bpf.InsnIndex(len(main)), bpf.InsnIndex(len(all))
+	v := &verify.Verified{
+		Program: &bpf.Program{Name: "p"}, Insns: all, Pokes: []verify.PokeDesc{{}},
+		Funcs: []verify.FuncInfo{{Name: "main", End: n, StackDepth: depth, TailCallReachable: true}},
 	}
 	if sub != nil {
-		v.Funcs = append(v.Funcs, jit.FuncInfo{Name: "sub", Start: n, End: end, TailCallReachable: true})
+		v.Funcs = append(v.Funcs, verify.FuncInfo{Name: "sub", Start: n, End: end, TailCallReachable: true})
 	}
 	return v
 }
 
-func compileAt(t *testing.T, name string, v *jit.Verified, at ...jit.Addr) *jit.Image {
+func compileAt(t *testing.T, name string, v *verify.Verified, at ...image.Addr) *image.Image {
 	t.Helper()
 	target, err := jit.TargetByName(name)
 	must(t, err)
@@ -144,11 +147,11 @@ func TestProposalListings(t *testing.T) {
 		}
 		plan, err := named(t, "6.1-nosls").UpdatePlan(img.PokeSites(0, 0), 0, landing)
 		must(t, err)
-		must(t, jit.ApplyPatches(plan, img))
+		must(t, image.ApplyPatches(plan, img))
 		for i, name := range []string{"rework-6.7 entry", "rework-6.7 subprog_tail"} {
 			compareListing(t, &img.Funcs[i], all[name])
 			last := all[name][len(all[name])-1]
-			if end := last.at + jit.Addr(len(last.code)); img.Funcs[i].End() != end {
+			if end := last.at + image.Addr(len(last.code)); img.Funcs[i].End() != end {
 				t.Errorf("%s ends at %#x, in the mail at %#x", name, uint64(img.Funcs[i].End()), uint64(end))
 			}
 		}
@@ -156,9 +159,9 @@ func TestProposalListings(t *testing.T) {
 	t.Run("maciej-hidden16", func(t *testing.T) {
 		main := insns(setReg(2, 0))
 		for off := int16(8); off <= 128; off += 8 {
-			main = append(main, jit.Insn{Op: 0x7b, Dst: 10, Src: 2, Off: -off})
+			main = append(main, bpf.Insn{Op: 0x7b, Dst: 10, Src: 2, Off: -off})
 		}
-		main = append(main, jit.Insn{Op: 0x71, Dst: 2, Src: 10, Off: -1}, jit.Insn{Op: 0x73, Dst: 10, Src: 2, Off: -1}, callSub, exit)
+		main = append(main, bpf.Insn{Op: 0x71, Dst: 2, Src: 10, Off: -1}, bpf.Insn{Op: 0x73, Dst: 10, Src: 2, Off: -1}, callSub, exit)
 		v := verified(128, main, insns(tailDirect, exit))
 		img := compileAt(t, "maciej-hidden16", v, 0xffffffffc0012cb4, 0xffffffffc0012d60)
 		compareListing(t, &img.Funcs[0], all["maciej-hidden16 entry"])
@@ -178,7 +181,7 @@ func TestProposalListings(t *testing.T) {
 		v := verified(0, insns(movReg(6, 1), movReg(1, 6), loadMap(2), setReg(3, 0), tailDirect, movReg(1, 6), callSub, exit),
 			insns(setReg(0, 0), exit))
 		off := compileAt(t, "ip-aux", v, 0, 0x1000).Funcs[0].TailCalls[0].Bypass
-		img := compileAt(t, "ip-aux", v, 0xffffffffc0513aa1-jit.Addr(off), 0xffffffffc0514000)
+		img := compileAt(t, "ip-aux", v, 0xffffffffc0513aa1-image.Addr(off), 0xffffffffc0514000)
 		compareListing(t, &img.Funcs[0], all["ip-aux"])
 	})
 }
@@ -206,7 +209,7 @@ type proposal struct {
 	indirect, direct string // of sub
 	reload, back     string // around a call of sub
 	epilogue         string // of sub
-	landing          jit.CodeOff
+	landing          image.CodeOff
 }
 
 // TestProposals compares prologues, tail calls and epilogues with the bytes in the patches and
@@ -326,7 +329,7 @@ func TestProposals(t *testing.T) {
 // farEnv answers for kernel routines near the code and for counters of programs.
 type farEnv struct{ placedEnv }
 
-func (e *farEnv) Symbol(name string) (jit.Addr, error) {
+func (e *farEnv) Symbol(name string) (image.Addr, error) {
 	if strings.Contains(name, ":") {
 		return 0xffffffffdeadbeef, nil
 	}
@@ -336,7 +339,7 @@ func (e *farEnv) Symbol(name string) (jit.Addr, error) {
 func (p *proposal) check(t *testing.T) {
 	target, err := jit.TargetByName(p.target)
 	must(t, err)
-	env := &farEnv{placedEnv{at: []jit.Addr{0xffffffffc0001000, 0xffffffffc0002000}}}
+	env := &farEnv{placedEnv{at: []image.Addr{0xffffffffc0001000, 0xffffffffc0002000}}}
 	v := verified(16, insns(callSub, exit), insns(movReg(6, 1), tailIndirect, tailDirect, exit))
 	img, err := jit.Compile(v, target, env)
 	must(t, err)
@@ -371,11 +374,11 @@ func (p *proposal) check(t *testing.T) {
 }
 
 // noCalls returns a part of the code with the displacements of calls out of the function set to 0.
-func noCalls(t *testing.T, f *jit.FuncImage, from, to jit.CodeOff) []byte {
+func noCalls(t *testing.T, f *image.FuncImage, from, to image.CodeOff) []byte {
 	t.Helper()
 	code := bytes.Clone(f.Code[from:to])
 	for off := 0; off < len(code); {
-		in, err := x86.Decode(code[off:], f.Addr+jit.Addr(from)+jit.Addr(off))
+		in, err := x86.Decode(code[off:], f.Addr+image.Addr(from)+image.Addr(off))
 		must(t, err)
 		if in.Branch == x86.BranchCall && (in.Target < f.Addr || in.Target >= f.End()) {
 			if in.Target != 0xffffffffc0008000 {

@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/recognise"
 )
 
 // TestRecogniseCompiled compiles the programs of every capture and requires of Recognise all that
@@ -35,12 +37,12 @@ func TestRecogniseCompiled(t *testing.T) {
 					e := captureEnv{c, s, p}
 					want, err := jit.Compile(e.verified(t), tgt, e)
 					must(t, err)
-					got, err := jit.RecogniseImage(want.Funcs)
+					got, err := recognise.RecogniseImage(want.Funcs)
 					must(t, err)
 					for k := range want.Funcs {
 						funcs++
 						w := want.Funcs[k]
-						if tgt.Emit.Probe == jit.ProbeNone {
+						if tgt.Emit.Probe == kernels.ProbeNone {
 							w.Faults = nil // as any other load
 						}
 						w.TailCalls = slices.Clone(w.TailCalls)

@@ -9,8 +9,9 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/fixtures"
-	"github.com/tcsim/tcsim/jit"
 	captures "github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/recognise"
 )
 
 // TestSiteFlawsCaptures finds nothing wrong with any tail call of any captured kernel, in any state of
@@ -21,9 +22,9 @@ func TestSiteFlawsCaptures(t *testing.T) {
 		eachCapture(t, func(t *testing.T, s *captures.Scenario) {
 			for n := range s.Progs {
 				for st, funcs := range images(&s.Progs[n]) {
-					img, err := jit.RecogniseImage(funcs)
+					img, err := recognise.RecogniseImage(funcs)
 					must(t, err)
-					flaws, err := jit.SiteFlaws(img, 33)
+					flaws, err := recognise.SiteFlaws(img, 33)
 					must(t, err)
 					for _, f := range flaws {
 						t.Errorf("%s prog %d %v: %s+%#x: %s", s.Name, n, st, img.Funcs[f.Func].Name, int(f.Off), f.Text)
@@ -41,7 +42,7 @@ func TestSiteFlawsCaptures(t *testing.T) {
 }
 
 // flawed returns the functions of a captured program and its first tail call.
-func flawed(t *testing.T, file, scenario string) ([]jit.FuncImage, int, jit.TailCallSite) {
+func flawed(t *testing.T, file, scenario string) ([]image.FuncImage, int, image.TailCallSite) {
 	t.Helper()
 	src, err := captures.OpenFS(fixtures.FS, file, file)
 	must(t, err)
@@ -50,7 +51,7 @@ func flawed(t *testing.T, file, scenario string) ([]jit.FuncImage, int, jit.Tail
 		if s.Name != scenario {
 			continue
 		}
-		img, err := jit.RecogniseImage(images(&s.Progs[0])[captures.Empty])
+		img, err := recognise.RecogniseImage(images(&s.Progs[0])[captures.Empty])
 		must(t, err)
 		for i := range img.Funcs {
 			if f := &img.Funcs[i]; len(f.TailCalls) > 0 {
@@ -59,34 +60,34 @@ func flawed(t *testing.T, file, scenario string) ([]jit.FuncImage, int, jit.Tail
 		}
 	}
 	t.Fatalf("no tail call in %s", scenario)
-	return nil, 0, jit.TailCallSite{}
+	return nil, 0, image.TailCallSite{}
 }
 
 // TestSiteFlaws changes single bytes of a kernel's tail call.
 func TestSiteFlaws(t *testing.T) {
 	for _, tc := range []struct {
 		file, scenario string
-		at             func(s *jit.TailCallSite) jit.CodeOff
+		at             func(s *image.TailCallSite) image.CodeOff
 		old, new       byte
 		want           string
 	}{
-		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Limit - 1 }, 33, 32, "the limit is 32, not 33"},
-		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Limit }, 0x73, 0x74, "lets more than that pass"},
-		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Bump + 3 }, 1, 2, "it does not add 1"},
-		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Bump }, 0x48, 0x40, "it counts in 4 bytes, of which the comparison sees 8"},
-		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Null }, 0x74, 0x75, "does not check whether the slot is empty"},
-		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Null + 1 }, 0x11, 0x12, "it is not checked whether the slot is empty"},
-		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Bounds }, 0x76, 0x72, "lets others pass"},
-		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Bounds - 1 }, 0x24, 0, "the index is not compared with bpf_map.max_entries"},
-		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Unwind }, 0x58, 0x5c, "it loses the stack pointer"},
-		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Unwind }, 0x58, 0x5b, "with another rbx than the caller had"},
-		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Unwind }, 0x58, 0x5f, "it changes the context"},
-		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Unwind }, 0x58, 0x90, "it leaves with rsp at rbp-8"},
-		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Jump - 1 }, 0x10, 0x0c, "it enters programs at +0xc"},
-		{"6.12-off", "hier/self/var/n2/r6", func(s *jit.TailCallSite) jit.CodeOff { return s.Jump + 1 }, 0xe1, 0xe2, "something else than the program in the slot"},
-		{"6.1-off", "tail/main/var/callee1111/stack8", func(s *jit.TailCallSite) jit.CodeOff { return s.Bump - 1 }, 1, 3, "it does not add 1"},
-		{"6.1-off", "tail/main/var/callee1111/stack8", func(s *jit.TailCallSite) jit.CodeOff { return s.Unwind + 1 }, 0x5f, 0x5e, "with another r15 than the caller had"},
-		{"6.1-off", "tail/main/var/callee1111/stack8", func(s *jit.TailCallSite) jit.CodeOff { return s.Start }, 0x89, 0x8b, ""},
+		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Limit - 1 }, 33, 32, "the limit is 32, not 33"},
+		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Limit }, 0x73, 0x74, "lets more than that pass"},
+		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Bump + 3 }, 1, 2, "it does not add 1"},
+		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Bump }, 0x48, 0x40, "it counts in 4 bytes, of which the comparison sees 8"},
+		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Null }, 0x74, 0x75, "does not check whether the slot is empty"},
+		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Null + 1 }, 0x11, 0x12, "it is not checked whether the slot is empty"},
+		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Bounds }, 0x76, 0x72, "lets others pass"},
+		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Bounds - 1 }, 0x24, 0, "the index is not compared with bpf_map.max_entries"},
+		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Unwind }, 0x58, 0x5c, "it loses the stack pointer"},
+		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Unwind }, 0x58, 0x5b, "with another rbx than the caller had"},
+		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Unwind }, 0x58, 0x5f, "it changes the context"},
+		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Unwind }, 0x58, 0x90, "it leaves with rsp at rbp-8"},
+		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Jump - 1 }, 0x10, 0x0c, "it enters programs at +0xc"},
+		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Jump + 1 }, 0xe1, 0xe2, "something else than the program in the slot"},
+		{"6.1-off", "tail/main/var/callee1111/stack8", func(s *image.TailCallSite) image.CodeOff { return s.Bump - 1 }, 1, 3, "it does not add 1"},
+		{"6.1-off", "tail/main/var/callee1111/stack8", func(s *image.TailCallSite) image.CodeOff { return s.Unwind + 1 }, 0x5f, 0x5e, "with another r15 than the caller had"},
+		{"6.1-off", "tail/main/var/callee1111/stack8", func(s *image.TailCallSite) image.CodeOff { return s.Start }, 0x89, 0x8b, ""},
 	} {
 		funcs, n, s := flawed(t, "kernels/"+tc.file+".jsonl.gz", tc.scenario)
 		f := &funcs[n]
@@ -97,9 +98,9 @@ func TestSiteFlaws(t *testing.T) {
 		}
 		f.Code = bytes.Clone(f.Code)
 		f.Code[at] = tc.new
-		img, err := jit.RecogniseImage(funcs)
+		img, err := recognise.RecogniseImage(funcs)
 		must(t, err)
-		flaws, err := jit.SiteFlaws(img, 33)
+		flaws, err := recognise.SiteFlaws(img, 33)
 		must(t, err)
 		if tc.want == "" && len(flaws) > 0 || tc.want != "" && (len(flaws) == 0 || flaws[0].Func != n || !strings.Contains(flaws[0].Text, tc.want)) {
 			t.Errorf("%+v, want %q", flaws, tc.want)

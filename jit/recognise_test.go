@@ -10,8 +10,10 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/fixtures"
-	"github.com/tcsim/tcsim/jit"
 	captures "github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/recognise"
 )
 
 // eachCapture calls f with every scenario of every captured kernel.
@@ -42,15 +44,15 @@ func eachCapture(t *testing.T, f func(t *testing.T, s *captures.Scenario)) {
 var states = []captures.State{captures.Empty, captures.Populated, captures.Traced, captures.Deleted}
 
 // images returns the functions of a program in every state for which the capture has code.
-func images(p *captures.Prog) map[captures.State][]jit.FuncImage {
-	m := map[captures.State][]jit.FuncImage{}
+func images(p *captures.Prog) map[captures.State][]image.FuncImage {
+	m := map[captures.State][]image.FuncImage{}
 	for _, st := range states {
 		recorded := false
-		var funcs []jit.FuncImage
+		var funcs []image.FuncImage
 		for i := range p.Funcs {
 			fn := &p.Funcs[i]
 			recorded = recorded || fn.Recorded(st)
-			funcs = append(funcs, jit.FuncImage{Name: fn.Name, Addr: fn.Addr, Code: fn.Code(st)})
+			funcs = append(funcs, image.FuncImage{Name: fn.Name, Addr: fn.Addr, Code: fn.Code(st)})
 		}
 		if recorded {
 			m[st] = funcs
@@ -67,7 +69,7 @@ func TestRecogniseCaptures(t *testing.T) {
 			p := &s.Progs[n]
 			for st, funcs := range images(p) {
 				where := fmt.Sprintf("%s prog %d %v", s.Name, n, st)
-				img, err := jit.RecogniseImage(funcs)
+				img, err := recognise.RecogniseImage(funcs)
 				if err != nil {
 					t.Errorf("%s: %v", where, err)
 					continue
@@ -81,11 +83,11 @@ func TestRecogniseCaptures(t *testing.T) {
 
 type tailCall struct {
 	fn     int
-	off    jit.CodeOff
+	off    image.CodeOff
 	direct bool
 }
 
-func checkTailCalls(t *testing.T, where string, p *captures.Prog, img *jit.Image) {
+func checkTailCalls(t *testing.T, where string, p *captures.Prog, img *image.Image) {
 	t.Helper()
 	var want, got []tailCall
 	for _, tc := range p.TailCalls {
@@ -103,19 +105,19 @@ func checkTailCalls(t *testing.T, where string, p *captures.Prog, img *jit.Image
 }
 
 // checkSite checks that a site has all the parts that its kind has, in the order of its design.
-func checkSite(t *testing.T, where string, f *jit.FuncImage, s *jit.TailCallSite) {
+func checkSite(t *testing.T, where string, f *image.FuncImage, s *image.TailCallSite) {
 	t.Helper()
-	var order []jit.CodeOff
-	value := f.Frame.Counter.Form == jit.CounterValue
+	var order []image.CodeOff
+	value := f.Frame.Counter.Form == image.CounterValue
 	switch {
 	case s.Direct && value:
-		order = []jit.CodeOff{s.Start, s.Limit, s.Bump, s.Bypass, s.Unwind, s.Jump, s.End}
+		order = []image.CodeOff{s.Start, s.Limit, s.Bump, s.Bypass, s.Unwind, s.Jump, s.End}
 	case s.Direct:
-		order = []jit.CodeOff{s.Start, s.Limit, s.Bypass, s.Bump, s.Unwind, s.Jump, s.End}
+		order = []image.CodeOff{s.Start, s.Limit, s.Bypass, s.Bump, s.Unwind, s.Jump, s.End}
 	case value:
-		order = []jit.CodeOff{s.Start, s.Bounds, s.Limit, s.Bump, s.Null, s.Unwind, s.Jump, s.End}
+		order = []image.CodeOff{s.Start, s.Bounds, s.Limit, s.Bump, s.Null, s.Unwind, s.Jump, s.End}
 	default:
-		order = []jit.CodeOff{s.Start, s.Bounds, s.Limit, s.Null, s.Bump, s.Unwind, s.Jump, s.End}
+		order = []image.CodeOff{s.Start, s.Bounds, s.Limit, s.Null, s.Bump, s.Unwind, s.Jump, s.End}
 	}
 	for i := 1; i < len(order); i++ {
 		if order[i] <= order[i-1] {
@@ -128,12 +130,12 @@ func checkSite(t *testing.T, where string, f *jit.FuncImage, s *jit.TailCallSite
 	}
 }
 
-func checkCalls(t *testing.T, where string, p *captures.Prog, st captures.State, img *jit.Image) {
+func checkCalls(t *testing.T, where string, p *captures.Prog, st captures.State, img *image.Image) {
 	t.Helper()
 	type call struct {
 		fn     int
-		off    jit.CodeOff
-		target jit.Addr
+		off    image.CodeOff
+		target image.Addr
 	}
 	var want, got []call
 	for _, state := range []captures.State{captures.Empty, st} {
@@ -164,7 +166,7 @@ func TestRecogniseFrames(t *testing.T) {
 		for n := range s.Progs {
 			p := &s.Progs[n]
 			for st, funcs := range images(p) {
-				img, err := jit.RecogniseImage(funcs)
+				img, err := recognise.RecogniseImage(funcs)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -178,9 +180,9 @@ func TestRecogniseFrames(t *testing.T) {
 	})
 }
 
-func checkFrame(f *jit.FuncImage, sub bool) error {
+func checkFrame(f *image.FuncImage, sub bool) error {
 	fr := &f.Frame
-	if len(fr.Slots) < 2 || fr.Slots[0] != (jit.FrameSlot{Off: 8, Size: 8, Kind: jit.SlotReturn}) {
+	if len(fr.Slots) < 2 || fr.Slots[0] != (image.FrameSlot{Off: 8, Size: 8, Kind: image.SlotReturn}) {
 		return fmt.Errorf("no return address at rbp+8")
 	}
 	at := int32(16)
@@ -188,7 +190,7 @@ func checkFrame(f *jit.FuncImage, sub bool) error {
 		if s.Off+s.Size != at || s.Size <= 0 {
 			return fmt.Errorf("gap or overlap at rbp%+d", at)
 		}
-		if s.Kind == jit.SlotUnknown || s.Kind == jit.SlotPad {
+		if s.Kind == image.SlotUnknown || s.Kind == image.SlotPad {
 			return fmt.Errorf("slot at rbp%+d is not explained", s.Off)
 		}
 		at = s.Off
@@ -196,10 +198,10 @@ func checkFrame(f *jit.FuncImage, sub bool) error {
 	if (fr.Landing < 0) != sub {
 		return fmt.Errorf("landing %d, subprogram %v", fr.Landing, sub)
 	}
-	if len(f.TailCalls) > 0 && fr.Counter.Form == jit.CounterNone {
+	if len(f.TailCalls) > 0 && fr.Counter.Form == image.CounterNone {
 		return fmt.Errorf("tail calls without a counter")
 	}
-	if fr.Counter.Form != jit.CounterNone && fr.Counter.Off >= -fr.Depth {
+	if fr.Counter.Form != image.CounterNone && fr.Counter.Off >= -fr.Depth {
 		return fmt.Errorf("counter inside the program's stack")
 	}
 	return nil
@@ -208,12 +210,12 @@ func checkFrame(f *jit.FuncImage, sub bool) error {
 // TestRecogniseDesign checks what the sites of each kernel show against the table of the capture's
 // README.
 func TestRecogniseDesign(t *testing.T) {
-	want := map[string]jit.Design{
-		"5.10": {Name: "rework-5.10", Landing: 11, Offsets: jit.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30}},
-		"6.1":  {Name: "rework-5.10", Landing: 11, Offsets: jit.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30}},
-		"6.12": {Name: "hier-6.12", Landing: 16, Offsets: jit.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x108, ProgBPFFunc: 0x30}},
-		"6.18": {Name: "hier-6.12", Landing: 12, Offsets: jit.Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x138, ProgBPFFunc: 0x48}},
-		"7.2":  {Name: "hier-6.12", Landing: 16, Offsets: jit.Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48}},
+	want := map[string]recognise.Design{
+		"5.10": {Name: "rework-5.10", Landing: 11, Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30}},
+		"6.1":  {Name: "rework-5.10", Landing: 11, Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30}},
+		"6.12": {Name: "hier-6.12", Landing: 16, Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x108, ProgBPFFunc: 0x30}},
+		"6.18": {Name: "hier-6.12", Landing: 12, Offsets: kernels.Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x138, ProgBPFFunc: 0x48}},
+		"7.2":  {Name: "hier-6.12", Landing: 16, Offsets: kernels.Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48}},
 	}
 	eachCapture(t, func(t *testing.T, s *captures.Scenario) {
 		_, file, _ := strings.Cut(t.Name(), "kernels/")
@@ -224,11 +226,11 @@ func TestRecogniseDesign(t *testing.T) {
 		}
 		for n := range s.Progs {
 			for st, funcs := range images(&s.Progs[n]) {
-				img, err := jit.RecogniseImage(funcs)
+				img, err := recognise.RecogniseImage(funcs)
 				if err != nil {
 					t.Fatal(err)
 				}
-				d, err := jit.RecogniseDesign(img)
+				d, err := recognise.RecogniseDesign(img)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -240,13 +242,13 @@ func TestRecogniseDesign(t *testing.T) {
 				}
 				w := w
 				if !indirect {
-					w.Landing, w.Offsets = 0, jit.Offsets{}
+					w.Landing, w.Offsets = 0, kernels.Offsets{}
 				}
 				if direct || indirect {
 					w.Limit = 33
 				}
 				w.Counter = d.Counter
-				if d.Counter.Form == jit.CounterNone {
+				if d.Counter.Form == image.CounterNone {
 					w.Name = ""
 				}
 				if d != w {

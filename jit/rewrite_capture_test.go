@@ -11,17 +11,20 @@ import (
 
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	captures "github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/verify"
 )
 
 // capturedKernel answers with the addresses that a capture shows.
 type capturedKernel struct {
 	h    *captures.Header
 	sym  *captures.SymbolTable
-	vars map[string]jit.Addr
+	vars map[string]image.Addr
 }
 
-func (k *capturedKernel) Symbol(name string) (jit.Addr, bool) {
+func (k *capturedKernel) Symbol(name string) (image.Addr, bool) {
 	a, ok := k.vars[name]
 	return a, ok
 }
@@ -33,7 +36,7 @@ func (k *capturedKernel) Call(name string) (int32, bool) {
 
 // learn finds the variables that inlined helpers read, whose names captures do not have.
 func (k *capturedKernel) learn(f *captures.File) {
-	k.vars = map[string]jit.Addr{}
+	k.vars = map[string]image.Addr{}
 	for i := range f.Scenarios {
 		for j := range f.Scenarios[i].Progs {
 			p := &f.Scenarios[i].Progs[j]
@@ -44,12 +47,12 @@ func (k *capturedKernel) learn(f *captures.File) {
 			for n := 0; n+2 < len(p.Xlated); n++ {
 				a, b, c := p.Xlated[n], p.Xlated[n+1], p.Xlated[n+2]
 				switch {
-				case calls[118] && a.Op == 0x18 && a.Src == 0 && b.Imm == -1 && c == (jit.Insn{Op: 0x79}):
-					k.vars["jiffies"] = jit.Addr(uint64(uint32(a.Imm)) | uint64(uint32(b.Imm))<<32)
-				case calls[8] && a.Op&^3 == 0xb4 && b.Off == -1 && c == (jit.Insn{Op: 0x61}):
-					k.vars["cpu_number"] = jit.Addr(int64(a.Imm))
-				case (calls[35] || calls[158]) && a.Op == 0xb7 && b.Off == -1 && c == (jit.Insn{Op: 0x79}):
-					k.vars["current_task"] = jit.Addr(int64(a.Imm))
+				case calls[118] && a.Op == 0x18 && a.Src == 0 && b.Imm == -1 && c == (bpf.Insn{Op: 0x79}):
+					k.vars["jiffies"] = image.Addr(uint64(uint32(a.Imm)) | uint64(uint32(b.Imm))<<32)
+				case calls[8] && a.Op&^3 == 0xb4 && b.Off == -1 && c == (bpf.Insn{Op: 0x61}):
+					k.vars["cpu_number"] = image.Addr(int64(a.Imm))
+				case (calls[35] || calls[158]) && a.Op == 0xb7 && b.Off == -1 && c == (bpf.Insn{Op: 0x79}):
+					k.vars["current_task"] = image.Addr(int64(a.Imm))
 				}
 			}
 		}
@@ -76,7 +79,7 @@ func TestRewriteCaptures(t *testing.T) {
 				s := &f.Scenarios[i]
 				for j := range s.Progs {
 					if p := &s.Progs[j]; len(p.Xlated) == 0 {
-						if _, err := jit.Rewrite(s.Submitted(j), &tgt.Kernel); err == nil && strings.Contains(p.LoadError, "stack") {
+						if _, err := verify.Rewrite(s.Submitted(j), &tgt.Kernel); err == nil && strings.Contains(p.LoadError, "stack") {
 							t.Errorf("%s, program %d: accepted, the kernel says %s", s.Name, j, p.LoadError)
 						}
 						continue
@@ -106,7 +109,7 @@ func compareRewrite(s *captures.Scenario, n int, tgt *jit.Target, k *capturedKer
 	if err != nil {
 		return err
 	}
-	got, err := jit.RewriteFor(s.Submitted(n), &tgt.Kernel, k)
+	got, err := verify.RewriteFor(s.Submitted(n), &tgt.Kernel, k)
 	if err != nil {
 		return err
 	}
@@ -117,10 +120,10 @@ func compareRewrite(s *captures.Scenario, n int, tgt *jit.Target, k *capturedKer
 	for at < len(got.Insns) && at < len(want.Insns) && got.Insns[at] == want.Insns[at] {
 		at++
 	}
-	text := func(p *jit.Program) string {
+	text := func(p *bpf.Program) string {
 		var b strings.Builder
 		for i := max(0, at-2); i < min(at+4, len(p.Insns)); i++ {
-			fmt.Fprintf(&b, "\n  %d: %s", i, jit.TextAt(p.Insns, jit.InsnIndex(i)))
+			fmt.Fprintf(&b, "\n  %d: %s", i, bpf.TextAt(p.Insns, bpf.InsnIndex(i)))
 		}
 		return b.String()
 	}

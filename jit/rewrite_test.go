@@ -9,12 +9,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify"
 )
 
-func texts(insns []jit.Insn) (out []string) {
+func texts(insns []bpf.Insn) (out []string) {
 	for i := 0; i < len(insns); i++ {
-		out = append(out, jit.TextAt(insns, jit.InsnIndex(i)))
+		out = append(out, bpf.TextAt(insns, bpf.InsnIndex(i)))
 		if insns[i].Op == 0x18 {
 			i++
 		}
@@ -27,23 +30,23 @@ func TestRewrite(t *testing.T) {
 	known := code(movImm(1, 7), movImm(2, 3))
 	for name, c := range map[string]struct {
 		target string
-		typ    jit.ProgType
-		insns  []jit.Insn
+		typ    bpf.ProgType
+		insns  []bpf.Insn
 		want   []string
 	}{
-		"div": {"6.12", 3, code(load32(2, 1, 0), load32(1, 1, 8), jit.Insn{Op: 0x3f, Dst: 1, Src: 2}, movImm(0, 0), leave()), []string{
+		"div": {"6.12", 3, code(load32(2, 1, 0), load32(1, 1, 8), bpf.Insn{Op: 0x3f, Dst: 1, Src: 2}, movImm(0, 0), leave()), []string{
 			"r2 = *(u32 *)(r1 +112)", "r1 = *(u32 *)(r1 +168)",
 			"if r2 != 0 goto pc+2", "w1 ^= w1", "goto pc+1", "r1 /= r2", "r0 = 0", "exit"}},
-		"mod32": {"5.10", 3, code(known, jit.Insn{Op: 0x9c, Dst: 1, Src: 2}, movImm(0, 0), leave()), []string{
+		"mod32": {"5.10", 3, code(known, bpf.Insn{Op: 0x9c, Dst: 1, Src: 2}, movImm(0, 0), leave()), []string{
 			"r1 = 7", "r2 = 3", "if w2 == 0 goto pc+2", "w1 %= w2", "goto pc+1", "w1 = w1", "r0 = 0", "exit"}},
-		"sdiv": {"7.2", 3, code(known, jit.Insn{Op: 0x3f, Dst: 1, Src: 2, Off: 1}, movImm(0, 0), leave()), []string{
+		"sdiv": {"7.2", 3, code(known, bpf.Insn{Op: 0x3f, Dst: 1, Src: 2, Off: 1}, movImm(0, 0), leave()), []string{
 			"r1 = 7", "r2 = 3", "r12 = r2", "r12 += 1", "if r12 > 1 goto pc+4", "if r12 == 0 goto pc+1",
 			"r1 = 0", "r1 = -r1", "goto pc+1", "r1 s/= r2", "r0 = 0", "exit"}},
-		"sdiv by -1": {"6.12", 3, code(known, jit.Insn{Op: 0x34, Dst: 1, Imm: -1, Off: 1}, movImm(0, 0), leave()), []string{
+		"sdiv by -1": {"6.12", 3, code(known, bpf.Insn{Op: 0x34, Dst: 1, Imm: -1, Off: 1}, movImm(0, 0), leave()), []string{
 			"r1 = 7", "r2 = 3", "w1 = -w1", "r0 = 0", "exit"}},
 		"dead branch": {"6.1", 3, code(movImm(0, 5), jeq(0, 5, 2), addImm(0, 1), addImm(0, 2), leave()), []string{
 			"r0 = 5", "exit"}},
-		"jump over a guard": {"6.12", 3, code(load32(2, 1, 0), movImm(0, 1), jeq(2, 0, 1), jit.Insn{Op: 0x3f, Dst: 0, Src: 2}, leave()), []string{
+		"jump over a guard": {"6.12", 3, code(load32(2, 1, 0), movImm(0, 1), jeq(2, 0, 1), bpf.Insn{Op: 0x3f, Dst: 0, Src: 2}, leave()), []string{
 			"r2 = *(u32 *)(r1 +112)", "r0 = 1", "if r2 == 0 goto pc+4",
 			"if r2 != 0 goto pc+2", "w0 ^= w0", "goto pc+1", "r0 /= r2", "exit"}},
 		"jump of no distance": {"6.1", 3, code(movImm(0, 5), ja(0), leave()), []string{"r0 = 5", "exit"}},
@@ -51,23 +54,23 @@ func TestRewrite(t *testing.T) {
 			"r0 = 5", "if r0 < 3 goto pc+1", "r0 += 1", "exit"}},
 		"branch decided, both ways reached, 7.2": {"7.2", 3, code(movImm(0, 5), jlt(0, 3, 1), addImm(0, 1), leave()), []string{
 			"r0 = 5", "r0 += 1", "exit"}},
-		"context byte": {"6.12", 3, code(jit.Insn{Op: 0x71, Dst: 0, Src: 1, Off: 17}, leave()), []string{
+		"context byte": {"6.12", 3, code(bpf.Insn{Op: 0x71, Dst: 0, Src: 1, Off: 17}, leave()), []string{
 			"r0 = *(u16 *)(r1 +180)", "w0 >>= 8", "w0 &= 255", "exit"}},
-		"context store": {"6.1", 3, code(movImm(0, 0), jit.Insn{Op: 0x63, Dst: 1, Src: 0, Off: 8}, leave()), []string{
+		"context store": {"6.1", 3, code(movImm(0, 0), bpf.Insn{Op: 0x63, Dst: 1, Src: 0, Off: 8}, leave()), []string{
 			"r0 = 0", "*(u32 *)(r1 +168) = r0", "exit"}},
-		"xdp": {"6.12", jit.XDP, code(load32(2, 1, 0), load32(3, 1, 4), load32(0, 1, 12), leave()), []string{
+		"xdp": {"6.12", bpf.XDP, code(load32(2, 1, 0), load32(3, 1, 4), load32(0, 1, 12), leave()), []string{
 			"r2 = *(u64 *)(r1 +0)", "r3 = *(u64 *)(r1 +8)",
 			"r0 = *(u64 *)(r1 +32)", "r0 = *(u64 *)(r0 +0)", "r0 = *(u32 *)(r0 +224)", "exit"}},
-		"kprobe": {"6.12", jit.Kprobe, code(load(0, 1, 96), leave()), []string{"r0 = *(u64 *)(r1 +96)", "exit"}},
+		"kprobe": {"6.12", bpf.Kprobe, code(load(0, 1, 96), leave()), []string{"r0 = *(u64 *)(r1 +96)", "exit"}},
 		"array lookup": {"6.1", 3, code(storeB(10, -4, 0), ldMap(1, 3), mov(2, 10), addImm(2, -4), call(1), movImm(0, 0), leave()), []string{
 			"*(u8 *)(r10 -4) = 0", "r1 = map[3] ll", "r2 = r10", "r2 += -4",
 			"r1 += 272", "r0 = *(u32 *)(r2 +0)", "if r0 >= 7 goto pc+3", "r0 *= 24", "r0 += r1", "goto pc+1", "r0 = 0",
 			"r0 = 0", "exit"}},
 		"hash lookup": {"6.1", 3, code(ldMap(1, 0), mov(2, 10), addImm(2, -16), call(1), movImm(0, 0), leave()), []string{
 			"r1 = map[0] ll", "r2 = r10", "r2 += -16", "call #1", "r0 = 0", "exit"}},
-		"cmpxchg read in full": {"6.12", 3, code(movImm(0, 1), mov(2, 10), store(2, -8, 0), jit.Insn{Op: 0xc3, Dst: 10, Src: 0, Off: -8, Imm: 0xf1}, leave()), []string{
+		"cmpxchg read in full": {"6.12", 3, code(movImm(0, 1), mov(2, 10), store(2, -8, 0), bpf.Insn{Op: 0xc3, Dst: 10, Src: 0, Off: -8, Imm: 0xf1}, leave()), []string{
 			"r0 = 1", "r2 = r10", "*(u64 *)(r2 -8) = r0", "w0 = atomic_cmpxchg((u32 *)(r10 -8), w0, w0)", "w0 = w0", "exit"}},
-		"may_goto": {"6.12", 3, code(movImm(0, 0), addImm(0, 1), jit.Insn{Op: 0xe5, Off: 1}, ja(-3), leave()), []string{
+		"may_goto": {"6.12", 3, code(movImm(0, 0), addImm(0, 1), bpf.Insn{Op: 0xe5, Off: 1}, ja(-3), leave()), []string{
 			"*(u64 *)(r10 -8) = 8388608", "r0 = 0", "r0 += 1",
 			"r11 = *(u64 *)(r10 -8)", "if r11 == 0 goto pc+3", "r11 -= 1", "*(u64 *)(r10 -8) = r11",
 			"goto pc-6", "exit"}},
@@ -75,7 +78,7 @@ func TestRewrite(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := testProgram(c.insns)
 			p.Type = c.typ
-			got, err := jit.Rewrite(p, &named(t, c.target).Kernel)
+			got, err := verify.Rewrite(p, &named(t, c.target).Kernel)
 			must(t, err)
 			if d := cmp.Diff(c.want, texts(got.Insns)); d != "" {
 				t.Errorf("-want +got:\n%s", d)
@@ -90,8 +93,8 @@ func TestRewrite(t *testing.T) {
 // someKernel knows every symbol and function.
 type someKernel struct{}
 
-func (someKernel) Symbol(name string) (jit.Addr, bool) {
-	a, ok := map[string]jit.Addr{"jiffies": 0xffffffff82c079c0, "cpu_number": 0x3500c, "current_task": 0x35000}[name]
+func (someKernel) Symbol(name string) (image.Addr, bool) {
+	a, ok := map[string]image.Addr{"jiffies": 0xffffffff82c079c0, "cpu_number": 0x3500c, "current_task": 0x35000}[name]
 	return a, ok
 }
 
@@ -103,7 +106,7 @@ func (someKernel) Call(name string) (int32, bool) {
 func TestRewriteFor(t *testing.T) {
 	for name, c := range map[string]struct {
 		target string
-		insns  []jit.Insn
+		insns  []bpf.Insn
 		want   []string
 	}{
 		"jiffies": {"6.1", code(call(118), leave()), []string{"r0 = 0xffffffff82c079c0 ll", "r0 = *(u64 *)(r0 +0)", "exit"}},
@@ -114,11 +117,11 @@ func TestRewriteFor(t *testing.T) {
 			"r1 = map[0] ll", "r2 = r10", "r2 += -16", "call #1001", "if r0 == 0 goto pc+1", "r0 += 64", "r0 = 0", "exit"}},
 		"ktime": {"6.1", code(call(5), leave()), []string{"call #1003", "exit"}},
 		"tail":  {"6.1", code(mov(6, 1), tail(1, 0), movImm(0, 0), leave()), []string{"r6 = r1", "r1 = r6", "r2 = map[1] ll", "r3 = 0", "call #12", "r0 = 0", "exit"}},
-		"ld_abs": {"6.12", code(mov(6, 1), jit.Insn{Op: 0x28, Imm: 12}, leave()), []string{
+		"ld_abs": {"6.12", code(mov(6, 1), bpf.Insn{Op: 0x28, Imm: 12}, leave()), []string{
 			"r6 = r1", "r2 = 12", "r1 = r6", "call #1004", "if r0 s>= 0 goto pc+2", "w0 ^= w0", "exit", "exit"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := jit.RewriteFor(testProgram(c.insns), &named(t, c.target).Kernel, someKernel{})
+			got, err := verify.RewriteFor(testProgram(c.insns), &named(t, c.target).Kernel, someKernel{})
 			must(t, err)
 			if d := cmp.Diff(c.want, texts(got.Insns)); d != "" {
 				t.Errorf("-want +got:\n%s", d)
@@ -130,9 +133,9 @@ func TestRewriteFor(t *testing.T) {
 func TestRewriteRemovesFunctions(t *testing.T) {
 	p := testProgram(code(movImm(7, 0), jeq(7, 0, 1), callFn(3), callFn(4), movImm(0, 0), leave(),
 		movImm(0, 1), leave(), movImm(0, 2), leave()), 6, 8)
-	got, err := jit.Rewrite(p, &named(t, "6.12").Kernel)
+	got, err := verify.Rewrite(p, &named(t, "6.12").Kernel)
 	must(t, err)
-	want := []jit.Func{{Name: "main"}, {Name: "sub", Start: 4, Origin: 8}}
+	want := []bpf.Func{{Name: "main"}, {Name: "sub", Start: 4, Origin: 8}}
 	if d := cmp.Diff(want, got.Funcs); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
@@ -146,7 +149,7 @@ func TestRewriteLenient(t *testing.T) {
 	p := testProgram(code(addReg(0, 2), jeq(3, 0, 1), ja(-2), leave(), movImm(0, 1), leave()))
 	lenient := *named(t, "6.12")
 	lenient.Verifier.Lenient = true
-	got, err := jit.Rewrite(p, &lenient.Kernel)
+	got, err := verify.Rewrite(p, &lenient.Kernel)
 	must(t, err)
 	if d := cmp.Diff([]string{"r0 += r2", "if r3 == 0 goto pc+1", "goto pc-2", "exit"}, texts(got.Insns)); d != "" {
 		t.Errorf("-want +got:\n%s", d)
@@ -155,25 +158,25 @@ func TestRewriteLenient(t *testing.T) {
 
 // TestRewriteCallback keeps a function that only a helper calls, and the distance to it.
 func TestRewriteCallback(t *testing.T) {
-	callback := []jit.Insn{{Op: 0x18, Dst: 2, Src: jit.PseudoFunc, Imm: 10}, {}}
+	callback := []bpf.Insn{{Op: 0x18, Dst: 2, Src: bpf.PseudoFunc, Imm: 10}, {}}
 	insns := code(movImm(1, 3), callback, movImm(3, 0), movImm(4, 0), call(164),
-		jit.Insn{Op: 0x3f, Dst: 0, Src: 0}, movImm(7, 0), jeq(7, 0, 1), addImm(0, 5), movImm(0, 0), leave(), // main: 0 to 11
+		bpf.Insn{Op: 0x3f, Dst: 0, Src: 0}, movImm(7, 0), jeq(7, 0, 1), addImm(0, 5), movImm(0, 0), leave(), // main: 0 to 11
 		mov(0, 1), leave())
-	got, err := jit.Rewrite(testProgram(insns, 12), &named(t, "6.12").Kernel)
+	got, err := verify.Rewrite(testProgram(insns, 12), &named(t, "6.12").Kernel)
 	must(t, err)
 	if got.Insns[1].Imm != 11 || len(got.Funcs) != 2 || got.Funcs[1].Start != 13 {
 		t.Errorf("callback is %d slots behind, functions %+v of\n%v", got.Insns[1].Imm, got.Funcs, texts(got.Insns))
 	}
-	_, err = jit.Analyse(got, &named(t, "6.12").Kernel)
+	_, err = verify.Analyse(got, &named(t, "6.12").Kernel)
 	must(t, err)
 }
 
 // TestRewriteLoop compares a loop with what a 6.18 kernel made of such a program.
 func TestRewriteLoop(t *testing.T) {
-	callback := []jit.Insn{{Op: 0x18, Dst: 2, Src: jit.PseudoFunc, Imm: 6}, {}}
+	callback := []bpf.Insn{{Op: 0x18, Dst: 2, Src: bpf.PseudoFunc, Imm: 6}, {}}
 	insns := code(movImm(1, 3), callback, movImm(3, 0), movImm(4, 0), call(181), movImm(0, 0), leave(), // main: 0 to 7
 		movImm(0, 0), leave())
-	got, err := jit.Rewrite(testProgram(insns, 8), &named(t, "6.18").Kernel)
+	got, err := verify.Rewrite(testProgram(insns, 8), &named(t, "6.18").Kernel)
 	must(t, err)
 	want := []string{
 		"r1 = 3", "r2 = 0x18 ll", "r3 = 0", "r4 = 0",
@@ -190,10 +193,10 @@ func TestRewriteLoop(t *testing.T) {
 }
 
 func TestRewriteMistakes(t *testing.T) {
-	deep := func(n int32) []jit.Insn { return code(storeB(10, int16(-n), 0), callFn(2), movImm(0, 0), leave()) }
+	deep := func(n int32) []bpf.Insn { return code(storeB(10, int16(-n), 0), callFn(2), movImm(0, 0), leave()) }
 	for name, c := range map[string]struct {
-		insns  []jit.Insn
-		starts []jit.InsnIndex
+		insns  []bpf.Insn
+		starts []bpf.InsnIndex
 		want   []string
 	}{
 		"unreachable":    {code(movImm(0, 0), leave(), movImm(0, 1), leave()), nil, []string{"insn 2 (r0 = 1): no path leads here", "insn 3 (exit): no path"}},
@@ -206,21 +209,21 @@ func TestRewriteMistakes(t *testing.T) {
 		"endless":        {code(movImm(0, 0), addImm(0, 1), ja(-2)), nil, []string{"too complex: more than 1000000 instructions"}},
 		"context":        {code(load32(0, 1, 100), leave()), nil, []string{"insn 0 (r0 = *(u32 *)(r1 +100)): programs of this type have no context field at offset 100"}},
 		"read only field": {
-			code(movImm(0, 0), jit.Insn{Op: 0x63, Dst: 1, Src: 0, Off: 4}, leave()), nil,
+			code(movImm(0, 0), bpf.Insn{Op: 0x63, Dst: 1, Src: 0, Off: 4}, leave()), nil,
 			[]string{"context field at offset 4 cannot be written"},
 		},
 		"tail call too deep": {
-			code(deep(256), mov(6, 1), tail(1, 0), movImm(0, 0), leave()), []jit.InsnIndex{4},
+			code(deep(256), mov(6, 1), tail(1, 0), movImm(0, 0), leave()), []bpf.InsnIndex{4},
 			[]string{"function 1 (sub) makes tail calls: 256 bytes of stack"},
 		},
 		"too deep": {
-			code(deep(400), storeB(10, -200, 0), movImm(0, 0), leave()), []jit.InsnIndex{4},
+			code(deep(400), storeB(10, -200, 0), movImm(0, 0), leave()), []bpf.InsnIndex{4},
 			[]string{"down to function 1 (sub) need 608 bytes of stack, more than 512"},
 		},
-		"rewritten form": {code(jit.Insn{Op: 0xbf, Dst: 11, Src: 1}, leave()), nil, []string{"there is no register r11"}},
+		"rewritten form": {code(bpf.Insn{Op: 0xbf, Dst: 11, Src: 1}, leave()), nil, []string{"there is no register r11"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := jit.Rewrite(testProgram(c.insns, c.starts...), &named(t, "6.12").Kernel)
+			_, err := verify.Rewrite(testProgram(c.insns, c.starts...), &named(t, "6.12").Kernel)
 			for _, w := range c.want {
 				if err == nil || !strings.Contains(err.Error(), w) {
 					t.Errorf("got %v, expected %s", err, w)
@@ -233,9 +236,9 @@ func TestRewriteMistakes(t *testing.T) {
 // TestRewritePacketLoads: without a kernel's numbers, functions that loads from the packet become calls
 // of are named, each once.
 func TestRewritePacketLoads(t *testing.T) {
-	p := testProgram(code(mov(6, 1), jit.Insn{Op: 0x30, Imm: 1}, jit.Insn{Op: 0x28, Imm: 12}, jit.Insn{Op: 0x30, Imm: 2}, leave()))
+	p := testProgram(code(mov(6, 1), bpf.Insn{Op: 0x30, Imm: 1}, bpf.Insn{Op: 0x28, Imm: 12}, bpf.Insn{Op: 0x30, Imm: 2}, leave()))
 	p.Kfuncs = []string{"bpf_rcu_read_lock"}
-	got, err := jit.Rewrite(p, &named(t, "6.12").Kernel)
+	got, err := verify.Rewrite(p, &named(t, "6.12").Kernel)
 	must(t, err)
 	want := []string{"bpf_rcu_read_lock", "bpf_skb_load_helper_8_no_cache", "bpf_skb_load_helper_16_no_cache"}
 	if d := cmp.Diff(want, got.Kfuncs); d != "" {
@@ -243,7 +246,7 @@ func TestRewritePacketLoads(t *testing.T) {
 	}
 	var calls []int32
 	for _, in := range got.Insns {
-		if in.Op == 0x85 && in.Src == jit.PseudoKfunc {
+		if in.Op == 0x85 && in.Src == bpf.PseudoKfunc {
 			calls = append(calls, in.Imm)
 		}
 	}
@@ -256,11 +259,11 @@ func TestRewritePacketLoads(t *testing.T) {
 func TestUnknownField(t *testing.T) {
 	p := testProgram(code(load(0, 1, 44), leave()))
 	p.Insns[0].Op = 0x61
-	if _, err := jit.Rewrite(p, &named(t, "6.1").Kernel); err != nil {
+	if _, err := verify.Rewrite(p, &named(t, "6.1").Kernel); err != nil {
 		t.Error(err)
 	}
-	_, err := jit.Rewrite(p, &named(t, "5.10").Kernel)
-	if !errors.Is(err, jit.ErrUnsupported) || !strings.Contains(err.Error(), "where this kernel has the context field at offset 44 is not known") {
+	_, err := verify.Rewrite(p, &named(t, "5.10").Kernel)
+	if !errors.Is(err, kernels.ErrUnsupported) || !strings.Contains(err.Error(), "where this kernel has the context field at offset 44 is not known") {
 		t.Errorf("5.10: %v", err)
 	}
 }

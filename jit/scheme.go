@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sort"
 
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -14,21 +15,21 @@ import (
 // functions of the same jobs. The target it is emitted for supplies limits, offsets and thunks.
 type scheme interface {
 	// landing is how far behind bpf_func a tail call enters (X86_TAIL_CALL_OFFSET).
-	landing(t *Target) CodeOff
+	landing(t *Target) image.CodeOff
 	// prologue is emit_prologue behind the CFI preamble, with the pushes of callee-saved registers.
 	prologue(e *emitter)
 	// reload puts the counter, or the pointer to it, into rax before a call.
 	reload(e *emitter)
 	// indirect and direct are the tail call sequences; they fill the site.
-	indirect(e *emitter, s *TailCallSite) error
-	direct(e *emitter, s *TailCallSite) error
+	indirect(e *emitter, s *image.TailCallSite) error
+	direct(e *emitter, s *image.TailCallSite) error
 	// epilogue takes the frame down; the return follows it.
 	epilogue(e *emitter)
 	// poke appends what a change of the slot of a direct tail call does to it. old and new are the
 	// landings of the programs in the slot, 0 for none.
-	poke(p *pokePlan, s PokeSite, old, new Addr)
+	poke(p *pokePlan, s image.PokeSite, old, new image.Addr)
 	// frame describes the stack frame while the body runs, without Body.
-	frame(f *fn) Frame
+	frame(f *fn) image.Frame
 }
 
 // framePointer is what a scheme has that does not use rbp as it is for BPF_REG_FP: the register,
@@ -85,7 +86,7 @@ func SchemeNames() []string {
 
 // Landing returns how far behind bpf_func a tail call enters a program of this target, in bytes.
 // It errors if the target names no known scheme.
-func (t *Target) Landing() (CodeOff, error) {
+func (t *Target) Landing() (image.CodeOff, error) {
 	s, err := schemeByName(t.Scheme)
 	if err != nil {
 		return 0, err
@@ -134,8 +135,8 @@ func (e *emitter) popSaved() {
 
 // jumpLabel appends a conditional jump to a label that is known from the pass before; the first
 // pass writes whatever comes out, as the kernel does.
-func (e *emitter) jumpLabel(form x86.FormID, label int) CodeOff {
-	at := CodeOff(e.Len())
+func (e *emitter) jumpLabel(form x86.FormID, label int) image.CodeOff {
+	at := image.CodeOff(e.Len())
 	e.I8(form, int8(label-(e.Len()+2-e.base)))
 	return at
 }

@@ -2,7 +2,10 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // backprop is what the author of the hierarchy fix argues against (mails of 6 and 21 December 2023):
 // the count goes back to the caller in rcx, which takes it over after the call. Everything else is as
@@ -23,7 +26,7 @@ type takesBack interface {
 	takeBack(e *emitter, callee *fn) bool
 }
 
-func (backprop) landing(t *Target) CodeOff { return withENDBR(t, 11) }
+func (backprop) landing(t *Target) image.CodeOff { return withENDBR(t, 11) }
 
 // head is the prologue up to the frame; clear makes the count 0, keep stores it.
 func (backprop) head(e *emitter, clear, keep bool) {
@@ -60,24 +63,24 @@ func (backprop) takeBack(e *emitter, callee *fn) bool {
 }
 
 // count jumps to out if the count has reached the limit, and adds one to it.
-func (backprop) count(e *emitter, s *TailCallSite, label int) {
+func (backprop) count(e *emitter, s *image.TailCallSite, label int) {
 	e.Mov32RM(x86.RAX, x86.M32(x86.RBP, -4-e.f.depth)) // 8b 85 disp32
 	e.Cmp32MI8(reg(x86.RAX), int8(e.f.c.t.Limit))      // 83 f8 21
 	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
 	e.Add32MI8(reg(x86.RAX), 1) // 83 c0 01
-	s.Bump = CodeOff(e.Len())
+	s.Bump = image.CodeOff(e.Len())
 	e.Mov32MR(x86.M32(x86.RBP, -4-e.f.depth), x86.RAX) // 89 85 disp32
 }
 
 // unwind takes the frame down to the saved rbp.
-func (backprop) unwind(e *emitter, s *TailCallSite) {
-	s.Unwind = CodeOff(e.Len())
+func (backprop) unwind(e *emitter, s *image.TailCallSite) {
+	s.Unwind = image.CodeOff(e.Len())
 	e.popSaved()
 	e.Pop64O(x86.RAX) // 58
 	e.giveStack()
 }
 
-func (b backprop) indirect(e *emitter, s *TailCallSite) error {
+func (b backprop) indirect(e *emitter, s *image.TailCallSite) error {
 	label := e.f.indirectLabel
 	e.bounds(s, label)
 	b.count(e, s, label)
@@ -86,7 +89,7 @@ func (b backprop) indirect(e *emitter, s *TailCallSite) error {
 	return e.leaveIndirect(s, b.landing(e.f.c.t))
 }
 
-func (b backprop) direct(e *emitter, s *TailCallSite) error {
+func (b backprop) direct(e *emitter, s *image.TailCallSite) error {
 	label := e.f.directLabel
 	b.count(e, s, label)
 	e.bypass(s, label)
@@ -95,14 +98,14 @@ func (b backprop) direct(e *emitter, s *TailCallSite) error {
 	return nil
 }
 
-func (backprop) poke(p *pokePlan, s PokeSite, old, new Addr) { pokeBypass(p, s, old, new) }
+func (backprop) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeBypass(p, s, old, new) }
 
-func (b backprop) frameWith(f *fn, keep bool) Frame {
+func (b backprop) frameWith(f *fn, keep bool) image.Frame {
 	d := newFrame(f)
 	d.landing = b.landing(f.c.t)
 	if keep {
-		d.push(SlotTailCallCnt)
-		d.frame.Counter = Counter{Form: CounterValue, Off: -f.depth - 4, Size: 4}
+		d.push(image.SlotTailCallCnt)
+		d.frame.Counter = image.Counter{Form: image.CounterValue, Off: -f.depth - 4, Size: 4}
 	}
 	return d.done()
 }
@@ -126,7 +129,7 @@ func (b backpropPoke) epilogue(e *emitter) {
 	e.Leave() // c9
 }
 
-func (b backpropPoke) frame(f *fn) Frame { return b.frameWith(f, b.keeps(f)) }
+func (b backpropPoke) frame(f *fn) image.Frame { return b.frameWith(f, b.keeps(f)) }
 
 // backpropCheck is the second way: the epilogue of functions that can reach a tail call gives the
 // count back if it is not 0. A caller cannot tell whether rcx holds a count: a program without tail
@@ -148,4 +151,4 @@ func (backpropCheck) epilogue(e *emitter) {
 	e.Leave() // c9
 }
 
-func (b backpropCheck) frame(f *fn) Frame { return b.frameWith(f, f.reachable) }
+func (b backpropCheck) frame(f *fn) image.Frame { return b.frameWith(f, f.reachable) }

@@ -2,7 +2,10 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // classic is the design of the first kernels with tail calls, in the form of 4.4 to 4.12
 // (b52f00e6a715 without its xor r13, r13): every frame has the same size.
@@ -26,7 +29,7 @@ const (
 )
 
 // landing is PROLOGUE_SIZE.
-func (classic) landing(*Target) CodeOff { return 48 }
+func (classic) landing(*Target) image.CodeOff { return 48 }
 
 func (classic) prologue(e *emitter) {
 	e.Push64O(x86.RBP)                         // 55
@@ -44,7 +47,7 @@ func (classic) prologue(e *emitter) {
 	// Tail calls land here.
 }
 
-func (c classic) indirect(e *emitter, s *TailCallSite) error {
+func (c classic) indirect(e *emitter, s *image.TailCallSite) error {
 	return e.oneFrameTailCall(s, classicCounter, c.landing(e.f.c.t))
 }
 
@@ -56,7 +59,7 @@ func (classic) epilogue(e *emitter) {
 	e.Leave()                                  // c9
 }
 
-func (c classic) frame(f *fn) Frame {
+func (c classic) frame(f *fn) image.Frame {
 	b := newReusedFrame(f, 8)
 	b.save(x86.RBP)
 	b.stack(512)

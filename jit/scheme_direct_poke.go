@@ -2,7 +2,10 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // directPoke is the design of 5.5 to 5.9 (428d5df1fa4f): the frame of 5.3 behind a place for
 // trampolines (fec56f5890d9), and tail calls with a constant key as one instruction that is poked.
@@ -26,7 +29,7 @@ type directPoke struct{ oneFrame }
 const directPokeCounter = -36 - 512
 
 // landing is X86_TAIL_CALL_OFFSET.
-func (directPoke) landing(*Target) CodeOff { return 25 }
+func (directPoke) landing(*Target) image.CodeOff { return 25 }
 
 func (directPoke) prologue(e *emitter) {
 	// The place that a trampoline patches.
@@ -46,17 +49,17 @@ func (directPoke) prologue(e *emitter) {
 	// Tail calls land here.
 }
 
-func (d directPoke) indirect(e *emitter, s *TailCallSite) error {
+func (d directPoke) indirect(e *emitter, s *image.TailCallSite) error {
 	return e.oneFrameTailCall(s, directPokeCounter, d.landing(e.f.c.t))
 }
 
-func (directPoke) direct(e *emitter, s *TailCallSite) error {
+func (directPoke) direct(e *emitter, s *image.TailCallSite) error {
 	f := e.f
 	// if (tail_call_cnt > MAX_TAIL_CALL_CNT) goto out; tail_call_cnt++;
 	e.oneFrameCount(s, directPokeCounter, f.directLabel)
 
 	// Poked to a jump to the landing of the program in the slot; falls through while that is empty.
-	s.Jump = CodeOff(e.Len())
+	s.Jump = image.CodeOff(e.Len())
 	e.Nop(5)
 	f.directLabel = e.Len() - e.base
 	return nil
@@ -64,8 +67,8 @@ func (directPoke) direct(e *emitter, s *TailCallSite) error {
 
 // poke is prog_array_map_poke_run of these kernels (kernel/bpf/arraymap.c): nothing else depends on
 // the instruction, so one change of it is all.
-func (directPoke) poke(p *pokePlan, s PokeSite, old, new Addr) {
-	p.text(PartJump, s.Jump, old, new)
+func (directPoke) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) {
+	p.text(image.PartJump, s.Jump, old, new)
 }
 
 func (directPoke) epilogue(e *emitter) {
@@ -77,7 +80,7 @@ func (directPoke) epilogue(e *emitter) {
 	e.Leave()         // c9
 }
 
-func (d directPoke) frame(f *fn) Frame {
+func (d directPoke) frame(f *fn) image.Frame {
 	b := newReusedFrame(f, 8)
 	b.save(x86.RBP)
 	b.stack(f.depth)

@@ -2,7 +2,10 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // fp40 is the patch of the June 2019 mail that tries to do without r12: rbp is a real frame
 // pointer, and the program's frame pointer is rbp - 40 wherever the JIT sees that it is meant.
@@ -27,7 +30,7 @@ type fp40 struct{ oneFrame }
 const fp40Counter = -36
 
 // landing is PROLOGUE_SIZE.
-func (fp40) landing(*Target) CodeOff { return 20 }
+func (fp40) landing(*Target) image.CodeOff { return 20 }
 
 // fp is what the patch's offset and emit_mov_reg take off.
 func (fp40) fp() (x86.Reg, int32) { return x86.RBP, -40 }
@@ -48,7 +51,7 @@ func (fp40) prologue(e *emitter) {
 	// Tail calls land here.
 }
 
-func (p fp40) indirect(e *emitter, s *TailCallSite) error {
+func (p fp40) indirect(e *emitter, s *image.TailCallSite) error {
 	return e.oneFrameTailCall(s, fp40Counter, p.landing(e.f.c.t))
 }
 
@@ -61,7 +64,7 @@ func (fp40) epilogue(e *emitter) {
 	e.Pop64O(x86.RBP)                        // 5d
 }
 
-func (p fp40) frame(f *fn) Frame {
+func (p fp40) frame(f *fn) image.Frame {
 	b := newReusedFrame(f, 8)
 	b.save(x86.RBP, x86.R15, x86.R14, x86.R13, x86.RBX)
 	b.counter()

@@ -2,7 +2,10 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // fp53 is the design of 5.3 and 5.4 (fe8d9571dc50), which ended the discussion of June 2019: rbp is
 // a real frame pointer and the program's, everything else lies below the program's stack.
@@ -26,7 +29,7 @@ type fp53 struct{ oneFrame }
 const fp53Counter = -36 - 512
 
 // landing is PROLOGUE_SIZE.
-func (fp53) landing(*Target) CodeOff { return 20 }
+func (fp53) landing(*Target) image.CodeOff { return 20 }
 
 func (fp53) prologue(e *emitter) {
 	e.Push64O(x86.RBP)                   // 55
@@ -43,7 +46,7 @@ func (fp53) prologue(e *emitter) {
 	// Tail calls land here.
 }
 
-func (p fp53) indirect(e *emitter, s *TailCallSite) error {
+func (p fp53) indirect(e *emitter, s *image.TailCallSite) error {
 	return e.oneFrameTailCall(s, fp53Counter, p.landing(e.f.c.t))
 }
 
@@ -56,7 +59,7 @@ func (fp53) epilogue(e *emitter) {
 	e.Leave()         // c9
 }
 
-func (p fp53) frame(f *fn) Frame {
+func (p fp53) frame(f *fn) image.Frame {
 	b := newReusedFrame(f, 8)
 	b.save(x86.RBP)
 	b.stack(f.depth)

@@ -2,7 +2,10 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // fpDbl is the idea of June 2019 (David Laight) that keeps the chain of frame pointers whole by a
 // second frame in each program. To an unwinder tail_call_cnt is the second frame's return address.
@@ -23,7 +26,7 @@ type fpDbl struct{ oneFrame }
 const fpDblCounter = 12
 
 // landing is PROLOGUE_SIZE.
-func (fpDbl) landing(*Target) CodeOff { return 24 }
+func (fpDbl) landing(*Target) image.CodeOff { return 24 }
 
 func (fpDbl) prologue(e *emitter) {
 	e.Push64O(x86.RBP)               // 55
@@ -44,7 +47,7 @@ func (fpDbl) prologue(e *emitter) {
 	// Tail calls land here.
 }
 
-func (d fpDbl) indirect(e *emitter, s *TailCallSite) error {
+func (d fpDbl) indirect(e *emitter, s *image.TailCallSite) error {
 	return e.oneFrameTailCall(s, fpDblCounter, d.landing(e.f.c.t))
 }
 
@@ -58,11 +61,11 @@ func (fpDbl) epilogue(e *emitter) {
 	e.Pop64O(x86.RBP) // 5d
 }
 
-func (d fpDbl) frame(f *fn) Frame {
+func (d fpDbl) frame(f *fn) image.Frame {
 	b := newReusedFrame(f, 56)
 	b.save(x86.RBP, x86.R15, x86.R14, x86.R13, x86.RBX)
 	b.counter()
-	b.push(SlotFrameLink)
+	b.push(image.SlotFrameLink)
 	b.stack(f.depth)
 	return b.reused(d.landing(f.c.t), x86.R15, x86.R14, x86.R13, x86.RBX)
 }

@@ -2,7 +2,10 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // fpR12 is patch 6/9 of the June 2019 series: rbp is a real frame pointer, the program's frame
 // pointer is r12, so every access through it takes a SIB byte. Refused because r12 is reserved.
@@ -23,7 +26,7 @@ type fpR12 struct{ oneFrame }
 const fpR12Counter = -44
 
 // landing is PROLOGUE_SIZE.
-func (fpR12) landing(*Target) CodeOff { return 25 }
+func (fpR12) landing(*Target) image.CodeOff { return 25 }
 
 // fp maps BPF_REG_FP in reg2hex.
 func (fpR12) fp() (x86.Reg, int32) { return x86.R12, 0 }
@@ -46,7 +49,7 @@ func (fpR12) prologue(e *emitter) {
 	// Tail calls land here.
 }
 
-func (r fpR12) indirect(e *emitter, s *TailCallSite) error {
+func (r fpR12) indirect(e *emitter, s *image.TailCallSite) error {
 	return e.oneFrameTailCall(s, fpR12Counter, r.landing(e.f.c.t))
 }
 
@@ -60,7 +63,7 @@ func (fpR12) epilogue(e *emitter) {
 	e.Pop64O(x86.RBP)                        // 5d
 }
 
-func (r fpR12) frame(f *fn) Frame {
+func (r fpR12) frame(f *fn) image.Frame {
 	b := newReusedFrame(f, 8)
 	b.save(x86.RBP, x86.R15, x86.R14, x86.R13, x86.R12, x86.RBX)
 	b.counter()

@@ -2,7 +2,10 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // fpshift is the design of 4.13 to 5.2 (177366bf7ceb): the stack of a program has the size that it
 // needs, and rbp, which is the program's frame pointer, is 40 below the real frame. Unwinders that
@@ -27,7 +30,7 @@ const (
 )
 
 // landing is PROLOGUE_SIZE.
-func (fpshift) landing(*Target) CodeOff { return 37 }
+func (fpshift) landing(*Target) image.CodeOff { return 37 }
 
 func (fpshift) prologue(e *emitter) {
 	e.Push64O(x86.RBP)                              // 55
@@ -46,7 +49,7 @@ func (fpshift) prologue(e *emitter) {
 	// Tail calls land here.
 }
 
-func (s fpshift) indirect(e *emitter, site *TailCallSite) error {
+func (s fpshift) indirect(e *emitter, site *image.TailCallSite) error {
 	return e.oneFrameTailCall(site, fpshiftCounter, s.landing(e.f.c.t))
 }
 
@@ -59,7 +62,7 @@ func (fpshift) epilogue(e *emitter) {
 	e.Leave()                               // c9
 }
 
-func (s fpshift) frame(f *fn) Frame {
+func (s fpshift) frame(f *fn) image.Frame {
 	b := newReusedFrame(f, 48)
 	b.save(x86.RBP)
 	b.counter()

@@ -2,7 +2,10 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // hier is the design of 6.12 and later (116e04ba1459): one counter for the whole tree of calls, in
 // the frame of the main program that was entered first; rax carries the count into a main program
@@ -24,7 +27,7 @@ type hier struct{}
 
 func (hier) throws() {}
 
-func (hier) landing(t *Target) CodeOff {
+func (hier) landing(t *Target) image.CodeOff {
 	if t.Emit.ENDBR {
 		return 12 + endbrSize
 	}
@@ -84,22 +87,22 @@ func (hier) reload(e *emitter) {
 }
 
 // refuse jumps to out if the counter behind the pointer has reached the limit.
-func (h hier) refuse(e *emitter, s *TailCallSite, label int) {
+func (h hier) refuse(e *emitter, s *image.TailCallSite, label int) {
 	h.reload(e)
 	e.Cmp64MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 48 83 38 21
 	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
 }
 
 // bump adds one to the counter.
-func (hier) bump(e *emitter, s *TailCallSite) {
-	s.Bump = CodeOff(e.Len())
+func (hier) bump(e *emitter, s *image.TailCallSite) {
+	s.Bump = image.CodeOff(e.Len())
 	e.Add64MI8(x86.M0(x86.RAX), 1) // 48 83 00 01
 }
 
 // unwind takes the frame down to the saved rbp. The second pop leaves in rax the count if it lives
 // in this frame and the pointer otherwise.
-func (hier) unwind(e *emitter, s *TailCallSite) {
-	s.Unwind = CodeOff(e.Len())
+func (hier) unwind(e *emitter, s *image.TailCallSite) {
+	s.Unwind = image.CodeOff(e.Len())
 	e.popSaved()
 	e.Pop64O(x86.RAX) // 58
 	e.Pop64O(x86.RAX) // 58
@@ -108,7 +111,7 @@ func (hier) unwind(e *emitter, s *TailCallSite) {
 	}
 }
 
-func (h hier) indirect(e *emitter, s *TailCallSite) error {
+func (h hier) indirect(e *emitter, s *image.TailCallSite) error {
 	f, offs, label := e.f, &e.f.c.t.Offsets, e.f.indirectLabel
 	// if (index >= array->map.max_entries) goto out; rsi is the array, edx the index.
 	e.Mov32MR(reg(x86.RDX), x86.RDX)                              // 89 d2
@@ -137,7 +140,7 @@ func (h hier) indirect(e *emitter, s *TailCallSite) error {
 	return nil
 }
 
-func (h hier) direct(e *emitter, s *TailCallSite) error {
+func (h hier) direct(e *emitter, s *image.TailCallSite) error {
 	f, label := e.f, e.f.directLabel
 	// if (*tail_call_cnt_ptr >= limit) goto out;
 	h.refuse(e, s, label)
@@ -150,7 +153,7 @@ func (h hier) direct(e *emitter, s *TailCallSite) error {
 	h.unwind(e, s)
 
 	// Poked to a jump to the landing of the program in the slot.
-	s.Jump = CodeOff(e.Len())
+	s.Jump = image.CodeOff(e.Len())
 	e.Nop(5)
 	f.directLabel = e.Len() - e.base
 	return nil
@@ -161,19 +164,19 @@ func (hier) epilogue(e *emitter) {
 	e.Leave() // c9
 }
 
-func (hier) poke(p *pokePlan, s PokeSite, old, new Addr) { pokeBypass(p, s, old, new) }
+func (hier) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeBypass(p, s, old, new) }
 
-func (h hier) frame(f *fn) Frame {
+func (h hier) frame(f *fn) image.Frame {
 	b := newFrame(f)
 	b.landing = h.landing(f.c.t)
 	if f.reachable {
 		if f.sub {
-			b.push(SlotTailCallPtr)
+			b.push(image.SlotTailCallPtr)
 		} else {
-			b.push(SlotTailCallCntOrPtr)
+			b.push(image.SlotTailCallCntOrPtr)
 		}
-		b.push(SlotTailCallPtr)
-		b.frame.Counter = Counter{Form: CounterPtr, Off: -f.depth - 16, Size: 8}
+		b.push(image.SlotTailCallPtr)
+		b.frame.Counter = image.Counter{Form: image.CounterPtr, Off: -f.depth - 16, Size: 8}
 	}
 	return b.done()
 }

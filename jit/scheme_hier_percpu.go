@@ -2,7 +2,10 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // hierPerCPU is the second version of the hierarchy fix (22 February 2024): one counter per CPU,
 // which entering a main program resets. Whatever program interrupts another on the same CPU resets
@@ -24,14 +27,14 @@ func (h hierPerCPU) prologue(e *emitter) { h.prologueWith(e, symPrepare) }
 func (hierPerCPU) symbols(*Target) []string { return []string{symPrepare, symFetchInc} }
 
 // count jumps to out if the counter had reached the limit; it has been incremented in any case.
-func (hierPerCPU) count(e *emitter, s *TailCallSite, label int) {
-	s.Bump = CodeOff(e.Len())
+func (hierPerCPU) count(e *emitter, s *image.TailCallSite, label int) {
+	s.Bump = image.CodeOff(e.Len())
 	e.callSymbol(symFetchInc)                     // e8 rel32
 	e.Cmp32MI8(reg(x86.RAX), int8(e.f.c.t.Limit)) // 83 f8 21
 	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
 }
 
-func (h hierPerCPU) indirect(e *emitter, s *TailCallSite) error {
+func (h hierPerCPU) indirect(e *emitter, s *image.TailCallSite) error {
 	label := e.f.indirectLabel
 	e.bounds(s, label)
 	h.count(e, s, label)
@@ -40,7 +43,7 @@ func (h hierPerCPU) indirect(e *emitter, s *TailCallSite) error {
 	return e.leaveIndirect(s, h.landing(e.f.c.t))
 }
 
-func (h hierPerCPU) direct(e *emitter, s *TailCallSite) error {
+func (h hierPerCPU) direct(e *emitter, s *image.TailCallSite) error {
 	label := e.f.directLabel
 	h.count(e, s, label)
 	e.bypass(s, label)
@@ -49,7 +52,7 @@ func (h hierPerCPU) direct(e *emitter, s *TailCallSite) error {
 	return nil
 }
 
-func (h hierPerCPU) frame(f *fn) Frame {
+func (h hierPerCPU) frame(f *fn) image.Frame {
 	frame := h.kernelCounter.frame(f)
 	frame.Counter = f.perCPUCounter(symCounter)
 	return frame

@@ -5,6 +5,7 @@ package jit
 import (
 	"strconv"
 
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -28,15 +29,15 @@ func (h hierPerCPUDec) prologue(e *emitter) { h.prologueWith(e, prepareLimit(e.f
 func (hierPerCPUDec) symbols(t *Target) []string { return []string{prepareLimit(t), symCntPtr} }
 
 // count jumps to out if nothing is left, and takes one away.
-func (hierPerCPUDec) count(e *emitter, s *TailCallSite, label int) {
+func (hierPerCPUDec) count(e *emitter, s *image.TailCallSite, label int) {
 	e.callSymbol(symCntPtr)                    // e8 rel32
 	e.Cmp32MI8(x86.M0(x86.RAX), 0)             // 83 38 00
 	s.Limit = e.jumpLabel(x86.FormJeD8, label) // 74 xx
-	s.Bump = CodeOff(e.Len())
+	s.Bump = image.CodeOff(e.Len())
 	e.Dec32M(x86.M0(x86.RAX)) // ff 08
 }
 
-func (h hierPerCPUDec) indirect(e *emitter, s *TailCallSite) error {
+func (h hierPerCPUDec) indirect(e *emitter, s *image.TailCallSite) error {
 	label := e.f.indirectLabel
 	e.bounds(s, label)
 	h.count(e, s, label)
@@ -45,7 +46,7 @@ func (h hierPerCPUDec) indirect(e *emitter, s *TailCallSite) error {
 	return e.leaveIndirect(s, h.landing(e.f.c.t))
 }
 
-func (h hierPerCPUDec) direct(e *emitter, s *TailCallSite) error {
+func (h hierPerCPUDec) direct(e *emitter, s *image.TailCallSite) error {
 	label := e.f.directLabel
 	h.count(e, s, label)
 	e.bypass(s, label)
@@ -54,7 +55,7 @@ func (h hierPerCPUDec) direct(e *emitter, s *TailCallSite) error {
 	return nil
 }
 
-func (h hierPerCPUDec) frame(f *fn) Frame {
+func (h hierPerCPUDec) frame(f *fn) image.Frame {
 	frame := h.kernelCounter.frame(f)
 	frame.Counter = f.perCPUCounter(symCounter)
 	return frame

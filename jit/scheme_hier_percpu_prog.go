@@ -2,7 +2,10 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // hierPerCPUProgA is the first of two variants of 26 February 2024 with a counter per CPU and
 // program: entering a main program resets the counter of that program, and a pointer to it travels
@@ -20,7 +23,7 @@ import "github.com/tcsim/tcsim/jit/x86"
 // the pointer is handed on, as in hierRFC2.
 type hierPerCPUProgA struct{}
 
-func (hierPerCPUProgA) landing(t *Target) CodeOff { return withENDBR(t, 24) }
+func (hierPerCPUProgA) landing(t *Target) image.CodeOff { return withENDBR(t, 24) }
 
 // progSymbol names the program's own counter.
 func (f *fn) progSymbol() string {
@@ -76,23 +79,23 @@ func (hierPerCPUProgA) reload(e *emitter) {
 }
 
 // count jumps to out if the counter has reached the limit, and adds one to it.
-func (h hierPerCPUProgA) count(e *emitter, s *TailCallSite, label int) {
+func (h hierPerCPUProgA) count(e *emitter, s *image.TailCallSite, label int) {
 	h.reload(e)
 	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 83 38 21
 	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
-	s.Bump = CodeOff(e.Len())
+	s.Bump = image.CodeOff(e.Len())
 	e.Add32MI8(x86.M0(x86.RAX), 1) // 83 00 01
 }
 
 // unwind takes the frame down to the saved rbp and leaves the pointer in rax.
-func (hierPerCPUProgA) unwind(e *emitter, s *TailCallSite) {
-	s.Unwind = CodeOff(e.Len())
+func (hierPerCPUProgA) unwind(e *emitter, s *image.TailCallSite) {
+	s.Unwind = image.CodeOff(e.Len())
 	e.popSaved()
 	e.Pop64O(x86.RAX) // 58
 	e.giveStack()
 }
 
-func (h hierPerCPUProgA) indirect(e *emitter, s *TailCallSite) error {
+func (h hierPerCPUProgA) indirect(e *emitter, s *image.TailCallSite) error {
 	label := e.f.indirectLabel
 	e.bounds(s, label)
 	h.count(e, s, label)
@@ -101,7 +104,7 @@ func (h hierPerCPUProgA) indirect(e *emitter, s *TailCallSite) error {
 	return e.leaveIndirect(s, h.landing(e.f.c.t))
 }
 
-func (h hierPerCPUProgA) direct(e *emitter, s *TailCallSite) error {
+func (h hierPerCPUProgA) direct(e *emitter, s *image.TailCallSite) error {
 	label := e.f.directLabel
 	h.count(e, s, label)
 	e.bypass(s, label)
@@ -115,14 +118,16 @@ func (hierPerCPUProgA) epilogue(e *emitter) {
 	e.Leave() // c9
 }
 
-func (hierPerCPUProgA) poke(p *pokePlan, s PokeSite, old, new Addr) { pokeBypass(p, s, old, new) }
+func (hierPerCPUProgA) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) {
+	pokeBypass(p, s, old, new)
+}
 
-func (h hierPerCPUProgA) frame(f *fn) Frame {
+func (h hierPerCPUProgA) frame(f *fn) image.Frame {
 	b := newFrame(f)
 	b.landing = h.landing(f.c.t)
 	if f.reachable {
-		b.push(SlotTailCallPtr)
-		b.frame.Counter = Counter{Form: CounterPtr, Off: -f.depth - 8, Size: 4}
+		b.push(image.SlotTailCallPtr)
+		b.frame.Counter = image.Counter{Form: image.CounterPtr, Off: -f.depth - 8, Size: 4}
 	}
 	return b.done()
 }
@@ -138,7 +143,7 @@ func (h hierPerCPUProgA) frame(f *fn) Frame {
 //	gs:     tail_call_cnt of each program, a dword; reset when it is entered from outside
 type hierPerCPUProgB struct{ kernelCounter }
 
-func (hierPerCPUProgB) landing(t *Target) CodeOff { return withENDBR(t, 24) }
+func (hierPerCPUProgB) landing(t *Target) image.CodeOff { return withENDBR(t, 24) }
 
 func (hierPerCPUProgB) symbols(*Target) []string { return []string{symProgPrepare, symProgFetchInc} }
 
@@ -152,15 +157,15 @@ func (hierPerCPUProgB) prologue(e *emitter) {
 
 // count jumps to out if the program's counter had reached the limit; it has been incremented in any
 // case.
-func (hierPerCPUProgB) count(e *emitter, s *TailCallSite, label int) {
+func (hierPerCPUProgB) count(e *emitter, s *image.TailCallSite, label int) {
 	e.progCounter()
-	s.Bump = CodeOff(e.Len())
+	s.Bump = image.CodeOff(e.Len())
 	e.callSymbol(symProgFetchInc)                 // e8 rel32
 	e.Cmp32MI8(reg(x86.RAX), int8(e.f.c.t.Limit)) // 83 f8 21
 	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
 }
 
-func (h hierPerCPUProgB) indirect(e *emitter, s *TailCallSite) error {
+func (h hierPerCPUProgB) indirect(e *emitter, s *image.TailCallSite) error {
 	label := e.f.indirectLabel
 	e.bounds(s, label)
 	h.count(e, s, label)
@@ -169,7 +174,7 @@ func (h hierPerCPUProgB) indirect(e *emitter, s *TailCallSite) error {
 	return e.leaveIndirect(s, h.landing(e.f.c.t))
 }
 
-func (h hierPerCPUProgB) direct(e *emitter, s *TailCallSite) error {
+func (h hierPerCPUProgB) direct(e *emitter, s *image.TailCallSite) error {
 	label := e.f.directLabel
 	h.count(e, s, label)
 	e.bypass(s, label)
@@ -178,7 +183,7 @@ func (h hierPerCPUProgB) direct(e *emitter, s *TailCallSite) error {
 	return nil
 }
 
-func (h hierPerCPUProgB) frame(f *fn) Frame {
+func (h hierPerCPUProgB) frame(f *fn) image.Frame {
 	b := newFrame(f)
 	b.landing = h.landing(f.c.t)
 	b.frame.Counter = f.perCPUCounter(f.progSymbol())

@@ -2,7 +2,10 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // hierRFC1 is the first proposal against the hierarchy (5 October 2023): counter and pointer to it
 // in the frame of the program that was entered first, the pointer travels in rax. A main program
@@ -21,7 +24,7 @@ import "github.com/tcsim/tcsim/jit/x86"
 // leaves open is as in the second version: tests and order of the tail call, poking.
 type hierRFC1 struct{}
 
-func (hierRFC1) landing(t *Target) CodeOff { return withENDBR(t, 24) }
+func (hierRFC1) landing(t *Target) image.CodeOff { return withENDBR(t, 24) }
 
 func (h hierRFC1) prologue(e *emitter) {
 	f := e.f
@@ -65,24 +68,24 @@ func (hierRFC1) reload(e *emitter) {
 }
 
 // count jumps to out if the counter has reached the limit, and adds one to it.
-func (h hierRFC1) count(e *emitter, s *TailCallSite, label int) {
+func (h hierRFC1) count(e *emitter, s *image.TailCallSite, label int) {
 	h.reload(e)
 	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 83 38 21
 	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
-	s.Bump = CodeOff(e.Len())
+	s.Bump = image.CodeOff(e.Len())
 	e.Add32MI8(x86.M0(x86.RAX), 1) // 83 00 01
 }
 
 // unwind takes the frame down to the saved rbp and leaves the pointer, which comes last, in rax.
-func (hierRFC1) unwind(e *emitter, s *TailCallSite) {
-	s.Unwind = CodeOff(e.Len())
+func (hierRFC1) unwind(e *emitter, s *image.TailCallSite) {
+	s.Unwind = image.CodeOff(e.Len())
 	e.popSaved()
 	e.Pop64O(x86.RAX) // 58
 	e.Pop64O(x86.RAX) // 58
 	e.giveStack()
 }
 
-func (h hierRFC1) indirect(e *emitter, s *TailCallSite) error {
+func (h hierRFC1) indirect(e *emitter, s *image.TailCallSite) error {
 	label := e.f.indirectLabel
 	e.bounds(s, label)
 	h.count(e, s, label)
@@ -91,7 +94,7 @@ func (h hierRFC1) indirect(e *emitter, s *TailCallSite) error {
 	return e.leaveIndirect(s, h.landing(e.f.c.t))
 }
 
-func (h hierRFC1) direct(e *emitter, s *TailCallSite) error {
+func (h hierRFC1) direct(e *emitter, s *image.TailCallSite) error {
 	label := e.f.directLabel
 	h.count(e, s, label)
 	e.bypass(s, label)
@@ -105,20 +108,20 @@ func (hierRFC1) epilogue(e *emitter) {
 	e.Leave() // c9
 }
 
-func (hierRFC1) poke(p *pokePlan, s PokeSite, old, new Addr) { pokeBypass(p, s, old, new) }
+func (hierRFC1) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeBypass(p, s, old, new) }
 
-func (h hierRFC1) frame(f *fn) Frame {
+func (h hierRFC1) frame(f *fn) image.Frame {
 	b := newFrame(f)
 	b.landing = h.landing(f.c.t)
 	if f.reachable {
-		b.push(SlotTailCallPtr)
+		b.push(image.SlotTailCallPtr)
 		if f.sub {
-			b.push(SlotPad)
+			b.push(image.SlotPad)
 		} else {
-			b.push(SlotTailCallCnt)
+			b.push(image.SlotTailCallCnt)
 			b.frame.Scratch = true
 		}
-		b.frame.Counter = Counter{Form: CounterPtr, Off: -f.depth - 8, Size: 4}
+		b.frame.Counter = image.Counter{Form: image.CounterPtr, Off: -f.depth - 8, Size: 4}
 	}
 	return b.done()
 }

@@ -2,7 +2,10 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // hierRFC2 is the second proposal against the hierarchy (October 2023, resent in January 2024): a
 // main program that can reach a tail call calls its own body, so that the counter lies above a
@@ -23,7 +26,7 @@ import "github.com/tcsim/tcsim/jit/x86"
 // 6.6: emit_prologue, emit_bpf_tail_call_indirect, emit_bpf_tail_call_direct.
 type hierRFC2 struct{}
 
-func (hierRFC2) landing(t *Target) CodeOff { return withENDBR(t, 22) }
+func (hierRFC2) landing(t *Target) image.CodeOff { return withENDBR(t, 22) }
 
 func (hierRFC2) prologue(e *emitter) {
 	f := e.f
@@ -61,23 +64,23 @@ func (hierRFC2) reload(e *emitter) {
 }
 
 // count jumps to out if the counter has reached the limit, and adds one to it.
-func (h hierRFC2) count(e *emitter, s *TailCallSite, label int) {
+func (h hierRFC2) count(e *emitter, s *image.TailCallSite, label int) {
 	h.reload(e)
 	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 83 38 21
 	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
-	s.Bump = CodeOff(e.Len())
+	s.Bump = image.CodeOff(e.Len())
 	e.Add32MI8(x86.M0(x86.RAX), 1) // 83 00 01
 }
 
 // unwind takes the frame down to the saved rbp and leaves the pointer in rax.
-func (hierRFC2) unwind(e *emitter, s *TailCallSite) {
-	s.Unwind = CodeOff(e.Len())
+func (hierRFC2) unwind(e *emitter, s *image.TailCallSite) {
+	s.Unwind = image.CodeOff(e.Len())
 	e.popSaved()
 	e.Pop64O(x86.RAX) // 58
 	e.giveStack()
 }
 
-func (h hierRFC2) indirect(e *emitter, s *TailCallSite) error {
+func (h hierRFC2) indirect(e *emitter, s *image.TailCallSite) error {
 	label := e.f.indirectLabel
 	e.bounds(s, label)
 	h.count(e, s, label)
@@ -86,7 +89,7 @@ func (h hierRFC2) indirect(e *emitter, s *TailCallSite) error {
 	return e.leaveIndirect(s, h.landing(e.f.c.t))
 }
 
-func (h hierRFC2) direct(e *emitter, s *TailCallSite) error {
+func (h hierRFC2) direct(e *emitter, s *image.TailCallSite) error {
 	label := e.f.directLabel
 	h.count(e, s, label)
 	e.bypass(s, label)
@@ -100,19 +103,19 @@ func (hierRFC2) epilogue(e *emitter) {
 	e.Leave() // c9
 }
 
-func (hierRFC2) poke(p *pokePlan, s PokeSite, old, new Addr) { pokeBypass(p, s, old, new) }
+func (hierRFC2) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeBypass(p, s, old, new) }
 
-func (h hierRFC2) frame(f *fn) Frame {
+func (h hierRFC2) frame(f *fn) image.Frame {
 	b := newFrame(f)
 	b.landing = h.landing(f.c.t)
 	if f.reachable && !f.sub {
-		b.frame.Slots = append([]FrameSlot{
-			{Off: 24, Size: 8, Kind: SlotReturn}, {Off: 16, Size: 8, Kind: SlotTailCallCnt},
+		b.frame.Slots = append([]image.FrameSlot{
+			{Off: 24, Size: 8, Kind: image.SlotReturn}, {Off: 16, Size: 8, Kind: image.SlotTailCallCnt},
 		}, b.frame.Slots...)
 	}
 	if f.reachable {
-		b.push(SlotTailCallPtr)
-		b.frame.Counter = Counter{Form: CounterPtr, Off: -f.depth - 8, Size: 4}
+		b.push(image.SlotTailCallPtr)
+		b.frame.Counter = image.Counter{Form: image.CounterPtr, Off: -f.depth - 8, Size: 4}
 	}
 	return b.done()
 }

@@ -2,7 +2,10 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // hierRunCtx is the fourth version of the hierarchy fix (May 2024): who runs a program that can reach
 // a tail call passes a struct of the context and a pointer to a counter of its own; the prologue takes
@@ -19,7 +22,7 @@ import "github.com/tcsim/tcsim/jit/x86"
 // one that reaches no tail call (freplace) gets no such struct; that is not modelled.
 type hierRunCtx struct{}
 
-func (hierRunCtx) landing(t *Target) CodeOff { return withENDBR(t, 16) }
+func (hierRunCtx) landing(t *Target) image.CodeOff { return withENDBR(t, 16) }
 
 func (hierRunCtx) prologue(e *emitter) {
 	f := e.f
@@ -50,23 +53,23 @@ func (hierRunCtx) reload(e *emitter) {
 }
 
 // count jumps to out if the counter has reached the limit, and adds one to it.
-func (h hierRunCtx) count(e *emitter, s *TailCallSite, label int) {
+func (h hierRunCtx) count(e *emitter, s *image.TailCallSite, label int) {
 	h.reload(e)
 	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 83 38 21
 	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
-	s.Bump = CodeOff(e.Len())
+	s.Bump = image.CodeOff(e.Len())
 	e.Add32MI8(x86.M0(x86.RAX), 1) // 83 00 01
 }
 
 // unwind takes the frame down to the saved rbp and leaves the pointer in rax.
-func (hierRunCtx) unwind(e *emitter, s *TailCallSite) {
-	s.Unwind = CodeOff(e.Len())
+func (hierRunCtx) unwind(e *emitter, s *image.TailCallSite) {
+	s.Unwind = image.CodeOff(e.Len())
 	e.popSaved()
 	e.Pop64O(x86.RAX) // 58
 	e.giveStack()
 }
 
-func (h hierRunCtx) indirect(e *emitter, s *TailCallSite) error {
+func (h hierRunCtx) indirect(e *emitter, s *image.TailCallSite) error {
 	label := e.f.indirectLabel
 	e.bounds(s, label)
 	h.count(e, s, label)
@@ -75,7 +78,7 @@ func (h hierRunCtx) indirect(e *emitter, s *TailCallSite) error {
 	return e.leaveIndirect(s, h.landing(e.f.c.t))
 }
 
-func (h hierRunCtx) direct(e *emitter, s *TailCallSite) error {
+func (h hierRunCtx) direct(e *emitter, s *image.TailCallSite) error {
 	label := e.f.directLabel
 	h.count(e, s, label)
 	e.bypass(s, label)
@@ -89,14 +92,16 @@ func (hierRunCtx) epilogue(e *emitter) {
 	e.Leave() // c9
 }
 
-func (hierRunCtx) poke(p *pokePlan, s PokeSite, old, new Addr) { pokeBypass(p, s, old, new) }
+func (hierRunCtx) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) {
+	pokeBypass(p, s, old, new)
+}
 
-func (h hierRunCtx) frame(f *fn) Frame {
+func (h hierRunCtx) frame(f *fn) image.Frame {
 	b := newFrame(f)
 	b.landing = h.landing(f.c.t)
 	if f.reachable {
-		b.push(SlotTailCallPtr)
-		b.frame.Counter = Counter{Form: CounterPtr, Off: -f.depth - 8, Size: 4}
+		b.push(image.SlotTailCallPtr)
+		b.frame.Counter = image.Counter{Form: image.CounterPtr, Off: -f.depth - 8, Size: 4}
 		b.frame.RunCtx = !f.sub
 	}
 	return b.done()

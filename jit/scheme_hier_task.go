@@ -2,7 +2,10 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // hierTask is the third version of the hierarchy fix (April 2024): the counter is a field of the
 // current task, which entering a main program resets. A program that interrupts another in the same
@@ -24,15 +27,15 @@ func (h hierTask) prologue(e *emitter) { h.prologueWith(e, symTaskPrepare) }
 func (hierTask) symbols(*Target) []string { return []string{symTaskPrepare, symTaskPtr} }
 
 // count jumps to out if the counter has reached the limit, and adds one to it.
-func (hierTask) count(e *emitter, s *TailCallSite, label int) {
+func (hierTask) count(e *emitter, s *image.TailCallSite, label int) {
 	e.callSymbol(symTaskPtr)                         // e8 rel32
 	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 83 38 21
 	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
-	s.Bump = CodeOff(e.Len())
+	s.Bump = image.CodeOff(e.Len())
 	e.Inc32M(x86.M0(x86.RAX)) // ff 00
 }
 
-func (h hierTask) indirect(e *emitter, s *TailCallSite) error {
+func (h hierTask) indirect(e *emitter, s *image.TailCallSite) error {
 	label := e.f.indirectLabel
 	e.bounds(s, label)
 	h.count(e, s, label)
@@ -41,7 +44,7 @@ func (h hierTask) indirect(e *emitter, s *TailCallSite) error {
 	return e.leaveIndirect(s, h.landing(e.f.c.t))
 }
 
-func (h hierTask) direct(e *emitter, s *TailCallSite) error {
+func (h hierTask) direct(e *emitter, s *image.TailCallSite) error {
 	label := e.f.directLabel
 	h.count(e, s, label)
 	e.bypass(s, label)

@@ -2,6 +2,8 @@
 
 package jit
 
+import "github.com/tcsim/tcsim/jit/image"
+
 // ipAux is the direct tail call of the series of July 2020 as it was first sent: a second place that
 // is poked, ip_aux, jumps over the pops while the slot is empty. The two are poked one after the other
 // and nothing waits in between, so that there is a moment in which both are nops: a CPU then takes the
@@ -16,7 +18,7 @@ package jit
 // Derived from the mail of 10 July 2020: its first listing.
 type ipAux struct{ rfc2020 }
 
-func (a ipAux) direct(e *emitter, s *TailCallSite) error {
+func (a ipAux) direct(e *emitter, s *image.TailCallSite) error {
 	label := e.f.directLabel
 	a.count(e, s, label)
 
@@ -32,13 +34,13 @@ func (a ipAux) direct(e *emitter, s *TailCallSite) error {
 
 // poke changes ip, then ip_aux, whichever way. The mail does not show the order; with the other one
 // the moment comes when a program is inserted.
-func (ipAux) poke(p *pokePlan, s PokeSite, old, new Addr) {
-	p.text(PartJump, s.Jump, old, new)
-	aux := func(prog Addr) Addr {
+func (ipAux) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) {
+	p.text(image.PartJump, s.Jump, old, new)
+	aux := func(prog image.Addr) image.Addr {
 		if prog != 0 {
 			return 0
 		}
 		return s.Out
 	}
-	p.text(PartBypass, s.Bypass, aux(old), aux(new))
+	p.text(image.PartBypass, s.Bypass, aux(old), aux(new))
 }

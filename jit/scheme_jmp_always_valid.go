@@ -2,6 +2,8 @@
 
 package jit
 
+import "github.com/tcsim/tcsim/jit/image"
+
 // jmpAlwaysValid is the answer to ip-aux in the same mail: once a program was in the slot the jump to
 // it stays, and only the bypass before the pops is poked when the slot is emptied. The next insert
 // then finds the old jump where it expects a nop (-EBUSY), and the old jump can lead to a program that
@@ -17,7 +19,7 @@ package jit
 // sketch pokes the bypass at each change; here, when the slot is filled or emptied.
 type jmpAlwaysValid struct{ rfc2020 }
 
-func (j jmpAlwaysValid) direct(e *emitter, s *TailCallSite) error {
+func (j jmpAlwaysValid) direct(e *emitter, s *image.TailCallSite) error {
 	label := e.f.directLabel
 	j.count(e, s, label)
 
@@ -31,15 +33,15 @@ func (j jmpAlwaysValid) direct(e *emitter, s *TailCallSite) error {
 	return nil
 }
 
-func (jmpAlwaysValid) poke(p *pokePlan, s PokeSite, old, new Addr) {
+func (jmpAlwaysValid) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) {
 	if new != 0 {
-		p.text(PartJump, s.Jump, old, new)
+		p.text(image.PartJump, s.Jump, old, new)
 		if old == 0 {
-			p.text(PartBypass, s.Bypass, s.Out, 0)
+			p.text(image.PartBypass, s.Bypass, s.Out, 0)
 		}
 		return
 	}
 	if old != 0 {
-		p.text(PartBypass, s.Bypass, 0, s.Out)
+		p.text(image.PartBypass, s.Bypass, 0, s.Out)
 	}
 }

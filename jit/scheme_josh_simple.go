@@ -2,7 +2,10 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // joshSimple is patch 4/9 of the June 2019 series that wanted frame pointers in programs: pushes
 // and pops instead of moves. Its rbp is the program's frame pointer and still not a frame pointer
@@ -24,7 +27,7 @@ type joshSimple struct{ oneFrame }
 const joshSimpleCounter = 4
 
 // landing is PROLOGUE_SIZE.
-func (joshSimple) landing(*Target) CodeOff { return 20 }
+func (joshSimple) landing(*Target) image.CodeOff { return 20 }
 
 func (joshSimple) prologue(e *emitter) {
 	e.Push64O(x86.R15) // 41 57
@@ -42,7 +45,7 @@ func (joshSimple) prologue(e *emitter) {
 	// Tail calls land here.
 }
 
-func (j joshSimple) indirect(e *emitter, s *TailCallSite) error {
+func (j joshSimple) indirect(e *emitter, s *image.TailCallSite) error {
 	return e.oneFrameTailCall(s, joshSimpleCounter, j.landing(e.f.c.t))
 }
 
@@ -55,7 +58,7 @@ func (joshSimple) epilogue(e *emitter) {
 	e.Pop64O(x86.R15)                      // 41 5f
 }
 
-func (j joshSimple) frame(f *fn) Frame {
+func (j joshSimple) frame(f *fn) image.Frame {
 	b := newReusedFrame(f, 48)
 	b.save(x86.R15, x86.R14, x86.R13, x86.RBP, x86.RBX)
 	b.counter()

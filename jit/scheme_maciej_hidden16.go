@@ -2,7 +2,10 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // hidden16 is what Maciej Fijalkowski tried in December 2023 instead of the call in the prologue:
 // 16 bytes at the beginning of the frame for the counter and a pointer to it, the program's stack
@@ -24,7 +27,7 @@ import "github.com/tcsim/tcsim/jit/x86"
 // those of the proposal that the mail reviews.
 type hidden16 struct{}
 
-func (hidden16) landing(t *Target) CodeOff { return withENDBR(t, 29) }
+func (hidden16) landing(t *Target) image.CodeOff { return withENDBR(t, 29) }
 
 // hidden is the number of bytes that a tail call leaves in place below the saved rbp.
 const hidden = 16
@@ -68,23 +71,23 @@ func (hidden16) reload(e *emitter) {
 }
 
 // count jumps to out if the counter has reached the limit, and adds one to it.
-func (h hidden16) count(e *emitter, s *TailCallSite, label int) {
+func (h hidden16) count(e *emitter, s *image.TailCallSite, label int) {
 	h.reload(e)
 	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 83 38 21
 	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
-	s.Bump = CodeOff(e.Len())
+	s.Bump = image.CodeOff(e.Len())
 	e.Add32MI8(x86.M0(x86.RAX), 1) // 83 00 01
 }
 
 // unwind takes the frame down to the hidden bytes and leaves the pointer in rax.
-func (hidden16) unwind(e *emitter, s *TailCallSite) {
-	s.Unwind = CodeOff(e.Len())
+func (hidden16) unwind(e *emitter, s *image.TailCallSite) {
+	s.Unwind = image.CodeOff(e.Len())
 	e.popSaved()
 	e.giveStack()
 	e.Pop64O(x86.RAX) // 58
 }
 
-func (h hidden16) indirect(e *emitter, s *TailCallSite) error {
+func (h hidden16) indirect(e *emitter, s *image.TailCallSite) error {
 	label := e.f.indirectLabel
 	e.bounds(s, label)
 	h.count(e, s, label)
@@ -93,7 +96,7 @@ func (h hidden16) indirect(e *emitter, s *TailCallSite) error {
 	return e.leaveIndirect(s, h.landing(e.f.c.t))
 }
 
-func (h hidden16) direct(e *emitter, s *TailCallSite) error {
+func (h hidden16) direct(e *emitter, s *image.TailCallSite) error {
 	label := e.f.directLabel
 	h.count(e, s, label)
 	e.bypass(s, label)
@@ -107,32 +110,32 @@ func (hidden16) epilogue(e *emitter) {
 	e.Leave() // c9
 }
 
-func (hidden16) poke(p *pokePlan, s PokeSite, old, new Addr) { pokeBypass(p, s, old, new) }
+func (hidden16) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeBypass(p, s, old, new) }
 
-func (h hidden16) frame(f *fn) Frame {
+func (h hidden16) frame(f *fn) image.Frame {
 	b := &frameBuilder{f: f, off: 16, landing: h.landing(f.c.t)}
 	b.frame.Kept = hidden
-	b.push(SlotReturn)
+	b.push(image.SlotReturn)
 	b.pushReg(x86.RBP)
 	switch {
 	case f.reachable:
-		b.push(SlotTailCallPtr)
+		b.push(image.SlotTailCallPtr)
 		if f.sub {
-			b.push(SlotPad)
+			b.push(image.SlotPad)
 		} else {
-			b.push(SlotTailCallCnt)
+			b.push(image.SlotTailCallCnt)
 		}
-		b.push(SlotTailCallPtr)
+		b.push(image.SlotTailCallPtr)
 		b.stack(f.depth)
 		b.frame.FP = 0
-		b.frame.Counter = Counter{Form: CounterPtr, Off: -8, Size: 4}
+		b.frame.Counter = image.Counter{Form: image.CounterPtr, Off: -8, Size: 4}
 	case f.sub:
 		b.stack(f.depth)
 	default:
 		// The program's stack covers the hidden bytes, which nobody needs here.
 		b.stack(f.depth)
-		b.push(SlotPad)
-		b.push(SlotPad)
+		b.push(image.SlotPad)
+		b.push(image.SlotPad)
 	}
 	return b.done()
 }

@@ -12,6 +12,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/recognise"
+	"github.com/tcsim/tcsim/jit/verify"
 )
 
 // oneFrameDesigns are the designs before 5.10 as their descriptions have them: prologue, tail call
@@ -67,15 +72,15 @@ func TestOneFrameBytes(t *testing.T) {
 				"89d2 395624", fmt.Sprintf("76%02x", d.bounds+size), d.load, "83f820", fmt.Sprintf("77%02x", d.limit+size),
 				"83c001", d.store, "488b84d6d0000000 4885c0", fmt.Sprintf("74%02x", d.null+size), "488b4030 4883c0"+d.landing, jump,
 				d.storeFP, d.loadFP, d.fromFP, "31c0", d.epilogue)
-			img, err := compile(t, d.name+suffix, program(512, false, jit.Insn{Op: jit.OpTailCall},
-				jit.Insn{Op: 0x7b, Dst: 10, Src: 1, Off: -8}, jit.Insn{Op: 0x79, Dst: 1, Src: 10, Off: -8},
-				jit.Insn{Op: 0xbf, Dst: 1, Src: 10}, mov0, exit))
+			img, err := compile(t, d.name+suffix, program(512, false, bpf.Insn{Op: bpf.OpTailCall},
+				bpf.Insn{Op: 0x7b, Dst: 10, Src: 1, Off: -8}, bpf.Insn{Op: 0x79, Dst: 1, Src: 10, Off: -8},
+				bpf.Insn{Op: 0xbf, Dst: 1, Src: 10}, mov0, exit))
 			must(t, err)
 			if got := img.Funcs[0].Code; !slices.Equal(got, want) {
 				t.Errorf("%s%s: code is\n%x, expected\n%x", d.name, suffix, got, want)
 			}
 			landing, ok := img.Landing()
-			if at := img.Funcs[0].Addr + jit.Addr(len(unhexWords(t, d.prologue))); !ok || landing != at || d.landing != fmt.Sprintf("%02x", byte(landing)) {
+			if at := img.Funcs[0].Addr + image.Addr(len(unhexWords(t, d.prologue))); !ok || landing != at || d.landing != fmt.Sprintf("%02x", byte(landing)) {
 				t.Errorf("%s: landing %#x %v, expected %#x behind the prologue, which is 0x%s", d.name, landing, ok, at, d.landing)
 			}
 		}
@@ -92,18 +97,18 @@ func unhexWords(t *testing.T, words ...string) []byte {
 func TestFP40(t *testing.T) {
 	for _, row := range []struct {
 		what string
-		insn jit.Insn
+		insn bpf.Insn
 		want string
 	}{
-		{"r1 = w10: 64 bits are corrected", jit.Insn{Op: 0xbc, Dst: 1, Src: 10}, "89ef 4883c7d8"},
-		{"r9 = r10", jit.Insn{Op: 0xbf, Dst: 9, Src: 10}, "4989ef 4983c7d8"},
-		{"*(u64 *)(r10 - 8) = 0", jit.Insn{Op: 0x7a, Dst: 10, Off: -8}, "48c745d000000000"},
-		{"*(u64 *)(r10 - 96) = 0", jit.Insn{Op: 0x7a, Dst: 10, Off: -96}, "48c78578ffffff00000000"},
-		{"lock *(u64 *)(r10 - 8) += r1", jit.Insn{Op: 0xdb, Dst: 10, Src: 1, Off: -8}, "f048017dd0"},
-		{"*(u64 *)(r10 - 8) = r10: stores rbp", jit.Insn{Op: 0x7b, Dst: 10, Src: 10, Off: -8}, "48896dd0"},
-		{"*(u64 *)(r1 + 0) = r10: 40 bytes too low", jit.Insn{Op: 0x7b, Dst: 1, Src: 10}, "48896fd8"},
-		{"r1 += r10: adds rbp", jit.Insn{Op: 0x0f, Dst: 1, Src: 10}, "4801ef"},
-		{"*(u64 *)(r1 - 8) = r2", jit.Insn{Op: 0x7b, Dst: 1, Src: 2, Off: -8}, "488977f8"},
+		{"r1 = w10: 64 bits are corrected", bpf.Insn{Op: 0xbc, Dst: 1, Src: 10}, "89ef 4883c7d8"},
+		{"r9 = r10", bpf.Insn{Op: 0xbf, Dst: 9, Src: 10}, "4989ef 4983c7d8"},
+		{"*(u64 *)(r10 - 8) = 0", bpf.Insn{Op: 0x7a, Dst: 10, Off: -8}, "48c745d000000000"},
+		{"*(u64 *)(r10 - 96) = 0", bpf.Insn{Op: 0x7a, Dst: 10, Off: -96}, "48c78578ffffff00000000"},
+		{"lock *(u64 *)(r10 - 8) += r1", bpf.Insn{Op: 0xdb, Dst: 10, Src: 1, Off: -8}, "f048017dd0"},
+		{"*(u64 *)(r10 - 8) = r10: stores rbp", bpf.Insn{Op: 0x7b, Dst: 10, Src: 10, Off: -8}, "48896dd0"},
+		{"*(u64 *)(r1 + 0) = r10: 40 bytes too low", bpf.Insn{Op: 0x7b, Dst: 1, Src: 10}, "48896fd8"},
+		{"r1 += r10: adds rbp", bpf.Insn{Op: 0x0f, Dst: 1, Src: 10}, "4801ef"},
+		{"*(u64 *)(r1 - 8) = r2", bpf.Insn{Op: 0x7b, Dst: 1, Src: 2, Off: -8}, "488977f8"},
 	} {
 		img, err := compile(t, "fp40", program(96, false, row.insn, mov0, exit))
 		must(t, err)
@@ -117,22 +122,22 @@ func TestFP40(t *testing.T) {
 // TestOneFrameRules has what the verifiers of these kernels decide: depth, direct tail calls, and
 // what they refuse.
 func TestOneFrameRules(t *testing.T) {
-	tail := func(sub ...jit.Insn) *jit.Program {
-		p := &jit.Program{Name: "p", Type: jit.SchedCLS, Maps: directPokeProgram.Maps, Funcs: []jit.Func{{Name: "p"}}}
+	tail := func(sub ...bpf.Insn) *bpf.Program {
+		p := &bpf.Program{Name: "p", Type: bpf.SchedCLS, Maps: directPokeProgram.Maps, Funcs: []bpf.Func{{Name: "p"}}}
 		p.Insns = slices.Clone(directPokeProgram.Insns)
 		if sub != nil {
-			p.Insns = slices.Insert(p.Insns, 5, jit.Insn{Op: 0x85, Src: jit.PseudoCall, Imm: 1})
-			p.Funcs = append(p.Funcs, jit.Func{Name: "sub", Start: jit.InsnIndex(len(p.Insns))})
+			p.Insns = slices.Insert(p.Insns, 5, bpf.Insn{Op: 0x85, Src: bpf.PseudoCall, Imm: 1})
+			p.Funcs = append(p.Funcs, bpf.Func{Name: "sub", Start: bpf.InsnIndex(len(p.Insns))})
 			p.Insns = append(p.Insns, sub...)
 		}
 		return p
 	}
-	noTail := &jit.Program{Name: "p", Type: jit.SchedCLS, Funcs: []jit.Func{{Name: "p"}, {Name: "sub", Start: 2}},
-		Insns: []jit.Insn{{Op: 0x85, Src: jit.PseudoCall, Imm: 1}, exit, mov0, exit}}
+	noTail := &bpf.Program{Name: "p", Type: bpf.SchedCLS, Funcs: []bpf.Func{{Name: "p"}, {Name: "sub", Start: 2}},
+		Insns: []bpf.Insn{{Op: 0x85, Src: bpf.PseudoCall, Imm: 1}, exit, mov0, exit}}
 	for _, d := range oneFrameDesigns {
 		tgt, err := jit.TargetByName(d.name)
 		must(t, err)
-		v, err := jit.Analyse(tail(), &tgt.Kernel)
+		v, err := verify.Analyse(tail(), &tgt.Kernel)
 		must(t, err)
 		if direct := d.name == "direct-poke"; direct != (len(v.Pokes) == 1) || direct != (v.Insns[3].Imm == 1) {
 			t.Errorf("%s: pokes %v", d.name, v.Pokes)
@@ -143,24 +148,24 @@ func TestOneFrameRules(t *testing.T) {
 			t.Errorf("%s: depth is %d", d.name, f.Depth)
 		}
 		wantErr := "tail calls in programs with bpf-to-bpf calls (5.10 and later)"
-		_, err = jit.Analyse(noTail, &tgt.Kernel)
+		_, err = verify.Analyse(noTail, &tgt.Kernel)
 		if d.name == "classic-4.4" {
 			wantErr = "bpf-to-bpf calls (4.16 and later)"
-			if !errors.Is(err, jit.ErrUnsupported) {
+			if !errors.Is(err, kernels.ErrUnsupported) {
 				t.Errorf("classic-4.4: a bpf-to-bpf call gives %v", err)
 			}
 		} else if err != nil {
 			t.Errorf("%s: %v", d.name, err)
 		}
-		_, err = jit.Analyse(tail(mov0, exit), &tgt.Kernel)
-		if !errors.Is(err, jit.ErrUnsupported) || !strings.Contains(err.Error(), wantErr) {
+		_, err = verify.Analyse(tail(mov0, exit), &tgt.Kernel)
+		if !errors.Is(err, kernels.ErrUnsupported) || !strings.Contains(err.Error(), wantErr) {
 			t.Errorf("%s: error is %v, expected %q", d.name, err, wantErr)
 		}
 		new610, err := jit.TargetByName("6.1")
 		must(t, err)
-		v, err = jit.Analyse(tail(mov0, exit), &new610.Kernel)
+		v, err = verify.Analyse(tail(mov0, exit), &new610.Kernel)
 		must(t, err)
-		if img, err := jit.Compile(v, tgt, &fixedEnv{next: fuzzBase}); img != nil || !errors.Is(err, jit.ErrUnsupported) || !strings.Contains(err.Error(), wantErr) {
+		if img, err := jit.Compile(v, tgt, &fixedEnv{next: fuzzBase}); img != nil || !errors.Is(err, kernels.ErrUnsupported) || !strings.Contains(err.Error(), wantErr) {
 			t.Errorf("%s: compile error is %v, expected %q", d.name, err, wantErr)
 		}
 	}
@@ -172,7 +177,7 @@ func TestDirectPokePlans(t *testing.T) {
 	must(t, err)
 	for _, row := range []struct {
 		name     string
-		old, new jit.Addr
+		old, new image.Addr
 		want     string
 	}{
 		{"insert", 0, progA, "ptr, jump nop>A"},
@@ -180,7 +185,7 @@ func TestDirectPokePlans(t *testing.T) {
 		{"delete", progA, 0, "ptr, jump A>nop"},
 		{"delete of empty", 0, 0, "ptr, jump nop>nop"},
 	} {
-		plan, err := tgt.UpdatePlan([]jit.PokeSite{{Jump: siteJump, Out: siteOut}}, row.old, row.new)
+		plan, err := tgt.UpdatePlan([]image.PokeSite{{Jump: siteJump, Out: siteOut}}, row.old, row.new)
 		must(t, err)
 		if got := planText(plan); got != row.want {
 			t.Errorf("%s: plan is %q, expected %q", row.name, got, row.want)
@@ -191,25 +196,25 @@ func TestDirectPokePlans(t *testing.T) {
 // TestRecogniseOneFrame requires of Recognise all that the compiler knows of its own code in these
 // designs, with and without a tail call and a stack, and the name of the design.
 func TestRecogniseOneFrame(t *testing.T) {
-	divide := jit.Insn{Op: 0x3f, Dst: 6, Src: 1} // pushes and pops
+	divide := bpf.Insn{Op: 0x3f, Dst: 6, Src: 1} // pushes and pops
 	for _, d := range oneFrameDesigns {
 		for _, target := range []string{d.name, d.name + "-inline"} {
 			tgt, err := jit.TargetByName(target)
 			must(t, err)
-			programs := []*jit.Verified{
-				program(512, true, jit.Insn{Op: jit.OpTailCall}, jit.Insn{Op: 0x85, Imm: 5}, mov0, exit),
-				program(512, true, divide, useR7, jit.Insn{Op: jit.OpTailCall}, jit.Insn{Op: jit.OpTailCall}, mov0, exit),
-				program(8, false, jit.Insn{Op: 0x7a, Dst: 10, Off: -8}, mov0, exit),
+			programs := []*verify.Verified{
+				program(512, true, bpf.Insn{Op: bpf.OpTailCall}, bpf.Insn{Op: 0x85, Imm: 5}, mov0, exit),
+				program(512, true, divide, useR7, bpf.Insn{Op: bpf.OpTailCall}, bpf.Insn{Op: bpf.OpTailCall}, mov0, exit),
+				program(8, false, bpf.Insn{Op: 0x7a, Dst: 10, Off: -8}, mov0, exit),
 				program(20, false, divide, useR7, mov0, exit),
 				program(0, false, mov0, exit),
 			}
 			if d.name == "direct-poke" {
-				programs = append(programs, program(512, true, jit.Insn{Op: jit.OpTailCall, Imm: 1}, mov0, jit.Insn{Op: jit.OpTailCall}, exit))
+				programs = append(programs, program(512, true, bpf.Insn{Op: bpf.OpTailCall, Imm: 1}, mov0, bpf.Insn{Op: bpf.OpTailCall}, exit))
 			}
 			for i, v := range programs {
 				want, err := jit.Compile(v, tgt, &fixedEnv{next: fuzzBase})
 				must(t, err)
-				got, err := jit.RecogniseImage(want.Funcs)
+				got, err := recognise.RecogniseImage(want.Funcs)
 				must(t, err)
 				w := want.Funcs[0]
 				w.TailCalls = slices.Clone(w.TailCalls)
@@ -219,7 +224,7 @@ func TestRecogniseOneFrame(t *testing.T) {
 				if diff := cmp.Diff(w, got.Funcs[0]); diff != "" {
 					t.Errorf("%s program %d (-compiler +recognised):\n%s", target, i, diff)
 				}
-				if design, err := jit.RecogniseDesign(got); err != nil || design.Name != d.name && len(w.TailCalls) > 0 {
+				if design, err := recognise.RecogniseDesign(got); err != nil || design.Name != d.name && len(w.TailCalls) > 0 {
 					t.Errorf("%s program %d: design %+v %v", target, i, design, err)
 				}
 			}

@@ -2,7 +2,10 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // popNopPush is what Alexei Starovoitov asked for first in July 2020: take the frame down, a nop that
 // is poked to the jump, put the frame up again. While the slot is empty R6 to R9 are lost: the pops
@@ -17,13 +20,13 @@ import "github.com/tcsim/tcsim/jit/x86"
 // Derived from the mail of 10 July 2020: its second listing and what follows it.
 type popNopPush struct{ rfc2020 }
 
-func (p popNopPush) direct(e *emitter, s *TailCallSite) error {
+func (p popNopPush) direct(e *emitter, s *image.TailCallSite) error {
 	label := e.f.directLabel
 	p.count(e, s, label)
 	p.unwind(e, s)
 
 	// Poked to a jump to the landing of the program in the slot.
-	s.Jump = CodeOff(e.Len())
+	s.Jump = image.CodeOff(e.Len())
 	e.Nop(5) // 0f 1f 44 00 00
 
 	// While the slot is empty: the frame again.
@@ -34,4 +37,4 @@ func (p popNopPush) direct(e *emitter, s *TailCallSite) error {
 	return nil
 }
 
-func (popNopPush) poke(p *pokePlan, s PokeSite, old, new Addr) { pokeJump(p, s, old, new) }
+func (popNopPush) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeJump(p, s, old, new) }

@@ -2,7 +2,10 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // rework is the design of 5.10 to 6.11: the frame is taken down before a tail call, the count
 // travels in rax by value. It has two names: rework-5.10 (ebf7d1f508a7, e411901c0b77) and rework-6.7
@@ -18,7 +21,7 @@ import "github.com/tcsim/tcsim/jit/x86"
 // emit_bpf_tail_call_indirect, emit_bpf_tail_call_direct.
 type rework struct{}
 
-func (rework) landing(t *Target) CodeOff {
+func (rework) landing(t *Target) image.CodeOff {
 	if t.Emit.ENDBR {
 		return 11 + endbrSize
 	}
@@ -58,7 +61,7 @@ func (rework) reload(e *emitter) {
 
 // refuse compares the count with the limit and jumps to out if it is reached: until 5.16 the
 // kernel compares with one less and tests for above (MAX_TAIL_CALL_CNT was 32).
-func (rework) refuse(e *emitter, s *TailCallSite, label int) {
+func (rework) refuse(e *emitter, s *image.TailCallSite, label int) {
 	limit := int8(e.f.c.t.Limit)
 	e.Mov32RM(x86.RAX, x86.M32(x86.RBP, -4-e.f.depth)) // 8b 85 disp32
 	if e.f.c.t.Emit.LimitAbove {
@@ -71,15 +74,15 @@ func (rework) refuse(e *emitter, s *TailCallSite, label int) {
 }
 
 // bump adds one to the count.
-func (rework) bump(e *emitter, s *TailCallSite) {
+func (rework) bump(e *emitter, s *image.TailCallSite) {
 	e.Add32MI8(reg(x86.RAX), 1) // 83 c0 01
-	s.Bump = CodeOff(e.Len())
+	s.Bump = image.CodeOff(e.Len())
 	e.Mov32MR(x86.M32(x86.RBP, -4-e.f.depth), x86.RAX) // 89 85 disp32
 }
 
 // unwind takes the frame down to the saved rbp.
-func (rework) unwind(e *emitter, s *TailCallSite) {
-	s.Unwind = CodeOff(e.Len())
+func (rework) unwind(e *emitter, s *image.TailCallSite) {
+	s.Unwind = image.CodeOff(e.Len())
 	e.popSaved()
 	e.Pop64O(x86.RAX) // 58
 	if e.f.depth != 0 {
@@ -87,7 +90,7 @@ func (rework) unwind(e *emitter, s *TailCallSite) {
 	}
 }
 
-func (r rework) indirect(e *emitter, s *TailCallSite) error {
+func (r rework) indirect(e *emitter, s *image.TailCallSite) error {
 	f, offs, label := e.f, &e.f.c.t.Offsets, e.f.indirectLabel
 	// if (index >= array->map.max_entries) goto out; rsi is the array, edx the index.
 	e.Mov32MR(reg(x86.RDX), x86.RDX)                              // 89 d2
@@ -115,7 +118,7 @@ func (r rework) indirect(e *emitter, s *TailCallSite) error {
 	return nil
 }
 
-func (r rework) direct(e *emitter, s *TailCallSite) error {
+func (r rework) direct(e *emitter, s *image.TailCallSite) error {
 	f, label := e.f, e.f.directLabel
 	// if (tail_call_cnt++ >= limit) goto out;
 	r.refuse(e, s, label)
@@ -127,7 +130,7 @@ func (r rework) direct(e *emitter, s *TailCallSite) error {
 	r.unwind(e, s)
 
 	// Poked to a jump to the landing of the program in the slot.
-	s.Jump = CodeOff(e.Len())
+	s.Jump = image.CodeOff(e.Len())
 	e.Nop(5)
 	f.directLabel = e.Len() - e.base
 	return nil
@@ -138,14 +141,14 @@ func (rework) epilogue(e *emitter) {
 	e.Leave() // c9
 }
 
-func (rework) poke(p *pokePlan, s PokeSite, old, new Addr) { pokeBypass(p, s, old, new) }
+func (rework) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeBypass(p, s, old, new) }
 
-func (r rework) frame(f *fn) Frame {
+func (r rework) frame(f *fn) image.Frame {
 	b := newFrame(f)
 	b.landing = r.landing(f.c.t)
 	if f.reachable {
-		b.push(SlotTailCallCnt)
-		b.frame.Counter = Counter{Form: CounterValue, Off: -f.depth - 4, Size: 4}
+		b.push(image.SlotTailCallCnt)
+		b.frame.Counter = image.Counter{Form: image.CounterValue, Off: -f.depth - 4, Size: 4}
 	}
 	return b.done()
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -83,7 +85,7 @@ type symbolEnv struct {
 	names []string
 }
 
-func (e *symbolEnv) Symbol(name string) (jit.Addr, error) {
+func (e *symbolEnv) Symbol(name string) (image.Addr, error) {
 	if !slices.Contains(e.names, name) {
 		e.names = append(e.names, name)
 	}
@@ -94,9 +96,9 @@ func (e *symbolEnv) Symbol(name string) (jit.Addr, error) {
 func describeScheme(t *testing.T, tgt *jit.Target) string {
 	t.Helper()
 	env := &symbolEnv{fixedEnv: fixedEnv{next: fuzzBase}}
-	var f [2]*jit.FuncImage
+	var f [2]*image.FuncImage
 	for i, depth := range []int32{512, 512 + 64} {
-		img, err := jit.Compile(program(depth, true, jit.Insn{Op: jit.OpTailCall}, mov0, exit), tgt, env)
+		img, err := jit.Compile(program(depth, true, bpf.Insn{Op: bpf.OpTailCall}, mov0, exit), tgt, env)
 		must(t, err)
 		f[i] = &img.Funcs[0]
 	}
@@ -106,7 +108,7 @@ func describeScheme(t *testing.T, tgt *jit.Target) string {
 	_, test := limitCheck(t, f[0])
 	size := int32(0)
 	for _, slot := range f[0].Frame.Slots {
-		if slot.Kind != jit.SlotBPFStack {
+		if slot.Kind != image.SlotBPFStack {
 			size += slot.Size
 		}
 	}
@@ -139,9 +141,9 @@ func schemeEvidence(t *testing.T, scheme string) jit.Evidence {
 
 // limitCheck returns the comparison of the tail call with the limit and the instruction before it,
 // which loads the counter or the pointer to it if it is on the stack.
-func limitCheck(t *testing.T, f *jit.FuncImage) (load, test x86.Inst) {
+func limitCheck(t *testing.T, f *image.FuncImage) (load, test x86.Inst) {
 	t.Helper()
-	for at := jit.CodeOff(0); at < f.TailCalls[0].Limit; at += jit.CodeOff(test.Len) {
+	for at := image.CodeOff(0); at < f.TailCalls[0].Limit; at += image.CodeOff(test.Len) {
 		in, err := x86.Decode(f.Code[at:], 0)
 		must(t, err)
 		load, test = test, in
@@ -150,7 +152,7 @@ func limitCheck(t *testing.T, f *jit.FuncImage) (load, test x86.Inst) {
 }
 
 // counterHome says where the counter lives in two functions that differ in 64 bytes of stack.
-func counterHome(t *testing.T, f [2]*jit.FuncImage, symbols []string) string {
+func counterHome(t *testing.T, f [2]*image.FuncImage, symbols []string) string {
 	t.Helper()
 	at := func(a, b int32) string {
 		if a != b {
@@ -165,21 +167,21 @@ func counterHome(t *testing.T, f [2]*jit.FuncImage, symbols []string) string {
 	a, b := &f[0].Frame, &f[1].Frame
 	home, width := "", "dword"
 	for i, s := range a.Slots {
-		if s.Kind == jit.SlotTailCallCnt || s.Kind == jit.SlotTailCallCntOrPtr {
+		if s.Kind == image.SlotTailCallCnt || s.Kind == image.SlotTailCallCntOrPtr {
 			home = "at " + at(s.Off, b.Slots[i].Off)
 		}
 	}
 	if a.Counter.Size == 8 {
 		width = "qword"
 	}
-	if a.Counter.Form == jit.CounterNone || a.Counter.Form == jit.CounterGS {
+	if a.Counter.Form == image.CounterNone || a.Counter.Form == image.CounterGS {
 		return outside
 	}
 	load, _ := limitCheck(t, f[0])
 	other, _ := limitCheck(t, f[1])
 	loaded := at(int32(load.Mem.Disp), int32(other.Mem.Disp))
 	switch {
-	case a.Counter.Form == jit.CounterValue:
+	case a.Counter.Form == image.CounterValue:
 		return width + " at " + loaded
 	case a.RunCtx:
 		home = "in the outside caller"
@@ -190,17 +192,17 @@ func counterHome(t *testing.T, f [2]*jit.FuncImage, symbols []string) string {
 }
 
 // handedOver says what a tail call hands to the next program, beside what is in the program array.
-func handedOver(f *jit.Frame) string {
+func handedOver(f *image.Frame) string {
 	switch {
 	case f.Reused:
 		return "the whole frame"
-	case f.Counter.Form == jit.CounterValue:
+	case f.Counter.Form == image.CounterValue:
 		return "count in rax"
-	case f.Counter.Form == jit.CounterNone, f.Counter.Form == jit.CounterGS:
+	case f.Counter.Form == image.CounterNone, f.Counter.Form == image.CounterGS:
 		return "nothing"
 	}
 	for _, s := range f.Slots {
-		if s.Kind == jit.SlotTailCallCntOrPtr {
+		if s.Kind == image.SlotTailCallCntOrPtr {
 			return "count or pointer in rax"
 		}
 	}

@@ -2,6 +2,8 @@
 
 package jit
 
+import "github.com/tcsim/tcsim/jit/kernels"
+
 // Target is everything that decides the bytes: a scheme plus kernel release, mitigations and
 // struct offsets. Targets are data; nothing changes one after it was made. A copy with another
 // Limit is how the limit is varied.
@@ -16,7 +18,7 @@ type Target struct {
 	// take, 33 on every kernel. It must fit the byte that the comparisons have room for: 1 to 127.
 	Limit uint32
 
-	Kernel
+	kernels.Kernel
 
 	// Variant, if not nil, changes what the scheme does.
 	Variant *Variant

@@ -4,6 +4,7 @@ package jit
 
 import (
 	"errors"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"sort"
 	"strings"
 )
@@ -16,9 +17,9 @@ type feature struct {
 
 var errConflict = errors.New("conflicts with another feature")
 
-func branch(kind BranchKind) func(*Target, *kernelRow) error {
+func branch(kind kernels.BranchKind) func(*Target, *kernelRow) error {
 	return func(t *Target, _ *kernelRow) error {
-		if t.Emit.Branch != BranchPlain {
+		if t.Emit.Branch != kernels.BranchPlain {
 			return errConflict
 		}
 		t.Emit.Branch = kind
@@ -36,26 +37,26 @@ func returnThunk(symbol string) func(*Target, *kernelRow) error {
 	}
 }
 
-func cfi(kind func(k *kernelRow) CFIKind) func(*Target, *kernelRow) error {
+func cfi(kind func(k *kernelRow) kernels.CFIKind) func(*Target, *kernelRow) error {
 	return func(t *Target, k *kernelRow) error {
-		if k.fineIBT == CFINone {
-			return ErrUnsupported
+		if k.fineIBT == kernels.CFINone {
+			return kernels.ErrUnsupported
 		}
 		t.Emit.CFI = kind(k)
-		if t.Emit.CFI != CFIKernel && !t.Emit.ENDBR {
+		if t.Emit.CFI != kernels.CFIKernel && !t.Emit.ENDBR {
 			return errors.New("needs an IBT build")
 		}
 		// The hashes are decided by the kernel build; these stand in for them.
-		t.Emit.CFIHashes = CFIHashes{Main: 0x6d61696e, Subprog: 0x73756270}
+		t.Emit.CFIHashes = kernels.CFIHashes{Main: 0x6d61696e, Subprog: 0x73756270}
 		return nil
 	}
 }
 
 // features are the words; the kernel's choice of them is in TargetFor.
 var features = map[string]feature{
-	"retpoline": {"indirect jumps through __x86_indirect_thunk_*", branch(BranchThunk)},
-	"lfence":    {"lfence before indirect jumps", branch(BranchLFENCE)},
-	"inline":    {"the retpoline inline, 17 bytes, as before 5.12", branch(BranchRetpoline)},
+	"retpoline": {"indirect jumps through __x86_indirect_thunk_*", branch(kernels.BranchThunk)},
+	"lfence":    {"lfence before indirect jumps", branch(kernels.BranchLFENCE)},
+	"inline":    {"the retpoline inline, 17 bytes, as before 5.12", branch(kernels.BranchRetpoline)},
 	"its":       {"aligned return thunk, and jump thunk if there is no retpoline", its},
 	"unret":     {"return through retbleed_return_thunk", returnThunk("retbleed_return_thunk")},
 	"srso":      {"return through srso_return_thunk", returnThunk("srso_return_thunk")},
@@ -94,26 +95,26 @@ var features = map[string]feature{
 		t.Verifier.NoDirect = true
 		return nil
 	}},
-	"kcfi":    {"kCFI preamble", cfi(func(*kernelRow) CFIKind { return CFIKernel })},
-	"fineibt": {"FineIBT preamble", cfi(func(k *kernelRow) CFIKind { return k.fineIBT })},
+	"kcfi":    {"kCFI preamble", cfi(func(*kernelRow) kernels.CFIKind { return kernels.CFIKernel })},
+	"fineibt": {"FineIBT preamble", cfi(func(k *kernelRow) kernels.CFIKind { return k.fineIBT })},
 	"bhi":     {"FineIBT preamble with BHI clearing, behind fineibt", bhi},
 }
 
 // its is X86_FEATURE_INDIRECT_THUNK_ITS, which retpolines make superfluous, and its return thunk
 // (its_apply_mitigation, arch/x86/kernel/cpu/bugs.c).
 func its(t *Target, k *kernelRow) error {
-	if t.Emit.Branch == BranchPlain {
-		t.Emit.Branch = BranchITS
+	if t.Emit.Branch == kernels.BranchPlain {
+		t.Emit.Branch = kernels.BranchITS
 	}
 	return returnThunk("its_return_thunk")(t, k)
 }
 
 func stuff(t *Target, k *kernelRow) error {
 	if k.callDepth == "" {
-		return ErrUnsupported
+		return kernels.ErrUnsupported
 	}
 	t.Emit.CallDepth, t.Emit.CallThunks = k.callDepth, k.callThunks
-	if err := branch(BranchDepth)(t, k); err != nil {
+	if err := branch(kernels.BranchDepth)(t, k); err != nil {
 		return err
 	}
 	return returnThunk("call_depth_return_thunk")(t, k)
@@ -128,10 +129,10 @@ func noBMI2(t *Target, _ *kernelRow) error {
 }
 
 func bhi(t *Target, _ *kernelRow) error {
-	if t.Emit.CFI != CFIFineEAX {
+	if t.Emit.CFI != kernels.CFIFineEAX {
 		return errors.New("needs fineibt before it, of a kernel that compares eax")
 	}
-	t.Emit.CFI = CFIFineEAXBHI
+	t.Emit.CFI = kernels.CFIFineEAXBHI
 	return nil
 }
 
@@ -153,7 +154,7 @@ func FeatureDoc(word string) string { return features[word].doc }
 // for. The order is fixed.
 func (t *Target) Symbols() []string {
 	var names []string
-	if t.Emit.ISA&ISAPerCPU != 0 {
+	if t.Emit.ISA&kernels.ISAPerCPU != 0 {
 		names = append(names, "this_cpu_off")
 	}
 	if n := branchSymbols[t.Emit.Branch]; n != "" {
@@ -166,7 +167,7 @@ func (t *Target) Symbols() []string {
 		name, _, _ := strings.Cut(t.Emit.CallDepth, "+")
 		names = append(names, name)
 	}
-	if t.Emit.CFI == CFIFineEAXBHI {
+	if t.Emit.CFI == kernels.CFIFineEAXBHI {
 		names = append(names, bhiSymbol)
 	}
 	if s, ok := schemes[t.Scheme].(callsKernel); ok {
@@ -177,10 +178,10 @@ func (t *Target) Symbols() []string {
 
 // branchSymbols are the thunks for rcx.
 var branchSymbols = [...]string{
-	BranchThunk:     "__x86_indirect_thunk_rcx",
-	BranchDepth:     "__x86_indirect_jump_thunk_rcx",
-	BranchITS:       "__x86_indirect_its_thunk_rcx",
-	BranchRetpoline: "",
+	kernels.BranchThunk:     "__x86_indirect_thunk_rcx",
+	kernels.BranchDepth:     "__x86_indirect_jump_thunk_rcx",
+	kernels.BranchITS:       "__x86_indirect_its_thunk_rcx",
+	kernels.BranchRetpoline: "",
 }
 
 const bhiSymbol = "__bhi_args"

@@ -5,6 +5,7 @@ package jit
 import (
 	"errors"
 	"fmt"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"slices"
 	"strings"
 )
@@ -12,7 +13,7 @@ import (
 // TargetFor chooses the target that a kernel's description calls for: the release gives the
 // kernel, configuration, CPU and mitigation texts the features. The error lists everything that is
 // missing in the description or that no target can express.
-func TargetFor(h KernelInfo) (*Target, error) {
+func TargetFor(h kernels.KernelInfo) (*Target, error) {
 	s := &selection{h: h}
 	k := s.kernel()
 	if k == nil {
@@ -34,7 +35,7 @@ func TargetFor(h KernelInfo) (*Target, error) {
 
 // selection is the state of one TargetFor.
 type selection struct {
-	h     KernelInfo
+	h     kernels.KernelInfo
 	words []string
 	errs  []error
 }

@@ -2,6 +2,8 @@
 
 package jit
 
+import "github.com/tcsim/tcsim/jit/kernels"
+
 // proposals are the designs that were proposed and not merged, and what-ifs, as targets of the same
 // name, in the order of their mails. Their rows claim the design only. None has endbr64 unless its
 // name asks for it.
@@ -51,6 +53,6 @@ func hierRow(scheme, source string) kernelRow {
 // noTrampolines is a row whose trampolines nobody described: those of hier-runctx would have to wrap
 // the context of tracing programs.
 func noTrampolines(k kernelRow) kernelRow {
-	k.Emit.Tramp = TrampNone
+	k.Emit.Tramp = kernels.TrampNone
 	return k
 }

@@ -5,6 +5,8 @@ package jit
 import (
 	"errors"
 	"fmt"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/nearest"
 	"slices"
 	"strings"
 )
@@ -13,8 +15,8 @@ import (
 const defaultLimit = 33
 
 const (
-	isa612 = ISAAtomics | ISAGotol | ISASignExtend | ISAPerCPU | ISAExceptions | ISAArena
-	isa618 = isa612 | ISALoadAcquire | ISAArenaSignExtend
+	isa612 = kernels.ISAAtomics | kernels.ISAGotol | kernels.ISASignExtend | kernels.ISAPerCPU | kernels.ISAExceptions | kernels.ISAArena
+	isa618 = isa612 | kernels.ISALoadAcquire | kernels.ISAArenaSignExtend
 )
 
 // kernelRow is a kernel without mitigations and what features of it need.
@@ -23,8 +25,8 @@ type kernelRow struct {
 	// callDepth is the symbol of the per-CPU word of call depth tracking; "" if the kernel has none.
 	callDepth  string
 	callThunks []string
-	fineIBT    CFIKind  // CFINone if the kernel's JIT knows no CFI
-	features   []string // that make sense for the row; nil for all
+	fineIBT    kernels.CFIKind // CFINone if the kernel's JIT knows no CFI
+	features   []string        // that make sense for the row; nil for all
 }
 
 // kernels are the rows that targets are made of, oldest first.
@@ -32,12 +34,12 @@ var kernelRows = []kernelRow{
 	{
 		Target: Target{
 			Name: "5.10", Source: "Debian 5.10.223", Scheme: "rework-5.10", Limit: defaultLimit,
-			Kernel: Kernel{
-				Verifier: verifier510, Context: context510,
-				Offsets: Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30},
-				Emit: Emission{
-					AX: 11, MaxRel8: 127, MulDiv: MulDivR11, Shift: ShiftSaveRCX, Probe: ProbeNone,
-					LimitAbove: true, HelperReload: true, Tramp: Tramp510,
+			Kernel: kernels.Kernel{
+				Verifier: kernels.Verifier510, Context: kernels.Context510,
+				Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30},
+				Emit: kernels.Emission{
+					AX: 11, MaxRel8: 127, MulDiv: kernels.MulDivR11, Shift: kernels.ShiftSaveRCX, Probe: kernels.ProbeNone,
+					LimitAbove: true, HelperReload: true, Tramp: kernels.Tramp510,
 				},
 			},
 		},
@@ -45,13 +47,13 @@ var kernelRows = []kernelRow{
 	{
 		Target: Target{
 			Name: "6.1", Source: "Debian 6.1.176", Scheme: "rework-6.7", Limit: defaultLimit,
-			Kernel: Kernel{
-				Verifier: verifier61, Context: context61,
-				Offsets: Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30},
-				Emit: Emission{
+			Kernel: kernels.Kernel{
+				Verifier: kernels.Verifier61, Context: kernels.Context61,
+				Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30},
+				Emit: kernels.Emission{
 					SLS: true, JumpSLS: true,
-					ISA: ISAAtomics | ISAGotol, AX: 11, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftSaveRCX,
-					Probe: ProbeLimit, LockXchg: true, HelperReload: true, Tramp: Tramp61,
+					ISA: kernels.ISAAtomics | kernels.ISAGotol, AX: 11, MaxRel8: 123, PadJumps: true, MulDiv: kernels.MulDivShort, Shift: kernels.ShiftSaveRCX,
+					Probe: kernels.ProbeLimit, LockXchg: true, HelperReload: true, Tramp: kernels.Tramp61,
 				},
 			},
 		},
@@ -59,47 +61,47 @@ var kernelRows = []kernelRow{
 	{
 		Target: Target{
 			Name: "6.12", Source: "Debian 6.12.107", Scheme: "hier-6.12", Limit: defaultLimit,
-			Kernel: Kernel{
-				Verifier: verifier612, Context: context612,
-				Offsets: Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x108, ProgBPFFunc: 0x30},
-				Emit: Emission{
+			Kernel: kernels.Kernel{
+				Verifier: kernels.Verifier612, Context: kernels.Context612,
+				Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x108, ProgBPFFunc: 0x30},
+				Emit: kernels.Emission{
 					ENDBR: true, SLS: true, JumpSLS: true, BMI2: true,
-					ISA: isa612, AX: 11, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftLazy,
-					Probe: ProbeOneLine, SignedImm64: true, LockXchg: true, HelperReload: true, Tramp: Tramp612,
+					ISA: isa612, AX: 11, MaxRel8: 123, PadJumps: true, MulDiv: kernels.MulDivShort, Shift: kernels.ShiftLazy,
+					Probe: kernels.ProbeOneLine, SignedImm64: true, LockXchg: true, HelperReload: true, Tramp: kernels.Tramp612,
 				},
 			},
 		},
-		callDepth: "const_pcpu_hot+0x10", callThunks: []string{"htab_map_update_elem"}, fineIBT: CFIFine,
+		callDepth: "const_pcpu_hot+0x10", callThunks: []string{"htab_map_update_elem"}, fineIBT: kernels.CFIFine,
 	},
 	{
 		Target: Target{
 			Name: "6.18", Source: "6.18.44", Scheme: "hier-6.12", Limit: defaultLimit,
-			Kernel: Kernel{
-				Verifier: verifier618, Context: context618, Policy: Policy{GuardsReplaced: true},
-				Offsets: Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x138, ProgBPFFunc: 0x48},
-				Emit: Emission{
+			Kernel: kernels.Kernel{
+				Verifier: kernels.Verifier618, Context: kernels.Context618, Policy: kernels.Policy{GuardsReplaced: true},
+				Offsets: kernels.Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x138, ProgBPFFunc: 0x48},
+				Emit: kernels.Emission{
 					JumpSLS: true, BMI2: true,
-					ISA: isa618, AX: 11, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftLazy,
-					Probe: ProbeOneLine, SignedImm64: true, LockXchg: true, Tramp: Tramp612,
+					ISA: isa618, AX: 11, MaxRel8: 123, PadJumps: true, MulDiv: kernels.MulDivShort, Shift: kernels.ShiftLazy,
+					Probe: kernels.ProbeOneLine, SignedImm64: true, LockXchg: true, Tramp: kernels.Tramp612,
 				},
 			},
 		},
-		callDepth: "__x86_call_depth", fineIBT: CFIFineEAX,
+		callDepth: "__x86_call_depth", fineIBT: kernels.CFIFineEAX,
 	},
 	{
 		Target: Target{
 			Name: "7.2", Source: "Debian 7.2.13", Scheme: "hier-6.12", Limit: defaultLimit,
-			Kernel: Kernel{
-				Verifier: verifier72, Context: context72, Policy: Policy{GuardsReplaced: true},
-				Offsets: Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48},
-				Emit: Emission{
+			Kernel: kernels.Kernel{
+				Verifier: kernels.Verifier72, Context: kernels.Context72, Policy: kernels.Policy{GuardsReplaced: true},
+				Offsets: kernels.Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48},
+				Emit: kernels.Emission{
 					ENDBR: true, SLS: true, JumpSLS: true, BMI2: true,
-					ISA: isa618, AX: 12, MaxRel8: 123, PadJumps: true, MulDiv: MulDivShort, Shift: ShiftLazy,
-					Probe: ProbeOneLine, SignedImm64: true, Tramp: Tramp72,
+					ISA: isa618, AX: 12, MaxRel8: 123, PadJumps: true, MulDiv: kernels.MulDivShort, Shift: kernels.ShiftLazy,
+					Probe: kernels.ProbeOneLine, SignedImm64: true, Tramp: kernels.Tramp72,
 				},
 			},
 		},
-		callDepth: "__x86_call_depth", callThunks: []string{"__htab_map_lookup_elem"}, fineIBT: CFIFineEAX,
+		callDepth: "__x86_call_depth", callThunks: []string{"__htab_map_lookup_elem"}, fineIBT: kernels.CFIFineEAX,
 	},
 }
 
@@ -146,7 +148,7 @@ var ErrNoTarget = errors.New("unknown target")
 func TargetByName(name string) (*Target, error) {
 	k, rest, ok := row(name)
 	if !ok {
-		return nil, fmt.Errorf("%w %q%s", ErrNoTarget, name, DidYouMean(name, TargetNames()))
+		return nil, fmt.Errorf("%w %q%s", ErrNoTarget, name, nearest.DidYouMean(name, TargetNames()))
 	}
 	t := k.Target
 	t.Name = name
@@ -156,7 +158,7 @@ func TargetByName(name string) (*Target, error) {
 			return nil, fmt.Errorf("target %q: unknown feature %q (known: %s)", name, w, strings.Join(Features(), ", "))
 		}
 		if k.features != nil && !slices.Contains(k.features, w) {
-			return nil, fmt.Errorf("target %q: feature %q: %w (it knows: %s)", name, w, ErrUnsupported, strings.Join(k.features, ", "))
+			return nil, fmt.Errorf("target %q: feature %q: %w (it knows: %s)", name, w, kernels.ErrUnsupported, strings.Join(k.features, ", "))
 		}
 		if err := f.apply(&t, &k); err != nil {
 			return nil, fmt.Errorf("target %q: feature %q: %w", name, w, err)

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // TestTargets walks the whole table: every listed target exists, is complete and compiles.
@@ -28,8 +30,8 @@ func TestTargets(t *testing.T) {
 		if tgt.Verifier.NoDirect {
 			direct = 0
 		}
-		v := program(max(8, tgt.Verifier.TailCallDepth), true, jit.Insn{Op: 0x85, Imm: 5}, jit.Insn{Op: jit.OpTailCall},
-			jit.Insn{Op: jit.OpTailCall, Imm: direct}, mov0, exit)
+		v := program(max(8, tgt.Verifier.TailCallDepth), true, bpf.Insn{Op: 0x85, Imm: 5}, bpf.Insn{Op: bpf.OpTailCall},
+			bpf.Insn{Op: bpf.OpTailCall, Imm: direct}, mov0, exit)
 		if _, err := jit.Compile(v, tgt, &fixedEnv{next: fuzzBase}); err != nil {
 			t.Errorf("target %s: %v", name, err)
 		}
@@ -75,8 +77,8 @@ func TestTargetNameErrors(t *testing.T) {
 }
 
 func TestTargetFor(t *testing.T) {
-	base := func() jit.KernelInfo {
-		return jit.KernelInfo{
+	base := func() kernels.KernelInfo {
+		return kernels.KernelInfo{
 			Release:         "6.12.9",
 			CPUFlags:        []string{"bmi1", "bmi2"},
 			Vulnerabilities: map[string]string{"spectre_v2": "Vulnerable; BHI: Retpoline", "retbleed": "Vulnerable"},
@@ -85,42 +87,42 @@ func TestTargetFor(t *testing.T) {
 	}
 	for _, row := range []struct {
 		name   string
-		change func(h *jit.KernelInfo)
+		change func(h *kernels.KernelInfo)
 		want   string // name, or part of an error behind "!"
 	}{
-		{"plain", func(h *jit.KernelInfo) {}, "6.12"},
-		{"no BMI2", func(h *jit.KernelInfo) { h.CPUFlags = h.CPUFlags[:1] }, "6.12-nobmi2"},
-		{"no IBT, no SLS, no retpoline build", func(h *jit.KernelInfo) {
+		{"plain", func(h *kernels.KernelInfo) {}, "6.12"},
+		{"no BMI2", func(h *kernels.KernelInfo) { h.CPUFlags = h.CPUFlags[:1] }, "6.12-nobmi2"},
+		{"no IBT, no SLS, no retpoline build", func(h *kernels.KernelInfo) {
 			delete(h.Config, "CONFIG_X86_KERNEL_IBT")
 			h.Config["CONFIG_MITIGATION_SLS"] = "n"
 		}, "6.12-noendbr-nosls-nojumpsls"},
-		{"eIBRS and retpolines", func(h *jit.KernelInfo) {
+		{"eIBRS and retpolines", func(h *kernels.KernelInfo) {
 			h.Vulnerabilities["spectre_v2"] = "Mitigation: Enhanced / Automatic IBRS + Retpolines; BHI: Not affected"
 		}, "6.12-retpoline"},
-		{"Zen 4", func(h *jit.KernelInfo) {
+		{"Zen 4", func(h *kernels.KernelInfo) {
 			h.Vulnerabilities["spectre_v2"] = "Mitigation: Enhanced / Automatic IBRS; IBPB: conditional"
 			h.Vulnerabilities["retbleed"] = "Not affected"
 			h.Vulnerabilities["spec_rstack_overflow"] = "Mitigation: Safe RET"
 		}, "6.12-srsoalias"},
-		{"Zen 4 without the mitigation", func(h *jit.KernelInfo) {
+		{"Zen 4 without the mitigation", func(h *kernels.KernelInfo) {
 			h.Vulnerabilities["spectre_v2"] = "Mitigation: Enhanced / Automatic IBRS; IBPB: conditional"
 			h.Vulnerabilities["retbleed"] = "Not affected"
 			h.Vulnerabilities["spec_rstack_overflow"] = "Vulnerable: Microcode, no safe RET"
 		}, "6.12"},
-		{"stuffing for ITS only", func(h *jit.KernelInfo) {
+		{"stuffing for ITS only", func(h *kernels.KernelInfo) {
 			h.Vulnerabilities["indirect_target_selection"] = "Mitigation: Retpolines, Stuffing RSB"
 		}, "6.12-stuff"},
-		{"stuffing where it is unknown", func(h *jit.KernelInfo) {
+		{"stuffing where it is unknown", func(h *kernels.KernelInfo) {
 			h.Release = "6.1.0"
 			h.Vulnerabilities["retbleed"] = "Mitigation: Stuffing"
 		}, "!call depth tracking"},
-		{"release", func(h *jit.KernelInfo) { h.Release = "6.6.1" }, `!no target for kernel release "6.6.1"`},
-		{"release with a longer number", func(h *jit.KernelInfo) { h.Release = "6.120.1" }, "!no target"},
-		{"no texts", func(h *jit.KernelInfo) { h.Vulnerabilities = nil }, "!spectre_v2 is not recorded"},
-		{"new text", func(h *jit.KernelInfo) { h.Vulnerabilities["spectre_v2"] = "Mitigation: Magic" }, `!"Mitigation: Magic" is not known`},
-		{"no configuration", func(h *jit.KernelInfo) { h.Config = nil }, "!configuration is not recorded"},
-		{"no flags", func(h *jit.KernelInfo) { h.CPUFlags = nil }, "!BMI2 is unknown"},
-		{"CFI", func(h *jit.KernelInfo) { h.Config["CONFIG_CFI"] = "y" }, "!built with CFI"},
+		{"release", func(h *kernels.KernelInfo) { h.Release = "6.6.1" }, `!no target for kernel release "6.6.1"`},
+		{"release with a longer number", func(h *kernels.KernelInfo) { h.Release = "6.120.1" }, "!no target"},
+		{"no texts", func(h *kernels.KernelInfo) { h.Vulnerabilities = nil }, "!spectre_v2 is not recorded"},
+		{"new text", func(h *kernels.KernelInfo) { h.Vulnerabilities["spectre_v2"] = "Mitigation: Magic" }, `!"Mitigation: Magic" is not known`},
+		{"no configuration", func(h *kernels.KernelInfo) { h.Config = nil }, "!configuration is not recorded"},
+		{"no flags", func(h *kernels.KernelInfo) { h.CPUFlags = nil }, "!BMI2 is unknown"},
+		{"CFI", func(h *kernels.KernelInfo) { h.Config["CONFIG_CFI"] = "y" }, "!built with CFI"},
 	} {
 		h := base()
 		h.Config = maps.Clone(h.Config)

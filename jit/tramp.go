@@ -2,7 +2,12 @@
 
 package jit
 
-import "fmt"
+import (
+	"fmt"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify"
+)
 
 // trampForm is what differs between the styles.
 type trampForm struct {
@@ -16,10 +21,10 @@ type trampForm struct {
 }
 
 var trampForms = [...]trampForm{
-	Tramp510: {sized: true, pushRBX: true, nopMax: 8},
-	Tramp61:  {recur: true, keepRAX: true, pushRBX: true, nopMax: 8},
-	Tramp612: {recur: true, keepRAX: true, nopMax: 11},
-	Tramp72:  {recur: true, keepRAX: true, progNop: true, jump: true, nopMax: 11},
+	kernels.Tramp510: {sized: true, pushRBX: true, nopMax: 8},
+	kernels.Tramp61:  {recur: true, keepRAX: true, pushRBX: true, nopMax: 8},
+	kernels.Tramp612: {recur: true, keepRAX: true, nopMax: 11},
+	kernels.Tramp72:  {recur: true, keepRAX: true, progNop: true, jump: true, nopMax: 11},
 }
 
 // TraceKind is the way in which a tracing program is attached (enum bpf_tramp_prog_type).
@@ -50,21 +55,21 @@ func TraceKindByName(name string) (k TraceKind, ok bool) {
 
 // TracingProg is a program that a trampoline calls.
 type TracingProg struct {
-	Func Addr // its entry (bpf_func)
-	Prog Addr // its struct bpf_prog
+	Func image.Addr // its entry (bpf_func)
+	Prog image.Addr // its struct bpf_prog
 }
 
 // Traced is a function with the programs that trace it.
 type Traced struct {
-	Name string // for the trampoline's name
-	Func Addr   // where it is called: bpf_func, or the kernel function
+	Name string     // for the trampoline's name
+	Func image.Addr // where it is called: bpf_func, or the kernel function
 	// Args are the sizes of its arguments in bytes: 1, 2, 4 or 8, at most six.
 	Args []uint8
 	// TailCalls says that the program it belongs to can reach a tail call
 	// (BPF_TRAMP_F_TAIL_CALL_CTX): see TailCallsTraced.
 	TailCalls bool
 	// Image is the trampoline's struct bpf_tramp_image.
-	Image Addr
+	Image image.Addr
 
 	progs [traceEnd][]TracingProg // in the order in which they run
 }
@@ -81,25 +86,27 @@ func (f *Traced) calls() bool { return len(f.progs[Fexit])+len(f.progs[FmodRet])
 
 // TailCallsTraced is what Traced.TailCalls is for the functions of a program: aux->tail_call_reachable,
 // which bpf_check sets from what it knows of the entry.
-func TailCallsTraced(v *Verified) bool { return len(v.Funcs) > 0 && v.Funcs[0].TailCallReachable }
+func TailCallsTraced(v *verify.Verified) bool {
+	return len(v.Funcs) > 0 && v.Funcs[0].TailCallReachable
+}
 
 // Trampoline is the code that a traced function calls or jumps to instead of going on.
 type Trampoline struct {
-	Func FuncImage
+	Func image.FuncImage
 	// Site is what changes in the traced function: a nop becomes a call or a jump.
-	Site Patch
+	Site image.Patch
 }
 
 // Image returns the trampoline as an image of its own, for tracing and emulation.
-func (t *Trampoline) Image(target *Target) *Image {
-	return &Image{Limit: target.Limit, Funcs: []FuncImage{t.Func}}
+func (t *Trampoline) Image(target *Target) *image.Image {
+	return &image.Image{Limit: target.Limit, Funcs: []image.FuncImage{t.Func}}
 }
 
 // CompileTrampoline makes the trampoline of a traced function: arch_prepare_bpf_trampoline of
 // arch/x86/net/bpf_jit_comp.c, byte for byte, up to the return and the int3 that SLS puts behind it.
 // Of env, it uses Place, once, and Symbol. It fails with ErrUnsupported on targets without
 // TrampStyle. A function of a program that is traced must be of the same target.
-func CompileTrampoline(f *Traced, t *Target, env Env) (*Trampoline, error) {
+func CompileTrampoline(f *Traced, t *Target, env image.Env) (*Trampoline, error) {
 	tr, err := compileTrampoline(f, t, env)
 	if err != nil {
 		return nil, fmt.Errorf("compile trampoline of %s for %s: %w", f.Name, t.Name, err)
@@ -107,13 +114,13 @@ func CompileTrampoline(f *Traced, t *Target, env Env) (*Trampoline, error) {
 	return tr, nil
 }
 
-func compileTrampoline(f *Traced, t *Target, env Env) (*Trampoline, error) {
+func compileTrampoline(f *Traced, t *Target, env image.Env) (*Trampoline, error) {
 	sch, err := schemeByName(t.Scheme)
 	if err != nil {
 		return nil, err
 	}
-	if t.Emit.Tramp == TrampNone || int(t.Emit.Tramp) >= len(trampForms) {
-		return nil, fmt.Errorf("trampolines: %w", ErrUnsupported)
+	if t.Emit.Tramp == kernels.TrampNone || int(t.Emit.Tramp) >= len(trampForms) {
+		return nil, fmt.Errorf("trampolines: %w", kernels.ErrUnsupported)
 	}
 	if err := f.check(); err != nil {
 		return nil, err
@@ -131,7 +138,7 @@ func compileTrampoline(f *Traced, t *Target, env Env) (*Trampoline, error) {
 	if g.addr%trampAlign != 0 {
 		return nil, fmt.Errorf("place: %#x is not a multiple of %d", uint64(g.addr), trampAlign)
 	}
-	g.img = &FuncImage{Name: "tramp_" + f.Name, Addr: g.addr, Trampoline: true}
+	g.img = &image.FuncImage{Name: "tramp_" + f.Name, Addr: g.addr, Trampoline: true}
 	e.Reset()
 	if err := e.all(); err != nil {
 		return nil, err
@@ -149,7 +156,7 @@ const trampAlign = 16
 func (f *Traced) check() error {
 	const most = 6 // in registers
 	if len(f.Args) > most {
-		return fmt.Errorf("%d arguments, at most %d fit into registers: %w", len(f.Args), most, ErrUnsupported)
+		return fmt.Errorf("%d arguments, at most %d fit into registers: %w", len(f.Args), most, kernels.ErrUnsupported)
 	}
 	for i, n := range f.Args {
 		if n != 1 && n != 2 && n != 4 && n != 8 {
@@ -166,9 +173,9 @@ func (f *Traced) check() error {
 
 // site is the patched instruction: it stands where programs begin behind endbr64, and functions of
 // the kernel (bpf_trampoline_update, bpf_arch_text_poke).
-func (e *trampEmitter) site() (Patch, error) {
-	p := Patch{Kind: PatchText, Part: PartJump, Addr: e.body() - PokeSize, Old: nop5}
-	insn, err := pokeInsn(p.Addr, e.emitter.f.addr)
+func (e *trampEmitter) site() (image.Patch, error) {
+	p := image.Patch{Kind: image.PatchText, Part: image.PartJump, Addr: e.body() - image.PokeSize, Old: image.Nop5}
+	insn, err := image.PokeInsn(p.Addr, e.emitter.f.addr)
 	if !e.jumps() {
 		insn[0] = 0xe8
 	}
@@ -177,8 +184,8 @@ func (e *trampEmitter) site() (Patch, error) {
 }
 
 // body is where the traced function goes on behind the patched instruction.
-func (e *trampEmitter) body() Addr {
-	at := e.f.Func + PokeSize
+func (e *trampEmitter) body() image.Addr {
+	at := e.f.Func + image.PokeSize
 	if e.emitter.f.c.t.Emit.ENDBR {
 		at += endbrSize
 	}

@@ -2,6 +2,8 @@
 
 package jit
 
+import "github.com/tcsim/tcsim/jit/bpf"
+
 // kernelFuncArgs are the sizes of the arguments of kernel functions that exist to be traced
 // (net/bpf/test_run.c, the same on all kernels that have them).
 var kernelFuncArgs = map[string][]uint8{
@@ -27,8 +29,8 @@ func KernelFuncArgs(name string) (sizes []uint8, ok bool) {
 // tell; without one, they are what the function reads before it writes, 8 bytes each, and one at
 // least, as an entry has its context and functions are passed it even if they ignore it. A register
 // that is only passed on counts as well.
-func FuncArgs(p *Program, fn int) []uint8 {
-	start, end := p.Funcs[fn].Start, InsnIndex(len(p.Insns))
+func FuncArgs(p *bpf.Program, fn int) []uint8 {
+	start, end := p.Funcs[fn].Start, bpf.InsnIndex(len(p.Insns))
 	if fn+1 < len(p.Funcs) {
 		end = p.Funcs[fn+1].Start
 	}
@@ -44,7 +46,7 @@ func FuncArgs(p *Program, fn int) []uint8 {
 }
 
 // argsRead is the highest of R1 to R5 that instructions read before they write it, in their order.
-func argsRead(insns []Insn) int {
+func argsRead(insns []bpf.Insn) int {
 	written, most := uint16(0), 0
 	for i := 0; i < len(insns); i++ {
 		in := &insns[i]
@@ -56,9 +58,9 @@ func argsRead(insns []Insn) int {
 		}
 		written |= writes
 		switch {
-		case in.Op == opLdImm64:
+		case in.Op == bpf.OpLdImm64:
 			i++
-		case in.Op == opExit:
+		case in.Op == bpf.OpExit:
 			return most // what follows is reached by jumps only
 		}
 	}
@@ -67,33 +69,33 @@ func argsRead(insns []Insn) int {
 
 // regUse returns the registers that an instruction reads and writes, as bits. Calls read nothing
 // here, as their own arguments are written before.
-func regUse(in *Insn) (reads, writes uint16) {
+func regUse(in *bpf.Insn) (reads, writes uint16) {
 	dst, src := uint16(1)<<in.Dst, uint16(1)<<in.Src
 	switch in.Class() {
-	case clsLDX:
+	case bpf.ClassLDX:
 		return src, dst
-	case clsST:
+	case bpf.ClassST:
 		return dst, 0
-	case clsSTX:
+	case bpf.ClassSTX:
 		return dst | src, 0
-	case clsALU, clsALU64:
+	case bpf.ClassALU, bpf.ClassALU64:
 		op := in.Op & 0xf0
-		if in.Op&srcReg != 0 && op != aluEnd {
+		if in.Op&bpf.SrcReg != 0 && op != bpf.ALUEnd {
 			reads |= src
 		}
-		if op != aluMov {
+		if op != bpf.ALUMov {
 			reads |= dst
 		}
 		return reads, dst
-	case clsJmp, clsJmp32:
+	case bpf.ClassJmp, bpf.ClassJmp32:
 		switch in.Op {
-		case opCall:
+		case bpf.OpCall:
 			return 0, 0x3f
-		case opExit, opJA, opJA32:
+		case bpf.OpExit, bpf.OpJA, bpf.OpJA32:
 			return 0, 0
 		}
 		reads = dst
-		if in.Op&srcReg != 0 {
+		if in.Op&bpf.SrcReg != 0 {
 			reads |= src
 		}
 		return reads, 0

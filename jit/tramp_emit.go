@@ -5,6 +5,8 @@ package jit
 import (
 	"errors"
 
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -27,7 +29,7 @@ type trampEmitter struct {
 
 	// Offsets below rbp; 0 for what is not there.
 	args, count, rbx, ctx, size int32
-	bodyOff                     CodeOff // behind enter
+	bodyOff                     image.CodeOff // behind enter
 }
 
 // trampArgs are the registers of arguments in the C calling convention.
@@ -69,7 +71,7 @@ func (e *trampEmitter) all() error {
 		return err
 	}
 	e.enter()
-	e.bodyOff = CodeOff(e.Len())
+	e.bodyOff = image.CodeOff(e.Len())
 	calls := e.f.calls()
 	err := error(nil)
 	if calls {
@@ -135,9 +137,9 @@ func (e *trampEmitter) loadArgs() {
 // sizeOf is the size bits of argument i.
 func (e *trampEmitter) sizeOf(i int) uint8 {
 	if !e.form.sized {
-		return sizeDW
+		return bpf.SizeDW
 	}
-	return map[uint8]uint8{1: sizeB, 2: sizeH, 4: sizeW, 8: sizeDW}[e.f.Args[i]]
+	return map[uint8]uint8{1: bpf.SizeB, 2: bpf.SizeH, 4: bpf.SizeW, 8: bpf.SizeDW}[e.f.Args[i]]
 }
 
 // reload puts rax back (LOAD_TRAMP_TAIL_CALL_CNT_PTR; RESTORE_TAIL_CALL_CNT until 6.11).
@@ -267,7 +269,7 @@ func (e *trampEmitter) callKernel(name string) error {
 }
 
 // call appends a call (emit_rsb_call); of is the callee.
-func (e *trampEmitter) call(to Addr, program bool) error {
+func (e *trampEmitter) call(to image.Addr, program bool) error {
 	f := e.emitter.f
 	if program || !f.c.hasCallThunk(to) {
 		if err := e.accountCall(); err != nil {
@@ -280,47 +282,47 @@ func (e *trampEmitter) call(to Addr, program bool) error {
 		if rel, err = e.rel32(to, 5); err != nil {
 			return err
 		}
-		f.img.Calls = append(f.img.Calls, CallSite{Insn: -1, Off: CodeOff(e.Len()), Target: to, Func: -1})
+		f.img.Calls = append(f.img.Calls, image.CallSite{Insn: -1, Off: image.CodeOff(e.Len()), Target: to, Func: -1})
 	}
 	e.CallD32(rel)
 	return nil
 }
 
 // frame describes the frame.
-func (e *trampEmitter) frame() Frame {
-	fr := Frame{Landing: -1, Body: e.bodyOff}
-	add := func(off, size int32, kind SlotKind, r x86.Reg) {
-		fr.Slots = append(fr.Slots, FrameSlot{Off: off, Size: size, Kind: kind, Reg: r})
+func (e *trampEmitter) frame() image.Frame {
+	fr := image.Frame{Landing: -1, Body: e.bodyOff}
+	add := func(off, size int32, kind image.SlotKind, r x86.Reg) {
+		fr.Slots = append(fr.Slots, image.FrameSlot{Off: off, Size: size, Kind: kind, Reg: r})
 	}
-	add(8, 8, SlotReturn, 0)
-	add(0, 8, SlotSavedReg, x86.RBP)
+	add(8, 8, image.SlotReturn, 0)
+	add(0, 8, image.SlotSavedReg, x86.RBP)
 	if e.f.calls() {
-		add(-retSlot, 8, SlotTraceReturn, 0)
+		add(-retSlot, 8, image.SlotTraceReturn, 0)
 	}
 	if n := int32(len(e.f.Args)); n > 0 {
-		add(-e.args, 8*n, SlotTraceArgs, 0)
+		add(-e.args, 8*n, image.SlotTraceArgs, 0)
 	}
 	if e.count != 0 {
-		add(-e.count, 8, SlotTraceCount, 0)
+		add(-e.count, 8, image.SlotTraceCount, 0)
 	}
 	if e.rbx != 0 {
-		add(-e.rbx, 8, SlotSavedReg, x86.RBX)
+		add(-e.rbx, 8, image.SlotSavedReg, x86.RBX)
 		fr.Saved = append(fr.Saved, x86.RBX)
 	}
 	if e.ctx != 0 {
-		add(-e.ctx, 16, SlotTraceCtx, 0)
+		add(-e.ctx, 16, image.SlotTraceCtx, 0)
 	}
 	low := -e.size
 	if e.keeps() {
 		low -= 8
-		kind := SlotTailCallPtr
+		kind := image.SlotTailCallPtr
 		if _, byValue := e.emitter.f.c.sch.(rework); byValue {
-			kind = SlotTailCallCnt
+			kind = image.SlotTailCallCnt
 		}
 		add(low, 8, kind, 0)
 	}
 	if e.form.pushRBX {
-		add(low-8, 8, SlotSavedReg, x86.RBX)
+		add(low-8, 8, image.SlotSavedReg, x86.RBX)
 		fr.Saved = append(fr.Saved, x86.RBX)
 	}
 	return fr

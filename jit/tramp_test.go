@@ -10,22 +10,26 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/recognise"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // trampEnv places one trampoline and knows every symbol.
 type trampEnv struct {
-	jit.Env
-	at jit.Addr
+	image.Env
+	at image.Addr
 }
 
-func (e trampEnv) Place(int, int, jit.CodeOff) (jit.Addr, error) { return e.at, nil }
-func (e trampEnv) Symbol(string) (jit.Addr, error)               { return e.at - 0x1000, nil }
+func (e trampEnv) Place(int, int, image.CodeOff) (image.Addr, error) { return e.at, nil }
+func (e trampEnv) Symbol(string) (image.Addr, error)                 { return e.at - 0x1000, nil }
 
 const (
-	trampAt  jit.Addr = 0xffffffffc0004000
-	tracedAt jit.Addr = 0xffffffffc0001000
-	progAt   jit.Addr = 0xffffffffc0002000
+	trampAt  image.Addr = 0xffffffffc0004000
+	tracedAt image.Addr = 0xffffffffc0001000
+	progAt   image.Addr = 0xffffffffc0002000
 )
 
 func traced(args int, tailCalls bool, kinds ...jit.TraceKind) *jit.Traced {
@@ -34,23 +38,23 @@ func traced(args int, tailCalls bool, kinds ...jit.TraceKind) *jit.Traced {
 		f.Args = append(f.Args, 8)
 	}
 	for i, k := range kinds {
-		f.Attach(k, jit.TracingProg{Func: progAt + jit.Addr(i)*64, Prog: 0xffffc90000001000 + jit.Addr(i)*4096})
+		f.Attach(k, jit.TracingProg{Func: progAt + image.Addr(i)*64, Prog: 0xffffc90000001000 + image.Addr(i)*4096})
 	}
 	return f
 }
 
 // walk decodes a trampoline and follows rsp from the entry to the return. It returns the depth at each
 // instruction, counted from the entry.
-func walk(t *testing.T, f *jit.FuncImage) (depth map[jit.CodeOff]int32, end int32) {
+func walk(t *testing.T, f *image.FuncImage) (depth map[image.CodeOff]int32, end int32) {
 	t.Helper()
-	depth = map[jit.CodeOff]int32{}
+	depth = map[image.CodeOff]int32{}
 	rsp, rbp := int32(0), int32(0)
 	for off := 0; off < len(f.Code); {
-		in, err := x86.Decode(f.Code[off:], f.Addr+jit.Addr(off))
+		in, err := x86.Decode(f.Code[off:], f.Addr+image.Addr(off))
 		if err != nil {
 			t.Fatalf("+%#x: %v", off, err)
 		}
-		depth[jit.CodeOff(off)] = rsp
+		depth[image.CodeOff(off)] = rsp
 		switch text := in.String(); {
 		case in.Op == "push":
 			rsp -= 8
@@ -124,7 +128,7 @@ func TestTrampolineSite(t *testing.T) {
 	for _, c := range []struct {
 		target string
 		kind   jit.TraceKind
-		at     jit.Addr
+		at     image.Addr
 		op     byte
 	}{
 		{"5.10", jit.Fexit, tracedAt, 0xe8},
@@ -137,9 +141,9 @@ func TestTrampolineSite(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rel := trampAt - c.at - jit.PokeSize
-		want := jit.Patch{
-			Kind: jit.PatchText, Part: jit.PartJump, Addr: c.at, Old: [5]byte{0x0f, 0x1f, 0x44, 0, 0},
+		rel := trampAt - c.at - image.PokeSize
+		want := image.Patch{
+			Kind: image.PatchText, Part: image.PartJump, Addr: c.at, Old: [5]byte{0x0f, 0x1f, 0x44, 0, 0},
 			New: [5]byte{c.op, byte(rel), byte(rel >> 8), byte(rel >> 16), byte(rel >> 24)},
 		}
 		if d := cmp.Diff(want, tr.Site); d != "" {
@@ -180,7 +184,7 @@ func TestTrampolineMistakes(t *testing.T) {
 	for what, c := range map[string]struct {
 		f           *jit.Traced
 		target      string
-		at          jit.Addr
+		at          image.Addr
 		unsupported bool
 	}{
 		"no program":        {traced(1, false), "7.2", trampAt, false},
@@ -191,7 +195,7 @@ func TestTrampolineMistakes(t *testing.T) {
 		"too far from here": {traced(1, false, jit.Fentry), "7.2", 0xffff888000000000, false},
 	} {
 		_, err := jit.CompileTrampoline(c.f, named(t, c.target), trampEnv{at: c.at})
-		if err == nil || errors.Is(err, jit.ErrUnsupported) != c.unsupported {
+		if err == nil || errors.Is(err, kernels.ErrUnsupported) != c.unsupported {
 			t.Errorf("%s: error %v", what, err)
 		}
 	}
@@ -199,11 +203,11 @@ func TestTrampolineMistakes(t *testing.T) {
 
 // TestFuncArgs reads the number of arguments off functions.
 func TestFuncArgs(t *testing.T) {
-	mov := func(dst, src uint8) jit.Insn { return jit.Insn{Op: 0xbf, Dst: dst, Src: src} }
-	add := func(dst, src uint8) jit.Insn { return jit.Insn{Op: 0x0f, Dst: dst, Src: src} }
-	exit, call := jit.Insn{Op: 0x95}, jit.Insn{Op: 0x85, Imm: 5}
-	p := &jit.Program{}
-	for i, f := range [][]jit.Insn{
+	mov := func(dst, src uint8) bpf.Insn { return bpf.Insn{Op: 0xbf, Dst: dst, Src: src} }
+	add := func(dst, src uint8) bpf.Insn { return bpf.Insn{Op: 0x0f, Dst: dst, Src: src} }
+	exit, call := bpf.Insn{Op: 0x95}, bpf.Insn{Op: 0x85, Imm: 5}
+	p := &bpf.Program{}
+	for i, f := range [][]bpf.Insn{
 		{add(0, 5), exit},                         // an entry has its context
 		{mov(0, 1), exit},                         // r1
 		{mov(0, 1), add(0, 3), exit},              // r1 to r3
@@ -215,7 +219,7 @@ func TestFuncArgs(t *testing.T) {
 		{{Op: 0x1d, Dst: 4, Src: 2}, exit},        // a comparison
 		{{Op: 0x18, Dst: 2}, {}, add(0, 2), exit}, // ld_imm64 writes r2
 	} {
-		p.Funcs = append(p.Funcs, jit.Func{Name: fmt.Sprint(i), Start: jit.InsnIndex(len(p.Insns))})
+		p.Funcs = append(p.Funcs, bpf.Func{Name: fmt.Sprint(i), Start: bpf.InsnIndex(len(p.Insns))})
 		p.Insns = append(p.Insns, f...)
 	}
 	for i, want := range []int{1, 1, 3, 1, 1, 1, 5, 2, 4, 1} {
@@ -233,14 +237,14 @@ func TestRecogniseTrampoline(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := jit.RecogniseTrampoline("tramp_f", trampAt, want.Func.Code)
+			got, err := recognise.RecogniseTrampoline("tramp_f", trampAt, want.Func.Code)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if d := cmp.Diff(want.Func.Calls, got.Calls); d != "" {
 				t.Errorf("%s: calls (-compiled +recognised):\n%s", name, d)
 			}
-			low := func(f *jit.FuncImage) int32 { return f.Frame.Slots[len(f.Frame.Slots)-1].Off }
+			low := func(f *image.FuncImage) int32 { return f.Frame.Slots[len(f.Frame.Slots)-1].Off }
 			if !got.Trampoline || low(got) != low(&want.Func) {
 				t.Errorf("%s, tail calls %v: the frame goes down to rbp%+d, recognised as %+d", name, tailCalls, low(&want.Func), low(got))
 			}
@@ -249,7 +253,7 @@ func TestRecogniseTrampoline(t *testing.T) {
 	for what, code := range map[string][]byte{
 		"nothing": nil, "no frame": {0xc3}, "no code": {0x0f}, "another register": {0x55, 0x48, 0x89, 0xe5, 0x48, 0x83, 0xe8, 0x08, 0xc3},
 	} {
-		if f, err := jit.RecogniseTrampoline("x", trampAt, code); err == nil {
+		if f, err := recognise.RecogniseTrampoline("x", trampAt, code); err == nil {
 			t.Errorf("%s is recognised as %+v", what, f)
 		}
 	}

@@ -8,6 +8,9 @@ import (
 	"maps"
 	"math"
 
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -24,10 +27,10 @@ type Variant struct {
 	Saved func(used [4]bool) [4]bool
 	// Code returns the instructions of a part of a function, given those that the design emits. It
 	// may keep or change code and its elements.
-	Code func(p CodePart, f *FuncInfo, code []Piece) []Piece
+	Code func(p CodePart, f *verify.FuncInfo, code []Piece) []Piece
 	// Poke returns what a change of a slot does to one site, given what the design does. Patch.After
 	// is an index into the list.
-	Poke func(steps []Patch) []Patch
+	Poke func(steps []image.Patch) []image.Patch
 }
 
 // CodePart is a part of a function's code that a design decides.
@@ -52,11 +55,11 @@ type Piece struct {
 
 // vary changes the part that was emitted from offset from on as the target's Variant wants it. s is
 // the site of a tail call, nil in other parts.
-func (e *emitter) vary(p CodePart, from int, s *TailCallSite) error {
+func (e *emitter) vary(p CodePart, from int, s *image.TailCallSite) error {
 	if v := e.f.c.t.Variant; v == nil || v.Code == nil {
 		return nil
 	}
-	l := &relayout{from: CodeOff(from), end: CodeOff(e.Len()), site: s}
+	l := &relayout{from: image.CodeOff(from), end: image.CodeOff(e.Len()), site: s}
 	all := append([]byte(nil), e.Bytes()...)
 	code, err := l.pieces(all)
 	if err != nil {
@@ -79,13 +82,13 @@ func (e *emitter) vary(p CodePart, from int, s *TailCallSite) error {
 
 // relayout puts the instructions of a part at their new places.
 type relayout struct {
-	from, end CodeOff // of the part, as the design emits it
-	site      *TailCallSite
+	from, end image.CodeOff // of the part, as the design emits it
+	site      *image.TailCallSite
 	out       []Piece
-	at        []CodeOff            // where each of out begins
-	kept      map[CodeOff]CodeOff  // from old places to new ones
-	moved     map[CodeOff]CodeOff  // the same for what is left out and the end: what comes next
-	leads     map[CodeOff]x86.Addr // jumps to the end of the part, whose label may not be known yet
+	at        []image.CodeOff                 // where each of out begins
+	kept      map[image.CodeOff]image.CodeOff // from old places to new ones
+	moved     map[image.CodeOff]image.CodeOff // the same for what is left out and the end: what comes next
+	leads     map[image.CodeOff]x86.Addr      // jumps to the end of the part, whose label may not be known yet
 }
 
 // pieces decodes the part.
@@ -95,7 +98,7 @@ func (l *relayout) pieces(code []byte) (out []Piece, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("variant: at %#x: %w", off, err)
 		}
-		next := off + CodeOff(in.Len)
+		next := off + image.CodeOff(in.Len)
 		out = append(out, Piece{Code: code[off:next:next], Inst: in})
 		off = next
 	}
@@ -105,27 +108,27 @@ func (l *relayout) pieces(code []byte) (out []Piece, err error) {
 // place gives the pieces their new places. What led to one that is left out leads to the one that came
 // behind it.
 func (l *relayout) place(old, out []Piece) {
-	l.out, l.at, l.kept = out, make([]CodeOff, len(out)), map[CodeOff]CodeOff{}
+	l.out, l.at, l.kept = out, make([]image.CodeOff, len(out)), map[image.CodeOff]image.CodeOff{}
 	to := l.from
 	for i := range out {
 		l.at[i] = to
 		if out[i].Inst.Len != 0 {
-			l.kept[CodeOff(out[i].Inst.PC)] = to
+			l.kept[image.CodeOff(out[i].Inst.PC)] = to
 		}
-		to += CodeOff(len(out[i].Code))
+		to += image.CodeOff(len(out[i].Code))
 	}
 	l.moved = maps.Clone(l.kept)
 	l.moved[l.end] = to
 	for i := len(old) - 1; i >= 0; i-- {
-		off := CodeOff(old[i].Inst.PC)
+		off := image.CodeOff(old[i].Inst.PC)
 		if _, kept := l.moved[off]; kept {
 			continue
 		}
-		l.moved[off] = l.moved[off+CodeOff(old[i].Inst.Len)]
+		l.moved[off] = l.moved[off+image.CodeOff(old[i].Inst.Len)]
 	}
-	l.leads = map[CodeOff]x86.Addr{}
+	l.leads = map[image.CodeOff]x86.Addr{}
 	if s := l.site; s != nil {
-		for _, jump := range []CodeOff{s.Bounds, s.Limit, s.Null, s.Bypass} {
+		for _, jump := range []image.CodeOff{s.Bounds, s.Limit, s.Null, s.Bypass} {
 			l.leads[jump] = x86.Addr(l.end)
 		}
 	}
@@ -135,16 +138,16 @@ func (l *relayout) place(old, out []Piece) {
 func (l *relayout) link(i int) error {
 	p := &l.out[i]
 	if p.Inst.HasMem && p.Inst.Mem.RIPRel {
-		return fmt.Errorf("operand relative to rip: %w", ErrUnsupported)
+		return fmt.Errorf("operand relative to rip: %w", kernels.ErrUnsupported)
 	}
 	if !p.Inst.Branch.Direct() {
 		return nil
 	}
-	to, ok := l.leads[CodeOff(p.Inst.PC)]
+	to, ok := l.leads[image.CodeOff(p.Inst.PC)]
 	if !ok {
 		to = p.Inst.Target
 	}
-	if at, inside := l.moved[CodeOff(to)]; inside {
+	if at, inside := l.moved[image.CodeOff(to)]; inside {
 		to = x86.Addr(at)
 	}
 	rel := int64(to) - int64(l.at[i]) - int64(len(p.Code))
@@ -172,12 +175,12 @@ func (l *relayout) moveSite() {
 		return
 	}
 	s := l.site
-	for _, off := range []*CodeOff{&s.Unwind, &s.Bypass, &s.Jump} {
+	for _, off := range []*image.CodeOff{&s.Unwind, &s.Bypass, &s.Jump} {
 		if at, ok := l.moved[*off]; ok {
 			*off = at
 		}
 	}
-	for _, off := range []*CodeOff{&s.Bounds, &s.Limit, &s.Null, &s.Bump} {
+	for _, off := range []*image.CodeOff{&s.Bounds, &s.Limit, &s.Null, &s.Bump} {
 		at, ok := l.kept[*off]
 		if !ok {
 			at = -1
@@ -187,13 +190,13 @@ func (l *relayout) moveSite() {
 }
 
 // poke appends what a change of a slot does to a site.
-func (t *Target) poke(p *pokePlan, sch scheme, s PokeSite, old, new Addr) {
+func (t *Target) poke(p *pokePlan, sch scheme, s image.PokeSite, old, new image.Addr) {
 	n := len(p.steps)
 	sch.poke(p, s, old, new)
 	if t.Variant == nil || t.Variant.Poke == nil {
 		return
 	}
-	steps := append([]Patch(nil), p.steps[n:]...)
+	steps := append([]image.Patch(nil), p.steps[n:]...)
 	for i := range steps {
 		steps[i].After -= n
 	}

@@ -12,14 +12,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // compileVariant compiles a program with an indirect and a direct tail call, in main or in a subprogram.
-func compileVariant(t *testing.T, target string, inSub bool, v *jit.Variant) (*jit.Image, error) {
+func compileVariant(t *testing.T, target string, inSub bool, v *jit.Variant) (*image.Image, error) {
 	t.Helper()
 	body := insns(movReg(6, 1), tailIndirect, movReg(1, 6), tailDirect, exit)
-	main, sub := body, []jit.Insn(nil)
+	main, sub := body, []bpf.Insn(nil)
 	if inSub {
 		main, sub = insns(movReg(7, 1), callSub, exit), body
 	}
@@ -27,7 +31,7 @@ func compileVariant(t *testing.T, target string, inSub bool, v *jit.Variant) (*j
 	must(t, err)
 	varied := *tg
 	varied.Variant = v
-	return jit.Compile(verified(40, main, sub), &varied, &placedEnv{at: []jit.Addr{0xffffffffc0001000, 0xffffffffc0002000}})
+	return jit.Compile(verified(40, main, sub), &varied, &placedEnv{at: []image.Addr{0xffffffffc0001000, 0xffffffffc0002000}})
 }
 
 // TestVariantSame: laying out again what was emitted gives the same code.
@@ -35,13 +39,13 @@ func TestVariantSame(t *testing.T) {
 	same := &jit.Variant{
 		Depth: func(d int32) int32 { return (d + 7) &^ 7 },
 		Saved: func(used [4]bool) [4]bool { return used },
-		Code:  func(_ jit.CodePart, _ *jit.FuncInfo, code []jit.Piece) []jit.Piece { return code },
+		Code:  func(_ jit.CodePart, _ *verify.FuncInfo, code []jit.Piece) []jit.Piece { return code },
 	}
 	compared := 0
 	for _, name := range jit.TargetNames() {
 		for _, inSub := range []bool{false, true} {
 			want, err := compileVariant(t, name, inSub, nil)
-			if errors.Is(err, jit.ErrUnsupported) {
+			if errors.Is(err, kernels.ErrUnsupported) {
 				continue
 			}
 			must(t, err)
@@ -60,7 +64,7 @@ func TestVariantSame(t *testing.T) {
 
 // drop leaves out the instructions that begin so.
 func drop(text string) *jit.Variant {
-	return &jit.Variant{Code: func(_ jit.CodePart, _ *jit.FuncInfo, code []jit.Piece) []jit.Piece {
+	return &jit.Variant{Code: func(_ jit.CodePart, _ *verify.FuncInfo, code []jit.Piece) []jit.Piece {
 		return slices.DeleteFunc(code, func(p jit.Piece) bool { return strings.HasPrefix(p.Inst.String(), text) })
 	}}
 }
@@ -90,17 +94,17 @@ func TestVariantShorter(t *testing.T) {
 
 // flow lists the instructions of a function, but for those that begin with without: where a jump goes
 // is the number of the instruction there.
-func flow(t *testing.T, f *jit.FuncImage, without string) (out []string) {
+func flow(t *testing.T, f *image.FuncImage, without string) (out []string) {
 	t.Helper()
 	var all []x86.Inst
 	for off := 0; off < len(f.Code); {
-		in, err := x86.Decode(f.Code[off:], f.Addr+jit.Addr(off))
+		in, err := x86.Decode(f.Code[off:], f.Addr+image.Addr(off))
 		must(t, err)
 		all = append(all, in)
 		off += int(in.Len)
 	}
 	left := func(in *x86.Inst) bool { return without != "" && strings.HasPrefix(in.String(), without) }
-	number, n := map[jit.Addr]int{f.End(): -1}, 0
+	number, n := map[image.Addr]int{f.End(): -1}, 0
 	for i := range all {
 		number[all[i].PC] = n
 		if !left(&all[i]) {
@@ -123,7 +127,7 @@ func flow(t *testing.T, f *jit.FuncImage, without string) (out []string) {
 
 // TestVariantBroken: what cannot be laid out is an error.
 func TestVariantBroken(t *testing.T) {
-	far := &jit.Variant{Code: func(p jit.CodePart, _ *jit.FuncInfo, code []jit.Piece) []jit.Piece {
+	far := &jit.Variant{Code: func(p jit.CodePart, _ *verify.FuncInfo, code []jit.Piece) []jit.Piece {
 		if p != jit.CodeIndirect {
 			return code
 		}
@@ -139,13 +143,13 @@ func TestVariantPoke(t *testing.T) {
 	tg, err := jit.TargetByName("6.12")
 	must(t, err)
 	varied := *tg
-	sites := []jit.PokeSite{{Bypass: 0x1000, Jump: 0x1010, Out: 0x1020}, {Bypass: 0x2000, Jump: 0x2010, Out: 0x2020}}
+	sites := []image.PokeSite{{Bypass: 0x1000, Jump: 0x1010, Out: 0x1020}, {Bypass: 0x2000, Jump: 0x2010, Out: 0x2020}}
 	want, err := tg.UpdatePlan(sites, 0x3000, 0)
 	must(t, err)
 	seen := 0
-	varied.Variant = &jit.Variant{Poke: func(steps []jit.Patch) []jit.Patch {
+	varied.Variant = &jit.Variant{Poke: func(steps []image.Patch) []image.Patch {
 		for i := range steps {
-			if steps[i].Kind == jit.PatchWait && steps[i].After == 0 {
+			if steps[i].Kind == image.PatchWait && steps[i].After == 0 {
 				seen++
 			}
 		}
@@ -154,7 +158,7 @@ func TestVariantPoke(t *testing.T) {
 	got, err := varied.UpdatePlan(sites, 0x3000, 0)
 	must(t, err)
 	for i := range want {
-		if want[i].Kind == jit.PatchWait && got[i].After != want[i].After {
+		if want[i].Kind == image.PatchWait && got[i].After != want[i].After {
 			t.Errorf("step %d waits for %d, want %d", i, got[i].After, want[i].After)
 		}
 	}

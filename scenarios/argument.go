@@ -2,7 +2,9 @@
 
 package scenarios
 
-import "github.com/tcsim/tcsim/jit"
+import (
+	"github.com/tcsim/tcsim/jit/bpf"
+)
 
 // argWidth is how many bytes of the caller's stack "arg" means.
 const argWidth = 8
@@ -96,6 +98,6 @@ func (e *emitter) call(s *Step) {
 		e.hand(s.With)
 	}
 	e.unit.calls = append(e.unit.calls, asmRef{len(e.unit.insns), s.Call.Text, s.Call.Pos})
-	e.op(jit.Insn{Op: opCall, Src: jit.PseudoCall})
+	e.op(bpf.Insn{Op: opCall, Src: bpf.PseudoCall})
 	e.inR1, e.result = false, true
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // Asm is BPF assembly in the syntax of the verifier log, bpftool and clang: one instruction per
@@ -64,7 +64,7 @@ func (d *decoder) block(n ast.Node, what string) (string, Pos) {
 // asmUnit is the instructions of one assembly text. Map references and calls of functions outside
 // the text are still names.
 type asmUnit struct {
-	insns  []jit.Insn
+	insns  []bpf.Insn
 	pos    []Pos // of each slot
 	labels map[string]int
 	calls  []asmRef // BPF-to-BPF calls; those with a name go outside the text
@@ -189,7 +189,7 @@ func (u *asmUnit) statement(text string, pos Pos) error {
 }
 
 // emit appends one slot.
-func (s *statement) emit(in jit.Insn) error {
+func (s *statement) emit(in bpf.Insn) error {
 	s.unit.insns = append(s.unit.insns, in)
 	s.unit.pos = append(s.unit.pos, s.pos)
 	return nil
@@ -262,7 +262,7 @@ func (u *asmUnit) secondHalves() []bool {
 	return secondHalves(u.insns)
 }
 
-func secondHalves(insns []jit.Insn) []bool {
+func secondHalves(insns []bpf.Insn) []bool {
 	out := make([]bool, len(insns))
 	for i := 0; i < len(insns)-1; i++ {
 		if insns[i].Op == opLdImm64 {

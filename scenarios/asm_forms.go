@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // Opcodes that the code names one by one (RFC 9669, section 7).
@@ -27,7 +27,7 @@ const (
 )
 
 // isJump reports whether in jumps by its 16-bit offset.
-func isJump(in jit.Insn) bool {
+func isJump(in bpf.Insn) bool {
 	class, op := in.Class(), in.Op&0xf0
 	switch {
 	case class == 0x05:
@@ -38,7 +38,7 @@ func isJump(in jit.Insn) bool {
 	return false
 }
 
-func isPseudoCall(in jit.Insn) bool { return in.Op == opCall && in.Src == jit.PseudoCall }
+func isPseudoCall(in bpf.Insn) bool { return in.Op == opCall && in.Src == bpf.PseudoCall }
 
 // asmForm is one way to write an instruction: re matches the text with runs of blanks made one
 // blank. emit appends the instruction, or appends nothing to decline.
@@ -69,8 +69,8 @@ func form(pattern string, emit func(*statement) error) asmForm {
 // asmForms are the forms of kernel/bpf/disasm.c (7.2, print_bpf_insn) and those that clang adds,
 // the most specific first.
 var asmForms = []asmForm{
-	form(`exit`, func(s *statement) error { return s.emit(jit.Insn{Op: opExit}) }),
-	form(`nospec`, func(s *statement) error { return s.emit(jit.Insn{Op: opNospec}) }),
+	form(`exit`, func(s *statement) error { return s.emit(bpf.Insn{Op: opExit}) }),
+	form(`nospec`, func(s *statement) error { return s.emit(bpf.Insn{Op: opNospec}) }),
 	form(`call\b {to}`, (*statement).call),
 	form(`(goto|gotol|may_goto)\b {to}`, (*statement).jump),
 	form(`if\b {reg} (==|!=|s?[<>]=?|&) (?:{reg}|{num}) goto\b {to}`, (*statement).branch),
@@ -164,7 +164,7 @@ func access(op uint8, size string, allowed ...string) (uint8, error) {
 // call reads a helper by number or name, a function by distance or name.
 func (s *statement) call() error {
 	to := s.m[1]
-	in := jit.Insn{Op: opCall}
+	in := bpf.Insn{Op: opCall}
 	if _, id, ok := strings.Cut(to, "#"); ok && id != "" {
 		to = id // the kernel prints the name and the number
 	}
@@ -175,7 +175,7 @@ func (s *statement) call() error {
 			return err
 		}
 		s.unit.calls = append(s.unit.calls, asmRef{len(s.unit.insns), "", s.pos})
-		in.Src, in.Imm = jit.PseudoCall, n
+		in.Src, in.Imm = bpf.PseudoCall, n
 		return s.emit(in)
 	}
 	if to[0] >= '0' && to[0] <= '9' || to[0] == '-' {
@@ -192,19 +192,19 @@ func (s *statement) call() error {
 		return s.emit(in)
 	}
 	if i := slices.Index(kfuncs, to); i >= 0 {
-		in.Src, in.Imm = jit.PseudoKfunc, int32(i)
+		in.Src, in.Imm = bpf.PseudoKfunc, int32(i)
 		return s.emit(in)
 	}
 	if !nameForm.MatchString(to) {
 		return fmt.Errorf("expected a helper, a function or pc+N to call, found %q", to)
 	}
 	s.unit.calls = append(s.unit.calls, asmRef{len(s.unit.insns), to, s.pos})
-	in.Src = jit.PseudoCall
+	in.Src = bpf.PseudoCall
 	return s.emit(in)
 }
 
 // to fills in the target of a jump: a distance or a label.
-func (s *statement) to(in jit.Insn, text string) error {
+func (s *statement) to(in bpf.Insn, text string) error {
 	dist := strings.TrimPrefix(text, "pc")
 	if dist == "" || !strings.ContainsAny(dist[:1], "+-") {
 		if !labelForm.MatchString(text + ":") {
@@ -230,7 +230,7 @@ func (s *statement) to(in jit.Insn, text string) error {
 
 func (s *statement) jump() error {
 	op := map[string]uint8{"goto": opJa, "gotol": opGotol, "may_goto": opMayGoto}[s.m[1]]
-	return s.to(jit.Insn{Op: op}, s.m[2])
+	return s.to(bpf.Insn{Op: op}, s.m[2])
 }
 
 var branchOps = map[string]uint8{
@@ -243,7 +243,7 @@ func (s *statement) branch() error {
 	if err != nil {
 		return err
 	}
-	in := jit.Insn{Op: 0x06 | branchOps[s.m[2]], Dst: dst}
+	in := bpf.Insn{Op: 0x06 | branchOps[s.m[2]], Dst: dst}
 	if wide {
 		in.Op = 0x05 | branchOps[s.m[2]]
 	}
@@ -254,7 +254,7 @@ func (s *statement) branch() error {
 }
 
 // operand fills in a register (submatch i) or an immediate (submatch i+1).
-func (s *statement) operand(in *jit.Insn, i int, wide bool) error {
+func (s *statement) operand(in *bpf.Insn, i int, wide bool) error {
 	if s.m[i] == "" {
 		n, err := s.imm32(i + 1)
 		in.Imm = n
@@ -275,7 +275,7 @@ var aluOps = map[string]uint8{
 }
 
 // aluInsn begins an ALU instruction whose destination is submatch 1.
-func (s *statement) aluInsn(op uint8) (in jit.Insn, wide bool, err error) {
+func (s *statement) aluInsn(op uint8) (in bpf.Insn, wide bool, err error) {
 	in.Dst, wide, err = s.reg(1)
 	in.Op = 0x04 | op
 	if wide {
@@ -362,5 +362,5 @@ func (s *statement) swap() error {
 	}
 	bits, _ := strconv.Atoi(s.m[3]) // the form allows 16, 32 and 64
 	op := map[string]uint8{"le": 0xd4, "be": 0xdc, "bswap": 0xd7}[s.m[2]]
-	return s.emit(jit.Insn{Op: op, Dst: dst, Imm: int32(bits)})
+	return s.emit(bpf.Insn{Op: op, Dst: dst, Imm: int32(bits)})
 }

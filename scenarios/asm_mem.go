@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // memInsn begins an instruction with a memory operand at submatches i to i+2 and one of the sizes.
-func (s *statement) memInsn(op uint8, i int, sizes ...string) (in jit.Insn, base uint8, err error) {
+func (s *statement) memInsn(op uint8, i int, sizes ...string) (in bpf.Insn, base uint8, err error) {
 	size, base, off, err := s.mem(i)
 	if err != nil {
 		return in, 0, err
@@ -69,7 +69,7 @@ func (s *statement) loadAbs() error {
 	if err != nil {
 		return err
 	}
-	return s.emit(jit.Insn{Op: op, Imm: n})
+	return s.emit(bpf.Insn{Op: op, Imm: n})
 }
 
 func (s *statement) loadInd() error {
@@ -85,7 +85,7 @@ func (s *statement) loadInd() error {
 	if err != nil {
 		return err
 	}
-	return s.emit(jit.Insn{Op: op, Src: src, Imm: n})
+	return s.emit(bpf.Insn{Op: op, Src: src, Imm: n})
 }
 
 // Operations of atomic instructions, in their Imm (RFC 9669, section 5.3).
@@ -183,10 +183,10 @@ func (s *statement) ldImm64(src uint8, lo, hi int32) error {
 	if err != nil {
 		return err
 	}
-	if err := s.emit(jit.Insn{Op: opLdImm64, Dst: dst, Src: src, Imm: lo}); err != nil {
+	if err := s.emit(bpf.Insn{Op: opLdImm64, Dst: dst, Src: src, Imm: lo}); err != nil {
 		return err
 	}
-	return s.emit(jit.Insn{Imm: hi})
+	return s.emit(bpf.Insn{Imm: hi})
 }
 
 func (s *statement) loadImm64() error {
@@ -199,9 +199,9 @@ func (s *statement) loadImm64() error {
 
 // loadMap reads map[name], the map itself, and map[name][0]+off, an address in its first value.
 func (s *statement) loadMap() error {
-	src, off := uint8(jit.PseudoMap), int64(0)
+	src, off := uint8(bpf.PseudoMap), int64(0)
 	if s.m[3] != "" {
-		src = jit.PseudoMapValue
+		src = bpf.PseudoMapValue
 	}
 	if s.m[4] != "" {
 		n, err := asmNumber(s.m[4])
@@ -219,7 +219,7 @@ func (s *statement) loadMap() error {
 // loadMapName reads clang's "r1 = jmp_table ll".
 func (s *statement) loadMapName() error {
 	s.unit.maps = append(s.unit.maps, asmRef{len(s.unit.insns), s.m[2], s.pos})
-	return s.ldImm64(jit.PseudoMap, 0, 0)
+	return s.ldImm64(bpf.PseudoMap, 0, 0)
 }
 
 func (s *statement) castSpace() error {

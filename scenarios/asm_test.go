@@ -11,13 +11,13 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tcsim/tcsim/fixtures"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
 // assemble builds a scenario of one program from assembly text.
-func assemble(text string, maps scenarios.Named[scenarios.Map]) ([]jit.Insn, error) {
+func assemble(text string, maps scenarios.Named[scenarios.Map]) ([]bpf.Insn, error) {
 	var p scenarios.Program
 	p.Asm = scenarios.Asm{Text: text, Pos: scenarios.Pos{Line: 1, Col: 1}}
 	sc := &scenarios.Scenario{
@@ -34,76 +34,76 @@ func assemble(text string, maps scenarios.Named[scenarios.Map]) ([]jit.Insn, err
 // asmForms pairs texts with the opcode, registers, offset and immediate of RFC 9669.
 var asmForms = []struct {
 	text string
-	want jit.Insn
+	want bpf.Insn
 }{
-	{"r6 = r1", jit.Insn{Op: 0xbf, Dst: 6, Src: 1}},
-	{"w6 = w1", jit.Insn{Op: 0xbc, Dst: 6, Src: 1}},
-	{"r6 = 5", jit.Insn{Op: 0xb7, Dst: 6, Imm: 5}},
-	{"r6 = -5", jit.Insn{Op: 0xb7, Dst: 6, Imm: -5}},
-	{"w6 = 0xffffffff", jit.Insn{Op: 0xb4, Dst: 6, Imm: -1}},
-	{"r1 = (s8)r2", jit.Insn{Op: 0xbf, Dst: 1, Src: 2, Off: 8}},
-	{"r1 = (s32)r2", jit.Insn{Op: 0xbf, Dst: 1, Src: 2, Off: 32}},
-	{"w1 = (s16)w2", jit.Insn{Op: 0xbc, Dst: 1, Src: 2, Off: 16}},
-	{"r1 += r2", jit.Insn{Op: 0x0f, Dst: 1, Src: 2}},
-	{"w1 -= 7", jit.Insn{Op: 0x14, Dst: 1, Imm: 7}},
-	{"r1 *= r2", jit.Insn{Op: 0x2f, Dst: 1, Src: 2}},
-	{"r1 /= r2", jit.Insn{Op: 0x3f, Dst: 1, Src: 2}},
-	{"r1 s/= r2", jit.Insn{Op: 0x3f, Dst: 1, Src: 2, Off: 1}},
-	{"w1 %= 3", jit.Insn{Op: 0x94, Dst: 1, Imm: 3}},
-	{"w1 s%= 3", jit.Insn{Op: 0x94, Dst: 1, Off: 1, Imm: 3}},
-	{"r1 |= r2", jit.Insn{Op: 0x4f, Dst: 1, Src: 2}},
-	{"r1 &= 15", jit.Insn{Op: 0x57, Dst: 1, Imm: 15}},
-	{"r1 <<= r2", jit.Insn{Op: 0x6f, Dst: 1, Src: 2}},
-	{"w1 >>= 3", jit.Insn{Op: 0x74, Dst: 1, Imm: 3}},
-	{"r1 s>>= r2", jit.Insn{Op: 0xcf, Dst: 1, Src: 2}},
-	{"r1 ^= r2", jit.Insn{Op: 0xaf, Dst: 1, Src: 2}},
-	{"r1 = -r1", jit.Insn{Op: 0x87, Dst: 1}},
-	{"w1 = -w1", jit.Insn{Op: 0x84, Dst: 1}},
-	{"r1 = be16 r1", jit.Insn{Op: 0xdc, Dst: 1, Imm: 16}},
-	{"r1 = le64 r1", jit.Insn{Op: 0xd4, Dst: 1, Imm: 64}},
-	{"r1 = bswap32 r1", jit.Insn{Op: 0xd7, Dst: 1, Imm: 32}},
-	{"r1 = addr_space_cast(r2, 0, 1)", jit.Insn{Op: 0xbf, Dst: 1, Src: 2, Off: 1, Imm: 1}},
-	{"r1 = &(void __percpu *)(r2)", jit.Insn{Op: 0xbf, Dst: 1, Src: 2, Off: -1}},
-	{"*(u64 *)(r10 -8) = r1", jit.Insn{Op: 0x7b, Dst: 10, Src: 1, Off: -8}},
-	{"*(u64 *)(r10 - 8) = r1", jit.Insn{Op: 0x7b, Dst: 10, Src: 1, Off: -8}},
-	{"*(u32 *)(r1 + 0x10) = w2", jit.Insn{Op: 0x63, Dst: 1, Src: 2, Off: 16}},
-	{"*(u16 *)(r1) = r2", jit.Insn{Op: 0x6b, Dst: 1, Src: 2}},
-	{"*(u8*)(r1+1)=r2", jit.Insn{Op: 0x73, Dst: 1, Src: 2, Off: 1}},
-	{"*(u64 *)(r10 -8) = -1", jit.Insn{Op: 0x7a, Dst: 10, Off: -8, Imm: -1}},
-	{"r2 = *(u64 *)(r1 +0)", jit.Insn{Op: 0x79, Dst: 2, Src: 1}},
-	{"w2 = *(u32 *)(r1 +4)", jit.Insn{Op: 0x61, Dst: 2, Src: 1, Off: 4}},
-	{"r2 = *(s8 *)(r1 +4)", jit.Insn{Op: 0x91, Dst: 2, Src: 1, Off: 4}},
-	{"r2 = *(s16 *)(r1 +4)", jit.Insn{Op: 0x89, Dst: 2, Src: 1, Off: 4}},
-	{"r2 = *(s32 *)(r1 +4)", jit.Insn{Op: 0x81, Dst: 2, Src: 1, Off: 4}},
-	{"r0 = *(u8 *)skb[12]", jit.Insn{Op: 0x30, Imm: 12}},
-	{"r0 = *(u16 *)skb[r6 + 3]", jit.Insn{Op: 0x48, Src: 6, Imm: 3}},
-	{"lock *(u64 *)(r1 +0) += r2", jit.Insn{Op: 0xdb, Dst: 1, Src: 2}},
-	{"lock *(u32 *)(r1 +4) ^= w2", jit.Insn{Op: 0xc3, Dst: 1, Src: 2, Off: 4, Imm: 0xa0}},
-	{"r2 = atomic64_fetch_add((u64 *)(r1 +0), r2)", jit.Insn{Op: 0xdb, Dst: 1, Src: 2, Imm: 1}},
-	{"w2 = atomic_fetch_or((u32 *)(r1 +0), w2)", jit.Insn{Op: 0xc3, Dst: 1, Src: 2, Imm: 0x41}},
-	{"r2 = atomic64_xchg((u64 *)(r1 +8), r2)", jit.Insn{Op: 0xdb, Dst: 1, Src: 2, Off: 8, Imm: 0xe1}},
-	{"w2 = xchg32_32(r1 + 8, w2)", jit.Insn{Op: 0xc3, Dst: 1, Src: 2, Off: 8, Imm: 0xe1}},
-	{"r0 = atomic64_cmpxchg((u64 *)(r1 +0), r0, r2)", jit.Insn{Op: 0xdb, Dst: 1, Src: 2, Imm: 0xf1}},
-	{"r1 = load_acquire((u8 *)(r2 +0))", jit.Insn{Op: 0xd3, Dst: 1, Src: 2, Imm: 0x100}},
-	{"store_release((u64 *)(r1 +0), r2)", jit.Insn{Op: 0xdb, Dst: 1, Src: 2, Imm: 0x110}},
-	{"goto pc+0", jit.Insn{Op: 0x05}},
-	{"goto +0", jit.Insn{Op: 0x05}},
-	{"gotol pc-1", jit.Insn{Op: 0x06, Imm: -1}},
-	{"may_goto pc+0", jit.Insn{Op: 0xe5}},
-	{"if r1 s> 5 goto +0", jit.Insn{Op: 0x65, Dst: 1, Imm: 5}},
-	{"if w1 <= w2 goto pc+0", jit.Insn{Op: 0xbe, Dst: 1, Src: 2}},
-	{"if r1 & 0x8 goto end", jit.Insn{Op: 0x45, Dst: 1, Imm: 8}},
-	{"if r1 != r2 goto end", jit.Insn{Op: 0x5d, Dst: 1, Src: 2}},
-	{"call 12", jit.Insn{Op: 0x85, Imm: 12}},
-	{"call bpf_tail_call", jit.Insn{Op: 0x85, Imm: 12}},
-	{"call bpf_map_lookup_elem#1", jit.Insn{Op: 0x85, Imm: 1}},
-	{"call unknown#195896080", jit.Insn{Op: 0x85, Imm: 195896080}},
-	{"call pc+1", jit.Insn{Op: 0x85, Src: 1, Imm: 1}},
-	{"call end", jit.Insn{Op: 0x85, Src: 1, Imm: 1}},
-	{"12: (bf) r6 = r1", jit.Insn{Op: 0xbf, Dst: 6, Src: 1}},
-	{"0: bf 16 00 00 00 00 00 00 r6 = r1", jit.Insn{Op: 0xbf, Dst: 6, Src: 1}},
-	{"r6 = r1 ; int main()", jit.Insn{Op: 0xbf, Dst: 6, Src: 1}},
-	{"exit", jit.Insn{Op: 0x95}},
+	{"r6 = r1", bpf.Insn{Op: 0xbf, Dst: 6, Src: 1}},
+	{"w6 = w1", bpf.Insn{Op: 0xbc, Dst: 6, Src: 1}},
+	{"r6 = 5", bpf.Insn{Op: 0xb7, Dst: 6, Imm: 5}},
+	{"r6 = -5", bpf.Insn{Op: 0xb7, Dst: 6, Imm: -5}},
+	{"w6 = 0xffffffff", bpf.Insn{Op: 0xb4, Dst: 6, Imm: -1}},
+	{"r1 = (s8)r2", bpf.Insn{Op: 0xbf, Dst: 1, Src: 2, Off: 8}},
+	{"r1 = (s32)r2", bpf.Insn{Op: 0xbf, Dst: 1, Src: 2, Off: 32}},
+	{"w1 = (s16)w2", bpf.Insn{Op: 0xbc, Dst: 1, Src: 2, Off: 16}},
+	{"r1 += r2", bpf.Insn{Op: 0x0f, Dst: 1, Src: 2}},
+	{"w1 -= 7", bpf.Insn{Op: 0x14, Dst: 1, Imm: 7}},
+	{"r1 *= r2", bpf.Insn{Op: 0x2f, Dst: 1, Src: 2}},
+	{"r1 /= r2", bpf.Insn{Op: 0x3f, Dst: 1, Src: 2}},
+	{"r1 s/= r2", bpf.Insn{Op: 0x3f, Dst: 1, Src: 2, Off: 1}},
+	{"w1 %= 3", bpf.Insn{Op: 0x94, Dst: 1, Imm: 3}},
+	{"w1 s%= 3", bpf.Insn{Op: 0x94, Dst: 1, Off: 1, Imm: 3}},
+	{"r1 |= r2", bpf.Insn{Op: 0x4f, Dst: 1, Src: 2}},
+	{"r1 &= 15", bpf.Insn{Op: 0x57, Dst: 1, Imm: 15}},
+	{"r1 <<= r2", bpf.Insn{Op: 0x6f, Dst: 1, Src: 2}},
+	{"w1 >>= 3", bpf.Insn{Op: 0x74, Dst: 1, Imm: 3}},
+	{"r1 s>>= r2", bpf.Insn{Op: 0xcf, Dst: 1, Src: 2}},
+	{"r1 ^= r2", bpf.Insn{Op: 0xaf, Dst: 1, Src: 2}},
+	{"r1 = -r1", bpf.Insn{Op: 0x87, Dst: 1}},
+	{"w1 = -w1", bpf.Insn{Op: 0x84, Dst: 1}},
+	{"r1 = be16 r1", bpf.Insn{Op: 0xdc, Dst: 1, Imm: 16}},
+	{"r1 = le64 r1", bpf.Insn{Op: 0xd4, Dst: 1, Imm: 64}},
+	{"r1 = bswap32 r1", bpf.Insn{Op: 0xd7, Dst: 1, Imm: 32}},
+	{"r1 = addr_space_cast(r2, 0, 1)", bpf.Insn{Op: 0xbf, Dst: 1, Src: 2, Off: 1, Imm: 1}},
+	{"r1 = &(void __percpu *)(r2)", bpf.Insn{Op: 0xbf, Dst: 1, Src: 2, Off: -1}},
+	{"*(u64 *)(r10 -8) = r1", bpf.Insn{Op: 0x7b, Dst: 10, Src: 1, Off: -8}},
+	{"*(u64 *)(r10 - 8) = r1", bpf.Insn{Op: 0x7b, Dst: 10, Src: 1, Off: -8}},
+	{"*(u32 *)(r1 + 0x10) = w2", bpf.Insn{Op: 0x63, Dst: 1, Src: 2, Off: 16}},
+	{"*(u16 *)(r1) = r2", bpf.Insn{Op: 0x6b, Dst: 1, Src: 2}},
+	{"*(u8*)(r1+1)=r2", bpf.Insn{Op: 0x73, Dst: 1, Src: 2, Off: 1}},
+	{"*(u64 *)(r10 -8) = -1", bpf.Insn{Op: 0x7a, Dst: 10, Off: -8, Imm: -1}},
+	{"r2 = *(u64 *)(r1 +0)", bpf.Insn{Op: 0x79, Dst: 2, Src: 1}},
+	{"w2 = *(u32 *)(r1 +4)", bpf.Insn{Op: 0x61, Dst: 2, Src: 1, Off: 4}},
+	{"r2 = *(s8 *)(r1 +4)", bpf.Insn{Op: 0x91, Dst: 2, Src: 1, Off: 4}},
+	{"r2 = *(s16 *)(r1 +4)", bpf.Insn{Op: 0x89, Dst: 2, Src: 1, Off: 4}},
+	{"r2 = *(s32 *)(r1 +4)", bpf.Insn{Op: 0x81, Dst: 2, Src: 1, Off: 4}},
+	{"r0 = *(u8 *)skb[12]", bpf.Insn{Op: 0x30, Imm: 12}},
+	{"r0 = *(u16 *)skb[r6 + 3]", bpf.Insn{Op: 0x48, Src: 6, Imm: 3}},
+	{"lock *(u64 *)(r1 +0) += r2", bpf.Insn{Op: 0xdb, Dst: 1, Src: 2}},
+	{"lock *(u32 *)(r1 +4) ^= w2", bpf.Insn{Op: 0xc3, Dst: 1, Src: 2, Off: 4, Imm: 0xa0}},
+	{"r2 = atomic64_fetch_add((u64 *)(r1 +0), r2)", bpf.Insn{Op: 0xdb, Dst: 1, Src: 2, Imm: 1}},
+	{"w2 = atomic_fetch_or((u32 *)(r1 +0), w2)", bpf.Insn{Op: 0xc3, Dst: 1, Src: 2, Imm: 0x41}},
+	{"r2 = atomic64_xchg((u64 *)(r1 +8), r2)", bpf.Insn{Op: 0xdb, Dst: 1, Src: 2, Off: 8, Imm: 0xe1}},
+	{"w2 = xchg32_32(r1 + 8, w2)", bpf.Insn{Op: 0xc3, Dst: 1, Src: 2, Off: 8, Imm: 0xe1}},
+	{"r0 = atomic64_cmpxchg((u64 *)(r1 +0), r0, r2)", bpf.Insn{Op: 0xdb, Dst: 1, Src: 2, Imm: 0xf1}},
+	{"r1 = load_acquire((u8 *)(r2 +0))", bpf.Insn{Op: 0xd3, Dst: 1, Src: 2, Imm: 0x100}},
+	{"store_release((u64 *)(r1 +0), r2)", bpf.Insn{Op: 0xdb, Dst: 1, Src: 2, Imm: 0x110}},
+	{"goto pc+0", bpf.Insn{Op: 0x05}},
+	{"goto +0", bpf.Insn{Op: 0x05}},
+	{"gotol pc-1", bpf.Insn{Op: 0x06, Imm: -1}},
+	{"may_goto pc+0", bpf.Insn{Op: 0xe5}},
+	{"if r1 s> 5 goto +0", bpf.Insn{Op: 0x65, Dst: 1, Imm: 5}},
+	{"if w1 <= w2 goto pc+0", bpf.Insn{Op: 0xbe, Dst: 1, Src: 2}},
+	{"if r1 & 0x8 goto end", bpf.Insn{Op: 0x45, Dst: 1, Imm: 8}},
+	{"if r1 != r2 goto end", bpf.Insn{Op: 0x5d, Dst: 1, Src: 2}},
+	{"call 12", bpf.Insn{Op: 0x85, Imm: 12}},
+	{"call bpf_tail_call", bpf.Insn{Op: 0x85, Imm: 12}},
+	{"call bpf_map_lookup_elem#1", bpf.Insn{Op: 0x85, Imm: 1}},
+	{"call unknown#195896080", bpf.Insn{Op: 0x85, Imm: 195896080}},
+	{"call pc+1", bpf.Insn{Op: 0x85, Src: 1, Imm: 1}},
+	{"call end", bpf.Insn{Op: 0x85, Src: 1, Imm: 1}},
+	{"12: (bf) r6 = r1", bpf.Insn{Op: 0xbf, Dst: 6, Src: 1}},
+	{"0: bf 16 00 00 00 00 00 00 r6 = r1", bpf.Insn{Op: 0xbf, Dst: 6, Src: 1}},
+	{"r6 = r1 ; int main()", bpf.Insn{Op: 0xbf, Dst: 6, Src: 1}},
+	{"exit", bpf.Insn{Op: 0x95}},
 }
 
 func TestAsmForms(t *testing.T) {
@@ -136,14 +136,14 @@ func TestAsmLoads64(t *testing.T) {
 		{"r1 = 0x1122334455667788 ll", 0, 0x55667788, 0x11223344},
 		{"r1 = -1 ll", 0, -1, -1},
 		{"(18) r1 = 0x5", 0, 5, 0},
-		{"r1 = map[jmp_table] ll", jit.PseudoMap, 1, 0},
-		{"r1 = jmp_table ll", jit.PseudoMap, 1, 0},
-		{"r1 = map[1] ll", jit.PseudoMap, 1, 0},
-		{"r1 = map[counts][0]+8 ll", jit.PseudoMapValue, 0, 8},
-		{"r1 = map[counts][0]", jit.PseudoMapValue, 0, 0},
+		{"r1 = map[jmp_table] ll", bpf.PseudoMap, 1, 0},
+		{"r1 = jmp_table ll", bpf.PseudoMap, 1, 0},
+		{"r1 = map[1] ll", bpf.PseudoMap, 1, 0},
+		{"r1 = map[counts][0]+8 ll", bpf.PseudoMapValue, 0, 8},
+		{"r1 = map[counts][0]", bpf.PseudoMapValue, 0, 0},
 	} {
 		got, err := assemble(c.text+"\nexit", maps)
-		want := []jit.Insn{{Op: 0x18, Dst: 1, Src: c.src, Imm: c.imm}, {Imm: c.top}, {Op: 0x95}}
+		want := []bpf.Insn{{Op: 0x18, Dst: 1, Src: c.src, Imm: c.imm}, {Imm: c.top}, {Op: 0x95}}
 		if d := cmp.Diff(want, got); err != nil || d != "" {
 			t.Errorf("%s: %v (-want +got)\n%s", c.text, err, d)
 		}
@@ -193,8 +193,8 @@ func TestAsmOfCaptures(t *testing.T) {
 		}
 		var maps scenarios.Named[scenarios.Map]
 		for n, m := range s.Maps {
-			kind := map[jit.MapType]scenarios.MapType{
-				jit.HashMap: scenarios.Hash, jit.ProgArray: scenarios.ProgArray, jit.PerCPUArrayMap: scenarios.PerCPUArray,
+			kind := map[bpf.MapType]scenarios.MapType{
+				bpf.HashMap: scenarios.Hash, bpf.ProgArray: scenarios.ProgArray, bpf.PerCPUArrayMap: scenarios.PerCPUArray,
 			}[m.Type]
 			maps = append(maps, scenarios.Entry[scenarios.Map]{Name: fmt.Sprintf("m%d", n), Value: scenarios.Map{
 				Type: kind, KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
@@ -215,10 +215,10 @@ func TestAsmOfCaptures(t *testing.T) {
 }
 
 // listing prints a program in the verifier's syntax.
-func listing(insns []jit.Insn) string {
+func listing(insns []bpf.Insn) string {
 	var b strings.Builder
 	for i := 0; i < len(insns); i++ {
-		fmt.Fprintln(&b, jit.TextAt(insns, jit.InsnIndex(i)))
+		fmt.Fprintln(&b, bpf.TextAt(insns, bpf.InsnIndex(i)))
 		if insns[i].Op == 0x18 {
 			i++
 		}

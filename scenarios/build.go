@@ -10,14 +10,15 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // Built is a scenario as the kernel would get it: programs in submitted form (helpers by number,
 // calls by distance, maps by index, before the verifier's rewrites) and what happens to them.
 type Built struct {
 	Scenario *Scenario
-	Maps     []jit.Map // in file order; every Program refers to them by index
-	Programs []jit.Program
+	Maps     []bpf.Map // in file order; every Program refers to them by index
+	Programs []bpf.Program
 	Slots    []Slot   // contents of prog arrays before the first run
 	Values   []Stored // contents of other maps before the first run
 	Actions  []Action // what the runs section says, in order
@@ -152,7 +153,7 @@ func (b *builder) maps() {
 			b.failf(e.Pos, "%q cannot name a map: it means something else in steps", e.Name)
 		}
 		b.mapSizes(e)
-		b.out.Maps = append(b.out.Maps, jit.Map{
+		b.out.Maps = append(b.out.Maps, bpf.Map{
 			Name: e.Name, Type: m.Type.Number(),
 			KeySize: m.keySize(), ValueSize: m.valueSize(), MaxEntries: m.entries(),
 		})

@@ -12,7 +12,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/fixtures"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/nearest"
 )
 
 // library is where the built-in scenarios lie in fixtures.FS.
@@ -49,7 +49,7 @@ func Find(nameOrPath string) (name string, src []byte, err error) {
 	}
 	src, err = ReadFile(nameOrPath, MaxFile)
 	if word && errors.Is(err, fs.ErrNotExist) {
-		return "", nil, fmt.Errorf("%w %q%s", ErrNoScenario, nameOrPath, jit.DidYouMean(nameOrPath, Builtin()))
+		return "", nil, fmt.Errorf("%w %q%s", ErrNoScenario, nameOrPath, nearest.DidYouMean(nameOrPath, Builtin()))
 	}
 	if err != nil {
 		return "", nil, err

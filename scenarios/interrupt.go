@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // Moment is when an interrupt comes.
@@ -58,7 +58,7 @@ func (b *builder) replace(ev *Event, r Entry[Name]) {
 	}
 	a := Action{Kind: ActReplace, Event: ev, Program: -1, Map: -1, Replaced: i}
 	p := &b.out.Programs[i]
-	a.Func = slices.IndexFunc(p.Funcs, func(f jit.Func) bool { return f.Name == fn })
+	a.Func = slices.IndexFunc(p.Funcs, func(f bpf.Func) bool { return f.Name == fn })
 	if a.Func <= 0 {
 		if len(p.Funcs) > 0 {
 			b.failf(r.Pos, "%s has no subprogram %q: expected %s", prog, fn, oneOf(entryNames(b.sc.Programs[i].Value.Functions)))

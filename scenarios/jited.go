@@ -10,7 +10,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // Jited is the machine code that somebody expects, in the syntax of __jited in the kernel's selftests
@@ -131,7 +131,7 @@ type foundLine struct {
 // CheckJited compares machine code with what the scenario expects on a target with these names (see
 // TargetNames). text lists a function of a program as it is after loading; both are indexes into
 // Built.Programs and Funcs. The error is that of text.
-func (b *Built) CheckJited(text func(prog, fn int) ([]jit.ATTLine, error), names ...string) ([]Mismatch, error) {
+func (b *Built) CheckJited(text func(prog, fn int) ([]image.ATTLine, error), names ...string) ([]Mismatch, error) {
 	var out []Mismatch
 	check := func(x *Jited, prog int, fns ...int) error {
 		if x == nil {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -31,14 +31,14 @@ func codeScenario(text, more string) string {
 }
 
 // lines reads "offset [label:] text".
-func lines(text ...string) (out []jit.ATTLine) {
+func lines(text ...string) (out []image.ATTLine) {
 	for _, x := range text {
 		off, rest, _ := strings.Cut(x, " ")
 		n, err := strconv.Atoi(off)
 		if err != nil {
 			panic(err)
 		}
-		l := jit.ATTLine{Off: jit.CodeOff(n), Text: rest}
+		l := image.ATTLine{Off: image.CodeOff(n), Text: rest}
 		if label, behind, ok := strings.Cut(rest, ": "); ok {
 			l.Label, l.Text = label, behind
 		}
@@ -58,11 +58,11 @@ func checkCode(t *testing.T, file string, names ...string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	code := [][]jit.ATTLine{
+	code := [][]image.ATTLine{
 		lines("0 endbr64", "4 ja L0", "6 pushq %rax", "7 L0: pushq %rax", "8 callq 0xffffffffc0000100", "13 retq"),
 		lines("0 endbr64", "4 movq -0x10(%rbp), %rax", "11 leave", "12 retq"),
 	}
-	found, err := b.CheckJited(func(_, fn int) ([]jit.ATTLine, error) { return code[fn], nil }, names...)
+	found, err := b.CheckJited(func(_, fn int) ([]image.ATTLine, error) { return code[fn], nil }, names...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -114,7 +115,7 @@ func machine(t *testing.T, b *scenarios.Built, w world) *interp.Machine {
 	for i := range b.Programs {
 		p := &b.Programs[i]
 		def := interp.Program{Program: p, Kfuncs: p.Kfuncs}
-		def.ExceptionCallback = max(0, slices.IndexFunc(p.Funcs, func(f jit.Func) bool { return f.ExceptionCB }))
+		def.ExceptionCallback = max(0, slices.IndexFunc(p.Funcs, func(f bpf.Func) bool { return f.ExceptionCB }))
 		cfg.Programs = append(cfg.Programs, def)
 	}
 	for _, s := range b.Slots {
@@ -160,7 +161,7 @@ func apply(m *interp.Machine, b *scenarios.Built, a *scenarios.Action, full map[
 	case scenarios.ActStore:
 		err = store(m, a.Map, a.Key, a.Off, a.Data)
 	case scenarios.ActDelete:
-		if b.Maps[a.Map].Type != jit.ProgArray {
+		if b.Maps[a.Map].Type != bpf.ProgArray {
 			err = m.Delete(a.Map, a.Key)
 			break
 		}

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // linked is a program being put together from the units of its functions.
@@ -15,7 +15,7 @@ type linked struct {
 	b      *builder
 	file   *Program
 	name   string
-	prog   jit.Program
+	prog   bpf.Program
 	pos    []Pos
 	starts map[string]int // function name -> slot
 	broken bool           // a unit is missing because of earlier mistakes
@@ -32,9 +32,9 @@ func (b *builder) program(i int) {
 		}
 	}
 	l := &linked{b: b, file: &e.Value, name: e.Name, starts: map[string]int{}}
-	l.prog = jit.Program{Name: e.Name, Type: b.sc.Type.Number(), Maps: b.out.Maps}
+	l.prog = bpf.Program{Name: e.Name, Type: b.sc.Type.Number(), Maps: b.out.Maps}
 	if b.inTracing = b.tracing[e.Name]; b.inTracing {
-		l.prog.Type = jit.Tracing
+		l.prog.Type = bpf.Tracing
 	}
 	units := map[string]*asmUnit{e.Name: b.function(e.Name, &e.Value.Function)}
 	b.jited(e.Value.Jited)
@@ -99,7 +99,7 @@ func (l *linked) place(units map[string]*asmUnit) {
 					fn = fmt.Sprintf("%s_%d", name, at)
 				}
 			}
-			l.prog.Funcs = append(l.prog.Funcs, jit.Func{Name: fn, Start: jit.InsnIndex(base + at)})
+			l.prog.Funcs = append(l.prog.Funcs, bpf.Func{Name: fn, Start: bpf.InsnIndex(base + at)})
 		}
 		l.prog.Insns = append(l.prog.Insns, u.insns...)
 		l.pos = append(l.pos, u.pos...)
@@ -128,7 +128,7 @@ func (l *linked) place(units map[string]*asmUnit) {
 func (l *linked) exceptions(called map[string]bool) {
 	second := secondHalves(l.prog.Insns)
 	for i, in := range l.prog.Insns {
-		if in.Op == opCall && in.Src == jit.PseudoKfunc && !second[i] {
+		if in.Op == opCall && in.Src == bpf.PseudoKfunc && !second[i] {
 			l.prog.Kfuncs = kfuncs
 		}
 	}
@@ -137,7 +137,7 @@ func (l *linked) exceptions(called map[string]bool) {
 		switch {
 		case called[f.Name]:
 		case callback:
-			at := slices.IndexFunc(l.prog.Funcs, func(g jit.Func) bool { return int(g.Start) == l.starts[f.Name] })
+			at := slices.IndexFunc(l.prog.Funcs, func(g bpf.Func) bool { return int(g.Start) == l.starts[f.Name] })
 			l.prog.Funcs[at].ExceptionCB, callback = true, false
 		default:
 			l.b.failf(f.Pos, "function %q of %s is never called", f.Name, l.name)
@@ -178,7 +178,7 @@ func (l *linked) mapRef(r asmRef) {
 	}
 	in := &l.prog.Insns[r.slot]
 	in.Imm = int32(i)
-	if in.Src != jit.PseudoMapValue {
+	if in.Src != bpf.PseudoMapValue {
 		return
 	}
 	m := &l.b.sc.Maps[i].Value
@@ -277,7 +277,7 @@ func (l *linked) cycles() {
 	l.b.findCycles(funcNames(l.prog.Funcs), calls)
 }
 
-func funcNames(funcs []jit.Func) []string {
+func funcNames(funcs []bpf.Func) []string {
 	var out []string
 	for _, f := range funcs {
 		out = append(out, f.Name)

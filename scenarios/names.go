@@ -2,21 +2,23 @@
 
 package scenarios
 
-import "github.com/tcsim/tcsim/jit"
+import (
+	"github.com/tcsim/tcsim/jit/bpf"
+)
 
 // The words of the format that stand for numbers of the kernel.
 
 var progTypeNames = []string{"tc", "xdp", "socket"}
 
 // Number returns the kernel's number of the type.
-func (t ProgType) Number() jit.ProgType {
+func (t ProgType) Number() bpf.ProgType {
 	switch t {
 	case "xdp":
-		return jit.XDP
+		return bpf.XDP
 	case "socket":
-		return jit.SocketFilter
+		return bpf.SocketFilter
 	}
-	return jit.SchedCLS
+	return bpf.SchedCLS
 }
 
 var policyNames = []string{string(AsShipped), string(IfAllowed)}
@@ -24,16 +26,16 @@ var policyNames = []string{string(AsShipped), string(IfAllowed)}
 var mapTypeNames = []string{string(ProgArray), string(Array), string(PerCPUArray), string(Hash)}
 
 // Number returns the kernel's number of the type.
-func (t MapType) Number() jit.MapType {
+func (t MapType) Number() bpf.MapType {
 	switch t {
 	case ProgArray:
-		return jit.ProgArray
+		return bpf.ProgArray
 	case PerCPUArray:
-		return jit.PerCPUArrayMap
+		return bpf.PerCPUArrayMap
 	case Hash:
-		return jit.HashMap
+		return bpf.HashMap
 	}
-	return jit.ArrayMap
+	return bpf.ArrayMap
 }
 
 // invariants are the names that Expect.Violates may hold; "budget" means a run that had to be ended.

@@ -2,7 +2,9 @@
 
 package scenarios
 
-import "github.com/tcsim/tcsim/jit"
+import (
+	"github.com/tcsim/tcsim/jit/bpf"
+)
 
 // lookedUp reports whether using v takes a call of bpf_map_lookup_elem.
 func (e *emitter) lookedUp(v *Value) bool {
@@ -71,7 +73,7 @@ func (e *emitter) read(v *Value, dst uint8) {
 		e.readMap(v, dst)
 	}
 	if v.Times > 1 {
-		e.op(jit.Insn{Op: 0x27, Dst: dst, Imm: int32(v.Times)})
+		e.op(bpf.Insn{Op: 0x27, Dst: dst, Imm: int32(v.Times)})
 	}
 	if dst == 0 {
 		e.result = false
@@ -103,7 +105,7 @@ func (e *emitter) readCtx(v *Value, dst uint8) {
 	const xdpData, xdpDataEnd = 0, 4
 	e.load(4, dst, base, xdpDataEnd)
 	e.load(4, 4, base, xdpData)
-	e.op(jit.Insn{Op: 0x1f, Dst: dst, Src: 4}) // dst -= r4
+	e.op(bpf.Insn{Op: 0x1f, Dst: dst, Src: 4}) // dst -= r4
 }
 
 func (e *emitter) readMap(v *Value, dst uint8) {
@@ -112,7 +114,7 @@ func (e *emitter) readMap(v *Value, dst uint8) {
 		return
 	}
 	if !e.lookedUp(v) {
-		e.mapAddr(dst, v.Map, jit.PseudoMapValue, v.Off)
+		e.mapAddr(dst, v.Map, bpf.PseudoMapValue, v.Off)
 		e.load(size, dst, dst, 0)
 		return
 	}
@@ -120,7 +122,7 @@ func (e *emitter) readMap(v *Value, dst uint8) {
 	if dst != 0 {
 		e.moveImm(dst, 0)
 	}
-	missing := e.jumpTo(jit.Insn{Op: 0x15, Dst: 0}) // if r0 == 0 goto behind
+	missing := e.jumpTo(bpf.Insn{Op: 0x15, Dst: 0}) // if r0 == 0 goto behind
 	e.load(size, dst, 0, int16(v.Off))
 	e.land([]int{missing})
 }
@@ -133,7 +135,7 @@ func (e *emitter) lookup(v *Value) {
 	e.store(int(m.Value.keySize()), 10, slot, 2)
 	e.move(2, 10)
 	e.addImm(2, int32(slot))
-	e.mapAddr(1, v.Map, jit.PseudoMap, 0)
+	e.mapAddr(1, v.Map, bpf.PseudoMap, 0)
 	const mapLookupElem = 1
 	e.helper(mapLookupElem)
 	e.result = false
@@ -174,14 +176,14 @@ func (e *emitter) write(v *Value) {
 			return
 		}
 		if !e.lookedUp(v) {
-			e.mapAddr(3, v.Map, jit.PseudoMapValue, v.Off)
+			e.mapAddr(3, v.Map, bpf.PseudoMapValue, v.Off)
 			e.store(size, 3, 0, 2)
 			return
 		}
 		keep := e.alloc(8)
 		e.store(8, 10, keep, 2)
 		e.lookup(v)
-		missing := e.jumpTo(jit.Insn{Op: 0x15, Dst: 0})
+		missing := e.jumpTo(bpf.Insn{Op: 0x15, Dst: 0})
 		e.load(8, 2, 10, keep)
 		e.store(size, 0, int16(v.Off), 2)
 		e.land([]int{missing})

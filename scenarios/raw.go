@@ -6,19 +6,19 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // RawProgram makes a program from instruction bytes, 8 per slot, as bpf_conformance and object
 // files hold them. Functions begin where BPF-to-BPF calls lead. The type is socket filter; there
 // are no maps.
-func RawProgram(insns []byte) (*jit.Program, error) {
-	if len(insns) == 0 || len(insns)%jit.InsnSize != 0 {
-		return nil, fmt.Errorf("raw program: expected a multiple of %d bytes, found %d", jit.InsnSize, len(insns))
+func RawProgram(insns []byte) (*bpf.Program, error) {
+	if len(insns) == 0 || len(insns)%bpf.InsnSize != 0 {
+		return nil, fmt.Errorf("raw program: expected a multiple of %d bytes, found %d", bpf.InsnSize, len(insns))
 	}
-	p := &jit.Program{Name: "raw", Type: jit.SocketFilter}
-	for ; len(insns) > 0; insns = insns[jit.InsnSize:] {
-		p.Insns = append(p.Insns, jit.DecodeInsn(insns))
+	p := &bpf.Program{Name: "raw", Type: bpf.SocketFilter}
+	for ; len(insns) > 0; insns = insns[bpf.InsnSize:] {
+		p.Insns = append(p.Insns, bpf.DecodeInsn(insns))
 	}
 	second := secondHalves(p.Insns)
 	starts := []int{0}
@@ -38,7 +38,7 @@ func RawProgram(insns []byte) (*jit.Program, error) {
 		if at != 0 {
 			name = fmt.Sprintf("raw_%d", at)
 		}
-		p.Funcs = append(p.Funcs, jit.Func{Name: name, Start: jit.InsnIndex(at)})
+		p.Funcs = append(p.Funcs, bpf.Func{Name: name, Start: bpf.InsnIndex(at)})
 	}
 	return p, nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // Classes of targets that scenario files can name in "on".
@@ -42,7 +43,7 @@ func TargetNames(t *jit.Target) []string {
 			names = append(names, word)
 		}
 	}
-	if t.Emit.Tramp == jit.Tramp510 || t.Emit.TrampLosesRAX {
+	if t.Emit.Tramp == kernels.Tramp510 || t.Emit.TrampLosesRAX {
 		names = append(names, ClassLosesRAX)
 	}
 	switch {

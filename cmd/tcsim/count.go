@@ -13,7 +13,7 @@ import (
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/count"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -130,7 +130,7 @@ func (e env) countCapture(ctx context.Context, path, pattern string, o runner.Co
 			return nil, badInput(err)
 		}
 		n, err := r.Count(ctx, c, o)
-		if (errors.Is(err, runner.ErrNotCaptured) || errors.Is(err, jit.ErrUnsupported)) && len(picked) > 1 {
+		if (errors.Is(err, runner.ErrNotCaptured) || errors.Is(err, kernels.ErrUnsupported)) && len(picked) > 1 {
 			fmt.Fprintf(e.stderr, "%v\n", err)
 			continue
 		}

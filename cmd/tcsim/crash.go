@@ -11,7 +11,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/nearest"
 )
 
 // panicError is a panic of a command: a fault of tcsim, whatever the input was.
@@ -55,7 +55,7 @@ func unknownCommand(app *cli.Command, args []string) error {
 	if len(words) == 0 || slices.Contains([]string{"help", "h", "completion"}, words[0]) || app.Command(words[0]) != nil {
 		return nil
 	}
-	return badUsage("unknown command %q%s (see tcsim --help)", words[0], jit.DidYouMean(words[0], visible(app.Commands)))
+	return badUsage("unknown command %q%s (see tcsim --help)", words[0], nearest.DidYouMean(words[0], visible(app.Commands)))
 }
 
 // helpAlone drops all other arguments of a command if one is --help: the library takes them for topics.

@@ -18,6 +18,7 @@ import (
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -109,7 +110,7 @@ func exploreAll(ctx context.Context, b *scenarios.Built, ts []*jit.Target, o run
 		} else if x.found, err = runner.Explore(ctx, c, runner.Options{}, o); errors.Is(err, runner.ErrCannotExplore) {
 			err = badInput(err)
 		}
-		if len(ts) > 1 && errors.Is(err, jit.ErrUnsupported) {
+		if len(ts) > 1 && errors.Is(err, kernels.ErrUnsupported) {
 			x.unsupported, err = err, nil
 		}
 		if err != nil {

@@ -14,8 +14,9 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/imports"
+	"github.com/tcsim/tcsim/jit/recognise"
 )
 
 func (e env) importCommand() *cli.Command {
@@ -110,12 +111,12 @@ func (e env) importOptions(cmd *cli.Command) (imports.Options, error) {
 	return opt, errors.Join(errs...)
 }
 
-func hexAddr(s string) (jit.Addr, error) {
+func hexAddr(s string) (image.Addr, error) {
 	a, err := strconv.ParseUint(strings.TrimPrefix(s, "0x"), 16, 64)
 	if err != nil {
 		return 0, fmt.Errorf("%q is no address", s)
 	}
-	return jit.Addr(a), nil
+	return image.Addr(a), nil
 }
 
 // imported is a program of a file.
@@ -170,7 +171,7 @@ func (e env) importList(cmd *cli.Command, progs []imported, notes []string) erro
 		if err != nil {
 			return badInput(fmt.Errorf("%s: program %s: %w", p.file, p.Name, err))
 		}
-		design, err := jit.RecogniseDesign(img)
+		design, err := recognise.RecogniseDesign(img)
 		if err != nil {
 			return badInput(fmt.Errorf("%s: program %s: %w", p.file, p.Name, err))
 		}
@@ -220,19 +221,19 @@ func (e env) readInput(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(in, imports.MaxSource+1))
 }
 
-func counterText(c jit.Counter) string {
+func counterText(c image.Counter) string {
 	switch c.Form {
-	case jit.CounterValue:
+	case image.CounterValue:
 		return fmt.Sprintf("counter at rbp%+d", c.Off)
-	case jit.CounterPtr:
+	case image.CounterPtr:
 		return fmt.Sprintf("pointer to the counter at rbp%+d", c.Off)
-	case jit.CounterGS:
+	case image.CounterGS:
 		return fmt.Sprintf("per-CPU counter at gs:%#x", uint32(c.Off))
 	}
 	return "no counter"
 }
 
-func (e env) importText(p *imported, img *jit.Image, design *jit.Design, listing bool) error {
+func (e env) importText(p *imported, img *image.Image, design *recognise.Design, listing bool) error {
 	fmt.Fprintf(e.stdout, "program %s (%s): %s: %s", p.Name, p.format, render.Plural(len(img.Funcs), "function"), designText(design.Name))
 	if design.Limit != 0 {
 		fmt.Fprintf(e.stdout, ", limit %d", design.Limit)
@@ -262,7 +263,7 @@ func (e env) importText(p *imported, img *jit.Image, design *jit.Design, listing
 			fmt.Fprintf(e.stdout, "  +%#x: %s\n", int(f.TailCalls[n].Start), siteText(&f.TailCalls[n]))
 		}
 		if listing {
-			if err := jit.WriteListing(e.stdout, f, nil); err != nil {
+			if err := image.WriteListing(e.stdout, f, nil); err != nil {
 				return err
 			}
 		}
@@ -271,7 +272,7 @@ func (e env) importText(p *imported, img *jit.Image, design *jit.Design, listing
 	return nil
 }
 
-func siteText(s *jit.TailCallSite) string {
+func siteText(s *image.TailCallSite) string {
 	kind := "indirect"
 	if s.Direct {
 		kind = "direct"
@@ -279,7 +280,7 @@ func siteText(s *jit.TailCallSite) string {
 	text := kind + " tail call"
 	for _, p := range []struct {
 		name string
-		off  jit.CodeOff
+		off  image.CodeOff
 	}{{"bounds", s.Bounds}, {"limit", s.Limit}, {"slot empty", s.Null}, {"count", s.Bump}, {"bypass", s.Bypass}, {"leaves", s.Jump}, {"ends", s.End}} {
 		if p.off >= 0 {
 			text += fmt.Sprintf(", %s +%#x", p.name, int(p.off))
@@ -288,7 +289,7 @@ func siteText(s *jit.TailCallSite) string {
 	return text
 }
 
-func importJSON(p *imported, img *jit.Image, design *jit.Design) render.ImportProg {
+func importJSON(p *imported, img *image.Image, design *recognise.Design) render.ImportProg {
 	out := render.ImportProg{
 		Name: p.Name, Format: string(p.format), Design: designText(design.Name), Limit: design.Limit, Landing: int(img.Funcs[0].Frame.Landing),
 	}

@@ -14,7 +14,9 @@ import (
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/imports"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios/object"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -63,7 +65,7 @@ func (e env) importRun(ctx context.Context, cmd *cli.Command, progs []imported, 
 		plain = append(plain, progs[i].Prog)
 	}
 	im, err := runner.Import(plain, opt)
-	if errors.Is(err, jit.ErrUnsupported) {
+	if errors.Is(err, kernels.ErrUnsupported) {
 		return err
 	}
 	if err != nil {
@@ -112,7 +114,7 @@ func importRunOptions(cmd *cli.Command) (runner.ImportOptions, error) {
 		}
 		opt.Slots = append(opt.Slots, slot)
 	}
-	types := map[string]jit.ProgType{"tc": jit.SchedCLS, "xdp": jit.XDP, "socket_filter": jit.SocketFilter}
+	types := map[string]bpf.ProgType{"tc": bpf.SchedCLS, "xdp": bpf.XDP, "socket_filter": bpf.SocketFilter}
 	var ok bool
 	if opt.Type, ok = types[cmd.String("type")]; !ok {
 		errs = append(errs, fmt.Errorf("--type: expected tc, xdp or socket_filter, found %q", cmd.String("type")))

@@ -9,7 +9,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -107,7 +107,7 @@ func onlyProgram(c *runner.Compiled, name string) (*runner.Compiled, error) {
 func (e env) jitText(c *runner.Compiled) error {
 	for _, img := range c.Images {
 		for i := range img.Funcs {
-			if err := jit.WriteListing(e.stdout, &img.Funcs[i], img.Program); err != nil {
+			if err := image.WriteListing(e.stdout, &img.Funcs[i], img.Program); err != nil {
 				return err
 			}
 			fmt.Fprintln(e.stdout)

@@ -19,7 +19,8 @@ import (
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/count"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/nearest"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -118,7 +119,7 @@ func report(stderr io.Writer, err error, stack bool) int {
 	switch {
 	case errors.As(err, &crash):
 		fmt.Fprintln(stderr, crash.advice(stack))
-	case errors.Is(err, jit.ErrUnsupported), errors.Is(err, errUntestable), errors.Is(err, errUndecided), errors.Is(err, errInterrupted), errors.Is(err, count.ErrUndecided):
+	case errors.Is(err, kernels.ErrUnsupported), errors.Is(err, errUntestable), errors.Is(err, errUndecided), errors.Is(err, errInterrupted), errors.Is(err, count.ErrUndecided):
 		return exitUntestable
 	case errors.As(err, &early) && !early.Stopped.Foreseen:
 		return exitFailed
@@ -199,5 +200,5 @@ func flagMeant(cmd *cli.Command, err error) string {
 			}
 		}
 	}
-	return jit.DidYouMean("--"+strings.TrimLeft(word, "-"), names)
+	return nearest.DidYouMean("--"+strings.TrimLeft(word, "-"), names)
 }

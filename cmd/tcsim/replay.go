@@ -16,6 +16,7 @@ import (
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -94,7 +95,7 @@ func replayVerdict(rows []render.ReplayRow) error {
 		unlike += rows[i].Skipped[runner.UnlikeSites]
 	}
 	if missing != 0 {
-		return fmt.Errorf("%w: some scenarios need what the emulator does not model", jit.ErrUnsupported)
+		return fmt.Errorf("%w: some scenarios need what the emulator does not model", kernels.ErrUnsupported)
 	}
 	if run == 0 && unlike > 0 {
 		return fmt.Errorf("%w: %s", errUntestable, runner.UnlikeSites)
@@ -168,7 +169,7 @@ func (e env) replaySelected(ctx context.Context, r *runner.Replayer, src *captur
 func replayScenario(ctx context.Context, rp *runner.Replayer, c *runner.Captured, r *render.ReplayRow) error {
 	res, err := rp.Run(ctx, c)
 	switch {
-	case errors.Is(err, jit.ErrUnsupported):
+	case errors.Is(err, kernels.ErrUnsupported):
 		r.Missing[err.Error()]++
 	case err != nil:
 		return err

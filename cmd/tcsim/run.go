@@ -16,6 +16,7 @@ import (
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -76,7 +77,7 @@ func verdict(rows []render.RunRow) error {
 		}
 	}
 	if untested != "" {
-		return fmt.Errorf("%w: %s", jit.ErrUnsupported, untested)
+		return fmt.Errorf("%w: %s", kernels.ErrUnsupported, untested)
 	}
 	return nil
 }
@@ -94,7 +95,7 @@ func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target
 			row := render.RunRow{Scenario: b.Scenario.Name, Target: t.Name}
 			c, err := runner.Compile(b, t)
 			switch {
-			case errors.Is(err, jit.ErrUnsupported):
+			case errors.Is(err, kernels.ErrUnsupported):
 				row.Error = err.Error()
 				rows = append(rows, row)
 				continue
@@ -105,7 +106,7 @@ func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target
 				return nil, err
 			}
 			res, err := s.Play(ctx)
-			if errors.Is(err, jit.ErrUnsupported) {
+			if errors.Is(err, kernels.ErrUnsupported) {
 				row.Error = err.Error()
 				rows = append(rows, row)
 				continue

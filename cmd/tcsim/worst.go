@@ -12,7 +12,7 @@ import (
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/stack"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 )
 
@@ -47,7 +47,7 @@ func (e env) worst(ctx context.Context, cmd *cli.Command) error {
 	var found []*campaign.Worst
 	for _, t := range ts {
 		w, err := campaign.WorstStack(ctx, t)
-		if errors.Is(err, jit.ErrUnsupported) && len(ts) > 1 {
+		if errors.Is(err, kernels.ErrUnsupported) && len(ts) > 1 {
 			fmt.Fprintln(e.stderr, "tcsim:", err)
 			continue
 		}

@@ -7,12 +7,12 @@ import (
 
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // below is a piece of the stack that was written while rsp was above it. Whatever rsp does later,
 // an interrupt may have come before.
-type below struct{ lo, end jit.Addr }
+type below struct{ lo, end image.Addr }
 
 // redZone is how far below rsp something can lie that a function kept there, in bytes. What is
 // further down is other people's memory.
@@ -20,7 +20,7 @@ const redZone = 4096
 
 // belowStore follows what is written below rsp, and what of that is written again properly.
 func (c *Checker) belowStore(op trace.Op, r record.Retired) {
-	end := r.EA + jit.Addr(op.Size())
+	end := r.EA + image.Addr(op.Size())
 	keep := c.below[:0]
 	for _, b := range c.below {
 		if b.end <= r.EA || b.lo >= end {
@@ -58,7 +58,7 @@ func (c *Checker) Load(seq uint64, f *trace.Fn, op trace.Op, r record.Retired) {
 	if !ok || a.Fn != f || a.Builder != nil {
 		return
 	}
-	if rsp, ok := f.Level(jit.CodeOff(r.RIP-f.Addr), a.Top); ok && r.EA < rsp && rsp-r.EA <= redZone {
+	if rsp, ok := f.Level(image.CodeOff(r.RIP-f.Addr), a.Top); ok && r.EA < rsp && rsp-r.EA <= redZone {
 		c.sawBelow(seq, r, fmt.Sprintf("lies %d bytes below rsp", rsp-r.EA))
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // feed hands records to a checker and keeps the sites.
@@ -105,7 +106,7 @@ func live(t *testing.T, file, name string, l emu.Level, taken uint64, violation 
 	cfg := check.Config{StackTop: guest.StackTop, Junk: guest.Junk()}
 	for i := range s.Maps {
 		for _, r := range m.MapMemory(i) {
-			cfg.Writable = append(cfg.Writable, check.Range{Lo: r.Addr, End: r.Addr + jit.Addr(r.Size), Name: "map"})
+			cfg.Writable = append(cfg.Writable, check.Range{Lo: r.Addr, End: r.Addr + image.Addr(r.Size), Name: "map"})
 		}
 	}
 	f := &feed{ck: check.New(code, trace.Config{}, cfg)}

@@ -16,8 +16,10 @@ import (
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/fixtures"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/recognise"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files and, with the engine, recorded streams")
@@ -36,7 +38,7 @@ var captured = []struct {
 }
 
 // scenarioOf loads a scenario with the images that the kernel had when the slots were filled.
-func scenarioOf(t testing.TB, file, name string) (*capture.Source, *capture.Scenario, []*jit.Image) {
+func scenarioOf(t testing.TB, file, name string) (*capture.Source, *capture.Scenario, []*image.Image) {
 	t.Helper()
 	src, err := capture.OpenFS(fixtures.FS, "kernels/"+file+".jsonl.gz", file)
 	if err != nil {
@@ -49,19 +51,19 @@ func scenarioOf(t testing.TB, file, name string) (*capture.Source, *capture.Scen
 		if sc.Name != name {
 			continue
 		}
-		var imgs []*jit.Image
+		var imgs []*image.Image
 		for i := range sc.Progs {
 			p := &sc.Progs[i]
-			var fns []jit.FuncImage
+			var fns []image.FuncImage
 			for k := range p.Funcs {
 				f := &p.Funcs[k]
-				fns = append(fns, jit.FuncImage{Name: f.Name, Addr: f.Addr, Code: f.Code(capture.Populated)})
+				fns = append(fns, image.FuncImage{Name: f.Name, Addr: f.Addr, Code: f.Code(capture.Populated)})
 			}
-			img, err := jit.RecogniseImage(fns)
+			img, err := recognise.RecogniseImage(fns)
 			if err != nil {
 				t.Fatal(err)
 			}
-			img.Program = &jit.Program{Name: p.Name}
+			img.Program = &bpf.Program{Name: p.Name}
 			imgs = append(imgs, img)
 		}
 		return src, sc, imgs
@@ -70,7 +72,7 @@ func scenarioOf(t testing.TB, file, name string) (*capture.Source, *capture.Scen
 	return nil, nil, nil
 }
 
-func capturedCode(t testing.TB, imgs []*jit.Image) *trace.Code {
+func capturedCode(t testing.TB, imgs []*image.Image) *trace.Code {
 	t.Helper()
 	c, err := trace.NewCode(imgs, trace.Options{Marks: full, Limit: 33})
 	if err != nil {

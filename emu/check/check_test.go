@@ -10,13 +10,13 @@ import (
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/emu/trace/tracetest"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 const full = trace.MarkStart
 
 func options(m trace.Marks) trace.Options {
-	return trace.Options{Marks: m, Symbol: func(a jit.Addr) string {
+	return trace.Options{Marks: m, Symbol: func(a image.Addr) string {
 		if a == tracetest.Outside {
 			return "bpf_test_run"
 		}
@@ -24,12 +24,12 @@ func options(m trace.Marks) trace.Options {
 	}}
 }
 
-type change func(t *testing.T, img *jit.Image, m *tracetest.Machine)
+type change func(t *testing.T, img *image.Image, m *tracetest.Machine)
 
 // judge records at most max instructions of a graph, changed before it runs, and checks them.
 func judge(t *testing.T, g tracetest.Graph, ch change, level level, cfg check.Config) *check.Checker {
 	t.Helper()
-	c, m, err := g.Record(options(level.marks), level.max, func(img *jit.Image, m *tracetest.Machine) {
+	c, m, err := g.Record(options(level.marks), level.max, func(img *image.Image, m *tracetest.Machine) {
 		if ch != nil {
 			ch(t, img, m)
 		}
@@ -64,7 +64,7 @@ var levels = map[string]level{
 
 // replace changes the first occurrence of from, hexadecimal like to, in the code of a function.
 func replace(fn int, from, to string) change {
-	return func(t *testing.T, img *jit.Image, _ *tracetest.Machine) {
+	return func(t *testing.T, img *image.Image, _ *tracetest.Machine) {
 		t.Helper()
 		f, w := unhex(t, from), unhex(t, to)
 		code := img.Funcs[fn].Code
@@ -232,7 +232,7 @@ func TestBroken(t *testing.T) {
 		},
 		{
 			name: "bypass open, target a nop", g: with(hier, func(g *tracetest.Graph) { g.Direct = true }),
-			ch: func(_ *testing.T, img *jit.Image, _ *tracetest.Machine) {
+			ch: func(_ *testing.T, img *image.Image, _ *tracetest.Machine) {
 				f := &img.Funcs[1]
 				copy(f.Code[f.TailCalls[0].Jump:], []byte{0x0f, 0x1f, 0x44, 0, 0})
 			},
@@ -322,7 +322,7 @@ func TestBrokenStreams(t *testing.T) {
 			t.Errorf("%s: %v, want %s: %s", tt.name, v, tt.inv, tt.text)
 			continue
 		}
-		if v.Event != want.No || v.Seq != want.Seq || jit.Addr(v.RIP) != want.RIP || v.Func != want.Fn.String() {
+		if v.Event != want.No || v.Seq != want.Seq || image.Addr(v.RIP) != want.RIP || v.Func != want.Fn.String() {
 			t.Errorf("%s: found at event %d, instruction %d, want %d, %d", tt.name, v.Event, v.Seq, want.No, want.Seq)
 		}
 	}
@@ -354,7 +354,7 @@ func TestNotEntered(t *testing.T) {
 func TestFault(t *testing.T) {
 	g := tracetest.Graph{Design: tracetest.Hier}
 	for _, tt := range []struct {
-		addr jit.Addr
+		addr image.Addr
 		inv  check.Invariant
 	}{
 		{0x1000, check.FaultFree},

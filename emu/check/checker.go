@@ -7,7 +7,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // DefaultStackBudget is THREAD_SIZE of x86-64 without KASAN in bytes (Linux 6.12,
@@ -16,8 +16,8 @@ const DefaultStackBudget = 16 << 10
 
 // Range is a piece of memory.
 type Range struct {
-	Lo, End jit.Addr // [Lo, End)
-	Name    string   // for messages
+	Lo, End image.Addr // [Lo, End)
+	Name    string     // for messages
 }
 
 // Config says what a run is checked against. The zero value checks the images' own limits and a
@@ -28,7 +28,7 @@ type Config struct {
 	// StackBudget is the size of the kernel stack in bytes; 0 means DefaultStackBudget.
 	StackBudget uint64
 	// StackTop is the end of the stack; 0 means the outside caller's rsp at the first entry.
-	StackTop jit.Addr
+	StackTop image.Addr
 	// Writable is what programs may write besides BPF stacks: map values, packet, context.
 	Writable []Range
 	// SchemeWritable is what only code of the design may write besides its frames, such as a
@@ -43,15 +43,15 @@ type Checker struct {
 	cfg   Config
 	rec   *trace.Recorder
 	found *Violation
-	event uint64   // number of the last event
-	top   jit.Addr // end of the stack, 0 before the first entry
+	event uint64     // number of the last event
+	top   image.Addr // end of the stack, 0 before the first entry
 
 	// What stores are compared with, valid while gen is the recorder's.
 	gen   uint64
 	cur   frame
 	known bool // the current frame is described
 	// counter is where tail_call_cnt lives while a pointer to it is in use, 0 if unknown.
-	counter jit.Addr
+	counter image.Addr
 	linked  []bool // by depth: the saved rbp was seen to be pushed
 	last    Range  // the writable range hit last
 
@@ -63,8 +63,8 @@ type Checker struct {
 // frame is what matters of an activation for stores. Addresses go up: low, lo, hi, top.
 type frame struct {
 	act    trace.Activation
-	low    jit.Addr // lowest address of the frame
-	lo, hi jit.Addr // the BPF stack [lo, hi)
+	low    image.Addr // lowest address of the frame
+	lo, hi image.Addr // the BPF stack [lo, hi)
 }
 
 // New returns a checker with its own recorder. rc.Watcher is replaced.
@@ -100,7 +100,7 @@ func (c *Checker) Finish() { c.rec.Finish() }
 // Violation returns the first broken invariant; nil if none is.
 func (c *Checker) Violation() *Violation { return c.found }
 
-func (c *Checker) bottom() jit.Addr { return c.top - jit.Addr(c.cfg.StackBudget) }
+func (c *Checker) bottom() image.Addr { return c.top - image.Addr(c.cfg.StackBudget) }
 
 // Site implements trace.Watcher.
 func (c *Checker) Site(k trace.MarkKind, f *trace.Fn, s *record.Site) {
@@ -143,7 +143,7 @@ func (c *Checker) Store(seq uint64, f *trace.Fn, op trace.Op, r record.Retired) 
 	if op&trace.OpBelow != 0 || len(c.below) != 0 {
 		c.belowStore(op, r)
 	}
-	if r.EA >= c.cur.lo && r.EA+jit.Addr(op.Size()) <= c.cur.hi && op&(trace.OpScheme|trace.OpPush) == 0 {
+	if r.EA >= c.cur.lo && r.EA+image.Addr(op.Size()) <= c.cur.hi && op&(trace.OpScheme|trace.OpPush) == 0 {
 		return
 	}
 	c.store(seq, f, op, r)
@@ -160,7 +160,7 @@ func (c *Checker) link(depth int, yes bool) {
 }
 
 // budget compares the deepest rsp with the stack.
-func (c *Checker) budget(seq uint64, rip jit.Addr) {
+func (c *Checker) budget(seq uint64, rip image.Addr) {
 	d := c.rec.Deepest().RSP
 	if c.top == 0 || d == 0 || d >= c.bottom() || c.found != nil {
 		return

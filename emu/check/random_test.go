@@ -13,7 +13,7 @@ import (
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/emu/trace/tracetest"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // Whatever stream comes, checking and drawing end with a verdict or an error: records missing, out
@@ -55,9 +55,9 @@ func TestAnyStream(t *testing.T) {
 
 // damage changes one record or removes it.
 func damage(t *rapid.T, sites []record.Site, retired []record.Retired) ([]record.Site, []record.Retired) {
-	value := func(name string, v jit.Addr) jit.Addr {
+	value := func(name string, v image.Addr) image.Addr {
 		near := rapid.SampledFrom([]uint64{0, 8, uint64(v) - 8, uint64(v) + 8, 1 << 63})
-		return jit.Addr(rapid.OneOf(near, rapid.Uint64()).Draw(t, name))
+		return image.Addr(rapid.OneOf(near, rapid.Uint64()).Draw(t, name))
 	}
 	kind := rapid.IntRange(0, 6).Draw(t, "kind")
 	if kind < 4 && len(sites) > 0 {

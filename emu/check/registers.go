@@ -8,10 +8,10 @@ import (
 
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
-func overBudget(used jit.Addr, budget uint64, frames int) string {
+func overBudget(used image.Addr, budget uint64, frames int) string {
 	return fmt.Sprintf("the stack is %d bytes deep in %d frames; the kernel stack has %d", uint64(used), frames, budget)
 }
 
@@ -42,7 +42,7 @@ func (c *Checker) frameEnd(k trace.MarkKind, f *trace.Fn, s *record.Site) {
 	if !ok || a.Fn != f || len(a.Frame().Slots) == 0 || s.RBP != a.RBP {
 		return
 	}
-	end := a.RBP + jit.Addr(int64(a.FrameLow()))
+	end := a.RBP + image.Addr(int64(a.FrameLow()))
 	if s.RSP > end || s.RSP < end && k&trace.MarkTailStart != 0 {
 		c.Report(c.violation(Balance, s.Seq, s.RIP, fmt.Sprintf("rsp is %#x, but the frame of %s goes down to %#x",
 			uint64(s.RSP), f, uint64(end))))
@@ -77,20 +77,20 @@ func (c *Checker) call(e *trace.Event) {
 // wantsRAX reports whether a function gets the counter, or the pointer to it, in rax.
 func wantsRAX(f *trace.Fn) bool {
 	form := f.Frame.Counter.Form
-	return form == jit.CounterValue || form == jit.CounterPtr
+	return form == image.CounterValue || form == image.CounterPtr
 }
 
 // chained reports whether rbp leads to the saved rbp directly below the return address: at once or,
 // in a design with a second frame, through the word that this frame begins with. In a design that
 // calls its own body there is a return address of its own below the other.
-func chained(a *trace.Activation, rbp jit.Addr) bool {
+func chained(a *trace.Activation, rbp image.Addr) bool {
 	return rbp+8 == a.Top ||
-		rbp == a.RBP && (slotKind(a, rbp) == jit.SlotFrameLink || slotKind(a, rbp+8) == jit.SlotReturn)
+		rbp == a.RBP && (slotKind(a, rbp) == image.SlotFrameLink || slotKind(a, rbp+8) == image.SlotReturn)
 }
 
 // keepCounter notes where the counter lives as long as a pointer says so.
 func (c *Checker) keepCounter(e *trace.Event) {
-	counter := jit.Addr(0)
+	counter := image.Addr(0)
 	if e.CounterPtrAt != 0 {
 		counter = e.CounterAddr
 	}
@@ -111,9 +111,9 @@ func (c *Checker) returns(e *trace.Event, s *record.Site) {
 	case s.RSP != a.Top:
 		c.broken(Balance, e, "%s returns with rsp %#x; its return address was pushed at %#x, %s",
 			e.Fn, uint64(s.RSP), uint64(a.Top), apart(s.RSP, a.Top))
-	case jit.Addr(s.Stack[0]) != a.ReturnTo:
+	case image.Addr(s.Stack[0]) != a.ReturnTo:
 		c.broken(Balance, e, "%s returns to %s; the call pushed %s", e.Fn,
-			c.rec.Code().Where(jit.Addr(s.Stack[0])), c.rec.Code().Where(a.ReturnTo))
+			c.rec.Code().Where(image.Addr(s.Stack[0])), c.rec.Code().Where(a.ReturnTo))
 	default:
 		if reg, got, want, bad := differ(savedOf(s), a.Caller); bad {
 			c.broken(CalleeSaved, e, "%s is %#x when %s returns; %s had %#x in it", reg, got, e.Fn, c.caller(a), want)
@@ -121,7 +121,7 @@ func (c *Checker) returns(e *trace.Event, s *record.Site) {
 	}
 }
 
-func apart(rsp, want jit.Addr) string {
+func apart(rsp, want image.Addr) string {
 	if rsp < want {
 		return fmt.Sprintf("%d bytes higher", uint64(want-rsp))
 	}
@@ -181,26 +181,26 @@ func (c *Checker) landing(e *trace.Event, s *record.Site, a *trace.Activation) {
 	switch {
 	case e.Target == nil && e.TargetAddr != 0:
 		c.broken(Balance, e, "the tail call goes to %s, which is no program", c.rec.Code().Where(e.TargetAddr))
-	case e.Target != nil && e.Target.Frame.Landing >= 0 && e.TargetAddr != e.Target.Addr+jit.Addr(e.Target.Frame.Landing):
+	case e.Target != nil && e.Target.Frame.Landing >= 0 && e.TargetAddr != e.Target.Addr+image.Addr(e.Target.Frame.Landing):
 		c.broken(Balance, e, "the tail call lands at %s; tail calls enter %s at +%#x",
 			c.rec.Code().Where(e.TargetAddr), to, int(e.Target.Frame.Landing))
 	case noEndbr(e):
 		c.broken(FaultFree, e, "the indirect tail call lands at %s, where is no endbr64", c.rec.Code().Where(e.TargetAddr))
 	case e.Fn.Frame.Reused:
-		if end := a.RBP + jit.Addr(int64(e.Fn.FrameLow())); len(e.Fn.Frame.Slots) > 0 && (s.RSP != end || s.RBP != a.RBP) {
+		if end := a.RBP + image.Addr(int64(e.Fn.FrameLow())); len(e.Fn.Frame.Slots) > 0 && (s.RSP != end || s.RBP != a.RBP) {
 			c.broken(Balance, e, "the tail call to %s leaves with rsp %#x and rbp %#x; the frame it hands over has %#x and %#x",
 				to, uint64(s.RSP), uint64(s.RBP), uint64(end), uint64(a.RBP))
 		}
-	case s.RSP != a.RBP-jit.Addr(e.Fn.Frame.Kept) || s.RBP != a.RBP:
+	case s.RSP != a.RBP-image.Addr(e.Fn.Frame.Kept) || s.RBP != a.RBP:
 		c.broken(Balance, e, "the tail call to %s leaves with rsp %#x and rbp %#x; they must be %#x and %#x, where the saved rbp lies",
 			to, uint64(s.RSP), uint64(s.RBP), uint64(a.RBP)-uint64(e.Fn.Frame.Kept), uint64(a.RBP))
 	case e.Fn.Frame.Kept != 0:
 		// What lies at rbp is not at hand; nothing but a push has written there.
 	case s.Stack[0] != a.Caller.RBP:
 		c.broken(Balance, e, "the tail call to %s leaves %#x at [rbp]; rbp of %s is %#x", to, s.Stack[0], c.caller(a), a.Caller.RBP)
-	case jit.Addr(s.Stack[1]) != a.ReturnTo && a.RBP+8 == a.Top:
+	case image.Addr(s.Stack[1]) != a.ReturnTo && a.RBP+8 == a.Top:
 		c.broken(Balance, e, "the tail call to %s leaves %s at [rbp+8]; the return address is %s", to,
-			c.rec.Code().Where(jit.Addr(s.Stack[1])), c.rec.Code().Where(a.ReturnTo))
+			c.rec.Code().Where(image.Addr(s.Stack[1])), c.rec.Code().Where(a.ReturnTo))
 	default:
 		caller := a.Caller
 		caller.RBP = uint64(s.RBP) // still on the stack
@@ -250,7 +250,7 @@ func (c *Checker) refusedInBody(e *trace.Event, s *record.Site) {
 	if !ok || len(a.Frame().Slots) == 0 {
 		return
 	}
-	switch want := a.RBP + jit.Addr(int64(a.FrameLow())); {
+	switch want := a.RBP + image.Addr(int64(a.FrameLow())); {
 	case s.RBP != a.RBP:
 		c.broken(CalleeSaved, e, "rbp is %#x after a refused tail call; that of %s is %#x", uint64(s.RBP), e.Fn, uint64(a.RBP))
 	case s.RSP != want:

@@ -7,7 +7,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // refresh takes over the innermost activation.
@@ -29,17 +29,17 @@ func frameOf(a *trace.Activation) (f frame, ok bool) {
 	if len(a.Frame().Slots) == 0 {
 		return f, false
 	}
-	f.low = a.RBP + jit.Addr(int64(a.FrameLow()))
+	f.low = a.RBP + image.Addr(int64(a.FrameLow()))
 	for _, s := range a.Frame().Slots {
-		if s.Kind == jit.SlotBPFStack {
-			f.lo = a.RBP + jit.Addr(int64(s.Off))
-			f.hi = f.lo + jit.Addr(s.Size)
+		if s.Kind == image.SlotBPFStack {
+			f.lo = a.RBP + image.Addr(int64(s.Off))
+			f.hi = f.lo + image.Addr(s.Size)
 		}
 	}
 	// What the design keeps inside the BPF stack is not the program's.
 	for _, s := range a.Frame().Slots {
-		at := a.RBP + jit.Addr(int64(s.Off))
-		if s.Kind != jit.SlotBPFStack && at >= f.lo && at < f.hi {
+		at := a.RBP + image.Addr(int64(s.Off))
+		if s.Kind != image.SlotBPFStack && at >= f.lo && at < f.hi {
 			f.hi = at
 		}
 	}
@@ -57,10 +57,10 @@ func (c *Checker) store(seq uint64, f *trace.Fn, op trace.Op, r record.Retired) 
 	if !c.known || c.found != nil {
 		return
 	}
-	size := jit.Addr(op.Size())
+	size := image.Addr(op.Size())
 	var good bool
 	switch {
-	case f.Unwinding(jit.CodeOff(r.RIP - f.Addr)):
+	case f.Unwinding(image.CodeOff(r.RIP - f.Addr)):
 		good = r.EA < c.cur.act.Top-8 // a thunk inside the sequence uses the stack below the frame
 	case op&trace.OpPush != 0:
 		good = r.EA <= c.cur.act.Top && !overlaps(r.EA, size, c.cur.lo, c.cur.hi) || c.scratch(f, r, size)
@@ -81,21 +81,21 @@ func (c *Checker) store(seq uint64, f *trace.Fn, op trace.Op, r record.Retired) 
 
 // scratch reports whether a push of the prologue goes where the program's stack will be and hits
 // nothing that is in use.
-func (c *Checker) scratch(f *trace.Fn, r record.Retired, size jit.Addr) bool {
-	return f.Frame.Scratch && jit.CodeOff(r.RIP-f.Addr) < f.Frame.Body && within(r.EA, size, c.cur.lo, c.cur.hi) &&
+func (c *Checker) scratch(f *trace.Fn, r record.Retired, size image.Addr) bool {
+	return f.Frame.Scratch && image.CodeOff(r.RIP-f.Addr) < f.Frame.Body && within(r.EA, size, c.cur.lo, c.cur.hi) &&
 		!overlaps(c.counter, 4, r.EA, r.EA+size)
 }
 
 // pushRBP is the opcode of push rbp (Intel SDM vol. 2B, PUSH, 50+rd).
 const pushRBP = 0x55
 
-func overlaps(a, n, lo, hi jit.Addr) bool { return a < hi && a+n > lo }
+func overlaps(a, n, lo, hi image.Addr) bool { return a < hi && a+n > lo }
 
-func within(a, n, lo, hi jit.Addr) bool { return a >= lo && a+n <= hi }
+func within(a, n, lo, hi image.Addr) bool { return a >= lo && a+n <= hi }
 
 // schemeMay reports whether code of the design may write n bytes at a: its own frame but for the
 // BPF stack, and the counter wherever it lives.
-func (c *Checker) schemeMay(a, n jit.Addr) bool {
+func (c *Checker) schemeMay(a, n image.Addr) bool {
 	if within(a, n, c.cur.low, c.cur.act.Top) && !overlaps(a, n, c.cur.lo, c.cur.hi) {
 		return true
 	}
@@ -112,7 +112,7 @@ func (c *Checker) schemeMay(a, n jit.Addr) bool {
 	s := c.rec.Stack()
 	for i := range s {
 		k := slotKind(&s[i], a)
-		if k == jit.SlotTailCallCnt || k == jit.SlotTailCallCntOrPtr {
+		if k == image.SlotTailCallCnt || k == image.SlotTailCallCntOrPtr {
 			return true
 		}
 	}
@@ -120,7 +120,7 @@ func (c *Checker) schemeMay(a, n jit.Addr) bool {
 }
 
 // programMay reports whether a program may write n bytes at a.
-func (c *Checker) programMay(a, n jit.Addr) bool {
+func (c *Checker) programMay(a, n image.Addr) bool {
 	if within(a, n, c.last.Lo, c.last.End) {
 		return true
 	}
@@ -136,7 +136,7 @@ func (c *Checker) programMay(a, n jit.Addr) bool {
 	s := c.rec.Stack()
 	for i := len(s) - 1; i >= 0; i-- {
 		f, ok := frameOf(&s[i])
-		if !ok && i > 0 && a > s[i].Top-jit.Addr(c.cfg.StackBudget) && a <= s[i].Top {
+		if !ok && i > 0 && a > s[i].Top-image.Addr(c.cfg.StackBudget) && a <= s[i].Top {
 			return true // nothing is known of this frame
 		}
 		if ok && within(a, n, f.lo, f.hi) {
@@ -147,37 +147,37 @@ func (c *Checker) programMay(a, n jit.Addr) bool {
 }
 
 // slotKind returns what an activation's frame has at a.
-func slotKind(a *trace.Activation, at jit.Addr) jit.SlotKind {
+func slotKind(a *trace.Activation, at image.Addr) image.SlotKind {
 	if at-a.Top < 8 {
-		return jit.SlotReturn
+		return image.SlotReturn
 	}
 	off := int64(at - a.RBP)
-	kind := jit.SlotUnknown
+	kind := image.SlotUnknown
 	for _, s := range a.Frame().Slots {
-		if off >= int64(s.Off) && off < int64(s.Off)+int64(s.Size) && (kind == jit.SlotUnknown || s.Kind != jit.SlotBPFStack) {
+		if off >= int64(s.Off) && off < int64(s.Off)+int64(s.Size) && (kind == image.SlotUnknown || s.Kind != image.SlotBPFStack) {
 			kind = s.Kind
 		}
 	}
 	return kind
 }
 
-var slotWords = map[jit.SlotKind]string{
-	jit.SlotReturn:           "the return address of %s",
-	jit.SlotSavedReg:         "a register that %s has saved",
-	jit.SlotBPFStack:         "the BPF stack of %s",
-	jit.SlotTailCallCnt:      "tail_call_cnt in the frame of %s",
-	jit.SlotTailCallPtr:      "tail_call_cnt_ptr in the frame of %s",
-	jit.SlotTailCallCntOrPtr: "tail_call_cnt in the frame of %s",
-	jit.SlotPad:              "a reserved slot of %s",
-	jit.SlotFrameLink:        "the second frame pointer of %s",
-	jit.SlotTraceReturn:      "the return value that %s keeps",
-	jit.SlotTraceArgs:        "the arguments that %s keeps",
-	jit.SlotTraceCount:       "the argument count of %s",
-	jit.SlotTraceCtx:         "the run context of %s",
+var slotWords = map[image.SlotKind]string{
+	image.SlotReturn:           "the return address of %s",
+	image.SlotSavedReg:         "a register that %s has saved",
+	image.SlotBPFStack:         "the BPF stack of %s",
+	image.SlotTailCallCnt:      "tail_call_cnt in the frame of %s",
+	image.SlotTailCallPtr:      "tail_call_cnt_ptr in the frame of %s",
+	image.SlotTailCallCntOrPtr: "tail_call_cnt in the frame of %s",
+	image.SlotPad:              "a reserved slot of %s",
+	image.SlotFrameLink:        "the second frame pointer of %s",
+	image.SlotTraceReturn:      "the return value that %s keeps",
+	image.SlotTraceArgs:        "the arguments that %s keeps",
+	image.SlotTraceCount:       "the argument count of %s",
+	image.SlotTraceCtx:         "the run context of %s",
 }
 
 // what says what lies at a.
-func (c *Checker) what(a jit.Addr) string {
+func (c *Checker) what(a image.Addr) string {
 	if c.counter != 0 && a-c.counter < 8 {
 		return "tail_call_cnt lives there"
 	}

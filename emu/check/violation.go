@@ -7,7 +7,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // Invariant is the name of an invariant.
@@ -51,7 +51,7 @@ type Violation struct {
 	Seq  uint64 `json:"seq"`
 	Site uint64 `json:"-"`
 	// Until is where a stack drawing is best made, 0 for the instruction itself.
-	Until jit.Addr `json:"-"`
+	Until image.Addr `json:"-"`
 }
 
 // String returns one line: the invariant, where it broke, and why.
@@ -76,9 +76,9 @@ func (v *Violation) Moment() *stack.Moment {
 // Fault is what ended a run by force.
 type Fault struct {
 	Seq  uint64
-	RIP  jit.Addr
-	Addr jit.Addr // that was accessed, 0 if it is not a matter of memory
-	Text string   // such as "write to unmapped 0x1000"
+	RIP  image.Addr
+	Addr image.Addr // that was accessed, 0 if it is not a matter of memory
+	Text string     // such as "write to unmapped 0x1000"
 }
 
 // guard is how far below the stack an access still counts as running off its end, in bytes.
@@ -105,11 +105,11 @@ func (c *Checker) Report(v Violation) {
 }
 
 // At describes a broken invariant at an instruction.
-func At(code *trace.Code, i Invariant, rip jit.Addr, text string) Violation {
+func At(code *trace.Code, i Invariant, rip image.Addr, text string) Violation {
 	v := Violation{Invariant: i, Text: text, RIP: trace.Hex(rip), Where: code.Where(rip)}
 	if f := code.Lookup(rip); f != nil {
 		v.Func = f.String()
-		if n, ok := f.InsnAt(jit.CodeOff(rip - f.Addr)); ok {
+		if n, ok := f.InsnAt(image.CodeOff(rip - f.Addr)); ok {
 			k := int(n)
 			v.Insn = &k
 		}
@@ -118,7 +118,7 @@ func At(code *trace.Code, i Invariant, rip jit.Addr, text string) Violation {
 }
 
 // violation is At the instruction number seq of this run.
-func (c *Checker) violation(i Invariant, seq uint64, rip jit.Addr, text string) Violation {
+func (c *Checker) violation(i Invariant, seq uint64, rip image.Addr, text string) Violation {
 	v := At(c.rec.Code(), i, rip, text)
 	v.Seq, v.Event = seq, c.event
 	return v
@@ -129,7 +129,7 @@ func (c *Checker) broken(i Invariant, e *trace.Event, format string, args ...any
 	v := c.violation(i, e.Seq, e.RIP, fmt.Sprintf(format, args...))
 	v.Event, v.Site = e.No, e.Site
 	if i == Limit && e.Target != nil {
-		v.Until = e.Target.Addr + jit.Addr(e.Target.Frame.Body)
+		v.Until = e.Target.Addr + image.Addr(e.Target.Frame.Body)
 	}
 	c.Report(v)
 }

@@ -3,13 +3,13 @@
 package count
 
 import (
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // fn is one function of the images.
 type fn struct {
-	img   *jit.FuncImage
+	img   *image.FuncImage
 	name  string // program or program:function
 	index int
 	book  book
@@ -20,24 +20,24 @@ type insn struct {
 	x86.Inst
 	in *fn // the function that it belongs to; nil if it lies outside the images
 	// tail is the site whose tail call it takes, if it is not a nop.
-	tail *jit.TailCallSite
+	tail *image.TailCallSite
 	// end is the address behind the site that it belongs to: going there refuses the tail call for
 	// the reason why. 0 if it belongs to none.
-	end jit.Addr
+	end image.Addr
 	why reason
 }
 
 // code finds functions and instructions by address.
 type code struct {
 	cpu      CPU
-	entries  map[jit.Addr]*fn // bpf_func
-	landings map[jit.Addr]*fn
+	entries  map[image.Addr]*fn // bpf_func
+	landings map[image.Addr]*fn
 	fns      []*fn // in order of the images
-	insns    map[jit.Addr]*insn
+	insns    map[image.Addr]*insn
 }
 
-func newCode(cpu CPU, images []*jit.Image) *code {
-	c := &code{cpu: cpu, entries: map[jit.Addr]*fn{}, landings: map[jit.Addr]*fn{}, insns: map[jit.Addr]*insn{}}
+func newCode(cpu CPU, images []*image.Image) *code {
+	c := &code{cpu: cpu, entries: map[image.Addr]*fn{}, landings: map[image.Addr]*fn{}, insns: map[image.Addr]*insn{}}
 	for _, img := range images {
 		for i := range img.Funcs {
 			fi := &img.Funcs[i]
@@ -46,9 +46,9 @@ func newCode(cpu CPU, images []*jit.Image) *code {
 				f.name = img.Funcs[0].Name + ":" + fi.Name
 			}
 			c.fns = append(c.fns, f)
-			c.entries[fi.Addr+jit.Addr(fi.Entry)] = f
+			c.entries[fi.Addr+image.Addr(fi.Entry)] = f
 			if fi.Frame.Landing >= 0 {
-				c.landings[fi.Addr+jit.Addr(fi.Frame.Landing)] = f
+				c.landings[fi.Addr+image.Addr(fi.Frame.Landing)] = f
 			}
 		}
 	}
@@ -56,7 +56,7 @@ func newCode(cpu CPU, images []*jit.Image) *code {
 }
 
 // at decodes the instruction at an address.
-func (c *code) at(a jit.Addr) (*insn, error) {
+func (c *code) at(a image.Addr) (*insn, error) {
 	if i := c.insns[a]; i != nil {
 		return i, nil
 	}
@@ -66,20 +66,20 @@ func (c *code) at(a jit.Addr) (*insn, error) {
 	}
 	i := &insn{Inst: *x, in: c.inside(a)}
 	if i.in != nil {
-		i.role(jit.CodeOff(a - i.in.img.Addr))
+		i.role(image.CodeOff(a - i.in.img.Addr))
 	}
 	c.insns[a] = i
 	return i, nil
 }
 
 // role finds out what the instruction at an offset is for a tail call.
-func (i *insn) role(off jit.CodeOff) {
+func (i *insn) role(off image.CodeOff) {
 	for k := range i.in.img.TailCalls {
 		t := &i.in.img.TailCalls[k]
 		if off < t.Start || off >= t.End {
 			continue
 		}
-		i.end, i.why = i.in.img.Addr+jit.Addr(t.End), byEmpty
+		i.end, i.why = i.in.img.Addr+image.Addr(t.End), byEmpty
 		switch off {
 		case t.Jump:
 			if !i.IsNop {
@@ -94,7 +94,7 @@ func (i *insn) role(off jit.CodeOff) {
 }
 
 // inside returns the function whose code contains a, nil if there is none.
-func (c *code) inside(a jit.Addr) *fn {
+func (c *code) inside(a image.Addr) *fn {
 	for _, f := range c.fns {
 		if a >= f.img.Addr && a < f.img.End() {
 			return f

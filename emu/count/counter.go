@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -17,12 +17,12 @@ var ErrUndecided = errors.New("not decided")
 
 // Config describes a run.
 type Config struct {
-	Images []*jit.Image
+	Images []*image.Image
 	// StackLow and StackHigh bound the kernel stack: [low, high).
-	StackLow, StackHigh jit.Addr
+	StackLow, StackHigh image.Addr
 	// Return is the return address of the outside caller: code that gets there has ended, however
 	// it found the way.
-	Return jit.Addr
+	Return image.Addr
 	// Helper describes the function outside the images that was just called; ok is false if there
 	// is none at that address.
 	Helper func(r *Regs) (h Helper, ok bool)
@@ -77,7 +77,7 @@ type counter struct {
 	top    *frame
 	// jumping is the site of a tail call from its jump to the landing: calls and returns in
 	// between belong to a thunk.
-	jumping *jit.TailCallSite
+	jumping *image.TailCallSite
 	events  []string // of the current round, nil if there is none
 
 	steps, hits      uint64
@@ -306,7 +306,7 @@ func (c *counter) apply(s *summary) error {
 	e := c.r.R[x86.RSP]
 	c.top.compose(s, effects, e)
 	r := c.r
-	r.RIP = jit.Addr(c.mem.peek(e, 8)) // where the call left it: only a return by it is summarised
+	r.RIP = image.Addr(c.mem.peek(e, 8)) // where the call left it: only a return by it is summarised
 	for i := range effects {
 		x := &effects[i]
 		if x.l.kind == locReg {

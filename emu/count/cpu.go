@@ -3,7 +3,7 @@
 package count
 
 import (
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -19,7 +19,7 @@ type CPU interface {
 	// many instructions it retired: a helper, after the call that reached it.
 	Leave() (Regs, uint64, error)
 	// Inst decodes the instruction at a.
-	Inst(a jit.Addr) (*x86.Inst, error)
+	Inst(a image.Addr) (*x86.Inst, error)
 	Load(a uint64, w uint8) (uint64, error)
 	Store(a uint64, w uint8, v uint64) error
 	// GSBase is the base of gs: accesses.
@@ -37,7 +37,7 @@ func (f *Fault) Unwrap() error { return f.Err }
 // Regs are the general purpose registers in x86.Reg order and the instruction pointer.
 type Regs struct {
 	R   [16]uint64
-	RIP jit.Addr
+	RIP image.Addr
 }
 
 // Helper says what a function outside the images depends on and does. Every caller-saved

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math/big"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -16,8 +16,8 @@ const maxEvents = 64
 // Endless proves that a run never ends: what happened since Landing was last reached happens
 // again, because it depended on nothing but State, and State is the same again.
 type Endless struct {
-	Function string   // whose tail-call landing it is
-	Landing  jit.Addr // its address
+	Function string     // whose tail-call landing it is
+	Landing  image.Addr // its address
 	// State is everything the round depended on, as "location = value".
 	State []string
 	// Events is what happened in the round, in order; Cut says that there was more.

@@ -3,7 +3,7 @@
 package count
 
 import (
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -32,8 +32,8 @@ type frame struct {
 	low, high uint64 // the lowest rsp, and the end of the stack bytes that were used
 	opaque    bool   // something was done that a summary cannot express
 	t         tally
-	landing   jit.Addr // of a round: where it began; 0 for a call
-	tails     uint64   // tail calls taken directly in this frame
+	landing   image.Addr // of a round: where it began; 0 for a call
+	tails     uint64     // tail calls taken directly in this frame
 }
 
 func (c *counter) newFrame(f *fn) *frame {

@@ -9,7 +9,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -40,7 +40,7 @@ func (b *bench) Regs() (Regs, error)                     { return b.r, nil }
 func (b *bench) SetRegs(r Regs) error                    { b.r = r; return nil }
 func (b *bench) Step() (Regs, error)                     { panic("BUG: no code here") }
 func (b *bench) Leave() (Regs, uint64, error)            { panic("BUG: no code here") }
-func (b *bench) Inst(jit.Addr) (*x86.Inst, error)        { panic("BUG: no code here") }
+func (b *bench) Inst(image.Addr) (*x86.Inst, error)      { panic("BUG: no code here") }
 func (b *bench) GSBase() uint64                          { return 0 }
 func (b *bench) Store(a uint64, w uint8, v uint64) error { b.put(a, w, v); return nil }
 

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"math/big"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // DefaultMax is how many schedules are executed at most if Options does not say.
@@ -31,9 +31,9 @@ type Placement struct {
 
 // Touch is an executed instruction that fetches or loads from a place of the script.
 type Touch struct {
-	Seq   uint64   // number of the instruction in the run, from 0
-	Place int      // index into Script.Before
-	Addr  jit.Addr // of the instruction if the place is code, else of the operand
+	Seq   uint64     // number of the instruction in the run, from 0
+	Place int        // index into Script.Before
+	Addr  image.Addr // of the instruction if the place is code, else of the operand
 }
 
 // Failure says what was wrong with a run. The zero value is a run in order.
@@ -145,7 +145,7 @@ type explorer struct {
 // touched is what Script.behaviour depends on besides the version.
 type touched struct {
 	place int
-	addr  jit.Addr
+	addr  image.Addr
 }
 
 // finds returns what an instruction finds in each version.

@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tcsim/tcsim/emu/explore"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // The toy processor: instruction numbers are addresses in units of 16 bytes. A patched place is a nop
@@ -30,9 +30,9 @@ type toy struct {
 	runs   int
 }
 
-func at(i int) jit.Addr { return 0xffffffffc0000000 + jit.Addr(16*i) }
+func at(i int) image.Addr { return 0xffffffffc0000000 + image.Addr(16*i) }
 
-const word jit.Addr = 0xffff888100000000
+const word image.Addr = 0xffff888100000000
 
 // Execute implements explore.Machine by the bytes as they are in each version.
 func (m *toy) Execute(_ context.Context, p []explore.Placement) (*explore.Execution, error) {
@@ -66,7 +66,7 @@ func (m *toy) Execute(_ context.Context, p []explore.Placement) (*explore.Execut
 	}
 }
 
-func (m *toy) place(a jit.Addr) int {
+func (m *toy) place(a image.Addr) int {
 	for i, p := range m.script.Before {
 		if p.Addr == a {
 			return i
@@ -75,22 +75,22 @@ func (m *toy) place(a jit.Addr) int {
 	return -1
 }
 
-func (m *toy) bytes(a jit.Addr, version int) []byte {
+func (m *toy) bytes(a image.Addr, version int) []byte {
 	b := append([]byte(nil), m.script.Before[m.place(a)].Bytes...)
 	for _, s := range m.script.Steps[:version] {
-		if s.Addr >= a && s.Addr < a+jit.Addr(len(b)) {
+		if s.Addr >= a && s.Addr < a+image.Addr(len(b)) {
 			copy(b[s.Addr-a:], s.Bytes)
 		}
 	}
 	return b
 }
 
-func (m *toy) next(a jit.Addr, version int) jit.Addr {
+func (m *toy) next(a image.Addr, version int) image.Addr {
 	b := m.bytes(a, version)
 	if b[0] == 0xcc {
 		return m.script.Halfway(a, version).Trap()
 	}
-	p := jit.Patch{Addr: a, New: [5]byte(b)}
+	p := image.Patch{Addr: a, New: [5]byte(b)}
 	return p.Trap()
 }
 
@@ -110,14 +110,14 @@ func script(prog []int, targets []int, waits []bool) *explore.Script {
 		if op != opPoked {
 			continue
 		}
-		p := &jit.Patch{Kind: jit.PatchText, Addr: at(i), Old: nop, New: jump(i, targets[k])}
+		p := &image.Patch{Kind: image.PatchText, Addr: at(i), Old: nop, New: jump(i, targets[k])}
 		if targets[k] < 0 {
 			p.Old, p.New = jump(i, -targets[k]), nop
 		}
 		s.Before = append(s.Before, explore.Place{Addr: p.Addr, Bytes: p.Old[:], Code: true})
 		for n, w := range p.Steps() {
 			s.Steps = append(s.Steps, explore.Step{
-				Kind: explore.StepText, Addr: p.Addr + jit.Addr(w.Off), Bytes: w.Bytes, Patch: p, Last: n == 2,
+				Kind: explore.StepText, Addr: p.Addr + image.Addr(w.Off), Bytes: w.Bytes, Patch: p, Last: n == 2,
 			})
 		}
 		if waits[k] {

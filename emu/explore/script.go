@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"fmt"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // StepKind says what a step of an update does.
@@ -24,10 +24,10 @@ const (
 type Step struct {
 	Kind StepKind
 	// Addr and Bytes are what is stored, for StepPointer and StepText.
-	Addr  jit.Addr
+	Addr  image.Addr
 	Bytes []byte
 	// Patch is the text poke that a StepText belongs to, Last says that it completes it.
-	Patch *jit.Patch
+	Patch *image.Patch
 	Last  bool
 	Phase string // which of its writes
 	Text  string // what it does, in words
@@ -42,7 +42,7 @@ type Script struct {
 
 // Place is a piece of memory.
 type Place struct {
-	Addr  jit.Addr
+	Addr  image.Addr
 	Bytes []byte
 	Code  bool // an instruction that is poked: jit.PokeSize bytes
 }
@@ -63,7 +63,7 @@ func (s *Script) At(i, n int) []byte {
 }
 
 // Halfway returns the text poke that has its breakpoint at an address after n steps; nil if none has.
-func (s *Script) Halfway(a jit.Addr, n int) *jit.Patch {
+func (s *Script) Halfway(a image.Addr, n int) *image.Patch {
 	for i := n - 1; i >= 0; i-- {
 		if st := &s.Steps[i]; st.Kind == StepText && st.Patch.Addr == a {
 			if st.Last {
@@ -96,7 +96,7 @@ func (s *Script) behaviour(t *Touch, n int) string {
 	if h := s.Halfway(p.Addr, n); h != nil {
 		return fmt.Sprintf("to %#x", h.Trap())
 	}
-	done := jit.Patch{Addr: p.Addr, New: [jit.PokeSize]byte(b)}
+	done := image.Patch{Addr: p.Addr, New: [image.PokeSize]byte(b)}
 	return fmt.Sprintf("to %#x", done.Trap())
 }
 
@@ -115,7 +115,7 @@ func (s *Script) check() error {
 		}
 	}
 	for i := range s.Before {
-		if p := &s.Before[i]; p.Code && len(p.Bytes) != jit.PokeSize {
+		if p := &s.Before[i]; p.Code && len(p.Bytes) != image.PokeSize {
 			return fmt.Errorf("place %d: %d bytes of code", i, len(p.Bytes))
 		}
 	}

@@ -4,58 +4,60 @@
 // it, maps, and what a machine is loaded with. It needs no engine.
 package guest
 
-import "github.com/tcsim/tcsim/jit"
+import (
+	"github.com/tcsim/tcsim/jit/image"
+)
 
 // Where the machine and the address plan put things. The regions are those of the x86-64 kernel
 // (Documentation/arch/x86/x86_64/mm.rst); within them the addresses are ours, and the same in
 // every run.
 const (
 	// TextBase is where the plan places JITed code (the module area).
-	TextBase jit.Addr = 0xffffffffc0000000
+	TextBase image.Addr = 0xffffffffc0000000
 	// KernelText holds thunks, KernelData variables of the plan; helper number n is at
 	// HelperBase + n*StubSpace, helpers that have only a name at NamedBase.
-	KernelText jit.Addr = 0xffffffff81c00000
-	KernelData jit.Addr = 0xffffffff82c00000
-	HelperBase jit.Addr = 0xffffffff81200000
-	NamedBase  jit.Addr = 0xffffffff81280000
-	StubSpace  jit.Addr = 64
-	ThunkSpace jit.Addr = 256
+	KernelText image.Addr = 0xffffffff81c00000
+	KernelData image.Addr = 0xffffffff82c00000
+	HelperBase image.Addr = 0xffffffff81200000
+	NamedBase  image.Addr = 0xffffffff81280000
+	StubSpace  image.Addr = 64
+	ThunkSpace image.Addr = 256
 
 	// OutsideReturn is the return address that programs are entered with: that of an indirect call
 	// in kernel text.
-	OutsideReturn jit.Addr = 0xffffffff81a4b002
+	OutsideReturn image.Addr = 0xffffffff81a4b002
 
 	// StackTop is the end of the kernel stack; Config.StackSize bytes below it are mapped, and the
 	// pages before and behind are not.
-	StackTop jit.Addr = 0xffffc90000204000
+	StackTop image.Addr = 0xffffc90000204000
 	// EntryRSP is rsp when a program is entered: OutsideReturn lies there. OutsideRBP is rbp, the
 	// frame of the outside caller, where the chain of saved frame pointers ends with 0.
 	EntryRSP   = StackTop - 0x30
 	OutsideRBP = StackTop - 0x10
 
 	// ProgBase is where the struct bpf_prog of each image is, a page apart (vmalloc).
-	ProgBase jit.Addr = 0xffffc90000401000
+	ProgBase image.Addr = 0xffffc90000401000
 
 	// MapBase is where the plan places maps, elemBase where the machine keeps hash elements and
 	// per-CPU values (the direct map).
-	MapBase  jit.Addr = 0xffff888104000000
-	elemBase jit.Addr = 0xffff888140000000
+	MapBase  image.Addr = 0xffff888104000000
+	elemBase image.Addr = 0xffff888140000000
 
 	// ContextAddr is where the context that programs get as argument may be placed, PacketAddr
 	// where packet memory begins: Setup.Data and Setup.Packet fill them. DeviceAddr is for the
 	// structures that a context points to.
-	ContextAddr jit.Addr = 0xffff888102400000
-	DeviceAddr  jit.Addr = 0xffff888102410000
-	PacketAddr  jit.Addr = 0xffff888102500000
+	ContextAddr image.Addr = 0xffff888102400000
+	DeviceAddr  image.Addr = 0xffff888102410000
+	PacketAddr  image.Addr = 0xffff888102500000
 	// TaskAddr is what bpf_get_current_task returns: a task_struct of zeros.
-	TaskAddr jit.Addr = 0xffff888102680000
+	TaskAddr image.Addr = 0xffff888102680000
 
 	// PrivateBase is where the plan places private stacks, before this CPU's offset is added: among
 	// the kernel's own per-CPU variables, as since 6.15.
-	PrivateBase jit.Addr = 0xffffffff83de2000
+	PrivateBase image.Addr = 0xffffffff83de2000
 
 	// GSBase is the gs base and what this_cpu_off holds.
-	GSBase jit.Addr = 0xffff88813bc00000
+	GSBase image.Addr = 0xffff88813bc00000
 )
 
 const (
@@ -67,7 +69,7 @@ const (
 
 // Span is a piece of memory of Size bytes.
 type Span struct {
-	Addr jit.Addr
+	Addr image.Addr
 	Size uint64
 }
 
@@ -77,7 +79,7 @@ const PrivateStackSize = 512
 
 // PrivateStack returns the memory of a function's private stack on the machine's CPU: Size is 0 if it
 // has none.
-func PrivateStack(f *jit.FuncImage) Span {
+func PrivateStack(f *image.FuncImage) Span {
 	if f.Frame.PrivateFP == 0 {
 		return Span{}
 	}

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // Errno is a negative result of a map operation or helper, as the kernel returns it.
@@ -56,7 +58,7 @@ type Map struct {
 	MapSpec
 	// Elems is where a hash keeps its elements, behind a header with the number of elements ever
 	// used; a per-CPU array its values.
-	Elems jit.Addr
+	Elems image.Addr
 	size  uint64 // distance of elements in bytes
 }
 
@@ -70,32 +72,32 @@ const hashHeader = 64
 func (g *Map) ValueOff() uint64 { return HashKey + Stride(g.KeySize) }
 
 // Element returns the address of element i of an array, as this CPU sees it.
-func (g *Map) Element(i uint32) jit.Addr {
-	if g.Type == jit.PerCPUArrayMap {
-		return g.Elems + jit.Addr(uint64(i)*g.size)
+func (g *Map) Element(i uint32) image.Addr {
+	if g.Type == bpf.PerCPUArrayMap {
+		return g.Elems + image.Addr(uint64(i)*g.size)
 	}
-	return g.ValueAddr + jit.Addr(uint64(i)*g.size)
+	return g.ValueAddr + image.Addr(uint64(i)*g.size)
 }
 
 // Place maps the structures of g and initialises them.
-func (g *Map) Place(s *Memory, off jit.Offsets) error {
+func (g *Map) Place(s *Memory, off kernels.Offsets) error {
 	payload := uint64(0)
 	switch g.Type {
-	case jit.ArrayMap:
+	case bpf.ArrayMap:
 		g.size = Stride(g.ValueSize)
 		payload = uint64(g.MaxEntries) * g.size
-	case jit.PerCPUArrayMap, jit.ProgArray, jit.ArrayOfMaps:
+	case bpf.PerCPUArrayMap, bpf.ProgArray, bpf.ArrayOfMaps:
 		g.size = Stride(g.ValueSize)
 		payload = uint64(g.MaxEntries) * 8
-	case jit.RingBuf:
+	case bpf.RingBuf:
 		g.size = 1
 	default:
 		g.size = (g.ValueOff() + Stride(g.ValueSize)) // of a map of maps 8, for a pointer
 	}
-	header := jit.Addr(max(off.ArrayPtrs, off.MapMaxEntries+4))
+	header := image.Addr(max(off.ArrayPtrs, off.MapMaxEntries+4))
 	switch {
 	case g.Addr == 0 && g.ValueAddr != 0:
-		g.Addr = g.ValueAddr - jit.Addr(off.ArrayPtrs)
+		g.Addr = g.ValueAddr - image.Addr(off.ArrayPtrs)
 	case g.Addr == 0:
 		g.Addr = s.Heap(uint64(header) + payload)
 	}
@@ -103,14 +105,14 @@ func (g *Map) Place(s *Memory, off jit.Offsets) error {
 		return err
 	}
 	// map_type, key_size, value_size and max_entries follow each other (struct bpf_map).
-	at := g.Addr + jit.Addr(off.MapMaxEntries)
+	at := g.Addr + image.Addr(off.MapMaxEntries)
 	for i, v := range []uint32{uint32(g.Type), g.KeySize, g.ValueSize, g.MaxEntries} {
-		if err := s.WriteDword(at-12+jit.Addr(4*i), v); err != nil {
+		if err := s.WriteDword(at-12+image.Addr(4*i), v); err != nil {
 			return err
 		}
 	}
 	if g.ValueAddr == 0 && payload > 0 {
-		g.ValueAddr = g.Addr + jit.Addr(off.ArrayPtrs)
+		g.ValueAddr = g.Addr + image.Addr(off.ArrayPtrs)
 	}
 	if payload > 0 {
 		if err := s.MapRange(g.ValueAddr, payload, Writable); err != nil {
@@ -122,11 +124,11 @@ func (g *Map) Place(s *Memory, off jit.Offsets) error {
 
 func (g *Map) placeElems(s *Memory) error {
 	switch g.Type {
-	case jit.HashMap, jit.PerCPUHashMap, jit.LRUHashMap, jit.LRUPerCPUHashMap, jit.LPMTrie, jit.HashOfMaps, jit.RingBuf:
+	case bpf.HashMap, bpf.PerCPUHashMap, bpf.LRUHashMap, bpf.LRUPerCPUHashMap, bpf.LPMTrie, bpf.HashOfMaps, bpf.RingBuf:
 		size := hashHeader + uint64(g.MaxEntries)*g.size
 		g.Elems = s.Heap(size) + hashHeader
 		return s.MapRange(g.Elems-hashHeader, size, Writable)
-	case jit.PerCPUArrayMap:
+	case bpf.PerCPUArrayMap:
 		size := uint64(g.MaxEntries) * g.size
 		g.Elems = s.Heap(size)
 		if err := s.MapRange(g.Elems, size, Writable); err != nil {
@@ -134,7 +136,7 @@ func (g *Map) placeElems(s *Memory) error {
 		}
 		for i := range g.MaxEntries {
 			ptr := g.Element(i) - GSBase
-			if err := s.WriteWord(g.ValueAddr+jit.Addr(8*i), uint64(ptr)); err != nil {
+			if err := s.WriteWord(g.ValueAddr+image.Addr(8*i), uint64(ptr)); err != nil {
 				return err
 			}
 		}
@@ -143,14 +145,14 @@ func (g *Map) placeElems(s *Memory) error {
 }
 
 // Find returns the address of the element with this key, and of a free one if there is none.
-func (g *Map) Find(s *Memory, key []byte) (elem, free jit.Addr, err error) {
+func (g *Map) Find(s *Memory, key []byte) (elem, free image.Addr, err error) {
 	used, err := s.ReadWord(g.Elems - hashHeader)
 	if err != nil {
 		return 0, 0, err
 	}
 	k := make([]byte, g.KeySize)
 	for i := uint64(0); i < used; i++ {
-		at := g.Elems + jit.Addr(i*g.size)
+		at := g.Elems + image.Addr(i*g.size)
 		live, err := s.ReadWord(at)
 		if err != nil {
 			return 0, 0, err
@@ -169,41 +171,41 @@ func (g *Map) Find(s *Memory, key []byte) (elem, free jit.Addr, err error) {
 		}
 	}
 	if free == 0 && used < uint64(g.MaxEntries) {
-		free = g.Elems + jit.Addr(used*g.size)
+		free = g.Elems + image.Addr(used*g.size)
 	}
 	return 0, free, nil
 }
 
 // Lookup returns the address of the value, 0 if there is none.
-func (g *Map) Lookup(s *Memory, key []byte) (jit.Addr, error) {
+func (g *Map) Lookup(s *Memory, key []byte) (image.Addr, error) {
 	switch g.Type {
-	case jit.ArrayMap, jit.PerCPUArrayMap:
+	case bpf.ArrayMap, bpf.PerCPUArrayMap:
 		i := binary.LittleEndian.Uint32(key)
 		if i >= g.MaxEntries {
 			return 0, nil
 		}
 		return g.Element(i), nil
-	case jit.XSKMap:
+	case bpf.XSKMap:
 		return 0, nil // holds no sockets
-	case jit.ArrayOfMaps:
+	case bpf.ArrayOfMaps:
 		i := binary.LittleEndian.Uint32(key)
 		if i >= g.MaxEntries {
 			return 0, nil
 		}
 		inner, err := s.ReadWord(g.Element(i))
-		return jit.Addr(inner), err
-	case jit.LPMTrie:
+		return image.Addr(inner), err
+	case bpf.LPMTrie:
 		return g.longest(s, key)
-	case jit.HashMap, jit.PerCPUHashMap, jit.LRUHashMap, jit.LRUPerCPUHashMap, jit.HashOfMaps:
+	case bpf.HashMap, bpf.PerCPUHashMap, bpf.LRUHashMap, bpf.LRUPerCPUHashMap, bpf.HashOfMaps:
 		e, _, err := g.Find(s, key)
 		if e == 0 || err != nil {
 			return 0, err
 		}
-		if v := e + jit.Addr(g.ValueOff()); g.Type != jit.HashOfMaps {
+		if v := e + image.Addr(g.ValueOff()); g.Type != bpf.HashOfMaps {
 			return v, nil
 		}
-		inner, err := s.ReadWord(e + jit.Addr(g.ValueOff()))
-		return jit.Addr(inner), err
+		inner, err := s.ReadWord(e + image.Addr(g.ValueOff()))
+		return image.Addr(inner), err
 	}
 	return 0, fmt.Errorf("map %s of type %d cannot be looked up", g.Name, g.Type)
 }
@@ -214,7 +216,7 @@ func (g *Map) Update(s *Memory, key, value []byte, flags UpdateFlags) error {
 		return EINVAL
 	}
 	switch g.Type {
-	case jit.ArrayMap, jit.PerCPUArrayMap:
+	case bpf.ArrayMap, bpf.PerCPUArrayMap:
 		i := binary.LittleEndian.Uint32(key)
 		switch {
 		case i >= g.MaxEntries:
@@ -223,8 +225,8 @@ func (g *Map) Update(s *Memory, key, value []byte, flags UpdateFlags) error {
 			return EEXIST
 		}
 		return s.Write(g.Element(i), value)
-	case jit.HashMap, jit.PerCPUHashMap, jit.LRUHashMap, jit.LRUPerCPUHashMap, jit.LPMTrie:
-		if g.Type == jit.LPMTrie && binary.LittleEndian.Uint32(key) > 8*(g.KeySize-4) {
+	case bpf.HashMap, bpf.PerCPUHashMap, bpf.LRUHashMap, bpf.LRUPerCPUHashMap, bpf.LPMTrie:
+		if g.Type == bpf.LPMTrie && binary.LittleEndian.Uint32(key) > 8*(g.KeySize-4) {
 			return EINVAL
 		}
 		return g.insert(s, key, value, flags)
@@ -241,9 +243,9 @@ func (g *Map) insert(s *Memory, key, value []byte, flags UpdateFlags) error {
 		return EEXIST
 	case e == 0 && flags == UpdateExist:
 		return ENOENT
-	case e == 0 && free == 0 && g.Type == jit.LPMTrie:
+	case e == 0 && free == 0 && g.Type == bpf.LPMTrie:
 		return ENOSPC
-	case e == 0 && free == 0 && g.Type != jit.LRUHashMap && g.Type != jit.LRUPerCPUHashMap:
+	case e == 0 && free == 0 && g.Type != bpf.LRUHashMap && g.Type != bpf.LRUPerCPUHashMap:
 		return E2BIG
 	case e == 0:
 		if e = free; e == 0 {
@@ -258,12 +260,12 @@ func (g *Map) insert(s *Memory, key, value []byte, flags UpdateFlags) error {
 			return err
 		}
 	}
-	return s.Write(e+jit.Addr(g.ValueOff()), value)
+	return s.Write(e+image.Addr(g.ValueOff()), value)
 }
 
 // Remove deletes a key (htab_map_delete_elem; arrays refuse). A refusal is an Errno.
 func (g *Map) Remove(s *Memory, key []byte) error {
-	if !g.Type.Hash() && g.Type != jit.LPMTrie {
+	if !g.Type.Hash() && g.Type != bpf.LPMTrie {
 		return EINVAL
 	}
 	e, _, err := g.Find(s, key)
@@ -278,14 +280,14 @@ func (g *Map) Remove(s *Memory, key []byte) error {
 
 // longest finds the value of the longest prefix that matches (kernel/bpf/lpm_trie.c): keys are a
 // length in bits and the bytes that it is of.
-func (g *Map) longest(s *Memory, key []byte) (jit.Addr, error) {
+func (g *Map) longest(s *Memory, key []byte) (image.Addr, error) {
 	used, err := s.ReadWord(g.Elems - hashHeader)
 	if err != nil {
 		return 0, err
 	}
-	most, best, k := uint32(0), jit.Addr(0), make([]byte, g.KeySize)
+	most, best, k := uint32(0), image.Addr(0), make([]byte, g.KeySize)
 	for i := uint64(0); i < used; i++ {
-		at := g.Elems + jit.Addr(i*g.size)
+		at := g.Elems + image.Addr(i*g.size)
 		live, err := s.ReadWord(at)
 		if err == nil {
 			err = s.Read(at+HashKey, k)
@@ -295,7 +297,7 @@ func (g *Map) longest(s *Memory, key []byte) (jit.Addr, error) {
 		}
 		n := binary.LittleEndian.Uint32(k)
 		if live != 0 && n <= binary.LittleEndian.Uint32(key) && (best == 0 || n >= most) && samePrefix(k[4:], key[4:], n) {
-			most, best = n, at+jit.Addr(g.ValueOff())
+			most, best = n, at+image.Addr(g.ValueOff())
 		}
 	}
 	return best, nil
@@ -312,8 +314,8 @@ func samePrefix(a, b []byte, n uint32) bool {
 }
 
 // PutInner stores the address of a map in a map of maps.
-func (g *Map) PutInner(s *Memory, key []byte, inner jit.Addr) error {
-	if g.Type == jit.HashOfMaps {
+func (g *Map) PutInner(s *Memory, key []byte, inner image.Addr) error {
+	if g.Type == bpf.HashOfMaps {
 		return g.insert(s, key, binary.LittleEndian.AppendUint64(nil, uint64(inner)), UpdateAny)
 	}
 	i := binary.LittleEndian.Uint32(key)
@@ -326,12 +328,12 @@ func (g *Map) PutInner(s *Memory, key []byte, inner jit.Addr) error {
 // Memory returns where the values lie that programs may write. A prog array has none.
 func (g *Map) Memory() []Span {
 	switch g.Type {
-	case jit.ArrayMap:
+	case bpf.ArrayMap:
 		return []Span{{g.ValueAddr, uint64(g.MaxEntries) * g.size}}
-	case jit.RingBuf:
+	case bpf.RingBuf:
 		return []Span{{g.Elems, uint64(g.MaxEntries)}}
 	}
-	if g.Elems == 0 || g.Type == jit.HashOfMaps {
+	if g.Elems == 0 || g.Type == bpf.HashOfMaps {
 		return nil
 	}
 	return []Span{{g.Elems, uint64(g.MaxEntries) * g.size}}

@@ -7,7 +7,7 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // Bits of page table entries (Intel SDM vol. 3A, table 5-20).
@@ -32,7 +32,7 @@ const (
 
 // page is one mapped page.
 type page struct {
-	virt jit.Addr
+	virt image.Addr
 	phys uint64
 	pte  uint64 // physical address of its entry
 	prot Prot
@@ -49,15 +49,15 @@ type page struct {
 type Memory struct {
 	mem   []byte
 	next  uint64 // first free physical page
-	pages map[jit.Addr]*page
+	pages map[image.Addr]*page
 	// writable are the pages that Restore looks at, text those with code, in order of allocation.
 	writable, text []*page
-	heap           jit.Addr // where Heap goes on
+	heap           image.Addr // where Heap goes on
 }
 
 // NewMemory returns empty guest memory in mem, of which at least one page is needed.
 func NewMemory(mem []byte) *Memory {
-	return &Memory{mem: mem, next: PageSize, pages: make(map[jit.Addr]*page), heap: elemBase}
+	return &Memory{mem: mem, next: PageSize, pages: make(map[image.Addr]*page), heap: elemBase}
 }
 
 // Clear unmaps everything and zeroes what was used.
@@ -71,9 +71,9 @@ func (s *Memory) Clear() {
 
 // Heap returns the address of size bytes for the machine's own use, not mapped yet, and rounded so
 // that regions do not touch.
-func (s *Memory) Heap(size uint64) jit.Addr {
+func (s *Memory) Heap(size uint64) image.Addr {
 	at := s.heap
-	s.heap += jit.Addr((size + 127) &^ 63)
+	s.heap += image.Addr((size + 127) &^ 63)
 	return at
 }
 
@@ -91,7 +91,7 @@ func (s *Memory) setEntry(at uint64, v uint64) { binary.LittleEndian.PutUint64(s
 
 // mapPage returns the page at addr, mapped anew if it was not. Pages that are mapped already must
 // have the same protection.
-func (s *Memory) mapPage(addr jit.Addr, pr Prot) (*page, error) {
+func (s *Memory) mapPage(addr image.Addr, pr Prot) (*page, error) {
 	addr &^= PageSize - 1
 	if p := s.pages[addr]; p != nil {
 		if p.prot != pr {
@@ -137,14 +137,14 @@ func (s *Memory) mapPage(addr jit.Addr, pr Prot) (*page, error) {
 }
 
 // MapRange maps all pages of [addr, addr+size).
-func (s *Memory) MapRange(addr jit.Addr, size uint64, pr Prot) error {
+func (s *Memory) MapRange(addr image.Addr, size uint64, pr Prot) error {
 	if size == 0 {
 		return nil
 	}
-	if addr+jit.Addr(size-1) < addr {
+	if addr+image.Addr(size-1) < addr {
 		return fmt.Errorf("region at %#x wraps around", uint64(addr))
 	}
-	for a := addr &^ (PageSize - 1); a <= addr+jit.Addr(size-1); a += PageSize {
+	for a := addr &^ (PageSize - 1); a <= addr+image.Addr(size-1); a += PageSize {
 		if _, err := s.mapPage(a, pr); err != nil {
 			return err
 		}
@@ -158,8 +158,8 @@ func (s *Memory) MapRange(addr jit.Addr, size uint64, pr Prot) error {
 func (s *Memory) bytes(p *page) []byte { return s.mem[p.phys : p.phys+PageSize : p.phys+PageSize] }
 
 // PlaceText puts code into text pages; what is between pieces is int3.
-func (s *Memory) PlaceText(at jit.Addr, code []byte) error {
-	for a := at &^ (PageSize - 1); a < at+jit.Addr(len(code)); a += PageSize {
+func (s *Memory) PlaceText(at image.Addr, code []byte) error {
+	for a := at &^ (PageSize - 1); a < at+image.Addr(len(code)); a += PageSize {
 		fresh := s.pages[a] == nil
 		p, err := s.mapPage(a, Executable)
 		if err != nil {
@@ -176,8 +176,8 @@ func (s *Memory) PlaceText(at jit.Addr, code []byte) error {
 }
 
 // TextPages returns the addresses of the pages with code.
-func (s *Memory) TextPages() []jit.Addr {
-	a := make([]jit.Addr, len(s.text))
+func (s *Memory) TextPages() []image.Addr {
+	a := make([]image.Addr, len(s.text))
 	for i, p := range s.text {
 		a[i] = p.virt
 	}
@@ -185,28 +185,28 @@ func (s *Memory) TextPages() []jit.Addr {
 }
 
 // IsText reports whether an address is in a page with code.
-func (s *Memory) IsText(addr jit.Addr) bool {
+func (s *Memory) IsText(addr image.Addr) bool {
 	p := s.pages[addr&^(PageSize-1)]
 	return p != nil && p.prot&Executable != 0
 }
 
 // Mapped reports whether an address is mapped.
-func (s *Memory) Mapped(addr jit.Addr) bool { return s.pages[addr&^(PageSize-1)] != nil }
+func (s *Memory) Mapped(addr image.Addr) bool { return s.pages[addr&^(PageSize-1)] != nil }
 
 // Code copies as much code as there is from an address on.
-func (s *Memory) Code(addr jit.Addr, dst []byte) (n int) {
-	for n < len(dst) && s.IsText(addr+jit.Addr(n)) {
-		b, _ := s.at(addr + jit.Addr(n))
+func (s *Memory) Code(addr image.Addr, dst []byte) (n int) {
+	for n < len(dst) && s.IsText(addr+image.Addr(n)) {
+		b, _ := s.at(addr + image.Addr(n))
 		n += copy(dst[n:], b)
 	}
 	return n
 }
 
 // CString reads up to limit bytes of a string.
-func (s *Memory) CString(addr jit.Addr, limit int) (string, error) {
+func (s *Memory) CString(addr image.Addr, limit int) (string, error) {
 	var out []byte
 	for len(out) < limit {
-		b, _ := s.at(addr + jit.Addr(len(out)))
+		b, _ := s.at(addr + image.Addr(len(out)))
 		if b == nil {
 			return "", fmt.Errorf("read of %#x: not mapped", uint64(addr)+uint64(len(out)))
 		}
@@ -220,7 +220,7 @@ func (s *Memory) CString(addr jit.Addr, limit int) (string, error) {
 }
 
 // at returns guest memory from addr to the end of its page; nil if it is not mapped.
-func (s *Memory) at(addr jit.Addr) ([]byte, *page) {
+func (s *Memory) at(addr image.Addr) ([]byte, *page) {
 	p := s.pages[addr&^(PageSize-1)]
 	if p == nil {
 		return nil, nil
@@ -229,20 +229,20 @@ func (s *Memory) at(addr jit.Addr) ([]byte, *page) {
 }
 
 // Read fills dst from guest memory. It fails if a byte is not mapped.
-func (s *Memory) Read(addr jit.Addr, dst []byte) error {
+func (s *Memory) Read(addr image.Addr, dst []byte) error {
 	for len(dst) > 0 {
 		src, _ := s.at(addr)
 		if src == nil {
 			return fmt.Errorf("read of %#x: not mapped", uint64(addr))
 		}
 		n := copy(dst, src)
-		dst, addr = dst[n:], addr+jit.Addr(n)
+		dst, addr = dst[n:], addr+image.Addr(n)
 	}
 	return nil
 }
 
 // Write stores to guest memory whatever its protection.
-func (s *Memory) Write(addr jit.Addr, src []byte) error {
+func (s *Memory) Write(addr image.Addr, src []byte) error {
 	for len(src) > 0 {
 		dst, p := s.at(addr)
 		if dst == nil {
@@ -250,7 +250,7 @@ func (s *Memory) Write(addr jit.Addr, src []byte) error {
 		}
 		n := copy(dst, src)
 		s.dirty(p)
-		src, addr = src[n:], addr+jit.Addr(n)
+		src, addr = src[n:], addr+image.Addr(n)
 	}
 	return nil
 }
@@ -262,19 +262,19 @@ func (s *Memory) dirty(p *page) {
 }
 
 // ReadWord returns the 8 bytes at addr.
-func (s *Memory) ReadWord(addr jit.Addr) (uint64, error) {
+func (s *Memory) ReadWord(addr image.Addr) (uint64, error) {
 	var b [8]byte
 	err := s.Read(addr, b[:])
 	return binary.LittleEndian.Uint64(b[:]), err
 }
 
 // WriteWord stores 8 bytes.
-func (s *Memory) WriteWord(addr jit.Addr, v uint64) error {
+func (s *Memory) WriteWord(addr image.Addr, v uint64) error {
 	return s.Write(addr, binary.LittleEndian.AppendUint64(nil, v))
 }
 
 // WriteDword stores 4 bytes.
-func (s *Memory) WriteDword(addr jit.Addr, v uint32) error {
+func (s *Memory) WriteDword(addr image.Addr, v uint32) error {
 	return s.Write(addr, binary.LittleEndian.AppendUint32(nil, v))
 }
 

@@ -6,22 +6,24 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // Setup is what a machine is loaded with: plain data, from the project's own compiler or from a
 // capture. Load copies what it needs, except the images, which must not change while loaded.
 type Setup struct {
 	// Images are the programs. Image i gets a struct bpf_prog of its own, for prog arrays.
-	Images []*jit.Image
+	Images []*image.Image
 	// Maps are in the order that programs and the update functions refer to.
 	Maps []MapSpec
 	// Symbols are the kernel symbols that code refers to: helpers, thunks, variables. For per-CPU
 	// variables the address is the displacement from the gs base. Helpers that are not modelled
 	// may be named: only calling one is an error.
-	Symbols map[string]jit.Addr
+	Symbols map[string]image.Addr
 	// Offsets are the positions in the kernel's structures.
-	Offsets jit.Offsets
+	Offsets kernels.Offsets
 	// Slots are the contents of the prog arrays.
 	Slots []Slot
 	// Inner are the contents of the maps of maps.
@@ -35,14 +37,14 @@ type Setup struct {
 	VoidRAX uint64
 	// Marks are the instructions at which registers are recorded. nil marks the entry, calls,
 	// returns and the Jump and End of each tail call of every image.
-	Marks []jit.Addr
+	Marks []image.Addr
 }
 
 // MapSpec is a map at its addresses. An address that is 0 is chosen by the machine.
 type MapSpec struct {
-	jit.Map
-	Addr      jit.Addr // struct bpf_map
-	ValueAddr jit.Addr // first value of an array
+	bpf.Map
+	Addr      image.Addr // struct bpf_map
+	ValueAddr image.Addr // first value of an array
 }
 
 // Slot is one entry of a prog array.
@@ -61,7 +63,7 @@ type Inner struct {
 
 // Region is initialised memory.
 type Region struct {
-	Addr     jit.Addr
+	Addr     image.Addr
 	Bytes    []byte
 	ReadOnly bool
 }
@@ -98,7 +100,7 @@ func (s *Setup) Check() error {
 	for i, in := range s.Inner {
 		n := len(s.Maps)
 		if in.Map < 0 || in.Map >= n || in.Inner < 0 || in.Inner >= n || len(in.Key) != int(s.Maps[in.Map].KeySize) ||
-			s.Maps[in.Map].Type != jit.ArrayOfMaps && s.Maps[in.Map].Type != jit.HashOfMaps {
+			s.Maps[in.Map].Type != bpf.ArrayOfMaps && s.Maps[in.Map].Type != bpf.HashOfMaps {
 			errs = append(errs, fmt.Errorf("inner map %d: no map %d in map %d", i, in.Inner, in.Map))
 		}
 	}
@@ -109,21 +111,21 @@ func checkMap(m MapSpec) error {
 	const limit = 1 << 26
 	size := uint64(m.MaxEntries) * (uint64(m.KeySize) + uint64(m.ValueSize) + HashKey)
 	switch m.Type {
-	case jit.ArrayMap, jit.PerCPUArrayMap, jit.ProgArray, jit.ArrayOfMaps:
+	case bpf.ArrayMap, bpf.PerCPUArrayMap, bpf.ProgArray, bpf.ArrayOfMaps:
 		if m.KeySize != 4 {
 			return fmt.Errorf("key size %d, want 4", m.KeySize)
 		}
-	case jit.HashMap, jit.PerCPUHashMap, jit.LRUHashMap, jit.LRUPerCPUHashMap, jit.LPMTrie, jit.HashOfMaps:
+	case bpf.HashMap, bpf.PerCPUHashMap, bpf.LRUHashMap, bpf.LRUPerCPUHashMap, bpf.LPMTrie, bpf.HashOfMaps:
 		if m.KeySize == 0 {
 			return errors.New("key size 0")
 		}
-	case jit.ArenaMap:
+	case bpf.ArenaMap:
 		return nil
 	default:
 		if !m.Type.Opaque() {
 			return fmt.Errorf("map type %d is not modelled", m.Type)
 		}
-		if m.Type != jit.RingBuf {
+		if m.Type != bpf.RingBuf {
 			return nil
 		}
 		size = uint64(m.MaxEntries)
@@ -131,7 +133,7 @@ func checkMap(m MapSpec) error {
 	switch {
 	case m.MaxEntries == 0:
 		return errors.New("no entries")
-	case m.Type != jit.ProgArray && m.Type != jit.RingBuf && m.ValueSize == 0:
+	case m.Type != bpf.ProgArray && m.Type != bpf.RingBuf && m.ValueSize == 0:
 		return errors.New("value size 0")
 	case size > limit:
 		return fmt.Errorf("%d entries of %d+%d bytes are more than the machine holds", m.MaxEntries, m.KeySize, m.ValueSize)
@@ -143,7 +145,7 @@ func (s *Setup) CheckSlot(sl Slot) error {
 	switch {
 	case sl.Map < 0 || sl.Map >= len(s.Maps):
 		return fmt.Errorf("no map %d", sl.Map)
-	case s.Maps[sl.Map].Type != jit.ProgArray:
+	case s.Maps[sl.Map].Type != bpf.ProgArray:
 		return fmt.Errorf("map %d is no prog array", sl.Map)
 	case sl.Key >= s.Maps[sl.Map].MaxEntries:
 		return fmt.Errorf("key %d of %d", sl.Key, s.Maps[sl.Map].MaxEntries)

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/emu/guest"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // tracePrintk formats with up to three arguments: %d %i %u %x %p %c %s with the usual sizes.
@@ -133,7 +133,7 @@ func (c *call) verb(b *strings.Builder, v byte, long bool, x uint64) error {
 	case 'c':
 		b.WriteByte(byte(x))
 	case 's':
-		str, err := c.e.Mem.CString(jit.Addr(x), 512)
+		str, err := c.e.Mem.CString(image.Addr(x), 512)
 		if err != nil {
 			return err
 		}

@@ -10,7 +10,8 @@ import (
 	"slices"
 
 	"github.com/tcsim/tcsim/emu/guest"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -57,7 +58,7 @@ type Packet struct {
 // Code finds the function that an address is in, and the image that it is a function of; nil if there
 // is none.
 type Code interface {
-	CodeAt(jit.Addr) (*jit.FuncImage, *jit.Image)
+	CodeAt(image.Addr) (*image.FuncImage, *image.Image)
 }
 
 // call is one call of a helper.
@@ -72,7 +73,7 @@ var ArgRegs = [...]x86.Reg{x86.RDI, x86.RSI, x86.RDX, x86.RCX, x86.R8}
 // arg returns argument n, from 1.
 func (c *call) arg(n int) uint64 { return c.r[ArgRegs[n-1]] }
 
-func (c *call) addr(n int) jit.Addr { return jit.Addr(c.arg(n)) }
+func (c *call) addr(n int) image.Addr { return image.Addr(c.arg(n)) }
 
 // bytes reads n bytes of memory that argument a points to.
 func (c *call) bytes(a int, n uint32) ([]byte, error) {
@@ -148,7 +149,7 @@ func NameOf(imm int32) string {
 			return helpers[i].name
 		}
 	}
-	if name := jit.HelperName(imm); name != "" {
+	if name := verify.HelperName(imm); name != "" {
 		return name
 	}
 	return fmt.Sprintf("bpf_helper_%d", imm)

@@ -7,7 +7,7 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/emu/guest"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // moreHelpers are helpers of programs that people write, beside those that captures have.
@@ -194,7 +194,7 @@ func strncmp(c *call) (uint64, error) {
 		return 0, fmt.Errorf("argument 2: %d bytes", n)
 	}
 	var a, b [1]byte
-	for i := jit.Addr(0); uint64(i) < n; i++ {
+	for i := image.Addr(0); uint64(i) < n; i++ {
 		if err := c.e.Mem.Read(c.addr(1)+i, a[:]); err != nil {
 			return 0, fmt.Errorf("argument 1: %w", err)
 		}

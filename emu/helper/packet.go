@@ -7,7 +7,7 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/emu/guest"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // Fields of struct xdp_buff and what XDP programs must leave of a packet.
@@ -17,8 +17,8 @@ const (
 )
 
 // packetSpan is where the packet is that a program sees.
-func (c *call) packetSpan() (lo, hi jit.Addr, err error) {
-	lo, hi = guest.PacketAddr+jit.Addr(c.e.Packet.From), guest.PacketAddr+jit.Addr(c.e.Packet.Len)
+func (c *call) packetSpan() (lo, hi image.Addr, err error) {
+	lo, hi = guest.PacketAddr+image.Addr(c.e.Packet.From), guest.PacketAddr+image.Addr(c.e.Packet.Len)
 	if c.e.Packet.XDP {
 		l, err := c.e.Mem.ReadWord(guest.ContextAddr + xdpData)
 		if err != nil {
@@ -28,7 +28,7 @@ func (c *call) packetSpan() (lo, hi jit.Addr, err error) {
 		if err != nil || h < l || h-l > 1<<20 {
 			return 0, 0, fmt.Errorf("the packet is from %#x to %#x: %w", l, h, err)
 		}
-		lo, hi = jit.Addr(l), jit.Addr(h)
+		lo, hi = image.Addr(l), image.Addr(h)
 	}
 	return lo, max(lo, hi), nil
 }
@@ -44,13 +44,13 @@ func (c *call) packet() ([]byte, error) {
 }
 
 // at returns the address of n bytes at an offset of the packet; ok is false if they are not there.
-func (c *call) at(off, n uint64) (a jit.Addr, ok bool, err error) {
+func (c *call) at(off, n uint64) (a image.Addr, ok bool, err error) {
 	lo, hi, err := c.packetSpan()
 	size := uint64(hi - lo)
 	if err != nil || off > 1<<31-1 || n > size || off > size-n {
 		return 0, false, err
 	}
-	return lo + jit.Addr(off), true, nil
+	return lo + image.Addr(off), true, nil
 }
 
 // packetLoad copies a part of the packet to the buffer in argument 3 and zeroes that if there is no

@@ -6,7 +6,8 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/emu/guest"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // A ring buffer that nobody reads (kernel/bpf/ringbuf.c): its producer position is in the word before
@@ -19,20 +20,20 @@ const (
 
 func (c *call) ringArg(arg int) (*guest.Map, error) {
 	g, err := c.mapAt(arg)
-	if err == nil && g.Type != jit.RingBuf {
+	if err == nil && g.Type != bpf.RingBuf {
 		err = fmt.Errorf("map %s is no ring buffer", g.Name)
 	}
 	return g, err
 }
 
 // reserve returns the address behind the header of a new record, 0 if there is no room.
-func (c *call) reserve(g *guest.Map, size uint64) (jit.Addr, error) {
+func (c *call) reserve(g *guest.Map, size uint64) (image.Addr, error) {
 	n := (size + ringHeader + 7) &^ 7
 	pos, err := c.e.Mem.ReadWord(g.Elems - 8)
 	if err != nil || size > ringMax || pos+n > uint64(g.MaxEntries)-1 {
 		return 0, err
 	}
-	at := g.Elems + jit.Addr(pos)
+	at := g.Elems + image.Addr(pos)
 	if err := c.e.Mem.WriteWord(at, size|ringBusy); err != nil {
 		return 0, err
 	}

@@ -7,7 +7,7 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/emu/guest"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -17,7 +17,7 @@ import (
 // unwinder finds those of code that it has no tables for.
 func throwException(c *call) (uint64, error) {
 	word := func(a uint64) (uint64, error) {
-		v, err := c.e.Mem.ReadWord(jit.Addr(a))
+		v, err := c.e.Mem.ReadWord(image.Addr(a))
 		if err != nil {
 			err = fmt.Errorf("unwind: %w", err)
 		}
@@ -26,7 +26,7 @@ func throwException(c *call) (uint64, error) {
 	ip, err := word(c.r[x86.RSP])
 	sp, bp := c.r[x86.RSP]+8, c.r[x86.RBP]
 	for err == nil {
-		f, img := c.e.Code.CodeAt(jit.Addr(ip) - 1) // a call can be the last instruction of a function
+		f, img := c.e.Code.CodeAt(image.Addr(ip) - 1) // a call can be the last instruction of a function
 		if f == nil {
 			return 0, fmt.Errorf("unwind: %#x is in no program, and no main function was found before", ip)
 		}
@@ -43,7 +43,7 @@ func throwException(c *call) (uint64, error) {
 
 // enterCallback makes the stub return into the callback as if bpf_throw had called it. What comes
 // behind that call is never reached.
-func (c *call) enterCallback(img *jit.Image, sp, bp uint64) error {
+func (c *call) enterCallback(img *image.Image, sp, bp uint64) error {
 	for i := range img.Funcs {
 		f := &img.Funcs[i]
 		if !f.ExceptionCB {
@@ -55,8 +55,8 @@ func (c *call) enterCallback(img *jit.Image, sp, bp uint64) error {
 			c.r[r] = thrown + uint64(r) // the callback must restore what its caller needs
 		}
 		c.r[x86.RSP] -= 16
-		err := c.e.Mem.WriteWord(jit.Addr(c.r[x86.RSP]), uint64(f.Addr)+uint64(f.Entry))
-		return errors.Join(err, c.e.Mem.WriteWord(jit.Addr(c.r[x86.RSP]+8), neverReturn))
+		err := c.e.Mem.WriteWord(image.Addr(c.r[x86.RSP]), uint64(f.Addr)+uint64(f.Entry))
+		return errors.Join(err, c.e.Mem.WriteWord(image.Addr(c.r[x86.RSP]+8), neverReturn))
 	}
 	return errors.New("the program has no exception callback")
 }
@@ -79,7 +79,7 @@ const (
 // from rbp of the count, which the time of the first call follows, and gets the new count; all other
 // registers are kept.
 func timedMayGoto(c *call) (uint64, error) {
-	at := jit.Addr(c.r[x86.RBP]+c.r[x86.R10]) + 8
+	at := image.Addr(c.r[x86.RBP]+c.r[x86.R10]) + 8
 	start, err := c.e.Mem.ReadWord(at)
 	if err != nil {
 		return 0, err

@@ -5,7 +5,7 @@ package helper
 import (
 	"fmt"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // trampHelpers are the functions that trampolines call around tracing programs and around the traced
@@ -48,10 +48,10 @@ func exitRecur(c *call) (uint64, error) {
 }
 
 // Active returns how often the tracing program with its struct bpf_prog at an address is running.
-func (w *World) Active(prog jit.Addr) int { return w.active[uint64(prog)] }
+func (w *World) Active(prog image.Addr) int { return w.active[uint64(prog)] }
 
 // SetActive changes Active.
-func (w *World) SetActive(prog jit.Addr, n int) {
+func (w *World) SetActive(prog image.Addr, n int) {
 	if w.active == nil {
 		w.active = map[uint64]int{}
 	}

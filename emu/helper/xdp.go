@@ -4,13 +4,13 @@ package helper
 
 import (
 	"github.com/tcsim/tcsim/emu/guest"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // The helpers that move an XDP program's packet in its frame (net/core/filter.c).
 
 // xdpWord reads a pointer of struct xdp_buff.
-func (c *call) xdpWord(off jit.Addr) (int64, error) {
+func (c *call) xdpWord(off image.Addr) (int64, error) {
 	v, err := c.e.Mem.ReadWord(c.addr(1) + off)
 	return int64(v), err
 }
@@ -30,7 +30,7 @@ var (
 	packetEndMax = hardStart + guest.PacketFrame
 )
 
-func addrInt(a jit.Addr) int64 { return int64(a) }
+func addrInt(a image.Addr) int64 { return int64(a) }
 
 func xdpAdjustHead(c *call) (uint64, error) {
 	data, end, meta, err := c.xdpPointers()
@@ -47,10 +47,10 @@ func xdpAdjustHead(c *call) (uint64, error) {
 	}
 	if size > 0 {
 		b := make([]byte, size)
-		if err := c.e.Mem.Read(jit.Addr(meta), b); err != nil {
+		if err := c.e.Mem.Read(image.Addr(meta), b); err != nil {
 			return 0, err
 		}
-		if err := c.e.Mem.Write(jit.Addr(to-size), b); err != nil {
+		if err := c.e.Mem.Write(image.Addr(to-size), b); err != nil {
 			return 0, err
 		}
 	}
@@ -70,7 +70,7 @@ func xdpAdjustTail(c *call) (uint64, error) {
 		return guest.EINVAL.Result(), nil
 	}
 	if by > 0 {
-		if err := c.e.Mem.Write(jit.Addr(end), make([]byte, by)); err != nil {
+		if err := c.e.Mem.Write(image.Addr(end), make([]byte, by)); err != nil {
 			return 0, err
 		}
 	}

@@ -11,11 +11,11 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tcsim/tcsim/emu/interp"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // calc runs one instruction on r0 = a, r1 = b and returns r0.
-func calc(t tester, in jit.Insn, a, b uint64) uint64 {
+func calc(t tester, in bpf.Insn, a, b uint64) uint64 {
 	t.Helper()
 	m := newMachine(t, interp.Config{Programs: []interp.Program{prog("calc",
 		ld64(2, 0, int32(uint32(b)), int32(uint32(b>>32))), movX(1, 2),
@@ -112,7 +112,7 @@ func TestALU(t *testing.T) {
 				class := map[uint]uint8{64: 7, 32: 4}[width]
 				rapid.Check(t, func(t *rapid.T) {
 					a, b := operand().Draw(t, "a"), operand().Draw(t, "b")
-					in := jit.Insn{Op: op.code<<4 | class, Off: op.off}
+					in := bpf.Insn{Op: op.code<<4 | class, Off: op.off}
 					if reg {
 						in.Op |= 8
 						in.Src = 1
@@ -136,21 +136,21 @@ func TestNegSwapSext(t *testing.T) {
 		b := binary.BigEndian.AppendUint64(nil, a)
 		for _, tt := range []struct {
 			name string
-			in   jit.Insn
+			in   bpf.Insn
 			want uint64
 		}{
-			{"neg64", jit.Insn{Op: 0x87}, -a},
-			{"neg32", jit.Insn{Op: 0x84}, uint64(uint32(-a))},
-			{"le16", jit.Insn{Op: 0xd4, Imm: 16}, a & 0xffff},
-			{"le32", jit.Insn{Op: 0xd4, Imm: 32}, a & 0xffffffff},
-			{"le64", jit.Insn{Op: 0xd4, Imm: 64}, a},
-			{"be16", jit.Insn{Op: 0xdc, Imm: 16}, uint64(binary.LittleEndian.Uint16(b[6:]))},
-			{"be32", jit.Insn{Op: 0xdc, Imm: 32}, uint64(binary.LittleEndian.Uint32(b[4:]))},
-			{"be64", jit.Insn{Op: 0xdc, Imm: 64}, binary.LittleEndian.Uint64(b)},
-			{"bswap16", jit.Insn{Op: 0xd7, Imm: 16}, uint64(bits.ReverseBytes16(uint16(a)))},
-			{"bswap32", jit.Insn{Op: 0xd7, Imm: 32}, uint64(bits.ReverseBytes32(uint32(a)))},
-			{"bswap64", jit.Insn{Op: 0xd7, Imm: 64}, bits.ReverseBytes64(a)},
-			{"movsx32", jit.Insn{Op: 0xbf, Src: 1, Off: 32}, uint64(int64(int32(a)))},
+			{"neg64", bpf.Insn{Op: 0x87}, -a},
+			{"neg32", bpf.Insn{Op: 0x84}, uint64(uint32(-a))},
+			{"le16", bpf.Insn{Op: 0xd4, Imm: 16}, a & 0xffff},
+			{"le32", bpf.Insn{Op: 0xd4, Imm: 32}, a & 0xffffffff},
+			{"le64", bpf.Insn{Op: 0xd4, Imm: 64}, a},
+			{"be16", bpf.Insn{Op: 0xdc, Imm: 16}, uint64(binary.LittleEndian.Uint16(b[6:]))},
+			{"be32", bpf.Insn{Op: 0xdc, Imm: 32}, uint64(binary.LittleEndian.Uint32(b[4:]))},
+			{"be64", bpf.Insn{Op: 0xdc, Imm: 64}, binary.LittleEndian.Uint64(b)},
+			{"bswap16", bpf.Insn{Op: 0xd7, Imm: 16}, uint64(bits.ReverseBytes16(uint16(a)))},
+			{"bswap32", bpf.Insn{Op: 0xd7, Imm: 32}, uint64(bits.ReverseBytes32(uint32(a)))},
+			{"bswap64", bpf.Insn{Op: 0xd7, Imm: 64}, bits.ReverseBytes64(a)},
+			{"movsx32", bpf.Insn{Op: 0xbf, Src: 1, Off: 32}, uint64(int64(int32(a)))},
 		} {
 			if got := calc(t, tt.in, a, a); got != tt.want {
 				t.Fatalf("%s of %#x = %#x, want %#x", tt.name, a, got, tt.want)
@@ -183,7 +183,7 @@ func TestConditions(t *testing.T) {
 			b = a
 		}
 		wide, reg := rapid.Bool().Draw(t, "wide"), rapid.Bool().Draw(t, "reg")
-		in := jit.Insn{Op: 6, Off: 1}
+		in := bpf.Insn{Op: 6, Off: 1}
 		if wide {
 			in.Op = 5
 		}

@@ -5,7 +5,7 @@ package interp
 import (
 	"errors"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // Atomic operations: the values of imm (RFC 9669, section 5.3), and for load-acquire and
@@ -22,7 +22,7 @@ const (
 	atomicStoreRelease = 0x03
 )
 
-func decodeAtomic(in jit.Insn, o *op) error {
+func decodeAtomic(in bpf.Insn, o *op) error {
 	switch in.Imm {
 	case 0x100:
 		o.code = atomicLoadAcquire

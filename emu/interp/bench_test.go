@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/emu/interp"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // BenchmarkInsns reports executed instructions per second: arithmetic, a loop of loads and stores
@@ -29,7 +29,7 @@ func BenchmarkInsns(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			ctx, insns := interp.ForType(jit.SchedCLS, testPacket()), uint64(0)
+			ctx, insns := interp.ForType(bpf.SchedCLS, testPacket()), uint64(0)
 			for b.Loop() {
 				res, err := m.Run(0, ctx)
 				if err != nil {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/fixtures"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
 )
 
@@ -34,14 +34,14 @@ func scenarioConfig(sc *capture.Scenario, rules interp.Rules) interp.Config {
 	for i := range sc.Progs {
 		p := &sc.Progs[i]
 		def := interp.Program{
-			Program: &jit.Program{Name: p.Name, Type: sc.ProgType, Insns: p.Insns, Maps: cfg.Maps},
+			Program: &bpf.Program{Name: p.Name, Type: sc.ProgType, Insns: p.Insns, Maps: cfg.Maps},
 			Kfuncs:  p.Kfuncs,
 		}
 		for id, f := range p.Funcs {
 			if f.Start < 0 { // added by the verifier
 				continue
 			}
-			def.Funcs = append(def.Funcs, jit.Func{Name: f.Name, Start: f.Start})
+			def.Funcs = append(def.Funcs, bpf.Func{Name: f.Name, Start: f.Start})
 			if f.Name == "handler" {
 				def.ExceptionCallback = id
 			}
@@ -141,7 +141,7 @@ func whyNot(sc *capture.Scenario) string {
 		return sc.Run.Skipped
 	case sc.Run.Error != "":
 		return sc.Run.Error
-	case sc.ProgType == jit.Tracing:
+	case sc.ProgType == bpf.Tracing:
 		return "runs kernel functions, no program"
 	}
 	return ""

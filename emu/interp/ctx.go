@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // CtxKind says how accesses through R1 are to be understood.
@@ -141,7 +141,7 @@ func XDP(packet []byte) Ctx {
 // ForType makes the context of a test run of a program of type t on packet, as
 // BPF_PROG_TEST_RUN does: socket filters see the packet behind its Ethernet header, tracing
 // programs and kprobes get zeroed memory.
-func ForType(t jit.ProgType, packet []byte) Ctx {
+func ForType(t bpf.ProgType, packet []byte) Ctx {
 	switch {
 	case t.LinkLayer():
 		return SKB(packet)
@@ -150,7 +150,7 @@ func ForType(t jit.ProgType, packet []byte) Ctx {
 		c.Packet = c.Packet[min(14, len(packet)):]
 		binary.LittleEndian.PutUint32(c.Data[skbLen:], uint32(len(c.Packet)))
 		return c
-	case t == jit.XDP:
+	case t == bpf.XDP:
 		return XDP(packet)
 	}
 	return Ctx{Data: make([]byte, SKBSize)}

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // Instruction classes (RFC 9669, section 3.1).
@@ -81,7 +81,7 @@ func writesDst(o *op) bool {
 }
 
 // alu decodes ALU and ALU64 (RFC 9669, section 4.1 and 4.2).
-func (d *decoder) alu(in jit.Insn, o *op) error {
+func (d *decoder) alu(in bpf.Insn, o *op) error {
 	wide := in.Class() == classALU64
 	o.kind = kindALU32
 	if wide {
@@ -116,7 +116,7 @@ func (d *decoder) alu(in jit.Insn, o *op) error {
 }
 
 // decodeSwap decodes byte swaps: le and be in ALU, unconditional ones in ALU64.
-func decodeSwap(in jit.Insn, o *op, wide bool) error {
+func decodeSwap(in bpf.Insn, o *op, wide bool) error {
 	o.kind, o.size, o.code = kindSwap, uint8(in.Imm), swapAlways
 	if !wide {
 		o.code = swapToLE
@@ -131,7 +131,7 @@ func decodeSwap(in jit.Insn, o *op, wide bool) error {
 }
 
 // mov decodes moves, sign-extending moves and address space casts.
-func (d *decoder) mov(in jit.Insn, o *op, wide bool) error {
+func (d *decoder) mov(in bpf.Insn, o *op, wide bool) error {
 	switch {
 	case in.Off == 0:
 		return nil
@@ -152,7 +152,7 @@ func (d *decoder) mov(in jit.Insn, o *op, wide bool) error {
 }
 
 // ld decodes 64-bit immediates and the legacy packet loads.
-func (d *decoder) ld(slot int, in jit.Insn, o *op) error {
+func (d *decoder) ld(slot int, in bpf.Insn, o *op) error {
 	if in.Op == opLdImm64 {
 		return d.imm64(slot, in, o)
 	}
@@ -168,7 +168,7 @@ func (d *decoder) ld(slot int, in jit.Insn, o *op) error {
 }
 
 // imm64 decodes ld_imm64 and resolves what it names to an address.
-func (d *decoder) imm64(slot int, in jit.Insn, o *op) error {
+func (d *decoder) imm64(slot int, in bpf.Insn, o *op) error {
 	if slot+1 >= len(d.p.def.Insns) {
 		return errors.New("ld_imm64 has no second half")
 	}
@@ -181,14 +181,14 @@ func (d *decoder) imm64(slot int, in jit.Insn, o *op) error {
 	switch in.Src {
 	case 0:
 		return nil
-	case jit.PseudoFunc:
+	case bpf.PseudoFunc:
 		to := slot + 1 + int(in.Imm)
 		if to < 0 || to >= len(d.p.code) {
 			return fmt.Errorf("function at slot %d does not exist", to)
 		}
 		o.off, o.imm = int32(to), funcAddr(d.p.index, to)
 		return nil
-	case jit.PseudoMap, jit.PseudoMapValue:
+	case bpf.PseudoMap, bpf.PseudoMapValue:
 	default:
 		return fmt.Errorf("source %d of ld_imm64 is not modelled", in.Src)
 	}
@@ -196,11 +196,11 @@ func (d *decoder) imm64(slot int, in jit.Insn, o *op) error {
 		return fmt.Errorf("map %d does not exist", in.Imm)
 	}
 	s := d.m.maps[in.Imm]
-	if in.Src == jit.PseudoMap {
+	if in.Src == bpf.PseudoMap {
 		o.imm = s.handle
 		return nil
 	}
-	if off := uint32(second.Imm); s.def.Type != jit.ArrayMap || uint64(off) >= uint64(len(s.data)) {
+	if off := uint32(second.Imm); s.def.Type != bpf.ArrayMap || uint64(off) >= uint64(len(s.data)) {
 		return fmt.Errorf("map %d has no value at offset %d", in.Imm, off)
 	}
 	o.imm = s.base + uint64(uint32(second.Imm))
@@ -208,7 +208,7 @@ func (d *decoder) imm64(slot int, in jit.Insn, o *op) error {
 }
 
 // mem decodes loads and stores.
-func (d *decoder) mem(in jit.Insn, o *op) error {
+func (d *decoder) mem(in bpf.Insn, o *op) error {
 	o.off, o.size = int32(in.Off), accessSize(in.Op)
 	class, mode := in.Class(), in.Op&0xe0
 	switch {
@@ -233,7 +233,7 @@ func (d *decoder) mem(in jit.Insn, o *op) error {
 func accessSize(op uint8) uint8 { return [4]uint8{4, 2, 1, 8}[op>>3&3] }
 
 // jump decodes jumps, calls and exit.
-func (d *decoder) jump(slot int, in jit.Insn, o *op) error {
+func (d *decoder) jump(slot int, in bpf.Insn, o *op) error {
 	to := slot + 1 + int(in.Off)
 	o.off = int32(to)
 	switch in.Op {
@@ -266,20 +266,20 @@ func (d *decoder) jump(slot int, in jit.Insn, o *op) error {
 }
 
 // call decodes the three kinds of calls.
-func (d *decoder) call(slot int, in jit.Insn, o *op) error {
+func (d *decoder) call(slot int, in bpf.Insn, o *op) error {
 	switch in.Src {
 	case 0:
 		o.kind, o.off = kindHelper, in.Imm
-		if in.Imm == jit.HelperTailCall {
+		if in.Imm == bpf.HelperTailCall {
 			o.kind = kindTail
 		}
-	case jit.PseudoCall:
+	case bpf.PseudoCall:
 		to := int64(slot) + 1 + int64(in.Imm)
 		if to <= 0 || to >= int64(len(d.p.code)) {
 			return fmt.Errorf("call of slot %d, which is not a subprogram", to)
 		}
 		o.kind, o.off = kindCall, int32(to)
-	case jit.PseudoKfunc:
+	case bpf.PseudoKfunc:
 		o.kind, o.off = kindKfunc, in.Imm
 		if in.Imm < 0 || int(in.Imm) >= len(d.p.def.Kfuncs) {
 			return fmt.Errorf("kernel function %d is not in Kfuncs", in.Imm)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/fixtures"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
 )
 
@@ -35,16 +35,16 @@ func FuzzRun(f *testing.F) {
 		f.Add(text, uint8(i))
 	}
 	f.Fuzz(func(t *testing.T, text []byte, flags uint8) {
-		var insns []jit.Insn
-		for ; len(text) >= jit.InsnSize; text = text[jit.InsnSize:] {
-			insns = append(insns, jit.DecodeInsn(text))
+		var insns []bpf.Insn
+		for ; len(text) >= bpf.InsnSize; text = text[bpf.InsnSize:] {
+			insns = append(insns, bpf.DecodeInsn(text))
 		}
 		maps := append(testMaps[:2:2],
-			jit.Map{Type: jit.HashMap, KeySize: 4, ValueSize: 8, MaxEntries: 2},
-			jit.Map{Type: jit.ArenaMap, MaxEntries: 1})
+			bpf.Map{Type: bpf.HashMap, KeySize: 4, ValueSize: 8, MaxEntries: 2},
+			bpf.Map{Type: bpf.ArenaMap, MaxEntries: 1})
 		m, err := interp.New(interp.Config{
 			Maps:       maps,
-			Programs:   []interp.Program{{Program: &jit.Program{Name: "fuzz", Insns: insns}, Kfuncs: []string{"bpf_throw"}}},
+			Programs:   []interp.Program{{Program: &bpf.Program{Name: "fuzz", Insns: insns}, Kfuncs: []string{"bpf_throw"}}},
 			ProgArrays: []interp.Slot{{Map: 1, Key: 1, Prog: 0}},
 			Rules:      interp.Rules{BurnEmpty: flags&1 != 0, PerFrame: flags&2 != 0},
 			MaxInsns:   10_000, MaxFrames: 40,
@@ -55,7 +55,7 @@ func FuzzRun(f *testing.F) {
 			}
 			return
 		}
-		ctx := interp.ForType([]jit.ProgType{jit.SchedCLS, jit.XDP, jit.Kprobe}[flags>>2%3], testPacket())
+		ctx := interp.ForType([]bpf.ProgType{bpf.SchedCLS, bpf.XDP, bpf.Kprobe}[flags>>2%3], testPacket())
 		res, err := m.Run(0, ctx)
 		var fault *interp.Fault
 		if err != nil && !errors.As(err, &fault) {

@@ -6,7 +6,7 @@ import (
 	"maps"
 	"syscall"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // Outside answers the helpers that ask about the world outside. The oracle and the engine that it
@@ -136,7 +136,7 @@ func errno(e syscall.Errno) uint64 { return -uint64(e) }
 // mapArg returns the map in R1 and the key that R2 points to.
 func (m *Machine) mapArg() (*mapState, []byte, error) {
 	s := m.mapByHandle(m.regs[1])
-	if s == nil || s.data == nil && s.inner == nil && s.def.Type != jit.XSKMap {
+	if s == nil || s.data == nil && s.inner == nil && s.def.Type != bpf.XSKMap {
 		return nil, nil, m.fault("r1 = %#x (%s) is not a map with values", m.regs[1], m.Locate(m.regs[1]))
 	}
 	key := m.mem.span(m.regs[2], int(s.def.KeySize), false)
@@ -155,7 +155,7 @@ func (m *Machine) mapLookup() (uint64, error) {
 		return s.inner[string(key)], nil // of a map of sockets nothing
 	}
 	off, ok := s.find(key, m.cfg.CPU)
-	if s.def.Type == jit.LPMTrie {
+	if s.def.Type == bpf.LPMTrie {
 		off, ok = s.longest(key)
 	}
 	if !ok {

@@ -7,7 +7,7 @@ import (
 	"encoding/binary"
 	"syscall"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // moreHelpers are those that neither the program's maps nor its packet decide alone.
@@ -130,7 +130,7 @@ func (m *Machine) redirectMap() (uint64, error) {
 // perfEventOutput has no event to write to.
 func (m *Machine) perfEventOutput() (uint64, error) {
 	s := m.mapByHandle(m.regs[2])
-	if s == nil || s.def.Type != jit.PerfEventArray {
+	if s == nil || s.def.Type != bpf.PerfEventArray {
 		return 0, m.fault("r2 = %#x (%s) is no array of perf events", m.regs[2], m.Locate(m.regs[2]))
 	}
 	flags := m.regs[3]
@@ -148,7 +148,7 @@ func (m *Machine) perfEventOutput() (uint64, error) {
 
 func (m *Machine) ringbuf() (*mapState, error) {
 	s := m.mapByHandle(m.regs[1])
-	if s == nil || s.def.Type != jit.RingBuf {
+	if s == nil || s.def.Type != bpf.RingBuf {
 		return nil, m.fault("r1 = %#x (%s) is no ring buffer", m.regs[1], m.Locate(m.regs[1]))
 	}
 	return s, nil

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/emu/interp"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // Errors as helpers return them, sign-extended.
@@ -23,13 +23,13 @@ const (
 
 // TestMapHelpers is update, lookup and delete as kernel/bpf/arraymap.c and hashtab.c have them.
 func TestMapHelpers(t *testing.T) {
-	maps := []jit.Map{
-		{Name: "array", Type: jit.ArrayMap, KeySize: 4, ValueSize: 12, MaxEntries: 2},
-		{Name: "hash", Type: jit.HashMap, KeySize: 4, ValueSize: 8, MaxEntries: 1},
-		{Name: "percpu", Type: jit.PerCPUArrayMap, KeySize: 4, ValueSize: 8, MaxEntries: 2},
+	maps := []bpf.Map{
+		{Name: "array", Type: bpf.ArrayMap, KeySize: 4, ValueSize: 12, MaxEntries: 2},
+		{Name: "hash", Type: bpf.HashMap, KeySize: 4, ValueSize: 8, MaxEntries: 1},
+		{Name: "percpu", Type: bpf.PerCPUArrayMap, KeySize: 4, ValueSize: 8, MaxEntries: 2},
 	}
-	op := func(helper int32) func(m int, key int32, flags int32) []jit.Insn {
-		return func(m int, key, flags int32) []jit.Insn {
+	op := func(helper int32) func(m int, key int32, flags int32) []bpf.Insn {
+		return func(m int, key, flags int32) []bpf.Insn {
 			return code(stW(10, -4, key), stDW(10, -24, 0x1234), stDW(10, -16, 0x5678),
 				ldMap(1, m), movX(2, 10), addK(2, -4), movX(3, 10), addK(3, -24), movK(4, flags),
 				insn(0x85, 0, 0, 0, helper))
@@ -39,7 +39,7 @@ func TestMapHelpers(t *testing.T) {
 	deref := code(insn(0x15, 0, 0, 1, 0), ldxDW(0, 0, 0))
 	tests := []struct {
 		name string
-		prog []jit.Insn
+		prog []bpf.Insn
 		want uint64
 	}{
 		{"array lookup", code(lookup(0, 1, 0), deref), 0},
@@ -74,12 +74,12 @@ func TestMapHelpers(t *testing.T) {
 }
 
 func TestContextHelpers(t *testing.T) {
-	load := func(off, n int32) []jit.Insn {
+	load := func(off, n int32) []bpf.Insn {
 		return code(movK(2, off), movX(3, 10), addK(3, -8), movK(4, n), helper(26))
 	}
 	tests := []struct {
 		name string
-		prog []jit.Insn
+		prog []bpf.Insn
 		want uint64
 	}{
 		{"len", code(ldxW(0, 1, 0)), 64},
@@ -113,13 +113,13 @@ func TestContextHelpers(t *testing.T) {
 	}
 }
 
-func helper1(id int32) []jit.Insn { return code(helper(id)) }
+func helper1(id int32) []bpf.Insn { return code(helper(id)) }
 
 func TestXDPContext(t *testing.T) {
 	p := prog("p", ldxW(2, 1, 0), ldxW(0, 1, 4), insn(0x1f, 0, 2, 0, 0), ldxW(3, 1, 12), addX(0, 3), exit())
-	p.Type = jit.XDP
+	p.Type = bpf.XDP
 	m := newMachine(t, interp.Config{Programs: []interp.Program{p}})
-	res, err := m.Run(0, interp.ForType(jit.XDP, make([]byte, 20)))
+	res, err := m.Run(0, interp.ForType(bpf.XDP, make([]byte, 20)))
 	if err != nil || res.Return != 21 {
 		t.Errorf("return %d, %v; want 20 bytes + interface 1", res.Return, err)
 	}
@@ -168,9 +168,9 @@ func TestOutside(t *testing.T) {
 }
 
 func TestLoop(t *testing.T) {
-	loop := func(n int32) []jit.Insn {
+	loop := func(n int32) []bpf.Insn {
 		return code(movX(6, 1), stDW(10, -8, 0), movK(1, n),
-			ld64(2, jit.PseudoFunc, 8, 0),                                   // callback at slot 12
+			ld64(2, bpf.PseudoFunc, 8, 0),                                   // callback at slot 12
 			movX(3, 10), addK(3, -8), movK(4, 0), helper(interp.HelperLoop), // 5 to 8
 			ldxDW(1, 10, -8), addX(0, 1), exit(), // 9 to 11: iterations + sum
 			ldxDW(3, 2, 0), addX(3, 1), stxDW(2, 0, 3), // sum += index

@@ -10,45 +10,45 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/emu/interp"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 func slot(io []byte, n int) uint64       { return binary.LittleEndian.Uint64(io[8*n:]) }
 func putSlot(io []byte, n int, v uint64) { binary.LittleEndian.PutUint64(io[8*n:], v) }
 
 // Instructions as tests write them.
-func insn(op, dst, src uint8, off int16, imm int32) jit.Insn {
-	return jit.Insn{Op: op, Dst: dst, Src: src, Off: off, Imm: imm}
+func insn(op, dst, src uint8, off int16, imm int32) bpf.Insn {
+	return bpf.Insn{Op: op, Dst: dst, Src: src, Off: off, Imm: imm}
 }
-func movK(dst uint8, imm int32) jit.Insn             { return insn(0xb7, dst, 0, 0, imm) }
-func movX(dst, src uint8) jit.Insn                   { return insn(0xbf, dst, src, 0, 0) }
-func addK(dst uint8, imm int32) jit.Insn             { return insn(0x07, dst, 0, 0, imm) }
-func addX(dst, src uint8) jit.Insn                   { return insn(0x0f, dst, src, 0, 0) }
-func ldxDW(dst, src uint8, off int16) jit.Insn       { return insn(0x79, dst, src, off, 0) }
-func ldxW(dst, src uint8, off int16) jit.Insn        { return insn(0x61, dst, src, off, 0) }
-func stxDW(dst uint8, off int16, src uint8) jit.Insn { return insn(0x7b, dst, src, off, 0) }
-func stDW(dst uint8, off int16, imm int32) jit.Insn  { return insn(0x7a, dst, 0, off, imm) }
-func stW(dst uint8, off int16, imm int32) jit.Insn   { return insn(0x62, dst, 0, off, imm) }
-func helper(id int32) jit.Insn                       { return insn(0x85, 0, 0, 0, id) }
-func callSub(dist int32) jit.Insn                    { return insn(0x85, 0, jit.PseudoCall, 0, dist) }
-func jneK(dst uint8, imm int32, off int16) jit.Insn  { return insn(0x55, dst, 0, off, imm) }
-func exit() jit.Insn                                 { return insn(0x95, 0, 0, 0, 0) }
+func movK(dst uint8, imm int32) bpf.Insn             { return insn(0xb7, dst, 0, 0, imm) }
+func movX(dst, src uint8) bpf.Insn                   { return insn(0xbf, dst, src, 0, 0) }
+func addK(dst uint8, imm int32) bpf.Insn             { return insn(0x07, dst, 0, 0, imm) }
+func addX(dst, src uint8) bpf.Insn                   { return insn(0x0f, dst, src, 0, 0) }
+func ldxDW(dst, src uint8, off int16) bpf.Insn       { return insn(0x79, dst, src, off, 0) }
+func ldxW(dst, src uint8, off int16) bpf.Insn        { return insn(0x61, dst, src, off, 0) }
+func stxDW(dst uint8, off int16, src uint8) bpf.Insn { return insn(0x7b, dst, src, off, 0) }
+func stDW(dst uint8, off int16, imm int32) bpf.Insn  { return insn(0x7a, dst, 0, off, imm) }
+func stW(dst uint8, off int16, imm int32) bpf.Insn   { return insn(0x62, dst, 0, off, imm) }
+func helper(id int32) bpf.Insn                       { return insn(0x85, 0, 0, 0, id) }
+func callSub(dist int32) bpf.Insn                    { return insn(0x85, 0, bpf.PseudoCall, 0, dist) }
+func jneK(dst uint8, imm int32, off int16) bpf.Insn  { return insn(0x55, dst, 0, off, imm) }
+func exit() bpf.Insn                                 { return insn(0x95, 0, 0, 0, 0) }
 
-func ld64(dst, src uint8, lo, hi int32) []jit.Insn {
-	return []jit.Insn{insn(0x18, dst, src, 0, lo), {Imm: hi}}
+func ld64(dst, src uint8, lo, hi int32) []bpf.Insn {
+	return []bpf.Insn{insn(0x18, dst, src, 0, lo), {Imm: hi}}
 }
-func ldMap(dst uint8, m int) []jit.Insn { return ld64(dst, jit.PseudoMap, int32(m), 0) }
-func ldVal(dst uint8, m, off int) []jit.Insn {
-	return ld64(dst, jit.PseudoMapValue, int32(m), int32(off))
+func ldMap(dst uint8, m int) []bpf.Insn { return ld64(dst, bpf.PseudoMap, int32(m), 0) }
+func ldVal(dst uint8, m, off int) []bpf.Insn {
+	return ld64(dst, bpf.PseudoMapValue, int32(m), int32(off))
 }
 
 // code joins instructions, slices of them and slices of slices.
-func code(parts ...any) (list []jit.Insn) {
+func code(parts ...any) (list []bpf.Insn) {
 	for _, p := range parts {
 		switch p := p.(type) {
-		case jit.Insn:
+		case bpf.Insn:
 			list = append(list, p)
-		case []jit.Insn:
+		case []bpf.Insn:
 			list = append(list, p...)
 		default:
 			panic("BUG: not an instruction")
@@ -58,23 +58,23 @@ func code(parts ...any) (list []jit.Insn) {
 }
 
 // count adds one to slot n of map 0.
-func count(n int) []jit.Insn {
+func count(n int) []bpf.Insn {
 	return code(ldVal(0, 0, 8*n), movK(1, 1), insn(0xdb, 0, 1, 0, 0))
 }
 
 // tail makes a tail call to a key of map 1 with the context in R6.
-func tail(key int32) []jit.Insn {
-	return code(movX(1, 6), ldMap(2, 1), movK(3, key), helper(jit.HelperTailCall))
+func tail(key int32) []bpf.Insn {
+	return code(movX(1, 6), ldMap(2, 1), movK(3, key), helper(bpf.HelperTailCall))
 }
 
 // Maps 0 and 1 of most tests: 64 slots of 8 bytes, a prog array of 8 entries.
-var testMaps = []jit.Map{
-	{Name: "io", Type: jit.ArrayMap, KeySize: 4, ValueSize: 512, MaxEntries: 1},
-	{Name: "progs", Type: jit.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 8},
+var testMaps = []bpf.Map{
+	{Name: "io", Type: bpf.ArrayMap, KeySize: 4, ValueSize: 512, MaxEntries: 1},
+	{Name: "progs", Type: bpf.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 8},
 }
 
 func prog(name string, parts ...any) interp.Program {
-	return interp.Program{Program: &jit.Program{Name: name, Type: jit.SchedCLS, Insns: code(parts...)}}
+	return interp.Program{Program: &bpf.Program{Name: name, Type: bpf.SchedCLS, Insns: code(parts...)}}
 }
 
 // tester is what *testing.T and *rapid.T have in common here.
@@ -118,7 +118,7 @@ func TestMistakesAllAtOnce(t *testing.T) {
 		insn(0xff, 0, 0, 0, 0),             // no such ALU operation
 		insn(0xb7, 11, 0, 0, 0),            // no such register
 		insn(0xb7, 10, 0, 0, 0),            // r10 is read-only
-		insn(0x18, 1, 1, 0, 7), jit.Insn{}, // no such map
+		insn(0x18, 1, 1, 0, 7), bpf.Insn{}, // no such map
 		insn(0xdb, 1, 2, 0, 0x33), // no such atomic
 		insn(0xd3, 1, 2, 0, 0),    // one-byte atomic add
 		insn(0x07, 1, 0, 3, 1),    // offset in add
@@ -127,7 +127,7 @@ func TestMistakesAllAtOnce(t *testing.T) {
 		insn(0xe6, 0, 0, 0, 0),    // no such jump
 		insn(0x99, 0, 1, 0, 0),    // sign-extending load of 8 bytes
 		exit())
-	bad2 := prog("bad2", insn(0x05, 0, 0, 1, 0), insn(0x18, 0, 0, 0, 0), jit.Insn{}, movK(0, 0))
+	bad2 := prog("bad2", insn(0x05, 0, 0, 1, 0), insn(0x18, 0, 0, 0, 0), bpf.Insn{}, movK(0, 0))
 	_, err := interp.New(interp.Config{Programs: []interp.Program{bad, bad2}, Maps: testMaps})
 	if err == nil {
 		t.Fatal("no error")
@@ -146,7 +146,7 @@ func TestMistakesAllAtOnce(t *testing.T) {
 func TestFaults(t *testing.T) {
 	tests := []struct {
 		name string
-		prog []jit.Insn
+		prog []bpf.Insn
 		want string
 	}{
 		{"below the stack", code(stDW(10, -520, 1)), "store of 8 bytes at"},
@@ -245,7 +245,7 @@ func TestObserver(t *testing.T) {
 	})
 	run(t, m)
 	kinds := []interp.CallKind{interp.CallHelper, interp.CallSubprogram, interp.CallTail}
-	slots := []jit.InsnIndex{3, 4, 9}
+	slots := []bpf.InsnIndex{3, 4, 9}
 	if len(rec.snaps) != 3 {
 		t.Fatalf("%d snapshots, want 3", len(rec.snaps))
 	}
@@ -294,9 +294,9 @@ func TestLocate(t *testing.T) {
 
 func TestEntries(t *testing.T) {
 	m := newMachine(t, interp.Config{
-		Maps: []jit.Map{
-			{Type: jit.HashMap, KeySize: 2, ValueSize: 3, MaxEntries: 2},
-			{Type: jit.PerCPUArrayMap, KeySize: 4, ValueSize: 8, MaxEntries: 2},
+		Maps: []bpf.Map{
+			{Type: bpf.HashMap, KeySize: 2, ValueSize: 3, MaxEntries: 2},
+			{Type: bpf.PerCPUArrayMap, KeySize: 4, ValueSize: 8, MaxEntries: 2},
 		},
 		CPU: 1, CPUs: 3,
 		Programs: []interp.Program{prog("p", movK(0, 0), exit())},
@@ -330,7 +330,7 @@ func TestFreshState(t *testing.T) {
 	const junkHigh = 0xdead4ead
 	tests := []struct {
 		name   string
-		prog   []jit.Insn
+		prog   []bpf.Insn
 		want   uint64
 		uninit uint64
 	}{

@@ -13,12 +13,12 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/emu/interp"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // isaCase is one file of testdata/isa.
 type isaCase struct {
-	insns  []jit.Insn
+	insns  []bpf.Insn
 	mem    []byte
 	result uint64
 }
@@ -42,7 +42,7 @@ func parseISA(text string) (c isaCase, err error) {
 		case "raw":
 			var v uint64
 			v, err = strconv.ParseUint(line, 0, 64)
-			c.insns = append(c.insns, jit.DecodeInsn(binary.LittleEndian.AppendUint64(nil, v)))
+			c.insns = append(c.insns, bpf.DecodeInsn(binary.LittleEndian.AppendUint64(nil, v)))
 		case "mem":
 			var b []byte
 			b, err = hex.DecodeString(strings.ReplaceAll(line, " ", ""))
@@ -79,7 +79,7 @@ func TestISA(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m, err := interp.New(interp.Config{Programs: []interp.Program{{Program: &jit.Program{Name: "isa", Insns: c.insns}}}})
+			m, err := interp.New(interp.Config{Programs: []interp.Program{{Program: &bpf.Program{Name: "isa", Insns: c.insns}}}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -103,7 +103,7 @@ func TestISA(t *testing.T) {
 }
 
 // form names an instruction by what selects its meaning.
-func form(in jit.Insn) string {
+func form(in bpf.Insn) string {
 	switch in.Class() {
 	case 4, 7:
 		if in.Op>>4 == 0xd {
@@ -122,34 +122,34 @@ func form(in jit.Insn) string {
 func allForms() (list []string) {
 	for _, class := range []uint8{4, 7} {
 		for code := range uint8(0xd) {
-			list = append(list, form(jit.Insn{Op: code<<4 | class}))
+			list = append(list, form(bpf.Insn{Op: code<<4 | class}))
 		}
-		for _, in := range []jit.Insn{{Op: 0x30, Off: 1}, {Op: 0x90, Off: 1}, {Op: 0xb0, Off: 8}, {Op: 0xb0, Off: 16}} {
+		for _, in := range []bpf.Insn{{Op: 0x30, Off: 1}, {Op: 0x90, Off: 1}, {Op: 0xb0, Off: 8}, {Op: 0xb0, Off: 16}} {
 			in.Op |= class
 			list = append(list, form(in))
 		}
 	}
-	list = append(list, form(jit.Insn{Op: 0xb7, Off: 32}))
+	list = append(list, form(bpf.Insn{Op: 0xb7, Off: 32}))
 	for _, width := range []int32{16, 32, 64} {
 		for _, op := range []uint8{0xd4, 0xdc, 0xd7} {
-			list = append(list, form(jit.Insn{Op: op, Imm: width}))
+			list = append(list, form(bpf.Insn{Op: op, Imm: width}))
 		}
 	}
 	for _, code := range []uint8{1, 2, 3, 4, 5, 6, 7, 0xa, 0xb, 0xc, 0xd} {
 		for _, low := range []uint8{0x05, 0x0d, 0x06, 0x0e} {
-			list = append(list, form(jit.Insn{Op: code<<4 | low}))
+			list = append(list, form(bpf.Insn{Op: code<<4 | low}))
 		}
 	}
 	for _, size := range []uint8{0x00, 0x08, 0x10, 0x18} {
 		for _, low := range []uint8{0x61, 0x62, 0x63, 0x81} {
 			if low != 0x81 || size != 0x18 {
-				list = append(list, form(jit.Insn{Op: low | size}))
+				list = append(list, form(bpf.Insn{Op: low | size}))
 			}
 		}
-		list = append(list, form(jit.Insn{Op: 0xc3 | size, Imm: 0x100}), form(jit.Insn{Op: 0xc3 | size, Imm: 0x110}))
+		list = append(list, form(bpf.Insn{Op: 0xc3 | size, Imm: 0x100}), form(bpf.Insn{Op: 0xc3 | size, Imm: 0x110}))
 	}
 	for _, imm := range []int32{0, 0x40, 0x50, 0xa0, 1, 0x41, 0x51, 0xa1, 0xe1, 0xf1} {
-		list = append(list, form(jit.Insn{Op: 0xc3, Imm: imm}), form(jit.Insn{Op: 0xdb, Imm: imm}))
+		list = append(list, form(bpf.Insn{Op: 0xc3, Imm: imm}), form(bpf.Insn{Op: 0xdb, Imm: imm}))
 	}
 	return append(list, "0x18", "0x05", "0x06", "0x85", "0x95")
 }

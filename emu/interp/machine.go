@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // Defaults of Rules and Config.
@@ -46,7 +46,7 @@ type Rules struct {
 
 // Program is a jit.Program in submitted form with what the kernel learns from its type information.
 type Program struct {
-	*jit.Program
+	*bpf.Program
 	// Kfuncs are the kernel functions that calls with PseudoKfunc name by index.
 	Kfuncs []string
 	// ExceptionCallback is the index in Funcs of the function that bpf_throw ends in; 0 stands
@@ -75,7 +75,7 @@ type Inner struct {
 type Config struct {
 	Programs []Program
 	// Maps are the maps that ld_imm64 names by index; nil means Programs[0].Maps.
-	Maps []jit.Map
+	Maps []bpf.Map
 	// ProgArrays are the contents of prog arrays after New and Reset.
 	ProgArrays []Slot
 	// Inner are the contents of maps of maps.

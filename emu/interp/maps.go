@@ -9,7 +9,7 @@ import (
 	"slices"
 	"syscall"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // maxMapBytes bounds the values of one map.
@@ -26,7 +26,7 @@ const (
 // as in struct bpf_array. A per-CPU array holds the values of CPU 0 first. A hash map gives a new
 // element the lowest free place.
 type mapState struct {
-	def    jit.Map
+	def    bpf.Map
 	index  int
 	handle uint64 // address of struct bpf_map
 	base   uint64 // address of data
@@ -42,25 +42,25 @@ type mapState struct {
 }
 
 // keyed reports whether keys are of any kind.
-func (s *mapState) keyed() bool { return s.def.Type.Hash() || s.def.Type == jit.LPMTrie }
+func (s *mapState) keyed() bool { return s.def.Type.Hash() || s.def.Type == bpf.LPMTrie }
 
-func newMapState(def jit.Map, cfg *Config, i int) (*mapState, error) {
+func newMapState(def bpf.Map, cfg *Config, i int) (*mapState, error) {
 	s := &mapState{
 		def: def, index: i, cpus: 1, stride: uint64(def.ValueSize+7) &^ 7,
 		handle: cfg.Layout.Handle[i], base: cfg.Layout.Values[i],
 	}
 	switch def.Type {
-	case jit.ArenaMap:
+	case bpf.ArenaMap:
 		return s, nil
-	case jit.PerCPUArrayMap:
+	case bpf.PerCPUArrayMap:
 		s.cpus = cfg.CPUs
-	case jit.ArrayOfMaps, jit.HashOfMaps:
+	case bpf.ArrayOfMaps, bpf.HashOfMaps:
 		s.inner = map[string]uint64{}
 		return s, nil
-	case jit.RingBuf:
+	case bpf.RingBuf:
 		s.data = make([]byte, def.MaxEntries)
 		return s, nil
-	case jit.ArrayMap, jit.ProgArray, jit.LPMTrie:
+	case bpf.ArrayMap, bpf.ProgArray, bpf.LPMTrie:
 	default:
 		if def.Type.Opaque() {
 			return s, nil
@@ -79,7 +79,7 @@ func newMapState(def jit.Map, cfg *Config, i int) (*mapState, error) {
 	if uint64(def.ValueSize) > maxMapBytes || size > maxMapBytes {
 		return nil, fmt.Errorf("values of %d bytes, more than %d", size, maxMapBytes)
 	}
-	if def.Type == jit.ProgArray {
+	if def.Type == bpf.ProgArray {
 		s.progs = make([]int, def.MaxEntries)
 	} else {
 		s.data = make([]byte, size)
@@ -110,7 +110,7 @@ func (s *mapState) find(key []byte, cpu uint32) (off uint64, ok bool) {
 	if i >= s.def.MaxEntries {
 		return 0, false
 	}
-	if s.def.Type != jit.PerCPUArrayMap {
+	if s.def.Type != bpf.PerCPUArrayMap {
 		cpu = 0
 	}
 	return (uint64(cpu)*uint64(s.def.MaxEntries) + uint64(i)) * s.stride, true
@@ -125,7 +125,7 @@ func (s *mapState) update(key, value []byte, flags uint64, cpu uint32) syscall.E
 	switch {
 	case !ok && !s.keyed():
 		return syscall.E2BIG
-	case s.def.Type == jit.LPMTrie && binary.LittleEndian.Uint32(key) > 8*(s.def.KeySize-4):
+	case s.def.Type == bpf.LPMTrie && binary.LittleEndian.Uint32(key) > 8*(s.def.KeySize-4):
 		return syscall.EINVAL
 	case ok && flags == NoExist:
 		return syscall.EEXIST
@@ -149,7 +149,7 @@ func (s *mapState) update(key, value []byte, flags uint64, cpu uint32) syscall.E
 // evict gives up a place of a full LRU hash, the first; -1 if the map is none. Which element a kernel
 // gives up is nothing that programs can rely on.
 func (s *mapState) evict() int {
-	if s.def.Type != jit.LRUHashMap && s.def.Type != jit.LRUPerCPUHashMap {
+	if s.def.Type != bpf.LRUHashMap && s.def.Type != bpf.LRUPerCPUHashMap {
 		return -1
 	}
 	for k, place := range s.places {

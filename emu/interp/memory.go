@@ -8,7 +8,7 @@ import (
 	"math/bits"
 	"slices"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // StackSize is the BPF stack of one function in bytes (include/linux/filter.h, MAX_BPF_STACK).
@@ -94,7 +94,7 @@ type memory struct {
 func (m *memory) init(cfg *Config) {
 	m.top0 = cfg.Layout.StackTop &^ (frameStride - 1)
 	for _, def := range cfg.Maps {
-		if def.Type == jit.ArenaMap {
+		if def.Type == bpf.ArenaMap {
 			m.arena = cfg.Layout.Arena
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // kind selects how the loop handles an instruction.
@@ -127,7 +127,7 @@ func (d *decoder) functions() {
 		starts[int(f.Start)] = id
 	}
 	for _, o := range p.code {
-		if o.kind == kindCall || o.kind == kindImm64 && o.code == jit.PseudoFunc {
+		if o.kind == kindCall || o.kind == kindImm64 && o.code == bpf.PseudoFunc {
 			if _, ok := starts[int(o.off)]; !ok {
 				starts[int(o.off)] = -1
 			}
@@ -176,7 +176,7 @@ func (d *decoder) flow(f *function) {
 				d.failed(slot, fmt.Errorf("jump to slot %d, which is not an instruction of this function (slots %d to %d)", to, f.start, f.end-1))
 			}
 		case kindCall, kindImm64:
-			if o.kind == kindImm64 && o.code != jit.PseudoFunc {
+			if o.kind == kindImm64 && o.code != bpf.PseudoFunc {
 				continue
 			}
 			if d.p.code[o.off].kind == kindHole {

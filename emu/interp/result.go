@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // Verdict says how a run ended.
@@ -47,7 +47,7 @@ type TailCall struct {
 	Outcome Outcome
 	// Prog, Func and Insn are where it was: program, function of jit.Program.Funcs and slot.
 	Prog, Func int
-	Insn       jit.InsnIndex
+	Insn       bpf.InsnIndex
 	Map        int
 	Key        uint32 // low half of R3, as the kernel uses it
 	Target     int    // program, -1 unless taken
@@ -96,7 +96,7 @@ func (k CallKind) String() string {
 type Snapshot struct {
 	Kind       CallKind
 	Prog, Func int
-	Insn       jit.InsnIndex // slot of the call
+	Insn       bpf.InsnIndex // slot of the call
 	Depth      int           // live frames below this one
 	Inner      bool          // in a program that interrupted another one
 	R0         uint64        // junk after a refused tail call
@@ -121,7 +121,7 @@ type Observer interface {
 type Fault struct {
 	Prog, Func int
 	Name       string // of the program
-	Insn       jit.InsnIndex
+	Insn       bpf.InsnIndex
 	Opcode     uint8
 	Text       string
 	Insns      uint64 // instructions executed before
@@ -139,7 +139,7 @@ func (m *Machine) fault(format string, args ...any) error {
 	slot := max(m.pc-1, 0)
 	return &Fault{
 		Prog: m.cur.index, Func: m.cur.funcAt(slot), Name: m.cur.def.Name,
-		Insn: jit.InsnIndex(slot), Opcode: m.cur.def.Insns[slot].Op,
+		Insn: bpf.InsnIndex(slot), Opcode: m.cur.def.Insns[slot].Op,
 		Text: fmt.Sprintf(format, args...), Insns: m.res.Insns,
 	}
 }
@@ -152,7 +152,7 @@ func (m *Machine) returned(kind CallKind) {
 	f := m.mem.top()
 	slot := max(m.pc-1, 0)
 	m.cfg.Observer.Returned(Snapshot{
-		Kind: kind, Prog: m.cur.index, Func: m.cur.funcAt(slot), Insn: jit.InsnIndex(slot),
+		Kind: kind, Prog: m.cur.index, Func: m.cur.funcAt(slot), Insn: bpf.InsnIndex(slot),
 		Inner: m.inner, Depth: m.mem.depth, R0: m.regs[0], Saved: [4]uint64(m.regs[6:10]),
 		Stack: &f.stack, Written: f.written,
 	})

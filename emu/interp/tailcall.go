@@ -5,7 +5,7 @@ package interp
 import (
 	"fmt"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // tailCall executes helper 12: R1 context, R2 prog array, R3 index (kernel/bpf/core.c,
@@ -16,12 +16,12 @@ func (m *Machine) tailCall() error {
 	}
 	r := &m.regs
 	s := m.mapByHandle(r[2])
-	if s == nil || s.def.Type != jit.ProgArray {
+	if s == nil || s.def.Type != bpf.ProgArray {
 		return m.fault("tail call through %#x (%s), which is not a prog array", r[2], m.Locate(r[2]))
 	}
 	slot := m.pc - 1
 	tc := TailCall{
-		Prog: m.cur.index, Func: m.cur.funcAt(slot), Insn: jit.InsnIndex(slot),
+		Prog: m.cur.index, Func: m.cur.funcAt(slot), Insn: bpf.InsnIndex(slot),
 		Map: s.index, Key: uint32(r[3]), Target: -1, Depth: m.mem.depth,
 	}
 	tc.Outcome = m.attempt(s, &tc)
@@ -106,7 +106,7 @@ func (m *Machine) throw(cookie uint64) error {
 // runs and by an Observer.
 func (m *Machine) SetProg(mp int, key uint32, prog int) error {
 	switch {
-	case mp < 0 || mp >= len(m.maps) || m.maps[mp].def.Type != jit.ProgArray:
+	case mp < 0 || mp >= len(m.maps) || m.maps[mp].def.Type != bpf.ProgArray:
 		return fmt.Errorf("prog array entry: map %d is not a prog array", mp)
 	case key >= m.maps[mp].def.MaxEntries:
 		return fmt.Errorf("prog array entry: key %d of map %d, which has %d entries", key, mp, m.maps[mp].def.MaxEntries)

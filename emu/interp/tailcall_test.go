@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/emu/interp"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // self is a program that tail calls itself through key 0 and returns what it counted, the entries in
@@ -21,7 +21,7 @@ func self() interp.Program {
 // hierarchy calls a subprogram n times; the subprogram tail calls the program again. It returns
 // the number of entries, which is the number of taken tail calls plus 1.
 func hierarchy(n int) interp.Program {
-	var body []jit.Insn
+	var body []bpf.Insn
 	for i := range n {
 		body = append(body, movX(1, 6), callSub(int32(2*(n-1-i)+4)))
 	}
@@ -102,7 +102,7 @@ func TestTailCallSequence(t *testing.T) {
 		movX(0, 7), exit(), // 7, 8
 		movX(6, 1), tail(3), tail(2), movK(0, 5), exit(), // 9: sub: slot 3 is empty, slot 2 is leaf
 	)
-	entry.Funcs = []jit.Func{{Name: "entry"}, {Name: "sub", Start: 9}}
+	entry.Funcs = []bpf.Func{{Name: "entry"}, {Name: "sub", Start: 9}}
 	leaf := prog("leaf", movK(0, 1), exit())
 	m := newMachine(t, interp.Config{Programs: []interp.Program{entry, leaf}, ProgArrays: []interp.Slot{{Map: 1, Key: 2, Prog: 1}}})
 	var rec recorder
@@ -140,7 +140,7 @@ func TestWideIndex(t *testing.T) {
 // TestThrow: a tail-called program is an exception boundary of its own (progs/exceptions.c,
 // exception_tail_call): main calls sub, which tail calls target, which throws 16 into main's caller side.
 func TestThrow(t *testing.T) {
-	throw := insn(0x85, 0, jit.PseudoKfunc, 0, 0)
+	throw := insn(0x85, 0, bpf.PseudoKfunc, 0, 0)
 	target := prog("target", callSub(1), exit(), movK(1, 16), throw, movK(0, 1), exit())
 	target.Kfuncs = []string{"bpf_throw"}
 	entry := prog("entry", movX(6, 1), callSub(2), addK(0, 8), exit(), movX(6, 1), tail(0), movK(0, 50), exit())
@@ -152,7 +152,7 @@ func TestThrow(t *testing.T) {
 		if tt.callback != 0 {
 			def := *target.Program
 			def.Insns = append(def.Insns[:len(def.Insns):len(def.Insns)], movX(0, 1), addK(0, 100), exit())
-			def.Funcs = []jit.Func{{Name: "target"}, {Name: "sub", Start: 2}, {Name: "handler", Start: 6}}
+			def.Funcs = []bpf.Func{{Name: "target"}, {Name: "sub", Start: 2}, {Name: "handler", Start: 6}}
 			p.Program, p.ExceptionCallback = &def, tt.callback
 		}
 		m := newMachine(t, interp.Config{Programs: []interp.Program{entry, p}, ProgArrays: []interp.Slot{{Map: 1, Key: 0, Prog: 1}}})
@@ -163,16 +163,16 @@ func TestThrow(t *testing.T) {
 }
 
 func ExampleMachine_Run() {
-	leaf := &jit.Program{Name: "leaf", Insns: []jit.Insn{{Op: 0xb7, Imm: 42}, {Op: 0x95}}}
-	entry := &jit.Program{
+	leaf := &bpf.Program{Name: "leaf", Insns: []bpf.Insn{{Op: 0xb7, Imm: 42}, {Op: 0x95}}}
+	entry := &bpf.Program{
 		Name: "entry",
-		Insns: []jit.Insn{
-			{Op: 0x18, Dst: 2, Src: jit.PseudoMap}, {}, // r2 = map[0]
+		Insns: []bpf.Insn{
+			{Op: 0x18, Dst: 2, Src: bpf.PseudoMap}, {}, // r2 = map[0]
 			{Op: 0xb7, Dst: 3, Imm: 1}, // r3 = 1
-			{Op: 0x85, Imm: jit.HelperTailCall},
+			{Op: 0x85, Imm: bpf.HelperTailCall},
 			{Op: 0xb7}, {Op: 0x95}, // return 0
 		},
-		Maps: []jit.Map{{Type: jit.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 2}},
+		Maps: []bpf.Map{{Type: bpf.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 2}},
 	}
 	m, err := interp.New(interp.Config{
 		Programs:   []interp.Program{{Program: entry}, {Program: leaf}},

@@ -13,7 +13,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/fixtures"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
 )
 
@@ -51,7 +51,7 @@ func tracedConfig(sc *capture.Scenario, rules interp.Rules) interp.Config {
 		if p.Attach == nil {
 			continue
 		}
-		cfg.Programs[i].Type = jit.Tracing
+		cfg.Programs[i].Type = bpf.Tracing
 		cfg.Programs[i].ProbeMem = true
 		if p.Attach.Kernel != "" {
 			continue
@@ -99,7 +99,7 @@ func runTraced(sc *capture.Scenario, h *capture.Header, rules interp.Rules) stri
 	}
 	fillInputs(m, sc, h)
 	retval := sc.RunTraced.Retval // of a tracing program's run: the kernel's functions, no program
-	if sc.ProgType == jit.Tracing {
+	if sc.ProgType == bpf.Tracing {
 		err = runKernelFuncs(m, sc)
 	} else {
 		var res interp.Result
@@ -176,7 +176,7 @@ func TestTracedTailCalls(t *testing.T) {
 	fentry := prog("fentry", count(1), movK(0, 0), exit())
 	fexit := prog("fexit", ldxDW(7, 1, 8), ldVal(1, 0, 24), insn(0xdb, 1, 7, 0, 0), count(2), movK(0, 0), exit())
 	entry := hierarchy(2)
-	entry.Funcs = []jit.Func{{Name: "entry"}, {Name: "sub", Start: 13}}
+	entry.Funcs = []bpf.Func{{Name: "entry"}, {Name: "sub", Start: 13}}
 	cfg := interp.Config{
 		Programs: []interp.Program{entry, fentry, fexit}, ProgArrays: []interp.Slot{{Map: 1, Key: 0, Prog: 0}},
 		Traces: []interp.Trace{

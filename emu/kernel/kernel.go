@@ -10,7 +10,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/helper"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -23,26 +23,26 @@ type Kernel struct {
 	Stubs []Stub // by the number in their code
 
 	stackSize uint64
-	returns   map[jit.Addr]bool
-	fixups    map[jit.Addr]Fixup // the exception table, by the address of the instruction
+	returns   map[image.Addr]bool
+	fixups    map[image.Addr]Fixup // the exception table, by the address of the instruction
 }
 
 // Func is one function of an image.
 type Func struct {
-	*jit.FuncImage
+	*image.FuncImage
 	Image int
 }
 
 // Stub is a helper at its address.
 type Stub struct {
 	Name   string
-	Addr   jit.Addr
+	Addr   image.Addr
 	Helper *helper.Helper // nil if not modelled
 }
 
 // Fixup is an entry of the exception table: where execution goes on, and what register becomes 0.
 type Fixup struct {
-	Next  jit.Addr
+	Next  image.Addr
 	Clear x86.Reg // RegNone if none does
 }
 
@@ -50,23 +50,23 @@ type Fixup struct {
 func New(mem *guest.Memory, stackSize uint64) *Kernel {
 	k := &Kernel{
 		Env: helper.Env{Mem: mem}, stackSize: stackSize,
-		returns: make(map[jit.Addr]bool), fixups: make(map[jit.Addr]Fixup),
+		returns: make(map[image.Addr]bool), fixups: make(map[image.Addr]Fixup),
 	}
 	k.Code = k
 	return k
 }
 
 // IsReturn reports whether a jump to an address is a return: the address is that of a return thunk.
-func (k *Kernel) IsReturn(a jit.Addr) bool { return k.returns[a] }
+func (k *Kernel) IsReturn(a image.Addr) bool { return k.returns[a] }
 
 // Fixup returns the entry of the exception table for an instruction.
-func (k *Kernel) Fixup(a jit.Addr) (Fixup, bool) {
+func (k *Kernel) Fixup(a image.Addr) (Fixup, bool) {
 	f, ok := k.fixups[a]
 	return f, ok
 }
 
 // CodeAt implements helper.Code.
-func (k *Kernel) CodeAt(a jit.Addr) (*jit.FuncImage, *jit.Image) {
+func (k *Kernel) CodeAt(a image.Addr) (*image.FuncImage, *image.Image) {
 	if f := k.FuncAt(a); f != nil {
 		return f.FuncImage, k.Setup.Images[f.Image]
 	}
@@ -75,7 +75,7 @@ func (k *Kernel) CodeAt(a jit.Addr) (*jit.FuncImage, *jit.Image) {
 
 // HelperAt returns the name of the helper whose stub begins at an address. Thunks and other code of
 // the kernel are not helpers.
-func (k *Kernel) HelperAt(a jit.Addr) (name string, ok bool) {
+func (k *Kernel) HelperAt(a image.Addr) (name string, ok bool) {
 	for i := range k.Stubs {
 		if k.Stubs[i].Addr == a {
 			return k.Stubs[i].Name, true
@@ -85,8 +85,8 @@ func (k *Kernel) HelperAt(a jit.Addr) (name string, ok bool) {
 }
 
 // FuncAt returns the function whose code contains a; nil if there is none.
-func (k *Kernel) FuncAt(a jit.Addr) *Func {
-	i, found := slices.BinarySearchFunc(k.Funcs, a, func(f Func, a jit.Addr) int {
+func (k *Kernel) FuncAt(a image.Addr) *Func {
+	i, found := slices.BinarySearchFunc(k.Funcs, a, func(f Func, a image.Addr) int {
 		if f.Addr < a {
 			return -1
 		}

@@ -11,7 +11,8 @@ import (
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/helper"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // Load replaces everything in memory by a setup. After an error nothing is loaded.
@@ -39,7 +40,7 @@ func (k *Kernel) Clear() {
 }
 
 func (k *Kernel) loadStack() error {
-	bottom := guest.StackTop - jit.Addr(k.stackSize)
+	bottom := guest.StackTop - image.Addr(k.stackSize)
 	if err := k.Mem.MapRange(bottom, k.stackSize, guest.Writable); err != nil {
 		return err
 	}
@@ -74,8 +75,8 @@ func (k *Kernel) loadText() error {
 		if err := k.Mem.MapRange(at, guest.PageSize, guest.Writable); err != nil {
 			return err
 		}
-		entry := img.Funcs[0].Addr + jit.Addr(img.Funcs[0].Entry)
-		if err := k.Mem.WriteWord(at+jit.Addr(k.Setup.Offsets.ProgBPFFunc), uint64(entry)); err != nil {
+		entry := img.Funcs[0].Addr + image.Addr(img.Funcs[0].Entry)
+		if err := k.Mem.WriteWord(at+image.Addr(k.Setup.Offsets.ProgBPFFunc), uint64(entry)); err != nil {
 			return err
 		}
 	}
@@ -94,13 +95,13 @@ func (k *Kernel) loadText() error {
 }
 
 // ProgAddr returns the address of the struct bpf_prog of image i.
-func (k *Kernel) ProgAddr(i int) jit.Addr { return guest.ProgBase + jit.Addr(i)*guest.PageSize }
+func (k *Kernel) ProgAddr(i int) image.Addr { return guest.ProgBase + image.Addr(i)*guest.PageSize }
 
 func (k *Kernel) loadMaps() error {
 	k.Maps = make([]guest.Map, len(k.Setup.Maps))
 	for i, s := range k.Setup.Maps {
 		k.Maps[i] = guest.Map{MapSpec: s}
-		if s.Type == jit.ArenaMap {
+		if s.Type == bpf.ArenaMap {
 			continue
 		}
 		if err := k.Maps[i].Place(k.Mem, k.Setup.Offsets); err != nil {
@@ -148,9 +149,9 @@ func (k *Kernel) loadSlots() error {
 }
 
 // loadSpecial makes the entries of the exception table for a function, and its private stack.
-func (k *Kernel) loadSpecial(f *jit.FuncImage) error {
+func (k *Kernel) loadSpecial(f *image.FuncImage) error {
 	for _, s := range f.Faults {
-		k.fixups[f.Addr+jit.Addr(s.Off)] = Fixup{f.Addr + jit.Addr(s.Next), s.Clear}
+		k.fixups[f.Addr+image.Addr(s.Off)] = Fixup{f.Addr + image.Addr(s.Next), s.Clear}
 	}
 	if f.Frame.PrivateFP == 0 {
 		return nil

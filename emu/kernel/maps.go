@@ -7,7 +7,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/helper"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // SetSlot makes a prog array entry point to program prog, -1 empties it. Only the pointer that
@@ -25,8 +25,8 @@ func (k *Kernel) SetSlot(mp int, key uint32, prog int) error {
 	return k.Mem.WriteWord(k.slotAddr(mp, key), uint64(k.ProgAddr(prog)))
 }
 
-func (k *Kernel) slotAddr(mp int, key uint32) jit.Addr {
-	return k.Maps[mp].ValueAddr + jit.Addr(key)*8
+func (k *Kernel) slotAddr(mp int, key uint32) image.Addr {
+	return k.Maps[mp].ValueAddr + image.Addr(key)*8
 }
 
 // mapFor checks a map index and the key's size.
@@ -83,7 +83,7 @@ func (k *Kernel) DeleteElem(mp int, key []byte) error {
 
 // MapAddr returns the address of a map's structure and of its first value, 0 if it has none at a
 // fixed place.
-func (k *Kernel) MapAddr(mp int) (addr, value jit.Addr) {
+func (k *Kernel) MapAddr(mp int) (addr, value image.Addr) {
 	return k.Maps[mp].Addr, k.Maps[mp].ValueAddr
 }
 

@@ -8,7 +8,9 @@ import (
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/helper"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -16,9 +18,9 @@ import (
 // are compiled one after the other. The same calls give the same addresses. It needs no engine.
 type Plan struct {
 	maps    []guest.MapSpec
-	text    jit.Addr
-	symbols map[string]jit.Addr
-	private jit.Addr // where the next private stack goes
+	text    image.Addr
+	symbols map[string]image.Addr
+	private image.Addr // where the next private stack goes
 }
 
 // textAlign is the distance in which the kernel places programs (BPF_PROG_CHUNK_SIZE).
@@ -28,18 +30,18 @@ const textAlign = 64
 const maxHelper = 512
 
 // NewPlan places the maps of a scenario.
-func NewPlan(o jit.Offsets, maps []jit.Map) *Plan {
-	p := &Plan{text: guest.TextBase, private: guest.PrivateBase, symbols: make(map[string]jit.Addr)}
+func NewPlan(o kernels.Offsets, maps []bpf.Map) *Plan {
+	p := &Plan{text: guest.TextBase, private: guest.PrivateBase, symbols: make(map[string]image.Addr)}
 	at := guest.MapBase
 	for _, m := range maps {
 		s := guest.MapSpec{Map: m, Addr: at}
-		size := jit.Addr(o.ArrayPtrs) + 64
+		size := image.Addr(o.ArrayPtrs) + 64
 		switch m.Type {
-		case jit.ArrayMap:
-			s.ValueAddr = at + jit.Addr(o.ArrayPtrs)
-			size += jit.Addr(m.MaxEntries) * jit.Addr(guest.Stride(m.ValueSize))
-		case jit.PerCPUArrayMap, jit.ProgArray, jit.ArrayOfMaps:
-			size += jit.Addr(m.MaxEntries) * 8
+		case bpf.ArrayMap:
+			s.ValueAddr = at + image.Addr(o.ArrayPtrs)
+			size += image.Addr(m.MaxEntries) * image.Addr(guest.Stride(m.ValueSize))
+		case bpf.PerCPUArrayMap, bpf.ProgArray, bpf.ArrayOfMaps:
+			size += image.Addr(m.MaxEntries) * 8
 		}
 		at = (at + size + 0x3ff) &^ 0x1ff // kmalloc'ed: aligned, with room between
 		p.maps = append(p.maps, s)
@@ -49,12 +51,12 @@ func NewPlan(o jit.Offsets, maps []jit.Map) *Plan {
 
 // Place implements jit.Env: functions follow each other in 64-byte chunks, with at least as much
 // int3 between them as the kernel leaves for its header.
-func (p *Plan) Place(_ int, size int, _ jit.CodeOff) (jit.Addr, error) {
+func (p *Plan) Place(_ int, size int, _ image.CodeOff) (image.Addr, error) {
 	if size <= 0 {
 		return 0, fmt.Errorf("place function of %d bytes", size)
 	}
 	at := p.text
-	p.text = (at + jit.Addr(size) + 2*textAlign - 1) &^ (textAlign - 1)
+	p.text = (at + image.Addr(size) + 2*textAlign - 1) &^ (textAlign - 1)
 	if p.text < guest.TextBase || p.text >= guest.TextBase+1<<28 {
 		return 0, fmt.Errorf("place function of %d bytes: no text left", size)
 	}
@@ -63,17 +65,17 @@ func (p *Plan) Place(_ int, size int, _ jit.CodeOff) (jit.Addr, error) {
 
 // Helper implements jit.Env. Any helper number has an address; calling one that is not modelled
 // is an error when it happens.
-func (p *Plan) Helper(imm int32) (jit.Addr, error) {
+func (p *Plan) Helper(imm int32) (image.Addr, error) {
 	if imm <= 0 || imm >= maxHelper {
 		return 0, fmt.Errorf("helper %d: no such number", imm)
 	}
-	at := guest.HelperBase + jit.Addr(imm)*guest.StubSpace
+	at := guest.HelperBase + image.Addr(imm)*guest.StubSpace
 	p.symbols[helper.NameOf(imm)] = at
 	return at, nil
 }
 
 // MapAddr implements jit.Env.
-func (p *Plan) MapAddr(m int) (jit.Addr, error) {
+func (p *Plan) MapAddr(m int) (image.Addr, error) {
 	if m < 0 || m >= len(p.maps) {
 		return 0, fmt.Errorf("no map %d", m)
 	}
@@ -81,7 +83,7 @@ func (p *Plan) MapAddr(m int) (jit.Addr, error) {
 }
 
 // MapValue implements jit.Env.
-func (p *Plan) MapValue(m int) (jit.Addr, error) {
+func (p *Plan) MapValue(m int) (image.Addr, error) {
 	if m < 0 || m >= len(p.maps) {
 		return 0, fmt.Errorf("no map %d", m)
 	}
@@ -93,18 +95,18 @@ func (p *Plan) MapValue(m int) (jit.Addr, error) {
 
 // PrivateStack implements jit.PrivateStackEnv: private stacks follow each other, with a guard on both
 // sides of each (PRIV_STACK_GUARD_SZ).
-func (p *Plan) PrivateStack(_ int, size int32) (jit.Addr, error) {
+func (p *Plan) PrivateStack(_ int, size int32) (image.Addr, error) {
 	const guard = 8
 	if size <= 0 || size > guest.PrivateStackSize {
 		return 0, fmt.Errorf("private stack of %d bytes", size)
 	}
-	fp := p.private + guard + jit.Addr(size)
+	fp := p.private + guard + image.Addr(size)
 	p.private = (fp + guard + 7) &^ 7
 	return fp, nil
 }
 
 // perCPU are the variables with a displacement from the gs base, as on a kernel before 6.15.
-var perCPU = map[string]jit.Addr{
+var perCPU = map[string]image.Addr{
 	"this_cpu_off": 0x19a18, "pcpu_hot": 0x35000, "const_pcpu_hot": 0x35000, "__x86_call_depth": 0x35010,
 	"cpu_number": 0x3500c, "current_task": 0x35000,
 	cntSymbol: 0x36000,
@@ -117,8 +119,8 @@ var kernelVars = map[string]uint64{"jiffies": guest.BootJiffies, "jiffies_64": g
 // depend on the order of questions.
 var planned = plannedSymbols()
 
-func plannedSymbols() map[string]jit.Addr {
-	s := make(map[string]jit.Addr)
+func plannedSymbols() map[string]image.Addr {
+	s := make(map[string]image.Addr)
 	names := []string{
 		"__x86_return_thunk", "its_return_thunk", "retbleed_return_thunk", "srso_return_thunk",
 		"srso_alias_return_thunk", "call_depth_return_thunk",
@@ -130,10 +132,10 @@ func plannedSymbols() map[string]jit.Addr {
 	}
 	names = append(names, bhiArgs)
 	for i, n := range names {
-		s[n] = guest.KernelText + jit.Addr(i)*guest.ThunkSpace
+		s[n] = guest.KernelText + image.Addr(i)*guest.ThunkSpace
 	}
 	for i, n := range helper.Named() {
-		s[n] = guest.NamedBase + jit.Addr(i)*guest.StubSpace
+		s[n] = guest.NamedBase + image.Addr(i)*guest.StubSpace
 	}
 	vars := make([]string, 0, len(kernelVars))
 	for n := range kernelVars {
@@ -151,7 +153,7 @@ func plannedSymbols() map[string]jit.Addr {
 
 // Symbol implements jit.Env for thunks, helpers by name and the variables that inlined helpers
 // read.
-func (p *Plan) Symbol(name string) (jit.Addr, error) {
+func (p *Plan) Symbol(name string) (image.Addr, error) {
 	a, ok := planned[name]
 	if !ok {
 		if a, ok = p.planTailCallCnt(name); ok {
@@ -170,8 +172,8 @@ func (p *Plan) Symbol(name string) (jit.Addr, error) {
 func (p *Plan) Maps() []guest.MapSpec { return slices.Clone(p.maps) }
 
 // Symbols returns the symbols asked for so far, for guest.Setup.
-func (p *Plan) Symbols() map[string]jit.Addr {
-	s := make(map[string]jit.Addr, len(p.symbols))
+func (p *Plan) Symbols() map[string]image.Addr {
+	s := make(map[string]image.Addr, len(p.symbols))
 	for n, a := range p.symbols {
 		s[n] = a
 	}

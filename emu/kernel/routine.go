@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/emu/guest"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // The kernel's part in tail-call designs that do not keep tail_call_cnt on the stack of programs: the
@@ -28,8 +28,8 @@ const (
 	// taskCnt is where task_struct has the field, if it has one.
 	taskCnt = 0xbd8
 	// progCntBase is the displacement of the counter of the first program, the others 64 bytes apart.
-	progCntBase jit.Addr = 0x38000
-	routineBase          = guest.KernelText + 0x10000
+	progCntBase image.Addr = 0x38000
+	routineBase            = guest.KernelText + 0x10000
 )
 
 // tailCallRoutine is a routine with the per-CPU variables that it uses; code gets their
@@ -98,7 +98,7 @@ func tailCallRoutineOf(name string) (r *tailCallRoutine, number int) {
 
 // planTailCallCnt places a symbol of these designs, and what it uses: ok is false if it is none. The
 // counters of programs get their places in the order of the questions.
-func (p *Plan) planTailCallCnt(name string) (a jit.Addr, ok bool) {
+func (p *Plan) planTailCallCnt(name string) (a image.Addr, ok bool) {
 	if a, ok := p.symbols[name]; ok {
 		return a, true
 	}
@@ -116,7 +116,7 @@ func (p *Plan) planTailCallCnt(name string) (a jit.Addr, ok bool) {
 	if r == nil {
 		return 0, false
 	}
-	a = routineBase + jit.Addr(n)*guest.ThunkSpace
+	a = routineBase + image.Addr(n)*guest.ThunkSpace
 	p.symbols[name] = a
 	for _, u := range r.uses {
 		p.symbols[u] = perCPU[u]
@@ -127,7 +127,7 @@ func (p *Plan) planTailCallCnt(name string) (a jit.Addr, ok bool) {
 func isProgCnt(name string) bool { return strings.HasPrefix(name, progCntPrefix) }
 
 // tailCallCode returns the code of a routine: ok is false if the symbol is none.
-func tailCallCode(name string, symbols map[string]jit.Addr) (code []byte, ok bool, err error) {
+func tailCallCode(name string, symbols map[string]image.Addr) (code []byte, ok bool, err error) {
 	r, _ := tailCallRoutineOf(name)
 	if r == nil {
 		return nil, false, nil
@@ -155,14 +155,14 @@ const RunCtxCounter = runCtxCounter - runCtxAddr
 
 // WrapContext writes what the caller of a program passes in place of the context if it wants the
 // counter too, and returns its address. The counter is 0 then.
-func (k *Kernel) WrapContext(ctx jit.Addr) (jit.Addr, error) {
+func (k *Kernel) WrapContext(ctx image.Addr) (image.Addr, error) {
 	return runCtxAddr, k.WrapContextAt(runCtxAddr, ctx)
 }
 
 // WrapContextAt writes the struct and the counter after it to an address.
-func (k *Kernel) WrapContextAt(at, ctx jit.Addr) error {
+func (k *Kernel) WrapContextAt(at, ctx image.Addr) error {
 	for i, v := range []uint64{uint64(ctx), uint64(at + RunCtxCounter), 0} {
-		if err := k.Mem.WriteWord(at+jit.Addr(8*i), v); err != nil {
+		if err := k.Mem.WriteWord(at+image.Addr(8*i), v); err != nil {
 			return fmt.Errorf("wrap context: %w", err)
 		}
 	}

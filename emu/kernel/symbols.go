@@ -8,7 +8,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/helper"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // maxStubs is how many helpers one setup can have: the stub's port number is a byte.
@@ -21,7 +21,7 @@ func (k *Kernel) loadSymbols() error {
 		names = append(names, n)
 	}
 	slices.Sort(names)
-	owner := make(map[jit.Addr]string)
+	owner := make(map[image.Addr]string)
 	for _, n := range names {
 		at := k.Setup.Symbols[n]
 		if isPerCPU(n) {
@@ -56,12 +56,12 @@ func (k *Kernel) modelled(name string) bool {
 	return variable || isThunk || helper.ByName(name) != nil
 }
 
-func (k *Kernel) dropStub(at jit.Addr) {
+func (k *Kernel) dropStub(at image.Addr) {
 	k.Stubs = slices.DeleteFunc(k.Stubs, func(s Stub) bool { return s.Addr == at })
 }
 
 // loadPerCPU initialises a variable of this CPU, number 0.
-func (k *Kernel) loadPerCPU(name string, at jit.Addr) error {
+func (k *Kernel) loadPerCPU(name string, at image.Addr) error {
 	value := uint64(0)
 	switch name {
 	case "this_cpu_off":
@@ -91,7 +91,7 @@ func (k *Kernel) loadPerCPU(name string, at jit.Addr) error {
 // loadPerCPUArea maps what inlined helpers reach by adding this_cpu_off, which is at address at, to
 // an address: all variables are 0, as the number of this CPU is. The area begins at the gs base
 // (until 6.14), or the variables lie around this_cpu_off itself.
-func (k *Kernel) loadPerCPUArea(at jit.Addr) error {
+func (k *Kernel) loadPerCPUArea(at image.Addr) error {
 	const area = 0x40000
 	if at >= guest.GSBase && at < guest.GSBase+area {
 		return k.Mem.MapRange(guest.GSBase, area, guest.Writable)
@@ -99,7 +99,7 @@ func (k *Kernel) loadPerCPUArea(at jit.Addr) error {
 	return k.Mem.MapRange(at&^(guest.PageSize-1)-guest.PageSize, 3*guest.PageSize, guest.Writable)
 }
 
-func (k *Kernel) loadSymbol(name string, at jit.Addr) error {
+func (k *Kernel) loadSymbol(name string, at image.Addr) error {
 	if v, ok := kernelVars[name]; ok {
 		if err := k.Mem.MapRange(at, 8, guest.Writable); err != nil {
 			return err

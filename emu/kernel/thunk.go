@@ -8,13 +8,13 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // thunk returns the code of a kernel thunk: ok is false if the symbol is none. It behaves as the
 // kernel's does (arch/x86/lib/retpoline.S, 7.2) in the same number of branches.
-func thunk(name string, symbols map[string]jit.Addr) (code []byte, ok bool, err error) {
+func thunk(name string, symbols map[string]image.Addr) (code []byte, ok bool, err error) {
 	for _, prefix := range []string{"__x86_indirect_thunk_", "__x86_indirect_jump_thunk_", "__x86_indirect_call_thunk_"} {
 		if r, found := thunkReg(name, prefix); found {
 			return retpoline(r), true, nil
@@ -87,7 +87,7 @@ func retpoline(r x86.Reg) []byte {
 // callDepth finds the displacement of the call depth counter from the gs base: a variable of its
 // own (6.15 and later) or the field of pcpu_hot (up to 6.14), struct pcpu_hot in
 // arch/x86/include/asm/current.h.
-func callDepth(symbols map[string]jit.Addr) (jit.Addr, bool) {
+func callDepth(symbols map[string]image.Addr) (image.Addr, bool) {
 	if a, ok := symbols["__x86_call_depth"]; ok {
 		return a, true
 	}
@@ -101,7 +101,7 @@ func callDepth(symbols map[string]jit.Addr) (jit.Addr, bool) {
 
 // depthReturn is call_depth_return_thunk: the counter's sign bit runs out after twelve returns,
 // and then the return stack is stuffed.
-func depthReturn(symbols map[string]jit.Addr) ([]byte, error) {
+func depthReturn(symbols map[string]image.Addr) ([]byte, error) {
 	depth, ok := callDepth(symbols)
 	if !ok {
 		return nil, fmt.Errorf("call_depth_return_thunk needs the address of __x86_call_depth or pcpu_hot")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // kernelFunc is a kernel function that exists to be traced (net/bpf/test_run.c). The code begins
@@ -44,7 +45,7 @@ func sumInto(first string, regs ...byte) []byte {
 // TracedFunc returns a kernel function that test runs of tracing programs call, with the
 // instruction that is patched when it is traced, as an image at an address. ok is false for any
 // other name.
-func TracedFunc(name string, at jit.Addr, t *jit.Target) (img *jit.Image, ok bool) {
+func TracedFunc(name string, at image.Addr, t *jit.Target) (img *image.Image, ok bool) {
 	for _, k := range kernelFuncs {
 		if k.name != name {
 			continue
@@ -54,9 +55,9 @@ func TracedFunc(name string, at jit.Addr, t *jit.Target) (img *jit.Image, ok boo
 			code = append(code, 0xf3, 0x0f, 0x1e, 0xfa)
 		}
 		code = append(code, 0x0f, 0x1f, 0x44, 0x00, 0x00)
-		f := jit.FuncImage{Name: name, Addr: at, Frame: jit.Frame{Body: jit.CodeOff(len(code)), Landing: -1}}
+		f := image.FuncImage{Name: name, Addr: at, Frame: image.Frame{Body: image.CodeOff(len(code)), Landing: -1}}
 		f.Code = append(code, k.code...)
-		return &jit.Image{Limit: t.Limit, Funcs: []jit.FuncImage{f}}, true
+		return &image.Image{Limit: t.Limit, Funcs: []image.FuncImage{f}}, true
 	}
 	return nil, false
 }
@@ -118,10 +119,10 @@ func (k *Kernel) KernelResult(kind jit.TraceKind, rets []uint32) (uint32, error)
 }
 
 // Prog returns the address of the struct bpf_prog of image i, as the machine places it.
-func (p *Plan) Prog(i int) jit.Addr { return guest.ProgBase + jit.Addr(i)*guest.PageSize }
+func (p *Plan) Prog(i int) image.Addr { return guest.ProgBase + image.Addr(i)*guest.PageSize }
 
 // TrampImage returns the address of the struct bpf_tramp_image of trampoline i, which nothing reads.
-func (p *Plan) TrampImage(i int) jit.Addr { return trampImageBase + jit.Addr(i)*0x400 }
+func (p *Plan) TrampImage(i int) image.Addr { return trampImageBase + image.Addr(i)*0x400 }
 
 // trampImageBase lies in the direct map.
-const trampImageBase jit.Addr = 0xffff888103000000
+const trampImageBase image.Addr = 0xffff888103000000

@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // At says at which moments of a run the stack is wanted. Its forms are
@@ -118,7 +118,7 @@ type Moment struct {
 	Seq   uint64 // directly before the instruction with this number
 	Site  uint64 // the same as a number of a site record, 0 if it is none
 	// Until asks to go on from there until rip has this value; 0 if not.
-	Until jit.Addr
+	Until image.Addr
 	Name  string // for a heading: "tailcall 33"
 }
 
@@ -170,7 +170,7 @@ func momentOf(e *trace.Event, name string) Moment {
 	switch e.Kind {
 	case trace.KindEntry, trace.KindCall, trace.KindTailCall:
 		if f != nil {
-			m.Until = f.Addr + jit.Addr(f.Frame.Body)
+			m.Until = f.Addr + image.Addr(f.Frame.Body)
 		}
 	}
 	return m

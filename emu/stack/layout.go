@@ -9,18 +9,18 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // Reader returns n bytes of emulated memory at a. It fails if they are not all mapped.
-type Reader func(a jit.Addr, n int) ([]byte, error)
+type Reader func(a image.Addr, n int) ([]byte, error)
 
 // Input is a moment of a run: the machine has stopped directly before the instruction at RIP.
 type Input struct {
 	Code          *trace.Code
 	Mem           Reader
-	RIP, RSP, RBP jit.Addr
+	RIP, RSP, RBP image.Addr
 	Acts          []trace.Activation // as Recorder.StackAt returns them
 	// Fill is what the machine fills a new stack with: a word of a BPF stack that still has this
 	// value was not written. 0 if there is no such value.
@@ -100,7 +100,7 @@ func Dump(in Input) (*Layout, error) {
 	d := dumper{Input: in, l: l, mem: mem}
 	caller := in.Acts[0].ReturnTo
 	if caller == 0 && top >= in.RSP {
-		caller = jit.Addr(d.word(top))
+		caller = image.Addr(d.word(top))
 	}
 	l.Caller = in.Code.Where(caller)
 	for i := range in.Acts {
@@ -120,7 +120,7 @@ type dumper struct {
 }
 
 // frame adds the slots of activation i, which reach down to low.
-func (d *dumper) frame(i int, low jit.Addr) {
+func (d *dumper) frame(i int, low image.Addr) {
 	a := &d.Acts[i]
 	f := Frame{
 		Activation: a.N, Func: a.Fn.String(), Top: trace.Hex(a.Top), Base: trace.Hex(a.RBP), First: len(d.l.Slots),
@@ -138,17 +138,17 @@ func (d *dumper) frame(i int, low jit.Addr) {
 	d.l.Frames = append(d.l.Frames, f)
 }
 
-func (d *dumper) word(a jit.Addr) trace.Hex {
+func (d *dumper) word(a image.Addr) trace.Hex {
 	return trace.Hex(binary.LittleEndian.Uint64(d.mem[a-d.RSP:]))
 }
 
 // fp is the program's frame pointer, r10, in the frame of a.
-func (d *dumper) fp(a *trace.Activation) jit.Addr { return a.RBP + jit.Addr(int64(a.Frame().FP)) }
+func (d *dumper) fp(a *trace.Activation) image.Addr { return a.RBP + image.Addr(int64(a.Frame().FP)) }
 
 // slotAt returns what the function says of its word at a.
-func slotAt(a *trace.Activation, at jit.Addr) jit.FrameSlot {
+func slotAt(a *trace.Activation, at image.Addr) image.FrameSlot {
 	if at == a.Top {
-		return jit.FrameSlot{Kind: jit.SlotReturn, Size: 8}
+		return image.FrameSlot{Kind: image.SlotReturn, Size: 8}
 	}
 	off := int32(int64(at - a.RBP))
 	for _, s := range a.Frame().Slots {
@@ -156,11 +156,11 @@ func slotAt(a *trace.Activation, at jit.Addr) jit.FrameSlot {
 			return s
 		}
 	}
-	return jit.FrameSlot{Off: off, Size: 8}
+	return image.FrameSlot{Off: off, Size: 8}
 }
 
 // describe fills label and meaning of the word at at in frame i.
-func (d *dumper) describe(s *Slot, i int, at jit.Addr) {
+func (d *dumper) describe(s *Slot, i int, at image.Addr) {
 	a := &d.Acts[i]
 	caller := "the outside caller"
 	from := i - 1
@@ -172,36 +172,36 @@ func (d *dumper) describe(s *Slot, i int, at jit.Addr) {
 	}
 	fs := slotAt(a, at)
 	switch fs.Kind {
-	case jit.SlotReturn:
-		s.Label, s.Meaning = "rip", "return address: "+d.Code.Where(jit.Addr(s.Value))
-	case jit.SlotSavedReg:
+	case image.SlotReturn:
+		s.Label, s.Meaning = "rip", "return address: "+d.Code.Where(image.Addr(s.Value))
+	case image.SlotSavedReg:
 		s.Label, s.Meaning = fs.Reg.String(), "saved "+fs.Reg.String()+" of "+caller
-	case jit.SlotBPFStack:
+	case image.SlotBPFStack:
 		s.Label, s.Meaning = fmt.Sprintf("fp-%d", int64(d.fp(a)-at)), bpfStack
 		if d.Fill != 0 && uint64(s.Value) == d.Fill {
 			s.Meaning = bpfStack + ", not written"
 		}
-	case jit.SlotTailCallCnt:
+	case image.SlotTailCallCnt:
 		d.counter(s, a, at)
-	case jit.SlotTailCallPtr:
+	case image.SlotTailCallPtr:
 		s.pointer()
-	case jit.SlotTailCallCntOrPtr:
+	case image.SlotTailCallCntOrPtr:
 		if d.isPointer(s.Value) {
 			s.pointer()
 		} else {
 			d.counter(s, a, at)
 		}
-	case jit.SlotFrameLink:
+	case image.SlotFrameLink:
 		s.Label, s.Meaning = "rbp'", "address of the saved rbp, for unwinders"
-	case jit.SlotTraceReturn:
+	case image.SlotTraceReturn:
 		s.Label, s.Meaning = "ret", "return value of the traced function"
-	case jit.SlotTraceArgs:
+	case image.SlotTraceArgs:
 		s.Label, s.Meaning = fmt.Sprintf("arg%d", (int64(at-a.RBP)-int64(fs.Off))/8+1), "argument of the traced function"
-	case jit.SlotTraceCount:
+	case image.SlotTraceCount:
 		s.Label, s.Meaning = "nargs", "number of arguments"
-	case jit.SlotTraceCtx:
+	case image.SlotTraceCtx:
 		s.Label, s.Meaning = "ctx", "run context of tracing programs"
-	case jit.SlotPad:
+	case image.SlotPad:
 		s.Label, s.Meaning = "pad", "not used"
 	default:
 		s.Label, s.Meaning = "?", "not part of the frame as described"
@@ -216,23 +216,23 @@ func (s *Slot) pointer() { s.Label, s.Meaning, s.Ptr = "tcc_ptr", "tail_call_cnt
 // isPointer tells a pointer to a counter from a count: it points into the stack that is shown. A
 // design that has both in one slot tells them apart by magnitude.
 func (d *dumper) isPointer(v trace.Hex) bool {
-	return jit.Addr(v) >= d.RSP-MaxBytes && jit.Addr(v) <= d.Acts[0].Top
+	return image.Addr(v) >= d.RSP-MaxBytes && image.Addr(v) <= d.Acts[0].Top
 }
 
 // counter describes tail_call_cnt, which may be only the upper half of its slot.
-func (d *dumper) counter(s *Slot, a *trace.Activation, at jit.Addr) {
+func (d *dumper) counter(s *Slot, a *trace.Activation, at image.Addr) {
 	v := uint64(s.Value)
 	half := ""
 	c := a.Frame().Counter
-	if c.Form == jit.CounterValue && c.Size == 4 {
-		if a.RBP+jit.Addr(int64(c.Off)) == at+4 {
+	if c.Form == image.CounterValue && c.Size == 4 {
+		if a.RBP+image.Addr(int64(c.Off)) == at+4 {
 			v >>= 32
 			half = " (upper half)"
 		} else {
 			v &= 1<<32 - 1
 		}
 	}
-	if c.Form == jit.CounterPtr && c.Size == 4 {
+	if c.Form == image.CounterPtr && c.Size == 4 {
 		v &= 1<<32 - 1 // the upper half is whatever was pushed, or lay there
 	}
 	s.Label, s.Count = "tcc", &v
@@ -260,7 +260,7 @@ func (d *dumper) fold(first int, a *trace.Activation) {
 		case d.Fill:
 			what = "not written"
 		}
-		s[i].Label = fmt.Sprintf("fp-%d..", int64(d.fp(a)-jit.Addr(s[i].Addr)))
+		s[i].Label = fmt.Sprintf("fp-%d..", int64(d.fp(a)-image.Addr(s[i].Addr)))
 		s[i].Meaning = fmt.Sprintf("%s, %d bytes, %s", bpfStack, 8*n, what)
 		s = slices.Delete(s, i+1, j)
 	}

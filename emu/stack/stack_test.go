@@ -17,7 +17,7 @@ import (
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/emu/trace/tracetest"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -41,7 +41,7 @@ func golden(t *testing.T, name, got string) {
 }
 
 func options() trace.Options {
-	return trace.Options{Symbol: func(a jit.Addr) string {
+	return trace.Options{Symbol: func(a image.Addr) string {
 		if a == tracetest.Outside {
 			return "bpf_test_run"
 		}
@@ -66,7 +66,7 @@ func runOf(t *testing.T, g tracetest.Graph) stack.Run {
 func layoutAt(t *testing.T, g tracetest.Graph, mo stack.Moment) *stack.Layout {
 	t.Helper()
 	var l *stack.Layout
-	c, m, err := g.Record(options(), 1<<20, func(_ *jit.Image, m *tracetest.Machine) {
+	c, m, err := g.Record(options(), 1<<20, func(_ *image.Image, m *tracetest.Machine) {
 		m.Each = func(m *tracetest.Machine, seq uint64) bool {
 			return seq == mo.Seq && mo.Until == 0 || seq >= mo.Seq && m.RIP == mo.Until
 		}
@@ -76,9 +76,9 @@ func layoutAt(t *testing.T, g tracetest.Graph, mo stack.Moment) *stack.Layout {
 	}
 	r := trace.NewRecorder(c, trace.Config{})
 	r.Consume(m.Batch(false))
-	rsp := jit.Addr(m.Regs[x86.RSP])
+	rsp := image.Addr(m.Regs[x86.RSP])
 	l, err = stack.Dump(stack.Input{
-		Code: c, Mem: m.Mem, RIP: m.RIP, RSP: rsp, RBP: jit.Addr(m.Regs[x86.RBP]), Acts: r.StackAt(m.RIP, rsp),
+		Code: c, Mem: m.Mem, RIP: m.RIP, RSP: rsp, RBP: image.Addr(m.Regs[x86.RBP]), Acts: r.StackAt(m.RIP, rsp),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -199,10 +199,10 @@ func TestComplete(t *testing.T) {
 func TestFill(t *testing.T) {
 	const fill = 0x5ac35ac35ac35ac3
 	g := tracetest.Graph{Design: tracetest.Hier, Stack: 40}
-	c, m, err := g.Record(options(), 1<<20, func(_ *jit.Image, m *tracetest.Machine) {
+	c, m, err := g.Record(options(), 1<<20, func(_ *image.Image, m *tracetest.Machine) {
 		m.Each = func(m *tracetest.Machine, _ uint64) bool { return m.RIP == tracetest.SubAddr }
 		for i := range 4 {
-			m.Write(tracetest.StackTop-8*jit.Addr(i+3), fill, 8)
+			m.Write(tracetest.StackTop-8*image.Addr(i+3), fill, 8)
 		}
 		m.Write(tracetest.StackTop-8*4, 0, 8)
 	})
@@ -211,7 +211,7 @@ func TestFill(t *testing.T) {
 	}
 	r := trace.NewRecorder(c, trace.Config{})
 	r.Consume(m.Batch(false))
-	rsp := jit.Addr(m.Regs[x86.RSP])
+	rsp := image.Addr(m.Regs[x86.RSP])
 	l, err := stack.Dump(stack.Input{Code: c, Mem: m.Mem, RIP: m.RIP, RSP: rsp, Acts: r.StackAt(m.RIP, rsp), Fill: fill})
 	if err != nil {
 		t.Fatal(err)
@@ -315,7 +315,7 @@ func TestDumpErrors(t *testing.T) {
 		"not in the 1048576 bytes": func(i *stack.Input) { i.RSP += 16 },
 		"rsp 0x1000 is not in":     func(i *stack.Input) { i.RSP = 0x1000 },
 		"unmapped": func(i *stack.Input) {
-			i.Mem = func(jit.Addr, int) ([]byte, error) { return nil, errors.New("unmapped") }
+			i.Mem = func(image.Addr, int) ([]byte, error) { return nil, errors.New("unmapped") }
 		},
 		"is not between the one before and rsp": func(i *stack.Input) { i.Acts = append(i.Acts, act, act); i.Acts[1].Top += 64 },
 	} {

@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -18,9 +19,9 @@ type Options struct {
 	// Limit replaces the Limit of the image's target; 0 leaves it.
 	Limit uint32
 	// Symbol names an address outside the images, such as a helper; nil or "" for none.
-	Symbol func(jit.Addr) string
+	Symbol func(image.Addr) string
 	// InsnText returns the text of one BPF instruction; nil for none.
-	InsnText func(p *jit.Program, i jit.InsnIndex) string
+	InsnText func(p *bpf.Program, i bpf.InsnIndex) string
 	// Cache is what instructions are decoded with, only while NewCode goes on; nil does without.
 	Cache *x86.Cache
 }
@@ -46,8 +47,8 @@ type Code struct {
 // Fn is one function of a Code.
 type Fn struct {
 	Prog  string // name of the program, "" if unknown
-	Image *jit.Image
-	*jit.FuncImage
+	Image *image.Image
+	*image.FuncImage
 	Index int // in Image.Funcs
 	Limit uint32
 
@@ -81,7 +82,7 @@ func (o Op) Size() int { return int(o >> opSizeShift) }
 
 // mark is a site. Several meanings can meet at one address.
 type mark struct {
-	off    jit.CodeOff
+	off    image.CodeOff
 	kinds  MarkKind
 	tail   int // index into TailCalls, for MarkTailStart and MarkTailJump
 	ended  int // index into TailCalls, for MarkTailEnd
@@ -106,16 +107,16 @@ const (
 
 // Site is an instruction at which the machine is to report its registers.
 type Site struct {
-	Addr jit.Addr
+	Addr image.Addr
 	Kind MarkKind
 	// Func is the function that contains it; its Counter says where tail_call_cnt is.
-	Func *jit.FuncImage
+	Func *image.FuncImage
 }
 
 // NewCode predecodes images. It fails on code that cannot be decoded, on a tail call or call
 // outside its function, and on functions that overlap. The images are kept and must not change,
 // apart from pokes to the running copy.
-func NewCode(images []*jit.Image, o Options) (*Code, error) {
+func NewCode(images []*image.Image, o Options) (*Code, error) {
 	c := &Code{opts: o}
 	for _, img := range images {
 		for i := range img.Funcs {
@@ -152,15 +153,15 @@ func (c *Code) Sites() []Site {
 	for _, f := range c.fns {
 		for i := range f.marks {
 			m := &f.marks[i]
-			s = append(s, Site{Addr: f.Addr + jit.Addr(m.off), Kind: m.kinds, Func: f.FuncImage})
+			s = append(s, Site{Addr: f.Addr + image.Addr(m.off), Kind: m.kinds, Func: f.FuncImage})
 		}
 	}
 	return s
 }
 
 // SiteAddrs returns the addresses of Sites, which is what the machine wants to know.
-func (c *Code) SiteAddrs() []jit.Addr {
-	var a []jit.Addr
+func (c *Code) SiteAddrs() []image.Addr {
+	var a []image.Addr
 	for _, s := range c.Sites() {
 		a = append(a, s.Addr)
 	}
@@ -171,8 +172,8 @@ func (c *Code) SiteAddrs() []jit.Addr {
 func (c *Code) Funcs() []*Fn { return c.fns }
 
 // Lookup returns the function whose code contains a; nil if there is none.
-func (c *Code) Lookup(a jit.Addr) *Fn {
-	i, ok := slices.BinarySearchFunc(c.fns, a, func(f *Fn, a jit.Addr) int { return cmp.Compare(f.Addr, a) })
+func (c *Code) Lookup(a image.Addr) *Fn {
+	i, ok := slices.BinarySearchFunc(c.fns, a, func(f *Fn, a image.Addr) int { return cmp.Compare(f.Addr, a) })
 	if !ok {
 		i--
 	}
@@ -184,7 +185,7 @@ func (c *Code) Lookup(a jit.Addr) *Fn {
 
 // Where names an address: function+0x1f, the symbol of an address outside the images, or the
 // plain address.
-func (c *Code) Where(a jit.Addr) string {
+func (c *Code) Where(a image.Addr) string {
 	if f := c.Lookup(a); f != nil {
 		return fmt.Sprintf("%s+%#x", f, uint64(a-f.Addr))
 	}
@@ -195,7 +196,7 @@ func (c *Code) Where(a jit.Addr) string {
 }
 
 // exceptionCB returns the exception callback of an image, nil if it has none.
-func (c *Code) exceptionCB(img *jit.Image) *Fn {
+func (c *Code) exceptionCB(img *image.Image) *Fn {
 	for _, f := range c.fns {
 		if f.Image == img && f.ExceptionCB {
 			return f
@@ -204,7 +205,7 @@ func (c *Code) exceptionCB(img *jit.Image) *Fn {
 	return nil
 }
 
-func (c *Code) symbol(a jit.Addr) string {
+func (c *Code) symbol(a image.Addr) string {
 	if c.opts.Symbol == nil {
 		return ""
 	}
@@ -212,7 +213,7 @@ func (c *Code) symbol(a jit.Addr) string {
 }
 
 // InsnText returns the text of a BPF instruction of f, "" if there is none.
-func (c *Code) InsnText(f *Fn, i jit.InsnIndex) string {
+func (c *Code) InsnText(f *Fn, i bpf.InsnIndex) string {
 	if c.opts.InsnText == nil || f == nil || f.Image.Program == nil {
 		return ""
 	}
@@ -243,16 +244,16 @@ func (c *Code) nameFuncs() {
 }
 
 // OpAt returns what begins at off, which must be inside the function.
-func (f *Fn) OpAt(off jit.CodeOff) Op { return f.ops[off] }
+func (f *Fn) OpAt(off image.CodeOff) Op { return f.ops[off] }
 
 // Contains reports whether a is in the code of f.
-func (f *Fn) Contains(a jit.Addr) bool { return a-f.Addr < jit.Addr(len(f.Code)) }
+func (f *Fn) Contains(a image.Addr) bool { return a-f.Addr < image.Addr(len(f.Code)) }
 
 // FrameBase returns rbp as it is in the body, for a frame whose return address is at top.
-func (f *Fn) FrameBase(top jit.Addr) jit.Addr {
+func (f *Fn) FrameBase(top image.Addr) image.Addr {
 	for _, s := range f.Frame.Slots {
-		if s.Kind == jit.SlotReturn {
-			return top - jit.Addr(int64(s.Off))
+		if s.Kind == image.SlotReturn {
+			return top - image.Addr(int64(s.Off))
 		}
 	}
 	return top - 8
@@ -276,8 +277,8 @@ func (f *Fn) predecode(c *Code) error {
 	if c.opts.Cache != nil {
 		decode = c.opts.Cache.Decode
 	}
-	for off := jit.CodeOff(0); int(off) < len(f.Code); {
-		in, err := decode(f.Code[off:], f.Addr+jit.Addr(off))
+	for off := image.CodeOff(0); int(off) < len(f.Code); {
+		in, err := decode(f.Code[off:], f.Addr+image.Addr(off))
 		if err != nil {
 			return fmt.Errorf("+%#x: %w", int(off), err)
 		}
@@ -287,7 +288,7 @@ func (f *Fn) predecode(c *Code) error {
 		if (in.Branch == x86.BranchRet || thunk) && f.tailAt(off) < 0 {
 			f.mark(off, mark{kinds: MarkReturn})
 		}
-		off += jit.CodeOff(in.Len)
+		off += image.CodeOff(in.Len)
 	}
 	if err := f.markSites(c, lengths); err != nil {
 		return err
@@ -299,7 +300,7 @@ func (f *Fn) predecode(c *Code) error {
 	return nil
 }
 
-func (f *Fn) opOf(in *x86.Inst, off jit.CodeOff) Op {
+func (f *Fn) opOf(in *x86.Inst, off image.CodeOff) Op {
 	op := OpInsn
 	size := Op(0)
 	if in.Load && in.Mem.Seg == x86.SegNone || in.Stack.Load {
@@ -325,7 +326,7 @@ func (f *Fn) opOf(in *x86.Inst, off jit.CodeOff) Op {
 // isScheme reports whether the code at off belongs to the tail-call design: the prologue, or the
 // sequence of a tail call, or what it stores behind a call. The epilogue and the reload before a call
 // store nothing.
-func (f *Fn) isScheme(off jit.CodeOff) bool {
+func (f *Fn) isScheme(off image.CodeOff) bool {
 	body := f.Frame.Body
 	if len(f.InsnOff) > 0 {
 		body = max(body, f.InsnOff[0])
@@ -333,12 +334,12 @@ func (f *Fn) isScheme(off jit.CodeOff) bool {
 	if off < body || f.Trampoline || f.tailAt(off) >= 0 {
 		return true
 	}
-	return slices.ContainsFunc(f.Calls, func(c jit.CallSite) bool { return off == c.TakeBack })
+	return slices.ContainsFunc(f.Calls, func(c image.CallSite) bool { return off == c.TakeBack })
 }
 
 // Unwinding reports whether the instruction at off is part of a tail call that takes, or has
 // taken, the frame down, or that leaves through a retpoline inline.
-func (f *Fn) Unwinding(off jit.CodeOff) bool {
+func (f *Fn) Unwinding(off image.CodeOff) bool {
 	i := f.tailAt(off)
 	if i < 0 {
 		return false
@@ -348,7 +349,7 @@ func (f *Fn) Unwinding(off jit.CodeOff) bool {
 }
 
 // tailAt returns the index of the tail call whose sequence contains off, -1 if none does.
-func (f *Fn) tailAt(off jit.CodeOff) int {
+func (f *Fn) tailAt(off image.CodeOff) int {
 	for i := range f.TailCalls {
 		if t := &f.TailCalls[i]; off >= t.Start && off < t.End {
 			return i

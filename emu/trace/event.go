@@ -4,7 +4,8 @@ package trace
 
 import (
 	"github.com/tcsim/tcsim/emu/timing"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // Kind says what happened.
@@ -61,10 +62,10 @@ type Event struct {
 	Site uint64 // number of the site record in the run, from 1; 0 for pokes
 
 	Fn      *Fn // whose code is at RIP; nil outside the images
-	Insn    jit.InsnIndex
+	Insn    bpf.InsnIndex
 	HasInsn bool // Insn is known
 
-	RIP, RSP, RBP, RAX jit.Addr
+	RIP, RSP, RBP, RAX image.Addr
 	// Cycle is when the instruction retired, counted from the beginning of the run; 0 if no timing
 	// model took part.
 	Cycle timing.Cycle
@@ -77,11 +78,11 @@ type Event struct {
 	// or the event is an entry, a return or a poke. CounterPtrAt is where tail_call_cnt_ptr lives, 0
 	// if the design has none; its value is CounterAddr.
 	Counter      uint64
-	CounterAddr  jit.Addr
-	CounterPtrAt jit.Addr
+	CounterAddr  image.Addr
+	CounterPtrAt image.Addr
 
 	// Tail is the tail call site of KindTailCall and KindRefused, Key the index it asks for.
-	Tail   *jit.TailCallSite
+	Tail   *image.TailCallSite
 	Key    uint32
 	Reason Reason
 	// Taken is the number of tail calls taken in this invocation, this one included.
@@ -94,7 +95,7 @@ type Event struct {
 	// Target is the function called, tail-called or returned to, nil outside the images. TargetAddr
 	// is the address: 0 for a tail call of which only sites are known.
 	Target     *Fn
-	TargetAddr jit.Addr
+	TargetAddr image.Addr
 	// Name is the helper's name, the outside caller or what a poke does.
 	Name string
 }
@@ -147,10 +148,10 @@ type Activation struct {
 	N  int // from 1, in the run
 	Fn *Fn // nil outside the images
 	// Top is where the return address lies: the frame begins there and goes down.
-	Top jit.Addr
+	Top image.Addr
 	// RBP is the frame pointer as it is in the body.
-	RBP      jit.Addr
-	ReturnTo jit.Addr
+	RBP      image.Addr
+	ReturnTo image.Addr
 	Via      Via
 	// From is the function whose frame was taken over by the tail call or the exception callback,
 	// with its number.
@@ -171,7 +172,7 @@ type Activation struct {
 }
 
 // Frame describes the frame: what the function says whose prologue made it.
-func (a *Activation) Frame() *jit.Frame {
+func (a *Activation) Frame() *image.Frame {
 	if a.Hooked {
 		return &hooked
 	}

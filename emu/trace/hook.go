@@ -4,12 +4,12 @@ package trace
 
 import (
 	"github.com/tcsim/tcsim/emu/record"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // hooked is the frame of a traced function whose trampoline runs on top of it: its prologue has not
 // run, so there is nothing but the return address.
-var hooked = jit.Frame{Landing: -1, Slots: []jit.FrameSlot{{Off: 0, Size: 8, Kind: jit.SlotReturn}}}
+var hooked = image.Frame{Landing: -1, Slots: []image.FrameSlot{{Off: 0, Size: 8, Kind: image.SlotReturn}}}
 
 // hook is the entry of a trampoline f. It was called by the patched instruction of the function
 // on top, or that jumped to it and left its place to it.
@@ -22,7 +22,7 @@ func (r *Recorder) hook(f *Fn, s *record.Site) {
 		return
 	}
 	top := &r.stack[n-1]
-	e.Target, e.TargetAddr = top.Fn, top.Fn.Addr+jit.Addr(top.Fn.Entry)
+	e.Target, e.TargetAddr = top.Fn, top.Fn.Addr+image.Addr(top.Fn.Entry)
 	jumped := s.RSP == top.Top
 	if !jumped {
 		e.Depth++
@@ -39,7 +39,7 @@ func (r *Recorder) hook(f *Fn, s *record.Site) {
 		return
 	}
 	top.Hooked, top.RBP = true, top.Top
-	r.push(Activation{Fn: f, Top: s.RSP, ReturnTo: jit.Addr(s.Stack[0]), Via: ViaHook, Caller: savedOf(s), Event: no})
+	r.push(Activation{Fn: f, Top: s.RSP, ReturnTo: image.Addr(s.Stack[0]), Via: ViaHook, Caller: savedOf(s), Event: no})
 }
 
 // leaveHook is a return instruction of a trampoline, directly before it, that goes over the traced
@@ -62,6 +62,6 @@ func (r *Recorder) unhook() {
 
 // invokes reports whether a call of a trampoline begins an invocation of its own: that of a tracing
 // program, and not that of the traced function, which is called behind its entry.
-func invokes(f *Fn, site *jit.CallSite, target *Fn) bool {
-	return f.Trampoline && target.Index == 0 && site.Target == target.Addr+jit.Addr(target.Entry)
+func invokes(f *Fn, site *image.CallSite, target *Fn) bool {
+	return f.Trampoline && target.Index == 0 && site.Target == target.Addr+image.Addr(target.Entry)
 }

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // Hex is a 64-bit value that JSON holds as a string "0x…", because numbers are only safe up to
@@ -84,7 +84,7 @@ func (e *Event) Record(c *Code) Record {
 	}
 	if e.HasInsn {
 		i := int(e.Insn)
-		r.Insn, r.InsnText = &i, c.InsnText(e.Fn, jit.InsnIndex(i))
+		r.Insn, r.InsnText = &i, c.InsnText(e.Fn, bpf.InsnIndex(i))
 	}
 	if e.CounterAddr != 0 {
 		r.Counter = &Counter{Value: e.Counter, Addr: Hex(e.CounterAddr)}

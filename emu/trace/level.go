@@ -5,7 +5,7 @@ package trace
 import (
 	"math"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -18,15 +18,15 @@ type levels struct {
 	body     [2]int32
 	set      bool // body is known
 	// joins are the targets of calls inside the function, and of jumps in the prologue, with the level there.
-	joins map[jit.CodeOff]int32
+	joins map[image.CodeOff]int32
 	// reach are the levels of instructions with OpReach.
-	reach map[jit.CodeOff]int32
+	reach map[image.CodeOff]int32
 }
 
 const unknownLevel = math.MinInt32
 
 // step takes the next instruction, in the order of offsets, and adds OpBelow if it writes below rsp.
-func (l *levels) step(f *Fn, in *x86.Inst, off jit.CodeOff, op Op) Op {
+func (l *levels) step(f *Fn, in *x86.Inst, off image.CodeOff, op Op) Op {
 	if off == f.Entry {
 		l.rsp, l.rbp = 0, unknownLevel
 	}
@@ -55,7 +55,7 @@ func (l *levels) step(f *Fn, in *x86.Inst, off jit.CodeOff, op Op) Op {
 	}
 	if op&OpReach != 0 && l.rsp != unknownLevel {
 		if l.reach == nil {
-			l.reach = make(map[jit.CodeOff]int32)
+			l.reach = make(map[image.CodeOff]int32)
 		}
 		l.reach[off] = l.rsp
 	}
@@ -64,7 +64,7 @@ func (l *levels) step(f *Fn, in *x86.Inst, off jit.CodeOff, op Op) Op {
 }
 
 // bodyStart is the offset of the first instruction behind the prologue.
-func (f *Fn) bodyStart() jit.CodeOff {
+func (f *Fn) bodyStart() image.CodeOff {
 	if len(f.InsnOff) > 0 {
 		return max(f.Frame.Body, f.InsnOff[0])
 	}
@@ -126,9 +126,9 @@ func (l *levels) move(f *Fn, in *x86.Inst) {
 
 func (l *levels) join(f *Fn, in *x86.Inst, at int32) {
 	if l.joins == nil {
-		l.joins = make(map[jit.CodeOff]int32)
+		l.joins = make(map[image.CodeOff]int32)
 	}
-	l.joins[jit.CodeOff(in.Target-f.Addr)] = at
+	l.joins[image.CodeOff(in.Target-f.Addr)] = at
 }
 
 func add(level int32, n int64) int32 {
@@ -141,7 +141,7 @@ func add(level int32, n int64) int32 {
 // Level returns where rsp is directly before an instruction with OpReach, for a frame whose return
 // address is at top: ok is false if nobody knows. It is not meant for frames that a tail call hands
 // over whole.
-func (f *Fn) Level(off jit.CodeOff, top jit.Addr) (rsp jit.Addr, ok bool) {
+func (f *Fn) Level(off image.CodeOff, top image.Addr) (rsp image.Addr, ok bool) {
 	at, ok := f.level.reach[off]
-	return top + jit.Addr(int64(at)), ok
+	return top + image.Addr(int64(at)), ok
 }

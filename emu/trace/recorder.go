@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/tcsim/tcsim/emu/record"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // Config bounds a Recorder. The zero value means the defaults.
@@ -65,7 +65,7 @@ type Recorder struct {
 	starts   []uint64 // by Fn.id
 	stack    []Activation
 	popped   Activation // by the return at poppedAt
-	poppedAt jit.Addr
+	poppedAt image.Addr
 	gen      uint64 // changes with stack
 	acts     int
 	no       uint64
@@ -89,7 +89,7 @@ type Recorder struct {
 	pendingMark *mark
 	pendingSite record.Site
 	pendingEv   Event
-	jumpedTo    jit.Addr // where the site being looked at was reached by a tail call; 0 if not
+	jumpedTo    image.Addr // where the site being looked at was reached by a tail call; 0 if not
 
 	deepest Deepest
 	scratch Event
@@ -100,12 +100,12 @@ type Recorder struct {
 
 // Deepest is the lowest point that the stack reached.
 type Deepest struct {
-	RSP   jit.Addr // 0 if nothing ran
-	Event uint64   // number of the event whose consequence it is
+	RSP   image.Addr // 0 if nothing ran
+	Event uint64     // number of the event whose consequence it is
 }
 
 // outside stands for code that belongs to no image.
-var outside = &Fn{name: "outside", FuncImage: &jit.FuncImage{Name: "outside"}}
+var outside = &Fn{name: "outside", FuncImage: &image.FuncImage{Name: "outside"}}
 
 // NewRecorder returns a recorder that has seen nothing.
 func NewRecorder(c *Code, cfg Config) *Recorder {
@@ -161,10 +161,10 @@ func (r *Recorder) Stack() []Activation { return r.stack }
 // return that has not been executed yet, or a tail call that has been, in which case it becomes an
 // event. An entry that is not recorded yet is an activation with ReturnTo 0. The slice is the
 // caller's.
-func (r *Recorder) StackAt(rip, rsp jit.Addr) []Activation {
+func (r *Recorder) StackAt(rip, rsp image.Addr) []Activation {
 	if r.pending && rip != r.pendingSite.RIP {
 		switch f := r.find(rip); {
-		case r.passed(f, jit.CodeOff(rip-f.Addr)):
+		case r.passed(f, image.CodeOff(rip-f.Addr)):
 			r.pending = false
 		case f != outside:
 			r.landed(f, 0)
@@ -172,7 +172,7 @@ func (r *Recorder) StackAt(rip, rsp jit.Addr) []Activation {
 	}
 	n := len(r.stack)
 	switch f := r.find(rip); {
-	case n == 0 && f != outside && rip == f.Addr+jit.Addr(f.Entry):
+	case n == 0 && f != outside && rip == f.Addr+image.Addr(f.Entry):
 		return []Activation{{N: 1, Fn: f, Top: rsp, RBP: f.FrameBase(rsp)}} // about to be entered
 	case n > 0 && r.stack[n-1].Top < rsp:
 		n--
@@ -232,7 +232,7 @@ func (r *Recorder) Finish() {
 }
 
 // Poke records that text at addr was changed, by the outside or by a planned map update.
-func (r *Recorder) Poke(seq uint64, addr jit.Addr, what string) {
+func (r *Recorder) Poke(seq uint64, addr image.Addr, what string) {
 	r.counts.Pokes++
 	e := r.event(KindPoke)
 	e.Seq, e.RIP, e.Name = seq, addr, what
@@ -256,7 +256,7 @@ func (r *Recorder) walk(seq uint64, rs []record.Retired) {
 			off = uint64(rs[i].RIP - f.Addr)
 		}
 		if r.pending {
-			r.resolve(f, jit.CodeOff(off))
+			r.resolve(f, image.CodeOff(off))
 			if r.stop {
 				return
 			}
@@ -285,7 +285,7 @@ func (r *Recorder) walk(seq uint64, rs []record.Retired) {
 }
 
 // find returns the function at a, or outside, and remembers the answer.
-func (r *Recorder) find(a jit.Addr) *Fn {
+func (r *Recorder) find(a image.Addr) *Fn {
 	slot := &r.cache[a>>6&63]
 	if f := *slot; f != nil && f.Contains(a) {
 		return f
@@ -299,8 +299,8 @@ func (r *Recorder) find(a jit.Addr) *Fn {
 }
 
 // resolve looks at the first instruction of the images behind a jump.
-func (r *Recorder) resolve(f *Fn, off jit.CodeOff) {
-	a := f.Addr + jit.Addr(off)
+func (r *Recorder) resolve(f *Fn, off image.CodeOff) {
+	a := f.Addr + image.Addr(off)
 	if a == r.pendingSite.RIP {
 		return // the jump itself, which follows its site in the stream
 	}
@@ -315,7 +315,7 @@ func (r *Recorder) resolve(f *Fn, off jit.CodeOff) {
 }
 
 // passed says that being at off in f means that the pending jump is a patched nop.
-func (r *Recorder) passed(f *Fn, off jit.CodeOff) bool {
+func (r *Recorder) passed(f *Fn, off image.CodeOff) bool {
 	t := r.pendingMark.tailSite(r.pendingEv.Fn)
 	return f == r.pendingEv.Fn && t.Direct && off == t.Jump+pokeSize
 }
@@ -323,4 +323,4 @@ func (r *Recorder) passed(f *Fn, off jit.CodeOff) bool {
 // pokeSize is X86_PATCH_SIZE of arch/x86/net/bpf_jit_comp.c, Linux 6.12.
 const pokeSize = 5
 
-func (m *mark) tailSite(f *Fn) *jit.TailCallSite { return &f.TailCalls[m.tail] }
+func (m *mark) tailSite(f *Fn) *image.TailCallSite { return &f.TailCalls[m.tail] }

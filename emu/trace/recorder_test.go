@@ -14,7 +14,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/emu/trace/tracetest"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -39,7 +39,7 @@ func golden(t *testing.T, name, got string) {
 const full = trace.MarkStart
 
 func options(m trace.Marks) trace.Options {
-	return trace.Options{Marks: m, Symbol: func(a jit.Addr) string {
+	return trace.Options{Marks: m, Symbol: func(a image.Addr) string {
 		switch a {
 		case tracetest.HelperAddr:
 			return "bpf_get_prandom_u32"
@@ -154,7 +154,7 @@ func TestCounts(t *testing.T) {
 func TestCountsExplode(t *testing.T) {
 	for l := byte(1); l <= 6; l++ {
 		g := tracetest.Graph{Design: tracetest.Rework, Calls: 2}
-		c, m, err := g.Record(trace.Options{Limit: uint32(l)}, 1<<20, func(img *jit.Image, _ *tracetest.Machine) {
+		c, m, err := g.Record(trace.Options{Limit: uint32(l)}, 1<<20, func(img *image.Image, _ *tracetest.Machine) {
 			f := &img.Funcs[1]
 			f.Code[f.TailCalls[0].Limit-1] = l
 		})
@@ -174,13 +174,13 @@ func TestRefused(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		g      tracetest.Graph
-		change func(*jit.Image, *tracetest.Machine)
+		change func(*image.Image, *tracetest.Machine)
 		want   trace.Reason
 	}{
-		{"empty", tracetest.Graph{Design: tracetest.Hier}, func(_ *jit.Image, m *tracetest.Machine) { m.Fill(false) }, trace.ReasonEmpty},
-		{"empty rework", tracetest.Graph{Design: tracetest.Rework}, func(_ *jit.Image, m *tracetest.Machine) { m.Fill(false) }, trace.ReasonEmpty},
-		{"empty direct", tracetest.Graph{Design: tracetest.Hier, Direct: true}, func(_ *jit.Image, m *tracetest.Machine) { m.Fill(false) }, trace.ReasonEmpty},
-		{"bounds", tracetest.Graph{Design: tracetest.Hier}, func(img *jit.Image, m *tracetest.Machine) {
+		{"empty", tracetest.Graph{Design: tracetest.Hier}, func(_ *image.Image, m *tracetest.Machine) { m.Fill(false) }, trace.ReasonEmpty},
+		{"empty rework", tracetest.Graph{Design: tracetest.Rework}, func(_ *image.Image, m *tracetest.Machine) { m.Fill(false) }, trace.ReasonEmpty},
+		{"empty direct", tracetest.Graph{Design: tracetest.Hier, Direct: true}, func(_ *image.Image, m *tracetest.Machine) { m.Fill(false) }, trace.ReasonEmpty},
+		{"bounds", tracetest.Graph{Design: tracetest.Hier}, func(img *image.Image, m *tracetest.Machine) {
 			img.Program.Maps[0].MaxEntries = 0
 			m.Write(tracetest.MapAddr+0x24, 0, 4)
 		}, trace.ReasonBounds},
@@ -211,7 +211,7 @@ func TestRefused(t *testing.T) {
 // A jump around the tail call is not a refused one.
 func TestJumpedAround(t *testing.T) {
 	g := tracetest.Graph{Design: tracetest.Hier, Around: true}
-	c, m, err := g.Record(options(0), 1<<20, func(_ *jit.Image, m *tracetest.Machine) { m.Regs[7] = 0 })
+	c, m, err := g.Record(options(0), 1<<20, func(_ *image.Image, m *tracetest.Machine) { m.Regs[7] = 0 })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,13 +285,13 @@ func TestDeepest(t *testing.T) {
 
 func TestPoke(t *testing.T) {
 	img := tracetest.Graph{Design: tracetest.Hier, Direct: true}.Image()
-	c, err := trace.NewCode([]*jit.Image{img}, trace.Options{})
+	c, err := trace.NewCode([]*image.Image{img}, trace.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := trace.NewRecorder(c, trace.Config{})
 	tail := &img.Funcs[1].TailCalls[0]
-	r.Poke(7, tracetest.SubAddr+jit.Addr(tail.Bypass), "nop to jmp")
+	r.Poke(7, tracetest.SubAddr+image.Addr(tail.Bypass), "nop to jmp")
 	e := r.Events()[0]
 	want := fmt.Sprintf("sub+%#x nop to jmp", int(tail.Bypass))
 	if e.Kind != trace.KindPoke || e.Seq != 7 || e.Insn != tail.Insn || e.What(c) != want {
@@ -302,17 +302,17 @@ func TestPoke(t *testing.T) {
 func TestNewCodeErrors(t *testing.T) {
 	for _, tt := range []struct {
 		name, want string
-		change     func(*jit.Image)
+		change     func(*image.Image)
 	}{
-		{"overlap", "overlap", func(i *jit.Image) { i.Funcs[1].Addr = i.Funcs[0].Addr + 8 }},
-		{"bytes", "decode", func(i *jit.Image) { i.Funcs[0].Code[len(i.Funcs[0].Code)-1] = 0x06 }},
-		{"call", "call 0: no instruction", func(i *jit.Image) { i.Funcs[0].Calls[0].Off++ }},
-		{"tail", "tail call 0: no instruction", func(i *jit.Image) { i.Funcs[1].TailCalls[0].Jump = -1 }},
-		{"entry", "no instruction at the entry", func(i *jit.Image) { i.Funcs[0].Entry = 1 }},
+		{"overlap", "overlap", func(i *image.Image) { i.Funcs[1].Addr = i.Funcs[0].Addr + 8 }},
+		{"bytes", "decode", func(i *image.Image) { i.Funcs[0].Code[len(i.Funcs[0].Code)-1] = 0x06 }},
+		{"call", "call 0: no instruction", func(i *image.Image) { i.Funcs[0].Calls[0].Off++ }},
+		{"tail", "tail call 0: no instruction", func(i *image.Image) { i.Funcs[1].TailCalls[0].Jump = -1 }},
+		{"entry", "no instruction at the entry", func(i *image.Image) { i.Funcs[0].Entry = 1 }},
 	} {
 		img := tracetest.Graph{Design: tracetest.Hier}.Image()
 		tt.change(img)
-		if _, err := trace.NewCode([]*jit.Image{img}, trace.Options{}); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := trace.NewCode([]*image.Image{img}, trace.Options{}); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: error %v, want one with %q", tt.name, err, tt.want)
 		}
 	}

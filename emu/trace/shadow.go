@@ -4,7 +4,7 @@ package trace
 
 import (
 	"github.com/tcsim/tcsim/emu/record"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // site interprets one marked instruction.
@@ -38,11 +38,11 @@ func (r *Recorder) site(s *record.Site) {
 // siteResolves settles a pending jump when a site comes before another instruction is seen. It reports whether to go on.
 func (r *Recorder) siteResolves(f *Fn, m *mark, s *record.Site) bool {
 	if from := r.pendingEv.Fn; m.kinds&MarkTailEnd != 0 && f == from && s.Prev >= r.pendingSite.RIP &&
-		s.Prev < from.Addr+jit.Addr(r.pendingMark.tailSite(from).End) {
+		s.Prev < from.Addr+image.Addr(r.pendingMark.tailSite(from).End) {
 		r.pending = false // a nop
 		return true
 	}
-	a := jit.Addr(0)
+	a := image.Addr(0)
 	if m.kinds&MarkEntry != 0 || r.counts.Retired > 0 {
 		a = s.RIP // nothing of the images can have come between
 	}
@@ -105,18 +105,18 @@ func (r *Recorder) entry(f *Fn, s *record.Site) {
 	}
 	// From the return address of the first program comes what interrupts it.
 	nested := len(r.stack) > 0
-	inner := nested && r.stack[0].ReturnTo == jit.Addr(s.Stack[0])
+	inner := nested && r.stack[0].ReturnTo == image.Addr(s.Stack[0])
 	outer := r.taken
 	if r.taken = 0; inner {
 		r.inner++
 	}
 	r.counts.Entries++
 	e := r.siteEvent(KindEntry, f, s)
-	e.TargetAddr, e.Name = jit.Addr(s.Stack[0]), r.code.Where(jit.Addr(s.Stack[0]))
+	e.TargetAddr, e.Name = image.Addr(s.Stack[0]), r.code.Where(image.Addr(s.Stack[0]))
 	e.Act, e.Begun = r.acts+1, r.acts+1
 	e.Depth = len(r.stack) + 1
 	r.push(Activation{
-		Fn: f, Top: s.RSP, ReturnTo: jit.Addr(s.Stack[0]), Via: ViaOutside, Caller: savedOf(s), Event: e.No,
+		Fn: f, Top: s.RSP, ReturnTo: image.Addr(s.Stack[0]), Via: ViaOutside, Caller: savedOf(s), Event: e.No,
 		nested: nested, outer: outer, inner: inner,
 	})
 	r.emit(e, s)
@@ -159,7 +159,7 @@ func (r *Recorder) call(f *Fn, m *mark, s *record.Site) {
 		return
 	}
 	r.push(Activation{
-		Fn: m.target, Top: s.RSP - 8, ReturnTo: s.RIP + jit.Addr(m.length), Via: ViaCall, Caller: savedOf(s), Event: no,
+		Fn: m.target, Top: s.RSP - 8, ReturnTo: s.RIP + image.Addr(m.length), Via: ViaCall, Caller: savedOf(s), Event: no,
 	})
 	switch {
 	case invokes(f, site, m.target):
@@ -218,7 +218,7 @@ func (r *Recorder) begin(a *Activation) {
 	r.starts[a.Fn.id]++
 	low := a.Top
 	if len(a.Frame().Slots) > 0 {
-		low = min(low, a.RBP+jit.Addr(int64(a.FrameLow())))
+		low = min(low, a.RBP+image.Addr(int64(a.FrameLow())))
 	}
 	if low < r.deepest.RSP || r.deepest.RSP == 0 {
 		r.deepest = Deepest{RSP: low, Event: a.Event}
@@ -230,12 +230,12 @@ func (r *Recorder) begin(a *Activation) {
 func (r *Recorder) ret(f *Fn, s *record.Site) {
 	if f.Trampoline {
 		r.leaveHook(s)
-	} else if to := jit.Addr(s.Stack[0]); r.inPrologue(to) {
+	} else if to := image.Addr(s.Stack[0]); r.inPrologue(to) {
 		return
 	}
 	r.counts.Returns++
 	e := r.siteEvent(KindReturn, f, s)
-	e.TargetAddr = jit.Addr(s.Stack[0])
+	e.TargetAddr = image.Addr(s.Stack[0])
 	e.Target = r.code.Lookup(e.TargetAddr)
 	if e.Target == nil {
 		e.Name = r.code.Where(e.TargetAddr)
@@ -257,9 +257,9 @@ func (r *Recorder) ret(f *Fn, s *record.Site) {
 	}
 }
 
-func (r *Recorder) inPrologue(a jit.Addr) bool {
+func (r *Recorder) inPrologue(a image.Addr) bool {
 	f := r.find(a)
-	return jit.CodeOff(a-f.Addr) < f.Frame.Body && f != outside
+	return image.CodeOff(a-f.Addr) < f.Frame.Body && f != outside
 }
 
 // tailJump is the instruction that leaves for the target. An indirect jump is taken; what a
@@ -271,7 +271,7 @@ func (r *Recorder) tailJump(f *Fn, m *mark, s *record.Site) {
 
 // landed makes the pending jump an event: a is the first instruction reached in f, 0 if only
 // sites are recorded. f is nil at the end of the run.
-func (r *Recorder) landed(f *Fn, a jit.Addr) {
+func (r *Recorder) landed(f *Fn, a image.Addr) {
 	r.pending = false
 	r.counts.Taken++
 	r.taken++
@@ -283,7 +283,7 @@ func (r *Recorder) landed(f *Fn, a jit.Addr) {
 	*e = r.pendingEv
 	e.No, e.Begun, e.Taken, e.Target, e.TargetAddr = no, r.acts+1, r.taken, f, a
 	if f != nil && a == 0 && f.Frame.Landing >= 0 {
-		e.TargetAddr = f.Addr + jit.Addr(f.Frame.Landing)
+		e.TargetAddr = f.Addr + image.Addr(f.Frame.Landing)
 	}
 	r.emit(e, &r.pendingSite)
 	r.open = false
@@ -306,7 +306,7 @@ func (r *Recorder) landed(f *Fn, a jit.Addr) {
 // before tells.
 func (r *Recorder) tailEnd(f *Fn, m *mark, s *record.Site) {
 	t := &f.TailCalls[m.ended]
-	from := jit.CodeOff(s.Prev - f.Addr)
+	from := image.CodeOff(s.Prev - f.Addr)
 	r.open = r.open && r.openFn == f && r.openTail == m.ended && r.openAct == r.topN()
 	if f.Contains(s.Prev) && from >= t.Start && from < t.End {
 		e := r.tailEvent(KindRefused, f, m.ended, s)
@@ -321,7 +321,7 @@ func (r *Recorder) tailEnd(f *Fn, m *mark, s *record.Site) {
 }
 
 // reasonOf says what it means that the sequence is left from off.
-func reasonOf(t *jit.TailCallSite, off jit.CodeOff) (why Reason, through bool) {
+func reasonOf(t *image.TailCallSite, off image.CodeOff) (why Reason, through bool) {
 	switch off {
 	case t.Bounds:
 		return ReasonBounds, false
@@ -371,7 +371,7 @@ func (r *Recorder) event(k Kind) *Event {
 
 func (e *Event) setInsn() {
 	if e.Fn != nil {
-		e.Insn, e.HasInsn = e.Fn.InsnAt(jit.CodeOff(e.RIP - e.Fn.Addr))
+		e.Insn, e.HasInsn = e.Fn.InsnAt(image.CodeOff(e.RIP - e.Fn.Addr))
 	}
 }
 

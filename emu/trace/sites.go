@@ -5,11 +5,11 @@ package trace
 import (
 	"fmt"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // mark adds a site, merging it with one at the same offset.
-func (f *Fn) mark(off jit.CodeOff, m mark) {
+func (f *Fn) mark(off image.CodeOff, m mark) {
 	for i := range f.marks {
 		o := &f.marks[i]
 		if o.off != off {
@@ -35,7 +35,7 @@ const throwFunc = "bpf_throw"
 
 // markSites adds the entry, the calls and the tail calls.
 func (f *Fn) markSites(c *Code, lengths []uint8) error {
-	starts := func(off jit.CodeOff) bool {
+	starts := func(off image.CodeOff) bool {
 		return off >= 0 && int(off) < len(lengths) && lengths[off] != 0
 	}
 	if f.Index == 0 {
@@ -55,7 +55,7 @@ func (f *Fn) markSites(c *Code, lengths []uint8) error {
 	}
 	for i := range f.TailCalls {
 		t := &f.TailCalls[i]
-		for _, off := range []jit.CodeOff{t.Start, t.Jump, t.End} {
+		for _, off := range []image.CodeOff{t.Start, t.Jump, t.End} {
 			if !starts(off) {
 				return fmt.Errorf("tail call %d: no instruction at +%#x", i, int(off))
 			}
@@ -70,7 +70,7 @@ func (f *Fn) markSites(c *Code, lengths []uint8) error {
 }
 
 // at returns the site at a; nil if there is none.
-func (f *Fn) at(a jit.Addr) *mark {
+func (f *Fn) at(a image.Addr) *mark {
 	if s := f.site[a-f.Addr]; s != 0 {
 		return &f.marks[s-1]
 	}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // Width is the longest line that Text writes, in columns.
@@ -43,7 +43,7 @@ func Line(c *Code, e *Event) string {
 
 // high is what the lines of a list have in common.
 type high struct {
-	rip, rsp jit.Addr
+	rip, rsp image.Addr
 	cycles   bool
 }
 
@@ -84,7 +84,7 @@ func line(c *Code, e *Event, h high) string {
 	return s
 }
 
-func low(a, h jit.Addr) string {
+func low(a, h image.Addr) string {
 	if a>>32 == h>>32 {
 		return fmt.Sprintf("%08x", uint32(a))
 	}

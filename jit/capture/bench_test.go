@@ -7,7 +7,9 @@ import (
 
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/verify"
 )
 
 // BenchmarkConform reads, compiles and compares one capture.
@@ -38,7 +40,7 @@ func BenchmarkAnalyse(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	var programs []*jit.Program
+	var programs []*bpf.Program
 	sym := f.Symbols.Table()
 	for i := range f.Scenarios {
 		for n := range f.Scenarios[i].Progs {
@@ -50,7 +52,7 @@ func BenchmarkAnalyse(b *testing.B) {
 	insns := 0
 	for b.Loop() {
 		for _, p := range programs {
-			if _, err := jit.Analyse(p, &t.Kernel); err != nil {
+			if _, err := verify.Analyse(p, &t.Kernel); err != nil {
 				b.Fatal(err)
 			}
 			insns += len(p.Insns)

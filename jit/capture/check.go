@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // noteFunc takes one mistake: the path of the field and what is wrong with it.
@@ -27,7 +28,7 @@ func (s *Scenario) check(note noteFunc) {
 		switch {
 		case e.Map >= len(s.Maps):
 			note(path, "map %d does not exist: there are %d", e.Map, len(s.Maps))
-		case s.Maps[e.Map].Type != jit.ProgArray:
+		case s.Maps[e.Map].Type != bpf.ProgArray:
 			note(path, "map %d is no prog array", e.Map)
 		case e.Key >= s.Maps[e.Map].MaxEntries:
 			note(path, "key %d is out of range: map %d has %d entries", e.Key, e.Map, s.Maps[e.Map].MaxEntries)
@@ -52,7 +53,7 @@ func (s *Scenario) check(note noteFunc) {
 		if n := s.Maps[i].Inner; n > len(s.Maps) || n > 0 && s.Maps[n-1].Inner > 0 {
 			note(fmt.Sprintf("maps[%d].inner", i), "expected one more than the index of a map that is no map of maps, found %d", n)
 		}
-		if m := &s.Maps[i]; m.Frozen != "" && (m.Type != jit.ArrayMap || m.MaxEntries != 1 || uint64(len(m.Frozen)) != uint64(m.ValueSize)) {
+		if m := &s.Maps[i]; m.Frozen != "" && (m.Type != bpf.ArrayMap || m.MaxEntries != 1 || uint64(len(m.Frozen)) != uint64(m.ValueSize)) {
 			note(fmt.Sprintf("maps[%d].frozen", i), "expected the one value of an array of one entry, %d bytes, found %d", m.ValueSize, len(m.Frozen))
 		}
 	}
@@ -106,14 +107,14 @@ func (s *Scenario) checkProg(n int, note noteFunc) {
 }
 
 // checkInsns checks that every ld_imm64 has its second half and names a map that exists.
-func (s *Scenario) checkInsns(p *Prog, insns []jit.Insn, path string, note noteFunc) {
+func (s *Scenario) checkInsns(p *Prog, insns []bpf.Insn, path string, note noteFunc) {
 	for i := 0; i < len(insns); i++ {
 		in := insns[i]
 		switch {
 		case in.Op == opLdImm64 && (i+1 == len(insns) || insns[i+1].Op != 0):
 			note(path, "slot %d: ld_imm64 lacks its second half", i)
 		case in.Op == opLdImm64:
-			if ps := in.Src; (ps == jit.PseudoMap || ps == jit.PseudoMapValue) && uint32(in.Imm) >= uint32(len(s.Maps)) {
+			if ps := in.Src; (ps == bpf.PseudoMap || ps == bpf.PseudoMapValue) && uint32(in.Imm) >= uint32(len(s.Maps)) {
 				note(path, "slot %d: map %d does not exist: there are %d", i, in.Imm, len(s.Maps))
 			}
 			i++
@@ -148,13 +149,13 @@ func (p *Prog) checkFunc(i int, path string, note noteFunc) {
 	if f.Len == 0 {
 		note(path+".len", "a function has code")
 	}
-	if f.Addr+jit.Addr(f.Len) < f.Addr {
+	if f.Addr+image.Addr(f.Len) < f.Addr {
 		note(path+".addr", "code wraps around the end of the address space")
 	}
 }
 
 // checkPlace checks that size bytes at off are inside function fn.
-func (p *Prog) checkPlace(path string, fn int, off jit.CodeOff, size int, note noteFunc) {
+func (p *Prog) checkPlace(path string, fn int, off image.CodeOff, size int, note noteFunc) {
 	switch {
 	case fn >= len(p.Funcs):
 		note(path+".func", "function %d does not exist: there are %d", fn, len(p.Funcs))
@@ -241,14 +242,14 @@ func (s *Scenario) checkTrampoline(n int, note noteFunc) {
 // checkOverlap notes functions of the scenario that share bytes: all are loaded at the same time.
 func (s *Scenario) checkOverlap(note noteFunc) {
 	type span struct {
-		start, end jit.Addr
+		start, end image.Addr
 		path       string
 	}
 	var spans []span
 	for i := range s.Progs {
 		for j := range s.Progs[i].Funcs {
 			if f := &s.Progs[i].Funcs[j]; f.Len > 0 {
-				spans = append(spans, span{f.Addr, f.Addr + jit.Addr(f.Len), fmt.Sprintf("progs[%d].funcs[%d]", i, j)})
+				spans = append(spans, span{f.Addr, f.Addr + image.Addr(f.Len), fmt.Sprintf("progs[%d].funcs[%d]", i, j)})
 			}
 		}
 	}

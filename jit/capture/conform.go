@@ -9,6 +9,9 @@ import (
 	"sync"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/verify"
 )
 
 // Options of Conform. The zero value chooses the target from the capture, works on two CPUs and
@@ -199,8 +202,8 @@ type job struct {
 	*conformer
 	s        *Scenario
 	res      *result
-	images   []*jit.Image    // nil: refused or not compiled
-	verified []*jit.Verified // nil: refused or not analysed
+	images   []*image.Image     // nil: refused or not compiled
+	verified []*verify.Verified // nil: refused or not analysed
 }
 
 func (c *conformer) scenario(i int, res *result) {
@@ -210,7 +213,7 @@ func (c *conformer) scenario(i int, res *result) {
 		return
 	}
 	res.name, res.category = s.Name, s.Category
-	j := &job{conformer: c, s: s, res: res, images: make([]*jit.Image, len(s.Progs)), verified: make([]*jit.Verified, len(s.Progs))}
+	j := &job{conformer: c, s: s, res: res, images: make([]*image.Image, len(s.Progs)), verified: make([]*verify.Verified, len(s.Progs))}
 	states := []State{Empty}
 	if s.hasProgArray() {
 		states = append(states, Populated, Deleted)
@@ -243,7 +246,7 @@ func (c *conformer) scenario(i int, res *result) {
 
 func (s *Scenario) hasProgArray() bool {
 	for i := range s.Maps {
-		if s.Maps[i].Type == jit.ProgArray {
+		if s.Maps[i].Type == bpf.ProgArray {
 			return true
 		}
 	}
@@ -285,12 +288,12 @@ func (j *job) compile(n int, states []State) {
 	j.images[n] = img
 }
 
-func (j *job) build(n int) (*jit.Image, error) {
+func (j *job) build(n int) (*image.Image, error) {
 	prog, err := j.s.Xlated(n, &j.src.Header, j.symbols)
 	if err != nil {
 		return nil, err
 	}
-	v, err := jit.Analyse(prog, &j.target.Kernel)
+	v, err := verify.Analyse(prog, &j.target.Kernel)
 	if err != nil {
 		return nil, err
 	}
@@ -300,7 +303,7 @@ func (j *job) build(n int) (*jit.Image, error) {
 
 // update pokes the prog arrays of the scenario from state Empty to Populated or back.
 func (j *job) update(to State) {
-	var images []*jit.Image
+	var images []*image.Image
 	for _, img := range j.images {
 		if img != nil {
 			images = append(images, img)
@@ -315,17 +318,17 @@ func (j *job) update(to State) {
 		if !ok {
 			continue
 		}
-		var sites []jit.PokeSite
+		var sites []image.PokeSite
 		for _, img := range images {
 			sites = append(sites, img.PokeSites(e.Map, e.Key)...)
 		}
-		old, now := jit.Addr(0), landing
+		old, now := image.Addr(0), landing
 		if to == Deleted {
 			old, now = landing, 0
 		}
 		plan, err := j.target.UpdatePlan(sites, old, now)
 		if err == nil {
-			err = jit.ApplyPatches(plan, images...)
+			err = image.ApplyPatches(plan, images...)
 		}
 		if err != nil {
 			j.mismatch(Mismatch{Prog: e.Prog, Func: -1, State: to, Reason: err.Error()})
@@ -368,7 +371,7 @@ func firstDifference(want, got []byte) string {
 }
 
 // facts compares what the compiler knows of its image with what the capture recorded.
-func (j *job) facts(n int, img *jit.Image) {
+func (j *job) facts(n int, img *image.Image) {
 	p := &j.s.Progs[n]
 	note := func(fn int, same bool, format string, args ...any) {
 		j.res.facts.add(same)

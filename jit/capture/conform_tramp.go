@@ -10,12 +10,14 @@ import (
 	"slices"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/verify"
 )
 
 // Traced returns what traces the function that trampoline n of a scenario is of. v are the programs
 // as the verifier left them, nil for those that are not known. It fails if the capture lacks
 // something.
-func (s *Scenario) Traced(n int, v []*jit.Verified, sym *SymbolTable) (*jit.Traced, error) {
+func (s *Scenario) Traced(n int, v []*verify.Verified, sym *SymbolTable) (*jit.Traced, error) {
 	t := &s.Trampolines[n]
 	f := &jit.Traced{Image: t.ref("tramp_image")}
 	if t.Kernel != "" {
@@ -26,7 +28,7 @@ func (s *Scenario) Traced(n int, v []*jit.Verified, sym *SymbolTable) (*jit.Trac
 		}
 		f.Args = args
 		if f.Func, ok = sym.Addr(t.Kernel); !ok {
-			f.Func = t.siteAddr() - jit.Addr(t.Site.Off)
+			f.Func = t.siteAddr() - image.Addr(t.Site.Off)
 		}
 	} else {
 		if v[t.Prog] == nil {
@@ -74,7 +76,7 @@ func (a *Attach) traces(t *Trampoline) bool {
 }
 
 // ref returns what the operand is that is named sym, 0 if there is none.
-func (t *Trampoline) ref(sym string) jit.Addr {
+func (t *Trampoline) ref(sym string) image.Addr {
 	for _, r := range t.Refs {
 		if r.Sym == sym {
 			return r.Target
@@ -84,21 +86,21 @@ func (t *Trampoline) ref(sym string) jit.Addr {
 }
 
 // siteAddr is where the patched instruction is, from where it leads.
-func (t *Trampoline) siteAddr() jit.Addr {
+func (t *Trampoline) siteAddr() image.Addr {
 	rel := int32(binary.LittleEndian.Uint32(t.Site.After[1:]))
-	return t.Addr - jit.Addr(int64(rel)) - jit.PokeSize
+	return t.Addr - image.Addr(int64(rel)) - image.PokeSize
 }
 
 // trampEnv puts a trampoline where the kernel had it.
 type trampEnv struct {
 	*Env
-	at jit.Addr
+	at image.Addr
 }
 
-func (e trampEnv) Place(int, int, jit.CodeOff) (jit.Addr, error) { return e.at, nil }
+func (e trampEnv) Place(int, int, image.CodeOff) (image.Addr, error) { return e.at, nil }
 
 // Compile makes trampoline n of a scenario for a target, at the address that it had.
-func (s *Scenario) Compile(n int, v []*jit.Verified, t *jit.Target, h *Header, sym *SymbolTable) (*jit.Trampoline, error) {
+func (s *Scenario) Compile(n int, v []*verify.Verified, t *jit.Target, h *Header, sym *SymbolTable) (*jit.Trampoline, error) {
 	f, err := s.Traced(n, v, sym)
 	if err != nil {
 		return nil, err
@@ -108,8 +110,8 @@ func (s *Scenario) Compile(n int, v []*jit.Verified, t *jit.Target, h *Header, s
 
 // traced compares the trampolines and, with all tracing programs attached, the functions.
 func (j *job) traced() {
-	var sites []jit.Patch
-	now := map[jit.Addr][jit.PokeSize]byte{} // what stands at patched instructions
+	var sites []image.Patch
+	now := map[image.Addr][image.PokeSize]byte{} // what stands at patched instructions
 	for n := range j.s.Trampolines {
 		t := &j.s.Trampolines[n]
 		if t.Error != "" {
@@ -140,8 +142,8 @@ func (j *job) traced() {
 }
 
 // undo returns the patches that take back others.
-func undo(sites []jit.Patch) []jit.Patch {
-	var out []jit.Patch
+func undo(sites []image.Patch) []image.Patch {
+	var out []image.Patch
 	for _, p := range slices.Backward(sites) {
 		p.Old, p.New = p.New, p.Old
 		out = append(out, p)
@@ -151,14 +153,14 @@ func undo(sites []jit.Patch) []jit.Patch {
 
 // replaced compares the functions while the programs are attached that replace some.
 func (j *job) replaced() {
-	var sites []jit.Patch
+	var sites []image.Patch
 	for i := range j.s.Progs {
 		a := j.s.Progs[i].Attach
 		if a == nil || a.Kind != KindReplace || j.images[i] == nil || j.images[a.Prog] == nil {
 			continue
 		}
 		by := &j.images[i].Funcs[0]
-		p, err := jit.ReplacePatch(&j.images[a.Prog].Funcs[a.Func], j.target.Emit.ENDBR, by.Addr+jit.Addr(by.Entry))
+		p, err := jit.ReplacePatch(&j.images[a.Prog].Funcs[a.Func], j.target.Emit.ENDBR, by.Addr+image.Addr(by.Entry))
 		if err != nil {
 			j.mismatch(Mismatch{Prog: i, Func: -1, State: Replaced, Reason: err.Error()})
 			continue
@@ -172,14 +174,14 @@ func (j *job) replaced() {
 	}
 }
 
-func (j *job) patch(sites []jit.Patch) {
-	var images []*jit.Image
+func (j *job) patch(sites []image.Patch) {
+	var images []*image.Image
 	for _, img := range j.images {
 		if img != nil {
 			images = append(images, img)
 		}
 	}
-	if err := jit.ApplyPatches(sites, images...); err != nil {
+	if err := image.ApplyPatches(sites, images...); err != nil {
 		j.mismatch(Mismatch{Prog: -1, Func: -1, State: Traced, Reason: err.Error()})
 	}
 }

@@ -6,7 +6,8 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -15,8 +16,8 @@ import (
 
 // Env also answers for arenas and private stacks.
 var (
-	_ jit.ArenaEnv        = (*Env)(nil)
-	_ jit.PrivateStackEnv = (*Env)(nil)
+	_ image.ArenaEnv        = (*Env)(nil)
+	_ image.PrivateStackEnv = (*Env)(nil)
 )
 
 // code decodes a function of the program up to where visit returns false.
@@ -24,7 +25,7 @@ func (e *Env) code(fn int, visit func(in *x86.Inst) bool) error {
 	f := &e.prog.Funcs[fn]
 	code := f.Code(Empty)
 	for off := 0; off < len(code); {
-		in, err := x86.Decode(code[off:], f.Addr+jit.Addr(off))
+		in, err := x86.Decode(code[off:], f.Addr+image.Addr(off))
 		if err != nil {
 			return fmt.Errorf("function %s: offset %#x: %w", f.Name, off, err)
 		}
@@ -45,17 +46,17 @@ func loads(in *x86.Inst, r x86.Reg) (v int64, ok bool) {
 // Arena returns where the kernel sees the arena: what the program loads into r12. Where user space
 // sees it is known from a cast of an address to user space, of which the upper half is a constant;
 // it is 0 in programs without such a cast, which do not need it.
-func (e *Env) Arena(int) (kernel, user jit.Addr, err error) {
+func (e *Env) Arena(int) (kernel, user image.Addr, err error) {
 	for fn := range e.prog.Funcs {
 		var last [2]x86.Inst
 		err = e.code(fn, func(in *x86.Inst) bool {
 			if v, ok := loads(in, x86.R12); ok && kernel == 0 {
-				kernel = jit.Addr(v)
+				kernel = image.Addr(v)
 			}
 			// shl reg, 32; or reg, high; rol reg, 32
 			if n, ok := in.Imm(); ok && in.Op == "rol" && n == 32 && last[0].Op == "shl" && last[1].Op == "or" {
 				if v, ok := last[1].Imm(); ok {
-					user = jit.Addr(uint64(uint32(v)) << 32)
+					user = image.Addr(uint64(uint32(v)) << 32)
 				}
 			}
 			last[0], last[1] = last[1], *in
@@ -73,9 +74,9 @@ func (e *Env) Arena(int) (kernel, user jit.Addr, err error) {
 
 // arenaMap returns the address of an arena's struct bpf_map: the constant of an instruction that
 // loads it. The address that the capture's map has is that of the arena.
-func (e *Env) arenaMap(m int) (jit.Addr, error) {
+func (e *Env) arenaMap(m int) (image.Addr, error) {
 	const size = 10 // of movabs
-	at := map[jit.InsnIndex]InsnPos{}
+	at := map[bpf.InsnIndex]InsnPos{}
 	for _, p := range e.prog.InsnMap {
 		if !e.prog.hidden(p.Func) {
 			at[p.Xlated] = p
@@ -86,27 +87,27 @@ func (e *Env) arenaMap(m int) (jit.Addr, error) {
 		if in.Op != opLdImm64 {
 			continue
 		}
-		next, ok := at[jit.InsnIndex(i+2)]
-		if i++; in.Src != jit.PseudoMap || int(in.Imm) != m || !ok || next.Off < size {
+		next, ok := at[bpf.InsnIndex(i+2)]
+		if i++; in.Src != bpf.PseudoMap || int(in.Imm) != m || !ok || next.Off < size {
 			continue
 		}
 		code := e.prog.Funcs[next.Func].Code(Empty)[next.Off-size:]
 		if code[0]&0xf8 == 0x48 && code[1]&0xf8 == 0xb8 {
-			return jit.Addr(binary.LittleEndian.Uint64(code[2:])), nil
+			return image.Addr(binary.LittleEndian.Uint64(code[2:])), nil
 		}
 	}
 	return 0, fmt.Errorf("program %s shows no address of map %d, an arena", e.prog.Name, m)
 }
 
 // PrivateStack returns what the function loads into r9 before it adds this CPU's offset.
-func (e *Env) PrivateStack(fn int, _ int32) (a jit.Addr, err error) {
+func (e *Env) PrivateStack(fn int, _ int32) (a image.Addr, err error) {
 	if fn < 0 || fn >= len(e.prog.Funcs) {
 		return 0, fmt.Errorf("program %s has no function %d", e.prog.Name, fn)
 	}
 	err = e.code(fn, func(in *x86.Inst) bool {
 		v, ok := loads(in, x86.R9)
 		if ok {
-			a = jit.Addr(v)
+			a = image.Addr(v)
 		}
 		return !ok
 	})

@@ -9,7 +9,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // This file maps the lines of the format to the types of file.go, field by field. An unknown field
@@ -33,7 +35,7 @@ func (r *reader) hexNum() uint64 {
 	return v
 }
 
-func (r *reader) addr() jit.Addr { return jit.Addr(r.hexNum()) }
+func (r *reader) addr() image.Addr { return image.Addr(r.hexNum()) }
 
 // hexBytes consumes code or packet bytes.
 func (r *reader) hexBytes() []byte {
@@ -54,16 +56,16 @@ func (r *reader) hexBytes() []byte {
 	return b
 }
 
-func (r *reader) insns() []jit.Insn {
+func (r *reader) insns() []bpf.Insn {
 	r.peek()
 	at := r.pos
 	b := r.hexBytes()
-	if len(b)%jit.InsnSize != 0 {
-		r.wrong(at, "%d bytes are no whole number of %d-byte instructions", len(b), jit.InsnSize)
+	if len(b)%bpf.InsnSize != 0 {
+		r.wrong(at, "%d bytes are no whole number of %d-byte instructions", len(b), bpf.InsnSize)
 	}
-	out := make([]jit.Insn, len(b)/jit.InsnSize)
+	out := make([]bpf.Insn, len(b)/bpf.InsnSize)
 	for i := range out {
-		out[i] = jit.DecodeInsn(b[i*jit.InsnSize:])
+		out[i] = bpf.DecodeInsn(b[i*bpf.InsnSize:])
 	}
 	return out
 }
@@ -90,7 +92,7 @@ func (r *reader) tuple(lo int64, dst ...*int64) {
 	}
 }
 
-func (r *reader) off() jit.CodeOff { return jit.CodeOff(r.index()) }
+func (r *reader) off() image.CodeOff { return image.CodeOff(r.index()) }
 
 func (r *reader) header(h *Header) {
 	r.object(func(name []byte) {
@@ -147,8 +149,8 @@ func (r *reader) header(h *Header) {
 	})
 }
 
-func (r *reader) offsets() *jit.Offsets {
-	o := new(jit.Offsets)
+func (r *reader) offsets() *kernels.Offsets {
+	o := new(kernels.Offsets)
 	r.object(func(name []byte) {
 		switch string(name) {
 		case "map_max_entries":
@@ -164,8 +166,8 @@ func (r *reader) offsets() *jit.Offsets {
 	return o
 }
 
-func (r *reader) context() *jit.ContextLayout {
-	l := new(jit.ContextLayout)
+func (r *reader) context() *kernels.ContextLayout {
+	l := new(kernels.ContextLayout)
 	fields := l.Fields()
 	r.object(func(name []byte) {
 		to, ok := fields[string(name)]
@@ -243,7 +245,7 @@ func (r *reader) scenario(s *Scenario) {
 		case "category":
 			s.Category = r.str()
 		case "prog_type":
-			s.ProgType = jit.ProgType(r.num(0, math.MaxUint32))
+			s.ProgType = bpf.ProgType(r.num(0, math.MaxUint32))
 		case "maps":
 			r.array(func(int) { s.Maps = append(s.Maps, r.mapSpec()) })
 		case "progs":
@@ -305,7 +307,7 @@ func (r *reader) mapSpec() (m Map) {
 		case "name":
 			m.Name = r.str()
 		case "type":
-			m.Type = jit.MapType(u32())
+			m.Type = bpf.MapType(u32())
 		case "key_size":
 			m.KeySize = u32()
 		case "value_size":

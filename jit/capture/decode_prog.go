@@ -5,7 +5,8 @@ package capture
 import (
 	"math"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 func (r *reader) prog(p *Prog) {
@@ -30,7 +31,7 @@ func (r *reader) prog(p *Prog) {
 				var insn, xlated, fn, off int64
 				r.tuple(0, &insn, &xlated, &fn, &off)
 				p.InsnMap = append(p.InsnMap, InsnPos{
-					Insn: jit.InsnIndex(insn), Xlated: jit.InsnIndex(xlated), Func: int(fn), Off: jit.CodeOff(off),
+					Insn: bpf.InsnIndex(insn), Xlated: bpf.InsnIndex(xlated), Func: int(fn), Off: image.CodeOff(off),
 				})
 			})
 		case "tail_calls":
@@ -50,14 +51,14 @@ func (r *reader) prog(p *Prog) {
 			r.array(func(int) {
 				var fn, off int64
 				r.tuple(0, &fn, &off)
-				p.Undecoded = append(p.Undecoded, FuncOff{int(fn), jit.CodeOff(off)})
+				p.Undecoded = append(p.Undecoded, FuncOff{int(fn), image.CodeOff(off)})
 			})
 		case "attach":
 			p.Attach = r.attach()
 		case "kfuncs":
 			r.array(func(int) { p.Kfuncs = append(p.Kfuncs, r.str()) })
 		case "prog_type":
-			p.Type = jit.ProgType(r.num(0, math.MaxUint32))
+			p.Type = bpf.ProgType(r.num(0, math.MaxUint32))
 		default:
 			r.unknown()
 		}
@@ -81,7 +82,7 @@ func (r *reader) fn() (f Func) {
 		case "name":
 			f.Name = r.str()
 		case "start":
-			f.Start = jit.InsnIndex(r.num(-1, math.MaxInt32))
+			f.Start = bpf.InsnIndex(r.num(-1, math.MaxInt32))
 		case "addr":
 			f.Addr = r.addr()
 		case "len":
@@ -108,7 +109,7 @@ func (r *reader) removed() (f RemovedFunc) {
 		case "name":
 			f.Name = r.str()
 		case "start":
-			f.Start = jit.InsnIndex(r.index())
+			f.Start = bpf.InsnIndex(r.index())
 		default:
 			r.unknown()
 		}
@@ -249,7 +250,7 @@ func (r *reader) trampoline() (t Trampoline) {
 }
 
 func (r *reader) symbols(s *Symbols) {
-	s.Addr, s.Aliases = map[string]jit.Addr{}, map[string][]string{}
+	s.Addr, s.Aliases = map[string]image.Addr{}, map[string][]string{}
 	r.object(func(name []byte) {
 		switch string(name) {
 		case "type":

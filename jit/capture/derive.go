@@ -7,7 +7,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -17,7 +18,7 @@ import (
 // replaces what was there before; code that does not decode is listed in Prog.Undecoded. Of trampolines it
 // finds the operands and what they stand for. A program that others loaded and that is not understood gets a
 // LoadError.
-func (s *Scenario) Derive(name func(jit.Addr) string) error {
+func (s *Scenario) Derive(name func(image.Addr) string) error {
 	for n := range s.Progs {
 		p := &s.Progs[n]
 		p.TailCalls, p.MapsAt, p.Undecoded, p.Refs = nil, nil, nil, [numStates][]Ref{}
@@ -48,21 +49,21 @@ func (s *Scenario) Derive(name func(jit.Addr) string) error {
 
 // refs lists the operands that depend on addresses in one state; states other than Empty list
 // only what Empty does not have.
-func (s *Scenario) refs(n int, st State, name func(jit.Addr) string) {
+func (s *Scenario) refs(n int, st State, name func(image.Addr) string) {
 	p := &s.Progs[n]
 	for fn := range p.Funcs {
 		f := &p.Funcs[fn]
 		code := f.image[st]
 		for off := 0; off < len(code); {
-			in, err := x86.Decode(code[off:], f.Addr+jit.Addr(off))
+			in, err := x86.Decode(code[off:], f.Addr+image.Addr(off))
 			if err != nil {
 				if st == Empty {
-					p.Undecoded = append(p.Undecoded, FuncOff{fn, jit.CodeOff(off)})
+					p.Undecoded = append(p.Undecoded, FuncOff{fn, image.CodeOff(off)})
 				}
 				break // what follows cannot be trusted
 			}
 			if r, ok := refOf(&in, f, code[off:]); ok {
-				r.Func, r.Off = fn, jit.CodeOff(off)
+				r.Func, r.Off = fn, image.CodeOff(off)
 				r.Imm += r.Off
 				r.Sym = s.symbol(n, r.Target, name)
 				if st == Empty || !slices.Contains(p.Refs[Empty], r) {
@@ -77,9 +78,9 @@ func (s *Scenario) refs(n int, st State, name func(jit.Addr) string) {
 // refOf returns the operand of an instruction of f that depends on where the code is or on what is
 // outside: Imm counts from the instruction.
 func refOf(in *x86.Inst, f *Func, code []byte) (r Ref, ok bool) {
-	size := jit.CodeOff(in.Len)
+	size := image.CodeOff(in.Len)
 	if in.Branch.Direct() {
-		if in.Target >= f.Addr && in.Target < f.Addr+jit.Addr(f.Len) || size < 5 {
+		if in.Target >= f.Addr && in.Target < f.Addr+image.Addr(f.Len) || size < 5 {
 			return r, false
 		}
 		r.Kind, r.Target, r.Imm = "jcc", in.Target, size-4
@@ -101,9 +102,9 @@ func refOf(in *x86.Inst, f *Func, code []byte) (r Ref, ok bool) {
 			break
 		}
 	}
-	r.Target = jit.Addr(in.Mem.Disp)
+	r.Target = image.Addr(in.Mem.Disp)
 	if in.Mem.RIPRel {
-		r.Target += in.PC + jit.Addr(in.Len)
+		r.Target += in.PC + image.Addr(in.Len)
 	}
 	switch {
 	case gs && in.Mem.RIPRel:
@@ -117,7 +118,7 @@ func refOf(in *x86.Inst, f *Func, code []byte) (r Ref, ok bool) {
 }
 
 // symbol names what is at an address that program n refers to.
-func (s *Scenario) symbol(n int, a jit.Addr, name func(jit.Addr) string) string {
+func (s *Scenario) symbol(n int, a image.Addr, name func(image.Addr) string) string {
 	if fn := funcAt(s.Progs[n].Funcs, a); fn >= 0 && s.Progs[n].Funcs[fn].Addr == a {
 		return fmt.Sprintf("func:%d", fn)
 	}
@@ -134,7 +135,7 @@ func (s *Scenario) symbol(n int, a jit.Addr, name func(jit.Addr) string) string 
 func (p *Prog) tailCalls() {
 	for _, m := range p.InsnMap {
 		in := p.Xlated[m.Xlated]
-		if in.Op != opCall || in.Src != 0 || in.Imm != jit.HelperTailCall || p.hidden(m.Func) {
+		if in.Op != opCall || in.Src != 0 || in.Imm != bpf.HelperTailCall || p.hidden(m.Func) {
 			continue
 		}
 		p.TailCalls = append(p.TailCalls, TailCall{Func: m.Func, Off: m.Off, Direct: !p.leaves(m.Func, m.Off, p.codeEnd(m))})
@@ -142,8 +143,8 @@ func (p *Prog) tailCalls() {
 }
 
 // codeEnd returns where the code of the next instruction of the same function begins.
-func (p *Prog) codeEnd(m InsnPos) jit.CodeOff {
-	end := jit.CodeOff(p.Funcs[m.Func].Len)
+func (p *Prog) codeEnd(m InsnPos) image.CodeOff {
+	end := image.CodeOff(p.Funcs[m.Func].Len)
 	for _, o := range p.InsnMap {
 		if o.Func == m.Func && o.Off > m.Off && o.Off < end {
 			end = o.Off
@@ -153,20 +154,20 @@ func (p *Prog) codeEnd(m InsnPos) jit.CodeOff {
 }
 
 // leaves reports whether code of a function, in state Empty, has a jump that leaves the function.
-func (p *Prog) leaves(fn int, off, end jit.CodeOff) bool {
+func (p *Prog) leaves(fn int, off, end image.CodeOff) bool {
 	f := &p.Funcs[fn]
 	code := f.image[Empty]
 	for off < end {
-		in, err := x86.Decode(code[off:], f.Addr+jit.Addr(off))
+		in, err := x86.Decode(code[off:], f.Addr+image.Addr(off))
 		if err != nil {
 			return true
 		}
-		out := in.Branch.Direct() && (in.Target < f.Addr || in.Target >= f.Addr+jit.Addr(f.Len))
+		out := in.Branch.Direct() && (in.Target < f.Addr || in.Target >= f.Addr+image.Addr(f.Len))
 		// The kernel's inline retpoline (until 5.11) is a call over a loop and a return.
 		if out && in.Branch != x86.BranchCall || in.Branch == x86.BranchJumpIndirect || in.Branch == x86.BranchRet {
 			return true
 		}
-		off += jit.CodeOff(in.Len)
+		off += image.CodeOff(in.Len)
 	}
 	return false
 }
@@ -181,7 +182,7 @@ var mapReg = [...]x86.Reg{
 func (s *Scenario) mapsAt(p *Prog) error {
 	for _, m := range p.InsnMap {
 		in := p.Xlated[m.Xlated]
-		if in.Op != opLdImm64 || in.Src != jit.PseudoMap && in.Src != jit.PseudoMapValue || p.hidden(m.Func) {
+		if in.Op != opLdImm64 || in.Src != bpf.PseudoMap && in.Src != bpf.PseudoMapValue || p.hidden(m.Func) {
 			continue
 		}
 		if int(in.Dst) >= len(mapReg) {
@@ -199,14 +200,14 @@ func (s *Scenario) mapsAt(p *Prog) error {
 }
 
 // mapAt notes that the constant v at a place is the address that xlated instruction at loads.
-func (s *Scenario) mapAt(p *Prog, fn int, off jit.CodeOff, at jit.InsnIndex, v jit.Addr) error {
+func (s *Scenario) mapAt(p *Prog, fn int, off image.CodeOff, at bpf.InsnIndex, v image.Addr) error {
 	in := p.Xlated[at]
 	m := MapAt{Func: fn, Off: off, Map: int(in.Imm), Value: -1}
 	spec := &s.Maps[in.Imm]
 	to := &spec.Addr
-	if in.Src == jit.PseudoMapValue {
+	if in.Src == bpf.PseudoMapValue {
 		m.Value = int64(uint32(p.Xlated[at+1].Imm))
-		v -= jit.Addr(m.Value)
+		v -= image.Addr(m.Value)
 		to = &spec.ValueAddr
 	}
 	if *to != 0 && *to != v {
@@ -219,18 +220,18 @@ func (s *Scenario) mapAt(p *Prog, fn int, off jit.CodeOff, at jit.InsnIndex, v j
 
 // constant finds the movabs into a register that an instruction was compiled to. The first
 // instruction of a function has the prologue before it.
-func (p *Prog) constant(m InsnPos, r x86.Reg) (jit.CodeOff, jit.Addr, error) {
+func (p *Prog) constant(m InsnPos, r x86.Reg) (image.CodeOff, image.Addr, error) {
 	f := &p.Funcs[m.Func]
 	code := f.image[Empty]
 	for off := m.Off; off < p.codeEnd(m); {
-		in, err := x86.Decode(code[off:], f.Addr+jit.Addr(off))
+		in, err := x86.Decode(code[off:], f.Addr+image.Addr(off))
 		if err != nil {
 			return 0, 0, fmt.Errorf("function %s: offset %#x: %w", f.Name, off, err)
 		}
 		if v, ok := loads(&in, r); ok && in.Len == 10 {
-			return off, jit.Addr(v), nil
+			return off, image.Addr(v), nil
 		}
-		off += jit.CodeOff(in.Len)
+		off += image.CodeOff(in.Len)
 	}
 	return 0, 0, fmt.Errorf("function %s: offset %#x: no movabs into %v for instruction %d", f.Name, m.Off, r, m.Insn)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/tcsim/tcsim/fixtures"
-	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // TestDerive forgets what the captures say of address-dependent operands and finds it again.
@@ -70,9 +70,9 @@ func TestDerive(t *testing.T) {
 }
 
 // symbolNames answers as /proc/kallsyms of the capture's kernel would.
-func symbolNames(s *capture.Symbols) func(jit.Addr) string {
+func symbolNames(s *capture.Symbols) func(image.Addr) string {
 	table := s.Table()
-	return func(a jit.Addr) string {
+	return func(a image.Addr) string {
 		if n := table.Name(a); n != "" {
 			return n
 		}

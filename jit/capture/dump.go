@@ -5,14 +5,15 @@ package capture
 import (
 	"fmt"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // Dump is what a kernel reports of one loaded program (struct bpf_prog_info), already decoded: what
 // Prog.Load makes a Prog of.
 type Dump struct {
 	Tag    string
-	Xlated []jit.Insn // with the indexes of the scenario's maps in ld_imm64
+	Xlated []bpf.Insn // with the indexes of the scenario's maps in ld_imm64
 	Code   []byte     // of all functions, one behind the other
 	Funcs  []DumpFunc // in the order of Code
 	Lines  []Line
@@ -21,24 +22,24 @@ type Dump struct {
 // DumpFunc is one compiled function of a Dump.
 type DumpFunc struct {
 	Name  string
-	Start jit.InsnIndex // in Prog.Insns; -1 if the verifier added the function
-	Addr  jit.Addr
+	Start bpf.InsnIndex // in Prog.Insns; -1 if the verifier added the function
+	Addr  image.Addr
 	Len   int // in bytes
 }
 
 // Line is one record of line information: the loader gave each submitted instruction one, so that
 // it says where the instruction went.
 type Line struct {
-	Insn   jit.InsnIndex // in Prog.Insns
-	Xlated jit.InsnIndex // in Dump.Xlated
-	Addr   jit.Addr
+	Insn   bpf.InsnIndex // in Prog.Insns
+	Xlated bpf.InsnIndex // in Dump.Xlated
+	Addr   image.Addr
 }
 
 // Load fills in what the kernel made of the program, in state Empty. Functions of p that d lacks
 // are those that the verifier removed. It fails if the dump contradicts itself; p is then unchanged.
 func (p *Prog) Load(d *Dump) error {
 	funcs := make([]Func, len(d.Funcs))
-	there := map[jit.InsnIndex]bool{}
+	there := map[bpf.InsnIndex]bool{}
 	for i, f := range d.Funcs {
 		funcs[i] = Func{Name: f.Name, Start: f.Start, Addr: f.Addr, Len: f.Len}
 		there[f.Start] = true
@@ -52,7 +53,7 @@ func (p *Prog) Load(d *Dump) error {
 		if fn < 0 {
 			return fmt.Errorf("program %s: the code of instruction %d is at %#x, outside its functions", p.Name, l.Insn, uint64(l.Addr))
 		}
-		at = append(at, InsnPos{Insn: l.Insn, Xlated: l.Xlated, Func: fn, Off: jit.CodeOff(l.Addr - funcs[fn].Addr)})
+		at = append(at, InsnPos{Insn: l.Insn, Xlated: l.Xlated, Func: fn, Off: image.CodeOff(l.Addr - funcs[fn].Addr)})
 	}
 	var removed []RemovedFunc
 	for _, f := range p.Funcs {
@@ -160,9 +161,9 @@ func (s *Scenario) submittedFunc(prog, fn int) int {
 }
 
 // funcAt returns the index of the function that an address is in, -1 if it is in none.
-func funcAt(funcs []Func, a jit.Addr) int {
+func funcAt(funcs []Func, a image.Addr) int {
 	for i := range funcs {
-		if f := &funcs[i]; a >= f.Addr && a < f.Addr+jit.Addr(f.Len) {
+		if f := &funcs[i]; a >= f.Addr && a < f.Addr+image.Addr(f.Len) {
 			return i
 		}
 	}

@@ -5,7 +5,9 @@ package capture
 import (
 	"math/big"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // File is one capture: what one kernel did with a set of programs.
@@ -20,24 +22,24 @@ type File struct {
 type Header struct {
 	Format        int
 	Set, Variant  string
-	Kernel        jit.KernelInfo
+	Kernel        kernels.KernelInfo
 	CPUs          int
 	Sysctl        map[string]string
-	CallBase      jit.Addr // address of __bpf_call_base
-	Scenarios     int      // number of scenario lines
+	CallBase      image.Addr // address of __bpf_call_base
+	Scenarios     int        // number of scenario lines
 	DefaultInputs []uint64
 	RunData       []byte
 	// Offsets are those of the kernel's own type information; nil if the capture has none (format 1).
-	Offsets *jit.Offsets
+	Offsets *kernels.Offsets
 	// Context is where the kernel's own type information has the fields of contexts; nil if the capture
 	// has none (formats 1 and 2).
-	Context *jit.ContextLayout
+	Context *kernels.ContextLayout
 }
 
 // Symbols are the addresses of kernel symbols. For per-CPU variables it is the displacement from
 // the gs base.
 type Symbols struct {
-	Addr    map[string]jit.Addr
+	Addr    map[string]image.Addr
 	Aliases map[string][]string // other names of the same address
 }
 
@@ -71,7 +73,7 @@ type Scenario struct {
 	Line        int // in the file
 	Name        string
 	Category    string
-	ProgType    jit.ProgType
+	ProgType    bpf.ProgType
 	Maps        []Map
 	Progs       []Prog
 	ProgArrays  []Slot  // contents in state Populated
@@ -116,9 +118,9 @@ type MapValue struct {
 
 // Map is a map and where the kernel had it. Addresses that no image contains are 0.
 type Map struct {
-	jit.Map
-	Addr      jit.Addr // struct bpf_map
-	ValueAddr jit.Addr // first value
+	bpf.Map
+	Addr      image.Addr // struct bpf_map
+	ValueAddr image.Addr // first value
 }
 
 // Slot is one entry of a prog array.
@@ -150,8 +152,8 @@ type Prog struct {
 	Tag       string
 	// Insns are the instructions as submitted, with map indexes in ld_imm64. Nobody knows them of a
 	// program that others loaded: then there are none, and slots of Insns are slots of Xlated.
-	Insns     []jit.Insn
-	Xlated    []jit.Insn // as reported back, see Scenario.Xlated
+	Insns     []bpf.Insn
+	Xlated    []bpf.Insn // as reported back, see Scenario.Xlated
 	Funcs     []Func     // compiled functions, the entry first
 	Removed   []RemovedFunc
 	InsnMap   []InsnPos
@@ -162,15 +164,15 @@ type Prog struct {
 	Attach    *Attach // programs that trace or replace a function
 	// Type is the program's own type where it is not Scenario.ProgType and Attach does not say it; 0 if it is
 	// (format 3).
-	Type   jit.ProgType
+	Type   bpf.ProgType
 	Kfuncs []string // kernel functions that calls with src_reg 2 name by index
 }
 
 // Func is a compiled function.
 type Func struct {
 	Name  string
-	Start jit.InsnIndex // first slot in Prog.Insns; -1 if the verifier added the function
-	Addr  jit.Addr
+	Start bpf.InsnIndex // first slot in Prog.Insns; -1 if the verifier added the function
+	Addr  image.Addr
 	Len   int // in bytes
 	// ExceptionCB marks the exception callback of a program in submitted form. Files do not have it: of
 	// compiled programs it follows from the code.
@@ -193,46 +195,46 @@ func (f *Func) Recorded(s State) bool { return f.image[s] != nil }
 // RemovedFunc is a function that only dead code called.
 type RemovedFunc struct {
 	Name  string
-	Start jit.InsnIndex // in Prog.Insns
+	Start bpf.InsnIndex // in Prog.Insns
 }
 
 // InsnPos says where the code of an instruction begins.
 type InsnPos struct {
-	Insn   jit.InsnIndex // slot in Prog.Insns
-	Xlated jit.InsnIndex // slot in Prog.Xlated
+	Insn   bpf.InsnIndex // slot in Prog.Insns
+	Xlated bpf.InsnIndex // slot in Prog.Xlated
 	Func   int
-	Off    jit.CodeOff
+	Off    image.CodeOff
 }
 
 // TailCall is the start of a tail call sequence.
 type TailCall struct {
 	Func   int
-	Off    jit.CodeOff
+	Off    image.CodeOff
 	Direct bool
 }
 
 // MapAt is a movabs that loads a map's address.
 type MapAt struct {
 	Func  int
-	Off   jit.CodeOff
+	Off   image.CodeOff
 	Map   int
 	Value int64 // -1: the constant is the map's Addr, else ValueAddr plus this many bytes
 }
 
 // Ref is an operand that depends on addresses.
 type Ref struct {
-	Func   int         // 0 in trampolines
-	Off    jit.CodeOff // of the instruction
-	Imm    jit.CodeOff // of the operand
-	Kind   string      // call, jmp, jcc, gs, gs-rip, rip; movabs in trampolines
-	Target jit.Addr
+	Func   int           // 0 in trampolines
+	Off    image.CodeOff // of the instruction
+	Imm    image.CodeOff // of the operand
+	Kind   string        // call, jmp, jcc, gs, gs-rip, rip; movabs in trampolines
+	Target image.Addr
 	Sym    string
 }
 
 // FuncOff is a place in the code of a program.
 type FuncOff struct {
 	Func int
-	Off  jit.CodeOff
+	Off  image.CodeOff
 }
 
 // KindReplace is the kind of programs that replace a function (BPF_PROG_TYPE_EXT, format 3).
@@ -255,7 +257,7 @@ type Trampoline struct {
 	// of time: a later one of the same function took the place of an earlier.
 	Attached []int
 	Site     Site
-	Addr     jit.Addr
+	Addr     image.Addr
 	Len      int
 	Image    []byte
 	Refs     []Ref
@@ -264,7 +266,7 @@ type Trampoline struct {
 
 // Site is the patched instruction of a traced function.
 type Site struct {
-	Off           jit.CodeOff
+	Off           image.CodeOff
 	Before, After []byte
 }
 

@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -19,16 +20,16 @@ type line struct {
 
 // listing shows the kernel's code (left) and ours, aligned by BPF instruction where ours says
 // where each begins. Lines that differ are marked with "!".
-func listing(f *jit.FuncImage, p *jit.Program, kernel []byte) string {
+func listing(f *image.FuncImage, p *bpf.Program, kernel []byte) string {
 	var b strings.Builder
 	left, right := disassemble(kernel, f.Addr), disassemble(f.Code, f.Addr)
 	pairs := align(left, right)
 	next := -1 // BPF slot shown last
 	for _, pr := range pairs {
 		if r := pr[1]; r != nil {
-			if i, ok := f.InsnAt(jit.CodeOff(r.off)); ok && int(i) != next {
+			if i, ok := f.InsnAt(image.CodeOff(r.off)); ok && int(i) != next {
 				next = int(i)
-				fmt.Fprintf(&b, "%4d: %s\n", i, jit.TextAt(p.Insns, i))
+				fmt.Fprintf(&b, "%4d: %s\n", i, bpf.TextAt(p.Insns, i))
 			}
 		}
 		mark := " "
@@ -49,10 +50,10 @@ func (l *line) String() string {
 }
 
 // disassemble decodes code to its end; bytes that are no instruction have a line each.
-func disassemble(code []byte, at jit.Addr) []line {
+func disassemble(code []byte, at image.Addr) []line {
 	var out []line
 	for off := 0; off < len(code); {
-		inst, err := x86.Decode(code[off:], at+jit.Addr(off))
+		inst, err := x86.Decode(code[off:], at+image.Addr(off))
 		n := int(inst.Len)
 		if err != nil || n == 0 || off+n > len(code) {
 			out = append(out, line{off, code[off : off+1], "(bad)"})

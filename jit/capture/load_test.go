@@ -15,8 +15,10 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/fixtures"
-	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify"
 )
 
 func captureNames(t testing.TB) []string {
@@ -204,7 +206,7 @@ func TestDuplicateNames(t *testing.T) {
 // contextFields is a layout of contexts as headers have it.
 func contextFields() string {
 	var out []string
-	for name := range new(jit.ContextLayout).Fields() {
+	for name := range new(kernels.ContextLayout).Fields() {
 		out = append(out, fmt.Sprintf("%q: 8", name))
 	}
 	slices.Sort(out)
@@ -235,7 +237,7 @@ func FuzzRead(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			_ = s.Derive(func(jit.Addr) string { return "" }) // must not crash; it says what does not decode
+			_ = s.Derive(func(image.Addr) string { return "" }) // must not crash; it says what does not decode
 			for i := range s.Progs {
 				s.Submitted(i)
 				s.Order()
@@ -244,7 +246,7 @@ func FuzzRead(f *testing.F) {
 				}
 			}
 			for i := range s.Trampolines {
-				_, _ = s.Traced(i, make([]*jit.Verified, len(s.Progs)), sym)
+				_, _ = s.Traced(i, make([]*verify.Verified, len(s.Progs)), sym)
 			}
 		}
 	})

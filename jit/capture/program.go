@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // Submitted returns program n as it was loaded; of one that others loaded, its xlated form.
-func (s *Scenario) Submitted(n int) *jit.Program {
+func (s *Scenario) Submitted(n int) *bpf.Program {
 	p := &s.Progs[n]
-	out := &jit.Program{Name: p.Name, Type: s.progType(p), Insns: p.Insns, Maps: s.maps(), Kfuncs: p.Kfuncs}
+	out := &bpf.Program{Name: p.Name, Type: s.progType(p), Insns: p.Insns, Maps: s.maps(), Kfuncs: p.Kfuncs}
 	if len(p.Insns) == 0 {
 		out.Insns = p.Xlated
 	}
@@ -22,7 +23,7 @@ func (s *Scenario) Submitted(n int) *jit.Program {
 	}
 	for i, f := range p.Funcs {
 		if f.Start >= 0 {
-			out.Funcs = append(out.Funcs, jit.Func{Name: f.Name, Start: f.Start, ExceptionCB: i == callback})
+			out.Funcs = append(out.Funcs, bpf.Func{Name: f.Name, Start: f.Start, ExceptionCB: i == callback})
 		}
 	}
 	for _, f := range p.Removed {
@@ -30,23 +31,23 @@ func (s *Scenario) Submitted(n int) *jit.Program {
 		for at < len(out.Funcs) && out.Funcs[at].Start < f.Start {
 			at++
 		}
-		out.Funcs = append(out.Funcs, jit.Func{})
+		out.Funcs = append(out.Funcs, bpf.Func{})
 		copy(out.Funcs[at+1:], out.Funcs[at:])
-		out.Funcs[at] = jit.Func{Name: f.Name, Start: f.Start}
+		out.Funcs[at] = bpf.Func{Name: f.Name, Start: f.Start}
 	}
 	return out
 }
 
 // progType is that of a program: what traces others has a type of its own, and what replaces a function
 // of another sees what that sees.
-func (s *Scenario) progType(p *Prog) jit.ProgType {
+func (s *Scenario) progType(p *Prog) bpf.ProgType {
 	switch {
 	case p.Attach != nil && p.Attach.Kind == KindReplace:
 		if of := &s.Progs[p.Attach.Prog]; of.Attach == nil {
 			return s.progType(of)
 		}
 	case p.Attach != nil:
-		return jit.Tracing
+		return bpf.Tracing
 	case p.Type != 0:
 		return p.Type
 	}
@@ -54,10 +55,10 @@ func (s *Scenario) progType(p *Prog) jit.ProgType {
 }
 
 // Type returns the type of program n as the JIT sees it.
-func (s *Scenario) Type(n int) jit.ProgType { return s.progType(&s.Progs[n]) }
+func (s *Scenario) Type(n int) bpf.ProgType { return s.progType(&s.Progs[n]) }
 
-func (s *Scenario) maps() []jit.Map {
-	out := make([]jit.Map, len(s.Maps))
+func (s *Scenario) maps() []bpf.Map {
+	out := make([]bpf.Map, len(s.Maps))
 	for i := range s.Maps {
 		out[i] = s.Maps[i].Map
 	}
@@ -67,13 +68,13 @@ func (s *Scenario) maps() []jit.Map {
 // Xlated returns program n as the verifier left it: calls of subprograms hold the distance, calls
 // of helpers what the kernel reports, with the functions' names in HelperNames. The program must
 // have been accepted. An error means that the dump contradicts itself.
-func (s *Scenario) Xlated(n int, h *Header, sym *SymbolTable) (*jit.Program, error) {
+func (s *Scenario) Xlated(n int, h *Header, sym *SymbolTable) (*bpf.Program, error) {
 	p := &s.Progs[n]
 	if len(p.Xlated) == 0 {
 		return nil, fmt.Errorf("program %s has no xlated form: %s", p.Name, p.LoadError)
 	}
-	out := &jit.Program{
-		Name: p.Name, Type: s.progType(p), Insns: make([]jit.Insn, len(p.Xlated)), Maps: s.maps(),
+	out := &bpf.Program{
+		Name: p.Name, Type: s.progType(p), Insns: make([]bpf.Insn, len(p.Xlated)), Maps: s.maps(),
 		HelperNames: map[int32]string{},
 	}
 	if len(p.Insns) > 0 {
@@ -85,7 +86,7 @@ func (s *Scenario) Xlated(n int, h *Header, sym *SymbolTable) (*jit.Program, err
 		return nil, err
 	}
 	for i, f := range p.Funcs {
-		out.Funcs = append(out.Funcs, jit.Func{Name: f.Name, Start: starts[i], Origin: f.Start})
+		out.Funcs = append(out.Funcs, bpf.Func{Name: f.Name, Start: starts[i], Origin: f.Start})
 	}
 	throws := false
 	for i := 0; i < len(out.Insns); i++ {
@@ -94,10 +95,10 @@ func (s *Scenario) Xlated(n int, h *Header, sym *SymbolTable) (*jit.Program, err
 		case in.Op == opLdImm64:
 			i++
 		case in.Op != opCall:
-		case in.Src == jit.PseudoCall:
+		case in.Src == bpf.PseudoCall:
 			in.Imm, in.Off = int32(int(starts[in.Imm])-i-1), 0
-		case in.Src == jit.PseudoKfunc, in.Src == 0 && in.Imm != jit.HelperTailCall:
-			name := sym.Name(h.CallBase + jit.Addr(int64(in.Imm)))
+		case in.Src == bpf.PseudoKfunc, in.Src == 0 && in.Imm != bpf.HelperTailCall:
+			name := sym.Name(h.CallBase + image.Addr(int64(in.Imm)))
 			out.HelperNames[in.Imm] = name
 			throws = throws || name == throwKfunc
 		}
@@ -115,22 +116,22 @@ const throwKfunc = "bpf_throw"
 
 // starts finds the first slot in Xlated of each function: from the calls, and for functions that
 // nothing calls from the instruction map.
-func (p *Prog) starts() ([]jit.InsnIndex, error) {
-	starts := make([]jit.InsnIndex, len(p.Funcs))
+func (p *Prog) starts() ([]bpf.InsnIndex, error) {
+	starts := make([]bpf.InsnIndex, len(p.Funcs))
 	for i := 1; i < len(starts); i++ {
 		starts[i] = -1
 	}
 	for i := 0; i < len(p.Xlated); i++ {
 		in := p.Xlated[i]
-		fn, to := in.Imm, jit.InsnIndex(i+1+int(in.Off))
+		fn, to := in.Imm, bpf.InsnIndex(i+1+int(in.Off))
 		switch {
-		case in.Op == opLdImm64 && in.Src == jit.PseudoFunc:
-			fn, to = p.Xlated[i+1].Imm, jit.InsnIndex(i+1+int(in.Imm))
+		case in.Op == opLdImm64 && in.Src == bpf.PseudoFunc:
+			fn, to = p.Xlated[i+1].Imm, bpf.InsnIndex(i+1+int(in.Imm))
 			i++
 		case in.Op == opLdImm64:
 			i++
 			continue
-		case in.Op != opCall || in.Src != jit.PseudoCall:
+		case in.Op != opCall || in.Src != bpf.PseudoCall:
 			continue
 		}
 		if fn < 0 || int(fn) >= len(starts) {
@@ -149,7 +150,7 @@ func (p *Prog) starts() ([]jit.InsnIndex, error) {
 	for i := 1; i < len(starts); i++ {
 		if starts[i] < 0 && i == len(starts)-1 && p.hidden(i) {
 			// "r0 = r1; exit"
-			starts[i] = jit.InsnIndex(len(p.Xlated) - 2)
+			starts[i] = bpf.InsnIndex(len(p.Xlated) - 2)
 		}
 		if starts[i] <= starts[i-1] || int(starts[i]) >= len(p.Xlated) {
 			return nil, fmt.Errorf("function %d (%s) starts at slot %d of xlated, the one before at %d", i, p.Funcs[i].Name, starts[i], starts[i-1])
@@ -171,12 +172,12 @@ func (p *Prog) exceptionCB() int {
 	for i := 0; i < len(p.Xlated); i++ {
 		in := p.Xlated[i]
 		fn := -1
-		if in.Op == opCall && in.Src == jit.PseudoCall {
+		if in.Op == opCall && in.Src == bpf.PseudoCall {
 			fn = int(in.Imm)
 		}
 		if in.Op == opLdImm64 {
 			i++
-			if in.Src == jit.PseudoFunc {
+			if in.Src == bpf.PseudoFunc {
 				fn = int(p.Xlated[i].Imm)
 			}
 		}
@@ -194,13 +195,13 @@ func (p *Prog) exceptionCB() int {
 
 // SymbolTable finds names of addresses and addresses of names.
 type SymbolTable struct {
-	addr map[string]jit.Addr
-	name map[jit.Addr]string
+	addr map[string]image.Addr
+	name map[image.Addr]string
 }
 
 // Table makes a table of a capture's symbols.
 func (s *Symbols) Table() *SymbolTable {
-	t := &SymbolTable{addr: map[string]jit.Addr{}, name: map[jit.Addr]string{}}
+	t := &SymbolTable{addr: map[string]image.Addr{}, name: map[image.Addr]string{}}
 	for n, a := range s.Addr {
 		t.addr[n], t.name[a] = a, n
 		for _, alias := range s.Aliases[n] {
@@ -211,10 +212,10 @@ func (s *Symbols) Table() *SymbolTable {
 }
 
 // Name returns the symbol at an address, "" if there is none.
-func (t *SymbolTable) Name(a jit.Addr) string { return t.name[a] }
+func (t *SymbolTable) Name(a image.Addr) string { return t.name[a] }
 
 // Addr returns the address of a symbol.
-func (t *SymbolTable) Addr(name string) (jit.Addr, bool) {
+func (t *SymbolTable) Addr(name string) (image.Addr, bool) {
 	a, ok := t.addr[name]
 	return a, ok
 }
@@ -233,21 +234,21 @@ func (s *Scenario) Env(n int, h *Header, sym *SymbolTable) *Env {
 }
 
 // Place returns where the function was. Its size is not checked: comparing is the caller's business.
-func (e *Env) Place(fn, _ int, entry jit.CodeOff) (jit.Addr, error) {
+func (e *Env) Place(fn, _ int, entry image.CodeOff) (image.Addr, error) {
 	if fn < 0 || fn >= len(e.prog.Funcs) {
 		return 0, fmt.Errorf("program %s has no function %d", e.prog.Name, fn)
 	}
-	return e.prog.Funcs[fn].Addr - jit.Addr(entry), nil
+	return e.prog.Funcs[fn].Addr - image.Addr(entry), nil
 }
 
 // Helper returns the address that a call of the xlated form reaches.
-func (e *Env) Helper(imm int32) (jit.Addr, error) {
-	return e.header.CallBase + jit.Addr(int64(imm)), nil
+func (e *Env) Helper(imm int32) (image.Addr, error) {
+	return e.header.CallBase + image.Addr(int64(imm)), nil
 }
 
 // MapAddr returns the address of a map that an image of the capture contains.
-func (e *Env) MapAddr(m int) (jit.Addr, error) {
-	if m >= 0 && m < len(e.scenario.Maps) && e.scenario.Maps[m].Type == jit.ArenaMap {
+func (e *Env) MapAddr(m int) (image.Addr, error) {
+	if m >= 0 && m < len(e.scenario.Maps) && e.scenario.Maps[m].Type == bpf.ArenaMap {
 		return e.arenaMap(m)
 	}
 	if m < 0 || m >= len(e.scenario.Maps) || e.scenario.Maps[m].Addr == 0 {
@@ -257,7 +258,7 @@ func (e *Env) MapAddr(m int) (jit.Addr, error) {
 }
 
 // MapValue returns the address of a map's first value if an image of the capture contains it.
-func (e *Env) MapValue(m int) (jit.Addr, error) {
+func (e *Env) MapValue(m int) (image.Addr, error) {
 	if m < 0 || m >= len(e.scenario.Maps) || e.scenario.Maps[m].ValueAddr == 0 {
 		return 0, fmt.Errorf("the capture has no address of the value of map %d", m)
 	}
@@ -265,7 +266,7 @@ func (e *Env) MapValue(m int) (jit.Addr, error) {
 }
 
 // Symbol returns the address of a kernel symbol that an image of the capture refers to.
-func (e *Env) Symbol(name string) (jit.Addr, error) {
+func (e *Env) Symbol(name string) (image.Addr, error) {
 	if a, ok := e.symbols.addr[name]; ok {
 		return a, nil
 	}
@@ -279,7 +280,7 @@ func (e *Env) Symbol(name string) (jit.Addr, error) {
 
 // namelessCPUOff finds this_cpu_off in captures of kernels that do not name it: it is what
 // "add reg, gs:..." reads.
-func (e *Env) namelessCPUOff() (jit.Addr, bool) {
+func (e *Env) namelessCPUOff() (image.Addr, bool) {
 	for _, r := range e.prog.Refs[Empty] {
 		code := e.prog.Funcs[r.Func].Code(Empty)[r.Off:r.Imm]
 		if r.Sym == "" && (r.Kind == "gs" || r.Kind == "gs-rip") && len(code) > 3 && code[0] == 0x65 && code[2] == 0x03 {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // releases are the kernels that there are targets for, newest first.
@@ -25,7 +26,7 @@ func (h *Header) Target() (*jit.Target, error) {
 		t.Offsets = *h.Offsets
 	}
 	if h.Context != nil {
-		t.Context = jit.NewContext(*h.Context)
+		t.Context = kernels.NewContext(*h.Context)
 	}
 	return t, nil
 }

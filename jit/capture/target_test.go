@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/fixtures"
-	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 func TestTarget(t *testing.T) {
@@ -21,7 +21,7 @@ func TestTarget(t *testing.T) {
 	} {
 		h := src.Header
 		h.Kernel.Release = release
-		h.Offsets = &jit.Offsets{MapMaxEntries: 1, ArrayPtrs: 2, ProgBPFFunc: 3}
+		h.Offsets = &kernels.Offsets{MapMaxEntries: 1, ArrayPtrs: 2, ProgBPFFunc: 3}
 		got, err := h.Target()
 		if err != nil {
 			t.Errorf("%s: %v", release, err)

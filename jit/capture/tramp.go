@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -16,9 +16,9 @@ const MaxCode = 4096
 
 // CodeLen returns the length of the code at an address, such as a trampoline, of which code has the first
 // bytes: it ends with its return, or with its jump to the return thunk.
-func CodeLen(at jit.Addr, code []byte) (int, error) {
+func CodeLen(at image.Addr, code []byte) (int, error) {
 	for off := 0; off < len(code); {
-		in, err := x86.Decode(code[off:], at+jit.Addr(off))
+		in, err := x86.Decode(code[off:], at+image.Addr(off))
 		if err != nil {
 			return 0, fmt.Errorf("code at %#x: +%#x: %w", uint64(at), off, err)
 		}
@@ -35,25 +35,25 @@ func CodeLen(at jit.Addr, code []byte) (int, error) {
 // constant before a call of __bpf_tramp_enter or __bpf_tramp_exit is the trampoline's struct
 // bpf_tramp_image, one before __bpf_prog_exit and its like the struct bpf_prog of the program that was
 // called last.
-func (s *Scenario) deriveTrampoline(t *Trampoline, name func(jit.Addr) string) {
+func (s *Scenario) deriveTrampoline(t *Trampoline, name func(image.Addr) string) {
 	t.Refs = nil
 	f := Func{Addr: t.Addr, Len: len(t.Image)}
-	constants := map[jit.Addr]string{}
-	var last jit.Addr // the last constant
-	called := -1      // the program that was called last
+	constants := map[image.Addr]string{}
+	var last image.Addr // the last constant
+	called := -1        // the program that was called last
 	for off := 0; off < len(t.Image); {
-		in, err := x86.Decode(t.Image[off:], t.Addr+jit.Addr(off))
+		in, err := x86.Decode(t.Image[off:], t.Addr+image.Addr(off))
 		if err != nil {
 			break
 		}
 		if v, ok := wideConstant(&in); ok {
 			last = v
-			t.Refs = append(t.Refs, Ref{Off: jit.CodeOff(off), Imm: jit.CodeOff(off + 2), Kind: "movabs", Target: v})
+			t.Refs = append(t.Refs, Ref{Off: image.CodeOff(off), Imm: image.CodeOff(off + 2), Kind: "movabs", Target: v})
 		} else if r, ok := refOf(&in, &f, t.Image[off:]); ok {
-			r.Off = jit.CodeOff(off)
+			r.Off = image.CodeOff(off)
 			r.Imm += r.Off
 			r.Sym = s.symbol(t.Prog, r.Target, name)
-			if back := t.Site.Off + jit.PokeSize; t.Kernel != "" && len(t.Site.After) == jit.PokeSize && r.Target == t.siteAddr()+jit.PokeSize {
+			if back := t.Site.Off + image.PokeSize; t.Kernel != "" && len(t.Site.After) == image.PokeSize && r.Target == t.siteAddr()+image.PokeSize {
 				r.Sym = fmt.Sprintf("%s+%#x", t.Kernel, int(back))
 			}
 			switch {
@@ -78,17 +78,17 @@ func (s *Scenario) deriveTrampoline(t *Trampoline, name func(jit.Addr) string) {
 }
 
 // wideConstant returns what a move of 8 bytes puts into a register.
-func wideConstant(in *x86.Inst) (jit.Addr, bool) {
+func wideConstant(in *x86.Inst) (image.Addr, bool) {
 	for _, r := range []x86.Reg{x86.RDI, x86.RSI, x86.RAX} {
 		if v, ok := loads(in, r); ok && in.Len == 10 {
-			return jit.Addr(v), true
+			return image.Addr(v), true
 		}
 	}
 	return 0, false
 }
 
 // progAt returns the program whose first function begins at an address, -1 if none does.
-func (s *Scenario) progAt(a jit.Addr) int {
+func (s *Scenario) progAt(a image.Addr) int {
 	for i := range s.Progs {
 		if fn := s.Progs[i].Funcs; len(fn) > 0 && fn[0].Len > 0 && a >= fn[0].Addr && a < fn[0].Addr+8 {
 			return i

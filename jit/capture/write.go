@@ -16,7 +16,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // Format is the version that Write writes. Versions from 1 on are read.
@@ -135,7 +135,7 @@ type outScenario struct {
 	Type        string       `json:"type"`
 	Name        string       `json:"name"`
 	Category    string       `json:"category"`
-	ProgType    jit.ProgType `json:"prog_type"`
+	ProgType    bpf.ProgType `json:"prog_type"`
 	Found       int          `json:"found,omitempty"`
 	Source      string       `json:"source,omitempty"`
 	Object      []byte       `json:"object,omitempty"`
@@ -152,7 +152,7 @@ type outScenario struct {
 
 type outMap struct {
 	Name       string      `json:"name"`
-	Type       jit.MapType `json:"type"`
+	Type       bpf.MapType `json:"type"`
 	KeySize    uint32      `json:"key_size"`
 	ValueSize  uint32      `json:"value_size"`
 	MaxEntries uint32      `json:"max_entries"`

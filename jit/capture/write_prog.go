@@ -2,7 +2,10 @@
 
 package capture
 
-import "github.com/tcsim/tcsim/jit"
+import (
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+)
 
 type outProg struct {
 	Name      string              `json:"name"`
@@ -19,12 +22,12 @@ type outProg struct {
 	Undecoded [][2]int            `json:"undecoded,omitempty"`
 	Attach    *outAttach          `json:"attach,omitempty"`
 	Kfuncs    []string            `json:"kfuncs,omitempty"`
-	Type      jit.ProgType        `json:"prog_type,omitempty"`
+	Type      bpf.ProgType        `json:"prog_type,omitempty"`
 }
 
 type outFunc struct {
 	Name  string             `json:"name"`
-	Start jit.InsnIndex      `json:"start"`
+	Start bpf.InsnIndex      `json:"start"`
 	Addr  hexAddr            `json:"addr"`
 	Len   int                `json:"len"`
 	Image map[string]hexText `json:"image,omitempty"`
@@ -32,29 +35,29 @@ type outFunc struct {
 
 type outRemoved struct {
 	Name  string        `json:"name"`
-	Start jit.InsnIndex `json:"start"`
+	Start bpf.InsnIndex `json:"start"`
 }
 
 type outTailCall struct {
-	Func int         `json:"func"`
-	Off  jit.CodeOff `json:"off"`
-	Kind string      `json:"kind"`
+	Func int           `json:"func"`
+	Off  image.CodeOff `json:"off"`
+	Kind string        `json:"kind"`
 }
 
 type outMapAt struct {
-	Func  int         `json:"func"`
-	Off   jit.CodeOff `json:"off"`
-	Map   int         `json:"map"`
-	Value int64       `json:"value"`
+	Func  int           `json:"func"`
+	Off   image.CodeOff `json:"off"`
+	Map   int           `json:"map"`
+	Value int64         `json:"value"`
 }
 
 type outRef struct {
-	Func   *int        `json:"func,omitempty"`
-	Off    jit.CodeOff `json:"off"`
-	Kind   string      `json:"kind"`
-	Target hexAddr     `json:"target"`
-	Sym    string      `json:"sym"`
-	Imm    jit.CodeOff `json:"imm"`
+	Func   *int          `json:"func,omitempty"`
+	Off    image.CodeOff `json:"off"`
+	Kind   string        `json:"kind"`
+	Target hexAddr       `json:"target"`
+	Sym    string        `json:"sym"`
+	Imm    image.CodeOff `json:"imm"`
 }
 
 type outAttach struct {
@@ -78,9 +81,9 @@ type outTramp struct {
 }
 
 type outSite struct {
-	Off    jit.CodeOff `json:"off"`
-	Before hexText     `json:"before,omitempty"`
-	After  hexText     `json:"after,omitempty"`
+	Off    image.CodeOff `json:"off"`
+	Before hexText       `json:"before,omitempty"`
+	After  hexText       `json:"after,omitempty"`
 }
 
 func progLine(p *Prog) outProg {
@@ -133,7 +136,7 @@ func progLine(p *Prog) outProg {
 	return out
 }
 
-func insnBytes(insns []jit.Insn) hexText {
+func insnBytes(insns []bpf.Insn) hexText {
 	var out hexText
 	for _, in := range insns {
 		b := in.Bytes()

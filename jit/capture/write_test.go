@@ -15,8 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/tcsim/tcsim/fixtures"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // TestWrite reads what it wrote, of captures that have every field of format 1.
@@ -63,12 +64,12 @@ func TestWriteNewer(t *testing.T) {
 	}
 	i := slices.IndexFunc(want.Scenarios, func(s capture.Scenario) bool { return len(s.Trampolines) > 0 })
 	want.Scenarios = want.Scenarios[i : i+1]
-	want.Header.Offsets = &jit.Offsets{MapMaxEntries: 1, ArrayPtrs: 2, ProgBPFFunc: 3}
+	want.Header.Offsets = &kernels.Offsets{MapMaxEntries: 1, ArrayPtrs: 2, ProgBPFFunc: 3}
 	s := &want.Scenarios[0]
 	s.Source = "version: 1\nname: \"<x>\"\n"
 	s.Played = []capture.Played{{Action: 2, Retval: 1 << 31, Values: []capture.MapValue{{Map: 0, Key: []byte{1, 2}, Value: []byte{3}}}}, {Action: 3, Error: "EINVAL"}}
 	want.Header.Scenarios = 1
-	want.Header.Context = new(jit.ContextLayout)
+	want.Header.Context = new(kernels.ContextLayout)
 	n := int16(0)
 	for _, to := range want.Header.Context.Fields() {
 		n++
@@ -76,7 +77,7 @@ func TestWriteNewer(t *testing.T) {
 	}
 	tracer := slices.IndexFunc(s.Progs, func(p capture.Prog) bool { return p.Attach != nil })
 	s.Trampolines[0].Attached = []int{tracer}
-	s.Progs[0].Type = jit.XDP
+	s.Progs[0].Type = bpf.XDP
 	s.Progs[0].Attach = &capture.Attach{Kind: capture.KindReplace, Prog: 0, Func: 1}
 	for _, object := range []bool{false, true} {
 		if object {

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -142,8 +142,8 @@ func newFunc(name string) *Func {
 	if text, ok := strings.CutPrefix(name, "0x"); ok {
 		if a, err := strconv.ParseUint(text, 16, 64); err == nil {
 			f.Name = ""
-			if kernelAddr(jit.Addr(a)) {
-				f.Addr, f.Place = jit.Addr(a), Known
+			if kernelAddr(image.Addr(a)) {
+				f.Addr, f.Place = image.Addr(a), Known
 			}
 		}
 	}
@@ -151,7 +151,7 @@ func newFunc(name string) *Func {
 }
 
 // kernelAddr reports whether the kernel can have code at a.
-func kernelAddr(a jit.Addr) bool { return uint64(a)>>47 == 1<<17-1 }
+func kernelAddr(a image.Addr) bool { return uint64(a)>>47 == 1<<17-1 }
 
 // add appends one instruction and learns the function's address from branches.
 func (f *Func) add(in *bpftoolInsn) error {
@@ -196,7 +196,7 @@ func (f *Func) learn(pc int, operand string) error {
 
 // branchBase returns the address of a function from a direct branch at offset pc of it and the
 // address that the branch leads to; ok is false for other instructions.
-func branchBase(code []byte, pc int, operand string) (jit.Addr, bool) {
+func branchBase(code []byte, pc int, operand string) (image.Addr, bool) {
 	target, ok := strings.CutPrefix(operand, "0x")
 	if !ok {
 		return 0, false
@@ -209,5 +209,5 @@ func branchBase(code []byte, pc int, operand string) (jit.Addr, bool) {
 	if err != nil || !in.Branch.Direct() {
 		return 0, false
 	}
-	return jit.Addr(to) - in.Target - jit.Addr(pc), true // in.Target is from address 0
+	return image.Addr(to) - in.Target - image.Addr(pc), true // in.Target is from address 0
 }

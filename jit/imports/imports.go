@@ -14,7 +14,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/recognise"
 )
 
 // Dump is what one source holds.
@@ -36,7 +37,7 @@ type Prog struct {
 type Func struct {
 	Name  string // "" if nobody names it
 	Proto string // C prototype; "" without BTF
-	Addr  jit.Addr
+	Addr  image.Addr
 	Place Place // what Addr is worth
 	Code  []byte
 }
@@ -69,8 +70,8 @@ const (
 
 // Options say what a source leaves out.
 type Options struct {
-	Lens  []int      // sizes of the functions in bytes, in order: raw dumps only
-	Addrs []jit.Addr // addresses of all functions in order, as in /proc/kallsyms; nil if unknown
+	Lens  []int        // sizes of the functions in bytes, in order: raw dumps only
+	Addrs []image.Addr // addresses of all functions in order, as in /proc/kallsyms; nil if unknown
 	// Symbols name functions and say where they are; nil if there are none.
 	Symbols *Symbols
 }
@@ -195,17 +196,17 @@ const bpfPrefix = "bpf_prog_"
 
 // Image decodes the functions: frames, sites and calls. It fails if the code does not decode from the
 // first to the last byte. The result shares code.
-func (p *Prog) Image() (*jit.Image, error) {
-	var funcs []jit.FuncImage
+func (p *Prog) Image() (*image.Image, error) {
+	var funcs []image.FuncImage
 	for i := range p.Funcs {
 		f := &p.Funcs[i]
 		name := ShortName(f.Name)
 		if name == "" {
 			name = fmt.Sprintf("function %d", i)
 		}
-		funcs = append(funcs, jit.FuncImage{Name: name, Addr: f.Addr, Code: f.Code})
+		funcs = append(funcs, image.FuncImage{Name: name, Addr: f.Addr, Code: f.Code})
 	}
-	return jit.RecogniseImage(funcs)
+	return recognise.RecogniseImage(funcs)
 }
 
 // readRaw cuts a raw dump into functions.

@@ -10,9 +10,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/imports"
+	"github.com/tcsim/tcsim/jit/recognise"
 )
 
 const folder = "../../fixtures/imports/"
@@ -195,7 +196,7 @@ func TestDesigns(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		design, err := jit.RecogniseDesign(img)
+		design, err := recognise.RecogniseDesign(img)
 		if err != nil || design.Name != want || design.Limit != 33 || len(img.Funcs[1].TailCalls) != 1 || img.Funcs[0].Calls[0].Func != 1 {
 			t.Errorf("%s: design %+v, %v, calls %+v", file, design, err, img.Funcs[0].Calls)
 		}
@@ -281,9 +282,9 @@ func TestRefused(t *testing.T) {
 		"does not say where functions begin":   {data: code},
 		"bytes are left behind the last":       {data: code, opt: imports.Options{Lens: []int{10}}},
 		"but 0 are left":                       {data: code, opt: imports.Options{Lens: []int{len(code), 1}}},
-		"1 addresses for 2 functions":          {data: tool, opt: imports.Options{Addrs: []jit.Addr{1}}},
+		"1 addresses for 2 functions":          {data: tool, opt: imports.Options{Addrs: []image.Addr{1}}},
 		"function lengths belong to raw":       {data: tool, opt: imports.Options{Lens: []int{1}}},
-		"but its branches say":                 {data: tool, opt: imports.Options{Addrs: []jit.Addr{1 << 40, 2 << 40}}},
+		"but its branches say":                 {data: tool, opt: imports.Options{Addrs: []image.Addr{1 << 40, 2 << 40}}},
 		"they are of another boot":             {data: tool, opt: imports.Options{Symbols: other(t)}},
 		"expected the bytes of the":            {data: strings.ReplaceAll(text, "\t0f 1f 44 00 00 \n", "")},
 		"the text is cut, or ":                 {data: text[:strings.LastIndex(text, "\n\tc3")]},
@@ -294,7 +295,7 @@ func TestRefused(t *testing.T) {
 		"lines were lost, or two functions":    {data: strings.Join(append(append([]string{}, lines[:1]...), lines[2:]...), "")},
 		"expected up to 32 bytes in hex":       {data: strings.Replace(log, "JIT code: 00000000: f3", "JIT code: 00000000: x3", 1)},
 		`proglen "many": expected`:             {data: "flen=3 proglen=many pass=1 image=1\nJIT code: 00000000: 90\n"},
-		"functions 0 and 1 overlap":            {data: code, opt: imports.Options{Lens: []int{10, len(code) - 10}, Addrs: []jit.Addr{100, 105}}},
+		"functions 0 and 1 overlap":            {data: code, opt: imports.Options{Lens: []int{10, len(code) - 10}, Addrs: []image.Addr{100, 105}}},
 		`no format "perf": expected auto, bpf`: {data: "perf"},
 	} {
 		f := imports.Auto
@@ -369,7 +370,7 @@ func fuzz(f *testing.F, format imports.Format, opt func(data []byte) imports.Opt
 		}
 		for i := range d.Progs {
 			if img, err := d.Progs[i].Image(); err == nil {
-				if _, err := jit.RecogniseDesign(img); err != nil {
+				if _, err := recognise.RecogniseDesign(img); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -14,8 +14,8 @@ import (
 // everything else. Programs that show how far they are from the kernel's return thunk are placed around
 // thunkAt instead, so that those of one kernel share it.
 const (
-	unplaced jit.Addr = 0xffff_ffff_e000_0000
-	thunkAt  jit.Addr = 0xffff_ffff_81c0_0000
+	unplaced image.Addr = 0xffff_ffff_e000_0000
+	thunkAt  image.Addr = 0xffff_ffff_81c0_0000
 )
 
 // place gives functions addresses: those that the user knows, those that the source shows, those of
@@ -74,10 +74,10 @@ type branch struct {
 
 // outside lists the direct branches that leave a function, as far as the code decodes.
 func outside(code []byte) []branch {
-	const base = jit.Addr(1) << 40 // anywhere where distances do not wrap around
+	const base = image.Addr(1) << 40 // anywhere where distances do not wrap around
 	var out []branch
 	for off := 0; off < len(code); {
-		in, err := x86.Decode(code[off:], base+jit.Addr(off))
+		in, err := x86.Decode(code[off:], base+image.Addr(off))
 		if err != nil {
 			break
 		}
@@ -115,7 +115,7 @@ const maxLanding = 64
 // fit finds the symbol of a function by what it calls: at the right address, and most probably only
 // there, every call leads to a symbol, and every jump to one or to where a tail call enters.
 func fit(all []*Func, branches map[*Func][]branch, s *Symbols) {
-	taken := map[jit.Addr]bool{}
+	taken := map[image.Addr]bool{}
 	for _, f := range all {
 		if f.Place == Known {
 			taken[f.Addr] = true
@@ -127,7 +127,7 @@ func fit(all []*Func, branches map[*Func][]branch, s *Symbols) {
 			if f.Place == Known || len(branches[f]) == 0 {
 				continue
 			}
-			var found []jit.Addr
+			var found []image.Addr
 			for _, a := range s.progs {
 				if !taken[a] && s.fits(a, f, branches[f]) {
 					found = append(found, a)
@@ -145,12 +145,12 @@ func fit(all []*Func, branches map[*Func][]branch, s *Symbols) {
 const maxPasses = 8
 
 // fits reports whether a function can be at a.
-func (s *Symbols) fits(a jit.Addr, f *Func, out []branch) bool {
-	if room := s.room(a); room != 0 && jit.Addr(len(f.Code)) > room {
+func (s *Symbols) fits(a image.Addr, f *Func, out []branch) bool {
+	if room := s.room(a); room != 0 && image.Addr(len(f.Code)) > room {
 		return false
 	}
 	for _, b := range out {
-		to := a + jit.Addr(b.to)
+		to := a + image.Addr(b.to)
 		if s.Name(to) != "" {
 			continue
 		}
@@ -165,7 +165,7 @@ func (s *Symbols) fits(a jit.Addr, f *Func, out []branch) bool {
 func overlap(all []*Func) error {
 	for i, b := range all {
 		for j, a := range all[:i] {
-			if a.Place == Known && b.Place == Known && a.Addr < b.Addr+jit.Addr(len(b.Code)) && b.Addr < a.Addr+jit.Addr(len(a.Code)) {
+			if a.Place == Known && b.Place == Known && a.Addr < b.Addr+image.Addr(len(b.Code)) && b.Addr < a.Addr+image.Addr(len(a.Code)) {
 				return fmt.Errorf("functions %d and %d overlap", j, i)
 			}
 		}
@@ -180,23 +180,23 @@ const near = 2 << 20
 // apart places the functions of a program that have no address, from next on, and returns where those
 // of other programs may begin. If exactly one way of placing them makes all calls to close by lead to
 // functions, it is that.
-func (p *Prog) apart(branches map[*Func][]branch, next jit.Addr) jit.Addr {
+func (p *Prog) apart(branches map[*Func][]branch, next image.Addr) image.Addr {
 	known := slices.ContainsFunc(p.Funcs, func(f Func) bool { return f.Place == Known })
 	base := (next + near + 0xffff) &^ 0xffff
 	if off, ok := solve(p.Funcs, branches); ok && !known {
 		end := base + near
 		if to, ok := thunk(branches[&p.Funcs[0]]); ok {
-			base, end = thunkAt-jit.Addr(to), next
+			base, end = thunkAt-image.Addr(to), next
 		}
 		for i := range p.Funcs {
-			p.Funcs[i].Addr, p.Funcs[i].Place = base+jit.Addr(off[i]), Relative
+			p.Funcs[i].Addr, p.Funcs[i].Place = base+image.Addr(off[i]), Relative
 		}
 		return end
 	}
 	for i := range p.Funcs {
 		if f := &p.Funcs[i]; f.Place != Known {
 			f.Addr = base
-			base += jit.Addr(len(f.Code)+0xffff) &^ 0xffff
+			base += image.Addr(len(f.Code)+0xffff) &^ 0xffff
 		}
 	}
 	return base

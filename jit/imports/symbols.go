@@ -10,14 +10,14 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // Symbols are names and addresses of the kernel that a dump is of.
 type Symbols struct {
-	byAddr map[jit.Addr][]string
-	byName map[string]jit.Addr // 0 if several things have the name
-	progs  []jit.Addr          // of functions of programs, in order
+	byAddr map[image.Addr][]string
+	byName map[string]image.Addr // 0 if several things have the name
+	progs  []image.Addr          // of functions of programs, in order
 }
 
 // ReadSymbols reads the text of /proc/kallsyms, or some lines of it. The error names the line, or says
@@ -42,9 +42,9 @@ func ReadSymbols(data []byte) (*Symbols, error) {
 			zero++
 			continue
 		}
-		s.Add(jit.Addr(a), fields[2])
+		s.Add(image.Addr(a), fields[2])
 		if strings.HasPrefix(fields[2], bpfPrefix) && len(fields) == 4 && fields[3] == "[bpf]" {
-			s.progs = append(s.progs, jit.Addr(a))
+			s.progs = append(s.progs, image.Addr(a))
 		}
 	}
 	switch {
@@ -60,11 +60,11 @@ func ReadSymbols(data []byte) (*Symbols, error) {
 
 // NewSymbols makes an empty table.
 func NewSymbols() *Symbols {
-	return &Symbols{byAddr: map[jit.Addr][]string{}, byName: map[string]jit.Addr{}}
+	return &Symbols{byAddr: map[image.Addr][]string{}, byName: map[string]image.Addr{}}
 }
 
 // Add adds a symbol.
-func (s *Symbols) Add(a jit.Addr, name string) {
+func (s *Symbols) Add(a image.Addr, name string) {
 	if slices.Contains(s.byAddr[a], name) {
 		return
 	}
@@ -76,10 +76,10 @@ func (s *Symbols) Add(a jit.Addr, name string) {
 }
 
 // Names returns the symbols at an address, in the order of the source. The caller must not change it.
-func (s *Symbols) Names(a jit.Addr) []string { return s.byAddr[a] }
+func (s *Symbols) Names(a image.Addr) []string { return s.byAddr[a] }
 
 // Name returns the first symbol at an address, "" if there is none.
-func (s *Symbols) Name(a jit.Addr) string {
+func (s *Symbols) Name(a image.Addr) string {
 	if n := s.byAddr[a]; len(n) > 0 {
 		return n[0]
 	}
@@ -88,7 +88,7 @@ func (s *Symbols) Name(a jit.Addr) string {
 
 // prog returns the distance of a to the function of a program that begins last before it; ok is false
 // if none does.
-func (s *Symbols) prog(a jit.Addr) (jit.Addr, bool) {
+func (s *Symbols) prog(a image.Addr) (image.Addr, bool) {
 	i, exact := slices.BinarySearch(s.progs, a)
 	if exact {
 		return 0, true
@@ -100,7 +100,7 @@ func (s *Symbols) prog(a jit.Addr) (jit.Addr, bool) {
 }
 
 // room returns how far the next function of a program is behind that at a; 0 without one.
-func (s *Symbols) room(a jit.Addr) jit.Addr {
+func (s *Symbols) room(a image.Addr) image.Addr {
 	i, _ := slices.BinarySearch(s.progs, a+1)
 	if i == len(s.progs) {
 		return 0

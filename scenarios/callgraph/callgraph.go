@@ -14,6 +14,8 @@ import (
 	"slices"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -43,7 +45,7 @@ type Func struct {
 
 // TailCall is one tail call with a map and a range of keys that it uses.
 type TailCall struct {
-	Insn  jit.InsnIndex `json:"insn"`
+	Insn  bpf.InsnIndex `json:"insn"`
 	Array string        `json:"prog_array"` // "" if it is not known
 	Min   uint32        `json:"min_key"`
 	Max   uint32        `json:"max_key"` // as Min for a constant
@@ -168,7 +170,7 @@ func (g *builder) arrays() {
 	}
 	for i := range g.b.Maps {
 		m := &g.b.Maps[i]
-		if m.Type != jit.ProgArray {
+		if m.Type != bpf.ProgArray {
 			continue
 		}
 		a := Array{Name: m.Name, Entries: m.MaxEntries, Slots: []Slot{}}
@@ -192,8 +194,8 @@ func keys(m map[uint32][]string) []uint32 {
 	return out
 }
 
-func (g *builder) program(p *jit.Program) (Program, error) {
-	uses, err := jit.TailCalls(p, &g.t.Kernel)
+func (g *builder) program(p *bpf.Program) (Program, error) {
+	uses, err := verify.TailCalls(p, &g.t.Kernel)
 	if err != nil {
 		return Program{}, err
 	}
@@ -202,11 +204,11 @@ func (g *builder) program(p *jit.Program) (Program, error) {
 		out.Functions = append(out.Functions, Func{Name: f.Name})
 	}
 	for i, in := range p.Insns {
-		if in.Op != opCall || in.Src != jit.PseudoCall {
+		if in.Op != opCall || in.Src != bpf.PseudoCall {
 			continue
 		}
-		from := &out.Functions[funcAt(p, jit.InsnIndex(i))]
-		to := p.Funcs[funcAt(p, jit.InsnIndex(i+1+int(in.Imm)))].Name
+		from := &out.Functions[funcAt(p, bpf.InsnIndex(i))]
+		to := p.Funcs[funcAt(p, bpf.InsnIndex(i+1+int(in.Imm)))].Name
 		if !slices.Contains(from.Calls, to) {
 			from.Calls = append(from.Calls, to)
 		}
@@ -222,7 +224,7 @@ func (g *builder) program(p *jit.Program) (Program, error) {
 
 const opCall = 0x85
 
-func funcAt(p *jit.Program, at jit.InsnIndex) int {
+func funcAt(p *bpf.Program, at bpf.InsnIndex) int {
 	n := 0
 	for i, f := range p.Funcs {
 		if f.Start <= at {
@@ -233,7 +235,7 @@ func funcAt(p *jit.Program, at jit.InsnIndex) int {
 }
 
 // tailCall resolves one way to a tail call and notes what is wrong with it.
-func (g *builder) tailCall(prog, fn string, at jit.InsnIndex, w jit.TailCallWay) TailCall {
+func (g *builder) tailCall(prog, fn string, at bpf.InsnIndex, w verify.TailCallWay) TailCall {
 	c := TailCall{Insn: at, Min: w.Min, Max: w.Max}
 	where := fmt.Sprintf("%s, instruction %d", prog, at)
 	if fn != prog {
@@ -264,7 +266,7 @@ func (g *builder) tailCall(prog, fn string, at jit.InsnIndex, w jit.TailCallWay)
 }
 
 // noteRange says which of the keys of an indirect tail call lead nowhere.
-func (g *builder) noteRange(where string, m *jit.Map, w jit.TailCallWay) {
+func (g *builder) noteRange(where string, m *bpf.Map, w verify.TailCallWay) {
 	last := min(w.Max, m.MaxEntries-1)
 	empty := int(last-w.Min) + 1
 	for k := range g.filled[g.mapIndex(m.Name)] {
@@ -282,7 +284,7 @@ func (g *builder) noteRange(where string, m *jit.Map, w jit.TailCallWay) {
 }
 
 func (g *builder) mapIndex(name string) int {
-	return slices.IndexFunc(g.b.Maps, func(m jit.Map) bool { return m.Name == name })
+	return slices.IndexFunc(g.b.Maps, func(m bpf.Map) bool { return m.Name == name })
 }
 
 // keyText is the key or the range of keys.

@@ -9,6 +9,9 @@ import (
 
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -81,7 +84,7 @@ func (w *worker) costs(ctx context.Context, t *jit.Target, core *timing.Core) Co
 	} {
 		got, err := measured(m, class.measure)
 		switch {
-		case errors.Is(err, jit.ErrUnsupported), errors.Is(err, errNotDirect):
+		case errors.Is(err, kernels.ErrUnsupported), errors.Is(err, errNotDirect):
 		case err != nil:
 			c.Notes = append(c.Notes, err.Error())
 			w.drop()
@@ -117,14 +120,14 @@ type meter struct {
 // spot is where instructions belong: a BPF instruction of a function, -1 its prologue.
 type spot struct {
 	fn   int
-	insn jit.InsnIndex
+	insn bpf.InsnIndex
 }
 
-const prologue = jit.InsnIndex(-1)
+const prologue = bpf.InsnIndex(-1)
 
 // sample is one run of a probe.
 type sample struct {
-	image  *jit.Image
+	image  *image.Image
 	counts map[spot]int // executed instructions; those of thunks and helpers belong to who went there
 	cycles float64      // per run, 0 if unknown
 	why    timing.Costs // of one run
@@ -149,7 +152,7 @@ func (m *meter) run(b *scenarios.Built) (*sample, error) {
 		for i := range s.image.Funcs {
 			if f := &s.image.Funcs[i]; r.RIP >= f.Addr && r.RIP < f.End() {
 				at = spot{i, prologue}
-				if n, ok := f.InsnAt(jit.CodeOff(r.RIP - f.Addr)); ok {
+				if n, ok := f.InsnAt(image.CodeOff(r.RIP - f.Addr)); ok {
 					at.insn = n
 				}
 			}
@@ -158,7 +161,7 @@ func (m *meter) run(b *scenarios.Built) (*sample, error) {
 	}
 	if m.core != nil {
 		entry := c.Images[0].Funcs[0]
-		if s.cycles, s.why, err = m.w.s.LoopCycles(m.core, stream, entry.Addr+jit.Addr(entry.Entry)); err != nil {
+		if s.cycles, s.why, err = m.w.s.LoopCycles(m.core, stream, entry.Addr+image.Addr(entry.Entry)); err != nil {
 			m.core = nil // one note is enough
 			m.notes = append(m.notes, "no cycles: "+err.Error())
 		}
@@ -167,7 +170,7 @@ func (m *meter) run(b *scenarios.Built) (*sample, error) {
 }
 
 // bytes returns the size of the code of BPF instructions of a function.
-func (s *sample) bytes(fn int, insns ...jit.InsnIndex) int {
+func (s *sample) bytes(fn int, insns ...bpf.InsnIndex) int {
 	f, n := &s.image.Funcs[fn], 0
 	for _, i := range insns {
 		k := i - f.FirstInsn
@@ -181,7 +184,7 @@ func (s *sample) bytes(fn int, insns ...jit.InsnIndex) int {
 }
 
 // insns returns how many instructions were executed for BPF instructions of a function.
-func (s *sample) insns(fn int, insns ...jit.InsnIndex) int {
+func (s *sample) insns(fn int, insns ...bpf.InsnIndex) int {
 	n := 0
 	for _, i := range insns {
 		n += s.counts[spot{fn, i}]
@@ -190,7 +193,7 @@ func (s *sample) insns(fn int, insns ...jit.InsnIndex) int {
 }
 
 // of sums up the cost of BPF instructions of a function.
-func (s *sample) of(fn int, insns ...jit.InsnIndex) Cost {
+func (s *sample) of(fn int, insns ...bpf.InsnIndex) Cost {
 	return Cost{Bytes: s.bytes(fn, insns...), Insns: s.insns(fn, insns...)}
 }
 
@@ -252,7 +255,7 @@ func (m *meter) direct() (Cost, error)   { return m.chain(probeDirect, directSlo
 func (m *meter) indirect() (Cost, error) { return m.chain(probeIndirect, indirectSlot, false) }
 
 // chain measures chains of two lengths.
-func (m *meter) chain(text string, site jit.InsnIndex, direct bool) (Cost, error) {
+func (m *meter) chain(text string, site bpf.InsnIndex, direct bool) (Cost, error) {
 	short, err := m.run(probe(text, chainShort))
 	if err != nil {
 		return Cost{}, err

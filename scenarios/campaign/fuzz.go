@@ -13,6 +13,7 @@ import (
 	"github.com/tcsim/tcsim/emu/explore"
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/graph"
 	"github.com/tcsim/tcsim/scenarios/runner"
@@ -172,7 +173,7 @@ func (f *Fuzzer) explore(ctx context.Context, c *runner.Compiled) Judgement {
 
 // changesSlot reports whether an action updates a prog array, with success.
 func changesSlot(b *scenarios.Built, a *scenarios.Action) bool {
-	return (a.Kind == scenarios.ActInsert || a.Kind == scenarios.ActDelete && b.Maps[a.Map].Type == jit.ProgArray) && a.Event.Errno == ""
+	return (a.Kind == scenarios.ActInsert || a.Kind == scenarios.ActDelete && b.Maps[a.Map].Type == bpf.ProgArray) && a.Event.Errno == ""
 }
 
 func failedJudgement(err error) Judgement {

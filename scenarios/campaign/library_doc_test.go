@@ -12,6 +12,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 	"github.com/tcsim/tcsim/scenarios/runner/runnertest"
@@ -86,7 +87,7 @@ func differing(t *testing.T, m *campaign.Matrix, scenario string) string {
 		case v != campaign.VerdictUnsupported:
 		case slices.Equal(by[v], oneFrame(m)):
 			list = "5.9 and before"
-		case slices.Equal(by[v], without(t, jit.ISAExceptions, shown)):
+		case slices.Equal(by[v], without(t, kernels.ISAExceptions, shown)):
 			list = "6.6 and before, and what was proposed"
 		}
 		out = append(out, fmt.Sprintf("`%s`: %s", v, list))
@@ -98,7 +99,7 @@ func differing(t *testing.T, m *campaign.Matrix, scenario string) string {
 }
 
 // without are the targets that do not have an instruction set.
-func without(t *testing.T, isa jit.ISA, names []string) (out []string) {
+func without(t *testing.T, isa kernels.ISA, names []string) (out []string) {
 	t.Helper()
 	for _, n := range names {
 		if target(t, n).Emit.ISA&isa == 0 {

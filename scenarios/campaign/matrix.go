@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -182,7 +183,7 @@ func (w *worker) cell(ctx context.Context, b *scenarios.Built, t *jit.Target) (c
 }
 
 func failedCell(err error) Cell {
-	if errors.Is(err, jit.ErrUnsupported) {
+	if errors.Is(err, kernels.ErrUnsupported) {
 		return Cell{Verdict: VerdictUnsupported, Expected: true, Why: err.Error()}
 	}
 	return Cell{Verdict: VerdictError, Why: err.Error()}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 	"github.com/tcsim/tcsim/scenarios/runner/runnertest"
@@ -158,8 +160,8 @@ func TestRightDesigns(t *testing.T) {
 func has(t *testing.T, scenario string, tg *jit.Target) bool {
 	t.Helper()
 	b := build(t, scenario)
-	throws := slices.ContainsFunc(b.Programs, func(p jit.Program) bool { return slices.Contains(p.Kfuncs, "bpf_throw") })
-	return !throws || tg.Emit.ISA&jit.ISAExceptions != 0
+	throws := slices.ContainsFunc(b.Programs, func(p bpf.Program) bool { return slices.Contains(p.Kfuncs, "bpf_throw") })
+	return !throws || tg.Emit.ISA&kernels.ISAExceptions != 0
 }
 
 // TestMatrixSurvives has cells that fail beside others that do not notice.

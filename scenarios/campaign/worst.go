@@ -12,6 +12,8 @@ import (
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -129,7 +131,7 @@ func WorstStack(ctx context.Context, t *jit.Target) (*Worst, error) {
 		}
 	}
 	if w.best.Tried == 0 {
-		return nil, fmt.Errorf("worst stack on %s: no program is accepted: %w", t.Name, jit.ErrUnsupported)
+		return nil, fmt.Errorf("worst stack on %s: no program is accepted: %w", t.Name, kernels.ErrUnsupported)
 	}
 	_, text, err := w.best.Shape.Scenario()
 	w.best.Scenario = text
@@ -201,7 +203,7 @@ func (w *worstSearch) try(s Shape) error {
 
 // perTailCall returns how much deeper the second tail call is than the first.
 func perTailCall(r *runner.Run) uint64 {
-	var at []jit.Addr
+	var at []image.Addr
 	for i := range r.Events {
 		if e := &r.Events[i]; e.Taken > 0 && e.Tail != nil && len(at) < 2 {
 			at = append(at, e.RSP)

@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // kconfig is the section that variables of the kernel's configuration are declared in.
@@ -69,7 +70,7 @@ func (x *external) at(fn string, slots int) string {
 	if !ok {
 		return ""
 	}
-	p.off += uint64(slots) * jit.InsnSize
+	p.off += uint64(slots) * bpf.InsnSize
 	return x.names[p]
 }
 

@@ -12,7 +12,7 @@ import (
 
 	"github.com/cilium/ebpf"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -40,13 +40,13 @@ func (r *reader) readMaps() {
 func (r *reader) addMap(name string, m *ebpf.MapSpec) int {
 	i := len(r.file.Maps)
 	r.maps[name] = i
-	out := jit.Map{Name: name, Type: jit.MapType(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries}
+	out := bpf.Map{Name: name, Type: bpf.MapType(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries}
 	r.file.Maps = append(r.file.Maps, out)
 	r.file.mapErrs = append(r.file.mapErrs, nil)
 	if err := r.completeMap(&out, m); err != nil {
 		r.file.mapErrs[i] = fmt.Errorf("map %s: %w", name, err)
 	}
-	if out.Type == jit.ArrayOfMaps || out.Type == jit.HashOfMaps {
+	if out.Type == bpf.ArrayOfMaps || out.Type == bpf.HashOfMaps {
 		if m.InnerMap == nil {
 			r.file.mapErrs[i] = fmt.Errorf("map %s: no declaration of the maps in it: expected __array(values, struct …)", name)
 		} else {
@@ -62,34 +62,34 @@ func (r *reader) addMap(name string, m *ebpf.MapSpec) int {
 }
 
 // completeMap fills in what loaders choose, and checks sizes.
-func (r *reader) completeMap(out *jit.Map, m *ebpf.MapSpec) error {
+func (r *reader) completeMap(out *bpf.Map, m *ebpf.MapSpec) error {
 	entries := uint64(m.MaxEntries)
 	switch {
 	case !slices.Contains(mapTypes, m.Type):
 		return fmt.Errorf("type %v is not modelled: expected %v", m.Type, mapTypes)
-	case out.Type == jit.ProgArray: // sizes may be left out, the kernel has one choice
+	case out.Type == bpf.ProgArray: // sizes may be left out, the kernel has one choice
 		out.KeySize, out.ValueSize = 4, 4
-	case out.Type == jit.PerfEventArray:
+	case out.Type == bpf.PerfEventArray:
 		out.KeySize, out.ValueSize, out.MaxEntries = 4, 4, max(1, out.MaxEntries) // one for each CPU
 		return nil
-	case out.Type == jit.RingBuf:
+	case out.Type == bpf.RingBuf:
 		if n := m.MaxEntries; n == 0 || n&(n-1) != 0 || n%4096 != 0 {
 			return fmt.Errorf("a ring buffer of %d bytes: the kernel takes powers of two from 4096 on", n)
 		}
 		out.MaxEntries = min(out.MaxEntries, maxSection)
 		return nil
-	case out.Type == jit.ArrayOfMaps || out.Type == jit.HashOfMaps:
+	case out.Type == bpf.ArrayOfMaps || out.Type == bpf.HashOfMaps:
 		out.ValueSize = 4
 	}
-	if out.Type.Hash() || out.Type == jit.LPMTrie || out.Type == jit.HashOfMaps {
+	if out.Type.Hash() || out.Type == bpf.LPMTrie || out.Type == bpf.HashOfMaps {
 		out.MaxEntries = min(out.MaxEntries, hashRoom)
 	}
-	hash := out.Type.Hash() || out.Type == jit.HashOfMaps || out.Type == jit.LPMTrie || out.Type == jit.DevMapHash
+	hash := out.Type.Hash() || out.Type == bpf.HashOfMaps || out.Type == bpf.LPMTrie || out.Type == bpf.DevMapHash
 	switch {
 	case uint64(out.ValueSize)*uint64(out.MaxEntries) > maxSection || out.KeySize > 512:
 		return fmt.Errorf("%d entries of %d+%d bytes are more than the emulator holds", entries, out.KeySize, out.ValueSize)
 	case out.MaxEntries == 0 || out.ValueSize == 0 || out.KeySize == 0 || !hash && out.KeySize != 4,
-		out.Type == jit.LPMTrie && out.KeySize < 5:
+		out.Type == bpf.LPMTrie && out.KeySize < 5:
 		return fmt.Errorf("%d entries of %d+%d bytes: the kernel refuses it", entries, out.KeySize, out.ValueSize)
 	}
 	if v, ok := frozen(m); ok && uint32(len(v)) <= m.ValueSize {
@@ -126,7 +126,7 @@ func (r *reader) readContents() {
 }
 
 // content notes one entry of map i.
-func (r *reader) content(i int, m *jit.Map, kv ebpf.MapKV) error {
+func (r *reader) content(i int, m *bpf.Map, kv ebpf.MapKV) error {
 	key, ok := keyBytes(kv.Key, m.KeySize)
 	if !ok {
 		return fmt.Errorf("contents by %T are not modelled", kv.Key)
@@ -140,7 +140,7 @@ func (r *reader) content(i int, m *jit.Map, kv ebpf.MapKV) error {
 		r.file.Values = append(r.file.Values, scenarios.Stored{Map: i, Key: key, Data: v})
 		return nil
 	case string:
-		if m.Type != jit.HashOfMaps && index >= m.MaxEntries {
+		if m.Type != bpf.HashOfMaps && index >= m.MaxEntries {
 			return fmt.Errorf("slot %d is declared, but there are only %d", index, m.MaxEntries)
 		}
 		if inner, known := r.maps[v]; known && m.Inner > 0 {
@@ -148,7 +148,7 @@ func (r *reader) content(i int, m *jit.Map, kv ebpf.MapKV) error {
 			return r.file.mapErrs[inner]
 		}
 		p, known := r.progs[v]
-		if !known || m.Type != jit.ProgArray {
+		if !known || m.Type != bpf.ProgArray {
 			return fmt.Errorf("slot %d is to hold %q, which is no program of the file", index, v)
 		}
 		r.file.Slots = append(r.file.Slots, scenarios.Slot{Map: i, Key: index, Program: p})
@@ -193,7 +193,7 @@ func (f *File) usedMaps(prog int) func(func(int) bool) {
 			continue
 		}
 		n++
-		if in.Src == jit.PseudoMap || in.Src == jit.PseudoMapValue {
+		if in.Src == bpf.PseudoMap || in.Src == bpf.PseudoMapValue {
 			seen[int(in.Imm)] = true
 		}
 	}

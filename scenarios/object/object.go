@@ -13,7 +13,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -28,8 +28,8 @@ const (
 // File is what an object file holds. It is pure data; Scenario and Load do not change it.
 type File struct {
 	Name     string // as opened
-	Maps     []jit.Map
-	Programs []jit.Program    // by name; their Maps are File.Maps
+	Maps     []bpf.Map
+	Programs []bpf.Program    // by name; their Maps are File.Maps
 	Sections []string         // of each program, such as "tc/ingress"
 	Slots    []scenarios.Slot // prog arrays as declared
 	Values   []scenarios.Stored

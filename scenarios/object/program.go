@@ -15,7 +15,8 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify"
 )
 
 // noHelper is a helper that does not exist.
@@ -63,7 +64,7 @@ var freeLicenses = []string{"GPL", "GPL v2", "GPL and additional rights", "Dual 
 var gplOnly = []int32{4, 6, 22, 25, 27, 35, 45, 55, 67, 111, 112, 113, 114, 115, 121, 158, 177}
 
 // license refuses helpers that the program's license does not give.
-func (r *reader) license(p *ebpf.ProgramSpec, prog *jit.Program) []error {
+func (r *reader) license(p *ebpf.ProgramSpec, prog *bpf.Program) []error {
 	const call = 0x85
 	if slices.Contains(freeLicenses, p.License) {
 		return nil
@@ -76,7 +77,7 @@ func (r *reader) license(p *ebpf.ProgramSpec, prog *jit.Program) []error {
 	}
 	var errs []error
 	for _, n := range slices.Sorted(maps.Keys(found)) {
-		errs = append(errs, fmt.Errorf("%s is for programs under the GPL, the file's license is %q: char LICENSE[] SEC(\"license\") = \"GPL\"", jit.HelperName(n), p.License))
+		errs = append(errs, fmt.Errorf("%s is for programs under the GPL, the file's license is %q: char LICENSE[] SEC(\"license\") = \"GPL\"", verify.HelperName(n), p.License))
 	}
 	return errs
 }
@@ -125,9 +126,9 @@ func (l *linker) relocate() error {
 }
 
 // program translates one program with its functions, which cilium/ebpf has put behind the entry.
-func (r *reader) program(p *ebpf.ProgramSpec) (jit.Program, []error) {
+func (r *reader) program(p *ebpf.ProgramSpec) (bpf.Program, []error) {
 	l := linker{r: r, insns: p.Instructions, start: map[string]int{}, funcs: map[int]string{0: p.Name}}
-	out := jit.Program{Name: p.Name, Type: jit.ProgType(p.Type), Maps: r.file.Maps}
+	out := bpf.Program{Name: p.Name, Type: bpf.ProgType(p.Type), Maps: r.file.Maps}
 	slots := 0
 	for i := range l.insns {
 		in := &l.insns[i]
@@ -154,12 +155,12 @@ func (r *reader) program(p *ebpf.ProgramSpec) (jit.Program, []error) {
 			l.errs = append(l.errs, fmt.Errorf("insn %d (%v): %w", l.at[i], l.insns[i].OpCode, err))
 			continue
 		}
-		for ; len(code) >= jit.InsnSize; code = code[jit.InsnSize:] {
-			out.Insns = append(out.Insns, jit.DecodeInsn(code))
+		for ; len(code) >= bpf.InsnSize; code = code[bpf.InsnSize:] {
+			out.Insns = append(out.Insns, bpf.DecodeInsn(code))
 		}
 	}
 	for _, s := range slices.Sorted(maps.Keys(l.funcs)) {
-		out.Funcs = append(out.Funcs, jit.Func{Name: l.funcs[s], Start: jit.InsnIndex(s)})
+		out.Funcs = append(out.Funcs, bpf.Func{Name: l.funcs[s], Start: bpf.InsnIndex(s)})
 	}
 	return out, l.errs
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -63,7 +64,7 @@ func (f *File) Scenario(opt Options) (*scenarios.Built, error) {
 	}
 	entry = slices.Index(progs, entry)
 	for i, p := range packets {
-		if t := b.Programs[entry].Type; len(p) > math.MaxUint16 || len(p) < shortest && (t.SKB() || t == jit.XDP) {
+		if t := b.Programs[entry].Type; len(p) > math.MaxUint16 || len(p) < shortest && (t.SKB() || t == bpf.XDP) {
 			return nil, fmt.Errorf("%s: packet %d has %d bytes: expected %d to %d", f.Name, i+1, len(p), shortest, math.MaxUint16)
 		}
 		ev := &scenarios.Event{Run: &scenarios.Name{Text: b.Programs[entry].Name}, Packet: p, Expect: opt.Expect}
@@ -112,11 +113,11 @@ func (f *File) slot(text string) (scenarios.Slot, error) {
 	if !ok || !found || !closed || err != nil {
 		return scenarios.Slot{}, fmt.Errorf("slot %q: expected MAP[KEY]=PROGRAM", text)
 	}
-	m := slices.IndexFunc(f.Maps, func(m jit.Map) bool { return m.Name == name && m.Type == jit.ProgArray })
+	m := slices.IndexFunc(f.Maps, func(m bpf.Map) bool { return m.Name == name && m.Type == bpf.ProgArray })
 	if m < 0 {
 		var known []string
 		for i := range f.Maps {
-			if f.Maps[i].Type == jit.ProgArray {
+			if f.Maps[i].Type == bpf.ProgArray {
 				known = append(known, f.Maps[i].Name)
 			}
 		}
@@ -125,7 +126,7 @@ func (f *File) slot(text string) (scenarios.Slot, error) {
 	if key >= uint64(f.Maps[m].MaxEntries) {
 		return scenarios.Slot{}, fmt.Errorf("slot %q: %s has %d slots", text, name, f.Maps[m].MaxEntries)
 	}
-	p := slices.IndexFunc(f.Programs, func(p jit.Program) bool { return p.Name == prog })
+	p := slices.IndexFunc(f.Programs, func(p bpf.Program) bool { return p.Name == prog })
 	if p < 0 {
 		return scenarios.Slot{}, fmt.Errorf("slot %q: no program %q: there are %s", text, prog, f.list(f.all()))
 	}
@@ -230,7 +231,7 @@ func (f *File) mapsOf(progs []int) map[int]bool {
 }
 
 // renumber copies a program for other indexes of maps.
-func (f *File) renumber(prog int, index []int, all []jit.Map) jit.Program {
+func (f *File) renumber(prog int, index []int, all []bpf.Map) bpf.Program {
 	const ldImm64 = 0x18
 	p := f.Programs[prog]
 	p.Insns, p.Maps = slices.Clone(p.Insns), all
@@ -240,7 +241,7 @@ func (f *File) renumber(prog int, index []int, all []jit.Map) jit.Program {
 			continue
 		}
 		n++
-		if in.Src == jit.PseudoMap || in.Src == jit.PseudoMapValue {
+		if in.Src == bpf.PseudoMap || in.Src == bpf.PseudoMapValue {
 			in.Imm = int32(index[in.Imm])
 		}
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -42,7 +42,7 @@ func TestBelowRSPWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := 0
-	for off := range jit.CodeOff(len(f.Code)) {
+	for off := range image.CodeOff(len(f.Code)) {
 		if code.Lookup(f.Addr).OpAt(off)&trace.OpBelow != 0 {
 			n++
 		}
@@ -68,7 +68,7 @@ func TestLevels(t *testing.T) {
 			}
 			for _, f := range code.Funcs() {
 				const top = 0x10000
-				want := f.FrameBase(top) + jit.Addr(int64(f.FrameLow()))
+				want := f.FrameBase(top) + image.Addr(int64(f.FrameLow()))
 				for _, tc := range f.TailCalls {
 					end := tc.Jump
 					if tc.Unwind >= 0 {

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/emu/check"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -44,14 +44,14 @@ runs:
 type patch struct {
 	fn        int
 	old, with string // bytes in hex; "" for old: see at
-	at        func(f *jit.FuncImage) jit.CodeOff
+	at        func(f *image.FuncImage) image.CodeOff
 }
 
 // TestBrokenCode breaks an image in one place and expects the invariant that it violates. The same
 // image unbroken violates none.
 func TestBrokenCode(t *testing.T) {
-	limit := func(f *jit.FuncImage) jit.CodeOff { return f.TailCalls[0].Limit }
-	unwind := func(f *jit.FuncImage) jit.CodeOff { return f.TailCalls[0].Unwind }
+	limit := func(f *image.FuncImage) image.CodeOff { return f.TailCalls[0].Limit }
+	unwind := func(f *image.FuncImage) image.CodeOff { return f.TailCalls[0].Unwind }
 	for _, tc := range []struct {
 		name  string
 		want  check.Invariant
@@ -104,7 +104,7 @@ func (p *patch) apply(t *testing.T, c *runner.Compiled) {
 }
 
 // lastReload is the load of rax before the call of the subprogram.
-func lastReload(f *jit.FuncImage) jit.CodeOff {
+func lastReload(f *image.FuncImage) image.CodeOff {
 	for _, s := range f.Calls {
 		if s.Func >= 0 {
 			return s.Off - 7

@@ -7,7 +7,7 @@ import (
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // Cycles is what a run costs on a core.
@@ -32,9 +32,9 @@ const maxStamped = 1 << 20
 type clock struct {
 	core   *timing.Core
 	model  *timing.Model
-	skip   func(jit.Addr) bool // instructions below guest.TextBase that do not count
-	last   record.Retired      // waits for its successor
-	at     []timing.Cycle      // when each instruction retired
+	skip   func(image.Addr) bool // instructions below guest.TextBase that do not count
+	last   record.Retired        // waits for its successor
+	at     []timing.Cycle        // when each instruction retired
 	stream []record.Retired
 	keep   bool // keep the stream
 	err    error
@@ -45,7 +45,7 @@ func newClock(core *timing.Core, m *machine) *clock {
 }
 
 // timedCode is the code at pc for a timing model.
-func (m *machine) timedCode(pc jit.Addr) ([]byte, error) {
+func (m *machine) timedCode(pc image.Addr) ([]byte, error) {
 	b, err := m.codeAt(pc)
 	if err == nil && pc < guest.TextBase {
 		b, _ = m.Timed(pc, b)
@@ -65,7 +65,7 @@ func (m *machine) timed(stream []record.Retired) (out []record.Retired, at []int
 
 // untimed reports whether a timing model leaves out the instruction at pc: it belongs to the
 // emulator's stand-in for a helper.
-func (m *machine) untimed(pc jit.Addr) bool {
+func (m *machine) untimed(pc image.Addr) bool {
 	b, err := m.codeAt(pc)
 	if err != nil {
 		return false
@@ -93,7 +93,7 @@ func (c *clock) retired(batch []record.Retired) {
 }
 
 // step executes the instruction that waits; next is the address of its successor.
-func (c *clock) step(next jit.Addr) {
+func (c *clock) step(next image.Addr) {
 	if c.last.RIP == 0 || c.err != nil {
 		return
 	}
@@ -122,7 +122,7 @@ func (c *clock) finish(events []trace.Event) {
 }
 
 // cycles sums up a run that is finished. entry is where the program begins.
-func (m *machine) cycles(ended bool, seq uint64, entry jit.Addr) *Cycles {
+func (m *machine) cycles(ended bool, seq uint64, entry image.Addr) *Cycles {
 	c := m.feed.clock
 	out := &Cycles{Core: c.core.Name, Cold: c.model.Cycle(), Err: c.err}
 	if seq < uint64(len(c.at)) {

@@ -3,7 +3,7 @@
 package runner
 
 import (
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -14,11 +14,11 @@ func (s *Session) checkCode() ([]scenarios.Mismatch, error) {
 
 // ATT lists function fn of program prog, both by index, as it is in memory now: after Open, with prog
 // arrays filled. The form is that of expectations in scenario files.
-func (s *Session) ATT(prog, fn int) ([]jit.ATTLine, error) {
+func (s *Session) ATT(prog, fn int) ([]image.ATTLine, error) {
 	f := &s.c.Images[prog].Funcs[fn]
 	text := make([]byte, len(f.Code))
 	if err := s.m.ReadMemory(f.Addr, text); err != nil {
 		return nil, err
 	}
-	return jit.ATTListing(f, text)
+	return image.ATTListing(f, text)
 }

@@ -9,6 +9,9 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -17,13 +20,13 @@ import (
 type Compiled struct {
 	Built  *scenarios.Built
 	Target *jit.Target
-	Images []*jit.Image // in order of Built.Programs
-	Plan   *kernel.Plan // nil for captured images
-	placed *guest.Setup // of captured images: where the kernel had everything
+	Images []*image.Image // in order of Built.Programs
+	Plan   *kernel.Plan   // nil for captured images
+	placed *guest.Setup   // of captured images: where the kernel had everything
 	// frozen says that the direct tail calls stay as they are: updates do not patch them.
 	frozen bool
 
-	verified []*jit.Verified // in order of Built.Programs
+	verified []*verify.Verified // in order of Built.Programs
 	attached attachments
 }
 
@@ -82,18 +85,18 @@ func (c *Compiled) packetRoom() int {
 }
 
 // compile brings one program through rewrites, analysis and JIT.
-func compile(p *jit.Program, t *jit.Target, env jit.Env) (*jit.Image, error) {
+func compile(p *bpf.Program, t *jit.Target, env image.Env) (*image.Image, error) {
 	img, _, err := compileVerified(p, t, env)
 	return img, err
 }
 
 // compileVerified also returns what the analysis found.
-func compileVerified(p *jit.Program, t *jit.Target, env jit.Env) (*jit.Image, *jit.Verified, error) {
-	rewritten, err := jit.Rewrite(p, &t.Kernel)
+func compileVerified(p *bpf.Program, t *jit.Target, env image.Env) (*image.Image, *verify.Verified, error) {
+	rewritten, err := verify.Rewrite(p, &t.Kernel)
 	if err != nil {
 		return nil, nil, err
 	}
-	v, err := jit.Analyse(rewritten, &t.Kernel)
+	v, err := verify.Analyse(rewritten, &t.Kernel)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -9,6 +9,9 @@ import (
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -44,20 +47,20 @@ func contextSpace() []guest.Region {
 // contextWriter fills a context as the kernel lays it out: struct sk_buff or struct xdp_buff.
 type contextWriter struct {
 	m     *machine
-	table map[int64]jit.ContextField
-	next  jit.Addr            // where the next structure that is pointed to goes
-	ptrs  map[ptrKey]jit.Addr // structures by the place of the pointer to them
+	table map[int64]kernels.ContextField
+	next  image.Addr            // where the next structure that is pointed to goes
+	ptrs  map[ptrKey]image.Addr // structures by the place of the pointer to them
 }
 
 type ptrKey struct {
-	at  jit.Addr
+	at  image.Addr
 	off int16
 }
 
 // placeContext makes the context of a test run on packet (net/bpf/test_run.c) and returns its
 // address: length, protocol, interface and packet pointers as the kernel sets them, other fields
 // zero unless given. Programs of other types get zeroed memory.
-func placeContext(m *machine, t *jit.Target, p jit.ProgType, packet []byte, given []scenarios.ContextField) (jit.Addr, error) {
+func placeContext(m *machine, t *jit.Target, p bpf.ProgType, packet []byte, given []scenarios.ContextField) (image.Addr, error) {
 	for _, r := range contextSpace() {
 		if err := m.WriteMemory(r.Addr, r.Bytes); err != nil {
 			return 0, err
@@ -67,11 +70,11 @@ func placeContext(m *machine, t *jit.Target, p jit.ProgType, packet []byte, give
 	if p.SKB() && !p.LinkLayer() { // sees the packet behind its Ethernet header
 		from = min(ethHeader, len(packet))
 	}
-	if err := m.SetPacket(packet, from, p == jit.XDP); err != nil {
+	if err := m.SetPacket(packet, from, p == bpf.XDP); err != nil {
 		return 0, err
 	}
-	w := &contextWriter{m: m, next: guest.DeviceAddr, ptrs: map[ptrKey]jit.Addr{}}
-	start, end := guest.PacketAddr+jit.Addr(from), guest.PacketAddr+jit.Addr(len(packet))
+	w := &contextWriter{m: m, next: guest.DeviceAddr, ptrs: map[ptrKey]image.Addr{}}
+	start, end := guest.PacketAddr+image.Addr(from), guest.PacketAddr+image.Addr(len(packet))
 	values := map[int64]uint64{}
 	switch {
 	case p.SKB():
@@ -84,7 +87,7 @@ func placeContext(m *machine, t *jit.Target, p jit.ProgType, packet []byte, give
 		values[skbIfindex] = loopback
 		socketOf(packet, values)
 		values[skbData], values[skbDataEnd], values[skbDataMeta] = uint64(start), uint64(end), uint64(start)
-	case p == jit.XDP:
+	case p == bpf.XDP:
 		w.table = t.Context.XDP
 		if err := w.word(guest.ContextAddr+xdpHardStart, uint64(guest.PacketAddr-guest.PacketHeadroom)); err != nil {
 			return 0, err
@@ -181,7 +184,7 @@ func (w *contextWriter) put(off int64, v uint64) error {
 			to = w.next
 			w.next += deviceStep
 			w.ptrs[k] = to
-			if err := w.word(at+jit.Addr(l.Off), uint64(to)); err != nil {
+			if err := w.word(at+image.Addr(l.Off), uint64(to)); err != nil {
 				return err
 			}
 		}
@@ -193,9 +196,9 @@ func (w *contextWriter) put(off int64, v uint64) error {
 	}
 	var b [8]byte
 	binary.LittleEndian.PutUint64(b[:], v)
-	return w.m.WriteMemory(at+jit.Addr(last.Off), b[:last.Size])
+	return w.m.WriteMemory(at+image.Addr(last.Off), b[:last.Size])
 }
 
-func (w *contextWriter) word(at jit.Addr, v uint64) error {
+func (w *contextWriter) word(at image.Addr, v uint64) error {
 	return w.m.WriteMemory(at, binary.LittleEndian.AppendUint64(nil, v))
 }

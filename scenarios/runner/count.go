@@ -16,6 +16,9 @@ import (
 	"github.com/tcsim/tcsim/emu/count"
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -105,7 +108,7 @@ func (s *Session) count(ctx context.Context, n int, o CountOptions) (*Counted, e
 		Program: s.c.Built.Programs[a.Program].Name,
 	}
 	if a.Interrupt != nil {
-		return nil, fmt.Errorf("scenario %s: count: a run that is interrupted: %w", c.Scenario, jit.ErrUnsupported)
+		return nil, fmt.Errorf("scenario %s: count: a run that is interrupted: %w", c.Scenario, kernels.ErrUnsupported)
 	}
 	r, err := s.Before(ctx, n)
 	if err != nil {
@@ -149,8 +152,8 @@ func (r *Replayer) Count(ctx context.Context, cp *Captured, o CountOptions) (*Co
 	if cp.Scenario.Run == nil {
 		return nil, fmt.Errorf("%s: %w: the capture has no run of it", cp.Scenario.Name, ErrNotCaptured)
 	}
-	if cp.Scenario.ProgType == jit.Tracing {
-		return nil, fmt.Errorf("%s: count: a test run of a tracing program, which is several runs: %w", cp.Scenario.Name, jit.ErrUnsupported)
+	if cp.Scenario.ProgType == bpf.Tracing {
+		return nil, fmt.Errorf("%s: count: a test run of a tracing program, which is several runs: %w", cp.Scenario.Name, kernels.ErrUnsupported)
 	}
 	m, err := r.load(cp)
 	if err != nil {
@@ -192,7 +195,7 @@ func (m *machine) count(ctx context.Context, c *Counted, o CountOptions, r emu.R
 	if err := cpu.begin(ctx, r); err != nil {
 		return err
 	}
-	size := jit.Addr(m.opt.StackSize)
+	size := image.Addr(m.opt.StackSize)
 	if size == 0 {
 		size = 16 << 10 // the machine's default
 	}
@@ -216,13 +219,13 @@ func (m *machine) countable() error {
 	for _, img := range m.setup.Images {
 		for i := range img.Funcs {
 			if f := &img.Funcs[i]; f.ExceptionCB {
-				return fmt.Errorf("count: %s is an exception callback: %w", f.Name, jit.ErrUnsupported)
+				return fmt.Errorf("count: %s is an exception callback: %w", f.Name, kernels.ErrUnsupported)
 			}
 		}
 	}
 	for _, mp := range m.setup.Maps {
-		if mp.Type == jit.ArenaMap {
-			return fmt.Errorf("count: %s is an arena: %w", mp.Name, jit.ErrUnsupported)
+		if mp.Type == bpf.ArenaMap {
+			return fmt.Errorf("count: %s is an arena: %w", mp.Name, kernels.ErrUnsupported)
 		}
 	}
 	return nil
@@ -233,7 +236,7 @@ func (m *machine) values() ([]MapValue, error) {
 	var out []MapValue
 	for i := range m.setup.Maps {
 		mp := &m.setup.Maps[i]
-		if mp.Type != jit.ArrayMap && mp.Type != jit.PerCPUArrayMap {
+		if mp.Type != bpf.ArrayMap && mp.Type != bpf.PerCPUArrayMap {
 			continue
 		}
 		for k := range mp.MaxEntries {

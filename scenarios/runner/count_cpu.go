@@ -11,7 +11,8 @@ import (
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/count"
 	"github.com/tcsim/tcsim/emu/guest"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -58,7 +59,7 @@ func (s *stepper) Leave() (count.Regs, uint64, error) {
 }
 
 // Inst implements count.CPU.
-func (s *stepper) Inst(a jit.Addr) (*x86.Inst, error) {
+func (s *stepper) Inst(a image.Addr) (*x86.Inst, error) {
 	b, err := s.m.codeAt(a)
 	if err != nil {
 		return nil, err
@@ -77,22 +78,22 @@ const activeOff = 1 << 63
 // Load implements count.CPU.
 func (s *stepper) Load(a uint64, w uint8) (uint64, error) {
 	if a < activeOff {
-		return uint64(s.m.Active(jit.Addr(a + activeOff))), nil
+		return uint64(s.m.Active(image.Addr(a + activeOff))), nil
 	}
 	var b [8]byte
-	err := s.m.ReadMemory(jit.Addr(a), b[:w])
+	err := s.m.ReadMemory(image.Addr(a), b[:w])
 	return binary.LittleEndian.Uint64(b[:]), err
 }
 
 // Store implements count.CPU.
 func (s *stepper) Store(a uint64, w uint8, v uint64) error {
 	if a < activeOff {
-		s.m.SetActive(jit.Addr(a+activeOff), int(v))
+		s.m.SetActive(image.Addr(a+activeOff), int(v))
 		return nil
 	}
 	var b [8]byte
 	binary.LittleEndian.PutUint64(b[:], v)
-	return s.m.WriteMemory(jit.Addr(a), b[:w])
+	return s.m.WriteMemory(image.Addr(a), b[:w])
 }
 
 // GSBase implements count.CPU.
@@ -112,7 +113,7 @@ func (m *machine) helperModel(r *count.Regs) (count.Helper, bool) {
 	case "bpf_map_lookup_elem", "array_map_lookup_elem", "percpu_array_map_lookup_elem":
 		h.Regs = []x86.Reg{x86.RDI}
 		h.Mem = []count.HelperMem{{Reg: x86.RSI, Size: 4}}
-		h.Opaque = !m.isArray(jit.Addr(r.R[x86.RDI]))
+		h.Opaque = !m.isArray(image.Addr(r.R[x86.RDI]))
 	case "__bpf_prog_enter_recur", "__bpf_prog_exit_recur":
 		active := []count.HelperMem{{Reg: x86.RDI, Off: activeOff, Size: 8}}
 		h.Regs, h.Mem, h.Writes = []x86.Reg{x86.RDI}, active, active
@@ -126,11 +127,11 @@ func (m *machine) helperModel(r *count.Regs) (count.Helper, bool) {
 }
 
 // isArray reports whether the map at an address is one whose values do not move.
-func (m *machine) isArray(at jit.Addr) bool {
+func (m *machine) isArray(at image.Addr) bool {
 	for i := range m.setup.Maps {
 		if a, _ := m.MapAddr(i); a == at {
 			t := m.setup.Maps[i].Type
-			return t == jit.ArrayMap || t == jit.PerCPUArrayMap
+			return t == bpf.ArrayMap || t == bpf.PerCPUArrayMap
 		}
 	}
 	return false

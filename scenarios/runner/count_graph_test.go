@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -15,8 +15,8 @@ import (
 // widths, values on the stack, pointers to it, conditions on counters.
 type countGraph struct {
 	r     *rand.Rand
-	insns []jit.Insn
-	funcs []jit.Func
+	insns []bpf.Insn
+	funcs []bpf.Func
 	calls []patch
 	subs  int // subprograms of the program being made
 }
@@ -32,14 +32,14 @@ const (
 )
 
 func (g *countGraph) add(op, dst, src uint8, off int16, imm int32) {
-	g.insns = append(g.insns, jit.Insn{Op: op, Dst: dst, Src: src, Off: off, Imm: imm})
+	g.insns = append(g.insns, bpf.Insn{Op: op, Dst: dst, Src: src, Off: off, Imm: imm})
 }
 
 func (g *countGraph) n(n int) int { return g.r.IntN(n) }
 
 // counter puts the address of a counter into r2.
 func (g *countGraph) counter() {
-	g.add(0x18, 2, jit.PseudoMapValue, 0, graphCounters)
+	g.add(0x18, 2, bpf.PseudoMapValue, 0, graphCounters)
 	g.add(0, 0, 0, 0, int32(8*g.n(graphValue/8)))
 }
 
@@ -104,7 +104,7 @@ func (g *countGraph) call(sub int) {
 	g.add(0xbf, 2, 10, 0, 0)
 	g.add(0x07, 2, 0, 0, -16)
 	g.calls = append(g.calls, patch{len(g.insns), sub + 1 + g.n(g.subs-sub)})
-	g.add(0x85, 0, jit.PseudoCall, 0, 0)
+	g.add(0x85, 0, bpf.PseudoCall, 0, 0)
 }
 
 func (g *countGraph) tailCall() {
@@ -115,14 +115,14 @@ func (g *countGraph) tailCall() {
 	} else {
 		g.add(0xb7, 3, 0, 0, int32(g.n(graphKeys)))
 	}
-	g.add(0x18, 2, jit.PseudoMap, 0, int32(g.n(graphArrays)))
+	g.add(0x18, 2, bpf.PseudoMap, 0, int32(g.n(graphArrays)))
 	g.add(0, 0, 0, 0, 0)
 	g.add(0xbf, 1, 6, 0, 0)
 	g.add(0x85, 0, 0, 0, 12)
 }
 
 func (g *countGraph) function(name string, sub int) {
-	g.funcs = append(g.funcs, jit.Func{Name: name, Start: jit.InsnIndex(len(g.insns)), Origin: jit.InsnIndex(len(g.insns))})
+	g.funcs = append(g.funcs, bpf.Func{Name: name, Start: bpf.InsnIndex(len(g.insns)), Origin: bpf.InsnIndex(len(g.insns))})
 	g.add(0xbf, 6, 1, 0, 0)
 	g.add(0xb7, 7, 0, 0, int32(g.n(100)))
 	g.add(0xb7, 8, 0, 0, 1)
@@ -154,9 +154,9 @@ func randomGraph(seed uint64) *scenarios.Built {
 	r := rand.New(rand.NewPCG(seed, 5))
 	b := &scenarios.Built{Scenario: &scenarios.Scenario{Name: fmt.Sprintf("graph %d", seed)}}
 	for m := range graphArrays {
-		b.Maps = append(b.Maps, jit.Map{Name: fmt.Sprint("progs", m), Type: jit.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: graphKeys})
+		b.Maps = append(b.Maps, bpf.Map{Name: fmt.Sprint("progs", m), Type: bpf.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: graphKeys})
 	}
-	b.Maps = append(b.Maps, jit.Map{Name: "counters", Type: jit.ArrayMap, KeySize: 4, ValueSize: graphValue, MaxEntries: 1})
+	b.Maps = append(b.Maps, bpf.Map{Name: "counters", Type: bpf.ArrayMap, KeySize: 4, ValueSize: graphValue, MaxEntries: 1})
 	for p := range 1 + r.IntN(3) {
 		g := &countGraph{r: r, subs: r.IntN(3)}
 		for f := range 1 + g.subs {
@@ -165,8 +165,8 @@ func randomGraph(seed uint64) *scenarios.Built {
 		for _, c := range g.calls {
 			g.insns[c.at].Imm = int32(g.funcs[c.fn].Start) - int32(c.at) - 1
 		}
-		b.Programs = append(b.Programs, jit.Program{
-			Name: fmt.Sprint("p", p), Type: jit.SchedCLS, Insns: g.insns, Funcs: g.funcs, Maps: b.Maps,
+		b.Programs = append(b.Programs, bpf.Program{
+			Name: fmt.Sprint("p", p), Type: bpf.SchedCLS, Insns: g.insns, Funcs: g.funcs, Maps: b.Maps,
 		})
 	}
 	for m := range graphArrays {

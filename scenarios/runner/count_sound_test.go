@@ -21,6 +21,9 @@ import (
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -96,7 +99,7 @@ func prepare(t testing.TB, s *Session, run int) emu.Run {
 func (m *machine) snapshot(t testing.TB) map[string]string {
 	t.Helper()
 	out := map[string]string{}
-	read := func(name string, at jit.Addr, n int) {
+	read := func(name string, at image.Addr, n int) {
 		b := make([]byte, n)
 		if err := m.ReadMemory(at, b); err != nil {
 			t.Fatal(err)
@@ -158,7 +161,7 @@ func soundTargets(all bool) []*jit.Target {
 // untestable reports whether a target lacks what a program needs, or calls a kernel function that
 // the machine does not have.
 func untestable(err error) bool {
-	return errors.Is(err, jit.ErrUnsupported) || err != nil && strings.Contains(err.Error(), "is not modelled")
+	return errors.Is(err, kernels.ErrUnsupported) || err != nil && strings.Contains(err.Error(), "is not modelled")
 }
 
 func limited(t *jit.Target, limit uint32) *jit.Target {
@@ -174,7 +177,7 @@ func TestCountEqualsPlainLibrary(t *testing.T) {
 	var s *Session
 	for _, name := range scenarios.Builtin() {
 		b := library(t, name)
-		if slices.ContainsFunc(b.Programs, func(p jit.Program) bool { return slices.Contains(p.Kfuncs, "bpf_throw") }) {
+		if slices.ContainsFunc(b.Programs, func(p bpf.Program) bool { return slices.Contains(p.Kfuncs, "bpf_throw") }) {
 			continue // refused, see TestExceptionsNotCounted
 		}
 		if slices.ContainsFunc(b.Actions, func(a scenarios.Action) bool { return a.Interrupt != nil }) {

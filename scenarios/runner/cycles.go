@@ -8,7 +8,7 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -20,7 +20,7 @@ const (
 
 // LoopCycles returns what a core needs for one trip through a stream of the session in the long run, and
 // why. The stream is an invocation that begins at entry, as Record returns it.
-func (s *Session) LoopCycles(core *timing.Core, stream []record.Retired, entry jit.Addr) (float64, timing.Costs, error) {
+func (s *Session) LoopCycles(core *timing.Core, stream []record.Retired, entry image.Addr) (float64, timing.Costs, error) {
 	var why timing.Costs
 	w, err := s.m.warm(core, stream, entry)
 	if err != nil {
@@ -37,14 +37,14 @@ func (s *Session) LoopCycles(core *timing.Core, stream []record.Retired, entry j
 // warmed is a model that has seen an invocation often enough to know it.
 type warmed struct {
 	model *timing.Model
-	begin jit.Addr // the call of the loop around the invocation
+	begin image.Addr // the call of the loop around the invocation
 	loop  []record.Retired
 	at    []int // indexes in the stream of the call and the invocation's instructions
 }
 
 // warm runs a stream through a core until it is warm. The stream is an invocation that entry begins; a
 // loop of call and jump at the outside caller surrounds it.
-func (m *machine) warm(core *timing.Core, stream []record.Retired, entry jit.Addr) (*warmed, error) {
+func (m *machine) warm(core *timing.Core, stream []record.Retired, entry image.Addr) (*warmed, error) {
 	const callSize = 5
 	code := binary.LittleEndian.AppendUint32([]byte{0xe8}, uint32(entry-guest.OutsideReturn)) // call entry
 	code = append(code, 0xeb, 0xf9)                                                           // jmp to the call
@@ -53,7 +53,7 @@ func (m *machine) warm(core *timing.Core, stream []record.Retired, entry jit.Add
 	w.loop = append([]record.Retired{{RIP: w.begin, EA: guest.EntryRSP}}, stream...)
 	w.loop = append(w.loop, record.Retired{RIP: guest.OutsideReturn})
 	w.model = timing.New(core, func(pc x86.Addr) ([]byte, error) {
-		if pc >= w.begin && pc < w.begin+jit.Addr(len(code)) {
+		if pc >= w.begin && pc < w.begin+image.Addr(len(code)) {
 			return code[pc-w.begin:], nil
 		}
 		return m.timedCode(pc)

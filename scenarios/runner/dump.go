@@ -12,7 +12,7 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/timing"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -124,22 +124,22 @@ func (m *machine) layoutAt(ctx context.Context, r emu.Run, mo stack.Moment, fres
 		return nil, err
 	}
 	g := &res.Regs
-	rsp := jit.Addr(g[x86.RSP])
+	rsp := image.Addr(g[x86.RSP])
 	return stack.Dump(stack.Input{
-		Code: m.code, Mem: m.bytes, RIP: res.RIP, RSP: rsp, RBP: jit.Addr(g[x86.RBP]), Fill: guest.StackFill,
+		Code: m.code, Mem: m.bytes, RIP: res.RIP, RSP: rsp, RBP: image.Addr(g[x86.RBP]), Fill: guest.StackFill,
 		Acts: m.feed.chk.Recorder().StackAt(res.RIP, rsp),
 	})
 }
 
-func (m *machine) entry(r emu.Run) jit.Addr {
+func (m *machine) entry(r emu.Run) image.Addr {
 	if r.Entry != 0 {
 		return r.Entry
 	}
 	f := &m.setup.Images[r.Image].Funcs[0]
-	return f.Addr + jit.Addr(f.Entry)
+	return f.Addr + image.Addr(f.Entry)
 }
 
-func (m *machine) bytes(a jit.Addr, n int) ([]byte, error) {
+func (m *machine) bytes(a image.Addr, n int) ([]byte, error) {
 	b := make([]byte, n)
 	return b, m.ReadMemory(a, b)
 }

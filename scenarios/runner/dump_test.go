@@ -9,7 +9,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/stack"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -53,7 +53,7 @@ func TestStackAtViolation(t *testing.T) {
 func openBuiltin(t *testing.T, name, on string) *runner.Session {
 	t.Helper()
 	c, err := runner.Compile(build(t, name), target(t, on))
-	if errors.Is(err, jit.ErrUnsupported) {
+	if errors.Is(err, kernels.ErrUnsupported) {
 		t.Skip(err)
 	}
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -21,7 +23,7 @@ import (
 const listed = "verifier_tailcall_jit"
 
 // region is a part of every function in which a mutation looks for bytes.
-type region func(f *jit.FuncImage) [][2]jit.CodeOff
+type region func(f *image.FuncImage) [][2]image.CodeOff
 
 // emitterMutation is a small wrong edit of an emitter, made in everything that it emitted: wherever old is in
 // the region, new is put there. Both are hex; ".." is any byte, which stays. One edit of something else
@@ -31,27 +33,27 @@ type emitterMutation struct {
 	in       region
 	old, new string
 	name     string
-	what     func(f *jit.FuncImage)
+	what     func(f *image.FuncImage)
 	emit     func(t *jit.Target)
 	survives string // why no scenario can see it; "" for one that must be killed
 }
 
-func span(lo, end jit.CodeOff) [][2]jit.CodeOff {
+func span(lo, end image.CodeOff) [][2]image.CodeOff {
 	if lo < 0 || end < lo {
 		return nil
 	}
-	return [][2]jit.CodeOff{{lo, end}}
+	return [][2]image.CodeOff{{lo, end}}
 }
 
 // The regions.
-func prologue(f *jit.FuncImage) [][2]jit.CodeOff { return span(0, f.Frame.Body) }
+func prologue(f *image.FuncImage) [][2]image.CodeOff { return span(0, f.Frame.Body) }
 
-func body(f *jit.FuncImage) [][2]jit.CodeOff {
-	return span(f.Frame.Body, jit.CodeOff(len(f.Code)))
+func body(f *image.FuncImage) [][2]image.CodeOff {
+	return span(f.Frame.Body, image.CodeOff(len(f.Code)))
 }
 
-func perSite(of func(s *jit.TailCallSite) [][2]jit.CodeOff) region {
-	return func(f *jit.FuncImage) (out [][2]jit.CodeOff) {
+func perSite(of func(s *image.TailCallSite) [][2]image.CodeOff) region {
+	return func(f *image.FuncImage) (out [][2]image.CodeOff) {
 		for i := range f.TailCalls {
 			out = append(out, of(&f.TailCalls[i])...)
 		}
@@ -59,26 +61,26 @@ func perSite(of func(s *jit.TailCallSite) [][2]jit.CodeOff) region {
 	}
 }
 
-func site(s *jit.TailCallSite) [][2]jit.CodeOff { return span(s.Start, s.End) }
+func site(s *image.TailCallSite) [][2]image.CodeOff { return span(s.Start, s.End) }
 
-func direct(s *jit.TailCallSite) [][2]jit.CodeOff {
+func direct(s *image.TailCallSite) [][2]image.CodeOff {
 	if !s.Direct {
 		return nil
 	}
 	return site(s)
 }
 
-func indirect(s *jit.TailCallSite) [][2]jit.CodeOff {
+func indirect(s *image.TailCallSite) [][2]image.CodeOff {
 	if s.Direct {
 		return nil
 	}
 	return site(s)
 }
 
-func unwind(s *jit.TailCallSite) [][2]jit.CodeOff { return span(s.Unwind, s.Jump) }
+func unwind(s *image.TailCallSite) [][2]image.CodeOff { return span(s.Unwind, s.Jump) }
 
 // beforeCall is the load of rax with the counter before a call of a subprogram.
-func beforeCall(f *jit.FuncImage) (out [][2]jit.CodeOff) {
+func beforeCall(f *image.FuncImage) (out [][2]image.CodeOff) {
 	for _, c := range f.Calls {
 		if c.Func >= 0 && c.Off >= 7 {
 			out = append(out, span(c.Off-7, c.Off)...)
@@ -87,8 +89,8 @@ func beforeCall(f *jit.FuncImage) (out [][2]jit.CodeOff) {
 	return out
 }
 
-func eachSite(edit func(s *jit.TailCallSite)) func(f *jit.FuncImage) {
-	return func(f *jit.FuncImage) {
+func eachSite(edit func(s *image.TailCallSite)) func(f *image.FuncImage) {
+	return func(f *image.FuncImage) {
 		for i := range f.TailCalls {
 			if s := &f.TailCalls[i]; s.Direct {
 				edit(s)
@@ -97,8 +99,8 @@ func eachSite(edit func(s *jit.TailCallSite)) func(f *jit.FuncImage) {
 	}
 }
 
-func landing(by jit.CodeOff) func(f *jit.FuncImage) {
-	return func(f *jit.FuncImage) {
+func landing(by image.CodeOff) func(f *image.FuncImage) {
+	return func(f *image.FuncImage) {
 		if f.Frame.Landing >= 0 {
 			f.Frame.Landing += by
 		}
@@ -184,11 +186,11 @@ func emitterMutations() []emitterMutation {
 		{target: "6.12", in: body, old: "415f415e", new: "415f415f", name: "r15 restored for r14"},
 
 		// Patching.
-		{target: "6.12", what: eachSite(func(s *jit.TailCallSite) { s.Bypass, s.Jump = s.Jump, s.Bypass }), name: "pokes of bypass and jump swapped"},
+		{target: "6.12", what: eachSite(func(s *image.TailCallSite) { s.Bypass, s.Jump = s.Jump, s.Bypass }), name: "pokes of bypass and jump swapped"},
 		{target: "6.12", in: directs, old: "e90c000000", new: "e90d000000", name: "bypass leads one byte too far"},
-		{target: "6.12", what: eachSite(func(s *jit.TailCallSite) { s.Jump-- }), name: "jump poked one byte early"},
-		{target: "6.12", what: eachSite(func(s *jit.TailCallSite) { s.Key++ }), name: "site registered for the next key"},
-		{target: "6.12", what: eachSite(func(s *jit.TailCallSite) { s.Bypass = s.Jump }), name: "bypass registered where the jump is"},
+		{target: "6.12", what: eachSite(func(s *image.TailCallSite) { s.Jump-- }), name: "jump poked one byte early"},
+		{target: "6.12", what: eachSite(func(s *image.TailCallSite) { s.Key++ }), name: "site registered for the next key"},
+		{target: "6.12", what: eachSite(func(s *image.TailCallSite) { s.Bypass = s.Jump }), name: "bypass registered where the jump is"},
 		{target: "6.12", what: landing(-4), name: "direct jump lands before the frame is made"},
 		{target: "6.1", what: landing(1), name: "direct jump lands behind the push of the counter"},
 		{target: "direct-poke", what: landing(-2), name: "direct jump lands before the counter is pushed"},
@@ -196,7 +198,7 @@ func emitterMutations() []emitterMutation {
 }
 
 // apply makes the edit in one image and says how often.
-func (m *emitterMutation) apply(t *testing.T, img *jit.Image) (n int) {
+func (m *emitterMutation) apply(t *testing.T, img *image.Image) (n int) {
 	t.Helper()
 	old, mask := pattern(t, m.old)
 	with, keep := pattern(t, m.new)
@@ -320,7 +322,7 @@ func (m *emitterMutation) mutated(t *testing.T, b *scenarios.Built) (c *runner.C
 		tg, edits = &other, 1
 	}
 	c, err := runner.Compile(b, tg)
-	if errors.Is(err, jit.ErrUnsupported) {
+	if errors.Is(err, kernels.ErrUnsupported) {
 		return nil, 0
 	}
 	if err != nil {

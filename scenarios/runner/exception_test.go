@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -97,7 +97,7 @@ func TestExceptions(t *testing.T) {
 			}
 		})
 	}
-	if _, err := runner.Compile(b, target(t, "6.1")); !errors.Is(err, jit.ErrUnsupported) {
+	if _, err := runner.Compile(b, target(t, "6.1")); !errors.Is(err, kernels.ErrUnsupported) {
 		t.Errorf("for 6.1: %v", err)
 	}
 }
@@ -105,7 +105,7 @@ func TestExceptions(t *testing.T) {
 // TestExceptionsNotCounted: a summary of a call that does not return is no summary.
 func TestExceptionsNotCounted(t *testing.T) {
 	c := compiled(t, buildText(t, "exceptions.yaml", []byte(exceptions)), target(t, "7.2"))
-	if _, err := opened(t, c, runner.Options{}).Count(t.Context(), 1, runner.CountOptions{}); !errors.Is(err, jit.ErrUnsupported) {
+	if _, err := opened(t, c, runner.Options{}).Count(t.Context(), 1, runner.CountOptions{}); !errors.Is(err, kernels.ErrUnsupported) {
 		t.Errorf("counted: %v", err)
 	}
 }

@@ -17,7 +17,8 @@ import (
 	"github.com/tcsim/tcsim/emu/explore"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -253,7 +254,7 @@ func (s *Session) begin(ctx context.Context, k *exploreCase) (*schedules, *check
 	case st != nil:
 		return nil, st.Violation, nil
 	case k.run.Interrupt != nil:
-		return nil, nil, fmt.Errorf("explore: a run that is interrupted: %w", jit.ErrUnsupported)
+		return nil, nil, fmt.Errorf("explore: a run that is interrupted: %w", kernels.ErrUnsupported)
 	}
 	if k.setup != nil {
 		if _, err := s.setSlot(k.m, k.key, *k.setup); err != nil {
@@ -268,7 +269,7 @@ func (s *Session) begin(ctx context.Context, k *exploreCase) (*schedules, *check
 	if err != nil {
 		return nil, nil, err
 	}
-	return &schedules{s: s, c: c, r: r, near: map[jit.Addr]int{}}, nil, s.m.Checkpoint()
+	return &schedules{s: s, c: c, r: r, near: map[image.Addr]int{}}, nil, s.m.Checkpoint()
 }
 
 // brokenBy returns the violation that an error of an update stands for, nil if it is another error.

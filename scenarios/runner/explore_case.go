@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -59,7 +59,7 @@ func (e *caseMaker) options() error {
 // slot reads a reference such as jmp_table[0].
 func (e *caseMaker) slot(text string) (slotKey, error) {
 	name, rest, _ := strings.Cut(text, "[")
-	m := slices.IndexFunc(e.b.Maps, func(m jit.Map) bool { return m.Name == name && m.Type == jit.ProgArray })
+	m := slices.IndexFunc(e.b.Maps, func(m bpf.Map) bool { return m.Name == name && m.Type == bpf.ProgArray })
 	var key uint32
 	if n, err := fmt.Sscanf(rest, "%d]", &key); m < 0 || n != 1 || err != nil || rest != fmt.Sprintf("%d]", key) {
 		return slotKey{}, fmt.Errorf("expected a slot of a prog array such as jmp_table[0], found %q", text)
@@ -215,7 +215,7 @@ func (e *caseMaker) own(only *slotKey) {
 			last, runs = i, runs+1
 			continue
 		}
-		if a.Kind == scenarios.ActStore || a.Kind == scenarios.ActReplace || e.b.Maps[a.Map].Type != jit.ProgArray || only != nil && keyOf(a) != *only {
+		if a.Kind == scenarios.ActStore || a.Kind == scenarios.ActReplace || e.b.Maps[a.Map].Type != bpf.ProgArray || only != nil && keyOf(a) != *only {
 			continue
 		}
 		if k := keyOf(a); k.key >= e.b.Maps[a.Map].MaxEntries {

@@ -14,7 +14,7 @@ import (
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -29,8 +29,8 @@ type schedules struct {
 
 	// What the observer gathers.
 	touches []explore.Touch
-	near    map[jit.Addr]int // for instructions in front of a place: length in bytes
-	rips    []jit.Addr       // of all instructions, if keep
+	near    map[image.Addr]int // for instructions in front of a place: length in bytes
+	rips    []image.Addr       // of all instructions, if keep
 	keep    bool
 }
 
@@ -54,19 +54,19 @@ func (x *schedules) Retired(b []record.Retired) bool {
 func (x *schedules) Sites(b []record.Site) bool { return x.s.m.feed.Sites(b) }
 
 // touch says whether an instruction is fetched or loads from a place.
-func (x *schedules) touch(p *explore.Place, r record.Retired) (jit.Addr, bool) {
-	end := p.Addr + jit.Addr(len(p.Bytes))
+func (x *schedules) touch(p *explore.Place, r record.Retired) (image.Addr, bool) {
+	end := p.Addr + image.Addr(len(p.Bytes))
 	if !p.Code {
 		return r.EA, r.EA+8 > p.Addr && r.EA < end
 	}
 	if r.RIP >= end || r.RIP+x86.MaxInstLen <= p.Addr {
 		return 0, false
 	}
-	return r.RIP, r.RIP >= p.Addr || r.RIP+jit.Addr(x.length(r.RIP)) > p.Addr
+	return r.RIP, r.RIP >= p.Addr || r.RIP+image.Addr(x.length(r.RIP)) > p.Addr
 }
 
 // length is that of an instruction that is not poked.
-func (x *schedules) length(a jit.Addr) int {
+func (x *schedules) length(a image.Addr) int {
 	n, ok := x.near[a]
 	if !ok {
 		n = x86.MaxInstLen
@@ -235,9 +235,9 @@ func (x *schedules) draw(ctx context.Context, p []explore.Placement, mo *stack.M
 	if err != nil && !errors.As(err, &f) {
 		return nil, err
 	}
-	rsp := jit.Addr(res.Regs[x86.RSP])
+	rsp := image.Addr(res.Regs[x86.RSP])
 	return stack.Dump(stack.Input{
-		Code: x.s.m.code, Mem: x.s.m.bytes, RIP: res.RIP, RSP: rsp, RBP: jit.Addr(res.Regs[x86.RBP]),
+		Code: x.s.m.code, Mem: x.s.m.bytes, RIP: res.RIP, RSP: rsp, RBP: image.Addr(res.Regs[x86.RBP]),
 		Acts: x.s.m.feed.chk.Recorder().StackAt(res.RIP, rsp),
 	})
 }

@@ -9,17 +9,17 @@ import (
 
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/explore"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // shadowText is text as an update changes it, without the machine's.
 type shadowText struct {
-	read    func(jit.Addr, int) ([]byte, error)
-	changed map[jit.Addr][]byte // jit.PokeSize bytes by address
+	read    func(image.Addr, int) ([]byte, error)
+	changed map[image.Addr][]byte // jit.PokeSize bytes by address
 }
 
 // bytes reads text. Places that were changed are read whole.
-func (t *shadowText) bytes(a jit.Addr, n int) ([]byte, error) {
+func (t *shadowText) bytes(a image.Addr, n int) ([]byte, error) {
 	if b := t.changed[a]; b != nil && n == len(b) {
 		return append([]byte(nil), b...), nil
 	}
@@ -27,9 +27,9 @@ func (t *shadowText) bytes(a jit.Addr, n int) ([]byte, error) {
 }
 
 // apply does the text pokes of a plan without anything between, as far as they go.
-func (t *shadowText) apply(plan []jit.Patch) error {
+func (t *shadowText) apply(plan []image.Patch) error {
 	for i := range plan {
-		if p := &plan[i]; p.Kind == jit.PatchText {
+		if p := &plan[i]; p.Kind == image.PatchText {
 			if _, err := t.patch(p); err != nil {
 				return err
 			}
@@ -39,8 +39,8 @@ func (t *shadowText) apply(plan []jit.Patch) error {
 }
 
 // patch does one text poke. Finding other bytes than expected is a pokeError.
-func (t *shadowText) patch(p *jit.Patch) (jit.PokeResult, error) {
-	b, err := t.bytes(p.Addr, jit.PokeSize)
+func (t *shadowText) patch(p *image.Patch) (image.PokeResult, error) {
+	b, err := t.bytes(p.Addr, image.PokeSize)
 	if err != nil {
 		return 0, err
 	}
@@ -66,7 +66,7 @@ type scripter struct {
 // processors do is the violation: a text poke is refused, which ends the update, or a pair of patched
 // instructions is not legal in between or at the end.
 func (s *Session) script(c change, noRCU bool) (*explore.Script, *check.Violation, error) {
-	w := &scripter{s: s, c: c, noRCU: noRCU, text: shadowText{s.m.bytes, map[jit.Addr][]byte{}}}
+	w := &scripter{s: s, c: c, noRCU: noRCU, text: shadowText{s.m.bytes, map[image.Addr][]byte{}}}
 	err := w.run()
 	var broken *pokeError
 	switch {
@@ -100,17 +100,17 @@ func (w *scripter) run() error {
 	for i := range w.c.plan {
 		p := &w.c.plan[i]
 		switch p.Kind {
-		case jit.PatchPointer:
+		case image.PatchPointer:
 			if err := w.pointer(); err != nil {
 				return err
 			}
-		case jit.PatchWait:
+		case image.PatchWait:
 			if changed[p.After] && !w.noRCU {
 				w.step(explore.Step{Kind: explore.StepWaitBegin, Text: "synchronize_rcu: the wait begins"})
 				w.step(explore.Step{Kind: explore.StepWaitEnd, Text: "synchronize_rcu: every earlier invocation has ended"})
 			}
-		case jit.PatchText:
-			before, err := w.text.bytes(p.Addr, jit.PokeSize)
+		case image.PatchText:
+			before, err := w.text.bytes(p.Addr, image.PokeSize)
 			if err != nil {
 				return err
 			}
@@ -118,7 +118,7 @@ func (w *scripter) run() error {
 			if err != nil {
 				return err
 			}
-			if changed[i] = r == jit.PokeChanged; changed[i] {
+			if changed[i] = r == image.PokeChanged; changed[i] {
 				w.poke(p, before)
 			}
 			st, err := readSite(w.c.sites[p.Site], w.text.bytes)
@@ -134,7 +134,7 @@ func (w *scripter) run() error {
 func (w *scripter) step(st explore.Step) { w.out.Steps = append(w.out.Steps, st) }
 
 // place remembers what lies where a step stores, once.
-func (w *scripter) place(a jit.Addr, before []byte, code bool) {
+func (w *scripter) place(a image.Addr, before []byte, code bool) {
 	for i := range w.out.Before {
 		if w.out.Before[i].Addr == a {
 			return
@@ -147,7 +147,7 @@ func (w *scripter) place(a jit.Addr, before []byte, code bool) {
 func (w *scripter) pointer() error {
 	m := w.s.m
 	_, first := m.MapAddr(w.c.m)
-	at := first + jit.Addr(w.c.key)*8
+	at := first + image.Addr(w.c.key)*8
 	old, err := m.bytes(at, 8)
 	if err != nil {
 		return err
@@ -165,30 +165,30 @@ func (w *scripter) pointer() error {
 }
 
 // poke is a text poke as the three writes that others can see.
-func (w *scripter) poke(p *jit.Patch, before []byte) {
+func (w *scripter) poke(p *image.Patch, before []byte) {
 	w.place(p.Addr, before, true)
 	what := fmt.Sprintf("%s %s -> %s", part(p), w.insn(p.Addr, p.Old), w.insn(p.Addr, p.New))
 	for i, t := range p.Steps() {
 		phase := [...]string{"breakpoint", "last 4 bytes", "first byte"}[i]
 		w.step(explore.Step{
-			Kind: explore.StepText, Addr: p.Addr + jit.Addr(t.Off), Bytes: t.Bytes, Patch: p, Last: i == 2,
+			Kind: explore.StepText, Addr: p.Addr + image.Addr(t.Off), Bytes: t.Bytes, Patch: p, Last: i == 2,
 			Phase: phase, Text: fmt.Sprintf("%s at %s: %s", what, w.s.m.code.Where(p.Addr), phase),
 		})
 	}
 }
 
 // part names the instruction that a text poke changes.
-func part(p *jit.Patch) string {
-	if p.Part == jit.PartBypass {
+func part(p *image.Patch) string {
+	if p.Part == image.PartBypass {
 		return "bypass"
 	}
 	return "target"
 }
 
 // insn names what a patched place holds.
-func (w *scripter) insn(at jit.Addr, b [jit.PokeSize]byte) string {
-	p := jit.Patch{Addr: at, New: b}
-	if p.Trap() == at+jit.PokeSize {
+func (w *scripter) insn(at image.Addr, b [image.PokeSize]byte) string {
+	p := image.Patch{Addr: at, New: b}
+	if p.Trap() == at+image.PokeSize {
 		return "nop"
 	}
 	return "jmp " + w.s.m.code.Where(p.Trap())
@@ -197,7 +197,7 @@ func (w *scripter) insn(at jit.Addr, b [jit.PokeSize]byte) string {
 // follow tries the updates that can come after one: to nothing, back, to another program. The first
 // that the design cannot do is the violation.
 func (s *Session) follow(c change) (*check.Violation, error) {
-	t := shadowText{s.m.bytes, map[jit.Addr][]byte{}}
+	t := shadowText{s.m.bytes, map[image.Addr][]byte{}}
 	if err := t.apply(c.plan); err != nil {
 		var broken *pokeError
 		if errors.As(err, &broken) {

@@ -15,6 +15,7 @@ import (
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -283,7 +284,7 @@ func TestExploreFailure(t *testing.T) {
 		t.Errorf("steps %+v", f.Steps)
 	}
 	for _, s := range f.Steps {
-		if s.After == 0 || f.Code.Lookup(jit.Addr(s.RIP)) == nil || s.Where == "" {
+		if s.After == 0 || f.Code.Lookup(image.Addr(s.RIP)) == nil || s.Where == "" {
 			t.Errorf("step %+v is nowhere", s)
 		}
 	}

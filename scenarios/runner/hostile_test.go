@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -55,7 +55,7 @@ var hostile = map[string]string{
 }
 
 // rest is hostile code with nops up to the end of the function, so that all of it decodes.
-func rest(t *testing.T, f *jit.FuncImage, code string) []byte {
+func rest(t *testing.T, f *image.FuncImage, code string) []byte {
 	b := unhex(t, code)
 	return append(b, bytes.Repeat([]byte{0x90}, len(f.Code)-int(f.Frame.Body)-len(b))...)
 }

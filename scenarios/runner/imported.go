@@ -14,7 +14,10 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/imports"
+	"github.com/tcsim/tcsim/jit/recognise"
 )
 
 // ImportOptions say of imported code what it does not say itself.
@@ -28,13 +31,13 @@ type ImportOptions struct {
 	Limit   uint32 // of tail calls; 0 is the kernel's
 	// Target lays out contexts, together with Packet; nil gives a context of zeros.
 	Target *jit.Target
-	Type   jit.ProgType // 0 is SchedCLS
+	Type   bpf.ProgType // 0 is SchedCLS
 	Packet []byte
 }
 
 // ImportSlot is the content of a slot.
 type ImportSlot struct {
-	Array jit.Addr // its struct bpf_array; 0 for every prog array
+	Array image.Addr // its struct bpf_array; 0 for every prog array
 	Key   uint32
 	Prog  string // "" for an empty slot
 }
@@ -42,7 +45,7 @@ type ImportSlot struct {
 // Imported is code that other tools recorded, with everything made up that running it needs.
 type Imported struct {
 	Names  []string // of the programs that take part, the one that runs first
-	Images []*jit.Image
+	Images []*image.Image
 	Design string
 	// Notes say what the record does not hold, and what stands in its place.
 	Notes []string
@@ -104,7 +107,7 @@ type importer struct {
 	arrays  []importedArray
 	maps    []guest.MapSpec
 	slots   []guest.Slot
-	symbols map[string]jit.Addr
+	symbols map[string]image.Addr
 	notes   []string
 }
 
@@ -112,7 +115,7 @@ type importer struct {
 type importedProg struct {
 	name   string
 	placed []imports.Place // by function
-	img    *jit.Image
+	img    *image.Image
 	code   []decodedFunc // by function
 }
 
@@ -154,7 +157,7 @@ func (b *importer) choose() error {
 	for i := 0; i < len(b.use); i++ {
 		for _, to := range b.use[i].leadsTo() {
 			for k := range b.progs {
-				if p := &b.progs[k]; p.Funcs[0].Place == imports.Known && to >= p.Funcs[0].Addr && to < p.Funcs[0].Addr+jit.Addr(len(p.Funcs[0].Code)) {
+				if p := &b.progs[k]; p.Funcs[0].Place == imports.Known && to >= p.Funcs[0].Addr && to < p.Funcs[0].Addr+image.Addr(len(p.Funcs[0].Code)) {
 					errs = append(errs, b.add(p))
 				}
 			}
@@ -209,11 +212,11 @@ func (b *importer) overlap() error {
 }
 
 // design finds the one design of all programs. It is the zero value if there are no tail calls.
-func (b *importer) design() (jit.Design, error) {
-	var out jit.Design
+func (b *importer) design() (recognise.Design, error) {
+	var out recognise.Design
 	of := ""
 	for i := range b.use {
-		d, err := jit.RecogniseDesign(b.use[i].img)
+		d, err := recognise.RecogniseDesign(b.use[i].img)
 		if err != nil {
 			return out, fmt.Errorf("program %s: %w", b.use[i].name, err)
 		}
@@ -240,7 +243,7 @@ func (b *importer) design() (jit.Design, error) {
 
 // target is what the machine takes offsets in structures from. What indirect tail calls read comes
 // from them; nothing else of the structures is read.
-func (b *importer) target(d *jit.Design) (*jit.Target, error) {
+func (b *importer) target(d *recognise.Design) (*jit.Target, error) {
 	t := b.opt.Target
 	if t == nil {
 		newest, err := jit.TargetByName("7.2")
@@ -267,7 +270,7 @@ func (im *Imported) enter(m *machine) (emu.Run, error) {
 	ctx := guest.ContextAddr
 	if len(im.opt.Packet) > 0 {
 		var err error
-		if ctx, err = placeContext(m, im.opt.Target, cmp.Or(im.opt.Type, jit.SchedCLS), im.opt.Packet, nil); err != nil {
+		if ctx, err = placeContext(m, im.opt.Target, cmp.Or(im.opt.Type, bpf.SchedCLS), im.opt.Packet, nil); err != nil {
 			return emu.Run{}, err
 		}
 	}

@@ -5,14 +5,14 @@ package runner
 import (
 	"slices"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // decoded is an instruction of imported code and its offset.
 type decoded struct {
 	x86.Inst
-	off jit.CodeOff
+	off image.CodeOff
 }
 
 // decodedFunc is a function as instructions, with the branches inside it.
@@ -22,14 +22,14 @@ type decodedFunc struct {
 }
 
 // decodeFunc decodes a function that is known to decode.
-func decodeFunc(f *jit.FuncImage) decodedFunc {
+func decodeFunc(f *image.FuncImage) decodedFunc {
 	d := decodedFunc{from: map[int][]int{}}
 	for off := 0; off < len(f.Code); {
-		in, err := x86.Decode(f.Code[off:], f.Addr+jit.Addr(off))
+		in, err := x86.Decode(f.Code[off:], f.Addr+image.Addr(off))
 		if err != nil {
 			panic("BUG: code that decoded does not: " + err.Error())
 		}
-		d.insns = append(d.insns, decoded{in, jit.CodeOff(off)})
+		d.insns = append(d.insns, decoded{in, image.CodeOff(off)})
 		off += int(in.Len)
 	}
 	for i := range d.insns {
@@ -37,7 +37,7 @@ func decodeFunc(f *jit.FuncImage) decodedFunc {
 		if !in.Branch.Direct() || in.Branch == x86.BranchCall || in.Target < f.Addr || in.Target >= f.End() {
 			continue
 		}
-		if to, ok := d.at(jit.CodeOff(in.Target - f.Addr)); ok {
+		if to, ok := d.at(image.CodeOff(in.Target - f.Addr)); ok {
 			d.from[to] = append(d.from[to], i)
 		}
 	}
@@ -45,13 +45,13 @@ func decodeFunc(f *jit.FuncImage) decodedFunc {
 }
 
 // at returns the index of the instruction at an offset.
-func (d *decodedFunc) at(off jit.CodeOff) (int, bool) {
-	return slices.BinarySearchFunc(d.insns, off, func(in decoded, o jit.CodeOff) int { return int(in.off) - int(o) })
+func (d *decodedFunc) at(off image.CodeOff) (int, bool) {
+	return slices.BinarySearchFunc(d.insns, off, func(in decoded, o image.CodeOff) int { return int(in.off) - int(o) })
 }
 
 // constants returns the constants that a register may hold at an offset, in order; all says that it
 // holds nothing else. It follows every way back and copies among registers.
-func (d *decodedFunc) constants(off jit.CodeOff, r x86.Reg) (values []int64, all bool) {
+func (d *decodedFunc) constants(off image.CodeOff, r x86.Reg) (values []int64, all bool) {
 	type place struct {
 		i int
 		r x86.Reg
@@ -98,7 +98,7 @@ func (d *decodedFunc) constants(off jit.CodeOff, r x86.Reg) (values []int64, all
 
 // constant returns the one constant that a register holds at an offset; ok is false if it may hold
 // another value.
-func (d *decodedFunc) constant(off jit.CodeOff, r x86.Reg) (v int64, ok bool) {
+func (d *decodedFunc) constant(off image.CodeOff, r x86.Reg) (v int64, ok bool) {
 	values, all := d.constants(off, r)
 	if !all || len(values) != 1 {
 		return 0, false

@@ -9,14 +9,16 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/emu/guest"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/imports"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // unnamed is something outside that code uses and nobody names.
 type unnamed struct {
-	at   jit.Addr
+	at   image.Addr
 	from []string
 	// known says that the address is the kernel's.
 	known  bool
@@ -25,7 +27,7 @@ type unnamed struct {
 
 // name finds out what is called and read outside the programs.
 func (b *importer) name() error {
-	b.symbols = map[string]jit.Addr{}
+	b.symbols = map[string]image.Addr{}
 	var missing []unnamed
 	miss := func(u unnamed) {
 		i := slices.IndexFunc(missing, func(m unnamed) bool { return m.at == u.at && m.perCPU == u.perCPU })
@@ -70,9 +72,9 @@ func (b *importer) nameOne(p *importedProg, fn, k int) (unnamed, bool) {
 	u := unnamed{from: []string{fmt.Sprintf("%s+%#x", f.Name, int(in.off))}, known: p.placed[fn] == imports.Known}
 	switch {
 	case in.HasMem && in.Mem.Seg == x86.SegGS && (in.Load || in.Store):
-		u.at, u.perCPU, u.known = jit.Addr(in.Mem.Disp), true, true
+		u.at, u.perCPU, u.known = image.Addr(in.Mem.Disp), true, true
 		if in.Mem.RIPRel {
-			u.at, u.known = jit.Addr(in.Mem.Disp)+in.Next(), p.placed[fn] == imports.Known
+			u.at, u.known = image.Addr(in.Mem.Disp)+in.Next(), p.placed[fn] == imports.Known
 		}
 		names := b.opt.Symbols.Names(u.at)
 		if !u.known || len(names) == 0 {
@@ -114,7 +116,7 @@ func jumpReg(before []decoded) x86.Reg {
 	return x86.RCX // what the kernel uses since 5.13 (emit_bpf_tail_call_indirect)
 }
 
-func siteAt(f *jit.FuncImage, off jit.CodeOff) *jit.TailCallSite {
+func siteAt(f *image.FuncImage, off image.CodeOff) *image.TailCallSite {
 	for i := range f.TailCalls {
 		if s := &f.TailCalls[i]; off >= s.Start && off < s.End {
 			return s
@@ -124,7 +126,7 @@ func siteAt(f *jit.FuncImage, off jit.CodeOff) *jit.TailCallSite {
 }
 
 // inside reports whether an address is in a program that takes part.
-func (b *importer) inside(a jit.Addr) bool {
+func (b *importer) inside(a image.Addr) bool {
 	for i := range b.use {
 		for n := range b.use[i].img.Funcs {
 			if f := &b.use[i].img.Funcs[n]; a >= f.Addr && a < f.End() {
@@ -136,7 +138,7 @@ func (b *importer) inside(a jit.Addr) bool {
 }
 
 // symbol notes names of an address. It reports false if each belongs to another one already.
-func (b *importer) symbol(names []string, a jit.Addr) bool {
+func (b *importer) symbol(names []string, a image.Addr) bool {
 	noted := false
 	for _, n := range names {
 		if old, ok := b.symbols[n]; ok && old != a {
@@ -149,8 +151,8 @@ func (b *importer) symbol(names []string, a jit.Addr) bool {
 
 // kernelSpace is the lowest address of the kernel's; what is in the last page is an error number.
 const (
-	kernelSpace jit.Addr = 0xffff_8000_0000_0000
-	lastPage    jit.Addr = 0xffff_ffff_ffff_0000
+	kernelSpace image.Addr = 0xffff_8000_0000_0000
+	lastPage    image.Addr = 0xffff_ffff_ffff_0000
 )
 
 // unknownSize is how much memory is assumed at an address that code loads, in bytes.
@@ -158,12 +160,12 @@ const unknownSize = 4096
 
 // memory makes maps of the other addresses that the code loads. Nobody knows what is there.
 func (b *importer) memory() {
-	taken := func(a jit.Addr) bool {
+	taken := func(a image.Addr) bool {
 		return slices.ContainsFunc(b.maps, func(m guest.MapSpec) bool { return m.Addr == a })
 	}
-	var hashes, plain []jit.Addr
-	note := func(list *[]jit.Addr, v int64) {
-		if a := jit.Addr(v); a >= kernelSpace && a < lastPage && !taken(a) && !b.inside(a) && !slices.Contains(*list, a) {
+	var hashes, plain []image.Addr
+	note := func(list *[]image.Addr, v int64) {
+		if a := image.Addr(v); a >= kernelSpace && a < lastPage && !taken(a) && !b.inside(a) && !slices.Contains(*list, a) {
 			*list = append(*list, a)
 		}
 	}
@@ -188,11 +190,11 @@ func (b *importer) memory() {
 	for _, a := range hashes {
 		b.note("the map at %#x, of which the dump holds nothing, is an empty hash here: lookups fail", uint64(a))
 		b.maps = append(b.maps, guest.MapSpec{
-			Map:  jit.Map{Name: fmt.Sprintf("map at %#x", uint64(a)), Type: jit.HashMap, KeySize: 4, ValueSize: 8, MaxEntries: 64},
+			Map:  bpf.Map{Name: fmt.Sprintf("map at %#x", uint64(a)), Type: bpf.HashMap, KeySize: 4, ValueSize: 8, MaxEntries: 64},
 			Addr: a,
 		})
 	}
-	plain = slices.DeleteFunc(plain, func(a jit.Addr) bool { return slices.Contains(hashes, a) })
+	plain = slices.DeleteFunc(plain, func(a image.Addr) bool { return slices.Contains(hashes, a) })
 	slices.Sort(plain)
 	for i := 0; i < len(plain); {
 		lo, end := plain[i]&^7, plain[i]+unknownSize
@@ -201,15 +203,15 @@ func (b *importer) memory() {
 		}
 		b.note("%d bytes of zeros stand for what the dump does not hold at %#x", uint64(end-lo), uint64(lo))
 		b.maps = append(b.maps, guest.MapSpec{
-			Map:  jit.Map{Name: fmt.Sprintf("memory at %#x", uint64(lo)), Type: jit.ArrayMap, KeySize: 4, ValueSize: uint32(end - lo), MaxEntries: 1},
-			Addr: headerBase + jit.Addr(len(b.maps)*unknownSize), ValueAddr: lo,
+			Map:  bpf.Map{Name: fmt.Sprintf("memory at %#x", uint64(lo)), Type: bpf.ArrayMap, KeySize: 4, ValueSize: uint32(end - lo), MaxEntries: 1},
+			Addr: headerBase + image.Addr(len(b.maps)*unknownSize), ValueAddr: lo,
 		})
 	}
 }
 
 // headerBase is where struct bpf_map of memory goes that code only knows the values of: addresses that
 // programs never get (vmemmap).
-const headerBase jit.Addr = 0xffffea0000000000
+const headerBase image.Addr = 0xffffea0000000000
 
 // usesMap reports whether an instruction calls a helper on the map in rdi.
 func (b *importer) usesMap(in *decoded) bool {
@@ -237,7 +239,7 @@ func (b *importer) progArray(p *importedProg, fn int, v int64) bool {
 
 // clash refuses addresses at which the emulator has things of its own.
 func (b *importer) clash() error {
-	own := []struct{ lo, end jit.Addr }{
+	own := []struct{ lo, end image.Addr }{
 		{guest.ContextAddr, guest.TaskAddr + 0x4000}, {guest.GSBase, guest.GSBase + 0x40000}, {guest.StackTop - 0x10000, guest.StackTop + 0x1000},
 	}
 	var errs []error
@@ -246,10 +248,10 @@ func (b *importer) clash() error {
 		if m.ValueAddr != 0 {
 			lo = m.ValueAddr
 		}
-		end := lo + jit.Addr(m.ValueSize)
+		end := lo + image.Addr(m.ValueSize)
 		for _, o := range own {
 			if lo < o.end && o.lo < end {
-				errs = append(errs, fmt.Errorf("%s: the emulator has something else there: %w", m.Name, jit.ErrUnsupported))
+				errs = append(errs, fmt.Errorf("%s: the emulator has something else there: %w", m.Name, kernels.ErrUnsupported))
 			}
 		}
 	}

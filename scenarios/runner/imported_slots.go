@@ -9,14 +9,16 @@ import (
 	"slices"
 
 	"github.com/tcsim/tcsim/emu/guest"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/imports"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // importedArray is a prog array that imported code uses.
 type importedArray struct {
-	addr jit.Addr
+	addr image.Addr
 	keys uint32 // one more than the largest key that is known
 	any  bool   // some key is no constant
 }
@@ -25,8 +27,8 @@ type importedArray struct {
 const openKeys = 256
 
 // leadsTo returns where the direct tail calls of a program lead that were filled when it was recorded.
-func (p *importedProg) leadsTo() []jit.Addr {
-	var out []jit.Addr
+func (p *importedProg) leadsTo() []image.Addr {
+	var out []image.Addr
 	for i := range p.img.Funcs {
 		f := &p.img.Funcs[i]
 		for n := range f.TailCalls {
@@ -39,12 +41,12 @@ func (p *importedProg) leadsTo() []jit.Addr {
 }
 
 // siteLeads returns where a direct tail call leads; ok is false if its slot was empty.
-func siteLeads(f *jit.FuncImage, s *jit.TailCallSite) (jit.Addr, bool) {
-	if !s.Direct || s.Jump < 0 || int(s.Jump)+jit.PokeSize > len(f.Code) || f.Code[s.Jump] != 0xe9 {
+func siteLeads(f *image.FuncImage, s *image.TailCallSite) (image.Addr, bool) {
+	if !s.Direct || s.Jump < 0 || int(s.Jump)+image.PokeSize > len(f.Code) || f.Code[s.Jump] != 0xe9 {
 		return 0, false
 	}
 	rel := int32(binary.LittleEndian.Uint32(f.Code[s.Jump+1:]))
-	return f.Addr + jit.Addr(s.Jump) + jit.PokeSize + jit.Addr(int64(rel)), true
+	return f.Addr + image.Addr(s.Jump) + image.PokeSize + image.Addr(int64(rel)), true
 }
 
 // fillSlots finds the prog arrays and the slots of all tail calls, and decides what they hold.
@@ -80,7 +82,7 @@ func (b *importer) fillSlots() error {
 			a.keys = max(a.keys, openKeys)
 		}
 		b.maps = append(b.maps, guest.MapSpec{
-			Map:  jit.Map{Name: fmt.Sprintf("prog array at %#x", uint64(a.addr)), Type: jit.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: a.keys},
+			Map:  bpf.Map{Name: fmt.Sprintf("prog array at %#x", uint64(a.addr)), Type: bpf.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: a.keys},
 			Addr: a.addr,
 		})
 		unknown := 0
@@ -104,7 +106,7 @@ func (b *importer) fillSlots() error {
 const maxImportedKey = 1 << 16
 
 // given returns what the user says that a slot holds.
-func (b *importer) given(array jit.Addr, key uint32) (*ImportSlot, bool) {
+func (b *importer) given(array image.Addr, key uint32) (*ImportSlot, bool) {
 	for i := range slices.Backward(b.opt.Slots) {
 		if s := &b.opt.Slots[i]; s.Key == key && (s.Array == 0 || s.Array == array) {
 			return s, true
@@ -114,7 +116,7 @@ func (b *importer) given(array jit.Addr, key uint32) (*ImportSlot, bool) {
 }
 
 // holds returns the program in a slot, -1 for none.
-func (b *importer) holds(array jit.Addr, key uint32) int {
+func (b *importer) holds(array image.Addr, key uint32) int {
 	s, ok := b.given(array, key)
 	switch {
 	case !ok:
@@ -127,28 +129,28 @@ func (b *importer) holds(array jit.Addr, key uint32) int {
 
 // slotOf finds the prog array and the key of a tail call. A direct one is patched as the kernel does when
 // its slot is filled or emptied.
-func (b *importer) slotOf(p *importedProg, fn int, s *jit.TailCallSite) error {
+func (b *importer) slotOf(p *importedProg, fn int, s *image.TailCallSite) error {
 	f := &p.img.Funcs[fn]
 	at := fmt.Sprintf("%s: %s+%#x", p.name, f.Name, int(s.Start))
 	if !s.Direct {
 		arrays, all := p.code[fn].constants(s.Start, x86.RSI)
 		if !all || len(arrays) == 0 {
-			return fmt.Errorf("%s: the address of the tail call's prog array is no constant in the code: %w", at, jit.ErrUnsupported)
+			return fmt.Errorf("%s: the address of the tail call's prog array is no constant in the code: %w", at, kernels.ErrUnsupported)
 		}
 		keys, all := p.code[fn].constants(s.Start, x86.RDX)
 		for _, a := range arrays {
-			b.array(jit.Addr(a), keys, all)
+			b.array(image.Addr(a), keys, all)
 		}
 		return nil
 	}
 	array, _ := p.code[fn].constant(s.Start, x86.RSI)
 	key, constant := p.code[fn].constant(s.Start, x86.RDX)
 	prog, from := 0, "the user's"
-	g, given := b.given(jit.Addr(array), uint32(key))
+	g, given := b.given(image.Addr(array), uint32(key))
 	to, filled := siteLeads(f, s)
 	switch {
 	case constant && given:
-		prog = b.holds(jit.Addr(array), uint32(key))
+		prog = b.holds(image.Addr(array), uint32(key))
 	case filled && b.landingOf(to) >= 0:
 		prog, from = b.landingOf(to), "the code's"
 	case filled:
@@ -167,7 +169,7 @@ func (b *importer) slotOf(p *importedProg, fn int, s *jit.TailCallSite) error {
 }
 
 // array notes a prog array whose memory is read.
-func (b *importer) array(addr jit.Addr, keys []int64, all bool) {
+func (b *importer) array(addr image.Addr, keys []int64, all bool) {
 	i := slices.IndexFunc(b.arrays, func(a importedArray) bool { return a.addr == addr })
 	if i < 0 {
 		i = len(b.arrays)
@@ -183,7 +185,7 @@ func (b *importer) array(addr jit.Addr, keys []int64, all bool) {
 }
 
 // landingOf returns the program at whose landing an address is, -1 if it is none's.
-func (b *importer) landingOf(a jit.Addr) int {
+func (b *importer) landingOf(a image.Addr) int {
 	for i := range b.use {
 		if l, ok := b.use[i].img.Landing(); ok && l == a {
 			return i
@@ -194,8 +196,8 @@ func (b *importer) landingOf(a jit.Addr) int {
 
 // patch makes a direct tail call lead to a program, -1 for none: the bypass is a jump over it while the
 // slot is empty, the jump a nop.
-func (b *importer) patch(f *jit.FuncImage, s *jit.TailCallSite, prog int) error {
-	to := jit.Addr(0)
+func (b *importer) patch(f *image.FuncImage, s *image.TailCallSite, prog int) error {
+	to := image.Addr(0)
 	if prog >= 0 {
 		l, ok := b.use[prog].img.Landing()
 		if !ok {
@@ -203,9 +205,9 @@ func (b *importer) patch(f *jit.FuncImage, s *jit.TailCallSite, prog int) error 
 		}
 		to = l
 	}
-	out := jit.Addr(0)
+	out := image.Addr(0)
 	if to == 0 {
-		out = f.Addr + jit.Addr(s.End)
+		out = f.Addr + image.Addr(s.End)
 	}
 	if s.Bypass >= 0 {
 		if err := pokeJump(f, s.Bypass, out); err != nil {
@@ -216,13 +218,13 @@ func (b *importer) patch(f *jit.FuncImage, s *jit.TailCallSite, prog int) error 
 }
 
 // pokeJump writes a jump, a nop if to is 0.
-func pokeJump(f *jit.FuncImage, at jit.CodeOff, to jit.Addr) error {
-	code := f.Code[at : at+jit.PokeSize]
+func pokeJump(f *image.FuncImage, at image.CodeOff, to image.Addr) error {
+	code := f.Code[at : at+image.PokeSize]
 	if to == 0 {
 		copy(code, []byte{0x0f, 0x1f, 0x44, 0, 0})
 		return nil
 	}
-	rel := int64(to - f.Addr - jit.Addr(at) - jit.PokeSize)
+	rel := int64(to - f.Addr - image.Addr(at) - image.PokeSize)
 	if rel != int64(int32(rel)) {
 		return fmt.Errorf("%s+%#x: %#x is out of a jump's reach", f.Name, int(at), uint64(to))
 	}

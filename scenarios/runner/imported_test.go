@@ -15,6 +15,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/imports"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -237,7 +238,7 @@ func TestImportUnsupported(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if _, err = r.RunImported(context.Background(), im); !errors.Is(err, jit.ErrUnsupported) || !strings.Contains(err.Error(), "bpf_no_such_helper") {
+	if _, err = r.RunImported(context.Background(), im); !errors.Is(err, kernels.ErrUnsupported) || !strings.Contains(err.Error(), "bpf_no_such_helper") {
 		t.Error(err)
 	}
 }
@@ -286,7 +287,7 @@ func FuzzImported(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err := r.RunImported(context.Background(), im); err != nil && !errors.Is(err, jit.ErrUnsupported) {
+		if _, err := r.RunImported(context.Background(), im); err != nil && !errors.Is(err, kernels.ErrUnsupported) {
 			t.Fatal(err)
 		}
 	})

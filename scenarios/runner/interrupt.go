@@ -10,7 +10,7 @@ import (
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 	"github.com/tcsim/tcsim/scenarios"
 )
@@ -21,7 +21,7 @@ type cut struct {
 	image int    // what runs then
 	// points are the calls and tail calls before, as interp.Interrupt counts them.
 	points uint64
-	ctx    jit.Addr // what the interrupting program gets, before a design wraps it
+	ctx    image.Addr // what the interrupting program gets, before a design wraps it
 	done   bool
 }
 
@@ -86,12 +86,12 @@ func (m *machine) drive(ctx context.Context, r emu.Run, fresh bool) (emu.Result,
 			return res, err
 		}
 		c.done = true
-		m.feed.chk.Recorder().StackAt(res.RIP, jit.Addr(res.Regs[x86.RSP])) // a tail call underway is taken
+		m.feed.chk.Recorder().StackAt(res.RIP, image.Addr(res.Regs[x86.RSP])) // a tail call underway is taken
 		counter, err := m.Interrupt(c.image, c.ctx)
 		if err != nil {
 			return res, err
 		}
-		m.feed.chk.AllowScheme(check.Range{Lo: counter.Addr, End: counter.Addr + jit.Addr(counter.Size), Name: "tail_call_cnt"})
+		m.feed.chk.AllowScheme(check.Range{Lo: counter.Addr, End: counter.Addr + image.Addr(counter.Size), Name: "tail_call_cnt"})
 	}
 	return step(r)
 }

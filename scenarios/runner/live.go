@@ -10,8 +10,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -47,7 +48,7 @@ func (r *Replayer) Unsafe(ctx context.Context, c *Captured) (string, error) {
 		if a.Kind != scenarios.ActRun {
 			continue
 		}
-		if t := c.compiled.Built.Programs[a.Program].Type; !t.SKB() && t != jit.XDP {
+		if t := c.compiled.Built.Programs[a.Program].Type; !t.SKB() && t != bpf.XDP {
 			return fmt.Sprintf("programs of type %d have no test run", t), nil
 		}
 	}
@@ -56,7 +57,7 @@ func (r *Replayer) Unsafe(ctx context.Context, c *Captured) (string, error) {
 		return "", err
 	}
 	res, err := s.Play(ctx)
-	if errors.Is(err, jit.ErrUnsupported) {
+	if errors.Is(err, kernels.ErrUnsupported) {
 		return err.Error(), nil
 	}
 	if err != nil {
@@ -183,7 +184,7 @@ func replacing(b *scenarios.Built, a *scenarios.Action) int {
 // storeIn writes a part of a map value.
 func storeIn(p Programs, b *scenarios.Built, m int, key []byte, off int, data []byte) error {
 	v := make([]byte, b.Maps[m].ValueSize)
-	if b.Maps[m].Type == jit.ArrayMap {
+	if b.Maps[m].Type == bpf.ArrayMap {
 		old, err := p.Lookup(m, key)
 		if err != nil {
 			return err

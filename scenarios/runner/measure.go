@@ -13,7 +13,7 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -66,9 +66,9 @@ const loopCounter = x86.R12
 func loadSequence(m *emu.Machine, s *timing.Sequence) error {
 	data, stack := make([]byte, s.Data.Size), make([]byte, s.Stack.Size)
 	if err := m.Load(guest.Setup{
-		Images: []*jit.Image{{Funcs: []jit.FuncImage{{Name: s.Name, Addr: s.At, Code: s.Code}}}},
+		Images: []*image.Image{{Funcs: []image.FuncImage{{Name: s.Name, Addr: s.At, Code: s.Code}}}},
 		Data:   []guest.Region{{Addr: s.Data.Addr, Bytes: data}, {Addr: s.Stack.Addr, Bytes: stack}},
-		Marks:  []jit.Addr{},
+		Marks:  []image.Addr{},
 	}); err != nil {
 		return err
 	}
@@ -80,13 +80,13 @@ func loadSequence(m *emu.Machine, s *timing.Sequence) error {
 	return nil
 }
 
-func writeWord(m *emu.Machine, a jit.Addr, v uint64) error {
+func writeWord(m *emu.Machine, a image.Addr, v uint64) error {
 	return m.WriteMemory(a, binary.LittleEndian.AppendUint64(nil, v))
 }
 
 // recordTrips returns the retired instructions of as many trips of a sequence as the model needs.
 func recordTrips(ctx context.Context, m *emu.Machine, s *timing.Sequence) ([]record.Retired, error) {
-	if err := writeWord(m, jit.Addr(s.Regs[x86.RSP]), uint64(guest.OutsideReturn)); err != nil {
+	if err := writeWord(m, image.Addr(s.Regs[x86.RSP]), uint64(guest.OutsideReturn)); err != nil {
 		return nil, err
 	}
 	stop := emu.Run{Level: emu.LevelRetired, StopAddr: s.At}

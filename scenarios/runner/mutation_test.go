@@ -15,8 +15,8 @@ import (
 
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/fixtures"
-	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -134,7 +134,7 @@ func sameEvents(a, b []trace.Event) bool {
 }
 
 // judge changes one byte.
-func (m *mutation) judge(code []byte, at jit.Addr, insn, insnLen, off int, b byte) verdict {
+func (m *mutation) judge(code []byte, at image.Addr, insn, insnLen, off int, b byte) verdict {
 	v, events := m.replay(m.text.with(code, off, b))
 	if v != survived {
 		return v
@@ -145,11 +145,11 @@ func (m *mutation) judge(code []byte, at jit.Addr, insn, insnLen, off int, b byt
 	if trap, _ := m.replay(m.text.with(code, insn, 0xcc)); trap == survived {
 		return unreached
 	}
-	old, err := x86.Decode(code[insn:], at+jit.Addr(insn))
+	old, err := x86.Decode(code[insn:], at+image.Addr(insn))
 	must(m.t, err)
 	changed := bytes.Clone(code)
 	changed[off] = b
-	now, err := x86.Decode(changed[insn:], at+jit.Addr(insn))
+	now, err := x86.Decode(changed[insn:], at+image.Addr(insn))
 	if err == nil && int(now.Len) == insnLen && (old.IsNop && now.IsNop || old.String() == now.String()) {
 		return same
 	}
@@ -220,9 +220,9 @@ func mutantFigures(n [verdicts]int) string {
 }
 
 // site changes the bytes of one sequence.
-func (m *mutation) site(f *jit.FuncImage, s *jit.TailCallSite, n *[verdicts]int) {
+func (m *mutation) site(f *image.FuncImage, s *image.TailCallSite, n *[verdicts]int) {
 	for insn := int(s.Start); insn < int(s.End); {
-		in, err := x86.Decode(f.Code[insn:], f.Addr+jit.Addr(insn))
+		in, err := x86.Decode(f.Code[insn:], f.Addr+image.Addr(insn))
 		must(m.t, err)
 		for off := insn; off < insn+int(in.Len); off++ {
 			for _, b := range values(f.Code[off]) {

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/emu/stack"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -31,7 +31,7 @@ func TestOneFrameDesigns(t *testing.T) {
 			for _, tn := range []string{name, name + "-inline"} {
 				c, err := runner.Compile(b, target(t, tn))
 				if want := mixed[scenario] || scenario == "fp40_other_frame" && name == "classic-4.4"; want {
-					if !errors.Is(err, jit.ErrUnsupported) {
+					if !errors.Is(err, kernels.ErrUnsupported) {
 						t.Errorf("%s on %s: error is %v, expected ErrUnsupported", scenario, tn, err)
 					}
 					continue

@@ -12,7 +12,7 @@ import (
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -305,7 +305,7 @@ func (s *Session) act(a *scenarios.Action) error {
 	case scenarios.ActStore:
 		return s.store(a.Map, a.Key, a.Off, a.Data)
 	case scenarios.ActDelete:
-		if s.c.Built.Maps[a.Map].Type != jit.ProgArray {
+		if s.c.Built.Maps[a.Map].Type != bpf.ProgArray {
 			return s.m.DeleteElem(a.Map, a.Key)
 		}
 		had, err := s.setSlot(a.Map, binary.LittleEndian.Uint32(a.Key), -1)

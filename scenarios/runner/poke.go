@@ -7,13 +7,13 @@ import (
 
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // pokeError is a direct tail call in a state that the design does not allow, or a text poke that found
 // other bytes than its protocol expects, which is a BUG in the kernel.
 type pokeError struct {
-	at   jit.Addr
+	at   image.Addr
 	text string
 }
 
@@ -25,7 +25,7 @@ func (e *pokeError) violation(code *trace.Code) *check.Violation {
 }
 
 // busy describes a patch that was refused.
-func busy(p *jit.Patch, r jit.PokeResult, found []byte) *pokeError {
+func busy(p *image.Patch, r image.PokeResult, found []byte) *pokeError {
 	return &pokeError{p.Addr, fmt.Sprintf("text poke at %#x: %s: found % x, expected % x", uint64(p.Addr), r, found, p.Old)}
 }
 
@@ -33,8 +33,8 @@ func busy(p *jit.Patch, r jit.PokeResult, found []byte) *pokeError {
 type change struct {
 	slotKey
 	old, new int // programs, -1 for none
-	sites    []jit.PokeSite
-	plan     []jit.Patch
+	sites    []image.PokeSite
+	plan     []image.Patch
 }
 
 // change plans an update: the pointer first, then every direct tail call to the slot in the programs
@@ -93,8 +93,8 @@ func (s *Session) load(i int) error {
 	if s.c.frozen {
 		return nil
 	}
-	var sites []jit.PokeSite
-	var targets []jit.Addr
+	var sites []image.PokeSite
+	var targets []image.Addr
 	img := s.c.Images[i]
 	for f := range img.Funcs {
 		fn := &img.Funcs[f]
@@ -125,7 +125,7 @@ func (s *Session) load(i int) error {
 }
 
 // landing is where tail calls enter a program, 0 for none.
-func (s *Session) landing(prog int) jit.Addr {
+func (s *Session) landing(prog int) image.Addr {
 	if prog < 0 {
 		return 0
 	}
@@ -134,17 +134,17 @@ func (s *Session) landing(prog int) jit.Addr {
 }
 
 // apply does one step of a plan. Nothing runs meanwhile, so there is nothing to wait for.
-func (s *Session) apply(p *jit.Patch, m int, key uint32, prog int) error {
+func (s *Session) apply(p *image.Patch, m int, key uint32, prog int) error {
 	switch p.Kind {
-	case jit.PatchPointer:
+	case image.PatchPointer:
 		return s.m.SetSlot(m, key, prog)
-	case jit.PatchWait:
+	case image.PatchWait:
 		return nil
 	}
 	if p.Addr == 0 {
 		return &pokeError{0, "the code of a direct tail call has no place for what the kernel patches into it"}
 	}
-	code := make([]byte, jit.PokeSize)
+	code := make([]byte, image.PokeSize)
 	if err := s.m.ReadMemory(p.Addr, code); err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (s *Session) apply(p *jit.Patch, m int, key uint32, prog int) error {
 	if r < 0 {
 		return busy(p, r, code)
 	}
-	if r == jit.PokeChanged {
+	if r == image.PokeChanged {
 		return s.m.WriteText(p.Addr, code)
 	}
 	return nil
@@ -160,7 +160,7 @@ func (s *Session) apply(p *jit.Patch, m int, key uint32, prog int) error {
 
 // legal checks that each of the sites is in a state that the design allows and leads to an address, 0
 // meaning that it must fall through with its frame as it was.
-func (s *Session) legal(sites []jit.PokeSite, to jit.Addr) error {
+func (s *Session) legal(sites []image.PokeSite, to image.Addr) error {
 	for _, site := range sites {
 		st, err := readSite(site, s.m.bytes)
 		if err != nil {
@@ -178,21 +178,21 @@ func (s *Session) legal(sites []jit.PokeSite, to jit.Addr) error {
 
 // siteState is what the patched instructions of a direct tail call do.
 type siteState struct {
-	site         jit.PokeSite
-	bypass, jump jit.Addr // where they jump, 0 for a nop
+	site         image.PokeSite
+	bypass, jump image.Addr // where they jump, 0 for a nop
 }
 
 // readSite looks at the patched instructions of a site.
-func readSite(site jit.PokeSite, read func(jit.Addr, int) ([]byte, error)) (st siteState, err error) {
+func readSite(site image.PokeSite, read func(image.Addr, int) ([]byte, error)) (st siteState, err error) {
 	st.site = site
-	target := func(at jit.Addr) jit.Addr {
-		b, e := read(at, jit.PokeSize)
+	target := func(at image.Addr) image.Addr {
+		b, e := read(at, image.PokeSize)
 		if e != nil {
 			err = e
 			return 0
 		}
-		p := jit.Patch{Addr: at, New: [jit.PokeSize]byte(b)}
-		if p.Trap() == at+jit.PokeSize {
+		p := image.Patch{Addr: at, New: [image.PokeSize]byte(b)}
+		if p.Trap() == at+image.PokeSize {
 			return 0
 		}
 		return p.Trap()
@@ -214,7 +214,7 @@ func (st *siteState) fault() *pokeError {
 }
 
 // leads says why the site does not do what a slot that leads to an address asks for.
-func (st *siteState) leads(to jit.Addr) *pokeError {
+func (st *siteState) leads(to image.Addr) *pokeError {
 	got := st.jump
 	if st.bypass != 0 {
 		got = 0
@@ -229,7 +229,7 @@ func (st *siteState) leads(to jit.Addr) *pokeError {
 	return nil
 }
 
-func hexOr(a jit.Addr) string {
+func hexOr(a image.Addr) string {
 	if a == 0 {
 		return "nothing"
 	}

@@ -5,7 +5,7 @@ package runner_test
 import (
 	"encoding/binary"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // pokeVariants are edits of what an update of a slot does to direct tail calls.
@@ -20,17 +20,17 @@ func pokeVariants() []variantMutation {
 		)
 	}
 	return append(rows, []variantMutation{
-		{target: "6.12", poke: inserting(leavingOut(isPart(jit.PartBypass))), name: "bypass not opened by an insertion"},
-		{target: "6.12", poke: inserting(leavingOut(isPart(jit.PartJump))), name: "no jump put in by an insertion"},
-		{target: "6.12", poke: deleting(leavingOut(isPart(jit.PartBypass))), name: "bypass not closed by a deletion"},
-		{target: "6.12", poke: deleting(leavingOut(isPart(jit.PartJump))), name: "jump not removed by a deletion"},
-		{target: "6.12", poke: replacing(leavingOut(isPart(jit.PartJump))), name: "jump stays when the program is replaced"},
+		{target: "6.12", poke: inserting(leavingOut(isPart(image.PartBypass))), name: "bypass not opened by an insertion"},
+		{target: "6.12", poke: inserting(leavingOut(isPart(image.PartJump))), name: "no jump put in by an insertion"},
+		{target: "6.12", poke: deleting(leavingOut(isPart(image.PartBypass))), name: "bypass not closed by a deletion"},
+		{target: "6.12", poke: deleting(leavingOut(isPart(image.PartJump))), name: "jump not removed by a deletion"},
+		{target: "6.12", poke: replacing(leavingOut(isPart(image.PartJump))), name: "jump stays when the program is replaced"},
 		{target: "6.12", poke: replacing(expects), name: "a nop expected where the old program's jump is"},
 		{target: "6.12", poke: leads(-4), name: "jump leads an instruction too far up"},
 		{target: "6.12", poke: leads(4), name: "jump leads behind endbr64"},
 		{target: "6.1", poke: leads(1), name: "jump leads one byte too far down"},
 		{target: "direct-poke", poke: leads(-25), name: "jump leads to the entry"},
-		{target: "direct-poke", poke: deleting(leavingOut(isPart(jit.PartJump))), name: "jump not removed by a deletion"},
+		{target: "direct-poke", poke: deleting(leavingOut(isPart(image.PartJump))), name: "jump not removed by a deletion"},
 		{target: "direct-poke", poke: replacing(expects), name: "a nop expected where the old program's jump is"},
 		{target: "6.12", poke: firstSite, name: "only the first of several sites is poked"},
 		{target: "direct-poke", poke: firstSite, name: "only the first of several sites is poked"},
@@ -41,17 +41,17 @@ const jump = 0xe9
 
 // change says what a plan for a site does, by the last poke of its jump: a plan of a design with a bypass has
 // one, too.
-func change(steps []jit.Patch) (from, to bool) {
+func change(steps []image.Patch) (from, to bool) {
 	for i := range steps {
-		if s := &steps[i]; s.Kind == jit.PatchText && s.Part == jit.PartJump {
+		if s := &steps[i]; s.Kind == image.PatchText && s.Part == image.PartJump {
 			from, to = s.Old[0] == jump, s.New[0] == jump
 		}
 	}
 	return from, to
 }
 
-func only(from, to bool, edit func([]jit.Patch) []jit.Patch) func([]jit.Patch) []jit.Patch {
-	return func(steps []jit.Patch) []jit.Patch {
+func only(from, to bool, edit func([]image.Patch) []image.Patch) func([]image.Patch) []image.Patch {
+	return func(steps []image.Patch) []image.Patch {
 		if a, b := change(steps); a != from || b != to {
 			return steps
 		}
@@ -59,36 +59,36 @@ func only(from, to bool, edit func([]jit.Patch) []jit.Patch) func([]jit.Patch) [
 	}
 }
 
-func inserting(edit func([]jit.Patch) []jit.Patch) func([]jit.Patch) []jit.Patch {
+func inserting(edit func([]image.Patch) []image.Patch) func([]image.Patch) []image.Patch {
 	return only(false, true, edit)
 }
 
-func replacing(edit func([]jit.Patch) []jit.Patch) func([]jit.Patch) []jit.Patch {
+func replacing(edit func([]image.Patch) []image.Patch) func([]image.Patch) []image.Patch {
 	return only(true, true, edit)
 }
 
-func deleting(edit func([]jit.Patch) []jit.Patch) func([]jit.Patch) []jit.Patch {
+func deleting(edit func([]image.Patch) []image.Patch) func([]image.Patch) []image.Patch {
 	return only(true, false, edit)
 }
 
 // swapped exchanges the first and the last step; the wait stays between them.
-func swapped(steps []jit.Patch) []jit.Patch {
+func swapped(steps []image.Patch) []image.Patch {
 	last := len(steps) - 1
 	steps[0], steps[last] = steps[last], steps[0]
 	return steps
 }
 
 // waitLast puts the wait behind everything else.
-func waitLast(steps []jit.Patch) []jit.Patch {
+func waitLast(steps []image.Patch) []image.Patch {
 	last := len(steps) - 1
 	steps[last-1], steps[last] = steps[last], steps[last-1]
 	return steps
 }
 
-func leavingOut(which func(*jit.Patch) bool) func([]jit.Patch) []jit.Patch {
-	return func(steps []jit.Patch) (out []jit.Patch) {
+func leavingOut(which func(*image.Patch) bool) func([]image.Patch) []image.Patch {
+	return func(steps []image.Patch) (out []image.Patch) {
 		for i := range steps {
-			if !which(&steps[i]) && (steps[i].Kind != jit.PatchWait || !which(&steps[steps[i].After])) {
+			if !which(&steps[i]) && (steps[i].Kind != image.PatchWait || !which(&steps[steps[i].After])) {
 				out = append(out, steps[i])
 			}
 		}
@@ -96,24 +96,24 @@ func leavingOut(which func(*jit.Patch) bool) func([]jit.Patch) []jit.Patch {
 	}
 }
 
-func isWait(s *jit.Patch) bool { return s.Kind == jit.PatchWait }
+func isWait(s *image.Patch) bool { return s.Kind == image.PatchWait }
 
-func isPart(part jit.PokePart) func(*jit.Patch) bool {
-	return func(s *jit.Patch) bool { return s.Kind == jit.PatchText && s.Part == part }
+func isPart(part image.PokePart) func(*image.Patch) bool {
+	return func(s *image.Patch) bool { return s.Kind == image.PatchText && s.Part == part }
 }
 
 // expects makes the poke of the jump expect a nop.
-func expects(steps []jit.Patch) []jit.Patch {
-	steps[0].Old = [jit.PokeSize]byte{0x0f, 0x1f, 0x44, 0x00, 0x00}
+func expects(steps []image.Patch) []image.Patch {
+	steps[0].Old = [image.PokeSize]byte{0x0f, 0x1f, 0x44, 0x00, 0x00}
 	return steps
 }
 
 // leads moves where the jump goes, both before and after.
-func leads(by int32) func([]jit.Patch) []jit.Patch {
-	return func(steps []jit.Patch) []jit.Patch {
+func leads(by int32) func([]image.Patch) []image.Patch {
+	return func(steps []image.Patch) []image.Patch {
 		for i := range steps {
-			if s := &steps[i]; isPart(jit.PartJump)(s) {
-				for _, insn := range []*[jit.PokeSize]byte{&s.Old, &s.New} {
+			if s := &steps[i]; isPart(image.PartJump)(s) {
+				for _, insn := range []*[image.PokeSize]byte{&s.Old, &s.New} {
 					if insn[0] == jump {
 						rel := insn[1:]
 						binary.LittleEndian.PutUint32(rel, binary.LittleEndian.Uint32(rel)+uint32(by))
@@ -126,7 +126,7 @@ func leads(by int32) func([]jit.Patch) []jit.Patch {
 }
 
 // firstSite pokes no other site.
-func firstSite(steps []jit.Patch) []jit.Patch {
+func firstSite(steps []image.Patch) []image.Patch {
 	if len(steps) > 0 && steps[0].Site > 0 {
 		return nil
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/emu/check"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -62,7 +62,7 @@ func patched(t *testing.T, text, tn string, change func(bypass, jump []byte)) *r
 		}
 		f.Code = slices.Clone(f.Code)
 		s := &f.TailCalls[0]
-		change(f.Code[s.Bypass:s.Bypass+jit.PokeSize], f.Code[s.Jump:s.Jump+jit.PokeSize])
+		change(f.Code[s.Bypass:s.Bypass+image.PokeSize], f.Code[s.Jump:s.Jump+image.PokeSize])
 		return c
 	}
 	t.Fatal("no tail call")

@@ -10,7 +10,8 @@ import (
 
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -34,7 +35,7 @@ type FuncCost struct {
 
 // InsnCost is the cost of one BPF instruction.
 type InsnCost struct {
-	Insn     jit.InsnIndex // -1: prologue and epilogue
+	Insn     bpf.InsnIndex // -1: prologue and epilogue
 	Text     string
 	Executed int
 	Costs    timing.Costs
@@ -77,7 +78,7 @@ func (s *Session) stamps(ctx context.Context, n int, core *timing.Core, warm boo
 	}
 	stream, at := s.m.timed(stream)
 	for i, r := range stream {
-		next := jit.Addr(0)
+		next := image.Addr(0)
 		if i+1 < len(stream) {
 			next = stream[i+1].RIP
 		}
@@ -108,19 +109,19 @@ type profiler struct {
 
 type funcCost struct {
 	FuncCost
-	insns map[jit.InsnIndex]*InsnCost
+	insns map[bpf.InsnIndex]*InsnCost
 }
 
 func (p *profiler) visit(_ int, st timing.Stamp) {
 	fn := p.s.m.code.Lookup(st.RIP)
 	f := p.funcs[fn]
 	if f == nil {
-		f = &funcCost{FuncCost: FuncCost{Fn: fn}, insns: map[jit.InsnIndex]*InsnCost{}}
+		f = &funcCost{FuncCost: FuncCost{Fn: fn}, insns: map[bpf.InsnIndex]*InsnCost{}}
 		p.funcs[fn] = f
 	}
-	at := jit.InsnIndex(-1)
+	at := bpf.InsnIndex(-1)
 	if fn != nil {
-		if i, ok := fn.InsnAt(jit.CodeOff(st.RIP - fn.Addr)); ok {
+		if i, ok := fn.InsnAt(image.CodeOff(st.RIP - fn.Addr)); ok {
 			at = i
 		}
 	}
@@ -187,7 +188,7 @@ func (s *Session) Pipeline(ctx context.Context, n int, core *timing.Core, warm b
 }
 
 // textAt disassembles one instruction.
-func (s *Session) textAt(pc jit.Addr) string {
+func (s *Session) textAt(pc image.Addr) string {
 	b, err := s.m.codeAt(pc)
 	if err != nil {
 		return fmt.Sprintf("%#x", uint64(pc))

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 	"github.com/tcsim/tcsim/scenarios/graph"
@@ -59,7 +60,7 @@ func (p *player) played(t *rapid.T, g *graph.Graph, tn string) (*runner.Compiled
 	}
 	c, err := runner.Compile(b, tg)
 	switch {
-	case errors.Is(err, jit.ErrUnsupported):
+	case errors.Is(err, kernels.ErrUnsupported):
 		t.Skip(err)
 	case err != nil:
 		t.Fatal(err)

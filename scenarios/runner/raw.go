@@ -11,14 +11,16 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // Raw compiles one program without maps and runs it with R1 pointing to memory and R2 its length,
 // R1 being 0 if there is none. It returns R0. Code that is never reached is dropped; a fault is an
 // error.
-func Raw(ctx context.Context, p *jit.Program, t *jit.Target, memory []byte) (r0 uint64, err error) {
+func Raw(ctx context.Context, p *bpf.Program, t *jit.Target, memory []byte) (r0 uint64, err error) {
 	raw := *p
-	raw.Type = jit.Kprobe // whose context is memory as it is
+	raw.Type = bpf.Kprobe // whose context is memory as it is
 	lenient := *t
 	lenient.Verifier.Lenient = true
 	lenient.Verifier.PrivateStack = false // a kprobe in name only
@@ -32,7 +34,7 @@ func Raw(ctx context.Context, p *jit.Program, t *jit.Target, memory []byte) (r0 
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	s := guest.Setup{Images: []*jit.Image{img}, Symbols: plan.Symbols(), Offsets: t.Offsets}
+	s := guest.Setup{Images: []*image.Image{img}, Symbols: plan.Symbols(), Offsets: t.Offsets}
 	run := emu.Run{Level: emu.LevelSites, MaxInsns: DefaultMaxInsns}
 	if len(memory) > 0 {
 		s.Data = []guest.Region{{Addr: guest.ContextAddr, Bytes: memory}}

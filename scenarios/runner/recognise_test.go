@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/recognise"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -23,7 +26,7 @@ func TestRecogniseOwn(t *testing.T) {
 		named := 0
 		for _, scenario := range []string{"hierarchy", "chain33", "tailcall_1", "tailcall_3", "poke_one_site"} {
 			c, err := runner.Compile(build(t, scenario), tgt)
-			if errors.Is(err, jit.ErrUnsupported) {
+			if errors.Is(err, kernels.ErrUnsupported) {
 				continue
 			}
 			if err != nil {
@@ -49,7 +52,7 @@ func TestRecogniseOwn(t *testing.T) {
 }
 
 // hasDirect reports whether an img has a direct tail call.
-func hasDirect(img *jit.Image) bool {
+func hasDirect(img *image.Image) bool {
 	for i := range img.Funcs {
 		for _, s := range img.Funcs[i].TailCalls {
 			if s.Direct {
@@ -61,18 +64,18 @@ func hasDirect(img *jit.Image) bool {
 }
 
 // recognised is the design of an img of which nothing but code and addresses is told.
-func recognised(t *testing.T, img *jit.Image) jit.Design {
+func recognised(t *testing.T, img *image.Image) recognise.Design {
 	t.Helper()
-	var funcs []jit.FuncImage
+	var funcs []image.FuncImage
 	for i := range img.Funcs {
 		f := &img.Funcs[i]
-		funcs = append(funcs, jit.FuncImage{Name: f.Name, Addr: f.Addr, Code: f.Code})
+		funcs = append(funcs, image.FuncImage{Name: f.Name, Addr: f.Addr, Code: f.Code})
 	}
-	img, err := jit.RecogniseImage(funcs)
+	img, err := recognise.RecogniseImage(funcs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := jit.RecogniseDesign(img)
+	d, err := recognise.RecogniseDesign(img)
 	if err != nil {
 		t.Fatal(err)
 	}

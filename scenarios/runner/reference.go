@@ -14,6 +14,8 @@ import (
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -49,7 +51,7 @@ func newReference(b *scenarios.Built, r interp.Rules, insns uint64, watch bool) 
 	for i := range b.Programs {
 		p := &b.Programs[i]
 		def := interp.Program{Program: p, Kfuncs: p.Kfuncs}
-		def.ExceptionCallback = max(0, slices.IndexFunc(p.Funcs, func(f jit.Func) bool { return f.ExceptionCB }))
+		def.ExceptionCallback = max(0, slices.IndexFunc(p.Funcs, func(f bpf.Func) bool { return f.ExceptionCB }))
 		cfg.Programs = append(cfg.Programs, def)
 	}
 	for _, s := range b.Slots {
@@ -94,7 +96,7 @@ func (r *reference) act(a *scenarios.Action) error {
 		return r.attach(a)
 	case a.Kind == scenarios.ActStore:
 		return r.store(a.Map, a.Key, a.Off, a.Data)
-	case a.Kind == scenarios.ActDelete && r.built.Maps[a.Map].Type != jit.ProgArray:
+	case a.Kind == scenarios.ActDelete && r.built.Maps[a.Map].Type != bpf.ProgArray:
 		return r.m.Delete(a.Map, a.Key)
 	}
 	prog := -1
@@ -151,7 +153,7 @@ func (r *reference) judge(a *scenarios.Action, out *Run, m *machine) (*check.Vio
 		return nil, nil
 	}
 	if v.RIP != 0 {
-		at := check.At(m.code, v.Invariant, jit.Addr(v.RIP), v.Text)
+		at := check.At(m.code, v.Invariant, image.Addr(v.RIP), v.Text)
 		v.Where, v.Func, v.Insn = at.Where, at.Func, at.Insn
 	}
 	return v, nil
@@ -220,9 +222,9 @@ const maxCompared = 1024
 // arrays, and of a per-CPU array they see a part only. Of other maps nothing is compared.
 func (r *reference) entries(m int) []interp.Entry {
 	switch def := &r.built.Maps[m]; def.Type {
-	case jit.HashMap, jit.LRUHashMap, jit.PerCPUHashMap, jit.LRUPerCPUHashMap:
+	case bpf.HashMap, bpf.LRUHashMap, bpf.PerCPUHashMap, bpf.LRUPerCPUHashMap:
 		return r.m.Entries(m)
-	case jit.ArrayMap:
+	case bpf.ArrayMap:
 		var out []interp.Entry
 		for k := range min(def.MaxEntries, maxCompared) {
 			key := binary.LittleEndian.AppendUint32(nil, k)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -65,7 +66,7 @@ func (s *Session) replace(a *scenarios.Action) error {
 		s.replaced[at] = by
 	}
 	f := &s.c.Images[by].Funcs[0]
-	p, err := jit.ReplacePatch(&s.c.Images[a.Replaced].Funcs[a.Func], s.c.Target.Emit.ENDBR, f.Addr+jit.Addr(f.Entry))
+	p, err := jit.ReplacePatch(&s.c.Images[a.Replaced].Funcs[a.Func], s.c.Target.Emit.ENDBR, f.Addr+image.Addr(f.Entry))
 	if err != nil {
 		return err
 	}

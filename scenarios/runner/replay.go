@@ -15,7 +15,11 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/recognise"
 )
 
 // Captured is one scenario of a capture, ready to run: the bytes that the kernel emitted at the
@@ -23,7 +27,7 @@ import (
 type Captured struct {
 	Scenario *capture.Scenario
 	Target   *jit.Target // of the capture's header: for struct offsets, not for code
-	Images   []*jit.Image
+	Images   []*image.Image
 	Design   string // as recognised from the bytes
 	// Traced says that all tracing programs are attached, see WithTracing.
 	Traced bool
@@ -31,7 +35,7 @@ type Captured struct {
 	compiled *Compiled // of scenarios with a source, nil for others
 
 	header *capture.Header
-	names  map[string]jit.Addr
+	names  map[string]image.Addr
 	// symbols are those of the capture, names among them.
 	symbols *capture.Symbols
 	world   []string // variables of the outside world that the code reads
@@ -97,8 +101,8 @@ func Capture(src *capture.Source, t *jit.Target, i int) (*Captured, error) {
 }
 
 // design notes the design that an image shows.
-func (c *Captured) design(img *jit.Image) {
-	if d, err := jit.RecogniseDesign(img); err == nil && d.Name != "" {
+func (c *Captured) design(img *image.Image) {
+	if d, err := recognise.RecogniseDesign(img); err == nil && d.Name != "" {
 		c.Design = d.Name
 	}
 }
@@ -140,21 +144,21 @@ func (c *Captured) skip() string {
 }
 
 // image makes the image of a program from its bytes in a state.
-func (c *Captured) image(p int, state capture.State) (*jit.Image, error) {
+func (c *Captured) image(p int, state capture.State) (*image.Image, error) {
 	prog := &c.Scenario.Progs[p]
-	funcs := make([]jit.FuncImage, len(prog.Funcs))
+	funcs := make([]image.FuncImage, len(prog.Funcs))
 	for i := range prog.Funcs {
 		f := &prog.Funcs[i]
-		funcs[i] = jit.FuncImage{Name: f.Name, Addr: f.Addr, Code: f.Code(state), FirstInsn: max(f.Start, 0)}
+		funcs[i] = image.FuncImage{Name: f.Name, Addr: f.Addr, Code: f.Code(state), FirstInsn: max(f.Start, 0)}
 	}
-	img, err := jit.RecogniseImage(funcs)
+	img, err := recognise.RecogniseImage(funcs)
 	if err != nil {
 		return nil, err
 	}
 	for i := range funcs {
 		funcs[i].InsnOff = insnOffsets(prog, i, img.Funcs[i].Frame.Body)
 	}
-	if img, err = jit.RecogniseImage(funcs); err != nil {
+	if img, err = recognise.RecogniseImage(funcs); err != nil {
 		return nil, err
 	}
 	if err := c.guardedLoads(img, p); err != nil {
@@ -168,11 +172,11 @@ func (c *Captured) image(p int, state capture.State) (*jit.Image, error) {
 
 // nameMaps says which prog array a tail call uses, for traces: the one whose address was loaded last
 // before it.
-func nameMaps(img *jit.Image, p *capture.Prog) {
+func nameMaps(img *image.Image, p *capture.Prog) {
 	for f := range img.Funcs {
 		sites := img.Funcs[f].TailCalls
 		for i := range sites {
-			at := jit.CodeOff(-1)
+			at := image.CodeOff(-1)
 			for _, m := range p.MapsAt {
 				if m.Func == f && m.Value < 0 && m.Off > at && m.Off < sites[i].Start {
 					at, sites[i].Map = m.Off, m.Map
@@ -184,12 +188,12 @@ func nameMaps(img *jit.Image, p *capture.Prog) {
 
 // insnOffsets makes the table of a function from a capture's list of positions. Instructions that
 // are not in it have no code of their own.
-func insnOffsets(p *capture.Prog, fn int, body jit.CodeOff) []jit.CodeOff {
+func insnOffsets(p *capture.Prog, fn int, body image.CodeOff) []image.CodeOff {
 	start := p.Funcs[fn].Start
 	if start < 0 || len(p.InsnMap) == 0 {
 		return nil
 	}
-	end := jit.InsnIndex(len(p.Insns))
+	end := bpf.InsnIndex(len(p.Insns))
 	for i := range p.Funcs {
 		if s := p.Funcs[i].Start; s > start && s < end {
 			end = s
@@ -200,8 +204,8 @@ func insnOffsets(p *capture.Prog, fn int, body jit.CodeOff) []jit.CodeOff {
 			end = r.Start
 		}
 	}
-	code := jit.CodeOff(p.Funcs[fn].Len)
-	off := make([]jit.CodeOff, end-start+1)
+	code := image.CodeOff(p.Funcs[fn].Len)
+	off := make([]image.CodeOff, end-start+1)
 	for i := range off {
 		off[i] = -1
 	}
@@ -265,7 +269,7 @@ const helperJiffies64 = 118
 
 // jiffies returns the address of the variable that an inlined bpf_jiffies64 reads, 0 if there is
 // none. It is no symbol of the capture: it stands as a constant in the program.
-func (c *Captured) jiffies() (jit.Addr, error) {
+func (c *Captured) jiffies() (image.Addr, error) {
 	for i := range c.Scenario.Progs {
 		p := &c.Scenario.Progs[i]
 		for _, m := range p.InsnMap {
@@ -277,7 +281,7 @@ func (c *Captured) jiffies() (jit.Addr, error) {
 			if len(x) < 2 || x[0].Op != 0x18 {
 				return 0, fmt.Errorf("program %s: instruction %d: bpf_jiffies64 is not inlined", p.Name, m.Insn)
 			}
-			return jit.Addr(uint64(uint32(x[0].Imm)) | uint64(uint32(x[1].Imm))<<32), nil
+			return image.Addr(uint64(uint32(x[0].Imm)) | uint64(uint32(x[1].Imm))<<32), nil
 		}
 	}
 	return 0, nil
@@ -367,7 +371,7 @@ func (r *Replayer) Run(ctx context.Context, c *Captured) (*Replay, error) {
 	}
 	out.KernelRan = true
 	err = c.run(ctx, m, out)
-	if errors.Is(err, jit.ErrUnsupported) {
+	if errors.Is(err, kernels.ErrUnsupported) {
 		return nil, err // what is missing, not where: the same for many scenarios
 	}
 	if err != nil {
@@ -383,7 +387,7 @@ func (r *Replayer) Run(ctx context.Context, c *Captured) (*Replay, error) {
 
 // run does the kernel's test run.
 func (c *Captured) run(ctx context.Context, m *machine, out *Replay) error {
-	if c.Scenario.ProgType == jit.Tracing {
+	if c.Scenario.ProgType == bpf.Tracing {
 		return c.runTracing(ctx, m, out)
 	}
 	run, err := c.enter(m)
@@ -431,8 +435,8 @@ func (r *Replayer) Stack(ctx context.Context, c *Captured, at stack.At) ([]Drawi
 	if why := c.skip(); why != "" {
 		return nil, errors.New(why)
 	}
-	if c.Scenario.ProgType == jit.Tracing {
-		return nil, fmt.Errorf("stack of a test run of a tracing program, which is several runs: %w", jit.ErrUnsupported)
+	if c.Scenario.ProgType == bpf.Tracing {
+		return nil, fmt.Errorf("stack of a test run of a tracing program, which is several runs: %w", kernels.ErrUnsupported)
 	}
 	m, err := r.load(c)
 	if err != nil {

@@ -6,14 +6,17 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/emu/guest"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // arenas sets where the arenas are that programs refer to. No page of them is there.
 func (c *Captured) arenas(specs []guest.MapSpec) error {
 	for i := range specs {
-		if specs[i].Type != jit.ArenaMap {
+		if specs[i].Type != bpf.ArenaMap {
 			continue
 		}
 		specs[i].Addr, specs[i].ValueAddr = 0, 0
@@ -31,10 +34,10 @@ func (c *Captured) arenas(specs []guest.MapSpec) error {
 	return nil
 }
 
-func refersTo(insns []jit.Insn, m int) bool {
+func refersTo(insns []bpf.Insn, m int) bool {
 	for i := 0; i < len(insns); i++ {
 		if in := insns[i]; in.Op == opLdImm64 {
-			if in.Src == jit.PseudoMap && int(in.Imm) == m {
+			if in.Src == bpf.PseudoMap && int(in.Imm) == m {
 				return true
 			}
 			i++
@@ -48,15 +51,15 @@ const opLdImm64 = 0x18
 // guardedLoads finds the loads that may fault in code of kernels that do not check addresses before
 // such loads, so that they look like any other: from what the verifier knew. Only tracing programs
 // are given addresses that may be bad.
-func (c *Captured) guardedLoads(img *jit.Image, n int) error {
-	if c.Target.Emit.Probe != jit.ProbeNone || c.Scenario.ProgType != jit.Tracing {
+func (c *Captured) guardedLoads(img *image.Image, n int) error {
+	if c.Target.Emit.Probe != kernels.ProbeNone || c.Scenario.ProgType != bpf.Tracing {
 		return nil
 	}
 	xlated, err := c.Scenario.Xlated(n, c.header, c.symbols.Table())
 	if err != nil {
 		return err
 	}
-	v, err := jit.Analyse(xlated, &c.Target.Kernel)
+	v, err := verify.Analyse(xlated, &c.Target.Kernel)
 	if err != nil {
 		return err
 	}
@@ -66,14 +69,14 @@ func (c *Captured) guardedLoads(img *jit.Image, n int) error {
 		}
 		f := &img.Funcs[m.Func]
 		off := max(m.Off, f.Frame.Body) // the prologue counts as the first instruction's
-		in, err := x86.Decode(f.Code[off:], f.Addr+jit.Addr(off))
+		in, err := x86.Decode(f.Code[off:], f.Addr+image.Addr(off))
 		if err != nil {
 			return err
 		}
 		if !in.Load || in.Store || in.Operands[0].Kind != x86.OpReg {
 			return fmt.Errorf("the code of instruction %d of the rewritten program is %s, no load", m.Xlated, in.Op)
 		}
-		f.Faults = append(f.Faults, jit.FaultSite{Off: off, Next: off + jit.CodeOff(in.Len), Clear: in.Operands[0].Reg})
+		f.Faults = append(f.Faults, image.FaultSite{Off: off, Next: off + image.CodeOff(in.Len), Clear: in.Operands[0].Reg})
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -69,7 +70,7 @@ func TestReplayNewer(t *testing.T) {
 				}
 			}
 			t.Logf("%s at level %s: %d runs, %d exceptions, %d instructions that may fault", path.Base(name), level, ran, throws, faults)
-			if ran < 30 || faults < 16 || tg.Emit.ISA&jit.ISAExceptions != 0 && throws < 11 {
+			if ran < 30 || faults < 16 || tg.Emit.ISA&kernels.ISAExceptions != 0 && throws < 11 {
 				t.Errorf("%s: %d runs, %d exceptions, %d instructions that may fault", path.Base(name), ran, throws, faults)
 			}
 		}

@@ -6,15 +6,16 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/recognise"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // inspectSource looks at the tail calls of a captured scenario with a source, in the state with the prog
 // arrays filled. Where none looks like one that is known, the kernel has a design of its own.
 func (c *Captured) inspectSource() error {
-	var images []*jit.Image
+	var images []*image.Image
 	sites, calls := 0, 0
 	for p := range c.Scenario.Progs {
 		img, err := recogniseProg(&c.Scenario.Progs[p], capture.Populated)
@@ -29,7 +30,7 @@ func (c *Captured) inspectSource() error {
 	}
 	if sites == 0 {
 		if calls > 0 {
-			c.Design = jit.UnknownDesign
+			c.Design = recognise.UnknownDesign
 		}
 		return nil
 	}
@@ -46,9 +47,9 @@ func (c *Captured) inspectSource() error {
 
 // emptySites looks at the direct tail calls of a known design in the state with empty prog arrays: each
 // must be skipped by a jump to its end.
-func (c *Captured) emptySites(p int, filled *jit.Image) error {
-	d, err := jit.RecogniseDesign(filled)
-	if err != nil || d.Name == "" || d.Name == jit.UnknownDesign {
+func (c *Captured) emptySites(p int, filled *image.Image) error {
+	d, err := recognise.RecogniseDesign(filled)
+	if err != nil || d.Name == "" || d.Name == recognise.UnknownDesign {
 		return err
 	}
 	prog := &c.Scenario.Progs[p]
@@ -66,8 +67,8 @@ func (c *Captured) emptySites(p int, filled *jit.Image) error {
 			c.flaw(p, f, t.Off, "with the prog arrays empty, the code of the tail call is not that of "+d.Name)
 			continue
 		}
-		in, err := x86.Decode(f.Code[s.Bypass:], f.Addr+jit.Addr(s.Bypass))
-		if err != nil || in.Branch != x86.BranchJump || in.Target != f.Addr+jit.Addr(s.End) {
+		in, err := x86.Decode(f.Code[s.Bypass:], f.Addr+image.Addr(s.Bypass))
+		if err != nil || in.Branch != x86.BranchJump || in.Target != f.Addr+image.Addr(s.End) {
 			c.flaw(p, f, s.Bypass, "with the prog arrays empty, nothing skips the tail call")
 		}
 	}
@@ -88,8 +89,8 @@ func undecoded(sc *capture.Scenario) string {
 
 // inspect notes what is wrong with the tail calls of all programs, also on ways that the scenario does
 // not take. Of a design that is not known nothing is demanded.
-func (c *Captured) inspect(images []*jit.Image) error {
-	var landings []jit.Addr
+func (c *Captured) inspect(images []*image.Image) error {
+	var landings []image.Addr
 	for _, img := range images {
 		if a, ok := img.Landing(); ok {
 			landings = append(landings, a)
@@ -97,14 +98,14 @@ func (c *Captured) inspect(images []*jit.Image) error {
 	}
 	names := c.symbols.Table()
 	for p, img := range images {
-		d, err := jit.RecogniseDesign(img)
+		d, err := recognise.RecogniseDesign(img)
 		if err != nil {
 			return err
 		}
-		if d.Name == "" || d.Name == jit.UnknownDesign {
+		if d.Name == "" || d.Name == recognise.UnknownDesign {
 			continue
 		}
-		flaws, err := jit.SiteFlaws(img, kernelLimit)
+		flaws, err := recognise.SiteFlaws(img, kernelLimit)
 		if err != nil {
 			return err
 		}
@@ -128,16 +129,16 @@ func (c *Captured) inspect(images []*jit.Image) error {
 }
 
 // flaw notes what is wrong with a tail call of program p.
-func (c *Captured) flaw(p int, f *jit.FuncImage, off jit.CodeOff, text string) {
+func (c *Captured) flaw(p int, f *image.FuncImage, off image.CodeOff, text string) {
 	c.sites = append(c.sites, fmt.Sprintf("program %s: %s+%#x: %s", c.Scenario.Progs[p].Name, f.Name, int(off), text))
 }
 
 // thunkOf returns where an indirect tail call jumps by way of the kernel's thunk.
-func thunkOf(f *jit.FuncImage, s *jit.TailCallSite) (jit.Addr, bool) {
+func thunkOf(f *image.FuncImage, s *image.TailCallSite) (image.Addr, bool) {
 	if s.Direct || s.Jump < 0 {
 		return 0, false
 	}
-	in, err := x86.Decode(f.Code[s.Jump:], f.Addr+jit.Addr(s.Jump))
+	in, err := x86.Decode(f.Code[s.Jump:], f.Addr+image.Addr(s.Jump))
 	if err != nil || in.Branch != x86.BranchJump || in.Target >= f.Addr && in.Target < f.End() {
 		return 0, false
 	}

@@ -11,6 +11,9 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/recognise"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -28,18 +31,18 @@ func TestSiteFlawsOwn(t *testing.T) {
 				continue
 			}
 			c, err := runner.Compile(b, target)
-			if errors.Is(err, jit.ErrUnsupported) {
+			if errors.Is(err, kernels.ErrUnsupported) {
 				continue
 			}
 			must(t, err)
 			for _, img := range c.Images {
-				d, err := jit.RecogniseDesign(img)
+				d, err := recognise.RecogniseDesign(img)
 				must(t, err)
-				if d.Name == "" || d.Name == jit.UnknownDesign {
+				if d.Name == "" || d.Name == recognise.UnknownDesign {
 					continue
 				}
 				looked++
-				flaws, err := jit.SiteFlaws(img, target.Limit)
+				flaws, err := recognise.SiteFlaws(img, target.Limit)
 				must(t, err)
 				for _, f := range flaws {
 					t.Errorf("%s on %s (%s): %s+%#x: %s", b.Scenario.Name, name, d.Name, img.Funcs[f.Func].Name, int(f.Off), f.Text)
@@ -58,28 +61,28 @@ func TestDamagedSource(t *testing.T) {
 	for _, tc := range []struct {
 		scenario string
 		prog, fn int
-		at       func(s *jit.TailCallSite) jit.CodeOff
+		at       func(s *image.TailCallSite) image.CodeOff
 		change   byte // bits
 		wrong    string
 		skipped  bool
 		design   string
 		empty    bool // only in the state with empty prog arrays
 	}{
-		{"tailcall_4", 3, 0, func(s *jit.TailCallSite) jit.CodeOff { return s.Limit - 1 }, 1, "the limit is 32, not 33", false, "hier-6.12", false},
-		{"tailcall_4", 3, 0, func(s *jit.TailCallSite) jit.CodeOff { return s.Null + 1 }, 1, "it is not checked whether the slot is empty", false, "hier-6.12", false},
-		{"tailcall_4", 3, 0, func(s *jit.TailCallSite) jit.CodeOff { return s.Unwind }, 0x5e, "the code does not decode", false, "", false},
-		{"tailcall_2", 0, 0, func(s *jit.TailCallSite) jit.CodeOff { return s.Limit }, 1, "the code of the tail call is not that of hier-6.12", false, "hier-6.12", false},
-		{"tailcall_2", 0, 0, func(s *jit.TailCallSite) jit.CodeOff { return s.Jump + 3 }, 1, "where no program is entered", false, "hier-6.12", false},
-		{"tailcall_2", 0, 0, func(s *jit.TailCallSite) jit.CodeOff { return s.Bypass + 4 }, 2, "with the prog arrays empty, the code of the tail call is not that of hier-6.12", false, "hier-6.12", true},
-		{"tailcall_2", 0, 0, func(s *jit.TailCallSite) jit.CodeOff { return s.Bypass }, 8, "with the prog arrays empty", false, "hier-6.12", true},
-		{"poke_one_site", 0, 0, func(s *jit.TailCallSite) jit.CodeOff { return s.Limit }, 1, "", true, jit.UnknownDesign, false},
+		{"tailcall_4", 3, 0, func(s *image.TailCallSite) image.CodeOff { return s.Limit - 1 }, 1, "the limit is 32, not 33", false, "hier-6.12", false},
+		{"tailcall_4", 3, 0, func(s *image.TailCallSite) image.CodeOff { return s.Null + 1 }, 1, "it is not checked whether the slot is empty", false, "hier-6.12", false},
+		{"tailcall_4", 3, 0, func(s *image.TailCallSite) image.CodeOff { return s.Unwind }, 0x5e, "the code does not decode", false, "", false},
+		{"tailcall_2", 0, 0, func(s *image.TailCallSite) image.CodeOff { return s.Limit }, 1, "the code of the tail call is not that of hier-6.12", false, "hier-6.12", false},
+		{"tailcall_2", 0, 0, func(s *image.TailCallSite) image.CodeOff { return s.Jump + 3 }, 1, "where no program is entered", false, "hier-6.12", false},
+		{"tailcall_2", 0, 0, func(s *image.TailCallSite) image.CodeOff { return s.Bypass + 4 }, 2, "with the prog arrays empty, the code of the tail call is not that of hier-6.12", false, "hier-6.12", true},
+		{"tailcall_2", 0, 0, func(s *image.TailCallSite) image.CodeOff { return s.Bypass }, 8, "with the prog arrays empty", false, "hier-6.12", true},
+		{"poke_one_site", 0, 0, func(s *image.TailCallSite) image.CodeOff { return s.Limit }, 1, "", true, recognise.UnknownDesign, false},
 	} {
 		l := captureText(t, file, tc.scenario)
 		src := l.read(t)
 		sc, err := src.Scenario(0)
 		must(t, err)
 		f := &sc.Progs[tc.prog].Funcs[tc.fn]
-		img, err := jit.RecogniseImage([]jit.FuncImage{{Addr: f.Addr, Code: f.Code(capture.Populated)}})
+		img, err := recognise.RecogniseImage([]image.FuncImage{{Addr: f.Addr, Code: f.Code(capture.Populated)}})
 		must(t, err)
 		at := int(tc.at(&img.Funcs[0].TailCalls[0]))
 		states := []capture.State{capture.Populated}

@@ -11,6 +11,9 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/recognise"
 )
 
 // DecodedTarget is the name of targets that come from code alone.
@@ -39,7 +42,7 @@ func TargetOf(src *capture.Source) (*jit.Target, error) {
 		d.Offsets = *src.Header.Offsets
 	}
 	if src.Header.Context != nil {
-		d.Context = jit.NewContext(*src.Header.Context)
+		d.Context = kernels.NewContext(*src.Header.Context)
 	}
 	return &d, nil
 }
@@ -70,13 +73,13 @@ const decodedPrograms = 200
 // decodeOffsets reads the offsets in structures from tail calls. Programs that do not decode, or
 // have only direct tail calls, have no say; without any indirect tail call the offsets are used by
 // nothing.
-func decodeOffsets(src *capture.Source) (jit.Offsets, error) {
+func decodeOffsets(src *capture.Source) (kernels.Offsets, error) {
 	entries, ptrs, fn := votes{}, votes{}, votes{}
 	seen, code := 0, 0
 	for i := 0; i < src.Len() && seen < decodedPrograms; i++ {
 		sc, err := src.Scenario(i)
 		if err != nil {
-			return jit.Offsets{}, err
+			return kernels.Offsets{}, err
 		}
 		for p := range sc.Progs {
 			if sc.Progs[p].LoadError != "" {
@@ -86,7 +89,7 @@ func decodeOffsets(src *capture.Source) (jit.Offsets, error) {
 			if err != nil {
 				continue
 			}
-			d, err := jit.RecogniseDesign(img)
+			d, err := recognise.RecogniseDesign(img)
 			if err != nil {
 				continue
 			}
@@ -100,25 +103,25 @@ func decodeOffsets(src *capture.Source) (jit.Offsets, error) {
 		}
 	}
 	if code == 0 {
-		return jit.Offsets{}, errors.New("no program decodes")
+		return kernels.Offsets{}, errors.New("no program decodes")
 	}
-	return jit.Offsets{MapMaxEntries: entries.most(), ArrayPtrs: ptrs.most(), ProgBPFFunc: fn.most()}, nil
+	return kernels.Offsets{MapMaxEntries: entries.most(), ArrayPtrs: ptrs.most(), ProgBPFFunc: fn.most()}, nil
 }
 
-func recogniseProg(p *capture.Prog, state capture.State) (*jit.Image, error) {
-	var funcs []jit.FuncImage
+func recogniseProg(p *capture.Prog, state capture.State) (*image.Image, error) {
+	var funcs []image.FuncImage
 	for i := range p.Funcs {
 		f := &p.Funcs[i]
-		funcs = append(funcs, jit.FuncImage{Name: f.Name, Addr: f.Addr, Code: f.Code(state)})
+		funcs = append(funcs, image.FuncImage{Name: f.Name, Addr: f.Addr, Code: f.Code(state)})
 	}
-	return jit.RecogniseImage(funcs)
+	return recognise.RecogniseImage(funcs)
 }
 
 // recognise reads the design from a program and notes what in its tail calls contradicts the rest. Of
 // a design that is not known nothing is demanded.
-func (c *Captured) recognise(p int, img *jit.Image) error {
+func (c *Captured) recognise(p int, img *image.Image) error {
 	prog := &c.Scenario.Progs[p]
-	d, err := jit.RecogniseDesign(img)
+	d, err := recognise.RecogniseDesign(img)
 	if err != nil {
 		return err
 	}
@@ -126,9 +129,9 @@ func (c *Captured) recognise(p int, img *jit.Image) error {
 	case d.Name != "":
 		c.Design = d.Name
 	case c.Design == "" && len(prog.TailCalls) > 0:
-		c.Design = jit.UnknownDesign
+		c.Design = recognise.UnknownDesign
 	}
-	if d.Name == "" || d.Name == jit.UnknownDesign {
+	if d.Name == "" || d.Name == recognise.UnknownDesign {
 		return nil
 	}
 	wrong := func(format string, args ...any) {
@@ -155,8 +158,8 @@ func (c *Captured) recognise(p int, img *jit.Image) error {
 }
 
 // hasSite reports whether a recognised tail call has its code at off.
-func hasSite(f *jit.FuncImage, off jit.CodeOff) bool {
-	return slices.ContainsFunc(f.TailCalls, func(s jit.TailCallSite) bool { return s.Start <= off && off < s.End })
+func hasSite(f *image.FuncImage, off image.CodeOff) bool {
+	return slices.ContainsFunc(f.TailCalls, func(s image.TailCallSite) bool { return s.Start <= off && off < s.End })
 }
 
 // minCompared is how many functions a capture must have to say that a few are unlike the others, and

@@ -10,7 +10,7 @@ import (
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -131,9 +131,9 @@ func (m *machine) describe(res *emu.Result) *Run {
 	return r
 }
 
-func insnText(p *jit.Program, i jit.InsnIndex) string {
+func insnText(p *bpf.Program, i bpf.InsnIndex) string {
 	if p == nil || i < 0 || int(i) >= len(p.Insns) {
 		return ""
 	}
-	return jit.TextAt(p.Insns, i)
+	return bpf.TextAt(p.Insns, i)
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 	"github.com/tcsim/tcsim/scenarios/runner/runnertest"
@@ -30,8 +32,8 @@ var (
 func has(t *testing.T, scenario string, tg *jit.Target) bool {
 	t.Helper()
 	b := build(t, scenario)
-	throws := slices.ContainsFunc(b.Programs, func(p jit.Program) bool { return slices.Contains(p.Kfuncs, "bpf_throw") })
-	return !throws || tg.Emit.ISA&jit.ISAExceptions != 0
+	throws := slices.ContainsFunc(b.Programs, func(p bpf.Program) bool { return slices.Contains(p.Kfuncs, "bpf_throw") })
+	return !throws || tg.Emit.ISA&kernels.ISAExceptions != 0
 }
 
 // TestLibrary plays every built-in scenario on every kernel and expects what its file says.
@@ -41,7 +43,7 @@ func TestLibrary(t *testing.T) {
 		for _, tn := range []string{"5.10", "6.1", "6.12", "6.18", "7.2"} {
 			t.Run(name+"/"+tn, func(t *testing.T) {
 				c, err := runner.Compile(b, target(t, tn))
-				if errors.Is(err, jit.ErrUnsupported) {
+				if errors.Is(err, kernels.ErrUnsupported) {
 					t.Skip(err)
 				}
 				if err != nil {

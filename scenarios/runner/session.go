@@ -14,7 +14,9 @@ import (
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // Options say how a session records and when it gives up. The zero value checks every invariant
@@ -64,17 +66,17 @@ type machine struct {
 	opt    Options
 	setup  guest.Setup
 	code   *trace.Code
-	names  map[jit.Addr]string // functions outside the images
+	names  map[image.Addr]string // functions outside the images
 	feed   feed
 	killed string // why the run was ended, "" if it was not
 	cut    *cut   // where the run is interrupted, nil if it is not
 
-	started jit.Addr // the entry of the last run
+	started image.Addr // the entry of the last run
 }
 
 // load puts a setup into a machine, which is made if m is nil, and prepares recording.
 func load(m *emu.Machine, s guest.Setup, opt Options, limit uint32, text insnTexts) (*machine, error) {
-	names := make(map[jit.Addr]string, len(s.Symbols))
+	names := make(map[image.Addr]string, len(s.Symbols))
 	for n, a := range s.Symbols {
 		if old, ok := names[a]; !ok || n < old {
 			names[a] = n
@@ -82,7 +84,7 @@ func load(m *emu.Machine, s guest.Setup, opt Options, limit uint32, text insnTex
 	}
 	o := trace.Options{
 		Marks: trace.MarkStart, Limit: limit, InsnText: text,
-		Symbol: func(a jit.Addr) string { return symbolName(names, a) },
+		Symbol: func(a image.Addr) string { return symbolName(names, a) },
 	}
 	if m != nil {
 		o.Cache = m.DecodeCache()
@@ -116,36 +118,36 @@ func load(m *emu.Machine, s guest.Setup, opt Options, limit uint32, text insnTex
 }
 
 // insnTexts prints a BPF instruction.
-type insnTexts func(*jit.Program, jit.InsnIndex) string
+type insnTexts func(*bpf.Program, bpf.InsnIndex) string
 
 // writable lists what programs may write besides BPF stacks.
 func (m *machine) writable() []check.Range {
 	var out []check.Range
 	for i := range m.setup.Maps {
 		for _, r := range m.MapMemory(i) {
-			out = append(out, check.Range{Lo: r.Addr, End: r.Addr + jit.Addr(r.Size), Name: "map " + m.setup.Maps[i].Name})
+			out = append(out, check.Range{Lo: r.Addr, End: r.Addr + image.Addr(r.Size), Name: "map " + m.setup.Maps[i].Name})
 		}
 	}
 	for _, r := range m.setup.Data {
 		if !r.ReadOnly {
-			out = append(out, check.Range{Lo: r.Addr, End: r.Addr + jit.Addr(len(r.Bytes)), Name: "context"})
+			out = append(out, check.Range{Lo: r.Addr, End: r.Addr + image.Addr(len(r.Bytes)), Name: "context"})
 		}
 	}
 	for _, img := range m.setup.Images {
 		for i := range img.Funcs {
 			if s := guest.PrivateStack(&img.Funcs[i]); s.Size > 0 {
-				out = append(out, check.Range{Lo: s.Addr, End: s.Addr + jit.Addr(s.Size), Name: "private stack"})
+				out = append(out, check.Range{Lo: s.Addr, End: s.Addr + image.Addr(s.Size), Name: "private stack"})
 			}
 		}
 	}
 	for _, s := range m.setup.Maps {
-		if s.Type == jit.ArenaMap && s.ValueAddr != 0 {
+		if s.Type == bpf.ArenaMap && s.ValueAddr != 0 {
 			out = append(out, check.Range{Lo: s.ValueAddr - arenaGuard, End: s.ValueAddr + 1<<32 + arenaGuard, Name: "arena"})
 		}
 	}
 	if n := len(m.setup.Packet); n > 0 {
-		r := check.Range{Lo: guest.PacketAddr, End: guest.PacketAddr + jit.Addr(n), Name: "packet"}
-		if slices.ContainsFunc(m.setup.Images, func(i *jit.Image) bool { return i.Program != nil && i.Program.Type == jit.XDP }) {
+		r := check.Range{Lo: guest.PacketAddr, End: guest.PacketAddr + image.Addr(n), Name: "packet"}
+		if slices.ContainsFunc(m.setup.Images, func(i *image.Image) bool { return i.Program != nil && i.Program.Type == bpf.XDP }) {
 			r.Lo -= guest.PacketHeadroom
 			r.End = max(r.End, r.Lo+guest.PacketFrame)
 		}
@@ -162,12 +164,12 @@ const arenaGuard = 1 << 15
 func (m *machine) counters() []check.Range {
 	var out []check.Range
 	for _, r := range m.CounterMemory() {
-		out = append(out, check.Range{Lo: r.Addr, End: r.Addr + jit.Addr(r.Size), Name: "tail_call_cnt"})
+		out = append(out, check.Range{Lo: r.Addr, End: r.Addr + image.Addr(r.Size), Name: "tail_call_cnt"})
 	}
 	return out
 }
 
-func symbolName(names map[jit.Addr]string, a jit.Addr) string {
+func symbolName(names map[image.Addr]string, a image.Addr) string {
 	if a == guest.OutsideReturn {
 		return "the kernel"
 	}
@@ -233,7 +235,7 @@ func (m *machine) ended(res emu.Result, err error) (emu.Result, error) {
 	switch {
 	case errors.As(err, &f):
 		if f.Kind == emu.FaultHelper {
-			return res, fmt.Errorf("%w: %s: %w", jit.ErrUnsupported, f.Name, f.Err)
+			return res, fmt.Errorf("%w: %s: %w", kernels.ErrUnsupported, f.Name, f.Err)
 		}
 		m.feed.chk.Fault(check.Fault{Seq: f.Seq, RIP: f.RIP, Addr: f.Access, Text: f.Error()})
 		return res, nil

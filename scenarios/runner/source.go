@@ -9,8 +9,11 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/emu/guest"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/recognise"
+	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/object"
 )
@@ -40,7 +43,7 @@ func (c *Captured) sourced(src *capture.Source) error {
 		img.Program = &b.Programs[p]
 		c.design(img)
 	}
-	if changed := *c.Target; c.Design != "" && c.Design != jit.UnknownDesign && !sameDesign(c.Design, changed.Scheme) {
+	if changed := *c.Target; c.Design != "" && c.Design != recognise.UnknownDesign && !sameDesign(c.Design, changed.Scheme) {
 		// A patched kernel: what its sites do counts, not what its release did.
 		changed.Scheme = c.Design
 		c.compiled.Target = &changed
@@ -76,7 +79,7 @@ func builtOf(sc *capture.Scenario) (*scenarios.Built, error) {
 
 // sourceTracing puts the kernel's own trampolines in place: one for each attach event, in their order.
 func (c *Captured) sourceTracing() error {
-	sites := map[*scenarios.Action]jit.Patch{}
+	sites := map[*scenarios.Action]image.Patch{}
 	b := c.compiled.Built
 	for i := range b.Actions {
 		a := &b.Actions[i]
@@ -97,7 +100,7 @@ func (c *Captured) sourceTracing() error {
 			return nil
 		}
 		sites[a] = site
-		c.tracing.images = append(c.tracing.images, &jit.Image{Limit: c.Target.Limit, Funcs: []jit.FuncImage{*f}})
+		c.tracing.images = append(c.tracing.images, &image.Image{Limit: c.Target.Limit, Funcs: []image.FuncImage{*f}})
 	}
 	c.compiled.attached = attachments{c.tracing.images, sites}
 	return nil
@@ -111,8 +114,8 @@ var errUnlike = errors.New("no direct tail call is recognised")
 
 // sourceImages makes the images of all programs in a state; with symbols, direct tail calls know their
 // slots.
-func (c *Captured) sourceImages(state capture.State, symbols *capture.SymbolTable) ([]*jit.Image, error) {
-	var out []*jit.Image
+func (c *Captured) sourceImages(state capture.State, symbols *capture.SymbolTable) ([]*image.Image, error) {
+	var out []*image.Image
 	for p := range c.Scenario.Progs {
 		img, err := c.image(p, state)
 		if err == nil && symbols != nil {
@@ -156,12 +159,12 @@ func sameOrder(b *scenarios.Built, sc *capture.Scenario) error {
 
 // slotsOf tells the direct tail calls of an image which slot they belong to. Bytes do not say that;
 // the verifier's rules on the xlated form do.
-func (c *Captured) slotsOf(img *jit.Image, p int, symbols *capture.SymbolTable) error {
+func (c *Captured) slotsOf(img *image.Image, p int, symbols *capture.SymbolTable) error {
 	prog, err := c.Scenario.Xlated(p, c.header, symbols)
 	if err != nil {
 		return err
 	}
-	v, err := jit.Analyse(prog, &c.Target.Kernel)
+	v, err := verify.Analyse(prog, &c.Target.Kernel)
 	if err != nil {
 		return err
 	}
@@ -172,7 +175,7 @@ func (c *Captured) slotsOf(img *jit.Image, p int, symbols *capture.SymbolTable) 
 			return fmt.Errorf("the tail call in xlated instruction %d has no place", d.Insn)
 		}
 		sites := img.Funcs[places[at].Func].TailCalls
-		i := slices.IndexFunc(sites, func(s jit.TailCallSite) bool { return s.Start <= places[at].Off && places[at].Off < s.End })
+		i := slices.IndexFunc(sites, func(s image.TailCallSite) bool { return s.Start <= places[at].Off && places[at].Off < s.End })
 		if i < 0 || !sites[i].Direct {
 			return fmt.Errorf("%w at %#x of function %d", errUnlike, places[at].Off, places[at].Func)
 		}
@@ -187,7 +190,7 @@ func (c *Captured) HasSource() bool { return c.compiled != nil }
 // updates reports whether the scenario changes prog arrays between its runs.
 func (c *Compiled) updates() bool {
 	return slices.ContainsFunc(c.Built.Actions, func(a scenarios.Action) bool {
-		return (a.Kind == scenarios.ActInsert || a.Kind == scenarios.ActDelete) && c.Built.Maps[a.Map].Type == jit.ProgArray
+		return (a.Kind == scenarios.ActInsert || a.Kind == scenarios.ActDelete) && c.Built.Maps[a.Map].Type == bpf.ProgArray
 	})
 }
 

@@ -11,15 +11,15 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
 // play plays the source of a captured scenario and compares it with what the kernel did.
 func (r *Replayer) play(ctx context.Context, c *Captured) (*Replay, error) {
 	s, err := open(r.m, c.compiled, r.opt)
-	if err != nil && !errors.Is(err, jit.ErrUnsupported) {
+	if err != nil && !errors.Is(err, kernels.ErrUnsupported) {
 		return &Replay{Scenario: c.Scenario.Name, Design: c.Design, Wrong: []string{"what the capture says cannot be set up: " + err.Error()}}, nil
 	}
 	if err != nil {
@@ -38,7 +38,7 @@ func (r *Replayer) play(ctx context.Context, c *Captured) (*Replay, error) {
 	out.Wrong = append(out.Wrong, c.sites...)
 	var values []string
 	if out.Result, values, err = s.playCaptured(ctx, c.Scenario); err != nil {
-		if ctx.Err() != nil || errors.Is(err, jit.ErrUnsupported) {
+		if ctx.Err() != nil || errors.Is(err, kernels.ErrUnsupported) {
 			return nil, err
 		}
 		out.Wrong = append(out.Wrong, "what the capture says cannot be played: "+err.Error())

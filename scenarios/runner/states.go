@@ -13,7 +13,7 @@ import (
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // maxStates is how many calls of a run are compared in what they leave, and how many sites are kept
@@ -217,7 +217,7 @@ func (r *reference) differs(s *state, kind interp.CallKind, f *trace.Fn, got *si
 // programs whose BPF stack is not on the kernel's.
 func stackBelowRBP(f *trace.Fn) bool {
 	for _, s := range f.Frame.Slots {
-		if s.Kind == jit.SlotBPFStack {
+		if s.Kind == image.SlotBPFStack {
 			return s.Off+int32(s.Size) == 0
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/emu/check"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -79,7 +79,7 @@ func TestStates(t *testing.T) {
 func brokenOn(t *testing.T, b *scenarios.Built, name string, old, with []byte, says string) {
 	t.Helper()
 	c, err := runner.Compile(b, target(t, name))
-	if errors.Is(err, jit.ErrUnsupported) && name == "classic-4.4" {
+	if errors.Is(err, kernels.ErrUnsupported) && name == "classic-4.4" {
 		return // subprograms
 	}
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -19,15 +20,15 @@ type traceKey struct{ prog, fn int }
 // program comes to trace gets a new trampoline, and its call goes there from then on
 // (bpf_trampoline_update, kernel/bpf/trampoline.c).
 type attachments struct {
-	images []*jit.Image                    // the trampolines
-	sites  map[*scenarios.Action]jit.Patch // what an attach action changes
+	images []*image.Image                    // the trampolines
+	sites  map[*scenarios.Action]image.Patch // what an attach action changes
 }
 
 // attachAll compiles the trampolines of all attach events, in their order.
 func (c *Compiled) attachAll() error {
-	c.attached.sites = map[*scenarios.Action]jit.Patch{}
+	c.attached.sites = map[*scenarios.Action]image.Patch{}
 	traced := map[traceKey]*jit.Traced{}
-	now := map[traceKey]jit.Patch{}
+	now := map[traceKey]image.Patch{}
 	for i := range c.Built.Actions {
 		a := &c.Built.Actions[i]
 		if a.Kind != scenarios.ActAttach {
@@ -45,7 +46,7 @@ func (c *Compiled) attachAll() error {
 			f.Name += "'"
 		}
 		by := &c.Images[a.By].Funcs[0]
-		f.Attach(a.Trace, jit.TracingProg{Func: by.Addr + jit.Addr(by.Entry), Prog: c.Plan.Prog(a.By)})
+		f.Attach(a.Trace, jit.TracingProg{Func: by.Addr + image.Addr(by.Entry), Prog: c.Plan.Prog(a.By)})
 		f.Image = c.Plan.TrampImage(len(c.attached.images))
 		t, err := jit.CompileTrampoline(f, c.Target, c.Plan)
 		if err != nil {
@@ -69,7 +70,7 @@ func (c *Compiled) traced(a *scenarios.Action) (*jit.Traced, error) {
 		f := &c.Images[a.Program].Funcs[i]
 		if f.Name == name {
 			return &jit.Traced{
-				Name: name, Func: f.Addr + jit.Addr(f.Entry), Args: jit.FuncArgs(v.Program, i),
+				Name: name, Func: f.Addr + image.Addr(f.Entry), Args: jit.FuncArgs(v.Program, i),
 				TailCalls: jit.TailCallsTraced(v),
 			}, nil
 		}
@@ -112,5 +113,5 @@ func attaches(b *scenarios.Built) bool {
 // betweenHooks reports whether a return is none that BPF knows: into a trampoline, or from one into the
 // prologue of the function that it traces.
 func betweenHooks(e *trace.Event) bool {
-	return e.Target.Trampoline || e.Fn.Trampoline && jit.CodeOff(e.TargetAddr-e.Target.Addr) < e.Target.Frame.Body
+	return e.Target.Trampoline || e.Fn.Trampoline && image.CodeOff(e.TargetAddr-e.Target.Addr) < e.Target.Frame.Body
 }

@@ -13,13 +13,16 @@ import (
 	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/recognise"
 )
 
 // tracing is what a captured scenario has besides its programs: the kernel's trampolines, and
 // functions of the kernel that are traced.
 type tracing struct {
-	images []*jit.Image
-	sites  []jit.Patch
+	images []*image.Image
+	sites  []image.Patch
 	kernel map[string]int // index of traced kernel functions among all images
 	// loses says that a trampoline does not keep what its function needs in rax.
 	loses bool
@@ -60,18 +63,18 @@ func (c *Captured) readTracing() error {
 		if err != nil {
 			return err
 		}
-		img := &jit.Image{Limit: c.Target.Limit, Funcs: []jit.FuncImage{*f}}
+		img := &image.Image{Limit: c.Target.Limit, Funcs: []image.FuncImage{*f}}
 		if t.Kernel != "" {
-			fn, ok := kernel.TracedFunc(t.Kernel, site.Addr-jit.Addr(t.Site.Off), c.Target)
+			fn, ok := kernel.TracedFunc(t.Kernel, site.Addr-image.Addr(t.Site.Off), c.Target)
 			if !ok {
-				return fmt.Errorf("kernel function %s: %w", t.Kernel, jit.ErrUnsupported)
+				return fmt.Errorf("kernel function %s: %w", t.Kernel, kernels.ErrUnsupported)
 			}
 			if code := fn.Funcs[0].Code; int(t.Site.Off) >= len(code) || !bytes.HasPrefix(code[t.Site.Off:], t.Site.Before) {
 				return fmt.Errorf("kernel function %s: what is patched is not at +%#x", t.Kernel, int(t.Site.Off))
 			}
 			c.tracing.kernel[t.Kernel] = len(c.Images) + len(c.tracing.images)
 			c.tracing.images = append(c.tracing.images, fn)
-		} else if counts := c.Images[t.Prog].Funcs[t.Func].Frame.Counter.Form != jit.CounterNone; counts && t.Func > 0 && !keepsRAX(f) {
+		} else if counts := c.Images[t.Prog].Funcs[t.Func].Frame.Counter.Form != image.CounterNone; counts && t.Func > 0 && !keepsRAX(f) {
 			c.tracing.loses = true
 		}
 		c.tracing.images = append(c.tracing.images, img)
@@ -81,18 +84,18 @@ func (c *Captured) readTracing() error {
 }
 
 // trampolineOf returns a captured trampoline and what leads to it.
-func trampolineOf(t *capture.Trampoline, name string) (*jit.FuncImage, jit.Patch, error) {
-	site := jit.Patch{Kind: jit.PatchText, Part: jit.PartJump, Old: [jit.PokeSize]byte(t.Site.Before), New: [jit.PokeSize]byte(t.Site.After)}
+func trampolineOf(t *capture.Trampoline, name string) (*image.FuncImage, image.Patch, error) {
+	site := image.Patch{Kind: image.PatchText, Part: image.PartJump, Old: [image.PokeSize]byte(t.Site.Before), New: [image.PokeSize]byte(t.Site.After)}
 	rel := int32(binary.LittleEndian.Uint32(t.Site.After[1:]))
-	site.Addr = t.Addr - jit.Addr(int64(rel)) - jit.PokeSize
-	f, err := jit.RecogniseTrampoline(name, t.Addr, t.Image)
+	site.Addr = t.Addr - image.Addr(int64(rel)) - image.PokeSize
+	f, err := recognise.RecogniseTrampoline(name, t.Addr, t.Image)
 	return f, site, err
 }
 
 // keepsRAX reports whether a trampoline keeps what rax holds when it is entered.
-func keepsRAX(f *jit.FuncImage) bool {
+func keepsRAX(f *image.FuncImage) bool {
 	for _, s := range f.Frame.Slots {
-		if s.Kind == jit.SlotTailCallCntOrPtr {
+		if s.Kind == image.SlotTailCallCntOrPtr {
 			return true
 		}
 	}
@@ -106,11 +109,11 @@ func (c *Captured) attach(m *machine) error {
 	}
 	for i := range c.tracing.sites {
 		p := &c.tracing.sites[i]
-		code := make([]byte, jit.PokeSize)
+		code := make([]byte, image.PokeSize)
 		if err := m.ReadMemory(p.Addr, code); err != nil {
 			return err
 		}
-		if r := p.Apply(code); r != jit.PokeChanged {
+		if r := p.Apply(code); r != image.PokeChanged {
 			return fmt.Errorf("trampoline %d: patch at %#x: %v: found % x", i, uint64(p.Addr), r, code)
 		}
 		if err := m.WriteText(p.Addr, code); err != nil {
@@ -133,7 +136,7 @@ func (c *Captured) limit(opt Options) uint32 {
 func (c *Captured) runTracing(ctx context.Context, m *machine, out *Replay) error {
 	kind, ok := jit.TraceKindByName(c.Scenario.Progs[c.testRun().Prog].Attach.Kind)
 	if !ok {
-		return fmt.Errorf("attached as %q: %w", c.Scenario.Progs[c.testRun().Prog].Attach.Kind, jit.ErrUnsupported)
+		return fmt.Errorf("attached as %q: %w", c.Scenario.Progs[c.testRun().Prog].Attach.Kind, kernels.ErrUnsupported)
 	}
 	if err := m.PrepareKernelCalls(); err != nil {
 		return err

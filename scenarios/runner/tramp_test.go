@@ -10,7 +10,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -84,7 +84,7 @@ func TestAttach(t *testing.T) {
 // TestAttachUnsupported expects a design whose trampolines nobody knows to be refused.
 func TestAttachUnsupported(t *testing.T) {
 	for _, target := range []string{"fp53", "hier-runctx"} {
-		if _, err := openTraced(t, "fentry", target); !errors.Is(err, jit.ErrUnsupported) {
+		if _, err := openTraced(t, "fentry", target); !errors.Is(err, kernels.ErrUnsupported) {
 			t.Errorf("%s: error %v", target, err)
 		}
 	}

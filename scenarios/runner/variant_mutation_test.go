@@ -12,6 +12,9 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -32,9 +35,9 @@ type variantMutation struct {
 	sub   bool // in subprograms only
 	depth func(depth int32) int32
 	saved func(used [4]bool) [4]bool
-	poke  func(steps []jit.Patch) []jit.Patch
+	poke  func(steps []image.Patch) []image.Patch
 	also  *variantMutation // made with it: a change that is right in itself
-	shift jit.CodeOff      // of the landing in every program, which is right too
+	shift image.CodeOff    // of the landing in every program, which is right too
 
 	survives string
 }
@@ -136,10 +139,10 @@ func (m *variantMutation) variant(t *testing.T, n *int) *jit.Variant {
 		v.Saved = func(used [4]bool) [4]bool { *n++; return m.saved(used) }
 	}
 	if m.poke != nil {
-		v.Poke = func(steps []jit.Patch) []jit.Patch { *n++; return m.poke(steps) }
+		v.Poke = func(steps []image.Patch) []image.Patch { *n++; return m.poke(steps) }
 	}
 	if m.old != "" {
-		v.Code = func(p jit.CodePart, f *jit.FuncInfo, code []jit.Piece) []jit.Piece {
+		v.Code = func(p jit.CodePart, f *verify.FuncInfo, code []jit.Piece) []jit.Piece {
 			made := 0
 			for e := m; e != nil; e = e.also {
 				if !slices.Contains(e.in, p) || e.sub && f.Start == 0 {
@@ -164,7 +167,7 @@ func (m *variantMutation) mutated(t *testing.T, b *scenarios.Built) (*runner.Com
 	tg, n := *target(t, m.target), 0
 	tg.Variant = m.variant(t, &n)
 	c, err := runner.Compile(b, &tg)
-	if errors.Is(err, jit.ErrUnsupported) {
+	if errors.Is(err, kernels.ErrUnsupported) {
 		return nil, 0
 	}
 	if err != nil {

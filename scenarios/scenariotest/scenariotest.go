@@ -19,6 +19,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/object"
 	"github.com/tcsim/tcsim/scenarios/runner"
@@ -107,7 +108,7 @@ func releases() []string {
 func open(t testing.TB, b *scenarios.Built, target *jit.Target) *runner.Session {
 	t.Helper()
 	c, err := runner.Compile(b, target)
-	if errors.Is(err, jit.ErrUnsupported) {
+	if errors.Is(err, kernels.ErrUnsupported) {
 		t.Skip(err)
 	}
 	if err != nil {
@@ -133,7 +134,7 @@ func play(t *testing.T, b *scenarios.Built, target *jit.Target) {
 	s := open(t, b, target)
 	defer closed(t, s)
 	res, err := s.Play(t.Context())
-	if errors.Is(err, jit.ErrUnsupported) {
+	if errors.Is(err, kernels.ErrUnsupported) {
 		t.Skip(err)
 	}
 	if err != nil {

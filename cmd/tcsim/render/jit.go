@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -37,7 +37,7 @@ func Listing(c *runner.Compiled) []ListingFunc {
 		for i := range img.Funcs {
 			f := &img.Funcs[i]
 			l := ListingFunc{Name: f.Name, Addr: fmt.Sprintf("%#x", uint64(f.Addr)), Size: len(f.Code)}
-			for _, x := range jit.Listing(f, img.Program) {
+			for _, x := range image.Listing(f, img.Program) {
 				l.Lines = append(l.Lines, ListingLine{int(x.Off), hex.EncodeToString(x.Bytes), x.Text, int(x.Insn), x.BPF, x.Note})
 			}
 			out = append(out, l)
@@ -77,17 +77,17 @@ func Differences(cs []*runner.Compiled) []DiffFunc {
 
 // Diffs compares each function of both compilations; nothing stands in for one that a target's
 // verifier removed.
-func Diffs(cs []*runner.Compiled) []jit.FuncDiff {
-	var out []jit.FuncDiff
+func Diffs(cs []*runner.Compiled) []image.FuncDiff {
+	var out []image.FuncDiff
 	for i, img := range cs[0].Images {
 		other := cs[1].Images[i]
-		find := func(m *jit.Image, name string) *jit.FuncImage {
+		find := func(m *image.Image, name string) *image.FuncImage {
 			for k := range m.Funcs {
 				if m.Funcs[k].Name == name {
 					return &m.Funcs[k]
 				}
 			}
-			return &jit.FuncImage{Name: "-"}
+			return &image.FuncImage{Name: "-"}
 		}
 		var names []string
 		for k := range img.Funcs {
@@ -100,7 +100,7 @@ func Diffs(cs []*runner.Compiled) []jit.FuncDiff {
 		}
 		for _, n := range names {
 			a, b := find(img, n), find(other, n)
-			d := jit.DiffPrograms(a, b, img.Program, other.Program)
+			d := image.DiffPrograms(a, b, img.Program, other.Program)
 			d.NameA, d.NameB = cs[0].Target.Name+" "+a.Name, cs[1].Target.Name+" "+b.Name
 			out = append(out, d)
 		}

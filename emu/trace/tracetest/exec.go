@@ -5,21 +5,21 @@ package tracetest
 import (
 	"fmt"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-func (m *Machine) ea(in *x86.Inst) jit.Addr {
+func (m *Machine) ea(in *x86.Inst) image.Addr {
 	switch {
 	case in.Stack.Any():
-		return jit.Addr(m.Regs[in.Stack.Base] + uint64(int64(in.Stack.Off)))
+		return image.Addr(m.Regs[in.Stack.Base] + uint64(int64(in.Stack.Off)))
 	case in.HasMem && (in.Load || in.Store):
 		return m.addr(in)
 	}
 	return 0
 }
 
-func (m *Machine) addr(in *x86.Inst) jit.Addr {
+func (m *Machine) addr(in *x86.Inst) image.Addr {
 	a := uint64(in.Mem.Disp)
 	if in.Mem.RIPRel {
 		a += uint64(in.Next())
@@ -30,7 +30,7 @@ func (m *Machine) addr(in *x86.Inst) jit.Addr {
 	if in.Mem.Index != x86.RegNone {
 		a += m.Regs[in.Mem.Index] * uint64(in.Mem.Scale)
 	}
-	return jit.Addr(a)
+	return image.Addr(a)
 }
 
 func (m *Machine) load(in *x86.Inst, n int) uint64 {
@@ -63,11 +63,11 @@ func mask(v uint64, bits uint16) uint64 {
 
 func (m *Machine) push(v uint64) {
 	m.Regs[x86.RSP] -= 8
-	m.Write(jit.Addr(m.Regs[x86.RSP]), v, 8)
+	m.Write(image.Addr(m.Regs[x86.RSP]), v, 8)
 }
 
 func (m *Machine) pop() uint64 {
-	v := m.Read(jit.Addr(m.Regs[x86.RSP]), 8)
+	v := m.Read(image.Addr(m.Regs[x86.RSP]), 8)
 	m.Regs[x86.RSP] += 8
 	return v
 }
@@ -134,17 +134,17 @@ func (m *Machine) alu(in *x86.Inst) {
 	}
 }
 
-func (m *Machine) branch(in *x86.Inst) (jit.Addr, error) {
+func (m *Machine) branch(in *x86.Inst) (image.Addr, error) {
 	switch in.Branch {
 	case x86.BranchJump:
 		return in.Target, nil
 	case x86.BranchJumpIndirect:
-		return jit.Addr(m.load(in, 0)), nil
+		return image.Addr(m.load(in, 0)), nil
 	case x86.BranchCall:
 		m.push(uint64(in.Next()))
 		return in.Target, nil
 	case x86.BranchRet:
-		return jit.Addr(m.pop()), nil
+		return image.Addr(m.pop()), nil
 	case x86.BranchCond:
 		var yes bool
 		switch in.Cond &^ 1 {

@@ -6,7 +6,8 @@ import (
 	"encoding/binary"
 
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // Graph is the hierarchy of two functions: entry calls sub, sub tail-calls slot 0 of a prog array
@@ -25,28 +26,28 @@ type Graph struct {
 }
 
 // Image returns the graph as one image: entry, then sub.
-func (g Graph) Image() *jit.Image {
+func (g Graph) Image() *image.Image {
 	if g.Calls == 0 {
 		g.Calls = 1
 	}
 	if g.Stack == 0 {
 		g.Stack = 8
 	}
-	p := &jit.Program{
+	p := &bpf.Program{
 		Name:  "entry",
-		Funcs: []jit.Func{{Name: "entry"}, {Name: "sub"}},
-		Maps:  []jit.Map{{Name: "jmp_table", Type: jit.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 1}},
+		Funcs: []bpf.Func{{Name: "entry"}, {Name: "sub"}},
+		Maps:  []bpf.Map{{Name: "jmp_table", Type: bpf.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 1}},
 	}
-	funcs := []jit.FuncImage{g.entry()}
+	funcs := []image.FuncImage{g.entry()}
 	if g.Self {
 		p.Funcs = p.Funcs[:1]
 	} else {
-		funcs = append(funcs, g.sub(jit.InsnIndex(len(funcs[0].InsnOff)-1)))
+		funcs = append(funcs, g.sub(bpf.InsnIndex(len(funcs[0].InsnOff)-1)))
 		p.Funcs[1].Start = funcs[1].FirstInsn
 	}
 	for i := range funcs {
 		f := &funcs[i]
-		insns := make([]jit.Insn, len(f.InsnOff)-1)
+		insns := make([]bpf.Insn, len(f.InsnOff)-1)
 		for i := range insns {
 			insns[i].Op = 0xb7 // mov, unless it is known to be something else
 		}
@@ -59,19 +60,19 @@ func (g Graph) Image() *jit.Image {
 		insns[len(insns)-1].Op = 0x95
 		p.Insns = append(p.Insns, insns...)
 	}
-	return &jit.Image{
+	return &image.Image{
 		Program: p, Limit: 33, Funcs: funcs,
 	}
 }
 
-func (g Graph) entry() jit.FuncImage {
+func (g Graph) entry() image.FuncImage {
 	b := newBuf(EntryAddr)
-	f := jit.FuncImage{Name: "entry", Addr: EntryAddr, Frame: g.Design.frame(true, g.Stack, true)}
+	f := image.FuncImage{Name: "entry", Addr: EntryAddr, Frame: g.Design.frame(true, g.Stack, true)}
 	g.Design.prologue(b, true, g.Stack, true)
-	f.Frame.Body, f.Frame.Landing = b.off(), jit.CodeOff(g.Design.landing)
-	insn := func() jit.InsnIndex {
+	f.Frame.Body, f.Frame.Landing = b.off(), image.CodeOff(g.Design.landing)
+	insn := func() bpf.InsnIndex {
 		f.InsnOff = append(f.InsnOff, b.off())
-		return jit.InsnIndex(len(f.InsnOff) - 1)
+		return bpf.InsnIndex(len(f.InsnOff) - 1)
 	}
 	insn()
 	b.hex("4889fb") // mov rbx, rdi
@@ -84,7 +85,7 @@ func (g Graph) entry() jit.FuncImage {
 	if g.Helper {
 		i := insn()
 		g.Design.reload(b, g.Stack)
-		f.Calls = append(f.Calls, jit.CallSite{Insn: i, Off: b.call(HelperAddr), Target: HelperAddr, Func: -1})
+		f.Calls = append(f.Calls, image.CallSite{Insn: i, Off: b.call(HelperAddr), Target: HelperAddr, Func: -1})
 	}
 	if g.Self {
 		g.tailCall(b, &f, insn, g.Stack, true)
@@ -95,7 +96,7 @@ func (g Graph) entry() jit.FuncImage {
 		b.hex("4889df") // mov rdi, rbx
 		i := insn()
 		g.Design.reload(b, g.Stack)
-		f.Calls = append(f.Calls, jit.CallSite{Insn: i, Off: b.call(SubAddr), Target: SubAddr, Func: 1})
+		f.Calls = append(f.Calls, image.CallSite{Insn: i, Off: b.call(SubAddr), Target: SubAddr, Func: 1})
 	}
 	insn()
 	b.hex("b801000000") // mov eax, 1
@@ -106,14 +107,14 @@ func (g Graph) entry() jit.FuncImage {
 	return f
 }
 
-func (g Graph) sub(first jit.InsnIndex) jit.FuncImage {
+func (g Graph) sub(first bpf.InsnIndex) image.FuncImage {
 	b := newBuf(SubAddr)
-	f := jit.FuncImage{Name: "sub", Addr: SubAddr, FirstInsn: first, Frame: g.Design.frame(false, 0, false)}
+	f := image.FuncImage{Name: "sub", Addr: SubAddr, FirstInsn: first, Frame: g.Design.frame(false, 0, false)}
 	g.Design.prologue(b, false, 0, false)
-	f.Frame.Body, f.Frame.Landing = b.off(), jit.CodeOff(g.Design.landing)
-	insn := func() jit.InsnIndex {
+	f.Frame.Body, f.Frame.Landing = b.off(), image.CodeOff(g.Design.landing)
+	insn := func() bpf.InsnIndex {
 		f.InsnOff = append(f.InsnOff, b.off())
-		return first + jit.InsnIndex(len(f.InsnOff)-1)
+		return first + bpf.InsnIndex(len(f.InsnOff)-1)
 	}
 	g.tailCall(b, &f, insn, 0, false)
 	insn()
@@ -126,7 +127,7 @@ func (g Graph) sub(first jit.InsnIndex) jit.FuncImage {
 }
 
 // tailCall appends the instructions that end in a tail call.
-func (g Graph) tailCall(b *buf, f *jit.FuncImage, insn func() jit.InsnIndex, sd int32, rbx bool) {
+func (g Graph) tailCall(b *buf, f *image.FuncImage, insn func() bpf.InsnIndex, sd int32, rbx bool) {
 	insn()
 	insn()
 	b.hex("48be").i64(uint64(MapAddr)) // mov rsi, map
@@ -141,7 +142,7 @@ func (g Graph) tailCall(b *buf, f *jit.FuncImage, insn func() jit.InsnIndex, sd 
 		b.hex("4885ff") // test rdi, rdi
 		b.jcc("74", "end")
 	}
-	t := jit.TailCallSite{
+	t := image.TailCallSite{
 		Direct: g.Direct, Bounds: -1, Limit: -1, Null: -1, Bump: -1, Unwind: -1, Bypass: -1, Jump: -1,
 	}
 	t.Insn = insn()
@@ -149,7 +150,7 @@ func (g Graph) tailCall(b *buf, f *jit.FuncImage, insn func() jit.InsnIndex, sd 
 	g.Design.tail(b, &t, sd, rbx)
 	t.End = b.off()
 	b.label("end")
-	f.TailCalls = []jit.TailCallSite{t}
+	f.TailCalls = []image.TailCallSite{t}
 }
 
 // Fill puts entry into slot 0, or empties it, as a map update does, with the text of a direct tail
@@ -166,7 +167,7 @@ func (m *Machine) Fill(yes bool) {
 }
 
 // Patch sets the two patched places of a direct site; it leaves indirect ones alone.
-func Patch(img *jit.Image, filled bool) {
+func Patch(img *image.Image, filled bool) {
 	f := &img.Funcs[len(img.Funcs)-1]
 	t := &f.TailCalls[0]
 	if !t.Direct {
@@ -174,29 +175,29 @@ func Patch(img *jit.Image, filled bool) {
 	}
 	bypass, jump := f.Code[t.Bypass:t.Bypass+5], f.Code[t.Jump:t.Jump+5]
 	nop := []byte{0x0f, 0x1f, 0x44, 0, 0}
-	jmp := func(at jit.CodeOff, to jit.Addr) []byte {
-		return binary.LittleEndian.AppendUint32([]byte{0xe9}, uint32(to-f.Addr-jit.Addr(at)-5))
+	jmp := func(at image.CodeOff, to image.Addr) []byte {
+		return binary.LittleEndian.AppendUint32([]byte{0xe9}, uint32(to-f.Addr-image.Addr(at)-5))
 	}
 	if filled {
 		copy(bypass, nop)
-		copy(jump, jmp(t.Jump, EntryAddr+jit.Addr(img.Funcs[0].Frame.Landing)))
+		copy(jump, jmp(t.Jump, EntryAddr+image.Addr(img.Funcs[0].Frame.Landing)))
 		return
 	}
-	copy(bypass, jmp(t.Bypass, f.Addr+jit.Addr(t.End)))
+	copy(bypass, jmp(t.Bypass, f.Addr+image.Addr(t.End)))
 	copy(jump, nop)
 }
 
 // Record prepares the graph with a filled slot, runs change on the image and the machine if it is
 // not nil, and records a run of at most max instructions.
-func (g Graph) Record(o trace.Options, max int, change func(*jit.Image, *Machine)) (*trace.Code, *Machine, error) {
+func (g Graph) Record(o trace.Options, max int, change func(*image.Image, *Machine)) (*trace.Code, *Machine, error) {
 	img := g.Image()
-	c, err := trace.NewCode([]*jit.Image{img}, o)
+	c, err := trace.NewCode([]*image.Image{img}, o)
 	if err != nil {
 		return nil, nil, err
 	}
 	m := New(c, img)
 	m.Fill(true)
-	m.Helper = func(m *Machine, _ jit.Addr) error {
+	m.Helper = func(m *Machine, _ image.Addr) error {
 		for _, r := range callerSaved {
 			m.Regs[r] = Junk
 		}
@@ -204,7 +205,7 @@ func (g Graph) Record(o trace.Options, max int, change func(*jit.Image, *Machine
 	}
 	if change != nil {
 		change(img, m)
-		if c, err = trace.NewCode([]*jit.Image{img}, o); err != nil {
+		if c, err = trace.NewCode([]*image.Image{img}, o); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -7,18 +7,18 @@ import (
 	"encoding/hex"
 	"strings"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // Addresses of what the images refer to.
 const (
-	EntryAddr  jit.Addr = 0xffffffffc0011000
-	SubAddr    jit.Addr = 0xffffffffc0011200
-	HelperAddr jit.Addr = 0xffffffff81100000
-	MapAddr    jit.Addr = 0xffff888100400000
-	ProgAddr   jit.Addr = 0xffffc90000100000
-	ValueAddr  jit.Addr = 0xffff888100500000
+	EntryAddr  image.Addr = 0xffffffffc0011000
+	SubAddr    image.Addr = 0xffffffffc0011200
+	HelperAddr image.Addr = 0xffffffff81100000
+	MapAddr    image.Addr = 0xffff888100400000
+	ProgAddr   image.Addr = 0xffffc90000100000
+	ValueAddr  image.Addr = 0xffff888100500000
 )
 
 // Offsets as in golden captures of 6.1 and 6.12.
@@ -36,8 +36,8 @@ type Design struct {
 	// Body appends the code of the parts, all with a BPF stack of sd bytes and rbx saved if rbx.
 	prologue func(b *buf, main bool, sd int32, rbx bool)
 	reload   func(b *buf, sd int32)
-	tail     func(b *buf, t *jit.TailCallSite, sd int32, rbx bool)
-	frame    func(main bool, sd int32, rbx bool) jit.Frame
+	tail     func(b *buf, t *image.TailCallSite, sd int32, rbx bool)
+	frame    func(main bool, sd int32, rbx bool) image.Frame
 	landing  int
 }
 
@@ -57,7 +57,7 @@ var Rework = &Design{
 		b.pushRBX(rbx)
 	},
 	reload: func(b *buf, sd int32) { b.hex("488b85").i32(-sd - 8) }, // mov rax, [rbp-sd-8]
-	tail: func(b *buf, t *jit.TailCallSite, sd int32, rbx bool) {
+	tail: func(b *buf, t *image.TailCallSite, sd int32, rbx bool) {
 		b.hex("89d2 395624") // mov edx, edx; cmp [rsi+0x24], edx
 		t.Bounds = b.jcc("76", "end")
 		b.hex("8b85").i32(-sd - 4).hex("83f821") // mov eax, [rbp-sd-4]; cmp eax, 33
@@ -74,10 +74,10 @@ var Rework = &Design{
 		b.hex("488b4930 4883c10b")       // mov rcx, [rcx+0x30]; add rcx, 11
 		t.Jump = b.hex("ffe1").off() - 2 // jmp rcx
 	},
-	frame: func(main bool, sd int32, rbx bool) jit.Frame {
+	frame: func(main bool, sd int32, rbx bool) image.Frame {
 		f := baseFrame(sd)
-		f.Slots = append(f.Slots, jit.FrameSlot{Off: -sd - 8, Size: 8, Kind: jit.SlotTailCallCnt})
-		f.Counter = jit.Counter{Form: jit.CounterValue, Off: -sd - 4, Size: 4}
+		f.Slots = append(f.Slots, image.FrameSlot{Off: -sd - 8, Size: 8, Kind: image.SlotTailCallCnt})
+		f.Counter = image.Counter{Form: image.CounterValue, Off: -sd - 4, Size: 4}
 		return saveRBX(f, -sd-16, rbx)
 	},
 }
@@ -102,7 +102,7 @@ var Hier = &Design{
 		b.pushRBX(rbx)
 	},
 	reload: func(b *buf, sd int32) { b.hex("488b85").i32(-sd - 16) }, // mov rax, [rbp-sd-16]
-	tail: func(b *buf, t *jit.TailCallSite, sd int32, rbx bool) {
+	tail: func(b *buf, t *image.TailCallSite, sd int32, rbx bool) {
 		if !t.Direct {
 			b.hex("89d2 395624") // mov edx, edx; cmp [rsi+0x24], edx
 			t.Bounds = b.jcc("76", "end")
@@ -129,16 +129,16 @@ var Hier = &Design{
 		b.hex("488b4930 4883c10c")       // mov rcx, [rcx+0x30]; add rcx, 12
 		t.Jump = b.hex("ffe1").off() - 2 // jmp rcx
 	},
-	frame: func(main bool, sd int32, rbx bool) jit.Frame {
+	frame: func(main bool, sd int32, rbx bool) image.Frame {
 		f := baseFrame(sd)
-		kind := jit.SlotTailCallPtr
+		kind := image.SlotTailCallPtr
 		if main {
-			kind = jit.SlotTailCallCntOrPtr
+			kind = image.SlotTailCallCntOrPtr
 		}
 		f.Slots = append(f.Slots,
-			jit.FrameSlot{Off: -sd - 8, Size: 8, Kind: kind},
-			jit.FrameSlot{Off: -sd - 16, Size: 8, Kind: jit.SlotTailCallPtr})
-		f.Counter = jit.Counter{Form: jit.CounterPtr, Off: -sd - 16, Size: 8}
+			image.FrameSlot{Off: -sd - 8, Size: 8, Kind: kind},
+			image.FrameSlot{Off: -sd - 16, Size: 8, Kind: image.SlotTailCallPtr})
+		f.Counter = image.Counter{Form: image.CounterPtr, Off: -sd - 16, Size: 8}
 		return saveRBX(f, -sd-24, rbx)
 	},
 }
@@ -153,7 +153,7 @@ var Reuse = &Design{
 		b.hex("53 6a00") // push rbx; push 0
 	},
 	reload: func(*buf, int32) {},
-	tail: func(b *buf, t *jit.TailCallSite, sd int32, _ bool) {
+	tail: func(b *buf, t *image.TailCallSite, sd int32, _ bool) {
 		b.hex("89d2 395624") // mov edx, edx; cmp [rsi+0x24], edx
 		t.Bounds = b.jcc("76", "end")
 		b.hex("8b85").i32(-sd - 12).hex("83f820") // mov eax, [rbp-sd-12]; cmp eax, 32
@@ -166,52 +166,52 @@ var Reuse = &Design{
 		b.hex("488b4030 4883c013")                   // mov rax, [rax+0x30]; add rax, 19
 		t.Jump = b.hex("ffe0").off() - 2             // jmp rax
 	},
-	frame: func(_ bool, sd int32, _ bool) jit.Frame {
+	frame: func(_ bool, sd int32, _ bool) image.Frame {
 		f := saveRBX(baseFrame(sd), -sd-8, true)
-		f.Slots = append(f.Slots, jit.FrameSlot{Off: -sd - 16, Size: 8, Kind: jit.SlotTailCallCnt})
-		f.Counter = jit.Counter{Form: jit.CounterValue, Off: -sd - 12, Size: 4}
+		f.Slots = append(f.Slots, image.FrameSlot{Off: -sd - 16, Size: 8, Kind: image.SlotTailCallCnt})
+		f.Counter = image.Counter{Form: image.CounterValue, Off: -sd - 12, Size: 4}
 		f.Reused = true
 		return f
 	},
 }
 
-func baseFrame(sd int32) jit.Frame {
-	f := jit.Frame{Depth: sd}
-	f.Slots = []jit.FrameSlot{
-		{Off: 8, Size: 8, Kind: jit.SlotReturn},
-		{Off: 0, Size: 8, Kind: jit.SlotSavedReg, Reg: x86.RBP},
+func baseFrame(sd int32) image.Frame {
+	f := image.Frame{Depth: sd}
+	f.Slots = []image.FrameSlot{
+		{Off: 8, Size: 8, Kind: image.SlotReturn},
+		{Off: 0, Size: 8, Kind: image.SlotSavedReg, Reg: x86.RBP},
 	}
 	if sd > 0 {
-		f.Slots = append(f.Slots, jit.FrameSlot{Off: -sd, Size: sd, Kind: jit.SlotBPFStack})
+		f.Slots = append(f.Slots, image.FrameSlot{Off: -sd, Size: sd, Kind: image.SlotBPFStack})
 	}
 	return f
 }
 
-func saveRBX(f jit.Frame, off int32, rbx bool) jit.Frame {
+func saveRBX(f image.Frame, off int32, rbx bool) image.Frame {
 	if rbx {
 		f.Saved = []x86.Reg{x86.RBX}
-		f.Slots = append(f.Slots, jit.FrameSlot{Off: off, Size: 8, Kind: jit.SlotSavedReg, Reg: x86.RBX})
+		f.Slots = append(f.Slots, image.FrameSlot{Off: off, Size: 8, Kind: image.SlotSavedReg, Reg: x86.RBX})
 	}
 	return f
 }
 
 // buf collects code. Labels are patched when the function is finished.
 type buf struct {
-	base   jit.Addr
+	base   image.Addr
 	b      []byte
-	labels map[string]jit.CodeOff
-	short  map[jit.CodeOff]string // position of a rel8
-	near   map[jit.CodeOff]string // position of a rel32
+	labels map[string]image.CodeOff
+	short  map[image.CodeOff]string // position of a rel8
+	near   map[image.CodeOff]string // position of a rel32
 }
 
-func newBuf(base jit.Addr) *buf {
+func newBuf(base image.Addr) *buf {
 	return &buf{
-		base: base, labels: map[string]jit.CodeOff{},
-		short: map[jit.CodeOff]string{}, near: map[jit.CodeOff]string{},
+		base: base, labels: map[string]image.CodeOff{},
+		short: map[image.CodeOff]string{}, near: map[image.CodeOff]string{},
 	}
 }
 
-func (b *buf) off() jit.CodeOff { return jit.CodeOff(len(b.b)) }
+func (b *buf) off() image.CodeOff { return image.CodeOff(len(b.b)) }
 
 func (b *buf) hex(s string) *buf {
 	v, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
@@ -232,7 +232,7 @@ func (b *buf) i64(v uint64) *buf {
 	return b
 }
 
-func (b *buf) jcc(op, label string) jit.CodeOff {
+func (b *buf) jcc(op, label string) image.CodeOff {
 	at := b.off()
 	b.hex(op).hex("00")
 	b.short[at+1] = label
@@ -245,9 +245,9 @@ func (b *buf) rel32(op, label string) {
 	b.i32(0)
 }
 
-func (b *buf) call(to jit.Addr) jit.CodeOff {
+func (b *buf) call(to image.Addr) image.CodeOff {
 	at := b.off()
-	b.hex("e8").i32(int32(int64(to - b.base - jit.Addr(at) - 5)))
+	b.hex("e8").i32(int32(int64(to - b.base - image.Addr(at) - 5)))
 	return at
 }
 

@@ -14,23 +14,23 @@ import (
 
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // Machine runs images. The zero value has no memory and no code.
 type Machine struct {
 	Regs   [16]uint64
-	RIP    jit.Addr
-	Images []*jit.Image
+	RIP    image.Addr
+	Images []*image.Image
 	// Helper is called when control reaches an address outside the images; it returns by itself
 	// unless it fails. nil means that this is an error.
-	Helper func(m *Machine, at jit.Addr) error
+	Helper func(m *Machine, at image.Addr) error
 
-	mem     map[jit.Addr]uint64 // by aligned address
+	mem     map[image.Addr]uint64 // by aligned address
 	cf, zf  bool
 	seq     uint64
-	sites   map[jit.Addr]*jit.FuncImage
+	sites   map[image.Addr]*image.FuncImage
 	Retired []record.Retired
 	Sites   []record.Site
 	// Each is called before each instruction with the number of those retired; true stops Run.
@@ -38,17 +38,17 @@ type Machine struct {
 }
 
 // Outside is the return address of the outside caller.
-const Outside jit.Addr = 0xffffffff81234567
+const Outside image.Addr = 0xffffffff81234567
 
 // OutsideRBP is rbp of the outside caller.
 const OutsideRBP = 0xffffc90000003fe0
 
 // StackTop is rsp when the program begins: the return address lies there.
-const StackTop jit.Addr = 0xffffc90000003fb8
+const StackTop image.Addr = 0xffffc90000003fb8
 
 // New returns a machine that is about to call the first function of the first image.
-func New(c *trace.Code, images ...*jit.Image) *Machine {
-	m := &Machine{Images: images, mem: map[jit.Addr]uint64{}, sites: map[jit.Addr]*jit.FuncImage{}}
+func New(c *trace.Code, images ...*image.Image) *Machine {
+	m := &Machine{Images: images, mem: map[image.Addr]uint64{}, sites: map[image.Addr]*image.FuncImage{}}
 	for _, s := range c.Sites() {
 		m.sites[s.Addr] = s.Func
 	}
@@ -58,31 +58,31 @@ func New(c *trace.Code, images ...*jit.Image) *Machine {
 	}
 	m.Write(StackTop, uint64(Outside), 8)
 	f := &images[0].Funcs[0]
-	m.RIP = f.Addr + jit.Addr(f.Entry)
+	m.RIP = f.Addr + image.Addr(f.Entry)
 	return m
 }
 
 // Mem returns n bytes of memory; what was never written is zero.
-func (m *Machine) Mem(a jit.Addr, n int) ([]byte, error) {
+func (m *Machine) Mem(a image.Addr, n int) ([]byte, error) {
 	b := make([]byte, n)
 	for i := range b {
-		x := a + jit.Addr(i)
+		x := a + image.Addr(i)
 		b[i] = byte(m.mem[x&^7] >> (8 * (x & 7)))
 	}
 	return b, nil
 }
 
 // Write stores the low size bytes of v.
-func (m *Machine) Write(a jit.Addr, v uint64, size int) {
+func (m *Machine) Write(a image.Addr, v uint64, size int) {
 	for i := range size {
-		x := a + jit.Addr(i)
+		x := a + image.Addr(i)
 		sh := 8 * (x & 7)
 		m.mem[x&^7] = m.mem[x&^7]&^(0xff<<sh) | v>>(8*i)&0xff<<sh
 	}
 }
 
 // Read loads size bytes.
-func (m *Machine) Read(a jit.Addr, size int) uint64 {
+func (m *Machine) Read(a image.Addr, size int) uint64 {
 	b, _ := m.Mem(a, size)
 	return binary.LittleEndian.Uint64(append(b, make([]byte, 8)...))
 }
@@ -120,7 +120,7 @@ func (m *Machine) step() error {
 		if err := m.Helper(m, m.RIP); err != nil {
 			return err
 		}
-		m.RIP = jit.Addr(m.pop())
+		m.RIP = image.Addr(m.pop())
 		return nil
 	}
 	in, err := x86.Decode(f.Code[m.RIP-f.Addr:], m.RIP)
@@ -135,7 +135,7 @@ func (m *Machine) step() error {
 	return m.exec(&in)
 }
 
-func (m *Machine) function() *jit.FuncImage {
+func (m *Machine) function() *image.FuncImage {
 	for _, img := range m.Images {
 		for i := range img.Funcs {
 			if f := &img.Funcs[i]; m.RIP >= f.Addr && m.RIP < f.End() {
@@ -146,10 +146,10 @@ func (m *Machine) function() *jit.FuncImage {
 	return nil
 }
 
-func (m *Machine) site(f *jit.FuncImage) record.Site {
+func (m *Machine) site(f *image.FuncImage) record.Site {
 	r := &m.Regs
 	s := record.Site{
-		Seq: m.seq, RIP: m.RIP, RSP: jit.Addr(r[x86.RSP]), RBP: jit.Addr(r[x86.RBP]), RAX: jit.Addr(r[x86.RAX]),
+		Seq: m.seq, RIP: m.RIP, RSP: image.Addr(r[x86.RSP]), RBP: image.Addr(r[x86.RBP]), RAX: image.Addr(r[x86.RAX]),
 		RBX: r[x86.RBX], R12: r[x86.R12], R13: r[x86.R13], R14: r[x86.R14], R15: r[x86.R15],
 		RDI: r[x86.RDI], RSI: r[x86.RSI], RDX: r[x86.RDX],
 	}
@@ -158,12 +158,12 @@ func (m *Machine) site(f *jit.FuncImage) record.Site {
 	}
 	s.Stack = [2]uint64{m.Read(s.RSP, 8), m.Read(s.RSP+8, 8)}
 	c := f.Frame.Counter
-	at := s.RBP + jit.Addr(int64(c.Off))
+	at := s.RBP + image.Addr(int64(c.Off))
 	switch c.Form {
-	case jit.CounterValue:
+	case image.CounterValue:
 		s.CounterAddr = at
-	case jit.CounterPtr:
-		s.CounterPtrAt, s.CounterAddr = at, jit.Addr(m.Read(at, 8))
+	case image.CounterPtr:
+		s.CounterPtrAt, s.CounterAddr = at, image.Addr(m.Read(at, 8))
 	}
 	if s.CounterAddr != 0 {
 		s.Counter = m.Read(s.CounterAddr, int(c.Size))

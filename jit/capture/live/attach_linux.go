@@ -11,12 +11,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // extension is BPF_PROG_TYPE_EXT, the type of programs that replace functions.
-const extension jit.ProgType = 28
+const extension bpf.ProgType = 28
 
 // attachTypes are the attach types of tracing programs (enum bpf_attach_type).
 var attachTypes = map[string]uint32{"fentry": 24, "fexit": 25, "fmod_ret": 26}
@@ -176,17 +177,17 @@ func (l *Loaded) trampoline(t *capture.Trampoline, before []byte) error {
 	if len(after) >= 4 && slices.Equal(after[:4], endbr64) {
 		off = 4
 	}
-	if len(after) < off+jit.PokeSize || len(before) != len(after) || after[off] != 0xe8 && after[off] != 0xe9 {
+	if len(after) < off+image.PokeSize || len(before) != len(after) || after[off] != 0xe8 && after[off] != 0xe9 {
 		return errors.New("the traced function does not lead to one")
 	}
-	t.Site = capture.Site{Off: jit.CodeOff(off), Before: before[off : off+jit.PokeSize], After: after[off : off+jit.PokeSize]}
+	t.Site = capture.Site{Off: image.CodeOff(off), Before: before[off : off+image.PokeSize], After: after[off : off+image.PokeSize]}
 	p := &l.sc.Progs[t.Prog]
 	fn := slices.IndexFunc(p.Funcs, func(f capture.Func) bool { return f.Start == l.declared[t.Prog][t.Func].Start })
 	if fn < 0 {
 		return errors.New("the verifier removed the function")
 	}
 	rel := int32(binary.LittleEndian.Uint32(t.Site.After[1:]))
-	t.Addr = p.Funcs[fn].Addr + jit.Addr(off+jit.PokeSize) + jit.Addr(int64(rel))
+	t.Addr = p.Funcs[fn].Addr + image.Addr(off+image.PokeSize) + image.Addr(int64(rel))
 	if err := l.readTrampoline(t); err != nil {
 		t.Error = err.Error()
 	}

@@ -13,7 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // The two commands below are called directly and not through cilium/ebpf, because that library
@@ -105,7 +105,7 @@ func bpfCall(cmd int, attr unsafe.Pointer, size uintptr) (int, error) {
 // source is a program as it is handed to the kernel.
 type source struct {
 	name  string
-	typ   jit.ProgType
+	typ   bpf.ProgType
 	insns []byte
 	btf   int // file descriptor
 	funcs []funcRec
@@ -123,7 +123,7 @@ const verifierLog = 1 << 20
 func loadProg(s *source) (int, error) {
 	license := []byte("GPL\x00")
 	attr := loadAttr{
-		progType: uint32(s.typ), insnCnt: uint32(len(s.insns) / jit.InsnSize), insns: unsafe.Pointer(&s.insns[0]),
+		progType: uint32(s.typ), insnCnt: uint32(len(s.insns) / bpf.InsnSize), insns: unsafe.Pointer(&s.insns[0]),
 		license: unsafe.Pointer(&license[0]), btfFD: uint32(s.btf),
 		funcRecSize: uint32(unsafe.Sizeof(funcRec{})), funcInfo: unsafe.Pointer(&s.funcs[0]), funcCnt: uint32(len(s.funcs)),
 		lineRecSize: uint32(unsafe.Sizeof(lineRec{})), lineInfo: unsafe.Pointer(&s.lines[0]), lineCnt: uint32(len(s.lines)),
@@ -174,7 +174,7 @@ func lastLines(log string, n int) string {
 // dump is what the kernel reports of a loaded program.
 type dump struct {
 	progInfo
-	xlatedInsns []jit.Insn
+	xlatedInsns []bpf.Insn
 	code        []byte
 	mapIDs      []uint32
 	addrs       []uint64
@@ -223,8 +223,8 @@ func readProg(fd int) (*dump, error) {
 	case d.jited == nil || d.progInfo.xlated == nil || d.ksyms == nil:
 		return nil, errors.New("the kernel hides code or addresses (kernel.kptr_restrict, CAP_SYSLOG, lockdown)")
 	}
-	for off := 0; off+jit.InsnSize <= len(xlated); off += jit.InsnSize {
-		d.xlatedInsns = append(d.xlatedInsns, jit.DecodeInsn(xlated[off:]))
+	for off := 0; off+bpf.InsnSize <= len(xlated); off += bpf.InsnSize {
+		d.xlatedInsns = append(d.xlatedInsns, bpf.DecodeInsn(xlated[off:]))
 	}
 	return d, nil
 }
@@ -244,8 +244,8 @@ func objInfo(fd int, info *progInfo) error {
 }
 
 // insnBytes encodes instructions as the kernel takes them.
-func insnBytes(insns []jit.Insn) []byte {
-	out := make([]byte, 0, len(insns)*jit.InsnSize)
+func insnBytes(insns []bpf.Insn) []byte {
+	out := make([]byte, 0, len(insns)*bpf.InsnSize)
 	for _, in := range insns {
 		b := in.Bytes()
 		out = append(out, b[:]...)

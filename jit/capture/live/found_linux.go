@@ -11,7 +11,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
 )
 
@@ -38,9 +38,9 @@ func (k *Kernel) Found(c Choice) (*capture.File, error) {
 			p.Close()
 		}
 	}()
-	groups := map[jit.ProgType]*found{}
+	groups := map[bpf.ProgType]*found{}
 	for id, p := range progs {
-		t := jit.ProgType(p.Type())
+		t := bpf.ProgType(p.Type())
 		if groups[t] == nil {
 			groups[t] = &found{sc: capture.Scenario{
 				Name: fmt.Sprintf("found/%v", p.Type()), Category: "found", ProgType: t, Found: true,
@@ -65,8 +65,8 @@ func (k *Kernel) Found(c Choice) (*capture.File, error) {
 	return out, nil
 }
 
-func sortedTypes(groups map[jit.ProgType]*found) []jit.ProgType {
-	var out []jit.ProgType
+func sortedTypes(groups map[bpf.ProgType]*found) []bpf.ProgType {
+	var out []bpf.ProgType
 	for t := range groups {
 		out = append(out, t)
 	}
@@ -140,7 +140,7 @@ func (g *found) read(k *Kernel, progs map[uint32]*ebpf.Program) error {
 	for _, id := range g.order {
 		p := capture.Prog{Name: fmt.Sprintf("prog%d", id)}
 		if err := g.program(k, &p, id, progs[id].FD()); err != nil {
-			p = capture.Prog{Name: p.Name, LoadError: err.Error(), Insns: []jit.Insn{{Op: 0x95}}} // nothing is known of it
+			p = capture.Prog{Name: p.Name, LoadError: err.Error(), Insns: []bpf.Insn{{Op: 0x95}}} // nothing is known of it
 		} else {
 			g.progs[id] = len(g.sc.Progs)
 		}
@@ -192,8 +192,8 @@ func (g *found) mapOf(id uint32) error {
 		return err
 	}
 	g.ids[id] = len(g.sc.Maps)
-	g.sc.Maps = append(g.sc.Maps, capture.Map{Map: jit.Map{
-		Name: info.Name, Type: jit.MapType(m.Type()), KeySize: m.KeySize(), ValueSize: m.ValueSize(), MaxEntries: m.MaxEntries(),
+	g.sc.Maps = append(g.sc.Maps, capture.Map{Map: bpf.Map{
+		Name: info.Name, Type: bpf.MapType(m.Type()), KeySize: m.KeySize(), ValueSize: m.ValueSize(), MaxEntries: m.MaxEntries(),
 	}})
 	return nil
 }
@@ -201,7 +201,7 @@ func (g *found) mapOf(id uint32) error {
 // slots reads the prog arrays. Programs in them that were not chosen are left out.
 func (g *found) slots() error {
 	for id, i := range g.ids {
-		if g.sc.Maps[i].Type != jit.ProgArray {
+		if g.sc.Maps[i].Type != bpf.ProgArray {
 			continue
 		}
 		m, err := ebpf.NewMapFromID(ebpf.MapID(id))

@@ -19,7 +19,7 @@ import (
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
 )
 
@@ -144,8 +144,8 @@ func capabilities() error {
 // probe loads the smallest program, to see whether it may be loaded and read.
 func probe() error {
 	const exit = "\xb7\x00\x00\x00\x00\x00\x00\x00\x95\x00\x00\x00\x00\x00\x00\x00" // r0 = 0; exit
-	sc := capture.Scenario{Name: "probe", ProgType: jit.SocketFilter, Progs: []capture.Prog{{
-		Name: "probe", Insns: []jit.Insn{jit.DecodeInsn([]byte(exit)), jit.DecodeInsn([]byte(exit[8:]))},
+	sc := capture.Scenario{Name: "probe", ProgType: bpf.SocketFilter, Progs: []capture.Prog{{
+		Name: "probe", Insns: []bpf.Insn{bpf.DecodeInsn([]byte(exit)), bpf.DecodeInsn([]byte(exit[8:]))},
 		Funcs: []capture.Func{{Name: "probe"}},
 	}}}
 	l, err := (&Kernel{symbols: &symbolTable{}}).Load(&sc)

@@ -17,6 +17,8 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/capture/live"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // open returns the running kernel, or skips: most machines that run tests do not let them load
@@ -169,7 +171,7 @@ func TestFound(t *testing.T) {
 
 // foundAt returns the program whose code is at an address, which no other program on the machine has
 // while it is loaded, and how many slots of prog arrays were found with it.
-func foundAt(f *capture.File, at jit.Addr) (*capture.Prog, int) {
+func foundAt(f *capture.File, at image.Addr) (*capture.Prog, int) {
 	for i := range f.Scenarios {
 		sc := &f.Scenarios[i]
 		for j := range sc.Progs {
@@ -226,8 +228,8 @@ func TestContextLayout(t *testing.T) {
 	if k.Header.Context == nil {
 		t.Fatal("no layout of contexts")
 	}
-	got := jit.NewContext(*k.Header.Context)
-	want := jit.Context{SKB: maps.Clone(target.Context.SKB), XDP: target.Context.XDP}
+	got := kernels.NewContext(*k.Header.Context)
+	want := kernels.Context{SKB: maps.Clone(target.Context.SKB), XDP: target.Context.XDP}
 	delete(want.SKB, 84) // napi_id, for which types are not enough
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-table +kernel)\n%s", d)

@@ -12,8 +12,9 @@ import (
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // Loaded is a scenario whose programs are in the kernel. It must be closed.
@@ -74,7 +75,7 @@ func (k *Kernel) Load(sc *capture.Scenario) (*Loaded, error) {
 	return l, nil
 }
 
-func (l *Loaded) createMap(m *jit.Map) error {
+func (l *Loaded) createMap(m *bpf.Map) error {
 	spec := mapSpec(m)
 	if m.Inner > 0 {
 		spec.InnerMap = mapSpec(&l.sc.Maps[m.Inner-1].Map)
@@ -103,14 +104,14 @@ func (l *Loaded) createMap(m *jit.Map) error {
 
 // mapSpec describes a map for the kernel. Its name is made an identifier: .rodata by its own name would
 // be frozen before it has its contents.
-func mapSpec(m *jit.Map) *ebpf.MapSpec {
+func mapSpec(m *bpf.Map) *ebpf.MapSpec {
 	s := &ebpf.MapSpec{
 		Name: identifier(m.Name), Type: ebpf.MapType(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
 	}
 	switch {
 	case m.Frozen != "":
 		s.Flags = unix.BPF_F_RDONLY_PROG
-	case m.Type == jit.LPMTrie:
+	case m.Type == bpf.LPMTrie:
 		s.Flags = unix.BPF_F_NO_PREALLOC
 	}
 	return s
@@ -154,21 +155,21 @@ func (l *Loaded) load(n int) error {
 }
 
 // submitted puts file descriptors of maps and type ids of kernel functions in place of indexes.
-func (l *Loaded) submitted(p *capture.Prog) ([]jit.Insn, error) {
-	out := make([]jit.Insn, len(p.Insns))
+func (l *Loaded) submitted(p *capture.Prog) ([]bpf.Insn, error) {
+	out := make([]bpf.Insn, len(p.Insns))
 	copy(out, p.Insns)
 	for i := 0; i < len(out); i++ {
 		in := &out[i]
 		switch {
 		case in.Op == opLdImm64:
-			if in.Src == jit.PseudoMap || in.Src == jit.PseudoMapValue {
+			if in.Src == bpf.PseudoMap || in.Src == bpf.PseudoMapValue {
 				if in.Imm < 0 || int(in.Imm) >= len(l.maps) {
 					return nil, fmt.Errorf("instruction %d: no map %d", i, in.Imm)
 				}
 				in.Imm = int32(l.maps[in.Imm].FD())
 			}
 			i++
-		case in.Op == opCall && in.Src == jit.PseudoKfunc:
+		case in.Op == opCall && in.Src == bpf.PseudoKfunc:
 			if in.Imm < 0 || int(in.Imm) >= len(p.Kfuncs) {
 				return nil, fmt.Errorf("instruction %d: no kernel function %d", i, in.Imm)
 			}
@@ -287,7 +288,7 @@ func (l *Loaded) first(i int, declared []capture.Func) error {
 		out.Funcs[n].Name, out.Funcs[n].Start = declared[f].Name, declared[f].Start
 	}
 	for n := range out.Lines {
-		out.Lines[n].Insn = jit.InsnIndex(d.lines[n].lineCol>>lineColBits) - 1
+		out.Lines[n].Insn = bpf.InsnIndex(d.lines[n].lineCol>>lineColBits) - 1
 	}
 	return l.sc.Progs[i].Load(out)
 }
@@ -303,28 +304,28 @@ func (d *dump) convert(ids map[uint32]int) (*capture.Dump, error) {
 		return nil, fmt.Errorf("the kernel reports %d lines and %d addresses of lines", len(d.lines), len(d.lineAddrs))
 	}
 	for i := range d.addrs {
-		f := capture.DumpFunc{Name: fmt.Sprintf("func%d", i), Addr: jit.Addr(d.addrs[i]), Len: int(d.lens[i])}
+		f := capture.DumpFunc{Name: fmt.Sprintf("func%d", i), Addr: image.Addr(d.addrs[i]), Len: int(d.lens[i])}
 		switch {
 		case i >= len(d.addrs)-d.hidden:
 			f.Name, f.Start = fmt.Sprintf("hidden%d", i), -1
 		case len(d.funcs) > 0:
-			f.Start = jit.InsnIndex(d.funcs[i].insn)
+			f.Start = bpf.InsnIndex(d.funcs[i].insn)
 		}
 		out.Funcs = append(out.Funcs, f)
 	}
 	for i, r := range d.lines {
-		at := jit.InsnIndex(r.insn)
+		at := bpf.InsnIndex(r.insn)
 		if int(at) >= len(out.Xlated) {
 			return nil, fmt.Errorf("line %d is of instruction %d: there are %d", i, at, len(out.Xlated))
 		}
-		out.Lines = append(out.Lines, capture.Line{Insn: at, Xlated: at, Addr: jit.Addr(d.lineAddrs[i])})
+		out.Lines = append(out.Lines, capture.Line{Insn: at, Xlated: at, Addr: image.Addr(d.lineAddrs[i])})
 	}
 	for i := 0; i < len(out.Xlated); i++ {
 		in := &out.Xlated[i]
 		if in.Op != opLdImm64 {
 			continue
 		}
-		if in.Src == jit.PseudoMap || in.Src == jit.PseudoMapValue {
+		if in.Src == bpf.PseudoMap || in.Src == bpf.PseudoMapValue {
 			m, ok := ids[uint32(in.Imm)]
 			if !ok {
 				return nil, fmt.Errorf("xlated instruction %d: map id %d is none of the program's", i, in.Imm)
@@ -394,7 +395,7 @@ func (l *Loaded) StoreMap(m int, key []byte, inner int) error {
 
 // Store puts a value into map m; of a per-CPU map, on every CPU.
 func (l *Loaded) Store(m int, key, value []byte) error {
-	if l.sc.Maps[m].Type != jit.PerCPUArrayMap {
+	if l.sc.Maps[m].Type != bpf.PerCPUArrayMap {
 		return errno(l.maps[m].Update(key, value, ebpf.UpdateAny))
 	}
 	n, err := ebpf.PossibleCPU()
@@ -423,7 +424,7 @@ func (l *Loaded) Values() ([]capture.MapValue, error) {
 	var out []capture.MapValue
 	for i := range l.sc.Maps {
 		m := &l.sc.Maps[i]
-		if m.Type != jit.ArrayMap || m.MaxEntries > maxValues {
+		if m.Type != bpf.ArrayMap || m.MaxEntries > maxValues {
 			continue
 		}
 		for k := range m.MaxEntries {

@@ -11,8 +11,9 @@ import (
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // memory reads kernel memory by a program of five instructions: no file shows what is there (not every
@@ -23,7 +24,7 @@ type memory struct {
 }
 
 // rawTracepoint is the oldest type of programs that can be run and may read the kernel's memory.
-const rawTracepoint jit.ProgType = 17
+const rawTracepoint bpf.ProgType = 17
 
 const (
 	probeReadKernel = 113 // bpf_probe_read_kernel
@@ -38,14 +39,14 @@ func openMemory() (*memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	value := func(reg uint8, off int32) []jit.Insn {
-		return []jit.Insn{{Op: opLdImm64, Dst: reg, Src: jit.PseudoMapValue, Imm: int32(em.FD())}, {Imm: off}}
+	value := func(reg uint8, off int32) []bpf.Insn {
+		return []bpf.Insn{{Op: opLdImm64, Dst: reg, Src: bpf.PseudoMapValue, Imm: int32(em.FD())}, {Imm: off}}
 	}
-	var insns []jit.Insn
+	var insns []bpf.Insn
 	insns = append(insns, value(3, 0)...)
-	insns = append(insns, jit.Insn{Op: 0x79, Dst: 3, Src: 3}) // r3 = *(u64 *)(r3 + 0)
+	insns = append(insns, bpf.Insn{Op: 0x79, Dst: 3, Src: 3}) // r3 = *(u64 *)(r3 + 0)
 	insns = append(insns, value(1, 8)...)
-	insns = append(insns, jit.Insn{Op: 0xb7, Dst: 2, Imm: piece}, jit.Insn{Op: opCall, Imm: probeReadKernel}, jit.Insn{Op: 0x95})
+	insns = append(insns, bpf.Insn{Op: 0xb7, Dst: 2, Imm: piece}, bpf.Insn{Op: opCall, Imm: probeReadKernel}, bpf.Insn{Op: 0x95})
 	p := &capture.Prog{Name: "tcsim_memory", Funcs: []capture.Func{{Name: "tcsim_memory"}}}
 	handle, ids, err := typesOf(p, []signature{nil}, "")
 	if err != nil {
@@ -62,9 +63,9 @@ func openMemory() (*memory, error) {
 func (m *memory) Close() error { return errors.Join(unix.Close(m.prog), m.m.Close()) }
 
 // read returns the memory from an address up to the end of the piece that holds its size-th byte.
-func (m *memory) read(at jit.Addr, size int) ([]byte, error) {
+func (m *memory) read(at image.Addr, size int) ([]byte, error) {
 	var out []byte
-	for a := at &^ (piece - 1); a < at+jit.Addr(size); a += piece {
+	for a := at &^ (piece - 1); a < at+image.Addr(size); a += piece {
 		v := make([]byte, 8+piece)
 		binary.LittleEndian.PutUint64(v, uint64(a))
 		if err := m.m.Put(uint32(0), v); err != nil {
@@ -94,14 +95,14 @@ func (m *memory) read(at jit.Addr, size int) ([]byte, error) {
 }
 
 // readCode reads code that nothing tells the length of, piece by piece until its return.
-func (k *Kernel) readCode(at jit.Addr) (code []byte, err error) {
+func (k *Kernel) readCode(at image.Addr) (code []byte, err error) {
 	if k.mem == nil {
 		if k.mem, err = openMemory(); err != nil {
 			return nil, err
 		}
 	}
 	for {
-		more, err := k.mem.read(at+jit.Addr(len(code)), piece)
+		more, err := k.mem.read(at+image.Addr(len(code)), piece)
 		if err != nil {
 			return nil, err
 		}
@@ -130,7 +131,7 @@ func (k *Kernel) hidden(d *dump) error {
 			return nil
 		}
 	}
-	code, err := k.readCode(jit.Addr(at))
+	code, err := k.readCode(image.Addr(at))
 	if err != nil {
 		return fmt.Errorf("the exception callback that the verifier added cannot be read: %w", err)
 	}

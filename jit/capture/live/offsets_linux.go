@@ -9,12 +9,12 @@ import (
 
 	"github.com/cilium/ebpf/btf"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // offsets finds the fields that tail calls use in the kernel's structures.
-func offsets(types *btf.Spec) (*jit.Offsets, error) {
-	out := new(jit.Offsets)
+func offsets(types *btf.Spec) (*kernels.Offsets, error) {
+	out := new(kernels.Offsets)
 	for _, f := range []struct {
 		typ, field string
 		to         *int32
@@ -32,8 +32,8 @@ func offsets(types *btf.Spec) (*jit.Offsets, error) {
 
 // contextLayout finds what contexts of programs are made of; nil if a structure or a field is missing, as
 // without networking.
-func contextLayout(types *btf.Spec) *jit.ContextLayout {
-	out := new(jit.ContextLayout)
+func contextLayout(types *btf.Spec) *kernels.ContextLayout {
+	out := new(kernels.ContextLayout)
 	var cb int16
 	for _, f := range []struct {
 		typ    string

@@ -11,14 +11,15 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // symbolTable is /proc/kallsyms without BPF programs.
 type symbolTable struct {
-	addr  map[string]jit.Addr
-	names map[jit.Addr][]string // in the order of the file
+	addr  map[string]image.Addr
+	names map[image.Addr][]string // in the order of the file
 }
 
 // inside are the variables of which the JIT uses what is inside (call depth tracking until 6.14).
@@ -33,7 +34,7 @@ func readSymbols(path string) (*symbolTable, error) {
 		return nil, err
 	}
 	defer f.Close()
-	t := &symbolTable{addr: map[string]jit.Addr{}, names: map[jit.Addr][]string{}}
+	t := &symbolTable{addr: map[string]image.Addr{}, names: map[image.Addr][]string{}}
 	shown := false
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
@@ -47,9 +48,9 @@ func readSymbols(path string) (*symbolTable, error) {
 		}
 		shown = shown || a != 0
 		if _, ok := t.addr[w[2]]; !ok {
-			t.addr[w[2]] = jit.Addr(a)
+			t.addr[w[2]] = image.Addr(a)
 		}
-		t.names[jit.Addr(a)] = append(t.names[jit.Addr(a)], w[2])
+		t.names[image.Addr(a)] = append(t.names[image.Addr(a)], w[2])
 	}
 	if err := lines.Err(); err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func readSymbols(path string) (*symbolTable, error) {
 }
 
 // name returns the symbol at an address, "" if there is none.
-func (t *symbolTable) name(a jit.Addr) string {
+func (t *symbolTable) name(a image.Addr) string {
 	if n := t.names[a]; len(n) > 0 && a != 0 {
 		for _, s := range n {
 			if !strings.HasPrefix(s, "__pi_") { // a second name of code that also runs before the kernel is at its place
@@ -80,7 +81,7 @@ func (t *symbolTable) name(a jit.Addr) string {
 
 // Symbols returns the symbols that captured scenarios refer to.
 func (k *Kernel) Symbols(scenarios []capture.Scenario) capture.Symbols {
-	out := capture.Symbols{Addr: map[string]jit.Addr{}, Aliases: map[string][]string{}}
+	out := capture.Symbols{Addr: map[string]image.Addr{}, Aliases: map[string][]string{}}
 	note := func(sym string) {
 		name, _, _ := strings.Cut(sym, "+")
 		a, ok := k.symbols.addr[name]
@@ -108,8 +109,8 @@ func (k *Kernel) Symbols(scenarios []capture.Scenario) capture.Symbols {
 				}
 			}
 			for _, in := range p.Xlated {
-				if in.Op == opCall && in.Src != jit.PseudoCall {
-					note(k.symbols.name(k.Header.CallBase + jit.Addr(int64(in.Imm))))
+				if in.Op == opCall && in.Src != bpf.PseudoCall {
+					note(k.symbols.name(k.Header.CallBase + image.Addr(int64(in.Imm))))
 				}
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
 )
 
@@ -17,7 +18,7 @@ type signature []bool
 
 // contextNames are the types that the verifier takes for a program's context (btf_is_prog_ctx_type,
 // kernel/bpf/btf.c).
-var contextNames = map[jit.ProgType]string{jit.SocketFilter: "__sk_buff", jit.SchedCLS: "__sk_buff", jit.XDP: "xdp_md"}
+var contextNames = map[bpf.ProgType]string{bpf.SocketFilter: "__sk_buff", bpf.SchedCLS: "__sk_buff", bpf.XDP: "xdp_md"}
 
 // typesOf makes type information with one function type for each function. Functions with a signature
 // are global: only those can be replaced or called for an exception, and of those that are traced the
@@ -98,20 +99,20 @@ func (l *Loaded) signature(prog, fn int) signature {
 
 // takesContext reports whether the first argument of a function is the context: the function tail calls
 // with it, or its callers do not put a number there.
-func takesContext(p *jit.Program, fn int) bool {
-	start, end := p.Funcs[fn].Start, jit.InsnIndex(len(p.Insns))
+func takesContext(p *bpf.Program, fn int) bool {
+	start, end := p.Funcs[fn].Start, bpf.InsnIndex(len(p.Insns))
 	if fn+1 < len(p.Funcs) {
 		end = p.Funcs[fn+1].Start
 	}
-	for i := jit.InsnIndex(0); int(i) < len(p.Insns); i++ {
+	for i := bpf.InsnIndex(0); int(i) < len(p.Insns); i++ {
 		in := &p.Insns[i]
 		switch {
 		case in.Op == opLdImm64:
 			i++
 		case in.Op != opCall:
-		case in.Src == 0 && in.Imm == jit.HelperTailCall && i >= start && i < end:
+		case in.Src == 0 && in.Imm == bpf.HelperTailCall && i >= start && i < end:
 			return true
-		case in.Src == jit.PseudoCall && i+1+jit.InsnIndex(in.Imm) == start && numberBefore(p.Insns[:i]):
+		case in.Src == bpf.PseudoCall && i+1+bpf.InsnIndex(in.Imm) == start && numberBefore(p.Insns[:i]):
 			return false
 		}
 	}
@@ -119,7 +120,7 @@ func takesContext(p *jit.Program, fn int) bool {
 }
 
 // numberBefore reports whether the last instruction that writes R1 puts a number there.
-func numberBefore(insns []jit.Insn) bool {
+func numberBefore(insns []bpf.Insn) bool {
 	const (
 		classMask = 0x07
 		movReg    = 0xbf

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package bpf
+
+func (i Insn) IsLdImm64() bool { return i.Op == OpLdImm64 }
+
+// isSubCall reports whether the instruction calls a function of the same program.
+func (i Insn) IsSubCall() bool { return i.Op == OpCall && i.Src == PseudoCall }
+
+// callee returns the slot of the function that the instruction at i calls, or whose address it
+// loads for a helper to call; ok is false if it does neither.
+func (i Insn) Callee(at InsnIndex) (to InsnIndex, ok bool) {
+	if i.IsSubCall() || i.IsLdImm64() && i.Src == PseudoFunc {
+		return at + 1 + InsnIndex(i.Imm), true
+	}
+	return 0, false
+}
+
+// width is the number of slots.
+func (i Insn) Width() InsnIndex {
+	if i.IsLdImm64() {
+		return 2
+	}
+	return 1
+}
+
+// size is the width of a memory access in bytes.
+func (i Insn) Size() int { return [4]int{4, 2, 1, 8}[i.Op>>3&3] }
+
+// isDivision reports whether the instruction divides.
+func (i Insn) IsDivision() bool {
+	c, op := i.Class(), i.Op&0xf0
+	return (c == ClassALU || c == ClassALU64) && (op == ALUDiv || op == ALUMod)
+}
+
+// known reports whether the opcode exists (RFC 9669 and what the kernel added).
+func (i Insn) Known() bool {
+	op := i.Op & 0xf0
+	switch i.Class() {
+	case ClassALU, ClassALU64:
+		return op <= ALUEnd
+	case ClassLD:
+		m := i.Op & 0xe0
+		return i.IsLdImm64() || (m == ModeAbs || m == ModeInd) && i.Op>>3&3 != 3
+	case ClassLDX:
+		m := i.Op & 0xe0
+		return m == ModeMem || m == ModeAbs || m == ModeProbe32 || (m == ModeMemSX || m == ModeArenaSX) && i.Op>>3&3 != 3
+	case ClassST:
+		m := i.Op & 0xe0
+		return m == ModeMem || m == ModeProbe32
+	case ClassSTX:
+		m := i.Op & 0xe0
+		return m == ModeMem || m == ModeProbe32 || m == ModeAtomic || m == 0xe0
+	case ClassJmp:
+		return op <= JmpCond || i.Op == OpTailCall
+	default:
+		return op != JmpCall && op != JmpExit && op <= JmpSle
+	}
+}
+
+// malformed says what is wrong with the operands of an instruction; "" if nothing is. rewritten
+// allows what only the verifier writes.
+func (i Insn) Malformed(rewritten bool) string {
+	op := i.Op & 0xf0
+	switch c := i.Class(); {
+	case c == ClassSTX && (i.Op&0xe0 == ModeAtomic || i.Op&0xe0 == ModeProbeAtomic):
+		return i.malformedAtomic()
+	case c != ClassALU && c != ClassALU64:
+		return ""
+	case op == ALUEnd:
+		if i.Imm != 16 && i.Imm != 32 && i.Imm != 64 {
+			return "a byte swap is of 16, 32 or 64 bits"
+		}
+	case op == ALUMov && i.Op&SrcReg != 0:
+		movsx := i.Off == 0 || i.Off == 8 || i.Off == 16 || i.Off == 32 && c == ClassALU64
+		cast := c == ClassALU64 && i.Off == AddrSpaceCast && (i.Imm == CastKernelImm || i.Imm == CastUserImm)
+		if !movsx && !cast && !(rewritten && c == ClassALU64 && i.Off == PercpuAddr) {
+			return "bad offset of mov"
+		}
+	case i.IsDivision():
+		if i.Off != 0 && i.Off != 1 {
+			return "bad offset of a division"
+		}
+		if i.Op&SrcReg == 0 && i.Imm == 0 {
+			return "division by zero"
+		}
+	case i.Off != 0:
+		return "the offset must be 0"
+	case i.Op&SrcReg == 0 && (op == ALULsh || op == ALURsh || op == ALUArsh):
+		if n := int32(32); i.Imm < 0 || i.Imm >= n && (c == ClassALU || i.Imm >= 2*n) {
+			return "shift by more bits than there are"
+		}
+	}
+	return ""
+}
+
+func (i Insn) malformedAtomic() string {
+	switch i.Imm {
+	case AtomicLoadAcq, AtomicStRel:
+		return ""
+	case ALUAdd, ALUOr, ALUAnd, ALUXor, ALUAdd | AtomicFetch, ALUOr | AtomicFetch, ALUAnd | AtomicFetch, ALUXor | AtomicFetch,
+		AtomicXchg, AtomicCmpXchg:
+		if i.Size() < 4 {
+			return "atomic operations are of 4 or 8 bytes"
+		}
+		return ""
+	}
+	return "unknown atomic operation"
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package kernels
+
+// Verifier says how a kernel's verifier decides what its JIT is given. The zero value is that of
+// 5.10; every field but the last four is something that a later kernel does.
+type Verifier struct {
+	// OwnReach marks a function that holds a tail call as tail_call_reachable itself; before, only
+	// the functions above it were, and the JIT looked for tail calls on its own (6.12).
+	OwnReach bool
+	// FrameReach forgets the mark of a callee when the walk over the calls leaves it; before, it
+	// stuck and every function that ended later marked its callers (7.x).
+	FrameReach bool
+	// Ranges say how numbers are tracked.
+	Ranges RangeRules
+	// SpillBounded keeps what is known of any bounded number spilled to the stack, not of
+	// constants only (5.11), SpillNarrow that of 1 to 4 bytes too (5.16).
+	SpillBounded, SpillNarrow bool
+	// SpillAny keeps unknown numbers and zeros as well, and gives a spilled number the identity of
+	// its register (6.8).
+	SpillAny bool
+	// InlineLoop makes loops of calls of bpf_loop (5.19).
+	InlineLoop bool
+	// Helpers is one more than the highest number of a helper; 0 does not ask.
+	Helpers int32
+	// StoreContext allows st to store into the context (6.4).
+	StoreContext bool
+	// StoreImm tracks constants that st stores (6.3).
+	StoreImm bool
+	// ReadOnlyArgs: memory that a helper only reads keeps its contents (6.13).
+	ReadOnlyArgs bool
+	// LinkDelta keeps registers linked that differ by a constant (6.12).
+	LinkDelta bool
+	// Link32 keeps the link of a 32-bit move of a number that fits (6.3).
+	Link32 bool
+	// Trusted: kernel objects that helpers give out are trusted, and loads through them are not
+	// guarded against faults (6.2: PTR_TRUSTED).
+	Trusted bool
+	// InlineCPU and InlineTask read the CPU's number (6.10) and the current task (7.x) in the program
+	// itself; WideCPU loads the variable's address with a 64-bit mov (6.15).
+	InlineCPU, WideCPU, InlineTask bool
+	// InlinePerCPU inlines lookups in per-CPU arrays (6.10).
+	InlinePerCPU bool
+	// TimedMayGoto limits may_goto by time, not by number alone (6.15).
+	TimedMayGoto bool
+	// Lenient takes programs that were written for other runtimes, as no kernel does: instructions
+	// that no jump leads to are removed, registers may be read that were not written, loops may
+	// be endless, and any amount of stack is good.
+	Lenient bool
+	// FoldBranches decides jumps by constants before the verification (7.x: const_fold.c).
+	FoldBranches bool
+	// DeepCalls allows 16 frames, not 8 (7.x).
+	DeepCalls bool
+	// FrameUnit16 rounds the stack of each frame to 16 bytes when depths are added up; before, it
+	// was 32 (6.7).
+	FrameUnit16 bool
+	// PrivateStack gives functions of tracing programs that use much stack one of their own (6.13).
+	PrivateStack bool
+	// TailReturn models a tail call that is taken as a return with an unknown result (7.x).
+	TailReturn bool
+
+	// The other way round, what earlier kernels did until 5.10 and none does since.
+
+	// TailCallDepth is the stack depth in bytes that a program with a tail call gets, because its
+	// target goes on in its frame (MAX_BPF_STACK in fixup_bpf_calls); 0 means what it uses.
+	TailCallDepth int32
+	// NoMix refuses tail calls in programs with bpf-to-bpf calls (until 5.9).
+	NoMix bool
+	// NoSubprogs refuses bpf-to-bpf calls (until 4.15).
+	NoSubprogs bool
+	// NoDirect leaves tail calls with a constant key indirect (until 5.4, and where constants are
+	// blinded on any kernel).
+	NoDirect bool
+}
+
+// The functions below are named after their twins in kernel/bpf/verifier.c. RangeRules say in
+// which points kernels differ.
+type RangeRules struct {
+	// Mixed: bounds of both widths improve each other, and comparisons of two registers learn from
+	// ranges (6.8: __reg_deduce_mixed_bounds, regs_refine_cond_op).
+	Mixed bool
+	// EqRange: equality is decided by ranges that do not overlap, not by constants only (6.4).
+	EqRange bool
+	// AnyOperand: or, xor and mul of two unknown numbers have a range (6.10:
+	// is_safe_to_compute_dst_reg_range).
+	AnyOperand bool
+	// WideMul: the product's bounds are computed unless they overflow (6.14).
+	WideMul bool
+	// Overflow: sums keep unsigned bounds if both ends overflow, neg has a range, and bounds that
+	// cross the sign improve each other (6.17).
+	Overflow bool
+	// EqBits: equality is decided by a bit that both sides know and that differs ("bpf: Use tnums
+	// for JEQ/JNE is_branch_taken logic", 6.18 and stable trees).
+	EqBits bool
+	// SameReg: a comparison of a register with itself is decided (7.x).
+	SameReg bool
+	// DivRange: quotients and remainders by constants are tracked (7.x).
+	DivRange bool
+	// SwapBits: byte swaps keep what is known of the bits (7.x and stable trees).
+	SwapBits bool
+}
+
+// The verifiers of the kernels in targetTable. Stable trees carry backports; the captures decide.
+var (
+	Verifier510 = Verifier{StoreImm: true, Helpers: 156}
+
+	Verifier61 = Verifier{InlineLoop: true, Helpers: 210, SpillBounded: true, SpillNarrow: true, StoreImm: true}
+
+	Verifier612 = Verifier{
+		OwnReach: true, StoreContext: true, InlineLoop: true, Helpers: 212, FrameUnit16: true,
+		Ranges: RangeRules{Mixed: true, EqRange: true, EqBits: true, AnyOperand: true},
+
+		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true,
+		LinkDelta: true, Link32: true, Trusted: true,
+		InlineCPU: true, InlinePerCPU: true,
+	}
+
+	Verifier618 = Verifier{
+		OwnReach: true, StoreContext: true, InlineLoop: true, Helpers: 212, FrameUnit16: true,
+		Ranges: RangeRules{Mixed: true, EqRange: true, EqBits: true, AnyOperand: true, WideMul: true, Overflow: true, SwapBits: true},
+
+		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true, ReadOnlyArgs: true,
+		LinkDelta: true, Link32: true, Trusted: true,
+		InlineCPU: true, InlinePerCPU: true, WideCPU: true, TimedMayGoto: true, PrivateStack: true,
+	}
+
+	Verifier72 = Verifier{
+		OwnReach: true, StoreContext: true, InlineLoop: true, Helpers: 212, FrameReach: true, FrameUnit16: true,
+		Ranges: RangeRules{
+			Mixed: true, EqRange: true, EqBits: true, AnyOperand: true, WideMul: true, Overflow: true,
+			SameReg: true, DivRange: true, SwapBits: true,
+		},
+
+		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true, ReadOnlyArgs: true,
+		LinkDelta: true, Link32: true, Trusted: true, TailReturn: true,
+		InlineCPU: true, InlinePerCPU: true, WideCPU: true, TimedMayGoto: true, PrivateStack: true, InlineTask: true, FoldBranches: true, DeepCalls: true,
+	}
+)

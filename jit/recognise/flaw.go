@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package recognise
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// SiteFlaw is something in the code of a tail call that no kernel means to emit.
+type SiteFlaw struct {
+	Func int
+	Off  image.CodeOff // of the instruction
+	Text string
+}
+
+// SiteFlaws follows the code of all tail calls of an image, also what no run reaches: limit, increment,
+// checks and where they lead, what is taken off the stack, and what is entered. limit is how many tail
+// calls an invocation may take. It knows the designs of kernels since 5.10 and has nothing to say of
+// others. It asks what the code does, not how: another order or other registers are no flaw. It errors
+// if the code does not decode.
+func SiteFlaws(img *image.Image, limit uint32) ([]SiteFlaw, error) {
+	rs := make([]*recogniser, len(img.Funcs))
+	for i := range img.Funcs {
+		f := &img.Funcs[i]
+		c, err := decodeAll(f.Code, f.Addr)
+		if err != nil {
+			return nil, fmt.Errorf("function %d (%s): %w", i, f.Name, err)
+		}
+		rs[i] = newRecogniser(c, i != 0)
+	}
+	shareDesign(rs)
+	var out []SiteFlaw
+	for i, r := range rs {
+		frame := r.frame()
+		// Tail calls of maciej-hidden16 and hier-rfc1 leave the beginning of the frame in place.
+		shape, framed := r.shape()
+		if r.pro.frame == 0 || frame.Reused || framed && (shape.hidden16() || shape.rfc1()) {
+			continue
+		}
+		for n := range r.sites {
+			if s := &r.sites[n]; s.form == image.CounterValue || s.form == image.CounterPtr {
+				f := flawFinder{recogniser: r, s: s, note: func(off image.CodeOff, text string) {
+					out = append(out, SiteFlaw{i, off, text})
+				}}
+				f.checks(limit)
+				f.enters(rs[0], img.Funcs[0].Entry)
+				f.follow(frame.Saved)
+			}
+		}
+	}
+	return out, nil
+}
+
+// flawFinder looks at one site.
+type flawFinder struct {
+	*recogniser
+	s    *site
+	note func(off image.CodeOff, text string)
+	w    walker
+	// ptr is the register that holds, on the way to the jump, first the program, then its code.
+	ptr   x86.Reg
+	stage int
+	added int64   // to the counter, in rax
+	count bool    // rax holds the counter
+	rax   int32   // the slot that rax was popped from
+	flags x86.Reg // the register that was tested against 0 last
+}
+
+// Stages of what an indirect tail call loads.
+const (
+	holdsNothing = iota
+	holdsProgram
+	holdsCode
+	holdsLanding
+)
+
+// checks looks for the comparisons.
+func (f *flawFinder) checks(limit uint32) {
+	s := f.s
+	if s.limit != limit {
+		f.note(s.Limit, fmt.Sprintf("the limit is %d, not %d", s.limit, limit))
+	}
+	i, _ := f.at(s.Limit)
+	if c := f.insns[i].Cond; c != x86.CondA && c != x86.CondAE {
+		f.note(s.Limit, "the comparison with the limit lets more than that pass")
+	}
+	if s.Bump < 0 {
+		f.note(s.Limit, "the tail call is not counted")
+	}
+	if s.Direct {
+		if s.Bypass < 0 {
+			f.note(s.Start, "nothing can skip it while its slot is empty")
+		}
+		return
+	}
+	if s.Null < 0 {
+		f.note(s.Jump, "it is not checked whether the slot is empty")
+	}
+	if s.Bounds < 0 {
+		f.note(s.Start, "the index is not checked")
+		return
+	}
+	i, _ = f.at(s.Bounds)
+	if !boundsCheck(&f.insns[i-1], f.insns[i].Cond) {
+		f.note(s.Bounds, "the comparison of the index lets others pass than it should")
+	}
+	if s.offsets.MapMaxEntries == 0 { // struct bpf_map begins with something else
+		f.note(s.Bounds, "the index is not compared with bpf_map.max_entries")
+	}
+	if i < 2 || s.Start != f.off(i-2) || f.insns[i-2].Op != "mov" || f.insns[i-2].OpBits != 32 {
+		f.note(s.Start, "the index is not cut to 32 bits")
+	}
+}
+
+// boundsCheck reports whether a jump skips the tail call for every index beyond the array in rsi.
+func boundsCheck(test *x86.Inst, c x86.Cond) bool {
+	index, entries, want := test.Operands[0], test.Operands[1], x86.CondAE
+	if index.Kind != x86.OpReg {
+		index, entries, want = entries, index, x86.CondBE
+	}
+	return index.Kind == x86.OpReg && index.Reg == x86.RDX && c == want && test.OpBits == 32 &&
+		(entries.Kind == x86.OpReg || entries.Kind == x86.OpMem && test.Mem.Base == x86.RSI && test.Mem.Index == x86.RegNone)
+}
+
+// enters compares the landing with where the frame of a program is complete.
+func (f *flawFinder) enters(main *recogniser, entry image.CodeOff) {
+	if f.s.Direct || main.pro.frame == 0 || main.sub {
+		return
+	}
+	if want := main.off(main.pro.frame) - entry; f.s.landing != want {
+		f.note(f.s.Jump, fmt.Sprintf("it enters programs at +%#x, which set up their frame until +%#x", int(f.s.landing), int(want)))
+	}
+}
+
+// follow goes through the instructions up to the jump.
+func (f *flawFinder) follow(saved []x86.Reg) {
+	st := f.pro.state.clone()
+	for r := range st.regs {
+		switch reg := x86.Reg(r); {
+		case reg == x86.RSP || reg == x86.RBP:
+		case calleeSavedSet.Has(reg) && !slices.Contains(saved, reg):
+			st.regs[r] = sym{kind: symEntry, reg: reg} // the program does not use it
+		default:
+			st.regs[r] = sym{}
+		}
+	}
+	f.w = walker{recogniser: f.recogniser, p: f.pro, s: st}
+	body := st.rsp
+	i, _ := f.at(f.s.Start)
+	for ; i < len(f.insns) && f.off(i) < f.s.Jump; i++ {
+		if text := f.step(i, body); text != "" {
+			f.note(f.off(i), fmt.Sprintf("%s: %s", f.insns[i].String(), text))
+			return // what follows cannot be judged
+		}
+	}
+	if i == len(f.insns) || f.off(i) != f.s.Jump {
+		return
+	}
+	if d := st.rsp - f.pro.rbp; d != 0 {
+		f.note(f.s.Jump, fmt.Sprintf("it leaves with rsp at rbp%+d", d))
+		return
+	}
+	for r := range calleeSavedSet.All {
+		if v := st.regs[r]; r != x86.RBP && (v.kind != symEntry || v.reg != r) {
+			f.note(f.s.Jump, fmt.Sprintf("it leaves with another %v than the caller had", r))
+		}
+	}
+	if slot, ok := f.pro.state.mem[f.rax]; !ok || !slot.rax && slot.val.kind != symConst && slot.val.kind != symStack {
+		f.note(f.s.Jump, "it leaves without the counter in rax")
+	}
+	if in := &f.insns[i]; !f.s.Direct && (f.stage != holdsLanding || in.Branch == x86.BranchJumpIndirect && in.Operands[0].Reg != f.ptr) {
+		f.note(f.s.Jump, "it leaves for something else than the program in the slot")
+	}
+}
+
+// step follows instruction i; body is rsp before anything is taken off. It returns what is wrong with
+// the instruction, "" for nothing.
+func (f *flawFinder) step(i int, body int32) string {
+	in, s := &f.insns[i], f.s
+	off := f.off(i)
+	to, inside := f.target(in)
+	switch {
+	case in.IsNop || in.Fence || in.Op == "endbr64":
+		return ""
+	case in.Trap || !in.Known:
+		return "no instruction of a tail call"
+	case in.Branch == x86.BranchCond || in.Branch == x86.BranchJump:
+		switch {
+		case !inside || to != s.End:
+			return "it does not lead behind the tail call"
+		case f.w.s.rsp != body:
+			return "it goes on behind the tail call with part of the frame taken down"
+		case off == s.Null && (in.Cond != x86.CondE || f.flags != f.ptr || f.stage != holdsProgram):
+			return "it does not check whether the slot is empty"
+		}
+		return ""
+	case in.Branch != x86.BranchNone:
+		return "no instruction of a tail call"
+	case in.Store && off != s.Bump:
+		return "it writes to memory"
+	case in.Store:
+		return f.bump(in)
+	case in.Writes.Has(x86.RDI):
+		return "it changes the context that the next program gets"
+	case in.Writes.Has(x86.RBP):
+		return "it changes rbp"
+	}
+	for r := range (in.Writes & calleeSavedSet).All {
+		if in.Op != "pop" {
+			return fmt.Sprintf("it changes %v", r)
+		}
+	}
+	if in.Op == "pop" && in.Writes.Has(x86.RSP) && in.Operands[0].Kind == x86.OpReg && in.Operands[0].Reg == x86.RSP {
+		return "it loses the stack pointer"
+	}
+	f.flags = x86.RegNone
+	if in.Op == "test" && in.N == 2 && in.Operands[0] == in.Operands[1] && in.OpBits == 64 {
+		f.flags = in.Operands[0].Reg
+	}
+	if in.Is("pop", x86.RAX) {
+		f.rax = f.w.s.rsp
+	}
+	f.load(in)
+	if !f.w.apply(i) {
+		return "it loses the stack pointer"
+	}
+	return ""
+}
+
+// bump checks that the counter grows by one.
+func (f *flawFinder) bump(in *x86.Inst) string {
+	v, imm := in.Imm()
+	switch {
+	case in.Mem.Size != uint16(f.s.size):
+		return fmt.Sprintf("it counts in %d bytes, of which the comparison sees %d", in.Mem.Size, f.s.size)
+	case in.Load && in.Op == "add" && imm && v == 1, in.Load && in.Op == "inc":
+		return ""
+	case !in.Load && in.Op == "mov" && f.count && f.added == 1 && in.Reads.Has(x86.RAX):
+		return ""
+	}
+	return "it does not add 1 to the counter"
+}
+
+// load follows the counter in rax, and the registers from the slot to the code of the program in it.
+func (f *flawFinder) load(in *x86.Inst) {
+	v, imm := in.Imm()
+	dst := in.Operands[0]
+	switch {
+	case !in.Writes.Has(x86.RAX) || in.Op == "pop":
+	case in.Op == "mov" && in.Load && in.Mem.Base == x86.RBP:
+		f.count, f.added = int32(in.Mem.Disp) == f.s.slot, 0
+	case in.Op == "add" && imm:
+		f.added += v
+	case in.Op == "inc":
+		f.added++
+	default:
+		f.count = false
+	}
+	if dst.Kind != x86.OpReg || !in.Writes.Has(dst.Reg) || dst.Reg == x86.RSP {
+		return
+	}
+	full := in.OpBits == 64
+	switch m := &in.Mem; {
+	case full && in.Op == "mov" && in.Load && m.Base == x86.RSI && m.Index == x86.RDX && m.Scale == 8:
+		f.ptr, f.stage = dst.Reg, holdsProgram
+	case f.stage == holdsProgram && full && in.Op == "mov" && in.Load && m.Base == f.ptr && m.Index == x86.RegNone && m.Disp != 0:
+		f.ptr, f.stage = dst.Reg, holdsCode
+	case f.stage == holdsCode && full && in.Op == "add" && imm && dst.Reg == f.ptr:
+		f.stage = holdsLanding
+	case dst.Reg == f.ptr && f.stage != holdsNothing:
+		f.stage = holdsNothing
+	}
+}

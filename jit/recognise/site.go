@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package recognise
+
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// site is a tail-call site with what the code around it shows of the design.
+type site struct {
+	image.TailCallSite
+	form  image.CounterForm
+	slot  int32  // [rbp+slot] holds the counter or the pointer to it; CounterNone: meaningless
+	size  uint8  // of the counter in bytes
+	limit uint32 // how many tail calls the comparison lets pass, counted from 0
+	// landing is what is added to bpf_func before the jump, and offsets are the structure fields
+	// that are read: of indirect sites only.
+	landing image.CodeOff
+	offsets kernels.Offsets
+}
+
+// findSites looks for every comparison of a counter with a limit that skips a way out of the
+// function. The instruction before the comparison loads the counter, or the pointer to it, from a
+// slot that the prologue set up and programs cannot reach.
+func (r *recogniser) findSites() {
+	called := map[image.CodeOff]int{} // by end: sites of designs that call a function for the counter
+	for i := 2; i < len(r.insns); i++ {
+		in := &r.insns[i]
+		if in.Branch != x86.BranchCond {
+			continue
+		}
+		switch in.Cond {
+		case x86.CondA, x86.CondAE, x86.CondE:
+		default:
+			continue
+		}
+		end, inside := r.target(in)
+		if last, ok := r.at(end); !inside || !ok || last <= i+1 {
+			continue
+		}
+		s, ok := r.limitCheck(i, end)
+		if !ok || !r.wayOut(&s, i) {
+			continue
+		}
+		if n, dup := called[end]; dup && s.form != image.CounterNone {
+			r.sites = append(r.sites[:n], r.sites[n+1:]...) // that was a comparison of the program's own
+			delete(called, end)
+		}
+		if s.form == image.CounterNone {
+			called[end] = len(r.sites)
+		}
+		r.bounds(&s)
+		r.sites = append(r.sites, s)
+	}
+}
+
+// limitCheck reads the comparison before the conditional jump at position i.
+func (r *recogniser) limitCheck(i int, end image.CodeOff) (site, bool) {
+	s := site{TailCallSite: image.TailCallSite{Insn: -1, Map: -1, End: end, Start: r.off(i - 2), Limit: r.off(i),
+		Bounds: -1, Null: -1, Bump: -1, Unwind: -1, Bypass: -1, Jump: -1}}
+	test, load := &r.insns[i-1], &r.insns[i-2]
+	imm, ok := test.Imm()
+	if !ok || test.Op != "cmp" {
+		return s, false
+	}
+	s.limit = uint32(imm)
+	if r.insns[i].Cond == x86.CondA {
+		s.limit++
+	}
+	called := load.Branch == x86.BranchCall
+	slot, fromSlot := r.counterSlot(load)
+	s.slot = slot
+	switch o := &test.Operands[0]; {
+	case o.Kind == x86.OpReg && o.Reg == x86.RAX && fromSlot && load.OpBits == o.Bits:
+		s.form, s.size = image.CounterValue, uint8(o.Bits/8)
+	case o.Kind == x86.OpMem && test.Mem.Base == x86.RAX && test.Mem.Disp == 0 && fromSlot && load.OpBits == 64:
+		s.form, s.size = image.CounterPtr, uint8(test.Mem.Size)
+	case called && (o.Kind == x86.OpReg && o.Reg == x86.RAX || o.Kind == x86.OpMem && test.Mem.Base == x86.RAX):
+		if r.insns[i].Cond == x86.CondE {
+			s.limit = 0 // counts down from a value that is not here
+		}
+	default:
+		return s, false
+	}
+	return s, true
+}
+
+// counterSlot reports whether in loads rax from a slot that the prologue filled with something else
+// than a saved register.
+func (r *recogniser) counterSlot(in *x86.Inst) (off int32, ok bool) {
+	if in.Op != "mov" || !in.Load || in.Mem.Base != x86.RBP || in.Mem.Index != x86.RegNone || !in.Writes.Has(x86.RAX) {
+		return 0, false
+	}
+	off = int32(in.Mem.Disp)
+	for slot, st := range r.pro.state.mem {
+		if within(off+r.pro.rbp, slot) {
+			return off, st.rax || st.val.kind == symConst || st.val.kind == symStack
+		}
+	}
+	return off, false
+}
+
+// wayOut reads what is skipped when the limit is reached: from behind position i to s.End. It
+// reports false if that is no way out of the function.
+func (r *recogniser) wayOut(s *site, i int) bool {
+	last, _ := r.at(s.End)
+	leave := false
+	for n := i + 1; n < last; n++ {
+		in, off := &r.insns[n], r.off(n)
+		to, inside := r.target(in)
+		switch {
+		case in.Op == "leave" || in.Branch == x86.BranchRet:
+			leave = leave || s.Jump < 0
+		case in.Branch == x86.BranchCond && inside && to == s.End && s.Null < 0:
+			s.Null = off
+		case in.Store && r.bumps(s, in):
+			s.Bump = off
+		case r.unwinds(in) && s.Unwind < 0:
+			s.Unwind = off
+		case in.Load && in.Mem.Base == x86.RSI && in.Mem.Index == x86.RDX && in.Mem.Scale == 8:
+			s.Direct, s.offsets.ArrayPtrs = false, int32(in.Mem.Disp)
+		}
+		r.jumpOut(s, n, last)
+	}
+	s.Direct = s.offsets.ArrayPtrs == 0
+	if s.Direct {
+		if s.Jump != s.End-5 {
+			return false
+		}
+	}
+	return s.Jump >= 0 && !leave && (s.form != image.CounterNone || s.Unwind >= 0)
+}
+
+// bumps reports whether in writes the counter.
+func (r *recogniser) bumps(s *site, in *x86.Inst) bool {
+	if s.form == image.CounterValue {
+		return in.Mem.Base == x86.RBP && int32(in.Mem.Disp) == s.slot
+	}
+	return in.Load && in.Mem.Base == x86.RAX && in.Mem.Index == x86.RegNone && in.Mem.Disp == 0
+}
+
+// unwinds reports whether in takes something off the stack.
+func (r *recogniser) unwinds(in *x86.Inst) bool {
+	return in.Op == "pop" || in.Op == "add" && in.Writes.Has(x86.RSP) || in.Op == "lea" && in.Writes.Has(x86.RSP) ||
+		in.Op == "mov" && in.Writes.Has(x86.RSP)
+}
+
+// jumpOut notes the jumps of a way out, and what is added to bpf_func before an indirect one. last
+// is the position of the first instruction behind the site.
+func (r *recogniser) jumpOut(s *site, n, last int) {
+	in, off := &r.insns[n], r.off(n)
+	to, inside := r.target(in)
+	switch {
+	case s.Jump >= 0:
+	case in.Branch == x86.BranchJumpIndirect,
+		in.Branch == x86.BranchJump && !inside,
+		in.Branch == x86.BranchCall && inside && to == off+12: // inline retpoline
+		s.Jump = off
+	case n == last-1 && in.Len == 5 && (in.IsNop || in.Branch == x86.BranchJump && to <= r.off(r.pro.end)):
+		s.Jump = off // an empty slot, or the program calls itself
+	case in.Len == 5 && (in.IsNop || in.Branch == x86.BranchJump && inside && to == s.End) && s.Bypass < 0:
+		s.Bypass = off
+	case in.Op == "add" && in.OpBits == 64 && !in.HasMem && !in.Writes.Has(x86.RSP) && !in.Writes.Has(x86.RBP):
+		if v, imm := in.Imm(); imm {
+			s.landing = image.CodeOff(v)
+			if p := &r.insns[n-1]; p.Op == "mov" && p.Load && p.Mem.Base == in.Operands[0].Reg {
+				s.offsets.ProgBPFFunc = int32(p.Mem.Disp)
+			}
+		}
+	}
+}
+
+// bounds looks for the comparison of the index with max_entries before the limit check.
+func (r *recogniser) bounds(s *site) {
+	i, _ := r.at(s.Start)
+	if s.Direct || i < 2 {
+		return
+	}
+	jump, test := &r.insns[i-1], &r.insns[i-2]
+	if to, ok := r.target(jump); !ok || jump.Branch != x86.BranchCond || to != s.End || test.Op != "cmp" {
+		return
+	}
+	s.Bounds, s.Start = r.off(i-1), r.off(i-2)
+	if test.HasMem {
+		s.offsets.MapMaxEntries = int32(test.Mem.Disp)
+	}
+	for i -= 3; i >= 0; i-- {
+		in := &r.insns[i]
+		trunc := in.Op == "mov" && in.OpBits == 32 && !in.HasMem && in.Operands[0].Reg == x86.RDX && in.Operands[1].Reg == x86.RDX &&
+			in.Operands[1].Kind == x86.OpReg
+		load := in.Op == "mov" && in.Load && in.Mem.Base == x86.RSI && !test.HasMem
+		if !trunc && !load {
+			return
+		}
+		if load {
+			s.offsets.MapMaxEntries = int32(in.Mem.Disp)
+		}
+		s.Start = r.off(i)
+	}
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package verify
+
+import (
+	"fmt"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/kernels"
+)
+
+// Analyse finds out what the verifier of the target's kernel tells its JIT about a program and
+// what the program's code does not say: how deep each function uses its stack, which functions a
+// tail call can be reached from, and which tail calls have a constant key. It follows the
+// program's paths as the verifier does (kernel/bpf/verifier.c: do_check). The error names all
+// mistakes in the form of the program, each with its instruction.
+//
+// p must be in the form that the verifier leaves (see Rewrite); it is not changed.
+func Analyse(p *bpf.Program, t *kernels.Kernel) (*Verified, error) {
+	funcs, err := checkForm(p, numRegs)
+	if err != nil {
+		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
+	}
+	if err := Admit(&t.Verifier, p.Insns, funcs); err != nil {
+		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
+	}
+	x := newExplorer(p, t, funcs)
+	if err := x.run(); err != nil {
+		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
+	}
+	if err := markReachable(p, &t.Verifier, funcs); err != nil {
+		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
+	}
+	if err := markExceptions(p, funcs); err != nil {
+		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
+	}
+	if t.Verifier.PrivateStack {
+		markPrivateStacks(p, funcs)
+	}
+	arena, err := p.Arena()
+	if err != nil {
+		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
+	}
+	v := &Verified{Program: p, Insns: make([]bpf.Insn, len(p.Insns)), Funcs: funcs, Arena: arena + 1}
+	copy(v.Insns, p.Insns)
+	for i := bpf.InsnIndex(0); int(i) < len(v.Insns); i += v.Insns[i].Width() {
+		in := &v.Insns[i]
+		switch {
+		case in.IsSubCall():
+			in.Imm = x.fnAt[i+1+bpf.InsnIndex(in.Imm)]
+		case in.Op == bpf.OpCall && in.Src == 0 && in.Imm == bpf.HelperTailCall:
+			x.markTailCall(v, i, &t.Verifier)
+		case x.arenas[i]:
+			in.Op = in.Op&^bpf.ModeMask | arenaMode[in.Op&bpf.ModeMask]
+		case x.guarded[i] && in.Class() == bpf.ClassLDX:
+			in.Op = in.Op&^0xe0 | guardedMode[in.Op&0xe0]
+		}
+	}
+	return v, nil
+}
+
+// guardedMode is the mode of a load that is guarded against faults; bpf_prog_info hides it.
+var guardedMode = map[uint8]uint8{bpf.ModeMem: bpf.ModeAbs, bpf.ModeMemSX: bpf.ModeInd}
+
+// arenaMode is the mode of an access to an arena; bpf_prog_info hides it but for atomics.
+var arenaMode = map[uint8]uint8{
+	bpf.ModeMem: bpf.ModeProbe32, bpf.ModeProbe32: bpf.ModeProbe32, bpf.ModeMemSX: bpf.ModeArenaSX, bpf.ModeAtomic: bpf.ModeProbeAtomic, bpf.ModeProbeAtomic: bpf.ModeProbeAtomic,
+}
+
+// markTailCall turns the call at slot i into a tail call, direct if map and key are the same on
+// all paths (do_misc_fixups).
+func (x *explorer) markTailCall(v *Verified, i bpf.InsnIndex, r *kernels.Verifier) {
+	v.Insns[i].Op, v.Insns[i].Imm = bpf.OpTailCall, 0
+	if r.TailCallDepth != 0 {
+		v.Funcs[0].StackDepth = r.TailCallDepth // there is no other function
+	}
+	c := x.calls[i]
+	if c == nil || c.poisoned || c.keyPoisoned || r.NoDirect {
+		return
+	}
+	v.Pokes = append(v.Pokes, PokeDesc{Insn: i, Map: int(c.mapIdx), Key: c.key})
+	v.Insns[i].Imm = int32(len(v.Pokes))
+}
+
+// markReachable sets TailCallReachable as the verifier's walk over the calls does
+// (check_max_stack_depth). It walks what was submitted if that is known: dead code is removed
+// later.
+func markReachable(p *bpf.Program, r *kernels.Verifier, funcs []FuncInfo) error {
+	if p.Submitted == nil {
+		return reach(p.Insns, r, funcs)
+	}
+	all, err := checkForm(p.Submitted, numRegs)
+	if err != nil {
+		return fmt.Errorf("submitted form: %w", err)
+	}
+	if err := reach(p.Submitted.Insns, r, all); err != nil {
+		return fmt.Errorf("submitted form: %w", err)
+	}
+	at := make(map[bpf.InsnIndex]bool, len(all))
+	for _, f := range all {
+		at[f.Start] = f.TailCallReachable
+	}
+	for i, f := range p.Funcs {
+		funcs[i].TailCallReachable = at[f.Origin]
+	}
+	return nil
+}
+
+func reach(insns []bpf.Insn, r *kernels.Verifier, funcs []FuncInfo) error {
+	w := reachWalk{insns: insns, rules: r, funcs: funcs, start: map[bpf.InsnIndex]int{}, has: make([]bool, len(funcs))}
+	for i, f := range funcs {
+		w.start[f.Start] = i
+		for j := f.Start; j < f.End; j += insns[j].Width() {
+			if in := insns[j]; in.Op == bpf.OpCall && in.Src == 0 && in.Imm == bpf.HelperTailCall {
+				w.has[i] = true
+				if r.OwnReach {
+					funcs[i].TailCallReachable = true
+				}
+			}
+		}
+	}
+	return w.walk(0)
+}
+
+// reachWalk is the state of one walk over the calls of a program.
+type reachWalk struct {
+	insns []bpf.Insn
+	rules *kernels.Verifier
+	funcs []FuncInfo
+	start map[bpf.InsnIndex]int
+	has   []bool // function holds a tail call
+	stack []int  // functions that wait for the current one
+	found bool   // a tail call was met in a callee
+	calls int
+}
+
+func (w *reachWalk) walk(fn int) error {
+	f := w.funcs[fn]
+	for i := f.Start; i < f.End; i += w.insns[i].Width() {
+		callee, ok := w.insns[i].Callee(i)
+		if !ok {
+			continue
+		}
+		if w.calls++; w.calls > maxSteps {
+			return fmt.Errorf("call graph has more than %d paths", maxSteps)
+		}
+		to, before := w.start[callee], w.found
+		if w.rules.FrameReach {
+			w.found = false
+		}
+		w.found = w.found || w.has[to]
+		w.stack = append(w.stack, fn)
+		if err := w.walk(to); err != nil {
+			return err
+		}
+		w.stack = w.stack[:len(w.stack)-1]
+		if w.rules.FrameReach {
+			w.found = before
+		}
+	}
+	if w.found {
+		for _, caller := range w.stack {
+			w.funcs[caller].TailCallReachable = true
+		}
+	}
+	return nil
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package verify
+
+import (
+	"errors"
+	"fmt"
+	"github.com/tcsim/tcsim/jit/bpf"
+)
+
+// What the verifier finds out about whole programs for exceptions, private stacks and arenas.
+
+// timedMayGoto is what the verifier puts calls of into loops with may_goto; only BPF_REG_AX changes.
+const timedMayGoto = "arch_bpf_timed_may_goto"
+
+// markExceptions sets the exception boundary and the callback (jit_subprogs). A program that throws
+// has a callback: the verifier adds one if it has none.
+func markExceptions(p *bpf.Program, funcs []FuncInfo) error {
+	callback := -1
+	for i, f := range p.Funcs {
+		switch {
+		case !f.ExceptionCB:
+		case callback >= 0:
+			return fmt.Errorf("functions %d and %d are both exception callbacks", callback, i)
+		case i == 0:
+			return errors.New("the main function is no exception callback")
+		default:
+			callback, funcs[i].ExceptionCB = i, true
+		}
+	}
+	if !p.Throws() {
+		return nil
+	}
+	if callback < 0 {
+		return fmt.Errorf("calls %s and has no exception callback", bpf.ThrowKfunc)
+	}
+	funcs[0].ExceptionBoundary = true
+	return nil
+}
+
+// hasPrivateStack are the program types of which functions can have a private stack: those that a
+// program of the same kind may interrupt on the same CPU, and that the kernel keeps from doing so
+// (bpf_enable_priv_stack). The numbers without a name are tracepoint, perf event, raw tracepoint, LSM.
+var hasPrivateStack = map[bpf.ProgType]bool{bpf.Kprobe: true, bpf.Tracing: true, 5: true, 7: true, 17: true, 29: true}
+
+// privateStackMin is BPF_PRIV_STACK_MIN_SIZE: the size in bytes, rounded up to 16, from which on a
+// function gets a private stack.
+const privateStackMin = 64
+
+// markPrivateStacks gives functions with much stack one of their own (check_max_stack_depth), unless
+// a function of the program makes tail calls.
+func markPrivateStacks(p *bpf.Program, funcs []FuncInfo) {
+	if !hasPrivateStack[p.Type] {
+		return
+	}
+	for i := bpf.InsnIndex(0); int(i) < len(p.Insns); i += p.Insns[i].Width() {
+		if in := p.Insns[i]; in.Op == bpf.OpCall && in.Src == 0 && in.Imm == bpf.HelperTailCall {
+			return
+		}
+	}
+	start := make(map[bpf.InsnIndex]int, len(funcs))
+	for i, f := range funcs {
+		start[f.Start] = i
+	}
+	seen := make([]bool, len(funcs))
+	seen[0] = true
+	for work := []int{0}; len(work) > 0; {
+		f := &funcs[work[len(work)-1]]
+		work = work[:len(work)-1]
+		f.PrivateStack = (f.StackDepth-mayGotoStack(p, f)+15)&^15 >= privateStackMin
+		for i := f.Start; i < f.End; i += p.Insns[i].Width() {
+			to, ok := p.Insns[i].Callee(i)
+			if fn, known := start[to]; ok && known && !seen[fn] {
+				seen[fn] = true
+				work = append(work, fn)
+			}
+		}
+	}
+}
+
+// mayGotoStack returns how many bytes of a function's stack are the counter of may_goto, which the
+// verifier adds after it has decided about private stacks.
+func mayGotoStack(p *bpf.Program, f *FuncInfo) int32 {
+	in := p.Insns[f.Start]
+	if in.Op != bpf.ClassST|bpf.ModeMem|bpf.SizeDW || in.Dst != bpf.RegFP || int32(in.Off) != -((f.StackDepth+7)&^7) {
+		return 0
+	}
+	switch in.Imm {
+	case mayGotoCount:
+		return 8
+	case mayGotoTimed:
+		return 16
+	}
+	return 0
+}
+
+// makesArena reports whether arithmetic in a program with an arena gives an address in it: a cast, or
+// anything that is done to such an address. In its rewritten form a cast is a 32-bit move; other
+// numbers that such a move gives are not used as addresses.
+func (x *explorer) makesArena(in bpf.Insn, dst *value) bool {
+	if in.Op&0xf0 != bpf.ALUMov {
+		return dst.typed == inArena && (x.submitted || in.Class() == bpf.ClassALU)
+	}
+	if x.submitted {
+		return in.Op&bpf.SrcReg != 0 && in.Off == bpf.AddrSpaceCast && in.Imm == bpf.CastKernelImm
+	}
+	return in.Op&bpf.SrcReg != 0 && in.Off == 0 && in.Class() == bpf.ClassALU
+}

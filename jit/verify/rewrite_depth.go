@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package verify
+
+import (
+	"fmt"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/kernels"
+)
+
+// maxTailStack is how much stack may be in use above a subprogram that makes tail calls, in bytes.
+const maxTailStack = 256
+
+// depthWalk adds up the stack of every chain of calls (check_max_stack_depth). A callee met again
+// with no more stack in use is not walked again.
+type depthWalk struct {
+	p     *bpf.Program
+	rules *kernels.Verifier
+	funcs []FuncInfo
+	start map[bpf.InsnIndex]int
+	tails []bool  // function holds a tail call
+	seen  []int32 // most stack with which a function was walked, -1: not yet
+}
+
+// checkDepth refuses programs whose calls need too much stack.
+func checkDepth(p *bpf.Program, r *kernels.Verifier, funcs []FuncInfo) error {
+	w := depthWalk{p: p, rules: r, funcs: funcs, start: map[bpf.InsnIndex]int{}, tails: make([]bool, len(funcs)), seen: make([]int32, len(funcs))}
+	for i, f := range funcs {
+		w.start[f.Start] = i
+		w.seen[i] = -1
+		for j := f.Start; j < f.End; j += p.Insns[j].Width() {
+			if in := p.Insns[j]; in.Op == bpf.OpCall && in.Src == 0 && in.Imm == bpf.HelperTailCall {
+				w.tails[i] = true
+			}
+		}
+	}
+	return w.walk(0, 0)
+}
+
+func (w *depthWalk) walk(fn int, used int32) error {
+	f := w.funcs[fn]
+	if fn != 0 && w.tails[fn] && used >= maxTailStack {
+		return fmt.Errorf("function %d (%s) makes tail calls: %d bytes of stack in the frames above it are too much", fn, f.Name, used)
+	}
+	if used <= w.seen[fn] {
+		return nil
+	}
+	w.seen[fn] = used
+	unit := int32(32)
+	if w.rules.FrameUnit16 {
+		unit = 16
+	}
+	used += (max(f.StackDepth, 1) + unit - 1) / unit * unit
+	if used > maxStack {
+		return fmt.Errorf("the calls down to function %d (%s) need %d bytes of stack, more than %d", fn, f.Name, used, maxStack)
+	}
+	for i := f.Start; i < f.End; i += w.p.Insns[i].Width() {
+		if to, ok := w.p.Insns[i].Callee(i); ok {
+			if err := w.walk(w.start[to], used); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package verify
+
+import (
+	"fmt"
+	"github.com/tcsim/tcsim/jit/bpf"
+)
+
+// step follows one instruction. It returns the state to go on with, which may be s itself, or nil
+// if the path ends; other paths go to x.work.
+func (x *explorer) step(s *state) (*state, error) {
+	in := x.p.Insns[s.pc]
+	f := s.top()
+	if x.strict {
+		if err := f.checkRead(in); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	switch in.Class() {
+	case bpf.ClassALU, bpf.ClassALU64:
+		x.narrow[s.pc] = x.narrow[s.pc] || in.Class() == bpf.ClassALU64 && in.Op&0xf0 != bpf.ALUMov && f.regs[in.Dst].typed == inArena
+		err = x.alu(f, in)
+	case bpf.ClassLD:
+		x.loadConst(s, f, in)
+	case bpf.ClassLDX:
+		err = x.loadMem(s, f, in)
+	case bpf.ClassST:
+		v := number(constScalar(uint64(int64(in.Imm))))
+		err = x.storeMem(s, f, in, v, true)
+	case bpf.ClassSTX:
+		err = x.stx(s, f, in)
+	default:
+		return x.jump(s, f, in)
+	}
+	s.pc += in.Width()
+	return s, err
+}
+
+// checkRead fails if an instruction other than a call reads a register that was not written.
+func (f *frameState) checkRead(in bpf.Insn) error {
+	reads, _ := in.RegUse()
+	if in.Op == bpf.OpCall {
+		return nil
+	}
+	for r := range f.regs {
+		if reads&(1<<r) != 0 && f.regs[r].kind == kindNone {
+			return fmt.Errorf("r%d is not initialised", r)
+		}
+	}
+	return nil
+}
+
+func (x *explorer) alu(f *frameState, in bpf.Insn) error {
+	op, wide := in.Op&0xf0, in.Class() == bpf.ClassALU64
+	d := &f.regs[in.Dst]
+	var src value
+	if in.Op&bpf.SrcReg != 0 {
+		src = f.regs[in.Src]
+	} else {
+		src = number(constScalar(uint64(int64(in.Imm))))
+	}
+	if in.Dst > 10 {
+		*d = unknownNumber() // the verifier's own registers are never followed
+		return nil
+	}
+	if x.arena && x.makesArena(in, d) {
+		defer func() { d.typed = inArena }()
+	}
+	r := &x.rules.Ranges
+	switch {
+	case op == bpf.ALUMov:
+		x.move(f, in, src, wide)
+	case op == bpf.ALUNeg:
+		if !r.Overflow || !d.isConstOrNumber() {
+			*d = unknownNumber()
+			return nil
+		}
+		*d = number(constScalar(0).alu(bpf.ALUSub, d.num, wide, false, r))
+	case op == bpf.ALUEnd && r.SwapBits && d.kind == kindNumber:
+		d.swap(in, r)
+	case op == bpf.ALUEnd:
+		*d = unknownNumber()
+	case d.isPointer() || src.isPointer():
+		*d = x.pointerAlu(op, *d, src, wide)
+	case d.kind == kindNone || src.kind == kindNone:
+		*d = unknownNumber()
+	default:
+		x.numberAlu(d, in, src, op, wide)
+	}
+	return nil
+}
+
+func (v *value) isConstOrNumber() bool { return v.kind == kindNumber }
+
+func (x *explorer) numberAlu(d *value, in bpf.Insn, src value, op uint8, wide bool) {
+	signed := in.Off != 0 && (op == bpf.ALUDiv || op == bpf.ALUMod)
+	res := number(d.num.alu(op, src.num, wide, signed, &x.rules.Ranges))
+	if wide && (op == bpf.ALUAdd || op == bpf.ALUSub) && src.isConst() {
+		res.typed = d.typed
+	}
+	if x.rules.LinkDelta && op == bpf.ALUAdd && wide && d.link != 0 && !d.plus && src.isConst() && src.num.umax <= 1<<31-1 {
+		res.link, res.delta, res.plus = d.link, int64(src.num.umax), true
+	}
+	*d = res
+}
+
+// move is mov, movsx and the 32-bit forms.
+func (x *explorer) move(f *frameState, in bpf.Insn, src value, wide bool) {
+	d, r := &f.regs[in.Dst], &x.rules.Ranges
+	if in.Op&bpf.SrcReg == 0 {
+		if !wide {
+			src = number(constScalar(uint64(uint32(in.Imm))))
+		}
+		*d = src
+		return
+	}
+	if src.isPointer() {
+		if !wide || in.Off != 0 {
+			src = unknownNumber()
+		}
+		*d = src
+		return
+	}
+	if src.kind == kindNone {
+		*d = unknownNumber()
+		return
+	}
+	if in.Off == -1 || in.Off == 1 { // address of this CPU's copy of a variable, or of arena memory
+		*d = unknownNumber()
+		if in.Off == -1 {
+			d.typed = perCPU
+		}
+		return
+	}
+	size := 8
+	if !wide {
+		size = 4
+	}
+	if in.Off != 0 { // movsx
+		size = int(in.Off) / 8
+		fits := src.num.umax < 1<<(size*8-1)
+		res := number(src.num.signExtend(size, wide, r))
+		if fits && wide {
+			x.link(&f.regs[in.Src])
+			res.link, res.delta, res.plus = f.regs[in.Src].link, f.regs[in.Src].delta, f.regs[in.Src].plus
+		}
+		*d = res
+		return
+	}
+	keep := wide || x.rules.Link32 && src.num.fits(4)
+	if keep {
+		x.link(&f.regs[in.Src])
+		src = f.regs[in.Src]
+	} else {
+		src.link, src.delta, src.plus = 0, 0, false
+	}
+	if !wide {
+		src.num.zext(r)
+	}
+	*d = src
+}
+
+// link gives a number that is about to be copied an identity.
+func (x *explorer) link(v *value) {
+	if v.kind != kindNumber || v.num.isConst() {
+		return
+	}
+	if v.plus {
+		v.link, v.delta, v.plus = 0, 0, false
+	}
+	if v.link == 0 {
+		v.link = x.newLink()
+	}
+}
+
+// pointerAlu is arithmetic of which at least one operand is a pointer (adjust_ptr_min_max_vals).
+func (x *explorer) pointerAlu(op uint8, d, src value, wide bool) value {
+	if !wide || op != bpf.ALUAdd && op != bpf.ALUSub || d.isPointer() && src.isPointer() {
+		return unknownNumber()
+	}
+	p, n := d, src
+	if !d.isPointer() {
+		if op == bpf.ALUSub {
+			return unknownNumber()
+		}
+		p, n = src, d
+	}
+	if n.kind != kindNumber {
+		n = unknownNumber()
+	}
+	if n.isConst() {
+		if op == bpf.ALUSub {
+			p.off -= int64(n.num.umin)
+		} else {
+			p.off += int64(n.num.umin)
+		}
+		return p
+	}
+	p.num = p.num.alu(op, n.num, true, false, &x.rules.Ranges)
+	return p
+}
+
+func (x *explorer) loadConst(s *state, f *frameState, in bpf.Insn) {
+	if !in.IsLdImm64() { // ld_abs, ld_ind: a call to a helper in disguise
+		for r := range 6 {
+			f.regs[r] = value{}
+		}
+		f.regs[0] = number(loadedScalar(in.Size(), false))
+		return
+	}
+	d := &f.regs[in.Dst]
+	imm := uint64(uint32(in.Imm)) | uint64(uint32(x.p.Insns[s.pc+1].Imm))<<32
+	switch in.Src {
+	case bpf.PseudoMap:
+		*d = pointer(kindMap)
+		d.mapIdx = in.Imm
+	case bpf.PseudoMapValue:
+		*d = pointer(kindMapValue)
+		d.mapIdx = in.Imm
+		d.off = int64(x.p.Insns[s.pc+1].Imm)
+	case bpf.PseudoFunc:
+		*d = pointer(kindFunc)
+		d.mapIdx = int32(s.pc) + 1 + in.Imm
+	case 0:
+		*d = number(constScalar(imm))
+	default:
+		*d = pointer(kindPointer)
+	}
+}
+
+// stackRange returns the lowest and the highest offset from r10 at which p points.
+func stackRange(p *value, off int16) (lo, hi int64) {
+	return p.off + int64(off) + p.num.smin, p.off + int64(off) + p.num.smax
+}
+
+func (x *explorer) loadMem(s *state, f *frameState, in bpf.Insn) error {
+	d, base := &f.regs[in.Dst], f.regs[in.Src]
+	signed := in.Op&0xe0 == bpf.ModeMemSX
+	v, err := x.read(s, base, in, signed)
+	if in.Dst > 10 {
+		v = unknownNumber()
+	}
+	switch {
+	case base.typed == inArena:
+		x.arenas[s.pc] = true
+	case base.typed == perCPU:
+		v.typed = trusted
+	case base.typed != noObject:
+		x.guarded[s.pc] = x.guarded[s.pc] || base.typed == untrusted
+		if in.Size() == 8 {
+			v.typed = untrusted
+		}
+	case base.kind == kindContext && x.p.Type == bpf.Tracing && in.Size() == 8:
+		v.typed = untrusted // arguments of a traced function (prog_args_trusted)
+	}
+	*d = v
+	return err
+}
+
+// read is a load through base.
+func (x *explorer) read(s *state, base value, in bpf.Insn, signed bool) (value, error) {
+	size := in.Size()
+	x.base[s.pc] = base.kind
+	if base.kind != kindStack {
+		if v, ok := x.readFrozen(base, in, signed); ok {
+			return v, nil
+		}
+		if x.submitted {
+			return x.readTyped(base, in, size, signed)
+		}
+		if base.kind == kindContext {
+			return unknownNumber(), nil
+		}
+		return number(loadedScalar(size, signed)), nil
+	}
+	lo, hi := stackRange(&base, in.Off)
+	g := &s.frames[base.frame]
+	if err := x.touch(g.fn, lo, hi+int64(size)); err != nil {
+		return unknownNumber(), err
+	}
+	if lo != hi {
+		if hi-lo <= maxStack && g.allZero(lo, hi+int64(size)) {
+			return number(constScalar(0)), nil
+		}
+		return number(loadedScalar(size, signed)), nil
+	}
+	if x.inlinedLookup(s, in) {
+		x.clobber(s, &base, size, false)
+	}
+	if slot := g.slotOf(lo, false); slot != nil && x.rules.SpillAny && slot.spilled() >= size && slot.spill.kind == kindNumber && byteOf(lo) == 0 {
+		x.link(&slot.spill)
+	}
+	return g.load(lo, size, signed, x.rules), nil
+}
+
+// inlinedLookup recognises the first load of an array map's inlined lookup, which reads the key
+// through r2: the verifier saw a helper call there.
+func (x *explorer) inlinedLookup(s *state, in bpf.Insn) bool {
+	if x.submitted || s.pc == 0 || in.Op != 0x61 || in.Dst != 0 || in.Src != 2 || in.Off != 0 {
+		return false
+	}
+	prev, m := x.p.Insns[s.pc-1], &s.top().regs[1]
+	return prev.Op == 0x07 && prev.Dst == 1 && m.kind == kindMap && m.off != 0
+}
+
+func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v value, imm bool) error {
+	base := f.regs[in.Dst]
+	x.base[s.pc] = base.kind
+	if base.typed == inArena {
+		x.arenas[s.pc] = true
+	}
+	if base.kind != kindStack {
+		return nil
+	}
+	size := in.Size()
+	lo, hi := stackRange(&base, in.Off)
+	g := &s.frames[base.frame]
+	if err := x.touch(g.fn, lo, hi+int64(size)); err != nil {
+		return err
+	}
+	if lo != hi {
+		g.fillAny(lo, hi+int64(size))
+		return nil
+	}
+	if v.kind == kindNone {
+		v = unknownNumber()
+	}
+	g.store(lo, size, v, imm, x.rules)
+	return nil
+}
+
+// fillAny is a write somewhere between two offsets.
+func (f *frameState) fillAny(from, to int64) {
+	f.fill(max(from, -maxStack), min(to, 0), byteMisc)
+}
+
+func (x *explorer) stx(s *state, f *frameState, in bpf.Insn) error {
+	if mode := in.Op & 0xe0; mode != bpf.ModeAtomic && mode != bpf.ModeProbeAtomic {
+		if x.rules.SpillAny && f.regs[in.Dst].kind == kindStack {
+			x.link(&f.regs[in.Src])
+		}
+		return x.storeMem(s, f, in, f.regs[in.Src], false)
+	}
+	if addr := &f.regs[in.Dst]; addr.typed == inArena && in.Imm != bpf.AtomicLoadAcq {
+		x.arenas[s.pc] = true
+	}
+	switch {
+	case in.Imm == bpf.AtomicLoadAcq:
+		x.arenas[s.pc] = x.arenas[s.pc] || f.regs[in.Src].typed == inArena
+		v, err := x.read(s, f.regs[in.Src], in, false)
+		f.regs[in.Dst] = v
+		return err
+	case in.Imm == bpf.AtomicStRel:
+		return x.storeMem(s, f, in, f.regs[in.Src], false)
+	case in.Imm == bpf.AtomicCmpXchg:
+		v, err := x.read(s, f.regs[in.Dst], in, false)
+		if err != nil {
+			return err
+		}
+		f.regs[0] = v
+	case in.Imm&bpf.AtomicFetch != 0:
+		v, err := x.read(s, f.regs[in.Dst], in, false)
+		if err != nil {
+			return err
+		}
+		base := f.regs[in.Dst]
+		f.regs[in.Src] = v
+		if in.Src == in.Dst {
+			return x.overwrite(s, &base, in)
+		}
+	}
+	base := f.regs[in.Dst]
+	return x.overwrite(s, &base, in)
+}
+
+// overwrite makes the stack bytes that an atomic operation changes unknown.
+func (x *explorer) overwrite(s *state, base *value, in bpf.Insn) error {
+	if base.kind != kindStack {
+		return nil
+	}
+	lo, hi := stackRange(base, in.Off)
+	g := &s.frames[base.frame]
+	if err := x.touch(g.fn, lo, hi+int64(in.Size())); err != nil {
+		return err
+	}
+	g.fillAny(lo, hi+int64(in.Size()))
+	return nil
+}

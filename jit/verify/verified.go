@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package verify
+
+import "github.com/tcsim/tcsim/jit/bpf"
+
+// Verified is a program with everything the verifier tells the JIT. Analyse makes it; Compile reads it.
+type Verified struct {
+	Program *bpf.Program
+	// Insns are Program.Insns with each tail call turned into OpTailCall, Imm being the index into
+	// Pokes plus one (direct) or 0 (indirect), and with the function's index in Imm of each
+	// PseudoCall call. Slots are the same.
+	Insns []bpf.Insn
+	Funcs []FuncInfo
+	Pokes []PokeDesc
+	// Arena is the index into Program.Maps of the program's arena plus one, 0 without one
+	// (bpf_prog_aux.arena).
+	Arena int
+}
+
+// Guarded reports whether slot i is a load through an address that may be bad (BPF_PROBE_MEM).
+func (v *Verified) Guarded(i bpf.InsnIndex) bool {
+	in := v.Insns[i]
+	mode := in.Op & bpf.ModeMask
+	return in.Class() == bpf.ClassLDX && (mode == bpf.ModeProbeMem || mode == bpf.ModeProbeMemSX)
+}
+
+// FuncInfo is what the verifier knows of one function.
+type FuncInfo struct {
+	Name       string
+	Start, End bpf.InsnIndex // slots [Start, End)
+	// StackDepth is the deepest byte of the BPF stack below r10 that is used, unrounded.
+	StackDepth int32
+	// TailCallReachable is the verifier's flag (kernel-version dependent, see Analyse).
+	TailCallReachable bool
+	// ExceptionBoundary is set in the main function of a program that calls bpf_throw: it saves
+	// every register that the exception callback restores. ExceptionCB is set in the callback.
+	ExceptionBoundary, ExceptionCB bool
+	// PrivateStack says that the function's BPF stack is in memory of its own, not on the kernel
+	// stack (bpf_prog_aux.priv_stack_ptr).
+	PrivateStack bool
+}
+
+// PokeDesc is a tail call with a constant key (struct bpf_jit_poke_descriptor).
+type PokeDesc struct {
+	Insn bpf.InsnIndex
+	Map  int // index into Program.Maps
+	Key  uint32
+}
