@@ -60,7 +60,7 @@ enum { TCS_NOREG = 0xff, TCS_RIP = 0xfe };
 
 // tcs_mark says how the function of a marked instruction reaches tail_call_cnt.
 typedef struct {
-	uint8_t form; // jit.CounterForm
+	uint8_t form; // image.CounterForm
 	uint8_t size;
 	int32_t off; // from rbp
 } tcs_mark;

@@ -25,7 +25,7 @@ const (
 	interruptRoom = 0x200
 	// interruptFill is what an interrupt leaves of what was below rsp, in 8-byte words.
 	interruptFill = 0x1927_1927_1927_1927
-	// interruptCtx is where the caller of a program that wants it (jit.Frame.RunCtx) has its locals,
+	// interruptCtx is where the caller of a program that wants it (image.Frame.RunCtx) has its locals,
 	// above the program's return address.
 	interruptCtx = 0x100
 )
@@ -42,7 +42,7 @@ type interrupted struct {
 // on the same processor, in the same task and on the same stack, which from rsp down is overwritten,
 // and returns to where the run was stopped when that has returned. What the other program returned is
 // in Result.Interrupts. The counter is where the caller of the other program keeps tail_call_cnt for
-// it, if that wants it so (jit.Frame.RunCtx); of size 0 if not.
+// it, if that wants it so (image.Frame.RunCtx); of size 0 if not.
 func (m *Machine) Interrupt(prog int, ctx image.Addr) (counter guest.Span, err error) {
 	if prog < 0 || prog >= len(m.Setup.Images) {
 		return counter, fmt.Errorf("interrupt: no image %d", prog)

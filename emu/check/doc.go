@@ -51,7 +51,7 @@
 //
 // The landing invariant: a design that unwinds leaves with rsp == rbp, the caller's rbp at [rbp] and
 // the return address at [rbp+8]. A design in which a tail call hands over the whole frame
-// (jit.Frame.Reused) leaves with rsp and rbp as they are in the body.
+// (image.Frame.Reused) leaves with rsp and rbp as they are in the body.
 //
 // The package must not import the engine.
 package check

@@ -44,7 +44,7 @@ type Rules struct {
 	MayGoto uint64
 }
 
-// Program is a jit.Program in submitted form with what the kernel learns from its type information.
+// Program is a bpf.Program in submitted form with what the kernel learns from its type information.
 type Program struct {
 	*bpf.Program
 	// Kfuncs are the kernel functions that calls with PseudoKfunc name by index.

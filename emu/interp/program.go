@@ -58,7 +58,7 @@ type program struct {
 	onThr int        // index into funcs of the exception callback, 0 for the default
 }
 
-// function is one function of a program. id is its index in jit.Program.Funcs, -1 if that does not
+// function is one function of a program. id is its index in bpf.Program.Funcs, -1 if that does not
 // list it (the verifier removes functions that only dead code calls).
 type function struct {
 	id         int
@@ -67,7 +67,7 @@ type function struct {
 	by         *program // whose entry is called in its place; nil for none
 }
 
-// funcAt returns the jit.Program.Funcs index of the function that contains a slot.
+// funcAt returns the bpf.Program.Funcs index of the function that contains a slot.
 func (p *program) funcAt(slot int) int { return p.funcs[p.inner(slot)].id }
 
 // inner returns the index in p.funcs of the function that contains a slot.

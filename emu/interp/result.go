@@ -45,7 +45,7 @@ func (o Outcome) String() string {
 // TailCall is one tail call that was attempted.
 type TailCall struct {
 	Outcome Outcome
-	// Prog, Func and Insn are where it was: program, function of jit.Program.Funcs and slot.
+	// Prog, Func and Insn are where it was: program, function of bpf.Program.Funcs and slot.
 	Prog, Func int
 	Insn       bpf.InsnIndex
 	Map        int

@@ -14,7 +14,7 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// Plan decides the addresses of one scenario and implements jit.Env for all its programs, which
+// Plan decides the addresses of one scenario and implements image.Env for all its programs, which
 // are compiled one after the other. The same calls give the same addresses. It needs no engine.
 type Plan struct {
 	maps    []guest.MapSpec
@@ -49,7 +49,7 @@ func NewPlan(o kernels.Offsets, maps []bpf.Map) *Plan {
 	return p
 }
 
-// Place implements jit.Env: functions follow each other in 64-byte chunks, with at least as much
+// Place implements image.Env: functions follow each other in 64-byte chunks, with at least as much
 // int3 between them as the kernel leaves for its header.
 func (p *Plan) Place(_ int, size int, _ image.CodeOff) (image.Addr, error) {
 	if size <= 0 {
@@ -63,7 +63,7 @@ func (p *Plan) Place(_ int, size int, _ image.CodeOff) (image.Addr, error) {
 	return at, nil
 }
 
-// Helper implements jit.Env. Any helper number has an address; calling one that is not modelled
+// Helper implements image.Env. Any helper number has an address; calling one that is not modelled
 // is an error when it happens.
 func (p *Plan) Helper(imm int32) (image.Addr, error) {
 	if imm <= 0 || imm >= maxHelper {
@@ -74,7 +74,7 @@ func (p *Plan) Helper(imm int32) (image.Addr, error) {
 	return at, nil
 }
 
-// MapAddr implements jit.Env.
+// MapAddr implements image.Env.
 func (p *Plan) MapAddr(m int) (image.Addr, error) {
 	if m < 0 || m >= len(p.maps) {
 		return 0, fmt.Errorf("no map %d", m)
@@ -82,7 +82,7 @@ func (p *Plan) MapAddr(m int) (image.Addr, error) {
 	return p.maps[m].Addr, nil
 }
 
-// MapValue implements jit.Env.
+// MapValue implements image.Env.
 func (p *Plan) MapValue(m int) (image.Addr, error) {
 	if m < 0 || m >= len(p.maps) {
 		return 0, fmt.Errorf("no map %d", m)
@@ -151,7 +151,7 @@ func plannedSymbols() map[string]image.Addr {
 	return s
 }
 
-// Symbol implements jit.Env for thunks, helpers by name and the variables that inlined helpers
+// Symbol implements image.Env for thunks, helpers by name and the variables that inlined helpers
 // read.
 func (p *Plan) Symbol(name string) (image.Addr, error) {
 	a, ok := planned[name]

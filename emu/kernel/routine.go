@@ -143,7 +143,7 @@ func tailCallCode(name string, symbols map[string]image.Addr) (code []byte, ok b
 	return append(r.code(at), 0xcc), true, nil
 }
 
-// Where the outside caller of a program that wants it (jit.Frame.RunCtx) has its locals, directly
+// Where the outside caller of a program that wants it (image.Frame.RunCtx) has its locals, directly
 // above its return address: a struct of the context and a pointer to tail_call_cnt, and that.
 const (
 	runCtxAddr    = guest.EntryRSP + 8

@@ -158,7 +158,7 @@ type Activation struct {
 	From  *Fn
 	FromN int
 	// Builder is the function whose prologue made the frame that a tail call handed over as a whole
-	// (jit.Frame.Reused); nil if that is Fn.
+	// (image.Frame.Reused); nil if that is Fn.
 	Builder *Fn
 	// Caller are the registers that must come back unchanged.
 	Caller Saved
