@@ -158,28 +158,56 @@ func (r *Recorder) Stack() []Activation { return r.stack }
 
 // StackAt returns the activations as they are directly before the instruction at rip with this
 // rsp, where the machine has stopped. It differs from Stack if the last site recorded is a call or
-// return that has not been executed yet, or a tail call that has been, in which case it becomes an
-// event. An entry that is not recorded yet is an activation with ReturnTo 0. The slice is the
-// caller's.
+// return that has not been executed yet, or a tail call that has been and that no later record tells
+// of. An entry that is not recorded yet is an activation with ReturnTo 0. The slice is the caller's.
 func (r *Recorder) StackAt(rip, rsp image.Addr) []Activation {
-	if r.pending && rip != r.pendingSite.RIP {
-		switch f := r.find(rip); {
-		case r.passed(f, image.CodeOff(rip-f.Addr)):
-			r.pending = false
-		case f != outside:
-			r.landed(f, 0)
-		}
+	acts := slices.Clone(r.stack)
+	f := r.code.Lookup(rip)
+	n := len(acts)
+	if n > 0 && f != nil && r.arrives(f, rip) == pendingTaken {
+		acts[n-1].tailCalled(f, r.acts+1, r.no+1)
 	}
-	n := len(r.stack)
-	switch f := r.find(rip); {
-	case n == 0 && f != outside && rip == f.Addr+image.Addr(f.Entry):
+	switch {
+	case n == 0 && f != nil && rip == f.Addr+image.Addr(f.Entry):
 		return []Activation{{N: 1, Fn: f, Top: rsp, RBP: f.FrameBase(rsp)}} // about to be entered
-	case n > 0 && r.stack[n-1].Top < rsp:
-		n--
+	case n > 0 && acts[n-1].Top < rsp:
+		return acts[:n-1]
 	case r.popped.Fn != nil && r.popped.Top == rsp && rip == r.poppedAt:
-		return append(slices.Clone(r.stack), r.popped)
+		return append(acts, r.popped)
 	}
-	return slices.Clone(r.stack[:n])
+	return acts
+}
+
+// Arrive says that the machine has stopped directly before the instruction at rip and that something else
+// runs first: a tail call that has been executed becomes an event.
+func (r *Recorder) Arrive(rip image.Addr) {
+	f := r.find(rip)
+	switch r.arrives(f, rip) {
+	case pendingNop:
+		r.pending = false
+	case pendingTaken:
+		r.landed(f, 0)
+	}
+}
+
+// What being at an instruction means for the jump whose outcome is not known yet.
+const (
+	pendingNone  = iota // there is none, or it is still to be executed, or the code is no program's
+	pendingNop          // it was a patched nop
+	pendingTaken        // it was taken
+)
+
+// arrives says which of these it is.
+func (r *Recorder) arrives(f *Fn, rip image.Addr) int {
+	switch {
+	case !r.pending || rip == r.pendingSite.RIP:
+		return pendingNone
+	case r.passed(f, image.CodeOff(rip-f.Addr)):
+		return pendingNop
+	case f == outside:
+		return pendingNone
+	}
+	return pendingTaken
 }
 
 // Generation changes whenever Stack does.

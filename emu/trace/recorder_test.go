@@ -252,6 +252,43 @@ func TestBatches(t *testing.T) {
 	}
 }
 
+// TestStackAtIsAQuery asks for the stack before every instruction: the answer knows of each tail call that was
+// just executed, and nothing that is recorded later changes by the question.
+func TestStackAtIsAQuery(t *testing.T) {
+	for _, direct := range []bool{true, false} {
+		g := tracetest.Graph{Design: tracetest.Hier, Calls: 2, Direct: direct}
+		c, m, err := g.Record(options(full), 1<<20, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := trace.NewRecorder(c, trace.Config{})
+		whole.Consume(m.Batch(true))
+		r, sites, ahead := trace.NewRecorder(c, trace.Config{}), m.Sites, uint64(0)
+		for at := range m.Retired {
+			if n := len(r.Stack()); n > 0 {
+				old, now := r.Stack()[n-1], r.StackAt(m.Retired[at].RIP, 0)
+				if len(now) == n && now[n-1].N != old.N {
+					if ahead++; now[n-1].Via != trace.ViaTailCall || now[n-1].FromN != old.N || now[n-1].Top != old.Top {
+						t.Errorf("direct %v: instruction %d: %+v after %+v", direct, at, now[n-1], old)
+					}
+				}
+			}
+			k := 0
+			for k < len(sites) && sites[k].Seq <= uint64(at) {
+				k++
+			}
+			r.Consume(trace.Batch{First: uint64(at), Retired: m.Retired[at : at+1], Sites: sites[:k]})
+			sites = sites[k:]
+		}
+		if d := cmp.Diff(strip(whole), strip(r)); d != "" || whole.Counts() != r.Counts() || whole.Deepest() != r.Deepest() {
+			t.Errorf("direct %v: events (-left alone +asked): %s\n%+v %+v", direct, d, whole.Counts(), r.Counts())
+		}
+		if taken := whole.Counts().Taken; ahead != taken || taken == 0 {
+			t.Errorf("direct %v: %d tail calls were seen before they were recorded, of %d", direct, ahead, taken)
+		}
+	}
+}
+
 func TestBudget(t *testing.T) {
 	c, m, err := (tracetest.Graph{Design: tracetest.Hier, Calls: 2}).Record(options(0), 1<<20, nil)
 	if err != nil {

@@ -293,13 +293,18 @@ func (r *Recorder) landed(f *Fn, a image.Addr) {
 	top := &r.stack[len(r.stack)-1]
 	r.gen++
 	r.acts++
-	top.From, top.FromN = top.Fn, top.N
-	top.Fn, top.N, top.Via, top.Event = f, r.acts, ViaTailCall, no
-	// rbp is what the prologue of the first program in the frame made it, in all designs.
-	if f.Frame.Reused && top.Builder == nil {
-		top.Builder = top.From
-	}
+	top.tailCalled(f, r.acts, no)
 	r.begin(top)
+}
+
+// tailCalled makes an activation that of f, number n, in the frame that it has: what a tail call does.
+func (a *Activation) tailCalled(f *Fn, n int, event uint64) {
+	a.From, a.FromN = a.Fn, a.N
+	a.Fn, a.N, a.Via, a.Event = f, n, ViaTailCall, event
+	// rbp is what the prologue of the first program in the frame made it, in all designs.
+	if f.Frame.Reused && a.Builder == nil {
+		a.Builder = a.From
+	}
 }
 
 // tailEnd is where a refused tail call goes on. The program can also jump there; the instruction
