@@ -12,6 +12,7 @@ import (
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/scenarios/measure"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -117,7 +118,7 @@ type costProfile struct {
 	Warm      bool             `json:"warm"`
 }
 
-func costJSON(p *runner.Profile) costProfile {
+func costJSON(p *measure.Profile) costProfile {
 	var funcs []costLine
 	for i := range p.Funcs {
 		f := &p.Funcs[i]

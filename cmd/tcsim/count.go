@@ -14,6 +14,7 @@ import (
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/count"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/scenarios/measure"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -51,7 +52,7 @@ func (e env) count(ctx context.Context, cmd *cli.Command) error {
 	if cmd.Float("ghz") <= 0 {
 		return badUsage("--ghz: %v is no frequency", cmd.Float("ghz"))
 	}
-	o := runner.CountOptions{
+	o := measure.CountOptions{
 		MaxSteps: cmd.Uint64("max-steps"), MaxSummaries: cmd.Int("max-summaries"),
 		NoReuse: cmd.Bool("no-reuse"), Core: cmd.String("core"),
 	}
@@ -87,7 +88,7 @@ func (e env) count(ctx context.Context, cmd *cli.Command) error {
 	return err
 }
 
-func (e env) countAll(ctx context.Context, cmd *cli.Command, o runner.CountOptions) ([]*runner.Counted, error) {
+func (e env) countAll(ctx context.Context, cmd *cli.Command, o measure.CountOptions) ([]*runner.Counted, error) {
 	if path := cmd.String("capture"); path != "" {
 		if cmd.NArg() != 0 {
 			return nil, badUsage("count takes a scenario or --capture, not both")
@@ -109,7 +110,7 @@ func (e env) countAll(ctx context.Context, cmd *cli.Command, o runner.CountOptio
 	return []*runner.Counted{c}, nil
 }
 
-func (e env) countCapture(ctx context.Context, path, pattern string, o runner.CountOptions) ([]*runner.Counted, error) {
+func (e env) countCapture(ctx context.Context, path, pattern string, o measure.CountOptions) ([]*runner.Counted, error) {
 	src, t, err := openCapture(path)
 	if err != nil {
 		return nil, err
@@ -221,7 +222,7 @@ func refusedText(c *runner.Counted) string {
 // maxValues bounds the integers in map values that are shown as text.
 const maxValues = 16
 
-func valuesText(line func(string, string, ...any), values []runner.MapValue) {
+func valuesText(line func(string, string, ...any), values []measure.MapValue) {
 	var all []string
 	for _, v := range values {
 		all = append(all, words(v)...)
@@ -242,7 +243,7 @@ func timingText(line func(string, string, ...any), c *runner.Counted, ghz float6
 	t := c.Timing
 	switch {
 	case c.Endless != nil:
-		line("time", "for ever: soft lockup (%d s) and RCU stall (%d s)", runner.SoftLockupSeconds, runner.RCUStallSeconds)
+		line("time", "for ever: soft lockup (%d s) and RCU stall (%d s)", measure.SoftLockupSeconds, measure.RCUStallSeconds)
 		return
 	case t == nil:
 		line("cycles", "unknown: %s", c.NoTiming)
@@ -291,12 +292,12 @@ func countSentence(c *runner.Counted, ghz float64) string {
 // stalls says which of the kernel's watchdogs would bark.
 func stalls(seconds float64) string {
 	switch {
-	case seconds > runner.RCUStallSeconds:
-		return fmt.Sprintf("soft lockup (%d s) and RCU stall (%d s)", runner.SoftLockupSeconds, runner.RCUStallSeconds)
-	case seconds > runner.SoftLockupSeconds:
-		return fmt.Sprintf("soft lockup (%d s), no RCU stall (%d s)", runner.SoftLockupSeconds, runner.RCUStallSeconds)
+	case seconds > measure.RCUStallSeconds:
+		return fmt.Sprintf("soft lockup (%d s) and RCU stall (%d s)", measure.SoftLockupSeconds, measure.RCUStallSeconds)
+	case seconds > measure.SoftLockupSeconds:
+		return fmt.Sprintf("soft lockup (%d s), no RCU stall (%d s)", measure.SoftLockupSeconds, measure.RCUStallSeconds)
 	}
-	return fmt.Sprintf("no soft lockup (%d s), no RCU stall (%d s)", runner.SoftLockupSeconds, runner.RCUStallSeconds)
+	return fmt.Sprintf("no soft lockup (%d s), no RCU stall (%d s)", measure.SoftLockupSeconds, measure.RCUStallSeconds)
 }
 
 func endlessText(b *strings.Builder, e *count.Endless) {

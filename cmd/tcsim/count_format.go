@@ -10,6 +10,7 @@ import (
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/count"
+	"github.com/tcsim/tcsim/scenarios/measure"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -49,7 +50,7 @@ func duration(s float64) string {
 
 // words splits a map value into the integers that are not 0: of 8 bytes if its size allows it, else
 // of 4; other values are bytes in hex.
-func words(v runner.MapValue) []string {
+func words(v measure.MapValue) []string {
 	size := 8
 	switch n := len(v.Value); {
 	case n%8 == 0:
@@ -178,8 +179,8 @@ func countJSON(c *runner.Counted, ghz float64, verbose bool) countResult {
 		s := t.Seconds(ghz)
 		r.Timing = &countTiming{
 			Core: t.Core, Cycles: t.Cycles, Sampled: t.Sampled, Whole: t.Whole, GHz: ghz, Seconds: s,
-			RCUStall:   c.Endless != nil || s > runner.RCUStallSeconds,
-			SoftLockup: c.Endless != nil || s > runner.SoftLockupSeconds,
+			RCUStall:   c.Endless != nil || s > measure.RCUStallSeconds,
+			SoftLockup: c.Endless != nil || s > measure.SoftLockupSeconds,
 		}
 	}
 	if verbose {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tcsim/tcsim/scenarios/measure"
 	"github.com/tcsim/tcsim/scenarios/object"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -152,7 +153,7 @@ func TestCountSentence(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := s.CountOpen(t.Context(), res, runner.CountOptions{})
+		c, err := s.CountOpen(t.Context(), res, measure.CountOptions{})
 		if err != nil || c == nil {
 			t.Fatalf("nothing counted, error %v", err)
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/scenarios"
-	"github.com/tcsim/tcsim/scenarios/runner"
+	"github.com/tcsim/tcsim/scenarios/measure"
 )
 
 func (e env) cyclesCommand() *cli.Command {
@@ -101,7 +101,7 @@ func (e env) measure(ctx context.Context, core *timing.Core, measured *timing.Me
 	var results []timing.Result
 	var errs []error
 	for i := range measured.Sequences {
-		r, err := runner.Measure(ctx, m, core, &measured.Sequences[i])
+		r, err := measure.Sequence(ctx, m, core, &measured.Sequences[i])
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/measure"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -161,7 +162,7 @@ const inFullSteps = 200_000
 
 // inFull says what a run does that was not let run to its end, "" if none was.
 func inFull(ctx context.Context, s *runner.Session, res *runner.Result) (string, error) {
-	c, err := s.CountOpen(ctx, res, runner.CountOptions{MaxSteps: inFullSteps})
+	c, err := s.CountOpen(ctx, res, measure.CountOptions{MaxSteps: inFullSteps})
 	switch {
 	case errors.Is(err, count.ErrUndecided):
 		_, why, _ := strings.Cut(err.Error(), count.ErrUndecided.Error()+": ")

@@ -142,13 +142,13 @@ func (m *meter) run(b *scenarios.Built) (*sample, error) {
 	if err := m.w.open(c, runner.Options{MaxInsns: matrixInsns}); err != nil {
 		return nil, err
 	}
-	stream, err := m.w.s.Record(m.ctx, 1)
+	inv, err := m.w.s.Record(m.ctx, 1)
 	if err != nil {
 		return nil, err
 	}
 	s := &sample{image: c.Images[0], counts: map[spot]int{}}
 	at := spot{0, prologue}
-	for _, r := range stream {
+	for _, r := range inv.Stream {
 		for i := range s.image.Funcs {
 			if f := &s.image.Funcs[i]; r.RIP >= f.Addr && r.RIP < f.End() {
 				at = spot{i, prologue}
@@ -160,8 +160,7 @@ func (m *meter) run(b *scenarios.Built) (*sample, error) {
 		s.counts[at]++
 	}
 	if m.core != nil {
-		entry := c.Images[0].Funcs[0]
-		if s.cycles, s.why, err = m.w.s.LoopCycles(m.core, stream, entry.Addr+image.Addr(entry.Entry)); err != nil {
+		if s.cycles, s.why, err = inv.Loop(m.core); err != nil {
 			m.core = nil // one note is enough
 			m.notes = append(m.notes, "no cycles: "+err.Error())
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/measure"
 )
 
 // BenchmarkClock measures emulation and timing model together, beside the bare engine and recording
@@ -46,8 +47,7 @@ func BenchmarkClock(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	clk := newClock(core, s.m)
-	clk.keep = false
+	clk := measure.NewClock(core, s.m.measured())
 	var took [3]time.Duration
 	var insns uint64
 	for b.Loop() {
@@ -71,8 +71,8 @@ func BenchmarkClock(b *testing.B) {
 		}
 	}
 	insns /= 2 // counted at the two levels that record
-	if clk.err != nil {
-		b.Fatal(clk.err)
+	if err := clk.Cycles(false, 0, 0).Err; err != nil {
+		b.Fatal(err)
 	}
 	b.ReportMetric(float64(insns)/took[2].Seconds()/1e6, "Minsn/s")
 	b.ReportMetric(took[0].Seconds()/took[2].Seconds(), "model/bare")
@@ -80,10 +80,10 @@ func BenchmarkClock(b *testing.B) {
 }
 
 // clockOnly feeds a clock and nothing else.
-type clockOnly struct{ *clock }
+type clockOnly struct{ *measure.Clock }
 
 func (c clockOnly) Retired(batch []record.Retired) bool {
-	c.retired(batch)
+	c.Clock.Retired(batch)
 	return false
 }
 

@@ -4,53 +4,26 @@ package runner
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/big"
 	"slices"
-	"time"
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
-	"github.com/tcsim/tcsim/emu/count"
-	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
-	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/measure"
 )
-
-// CountOptions say how to count. The zero value is usable.
-type CountOptions struct {
-	// MaxSummaries, MaxBytes and MaxSteps bound the work, see count.Config; 0 means its defaults.
-	MaxSummaries, MaxBytes int
-	MaxSteps               uint64
-	// NoReuse executes every call: the numbers of plain emulation.
-	NoReuse bool
-	// Core is the core whose cycles are reported, see timing.CoreNamed; "" is the default one.
-	Core string
-	// Sample is how many instructions the timing model sees; 0 means DefaultSample, and cycles of
-	// longer runs are extrapolated.
-	Sample uint64
-
-	// For tests, see count.Config.
-	dropPin    func(location string) bool
-	watchAfter uint64
-}
 
 // Counted is what one run does, in exact numbers.
 type Counted struct {
-	*count.Result
+	*measure.Counted
 	Scenario, Target, Program string
 	// Limit is the number of tail calls that the run may take; 0 if it is not known.
 	Limit uint32
-	// Values are the values of array maps at the end that are not all zero.
-	Values []MapValue
-	// Timing are the cycles, nil if the timing model has no answer: NoTiming says why.
-	Timing   *CountTiming
-	NoTiming string
 	// NotJudged are the invariants, as text, that the scenario expects to break and that a count does
 	// not look at; "" if there are none. Nothing is compared with the scenario then.
 	NotJudged string
@@ -59,16 +32,7 @@ type Counted struct {
 	Mismatches []scenarios.Mismatch
 	Wrong      []string
 
-	Time time.Duration // of counting alone
-
 	captured bool
-}
-
-// MapValue is a value of an array map.
-type MapValue struct {
-	Map   string
-	Key   uint32
-	Value []byte
 }
 
 // LimitBroken reports whether more tail calls are taken than allowed.
@@ -88,16 +52,16 @@ func (c *Counted) OK() bool {
 // Count plays the scenario up to run number n, from 1, and counts what that run does, without
 // checking invariants. It answers for runs that nobody could wait for. An error wraps
 // count.ErrUndecided where the method finds no answer.
-func (s *Session) Count(ctx context.Context, n int, o CountOptions) (*Counted, error) {
+func (s *Session) Count(ctx context.Context, n int, o measure.CountOptions) (*Counted, error) {
 	c, err := s.count(ctx, n, o)
 	if err != nil {
 		return nil, err
 	}
-	return c, s.m.countCycles(ctx, c, o, func() (emu.Run, error) { return s.Before(ctx, n) })
+	return c, c.AddCycles(ctx, s.m.measured(), o, func() (emu.Run, error) { return s.Before(ctx, n) })
 }
 
 // count leaves the machine in the final state.
-func (s *Session) count(ctx context.Context, n int, o CountOptions) (*Counted, error) {
+func (s *Session) count(ctx context.Context, n int, o measure.CountOptions) (*Counted, error) {
 	at, err := s.c.runAt(n)
 	if err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", s.c.Built.Scenario.Name, err)
@@ -114,7 +78,7 @@ func (s *Session) count(ctx context.Context, n int, o CountOptions) (*Counted, e
 	if err != nil {
 		return nil, err
 	}
-	if err := s.m.count(ctx, c, o, r); err != nil {
+	if c.Counted, err = measure.Count(ctx, s.m.measured(), r, o); err != nil {
 		return nil, fmt.Errorf("scenario %s on %s: %w", c.Scenario, c.Target, err)
 	}
 	c.NotJudged = notJudged(a, s.c.Target)
@@ -145,7 +109,7 @@ func notJudged(a *scenarios.Action, t *jit.Target) string {
 var ErrNotCaptured = errors.New("there is nothing to run")
 
 // Count counts what a captured scenario's run does, also one that the kernel did not dare.
-func (r *Replayer) Count(ctx context.Context, cp *Captured, o CountOptions) (*Counted, error) {
+func (r *Replayer) Count(ctx context.Context, cp *Captured, o measure.CountOptions) (*Counted, error) {
 	if why := cp.missing(); why != "" {
 		return nil, fmt.Errorf("%s: %w: %s", cp.Scenario.Name, ErrNotCaptured, why)
 	}
@@ -176,83 +140,13 @@ func (r *Replayer) Count(ctx context.Context, cp *Captured, o CountOptions) (*Co
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Scenario, err)
 	}
-	if err := m.count(ctx, c, o, run); err != nil {
+	if c.Counted, err = measure.Count(ctx, m.measured(), run, o); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Scenario, err)
 	}
 	if c.Endless == nil && c.Fault == nil && cp.skip() == "" {
 		c.Wrong = cp.compare(m, &Replay{Run: Run{Return: c.Final.R[0]}})
 	}
-	return c, m.countCycles(ctx, c, o, begin)
-}
-
-// count fills what counting finds out. The machine is left in the final state.
-func (m *machine) count(ctx context.Context, c *Counted, o CountOptions, r emu.Run) error {
-	if err := m.countable(); err != nil {
-		return err
-	}
-	start := time.Now()
-	cpu := &stepper{m: m}
-	if err := cpu.begin(ctx, r); err != nil {
-		return err
-	}
-	size := image.Addr(m.opt.StackSize)
-	if size == 0 {
-		size = 16 << 10 // the machine's default
-	}
-	var err error
-	c.Result, err = count.Count(ctx, cpu, count.Config{
-		Images: m.setup.Images, StackLow: guest.StackTop - size, StackHigh: guest.StackTop, Return: guest.OutsideReturn, Helper: m.helperModel,
-		MaxSummaries: o.MaxSummaries, MaxBytes: o.MaxBytes, MaxSteps: o.MaxSteps, NoReuse: o.NoReuse, DropPin: o.dropPin,
-		WatchAfter: o.watchAfter,
-	})
-	c.Time = time.Since(start)
-	if err != nil {
-		return err
-	}
-	c.Values, err = m.values()
-	return err
-}
-
-// countable refuses what summaries do not follow: calls that end in an exception, and accesses that
-// the kernel's fault handler skips, as those to an arena do.
-func (m *machine) countable() error {
-	for _, img := range m.setup.Images {
-		for i := range img.Funcs {
-			if f := &img.Funcs[i]; f.ExceptionCB {
-				return fmt.Errorf("count: %s is an exception callback: %w", f.Name, kernels.ErrUnsupported)
-			}
-		}
-	}
-	for _, mp := range m.setup.Maps {
-		if mp.Type == bpf.ArenaMap {
-			return fmt.Errorf("count: %s is an arena: %w", mp.Name, kernels.ErrUnsupported)
-		}
-	}
-	return nil
-}
-
-// values reads the array maps.
-func (m *machine) values() ([]MapValue, error) {
-	var out []MapValue
-	for i := range m.setup.Maps {
-		mp := &m.setup.Maps[i]
-		if mp.Type != bpf.ArrayMap && mp.Type != bpf.PerCPUArrayMap {
-			continue
-		}
-		for k := range mp.MaxEntries {
-			v, err := m.LookupElem(i, binary.LittleEndian.AppendUint32(nil, k))
-			if err != nil {
-				return nil, fmt.Errorf("map %s: %w", mp.Name, err)
-			}
-			for _, b := range v {
-				if b != 0 {
-					out = append(out, MapValue{mp.Name, k, v})
-					break
-				}
-			}
-		}
-	}
-	return out, nil
+	return c, c.AddCycles(ctx, m.measured(), o, begin)
 }
 
 // outcome is what a scenario's expectations are compared with. A run that breaks the limit is
@@ -280,7 +174,7 @@ func (c *Counted) outcome(m *machine) *scenarios.Outcome {
 // CountOpen counts the last run of a played scenario if plain emulation has left open how much it
 // does: a budget ended it, or it was stopped because it broke the limit. Otherwise the result is
 // nil.
-func (s *Session) CountOpen(ctx context.Context, res *Result, o CountOptions) (*Counted, error) {
+func (s *Session) CountOpen(ctx context.Context, res *Result, o measure.CountOptions) (*Counted, error) {
 	n := len(res.Runs)
 	if n == 0 {
 		return nil, nil

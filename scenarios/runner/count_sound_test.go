@@ -25,6 +25,7 @@ import (
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/measure"
 )
 
 var graphs = flag.Int("graphs", 0, "number of random graphs that counts are compared on, instead of the usual one")
@@ -73,7 +74,7 @@ func plain(t testing.TB, s *Session, run int) (e ending, ok bool) {
 }
 
 // counted counts the same run.
-func counted(t testing.TB, s *Session, run int, o CountOptions) (ending, *Counted, error) {
+func counted(t testing.TB, s *Session, run int, o measure.CountOptions) (ending, *Counted, error) {
 	t.Helper()
 	c, err := s.count(context.Background(), run, o)
 	if err != nil || c.Endless != nil {
@@ -201,7 +202,7 @@ func TestCountEqualsPlainLibrary(t *testing.T) {
 				}
 				s = reopen(t, s, c)
 				for n := 1; n <= runs(b); n++ {
-					tr.same(t, s, n, CountOptions{})
+					tr.same(t, s, n, measure.CountOptions{})
 				}
 			}
 		}
@@ -252,7 +253,7 @@ func library(t testing.TB, name string) *scenarios.Built {
 }
 
 // same fails the test if a count differs from plain emulation.
-func (tr *tried) same(t testing.TB, s *Session, run int, o CountOptions) {
+func (tr *tried) same(t testing.TB, s *Session, run int, o measure.CountOptions) {
 	t.Helper()
 	if d := tr.compare(t, s, run, o); d != "" {
 		t.Errorf("%s: counted (+) is not as executed (-):\n%s", where(s, run), d)
@@ -272,7 +273,7 @@ type tried struct {
 }
 
 // compare returns how a count differs from plain emulation.
-func (tr *tried) compare(t testing.TB, s *Session, run int, o CountOptions) string {
+func (tr *tried) compare(t testing.TB, s *Session, run int, o measure.CountOptions) string {
 	t.Helper()
 	var early *NotReached
 	if _, err := s.Before(context.Background(), run); errors.As(err, &early) {
@@ -345,9 +346,9 @@ func TestCountEqualsPlainGraphs(t *testing.T) {
 			t.Fatalf("graph %d: %v", i, err)
 		}
 		s = reopen(t, s, c)
-		tr.same(t, s, 1, CountOptions{watchAfter: []uint64{0, 1, 2, 5}[i%4]})
+		tr.same(t, s, 1, measure.CountOptions{WatchAfter: []uint64{0, 1, 2, 5}[i%4]})
 		if i%20 == 0 {
-			tr.same(t, s, 1, CountOptions{NoReuse: true, MaxSteps: plainBudget})
+			tr.same(t, s, 1, measure.CountOptions{NoReuse: true, MaxSteps: plainBudget})
 		}
 	}
 	tr.enough(t)
@@ -374,7 +375,7 @@ func TestCountUnsoundIsCaught(t *testing.T) {
 				t.Fatal(err)
 			}
 			s = reopen(t, s, image)
-			caught = tr.compare(t, s, 1, CountOptions{dropPin: func(l string) bool { return strings.HasPrefix(l, c.forgotten) }}) != ""
+			caught = tr.compare(t, s, 1, measure.CountOptions{DropPin: func(l string) bool { return strings.HasPrefix(l, c.forgotten) }}) != ""
 		}
 		if !caught {
 			t.Errorf("%s: forgetting what %s holds is not noticed: %+v", c.target, c.forgotten, tr)

@@ -131,13 +131,7 @@ func (m *machine) layoutAt(ctx context.Context, r emu.Run, mo stack.Moment, fres
 	})
 }
 
-func (m *machine) entry(r emu.Run) image.Addr {
-	if r.Entry != 0 {
-		return r.Entry
-	}
-	f := &m.setup.Images[r.Image].Funcs[0]
-	return f.Addr + image.Addr(f.Entry)
-}
+func (m *machine) entry(r emu.Run) image.Addr { return m.measured().Entry(r) }
 
 func (m *machine) bytes(a image.Addr, n int) ([]byte, error) {
 	b := make([]byte, n)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/measure"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -105,7 +106,7 @@ func TestExceptions(t *testing.T) {
 // TestExceptionsNotCounted: a summary of a call that does not return is no summary.
 func TestExceptionsNotCounted(t *testing.T) {
 	c := compiled(t, buildText(t, "exceptions.yaml", []byte(exceptions)), target(t, "7.2"))
-	if _, err := opened(t, c, runner.Options{}).Count(t.Context(), 1, runner.CountOptions{}); !errors.Is(err, kernels.ErrUnsupported) {
+	if _, err := opened(t, c, runner.Options{}).Count(t.Context(), 1, measure.CountOptions{}); !errors.Is(err, kernels.ErrUnsupported) {
 		t.Errorf("counted: %v", err)
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 	"github.com/tcsim/tcsim/scenarios/graph"
+	"github.com/tcsim/tcsim/scenarios/measure"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -216,7 +217,7 @@ func hierarchyTaken(n int, tg *jit.Target) (uint64, error) {
 		return 0, err
 	}
 	defer s.Close()
-	got, err := s.Count(context.Background(), 1, runner.CountOptions{})
+	got, err := s.Count(context.Background(), 1, measure.CountOptions{})
 	if err != nil {
 		return 0, err
 	}

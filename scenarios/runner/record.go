@@ -5,10 +5,10 @@ package runner
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/record"
+	"github.com/tcsim/tcsim/scenarios/measure"
 )
 
 // recording keeps what retires.
@@ -17,9 +17,9 @@ type recording []record.Retired
 func (r *recording) Retired(b []record.Retired) bool { *r = append(*r, b...); return false }
 func (r *recording) Sites([]record.Site) bool        { return false }
 
-// Record begins anew, plays up to run number n, from 1, performs that without checks and returns what
-// retired. It is an error if the run does not return.
-func (s *Session) Record(ctx context.Context, n int) ([]record.Retired, error) {
+// Record begins anew, plays up to run number n, from 1, and performs that without checks. It is an error
+// if the run does not return.
+func (s *Session) Record(ctx context.Context, n int) (*measure.Invocation, error) {
 	r, err := s.Before(ctx, n)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func (s *Session) Record(ctx context.Context, n int) ([]record.Retired, error) {
 		return nil, err
 	}
 	if res.Stop != emu.StopReturn {
-		return nil, fmt.Errorf("the probe does not end: %v", res.Stop)
+		return nil, fmt.Errorf("run %d does not end: %v", n, res.Stop)
 	}
-	return slices.Clip(rec), nil
+	return &measure.Invocation{Machine: s.m.measured(), Stream: rec, Entry: s.m.entry(r)}, nil
 }

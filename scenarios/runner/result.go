@@ -12,6 +12,7 @@ import (
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/measure"
 )
 
 // Result is what a scenario did on one target.
@@ -42,7 +43,7 @@ type Run struct {
 	// Deepest is the deepest stack in bytes below the outside caller's rsp.
 	Deepest uint64
 	// Cycles is nil if no core was given.
-	Cycles *Cycles
+	Cycles *measure.Cycles
 	// Violation is the first broken invariant; nil if none is.
 	Violation *check.Violation
 	// Killed says which budget ended the run, "" if none did.
@@ -121,7 +122,7 @@ func (m *machine) describe(res *emu.Result) *Run {
 		if r.Violation != nil {
 			seq = r.Violation.Seq
 		}
-		r.Cycles = m.cycles(r.Violation == nil && r.Killed == "", seq, m.started)
+		r.Cycles = m.feed.clock.Cycles(r.Violation == nil && r.Killed == "", seq, m.started)
 	}
 	for _, h := range res.Helpers {
 		if h.World {

@@ -17,6 +17,7 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/scenarios/measure"
 )
 
 // Options say how a session records and when it gives up. The zero value checks every invariant
@@ -181,7 +182,7 @@ type feed struct {
 	chk     *check.Checker
 	first   uint64           // number of the first instruction not yet handed over
 	retired []record.Retired // to go with the sites that follow
-	clock   *clock           // nil without timing
+	clock   *measure.Clock   // nil without timing
 	states  siteStates
 }
 
@@ -198,7 +199,7 @@ func (f *feed) Frames(b [][emu.FrameSize]byte) { f.states.memory(b) }
 func (f *feed) Retired(b []record.Retired) bool {
 	f.retired = b
 	if f.clock != nil {
-		f.clock.retired(b)
+		f.clock.Retired(b)
 	}
 	return false
 }
@@ -217,7 +218,7 @@ func (f *feed) Sites(sites []record.Site) bool {
 func (m *machine) run(ctx context.Context, r emu.Run) (emu.Result, error) {
 	m.feed.reset()
 	if m.opt.Core != nil && m.opt.Level == emu.LevelRetired {
-		m.feed.clock = newClock(m.opt.Core, m)
+		m.feed.clock = measure.NewClock(m.opt.Core, m.measured())
 	}
 	r.Level, r.MaxInsns, r.Observer = m.opt.Level, m.opt.MaxInsns, &m.feed
 	m.started = m.entry(r)
@@ -229,7 +230,7 @@ func (m *machine) ended(res emu.Result, err error) (emu.Result, error) {
 	m.killed = ""
 	m.feed.chk.Finish()
 	if m.feed.clock != nil {
-		m.feed.clock.finish(m.feed.chk.Recorder().Events())
+		m.feed.clock.Finish(m.feed.chk.Recorder().Events())
 	}
 	var f *emu.Fault
 	switch {

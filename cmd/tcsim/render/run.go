@@ -9,6 +9,7 @@ import (
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/scenarios/measure"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -139,7 +140,7 @@ type Cycles struct {
 	Error string  `json:"error,omitempty"`
 }
 
-func cyclesOf(c *runner.Cycles) *Cycles {
+func cyclesOf(c *measure.Cycles) *Cycles {
 	if c == nil {
 		return nil
 	}

@@ -120,21 +120,17 @@ func TestBootFails(t *testing.T) {
 		"damaged":   {`touch $TMPDIR/x; printf '\nTCSIM-VM result 2 00\nab' > $output`, "its checksum is wrong"},
 		"cut short": {`touch $TMPDIR/x; printf '\nTCSIM-VM result 9 00\nab' > $output`, "cut short: 2 of 9 bytes"},
 		"nonsense":  {`touch $TMPDIR/x; printf '\nTCSIM-VM hello' > $output`, "begins with"},
-		"too long":  {`touch $TMPDIR/x; echo booting > $console; exec sleep 60`, "no answer within"},
+		"too long":  {`touch $TMPDIR/x; echo booting > $console; exec sleep 86400`, "no answer within"}, // or the test does not end,
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := fake(t, tc.script)
 			if name == "too long" {
 				o.Timeout = 300 * time.Millisecond
 			}
-			start := time.Now()
 			a, err := vm.Boot(context.Background(), o)
 			var boot *vm.BootError
 			if !errors.As(err, &boot) || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("answer %v, error %v, expected %q", a, err, tc.want)
-			}
-			if time.Since(start) > 30*time.Second {
-				t.Error("the machine was not ended")
 			}
 		})
 	}

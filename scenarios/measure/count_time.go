@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package runner
+package measure
 
 import (
 	"context"
-	"fmt"
 	"math/big"
 
 	"github.com/tcsim/tcsim/emu"
@@ -75,9 +74,9 @@ func (s *sampler) step(next x86.Addr) {
 // Sites implements emu.Observer.
 func (s *sampler) Sites([]record.Site) bool { return false }
 
-// countCycles runs the beginning of a counted run through the timing model. It leaves the machine
-// somewhere in it.
-func (m *machine) countCycles(ctx context.Context, c *Counted, o CountOptions, begin func() (emu.Run, error)) error {
+// AddCycles runs the beginning of a counted run through the timing model and fills Timing, or NoTiming.
+// begin prepares the run once more. The machine is left somewhere in it.
+func (c *Counted) AddCycles(ctx context.Context, m *Machine, o CountOptions, begin func() (emu.Run, error)) error {
 	core, err := timing.CoreNamed(o.Core)
 	if err != nil {
 		return err
@@ -113,15 +112,4 @@ func (m *machine) countCycles(ctx context.Context, c *Counted, o CountOptions, b
 	}
 	c.Timing = t
 	return nil
-}
-
-// codeAt reads the code at an address, as much as there is of one instruction.
-func (m *machine) codeAt(a x86.Addr) ([]byte, error) {
-	b := make([]byte, x86.MaxInstLen)
-	for n := len(b); n > 0; n-- {
-		if m.ReadMemory(a, b[:n]) == nil {
-			return b[:n], nil
-		}
-	}
-	return nil, fmt.Errorf("no code at %#x", uint64(a))
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package runner
+package measure
 
 import (
+	"fmt"
+
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
@@ -28,54 +30,25 @@ const maxWarm = 100_000
 // maxStamped is how many instructions of a run get their time kept for its events.
 const maxStamped = 1 << 20
 
-// clock runs the timing model beside a run. Nil means that time is not asked for.
-type clock struct {
+// Clock runs the timing model beside a run.
+type Clock struct {
+	m      *Machine
 	core   *timing.Core
 	model  *timing.Model
-	skip   func(image.Addr) bool // instructions below guest.TextBase that do not count
-	last   record.Retired        // waits for its successor
-	at     []timing.Cycle        // when each instruction retired
+	last   record.Retired // waits for its successor
+	at     []timing.Cycle // when each instruction retired
 	stream []record.Retired
 	keep   bool // keep the stream
 	err    error
 }
 
-func newClock(core *timing.Core, m *machine) *clock {
-	return &clock{core: core, model: timing.New(core, m.timedCode), skip: m.untimed, keep: true}
+// NewClock returns a clock for one run of a machine on a core.
+func NewClock(core *timing.Core, m *Machine) *Clock {
+	return &Clock{m: m, core: core, model: timing.New(core, m.timedCode), keep: true}
 }
 
-// timedCode is the code at pc for a timing model.
-func (m *machine) timedCode(pc image.Addr) ([]byte, error) {
-	b, err := m.codeAt(pc)
-	if err == nil && pc < guest.TextBase {
-		b, _ = m.Timed(pc, b)
-	}
-	return b, err
-}
-
-// timed returns the instructions of a stream that a timing model is given, and their indexes in it.
-func (m *machine) timed(stream []record.Retired) (out []record.Retired, at []int) {
-	for i, r := range stream {
-		if r.RIP >= guest.TextBase || !m.untimed(r.RIP) {
-			out, at = append(out, r), append(at, i)
-		}
-	}
-	return out, at
-}
-
-// untimed reports whether a timing model leaves out the instruction at pc: it belongs to the
-// emulator's stand-in for a helper.
-func (m *machine) untimed(pc image.Addr) bool {
-	b, err := m.codeAt(pc)
-	if err != nil {
-		return false
-	}
-	_, skip := m.Timed(pc, b)
-	return skip
-}
-
-// retired takes the next instructions.
-func (c *clock) retired(batch []record.Retired) {
+// Retired takes the next instructions of the run.
+func (c *Clock) Retired(batch []record.Retired) {
 	if c.keep && len(c.stream)+len(batch) > maxWarm {
 		c.keep, c.stream = false, nil
 	}
@@ -83,7 +56,7 @@ func (c *clock) retired(batch []record.Retired) {
 		c.stream = append(c.stream, batch...)
 	}
 	for _, r := range batch {
-		if r.RIP < guest.TextBase && c.skip(r.RIP) {
+		if r.RIP < guest.TextBase && c.m.untimed(r.RIP) {
 			c.stampNow()
 			continue
 		}
@@ -93,7 +66,7 @@ func (c *clock) retired(batch []record.Retired) {
 }
 
 // step executes the instruction that waits; next is the address of its successor.
-func (c *clock) step(next image.Addr) {
+func (c *Clock) step(next image.Addr) {
 	if c.last.RIP == 0 || c.err != nil {
 		return
 	}
@@ -104,14 +77,14 @@ func (c *clock) step(next image.Addr) {
 }
 
 // stampNow keeps the time of the instruction that was just executed or left out.
-func (c *clock) stampNow() {
+func (c *Clock) stampNow() {
 	if len(c.at) < maxStamped {
 		c.at = append(c.at, c.model.Cycle())
 	}
 }
 
-// finish executes the last instruction and gives events their time.
-func (c *clock) finish(events []trace.Event) {
+// Finish ends the run and gives its events their time.
+func (c *Clock) Finish(events []trace.Event) {
 	c.step(0)
 	c.last = record.Retired{}
 	for i := range events {
@@ -121,21 +94,33 @@ func (c *clock) finish(events []trace.Event) {
 	}
 }
 
-// cycles sums up a run that is finished. entry is where the program begins.
-func (m *machine) cycles(ended bool, seq uint64, entry image.Addr) *Cycles {
-	c := m.feed.clock
+// Cycles sums up a finished run. entry is where the program begins. A run that broke off did so at
+// instruction number seq, from 0, and has no warm cost; ended says that it did not.
+func (c *Clock) Cycles(ended bool, seq uint64, entry image.Addr) *Cycles {
 	out := &Cycles{Core: c.core.Name, Cold: c.model.Cycle(), Err: c.err}
 	if seq < uint64(len(c.at)) {
-		out.Cold = c.at[seq] // the run broke off there; what was recorded behind it does not count
+		out.Cold = c.at[seq] // what was recorded after that does not count
 	}
 	if !ended || !c.keep || c.err != nil {
 		return out
 	}
-	w, err := m.warm(c.core, c.stream, entry)
+	w, err := c.m.warm(c.core, c.stream, entry)
 	if err != nil {
 		out.Err = err
 		return out
 	}
 	out.Warm, out.Err = w.mean()
 	return out
+}
+
+// Invocation returns the run as it was recorded. entry is where the program begins. It is an error if the
+// run was too long to be kept, or if the model had no answer for an instruction.
+func (c *Clock) Invocation(entry image.Addr) (*Invocation, error) {
+	switch {
+	case c.err != nil:
+		return nil, c.err
+	case !c.keep:
+		return nil, fmt.Errorf("the run has more than %d instructions", maxWarm)
+	}
+	return &Invocation{Machine: c.m, Stream: c.stream, Entry: entry}, nil
 }

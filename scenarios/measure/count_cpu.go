@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package runner
+package measure
 
 import (
 	"context"
@@ -18,13 +18,13 @@ import (
 
 // stepper lets package count drive the machine. It implements count.CPU.
 type stepper struct {
-	m   *machine
+	m   *Machine
 	seq uint64
 }
 
 // begin stops before the first instruction of a run.
 func (s *stepper) begin(ctx context.Context, r emu.Run) error {
-	r.Level, r.StopAddr = emu.LevelRetired, s.m.entry(r)
+	r.Level, r.StopAddr = emu.LevelRetired, s.m.Entry(r)
 	_, err := s.m.Run(ctx, r)
 	return err
 }
@@ -52,7 +52,7 @@ func (s *stepper) Step() (count.Regs, error) {
 func (s *stepper) Leave() (count.Regs, uint64, error) {
 	for n := uint64(1); ; n++ {
 		r, err := s.Step()
-		if err != nil || s.m.code.Lookup(r.RIP) != nil {
+		if err != nil || s.m.Code.Lookup(r.RIP) != nil {
 			return r, n, err
 		}
 	}
@@ -101,7 +101,7 @@ func (s *stepper) GSBase() uint64 { return uint64(guest.GSBase) }
 
 // helperModel says what a helper that was just called depends on. Maps, time and random numbers
 // have a state that a summary cannot hold, but where a value of an array lies never changes.
-func (m *machine) helperModel(r *count.Regs) (count.Helper, bool) {
+func (m *Machine) helperModel(r *count.Regs) (count.Helper, bool) {
 	name, ok := m.HelperAt(r.RIP)
 	if !ok {
 		return count.Helper{}, false
@@ -127,10 +127,10 @@ func (m *machine) helperModel(r *count.Regs) (count.Helper, bool) {
 }
 
 // isArray reports whether the map at an address is one whose values do not move.
-func (m *machine) isArray(at image.Addr) bool {
-	for i := range m.setup.Maps {
+func (m *Machine) isArray(at image.Addr) bool {
+	for i := range m.Setup.Maps {
 		if a, _ := m.MapAddr(i); a == at {
-			t := m.setup.Maps[i].Type
+			t := m.Setup.Maps[i].Type
 			return t == bpf.ArrayMap || t == bpf.PerCPUArrayMap
 		}
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package runner
+package measure
 
 import (
 	"context"
@@ -17,11 +17,11 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// Measure executes a measured sequence in the emulator, from the state that it was measured from,
+// Sequence executes a measured sequence in the emulator, from the state that it was measured from,
 // and returns what the core's model says it costs, beside the measurement. As there, the sequence is
 // run again and again in the memory that the last run left behind, until predictors have learned
 // what there is to learn.
-func Measure(ctx context.Context, m *emu.Machine, core *timing.Core, s *timing.Sequence) (timing.Result, error) {
+func Sequence(ctx context.Context, m *emu.Machine, core *timing.Core, s *timing.Sequence) (timing.Result, error) {
 	cycles, err := settled(ctx, m, timing.New(core, s.CodeAt), s)
 	if err != nil {
 		return timing.Result{}, fmt.Errorf("sequence %s: %w", s.Name, err)

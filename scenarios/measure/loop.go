@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package runner
+package measure
 
 import (
 	"encoding/binary"
@@ -18,11 +18,18 @@ const (
 	timedTrips = 16
 )
 
-// LoopCycles returns what a core needs for one trip through a stream of the session in the long run, and
-// why. The stream is an invocation that begins at entry, as Record returns it.
-func (s *Session) LoopCycles(core *timing.Core, stream []record.Retired, entry image.Addr) (float64, timing.Costs, error) {
+// Invocation is a recorded run.
+type Invocation struct {
+	*Machine
+	Stream []record.Retired // all that retired
+	Entry  image.Addr       // where the program begins
+}
+
+// Loop returns the cycles that a core needs in the long run for one of many invocations in a row, and
+// what they are due to.
+func (r *Invocation) Loop(core *timing.Core) (float64, timing.Costs, error) {
 	var why timing.Costs
-	w, err := s.m.warm(core, stream, entry)
+	w, err := r.warm(core, r.Stream, r.Entry)
 	if err != nil {
 		return 0, why, err
 	}
@@ -44,7 +51,7 @@ type warmed struct {
 
 // warm runs a stream through a core until it is warm. The stream is an invocation that entry begins; a
 // loop of call and jump at the outside caller surrounds it.
-func (m *machine) warm(core *timing.Core, stream []record.Retired, entry image.Addr) (*warmed, error) {
+func (m *Machine) warm(core *timing.Core, stream []record.Retired, entry image.Addr) (*warmed, error) {
 	const callSize = 5
 	code := binary.LittleEndian.AppendUint32([]byte{0xe8}, uint32(entry-guest.OutsideReturn)) // call entry
 	code = append(code, 0xeb, 0xf9)                                                           // jmp to the call

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package runner_test
+package measure_test
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit/x86"
-	"github.com/tcsim/tcsim/scenarios/runner"
+	"github.com/tcsim/tcsim/scenarios/measure"
 )
 
 // branchOnTable is a loop that branches on one byte of a table after the other.
@@ -41,9 +41,9 @@ func branchOnTable(at x86.Addr, bytes int) *timing.Sequence {
 	return s
 }
 
-// TestMeasureLearns: as on the hardware (fixtures/uarch/cores.json, indirect_jump), a random sequence
+// TestSequenceLearns: as on the hardware (fixtures/uarch/cores.json, indirect_jump), a random sequence
 // of 4096 outcomes that repeats is learned, wherever the code lies.
-func TestMeasureLearns(t *testing.T) {
+func TestSequenceLearns(t *testing.T) {
 	m, err := emu.New(emu.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +54,7 @@ func TestMeasureLearns(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, at := range []x86.Addr{timing.MeasuredCode, 0x7f0000000000} {
-		r, err := runner.Measure(context.Background(), m, core, branchOnTable(at, 4096))
+		r, err := measure.Sequence(context.Background(), m, core, branchOnTable(at, 4096))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,8 +64,8 @@ func TestMeasureLearns(t *testing.T) {
 	}
 }
 
-// TestMeasureErrors: what cannot be run or has no data names its sequence.
-func TestMeasureErrors(t *testing.T) {
+// TestSequenceErrors: what cannot be run or has no data names its sequence.
+func TestSequenceErrors(t *testing.T) {
 	m, err := emu.New(emu.Config{})
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func TestMeasureErrors(t *testing.T) {
 		s := branchOnTable(timing.MeasuredCode, 8)
 		s.Code = append(c.code, 0x49, 0xff, 0xcc, 0x75, 0xf8, 0xc3)
 		s.End = len(s.Code) - 1
-		if _, err := runner.Measure(context.Background(), m, core, s); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := measure.Sequence(context.Background(), m, core, s); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("error %v, want %q", err, c.want)
 		}
 	}
