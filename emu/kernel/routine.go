@@ -4,7 +4,6 @@ package kernel
 
 import (
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,11 +11,12 @@ import (
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // The kernel's part in tail-call designs that do not keep tail_call_cnt on the stack of programs: the
 // routines that such code calls, and where the counter is. They do what package jit says of the symbols;
-// the proposals have them as inline assembly, so that these bytes are ours.
+// the proposals have them as inline assembly, so that this code is ours.
 
 const (
 	// cntSymbol is the counter of the CPU, progCntPrefix, with a name behind it, that of a program.
@@ -37,56 +37,64 @@ const (
 type tailCallRoutine struct {
 	name string
 	uses []string
-	code func(v []uint32) []byte
+	code func(b *x86.Buf, v []int32)
 }
 
 var tailCallRoutines = []tailCallRoutine{
-	{"bpf_tail_call_cnt_prepare", []string{cntSymbol}, func(v []uint32) []byte {
-		return prepareCPU(v[0], 0)
+	{"bpf_tail_call_cnt_prepare", []string{cntSymbol}, func(b *x86.Buf, v []int32) { setCPUCounter(b, v[0], 0) }},
+	{"bpf_tail_call_cnt_fetch_and_inc", []string{cntSymbol}, func(b *x86.Buf, v []int32) {
+		b.GS()
+		b.Mov32RM(x86.RAX, x86.Abs32(v[0])) // mov eax, gs:[cnt]
+		b.GS()
+		b.Inc32M(x86.Abs32(v[0])) // inc dword gs:[cnt]
+		b.Ret()
 	}},
-	{"bpf_tail_call_cnt_fetch_and_inc", []string{cntSymbol}, func(v []uint32) []byte {
-		b := le32([]byte{0x65, 0x8b, 0x04, 0x25}, v[0])   // mov eax, gs:[cnt]
-		b = le32(append(b, 0x65, 0xff, 0x04, 0x25), v[0]) // inc dword gs:[cnt]
-		return append(b, 0xc3)
+	{"bpf_tail_call_cnt_ptr", []string{cntSymbol, "this_cpu_off"}, func(b *x86.Buf, v []int32) {
+		b.GS()
+		b.Mov64RM(x86.RAX, x86.Abs32(v[1])) // mov rax, gs:[this_cpu_off]
+		b.Add64I(v[0])                      // add rax, cnt
+		b.Ret()
 	}},
-	{"bpf_tail_call_cnt_ptr", []string{cntSymbol, "this_cpu_off"}, func(v []uint32) []byte {
-		b := le32([]byte{0x65, 0x48, 0x8b, 0x04, 0x25}, v[1]) // mov rax, gs:[this_cpu_off]
-		b = le32(append(b, 0x48, 0x05), v[0])                 // add rax, cnt
-		return append(b, 0xc3)
+	{"bpf_task_tail_call_cnt_prepare", []string{"current_task"}, func(b *x86.Buf, v []int32) {
+		b.GS()
+		b.Mov64RM(x86.RAX, x86.Abs32(v[0]))       // mov rax, gs:[current_task]
+		b.Mov32MI32(x86.M32(x86.RAX, taskCnt), 0) // mov dword [rax+…], 0
+		b.Ret()
 	}},
-	{"bpf_task_tail_call_cnt_prepare", []string{"current_task"}, func(v []uint32) []byte {
-		b := le32([]byte{0x65, 0x48, 0x8b, 0x04, 0x25}, v[0]) // mov rax, gs:[current_task]
-		b = le32(append(b, 0xc7, 0x80), taskCnt)              // mov dword [rax+…], 0
-		return append(le32(b, 0), 0xc3)
+	{"bpf_task_tail_call_cnt_ptr", []string{"current_task"}, func(b *x86.Buf, v []int32) {
+		b.GS()
+		b.Mov64RM(x86.RAX, x86.Abs32(v[0])) // mov rax, gs:[current_task]
+		b.Add64I(taskCnt)                   // add rax, …
+		b.Ret()
 	}},
-	{"bpf_task_tail_call_cnt_ptr", []string{"current_task"}, func(v []uint32) []byte {
-		b := le32([]byte{0x65, 0x48, 0x8b, 0x04, 0x25}, v[0]) // mov rax, gs:[current_task]
-		b = le32(append(b, 0x48, 0x05), taskCnt)              // add rax, …
-		return append(b, 0xc3)
+	{"bpf_prog_tail_call_cnt_prepare", []string{"this_cpu_off"}, func(b *x86.Buf, v []int32) {
+		b.GS()
+		b.Add64RM(x86.RAX, x86.Abs32(v[0])) // add rax, gs:[this_cpu_off]
+		b.Mov32MI32(x86.M0(x86.RAX), 0)     // mov dword [rax], 0
+		b.Ret()
 	}},
-	{"bpf_prog_tail_call_cnt_prepare", []string{"this_cpu_off"}, func(v []uint32) []byte {
-		b := le32([]byte{0x65, 0x48, 0x03, 0x04, 0x25}, v[0]) // add rax, gs:[this_cpu_off]
-		return append(le32(append(b, 0xc7, 0x00), 0), 0xc3)   // mov dword [rax], 0
-	}},
-	{"bpf_prog_tail_call_cnt_fetch_and_inc", []string{"this_cpu_off"}, func(v []uint32) []byte {
-		b := le32([]byte{0x65, 0x48, 0x03, 0x04, 0x25}, v[0]) // add rax, gs:[this_cpu_off]
-		// mov ecx, [rax]; inc dword [rax]; mov eax, ecx
-		return append(b, 0x8b, 0x08, 0xff, 0x00, 0x89, 0xc8, 0xc3)
+	{"bpf_prog_tail_call_cnt_fetch_and_inc", []string{"this_cpu_off"}, func(b *x86.Buf, v []int32) {
+		b.GS()
+		b.Add64RM(x86.RAX, x86.Abs32(v[0])) // add rax, gs:[this_cpu_off]
+		b.Mov32RM(x86.RCX, x86.M0(x86.RAX)) // mov ecx, [rax]
+		b.Inc32M(x86.M0(x86.RAX))           // inc dword [rax]
+		b.Mov32MR(x86.R(x86.RAX), x86.RCX)  // mov eax, ecx
+		b.Ret()
 	}},
 }
 
-// prepareCPU is mov dword gs:[cnt], n; ret.
-func prepareCPU(cnt, n uint32) []byte {
-	return append(le32(le32([]byte{0x65, 0xc7, 0x04, 0x25}, cnt), n), 0xc3)
+// setCPUCounter is mov dword gs:[cnt], n; ret.
+func setCPUCounter(b *x86.Buf, cnt, n int32) {
+	b.GS()
+	b.Mov32MI32(x86.Abs32(cnt), n)
+	b.Ret()
 }
-
-func le32(b []byte, v uint32) []byte { return binary.LittleEndian.AppendUint32(b, v) }
 
 // tailCallRoutineOf returns the routine that a symbol names and its number; nil if it is none.
 func tailCallRoutineOf(name string) (r *tailCallRoutine, number int) {
 	if n, err := strconv.ParseUint(strings.TrimPrefix(name, prepareLimitPrefix), 10, 8); err == nil {
-		return &tailCallRoutine{name, []string{cntSymbol}, func(v []uint32) []byte {
-			return prepareCPU(v[0], uint32(n))
+		return &tailCallRoutine{name, []string{cntSymbol}, func(b *x86.Buf, v []int32) {
+			setCPUCounter(b, v[0], int32(n))
 		}}, len(tailCallRoutines) + int(n)
 	}
 	i := slices.IndexFunc(tailCallRoutines, func(r tailCallRoutine) bool { return r.name == name })
@@ -132,15 +140,18 @@ func tailCallCode(name string, symbols map[string]image.Addr) (code []byte, ok b
 	if r == nil {
 		return nil, false, nil
 	}
-	var at []uint32
+	var at []int32
 	for _, u := range r.uses {
 		a, ok := symbols[u]
 		if !ok {
 			return nil, true, fmt.Errorf("%s needs the address of %s", name, u)
 		}
-		at = append(at, uint32(a))
+		at = append(at, int32(a))
 	}
-	return append(r.code(at), 0xcc), true, nil
+	var b x86.Buf
+	r.code(&b, at)
+	b.Int3()
+	return b.Bytes(), true, nil
 }
 
 // Where the outside caller of a program that wants it (image.Frame.RunCtx) has its locals, directly

@@ -4,7 +4,6 @@ package kernel
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"strings"
 
@@ -21,18 +20,17 @@ func thunk(name string, symbols map[string]image.Addr) (code []byte, ok bool, er
 		}
 	}
 	if r, found := thunkReg(name, "__x86_indirect_its_thunk_"); found {
-		return append(jumpReg(r), 0xcc), true, nil
+		return emit(func(b *x86.Buf) { b.Jmp64M(x86.R(r)) }, (*x86.Buf).Int3), true, nil
 	}
 	switch name {
 	case "__x86_return_thunk", "its_return_thunk", "retbleed_return_thunk":
-		return []byte{0xc3, 0xcc}, true, nil
+		return emit((*x86.Buf).Ret, (*x86.Buf).Int3), true, nil
 	case "srso_return_thunk", "srso_alias_return_thunk":
-		return []byte{
-			0xe8, 0x01, 0, 0, 0, // call +1
-			0xcc,
-			0x48, 0x8d, 0x64, 0x24, 0x08, // lea rsp, [rsp+8]
-			0xc3, 0xcc,
-		}, true, nil
+		return emit(callNext, func(b *x86.Buf) {
+			b.Lea64RM(x86.RSP, x86.M8(x86.RSP, 8)) // lea rsp, [rsp+8]
+			b.Ret()
+			b.Int3()
+		}), true, nil
 	case "call_depth_return_thunk":
 		code, err = depthReturn(symbols)
 		return code, true, err
@@ -64,24 +62,27 @@ func thunkReg(name, prefix string) (x86.Reg, bool) {
 	return 0, false
 }
 
-func jumpReg(r x86.Reg) []byte {
-	if r >= x86.R8 {
-		return []byte{0x41, 0xff, 0xe0 | byte(r&7)}
+// emit collects the code of some steps.
+func emit(steps ...func(*x86.Buf)) []byte {
+	var b x86.Buf
+	for _, s := range steps {
+		s(&b)
 	}
-	return []byte{0xff, 0xe0 | byte(r)}
+	return b.Bytes()
+}
+
+// callNext calls over a trap, so that the return address is on the stack and predicted.
+func callNext(b *x86.Buf) {
+	b.CallD32(1)
+	b.Int3()
 }
 
 func retpoline(r x86.Reg) []byte {
-	rex, modrm := byte(0x48), byte(0x04)|byte(r&7)<<3
-	if r >= x86.R8 {
-		rex = 0x4c
-	}
-	return []byte{
-		0xe8, 0x01, 0, 0, 0, // call +1
-		0xcc,
-		rex, 0x89, modrm, 0x24, // mov [rsp], reg
-		0xc3, 0xcc,
-	}
+	return emit(callNext, func(b *x86.Buf) {
+		b.Mov64MR(x86.M0(x86.RSP), r) // mov [rsp], reg
+		b.Ret()
+		b.Int3()
+	})
 }
 
 // callDepth finds the displacement of the call depth counter from the gs base: a variable of its
@@ -106,16 +107,19 @@ func depthReturn(symbols map[string]image.Addr) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("call_depth_return_thunk needs the address of __x86_call_depth or pcpu_hot")
 	}
-	disp := binary.LittleEndian.AppendUint32(nil, uint32(depth))
-	b := append([]byte{0x65, 0x48, 0xc1, 0x24, 0x25}, disp...)
-	b = append(b, 0x05,
-		0x74, 0x02, // je +2
-		0xc3, 0xcc)
+	var b x86.Buf
+	b.GS()
+	b.Shl64MI8(x86.Abs32(int32(depth)), 5) // shl qword gs:[…], 5
+	b.JeD8(2)
+	b.Ret()
+	b.Int3()
 	for range 16 {
-		b = append(b, 0xe8, 0x01, 0, 0, 0, 0xcc) // call +1
+		callNext(&b)
 	}
-	b = append(b, 0x48, 0x81, 0xc4, 0x80, 0, 0, 0) // add rsp, 128
-	b = append(b, 0x65, 0x48, 0xc7, 0x04, 0x25)    // mov qword gs:[…], -1
-	b = append(append(b, disp...), 0xff, 0xff, 0xff, 0xff)
-	return append(b, 0xc3, 0xcc), nil
+	b.Add64MI32(x86.R(x86.RSP), 128) // add rsp, 128
+	b.GS()
+	b.Mov64MI32(x86.Abs32(int32(depth)), -1) // mov qword gs:[…], -1
+	b.Ret()
+	b.Int3()
+	return b.Bytes(), nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // kernelFunc is a kernel function that exists to be traced (net/bpf/test_run.c). The code begins
@@ -19,28 +20,31 @@ type kernelFunc struct {
 
 // kernelFuncs are what test runs of tracing programs call.
 var kernelFuncs = []kernelFunc{
-	{"bpf_fentry_test1", []byte{0x8d, 0x47, 0x01, 0xc3}},       // lea eax, [rdi+1]
-	{"bpf_fentry_test2", []byte{0x8d, 0x04, 0x37, 0xc3}},       // lea eax, [rdi+rsi]
-	{"bpf_fentry_test3", sumInto("\x40\x0f\xbe\xc7", 6, 2)},    // movsx eax, dil; + esi, edx
-	{"bpf_fentry_test4", sumInto("\x40\x0f\xbe\xc6", 7, 2, 1)}, // movsx eax, sil; + edi, edx, ecx
-	{"bpf_fentry_test5", sumInto("\x0f\xbf\xc2", 7, 6, 1, 8)},  // movsx eax, dx; + edi, esi, ecx, r8d
-	{"bpf_fentry_test6", sumInto("\x0f\xbf\xc2", 7, 6, 1, 8, 9)},
+	{"bpf_fentry_test1", []byte{0x8d, 0x47, 0x01, 0xc3}}, // lea eax, [rdi+1]
+	{"bpf_fentry_test2", []byte{0x8d, 0x04, 0x37, 0xc3}}, // lea eax, [rdi+rsi]
+	{"bpf_fentry_test3", sumInto(signed8RDI, x86.RSI, x86.RDX)},
+	{"bpf_fentry_test4", sumInto(signed8RSI, x86.RDI, x86.RDX, x86.RCX)},
+	{"bpf_fentry_test5", sumInto(signed16RDX, x86.RDI, x86.RSI, x86.RCX, x86.R8)},
+	{"bpf_fentry_test6", sumInto(signed16RDX, x86.RDI, x86.RSI, x86.RCX, x86.R8, x86.R9)},
 	{"bpf_fentry_test7", []byte{0x89, 0xf8, 0xc3}},                               // mov eax, edi
 	{"bpf_fentry_test8", []byte{0x8b, 0x07, 0xc3}},                               // mov eax, [rdi]
 	{"bpf_modify_return_test", []byte{0xff, 0x06, 0x89, 0xf8, 0x03, 0x06, 0xc3}}, // inc [rsi]; mov eax, edi; add eax, [rsi]
 }
 
-// sumInto is code that adds registers, by their numbers, to what the code before leaves in eax.
-func sumInto(first string, regs ...byte) []byte {
-	code := []byte(first)
-	for _, r := range regs {
-		if r >= 8 {
-			code = append(code, 0x44)
+// sumInto is code that adds registers to what the code before leaves in eax.
+func sumInto(first func(*x86.Buf), regs ...x86.Reg) []byte {
+	return emit(first, func(b *x86.Buf) {
+		for _, r := range regs {
+			b.Add32MR(x86.R(x86.RAX), r)
 		}
-		code = append(code, 0x01, 0xc0|r&7<<3) // add eax, reg
-	}
-	return append(code, 0xc3)
+		b.Ret()
+	})
 }
+
+// How the sum begins: movsx eax, dil; movsx eax, sil; movsx eax, dx.
+func signed8RDI(b *x86.Buf)  { b.Movsx32RM8REX(x86.RAX, x86.R(x86.RDI)) }
+func signed8RSI(b *x86.Buf)  { b.Movsx32RM8REX(x86.RAX, x86.R(x86.RSI)) }
+func signed16RDX(b *x86.Buf) { b.Movsx32RM16(x86.RAX, x86.R(x86.RDX)) }
 
 // TracedFunc returns a kernel function that test runs of tracing programs call, with the
 // instruction that is patched when it is traced, as an image at an address. ok is false for any
