@@ -149,7 +149,7 @@ func compare(m *emu.Machine, sc *capture.Scenario, res *emu.Result) error {
 	return nil
 }
 
-// capturedKernels are the offsets by release (fixtures/capturedKernels/README.md).
+// capturedKernels are the offsets by release (fixtures/kernels/README.md).
 var capturedKernels = []struct {
 	name     string
 	offsets  kernels.Offsets
@@ -164,7 +164,7 @@ var capturedKernels = []struct {
 		[]string{"off", "default", "amd", "its-eibrs", "retp-ret", "stuff", "nobmi2"}},
 }
 
-// TestCaptured runs what capturedKernels emitted, in one machine per file, and expects what they returned:
+// TestCaptured runs what kernels emitted, in one machine per file, and expects what they returned:
 // everything without mitigations, and with them what shows thunks, maps and tail calls.
 func TestCaptured(t *testing.T) {
 	for _, k := range capturedKernels {
@@ -184,7 +184,7 @@ func TestCaptured(t *testing.T) {
 }
 
 func captureFile(t *testing.T, name string, o kernels.Offsets, want func(*capture.Scenario) bool) {
-	src, err := capture.OpenFS(fixtures.FS, "capturedKernels/"+name+".jsonl.gz", name)
+	src, err := capture.OpenFS(fixtures.FS, "kernels/"+name+".jsonl.gz", name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +242,7 @@ func replay(m *emu.Machine, src *capture.Source, sc *capture.Scenario, o kernels
 
 // TestCapturedSites: both recording levels say the same of every captured tail call and hierarchy.
 func TestCapturedSites(t *testing.T) {
-	const name = "capturedKernels/6.12-off.jsonl.gz"
+	const name = "kernels/6.12-off.jsonl.gz"
 	src, err := capture.OpenFS(fixtures.FS, name, name)
 	if err != nil {
 		t.Fatal(err)

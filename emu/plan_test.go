@@ -80,7 +80,7 @@ func TestPlanRefuses(t *testing.T) {
 // TestOwnCode runs our JIT's code of a captured program at planned addresses, for every kernel
 // whose captures there are: each stops after 33 tail calls.
 func TestOwnCode(t *testing.T) {
-	src, err := capture.OpenFS(fixtures.FS, "capturedKernels/6.1-off.jsonl.gz", "6.1-off")
+	src, err := capture.OpenFS(fixtures.FS, "kernels/6.1-off.jsonl.gz", "6.1-off")
 	if err != nil {
 		t.Fatal(err)
 	}

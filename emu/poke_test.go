@@ -95,7 +95,7 @@ func TestMarkedPatch(t *testing.T) {
 // TestPokedCapture turns what the kernel had before a prog array was filled into what it had
 // afterwards, by our poke plans on live code.
 func TestPokedCapture(t *testing.T) {
-	src, err := capture.OpenFS(fixtures.FS, "capturedKernels/6.12-off.jsonl.gz", "6.12-off")
+	src, err := capture.OpenFS(fixtures.FS, "kernels/6.12-off.jsonl.gz", "6.12-off")
 	if err != nil {
 		t.Fatal(err)
 	}
