@@ -68,17 +68,6 @@ func TestHostFault(t *testing.T) {
 	}
 }
 
-func TestCyclesHostRefuses(t *testing.T) {
-	file := write(t, "m.json", twoSequences)
-	if code, _, errs := tcsim(t, "", "cycles", "--measured", file, "-o", "x"); code != exitUsage || !strings.Contains(errs, "--host") {
-		t.Errorf("-o without --host: exit code %d: %s", code, errs)
-	}
-	// Without a program to start there is nothing to measure in.
-	if code, out, errs := tcsim(t, "", "cycles", "--measured", file, "--host"); code != exitUntestable || out != "" || errs == "" {
-		t.Errorf("exit code %d: %s%s", code, out, errs)
-	}
-}
-
 // TestCyclesDocs checks that the error table of the documentation is what the command prints.
 func TestCyclesDocs(t *testing.T) {
 	code, out, errs := tcsim(t, "", "cycles", "--measured", "fixtures/uarch/measured.json")

@@ -3,15 +3,12 @@
 package main
 
 import (
-	"flag"
 	"os"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/tcsim/tcsim/fixtures/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the output in README.md")
 
 // TestREADME runs every command that the README shows and expects the output it shows.
 func TestREADME(t *testing.T) {
@@ -20,16 +17,7 @@ func TestREADME(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := rerun(t, string(src))
-	if *update {
-		if err := os.WriteFile("README.md", []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if d := cmp.Diff(string(src), got); d != "" {
-		t.Errorf("README.md (-shown +real); go test ./cmd/tcsim -run README -update rewrites it:\n%s", d)
-	}
+	golden.Check(t, "README.md", rerun(t, string(src)))
 }
 
 // rerun replaces the output in console blocks by what the commands print now.

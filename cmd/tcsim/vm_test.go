@@ -59,18 +59,6 @@ func countOf(text, word string) (n, all int) {
 	return n, all
 }
 
-func TestVMUsage(t *testing.T) {
-	bad := write(t, "bad.yaml", badScenario)
-	for _, args := range [][]string{
-		{}, {"--kernel", "x", "--accel", "hvf"}, {"--kernel", "x", "--memory", "1"}, {"--kernel", "x", bad},
-		{"--kernel", "x", "--guest", "no-such-guest"}, {"--kernel", "x", "--config", "no-such-config"},
-	} {
-		if code, _, errs := tcsim(t, "", append([]string{"vm"}, args...)...); code != exitUsage || errs == "" {
-			t.Errorf("%q: code %d, %q", args, code, errs)
-		}
-	}
-}
-
 func TestVMWithoutQEMU(t *testing.T) {
 	guest := buildGuest(t, "-buildvcs=false") // as tests are built
 	t.Setenv("PATH", t.TempDir())
