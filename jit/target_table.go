@@ -5,14 +5,13 @@ package jit
 import (
 	"errors"
 	"fmt"
-	"github.com/tcsim/tcsim/jit/kernels"
-	"github.com/tcsim/tcsim/jit/nearest"
 	"slices"
 	"strings"
-)
 
-// defaultLimit is the effective MAX_TAIL_CALL_CNT of every kernel (include/linux/bpf.h).
-const defaultLimit = 33
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/nearest"
+)
 
 const (
 	isa612 = kernels.ISAAtomics | kernels.ISAGotol | kernels.ISASignExtend | kernels.ISAPerCPU | kernels.ISAExceptions | kernels.ISAArena
@@ -33,7 +32,7 @@ type kernelRow struct {
 var kernelRows = []kernelRow{
 	{
 		Target: Target{
-			Name: "5.10", Source: "Debian 5.10.223", Scheme: "rework-5.10", Limit: defaultLimit,
+			Name: "5.10", Source: "Debian 5.10.223", Scheme: "rework-5.10", Limit: bpf.TailCallLimit,
 			Kernel: kernels.Kernel{
 				Verifier: kernels.Verifier510, Context: kernels.Context510,
 				Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30},
@@ -46,7 +45,7 @@ var kernelRows = []kernelRow{
 	},
 	{
 		Target: Target{
-			Name: "6.1", Source: "Debian 6.1.176", Scheme: "rework-6.7", Limit: defaultLimit,
+			Name: "6.1", Source: "Debian 6.1.176", Scheme: "rework-6.7", Limit: bpf.TailCallLimit,
 			Kernel: kernels.Kernel{
 				Verifier: kernels.Verifier61, Context: kernels.Context61,
 				Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30},
@@ -60,7 +59,7 @@ var kernelRows = []kernelRow{
 	},
 	{
 		Target: Target{
-			Name: "6.12", Source: "Debian 6.12.107", Scheme: "hier-6.12", Limit: defaultLimit,
+			Name: "6.12", Source: "Debian 6.12.107", Scheme: "hier-6.12", Limit: bpf.TailCallLimit,
 			Kernel: kernels.Kernel{
 				Verifier: kernels.Verifier612, Context: kernels.Context612,
 				Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x108, ProgBPFFunc: 0x30},
@@ -75,7 +74,7 @@ var kernelRows = []kernelRow{
 	},
 	{
 		Target: Target{
-			Name: "6.18", Source: "6.18.44", Scheme: "hier-6.12", Limit: defaultLimit,
+			Name: "6.18", Source: "6.18.44", Scheme: "hier-6.12", Limit: bpf.TailCallLimit,
 			Kernel: kernels.Kernel{
 				Verifier: kernels.Verifier618, Context: kernels.Context618, Policy: kernels.Policy{GuardsReplaced: true},
 				Offsets: kernels.Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x138, ProgBPFFunc: 0x48},
@@ -90,7 +89,7 @@ var kernelRows = []kernelRow{
 	},
 	{
 		Target: Target{
-			Name: "7.2", Source: "Debian 7.2.13", Scheme: "hier-6.12", Limit: defaultLimit,
+			Name: "7.2", Source: "Debian 7.2.13", Scheme: "hier-6.12", Limit: bpf.TailCallLimit,
 			Kernel: kernels.Kernel{
 				Verifier: kernels.Verifier72, Context: kernels.Context72, Policy: kernels.Policy{GuardsReplaced: true},
 				Offsets: kernels.Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48},

@@ -13,6 +13,7 @@ import (
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/capture/live"
+	"github.com/tcsim/tcsim/scenarios/inkernel"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -140,5 +141,5 @@ func playLive(k *live.Kernel, sc capture.Scenario, what *order, i int) (played [
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	return runner.PlayIn(l, what.built[i])
+	return inkernel.Play(l, what.built[i])
 }

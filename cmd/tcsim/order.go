@@ -11,8 +11,8 @@ import (
 
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/inkernel"
 	"github.com/tcsim/tcsim/scenarios/object"
-	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
 // order is what a kernel is asked to compile.
@@ -82,8 +82,8 @@ func (o *order) add(arg string) error {
 	if err != nil {
 		return err
 	}
-	sc, err := runner.Order(b, text)
-	var left runner.LeftOut
+	sc, err := inkernel.Order(b, text)
+	var left inkernel.LeftOut
 	switch {
 	case errors.As(err, &left):
 		o.left = append(o.left, left.Error())
@@ -119,6 +119,6 @@ func orderSource(arg string) (*scenarios.Built, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	b, err := runner.ObjectRuns(f)
+	b, err := inkernel.ObjectRuns(f)
 	return b, text, err
 }

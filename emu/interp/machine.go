@@ -13,7 +13,7 @@ import (
 const (
 	// DefaultLimit is the number of tail calls that an invocation may take
 	// (include/linux/bpf.h, MAX_TAIL_CALL_CNT).
-	DefaultLimit = 33
+	DefaultLimit = bpf.TailCallLimit
 	// DefaultMayGoto is how often a frame may pass a may_goto (include/linux/bpf.h, BPF_MAX_LOOPS).
 	DefaultMayGoto = 8 << 20
 	// DefaultMaxInsns ends a run after about two seconds.

@@ -4,6 +4,10 @@ package bpf
 
 import "fmt"
 
+// TailCallLimit is how many tail calls one invocation may take: MAX_TAIL_CALL_CNT (include/linux/bpf.h) as
+// an effective number. Up to 5.16 the constant was one less, and compared with "above".
+const TailCallLimit = 33
+
 // throwKfunc is the kernel function that throws; a path of a program ends with its call.
 const ThrowKfunc = "bpf_throw"
 

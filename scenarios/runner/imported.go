@@ -64,7 +64,7 @@ func Import(progs []imports.Prog, opt ImportOptions) (*Imported, error) {
 	if err := b.choose(); err != nil {
 		return nil, err
 	}
-	im := &Imported{opt: opt, limit: cmp.Or(opt.Limit, kernelLimit)}
+	im := &Imported{opt: opt, limit: cmp.Or(opt.Limit, bpf.TailCallLimit)}
 	b.im = im
 	design, err := b.design()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/recognise"
@@ -105,7 +106,7 @@ func (c *Captured) inspect(images []*image.Image) error {
 		if d.Name == "" || d.Name == recognise.UnknownDesign {
 			continue
 		}
-		flaws, err := recognise.SiteFlaws(img, kernelLimit)
+		flaws, err := recognise.SiteFlaws(img, bpf.TailCallLimit)
 		if err != nil {
 			return err
 		}

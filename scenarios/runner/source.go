@@ -15,6 +15,7 @@ import (
 	"github.com/tcsim/tcsim/jit/recognise"
 	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/inkernel"
 	"github.com/tcsim/tcsim/scenarios/object"
 )
 
@@ -68,7 +69,7 @@ func builtOf(sc *capture.Scenario) (*scenarios.Built, error) {
 		if err != nil {
 			return nil, err
 		}
-		return ObjectRuns(f)
+		return inkernel.ObjectRuns(f)
 	}
 	loaded, err := scenarios.Load(sc.Name+".yaml", []byte(sc.Source))
 	if err != nil {
@@ -137,7 +138,7 @@ func sameDesign(a, b string) bool {
 
 // sameOrder checks that the programs of a capture are those of its source.
 func sameOrder(b *scenarios.Built, sc *capture.Scenario) error {
-	want, err := Order(b, sc.Object)
+	want, err := inkernel.Order(b, sc.Object)
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package runner
+package inkernel
 
 import (
 	"fmt"
 	"slices"
 
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/object"
@@ -51,11 +52,12 @@ const maxObject = 8 << 20
 
 // orderAttached says which programs trace or replace functions, and in which order they are attached.
 func orderAttached(b *scenarios.Built, sc *capture.Scenario) {
-	on := map[traceKey][]int{}
+	type place struct{ prog, fn int }
+	on := map[place][]int{}
 	for i := range b.Actions {
 		switch a := &b.Actions[i]; {
 		case a.Kind == scenarios.ActAttach:
-			k := traceKey{a.Program, a.Func}
+			k := place{a.Program, a.Func}
 			on[k] = append(on[k][:len(on[k]):len(on[k])], a.By)
 			sc.Progs[a.By].Attach = &capture.Attach{Kind: a.Trace.String(), Prog: a.Program, Func: a.Func}
 			sc.Trampolines = append(sc.Trampolines, capture.Trampoline{Prog: a.Program, Func: a.Func, Attached: on[k]})
@@ -114,8 +116,8 @@ func (l LeftOut) Error() string { return string(l) }
 
 // leftOut says why captures leave out a scenario, "" if they do not.
 func leftOut(b *scenarios.Built) string {
-	if l := b.Scenario.Limit; l != 0 && l != kernelLimit {
-		return fmt.Sprintf("it sets a limit of %d tail calls; kernels have %d", l, kernelLimit)
+	if l := b.Scenario.Limit; l != 0 && l != bpf.TailCallLimit {
+		return fmt.Sprintf("it sets a limit of %d tail calls; kernels have %d", l, bpf.TailCallLimit)
 	}
 	if b.Adapt != nil {
 		return "it asks for the version of the kernel"
@@ -135,6 +137,3 @@ func leftOut(b *scenarios.Built) string {
 	}
 	return ""
 }
-
-// kernelLimit is MAX_TAIL_CALL_CNT, which scenarios cannot change in a kernel that is there already.
-const kernelLimit = 33

@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package runner
+package inkernel
 
 import (
-	"cmp"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
-	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -31,51 +27,10 @@ type Programs interface {
 	Values() ([]capture.MapValue, error)
 }
 
-// Unsafe says why the programs of a captured scenario must not run in a real kernel, "" if they may:
-// the emulator ran them first, and whoever breaks an invariant or a budget there does not run.
-func (r *Replayer) Unsafe(ctx context.Context, c *Captured) (string, error) {
-	if why := cmp.Or(c.skip(), c.broken); why != "" {
-		return why, nil
-	}
-	if c.compiled == nil {
-		return "the capture has no source of this scenario", nil
-	}
-	if slices.ContainsFunc(c.compiled.Built.Actions, func(a scenarios.Action) bool { return a.Interrupt != nil }) {
-		return "nobody can interrupt a test run at a given moment", nil
-	}
-	for i := range c.compiled.Built.Actions {
-		a := &c.compiled.Built.Actions[i]
-		if a.Kind != scenarios.ActRun {
-			continue
-		}
-		if t := c.compiled.Built.Programs[a.Program].Type; !t.SKB() && t != bpf.XDP {
-			return fmt.Sprintf("programs of type %d have no test run", t), nil
-		}
-	}
-	s, err := open(r.m, c.compiled, r.opt)
-	if err != nil {
-		return "", err
-	}
-	res, err := s.Play(ctx)
-	if errors.Is(err, kernels.ErrUnsupported) {
-		return err.Error(), nil
-	}
-	if err != nil {
-		return "", err
-	}
-	if v := res.Violation(); v != nil {
-		return "in the emulator it violates " + v.String(), nil
-	}
-	for i := range res.Runs {
-		if k := res.Runs[i].Killed; k != "" {
-			return "in the emulator it is ended by " + k, nil
-		}
-	}
-	return "", nil
-}
+const ethHeader = 14 // bytes
 
-// longEnough returns a packet with zeroes behind it up to what a test run takes (net/bpf/test_run.c): an
-// Ethernet header, and the header behind it of packets that say that they are of IP, which 6.18 demands.
+// longEnough returns a packet with zeroes appended up to what a test run takes (net/bpf/test_run.c): an
+// Ethernet header, and the header after it in packets that say that they are of IP, which 6.18 demands.
 func longEnough(packet []byte) []byte {
 	const ip, ip6 = 0x0800, 0x86dd
 	size := ethHeader
@@ -96,9 +51,9 @@ func longEnough(packet []byte) []byte {
 // contextSize is the size of struct __sk_buff as far as fields of scenarios lie in it.
 const contextSize = 192
 
-// PlayIn does what a scenario says in a real kernel and returns what each run gave, and what the kernel
+// Play does what a scenario says in a real kernel and returns what each run gave, and what the kernel
 // refused.
-func PlayIn(p Programs, b *scenarios.Built) ([]capture.Played, error) {
+func Play(p Programs, b *scenarios.Built) ([]capture.Played, error) {
 	for _, v := range b.Values {
 		if b.Maps[v.Map].Frozen != "" {
 			continue // it has its value since it was made
