@@ -4,16 +4,12 @@ package jit_test
 
 import (
 	"bytes"
-	"flag"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/tcsim/tcsim/fixtures/golden"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
@@ -63,7 +59,7 @@ func TestListing(t *testing.T) {
 	img, p := listed(t, "6.12")
 	var b strings.Builder
 	must(t, image.WriteListing(&b, &img.Funcs[0], p))
-	golden(t, "listing.txt", b.String())
+	golden.Check(t, "testdata/"+"listing.txt", b.String())
 }
 
 func TestDiff(t *testing.T) {
@@ -73,7 +69,7 @@ func TestDiff(t *testing.T) {
 	d.NameA, d.NameB = "6.1", "6.12"
 	var w strings.Builder
 	must(t, d.Write(&w, -1))
-	golden(t, "diff.txt", w.String())
+	golden.Check(t, "testdata/"+"diff.txt", w.String())
 	if d.Same || d.BytesA != len(a.Funcs[0].Code) || d.BytesB != len(b.Funcs[0].Code) {
 		t.Errorf("same %v, %d and %d bytes", d.Same, d.BytesA, d.BytesB)
 	}
@@ -85,22 +81,6 @@ func TestDiff(t *testing.T) {
 		}
 	}
 }
-
-// golden compares with a file in testdata; -update rewrites it.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		must(t, os.WriteFile(file, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(file)
-	must(t, err)
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s (-want +got):\n%s", name, d)
-	}
-}
-
-var update = flag.Bool("update", false, "rewrite the files in testdata")
 
 // TestDiffEncoding marks an instruction that is encoded differently, and nothing else.
 func TestDiffEncoding(t *testing.T) {

@@ -4,13 +4,11 @@ package jit_test
 
 import (
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/tcsim/tcsim/fixtures/golden"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
@@ -22,15 +20,7 @@ const schemesDoc = "../docs/schemes.md"
 // TestSchemesDoc keeps docs/schemes.md in step with the code; -update rewrites it. Everything in its
 // tables is read from the table of targets or from what the compiler makes of two small programs.
 func TestSchemesDoc(t *testing.T) {
-	want := schemesText(t)
-	if *update {
-		must(t, os.WriteFile(schemesDoc, []byte(want), 0o644))
-	}
-	got, err := os.ReadFile(schemesDoc)
-	must(t, err)
-	if d := cmp.Diff(string(got), want); d != "" {
-		t.Errorf("%s is not up to date, run go generate ./jit (-file +code):\n%s", schemesDoc, d)
-	}
+	golden.Check(t, schemesDoc, schemesText(t))
 }
 
 const schemesIntro = `# Tail-call designs and targets

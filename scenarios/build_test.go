@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tcsim/tcsim/fixtures/golden"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -38,7 +39,7 @@ func TestSteps(t *testing.T) {
 			}
 		}
 	}
-	golden(t, "testdata/build/steps.txt", out.String())
+	golden.Check(t, "testdata/build/steps.txt", out.String())
 	for _, m := range replay(t, sc, worlds[0]) {
 		t.Error(m)
 	}

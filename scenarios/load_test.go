@@ -12,26 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tcsim/tcsim/fixtures/golden"
 	"github.com/tcsim/tcsim/scenarios"
 )
-
-// golden compares text with a file, or rewrites the file under -update.
-func golden(t *testing.T, file, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s (-want +got)\n%s", file, d)
-	}
-}
 
 // TestBadInput shows what users see: each file of testdata/bad with all of its mistakes.
 func TestBadInput(t *testing.T) {
@@ -56,7 +39,7 @@ func TestBadInput(t *testing.T) {
 					t.Errorf("%v: a place outside the file", m)
 				}
 			}
-			golden(t, strings.TrimSuffix(file, ".yaml")+".txt", err.Error()+"\n")
+			golden.Check(t, strings.TrimSuffix(file, ".yaml")+".txt", err.Error()+"\n")
 		})
 	}
 }

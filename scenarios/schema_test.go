@@ -5,23 +5,19 @@ package scenarios_test
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/goccy/go-yaml"
-	"github.com/google/go-cmp/cmp"
 	"github.com/invopop/jsonschema"
 	validator "github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/tcsim/tcsim/fixtures/golden"
 	"github.com/tcsim/tcsim/scenarios"
 )
-
-var update = flag.Bool("update", false, "rewrite generated files")
 
 const schemaFile = "../docs/scenario.schema.json"
 
@@ -31,20 +27,7 @@ func TestSchema(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got = append(got, '\n')
-	if *update {
-		if err := os.WriteFile(schemaFile, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(schemaFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), string(got)); d != "" {
-		t.Errorf("%s is not what the types say; run go generate (-file +types):\n%s", schemaFile, d)
-	}
+	golden.Check(t, schemaFile, string(append(got, '\n')))
 }
 
 // words are the types of the format that are one word in the file.

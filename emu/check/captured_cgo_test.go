@@ -9,17 +9,15 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/fixtures/golden"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/image"
@@ -58,18 +56,7 @@ func TestCapturedLive(t *testing.T) {
 					t.Fatal(err)
 				}
 				b = append(bytes.ReplaceAll(b, []byte("},{"), []byte("},\n{")), '\n')
-				if *update {
-					if err := os.WriteFile(path, b, 0o644); err != nil {
-						t.Fatal(err)
-					}
-				}
-				want, err := os.ReadFile(path)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if d := cmp.Diff(string(want), string(b)); d != "" {
-					t.Errorf("level %d differs from %s (-want +got):\n%s", l, path, d)
-				}
+				golden.Check(t, path, string(b))
 			}
 		})
 	}

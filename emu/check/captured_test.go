@@ -4,25 +4,21 @@ package check_test
 
 import (
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/fixtures"
+	"github.com/tcsim/tcsim/fixtures/golden"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/recognise"
 )
-
-var update = flag.Bool("update", false, "rewrite golden files and, with the engine, recorded streams")
 
 // captured are scenarios of real kernels whose sites are recorded in testdata, as the machine
 // reports them for the bytes that the kernel emitted.
@@ -102,18 +98,7 @@ func TestCaptured(t *testing.T) {
 
 			text := trace.Text(code, ck.Recorder().Events())
 			path := filepath.Join("testdata", tt.name+".txt")
-			if *update {
-				if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if d := cmp.Diff(string(want), text); d != "" {
-				t.Errorf("%s (-want +got):\n%s", path, d)
-			}
+			golden.Check(t, path, text)
 		})
 	}
 }

@@ -5,10 +5,7 @@ package stack_test
 import (
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,28 +14,10 @@ import (
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/emu/trace/tracetest"
+	"github.com/tcsim/tcsim/fixtures/golden"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
-
-var update = flag.Bool("update", false, "rewrite golden files")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s (-want +got):\n%s", name, d)
-	}
-}
 
 func options() trace.Options {
 	return trace.Options{Symbol: func(a image.Addr) string {
@@ -136,7 +115,7 @@ func TestPictures(t *testing.T) {
 					t.Errorf("not ASCII: %q", c)
 				}
 			}
-			golden(t, tt.name+".txt", p)
+			golden.Check(t, "testdata/"+tt.name+".txt", p)
 		})
 	}
 }
@@ -233,7 +212,7 @@ func TestJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "hier-call-1.json", string(b)+"\n")
+	golden.Check(t, "testdata/"+"hier-call-1.json", string(b)+"\n")
 	var back stack.Layout
 	if err := json.Unmarshal(b, &back); err != nil {
 		t.Fatal(err)
@@ -261,7 +240,7 @@ func TestTwoCounters(t *testing.T) {
 			s.Value = 0xffff888100000000
 		}
 	}
-	golden(t, "two-counters.txt", l.Picture(stack.Options{All: true}))
+	golden.Check(t, "testdata/"+"two-counters.txt", l.Picture(stack.Options{All: true}))
 }
 
 func TestParseAtErrors(t *testing.T) {

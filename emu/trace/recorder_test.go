@@ -3,10 +3,7 @@
 package trace_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,27 +11,9 @@ import (
 
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/emu/trace/tracetest"
+	"github.com/tcsim/tcsim/fixtures/golden"
 	"github.com/tcsim/tcsim/jit/image"
 )
-
-var update = flag.Bool("update", false, "rewrite golden files")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("%s (-want +got):\n%s", name, d)
-	}
-}
 
 const full = trace.MarkStart
 
@@ -82,12 +61,12 @@ func TestHierarchyText(t *testing.T) {
 					t.Errorf("%d columns: %s", len(l)-1, l)
 				}
 			}
-			golden(t, tt.name, text)
+			golden.Check(t, "testdata/"+tt.name, text)
 			b, err := trace.JSON(r.Code(), r.Events()[:6])
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, strings.Replace(tt.name, ".txt", ".json", 1), strings.ReplaceAll(string(b), "},{", "},\n{")+"\n")
+			golden.Check(t, "testdata/"+strings.Replace(tt.name, ".txt", ".json", 1), strings.ReplaceAll(string(b), "},{", "},\n{")+"\n")
 		})
 	}
 }

@@ -22,7 +22,8 @@ import (
 	"github.com/tcsim/tcsim/scenarios/object"
 )
 
-var update = flag.Bool("update", false, "record what the running kernel returns (as root)")
+// renew is not -update: what a kernel returns is evidence.
+var renew = flag.Bool("record-kernel", false, "record what the running kernel returns (as root)")
 
 // resultsFile has what a kernel returned for each program, by file and name: one number for each
 // packet of packets.pcap, one after the other. Each program ran with maps of its own.
@@ -91,7 +92,7 @@ func TestKernelResults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *update {
+	if *renew {
 		text, err := json.MarshalIndent(record(t, packets), "", " ")
 		if err != nil {
 			t.Fatal(err)
