@@ -75,6 +75,28 @@ func (c *Compiled) replaceable() error {
 	return nil
 }
 
+// Landing is where tail calls enter a program, by index; 0 for none, which -1 also stands for.
+func (c *Compiled) Landing(prog int) image.Addr {
+	if prog < 0 {
+		return 0
+	}
+	a, _ := c.Images[prog].Landing()
+	return a
+}
+
+// SlotName is a slot as scenarios write it.
+func (c *Compiled) SlotName(s Slot) string {
+	return fmt.Sprintf("%s[%d]", c.Built.Maps[s.Map].Name, s.Key)
+}
+
+// ProgName is the name of a program by index, "empty" for -1.
+func (c *Compiled) ProgName(p int) string {
+	if p < 0 {
+		return "empty"
+	}
+	return c.Built.Programs[p].Name
+}
+
 // packetRoom is the size of the largest packet of any run.
 func (c *Compiled) packetRoom() int {
 	n := 0

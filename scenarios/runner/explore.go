@@ -4,7 +4,6 @@ package runner
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"iter"
@@ -118,7 +117,7 @@ type exploreCase struct {
 	setup   *int // what the slot is then given: a program, or -1
 	run     *scenarios.Action
 	number  int
-	slotKey
+	Slot
 	to int
 }
 
@@ -189,11 +188,10 @@ func (s *Session) explore(ctx context.Context, k *exploreCase, o ExploreOptions)
 	if err != nil {
 		return nil, err
 	}
-	old := s.held(k.slotKey)
 	out := &Explored{
-		SlotUpdate: SlotUpdate{kindOf(old, k.to), s.slotName(k.slotKey), s.progName(old), s.progName(k.to)},
-		Run:        k.number, Program: s.c.Built.Programs[k.run.Program].Name, Before: broken,
+		Run: k.number, Program: s.c.Built.Programs[k.run.Program].Name, Before: broken,
 	}
+	out.SlotUpdate = x.update(k.to)
 	if broken != nil {
 		out.Result = &explore.Result{All: explore.Count{Schedules: new(big.Int)}}
 		return out, nil
@@ -237,6 +235,12 @@ func kindOf(from, to int) UpdateKind {
 	return UpdateReplace
 }
 
+// update says what the case is about: to is what the slot gets.
+func (x *schedules) update(to int) SlotUpdate {
+	c := x.s.c
+	return SlotUpdate{kindOf(x.c.Old, to), c.SlotName(x.c.Slot), c.ProgName(x.c.Old), c.ProgName(to)}
+}
+
 // begin plays what comes before a case, prepares the run and makes that the machine's checkpoint. What
 // breaks before is the violation.
 func (s *Session) begin(ctx context.Context, k *exploreCase) (*schedules, *check.Violation, error) {
@@ -252,41 +256,24 @@ func (s *Session) begin(ctx context.Context, k *exploreCase) (*schedules, *check
 	case st != nil && st.Violation == nil:
 		return nil, nil, fmt.Errorf("the update is not reached: %v", st)
 	case st != nil:
-		return nil, st.Violation, nil
+		return &schedules{s: s, c: Change{Slot: k.Slot, Old: t.Holds(k.Slot)}}, st.Violation, nil
 	case k.run.Interrupt != nil:
 		return nil, nil, fmt.Errorf("explore: a run that is interrupted: %w", kernels.ErrUnsupported)
 	}
 	if k.setup != nil {
-		if _, err := s.setSlot(k.m, k.key, *k.setup); err != nil {
-			return nil, s.brokenBy(err), unlessBroken(err)
+		if broken, err := t.SetSlot(k.Slot, *k.setup); broken != nil || err != nil {
+			return &schedules{s: s, c: Change{Slot: k.Slot, Old: t.Holds(k.Slot)}}, broken, err
 		}
 	}
-	c, err := s.change(k.m, k.key, k.to)
+	c, err := t.Change(k.Slot, k.to)
 	if err != nil {
 		return nil, nil, err
 	}
-	r, err := s.enter(k.run, nil)
+	r, err := t.Prepare(k.run)
 	if err != nil {
 		return nil, nil, err
 	}
 	return &schedules{s: s, c: c, r: r, near: map[image.Addr]int{}}, nil, s.m.Checkpoint()
-}
-
-// brokenBy returns the violation that an error of an update stands for, nil if it is another error.
-func (s *Session) brokenBy(err error) *check.Violation {
-	var broken *pokeError
-	if errors.As(err, &broken) {
-		return broken.violation(s.m.code)
-	}
-	return nil
-}
-
-func unlessBroken(err error) error {
-	var broken *pokeError
-	if errors.As(err, &broken) {
-		return nil
-	}
-	return err
 }
 
 // failure executes the failing schedule once more for everything that can be shown of it, and then up
@@ -336,14 +323,12 @@ func exploreCases(c *Compiled, o ExploreOptions) ([]exploreCase, error) {
 }
 
 // sorted orders slots.
-func sorted(slots []slotKey) []slotKey {
-	slices.SortFunc(slots, func(a, b slotKey) int {
-		if a.m != b.m {
-			return a.m - b.m
+func sorted(slots []Slot) []Slot {
+	slices.SortFunc(slots, func(a, b Slot) int {
+		if a.Map != b.Map {
+			return a.Map - b.Map
 		}
-		return int(a.key) - int(b.key)
+		return int(a.Key) - int(b.Key)
 	})
 	return slices.Compact(slots)
 }
-
-func keyOf(a *scenarios.Action) slotKey { return slotKey{a.Map, binary.LittleEndian.Uint32(a.Key)} }

@@ -27,7 +27,7 @@ func (e *caseMaker) options() error {
 	if e.o.To != "" && e.o.Slot == "" {
 		return fmt.Errorf("an update to %s needs a slot", e.o.To)
 	}
-	var only *slotKey
+	var only *Slot
 	if e.o.Slot != "" {
 		k, err := e.slot(e.o.Slot)
 		if err != nil {
@@ -57,17 +57,17 @@ func (e *caseMaker) options() error {
 }
 
 // slot reads a reference such as jmp_table[0].
-func (e *caseMaker) slot(text string) (slotKey, error) {
+func (e *caseMaker) slot(text string) (Slot, error) {
 	name, rest, _ := strings.Cut(text, "[")
 	m := slices.IndexFunc(e.b.Maps, func(m bpf.Map) bool { return m.Name == name && m.Type == bpf.ProgArray })
 	var key uint32
 	if n, err := fmt.Sscanf(rest, "%d]", &key); m < 0 || n != 1 || err != nil || rest != fmt.Sprintf("%d]", key) {
-		return slotKey{}, fmt.Errorf("expected a slot of a prog array such as jmp_table[0], found %q", text)
+		return Slot{}, fmt.Errorf("expected a slot of a prog array such as jmp_table[0], found %q", text)
 	}
 	if n := e.b.Maps[m].MaxEntries; key >= n {
-		return slotKey{}, fmt.Errorf("slot %s: %s has %d", text, name, n)
+		return Slot{}, fmt.Errorf("slot %s: %s has %d", text, name, n)
 	}
-	return slotKey{m, key}, nil
+	return Slot{m, key}, nil
 }
 
 // program reads the name of a program, or "empty".
@@ -98,16 +98,16 @@ func (e *caseMaker) find(n int) (exploreCase, error) {
 }
 
 // held returns what a slot holds before an event, -1 for nothing.
-func (e *caseMaker) held(k slotKey, event int) int {
+func (e *caseMaker) held(k Slot, event int) int {
 	prog := -1
 	for _, s := range e.b.Slots {
-		if (slotKey{s.Map, s.Key}) == k {
+		if (Slot{s.Map, s.Key}) == k {
 			prog = s.Program
 		}
 	}
 	for i := range e.b.Actions[:event] {
 		switch a := &e.b.Actions[i]; {
-		case a.Kind == scenarios.ActRun || a.Kind == scenarios.ActReplace || a.Map != k.m || keyOf(a) != k:
+		case a.Kind == scenarios.ActRun || a.Kind == scenarios.ActReplace || a.Map != k.Map || slotOf(a) != k:
 		case a.Kind == scenarios.ActInsert:
 			prog = a.Program
 		case a.Kind == scenarios.ActDelete:
@@ -118,27 +118,27 @@ func (e *caseMaker) held(k slotKey, event int) int {
 }
 
 // given is the update that the options name.
-func (e *caseMaker) given(k slotKey) error {
+func (e *caseMaker) given(k Slot) error {
 	to, err := e.program(e.o.To)
 	if err != nil {
 		return err
 	}
 	c, err := e.find(max(e.o.Run, 1))
-	if c.slotKey, c.to = k, to; err == nil {
+	if c.Slot, c.to = k, to; err == nil {
 		e.out = append(e.out, c)
 	}
 	return err
 }
 
 // kinds tries kinds of updates on every slot.
-func (e *caseMaker) kinds(kinds []UpdateKind, only *slotKey) error {
+func (e *caseMaker) kinds(kinds []UpdateKind, only *Slot) error {
 	found, err := e.find(max(e.o.Run, 1))
 	if err != nil {
 		return err
 	}
 	slots := e.slots()
 	if only != nil {
-		slots = []slotKey{*only}
+		slots = []Slot{*only}
 	}
 	if len(slots) == 0 {
 		return errors.New("it has no prog array slot to update")
@@ -147,7 +147,7 @@ func (e *caseMaker) kinds(kinds []UpdateKind, only *slotKey) error {
 		prog := e.held(k, found.upTo)
 		for _, kind := range kinds {
 			c := found
-			c.slotKey, c.to = k, -1
+			c.Slot, c.to = k, -1
 			from := prog
 			if prog < 0 {
 				from = e.candidate(c.run.Program, c.run.Program)
@@ -188,16 +188,16 @@ func (e *caseMaker) candidate(p, runs int) int {
 }
 
 // slots are those that hold a program or that a tail call names.
-func (e *caseMaker) slots() []slotKey {
-	var out []slotKey
+func (e *caseMaker) slots() []Slot {
+	var out []Slot
 	for _, s := range e.b.Slots {
-		out = append(out, slotKey{s.Map, s.Key})
+		out = append(out, Slot{s.Map, s.Key})
 	}
 	for _, img := range e.c.Images {
 		for i := range img.Funcs {
 			for _, t := range img.Funcs[i].TailCalls {
 				if t.Direct && t.Map >= 0 && t.Key < e.b.Maps[t.Map].MaxEntries {
-					out = append(out, slotKey{t.Map, t.Key})
+					out = append(out, Slot{t.Map, t.Key})
 				}
 			}
 		}
@@ -207,7 +207,7 @@ func (e *caseMaker) slots() []slotKey {
 
 // own are the scenario's updates, each against the run before it and the one after it. In the first
 // case everything else that comes before the update has happened when the run begins.
-func (e *caseMaker) own(only *slotKey) {
+func (e *caseMaker) own(only *Slot) {
 	last, runs := -1, 0 // index and number of the latest run
 	for i := range e.b.Actions {
 		a := &e.b.Actions[i]
@@ -215,13 +215,13 @@ func (e *caseMaker) own(only *slotKey) {
 			last, runs = i, runs+1
 			continue
 		}
-		if a.Kind == scenarios.ActStore || a.Kind == scenarios.ActReplace || e.b.Maps[a.Map].Type != bpf.ProgArray || only != nil && keyOf(a) != *only {
+		if a.Kind == scenarios.ActStore || a.Kind == scenarios.ActReplace || e.b.Maps[a.Map].Type != bpf.ProgArray || only != nil && slotOf(a) != *only {
 			continue
 		}
-		if k := keyOf(a); k.key >= e.b.Maps[a.Map].MaxEntries {
+		if k := slotOf(a); k.Key >= e.b.Maps[a.Map].MaxEntries {
 			continue // an update that fails changes nothing
 		}
-		c := exploreCase{upTo: i, leftOut: -1, slotKey: keyOf(a), to: -1}
+		c := exploreCase{upTo: i, leftOut: -1, Slot: slotOf(a), to: -1}
 		if a.Kind == scenarios.ActInsert {
 			c.to = a.Program
 		}

@@ -22,7 +22,7 @@ import (
 // machine's checkpoint is the state in which the run begins and the update has not.
 type schedules struct {
 	s       *Session
-	c       change
+	c       Change
 	script  *explore.Script
 	r       emu.Run
 	version int // steps done
@@ -189,7 +189,7 @@ func (x *schedules) verdict() *check.Violation {
 		if v != nil && e.Seq >= v.Seq {
 			break
 		}
-		if e.Tail == nil || e.Tail.Map != x.c.m || e.Key != x.c.key {
+		if e.Tail == nil || e.Tail.Map != x.c.Map || e.Key != x.c.Key {
 			continue
 		}
 		if text := x.outcome(e); text != "" {
@@ -213,14 +213,14 @@ func (x *schedules) outcome(e *trace.Event) string {
 	switch {
 	case e.Kind == trace.KindRefused && (e.Reason == trace.ReasonLimit || e.Reason == trace.ReasonBounds):
 		return ""
-	case e.Kind != trace.KindRefused && e.Kind != trace.KindTailCall, allowed(x.c.old), allowed(x.c.new):
+	case e.Kind != trace.KindRefused && e.Kind != trace.KindTailCall, allowed(x.c.Old), allowed(x.c.New):
 		return ""
 	case e.Kind == trace.KindRefused:
 		return fmt.Sprintf("the tail call falls through; %s holds %s before the update and %s after it",
-			x.s.slotName(x.c.slotKey), x.s.progName(x.c.old), x.s.progName(x.c.new))
+			x.s.c.SlotName(x.c.Slot), x.s.c.ProgName(x.c.Old), x.s.c.ProgName(x.c.New))
 	}
 	return fmt.Sprintf("the tail call goes to %s; %s holds %s before the update and %s after it",
-		e.Target, x.s.slotName(x.c.slotKey), x.s.progName(x.c.old), x.s.progName(x.c.new))
+		e.Target, x.s.c.SlotName(x.c.Slot), x.s.c.ProgName(x.c.Old), x.s.c.ProgName(x.c.New))
 }
 
 // draw executes a schedule up to a moment and dumps the stack there.

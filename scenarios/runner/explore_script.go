@@ -46,7 +46,7 @@ func (t *shadowText) patch(p *image.Patch) (image.PokeResult, error) {
 	}
 	r := p.Apply(b)
 	if r < 0 {
-		return r, busy(p, r, b)
+		return r, check.PokeRefused(p, r, b)
 	}
 	t.changed[p.Addr] = b
 	return r, nil
@@ -55,50 +55,50 @@ func (t *shadowText) patch(p *image.Patch) (image.PokeResult, error) {
 // scripter makes the steps of an update.
 type scripter struct {
 	s     *Session
-	c     change
+	c     Change
 	noRCU bool
 	text  shadowText
 	out   explore.Script
-	broke *pokeError // the first thing wrong with the update itself
+	broke *check.PokeError // the first thing wrong with the update itself
 }
 
 // script takes an update apart into what can be seen of it. What is wrong with it whatever other
 // processors do is the violation: a text poke is refused, which ends the update, or a pair of patched
 // instructions is not legal in between or at the end.
-func (s *Session) script(c change, noRCU bool) (*explore.Script, *check.Violation, error) {
+func (s *Session) script(c Change, noRCU bool) (*explore.Script, *check.Violation, error) {
 	w := &scripter{s: s, c: c, noRCU: noRCU, text: shadowText{s.m.bytes, map[image.Addr][]byte{}}}
 	err := w.run()
-	var broken *pokeError
+	var broken *check.PokeError
 	switch {
 	case errors.As(err, &broken):
 		w.breaks(broken)
 	case err != nil:
 		return nil, nil, err
 	default:
-		for _, site := range c.sites {
-			st, err := readSite(site, w.text.bytes)
+		for _, site := range c.Sites {
+			st, err := check.ReadSite(site, w.text.bytes)
 			if err != nil {
 				return nil, nil, err
 			}
-			w.breaks(st.leads(s.landing(c.new)))
+			w.breaks(st.Leads(s.c.Landing(c.New)))
 		}
 	}
 	if w.broke == nil {
 		return &w.out, nil, nil
 	}
-	return &w.out, w.broke.violation(s.m.code), nil
+	return &w.out, w.broke.Violation(s.m.code), nil
 }
 
-func (w *scripter) breaks(e *pokeError) {
+func (w *scripter) breaks(e *check.PokeError) {
 	if w.broke == nil {
 		w.broke = e
 	}
 }
 
 func (w *scripter) run() error {
-	changed := make([]bool, len(w.c.plan))
-	for i := range w.c.plan {
-		p := &w.c.plan[i]
+	changed := make([]bool, len(w.c.Plan))
+	for i := range w.c.Plan {
+		p := &w.c.Plan[i]
 		switch p.Kind {
 		case image.PatchPointer:
 			if err := w.pointer(); err != nil {
@@ -121,11 +121,11 @@ func (w *scripter) run() error {
 			if changed[i] = r == image.PokeChanged; changed[i] {
 				w.poke(p, before)
 			}
-			st, err := readSite(w.c.sites[p.Site], w.text.bytes)
+			st, err := check.ReadSite(w.c.Sites[p.Site], w.text.bytes)
 			if err != nil {
 				return err
 			}
-			w.breaks(st.fault())
+			w.breaks(st.Fault())
 		}
 	}
 	return nil
@@ -146,20 +146,20 @@ func (w *scripter) place(a image.Addr, before []byte, code bool) {
 // pointer is the exchange of the program pointer in the array.
 func (w *scripter) pointer() error {
 	m := w.s.m
-	_, first := m.MapAddr(w.c.m)
-	at := first + image.Addr(w.c.key)*8
+	_, first := m.MapAddr(w.c.Map)
+	at := first + image.Addr(w.c.Key)*8
 	old, err := m.bytes(at, 8)
 	if err != nil {
 		return err
 	}
 	var b [8]byte
-	if w.c.new >= 0 {
-		binary.LittleEndian.PutUint64(b[:], uint64(m.ProgAddr(w.c.new)))
+	if w.c.New >= 0 {
+		binary.LittleEndian.PutUint64(b[:], uint64(m.ProgAddr(w.c.New)))
 	}
 	w.place(at, old, false)
 	w.step(explore.Step{
 		Kind: explore.StepPointer, Addr: at, Bytes: b[:],
-		Text: fmt.Sprintf("%s = %s", w.s.slotName(w.c.slotKey), w.s.progName(w.c.new)),
+		Text: fmt.Sprintf("%s = %s", w.s.c.SlotName(w.c.Slot), w.s.c.ProgName(w.c.New)),
 	})
 	return nil
 }
@@ -196,39 +196,39 @@ func (w *scripter) insn(at image.Addr, b [image.PokeSize]byte) string {
 
 // follow tries the updates that can come after one: to nothing, back, to another program. The first
 // that the design cannot do is the violation.
-func (s *Session) follow(c change) (*check.Violation, error) {
+func (s *Session) follow(c Change) (*check.Violation, error) {
 	t := shadowText{s.m.bytes, map[image.Addr][]byte{}}
-	if err := t.apply(c.plan); err != nil {
-		var broken *pokeError
+	if err := t.apply(c.Plan); err != nil {
+		var broken *check.PokeError
 		if errors.As(err, &broken) {
 			return nil, nil // the update itself is at fault
 		}
 		return nil, err
 	}
-	from := c.new
-	prog := max(c.new, c.old, 0)
+	from := c.New
+	prog := max(c.New, c.Old, 0)
 	for _, to := range []int{prog, -1, prog, s.other(prog), -1, s.other(prog)} {
-		if s.landing(to) == 0 && to >= 0 {
+		if s.c.Landing(to) == 0 && to >= 0 {
 			continue
 		}
-		plan, err := s.c.Target.UpdatePlan(c.sites, s.landing(from), s.landing(to))
+		plan, err := s.c.Target.UpdatePlan(c.Sites, s.c.Landing(from), s.c.Landing(to))
 		if err != nil {
 			return nil, err
 		}
 		err = t.apply(plan)
-		for i := 0; i < len(c.sites) && err == nil; i++ {
-			st, e := readSite(c.sites[i], t.bytes)
+		for i := 0; i < len(c.Sites) && err == nil; i++ {
+			st, e := check.ReadSite(c.Sites[i], t.bytes)
 			if err = e; err == nil {
-				if f := st.leads(s.landing(to)); f != nil {
+				if f := st.Leads(s.c.Landing(to)); f != nil {
 					err = f
 				}
 			}
 		}
-		var broken *pokeError
+		var broken *check.PokeError
 		if errors.As(err, &broken) {
-			broken.text = fmt.Sprintf("a later update of %s from %s to %s cannot be done: %s",
-				s.slotName(c.slotKey), s.progName(from), s.progName(to), broken.text)
-			return broken.violation(s.m.code), nil
+			broken.Text = fmt.Sprintf("a later update of %s from %s to %s cannot be done: %s",
+				s.c.SlotName(c.Slot), s.c.ProgName(from), s.c.ProgName(to), broken.Text)
+			return broken.Violation(s.m.code), nil
 		}
 		if err != nil {
 			return nil, err
@@ -239,8 +239,8 @@ func (s *Session) follow(c change) (*check.Violation, error) {
 }
 
 // slotName is a slot as scenarios write it.
-func (s *Session) slotName(k slotKey) string {
-	return fmt.Sprintf("%s[%d]", s.c.Built.Maps[k.m].Name, k.key)
+func (s *Session) slotName(k Slot) string {
+	return fmt.Sprintf("%s[%d]", s.c.Built.Maps[k.Map].Name, k.Key)
 }
 
 func (s *Session) progName(p int) string {
@@ -253,7 +253,7 @@ func (s *Session) progName(p int) string {
 // other returns a program other than p that can be in a slot, p itself if there is none.
 func (s *Session) other(p int) int {
 	for i := range s.c.Images {
-		if i != p && s.landing(i) != 0 {
+		if i != p && s.c.Landing(i) != 0 {
 			return i
 		}
 	}

@@ -4,37 +4,26 @@ package runner
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
-	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
-// Session is a scenario loaded for one target. It can be played any number of times. It is not
-// safe for concurrent use and must be closed.
+// Session is a scenario loaded for one target: what there is to run, in a machine. Where the scenario stands is
+// a Timeline. A session can be played any number of times. It is not safe for concurrent use and must be
+// closed.
 type Session struct {
 	c     *Compiled
 	m     *machine
-	slots map[slotKey]int // programs in prog arrays, as changed so far
-	first map[slotKey]int // as loaded
-	live  int             // programs loaded, the first of Compiled.Images
-	// loaded is what was wrong with direct tail calls after loading, nil if nothing.
-	loaded *check.Violation
-	ref    *reference
-	// replaced are the functions that other programs have replaced, with those.
-	replaced map[replaced]int
-	cuts     map[cutKey]*cut // where runs are interrupted, once that is known
-}
-
-type slotKey struct {
-	m   int
-	key uint32
+	ref   *reference
+	first *holdings // after loading; not changed
+	// broken is what was wrong with direct tail calls after loading, nil if nothing.
+	broken *check.Violation
+	cuts   map[cutKey]*cut // where runs are interrupted, as far as that was asked for
 }
 
 // Open loads a compiled scenario: maps with their first contents, prog arrays filled through the
@@ -51,7 +40,7 @@ func open(m *emu.Machine, c *Compiled, opt Options) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", c.Built.Scenario.Name, err)
 	}
-	s := &Session{c: c, m: lm, slots: map[slotKey]int{}, first: map[slotKey]int{}, replaced: map[replaced]int{}, cuts: map[cutKey]*cut{}}
+	s := &Session{c: c, m: lm, first: newHoldings(c, lm), cuts: map[cutKey]*cut{}}
 	rules := RulesOf(c.Target)
 	rules.PerFrame = opt.PerFrame
 	s.ref, err = newReference(c.Built, rules, referenceInsns, true)
@@ -89,37 +78,34 @@ func (s *Session) OpenNext(c *Compiled, opt Options) (*Session, error) {
 // Close releases the machine.
 func (s *Session) Close() error { return s.m.Close() }
 
-// fill gives maps their first contents and remembers the state.
+// fill gives maps and prog arrays their first contents and makes that the machine's checkpoint.
 func (s *Session) fill() error {
 	for _, v := range s.c.Built.Values {
-		if err := s.store(v.Map, v.Key, v.Off, v.Data); err != nil {
+		if err := s.first.store(v.Map, v.Key, v.Off, v.Data); err != nil {
 			return err
 		}
 	}
-	var broken *pokeError
-	if err := s.loadAll(); errors.As(err, &broken) {
-		s.loaded, s.live = broken.violation(s.m.code), len(s.c.Images)
+	var broken *check.PokeError
+	if err := s.first.loadAll(); errors.As(err, &broken) {
+		s.broken, s.first.live = broken.Violation(s.m.code), len(s.c.Images)
 	} else if err != nil {
 		return err
-	}
-	for k, v := range s.slots {
-		s.first[k] = v
 	}
 	return s.m.Checkpoint()
 }
 
 // loadAll loads the programs one after the other. A slot is filled when its program is there, so that
 // both ways occur: programs loaded before are poked, those loaded later find the slot filled.
-func (s *Session) loadAll() error {
-	for i := range s.c.Images {
-		if err := s.load(i); err != nil {
+func (h *holdings) loadAll() error {
+	for i := range h.c.Images {
+		if err := h.load(i); err != nil {
 			return err
 		}
-		for _, sl := range s.c.Built.Slots {
+		for _, sl := range h.c.Built.Slots {
 			if sl.Program != i {
 				continue
 			}
-			if _, err := s.setSlot(sl.Map, sl.Key, sl.Program); err != nil {
+			if _, err := h.setSlot(Slot{sl.Map, sl.Key}, sl.Program); err != nil {
 				return err
 			}
 		}
@@ -127,25 +113,8 @@ func (s *Session) loadAll() error {
 	return nil
 }
 
-// store writes part of a map value.
-func (s *Session) store(m int, key []byte, off int, data []byte) error {
-	v, err := s.m.LookupElem(m, key)
-	if errors.Is(err, guest.ENOENT) {
-		v, err = make([]byte, s.c.Built.Maps[m].ValueSize), nil
-	}
-	if err != nil {
-		return err
-	}
-	copy(v[off:], data)
-	return s.m.UpdateElem(m, key, v, guest.UpdateAny)
-}
-
+// reset takes machine and reference back to where the scenario begins.
 func (s *Session) reset() error {
-	clear(s.slots)
-	for k, v := range s.first {
-		s.slots[k] = v
-	}
-	clear(s.replaced)
 	if err := s.ref.reset(); err != nil {
 		return err
 	}
@@ -218,103 +187,6 @@ func (s *Session) outcome(r *Run) *scenarios.Outcome {
 		o.Violation = "budget"
 	}
 	return o
-}
-
-// update performs a map update of the scenario and compares its result.
-func (s *Session) update(a *scenarios.Action) (*Update, error) {
-	err := s.act(a)
-	var busy *pokeError
-	switch {
-	case errors.As(err, &busy):
-		u := Update{What: describe(s.c.Built, a), Violation: busy.violation(s.m.code)}
-		u.Mismatches = s.judgeUpdate(a, string(u.Violation.Invariant))
-		u.Foreseen = len(u.Mismatches) == 0
-		return &u, nil
-	case err != nil && !isErrno(err):
-		return nil, err
-	}
-	found := ""
-	if err != nil {
-		found = err.Error()
-	} else if err := s.ref.act(a); err != nil {
-		return nil, fmt.Errorf("reference interpreter: %w", err)
-	}
-	u := Update{What: describe(s.c.Built, a), Errno: found, Mismatches: s.judgeUpdate(a, "")}
-	if want := a.ErrnoOf(scenarios.TargetNames(s.c.Target)...); found != want {
-		u.Mismatches = append(u.Mismatches, s.c.Built.Mismatch(a, orSuccess(want), orSuccess(found)))
-	}
-	return &u, nil
-}
-
-// describe says in a few words what an update does.
-func describe(b *scenarios.Built, a *scenarios.Action) string {
-	program := func(n int) string {
-		if n < 0 {
-			return "none"
-		}
-		return b.Programs[n].Name
-	}
-	if a.Kind == scenarios.ActReplace {
-		p := &b.Programs[a.Replaced]
-		return fmt.Sprintf("replace %s:%s by %s", p.Name, p.Funcs[a.Func].Name, program(a.Program))
-	}
-	key := fmt.Sprintf("%#x", a.Key)
-	if len(a.Key) == 4 {
-		key = fmt.Sprint(binary.LittleEndian.Uint32(a.Key))
-	}
-	slot := fmt.Sprintf("%s[%s]", b.Maps[a.Map].Name, key)
-	switch a.Kind {
-	case scenarios.ActDelete:
-		return "delete " + slot
-	case scenarios.ActInsert:
-		return fmt.Sprintf("put %s into %s", program(a.Program), slot)
-	}
-	return "update " + slot
-}
-
-// judgeUpdate compares what an update broke, "" for nothing, with what its event expects.
-func (s *Session) judgeUpdate(a *scenarios.Action, violation string) []scenarios.Mismatch {
-	return s.c.Built.Check(a, &scenarios.Outcome{Violation: violation}, scenarios.TargetNames(s.c.Target)...)
-}
-
-func orSuccess(errno string) string {
-	if errno == "" {
-		return "success"
-	}
-	return errno
-}
-
-func isErrno(err error) bool {
-	var e guest.Errno
-	return errors.As(err, &e)
-}
-
-func (s *Session) act(a *scenarios.Action) error {
-	if a.Kind == scenarios.ActReplace {
-		return s.replace(a)
-	}
-	switch a.Kind {
-	case scenarios.ActAttach:
-		return s.attach(a)
-	case scenarios.ActInsert:
-		if err := s.mayInsert(a.Program); err != nil {
-			return err
-		}
-		_, err := s.setSlot(a.Map, binary.LittleEndian.Uint32(a.Key), a.Program)
-		return err
-	case scenarios.ActStore:
-		return s.store(a.Map, a.Key, a.Off, a.Data)
-	case scenarios.ActDelete:
-		if s.c.Built.Maps[a.Map].Type != bpf.ProgArray {
-			return s.m.DeleteElem(a.Map, a.Key)
-		}
-		had, err := s.setSlot(a.Map, binary.LittleEndian.Uint32(a.Key), -1)
-		if err == nil && !had {
-			return guest.ENOENT // fd_array_map_delete_elem finds no old program
-		}
-		return err
-	}
-	panic(fmt.Sprintf("BUG: action kind %d", a.Kind))
 }
 
 func (r *Run) ending() string {

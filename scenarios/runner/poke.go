@@ -3,99 +3,105 @@
 package runner
 
 import (
-	"fmt"
+	"maps"
 
 	"github.com/tcsim/tcsim/emu/check"
-	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit/image"
 )
 
-// pokeError is a direct tail call in a state that the design does not allow, or a text poke that found
-// other bytes than its protocol expects, which is a BUG in the kernel.
-type pokeError struct {
-	at   image.Addr
-	text string
+// Slot is a slot of a prog array.
+type Slot struct {
+	Map int // index into Built.Maps
+	Key uint32
 }
 
-func (e *pokeError) Error() string { return e.text }
-
-func (e *pokeError) violation(code *trace.Code) *check.Violation {
-	v := check.At(code, check.Pokes, e.at, e.text)
-	return &v
+// holdings are what a kernel holds of a loaded scenario, beside the code in the machine: the programs
+// that are loaded, what prog arrays lead to, and which functions are replaced. Its methods do what the
+// kernel does when one of these changes.
+type holdings struct {
+	c        *Compiled
+	m        *machine
+	live     int // programs loaded, the first of Compiled.Images
+	slots    map[Slot]int
+	replaced map[replaced]int // with the programs that replace
 }
 
-// busy describes a patch that was refused.
-func busy(p *image.Patch, r image.PokeResult, found []byte) *pokeError {
-	return &pokeError{p.Addr, fmt.Sprintf("text poke at %#x: %s: found % x, expected % x", uint64(p.Addr), r, found, p.Old)}
+func newHoldings(c *Compiled, m *machine) *holdings {
+	return &holdings{c: c, m: m, slots: map[Slot]int{}, replaced: map[replaced]int{}}
 }
 
-// change is an update of a prog array slot with what the kernel does for it.
-type change struct {
-	slotKey
-	old, new int // programs, -1 for none
-	sites    []image.PokeSite
-	plan     []image.Patch
+// clone returns holdings that can be changed apart from these.
+func (h *holdings) clone() *holdings {
+	out := *h
+	out.slots, out.replaced = maps.Clone(h.slots), maps.Clone(h.replaced)
+	return &out
+}
+
+// Change is an update of a prog array slot with what the kernel does for it.
+type Change struct {
+	Slot
+	Old, New int              // programs, -1 for none
+	Sites    []image.PokeSite // the direct tail calls to the slot
+	Plan     []image.Patch
 }
 
 // change plans an update: the pointer first, then every direct tail call to the slot in the programs
 // that are loaded, in their order. prog is -1 to empty the slot.
-func (s *Session) change(m int, key uint32, prog int) (change, error) {
-	c := change{slotKey: slotKey{m, key}, new: prog}
-	c.old = s.held(c.slotKey)
-	for _, img := range s.c.Images[:s.live] {
-		if s.c.frozen {
-			break
+func (h *holdings) change(at Slot, prog int) (Change, error) {
+	c := Change{Slot: at, Old: h.held(at), New: prog}
+	if !h.c.frozen {
+		for _, img := range h.c.Images[:h.live] {
+			c.Sites = append(c.Sites, img.PokeSites(at.Map, at.Key)...)
 		}
-		c.sites = append(c.sites, img.PokeSites(m, key)...)
 	}
 	var err error
-	c.plan, err = s.c.Target.UpdatePlan(c.sites, s.landing(c.old), s.landing(prog))
+	c.Plan, err = h.c.Target.UpdatePlan(c.Sites, h.c.Landing(c.Old), h.c.Landing(prog))
 	return c, err
 }
 
 // setSlot changes a prog array slot as the kernel does. had says whether it held a program before.
-func (s *Session) setSlot(m int, key uint32, prog int) (had bool, err error) {
-	c, err := s.change(m, key, prog)
-	had = c.old >= 0
+func (h *holdings) setSlot(at Slot, prog int) (had bool, err error) {
+	c, err := h.change(at, prog)
+	had = c.Old >= 0
 	if err != nil {
 		return had, err
 	}
-	for i := range c.plan {
-		if err := s.apply(&c.plan[i], m, key, prog); err != nil {
+	for i := range c.Plan {
+		if err := h.apply(&c.Plan[i], at, prog); err != nil {
 			return had, err
 		}
 	}
-	s.hold(c.slotKey, prog)
-	return had, s.legal(c.sites, s.landing(prog))
+	h.hold(at, prog)
+	return had, h.legal(c.Sites, h.c.Landing(prog))
 }
 
 // held returns what a slot holds, -1 for nothing.
-func (s *Session) held(k slotKey) int {
-	if p, ok := s.slots[k]; ok {
+func (h *holdings) held(at Slot) int {
+	if p, ok := h.slots[at]; ok {
 		return p
 	}
 	return -1
 }
 
 // hold notes what a slot holds.
-func (s *Session) hold(k slotKey, prog int) {
+func (h *holdings) hold(at Slot, prog int) {
 	if prog < 0 {
-		delete(s.slots, k)
+		delete(h.slots, at)
 		return
 	}
-	s.slots[k] = prog
+	h.slots[at] = prog
 }
 
 // load makes program i live: its direct tail calls to slots that are filled already are patched
 // (bpf_tail_call_direct_fixup).
-func (s *Session) load(i int) error {
-	s.live = i + 1
-	if s.c.frozen {
+func (h *holdings) load(i int) error {
+	h.live = i + 1
+	if h.c.frozen {
 		return nil
 	}
 	var sites []image.PokeSite
 	var targets []image.Addr
-	img := s.c.Images[i]
+	img := h.c.Images[i]
 	for f := range img.Funcs {
 		fn := &img.Funcs[f]
 		for j := range fn.TailCalls {
@@ -104,134 +110,69 @@ func (s *Session) load(i int) error {
 				continue
 			}
 			sites = append(sites, fn.PokeSite(t))
-			targets = append(targets, s.landing(s.held(slotKey{t.Map, t.Key})))
+			targets = append(targets, h.c.Landing(h.held(Slot{t.Map, t.Key})))
 		}
 	}
-	plan, err := s.c.Target.LoadPlan(sites, targets)
+	plan, err := h.c.Target.LoadPlan(sites, targets)
 	if err != nil {
 		return err
 	}
 	for k := range plan {
-		if err := s.apply(&plan[k], 0, 0, 0); err != nil {
+		if err := h.apply(&plan[k], Slot{}, 0); err != nil {
 			return err
 		}
 	}
 	for k := range sites {
-		if err := s.legal(sites[k:k+1], targets[k]); err != nil {
+		if err := h.legal(sites[k:k+1], targets[k]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// landing is where tail calls enter a program, 0 for none.
-func (s *Session) landing(prog int) image.Addr {
-	if prog < 0 {
-		return 0
-	}
-	a, _ := s.c.Images[prog].Landing()
-	return a
-}
-
-// apply does one step of a plan. Nothing runs meanwhile, so there is nothing to wait for.
-func (s *Session) apply(p *image.Patch, m int, key uint32, prog int) error {
+// apply does one step of the plan of a change. Nothing runs meanwhile, so there is nothing to wait for.
+func (h *holdings) apply(p *image.Patch, at Slot, prog int) error {
 	switch p.Kind {
 	case image.PatchPointer:
-		return s.m.SetSlot(m, key, prog)
+		return h.m.SetSlot(at.Map, at.Key, prog)
 	case image.PatchWait:
 		return nil
 	}
+	return h.poke(p)
+}
+
+// poke patches text.
+func (h *holdings) poke(p *image.Patch) error {
 	if p.Addr == 0 {
-		return &pokeError{0, "the code of a direct tail call has no place for what the kernel patches into it"}
+		return &check.PokeError{Text: "the code of a direct tail call has no place for what the kernel patches into it"}
 	}
 	code := make([]byte, image.PokeSize)
-	if err := s.m.ReadMemory(p.Addr, code); err != nil {
+	if err := h.m.ReadMemory(p.Addr, code); err != nil {
 		return err
 	}
-	r := p.Apply(code)
-	if r < 0 {
-		return busy(p, r, code)
-	}
-	if r == image.PokeChanged {
-		return s.m.WriteText(p.Addr, code)
+	switch r := p.Apply(code); {
+	case r < 0:
+		return check.PokeRefused(p, r, code)
+	case r == image.PokeChanged:
+		return h.m.WriteText(p.Addr, code)
 	}
 	return nil
 }
 
 // legal checks that each of the sites is in a state that the design allows and leads to an address, 0
 // meaning that it must fall through with its frame as it was.
-func (s *Session) legal(sites []image.PokeSite, to image.Addr) error {
+func (h *holdings) legal(sites []image.PokeSite, to image.Addr) error {
 	for _, site := range sites {
-		st, err := readSite(site, s.m.bytes)
+		st, err := check.ReadSite(site, h.m.bytes)
 		if err != nil {
 			return err
 		}
-		if e := st.fault(); e != nil {
+		if e := st.Fault(); e != nil {
 			return e
 		}
-		if e := st.leads(to); e != nil {
+		if e := st.Leads(to); e != nil {
 			return e
 		}
 	}
 	return nil
-}
-
-// siteState is what the patched instructions of a direct tail call do.
-type siteState struct {
-	site         image.PokeSite
-	bypass, jump image.Addr // where they jump, 0 for a nop
-}
-
-// readSite looks at the patched instructions of a site.
-func readSite(site image.PokeSite, read func(image.Addr, int) ([]byte, error)) (st siteState, err error) {
-	st.site = site
-	target := func(at image.Addr) image.Addr {
-		b, e := read(at, image.PokeSize)
-		if e != nil {
-			err = e
-			return 0
-		}
-		p := image.Patch{Addr: at, New: [image.PokeSize]byte(b)}
-		if p.Trap() == at+image.PokeSize {
-			return 0
-		}
-		return p.Trap()
-	}
-	if site.Bypass != 0 {
-		st.bypass = target(site.Bypass)
-	}
-	st.jump = target(site.Jump)
-	return st, err
-}
-
-// fault says why the pair of bypass and target is not legal: both nops let control fall through a frame
-// that has been taken down. Designs without a bypass have no pair.
-func (st *siteState) fault() *pokeError {
-	if st.site.Bypass != 0 && st.bypass == 0 && st.jump == 0 {
-		return &pokeError{st.site.Jump, "bypass and target are both nops: a tail call falls through a frame that was taken down"}
-	}
-	return nil
-}
-
-// leads says why the site does not do what a slot that leads to an address asks for.
-func (st *siteState) leads(to image.Addr) *pokeError {
-	got := st.jump
-	if st.bypass != 0 {
-		got = 0
-	}
-	switch {
-	case st.bypass != 0 && st.bypass != st.site.Out:
-		return &pokeError{st.site.Bypass, fmt.Sprintf("the bypass jumps to %#x; the tail call ends at %#x",
-			uint64(st.bypass), uint64(st.site.Out))}
-	case got != to:
-		return &pokeError{st.site.Jump, fmt.Sprintf("the tail call leads to %s, the slot to %s", hexOr(got), hexOr(to))}
-	}
-	return nil
-}
-
-func hexOr(a image.Addr) string {
-	if a == 0 {
-		return "nothing"
-	}
-	return fmt.Sprintf("%#x", uint64(a))
 }

@@ -21,19 +21,19 @@ const (
 )
 
 // guarded reports whether replaced functions and prog arrays are kept apart.
-func (s *Session) guarded() bool {
-	return s.c.Target.Policy.GuardsReplaced && s.c.Built.Scenario.Policy != scenarios.IfAllowed
+func (h *holdings) guarded() bool {
+	return h.c.Target.Policy.GuardsReplaced && h.c.Built.Scenario.Policy != scenarios.IfAllowed
 }
 
 // mayInsert asks whether a program may be put into a prog array (prog_fd_array_get_ptr, Linux 6.13).
-func (s *Session) mayInsert(prog int) error {
-	if !s.guarded() {
+func (h *holdings) mayInsert(prog int) error {
+	if !h.guarded() {
 		return nil
 	}
-	if slices.Contains(s.c.Built.Extensions, prog) {
+	if slices.Contains(h.c.Built.Extensions, prog) {
 		return errInval // its type is BPF_PROG_TYPE_EXT
 	}
-	for r := range s.replaced {
+	for r := range h.replaced {
 		if r.prog == prog {
 			return errBusy
 		}
@@ -43,35 +43,35 @@ func (s *Session) mayInsert(prog int) error {
 
 // replace attaches a program in place of a function, or detaches it (bpf_tracing_prog_attach,
 // __bpf_trampoline_link_prog and __bpf_trampoline_unlink_prog).
-func (s *Session) replace(a *scenarios.Action) error {
+func (h *holdings) replace(a *scenarios.Action) error {
 	at := replaced{a.Replaced, a.Func}
-	by, attached := s.replaced[at]
+	by, attached := h.replaced[at]
 	if attached == (a.Program >= 0) {
 		if attached {
 			return errBusy
 		}
 		return guest.ENOENT
 	}
-	if !attached && s.guarded() {
-		for _, p := range s.slots {
+	if !attached && h.guarded() {
+		for _, p := range h.slots {
 			if p == a.Replaced {
 				return errBusy
 			}
 		}
 	}
 	if attached {
-		delete(s.replaced, at)
+		delete(h.replaced, at)
 	} else {
 		by = a.Program
-		s.replaced[at] = by
+		h.replaced[at] = by
 	}
-	f := &s.c.Images[by].Funcs[0]
-	p, err := jit.ReplacePatch(&s.c.Images[a.Replaced].Funcs[a.Func], s.c.Target.Emit.ENDBR, f.Addr+image.Addr(f.Entry))
+	f := &h.c.Images[by].Funcs[0]
+	p, err := jit.ReplacePatch(&h.c.Images[a.Replaced].Funcs[a.Func], h.c.Target.Emit.ENDBR, f.Addr+image.Addr(f.Entry))
 	if err != nil {
 		return err
 	}
 	if attached {
 		p.Old, p.New = p.New, p.Old
 	}
-	return s.apply(&p, 0, 0, 0)
+	return h.poke(&p)
 }

@@ -137,7 +137,7 @@ func (s *Session) compareValues(sc *capture.Scenario, n, action int, r *Run) []s
 // the kernel had in that state.
 func (s *Session) filledAs(sc *capture.Scenario) ([]string, error) {
 	var wrong []string
-	if s.loaded != nil {
+	if s.broken != nil {
 		return nil, nil // a violation, which Play reports
 	}
 	for i := range sc.Progs {

@@ -17,6 +17,7 @@ import (
 // A session has one timeline at a time: Begin ends the one before.
 type Timeline struct {
 	s       *Session
+	holds   *holdings
 	next    int // index into Built.Actions
 	leftOut int // the event that is passed over, -1 for none
 	res     *Result
@@ -56,14 +57,14 @@ func (s *Session) Begin() (*Timeline, error) {
 	if err := s.reset(); err != nil {
 		return nil, err
 	}
-	t := &Timeline{s: s, leftOut: -1, res: &Result{Scenario: s.c.Built.Scenario.Name, Target: s.c.Target.Name}}
+	t := &Timeline{s: s, holds: s.first.clone(), leftOut: -1, res: &Result{Scenario: s.c.Built.Scenario.Name, Target: s.c.Target.Name}}
 	var err error
 	if t.res.Code, err = s.checkCode(); err != nil {
 		return nil, err
 	}
-	if s.loaded != nil {
-		t.res.Updates = append(t.res.Updates, Update{What: "loading", Violation: s.loaded})
-		t.stopped = &Stopped{What: "loading", Violation: s.loaded}
+	if s.broken != nil {
+		t.res.Updates = append(t.res.Updates, Update{What: "loading", Violation: s.broken})
+		t.stopped = &Stopped{What: "loading", Violation: s.broken}
 	}
 	return t, nil
 }
@@ -145,9 +146,30 @@ func (t *Timeline) Enter(ctx context.Context) (emu.Run, error) {
 	return t.s.enter(a, t.cut(a))
 }
 
+// Prepare prepares a run of the scenario as it would be here, without an interrupt, for somebody else to
+// perform: the state is used up.
+func (t *Timeline) Prepare(run *scenarios.Action) (emu.Run, error) { return t.s.enter(run, nil) }
+
+// Holds returns what a slot holds here, -1 for nothing.
+func (t *Timeline) Holds(at Slot) int { return t.holds.held(at) }
+
+// Change plans an update of a slot that the scenario does not have; prog is -1 to empty it.
+func (t *Timeline) Change(at Slot, prog int) (Change, error) { return t.holds.change(at, prog) }
+
+// SetSlot performs an update of a slot that the scenario does not have, in the machine alone: runs that
+// follow cannot be judged by BPF. What breaks is the violation.
+func (t *Timeline) SetSlot(at Slot, prog int) (*check.Violation, error) {
+	_, err := t.holds.setSlot(at, prog)
+	var broken *check.PokeError
+	if errors.As(err, &broken) {
+		return broken.Violation(t.s.m.code), nil
+	}
+	return nil, err
+}
+
 // update performs an update of the scenario.
 func (t *Timeline) update(a *scenarios.Action) error {
-	u, err := t.s.update(a)
+	u, err := t.updated(a)
 	if err != nil {
 		return err
 	}

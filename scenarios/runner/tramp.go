@@ -88,9 +88,9 @@ func voidRAX(b *scenarios.Built) uint64 {
 
 // attach performs an attach event: the patched instruction of the traced function comes to lead to
 // the trampoline.
-func (s *Session) attach(a *scenarios.Action) error {
-	p := s.c.attached.sites[a]
-	return s.apply(&p, 0, 0, 0)
+func (h *holdings) attach(a *scenarios.Action) error {
+	p := h.c.attached.sites[a]
+	return h.poke(&p)
 }
 
 // attach does the same in the reference interpreter.

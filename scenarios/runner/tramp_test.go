@@ -54,6 +54,27 @@ func openTraced(t *testing.T, kind, on string) (*runner.Session, error) {
 	return s, nil
 }
 
+// TestAttachWithoutMaps has nothing that an attach event could be mistaken for.
+func TestAttachWithoutMaps(t *testing.T) {
+	b := buildText(t, "nomaps.yaml", []byte(`version: 1
+name: nomaps
+programs:
+  entry:
+    steps: [call: sub, return: result]
+    functions:
+      sub: [return: 7]
+  tracer: [return: 0]
+runs:
+  - attach: {fentry: entry, function: sub, by: tracer}
+  - run: entry
+    expect: {return: 7}
+`))
+	res := play(t, opened(t, compiled(t, b, target(t, "6.12")), runner.Options{}))
+	if !res.OK() || res.Updates[0].What != "attach tracer to entry:sub" {
+		t.Errorf("%+v", res)
+	}
+}
+
 // TestAttach attaches programs between runs, to call and to jump, and plays twice: the second time
 // nothing may be left of the first.
 func TestAttach(t *testing.T) {
