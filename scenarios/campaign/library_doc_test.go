@@ -11,11 +11,11 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/fixtures/golden"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/campaign"
-	"github.com/tcsim/tcsim/scenarios/runner/runnertest"
 )
 
 // TestLibraryDoc writes the last column of the tables in docs/scenario-library.md: which designs break
@@ -42,7 +42,7 @@ func TestLibraryDoc(t *testing.T) {
 		cells[3] = differing(t, m, names[0][1]) + " |"
 		if want := strings.Join(cells, " | "); want != line {
 			lines[i] = want
-			if !runnertest.Updating() {
+			if !golden.Update() {
 				t.Errorf("the table has\n%s\nfound (-update rewrites it)\n%s", line, want)
 			}
 		}
@@ -50,7 +50,7 @@ func TestLibraryDoc(t *testing.T) {
 	if rows < 19 {
 		t.Errorf("%d rows", rows)
 	}
-	if runnertest.Updating() {
+	if golden.Update() {
 		if err := os.WriteFile(path, []byte(strings.Join(lines, "\n")), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/fixtures/golden"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
@@ -27,7 +28,6 @@ var (
 	build, buildText, library       = runnertest.Build, runnertest.BuildText, runnertest.Library
 	target, allTargets, realKernels = runnertest.Target, runnertest.AllTargets, runnertest.Kernels
 	compiled, opened, play          = runnertest.Compiled, runnertest.Opened, runnertest.Play
-	golden                          = runnertest.Golden
 )
 
 var (
@@ -70,7 +70,7 @@ func TestMatrix(t *testing.T) {
 			fmt.Fprintf(&b, "    %s: %s\n", v, strings.Join(by[v], " "))
 		}
 	}
-	golden(t, "matrix.txt", b.String())
+	golden.Check(t, "testdata/matrix.txt", b.String())
 }
 
 func keysOf[V any](m map[campaign.Verdict]V) func(yield func(campaign.Verdict) bool) {
@@ -234,7 +234,7 @@ func TestCosts(t *testing.T) {
 			t.Errorf("%s: %v", c.Target, c.Notes)
 		}
 	}
-	golden(t, "costs.txt", b.String())
+	golden.Check(t, "testdata/costs.txt", b.String())
 }
 
 // TestCostsByHand compares the sheet with what the instructions of a design add up to.

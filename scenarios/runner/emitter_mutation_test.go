@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tcsim/tcsim/fixtures/golden"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
@@ -431,7 +432,7 @@ func TestEmitterMutations(t *testing.T) {
 	if killed < 60 {
 		t.Errorf("%d mutations are killed, want at least 60", killed)
 	}
-	golden(t, "emitter_mutations.txt", out.String())
+	golden.Check(t, "testdata/emitter_mutations.txt", out.String())
 }
 
 // TestExploredUnchanged: what kills an edit of pokes by a schedule finds nothing without an edit.

@@ -25,7 +25,6 @@ var (
 	build, buildText, library       = runnertest.Build, runnertest.BuildText, runnertest.Library
 	target, allTargets, realKernels = runnertest.Target, runnertest.AllTargets, runnertest.Kernels
 	compiled, opened, play          = runnertest.Compiled, runnertest.Opened, runnertest.Play
-	golden                          = runnertest.Golden
 )
 
 // has reports whether a target has what a scenario of the library needs: exceptions, if it throws.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 // Package runnertest has what tests of runner, and of packages above it, begin with: built-in scenarios,
-// targets, open sessions, and golden files. Whatever fails ends the test.
+// targets, open sessions. Whatever fails ends the test.
 //
 //	s := runnertest.Opened(t, runnertest.Compiled(t, runnertest.Build(t, "hierarchy"), runnertest.Target(t, "6.12")), runner.Options{})
 //	res := runnertest.Play(t, s)
