@@ -62,7 +62,14 @@ func tcsDecode(h C.uintptr_t, addr C.uint64_t, e *C.tcs_insn) {
 	i, err := m.decode(image.Addr(addr))
 	if err != nil || !m.allowed(&i) || !describe(&i, e) {
 		e.flags = C.TCS_BAD
+		return
 	}
+	var code [x86.MaxInstLen]byte
+	if p := splitPrefixes(code[:m.Mem.Code(i.PC, code[:i.Len])]); refusedForm(&p) != "" {
+		e.flags = C.TCS_BAD
+		return
+	}
+	e.quirk, e.reg = quirkOf(&i), quirkReg(&i)
 }
 
 // outside are instructions that would bring something of the host's into a run.

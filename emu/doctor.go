@@ -72,6 +72,7 @@ func Doctor(ctx context.Context) []Check {
 		{"kernel addresses", testAddresses},
 		{"BMI2 instructions", testBMI2},
 		{"patched code", testStale},
+		{"mistakes of the engine", testQuirks},
 		{"faults", testFaults},
 		{"recording", testRecording},
 		{"register access", testRegisters},
@@ -152,6 +153,43 @@ func testFaults(ctx context.Context, m *Machine) (string, error) {
 		}
 	}
 	return "recognised", nil
+}
+
+// testQuirks tries what quirk.go mends or refuses, at all levels.
+func testQuirks(ctx context.Context, m *Machine) (string, error) {
+	const rax = 0x7788_9900_1122_3344
+	refused := 0
+	for _, l := range []Level{LevelNone, LevelSites, LevelRetired} {
+		// push rdi; mov rax, rdi; cmpxchg [rsp], edx; pop rdx; ret
+		res, err := tryCode(ctx, m, Run{Level: l, Args: [5]uint64{rax}}, 0x57, 0x48, 0x89, 0xf8, 0x0f, 0xb1, 0x14, 0x24, 0x5a, 0xc3)
+		if err := wantReturn(res, err, rax); err != nil {
+			return "", fmt.Errorf("cmpxchg of 32 bits: %w", err)
+		}
+		for _, c := range []struct {
+			want FaultKind
+			code []byte
+		}{
+			{FaultDivide, []byte{0xba, 0, 0, 0, 0x80, 0x31, 0xc0, 0xbf, 0xff, 0xff, 0xff, 0xff, 0xf7, 0xff}},       // idiv edi
+			{FaultDivide, []byte{0xba, 0, 0x80, 0, 0, 0x31, 0xc0, 0xbf, 0xff, 0xff, 0xff, 0xff, 0x66, 0xf7, 0xff}}, // idiv di
+			{FaultEngine, []byte{0xf0, 0x48, 0xf7, 0x1c, 0x24}},                                                    // lock neg [rsp]
+			{FaultEngine, []byte{0x0f, 0xc7, 0x0c, 0x24}},                                                          // cmpxchg8b [rsp]
+			{FaultEngine, []byte{0xc4, 0xe3, 0xfb, 0xf0, 0x05, 0, 0, 0, 0, 5}},                                     // rorx rax, [rip], 5
+			{FaultEngine, []byte{0x48, 0x0f, 0xa4, 0x05, 0, 0, 0, 0, 5}},                                           // shld [rip], rax, 5
+			{FaultEngine, []byte{0x48, 0x0f, 0xac, 0x05, 0, 0, 0, 0, 5}},                                           // shrd [rip], rax, 5
+			{FaultEngine, []byte{0xf7, 0xc8, 0, 0, 0, 0}},                                                          // test eax, 0 by /1
+			{FaultEngine, []byte{0x0f, 0xb1, 0xd7}},                                                                // cmpxchg edi, edx
+			{FaultEngine, []byte{0x65, 0x2e, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0}},                                  // mov rax, cs:gs:[0]
+		} {
+			var f *Fault
+			if _, err := tryCode(ctx, m, Run{Level: l}, append(c.code, 0xc3)...); !errors.As(err, &f) || f.Kind != c.want {
+				return "", fmt.Errorf("level %d: % x: %w, want a fault: %s", l, c.code, err, c.want)
+			}
+			if l == LevelNone && c.want == FaultEngine {
+				refused++
+			}
+		}
+	}
+	return fmt.Sprintf("cmpxchg and idiv mended, %d forms refused", refused), nil
 }
 
 // tally counts records.

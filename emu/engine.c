@@ -135,7 +135,7 @@ int tcs_attach(tcs *m, uc_engine *uc)
 {
 	m->uc = uc;
 	m->block_hook = m->code_hook = 0;
-	m->nmark_hooks = 0;
+	m->nmark_hooks = m->nquirk_hooks = 0;
 	m->level = TCS_LEVEL_NONE;
 	memset(m->tlb, 0, sizeof m->tlb);
 	int err = uc_mem_map_ptr(uc, 0, m->arena_size, UC_PROT_ALL, m->arena);
@@ -157,6 +157,7 @@ void tcs_free(tcs *m)
 	free(m->sites);
 	free(m->marks);
 	free(m->mark_hooks);
+	free(m->quirk_hooks);
 	free(m);
 }
 

@@ -29,7 +29,8 @@ type engine struct {
 	// clean is the processor as after init. It is restored before every run: after an exception,
 	// also one inside the removal of translations of an address that is no longer mapped, the
 	// engine takes the next for a double fault.
-	clean uc.Context
+	clean      uc.Context
+	quirkHooks []C.uint64_t // the instructions with hooks for quirks
 	// translated is how many bytes of translations the engine may hold.
 	translated uint64
 }

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <unicorn/unicorn.h>
 
-// Records, laid out as timing.Retired and timing.Site.
+// Records, laid out as record.Retired and record.Site.
 typedef struct {
 	uint64_t rip, ea;
 } tcs_retired;
@@ -36,6 +36,8 @@ typedef struct {
 	// Of the block's last instruction: length, with TCS_LAST_MARKED, and distance to the one before.
 	uint8_t last_len, back;
 	uint16_t count; // instructions
+	uint8_t quirk;
+	uint8_t reg; // of a quirk: the operand, TCS_NOREG if it is in memory
 } tcs_insn;
 
 enum {
@@ -56,6 +58,9 @@ enum {
 	TCS_BAD = 128,  // cannot be decoded
 	TCS_SLOW = 256, // marked, gs-relative or with an index: not for the fast path
 };
+// What is done about an instruction that the engine gets wrong.
+enum { TCS_QUIRK_NONE, TCS_QUIRK_CMPXCHG32, TCS_QUIRK_IDIV16, TCS_QUIRK_IDIV32 };
+
 enum { TCS_NOREG = 0xff, TCS_RIP = 0xfe };
 
 // tcs_mark says how the function of a marked instruction reaches tail_call_cnt.
@@ -117,8 +122,11 @@ typedef struct {
 	tcs_mark *marks;
 
 	uc_hook block_hook, code_hook, intr_hook, out_hook;
-	uc_hook *mark_hooks;
-	uint32_t nmark_hooks;
+	uc_hook *mark_hooks, *quirk_hooks;
+	uint32_t nmark_hooks, nquirk_hooks;
+	// rax is to be kept at the instruction at keep_at, which follows a cmpxchg, if keep is not 0.
+	int keep;
+	uint64_t kept, keep_at;
 
 	// The run.
 	int level, reason, intno;
@@ -142,6 +150,10 @@ void tcs_free(tcs *m);
 int tcs_hooks(tcs *m);
 int tcs_set_level(tcs *m, int level);
 int tcs_mark_hooks(tcs *m, const uint64_t *addrs, uint32_t n);
+int tcs_quirk_hooks(tcs *m, const uint64_t *addrs, uint32_t n);
+void tcs_quirk(tcs *m, uint64_t addr, const tcs_insn *e);
+void tcs_settle(tcs *m, uint64_t addr);
+uint64_t tcs_effective(tcs *m, const tcs_insn *e, uint64_t addr);
 int tcs_run(tcs *m, uint64_t rip);
 void tcs_finish(tcs *m, uint64_t rip);
 void tcs_skip(tcs *m, uint64_t rip);

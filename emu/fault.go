@@ -27,12 +27,14 @@ const (
 	FaultDivide                         // division by zero or overflow
 	FaultException                      // any other processor exception
 	FaultHelper                         // a helper failed: Err
+	FaultEngine                         // an instruction that the engine gets wrong: Err
 )
 
 var faultNames = [...]string{
 	FaultAccess: "invalid memory access", FaultFetch: "jump to invalid memory", FaultGuard: "stack overflow",
 	FaultBreak: "int3 reached", FaultDecode: "undecodable instruction", FaultDivide: "divide error",
 	FaultException: "processor exception", FaultHelper: "helper failed",
+	FaultEngine: "the engine gets this form wrong",
 }
 
 // String returns the kind in words.

@@ -74,7 +74,7 @@ void tcs_forget(tcs *m, uint64_t begin, uint64_t end)
 	for (uint64_t addr = begin - 15; addr < end; addr++) {
 		tcs_page *p = slot(m, addr >> 12);
 		if (p->vpn)
-			p->insn[addr & 4095].flags = p->insn[addr & 4095].len = 0;
+			p->insn[addr & 4095].flags = p->insn[addr & 4095].len = p->insn[addr & 4095].quirk = 0;
 	}
 	// Blocks are known at sites level only.
 	for (uint64_t vpn = (begin >> 12) - 1; m->blocks && vpn <= (end - 1) >> 12; vpn++) {

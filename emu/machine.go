@@ -55,6 +55,7 @@ type text struct {
 	marks  []image.Addr // sorted
 	hooked []image.Addr // marks with a hook of their own
 	pokes  []poke
+	quirks []image.Addr // where an instruction may begin that the engine gets wrong, sorted
 }
 
 // progress is the state of a run.
@@ -130,9 +131,9 @@ func (m *Machine) renew() error {
 	if err := m.open(); err != nil {
 		return fmt.Errorf("renew engine: %w", err)
 	}
-	m.hooked = m.hooked[:0]
+	m.hooked, m.quirkHooks = m.hooked[:0], nil
 	m.translated = m.translationCost()
-	return nil
+	return m.hookQuirks()
 }
 
 // Load replaces everything in the machine. The state then is what Reset restores. After an error
@@ -147,7 +148,7 @@ func (m *Machine) Load(s guest.Setup) error {
 	err := m.Kernel.Load(s)
 	if err == nil {
 		m.calls = make([]uint64, len(m.Stubs))
-		err = m.loadMarks()
+		err = errors.Join(m.loadMarks(), m.findQuirks())
 	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("load: %w", err), m.unload())
@@ -173,10 +174,10 @@ func (m *Machine) DecodeCache() *x86.Cache { return m.cache }
 // unload empties the machine. Translations of old code are removed while its addresses still are
 // mapped.
 func (m *Machine) unload() error {
-	err := errors.Join(m.removeCache(), ucErr("remove hooks", C.tcs_mark_hooks(m.c, nil, 0)))
+	err := errors.Join(m.removeCache(), ucErr("remove hooks", C.tcs_mark_hooks(m.c, nil, 0)), ucErr("remove hooks", C.tcs_quirk_hooks(m.c, nil, 0)))
 	C.tcs_forget_all(m.c)
 	m.Clear()
-	m.text, m.progress, m.loaded = text{}, progress{}, false
+	m.text, m.progress, m.loaded, m.quirkHooks = text{}, progress{}, false, nil
 	return errors.Join(err, ucErr("flush translations", C.tcs_flush_tlb(m.c)))
 }
 

@@ -9,6 +9,7 @@ package emu
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"unsafe"
@@ -148,7 +149,7 @@ func (m *Machine) setLevel(l Level) error {
 	if err := m.removeCache(); err != nil {
 		return err
 	}
-	return m.hookMarks()
+	return errors.Join(m.hookMarks(), m.hookQuirks())
 }
 
 // decode decodes the instruction at a.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // ReadMemory fills dst with guest memory. It fails if a byte is not mapped.
@@ -64,6 +65,10 @@ func (m *Machine) patch(addr image.Addr, code []byte) error {
 		if err := ucErr("remove translations", C.tcs_remove_cache(m.c, C.uint64_t(a), C.uint64_t(stop))); err != nil {
 			return err
 		}
+	}
+	m.scanQuirks(addr-x86.MaxInstLen, end)
+	if err := m.hookQuirks(); err != nil {
+		return err
 	}
 	if m.marked(addr, end) {
 		return m.hookMarks()

@@ -89,7 +89,8 @@ static int room(tcs *m)
 	return 0;
 }
 
-static uint64_t effective(tcs *m, const tcs_insn *e, uint64_t addr)
+// tcs_effective is the address that an instruction accesses.
+uint64_t tcs_effective(tcs *m, const tcs_insn *e, uint64_t addr)
 {
 	const uint64_t *r = regs(m);
 	uint64_t ea = (uint64_t)(int64_t)e->disp;
@@ -146,7 +147,7 @@ static int slow(tcs *m, uint64_t addr, tcs_insn *e)
 		return 0;
 	}
 	e->flags |= TCS_READY;
-	if (e->mark || (e->flags & TCS_MEM &&
+	if (e->mark || e->quirk || (e->flags & TCS_MEM &&
 			(e->base > 15 || e->index != TCS_NOREG || e->flags & (TCS_GS | TCS_ADDR32))))
 		e->flags |= TCS_SLOW;
 	return 1;
@@ -158,6 +159,8 @@ static __attribute__((noinline)) void full_insn(tcs *m, uint64_t addr)
 	tcs_insn *e = insn_at(m, addr);
 	uint64_t prev;
 
+	if (m->keep)
+		tcs_settle(m, addr);
 	if (m->reason)
 		return;
 	if (m->n >= m->stop_n && addr != m->exit_addr && !room(m))
@@ -172,9 +175,14 @@ static __attribute__((noinline)) void full_insn(tcs *m, uint64_t addr)
 	}
 	prev = m->n ? m->ring[m->n - 1].rip : m->prev;
 	m->ring[m->n].rip = addr;
-	m->ring[m->n++].ea = e->flags & TCS_MEM ? effective(m, e, addr) : 0;
+	m->ring[m->n++].ea = e->flags & TCS_MEM ? tcs_effective(m, e, addr) : 0;
 	if (e->mark)
 		tcs_site_record(m, addr, e, m->base + m->n - 1, prev, 0);
+	if (e->quirk) {
+		tcs_quirk(m, addr, e);
+		if (m->keep)
+			m->stop_n = m->n; // the next instruction must come here, too
+	}
 }
 
 // on_insn does what full_insn does for instructions that are known and not marked, with no memory
@@ -336,6 +344,8 @@ static void on_mark(uc_engine *uc, uint64_t addr, uint32_t size, void *user)
 	uint64_t prev;
 	uint32_t n;
 
+	if (m->keep)
+		tcs_settle(m, addr);
 	if (m->reason)
 		return;
 	n = position(m, addr, &prev);
@@ -414,6 +424,7 @@ int tcs_run(tcs *m, uint64_t rip)
 {
 	m->reason = TCS_RUNNING;
 	m->stop_rip = 0;
+	m->keep = 0;
 	m->stop_n = m->n;
 	m->go = m->max_insns;
 	return uc_emu_start(m->uc, rip, 0, 0, 0);

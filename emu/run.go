@@ -282,6 +282,9 @@ func (m *Machine) executeOnce(ctx context.Context, r Run, rip image.Addr) (Resul
 	if m.c.reason == C.TCS_STOP_TRAP && m.c.intno == 3 {
 		end-- // the engine points behind int3
 	}
+	if m.c.keep != 0 {
+		C.tcs_settle(m.c, C.uint64_t(end))
+	}
 	C.tcs_finish(m.c, C.uint64_t(end))
 	stop, fault := m.ended(code, end)
 	m.flush(stop)
@@ -354,7 +357,7 @@ func (m *Machine) ended(code C.int, rip image.Addr) (Stop, *Fault) {
 	case C.TCS_STOP_TRAP:
 		return 0, m.trapFault(int(m.c.intno), rip)
 	case C.TCS_STOP_DECODE:
-		return 0, m.newFault(FaultDecode, image.Addr(m.c.bad_addr))
+		return 0, m.refused(image.Addr(m.c.bad_addr))
 	case C.TCS_STOP_HELPER:
 		return 0, m.helperErr
 	}

@@ -139,6 +139,6 @@ func (m *Machine) isArray(at image.Addr) bool {
 
 // asFault reports whether an error is a fault of the code that runs.
 func asFault(err error) (f *emu.Fault, ok bool) {
-	ok = errors.As(err, &f) && f.Kind != emu.FaultHelper
+	ok = errors.As(err, &f) && f.Kind != emu.FaultHelper && f.Kind != emu.FaultEngine
 	return f, ok
 }

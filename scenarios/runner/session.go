@@ -238,6 +238,9 @@ func (m *machine) ended(res emu.Result, err error) (emu.Result, error) {
 		if f.Kind == emu.FaultHelper {
 			return res, fmt.Errorf("%w: %s: %w", kernels.ErrUnsupported, f.Name, f.Err)
 		}
+		if f.Kind == emu.FaultEngine {
+			return res, fmt.Errorf("%w: fault: %w", kernels.ErrUnsupported, f)
+		}
 		m.feed.chk.Fault(check.Fault{Seq: f.Seq, RIP: f.RIP, Addr: f.Access, Text: f.Error()})
 		return res, nil
 	case err != nil:
