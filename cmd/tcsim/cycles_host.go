@@ -10,17 +10,17 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"time"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/scenarios/worker"
 )
 
-// nativeCommand is the hidden command that measures one sequence, once.
-const nativeCommand = "native-worker"
+// nativeJob is the name of the work of a process that measures.
+const nativeJob = "native"
 
 // How often a sequence is measured: passes are processes of their own, because predictors have several
 // stable states. nativeTime is how long one may take before it is killed.
@@ -30,58 +30,37 @@ const (
 	nativeTime = 30 * time.Second
 )
 
-// nativeJob and nativeReply are what goes to and comes from a process that measures.
-type nativeJob struct {
-	Sequence timing.Sequence
-	Reps     int
-}
-
+// nativeReply is what comes from a process that measures; it is sent a timing.Sequence.
 type nativeReply struct {
 	Reps    []timing.HostRep
 	Refused string // why the machine cannot measure, without emu.ErrNative
 }
 
-// nativeWorkerCommand is what a measuring process runs; nobody else needs it.
-func (e env) nativeWorkerCommand() *cli.Command {
-	return &cli.Command{
-		Name: nativeCommand, Hidden: true, Usage: "runs code on this processor for tcsim cycles --host",
-		Action: func(context.Context, *cli.Command) error {
-			var job nativeJob
-			if err := json.NewDecoder(e.stdin).Decode(&job); err != nil {
-				return badInput(err)
-			}
-			reps, err := emu.TimeNative(&job.Sequence, job.Reps)
-			reply := nativeReply{Reps: reps}
-			if errors.Is(err, emu.ErrNative) {
-				reply.Refused = err.Error()
-			} else if err != nil {
-				return badInput(err)
-			}
-			return json.NewEncoder(e.stdout).Encode(reply)
-		},
-	}
+// native is the job of a process that runs code on this processor.
+func native(json.RawMessage) (worker.Work, error) {
+	return func(_ context.Context, ask json.RawMessage, answer func(any) error) error {
+		var s timing.Sequence
+		if err := json.Unmarshal(ask, &s); err != nil {
+			return err
+		}
+		reps, err := emu.TimeNative(&s, hostReps)
+		switch {
+		case errors.Is(err, emu.ErrNative):
+			return answer(nativeReply{Refused: err.Error()})
+		case err != nil:
+			return err
+		}
+		return answer(nativeReply{Reps: reps})
+	}, nil
 }
 
-// nativePass measures a sequence in a process of its own, which is all that a fault in it ends.
+// nativePass measures a sequence in a process of its own, which is all that a fault in it ends. There the
+// runtime does not interrupt its threads, and has nothing to collect.
 func (e env) nativePass(ctx context.Context, s *timing.Sequence) ([]timing.HostRep, error) {
-	job, err := json.Marshal(nativeJob{*s, hostReps})
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, nativeTime)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, e.self, nativeCommand)
-	// The runtime shall not interrupt its threads, and has nothing to collect.
-	cmd.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1", "GOGC=off")
-	cmd.Stdin = bytes.NewReader(job)
-	var out bytes.Buffer
-	var last head
-	cmd.Stdout, cmd.Stderr = &out, &last
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("sequence %s: its process ended: %w %s", s.Name, cmp.Or(ctx.Err(), err), last.line())
-	}
+	c := worker.Client{Start: e.launch("GODEBUG=asyncpreemptoff=1", "GOGC=off"), Job: nativeJob, Limit: nativeTime}
+	defer c.Close()
 	var reply nativeReply
-	if err := json.Unmarshal(out.Bytes(), &reply); err != nil {
+	if err := worker.Ask(ctx, &c, s, func(r *nativeReply) { reply = *r }); err != nil {
 		return nil, fmt.Errorf("sequence %s: %w", s.Name, err)
 	}
 	if reply.Refused != "" {

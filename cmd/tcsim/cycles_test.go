@@ -63,7 +63,7 @@ func TestHostFault(t *testing.T) {
 	}
 	s.Regs[x86.RSP] = timing.MeasuredRSP
 	reps, err := e.nativePass(context.Background(), &s)
-	if err == nil || reps != nil || !strings.Contains(err.Error(), "sequence ud2: its process ended") {
+	if err == nil || reps != nil || !strings.Contains(err.Error(), "sequence ud2: worker process ended: ") {
 		t.Errorf("repetitions %v, error %v", reps, err)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -23,9 +22,6 @@ import (
 
 // fuzzTargets are the kernels whose emitted code was captured.
 var fuzzTargets = []string{"5.10", "6.1", "6.12", "6.18", "7.2"}
-
-// workerCommand is the command that a worker process runs.
-const workerCommand = "fuzz-worker"
 
 func (e env) fuzzCommand() *cli.Command {
 	return &cli.Command{
@@ -68,21 +64,6 @@ func (e env) fuzzCommand() *cli.Command {
 	}
 }
 
-// workerGC lets the heap of a worker grow to several times what is live, a few MB, before it is collected.
-const workerGC = 800
-
-// fuzzWorkerCommand is what a worker process runs; nobody else needs it.
-func (e env) fuzzWorkerCommand() *cli.Command {
-	return &cli.Command{
-		Name: workerCommand, Hidden: true, Usage: "plays graphs for tcsim fuzz",
-		Action: func(ctx context.Context, _ *cli.Command) error {
-			debug.SetGCPercent(workerGC)
-			// An interrupt is for the parent, which ends its workers when it has what it wants.
-			return campaign.ServeFuzz(context.WithoutCancel(ctx), &lastInput{e.stdin}, e.stdout)
-		},
-	}
-}
-
 // fuzzResult is the object of tcsim fuzz.
 type fuzzResult struct {
 	Exhaustive  int                     `json:"exhaustive"`
@@ -109,7 +90,7 @@ type fuzzed struct {
 }
 
 func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
-	c, err := fuzzCampaign(cmd)
+	c, err := e.fuzzCampaign(cmd)
 	if err != nil {
 		return err
 	}
@@ -162,7 +143,7 @@ func lostText(c *campaign.Campaign, l *campaign.LostWorker) string {
 }
 
 // fuzzCampaign reads the flags.
-func fuzzCampaign(cmd *cli.Command) (*campaign.Campaign, error) {
+func (e env) fuzzCampaign(cmd *cli.Command) (*campaign.Campaign, error) {
 	if cmd.NArg() != 0 {
 		return nil, badUsage("fuzz takes no arguments, found %q (see tcsim fuzz --help)", cmd.Args().First())
 	}
@@ -172,7 +153,7 @@ func fuzzCampaign(cmd *cli.Command) (*campaign.Campaign, error) {
 	}
 	c := &campaign.Campaign{
 		Graphs: cmd.Int("n"), Limit: cmd.Uint32("limit"), Workers: cmd.Int("workers"), Shrink: cmd.Int("shrink"),
-		During: cmd.Int("during"), Start: startWorker, Hang: cmd.Duration("timeout"),
+		During: cmd.Int("during"), Start: e.launch(), Hang: cmd.Duration("timeout"),
 	}
 	for _, t := range ts {
 		c.Targets = append(c.Targets, t.Name)

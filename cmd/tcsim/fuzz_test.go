@@ -9,7 +9,7 @@ import (
 
 // TestMain lets the test binary be tcsim where tests start it as one, and where it starts itself.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == workerCommand || os.Args[1] == nativeCommand || os.Args[1] == "fuzz") {
+	if len(os.Args) > 1 && (os.Args[1] == workerVerb || os.Args[1] == "fuzz") {
 		main()
 	}
 	os.Exit(m.Run())

@@ -153,7 +153,7 @@ func newApp(e env) *cli.Command {
 			e.runCommand(), e.graphCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(), e.exploreCommand(), e.matrixCommand(),
 			e.captureCommand(), e.conformCommand(), e.replayCommand(), e.importCommand(), e.pluginCommand(), e.doctorCommand(),
 			e.cyclesCommand(), e.vmCommand(),
-			e.countCommand(), e.worstCommand(), e.fuzzCommand(), e.fuzzWorkerCommand(), e.nativeWorkerCommand(),
+			e.countCommand(), e.worstCommand(), e.fuzzCommand(), e.workerCommand(),
 		},
 	}
 	for _, c := range app.Commands {

@@ -35,7 +35,6 @@ func (e env) matrixCommand() *cli.Command {
 			},
 			coreFlag(),
 			&cli.IntFlag{Name: "workers", Value: 2, Usage: "machines that run at the same time"},
-			&cli.BoolFlag{Name: "serve", Hidden: true, Usage: "answer questions of another tcsim on standard input"},
 			limitFlag(), jsonFlag(),
 		}...),
 		Action: e.matrix,
@@ -61,15 +60,9 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	if err := errors.Join(wrongForm, wrongScenario, wrongTarget, wrongCore); err != nil {
 		return err
 	}
-	if cmd.Bool("serve") {
-		return campaign.Serve(ctx, e.stdin, e.stdout, bs, ts, core)
-	}
 	opt := campaign.MatrixOptions{Workers: cmd.Int("workers")}
 	if e.self != "" {
-		opt.Command = []string{
-			e.self, "matrix", "--serve", "--scenario", strings.Join(names, ","), "--target", strings.Join(tn, ","),
-			"--core", cmd.String("core"), "--limit", fmt.Sprint(cmd.Uint32("limit")),
-		}
+		opt.Start, opt.Setup = e.launch(), matrixSetup{names, tn, cmd.Uint32("limit"), core.Name}
 	}
 	priced := core
 	if form != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
+	"github.com/tcsim/tcsim/scenarios/worker"
 )
 
 // Cost is what one thing costs on a target.
@@ -58,10 +59,10 @@ type Costs struct {
 // leaves them out. The error is only that of the context.
 func MeasureCosts(ctx context.Context, ts []*jit.Target, core *timing.Core, opt MatrixOptions) ([]Costs, error) {
 	out := make([]Costs, len(ts))
-	err := parallel(ctx, len(ts), opt, func(w *worker, i int) {
+	err := parallel(ctx, len(ts), opt, func(w *player, i int) {
 		if w.remote == nil {
 			out[i] = w.costs(ctx, ts[i], core)
-		} else if err := w.remote.ask(ctx, question{i, -1}, &out[i]); err != nil {
+		} else if err := worker.Ask(ctx, w.remote, question{i, -1}, func(c *Costs) { out[i] = *c }); err != nil {
 			out[i] = Costs{Target: ts[i].Name, Notes: []string{err.Error()}}
 		}
 	})
@@ -72,7 +73,7 @@ func MeasureCosts(ctx context.Context, ts []*jit.Target, core *timing.Core, opt 
 }
 
 // costs measures one target.
-func (w *worker) costs(ctx context.Context, t *jit.Target, core *timing.Core) Costs {
+func (w *player) costs(ctx context.Context, t *jit.Target, core *timing.Core) Costs {
 	c := Costs{Target: t.Name}
 	m := &meter{w: w, ctx: ctx, t: t, core: core}
 	for _, class := range []struct {
@@ -110,7 +111,7 @@ var errNotDirect = errors.New("tail calls are never direct")
 
 // meter measures one target.
 type meter struct {
-	w     *worker
+	w     *player
 	ctx   context.Context
 	t     *jit.Target
 	core  *timing.Core

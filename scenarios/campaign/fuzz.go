@@ -62,7 +62,7 @@ type Fuzzer struct {
 	Schedules int
 
 	targets []*jit.Target
-	w       worker
+	w       player
 }
 
 // NewFuzzer returns a fuzzer for targets.

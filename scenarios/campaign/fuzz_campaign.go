@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tcsim/tcsim/scenarios/graph"
+	"github.com/tcsim/tcsim/scenarios/worker"
 )
 
 // Campaign is a number of graphs to be played on targets by worker processes. What it finds depends
@@ -24,13 +25,13 @@ type Campaign struct {
 	// During is how many schedules of each update are played while the runs next to it go on, in
 	// every eighth graph; 0 means none.
 	During int
-	// Workers is the number of processes; 0 means two. Start starts one.
+	// Workers is the number of processes; 0 means two. Start starts one that knows the job FuzzJob.
 	Workers int
-	Start   func() (*FuzzWorker, error)
+	Start   worker.Start
 	// Shrink is how many failures are made small, 0 for none, and Tries how many graphs may be
 	// played for each; 0 means 3000.
 	Shrink, Tries int
-	// Hang is how long a graph may take; 0 means a minute.
+	// Hang is how long a graph may take; 0 means worker.DefaultLimit.
 	Hang time.Duration
 	// Progress, if not nil, is called as graphs are done, by one goroutine at a time.
 	Progress func(done, total int)
@@ -150,18 +151,18 @@ func (c *Campaign) Run(ctx context.Context) (*CampaignReport, error) {
 	return out, err
 }
 
-func (c *Campaign) client() *fuzzClient {
-	return &fuzzClient{start: c.Start, hang: cmp.Or(c.Hang, time.Minute)}
+func (c *Campaign) client() *worker.Client {
+	return &worker.Client{Start: c.Start, Job: FuzzJob, Setup: fuzzSetup{c.Source, c.Targets, c.Limit}, Limit: c.Hang}
 }
 
 func (c *Campaign) request(from, to int) *fuzzRequest {
-	return &fuzzRequest{FuzzSource: c.Source, Targets: c.Targets, Limit: c.Limit, From: from, To: to, Only: -1, During: c.During}
+	return &fuzzRequest{From: from, To: to, Only: -1, During: c.During}
 }
 
 // work takes batches until there are no more, or the context ends, which is no error.
 func (r *campaign) work(ctx context.Context) error {
 	c := r.client()
-	defer c.close()
+	defer c.Close()
 	for ctx.Err() == nil {
 		r.mu.Lock()
 		from := r.next
@@ -172,12 +173,13 @@ func (r *campaign) work(ctx context.Context) error {
 			return nil
 		}
 		for from < to {
-			reason, err := c.do(ctx, r.request(from, to), to-from, func(reply *fuzzReply) {
+			err := worker.Ask(ctx, c, r.request(from, to), func(reply *fuzzReply) {
 				from = reply.Graph + 1
 				r.note(reply)
 			})
-			if errors.Is(err, errWorker) {
-				err = r.crashed(ctx, c, from, reason)
+			var ended *worker.Ended
+			if errors.As(err, &ended) {
+				err = r.crashed(ctx, c, from, ended.Why)
 				from++
 			}
 			switch {
@@ -196,22 +198,23 @@ func (r *campaign) work(ctx context.Context) error {
 const aloneTries = 2
 
 // crashed plays a graph that a worker has died at on each target alone.
-func (r *campaign) crashed(ctx context.Context, c *fuzzClient, i int, reason string) error {
-	r.lose(i, reason)
+func (r *campaign) crashed(ctx context.Context, c *worker.Client, i int, why string) error {
+	r.lose(i, why)
 	all := fuzzReply{Graph: i}
 	for t := range r.Targets {
 		q := r.request(i, i+1)
 		q.Only = t
 		for try := 1; ; try++ {
-			why, err := c.do(ctx, q, 1, func(reply *fuzzReply) { all.Other = append(all.Other, reply.Other...) })
+			err := worker.Ask(ctx, c, q, func(reply *fuzzReply) { all.Other = append(all.Other, reply.Other...) })
 			if err == nil {
 				break
 			}
-			if !errors.Is(err, errWorker) {
+			var ended *worker.Ended
+			if !errors.As(err, &ended) {
 				return err
 			}
-			if r.lose(i, why); try == aloneTries {
-				all.Other = append(all.Other, fuzzOther{t, VerdictCrash, why})
+			if r.lose(i, ended.Why); try == aloneTries {
+				all.Other = append(all.Other, fuzzOther{t, VerdictCrash, ended.Why})
 				break
 			}
 		}
@@ -221,10 +224,10 @@ func (r *campaign) crashed(ctx context.Context, c *fuzzClient, i int, reason str
 }
 
 // lose notes the end of a worker.
-func (r *campaign) lose(i int, reason string) {
+func (r *campaign) lose(i int, why string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.lost = append(r.lost, LostWorker{i, reason})
+	r.lost = append(r.lost, LostWorker{i, why})
 }
 
 // note counts a graph.
@@ -266,13 +269,13 @@ func (r *campaign) note(reply *fuzzReply) {
 // finish finds the graphs of the failures and makes the first ones small.
 func (r *campaign) finish(ctx context.Context, out *CampaignReport) error {
 	c := r.client()
-	defer c.close()
-	graphs := fuzzServer{}
+	defer c.Close()
+	graphs := graphWalk{src: r.Source}
 	defer graphs.close()
 	for i := range out.Failures {
 		f := &out.Failures[i]
 		var err error
-		if f.Graph, err = graphs.graph(r.Source, f.First); err != nil {
+		if f.Graph, err = graphs.graph(f.First); err != nil {
 			return err
 		}
 		if i < r.Shrink && r.Source.All == 0 && ctx.Err() == nil {
@@ -286,7 +289,7 @@ func (r *campaign) finish(ctx context.Context, out *CampaignReport) error {
 }
 
 // shrink makes the graph of a failure small.
-func (r *campaign) shrink(ctx context.Context, c *fuzzClient, f *FuzzFailure) error {
+func (r *campaign) shrink(ctx context.Context, c *worker.Client, f *FuzzFailure) error {
 	start := graph.NewChoices(r.Source.Seed, uint64(f.First))
 	graph.Random(start)
 	var failed error
@@ -302,7 +305,7 @@ func (r *campaign) shrink(ctx context.Context, c *fuzzClient, f *FuzzFailure) er
 			q.During = 0
 		}
 		hit := false
-		reason, err := c.do(ctx, q, 1, func(reply *fuzzReply) {
+		err := worker.Ask(ctx, c, q, func(reply *fuzzReply) {
 			if hit = len(reply.Other) == 1 && reply.Other[0].Verdict == f.Verdict; hit {
 				why = reply.Other[0].Why
 			}
@@ -310,11 +313,12 @@ func (r *campaign) shrink(ctx context.Context, c *fuzzClient, f *FuzzFailure) er
 		if ctx.Err() != nil {
 			return false
 		}
-		if errors.Is(err, errWorker) {
+		var ended *worker.Ended
+		if errors.As(err, &ended) {
 			if hit = f.Verdict == VerdictCrash; hit {
-				why = reason
+				why = ended.Why
 			} else {
-				r.lose(-1, reason)
+				r.lose(-1, ended.Why)
 			}
 			return hit
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/tcsim/tcsim/scenarios/campaign"
 	"github.com/tcsim/tcsim/scenarios/graph"
 	"github.com/tcsim/tcsim/scenarios/runner"
+	"github.com/tcsim/tcsim/scenarios/worker"
 )
 
 // correct and byValue are the targets with nothing wrong, and with nothing but a counter in each frame.
@@ -26,32 +27,13 @@ var (
 	byValue = campaign.TargetsNamed([]string{campaign.ByValueTargets})
 )
 
-// startInside is a worker in this process.
-func startInside() (*campaign.FuzzWorker, error) {
-	inR, inW := io.Pipe()
-	outR, outW := io.Pipe()
-	done := make(chan error, 1)
-	go func() {
-		err := campaign.ServeFuzz(context.Background(), inR, outW)
-		outW.CloseWithError(io.EOF)
-		done <- err
-	}()
-	return &campaign.FuzzWorker{
-		In: inW, Out: outR,
-		Kill: func() { inR.CloseWithError(io.EOF); outR.CloseWithError(io.EOF) },
-		Wait: func() string {
-			if err := <-done; err != nil {
-				return err.Error()
-			}
-			return "ended"
-		},
-	}, nil
-}
+// inside are workers in this process.
+var inside = worker.Inside(map[string]worker.Job{campaign.FuzzJob: campaign.Fuzzing})
 
 func ran(t testing.TB, c campaign.Campaign) *campaign.CampaignReport {
 	t.Helper()
 	if c.Start == nil {
-		c.Start = startInside
+		c.Start = inside
 	}
 	r, err := c.Run(context.Background())
 	if err != nil {
@@ -262,9 +244,9 @@ func BenchmarkFuzz(b *testing.B) {
 }
 
 // startBreaking is a worker that ends in place of the answer for a graph, or waits until it is killed.
-func startBreaking(graph int, hangs bool) func() (*campaign.FuzzWorker, error) {
-	return func() (*campaign.FuzzWorker, error) {
-		w, err := startInside()
+func startBreaking(graph int, hangs bool) worker.Start {
+	return func(ctx context.Context) (*worker.Process, error) {
+		w, err := inside(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -272,14 +254,21 @@ func startBreaking(graph int, hangs bool) func() (*campaign.FuzzWorker, error) {
 		answers := json.NewDecoder(w.Out)
 		go func() {
 			for {
-				var m map[string]any
-				if err := answers.Decode(&m); err != nil || m["graph"] == float64(graph) {
+				var m struct {
+					Answer *struct{ Graph int }
+					line   json.RawMessage
+				}
+				err := answers.Decode(&m.line)
+				if err == nil {
+					err = json.Unmarshal(m.line, &m)
+				}
+				if err != nil || m.Answer != nil && m.Answer.Graph == graph {
 					if err != nil || !hangs {
 						broken.CloseWithError(io.EOF)
 					}
 					return
 				}
-				if err := json.NewEncoder(broken).Encode(m); err != nil {
+				if _, err := broken.Write(append(m.line, '\n')); err != nil {
 					return
 				}
 			}
@@ -303,7 +292,7 @@ func oneLost(t *testing.T, hangs bool) {
 		Source: campaign.FuzzSource{Seed: 1}, Graphs: n, Targets: []string{"6.12", "7.2"}, Start: startBreaking(deadly, hangs),
 	}
 	if hangs {
-		c.Hang = time.Second
+		c.Hang = 2 * time.Second
 	}
 	r := ran(t, c)
 	for _, x := range r.Targets {
@@ -312,11 +301,12 @@ func oneLost(t *testing.T, hangs bool) {
 		}
 	}
 	for i := range r.Failures {
-		if f := &r.Failures[i]; hangs != strings.Contains(f.Why, "come back") || f.First != deadly || f.Verdict != campaign.VerdictCrash || f.Graph == nil || f.Why == "" {
+		if f := &r.Failures[i]; hangs != strings.Contains(f.Why, "no answer within 2s") || f.First != deadly || f.Verdict != campaign.VerdictCrash || f.Graph == nil || f.Why == "" {
 			t.Errorf("%+v", f)
 		}
 	}
-	if r.Graphs != n || len(r.Failures) != 2 || r.Interrupted || len(r.Lost) != 1+2*len(c.Targets) || r.Lost[0].Graph != deadly {
+	lost := slices.DeleteFunc(slices.Clone(r.Lost), func(l campaign.LostWorker) bool { return l.Graph != deadly })
+	if r.Graphs != n || len(r.Failures) != 2 || r.Interrupted || len(lost) != 1+2*len(c.Targets) {
 		t.Errorf("%d graphs, %d failures, interrupted %v, lost %v", r.Graphs, len(r.Failures), r.Interrupted, r.Lost)
 	}
 }
@@ -324,18 +314,15 @@ func oneLost(t *testing.T, hangs bool) {
 // TestFuzzStart has workers that cannot be started for a while, and from some time on: what was found until
 // then is not lost.
 func TestFuzzStart(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits for seconds")
-	}
 	starts := 0
-	start := func(works func(n int) bool) func() (*campaign.FuzzWorker, error) {
+	start := func(works func(n int) bool) worker.Start {
 		starts = 0
-		return func() (*campaign.FuzzWorker, error) {
+		return worker.Patient(func(ctx context.Context) (*worker.Process, error) {
 			if starts++; works(starts) {
-				return startBreaking(20, false)()
+				return startBreaking(20, false)(ctx)
 			}
 			return nil, errors.New("no process")
-		}
+		}, 5, 0)
 	}
 	c := campaign.Campaign{Source: campaign.FuzzSource{Seed: 1}, Graphs: 40, Targets: []string{"pop-nop-push"}, Workers: 1}
 	c.Start = start(func(n int) bool { return n > 2 })
@@ -353,7 +340,7 @@ func TestFuzzStart(t *testing.T) {
 func TestFuzzInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := campaign.Campaign{
-		Source: campaign.FuzzSource{Seed: 1}, Graphs: 100_000, Targets: []string{"pop-nop-push"}, Start: startInside, Shrink: 1,
+		Source: campaign.FuzzSource{Seed: 1}, Graphs: 100_000, Targets: []string{"pop-nop-push"}, Start: inside, Shrink: 1,
 		Progress: func(done, _ int) {
 			if done == 100 {
 				cancel()

@@ -3,7 +3,6 @@
 package campaign
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
+	"github.com/tcsim/tcsim/scenarios/worker"
 )
 
 // Verdict is what came out of a scenario on a target: one of the constants below, or the name of
@@ -63,10 +63,11 @@ type MatrixOptions struct {
 	Workers int
 	// Progress, if not nil, is called after each cell, by one goroutine at a time.
 	Progress func(done, total int)
-	// Command, if not nil, starts a process that calls Serve for the same scenarios and targets on its
-	// standard input and output: each worker has one, so that a crash of the engine costs one cell.
-	Command []string
-	// Timeout is how long a process may take to answer; 0 means 30 seconds.
+	// Start, if not nil, starts a process that knows the job MatrixJob and makes the same scenarios and
+	// targets of Setup: each worker has one, so that a crash of the engine costs one cell.
+	Start worker.Start
+	Setup any
+	// Timeout is how long a process may take to answer; 0 means worker.DefaultLimit.
 	Timeout time.Duration
 }
 
@@ -81,11 +82,11 @@ func PlayMatrix(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, op
 		m.Targets = append(m.Targets, t.Name)
 		m.Cells = append(m.Cells, make([]Cell, len(bs)))
 	}
-	err := parallel(ctx, len(ts)*len(bs), opt, func(w *worker, i int) {
+	err := parallel(ctx, len(ts)*len(bs), opt, func(w *player, i int) {
 		t, b := i/len(bs), i%len(bs)
 		if w.remote == nil {
 			m.Cells[t][b] = w.cell(ctx, bs[b], ts[t])
-		} else if err := w.remote.ask(ctx, question{t, b}, &m.Cells[t][b]); err != nil {
+		} else if err := worker.Ask(ctx, w.remote, question{t, b}, func(c *Cell) { m.Cells[t][b] = *c }); err != nil {
 			m.Cells[t][b] = failedCell(err)
 		}
 	})
@@ -96,7 +97,7 @@ func PlayMatrix(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, op
 }
 
 // parallel calls do with each number below n, in several workers, each with a machine of its own.
-func parallel(ctx context.Context, n int, opt MatrixOptions, do func(w *worker, i int)) error {
+func parallel(ctx context.Context, n int, opt MatrixOptions, do func(w *player, i int)) error {
 	workers := opt.Workers
 	if workers <= 0 {
 		workers = 2
@@ -107,10 +108,10 @@ func parallel(ctx context.Context, n int, opt MatrixOptions, do func(w *worker, 
 	finished := 0
 	for range workers {
 		wg.Go(func() {
-			w := &worker{}
-			if opt.Command != nil {
-				w.remote = &process{command: opt.Command, timeout: cmp.Or(opt.Timeout, 30*time.Second)}
-				defer w.remote.stop()
+			w := &player{}
+			if opt.Start != nil {
+				w.remote = &worker.Client{Start: opt.Start, Job: MatrixJob, Setup: opt.Setup, Limit: opt.Timeout}
+				defer w.remote.Close()
 			}
 			defer w.drop()
 			for i := range jobs {
@@ -135,22 +136,22 @@ func parallel(ctx context.Context, n int, opt MatrixOptions, do func(w *worker, 
 	return ctx.Err()
 }
 
-// worker keeps one machine for one cell after the other, or a process that does.
-type worker struct {
+// player keeps one machine for one cell after the other, or a process that does.
+type player struct {
 	s      *runner.Session
-	remote *process
+	remote *worker.Client
 }
 
 // drop closes the machine: the next cell gets a new one.
-func (w *worker) drop() {
+func (w *player) drop() {
 	if w.s != nil {
 		_ = w.s.Close() // nothing of it is used any more
 		w.s = nil
 	}
 }
 
-// open loads a compiled scenario into the worker's machine.
-func (w *worker) open(c *runner.Compiled, opt runner.Options) error {
+// open loads a compiled scenario into the player's machine.
+func (w *player) open(c *runner.Compiled, opt runner.Options) error {
 	s, err := w.s.OpenNext(c, opt)
 	if err == nil {
 		w.s = s // else there may be an old one, to be dropped
@@ -159,7 +160,7 @@ func (w *worker) open(c *runner.Compiled, opt runner.Options) error {
 }
 
 // cell plays one scenario. After a failure of the engine the machine is not used again.
-func (w *worker) cell(ctx context.Context, b *scenarios.Built, t *jit.Target) (c Cell) {
+func (w *player) cell(ctx context.Context, b *scenarios.Built, t *jit.Target) (c Cell) {
 	defer func() {
 		if p := recover(); p != nil {
 			c = Cell{Verdict: VerdictError, Why: fmt.Sprint(p)}

@@ -3,8 +3,8 @@
 package campaign_test
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"os"
 	"strings"
@@ -18,6 +18,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/campaign"
+	"github.com/tcsim/tcsim/scenarios/worker"
 )
 
 // served is what the processes of these tests play.
@@ -32,11 +33,20 @@ func TestServeProcess(t *testing.T) {
 	if os.Getenv("TCSIM_TEST_SERVE") == "" {
 		t.Skip("it is a part of TestMatrixProcesses")
 	}
-	bs, ts := served(t)
-	if err := campaign.Serve(context.Background(), faulty{os.Stdin}, os.Stdout, bs, ts, timing.Cores()[0]); err != nil {
+	if err := worker.Main(context.Background(), faulty{os.Stdin}, os.Stdout, playing(t)); err != nil {
 		t.Fatal(err)
 	}
 	os.Exit(0) // the test's own words are no answers
+}
+
+// playing are the jobs of such a process.
+func playing(t *testing.T) map[string]worker.Job {
+	return map[string]worker.Job{
+		campaign.MatrixJob: campaign.Playing(func(json.RawMessage) ([]*scenarios.Built, []*jit.Target, *timing.Core, error) {
+			bs, ts := served(t)
+			return bs, ts, timing.Cores()[0], nil
+		}),
+	}
 }
 
 // faulty crashes or hangs at two of the questions.
@@ -58,7 +68,7 @@ func (f faulty) Read(b []byte) (int, error) {
 func serving(t *testing.T, how string) campaign.MatrixOptions {
 	t.Helper()
 	t.Setenv("TCSIM_TEST_SERVE", how)
-	return campaign.MatrixOptions{Command: []string{os.Args[0], "-test.run=^TestServeProcess$"}}
+	return campaign.MatrixOptions{Start: worker.Launch(os.Args[0], "-test.run=^TestServeProcess$")}
 }
 
 // TestMatrixProcesses gives the same matrix and costs in processes as without.
@@ -91,7 +101,7 @@ func TestMatrixCrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	opt := serving(t, "faulty")
-	opt.Timeout = 2 * time.Second
+	opt.Timeout = 5 * time.Second
 	got, err := campaign.PlayMatrix(context.Background(), bs, ts, opt)
 	if err != nil {
 		t.Fatal(err)
@@ -101,9 +111,9 @@ func TestMatrixCrash(t *testing.T) {
 			c, why := got.Cells[i][j], ""
 			switch {
 			case i == 1 && j == 0:
-				why = "worker process died: "
+				why = "worker process ended: "
 			case i == 2 && j == 1:
-				why = "worker process: no answer in 2s"
+				why = "worker process ended: no answer within 5s"
 			}
 			if why != "" {
 				if c.Verdict != campaign.VerdictError || c.Expected || !strings.HasPrefix(c.Why, why) {
@@ -116,19 +126,28 @@ func TestMatrixCrash(t *testing.T) {
 			}
 		}
 	}
-	opt.Command = []string{"/no/such/program"}
+	opt.Start = worker.Launch("/no/such/program", "")
 	if got, err = campaign.PlayMatrix(context.Background(), bs, ts, opt); err != nil || got.Unexpected() != 9 {
 		t.Errorf("without program: %v, %v", got, err)
 	}
 }
 
-// TestServeBad refuses what is no question.
-func TestServeBad(t *testing.T) {
-	bs, ts := served(t)
-	for _, q := range []string{"what", `{"target":3,"scenario":0}`, `{"target":0,"scenario":-2}`, `{"target":-1}`} {
-		var out bytes.Buffer
-		if err := campaign.Serve(context.Background(), strings.NewReader(q), &out, bs, ts, nil); err == nil || out.Len() != 0 {
-			t.Errorf("%s: %v, %q", q, err, out.String())
+// TestPlayingBad refuses what is no question, and goes on.
+func TestPlayingBad(t *testing.T) {
+	work, err := playing(t)[campaign.MatrixJob](nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := 0
+	ask := func(q string) error {
+		return work(context.Background(), json.RawMessage(q), func(any) error { answers++; return nil })
+	}
+	for _, q := range []string{`"what"`, `{"target":3,"scenario":0}`, `{"target":0,"scenario":-2}`, `{"target":-1}`} {
+		if err := ask(q); err == nil || answers != 0 {
+			t.Errorf("%s: %v, %d answers", q, err, answers)
 		}
+	}
+	if err := ask(`{"target":0,"scenario":0}`); err != nil || answers != 1 {
+		t.Errorf("%v, %d answers", err, answers)
 	}
 }

@@ -139,7 +139,7 @@ func WorstStack(ctx context.Context, t *jit.Target) (*Worst, error) {
 }
 
 type worstSearch struct {
-	worker
+	player
 	ctx  context.Context
 	t    *jit.Target
 	best Worst

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package campaign
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios/graph"
+	"github.com/tcsim/tcsim/scenarios/worker"
+)
+
+// FuzzSource says which graphs are played: random ones of a seed or, if All is not 0, every graph
+// up to that size.
+type FuzzSource struct {
+	Seed uint64 `json:"seed"`
+	All  int    `json:"all,omitempty"`
+}
+
+// FuzzJob is the name of the work of a campaign, for a worker process whose jobs have Fuzzing by it.
+const FuzzJob = "fuzz"
+
+// fuzzSetup is what stays the same for all of a campaign.
+type fuzzSetup struct {
+	Source  FuzzSource `json:"source"`
+	Targets []string   `json:"targets"`
+	Limit   uint32     `json:"limit,omitempty"`
+}
+
+// fuzzRequest asks for the graphs From to To-1, or for the one that a stream of choices stands for, on all
+// targets or on one.
+type fuzzRequest struct {
+	From    int      `json:"from"`
+	To      int      `json:"to"`
+	Choices []uint32 `json:"choices,omitempty"`
+	Given   bool     `json:"given,omitempty"`  // play Choices
+	Only    int      `json:"only"`             // number of the target, -1 for all
+	During  int      `json:"during,omitempty"` // Campaign.During
+}
+
+// duringEvery is how many graphs there are for one whose updates are also played during runs: it takes
+// several times longer.
+const duringEvery = 8
+
+// fuzzReply is one graph. Judgements that say VerdictOK are left out.
+type fuzzReply struct {
+	Graph int         `json:"graph"`
+	Other []fuzzOther `json:"other,omitempty"`
+}
+
+type fuzzOther struct {
+	Target  int     `json:"target"`
+	Verdict Verdict `json:"verdict"`
+	Why     string  `json:"why,omitempty"`
+}
+
+// Fuzzing is the job of a worker process of a campaign.
+func Fuzzing(setup json.RawMessage) (worker.Work, error) {
+	var s fuzzSetup
+	if err := json.Unmarshal(setup, &s); err != nil {
+		return nil, err
+	}
+	ts, err := fuzzTargets(s.Targets, s.Limit)
+	if err != nil {
+		return nil, err
+	}
+	graphs, fuzzer := &graphWalk{src: s.Source}, NewFuzzer(ts) // for the life of the process
+	return func(ctx context.Context, ask json.RawMessage, answer func(any) error) error {
+		var r fuzzRequest
+		if err := json.Unmarshal(ask, &r); err != nil {
+			return err
+		}
+		if r.Only >= len(ts) {
+			return fmt.Errorf("there is no target %d", r.Only)
+		}
+		if r.Given {
+			fuzzer.Schedules = r.During
+			return fuzzer.answer(ctx, &r, r.From, graph.Random(graph.Replay(r.Choices)), answer)
+		}
+		for i := r.From; i < r.To; i++ {
+			g, err := graphs.graph(i)
+			if err != nil {
+				return err
+			}
+			if fuzzer.Schedules = r.During; i%duringEvery != 0 {
+				fuzzer.Schedules = 0
+			}
+			if err := fuzzer.answer(ctx, &r, i, g, answer); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, nil
+}
+
+// answer plays one graph.
+func (f *Fuzzer) answer(ctx context.Context, r *fuzzRequest, i int, g *graph.Graph, answer func(any) error) error {
+	first, ts := 0, f.targets
+	if r.Only >= 0 {
+		first, ts = r.Only, ts[r.Only:r.Only+1]
+	}
+	js, err := f.playOn(ctx, g, ts)
+	if err != nil {
+		return err
+	}
+	reply := fuzzReply{Graph: i}
+	for t, j := range js {
+		if j.Verdict != VerdictOK {
+			reply.Other = append(reply.Other, fuzzOther{first + t, j.Verdict, j.Why})
+		}
+	}
+	return answer(reply)
+}
+
+// fuzzTargets resolves names; a limit that is not 0 replaces that of the targets.
+func fuzzTargets(names []string, limit uint32) ([]*jit.Target, error) {
+	var ts []*jit.Target
+	for _, n := range names {
+		t, err := jit.TargetByName(n)
+		if err != nil {
+			return nil, err
+		}
+		if limit != 0 {
+			limited := *t
+			limited.Limit = limit
+			t = &limited
+		}
+		ts = append(ts, t)
+	}
+	return ts, nil
+}
+
+// graphWalk makes graphs of a source. If these are all up to a size, they are best asked for in order.
+type graphWalk struct {
+	src FuzzSource
+	// All graphs, as far as they were walked through.
+	next func() (*graph.Graph, bool)
+	stop func()
+	at   int
+}
+
+// close ends the walk.
+func (w *graphWalk) close() {
+	if w.stop != nil {
+		w.stop()
+	}
+}
+
+// graph makes graph i.
+func (w *graphWalk) graph(i int) (*graph.Graph, error) {
+	if w.src.All == 0 {
+		return graph.Random(graph.NewChoices(w.src.Seed, uint64(i))), nil
+	}
+	if w.next == nil || i < w.at {
+		w.close()
+		w.next, w.stop = iter.Pull(graph.All(w.src.All))
+		w.at = 0
+	}
+	for {
+		g, ok := w.next()
+		if !ok {
+			return nil, fmt.Errorf("no graph %d of size %d", i, w.src.All)
+		}
+		if w.at++; w.at > i {
+			return g, nil
+		}
+	}
+}
