@@ -225,6 +225,7 @@ func (u *asmUnit) finish(start Pos) (errs []asmError) {
 		local = append(local, r)
 	}
 	u.calls = local
+	u.addresses()
 	second := u.secondHalves()
 	for i, in := range u.insns {
 		target, ok := u.target(i)
@@ -242,6 +243,23 @@ func (u *asmUnit) finish(start Pos) (errs []asmError) {
 	return errs
 }
 
+// addresses makes loads of a label's address, which helpers that call back are given, of what looks
+// like a load of a map.
+func (u *asmUnit) addresses() {
+	kept := u.maps[:0]
+	for _, r := range u.maps {
+		at, ok := u.labels[r.name]
+		if !ok || u.insns[r.slot].Src != bpf.PseudoMap {
+			kept = append(kept, r)
+			continue
+		}
+		in := &u.insns[r.slot]
+		in.Src, in.Imm = bpf.PseudoFunc, int32(at-r.slot-1)
+		u.calls = append(u.calls, asmRef{slot: r.slot, pos: r.pos})
+	}
+	u.maps = kept
+}
+
 // target returns the slot to which slot i jumps or calls inside the text.
 func (u *asmUnit) target(i int) (slot int, ok bool) {
 	in := u.insns[i]
@@ -249,6 +267,8 @@ func (u *asmUnit) target(i int) (slot int, ok bool) {
 	case isJump(in):
 		return i + 1 + int(in.Off), true
 	case in.Op == opGotol:
+		return i + 1 + int(in.Imm), true
+	case in.IsLdImm64() && in.Src == bpf.PseudoFunc:
 		return i + 1 + int(in.Imm), true
 	case isPseudoCall(in):
 		named := slices.ContainsFunc(u.calls, func(r asmRef) bool { return r.slot == i && r.name != "" })

@@ -234,6 +234,12 @@ func (d *decoder) decode(n ast.Node, v reflect.Value) {
 		if s, ok := d.scalar(n, "text"); ok {
 			v.SetString(s)
 		}
+	case reflect.Bool:
+		if b, ok := n.(*ast.BoolNode); ok {
+			v.SetBool(b.Value)
+		} else {
+			d.failf(nodePos(n), "expected true or false, found %s", kindOf(n))
+		}
 	case reflect.Int:
 		if i, ok := d.integer(n, 0, 1<<31-1); ok {
 			v.SetInt(i)

@@ -65,6 +65,10 @@ func (b *builder) replace(ev *Event, r Entry[Name]) {
 		}
 		return
 	}
+	if !p.Funcs[a.Func].Global {
+		b.failf(r.Pos, "%s is a static function: the kernel replaces global ones only (give it global: true)", fn)
+		return
+	}
 	if r.Value.Text != none {
 		if a.Program = b.programIndex(r.Value); a.Program == i {
 			b.failf(r.Value.Pos, "%s cannot replace a function of itself", prog)

@@ -100,6 +100,10 @@ func (l *linked) place(units map[string]*asmUnit) {
 				}
 			}
 			l.prog.Funcs = append(l.prog.Funcs, bpf.Func{Name: fn, Start: bpf.InsnIndex(base + at)})
+			if f := l.file.Functions.Find(fn); f != nil && f.Value.Global {
+				out := &l.prog.Funcs[len(l.prog.Funcs)-1]
+				out.Global, out.Params = true, []bpf.Param{{Kind: bpf.ParamContext}}
+			}
 		}
 		l.prog.Insns = append(l.prog.Insns, u.insns...)
 		l.pos = append(l.pos, u.pos...)

@@ -84,6 +84,9 @@ type Function struct {
 	Saved []Register `json:"saved,omitempty"`
 	Steps []Step     `json:"steps,omitempty"`
 	Asm   Asm        `json:"asm,omitempty"`
+	// Global makes a subprogram a global function, which the verifier looks at alone: its callers know
+	// nothing of its result, and a program can replace it. The zero value is a static one.
+	Global bool `json:"global,omitempty"`
 	// Jited is the machine code that the function must have, or a program with all its functions: the
 	// key is a list of target names or classes of targets, separated by commas. The last entry that
 	// applies counts. Text is compared after loading, before the first run.

@@ -120,4 +120,30 @@ type Func struct {
 	// ExceptionCB marks the function that bpf_throw calls with the cookie (the program's exception
 	// callback); at most one function has it, and nothing calls that.
 	ExceptionCB bool
+	// Global says that the function is verified on its own (BTF linkage global): its callers know nothing
+	// of what it returns, and a program can replace it. The zero value is a static function, which is
+	// followed from every call.
+	Global bool
+	// Params are the parameters of a global function, by which it is verified and called.
+	Params []Param
 }
+
+// Param is a parameter of a global function, as its BTF has it (btf_prepare_func_args).
+type Param struct {
+	Kind ParamKind
+	// Size of the memory in bytes, ParamMemory only.
+	Size int32
+	// Nullable says that the memory may be missing.
+	Nullable bool
+}
+
+// ParamKind says what a parameter is.
+type ParamKind uint8
+
+// The kinds.
+const (
+	ParamNumber  ParamKind = iota
+	ParamContext           // the program's context
+	ParamMemory            // an address of memory that the function reads and writes
+	ParamPointer           // any other address
+)

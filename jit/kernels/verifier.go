@@ -56,7 +56,8 @@ type Verifier struct {
 	FrameUnit16 bool
 	// PrivateStack gives functions of tracing programs that use much stack one of their own (6.13).
 	PrivateStack bool
-	// TailReturn models a tail call that is taken as a return with an unknown result (7.x).
+	// TailReturn models a tail call that is taken as a return with an unknown result, and refuses tail
+	// calls directly in callbacks (6.18 and later; check_helper_call).
 	TailReturn bool
 
 	// The other way round, what earlier kernels did until 5.10 and none does since.
@@ -121,7 +122,7 @@ var (
 
 		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true, ReadOnlyArgs: true,
 		LinkDelta: true, Link32: true, Trusted: true,
-		InlineCPU: true, InlinePerCPU: true, WideCPU: true, TimedMayGoto: true, PrivateStack: true,
+		InlineCPU: true, InlinePerCPU: true, WideCPU: true, TimedMayGoto: true, PrivateStack: true, TailReturn: true,
 	}
 
 	Verifier72 = Verifier{

@@ -102,12 +102,34 @@ func newExplorer(p *bpf.Program, t *kernels.Kernel, funcs []FuncInfo) *explorer 
 	return x
 }
 
-// run explores from the entry, and then from every function whose address a followed instruction
-// loads: helpers call it.
+// run explores from the entry, then from every function whose address a followed instruction loads,
+// as helpers call it, and from every global function that one calls (do_check_subprogs).
 func (x *explorer) run() error {
 	if err := x.root(0); err != nil {
 		return err
 	}
+	if err := x.called(); err != nil {
+		return err
+	}
+	for i, f := range x.p.Funcs {
+		if !f.ExceptionCB || x.visited[f.Start] {
+			continue
+		}
+		if err := x.root(i); err != nil {
+			return err
+		}
+		if err := x.called(); err != nil {
+			return err
+		}
+	}
+	if x.submitted {
+		return nil
+	}
+	return x.rest()
+}
+
+// called explores the functions that followed instructions refer to and that were not followed from there.
+func (x *explorer) called() error {
 	for again := true; again; {
 		again = false
 		for i := bpf.InsnIndex(0); int(i) < len(x.visited); i += x.p.Insns[i].Width() {
@@ -121,26 +143,19 @@ func (x *explorer) run() error {
 			again = true
 		}
 	}
-	for i, f := range x.p.Funcs {
-		if !f.ExceptionCB || x.visited[f.Start] {
-			continue
-		}
-		if err := x.root(i); err != nil {
-			return err
-		}
-	}
-	if x.submitted {
-		return nil
-	}
-	return x.rest()
+	return nil
 }
 
 // root explores from the start of a function that no instruction calls.
 func (x *explorer) root(fn int) error {
-	s := &state{pc: x.funcs[fn].Start, frames: []frameState{{fn: fn, ret: -1}}}
+	f := &x.p.Funcs[fn]
+	s := &state{pc: x.funcs[fn].Start, frames: []frameState{{fn: fn, ret: -1, callback: fn != 0 && !f.ExceptionCB && !f.Global}}}
 	s.top().regs[10] = value{kind: kindStack, num: constScalar(0)}
 	for r := 1; r <= 5 && (fn != 0 || !x.strict); r++ {
 		s.top().regs[r] = unknownNumber()
+	}
+	if fn != 0 && f.Global {
+		x.params(s, f)
 	}
 	if fn == 0 {
 		s.top().regs[1] = pointer(kindContext)

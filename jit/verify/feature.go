@@ -43,20 +43,32 @@ func markExceptions(p *bpf.Program, funcs []FuncInfo) error {
 // (bpf_enable_priv_stack). The numbers without a name are tracepoint, perf event, raw tracepoint, LSM.
 var hasPrivateStack = map[bpf.ProgType]bool{bpf.Kprobe: true, bpf.Tracing: true, 5: true, 7: true, 17: true, 29: true}
 
+// mayHavePrivateStack reports whether functions of a program can have a private stack: none of its
+// functions makes tail calls, dead code included, which has_tail_call is set for before it goes
+// (check_subprogs).
+func mayHavePrivateStack(p *bpf.Program) bool {
+	if !hasPrivateStack[p.Type] {
+		return false
+	}
+	if p.Submitted != nil {
+		p = p.Submitted
+	}
+	for i := bpf.InsnIndex(0); int(i) < len(p.Insns); i += p.Insns[i].Width() {
+		if in := p.Insns[i]; in.Op == bpf.OpCall && in.Src == 0 && in.Imm == bpf.HelperTailCall {
+			return false
+		}
+	}
+	return true
+}
+
 // privateStackMin is BPF_PRIV_STACK_MIN_SIZE: the size in bytes, rounded up to 16, from which on a
 // function gets a private stack.
 const privateStackMin = 64
 
-// markPrivateStacks gives functions with much stack one of their own (check_max_stack_depth), unless
-// a function of the program makes tail calls.
+// markPrivateStacks gives functions with much stack one of their own (check_max_stack_depth).
 func markPrivateStacks(p *bpf.Program, funcs []FuncInfo) {
-	if !hasPrivateStack[p.Type] {
+	if !mayHavePrivateStack(p) {
 		return
-	}
-	for i := bpf.InsnIndex(0); int(i) < len(p.Insns); i += p.Insns[i].Width() {
-		if in := p.Insns[i]; in.Op == bpf.OpCall && in.Src == 0 && in.Imm == bpf.HelperTailCall {
-			return
-		}
 	}
 	start := make(map[bpf.InsnIndex]int, len(funcs))
 	for i, f := range funcs {

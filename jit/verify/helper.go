@@ -3,134 +3,47 @@
 package verify
 
 import (
+	"errors"
 	"fmt"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"strings"
 )
 
-// helperSpec says what the verifier must know of a helper: how many arguments it has, which of
-// them are memory, and what it returns.
-type helperSpec struct {
-	name string // without bpf_
-	// args has one letter per argument: . anything that is no memory, k map key, v map value read,
-	// V map value written, m memory read and M memory written whose size is the next argument,
-	// r memory read and w memory written of a fixed size of 8 bytes or more.
-	args string
-	ret  valueKind // kindNumber, or a pointer
-	null bool      // may be null
+// memArg is one argument of a helper.
+type memArg struct {
+	kind byte
+	size int // of r and w, in bytes
 }
 
-// helpers are the helper functions by number (include/uapi/linux/bpf.h, ___BPF_FUNC_MAPPER), as
-// far as programs of the modelled types use them.
-var helpers = map[int32]helperSpec{
-	1:   {name: "map_lookup_elem", args: ".k", ret: kindMapValue, null: true},
-	2:   {name: "map_update_elem", args: ".kv."},
-	3:   {name: "map_delete_elem", args: ".k"},
-	4:   {name: "probe_read", args: "M.."},
-	5:   {name: "ktime_get_ns"},
-	6:   {name: "trace_printk", args: "m."}, // and up to three that may be anything
-	7:   {name: "get_prandom_u32"},
-	8:   {name: "get_smp_processor_id"},
-	9:   {name: "skb_store_bytes", args: "..m.."},
-	10:  {name: "l3_csum_replace", args: "....."},
-	11:  {name: "l4_csum_replace", args: "....."},
-	12:  {name: "tail_call", args: "..."},
-	13:  {name: "clone_redirect", args: "..."},
-	14:  {name: "get_current_pid_tgid"},
-	15:  {name: "get_current_uid_gid"},
-	16:  {name: "get_current_comm", args: "M."},
-	17:  {name: "get_cgroup_classid", args: "."},
-	18:  {name: "skb_vlan_push", args: "..."},
-	19:  {name: "skb_vlan_pop", args: "."},
-	20:  {name: "skb_get_tunnel_key", args: ".M.."},
-	21:  {name: "skb_set_tunnel_key", args: ".m.."},
-	22:  {name: "perf_event_read", args: ".."},
-	23:  {name: "redirect", args: ".."},
-	24:  {name: "get_route_realm", args: "."},
-	25:  {name: "perf_event_output", args: "...m."},
-	26:  {name: "skb_load_bytes", args: "..M."},
-	27:  {name: "get_stackid", args: "..."},
-	28:  {name: "csum_diff", args: "m.m.."},
-	29:  {name: "skb_get_tunnel_opt", args: ".M."},
-	30:  {name: "skb_set_tunnel_opt", args: ".m."},
-	31:  {name: "skb_change_proto", args: "..."},
-	32:  {name: "skb_change_type", args: ".."},
-	33:  {name: "skb_under_cgroup", args: "..."},
-	34:  {name: "get_hash_recalc", args: "."},
-	35:  {name: "get_current_task"},
-	36:  {name: "probe_write_user", args: ".m."},
-	37:  {name: "current_task_under_cgroup", args: ".."},
-	38:  {name: "skb_change_tail", args: "..."},
-	39:  {name: "skb_pull_data", args: ".."},
-	40:  {name: "csum_update", args: ".."},
-	41:  {name: "set_hash_invalid", args: "."},
-	42:  {name: "get_numa_node_id"},
-	43:  {name: "skb_change_head", args: "..."},
-	44:  {name: "xdp_adjust_head", args: ".."},
-	45:  {name: "probe_read_str", args: "M.."},
-	46:  {name: "get_socket_cookie", args: "."},
-	47:  {name: "get_socket_uid", args: "."},
-	48:  {name: "set_hash", args: ".."},
-	49:  {name: "setsockopt", args: "...m."},
-	50:  {name: "skb_adjust_room", args: "...."},
-	51:  {name: "redirect_map", args: "..."},
-	54:  {name: "xdp_adjust_meta", args: ".."},
-	55:  {name: "perf_event_read_value", args: "..M."},
-	57:  {name: "getsockopt", args: "...M."},
-	65:  {name: "xdp_adjust_tail", args: ".."},
-	67:  {name: "get_stack", args: ".M.."},
-	68:  {name: "skb_load_bytes_relative", args: "..M.."},
-	69:  {name: "fib_lookup", args: ".M.."},
-	80:  {name: "get_current_cgroup_id"},
-	84:  {name: "sk_lookup_tcp", args: ".m...", ret: kindPointer, null: true},
-	85:  {name: "sk_lookup_udp", args: ".m...", ret: kindPointer, null: true},
-	86:  {name: "sk_release", args: "."},
-	87:  {name: "map_push_elem", args: ".v."},
-	88:  {name: "map_pop_elem", args: ".V"},
-	89:  {name: "map_peek_elem", args: ".V"},
-	93:  {name: "spin_lock", args: "."},
-	94:  {name: "spin_unlock", args: "."},
-	95:  {name: "sk_fullsock", args: ".", ret: kindPointer, null: true},
-	99:  {name: "skc_lookup_tcp", args: ".m...", ret: kindPointer, null: true},
-	105: {name: "strtol", args: "m..w"},
-	106: {name: "strtoul", args: "m..w"},
-	111: {name: "skb_output", args: "...m."},
-	112: {name: "probe_read_user", args: "M.."},
-	113: {name: "probe_read_kernel", args: "M.."},
-	114: {name: "probe_read_user_str", args: "M.."},
-	115: {name: "probe_read_kernel_str", args: "M.."},
-	118: {name: "jiffies64"},
-	120: {name: "get_ns_current_pid_tgid", args: "..M."},
-	121: {name: "xdp_output", args: "...m."},
-	125: {name: "ktime_get_boot_ns"},
-	130: {name: "ringbuf_output", args: ".m.."},
-	131: {name: "ringbuf_reserve", args: "...", ret: kindPointer, null: true},
-	132: {name: "ringbuf_submit", args: ".."},
-	133: {name: "ringbuf_discard", args: ".."},
-	134: {name: "ringbuf_query", args: ".."},
-	135: {name: "csum_level", args: ".."},
-	152: {name: "redirect_neigh", args: ".m.."},
-	153: {name: "per_cpu_ptr", args: "..", ret: kindPointer, null: true},
-	154: {name: "this_cpu_ptr", args: ".", ret: kindPointer},
-	155: {name: "redirect_peer", args: ".."},
-	158: {name: "get_current_task_btf", ret: kindPointer},
-	160: {name: "ktime_get_coarse_ns"},
-	163: {name: "check_mtu", args: "..w.."},
-	164: {name: "for_each_map_elem", args: "...."},
-	165: {name: "snprintf", args: "M..m."},
-	173: {name: "get_func_ip", args: "."},
-	177: {name: "trace_vprintk", args: "m.m."},
-	181: {name: "loop", args: "...."},
-	182: {name: "strncmp", args: "m.."},
-	183: {name: "get_func_arg", args: "..w"},
-	184: {name: "get_func_ret", args: ".w"},
-	185: {name: "get_func_arg_cnt", args: "."},
-	188: {name: "xdp_get_buff_len", args: "."},
-	189: {name: "xdp_load_bytes", args: "..M."},
-	190: {name: "xdp_store_bytes", args: "..m."},
-	195: {name: "map_lookup_percpu_elem", args: ".k.", ret: kindMapValue, null: true},
-	208: {name: "ktime_get_tai_ns"},
+// arguments reads helperSpec.args.
+func (h *helperSpec) arguments() []memArg {
+	var out []memArg
+	for i := 0; i < len(h.args); i++ {
+		a := memArg{kind: h.args[i]}
+		for i+1 < len(h.args) && h.args[i+1] >= '0' && h.args[i+1] <= '9' {
+			i++
+			a.size = a.size*10 + int(h.args[i]-'0')
+		}
+		switch a.kind {
+		case 'd', 'D':
+			a.size = dynptrSize
+		}
+		out = append(out, a)
+	}
+	return out
 }
+
+// dynptrSize is the size of struct bpf_dynptr in bytes.
+const dynptrSize = 16
+
+// helperArgs are the arguments of each helper by its number.
+var helperArgs = func() map[int32][]memArg {
+	m := make(map[int32][]memArg, len(helpers))
+	for n, h := range helpers {
+		m[n] = h.arguments()
+	}
+	return m
+}()
 
 // helperAliases are kernel functions behind helpers that are not called bpf_ and the helper's name.
 var helperAliases = map[string]int32{
@@ -199,17 +112,24 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 		return nil // keeps all registers of the program
 	}
 	f := s.top()
-	args, ret := "rrrrr", unknownNumber() // of what is unknown, a stack address may be used
+	args, ret := anyArgs, unknownNumber() // of what is unknown, a stack address may be used
 	switch n, spec, ok := findHelper(x.p, in.Imm); {
 	case in.Src != 0 || in.Op != bpf.OpCall:
 	case n == bpf.HelperTailCall && ok:
 		if m := &f.regs[2]; m.kind == kindMap && x.p.Maps[m.mapIdx].Type != bpf.ProgArray {
 			return fmt.Errorf("tail call through map %s, which is no prog array (check_map_func_compatibility)", x.p.Maps[m.mapIdx].Name)
 		}
-		x.tailCall(s)
-		args = ""
+		if err := x.tailCall(s); err != nil {
+			return err
+		}
+		args, ret = nil, value{}
 	case ok:
-		args = spec.args
+		if args = helperArgs[n]; n == 0 {
+			args = spec.arguments()
+		}
+		if spec.void {
+			ret = value{}
+		}
 		if spec.ret != kindNone {
 			ret = pointer(spec.ret)
 			if ret.orNull = spec.null; spec.null {
@@ -232,7 +152,7 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 			m.note(&f.regs[1])
 		}
 	}
-	if !x.submitted && ret.kind != kindNumber {
+	if !x.submitted && ret.isPointer() {
 		object := ret.kind == kindPointer
 		if ret = unknownNumber(); object {
 			ret.typed = handedOut(x.rules)
@@ -242,7 +162,7 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 		if x.strict && f.regs[i+1].kind == kindNone && in.Src == 0 {
 			return fmt.Errorf("argument r%d is not initialised", i+1)
 		}
-		if err := x.argument(s, args, i); err != nil {
+		if err := x.argument(s, args[i], i); err != nil {
 			return err
 		}
 	}
@@ -253,25 +173,26 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 	return nil
 }
 
+// anyArgs are the arguments of a function of which nothing is known.
+var anyArgs = []memArg{{'r', 8}, {'r', 8}, {'r', 8}, {'r', 8}, {'r', 8}}
+
 // argument notes what a helper does to the stack through argument i, counted from 0.
-func (x *explorer) argument(s *state, args string, i int) error {
+func (x *explorer) argument(s *state, a memArg, i int) error {
 	f := s.top()
 	v := f.regs[i+1]
-	if args[i] == '.' || v.kind != kindStack {
+	if a.kind == '.' || v.kind != kindStack {
 		return nil
 	}
-	size := 8
-	switch args[i] {
+	size := a.size
+	switch a.kind {
 	case 'k', 'v', 'V':
-		size = 0
 		if m := f.regs[1]; m.kind == kindMap {
 			size = int(x.p.Maps[m.mapIdx].KeySize)
-			if args[i] != 'k' {
+			if a.kind != 'k' {
 				size = int(x.p.Maps[m.mapIdx].ValueSize)
 			}
 		}
 	case 'm', 'M':
-		size = 0
 		if n := f.regs[i+2]; n.kind == kindNumber && n.num.umax <= maxStack {
 			size = int(n.num.umax)
 		}
@@ -280,8 +201,7 @@ func (x *explorer) argument(s *state, args string, i int) error {
 	if err := x.touch(s.frames[v.frame].fn, lo, hi+int64(size)); err != nil {
 		return err
 	}
-	reads := args[i] == 'k' || args[i] == 'v' || args[i] == 'm' || args[i] == 'r'
-	x.clobber(s, &v, size, !reads)
+	x.clobber(s, &v, size, a.kind == 'V' || a.kind == 'M' || a.kind == 'w' || a.kind == 'D')
 	return nil
 }
 
@@ -296,7 +216,7 @@ func (x *explorer) clobber(s *state, v *value, size int, writes bool) {
 }
 
 // tailCall notes map and key of a tail call (record_func_map, record_func_key).
-func (x *explorer) tailCall(s *state) {
+func (x *explorer) tailCall(s *state) error {
 	f := s.top()
 	c := x.calls[s.pc]
 	if c == nil {
@@ -316,12 +236,19 @@ func (x *explorer) tailCall(s *state) {
 		c.key = uint32(k.num.umin)
 	}
 	c.keySeen = true
-	if x.rules.TailReturn && len(s.frames) > 1 {
+	switch {
+	case !x.rules.TailReturn:
+	case f.callback:
+		return errors.New("a tail call directly in a callback (cannot tail call within callback)")
+	case len(s.frames) > 1:
 		// The callee of a tail call that is taken returns to this function's caller.
 		taken := s.clone()
 		taken.top().regs[0] = unknownNumber()
-		if next, _ := x.exit(taken); next != nil {
+		next, err := x.exit(taken)
+		if next != nil {
 			x.work = append(x.work, next)
 		}
+		return err
 	}
+	return nil
 }

@@ -3,6 +3,7 @@
 package verify
 
 import (
+	"errors"
 	"fmt"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
@@ -166,7 +167,10 @@ func (x *explorer) exit(s *state) (*state, error) {
 		return nil, nil
 	}
 	r0, ret := s.top().regs[0], s.top().ret
-	if r0.kind == kindStack && int(r0.frame) == n-1 {
+	if r0.kind == kindStack {
+		if x.strict {
+			return nil, errors.New("a subprogram returns an address in the stack (cannot return stack pointer to the caller)")
+		}
 		r0 = unknownNumber()
 	}
 	s.frames = s.frames[:n-1]
@@ -184,6 +188,9 @@ const maxFrames = 8
 
 func (x *explorer) callSub(s *state, in bpf.Insn) (*state, error) {
 	to := s.pc + 1 + bpf.InsnIndex(in.Imm)
+	if fn := x.fnAt[to]; x.p.Funcs[fn].Global {
+		return x.callGlobal(s, &x.p.Funcs[fn])
+	}
 	most := maxFrames
 	if x.rules.DeepCalls {
 		most *= 2

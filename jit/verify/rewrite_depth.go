@@ -19,12 +19,13 @@ type depthWalk struct {
 	funcs []FuncInfo
 	start map[bpf.InsnIndex]int
 	tails []bool  // function holds a tail call
+	apart bool    // functions with much stack have one of their own
 	seen  []int32 // most stack with which a function was walked, -1: not yet
 }
 
 // checkDepth refuses programs whose calls need too much stack.
 func checkDepth(p *bpf.Program, r *kernels.Verifier, funcs []FuncInfo) error {
-	w := depthWalk{p: p, rules: r, funcs: funcs, start: map[bpf.InsnIndex]int{}, tails: make([]bool, len(funcs)), seen: make([]int32, len(funcs))}
+	w := depthWalk{p: p, rules: r, funcs: funcs, start: map[bpf.InsnIndex]int{}, tails: make([]bool, len(funcs)), seen: make([]int32, len(funcs)), apart: r.PrivateStack && mayHavePrivateStack(p)}
 	for i, f := range funcs {
 		w.start[f.Start] = i
 		w.seen[i] = -1
@@ -50,7 +51,10 @@ func (w *depthWalk) walk(fn int, used int32) error {
 	if w.rules.FrameUnit16 {
 		unit = 16
 	}
-	used += (max(f.StackDepth, 1) + unit - 1) / unit * unit
+	own := (max(f.StackDepth, 1) + unit - 1) / unit * unit
+	if !w.apart || own < privateStackMin {
+		used += own
+	}
 	if used > maxStack {
 		return fmt.Errorf("the calls down to function %d (%s) need %d bytes of stack, more than %d", fn, f.Name, used, maxStack)
 	}

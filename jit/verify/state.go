@@ -84,10 +84,11 @@ const numRegs = 13
 
 // frameState is the state of one function that has not returned.
 type frameState struct {
-	fn    int
-	ret   bpf.InsnIndex // slot behind the call
-	regs  [numRegs]value
-	stack []slot // stack[i] is at r10-8*(i+1)
+	fn       int
+	callback bool          // a helper calls the function
+	ret      bpf.InsnIndex // slot after the call
+	regs     [numRegs]value
+	stack    []slot // stack[i] is at r10-8*(i+1)
 }
 
 // state is what is known at one instruction on one path.
