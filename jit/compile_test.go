@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
@@ -44,22 +45,23 @@ func compile(t testing.TB, target string, v *verify.Verified) (*image.Image, err
 func TestNotSettled(t *testing.T) {
 	c := readCapture(t, "5.10-off")
 	n := 0
-	for i := range c.scenarios {
-		for j := range c.scenarios[i].Progs {
-			p := &c.scenarios[i].Progs[j]
+	for i := range c.Scenarios {
+		s := &c.Scenarios[i]
+		for j := range s.Progs {
+			p := &s.Progs[j]
 			if p.LoadError != "not JITed" {
 				continue
 			}
 			n++
 			p.Xlated = p.Insns // nothing in them is rewritten
 			p.Funcs = nil
-			v := captureEnv{c, &c.scenarios[i], p}.verified(t)
+			v := captured{scenario: s, prog: p}.verified()
 			v.Funcs = []verify.FuncInfo{{Name: "main", End: bpf.InsnIndex(len(v.Insns))}}
 			if _, err := compile(t, "5.10", v); !errors.Is(err, jit.ErrNotJITed) {
-				t.Errorf("%s: error is %v, expected ErrNotJITed", c.scenarios[i].Name, err)
+				t.Errorf("%s: error is %v, expected ErrNotJITed", s.Name, err)
 			}
 			if _, err := compile(t, "6.1", v); err != nil {
-				t.Errorf("%s on 6.1: %v", c.scenarios[i].Name, err)
+				t.Errorf("%s on 6.1: %v", s.Name, err)
 			}
 		}
 	}

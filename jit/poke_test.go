@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/image"
 )

@@ -24,35 +24,33 @@ func TestRecogniseCompiled(t *testing.T) {
 			}
 			t.Parallel()
 			c := readCapture(t, name)
-			tgt, err := jit.TargetFor(c.header.info())
+			tgt, err := jit.TargetFor(c.Header.Kernel)
 			must(t, err)
 			funcs, bad := 0, 0
-			for i := range c.scenarios {
-				s := &c.scenarios[i]
-				for j := range s.Progs {
-					p := &s.Progs[j]
-					if len(p.Funcs) == 0 || p.Funcs[0].Image == nil || bad > 5 {
-						continue
+			for e := range compiled(c) {
+				if bad > 5 {
+					break
+				}
+				if testing.Short() && e.scenario.Line%shortStride != 0 {
+					continue
+				}
+				want, err := jit.Compile(e.verified(), tgt, e)
+				must(t, err)
+				got, err := recognise.RecogniseImage(want.Funcs)
+				must(t, err)
+				for k := range want.Funcs {
+					funcs++
+					w := want.Funcs[k]
+					if tgt.Emit.Probe == kernels.ProbeNone {
+						w.Faults = nil // as any other load
 					}
-					e := captureEnv{c, s, p}
-					want, err := jit.Compile(e.verified(t), tgt, e)
-					must(t, err)
-					got, err := recognise.RecogniseImage(want.Funcs)
-					must(t, err)
-					for k := range want.Funcs {
-						funcs++
-						w := want.Funcs[k]
-						if tgt.Emit.Probe == kernels.ProbeNone {
-							w.Faults = nil // as any other load
-						}
-						w.TailCalls = slices.Clone(w.TailCalls)
-						for n := range w.TailCalls {
-							w.TailCalls[n].Map, w.TailCalls[n].Key = -1, 0 // not in the code
-						}
-						if d := cmp.Diff(w, got.Funcs[k]); d != "" {
-							bad++
-							t.Errorf("%s program %d function %d (-compiler +recognised):\n%s", s.Name, j, k, d)
-						}
+					w.TailCalls = slices.Clone(w.TailCalls)
+					for n := range w.TailCalls {
+						w.TailCalls[n].Map, w.TailCalls[n].Key = -1, 0 // not in the code
+					}
+					if d := cmp.Diff(w, got.Funcs[k]); d != "" {
+						bad++
+						t.Errorf("%s program %d function %d (-compiler +recognised):\n%s", e.scenario.Name, e.n, k, d)
 					}
 				}
 			}

@@ -25,12 +25,20 @@ func eachCapture(t *testing.T, f func(t *testing.T, s *captures.Scenario)) {
 	}
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && !strings.HasSuffix(name, "-off.jsonl.gz") {
+				t.Skip("the others only in full runs")
+			}
 			t.Parallel()
 			src, err := captures.OpenFS(fixtures.FS, name, name)
 			if err != nil {
 				t.Fatal(err)
 			}
-			for s, err := range src.All() {
+			stride := 1
+			if testing.Short() {
+				stride = shortStride
+			}
+			for i := 0; i < src.Len(); i += stride {
+				s, err := src.Scenario(i)
 				if err != nil {
 					t.Fatal(err)
 				}

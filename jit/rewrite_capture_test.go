@@ -67,6 +67,9 @@ func TestRewriteCaptures(t *testing.T) {
 	for _, name := range names {
 		short := strings.TrimSuffix(strings.TrimPrefix(name, "kernels/"), ".jsonl.gz")
 		t.Run(short, func(t *testing.T) {
+			if testing.Short() && !strings.HasSuffix(name, "-off.jsonl.gz") {
+				t.Skip("the others only in full runs")
+			}
 			t.Parallel()
 			f, err := captures.LoadFS(fixtures.FS, name)
 			must(t, err)

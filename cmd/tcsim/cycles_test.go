@@ -70,6 +70,9 @@ func TestHostFault(t *testing.T) {
 
 // TestCyclesDocs checks that the error table of the documentation is what the command prints.
 func TestCyclesDocs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	code, out, errs := tcsim(t, "", "cycles", "--measured", "fixtures/uarch/measured.json")
 	if code != exitOK {
 		t.Fatalf("exit code %d: %s", code, errs)

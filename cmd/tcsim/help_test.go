@@ -14,6 +14,9 @@ import (
 // hardware, minutes) or write into the current folder: only their flags are checked here.
 var elsewhere = []string{"tcsim vm", "tcsim capture", "tcsim cycles --measured fixtures/uarch/measured.json --host", "tcsim fuzz"}
 
+// long are commands with examples of seconds; under -short scripts run them with less to do.
+var long = []string{"worst", "matrix", "cycles"}
+
 // TestHelpExamples runs every example of every --help as it stands there.
 func TestHelpExamples(t *testing.T) {
 	for _, c := range newApp(env{}).Commands {
@@ -78,7 +81,7 @@ func runExample(t *testing.T, line string) {
 		}
 		return
 	}
-	if testing.Short() && args[0] == "worst" {
+	if testing.Short() && slices.Contains(long, args[0]) {
 		t.Skip("takes long")
 	}
 	code, out, errs := tcsim(t, stdin, args...)

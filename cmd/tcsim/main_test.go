@@ -77,6 +77,9 @@ func TestWidth(t *testing.T) {
 
 // TestReplaysKernels runs all that a kernel ran.
 func TestReplaysKernels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long; a script replays a part of it")
+	}
 	code, out, errs := tcsim(t, "", "replay", "fixtures/kernels/6.12-off.jsonl.gz")
 	if code != exitOK || !strings.HasSuffix(out, "as the kernel: 2401/2401\n") || strings.Contains(out, "WRONG") {
 		t.Errorf("exit code %d\n%s%s", code, out, errs)

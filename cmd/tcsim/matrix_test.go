@@ -14,6 +14,9 @@ import (
 
 // TestMatrixText prints the whole table: as expected, no wider than a mail, each design in it.
 func TestMatrixText(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long; a script prints a part of it")
+	}
 	code, out, errs := tcsim(t, "", "matrix")
 	if code != exitOK || errs != "" {
 		t.Fatalf("exit code %d, %s\n%s", code, errs, out)

@@ -80,6 +80,9 @@ func (e env) vm(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
+	if info, err := os.Stat(kernel); err != nil || !info.Mode().IsRegular() {
+		return badUsage("--kernel: %s is not a file that holds a kernel%s", kernel, because(err))
+	}
 	fmt.Fprintf(e.stderr, "tcsim: booting %s\n", kernel)
 	start := time.Now()
 	a, err := vm.Boot(ctx, vm.Options{
@@ -104,6 +107,14 @@ func (e env) vm(ctx context.Context, cmd *cli.Command) error {
 		fmt.Fprintf(e.stderr, "tcsim: left out: %s\n", l)
 	}
 	return e.judgeGuest(ctx, cmd, a.Data)
+}
+
+// because is an error at the end of a message, nothing if it is nil.
+func because(err error) string {
+	if err == nil {
+		return ""
+	}
+	return ": " + err.Error()
 }
 
 // guestFiles are what the guest reads.

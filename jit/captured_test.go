@@ -3,122 +3,61 @@
 package jit_test
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"strconv"
+	"iter"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
+	captures "github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/image"
-	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify"
 )
 
-// The parts of a capture (fixtures/kernels/README.md) that these tests need. The facts that the
-// verifier would give are read from the captured image here, so that the compiler is judged alone;
-// the conform command derives them.
-type capture struct {
-	header    captureHeader
-	scenarios []captureScenario
-	symbols   map[string]string
-}
+// The facts that the verifier would give are read from the captured image here, so that the compiler is judged
+// alone; the conform command derives them.
 
-type captureHeader struct {
-	Base            string `json:"bpf_call_base"`
-	Release         string `json:"release"`
-	CPUFlags        string `json:"cpu_flags"`
-	Vulnerabilities map[string]string
-	Config          map[string]string
-}
-
-func (h captureHeader) info() kernels.KernelInfo {
-	return kernels.KernelInfo{
-		Release: h.Release, CPUFlags: strings.Fields(h.CPUFlags), Vulnerabilities: h.Vulnerabilities, Config: h.Config,
-	}
-}
-
-type captureScenario struct {
-	Name       string
-	ProgType   int `json:"prog_type"`
-	Maps       []captureMap
-	Progs      []captureProg
-	ProgArrays [][3]int `json:"prog_arrays"`
-}
-
-type captureMap struct {
-	Type       bpf.MapType
-	MaxEntries uint32 `json:"max_entries"`
-	Addr       string
-	ValueAddr  string `json:"value_addr"`
-}
-
-type captureProg struct {
-	Name      string
-	LoadError string `json:"load_error"`
-	Insns     string
-	Xlated    string
-	Funcs     []captureFunc
-	InsnMap   [][4]int `json:"insn_map"`
-	TailCalls []struct {
-		Func, Off int
-		Kind      string
-	} `json:"tail_calls"`
-	Refs map[string][]captureRef
-}
-
-type captureFunc struct {
-	Name  string
-	Addr  string
-	Image map[string]string
-}
-
-type captureRef struct {
-	Func, Off         int
-	Kind, Target, Sym string
-}
-
-func readCapture(t testing.TB, name string) *capture {
+func readCapture(t testing.TB, name string) *captures.File {
 	t.Helper()
-	data, err := fixtures.FS.ReadFile("kernels/" + name + ".jsonl.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	z, err := gzip.NewReader(bytes.NewReader(data))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := bufio.NewReaderSize(z, 1<<20)
-	c := &capture{}
-	for dec := json.NewDecoder(r); dec.More(); {
-		var raw json.RawMessage
-		if err := dec.Decode(&raw); err != nil {
-			t.Fatal(err)
+	f, err := captures.LoadFS(fixtures.FS, "kernels/"+name+".jsonl.gz")
+	must(t, err)
+	return f
+}
+
+// shortStride is how many scenarios of a capture are passed over under -short for one that is compared.
+const shortStride = 8
+
+// captured is a program that a kernel compiled, with the addresses that it used.
+type captured struct {
+	*captures.Env
+	scenario *captures.Scenario
+	prog     *captures.Prog
+	n        int // in the scenario
+}
+
+// compiled are the programs of a capture that the kernel has code for.
+func compiled(f *captures.File) iter.Seq[captured] {
+	return func(yield func(captured) bool) {
+		symbols := f.Symbols.Table()
+		for i := range f.Scenarios {
+			s := &f.Scenarios[i]
+			for n := range s.Progs {
+				p := &s.Progs[n]
+				if p.LoadError != "" || len(p.Funcs) == 0 {
+					continue
+				}
+				if !yield(captured{s.Env(n, &f.Header, symbols), s, p, n}) {
+					return
+				}
+			}
 		}
-		var kind struct {
-			Type    string
-			Symbols map[string]string
-		}
-		must(t, json.Unmarshal(raw, &kind))
-		switch kind.Type {
-		case "header":
-			must(t, json.Unmarshal(raw, &c.header))
-		case "symbols":
-			c.symbols = kind.Symbols
-		case "scenario":
-			var s captureScenario
-			must(t, json.Unmarshal(raw, &s))
-			c.scenarios = append(c.scenarios, s)
-		}
 	}
-	return c
 }
 
 func must(t testing.TB, err error) {
@@ -135,66 +74,26 @@ func unhex(t testing.TB, s string) []byte {
 	return b
 }
 
-func addr(s string) (image.Addr, error) {
-	v, err := strconv.ParseUint(s, 16, 64)
-	return image.Addr(v), err
-}
-
-// captureEnv answers with the addresses that the kernel used.
-type captureEnv struct {
-	c *capture
-	s *captureScenario
-	p *captureProg
-}
-
-func (e captureEnv) Place(fn, size int, entry image.CodeOff) (image.Addr, error) {
-	return addr(e.p.Funcs[fn].Addr)
-}
-
-func (e captureEnv) Helper(imm int32) (image.Addr, error) {
-	base, err := addr(e.c.header.Base)
-	return base + image.Addr(imm), err
-}
-
-func (e captureEnv) MapAddr(m int) (image.Addr, error)  { return addr(e.s.Maps[m].Addr) }
-func (e captureEnv) MapValue(m int) (image.Addr, error) { return addr(e.s.Maps[m].ValueAddr) }
-
-func (e captureEnv) Symbol(name string) (image.Addr, error) {
-	if s, ok := e.c.symbols[name]; ok {
-		return addr(s)
-	}
-	for _, r := range e.p.Refs["empty"] {
-		if r.Sym == name || name == "this_cpu_off" && r.Kind == "gs" {
-			return addr(r.Target)
-		}
-	}
-	return 0, fmt.Errorf("no symbol %s", name)
-}
-
 // verified makes what the verifier would tell the JIT out of the captured image.
-func (e captureEnv) verified(t testing.TB) *verify.Verified {
-	x := unhex(t, e.p.Xlated)
-	v := &verify.Verified{Program: &bpf.Program{Name: e.p.Name}}
-	for i := 0; i < len(x); i += bpf.InsnSize {
-		v.Insns = append(v.Insns, bpf.DecodeInsn(x[i:]))
-	}
+func (e captured) verified() *verify.Verified {
+	v := &verify.Verified{Program: &bpf.Program{Name: e.prog.Name}, Insns: slices.Clone(e.prog.Xlated)}
 	starts := map[int]int{0: 0}
 	for i, in := range v.Insns {
 		if in.Op == 0x85 && in.Src == bpf.PseudoCall {
 			starts[int(in.Imm)] = i + 1 + int(in.Off)
 		}
 	}
-	for i := range e.p.Funcs {
+	for i := range e.prog.Funcs {
 		end := len(v.Insns)
 		if s, ok := starts[i+1]; ok {
 			end = s
 		}
-		f := verify.FuncInfo{Name: e.p.Funcs[i].Name, Start: bpf.InsnIndex(starts[i]), End: bpf.InsnIndex(end)}
-		f.StackDepth, f.TailCallReachable = prologueFacts(unhex(t, e.p.Funcs[i].Image["empty"]), v.Insns[f.Start])
+		f := verify.FuncInfo{Name: e.prog.Funcs[i].Name, Start: bpf.InsnIndex(starts[i]), End: bpf.InsnIndex(end)}
+		f.StackDepth, f.TailCallReachable = prologueFacts(e.prog.Funcs[i].Code(captures.Empty), v.Insns[f.Start])
 		v.Funcs = append(v.Funcs, f)
 	}
 	e.markTailCalls(v)
-	e.markProbes(t, v)
+	e.markProbes(v)
 	return v
 }
 
@@ -222,7 +121,7 @@ func prologueFacts(code []byte, first bpf.Insn) (depth int32, reachable bool) {
 	return depth, code[0] == 0x50 && !(muldiv && (code[1] == 0x52 || code[1] == 0x49))
 }
 
-func (e captureEnv) markTailCalls(v *verify.Verified) {
+func (e captured) markTailCalls(v *verify.Verified) {
 	n := 0
 	for i := range v.Insns {
 		in := &v.Insns[i]
@@ -230,7 +129,7 @@ func (e captureEnv) markTailCalls(v *verify.Verified) {
 			continue
 		}
 		*in = bpf.Insn{Op: bpf.OpTailCall}
-		if e.p.TailCalls[n].Kind == "direct" {
+		if e.prog.TailCalls[n].Direct {
 			v.Pokes = append(v.Pokes, verify.PokeDesc{Insn: bpf.InsnIndex(i)})
 			in.Imm = int32(len(v.Pokes))
 		}
@@ -239,10 +138,10 @@ func (e captureEnv) markTailCalls(v *verify.Verified) {
 }
 
 // markProbes restores the loads that the kernel's dump shows without their check.
-func (e captureEnv) markProbes(t testing.TB, v *verify.Verified) {
-	for _, m := range e.p.InsnMap {
-		in := &v.Insns[m[1]]
-		code := unhex(t, e.p.Funcs[m[2]].Image["empty"])[m[3]:]
+func (e captured) markProbes(v *verify.Verified) {
+	for _, m := range e.prog.InsnMap {
+		in := &v.Insns[m.Xlated]
+		code := e.prog.Funcs[m.Func].Code(captures.Empty)[m.Off:]
 		if in.Op&7 == 1 && (bytes.HasPrefix(code, []byte{0x49, 0xbb}) || bytes.HasPrefix(code, []byte{0x49, 0xc7, 0xc2, 0, 0, 0x60, 0xff})) {
 			if in.Op&0xe0 == 0x60 {
 				in.Op = in.Op&0x1f | 0x20
@@ -256,43 +155,43 @@ func (e captureEnv) markProbes(t testing.TB, v *verify.Verified) {
 func TestCaptures(t *testing.T) {
 	for name, target := range captureTargets {
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && !strings.HasSuffix(name, "-off") {
+				t.Skip("the others only in full runs")
+			}
 			t.Parallel()
 			c := readCapture(t, name)
-			tgt, err := jit.TargetFor(c.header.info())
+			tgt, err := jit.TargetFor(c.Header.Kernel)
 			must(t, err)
 			if tgt.Name != target || tgt.Evidence != jit.ByCapture {
 				t.Errorf("chosen target %s (%s), expected %s", tgt.Name, tgt.Evidence, target)
 			}
 			same, total := 0, 0
 			fails := map[string]int{}
-			for i := range c.scenarios {
-				s := &c.scenarios[i]
-				for j := range s.Progs {
-					p := &s.Progs[j]
-					if len(p.Funcs) == 0 || p.Funcs[0].Image == nil {
-						continue
-					}
-					total += len(p.Funcs)
-					n, err := compareProgram(t, captureEnv{c, s, p}, tgt)
-					same += n
-					if err != nil {
-						key := strings.Join(strings.SplitN(s.Name, "/", 4)[:2], "/")
-						if fails[key]++; fails[key] <= 1 {
-							t.Errorf("%s, program %d: %v", s.Name, j, err)
-						}
+			for e := range compiled(c) {
+				if testing.Short() && e.scenario.Line%shortStride != 0 {
+					continue
+				}
+				total += len(e.prog.Funcs)
+				n, err := e.compare(t, tgt)
+				same += n
+				if err != nil {
+					key := strings.Join(strings.SplitN(e.scenario.Name, "/", 4)[:2], "/")
+					if fails[key]++; fails[key] <= 1 {
+						t.Errorf("%s, program %d: %v", e.scenario.Name, e.n, err)
 					}
 				}
 			}
 			t.Logf("%d/%d functions identical", same, total)
-			if same != total {
+			if same != total || total == 0 {
 				t.Errorf("failures by category: %v", fails)
 			}
 		})
 	}
 }
 
-func compareProgram(t testing.TB, e captureEnv, tgt *jit.Target) (same int, err error) {
-	v := e.verified(t)
+// compare compiles the program and compares code, facts and states.
+func (e captured) compare(t testing.TB, tgt *jit.Target) (same int, err error) {
+	v := e.verified()
 	img, err := jit.Compile(v, tgt, e)
 	if err != nil {
 		return 0, err
@@ -304,7 +203,7 @@ func compareProgram(t testing.TB, e captureEnv, tgt *jit.Target) (same int, err 
 		return 0, err
 	}
 	for i := range img.Funcs {
-		want := unhex(t, e.p.Funcs[i].Image["empty"])
+		want := e.prog.Funcs[i].Code(captures.Empty)
 		got := img.Funcs[i].Code
 		if bytes.Equal(got, want) {
 			same++
@@ -324,49 +223,48 @@ func compareProgram(t testing.TB, e captureEnv, tgt *jit.Target) (same int, err 
 }
 
 // checkFacts compares what the compiler says about its image with the capture.
-func (e captureEnv) checkFacts(img *image.Image) error {
-	for _, m := range e.p.InsnMap {
-		f := &img.Funcs[m[2]]
-		off := f.InsnOff[bpf.InsnIndex(m[1])-f.FirstInsn]
-		if m[3] == 0 && off == f.Frame.Body {
+func (e captured) checkFacts(img *image.Image) error {
+	for _, m := range e.prog.InsnMap {
+		f := &img.Funcs[m.Func]
+		off := f.InsnOff[m.Xlated-f.FirstInsn]
+		if m.Off == 0 && off == f.Frame.Body {
 			continue // the capture counts the prologue as the first instruction's
 		}
-		if int(off) != m[3] {
-			return fmt.Errorf("insn %d is at %d, expected %d", m[1], off, m[3])
+		if off != m.Off {
+			return fmt.Errorf("insn %d is at %d, expected %d", m.Xlated, off, m.Off)
 		}
 	}
 	n := 0
 	for i := range img.Funcs {
 		for _, s := range img.Funcs[i].TailCalls {
-			if n == len(e.p.TailCalls) {
+			if n == len(e.prog.TailCalls) {
 				return fmt.Errorf("tail call too many: %+v", s)
 			}
-			want := e.p.TailCalls[n]
-			if want.Func != i || want.Off != int(s.Start) || (want.Kind == "direct") != s.Direct {
+			want := e.prog.TailCalls[n]
+			if want.Func != i || want.Off != s.Start || want.Direct != s.Direct {
 				return fmt.Errorf("tail call %d of function %d is %+v, expected %+v", n, i, s, want)
 			}
 			n++
 		}
 	}
-	if n != len(e.p.TailCalls) {
-		return fmt.Errorf("%d tail calls, expected %d", n, len(e.p.TailCalls))
+	if n != len(e.prog.TailCalls) {
+		return fmt.Errorf("%d tail calls, expected %d", n, len(e.prog.TailCalls))
 	}
 	return nil
 }
 
 // checkStates fills the slots as the capture did, compares, and empties them again.
-func (e captureEnv) checkStates(t testing.TB, tgt *jit.Target, img *image.Image) error {
+func (e captured) checkStates(t testing.TB, tgt *jit.Target, img *image.Image) error {
 	var plan, undo []image.Patch
 	for i := range img.Funcs {
 		f := &img.Funcs[i]
 		for j := range f.TailCalls {
 			s := &f.TailCalls[j]
-			state, ok := e.p.Funcs[i].Image["populated"]
-			if !s.Direct || !ok {
+			if !s.Direct || !e.prog.Funcs[i].Recorded(captures.Populated) {
 				continue
 			}
 			// The test takes only the target from the capture's code.
-			code := unhex(t, state)[s.Jump:]
+			code := e.prog.Funcs[i].Code(captures.Populated)[s.Jump:]
 			if code[0] != 0xe9 {
 				continue
 			}
@@ -383,11 +281,10 @@ func (e captureEnv) checkStates(t testing.TB, tgt *jit.Target, img *image.Image)
 		return err
 	}
 	for i := range img.Funcs {
-		want, ok := e.p.Funcs[i].Image["populated"]
-		if ok && !bytes.Equal(unhex(t, want), img.Funcs[i].Code) {
+		if !bytes.Equal(e.prog.Funcs[i].Code(captures.Populated), img.Funcs[i].Code) {
 			return fmt.Errorf("function %d differs in state populated", i)
 		}
-		if _, ok := e.p.Funcs[i].Image["deleted"]; ok {
+		if e.prog.Funcs[i].Recorded(captures.Deleted) {
 			return fmt.Errorf("function %d has a state deleted of its own", i)
 		}
 	}
