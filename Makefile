@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-.PHONY: build setup-vm demo test short check lint generate fixtures fuzz bench setup
+.PHONY: build setup-vm setup-sources demo test short check lint generate fixtures fuzz bench setup
 
 build: setup
 	go build -o tcsim ./cmd/tcsim
@@ -10,6 +10,7 @@ demo: build
 
 test: setup
 	@[ -z "$$CI" ] || .ci/setup-vm
+	@[ -z "$$CI" ] || .ci/setup-sources
 	go test -timeout 60m ./...
 
 short: setup
@@ -39,3 +40,6 @@ setup:
 
 setup-vm:
 	@.ci/setup-vm
+
+setup-sources:
+	@.ci/setup-sources

@@ -48,7 +48,6 @@ var controls = []struct {
 // open makes an engine and sets its processor up for 64-bit kernel mode with paging. The order
 // matters: the model first, CR4 with OSXSAVE (or VEX instructions are refused), then EFER, then CR0.
 func (e *engine) open() error {
-	const msrEFER, efer = 0xc0000080, 0xd00 // LME, LMA and NXE
 	u, err := uc.NewUnicorn(uc.ARCH_X86, uc.MODE_64)
 	if err != nil {
 		return err
@@ -63,17 +62,23 @@ func (e *engine) open() error {
 	if e.portable {
 		e.c.env = nil
 	}
-	if err := errors.Join(
+	if err := enterKernelMode(u); err != nil {
+		return err
+	}
+	e.clean, err = u.ContextSave(nil)
+	return err
+}
+
+// enterKernelMode sets a processor up for 64-bit mode with paging.
+func enterKernelMode(u uc.Unicorn) error {
+	const msrEFER, efer = 0xc0000080, 0xd00 // LME, LMA and NXE
+	return errors.Join(
 		u.RegWrite(controls[0].reg, controls[0].value),
 		u.RegWrite(controls[1].reg, controls[1].value),
 		u.RegWriteX86Msr(msrEFER, efer),
 		u.RegWrite(controls[2].reg, controls[2].value),
 		u.RegWrite(uc.X86_REG_GS_BASE, uint64(guest.GSBase)),
-	); err != nil {
-		return err
-	}
-	e.clean, err = u.ContextSave(nil)
-	return err
+	)
 }
 
 // The engine never frees translations of code that was changed. When its buffer of 1 GiB is full it

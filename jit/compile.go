@@ -42,8 +42,11 @@ type compiler struct {
 // the target. An error names the target, the instruction index and the instruction, and wraps
 // ErrUnsupported or ErrNotJITed where these apply. Compile is safe for concurrent use if env is.
 func Compile(v *verify.Verified, t *Target, env image.Env) (*image.Image, error) {
-	c := &compiler{v: v, t: t, env: env}
-	img, err := c.compile()
+	compile := func() (*image.Image, error) { return (&compiler{v: v, t: t, env: env}).compile() }
+	if t.Emitter != nil {
+		compile = func() (*image.Image, error) { return t.Emitter.Compile(v, t, env) }
+	}
+	img, err := compile()
 	if err != nil {
 		return nil, fmt.Errorf("compile %s for %s: %w", programName(v), t.Name, err)
 	}

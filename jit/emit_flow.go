@@ -151,10 +151,8 @@ func (e *emitter) call(in *bpf.Insn) error {
 
 // kernelFunc returns the address of the helper or kernel function that in calls.
 func (c *compiler) kernelFunc(in *bpf.Insn) (image.Addr, error) {
-	if p := c.v.Program; p != nil && in.Src == bpf.PseudoKfunc {
-		if _, known := p.HelperNames[in.Imm]; !known && p.Kfunc(*in) != "" {
-			return c.symbol(p.Kfunc(*in))
-		}
+	if name := c.v.KernelFunc(*in); name != "" {
+		return c.symbol(name)
 	}
 	return c.env.Helper(in.Imm)
 }

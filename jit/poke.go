@@ -36,6 +36,9 @@ func (t *Target) LoadPlan(sites []image.PokeSite, targets []image.Addr) ([]image
 	if len(sites) != len(targets) {
 		return nil, fmt.Errorf("load plan: %d sites but %d targets", len(sites), len(targets))
 	}
+	if t.Emitter != nil {
+		return t.Emitter.LoadPlan(t, sites, targets)
+	}
 	sch, err := schemeByName(t.Scheme)
 	if err != nil {
 		return nil, err
@@ -55,6 +58,9 @@ func (t *Target) LoadPlan(sites []image.PokeSite, targets []image.Addr) ([]image
 // (bpf_fd_array_map_update_elem, prog_array_map_poke_run in kernel/bpf/arraymap.c). old and new are
 // the landings of the programs, 0 for none: insert, replace, delete, and delete of an empty slot.
 func (t *Target) UpdatePlan(sites []image.PokeSite, old, new image.Addr) ([]image.Patch, error) {
+	if t.Emitter != nil {
+		return t.Emitter.UpdatePlan(t, sites, old, new)
+	}
 	sch, err := schemeByName(t.Scheme)
 	if err != nil {
 		return nil, err

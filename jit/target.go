@@ -22,6 +22,9 @@ type Target struct {
 
 	// Variant, if not nil, changes what the scheme does.
 	Variant *Variant
+	// Emitter, if not nil, makes the code, and Scheme only says what design it is taken for. Variant must
+	// be nil then.
+	Emitter Emitter
 }
 
 // Evidence is what the bytes of a target were checked against.

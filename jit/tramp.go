@@ -80,9 +80,12 @@ func (f *Traced) Attach(k TraceKind, p TracingProg) {
 	f.progs[k] = append([]TracingProg{p}, f.progs[k]...)
 }
 
-// calls reports whether the trampoline calls the function itself (BPF_TRAMP_F_CALL_ORIG), which it
+// Programs are those of one kind, in the order in which they run.
+func (f *Traced) Programs(k TraceKind) []TracingProg { return f.progs[k] }
+
+// Calls reports whether the trampoline calls the function itself (BPF_TRAMP_F_CALL_ORIG), which it
 // does if anything is to run behind it.
-func (f *Traced) calls() bool { return len(f.progs[Fexit])+len(f.progs[FmodRet]) > 0 }
+func (f *Traced) Calls() bool { return len(f.progs[Fexit])+len(f.progs[FmodRet]) > 0 }
 
 // TailCallsTraced is what Traced.TailCalls is for the functions of a program: aux->tail_call_reachable,
 // which bpf_check sets from what it knows of the entry.
@@ -107,7 +110,11 @@ func (t *Trampoline) Image(target *Target) *image.Image {
 // Of env, it uses Place, once, and Symbol. It fails with ErrUnsupported on targets without
 // TrampStyle. A function of a program that is traced must be of the same target.
 func CompileTrampoline(f *Traced, t *Target, env image.Env) (*Trampoline, error) {
-	tr, err := compileTrampoline(f, t, env)
+	compile := compileTrampoline
+	if t.Emitter != nil {
+		compile = t.Emitter.CompileTrampoline
+	}
+	tr, err := compile(f, t, env)
 	if err != nil {
 		return nil, fmt.Errorf("compile trampoline of %s for %s: %w", f.Name, t.Name, err)
 	}
@@ -193,4 +200,4 @@ func (e *trampEmitter) body() image.Addr {
 }
 
 // jumps reports whether the traced function jumps to the trampoline.
-func (e *trampEmitter) jumps() bool { return e.form.jump && e.f.calls() }
+func (e *trampEmitter) jumps() bool { return e.form.jump && e.f.Calls() }

@@ -41,7 +41,7 @@ const retSlot = 8
 // place decides the frame.
 func (e *trampEmitter) place() {
 	e.args = 8 * int32(len(e.f.Args))
-	if e.f.calls() {
+	if e.f.Calls() {
 		e.args += 8
 	}
 	e.size = e.args
@@ -72,7 +72,7 @@ func (e *trampEmitter) all() error {
 	}
 	e.enter()
 	e.bodyOff = image.CodeOff(e.Len())
-	calls := e.f.calls()
+	calls := e.f.Calls()
 	err := error(nil)
 	if calls {
 		e.Mov64OI(x86.RDI, uint64(e.f.Image))
@@ -244,7 +244,7 @@ func (e *trampEmitter) original(skips []int) error {
 // leave takes the frame down and returns: behind the patched instruction of the traced function, or
 // to its caller if the function has been called.
 func (e *trampEmitter) leave() error {
-	if e.f.calls() {
+	if e.f.Calls() {
 		e.Mov64RM(x86.RAX, below(retSlot))
 	}
 	if e.form.pushRBX {
@@ -253,7 +253,7 @@ func (e *trampEmitter) leave() error {
 		e.Mov64RM(x86.RBX, below(e.rbx))
 	}
 	e.Leave() // c9
-	if e.f.calls() && !e.jumps() {
+	if e.f.Calls() && !e.jumps() {
 		e.Add64MI8(reg(x86.RSP), 8) // 48 83 c4 08: the return into the traced function
 	}
 	return e.ret()
@@ -296,7 +296,7 @@ func (e *trampEmitter) frame() image.Frame {
 	}
 	add(8, 8, image.SlotReturn, 0)
 	add(0, 8, image.SlotSavedReg, x86.RBP)
-	if e.f.calls() {
+	if e.f.Calls() {
 		add(-retSlot, 8, image.SlotTraceReturn, 0)
 	}
 	if n := int32(len(e.f.Args)); n > 0 {

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/tcsim/tcsim/jit/image"
 )
@@ -53,6 +54,7 @@ type Memory struct {
 	// writable are the pages that Restore looks at, text those with code, in order of allocation.
 	writable, text []*page
 	heap           image.Addr // where Heap goes on
+	free           []uint64   // physical pages that were unmapped, zeroed
 }
 
 // NewMemory returns empty guest memory in mem, of which at least one page is needed.
@@ -66,7 +68,7 @@ func (s *Memory) Clear() {
 	s.next = PageSize
 	clear(s.pages)
 	s.writable, s.text = s.writable[:0], s.text[:0]
-	s.heap = elemBase
+	s.heap, s.free = elemBase, s.free[:0]
 }
 
 // Heap returns the address of size bytes for the machine's own use, not mapped yet, and rounded so
@@ -78,6 +80,11 @@ func (s *Memory) Heap(size uint64) image.Addr {
 }
 
 func (s *Memory) alloc() (uint64, error) {
+	if n := len(s.free); n > 0 {
+		p := s.free[n-1]
+		s.free = s.free[:n-1]
+		return p, nil
+	}
 	if s.next+PageSize > uint64(len(s.mem)) {
 		return 0, fmt.Errorf("guest memory of %d bytes is used up", len(s.mem))
 	}
@@ -134,6 +141,21 @@ func (s *Memory) mapPage(addr image.Addr, pr Prot) (*page, error) {
 	s.setEntry(p.pte, e)
 	s.pages[addr] = p
 	return p, nil
+}
+
+// Unmap forgets the pages of [from, to). The engine's translations of addresses must be flushed afterwards.
+func (s *Memory) Unmap(from, to image.Addr) {
+	gone := func(p *page) bool { return p.virt >= from && p.virt < to }
+	for a, p := range s.pages {
+		if gone(p) {
+			s.setEntry(p.pte, 0)
+			clear(s.bytes(p))
+			s.free = append(s.free, p.phys)
+			delete(s.pages, a)
+		}
+	}
+	slices.Sort(s.free)
+	s.writable, s.text = slices.DeleteFunc(s.writable, gone), slices.DeleteFunc(s.text, gone)
 }
 
 // MapRange maps all pages of [addr, addr+size).

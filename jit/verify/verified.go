@@ -47,3 +47,14 @@ type PokeDesc struct {
 	Map  int // index into Program.Maps
 	Key  uint32
 }
+
+// KernelFunc names the kernel function that a call reaches, "" if the number in the call says where it is
+// (image.Env.Helper).
+func (v *Verified) KernelFunc(in bpf.Insn) string {
+	if p := v.Program; p != nil && in.Src == bpf.PseudoKfunc {
+		if _, known := p.HelperNames[in.Imm]; !known {
+			return p.Kfunc(in)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import (
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/verify"
+)
+
+// Emitter makes the code of a target whose Emitter is set, in place of the compiler of this package: the
+// JIT of a kernel's source (package source). It must do for its arguments what the functions of the same
+// names are documented to do, and be safe for concurrent use.
+type Emitter interface {
+	Compile(v *verify.Verified, t *Target, env image.Env) (*image.Image, error)
+	CompileTrampoline(f *Traced, t *Target, env image.Env) (*Trampoline, error)
+	LoadPlan(t *Target, sites []image.PokeSite, targets []image.Addr) ([]image.Patch, error)
+	UpdatePlan(t *Target, sites []image.PokeSite, old, new image.Addr) ([]image.Patch, error)
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package source_test
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/fixtures"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/source"
+)
+
+// sourceDir is where .ci/setup-sources puts kernel sources: a folder for each version.
+func sourceDir() string {
+	if d := os.Getenv("TCSIM_SOURCES"); d != "" {
+		return d
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "tcsim", "src")
+}
+
+// needed are the kernels whose source is there in CI.
+var needed = []string{"6.1.", "6.12.", "7.3."}
+
+// open opens the source of a kernel, or skips.
+func open(t *testing.T, version string) source.Tree {
+	t.Helper()
+	found, _ := filepath.Glob(filepath.Join(sourceDir(), version+"*", source.JITFile))
+	if len(found) == 0 {
+		if os.Getenv("CI") == "true" && slices.Contains(needed, version) {
+			t.Fatalf("no source of kernel %s in %s: run .ci/setup-sources", version, sourceDir())
+		}
+		t.Skipf("no source of kernel %s in %s: run .ci/setup-sources", version, sourceDir())
+	}
+	tree, err := source.Open(strings.TrimSuffix(found[0], "/"+source.JITFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
+
+func processor() (source.Processor, error) { return emu.NewProcessor(2 << 30) }
+
+// compile makes the JIT of a tree for a target.
+func compile(t *testing.T, tree source.Tree, target *jit.Target) *source.JIT {
+	t.Helper()
+	j, err := source.New(context.Background(), tree, target, source.Options{Processor: processor, Cache: source.CacheDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := j.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return j
+}
+
+// TestConform compares what the kernels' own source emits here with what the kernels emitted.
+func TestConform(t *testing.T) {
+	names, err := fs.Glob(fixtures.FS, "kernels/*.jsonl.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range names {
+		name := strings.TrimSuffix(filepath.Base(file), ".jsonl.gz")
+		if testing.Short() && !strings.HasSuffix(name, "-off") {
+			continue
+		}
+		kernel, _, _ := strings.Cut(strings.TrimPrefix(name, "extra-"), "-")
+		t.Run(name, func(t *testing.T) {
+			tree := open(t, kernel+".")
+			src, err := capture.OpenFS(fixtures.FS, file, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			target, err := src.Header.Target()
+			if err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			target.Emitter = compile(t, tree, target)
+			compiled := time.Since(began)
+			r, err := capture.Conform(src, capture.Options{Target: target, Keep: 5})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("compiled in %v, all in %v: images %v, facts %v, trampolines %v, not JITed %d", compiled, time.Since(began), r.Total(), r.Facts, r.Trampolines, r.NotJITed)
+			if !r.OK() {
+				t.Errorf("differs")
+			}
+			for _, m := range r.Mismatches {
+				t.Logf("%s prog %d func %d %v: %s\n%s", m.Scenario, m.Prog, m.Func, m.State, m.Reason, m.Listing)
+			}
+		})
+	}
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package source
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/recognise"
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// image reads the code that was made and what it says of itself.
+func (j *job) image(g *guest) (*image.Image, error) {
+	funcs := make([]image.FuncImage, len(j.v.Funcs))
+	for n := range funcs {
+		f := &funcs[n]
+		at, bpfFunc := image.Addr(j.funcWord(n, funcImage)), image.Addr(j.funcWord(n, funcEntry))
+		size := j.funcWord(n, funcLen) + uint64(bpfFunc-at)
+		if bpfFunc < at || size == 0 || size > bufferSlot {
+			return nil, fmt.Errorf("function %d (%s): image at %#x, %d bytes, entry at %#x", n, j.v.Funcs[n].Name, uint64(at), size, uint64(bpfFunc))
+		}
+		f.Name, f.Addr, f.FirstInsn = j.v.Funcs[n].Name, at, j.v.Funcs[n].Start
+		f.Code = make([]byte, size)
+		if err := g.cpu.Read(at, f.Code); err != nil {
+			return nil, err
+		}
+		f.InsnOff = j.offsets(n)
+		if k := len(f.InsnOff); k > 0 && f.InsnOff[k-1] != image.CodeOff(size) {
+			return nil, fmt.Errorf("function %d (%s): the last instruction ends at %d of %d bytes", n, f.Name, f.InsnOff[k-1], size)
+		}
+	}
+	img, err := recognise.RecogniseImage(funcs)
+	if err != nil {
+		return nil, err
+	}
+	for n := range img.Funcs {
+		f := &img.Funcs[n]
+		f.Entry = image.CodeOff(image.Addr(j.funcWord(n, funcEntry)) - f.Addr)
+	}
+	img.Program, img.Limit = j.v.Program, j.t.Limit
+	return img, nil
+}
+
+// describe adds what only the loader knows and checks that no address is one that nobody knows.
+func (j *job) describe(img *image.Image, g *guest, landing image.CodeOff, private map[int]image.Addr) error {
+	for n := range img.Funcs {
+		f := &img.Funcs[n]
+		if err := g.o.refers(f); err != nil {
+			return fmt.Errorf("function %d (%s): %w", n, f.Name, err)
+		}
+		f.ExceptionCB = j.v.Funcs[n].ExceptionCB
+		f.Frame.Landing = -1
+		if n == 0 {
+			f.Frame.Landing = f.Entry + landing
+		}
+		if len(f.InsnOff) > 0 {
+			f.Frame.Body = f.InsnOff[0]
+		}
+		if p := private[n]; p != 0 {
+			f.Frame.PrivateFP = p
+		}
+		for i := range f.TailCalls {
+			j.site(&f.TailCalls[i])
+		}
+		j.unrecognised(f, n)
+	}
+	return nil
+}
+
+// site fills in which slot a recognised tail call is for.
+func (j *job) site(s *image.TailCallSite) {
+	if s.Insn < 0 || int(s.Insn) >= len(j.v.Insns) {
+		return
+	}
+	if n := j.v.Insns[s.Insn].Imm; j.v.Insns[s.Insn].Op == bpf.OpTailCall && n > 0 && int(n) <= len(j.v.Pokes) {
+		p := j.v.Pokes[n-1]
+		s.Direct, s.Map, s.Key = true, p.Map, p.Key
+	}
+}
+
+// unrecognised adds the tail calls of function n that were emitted and not recognised: what the loader
+// knows of them, so that they are run and patched nevertheless.
+func (j *job) unrecognised(f *image.FuncImage, n int) {
+	known := map[bpf.InsnIndex]bool{}
+	for i := range f.TailCalls {
+		known[f.TailCalls[i].Insn] = true
+	}
+	for i := range max(len(f.InsnOff)-1, 0) {
+		at := f.FirstInsn + bpf.InsnIndex(i)
+		if j.v.Insns[at].Op != bpf.OpTailCall || known[at] {
+			continue
+		}
+		s := image.TailCallSite{
+			Insn: at, Start: f.InsnOff[i], End: f.InsnOff[i+1], Map: -1,
+			Bounds: -1, Limit: -1, Null: -1, Bump: -1, Unwind: -1, Bypass: -1, Jump: -1,
+		}
+		j.site(&s)
+		if s.Direct {
+			p := int(j.v.Insns[at].Imm) - 1
+			s.Bypass, s.Jump = j.placeOf(f, p, pokeBypass), j.placeOf(f, p, pokeTarget)
+		} else {
+			s.Jump = lastJump(f, s.Start, s.End)
+		}
+		f.TailCalls = insertSite(f.TailCalls, s)
+	}
+}
+
+// placeOf returns where an address of direct tail call p is in a function; -1 if it is not in it.
+func (j *job) placeOf(f *image.FuncImage, p, word int) image.CodeOff {
+	a := image.Addr(j.pokeWord(p, word))
+	if word == pokeTarget && a == 0 {
+		a = image.Addr(j.pokeWord(p, pokeIP))
+	}
+	if a < f.Addr || a+image.PokeSize > f.End() {
+		return -1
+	}
+	return image.CodeOff(a - f.Addr)
+}
+
+// lastJump returns where the last jump of [from, to) is that leaves the function; -1 if none does.
+func lastJump(f *image.FuncImage, from, to image.CodeOff) image.CodeOff {
+	at := image.CodeOff(-1)
+	for off := from; off < to; {
+		in, err := x86.Decode(f.Code[off:], f.Addr+image.Addr(off))
+		if err != nil {
+			return at
+		}
+		out := in.Branch == x86.BranchJump && (in.Target < f.Addr || in.Target >= f.End())
+		if out || in.Branch == x86.BranchJumpIndirect {
+			at = off
+		}
+		off += image.CodeOff(in.Len)
+	}
+	return at
+}
+
+// insertSite keeps sites in order.
+func insertSite(sites []image.TailCallSite, s image.TailCallSite) []image.TailCallSite {
+	at, _ := slices.BinarySearchFunc(sites, s, func(a, b image.TailCallSite) int { return cmp.Compare(a.Start, b.Start) })
+	return slices.Insert(sites, at, s)
+}
+
+// refers finds names in the code that nobody could say the address of.
+func (o *object) refers(f *image.FuncImage) error {
+	for off := 0; off < len(f.Code); {
+		in, err := x86.Decode(f.Code[off:], f.Addr+image.Addr(off))
+		if err != nil {
+			return err
+		}
+		for _, a := range addresses(&in) {
+			if name, open := o.openName(a); open {
+				return fmt.Errorf("the code refers to %s at offset %#x, which tcsim does not know here", name, off)
+			}
+		}
+		off += int(in.Len)
+	}
+	return nil
+}
+
+// addresses are those that an instruction names.
+func addresses(in *x86.Inst) []image.Addr {
+	var out []image.Addr
+	if in.Branch.Direct() {
+		out = append(out, in.Target)
+	}
+	if v, ok := in.Imm(); ok {
+		out = append(out, image.Addr(v), image.Addr(int64(int32(v))))
+	}
+	if in.HasMem {
+		a := image.Addr(int64(in.Mem.Disp))
+		if in.Mem.RIPRel {
+			a += in.PC + image.Addr(in.Len)
+		}
+		out = append(out, a)
+	}
+	return out
+}

@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify"
+)
+
+// Options of New.
+type Options struct {
+	// Processor makes a processor; several may be made and used at the same time.
+	Processor func() (Processor, error)
+	// Version is that of the kernel, where the tree does not say it.
+	Version Version
+	// Extra are C files to compile with the JIT.
+	Extra []Extra
+	// Cache is the folder in which compiled objects are kept; "" keeps none.
+	Cache string
+	// Config are further configuration options, such as "CONFIG_X": "1".
+	Config map[string]string
+}
+
+// JIT is the JIT of a kernel's source, compiled for one target: a jit.Emitter. It is safe for concurrent use.
+type JIT struct {
+	facts      *Facts
+	object     *object
+	target     *jit.Target // that it was compiled for
+	features   map[string]int
+	base       int // MAX_TAIL_CALL_CNT of the tree
+	landing    image.CodeOff
+	tailCallOp uint8
+	processor  func() (Processor, error)
+	// useJump says that traced functions jump to trampolines that call them, tailCallCtx that trampolines
+	// can keep rax.
+	useJump, tailCallCtx bool
+
+	mu   sync.Mutex
+	idle []*guest
+	all  []*guest
+}
+
+// New compiles the JIT of a tree for a target, of which everything but the code that the JIT itself emits
+// is taken: offsets in structures, mitigations, what the verifier does. The target is not changed.
+func New(ctx context.Context, tree Tree, t *jit.Target, opts Options) (*JIT, error) {
+	text, err := tree.ReadFile(JITFile)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", tree.Shown(JITFile), err)
+	}
+	v := opts.Version
+	if v == (Version{}) {
+		if v, err = TreeVersion(tree); err != nil {
+			return nil, err
+		}
+	}
+	facts, err := ReadFacts(tree, text, v, t)
+	if err != nil {
+		return nil, err
+	}
+	for n, value := range opts.Config {
+		facts.add(n, value, "the command line")
+	}
+	u := &unit{shown: tree.Shown(JITFile), text: text, extra: opts.Extra, facts: facts}
+	b, err := u.object(ctx, opts.Cache)
+	if err != nil {
+		return nil, err
+	}
+	o, err := readObject(b)
+	if err != nil {
+		return nil, err
+	}
+	j := &JIT{facts: facts, object: o, target: t, features: u.features(), processor: opts.Processor, tailCallOp: bpf.OpTailCall}
+	if j.base, err = strconv.Atoi(facts.Get("TCSIM_MAX_TAIL_CALL_CNT")); err != nil {
+		return nil, fmt.Errorf("MAX_TAIL_CALL_CNT: %w", err)
+	}
+	j.useJump = strings.Contains(string(text), "bpf_trampoline_use_jmp(")
+	j.tailCallCtx = strings.Contains(string(text), "BPF_TRAMP_F_TAIL_CALL_CTX")
+	if !strings.Contains(string(text), "BPF_TAIL_CALL") {
+		j.tailCallOp = 0x8d // BPF_CALL | BPF_X, until 4.10
+	}
+	return j, j.start()
+}
+
+// start asks the JIT what does not depend on a program.
+func (j *JIT) start() error {
+	return j.with(func(g *guest) error {
+		n, err := g.call("tcsim_landing", 0)
+		if int64(n) < 0 || n > 1<<10 {
+			return fmt.Errorf("%w: where tail calls land is neither X86_TAIL_CALL_OFFSET nor PROLOGUE_SIZE", kernels.ErrUnsupported)
+		}
+		j.landing = image.CodeOff(n)
+		return err
+	})
+}
+
+// Facts returns what the C file was told.
+func (j *JIT) Facts() *Facts { return j.facts }
+
+// Close releases the processors. Nothing may be compiled afterwards.
+func (j *JIT) Close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var errs []error
+	for _, g := range j.all {
+		errs = append(errs, g.cpu.Close())
+	}
+	j.all, j.idle = nil, nil
+	return errors.Join(errs...)
+}
+
+// with lends a guest.
+func (j *JIT) with(use func(*guest) error) error {
+	g, err := j.take()
+	if err != nil {
+		return err
+	}
+	err = use(g)
+	var crash *CrashError
+	if errors.As(err, &crash) {
+		// The C code may have been stopped anywhere: start anew.
+		err = errors.Join(err, g.renew())
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.idle = append(j.idle, g)
+	return err
+}
+
+func (j *JIT) take() (*guest, error) {
+	j.mu.Lock()
+	if n := len(j.idle); n > 0 {
+		g := j.idle[n-1]
+		j.idle = j.idle[:n-1]
+		j.mu.Unlock()
+		return g, g.tidy()
+	}
+	j.mu.Unlock()
+	cpu, err := j.processor()
+	if err != nil {
+		return nil, err
+	}
+	g, err := newGuest(j.object, cpu)
+	if err != nil {
+		return nil, errors.Join(err, cpu.Close())
+	}
+	if err := j.configure(g); err != nil {
+		return nil, errors.Join(err, cpu.Close())
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.all = append(j.all, g)
+	return g, nil
+}
+
+// configure sets what the target says and no address is part of.
+func (j *JIT) configure(g *guest) error {
+	e := &j.target.Emit
+	mode := map[kernels.CFIKind]uint64{kernels.CFINone: 1, kernels.CFIKernel: 2}
+	m, ok := mode[e.CFI]
+	if !ok {
+		m = 3
+	}
+	g.configure = func() error {
+		errs := []error{
+			g.set("cfi_mode", 4, 0, m), g.set("cfi_bhi", 1, 0, flag(e.CFI == kernels.CFIFineEAXBHI)),
+			g.set("cfi_bpf_hash", 4, 0, uint64(e.CFIHashes.Main)), g.set("cfi_bpf_subprog_hash", 4, 0, uint64(e.CFIHashes.Subprog)),
+			g.set("tcsim_features", 1, rethunkFeature, flag(e.ReturnThunk != "")),
+		}
+		depth := e.Branch == kernels.BranchDepth
+		for n, on := range map[string]bool{
+			"X86_FEATURE_BMI2":               e.BMI2,
+			"X86_FEATURE_XMM2":               true,
+			"X86_FEATURE_RETPOLINE":          e.Branch == kernels.BranchThunk || e.Branch == kernels.BranchLFENCE || depth,
+			"X86_FEATURE_RETPOLINE_LFENCE":   e.Branch == kernels.BranchLFENCE,
+			"X86_FEATURE_RETPOLINE_AMD":      e.Branch == kernels.BranchLFENCE,
+			"X86_FEATURE_CALL_DEPTH":         depth || e.CallDepth != "",
+			"X86_FEATURE_INDIRECT_THUNK_ITS": e.Branch == kernels.BranchITS,
+			"X86_FEATURE_RETHUNK":            e.ReturnThunk != "",
+		} {
+			if i, mentioned := j.features[n]; mentioned {
+				errs = append(errs, g.set("tcsim_features", 1, i, flag(on)))
+			}
+		}
+		return errors.Join(errs...)
+	}
+	return g.configure()
+}
+
+func flag(on bool) uint64 {
+	if on {
+		return 1
+	}
+	return 0
+}
+
+// bind gives a guest the addresses of kernel functions and variables.
+func (j *JIT) bind(g *guest, t *jit.Target, env image.Env, tramp bool) error {
+	e := &t.Emit
+	err := g.bind(func(name string) (image.Addr, bool) { return j.symbol(name, e, env, tramp) })
+	var ret, depth image.Addr
+	if e.ReturnThunk != "" {
+		a, serr := env.Symbol(e.ReturnThunk)
+		ret, err = a, errors.Join(err, serr)
+	}
+	if e.CallDepth != "" {
+		a, serr := offsetSymbol(e.CallDepth, env)
+		depth, err = a, errors.Join(err, serr)
+	}
+	for i, n := range e.CallThunks {
+		a, serr := env.Symbol(n) // a place without the function has no thunk of it
+		if serr != nil {
+			a = 0
+		}
+		err = errors.Join(err, g.set("tcsim_thunks", 8, i, uint64(a)))
+	}
+	return errors.Join(err, g.set("x86_return_thunk", 8, 0, uint64(ret)), g.set("tcsim_call_depth", 8, 0, uint64(depth)),
+		g.set("tcsim_limit", 4, 0, uint64(uint32(j.base+int(t.Limit)-usualLimit))))
+}
+
+// usualLimit is the Limit of the targets of all kernels: what MAX_TAIL_CALL_CNT comes to, be it 32 or 33.
+const usualLimit = 33
+
+// symbol finds an open name of the object.
+func (j *JIT) symbol(name string, e *kernels.Emission, env image.Env, tramp bool) (image.Addr, bool) {
+	ask, back := name, image.Addr(0)
+	switch {
+	case name == "__bpf_call_base":
+		return callBase, true
+	case name == "__x86_indirect_thunk_array" || name == "__x86_indirect_jump_thunk_array":
+		if (e.Branch == kernels.BranchDepth) != (name == "__x86_indirect_jump_thunk_array") || e.Branch != kernels.BranchThunk && e.Branch != kernels.BranchDepth {
+			return 0, false
+		}
+		ask, back = strings.TrimSuffix(name, "array")+"rcx", 32 // number 1 of 32 bytes each
+	case name == "__x86_indirect_its_thunk_rcx" && e.Branch != kernels.BranchITS:
+		return 0, false
+	case name == "__bhi_args" && e.CFI != kernels.CFIFineEAXBHI:
+		return 0, false
+	case strings.HasPrefix(name, "__bpf_tramp_") || strings.HasPrefix(name, "__bpf_prog_"):
+		if !tramp {
+			return 0, false
+		}
+	case strings.HasPrefix(name, "bpf_jit_") || strings.HasPrefix(name, "unwind_") || strings.HasPrefix(name, "cfi_"):
+		return 0, false
+	}
+	a, err := env.Symbol(ask)
+	return a - back, err == nil
+}
+
+// offsetSymbol is env.Symbol for a name with an offset behind "+".
+func offsetSymbol(name string, env image.Env) (image.Addr, error) {
+	base, off, _ := strings.Cut(name, "+")
+	a, err := env.Symbol(base)
+	if err != nil || off == "" {
+		return a, err
+	}
+	n, err := strconv.ParseUint(off, 0, 32)
+	return a + image.Addr(n), err
+}
+
+// Compile implements jit.Emitter.
+func (j *JIT) Compile(v *verify.Verified, t *jit.Target, env image.Env) (*image.Image, error) {
+	var img *image.Image
+	err := j.with(func(g *guest) (err error) {
+		img, err = j.load(g, v, t, env)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return img, nil
+}
+
+func (j *JIT) load(g *guest, v *verify.Verified, t *jit.Target, env image.Env) (*image.Image, error) {
+	if err := j.bind(g, t, env, false); err != nil {
+		return nil, err
+	}
+	job, err := newJob(v, t, env, j.tailCallOp)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(g.cpu.Map(inputBase, uint64(len(job.buf))), g.cpu.Write(inputBase, job.buf)); err != nil {
+		return nil, err
+	}
+	entry := image.CodeOff(0)
+	if t.Emit.CFI != kernels.CFINone {
+		entry = 16
+	}
+	private := map[int]image.Addr{}
+	g.insns = len(v.Insns)
+	defer func() { g.insns = 0 }()
+	g.place = func(fn, size int) (image.Addr, error) {
+		return env.Place(fn, size-int(exceptionSize(&v.Funcs[fn], v)), entry)
+	}
+	g.percpu = func(fn int, size uint64) (image.Addr, error) {
+		p, ok := env.(image.PrivateStackEnv)
+		if !ok {
+			return 0, errors.New("private stacks have no addresses here")
+		}
+		depth := (v.Funcs[fn].StackDepth + 7) &^ 7
+		fp, err := p.PrivateStack(fn, depth)
+		private[fn] = fp
+		return fp - image.Addr(depth) - image.Addr((size-uint64(depth))/2), err
+	}
+	failed, err := g.call("tcsim_load", inputBase)
+	if err == nil {
+		err = judge(failed, g.messages, v)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := g.cpu.Read(inputBase, job.buf); err != nil {
+		return nil, err
+	}
+	img, err := job.image(g)
+	if err != nil {
+		return nil, err
+	}
+	return img, job.describe(img, g, j.landing, private)
+}
+
+// exceptionSize is what the exception table takes of the memory for a function.
+func exceptionSize(f *verify.FuncInfo, v *verify.Verified) uint64 {
+	const entry = 12
+	return exceptionEntries(v.Insns[f.Start:f.End]) * entry
+}
+
+// judge makes an error of a program that the JIT did not translate, and of a warning of the kernel.
+func judge(failed uint64, messages []Message, v *verify.Verified) error {
+	if failed != 0 {
+		name := "?"
+		if n := int(failed) - 1; n < len(v.Funcs) {
+			name = v.Funcs[n].Name
+		}
+		return fmt.Errorf("%w", &FailedError{withMessages(fmt.Sprintf("the JIT makes no code for function %d (%s)", failed-1, name), messages)})
+	}
+	for _, m := range messages {
+		if m.Kind == "WARN" {
+			return errors.New(withMessages("the JIT warns", messages))
+		}
+	}
+	return nil
+}
+
+// FailedError says that the JIT gave up on a program, so that a kernel does not run its machine code either.
+type FailedError struct{ Text string }
+
+// Error returns what the JIT said.
+func (e *FailedError) Error() string { return e.Text }
+
+// Unwrap makes it jit.ErrNotJITed.
+func (e *FailedError) Unwrap() error { return jit.ErrNotJITed }

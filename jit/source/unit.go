@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package source
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strings"
+	"time"
+)
+
+//go:embed shim/*.h shim/*.c
+var shim embed.FS
+
+// Extra is a C file that is compiled with the JIT: routines that a patch puts elsewhere.
+type Extra struct {
+	Shown string // its name in messages
+	Text  []byte
+}
+
+// unit is everything that decides the object.
+type unit struct {
+	shown string // name of the user's file in messages
+	text  []byte
+	extra []Extra
+	facts *Facts
+}
+
+// flags are those of a kernel as far as they matter: its code model, no floating point, no red zone, and
+// nothing that assumes that undefined behaviour does not happen.
+var flags = []string{
+	"-std=gnu11", "-O1", "-g1", "-w", "-nostdinc", "-ffreestanding", "-mcmodel=kernel", "-fno-pic", "-fno-pie", "-mno-sse",
+	"-mno-red-zone", "-fno-stack-protector", "-fcf-protection=none", "-fno-builtin", "-fno-strict-aliasing",
+	"-fwrapv", "-fno-common", "-fno-inline-functions-called-once", "-fno-asynchronous-unwind-tables", "-Wno-error=implicit-function-declaration",
+}
+
+// includes and features of a C file.
+var (
+	includeLine = regexp.MustCompile(`(?m)^[ \t]*#[ \t]*include[ \t]*[<"]([\w/.+-]+)[>"]`)
+	featureName = regexp.MustCompile(`\bX86_FEATURE_\w+`)
+)
+
+// featureNumbers numbers the names of processor features that a file mentions.
+func featureNumbers(texts ...[]byte) map[string]int {
+	names := map[string]bool{}
+	for _, t := range texts {
+		for _, n := range featureName.FindAllString(string(t), -1) {
+			names[n] = true
+		}
+	}
+	sorted := make([]string, 0, len(names))
+	for n := range names {
+		sorted = append(sorted, n)
+	}
+	sort.Strings(sorted)
+	out := map[string]int{}
+	for i, n := range sorted {
+		out[n] = i
+	}
+	return out
+}
+
+// rethunkFeature is the number of what cpu_wants_rethunk asks.
+const rethunkFeature = 255
+
+func (u *unit) features() map[string]int {
+	texts := [][]byte{u.text}
+	for _, e := range u.extra {
+		texts = append(texts, e.Text)
+	}
+	return featureNumbers(texts...)
+}
+
+// source returns the C text: every header is shim.h, the user's files keep their names in messages.
+func (u *unit) source() []byte {
+	var b bytes.Buffer
+	for _, f := range u.facts.List {
+		fmt.Fprintf(&b, "#define %s %s\n", f.Name, f.Value)
+	}
+	b.WriteString("#include \"shim.h\"\n")
+	part := func(shown string, text []byte) {
+		fmt.Fprintf(&b, "#line 1 %q\n%s\n", shown, text)
+	}
+	for _, e := range u.extra {
+		part(e.Shown, e.Text)
+	}
+	part(u.shown, u.text)
+	b.WriteString("#include \"runtime.c\"\n#include \"driver.c\"\n")
+	return b.Bytes()
+}
+
+// key names the object that a compiler makes of the unit.
+func (u *unit) key(compiler string) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n%q\n", compiler, flags)
+	entries, _ := shim.ReadDir("shim")
+	for _, e := range entries {
+		text, _ := shim.ReadFile("shim/" + e.Name())
+		fmt.Fprintf(h, "%s %d\n", e.Name(), len(text))
+		h.Write(text)
+	}
+	h.Write(u.source())
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// ErrNoCompiler says that there is no C compiler.
+var ErrNoCompiler = errors.New("no C compiler: install one that is called cc (package gcc or clang)")
+
+// CompileError is what the C compiler says of the user's file.
+type CompileError struct{ Text string }
+
+// Error returns the compiler's messages.
+func (e *CompileError) Error() string { return e.Text }
+
+// Limits of the compiler.
+const (
+	compileTime   = 2 * time.Minute
+	maxMessages   = 64 << 10
+	maxObjectSize = 64 << 20
+)
+
+// compile returns the object.
+func (u *unit) compile(ctx context.Context) ([]byte, error) {
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		return nil, ErrNoCompiler
+	}
+	dir, err := os.MkdirTemp("", "tcsim-source-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if err := u.write(dir); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, compileTime)
+	defer cancel()
+	out := filepath.Join(dir, "unit.o")
+	args := append([]string{"-c"}, flags...)
+	cmd := exec.CommandContext(ctx, cc, append(args, "-iquote", dir, "-I", dir, "-o", out, filepath.Join(dir, "unit.c"))...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	cmd.WaitDelay = time.Second
+	msg := &limited{max: maxMessages}
+	cmd.Stdout, cmd.Stderr = msg, msg
+	if err := cmd.Run(); err != nil {
+		text := strings.TrimSpace(strings.ReplaceAll(msg.String(), dir+"/", ""))
+		switch {
+		case ctx.Err() != nil:
+			return nil, fmt.Errorf("compile %s: the C compiler was ended after %v", u.shown, compileTime)
+		case text == "":
+			return nil, fmt.Errorf("compile %s: %w", u.shown, err)
+		}
+		return nil, &CompileError{text}
+	}
+	if info, err := os.Stat(out); err != nil || info.Size() > maxObjectSize {
+		return nil, fmt.Errorf("compile %s: the object is missing or larger than %d bytes", u.shown, maxObjectSize)
+	}
+	return os.ReadFile(out)
+}
+
+// write puts the unit and the headers into a folder.
+func (u *unit) write(dir string) error {
+	put := func(name string, text []byte) error {
+		name = filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			return err
+		}
+		return os.WriteFile(name, text, 0o600)
+	}
+	texts := [][]byte{u.text}
+	for _, e := range u.extra {
+		texts = append(texts, e.Text)
+	}
+	for _, t := range texts {
+		for _, m := range includeLine.FindAllSubmatch(t, -1) {
+			name := string(m[1])
+			if !filepath.IsLocal(name) {
+				return fmt.Errorf("%s includes %s, which is outside a kernel's headers", u.shown, name)
+			}
+			if err := put(name, []byte("#include \"shim.h\"\n")); err != nil {
+				return err
+			}
+		}
+	}
+	entries, err := shim.ReadDir("shim")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		text, err := shim.ReadFile("shim/" + e.Name())
+		if err == nil {
+			err = put(e.Name(), text)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	var b strings.Builder
+	for n, i := range u.features() {
+		fmt.Fprintf(&b, "#define %s %d\n", n, i)
+	}
+	fmt.Fprintf(&b, "#define TCSIM_FEATURE_RETHUNK %d\n", rethunkFeature)
+	if err := put("features.h", []byte(b.String())); err != nil {
+		return err
+	}
+	return put("unit.c", u.source())
+}
+
+// limited keeps the beginning of what is written to it.
+type limited struct {
+	bytes.Buffer
+	max int
+}
+
+func (l *limited) Write(b []byte) (int, error) {
+	if room := l.max - l.Len(); room > 0 {
+		l.Buffer.Write(b[:min(len(b), room)])
+	}
+	return len(b), nil
+}
