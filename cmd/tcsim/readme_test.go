@@ -4,20 +4,33 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/tcsim/tcsim/fixtures/golden"
 )
 
-// TestREADME runs every command that the README shows and expects the output it shows.
+// TestREADME runs every command that the README and the pages of docs show in console blocks, and expects
+// the output that they show.
 func TestREADME(t *testing.T) {
 	t.Chdir("../..")
-	src, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
+	pages, err := filepath.Glob("docs/*.md")
+	if err != nil || len(pages) < 10 {
+		t.Fatalf("pages %q, %v", pages, err)
 	}
-	golden.Check(t, "README.md", rerun(t, string(src)))
+	for _, page := range append(pages, "README.md") {
+		t.Run(page, func(t *testing.T) {
+			if testing.Short() && page == "docs/fuzzing.md" {
+				t.Skip("takes long; a script runs a smaller campaign")
+			}
+			src, err := os.ReadFile(page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden.Check(t, page, rerun(t, string(src)))
+		})
+	}
 }
 
 // rerun replaces the output in console blocks by what the commands print now.
