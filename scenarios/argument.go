@@ -98,6 +98,6 @@ func (e *emitter) call(s *Step) {
 		e.hand(s.With)
 	}
 	e.unit.calls = append(e.unit.calls, asmRef{len(e.unit.insns), s.Call.Text, s.Call.Pos})
-	e.op(bpf.Insn{Op: opCall, Src: bpf.PseudoCall})
+	e.op(bpf.Insn{Op: bpf.OpCall, Src: bpf.PseudoCall})
 	e.inR1, e.result = false, true
 }

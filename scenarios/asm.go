@@ -208,7 +208,7 @@ func (u *asmUnit) finish(start Pos) (errs []asmError) {
 		dist := u.labels[r.name] - r.slot - 1
 		in := &u.insns[r.slot]
 		switch {
-		case in.Op == opGotol:
+		case in.Op == bpf.OpJA32:
 			in.Imm = int32(dist)
 		case dist < math.MinInt16 || dist > math.MaxInt16:
 			fail(r.pos, "label %q is %d slots away: a jump reaches 32767, use gotol", r.name, dist)
@@ -236,7 +236,7 @@ func (u *asmUnit) finish(start Pos) (errs []asmError) {
 		case second[target]:
 			fail(u.pos[i], "target %d is the second half of a 64-bit load", target)
 		}
-		if last := i == len(u.insns)-1; last && in.Op != opExit && in.Op != opJa && in.Op != opGotol {
+		if last := i == len(u.insns)-1; last && in.Op != bpf.OpExit && in.Op != bpf.OpJA && in.Op != bpf.OpJA32 {
 			fail(u.pos[i], "the text ends here: expected exit or goto")
 		}
 	}
@@ -266,7 +266,7 @@ func (u *asmUnit) target(i int) (slot int, ok bool) {
 	switch {
 	case isJump(in):
 		return i + 1 + int(in.Off), true
-	case in.Op == opGotol:
+	case in.Op == bpf.OpJA32:
 		return i + 1 + int(in.Imm), true
 	case in.IsLdImm64() && in.Src == bpf.PseudoFunc:
 		return i + 1 + int(in.Imm), true
@@ -285,7 +285,7 @@ func (u *asmUnit) secondHalves() []bool {
 func secondHalves(insns []bpf.Insn) []bool {
 	out := make([]bool, len(insns))
 	for i := 0; i < len(insns)-1; i++ {
-		if insns[i].Op == opLdImm64 {
+		if insns[i].Op == bpf.OpLdImm64 {
 			i++
 			out[i] = true
 		}

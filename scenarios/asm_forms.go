@@ -13,32 +13,19 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 )
 
-// Opcodes that the code names one by one (RFC 9669, section 7).
-const (
-	opLdImm64 = 0x18
-	opJa      = 0x05
-	opGotol   = 0x06
-	opMayGoto = 0xe5
-	opCall    = 0x85
-	opExit    = 0x95
-	opNospec  = 0xc0
-	opMovReg  = 0xbf
-	opMovImm  = 0xb7
-)
-
 // isJump reports whether in jumps by its 16-bit offset.
 func isJump(in bpf.Insn) bool {
 	class, op := in.Class(), in.Op&0xf0
 	switch {
-	case class == 0x05:
-		return op != 0x80 && op != 0x90
-	case class == 0x06:
-		return op >= 0x10 && op != 0x80 && op != 0x90
+	case class == bpf.ClassJmp:
+		return op != bpf.JmpCall && op != bpf.JmpExit
+	case class == bpf.ClassJmp32:
+		return op >= bpf.JmpEq && op != bpf.JmpCall && op != bpf.JmpExit
 	}
 	return false
 }
 
-func isPseudoCall(in bpf.Insn) bool { return in.Op == opCall && in.Src == bpf.PseudoCall }
+func isPseudoCall(in bpf.Insn) bool { return in.Op == bpf.OpCall && in.Src == bpf.PseudoCall }
 
 // asmForm is one way to write an instruction: re matches the text with runs of blanks made one
 // blank. emit appends the instruction, or appends nothing to decline.
@@ -69,8 +56,8 @@ func form(pattern string, emit func(*statement) error) asmForm {
 // asmForms are the forms of kernel/bpf/disasm.c (7.2, print_bpf_insn) and those that clang adds,
 // the most specific first.
 var asmForms = []asmForm{
-	form(`exit`, func(s *statement) error { return s.emit(bpf.Insn{Op: opExit}) }),
-	form(`nospec`, func(s *statement) error { return s.emit(bpf.Insn{Op: opNospec}) }),
+	form(`exit`, func(s *statement) error { return s.emit(bpf.Insn{Op: bpf.OpExit}) }),
+	form(`nospec`, func(s *statement) error { return s.emit(bpf.Insn{Op: bpf.OpNoSpec}) }),
 	form(`call\b {to}`, (*statement).call),
 	form(`(goto|gotol|may_goto)\b {to}`, (*statement).jump),
 	form(`if\b {reg} (==|!=|s?[<>]=?|&) (?:{reg}|{num}) goto\b {to}`, (*statement).branch),
@@ -147,7 +134,7 @@ func (s *statement) mem(i int) (size string, base uint8, off int16, err error) {
 
 // Size bits of load and store opcodes.
 var sizeBits = map[string]uint8{
-	"u32": 0x00, "u16": 0x08, "u8": 0x10, "u64": 0x18,
+	"u32": bpf.SizeW, "u16": bpf.SizeH, "u8": bpf.SizeB, "u64": bpf.SizeDW,
 	"s32": 0x00, "s16": 0x08, "s8": 0x10,
 }
 
@@ -164,7 +151,7 @@ func access(op uint8, size string, allowed ...string) (uint8, error) {
 // call reads a helper by number or name, a function by distance or name.
 func (s *statement) call() error {
 	to := s.m[1]
-	in := bpf.Insn{Op: opCall}
+	in := bpf.Insn{Op: bpf.OpCall}
 	if _, id, ok := strings.Cut(to, "#"); ok && id != "" {
 		to = id // the kernel prints the name and the number
 	}
@@ -214,7 +201,7 @@ func (s *statement) to(in bpf.Insn, text string) error {
 		return s.emit(in)
 	}
 	n, err := asmNumber(dist)
-	long := in.Op == opGotol
+	long := in.Op == bpf.OpJA32
 	switch {
 	case err != nil:
 		return err
@@ -229,13 +216,13 @@ func (s *statement) to(in bpf.Insn, text string) error {
 }
 
 func (s *statement) jump() error {
-	op := map[string]uint8{"goto": opJa, "gotol": opGotol, "may_goto": opMayGoto}[s.m[1]]
+	op := map[string]uint8{"goto": bpf.OpJA, "gotol": bpf.OpJA32, "may_goto": bpf.OpMayGoto}[s.m[1]]
 	return s.to(bpf.Insn{Op: op}, s.m[2])
 }
 
 var branchOps = map[string]uint8{
-	"==": 0x10, ">": 0x20, ">=": 0x30, "&": 0x40, "!=": 0x50, "s>": 0x60, "s>=": 0x70,
-	"<": 0xa0, "<=": 0xb0, "s<": 0xc0, "s<=": 0xd0,
+	"==": bpf.JmpEq, ">": bpf.JmpGt, ">=": bpf.JmpGe, "&": bpf.JmpSet, "!=": bpf.JmpNe, "s>": bpf.JmpSgt, "s>=": bpf.JmpSge,
+	"<": bpf.JmpLt, "<=": bpf.JmpLe, "s<": bpf.JmpSlt, "s<=": bpf.JmpSle,
 }
 
 func (s *statement) branch() error {
@@ -243,9 +230,9 @@ func (s *statement) branch() error {
 	if err != nil {
 		return err
 	}
-	in := bpf.Insn{Op: 0x06 | branchOps[s.m[2]], Dst: dst}
+	in := bpf.Insn{Op: bpf.ClassJmp32 | branchOps[s.m[2]], Dst: dst}
 	if wide {
-		in.Op = 0x05 | branchOps[s.m[2]]
+		in.Op = bpf.ClassJmp | branchOps[s.m[2]]
 	}
 	if err := s.operand(&in, 3, wide); err != nil {
 		return err
@@ -264,22 +251,22 @@ func (s *statement) operand(in *bpf.Insn, i int, wide bool) error {
 	if err == nil && w != wide {
 		err = fmt.Errorf("expected registers of one width, found %s and %s", s.m[1], s.m[i])
 	}
-	in.Op |= 0x08
+	in.Op |= bpf.SrcReg
 	in.Src = src
 	return err
 }
 
 var aluOps = map[string]uint8{
-	"+": 0x00, "-": 0x10, "*": 0x20, "/": 0x30, "|": 0x40, "&": 0x50, "<<": 0x60, ">>": 0x70,
-	"%": 0x90, "^": 0xa0, "s>>": 0xc0, "s/": 0x30, "s%": 0x90,
+	"+": bpf.ALUAdd, "-": bpf.ALUSub, "*": bpf.ALUMul, "/": bpf.ALUDiv, "|": bpf.ALUOr, "&": bpf.ALUAnd, "<<": bpf.ALULsh,
+	">>": bpf.ALURsh, "%": bpf.ALUMod, "^": bpf.ALUXor, "s>>": bpf.ALUArsh, "s/": bpf.ALUDiv, "s%": bpf.ALUMod,
 }
 
 // aluInsn begins an ALU instruction whose destination is submatch 1.
 func (s *statement) aluInsn(op uint8) (in bpf.Insn, wide bool, err error) {
 	in.Dst, wide, err = s.reg(1)
-	in.Op = 0x04 | op
+	in.Op = bpf.ClassALU | op
 	if wide {
-		in.Op = 0x07 | op
+		in.Op = bpf.ClassALU64 | op
 	}
 	return in, wide, err
 }
@@ -310,7 +297,7 @@ func (s *statement) moveReg() error {
 }
 
 func (s *statement) moveImm() error {
-	if s.op == opLdImm64 {
+	if s.op == bpf.OpLdImm64 {
 		return s.loadImm64() // the verifier log writes (18) r1 = 0x5 without "ll"
 	}
 	in, _, err := s.aluInsn(0xb0)

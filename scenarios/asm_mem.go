@@ -21,7 +21,7 @@ func (s *statement) memInsn(op uint8, i int, sizes ...string) (in bpf.Insn, base
 }
 
 func (s *statement) storeReg() error {
-	in, base, err := s.memInsn(0x63, 1, "u8", "u16", "u32", "u64")
+	in, base, err := s.memInsn(bpf.ClassSTX|bpf.ModeMem, 1, "u8", "u16", "u32", "u64")
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func (s *statement) storeReg() error {
 }
 
 func (s *statement) storeImm() error {
-	in, base, err := s.memInsn(0x62, 1, "u8", "u16", "u32", "u64")
+	in, base, err := s.memInsn(bpf.ClassST|bpf.ModeMem, 1, "u8", "u16", "u32", "u64")
 	if err != nil {
 		return err
 	}
@@ -45,9 +45,9 @@ func (s *statement) storeImm() error {
 }
 
 func (s *statement) load() error {
-	op, sizes := uint8(0x61), []string{"u8", "u16", "u32", "u64"}
+	op, sizes := uint8(bpf.ClassLDX|bpf.ModeMem), []string{"u8", "u16", "u32", "u64"}
 	if s.m[2][0] == 's' {
-		op, sizes = 0x81, []string{"s8", "s16", "s32"} // BPF_MEMSX
+		op, sizes = bpf.ClassLDX|bpf.ModeMemSX, []string{"s8", "s16", "s32"}
 	}
 	in, base, err := s.memInsn(op, 2, sizes...)
 	if err != nil {
@@ -88,18 +88,9 @@ func (s *statement) loadInd() error {
 	return s.emit(bpf.Insn{Op: op, Src: src, Imm: n})
 }
 
-// Operations of atomic instructions, in their Imm (RFC 9669, section 5.3).
-const (
-	atomicFetch   = 0x01
-	atomicXchg    = 0xe1
-	atomicCmpxchg = 0xf1
-	atomicLoad    = 0x100
-	atomicStore   = 0x110
-)
-
 var atomicOps = map[string]int32{
-	"+": 0x00, "|": 0x40, "&": 0x50, "^": 0xa0,
-	"add": 0x00, "or": 0x40, "and": 0x50, "xor": 0xa0,
+	"+": bpf.ALUAdd, "|": bpf.ALUOr, "&": bpf.ALUAnd, "^": bpf.ALUXor,
+	"add": bpf.ALUAdd, "or": bpf.ALUOr, "and": bpf.ALUAnd, "xor": bpf.ALUXor,
 }
 
 // atomic emits an atomic operation with its memory operand at submatches mem to mem+2 and its
@@ -108,7 +99,7 @@ func (s *statement) atomic(op int32, mem, src int) error {
 	if s.m[mem] == "" { // clang says the width in the name of the operation
 		s.m[mem] = map[string]string{"_64": "u64", "32_32": "u32"}[s.m[mem-1]]
 	}
-	in, base, err := s.memInsn(0xc3, mem, "u32", "u64")
+	in, base, err := s.memInsn(bpf.ClassSTX|bpf.ModeAtomic, mem, "u32", "u64")
 	if err != nil {
 		return err
 	}
@@ -133,29 +124,29 @@ func (s *statement) fetchOp() error {
 	if err := s.sameAs(1, 7); err != nil {
 		return err
 	}
-	return s.atomic(atomicOps[s.m[3]]|atomicFetch, 4, 7)
+	return s.atomic(atomicOps[s.m[3]]|bpf.AtomicFetch, 4, 7)
 }
 
 func (s *statement) xchg() error {
 	if err := s.sameAs(1, 6); err != nil {
 		return err
 	}
-	return s.atomic(atomicXchg, 3, 6)
+	return s.atomic(bpf.AtomicXchg, 3, 6)
 }
 
 func (s *statement) cmpxchg() error {
 	if s.m[1][1:] != "0" {
 		return fmt.Errorf("expected the result of cmpxchg in r0, found %s", s.m[1])
 	}
-	return s.atomic(atomicCmpxchg, 3, 6)
+	return s.atomic(bpf.AtomicCmpXchg, 3, 6)
 }
 
 func (s *statement) loadAcquire() error {
-	in, base, err := s.memInsn(0xc3, 2, "u8", "u16", "u32", "u64")
+	in, base, err := s.memInsn(bpf.ClassSTX|bpf.ModeAtomic, 2, "u8", "u16", "u32", "u64")
 	if err != nil {
 		return err
 	}
-	in.Src, in.Imm = base, atomicLoad
+	in.Src, in.Imm = base, bpf.AtomicLoadAcq
 	if in.Dst, _, err = s.reg(1); err != nil {
 		return err
 	}
@@ -163,11 +154,11 @@ func (s *statement) loadAcquire() error {
 }
 
 func (s *statement) storeRelease() error {
-	in, base, err := s.memInsn(0xc3, 1, "u8", "u16", "u32", "u64")
+	in, base, err := s.memInsn(bpf.ClassSTX|bpf.ModeAtomic, 1, "u8", "u16", "u32", "u64")
 	if err != nil {
 		return err
 	}
-	in.Dst, in.Imm = base, atomicStore
+	in.Dst, in.Imm = base, bpf.AtomicStRel
 	if in.Src, _, err = s.reg(4); err != nil {
 		return err
 	}
@@ -183,7 +174,7 @@ func (s *statement) ldImm64(src uint8, lo, hi int32) error {
 	if err != nil {
 		return err
 	}
-	if err := s.emit(bpf.Insn{Op: opLdImm64, Dst: dst, Src: src, Imm: lo}); err != nil {
+	if err := s.emit(bpf.Insn{Op: bpf.OpLdImm64, Dst: dst, Src: src, Imm: lo}); err != nil {
 		return err
 	}
 	return s.emit(bpf.Insn{Imm: hi})

@@ -166,7 +166,7 @@ func (e *emitter) finish() {
 	}
 	e.land(e.bad)
 	e.moveImm(0, CheckFailed)
-	e.op(bpf.Insn{Op: opExit})
+	e.op(bpf.Insn{Op: bpf.OpExit})
 }
 
 // alloc reserves n bytes of stack and returns their offset from fp.
@@ -195,47 +195,47 @@ func (e *emitter) op(in bpf.Insn) {
 
 func (e *emitter) move(dst, src uint8) {
 	if dst != src {
-		e.op(bpf.Insn{Op: opMovReg, Dst: dst, Src: src})
+		e.op(bpf.Insn{Op: bpf.OpMovReg, Dst: dst, Src: src})
 	}
 }
 
 func (e *emitter) moveImm(dst uint8, v int64) {
 	if v >= math.MinInt32 && v <= math.MaxInt32 {
-		e.op(bpf.Insn{Op: opMovImm, Dst: dst, Imm: int32(v)})
+		e.op(bpf.Insn{Op: bpf.OpMov, Dst: dst, Imm: int32(v)})
 		return
 	}
-	e.op(bpf.Insn{Op: opLdImm64, Dst: dst, Imm: int32(v)})
+	e.op(bpf.Insn{Op: bpf.OpLdImm64, Dst: dst, Imm: int32(v)})
 	e.op(bpf.Insn{Imm: int32(v >> 32)})
 }
 
-var opSize = map[int]uint8{1: 0x10, 2: 0x08, 4: 0x00, 8: 0x18}
+var opSize = map[int]uint8{1: bpf.SizeB, 2: bpf.SizeH, 4: bpf.SizeW, 8: bpf.SizeDW}
 
 func (e *emitter) load(size int, dst, base uint8, off int16) {
-	e.op(bpf.Insn{Op: 0x61 | opSize[size], Dst: dst, Src: base, Off: off})
+	e.op(bpf.Insn{Op: bpf.ClassLDX | bpf.ModeMem | opSize[size], Dst: dst, Src: base, Off: off})
 }
 
 func (e *emitter) store(size int, base uint8, off int16, src uint8) {
-	e.op(bpf.Insn{Op: 0x63 | opSize[size], Dst: base, Src: src, Off: off})
+	e.op(bpf.Insn{Op: bpf.ClassSTX | bpf.ModeMem | opSize[size], Dst: base, Src: src, Off: off})
 }
 
 func (e *emitter) addImm(dst uint8, n int32) {
-	e.op(bpf.Insn{Op: 0x07, Dst: dst, Imm: n})
+	e.op(bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUAdd, Dst: dst, Imm: n})
 }
 
 // clear zeroes n bytes of stack below fp-top, as an initialised array does.
 func (e *emitter) clear(top, n int) {
 	for ; n >= 8; n, top = n-8, top+8 {
-		e.op(bpf.Insn{Op: 0x7a, Dst: 10, Off: int16(-top - 8)})
+		e.op(bpf.Insn{Op: bpf.ClassST | bpf.ModeMem | bpf.SizeDW, Dst: 10, Off: int16(-top - 8)})
 	}
 	for ; n > 0; n, top = n-1, top+1 {
-		e.op(bpf.Insn{Op: 0x72, Dst: 10, Off: int16(-top - 1)})
+		e.op(bpf.Insn{Op: bpf.ClassST | bpf.ModeMem | bpf.SizeB, Dst: 10, Off: int16(-top - 1)})
 	}
 }
 
 // mapAddr loads the address of a map, or of its value plus off.
 func (e *emitter) mapAddr(dst uint8, name string, src uint8, off int32) {
 	e.unit.maps = append(e.unit.maps, asmRef{len(e.unit.insns), name, e.pos})
-	e.op(bpf.Insn{Op: opLdImm64, Dst: dst, Src: src})
+	e.op(bpf.Insn{Op: bpf.OpLdImm64, Dst: dst, Src: src})
 	e.op(bpf.Insn{Imm: off})
 }
 
@@ -259,7 +259,7 @@ func (e *emitter) land(slots []int) {
 
 // helper calls a helper; r0 to r5 are lost except for the result.
 func (e *emitter) helper(id int32) {
-	e.op(bpf.Insn{Op: opCall, Imm: id})
+	e.op(bpf.Insn{Op: bpf.OpCall, Imm: id})
 	e.inR1, e.result = false, true
 }
 

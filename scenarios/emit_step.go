@@ -72,7 +72,7 @@ func (e *emitter) count(v *Value) {
 		return
 	}
 	e.lookup(v)
-	missing := e.jumpTo(bpf.Insn{Op: 0x15, Dst: 0})
+	missing := e.jumpTo(bpf.Insn{Op: bpf.ClassJmp | bpf.JmpEq, Dst: 0})
 	e.load(size, 1, 0, int16(v.Off))
 	e.addImm(1, 1)
 	e.store(size, 0, int16(v.Off), 1)
@@ -138,10 +138,10 @@ func (e *emitter) set(place, to *Value) {
 func (e *emitter) branch(x, y *Value) int {
 	if y.Kind == ValueInt && int64(int32(y.Int)) == y.Int {
 		e.read(x, 2)
-		return e.jumpTo(bpf.Insn{Op: 0x55, Dst: 2, Imm: int32(y.Int)})
+		return e.jumpTo(bpf.Insn{Op: bpf.ClassJmp | bpf.JmpNe, Dst: 2, Imm: int32(y.Int)})
 	}
 	e.readBoth(x, y)
-	return e.jumpTo(bpf.Insn{Op: 0x5d, Dst: 2, Src: 3})
+	return e.jumpTo(bpf.Insn{Op: bpf.ClassJmp | bpf.JmpNe | bpf.SrcReg, Dst: 2, Src: 3})
 }
 
 func (e *emitter) ifElse(s *Step) (returns bool) {
@@ -152,7 +152,7 @@ func (e *emitter) ifElse(s *Step) (returns bool) {
 	e.inR1, e.result = inR1, result
 	var over []int
 	if !thenReturns && len(s.Else) > 0 {
-		over = append(over, e.jumpTo(bpf.Insn{Op: opJa}))
+		over = append(over, e.jumpTo(bpf.Insn{Op: bpf.OpJA}))
 	}
 	e.land([]int{differs})
 	elseReturns := e.block(s.Else)
@@ -190,14 +190,14 @@ func (e *emitter) repeat(s *Step) {
 		e.failf(s.Pos, "the body of repeat is too long: %d instructions", -dist)
 		return
 	}
-	e.op(bpf.Insn{Op: 0x55, Dst: counter, Off: int16(dist)})
+	e.op(bpf.Insn{Op: bpf.ClassJmp | bpf.JmpNe, Dst: counter, Off: int16(dist)})
 	e.free = append([]uint8{counter}, e.free...)
 }
 
 func (e *emitter) ret(v *Value) {
 	e.read(v, 0)
 	for _, r := range e.fn.Saved {
-		e.bad = append(e.bad, e.jumpTo(bpf.Insn{Op: 0x55, Dst: uint8(r), Imm: e.mark(r)}))
+		e.bad = append(e.bad, e.jumpTo(bpf.Insn{Op: bpf.ClassJmp | bpf.JmpNe, Dst: uint8(r), Imm: e.mark(r)}))
 	}
-	e.op(bpf.Insn{Op: opExit})
+	e.op(bpf.Insn{Op: bpf.OpExit})
 }

@@ -132,7 +132,7 @@ func (l *linked) place(units map[string]*asmUnit) {
 func (l *linked) exceptions(called map[string]bool) {
 	second := secondHalves(l.prog.Insns)
 	for i, in := range l.prog.Insns {
-		if in.Op == opCall && in.Src == bpf.PseudoKfunc && !second[i] {
+		if in.Op == bpf.OpCall && in.Src == bpf.PseudoKfunc && !second[i] {
 			l.prog.Kfuncs = kfuncs
 		}
 	}
@@ -224,14 +224,14 @@ func (l *linked) boundaries() {
 			continue
 		case isJump(in):
 			target = i + 1 + int(in.Off)
-		case in.Op == opGotol:
+		case in.Op == bpf.OpJA32:
 			target = i + 1 + int(in.Imm)
 		}
 		if target >= 0 && l.funcAt(target) != f {
 			l.b.failf(l.pos[i], "jump from function %s into %s", l.prog.Funcs[f].Name, l.prog.Funcs[l.funcAt(target)].Name)
 		}
 		end := i+1 == len(l.prog.Insns) || l.funcAt(i+1) != f
-		if end && in.Op != opExit && in.Op != opJa && in.Op != opGotol {
+		if end && in.Op != bpf.OpExit && in.Op != bpf.OpJA && in.Op != bpf.OpJA32 {
 			l.b.failf(l.pos[i], "function %s ends here: expected exit or goto", l.prog.Funcs[f].Name)
 		}
 	}

@@ -73,7 +73,7 @@ func (e *emitter) read(v *Value, dst uint8) {
 		e.readMap(v, dst)
 	}
 	if v.Times > 1 {
-		e.op(bpf.Insn{Op: 0x27, Dst: dst, Imm: int32(v.Times)})
+		e.op(bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUMul, Dst: dst, Imm: int32(v.Times)})
 	}
 	if dst == 0 {
 		e.result = false
@@ -105,7 +105,7 @@ func (e *emitter) readCtx(v *Value, dst uint8) {
 	const xdpData, xdpDataEnd = 0, 4
 	e.load(4, dst, base, xdpDataEnd)
 	e.load(4, 4, base, xdpData)
-	e.op(bpf.Insn{Op: 0x1f, Dst: dst, Src: 4}) // dst -= r4
+	e.op(bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUSub | bpf.SrcReg, Dst: dst, Src: 4}) // dst -= r4
 }
 
 func (e *emitter) readMap(v *Value, dst uint8) {
@@ -122,7 +122,7 @@ func (e *emitter) readMap(v *Value, dst uint8) {
 	if dst != 0 {
 		e.moveImm(dst, 0)
 	}
-	missing := e.jumpTo(bpf.Insn{Op: 0x15, Dst: 0}) // if r0 == 0 goto behind
+	missing := e.jumpTo(bpf.Insn{Op: bpf.ClassJmp | bpf.JmpEq, Dst: 0}) // if r0 == 0 goto behind
 	e.load(size, dst, 0, int16(v.Off))
 	e.land([]int{missing})
 }
@@ -183,7 +183,7 @@ func (e *emitter) write(v *Value) {
 		keep := e.alloc(8)
 		e.store(8, 10, keep, 2)
 		e.lookup(v)
-		missing := e.jumpTo(bpf.Insn{Op: 0x15, Dst: 0})
+		missing := e.jumpTo(bpf.Insn{Op: bpf.ClassJmp | bpf.JmpEq, Dst: 0})
 		e.load(8, 2, 10, keep)
 		e.store(size, 0, int16(v.Off), 2)
 		e.land([]int{missing})

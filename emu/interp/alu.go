@@ -2,25 +2,29 @@
 
 package interp
 
-import "math/bits"
+import (
+	"math/bits"
+
+	"github.com/tcsim/tcsim/jit/bpf"
+)
 
 // ALU operations: the high four bits of the opcode, with the free codes 14 and 15 for signed
 // division (RFC 9669, section 4.1).
 const (
-	aluAdd  = 0x0
-	aluSub  = 0x1
-	aluMul  = 0x2
-	aluDiv  = 0x3
-	aluOr   = 0x4
-	aluAnd  = 0x5
-	aluLsh  = 0x6
-	aluRsh  = 0x7
-	aluNeg  = 0x8
-	aluMod  = 0x9
-	aluXor  = 0xa
-	aluMov  = 0xb
-	aluArsh = 0xc
-	aluEnd  = 0xd
+	aluAdd  = bpf.ALUAdd >> 4
+	aluSub  = bpf.ALUSub >> 4
+	aluMul  = bpf.ALUMul >> 4
+	aluDiv  = bpf.ALUDiv >> 4
+	aluOr   = bpf.ALUOr >> 4
+	aluAnd  = bpf.ALUAnd >> 4
+	aluLsh  = bpf.ALULsh >> 4
+	aluRsh  = bpf.ALURsh >> 4
+	aluNeg  = bpf.ALUNeg >> 4
+	aluMod  = bpf.ALUMod >> 4
+	aluXor  = bpf.ALUXor >> 4
+	aluMov  = bpf.ALUMov >> 4
+	aluArsh = bpf.ALUArsh >> 4
+	aluEnd  = bpf.ALUEnd >> 4
 	aluSDiv = 0xe
 	aluSMod = 0xf
 )
@@ -115,17 +119,17 @@ func swap(code, size uint8, v uint64) uint64 {
 
 // Conditional jumps: the high four bits of the opcode (RFC 9669, section 4.3).
 const (
-	jumpEQ  = 0x1
-	jumpGT  = 0x2
-	jumpGE  = 0x3
-	jumpSET = 0x4
-	jumpNE  = 0x5
-	jumpSGT = 0x6
-	jumpSGE = 0x7
-	jumpLT  = 0xa
-	jumpLE  = 0xb
-	jumpSLT = 0xc
-	jumpSLE = 0xd
+	jumpEQ  = bpf.JmpEq >> 4
+	jumpGT  = bpf.JmpGt >> 4
+	jumpGE  = bpf.JmpGe >> 4
+	jumpSET = bpf.JmpSet >> 4
+	jumpNE  = bpf.JmpNe >> 4
+	jumpSGT = bpf.JmpSgt >> 4
+	jumpSGE = bpf.JmpSge >> 4
+	jumpLT  = bpf.JmpLt >> 4
+	jumpLE  = bpf.JmpLe >> 4
+	jumpSLT = bpf.JmpSlt >> 4
+	jumpSLE = bpf.JmpSle >> 4
 )
 
 // holds evaluates the condition of a jump. For 32-bit jumps both operands are sign-extended from

@@ -11,27 +11,24 @@ import (
 // Atomic operations: the values of imm (RFC 9669, section 5.3), and for load-acquire and
 // store-release (include/uapi/linux/bpf.h, BPF_LOAD_ACQ, BPF_STORE_REL) codes of our own.
 const (
-	atomicAdd          = 0x00
-	atomicOr           = 0x40
-	atomicAnd          = 0x50
-	atomicXor          = 0xa0
-	atomicFetch        = 0x01 // flag
-	atomicXchg         = 0xe0 | atomicFetch
-	atomicCmpXchg      = 0xf0 | atomicFetch
+	atomicAdd          = bpf.ALUAdd
+	atomicOr           = bpf.ALUOr
+	atomicAnd          = bpf.ALUAnd
+	atomicXor          = bpf.ALUXor
 	atomicLoadAcquire  = 0x02
 	atomicStoreRelease = 0x03
 )
 
 func decodeAtomic(in bpf.Insn, o *op) error {
 	switch in.Imm {
-	case 0x100:
+	case bpf.AtomicLoadAcq:
 		o.code = atomicLoadAcquire
 		return nil
-	case 0x110:
+	case bpf.AtomicStRel:
 		o.code = atomicStoreRelease
 		return nil
-	case atomicAdd, atomicOr, atomicAnd, atomicXor, atomicXchg, atomicCmpXchg,
-		atomicAdd | atomicFetch, atomicOr | atomicFetch, atomicAnd | atomicFetch, atomicXor | atomicFetch:
+	case atomicAdd, atomicOr, atomicAnd, atomicXor, bpf.AtomicXchg, bpf.AtomicCmpXchg,
+		atomicAdd | bpf.AtomicFetch, atomicOr | bpf.AtomicFetch, atomicAnd | bpf.AtomicFetch, atomicXor | bpf.AtomicFetch:
 		o.code = uint8(in.Imm)
 	default:
 		return errors.New("no such atomic operation")
@@ -39,7 +36,7 @@ func decodeAtomic(in bpf.Insn, o *op) error {
 	if o.size < 4 {
 		return errors.New("atomic operations other than load-acquire and store-release take 4 or 8 bytes")
 	}
-	if in.Src == 10 && o.code&atomicFetch != 0 && o.code != atomicCmpXchg {
+	if in.Src == 10 && o.code&bpf.AtomicFetch != 0 && o.code != bpf.AtomicCmpXchg {
 		return errors.New("r10 is read-only")
 	}
 	return nil
@@ -74,9 +71,9 @@ func (m *Machine) atomic(o *op) error {
 func (m *Machine) combine(o *op, old uint64) uint64 {
 	v := m.regs[o.src]
 	switch o.code {
-	case atomicXchg:
+	case bpf.AtomicXchg:
 		return v
-	case atomicCmpXchg:
+	case bpf.AtomicCmpXchg:
 		expected := m.regs[0]
 		if o.size == 4 {
 			expected = uint64(uint32(expected))
@@ -86,7 +83,7 @@ func (m *Machine) combine(o *op, old uint64) uint64 {
 		}
 		return old
 	}
-	switch o.code &^ atomicFetch {
+	switch o.code &^ bpf.AtomicFetch {
 	case atomicOr:
 		return old | v
 	case atomicAnd:
@@ -99,9 +96,9 @@ func (m *Machine) combine(o *op, old uint64) uint64 {
 
 func (m *Machine) fetched(o *op, old uint64) {
 	switch {
-	case o.code == atomicCmpXchg:
+	case o.code == bpf.AtomicCmpXchg:
 		m.regs[0] = old
-	case o.code&atomicFetch != 0:
+	case o.code&bpf.AtomicFetch != 0:
 		m.regs[o.src] = old
 	}
 }

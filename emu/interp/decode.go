@@ -9,38 +9,6 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 )
 
-// Instruction classes (RFC 9669, section 3.1).
-const (
-	classLD    = 0
-	classLDX   = 1
-	classST    = 2
-	classSTX   = 3
-	classALU   = 4
-	classJMP   = 5
-	classJMP32 = 6
-	classALU64 = 7
-)
-
-// Modes of loads and stores (RFC 9669, section 5).
-const (
-	modeIMM    = 0x00
-	modeABS    = 0x20
-	modeIND    = 0x40
-	modeMEM    = 0x60
-	modeMEMSX  = 0x80
-	modeATOMIC = 0xc0
-)
-
-// Opcodes with a form of their own.
-const (
-	opLdImm64 = 0x18
-	opJA      = 0x05
-	opJA32    = 0x06 // gotol
-	opCall    = 0x85
-	opExit    = 0x95
-	opMayGoto = 0xe5 // include/uapi/linux/bpf.h, BPF_JCOND
-)
-
 // errReserved is for fields that must be zero or hold one of few values.
 var errReserved = errors.New("a reserved field is in use")
 
@@ -51,16 +19,16 @@ func (d *decoder) insn(slot int) error {
 		return fmt.Errorf("register r%d does not exist", max(in.Dst, in.Src))
 	}
 	o := &d.p.code[slot]
-	*o = op{dst: in.Dst, src: in.Src, imm: uint64(int64(in.Imm)), reg: in.Op&0x08 != 0}
+	*o = op{dst: in.Dst, src: in.Src, imm: uint64(int64(in.Imm)), reg: in.Op&bpf.SrcReg != 0}
 	var err error
 	switch in.Class() {
-	case classALU, classALU64:
+	case bpf.ClassALU, bpf.ClassALU64:
 		err = d.alu(in, o)
-	case classLD:
+	case bpf.ClassLD:
 		err = d.ld(slot, in, o)
-	case classLDX, classST, classSTX:
+	case bpf.ClassLDX, bpf.ClassST, bpf.ClassSTX:
 		err = d.mem(in, o)
-	case classJMP, classJMP32:
+	case bpf.ClassJmp, bpf.ClassJmp32:
 		err = d.jump(slot, in, o)
 	}
 	if err == nil && in.Dst == 10 && writesDst(o) {
@@ -82,7 +50,7 @@ func writesDst(o *op) bool {
 
 // alu decodes ALU and ALU64 (RFC 9669, section 4.1 and 4.2).
 func (d *decoder) alu(in bpf.Insn, o *op) error {
-	wide := in.Class() == classALU64
+	wide := in.Class() == bpf.ClassALU64
 	o.kind = kindALU32
 	if wide {
 		o.kind = kindALU64
@@ -153,17 +121,17 @@ func (d *decoder) mov(in bpf.Insn, o *op, wide bool) error {
 
 // ld decodes 64-bit immediates and the legacy packet loads.
 func (d *decoder) ld(slot int, in bpf.Insn, o *op) error {
-	if in.Op == opLdImm64 {
+	if in.Op == bpf.OpLdImm64 {
 		return d.imm64(slot, in, o)
 	}
 	mode, size := in.Op&0xe0, accessSize(in.Op)
-	if mode != modeABS && mode != modeIND || size == 8 {
+	if mode != bpf.ModeAbs && mode != bpf.ModeInd || size == 8 {
 		return errors.New("no such load")
 	}
 	if in.Off != 0 || in.Dst != 0 {
 		return errReserved
 	}
-	o.kind, o.size, o.reg = kindPacket, size, mode == modeIND
+	o.kind, o.size, o.reg = kindPacket, size, mode == bpf.ModeInd
 	return nil
 }
 
@@ -212,15 +180,15 @@ func (d *decoder) mem(in bpf.Insn, o *op) error {
 	o.off, o.size = int32(in.Off), accessSize(in.Op)
 	class, mode := in.Class(), in.Op&0xe0
 	switch {
-	case class == classLDX && mode == modeMEM:
+	case class == bpf.ClassLDX && mode == bpf.ModeMem:
 		o.kind = kindLoad
-	case class == classLDX && mode == modeMEMSX && o.size < 8:
+	case class == bpf.ClassLDX && mode == bpf.ModeMemSX && o.size < 8:
 		o.kind = kindLoadSext
-	case class == classST && mode == modeMEM:
+	case class == bpf.ClassST && mode == bpf.ModeMem:
 		o.kind, o.reg = kindStore, false
-	case class == classSTX && mode == modeMEM:
+	case class == bpf.ClassSTX && mode == bpf.ModeMem:
 		o.kind, o.reg = kindStore, true
-	case class == classSTX && mode == modeATOMIC:
+	case class == bpf.ClassSTX && mode == bpf.ModeAtomic:
 		o.kind = kindAtomic
 		return decodeAtomic(in, o)
 	default:
@@ -237,29 +205,29 @@ func (d *decoder) jump(slot int, in bpf.Insn, o *op) error {
 	to := slot + 1 + int(in.Off)
 	o.off = int32(to)
 	switch in.Op {
-	case opJA:
+	case bpf.OpJA:
 		o.kind = kindGoto
 		return nil
-	case opJA32:
+	case bpf.OpJA32:
 		o.kind, o.off = kindGoto, in.Imm+int32(slot)+1
 		return nil
-	case opMayGoto:
+	case bpf.OpMayGoto:
 		o.kind = kindMayGoto
 		if in.Src != 0 || in.Dst != 0 {
 			return errReserved
 		}
 		return nil
-	case opCall:
+	case bpf.OpCall:
 		return d.call(slot, in, o)
-	case opExit:
+	case bpf.OpExit:
 		o.kind = kindExit
 		return nil
 	}
 	o.code, o.kind = in.Op>>4, kindJump
-	if in.Class() == classJMP32 {
+	if in.Class() == bpf.ClassJmp32 {
 		o.kind = kindJump32
 	}
-	if o.code == 0 || o.code == opCall>>4 || o.code == opExit>>4 || o.code > jumpSLE {
+	if o.code == 0 || o.code == bpf.OpCall>>4 || o.code == bpf.OpExit>>4 || o.code > jumpSLE {
 		return errors.New("no such jump")
 	}
 	return nil

@@ -89,7 +89,7 @@ func (m *Machine) decode(i int, def *Program) (*program, error) {
 		if err := d.insn(slot); err != nil {
 			d.failed(slot, err)
 		}
-		if def.Insns[slot].Op == opLdImm64 {
+		if def.Insns[slot].Op == bpf.OpLdImm64 {
 			slot++
 		}
 	}

@@ -80,9 +80,12 @@ const (
 // Opcodes and fields that only the compiler meets (include/linux/filter.h); the others are beside
 // the analysis.
 const (
-	OpJA     = 0x05
-	OpJA32   = 0x06
-	OpNoSpec = 0xc2 // BPF_ST | BPF_NOSPEC
+	OpJA      = 0x05
+	OpJA32    = 0x06
+	OpMayGoto = 0xe5 // BPF_JCOND
+	OpMov     = ClassALU64 | ALUMov
+	OpMovReg  = OpMov | SrcReg
+	OpNoSpec  = 0xc2 // BPF_ST | BPF_NOSPEC
 
 	ModeProbeMem   = 0x20 // BPF_PROBE_MEM in a load
 	ModeProbeMemSX = 0x40 // BPF_PROBE_MEMSX

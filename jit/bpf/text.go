@@ -33,6 +33,9 @@ func (i Insn) Text() string {
 		}
 		return fmt.Sprintf("r%d = *(%s *)(r%d %+d)", i.Dst, names[i.Op>>3&3], i.Src, i.Off)
 	case ClassST:
+		if i.Op == OpNoSpec {
+			return "nospec"
+		}
 		return fmt.Sprintf("*(%s *)(r%d %+d) = %d", sizeText[i.Op>>3&3], i.Dst, i.Off, i.Imm)
 	case ClassSTX:
 		if mode := i.Op & 0xe0; mode == ModeAtomic || mode == ModeProbeAtomic {

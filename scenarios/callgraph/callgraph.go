@@ -204,7 +204,7 @@ func (g *builder) program(p *bpf.Program) (Program, error) {
 		out.Functions = append(out.Functions, Func{Name: f.Name})
 	}
 	for i, in := range p.Insns {
-		if in.Op != opCall || in.Src != bpf.PseudoCall {
+		if in.Op != bpf.OpCall || in.Src != bpf.PseudoCall {
 			continue
 		}
 		from := &out.Functions[funcAt(p, bpf.InsnIndex(i))]
@@ -221,8 +221,6 @@ func (g *builder) program(p *bpf.Program) (Program, error) {
 	}
 	return out, nil
 }
-
-const opCall = 0x85
 
 func funcAt(p *bpf.Program, at bpf.InsnIndex) int {
 	n := 0

@@ -184,12 +184,11 @@ func (r *reader) judge() {
 
 // usedMaps yields the maps that a program refers to, once each and in order.
 func (f *File) usedMaps(prog int) func(func(int) bool) {
-	const ldImm64 = 0x18
 	seen := map[int]bool{}
 	insns := f.Programs[prog].Insns
 	for n := 0; n < len(insns); n++ {
 		in := insns[n]
-		if in.Op != ldImm64 {
+		if in.Op != bpf.OpLdImm64 {
 			continue
 		}
 		n++

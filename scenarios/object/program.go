@@ -65,13 +65,12 @@ var gplOnly = []int32{4, 6, 22, 25, 27, 35, 45, 55, 67, 111, 112, 113, 114, 115,
 
 // license refuses helpers that the program's license does not give.
 func (r *reader) license(p *ebpf.ProgramSpec, prog *bpf.Program) []error {
-	const call = 0x85
 	if slices.Contains(freeLicenses, p.License) {
 		return nil
 	}
 	found := map[int32]bool{}
 	for _, in := range prog.Insns {
-		if in.Op == call && in.Src == 0 && slices.Contains(gplOnly, in.Imm) {
+		if in.Op == bpf.OpCall && in.Src == 0 && slices.Contains(gplOnly, in.Imm) {
 			found[in.Imm] = true
 		}
 	}

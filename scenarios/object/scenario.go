@@ -232,12 +232,11 @@ func (f *File) mapsOf(progs []int) map[int]bool {
 
 // renumber copies a program for other indexes of maps.
 func (f *File) renumber(prog int, index []int, all []bpf.Map) bpf.Program {
-	const ldImm64 = 0x18
 	p := f.Programs[prog]
 	p.Insns, p.Maps = slices.Clone(p.Insns), all
 	for n := 0; n < len(p.Insns); n++ {
 		in := &p.Insns[n]
-		if in.Op != ldImm64 {
+		if in.Op != bpf.OpLdImm64 {
 			continue
 		}
 		n++

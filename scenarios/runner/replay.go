@@ -274,11 +274,11 @@ func (c *Captured) jiffies() (image.Addr, error) {
 		p := &c.Scenario.Progs[i]
 		for _, m := range p.InsnMap {
 			in := p.Insns[m.Insn]
-			if in.Op != 0x85 || in.Src != 0 || in.Imm != helperJiffies64 {
+			if in.Op != bpf.OpCall || in.Src != 0 || in.Imm != helperJiffies64 {
 				continue
 			}
 			x := p.Xlated[m.Xlated:]
-			if len(x) < 2 || x[0].Op != 0x18 {
+			if len(x) < 2 || x[0].Op != bpf.OpLdImm64 {
 				return 0, fmt.Errorf("program %s: instruction %d: bpf_jiffies64 is not inlined", p.Name, m.Insn)
 			}
 			return image.Addr(uint64(uint32(x[0].Imm)) | uint64(uint32(x[1].Imm))<<32), nil

@@ -36,7 +36,7 @@ func (c *Captured) arenas(specs []guest.MapSpec) error {
 
 func refersTo(insns []bpf.Insn, m int) bool {
 	for i := 0; i < len(insns); i++ {
-		if in := insns[i]; in.Op == opLdImm64 {
+		if in := insns[i]; in.Op == bpf.OpLdImm64 {
 			if in.Src == bpf.PseudoMap && int(in.Imm) == m {
 				return true
 			}
@@ -45,8 +45,6 @@ func refersTo(insns []bpf.Insn, m int) bool {
 	}
 	return false
 }
-
-const opLdImm64 = 0x18
 
 // guardedLoads finds the loads that may fault in code of kernels that do not check addresses before
 // such loads, so that they look like any other: from what the verifier knew. Only tracing programs

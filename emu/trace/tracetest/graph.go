@@ -49,15 +49,15 @@ func (g Graph) Image() *image.Image {
 		f := &funcs[i]
 		insns := make([]bpf.Insn, len(f.InsnOff)-1)
 		for i := range insns {
-			insns[i].Op = 0xb7 // mov, unless it is known to be something else
+			insns[i].Op = bpf.OpMov // mov, unless it is known to be something else
 		}
 		for _, c := range f.Calls {
-			insns[c.Insn-f.FirstInsn].Op = 0x85
+			insns[c.Insn-f.FirstInsn].Op = bpf.OpCall
 		}
 		for _, t := range f.TailCalls {
-			insns[t.Insn-f.FirstInsn].Op = 0x85
+			insns[t.Insn-f.FirstInsn].Op = bpf.OpCall
 		}
-		insns[len(insns)-1].Op = 0x95
+		insns[len(insns)-1].Op = bpf.OpExit
 		p.Insns = append(p.Insns, insns...)
 	}
 	return &image.Image{
