@@ -12,8 +12,10 @@ import (
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/guest"
+	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/verify"
 )
 
 // quirkMachine loads one function, and a machine whose hooks read registers by the engine's API.
@@ -181,6 +183,13 @@ func TestZeroExtensionAfterCmpxchg(t *testing.T) {
 			{Op: 0x77, Imm: 32}, {Op: 0x95},                 // r0 >>= 32; exit
 		},
 		Funcs: []bpf.Func{{Name: "p"}},
+	}
+	target, err := jit.TargetByName("6.12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err = verify.Rewrite(p, &target.Kernel); err != nil {
+		t.Fatal(err)
 	}
 	m, images := ownMachine(t, "6.12", p)
 	if res := run(t, m, emu.Run{}); res.Return() != 0 {
