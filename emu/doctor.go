@@ -174,6 +174,11 @@ func testQuirks(ctx context.Context, m *Machine) (string, error) {
 			{FaultEngine, []byte{0xf0, 0x48, 0xf7, 0x1c, 0x24}},                                                    // lock neg [rsp]
 			{FaultEngine, []byte{0x0f, 0xc7, 0x0c, 0x24}},                                                          // cmpxchg8b [rsp]
 			{FaultEngine, []byte{0xc4, 0xe3, 0xfb, 0xf0, 0x05, 0, 0, 0, 0, 5}},                                     // rorx rax, [rip], 5
+			{FaultEngine, []byte{0xc2, 0, 0x80}},                                                                   // ret 0x8000
+			{FaultEngine, []byte{0xc4, 0xe2, 0xe8, 0xf3, 0xd9}},                                                    // blsi rdx, rcx
+			{FaultEngine, []byte{0xc4, 0xe2, 0x60, 0xf5, 0xc1}},                                                    // bzhi eax, ecx, ebx
+			{FaultEngine, []byte{0xc4, 0xe2, 0x60, 0xf7, 0xc1}},                                                    // bextr eax, ecx, ebx
+			{FaultEngine, []byte{0xc4, 0xe2, 0x73, 0xf5, 0xc2}},                                                    // pdep eax, ecx, edx
 			{FaultEngine, []byte{0x48, 0x0f, 0xa4, 0x05, 0, 0, 0, 0, 5}},                                           // shld [rip], rax, 5
 			{FaultEngine, []byte{0x48, 0x0f, 0xac, 0x05, 0, 0, 0, 0, 5}},                                           // shrd [rip], rax, 5
 			{FaultEngine, []byte{0xf7, 0xc8, 0, 0, 0, 0}},                                                          // test eax, 0 by /1

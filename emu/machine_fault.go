@@ -21,6 +21,7 @@ import (
 const (
 	vectorDivide    = 0
 	vectorBreak     = 3
+	vectorUndefined = 6
 	vectorProtect   = 13
 	vectorPageFault = 14
 )

@@ -78,12 +78,26 @@ func (p *prefixed) begins(op ...byte) bool {
 	return len(p.op) > len(op) && slices.Equal(p.op[:len(op)], op)
 }
 
+// vex is the opcode of an instruction with the three-byte VEX prefix: its map, prefix and byte.
+type vex struct {
+	m, pp, op byte
+	wide      bool
+}
+
+func (p *prefixed) vex() vex {
+	if !p.begins(0xc4) || len(p.op) < 5 {
+		return vex{}
+	}
+	return vex{p.op[1] & 0x1f, p.op[2] & 3, p.op[3], p.op[2]&0x80 != 0}
+}
+
 // refusedForm names what the engine gets wrong of an instruction and the machine does not mend; "" is
-// nothing. The flags of lock neg and cmpxchg8b are wrong, an address relative to rip is off by the size
-// of the immediate, test by its second opcode is not known, a segment after gs hides it, and for the
-// comparison of a register that does not hold processors differ.
+// nothing. Flags are wrong after lock neg, cmpxchg8b and blsi; bzhi and bextr do not see an index as large
+// as the operand, pdep leaves the upper half of its result, ret takes a large number of bytes for a negative
+// one; an address relative to rip is off by the size of the immediate; test by its second opcode is not
+// known; a segment after gs hides it; and for cmpxchg of a register processors differ.
 func refusedForm(p *prefixed) string {
-	vexRorx := p.begins(0xc4) && len(p.op) > 4 && p.op[1]&0x1f == 3 && p.op[3] == 0xf0
+	vex := p.vex()
 	f6 := p.begins(0xf6) || p.begins(0xf7)
 	switch {
 	case p.gs && p.segments > 1:
@@ -94,8 +108,18 @@ func refusedForm(p *prefixed) string {
 		return "test by opcode f6 or f7 /1"
 	case p.begins(0x0f, 0xc7) && p.digit(2) == 1:
 		return "cmpxchg8b and cmpxchg16b"
-	case vexRorx && p.ripRelative(4):
+	case vex.m == 2 && vex.op == 0xf3 && p.digit(4) == 3:
+		return "blsi"
+	case vex.m == 2 && vex.op == 0xf5 && vex.pp == 0:
+		return "bzhi"
+	case vex.m == 2 && vex.op == 0xf7 && vex.pp == 0:
+		return "bextr"
+	case vex.m == 2 && vex.op == 0xf5 && vex.pp == 3 && !vex.wide:
+		return "pdep of 32 bits"
+	case vex.m == 3 && vex.op == 0xf0 && p.ripRelative(4):
 		return "rorx with an address relative to rip"
+	case p.begins(0xc2) && len(p.op) > 2 && p.op[2] >= 0x80:
+		return "ret by 32768 bytes or more"
 	case p.begins(0x0f, 0xa4) && p.ripRelative(2):
 		return "shld with an address relative to rip"
 	case p.begins(0x0f, 0xac) && p.ripRelative(2):
@@ -144,7 +168,7 @@ func (m *Machine) scanQuirks(begin, end image.Addr) {
 	buf = buf[:m.Mem.Code(begin, buf)]
 	for off := range min(len(buf), int(end-begin)) {
 		switch buf[off] { // an instruction begins with one of these, or a REX prefix
-		case 0xf6, 0xf7, 0x0f, 0xc4, 0xf0, 0x65, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x66, 0x67, 0xf2, 0xf3:
+		case 0xf6, 0xf7, 0xc2, 0x0f, 0xc4, 0xf0, 0x65, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x66, 0x67, 0xf2, 0xf3:
 		default:
 			if buf[off]&0xf0 != 0x40 {
 				continue

@@ -117,6 +117,11 @@ func TestRefusedForms(t *testing.T) {
 		{"shld", "48 0f a4 05 00 00 00 00 05 c3"},
 		{"shrd", "48 0f ac 05 00 00 00 00 05 c3"},
 		{"cmpxchg", "0f b1 d7 c3"},
+		{"ret", "c2 00 80"},
+		{"blsi", "c4 e2 e8 f3 d9 c3"},
+		{"bzhi", "c4 e2 60 f5 c1 c3"},
+		{"bextr", "c4 e2 60 f7 c1 c3"},
+		{"pdep", "c4 e2 73 f5 c2 c3"},
 		{"segment", "65 2e 48 8b 04 25 00 00 00 00 c3"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -52,6 +52,7 @@ func Decode(code []byte, pc Addr) (Inst, error) {
 	if !i.operands(&d) {
 		return Inst{}, fmt.Errorf("decode % x: more operands than supported", code[:d.Len])
 	}
+	i.vexAddress(code)
 	i.prefixes(&d)
 	i.width(&d)
 	i.attributes(&o.attr, o.known)
@@ -181,12 +182,31 @@ func memOperand(d *x86asm.Inst, a x86asm.Mem) Mem {
 	return m
 }
 
+// vexAddress mends the address relative to rip of an instruction with a VEX prefix, which x86asm takes for
+// an absolute one.
+func (i *Inst) vexAddress(code []byte) {
+	n := 0
+	switch code[0] {
+	case 0xc4:
+		n = 4
+	case 0xc5:
+		n = 3
+	default:
+		return
+	}
+	if i.HasMem && len(code) > n && code[n]&0xc7 == 0x05 {
+		i.Mem.RIPRel = true
+	}
+}
+
 func (i *Inst) prefixes(d *x86asm.Inst) {
 	for _, p := range d.Prefix {
 		if p == 0 {
 			return
 		}
 		switch p & 0xff {
+		case x86asm.PrefixVEX2Bytes, x86asm.PrefixVEX3Bytes:
+			return // what follows is part of it
 		case x86asm.PrefixLOCK:
 			i.Lock, i.LockPrefix = true, true
 		case x86asm.PrefixREP, x86asm.PrefixREPN:

@@ -225,3 +225,19 @@ func TestDecodeMem(t *testing.T) {
 		}
 	}
 }
+
+// TestDecodeVEX: what follows a VEX prefix is no prefix, and addresses can be relative to rip.
+func TestDecodeVEX(t *testing.T) {
+	andn, err := x86.Decode([]byte{0xc4, 0x42, 0xf0, 0xf2, 0x69, 0x08}, 0)
+	if err != nil || andn.Lock || andn.Op != "andn" {
+		t.Errorf("andn: %s, %v", andn.String(), err)
+	}
+	rorx, err := x86.Decode([]byte{0xc4, 0xe3, 0xfb, 0xf0, 0x05, 8, 0, 0, 0, 5}, 0)
+	if err != nil || !rorx.Mem.RIPRel || rorx.Mem.Disp != 8 {
+		t.Errorf("rorx: %s, %v", rorx.String(), err)
+	}
+	shlx, err := x86.Decode([]byte{0xc4, 0xe2, 0xf9, 0xf7, 0x05, 8, 0, 0, 0}, 0)
+	if err != nil || !shlx.Mem.RIPRel {
+		t.Errorf("shlx: %s, %v", shlx.String(), err)
+	}
+}
