@@ -15,17 +15,17 @@ import (
 func (e env) captureCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "capture",
-		Usage:     "have the running kernel compile programs, and store what it emitted",
+		Usage:     "let the running kernel compile programs, and store the code it emits",
 		ArgsUsage: "SCENARIO|DIRECTORY|FILE.o...",
-		Description: "Loads the programs (\"" + wholeLibrary + "\" means all built-in scenarios) into the running kernel without running\n" +
-			"them and writes code, addresses and everything that decides them to a capture file, for tcsim conform\n" +
-			"and tcsim replay. Everything that was loaded is gone afterwards. Needs Linux on x86-64 and root.\n\n" +
+		Description: "Loads the programs (\"" + wholeLibrary + "\" means all built-in scenarios) into the running kernel without\n" +
+			"running them, and writes code, addresses and everything that decides them to a capture file for\n" +
+			"tcsim conform and tcsim replay. Everything is unloaded afterwards. Needs Linux on x86-64 and root.\n\n" +
 			"Examples:\n   tcsim capture -o here.jsonl.gz " + wholeLibrary + "\n" +
 			"   tcsim capture -o here.jsonl.gz --run hierarchy my-scenarios/\n" +
 			"   tcsim capture -o now.jsonl.gz --all\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "file to write; it appears when it is complete"},
-			&cli.BoolFlag{Name: "run", Usage: "also run the scenarios in the kernel, those that the emulator has run without harm, and store the results"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "file to write; it is created once it is complete"},
+			&cli.BoolFlag{Name: "run", Usage: "also run in the kernel those scenarios that did no harm in the emulator, and store the results"},
 			&cli.Uint32SliceFlag{Name: "id", Usage: "capture the loaded program with this id"},
 			&cli.StringSliceFlag{Name: "pinned", Usage: "capture the loaded program that is pinned at this path"},
 			&cli.BoolFlag{Name: "all", Usage: "capture all loaded programs"},

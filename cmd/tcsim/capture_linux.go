@@ -22,9 +22,9 @@ func (e env) capture(ctx context.Context, cmd *cli.Command) error {
 	choice := live.Choice{IDs: cmd.Uint32Slice("id"), Pinned: cmd.StringSlice("pinned"), All: cmd.Bool("all")}
 	switch {
 	case out == "":
-		return badUsage("-o: expected the file to write")
+		return badUsage("-o: say which file to write")
 	case choice.Any() && cmd.NArg() > 0:
-		return badUsage("--id, --pinned and --all capture what is loaded: expected no scenarios beside them, found %d", cmd.NArg())
+		return badUsage("--id, --pinned and --all capture what is loaded: expected no scenarios with them, found %d", cmd.NArg())
 	case choice.Any() && cmd.Bool("run"):
 		return badUsage("--run runs scenarios: programs of others are left alone")
 	}

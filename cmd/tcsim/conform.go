@@ -27,7 +27,7 @@ func (e env) conformCommand() *cli.Command {
 			"Example:\n   tcsim conform fixtures/kernels/6.12-off.jsonl.gz\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "compile for this target instead of the one the capture's header calls for"},
-			&cli.IntFlag{Name: "show", Value: 3, Usage: "show the listings of so many mismatches per file"},
+			&cli.IntFlag{Name: "show", Value: 3, Usage: "show the listings of at most this many mismatches per file"},
 			jsonFlag(),
 		},
 		Action: e.conform,

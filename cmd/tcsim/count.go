@@ -24,22 +24,22 @@ const defaultGHz = 3.0
 func (e env) countCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "count",
-		Usage:     "say exactly how much a run does, also one that nobody could wait for",
+		Usage:     "count exactly what a run does, however long it would take",
 		ArgsUsage: "SCENARIO|FILE.o",
-		Description: "Executes each call once for every state that matters to it, and so finds the exact number of tail\n" +
-			"calls, calls and instructions and the final map values of runs of any length. A run that never\n" +
-			"ends is proved to repeat itself. docs/counting.md explains the method.\n\n" +
+		Description: "Executes each call once for every state that matters to it, and so finds the exact numbers of\n" +
+			"tail calls, calls and instructions and the final map values of runs of any length. If a run\n" +
+			"never ends, this proves that it repeats itself. docs/counting.md explains the method.\n\n" +
 			"Examples:\n   tcsim count hierarchy --target 6.1\n" +
 			"   tcsim count --capture fixtures/kernels/6.1-off.jsonl.gz --scenario hier/self/const/n2/r6\n\n" +
-			"A count that reaches a bound is not decided: exit code 125.\n\n" + exitCodesInHelp,
+			"A count that reaches a bound is undecided: exit code 125.\n\n" + exitCodesInHelp,
 		Flags: append(objectFlags(),
 			targetFlag(true), limitFlag(), runFlag(),
 			&cli.StringFlag{Name: "capture", Usage: "count scenarios of this capture of a real kernel's images"},
-			&cli.StringFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "with --capture: this one, or with a star at the end all that begin so"},
+			&cli.StringFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "with --capture: only this one, or with a star at the end all that begin with it"},
 			&cli.FloatFlag{Name: "ghz", Value: defaultGHz, Usage: "frequency of the CPU, for seconds"},
 			&cli.StringFlag{Name: "core", Usage: "core whose cycles are reported"},
-			&cli.Uint64Flag{Name: "max-steps", Value: count.DefaultMaxSteps, Usage: "give up after executing so many instructions"},
-			&cli.IntFlag{Name: "max-summaries", Value: count.DefaultMaxSummaries, Usage: "give up after so many summaries"},
+			&cli.Uint64Flag{Name: "max-steps", Value: count.DefaultMaxSteps, Usage: "give up after executing this many instructions"},
+			&cli.IntFlag{Name: "max-summaries", Value: count.DefaultMaxSummaries, Usage: "give up after this many summaries"},
 			&cli.BoolFlag{Name: "no-reuse", Usage: "execute every call, as plain emulation does"},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show summaries, memory and time on stderr"},
 			jsonFlag(),
@@ -50,7 +50,7 @@ func (e env) countCommand() *cli.Command {
 
 func (e env) count(ctx context.Context, cmd *cli.Command) error {
 	if cmd.Float("ghz") <= 0 {
-		return badUsage("--ghz: %v is no frequency", cmd.Float("ghz"))
+		return badUsage("--ghz: expected a frequency above 0, found %v", cmd.Float("ghz"))
 	}
 	o := measure.CountOptions{
 		MaxSteps: cmd.Uint64("max-steps"), MaxSummaries: cmd.Int("max-summaries"),
@@ -243,7 +243,7 @@ func timingText(line func(string, string, ...any), c *runner.Counted, ghz float6
 	t := c.Timing
 	switch {
 	case c.Endless != nil:
-		line("time", "for ever: soft lockup (%d s) and RCU stall (%d s)", measure.SoftLockupSeconds, measure.RCUStallSeconds)
+		line("time", "never ends: soft lockup (%d s) and RCU stall (%d s)", measure.SoftLockupSeconds, measure.RCUStallSeconds)
 		return
 	case t == nil:
 		line("cycles", "unknown: %s", c.NoTiming)

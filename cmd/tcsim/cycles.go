@@ -20,20 +20,20 @@ import (
 func (e env) cyclesCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "cycles",
-		Usage: "judge the timing model by cycles measured on hardware",
-		Description: "Runs every measured sequence in the emulator and through the model of a core. Prints predicted\n" +
-			"beside measured cycles (p10, median, p90) per sequence, and the mean absolute percentage error\n" +
-			"per kind and overall; an error inside p10 to p90 counts as zero.\n\n" +
-			"With --host the code of the file is run and measured on this processor, in processes of its own and\n" +
-			"after it has run in the emulator, and the model is judged by that. Use only files that you trust.\n" +
-			"Exit code 125 says that the machine cannot be trusted to measure, and why.\n\n" +
+		Usage: "compare the timing model with cycles measured on hardware",
+		Description: "Runs every measured sequence in the emulator and through the model of a core. Prints predicted and\n" +
+			"measured cycles (p10, median, p90) per sequence, and the mean absolute percentage error per kind\n" +
+			"and overall; an error inside p10 to p90 counts as zero.\n\n" +
+			"With --host the code of the file is run and measured on this processor, in processes of its own\n" +
+			"and after it has run in the emulator, and the model is compared with that. Use only files that you\n" +
+			"trust. Exit code 125 means that this machine does not measure reliably; the message says why.\n\n" +
 			"Example:\n   tcsim cycles --measured fixtures/uarch/measured.json --max-mape 8\n" +
 			"   tcsim cycles --measured fixtures/uarch/measured.json --host -o here.json\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "measured", Required: true, Usage: "file of measured sequences"},
-			&cli.FloatFlag{Name: "max-mape", Usage: "exit with 1 if the overall error is above this, in percent"},
+			&cli.FloatFlag{Name: "max-mape", Usage: "exit with code 1 if the overall error exceeds this percentage"},
 			&cli.BoolFlag{Name: "host", Usage: "measure the sequences on this machine first"},
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "with --host: file for what was measured, in the form of --measured"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "with --host: write what was measured to this file, in the format of --measured"},
 			coreFlag(), jsonFlag(),
 		},
 		Action: e.cycles,

@@ -16,8 +16,8 @@ func (e env) doctorCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "doctor",
 		Usage: "test what tcsim relies on in the emulation engine",
-		Description: "Prints the engine's version and runs self-tests: no stale translations after code was changed,\n" +
-			"kernel addresses behind page tables, the instructions that JITs emit, faults.\n\n" +
+		Description: "Prints the engine's version and runs self-tests: no stale translations after code was\n" +
+			"changed, kernel addresses through page tables, the instructions that JITs emit, faults.\n\n" +
 			"Example:\n   tcsim doctor\n\n" + exitCodesInHelp,
 		Flags:  []cli.Flag{jsonFlag()},
 		Action: e.doctor,

@@ -29,15 +29,15 @@ var errUndecided = errors.New("not exhaustive")
 func (e env) exploreCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "explore",
-		Usage:     "every interleaving of map updates with a run",
+		Usage:     "try every interleaving of map updates with a run",
 		ArgsUsage: "SCENARIO",
 		Description: "One processor executes a run of the scenario, another one updates a prog array slot: the pointer,\n" +
 			"then the text pokes of each direct tail call with their three writes, and the RCU waits. Every way\n" +
 			"in which these steps can fall between the executed instructions is judged. For a failure the\n" +
 			"shortest schedule is printed, with its trace and the stack where it breaks.\n\n" +
-			"Without --update and --to, the updates are those of the scenario, each against the run before it and\n" +
-			"the one after it; if it has none, every kind on every slot. When --max is hit and nothing was found\n" +
-			"wrong, the verdict is \"not exhaustive\" and the exit code 125.\n\n" +
+			"Without --update and --to, the updates are those of the scenario, each against the run before it\n" +
+			"and the one after it; if it has none, every kind on every slot. If --max is reached and nothing\n" +
+			"was found wrong, the verdict is \"not exhaustive\" and the exit code 125.\n\n" +
 			"Examples:\n   tcsim explore tailcall_1 --target 6.12 --update all\n" +
 			"   tcsim explore tailcall_1 --target 6.12 --slot 'jmp_table[0]' --to empty --no-rcu\n" +
 			"   tcsim explore tailcall_1 --target ip-aux --update delete\n" +
@@ -49,9 +49,9 @@ func (e env) exploreCommand() *cli.Command {
 			&cli.StringFlag{Name: "to", Usage: "what --slot gets: a program of the scenario, or \"empty\""},
 			&cli.IntFlag{Name: "run", HideDefault: true, Usage: "number of the run in the scenario, from 1 (default: the first, or those next to the updates)"},
 			&cli.IntFlag{Name: "max", Value: explore.DefaultMax, Usage: "how many schedules to execute at most for each update, one for each class"},
-			&cli.BoolFlag{Name: "no-rcu", Usage: "leave out the wait for a grace period, to see what it is for"},
+			&cli.BoolFlag{Name: "no-rcu", Usage: "leave out the wait for a grace period, to see what it prevents"},
 			&cli.BoolFlag{Name: "brute-force", Usage: "execute every schedule instead of one of each class"},
-			&cli.BoolFlag{Name: "each", Usage: "print schedule, trace and stack of every failing update, not of the first only"},
+			&cli.BoolFlag{Name: "each", Usage: "print schedule, trace and stack of every failing update, not only of the first"},
 		),
 		Action: e.explore,
 	}
@@ -127,7 +127,7 @@ func exploreOptions(cmd *cli.Command) (o runner.ExploreOptions, err error) {
 		NoRCU: cmd.Bool("no-rcu"), BruteForce: cmd.Bool("brute-force"),
 	}
 	if o.Run < 0 || o.Max < 1 {
-		return o, badUsage("--run and --max are counts: expected numbers from 1, found %d", min(o.Run, o.Max))
+		return o, badUsage("--run and --max: expected numbers from 1, found %d", min(o.Run, o.Max))
 	}
 	switch text := cmd.String("update"); text {
 	case "":
@@ -157,7 +157,7 @@ func exploreVerdict(list []exploredOn) error {
 		untested = cmp.Or(list[i].unsupported, untested)
 	}
 	if open > 0 {
-		return fmt.Errorf("%w: schedules of %s were left out (see --max)", errUndecided, render.Plural(open, "update"))
+		return fmt.Errorf("%w: some schedules of %s were left out (see --max)", errUndecided, render.Plural(open, "update"))
 	}
 	return untested
 }

@@ -28,7 +28,7 @@ func ciForm(cmd *cli.Command) (func(io.Writer, string, []render.Test) error, err
 	}
 	switch {
 	case chosen > 1:
-		return nil, badUsage("--json, --tap and --junit are forms of output: expected one of them")
+		return nil, badUsage("--json, --tap and --junit exclude each other: give one of them")
 	case cmd.Bool("tap"):
 		return render.WriteTAP, nil
 	case cmd.Bool("junit"):

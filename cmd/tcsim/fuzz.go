@@ -26,23 +26,23 @@ var fuzzTargets = []string{"5.10", "6.1", "6.12", "6.18", "7.2"}
 func (e env) fuzzCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "fuzz",
-		Usage: "random or all small graphs of programs, against the reference interpreter",
-		Description: "Makes graphs of programs that call and tail call each other, with updates of their prog arrays between\n" +
-			"runs, and plays each on every target: no invariant may break, and return values, map contents and the\n" +
-			"taken tail calls must be those of BPF. A failure is made small and written as a scenario that\n" +
-			"reproduces it (tcsim run FILE) and as BPF C for a selftest. Some updates are also played while a run\n" +
-			"goes on; what goes wrong then (\"during\"), tcsim explore FILE shows. Kernels up to 6.11 count in each frame:\n" +
-			"where that takes more tail calls than it should, they must do exactly what a counter per frame\n" +
-			"predicts (\"foreseen\"). The same seed gives the same output.\n\n" +
+		Usage: "compare random graphs, or all small ones, with the reference interpreter",
+		Description: "Makes graphs of programs that call and tail call each other, with updates of their prog arrays\n" +
+			"between runs, and plays each on every target: no invariant may break, and return values, map\n" +
+			"contents and the taken tail calls must be those of BPF. A failure is minimised and written as a\n" +
+			"scenario that reproduces it (tcsim run FILE) and as BPF C for a selftest. Some updates are also\n" +
+			"played during a run; tcsim explore FILE shows what goes wrong then (\"during\"). Kernels up to\n" +
+			"6.11 count in each frame: where that takes more tail calls than it should, they must do exactly\n" +
+			"what a counter per frame predicts (\"foreseen\"). The same seed gives the same output.\n\n" +
 			"Examples:\n   tcsim fuzz --n 100000 --seed 7\n" +
 			"   tcsim fuzz --n 500 --target pop-nop-push,hier-rfc1 --out found\n" +
 			"   tcsim fuzz --exhaustive 4\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "n", Value: 1000, Usage: "number of random graphs"},
-			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "what the random graphs are made from"},
+			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "seed of the random graphs"},
 			&cli.IntFlag{
 				Name: "exhaustive", HideDefault: true,
-				Usage: fmt.Sprintf("instead, every graph of at most so many programs and call sites, 1 to %d", graph.MaxAll),
+				Usage: fmt.Sprintf("play every graph of at most this many programs and call sites instead, 1 to %d", graph.MaxAll),
 			},
 			&cli.StringSliceFlag{
 				Name: "target", Aliases: []string{"t"}, Value: fuzzTargets,
@@ -52,12 +52,12 @@ func (e env) fuzzCommand() *cli.Command {
 			limitFlag(),
 			&cli.IntFlag{
 				Name: "during", Value: 4,
-				Usage: "how many schedules of each update to play while a run goes on, in every eighth graph",
+				Usage: "in every eighth graph, how many schedules of each update to play during a run",
 			},
-			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long a graph may take until its worker is ended"},
-			&cli.IntFlag{Name: "workers", Value: 2, Usage: "processes that play at the same time"},
-			&cli.IntFlag{Name: "shrink", Value: 10, Usage: "how many failures to make small and to write, the first of each kind on each target"},
-			&cli.StringFlag{Name: "out", Value: "fuzz-found", Usage: "folder for the files of failures, made when there is one"},
+			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long a graph may take before its worker is killed"},
+			&cli.IntFlag{Name: "workers", Value: 2, Usage: "worker processes to run in parallel"},
+			&cli.IntFlag{Name: "shrink", Value: 10, Usage: "how many failures to minimise and write to files, the first of each kind on each target"},
+			&cli.StringFlag{Name: "out", Value: "fuzz-found", Usage: "folder for the files of failures; created when there is one"},
 			jsonFlag(),
 		},
 		Action: e.fuzz,
@@ -135,7 +135,7 @@ func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 func lostText(c *campaign.Campaign, l *campaign.LostWorker) string {
 	switch {
 	case l.Graph < 0:
-		return fmt.Sprintf("a worker process ended while a failure was made small: %s", l.Why)
+		return fmt.Sprintf("a worker process ended while a failure was being minimised: %s", l.Why)
 	case c.Source.All != 0:
 		return fmt.Sprintf("a worker process ended at graph %d of all up to size %d, which is played alone: %s", l.Graph, c.Source.All, l.Why)
 	}
@@ -250,7 +250,7 @@ func fuzzText(c *campaign.Campaign, r *campaign.CampaignReport, failures []fuzze
 	for _, x := range failures {
 		fmt.Fprintf(&b, "\n%s: %s in %s, first in graph %d", x.Target, x.Verdict, render.Plural(x.Count, "graph"), x.First)
 		if x.Shrunk {
-			fmt.Fprintf(&b, ", which is made small (%s played)", render.Plural(x.Tries, "graph"))
+			fmt.Fprintf(&b, ", minimised by playing %s", render.Plural(x.Tries, "graph"))
 		}
 		b.WriteString("\n")
 		for _, line := range render.Fold(x.Why, render.Width-4) {

@@ -24,11 +24,12 @@ func (e env) importCommand() *cli.Command {
 		Name:      "import",
 		Usage:     "decode machine code that other tools recorded, and run it",
 		ArgsUsage: "FILE...|-",
-		Description: "Reads programs as bpftool prog dump jited id N opcodes shows them, with -j or without, bpftool prog dump\n" +
-			"jited id N file F, or the kernel log with net.core.bpf_jit_enable=2; names the tail-call design and lists\n" +
-			"frames and tail calls. With --run, runs the code and checks every invariant that needs no BPF program to\n" +
-			"compare with. What a record cannot say is made up and listed; every slot of a prog array that nobody\n" +
-			"fills holds the program that runs, which is hardest for the limit.\n\n" +
+		Description: "Reads programs as bpftool prog dump jited id N opcodes shows them, with -j or without, bpftool\n" +
+			"prog dump jited id N file F, or the kernel log with net.core.bpf_jit_enable=2; names the tail-call\n" +
+			"design and lists frames and tail calls. With --run, runs the code and checks every invariant that\n" +
+			"needs no BPF program to compare with. What a record does not contain is made up, and listed; every\n" +
+			"slot of a prog array that is not filled holds the program that runs, which is the hardest test of\n" +
+			"the limit.\n\n" +
 			"Examples:\n   tcsim import fixtures/imports/6.18/hierarchy.json\n" +
 			"   tcsim import --run fixtures/imports/6.18/hierarchy.json\n" +
 			"   tcsim import --run --prog entry --kallsyms fixtures/imports/6.1/kallsyms fixtures/imports/6.1/jit-enable-2.log\n" +
@@ -40,7 +41,7 @@ func (e env) importCommand() *cli.Command {
 			&cli.StringFlag{Name: "kallsyms", Usage: "/proc/kallsyms of the kernel, or lines of it: names and addresses"},
 			&cli.StringSliceFlag{Name: "helper", Usage: "ADDRESS=NAME: name a function or variable of the kernel"},
 			&cli.StringFlag{Name: "prog", Usage: "only the program of this name; with --run, the one that runs"},
-			&cli.BoolFlag{Name: "listing", Usage: "print the code too"},
+			&cli.BoolFlag{Name: "listing", Usage: "also print the code"},
 			jsonFlag(),
 		}, importRunFlags()...),
 		Action: e.importDump,
@@ -75,7 +76,7 @@ func (e env) importOptions(cmd *cli.Command) (imports.Options, error) {
 	for _, s := range commas(cmd.String("func-lens")) {
 		n, err := strconv.Atoi(s)
 		if err != nil || n <= 0 {
-			errs = append(errs, fmt.Errorf("--func-lens: %q is no size", s))
+			errs = append(errs, fmt.Errorf("--func-lens: expected a size in bytes, found %q", s))
 		}
 		opt.Lens = append(opt.Lens, n)
 	}
@@ -114,7 +115,7 @@ func (e env) importOptions(cmd *cli.Command) (imports.Options, error) {
 func hexAddr(s string) (image.Addr, error) {
 	a, err := strconv.ParseUint(strings.TrimPrefix(s, "0x"), 16, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%q is no address", s)
+		return 0, fmt.Errorf("expected an address in hex, found %q", s)
 	}
 	return image.Addr(a), nil
 }
@@ -184,7 +185,7 @@ func (e env) importList(cmd *cli.Command, progs []imported, notes []string) erro
 		}
 	}
 	if len(rows) == 0 {
-		return badInput(fmt.Errorf("there is no program %q: there are %s", cmd.String("prog"), strings.Join(progNames(progs), ", ")))
+		return badInput(fmt.Errorf("no program %q; the file has %s", cmd.String("prog"), strings.Join(progNames(progs), ", ")))
 	}
 	if cmd.Bool("json") {
 		return render.JSON(e.stdout, render.Import{Notes: notes, Programs: rows, Schema: render.SchemaImport})

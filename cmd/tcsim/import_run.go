@@ -26,8 +26,8 @@ func importRunFlags() []cli.Flag {
 	return append([]cli.Flag{
 		&cli.BoolFlag{Name: "run", Usage: "run the first program, or --prog, and check the invariants"},
 		&cli.StringSliceFlag{Name: "slot", Usage: "KEY=PROG: what a slot of the prog arrays holds; KEY= for an empty one, ADDRESS/KEY=PROG for one array"},
-		&cli.StringFlag{Name: "target", Usage: "the kernel, for the layout of the context (tcsim jit --help lists them); needed for --packet"},
-		&cli.StringFlag{Name: "packet", Usage: "the packet: hex, or a pcap file of one packet; without it the context is all zeros"},
+		&cli.StringFlag{Name: "target", Usage: "the kernel, for the layout of the context; needed for --packet"},
+		&cli.StringFlag{Name: "packet", Usage: "the packet: hex, or a pcap file of one packet (default: a context of zeros)"},
 		&cli.StringFlag{Name: "type", Value: "tc", Usage: "with --packet: tc, xdp or socket_filter"},
 		&cli.Uint32Flag{Name: "limit", Usage: "how many tail calls an invocation may take, instead of the kernel's limit"},
 		&cli.BoolFlag{Name: "trace", Usage: "show the events of the run"},
@@ -158,7 +158,7 @@ func importSlot(s string) (out runner.ImportSlot, err error) {
 	}
 	key, err := strconv.ParseUint(where, 0, 32)
 	if err != nil {
-		return out, fmt.Errorf("%q is no key", where)
+		return out, fmt.Errorf("expected a number as key, found %q", where)
 	}
 	out.Key, out.Prog = uint32(key), prog
 	return out, nil

@@ -18,13 +18,13 @@ func (e env) jitCommand() *cli.Command {
 		Name:      "jit",
 		Usage:     "list the machine code of a scenario's programs",
 		ArgsUsage: "SCENARIO|FILE.o",
-		Description: "Shows each BPF instruction beside its x86 code, as the target's kernel emits it with empty prog\n" +
+		Description: "Shows each BPF instruction with its x86 code, as the target's kernel emits it with empty prog\n" +
 			"arrays. --diff shows two targets side by side, aligned by BPF instruction.\n\n" +
 			"Examples:\n   tcsim jit hierarchy --target 6.12\n   tcsim jit hierarchy --diff 6.1,6.12\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
 			targetFlag(true), limitFlag(), jsonFlag(), entryFlag(), fillFlag(), btfFlag(),
 			&cli.StringSliceFlag{Name: "diff", Usage: "two targets, separated by a comma, to compare"},
-			&cli.IntFlag{Name: "context", Value: -1, Usage: "with --diff, only so many BPF instructions around each difference"},
+			&cli.IntFlag{Name: "context", Value: -1, Usage: "with --diff, show only this many BPF instructions around each difference"},
 			&cli.BoolFlag{Name: "att", Usage: "AT&T text as scenario files expect it under jited"},
 			&cli.StringFlag{Name: "program", Aliases: []string{"p"}, Usage: "only this program"},
 		},

@@ -17,7 +17,6 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/count"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/nearest"
@@ -32,7 +31,8 @@ const (
 	exitInternal    = 3 // a fault of tcsim itself
 	exitUntestable  = 125
 	exitCodesInHelp = "Exit codes: 0 as expected, 1 an expectation or invariant failed, 2 bad usage or input,\n" +
-		"3 internal fault, 125 cannot be tested here (git bisect run skips it)."
+		"3 internal fault, 125 cannot be tested here (git bisect run skips it). docs/glossary.md explains the\n" +
+		"words of the output."
 )
 
 // errFailed ends a command whose result is already printed and not as expected.
@@ -132,7 +132,10 @@ func report(stderr io.Writer, err error, stack bool) int {
 // newApp returns the command tree bound to e.
 func newApp(e env) *cli.Command {
 	usage := func(_ context.Context, cmd *cli.Command, err error, _ bool) error {
-		return badUsage("%s: %w%s (see %s --help)", cmd.Name, err, flagMeant(cmd, err), cmd.FullName())
+		if word, ok := unknownFlag(err); ok {
+			return badUsage("%s: unknown option %s%s (see %s --help)", cmd.Name, word, flagMeant(cmd, word), cmd.FullName())
+		}
+		return badUsage("%s: %w (see %s --help)", cmd.Name, err, cmd.FullName())
 	}
 	app := &cli.Command{
 		Name:                  "tcsim",
@@ -158,21 +161,9 @@ func newApp(e env) *cli.Command {
 	}
 	for _, c := range app.Commands {
 		c.OnUsageError = usage
-		c.Description = foldHelp(c.Description)
 	}
+	setHelp(app)
 	return app
-}
-
-// foldHelp folds the paragraphs of a description to what a page has left beside the library's indent.
-// Those that have indented lines stay as they are.
-func foldHelp(text string) string {
-	paras := strings.Split(text, "\n\n")
-	for i, p := range paras {
-		if !strings.Contains(p, "\n  ") {
-			paras[i] = strings.Join(render.Fold(strings.ReplaceAll(p, "\n", " "), render.Width-3), "\n")
-		}
-	}
-	return strings.Join(paras, "\n\n")
 }
 
 // visible returns the names of the commands that the help lists.
@@ -186,12 +177,18 @@ func visible(cmds []*cli.Command) []string {
 	return out
 }
 
-// flagMeant says which flag an unknown one might be.
-func flagMeant(cmd *cli.Command, err error) string {
+// unknownFlag returns the flag that an error of the library says is not defined.
+func unknownFlag(err error) (string, bool) {
 	_, word, ok := strings.Cut(err.Error(), "not defined: ")
-	if !ok {
-		return ""
+	word = strings.TrimLeft(word, "-")
+	if len(word) == 1 {
+		return "-" + word, ok
 	}
+	return "--" + word, ok
+}
+
+// flagMeant says which flag an unknown one might be.
+func flagMeant(cmd *cli.Command, word string) string {
 	var names []string
 	for _, f := range cmd.VisibleFlags() {
 		for _, n := range f.Names() {
@@ -200,5 +197,5 @@ func flagMeant(cmd *cli.Command, err error) string {
 			}
 		}
 	}
-	return nearest.DidYouMean("--"+strings.TrimLeft(word, "-"), names)
+	return nearest.DidYouMean(word, names)
 }

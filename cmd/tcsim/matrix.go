@@ -21,10 +21,11 @@ import (
 func (e env) matrixCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "matrix",
-		Usage: "every scenario on every design, and what each design costs",
-		Description: "Plays every built-in scenario on every kernel and design and prints one table: a point where no\n" +
-			"invariant breaks, else the first one that does. A ! marks what is not as the scenario's file\n" +
-			"expects. A second table has the costs of each design, measured on small programs.\n\n" +
+		Usage: "play every scenario on every design, and show what each design costs",
+		Description: "Plays every built-in scenario on every kernel and design and prints one table: a point where\n" +
+			"no invariant breaks, else the first one that does. A ! marks what differs from what the\n" +
+			"scenario's file expects. A second table has the costs of each design, measured on small\n" +
+			"programs.\n\n" +
 			"Examples:\n   tcsim matrix\n   tcsim matrix --scenario hierarchy,bpf2bpf_6 --target all --json\n" +
 			"   tcsim matrix --target 6.12,7.2 --tap\n\n" + exitCodesInHelp,
 		Flags: append(ciFlags(), []cli.Flag{
@@ -34,7 +35,7 @@ func (e env) matrixCommand() *cli.Command {
 				Usage: "kernels or designs, separated by commas; \"all\" means every variant too (default: one per kernel and design)",
 			},
 			coreFlag(),
-			&cli.IntFlag{Name: "workers", Value: 2, Usage: "machines that run at the same time"},
+			&cli.IntFlag{Name: "workers", Value: 2, Usage: "emulators that run in parallel"},
 			limitFlag(), jsonFlag(),
 		}...),
 		Action: e.matrix,
@@ -247,7 +248,7 @@ func verdictLegend(m *campaign.Matrix) string {
 		}
 	}
 	if m.Unexpected() != 0 {
-		words = append(words, "! not as the scenario's file expects")
+		words = append(words, "! not what the scenario's file expects")
 	}
 	return legend(words)
 }

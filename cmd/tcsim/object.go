@@ -20,7 +20,7 @@ func objectFlags() []cli.Flag {
 
 // entryFlag is for what does not run.
 func entryFlag() cli.Flag {
-	return &cli.StringFlag{Name: "entry", Usage: "object files: section or name of the entry; only what it reaches is there"}
+	return &cli.StringFlag{Name: "entry", Usage: "object files: section or name of the entry; only what it reaches is loaded"}
 }
 
 func fillFlag() cli.Flag {
@@ -68,7 +68,7 @@ func objectOptions(cmd *cli.Command) (object.Options, error) {
 		}
 		for _, a := range cmd.Args().Slice() {
 			if !object.IsFile(a) {
-				return opt, badUsage("--%s belongs to object files, and %s is none: a scenario says it itself", flag, a)
+				return opt, badUsage("--%s is for object files, and %s is a scenario, which says it itself", flag, a)
 			}
 		}
 	}

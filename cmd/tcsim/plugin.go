@@ -30,7 +30,7 @@ func (e env) pluginCommand() *cli.Command {
 			targetFlag(true),
 			&cli.StringFlag{Name: "program", Usage: "the program in hex, instead of standard input"},
 			jsonFlag(),
-			&cli.BoolFlag{Name: "debug", Usage: "accepted for the protocol's sake"},
+			&cli.BoolFlag{Name: "debug", Usage: "ignored; the protocol has it"},
 		},
 		Action: e.plugin,
 	}

@@ -25,14 +25,14 @@ func (e env) replayCommand() *cli.Command {
 		Name:      "replay",
 		Usage:     "run code captured from a real kernel",
 		ArgsUsage: "CAPTURE...",
-		Description: "Places the bytes that the kernel emitted at the addresses they had, runs every scenario that the\n" +
-			"kernel itself ran, checks the invariants and compares return value and output slots; those with tracing\n" +
-			"programs a second time through the kernel's trampolines. Scenarios\n" +
-			"whose result depends on time or other things outside are named and counted apart.\n\n" +
+		Description: "Places the bytes that the kernel emitted at the addresses they had, runs every scenario that\n" +
+			"the kernel itself ran, checks the invariants and compares return value and output slots;\n" +
+			"those with tracing programs run a second time, through the kernel's trampolines. Scenarios\n" +
+			"whose result depends on time or the like are named and counted apart.\n\n" +
 			"Examples:\n   tcsim replay fixtures/kernels/6.12-off.jsonl.gz\n" +
 			"   tcsim replay --scenario hier/self/const/n2/r6 --trace fixtures/kernels/6.12-off.jsonl.gz\n\n" + exitCodesInHelp,
 		Flags: append(eventFlags(),
-			&cli.StringFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "only this one, or with a star at the end all that begin so"},
+			&cli.StringFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "only this one, or with a star at the end all that begin with it"},
 			&cli.BoolFlag{Name: "trace", Usage: "show the events of the one scenario"},
 			&cli.StringFlag{Name: "at", Usage: "draw the stack of the one scenario at a moment, see tcsim stack"},
 			&cli.BoolFlag{Name: "traced", Usage: "with --trace and --at: with all tracing programs of the scenario attached"},

@@ -166,7 +166,7 @@ func inFull(ctx context.Context, s *runner.Session, res *runner.Result) (string,
 	switch {
 	case errors.Is(err, count.ErrUndecided):
 		_, why, _ := strings.Cut(err.Error(), count.ErrUndecided.Error()+": ")
-		return fmt.Sprintf("left alone, what it does in all is not counted: %s; tcsim count tries longer", why), nil
+		return fmt.Sprintf("how much it does if left alone is undecided: %s; tcsim count tries longer", why), nil
 	case err != nil || c == nil:
 		return "", err
 	}

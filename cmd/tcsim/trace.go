@@ -22,9 +22,9 @@ func (e env) traceCommand() *cli.Command {
 			"   tcsim trace chain33 --target 6.1 --cost --warm\n" +
 			"   tcsim trace chain33 --target 6.1 --pipeline 12+30 --warm\n\n" + exitCodesInHelp,
 		Flags: append(append(eventFlags(), objectFlags()...), targetFlag(true), limitFlag(), runFlag(), jsonFlag(), coreFlag(),
-			&cli.BoolFlag{Name: "cost", Usage: "show where the cycles go instead: by function, BPF instruction and cause"},
-			&cli.StringFlag{Name: "pipeline", Usage: "draw when instructions pass the stages of the core instead: EVENT or EVENT+COUNT"},
-			&cli.BoolFlag{Name: "warm", Usage: "with --cost and --pipeline: one of many runs in a row, not the first"},
+			&cli.BoolFlag{Name: "cost", Usage: "instead, show where the cycles go: by function, BPF instruction and cause"},
+			&cli.StringFlag{Name: "pipeline", Usage: "instead, draw when instructions pass the stages of the core: EVENT or EVENT+COUNT"},
+			&cli.BoolFlag{Name: "warm", Usage: "with --cost and --pipeline: one of many runs in a row instead of the first"},
 		),
 		Action: e.trace,
 	}
@@ -69,8 +69,8 @@ func (e env) trace(ctx context.Context, cmd *cli.Command) error {
 // eventFlags choose which events are shown.
 func eventFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.IntFlag{Name: "first", Usage: "show only so many events from the beginning"},
-		&cli.IntFlag{Name: "last", Usage: "show only so many events from the end"},
+		&cli.IntFlag{Name: "first", Usage: "show only this many events from the beginning"},
+		&cli.IntFlag{Name: "last", Usage: "show only this many events from the end"},
 		&cli.StringSliceFlag{Name: "only", Usage: "show only these kinds: entry, call, helper, return, tailcall, refused, poke, hook"},
 	}
 }
@@ -83,7 +83,7 @@ func chooseEvents(cmd *cli.Command) (func([]trace.Event) []trace.Event, error) {
 	}
 	first, last := cmd.Int("first"), cmd.Int("last")
 	if first < 0 || last < 0 {
-		return nil, badUsage("--first and --last count events: expected a number from 0, found %d", min(first, last))
+		return nil, badUsage("--first and --last: expected numbers of events from 0, found %d", min(first, last))
 	}
 	return func(events []trace.Event) []trace.Event { return pick(events, keep, first, last) }, nil
 }

@@ -28,11 +28,12 @@ import (
 func (e env) vmCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "vm",
-		Usage:     "boot a kernel in QEMU, capture what its JIT emits, and replay that here",
+		Usage:     "boot a kernel in QEMU, capture the code its JIT emits, and replay it here",
 		ArgsUsage: "[SCENARIO|DIRECTORY|FILE.o...]",
-		Description: "Boots the kernel with one static program as its only process, which has the kernel compile the\n" +
-			"scenarios (all built-in ones by default) and never runs them; then runs the kernel's code in the emulator,\n" +
-			"where a stall is a verdict. KVM is used when it works. Needs QEMU, no rights and no disk image.\n\n" +
+		Description: "Boots the kernel with one static program as its only process, which lets the kernel compile\n" +
+			"the scenarios (all built-in ones by default) and never runs them; then runs the kernel's code\n" +
+			"in the emulator, where a stall is a verdict. KVM is used where it works. Needs QEMU, but\n" +
+			"neither root nor a disk image.\n\n" +
 			"Examples:\n   tcsim vm --kernel arch/x86/boot/bzImage\n" +
 			"   tcsim vm --kernel /boot/vmlinuz-6.1.0-40-cloud-amd64 --append spectre_v2=retpoline hierarchy\n" +
 			"   tcsim vm --kernel bzImage --cpu max,-bmi2 -o patched.jsonl.gz library\n\n" + exitCodesInHelp,
@@ -40,13 +41,13 @@ func (e env) vmCommand() *cli.Command {
 			&cli.StringFlag{Name: "kernel", Usage: "the kernel to boot: bzImage or vmlinuz"},
 			&cli.StringFlag{Name: "append", Usage: "further options of the kernel command line"},
 			&cli.StringFlag{Name: "cpu", Usage: "CPU model in QEMU's terms; what the JIT emits depends on it"},
-			&cli.StringFlag{Name: "accel", Usage: "\"kvm\" or \"tcg\" (software emulation), instead of the one that works"},
+			&cli.StringFlag{Name: "accel", Usage: "\"kvm\" or \"tcg\" (software emulation); the default is KVM where it works"},
 			&cli.IntFlag{Name: "memory", Value: 1024, Usage: "memory of the machine in MiB"},
-			&cli.DurationFlag{Name: "timeout", Value: 5 * time.Minute, Usage: "give up after so long"},
-			&cli.StringFlag{Name: "config", Usage: "the kernel's configuration, if it is neither beside the kernel nor in it"},
+			&cli.DurationFlag{Name: "timeout", Value: 5 * time.Minute, Usage: "give up after this time"},
+			&cli.StringFlag{Name: "config", Usage: "the kernel's configuration, if it is neither next to the kernel nor in it"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "keep the capture in this file"},
-			&cli.StringFlag{Name: "guest", Usage: "static program for the machine, instead of tcsim-guest beside tcsim or one that is built now"},
-			&cli.StringFlag{Name: "qemu", Usage: "QEMU's program, instead of qemu-system-x86_64"},
+			&cli.StringFlag{Name: "guest", Usage: "static program to run in the virtual machine, instead of tcsim-guest next to tcsim or one built on the spot"},
+			&cli.StringFlag{Name: "qemu", Usage: "QEMU program to use instead of qemu-system-x86_64"},
 			jsonFlag(),
 		},
 		Action: interruptible(e.vm),
@@ -96,11 +97,11 @@ func (e env) vm(ctx context.Context, cmd *cli.Command) error {
 	case err != nil:
 		return badInput(err)
 	case a.Kind == vm.Missing:
-		return fmt.Errorf("%w: the guest says: %s", errUntestable, a.Data)
+		return fmt.Errorf("%w: the guest reports: %s", errUntestable, a.Data)
 	case a.Kind == vm.Stale:
 		return badInput(fmt.Errorf("tcsim-guest and tcsim are of different versions: build both with make build: %s", a.Data))
 	case a.Kind != vm.Result:
-		return fmt.Errorf("the guest says: %s", a.Data)
+		return fmt.Errorf("the guest reports: %s", a.Data)
 	}
 	fmt.Fprintf(e.stderr, "tcsim: captured after %.0f s (%s, %s)\n", time.Since(start).Seconds(), a.Accel, a.CPU)
 	for _, l := range what.left {
@@ -180,7 +181,7 @@ func (e env) guest(ctx context.Context, given string) ([]byte, error) {
 	build := exec.CommandContext(ctx, "go", "build", "-o", path, guestPackage)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
 	if text, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w: no tcsim-guest beside tcsim (make build makes it), and it cannot be built: %w: %s",
+		return nil, fmt.Errorf("%w: no tcsim-guest next to tcsim (make build makes it), and building it fails: %w: %s",
 			errUntestable, err, bytes.TrimSpace(text))
 	}
 	return os.ReadFile(path)
@@ -202,7 +203,7 @@ func readGuest(path string) ([]byte, error) {
 		return program, nil
 	}
 	if have, want := version(its), version(ours); have != want {
-		return nil, fmt.Errorf("%s is of version %s, tcsim of %s: build both with make build", path, have, want)
+		return nil, fmt.Errorf("%s has version %s, tcsim %s: build both with make build", path, have, want)
 	}
 	return program, nil
 }

@@ -19,12 +19,12 @@ import (
 func (e env) worstCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "worst",
-		Usage: "search the deepest stack that accepted programs reach by tail calls",
+		Usage: "search for the deepest stack that accepted programs reach by tail calls",
 		Description: "The verifier lets subprograms make tail calls with less than 256 bytes of BPF stack in use above\n" +
 			"them, which it takes for 32 times 256 bytes, 8 KiB, at most. Return addresses, saved registers and\n" +
-			"counters come on top, and a tail call is possible 33 times. For each target this searches, among the\n" +
-			"programs that its verifier accepts, the one that goes deepest, by running them. With one target the\n" +
-			"stack is drawn at its deepest point, and --scenario prints the program as a scenario.\n\n" +
+			"counters come on top, and a tail call is possible 33 times. For each target this searches, among\n" +
+			"the programs that its verifier accepts, for the one that goes deepest, by running them. With one\n" +
+			"target the stack is drawn at its deepest point, and --scenario prints the program as a scenario.\n\n" +
 			"Examples:\n   tcsim worst --target 5.10,6.12,7.2\n   tcsim worst --target 7.2\n" +
 			"   tcsim worst --target 7.2 --scenario > deep.yaml && tcsim run deep.yaml --target 7.2\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{

@@ -106,7 +106,7 @@ func ReplayText(w io.Writer, rows []ReplayRow) {
 		t.Add(filepath.Base(r.File), OneOf(designs), fmt.Sprintf("%d/%d", r.Equal, r.Total),
 			runs, fmt.Sprint(len(r.Apart)), fmt.Sprint(r.Taken))
 		if r.Kernel != "" {
-			t.Note("the header does not tell; taken from " + r.Kernel)
+			t.Note("the header does not say; taken from " + r.Kernel)
 		}
 		for _, l := range r.Wrong {
 			t.Note("WRONG " + l.Scenario + ": " + strings.Join(l.Notes, "; "))
@@ -173,7 +173,7 @@ func apart(lines []ReplayLine) []string {
 		same[l.Notes[0]]++
 	}
 	for _, uses := range SortedKeys(same) {
-		out = append(out, fmt.Sprintf("apart, though as the kernel: %s (%s)", Plural(same[uses], "scenario"), uses))
+		out = append(out, fmt.Sprintf("apart, but as the kernel: %s (%s)", Plural(same[uses], "scenario"), uses))
 	}
 	return out
 }

@@ -66,7 +66,7 @@ func RunText(rows []RunRow) string {
 				fmt.Sprint(run.Stack), fmt.Sprint(run.Insns), run.Cycles.ColdText(), run.Cycles.WarmText(), run.Returned(),
 				run.Verdict())
 			if run.Cycles != nil && run.Cycles.Error != "" {
-				t.Note("no cycles: " + run.Cycles.Error)
+				t.Note("cycles unknown: " + run.Cycles.Error)
 			}
 			if run.Violation != nil {
 				t.Note(run.Violation.String())

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
+)
+
+// helpWidth is how many columns help takes: those of the smallest terminal.
+const helpWidth = 80
+
+// The columns in which the texts of options and commands begin.
+const (
+	optionColumn  = 24
+	commandColumn = 13
+)
+
+// setHelp gives every command a page of its own form in place of the library's, which is as wide as the
+// longest option and shows defaults that mean nothing.
+func setHelp(app *cli.Command) {
+	for _, c := range app.Commands {
+		c.CustomHelpTemplate = literal(helpPage(app, c))
+	}
+	app.CustomRootCommandHelpTemplate = literal(rootPage(app))
+}
+
+// literal makes text a template that prints it.
+func literal(text string) string { return strings.ReplaceAll(text, "{{", `{{"{{"}}`) }
+
+func helpPage(app, c *cli.Command) string {
+	var b strings.Builder
+	name := app.Name + " " + c.Name
+	fmt.Fprintf(&b, "NAME:\n%s\nUSAGE:\n   %s [options] %s\n\n", foldHelp(name+" - "+c.Usage, 3), name, c.ArgsUsage)
+	fmt.Fprintf(&b, "DESCRIPTION:\n%s\nOPTIONS:\n", foldHelp(c.Description, 3))
+	for _, f := range c.Flags {
+		b.WriteString(optionHelp(f))
+	}
+	for _, f := range app.Flags {
+		if !slices.ContainsFunc(c.Flags, func(own cli.Flag) bool { return own.Names()[0] == f.Names()[0] }) {
+			b.WriteString(optionHelp(f))
+		}
+	}
+	b.WriteString(option("-h, --help", "show this page"))
+	return b.String()
+}
+
+func rootPage(app *cli.Command) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "NAME:\n   %s - %s\n\nUSAGE:\n   %s COMMAND [options] [arguments]\n   %s COMMAND --help\n\n", app.Name, app.Usage, app.Name, app.Name)
+	fmt.Fprintf(&b, "DESCRIPTION:\n%s\nCOMMANDS:\n", foldHelp(app.Description, 3))
+	for _, c := range app.Commands {
+		if !c.Hidden {
+			b.WriteString(beside("   "+c.Name, commandColumn, c.Usage))
+		}
+	}
+	b.WriteString("\nOPTIONS:\n")
+	for _, f := range app.Flags {
+		b.WriteString(optionHelp(f))
+	}
+	b.WriteString(option("-h, --help", "show this page, or that of a command"))
+	return b.String()
+}
+
+// optionHelp is an option with its text.
+func optionHelp(f cli.Flag) string {
+	d, ok := f.(cli.DocGenerationFlag)
+	if v, visible := f.(cli.VisibleFlag); !ok || visible && !v.IsVisible() {
+		return ""
+	}
+	var names []string
+	for _, n := range f.Names() {
+		if len(n) == 1 {
+			names = slices.Insert(names, 0, "-"+n)
+		} else {
+			names = append(names, "--"+n)
+		}
+	}
+	left := strings.Join(names, ", ")
+	if d.TakesValue() {
+		left += " " + placeholder(d)
+	}
+	usage := strings.ReplaceAll(d.GetUsage(), "\n", " ")
+	if v := defaultText(d); v != "" {
+		usage += " (default: " + v + ")"
+	}
+	return option(left, usage)
+}
+
+func option(left, text string) string { return beside("   "+left, optionColumn, text) }
+
+// beside puts text into a column to the right of left, below it if left is too long.
+func beside(left string, column int, text string) string {
+	var b strings.Builder
+	for _, line := range render.Fold(text, helpWidth-column) {
+		if len(left) > column-2 {
+			b.WriteString(left + "\n")
+			left = ""
+		}
+		fmt.Fprintf(&b, "%-*s%s\n", column, left, line)
+		left = ""
+	}
+	return b.String()
+}
+
+// placeholder stands for the value of an option.
+func placeholder(f cli.DocGenerationFlag) string {
+	if m, ok := f.(cli.DocGenerationMultiValueFlag); ok && m.IsMultiValueFlag() {
+		return "LIST"
+	}
+	switch f.TypeName() {
+	case "int", "uint", "float":
+		return "N"
+	case "duration":
+		return "TIME"
+	}
+	return "VALUE"
+}
+
+// defaultText is the default value of an option, "" if it only says that nothing was given.
+func defaultText(f cli.DocGenerationFlag) string {
+	if !f.IsDefaultVisible() || !f.TakesValue() {
+		return ""
+	}
+	text := strings.NewReplacer("[", "", "]", "", `"`, "").Replace(f.GetValue())
+	if slices.Contains([]string{"", "0", "-1", "false"}, text) {
+		return ""
+	}
+	return text
+}
+
+// foldHelp folds the paragraphs of a description, indented. Those that have indented lines stay as they are.
+func foldHelp(text string, indent int) string {
+	margin := strings.Repeat(" ", indent)
+	var b strings.Builder
+	for i, p := range strings.Split(text, "\n\n") {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		lines := strings.Split(p, "\n")
+		if !strings.Contains(p, "\n  ") {
+			lines = render.Fold(strings.ReplaceAll(p, "\n", " "), helpWidth-indent)
+		}
+		for _, l := range lines {
+			b.WriteString(margin + l + "\n")
+		}
+	}
+	return b.String()
+}
