@@ -171,6 +171,7 @@ func has(pattern string) func(string) string {
 
 var fileFacts = []fileFact{
 	{"TCSIM_HAVE_ENV", has(`bpf_int_jit_compile\(struct bpf_verifier_env`)},
+	{"TCSIM_HAVE_LINES", has(`\bbpf_prog_fill_jited_linfo\(`)},
 	{"TCSIM_HAVE_POKES", has(`\bbpf_tail_call_direct_fixup\(struct bpf_prog`)},
 	{"TCSIM_HAVE_BYPASS", has(`\btailcall_bypass\b`)},
 	{"TCSIM_HAVE_DESC_UPDATE", has(`\bbpf_arch_poke_desc_update\(struct`)},

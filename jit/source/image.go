@@ -57,8 +57,12 @@ func (j *job) describe(img *image.Image, g *guest, landing image.CodeOff, privat
 		if n == 0 {
 			f.Frame.Landing = f.Entry + landing
 		}
-		if len(f.InsnOff) > 0 {
+		switch {
+		case len(f.InsnOff) == 0:
+		case f.InsnOff[0] != 0:
 			f.Frame.Body = f.InsnOff[0]
+		default:
+			f.InsnOff[0] = f.Frame.Body
 		}
 		if p := private[n]; p != 0 {
 			f.Frame.PrivateFP = p

@@ -209,8 +209,8 @@ func resolve(v *verify.Verified, env image.Env, i bpf.InsnIndex, in, second *bpf
 	return err
 }
 
-// offsets returns where the code of each slot of function n begins, with one more for the end; nil if the
-// kernel does not tell its line information.
+// offsets returns where the code of each slot of function n begins, with one more for the end; the first is 0
+// if the JIT does not say where the prologue ends. nil if it says nothing.
 func (j *job) offsets(n int) []image.CodeOff {
 	f := &j.v.Funcs[n]
 	insns := j.v.Insns[f.Start:f.End]

@@ -34,11 +34,25 @@ void bpf_prog_fill_jited_linfo(struct bpf_prog *p, const u32 *ends)
 		memcpy(tcsim_ends, ends - 1, (p->len + 1) * sizeof(u32));
 }
 
+/*
+ * Until 4.20 the JIT tells nobody where the code of instructions ends: it is in the array that has a number
+ * for each, when that is freed.
+ */
+void tcsim_free(const void *p)
+{
+#if !TCSIM_HAVE_LINES
+	if (tcsim_ends && tcsim_numbers && p == tcsim_numbers)
+		memcpy(tcsim_ends + 1, p, tcsim_numbers_size);
+#endif
+}
+
 void bpf_prog_update_insn_ptrs(struct bpf_prog *p, u32 *begins, void *image) { }
 
 static struct bpf_prog *tcsim_jit(struct bpf_prog *p)
 {
 	tcsim_function = p->aux->func_idx;
+	tcsim_numbers = NULL;
+	tcsim_numbers_size = p->len * sizeof(u32);
 #if TCSIM_HAVE_ENV
 	return bpf_int_jit_compile(NULL, p);
 #else
@@ -166,7 +180,8 @@ u64 tcsim_load(struct tcsim_job *job)
 	}
 	for (i = 0; i < n; i++) {
 		f[i].bpf_func = (u64)func[i]->bpf_func;
-		f[i].jited_len = func[i]->jited_len;
+		/* until 4.13 the size is in no field: it is where the last instruction ends */
+		f[i].jited_len = func[i]->jited_len ? func[i]->jited_len : ((u32 *)f[i].ends)[func[i]->len];
 		f[i].image = tcsim_binaries[i].image;
 	}
 	for (i = 0; i < job->npokes; i++) {

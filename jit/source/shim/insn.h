@@ -94,6 +94,7 @@
 #define BPF_PSEUDO_KFUNC_CALL 2
 #define BPF_PSEUDO_FUNC 4
 #define BPF_ADDR_PERCPU (-1)
+#define BPF_ADDR_SPACE_CAST 1 /* 6.9 */
 
 /* registers; how many there are before BPF_REG_AX is a fact of the kernel */
 enum {

@@ -16,7 +16,9 @@ static u64 tcsim_call(u64 nr, u64 a, u64 b, u64 c)
 }
 
 /* memory: never freed, the next request starts anew. Each piece is zeroed. */
-u64 tcsim_heap, tcsim_heap_next, tcsim_heap_end;
+u64 tcsim_heap_next, tcsim_heap_end;
+static void *tcsim_numbers; /* the first piece that has a u32 for each instruction */
+static u64 tcsim_numbers_size;
 
 void *tcsim_alloc(size_t n)
 {
@@ -26,6 +28,8 @@ void *tcsim_alloc(size_t n)
 		if (tcsim_call(TCSIM_NOMEM, at + n, 0, 0))
 			return NULL;
 	tcsim_heap_next = at + n;
+	if (n == tcsim_numbers_size && !tcsim_numbers)
+		tcsim_numbers = (void *)at;
 	return memset((void *)at, 0, n);
 }
 

@@ -41,6 +41,8 @@ void tcsim_bug(const char *file, int line, const char *what) __attribute__((nore
 #define pr_info_once pr_err
 #define BUG() tcsim_bug(__FILE__, __LINE__, "BUG()")
 #define BUG_ON(c) do { if (c) tcsim_bug(__FILE__, __LINE__, "BUG_ON(" #c ")"); } while (0)
+#define BUILD_BUG_ON(c) BUG_ON(c) /* what kernels check is not always a constant without their optimisation */
+#define BUILD_BUG_ON_MSG(c, msg) BUG_ON(c)
 #define WARN_ON(c) ({ int warn_ = !!(c); if (warn_) tcsim_warn(__FILE__, __LINE__, "WARN_ON(" #c ")"); warn_; })
 #define WARN_ON_ONCE(c) WARN_ON(c)
 #define WARN(c, fmt, ...) ({ int warn_ = !!(c); if (warn_) printk(fmt, ##__VA_ARGS__); warn_; })
@@ -142,7 +144,8 @@ void *tcsim_alloc(size_t n);
 #define kmalloc_objs kvmalloc_objs
 #define kmalloc_obj kzalloc_obj
 #define kzalloc_objs kvmalloc_objs
-#define kfree(p) ((void)(p))
+void tcsim_free(const void *p);
+#define kfree(p) tcsim_free(p)
 #define kvfree(p) ((void)(p))
 #define vfree(p) ((void)(p))
 #define get_zeroed_page(g) ((unsigned long)tcsim_alloc(PAGE_SIZE))
@@ -179,6 +182,9 @@ struct mutex { int held; };
 #define mutex_unlock(m) ((void)(m))
 #define lockdep_assert_held(m) ((void)(m))
 #define mutex_is_locked(m) 1
+#define smp_wmb() barrier()
+#define smp_rmb() barrier()
+#define smp_mb() barrier()
 #define cond_resched() do { } while (0)
 #define might_sleep() do { } while (0)
 #define rcu_read_lock() do { } while (0)
@@ -209,6 +215,19 @@ void sort(void *base, size_t n, size_t size, int (*cmp)(const void *, const void
 #define capable(cap) 1
 #define CAP_SYS_ADMIN 21
 extern struct user_namespace { int level; } init_user_ns;
+
+/* 4.x: the address space of user mode, packets that programs load from, classic programs */
+typedef struct { unsigned long seg; } mm_segment_t;
+#define KERNEL_DS ((mm_segment_t){ -1UL })
+#define USER_DS ((mm_segment_t){ TASK_SIZE_MAX })
+#define get_fs() KERNEL_DS
+#define set_fs(s) ((void)(s))
+struct sk_buff { u32 len, data_len; unsigned char *data; u32 mark, hash, queue_mapping; u16 vlan_tci, protocol; };
+#define SKF_AD_OFF (-0x1000)
+#define SKF_NET_OFF (-0x100000)
+#define SKF_LL_OFF (-0x200000)
+#define BPF_LL_OFF SKF_LL_OFF
+#define BPF_NET_OFF SKF_NET_OFF
 
 /* exceptions and stacks of the processor */
 struct pt_regs {

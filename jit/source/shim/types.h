@@ -64,7 +64,6 @@ enum { false = 0, true = 1 };
 #define sizeof_field(type, member) sizeof(((type *)0)->member)
 #define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define BUILD_BUG_ON(c) _Static_assert(!(c), #c)
 #define BUILD_BUG_ON_ZERO(c) 0
 #define static_assert(c, ...) _Static_assert(c, #c)
 
