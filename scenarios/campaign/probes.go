@@ -30,18 +30,7 @@ const (
     other: r0 = 1
     exit
 ` + probeRun
-	probeMain = probeHead + `programs:
-  p: |
-    r2 = *(u32 *)(r1 + 0)
-    if r2 == 0 goto other
-    r0 = 0
-    exit
-    other: r2 = jmp_table ll
-    r3 = 0
-    call 12
-    r0 = 1
-    exit
-` + probeRun
+	probeMain = probeHead + "programs:\n  p: |\n" + probeSpared
 	// probeCall and probeCalls call a subprogram with a tail call in it once and twice.
 	probeCall = probeHead + `programs:
   p: |
@@ -59,8 +48,9 @@ const (
     r0 = 0
     exit
 ` + probeSub
-	probeSub = `    sub:
-    r2 = *(u32 *)(r1 + 0)
+	probeSub = "    sub:\n" + probeSpared
+	// probeSpared is a function with a tail call that is not reached.
+	probeSpared = `    r2 = *(u32 *)(r1 + 0)
     if r2 == 0 goto other
     r0 = 0
     exit
