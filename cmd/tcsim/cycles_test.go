@@ -5,6 +5,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,22 +71,83 @@ func TestHostFault(t *testing.T) {
 	}
 }
 
-// TestCyclesDocs checks that the error table of the documentation is what the command prints.
+// TestCyclesDocs checks that the error tables of the documentation are what the command prints.
 func TestCyclesDocs(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes long")
 	}
-	code, out, errs := tcsim(t, "", "cycles", "--measured", "fixtures/uarch/measured.json")
-	if code != exitOK {
-		t.Fatalf("exit code %d: %s", code, errs)
-	}
+	atTop(t)
 	docs, err := os.ReadFile("docs/timing.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, table, _ := strings.Cut(out, "\nkind ")
-	table, _, _ = strings.Cut(table, "\n\n")
-	if len(table) < 500 || !strings.Contains(string(docs), table) {
-		t.Errorf("docs/timing.md does not have\n%s", table)
+	for core, file := range map[string]string{"glc": "fixtures/uarch/measured.json", "zen5": "fixtures/uarch/zen5/measured.json"} {
+		code, out, errs := tcsim(t, "", "cycles", "--core", core, "--measured", file, "--max-mape", "5")
+		if code != exitOK {
+			t.Fatalf("%s: exit code %d: %s", core, code, errs)
+		}
+		_, table, _ := strings.Cut(out, "\nkind ")
+		table, _, _ = strings.Cut(table, "\n\n")
+		if len(table) < 500 || !strings.Contains(string(docs), table) {
+			t.Errorf("docs/timing.md does not have for %s\n%s", core, table)
+		}
 	}
+}
+
+// TestTailCallCliff: on Zen 5 the direct tail calls of 6.12 are cheap in a ring of few programs and
+// dear in one of many, because wrong renaming is learned for few loads.
+func TestTailCallCliff(t *testing.T) {
+	atTop(t)
+	raw, err := os.ReadFile("fixtures/uarch/zen5/measured.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	perCall := func(programs int) float64 {
+		file := write(t, "ring.json", ringOf(t, raw, programs))
+		code, out, errs := tcsim(t, "", "cycles", "--core", "zen5", "--measured", file, "--json")
+		var r struct{ Results []struct{ Predicted float64 } }
+		if err := json.Unmarshal([]byte(out), &r); code != exitOK || err != nil {
+			t.Fatalf("exit code %d, %v: %s", code, err, errs)
+		}
+		return r.Results[0].Predicted / 33
+	}
+	few, some, many := perCall(4), perCall(8), perCall(34)
+	t.Logf("cycles a tail call in a ring of 4, 8 and 34 programs: %.1f, %.1f, %.1f", few, some, many)
+	if few > 6 || some < 8 || some > 0.9*many || many < 24 {
+		t.Errorf("cycles a tail call: %.1f with 4 programs, %.1f with 8, %.1f with 34; measured 3, 18, 28", few, some, many)
+	}
+}
+
+// ringOf makes of tc33_v2024_direct, a chain of 34 programs of 0x60 bytes from 0x40 on, a ring of some
+// of them: the jump at 0x4a of the last goes back to 0x0c in the first.
+func ringOf(t *testing.T, file []byte, programs int) string {
+	t.Helper()
+	const first, size, jump, entry = 0x40, 0x60, 0x4a, 0x0c
+	var m map[string]any
+	if err := json.Unmarshal(file, &m); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range m["sequences"].([]any) {
+		s := x.(map[string]any)
+		if s["name"] != "tc33_v2024_direct" {
+			continue
+		}
+		code, err := hex.DecodeString(s["code"].(string))
+		at := first + size*(programs-1) + jump
+		if err != nil || programs < 34 && code[at] != 0xe9 {
+			t.Fatalf("no jump at %#x: %v", at, err)
+		}
+		if programs < 34 {
+			binary.LittleEndian.PutUint32(code[at+1:], uint32(int32(first+entry-(at+5))))
+		}
+		s["code"] = hex.EncodeToString(code)
+		m["sequences"] = []any{s}
+		out, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	t.Fatal("no tc33_v2024_direct")
+	return ""
 }

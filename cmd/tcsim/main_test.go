@@ -13,12 +13,18 @@ import (
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 )
 
-// tcsim runs a command line in process, from the project's top folder.
-func tcsim(t testing.TB, stdin string, args ...string) (code int, stdout, stderr string) {
+// atTop makes the project's top folder the current one.
+func atTop(t testing.TB) {
 	t.Helper()
 	if _, err := os.Stat("go.mod"); err != nil {
 		t.Chdir("../..")
 	}
+}
+
+// tcsim runs a command line in process, from the project's top folder.
+func tcsim(t testing.TB, stdin string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	atTop(t)
 	var out, errs bytes.Buffer
 	code = doMain(context.Background(), append([]string{"tcsim"}, args...), env{stdin: strings.NewReader(stdin), stdout: &out, stderr: &errs})
 	return code, out.String(), errs.String()

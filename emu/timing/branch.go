@@ -37,6 +37,9 @@ func (m *Model) branch(s *site, next x86.Addr) {
 		if after == afterReturn {
 			late = b.ReturnToBranch
 		}
+		if kind != x86.BranchJump {
+			late += b.Call
+		}
 		if kind == x86.BranchCallIndirect {
 			m.indirect(s, next, late)
 			return
@@ -48,7 +51,9 @@ func (m *Model) branch(s *site, next x86.Addr) {
 	case x86.BranchJumpIndirect:
 		m.indirect(s, next, b.IndirectJump)
 		f.after = afterLate
-		f.newGroup(1)
+		if f.core.EntryOps == 0 {
+			f.newGroup(1)
+		}
 	case x86.BranchRet:
 		m.ret(s, next, after)
 	}
@@ -74,7 +79,11 @@ func (m *Model) target(s *site) {
 func (m *Model) indirect(s *site, next x86.Addr, bubble Cycle) {
 	b := &m.core.Branch
 	o := m.pred.resolve(s.addr, s.lastTarget, next)
+	if s.lastTarget != 0 && s.lastTarget != next {
+		bubble += b.IndirectMoved
+	}
 	s.lastTarget = next
+	m.front.ntaken = m.core.Front.TakenPerCycle // no other branch in its cycle
 	m.front.predict(true, bubble)
 	if o.wrong {
 		m.redirect(b.Mispredict, CauseMispredict)
@@ -122,18 +131,21 @@ func (m *Model) ret(s *site, next x86.Addr, after afterBranch) {
 	} else {
 		f.returns = 0
 	}
-	bubble := min(f.returns, b.ReturnToReturn)
+	bubble := b.Return + min(f.returns, b.ReturnToReturn)
 	if moved {
 		bubble += b.ReturnMoved
 	}
 	f.predict(true, bubble)
+	if f.returns > 0 {
+		f.ntaken = f.core.TakenPerCycle // returns in a row leave no room for another branch
+	}
 	if ok && to == next {
 		f.moved = moved
 		return
 	}
-	penalty, cause := b.MispredictReturn, CauseReturnStack
+	penalty, cause := b.MispredictReturn+b.ReturnUnpredicted, CauseReturnStack
 	if ok {
-		cause = CauseMispredict
+		penalty, cause = b.MispredictReturn, CauseMispredict
 		if w, err := m.site(to); err == nil && w.in.kind == kindPause {
 			penalty += b.PauseShadow
 		}
@@ -147,7 +159,7 @@ func (m *Model) ret(s *site, next x86.Addr, after afterBranch) {
 func (m *Model) redirect(penalty Cycle, cause Cause) {
 	m.front.redirected = cause
 	m.epoch++
-	if at := m.last.Retire + m.core.Branch.Restart; at > m.rename.floor {
+	if at := max(m.last.Retire-m.last.Cost, m.now.branchEnd) + m.core.Branch.Restart; m.core.Branch.Restart > 0 && at > m.rename.floor {
 		m.rename.floor, m.rename.hold = at, cause
 	}
 	m.front.block(max(m.front.bp, m.now.branchEnd+penalty-m.core.Back.ToDispatch-1))

@@ -11,7 +11,8 @@ const (
 	CauseIssue             // the width of issue or retirement
 	CausePort              // its execution port was taken
 	CauseDependency        // an operand was not ready, or its own latency
-	CauseForwardFail       // its load needed bytes of more than one store, or was renamed to the wrong one
+	CauseForwardFail       // its load needed bytes of more than one store
+	CauseRename            // a load before it was renamed to the wrong store
 	CauseMispredict        // a branch before it went where it was not predicted to go
 	CauseReturnStack       // a return before it found the return stack empty
 	CauseFrontEnd          // fetch: bubbles behind branches, decoding
@@ -22,7 +23,7 @@ const (
 
 var causeNames = [numCauses]string{
 	CauseNone: "none", CauseIssue: "issue", CausePort: "port", CauseDependency: "dependency",
-	CauseForwardFail: "store-forward failure", CauseMispredict: "mispredict",
+	CauseForwardFail: "store-forward failure", CauseRename: "wrong renaming", CauseMispredict: "mispredict",
 	CauseReturnStack: "return-stack underflow", CauseFrontEnd: "front end",
 	CauseSerialize: "serialization", CauseWindow: "window full",
 }

@@ -34,9 +34,16 @@ type FrontEnd struct {
 	CacheLines     int `core:"cache_lines"`      // lines of CacheWidth micro-operations that a window may take
 	QueueEntries   int `core:"queue_entries"`    // micro-operations between fetch and rename
 	// WideImmediates are the 64-bit immediates that a cycle's micro-operations may carry.
-	WideImmediates   int `core:"wide_immediates"`
-	BranchesPerCycle int `core:"branches_per_cycle"` // that the predictor names; a taken one is the last
-	PredictedBlocks  int `core:"predicted_blocks"`   // that the predictor may be ahead of fetch
+	WideImmediates int `core:"wide_immediates"`
+	// EntryOps is how many micro-operations an entry of their cache holds, all of one window. A cycle
+	// reads two entries, of one window or of two with a taken branch between them; 0: entries play no
+	// part. The entries of a half of a window with more than DenseOps micro-operations are read one a
+	// cycle.
+	EntryOps         int `core:"entry_ops,optional"`
+	DenseOps         int `core:"dense_ops,optional"`
+	BranchesPerCycle int `core:"branches_per_cycle"`       // that the predictor names; a taken one is the last
+	TakenPerCycle    int `core:"taken_per_cycle,optional"` // taken branches that it names without a bubble; 0: one
+	PredictedBlocks  int `core:"predicted_blocks"`         // that the predictor may be ahead of fetch
 }
 
 // Rename is allocation: what it passes on a cycle, and what it finishes by itself.
@@ -63,13 +70,21 @@ type Rename struct {
 	// fence or a wrong prediction) if a register was popped since the last push.
 	LeaveAfterPop Cycle `core:"leave_after_pop,optional"`
 	StackSync     bool  `core:"stack_sync"` // reading rsp explicitly after a push or pop inserts a micro-operation
+	// StackSyncLatency is how long rsp is late then.
+	StackSyncLatency Cycle `core:"stack_sync_latency,optional"`
+	// SameMoves: moves of a register to itself, which clear its upper half, are eliminated too.
+	SameMoves bool `core:"same_moves"`
 }
 
 // BackEnd is the schedulers and ports.
 type BackEnd struct {
 	Schedulers []Scheduler `core:"schedulers"`
 	PortSpread int         `core:"port_spread"` // least loaded ports among which allocation spreads the slots of a cycle
-	ToDispatch Cycle       `core:"to_dispatch"` // from issue to the earliest execution
+	// BankPorts are ports that are divided into two banks, every other one in each: what may execute on
+	// all of them is bound to the banks in turn.
+	BankPorts   string `core:"bank_ports,optional"`
+	LateBinding bool   `core:"late_binding"` // the schedulers choose the port when a micro-operation executes, not allocation
+	ToDispatch  Cycle  `core:"to_dispatch"`  // from issue to the earliest execution
 	// Taken are the ports of taken branches, NotTaken those of the others.
 	Taken    string `core:"taken"`
 	NotTaken string `core:"not_taken"`
@@ -95,6 +110,21 @@ type Memory struct {
 	// the store's data at rename. RenameRMW: so does a read-modify-write with an immediate.
 	RenameLoads bool `core:"rename_loads,optional"`
 	RenameRMW   bool `core:"rename_rmw,optional"`
+	// RenameRMWReg, RenameLeave and RenameReturns: so do read-modify-writes with a register, leave and
+	// returns. RenameBytes is the smallest load, in bytes, that does.
+	RenameRMWReg  bool `core:"rename_rmw_reg"`
+	RenameLeave   bool `core:"rename_leave"`
+	RenameReturns bool `core:"rename_returns"`
+	RenameBytes   int  `core:"rename_bytes,optional"`
+	// RenameVerify is the time from the execution of a store to the completion of a load that was
+	// renamed to it; what uses the value does not wait for that.
+	RenameVerify Cycle `core:"rename_verify,optional"`
+	// RenameLearned is how many loads the core knows to which the store that their base register and
+	// offset lead to is the wrong one: a stack slot that was written since through another register,
+	// or in part. All others of that kind are renamed wrongly. 0: every load is learned by itself.
+	RenameLearned int `core:"rename_learned,optional"`
+	// LoadsPassLocks: loads do not wait for older locked instructions.
+	LoadsPassLocks bool `core:"loads_pass_locks"`
 	// RenameMiss is the time from the end of a load that was renamed to the wrong store, because it
 	// was right to do so the last time, to the first execution behind it.
 	RenameMiss     Cycle `core:"rename_miss,optional"`
@@ -121,8 +151,11 @@ type Branches struct {
 	Override         Cycle `core:"override,optional"` // bubble when history overrules the simple predictor
 	// JumpPair: a direct jump and a taken conditional one in the line that it goes to are predicted
 	// in one cycle.
-	JumpPair     bool  `core:"jump_pair,optional"`
-	IndirectJump Cycle `core:"indirect_jump,optional"` // bubble behind an indirect jump
+	JumpPair      bool  `core:"jump_pair,optional"`
+	IndirectJump  Cycle `core:"indirect_jump,optional"`  // bubble behind an indirect jump
+	IndirectMoved Cycle `core:"indirect_moved,optional"` // more when it goes elsewhere than last time
+	Call          Cycle `core:"call,optional"`           // bubble behind a call
+	Return        Cycle `core:"return,optional"`         // bubble behind a return
 	// AfterLate is the bubble of the first branch behind a branch whose target came late: an
 	// indirect jump, or a return that goes elsewhere than last time.
 	AfterLate Cycle `core:"after_late,optional,min=0"`
@@ -130,9 +163,11 @@ type Branches struct {
 	// ReturnToReturn that of a return, which grows with the number of them in a row up to this.
 	ReturnToBranch Cycle `core:"return_to_branch,optional"`
 	ReturnToReturn Cycle `core:"return_to_return,optional"`
-	ReturnMoved    Cycle `core:"return_moved,optional"` // bubble when a return goes elsewhere than last time
-	PauseShadow    Cycle `core:"pause_shadow,optional"` // more when the wrong path begins with a pause
-	History        []int `core:"history"`               // branches that the history tables look back, ascending
+	// ReturnUnpredicted is what a return costs more that finds the return stack empty.
+	ReturnUnpredicted Cycle `core:"return_unpredicted,optional"`
+	ReturnMoved       Cycle `core:"return_moved,optional"` // bubble when a return goes elsewhere than last time
+	PauseShadow       Cycle `core:"pause_shadow,optional"` // more when the wrong path begins with a pause
+	History           []int `core:"history"`               // branches that the history tables look back, ascending
 	// DecodeRedirect is the time from the fetch of a taken direct branch whose target is not held to
 	// the fetch of its target, less one; TargetsPerWindow how many a window of the micro-operation
 	// cache holds.

@@ -292,7 +292,7 @@ func (r *coreReader) fields(g yamlPair, pairs []yamlPair, v reflect.Value, each 
 func (r *coreReader) source(n ast.Node) string {
 	s := r.text(n)
 	letter := s
-	if i := strings.IndexFunc(s, func(c rune) bool { return c == ':' || c == ',' || c == ' ' }); i >= 0 {
+	if i := strings.IndexFunc(s, func(c rune) bool { return strings.ContainsRune(":;, ", c) }); i >= 0 {
 		letter = s[:i]
 	}
 	if s != "" && !r.letters[letter] {

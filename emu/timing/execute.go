@@ -13,6 +13,9 @@ func (m *Model) waited(t, d Cycle) {
 // dispatch books one micro-operation for the first free cycle from t on.
 func (m *Model) dispatch(set portSet, t Cycle) Cycle {
 	m.now.slot++
+	if m.core.Back.LateBinding {
+		return m.cal.earliest(set, t)
+	}
 	return m.cal.book(m.cal.choose(set, m.now.slot-1), t)
 }
 
@@ -34,6 +37,10 @@ func (m *Model) execute(s *site, ea, next x86.Addr) {
 		m.flags = issue
 	case kindMove:
 		m.move(in)
+	case kindExchange:
+		a, b := in.src[0], in.src[1]
+		m.regs[a], m.regs[b] = m.regs[b], m.regs[a]
+		m.alias[a], m.alias[b] = 0, 0
 	case kindAddImm:
 		m.addImm(s)
 	case kindFence:
@@ -57,7 +64,7 @@ func (m *Model) execute(s *site, ea, next x86.Addr) {
 // all slots of the renamer taken.
 func (m *Model) move(in *insn) {
 	d, s := in.dst[0], in.src[0]
-	if d == s || !m.share(d, s) {
+	if d == s && !m.core.Rename.SameMoves || !m.share(d, s) {
 		m.alu(in, in.aluRow)
 		return
 	}
@@ -158,6 +165,9 @@ func (m *Model) hold(in *insn, ready Cycle) {
 	m.fuse.head, m.fuse.from = in, max(ready, m.rename.cycle+m.core.Back.ToDispatch)
 }
 
+// leaveRSP is the latency of leave from rbp to rsp: the move and the addition behind it.
+const leaveRSP = 2
+
 // leave is mov rsp,rbp and pop rbp.
 func (m *Model) leave(s *site, ea x86.Addr) {
 	in := s.in
@@ -170,8 +180,8 @@ func (m *Model) leave(s *site, ea x86.Addr) {
 	for _, p := range in.alu[1:] {
 		m.dispatch(p, t)
 	}
-	v, d := m.loadFrom(s, ea, t, false)
-	m.regs[x86.RSP] = value{ready: first + 2}
+	v, d, end := m.loadFrom(s, ea, t, m.core.Memory.RenameLeave)
+	m.regs[x86.RSP] = value{ready: first + leaveRSP}
 	m.regs[x86.RBP] = v
-	m.last.Execute, m.last.Complete = d, max(v.ready, first+2)
+	m.last.Execute, m.last.Complete = d, max(end, first+leaveRSP)
 }

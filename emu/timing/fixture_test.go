@@ -15,13 +15,19 @@ import (
 	"github.com/tcsim/tcsim/fixtures"
 )
 
-// recorded is measured.json and the streams of its sequences, read once.
-var recorded = sync.OnceValues(func() (*corpus, error) {
-	raw, err := fixtures.FS.ReadFile("uarch/measured.json")
+// recorded are the measurements of Golden Cove, and recordedZen5 those of Zen 5, with the streams of
+// their sequences, which are the same; read once.
+var (
+	recorded     = sync.OnceValues(func() (*corpus, error) { return readCorpus("uarch/measured.json") })
+	recordedZen5 = sync.OnceValues(func() (*corpus, error) { return readCorpus("uarch/zen5/measured.json") })
+)
+
+func readCorpus(name string) (*corpus, error) {
+	raw, err := fixtures.FS.ReadFile(name)
 	if err != nil {
 		return nil, err
 	}
-	m, err := timing.ReadMeasured("measured.json", bytes.NewReader(raw))
+	m, err := timing.ReadMeasured(name, bytes.NewReader(raw))
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +46,7 @@ var recorded = sync.OnceValues(func() (*corpus, error) {
 	}
 	s, err := record.ReadStreams(bytes.NewReader(all))
 	return &corpus{measured: m, streams: s}, err
-})
+}
 
 type corpus struct {
 	measured *timing.Measured
@@ -50,6 +56,19 @@ type corpus struct {
 func load(t testing.TB) *corpus {
 	t.Helper()
 	c, err := recorded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// loadFor returns the measurements of a core.
+func loadFor(t testing.TB, name string) *corpus {
+	t.Helper()
+	if name != "zen5" {
+		return load(t)
+	}
+	c, err := recordedZen5()
 	if err != nil {
 		t.Fatal(err)
 	}

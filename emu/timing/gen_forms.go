@@ -40,7 +40,8 @@ type archData struct {
 		RegMin *float64 `json:"reg_to_reg_min"`
 		Addr   *float64 `json:"addr_to_reg"`
 	} `json:"lat"`
-	Source string `json:"source"`
+	Source  string            `json:"source"`
+	Sources map[string]string `json:"sources"` // of the single values, where they differ
 }
 
 const head = "\nforms: |\n"
@@ -96,10 +97,19 @@ func rowsOf(f *file, column string) (rows [][]string) {
 		}
 		rows = append(rows, []string{
 			r.ID, r.Class, strconv.Itoa(a.Fused), or(ports(a.Ports)), number(&a.TP, 2),
-			number(a.Lat.Reg, 1), number(a.Lat.RegMin, 1), number(a.Lat.Addr, 1), or(r.Fuse), a.Source,
+			number(a.Lat.Reg, 1), number(a.Lat.RegMin, 1), number(a.Lat.Addr, 1), or(r.Fuse), a.source(),
 		})
 	}
 	return rows
+}
+
+// source names the row that a value is from, or what each value is from.
+func (a *archData) source() string {
+	if a.Sources == nil {
+		return a.Source
+	}
+	return fmt.Sprintf("slots %s, ports %s, tp %s, lat %s",
+		or(a.Sources["uops_fused"]), or(a.Sources["ports"]), or(a.Sources["tp_measured"]), or(a.Sources["lat"]))
 }
 
 func or(s string) string {

@@ -4,16 +4,22 @@ package timing
 
 import "github.com/tcsim/tcsim/jit/x86"
 
-// mayRename reports whether the load of an instruction can take its value at rename. Returns are
-// not renamed, nor is leave.
+// mayRename reports whether the load of an instruction can take its value at rename.
 func (m *Model) mayRename(in *insn) bool {
+	c := &m.core.Memory
 	switch {
+	case int(in.size) < c.RenameBytes:
+		return false
+	case in.inst.Branch == x86.BranchRet:
+		return c.RenameReturns
 	case in.inst.Branch != x86.BranchNone:
 		return false
+	case in.rmw && !in.rmwImm:
+		return c.RenameRMWReg
 	case in.rmw:
-		return m.core.Memory.RenameRMW && in.rmwImm
+		return c.RenameRMW
 	}
-	return m.core.Memory.RenameLoads
+	return c.RenameLoads
 }
 
 // loadAddr returns where an instruction with the memory operand at ea loads from: pop [m] from the
@@ -42,42 +48,64 @@ func (m *Model) trackRSP(in *insn, ea x86.Addr) {
 	}
 }
 
-// loadFrom executes a load whose address is ready at t. It returns the value and the cycle of
-// execution.
-func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (value, Cycle) {
+// loadFrom executes a load whose address is ready at t. It returns the value, the cycle of execution
+// and when the load is complete.
+func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (v value, d, end Cycle) {
 	in, c := s.in, &m.core.Memory
 	if m.barrier > t {
 		t, m.now.why.serial = m.barrier, true
 	}
-	d := m.dispatch(in.load, t)
+	d = m.dispatch(in.load, t)
 	m.waited(t, d)
 	from, st := m.stores.find(ea, in.size)
-	trained := s.renamed
+	was := s.renamed
 	s.renamed = mayRename && from == fromExact
-	switch {
-	case s.renamed && trained:
-		return st.data, d
-	case from == fromCache || st.commit <= d:
-		return value{ready: d + in.loadLat}, d
-	case from == fromSeveral:
-		m.now.why.failed = true
-		m.renameMiss(trained, st.commit+c.ForwardFail)
-		return value{ready: st.commit + c.ForwardFail}, d
-	}
+	misled := c.RenameLearned > 0 && m.misled(s, ea, from, st, mayRename)
+	take := s.renamed && (was || c.RenameLearned > 0) && !misled
 	forward := c.Forward
 	if in.rmw {
 		forward = c.ForwardRMW
 	}
-	ready := max(d+in.loadLat, st.where+c.ForwardAddress, st.data.ready+forward)
-	m.renameMiss(trained && !s.renamed, ready)
-	return value{ready: ready}, d
+	ready := d + in.loadLat
+	if from != fromCache && from != fromSeveral && st.commit > d {
+		ready = max(ready, st.where+c.ForwardAddress, st.data.ready+forward)
+	}
+	switch {
+	case take && c.RenameVerify > 0:
+		return st.data, d, max(d+in.loadLat, st.data.ready, st.done+c.RenameVerify)
+	case take:
+		return st.data, d, max(d+in.loadLat, st.data.ready)
+	case from == fromCache || st.commit <= d:
+		m.renameMiss(misled, ready)
+	case from == fromSeveral:
+		m.now.why.failed = true
+		ready = st.commit + c.ForwardFail
+		m.renameMiss(misled || was, ready)
+	default:
+		m.renameMiss(misled || was && !s.renamed, ready)
+	}
+	return value{ready: ready}, d, max(ready, d+in.loadLat)
+}
+
+// misled reports whether a load is renamed to the wrong store: its base register and offset lead to a
+// stack store after which another one wrote the slot by another way, and the core has not learned
+// that of this load, or has forgotten it.
+func (m *Model) misled(s *site, ea x86.Addr, from source, st *store, mayRename bool) bool {
+	if !mayRename || from == fromCache || !s.in.viaStack {
+		return false
+	}
+	num, ok := m.stores.onStack(ea)
+	if !ok || num >= st.num || st.viaStack && from != fromSeveral {
+		return false
+	}
+	return !m.learned.know(s)
 }
 
 // renameMiss restarts behind a load that was renamed to the wrong data and is complete at end.
 func (m *Model) renameMiss(wrong bool, end Cycle) {
 	if wrong {
 		m.now.branchEnd = end
-		m.redirect(m.core.Memory.RenameMiss, CauseForwardFail)
+		m.redirect(m.core.Memory.RenameMiss, CauseRename)
 	}
 }
 
@@ -91,20 +119,26 @@ func (m *Model) storeTo(in *insn, ea x86.Addr, at, t Cycle, v value) (d, end Cyc
 		ea, size = m.rsp, 8
 	}
 	st := m.stores.add(ea, size)
-	st.data, st.where = v, a
+	st.data, st.where, st.done = v, a, max(a, d)
+	if st.viaStack = in.viaStack; in.viaStack {
+		m.stores.pushed(ea, st.num)
+	}
 	m.now.store = st
 	return d, max(a+1, d+m.core.Memory.StoreRetire)
 }
 
 // locked executes a locked instruction: it waits for older stores and keeps younger loads waiting.
 func (m *Model) locked(in *insn, at Cycle) {
-	t := max(m.operands(in, at), m.barrier, m.stores.lastCommit)
+	t := max(m.operands(in, at), m.lockFree, m.stores.lastCommit)
 	d := m.dispatch(in.load, t)
 	for _, p := range in.alu {
 		m.dispatch(p, t)
 	}
 	end := d + in.busy
-	m.barrier = end
+	m.lockFree = end
+	if !m.core.Memory.LoadsPassLocks {
+		m.barrier = end
+	}
 	for _, r := range in.dst[:in.ndst] {
 		m.regs[r] = value{ready: end}
 		m.alias[r] = 0

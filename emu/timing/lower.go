@@ -14,11 +14,12 @@ import (
 type kind uint8
 
 const (
-	kindPlain  kind = iota // executed as its micro-operations say
-	kindNop                // finished at rename
-	kindZero               // zero idiom
-	kindMove               // register move that may be eliminated
-	kindAddImm             // 64-bit add of an immediate that may be eliminated
+	kindPlain    kind = iota // executed as its micro-operations say
+	kindNop                  // finished at rename
+	kindZero                 // zero idiom
+	kindMove                 // register move that may be eliminated
+	kindExchange             // exchange of registers that is eliminated
+	kindAddImm               // 64-bit add of an immediate that may be eliminated
 	kindLeave
 	kindFence // waits for everything older, then stops issue
 	kindPause // stops issue
@@ -54,6 +55,7 @@ type insn struct {
 	rmwImm       bool // read-modify-write without a register source
 	rmw          bool
 	stackOp      bool  // changes rsp through the stack engine
+	viaStack     bool  // its memory operand is on the stack: through push, pop and the like, rsp or rbp
 	usesRSP      bool  // reads or writes rsp otherwise
 	pops, pushes bool  // of a register
 	byCL         bool  // shift by cl
@@ -128,6 +130,8 @@ func (in *insn) operands(i *x86.Inst) {
 		}
 		in.stackOp = i.Op != "leave"
 	}
+	m := &i.Mem
+	in.viaStack = i.Stack.Any() || i.HasMem && m.Index == x86.RegNone && (m.Base == x86.RSP || m.Base == x86.RBP)
 	var named x86.RegSet
 	for _, o := range i.Ops() {
 		if o.Kind == x86.OpReg {
@@ -182,8 +186,10 @@ func (l *lowering) ports(in *insn, f *form) error {
 		p := parsePorts(name)
 		for range n {
 			switch {
-			case memory && p == loads && in.load == 0 && !(storesOnly && p == addrs):
+			case memory && p == loads && in.load == 0 && !(storesOnly && addrs&^loads == 0):
 				in.load = p // ports that do both take the load of an instruction first
+			case memory && p == loads && addrs&^loads == 0:
+				in.addr = addrs // a store's address takes one of the ports of loads
 			case memory && (p == addrs || p == loads):
 				in.addr = p
 			case memory && p == datas:
@@ -221,6 +227,8 @@ func (l *lowering) classify(in *insn) {
 		in.kind = kindNop
 	case f.id == "leave":
 		in.kind = kindLeave
+	case i.Op == "xchg" && !i.HasMem && len(in.alu) == 0 && in.nsrc == 2:
+		in.kind = kindExchange
 	case in.eliminated():
 		in.kind = kindMove
 		in.aluRow = l.aluPorts()

@@ -37,6 +37,8 @@ type Sequence struct {
 	Mem []MemWord
 	// Median, P10 and P90 are core cycles per trip over the repetitions.
 	Median, P10, P90 float64
+	// States are the states of the hardware that its passes were in, if there was more than one pass.
+	States []State
 }
 
 // Span is a range of memory: its address and its length in bytes.
@@ -130,6 +132,7 @@ func (m *measuredReader) sequence(n int, entry entry) (s Sequence, ok bool) {
 		Start: f.Loop.Start, End: f.Loop.End, Copies: f.Loop.Copies, Trips: f.Loop.Trips,
 		InstructionsPerTrip: f.InstructionsPerTrip,
 		Median:              f.Cycles.Median, P10: f.Cycles.P10, P90: f.Cycles.P90,
+		States: StatesOf(f.Cycles.PassMedians),
 	}
 	if f.Name == "" || f.Kind == "" {
 		bad("name", "name and kind must not be empty")

@@ -13,11 +13,13 @@ import (
 // mechanisms names for each mechanism a measured sequence that shows it, and a change of the core
 // that takes the mechanism away: with it the model must meet the measurement (within tolerance
 // percent, 0: inside p10 to p90), without it it must miss by more than the tolerance and 3 %.
-var mechanisms = []struct {
+type mechanism struct {
 	name, sequence string
 	tolerance      float64
 	without        func(c *timing.Core)
-}{
+}
+
+var mechanisms = map[string][]mechanism{"glc": {
 	{"issue width", "nop5", 0, func(c *timing.Core) { c.Rename.Width = 5 }},
 	{"macro-fusion and branches per cycle", "test_jcc_nt", 0, func(c *timing.Core) { c.Front.BranchesPerCycle = 1 }},
 	{"move elimination", "mov64_dep", 0, func(c *timing.Core) { c.Rename.MoveSlots = 0 }},
@@ -56,7 +58,35 @@ var mechanisms = []struct {
 	{"slots of add [m],imm", "tc33_v2023_jmp", 0, func(c *timing.Core) { c.Rename.RMWTenths = 0 }},
 	{"reorder buffer", "lock_add_work", 2, func(c *timing.Core) { c.Rename.ROB = 16 }},
 	{"schedulers", "add_rr_indep", 5, func(c *timing.Core) { c.Back.Schedulers = narrow(c, 4) }},
-}
+}, "zen5": {
+	{"issue width", "mov64_dep", 0, func(c *timing.Core) { c.Rename.Width = 6 }},
+	{"moves of a register to itself", "mov32_same", 0, func(c *timing.Core) { c.Rename.SameMoves = false }},
+	{"op cache: two entries a cycle, of one window", "nop5", 0, func(c *timing.Core) { c.Front.EntryOps = 3 }},
+	{"op cache: dense code", "xor_zero", 0, func(c *timing.Core) { c.Front.DenseOps = 64 }},
+	{"op cache: dense pushes and pops", "push_movrsp", 1, func(c *timing.Core) { c.Front.DenseOps = 64 }},
+	{"two taken branches a cycle", "jmp_rel32_3nop", 1, func(c *timing.Core) { c.Front.TakenPerCycle = 1 }},
+	{"a branch with the return before it", "callret_leaf", 1, func(c *timing.Core) { c.Front.TakenPerCycle = 1 }},
+	{"call and return", "call_chain16_k5", 1, func(c *timing.Core) { c.Branch.Call, c.Branch.Return = 0, 0 }},
+	{"return stack", "nest_40", 2, func(c *timing.Core) { c.Branch.ReturnStack = 52 }},
+	{"a return without prediction", "nest_40", 2, func(c *timing.Core) { c.Branch.ReturnUnpredicted = 0 }},
+	{"retpoline", "retpoline_mono", 4, func(c *timing.Core) { c.Branch.MispredictReturn = 10 }},
+	{"allocation behind a wrong prediction", "retpoline_work", 3, func(c *timing.Core) { c.Branch.Restart = 0 }},
+	{"mispredict", "jcc_random", 4, func(c *timing.Core) { c.Branch.Mispredict = 12 }},
+	{"a moving indirect jump", "jmp_reg_poly2", 1, func(c *timing.Core) { c.Branch.IndirectMoved = 0 }},
+	{"two banks of ports", "alu_mix", 4, func(c *timing.Core) { c.Back.BankPorts = "" }},
+	{"port chosen at execution", "jhash_mix", 4, func(c *timing.Core) { c.Back.LateBinding = false }},
+	{"ports of branches", "test_jcc_nt", 0, func(c *timing.Core) { c.Back.NotTaken = "012345" }},
+	{"rsp after push", "push_sub_add", 1, func(c *timing.Core) { c.Rename.StackSyncLatency = 0 }},
+	{"memory renaming", "stfwd_rsp", 0, func(c *timing.Core) { c.Memory.RenameLoads = false }},
+	{"memory renaming of add [m],imm", "rmw_rbp_imm", 0, func(c *timing.Core) { c.Memory.RenameRMW = false }},
+	{"memory renaming of add [m],reg", "rmw_reg", 0, func(c *timing.Core) { c.Memory.RenameRMWReg = false }},
+	{"memory renaming of leave", "frame_sub_leave", 0, func(c *timing.Core) { c.Memory.RenameLeave = false }},
+	{"verification of renamed loads", "frame_v2020_k0_sd0_iso", 4, func(c *timing.Core) { c.Memory.RenameVerify = 0 }},
+	{"store-forward failure", "stfwd_fail", 0, func(c *timing.Core) { c.Memory.ForwardFail = 0 }},
+	{"renamed to the store of last time", "tc33self_v2019_direct", 7, func(c *timing.Core) { c.Memory.RenameMiss, c.Branch.Restart = 0, 0 }},
+	{"wrong renaming, learned for few loads", "tc33_v2024_direct", 6, func(c *timing.Core) { c.Memory.RenameLearned = 64 }},
+	{"wrong renaming and failure", "tc33_v2020_direct", 8, func(c *timing.Core) { c.Memory.RenameLearned = 64 }},
+}}
 
 // narrow returns the schedulers of a core with few entries each.
 func narrow(c *timing.Core, entries int) []timing.Scheduler {
@@ -68,19 +98,21 @@ func narrow(c *timing.Core, entries int) []timing.Scheduler {
 }
 
 func TestMechanisms(t *testing.T) {
-	c := load(t)
-	for _, m := range mechanisms {
-		t.Run(m.name, func(t *testing.T) {
-			with := c.predict(t, core(t, "glc"), m.sequence)
-			if abs(with.Error) > m.tolerance {
-				t.Errorf("%s: predicted %.2f, measured %.2f to %.2f", m.sequence, with.Predicted, with.P10, with.P90)
-			}
-			changed := core(t, "glc")
-			m.without(changed)
-			if r := c.predict(t, changed, m.sequence); abs(r.Error) <= m.tolerance || abs(r.Predicted-with.Predicted) < 0.02*with.Predicted {
-				t.Errorf("%s: without the mechanism %.2f, with it %.2f, measured %.2f", m.sequence, r.Predicted, with.Predicted, r.Median)
-			}
-		})
+	for _, name := range []string{"glc", "zen5"} {
+		c := loadFor(t, name)
+		for _, m := range mechanisms[name] {
+			t.Run(name+"/"+m.name, func(t *testing.T) {
+				with := c.predict(t, core(t, name), m.sequence)
+				if abs(with.Error) > m.tolerance {
+					t.Errorf("%s: predicted %.2f, measured %.2f to %.2f", m.sequence, with.Predicted, with.P10, with.P90)
+				}
+				changed := core(t, name)
+				m.without(changed)
+				if r := c.predict(t, changed, m.sequence); abs(r.Error) <= m.tolerance || abs(r.Predicted-with.Predicted) < 0.02*with.Predicted {
+					t.Errorf("%s: without the mechanism %.2f, with it %.2f, measured %.2f", m.sequence, r.Predicted, with.Predicted, r.Median)
+				}
+			})
+		}
 	}
 }
 

@@ -10,12 +10,14 @@ import (
 
 // store is one store between rename and commit.
 type store struct {
-	num    uint64
-	addr   x86.Addr
-	size   uint8
-	data   value // what is stored
-	where  Cycle // when its address is known
-	commit Cycle // when it has left the store buffer
+	num      uint64
+	addr     x86.Addr
+	size     uint8
+	data     value // what is stored
+	where    Cycle // when its address is known
+	done     Cycle // when both have executed
+	viaStack bool  // through rsp or rbp
+	commit   Cycle // when it has left the store buffer
 }
 
 // value is when a result exists, and what the renamer has still to add to it.
@@ -38,6 +40,8 @@ type storeTrack struct {
 	next  uint64           // number of the next store; numbers start at 1
 	words [trackWords]word
 
+	slots [stackSlots]stackSlot
+
 	lastCommit Cycle
 	inCycle    int      // commits in lastCommit
 	lastLine   x86.Addr // of the last one, in 64-byte lines
@@ -49,6 +53,52 @@ const (
 )
 
 func newStoreTrack() *storeTrack { return &storeTrack{next: 1} }
+
+// stackSlot is the last store through rsp or rbp that started at an address.
+type stackSlot struct {
+	addr x86.Addr
+	num  uint64
+}
+
+// stackSlots is how many of them are kept; an older one is forgotten when another comes to its place.
+const stackSlots = 256
+
+func (t *storeTrack) slot(a x86.Addr) *stackSlot { return &t.slots[(a^a>>8)%stackSlots] }
+
+// pushed notes a store through rsp or rbp.
+func (t *storeTrack) pushed(a x86.Addr, num uint64) { *t.slot(a) = stackSlot{a, num} }
+
+// onStack returns the number of the last store through rsp or rbp that starts at a, if it may still
+// be in flight.
+func (t *storeTrack) onStack(a x86.Addr) (uint64, bool) {
+	s := t.slot(a)
+	return s.num, s.addr == a && s.num != 0 && s.num+trackRing > t.next
+}
+
+// learned is the set of loads that are known not to take their value from the store that their
+// address leads to. A new one replaces any other when the set is full.
+type learned struct {
+	sites []*site
+	seed  uint32
+}
+
+func newLearned(entries int) *learned { return &learned{sites: make([]*site, 0, entries), seed: 1} }
+
+// know reports whether the load is in the set, and adds it if not.
+func (l *learned) know(s *site) bool {
+	for _, k := range l.sites {
+		if k == s {
+			return true
+		}
+	}
+	if len(l.sites) < cap(l.sites) {
+		l.sites = append(l.sites, s)
+		return false
+	}
+	l.seed = l.seed*1664525 + 1013904223
+	l.sites[l.seed>>16%uint32(len(l.sites))] = s
+	return false
+}
 
 // source says where a load gets its bytes from.
 type source uint8

@@ -25,11 +25,12 @@ type Model struct {
 	wins  map[x86.Addr]*window
 	cur   *site
 
-	front  front
-	rename rename
-	cal    *calendar
-	stores *storeTrack
-	pred   *predictor
+	front   front
+	rename  rename
+	cal     *calendar
+	stores  *storeTrack
+	learned *learned
+	pred    *predictor
 
 	regs  [16]value
 	flags Cycle
@@ -40,6 +41,7 @@ type Model struct {
 	takenPorts, otherPorts portSet
 
 	barrier    Cycle  // before it no load may execute: a locked instruction
+	lockFree   Cycle  // when the last locked instruction is complete
 	divFree    Cycle  // when the divider is free
 	done       Cycle  // when everything so far is complete
 	epoch      uint32 // how often the core ran empty: fences and wrong predictions
@@ -79,7 +81,8 @@ type site struct {
 	in          *insn
 	fall, taken *site
 	win         *window
-	fused       bool // with the conditional jump behind it
+	half        uint8 // of the window
+	fused       bool  // with the conditional jump behind it
 	seen        bool
 	dropped     bool // the code was changed
 	counted     bool // as a taken branch of its window
@@ -91,8 +94,9 @@ type site struct {
 
 // window is one set of lines of the micro-operation cache.
 type window struct {
-	slots int // entries that the instructions seen so far take
-	taken int // taken branches seen so far
+	slots int    // entries that the instructions seen so far take
+	half  [2]int // the same of its halves
+	taken int    // taken branches seen so far
 }
 
 // pair is a fused compare waiting for its jump.
@@ -105,13 +109,14 @@ type pair struct {
 func New(core *Core, code Code) *Model {
 	m := &Model{
 		core: core, code: code, low: newLowering(core),
-		insns:  map[string]*insn{},
-		sites:  map[x86.Addr]*site{},
-		wins:   map[x86.Addr]*window{},
-		cal:    newCalendar(&core.Back),
-		stores: newStoreTrack(),
-		pred:   newPredictor(&core.Branch),
-		epoch:  1,
+		insns:   map[string]*insn{},
+		sites:   map[x86.Addr]*site{},
+		wins:    map[x86.Addr]*window{},
+		cal:     newCalendar(&core.Back),
+		stores:  newStoreTrack(),
+		learned: newLearned(core.Memory.RenameLearned),
+		pred:    newPredictor(&core.Branch),
+		epoch:   1,
 	}
 	m.front.init(&core.Front)
 	m.rename.init(core)
@@ -135,6 +140,7 @@ func (m *Model) Forget(addr x86.Addr, n int) {
 	for a := addr - 2*x86.MaxInstLen; a != addr+x86.Addr(n); a++ {
 		if s := m.sites[a]; s != nil {
 			s.win.slots -= int(s.in.slots)
+			s.win.half[s.half] -= int(s.in.slots)
 			s.dropped = true
 			delete(m.sites, a)
 		}
@@ -226,7 +232,9 @@ func (m *Model) site(a x86.Addr) (*site, error) {
 		s.win = &window{}
 		m.wins[key] = s.win
 	}
+	s.half = uint8(uint64(a) / uint64(m.core.Front.CacheLineBytes/2) & 1)
 	s.win.slots += int(in.slots)
+	s.win.half[s.half] += int(in.slots)
 	m.sites[a] = s
 	if in.form.fuses != "" && in.kind != kindZero {
 		behind := a + x86.Addr(in.inst.Len)

@@ -19,8 +19,7 @@ func (m *Model) plain(s *site, ea, next x86.Addr) {
 	var v value
 	first, complete := Cycle(-1), t0
 	if in.load != 0 {
-		v, first = m.loadFrom(s, m.loadAddr(in, ea), at, m.mayRename(in))
-		complete = max(v.ready, first+in.loadLat)
+		v, first, complete = m.loadFrom(s, m.loadAddr(in, ea), at, m.mayRename(in))
 	}
 	if s.fused {
 		m.hold(in, max(m.operands(in, t0), v.ready))

@@ -16,6 +16,9 @@ type calendar struct {
 	waiting []int32         // pending of each scheduler
 	size    []int32         // entries of each scheduler
 	spread  int             // ports that share the micro-operations of a cycle
+	banked  portSet         // ports in two banks
+	banks   [2]portSet
+	seed    uint32
 }
 
 // portImbalance is how many more waiting micro-operations make a port unfit (U).
@@ -29,6 +32,11 @@ const (
 func newCalendar(b *BackEnd) *calendar {
 	s := b.Schedulers
 	c := &calendar{waiting: make([]int32, len(s)), size: make([]int32, len(s)), spread: b.PortSpread}
+	c.banked = parsePorts(b.BankPorts)
+	for p, n := c.banked, 0; p != 0; n++ {
+		c.banks[n&1] |= p & -p
+		p &= p - 1
+	}
 	for n := range s {
 		c.size[n] = int32(s[n].Entries)
 		for p := range uint8(numPorts) {
@@ -118,6 +126,30 @@ func (c *calendar) least(set portSet) uint8 {
 		}
 	}
 	return best
+}
+
+// earliest books the port of a set that is free first from t on, of equal ones the highest.
+func (c *calendar) earliest(set portSet, t Cycle) Cycle {
+	if set&(set-1) == 0 || t-c.now >= calWindow-64 {
+		return c.book(uint8(bits.TrailingZeros16(uint16(set))), t)
+	}
+	if set == c.banked {
+		c.seed = c.seed*1664525 + 1013904223
+		set = c.banks[c.seed>>31]
+	}
+	for {
+		for s := set; s != 0; {
+			p := uint8(bits.Len16(uint16(s)) - 1)
+			s &^= 1 << p
+			if c.busy[p][t>>6%calWords]>>(t&63)&1 == 0 {
+				return c.book(p, t)
+			}
+		}
+		t++
+		if t-c.now >= calWindow-64 {
+			return t
+		}
+	}
 }
 
 // book takes the first free cycle of a port from t on.

@@ -92,8 +92,8 @@ func (r *Report) WriteText(w io.Writer) error {
 	fmt.Fprintf(&b, "%-28s %-10s %10s %10s %10s %10s %8s\n", "sequence", "kind", "predicted", "p10", "median", "p90", "error %")
 	for _, x := range r.Results {
 		note := ""
-		if x.Hard {
-			note = "  known hard"
+		if x.States > 1 {
+			note = fmt.Sprintf("  %d states", x.States)
 		}
 		fmt.Fprintf(&b, "%-28s %-10s %10.2f %10.2f %10.2f %10.2f %8.1f%s\n", x.Name, x.Kind, x.Predicted, x.P10, x.Median, x.P90, x.Error, note)
 	}

@@ -16,14 +16,19 @@ type front struct {
 	redirected Cause    // why the present block was named late; CauseFrontEnd if it was not redirected
 	returns    Cycle    // directly behind each other, up to now
 	jumpTo     x86.Addr // where the last branch went if it was a direct jump without a bubble, else 0
+	ntaken     int      // taken branches that were named in this cycle
 	moved      bool     // the last return went elsewhere than before
 
-	cycle  Cycle // in which the present group reaches the queue
-	used   int   // micro-operations of the group
-	wide   int   // 64-bit immediates in the group
-	why    Cause // of the last redirection, for the first group behind it; else CauseFrontEnd
-	decode bool  // the last instruction came from the decoders
-	bytes  int   // that the decoders may still take in this cycle
+	cycle   Cycle   // in which the present group reaches the queue
+	used    int     // micro-operations of the group
+	wide    int     // 64-bit immediates in the group
+	win     *window // of the present entry of the micro-operation cache
+	entry   int     // micro-operations taken from it
+	entries int     // read in this cycle
+	fresh   bool    // a block begins
+	why     Cause   // of the last redirection, for the first group behind it; else CauseFrontEnd
+	decode  bool    // the last instruction came from the decoders
+	bytes   int     // that the decoders may still take in this cycle
 
 	queue    []Cycle // issue cycles of the last QueueEntries micro-operations
 	inserted uint64
@@ -49,7 +54,7 @@ func (f *front) fetch(m *Model, s *site) {
 	if !s.seen || s.win.slots > c.CacheLines*c.CacheWidth {
 		f.fetchDecode(s)
 	} else {
-		f.fetchCached(in)
+		f.fetchCached(m, s)
 	}
 	if full := f.queue[f.inserted%uint64(len(f.queue))]; f.cycle < full {
 		f.newGroup(full - f.cycle)
@@ -75,19 +80,46 @@ func (f *front) fetchDecode(s *site) {
 }
 
 // fetchCached is fetch from the micro-operation cache.
-func (f *front) fetchCached(in *insn) {
-	c := f.core
+func (f *front) fetchCached(m *Model, s *site) {
+	c, in := f.core, s.in
 	if f.decode {
 		f.decode = false
 		f.newGroup(1)
 	}
-	if f.used+int(in.slots) > c.CacheWidth || in.wide && f.wide == c.WideImmediates {
-		f.newGroup(1)
+	slots := int(in.slots)
+	if s.fusedTail(m) {
+		slots = 0
 	}
-	f.used += int(in.slots)
+	if c.EntryOps > 0 {
+		f.readEntry(s, slots)
+	}
+	if f.used+slots > c.CacheWidth || in.wide && f.wide == c.WideImmediates {
+		f.newGroup(1)
+		f.entries = 1
+	}
+	f.used += slots
 	if in.wide {
 		f.wide++
 	}
+}
+
+// readEntry goes on to the next entry of the micro-operation cache where that is needed.
+func (f *front) readEntry(s *site, slots int) {
+	c, w := f.core, s.win
+	if f.win == w && !f.fresh && f.entry+slots <= c.EntryOps {
+		f.entry += slots
+		return
+	}
+	dense := w.half[s.half] > c.DenseOps
+	if f.win != w && !f.fresh || f.entries == 2 || dense {
+		f.newGroup(1)
+		f.entries = 0
+	}
+	f.entries++
+	if dense {
+		f.entries = 2
+	}
+	f.win, f.entry, f.fresh = w, slots, false
 }
 
 func (f *front) newGroup(delay Cycle) {
@@ -104,6 +136,9 @@ func (f *front) predict(taken bool, bubble Cycle) {
 	}
 	f.nbr++
 	switch {
+	case taken && bubble == 0 && f.ntaken+1 < f.core.TakenPerCycle:
+		f.ntaken++
+		f.fresh = true
 	case taken:
 		f.block(f.bp + 1 + bubble)
 	case bubble > 0:
@@ -114,7 +149,7 @@ func (f *front) predict(taken bool, bubble Cycle) {
 // block starts a new block of the predictor, at most PredictedBlocks ahead of fetch.
 func (f *front) block(at Cycle) {
 	n := f.nblocks % uint64(len(f.blocks))
-	f.bp, f.nbr = max(at, f.blocks[n]), 0
+	f.bp, f.nbr, f.ntaken, f.fresh = max(at, f.blocks[n]), 0, 0, true
 	f.blocks[n] = f.cycle
 	f.nblocks++
 }
@@ -163,8 +198,11 @@ func (m *Model) allocate(s *site) {
 		slots += m.rmwTenths / 10
 		m.rmwTenths %= 10
 	}
-	if m.core.Rename.StackSync {
-		slots += m.stackSync(in)
+	if r := &m.core.Rename; r.StackSync || r.StackSyncLatency > 0 {
+		sync := m.stackSync(in)
+		if r.StackSync {
+			slots += sync
+		}
 	}
 	at := r.cycle
 	if t := m.last.Fetch + 1; t > at {
@@ -230,6 +268,9 @@ func (m *Model) stackSync(in *insn) int {
 	n := 0
 	if in.usesRSP && m.stackMoved {
 		n = 1
+		if in.inst.Writes.Has(x86.RSP) {
+			m.regs[x86.RSP].ready += m.core.Rename.StackSyncLatency
+		}
 	}
 	if in.usesRSP || in.kind == kindLeave {
 		m.stackMoved = false
