@@ -29,7 +29,12 @@ const (
 )
 
 // landing is PROLOGUE_SIZE.
-func (classic) landing(*Target) image.CodeOff { return 48 }
+func (classic) landing(t *Target) image.CodeOff {
+	if t.Emit.ClearR13 {
+		return 51
+	}
+	return 48
+}
 
 func (classic) prologue(e *emitter) {
 	e.Push64O(x86.RBP)                         // 55
@@ -41,7 +46,10 @@ func (classic) prologue(e *emitter) {
 	e.Mov64MR(x86.M32(x86.RBP, -528), x86.R15) // 4c 89 bd f0 fd ff ff
 
 	// tail_call_cnt = 0;
-	e.Xor32MR(reg(x86.RAX), x86.RAX)           // 31 c0
+	e.Xor32MR(reg(x86.RAX), x86.RAX) // 31 c0
+	if e.f.c.t.Emit.ClearR13 {
+		e.Xor64MR(reg(x86.R13), x86.R13) // 4d 31 ed
+	}
 	e.Mov64MR(x86.M32(x86.RBP, -520), x86.RAX) // 48 89 85 f8 fd ff ff
 
 	// Tail calls land here.

@@ -10,6 +10,8 @@ import "github.com/tcsim/tcsim/jit/kernels"
 type Target struct {
 	Name   string // as given to --target, such as "6.12"
 	Source string // where its facts come from
+	// Note says what the target was taken for, if it is not what was asked for to the letter; "" if it is.
+	Note string
 	// Evidence says how sure its bytes are.
 	Evidence Evidence
 	// Scheme names the tail-call design, such as "hier-6.12".

@@ -39,7 +39,7 @@ func returnThunk(symbol string) func(*Target, *kernelRow) error {
 
 func cfi(kind func(k *kernelRow) kernels.CFIKind) func(*Target, *kernelRow) error {
 	return func(t *Target, k *kernelRow) error {
-		if k.fineIBT == kernels.CFINone {
+		if k.release.FineIBT == kernels.CFINone {
 			return kernels.ErrUnsupported
 		}
 		t.Emit.CFI = kind(k)
@@ -83,6 +83,10 @@ var features = map[string]feature{
 		t.Emit.JumpSLS = false
 		return nil
 	}},
+	"jumpsls": {"int3 behind indirect jumps", func(t *Target, _ *kernelRow) error {
+		t.Emit.JumpSLS = true
+		return nil
+	}},
 	"unrounded": {"the reload before calls uses the unrounded stack depth (bug before ff672c67ee76)", func(t *Target, _ *kernelRow) error {
 		t.Emit.UnroundedReload = true
 		return nil
@@ -96,7 +100,7 @@ var features = map[string]feature{
 		return nil
 	}},
 	"kcfi":    {"kCFI preamble", cfi(func(*kernelRow) kernels.CFIKind { return kernels.CFIKernel })},
-	"fineibt": {"FineIBT preamble", cfi(func(k *kernelRow) kernels.CFIKind { return k.fineIBT })},
+	"fineibt": {"FineIBT preamble", cfi(func(k *kernelRow) kernels.CFIKind { return k.release.FineIBT })},
 	"bhi":     {"FineIBT preamble with BHI clearing, behind fineibt", bhi},
 }
 
@@ -110,10 +114,10 @@ func its(t *Target, k *kernelRow) error {
 }
 
 func stuff(t *Target, k *kernelRow) error {
-	if k.callDepth == "" {
+	if k.release.CallDepth == "" {
 		return kernels.ErrUnsupported
 	}
-	t.Emit.CallDepth, t.Emit.CallThunks = k.callDepth, k.callThunks
+	t.Emit.CallDepth, t.Emit.CallThunks = k.release.CallDepth, k.release.Kernel.Emit.CallThunks
 	if err := branch(kernels.BranchDepth)(t, k); err != nil {
 		return err
 	}

@@ -30,7 +30,14 @@ func TargetFor(h kernels.KernelInfo) (*Target, error) {
 	if len(s.errs) != 0 {
 		return nil, fmt.Errorf("kernel %s: %w", h.Release, errors.Join(s.errs...))
 	}
-	return TargetByName(strings.Join(append([]string{k.Name}, s.words...), "-"))
+	t, err := TargetByName(strings.Join(append([]string{k.Name}, s.words...), "-"))
+	if err == nil && k.Note != "" {
+		t.Note = k.Note
+		if k.captures == nil {
+			t.Evidence = BySource
+		}
+	}
+	return t, err
 }
 
 // selection is the state of one TargetFor.
@@ -44,23 +51,43 @@ func (s *selection) errorf(format string, args ...any) {
 	s.errs = append(s.errs, fmt.Errorf(format, args...))
 }
 
-// kernel finds the row of the release.
-func (s *selection) kernel() *kernelRow {
-	var known []string
-	for i := range kernelRows {
-		name := kernelRows[i].Name
-		if rest, ok := strings.CutPrefix(s.h.Release, name); ok && (rest == "" || rest[0] == '.' || rest[0] == '-') {
-			return &kernelRows[i]
+// release is what uname -r says, with the patch level that Debian's kernels tell in uname -v only:
+// "#1 SMP Debian 6.1.176-1 (2026-07-02)".
+func (s *selection) release() string {
+	v, patch, rest, ok := kernels.ParseVersion(s.h.Release)
+	if _, text, found := strings.Cut(s.h.Version, "Debian "); ok && patch == 0 && found {
+		if of, level, _, ok := kernels.ParseVersion(text); ok && of == v && level > 0 {
+			return fmt.Sprintf("%s.%d%s", v, level, rest)
 		}
-		known = append(known, name)
 	}
-	s.errorf("no target for kernel release %q (known: %s)", s.h.Release, strings.Join(known, ", "))
+	return s.h.Release
+}
+
+// kernel finds the row of the release. One that is newer than all is taken for the newest.
+func (s *selection) kernel() *kernelRow {
+	if k, _, ok := releaseRow(s.release()); ok {
+		return &k
+	}
+	newest := kernels.Newest()
+	if v, _, _, ok := kernels.ParseVersion(s.h.Release); ok && newest.Version.Before(v) {
+		k := kernelOf(newest)
+		k.Note = fmt.Sprintf("%s is newer than all that is known: taken for %s", s.h.Release, newest.Name())
+		k.captures = nil
+		return &k
+	}
+	s.errorf("no target for kernel release %q (known: 4.4 to %s)", s.h.Release, newest.Name())
 	return nil
 }
 
 // mitigations reads how indirect jumps and returns are done from the kernel's own texts
 // (arch/x86/kernel/cpu/bugs.c: spectre_v2_strings, retbleed_strings, srso_strings, its_strings).
 func (s *selection) mitigations(k *kernelRow) {
+	if k.release.InlineRetpoline { // which no text tells
+		if s.on("CONFIG_RETPOLINE") {
+			s.words = append(s.words, "inline")
+		}
+		return
+	}
 	v := s.h.Vulnerabilities
 	spectre, ok := v["spectre_v2"]
 	if !ok {
@@ -72,7 +99,7 @@ func (s *selection) mitigations(k *kernelRow) {
 	retbleed, itsText := v["retbleed"], v["indirect_target_selection"]
 	if strings.Contains(retbleed, "Stuffing") || strings.Contains(itsText, "Stuffing") {
 		s.words = append(s.words, "stuff")
-		if k.callDepth == "" {
+		if k.release.CallDepth == "" {
 			s.errorf("call depth tracking (%q) is not known for this kernel", retbleed)
 		}
 		return
@@ -110,35 +137,42 @@ func (s *selection) returns(retbleed, itsText string) string {
 	return ""
 }
 
+// on reports whether one of the options of the configuration is set.
+func (s *selection) on(names ...string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return s.h.Config[n] == "y" })
+}
+
 // build reads what the kernel configuration decides.
 func (s *selection) build(k *kernelRow) {
 	if len(s.h.Config) == 0 {
 		s.errorf("the kernel configuration is not recorded")
 		return
 	}
-	on := func(names ...string) bool {
-		return slices.ContainsFunc(names, func(n string) bool { return s.h.Config[n] == "y" })
-	}
+	on := s.on
 	if on("CONFIG_CFI_CLANG", "CONFIG_CFI") {
 		s.errorf("the kernel is built with CFI, and the type hashes in front of its programs are not recorded")
 	}
 	if !on("CONFIG_BPF_JIT") {
 		s.errorf("the kernel has no BPF JIT (CONFIG_BPF_JIT)")
 	}
-	if ibt := on("CONFIG_X86_KERNEL_IBT"); ibt && !k.Emit.ENDBR {
+	if ibt := on("CONFIG_X86_KERNEL_IBT") && k.release.ENDBR; ibt && !k.Emit.ENDBR {
 		s.words = append(s.words, "endbr")
 	} else if !ibt && k.Emit.ENDBR {
 		s.words = append(s.words, "noendbr")
 	}
 	// Until 6.8 the options have no MITIGATION in their names.
-	sls := on("CONFIG_MITIGATION_SLS", "CONFIG_SLS")
+	sls := on("CONFIG_MITIGATION_SLS", "CONFIG_SLS") && k.release.SLS
+	jump := sls || on("CONFIG_MITIGATION_RETPOLINE", "CONFIG_RETPOLINE") && k.release.ThunkSLS
 	switch {
 	case sls && !k.Emit.SLS:
 		s.words = append(s.words, "sls")
+		return
 	case !sls && k.Emit.SLS:
 		s.words = append(s.words, "nosls")
 	}
-	if !sls && k.Emit.JumpSLS && !on("CONFIG_MITIGATION_RETPOLINE", "CONFIG_RETPOLINE") {
+	if jump && !k.Emit.JumpSLS {
+		s.words = append(s.words, "jumpsls")
+	} else if !jump && k.Emit.JumpSLS {
 		s.words = append(s.words, "nojumpsls")
 	}
 }

@@ -23,6 +23,7 @@ type trampForm struct {
 var trampForms = [...]trampForm{
 	kernels.Tramp510: {sized: true, pushRBX: true, nopMax: 8},
 	kernels.Tramp61:  {recur: true, keepRAX: true, pushRBX: true, nopMax: 8},
+	kernels.Tramp65:  {recur: true, keepRAX: true, pushRBX: true, nopMax: 11},
 	kernels.Tramp612: {recur: true, keepRAX: true, nopMax: 11},
 	kernels.Tramp72:  {recur: true, keepRAX: true, progNop: true, jump: true, nopMax: 11},
 }

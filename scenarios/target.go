@@ -3,6 +3,7 @@
 package scenarios
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -35,8 +36,11 @@ const (
 // features ("6.1" of "6.1-retpoline"), each feature ("retpoline"), its scheme and the classes of that.
 func TargetNames(t *jit.Target) []string {
 	names := []string{t.Name, t.Scheme}
-	if kernel, _, _ := strings.Cut(t.Name, "-"); kernel != "" && kernel[0] >= '0' && kernel[0] <= '9' {
-		names = append(names, kernel)
+	if v, patch, _, ok := kernels.ParseVersion(t.Name); ok {
+		names = append(names, v.String())
+		if patch > 0 {
+			names = append(names, fmt.Sprintf("%s.%d", v, patch))
+		}
 	}
 	for _, word := range strings.Split(t.Name, "-")[1:] {
 		if jit.FeatureDoc(word) != "" {

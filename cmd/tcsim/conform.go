@@ -37,7 +37,7 @@ func (e env) conformCommand() *cli.Command {
 func (e env) conform(_ context.Context, cmd *cli.Command) error {
 	var target *jit.Target
 	if n := cmd.String("target"); n != "" {
-		ts, err := targets([]string{n}, 0)
+		ts, err := e.targets([]string{n}, 0)
 		if err != nil {
 			return err
 		}

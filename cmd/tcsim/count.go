@@ -98,7 +98,7 @@ func (e env) countAll(ctx context.Context, cmd *cli.Command, o measure.CountOpti
 	if cmd.String("scenario") != "" {
 		return nil, badUsage("--scenario chooses from a capture: --capture is missing")
 	}
-	s, err := openOne(cmd, nil)
+	s, err := e.openOne(cmd, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ func (e env) explore(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	ts, err := targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
+	ts, err := e.targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
 	if err != nil {
 		return err
 	}

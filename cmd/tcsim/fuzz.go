@@ -16,12 +16,10 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
+	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 	"github.com/tcsim/tcsim/scenarios/graph"
 )
-
-// fuzzTargets are the kernels whose emitted code was captured.
-var fuzzTargets = []string{"5.10", "6.1", "6.12", "6.18", "7.2"}
 
 func (e env) fuzzCommand() *cli.Command {
 	return &cli.Command{
@@ -45,7 +43,7 @@ func (e env) fuzzCommand() *cli.Command {
 				Usage: fmt.Sprintf("play every graph of at most this many programs and call sites instead, 1 to %d", graph.MaxAll),
 			},
 			&cli.StringSliceFlag{
-				Name: "target", Aliases: []string{"t"}, Value: fuzzTargets,
+				Name: "target", Aliases: []string{"t"}, Value: jit.KernelNames(),
 				Usage: "kernels or designs to compile for, separated by commas; \"correct\" means all that hold the limit and have no known\n" +
 					"fault, \"by-value\" all that count in each frame and have no other fault, \"all\" every one",
 			},
@@ -147,7 +145,7 @@ func (e env) fuzzCampaign(cmd *cli.Command) (*campaign.Campaign, error) {
 	if cmd.NArg() != 0 {
 		return nil, badUsage("fuzz takes no arguments, found %q (see tcsim fuzz --help)", cmd.Args().First())
 	}
-	ts, err := targets(campaign.TargetsNamed(cmd.StringSlice("target")), cmd.Uint32("limit"))
+	ts, err := e.targets(campaign.TargetsNamed(cmd.StringSlice("target")), cmd.Uint32("limit"))
 	if err != nil {
 		return nil, err
 	}

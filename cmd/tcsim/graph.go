@@ -45,7 +45,7 @@ func (e env) graph(_ context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return badInput(err)
 	}
-	t, err := oneTarget(cmd)
+	t, err := e.oneTarget(cmd)
 	if err != nil {
 		return err
 	}

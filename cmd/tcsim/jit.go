@@ -39,7 +39,7 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 	names := cmd.StringSlice("diff")
 	switch len(names) {
 	case 0:
-		t, err := oneTarget(cmd)
+		t, err := e.oneTarget(cmd)
 		if err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return badInput(err)
 	}
-	ts, err := targets(names, cmd.Uint32("limit"))
+	ts, err := e.targets(names, cmd.Uint32("limit"))
 	if err != nil {
 		return err
 	}

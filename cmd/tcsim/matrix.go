@@ -56,7 +56,7 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	}
 	form, wrongForm := ciForm(cmd)
 	bs, wrongScenario := loadScenarios(names)
-	ts, wrongTarget := targets(tn, cmd.Uint32("limit"))
+	ts, wrongTarget := e.targets(tn, cmd.Uint32("limit"))
 	core, wrongCore := coreOf(cmd)
 	if err := errors.Join(wrongForm, wrongScenario, wrongTarget, wrongCore); err != nil {
 		return err

@@ -43,7 +43,7 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 	form, wrongForm := ciForm(cmd)
 	opt, wrongObject := objectOptions(cmd)
 	bs, wrongScenario := loadWith(cmd.Args().Slice(), opt)
-	ts, wrongTarget := targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
+	ts, wrongTarget := e.targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
 	core, wrongCore := coreOf(cmd)
 	if err := errors.Join(wrongForm, wrongObject, wrongScenario, wrongTarget, wrongCore); err != nil {
 		return err

@@ -4,6 +4,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -46,6 +48,26 @@ func runFlag() cli.Flag {
 	return &cli.IntFlag{Name: "run", Value: 1, Usage: "number of the run in the scenario, from 1"}
 }
 
+// targets is targets of names, and says on stderr what they are taken for.
+func (e env) targets(names []string, limit uint32) ([]*jit.Target, error) {
+	ts, err := targets(names, limit)
+	if err == nil {
+		e.note(ts...)
+	}
+	return ts, err
+}
+
+// note says once what targets are taken for.
+func (e env) note(ts ...*jit.Target) {
+	var said []string
+	for _, t := range ts {
+		if t.Note != "" && !slices.Contains(said, t.Note) {
+			said = append(said, t.Note)
+			fmt.Fprintf(e.stderr, "note: %s\n", t.Note)
+		}
+	}
+}
+
 // targets resolves target names; all unknown ones are reported, and once what there is.
 func targets(names []string, limit uint32) ([]*jit.Target, error) {
 	if len(names) == 1 && names[0] == "all" {
@@ -73,12 +95,12 @@ func targets(names []string, limit uint32) ([]*jit.Target, error) {
 }
 
 // oneTarget resolves the target of a command that works on one.
-func oneTarget(cmd *cli.Command) (*jit.Target, error) {
+func (e env) oneTarget(cmd *cli.Command) (*jit.Target, error) {
 	name := cmd.String("target")
 	if name == "all" || strings.Contains(name, ",") {
 		return nil, badUsage("%s takes one target, found %q", cmd.Name, name)
 	}
-	ts, err := targets([]string{name}, cmd.Uint32("limit"))
+	ts, err := e.targets([]string{name}, cmd.Uint32("limit"))
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +140,7 @@ func loadWith(args []string, opt object.Options) ([]*scenarios.Built, error) {
 }
 
 // openOne loads the one scenario and target that a command works on. core may be nil.
-func openOne(cmd *cli.Command, core *timing.Core) (*runner.Session, error) {
+func (e env) openOne(cmd *cli.Command, core *timing.Core) (*runner.Session, error) {
 	if cmd.NArg() != 1 {
 		return nil, badUsage("%s takes one scenario, found %d arguments (see tcsim %s --help)", cmd.Name, cmd.NArg(), cmd.Name)
 	}
@@ -130,7 +152,7 @@ func openOne(cmd *cli.Command, core *timing.Core) (*runner.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := oneTarget(cmd)
+	t, err := e.oneTarget(cmd)
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,7 @@ func (e env) stack(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	s, err := openOne(cmd, core)
+	s, err := e.openOne(cmd, core)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func (e env) trace(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	s, err := openOne(cmd, core)
+	s, err := e.openOne(cmd, core)
 	if err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func (e env) worstCommand() *cli.Command {
 }
 
 func (e env) worst(ctx context.Context, cmd *cli.Command) error {
-	ts, err := targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
+	ts, err := e.targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
 	if err != nil {
 		return err
 	}

@@ -180,20 +180,19 @@ var (
 	Context510 = ContextLayout{
 		Mark: 164, Protocol: 176, VLANTCI: 154, Priority: 140, Hash: 148,
 		End: 188, Head: 192, Data: 200, IfIndex: 256, MinNAPI: 8193,
-	}.with()
+	}
 	Context61 = ContextLayout{
 		Mark: 168, Protocol: 180, VLANTCI: 154, Priority: 140, Hash: 148, TCIndex: 134,
 		End: 192, Head: 200, Data: 208, IfIndex: 216, MinNAPI: 8193,
-	}.with()
+	}
 	Context612 = ContextLayout{
 		Mark: 168, Protocol: 180, VLANTCI: 158, Priority: 144, Hash: 152, TCIndex: 134,
 		End: 192, Head: 200, Data: 208, IfIndex: 224, VLANAll: 156, MinNAPI: 8193,
-	}.with()
+	}
 	Context618 = ContextLayout{
 		Mark: 164, Protocol: 176, VLANTCI: 154, Priority: 140, Hash: 148, TCIndex: 132,
 		End: 188, Head: 192, Data: 200, IfIndex: 224, VLANAll: 152, MinNAPI: 257,
-	}.with()
-	Context72 = Context612
+	}
 )
 
 // fields returns the table of a program type, nil if its context is used as it is.
@@ -207,8 +206,8 @@ func (c *Context) Fields(t bpf.ProgType) map[int64]ContextField {
 	return nil
 }
 
-// newestContext is a layout of which every modelled field is known.
-func NewestContext() *Context { return &Context618 }
+// NewestContext is that of the newest release: every modelled field is known.
+func NewestContext() *Context { return &Newest().Kernel.Context }
 
 // Offsets of the fields of user-visible contexts that hold packet pointers, in bytes
 // (include/uapi/linux/bpf.h, struct __sk_buff and struct xdp_md).

@@ -54,8 +54,10 @@ type Emission struct {
 	// LimitAbove compares the count with Limit-1 and refuses above it (until 5.16); else it is
 	// compared with Limit and refused from there on. rework schemes only.
 	LimitAbove bool
-	CFI        CFIKind
-	CFIHashes  CFIHashes
+	// ClearR13 makes the prologue clear r13 as well (until 4.4).
+	ClearR13  bool
+	CFI       CFIKind
+	CFIHashes CFIHashes
 
 	ISA ISA
 	// AX is the number of BPF_REG_AX, the register that only the verifier uses: 11, or 12 since
@@ -169,6 +171,7 @@ const (
 	TrampNone TrampStyle = iota
 	Tramp510             // arguments stored in their own sizes; nothing is kept in rax for the function
 	Tramp61              // run context, argument count; programs can be skipped
+	Tramp65              // longer nops
 	Tramp612             // rbx has a slot of its own
 	Tramp72              // a nop before each program; functions with fexit programs are left by a jump
 )

@@ -2,8 +2,8 @@
 
 package kernels
 
-// Verifier says how a kernel's verifier decides what its JIT is given. The zero value is that of
-// 5.10; every field but the last four is something that a later kernel does.
+// Verifier says how a kernel's verifier decides what its JIT is given. Facts say since when each field
+// holds; every one but the last four is something that kernels after 5.10 do.
 type Verifier struct {
 	// OwnReach marks a function that holds a tail call as tail_call_reachable itself; before, only
 	// the functions above it were, and the JIT looked for tail calls on its own (6.12).
@@ -100,40 +100,3 @@ type RangeRules struct {
 	// SwapBits: byte swaps keep what is known of the bits (7.x and stable trees).
 	SwapBits bool
 }
-
-// The verifiers of the kernels in targetTable. Stable trees carry backports; the captures decide.
-var (
-	Verifier510 = Verifier{StoreImm: true, Helpers: 156}
-
-	Verifier61 = Verifier{InlineLoop: true, Helpers: 210, SpillBounded: true, SpillNarrow: true, StoreImm: true}
-
-	Verifier612 = Verifier{
-		OwnReach: true, StoreContext: true, InlineLoop: true, Helpers: 212, FrameUnit16: true,
-		Ranges: RangeRules{Mixed: true, EqRange: true, EqBits: true, AnyOperand: true},
-
-		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true,
-		LinkDelta: true, Link32: true, Trusted: true,
-		InlineCPU: true, InlinePerCPU: true,
-	}
-
-	Verifier618 = Verifier{
-		OwnReach: true, StoreContext: true, InlineLoop: true, Helpers: 212, FrameUnit16: true,
-		Ranges: RangeRules{Mixed: true, EqRange: true, EqBits: true, AnyOperand: true, WideMul: true, Overflow: true, SwapBits: true},
-
-		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true, ReadOnlyArgs: true,
-		LinkDelta: true, Link32: true, Trusted: true,
-		InlineCPU: true, InlinePerCPU: true, WideCPU: true, TimedMayGoto: true, PrivateStack: true, TailReturn: true,
-	}
-
-	Verifier72 = Verifier{
-		OwnReach: true, StoreContext: true, InlineLoop: true, Helpers: 212, FrameReach: true, FrameUnit16: true,
-		Ranges: RangeRules{
-			Mixed: true, EqRange: true, EqBits: true, AnyOperand: true, WideMul: true, Overflow: true,
-			SameReg: true, DivRange: true, SwapBits: true,
-		},
-
-		SpillBounded: true, SpillNarrow: true, SpillAny: true, StoreImm: true, ReadOnlyArgs: true,
-		LinkDelta: true, Link32: true, Trusted: true, TailReturn: true,
-		InlineCPU: true, InlinePerCPU: true, WideCPU: true, TimedMayGoto: true, PrivateStack: true, InlineTask: true, FoldBranches: true, DeepCalls: true,
-	}
-)

@@ -17,6 +17,7 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/imports"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/recognise"
 )
 
@@ -246,7 +247,7 @@ func (b *importer) design() (recognise.Design, error) {
 func (b *importer) target(d *recognise.Design) (*jit.Target, error) {
 	t := b.opt.Target
 	if t == nil {
-		newest, err := jit.TargetByName("7.2")
+		newest, err := jit.TargetByName(kernels.Newest().Name())
 		if err != nil {
 			return nil, err
 		}

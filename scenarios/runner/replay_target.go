@@ -28,7 +28,7 @@ func TargetOf(src *capture.Source) (*jit.Target, error) {
 	if unknown == nil {
 		return t, nil
 	}
-	newest, err := jit.TargetByName("7.2")
+	newest, err := jit.TargetByName(kernels.Newest().Name())
 	if err != nil {
 		return nil, err
 	}

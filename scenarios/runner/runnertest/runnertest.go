@@ -16,8 +16,8 @@ import (
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
-// Kernels are the targets whose code was captured from kernels.
-var Kernels = []string{"5.10", "6.1", "6.12", "6.18", "7.2"}
+// Kernels are the targets that lists begin with.
+var Kernels = jit.KernelNames()
 
 // Build returns a built-in scenario.
 func Build(t testing.TB, name string) *scenarios.Built {

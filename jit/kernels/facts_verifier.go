@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package kernels
+
+import "slices"
+
+// Facts are all differences between kernels, in the order in which they take effect.
+var Facts = slices.Concat(designFacts, codeFacts, trampFacts, verifierFacts, helperFacts, policyFacts)
+
+// verifier makes the effect of a fact that is a value in Verifier.
+func verifier(set func(*Verifier)) func(*Release) {
+	return func(r *Release) { set(&r.Kernel.Verifier) }
+}
+
+// verifierFacts are what verifiers take and how they rewrite. The comments of Verifier and RangeRules say more.
+var verifierFacts = []Fact{
+	{
+		Name: "no-subprograms", Kind: FactVerifier, Doc: "no calls between BPF functions", Until: Version{4, 16}, Commit: "cc8b0b92a169",
+		set: verifier(func(v *Verifier) { v.NoSubprogs = true }),
+	},
+	{
+		Name: "no-mix", Kind: FactVerifier, Doc: "no tail calls in programs with subprograms", Since: Version{4, 16}, Until: Version{5, 10}, Commit: "e411901c0b77",
+		set: verifier(func(v *Verifier) { v.NoMix = true }),
+	},
+	{
+		Name: "whole-stack", Kind: FactVerifier, Doc: "programs with a tail call have 512 bytes of stack", Since: Version{4, 13}, Until: Version{5, 10},
+		set: verifier(func(v *Verifier) { v.TailCallDepth = 512 }),
+	},
+	{
+		Name: "indirect-only", Kind: FactVerifier, Doc: "tail calls with a constant key are indirect, too", Until: Version{5, 5}, Commit: "d2e4c1e6c294",
+		set: verifier(func(v *Verifier) { v.NoDirect = true }),
+	},
+	{
+		Name: "spill-bounded", Kind: FactVerifier, Doc: "bounds of spilled numbers are kept", Since: Version{5, 11}, Commit: "5689d49b71ad",
+		set: verifier(func(v *Verifier) { v.SpillBounded = true }),
+	},
+	{
+		Name: "spill-narrow", Kind: FactVerifier, Doc: "and of those of fewer than 8 bytes", Since: Version{5, 16}, Commit: "354e8f1970f8",
+		set: verifier(func(v *Verifier) { v.SpillNarrow = true }),
+	},
+	{
+		Name: "inline-loop", Kind: FactVerifier, Doc: "calls of bpf_loop become loops", Since: Version{6, 0}, Commit: "1ade23711971",
+		set: verifier(func(v *Verifier) { v.InlineLoop = true }),
+	},
+	{
+		Name: "trusted", Kind: FactVerifier, Doc: "kernel objects that helpers give out are trusted; loads through them are not guarded", Since: Version{6, 2}, Commit: "3f00c5239344",
+		set: verifier(func(v *Verifier) { v.Trusted = true }),
+	},
+	{
+		Name: "store-imm", Kind: FactVerifier, Doc: "constants that st stores are known", Since: Version{6, 3}, Commit: "ecdf985c7615",
+		Stable: []Stable{{Version{5, 10}, 223}, {Version{5, 15}, 135}, {Version{6, 1}, 176}},
+		set:    verifier(func(v *Verifier) { v.StoreImm = true }),
+	},
+	{
+		Name: "store-context", Kind: FactVerifier, Doc: "st can store into the context", Since: Version{6, 4}, Commit: "0d80a619c113",
+		set: verifier(func(v *Verifier) { v.StoreContext = true }),
+	},
+	{
+		Name: "link-32", Kind: FactVerifier, Doc: "32-bit moves of numbers that fit keep the link", Since: Version{6, 4}, Commit: "3be49f79555e",
+		set: verifier(func(v *Verifier) { v.Link32 = true }),
+	},
+	{
+		Name: "equal-by-range", Kind: FactVerifier, Doc: "equality is decided by ranges that do not overlap", Since: Version{6, 4}, Commit: "13fbcee55706",
+		set: verifier(func(v *Verifier) { v.Ranges.EqRange = true }),
+	},
+	{
+		Name: "frame-unit-16", Kind: FactVerifier, Doc: "the stack of a frame is rounded to 16 bytes, not 32", Since: Version{6, 7},
+		set: verifier(func(v *Verifier) { v.FrameUnit16 = true }),
+	},
+	{
+		Name: "mixed-bounds", Kind: FactVerifier, Doc: "bounds of 32 and 64 bits improve each other", Since: Version{6, 8}, Commit: "c51d5ad6543c",
+		set: verifier(func(v *Verifier) { v.Ranges.Mixed = true }),
+	},
+	{
+		Name: "spill-any", Kind: FactVerifier, Doc: "unknown numbers and zeros keep their identity on the stack", Since: Version{6, 9}, Commit: "e67ddd9b1cff",
+		set: verifier(func(v *Verifier) { v.SpillAny = true }),
+	},
+	{
+		Name: "any-operand", Kind: FactVerifier, Doc: "or, xor and mul of two unknown numbers have a range", Since: Version{6, 10}, Commit: "41d047a87106",
+		set: verifier(func(v *Verifier) { v.Ranges.AnyOperand = true }),
+	},
+	{
+		Name: "inline-cpu", Kind: FactVerifier, Doc: "the CPU's number is read in the program", Since: Version{6, 10}, Commit: "1ae6921009e5",
+		set: verifier(func(v *Verifier) { v.InlineCPU = true }),
+	},
+	{
+		Name: "inline-per-cpu", Kind: FactVerifier, Doc: "lookups in per-CPU arrays are inline", Since: Version{6, 10}, Commit: "db69718b8efa",
+		set: verifier(func(v *Verifier) { v.InlinePerCPU = true }),
+	},
+	{
+		Name: "link-delta", Kind: FactVerifier, Doc: "registers that differ by a constant stay linked", Since: Version{6, 11}, Commit: "98d7ca374ba4",
+		set: verifier(func(v *Verifier) { v.LinkDelta = true }),
+	},
+	{
+		Name: "own-reach", Kind: FactVerifier, Doc: "functions with a tail call are marked themselves, by the verifier instead of the JIT", Since: Version{6, 12}, Commit: "116e04ba1459",
+		set: verifier(func(v *Verifier) { v.OwnReach = true }),
+	},
+	{
+		Name: "equal-by-bits", Kind: FactVerifier, Doc: "equality is decided by a bit that differs", Since: Version{6, 18},
+		Stable: []Stable{{Version{6, 12}, 107}},
+		set:    verifier(func(v *Verifier) { v.Ranges.EqBits = true }),
+	},
+	{
+		Name: "read-only-arguments", Kind: FactVerifier, Doc: "memory that a helper only reads keeps its contents", Since: Version{6, 13}, Commit: "6fad274f06f0",
+		set: verifier(func(v *Verifier) { v.ReadOnlyArgs = true }),
+	},
+	{
+		Name: "private-stack", Kind: FactVerifier, Doc: "functions of tracing programs with much stack get one of their own", Since: Version{6, 13}, Commit: "a76ab5731e32",
+		set: verifier(func(v *Verifier) { v.PrivateStack = true }),
+	},
+	{
+		Name: "wide-mul", Kind: FactVerifier, Doc: "products keep bounds unless they overflow", Since: Version{6, 14}, Commit: "9aa0ebde0014",
+		set: verifier(func(v *Verifier) { v.Ranges.WideMul = true }),
+	},
+	{
+		Name: "wide-cpu", Kind: FactVerifier, Doc: "the address of the CPU's number is loaded by a 64-bit mov", Since: Version{6, 15},
+		set: verifier(func(v *Verifier) { v.WideCPU = true }),
+	},
+	{
+		Name: "timed-may-goto", Kind: FactVerifier, Doc: "may_goto ends by time, not by number alone", Since: Version{6, 15}, Commit: "2fb761823ead",
+		set: verifier(func(v *Verifier) { v.TimedMayGoto = true }),
+	},
+	{
+		Name: "overflowing-sums", Kind: FactVerifier, Doc: "sums keep bounds if both ends overflow", Since: Version{6, 17}, Commit: "7a998a731627",
+		set: verifier(func(v *Verifier) { v.Ranges.Overflow = true }),
+	},
+	{
+		Name: "byte-swap-bits", Kind: FactVerifier, Doc: "byte swaps keep what is known of the bits", Since: Version{7, 2}, After: Version{6, 18},
+		Stable: []Stable{{Version{6, 18}, 44}},
+		set:    verifier(func(v *Verifier) { v.Ranges.SwapBits = true }),
+	},
+	{
+		Name: "same-register", Kind: FactVerifier, Doc: "comparisons of a register with itself are decided", Since: Version{7, 2}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.Ranges.SameReg = true }),
+	},
+	{
+		Name: "division-ranges", Kind: FactVerifier, Doc: "quotients and remainders by constants have a range", Since: Version{7, 2}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.Ranges.DivRange = true }),
+	},
+	{
+		Name: "frame-reach", Kind: FactVerifier, Doc: "the mark of a callee with a tail call is forgotten when the walk leaves it", Since: Version{7, 2}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.FrameReach = true }),
+	},
+	{
+		Name: "tail-return", Kind: FactVerifier, Doc: "a tail call that is taken is a return with an unknown result", Since: Version{6, 18}, After: Version{6, 12},
+		set: verifier(func(v *Verifier) { v.TailReturn = true }),
+	},
+	{
+		Name: "inline-task", Kind: FactVerifier, Doc: "the current task is read in the program", Since: Version{7, 2}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.InlineTask = true }),
+	},
+	{
+		Name: "folded-branches", Kind: FactVerifier, Doc: "jumps by constants are decided before the verification", Since: Version{7, 2}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.FoldBranches = true }),
+	},
+	{
+		Name: "deep-calls", Kind: FactVerifier, Doc: "16 frames, not 8", Since: Version{7, 2}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.DeepCalls = true }),
+	},
+}
+
+// policyFacts change no bytes.
+var policyFacts = []Fact{
+	{
+		Name: "guards-replaced", Kind: FactPolicy, Doc: "programs with a replaced function cannot be in prog arrays", Since: Version{6, 13}, Commit: "d6083f040d5d",
+		set: func(r *Release) { r.Kernel.Policy.GuardsReplaced = true },
+	},
+}
+
+// helperFacts are the numbers of helpers (__BPF_FUNC_MAX_ID of include/uapi/linux/bpf.h).
+var helperFacts = helpers(
+	helperCount{4, 4, 26}, helperCount{4, 5, 27}, helperCount{4, 6, 31}, helperCount{4, 8, 37}, helperCount{4, 9, 42}, helperCount{4, 10, 45},
+	helperCount{4, 11, 46}, helperCount{4, 12, 48}, helperCount{4, 13, 51}, helperCount{4, 14, 54}, helperCount{4, 15, 58}, helperCount{4, 16, 60},
+	helperCount{4, 17, 65}, helperCount{4, 18, 81}, helperCount{4, 19, 84}, helperCount{4, 20, 91}, helperCount{5, 0, 93}, helperCount{5, 1, 99},
+	helperCount{5, 2, 109}, helperCount{5, 3, 110}, helperCount{5, 4, 111}, helperCount{5, 5, 116}, helperCount{5, 6, 120}, helperCount{5, 7, 125},
+	helperCount{5, 8, 136}, helperCount{5, 9, 142}, helperCount{5, 10, 156}, helperCount{5, 11, 163}, helperCount{5, 12, 164}, helperCount{5, 13, 166},
+	helperCount{5, 14, 169}, helperCount{5, 15, 176}, helperCount{5, 16, 180}, helperCount{5, 17, 186}, helperCount{5, 18, 194}, helperCount{5, 19, 204},
+	helperCount{6, 0, 208}, helperCount{6, 1, 210}, helperCount{6, 2, 212},
+)
+
+type helperCount struct {
+	major, minor int
+	count        int32
+}
+
+func helpers(counts ...helperCount) []Fact {
+	var facts []Fact
+	for i, c := range counts {
+		f := Fact{
+			Name: "helpers-" + Version{c.major, c.minor}.String(), Kind: FactVerifier, Doc: "more helpers", Since: Version{c.major, c.minor},
+			set: verifier(func(v *Verifier) { v.Helpers = c.count }),
+		}
+		if i+1 < len(counts) {
+			f.Until = Version{counts[i+1].major, counts[i+1].minor}
+		}
+		facts = append(facts, f)
+	}
+	return facts
+}

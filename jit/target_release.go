@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tcsim/tcsim/jit/kernels"
+)
+
+// releaseRow is the row of a name that begins with the number of a kernel, such as "6.8-retpoline", or
+// what uname -r prints. words are the features that follow it; ok is false if there is no such kernel.
+func releaseRow(name string) (k kernelRow, words []string, ok bool) {
+	v, patch, rest, ok := kernels.ParseVersion(name)
+	if !ok || patch < 0 && rest != "" && rest[0] != '-' {
+		return k, nil, false
+	}
+	if patch < 0 {
+		r, ok := kernels.Find(v)
+		if !ok {
+			return k, nil, false
+		}
+		return kernelOf(r), strings.Split(rest, "-")[1:], true
+	}
+	rest, words = trailingFeatures(rest)
+	r, ok := kernels.FindPatch(v, patch, rest)
+	if !ok {
+		return k, nil, false
+	}
+	return kernelOf(r), words, true
+}
+
+// trailingFeatures splits what follows a number into a distribution's part and features.
+func trailingFeatures(rest string) (distribution string, words []string) {
+	for {
+		at := strings.LastIndexByte(rest, '-')
+		if at < 0 || FeatureDoc(rest[at+1:]) == "" {
+			return rest, words
+		}
+		words = append([]string{rest[at+1:]}, words...)
+		rest = rest[:at]
+	}
+}
+
+// asRelease gives a design's row what else a release has.
+func asRelease(v kernels.Version, scheme, source string) kernelRow {
+	r, ok := kernels.Find(v)
+	if !ok {
+		panic("BUG: no kernel " + v.String())
+	}
+	k := kernelOf(r)
+	k.Name, k.Scheme, k.Note, k.captures = scheme, scheme, "", nil
+	k.Source = fmt.Sprintf("%s; rest as %s", source, v)
+	k.Verifier.Helpers = 0 // programs may call any
+	return k
+}
