@@ -14,6 +14,7 @@ import (
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/capture/live"
 	"github.com/tcsim/tcsim/scenarios/inkernel"
+	"github.com/tcsim/tcsim/scenarios/replay"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -99,11 +100,11 @@ func (e env) runInKernel(ctx context.Context, k *live.Kernel, f *capture.File, w
 	if err != nil {
 		return err
 	}
-	t, err := runner.TargetOf(src)
+	t, err := replay.TargetOf(src)
 	if err != nil {
 		return fmt.Errorf("%w: --run needs a target to judge by: %w", errUntestable, err)
 	}
-	r, err := runner.NewReplayer(runner.Options{})
+	r, err := replay.New(runner.Options{})
 	if err != nil {
 		return err
 	}
@@ -114,7 +115,7 @@ func (e env) runInKernel(ctx context.Context, k *live.Kernel, f *capture.File, w
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		c, err := runner.Capture(src, t, i)
+		c, err := replay.Capture(src, t, i)
 		why := ""
 		if err != nil {
 			why = err.Error()

@@ -15,6 +15,7 @@ import (
 	"github.com/tcsim/tcsim/emu/count"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios/measure"
+	"github.com/tcsim/tcsim/scenarios/replay"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -115,23 +116,23 @@ func (e env) countCapture(ctx context.Context, path, pattern string, o measure.C
 	if err != nil {
 		return nil, err
 	}
-	picked, err := runner.Select(src, pattern)
+	picked, err := replay.Select(src, pattern)
 	if err != nil {
 		return nil, badInput(err)
 	}
-	r, err := runner.NewReplayer(runner.Options{})
+	r, err := replay.New(runner.Options{})
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
 	var out []*runner.Counted
 	for _, i := range picked {
-		c, err := runner.Capture(src, t, i)
+		c, err := replay.Capture(src, t, i)
 		if err != nil {
 			return nil, badInput(err)
 		}
 		n, err := r.Count(ctx, c, o)
-		if (errors.Is(err, runner.ErrNotCaptured) || errors.Is(err, kernels.ErrUnsupported)) && len(picked) > 1 {
+		if (errors.Is(err, replay.ErrNotCaptured) || errors.Is(err, kernels.ErrUnsupported)) && len(picked) > 1 {
 			fmt.Fprintf(e.stderr, "%v\n", err)
 			continue
 		}

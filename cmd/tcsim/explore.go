@@ -20,6 +20,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/interleave"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -95,19 +96,19 @@ func (e env) explore(ctx context.Context, cmd *cli.Command) error {
 // exploredOn is a scenario explored on one target.
 type exploredOn struct {
 	scenario, target string
-	found            []runner.Explored
+	found            []interleave.Explored
 	unsupported      error
 }
 
 // exploreAll explores a scenario on every target. What one of several cannot have is left out.
-func exploreAll(ctx context.Context, b *scenarios.Built, ts []*jit.Target, o runner.ExploreOptions) ([]exploredOn, error) {
+func exploreAll(ctx context.Context, b *scenarios.Built, ts []*jit.Target, o interleave.Options) ([]exploredOn, error) {
 	var list []exploredOn
 	for _, t := range ts {
 		x := exploredOn{scenario: b.Scenario.Name, target: t.Name}
 		c, err := runner.Compile(b, t)
 		if err != nil {
 			err = badInput(err)
-		} else if x.found, err = runner.Explore(ctx, c, runner.Options{}, o); errors.Is(err, runner.ErrCannotExplore) {
+		} else if x.found, err = interleave.Explore(ctx, c, runner.Options{}, o); errors.Is(err, interleave.ErrCannotExplore) {
 			err = badInput(err)
 		}
 		if len(ts) > 1 && errors.Is(err, kernels.ErrUnsupported) {
@@ -121,8 +122,8 @@ func exploreAll(ctx context.Context, b *scenarios.Built, ts []*jit.Target, o run
 	return list, nil
 }
 
-func exploreOptions(cmd *cli.Command) (o runner.ExploreOptions, err error) {
-	o = runner.ExploreOptions{
+func exploreOptions(cmd *cli.Command) (o interleave.Options, err error) {
+	o = interleave.Options{
 		Run: cmd.Int("run"), Slot: cmd.String("slot"), To: cmd.String("to"), Max: cmd.Int("max"),
 		NoRCU: cmd.Bool("no-rcu"), BruteForce: cmd.Bool("brute-force"),
 	}
@@ -132,10 +133,10 @@ func exploreOptions(cmd *cli.Command) (o runner.ExploreOptions, err error) {
 	switch text := cmd.String("update"); text {
 	case "":
 	case "all":
-		o.Kinds = runner.UpdateKinds()
+		o.Kinds = interleave.UpdateKinds()
 	default:
 		for _, k := range strings.Split(text, ",") {
-			o.Kinds = append(o.Kinds, runner.UpdateKind(strings.TrimSpace(k)))
+			o.Kinds = append(o.Kinds, interleave.UpdateKind(strings.TrimSpace(k)))
 		}
 	}
 	return o, nil
@@ -163,11 +164,11 @@ func exploreVerdict(list []exploredOn) error {
 }
 
 // updateText is an update in a few words.
-func updateText(x *runner.Explored) string {
+func updateText(x *interleave.Explored) string {
 	return fmt.Sprintf("%s %s: %s -> %s", x.Kind, x.Slot, x.From, x.To)
 }
 
-func exploreWord(x *runner.Explored) string {
+func exploreWord(x *interleave.Explored) string {
 	var words []string
 	if x.Before != nil {
 		return "not reached"
@@ -239,7 +240,7 @@ func (e env) printExplored(list []exploredOn, each bool) error {
 }
 
 // exploreNotes adds what a verdict cannot say to the row of an update.
-func exploreNotes(t *render.Table, x *runner.Explored) {
+func exploreNotes(t *render.Table, x *interleave.Explored) {
 	if x.Unbounded {
 		t.Note("a run did not end within its budget of instructions")
 	}
@@ -254,7 +255,7 @@ func exploreNotes(t *render.Table, x *runner.Explored) {
 }
 
 // printFailure shows the shortest failing schedule of an update; on says of which target, if there are several.
-func (e env) printFailure(x *runner.Explored, on string) {
+func (e env) printFailure(x *interleave.Explored, on string) {
 	f := x.Failure
 	title := fmt.Sprintf("Shortest failing schedule of %s%s (run %d, %s; %d instructions; %v schedules of its class fail alike)",
 		updateText(x), on, x.Run, x.Program, f.Insns, x.Shortest.Same)

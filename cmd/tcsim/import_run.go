@@ -18,6 +18,7 @@ import (
 	"github.com/tcsim/tcsim/jit/imports"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios/object"
+	"github.com/tcsim/tcsim/scenarios/replay"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -64,14 +65,14 @@ func (e env) importRun(ctx context.Context, cmd *cli.Command, progs []imported, 
 		}
 		plain = append(plain, progs[i].Prog)
 	}
-	im, err := runner.Import(plain, opt)
+	im, err := replay.Import(plain, opt)
 	if errors.Is(err, kernels.ErrUnsupported) {
 		return err
 	}
 	if err != nil {
 		return badInput(err)
 	}
-	r, err := runner.NewReplayer(runner.Options{})
+	r, err := replay.New(runner.Options{})
 	if err != nil {
 		return err
 	}
@@ -104,8 +105,8 @@ func (e env) importRun(ctx context.Context, cmd *cli.Command, progs []imported, 
 }
 
 // importRunOptions reads the flags of --run.
-func importRunOptions(cmd *cli.Command) (runner.ImportOptions, error) {
-	opt := runner.ImportOptions{Entry: cmd.String("prog"), Limit: cmd.Uint32("limit")}
+func importRunOptions(cmd *cli.Command) (replay.ImportOptions, error) {
+	opt := replay.ImportOptions{Entry: cmd.String("prog"), Limit: cmd.Uint32("limit")}
 	var errs []error
 	for _, s := range cmd.StringSlice("slot") {
 		slot, err := importSlot(s)
@@ -145,7 +146,7 @@ func importRunOptions(cmd *cli.Command) (runner.ImportOptions, error) {
 }
 
 // importSlot reads KEY=PROG or ADDRESS/KEY=PROG.
-func importSlot(s string) (out runner.ImportSlot, err error) {
+func importSlot(s string) (out replay.ImportSlot, err error) {
 	where, prog, ok := strings.Cut(s, "=")
 	if !ok {
 		return out, errors.New("expected KEY=PROG")
@@ -165,7 +166,7 @@ func importSlot(s string) (out runner.ImportSlot, err error) {
 }
 
 // importVerdict prints what a run gave.
-func (e env) importVerdict(cmd *cli.Command, im *runner.Imported, res *runner.Run, notes []string) error {
+func (e env) importVerdict(cmd *cli.Command, im *replay.Imported, res *runner.Run, notes []string) error {
 	sum := render.Summarise(res)
 	if cmd.Bool("json") {
 		return render.JSON(e.stdout, render.ImportRun{

@@ -17,6 +17,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/scenarios/replay"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -48,7 +49,7 @@ func (e env) replay(ctx context.Context, cmd *cli.Command) error {
 	if cmd.NArg() == 0 {
 		return badUsage("replay takes capture files, found none (see tcsim replay --help)")
 	}
-	r, err := runner.NewReplayer(runner.Options{})
+	r, err := replay.New(runner.Options{})
 	if err != nil {
 		return err
 	}
@@ -92,13 +93,13 @@ func replayVerdict(rows []render.ReplayRow) error {
 		}
 		missing += len(rows[i].Missing)
 		run += rows[i].Total + rows[i].Traced.Total + len(rows[i].Apart)
-		unlike += rows[i].Skipped[runner.UnlikeSites]
+		unlike += rows[i].Skipped[replay.UnlikeSites]
 	}
 	if missing != 0 {
 		return fmt.Errorf("%w: some scenarios need what the emulator does not model", kernels.ErrUnsupported)
 	}
 	if run == 0 && unlike > 0 {
-		return fmt.Errorf("%w: %s", errUntestable, runner.UnlikeSites)
+		return fmt.Errorf("%w: %s", errUntestable, replay.UnlikeSites)
 	}
 	return nil
 }
@@ -109,14 +110,14 @@ func openCapture(path string) (*capture.Source, *jit.Target, error) {
 	if err != nil {
 		return nil, nil, badInput(err)
 	}
-	t, err := runner.TargetOf(src)
+	t, err := replay.TargetOf(src)
 	if err != nil {
 		return nil, nil, badInput(fmt.Errorf("%s: %w", path, err))
 	}
 	return src, t, nil
 }
 
-func (e env) replayFile(ctx context.Context, r *runner.Replayer, path, pattern string) (*render.ReplayRow, error) {
+func (e env) replayFile(ctx context.Context, r *replay.Replayer, path, pattern string) (*render.ReplayRow, error) {
 	src, t, err := openCapture(path)
 	if err != nil {
 		return nil, err
@@ -125,8 +126,8 @@ func (e env) replayFile(ctx context.Context, r *runner.Replayer, path, pattern s
 }
 
 // replaySelected replays scenarios of an open capture.
-func (e env) replaySelected(ctx context.Context, r *runner.Replayer, src *capture.Source, t *jit.Target, pattern string) (*render.ReplayRow, error) {
-	picked, err := runner.Select(src, pattern)
+func (e env) replaySelected(ctx context.Context, r *replay.Replayer, src *capture.Source, t *jit.Target, pattern string) (*render.ReplayRow, error) {
+	picked, err := replay.Select(src, pattern)
 	if err != nil {
 		return nil, badInput(err)
 	}
@@ -134,27 +135,27 @@ func (e env) replaySelected(ctx context.Context, r *runner.Replayer, src *captur
 	defer bar.done()
 	row := &render.ReplayRow{File: src.Name, Skipped: map[string]int{}, Missing: map[string]int{}, Designs: map[string]int{}}
 	for n, i := range picked {
-		c, err := runner.Capture(src, t, i)
+		c, err := replay.Capture(src, t, i)
 		if err != nil {
 			return nil, badInput(err)
 		}
 		if err := replayScenario(ctx, r, c, row); err != nil {
 			return nil, err
 		}
-		if traced, ok := c.WithTracing(); ok {
+		if traced, ok := replay.WithTracing(c); ok {
 			if err := replayScenario(ctx, r, traced, row); err != nil {
 				return nil, err
 			}
 		}
 		bar.set(n+1, len(picked))
 	}
-	if t.Name == runner.DecodedTarget {
+	if t.Name == replay.DecodedTarget {
 		row.Kernel = t.Source
 	}
 	if pattern != "" {
 		return row, nil
 	}
-	odd, err := runner.OddCode(src, t)
+	odd, err := replay.OddCode(src, t)
 	if err != nil {
 		return nil, badInput(err)
 	}
@@ -166,7 +167,7 @@ func (e env) replaySelected(ctx context.Context, r *runner.Replayer, src *captur
 }
 
 // replayScenario runs one scenario and counts it.
-func replayScenario(ctx context.Context, rp *runner.Replayer, c *runner.Captured, r *render.ReplayRow) error {
+func replayScenario(ctx context.Context, rp *replay.Replayer, c replay.Captured, r *render.ReplayRow) error {
 	res, err := rp.Run(ctx, c)
 	switch {
 	case errors.Is(err, kernels.ErrUnsupported):
@@ -180,26 +181,26 @@ func replayScenario(ctx context.Context, rp *runner.Replayer, c *runner.Captured
 }
 
 // pickOne finds the one scenario that a command line names in its one capture.
-func pickOne(cmd *cli.Command) (*runner.Captured, error) {
+func pickOne(cmd *cli.Command) (replay.Captured, error) {
 	src, t, err := openCapture(cmd.Args().First())
 	if err != nil {
 		return nil, err
 	}
-	picked, err := runner.Select(src, cmd.String("scenario"))
+	picked, err := replay.Select(src, cmd.String("scenario"))
 	if err != nil {
 		return nil, badInput(err)
 	}
 	if len(picked) != 1 {
 		return nil, badUsage("--trace and --at take one scenario: --scenario selects %d", len(picked))
 	}
-	c, err := runner.Capture(src, t, picked[0])
+	c, err := replay.Capture(src, t, picked[0])
 	if err != nil {
 		return nil, badInput(err)
 	}
 	if cmd.Bool("traced") {
-		traced, ok := c.WithTracing()
+		traced, ok := replay.WithTracing(c)
 		if !ok {
-			return nil, badUsage("--traced: %s has no tracing programs", c.Scenario.Name)
+			return nil, badUsage("--traced: %s has no tracing programs", c.Known().Scenario.Name)
 		}
 		c = traced
 	}
@@ -207,7 +208,7 @@ func pickOne(cmd *cli.Command) (*runner.Captured, error) {
 }
 
 // replayOne shows events or a stack drawing of one captured scenario.
-func (e env) replayOne(ctx context.Context, cmd *cli.Command, r *runner.Replayer) error {
+func (e env) replayOne(ctx context.Context, cmd *cli.Command, r *replay.Replayer) error {
 	if cmd.NArg() != 1 {
 		return badUsage("--trace and --at take one capture, found %d", cmd.NArg())
 	}
@@ -215,13 +216,14 @@ func (e env) replayOne(ctx context.Context, cmd *cli.Command, r *runner.Replayer
 	if err != nil {
 		return err
 	}
-	c, err := pickOne(cmd)
+	picked, err := pickOne(cmd)
 	if err != nil {
 		return err
 	}
-	if c.HasSource() {
+	if c, ok := picked.(*replay.Sourced); ok {
 		return e.replaySource(ctx, cmd, r, c, shown)
 	}
+	c := picked.(*replay.Bare)
 	if at := cmd.String("at"); at != "" {
 		sel, err := stack.ParseAt(at)
 		if err != nil {
@@ -254,7 +256,7 @@ func (e env) replayOne(ctx context.Context, cmd *cli.Command, r *runner.Replayer
 
 // replaySource shows events or a stack drawing of one run of a scenario that the capture has the
 // source of.
-func (e env) replaySource(ctx context.Context, cmd *cli.Command, r *runner.Replayer, c *runner.Captured, shown func([]trace.Event) []trace.Event) error {
+func (e env) replaySource(ctx context.Context, cmd *cli.Command, r *replay.Replayer, c *replay.Sourced, shown func([]trace.Event) []trace.Event) error {
 	s, err := r.Session(c)
 	if err != nil {
 		return badInput(err)

@@ -150,10 +150,7 @@ func draw(ctx context.Context, s *runner.Session, res *runner.Result, r *render.
 // openNext opens a session in the machine of the last one.
 func openNext(s *runner.Session, c *runner.Compiled, core *timing.Core) (*runner.Session, error) {
 	opt := runner.Options{Core: core}
-	if s == nil {
-		return runner.Open(c, opt)
-	}
-	return s.Reopen(c, opt)
+	return s.OpenNext(c, opt)
 }
 
 // inFullSteps bounds the count of a run that was broken off, to well below a second; tcsim count has

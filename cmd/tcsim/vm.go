@@ -22,6 +22,7 @@ import (
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/capture/vm"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/replay"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -240,11 +241,11 @@ func (e env) judgeGuest(ctx context.Context, cmd *cli.Command, text []byte) erro
 			return badInput(err)
 		}
 	}
-	t, err := runner.TargetOf(src)
+	t, err := replay.TargetOf(src)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUntestable, err)
 	}
-	r, err := runner.NewReplayer(runner.Options{})
+	r, err := replay.New(runner.Options{})
 	if err != nil {
 		return err
 	}

@@ -58,18 +58,21 @@ func RecogniseImage(funcs []image.FuncImage) (*image.Image, error) {
 				f.Calls[n].Func = callee
 			}
 		}
-		locate(f)
 	}
+	Locate(img)
 	return img, nil
 }
 
-// locate fills the slots of sites and calls from InsnOff.
-func locate(f *image.FuncImage) {
-	for n := range f.TailCalls {
-		f.TailCalls[n].Insn = image.InsnAt(f, f.TailCalls[n].Start)
-	}
-	for n := range f.Calls {
-		f.Calls[n].Insn = image.InsnAt(f, f.Calls[n].Off)
+// Locate gives the sites and calls of an image their Insn, from InsnOff of its functions.
+func Locate(img *image.Image) {
+	for i := range img.Funcs {
+		f := &img.Funcs[i]
+		for n := range f.TailCalls {
+			f.TailCalls[n].Insn = image.InsnAt(f, f.TailCalls[n].Start)
+		}
+		for n := range f.Calls {
+			f.Calls[n].Insn = image.InsnAt(f, f.Calls[n].Off)
+		}
 	}
 }
 

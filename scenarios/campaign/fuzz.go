@@ -16,6 +16,7 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/graph"
+	"github.com/tcsim/tcsim/scenarios/interleave"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -145,7 +146,7 @@ func (f *Fuzzer) play(ctx context.Context, b *scenarios.Built, t *jit.Target, kn
 // explore plays the updates of slots while the runs before and after them go on. The same code
 // runs again and again, so a few schedules of each, the most telling first, are worth most.
 func (f *Fuzzer) explore(ctx context.Context, c *runner.Compiled) Judgement {
-	o := runner.ExploreOptions{Max: f.Schedules}
+	o := interleave.Options{Max: f.Schedules}
 	if !slices.ContainsFunc(c.Built.Actions, func(a scenarios.Action) bool { return changesSlot(c.Built, &a) }) {
 		return Judgement{Verdict: VerdictOK}
 	}
@@ -153,9 +154,9 @@ func (f *Fuzzer) explore(ctx context.Context, c *runner.Compiled) Judgement {
 		err := f.w.open(c, runner.Options{MaxInsns: fuzzInsns, MaxEvents: fuzzEvents})
 		return f.w.s, err
 	}
-	for x, err := range runner.ExploreEach(ctx, c, o, open) {
+	for x, err := range interleave.Each(ctx, c, o, open) {
 		switch {
-		case errors.Is(err, explore.ErrUnbounded), errors.Is(err, runner.ErrCannotExplore):
+		case errors.Is(err, explore.ErrUnbounded), errors.Is(err, interleave.ErrCannotExplore):
 			continue
 		case err != nil:
 			return failedJudgement(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 	"github.com/tcsim/tcsim/scenarios/graph"
+	"github.com/tcsim/tcsim/scenarios/interleave"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -92,7 +93,7 @@ func reached(c *runner.Compiled, res *runner.Result) map[string]bool {
 func TestFuzzDuringReaches(t *testing.T) {
 	const n = 200
 	graphs, schedules := 0, 0
-	kinds := map[runner.UpdateKind]int{}
+	kinds := map[interleave.UpdateKind]int{}
 	for i := range n {
 		g := graph.Random(graph.NewChoices(2026, uint64(8*i)))
 		if !slices.ContainsFunc(g.Events, func(e graph.Event) bool { return e.Kind == graph.EventInsert || e.Kind == graph.EventDelete }) {
@@ -102,8 +103,8 @@ func TestFuzzDuringReaches(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		xs, err := runner.Explore(context.Background(), compiled(t, b, target(t, "7.2")), runner.Options{}, runner.ExploreOptions{Max: 4})
-		if errors.Is(err, runner.ErrCannotExplore) {
+		xs, err := interleave.Explore(context.Background(), compiled(t, b, target(t, "7.2")), runner.Options{}, interleave.Options{Max: 4})
+		if errors.Is(err, interleave.ErrCannotExplore) {
 			continue
 		} else if err != nil {
 			t.Fatal(err)

@@ -20,7 +20,7 @@ func (t *Timeline) updated(a *scenarios.Action) (*Update, error) {
 	var busy *check.PokeError
 	switch {
 	case errors.As(err, &busy):
-		u := Update{What: describe(s.c.Built, a), Violation: busy.Violation(s.m.code)}
+		u := Update{What: describe(s.c.Built, a), Violation: busy.Violation(s.m.Code)}
 		u.Mismatches = s.judgeUpdate(a, string(u.Violation.Invariant))
 		u.Foreseen = len(u.Mismatches) == 0
 		return &u, nil
@@ -99,7 +99,7 @@ func (h *holdings) act(a *scenarios.Action) error {
 		if err := h.mayInsert(a.Program); err != nil {
 			return err
 		}
-		_, err := h.setSlot(slotOf(a), a.Program)
+		_, err := h.setSlot(SlotOf(a), a.Program)
 		return err
 	case scenarios.ActStore:
 		return h.store(a.Map, a.Key, a.Off, a.Data)
@@ -107,7 +107,7 @@ func (h *holdings) act(a *scenarios.Action) error {
 		if h.c.Built.Maps[a.Map].Type != bpf.ProgArray {
 			return h.m.DeleteElem(a.Map, a.Key)
 		}
-		had, err := h.setSlot(slotOf(a), -1)
+		had, err := h.setSlot(SlotOf(a), -1)
 		if err == nil && !had {
 			return guest.ENOENT // fd_array_map_delete_elem finds no old program
 		}
@@ -129,5 +129,5 @@ func (h *holdings) store(m int, key []byte, off int, data []byte) error {
 	return h.m.UpdateElem(m, key, v, guest.UpdateAny)
 }
 
-// slotOf returns the slot that an event of a prog array changes.
-func slotOf(a *scenarios.Action) Slot { return Slot{a.Map, binary.LittleEndian.Uint32(a.Key)} }
+// SlotOf returns the slot that an event of a prog array changes.
+func SlotOf(a *scenarios.Action) Slot { return Slot{a.Map, binary.LittleEndian.Uint32(a.Key)} }

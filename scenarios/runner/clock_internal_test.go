@@ -47,7 +47,7 @@ func BenchmarkClock(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	clk := measure.NewClock(core, s.m.measured())
+	clk := measure.NewClock(core, s.m.Measured())
 	var took [3]time.Duration
 	var insns uint64
 	for b.Loop() {

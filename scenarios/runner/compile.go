@@ -5,6 +5,7 @@ package runner
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/kernel"
@@ -21,13 +22,17 @@ type Compiled struct {
 	Built  *scenarios.Built
 	Target *jit.Target
 	Images []*image.Image // in order of Built.Programs
-	Plan   *kernel.Plan   // nil for captured images
-	placed *guest.Setup   // of captured images: where the kernel had everything
-	// frozen says that the direct tail calls stay as they are: updates do not patch them.
-	frozen bool
 
-	verified []*verify.Verified // in order of Built.Programs
+	base     guest.Setup // what does not follow from the rest: maps, symbols, offsets
 	attached attachments
+	frozen   bool // direct tail calls stay as they are: updates do not patch them
+}
+
+// compiler makes a Compiled.
+type compiler struct {
+	*Compiled
+	plan     *kernel.Plan
+	verified []*verify.Verified // in order of Built.Programs
 }
 
 // Compile brings every program of a scenario through the verifier's rewrites, its analysis and the
@@ -40,10 +45,10 @@ func Compile(b *scenarios.Built, t *jit.Target) (*Compiled, error) {
 		limited.Limit = l
 		t = &limited
 	}
-	c := &Compiled{Built: b, Target: t, Plan: kernel.NewPlan(t.Offsets, b.Maps)}
+	c := compiler{Compiled: &Compiled{Built: b, Target: t}, plan: kernel.NewPlan(t.Offsets, b.Maps)}
 	var errs []error
 	for i := range b.Programs {
-		img, v, err := compileVerified(&b.Programs[i], c.Target, c.Plan)
+		img, v, err := compileVerified(&b.Programs[i], t, c.plan)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("scenario %s: program %s: %w", b.Scenario.Name, b.Programs[i].Name, err))
 			continue
@@ -57,7 +62,56 @@ func Compile(b *scenarios.Built, t *jit.Target) (*Compiled, error) {
 	if err := c.attachAll(); err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", b.Scenario.Name, err)
 	}
-	return c, c.replaceable()
+	c.base = guest.Setup{Maps: c.plan.Maps(), Symbols: c.plan.Symbols(), Offsets: t.Offsets}
+	return c.Compiled, c.replaceable()
+}
+
+// Placed is what a kernel made of a scenario: its images, where it had them.
+type Placed struct {
+	Built  *scenarios.Built
+	Target *jit.Target
+	Images []*image.Image // in order of Built.Programs
+	// Trampolines are those of the attach events, in their order, and Sites what each of these events
+	// changes.
+	Trampolines []*image.Image
+	Sites       map[*scenarios.Action]image.Patch
+	// Setup has maps, symbols and offsets; the rest is not looked at.
+	Setup guest.Setup
+	// Frozen says that direct tail calls stay as they are: updates do not patch them.
+	Frozen bool
+}
+
+// Place is Compile where a kernel has compiled already.
+func Place(p Placed) *Compiled {
+	return &Compiled{
+		Built: p.Built, Target: p.Target, Images: p.Images, frozen: p.Frozen,
+		base:     guest.Setup{Maps: p.Setup.Maps, Symbols: p.Setup.Symbols, Offsets: p.Setup.Offsets},
+		attached: attachments{p.Trampolines, p.Sites},
+	}
+}
+
+// setup is what a session loads.
+func (c *Compiled) setup() guest.Setup {
+	s := c.base
+	s.Images = slices.Concat(c.Images, c.attached.images)
+	for _, in := range c.Built.Inner {
+		s.Inner = append(s.Inner, guest.Inner{Map: in.Map, Key: in.Key, Inner: in.Inner})
+	}
+	s.VoidRAX, s.Data, s.Packet = voidRAX(c.Built), ContextSpace(), make([]byte, c.packetRoom())
+	return s
+}
+
+// RunAt returns the index of run number n, from 1, among the scenario's events.
+func (c *Compiled) RunAt(n int) (index int, err error) {
+	k := 0
+	for i := range c.Built.Actions {
+		if c.Built.Actions[i].Kind == scenarios.ActRun {
+			if k++; k == n {
+				return i, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("it has %d runs: there is no run %d", k, n)
 }
 
 // replaceable reports functions that the scenario replaces and the target cannot.

@@ -36,8 +36,8 @@ const (
 	deviceCount = 8
 )
 
-// contextSpace is the memory for a context and for what it points to.
-func contextSpace() []guest.Region {
+// ContextSpace is the memory for a context and for what it points to.
+func ContextSpace() []guest.Region {
 	return []guest.Region{
 		{Addr: guest.ContextAddr, Bytes: make([]byte, 0x1000)},
 		{Addr: guest.DeviceAddr, Bytes: make([]byte, deviceStep*deviceCount)},
@@ -46,7 +46,7 @@ func contextSpace() []guest.Region {
 
 // contextWriter fills a context as the kernel lays it out: struct sk_buff or struct xdp_buff.
 type contextWriter struct {
-	m     *machine
+	m     *Machine
 	table map[int64]kernels.ContextField
 	next  image.Addr            // where the next structure that is pointed to goes
 	ptrs  map[ptrKey]image.Addr // structures by the place of the pointer to them
@@ -57,11 +57,11 @@ type ptrKey struct {
 	off int16
 }
 
-// placeContext makes the context of a test run on packet (net/bpf/test_run.c) and returns its
+// PlaceContext makes the context of a test run on packet (net/bpf/test_run.c) and returns its
 // address: length, protocol, interface and packet pointers as the kernel sets them, other fields
 // zero unless given. Programs of other types get zeroed memory.
-func placeContext(m *machine, t *jit.Target, p bpf.ProgType, packet []byte, given []scenarios.ContextField) (image.Addr, error) {
-	for _, r := range contextSpace() {
+func PlaceContext(m *Machine, t *jit.Target, p bpf.ProgType, packet []byte, given []scenarios.ContextField) (image.Addr, error) {
+	for _, r := range ContextSpace() {
 		if err := m.WriteMemory(r.Addr, r.Bytes); err != nil {
 			return 0, err
 		}

@@ -4,7 +4,6 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/big"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/jit"
-	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/measure"
@@ -32,7 +30,8 @@ type Counted struct {
 	Mismatches []scenarios.Mismatch
 	Wrong      []string
 
-	captured bool
+	// Captured says that the run is that of a kernel's own test, which breaks nothing.
+	Captured bool
 }
 
 // LimitBroken reports whether more tail calls are taken than allowed.
@@ -43,7 +42,7 @@ func (c *Counted) LimitBroken() bool {
 // OK reports whether the run ends and is as expected: the limit may only break where a scenario
 // says so.
 func (c *Counted) OK() bool {
-	if c.captured && (c.LimitBroken() || c.Fault != nil) {
+	if c.Captured && (c.LimitBroken() || c.Fault != nil) {
 		return false
 	}
 	return c.Endless == nil && len(c.Mismatches) == 0 && len(c.Wrong) == 0
@@ -57,12 +56,12 @@ func (s *Session) Count(ctx context.Context, n int, o measure.CountOptions) (*Co
 	if err != nil {
 		return nil, err
 	}
-	return c, c.AddCycles(ctx, s.m.measured(), o, func() (emu.Run, error) { return s.Before(ctx, n) })
+	return c, c.AddCycles(ctx, s.m.Measured(), o, func() (emu.Run, error) { return s.Before(ctx, n) })
 }
 
 // count leaves the machine in the final state.
 func (s *Session) count(ctx context.Context, n int, o measure.CountOptions) (*Counted, error) {
-	at, err := s.c.runAt(n)
+	at, err := s.c.RunAt(n)
 	if err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", s.c.Built.Scenario.Name, err)
 	}
@@ -78,12 +77,12 @@ func (s *Session) count(ctx context.Context, n int, o measure.CountOptions) (*Co
 	if err != nil {
 		return nil, err
 	}
-	if c.Counted, err = measure.Count(ctx, s.m.measured(), r, o); err != nil {
+	if c.Counted, err = measure.Count(ctx, s.m.Measured(), r, o); err != nil {
 		return nil, fmt.Errorf("scenario %s on %s: %w", c.Scenario, c.Target, err)
 	}
 	c.NotJudged = notJudged(a, s.c.Target)
 	if c.Endless == nil && c.NotJudged == "" {
-		c.Mismatches = s.c.Built.Check(a, c.outcome(s.m), scenarios.TargetNames(s.c.Target)...)
+		c.Mismatches = s.c.Built.Check(a, c.outcome(s.m.Machine), scenarios.TargetNames(s.c.Target)...)
 	}
 	return c, nil
 }
@@ -105,53 +104,9 @@ func notJudged(a *scenarios.Action, t *jit.Target) string {
 	return x.Violates.String()
 }
 
-// ErrNotCaptured is wrapped where a captured scenario has no code that could be run.
-var ErrNotCaptured = errors.New("there is nothing to run")
-
-// Count counts what a captured scenario's run does, also one that the kernel did not dare.
-func (r *Replayer) Count(ctx context.Context, cp *Captured, o measure.CountOptions) (*Counted, error) {
-	if why := cp.missing(); why != "" {
-		return nil, fmt.Errorf("%s: %w: %s", cp.Scenario.Name, ErrNotCaptured, why)
-	}
-	if cp.Scenario.Run == nil {
-		return nil, fmt.Errorf("%s: %w: the capture has no run of it", cp.Scenario.Name, ErrNotCaptured)
-	}
-	if cp.Scenario.ProgType == bpf.Tracing {
-		return nil, fmt.Errorf("%s: count: a test run of a tracing program, which is several runs: %w", cp.Scenario.Name, kernels.ErrUnsupported)
-	}
-	m, err := r.load(cp)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", cp.Scenario.Name, err)
-	}
-	if err := m.Checkpoint(); err != nil {
-		return nil, err
-	}
-	c := &Counted{
-		Scenario: cp.Scenario.Name, Target: cp.Target.Name, Limit: cp.Target.Limit,
-		Program: cp.Scenario.Progs[cp.Scenario.Run.Prog].Name, captured: true,
-	}
-	begin := func() (emu.Run, error) {
-		if err := m.Reset(); err != nil {
-			return emu.Run{}, err
-		}
-		return cp.enter(m)
-	}
-	run, err := begin()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.Scenario, err)
-	}
-	if c.Counted, err = measure.Count(ctx, m.measured(), run, o); err != nil {
-		return nil, fmt.Errorf("%s: %w", c.Scenario, err)
-	}
-	if c.Endless == nil && c.Fault == nil && cp.skip() == "" {
-		c.Wrong = cp.compare(m, &Replay{Run: Run{Return: c.Final.R[0]}})
-	}
-	return c, c.AddCycles(ctx, m.measured(), o, begin)
-}
-
 // outcome is what a scenario's expectations are compared with. A run that breaks the limit is
 // judged as that.
-func (c *Counted) outcome(m *machine) *scenarios.Outcome {
+func (c *Counted) outcome(m *emu.Machine) *scenarios.Outcome {
 	o := &scenarios.Outcome{
 		Return: c.Final.R[0], Taken: c.TailCalls.Uint64(), DeepestStack: c.Deepest,
 		Refused: scenarios.RefusedCount{
@@ -179,7 +134,7 @@ func (s *Session) CountOpen(ctx context.Context, res *Result, o measure.CountOpt
 	if n == 0 {
 		return nil, nil
 	}
-	if at, err := s.c.runAt(n); err != nil || s.c.Built.Actions[at].Interrupt != nil {
+	if at, err := s.c.RunAt(n); err != nil || s.c.Built.Actions[at].Interrupt != nil {
 		return nil, err
 	}
 	if r := &res.Runs[n-1]; r.Killed == "" && (r.Violation == nil || r.Violation.Invariant != check.Limit) {

@@ -59,7 +59,7 @@ func (r recorder) Sites(b []record.Site) bool { return r.Consume(trace.Batch{Sit
 func plain(t testing.TB, s *Session, run int) (e ending, ok bool) {
 	t.Helper()
 	r := prepare(t, s, run)
-	rec := recorder{trace.NewRecorder(s.m.code, trace.Config{Keep: -1, MaxEvents: 1 << 40})}
+	rec := recorder{trace.NewRecorder(s.m.Code, trace.Config{Keep: -1, MaxEvents: 1 << 40})}
 	r.Level, r.Observer, r.MaxInsns = emu.LevelSites, rec, plainBudget
 	res, err := s.m.Run(context.Background(), r)
 	var f *emu.Fault
@@ -68,7 +68,7 @@ func plain(t testing.TB, s *Session, run int) (e ending, ok bool) {
 	}
 	rec.Finish()
 	c := rec.Counts()
-	e = ending{Regs: res.Regs, Memory: s.m.snapshot(t), Taken: c.Taken, Calls: c.Calls, Helpers: c.Helpers, Insns: res.Retired, Fault: f != nil}
+	e = ending{Regs: res.Regs, Memory: snapshot(t, s.m), Taken: c.Taken, Calls: c.Calls, Helpers: c.Helpers, Insns: res.Retired, Fault: f != nil}
 	e.Refused = [3]uint64{c.Refused[trace.ReasonLimit], c.Refused[trace.ReasonBounds], c.Refused[trace.ReasonEmpty]}
 	return e, res.Stop != emu.StopInsns
 }
@@ -81,7 +81,7 @@ func counted(t testing.TB, s *Session, run int, o measure.CountOptions) (ending,
 		return ending{}, c, err
 	}
 	return ending{
-		Regs: c.Final.R, Memory: s.m.snapshot(t), Taken: c.TailCalls.Uint64(), Calls: c.Calls.Uint64(),
+		Regs: c.Final.R, Memory: snapshot(t, s.m), Taken: c.TailCalls.Uint64(), Calls: c.Calls.Uint64(),
 		Helpers: c.Helpers.Uint64(), Insns: c.Insns.Uint64(), Fault: c.Fault != nil,
 		Refused: [3]uint64{c.RefusedLimit.Uint64(), c.RefusedBounds.Uint64(), c.RefusedEmpty.Uint64()},
 	}, c, nil
@@ -97,7 +97,7 @@ func prepare(t testing.TB, s *Session, run int) emu.Run {
 }
 
 // snapshot reads all memory that a program can change.
-func (m *machine) snapshot(t testing.TB) map[string]string {
+func snapshot(t testing.TB, m *Machine) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	read := func(name string, at image.Addr, n int) {
@@ -227,7 +227,7 @@ func reopen(t testing.TB, s *Session, c *Compiled) *Session {
 	if s == nil {
 		s, err = Open(c, Options{})
 	} else {
-		s, err = s.Reopen(c, Options{})
+		s, err = s.OpenNext(c, Options{})
 	}
 	if err != nil {
 		t.Fatal(err)

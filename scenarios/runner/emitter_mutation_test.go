@@ -16,6 +16,7 @@ import (
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/interleave"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -273,7 +274,7 @@ func (p *player) open(c *runner.Compiled) (err error) {
 		return err
 	}
 	old := p.s
-	if p.s, err = old.Reopen(c, opt); err != nil {
+	if p.s, err = old.OpenNext(c, opt); err != nil {
 		p.s = old // to be dropped
 	}
 	return err
@@ -387,7 +388,7 @@ func (h *hunter) killer(t *testing.T, m *wrongEdit) (found string, edits int) {
 	}
 	for _, name := range []string{"poke_one_site", "poke_two_sites"} {
 		c, _ := m.mutated(t, build(t, name))
-		xs, err := runner.Explore(context.Background(), c, runner.Options{}, runner.ExploreOptions{})
+		xs, err := interleave.Explore(context.Background(), c, runner.Options{}, interleave.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -435,11 +436,45 @@ func TestEmitterMutations(t *testing.T) {
 	golden.Check(t, "testdata/emitter_mutations.txt", out.String())
 }
 
+func explored(t testing.TB, b *scenarios.Built, tn string, o interleave.Options) []interleave.Explored {
+	t.Helper()
+	xs, err := interleave.Explore(context.Background(), compiled(t, b, target(t, tn)), runner.Options{}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return xs
+}
+
+// findings says in one line what was found.
+func findings(x *interleave.Explored) string {
+	var words []string
+	for name := range x.Failed {
+		words = append(words, name)
+	}
+	slices.Sort(words)
+	if x.Update != nil {
+		words = append(words, "update:"+string(x.Update.Invariant))
+	}
+	if x.Later != nil {
+		words = append(words, "later:"+string(x.Later.Invariant))
+	}
+	if x.Before != nil {
+		words = append(words, "before:"+string(x.Before.Invariant))
+	}
+	if !x.Exhaustive {
+		words = append(words, "open")
+	}
+	if len(words) == 0 {
+		return "ok"
+	}
+	return strings.Join(words, " ")
+}
+
 // TestExploredUnchanged: what kills an edit of pokes by a schedule finds nothing without an edit.
 func TestExploredUnchanged(t *testing.T) {
 	for _, tn := range append(slices.Clone(realKernels), "direct-poke") {
 		for _, name := range []string{"poke_one_site", "poke_two_sites"} {
-			for _, x := range explored(t, build(t, name), tn, runner.ExploreOptions{}) {
+			for _, x := range explored(t, build(t, name), tn, interleave.Options{}) {
 				if x.Wrong() {
 					t.Errorf("%s on %s: %s of %s: %s", name, tn, x.Kind, x.Slot, findings(&x))
 				}

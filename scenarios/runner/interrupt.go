@@ -20,8 +20,6 @@ type cut struct {
 	image int    // what runs then
 	// points are the calls and tail calls before, as interp.Interrupt counts them.
 	points uint64
-	ctx    image.Addr // what the interrupting program gets, before a design wraps it
-	done   bool
 }
 
 var errCutLevel = errors.New("interrupts need the retired level")
@@ -35,17 +33,17 @@ func (s *Session) findCut(ctx context.Context, a *scenarios.Action) (*cut, error
 	if err != nil {
 		return nil, err
 	}
-	res, err := s.m.run(ctx, r)
+	run, err := s.m.perform(ctx, r, nil)
 	if err != nil {
 		return nil, err
 	}
 	in := a.Interrupt
 	c := &cut{image: in.Program}
-	if in.Kind == "" && uint64(in.After) < res.Retired {
+	if in.Kind == "" && uint64(in.After) < run.Retired {
 		c.seq = uint64(in.After)
 	}
 	n := 0
-	for _, e := range s.m.feed.chk.Recorder().Events() {
+	for _, e := range run.Events {
 		if in.Kind == "" && e.Seq >= c.seq {
 			break
 		}
@@ -64,7 +62,7 @@ func (s *Session) findCut(ctx context.Context, a *scenarios.Action) (*cut, error
 }
 
 // drive begins a run, or goes on with one, and interrupts it when the time has come.
-func (m *machine) drive(ctx context.Context, r emu.Run, fresh bool) (emu.Result, error) {
+func (m *Machine) drive(ctx context.Context, r emu.Run, fresh bool) (emu.Result, error) {
 	step := func(r emu.Run) (emu.Result, error) {
 		if fresh {
 			fresh = false
@@ -72,21 +70,20 @@ func (m *machine) drive(ctx context.Context, r emu.Run, fresh bool) (emu.Result,
 		}
 		return m.Continue(ctx, r)
 	}
-	c := m.cut
+	c := m.now.cut
 	if c == nil {
 		return step(r)
 	}
-	c.done = c.done && !fresh
-	if c.seq != 0 && !c.done && (r.StopSeq == 0 || r.StopSeq >= c.seq) {
+	if c.seq != 0 && !m.now.interrupted && (r.StopSeq == 0 || r.StopSeq >= c.seq) {
 		to := r
 		to.StopSeq = c.seq
 		res, err := step(to)
 		if err != nil || res.Stop != emu.StopSeq {
 			return res, err
 		}
-		c.done = true
-		m.feed.chk.Recorder().Arrive(res.RIP)
-		counter, err := m.Interrupt(c.image, c.ctx)
+		m.now.interrupted = true
+		m.Recorder().Arrive(res.RIP)
+		counter, err := m.Interrupt(c.image, m.now.ctx)
 		if err != nil {
 			return res, err
 		}
@@ -96,8 +93,8 @@ func (m *machine) drive(ctx context.Context, r emu.Run, fresh bool) (emu.Result,
 }
 
 // interrupted runs action a in the interpreter, with an interrupt where the machine had one.
-func (r *reference) interrupted(a *scenarios.Action, ctx interp.Ctx) (interp.Result, error) {
-	if c := r.cut; c != nil && c.seq != 0 {
+func (r *reference) interrupted(a *scenarios.Action, ctx interp.Ctx, c *cut) (interp.Result, error) {
+	if c != nil && c.seq != 0 {
 		return r.m.RunInterrupted(a.Program, ctx, interp.Interrupt{Before: c.points, Prog: c.image})
 	}
 	return r.m.Run(a.Program, ctx)

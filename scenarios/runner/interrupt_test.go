@@ -69,7 +69,7 @@ func TestInterruptEverywhere(t *testing.T) {
 			again := *c
 			again.Built = buildText(t, "nested", fmt.Appendf(nil, nested, fmt.Sprintf("after: %d", after)))
 			var err error
-			if s, err = s.Reopen(&again, runner.Options{}); err != nil {
+			if s, err = s.OpenNext(&again, runner.Options{}); err != nil {
 				t.Fatal(err)
 			}
 			r := &play(t, s).Runs[0]

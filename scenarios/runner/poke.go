@@ -20,13 +20,13 @@ type Slot struct {
 // kernel does when one of these changes.
 type holdings struct {
 	c        *Compiled
-	m        *machine
+	m        *Machine
 	live     int // programs loaded, the first of Compiled.Images
 	slots    map[Slot]int
 	replaced map[replaced]int // with the programs that replace
 }
 
-func newHoldings(c *Compiled, m *machine) *holdings {
+func newHoldings(c *Compiled, m *Machine) *holdings {
 	return &holdings{c: c, m: m, slots: map[Slot]int{}, replaced: map[replaced]int{}}
 }
 
@@ -163,7 +163,7 @@ func (h *holdings) poke(p *image.Patch) error {
 // meaning that it must fall through with its frame as it was.
 func (h *holdings) legal(sites []image.PokeSite, to image.Addr) error {
 	for _, site := range sites {
-		st, err := check.ReadSite(site, h.m.bytes)
+		st, err := check.ReadSite(site, h.m.Bytes)
 		if err != nil {
 			return err
 		}

@@ -11,32 +11,20 @@ import (
 	"github.com/tcsim/tcsim/scenarios/measure"
 )
 
-// measured is the machine for package measure.
-func (m *machine) measured() *measure.Machine {
-	size := m.opt.StackSize
-	if size == 0 {
-		size = 16 << 10 // the machine's default
-	}
-	return &measure.Machine{Machine: m.Machine, Setup: &m.setup, Code: m.code, Stack: size}
-}
-
 // ErrEndless is returned where a run that ends is needed.
 var ErrEndless = errors.New("the run does not return")
 
 // invocation plays up to run number n, from 1, and returns what it recorded of it up to where it ended or
 // broke an invariant. A warm one must have ended.
 func (s *Session) invocation(ctx context.Context, n int, core *timing.Core, warm bool) (*Run, *measure.Invocation, error) {
-	opt := s.m.opt
-	defer func() { s.m.opt = opt }()
-	s.m.opt.Core = core
-	run, err := s.PlayTo(ctx, n)
+	run, err := s.playTo(ctx, n, core)
 	if err != nil {
 		return nil, nil, err
 	}
 	if warm && (run.Violation != nil || run.Killed != "") {
-		return nil, nil, fmt.Errorf("%w: %s: it has no warm cost", ErrEndless, run.ending())
+		return nil, nil, fmt.Errorf("%w: %s: it has no warm cost", ErrEndless, run.Ending())
 	}
-	inv, err := s.m.feed.clock.Invocation(s.m.started)
+	inv, err := s.m.feed.clock.Invocation(s.m.begins(s.m.now.Run))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -33,5 +33,5 @@ func (s *Session) Record(ctx context.Context, n int) (*measure.Invocation, error
 	if res.Stop != emu.StopReturn {
 		return nil, fmt.Errorf("run %d does not end: %v", n, res.Stop)
 	}
-	return &measure.Invocation{Machine: s.m.measured(), Stream: rec, Entry: s.m.entry(r)}, nil
+	return &measure.Invocation{Machine: s.m.Measured(), Stream: rec, Entry: s.m.begins(r)}, nil
 }

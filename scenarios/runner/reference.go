@@ -28,9 +28,8 @@ const referenceInsns = 1 << 24
 type reference struct {
 	m       *interp.Machine
 	built   *scenarios.Built
-	log     stateLog
+	log     *stateLog // nil keeps nothing
 	outside *outside
-	cut     *cut // where the run is interrupted, nil if it is not
 }
 
 // outside lets each run begin with what a machine begins with.
@@ -41,12 +40,12 @@ func RulesOf(t *jit.Target) interp.Rules {
 	return interp.Rules{Limit: t.Limit, BurnEmpty: slices.Contains(scenarios.TargetNames(t), scenarios.ClassBurnsEmpty)}
 }
 
-// newReference loads a scenario. insns ends a run; watch keeps what calls leave, for states.
-func newReference(b *scenarios.Built, r interp.Rules, insns uint64, watch bool) (*reference, error) {
-	ref := &reference{built: b, outside: &outside{}}
+// newReference loads a scenario. insns ends a run; what calls leave goes to log, for states, unless it is nil.
+func newReference(b *scenarios.Built, r interp.Rules, insns uint64, log *stateLog) (*reference, error) {
+	ref := &reference{built: b, outside: &outside{}, log: log}
 	cfg := interp.Config{Maps: b.Maps, MaxInsns: insns, Outside: ref.outside, Rules: r}
-	if watch {
-		cfg.Observer = &ref.log
+	if log != nil {
+		cfg.Observer = log
 	}
 	for i := range b.Programs {
 		p := &b.Programs[i]
@@ -64,7 +63,10 @@ func newReference(b *scenarios.Built, r interp.Rules, insns uint64, watch bool) 
 	if err != nil {
 		return nil, err
 	}
-	ref.m, ref.log.m = m, m
+	ref.m = m
+	if log != nil {
+		log.m = m
+	}
 	return ref, ref.reset()
 }
 
@@ -107,14 +109,16 @@ func (r *reference) act(a *scenarios.Action) error {
 }
 
 // run performs run a in the interpreter.
-func (r *reference) run(a *scenarios.Action) (interp.Result, error) {
+func (r *reference) run(a *scenarios.Action, c *cut) (interp.Result, error) {
 	ctx := interp.ForType(r.built.Programs[a.Program].Type, a.Packet)
 	for _, f := range a.Context {
 		binary.LittleEndian.PutUint32(ctx.Data[f.Off:], f.Value)
 	}
 	r.outside.Outside = helper.NewOutside(0)
-	r.log.reset()
-	return r.interrupted(a, ctx)
+	if r.log != nil {
+		r.log.reset()
+	}
+	return r.interrupted(a, ctx, c)
 }
 
 // foreign reports whether a run asked for something that the interpreter cannot know.
@@ -124,11 +128,11 @@ func (r *reference) foreign(out *Run) bool {
 
 // judge performs run a in the interpreter too and returns how out differs, nil if it does not. A
 // program that breaks a rule of BPF has no meaning to compare with.
-func (r *reference) judge(a *scenarios.Action, out *Run, m *machine) (*check.Violation, error) {
+func (r *reference) judge(a *scenarios.Action, c *cut, out *Run, m *Machine) (*check.Violation, error) {
 	if out.Violation != nil || out.Killed != "" {
 		return nil, nil // the scenario ends here
 	}
-	want, err := r.run(a)
+	want, err := r.run(a, c)
 	var fault *interp.Fault
 	switch {
 	case errors.As(err, &fault):
@@ -144,7 +148,7 @@ func (r *reference) judge(a *scenarios.Action, out *Run, m *machine) (*check.Vio
 		v.Event, v.Seq, v.Site, v.RIP = last.No, last.Seq, last.Site, trace.Hex(last.RIP)
 	}
 	if r.tailCalls(v, out, &want); v.Text == "" {
-		r.states(v, out, &want, &m.feed.states)
+		r.states(v, out, &want, m.feed.states)
 	}
 	if v.Text == "" {
 		r.results(v, out, &want, m.LookupElem)
@@ -153,7 +157,7 @@ func (r *reference) judge(a *scenarios.Action, out *Run, m *machine) (*check.Vio
 		return nil, nil
 	}
 	if v.RIP != 0 {
-		at := check.At(m.code, v.Invariant, image.Addr(v.RIP), v.Text)
+		at := check.At(m.Code, v.Invariant, image.Addr(v.RIP), v.Text)
 		v.Where, v.Func, v.Insn = at.Where, at.Func, at.Insn
 	}
 	return v, nil

@@ -10,7 +10,6 @@ import (
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/measure"
 )
@@ -103,12 +102,12 @@ func (r *Result) Mismatches() []scenarios.Mismatch {
 	return out
 }
 
-// describe makes a Run of what the machine and the checker saw.
-func (m *machine) describe(res *emu.Result) *Run {
+// describe makes a Run of what the machine and the checker saw; killed is the budget that ended it.
+func (m *Machine) describe(res *emu.Result, killed string) *Run {
 	rec := m.feed.chk.Recorder()
 	r := &Run{
 		Return: res.Return(), Counts: rec.Counts(), Retired: res.Retired, Violation: m.feed.chk.Violation(),
-		Killed: m.killed, Events: rec.Events(), Code: m.code,
+		Killed: killed, Events: rec.Events(), Code: m.Code,
 	}
 	r.Counts.Taken -= r.Counts.InnerTaken
 	for i, n := range r.Counts.InnerRefused {
@@ -122,7 +121,7 @@ func (m *machine) describe(res *emu.Result) *Run {
 		if r.Violation != nil {
 			seq = r.Violation.Seq
 		}
-		r.Cycles = m.feed.clock.Cycles(r.Violation == nil && r.Killed == "", seq, m.started)
+		r.Cycles = m.feed.clock.Cycles(r.Violation == nil && r.Killed == "", seq, m.begins(m.now.Run))
 	}
 	for _, h := range res.Helpers {
 		if h.World {
@@ -132,9 +131,10 @@ func (m *machine) describe(res *emu.Result) *Run {
 	return r
 }
 
-func insnText(p *bpf.Program, i bpf.InsnIndex) string {
-	if p == nil || i < 0 || int(i) >= len(p.Insns) {
-		return ""
+// Ending says what broke the run off, "" if it returned.
+func (r *Run) Ending() string {
+	if r.Violation != nil {
+		return r.Violation.String()
 	}
-	return bpf.TextAt(p.Insns, i)
+	return r.Killed
 }

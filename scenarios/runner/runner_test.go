@@ -93,7 +93,7 @@ func TestReuse(t *testing.T) {
 					s = opened(t, c, runner.Options{})
 				} else {
 					var err error
-					if s, err = s.Reopen(c, runner.Options{}); err != nil {
+					if s, err = s.OpenNext(c, runner.Options{}); err != nil {
 						t.Fatal(err)
 					}
 				}

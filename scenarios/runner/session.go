@@ -3,256 +3,196 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
-	"github.com/tcsim/tcsim/emu/guest"
-	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
-	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit/bpf"
-	"github.com/tcsim/tcsim/jit/image"
-	"github.com/tcsim/tcsim/jit/kernels"
-	"github.com/tcsim/tcsim/scenarios/measure"
+	"github.com/tcsim/tcsim/scenarios"
 )
 
-// Options say how a session records and when it gives up. The zero value checks every invariant
-// and has budgets that no terminating scenario of the library comes near.
-type Options struct {
-	// Level is what is recorded; 0 means emu.LevelRetired. Some invariants need that.
-	Level emu.Level
-	// MaxInsns and MaxEvents end a run that goes on and on; 0 means the defaults.
-	MaxInsns, MaxEvents uint64
-	// StackSize is the size of the kernel stack in bytes; 0 means 16 KiB.
-	StackSize uint64
-	// Memory is the size of guest memory in bytes; 0 means the machine's default.
-	Memory uint64
-	// Limit replaces the target's limit in the checks, not in the code; 0 leaves it.
-	Limit uint32
-	// Core is the core whose cycles a run is given; nil leaves them out. It needs the retired level.
-	Core *timing.Core
-	// KeepEvents is how many events a run keeps, see trace.Config.Keep.
-	KeepEvents int
-	// PerFrame compares runs with a reference in which each frame has its own counter. Limit must allow for
-	// what it takes then.
-	PerFrame bool
+// Session is a scenario loaded for one target: what there is to run, in a machine. Where the scenario stands is
+// a Timeline. A session can be played any number of times. It is not safe for concurrent use and must be
+// closed.
+type Session struct {
+	rig   *Rig
+	c     *Compiled
+	m     *Machine
+	ref   *reference
+	first *holdings // after loading; not changed
+	// broken is what was wrong with direct tail calls after loading, nil if nothing.
+	broken *check.Violation
+	cuts   map[cutKey]*cut // where runs are interrupted, as far as that was asked for
 }
 
-// The default budgets of a run.
-const (
-	DefaultMaxInsns  = 100_000_000
-	DefaultMaxEvents = 4_000_000
-)
-
-func (o Options) withDefaults() Options {
-	if o.Level == emu.LevelNone {
-		o.Level = emu.LevelRetired
-	}
-	if o.MaxInsns == 0 {
-		o.MaxInsns = DefaultMaxInsns
-	}
-	if o.MaxEvents == 0 {
-		o.MaxEvents = DefaultMaxEvents
-	}
-	return o
-}
-
-// machine is a loaded machine with everything that watches it.
-type machine struct {
-	*emu.Machine
-	opt    Options
-	setup  guest.Setup
-	code   *trace.Code
-	names  map[image.Addr]string // functions outside the images
-	feed   feed
-	killed string // why the run was ended, "" if it was not
-	cut    *cut   // where the run is interrupted, nil if it is not
-
-	started image.Addr // the entry of the last run
-}
-
-// load puts a setup into a machine, which is made if m is nil, and prepares recording.
-func load(m *emu.Machine, s guest.Setup, opt Options, limit uint32, text insnTexts) (*machine, error) {
-	names := make(map[image.Addr]string, len(s.Symbols))
-	for n, a := range s.Symbols {
-		if old, ok := names[a]; !ok || n < old {
-			names[a] = n
-		}
-	}
-	o := trace.Options{
-		Marks: trace.MarkStart, Limit: limit, InsnText: text,
-		Symbol: func(a image.Addr) string { return symbolName(names, a) },
-	}
-	if m != nil {
-		o.Cache = m.DecodeCache()
-	}
-	code, err := trace.NewCode(s.Images, o)
+// Open loads a compiled scenario into a machine of its own: maps with their first contents, prog arrays
+// filled through the kernel's poke protocol.
+func Open(c *Compiled, opt Options) (*Session, error) {
+	r, err := NewRig(opt)
 	if err != nil {
 		return nil, err
 	}
-	for _, site := range code.Sites() {
-		s.Marks = append(s.Marks, site.Addr)
+	s, err := r.Open(c, opt)
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
 	}
-	owned := m == nil
-	if owned {
-		if m, err = emu.New(emu.Config{Memory: opt.Memory, StackSize: opt.StackSize}); err != nil {
-			return nil, err
-		}
-	}
-	if err := m.Load(s); err != nil {
-		if owned {
-			err = errors.Join(err, m.Close())
-		}
-		return nil, err
-	}
-	l := &machine{Machine: m, opt: opt, setup: s, code: code, names: names}
-	l.feed.chk = check.New(code, trace.Config{MaxEvents: opt.MaxEvents, Keep: opt.KeepEvents}, check.Config{
-		Limit: limit, StackBudget: opt.StackSize, StackTop: guest.StackTop, Writable: l.writable(),
-		SchemeWritable: l.counters(),
-		Junk:           guest.Junk(),
-	})
-	return l, nil
+	return s, nil
 }
 
-// insnTexts prints a BPF instruction.
-type insnTexts func(*bpf.Program, bpf.InsnIndex) string
+// Open loads a compiled scenario into the rig. Closing the session closes the rig.
+func (r *Rig) Open(c *Compiled, opt Options) (*Session, error) {
+	s, err := r.open(c, opt)
+	if err != nil {
+		return nil, fmt.Errorf("scenario %s: %w", c.Built.Scenario.Name, err)
+	}
+	return s, nil
+}
 
-// writable lists what programs may write besides BPF stacks.
-func (m *machine) writable() []check.Range {
-	var out []check.Range
-	for i := range m.setup.Maps {
-		for _, r := range m.MapMemory(i) {
-			out = append(out, check.Range{Lo: r.Addr, End: r.Addr + image.Addr(r.Size), Name: "map " + m.setup.Maps[i].Name})
+func (r *Rig) open(c *Compiled, opt Options) (*Session, error) {
+	m, err := r.Load(c.setup(), opt, cmp.Or(opt.Limit, c.Target.Limit))
+	if err != nil {
+		return nil, err
+	}
+	rules := RulesOf(c.Target)
+	rules.PerFrame = opt.PerFrame
+	ref, err := newReference(c.Built, rules, referenceInsns, &r.log)
+	if err != nil {
+		return nil, err
+	}
+	s := &Session{rig: r, c: c, m: m, ref: ref, first: newHoldings(c, m), cuts: map[cutKey]*cut{}}
+	return s, s.fill()
+}
+
+// OpenNext loads another scenario into the session's rig, or into a new one if there is no session yet. The
+// old session must not be used any more, whether or not there is an error.
+func (s *Session) OpenNext(c *Compiled, opt Options) (*Session, error) {
+	if s == nil {
+		return Open(c, opt)
+	}
+	return s.rig.Open(c, opt)
+}
+
+// Close releases the rig.
+func (s *Session) Close() error { return s.rig.Close() }
+
+// Compiled returns what the session was opened with.
+func (s *Session) Compiled() *Compiled { return s.c }
+
+// Machine returns what the scenario is loaded into. Its memory is that of where the timeline stands.
+func (s *Session) Machine() *Machine { return s.m }
+
+// fill gives maps and prog arrays their first contents and makes that the machine's checkpoint.
+func (s *Session) fill() error {
+	for _, v := range s.c.Built.Values {
+		if err := s.first.store(v.Map, v.Key, v.Off, v.Data); err != nil {
+			return err
 		}
 	}
-	for _, r := range m.setup.Data {
-		if !r.ReadOnly {
-			out = append(out, check.Range{Lo: r.Addr, End: r.Addr + image.Addr(len(r.Bytes)), Name: "context"})
-		}
+	var broken *check.PokeError
+	if err := s.first.loadAll(); errors.As(err, &broken) {
+		s.broken, s.first.live = broken.Violation(s.m.Code), len(s.c.Images)
+	} else if err != nil {
+		return err
 	}
-	for _, img := range m.setup.Images {
-		for i := range img.Funcs {
-			if s := guest.PrivateStack(&img.Funcs[i]); s.Size > 0 {
-				out = append(out, check.Range{Lo: s.Addr, End: s.Addr + image.Addr(s.Size), Name: "private stack"})
+	return s.m.Checkpoint()
+}
+
+// loadAll loads the programs one after the other. A slot is filled when its program is there, so that
+// both ways occur: programs loaded before are poked, those loaded later find the slot filled.
+func (h *holdings) loadAll() error {
+	for i := range h.c.Images {
+		if err := h.load(i); err != nil {
+			return err
+		}
+		for _, sl := range h.c.Built.Slots {
+			if sl.Program != i {
+				continue
+			}
+			if _, err := h.setSlot(Slot{sl.Map, sl.Key}, sl.Program); err != nil {
+				return err
 			}
 		}
 	}
-	for _, s := range m.setup.Maps {
-		if s.Type == bpf.ArenaMap && s.ValueAddr != 0 {
-			out = append(out, check.Range{Lo: s.ValueAddr - arenaGuard, End: s.ValueAddr + 1<<32 + arenaGuard, Name: "arena"})
+	return nil
+}
+
+// reset takes machine and reference back to where the scenario begins.
+func (s *Session) reset() error {
+	if err := s.ref.reset(); err != nil {
+		return err
+	}
+	return s.m.Reset()
+}
+
+// Play begins anew and does everything that the scenario says. The error is a failure of ours or of the
+// context; what the code does wrong is in the result.
+func (s *Session) Play(ctx context.Context) (*Result, error) {
+	t, err := s.Begin()
+	if err != nil {
+		return nil, err
+	}
+	if err := t.ToEnd(ctx); err != nil {
+		return nil, err
+	}
+	return t.Result(), nil
+}
+
+// PlayTo begins anew, plays up to and including run number n, from 1, and returns that run. The error is
+// a NotReached if something stops the scenario before.
+func (s *Session) PlayTo(ctx context.Context, n int) (*Run, error) {
+	return s.playTo(ctx, n, s.m.opt.Core)
+}
+
+func (s *Session) playTo(ctx context.Context, n int, core *timing.Core) (*Run, error) {
+	t, err := s.Begin()
+	if err != nil {
+		return nil, err
+	}
+	t.core = core
+	if err := t.ToRun(ctx, n); err != nil {
+		return nil, err
+	}
+	if err := t.Step(ctx); err != nil {
+		return nil, err
+	}
+	return &t.res.Runs[n-1], nil
+}
+
+// before begins anew, plays what comes before run number n, from 1, and prepares that run. The error is a
+// NotReached if something stops the scenario before.
+func (s *Session) before(ctx context.Context, n int) (entry, error) {
+	t, err := s.Begin()
+	if err != nil {
+		return entry{}, err
+	}
+	if err := t.ToRun(ctx, n); err != nil {
+		return entry{}, err
+	}
+	return t.enter(ctx)
+}
+
+// Before is before for a run that is then performed without its interrupt.
+func (s *Session) Before(ctx context.Context, n int) (emu.Run, error) {
+	e, err := s.before(ctx, n)
+	return e.Run, err
+}
+
+// enter prepares context and packet of a run that is interrupted at c, or not at all if that is nil.
+func (s *Session) enter(a *scenarios.Action, c *cut) (entry, error) {
+	p := &s.c.Built.Programs[a.Program]
+	ctx, err := PlaceContext(s.m, s.c.Target, p.Type, a.Packet, a.Context)
+	if err != nil {
+		return entry{}, err
+	}
+	e := entry{Run: emu.Run{Image: a.Program}, cut: c, ctx: ctx}
+	if s.c.Images[a.Program].Funcs[0].Frame.RunCtx {
+		if ctx, err = s.m.WrapContext(ctx); err != nil {
+			return entry{}, err
 		}
 	}
-	if n := len(m.setup.Packet); n > 0 {
-		r := check.Range{Lo: guest.PacketAddr, End: guest.PacketAddr + image.Addr(n), Name: "packet"}
-		if slices.ContainsFunc(m.setup.Images, func(i *image.Image) bool { return i.Program != nil && i.Program.Type == bpf.XDP }) {
-			r.Lo -= guest.PacketHeadroom
-			r.End = max(r.End, r.Lo+guest.PacketFrame)
-		}
-		out = append(out, r)
-	}
-	return out
-}
-
-// arenaGuard is how far outside an arena an access to it can go: the largest offset of an
-// instruction (GUARD_SZ, kernel/bpf/arena.c, has twice that in all).
-const arenaGuard = 1 << 15
-
-// counters lists where designs keep tail_call_cnt that do not keep it in frames of programs.
-func (m *machine) counters() []check.Range {
-	var out []check.Range
-	for _, r := range m.CounterMemory() {
-		out = append(out, check.Range{Lo: r.Addr, End: r.Addr + image.Addr(r.Size), Name: "tail_call_cnt"})
-	}
-	return out
-}
-
-func symbolName(names map[image.Addr]string, a image.Addr) string {
-	if a == guest.OutsideReturn {
-		return "the kernel"
-	}
-	return names[a]
-}
-
-// feed hands the machine's records to the checker as batches.
-type feed struct {
-	chk     *check.Checker
-	first   uint64           // number of the first instruction not yet handed over
-	retired []record.Retired // to go with the sites that follow
-	clock   *measure.Clock   // nil without timing
-	states  siteStates
-}
-
-func (f *feed) reset() {
-	f.chk.Reset()
-	f.first, f.retired, f.clock = 0, nil, nil
-	f.states.reset()
-}
-
-// Frames implements emu.FrameObserver.
-func (f *feed) Frames(b [][emu.FrameSize]byte) { f.states.memory(b) }
-
-// Retired implements emu.Observer.
-func (f *feed) Retired(b []record.Retired) bool {
-	f.retired = b
-	if f.clock != nil {
-		f.clock.Retired(b)
-	}
-	return false
-}
-
-// Sites implements emu.Observer.
-func (f *feed) Sites(sites []record.Site) bool {
-	f.states.sites(sites)
-	b := trace.Batch{First: f.first, Retired: f.retired, Sites: sites}
-	f.first += uint64(len(f.retired))
-	f.retired = nil
-	return f.chk.Consume(b)
-}
-
-// run executes one invocation. The error is a failure of ours, never of the code that runs: a
-// fault is a violation.
-func (m *machine) run(ctx context.Context, r emu.Run) (emu.Result, error) {
-	m.feed.reset()
-	if m.opt.Core != nil && m.opt.Level == emu.LevelRetired {
-		m.feed.clock = measure.NewClock(m.opt.Core, m.measured())
-	}
-	r.Level, r.MaxInsns, r.Observer = m.opt.Level, m.opt.MaxInsns, &m.feed
-	m.started = m.entry(r)
-	res, err := m.drive(ctx, r, true)
-	return m.ended(res, err)
-}
-
-func (m *machine) ended(res emu.Result, err error) (emu.Result, error) {
-	m.killed = ""
-	m.feed.chk.Finish()
-	if m.feed.clock != nil {
-		m.feed.clock.Finish(m.feed.chk.Recorder().Events())
-	}
-	var f *emu.Fault
-	switch {
-	case errors.As(err, &f):
-		if f.Kind == emu.FaultHelper {
-			return res, fmt.Errorf("%w: %s: %w", kernels.ErrUnsupported, f.Name, f.Err)
-		}
-		if f.Kind == emu.FaultEngine {
-			return res, fmt.Errorf("%w: fault: %w", kernels.ErrUnsupported, f)
-		}
-		m.feed.chk.Fault(check.Fault{Seq: f.Seq, RIP: f.RIP, Addr: f.Access, Text: f.Error()})
-		return res, nil
-	case err != nil:
-		return res, err
-	}
-	switch res.Stop {
-	case emu.StopInsns, emu.StopEvents:
-		m.killed = res.Stop.String()
-	case emu.StopObserver:
-		if m.feed.chk.Violation() == nil {
-			m.killed = emu.StopEvents.String()
-		}
-	}
-	return res, nil
+	e.Args = [5]uint64{uint64(ctx)}
+	return e, nil
 }

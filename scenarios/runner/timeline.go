@@ -9,6 +9,8 @@ import (
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -18,8 +20,9 @@ import (
 type Timeline struct {
 	s       *Session
 	holds   *holdings
-	next    int // index into Built.Actions
-	leftOut int // the event that is passed over, -1 for none
+	next    int          // index into Built.Actions
+	leftOut int          // the event that is passed over, -1 for none
+	core    *timing.Core // whose cycles runs are given, nil for none
 	res     *Result
 	stopped *Stopped
 }
@@ -57,7 +60,7 @@ func (s *Session) Begin() (*Timeline, error) {
 	if err := s.reset(); err != nil {
 		return nil, err
 	}
-	t := &Timeline{s: s, holds: s.first.clone(), leftOut: -1, res: &Result{Scenario: s.c.Built.Scenario.Name, Target: s.c.Target.Name}}
+	t := &Timeline{s: s, holds: s.first.clone(), leftOut: -1, core: s.m.opt.Core, res: &Result{Scenario: s.c.Built.Scenario.Name, Target: s.c.Target.Name}}
 	var err error
 	if t.res.Code, err = s.checkCode(); err != nil {
 		return nil, err
@@ -121,7 +124,7 @@ func (t *Timeline) ToEnd(ctx context.Context) error { return t.ToEvent(ctx, len(
 // ToRun performs what comes before run number n, from 1. The error is a NotReached if something stops
 // the scenario before.
 func (t *Timeline) ToRun(ctx context.Context, n int) error {
-	index, err := t.s.c.runAt(n)
+	index, err := t.s.c.RunAt(n)
 	if err != nil {
 		return fmt.Errorf("scenario %s: %w", t.res.Scenario, err)
 	}
@@ -134,21 +137,24 @@ func (t *Timeline) ToRun(ctx context.Context, n int) error {
 	return nil
 }
 
-// Enter prepares the run that comes next, for somebody else to perform: the state is used up.
-func (t *Timeline) Enter(ctx context.Context) (emu.Run, error) {
+// enter prepares the run that comes next, for somebody else to perform: the state is used up.
+func (t *Timeline) enter(ctx context.Context) (entry, error) {
 	a, _ := t.Next()
 	if a == nil || a.Kind != scenarios.ActRun {
-		return emu.Run{}, errors.New("BUG: what comes next is no run")
+		return entry{}, errors.New("BUG: what comes next is no run")
 	}
 	if err := t.findCut(ctx, a); err != nil {
-		return emu.Run{}, err
+		return entry{}, err
 	}
 	return t.s.enter(a, t.cut(a))
 }
 
 // Prepare prepares a run of the scenario as it would be here, without an interrupt, for somebody else to
 // perform: the state is used up.
-func (t *Timeline) Prepare(run *scenarios.Action) (emu.Run, error) { return t.s.enter(run, nil) }
+func (t *Timeline) Prepare(run *scenarios.Action) (emu.Run, error) {
+	e, err := t.s.enter(run, nil)
+	return e.Run, err
+}
 
 // Holds returns what a slot holds here, -1 for nothing.
 func (t *Timeline) Holds(at Slot) int { return t.holds.held(at) }
@@ -162,7 +168,7 @@ func (t *Timeline) SetSlot(at Slot, prog int) (*check.Violation, error) {
 	_, err := t.holds.setSlot(at, prog)
 	var broken *check.PokeError
 	if errors.As(err, &broken) {
-		return broken.Violation(t.s.m.code), nil
+		return broken.Violation(t.s.m.Code), nil
 	}
 	return nil, err
 }
@@ -198,11 +204,51 @@ func (t *Timeline) run(ctx context.Context, a *scenarios.Action) error {
 	return nil
 }
 
+// judged performs a run and judges it by every invariant and by what the scenario expects.
 func (t *Timeline) judged(ctx context.Context, a *scenarios.Action) (*Run, error) {
 	if err := t.findCut(ctx, a); err != nil {
 		return nil, err
 	}
-	return t.s.run(ctx, a, t.cut(a))
+	s := t.s
+	e, err := s.enter(a, t.cut(a))
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.m.perform(ctx, e, t.core)
+	if err != nil {
+		return nil, err
+	}
+	r.Program = s.c.Built.Programs[a.Program].Name
+	differs, err := s.ref.judge(a, e.cut, r, s.m)
+	if err != nil {
+		return nil, err
+	}
+	s.m.report(r, differs)
+	s.m.Latent(r)
+	r.Mismatches = s.c.Built.Check(a, t.outcome(r), scenarios.TargetNames(s.c.Target)...)
+	return r, nil
+}
+
+// outcome is what the scenario's expectations are compared with.
+func (t *Timeline) outcome(r *Run) *scenarios.Outcome {
+	o := &scenarios.Outcome{
+		Return: r.Return, Taken: r.Counts.Taken, DeepestStack: r.Deepest,
+		Refused: scenarios.RefusedCount{
+			Limit: r.Counts.Refused[trace.ReasonLimit], Bounds: r.Counts.Refused[trace.ReasonBounds],
+			Empty: r.Counts.Refused[trace.ReasonEmpty],
+		},
+		Lookup: func(m int, key []byte) ([]byte, bool) {
+			v, err := t.s.m.LookupElem(m, key)
+			return v, err == nil
+		},
+	}
+	switch {
+	case r.Violation != nil:
+		o.Violation = string(r.Violation.Invariant)
+	case r.Killed != "":
+		o.Violation = "budget"
+	}
+	return o
 }
 
 // cutKey is a run with a history.
@@ -235,59 +281,4 @@ func (t *Timeline) findCut(ctx context.Context, a *scenarios.Action) error {
 	}
 	*t = *again
 	return nil
-}
-
-// runAt returns the index of run number n, from 1.
-func (c *Compiled) runAt(n int) (index int, err error) {
-	k := 0
-	for i := range c.Built.Actions {
-		if c.Built.Actions[i].Kind == scenarios.ActRun {
-			if k++; k == n {
-				return i, nil
-			}
-		}
-	}
-	return 0, fmt.Errorf("it has %d runs: there is no run %d", k, n)
-}
-
-// Play begins anew and does everything that the scenario says. The error is a failure of ours or of the
-// context; what the code does wrong is in the result.
-func (s *Session) Play(ctx context.Context) (*Result, error) {
-	t, err := s.Begin()
-	if err != nil {
-		return nil, err
-	}
-	if err := t.ToEnd(ctx); err != nil {
-		return nil, err
-	}
-	return t.Result(), nil
-}
-
-// PlayTo begins anew, plays up to and including run number n, from 1, and returns that run. The error is
-// a NotReached if something stops the scenario before.
-func (s *Session) PlayTo(ctx context.Context, n int) (*Run, error) {
-	t, err := s.Begin()
-	if err != nil {
-		return nil, err
-	}
-	if err := t.ToRun(ctx, n); err != nil {
-		return nil, err
-	}
-	if err := t.Step(ctx); err != nil {
-		return nil, err
-	}
-	return &t.res.Runs[n-1], nil
-}
-
-// Before begins anew, plays what comes before run number n, from 1, and prepares that run. The error is a
-// NotReached if something stops the scenario before.
-func (s *Session) Before(ctx context.Context, n int) (emu.Run, error) {
-	t, err := s.Begin()
-	if err != nil {
-		return emu.Run{}, err
-	}
-	if err := t.ToRun(ctx, n); err != nil {
-		return emu.Run{}, err
-	}
-	return t.Enter(ctx)
 }

@@ -25,7 +25,7 @@ type attachments struct {
 }
 
 // attachAll compiles the trampolines of all attach events, in their order.
-func (c *Compiled) attachAll() error {
+func (c *compiler) attachAll() error {
 	c.attached.sites = map[*scenarios.Action]image.Patch{}
 	traced := map[traceKey]*jit.Traced{}
 	now := map[traceKey]image.Patch{}
@@ -46,9 +46,9 @@ func (c *Compiled) attachAll() error {
 			f.Name += "'"
 		}
 		by := &c.Images[a.By].Funcs[0]
-		f.Attach(a.Trace, jit.TracingProg{Func: by.Addr + image.Addr(by.Entry), Prog: c.Plan.Prog(a.By)})
-		f.Image = c.Plan.TrampImage(len(c.attached.images))
-		t, err := jit.CompileTrampoline(f, c.Target, c.Plan)
+		f.Attach(a.Trace, jit.TracingProg{Func: by.Addr + image.Addr(by.Entry), Prog: c.plan.Prog(a.By)})
+		f.Image = c.plan.TrampImage(len(c.attached.images))
+		t, err := jit.CompileTrampoline(f, c.Target, c.plan)
 		if err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func (c *Compiled) attachAll() error {
 }
 
 // traced describes the function that an attach event traces.
-func (c *Compiled) traced(a *scenarios.Action) (*jit.Traced, error) {
+func (c *compiler) traced(a *scenarios.Action) (*jit.Traced, error) {
 	v := c.verified[a.Program]
 	name := c.Built.Programs[a.Program].Funcs[a.Func].Name
 	for i := range c.Images[a.Program].Funcs {
@@ -100,10 +100,10 @@ func (r *reference) attach(a *scenarios.Action) error {
 	return r.m.Attach(interp.Trace{Kind: kind, By: a.By, Prog: a.Program, Func: a.Func, Args: len(jit.FuncArgs(p, a.Func))})
 }
 
-// attaches reports whether a scenario has attach events.
-func attaches(b *scenarios.Built) bool {
-	for i := range b.Actions {
-		if b.Actions[i].Kind == scenarios.ActAttach {
+// Attaches reports whether the scenario has attach events.
+func (c *Compiled) Attaches() bool {
+	for i := range c.Built.Actions {
+		if c.Built.Actions[i].Kind == scenarios.ActAttach {
 			return true
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/scenarios/runner"
+	"github.com/tcsim/tcsim/scenarios/interleave"
 )
 
 // Explored is what tcsim explore found on one target; with one target it is the object.
@@ -35,7 +35,7 @@ type ExploredUpdate struct {
 	Exhaustive bool                      `json:"exhaustive"`
 	Failed     map[string]ExploredFailed `json:"failed"` // by invariant
 	From       string                    `json:"from"`
-	Kind       runner.UpdateKind         `json:"kind"`
+	Kind       interleave.UpdateKind     `json:"kind"`
 	Later      *check.Violation          `json:"later_violation,omitempty"`
 	OK         bool                      `json:"ok"`
 	Program    string                    `json:"program"`
@@ -57,16 +57,16 @@ type ExploredFailed struct {
 
 // ExploredFailure is the shortest schedule that fails.
 type ExploredFailure struct {
-	Events    json.RawMessage        `json:"events,omitempty"`
-	Insns     uint64                 `json:"instructions"`
-	Schedules string                 `json:"schedules"` // of the same class
-	Stack     *stack.Layout          `json:"stack"`
-	Steps     []runner.ScheduledStep `json:"steps"`
-	Violation *check.Violation       `json:"violation"`
+	Events    json.RawMessage            `json:"events,omitempty"`
+	Insns     uint64                     `json:"instructions"`
+	Schedules string                     `json:"schedules"` // of the same class
+	Stack     *stack.Layout              `json:"stack"`
+	Steps     []interleave.ScheduledStep `json:"steps"`
+	Violation *check.Violation           `json:"violation"`
 }
 
 // ExploredUpdates makes the rows of one target.
-func ExploredUpdates(found []runner.Explored) []ExploredUpdate {
+func ExploredUpdates(found []interleave.Explored) []ExploredUpdate {
 	var out []ExploredUpdate
 	for i := range found {
 		x := &found[i]

@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/jit/capture"
-	"github.com/tcsim/tcsim/scenarios/runner"
+	"github.com/tcsim/tcsim/scenarios/replay"
 )
 
 // ReplayRow is one capture.
@@ -39,7 +39,7 @@ type ReplayLine struct {
 }
 
 // Take counts one run.
-func (r *ReplayRow) Take(res *runner.Replay) {
+func (r *ReplayRow) Take(res *replay.Replay) {
 	if res.Skipped != "" {
 		why, _, _ := strings.Cut(res.Skipped, ":")
 		r.Skipped[why]++

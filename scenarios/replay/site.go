@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package replay
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/recognise"
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// inspectSource looks at the tail calls of a captured scenario with a source, in the state with the prog
+// arrays filled. Where none looks like one that is known, the kernel has a design of its own.
+func (c *Facts) inspectSource() error {
+	var images []*image.Image
+	sites, calls := 0, 0
+	for p := range c.Scenario.Progs {
+		img, err := c.decoded.program(p, capture.Populated)
+		if err != nil {
+			return fmt.Errorf("program %s: %w", c.Scenario.Progs[p].Name, err)
+		}
+		images = append(images, img)
+		calls += len(c.Scenario.Progs[p].TailCalls)
+		for i := range img.Funcs {
+			sites += len(img.Funcs[i].TailCalls)
+		}
+	}
+	if sites == 0 {
+		if calls > 0 {
+			c.Design = recognise.UnknownDesign
+		}
+		return nil
+	}
+	for p, img := range images {
+		if err := c.recognise(p, img); err != nil {
+			return err
+		}
+		if err := c.emptySites(p, img); err != nil {
+			return err
+		}
+	}
+	return c.inspect(images)
+}
+
+// emptySites looks at the direct tail calls of a known design in the state with empty prog arrays: each
+// must be skipped by a jump to its end.
+func (c *Facts) emptySites(p int, filled *image.Image) error {
+	d, err := recognise.RecogniseDesign(filled)
+	if err != nil || d.Name == "" || d.Name == recognise.UnknownDesign {
+		return err
+	}
+	prog := &c.Scenario.Progs[p]
+	empty, err := c.decoded.program(p, capture.Empty)
+	if err != nil {
+		return err
+	}
+	for _, t := range prog.TailCalls {
+		f := &empty.Funcs[t.Func]
+		if s := siteAt(&filled.Funcs[t.Func], t.Off); s == nil || !s.Direct || s.Bypass < 0 {
+			continue
+		}
+		s := siteAt(f, t.Off)
+		if s == nil || !s.Direct || s.Bypass < 0 {
+			c.flaw(p, f, t.Off, "with the prog arrays empty, the code of the tail call is not that of "+d.Name)
+			continue
+		}
+		in, err := x86.Decode(f.Code[s.Bypass:], f.Addr+image.Addr(s.Bypass))
+		if err != nil || in.Branch != x86.BranchJump || in.Target != f.Addr+image.Addr(s.End) {
+			c.flaw(p, f, s.Bypass, "with the prog arrays empty, nothing skips the tail call")
+		}
+	}
+	return nil
+}
+
+// inspect notes what is wrong with the tail calls of all programs, also on ways that the scenario does
+// not take. Of a design that is not known nothing is demanded.
+func (c *Facts) inspect(images []*image.Image) error {
+	var landings []image.Addr
+	for _, img := range images {
+		if a, ok := img.Landing(); ok {
+			landings = append(landings, a)
+		}
+	}
+	names := c.symbols.Table()
+	for p, img := range images {
+		d, err := recognise.RecogniseDesign(img)
+		if err != nil {
+			return err
+		}
+		if d.Name == "" || d.Name == recognise.UnknownDesign {
+			continue
+		}
+		flaws, err := recognise.SiteFlaws(img, bpf.TailCallLimit)
+		if err != nil {
+			return err
+		}
+		for _, f := range flaws {
+			c.flaw(p, &img.Funcs[f.Func], f.Off, f.Text)
+		}
+		for i := range img.Funcs {
+			f := &img.Funcs[i]
+			for n := range f.TailCalls {
+				s := &f.TailCalls[n]
+				if to, ok := siteLeads(f, s); ok && !c.Scenario.Found && !slices.Contains(landings, to) {
+					c.flaw(p, f, s.Jump, fmt.Sprintf("the tail call leads to %#x, where no program is entered", uint64(to)))
+				}
+				if to, ok := thunkOf(f, s); ok && names.Name(to) == "" {
+					c.flaw(p, f, s.Jump, fmt.Sprintf("the tail call jumps to %#x, where the kernel has nothing", uint64(to)))
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// flaw notes what is wrong with a tail call of program p.
+func (c *Facts) flaw(p int, f *image.FuncImage, off image.CodeOff, text string) {
+	c.flaws = append(c.flaws, fmt.Sprintf("program %s: %s+%#x: %s", c.Scenario.Progs[p].Name, f.Name, int(off), text))
+}
+
+// thunkOf returns where an indirect tail call jumps by way of the kernel's thunk.
+func thunkOf(f *image.FuncImage, s *image.TailCallSite) (image.Addr, bool) {
+	if s.Direct || s.Jump < 0 {
+		return 0, false
+	}
+	in, err := x86.Decode(f.Code[s.Jump:], f.Addr+image.Addr(s.Jump))
+	if err != nil || in.Branch != x86.BranchJump || in.Target >= f.Addr && in.Target < f.End() {
+		return 0, false
+	}
+	return in.Target, true
+}

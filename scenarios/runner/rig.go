@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package runner
+
+import (
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/guest"
+	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+)
+
+// Options say how a session records and when it gives up. The zero value checks every invariant
+// and has budgets that no terminating scenario of the library comes near.
+type Options struct {
+	// Level is what is recorded; 0 means emu.LevelRetired. Some invariants need that.
+	Level emu.Level
+	// MaxInsns and MaxEvents end a run that goes on and on; 0 means the defaults.
+	MaxInsns, MaxEvents uint64
+	// StackSize is the size of the kernel stack in bytes; 0 means 16 KiB.
+	StackSize uint64
+	// Memory is the size of guest memory in bytes; 0 means the machine's default.
+	Memory uint64
+	// Limit replaces the target's limit in the checks, not in the code; 0 leaves it.
+	Limit uint32
+	// Core is the core whose cycles a run is given; nil leaves them out. It needs the retired level.
+	Core *timing.Core
+	// KeepEvents is how many events a run keeps, see trace.Config.Keep.
+	KeepEvents int
+	// PerFrame compares runs with a reference in which each frame has its own counter. Limit must allow for
+	// what it takes then.
+	PerFrame bool
+}
+
+// The default budgets of a run.
+const (
+	DefaultMaxInsns  = 100_000_000
+	DefaultMaxEvents = 4_000_000
+)
+
+func (o Options) withDefaults() Options {
+	if o.Level == emu.LevelNone {
+		o.Level = emu.LevelRetired
+	}
+	if o.MaxInsns == 0 {
+		o.MaxInsns = DefaultMaxInsns
+	}
+	if o.MaxEvents == 0 {
+		o.MaxEvents = DefaultMaxEvents
+	}
+	return o
+}
+
+// Rig is an emulated machine that one thing after the other is loaded into, which is cheaper than a machine for
+// each, with the memory that watching runs takes. What is loaded ends what was loaded before. A rig belongs to
+// one goroutine and must be closed.
+type Rig struct {
+	m      *emu.Machine
+	states siteStates // of the machine
+	log    stateLog   // of the reference interpreter
+}
+
+// NewRig makes a machine with the memory and the stack that the options ask for.
+func NewRig(opt Options) (*Rig, error) {
+	m, err := emu.New(emu.Config{Memory: opt.Memory, StackSize: opt.StackSize})
+	if err != nil {
+		return nil, err
+	}
+	return &Rig{m: m}, nil
+}
+
+// Close releases the machine.
+func (r *Rig) Close() error { return r.m.Close() }
+
+// Load puts a setup into the machine and prepares what watches it. limit is how many tail calls a run may
+// take.
+func (r *Rig) Load(s guest.Setup, opt Options, limit uint32) (*Machine, error) {
+	opt = opt.withDefaults()
+	names := make(map[image.Addr]string, len(s.Symbols))
+	for n, a := range s.Symbols {
+		if old, ok := names[a]; !ok || n < old {
+			names[a] = n
+		}
+	}
+	code, err := trace.NewCode(s.Images, trace.Options{
+		Marks: trace.MarkStart, Limit: limit, InsnText: insnText, Cache: r.m.DecodeCache(),
+		Symbol: func(a image.Addr) string { return symbolName(names, a) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, site := range code.Sites() {
+		s.Marks = append(s.Marks, site.Addr)
+	}
+	if err := r.m.Load(s); err != nil {
+		return nil, err
+	}
+	m := &Machine{Machine: r.m, Code: code, opt: opt, setup: s}
+	m.feed.states = &r.states
+	m.feed.chk = check.New(code, trace.Config{MaxEvents: opt.MaxEvents, Keep: opt.KeepEvents}, check.Config{
+		Limit: limit, StackBudget: opt.StackSize, StackTop: guest.StackTop, Writable: m.writable(),
+		SchemeWritable: m.counters(),
+		Junk:           guest.Junk(),
+	})
+	return m, nil
+}
+
+func symbolName(names map[image.Addr]string, a image.Addr) string {
+	if a == guest.OutsideReturn {
+		return "the kernel"
+	}
+	return names[a]
+}
+
+func insnText(p *bpf.Program, i bpf.InsnIndex) string {
+	if p == nil || i < 0 || int(i) >= len(p.Insns) {
+		return ""
+	}
+	return bpf.TextAt(p.Insns, i)
+}
