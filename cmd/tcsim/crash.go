@@ -36,7 +36,11 @@ func (p *panicError) advice(stack bool) string {
 func runApp(ctx context.Context, app *cli.Command, args []string) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = &panicError{v, debug.Stack(), args}
+			stack := debug.Stack()
+			if elsewhere, ok := v.(interface{ Stack() []byte }); ok {
+				stack = elsewhere.Stack()
+			}
+			err = &panicError{v, stack, args}
 		}
 	}()
 	if err := unknownCommand(app, args); err != nil {

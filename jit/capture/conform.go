@@ -4,8 +4,10 @@ package capture
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 
 	"github.com/tcsim/tcsim/jit"
@@ -171,6 +173,7 @@ func (c *conformer) run() []result {
 		wg         sync.WaitGroup
 		mu         sync.Mutex
 		next, done int
+		crash      *crashed
 	)
 	for range workers {
 		wg.Go(func() {
@@ -182,8 +185,9 @@ func (c *conformer) run() []result {
 				if i >= len(results) {
 					return
 				}
-				c.scenario(i, &results[i])
+				p := c.guarded(i, &results[i])
 				mu.Lock()
+				crash = cmp.Or(crash, p)
 				done++
 				n := done
 				mu.Unlock()
@@ -194,7 +198,33 @@ func (c *conformer) run() []result {
 		})
 	}
 	wg.Wait()
+	if crash != nil {
+		panic(crash)
+	}
 	return results
+}
+
+// crashed is a panic in another goroutine than the caller's, where nobody could recover from it.
+type crashed struct {
+	what  string
+	stack []byte
+}
+
+// Error says what happened.
+func (c *crashed) Error() string { return c.what }
+
+// Stack is the stack of the goroutine that panicked.
+func (c *crashed) Stack() []byte { return c.stack }
+
+// guarded compares scenario i and returns its panic, nil if there was none.
+func (c *conformer) guarded(i int, res *result) (p *crashed) {
+	defer func() {
+		if v := recover(); v != nil {
+			p = &crashed{fmt.Sprintf("scenario in line %d of %s: %v", i+2, c.src.Name, v), debug.Stack()}
+		}
+	}()
+	c.scenario(i, res)
+	return nil
 }
 
 // job is the comparison of one scenario.

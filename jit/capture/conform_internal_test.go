@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package capture
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tcsim/tcsim/fixtures"
+)
+
+// TestConformPanics: a panic of a worker reaches the caller, with its place and stack.
+func TestConformPanics(t *testing.T) {
+	src, err := OpenFS(fixtures.FS, "kernels/extra-6.12-off.jsonl.gz", "file")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		c, ok := recover().(*crashed)
+		if !ok || !strings.HasPrefix(c.Error(), "scenario in line ") || !strings.Contains(string(c.Stack()), "(*conformer).scenario") {
+			t.Errorf("recovered %v", c)
+		}
+	}()
+	(&conformer{src: src}).run() // without a target
+}
