@@ -233,7 +233,19 @@ func TestTracePrintk(t *testing.T) {
 	if len(res.Printk) != 1 || res.Printk[0] != want || res.Return() != uint64(len(want)) {
 		t.Errorf("%q, %d", res.Printk, res.Return())
 	}
-	if _, err := m.Run(context.Background(), emu.Run{Args: [5]uint64{put(t, m, 0, []byte("%e\x00")), 3}}); err == nil {
-		t.Error("a verb of floating point is formatted")
+	for f, want := range map[string]string{ // arguments 1<<40, 3, 65; "" is -EINVAL
+		"a %016llx b %02x\n": "a 0000010000000000 b 03\n",
+		"%-20lld|%+d|% d":    "1099511627776       |+3| 65",
+		"%d %4X %-4x|":       "0    3 41  |",
+		"%lu%%%3u%5c":        "1099511627776%  3    A",
+		"%e":                 "", "%.3d": "", "%": "", "%q": "", "%hd": "", "%d%d%d%d": "",
+	} {
+		res := run(t, m, emu.Run{Args: [5]uint64{put(t, m, 0, []byte(f+"\x00")), uint64(len(f) + 1), 1 << 40, 3, 0x41}})
+		switch {
+		case want == "" && int64(res.Return()) != -22:
+			t.Errorf("%q: returned %d, expected -EINVAL", f, int64(res.Return()))
+		case want != "" && (len(res.Printk) != 1 || res.Printk[0] != want):
+			t.Errorf("%q: %q, expected %q", f, res.Printk, want)
+		}
 	}
 }

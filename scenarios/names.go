@@ -8,15 +8,13 @@ import (
 
 // The words of the format that stand for numbers of the kernel.
 
-var progTypeNames = []string{"tc", "xdp", "socket"}
+// progTypeNames are the words for program types.
+var progTypeNames = bpf.ProgTypeNames()
 
 // Number returns the kernel's number of the type.
 func (t ProgType) Number() bpf.ProgType {
-	switch t {
-	case "xdp":
-		return bpf.XDP
-	case "socket":
-		return bpf.SocketFilter
+	if n, ok := bpf.ProgTypeByName(string(t)); ok {
+		return n
 	}
 	return bpf.SchedCLS
 }
@@ -69,10 +67,13 @@ var xdpFields = []ctxField{
 }
 
 func (t ProgType) ctxFields() []ctxField {
-	if t == "xdp" {
+	switch n := t.Number(); {
+	case n == bpf.XDP:
 		return xdpFields
+	case n.SKB():
+		return skbFields
 	}
-	return skbFields
+	return nil
 }
 
 // ctxField finds a field that programs of this type can read; ok is false if there is none.

@@ -13,7 +13,7 @@ type Scenario struct {
 	// Name is what the scenario is called in reports and, for built-in ones, on the command line.
 	Name  string `json:"name"`
 	About string `json:"about,omitempty"` // what it shows; names the kernel test it follows
-	// Type is the program type of all programs: "tc" (the default), "xdp" or "socket".
+	// Type is the program type of all programs, such as "tc" (the default), "xdp", "socket" or "kprobe".
 	Type ProgType `json:"type,omitempty"`
 	// Limit replaces the number of tail calls that one invocation may take; 0 keeps the target's.
 	Limit uint32 `json:"limit,omitempty"`

@@ -16,6 +16,7 @@ import (
 	validator "github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/tcsim/tcsim/fixtures/golden"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -35,7 +36,7 @@ var words = map[reflect.Type]*jsonschema.Schema{
 	reflect.TypeFor[scenarios.Name]():     {Type: "string", Pattern: `^[A-Za-z_][A-Za-z0-9_.-]*$`},
 	reflect.TypeFor[scenarios.Int]():      {Type: "integer"},
 	reflect.TypeFor[scenarios.Register](): {Enum: []any{"r6", "r7", "r8", "r9"}},
-	reflect.TypeFor[scenarios.ProgType](): {Enum: []any{"tc", "xdp", "socket"}},
+	reflect.TypeFor[scenarios.ProgType](): {Enum: typeNames()},
 	reflect.TypeFor[scenarios.VoidRAX]():  {Enum: []any{"zero", "pointer"}},
 	reflect.TypeFor[scenarios.Policy]():   {Enum: []any{"as-shipped", "if-allowed"}},
 	reflect.TypeFor[scenarios.MapType]():  {Enum: []any{"prog_array", "array", "percpu_array", "hash"}},
@@ -53,6 +54,13 @@ var words = map[reflect.Type]*jsonschema.Schema{
 		&jsonschema.Schema{Type: "string"}, &jsonschema.Schema{Type: "integer"}),
 	reflect.TypeFor[scenarios.Value](): oneOf(
 		&jsonschema.Schema{Type: "string"}, &jsonschema.Schema{Type: "integer"}),
+}
+
+func typeNames() (out []any) {
+	for _, n := range bpf.ProgTypeNames() {
+		out = append(out, n)
+	}
+	return out
 }
 
 func oneOf(s ...*jsonschema.Schema) *jsonschema.Schema { return &jsonschema.Schema{OneOf: s} }

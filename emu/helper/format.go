@@ -4,14 +4,17 @@ package helper
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit/image"
 )
 
-// tracePrintk formats with up to three arguments: %d %i %u %x %p %c %s with the usual sizes.
+// tracePrintk formats with up to three arguments.
 func tracePrintk(c *call) (uint64, error) {
 	n := c.arg(2)
 	if n > 1024 {
@@ -23,6 +26,9 @@ func tracePrintk(c *call) (uint64, error) {
 	}
 	format, _, _ := strings.Cut(string(f), "\x00")
 	s, err := c.format(format, []uint64{c.arg(3), c.arg(4), c.arg(5)})
+	if errors.Is(err, errFormat) {
+		return guest.EINVAL.Result(), nil
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -42,6 +48,9 @@ func traceVprintk(c *call) (uint64, error) {
 	}
 	format, _, _ := strings.Cut(string(f), "\x00")
 	s, err := c.formatWith(format, 3, size)
+	if errors.Is(err, errFormat) {
+		return guest.EINVAL.Result(), nil
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -60,6 +69,9 @@ func snprintf(c *call) (uint64, error) {
 		return 0, fmt.Errorf("argument 3: %w", err)
 	}
 	s, err := c.formatWith(format, 4, size)
+	if errors.Is(err, errFormat) {
+		return guest.EINVAL.Result(), nil
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -87,59 +99,124 @@ func (c *call) formatWith(format string, arg int, size uint64) (string, error) {
 	return c.format(format, args)
 }
 
+// errFormat is the cause of formats that the kernel refuses with -EINVAL.
+var errFormat = errors.New("the kernel refuses the format")
+
+// format is bpf_bprintf_prepare and bstr_printf (kernel/bpf/helpers.c): conversions d i u x X with l and
+// ll, c, s, and p with its extensions, each with flags and a width.
 func (c *call) format(f string, args []uint64) (string, error) {
 	var b strings.Builder
 	next := 0
-	for i := 0; i < len(f); i++ {
-		if f[i] != '%' || i+1 == len(f) {
+	for i := 0; i < len(f); {
+		if f[i] != '%' {
 			b.WriteByte(f[i])
-			continue
-		}
-		i++
-		long := 0
-		for i < len(f)-1 && f[i] == 'l' {
-			long++
 			i++
-		}
-		if f[i] == '%' {
-			b.WriteByte('%')
 			continue
 		}
-		if next == len(args) {
-			return "", fmt.Errorf("format %q has more than %d arguments", f, len(args))
+		if strings.HasPrefix(f[i:], "%%") {
+			b.WriteByte('%')
+			i += 2
+			continue
 		}
-		if err := c.verb(&b, f[i], long > 0, args[next]); err != nil {
+		m := conversion.FindStringSubmatch(f[i:])
+		if m == nil || next == len(args) {
+			return "", errFormat
+		}
+		text, err := c.convert(m, args[next])
+		if err != nil {
 			return "", fmt.Errorf("format %q: %w", f, err)
 		}
+		b.WriteString(text)
 		next++
+		i += len(m[0])
 	}
 	return b.String(), nil
 }
 
-func (c *call) verb(b *strings.Builder, v byte, long bool, x uint64) error {
+// conversion is what may follow %: flags, a width, a size and the verb.
+var conversion = regexp.MustCompile(`^%([0+ -]*)([1-9][0-9]*)?(?:(l{0,2})([diuxX])|(c)|(s)|(p[ku]s|p[iI][46]|p[KxsSB]|p))`)
+
+// convert is one conversion, padded to its width.
+func (c *call) convert(m []string, x uint64) (string, error) {
+	flags, width := m[1], 0
+	fmt.Sscan(m[2], &width) // the form allows numbers only, no width is 0
+	left, zero := strings.Contains(flags, "-"), strings.Contains(flags, "0")
+	text, err := "", error(nil)
+	switch {
+	case m[4] != "":
+		text = integer(m[3] != "", m[4][0], flags, x)
+	case m[5] != "":
+		text, zero = string([]byte{byte(x)}), false
+	case m[6] != "" || m[7] == "pks" || m[7] == "pus":
+		zero = false
+		text, err = c.e.Mem.CString(image.Addr(x), 512)
+	default:
+		text, err = c.pointer(m[7], x)
+	}
+	switch pad := width - len(text); {
+	case pad <= 0:
+	case left:
+		text += strings.Repeat(" ", pad)
+	case zero:
+		sign := len(text) - len(strings.TrimLeft(text, "+- "))
+		text = text[:sign] + strings.Repeat("0", pad) + text[sign:]
+	default:
+		text = strings.Repeat(" ", pad) + text
+	}
+	return text, err
+}
+
+// integer is a number of 4 bytes, or of 8 if long.
+func integer(long bool, verb byte, flags string, x uint64) string {
 	s := int64(x)
-	if !long && v != 'p' && v != 's' {
+	if !long {
 		x, s = uint64(uint32(x)), int64(int32(x))
 	}
-	switch v {
-	case 'd', 'i':
-		fmt.Fprintf(b, "%d", s)
+	switch verb {
 	case 'u':
-		fmt.Fprintf(b, "%d", x)
+		return strconv.FormatUint(x, 10)
 	case 'x':
-		fmt.Fprintf(b, "%x", x)
-	case 'p':
-		fmt.Fprintf(b, "%016x", x)
-	case 'c':
-		b.WriteByte(byte(x))
-	case 's':
-		str, err := c.e.Mem.CString(image.Addr(x), 512)
-		if err != nil {
-			return err
-		}
-		b.WriteString(str)
-	default:
-		return fmt.Errorf("verb %%%c is not modelled", v)
+		return strconv.FormatUint(x, 16)
+	case 'X':
+		return strings.ToUpper(strconv.FormatUint(x, 16))
 	}
-	return nil
+	text := strconv.FormatInt(s, 10)
+	switch {
+	case s < 0:
+	case strings.Contains(flags, "+"):
+		text = "+" + text
+	case strings.Contains(flags, " "):
+		text = " " + text
+	}
+	return text
+}
+
+// pointer is %p and its extensions (lib/vsprintf.c, pointer): addresses are shown as they are, without
+// the kernel's hashing and its table of symbols.
+func (c *call) pointer(verb string, x uint64) (string, error) {
+	if len(verb) < 3 {
+		return fmt.Sprintf("%016x", x), nil
+	}
+	size := 4
+	if verb[2] == '6' {
+		size = 16
+	}
+	b := make([]byte, size)
+	if err := c.e.Mem.Read(image.Addr(x), b); err != nil {
+		return "", err
+	}
+	switch verb {
+	case "pI4":
+		return fmt.Sprintf("%d.%d.%d.%d", b[0], b[1], b[2], b[3]), nil
+	case "pi4":
+		return fmt.Sprintf("%03d.%03d.%03d.%03d", b[0], b[1], b[2], b[3]), nil
+	}
+	var words []string
+	for ; len(b) > 0; b = b[2:] {
+		words = append(words, fmt.Sprintf("%02x%02x", b[0], b[1]))
+	}
+	if verb == "pi6" {
+		return strings.Join(words, ""), nil
+	}
+	return strings.Join(words, ":"), nil
 }

@@ -2,24 +2,88 @@
 
 package bpf
 
+import (
+	"slices"
+	"strconv"
+)
+
 // ProgType is a kernel program type (include/uapi/linux/bpf.h, enum bpf_prog_type).
 type ProgType uint32
 
-// The program types that scenarios, object files and captures use.
+// The program types, as Linux 7.3 has them.
 const (
-	SocketFilter  ProgType = 1
-	Kprobe        ProgType = 2
-	SchedCLS      ProgType = 3
-	SchedACT      ProgType = 4
-	Tracepoint    ProgType = 5
-	XDP           ProgType = 6
-	CGroupSKB     ProgType = 8
-	LWTIn         ProgType = 10
-	LWTOut        ProgType = 11
-	LWTXmit       ProgType = 12
-	RawTracepoint ProgType = 17
-	Tracing       ProgType = 26
+	SocketFilter          ProgType = 1
+	Kprobe                ProgType = 2
+	SchedCLS              ProgType = 3
+	SchedACT              ProgType = 4
+	Tracepoint            ProgType = 5
+	XDP                   ProgType = 6
+	PerfEvent             ProgType = 7
+	CGroupSKB             ProgType = 8
+	CGroupSock            ProgType = 9
+	LWTIn                 ProgType = 10
+	LWTOut                ProgType = 11
+	LWTXmit               ProgType = 12
+	SockOps               ProgType = 13
+	SkSKB                 ProgType = 14
+	CGroupDevice          ProgType = 15
+	SkMsg                 ProgType = 16
+	RawTracepoint         ProgType = 17
+	CGroupSockAddr        ProgType = 18
+	LWTSeg6Local          ProgType = 19
+	LircMode2             ProgType = 20
+	SkReuseport           ProgType = 21
+	FlowDissector         ProgType = 22
+	CGroupSysctl          ProgType = 23
+	RawTracepointWritable ProgType = 24
+	CGroupSockopt         ProgType = 25
+	Tracing               ProgType = 26
+	StructOps             ProgType = 27
+	Extension             ProgType = 28
+	LSM                   ProgType = 29
+	SkLookup              ProgType = 30
+	Syscall               ProgType = 31
+	Netfilter             ProgType = 32
 )
+
+// progTypes are the names of the types in scenario files, on command lines and in messages.
+var progTypes = map[ProgType]string{
+	SocketFilter: "socket", Kprobe: "kprobe", SchedCLS: "tc", SchedACT: "action", Tracepoint: "tracepoint", XDP: "xdp",
+	PerfEvent: "perf_event", CGroupSKB: "cgroup_skb", CGroupSock: "cgroup_sock", LWTIn: "lwt_in", LWTOut: "lwt_out",
+	LWTXmit: "lwt_xmit", SockOps: "sockops", SkSKB: "sk_skb", CGroupDevice: "cgroup_dev", SkMsg: "sk_msg",
+	RawTracepoint: "raw_tracepoint", CGroupSockAddr: "cgroup_sock_addr", LWTSeg6Local: "lwt_seg6local",
+	LircMode2: "lirc_mode2", SkReuseport: "sk_reuseport", FlowDissector: "flow_dissector", CGroupSysctl: "cgroup_sysctl",
+	RawTracepointWritable: "raw_tracepoint_writable", CGroupSockopt: "cgroup_sockopt", Tracing: "tracing",
+	StructOps: "struct_ops", Extension: "extension", LSM: "lsm", SkLookup: "sk_lookup", Syscall: "syscall",
+	Netfilter: "netfilter",
+}
+
+// String returns the name of the type, or its number if it is unknown.
+func (t ProgType) String() string {
+	if name, ok := progTypes[t]; ok {
+		return name
+	}
+	return strconv.Itoa(int(t))
+}
+
+// ProgTypeByName finds a type by its name; ok is false if there is none.
+func ProgTypeByName(name string) (t ProgType, ok bool) {
+	for t, n := range progTypes {
+		if n == name {
+			return t, true
+		}
+	}
+	return 0, false
+}
+
+// ProgTypeNames returns the names of all types in the order of their numbers.
+func ProgTypeNames() []string {
+	var names []string
+	for t := SocketFilter; t <= Netfilter; t++ {
+		names = append(names, progTypes[t])
+	}
+	return names
+}
 
 // SKB reports whether programs of the type see a struct __sk_buff.
 func (t ProgType) SKB() bool {
@@ -108,6 +172,25 @@ type Program struct {
 	// Kfuncs are the kernel functions that calls with PseudoKfunc name by index, as long as Imm of
 	// such a call is an index and not in HelperNames.
 	Kfuncs []string
+
+	// What prog arrays tell programs apart by, beside the type; see Owners in package scenarios.
+	AttachType uint32 // enum bpf_attach_type the loader expects
+	AttachTo   string // the function or type that a tracing program is attached to
+	Sleepable  bool
+	Frags      bool // knows XDP packets of several fragments
+}
+
+// MapsUsed returns the maps that instructions of the program refer to, sorted.
+func (p *Program) MapsUsed() []int {
+	var out []int
+	for i := InsnIndex(0); int(i) < len(p.Insns); i += p.Insns[i].Width() {
+		in := p.Insns[i]
+		if in.IsLdImm64() && (in.Src == PseudoMap || in.Src == PseudoMapValue) && in.Imm >= 0 && !slices.Contains(out, int(in.Imm)) {
+			out = append(out, int(in.Imm))
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // Func is where one function of a Program begins.

@@ -165,6 +165,14 @@ var policyFacts = []Fact{
 		Name: "guards-replaced", Kind: FactPolicy, Doc: "programs with a replaced function cannot be in prog arrays", Since: Version{6, 13}, Commit: "d6083f040d5d",
 		set: func(r *Release) { r.Kernel.Policy.GuardsReplaced = true },
 	},
+	{
+		Name: "owner-attach-type", Kind: FactPolicy, Doc: "a prog array takes programs of one expected attach type", Since: Version{6, 18}, After: Version{6, 16}, Commit: "4540aed51b12",
+		set: func(r *Release) { r.Kernel.Policy.OwnerAttachType = true },
+	},
+	{
+		Name: "owner-sleepable", Kind: FactPolicy, Doc: "a prog array does not mix programs that may sleep with others", Since: Version{7, 2}, After: Version{6, 18},
+		set: func(r *Release) { r.Kernel.Policy.OwnerSleepable = true },
+	},
 }
 
 // helperFacts are the numbers of helpers (__BPF_FUNC_MAX_ID of include/uapi/linux/bpf.h).

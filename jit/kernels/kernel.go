@@ -24,6 +24,9 @@ type Policy struct {
 	// programs that replace one (d6083f040d5d, Linux 6.13; prog_fd_array_get_ptr and
 	// bpf_tracing_prog_attach).
 	GuardsReplaced bool
+	// OwnerAttachType says that a prog array takes programs of one expected attach type only (4540aed51b12,
+	// Linux 6.18), OwnerSleepable that it does not mix programs that may sleep with others (7.x).
+	OwnerAttachType, OwnerSleepable bool
 }
 
 // Offsets are positions of fields in kernel structures, in bytes.

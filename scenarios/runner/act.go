@@ -96,7 +96,7 @@ func (h *holdings) act(a *scenarios.Action) error {
 	case scenarios.ActAttach:
 		return h.attach(a)
 	case scenarios.ActInsert:
-		if err := h.mayInsert(a.Program); err != nil {
+		if err := h.mayInsert(SlotOf(a), a.Program); err != nil {
 			return err
 		}
 		_, err := h.setSlot(SlotOf(a), a.Program)
@@ -106,6 +106,9 @@ func (h *holdings) act(a *scenarios.Action) error {
 	case scenarios.ActDelete:
 		if h.c.Built.Maps[a.Map].Type != bpf.ProgArray {
 			return h.m.DeleteElem(a.Map, a.Key)
+		}
+		if SlotOf(a).Key >= h.c.Built.Maps[a.Map].MaxEntries {
+			return guest.E2BIG // fd_array_map_delete_elem
 		}
 		had, err := h.setSlot(SlotOf(a), -1)
 		if err == nil && !had {

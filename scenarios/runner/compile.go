@@ -47,6 +47,9 @@ func Compile(b *scenarios.Built, t *jit.Target) (*Compiled, error) {
 	}
 	c := compiler{Compiled: &Compiled{Built: b, Target: t}, plan: kernel.NewPlan(t.Offsets, b.Maps)}
 	var errs []error
+	if _, err := scenarios.NewOwners(b, t.Policy); err != nil {
+		errs = append(errs, fmt.Errorf("scenario %s: %w", b.Scenario.Name, err))
+	}
 	for i := range b.Programs {
 		img, v, err := compileVerified(&b.Programs[i], t, c.plan)
 		if err != nil {

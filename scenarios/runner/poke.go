@@ -7,6 +7,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/scenarios"
 )
 
 // Slot is a slot of a prog array.
@@ -24,16 +25,19 @@ type holdings struct {
 	live     int // programs loaded, the first of Compiled.Images
 	slots    map[Slot]int
 	replaced map[replaced]int // with the programs that replace
+	owners   *scenarios.Owners
 }
 
 func newHoldings(c *Compiled, m *Machine) *holdings {
-	return &holdings{c: c, m: m, slots: map[Slot]int{}, replaced: map[replaced]int{}}
+	owners, _ := scenarios.NewOwners(c.Built, c.Target.Policy) // Compile has refused what the kernel would
+	return &holdings{c: c, m: m, slots: map[Slot]int{}, replaced: map[replaced]int{}, owners: owners}
 }
 
 // clone returns holdings that can be changed apart from these.
 func (h *holdings) clone() *holdings {
 	out := *h
 	out.slots, out.replaced = maps.Clone(h.slots), maps.Clone(h.replaced)
+	out.owners = h.owners.Clone()
 	return &out
 }
 

@@ -25,8 +25,15 @@ func (h *holdings) guarded() bool {
 	return h.c.Target.Policy.GuardsReplaced && h.c.Built.Scenario.Policy != scenarios.IfAllowed
 }
 
-// mayInsert asks whether a program may be put into a prog array (prog_fd_array_get_ptr, Linux 6.13).
-func (h *holdings) mayInsert(prog int) error {
+// mayInsert asks whether a program may be put into a slot of a prog array (fd_array_map_update_elem,
+// prog_fd_array_get_ptr).
+func (h *holdings) mayInsert(at Slot, prog int) error {
+	if at.Key >= h.c.Built.Maps[at.Map].MaxEntries {
+		return guest.E2BIG // fd_array_map_update_elem
+	}
+	if err := h.owners.Enter(at.Map, prog); err != nil {
+		return errInval
+	}
 	if !h.guarded() {
 		return nil
 	}
