@@ -22,7 +22,7 @@ func (e env) jitCommand() *cli.Command {
 			"arrays. --diff shows two targets side by side, aligned by BPF instruction.\n\n" +
 			"Examples:\n   tcsim jit hierarchy --target 6.12\n   tcsim jit hierarchy --diff 6.1,6.12\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
-			targetFlag(true), limitFlag(), jsonFlag(), entryFlag(), fillFlag(), btfFlag(),
+			targetFlag(true), limitFlag(), jsonFlag(), entryFlag(), fillFlag(), btfFlag(), typeFlag(), sizeFlag(), setFlag(),
 			&cli.StringSliceFlag{Name: "diff", Usage: "two targets, separated by a comma, to compare"},
 			&cli.IntFlag{Name: "context", Value: -1, Usage: "with --diff, show only this many BPF instructions around each difference"},
 			&cli.BoolFlag{Name: "att", Usage: "AT&T text as scenario files expect it under jited"},

@@ -14,7 +14,26 @@ func objectFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "entry", Usage: "object files: section or name of the program to run, instead of the one that no prog array holds"},
 		&cli.StringFlag{Name: "packet", Usage: "object files: a pcap or pcapng file, each packet of which is run, or one packet in hex"},
-		fillFlag(), btfFlag(),
+		fillFlag(), btfFlag(), typeFlag(), sizeFlag(), setFlag(),
+	}
+}
+
+func typeFlag() cli.Flag {
+	return &cli.StringFlag{Name: "type", Usage: "object files: type of the programs whose section says none, such as kprobe"}
+}
+
+func sizeFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "map", Usage: "object files: a map that user space sizes, as MAP.max_entries=N"}
+}
+
+func setFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "set", Usage: "object files: a global variable that user space sets, as VARIABLE=NUMBER"}
+}
+
+// readOptions reads the flags that say how an object file is prepared, as far as the command has them.
+func readOptions(cmd *cli.Command) object.ReadOptions {
+	return object.ReadOptions{
+		BTF: cmd.String("btf"), Type: cmd.String("type"), Sizes: cmd.StringSlice("map"), Set: cmd.StringSlice("set"),
 	}
 }
 
@@ -41,7 +60,7 @@ func expectFlags() []cli.Flag {
 
 // objectOptions reads the flags of objectFlags and expectFlags, as far as the command has them.
 func objectOptions(cmd *cli.Command) (object.Options, error) {
-	opt := object.Options{Entry: cmd.String("entry"), Fill: cmd.StringSlice("fill"), Read: object.ReadOptions{BTF: cmd.String("btf")}}
+	opt := object.Options{Entry: cmd.String("entry"), Fill: cmd.StringSlice("fill"), Read: readOptions(cmd)}
 	if arg := cmd.String("packet"); arg != "" {
 		p, err := object.Packets(arg)
 		if err != nil {
@@ -62,7 +81,7 @@ func objectOptions(cmd *cli.Command) (object.Options, error) {
 	if opt.Expect != nil {
 		opt.Expect.Return, opt.Expect.Taken = ret, taken
 	}
-	for _, flag := range []string{"entry", "packet", "fill", "btf", "return", "taken"} {
+	for _, flag := range []string{"entry", "packet", "fill", "btf", "type", "map", "set", "return", "taken"} {
 		if !cmd.IsSet(flag) {
 			continue
 		}

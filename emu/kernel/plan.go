@@ -21,6 +21,21 @@ type Plan struct {
 	text    image.Addr
 	symbols map[string]image.Addr
 	private image.Addr // where the next private stack goes
+	kfuncs  map[string]image.Addr
+}
+
+// AddKfuncs gives addresses to kernel functions that programs call by name. Calling one that is not
+// modelled is an error when it happens. The same names in the same order get the same addresses.
+func (p *Plan) AddKfuncs(names []string) {
+	for _, n := range names {
+		if _, known := planned[n]; known || p.kfuncs[n] != 0 {
+			continue
+		}
+		if p.kfuncs == nil {
+			p.kfuncs = map[string]image.Addr{}
+		}
+		p.kfuncs[n] = guest.NamedBase + image.Addr(len(helper.Named())+len(p.kfuncs))*guest.StubSpace
+	}
 }
 
 // textAlign is the distance in which the kernel places programs (BPF_PROG_CHUNK_SIZE).
@@ -157,6 +172,10 @@ func (p *Plan) Symbol(name string) (image.Addr, error) {
 	a, ok := planned[name]
 	if !ok {
 		if a, ok = p.planTailCallCnt(name); ok {
+			return a, nil
+		}
+		if a, ok = p.kfuncs[name]; ok {
+			p.symbols[name] = a
 			return a, nil
 		}
 		return 0, fmt.Errorf("kernel symbol %s is not modelled", name)

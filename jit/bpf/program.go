@@ -127,13 +127,15 @@ func (t MapType) Hash() bool {
 	return t == HashMap || t == PerCPUHashMap || t == LRUHashMap || t == LRUPerCPUHashMap
 }
 
-// Opaque reports whether programs only hand a map to helpers and never see what it holds.
+// Opaque reports whether what a map holds is outside of what programs see of it here: they hand it to
+// helpers. Maps of sockets, cgroups, stack traces and of the like are so.
 func (t MapType) Opaque() bool {
 	switch t {
-	case PerfEventArray, RingBuf, DevMap, DevMapHash, CPUMap, XSKMap:
-		return true
+	case HashMap, ArrayMap, ProgArray, PerCPUHashMap, PerCPUArrayMap, LRUHashMap, LRUPerCPUHashMap, LPMTrie,
+		ArrayOfMaps, HashOfMaps, ArenaMap:
+		return false
 	}
-	return false
+	return true
 }
 
 // Map describes a map that programs refer to by its index. Sizes are in bytes.
@@ -172,6 +174,9 @@ type Program struct {
 	// Kfuncs are the kernel functions that calls with PseudoKfunc name by index, as long as Imm of
 	// such a call is an index and not in HelperNames.
 	Kfuncs []string
+	// Signatures are what BTF says of kernel functions, by name. One without an entry may be given
+	// anything and returns a number.
+	Signatures map[string]Signature
 
 	// What prog arrays tell programs apart by, beside the type; see Owners in package scenarios.
 	AttachType uint32 // enum bpf_attach_type the loader expects
@@ -209,6 +214,13 @@ type Func struct {
 	Global bool
 	// Params are the parameters of a global function, by which it is verified and called.
 	Params []Param
+}
+
+// Signature is what BTF says of a kernel function.
+type Signature struct {
+	Params []Param
+	// Pointer says that it returns an address or null, Void that it returns nothing; else a number.
+	Pointer, Void bool
 }
 
 // Param is a parameter of a global function, as its BTF has it (btf_prepare_func_args).

@@ -206,9 +206,10 @@ func (x *explorer) drain() error {
 				}
 				continue
 			}
+			at := s.pc
 			next, err := x.step(s)
 			if err != nil {
-				return fmt.Errorf("insn %d (%s): %w", s.pc, x.p.Insns[s.pc].Text(), err)
+				return fmt.Errorf("insn %d (%s): %w", at, bpf.TextAt(x.p.Insns, at), err)
 			}
 			s = next
 		}

@@ -114,6 +114,8 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 	f := s.top()
 	args, ret := anyArgs, unknownNumber() // of what is unknown, a stack address may be used
 	switch n, spec, ok := findHelper(x.p, in.Imm); {
+	case in.Src == bpf.PseudoKfunc && in.Op == bpf.OpCall:
+		args, ret = x.kfunc(s, x.p.Kfunc(in))
 	case in.Src != 0 || in.Op != bpf.OpCall:
 	case n == bpf.HelperTailCall && ok:
 		if m := &f.regs[2]; m.kind == kindMap && x.p.Maps[m.mapIdx].Type != bpf.ProgArray {

@@ -330,7 +330,7 @@ func (it *item) length() int {
 func (w *rewriter) layout() *bpf.Program {
 	p := w.p
 	out := &bpf.Program{
-		Name: p.Name, Type: p.Type, Maps: p.Maps, Submitted: w.submitted, HelperNames: p.HelperNames, Kfuncs: p.Kfuncs,
+		Name: p.Name, Type: p.Type, Maps: p.Maps, Submitted: w.submitted, HelperNames: p.HelperNames, Kfuncs: p.Kfuncs, Signatures: p.Signatures,
 	}
 	if len(w.kfuncs) > 0 {
 		out.Kfuncs = append(slices.Clone(p.Kfuncs), w.kfuncs...)

@@ -16,12 +16,6 @@ import (
 	"github.com/tcsim/tcsim/scenarios"
 )
 
-// mapTypes are those that the emulator knows.
-var mapTypes = []ebpf.MapType{
-	ebpf.Hash, ebpf.Array, ebpf.ProgramArray, ebpf.PerfEventArray, ebpf.PerCPUHash, ebpf.PerCPUArray, ebpf.LRUHash,
-	ebpf.LRUCPUHash, ebpf.LPMTrie, ebpf.ArrayOfMaps, ebpf.HashOfMaps, ebpf.DevMap, ebpf.CPUMap, ebpf.XSKMap, ebpf.DevMapHash, ebpf.RingBuf,
-}
-
 // hashRoom is how many entries of a hash are emulated: nothing that programs see depends on the rest
 // before they have stored so many.
 const hashRoom = 1 << 14
@@ -65,8 +59,8 @@ func (r *reader) addMap(name string, m *ebpf.MapSpec) int {
 func (r *reader) completeMap(out *bpf.Map, m *ebpf.MapSpec) error {
 	entries := uint64(m.MaxEntries)
 	switch {
-	case !slices.Contains(mapTypes, m.Type):
-		return fmt.Errorf("type %v is not modelled: expected %v", m.Type, mapTypes)
+	case m.Type == ebpf.UnspecifiedMap:
+		return errors.New("no type: expected __uint(type, …)")
 	case out.Type == bpf.ProgArray: // sizes may be left out, the kernel has one choice
 		out.KeySize, out.ValueSize = 4, 4
 	case out.Type == bpf.PerfEventArray:
@@ -80,6 +74,8 @@ func (r *reader) completeMap(out *bpf.Map, m *ebpf.MapSpec) error {
 		return nil
 	case out.Type == bpf.ArrayOfMaps || out.Type == bpf.HashOfMaps:
 		out.ValueSize = 4
+	case out.Type.Opaque():
+		return nil
 	}
 	if out.Type.Hash() || out.Type == bpf.LPMTrie || out.Type == bpf.HashOfMaps {
 		out.MaxEntries = min(out.MaxEntries, hashRoom)
@@ -90,7 +86,7 @@ func (r *reader) completeMap(out *bpf.Map, m *ebpf.MapSpec) error {
 		return fmt.Errorf("%d entries of %d+%d bytes are more than the emulator holds", entries, out.KeySize, out.ValueSize)
 	case out.MaxEntries == 0 || out.ValueSize == 0 || out.KeySize == 0 || !hash && out.KeySize != 4,
 		out.Type == bpf.LPMTrie && out.KeySize < 5:
-		return fmt.Errorf("%d entries of %d+%d bytes: the kernel refuses it", entries, out.KeySize, out.ValueSize)
+		return fmt.Errorf("%d entries of %d+%d bytes: the kernel refuses it (user space can size maps: --map %s.max_entries=N)", entries, out.KeySize, out.ValueSize, out.Name)
 	}
 	if v, ok := frozen(m); ok && uint32(len(v)) <= m.ValueSize {
 		out.Frozen = string(v) + string(make([]byte, int(m.ValueSize)-len(v)))

@@ -45,6 +45,11 @@ type ReadOptions struct {
 	// BTF names the file with the types that CO-RE relocations are resolved with, usually a kernel's:
 	// BTF or an ELF file that holds it; "" means the types of the object file itself.
 	BTF string
+	// Type is the program type of programs whose section says none, by name; "" makes them mistakes.
+	Type string
+	// Sizes are maps that user space sizes before it loads the file, each as MAP.max_entries=N, and Set
+	// variables that it sets, each as VARIABLE=NUMBER.
+	Sizes, Set []string
 }
 
 // types reads the file.
@@ -98,6 +103,9 @@ func Read(name string, data []byte, opt ReadOptions) (*File, error) {
 		return nil, fmt.Errorf("%s: kernel symbols are read only where they are declared as `extern void NAME __ksym`, without const or another type: %w", name, err)
 	}
 	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if err := opt.prepare(spec); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	types, err := opt.types()

@@ -25,12 +25,6 @@ const noHelper = 0x0bad
 // maxInsns is how many slots the kernel's verifier takes (BPF_COMPLEXITY_LIMIT_INSNS).
 const maxInsns = 1_000_000
 
-// programTypes are those whose context the emulator makes as the kernel does, or as memory.
-var programTypes = []ebpf.ProgramType{
-	ebpf.SocketFilter, ebpf.Kprobe, ebpf.SchedCLS, ebpf.SchedACT, ebpf.TracePoint, ebpf.XDP, ebpf.CGroupSKB,
-	ebpf.LWTIn, ebpf.LWTOut, ebpf.LWTXmit, ebpf.RawTracepoint,
-}
-
 func (r *reader) readPrograms() {
 	names := slices.Sorted(maps.Keys(r.spec.Programs))
 	for i, name := range names {
@@ -40,9 +34,7 @@ func (r *reader) readPrograms() {
 		p := r.spec.Programs[name]
 		var errs []error
 		if p.Type == ebpf.UnspecifiedProgram {
-			errs = append(errs, fmt.Errorf("section %q says no program type: expected one such as \"tc\", \"xdp\" or \"socket\"", p.SectionName))
-		} else if !slices.Contains(programTypes, p.Type) {
-			errs = append(errs, fmt.Errorf("type %v is not modelled: expected %v", p.Type, programTypes))
+			errs = append(errs, fmt.Errorf("section %q says no program type: expected one such as \"tc\", \"xdp\" or \"socket\", or --type", p.SectionName))
 		}
 		prog, more := r.program(p)
 		if len(errs) == 0 { // what a program of a foreign type does says nothing
@@ -83,12 +75,13 @@ func (r *reader) license(p *ebpf.ProgramSpec, prog *bpf.Program) []error {
 
 // linker makes the slots of one program of cilium/ebpf's instructions.
 type linker struct {
-	r     *reader
-	insns asm.Instructions
-	at    []int          // slot of each instruction
-	start map[string]int // slot of each symbol
-	funcs map[int]string // slot of each function's start to its name
-	errs  []error
+	r      *reader
+	insns  asm.Instructions
+	at     []int          // slot of each instruction
+	start  map[string]int // slot of each symbol
+	funcs  map[int]string // slot of each function's start to its name
+	kfuncs []string       // kernel functions that it calls
+	errs   []error
 	// external is the symbol that the instruction at hand refers to and nobody defines.
 	external string
 }
@@ -127,7 +120,11 @@ func (l *linker) relocate() error {
 // program translates one program with its functions, which cilium/ebpf has put behind the entry.
 func (r *reader) program(p *ebpf.ProgramSpec) (bpf.Program, []error) {
 	l := linker{r: r, insns: p.Instructions, start: map[string]int{}, funcs: map[int]string{0: p.Name}}
-	out := bpf.Program{Name: p.Name, Type: bpf.ProgType(p.Type), Maps: r.file.Maps}
+	const sleepable, frags = 1 << 4, 1 << 5 // BPF_F_SLEEPABLE, BPF_F_XDP_HAS_FRAGS
+	out := bpf.Program{
+		Name: p.Name, Type: bpf.ProgType(p.Type), Maps: r.file.Maps,
+		AttachType: uint32(p.AttachType), AttachTo: p.AttachTo, Sleepable: p.Flags&sleepable != 0, Frags: p.Flags&frags != 0,
+	}
 	slots := 0
 	for i := range l.insns {
 		in := &l.insns[i]
@@ -158,9 +155,15 @@ func (r *reader) program(p *ebpf.ProgramSpec) (bpf.Program, []error) {
 			out.Insns = append(out.Insns, bpf.DecodeInsn(code))
 		}
 	}
+	types := l.functionTypes()
 	for _, s := range slices.Sorted(maps.Keys(l.funcs)) {
-		out.Funcs = append(out.Funcs, bpf.Func{Name: l.funcs[s], Start: bpf.InsnIndex(s)})
+		f := bpf.Func{Name: l.funcs[s], Start: bpf.InsnIndex(s)}
+		if t := types[s]; s != 0 && t != nil && t.Linkage == btf.GlobalFunc {
+			f.Global, f.Params = true, params(t, out.Type)
+		}
+		out.Funcs = append(out.Funcs, f)
 	}
+	out.Kfuncs, out.Signatures = l.kfuncs, l.signatures()
 	return out, l.errs
 }
 
@@ -183,10 +186,12 @@ func (l *linker) instruction(i int) ([]byte, error) {
 		in.Constant = in.Constant&^0xffff_ffff | int64(m)
 	case in.IsKfuncCall():
 		name := cmp.Or(ref, l.external)
-		if !l.r.extern.weak[name] {
-			return nil, fmt.Errorf("call of kernel function %s: kernel functions are not modelled; run a program that calls none (--entry), or declare it __weak and ask bpf_ksym_exists(%s)", name, name)
+		if l.r.extern.weak[name] {
+			in.Src, in.Constant = 0, noHelper // it does not exist: to be reached by no path
+			break
 		}
-		in.Src, in.Constant = 0, noHelper // to be reached by no path
+		in.Src, in.Constant = bpf.PseudoKfunc, int64(l.kfunc(name))
+		in = in.WithMetadata(asm.Metadata{})
 	case in.OpCode.IsDWordLoad() && l.r.extern.weak[l.external]:
 		in.Src, in.Constant = 0, 0 // it does not exist
 	case in.OpCode.IsDWordLoad() && l.external != "" && l.external == ref:

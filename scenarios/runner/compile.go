@@ -51,6 +51,7 @@ func Compile(b *scenarios.Built, t *jit.Target) (*Compiled, error) {
 		errs = append(errs, fmt.Errorf("scenario %s: %w", b.Scenario.Name, err))
 	}
 	for i := range b.Programs {
+		c.plan.AddKfuncs(b.Programs[i].Kfuncs)
 		img, v, err := compileVerified(&b.Programs[i], t, c.plan)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("scenario %s: program %s: %w", b.Scenario.Name, b.Programs[i].Name, err))

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package verify
+
+import (
+	"strings"
+
+	"github.com/tcsim/tcsim/jit/bpf"
+)
+
+// kfunc returns how a kernel function takes its arguments and what it returns, as BTF has it
+// (check_kfunc_call). Of one that BTF says nothing of, a stack address may be used.
+func (x *explorer) kfunc(s *state, name string) (args []memArg, ret value) {
+	if iteratorNext(name) {
+		s.widen() // what is counted in the loop takes any value
+	}
+	sig, known := x.p.Signatures[name]
+	if !known {
+		return anyArgs, unknownNumber()
+	}
+	for _, p := range sig.Params {
+		a := memArg{kind: '.'}
+		if p.Kind == bpf.ParamMemory {
+			a = memArg{kind: 'w', size: int(p.Size)}
+		}
+		args = append(args, a)
+	}
+	switch {
+	case sig.Void:
+	case sig.Pointer:
+		ret = pointer(kindPointer)
+		ret.orNull, ret.link = true, x.newLink()
+	default:
+		ret = unknownNumber()
+	}
+	return args, ret
+}
+
+// iteratorNext reports whether a kernel function moves an iterator on: the kernel knows them by this
+// pattern of names, too (check_kfunc_is_iter_next, btf_check_iter_kfuncs).
+func iteratorNext(name string) bool {
+	return strings.HasPrefix(name, "bpf_iter_") && strings.HasSuffix(name, "_next")
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package object
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf"
+
+	"github.com/tcsim/tcsim/jit/bpf"
+)
+
+// prepare does what user space does with a file before it loads it: it says types that sections do not
+// say, sizes maps and sets variables. The error names every mistake in the options.
+func (o ReadOptions) prepare(spec *ebpf.CollectionSpec) error {
+	var errs []error
+	if o.Type != "" {
+		t, ok := bpf.ProgTypeByName(o.Type)
+		if !ok {
+			errs = append(errs, fmt.Errorf("no program type %q: expected one of %s", o.Type, strings.Join(bpf.ProgTypeNames(), ", ")))
+		}
+		for _, p := range spec.Programs {
+			if p.Type == ebpf.UnspecifiedProgram {
+				p.Type = ebpf.ProgramType(t)
+			}
+		}
+	}
+	for _, text := range o.Sizes {
+		errs = append(errs, size(spec, text))
+	}
+	for _, text := range o.Set {
+		errs = append(errs, set(spec, text))
+	}
+	return errors.Join(errs...)
+}
+
+// size reads MAP.max_entries=N.
+func size(spec *ebpf.CollectionSpec, text string) error {
+	where, number, _ := strings.Cut(text, "=")
+	name, isSize := strings.CutSuffix(where, ".max_entries")
+	n, err := strconv.ParseUint(number, 0, 32)
+	if !isSize || err != nil {
+		return fmt.Errorf("size %q: expected MAP.max_entries=NUMBER", text)
+	}
+	m := spec.Maps[name]
+	if m == nil {
+		return fmt.Errorf("size %q: no map %q: there are %s", text, name, strings.Join(slices.Sorted(maps.Keys(spec.Maps)), ", "))
+	}
+	m.MaxEntries = uint32(n)
+	return nil
+}
+
+// set reads VARIABLE=NUMBER.
+func set(spec *ebpf.CollectionSpec, text string) error {
+	name, number, _ := strings.Cut(text, "=")
+	n, err := strconv.ParseInt(number, 0, 64)
+	if err != nil {
+		var u uint64
+		if u, err = strconv.ParseUint(number, 0, 64); err != nil {
+			return fmt.Errorf("set %q: expected VARIABLE=NUMBER", text)
+		}
+		n = int64(u)
+	}
+	v := spec.Variables[name]
+	if v == nil {
+		return fmt.Errorf("set %q: no variable %q: there are %s", text, name, strings.Join(slices.Sorted(maps.Keys(spec.Variables)), ", "))
+	}
+	b := make([]byte, 8)
+	binary.LittleEndian.PutUint64(b, uint64(n))
+	bits := v.Size() * 8
+	switch {
+	case v.Size() > 8:
+		return fmt.Errorf("set %q: %s has %d bytes: only numbers of up to 8 can be set", text, name, v.Size())
+	case bits < 64 && n>>bits != 0 && n>>(bits-1) != -1:
+		return fmt.Errorf("set %q: the number does not fit the %d bytes of %s", text, v.Size(), name)
+	}
+	if err := v.Set(b[:v.Size()]); err != nil {
+		return fmt.Errorf("set %q: %w", text, err)
+	}
+	return nil
+}
