@@ -49,9 +49,9 @@ func (e env) graph(_ context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	g, err := callgraph.New(b, t)
-	if err != nil {
-		return badInput(err)
+	g := callgraph.New(b, t)
+	for _, r := range g.Refused {
+		fmt.Fprintf(e.stderr, "refused by %s: %s\n", t.Name, r)
 	}
 	switch {
 	case cmd.Bool("json"):
@@ -65,6 +65,9 @@ func (e env) graph(_ context.Context, cmd *cli.Command) error {
 		if cmd.Bool("check") {
 			e.findings(g)
 		}
+	}
+	if len(g.Refused) > 0 {
+		return badInput(fmt.Errorf("%s: %s on %s", b.Scenario.Name, render.Plural(len(g.Refused), "refusal"), t.Name))
 	}
 	if cmd.Bool("check") && len(g.Findings) > 0 {
 		return errFailed

@@ -45,12 +45,15 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 	bs, wrongScenario := loadWith(cmd.Args().Slice(), opt)
 	ts, wrongTarget := e.targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
 	core, wrongCore := coreOf(cmd)
-	if err := errors.Join(wrongForm, wrongObject, wrongScenario, wrongTarget, wrongCore); err != nil {
-		return err
+	if err := errors.Join(wrongForm, wrongObject, wrongTarget, wrongCore); err != nil || len(bs) == 0 {
+		return errors.Join(err, wrongScenario)
 	}
 	rows, err := e.runAll(ctx, bs, ts, core)
 	if err != nil {
 		return err
+	}
+	if wrongScenario != nil && (form != nil || cmd.Bool("json")) { // the good ones are judged all the same
+		rows = append(rows, render.RunRow{Scenario: "(bad input)", Rejected: strings.TrimSpace(wrongScenario.Error())})
 	}
 	switch {
 	case form != nil:
@@ -63,19 +66,31 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
+	if wrongScenario != nil {
+		return wrongScenario
+	}
 	return verdict(rows)
 }
 
-// verdict turns rows into the command's result: a failure outweighs what could not be tested.
+// verdict turns rows into the command's result: bad input outweighs a failure, and that what could not be
+// tested.
 func verdict(rows []render.RunRow) error {
-	untested := ""
+	untested, rejected, failed := "", 0, false
 	for _, r := range rows {
 		switch {
+		case r.Rejected != "":
+			rejected++
 		case r.Error != "":
 			untested = r.Error
 		case !r.OK:
-			return errFailed
+			failed = true
 		}
+	}
+	switch {
+	case rejected > 0:
+		return badInput(fmt.Errorf("%s refused, see above", render.Plural(rejected, "result")))
+	case failed:
+		return errFailed
 	}
 	if untested != "" {
 		return fmt.Errorf("%w: %s", kernels.ErrUnsupported, untested)
@@ -101,7 +116,9 @@ func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target
 				rows = append(rows, row)
 				continue
 			case err != nil:
-				return nil, badInput(err)
+				row.Rejected = err.Error()
+				rows = append(rows, row)
+				continue
 			}
 			if s, err = openNext(s, c, core); err != nil {
 				return nil, err

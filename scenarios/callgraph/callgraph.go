@@ -3,15 +3,15 @@
 // Package callgraph draws which programs of a scenario or object file call and tail call which, and
 // finds tail calls that can never be taken. It reads programs and runs nothing.
 //
-//	g, err := callgraph.New(built, target)
+//	g := callgraph.New(built, target)
 //	fmt.Print(g.Text())
 //	for _, f := range g.Findings { ... }
 package callgraph
 
 import (
-	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
@@ -27,6 +27,9 @@ type Graph struct {
 	// Findings are tail calls that can never be taken, Notes what may go wrong for some keys.
 	Findings []string `json:"findings"`
 	Notes    []string `json:"notes"`
+	// Refused are programs that the target's kernel refuses, and what it keeps out of prog arrays, each
+	// with the reason. They have no entry in Programs.
+	Refused []string `json:"refused,omitempty"`
 }
 
 // Program is a program with what its functions call.
@@ -75,8 +78,9 @@ type builder struct {
 }
 
 // New reads the graph of a scenario. The target says what its verifier follows: dead code counts
-// for nothing. It fails if that refuses a program.
-func New(b *scenarios.Built, t *jit.Target) (*Graph, error) {
+// for nothing. A program that it refuses is a finding (Refused), and so is one that it keeps out of a
+// prog array.
+func New(b *scenarios.Built, t *jit.Target) *Graph {
 	b = b.For(t)
 	g := &builder{Graph: &Graph{Name: b.Scenario.Name, Findings: []string{}, Notes: []string{}}, b: b, t: t, filled: map[int]map[uint32][]string{}}
 	g.arrays()
@@ -86,21 +90,20 @@ func New(b *scenarios.Built, t *jit.Target) (*Graph, error) {
 			entries[a.Program] = true
 		}
 	}
-	var errs []error
+	if _, err := scenarios.NewOwners(b, t.Policy); err != nil {
+		g.Refused = append(g.Refused, strings.Split(err.Error(), "\n")...)
+	}
 	for i := range b.Programs {
 		p, err := g.program(&b.Programs[i])
 		if err != nil {
-			errs = append(errs, err)
+			g.Refused = append(g.Refused, err.Error())
 			continue
 		}
 		p.Entry = entries[i]
 		g.Programs = append(g.Programs, p)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
-	}
 	g.unreached()
-	return g.Graph, nil
+	return g.Graph
 }
 
 // unreached notes programs that no tail call of the programs that run leads to. Through an array that is

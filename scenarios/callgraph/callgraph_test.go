@@ -21,11 +21,7 @@ func graph(t *testing.T, b *scenarios.Built) *callgraph.Graph {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := callgraph.New(b, target)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return g
+	return callgraph.New(b, target)
 }
 
 func read(t *testing.T, name string) *scenarios.Built {

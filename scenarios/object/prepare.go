@@ -80,8 +80,14 @@ func set(spec *ebpf.CollectionSpec, text string) error {
 	case bits < 64 && n>>bits != 0 && n>>(bits-1) != -1:
 		return fmt.Errorf("set %q: the number does not fit the %d bytes of %s", text, v.Size(), name)
 	}
-	if err := v.Set(b[:v.Size()]); err != nil {
-		return fmt.Errorf("set %q: %w", text, err)
+	m := spec.Maps[v.SectionName]
+	if m == nil || len(m.Contents) != 1 {
+		return fmt.Errorf("set %q: section %s is none that programs share", text, v.SectionName)
 	}
+	data, ok := m.Contents[0].Value.([]byte)
+	if end := int(v.Offset) + int(v.Size()); !ok || end > len(data) {
+		return fmt.Errorf("set %q: %s lies outside of section %s", text, name, v.SectionName)
+	}
+	copy(data[v.Offset:], b[:v.Size()])
 	return nil
 }

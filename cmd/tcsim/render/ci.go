@@ -29,7 +29,7 @@ func RunTests(rows []RunRow) []Test {
 	var out []Test
 	for i := range rows {
 		r := &rows[i]
-		c := Test{Target: r.Target, Scenario: r.Scenario, Skipped: r.Error, Stack: r.StackText}
+		c := Test{Target: r.Target, Scenario: r.Scenario, Skipped: r.Error, Fault: r.Rejected, Stack: r.StackText}
 		for k := range r.Runs {
 			run := &r.Runs[k]
 			switch {

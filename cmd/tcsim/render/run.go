@@ -15,10 +15,12 @@ import (
 
 // RunRow is one scenario on one target.
 type RunRow struct {
-	Scenario string    `json:"scenario"`
-	Target   string    `json:"target"`
-	OK       bool      `json:"ok"`
-	Error    string    `json:"error,omitempty"` // why it could not be run
+	Scenario string `json:"scenario"`
+	Target   string `json:"target"`
+	OK       bool   `json:"ok"`
+	Error    string `json:"error,omitempty"` // why it could not be run
+	// Rejected says why the input was: the kernel of the target refuses a program, or the file is bad.
+	Rejected string    `json:"rejected,omitempty"`
 	Runs     []Summary `json:"runs,omitempty"`
 	// Refused are updates and replacements that the kernel of the target refuses, with its error.
 	Refused []string `json:"refused_updates,omitempty"`
@@ -56,6 +58,11 @@ func RunText(rows []RunRow) string {
 	t := NewTable("scenario", "target", "run", "taken", "refused", "stack", "insns", "cold", "warm", "return", "verdict")
 	t.Right(2, 3, 4, 5, 6, 7, 8, 9)
 	for _, r := range rows {
+		if r.Rejected != "" {
+			t.Add(r.Scenario, r.Target, "", "", "", "", "", "", "", "", "refused")
+			t.Note(r.Rejected)
+			continue
+		}
 		if r.Error != "" {
 			t.Add(r.Scenario, r.Target, "", "", "", "", "", "", "", "", "cannot be tested")
 			t.Note(r.Error)
