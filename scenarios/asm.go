@@ -170,7 +170,7 @@ func (u *asmUnit) statement(text string, pos Pos) error {
 	}
 	rest = spaces.ReplaceAllString(rest, " ")
 	before := len(u.insns)
-	for _, f := range asmForms {
+	for _, f := range asmForms() {
 		if s.m = f.re.FindStringSubmatch(rest); s.m == nil {
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/tcsim/tcsim/jit/bpf"
 )
@@ -55,37 +56,39 @@ func form(pattern string, emit func(*statement) error) asmForm {
 
 // asmForms are the forms of kernel/bpf/disasm.c (7.2, print_bpf_insn) and those that clang adds,
 // the most specific first.
-var asmForms = []asmForm{
-	form(`exit`, func(s *statement) error { return s.emit(bpf.Insn{Op: bpf.OpExit}) }),
-	form(`nospec`, func(s *statement) error { return s.emit(bpf.Insn{Op: bpf.OpNoSpec}) }),
-	form(`call\b {to}`, (*statement).call),
-	form(`(goto|gotol|may_goto)\b {to}`, (*statement).jump),
-	form(`if\b {reg} (==|!=|s?[<>]=?|&) (?:{reg}|{num}) goto\b {to}`, (*statement).branch),
-	form(`lock \*{mem} ([+&|^])= {reg}`, (*statement).lockOp),
-	form(`{reg} = atomic(64)?_fetch_(add|or|and|xor)\({mem}, {reg}\)`, (*statement).fetchOp),
-	form(`{reg} = atomic(64)?_xchg\({mem}, {reg}\)`, (*statement).xchg),
-	form(`{reg} = xchg(_64|32_32)\({base}, {reg}\)`, (*statement).xchg),
-	form(`{reg} = atomic(64)?_cmpxchg\({mem}, [rw]0, {reg}\)`, (*statement).cmpxchg),
-	form(`{reg} = cmpxchg(_64|32_32)\({base}, [rw]0, {reg}\)`, (*statement).cmpxchg),
-	form(`{reg} = load_acquire\({mem}\)`, (*statement).loadAcquire),
-	form(`store_release\({mem}, {reg}\)`, (*statement).storeRelease),
-	form(`\*{mem} = {reg}`, (*statement).storeReg),
-	form(`\*{mem} = {num}`, (*statement).storeImm),
-	form(`{reg} = \*{mem}`, (*statement).load),
-	form(`r0 = \*\((u\d+) \*\) ?skb\[{num}\]`, (*statement).loadAbs),
-	form(`r0 = \*\((u\d+) \*\) ?skb\[{reg} {off}\]`, (*statement).loadInd),
-	form(`{reg} = map\[([\w.]+)\](\[0\](?:\+{num})?)?(?: ll)?`, (*statement).loadMap),
-	form(`{reg} = {num} ll`, (*statement).loadImm64),
-	form(`{reg} = ([A-Za-z_]\w*) ll`, (*statement).loadMapName),
-	form(`{reg} = - ?{reg}`, (*statement).negate),
-	form(`{reg} = (be|le|bswap)(16|32|64) {reg}`, (*statement).swap),
-	form(`{reg} = \(s(8|16|32)\) {reg}`, (*statement).moveSigned),
-	form(`{reg} = addr_space_cast\({reg}, {num}, {num}\)`, (*statement).castSpace),
-	form(`{reg} = &\(void __percpu \*\) ?\({reg}\)`, (*statement).movePerCPU),
-	form(`{reg} (\+|-|\*|/|%|s/|s%|\||&|\^|<<|>>|s>>)= (?:{reg}|{num})`, (*statement).alu),
-	form(`{reg} = {reg}`, (*statement).moveReg),
-	form(`{reg} = {num}`, (*statement).moveImm),
-}
+var asmForms = sync.OnceValue(func() []asmForm { // compiling them takes longer than much that tcsim does
+	return []asmForm{
+		form(`exit`, func(s *statement) error { return s.emit(bpf.Insn{Op: bpf.OpExit}) }),
+		form(`nospec`, func(s *statement) error { return s.emit(bpf.Insn{Op: bpf.OpNoSpec}) }),
+		form(`call\b {to}`, (*statement).call),
+		form(`(goto|gotol|may_goto)\b {to}`, (*statement).jump),
+		form(`if\b {reg} (==|!=|s?[<>]=?|&) (?:{reg}|{num}) goto\b {to}`, (*statement).branch),
+		form(`lock \*{mem} ([+&|^])= {reg}`, (*statement).lockOp),
+		form(`{reg} = atomic(64)?_fetch_(add|or|and|xor)\({mem}, {reg}\)`, (*statement).fetchOp),
+		form(`{reg} = atomic(64)?_xchg\({mem}, {reg}\)`, (*statement).xchg),
+		form(`{reg} = xchg(_64|32_32)\({base}, {reg}\)`, (*statement).xchg),
+		form(`{reg} = atomic(64)?_cmpxchg\({mem}, [rw]0, {reg}\)`, (*statement).cmpxchg),
+		form(`{reg} = cmpxchg(_64|32_32)\({base}, [rw]0, {reg}\)`, (*statement).cmpxchg),
+		form(`{reg} = load_acquire\({mem}\)`, (*statement).loadAcquire),
+		form(`store_release\({mem}, {reg}\)`, (*statement).storeRelease),
+		form(`\*{mem} = {reg}`, (*statement).storeReg),
+		form(`\*{mem} = {num}`, (*statement).storeImm),
+		form(`{reg} = \*{mem}`, (*statement).load),
+		form(`r0 = \*\((u\d+) \*\) ?skb\[{num}\]`, (*statement).loadAbs),
+		form(`r0 = \*\((u\d+) \*\) ?skb\[{reg} {off}\]`, (*statement).loadInd),
+		form(`{reg} = map\[([\w.]+)\](\[0\](?:\+{num})?)?(?: ll)?`, (*statement).loadMap),
+		form(`{reg} = {num} ll`, (*statement).loadImm64),
+		form(`{reg} = ([A-Za-z_]\w*) ll`, (*statement).loadMapName),
+		form(`{reg} = - ?{reg}`, (*statement).negate),
+		form(`{reg} = (be|le|bswap)(16|32|64) {reg}`, (*statement).swap),
+		form(`{reg} = \(s(8|16|32)\) {reg}`, (*statement).moveSigned),
+		form(`{reg} = addr_space_cast\({reg}, {num}, {num}\)`, (*statement).castSpace),
+		form(`{reg} = &\(void __percpu \*\) ?\({reg}\)`, (*statement).movePerCPU),
+		form(`{reg} (\+|-|\*|/|%|s/|s%|\||&|\^|<<|>>|s>>)= (?:{reg}|{num})`, (*statement).alu),
+		form(`{reg} = {reg}`, (*statement).moveReg),
+		form(`{reg} = {num}`, (*statement).moveImm),
+	}
+})
 
 // reg reads submatch i as a register; wide is false for the w names.
 func (s *statement) reg(i int) (r uint8, wide bool, err error) {

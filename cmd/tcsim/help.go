@@ -30,6 +30,13 @@ func setHelp(app *cli.Command) {
 	app.CustomRootCommandHelpTemplate = literal(rootPage(app))
 }
 
+// asksHelp reports whether a command line can come to a page of help.
+func asksHelp(args []string) bool {
+	return len(args) < 2 || slices.ContainsFunc(args[1:], func(a string) bool {
+		return a == "--help" || a == "-h" || a == "help" || a == "h"
+	}) || !slices.ContainsFunc(args[1:], func(a string) bool { return !strings.HasPrefix(a, "-") })
+}
+
 // literal makes text a template that prints it.
 func literal(text string) string { return strings.ReplaceAll(text, "{{", `{{"{{"}}`) }
 

@@ -96,7 +96,11 @@ func (o *output) Write(b []byte) (int, error) {
 func doMain(ctx context.Context, args []string, e env) int {
 	out := &output{Writer: e.stdout}
 	e.stdout = out
-	err := runApp(ctx, newApp(e), args)
+	app := newApp(e)
+	if asksHelp(args) { // laying out twenty pages takes longer than many a command
+		setHelp(app)
+	}
+	err := runApp(ctx, app, args)
 	if out.err != nil {
 		err = out.err // whatever else: the answer is not there
 	}
@@ -162,7 +166,6 @@ func newApp(e env) *cli.Command {
 	for _, c := range app.Commands {
 		c.OnUsageError = usage
 	}
-	setHelp(app)
 	return app
 }
 

@@ -112,6 +112,9 @@ func (r *coreReader) cutTable(src []byte) []byte {
 		end += len(line)
 	}
 	r.block = block[:end]
+	if block[end:] == "" { // no line has to stay in its place
+		return []byte(before + head + "  #\n")
+	}
 	return []byte(before + head + "  #\n" + strings.Repeat("\n", max(0, strings.Count(r.block, "\n")-1)) + block[end:])
 }
 
