@@ -49,7 +49,7 @@ func ownMachine(t *testing.T, name string, ps ...*bpf.Program) (*emu.Machine, []
 		}
 		s.Images = append(s.Images, img)
 	}
-	s.Maps, s.Symbols = plan.Maps(), plan.Symbols()
+	s.Maps, s.Symbols, s.Routines = plan.Maps(), plan.Symbols(), plan.Routines()
 	return newMachine(t, emu.Config{}, s), s.Images
 }
 
@@ -120,31 +120,35 @@ func TestCounterMemory(t *testing.T) {
 // use placed with them.
 func TestPlanCounters(t *testing.T) {
 	p := kernel.NewPlan(offsets, testMaps)
-	ask := func(name string) image.Addr {
+	ask := func(k image.RoutineKind, limit uint32, program string) image.Addr {
 		t.Helper()
-		a, err := p.Symbol(name)
+		a, err := p.Routine(image.Routine{Kind: k, Limit: limit, Program: program})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return a
 	}
-	a, b := ask("bpf_prog_tail_call_cnt:a"), ask("bpf_prog_tail_call_cnt:b")
-	if a == b || a != ask("bpf_prog_tail_call_cnt:a") {
+	a, b := ask(image.ProgramCounter, 0, "a"), ask(image.ProgramCounter, 0, "b")
+	if a == b || a != ask(image.ProgramCounter, 0, "a") {
 		t.Errorf("counters at %#x and %#x", uint64(a), uint64(b))
 	}
-	if ask("bpf_tail_call_cnt_prepare.33") == ask("bpf_tail_call_cnt_prepare.4") {
+	if ask(image.CPUFill, 33, "") == ask(image.CPUFill, 4, "") {
 		t.Error("two limits, one routine")
 	}
-	ask("bpf_task_tail_call_cnt_ptr")
-	for _, n := range []string{"bpf_tail_call_cnt", "current_task"} {
-		if p.Symbols()[n] == 0 {
-			t.Errorf("%s is not placed", n)
-		}
+	ask(image.TaskAddr, 0, "")
+	if p.Symbols()["current_task"] == 0 {
+		t.Error("current_task is not placed")
 	}
-	for _, n := range []string{"bpf_tail_call_cnt_prepare.", "bpf_tail_call_cnt_prepare.300", "bpf_tail_call_cnt_reset"} {
-		if _, err := p.Symbol(n); err == nil {
-			t.Errorf("%s is a symbol", n)
+	if _, err := p.Routine(image.Routine{}); err == nil {
+		t.Error("nothing is a routine")
+	}
+	seen := map[image.Addr]image.RoutineKind{}
+	for _, k := range image.RoutineKinds() {
+		a := ask(k, 0, "")
+		if o, dup := seen[a]; dup {
+			t.Errorf("%s and %s are at %#x", image.Routine{Kind: k}, image.Routine{Kind: o}, uint64(a))
 		}
+		seen[a] = k
 	}
 }
 

@@ -23,7 +23,7 @@ type compiler struct {
 	v    *verify.Verified
 	t    *Target
 	env  image.Env
-	sch  scheme
+	code designCode
 	fns  []*fn
 	regs [16]x86.Reg // by BPF register; RegNone where there is none
 	// fpShift is added to offsets of accesses that name BPF_REG_FP, and to what is moved from it.
@@ -64,15 +64,15 @@ func (c *compiler) compile() (*image.Image, error) {
 	if c.t.Limit < 1 || c.t.Limit > 127 {
 		return nil, fmt.Errorf("tail call limit %d is not in 1..127", c.t.Limit)
 	}
-	sch, err := schemeByName(c.t.Scheme)
+	code, err := c.t.code()
 	if err != nil {
 		return nil, err
 	}
 	if c.t.Emit.AX != 11 && c.t.Emit.AX != 12 {
 		return nil, fmt.Errorf("BPF_REG_AX is r%d, expected 11 or 12", c.t.Emit.AX)
 	}
-	c.sch, c.regs = sch, bpfRegs(c.t)
-	if s, ok := sch.(framePointer); ok {
+	c.code, c.regs = code, bpfRegs(c.t)
+	if s, ok := code.(framePointer); ok {
 		c.regs[bpf.RegFP], c.fpShift = s.fp()
 	}
 	if err := c.findArena(); err != nil {

@@ -35,6 +35,8 @@ func (e *fixedEnv) MapAddr(m int) (image.Addr, error) {
 func (e *fixedEnv) MapValue(m int) (image.Addr, error)     { return e.MapAddr(m) }
 func (e *fixedEnv) Symbol(name string) (image.Addr, error) { return 0xffffffff82000000, nil }
 
+func (e *fixedEnv) Routine(image.Routine) (image.Addr, error) { return 0xffffffff82000000, nil }
+
 const fuzzBase image.Addr = 0xffffffffc0000000
 
 // fuzzInput reads a target and a program: target, stack depth, number of slots of the first

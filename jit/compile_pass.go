@@ -201,7 +201,7 @@ func (f *fn) emit() error {
 	if err := e.prologue(); err != nil {
 		return err
 	}
-	img.Frame = f.c.sch.frame(f)
+	img.Frame = f.c.code.frame(f)
 	img.Frame.Body = image.CodeOff(e.Len())
 	for i := range f.insns {
 		if f.plan[i].kind == kindSecond {

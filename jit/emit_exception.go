@@ -12,15 +12,12 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// thrower is what a scheme has that knows exceptions (6.7 and later).
-type thrower interface{ throws() }
-
 // special applies what functions of programs that throw and functions with a private stack have of
 // their own.
 func (f *fn) special() error {
 	info := &f.info
 	if info.ExceptionBoundary || info.ExceptionCB {
-		if _, ok := f.c.sch.(thrower); !ok || f.c.t.Emit.ISA&kernels.ISAExceptions == 0 {
+		if f.c.t.Design.Traits().Boundary != BoundarySaves || f.c.t.Emit.ISA&kernels.ISAExceptions == 0 {
 			return fmt.Errorf("exceptions: %w", kernels.ErrUnsupported)
 		}
 		if info.ExceptionBoundary == f.sub || info.ExceptionCB && !f.sub {

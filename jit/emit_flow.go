@@ -102,7 +102,7 @@ func (e *emitter) call(in *bpf.Insn) error {
 	}
 	if f.reachable && (sub || f.c.t.Emit.HelperReload) {
 		from := e.Len()
-		f.c.sch.reload(e)
+		f.c.code.reload(e)
 		if err := e.vary(CodeReload, from, nil); err != nil {
 			return err
 		}
@@ -136,7 +136,7 @@ func (e *emitter) call(in *bpf.Insn) error {
 	}
 	if sub {
 		site.Func = int(in.Imm)
-		if b, ok := f.c.sch.(takesBack); ok {
+		if b, ok := f.c.code.(takesBack); ok {
 			at := image.CodeOff(e.Len())
 			if b.takeBack(e, f.c.fns[in.Imm]) {
 				site.TakeBack = at
@@ -203,7 +203,7 @@ func (e *emitter) jumpSymbol(name string) error {
 // exit is the first exit of the function: the epilogue.
 func (e *emitter) exit(*bpf.Insn) error {
 	from := e.Len()
-	e.f.c.sch.epilogue(e)
+	e.f.c.code.epilogue(e)
 	if err := e.ret(); err != nil {
 		return err
 	}
@@ -276,14 +276,14 @@ func (e *emitter) tailCall(in *bpf.Insn) error {
 	var err error
 	part := CodeIndirect
 	if in.Imm == 0 {
-		err = f.c.sch.indirect(e, &site)
+		err = f.c.code.indirect(e, &site)
 	} else {
 		if in.Imm < 0 || int(in.Imm) > len(f.c.v.Pokes) {
 			return fmt.Errorf("poke descriptor %d of %d", in.Imm-1, len(f.c.v.Pokes))
 		}
 		poke := f.c.v.Pokes[in.Imm-1]
 		site.Direct, site.Map, site.Key = true, poke.Map, poke.Key
-		part, err = CodeDirect, f.c.sch.direct(e, &site)
+		part, err = CodeDirect, f.c.code.direct(e, &site)
 	}
 	if err = errors.Join(err, e.err); err != nil {
 		return err

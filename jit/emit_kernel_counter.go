@@ -3,6 +3,8 @@
 package jit
 
 import (
+	"fmt"
+
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -19,14 +21,14 @@ type kernelCounter struct{}
 func (kernelCounter) landing(t *Target) image.CodeOff { return withENDBR(t, 14) }
 
 // prologueWith calls a routine at the entry of a main program that can reach a tail call.
-func (kernelCounter) prologueWith(e *emitter, prepare string) {
+func (kernelCounter) prologueWith(e *emitter, prepare image.Routine) {
 	f := e.f
 	// The place that a trampoline patches.
 	e.Nop(5) // 0f 1f 44 00 00
 
 	// tail_call_cnt of this invocation.
 	if f.reachable && !f.sub {
-		e.callSymbol(prepare) // e8 rel32
+		e.callRoutine(prepare) // e8 rel32
 	} else {
 		e.Nop(5) // 0f 1f 44 00 00
 	}
@@ -64,38 +66,33 @@ func (k kernelCounter) frame(f *fn) image.Frame {
 }
 
 // perCPUCounter describes a function's counter that is a per-CPU variable.
-func (f *fn) perCPUCounter(name string) image.Counter {
-	a, err := f.c.symbol(name)
+func (f *fn) perCPUCounter(r image.Routine) image.Counter {
+	a, err := f.c.routine(r)
 	if err != nil || !f.reachable {
 		return image.Counter{}
 	}
 	return image.Counter{Form: image.CounterGS, Off: int32(a), Size: 4}
 }
 
-// callsKernel is what a scheme has that calls kernel routines: it lists them.
-type callsKernel interface {
-	symbols(t *Target) []string
+// routine returns the address of a routine of the kernel.
+func (c *compiler) routine(r image.Routine) (image.Addr, error) {
+	env, ok := c.env.(image.RoutineEnv)
+	if !ok {
+		return 0, fmt.Errorf("%s has no address here", r)
+	}
+	return env.Routine(r)
 }
 
-// The routines and variables of these proposals. Their patches have them as inline assembly in
-// bpf_jit_comp.c; the registers that they spoil beyond rax are not part of what is modelled.
-const (
-	// symCounter is the per-CPU counter; symPrepare makes it 0.
-	symCounter = "bpf_tail_call_cnt"
-	symPrepare = "bpf_tail_call_cnt_prepare"
-	// symFetchInc adds 1 to the per-CPU counter and returns what it was in eax.
-	symFetchInc = "bpf_tail_call_cnt_fetch_and_inc"
-	// symPrepareLimit, with the limit behind it, makes the per-CPU counter the limit.
-	symPrepareLimit = "bpf_tail_call_cnt_prepare."
-	// symCntPtr returns the address of the per-CPU counter in rax.
-	symCntPtr = "bpf_tail_call_cnt_ptr"
-	// symTaskPrepare makes current->bpf_tail_call_cnt 0, symTaskPtr returns its address in rax.
-	symTaskPrepare = "bpf_task_tail_call_cnt_prepare"
-	symTaskPtr     = "bpf_task_tail_call_cnt_ptr"
-	// symProg, with the program's name behind it, is the program's own per-CPU counter. Of what rax
-	// points to, symProgPrepare makes the address and sets it to 0; symProgFetchInc adds 1 and returns
-	// what it was.
-	symProg         = "bpf_prog_tail_call_cnt:"
-	symProgPrepare  = "bpf_prog_tail_call_cnt_prepare"
-	symProgFetchInc = "bpf_prog_tail_call_cnt_fetch_and_inc"
-)
+// callRoutine appends a call of a routine of the kernel. The proposals that have one say nothing of call
+// depth tracking. An error is kept for who called the design.
+func (e *emitter) callRoutine(r image.Routine) {
+	a, err := e.f.c.routine(r)
+	var rel int32
+	if err == nil && e.f.img != nil {
+		rel, err = e.rel32(a, 5)
+	}
+	if err != nil {
+		e.err = err
+	}
+	e.CallD32(rel)
+}

@@ -16,14 +16,10 @@ import (
 // every program with a tail call the largest stack (Verifier.TailCallDepth).
 type oneFrame struct{}
 
-// handsOver marks the designs whose tail calls hand over the whole frame.
-func (oneFrame) handsOver() {}
-
 // HandsOverFrame reports whether tail calls of this target hand over the whole frame (see
 // Frame.Reused): the designs before 5.10.
 func (t *Target) HandsOverFrame() bool {
-	_, ok := schemes[t.Scheme].(interface{ handsOver() })
-	return ok
+	return t.Design.Traits().Handover == HandFrame
 }
 
 func (oneFrame) reload(*emitter) {}

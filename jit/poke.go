@@ -39,7 +39,7 @@ func (t *Target) LoadPlan(sites []image.PokeSite, targets []image.Addr) ([]image
 	if t.Emitter != nil {
 		return t.Emitter.LoadPlan(t, sites, targets)
 	}
-	sch, err := schemeByName(t.Scheme)
+	code, err := t.code()
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (t *Target) LoadPlan(sites []image.PokeSite, targets []image.Addr) ([]image
 	for i, s := range sites {
 		if targets[i] != 0 {
 			p.site = i
-			t.poke(p, sch, s, 0, targets[i])
+			t.poke(p, code, s, 0, targets[i])
 		}
 	}
 	return p.steps, p.err
@@ -61,14 +61,14 @@ func (t *Target) UpdatePlan(sites []image.PokeSite, old, new image.Addr) ([]imag
 	if t.Emitter != nil {
 		return t.Emitter.UpdatePlan(t, sites, old, new)
 	}
-	sch, err := schemeByName(t.Scheme)
+	code, err := t.code()
 	if err != nil {
 		return nil, err
 	}
 	p := &pokePlan{steps: []image.Patch{{Kind: image.PatchPointer}}}
 	for i, s := range sites {
 		p.site = i
-		t.poke(p, sch, s, old, new)
+		t.poke(p, code, s, old, new)
 	}
 	return p.steps, p.err
 }

@@ -329,8 +329,8 @@ func TestProposals(t *testing.T) {
 // farEnv answers for kernel routines near the code and for counters of programs.
 type farEnv struct{ placedEnv }
 
-func (e *farEnv) Symbol(name string) (image.Addr, error) {
-	if strings.Contains(name, ":") {
+func (e *farEnv) Routine(r image.Routine) (image.Addr, error) {
+	if r.Kind == image.ProgramCounter {
 		return 0xffffffffdeadbeef, nil
 	}
 	return 0xffffffffc0008000, nil

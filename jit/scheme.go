@@ -4,16 +4,17 @@ package jit
 
 import (
 	"fmt"
-	"sort"
 
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// scheme is a tail-call design: everything about prologue, calls, tail calls and epilogue that
+// designCode is a tail-call design: everything about prologue, calls, tail calls and epilogue that
 // makes it work. One file each, scheme_<name>.go, that reads from top to bottom as the kernel's
 // functions of the same jobs. The target it is emitted for supplies limits, offsets and thunks.
-type scheme interface {
+type designCode interface {
+	// traits are what is true of the design besides its code.
+	traits() Traits
 	// landing is how far behind bpf_func a tail call enters (X86_TAIL_CALL_OFFSET).
 	landing(t *Target) image.CodeOff
 	// prologue is emit_prologue behind the CFI preamble, with the pushes of callee-saved registers.
@@ -32,62 +33,24 @@ type scheme interface {
 	frame(f *fn) image.Frame
 }
 
-// framePointer is what a scheme has that does not use rbp as it is for BPF_REG_FP: the register,
+// framePointer is what a design has that does not use rbp as it is for BPF_REG_FP: the register,
 // and what is added to it in the offsets and moves in which the JIT sees that r10 is meant.
 type framePointer interface {
 	fp() (x86.Reg, int32)
 }
 
-var schemes = map[string]scheme{
-	"classic-4.4":  classic{},
-	"fpshift-4.13": fpshift{},
-	"josh-simple":  joshSimple{},
-	"fp-r12":       fpR12{},
-	"fp40":         fp40{},
-	"fp-dbl":       fpDbl{},
-	"fp53":         fp53{},
-	"direct-poke":  directPoke{},
-	"rework-5.10":  rework{},
-	"rework-6.7":   rework{},
-	"hier-6.12":    hier{},
-
-	"pop-nop-push":       popNopPush{},
-	"ip-aux":             ipAux{},
-	"jmp-always-valid":   jmpAlwaysValid{},
-	"hier-rfc1":          hierRFC1{},
-	"hier-rfc2":          hierRFC2{},
-	"maciej-hidden16":    hidden16{},
-	"hier-percpu":        hierPerCPU{},
-	"hier-percpu-dec":    hierPerCPUDec{},
-	"hier-percpu-prog-a": hierPerCPUProgA{},
-	"hier-percpu-prog-b": hierPerCPUProgB{},
-	"hier-task":          hierTask{},
-	"hier-runctx":        hierRunCtx{},
-	"backprop-poke":      backpropPoke{},
-	"backprop-check":     backpropCheck{},
-}
-
-func schemeByName(name string) (scheme, error) {
-	if s, ok := schemes[name]; ok {
-		return s, nil
+// code returns the design's code. It errors if the target has none.
+func (t *Target) code() (designCode, error) {
+	if t.Design >= designCount || designs[t.Design] == nil {
+		return nil, fmt.Errorf("target %q has no tail-call design", t.Name)
 	}
-	return nil, fmt.Errorf("unknown tail-call scheme %q", name)
-}
-
-// SchemeNames returns the names of the tail-call designs in alphabetical order.
-func SchemeNames() []string {
-	names := make([]string, 0, len(schemes))
-	for n := range schemes {
-		names = append(names, n)
-	}
-	sort.Strings(names)
-	return names
+	return designs[t.Design], nil
 }
 
 // Landing returns how far behind bpf_func a tail call enters a program of this target, in bytes.
-// It errors if the target names no known scheme.
+// It errors if the target has no design.
 func (t *Target) Landing() (image.CodeOff, error) {
-	s, err := schemeByName(t.Scheme)
+	s, err := t.code()
 	if err != nil {
 		return 0, err
 	}
@@ -141,13 +104,13 @@ func (e *emitter) jumpLabel(form x86.FormID, label int) image.CodeOff {
 	return at
 }
 
-// prologue appends the CFI preamble and the scheme's prologue.
+// prologue appends the CFI preamble and the design's prologue.
 func (e *emitter) prologue() error {
 	if err := e.cfi(); err != nil {
 		return err
 	}
 	from := e.Len()
-	e.f.c.sch.prologue(e)
+	e.f.c.code.prologue(e)
 	if e.err != nil {
 		return e.err
 	}

@@ -20,7 +20,7 @@ import (
 // A what-if: nobody wrote it.
 type backprop struct{}
 
-// takesBack is what a scheme has that does something behind a call of a subprogram.
+// takesBack is what a design has that does something behind a call of a subprogram.
 type takesBack interface {
 	// takeBack appends it and reports whether there is anything.
 	takeBack(e *emitter, callee *fn) bool
@@ -115,6 +115,15 @@ func (b backprop) frameWith(f *fn, keep bool) image.Frame {
 // program keeps a count. One that runs on its own gives it back as well, to a caller that did not ask.
 type backpropPoke struct{ backprop }
 
+func (backpropPoke) traits() Traits {
+	return Traits{
+		Name: "backprop-poke", Source: "what-if: first way in the mail of 6 December 2023", Evidence: BySource,
+		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandCount, Boundary: BoundaryNone,
+		Faults: []Fault{{"helper-clobber", ShownByProgram, "trampolines do not keep the count that comes back in rcx"}},
+		Shape:  Shape{Reused: No, Hook: Yes, Counter: CounterPlace{CounterStack, image.CounterValue, 4, -4}, Exit: ExitLoadsRSP},
+	}
+}
+
 // keeps says that the function has a count.
 func (backpropPoke) keeps(f *fn) bool { return !f.sub || f.reachable }
 
@@ -135,6 +144,18 @@ func (b backpropPoke) frame(f *fn) image.Frame { return b.frameWith(f, b.keeps(f
 // count back if it is not 0. A caller cannot tell whether rcx holds a count: a program without tail
 // calls that was reached by one leaves there what it worked with.
 type backpropCheck struct{ backprop }
+
+func (backpropCheck) traits() Traits {
+	return Traits{
+		Name: "backprop-check", Source: "what-if: second way in the mail of 6 December 2023", Evidence: BySource,
+		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandCount, Boundary: BoundaryNone,
+		Faults: []Fault{
+			{"limit", ShownByGraphs, "takes for a count what a program without one left in rcx"},
+			{"helper-clobber", ShownByGraphs, "calls a subprogram with what a helper left in rax"},
+		},
+		Shape: Shape{Reused: No, Hook: Yes, Counter: CounterPlace{CounterStack, image.CounterValue, 4, -4}, Exit: ExitLoadsRBP},
+	}
+}
 
 func (b backpropCheck) prologue(e *emitter) {
 	b.head(e, e.f.reachable && !e.f.sub, e.f.reachable)

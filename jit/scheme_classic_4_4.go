@@ -23,6 +23,14 @@ import (
 // emit_bpf_tail_call, the exit of do_jit.
 type classic struct{ oneFrame }
 
+func (classic) traits() Traits {
+	return Traits{
+		Name: "classic-4.4", Source: "4.5 to 4.12 (b52f00e6a715)", Evidence: BySource,
+		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandFrame, Boundary: BoundaryNone,
+		Shape: Shape{Reused: Yes, Hook: No, Counter: CounterPlace{CounterRBP, image.CounterValue, 4, classicCounter}},
+	}
+}
+
 const (
 	classicStack   = 512 + 32 + 8 // STACKSIZE: MAX_BPF_STACK, four registers, tail_call_cnt
 	classicCounter = -516

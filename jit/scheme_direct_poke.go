@@ -25,6 +25,14 @@ import (
 // emit_bpf_tail_call_indirect, emit_bpf_tail_call_direct, the exit of do_jit.
 type directPoke struct{ oneFrame }
 
+func (directPoke) traits() Traits {
+	return Traits{
+		Name: "direct-poke", Source: "5.5 to 5.9, listings in the message of 428d5df1fa4f", Evidence: ByListing, Listings: []string{"", "inline-nodirect"},
+		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandFrame, Boundary: BoundaryNone,
+		Shape: Shape{Reused: Yes, Hook: Yes, Counter: CounterPlace{CounterStack, image.CounterValue, 4, -36}, Setup: SetupReserves},
+	}
+}
+
 // directPokeCounter is -36 - MAX_BPF_STACK, whatever the depth.
 const directPokeCounter = -36 - 512
 

@@ -27,6 +27,18 @@ import (
 // emit_mov_reg.
 type fp40 struct{ oneFrame }
 
+func (fp40) traits() Traits {
+	return Traits{
+		Name: "fp40", Source: "patch in a mail of June 2019 (BPF_REG_FP is rbp - 40)", Evidence: BySource,
+		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandFrame, Boundary: BoundaryNone,
+		Faults: []Fault{
+			{"frame", ShownByProgram, "a stored r10 is rbp, which is 40 bytes too high"},
+			{"semantics", ShownByProgram, "r10 in arithmetic or a comparison is rbp, which is 40 bytes too high"},
+		},
+		Shape: Shape{Reused: Yes, Hook: No, Counter: CounterPlace{CounterRBP, image.CounterValue, 4, fp40Counter}, Setup: SetupOther},
+	}
+}
+
 const fp40Counter = -36
 
 // landing is PROLOGUE_SIZE.

@@ -25,6 +25,14 @@ import (
 // emit_bpf_tail_call, the exit of do_jit.
 type fp53 struct{ oneFrame }
 
+func (fp53) traits() Traits {
+	return Traits{
+		Name: "fp53", Source: "5.3 and 5.4 (fe8d9571dc50)", Evidence: BySource,
+		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandFrame, Boundary: BoundaryNone,
+		Shape: Shape{Reused: Yes, Hook: No, Counter: CounterPlace{CounterStack, image.CounterValue, 4, -36}, Setup: SetupReserves},
+	}
+}
+
 // fp53Counter is -36 - MAX_BPF_STACK, whatever the depth.
 const fp53Counter = -36 - 512
 

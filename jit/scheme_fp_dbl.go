@@ -23,6 +23,14 @@ import (
 // Derived from a description: emit_prologue, emit_epilogue, emit_bpf_tail_call.
 type fpDbl struct{ oneFrame }
 
+func (fpDbl) traits() Traits {
+	return Traits{
+		Name: "fp-dbl", Source: "idea of June 2019 (two frames)", Evidence: BySource,
+		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandFrame, Boundary: BoundaryNone,
+		Shape: Shape{Reused: Yes, Hook: No, Counter: CounterPlace{CounterRBP, image.CounterValue, 4, fpDblCounter}},
+	}
+}
+
 const fpDblCounter = 12
 
 // landing is PROLOGUE_SIZE.

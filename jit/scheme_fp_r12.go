@@ -23,6 +23,14 @@ import (
 // Derived from a description of the patch: emit_prologue, emit_epilogue, emit_bpf_tail_call.
 type fpR12 struct{ oneFrame }
 
+func (fpR12) traits() Traits {
+	return Traits{
+		Name: "fp-r12", Source: "patch 6/9 of June 2019", Evidence: BySource,
+		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandFrame, Boundary: BoundaryNone,
+		Shape: Shape{Reused: Yes, Hook: No, Counter: CounterPlace{CounterRBP, image.CounterValue, 4, fpR12Counter}},
+	}
+}
+
 const fpR12Counter = -44
 
 // landing is PROLOGUE_SIZE.

@@ -24,6 +24,15 @@ import (
 // emit_bpf_tail_call, the exit of do_jit.
 type fpshift struct{ oneFrame }
 
+func (fpshift) traits() Traits {
+	return Traits{
+		Name: "fpshift-4.13", Source: "4.13 to 5.2 (177366bf7ceb)", Evidence: BySource,
+		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandFrame, Boundary: BoundaryNone,
+		Faults: []Fault{{"backtrace", ShownByGraphs, "rbp is moved down after it was linked, which breaks the chain of frames"}},
+		Shape:  Shape{Reused: Yes, Hook: No, Counter: CounterPlace{CounterRBP, image.CounterValue, 4, fpshiftCounter}},
+	}
+}
+
 const (
 	fpshiftAux     = 40 // AUX_STACK_SPACE: four registers and tail_call_cnt
 	fpshiftCounter = 36

@@ -25,7 +25,13 @@ import (
 // The main program of one that throws saves r12 and all of rbx, r13, r14, r15.
 type hier struct{}
 
-func (hier) throws() {}
+func (hier) traits() Traits {
+	return Traits{
+		Name: "hier-6.12", Source: "6.12 and later (116e04ba1459)", Evidence: ByCapture,
+		Counting: CountInvocation, Empty: EmptyFree, Handover: HandCountOrPointer, Boundary: BoundarySaves,
+		Shape: Shape{Reused: No, Counter: CounterPlace{CounterStack, image.CounterPtr, 8, -16}},
+	}
+}
 
 func (hier) landing(t *Target) image.CodeOff {
 	if t.Emit.ENDBR {

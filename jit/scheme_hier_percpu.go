@@ -22,15 +22,26 @@ import (
 // as in 6.7. The routines are called out of line.
 type hierPerCPU struct{ kernelCounter }
 
-func (h hierPerCPU) prologue(e *emitter) { h.prologueWith(e, symPrepare) }
+func (hierPerCPU) traits() Traits {
+	return Traits{
+		Name: "hier-percpu", Source: "v2 of 22 February 2024, described", Evidence: BySource,
+		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandNothing, Boundary: BoundaryNone,
+		Routines: []image.RoutineKind{image.CPUCounter, image.CPUReset, image.CPUFetch},
+		Faults: []Fault{
+			{"limit", ShownByInterrupt, "a program that interrupts another on the same CPU begins the count anew"},
+			{"semantics", ShownByInterrupt, "a program that interrupts another on the same CPU uses up its budget"},
+		},
+		Shape: Shape{Reused: No, Counter: CounterPlace{Base: CounterCalled}, Call: CallCompares},
+	}
+}
 
-func (hierPerCPU) symbols(*Target) []string { return []string{symPrepare, symFetchInc} }
+func (h hierPerCPU) prologue(e *emitter) { h.prologueWith(e, image.Routine{Kind: image.CPUReset}) }
 
 // count jumps to out if the counter had reached the limit; it has been incremented in any case.
 func (hierPerCPU) count(e *emitter, s *image.TailCallSite, label int) {
 	s.Bump = image.CodeOff(e.Len())
-	e.callSymbol(symFetchInc)                     // e8 rel32
-	e.Cmp32MI8(reg(x86.RAX), int8(e.f.c.t.Limit)) // 83 f8 21
+	e.callRoutine(image.Routine{Kind: image.CPUFetch}) // e8 rel32
+	e.Cmp32MI8(reg(x86.RAX), int8(e.f.c.t.Limit))      // 83 f8 21
 	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
 }
 
@@ -54,6 +65,6 @@ func (h hierPerCPU) direct(e *emitter, s *image.TailCallSite) error {
 
 func (h hierPerCPU) frame(f *fn) image.Frame {
 	frame := h.kernelCounter.frame(f)
-	frame.Counter = f.perCPUCounter(symCounter)
+	frame.Counter = f.perCPUCounter(image.Routine{Kind: image.CPUCounter})
 	return frame
 }

@@ -3,8 +3,6 @@
 package jit
 
 import (
-	"strconv"
-
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -22,17 +20,28 @@ import (
 // From a description in the same thread; what it leaves open is as in 6.7.
 type hierPerCPUDec struct{ kernelCounter }
 
-func prepareLimit(t *Target) string { return symPrepareLimit + strconv.Itoa(int(t.Limit)) }
+func (hierPerCPUDec) traits() Traits {
+	return Traits{
+		Name: "hier-percpu-dec", Source: "mail of 27 February 2024, described", Evidence: BySource,
+		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandNothing, Boundary: BoundaryNone,
+		Routines: []image.RoutineKind{image.CPUCounter, image.CPUFill, image.CPUAddr},
+		Faults: []Fault{
+			{"limit", ShownByInterrupt, "a program that interrupts another on the same CPU begins the count anew"},
+			{"semantics", ShownByInterrupt, "a program that interrupts another on the same CPU uses up its budget"},
+		},
+		Shape: Shape{Reused: No, Counter: CounterPlace{Base: CounterCalled}, Call: CallReadsLeft},
+	}
+}
 
-func (h hierPerCPUDec) prologue(e *emitter) { h.prologueWith(e, prepareLimit(e.f.c.t)) }
-
-func (hierPerCPUDec) symbols(t *Target) []string { return []string{prepareLimit(t), symCntPtr} }
+func (h hierPerCPUDec) prologue(e *emitter) {
+	h.prologueWith(e, image.Routine{Kind: image.CPUFill, Limit: e.f.c.t.Limit})
+}
 
 // count jumps to out if nothing is left, and takes one away.
 func (hierPerCPUDec) count(e *emitter, s *image.TailCallSite, label int) {
-	e.callSymbol(symCntPtr)                    // e8 rel32
-	e.Cmp32MI8(x86.M0(x86.RAX), 0)             // 83 38 00
-	s.Limit = e.jumpLabel(x86.FormJeD8, label) // 74 xx
+	e.callRoutine(image.Routine{Kind: image.CPUAddr}) // e8 rel32
+	e.Cmp32MI8(x86.M0(x86.RAX), 0)                    // 83 38 00
+	s.Limit = e.jumpLabel(x86.FormJeD8, label)        // 74 xx
 	s.Bump = image.CodeOff(e.Len())
 	e.Dec32M(x86.M0(x86.RAX)) // ff 08
 }
@@ -57,6 +66,6 @@ func (h hierPerCPUDec) direct(e *emitter, s *image.TailCallSite) error {
 
 func (h hierPerCPUDec) frame(f *fn) image.Frame {
 	frame := h.kernelCounter.frame(f)
-	frame.Counter = f.perCPUCounter(symCounter)
+	frame.Counter = f.perCPUCounter(image.Routine{Kind: image.CPUCounter})
 	return frame
 }

@@ -23,19 +23,29 @@ import (
 // the pointer is handed on, as in hierRFC2.
 type hierPerCPUProgA struct{}
 
+func (hierPerCPUProgA) traits() Traits {
+	return Traits{
+		Name: "hier-percpu-prog-a", Source: "mails of 26 February 2024, described", Evidence: BySource,
+		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandPointer, Boundary: BoundaryNone,
+		Routines: []image.RoutineKind{image.ProgramCounter, image.ProgramReset},
+		Shape:    Shape{Reused: No, Hook: Yes, Counter: CounterPlace{CounterStack, image.CounterPtr, 4, -8}, Returns: 1, Head: 15},
+	}
+}
+
 func (hierPerCPUProgA) landing(t *Target) image.CodeOff { return withENDBR(t, 24) }
 
-// progSymbol names the program's own counter.
-func (f *fn) progSymbol() string {
+// progRoutine is the program's own counter.
+func (f *fn) progRoutine() image.Routine {
+	r := image.Routine{Kind: image.ProgramCounter}
 	if p := f.c.v.Program; p != nil {
-		return symProg + p.Name
+		r.Program = p.Name
 	}
-	return symProg
+	return r
 }
 
 // progCounter is the per-CPU pointer to the program's own counter.
 func (e *emitter) progCounter() {
-	a, err := e.f.c.symbol(e.f.progSymbol())
+	a, err := e.f.c.routine(e.f.progRoutine())
 	if err != nil {
 		e.err = err
 	}
@@ -51,7 +61,7 @@ func (e *emitter) progPrologue() {
 	// The counter of this program on this CPU becomes 0, rax the pointer to it.
 	if f.reachable && !f.sub {
 		e.progCounter()
-		e.callSymbol(symProgPrepare) // e8 rel32
+		e.callRoutine(image.Routine{Kind: image.ProgramReset}) // e8 rel32
 	} else {
 		e.Nop(11) // 66 66 2e 0f 1f 84 00 00 00 00 00
 		e.Nop(4)  // 0f 1f 40 00
@@ -60,8 +70,6 @@ func (e *emitter) progPrologue() {
 	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
 	e.endbr()
 }
-
-func (hierPerCPUProgA) symbols(*Target) []string { return []string{symProgPrepare} }
 
 func (hierPerCPUProgA) prologue(e *emitter) {
 	e.progPrologue()
@@ -143,9 +151,16 @@ func (h hierPerCPUProgA) frame(f *fn) image.Frame {
 //	gs:     tail_call_cnt of each program, a dword; reset when it is entered from outside
 type hierPerCPUProgB struct{ kernelCounter }
 
-func (hierPerCPUProgB) landing(t *Target) image.CodeOff { return withENDBR(t, 24) }
+func (hierPerCPUProgB) traits() Traits {
+	return Traits{
+		Name: "hier-percpu-prog-b", Source: "mails of 26 February 2024, described", Evidence: BySource,
+		Counting: CountByProgram, Empty: EmptyCounts, Handover: HandNothing, Boundary: BoundaryNone,
+		Routines: []image.RoutineKind{image.ProgramCounter, image.ProgramReset, image.ProgramFetch},
+		Shape:    Shape{Reused: No, Counter: CounterPlace{Base: CounterCalled}, Call: CallComparesOf},
+	}
+}
 
-func (hierPerCPUProgB) symbols(*Target) []string { return []string{symProgPrepare, symProgFetchInc} }
+func (hierPerCPUProgB) landing(t *Target) image.CodeOff { return withENDBR(t, 24) }
 
 func (hierPerCPUProgB) prologue(e *emitter) {
 	e.progPrologue()
@@ -160,8 +175,8 @@ func (hierPerCPUProgB) prologue(e *emitter) {
 func (hierPerCPUProgB) count(e *emitter, s *image.TailCallSite, label int) {
 	e.progCounter()
 	s.Bump = image.CodeOff(e.Len())
-	e.callSymbol(symProgFetchInc)                 // e8 rel32
-	e.Cmp32MI8(reg(x86.RAX), int8(e.f.c.t.Limit)) // 83 f8 21
+	e.callRoutine(image.Routine{Kind: image.ProgramFetch}) // e8 rel32
+	e.Cmp32MI8(reg(x86.RAX), int8(e.f.c.t.Limit))          // 83 f8 21
 	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
 }
 
@@ -186,6 +201,6 @@ func (h hierPerCPUProgB) direct(e *emitter, s *image.TailCallSite) error {
 func (h hierPerCPUProgB) frame(f *fn) image.Frame {
 	b := newFrame(f)
 	b.landing = h.landing(f.c.t)
-	b.frame.Counter = f.perCPUCounter(f.progSymbol())
+	b.frame.Counter = f.perCPUCounter(f.progRoutine())
 	return b.done()
 }

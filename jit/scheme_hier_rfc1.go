@@ -24,6 +24,19 @@ import (
 // leaves open is as in the second version: tests and order of the tail call, poking.
 type hierRFC1 struct{}
 
+func (hierRFC1) traits() Traits {
+	return Traits{
+		Name: "hier-rfc1", Source: "RFC of 5 October 2023, described", Evidence: BySource,
+		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandPointer, Boundary: BoundaryNone,
+		Faults: []Fault{
+			{"frame", ShownByGraphs, "the stack of a program comes to lie on the counter"},
+			{"below-rsp", ShownAlways, "keeps tail_call_cnt below rsp while one program hands over to another"},
+			{"semantics", ShownByInterrupt, "an interrupt overwrites tail_call_cnt below rsp"},
+		},
+		Shape: Shape{Reused: No, Setup: SetupFromRBP},
+	}
+}
+
 func (hierRFC1) landing(t *Target) image.CodeOff { return withENDBR(t, 24) }
 
 func (h hierRFC1) prologue(e *emitter) {

@@ -26,6 +26,14 @@ import (
 // 6.6: emit_prologue, emit_bpf_tail_call_indirect, emit_bpf_tail_call_direct.
 type hierRFC2 struct{}
 
+func (hierRFC2) traits() Traits {
+	return Traits{
+		Name: "hier-rfc2", Source: "RFC v2 of 11 October 2023, the patch", Evidence: BySource,
+		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandPointer, Boundary: BoundaryNone,
+		Shape: Shape{Reused: No, Hook: Yes, Counter: CounterPlace{CounterStack, image.CounterPtr, 4, -8}, Returns: 2},
+	}
+}
+
 func (hierRFC2) landing(t *Target) image.CodeOff { return withENDBR(t, 22) }
 
 func (hierRFC2) prologue(e *emitter) {

@@ -22,6 +22,15 @@ import (
 // one that reaches no tail call (freplace) gets no such struct; that is not modelled.
 type hierRunCtx struct{}
 
+func (hierRunCtx) traits() Traits {
+	return Traits{
+		Name: "hier-runctx", Source: "v4 of May 2024, described", Evidence: BySource,
+		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandPointer, Boundary: BoundaryNone,
+		Faults: []Fault{{"fault", ShownByProgram, "a program that replaces a function gets no counter from the caller of that"}},
+		Shape:  Shape{Reused: No, Hook: Yes, Counter: CounterPlace{CounterStack, image.CounterPtr, 4, -8}, Returns: 1, Head: 7},
+	}
+}
+
 func (hierRunCtx) landing(t *Target) image.CodeOff { return withENDBR(t, 16) }
 
 func (hierRunCtx) prologue(e *emitter) {

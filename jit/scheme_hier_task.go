@@ -22,14 +22,25 @@ import (
 // as in 6.7. The routines are called out of line.
 type hierTask struct{ kernelCounter }
 
-func (h hierTask) prologue(e *emitter) { h.prologueWith(e, symTaskPrepare) }
+func (hierTask) traits() Traits {
+	return Traits{
+		Name: "hier-task", Source: "v3 of April 2024, described", Evidence: BySource,
+		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandNothing, Boundary: BoundaryNone,
+		Routines: []image.RoutineKind{image.TaskReset, image.TaskAddr},
+		Faults: []Fault{
+			{"limit", ShownByInterrupt, "a program that interrupts another in the same task begins the count anew"},
+			{"semantics", ShownByInterrupt, "a program that interrupts another in the same task uses up its budget"},
+		},
+		Shape: Shape{Reused: No, Counter: CounterPlace{Base: CounterCalled}, Call: CallReads},
+	}
+}
 
-func (hierTask) symbols(*Target) []string { return []string{symTaskPrepare, symTaskPtr} }
+func (h hierTask) prologue(e *emitter) { h.prologueWith(e, image.Routine{Kind: image.TaskReset}) }
 
 // count jumps to out if the counter has reached the limit, and adds one to it.
 func (hierTask) count(e *emitter, s *image.TailCallSite, label int) {
-	e.callSymbol(symTaskPtr)                         // e8 rel32
-	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 83 38 21
+	e.callRoutine(image.Routine{Kind: image.TaskAddr}) // e8 rel32
+	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit))   // 83 38 21
 	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
 	s.Bump = image.CodeOff(e.Len())
 	e.Inc32M(x86.M0(x86.RAX)) // ff 00

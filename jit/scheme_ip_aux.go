@@ -18,6 +18,15 @@ import "github.com/tcsim/tcsim/jit/image"
 // Derived from the mail of 10 July 2020: its first listing.
 type ipAux struct{ rfc2020 }
 
+func (ipAux) traits() Traits {
+	return Traits{
+		Name: "ip-aux", Source: "RFC of 2 July 2020, first listing of the mail of 10 July", Evidence: ByListing, Listings: []string{""},
+		Counting: CountByFunction, Empty: EmptyCounts, Handover: HandCount, Boundary: BoundaryNone,
+		Faults: []Fault{{"pokes", ShownDuringUpdate, "has a window in which an emptied slot is fallen through"}},
+		Shape:  Shape{Reused: No, Hook: Yes, Counter: CounterPlace{CounterStack, image.CounterValue, 4, -4}, Setup: SetupReserves, Exit: ExitPopsRCX, Rebuilt: No},
+	}
+}
+
 func (a ipAux) direct(e *emitter, s *image.TailCallSite) error {
 	label := e.f.directLabel
 	a.count(e, s, label)

@@ -19,6 +19,15 @@ import "github.com/tcsim/tcsim/jit/image"
 // sketch pokes the bypass at each change; here, when the slot is filled or emptied.
 type jmpAlwaysValid struct{ rfc2020 }
 
+func (jmpAlwaysValid) traits() Traits {
+	return Traits{
+		Name: "jmp-always-valid", Source: "sketch in the mail of 10 July 2020", Evidence: BySource,
+		Counting: CountByFunction, Empty: EmptyCounts, Handover: HandCount, Boundary: BoundaryNone,
+		Faults: []Fault{{"pokes", ShownByUpdate, "an emptied slot cannot be filled again"}},
+		Shape:  Shape{Reused: No, Hook: Yes, Counter: CounterPlace{CounterStack, image.CounterValue, 4, -4}, Setup: SetupReserves, Exit: ExitPopsRCX, Rebuilt: No},
+	}
+}
+
 func (j jmpAlwaysValid) direct(e *emitter, s *image.TailCallSite) error {
 	label := e.f.directLabel
 	j.count(e, s, label)

@@ -24,6 +24,15 @@ import (
 // emit_prologue, emit_epilogue, emit_bpf_tail_call.
 type joshSimple struct{ oneFrame }
 
+func (joshSimple) traits() Traits {
+	return Traits{
+		Name: "josh-simple", Source: "patch 4/9 of June 2019, the \"-\" lines of the patch mailed on top of it", Evidence: BySource,
+		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandFrame, Boundary: BoundaryNone,
+		Faults: []Fault{{"backtrace", ShownByGraphs, "rbp is moved down after it was linked, which breaks the chain of frames"}},
+		Shape:  Shape{Reused: Yes, Hook: No, Counter: CounterPlace{CounterRBP, image.CounterValue, 4, joshSimpleCounter}},
+	}
+}
+
 const joshSimpleCounter = 4
 
 // landing is PROLOGUE_SIZE.

@@ -27,6 +27,15 @@ import (
 // those of the proposal that the mail reviews.
 type hidden16 struct{}
 
+func (hidden16) traits() Traits {
+	return Traits{
+		Name: "maciej-hidden16", Source: "mail of 21 December 2023, listing of a main program; subprograms and tail calls are ours", Evidence: ByListing, Listings: []string{""},
+		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandPointer, Boundary: BoundaryNone,
+		Faults: []Fault{{"frame", ShownByGraphs, "the pointer to the counter lies on the stack of the program"}},
+		Shape:  Shape{Reused: No, Hook: Yes, Counter: CounterPlace{CounterRBP, image.CounterPtr, 4, -8}, Returns: 1, Setup: SetupPlace},
+	}
+}
+
 func (hidden16) landing(t *Target) image.CodeOff { return withENDBR(t, 29) }
 
 // hidden is the number of bytes that a tail call leaves in place below the saved rbp.

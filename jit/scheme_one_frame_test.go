@@ -224,7 +224,7 @@ func TestRecogniseOneFrame(t *testing.T) {
 				if diff := cmp.Diff(w, got.Funcs[0]); diff != "" {
 					t.Errorf("%s program %d (-compiler +recognised):\n%s", target, i, diff)
 				}
-				if design, err := recognise.RecogniseDesign(got); err != nil || design.Name != d.name && len(w.TailCalls) > 0 {
+				if design, err := recognise.RecogniseDesign(got); err != nil || design.Name() != d.name && len(w.TailCalls) > 0 {
 					t.Errorf("%s program %d: design %+v %v", target, i, design, err)
 				}
 			}

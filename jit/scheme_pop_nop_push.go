@@ -20,6 +20,15 @@ import (
 // Derived from the mail of 10 July 2020: its second listing and what follows it.
 type popNopPush struct{ rfc2020 }
 
+func (popNopPush) traits() Traits {
+	return Traits{
+		Name: "pop-nop-push", Source: "mail of 10 July 2020, second listing", Evidence: ByListing, Listings: []string{""},
+		Counting: CountByFunction, Empty: EmptyCounts, Handover: HandCount, Boundary: BoundaryNone,
+		Faults: []Fault{{"callee-saved", ShownByGraphs, "loses R6 to R9 where a tail call is refused"}},
+		Shape:  Shape{Reused: No, Hook: Yes, Counter: CounterPlace{CounterStack, image.CounterValue, 4, -4}, Setup: SetupReserves, Exit: ExitPopsRCX, Rebuilt: Yes},
+	}
+}
+
 func (p popNopPush) direct(e *emitter, s *image.TailCallSite) error {
 	label := e.f.directLabel
 	p.count(e, s, label)

@@ -21,6 +21,14 @@ import (
 // emit_bpf_tail_call_indirect, emit_bpf_tail_call_direct.
 type rework struct{}
 
+func (rework) traits() Traits {
+	return Traits{
+		Name: "rework-5.10", Source: "5.10 to 6.6 (ebf7d1f508a7, e411901c0b77)", Evidence: ByCapture,
+		Counting: CountByValue, Empty: EmptyCounts, Handover: HandCount, Boundary: BoundaryNone,
+		Shape: Shape{Reused: No, Hook: Yes, Counter: CounterPlace{CounterStack, image.CounterValue, 4, -4}, Exit: ExitPlain},
+	}
+}
+
 func (rework) landing(t *Target) image.CodeOff {
 	if t.Emit.ENDBR {
 		return 11 + endbrSize
@@ -151,4 +159,13 @@ func (r rework) frame(f *fn) image.Frame {
 		b.frame.Counter = image.Counter{Form: image.CounterValue, Off: -f.depth - 4, Size: 4}
 	}
 	return b.done()
+}
+
+// rework67 is rework of kernels whose trampolines keep the count.
+type rework67 struct{ rework }
+
+func (r rework67) traits() Traits {
+	t := r.rework.traits()
+	t.Name, t.Source = "rework-6.7", "6.7 to 6.11, and 6.1 stable (2b5dcb31a19a)"
+	return t
 }

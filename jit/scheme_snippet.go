@@ -64,20 +64,6 @@ func (e *emitter) giveStack() {
 	}
 }
 
-// callSymbol appends a call of a kernel routine. The proposals that have one say nothing of call
-// depth tracking. An error is kept for who called the scheme.
-func (e *emitter) callSymbol(name string) {
-	a, err := e.f.c.symbol(name)
-	var rel int32
-	if err == nil && e.f.img != nil {
-		rel, err = e.rel32(a, 5)
-	}
-	if err != nil {
-		e.err = err
-	}
-	e.CallD32(rel)
-}
-
 // pokeJump pokes the one place of a design in which no other instruction depends on it.
 func pokeJump(p *pokePlan, s image.PokeSite, old, new image.Addr) {
 	p.text(image.PartJump, s.Jump, old, new)

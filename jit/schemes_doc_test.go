@@ -53,80 +53,77 @@ func schemesText(t *testing.T) string {
 	b.WriteString("| design | OFF | tail_call_cnt | handed over | refuses | empty slot | frame | evidence |\n|---|---|---|---|---|---|---|---|\n")
 	var targets strings.Builder
 	targets.WriteString("| target | design | evidence | source |\n|---|---|---|---|\n")
-	var seen []string
+	var seen []jit.Design
 	for _, name := range jit.TargetNames() {
 		tgt, err := jit.TargetByName(name)
 		must(t, err)
-		fmt.Fprintf(&targets, "| `%s` | %s | %s | %s |\n", name, tgt.Scheme, tgt.Evidence, tgt.Source)
-		if !slices.Contains(seen, tgt.Scheme) {
-			seen = append(seen, tgt.Scheme)
-			b.WriteString(describeScheme(t, tgt))
+		fmt.Fprintf(&targets, "| `%s` | %s | %s | %s |\n", name, tgt.Design, tgt.Evidence, tgt.Source)
+		if !slices.Contains(seen, tgt.Design) {
+			seen = append(seen, tgt.Design)
+			b.WriteString(describeDesign(t, tgt))
 		}
 	}
-	if all := jit.SchemeNames(); len(seen) != len(all) {
+	if all := jit.Designs(); len(seen) != len(all) {
 		t.Errorf("listed targets have %d designs of %d: %v of %v", len(seen), len(all), seen, all)
 	}
 	return b.String() + schemesTargets + targets.String()
 }
 
-// symbolEnv notes the kernel symbols that code refers to.
-type symbolEnv struct {
+// routineEnv notes the kernel's routines that code refers to.
+type routineEnv struct {
 	fixedEnv
-	names []string
+	routines []image.Routine
 }
 
-func (e *symbolEnv) Symbol(name string) (image.Addr, error) {
-	if !slices.Contains(e.names, name) {
-		e.names = append(e.names, name)
+func (e *routineEnv) Routine(r image.Routine) (image.Addr, error) {
+	if !slices.Contains(e.routines, r) {
+		e.routines = append(e.routines, r)
 	}
-	return e.fixedEnv.Symbol(name)
+	return e.fixedEnv.Routine(r)
 }
 
-// describeScheme makes the row of a target's design.
-func describeScheme(t *testing.T, tgt *jit.Target) string {
+// shown is what the code of a design shows.
+type shown struct {
+	f        [2]*image.FuncImage // the same program with two sizes of stack
+	routines []image.Routine
+}
+
+// showDesign compiles a program with an indirect tail call.
+func showDesign(t *testing.T, tgt *jit.Target) shown {
 	t.Helper()
-	env := &symbolEnv{fixedEnv: fixedEnv{next: fuzzBase}}
-	var f [2]*image.FuncImage
+	env := &routineEnv{fixedEnv: fixedEnv{next: fuzzBase}}
+	var out shown
 	for i, depth := range []int32{512, 512 + 64} {
 		img, err := jit.Compile(program(depth, true, bpf.Insn{Op: bpf.OpTailCall}, mov0, exit), tgt, env)
 		must(t, err)
-		f[i] = &img.Funcs[0]
+		out.f[i] = &img.Funcs[0]
 	}
-	s := &f[0].TailCalls[0]
-	limit, err := x86.Decode(f[0].Code[s.Limit:], 0)
+	out.routines = env.routines
+	return out
+}
+
+// describeDesign makes the row of a target's design.
+func describeDesign(t *testing.T, tgt *jit.Target) string {
+	t.Helper()
+	s, d := showDesign(t, tgt), tgt.Design.Traits()
+	f := s.f[0]
+	limit, err := x86.Decode(f.Code[f.TailCalls[0].Limit:], 0)
 	must(t, err)
-	_, test := limitCheck(t, f[0])
+	_, test := limitCheck(t, f)
 	size := int32(0)
-	for _, slot := range f[0].Frame.Slots {
+	for _, slot := range f.Frame.Slots {
 		if slot.Kind != image.SlotBPFStack {
 			size += slot.Size
 		}
-	}
-	empty := "free"
-	if s.Bump >= 0 && s.Bump < s.Null {
-		empty = "counts"
 	}
 	landing, err := tgt.Landing()
 	must(t, err)
 	if tgt.Emit.ENDBR {
 		landing -= 4
 	}
-	return fmt.Sprintf("| %s | %d | %s | %s | `%s`, `%s` | %s | %d | %s |\n", tgt.Scheme, landing, counterHome(t, f, env.names),
-		handedOver(&f[0].Frame), test.String(), limit.Op, empty, size, schemeEvidence(t, tgt.Scheme))
-}
-
-// schemeEvidence is the best evidence that a target with the design has.
-func schemeEvidence(t *testing.T, scheme string) jit.Evidence {
-	t.Helper()
-	best := jit.BySource
-	for _, name := range jit.TargetNames() {
-		tgt, err := jit.TargetByName(name)
-		must(t, err)
-		if tgt.Scheme == scheme {
-			best = min(best, tgt.Evidence)
-		}
-	}
-	return best
+	empty := map[jit.EmptySlot]string{jit.EmptyCounts: "counts", jit.EmptyFree: "free"}[d.Empty]
+	return fmt.Sprintf("| %s | %d | %s | %s | `%s`, `%s` | %s | %d | %s |\n", tgt.Design, landing, counterHome(t, s),
+		d.Handover, test.String(), limit.Op, empty, size, d.Evidence)
 }
 
 // limitCheck returns the comparison of the tail call with the limit and the instruction before it,
@@ -142,8 +139,13 @@ func limitCheck(t *testing.T, f *image.FuncImage) (load, test x86.Inst) {
 }
 
 // counterHome says where the counter lives in two functions that differ in 64 bytes of stack.
-func counterHome(t *testing.T, f [2]*image.FuncImage, symbols []string) string {
+func counterHome(t *testing.T, s shown) string {
 	t.Helper()
+	f := s.f
+	var symbols []string
+	for _, r := range s.routines {
+		symbols = append(symbols, r.String())
+	}
 	at := func(a, b int32) string {
 		if a != b {
 			return fmt.Sprintf("rbp-sd%+d", a+512)
@@ -179,22 +181,4 @@ func counterHome(t *testing.T, f [2]*image.FuncImage, symbols []string) string {
 		home = outside
 	}
 	return width + " " + home + ", pointer at " + loaded
-}
-
-// handedOver says what a tail call hands to the next program, beside what is in the program array.
-func handedOver(f *image.Frame) string {
-	switch {
-	case f.Reused:
-		return "the whole frame"
-	case f.Counter.Form == image.CounterValue:
-		return "count in rax"
-	case f.Counter.Form == image.CounterNone, f.Counter.Form == image.CounterGS:
-		return "nothing"
-	}
-	for _, s := range f.Slots {
-		if s.Kind == image.SlotTailCallCntOrPtr {
-			return "count or pointer in rax"
-		}
-	}
-	return "pointer in rax"
 }

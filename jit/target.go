@@ -4,7 +4,7 @@ package jit
 
 import "github.com/tcsim/tcsim/jit/kernels"
 
-// Target is everything that decides the bytes: a scheme plus kernel release, mitigations and
+// Target is everything that decides the bytes: a tail-call design plus kernel release, mitigations and
 // struct offsets. Targets are data; nothing changes one after it was made. A copy with another
 // Limit is how the limit is varied.
 type Target struct {
@@ -14,15 +14,21 @@ type Target struct {
 	Note string
 	// Evidence says how sure its bytes are.
 	Evidence Evidence
-	// Scheme names the tail-call design, such as "hier-6.12".
-	Scheme string
+	Design   Design // how tail calls work
+	// Base is the kernel or design that the name begins with, Features are the words after it.
+	Base     string
+	Features []string
+	// Decoded says that it was read from machine code, so that Design is a stand-in.
+	Decoded bool
+	// Version is the kernel's; the zero value means a design that is not tied to a kernel.
+	Version kernels.Version
 	// Limit is MAX_TAIL_CALL_CNT as an effective number: how many tail calls one invocation may
 	// take, 33 on every kernel. It must fit the byte that the comparisons have room for: 1 to 127.
 	Limit uint32
 
 	kernels.Kernel
 
-	// Variant, if not nil, changes what the scheme does.
+	// Variant, if not nil, changes what the design does.
 	Variant *Variant
 	// Emitter, if not nil, makes the code, and Scheme only says what design it is taken for. Variant must
 	// be nil then.

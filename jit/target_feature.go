@@ -5,6 +5,7 @@ package jit
 import (
 	"errors"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -13,6 +14,7 @@ import (
 type feature struct {
 	doc   string
 	apply func(t *Target, k *kernelRow) error
+	bug   bool // not a choice but a bug that some kernels have
 }
 
 var errConflict = errors.New("conflicts with another feature")
@@ -54,54 +56,54 @@ func cfi(kind func(k *kernelRow) kernels.CFIKind) func(*Target, *kernelRow) erro
 
 // features are the words; the kernel's choice of them is in TargetFor.
 var features = map[string]feature{
-	"retpoline": {"indirect jumps through __x86_indirect_thunk_*", branch(kernels.BranchThunk)},
-	"lfence":    {"lfence before indirect jumps", branch(kernels.BranchLFENCE)},
-	"inline":    {"the retpoline inline, 17 bytes, as before 5.12", branch(kernels.BranchRetpoline)},
-	"its":       {"aligned return thunk, and jump thunk if there is no retpoline", its},
-	"unret":     {"return through retbleed_return_thunk", returnThunk("retbleed_return_thunk")},
-	"srso":      {"return through srso_return_thunk", returnThunk("srso_return_thunk")},
-	"srsoalias": {"return through srso_alias_return_thunk", returnThunk("srso_alias_return_thunk")},
-	"stuff":     {"call depth tracking, with retpolines", stuff},
-	"nobmi2":    {"shifts without BMI2", noBMI2},
-	"endbr": {"endbr64 at entry and landing", func(t *Target, _ *kernelRow) error {
+	"retpoline": {doc: "indirect jumps through __x86_indirect_thunk_*", apply: branch(kernels.BranchThunk)},
+	"lfence":    {doc: "lfence before indirect jumps", apply: branch(kernels.BranchLFENCE)},
+	"inline":    {doc: "the retpoline inline, 17 bytes, as before 5.12", apply: branch(kernels.BranchRetpoline)},
+	"its":       {doc: "aligned return thunk, and jump thunk if there is no retpoline", apply: its},
+	"unret":     {doc: "return through retbleed_return_thunk", apply: returnThunk("retbleed_return_thunk")},
+	"srso":      {doc: "return through srso_return_thunk", apply: returnThunk("srso_return_thunk")},
+	"srsoalias": {doc: "return through srso_alias_return_thunk", apply: returnThunk("srso_alias_return_thunk")},
+	"stuff":     {doc: "call depth tracking, with retpolines", apply: stuff},
+	"nobmi2":    {doc: "shifts without BMI2", apply: noBMI2},
+	"endbr": {doc: "endbr64 at entry and landing", apply: func(t *Target, _ *kernelRow) error {
 		t.Emit.ENDBR = true
 		return nil
 	}},
-	"noendbr": {"no endbr64", func(t *Target, _ *kernelRow) error {
+	"noendbr": {doc: "no endbr64", apply: func(t *Target, _ *kernelRow) error {
 		t.Emit.ENDBR = false
 		return nil
 	}},
-	"sls": {"int3 behind returns and indirect jumps", func(t *Target, _ *kernelRow) error {
+	"sls": {doc: "int3 behind returns and indirect jumps", apply: func(t *Target, _ *kernelRow) error {
 		t.Emit.SLS, t.Emit.JumpSLS = true, true
 		return nil
 	}},
-	"nosls": {"no int3 behind returns", func(t *Target, _ *kernelRow) error {
+	"nosls": {doc: "no int3 behind returns", apply: func(t *Target, _ *kernelRow) error {
 		t.Emit.SLS = false
 		return nil
 	}},
-	"nojumpsls": {"no int3 behind indirect jumps", func(t *Target, _ *kernelRow) error {
+	"nojumpsls": {doc: "no int3 behind indirect jumps", apply: func(t *Target, _ *kernelRow) error {
 		t.Emit.JumpSLS = false
 		return nil
 	}},
-	"jumpsls": {"int3 behind indirect jumps", func(t *Target, _ *kernelRow) error {
+	"jumpsls": {doc: "int3 behind indirect jumps", apply: func(t *Target, _ *kernelRow) error {
 		t.Emit.JumpSLS = true
 		return nil
 	}},
-	"unrounded": {"the reload before calls uses the unrounded stack depth (bug before ff672c67ee76)", func(t *Target, _ *kernelRow) error {
+	"unrounded": {doc: "the reload before calls uses the unrounded stack depth (bug before ff672c67ee76)", apply: func(t *Target, _ *kernelRow) error {
 		t.Emit.UnroundedReload = true
 		return nil
-	}},
-	"losesrax": {"trampolines do not keep rax for the traced function (bug before 2b5dcb31a19a)", func(t *Target, _ *kernelRow) error {
+	}, bug: true},
+	"losesrax": {doc: "trampolines do not keep rax for the traced function (bug before 2b5dcb31a19a)", apply: func(t *Target, _ *kernelRow) error {
 		t.Emit.TrampLosesRAX = true
 		return nil
-	}},
-	"nodirect": {"constant keys are not marked: all tail calls are indirect (until 5.4, or with constant blinding)", func(t *Target, _ *kernelRow) error {
+	}, bug: true},
+	"nodirect": {doc: "constant keys are not marked: all tail calls are indirect (until 5.4, or with constant blinding)", apply: func(t *Target, _ *kernelRow) error {
 		t.Verifier.NoDirect = true
 		return nil
 	}},
-	"kcfi":    {"kCFI preamble", cfi(func(*kernelRow) kernels.CFIKind { return kernels.CFIKernel })},
-	"fineibt": {"FineIBT preamble", cfi(func(k *kernelRow) kernels.CFIKind { return k.release.FineIBT })},
-	"bhi":     {"FineIBT preamble with BHI clearing, behind fineibt", bhi},
+	"kcfi":    {doc: "kCFI preamble", apply: cfi(func(*kernelRow) kernels.CFIKind { return kernels.CFIKernel })},
+	"fineibt": {doc: "FineIBT preamble", apply: cfi(func(k *kernelRow) kernels.CFIKind { return k.release.FineIBT })},
+	"bhi":     {doc: "FineIBT preamble with BHI clearing, behind fineibt", apply: bhi},
 }
 
 // its is X86_FEATURE_INDIRECT_THUNK_ITS, which retpolines make superfluous, and its return thunk
@@ -150,12 +152,17 @@ func Features() []string {
 	return words
 }
 
+// Unmitigated reports whether the target is a kernel or design as it is, perhaps with a bug: no feature
+// was chosen.
+func (t *Target) Unmitigated() bool {
+	return !slices.ContainsFunc(t.Features, func(w string) bool { return !features[w].bug })
+}
+
 // FeatureDoc says in a few words what a feature of Features does; "" if it is unknown.
 func FeatureDoc(word string) string { return features[word].doc }
 
 // Symbols returns the kernel symbols that code for the target can refer to, beside what helper
-// calls name and the counters of programs by name (hier-percpu-prog): what Env.Symbol can be asked
-// for. The order is fixed.
+// calls name: what Env.Symbol can be asked for. The order is fixed.
 func (t *Target) Symbols() []string {
 	var names []string
 	if t.Emit.ISA&kernels.ISAPerCPU != 0 {
@@ -173,9 +180,6 @@ func (t *Target) Symbols() []string {
 	}
 	if t.Emit.CFI == kernels.CFIFineEAXBHI {
 		names = append(names, bhiSymbol)
-	}
-	if s, ok := schemes[t.Scheme].(callsKernel); ok {
-		names = append(names, s.symbols(t)...)
 	}
 	return names
 }

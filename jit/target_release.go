@@ -44,14 +44,15 @@ func trailingFeatures(rest string) (distribution string, words []string) {
 }
 
 // asRelease gives a design's row what else a release has.
-func asRelease(v kernels.Version, scheme, source string) kernelRow {
+func asRelease(v kernels.Version, d Design) kernelRow {
 	r, ok := kernels.Find(v)
 	if !ok {
 		panic("BUG: no kernel " + v.String())
 	}
 	k := kernelOf(r)
-	k.Name, k.Scheme, k.Note, k.captures = scheme, scheme, "", nil
-	k.Source = fmt.Sprintf("%s; rest as %s", source, v)
+	k.Name, k.Design, k.Note, k.captures = d.String(), d, "", nil
+	k.Version = kernels.Version{}
+	k.Source = fmt.Sprintf("%s; rest as %s", d.Traits().Source, v)
 	k.Verifier.Helpers = 0 // programs may call any
 	return k
 }

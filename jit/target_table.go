@@ -25,7 +25,7 @@ type kernelRow struct {
 func kernelOf(r *kernels.Release) kernelRow {
 	k := kernelRow{
 		Target: Target{
-			Name: r.Name(), Source: r.Source(), Note: r.Note(), Scheme: r.Design, Limit: bpf.TailCallLimit, Kernel: r.Kernel,
+			Name: r.Name(), Source: r.Source(), Note: r.Note(), Design: designOf(r), Version: r.Version, Limit: bpf.TailCallLimit, Kernel: r.Kernel,
 		},
 		release: r,
 	}
@@ -34,6 +34,15 @@ func kernelOf(r *kernels.Release) kernelRow {
 		k.captures = r.Row.Captures
 	}
 	return k
+}
+
+// designOf is the design of a release. The registry, which is below this package, has its name.
+func designOf(r *kernels.Release) Design {
+	d, ok := DesignByName(r.Design)
+	if !ok {
+		panic("BUG: " + r.Name() + ": unknown design " + r.Design)
+	}
+	return d
 }
 
 // TargetNames returns the targets that are listed: those with captures, then other kernels that are named,
@@ -50,7 +59,7 @@ func TargetNames() []string {
 			named = append(named, combined(r.Version.String(), words))
 		}
 	}
-	return slices.Concat(captured, named, designTargets, proposalTargets)
+	return slices.Concat(captured, named, rowTargets(oldDesigns()), rowTargets(proposals()))
 }
 
 // KernelNames returns the kernels that lists begin with: see kernels.Defaults.
@@ -77,7 +86,7 @@ func row(name string) (k kernelRow, words []string, err error) {
 		return k, words, nil
 	}
 	rest, found := "", false
-	for _, rows := range [][]kernelRow{designs(), proposals()} {
+	for _, rows := range [][]kernelRow{oldDesigns(), proposals()} {
 		for i := range rows {
 			r, ok := strings.CutPrefix(name, rows[i].Name)
 			if ok && (r == "" || r[0] == '-') && (!found || len(r) < len(rest)) {
@@ -104,7 +113,7 @@ func TargetByName(name string) (*Target, error) {
 		return nil, err
 	}
 	t := k.Target
-	t.Name = combined(k.Name, strings.Join(words, "-"))
+	t.Name, t.Base, t.Features = combined(k.Name, strings.Join(words, "-")), k.Name, words
 	for _, w := range words {
 		f, ok := features[w]
 		if !ok {
@@ -117,16 +126,16 @@ func TargetByName(name string) (*Target, error) {
 			return nil, fmt.Errorf("target %q: feature %q: %w", name, w, err)
 		}
 	}
-	t.Evidence = k.evidence(t.Name, words)
+	t.Evidence = k.evidence(strings.Join(words, "-"))
 	return &t, nil
 }
 
-// evidence is that of a target's name: a feature can take it away.
-func (k *kernelRow) evidence(name string, words []string) Evidence {
+// evidence is that of the row with features: one can take it away.
+func (k *kernelRow) evidence(words string) Evidence {
 	switch {
-	case slices.Contains(k.captures, strings.Join(words, "-")):
+	case slices.Contains(k.captures, words):
 		return ByCapture
-	case slices.Contains(inListing, name):
+	case k.Version == (kernels.Version{}) && slices.Contains(k.Design.Traits().Listings, words):
 		return ByListing
 	}
 	return BySource

@@ -123,7 +123,7 @@ func CompileTrampoline(f *Traced, t *Target, env image.Env) (*Trampoline, error)
 }
 
 func compileTrampoline(f *Traced, t *Target, env image.Env) (*Trampoline, error) {
-	sch, err := schemeByName(t.Scheme)
+	code, err := t.code()
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func compileTrampoline(f *Traced, t *Target, env image.Env) (*Trampoline, error)
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	g := &fn{c: &compiler{t: t, env: env, sch: sch, regs: bpfRegs(t)}}
+	g := &fn{c: &compiler{t: t, env: env, code: code, regs: bpfRegs(t)}}
 	e := &trampEmitter{form: trampForms[t.Emit.Tramp], f: f}
 	e.emitter = *newEmitter(g, nil)
 	e.place()

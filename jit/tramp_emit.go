@@ -316,7 +316,7 @@ func (e *trampEmitter) frame() image.Frame {
 	if e.keeps() {
 		low -= 8
 		kind := image.SlotTailCallPtr
-		if _, byValue := e.emitter.f.c.sch.(rework); byValue {
+		if e.emitter.f.c.t.Design.Traits().Handover == HandCount {
 			kind = image.SlotTailCallCnt
 		}
 		add(low, 8, kind, 0)

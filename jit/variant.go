@@ -190,9 +190,9 @@ func (l *relayout) moveSite() {
 }
 
 // poke appends what a change of a slot does to a site.
-func (t *Target) poke(p *pokePlan, sch scheme, s image.PokeSite, old, new image.Addr) {
+func (t *Target) poke(p *pokePlan, code designCode, s image.PokeSite, old, new image.Addr) {
 	n := len(p.steps)
-	sch.poke(p, s, old, new)
+	code.poke(p, s, old, new)
 	if t.Variant == nil || t.Variant.Poke == nil {
 		return
 	}

@@ -3,10 +3,6 @@
 package scenarios
 
 import (
-	"fmt"
-	"slices"
-	"strings"
-
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/kernels"
 )
@@ -32,41 +28,35 @@ const (
 	ClassLosesRAX = "loses-rax"
 )
 
-// TargetNames returns the names by which "on" can mean a target: its own name, the kernel without
-// features ("6.1" of "6.1-retpoline"), each feature ("retpoline"), its scheme and the classes of that.
+// TargetNames returns the names by which "on" can mean a target: its own name, its design, the kernel
+// without features ("6.1" of "6.1-retpoline"), each feature ("retpoline") and the classes.
 func TargetNames(t *jit.Target) []string {
-	names := []string{t.Name, t.Scheme}
-	if v, patch, _, ok := kernels.ParseVersion(t.Name); ok {
-		names = append(names, v.String())
-		if patch > 0 {
-			names = append(names, fmt.Sprintf("%s.%d", v, patch))
+	names := []string{t.Name, t.Design.String()}
+	if t.Version != (kernels.Version{}) && !t.Decoded {
+		names = append(names, t.Version.String())
+		if t.Base != t.Version.String() { // a level of the stable tree
+			names = append(names, t.Base)
 		}
 	}
-	for _, word := range strings.Split(t.Name, "-")[1:] {
-		if jit.FeatureDoc(word) != "" {
-			names = append(names, word)
-		}
-	}
+	names = append(names, t.Features...)
 	if t.Emit.Tramp == kernels.Tramp510 || t.Emit.TrampLosesRAX {
 		names = append(names, ClassLosesRAX)
 	}
-	switch {
-	case strings.HasPrefix(t.Scheme, "rework"):
-		names = append(names, ClassByValue, ClassBurnsEmpty)
-	case slices.Contains(rejected2020, t.Scheme):
-		names = append(names, ClassByValue, ClassBurnsEmpty, ClassPerFunction)
-	case t.Scheme != "hier-6.12": // the first to count only tail calls that are taken
+	d := t.Design.Traits()
+	if d.Counting.PerFrame() {
+		names = append(names, ClassByValue)
+	}
+	if d.Empty == jit.EmptyCounts {
 		names = append(names, ClassBurnsEmpty)
+	}
+	if d.Counting == jit.CountByFunction {
+		names = append(names, ClassPerFunction)
 	}
 	if t.Policy.GuardsReplaced {
 		names = append(names, ClassGuardsReplaced)
 	}
-	if t.Scheme == "hier-rfc1" {
+	if d.Always() == belowRSP {
 		names = append(names, ClassBelowRSP)
 	}
 	return names
 }
-
-// rejected2020 are the designs of July 2020 that came before rework-5.10, which hands the count to
-// subprograms as they do not.
-var rejected2020 = []string{"pop-nop-push", "ip-aux", "jmp-always-valid"}

@@ -235,7 +235,7 @@ func counterText(c image.Counter) string {
 }
 
 func (e env) importText(p *imported, img *image.Image, design *recognise.Design, listing bool) error {
-	fmt.Fprintf(e.stdout, "program %s (%s): %s: %s", p.Name, p.format, render.Plural(len(img.Funcs), "function"), designText(design.Name))
+	fmt.Fprintf(e.stdout, "program %s (%s): %s: %s", p.Name, p.format, render.Plural(len(img.Funcs), "function"), designText(design.Name()))
 	if design.Limit != 0 {
 		fmt.Fprintf(e.stdout, ", limit %d", design.Limit)
 	}
@@ -292,7 +292,7 @@ func siteText(s *image.TailCallSite) string {
 
 func importJSON(p *imported, img *image.Image, design *recognise.Design) render.ImportProg {
 	out := render.ImportProg{
-		Name: p.Name, Format: string(p.format), Design: designText(design.Name), Limit: design.Limit, Landing: int(img.Funcs[0].Frame.Landing),
+		Name: p.Name, Format: string(p.format), Design: designText(design.Name()), Limit: design.Limit, Landing: int(img.Funcs[0].Frame.Landing),
 	}
 	for i := range img.Funcs {
 		f := &img.Funcs[i]

@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
-	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -26,10 +25,7 @@ func TestMatrixText(t *testing.T) {
 			t.Errorf("line %d has %d columns: %s", i+1, n, line)
 		}
 	}
-	for _, n := range append(jit.SchemeNames(), "5.10", "6.1", "6.12", "6.18", "7.2") {
-		if strings.HasPrefix(n, "rework-") || n == "hier-6.12" {
-			continue // the kernels have these
-		}
+	for _, n := range matrixTargets() {
 		if !strings.Contains(out, "\n"+n+" ") {
 			t.Errorf("no row for %s", n)
 		}

@@ -22,6 +22,8 @@ type Setup struct {
 	// variables the address is the displacement from the gs base. Helpers that are not modelled
 	// may be named: only calling one is an error.
 	Symbols map[string]image.Addr
+	// Routines are those that code of tail-call designs refers to.
+	Routines map[image.Routine]image.Addr
 	// Offsets are the positions in the kernel's structures.
 	Offsets kernels.Offsets
 	// Slots are the contents of the prog arrays.

@@ -22,7 +22,7 @@ func (k *Kernel) Load(s guest.Setup) error {
 	k.VoidRAX = s.VoidRAX
 	k.Packet = helper.Packet{Len: len(s.Packet)}
 	for _, step := range []func() error{
-		k.loadStack, k.loadSymbols, k.loadText, k.loadMaps, k.loadData, k.loadSlots,
+		k.loadStack, k.loadSymbols, k.loadRoutines, k.loadText, k.loadMaps, k.loadData, k.loadSlots,
 	} {
 		if err := step(); err != nil {
 			k.Clear()

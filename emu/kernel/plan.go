@@ -17,11 +17,12 @@ import (
 // Plan decides the addresses of one scenario and implements image.Env for all its programs, which
 // are compiled one after the other. The same calls give the same addresses. It needs no engine.
 type Plan struct {
-	maps    []guest.MapSpec
-	text    image.Addr
-	symbols map[string]image.Addr
-	private image.Addr // where the next private stack goes
-	kfuncs  map[string]image.Addr
+	maps     []guest.MapSpec
+	text     image.Addr
+	symbols  map[string]image.Addr
+	routines map[image.Routine]image.Addr
+	private  image.Addr // where the next private stack goes
+	kfuncs   map[string]image.Addr
 }
 
 // AddKfuncs gives addresses to kernel functions that programs call by name. Calling one that is not
@@ -46,7 +47,7 @@ const maxHelper = 512
 
 // NewPlan places the maps of a scenario.
 func NewPlan(o kernels.Offsets, maps []bpf.Map) *Plan {
-	p := &Plan{text: guest.TextBase, private: guest.PrivateBase, symbols: make(map[string]image.Addr)}
+	p := &Plan{text: guest.TextBase, private: guest.PrivateBase, symbols: make(map[string]image.Addr), routines: make(map[image.Routine]image.Addr)}
 	at := guest.MapBase
 	for _, m := range maps {
 		s := guest.MapSpec{Map: m, Addr: at}
@@ -124,7 +125,6 @@ func (p *Plan) PrivateStack(_ int, size int32) (image.Addr, error) {
 var perCPU = map[string]image.Addr{
 	"this_cpu_off": 0x19a18, "pcpu_hot": 0x35000, "const_pcpu_hot": 0x35000, "__x86_call_depth": 0x35010,
 	"cpu_number": 0x3500c, "current_task": 0x35000,
-	cntSymbol: 0x36000,
 }
 
 // kernelVars are other variables of the kernel with their initial values.
@@ -171,9 +171,6 @@ func plannedSymbols() map[string]image.Addr {
 func (p *Plan) Symbol(name string) (image.Addr, error) {
 	a, ok := planned[name]
 	if !ok {
-		if a, ok = p.planTailCallCnt(name); ok {
-			return a, nil
-		}
 		if a, ok = p.kfuncs[name]; ok {
 			p.symbols[name] = a
 			return a, nil

@@ -5,9 +5,8 @@ package kernel
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit/image"
@@ -15,143 +14,142 @@ import (
 )
 
 // The kernel's part in tail-call designs that do not keep tail_call_cnt on the stack of programs: the
-// routines that such code calls, and where the counter is. They do what package jit says of the symbols;
-// the proposals have them as inline assembly, so that this code is ours.
+// routines that such code calls, and where the counter is. They do what package image says of their
+// kinds; the proposals have them as inline assembly, so that this code is ours.
 
 const (
-	// cntSymbol is the counter of the CPU, progCntPrefix, with a name behind it, that of a program.
-	cntSymbol     = "bpf_tail_call_cnt"
-	progCntPrefix = "bpf_prog_tail_call_cnt:"
-	// prepareLimitPrefix has the number behind it that the counter begins with.
-	prepareLimitPrefix = "bpf_tail_call_cnt_prepare."
-
 	// taskCnt is where task_struct has the field, if it has one.
 	taskCnt = 0xbd8
-	// progCntBase is the displacement of the counter of the first program, the others 64 bytes apart.
+	// cpuCntAddr is the displacement of the counter of the CPU, progCntBase that of the counter of the
+	// first program, the others 64 bytes apart.
+	cpuCntAddr  image.Addr = 0x36000
 	progCntBase image.Addr = 0x38000
 	routineBase            = guest.KernelText + 0x10000
 )
 
-// tailCallRoutine is a routine with the per-CPU variables that it uses; code gets their
-// displacements.
-type tailCallRoutine struct {
-	name string
-	uses []string
-	code func(b *x86.Buf, v []int32)
+// routineCode is a function of the kernel with the per-CPU variable that it uses, "" for none; emit gets
+// the displacements of that and of the counter.
+type routineCode struct {
+	uses string
+	emit func(b *x86.Buf, r image.Routine, variable, counter int32)
 }
 
-var tailCallRoutines = []tailCallRoutine{
-	{"bpf_tail_call_cnt_prepare", []string{cntSymbol}, func(b *x86.Buf, v []int32) { setCPUCounter(b, v[0], 0) }},
-	{"bpf_tail_call_cnt_fetch_and_inc", []string{cntSymbol}, func(b *x86.Buf, v []int32) {
+// routineCodes is by kind; variables have no code.
+var routineCodes = map[image.RoutineKind]routineCode{
+	image.CPUReset: {"", func(b *x86.Buf, _ image.Routine, _, counter int32) {
 		b.GS()
-		b.Mov32RM(x86.RAX, x86.Abs32(v[0])) // mov eax, gs:[cnt]
-		b.GS()
-		b.Inc32M(x86.Abs32(v[0])) // inc dword gs:[cnt]
-		b.Ret()
+		b.Mov32MI32(x86.Abs32(counter), 0)
 	}},
-	{"bpf_tail_call_cnt_ptr", []string{cntSymbol, "this_cpu_off"}, func(b *x86.Buf, v []int32) {
+	image.CPUFill: {"", func(b *x86.Buf, r image.Routine, _, counter int32) {
 		b.GS()
-		b.Mov64RM(x86.RAX, x86.Abs32(v[1])) // mov rax, gs:[this_cpu_off]
-		b.Add64I(v[0])                      // add rax, cnt
-		b.Ret()
+		b.Mov32MI32(x86.Abs32(counter), int32(r.Limit))
 	}},
-	{"bpf_task_tail_call_cnt_prepare", []string{"current_task"}, func(b *x86.Buf, v []int32) {
+	image.CPUFetch: {"", func(b *x86.Buf, _ image.Routine, _, counter int32) {
 		b.GS()
-		b.Mov64RM(x86.RAX, x86.Abs32(v[0]))       // mov rax, gs:[current_task]
-		b.Mov32MI32(x86.M32(x86.RAX, taskCnt), 0) // mov dword [rax+…], 0
-		b.Ret()
+		b.Mov32RM(x86.RAX, x86.Abs32(counter))
+		b.GS()
+		b.Inc32M(x86.Abs32(counter))
 	}},
-	{"bpf_task_tail_call_cnt_ptr", []string{"current_task"}, func(b *x86.Buf, v []int32) {
+	image.CPUAddr: {"this_cpu_off", func(b *x86.Buf, _ image.Routine, cpuOff, counter int32) {
 		b.GS()
-		b.Mov64RM(x86.RAX, x86.Abs32(v[0])) // mov rax, gs:[current_task]
-		b.Add64I(taskCnt)                   // add rax, …
-		b.Ret()
+		b.Mov64RM(x86.RAX, x86.Abs32(cpuOff))
+		b.Add64I(counter)
 	}},
-	{"bpf_prog_tail_call_cnt_prepare", []string{"this_cpu_off"}, func(b *x86.Buf, v []int32) {
+	image.TaskReset: {"current_task", func(b *x86.Buf, _ image.Routine, task, _ int32) {
 		b.GS()
-		b.Add64RM(x86.RAX, x86.Abs32(v[0])) // add rax, gs:[this_cpu_off]
-		b.Mov32MI32(x86.M0(x86.RAX), 0)     // mov dword [rax], 0
-		b.Ret()
+		b.Mov64RM(x86.RAX, x86.Abs32(task))
+		b.Mov32MI32(x86.M32(x86.RAX, taskCnt), 0)
 	}},
-	{"bpf_prog_tail_call_cnt_fetch_and_inc", []string{"this_cpu_off"}, func(b *x86.Buf, v []int32) {
+	image.TaskAddr: {"current_task", func(b *x86.Buf, _ image.Routine, task, _ int32) {
 		b.GS()
-		b.Add64RM(x86.RAX, x86.Abs32(v[0])) // add rax, gs:[this_cpu_off]
-		b.Mov32RM(x86.RCX, x86.M0(x86.RAX)) // mov ecx, [rax]
-		b.Inc32M(x86.M0(x86.RAX))           // inc dword [rax]
-		b.Mov32MR(x86.R(x86.RAX), x86.RCX)  // mov eax, ecx
-		b.Ret()
+		b.Mov64RM(x86.RAX, x86.Abs32(task))
+		b.Add64I(taskCnt)
+	}},
+	image.ProgramReset: {"this_cpu_off", func(b *x86.Buf, _ image.Routine, cpuOff, _ int32) {
+		b.GS()
+		b.Add64RM(x86.RAX, x86.Abs32(cpuOff))
+		b.Mov32MI32(x86.M0(x86.RAX), 0)
+	}},
+	image.ProgramFetch: {"this_cpu_off", func(b *x86.Buf, _ image.Routine, cpuOff, _ int32) {
+		b.GS()
+		b.Add64RM(x86.RAX, x86.Abs32(cpuOff))
+		b.Mov32RM(x86.RCX, x86.M0(x86.RAX))
+		b.Inc32M(x86.M0(x86.RAX))
+		b.Mov32MR(x86.R(x86.RAX), x86.RCX)
 	}},
 }
 
-// setCPUCounter is mov dword gs:[cnt], n; ret.
-func setCPUCounter(b *x86.Buf, cnt, n int32) {
-	b.GS()
-	b.Mov32MI32(x86.Abs32(cnt), n)
-	b.Ret()
-}
-
-// tailCallRoutineOf returns the routine that a symbol names and its number; nil if it is none.
-func tailCallRoutineOf(name string) (r *tailCallRoutine, number int) {
-	if n, err := strconv.ParseUint(strings.TrimPrefix(name, prepareLimitPrefix), 10, 8); err == nil {
-		return &tailCallRoutine{name, []string{cntSymbol}, func(b *x86.Buf, v []int32) {
-			setCPUCounter(b, v[0], int32(n))
-		}}, len(tailCallRoutines) + int(n)
+// Routine implements image.RoutineEnv. The counters of programs get their places in the order of the
+// questions.
+func (p *Plan) Routine(r image.Routine) (image.Addr, error) {
+	if a, ok := p.routines[r]; ok {
+		return a, nil
 	}
-	i := slices.IndexFunc(tailCallRoutines, func(r tailCallRoutine) bool { return r.name == name })
-	if i < 0 {
-		return nil, 0
+	code, ok := routineCodes[r.Kind]
+	if !ok && !r.Kind.Variable() {
+		return 0, fmt.Errorf("routine %d of a tail-call design is not modelled", r.Kind)
 	}
-	return &tailCallRoutines[i], i
-}
-
-// planTailCallCnt places a symbol of these designs, and what it uses: ok is false if it is none. The
-// counters of programs get their places in the order of the questions.
-func (p *Plan) planTailCallCnt(name string) (a image.Addr, ok bool) {
-	if a, ok := p.symbols[name]; ok {
-		return a, true
-	}
-	if isProgCnt(name) {
+	// Each kind has a place, CPUFill, the last, one for each limit.
+	a := routineBase + image.Addr(uint32(r.Kind-image.CPUReset)+r.Limit)*guest.ThunkSpace
+	switch r.Kind {
+	case image.CPUCounter:
+		a = cpuCntAddr
+	case image.ProgramCounter:
 		a = progCntBase
-		for s := range p.symbols {
-			if isProgCnt(s) {
+		for o := range p.routines {
+			if o.Kind == image.ProgramCounter {
 				a += 64
 			}
 		}
-		p.symbols[name] = a
-		return a, true
 	}
-	r, n := tailCallRoutineOf(name)
-	if r == nil {
-		return 0, false
+	p.routines[r] = a
+	if code.uses != "" {
+		p.symbols[code.uses] = perCPU[code.uses]
 	}
-	a = routineBase + image.Addr(n)*guest.ThunkSpace
-	p.symbols[name] = a
-	for _, u := range r.uses {
-		p.symbols[u] = perCPU[u]
-	}
-	return a, true
+	return a, nil
 }
 
-func isProgCnt(name string) bool { return strings.HasPrefix(name, progCntPrefix) }
+// Routines returns the routines asked for so far, for guest.Setup.
+func (p *Plan) Routines() map[image.Routine]image.Addr { return maps.Clone(p.routines) }
 
-// tailCallCode returns the code of a routine: ok is false if the symbol is none.
-func tailCallCode(name string, symbols map[string]image.Addr) (code []byte, ok bool, err error) {
-	r, _ := tailCallRoutineOf(name)
-	if r == nil {
-		return nil, false, nil
-	}
-	var at []int32
-	for _, u := range r.uses {
-		a, ok := symbols[u]
-		if !ok {
-			return nil, true, fmt.Errorf("%s needs the address of %s", name, u)
+// loadRoutines puts routines of tail-call designs at their addresses.
+func (k *Kernel) loadRoutines() error {
+	for r, at := range k.Setup.Routines {
+		if err := k.loadRoutine(r, at); err != nil {
+			return fmt.Errorf("%s: %w", r, err)
 		}
-		at = append(at, int32(a))
+	}
+	return nil
+}
+
+func (k *Kernel) loadRoutine(r image.Routine, at image.Addr) error {
+	code, ok := routineCodes[r.Kind]
+	if !ok {
+		return k.Mem.MapRange(guest.GSBase+at, 8, guest.Writable) // a variable, which begins with 0
+	}
+	variable, ok := k.Setup.Symbols[code.uses]
+	if !ok && code.uses != "" {
+		return fmt.Errorf("it needs the address of %s", code.uses)
+	}
+	if usesCPUCounter(r.Kind) {
+		if err := k.Mem.MapRange(guest.GSBase+cpuCntAddr, 8, guest.Writable); err != nil {
+			return err
+		}
 	}
 	var b x86.Buf
-	r.code(&b, at)
+	code.emit(&b, r, int32(variable), int32(cpuCntAddr))
+	b.Ret()
 	b.Int3()
-	return b.Bytes(), true, nil
+	return k.Mem.PlaceText(at, b.Bytes())
+}
+
+// usesCPUCounter reports whether a routine is about the counter of the CPU.
+func usesCPUCounter(r image.RoutineKind) bool {
+	switch r {
+	case image.CPUCounter, image.CPUReset, image.CPUFill, image.CPUFetch, image.CPUAddr:
+		return true
+	}
+	return false
 }
 
 // Where the outside caller of a program that wants it (image.Frame.RunCtx) has its locals, directly
@@ -184,20 +182,20 @@ func (k *Kernel) WrapContextAt(at, ctx image.Addr) error {
 // per-CPU memory, in the task, in the outside caller's frame.
 func (k *Kernel) CounterMemory() []guest.Span {
 	var out []guest.Span
-	for n, a := range k.Setup.Symbols {
-		if n == cntSymbol || isProgCnt(n) {
-			out = append(out, guest.Span{Addr: guest.GSBase + a, Size: 4})
+	add := func(a image.Addr) { out = append(out, guest.Span{Addr: a, Size: 4}) }
+	for r, a := range k.Setup.Routines {
+		switch {
+		case r.Kind == image.ProgramCounter:
+			add(guest.GSBase + a)
+		case usesCPUCounter(r.Kind):
+			add(guest.GSBase + cpuCntAddr)
+		case r.Kind == image.TaskReset, r.Kind == image.TaskAddr:
+			add(guest.TaskAddr + taskCnt)
 		}
 	}
-	if _, ok := k.Setup.Symbols["bpf_task_tail_call_cnt_ptr"]; ok {
-		out = append(out, guest.Span{Addr: guest.TaskAddr + taskCnt, Size: 4})
-	}
-	for _, img := range k.Setup.Images {
-		if img.Funcs[0].Frame.RunCtx {
-			out = append(out, guest.Span{Addr: runCtxCounter, Size: 4})
-			break
-		}
+	if slices.ContainsFunc(k.Setup.Images, func(img *image.Image) bool { return img.Funcs[0].Frame.RunCtx }) {
+		add(runCtxCounter)
 	}
 	slices.SortFunc(out, func(a, b guest.Span) int { return cmp.Compare(a.Addr, b.Addr) })
-	return out
+	return slices.Compact(out)
 }

@@ -47,7 +47,7 @@ func (k *Kernel) loadSymbols() error {
 
 func isPerCPU(name string) bool {
 	_, ok := perCPU[name]
-	return ok || isProgCnt(name)
+	return ok
 }
 
 func (k *Kernel) modelled(name string) bool {

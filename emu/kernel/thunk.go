@@ -37,7 +37,7 @@ func thunk(name string, symbols map[string]image.Addr) (code []byte, ok bool, er
 	case bhiArgs:
 		return bytes.Repeat(append([]byte{0xc3}, bytes.Repeat([]byte{0xcc}, bhiEntry-1)...), bhiEntries), true, nil
 	}
-	return tailCallCode(name, symbols)
+	return nil, false, nil
 }
 
 // bhiArgs has an entry for each number of arguments that a FineIBT preamble clears while the hash may

@@ -3,6 +3,9 @@
 package recognise
 
 import (
+	"slices"
+
+	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 )
@@ -10,10 +13,10 @@ import (
 // Design is what the tail-call sites of an image say of the kernel that emitted it. Fields that no
 // site shows are 0.
 type Design struct {
-	// Name is that of a known design ("hier-6.12"), else UnknownDesign, or "" if the image has
-	// neither a counter nor a site. The code of programs is the same in rework-5.10 and rework-6.7, and
-	// in ip-aux and jmp-always-valid.
-	Name string
+	// Shown says that the image has a counter or a site, so that it shows its design at all. Designs
+	// are those whose code looks so, none if it is of an unknown design.
+	Shown   bool
+	Designs jit.DesignSet
 	// Limit is how many tail calls pass the comparison.
 	Limit uint32
 	// Landing is what sites add to bpf_func.
@@ -25,14 +28,38 @@ type Design struct {
 	Mixed bool
 }
 
-// UnknownDesign is the name of a design whose sites are recognised and that is none of the known.
+// UnknownDesign stands for the name of a design that is not known.
 const UnknownDesign = "unknown design"
+
+// Known reports whether the image shows a design that is known.
+func (d *Design) Known() bool { return d.Designs != 0 }
+
+// Name returns the name of the design, or the names of those that code cannot tell apart;
+// UnknownDesign if it is not known, "" if the image does not show any.
+func (d *Design) Name() string {
+	switch {
+	case d.Known():
+		return d.Designs.String()
+	case d.Shown:
+		return UnknownDesign
+	}
+	return ""
+}
+
+// NameOn is Name where the design that a kernel is said to have is known: code that can be of that
+// is.
+func (d *Design) NameOn(said jit.Design) string {
+	if d.Designs.Has(said) {
+		return said.String()
+	}
+	return d.Name()
+}
 
 // RecogniseDesign reads the design from the functions of a program as Recognise, RecogniseImage or
 // Compile return them. It errors if the code does not decode.
 func RecogniseDesign(img *image.Image) (Design, error) {
 	var d Design
-	var hook, sites bool
+	var hook bool
 	for i := range img.Funcs {
 		f := &img.Funcs[i]
 		c, err := decodeAll(f.Code, f.Addr)
@@ -45,15 +72,17 @@ func RecogniseDesign(img *image.Image) (Design, error) {
 			d.Counter, d.Reused = f.Frame.Counter, f.Frame.Reused
 		}
 		for n := range r.sites {
-			sites = true
 			d.learn(&r.sites[n])
 		}
-		if d.Name == "" && (d.Counter.Form != image.CounterNone || len(r.sites) != 0) {
-			d.Name = r.designName(f, hook)
+		if d.Shown && len(d.Designs.Designs()) < 2 || d.Counter.Form == image.CounterNone && len(r.sites) == 0 {
+			continue
 		}
-	}
-	if d.Name == "" && sites {
-		d.Name = UnknownDesign
+		designs := r.designs(f, hook)
+		if !d.Shown {
+			d.Shown, d.Designs = true, designs
+		} else if both := d.Designs & designs; both != 0 {
+			d.Designs = both
+		}
 	}
 	return d, nil
 }
@@ -79,55 +108,30 @@ func take[T comparable](mixed *bool, have *T, shown T) {
 	}
 }
 
-// reusedDesigns are the designs in which all functions share one frame, by where the counter is
-// from rbp and whether there is a place for trampolines.
-var reusedDesigns = []struct {
-	name string
-	off  int32
-	hook bool
-}{
-	{"classic-4.4", -516, false}, // classic-4.2 differs in its landing only
-	{"fpshift-4.13", 36, false},
-	{"josh-simple", 4, false},
-	{"fp-r12", -44, false},
-	{"fp40", -36, false},
-	{"fp-dbl", 12, false},
-}
-
-// designName names the design of a function that has a counter or a site.
-func (r *recogniser) designName(f *image.FuncImage, hook bool) string {
-	c, depth := f.Frame.Counter, f.Frame.Depth
+// designs returns the designs that a function can be of which has a counter or a site.
+func (r *recogniser) designs(f *image.FuncImage, hook bool) jit.DesignSet {
+	seen := jit.Seen{Depth: f.Frame.Depth, Shape: jit.Shape{
+		Reused: jit.AnswerOf(f.Frame.Reused), Hook: jit.AnswerOf(hook), Returns: returnSlots(f),
+		Counter: jit.CounterPlace{Form: f.Frame.Counter.Form, Size: f.Frame.Counter.Size, Off: f.Frame.Counter.Off},
+	}}
 	s, framed := r.shape()
-	switch {
-	case f.Frame.Reused && framed && c.Size == 4 && c.Off == -depth-36 && reserves(&s.inner[0], 32):
-		if hook { // both have the counter below the saved registers, whatever stack there is
-			return "direct-poke"
+	if !framed {
+		if !f.Frame.Reused {
+			return 0
 		}
-		return "fp53"
-	case f.Frame.Reused:
-		for _, d := range reusedDesigns {
-			if d.off == c.Off && d.hook == hook && c.Size == 4 {
-				return d.name
-			}
-		}
-	case !framed:
-	case s.rfc1():
-		return "hier-rfc1"
-	case c.Form == image.CounterNone:
-		return r.calledName(&r.sites[0])
-	case c.Form == image.CounterPtr && c.Size == 8 && c.Off == -depth-16:
-		return "hier-6.12"
-	case c.Form == image.CounterPtr && c.Size == 4 && c.Off == -depth-8 && hook && returnSlots(f) == 2:
-		return "hier-rfc2"
-	case c.Form == image.CounterPtr && c.Size == 4 && hook:
-		return s.pointerName()
-	case c.Form == image.CounterValue && c.Size == 4 && c.Off == -depth-4 && hook:
-		return s.valueName()
+		return jit.DesignsLike(&seen)
 	}
-	return UnknownDesign
+	seen.Head, seen.Setup, seen.Exit = s.size(), s.setup(), s.exitCode()
+	if f.Frame.Counter.Form == image.CounterNone && len(r.sites) > 0 {
+		seen.Call = r.call(&r.sites[0])
+	}
+	if slices.ContainsFunc(r.sites, func(s site) bool { return s.Direct }) {
+		seen.Rebuilt = jit.AnswerOf(s.again)
+	}
+	return jit.DesignsLike(&seen)
 }
 
-// returns counts the return addresses in the frame.
+// returnSlots counts the return addresses in the frame.
 func returnSlots(f *image.FuncImage) (n int) {
 	for _, s := range f.Frame.Slots {
 		if s.Kind == image.SlotReturn {

@@ -36,9 +36,9 @@ func SiteFlaws(img *image.Image, limit uint32) ([]SiteFlaw, error) {
 	var out []SiteFlaw
 	for i, r := range rs {
 		frame := r.frame()
-		// Tail calls of maciej-hidden16 and hier-rfc1 leave the beginning of the frame in place.
+		// Tail calls of some designs leave the beginning of the frame in place.
 		shape, framed := r.shape()
-		if r.pro.frame == 0 || frame.Reused || framed && (shape.hidden16() || shape.rfc1()) {
+		if r.pro.frame == 0 || frame.Reused || framed && shape.keepsHead() {
 			continue
 		}
 		for n := range r.sites {

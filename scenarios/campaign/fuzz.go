@@ -127,7 +127,7 @@ func (f *Fuzzer) play(ctx context.Context, b *scenarios.Built, t *jit.Target, kn
 	}
 	j = judge(res)
 	switch {
-	case j.Verdict == Verdict(check.BelowRSP) && slices.Contains(scenarios.TargetNames(c.Target), scenarios.ClassBelowRSP):
+	case j.Verdict == Verdict(check.BelowRSP) && check.Invariant(c.Target.Design.Traits().Always()) == check.BelowRSP:
 		j.Verdict = VerdictForeseen
 	case taken < 0:
 		if j.Verdict == VerdictOK && f.Schedules > 0 {
@@ -193,8 +193,7 @@ func judge(res *runner.Result) Judgement {
 
 // byValue reports whether each frame has a copy of the counter that begins with its caller's.
 func byValue(t *jit.Target) bool {
-	names := scenarios.TargetNames(t)
-	return slices.Contains(names, scenarios.ClassByValue) && !slices.Contains(names, scenarios.ClassPerFunction)
+	return t.Design.Traits().Counting == jit.CountByValue
 }
 
 // predictInsns ends a run that is predicted: one with so many instructions is far beyond the limit.

@@ -20,26 +20,13 @@ const (
 	ByValueTargets = "by-value"
 )
 
-// wrongDesigns are the schemes that random graphs find something wrong with, beside a counter by value.
-var wrongDesigns = map[string]string{
-	"fpshift-4.13":       "rbp is moved down after it was linked, which breaks the chain of frames",
-	"josh-simple":        "rbp is moved down after it was linked, which breaks the chain of frames",
-	"pop-nop-push":       "loses R6 to R9 where a tail call is refused, and counts per function",
-	"ip-aux":             "counts per function, and has a window in which an emptied slot is fallen through",
-	"jmp-always-valid":   "counts per function, and an emptied slot cannot be filled again",
-	"hier-rfc1":          "the stack of a program comes to lie on the counter",
-	"maciej-hidden16":    "the pointer to the counter lies on the stack of the program",
-	"hier-percpu-prog-b": "each program has a counter of its own",
-	"backprop-check":     "calls a subprogram with what a helper left in rax",
-}
-
 // Wrong says what is known to be wrong with a target other than that its counter is held by value; ""
 // means nothing.
 func Wrong(t *jit.Target) string {
 	if t.Emit.UnroundedReload {
 		return "loads tail_call_cnt before a call from a place that is not its own if the stack is no multiple of 8"
 	}
-	return wrongDesigns[t.Scheme]
+	return t.Design.Traits().Wrong()
 }
 
 // TargetsNamed puts in place of each word the targets that it stands for; other names remain. None is

@@ -133,7 +133,7 @@ func TestRightDesigns(t *testing.T) {
 	m := whole(t)
 	right := []string{"hier-rfc2", "hier-percpu-prog-a"}
 	for _, n := range m.Targets {
-		if tg := target(t, n); tg.Scheme == "hier-6.12" {
+		if tg := target(t, n); tg.Design == jit.Hier612 {
 			right = append(right, n)
 		}
 	}

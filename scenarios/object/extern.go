@@ -5,14 +5,13 @@ package object
 import (
 	"debug/elf"
 	"encoding/binary"
-	"strconv"
-	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // kconfig is the section that variables of the kernel's configuration are declared in.
@@ -122,14 +121,9 @@ func (r *reader) configOffset(name string) (off uint32, ok bool) {
 // kernelCode is the version of a target's kernel as KERNEL_VERSION makes it; 6.12 stands for designs
 // that were never in a kernel.
 func kernelCode(t *jit.Target) uint32 {
-	major, minor := 6, 12
-	if a, b, ok := strings.Cut(t.Name, "."); ok {
-		b, _, _ = strings.Cut(b, "-")
-		if x, err := strconv.ParseUint(a, 10, 8); err == nil {
-			if y, err := strconv.ParseUint(b, 10, 8); err == nil {
-				major, minor = int(x), int(y)
-			}
-		}
+	v := t.Version
+	if v == (kernels.Version{}) || t.Decoded {
+		v = kernels.Version{Major: 6, Minor: 12}
 	}
-	return uint32(major)<<16 | uint32(minor)<<8
+	return uint32(v.Major)<<16 | uint32(v.Minor)<<8
 }

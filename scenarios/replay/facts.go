@@ -25,8 +25,8 @@ type Facts struct {
 	Scenario *capture.Scenario
 	Target   *jit.Target // of the capture's header: for struct offsets, not for code
 	Images   []*image.Image
-	Design   string // as recognised from the bytes
 
+	found   recognise.Design // of what the code shows, Shown and Designs
 	header  *capture.Header
 	symbols *capture.Symbols
 	decoded decoder
@@ -55,10 +55,35 @@ func Capture(src *capture.Source, t *jit.Target, i int) (Captured, error) {
 	return out, nil
 }
 
+// Design names the design that the code shows, as docs/schemes.md does where the kernel is known; where
+// code alone cannot tell designs apart it names all of them.
+func (c *Facts) Design() string { return c.found.NameOn(c.said()) }
+
+// said is the design that the kernel's release has, NoDesign if that is not known.
+func (c *Facts) said() jit.Design {
+	if c.Target.Decoded {
+		return jit.NoDesign
+	}
+	return c.Target.Design
+}
+
+// foundDesign notes the design that a program shows, if it shows one. What several programs can be of
+// is narrowed down to what all can be of.
+func (c *Facts) foundDesign(d *recognise.Design) {
+	if !d.Shown {
+		return
+	}
+	both := c.found.Designs & d.Designs
+	c.found = *d
+	if both != 0 {
+		c.found.Designs = both
+	}
+}
+
 // design notes the design that an image shows.
 func (c *Facts) design(img *image.Image) {
-	if d, err := recognise.RecogniseDesign(img); err == nil && d.Name != "" {
-		c.Design = d.Name
+	if d, err := recognise.RecogniseDesign(img); err == nil {
+		c.foundDesign(&d)
 	}
 }
 

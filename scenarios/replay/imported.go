@@ -72,7 +72,10 @@ func Import(progs []imports.Prog, opt ImportOptions) (*Imported, error) {
 	if err != nil {
 		return nil, err
 	}
-	im.Design = design.Name
+	im.Design = design.Name()
+	if opt.Target != nil {
+		im.Design = design.NameOn(opt.Target.Design)
+	}
 	if err := errors.Join(b.fillSlots(), b.name()); err != nil {
 		return nil, err
 	}
@@ -223,12 +226,13 @@ func (b *importer) design() (recognise.Design, error) {
 			return out, fmt.Errorf("program %s: %w", b.use[i].name, err)
 		}
 		switch {
-		case d.Name == "":
-		case out.Name == "":
+		case !d.Shown:
+		case !out.Shown:
 			out, of = d, b.use[i].name
-		case out.Name != d.Name:
-			return out, fmt.Errorf("program %s is of %s, but %s of %s: they are not of one kernel", of, out.Name, b.use[i].name, d.Name)
+		case out.Known() != d.Known() || out.Known() && out.Designs&d.Designs == 0:
+			return out, fmt.Errorf("program %s is of %s, but %s of %s: they are not of one kernel", of, out.Name(), b.use[i].name, d.Name())
 		default:
+			out.Designs &= d.Designs
 			for _, o := range []struct{ have, got *int32 }{
 				{&out.Offsets.MapMaxEntries, &d.Offsets.MapMaxEntries}, {&out.Offsets.ArrayPtrs, &d.Offsets.ArrayPtrs},
 				{&out.Offsets.ProgBPFFunc, &d.Offsets.ProgBPFFunc},
@@ -255,7 +259,7 @@ func (b *importer) target(d *recognise.Design) (*jit.Target, error) {
 		t = newest
 	}
 	out := *t
-	out.Name, out.Limit = DecodedTarget, b.im.limit
+	out.Name, out.Decoded, out.Limit = DecodedTarget, true, b.im.limit
 	out.Offsets.MapMaxEntries = cmp.Or(d.Offsets.MapMaxEntries, out.Offsets.MapMaxEntries)
 	out.Offsets.ArrayPtrs = cmp.Or(d.Offsets.ArrayPtrs, out.Offsets.ArrayPtrs)
 	out.Offsets.ProgBPFFunc = cmp.Or(d.Offsets.ProgBPFFunc, out.Offsets.ProgBPFFunc)

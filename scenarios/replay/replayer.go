@@ -46,7 +46,7 @@ type Replay struct {
 }
 
 // begin is a replay of which nothing has happened.
-func (c *Facts) begin() *Replay { return &Replay{Scenario: c.Scenario.Name, Design: c.Design} }
+func (c *Facts) begin() *Replay { return &Replay{Scenario: c.Scenario.Name, Design: c.Design()} }
 
 // Run executes the kernel's bytes and compares return values and maps with what the kernel got. The error
 // is a failure of ours.

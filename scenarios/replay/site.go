@@ -31,7 +31,7 @@ func (c *Facts) inspectSource() error {
 	}
 	if sites == 0 {
 		if calls > 0 {
-			c.Design = recognise.UnknownDesign
+			c.found = recognise.Design{Shown: true}
 		}
 		return nil
 	}
@@ -50,7 +50,7 @@ func (c *Facts) inspectSource() error {
 // must be skipped by a jump to its end.
 func (c *Facts) emptySites(p int, filled *image.Image) error {
 	d, err := recognise.RecogniseDesign(filled)
-	if err != nil || d.Name == "" || d.Name == recognise.UnknownDesign {
+	if err != nil || !d.Known() {
 		return err
 	}
 	prog := &c.Scenario.Progs[p]
@@ -65,7 +65,7 @@ func (c *Facts) emptySites(p int, filled *image.Image) error {
 		}
 		s := siteAt(f, t.Off)
 		if s == nil || !s.Direct || s.Bypass < 0 {
-			c.flaw(p, f, t.Off, "with the prog arrays empty, the code of the tail call is not that of "+d.Name)
+			c.flaw(p, f, t.Off, "with the prog arrays empty, the code of the tail call is not that of "+d.NameOn(c.said()))
 			continue
 		}
 		in, err := x86.Decode(f.Code[s.Bypass:], f.Addr+image.Addr(s.Bypass))
@@ -91,7 +91,7 @@ func (c *Facts) inspect(images []*image.Image) error {
 		if err != nil {
 			return err
 		}
-		if d.Name == "" || d.Name == recognise.UnknownDesign {
+		if !d.Known() {
 			continue
 		}
 		flaws, err := recognise.SiteFlaws(img, bpf.TailCallLimit)

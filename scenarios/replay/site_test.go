@@ -39,14 +39,14 @@ func TestSiteFlawsOwn(t *testing.T) {
 			for _, img := range c.Images {
 				d, err := recognise.RecogniseDesign(img)
 				must(t, err)
-				if d.Name == "" || d.Name == recognise.UnknownDesign {
+				if !d.Known() {
 					continue
 				}
 				looked++
 				flaws, err := recognise.SiteFlaws(img, target.Limit)
 				must(t, err)
 				for _, f := range flaws {
-					t.Errorf("%s on %s (%s): %s+%#x: %s", b.Scenario.Name, name, d.Name, img.Funcs[f.Func].Name, int(f.Off), f.Text)
+					t.Errorf("%s on %s (%s): %s+%#x: %s", b.Scenario.Name, name, d.Name(), img.Funcs[f.Func].Name, int(f.Off), f.Text)
 				}
 			}
 		}

@@ -11,7 +11,6 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/image"
-	"github.com/tcsim/tcsim/jit/recognise"
 	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/inkernel"
@@ -63,9 +62,9 @@ func (c *Sourced) place() error {
 		img.Program = &b.Programs[i]
 		c.design(img)
 	}
-	if changed := *c.Target; c.Design != "" && c.Design != recognise.UnknownDesign && !sameDesign(c.Design, changed.Scheme) {
+	if changed := *c.Target; c.found.Known() && !c.found.Designs.Has(changed.Design) {
 		// A patched kernel: what its sites do counts, not what its release did.
-		changed.Scheme = c.Design
+		changed.Design = c.found.Designs.Designs()[0]
 		p.Target = &changed
 	}
 	p.Images, p.Frozen = c.Images, c.frozen
@@ -144,12 +143,6 @@ func (c *Facts) sourceImages(state capture.State, symbols *capture.SymbolTable) 
 		out = append(out, img)
 	}
 	return out, nil
-}
-
-// sameDesign reports whether two names of designs mean the same code: that of rework-5.10 and
-// rework-6.7 is.
-func sameDesign(a, b string) bool {
-	return a == b || strings.HasPrefix(a, "rework-") && strings.HasPrefix(b, "rework-")
 }
 
 // sameOrder checks that the programs of a capture are those of its source.

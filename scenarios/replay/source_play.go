@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/kernels"
@@ -50,7 +49,7 @@ func (c *Sourced) replay(ctx context.Context, r *Replayer) (*Replay, error) {
 	if c.header.Format >= updatesFormat && out.KernelRan {
 		out.Wrong = append(out.Wrong, c.compareUpdates(out.Result)...)
 	}
-	if strings.Contains(c.Target.Name, "-") {
+	if len(c.Target.Features) > 0 {
 		out.Result.Code = nil // what scenarios say of machine code is for kernels without mitigations
 	}
 	for _, m := range out.Result.Mismatches() {

@@ -37,7 +37,7 @@ func TargetOf(src *capture.Source) (*jit.Target, error) {
 		return nil, fmt.Errorf("%w; and from the code: %w", unknown, err)
 	}
 	d := *newest
-	d.Name, d.Source, d.Offsets = DecodedTarget, "the code: "+unknown.Error(), o
+	d.Name, d.Decoded, d.Source, d.Offsets = DecodedTarget, true, "the code: "+unknown.Error(), o
 	if src.Header.Offsets != nil {
 		d.Offsets = *src.Header.Offsets
 	}
@@ -116,13 +116,12 @@ func (c *Facts) recognise(p int, img *image.Image) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case d.Name != "":
-		c.Design = d.Name
-	case c.Design == "" && len(prog.TailCalls) > 0:
-		c.Design = recognise.UnknownDesign
+	if d.Shown || len(prog.TailCalls) == 0 {
+		c.foundDesign(&d)
+	} else {
+		c.found.Shown = true
 	}
-	if d.Name == "" || d.Name == recognise.UnknownDesign {
+	if !d.Known() {
 		return nil
 	}
 	wrong := func(format string, args ...any) {
@@ -133,7 +132,7 @@ func (c *Facts) recognise(p int, img *image.Image) error {
 	}
 	for _, t := range prog.TailCalls {
 		if !hasSite(&img.Funcs[t.Func], t.Off) {
-			wrong("%s+%#x: the code of the tail call is not that of %s", img.Funcs[t.Func].Name, int(t.Off), d.Name)
+			wrong("%s+%#x: the code of the tail call is not that of %s", img.Funcs[t.Func].Name, int(t.Off), d.NameOn(c.said()))
 		}
 	}
 	differs := func(what string, code, kernel int32) {
@@ -164,7 +163,7 @@ const (
 // those that differ if they are few: then the kernel is the known one, and the code is damaged.
 // Where many differ, the kernel has another JIT, which only running can judge.
 func OddCode(src *capture.Source, t *jit.Target) ([]string, error) {
-	if t.Name == DecodedTarget {
+	if t.Decoded {
 		return nil, nil
 	}
 	r, err := capture.Conform(src, capture.Options{Target: t, Keep: 64})

@@ -66,7 +66,7 @@ func Compile(b *scenarios.Built, t *jit.Target) (*Compiled, error) {
 	if err := c.attachAll(); err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", b.Scenario.Name, err)
 	}
-	c.base = guest.Setup{Maps: c.plan.Maps(), Symbols: c.plan.Symbols(), Offsets: t.Offsets}
+	c.base = guest.Setup{Maps: c.plan.Maps(), Symbols: c.plan.Symbols(), Routines: c.plan.Routines(), Offsets: t.Offsets}
 	return c.Compiled, c.replaceable()
 }
 

@@ -145,16 +145,16 @@ func diff(want, got ending) string {
 // all is true.
 func soundTargets(all bool) []*jit.Target {
 	var out []*jit.Target
-	seen := map[string]bool{}
+	seen := map[jit.Design]bool{}
 	for _, n := range jit.TargetNames() {
 		t, err := jit.TargetByName(n)
 		if err != nil {
 			panic("BUG: " + err.Error())
 		}
-		if all || !seen[t.Scheme] {
+		if all || !seen[t.Design] {
 			out = append(out, t)
 		}
-		seen[t.Scheme] = true
+		seen[t.Design] = true
 	}
 	return out
 }

@@ -37,7 +37,15 @@ type outside struct{ *helper.Outside }
 
 // RulesOf returns what tail calls mean in a design, with one counter per invocation.
 func RulesOf(t *jit.Target) interp.Rules {
-	return interp.Rules{Limit: t.Limit, BurnEmpty: slices.Contains(scenarios.TargetNames(t), scenarios.ClassBurnsEmpty)}
+	r := interp.Rules{Limit: t.Limit}
+	switch t.Design.Traits().Empty {
+	case jit.EmptyCounts:
+		r.BurnEmpty = true
+	case jit.EmptyFree:
+	default:
+		panic(fmt.Sprintf("BUG: target %q: it is not known what its tail calls to empty slots cost", t.Name))
+	}
+	return r
 }
 
 // newReference loads a scenario. insns ends a run; what calls leave goes to log, for states, unless it is nil.

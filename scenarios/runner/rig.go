@@ -84,6 +84,9 @@ func (r *Rig) Load(s guest.Setup, opt Options, limit uint32) (*Machine, error) {
 			names[a] = n
 		}
 	}
+	for r, a := range s.Routines {
+		names[a] = r.String()
+	}
 	code, err := trace.NewCode(s.Images, trace.Options{
 		Marks: trace.MarkStart, Limit: limit, InsnText: insnText, Cache: r.m.DecodeCache(),
 		Symbol: func(a image.Addr) string { return symbolName(names, a) },

@@ -98,7 +98,7 @@ func Play(t testing.TB, target, text string) *runner.Result {
 func releases() []string {
 	var out []string
 	for _, n := range jit.TargetNames() {
-		if n[0] >= '0' && n[0] <= '9' && !strings.Contains(n, "-") {
+		if t, err := jit.TargetByName(n); err == nil && t.Version != (kernels.Version{}) && len(t.Features) == 0 {
 			out = append(out, n)
 		}
 	}

@@ -3,6 +3,7 @@
 package recognise
 
 import (
+	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -72,63 +73,56 @@ func storesRBP(in *x86.Inst) bool {
 	return in.Op == "mov" && in.Store && in.Mem.Base == x86.RBP && in.Mem.Disp == -8
 }
 
-// calledName names the design of a site that calls a function for the counter.
-func (r *recogniser) calledName(s *site) string {
+// call reads what a site does with what it called for the counter.
+func (r *recogniser) call(s *site) jit.CounterCall {
 	i, ok := r.at(s.Limit)
 	if !ok || i < 3 {
-		return UnknownDesign
+		return 0
 	}
 	test, before := &r.insns[i-1], &r.insns[i-3]
 	switch {
 	case test.Operands[0].Kind == x86.OpMem && r.insns[i].Cond == x86.CondE:
-		return "hier-percpu-dec"
+		return jit.CallReadsLeft
 	case test.Operands[0].Kind == x86.OpMem:
-		return "hier-task"
+		return jit.CallReads
 	case before.Op == "mov" && before.Len == 10 && before.Operands[0].Reg == x86.RAX:
-		return "hier-percpu-prog-b"
+		return jit.CallComparesOf
 	}
-	return "hier-percpu"
+	return jit.CallCompares
 }
 
-// rfc1 reports whether the frame begins as in hier-rfc1: with rax made from rbp, or with the nops that
-// are there in subprograms.
-func (s *shape) rfc1() bool {
-	in := &s.inner[0]
-	made := in.Op == "mov" && in.Operands[0].Reg == x86.RAX && in.Operands[1].Reg == x86.RBP
-	return len(s.head) == 0 && (made || in.IsNop && in.Len == 3 && s.inner[1].IsNop)
-}
-
-// hidden16 reports whether the frame begins with the place of maciej-hidden16 and a pointer in it.
-func (s *shape) hidden16() bool { return reserves(&s.inner[0], 8) && storesRBP(&s.inner[1]) }
-
-// pointerName names the designs in which each frame has the address of a counter of 4 bytes.
-func (s *shape) pointerName() string {
+// setup reads how the frame begins.
+func (s *shape) setup() jit.FrameSetup {
+	first, second := &s.inner[0], &s.inner[1]
+	fromRBP := first.Op == "mov" && first.Operands[0].Reg == x86.RAX && first.Operands[1].Reg == x86.RBP
 	switch {
-	case s.hidden16():
-		return "maciej-hidden16"
-	case s.size() == 15:
-		return "hier-percpu-prog-a"
-	case s.size() == 7:
-		return "hier-runctx"
+	case len(s.head) == 0 && (fromRBP || first.IsNop && first.Len == 3 && second.IsNop):
+		return jit.SetupFromRBP
+	case reserves(first, 8) && storesRBP(second):
+		return jit.SetupPlace
+	case reserves(first, 32):
+		return jit.SetupReserves
 	}
-	return UnknownDesign
+	return jit.SetupOther
 }
 
-// valueName names the designs in which each frame has a counter of 4 bytes behind the place for
-// trampolines. ip-aux and jmp-always-valid emit the same, and so does pop-nop-push where there are no
-// direct tail calls: only these build the frame again.
-func (s *shape) valueName() string {
-	pops := s.exit != nil && s.exit.Op == "pop" && s.exit.Operands[0].Reg == x86.RCX
-	loads := s.exit != nil && s.exit.Op == "mov" && s.exit.Load && s.exit.Operands[0].Reg == x86.RCX
-	switch {
-	case loads && s.exit.Mem.Base == x86.RSP:
-		return "backprop-poke"
-	case loads && s.exit.Mem.Base == x86.RBP:
-		return "backprop-check"
-	case reserves(&s.inner[0], 32) && pops && s.again:
-		return "pop-nop-push"
-	case reserves(&s.inner[0], 32) && pops:
-		return "ip-aux"
+// keepsHead reports whether tail calls leave the beginning of the frame in place.
+func (s *shape) keepsHead() bool {
+	return s.setup() == jit.SetupPlace || s.setup() == jit.SetupFromRBP
+}
+
+// exitCode reads how the first epilogue begins.
+func (s *shape) exitCode() jit.ExitCode {
+	if s.exit == nil {
+		return jit.ExitPlain
 	}
-	return "rework-5.10"
+	switch in := s.exit; {
+	case in.Op == "pop" && in.Operands[0].Reg == x86.RCX && s.setup() == jit.SetupReserves:
+		return jit.ExitPopsRCX
+	case in.Op == "mov" && in.Load && in.Operands[0].Reg == x86.RCX && in.Mem.Base == x86.RSP:
+		return jit.ExitLoadsRSP
+	case in.Op == "mov" && in.Load && in.Operands[0].Reg == x86.RCX && in.Mem.Base == x86.RBP:
+		return jit.ExitLoadsRBP
+	}
+	return jit.ExitPlain
 }

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package jit
+
+import (
+	"slices"
+	"strings"
+)
+
+// Design identifies a tail-call design. What is true of one is in its Traits; names are for
+// reading and printing only.
+type Design uint8
+
+// The designs. Each needs a row in designs.
+const (
+	NoDesign Design = iota
+	Rework510
+	Rework67
+	Hier612
+	Classic44
+	FPShift413
+	JoshSimple
+	FPR12
+	FP40
+	FPDbl
+	FP53
+	DirectPoke
+	PopNopPush
+	IPAux
+	JmpAlwaysValid
+	HierRFC1
+	HierRFC2
+	MaciejHidden16
+	HierPerCPU
+	HierPerCPUProgA
+	HierPerCPUProgB
+	HierPerCPUDec
+	HierTask
+	HierRunCtx
+	BackpropPoke
+	BackpropCheck
+
+	designCount
+)
+
+// designs holds the code of each design. The code tells its traits.
+var designs = [designCount]designCode{
+	Rework510:       rework{},
+	Rework67:        rework67{},
+	Hier612:         hier{},
+	Classic44:       classic{},
+	FPShift413:      fpshift{},
+	JoshSimple:      joshSimple{},
+	FPR12:           fpR12{},
+	FP40:            fp40{},
+	FPDbl:           fpDbl{},
+	FP53:            fp53{},
+	DirectPoke:      directPoke{},
+	PopNopPush:      popNopPush{},
+	IPAux:           ipAux{},
+	JmpAlwaysValid:  jmpAlwaysValid{},
+	HierRFC1:        hierRFC1{},
+	HierRFC2:        hierRFC2{},
+	MaciejHidden16:  hidden16{},
+	HierPerCPU:      hierPerCPU{},
+	HierPerCPUProgA: hierPerCPUProgA{},
+	HierPerCPUProgB: hierPerCPUProgB{},
+	HierPerCPUDec:   hierPerCPUDec{},
+	HierTask:        hierTask{},
+	HierRunCtx:      hierRunCtx{},
+	BackpropPoke:    backpropPoke{},
+	BackpropCheck:   backpropCheck{},
+}
+
+// allTraits are those of all designs, asked for once.
+var allTraits = func() (t [designCount]Traits) {
+	for _, d := range Designs() {
+		if designs[d] != nil {
+			t[d] = designs[d].traits()
+		}
+	}
+	return t
+}()
+
+// Traits returns what is true of the design. The result is shared: do not change it.
+func (d Design) Traits() *Traits { return &allTraits[d] }
+
+// String returns the design's name, "" for NoDesign.
+func (d Design) String() string { return allTraits[d].Name }
+
+// MarshalText gives the name, for JSON.
+func (d Design) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// Designs returns all designs, those of kernels with captures first.
+func Designs() []Design {
+	var all []Design
+	for d := NoDesign + 1; d < designCount; d++ {
+		all = append(all, d)
+	}
+	return all
+}
+
+// DesignByName reads the name of a design.
+func DesignByName(name string) (d Design, ok bool) {
+	i := slices.IndexFunc(Designs(), func(d Design) bool { return d.String() == name })
+	return Design(i + 1), i >= 0
+}
+
+// DesignSet is a set of designs, as bits.
+type DesignSet uint64
+
+// SetOf returns a set.
+func SetOf(designs ...Design) (s DesignSet) {
+	for _, d := range designs {
+		s |= 1 << d
+	}
+	return s
+}
+
+// Has reports whether d is one of them.
+func (s DesignSet) Has(d Design) bool { return s>>d&1 != 0 }
+
+// Designs returns them in the order of Designs.
+func (s DesignSet) Designs() []Design {
+	return slices.DeleteFunc(Designs(), func(d Design) bool { return !s.Has(d) })
+}
+
+// String joins the names by "or".
+func (s DesignSet) String() string {
+	var names []string
+	for _, d := range s.Designs() {
+		names = append(names, d.String())
+	}
+	return strings.Join(names, " or ")
+}
