@@ -28,7 +28,7 @@ func (hierPerCPUProgA) traits() Traits {
 		Name: "hier-percpu-prog-a", Source: "mails of 26 February 2024, described", Evidence: BySource,
 		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandPointer, Boundary: BoundaryNone,
 		Routines: []image.RoutineKind{image.ProgramCounter, image.ProgramReset},
-		Shape:    Shape{Reused: No, Hook: Yes, Counter: CounterPlace{CounterStack, image.CounterPtr, 4, -8}, Returns: 1, Head: 15},
+		Shape:    Shape{Reused: No, Hook: Yes, Counter: CounterPlace{Base: CounterAnywhere, Form: image.CounterPtr, Size: 4}, Returns: 1, Head: 15},
 	}
 }
 

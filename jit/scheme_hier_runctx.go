@@ -27,7 +27,7 @@ func (hierRunCtx) traits() Traits {
 		Name: "hier-runctx", Source: "v4 of May 2024, described", Evidence: BySource,
 		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandPointer, Boundary: BoundaryNone,
 		Faults: []Fault{{"fault", ShownByProgram, "a program that replaces a function gets no counter from the caller of that"}},
-		Shape:  Shape{Reused: No, Hook: Yes, Counter: CounterPlace{CounterStack, image.CounterPtr, 4, -8}, Returns: 1, Head: 7},
+		Shape:  Shape{Reused: No, Hook: Yes, Counter: CounterPlace{Base: CounterAnywhere, Form: image.CounterPtr, Size: 4}, Returns: 1, Head: 7},
 	}
 }
 

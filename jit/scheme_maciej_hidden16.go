@@ -32,7 +32,7 @@ func (hidden16) traits() Traits {
 		Name: "maciej-hidden16", Source: "mail of 21 December 2023, listing of a main program; subprograms and tail calls are ours", Evidence: ByListing, Listings: []string{""},
 		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandPointer, Boundary: BoundaryNone,
 		Faults: []Fault{{"frame", ShownByGraphs, "the pointer to the counter lies on the stack of the program"}},
-		Shape:  Shape{Reused: No, Hook: Yes, Counter: CounterPlace{CounterRBP, image.CounterPtr, 4, -8}, Returns: 1, Setup: SetupPlace},
+		Shape:  Shape{Reused: No, Hook: Yes, Counter: CounterPlace{Base: CounterAnywhere, Form: image.CounterPtr, Size: 4}, Returns: 1, Setup: SetupPlace},
 	}
 }
 

@@ -49,10 +49,11 @@ type CounterBase uint8
 
 // The bases.
 const (
-	_             CounterBase = iota
-	CounterRBP                // rbp, whatever stack the program has
-	CounterStack              // the end of the program's stack
-	CounterCalled             // none: the kernel's routines know where the counter is
+	_               CounterBase = iota
+	CounterRBP                  // rbp, whatever stack the program has
+	CounterStack                // the end of the program's stack
+	CounterAnywhere             // a frame, whatever the distance
+	CounterCalled               // none: the kernel's routines know where the counter is
 )
 
 // FrameSetup is what follows mov rbp, rsp.
@@ -120,7 +121,7 @@ func (p *CounterPlace) matches(f *Seen) bool {
 	if p.Base == CounterStack {
 		off += f.Depth
 	}
-	return p.Form == f.Counter.Form && p.Size == f.Counter.Size && p.Off == off
+	return p.Form == f.Counter.Form && p.Size == f.Counter.Size && (p.Off == off || p.Base == CounterAnywhere)
 }
 
 // DesignsLike returns the designs that a function can be of.

@@ -30,7 +30,7 @@ type Target struct {
 
 	// Variant, if not nil, changes what the design does.
 	Variant *Variant
-	// Emitter, if not nil, makes the code, and Scheme only says what design it is taken for. Variant must
+	// Emitter, if not nil, makes the code, and Design only says what it is taken for. Variant must
 	// be nil then.
 	Emitter Emitter
 }

@@ -4,6 +4,7 @@ package kernel
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -123,24 +124,36 @@ func (k *Kernel) loadRoutines() error {
 }
 
 func (k *Kernel) loadRoutine(r image.Routine, at image.Addr) error {
-	code, ok := routineCodes[r.Kind]
-	if !ok {
-		return k.Mem.MapRange(guest.GSBase+at, 8, guest.Writable) // a variable, which begins with 0
-	}
-	variable, ok := k.Setup.Symbols[code.uses]
-	if !ok && code.uses != "" {
-		return fmt.Errorf("it needs the address of %s", code.uses)
+	if r.Kind.Variable() {
+		return k.Mem.MapRange(guest.GSBase+at, 8, guest.Writable) // which begins with 0
 	}
 	if usesCPUCounter(r.Kind) {
 		if err := k.Mem.MapRange(guest.GSBase+cpuCntAddr, 8, guest.Writable); err != nil {
 			return err
 		}
 	}
+	code, err := routineBytes(r, k.Setup.Symbols)
+	if err != nil {
+		return err
+	}
+	return k.Mem.PlaceText(at, code)
+}
+
+// routineBytes is the code of a routine with the variables where symbols have them.
+func routineBytes(r image.Routine, symbols map[string]image.Addr) ([]byte, error) {
+	code, ok := routineCodes[r.Kind]
+	if !ok {
+		return nil, errors.New("it is not modelled")
+	}
+	variable, ok := symbols[code.uses]
+	if !ok && code.uses != "" {
+		return nil, fmt.Errorf("it needs the address of %s", code.uses)
+	}
 	var b x86.Buf
 	code.emit(&b, r, int32(variable), int32(cpuCntAddr))
 	b.Ret()
 	b.Int3()
-	return k.Mem.PlaceText(at, b.Bytes())
+	return b.Bytes(), nil
 }
 
 // usesCPUCounter reports whether a routine is about the counter of the CPU.

@@ -125,7 +125,7 @@ func (r *recogniser) designs(f *image.FuncImage, hook bool) jit.DesignSet {
 	if f.Frame.Counter.Form == image.CounterNone && len(r.sites) > 0 {
 		seen.Call = r.call(&r.sites[0])
 	}
-	if slices.ContainsFunc(r.sites, func(s site) bool { return s.Direct }) {
+	if s.again || slices.ContainsFunc(r.sites, func(s site) bool { return s.Direct }) {
 		seen.Rebuilt = jit.AnswerOf(s.again)
 	}
 	return jit.DesignsLike(&seen)
