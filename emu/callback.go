@@ -85,7 +85,7 @@ func (m *Machine) allowed(i *x86.Inst) bool {
 		return false // control, debug and segment registers: the machine's own business; a breakpoint in dr7 ends the engine
 	}
 	if i.Op != "out" {
-		return !outside[i.Op]
+		return !outside[i.Op] && !kernelOnly[i.Op]
 	}
 	return slices.ContainsFunc(m.Stubs, func(s kernel.Stub) bool { return s.Addr == i.PC })
 }
@@ -154,6 +154,9 @@ func (m *Machine) callHelper(n int, rip image.Addr) (err error) {
 			err = fmt.Errorf("panic: %v", p)
 		}
 		if err != nil {
+			if errors.As(err, &m.helperErr) {
+				return // a fault of its own kind
+			}
 			m.helperErr = m.newFault(FaultHelper, rip)
 			m.helperErr.Err = err
 			if n < len(m.Stubs) && m.Stubs[n].Addr == rip {
@@ -166,6 +169,10 @@ func (m *Machine) callHelper(n int, rip image.Addr) (err error) {
 	}
 	s := &m.Stubs[n]
 	m.calls[n]++
+	if f := m.flagsFault(rip); f != nil {
+		f.Name = s.Name
+		return f
+	}
 	if s.Helper == nil {
 		return helper.ErrNotModelled
 	}

@@ -232,7 +232,7 @@ func replay(m *emu.Machine, src *capture.Source, sc *capture.Scenario, o kernels
 	if err := inputs(m, src, sc); err != nil {
 		return res, err
 	}
-	r := emu.Run{Image: sc.Run.Prog, Args: [5]uint64{uint64(guest.ContextAddr)}, Level: l, Observer: &count{}}
+	r := emu.Run{Image: sc.Run.Prog, Args: []uint64{uint64(guest.ContextAddr)}, Level: l, Observer: &count{}}
 	res, err = m.Run(context.Background(), r)
 	if err == nil {
 		err = compare(m, sc, &res)
@@ -273,7 +273,7 @@ func TestCapturedSites(t *testing.T) {
 		var logs [2]log
 		var res [2]emu.Result
 		for i, l := range []emu.Level{emu.LevelSites, emu.LevelRetired} {
-			r := emu.Run{Image: sc.Run.Prog, Args: [5]uint64{uint64(guest.ContextAddr)}, Level: l, Observer: &logs[i]}
+			r := emu.Run{Image: sc.Run.Prog, Args: []uint64{uint64(guest.ContextAddr)}, Level: l, Observer: &logs[i]}
 			res[i] = run(t, m, r)
 			if err := compare(m, sc, &res[i]); err != nil {
 				t.Errorf("%s: level %d: %v", sc.Name, l, err)

@@ -114,7 +114,7 @@ func testAddresses(ctx context.Context, m *Machine) (string, error) {
 
 func testBMI2(ctx context.Context, m *Machine) (string, error) {
 	// shlx rax, rdi, rsi; ret
-	res, err := tryCode(ctx, m, Run{Args: [5]uint64{5, 4}}, 0xc4, 0xe2, 0xc9, 0xf7, 0xc7, 0xc3)
+	res, err := tryCode(ctx, m, Run{Args: []uint64{5, 4}}, 0xc4, 0xe2, 0xc9, 0xf7, 0xc7, 0xc3)
 	return "shlx", wantReturn(res, err, 80)
 }
 
@@ -161,7 +161,7 @@ func testQuirks(ctx context.Context, m *Machine) (string, error) {
 	refused := 0
 	for _, l := range []Level{LevelNone, LevelSites, LevelRetired} {
 		// push rdi; mov rax, rdi; cmpxchg [rsp], edx; pop rdx; ret
-		res, err := tryCode(ctx, m, Run{Level: l, Args: [5]uint64{rax}}, 0x57, 0x48, 0x89, 0xf8, 0x0f, 0xb1, 0x14, 0x24, 0x5a, 0xc3)
+		res, err := tryCode(ctx, m, Run{Level: l, Args: []uint64{rax}}, 0x57, 0x48, 0x89, 0xf8, 0x0f, 0xb1, 0x14, 0x24, 0x5a, 0xc3)
 		if err := wantReturn(res, err, rax); err != nil {
 			return "", fmt.Errorf("cmpxchg of 32 bits: %w", err)
 		}
@@ -208,7 +208,7 @@ func testRecording(ctx context.Context, m *Machine) (string, error) {
 	for _, l := range []Level{LevelSites, LevelRetired} {
 		var o tally
 		// dec rdi; jne -5; ret
-		res, err := tryCode(ctx, m, Run{Level: l, Observer: &o, Args: [5]uint64{n}}, 0x48, 0xff, 0xcf, 0x75, 0xfb, 0xc3)
+		res, err := tryCode(ctx, m, Run{Level: l, Observer: &o, Args: []uint64{n}}, 0x48, 0xff, 0xcf, 0x75, 0xfb, 0xc3)
 		if err != nil {
 			return "", err
 		}

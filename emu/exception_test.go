@@ -65,7 +65,7 @@ func TestFixups(t *testing.T) {
 		for _, at := range []image.Addr{there, missing, wild, missing} {
 			must(t, m.WriteMemory(there, []byte{0x34, 0x12, 0, 0, 0, 0, 0, 0}))
 			lg := &log{}
-			res := run(t, m, emu.Run{Level: l, Args: [5]uint64{uint64(at)}, Observer: lg})
+			res := run(t, m, emu.Run{Level: l, Args: []uint64{uint64(at)}, Observer: lg})
 			want := uint64(1) << 16
 			if at == there {
 				want |= 0x1234 << 8 // the store puts 5 and the addition makes it 10
@@ -81,7 +81,7 @@ func TestFixups(t *testing.T) {
 	img := faulting(t)
 	img.Funcs[0].Faults = img.Funcs[0].Faults[1:]
 	m = newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{img}, Offsets: offsets})
-	_, err := m.Run(t.Context(), emu.Run{Args: [5]uint64{uint64(missing)}, Level: emu.LevelRetired})
+	_, err := m.Run(t.Context(), emu.Run{Args: []uint64{uint64(missing)}, Level: emu.LevelRetired})
 	var f *emu.Fault
 	if !errors.As(err, &f) || f.Kind != emu.FaultAccess || f.RIP != base+16 {
 		t.Errorf("without an entry for the first load: %v", err)
@@ -167,7 +167,7 @@ func TestTimedMayGoto(t *testing.T) {
 	for _, c := range []struct{ began, want uint64 }{
 		{0, 1<<32 | 0xffff}, {now, 1<<32 | 0xffff}, {now - allowed + 1, 1<<32 | 0xffff}, {now - allowed, 1 << 32},
 	} {
-		res := run(t, m, emu.Run{Args: [5]uint64{c.began}})
+		res := run(t, m, emu.Run{Args: []uint64{c.began}})
 		if res.Return() != c.want {
 			t.Errorf("began at %d: %#x, expected %#x", c.began, res.Return(), c.want)
 		}
@@ -199,7 +199,7 @@ func TestPrivateStack(t *testing.T) {
 	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{img}, Offsets: offsets})
 	s := guest.PrivateStack(&img.Funcs[0])
 	end := uint64(s.Addr) + s.Size
-	if res := run(t, m, emu.Run{Args: [5]uint64{end}}); res.Return() != end || end != uint64(guest.GSBase+fp) {
+	if res := run(t, m, emu.Run{Args: []uint64{end}}); res.Return() != end || end != uint64(guest.GSBase+fp) {
 		t.Errorf("returned %#x, the stack ends at %#x", res.Return(), end)
 	}
 }

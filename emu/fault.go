@@ -27,6 +27,7 @@ const (
 	FaultDivide                         // division by zero or overflow
 	FaultException                      // any other processor exception
 	FaultHelper                         // a helper failed: Err
+	FaultFlags                          // the kernel is entered with flags that it does not allow: Err
 	FaultEngine                         // an instruction that the engine gets wrong: Err
 )
 
@@ -34,6 +35,7 @@ var faultNames = [...]string{
 	FaultAccess: "invalid memory access", FaultFetch: "jump to invalid memory", FaultGuard: "stack overflow",
 	FaultBreak: "int3 reached", FaultDecode: "undecodable instruction", FaultDivide: "divide error",
 	FaultException: "processor exception", FaultHelper: "helper failed",
+	FaultFlags:  "wrong flags for the kernel",
 	FaultEngine: "the engine gets this form wrong",
 }
 
@@ -92,7 +94,7 @@ func (f *Fault) Error() string {
 		fmt.Fprintf(&b, ": %s of %#x", verb, uint64(f.Access))
 	case FaultException:
 		fmt.Fprintf(&b, ": vector %d", f.Vector)
-	case FaultHelper:
+	case FaultHelper, FaultFlags:
 		if f.Name != "" {
 			fmt.Fprintf(&b, ": %s", f.Name)
 		}

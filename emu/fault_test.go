@@ -51,7 +51,7 @@ func TestFaults(t *testing.T) {
 				img.Funcs[0].FirstInsn, img.Funcs[0].InsnOff = 5, []image.CodeOff{1, image.CodeOff(len(img.Funcs[0].Code))}
 				m := newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{img}})
 				var o log
-				res, err := m.Run(context.Background(), emu.Run{Level: l, Observer: &o})
+				res, err := m.Run(context.Background(), emu.Run{Args: make([]uint64, 5), Level: l, Observer: &o})
 				var f *emu.Fault
 				if !errors.As(err, &f) {
 					t.Fatalf("%v", err)
@@ -134,7 +134,7 @@ func TestRunAfterFault(t *testing.T) {
 		if err := m.Reset(); err != nil {
 			t.Fatal(err)
 		}
-		res := run(t, m, emu.Run{Level: emu.Level(i / 3 % 3), Args: [5]uint64{10}})
+		res := run(t, m, emu.Run{Level: emu.Level(i / 3 % 3), Args: []uint64{10}})
 		if res.Return() != 30 {
 			t.Fatalf("run %d: %d", i, res.Return())
 		}

@@ -129,7 +129,7 @@ func TestMapHelpers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			args := [5]uint64{uint64(addr), put(t, update, 0, key), put(t, update, 16, value), 0}
+			args := []uint64{uint64(addr), put(t, update, 0, key), put(t, update, 16, value), 0}
 			if res := run(t, update, emu.Run{Args: args}); res.Return() != 0 {
 				t.Fatalf("update returns %d", int64(res.Return()))
 			}
@@ -139,7 +139,7 @@ func TestMapHelpers(t *testing.T) {
 			}
 
 			lookup, _ := helperMachine(t, 1, testMaps...)
-			args = [5]uint64{uint64(addr), put(t, lookup, 0, key)}
+			args = []uint64{uint64(addr), put(t, lookup, 0, key)}
 			empty := run(t, lookup, emu.Run{Args: args})
 			if (empty.Return() == 0) != (g.Type == bpf.HashMap) {
 				t.Errorf("lookup of an empty map returns %#x", empty.Return())
@@ -209,16 +209,16 @@ func TestMapRules(t *testing.T) {
 func TestPacketHelpers(t *testing.T) {
 	m, _ := helperMachine(t, 26)
 	dst := uint64(guest.ContextAddr) + 64
-	res := run(t, m, emu.Run{Args: [5]uint64{uint64(guest.ContextAddr), 4, dst, 6}})
+	res := run(t, m, emu.Run{Args: []uint64{uint64(guest.ContextAddr), 4, dst, 6}})
 	b := make([]byte, 8)
 	if err := m.ReadMemory(image.Addr(dst), b); err != nil || res.Return() != 0 || string(b) != "456789\x00\x00" {
 		t.Errorf("%d, %q, %v", res.Return(), b, err)
 	}
-	res = run(t, m, emu.Run{Args: [5]uint64{uint64(guest.ContextAddr), 15, dst, 6}})
+	res = run(t, m, emu.Run{Args: []uint64{uint64(guest.ContextAddr), 15, dst, 6}})
 	if err := m.ReadMemory(image.Addr(dst), b); err != nil || int64(res.Return()) != -14 || string(b) != "\x00\x00\x00\x00\x00\x00\x00\x00" {
 		t.Errorf("beyond the packet: %d, %q, %v", int64(res.Return()), b, err)
 	}
-	if _, err := m.Run(context.Background(), emu.Run{Args: [5]uint64{uint64(guest.ContextAddr), 0, 64, 6}}); err == nil {
+	if _, err := m.Run(context.Background(), emu.Run{Args: []uint64{uint64(guest.ContextAddr), 0, 64, 6}}); err == nil {
 		t.Error("a store to nowhere is no fault")
 	}
 }
@@ -228,7 +228,7 @@ func TestTracePrintk(t *testing.T) {
 	f := "n=%d u=%u x=%lx\n\x00"
 	fmtAddr := put(t, m, 0, []byte(f))
 	minus := int64(-5)
-	res := run(t, m, emu.Run{Args: [5]uint64{fmtAddr, uint64(len(f)), uint64(minus), 7, 1 << 40}})
+	res := run(t, m, emu.Run{Args: []uint64{fmtAddr, uint64(len(f)), uint64(minus), 7, 1 << 40}})
 	want := fmt.Sprintf("n=-5 u=7 x=%x\n", 1<<40)
 	if len(res.Printk) != 1 || res.Printk[0] != want || res.Return() != uint64(len(want)) {
 		t.Errorf("%q, %d", res.Printk, res.Return())
@@ -240,7 +240,7 @@ func TestTracePrintk(t *testing.T) {
 		"%lu%%%3u%5c":        "1099511627776%  3    A",
 		"%e":                 "", "%.3d": "", "%": "", "%q": "", "%hd": "", "%d%d%d%d": "",
 	} {
-		res := run(t, m, emu.Run{Args: [5]uint64{put(t, m, 0, []byte(f+"\x00")), uint64(len(f) + 1), 1 << 40, 3, 0x41}})
+		res := run(t, m, emu.Run{Args: []uint64{put(t, m, 0, []byte(f+"\x00")), uint64(len(f) + 1), 1 << 40, 3, 0x41}})
 		switch {
 		case want == "" && int64(res.Return()) != -22:
 			t.Errorf("%q: returned %d, expected -EINVAL", f, int64(res.Return()))

@@ -104,7 +104,7 @@ func TestRunReturnsAtEveryLevel(t *testing.T) {
 	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{program(t, base+0x19d4, loop)}})
 	for _, l := range []emu.Level{emu.LevelNone, emu.LevelSites, emu.LevelRetired, emu.LevelNone} {
 		var o log
-		res := run(t, m, emu.Run{Level: l, Args: [5]uint64{1000}, Observer: &o})
+		res := run(t, m, emu.Run{Level: l, Args: []uint64{1000}, Observer: &o})
 		if res.Stop != emu.StopReturn || res.Return() != 3000 || res.RIP != guest.OutsideReturn {
 			t.Errorf("level %d: %v at %#x, rax %d", l, res.Stop, res.RIP, res.Return())
 		}
@@ -140,7 +140,7 @@ func TestEffectiveAddresses(t *testing.T) {
 		Symbols: map[string]image.Addr{"this_cpu_off": 0x19a18},
 	})
 	var o log
-	res := run(t, m, emu.Run{Level: emu.LevelRetired, Observer: &o, Args: [5]uint64{7}})
+	res := run(t, m, emu.Run{Level: emu.LevelRetired, Observer: &o, Args: []uint64{7}})
 	if res.Return() != uint64(guest.GSBase) {
 		t.Errorf("this_cpu_off reads %#x", res.Return())
 	}
@@ -234,10 +234,10 @@ func TestStopAndContinue(t *testing.T) {
 	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{program(t, base, loop)}})
 	ctx := context.Background()
 	var whole log
-	run(t, m, emu.Run{Level: emu.LevelRetired, Args: [5]uint64{3000}, Observer: &whole})
+	run(t, m, emu.Run{Level: emu.LevelRetired, Args: []uint64{3000}, Observer: &whole})
 	for _, n := range []uint64{1, 2, 4095, 4096, 4097, 9000} {
 		var o log
-		r := emu.Run{Level: emu.LevelRetired, Args: [5]uint64{3000}, Observer: &o, StopSeq: n}
+		r := emu.Run{Level: emu.LevelRetired, Args: []uint64{3000}, Observer: &o, StopSeq: n}
 		res := run(t, m, r)
 		if res.Stop != emu.StopSeq || res.Retired != n || res.RIP != whole.retired[n].RIP {
 			t.Fatalf("stop at %d: %v at %#x after %d", n, res.Stop, res.RIP, res.Retired)
@@ -251,7 +251,7 @@ func TestStopAndContinue(t *testing.T) {
 			t.Errorf("stopped at %d: another stream of %d", n, len(o.retired))
 		}
 	}
-	res := run(t, m, emu.Run{Level: emu.LevelRetired, Args: [5]uint64{3000}, StopAddr: base + 6, StopHits: 100})
+	res := run(t, m, emu.Run{Level: emu.LevelRetired, Args: []uint64{3000}, StopAddr: base + 6, StopHits: 100})
 	if res.Stop != emu.StopAddr || res.RIP != base+6 || res.Regs[0] != 300 {
 		t.Errorf("%v at %#x, rax %d", res.Stop, res.RIP, res.Regs[0])
 	}
@@ -341,7 +341,7 @@ func TestReset(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		run(t, m, emu.Run{Args: [5]uint64{at}, Level: emu.Level(i % 3)})
+		run(t, m, emu.Run{Args: []uint64{at}, Level: emu.Level(i % 3)})
 		if bytes.Equal(before, dump()) {
 			t.Fatal("nothing was written")
 		}
@@ -351,7 +351,7 @@ func TestReset(t *testing.T) {
 		if !bytes.Equal(before, dump()) {
 			t.Fatalf("run %d: memory differs after Reset", i)
 		}
-		if res := run(t, m, emu.Run{Args: [5]uint64{at}}); res.Return() != 1 {
+		if res := run(t, m, emu.Run{Args: []uint64{at}}); res.Return() != 1 {
 			t.Fatalf("run %d: text differs after Reset: %d", i, res.Return())
 		}
 		if err := m.Reset(); err != nil {

@@ -23,7 +23,7 @@ import (
 
 func TestPatchWhileStopped(t *testing.T) {
 	m := newMachine(t, emu.Config{}, guest.Setup{Images: []*image.Image{program(t, base, loop)}})
-	r := emu.Run{Level: emu.LevelRetired, Args: [5]uint64{1000}, StopAddr: base + 2, StopHits: 100}
+	r := emu.Run{Level: emu.LevelRetired, Args: []uint64{1000}, StopAddr: base + 2, StopHits: 100}
 	for range 3 {
 		if res := run(t, m, r); res.Stop != emu.StopAddr || res.Return() != 99*3 {
 			t.Fatalf("%v with %d", res.Stop, res.Return())
@@ -140,7 +140,7 @@ func pokeScenario(t *testing.T, m *emu.Machine, src *capture.Source, sc *capture
 	if err := m.Checkpoint(); err != nil {
 		t.Fatal(err)
 	}
-	r := emu.Run{Image: sc.Run.Prog, Args: [5]uint64{uint64(guest.ContextAddr)}, Level: emu.LevelSites}
+	r := emu.Run{Image: sc.Run.Prog, Args: []uint64{uint64(guest.ContextAddr)}, Level: emu.LevelSites}
 	before := run(t, m, r)
 	if err := m.Reset(); err != nil {
 		t.Fatal(err)

@@ -53,7 +53,7 @@ func TestCmpxchg32(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			everyLevel(t, func(t *testing.T, portable bool, l emu.Level) {
 				m := quirkMachine(t, portable, c.code)
-				res := run(t, m, emu.Run{Level: l, Args: [5]uint64{c.rax}})
+				res := run(t, m, emu.Run{Level: l, Args: []uint64{c.rax}})
 				if res.Return() != c.want {
 					t.Errorf("rax is %#x, want %#x", res.Return(), c.want)
 				}
@@ -66,7 +66,7 @@ func TestCmpxchg32(t *testing.T) {
 func TestCmpxchg32Stop(t *testing.T) {
 	const rax = 0x7788_9900_1122_3344
 	m := quirkMachine(t, false, "c7 44 24 f8 44 33 22 11 48 89 f8 f0 0f b1 54 24 f8 90 c3")
-	res := run(t, m, emu.Run{Level: emu.LevelRetired, Args: [5]uint64{rax}, StopSeq: 3})
+	res := run(t, m, emu.Run{Level: emu.LevelRetired, Args: []uint64{rax}, StopSeq: 3})
 	if res.Return() != rax {
 		t.Errorf("rax is %#x where the run was stopped, want %#x", res.Return(), uint64(rax))
 	}

@@ -59,10 +59,9 @@ type Run struct {
 	Image int // index into guest.Setup.Images
 	// Entry replaces the entry point of the image, if not 0.
 	Entry image.Addr
-	// Args are R1 to R5; the context is usually at guest.ContextAddr.
-	Args [5]uint64
-	// Arg6 is the sixth argument, which only kernel functions have.
-	Arg6  uint64
+	// Args are R1 to R5 as far as the caller defines them, for kernel functions also a sixth; the others
+	// hold junk. The context is usually at guest.ContextAddr.
+	Args  []uint64
 	Level Level
 	// Observer may be nil.
 	Observer Observer
@@ -182,19 +181,20 @@ func (m *Machine) begin(r Run) (image.Addr, error) {
 	if err := m.uc.ContextRestore(m.clean); err != nil {
 		return 0, err
 	}
-	var g Regs
-	for i := range g {
-		g[i] = guest.Clobber + uint64(i)
+	if len(r.Args) > len(helper.ArgRegs) {
+		return 0, fmt.Errorf("%d arguments", len(r.Args))
 	}
+	junk, flags := guest.EntryJunk(m.cfg.Seed)
+	g := Regs(junk)
 	for i, a := range r.Args {
 		g[helper.ArgRegs[i]] = a
-	}
-	if r.Arg6 != 0 {
-		g[x86.R9] = r.Arg6
 	}
 	g[x86.RAX] = uint64(entry)
 	g[x86.RSP], g[x86.RBP] = uint64(guest.EntryRSP), uint64(guest.OutsideRBP)
 	m.setRegs(&g)
+	if err := m.uc.RegWrite(uc.X86_REG_EFLAGS, flags); err != nil {
+		return 0, err
+	}
 	return entry, m.Mem.WriteWord(guest.EntryRSP, uint64(guest.OutsideReturn))
 }
 
@@ -290,6 +290,9 @@ func (m *Machine) executeOnce(ctx context.Context, r Run, rip image.Addr) (Resul
 	m.flush(stop)
 	res := m.result(r)
 	res.Stop, res.RIP = stop, end
+	if stop == StopReturn && fault == nil {
+		fault = m.flagsFault(image.Addr(m.c.prev))
+	}
 	if fault != nil {
 		m.stopped = false
 		fault.Seq = res.Retired

@@ -67,7 +67,7 @@ func TestReturnedCount(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		res := run(t, m, emu.Run{Args: [5]uint64{uint64(ctx)}})
+		res := run(t, m, emu.Run{Args: []uint64{uint64(ctx)}})
 		if res.Return() != 5 || res.Regs[x86.RCX] != want {
 			t.Errorf("%s: returned %d, rcx is %#x, want 5 and %#x", name, res.Return(), res.Regs[x86.RCX], want)
 		}
@@ -102,7 +102,7 @@ func TestCounterMemory(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			run(t, m, emu.Run{Image: i, Args: [5]uint64{uint64(ctx)}})
+			run(t, m, emu.Run{Image: i, Args: []uint64{uint64(ctx)}})
 		}
 		for i, s := range c.want {
 			var b [4]byte
@@ -187,7 +187,7 @@ func interrupted(t *testing.T, name string) int {
 	}
 	var o log
 	r := emu.Run{
-		Args: [5]uint64{uint64(ctx)}, Level: emu.LevelRetired, Observer: &o,
+		Args: []uint64{uint64(ctx)}, Level: emu.LevelRetired, Observer: &o,
 		StopAddr: p.Addr + image.Addr(p.TailCalls[0].Start), StopHits: 20,
 	}
 	run(t, m, r)

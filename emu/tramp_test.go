@@ -46,7 +46,7 @@ func TestKernelFuncs(t *testing.T) {
 			}
 			var rets []uint32
 			for i, k := range kernel.TestCalls(kind) {
-				res, err := m.Run(context.Background(), emu.Run{Image: i, Args: [5]uint64(k.Args[:5]), Arg6: k.Args[5]})
+				res, err := m.Run(context.Background(), emu.Run{Image: i, Args: k.Args[:]})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -104,7 +104,7 @@ func TestTrampolineHelpers(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	args := [5]uint64{prog, uint64(ctx)}
+	args := []uint64{prog, uint64(ctx)}
 	res, err := m.Run(context.Background(), emu.Run{Args: args})
 	if err != nil || res.Return() != 1<<32 {
 		t.Errorf("entering twice: %#x, %v; expected the time 1, then 0", res.Return(), err)

@@ -97,7 +97,7 @@ func live(t *testing.T, file, name string, l emu.Level, taken uint64, violation 
 		}
 	}
 	f := &feed{ck: check.New(code, trace.Config{}, cfg)}
-	r := emu.Run{Args: [5]uint64{uint64(guest.ContextAddr)}, Level: l, Observer: f, MaxInsns: 1 << 20}
+	r := emu.Run{Args: []uint64{uint64(guest.ContextAddr)}, Level: l, Observer: f, MaxInsns: 1 << 20}
 	if sc.Run != nil {
 		r.Image = sc.Run.Prog
 	}

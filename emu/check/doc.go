@@ -32,8 +32,9 @@
 //   - stack-budget: the lowest rsp seen or, where a function's frame is described, reached by the
 //     frame as a whole. Both levels, and faults in the guard pages.
 //   - pokes: that control does not fall through a frame that has been taken down. Both levels.
-//   - fault: what the machine reports through Fault; and, of kernels with IBT, an indirect tail call by a
-//     jump that lands where is no endbr64. Retired level only.
+//   - fault: what the machine reports through Fault, flags that the kernel does not allow where it is
+//     entered included; a call into the middle of a function; and, of kernels with IBT, an indirect tail
+//     call by a jump that lands where is no endbr64, seen at the retired level only.
 //   - backtrace: at each call rbp must be where the frame's saved rbp lies, directly below the return
 //     address. By induction the chain then leads to the outside caller: that the word there is the
 //     caller's rbp is shown at the retired level by the push that wrote it (frame forbids other

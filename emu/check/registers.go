@@ -58,6 +58,9 @@ func (c *Checker) call(e *trace.Event) {
 	}
 	c.keepCounter(e)
 	if e.Kind == trace.KindCall {
+		if off := image.CodeOff(e.TargetAddr - e.Target.Addr); !begins(e.Fn, e.Target, off) {
+			c.broken(FaultFree, e, "the call goes into the middle of %s, to +%#x; it begins at +%#x", e.Target, int(off), int(e.Target.Entry))
+		}
 		c.link(e.Depth+1, false)
 		if wantsRAX(e.Target) && c.isJunk(uint64(e.RAX)) {
 			c.broken(HelperClobber, e, "%s is called with rax %#x, which a helper left there, instead of tail_call_cnt",
@@ -72,6 +75,19 @@ func (c *Checker) call(e *trace.Event) {
 	case c.rec.Counts().Retired > 0 && !c.linked[e.Depth-1]:
 		c.broken(Backtrace, e, "%s has not pushed rbp of %s below its return address", e.Fn, c.caller(a))
 	}
+}
+
+// begins reports whether a function may be called at an offset: where it begins, and by a trampoline also
+// after the five bytes there, and an endbr64, that lead to the trampoline.
+func begins(from, f *trace.Fn, off image.CodeOff) bool {
+	const patched, endbr = 5, 4
+	switch off - f.Entry {
+	case 0:
+		return true
+	case patched, endbr + patched:
+		return from.Trampoline
+	}
+	return false
 }
 
 // wantsRAX reports whether a function gets the counter, or the pointer to it, in rax.

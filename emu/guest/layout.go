@@ -112,3 +112,16 @@ func Junk() []uint64 {
 	}
 	return out
 }
+
+// EntryJunk returns what registers and status flags hold at the entry of a program before its caller
+// defines any, from a seed: values like Junk, and as little to be relied on.
+func EntryJunk(seed uint64) (regs [16]uint64, flags uint64) {
+	const always, status = 1<<9 | 1<<1, 0x8d5 // interrupts are on; CF PF AF ZF SF OF
+	z := seed
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9 // as splitmix64 does, but 0 stays
+	z ^= z >> 27
+	for r := range regs {
+		regs[r] = Clobber + z&0xfffff<<8 + uint64(r)
+	}
+	return regs, always | z>>20&status
+}

@@ -67,8 +67,8 @@ type call struct {
 	r *Regs
 }
 
-// ArgRegs are the registers of R1 to R5.
-var ArgRegs = [...]x86.Reg{x86.RDI, x86.RSI, x86.RDX, x86.RCX, x86.R8}
+// ArgRegs are the registers of R1 to R5, and the one of a sixth argument, which only kernel functions have.
+var ArgRegs = [...]x86.Reg{x86.RDI, x86.RSI, x86.RDX, x86.RCX, x86.R8, x86.R9}
 
 // arg returns argument n, from 1.
 func (c *call) arg(n int) uint64 { return c.r[ArgRegs[n-1]] }

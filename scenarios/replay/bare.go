@@ -103,7 +103,7 @@ func (c *Bare) inputs(m *runner.Machine) error {
 
 func (c *Bare) enter(m *runner.Machine) (emu.Run, error) {
 	ctx, err := runner.PlaceContext(m, c.Target, c.Scenario.ProgType, c.header.RunData, nil)
-	return emu.Run{Image: c.testRun().Prog, Args: [5]uint64{uint64(ctx)}}, err
+	return emu.Run{Image: c.testRun().Prog, Args: []uint64{uint64(ctx)}}, err
 }
 
 // replay does the kernel's test run and compares.

@@ -286,7 +286,7 @@ func (im *Imported) enter(m *runner.Machine) (emu.Run, error) {
 			return emu.Run{}, err
 		}
 	}
-	return emu.Run{Args: [5]uint64{uint64(ctx)}}, nil
+	return emu.Run{Args: []uint64{uint64(ctx)}}, nil
 }
 
 // RunImported runs imported code once and judges it by every invariant that needs no BPF program to

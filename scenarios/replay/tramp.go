@@ -150,7 +150,7 @@ func (c *Bare) runTracing(ctx context.Context, m *runner.Machine, out *Replay) e
 			rets = append(rets, k.Ret)
 			continue
 		}
-		run, err := m.Perform(ctx, emu.Run{Image: img, Args: [5]uint64(k.Args[:5]), Arg6: k.Args[5]})
+		run, err := m.Perform(ctx, emu.Run{Image: img, Args: k.Args[:]})
 		if err != nil {
 			return err
 		}

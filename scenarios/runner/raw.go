@@ -35,10 +35,10 @@ func Raw(ctx context.Context, p *bpf.Program, t *jit.Target, memory []byte) (r0 
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	s := guest.Setup{Images: []*image.Image{img}, Symbols: plan.Symbols(), Routines: plan.Routines(), Offsets: t.Offsets}
-	run := emu.Run{Level: emu.LevelSites, MaxInsns: DefaultMaxInsns}
+	run := emu.Run{Level: emu.LevelSites, MaxInsns: DefaultMaxInsns, Args: []uint64{0, 0}}
 	if len(memory) > 0 {
 		s.Data = []guest.Region{{Addr: guest.ContextAddr, Bytes: memory}}
-		run.Args = [5]uint64{uint64(guest.ContextAddr), uint64(len(memory))}
+		run.Args = []uint64{uint64(guest.ContextAddr), uint64(len(memory))}
 	}
 	if err := m.Load(s); err != nil {
 		return 0, err

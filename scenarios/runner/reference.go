@@ -207,8 +207,12 @@ func (r *reference) name(prog int) string { return r.built.Programs[prog].Name }
 
 // results compares return value and map contents.
 func (r *reference) results(v *check.Violation, out *Run, want *interp.Result, lookup func(int, []byte) ([]byte, error)) {
-	if uint32(out.Return) != uint32(want.Return) {
+	switch {
+	case uint32(out.Return) != uint32(want.Return):
 		v.Text = fmt.Sprintf("returned %d; BPF returns %d", uint32(out.Return), uint32(want.Return))
+		return
+	case out.Return != want.Return:
+		v.Text = fmt.Sprintf("returned %#x; BPF returns %#x: the upper halves differ", out.Return, want.Return)
 		return
 	}
 	for i := range r.built.Maps {

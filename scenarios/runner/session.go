@@ -193,6 +193,6 @@ func (s *Session) enter(a *scenarios.Action, c *cut) (entry, error) {
 			return entry{}, err
 		}
 	}
-	e.Args = [5]uint64{uint64(ctx)}
+	e.Args = []uint64{uint64(ctx)}
 	return e, nil
 }
