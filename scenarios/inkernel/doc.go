@@ -7,5 +7,5 @@
 //	played, err := inkernel.Play(loaded, built)
 //
 // It must not import emu. Whether a kernel may run a scenario is for the emulator to say first:
-// runner.Replayer.Unsafe.
+// replay.Replayer.Unsafe.
 package inkernel
