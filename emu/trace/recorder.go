@@ -18,6 +18,9 @@ type Config struct {
 	Keep int
 	// Watcher is told everything as it happens; nil for none.
 	Watcher Watcher
+	// Memory is overwritten with the events that are kept, as far as it goes; nil is fine. Those of a recorder
+	// that is not used any more save making more.
+	Memory []Event
 }
 
 // The defaults of Config.
@@ -116,7 +119,9 @@ func NewRecorder(c *Code, cfg Config) *Recorder {
 		cfg.Keep = DefaultKeep
 	}
 	r := &Recorder{code: c, cfg: cfg, starts: make([]uint64, len(c.fns)), stack: make([]Activation, 0, 64)}
-	r.events = make([]Event, 0, max(0, min(cfg.Keep, 256)))
+	if r.events = cfg.Memory[:0]; cap(r.events) == 0 {
+		r.events = make([]Event, 0, max(0, min(cfg.Keep, 256)))
+	}
 	r.loads, _ = cfg.Watcher.(LoadWatcher)
 	r.Reset()
 	return r

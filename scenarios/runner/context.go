@@ -36,12 +36,19 @@ const (
 	deviceCount = 8
 )
 
-// ContextSpace is the memory for a context and for what it points to.
+// ContextSpace is the memory for a context and for what it points to, all of it zero.
 func ContextSpace() []guest.Region {
-	return []guest.Region{
-		{Addr: guest.ContextAddr, Bytes: make([]byte, 0x1000)},
-		{Addr: guest.DeviceAddr, Bytes: make([]byte, deviceStep*deviceCount)},
+	out := slices.Clone(contextSpace)
+	for i := range out {
+		out[i].Bytes = slices.Clone(out[i].Bytes)
 	}
+	return out
+}
+
+// contextSpace is what ContextSpace returns a copy of.
+var contextSpace = []guest.Region{
+	{Addr: guest.ContextAddr, Bytes: make([]byte, 0x1000)},
+	{Addr: guest.DeviceAddr, Bytes: make([]byte, deviceStep*deviceCount)},
 }
 
 // contextWriter fills a context as the kernel lays it out: struct sk_buff or struct xdp_buff.
@@ -61,7 +68,7 @@ type ptrKey struct {
 // address: length, protocol, interface and packet pointers as the kernel sets them, other fields
 // zero unless given. Programs of other types get zeroed memory.
 func PlaceContext(m *Machine, t *jit.Target, p bpf.ProgType, packet []byte, given []scenarios.ContextField) (image.Addr, error) {
-	for _, r := range ContextSpace() {
+	for _, r := range contextSpace {
 		if err := m.WriteMemory(r.Addr, r.Bytes); err != nil {
 			return 0, err
 		}

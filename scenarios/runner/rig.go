@@ -60,6 +60,7 @@ type Rig struct {
 	m      *emu.Machine
 	states siteStates // of the machine
 	log    stateLog   // of the reference interpreter
+	last   *Machine   // loaded now; nil if nothing is
 }
 
 // NewRig makes a machine with the memory and the stack that the options ask for.
@@ -102,11 +103,16 @@ func (r *Rig) Load(s guest.Setup, opt Options, limit uint32) (*Machine, error) {
 	}
 	m := &Machine{Machine: r.m, Code: code, opt: opt, setup: s}
 	m.feed.states = &r.states
-	m.feed.chk = check.New(code, trace.Config{MaxEvents: opt.MaxEvents, Keep: opt.KeepEvents}, check.Config{
+	keep := trace.Config{MaxEvents: opt.MaxEvents, Keep: opt.KeepEvents}
+	if r.last != nil {
+		keep.Memory = r.last.feed.chk.Recorder().Events()
+	}
+	m.feed.chk = check.New(code, keep, check.Config{
 		Limit: limit, StackBudget: opt.StackSize, StackTop: guest.StackTop, Writable: m.writable(),
 		SchemeWritable: m.counters(),
 		Junk:           guest.Junk(),
 	})
+	r.last = m
 	return m, nil
 }
 
