@@ -8,7 +8,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
+	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/campaign"
 )
 
 // TestMatrixText prints the whole table: as expected, no wider than a mail, each design in it.
@@ -37,5 +39,17 @@ func TestMatrixText(t *testing.T) {
 	}
 	if strings.Contains(out, "!") {
 		t.Error("a cell is not as expected")
+	}
+}
+
+// TestVerdictCodes: every invariant has a code of its own in the table.
+func TestVerdictCodes(t *testing.T) {
+	seen := map[string]bool{}
+	for _, inv := range check.Invariants() {
+		code := verdictCode(&campaign.Cell{Verdict: campaign.Verdict(inv), Expected: true})
+		if len(code) != 3 || seen[code] {
+			t.Errorf("%s: code %q", inv, code)
+		}
+		seen[code] = true
 	}
 }

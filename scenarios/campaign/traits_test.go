@@ -3,6 +3,7 @@
 package campaign_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -71,5 +72,13 @@ func TestGroupsByTraits(t *testing.T) {
 		if slices.Contains(correct, n) != want {
 			t.Errorf("%s is among the correct targets: want %v", n, want)
 		}
+	}
+}
+
+// TestInvariantWords: scenario files can expect every invariant.
+func TestInvariantWords(t *testing.T) {
+	for _, inv := range check.Invariants() {
+		buildText(t, "words.yaml", fmt.Appendf(nil,
+			"version: 1\nname: words\nprograms:\n  p: [return: 0]\nruns:\n  - {run: p, packet: 64, expect: {violates: %s}}\n", inv))
 	}
 }

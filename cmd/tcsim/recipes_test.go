@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The recipes of docs/contributing.md for a kernel and for a design, followed by a machine: what they say to
+// write is laid over the source, nothing else is. A design that is right nowhere but in its own file, or a
+// kernel that has to be named in a further place, fails here.
+
+// toyDesign is hier-6.12 but for one thing: a tail call to an empty slot counts.
+const toyDesign = `package jit
+
+import "github.com/tcsim/tcsim/jit/image"
+
+type toyBurns struct{ hier }
+
+func (t toyBurns) traits() Traits {
+	r := t.hier.traits()
+	r.Name, r.Source, r.Evidence, r.Empty = "toy-burns", "a test", BySource, EmptyCounts
+	return r
+}
+
+func (t toyBurns) indirect(e *emitter, s *image.TailCallSite) error {
+	label := e.f.indirectLabel
+	e.bounds(s, label)
+	t.refuse(e, s, label)
+	t.bump(e, s)
+	e.loadProg(s, label)
+	t.unwind(e, s)
+	return e.leaveIndirect(s, t.landing(e.f.c.t))
+}
+
+func (t toyBurns) direct(e *emitter, s *image.TailCallSite) error {
+	label := e.f.directLabel
+	t.refuse(e, s, label)
+	t.bump(e, s)
+	e.bypass(s, label)
+	t.unwind(e, s)
+	e.leaveDirect(s)
+	return nil
+}
+`
+
+// overlay is a tree with a few files changed or added.
+type overlay struct {
+	t    *testing.T
+	root string
+	dir  string
+	file map[string]string // by path in the tree, where its text is
+}
+
+func newOverlay(t *testing.T) *overlay {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &overlay{t, root, t.TempDir(), map[string]string{}}
+}
+
+// put gives a file other text.
+func (o *overlay) put(path, text string) {
+	o.t.Helper()
+	at := filepath.Join(o.dir, strings.ReplaceAll(path, "/", "_"))
+	if err := os.WriteFile(at, []byte(text), 0o600); err != nil {
+		o.t.Fatal(err)
+	}
+	o.file[filepath.Join(o.root, path)] = at
+}
+
+// insert adds text to a file before the first end that follows from.
+func (o *overlay) insert(path, from, end, text string) {
+	o.t.Helper()
+	at := filepath.Join(o.root, path)
+	if changed, ok := o.file[at]; ok {
+		at = changed
+	}
+	src, err := os.ReadFile(at)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	head, tail, ok := strings.Cut(string(src), from)
+	body, rest, found := strings.Cut(tail, end)
+	if !ok || !found {
+		o.t.Fatalf("%s: no %q, or no %q after it", path, from, end)
+	}
+	o.put(path, head+from+body+text+end+rest)
+}
+
+// tool runs the go tool with the overlay.
+func (o *overlay) tool(verb string, args ...string) (out string, ok bool) {
+	o.t.Helper()
+	table, err := json.Marshal(map[string]any{"Replace": o.file})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	at := filepath.Join(o.dir, "overlay.json")
+	if err := os.WriteFile(at, table, 0o600); err != nil {
+		o.t.Fatal(err)
+	}
+	cmd := exec.CommandContext(o.t.Context(), "go", append([]string{verb, "-overlay", at}, args...)...)
+	cmd.Dir = o.root
+	b, err := cmd.CombinedOutput()
+	return string(b), err == nil
+}
+
+// toy lays a design and a kernel over the tree, as the recipes say.
+func toy(t *testing.T) *overlay {
+	t.Helper()
+	o := newOverlay(t)
+	o.put("jit/scheme_toy_burns.go", toyDesign)
+	o.insert("jit/design.go", "const (\n\tNoDesign", "\n\tdesignCount", "\n\tToyBurns\n")
+	o.insert("jit/design.go", "var designs = ", "\n}\n", "\n\tToyBurns: toyBurns{},")
+	o.insert("jit/target_proposal.go", "func proposals() ", "\n\t}\n}\n", "\n\t\tasRelease(kernels.Version{Major: 6, Minor: 12}, ToyBurns),")
+	o.insert("jit/kernels/rows.go", "var Rows = ", "\n}\n",
+		"\n\t{Version: Version{7, 3}, Source: \"a test\", Named: []string{\"\"}, Build: Build{ENDBR: true, SLS: true, Thunks: true},\n"+
+			"\t\tOffsets: Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48}, Context: Context612},")
+	return o
+}
+
+// TestToy builds tcsim with a toy kernel and a toy design, and uses them.
+func TestToy(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds tcsim")
+	}
+	o := toy(t)
+	exe := filepath.Join(o.dir, "tcsim")
+	if out, ok := o.tool("build", "-o", exe, "./cmd/tcsim"); !ok {
+		t.Fatal(out)
+	}
+	run := func(args ...string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), exe, args...)
+		cmd.Dir = o.root
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Errorf("tcsim %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+		return string(out)
+	}
+	// What scenarios say of designs holds for it, without its name in any: the cost of an empty slot is
+	// an expectation of tailcall_3, and the reference interpreter burns budget, too.
+	for _, scenario := range []string{"tailcall_3", "hierarchy", "empty_slot_budget", "empty_slot_indirect", "refused_keeps_state"} {
+		for _, target := range []string{"toy-burns", "7.3"} {
+			run("run", scenario, "--target", target)
+		}
+	}
+	table := run("matrix", "--scenario", "tailcall_2,tailcall_3,hierarchy_3,empty_slot_budget")
+	for _, row := range []string{"\ntoy-burns ", "\n7.3 "} {
+		if !strings.Contains(table, row) || strings.Contains(table, "!") {
+			t.Errorf("matrix: no row %q, or a cell that is not as expected:\n%s", row, table)
+		}
+	}
+	run("fuzz", "--n", "150", "--seed", "3", "--target", "toy-burns,7.3")
+	// Machine code alone cannot tell it from the design that it is made of: it goes by both names.
+	if out := run("import", "fixtures/imports/6.18/hierarchy.json"); !strings.Contains(out, "hier-6.12 or toy-burns") {
+		t.Errorf("import:\n%s", out)
+	}
+	if d := cmp.Diff(insnsOf(run("jit", "hierarchy", "--target", "7.2")), insnsOf(run("jit", "hierarchy", "--target", "7.3"))); d != "" {
+		t.Errorf("a kernel that changes nothing emits other code (-7.2 +7.3):\n%s", d)
+	}
+}
+
+// insnsOf are the instructions of a listing.
+func insnsOf(listing string) []string {
+	var out []string
+	for _, line := range strings.Split(listing, "\n") {
+		if strings.HasPrefix(line, " ") {
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+// TestToyTables: the tests of whole tables take them as they are, the documentation shows them, and a design
+// without its row or its traits does not get through.
+func TestToyTables(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds packages")
+	}
+	o := toy(t)
+	if out, ok := o.tool("test", "-short", "./jit", "./jit/kernels", "-run", "TestTraits|TestTargets|TestRelease|TestRows|TestFacts"); !ok {
+		t.Errorf("tables:\n%s", out)
+	}
+	out, ok := o.tool("test", "-short", "./jit", "-run", "TestSchemesDoc")
+	const row = "| toy-burns | 12 | qword at rbp-sd-8, pointer at rbp-sd-16 | count or pointer in rax | `cmp qword ptr [rax], 0x21`, `jae` | counts | 32 | from source"
+	if ok || !strings.Contains(out, row) || !strings.Contains(out, "| `7.3` | hier-6.12 |") {
+		t.Errorf("docs/schemes.md: no row for them:\n%s", out)
+	}
+	o.insert("jit/design.go", "const (\n\tNoDesign", "\n\tdesignCount", "\n\tForgotten\n")
+	if out, ok := o.tool("test", "-short", "./jit", "-run", "TestTraits"); ok || !strings.Contains(out, "is not described") {
+		t.Errorf("a design without a row passes:\n%s", out)
+	}
+	o = newOverlay(t)
+	o.put("jit/scheme_toy_burns.go", strings.Replace(toyDesign, "EmptyCounts", "0", 1))
+	o.insert("jit/design.go", "const (\n\tNoDesign", "\n\tdesignCount", "\n\tToyBurns\n")
+	o.insert("jit/design.go", "var designs = ", "\n}\n", "\n\tToyBurns: toyBurns{},")
+	if out, ok := o.tool("test", "-short", "./jit", "-run", "TestTraits"); ok || !strings.Contains(out, "is not described") {
+		t.Errorf("a design with a trait missing passes:\n%s", out)
+	}
+}
