@@ -69,7 +69,7 @@ func (c *Checker) sawBelow(seq uint64, r record.Retired, why string) {
 	c.latent = &v
 }
 
-// Latent returns the first read of something that was kept below rsp; nil if there is none. Nothing
-// wrote there in this run, so that it went on as if nothing were wrong; with an interrupt in between it
-// would not have. It becomes the run's violation by Report if nothing else is broken.
+// Latent returns what is wrong without a consequence in this run; nil if nothing is. It is the first read of
+// something that was kept below rsp, where an interrupt would have written, or the first refusal by a limit
+// that was not reached. It becomes the run's violation by Report if nothing else is broken.
 func (c *Checker) Latent() *Violation { return c.latent }

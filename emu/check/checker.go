@@ -57,7 +57,7 @@ type Checker struct {
 
 	allowed []Range    // by AllowScheme
 	below   []below    // words that were written below rsp and not again since
-	latent  *Violation // the first read of memory that had been below rsp
+	latent  *Violation // the first read of memory that had been below rsp, or refusal without a reason
 }
 
 // frame is what matters of an activation for stores. Addresses go up: low, lo, hi, top.

@@ -17,7 +17,8 @@
 //
 // What each invariant rests on:
 //
-//   - limit: the tail calls taken, as events. Both recording levels.
+//   - limit: the tail calls taken, as events; and, if nothing else is broken, a refusal by the limit before as
+//     many were tried. Both recording levels.
 //   - balance: rsp and the return address at each return against what the call pushed; at the jump
 //     of a taken tail call the landing invariant of the design, see below; rsp where a refused tail
 //     call goes on, and at calls against the frame as described. Both levels. Where exactly a tail call lands is only seen at the retired level.

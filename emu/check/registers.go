@@ -246,6 +246,7 @@ func (c *Checker) refused(e *trace.Event, s *record.Site) {
 		c.broken(Pokes, e, "the tail call falls through after its frame was taken down: the bypass is open and the target is a nop")
 		return
 	}
+	c.uncounted(e)
 	start, ok := c.rec.StartSite()
 	if !ok {
 		c.refusedInBody(e, s)
@@ -257,6 +258,19 @@ func (c *Checker) refused(e *trace.Event, s *record.Site) {
 	}
 	if reg, got, want, bad := differ(savedOf(s), savedOf(start)); bad {
 		c.broken(CalleeSaved, e, "%s is %#x after a refused tail call, %#x before it", reg, got, want)
+	}
+}
+
+// uncounted looks at a refusal by the limit before as many tail calls were tried as the limit allows,
+// those into empty slots included, which some designs count: the counter does not hold what was counted.
+// Where BPF refuses the tail call as well, for an empty slot, nothing else tells, so it is latent.
+func (c *Checker) uncounted(e *trace.Event) {
+	l := c.limitFor(e.Fn)
+	n := c.rec.Counts()
+	if tried := n.Taken + n.Refused[trace.ReasonEmpty]; e.Reason == trace.ReasonLimit && tried < l && c.found == nil && c.latent == nil {
+		v := c.violation(Limit, e.Seq, e.RIP, fmt.Sprintf("the limit of %d refuses a tail call, and %d were tried before: tail_call_cnt is %d", l, tried, e.Counter))
+		v.Event, v.Site = e.No, e.Site
+		c.latent = &v
 	}
 }
 

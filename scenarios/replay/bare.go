@@ -141,6 +141,7 @@ func (c *Bare) run(ctx context.Context, m *runner.Machine, out *Replay) error {
 	ran, err := m.Perform(ctx, run)
 	if err == nil {
 		out.Run = *ran
+		m.Latent(&out.Run)
 	}
 	return err
 }

@@ -67,3 +67,10 @@ func TestReplayMiddle(t *testing.T) {
 		t.Fatal("no call of a subprogram")
 	}, "the call goes into the middle of sub, to +0x5; it begins at +0x0")
 }
+
+// TestReplayUncounted: a counter that is not set to 0 refuses tail calls that an empty slot would refuse.
+func TestReplayUncounted(t *testing.T) {
+	src, err := capture.OpenFS(os.DirFS("testdata"), "noinit-6.1.jsonl.gz", "noinit-6.1")
+	must(t, err)
+	replayWrong(t, src, 0, nil, "limit: the limit of 33 refuses a tail call, and 0 were tried before")
+}

@@ -112,8 +112,8 @@ func (m *Machine) Finish(res emu.Result, err error) (*Run, error) {
 	return m.describe(&res, killed), nil
 }
 
-// Latent makes what is wrong with a run that otherwise went well, and would only show under an interrupt,
-// its violation.
+// Latent makes what is wrong with a run that otherwise went well, and would only show in another one, its
+// violation.
 func (m *Machine) Latent(r *Run) {
 	if r.Violation == nil && r.Killed == "" {
 		m.report(r, m.feed.chk.Latent())
