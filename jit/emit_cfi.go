@@ -12,19 +12,34 @@ const cfiPreamble = 16
 
 // cfiSize returns how far behind the start of the code bpf_func is.
 func (c *compiler) cfiSize() image.CodeOff {
-	if c.t.Emit.CFI == kernels.CFINone {
+	if c.t.Emit.CFI == kernels.CFINone || c.t.Emit.CFIApart {
 		return 0
 	}
 	return cfiPreamble
 }
 
+// What FineIBT leaves at bpf_func, in 6.12 and in 7.2.
+var poison612, poison72 = []byte{0x66, 0x0f, 0x1f, 0x00}, []byte{0x0f, 0x1f, 0x40, 0xd6}
+
 // cfi is emit_cfi (6.8 and later; arch/x86/include/asm/cfi.h): the preamble and what stands at
 // bpf_func, which is endbr64 except with FineIBT, where it is a 4-byte nop that no hardware
-// takes for one (gen_endbr_poison). No captured kernel has a preamble: this follows the source.
+// takes for one (gen_endbr_poison). Captures have what comes after the preamble; the preambles
+// are what the kernel's own source emits.
 func (e *emitter) cfi() error {
 	hash, arity := e.f.c.t.Emit.CFIHashes.Main, 1
 	if e.f.sub {
 		hash, arity = e.f.c.t.Emit.CFIHashes.Subprog, 5
+	}
+	if e.f.c.t.Emit.CFIApart {
+		switch e.f.c.t.Emit.CFI {
+		case kernels.CFIFine:
+			e.Raw(poison612...)
+		case kernels.CFIFineEAX, kernels.CFIFineEAXBHI:
+			e.Raw(poison72...)
+		default:
+			e.endbr()
+		}
+		return nil
 	}
 	switch e.f.c.t.Emit.CFI {
 	case kernels.CFIKernel:
@@ -40,13 +55,13 @@ func (e *emitter) cfi() error {
 		e.JeD8(7)
 		e.Ud2()
 		e.Nop(1)
-		e.Raw(0x66, 0x0f, 0x1f, 0x00)
+		e.Raw(poison612...)
 	case kernels.CFIFineEAX:
 		e.ENDBR64()
 		e.Sub32I(int32(hash)) // 2d hash
 		e.Raw(0x2e)           // branch hint
 		e.JneD32(3)
-		e.Raw(0x0f, 0x1f, 0x40, 0xd6)
+		e.Raw(poison72...)
 	case kernels.CFIFineEAXBHI:
 		e.ENDBR64()
 		e.Sub32I(int32(hash))
@@ -54,7 +69,7 @@ func (e *emitter) cfi() error {
 		if err := e.callBHI(arity); err != nil {
 			return err
 		}
-		e.Raw(0x0f, 0x1f, 0x40, 0xd6)
+		e.Raw(poison72...)
 	default:
 		e.endbr()
 	}

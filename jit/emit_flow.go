@@ -27,7 +27,7 @@ func (e *emitter) compareImm(in *bpf.Insn) error {
 	switch {
 	case in.Op&0xf0 == bpf.JmpSet:
 		e.MI32([2]x86.FormID{x86.FormTest32MI32, x86.FormTest64MI32}[w], reg(dst), in.Imm)
-	case in.Imm == 0:
+	case in.Imm == 0 && !e.f.c.t.Emit.ZeroByCmp:
 		e.MR([2]x86.FormID{x86.FormTest32MR, x86.FormTest64MR}[w], reg(dst), dst)
 	case isImm8(in.Imm):
 		e.MI8([2]x86.FormID{x86.FormCmp32MI8, x86.FormCmp64MI8}[w], reg(dst), int8(in.Imm))

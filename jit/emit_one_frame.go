@@ -31,23 +31,34 @@ func (oneFrame) direct(*emitter, *image.TailCallSite) error {
 
 func (oneFrame) poke(*pokePlan, image.PokeSite, image.Addr, image.Addr) {}
 
-// oneFrameTailCall is emit_bpf_tail_call of 4.2 to 5.9 (emit_bpf_tail_call_indirect since 5.5). In
-// all these kernels only two numbers changed: counter is where the count is from rbp, in bytes, and
-// landing the size of the prologue. The kernel computes the distances of the jumps; the labels give
+// oneFrameTailCall is emit_bpf_tail_call of 4.2 to 5.9 (emit_bpf_tail_call_indirect since 5.5). Since
+// 4.14 only two things changed: counter is where the count is, and landing the size of the prologue. The kernel computes the distances of the jumps; the labels give
 // the same.
-func (e *emitter) oneFrameTailCall(s *image.TailCallSite, counter int32, landing image.CodeOff) error {
+func (e *emitter) oneFrameTailCall(s *image.TailCallSite, counter x86.RM, landing image.CodeOff) error {
 	f, offs, label := e.f, &e.f.c.t.Offsets, e.f.indirectLabel
 	// if (index >= array->map.max_entries) goto out; rsi is the array, edx the index.
-	e.Mov32MR(reg(x86.RDX), x86.RDX)                              // 89 d2
-	e.Cmp32MR(x86.M8(x86.RSI, int8(offs.MapMaxEntries)), x86.RDX) // 39 56 xx
+	if e.f.c.t.Emit.WideBounds {
+		e.Mov64RM(x86.RAX, x86.M8(x86.RSI, int8(offs.MapMaxEntries))) // 48 8b 46 xx
+		e.Cmp64MR(reg(x86.RAX), x86.RDX)                              // 48 39 d0
+	} else {
+		e.Mov32MR(reg(x86.RDX), x86.RDX)                              // 89 d2
+		e.Cmp32MR(x86.M8(x86.RSI, int8(offs.MapMaxEntries)), x86.RDX) // 39 56 xx
+	}
 	s.Bounds = e.jumpLabel(x86.FormJbeD8, label)
 
 	// if (tail_call_cnt > MAX_TAIL_CALL_CNT) goto out; tail_call_cnt++;
 	e.oneFrameCount(s, counter, label)
 
 	// prog = array->ptrs[index]; if (!prog) goto out;
-	e.Mov64RM(x86.RAX, x86.X32(x86.RSI, x86.RDX, 8, offs.ArrayPtrs)) // 48 8b 84 d6 disp32
-	e.Test64MR(reg(x86.RAX), x86.RAX)                                // 48 85 c0
+	slot := x86.X32(x86.RSI, x86.RDX, 8, offs.ArrayPtrs)
+	if e.f.c.t.Emit.SlotByLea {
+		e.Lea64RM(x86.RAX, slot)            // 48 8d 84 d6 disp32
+		e.Mov64RM(x86.RAX, x86.M0(x86.RAX)) // 48 8b 00
+		e.Cmp64MI8(reg(x86.RAX), 0)         // 48 83 f8 00
+	} else {
+		e.Mov64RM(x86.RAX, slot)          // 48 8b 84 d6 disp32
+		e.Test64MR(reg(x86.RAX), x86.RAX) // 48 85 c0
+	}
 	s.Null = e.jumpLabel(x86.FormJeD8, label)
 
 	// goto *(prog->bpf_func + prologue_size);
@@ -62,13 +73,13 @@ func (e *emitter) oneFrameTailCall(s *image.TailCallSite, counter int32, landing
 
 // oneFrameCount compares the count with MAX_TAIL_CALL_CNT, which was one less than the number of
 // tail calls that pass, and adds one to it.
-func (e *emitter) oneFrameCount(s *image.TailCallSite, counter int32, label int) {
-	e.Mov32RM(x86.RAX, mem(x86.RBP, counter))       // 8b 45 disp8 or 8b 85 disp32
+func (e *emitter) oneFrameCount(s *image.TailCallSite, counter x86.RM, label int) {
+	e.Mov32RM(x86.RAX, counter)                     // 8b 45 disp8 or 8b 85 disp32
 	e.Cmp32MI8(reg(x86.RAX), int8(e.f.c.t.Limit)-1) // 83 f8 20
 	s.Limit = e.jumpLabel(x86.FormJaD8, label)      // 77 xx
 	e.Add32MI8(reg(x86.RAX), 1)                     // 83 c0 01
 	s.Bump = image.CodeOff(e.Len())
-	e.Mov32MR(mem(x86.RBP, counter), x86.RAX) // 89 45 disp8 or 89 85 disp32
+	e.Mov32MR(counter, x86.RAX) // 89 45 disp8 or 89 85 disp32
 }
 
 // newReusedFrame begins the description of a frame that tail calls hand over, with the return

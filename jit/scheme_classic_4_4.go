@@ -64,7 +64,7 @@ func (classic) prologue(e *emitter) {
 }
 
 func (c classic) indirect(e *emitter, s *image.TailCallSite) error {
-	return e.oneFrameTailCall(s, classicCounter, c.landing(e.f.c.t))
+	return e.oneFrameTailCall(s, mem(x86.RBP, classicCounter), c.landing(e.f.c.t))
 }
 
 func (classic) epilogue(e *emitter) {

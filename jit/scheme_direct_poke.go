@@ -58,13 +58,13 @@ func (directPoke) prologue(e *emitter) {
 }
 
 func (d directPoke) indirect(e *emitter, s *image.TailCallSite) error {
-	return e.oneFrameTailCall(s, directPokeCounter, d.landing(e.f.c.t))
+	return e.oneFrameTailCall(s, mem(x86.RBP, directPokeCounter), d.landing(e.f.c.t))
 }
 
 func (directPoke) direct(e *emitter, s *image.TailCallSite) error {
 	f := e.f
 	// if (tail_call_cnt > MAX_TAIL_CALL_CNT) goto out; tail_call_cnt++;
-	e.oneFrameCount(s, directPokeCounter, f.directLabel)
+	e.oneFrameCount(s, mem(x86.RBP, directPokeCounter), f.directLabel)
 
 	// Poked to a jump to the landing of the program in the slot; falls through while that is empty.
 	s.Jump = image.CodeOff(e.Len())

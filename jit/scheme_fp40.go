@@ -64,7 +64,7 @@ func (fp40) prologue(e *emitter) {
 }
 
 func (p fp40) indirect(e *emitter, s *image.TailCallSite) error {
-	return e.oneFrameTailCall(s, fp40Counter, p.landing(e.f.c.t))
+	return e.oneFrameTailCall(s, mem(x86.RBP, fp40Counter), p.landing(e.f.c.t))
 }
 
 func (fp40) epilogue(e *emitter) {

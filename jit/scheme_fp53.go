@@ -55,7 +55,7 @@ func (fp53) prologue(e *emitter) {
 }
 
 func (p fp53) indirect(e *emitter, s *image.TailCallSite) error {
-	return e.oneFrameTailCall(s, fp53Counter, p.landing(e.f.c.t))
+	return e.oneFrameTailCall(s, mem(x86.RBP, fp53Counter), p.landing(e.f.c.t))
 }
 
 func (fp53) epilogue(e *emitter) {

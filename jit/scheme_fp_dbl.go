@@ -56,7 +56,7 @@ func (fpDbl) prologue(e *emitter) {
 }
 
 func (d fpDbl) indirect(e *emitter, s *image.TailCallSite) error {
-	return e.oneFrameTailCall(s, fpDblCounter, d.landing(e.f.c.t))
+	return e.oneFrameTailCall(s, mem(x86.RBP, fpDblCounter), d.landing(e.f.c.t))
 }
 
 func (fpDbl) epilogue(e *emitter) {

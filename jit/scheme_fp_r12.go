@@ -58,7 +58,7 @@ func (fpR12) prologue(e *emitter) {
 }
 
 func (r fpR12) indirect(e *emitter, s *image.TailCallSite) error {
-	return e.oneFrameTailCall(s, fpR12Counter, r.landing(e.f.c.t))
+	return e.oneFrameTailCall(s, mem(x86.RBP, fpR12Counter), r.landing(e.f.c.t))
 }
 
 func (fpR12) epilogue(e *emitter) {

@@ -35,7 +35,7 @@ func (fpshift) traits() Traits {
 
 const (
 	fpshiftAux     = 40 // AUX_STACK_SPACE: four registers and tail_call_cnt
-	fpshiftCounter = 36
+	fpshiftCounter = 36 // addressed with 32 bits
 )
 
 // landing is PROLOGUE_SIZE.
@@ -59,7 +59,7 @@ func (fpshift) prologue(e *emitter) {
 }
 
 func (s fpshift) indirect(e *emitter, site *image.TailCallSite) error {
-	return e.oneFrameTailCall(site, fpshiftCounter, s.landing(e.f.c.t))
+	return e.oneFrameTailCall(site, x86.M32(x86.RBP, fpshiftCounter), s.landing(e.f.c.t))
 }
 
 func (fpshift) epilogue(e *emitter) {

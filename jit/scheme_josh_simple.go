@@ -55,7 +55,7 @@ func (joshSimple) prologue(e *emitter) {
 }
 
 func (j joshSimple) indirect(e *emitter, s *image.TailCallSite) error {
-	return e.oneFrameTailCall(s, joshSimpleCounter, j.landing(e.f.c.t))
+	return e.oneFrameTailCall(s, mem(x86.RBP, joshSimpleCounter), j.landing(e.f.c.t))
 }
 
 func (joshSimple) epilogue(e *emitter) {

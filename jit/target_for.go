@@ -30,7 +30,7 @@ func TargetFor(h kernels.KernelInfo) (*Target, error) {
 	if len(s.errs) != 0 {
 		return nil, fmt.Errorf("kernel %s: %w", h.Release, errors.Join(s.errs...))
 	}
-	t, err := TargetByName(strings.Join(append([]string{k.Name}, s.words...), "-"))
+	t, err := TargetByName(strings.Join(slices.Concat([]string{k.Name}, s.words, s.after), "-"))
 	if err == nil && k.Note != "" {
 		t.Note = k.Note
 		if k.captures == nil {
@@ -44,6 +44,7 @@ func TargetFor(h kernels.KernelInfo) (*Target, error) {
 type selection struct {
 	h     kernels.KernelInfo
 	words []string
+	after []string // words that need others before them
 	errs  []error
 }
 
@@ -142,6 +143,40 @@ func (s *selection) on(names ...string) bool {
 	return slices.ContainsFunc(names, func(n string) bool { return s.h.Config[n] == "y" })
 }
 
+// cfi reads from the command line, or from what is chosen without one, which control flow integrity an
+// IBT build has (cfi_parse_cmdline and __apply_fineibt, arch/x86/kernel/alternative.c). Until 6.7 it did not
+// show in programs.
+func (s *selection) cfi(k *kernelRow) {
+	if !s.on("CONFIG_CFI_CLANG", "CONFIG_CFI") || k.release.FineIBT == kernels.CFINone {
+		return
+	}
+	mode := []string{"auto"}
+	for _, w := range strings.Fields(s.h.Cmdline) {
+		if v, ok := strings.CutPrefix(w, "cfi="); ok {
+			mode = strings.Split(v, ",")
+		}
+	}
+	fine := s.on("CONFIG_FINEIBT") && slices.Contains(s.h.CPUFlags, "ibt")
+	for _, m := range mode {
+		switch m {
+		case "off":
+			return
+		case "kcfi":
+			fine = false
+		case "fineibt":
+			fine = true
+		}
+	}
+	if !fine || !s.on("CONFIG_X86_KERNEL_IBT") {
+		s.after = append(s.after, "kcfi")
+		return
+	}
+	s.after = append(s.after, "fineibt")
+	if k.release.FineIBT == kernels.CFIFineEAX && slices.Contains(mode, "bhi") {
+		s.after = append(s.after, "bhi")
+	}
+}
+
 // build reads what the kernel configuration decides.
 func (s *selection) build(k *kernelRow) {
 	if len(s.h.Config) == 0 {
@@ -149,9 +184,7 @@ func (s *selection) build(k *kernelRow) {
 		return
 	}
 	on := s.on
-	if on("CONFIG_CFI_CLANG", "CONFIG_CFI") {
-		s.errorf("the kernel is built with CFI, and the type hashes in front of its programs are not recorded")
-	}
+	s.cfi(k)
 	if !on("CONFIG_BPF_JIT") {
 		s.errorf("the kernel has no BPF JIT (CONFIG_BPF_JIT)")
 	}

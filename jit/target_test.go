@@ -124,7 +124,17 @@ func TestTargetFor(t *testing.T) {
 		{"new text", func(h *kernels.KernelInfo) { h.Vulnerabilities["spectre_v2"] = "Mitigation: Magic" }, `!"Mitigation: Magic" is not known`},
 		{"no configuration", func(h *kernels.KernelInfo) { h.Config = nil }, "!configuration is not recorded"},
 		{"no flags", func(h *kernels.KernelInfo) { h.CPUFlags = nil }, "!BMI2 is unknown"},
-		{"CFI", func(h *kernels.KernelInfo) { h.Config["CONFIG_CFI"] = "y" }, "!built with CFI"},
+		{"CFI", func(h *kernels.KernelInfo) { h.Config["CONFIG_CFI"] = "y" }, "6.12-kcfi"},
+		{"FineIBT", func(h *kernels.KernelInfo) {
+			h.Config["CONFIG_CFI_CLANG"], h.Config["CONFIG_FINEIBT"] = "y", "y"
+			h.CPUFlags = append(h.CPUFlags, "ibt")
+		}, "6.12-fineibt"},
+		{"kCFI asked for", func(h *kernels.KernelInfo) {
+			h.Config["CONFIG_CFI_CLANG"], h.Config["CONFIG_FINEIBT"] = "y", "y"
+			h.CPUFlags, h.Cmdline = append(h.CPUFlags, "ibt"), "quiet cfi=kcfi"
+		}, "6.12-kcfi"},
+		{"no CFI", func(h *kernels.KernelInfo) { h.Config["CONFIG_CFI"], h.Cmdline = "y", "cfi=off" }, "6.12"},
+		{"CFI before it showed", func(h *kernels.KernelInfo) { h.Config["CONFIG_CFI"], h.Release = "y", "6.7.4" }, "6.7-endbr-sls"},
 	} {
 		h := base()
 		h.Config = maps.Clone(h.Config)

@@ -81,7 +81,11 @@ func (e env) conformFile(path string, target *jit.Target, keep int) (*capture.Re
 	}
 	bar := e.progress(filepath.Base(path))
 	defer bar.done()
-	return capture.Conform(src, capture.Options{Target: target, Keep: keep, Progress: bar.set})
+	r, err := capture.Conform(src, capture.Options{Target: target, Keep: keep, Progress: bar.set})
+	if err == nil && (target == nil || r.Target.Note != target.Note) {
+		e.note(r.Target)
+	}
+	return r, err
 }
 
 func (e env) conformText(reports []*capture.Report) {

@@ -61,9 +61,11 @@ func (e env) targets(names []string, limit uint32) ([]*jit.Target, error) {
 func (e env) note(ts ...*jit.Target) {
 	var said []string
 	for _, t := range ts {
-		if t.Note != "" && !slices.Contains(said, t.Note) {
-			said = append(said, t.Note)
-			fmt.Fprintf(e.stderr, "note: %s\n", t.Note)
+		for line := range strings.Lines(t.Note) {
+			if !slices.Contains(said, line) {
+				said = append(said, line)
+				fmt.Fprintf(e.stderr, "note: %s\n", strings.TrimSpace(line))
+			}
 		}
 	}
 }

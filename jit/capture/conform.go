@@ -91,12 +91,14 @@ type Mismatch struct {
 // it had, and compares the code in every state with the kernel's. It fails if the capture is
 // malformed or if no target matches it.
 func Conform(src *Source, opts Options) (*Report, error) {
-	t := opts.Target
+	t, err := opts.Target, error(nil)
 	if t == nil {
-		var err error
 		if t, err = src.Header.Target(); err != nil {
 			return nil, fmt.Errorf("%s: no target: %w", src.Name, err)
 		}
+	}
+	if t, err = src.Adapt(t); err != nil {
+		return nil, err
 	}
 	c := &conformer{src: src, target: t, symbols: src.Symbols.Table(), opts: opts}
 	results := c.run()
@@ -416,6 +418,8 @@ func (j *job) facts(n int, img *image.Image) {
 		}
 	}
 	for i, want := range p.TailCalls {
+		// A record says what was asked of the kernel; the code has the last word.
+		want.Direct = want.Direct && !p.leaves(want.Func, want.Off, p.codeEnd(InsnPos{Func: want.Func, Off: want.Off}))
 		if i >= len(found) {
 			note(want.Func, false, "tail call at %d is missing", want.Off)
 			continue

@@ -48,6 +48,19 @@ var codeFacts = []Fact{
 		set: emit(func(e *Emission) { e.ClearR13 = true }),
 	},
 	{
+		Name: "wide-bounds", Kind: FactCode, Doc: "a 64-bit index is compared with bpf_map.max_entries and the word after it (a bug)", Until: Version{4, 14},
+		Commit: "90caccdd8cc0", Stable: []Stable{{Version{4, 9}, 57}},
+		set: emit(func(e *Emission) { e.WideBounds = true }),
+	},
+	{
+		Name: "slot-by-lea", Kind: FactCode, Doc: "the address of the slot is computed first", Until: Version{4, 14}, Commit: "84ccac6e7854",
+		set: emit(func(e *Emission) { e.SlotByLea = true }),
+	},
+	{
+		Name: "zero-by-cmp", Kind: FactCode, Doc: "comparisons with 0 are cmp, not test", Until: Version{5, 8}, Commit: "38f51c070521",
+		set: emit(func(e *Emission) { e.ZeroByCmp = true }),
+	},
+	{
 		Name: "limit-above", Kind: FactCode, Doc: "the count is compared with 32 and refused above it, instead of from 33 on", Until: Version{5, 17}, Commit: "ebf7f6f0a6cd",
 		set: emit(func(e *Emission) { e.LimitAbove = true }),
 	},

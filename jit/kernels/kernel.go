@@ -57,9 +57,16 @@ type Emission struct {
 	// LimitAbove compares the count with Limit-1 and refuses above it (until 5.16); else it is
 	// compared with Limit and refused from there on. rework schemes only.
 	LimitAbove bool
+	// ZeroByCmp compares with 0 by cmp, as with other numbers, not by test (until 5.7).
+	ZeroByCmp bool
+	// WideBounds compares a 64-bit index with the eight bytes at bpf_map.max_entries, of which it is four,
+	// and SlotByLea computes the address of the slot first (both until 4.13).
+	WideBounds, SlotByLea bool
 	// ClearR13 makes the prologue clear r13 as well (until 4.4).
-	ClearR13  bool
-	CFI       CFIKind
+	ClearR13 bool
+	CFI      CFIKind
+	// CFIApart says that images begin at bpf_func, after the preamble, as bpf_prog_info shows them.
+	CFIApart  bool
 	CFIHashes CFIHashes
 
 	ISA ISA
@@ -103,7 +110,7 @@ const (
 	BranchRetpoline                   // the retpoline itself inline, 17 bytes (until 5.11)
 )
 
-// CFIKind is what precedes bpf_func. Both preambles are known from source only.
+// CFIKind is what precedes bpf_func.
 type CFIKind uint8
 
 // The CFI preambles.

@@ -38,10 +38,15 @@ var Rows = []Row{
 	},
 	{
 		Version: Version{6, 12}, Patch: 107, Source: "Debian 6.12.107", Longterm: true,
-		Captures: []string{"", "retpoline", "lfence", "retpoline-its", "retpoline-srso", "stuff", "nobmi2"},
-		Named:    []string{"kcfi", "fineibt"},
+		Captures: []string{"", "retpoline", "lfence", "retpoline-its", "retpoline-srso", "stuff", "nobmi2", "kcfi", "fineibt"},
 		Build:    Build{ENDBR: true, SLS: true, Thunks: true, CallThunks: []string{"htab_map_update_elem"}},
 		Offsets:  Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x108, ProgBPFFunc: 0x30}, Context: Context612,
+	},
+	{
+		Version: Version{6, 16}, Patch: 12, Source: "Debian 6.16.12",
+		Captures: []string{""},
+		Build:    Build{ENDBR: true, SLS: true, Thunks: true},
+		Offsets:  offsets616, Context: Context612,
 	},
 	{
 		Version: Version{6, 18}, Patch: 44, Source: "6.18.44", Longterm: true,
@@ -56,10 +61,17 @@ var Rows = []Row{
 		Build:    Build{ENDBR: true, SLS: true, Thunks: true, CallThunks: []string{"__htab_map_lookup_elem"}},
 		Offsets:  Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48}, Context: Context612,
 	},
+	{
+		Version: Version{7, 3}, Patch: 4, Source: "Debian 7.3.4",
+		Captures: []string{""},
+		Build:    Build{ENDBR: true, SLS: true, Thunks: true},
+		Offsets:  Offsets{MapMaxEntries: 0x44, ArrayPtrs: 0x128, ProgBPFFunc: 0x48}, Context: Context612,
+	},
 }
 
 // Where structures of several kernels have their fields.
 var (
 	offsets55  = Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0xd0, ProgBPFFunc: 0x30}
+	offsets616 = Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x108, ProgBPFFunc: 0x30}
 	offsets510 = Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30}
 )

@@ -73,6 +73,7 @@ type flawFinder struct {
 // Stages of what an indirect tail call loads.
 const (
 	holdsNothing = iota
+	holdsSlot
 	holdsProgram
 	holdsCode
 	holdsLanding
@@ -221,6 +222,9 @@ func (f *flawFinder) step(i int, body int32) string {
 	if in.Op == "test" && in.N == 2 && in.Operands[0] == in.Operands[1] && in.OpBits == 64 {
 		f.flags = in.Operands[0].Reg
 	}
+	if v, imm := in.Imm(); in.Op == "cmp" && imm && v == 0 && !in.HasMem && in.OpBits == 64 { // until 4.13
+		f.flags = in.Operands[0].Reg
+	}
 	if in.Is("pop", x86.RAX) {
 		f.rax = f.w.s.rsp
 	}
@@ -266,6 +270,10 @@ func (f *flawFinder) load(in *x86.Inst) {
 	full := in.OpBits == 64
 	switch m := &in.Mem; {
 	case full && in.Op == "mov" && in.Load && m.Base == x86.RSI && m.Index == x86.RDX && m.Scale == 8:
+		f.ptr, f.stage = dst.Reg, holdsProgram
+	case full && in.Op == "lea" && m.Base == x86.RSI && m.Index == x86.RDX && m.Scale == 8: // until 4.13
+		f.ptr, f.stage = dst.Reg, holdsSlot
+	case f.stage == holdsSlot && full && in.Op == "mov" && in.Load && m.Base == f.ptr && m.Index == x86.RegNone && m.Disp == 0:
 		f.ptr, f.stage = dst.Reg, holdsProgram
 	case f.stage == holdsProgram && full && in.Op == "mov" && in.Load && m.Base == f.ptr && m.Index == x86.RegNone && m.Disp != 0:
 		f.ptr, f.stage = dst.Reg, holdsCode

@@ -119,7 +119,7 @@ func (r *recogniser) wayOut(s *site, i int) bool {
 			s.Bump = off
 		case r.unwinds(in) && s.Unwind < 0:
 			s.Unwind = off
-		case in.Load && in.Mem.Base == x86.RSI && in.Mem.Index == x86.RDX && in.Mem.Scale == 8:
+		case (in.Load || in.Op == "lea") && in.Mem.Base == x86.RSI && in.Mem.Index == x86.RDX && in.Mem.Scale == 8:
 			s.Direct, s.offsets.ArrayPtrs = false, int32(in.Mem.Disp)
 		}
 		r.jumpOut(s, n, last)

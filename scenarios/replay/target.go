@@ -24,7 +24,7 @@ const DecodedTarget = "decoded"
 // offsets that most tail calls use. Such a target is named DecodedTarget, its Source says why; if the
 // header has no layout of contexts either, they are as in the newest kernel that is known.
 func TargetOf(src *capture.Source) (*jit.Target, error) {
-	t, unknown := src.Header.Target()
+	t, unknown := src.Target()
 	if unknown == nil {
 		return t, nil
 	}
