@@ -298,7 +298,7 @@ var captureTargets = map[string]string{
 	"6.1-lfence": "6.1-lfence", "6.1-amd": "6.1-retpoline-srso",
 	"6.12-off": "6.12", "6.12-default": "6.12-retpoline-its", "6.12-retp-ret": "6.12-retpoline",
 	"6.12-lfence": "6.12-lfence", "6.12-amd": "6.12-retpoline-srso", "6.12-stuff": "6.12-stuff", "6.12-nobmi2": "6.12-nobmi2",
-	"6.18-host": "6.18",
-	"7.2-off":   "7.2", "7.2-default": "7.2-retpoline-its", "7.2-retp-ret": "7.2-retpoline",
+	"6.16-off": "6.16", "6.18-host": "6.18", "7.3-off": "7.3",
+	"7.2-off": "7.2", "7.2-default": "7.2-retpoline-its", "7.2-retp-ret": "7.2-retpoline",
 	"7.2-its-eibrs": "7.2-its", "7.2-amd": "7.2-retpoline-unret", "7.2-stuff": "7.2-stuff", "7.2-nobmi2": "7.2-nobmi2",
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 )
@@ -92,13 +93,13 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 // matrixTargets returns one target for each kernel and design, and the kernels with a bug of their
 // own: variants of mitigations behave alike.
 func matrixTargets() []string {
-	var out []string
+	out := jit.KernelNames()
 	for _, n := range jit.TargetNames() {
 		t, err := jit.TargetByName(n)
 		if err != nil {
 			panic("BUG: " + err.Error()) // it is listed
 		}
-		if t.Unmitigated() {
+		if kernel := t.Version != (kernels.Version{}) && t.Name == t.Base; t.Unmitigated() && !kernel {
 			out = append(out, n)
 		}
 	}

@@ -17,7 +17,7 @@ func TestTarget(t *testing.T) {
 		t.Fatal(err)
 	}
 	for release, want := range map[string]string{
-		"6.18.44-fc-v445": "6.18", "6.19.1": "6.19-jumpsls", "6.13.0-rc1": "6.13-jumpsls", "8.0.0": "7.2-noendbr-nosls",
+		"6.18.44-fc-v445": "6.18", "6.19.1": "6.19-jumpsls", "6.13.0-rc1": "6.13-jumpsls", "8.0.0": "7.3-noendbr-nosls",
 	} {
 		h := src.Header
 		h.Kernel.Release = release
