@@ -192,6 +192,7 @@ type fn struct {
 	// privateFP is what r10 is, before this CPU's offset is added, in a function with a private stack.
 	privateFP image.Addr
 	regs      *[16]x86.Reg // by BPF register
+	drawn     []int        // random numbers drawn before each instruction; nil without blinding
 
 	// plan[i] is the size of instruction i without its jump; addrs as in do_jit: addrs[0] is the
 	// end of the prologue, addrs[i+1] the end of instruction i as of the last pass.
@@ -226,7 +227,7 @@ func newFn(c *compiler, idx int, info verify.FuncInfo) (*fn, error) {
 			f.saved[r] = true
 		}
 	}
-	f.saveR12 = c.arena != 0
+	f.saveR12, f.drawn = c.arena != 0, f.blinds()
 	if v := c.t.Variant; v != nil && v.Depth != nil {
 		f.depth = v.Depth(info.StackDepth)
 	}

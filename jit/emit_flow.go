@@ -42,33 +42,41 @@ func (e *emitter) loadImm64(*bpf.Insn) error { return errors.New("BUG: half of a
 
 // wide is ld_imm64, with map references resolved as the verifier does before the JIT runs.
 func (e *emitter) wide(in, second *bpf.Insn) error {
-	var imm uint64
+	imm, err := e.wideImm(in, second)
+	if err != nil {
+		return err
+	}
+	e.movImm64(e.regs[in.Dst], imm)
+	return nil
+}
+
+// wideImm is what ld_imm64 loads.
+func (e *emitter) wideImm(in, second *bpf.Insn) (imm uint64, err error) {
 	switch in.Src {
 	case 0:
 		imm = uint64(uint32(in.Imm)) | uint64(uint32(second.Imm))<<32
 	case bpf.PseudoMap:
 		a, err := e.f.c.env.MapAddr(int(in.Imm))
 		if err != nil {
-			return err
+			return 0, err
 		}
 		imm = uint64(a)
 	case bpf.PseudoMapValue:
 		a, err := e.f.c.env.MapValue(int(in.Imm))
 		if err != nil {
-			return err
+			return 0, err
 		}
 		imm = uint64(a) + uint64(uint32(second.Imm))
 	case bpf.PseudoFunc:
 		a, err := e.funcPointer(in)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		imm = uint64(a)
 	default:
-		return fmt.Errorf("16-byte load of kind %d: %w", in.Src, kernels.ErrUnsupported)
+		return 0, fmt.Errorf("16-byte load of kind %d: %w", in.Src, kernels.ErrUnsupported)
 	}
-	e.movImm64(e.regs[in.Dst], imm)
-	return nil
+	return imm, nil
 }
 
 // modulesAddr stands in for the address of a function before it has one; with it the load has its

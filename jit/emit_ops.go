@@ -177,6 +177,11 @@ func (e *emitter) insn(i int) error {
 	if e.f.plan[i].kind == kindExitJump {
 		return nil
 	}
+	if e.f.drawn != nil {
+		if done, err := e.blinded(i); done {
+			return err
+		}
+	}
 	if in.Op == bpf.OpLdImm64 {
 		return e.wide(in, &e.f.insns[i+1])
 	}

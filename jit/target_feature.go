@@ -101,9 +101,21 @@ var features = map[string]feature{
 		t.Verifier.NoDirect = true
 		return nil
 	}},
-	"kcfi":    {doc: "kCFI preamble", apply: cfi(func(*kernelRow) kernels.CFIKind { return kernels.CFIKernel })},
-	"fineibt": {doc: "FineIBT preamble", apply: cfi(func(k *kernelRow) kernels.CFIKind { return k.release.FineIBT })},
-	"bhi":     {doc: "FineIBT preamble with BHI clearing, behind fineibt", apply: bhi},
+	blindedWord: {doc: "constants are blinded, so that constant keys are none (net.core.bpf_jit_harden)", apply: blind},
+	"kcfi":      {doc: "kCFI preamble", apply: cfi(func(*kernelRow) kernels.CFIKind { return kernels.CFIKernel })},
+	"fineibt":   {doc: "FineIBT preamble", apply: cfi(func(k *kernelRow) kernels.CFIKind { return k.release.FineIBT })},
+	"bhi":       {doc: "FineIBT preamble with BHI clearing, behind fineibt", apply: bhi},
+}
+
+// blindedWord is a feature of every row.
+const blindedWord = "blinded"
+
+func blind(t *Target, k *kernelRow) error {
+	if k.release.Version.Before(kernels.Version{Major: 4, Minor: 7}) {
+		return kernels.ErrUnsupported
+	}
+	t.Verifier.NoDirect, t.Emit.Blind = true, &kernels.Blinding{Seed: 1}
+	return nil
 }
 
 // its is X86_FEATURE_INDIRECT_THUNK_ITS, which retpolines make superfluous, and its return thunk

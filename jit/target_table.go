@@ -119,7 +119,7 @@ func TargetByName(name string) (*Target, error) {
 		if !ok {
 			return nil, fmt.Errorf("target %q: unknown feature %q (known: %s)", name, w, strings.Join(Features(), ", "))
 		}
-		if k.features != nil && !slices.Contains(k.features, w) {
+		if k.features != nil && w != blindedWord && !slices.Contains(k.features, w) {
 			return nil, fmt.Errorf("target %q: feature %q: %w (it knows: %s)", name, w, kernels.ErrUnsupported, strings.Join(k.features, ", "))
 		}
 		if err := f.apply(&t, &k); err != nil {

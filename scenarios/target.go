@@ -26,6 +26,8 @@ const (
 	ClassBelowRSP = "keeps-below-rsp"
 	// ClassLosesRAX are targets whose trampolines do not keep what a traced function needs in rax.
 	ClassLosesRAX = "loses-rax"
+	// ClassWideIndex are kernels that do not cut the index of a tail call to 32 bits.
+	ClassWideIndex = "wide-index"
 )
 
 // TargetNames returns the names by which "on" can mean a target: its own name, its design, the kernel
@@ -51,6 +53,9 @@ func TargetNames(t *jit.Target) []string {
 	}
 	if d.Counting == jit.CountByFunction {
 		names = append(names, ClassPerFunction)
+	}
+	if t.Emit.WideBounds {
+		names = append(names, ClassWideIndex)
 	}
 	if t.Policy.GuardsReplaced {
 		names = append(names, ClassGuardsReplaced)

@@ -42,8 +42,8 @@ func TestConformTrampolines(t *testing.T) {
 			}
 		})
 	}
-	if files != 8 {
-		t.Errorf("%d captures with trampolines, expected 8", files)
+	if files != 10 {
+		t.Errorf("%d captures with trampolines, expected 10", files)
 	}
 }
 

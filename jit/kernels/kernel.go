@@ -92,9 +92,17 @@ type Emission struct {
 	// stable trees): what a traced function needs in rax is lost.
 	Tramp         TrampStyle
 	TrampLosesRAX bool
+	// Blind, if not nil, blinds constants (net.core.bpf_jit_harden).
+	Blind *Blinding
 	// UnroundedReload is the bug fixed by ff672c67ee76: the load before a call uses the stack
 	// depth as it is, not rounded up to 8.
 	UnroundedReload bool
+}
+
+// Blinding says which random numbers constants are blinded with.
+type Blinding struct {
+	Seed  uint64
+	Drawn [][]uint32 // by function, in the order of its code; nil: made from Seed
 }
 
 // BranchKind is how the code leaves through a register.

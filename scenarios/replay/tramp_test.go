@@ -24,7 +24,7 @@ import (
 // tracing programs attached and without. 5.10 loses the counter: its runs go beyond the limit.
 func TestReplayTraced(t *testing.T) {
 	names, err := fs.Glob(fixtures.FS, "kernels/extra-*.jsonl.gz")
-	if err != nil || len(names) != 8 {
+	if err != nil || len(names) != 10 {
 		t.Fatalf("%d captures: %v", len(names), err)
 	}
 	r, err := replay.New(runner.Options{})
