@@ -223,8 +223,10 @@ func TestRecogniseDesign(t *testing.T) {
 		"5.10": {Shown: true, Designs: jit.SetOf(jit.Rework510, jit.Rework67), Landing: 11, Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30}},
 		"6.1":  {Shown: true, Designs: jit.SetOf(jit.Rework510, jit.Rework67), Landing: 11, Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30}},
 		"6.12": {Shown: true, Designs: jit.SetOf(jit.Hier612), Landing: 16, Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x108, ProgBPFFunc: 0x30}},
+		"6.16": {Shown: true, Designs: jit.SetOf(jit.Hier612), Landing: 16, Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x108, ProgBPFFunc: 0x30}},
 		"6.18": {Shown: true, Designs: jit.SetOf(jit.Hier612), Landing: 12, Offsets: kernels.Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x138, ProgBPFFunc: 0x48}},
 		"7.2":  {Shown: true, Designs: jit.SetOf(jit.Hier612), Landing: 16, Offsets: kernels.Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48}},
+		"7.3":  {Shown: true, Designs: jit.SetOf(jit.Hier612), Landing: 16, Offsets: kernels.Offsets{MapMaxEntries: 0x44, ArrayPtrs: 0x128, ProgBPFFunc: 0x48}},
 	}
 	eachCapture(t, func(t *testing.T, s *captures.Scenario) {
 		_, file, _ := strings.Cut(t.Name(), "kernels/")

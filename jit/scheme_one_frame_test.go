@@ -29,11 +29,11 @@ var oneFrameDesigns = []struct {
 	storeFP, loadFP, fromFP string // *(u64 *)(r10 - 8) = r1, r1 = *(u64 *)(r10 - 8), r1 = r10
 }{
 	{"classic-4.4", "55 4889e5 4881ec28020000 48899dd8fdffff 4c89ade0fdffff 4c89b5e8fdffff 4c89bdf0fdffff 31c0 488985f8fdffff",
-		"8b85fcfdffff", "8985fcfdffff", 41, 30, 8, "30",
+		"8b85fcfdffff", "8985fcfdffff", 45, 34, 8, "30",
 		"488b9dd8fdffff 4c8bade0fdffff 4c8bb5e8fdffff 4c8bbdf0fdffff c9 c3",
 		"48897df8", "488b7df8", "4889ef"},
 	{"fpshift-4.13", "55 4889e5 4881ec28020000 4883ed28 48895d00 4c896d08 4c897510 4c897d18 31c0 48894520",
-		"8b4524", "894524", 35, 27, 8, "25",
+		"8b8524000000", "898524000000", 41, 30, 8, "25",
 		"488b5d00 4c8b6d08 4c8b7510 4c8b7d18 4883c528 c9 c3",
 		"48897df8", "488b7df8", "4889ef"},
 	{"josh-simple", "4157 4156 4155 55 53 6a00 4889e5 4881ec00020000",
@@ -68,9 +68,13 @@ func TestOneFrameBytes(t *testing.T) {
 	for _, d := range oneFrameDesigns {
 		for suffix, jump := range map[string]string{"": "ffe0", "-inline": "e807000000 f390 0faee8 ebf9 48890424 c3"} {
 			size := byte(len(unhex(t, strings.ReplaceAll(jump, " ", ""))))
+			check, slot := "89d2 395624", "488b84d6d0000000 4885c0"
+			if d.name == "classic-4.4" { // as 4.9.45 has it
+				check, slot = "488b4624 4839d0", "488d84d6d0000000 488b00 4883f800"
+			}
 			want := unhexWords(t, d.prologue,
-				"89d2 395624", fmt.Sprintf("76%02x", d.bounds+size), d.load, "83f820", fmt.Sprintf("77%02x", d.limit+size),
-				"83c001", d.store, "488b84d6d0000000 4885c0", fmt.Sprintf("74%02x", d.null+size), "488b4030 4883c0"+d.landing, jump,
+				check, fmt.Sprintf("76%02x", d.bounds+size), d.load, "83f820", fmt.Sprintf("77%02x", d.limit+size),
+				"83c001", d.store, slot, fmt.Sprintf("74%02x", d.null+size), "488b4030 4883c0"+d.landing, jump,
 				d.storeFP, d.loadFP, d.fromFP, "31c0", d.epilogue)
 			img, err := compile(t, d.name+suffix, program(512, false, bpf.Insn{Op: bpf.OpTailCall},
 				bpf.Insn{Op: 0x7b, Dst: 10, Src: 1, Off: -8}, bpf.Insn{Op: 0x79, Dst: 1, Src: 10, Off: -8},
