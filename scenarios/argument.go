@@ -4,6 +4,7 @@ package scenarios
 
 import (
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
 // argWidth is how many bytes of the caller's stack "arg" means.
@@ -97,7 +98,7 @@ func (e *emitter) call(s *Step) {
 	if s.With != nil {
 		e.hand(s.With)
 	}
-	e.unit.calls = append(e.unit.calls, asmRef{len(e.unit.insns), s.Call.Text, s.Call.Pos})
+	e.unit.Calls = append(e.unit.Calls, asm.Ref{Slot: len(e.unit.Insns), Name: s.Call.Text, Pos: s.Call.Pos})
 	e.op(bpf.Insn{Op: bpf.OpCall, Src: bpf.PseudoCall})
 	e.inR1, e.result = false, true
 }

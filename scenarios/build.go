@@ -11,6 +11,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
 // Built is a scenario as the kernel would get it: programs in submitted form (helpers by number,
@@ -125,7 +126,7 @@ func (m *Map) entries() uint32 {
 	}
 	n := uint32(1)
 	for _, e := range m.Slots {
-		if k, err := parseInt(e.Name); err == nil && k >= 0 && k < math.MaxUint32 {
+		if k, err := asm.ParseInt(e.Name); err == nil && k >= 0 && k < math.MaxUint32 {
 			n = max(n, uint32(k)+1)
 		}
 	}
@@ -195,7 +196,7 @@ func (b *builder) keyFits(e *Entry[Map], k int64, pos Pos) bool {
 func parseKeyOffset(text string) (v Value, err error) {
 	v.Text = text
 	key, off, found := strings.Cut(text, "+")
-	if v.Int, err = parseInt(key); err != nil || !found {
+	if v.Int, err = asm.ParseInt(key); err != nil || !found {
 		return v, err
 	}
 	v.Off, err = parseOffset(off, math.MaxInt16)
@@ -208,7 +209,7 @@ func (b *builder) slot(i int, e *Entry[Map], slot Entry[Name]) {
 		b.failf(slot.Pos, "slots belong to a prog_array; %s has values", e.Name)
 		return
 	}
-	k, err := parseInt(slot.Name)
+	k, err := asm.ParseInt(slot.Name)
 	if err != nil {
 		b.failf(slot.Pos, "%v", err)
 		return
@@ -269,7 +270,7 @@ func littleEndian(v int64, size int) []byte {
 func (b *builder) programIndex(n Name) int {
 	i := b.sc.Programs.Index(n.Text)
 	if i < 0 && n.Text != "" {
-		b.failf(n.Pos, "no program %q: expected %s", n.Text, oneOf(entryNames(b.sc.Programs)))
+		b.failf(n.Pos, "no program %q: expected %s", n.Text, asm.OneOf(entryNames(b.sc.Programs)))
 	}
 	return i
 }
@@ -293,7 +294,7 @@ func (b *builder) mapEntry(v *Value) (*Entry[Map], int) {
 	}
 	i := b.sc.Maps.Index(v.Map)
 	if i < 0 {
-		b.failf(v.Pos, "no map %q: expected %s", v.Map, oneOf(entryNames(b.sc.Maps)))
+		b.failf(v.Pos, "no map %q: expected %s", v.Map, asm.OneOf(entryNames(b.sc.Maps)))
 		return nil, -1
 	}
 	return &b.sc.Maps[i], i

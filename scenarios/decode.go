@@ -11,6 +11,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
 // Bounds of a scenario file, in bytes and levels. Nobody writes more by hand, and the time that the
@@ -39,7 +41,7 @@ func (s *source) tooDeep() bool {
 				}
 			}
 			if brackets > maxNesting || marks > 2*maxNesting {
-				s.failf(Pos{i + 1, len([]rune(line[:j])) + 1}, "nested too deeply: expected at most %d levels", maxNesting)
+				s.failf(Pos{Line: i + 1, Col: len([]rune(line[:j])) + 1}, "nested too deeply: expected at most %d levels", maxNesting)
 				return true
 			}
 		}
@@ -95,10 +97,10 @@ type decoder struct{ *source }
 func (s *source) parseYAML(src []byte) ast.Node {
 	f, err := parser.ParseBytes(src, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
-		pos, msg := Pos{1, 1}, err.Error()
+		pos, msg := Pos{Line: 1, Col: 1}, err.Error()
 		var syn *yaml.SyntaxError
 		if errors.As(err, &syn) && syn.Token != nil {
-			pos = Pos{syn.Token.Position.Line, syn.Token.Position.Column}
+			pos = Pos{Line: syn.Token.Position.Line, Col: syn.Token.Position.Column}
 			msg = syn.Message
 		}
 		s.failf(pos, "not valid YAML: %s", msg)
@@ -116,7 +118,7 @@ func (s *source) parseYAML(src []byte) ast.Node {
 		body = doc.Body
 	}
 	if body == nil {
-		s.failf(Pos{1, 1}, "empty file: expected a mapping with version, name, programs and runs")
+		s.failf(Pos{Line: 1, Col: 1}, "empty file: expected a mapping with version, name, programs and runs")
 	}
 	return body
 }
@@ -132,7 +134,7 @@ func nodePos(n ast.Node) Pos {
 		return nodePos(n.Key)
 	}
 	p := n.GetToken().Position
-	return Pos{p.Line, p.Column}
+	return Pos{Line: p.Line, Col: p.Column}
 }
 
 // kindOf names what a node is, for "found ...".
@@ -279,7 +281,7 @@ func (d *decoder) anyInteger(n ast.Node, want string) (int64, bool) {
 		d.failf(nodePos(n), "expected %s, found %s", want, kindOf(n))
 		return 0, false
 	}
-	i, err := parseInt(n.GetToken().Value)
+	i, err := asm.ParseInt(n.GetToken().Value)
 	if err != nil {
 		d.failf(nodePos(n), "%v", err)
 		return 0, false
@@ -330,7 +332,7 @@ func (d *decoder) decodeStruct(n ast.Node, v reflect.Value) {
 	for _, p := range d.pairs(n, "a mapping") {
 		f, ok := field(v, p.key)
 		if !ok || p.key == "-" {
-			d.failf(p.pos, "unknown field %q: expected %s", p.key, oneOf(fieldNames(v.Type())))
+			d.failf(p.pos, "unknown field %q: expected %s", p.key, asm.OneOf(fieldNames(v.Type())))
 			continue
 		}
 		if _, null := p.value.(*ast.NullNode); null {

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
 // emitter translates the steps of one function into what a compiler would plausibly make of them:
@@ -15,7 +16,7 @@ type emitter struct {
 	b    *builder
 	name string
 	fn   *Function
-	unit *asmUnit
+	unit *asm.Unit
 
 	ctx     uint8 // register that keeps ctx; 0 if r1 does
 	ctxSlot int16 // stack slot that keeps ctx if no register is free; 0 if unused
@@ -34,12 +35,12 @@ type emitter struct {
 const maxStack = 512
 
 // compileSteps translates a function of steps; the unit is nil if it has mistakes.
-func (b *builder) compileSteps(name string, f *Function) *asmUnit {
+func (b *builder) compileSteps(name string, f *Function) *asm.Unit {
 	before := len(b.errs)
 	b.funcs++
 	e := &emitter{
 		b: b, name: name, fn: f, pos: f.Pos, inR1: true,
-		unit:  &asmUnit{labels: map[string]int{}},
+		unit:  &asm.Unit{Labels: map[string]int{}},
 		depth: (f.Stack + 7) &^ 7,
 		marks: int32(0x5a000000 + b.funcs%0xffff<<8),
 	}
@@ -189,8 +190,8 @@ func (e *emitter) temp() int16 {
 
 // op appends an instruction.
 func (e *emitter) op(in bpf.Insn) {
-	e.unit.insns = append(e.unit.insns, in)
-	e.unit.pos = append(e.unit.pos, e.pos)
+	e.unit.Insns = append(e.unit.Insns, in)
+	e.unit.Pos = append(e.unit.Pos, e.pos)
 }
 
 func (e *emitter) move(dst, src uint8) {
@@ -234,7 +235,7 @@ func (e *emitter) clear(top, n int) {
 
 // mapAddr loads the address of a map, or of its value plus off.
 func (e *emitter) mapAddr(dst uint8, name string, src uint8, off int32) {
-	e.unit.maps = append(e.unit.maps, asmRef{len(e.unit.insns), name, e.pos})
+	e.unit.Maps = append(e.unit.Maps, asm.Ref{Slot: len(e.unit.Insns), Name: name, Pos: e.pos})
 	e.op(bpf.Insn{Op: bpf.OpLdImm64, Dst: dst, Src: src})
 	e.op(bpf.Insn{Imm: off})
 }
@@ -242,18 +243,18 @@ func (e *emitter) mapAddr(dst uint8, name string, src uint8, off int32) {
 // jumpTo emits a jump that land completes; it returns its slot.
 func (e *emitter) jumpTo(in bpf.Insn) int {
 	e.op(in)
-	return len(e.unit.insns) - 1
+	return len(e.unit.Insns) - 1
 }
 
 // land lets earlier jumps arrive here.
 func (e *emitter) land(slots []int) {
 	for _, at := range slots {
-		dist := len(e.unit.insns) - at - 1
+		dist := len(e.unit.Insns) - at - 1
 		if dist > math.MaxInt16 {
-			e.failf(e.unit.pos[at], "%s is too long: a jump over %d instructions", e.name, dist)
+			e.failf(e.unit.Pos[at], "%s is too long: a jump over %d instructions", e.name, dist)
 			return
 		}
-		e.unit.insns[at].Off = int16(dist)
+		e.unit.Insns[at].Off = int16(dist)
 	}
 }
 

@@ -174,7 +174,7 @@ func (e *emitter) repeat(s *Step) {
 	counter := e.free[0]
 	e.free = e.free[1:]
 	e.moveImm(counter, int64(*s.Repeat))
-	head := len(e.unit.insns)
+	head := len(e.unit.Insns)
 	if lost, _ := e.needsCtx(s.Do, false); lost {
 		e.inR1 = false
 	}
@@ -185,7 +185,7 @@ func (e *emitter) repeat(s *Step) {
 	}
 	e.pos = s.Pos
 	e.addImm(counter, -1)
-	dist := head - len(e.unit.insns) - 1
+	dist := head - len(e.unit.Insns) - 1
 	if dist < -1<<15 {
 		e.failf(s.Pos, "the body of repeat is too long: %d instructions", -dist)
 		return

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+
+	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
-// Pos is a place in a scenario file, both numbers from 1. Columns count characters. The zero value
-// is "nowhere".
-type Pos struct{ Line, Col int }
+// Pos is a place in a scenario file.
+type Pos = asm.Pos
 
 // Error is one mistake in a scenario file.
 type Error struct {
@@ -121,12 +122,4 @@ func (s *source) err() error {
 		}
 	}
 	return out
-}
-
-// oneOf renders alternatives for a message.
-func oneOf(names []string) string {
-	if len(names) == 1 {
-		return names[0]
-	}
-	return "one of " + strings.Join(names, ", ")
 }

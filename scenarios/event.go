@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
 // event checks one entry of the runs section and translates it.
@@ -27,7 +29,7 @@ func (b *builder) event(ev *Event) {
 		if ev.Run != nil || ev.Attach != nil {
 			b.failf(ev.Pos, "errno belongs to an update, a delete or a replace")
 		} else if !slices.Contains(errnos, ev.Errno) {
-			b.failf(ev.Pos, "expected errno %s, found %q", oneOf(errnos), ev.Errno)
+			b.failf(ev.Pos, "expected errno %s, found %q", asm.OneOf(errnos), ev.Errno)
 		}
 	}
 	if ev.Expect != nil {
@@ -62,7 +64,7 @@ func (b *builder) run(ev *Event) {
 		f, ok := b.sc.Type.ctxField(c.Name)
 		switch {
 		case !ok || !f.set:
-			b.failf(c.Pos, "no field %q to set: expected %s", c.Name, oneOf(b.sc.Type.ctxFieldNames(true)))
+			b.failf(c.Pos, "no field %q to set: expected %s", c.Name, asm.OneOf(b.sc.Type.ctxFieldNames(true)))
 		case c.Value.V < math.MinInt32 || c.Value.V > math.MaxUint32:
 			b.failf(c.Value.Pos, "expected a value of 32 bits, found %d", c.Value.V)
 		default:
@@ -104,7 +106,7 @@ func (b *builder) expectOf(ev *Event, x *Expect) {
 func (b *builder) expect(x *Expect) {
 	for _, v := range x.Violates {
 		if v.Text != "" && !slices.Contains(invariants, v.Text) {
-			b.failf(v.Pos, "no invariant %q: expected %s", v.Text, oneOf(invariants))
+			b.failf(v.Pos, "no invariant %q: expected %s", v.Text, asm.OneOf(invariants))
 		}
 		if v.Text == "none" && len(x.Violates) > 1 {
 			b.failf(v.Pos, "none cannot stand beside other invariants")
@@ -169,7 +171,7 @@ func (b *builder) update(ev *Event, u Entry[Scalar]) {
 		a.Program = b.programIndex(Name{u.Value.Text, u.Value.Pos})
 	} else {
 		a.Kind = ActStore
-		n, err := parseInt(u.Value.Text)
+		n, err := asm.ParseInt(u.Value.Text)
 		if err != nil {
 			b.failf(u.Value.Pos, "%v", err)
 			return

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
 // Moment is when an interrupt comes.
@@ -38,7 +39,7 @@ func (b *builder) interrupt(in *Interrupt) *Moment {
 		kind, n, _ := strings.Cut(at.Text, ":")
 		i, err := strconv.Atoi(n)
 		if err != nil || i < 1 || !slices.Contains(moments, kind) {
-			b.failf(at.Pos, "expected an event such as tailcall:20, found %q; the kind %s", at.Text, oneOf(moments))
+			b.failf(at.Pos, "expected an event such as tailcall:20, found %q; the kind %s", at.Text, asm.OneOf(moments))
 		}
 		m.Kind, m.N = kind, i
 	}
@@ -53,7 +54,7 @@ func (b *builder) replace(ev *Event, r Entry[Name]) {
 	prog, fn, ok := strings.Cut(r.Name, ":")
 	i := b.sc.Programs.Index(prog)
 	if !ok || i < 0 {
-		b.failf(r.Pos, "expected program:function, the program %s, found %q", oneOf(entryNames(b.sc.Programs)), r.Name)
+		b.failf(r.Pos, "expected program:function, the program %s, found %q", asm.OneOf(entryNames(b.sc.Programs)), r.Name)
 		return
 	}
 	a := Action{Kind: ActReplace, Event: ev, Program: -1, Map: -1, Replaced: i}
@@ -61,7 +62,7 @@ func (b *builder) replace(ev *Event, r Entry[Name]) {
 	a.Func = slices.IndexFunc(p.Funcs, func(f bpf.Func) bool { return f.Name == fn })
 	if a.Func <= 0 {
 		if len(p.Funcs) > 0 {
-			b.failf(r.Pos, "%s has no subprogram %q: expected %s", prog, fn, oneOf(entryNames(b.sc.Programs[i].Value.Functions)))
+			b.failf(r.Pos, "%s has no subprogram %q: expected %s", prog, fn, asm.OneOf(entryNames(b.sc.Programs[i].Value.Functions)))
 		}
 		return
 	}
@@ -105,6 +106,6 @@ func (b *builder) checkErrno(ev *Event, x *Expect) {
 	case x == ev.Expect:
 		b.failf(ev.Pos, "errno stands beside expect; inside it only in entries of on")
 	case x.Errno != success && !slices.Contains(errnos, x.Errno):
-		b.failf(ev.Pos, "expected errno %s or success, found %q", oneOf(errnos), x.Errno)
+		b.failf(ev.Pos, "expected errno %s or success, found %q", asm.OneOf(errnos), x.Errno)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
 // Jited is the machine code that somebody expects, in the syntax of __jited in the kernel's selftests
@@ -25,7 +26,7 @@ func (x *Jited) decodeNode(d *decoder, n ast.Node) {
 	x.Text, x.Pos = d.block(n, "machine code")
 	_, errs := x.lines()
 	for _, e := range errs {
-		d.failf(e.pos, "%s", e.msg)
+		d.failf(e.Pos, "%s", e.Msg)
 	}
 }
 
@@ -51,7 +52,7 @@ const gap = "..."
 var blanks = regexp.MustCompile(`[ \t]+`)
 
 // lines reads the expectation. Comments and blank lines are left out.
-func (x *Jited) lines() (out []jitedLine, errs []asmError) {
+func (x *Jited) lines() (out []jitedLine, errs []asm.Error) {
 	patterns := 0
 	for i, line := range strings.Split(x.Text, "\n") {
 		text := cutJitedComment(line)
@@ -59,7 +60,7 @@ func (x *Jited) lines() (out []jitedLine, errs []asmError) {
 		if trimmed == "" {
 			continue
 		}
-		pos := Pos{x.Pos.Line + i, 1 + len([]rune(text[:len(text)-len(strings.TrimLeft(text, " \t"))]))}
+		pos := Pos{Line: x.Pos.Line + i, Col: 1 + len([]rune(text[:len(text)-len(strings.TrimLeft(text, " \t"))]))}
 		if i == 0 {
 			pos.Col += x.Pos.Col - 1
 		}
@@ -67,14 +68,14 @@ func (x *Jited) lines() (out []jitedLine, errs []asmError) {
 		if l.text != gap {
 			var err error
 			if l.match, err = compileJited(l.text); err != nil {
-				errs = append(errs, asmError{pos, err.Error()})
+				errs = append(errs, asm.Error{Pos: pos, Msg: err.Error()})
 			}
 			patterns++
 		}
 		out = append(out, l)
 	}
 	if patterns == 0 {
-		errs = append(errs, asmError{x.Pos, "expected lines of machine code, found none"})
+		errs = append(errs, asm.Error{Pos: x.Pos, Msg: "expected lines of machine code, found none"})
 	}
 	return out, errs
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
 // linked is a program being put together from the units of its functions.
@@ -36,7 +37,7 @@ func (b *builder) program(i int) {
 	if b.inTracing = b.tracing[e.Name]; b.inTracing {
 		l.prog.Type = bpf.Tracing
 	}
-	units := map[string]*asmUnit{e.Name: b.function(e.Name, &e.Value.Function)}
+	units := map[string]*asm.Unit{e.Name: b.function(e.Name, &e.Value.Function)}
 	b.jited(e.Value.Jited)
 	for j := range e.Value.Functions {
 		f := &e.Value.Functions[j]
@@ -55,7 +56,7 @@ func (b *builder) program(i int) {
 }
 
 // function translates one function; the unit is nil if it has mistakes.
-func (b *builder) function(name string, f *Function) *asmUnit {
+func (b *builder) function(name string, f *Function) *asm.Unit {
 	pos := f.Pos
 	switch {
 	case f.Asm.Text != "" && len(f.Steps) > 0:
@@ -63,9 +64,9 @@ func (b *builder) function(name string, f *Function) *asmUnit {
 	case f.Asm.Text != "" && (f.Stack != 0 || len(f.Saved) > 0):
 		b.failf(pos, "%s: stack and saved belong to steps; asm uses its own", name)
 	case f.Asm.Text != "":
-		u, errs := assemble(f.Asm)
+		u, errs := asm.Assemble(f.Asm.Text, f.Asm.Pos)
 		for _, e := range errs {
-			b.failf(e.pos, "%s", e.msg)
+			b.failf(e.Pos, "%s", e.Msg)
 		}
 		return u
 	case len(f.Steps) > 0:
@@ -77,12 +78,12 @@ func (b *builder) function(name string, f *Function) *asmUnit {
 }
 
 // place puts the units one behind the other and resolves their names.
-func (l *linked) place(units map[string]*asmUnit) {
+func (l *linked) place(units map[string]*asm.Unit) {
 	order := []string{l.name}
 	for _, f := range l.file.Functions {
 		order = append(order, f.Name)
 	}
-	var calls []asmRef
+	var calls []asm.Ref
 	called := map[string]bool{l.name: true}
 	for _, name := range order {
 		u := units[name]
@@ -92,10 +93,10 @@ func (l *linked) place(units map[string]*asmUnit) {
 		}
 		base := len(l.prog.Insns)
 		l.starts[name] = base
-		for _, at := range u.localFuncs() {
+		for _, at := range u.LocalFuncs() {
 			fn := name
 			if at != 0 {
-				if fn = u.labelAt(at); fn == "" {
+				if fn = u.LabelAt(at); fn == "" {
 					fn = fmt.Sprintf("%s_%d", name, at)
 				}
 			}
@@ -105,15 +106,15 @@ func (l *linked) place(units map[string]*asmUnit) {
 				out.Global, out.Params = true, []bpf.Param{{Kind: bpf.ParamContext}}
 			}
 		}
-		l.prog.Insns = append(l.prog.Insns, u.insns...)
-		l.pos = append(l.pos, u.pos...)
-		for _, r := range u.maps {
-			r.slot += base
+		l.prog.Insns = append(l.prog.Insns, u.Insns...)
+		l.pos = append(l.pos, u.Pos...)
+		for _, r := range u.Maps {
+			r.Slot += base
 			l.mapRef(r)
 		}
-		for _, r := range u.calls {
-			if called[r.name] = true; r.name != "" {
-				r.slot += base
+		for _, r := range u.Calls {
+			if called[r.Name] = true; r.Name != "" {
+				r.Slot += base
 				calls = append(calls, r)
 			}
 		}
@@ -130,10 +131,10 @@ func (l *linked) place(units map[string]*asmUnit) {
 // exceptions makes the function that nothing calls the exception callback of a program that throws,
 // and reports others.
 func (l *linked) exceptions(called map[string]bool) {
-	second := secondHalves(l.prog.Insns)
+	second := asm.SecondHalves(l.prog.Insns)
 	for i, in := range l.prog.Insns {
 		if in.Op == bpf.OpCall && in.Src == bpf.PseudoKfunc && !second[i] {
-			l.prog.Kfuncs = kfuncs
+			l.prog.Kfuncs = asm.Kfuncs
 		}
 	}
 	callback := l.prog.Kfuncs != nil
@@ -150,48 +151,48 @@ func (l *linked) exceptions(called map[string]bool) {
 }
 
 // call resolves a call by name.
-func (l *linked) call(r asmRef, functions []string) {
-	at, ok := l.starts[r.name]
+func (l *linked) call(r asm.Ref, functions []string) {
+	at, ok := l.starts[r.Name]
 	switch {
 	case ok:
-		l.prog.Insns[r.slot].Imm = int32(at - r.slot - 1)
-	case !slices.Contains(functions, r.name):
+		l.prog.Insns[r.Slot].Imm = int32(at - r.Slot - 1)
+	case !slices.Contains(functions, r.Name):
 		l.broken = true
 		l.noFunction(r)
 	}
 }
 
 // noFunction reports a call of a function that the program does not have.
-func (l *linked) noFunction(r asmRef) {
-	if strings.HasPrefix(r.name, "bpf_") {
-		l.b.failf(r.pos, "no helper %q and no function of that name in %s", r.name, l.name)
+func (l *linked) noFunction(r asm.Ref) {
+	if strings.HasPrefix(r.Name, "bpf_") {
+		l.b.failf(r.Pos, "no helper %q and no function of that name in %s", r.Name, l.name)
 		return
 	}
-	l.b.failf(r.pos, "no function %q in %s: expected %s", r.name, l.name, oneOf(entryNames(l.file.Functions)))
+	l.b.failf(r.Pos, "no function %q in %s: expected %s", r.Name, l.name, asm.OneOf(entryNames(l.file.Functions)))
 }
 
 // mapRef resolves the name of a map in an ld_imm64.
-func (l *linked) mapRef(r asmRef) {
-	i := l.b.sc.Maps.Index(r.name)
-	if n, err := parseInt(r.name); err == nil && n < int64(len(l.b.sc.Maps)) {
+func (l *linked) mapRef(r asm.Ref) {
+	i := l.b.sc.Maps.Index(r.Name)
+	if n, err := asm.ParseInt(r.Name); err == nil && n < int64(len(l.b.sc.Maps)) {
 		i = int(n) // listings name maps by index
 	}
 	if i < 0 {
-		l.b.failf(r.pos, "no map %q: expected %s", r.name, oneOf(entryNames(l.b.sc.Maps)))
+		l.b.failf(r.Pos, "no map %q: expected %s", r.Name, asm.OneOf(entryNames(l.b.sc.Maps)))
 		return
 	}
-	in := &l.prog.Insns[r.slot]
+	in := &l.prog.Insns[r.Slot]
 	in.Imm = int32(i)
 	if in.Src != bpf.PseudoMapValue {
 		return
 	}
 	m := &l.b.sc.Maps[i].Value
-	off := l.prog.Insns[r.slot+1].Imm
+	off := l.prog.Insns[r.Slot+1].Imm
 	switch {
 	case !m.direct():
-		l.b.failf(r.pos, "%s: only values of an array with one entry have a fixed address", r.name)
+		l.b.failf(r.Pos, "%s: only values of an array with one entry have a fixed address", r.Name)
 	case uint32(off) >= m.valueSize():
-		l.b.failf(r.pos, "offset %d lies outside the %d bytes of a value of %s", off, m.valueSize(), r.name)
+		l.b.failf(r.Pos, "offset %d lies outside the %d bytes of a value of %s", off, m.valueSize(), r.Name)
 	}
 }
 
@@ -215,14 +216,14 @@ func (l *linked) funcAt(slot int) int {
 // boundaries checks that no function runs or jumps into another one (kernel/bpf/verifier.c,
 // check_subprogs).
 func (l *linked) boundaries() {
-	second := secondHalves(l.prog.Insns)
+	second := asm.SecondHalves(l.prog.Insns)
 	for i, in := range l.prog.Insns {
 		f := l.funcAt(i)
 		target := -1
 		switch {
 		case second[i]:
 			continue
-		case isJump(in):
+		case asm.IsJump(in):
 			target = i + 1 + int(in.Off)
 		case in.Op == bpf.OpJA32:
 			target = i + 1 + int(in.Imm)
@@ -261,7 +262,7 @@ func (l *linked) namedCalls() {
 			if to := slices.Index(names, s.Call.Text); to >= 0 {
 				calls[i] = append(calls[i], callEdge{to, s.Call.Pos})
 			} else {
-				l.noFunction(asmRef{name: s.Call.Text, pos: s.Call.Pos})
+				l.noFunction(asm.Ref{Name: s.Call.Text, Pos: s.Call.Pos})
 			}
 		})
 	}
@@ -270,10 +271,10 @@ func (l *linked) namedCalls() {
 
 // cycles looks for cycles of calls in a program that was put together.
 func (l *linked) cycles() {
-	second := secondHalves(l.prog.Insns)
+	second := asm.SecondHalves(l.prog.Insns)
 	calls := make([][]callEdge, len(l.prog.Funcs))
 	for i, in := range l.prog.Insns {
-		if isPseudoCall(in) && !second[i] {
+		if asm.IsPseudoCall(in) && !second[i] {
 			f := l.funcAt(i)
 			calls[f] = append(calls[f], callEdge{l.funcAt(i + 1 + int(in.Imm)), l.pos[i]})
 		}

@@ -24,7 +24,7 @@ func Load(name string, src []byte) (*Scenario, error) {
 
 func (s *source) load(sc *Scenario, src []byte) {
 	if len(src) > maxSource {
-		s.failf(Pos{1, 1}, "expected at most %d bytes, found %d", maxSource, len(src))
+		s.failf(Pos{Line: 1, Col: 1}, "expected at most %d bytes, found %d", maxSource, len(src))
 		return
 	}
 	if s.tooDeep() {

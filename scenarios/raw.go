@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
 // RawProgram makes a program from instruction bytes, 8 per slot, as bpf_conformance and object
@@ -20,10 +21,10 @@ func RawProgram(insns []byte) (*bpf.Program, error) {
 	for ; len(insns) > 0; insns = insns[bpf.InsnSize:] {
 		p.Insns = append(p.Insns, bpf.DecodeInsn(insns))
 	}
-	second := secondHalves(p.Insns)
+	second := asm.SecondHalves(p.Insns)
 	starts := []int{0}
 	for i, in := range p.Insns {
-		if !isPseudoCall(in) || second[i] {
+		if !asm.IsPseudoCall(in) || second[i] {
 			continue
 		}
 		to := i + 1 + int(in.Imm)

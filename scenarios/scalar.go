@@ -4,44 +4,13 @@ package scenarios
 
 import (
 	"encoding/hex"
-	"fmt"
 	"reflect"
-	"regexp"
-	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/tcsim/tcsim/scenarios/asm"
 )
-
-// parseInt reads an integer as scenario files write them: decimal or 0x hex, without leading zeros
-// (which YAML 1.1 takes for octal), underscores or a plus sign. The value fits in 64 bits, signed
-// or unsigned; above 1<<63-1 it wraps.
-func parseInt(s string) (int64, error) {
-	digits := strings.TrimPrefix(s, "-")
-	switch {
-	case digits == "" || digits[0] < '0' || digits[0] > '9' || strings.Contains(s, "_"):
-		return 0, fmt.Errorf("expected an integer, found %q", s)
-	case strings.HasPrefix(digits, "0x"):
-		digits = digits[2:]
-		u, err := strconv.ParseUint(digits, 16, 64)
-		return signed(s, u, err)
-	case len(digits) > 1 && digits[0] == '0':
-		return 0, fmt.Errorf("expected an integer without leading zeros, found %q", s)
-	}
-	u, err := strconv.ParseUint(digits, 10, 64)
-	return signed(s, u, err)
-}
-
-func signed(s string, u uint64, err error) (int64, error) {
-	neg := s[0] == '-'
-	if err != nil || neg && u > 1<<63 {
-		return 0, fmt.Errorf("expected an integer of at most 64 bits, found %q", s)
-	}
-	if neg {
-		return -int64(u), nil
-	}
-	return int64(u), nil
-}
 
 // Name is the name of a program, function or invariant.
 type Name struct {
@@ -49,11 +18,9 @@ type Name struct {
 	Pos  Pos
 }
 
-var nameForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
-
 // checkName records a mistake if text cannot name a what.
 func (d *decoder) checkName(what, text string, pos Pos) bool {
-	if !nameForm.MatchString(text) {
+	if !asm.NameForm.MatchString(text) {
 		d.failf(pos, "expected the name of a %s (letters, digits, _ . -), found %q", what, text)
 		return false
 	}
@@ -135,25 +102,12 @@ func (x *Register) decodeNode(d *decoder, n ast.Node) {
 	if !ok {
 		return
 	}
-	r, ok := parseRegister(s)
+	r, ok := asm.ParseRegister(s)
 	if !ok || r < 6 || r > 9 {
 		d.failf(nodePos(n), "expected a register from r6 to r9, found %q", s)
 		return
 	}
-	*x = r
-}
-
-// parseRegister reads "r0" to "r10".
-func parseRegister(s string) (Register, bool) {
-	rest, ok := strings.CutPrefix(s, "r")
-	if !ok || rest == "" || len(rest) > 1 && rest[0] == '0' {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(rest, 10, 8)
-	if err != nil || n > 10 {
-		return 0, false
-	}
-	return Register(n), true
+	*x = Register(r)
 }
 
 func (x *ProgType) decodeNode(d *decoder, n ast.Node) {
@@ -170,7 +124,7 @@ func (x *MapType) decodeNode(d *decoder, n ast.Node) {
 
 // choice returns the text of n, which must be one of names.
 func (d *decoder) choice(n ast.Node, names []string) string {
-	s, ok := d.scalar(n, oneOf(names))
+	s, ok := d.scalar(n, asm.OneOf(names))
 	if !ok {
 		return ""
 	}
@@ -179,7 +133,7 @@ func (d *decoder) choice(n ast.Node, names []string) string {
 			return s
 		}
 	}
-	d.failf(nodePos(n), "expected %s, found %q", oneOf(names), s)
+	d.failf(nodePos(n), "expected %s, found %q", asm.OneOf(names), s)
 	return ""
 }
 

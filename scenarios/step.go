@@ -7,6 +7,8 @@ import (
 	"slices"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
 // verbs are the forms a step may have: the verb, the modifiers that must be there and those that
@@ -51,7 +53,7 @@ func (x *Step) decodeNode(d *decoder, n ast.Node) {
 	case len(d.errs) > before:
 		return // the missing verb is already reported as something else
 	case len(found) == 0:
-		d.failf(x.Pos, "a step without a verb: expected %s", oneOf(verbNames()))
+		d.failf(x.Pos, "a step without a verb: expected %s", asm.OneOf(verbNames()))
 		return
 	default:
 		d.failf(x.Pos, "a step with several verbs (%s and %s): expected one", found[0], found[1])

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
 // ValueKind says what a Value names.
@@ -62,7 +64,7 @@ func (x *Value) decodeNode(d *decoder, n ast.Node) {
 
 // reserved reports whether a map cannot have this name because values use it otherwise.
 func reserved(name string) bool {
-	_, reg := parseRegister(name)
+	_, reg := asm.ParseRegister(name)
 	return reg || name == "result" || name == "arg" || name == "fp" || name == "ctx" || name == "none"
 }
 
@@ -82,7 +84,7 @@ func parseValue(s string) (Value, error) {
 		v.Size, rest = sizeNames[word], strings.TrimSpace(after)
 	}
 	if i := strings.LastIndexByte(rest, '*'); i >= 0 {
-		n, err := parseInt(strings.TrimSpace(rest[i+1:]))
+		n, err := asm.ParseInt(strings.TrimSpace(rest[i+1:]))
 		if err != nil || n < 1 || n > math.MaxInt32 {
 			return Value{}, fmt.Errorf("expected a positive factor behind '*', found %q", rest[i+1:])
 		}
@@ -100,7 +102,7 @@ func parseValue(s string) (Value, error) {
 func (v *Value) parseTerm(s string) error {
 	var err error
 	if s != "" && (s[0] == '-' || s[0] >= '0' && s[0] <= '9') {
-		v.Int, err = parseInt(s)
+		v.Int, err = asm.ParseInt(s)
 		return err
 	}
 	if m := stackForm.FindStringSubmatch(s); m != nil {
@@ -124,11 +126,11 @@ func (v *Value) parseTerm(s string) error {
 		v.Kind = ValueArg
 		return nil
 	}
-	if r, ok := parseRegister(s); ok {
+	if r, ok := asm.ParseRegister(s); ok {
 		if r < 6 || r > 9 {
 			return fmt.Errorf("expected a register from r6 to r9 (steps use the others themselves), found %q", s)
 		}
-		v.Kind, v.Reg = ValueReg, r
+		v.Kind, v.Reg = ValueReg, Register(r)
 		return nil
 	}
 	return v.parseMapRef(s)
@@ -161,7 +163,7 @@ func (v *Value) parseMapRef(s string) error {
 }
 
 func parseOffset(s string, limit int64) (int32, error) {
-	n, err := parseInt(s)
+	n, err := asm.ParseInt(s)
 	if err == nil && (n < 0 || n > limit) {
 		err = fmt.Errorf("expected an offset of at most %d bytes, found %s", limit, s)
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package scenarios
+package asm
 
 import (
 	"fmt"
@@ -203,13 +203,13 @@ func (s *statement) loadMap() error {
 			return fmt.Errorf("expected an offset into the map value, found %s", s.m[4])
 		}
 	}
-	s.unit.maps = append(s.unit.maps, asmRef{len(s.unit.insns), s.m[2], s.pos})
+	s.unit.Maps = append(s.unit.Maps, Ref{len(s.unit.Insns), s.m[2], s.pos})
 	return s.ldImm64(src, 0, int32(off))
 }
 
 // loadMapName reads clang's "r1 = jmp_table ll".
 func (s *statement) loadMapName() error {
-	s.unit.maps = append(s.unit.maps, asmRef{len(s.unit.insns), s.m[2], s.pos})
+	s.unit.Maps = append(s.unit.Maps, Ref{len(s.unit.Insns), s.m[2], s.pos})
 	return s.ldImm64(bpf.PseudoMap, 0, 0)
 }
 

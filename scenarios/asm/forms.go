@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package scenarios
+package asm
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ import (
 )
 
 // isJump reports whether in jumps by its 16-bit offset.
-func isJump(in bpf.Insn) bool {
+func IsJump(in bpf.Insn) bool {
 	class, op := in.Class(), in.Op&0xf0
 	switch {
 	case class == bpf.ClassJmp:
@@ -26,7 +26,7 @@ func isJump(in bpf.Insn) bool {
 	return false
 }
 
-func isPseudoCall(in bpf.Insn) bool { return in.Op == bpf.OpCall && in.Src == bpf.PseudoCall }
+func IsPseudoCall(in bpf.Insn) bool { return in.Op == bpf.OpCall && in.Src == bpf.PseudoCall }
 
 // asmForm is one way to write an instruction: re matches the text with runs of blanks made one
 // blank. emit appends the instruction, or appends nothing to decline.
@@ -93,7 +93,7 @@ var asmForms = sync.OnceValue(func() []asmForm { // compiling them takes longer 
 // reg reads submatch i as a register; wide is false for the w names.
 func (s *statement) reg(i int) (r uint8, wide bool, err error) {
 	text := s.m[i]
-	n, ok := parseRegister("r" + text[1:])
+	n, ok := ParseRegister("r" + text[1:])
 	if !ok {
 		return 0, false, fmt.Errorf("expected a register from %c0 to %c10, found %q", text[0], text[0], text)
 	}
@@ -116,9 +116,9 @@ func (s *statement) imm32(i int) (int32, error) {
 	return int32(n), nil
 }
 
-// asmNumber is parseInt with an optional plus sign and blanks behind the sign.
+// asmNumber is ParseInt with an optional plus sign and blanks behind the sign.
 func asmNumber(text string) (int64, error) {
-	return parseInt(strings.TrimPrefix(strings.ReplaceAll(text, " ", ""), "+"))
+	return ParseInt(strings.TrimPrefix(strings.ReplaceAll(text, " ", ""), "+"))
 }
 
 // mem reads the three submatches of a memory operand that begin at i.
@@ -148,7 +148,7 @@ func access(op uint8, size string, allowed ...string) (uint8, error) {
 			return op | sizeBits[size], nil
 		}
 	}
-	return 0, fmt.Errorf("expected %s in this instruction, found %s", oneOf(allowed), size)
+	return 0, fmt.Errorf("expected %s in this instruction, found %s", OneOf(allowed), size)
 }
 
 // call reads a helper by number or name, a function by distance or name.
@@ -164,7 +164,7 @@ func (s *statement) call() error {
 		if err != nil {
 			return err
 		}
-		s.unit.calls = append(s.unit.calls, asmRef{len(s.unit.insns), "", s.pos})
+		s.unit.Calls = append(s.unit.Calls, Ref{len(s.unit.Insns), "", s.pos})
 		in.Src, in.Imm = bpf.PseudoCall, n
 		return s.emit(in)
 	}
@@ -177,18 +177,18 @@ func (s *statement) call() error {
 		in.Imm = n
 		return s.emit(in)
 	}
-	if id, ok := helperID(to); ok {
+	if id, ok := HelperID(to); ok {
 		in.Imm = id
 		return s.emit(in)
 	}
-	if i := slices.Index(kfuncs, to); i >= 0 {
+	if i := slices.Index(Kfuncs, to); i >= 0 {
 		in.Src, in.Imm = bpf.PseudoKfunc, int32(i)
 		return s.emit(in)
 	}
-	if !nameForm.MatchString(to) {
+	if !NameForm.MatchString(to) {
 		return fmt.Errorf("expected a helper, a function or pc+N to call, found %q", to)
 	}
-	s.unit.calls = append(s.unit.calls, asmRef{len(s.unit.insns), to, s.pos})
+	s.unit.Calls = append(s.unit.Calls, Ref{len(s.unit.Insns), to, s.pos})
 	in.Src = bpf.PseudoCall
 	return s.emit(in)
 }
@@ -200,7 +200,7 @@ func (s *statement) to(in bpf.Insn, text string) error {
 		if !labelForm.MatchString(text + ":") {
 			return fmt.Errorf("expected a jump target such as +3, pc-2 or a label, found %q", text)
 		}
-		s.unit.jumps = append(s.unit.jumps, asmRef{len(s.unit.insns), text, s.pos})
+		s.unit.jumps = append(s.unit.jumps, Ref{len(s.unit.Insns), text, s.pos})
 		return s.emit(in)
 	}
 	n, err := asmNumber(dist)

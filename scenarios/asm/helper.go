@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package scenarios
+package asm
 
 import (
 	"strings"
@@ -8,9 +8,11 @@ import (
 	"unicode"
 
 	"github.com/cilium/ebpf/asm"
+
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
-// helperIDs maps the kernel's helper names, without the prefix bpf_, to their numbers.
+// HelperIDs maps the kernel's helper names, without the prefix bpf_, to their numbers.
 var helperIDs = sync.OnceValue(func() map[string]int32 {
 	ids := map[string]int32{}
 	for id := asm.BuiltinFunc(1); ; id++ {
@@ -29,14 +31,11 @@ var helperIDs = sync.OnceValue(func() map[string]int32 {
 	}
 })
 
-// kfuncs are the kernel functions without a helper number that programs can call, by Imm of the call.
-var kfuncs = []string{throwFunc}
+// Kfuncs are the kernel functions without a helper number that programs can call, by Imm of the call.
+var Kfuncs = []string{bpf.ThrowKfunc}
 
-// throwFunc throws an exception.
-const throwFunc = "bpf_throw"
-
-// helperID returns the number of the helper that the kernel calls bpf_NAME.
-func helperID(bpfName string) (id int32, ok bool) {
+// HelperID returns the number of the helper that the kernel calls bpf_NAME.
+func HelperID(bpfName string) (id int32, ok bool) {
 	name, ok := strings.CutPrefix(bpfName, "bpf_")
 	if !ok {
 		return 0, false
