@@ -75,7 +75,7 @@ func MeasureCosts(ctx context.Context, ts []*jit.Target, core *timing.Core, opt 
 // costs measures one target.
 func (w *player) costs(ctx context.Context, t *jit.Target, core *timing.Core) Costs {
 	c := Costs{Target: t.Name}
-	m := &meter{w: w, ctx: ctx, t: t, core: core}
+	m := &meter{w: w, ctx: ctx, t: t, core: core, samples: map[probeKey]*sample{}}
 	for _, class := range []struct {
 		to      **Cost
 		measure func(*meter) (Cost, error)
@@ -111,11 +111,12 @@ var errNotDirect = errors.New("tail calls are never direct")
 
 // meter measures one target.
 type meter struct {
-	w     *player
-	ctx   context.Context
-	t     *jit.Target
-	core  *timing.Core
-	notes []string
+	w       *player
+	ctx     context.Context
+	t       *jit.Target
+	core    *timing.Core
+	notes   []string
+	samples map[probeKey]*sample // taken so far
 }
 
 // spot is where instructions belong: a BPF instruction of a function, -1 its prologue.
@@ -132,6 +133,25 @@ type sample struct {
 	counts map[spot]int // executed instructions; those of thunks and helpers belong to who went there
 	cycles float64      // per run, 0 if unknown
 	why    timing.Costs // of one run
+}
+
+// probeKey is a probe with a limit.
+type probeKey struct {
+	text  string
+	limit int
+}
+
+// probe returns the sample of a probe, which is run once; limit 0 is the target's.
+func (m *meter) probe(text string, limit int) (*sample, error) {
+	k := probeKey{text, limit}
+	if s := m.samples[k]; s != nil {
+		return s, nil
+	}
+	s, err := m.run(probe(text, limit))
+	if err == nil {
+		m.samples[k] = s
+	}
+	return s, err
 }
 
 // run compiles a probe, runs it and counts.
@@ -198,7 +218,7 @@ func (s *sample) of(fn int, insns ...bpf.InsnIndex) Cost {
 }
 
 func (m *meter) plain() (Cost, error) {
-	s, err := m.run(probe(probePlain, 0))
+	s, err := m.probe(probePlain, 0)
 	if err != nil {
 		return Cost{}, err
 	}
@@ -208,15 +228,15 @@ func (m *meter) plain() (Cost, error) {
 }
 
 func (m *meter) main() (Cost, error) {
-	with, err := m.run(probe(probeMain, 0))
+	with, err := m.probe(probeMain, 0)
 	if err != nil {
 		return Cost{}, err
 	}
-	without, err := m.run(probe(probeBranch, 0))
+	without, err := m.probe(probeBranch, 0)
 	if err != nil {
 		return Cost{}, err
 	}
-	plain, err := m.run(probe(probePlain, 0))
+	plain, err := m.probe(probePlain, 0)
 	if err != nil {
 		return Cost{}, err
 	}
@@ -228,7 +248,7 @@ func (m *meter) main() (Cost, error) {
 }
 
 func (m *meter) sub() (Cost, error) {
-	s, err := m.run(probe(probeCall, 0))
+	s, err := m.probe(probeCall, 0)
 	if err != nil {
 		return Cost{}, err
 	}
@@ -236,11 +256,11 @@ func (m *meter) sub() (Cost, error) {
 }
 
 func (m *meter) call() (Cost, error) {
-	once, err := m.run(probe(probeCall, 0))
+	once, err := m.probe(probeCall, 0)
 	if err != nil {
 		return Cost{}, err
 	}
-	twice, err := m.run(probe(probeCalls, 0))
+	twice, err := m.probe(probeCalls, 0)
 	if err != nil {
 		return Cost{}, err
 	}
@@ -256,14 +276,14 @@ func (m *meter) indirect() (Cost, error) { return m.chain(probeIndirect, indirec
 
 // chain measures chains of two lengths.
 func (m *meter) chain(text string, site bpf.InsnIndex, direct bool) (Cost, error) {
-	short, err := m.run(probe(text, chainShort))
+	short, err := m.probe(text, chainShort)
 	if err != nil {
 		return Cost{}, err
 	}
 	if tc := short.image.Funcs[0].TailCalls; len(tc) != 1 || tc[0].Direct != direct {
 		return Cost{}, errNotDirect
 	}
-	long, err := m.run(probe(text, chainShort+chainDiff))
+	long, err := m.probe(text, chainShort+chainDiff)
 	if err != nil {
 		return Cost{}, err
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
-// Verdicts of fuzzing beside those of a matrix.
+// Verdicts of fuzzing in addition to those of a matrix.
 const (
 	// VerdictForeseen is a graph that takes more tail calls than the limit, or others than it
 	// should, exactly as a counter that each frame holds by value predicts. That kernels up to 6.11

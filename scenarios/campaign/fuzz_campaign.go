@@ -92,7 +92,7 @@ const fuzzBatch = 32
 type campaign struct {
 	*Campaign
 	mu     sync.Mutex
-	next   int // first graph that nobody has
+	next   int // first graph that no worker has
 	total  int
 	done   int
 	counts []map[Verdict]int

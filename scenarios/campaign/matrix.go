@@ -20,7 +20,7 @@ import (
 // the first broken invariant.
 type Verdict string
 
-// The verdicts beside invariants.
+// The verdicts that are no invariants.
 const (
 	VerdictOK          Verdict = "ok"
 	VerdictBudget      Verdict = "budget"      // ended because it executed too much

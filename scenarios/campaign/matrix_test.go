@@ -164,7 +164,7 @@ func has(t *testing.T, scenario string, tg *jit.Target) bool {
 	return !throws || tg.Emit.ISA&kernels.ISAExceptions != 0
 }
 
-// TestMatrixSurvives has cells that fail beside others that do not notice.
+// TestMatrixSurvives has cells that fail next to others that do not notice.
 func TestMatrixSurvives(t *testing.T) {
 	good := build(t, "hierarchy")
 	broken := *good

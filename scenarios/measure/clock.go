@@ -30,7 +30,7 @@ const maxWarm = 100_000
 // maxStamped is how many instructions of a run get their time kept for its events.
 const maxStamped = 1 << 20
 
-// Clock runs the timing model beside a run.
+// Clock runs the timing model along with a run.
 type Clock struct {
 	m      *Machine
 	core   *timing.Core

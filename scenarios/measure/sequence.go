@@ -18,7 +18,7 @@ import (
 )
 
 // Sequence executes a measured sequence in the emulator, from the state that it was measured from,
-// and returns what the core's model says it costs, beside the measurement. As there, the sequence is
+// and returns what the core's model says it costs, next to the measurement. As there, the sequence is
 // run again and again in the memory that the last run left behind, until predictors have learned
 // what there is to learn.
 func Sequence(ctx context.Context, m *emu.Machine, core *timing.Core, s *timing.Sequence) (timing.Result, error) {

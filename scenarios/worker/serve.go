@@ -20,7 +20,7 @@ type Job func(setup json.RawMessage) (Work, error)
 // Work answers a question: it calls answer any number of times. An error ends the question, not the process.
 type Work func(ctx context.Context, ask json.RawMessage, answer func(any) error) error
 
-// grace is how long a process may take to end when nobody listens to it any more.
+// grace is how long a process may take to end when its parent no longer listens.
 const grace = 2 * time.Second
 
 // Main is what a worker process runs: Serve, and the end of the process soon after that of in, even if a
@@ -45,8 +45,8 @@ func (r *lastInput) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Serve answers questions until in ends, or the context. When in ends, nobody wants the answers any more
-// either: the context of the work ends. The error is one of reading or writing, or an unknown job.
+// Serve answers questions until in ends, or the context. When in ends, the answers are of
+// no use any more: the context of the work ends. The error is one of reading or writing, or an unknown job.
 func Serve(ctx context.Context, in io.Reader, out io.Writer, jobs map[string]Job) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
