@@ -59,6 +59,8 @@ type source struct {
 	file  string
 	lines []string
 	errs  Errors
+	// accepted says that a kernel has loaded the file, see LoadAccepted.
+	accepted bool
 }
 
 func newSource(file string, src []byte) *source {

@@ -12,14 +12,39 @@ import (
 
 // Load reads a scenario file; name is its path, used in messages only. The error is an Errors that
 // holds every mistake, and then there is no scenario.
-func Load(name string, src []byte) (*Scenario, error) {
+func Load(name string, src []byte) (*Scenario, error) { return load(newSource(name, src), src) }
+
+// LoadAccepted is Load for a file that a kernel has loaded and played: what it replaces are global functions,
+// also where the file does not say so. Files of captures did not before global was known here.
+func LoadAccepted(name string, src []byte) (*Scenario, error) {
 	s := newSource(name, src)
-	sc := &Scenario{File: name}
+	s.accepted = true
+	return load(s, src)
+}
+
+func load(s *source, src []byte) (*Scenario, error) {
+	sc := &Scenario{File: s.file}
 	s.load(sc, src)
 	if err := s.err(); err != nil {
 		return nil, err
 	}
 	return sc, nil
+}
+
+// replacedAreGlobal makes the functions that a scenario replaces global ones.
+func (sc *Scenario) replacedAreGlobal() {
+	for i := range sc.Runs {
+		for _, r := range sc.Runs[i].Replace {
+			prog, fn, _ := strings.Cut(r.Name, ":")
+			p := sc.Programs.Find(prog)
+			if p == nil {
+				continue // which is a mistake that build tells
+			}
+			if f := p.Value.Functions.Find(fn); f != nil {
+				f.Value.Global = true
+			}
+		}
+	}
 }
 
 func (s *source) load(sc *Scenario, src []byte) {
@@ -62,6 +87,9 @@ func (s *source) load(sc *Scenario, src []byte) {
 	}
 	if len(sc.Runs) == 0 {
 		s.failf(nodePos(at["runs"]), "expected at least one run")
+	}
+	if s.accepted {
+		sc.replacedAreGlobal()
 	}
 	s.build(sc)
 }

@@ -87,7 +87,7 @@ func builtOf(sc *capture.Scenario) (*scenarios.Built, error) {
 		}
 		return inkernel.ObjectRuns(f)
 	}
-	loaded, err := scenarios.Load(sc.Name+".yaml", []byte(sc.Source))
+	loaded, err := scenarios.LoadAccepted(sc.Name+".yaml", []byte(sc.Source))
 	if err != nil {
 		return nil, err
 	}
