@@ -25,7 +25,7 @@ import (
 func TestFuzzReaches(t *testing.T) {
 	n := 10_000
 	if testing.Short() {
-		n = 2000
+		n = 1000
 	}
 	var s *runner.Session
 	defer func() { _ = s.Close() }() // nothing of it is used any more
@@ -139,11 +139,15 @@ func TestFuzzMemory(t *testing.T) {
 		}
 		runtime.GC()
 	}
+	n := uint64(2000)
+	if testing.Short() {
+		n = 500
+	}
 	play(0, 300)
 	before := resident(t)
-	play(300, 2300)
+	play(300, 300+n)
 	if grown := resident(t) - before; grown > 64<<20 {
-		t.Errorf("2000 graphs take %d MiB more", grown>>20)
+		t.Errorf("%d graphs take %d MiB more", n, grown>>20)
 	}
 }
 

@@ -38,6 +38,9 @@ var (
 // whole returns the matrix of the library on all targets, played once.
 func whole(t *testing.T) *campaign.Matrix {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("plays every scenario on every target")
+	}
 	wholeOnce.Do(func() {
 		var err error
 		if wholeMatrix, err = campaign.PlayMatrix(context.Background(), library(t), allTargets(t), campaign.MatrixOptions{}); err != nil {
@@ -211,6 +214,9 @@ func TestMatrixCancelled(t *testing.T) {
 
 // TestCosts states the sizes of all designs; cycles are the core model's and checked for sense.
 func TestCosts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures every target")
+	}
 	costs, err := campaign.MeasureCosts(context.Background(), allTargets(t), timing.Cores()[0], campaign.MatrixOptions{})
 	if err != nil {
 		t.Fatal(err)

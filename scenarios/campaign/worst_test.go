@@ -30,6 +30,9 @@ func TestWorstByHand(t *testing.T) {
 	for name, want := range map[string]struct{ frames, unit, counter int }{
 		"5.10": {8, 32, 8}, "6.12": {8, 16, 16},
 	} {
+		if testing.Short() && name != "6.12" {
+			continue
+		}
 		w := worst(t, name)
 		callers := want.frames - 1
 		bpf := (256 - 1) / want.unit * want.unit // all callers together
@@ -73,6 +76,9 @@ func TestWorstOverflows(t *testing.T) {
 
 // TestWorstEndless: designs of 2020 count anew in each subprogram.
 func TestWorstEndless(t *testing.T) {
+	if testing.Short() {
+		t.Skip("searches long")
+	}
 	if w := worst(t, "ip-aux"); w.Endless != check.Limit || w.Shape.Callers != 0 {
 		t.Errorf("%+v", w)
 	}

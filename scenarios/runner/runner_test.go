@@ -81,7 +81,11 @@ func TestHierarchy(t *testing.T) {
 // TestReuse plays scenarios in one machine and each in its own: the results must not differ.
 func TestReuse(t *testing.T) {
 	var s *runner.Session
-	for round := range 3 {
+	rounds := 3
+	if testing.Short() {
+		rounds = 1
+	}
+	for round := range rounds {
 		for _, name := range scenarios.Builtin() {
 			for _, tn := range []string{"6.12", "6.1"} {
 				if !has(t, name, target(t, tn)) {
