@@ -241,7 +241,7 @@ func TestAnalyseMistakes(t *testing.T) {
 		"register":    {testProgram(code(mov(14, 1), leave())), []string{"there is no register r14"}},
 		"no prog array": {
 			testProgram(code(ldMap(2, 3), movImm(3, 0), bpf.Insn{Op: 0x85, Imm: bpf.HelperTailCall}, movImm(0, 0), leave())),
-			[]string{"tail call through map arr, which is no prog array"},
+			[]string{"tail call through map arr, which is not a prog array"},
 		},
 		"r10":          {testProgram(code(movImm(10, 0), leave())), []string{"r10 is read only"}},
 		"call nowhere": {testProgram(code(callFn(1), movImm(0, 0), leave())), []string{"no function starts at insn 2"}},

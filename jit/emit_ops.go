@@ -150,7 +150,7 @@ func (f *fn) check(i int, p *insnPlan) error {
 	}
 	to := int64(i) + 1 + off
 	if to < 0 || to >= int64(n) || to > 0 && f.insns[to-1].Op == bpf.OpLdImm64 {
-		return fmt.Errorf("jump to slot %d, which is no instruction of the function", int64(f.info.Start)+to)
+		return fmt.Errorf("jump to slot %d, which is not an instruction of the function", int64(f.info.Start)+to)
 	}
 	p.to = int32(to)
 	return nil

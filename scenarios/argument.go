@@ -24,7 +24,7 @@ func (p *Program) arguments(b *builder) {
 		switch {
 		case s.Call == nil || !steps[s.Call.Text]:
 		case takes[s.Call.Text] && s.With == nil:
-			b.failf(s.Call.Pos, "%s uses arg: expected \"with\" beside the call", s.Call.Text)
+			b.failf(s.Call.Pos, "%s uses arg: expected \"with\" in the same step", s.Call.Text)
 		case !takes[s.Call.Text] && s.With != nil:
 			b.failf(s.With.Pos, "%s does not use arg", s.Call.Text)
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
-// Bounds of a scenario file, in bytes and levels. Nobody writes more by hand, and the time that the
+// Bounds of a scenario file, in bytes and levels. Scenarios written by hand are smaller, and the time that the
 // YAML parser takes grows with the square of the nesting.
 const (
 	maxSource  = 1 << 18

@@ -102,7 +102,7 @@ func (e *emitter) tailCall(v *Value) {
 		e.read(v.Key, 3)
 	}
 	e.helper(bpf.HelperTailCall)
-	e.result = false // behind a refused tail call r0 is junk
+	e.result = false // after a refused tail call r0 is junk
 }
 
 // clobber does what clobber_regs_stack of the kernel's tests does: it overwrites stack that a

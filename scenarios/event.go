@@ -109,7 +109,7 @@ func (b *builder) expect(x *Expect) {
 			b.failf(v.Pos, "no invariant %q: expected %s", v.Text, asm.OneOf(invariants))
 		}
 		if v.Text == "none" && len(x.Violates) > 1 {
-			b.failf(v.Pos, "none cannot stand beside other invariants")
+			b.failf(v.Pos, "none excludes other invariants")
 		}
 	}
 	for _, v := range x.Values {

@@ -138,7 +138,7 @@ func (b *Built) Mismatch(a *Action, want, found string) Mismatch {
 	return Mismatch{b.Scenario.File, a.Event.Pos, fmt.Sprintf("expected %s, found %s", want, found)}
 }
 
-// as32 renders an expected return value as the kernel would, with the negative form beside it.
+// as32 renders an expected return value as the kernel would, followed by the negative form.
 func as32(v int64) string {
 	if v < 0 {
 		return fmt.Sprintf("%d (%d)", uint32(v), v)

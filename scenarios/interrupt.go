@@ -104,7 +104,7 @@ func (b *builder) checkErrno(ev *Event, x *Expect) {
 	case ev.Run != nil:
 		b.failf(ev.Pos, "errno does not belong to a run")
 	case x == ev.Expect:
-		b.failf(ev.Pos, "errno stands beside expect; inside it only in entries of on")
+		b.failf(ev.Pos, "errno belongs next to expect, not inside it; only entries of on may hold it")
 	case x.Errno != success && !slices.Contains(errnos, x.Errno):
 		b.failf(ev.Pos, "expected errno %s or success, found %q", asm.OneOf(errnos), x.Errno)
 	}

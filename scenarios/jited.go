@@ -81,7 +81,7 @@ func (x *Jited) lines() (out []jitedLine, errs []asm.Error) {
 }
 
 // cutJitedComment drops what follows '#', ';' or "//" outside of {{...}} at the start of a line or
-// behind a blank.
+// after a blank.
 func cutJitedComment(line string) string {
 	inside := false
 	for i := range len(line) {
@@ -99,7 +99,7 @@ func cutJitedComment(line string) string {
 	return line
 }
 
-// compileJited makes a regular expression of a line. As in the kernel, text behind what is expected
+// compileJited makes a regular expression of a line. As in the kernel, text after what is expected
 // does not matter. Text before it can only be a label.
 func compileJited(line string) (*regexp.Regexp, error) {
 	var b strings.Builder
@@ -112,10 +112,10 @@ func compileJited(line string) (*regexp.Regexp, error) {
 		}
 		expr, tail, closed := strings.Cut(after, "}}")
 		if !closed {
-			return nil, fmt.Errorf("expected }} behind {{%s", after)
+			return nil, fmt.Errorf("expected }} after {{%s", after)
 		}
 		if _, err := regexp.Compile(expr); err != nil {
-			return nil, fmt.Errorf("{{%s}} is no regular expression: %w", expr, err)
+			return nil, fmt.Errorf("{{%s}} is not a regular expression: %w", expr, err)
 		}
 		b.WriteString("(?:" + expr + ")")
 		rest = tail
@@ -185,7 +185,7 @@ func jitedFor(x Named[Jited], names []string) *Jited {
 	return nil
 }
 
-// compare finds each group of lines between gaps one behind the other, the first one anywhere. The
+// compare finds each group of lines between gaps one after the other, the first one anywhere. The
 // result is nil if all are there.
 func (x *Jited) compare(found []foundLine) *Mismatch {
 	lines, _ := x.lines()
@@ -208,7 +208,7 @@ func (x *Jited) compare(found []foundLine) *Mismatch {
 	return nil
 }
 
-// findGroup looks for lines that all match one behind the other, from a line on. If there is no such
+// findGroup looks for lines that all match one after the other, from a line on. If there is no such
 // place, it returns the first of those at which most lines match, and how many do.
 func findGroup(group []jitedLine, found []foundLine, from int) (at, matched int) {
 	at, matched = from, 0

@@ -39,8 +39,8 @@ func lines(text ...string) (out []image.ATTLine) {
 			panic(err)
 		}
 		l := image.ATTLine{Off: image.CodeOff(n), Text: rest}
-		if label, behind, ok := strings.Cut(rest, ": "); ok {
-			l.Label, l.Text = label, behind
+		if label, text, ok := strings.Cut(rest, ": "); ok {
+			l.Label, l.Text = label, text
 		}
 		out = append(out, l)
 	}
@@ -93,7 +93,7 @@ func TestJited(t *testing.T) {
 		{"over functions", "callq 0x{{.*}}\nretq\nendbr64", `x.yaml:10:9: expected machine code "endbr64", found "func #1:" at sub`},
 		{"no literal regexp", "endbr64\n.*", `x.yaml:9:9: expected machine code ".*", found "ja L0"`},
 		{"wrong label", "L1: pushq %rax", `x.yaml:8:9: expected machine code "L1: pushq %rax", found no such line from "func #0:" at main on`},
-		{"behind the end", "leave\nretq\nnop", `x.yaml:10:9: expected machine code "nop", found "the end of the code"`},
+		{"after the end", "leave\nretq\nnop", `x.yaml:10:9: expected machine code "nop", found "the end of the code"`},
 		{"in the middle", "0xffffffffc0000100", `x.yaml:8:9: expected machine code "0xffffffffc0000100", found no such line`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestJited(t *testing.T) {
 	}
 }
 
-// TestJitedPicture shows both texts beside each other, with a mark where they part.
+// TestJitedPicture shows both texts side by side, with a mark where they part.
 func TestJitedPicture(t *testing.T) {
 	got := checkCode(t, codeScenario("endbr64\nja L0\npushq %rbx\nL0: pushq %rax", ""), "6.12")
 	want := []string{`x.yaml:10:9: expected machine code "pushq %rbx", found "pushq %rax" at main+0x6
@@ -139,8 +139,8 @@ func TestJitedTargets(t *testing.T) {
 // TestJitedMistakes reports every mistake of a file with its place.
 func TestJitedMistakes(t *testing.T) {
 	for _, c := range []struct{ text, more, want string }{
-		{"endbr64\nmovq {{(, %rax", "", "x.yaml:9:9: expected }} behind {{(, %rax"},
-		{"movq {{(}}, %rax\n\n  ja {{[}}", "", "x.yaml:8:9: {{(}} is no regular expression;x.yaml:10:11: {{[}} is no regular expression"},
+		{"endbr64\nmovq {{(, %rax", "", "x.yaml:9:9: expected }} after {{(, %rax"},
+		{"movq {{(}}, %rax\n\n  ja {{[}}", "", "x.yaml:8:9: {{(}} is not a regular expression;x.yaml:10:11: {{[}} is not a regular expression"},
 		{"...", "", "x.yaml:8:1: expected lines of machine code, found none"},
 		{"# nothing", "", "x.yaml:8:1: expected lines of machine code"},
 		{"", "{\"6.12,\": nop}", "x.yaml:9:17: expected names of targets separated by commas"},

@@ -203,7 +203,7 @@ func run(t *testing.T, m *interp.Machine, b *scenarios.Built, a *scenarios.Actio
 		t.Fatal(err)
 	}
 	if r.Uninit != 0 {
-		t.Errorf("%d reads of stack that nobody wrote", r.Uninit)
+		t.Errorf("%d reads of stack that was never written", r.Uninit)
 	}
 	o := &scenarios.Outcome{
 		Return: r.Return, Taken: r.TakenTotal,

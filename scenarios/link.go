@@ -77,7 +77,7 @@ func (b *builder) function(name string, f *Function) *asm.Unit {
 	return nil
 }
 
-// place puts the units one behind the other and resolves their names.
+// place puts the units one after the other and resolves their names.
 func (l *linked) place(units map[string]*asm.Unit) {
 	order := []string{l.name}
 	for _, f := range l.file.Functions {

@@ -123,12 +123,12 @@ func (e *emitter) readMap(v *Value, dst uint8) {
 	if dst != 0 {
 		e.moveImm(dst, 0)
 	}
-	missing := e.jumpTo(bpf.Insn{Op: bpf.ClassJmp | bpf.JmpEq, Dst: 0}) // if r0 == 0 goto behind
+	missing := e.jumpTo(bpf.Insn{Op: bpf.ClassJmp | bpf.JmpEq, Dst: 0}) // if r0 == 0 goto after
 	e.load(size, dst, 0, int16(v.Off))
 	e.land([]int{missing})
 }
 
-// lookup calls bpf_map_lookup_elem for the key of v: r0 is the value's address or 0 behind it.
+// lookup calls bpf_map_lookup_elem for the key of v: r0 is the value's address or 0 after it.
 func (e *emitter) lookup(v *Value) {
 	m := e.b.sc.Maps.Find(v.Map)
 	slot := e.temp()

@@ -29,7 +29,7 @@ func RawProgram(insns []byte) (*bpf.Program, error) {
 		}
 		to := i + 1 + int(in.Imm)
 		if to < 0 || to >= len(p.Insns) || second[to] {
-			return nil, fmt.Errorf("raw program: insn %d calls slot %d, which is no instruction", i, to)
+			return nil, fmt.Errorf("raw program: insn %d calls slot %d, which is not an instruction", i, to)
 		}
 		starts = append(starts, to)
 	}

@@ -159,7 +159,7 @@ type Attach struct {
 	Pos Pos `json:"-"`
 
 	Fentry   *Name `json:"fentry,omitempty"`   // trace a function of this program: before it runs
-	Fexit    *Name `json:"fexit,omitempty"`    // or behind it
+	Fexit    *Name `json:"fexit,omitempty"`    // or after it
 	Function *Name `json:"function,omitempty"` // the traced subprogram; absent for the entry function
 	By       Name  `json:"by"`
 }

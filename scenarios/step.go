@@ -61,7 +61,7 @@ func (x *Step) decodeNode(d *decoder, n ast.Node) {
 	}
 	for _, k := range need {
 		if _, ok := keys[k]; !ok {
-			d.failf(x.Pos, "%s needs %q beside it", x.Verb, k)
+			d.failf(x.Pos, "%s needs %q in the same step", x.Verb, k)
 		}
 	}
 	for _, k := range []string{"with", "to", "is", "then", "else", "do"} {

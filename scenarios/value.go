@@ -28,7 +28,7 @@ const (
 )
 
 // Value is an operand of a step, written as one word: 5, r7, result, ctx.len, fp-8, count,
-// jmp_table[2], bss[0]+4. A size may stand before a location ("u8 fp-1") and a factor behind any
+// jmp_table[2], bss[0]+4. A size may stand before a location ("u8 fp-1") and a factor after any
 // operand that is read ("ctx.len*2"). The zero value is the integer 0.
 type Value struct {
 	Pos  Pos
@@ -86,7 +86,7 @@ func parseValue(s string) (Value, error) {
 	if i := strings.LastIndexByte(rest, '*'); i >= 0 {
 		n, err := asm.ParseInt(strings.TrimSpace(rest[i+1:]))
 		if err != nil || n < 1 || n > math.MaxInt32 {
-			return Value{}, fmt.Errorf("expected a positive factor behind '*', found %q", rest[i+1:])
+			return Value{}, fmt.Errorf("expected a positive factor after '*', found %q", rest[i+1:])
 		}
 		v.Times, rest = n, strings.TrimSpace(rest[:i])
 	}

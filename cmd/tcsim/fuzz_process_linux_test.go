@@ -64,7 +64,7 @@ func (f *fuzzing) workers() []int {
 	return pids
 }
 
-// isWorker reports whether a process is a worker and no zombie, of which nothing but the number is left.
+// isWorker reports whether a process is a worker, and not a zombie, which is only a number.
 func isWorker(pid int) bool {
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	return err == nil && bytes.Contains(line, []byte("\x00"+workerVerb+"\x00"))
@@ -155,7 +155,7 @@ func TestFuzzSignal(t *testing.T) {
 	dir := t.TempDir()
 	f := startFuzz(t, "--n", "100000000", "--target", "pop-nop-push", "--out", dir)
 	workers := f.workers()
-	const enough = 100_000 // bytes of answers: hundreds of graphs, of which every tenth fails
+	const enough = 100_000 // bytes of answers: hundreds of graphs, every tenth of which fails
 	begin := f.read()
 	f.waitFor("answers", func() bool { return f.read() > begin+enough })
 	for _, pid := range append(workers, f.cmd.Process.Pid) {

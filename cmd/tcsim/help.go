@@ -63,7 +63,7 @@ func rootPage(app *cli.Command) string {
 	fmt.Fprintf(&b, "DESCRIPTION:\n%s\nCOMMANDS:\n", foldHelp(app.Description, 3))
 	for _, c := range app.Commands {
 		if !c.Hidden {
-			b.WriteString(beside("   "+c.Name, commandColumn, c.Usage))
+			b.WriteString(inColumn("   "+c.Name, commandColumn, c.Usage))
 		}
 	}
 	b.WriteString("\nOPTIONS:\n")
@@ -99,10 +99,10 @@ func optionHelp(f cli.Flag) string {
 	return option(left, usage)
 }
 
-func option(left, text string) string { return beside("   "+left, optionColumn, text) }
+func option(left, text string) string { return inColumn("   "+left, optionColumn, text) }
 
-// beside puts text into a column to the right of left, below it if left is too long.
-func beside(left string, column int, text string) string {
+// inColumn puts text into a column to the right of left, below it if left is too long.
+func inColumn(left string, column int, text string) string {
 	var b strings.Builder
 	for _, line := range render.Fold(text, helpWidth-column) {
 		if len(left) > column-2 {

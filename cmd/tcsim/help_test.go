@@ -62,7 +62,7 @@ func exampleLines(help string) []string {
 	return out
 }
 
-// runExample runs one line: "echo X | tcsim ..." gives X on standard input, what comes behind tcsim's
+// runExample runs one line: "echo X | tcsim ..." gives X on standard input, what comes after tcsim's
 // own arguments in a pipe or a list is not run.
 func runExample(t *testing.T, line string) {
 	stdin := ""

@@ -69,7 +69,7 @@ func (e env) importDump(ctx context.Context, cmd *cli.Command) error {
 	return e.importList(cmd, progs, notes)
 }
 
-// importOptions reads what the user says beside the files.
+// importOptions reads what the user says in addition to the files.
 func (e env) importOptions(cmd *cli.Command) (imports.Options, error) {
 	var opt imports.Options
 	var errs []error

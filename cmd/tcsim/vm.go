@@ -144,7 +144,7 @@ func guestFiles(what *order, kernel, config string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// configPaths are where a kernel's configuration usually is: beside an installed kernel under the
+// configPaths are where a kernel's configuration usually is: next to an installed kernel under the
 // same version, or at the top of the tree in which a kernel was built.
 func configPaths(kernel string) []string {
 	dir, base := filepath.Split(kernel)

@@ -49,7 +49,7 @@ func TestVM(t *testing.T) {
 	}
 }
 
-// countOf reads "n/all" behind a word.
+// countOf reads "n/all" after a word.
 func countOf(text, word string) (n, all int) {
 	if _, rest, ok := strings.Cut(text, "\n"+word); ok {
 		if _, err := fmt.Sscanf(rest, "%d/%d", &n, &all); err != nil {

@@ -21,7 +21,7 @@ type insn struct {
 	in *fn // the function that it belongs to; nil if it lies outside the images
 	// tail is the site whose tail call it takes, if it is not a nop.
 	tail *image.TailCallSite
-	// end is the address behind the site that it belongs to: going there refuses the tail call for
+	// end is the address after the site that it belongs to: going there refuses the tail call for
 	// the reason why. 0 if it belongs to none.
 	end image.Addr
 	why reason

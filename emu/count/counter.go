@@ -240,7 +240,7 @@ func (c *counter) call(in *insn) error {
 		return c.enter(f)
 	}
 	if in.in.img.Trampoline && c.code.inside(c.r.RIP) != nil {
-		c.top.t.calls.inc(1) // of the traced function, behind its entry
+		c.top.t.calls.inc(1) // of the traced function, after its entry
 	}
 	return nil // of a helper, or of a thunk, which is followed like code of the function
 }

@@ -236,7 +236,7 @@ func htabLookup(c *call) (uint64, error) {
 		return 0, err
 	}
 	if !g.Type.Hash() {
-		return 0, fmt.Errorf("map %s is no hash", g.Name)
+		return 0, fmt.Errorf("map %s is not a hash", g.Name)
 	}
 	key, err := c.bytes(2, g.KeySize)
 	if err != nil {

@@ -21,7 +21,7 @@ const (
 func (c *call) ringArg(arg int) (*guest.Map, error) {
 	g, err := c.mapAt(arg)
 	if err == nil && g.Type != bpf.RingBuf {
-		err = fmt.Errorf("map %s is no ring buffer", g.Name)
+		err = fmt.Errorf("map %s is not a ring buffer", g.Name)
 	}
 	return g, err
 }

@@ -50,7 +50,7 @@ type Ctx struct {
 	// Packet is what the data pointer of the structure points to; data_end is its end.
 	Packet []byte
 
-	room  []byte // XDP, during a run: the packet with what is in front of it and behind it
+	room  []byte // XDP, during a run: the packet with what is in front of it and after it
 	start int    // where in room the packet begins
 	meta  int    // where in room its metadata begins
 }
@@ -139,7 +139,7 @@ func XDP(packet []byte) Ctx {
 }
 
 // ForType makes the context of a test run of a program of type t on packet, as
-// BPF_PROG_TEST_RUN does: socket filters see the packet behind its Ethernet header, tracing
+// BPF_PROG_TEST_RUN does: socket filters see the packet after its Ethernet header, tracing
 // programs and kprobes get zeroed memory.
 func ForType(t bpf.ProgType, packet []byte) Ctx {
 	switch {

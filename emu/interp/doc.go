@@ -22,7 +22,7 @@
 // Pointers are plain 64-bit numbers in kernel-like ranges, so programs can store, load, subtract
 // and compare them. Every access is checked against the regions that exist: the BPF stacks of
 // live frames (512 bytes each, with gaps between them), the values of maps, the context and the
-// packet. What lies outside ends the run with a *Fault. Reads of stack bytes that nobody wrote
+// packet. What lies outside ends the run with a *Fault. Reads of stack bytes that were never written
 // give zero and are counted in Result.Uninit, because machine code gives whatever was there.
 //
 // # Tail calls

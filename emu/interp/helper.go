@@ -102,7 +102,7 @@ var outsideHelpers = map[int32]uint8{
 	HelperKtimeCoarse:    64,
 	HelperKtimeTAI:       64,
 
-	17: 32, 24: 32, 80: 64, 84: 64, 85: 64, 99: 64, // cgroup and route of nobody, sockets that are not there
+	17: 32, 24: 32, 80: 64, 84: 64, 85: 64, 99: 64, // no cgroup, no route, no sockets
 }
 
 // helper calls a helper by number. R1 to R5 are junk afterwards.

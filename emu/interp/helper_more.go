@@ -19,7 +19,7 @@ var moreHelpers = map[int32]helperFunc{
 	45:  (*Machine).probeReadStr,
 	51:  (*Machine).redirectMap,
 	86:  func(*Machine) (uint64, error) { return 0, nil },
-	93:  func(*Machine) (uint64, error) { return 0, nil }, // nobody else takes locks
+	93:  func(*Machine) (uint64, error) { return 0, nil }, // locks are always free
 	94:  func(*Machine) (uint64, error) { return 0, nil },
 	112: (*Machine).probeRead, // of user space
 	113: (*Machine).probeRead, // of the kernel
@@ -154,7 +154,7 @@ func (m *Machine) ringbuf() (*mapState, error) {
 	return s, nil
 }
 
-// record makes room for n bytes behind a header; nil if there is none, as nobody reads.
+// record makes room for n bytes after a header; nil if there is none, as nothing reads.
 func (s *mapState) record(n uint64) (at uint64, data []byte) {
 	total := (n + 15) &^ 7
 	if n >= 1<<30 || s.ring+total >= uint64(len(s.data)) {

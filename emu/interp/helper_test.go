@@ -174,7 +174,7 @@ func TestLoop(t *testing.T) {
 			movX(3, 10), addK(3, -8), movK(4, 0), helper(interp.HelperLoop), // 5 to 8
 			ldxDW(1, 10, -8), addX(0, 1), exit(), // 9 to 11: iterations + sum
 			ldxDW(3, 2, 0), addX(3, 1), stxDW(2, 0, 3), // sum += index
-			movK(0, 0), insn(0x55, 1, 0, 1, 9), movK(0, 1), exit()) // stops behind index 9
+			movK(0, 0), insn(0x55, 1, 0, 1, 9), movK(0, 1), exit()) // stops after index 9
 	}
 	for _, tt := range []struct {
 		n    int32

@@ -146,7 +146,7 @@ func (s *mapState) update(key, value []byte, flags uint64, cpu uint32) syscall.E
 	return 0
 }
 
-// evict gives up a place of a full LRU hash, the first; -1 if the map is none. Which element a kernel
+// evict gives up a place of a full LRU hash, the first; -1 if the map is not one. Which element a kernel
 // gives up is nothing that programs can rely on.
 func (s *mapState) evict() int {
 	if s.def.Type != bpf.LRUHashMap && s.def.Type != bpf.LRUPerCPUHashMap {

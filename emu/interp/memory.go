@@ -14,7 +14,7 @@ import (
 // StackSize is the BPF stack of one function in bytes (include/linux/filter.h, MAX_BPF_STACK).
 const StackSize = 512
 
-// frameStride is the distance of frames: a stack and a gap of the same size that nobody may touch.
+// frameStride is the distance of frames: a stack and a gap of the same size that must not be touched.
 const frameStride = 2 * StackSize
 
 // Layout says where regions lie. A zero field gets a default in the kernel's direct map or its

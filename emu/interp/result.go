@@ -72,7 +72,7 @@ type Result struct {
 	// Interrupt is what the program did that interrupted the run; nil if none did. Its counts are not
 	// in those of the run, but for Frames, Uninit and Insns.
 	Interrupt *Result
-	// Uninit is the number of stack reads that met a byte nobody had written. They read zero
+	// Uninit is the number of stack reads that met a byte never written. They read zero
 	// here and anything in machine code, so a result with Uninit > 0 proves nothing.
 	Uninit uint64
 }

@@ -20,7 +20,7 @@ const (
 )
 
 // Trace is a tracing program attached to a function of a program. It runs when the function is
-// called, or returns to such a call; a tail call lands behind the hook. Each run is an invocation
+// called, or returns to such a call; a tail call lands after the hook. Each run is an invocation
 // with its own counter. Counts in Result include what tracing programs do.
 type Trace struct {
 	Kind TraceKind

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// maxLanes is how many counters can have arrows beside each other; further ones are named only.
+// maxLanes is how many counters can have arrows side by side; further ones are named only.
 const maxLanes = 5
 
 // lane is the arrow from all pointers to one counter.

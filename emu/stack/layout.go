@@ -53,7 +53,7 @@ type Frame struct {
 	Top        trace.Hex `json:"top"` // where the return address lies
 	Base       trace.Hex `json:"rbp"` // rbp in the body
 	First      int       `json:"first_slot"`
-	End        int       `json:"end_slot"` // behind the last slot
+	End        int       `json:"end_slot"` // after the last slot
 }
 
 // Slot is 8 bytes of the stack, or a run of equal words of a BPF stack.

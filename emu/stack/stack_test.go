@@ -222,7 +222,7 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// Pointers to different counters get arrows beside each other; one to nowhere says so.
+// Pointers to different counters get arrows side by side; one to nowhere says so.
 func TestTwoCounters(t *testing.T) {
 	g := tracetest.Graph{Design: tracetest.Hier}
 	l := layoutAt(t, g, resolve(t, "tailcall:3", runOf(t, g))[0])

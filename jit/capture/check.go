@@ -133,7 +133,7 @@ func (p *Prog) checkFunc(i int, path string, note noteFunc) {
 		note(path+".start", "slot %d does not exist: there are %d", f.Start, n)
 	}
 	if i > 0 && f.Start >= 0 && f.Start <= p.Funcs[i-1].Start {
-		note(path+".start", "slot %d is not behind slot %d, the start of the function before", f.Start, p.Funcs[i-1].Start)
+		note(path+".start", "slot %d is not after slot %d, the start of the function before", f.Start, p.Funcs[i-1].Start)
 	}
 	if p.LoadError != "" {
 		return
@@ -186,7 +186,7 @@ func (p *Prog) checkPositions(path string, note noteFunc) {
 			at := fmt.Sprintf("%s.refs.%s[%d]", path, State(s), i)
 			p.checkPlace(at, r.Func, r.Imm, 4, note)
 			if r.Imm <= r.Off {
-				note(at+".imm", "operand at %d is not behind the start of its instruction at %d", r.Imm, r.Off)
+				note(at+".imm", "operand at %d is not after the start of its instruction at %d", r.Imm, r.Off)
 			}
 		}
 	}

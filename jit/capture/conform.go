@@ -51,7 +51,7 @@ type Report struct {
 	Images map[string]Count
 	// States counts the same functions by state.
 	States [numStates]Count
-	// Facts counts what Analyse and Compile say about programs beside their code, and the capture
+	// Facts counts what Analyse and Compile say about programs besides their code, and the capture
 	// too: kind and place of each tail call, place of each instruction and call.
 	Facts Count
 	// Refused counts the programs that the kernel did not accept, NotJITed those that it accepted
@@ -206,7 +206,7 @@ func (c *conformer) run() []result {
 	return results
 }
 
-// crashed is a panic in another goroutine than the caller's, where nobody could recover from it.
+// crashed is a panic in another goroutine than the caller's, where it could not be recovered from.
 type crashed struct {
 	what  string
 	stack []byte

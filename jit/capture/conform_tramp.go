@@ -201,7 +201,7 @@ func differs(got *jit.Trampoline, t *Trampoline) error {
 	return errors.Join(errs...)
 }
 
-// trampCode is a trampoline as captures have it: without the int3 behind its return.
+// trampCode is a trampoline as captures have it: without the int3 after its return.
 func trampCode(got *jit.Trampoline, t *Trampoline) []byte {
 	code := got.Func.Code
 	if n := len(code) - 1; n == t.Len && code[n] == 0xcc {

@@ -44,7 +44,7 @@ func loads(in *x86.Inst, r x86.Reg) (v int64, ok bool) {
 }
 
 // Arena returns where the kernel sees the arena: what the program loads into r12. Where user space
-// sees it is known from a cast of an address to user space, of which the upper half is a constant;
+// sees it is known from a cast of an address to user space, whose upper half is a constant;
 // it is 0 in programs without such a cast, which do not need it.
 func (e *Env) Arena(int) (kernel, user image.Addr, err error) {
 	for fn := range e.prog.Funcs {

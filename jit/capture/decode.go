@@ -61,7 +61,7 @@ func (r *reader) insns() []bpf.Insn {
 	at := r.pos
 	b := r.hexBytes()
 	if len(b)%bpf.InsnSize != 0 {
-		r.wrong(at, "%d bytes are no whole number of %d-byte instructions", len(b), bpf.InsnSize)
+		r.wrong(at, "%d bytes are not a whole number of %d-byte instructions", len(b), bpf.InsnSize)
 	}
 	out := make([]bpf.Insn, len(b)/bpf.InsnSize)
 	for i := range out {

@@ -14,7 +14,7 @@ import (
 
 // Derive finds by decoding what depends on addresses in the code of all programs of the scenario:
 // tail calls, addresses of maps, operands that lead out of a function. name is the kernel's symbol
-// at an address ("" for none), with "+0x10" behind it if the address is inside something. It
+// at an address ("" for none), with "+0x10" after it if the address is inside something. It
 // replaces what was there before; code that does not decode is listed in Prog.Undecoded. Of trampolines it
 // finds the operands and what they stand for. A program that others loaded and that is not understood gets a
 // LoadError.

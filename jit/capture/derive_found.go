@@ -11,8 +11,8 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// foundSites places the tail calls and the addresses of maps of a program that others loaded, of which
-// nobody knows where the code of each instruction begins. Tail calls are recognised; the constants of
+// foundSites places the tail calls and the addresses of maps of a program that others loaded, where
+// it is unknown at which offset the code of each instruction begins. Tail calls are recognised; the constants of
 // ld_imm64 stand in the code in the order of the instructions.
 func (s *Scenario) foundSites(p *Prog) error {
 	var funcs []image.FuncImage

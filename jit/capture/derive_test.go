@@ -83,7 +83,7 @@ func symbolNames(s *capture.Symbols) func(image.Addr) string {
 	}
 }
 
-// TestDeriveFound forgets where the code of each instruction begins, too, as nobody knows of programs that
+// TestDeriveFound forgets where the code of each instruction begins, too, which is unknown in programs that
 // others loaded, and finds tail calls and maps all the same.
 func TestDeriveFound(t *testing.T) {
 	for _, name := range []string{"kernels/5.10-default", "kernels/6.12-off", "kernels/7.2-its-eibrs", "live/6.18-vm"} {

@@ -14,7 +14,7 @@ import (
 type Dump struct {
 	Tag    string
 	Xlated []bpf.Insn // with the indexes of the scenario's maps in ld_imm64
-	Code   []byte     // of all functions, one behind the other
+	Code   []byte     // of all functions, one after the other
 	Funcs  []DumpFunc // in the order of Code
 	Lines  []Line
 }
@@ -65,7 +65,7 @@ func (p *Prog) Load(d *Dump) error {
 	return nil
 }
 
-// SetCode records the program's code in a later state, of all functions one behind the other.
+// SetCode records the program's code in a later state, of all functions one after the other.
 func (p *Prog) SetCode(s State, code []byte) error {
 	if err := setCode(p.Funcs, s, code); err != nil {
 		return fmt.Errorf("program %s: %w", p.Name, err)

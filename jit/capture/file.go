@@ -150,7 +150,7 @@ type Prog struct {
 	Name      string
 	LoadError string // errno and verifier log; empty if accepted
 	Tag       string
-	// Insns are the instructions as submitted, with map indexes in ld_imm64. Nobody knows them of a
+	// Insns are the instructions as submitted, with map indexes in ld_imm64. They are unknown of a
 	// program that others loaded: then there are none, and slots of Insns are slots of Xlated.
 	Insns     []bpf.Insn
 	Xlated    []bpf.Insn // as reported back, see Scenario.Xlated

@@ -160,7 +160,7 @@ func (s *Source) Scenario(i int) (*Scenario, error) {
 	return sc, nil
 }
 
-// All goes through the scenarios in the order of the file. It goes on behind an error.
+// All goes through the scenarios in the order of the file. It goes on after an error.
 func (s *Source) All() iter.Seq2[*Scenario, error] {
 	return func(yield func(*Scenario, error) bool) {
 		for i := range s.lines {

@@ -45,7 +45,7 @@ func Write(w io.Writer, f *File) error {
 // WriteFile writes a capture to a file, which appears only when it is complete. On an error nothing is
 // left, and what was there before stays. Devices and pipes are written to as they are.
 func WriteFile(path string, f *File) error {
-	var text bytes.Buffer // so that the file beside path exists for a moment only
+	var text bytes.Buffer // so that the file next to path exists for a moment only
 	err := Write(&text, f)
 	if err == nil {
 		err = replace(path, text.Bytes())
@@ -90,7 +90,7 @@ func replace(path string, text []byte) (err error) {
 	return os.Rename(tmp.Name(), path)
 }
 
-// reason takes the name of a file that nobody knows out of an error.
+// reason takes the name of a temporary file out of an error.
 func reason(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {

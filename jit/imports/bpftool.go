@@ -188,7 +188,7 @@ func (f *Func) learn(pc int, operand string) error {
 	case f.Place == Known && base != f.Addr:
 		return fmt.Errorf("its target puts the function at %#x, an earlier one or its name at %#x", uint64(base), uint64(f.Addr))
 	case !kernelAddr(base):
-		return fmt.Errorf("its target puts the function at %#x, which is no address of the kernel's", uint64(base))
+		return fmt.Errorf("its target puts the function at %#x, which is not an address of the kernel's", uint64(base))
 	}
 	f.Addr, f.Place = base, Known
 	return nil

@@ -35,7 +35,7 @@ type Prog struct {
 
 // Func is one function.
 type Func struct {
-	Name  string // "" if nobody names it
+	Name  string // "" if it is unknown
 	Proto string // C prototype; "" without BTF
 	Addr  image.Addr
 	Place Place // what Addr is worth
@@ -224,7 +224,7 @@ func readRaw(data []byte, opt Options) (*Dump, error) {
 		data = data[n:]
 	}
 	if len(data) != 0 {
-		return nil, fmt.Errorf("%d bytes are left behind the last function", len(data))
+		return nil, fmt.Errorf("%d bytes are left after the last function", len(data))
 	}
 	return &Dump{Progs: []Prog{p}}, nil
 }

@@ -152,7 +152,7 @@ func compare(t *testing.T, got imports.Prog, want prog, names bool, place import
 			t.Errorf("%s: at %#x, want %#x", w.Name, uint64(f.Addr), uint64(w.Addr))
 		}
 		if f.Addr-got.Funcs[0].Addr != w.Addr-want.funcs[0].Addr && f.Place != imports.Nowhere {
-			t.Errorf("%s: %#x behind the entry, want %#x", w.Name, uint64(f.Addr-got.Funcs[0].Addr), uint64(w.Addr-want.funcs[0].Addr))
+			t.Errorf("%s: %#x after the entry, want %#x", w.Name, uint64(f.Addr-got.Funcs[0].Addr), uint64(w.Addr-want.funcs[0].Addr))
 		}
 		if names && imports.ShortName(f.Name) != w.Name {
 			t.Errorf("name %s, want %s", f.Name, w.Name)
@@ -280,7 +280,7 @@ func TestRefused(t *testing.T) {
 		`opcode "0x1f3"`:                       {data: strings.Replace(tool, `"0x55"`, `"0x1f3"`, 1)},
 		"no functions":                         {data: `[ ]`},
 		"does not say where functions begin":   {data: code},
-		"bytes are left behind the last":       {data: code, opt: imports.Options{Lens: []int{10}}},
+		"bytes are left after the last":        {data: code, opt: imports.Options{Lens: []int{10}}},
 		"but 0 are left":                       {data: code, opt: imports.Options{Lens: []int{len(code), 1}}},
 		"1 addresses for 2 functions":          {data: tool, opt: imports.Options{Addrs: []image.Addr{1}}},
 		"function lengths belong to raw":       {data: tool, opt: imports.Options{Lens: []int{1}}},
@@ -323,7 +323,7 @@ func TestSymbolsRefused(t *testing.T) {
 		"":                                   "no symbols",
 		"0000000000000000 T bpf_prog_free\n": "the kernel hides them",
 		"ffffffff81000000 T\n":               "line 1: expected an address",
-		"\nffffffff8100000g T x\n":           `line 2: "ffffffff8100000g" is no address`,
+		"\nffffffff8100000g T x\n":           `line 2: "ffffffff8100000g" is not an address`,
 	} {
 		if s, err := imports.ReadSymbols([]byte(text)); s != nil || err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)
@@ -331,7 +331,7 @@ func TestSymbolsRefused(t *testing.T) {
 	}
 }
 
-// TestAmbiguous has an entry that calls two functions of one size: nobody can tell which is which.
+// TestAmbiguous has an entry that calls two functions of one size: it is impossible to tell which is which.
 func TestAmbiguous(t *testing.T) {
 	entry := "e8 1b 00 00 00 e8 36 00 00 00 c3 00 00 00 00 00"
 	code, err := hex.DecodeString(strings.ReplaceAll(entry, " ", "")[:22])

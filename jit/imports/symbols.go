@@ -36,7 +36,7 @@ func ReadSymbols(data []byte) (*Symbols, error) {
 		}
 		a, err := strconv.ParseUint(fields[0], 16, 64)
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %q is no address", i+1, fields[0])
+			return nil, fmt.Errorf("line %d: %q is not an address", i+1, fields[0])
 		}
 		if a == 0 {
 			zero++
@@ -99,7 +99,7 @@ func (s *Symbols) prog(a image.Addr) (image.Addr, bool) {
 	return a - s.progs[i-1], true
 }
 
-// room returns how far the next function of a program is behind that at a; 0 without one.
+// room returns how far the next function of a program is after that at a; 0 without one.
 func (s *Symbols) room(a image.Addr) image.Addr {
 	i, _ := slices.BinarySearch(s.progs, a+1)
 	if i == len(s.progs) {

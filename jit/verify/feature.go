@@ -23,7 +23,7 @@ func markExceptions(p *bpf.Program, funcs []FuncInfo) error {
 		case callback >= 0:
 			return fmt.Errorf("functions %d and %d are both exception callbacks", callback, i)
 		case i == 0:
-			return errors.New("the main function is no exception callback")
+			return errors.New("the main function cannot be the exception callback")
 		default:
 			callback, funcs[i].ExceptionCB = i, true
 		}

@@ -119,7 +119,7 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 	case in.Src != 0 || in.Op != bpf.OpCall:
 	case n == bpf.HelperTailCall && ok:
 		if m := &f.regs[2]; m.kind == kindMap && x.p.Maps[m.mapIdx].Type != bpf.ProgArray {
-			return fmt.Errorf("tail call through map %s, which is no prog array (check_map_func_compatibility)", x.p.Maps[m.mapIdx].Name)
+			return fmt.Errorf("tail call through map %s, which is not a prog array (check_map_func_compatibility)", x.p.Maps[m.mapIdx].Name)
 		}
 		if err := x.tailCall(s); err != nil {
 			return err

@@ -63,7 +63,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%x: no text", code)
 		}
 		if again, err := x86.Decode(code[:i.Len], i.PC); err != nil || again != i {
-			t.Fatalf("%x: the bytes behind the instruction matter: %v %v, %v", code, i, again, err)
+			t.Fatalf("%x: the bytes after the instruction matter: %v %v, %v", code, i, again, err)
 		}
 		for range 2 {
 			if c, err := cache.Decode(code, i.PC); err != nil || c != i {

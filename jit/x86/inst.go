@@ -53,7 +53,7 @@ type Inst struct {
 	Known bool
 }
 
-// Next returns the address behind the instruction.
+// Next returns the address after the instruction.
 func (i *Inst) Next() Addr { return i.PC + Addr(i.Len) }
 
 // Ops returns the valid operands.

@@ -116,7 +116,7 @@ func (s *statement) imm32(i int) (int32, error) {
 	return int32(n), nil
 }
 
-// asmNumber is ParseInt with an optional plus sign and blanks behind the sign.
+// asmNumber is ParseInt with an optional plus sign and blanks after the sign.
 func asmNumber(text string) (int64, error) {
 	return ParseInt(strings.TrimPrefix(strings.ReplaceAll(text, " ", ""), "+"))
 }

@@ -90,7 +90,7 @@ runs:
 	}
 }
 
-// TestUnreached notes a program that is in a slot that nobody calls.
+// TestUnreached notes a program that is in a slot that no tail call uses.
 func TestUnreached(t *testing.T) {
 	f, err := object.Open("../../fixtures/objects/config.o", object.ReadOptions{})
 	if err != nil {

@@ -98,7 +98,7 @@ func (w *walker) walk(left int) bool {
 	return true
 }
 
-// with walks on behind one more token.
+// with walks on after one more token.
 func (w *walker) with(t token, left int) bool {
 	w.tokens = append(w.tokens, t)
 	ok := w.walk(left)

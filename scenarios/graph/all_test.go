@@ -13,7 +13,7 @@ import (
 )
 
 // TestAll compares the walk with graphs that are made without any thought of order: every labelled
-// graph, of which those that can be reached are brought into the form with the smallest text of all
+// graph; those that can be reached are brought into the form with the smallest text of all
 // numberings.
 func TestAll(t *testing.T) {
 	for k := range 4 {

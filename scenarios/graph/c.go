@@ -39,7 +39,7 @@ func (g *Graph) C(about string) string {
 		w.line("volatile __u32 %s[%d];", hitsMap, n)
 	}
 	for i := range g.Programs {
-		for j := len(g.Programs[i].Funcs) - 1; j >= 0; j-- { // a function calls only those behind it
+		for j := len(g.Programs[i].Funcs) - 1; j >= 0; j-- { // a function calls only those after it
 			w.function(i, j)
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Choices is a stream of choices: drawn at random, or given and 0 behind the end. It remembers what
+// Choices is a stream of choices: drawn at random, or given and 0 after the end. It remembers what
 // was chosen.
 type Choices struct {
 	rnd   *rand.Rand // nil if given

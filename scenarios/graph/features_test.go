@@ -78,13 +78,13 @@ func ofFunction(f *graph.Func, g *graph.Graph, set func(string, bool)) {
 		case graph.OpCall:
 			set("R6-R9 live across a call", f.Saved != 0)
 			set("stack live across a call", f.Stack != 0)
-			set("call behind a tail call", tails)
+			set("call after a tail call", tails)
 			calls = true
 		case graph.OpTailCall:
 			ofTail(op, g, set)
 			set("R6-R9 live across a tail call", f.Saved != 0)
 			set("stack live across a tail call", f.Stack != 0)
-			set("tail call behind a call", calls)
+			set("tail call after a call", calls)
 			set("several tail calls in a function", tails)
 			tails = true
 		case graph.OpLookup:
@@ -124,7 +124,7 @@ var floors = map[string]float64{
 	"key from the context": 20, "key changed by a program": 8, "key changed from outside": 4,
 	"several runs": 30, "insert or replace": 20, "delete": 10, "update between runs": 15,
 	"tail call 1 deep": 20, "tail call 2 deep": 8, "tail call 3 deep": 1,
-	"several tail calls in a function": 30, "tail call behind a call": 20, "call behind a tail call": 20,
+	"several tail calls in a function": 30, "tail call after a call": 20, "call after a tail call": 20,
 	"subprogram called from several places": 15, "result of a call returned": 10, "condition": 40,
 	"R6-R9 live across a call": 20, "R6-R9 live across a tail call": 30, "one saved register": 20, "all saved registers": 5,
 	"stack live across a call": 20, "stack live across a tail call": 30, "odd stack": 15, "large stack": 15,

@@ -20,7 +20,7 @@ type Array struct {
 	Slots []int // program by key, -1 for none
 }
 
-// Program is a program. Funcs[0] is its entry; functions call only functions behind them.
+// Program is a program. Funcs[0] is its entry; functions call only functions after them.
 type Program struct{ Funcs []Func }
 
 // Func is one function.

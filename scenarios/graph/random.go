@@ -106,7 +106,7 @@ func op(c *Choices, g *Graph, i, n int) Op {
 	return o
 }
 
-// key chooses the key of a tail call through an array of n slots; one behind them is possible.
+// key chooses the key of a tail call through an array of n slots; one after them is possible.
 func key(c *Choices, n int) Key {
 	k := Key{Kind: one(c, KeyConst, KeySelector, KeyConst, KeyConst, KeyMark)}
 	switch k.Kind {

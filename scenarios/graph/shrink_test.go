@@ -11,7 +11,7 @@ import (
 	"github.com/tcsim/tcsim/scenarios/graph"
 )
 
-// has reports whether some function of a graph has an operation of a kind behind a call.
+// has reports whether some function of a graph has an operation of a kind after a call.
 func has(g *graph.Graph, kind graph.OpKind) bool {
 	for _, p := range g.Programs {
 		for _, f := range p.Funcs {
@@ -24,7 +24,7 @@ func has(g *graph.Graph, kind graph.OpKind) bool {
 	return false
 }
 
-// TestShrink leaves of any graph with a stack clobbered behind a call no more than that, the same each
+// TestShrink leaves of any graph with a stack clobbered after a call no more than that, the same each
 // time, and asks no more often than it may.
 func TestShrink(t *testing.T) {
 	shrunk := 0

@@ -63,7 +63,7 @@ func externs(f *elf.File) *external {
 	return x
 }
 
-// at returns the undefined symbol that the instruction slots behind the start of a function refers to.
+// at returns the undefined symbol that the instruction slots after the start of a function refers to.
 func (x *external) at(fn string, slots int) string {
 	p, ok := x.funcs[fn]
 	if !ok {

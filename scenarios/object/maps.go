@@ -30,7 +30,7 @@ func (r *reader) readMaps() {
 }
 
 // addMap notes a map and why it is not modelled, if so. A map of maps has the one that it is declared
-// with added behind it.
+// with added after it.
 func (r *reader) addMap(name string, m *ebpf.MapSpec) int {
 	i := len(r.file.Maps)
 	r.maps[name] = i
@@ -145,7 +145,7 @@ func (r *reader) content(i int, m *bpf.Map, kv ebpf.MapKV) error {
 		}
 		p, known := r.progs[v]
 		if !known || m.Type != bpf.ProgArray {
-			return fmt.Errorf("slot %d is to hold %q, which is no program of the file", index, v)
+			return fmt.Errorf("slot %d is to hold %q, which is not a program of the file", index, v)
 		}
 		r.file.Slots = append(r.file.Slots, scenarios.Slot{Map: i, Key: index, Program: p})
 		return nil

@@ -220,7 +220,7 @@ func TestBadFiles(t *testing.T) {
 }
 
 // TestTruncated cuts an object file at every place: there is an error or, where only a table that
-// nobody needs is cut, a file.
+// nothing needs is cut, a file.
 func TestTruncated(t *testing.T) {
 	for _, name := range []string{"hierarchy.o", "xdp.o"} {
 		good, err := os.ReadFile(folder + name)

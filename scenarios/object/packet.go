@@ -39,7 +39,7 @@ func Packets(arg string) ([][]byte, error) {
 }
 
 // ReadHex reads one packet as digits, with blanks, colons, commas and 0x where one likes, or as a dump of
-// lines with an offset and a colon or two blanks before them and text behind them.
+// lines with an offset and a colon or two blanks before them and text after them.
 func ReadHex(text string) ([]byte, error) {
 	var digits strings.Builder
 	for _, line := range strings.Split(text, "\n") {

@@ -82,7 +82,7 @@ func set(spec *ebpf.CollectionSpec, text string) error {
 	}
 	m := spec.Maps[v.SectionName]
 	if m == nil || len(m.Contents) != 1 {
-		return fmt.Errorf("set %q: section %s is none that programs share", text, v.SectionName)
+		return fmt.Errorf("set %q: section %s is not one that programs share", text, v.SectionName)
 	}
 	data, ok := m.Contents[0].Value.([]byte)
 	if end := int(v.Offset) + int(v.Size()); !ok || end > len(data) {

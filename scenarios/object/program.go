@@ -82,7 +82,7 @@ type linker struct {
 	funcs  map[int]string // slot of each function's start to its name
 	kfuncs []string       // kernel functions that it calls
 	errs   []error
-	// external is the symbol that the instruction at hand refers to and nobody defines.
+	// external is the symbol that the instruction at hand refers to and the file does not define.
 	external string
 }
 
@@ -117,7 +117,7 @@ func (l *linker) relocate() error {
 	return nil
 }
 
-// program translates one program with its functions, which cilium/ebpf has put behind the entry.
+// program translates one program with its functions, which cilium/ebpf has put after the entry.
 func (r *reader) program(p *ebpf.ProgramSpec) (bpf.Program, []error) {
 	l := linker{r: r, insns: p.Instructions, start: map[string]int{}, funcs: map[int]string{0: p.Name}}
 	const sleepable, frags = 1 << 4, 1 << 5 // BPF_F_SLEEPABLE, BPF_F_XDP_HAS_FRAGS

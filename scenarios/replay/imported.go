@@ -154,7 +154,7 @@ func (b *importer) choose() error {
 	var errs []error
 	for _, n := range wanted {
 		if names[n] == nil {
-			errs = append(errs, fmt.Errorf("there is no program %q: there are %s", n, strings.Join(known, ", ")))
+			errs = append(errs, fmt.Errorf("no program %q; the file has %s", n, strings.Join(known, ", ")))
 			continue
 		}
 		errs = append(errs, b.add(names[n]))

@@ -63,7 +63,7 @@ func (b *importer) name() error {
 		}
 		lines = append(lines, fmt.Sprintf("%s (used at %s)", what, strings.Join(u.from, ", ")))
 	}
-	return fmt.Errorf("the code uses what nobody names: %s: %s", strings.Join(lines, "; "), hint)
+	return fmt.Errorf("the code uses unknown addresses: %s: %s", strings.Join(lines, "; "), hint)
 }
 
 // nameOne names what one instruction uses outside the programs.
@@ -188,7 +188,7 @@ func (b *importer) memory() {
 		}
 	}
 	for _, a := range hashes {
-		b.note("the map at %#x, of which the dump holds nothing, is an empty hash here: lookups fail", uint64(a))
+		b.note("the dump holds nothing of the map at %#x, which is an empty hash here: lookups fail", uint64(a))
 		b.maps = append(b.maps, guest.MapSpec{
 			Map:  bpf.Map{Name: fmt.Sprintf("map at %#x", uint64(a)), Type: bpf.HashMap, KeySize: 4, ValueSize: 8, MaxEntries: 64},
 			Addr: a,

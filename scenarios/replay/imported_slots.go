@@ -135,7 +135,7 @@ func (b *importer) slotOf(p *importedProg, fn int, s *image.TailCallSite) error 
 	if !s.Direct {
 		arrays, all := p.code[fn].constants(s.Start, x86.RSI)
 		if !all || len(arrays) == 0 {
-			return fmt.Errorf("%s: the address of the tail call's prog array is no constant in the code: %w", at, kernels.ErrUnsupported)
+			return fmt.Errorf("%s: the address of the tail call's prog array is not a constant in the code: %w", at, kernels.ErrUnsupported)
 		}
 		keys, all := p.code[fn].constants(s.Start, x86.RDX)
 		for _, a := range arrays {
@@ -154,7 +154,7 @@ func (b *importer) slotOf(p *importedProg, fn int, s *image.TailCallSite) error 
 	case filled && b.landingOf(to) >= 0:
 		prog, from = b.landingOf(to), "the code's"
 	case filled:
-		from = fmt.Sprintf("unknown (it leads to %#x, which is none of the programs here)", uint64(to))
+		from = fmt.Sprintf("unknown (it leads to %#x, which is not one of the programs here)", uint64(to))
 	default:
 		from = "unknown (it was empty)"
 	}

@@ -205,9 +205,9 @@ func TestImportAsCaptured(t *testing.T) {
 // TestImportRefused expects what a dump does not say, and running needs, to be asked for.
 func TestImportRefused(t *testing.T) {
 	for want, tc := range map[string]importCase{
-		"the code uses what nobody names: 0xffffffff8151b2c0 (used at handle_policy+0x": {files: []string{"6.18/handle_policy.json"}},
+		"the code uses unknown addresses: 0xffffffff8151b2c0 (used at handle_policy+0x": {files: []string{"6.18/handle_policy.json"}},
 		"a place that depends on where the function was":                                {files: []string{"6.1/jit-enable-2.log"}, opt: replay.ImportOptions{Entry: "prog3"}},
-		`there is no program "x": there are entry`: {files: []string{"6.18/hierarchy.json"},
+		`no program "x"; the file has entry`: {files: []string{"6.18/hierarchy.json"},
 			opt: replay.ImportOptions{Slots: slots(replay.ImportSlot{Prog: "x"})}},
 		"no tail call uses a prog array at 0x10": {files: []string{"6.18/handle_arp.json"}, kallsyms: "6.18/objects.kallsyms",
 			opt: replay.ImportOptions{Slots: slots(replay.ImportSlot{Array: 16})}},

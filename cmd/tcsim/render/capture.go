@@ -51,7 +51,7 @@ func (c *Captured) Describe(f *capture.File) {
 	}
 }
 
-// joined makes one line of those that give the same reason: behind the first ": ", or behind the second
+// joined makes one line of those that give the same reason: after the first ": ", or after the second
 // if what stands before that is a program.
 func joined(lines []string) []string {
 	var reasons []string

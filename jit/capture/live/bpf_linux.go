@@ -159,7 +159,7 @@ type refusal struct {
 func (r *refusal) Error() string { return strings.TrimSuffix(r.err.Error()+": "+r.log, ": ") }
 func (r *refusal) Unwrap() error { return r.err }
 
-// lastLines returns the end of a verifier log without the statistics behind it.
+// lastLines returns the end of a verifier log without the statistics after it.
 func lastLines(log string, n int) string {
 	lines := strings.Split(strings.TrimSpace(log), "\n")
 	for i, l := range lines {

@@ -224,7 +224,7 @@ func (k *Kernel) describe(o Options) error {
 var mitigation = regexp.MustCompile(`^(mitigations|nospectre_\w+|spectre_\w+|spec_\w+|retbleed|indirect_target_selection|srso|` +
 	`setcpuid|clearcpuid|ibt|cfi|l1tf|mds|tsx\w*|tsa|vmscape|mmio_stale_data|gather_data_sampling|nokaslr|no_hash_pointers)(=|$)`)
 
-// mitigationOptions picks these from a command line: the rest is nobody's business.
+// mitigationOptions picks these from a command line: the rest does not matter.
 func mitigationOptions(line string) string {
 	var out []string
 	for _, w := range strings.Fields(line) {
@@ -265,7 +265,7 @@ func (k *Kernel) cpu() error {
 	return nil
 }
 
-// readConfig reads a kernel configuration, as far as it bears on the JIT. Where nobody told the file
+// readConfig reads a kernel configuration, as far as it bears on the JIT. Where the file is not given
 // and none is found, it is nil: that is only noticed when a target is looked for.
 func readConfig(path, release string) (map[string]string, error) {
 	paths := []string{path}
@@ -327,7 +327,7 @@ func ParseConfig(text []byte) (map[string]string, error) {
 		return nil, err
 	}
 	if options == 0 {
-		return nil, errors.New("this is no kernel configuration")
+		return nil, errors.New("this is not a kernel configuration")
 	}
 	return out, nil
 }

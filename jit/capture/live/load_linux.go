@@ -283,7 +283,7 @@ func (l *Loaded) first(i int, declared []capture.Func) error {
 	for n := range d.funcs {
 		f, ok := l.types[i][d.funcs[n].typeID]
 		if !ok || n >= len(out.Funcs) {
-			return fmt.Errorf("function %d of the result is none that was submitted", n)
+			return fmt.Errorf("function %d of the result was not submitted", n)
 		}
 		out.Funcs[n].Name, out.Funcs[n].Start = declared[f].Name, declared[f].Start
 	}
@@ -328,7 +328,7 @@ func (d *dump) convert(ids map[uint32]int) (*capture.Dump, error) {
 		if in.Src == bpf.PseudoMap || in.Src == bpf.PseudoMapValue {
 			m, ok := ids[uint32(in.Imm)]
 			if !ok {
-				return nil, fmt.Errorf("xlated instruction %d: map id %d is none of the program's", i, in.Imm)
+				return nil, fmt.Errorf("xlated instruction %d: map id %d is not one of the program's", i, in.Imm)
 			}
 			in.Imm = int32(m)
 		}

@@ -120,7 +120,7 @@ func (k *Kernel) readCode(at image.Addr) (code []byte, err error) {
 // hidden adds the exception callback that the verifier gives a program that throws and has none
 // (add_hidden_subprog): bpf_prog_info does not list it. It shares the line records of the entry, of which the
 // first then has the callback's address (bpf_prog_fill_jited_linfo). It ends as the functions that are
-// listed do, with or without int3 behind the return.
+// listed do, with or without int3 after the return.
 func (k *Kernel) hidden(d *dump) error {
 	if len(d.lineAddrs) == 0 || len(d.addrs) == 0 {
 		return nil

@@ -13,7 +13,7 @@ import (
 )
 
 // signature is what a function is declared to take: true for the context of the program, false for a
-// number of 8 bytes. nil stands for a function whose type nobody asks for.
+// number of 8 bytes. nil stands for a function whose type is not needed.
 type signature []bool
 
 // contextNames are the types that the verifier takes for a program's context (btf_is_prog_ctx_type,

@@ -15,7 +15,7 @@ import (
 	"github.com/tcsim/tcsim/jit/capture/vm"
 )
 
-// kernelImage is the beginning of a kernel with so many bytes behind its setup, in a file of size bytes
+// kernelImage is the beginning of a kernel with so many bytes after its setup, in a file of size bytes
 // more than that.
 func kernelImage(size uint32, more int) string {
 	head := make([]byte, 0x400, 0x400+int(size)*16+more)
