@@ -22,7 +22,7 @@ import (
 // loads) with the kernels' own bytes, at both recording levels.
 func TestReplayNewer(t *testing.T) {
 	names, err := fs.Glob(fixtures.FS, "kernels/extra-*-off.jsonl.gz")
-	if err != nil || len(names) != 4 {
+	if err != nil || len(names) != 6 {
 		t.Fatalf("%d captures: %v", len(names), err)
 	}
 	for level, r := range map[string]emu.Level{"sites": emu.LevelSites, "retired": emu.LevelRetired} {
