@@ -31,6 +31,17 @@ type Processor struct {
 	dirty bool // an exception has left the engine in a state that it does not get out of by itself
 }
 
+// Kernel sources are targets wherever this package is there to run their JIT.
+func init() {
+	source.Register(&source.Opener{
+		Processor: func() (source.Processor, error) { return NewProcessor(processorMemory) },
+		Cache:     source.CacheDir(),
+	})
+}
+
+// processorMemory is room for the heap of the largest program; what is not touched costs nothing.
+const processorMemory = 2 << 30
+
 // NewProcessor returns a processor with so many bytes of memory at most, of which only what is touched
 // costs host memory.
 func NewProcessor(memory uint64) (*Processor, error) {

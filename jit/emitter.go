@@ -15,4 +15,6 @@ type Emitter interface {
 	CompileTrampoline(f *Traced, t *Target, env image.Env) (*Trampoline, error)
 	LoadPlan(t *Target, sites []image.PokeSite, targets []image.Addr) ([]image.Patch, error)
 	UpdatePlan(t *Target, sites []image.PokeSite, old, new image.Addr) ([]image.Patch, error)
+	// For returns the same JIT for another target of the same kernel.
+	For(t *Target) (Emitter, error)
 }

@@ -106,8 +106,11 @@ var ErrNoTarget = errors.New("unknown target")
 // TargetByName returns a target of its own for the caller. A name is a kernel or a design and
 // features, joined by hyphens, such as "6.12-retpoline-its"; Features lists them. A kernel is any mainline
 // release, or what uname -r prints; Note of the target says what it was taken for. The error of an
-// unknown name wraps ErrNoTarget, or says which features are known.
+// unknown name wraps ErrNoTarget, or says which features are known. See also RegisterSource.
 func TargetByName(name string) (*Target, error) {
+	if t, ok, err := fromSource(name); ok {
+		return t, err
+	}
 	k, words, err := row(name)
 	if err != nil {
 		return nil, err

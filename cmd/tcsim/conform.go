@@ -79,6 +79,9 @@ func (e env) conformFile(path string, target *jit.Target, keep int) (*capture.Re
 	if err != nil {
 		return nil, err
 	}
+	if target, err = src.Header.TargetWith(target); err != nil {
+		return nil, err
+	}
 	bar := e.progress(filepath.Base(path))
 	defer bar.done()
 	r, err := capture.Conform(src, capture.Options{Target: target, Keep: keep, Progress: bar.set})

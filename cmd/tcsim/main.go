@@ -63,7 +63,8 @@ type env struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
-	self   string // path of the program, for processes of its own; "" does everything in this one
+	self   string       // path of the program, for processes of its own; "" does everything in this one
+	source *sourceFlags // of this command line
 }
 
 func main() {
@@ -72,7 +73,7 @@ func main() {
 	if err != nil {
 		self = "" // then without
 	}
-	code := doMain(ctx, os.Args, env{os.Stdin, os.Stdout, os.Stderr, self})
+	code := doMain(ctx, os.Args, env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, self: self})
 	stop()
 	os.Exit(code)
 }
@@ -123,7 +124,7 @@ func report(stderr io.Writer, err error, stack bool) int {
 	switch {
 	case errors.As(err, &crash):
 		fmt.Fprintln(stderr, crash.advice(stack))
-	case errors.Is(err, kernels.ErrUnsupported), errors.Is(err, errUntestable), errors.Is(err, errUndecided), errors.Is(err, errInterrupted), errors.Is(err, count.ErrUndecided):
+	case errors.Is(err, kernels.ErrUnsupported), errors.Is(err, errUntestable), errors.Is(err, errUndecided), errors.Is(err, errInterrupted), errors.Is(err, count.ErrUndecided), untestable(err):
 		return exitUntestable
 	case errors.As(err, &early) && !early.Stopped.Foreseen:
 		return exitFailed
@@ -141,15 +142,16 @@ func newApp(e env) *cli.Command {
 		}
 		return badUsage("%s: %w (see %s --help)", cmd.Name, err, cmd.FullName())
 	}
+	e.source = &sourceFlags{}
 	app := &cli.Command{
 		Name:                  "tcsim",
 		Usage:                 "verify BPF tail calls in emulated JIT output before anything boots",
 		Description:           exitCodesInHelp,
 		EnableShellCompletion: true,
 		Suggest:               true,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "after an internal fault, print the stack of tcsim itself"},
-		},
+		}, e.source.flags()...),
 		Reader:         e.stdin,
 		Writer:         e.stdout,
 		ErrWriter:      e.stderr,

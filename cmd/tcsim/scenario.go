@@ -50,6 +50,17 @@ func runFlag() cli.Flag {
 
 // targets is targets of names, and says on stderr what they are taken for.
 func (e env) targets(names []string, limit uint32) ([]*jit.Target, error) {
+	names = slices.Clone(names)
+	var errs []error
+	for i, n := range names {
+		var err error
+		if names[i], err = e.source.complete(n); err != nil {
+			errs = append(errs, fmt.Errorf("target %q: %w", n, err))
+		}
+	}
+	if len(errs) > 0 {
+		return nil, badInput(errors.Join(errs...))
+	}
 	ts, err := targets(names, limit)
 	if err == nil {
 		e.note(ts...)

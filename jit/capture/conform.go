@@ -100,6 +100,9 @@ func Conform(src *Source, opts Options) (*Report, error) {
 	if t, err = src.Adapt(t); err != nil {
 		return nil, err
 	}
+	if t, err = rebind(t); err != nil {
+		return nil, err
+	}
 	c := &conformer{src: src, target: t, symbols: src.Symbols.Table(), opts: opts}
 	results := c.run()
 	r := &Report{File: src.Name, Target: t, Images: map[string]Count{}}

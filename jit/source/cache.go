@@ -3,46 +3,57 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 )
 
 // object returns the compiled unit, from the folder cache if it is there; "" is none. A compiler that
 // changes its version gets objects of its own.
-func (u *unit) object(ctx context.Context, cache string) ([]byte, error) {
-	if cache == "" {
-		return u.compile(ctx)
-	}
-	cc, err := exec.LookPath("cc")
-	if err != nil {
-		return nil, ErrNoCompiler
-	}
-	name := filepath.Join(cache, u.key(compilerID(cc))+".o")
-	if b, err := os.ReadFile(name); err == nil {
-		return b, nil
+func (u *unit) object(ctx context.Context, cache string) (*object, error) {
+	name := ""
+	if cache != "" {
+		cc, err := exec.LookPath("cc")
+		if err != nil {
+			return nil, ErrNoCompiler
+		}
+		name = filepath.Join(cache, u.key(compilerID(cc))+".o")
+		if b, err := os.ReadFile(name); err == nil {
+			if o, err := readObject(b); err == nil { // else it is made anew
+				now := time.Now()
+				_ = os.Chtimes(name, now, now) // see prune
+				return o, nil
+			}
+		}
 	}
 	b, err := u.compile(ctx)
 	if err != nil {
 		return nil, err
 	}
-	store(name, b)
-	return b, nil
+	o, err := readObject(b)
+	if err == nil && name != "" {
+		store(name, b)
+		prune(cache)
+	}
+	return o, err
 }
 
-// compilerID tells one compiler from another without running it: the program behind the name.
+// compilerID tells one compiler from another without running it: the program that the name leads to.
 func compilerID(cc string) string {
-	real, err := filepath.EvalSymlinks(cc)
+	path, err := filepath.EvalSymlinks(cc)
 	if err != nil {
 		return cc
 	}
-	info, err := os.Stat(real)
+	info, err := os.Stat(path)
 	if err != nil {
-		return real
+		return path
 	}
-	return strings.Join([]string{real, info.ModTime().UTC().String(), info.Mode().String()}, " ")
+	return strings.Join([]string{path, info.ModTime().UTC().String(), info.Mode().String()}, " ")
 }
 
 // store writes a file so that others see all of it or nothing. A cache that cannot be written is none.
@@ -64,6 +75,28 @@ func store(name string, b []byte) {
 	}
 	if err != nil {
 		_ = os.Remove(f.Name())
+	}
+}
+
+// maxCached bounds the objects that are kept, of about 200 KB each.
+const maxCached = 256
+
+// prune removes the objects that were used longest ago.
+func prune(dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) <= maxCached {
+		return
+	}
+	used := func(e os.DirEntry) time.Time {
+		info, err := e.Info()
+		if err != nil {
+			return time.Time{}
+		}
+		return info.ModTime()
+	}
+	slices.SortFunc(entries, func(a, b os.DirEntry) int { return cmp.Compare(used(a).UnixNano(), used(b).UnixNano()) })
+	for _, e := range entries[:len(entries)-maxCached] {
+		_ = os.Remove(filepath.Join(dir, e.Name()))
 	}
 }
 

@@ -20,11 +20,16 @@ type Fact struct {
 	From        string
 }
 
-// Version is the version of a kernel.
+// Version is the version of a kernel; Patch is -1 if it is unknown.
 type Version struct{ Major, Minor, Patch int }
 
-// String returns "6.12.107".
-func (v Version) String() string { return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch) }
+// String returns "6.12.107", or "6.12" without a patch level.
+func (v Version) String() string {
+	if v.Patch < 0 {
+		return fmt.Sprintf("%d.%d", v.Major, v.Minor)
+	}
+	return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch)
+}
 
 // Before reports whether v is older than major.minor.
 func (v Version) Before(major, minor int) bool {
@@ -33,7 +38,7 @@ func (v Version) Before(major, minor int) bool {
 
 // ParseVersion reads "6.12" or "6.12.107".
 func ParseVersion(s string) (Version, error) {
-	var v Version
+	v := Version{Patch: -1}
 	parts := strings.Split(s, ".")
 	into := []*int{&v.Major, &v.Minor, &v.Patch}
 	if len(parts) < 2 || len(parts) > len(into) {
@@ -56,7 +61,7 @@ var ErrNoVersion = errors.New("the kernel version is unknown")
 func TreeVersion(t Tree) (Version, error) {
 	text, err := t.ReadFile("Makefile")
 	if err != nil {
-		return Version{}, fmt.Errorf("%w: %s: %w", ErrNoVersion, t.Shown("Makefile"), err)
+		return Version{}, fmt.Errorf("%w: Makefile: %v", ErrNoVersion, err) // not %w: the JIT's file is there
 	}
 	var v Version
 	for name, to := range map[string]*int{"VERSION": &v.Major, "PATCHLEVEL": &v.Minor, "SUBLEVEL": &v.Patch} {

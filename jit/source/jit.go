@@ -41,6 +41,7 @@ type JIT struct {
 	landing    image.CodeOff
 	tailCallOp uint8
 	processor  func() (Processor, error)
+	again      func(t *jit.Target) (*JIT, error) // compiles for another target; nil if that cannot be done
 	// useJump says that traced functions jump to trampolines that call them, tailCallCtx that trampolines
 	// can keep rax.
 	useJump, tailCallCtx bool
@@ -53,6 +54,22 @@ type JIT struct {
 // New compiles the JIT of a tree for a target, of which everything but the code that the JIT itself emits
 // is taken: offsets in structures, mitigations, what the verifier does. The target is not changed.
 func New(ctx context.Context, tree Tree, t *jit.Target, opts Options) (*JIT, error) {
+	p, err := prepare(tree, t, opts)
+	if err != nil {
+		return nil, err
+	}
+	return p.build(ctx)
+}
+
+// prepared is a JIT before it is compiled.
+type prepared struct {
+	unit   *unit
+	target *jit.Target
+	opts   Options
+}
+
+// prepare reads the tree. What its headers say takes the place of what the target says.
+func prepare(tree Tree, t *jit.Target, opts Options) (*prepared, error) {
 	text, err := tree.ReadFile(JITFile)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", tree.Shown(JITFile), err)
@@ -70,22 +87,26 @@ func New(ctx context.Context, tree Tree, t *jit.Target, opts Options) (*JIT, err
 	for n, value := range opts.Config {
 		facts.add(n, value, "the command line")
 	}
-	u := &unit{shown: tree.Shown(JITFile), text: text, extra: opts.Extra, facts: facts}
-	b, err := u.object(ctx, opts.Cache)
+	own := *t
+	return &prepared{&unit{shown: tree.Shown(JITFile), text: text, extra: opts.Extra, facts: facts}, &own, opts}, nil
+}
+
+// build compiles.
+func (p *prepared) build(ctx context.Context) (*JIT, error) {
+	o, err := p.unit.object(ctx, p.opts.Cache)
 	if err != nil {
 		return nil, err
 	}
-	o, err := readObject(b)
-	if err != nil {
-		return nil, err
+	text := string(p.unit.text)
+	j := &JIT{
+		facts: p.unit.facts, object: o, target: p.target, features: p.unit.features(), processor: p.opts.Processor,
+		tailCallOp: bpf.OpTailCall, useJump: strings.Contains(text, "bpf_trampoline_use_jmp("),
+		tailCallCtx: strings.Contains(text, "BPF_TRAMP_F_TAIL_CALL_CTX"),
 	}
-	j := &JIT{facts: facts, object: o, target: t, features: u.features(), processor: opts.Processor, tailCallOp: bpf.OpTailCall}
-	if j.base, err = strconv.Atoi(facts.Get("TCSIM_MAX_TAIL_CALL_CNT")); err != nil {
+	if j.base, err = strconv.Atoi(j.facts.Get("TCSIM_MAX_TAIL_CALL_CNT")); err != nil {
 		return nil, fmt.Errorf("MAX_TAIL_CALL_CNT: %w", err)
 	}
-	j.useJump = strings.Contains(string(text), "bpf_trampoline_use_jmp(")
-	j.tailCallCtx = strings.Contains(string(text), "BPF_TRAMP_F_TAIL_CALL_CTX")
-	if !strings.Contains(string(text), "BPF_TAIL_CALL") {
+	if !strings.Contains(text, "BPF_TAIL_CALL") {
 		j.tailCallOp = 0x8d // BPF_CALL | BPF_X, until 4.10
 	}
 	return j, j.start()

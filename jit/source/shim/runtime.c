@@ -33,7 +33,7 @@ void *tcsim_alloc(size_t n)
 	return memset((void *)at, 0, n);
 }
 
-void *memcpy(void *to, const void *from, size_t n)
+static void *tcsim_copy(void *to, const void *from, size_t n)
 {
 	u8 *d = to;
 	const u8 *s = from;
@@ -51,7 +51,7 @@ void *memmove(void *to, const void *from, size_t n)
 	const u8 *s = from;
 
 	if (d <= s)
-		return memcpy(to, from, n);
+		return tcsim_copy(to, from, n);
 	while (n--)
 		d[n] = s[n];
 	return to;
@@ -73,22 +73,35 @@ void *memset(void *to, int c, size_t n)
  * While a plan is made, nobody says what the code at a site is at that moment: the first comparison at a
  * place finds what it looks for. Whoever carries the plan out compares again, with the code as it is.
  */
-static struct { const void *at; u8 code[8]; } tcsim_assumed[32];
+static const void *tcsim_assumed[32];
 static int tcsim_nassumed, tcsim_planning;
+
+static int tcsim_assumes(const void *at)
+{
+	int i;
+
+	for (i = 0; i < tcsim_nassumed && tcsim_assumed[i] != at; i++)
+		;
+	return i < tcsim_nassumed;
+}
+
+/* until 6.x code that is not live yet is just written */
+void *memcpy(void *to, const void *from, size_t n)
+{
+	if (tcsim_planning && n <= 8 && tcsim_assumes(to))
+		tcsim_call(TCSIM_POKE, (u64)to, (u64)from, n);
+	return tcsim_copy(to, from, n);
+}
 
 int memcmp(const void *a, const void *b, size_t n)
 {
 	const u8 *p = a, *q = b;
-	int i;
 
-	if (tcsim_planning && n <= 8 && is_bpf_text_address((unsigned long)a)) {
-		for (i = 0; i < tcsim_nassumed && tcsim_assumed[i].at != a; i++)
-			;
-		if (i == tcsim_nassumed && i < (int)ARRAY_SIZE(tcsim_assumed)) {
-			tcsim_assumed[tcsim_nassumed++].at = a;
-			memcpy((void *)a, b, n);
-			tcsim_call(TCSIM_POKE, (u64)a, (u64)b, 0);
-		}
+	if (tcsim_planning && n <= 8 && is_bpf_text_address((unsigned long)a) && !tcsim_assumes(a) &&
+	    tcsim_nassumed < (int)ARRAY_SIZE(tcsim_assumed)) {
+		tcsim_assumed[tcsim_nassumed++] = a;
+		tcsim_copy((void *)a, b, n);
+		tcsim_call(TCSIM_POKE, (u64)a, (u64)b, 0);
 	}
 	for (; n; n--, p++, q++)
 		if (*p != *q)
@@ -216,13 +229,17 @@ bool is_bpf_text_address(unsigned long a) { return a >= TCSIM_TEXT_FROM && a < T
 void text_poke_bp(void *at, const void *code, size_t n, const void *emulate)
 {
 	tcsim_call(TCSIM_POKE, (u64)at, (u64)code, n);
-	memcpy(at, code, n);
+	tcsim_copy(at, code, n);
 }
 
 void smp_text_poke_single(void *at, const void *code, size_t n, const void *emulate) { text_poke_bp(at, code, n, emulate); }
 void *text_poke_copy(void *at, const void *code, size_t n) { return memcpy(at, code, n); }
 void *text_poke_set(void *at, int c, size_t n) { return memset(at, c, n); }
-void *text_poke(void *at, const void *code, size_t n) { return memcpy(at, code, n); }
+void *text_poke(void *at, const void *code, size_t n)
+{
+	text_poke_bp(at, code, n, NULL);
+	return at;
+}
 void text_poke_finish(void) { }
 void text_poke_sync(void) { }
 void synchronize_rcu(void) { tcsim_call(TCSIM_WAIT, 0, 0, 0); }

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/jit/source"
+)
+
+// sourceFlags are what can be said of all targets that are kernel sources. It goes into their names, so
+// that everything that is given a name is given it.
+type sourceFlags struct {
+	version string
+	extra   []string
+	noCache bool
+}
+
+// flags declares them for every command.
+func (s *sourceFlags) flags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{
+			Name: "kernel-version", Destination: &s.version,
+			Usage: "of targets src:FILE.c: the kernel that the file is of, such as 6.12",
+		},
+		&cli.StringSliceFlag{
+			Name: "extra", Destination: &s.extra,
+			Usage: "of targets src:...: a C file to compile with the JIT, for routines that a patch puts elsewhere",
+		},
+		&cli.BoolFlag{Name: "no-cache", Destination: &s.noCache, Usage: "of targets src:...: compile again, and keep nothing"},
+	}
+}
+
+// complete adds the flags to a target's name, if it is that of a kernel source.
+func (s *sourceFlags) complete(name string) (string, error) {
+	rest, ok := strings.CutPrefix(name, source.Prefix+":")
+	if !ok || s == nil {
+		return name, nil
+	}
+	spec, err := source.ParseSpec(rest)
+	if err != nil {
+		return "", err
+	}
+	if s.version != "" {
+		if spec.Version, err = source.ParseVersion(s.version); err != nil {
+			return "", err
+		}
+	}
+	spec.Extra = append(spec.Extra, s.extra...)
+	spec.NoCache = spec.NoCache || s.noCache
+	return source.Prefix + ":" + spec.Name(), nil
+}
+
+// untestable reports whether a kernel source cannot be tried: no compiler, a file that does not compile, a
+// tree or a revision without a JIT.
+func untestable(err error) bool {
+	var compile *source.CompileError
+	return errors.Is(err, source.ErrNoCompiler) || errors.Is(err, source.ErrNoFile) || errors.As(err, &compile)
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/recognise"
+	"github.com/tcsim/tcsim/jit/verify"
+)
+
+// Prefix begins the names of targets whose code the JIT of a kernel's source makes: "src:TREE",
+// "src:TREE@REVISION", "src:FILE.c". Features of the kernel follow, each after a hyphen or, where the name
+// of a folder ends like one, after a plus sign; then what a URL has behind a question mark: version (of the
+// kernel), base (the target that everything but code is taken from), extra (a C file, may be repeated) and
+// cache=no.
+const Prefix = "src"
+
+// Spec is a name of a target in its parts.
+type Spec struct {
+	Tree     string // as for Open
+	Features []string
+	Version  Version // the zero value: as the tree says
+	Base     string  // "": by the version
+	Extra    []string
+	NoCache  bool
+}
+
+// Name puts a name together, without the prefix.
+func (s *Spec) Name() string {
+	name := s.Tree
+	for _, f := range s.Features {
+		name += "+" + f
+	}
+	q := url.Values{}
+	if s.Version != (Version{}) {
+		q.Set("version", s.Version.String())
+	}
+	if s.Base != "" {
+		q.Set("base", s.Base)
+	}
+	if s.NoCache {
+		q.Set("cache", "no")
+	}
+	for _, e := range s.Extra {
+		q.Add("extra", e)
+	}
+	if len(q) > 0 {
+		name += "?" + q.Encode()
+	}
+	return name
+}
+
+// ParseSpec reads a name without the prefix. The tree need not exist.
+func ParseSpec(name string) (*Spec, error) {
+	tree, query, _ := strings.Cut(name, "?")
+	s := &Spec{}
+	if tree, words, plus := strings.Cut(tree, "+"); plus && knownFeatures(strings.Split(words, "+")) {
+		s.Tree, s.Features = tree, strings.Split(words, "+")
+	} else {
+		s.Tree, s.Features = cutFeatures(name[:len(name)-len(query)])
+		s.Tree = strings.TrimSuffix(s.Tree, "?")
+	}
+	q, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", query, err)
+	}
+	for key, values := range q {
+		last := values[len(values)-1]
+		switch key {
+		case "version":
+			if s.Version, err = ParseVersion(last); err != nil {
+				return nil, err
+			}
+		case "base":
+			s.Base = last
+		case "extra":
+			s.Extra = values
+		case "cache":
+			s.NoCache = last == "no"
+		default:
+			return nil, fmt.Errorf("unknown key %q after the question mark (known: version, base, extra, cache)", key)
+		}
+	}
+	if s.Tree == "" {
+		return nil, errors.New("no kernel source named: expected src:TREE, src:TREE@REVISION or src:FILE.c")
+	}
+	return s, nil
+}
+
+func knownFeatures(words []string) bool {
+	known := jit.Features()
+	return !slices.ContainsFunc(words, func(w string) bool { return !slices.Contains(known, w) })
+}
+
+// cutFeatures takes features off the end of a name, each after a hyphen, until what is left is there, or is a
+// revision of what is there.
+func cutFeatures(name string) (tree string, features []string) {
+	tree = strings.TrimSuffix(name, "?")
+	for {
+		if exists(tree) {
+			return tree, features
+		}
+		at := strings.LastIndexByte(tree, '-')
+		if at < 0 || !knownFeatures([]string{tree[at+1:]}) {
+			return tree, features
+		}
+		tree, features = tree[:at], slices.Insert(features, 0, tree[at+1:])
+	}
+}
+
+// exists reports whether something is a folder or a file. Of revisions only those are taken as they are that
+// do not end like a feature.
+func exists(tree string) bool {
+	_, err := os.Stat(tree)
+	return err == nil
+}
+
+// Opener opens targets by name and keeps what it has compiled.
+type Opener struct {
+	Processor func() (Processor, error)
+	Cache     string // folder for compiled objects, "" for none
+
+	mu   sync.Mutex
+	jits map[string]*JIT // by the key of the unit and the features
+}
+
+// Register makes the names of Prefix known to jit.TargetByName.
+func Register(o *Opener) { jit.RegisterSource(Prefix, o.Open) }
+
+// Open returns the target of a name without the prefix.
+func (o *Opener) Open(name string) (*jit.Target, error) {
+	s, err := ParseSpec(name)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := Open(s.Tree)
+	if err != nil {
+		return nil, err
+	}
+	opts := Options{Processor: o.Processor, Version: s.Version, Cache: o.Cache}
+	if s.NoCache {
+		opts.Cache = ""
+	}
+	if opts.Version == (Version{}) {
+		if opts.Version, err = TreeVersion(tree); err != nil {
+			return nil, fmt.Errorf("%w; say it with --kernel-version, such as 6.12", err)
+		}
+	}
+	for _, e := range s.Extra {
+		text, err := readFile(e)
+		if err != nil {
+			return nil, fmt.Errorf("extra file %s: %w", e, err)
+		}
+		opts.Extra = append(opts.Extra, Extra{e, text})
+	}
+	t, err := base(s, opts.Version)
+	if err != nil {
+		return nil, err
+	}
+	t.Source = fmt.Sprintf("%s, Linux %s", tree.Shown(JITFile), opts.Version)
+	t.Evidence = jit.BySource
+	j, err := o.jit(tree, t, opts)
+	if err != nil {
+		return nil, err
+	}
+	t.Emitter = j
+	return t, j.settle(t)
+}
+
+// base is the target that everything but code is taken from: that of the release, or of the newest one for a
+// kernel that is newer than what is known.
+func base(s *Spec, v Version) (*jit.Target, error) {
+	named := func(name string) (*jit.Target, error) {
+		return jit.TargetByName(strings.Join(append([]string{name}, s.Features...), "-"))
+	}
+	if s.Base != "" {
+		t, err := named(s.Base)
+		if err == nil && t.Emitter != nil {
+			return nil, fmt.Errorf("base %q is a kernel source itself", s.Base)
+		}
+		return t, err
+	}
+	t, err := named(v.String())
+	if err == nil {
+		t.Note = ""
+		return t, nil
+	}
+	near, ok := kernels.Nearest(kernels.Version{Major: v.Major, Minor: v.Minor})
+	if !ok || !errors.Is(err, jit.ErrNoTarget) {
+		return nil, err
+	}
+	if t, err = named(near.Name()); err == nil {
+		t.Note = fmt.Sprintf("Linux %s is not known: everything but the code is taken from %s", v, near.Name())
+	}
+	return t, err
+}
+
+// jit compiles, or takes what was compiled before.
+func (o *Opener) jit(tree Tree, t *jit.Target, opts Options) (*JIT, error) {
+	p, err := prepare(tree, t, opts)
+	if err != nil {
+		return nil, err
+	}
+	key := p.unit.key("") + " " + fmt.Sprintf("%+v", t.Emit)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if j := o.jits[key]; j != nil {
+		return j, nil
+	}
+	j, err := p.build(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	j.again = func(t *jit.Target) (*JIT, error) { return o.jit(tree, t, opts) }
+	if o.jits == nil {
+		o.jits = map[string]*JIT{}
+	}
+	o.jits[key] = j
+	return j, nil
+}
+
+// For implements jit.Emitter.
+func (j *JIT) For(t *jit.Target) (jit.Emitter, error) {
+	if reflect.DeepEqual(t.Emit, j.target.Emit) && t.Offsets == j.target.Offsets {
+		return j, nil
+	}
+	if j.again == nil {
+		return nil, errors.New("this JIT was compiled for one target")
+	}
+	return j.again(t)
+}
+
+// settle lets the target have the design that the JIT emits, as far as one is recognised.
+func (j *JIT) settle(t *jit.Target) error {
+	v := probe(t)
+	img, err := j.Compile(v, t, &probeEnv{})
+	var failed *FailedError
+	if errors.As(err, &failed) || errors.Is(err, kernels.ErrUnsupported) {
+		return nil // scenarios will say so
+	}
+	if err != nil {
+		return err
+	}
+	d, err := recognise.RecogniseDesign(img)
+	if err != nil {
+		return nil // what cannot be decoded is judged when it is run
+	}
+	if d.Known() && !d.Designs.Has(t.Design) {
+		t.Design = d.Designs.Designs()[0]
+	}
+	return nil
+}
+
+// probe is a program that shows a design: it tail calls with a variable and, where the kernel knows such
+// things, a constant key.
+func probe(t *jit.Target) *verify.Verified {
+	insns := []bpf.Insn{
+		{Op: opLdImm64, Dst: 2, Src: bpf.PseudoMap}, {},
+		{Op: bpf.OpTailCall}, // indirect
+		{Op: 0xb7},           // r0 = 0
+		{Op: 0x95},           // exit
+	}
+	depth := max(t.Verifier.TailCallDepth, 8)
+	return &verify.Verified{
+		Program: &bpf.Program{Name: "probe", Type: bpf.SchedCLS}, Insns: insns,
+		Funcs: []verify.FuncInfo{{Name: "probe", End: bpf.InsnIndex(len(insns)), StackDepth: depth, TailCallReachable: true}},
+	}
+}
+
+// probeEnv has an address for everything.
+type probeEnv struct{}
+
+func (*probeEnv) Place(int, int, image.CodeOff) (image.Addr, error) { return 0xffffffffc0000000, nil }
+func (*probeEnv) Helper(int32) (image.Addr, error)                  { return 0xffffffff81300000, nil }
+func (*probeEnv) MapAddr(int) (image.Addr, error)                   { return 0xffff888104000000, nil }
+func (*probeEnv) MapValue(int) (image.Addr, error)                  { return 0xffff888104000000, nil }
+func (*probeEnv) Symbol(string) (image.Addr, error)                 { return 0xffffffff81c00000, nil }
