@@ -25,10 +25,10 @@ func BenchmarkCompile(b *testing.B) {
 			var inputs []input
 			insns := 0
 			for e := range compiled(c) {
-				if !strings.HasPrefix(e.scenario.Name, "rand/") && !strings.HasPrefix(e.scenario.Name, "tail/") {
+				if !strings.HasPrefix(e.Scenario.Name, "rand/") && !strings.HasPrefix(e.Scenario.Name, "tail/") {
 					continue
 				}
-				v := e.verified()
+				v := e.Verified()
 				inputs = append(inputs, input{v, e})
 				insns += len(v.Insns)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/jittest"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/jit/x86"
@@ -55,7 +56,7 @@ func TestNotSettled(t *testing.T) {
 			n++
 			p.Xlated = p.Insns // nothing in them is rewritten
 			p.Funcs = nil
-			v := captured{scenario: s, prog: p}.verified()
+			v := jittest.Captured{Scenario: s, Prog: p}.Verified()
 			v.Funcs = []verify.FuncInfo{{Name: "main", End: bpf.InsnIndex(len(v.Insns))}}
 			if _, err := compile(t, "5.10", v); !errors.Is(err, jit.ErrNotJITed) {
 				t.Errorf("%s: error is %v, expected ErrNotJITed", s.Name, err)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // The recipes of docs/contributing.md for a kernel and for a design, followed by a machine: what they say to
@@ -122,10 +125,18 @@ func toy(t *testing.T) *overlay {
 	o.insert("jit/design.go", "const (\n\tNoDesign", "\n\tdesignCount", "\n\tToyBurns\n")
 	o.insert("jit/design.go", "var designs = ", "\n}\n", "\n\tToyBurns: toyBurns{},")
 	o.insert("jit/target_proposal.go", "func proposals() ", "\n\t}\n}\n", "\n\t\tasRelease(kernels.Version{Major: 6, Minor: 12}, ToyBurns),")
-	o.insert("jit/kernels/rows.go", "var Rows = ", "\n}\n",
-		"\n\t{Version: Version{7, 3}, Source: \"a test\", Named: []string{\"\"}, Build: Build{ENDBR: true, SLS: true, Thunks: true},\n"+
-			"\t\tOffsets: Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48}, Context: Context612},")
+	r := *kernels.Newest().Row
+	row := fmt.Sprintf("\n\t{Version: %#v, Source: \"a test\", Named: []string{\"\"}, Build: %#v, Offsets: %#v, Context: %#v},",
+		toyKernel(), r.Build, r.Offsets, r.Context)
+	o.insert("jit/kernels/rows.go", "var Rows = ", "\n}\n", strings.ReplaceAll(row, "kernels.", ""))
 	return o
+}
+
+// toyKernel is the release after the newest; its row is that of the newest.
+func toyKernel() kernels.Version {
+	v := kernels.Newest().Version
+	v.Minor++
+	return v
 }
 
 // TestToy builds tcsim with a toy kernel and a toy design, and uses them.
@@ -148,26 +159,27 @@ func TestToy(t *testing.T) {
 		}
 		return string(out)
 	}
+	kernel, newest := toyKernel().String(), kernels.Newest().Name()
 	// What scenarios say of designs holds for it, without its name in any: the cost of an empty slot is
 	// an expectation of tailcall_3, and the reference interpreter burns budget, too.
 	for _, scenario := range []string{"tailcall_3", "hierarchy", "empty_slot_budget", "empty_slot_indirect", "refused_keeps_state"} {
-		for _, target := range []string{"toy-burns", "7.3"} {
+		for _, target := range []string{"toy-burns", kernel} {
 			run("run", scenario, "--target", target)
 		}
 	}
 	table := run("matrix", "--scenario", "tailcall_2,tailcall_3,hierarchy_3,empty_slot_budget")
-	for _, row := range []string{"\ntoy-burns ", "\n7.3 "} {
+	for _, row := range []string{"\ntoy-burns ", "\n" + kernel + " "} {
 		if !strings.Contains(table, row) || strings.Contains(table, "!") {
 			t.Errorf("matrix: no row %q, or a cell that is not as expected:\n%s", row, table)
 		}
 	}
-	run("fuzz", "--n", "150", "--seed", "3", "--target", "toy-burns,7.3")
+	run("fuzz", "--n", "150", "--seed", "3", "--target", "toy-burns,"+kernel)
 	// Machine code alone cannot tell it from the design that it is made of: it goes by both names.
 	if out := run("import", "fixtures/imports/6.18/hierarchy.json"); !strings.Contains(out, "hier-6.12 or toy-burns") {
 		t.Errorf("import:\n%s", out)
 	}
-	if d := cmp.Diff(insnsOf(run("jit", "hierarchy", "--target", "7.2")), insnsOf(run("jit", "hierarchy", "--target", "7.3"))); d != "" {
-		t.Errorf("a kernel that changes nothing emits other code (-7.2 +7.3):\n%s", d)
+	if d := cmp.Diff(insnsOf(run("jit", "hierarchy", "--target", newest)), insnsOf(run("jit", "hierarchy", "--target", kernel))); d != "" {
+		t.Errorf("a kernel that changes nothing emits other code (-newest +toy):\n%s", d)
 	}
 }
 
@@ -194,7 +206,7 @@ func TestToyTables(t *testing.T) {
 	}
 	out, ok := o.tool("test", "-short", "./jit", "-run", "TestSchemesDoc")
 	const row = "| toy-burns | 12 | qword at rbp-sd-8, pointer at rbp-sd-16 | count or pointer in rax | `cmp qword ptr [rax], 0x21`, `jae` | counts | 32 | from source"
-	if ok || !strings.Contains(out, row) || !strings.Contains(out, "| `7.3` | hier-6.12 |") {
+	if ok || !strings.Contains(out, row) || !strings.Contains(out, "| `"+toyKernel().String()+"` | hier-6.12 |") {
 		t.Errorf("docs/schemes.md: no row for them:\n%s", out)
 	}
 	o.insert("jit/design.go", "const (\n\tNoDesign", "\n\tdesignCount", "\n\tForgotten\n")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package jit_test
+package image_test
 
 import (
 	"bytes"
@@ -16,19 +16,6 @@ import (
 	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/jit/x86"
 )
-
-// flatEnv places functions 256 bytes apart.
-type flatEnv struct{}
-
-func (flatEnv) Place(fn, size int, entry image.CodeOff) (image.Addr, error) {
-	return 0xffffffffc0000000 + image.Addr(fn)*256, nil
-}
-func (flatEnv) Helper(imm int32) (image.Addr, error) {
-	return 0xffffffff81000000 + image.Addr(imm), nil
-}
-func (flatEnv) MapAddr(m int) (image.Addr, error)      { return 0xffff888100000000, nil }
-func (flatEnv) MapValue(m int) (image.Addr, error)     { return 0xffff888100001000, nil }
-func (flatEnv) Symbol(name string) (image.Addr, error) { return 0xffffffff82000000, nil }
 
 // listed is a program with a 16-byte instruction, an elided jump, a helper call and a direct tail
 // call.
@@ -134,10 +121,10 @@ func TestDiffCaptures(t *testing.T) {
 	must(t, err)
 	compared := 0
 	for e := range compiled(c) {
-		if e.scenario.Line%7 != 0 {
+		if e.Scenario.Line%7 != 0 {
 			continue
 		}
-		v := e.verified()
+		v := e.Verified()
 		prog := &bpf.Program{Insns: v.Insns}
 		a, err := jit.Compile(v, t1, e)
 		must(t, err)
@@ -145,10 +132,10 @@ func TestDiffCaptures(t *testing.T) {
 		must(t, err)
 		for k := range a.Funcs {
 			compared++
-			checkDiff(t, e.scenario.Name, &a.Funcs[k], &b.Funcs[k], prog)
+			checkDiff(t, e.Scenario.Name, &a.Funcs[k], &b.Funcs[k], prog)
 			ua, ub := a.Funcs[k], b.Funcs[k]
 			ua.InsnOff, ub.InsnOff = nil, nil
-			checkDiff(t, e.scenario.Name+" (no offsets)", &ua, &ub, prog)
+			checkDiff(t, e.Scenario.Name+" (no offsets)", &ua, &ub, prog)
 		}
 	}
 	if compared == 0 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package jit_test
+package recognise_test
 
 import (
 	"maps"
@@ -31,10 +31,10 @@ func TestRecogniseCompiled(t *testing.T) {
 				if bad > 5 {
 					break
 				}
-				if testing.Short() && e.scenario.Line%shortStride != 0 {
+				if testing.Short() && e.Scenario.Line%shortStride != 0 {
 					continue
 				}
-				want, err := jit.Compile(e.verified(), tgt, e)
+				want, err := jit.Compile(e.Verified(), tgt, e)
 				must(t, err)
 				got, err := recognise.RecogniseImage(want.Funcs)
 				must(t, err)
@@ -50,7 +50,7 @@ func TestRecogniseCompiled(t *testing.T) {
 					}
 					if d := cmp.Diff(w, got.Funcs[k]); d != "" {
 						bad++
-						t.Errorf("%s program %d function %d (-compiler +recognised):\n%s", e.scenario.Name, e.n, k, d)
+						t.Errorf("%s program %d function %d (-compiler +recognised):\n%s", e.Scenario.Name, e.N, k, d)
 					}
 				}
 			}

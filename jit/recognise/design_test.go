@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package jit_test
+package recognise_test
 
 import (
 	"strings"
@@ -14,28 +14,6 @@ import (
 	"github.com/tcsim/tcsim/jit/recognise"
 	"github.com/tcsim/tcsim/jit/x86"
 )
-
-// assemble reads hexadecimal bytes; "@" is the 8-bit distance to the next ":".
-func assemble(t testing.TB, text string) []byte {
-	t.Helper()
-	var code []byte
-	var open []int
-	for _, w := range strings.Fields(text) {
-		switch w {
-		case "@":
-			open = append(open, len(code))
-			code = append(code, 0)
-		case ":":
-			for _, at := range open {
-				code[at] = byte(len(code) - at - 1)
-			}
-			open = nil
-		default:
-			code = append(code, unhex(t, w)...)
-		}
-	}
-	return code
-}
 
 // The slots that all frames below begin with.
 func slotsOf(rest ...image.FrameSlot) []image.FrameSlot {

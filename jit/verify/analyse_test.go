@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package jit_test
+package verify_test
 
 import (
 	"strings"
@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify"
 )
@@ -71,13 +70,6 @@ func testProgram(insns []bpf.Insn, starts ...bpf.InsnIndex) *bpf.Program {
 		p.Funcs = append(p.Funcs, bpf.Func{Name: "sub", Start: s})
 	}
 	return p
-}
-
-func named(t testing.TB, name string) *jit.Target {
-	t.Helper()
-	tgt, err := jit.TargetByName(name)
-	must(t, err)
-	return tgt
 }
 
 func TestStackDepth(t *testing.T) {
