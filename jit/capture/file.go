@@ -56,6 +56,15 @@ const (
 	numStates
 )
 
+// States returns all states in order.
+func States() []State {
+	var all []State
+	for s := Empty; s < numStates; s++ {
+		all = append(all, s)
+	}
+	return all
+}
+
 var stateNames = [numStates]string{
 	Empty: "empty", Populated: "populated", Traced: "traced", Deleted: "deleted", Replaced: "replaced",
 }

@@ -33,13 +33,10 @@ func (c *Facts) inspectSource() error {
 		if calls > 0 {
 			c.found = recognise.Design{Shown: true}
 		}
-		return nil
+		return c.inspectEntries()
 	}
 	for p, img := range images {
 		if err := c.recognise(p, img); err != nil {
-			return err
-		}
-		if err := c.emptySites(p, img); err != nil {
 			return err
 		}
 	}
@@ -94,6 +91,9 @@ func (c *Facts) inspect(images []*image.Image) error {
 		if !d.Known() {
 			continue
 		}
+		if err := c.emptySites(p, img); err != nil {
+			return err
+		}
 		flaws, err := recognise.SiteFlaws(img, bpf.TailCallLimit)
 		if err != nil {
 			return err
@@ -114,7 +114,7 @@ func (c *Facts) inspect(images []*image.Image) error {
 			}
 		}
 	}
-	return nil
+	return c.inspectEntries()
 }
 
 // flaw notes what is wrong with a tail call of program p.
