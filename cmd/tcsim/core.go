@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -31,6 +32,22 @@ func coreNames() string {
 func hostCorePath() (string, error) {
 	dir, err := os.UserConfigDir()
 	return filepath.Join(dir, "tcsim", "host.yaml"), err
+}
+
+// coresFlag is coreFlag for several cores.
+func coresFlag() cli.Flag {
+	return &cli.StringFlag{Name: "core", Usage: "cores to model, separated by commas: " + coreNames()}
+}
+
+// coresOf returns the cores that --core names, at least one.
+func coresOf(cmd *cli.Command) ([]*timing.Core, error) {
+	var cores []*timing.Core
+	var errs []error
+	for _, name := range strings.Split(cmd.String("core"), ",") {
+		core, err := findCore(name)
+		cores, errs = append(cores, core), append(errs, err)
+	}
+	return cores, errors.Join(errs...)
 }
 
 // coreOf returns the core that --core names.

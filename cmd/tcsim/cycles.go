@@ -28,12 +28,14 @@ func (e env) cyclesCommand() *cli.Command {
 			"and after it has run in the emulator, and the model is compared with that. Use only files that you\n" +
 			"trust. Exit code 125 means that this machine does not measure reliably; the message says why.\n\n" +
 			"Example:\n   tcsim cycles --measured fixtures/uarch/measured.json --max-mape 8\n" +
+			"   tcsim cycles --measured fixtures/uarch/measured.json --sweep memory.rename_verify\n" +
 			"   tcsim cycles --measured fixtures/uarch/measured.json --host -o here.json\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "measured", Required: true, Usage: "file of measured sequences"},
 			&cli.FloatFlag{Name: "max-mape", Usage: "exit with code 1 if the overall error exceeds this percentage"},
 			&cli.BoolFlag{Name: "host", Usage: "measure the sequences on this machine first"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "with --host: write what was measured to this file, in the format of --measured"},
+			&cli.StringFlag{Name: "sweep", Usage: "try values of a parameter of the core: NAME or NAME=VALUE,...; \"list\" lists them"},
 			coreFlag(), jsonFlag(),
 		},
 		Action: e.cycles,
@@ -56,6 +58,9 @@ func (e env) cycles(ctx context.Context, cmd *cli.Command) error {
 	measured, err := timing.ReadMeasured(path, bytes.NewReader(src))
 	if err != nil {
 		return badInput(err)
+	}
+	if cmd.IsSet("sweep") {
+		return e.sweep(ctx, cmd, core, measured)
 	}
 	results, err := e.measure(ctx, core, measured)
 	if err != nil {

@@ -35,7 +35,7 @@ func (e env) matrixCommand() *cli.Command {
 				Name: "target", Aliases: []string{"t"},
 				Usage: "kernels or designs, separated by commas; \"all\" means every variant too (default: one per kernel and design)",
 			},
-			coreFlag(),
+			coresFlag(),
 			&cli.IntFlag{Name: "workers", Value: 2, Usage: "emulators that run in parallel"},
 			limitFlag(), jsonFlag(),
 		}...),
@@ -58,15 +58,15 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	form, wrongForm := ciForm(cmd)
 	bs, wrongScenario := loadScenarios(names)
 	ts, wrongTarget := e.targets(tn, cmd.Uint32("limit"))
-	core, wrongCore := coreOf(cmd)
+	cores, wrongCore := coresOf(cmd)
 	if err := errors.Join(wrongForm, wrongScenario, wrongTarget, wrongCore); err != nil {
 		return err
 	}
 	opt := campaign.MatrixOptions{Workers: cmd.Int("workers")}
 	if e.self != "" {
-		opt.Start, opt.Setup = e.launch(), matrixSetup{names, tn, cmd.Uint32("limit"), core.Name}
+		opt.Start, opt.Setup = e.launch(), matrixSetup{names, tn, cmd.Uint32("limit"), cmd.String("core")}
 	}
-	priced := core
+	priced := cores
 	if form != nil {
 		priced = nil // costs are no test
 	}
@@ -79,10 +79,11 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 		err = form(e.stdout, "matrix", render.MatrixTests(m))
 	case cmd.Bool("json"):
 		err = render.JSON(e.stdout, matrixResult{
-			Scenarios: m.Scenarios, Results: matrixJSON(m), Core: core.Name, Costs: costs, Unexpected: m.Unexpected(), Schema: render.SchemaMatrix,
+			Scenarios: m.Scenarios, Results: matrixJSON(m), Core: cores[0].Name, Costs: costs[0].Costs, Unexpected: m.Unexpected(),
+			Schema: render.SchemaMatrix, OtherCores: costs[1:], OrderDependsOnCore: orderDepends(costs),
 		})
 	default:
-		_, err = fmt.Fprint(e.stdout, matrixText(m), "\n", costText(costs, core))
+		_, err = fmt.Fprint(e.stdout, matrixText(m), "\n", costText(costs, cores))
 	}
 	if err == nil && m.Unexpected() != 0 {
 		err = errFailed
@@ -106,32 +107,83 @@ func matrixTargets() []string {
 	return out
 }
 
+// coreCosts are the costs of designs on one core.
+type coreCosts struct {
+	Core  string           `json:"core"`
+	Costs []campaign.Costs `json:"costs"`
+}
+
 // playMatrix does the work under one progress bar. Without a core there are no costs.
-func (e env) playMatrix(ctx context.Context, opt campaign.MatrixOptions, bs []*scenarios.Built, ts []*jit.Target, core *timing.Core) (*campaign.Matrix, []campaign.Costs, error) {
+func (e env) playMatrix(ctx context.Context, opt campaign.MatrixOptions, bs []*scenarios.Built, ts []*jit.Target, cores []*timing.Core) (*campaign.Matrix, []coreCosts, error) {
 	bar := e.progress("matrix")
 	defer bar.done()
-	cells, total := len(bs)*len(ts), len(bs)*len(ts)
-	if core != nil {
-		total += len(ts)
-	}
+	cells, total := len(bs)*len(ts), len(bs)*len(ts)+len(ts)*len(cores)
 	opt.Progress = func(done, _ int) { bar.set(done, total) }
 	m, err := campaign.PlayMatrix(ctx, bs, ts, opt)
-	if err != nil || core == nil {
-		return m, nil, err
+	var all []coreCosts
+	setup, _ := opt.Setup.(matrixSetup)
+	names := strings.Split(setup.Core, ",")
+	for n, core := range cores {
+		if err != nil {
+			break
+		}
+		opt.Progress = func(done, _ int) { bar.set(cells+n*len(ts)+done, total) }
+		if opt.Setup != nil {
+			setup.Core = names[n]
+			opt.Setup = setup
+		}
+		var costs []campaign.Costs
+		costs, err = campaign.MeasureCosts(ctx, ts, core, opt)
+		all = append(all, coreCosts{core.Name, costs})
 	}
-	opt.Progress = func(done, _ int) { bar.set(cells+done, total) }
-	costs, err := campaign.MeasureCosts(ctx, ts, core, opt)
-	return m, costs, err
+	return m, all, err
+}
+
+// orderMargin is how much dearer, as a part, a design must be on each of two cores for their order to
+// count as different.
+const orderMargin = 0.05
+
+// orderDepends says where the order of designs by the cost of a tail call depends on the core.
+func orderDepends(all []coreCosts) []string {
+	var out []string
+	for _, kind := range []struct {
+		name string
+		of   func(*campaign.Costs) *campaign.Cost
+	}{
+		{"direct", func(c *campaign.Costs) *campaign.Cost { return c.Direct }},
+		{"indirect", func(c *campaign.Costs) *campaign.Cost { return c.Indirect }},
+	} {
+		for n := 1; n < len(all); n++ {
+			for i := range all[0].Costs {
+				for j := range all[0].Costs {
+					a, b := kind.of(&all[0].Costs[i]), kind.of(&all[0].Costs[j])
+					p, q := kind.of(&all[n].Costs[i]), kind.of(&all[n].Costs[j])
+					if a == nil || b == nil || p == nil || q == nil || a.Cycles == 0 || q.Cycles == 0 {
+						continue
+					}
+					if a.Cycles*(1+orderMargin) < b.Cycles && q.Cycles*(1+orderMargin) < p.Cycles {
+						out = append(out, fmt.Sprintf("%s tail calls: %s is cheaper than %s on %s (%.1f and %.1f cycles), dearer on %s (%.1f and %.1f)",
+							kind.name, all[0].Costs[i].Target, all[0].Costs[j].Target, all[0].Core, a.Cycles, b.Cycles, all[n].Core, p.Cycles, q.Cycles))
+					}
+				}
+			}
+		}
+	}
+	return out
 }
 
 // matrixResult is the object of tcsim matrix.
 type matrixResult struct {
-	Core       string           `json:"core"`
-	Costs      []campaign.Costs `json:"costs"`
-	Results    []matrixRow      `json:"results"`
-	Scenarios  []string         `json:"scenarios"`
-	Schema     render.Schema    `json:"schema"`
-	Unexpected int              `json:"unexpected"`
+	Core  string           `json:"core"`
+	Costs []campaign.Costs `json:"costs"`
+	// OtherCores are the costs on the other cores that were asked for.
+	OtherCores []coreCosts `json:"other_cores,omitempty"`
+	// OrderDependsOnCore names the designs of which one is cheaper on one core and dearer on another.
+	OrderDependsOnCore []string      `json:"order_depends_on_core,omitempty"`
+	Results            []matrixRow   `json:"results"`
+	Scenarios          []string      `json:"scenarios"`
+	Schema             render.Schema `json:"schema"`
+	Unexpected         int           `json:"unexpected"`
 }
 
 // matrixRow is one target in JSON.
@@ -279,27 +331,46 @@ func matrixNotes(m *campaign.Matrix) string {
 	return b.String()
 }
 
-// costText prints the cost sheet.
-func costText(costs []campaign.Costs, core *timing.Core) string {
+// costText prints the cost sheet: sizes, then cycles on each core.
+func costText(all []coreCosts, cores []*timing.Core) string {
 	t := render.NewTable("bytes/instructions", "no tail call", "main", "subprogram", "call", "direct", "indirect")
-	u := render.NewTable("cycles", "no tail call", "main", "call+sub", "direct", "indirect", "tail calls wait for")
 	t.Right(1, 2, 3, 4, 5, 6)
-	u.Right(1, 2, 3, 4, 5)
-	var notes []string
-	for _, c := range costs {
+	for _, c := range all[0].Costs {
 		t.Add(c.Target, sizes(c.Plain), sizes(c.Main), sizes(c.Sub), sizes(c.Call), sizes(c.Direct), sizes(c.Indirect))
-		u.Add(c.Target, cycles(c.Plain), cycles(c.Main), cycles(c.Call), cycles(c.Direct), cycles(c.Indirect),
-			mostly(c.Direct, c.Indirect))
-		for _, n := range c.Notes {
-			notes = append(notes, c.Target+": "+n)
-		}
 	}
-	text := t.String() + "\n" + u.String() + "\n" + strings.Join(render.Fold(
+	text := t.String()
+	var titles, notes []string
+	for n, core := range all {
+		head := "cycles"
+		if len(all) > 1 {
+			head = "cycles on " + core.Core
+		}
+		u := render.NewTable(head, "no tail call", "main", "call+sub", "direct", "indirect", "tail calls wait for")
+		u.Right(1, 2, 3, 4, 5)
+		for _, c := range core.Costs {
+			u.Add(c.Target, cycles(c.Plain), cycles(c.Main), cycles(c.Call), cycles(c.Direct), cycles(c.Indirect),
+				mostly(c.Direct, c.Indirect))
+			for _, n := range c.Notes {
+				notes = append(notes, c.Target+": "+n)
+			}
+		}
+		text += "\n" + u.String()
+		titles = append(titles, cores[n].Title)
+	}
+	text += "\n" + strings.Join(render.Fold(
 		"Code bytes and executed instructions of a function that returns 0: without tail calls, with one in it that is "+
 			"not reached, as a subprogram; of one call; of one tail call that is taken, up to the callee's first "+
-			"instruction. Cycles on "+core.Title+" in a warm loop: of an invocation; of a call with its "+
+			"instruction. Cycles on "+strings.Join(titles, ", ")+" in a warm loop: of an invocation; of a call with its "+
 			"subprogram, which tests a word; of a tail call with the loads of map and key, and what most of "+
 			"them are due to.", render.Width), "\n") + "\n"
+	if order := orderDepends(all); len(all) > 1 && len(order) == 0 {
+		text += "No two designs are in different orders on these cores.\n"
+	} else if len(order) > 0 {
+		text += "The order of designs depends on the core:\n"
+		for _, o := range order {
+			text += strings.Join(render.Fold("- "+o, render.Width), "\n") + "\n"
+		}
+	}
 	for _, n := range notes {
 		text += strings.Join(render.Fold(n, render.Width), "\n") + "\n"
 	}

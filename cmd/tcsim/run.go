@@ -33,7 +33,7 @@ func (e env) runCommand() *cli.Command {
 			"Examples:\n   tcsim run hierarchy --target 6.1,6.12\n" +
 			"   tcsim run fixtures/objects/xdp.o --entry xdp --packet fixtures/objects/packets.pcap\n" +
 			"   tcsim run hierarchy chain33 --target 6.1,6.12,7.2 --junit\n\n" + exitCodesInHelp,
-		Flags: append([]cli.Flag{targetFlag(false), limitFlag(), coreFlag(), jsonFlag()},
+		Flags: append([]cli.Flag{targetFlag(false), limitFlag(), coresFlag(), jsonFlag()},
 			slices.Concat(ciFlags(), objectFlags(), expectFlags())...),
 		Action: e.run,
 	}
@@ -44,17 +44,27 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 	opt, wrongObject := objectOptions(cmd)
 	bs, wrongScenario := loadWith(cmd.Args().Slice(), opt)
 	ts, wrongTarget := e.targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
-	core, wrongCore := coreOf(cmd)
+	cores, wrongCore := coresOf(cmd)
 	if err := errors.Join(wrongForm, wrongObject, wrongTarget, wrongCore); err != nil || len(bs) == 0 {
 		return errors.Join(err, wrongScenario)
 	}
-	rows, err := e.runAll(ctx, bs, ts, core)
-	if err != nil {
-		return err
+	var rows []render.RunRow
+	for _, core := range cores {
+		more, err := e.runAll(ctx, bs, ts, core)
+		if err != nil {
+			return err
+		}
+		for i := range more {
+			if len(cores) > 1 {
+				more[i].Core = core.Name
+			}
+		}
+		rows = append(rows, more...)
 	}
 	if wrongScenario != nil && (form != nil || cmd.Bool("json")) { // the good ones are judged all the same
 		rows = append(rows, render.RunRow{Scenario: "(bad input)", Rejected: strings.TrimSpace(wrongScenario.Error())})
 	}
+	var err error
 	switch {
 	case form != nil:
 		err = form(e.stdout, "run", render.RunTests(rows))

@@ -158,7 +158,6 @@ func (m *Model) ret(s *site, next x86.Addr, after afterBranch) {
 // retirement of the branch.
 func (m *Model) redirect(penalty Cycle, cause Cause) {
 	m.front.redirected = cause
-	m.epoch++
 	if at := max(m.last.Retire-m.last.Cost, m.now.branchEnd) + m.core.Branch.Restart; m.core.Branch.Restart > 0 && at > m.rename.floor {
 		m.rename.floor, m.rename.hold = at, cause
 	}

@@ -65,11 +65,8 @@ type Rename struct {
 	ElidedShiftUops int `core:"elided_shift_uops,optional"`
 	// RMWTenths are the issue slots that a read-modify-write takes at least, in tenths, on average; 0:
 	// as its row says.
-	RMWTenths int `core:"rmw_tenths,optional"`
-	// LeaveAfterPop delays the first execution of a leave since the core was last empty (behind a
-	// fence or a wrong prediction) if a register was popped since the last push.
-	LeaveAfterPop Cycle `core:"leave_after_pop,optional"`
-	StackSync     bool  `core:"stack_sync"` // reading rsp explicitly after a push or pop inserts a micro-operation
+	RMWTenths int  `core:"rmw_tenths,optional"`
+	StackSync bool `core:"stack_sync"` // reading rsp explicitly after a push or pop inserts a micro-operation
 	// StackSyncLatency is how long rsp is late then.
 	StackSyncLatency Cycle `core:"stack_sync_latency,optional"`
 	// SameMoves: moves of a register to itself, which clear its upper half, are eliminated too.
@@ -111,11 +108,10 @@ type Memory struct {
 	RenameLoads bool `core:"rename_loads,optional"`
 	RenameRMW   bool `core:"rename_rmw,optional"`
 	// RenameRMWReg, RenameLeave and RenameReturns: so do read-modify-writes with a register, leave and
-	// returns. RenameBytes is the smallest load, in bytes, that does.
+	// returns.
 	RenameRMWReg  bool `core:"rename_rmw_reg"`
 	RenameLeave   bool `core:"rename_leave"`
 	RenameReturns bool `core:"rename_returns"`
-	RenameBytes   int  `core:"rename_bytes,optional"`
 	// RenameVerify is the time from the execution of a store to the completion of a load that was
 	// renamed to it; what uses the value does not wait for that.
 	RenameVerify Cycle `core:"rename_verify,optional"`

@@ -44,7 +44,6 @@ func (m *Model) execute(s *site, ea, next x86.Addr) {
 	case kindAddImm:
 		m.addImm(s)
 	case kindFence:
-		m.epoch++
 		at := max(issue+m.core.Back.ToDispatch, m.done)
 		m.rename.floor, m.rename.hold = at+1+in.block, CauseSerialize
 		m.last.Execute, m.last.Complete = at, at+1
@@ -172,10 +171,6 @@ const leaveRSP = 2
 func (m *Model) leave(s *site, ea x86.Addr) {
 	in := s.in
 	t := max(m.rename.cycle+m.core.Back.ToDispatch, m.regs[x86.RBP].ready)
-	if m.popped && s.epoch != m.epoch {
-		t += m.core.Rename.LeaveAfterPop
-	}
-	m.popped, s.epoch = false, m.epoch
 	first := m.dispatch(in.alu[0], t)
 	for _, p := range in.alu[1:] {
 		m.dispatch(p, t)

@@ -4,11 +4,12 @@ package timing
 
 import "github.com/tcsim/tcsim/jit/x86"
 
-// mayRename reports whether the load of an instruction can take its value at rename.
+// mayRename reports whether the load of an instruction can take its value at rename: where that is no
+// more than a move that the renamer eliminates.
 func (m *Model) mayRename(in *insn) bool {
 	c := &m.core.Memory
 	switch {
-	case int(in.size) < c.RenameBytes:
+	case in.extends:
 		return false
 	case in.inst.Branch == x86.BranchRet:
 		return c.RenameReturns

@@ -45,22 +45,22 @@ type insn struct {
 	load, addr, data        portSet   // ports of the load, store-address and store-data micro-operations
 	alu                     []portSet // all others, branches included
 
-	size         uint8 // bytes of the memory access
-	loadLat      Cycle
-	imm          int64 // kindAddImm: what is added
-	aluRow       portSet
-	busy         Cycle // time that the divider or the locked unit is occupied; 0: pipelined
-	block        Cycle // kindFence, kindPause: how long issue stops
-	lock         bool
-	rmwImm       bool // read-modify-write without a register source
-	rmw          bool
-	stackOp      bool  // changes rsp through the stack engine
-	viaStack     bool  // its memory operand is on the stack: through push, pop and the like, rsp or rbp
-	usesRSP      bool  // reads or writes rsp otherwise
-	pops, pushes bool  // of a register
-	byCL         bool  // shift by cl
-	shiftCnt     uint8 // register of the count of shlx and the like, noReg if none
-	tableCond    x86.Cond
+	size      uint8 // bytes of the memory access
+	loadLat   Cycle
+	imm       int64 // kindAddImm: what is added
+	aluRow    portSet
+	busy      Cycle // time that the divider or the locked unit is occupied; 0: pipelined
+	block     Cycle // kindFence, kindPause: how long issue stops
+	lock      bool
+	rmwImm    bool // read-modify-write without a register source
+	rmw       bool
+	stackOp   bool  // changes rsp through the stack engine
+	extends   bool  // its load needs an extension or a merge that the renamer does not do
+	viaStack  bool  // its memory operand is on the stack: through push, pop and the like, rsp or rbp
+	usesRSP   bool  // reads or writes rsp otherwise
+	byCL      bool  // shift by cl
+	shiftCnt  uint8 // register of the count of shlx and the like, noReg if none
+	tableCond x86.Cond
 }
 
 const noReg = 0xff
@@ -112,6 +112,7 @@ func (l *lowering) lower(i *x86.Inst) (*insn, error) {
 		return nil, err
 	}
 	l.classify(in)
+	in.extends = l.extends(in)
 	l.latencies(in)
 	return in, nil
 }
@@ -213,7 +214,6 @@ func (l *lowering) classify(in *insn) {
 		}
 	}
 	in.lock = f.class == "atomic"
-	in.pops, in.pushes = f.class == "pop", f.class == "push"
 	switch {
 	case f.id == "pause":
 		in.kind = kindPause
@@ -252,6 +252,20 @@ func (in *insn) eliminated() bool {
 		return false
 	}
 	return i.Op == "mov" && len(in.alu) == 0 || i.Op == "movzx" && i.Operands[1].Bits == 8 && in.form.latMin == 0
+}
+
+// extends reports whether a load is more than the move of a full register: below 4 bytes only the zero
+// extension of a byte can be eliminated, on cores that eliminate it between registers.
+func (l *lowering) extends(in *insn) bool {
+	i := &in.inst
+	switch {
+	case in.size >= 4:
+		return strings.HasPrefix(i.Op, "movs")
+	case in.size == 1 && i.Op == "movzx":
+		f := l.forms["movzx_r32_r8"]
+		return f == nil || f.lat != 0
+	}
+	return in.size != 0
 }
 
 // aluPorts are the ports of a plain 64-bit addition.

@@ -40,14 +40,12 @@ type Model struct {
 
 	takenPorts, otherPorts portSet
 
-	barrier    Cycle  // before it no load may execute: a locked instruction
-	lockFree   Cycle  // when the last locked instruction is complete
-	divFree    Cycle  // when the divider is free
-	done       Cycle  // when everything so far is complete
-	epoch      uint32 // how often the core ran empty: fences and wrong predictions
-	rmwTenths  int    // fractions of slots that read-modify-writes still owe
-	popped     bool   // a register was popped since the last push
-	stackMoved bool   // rsp was changed by the stack engine since it was last read
+	barrier    Cycle // before it no load may execute: a locked instruction
+	lockFree   Cycle // when the last locked instruction is complete
+	divFree    Cycle // when the divider is free
+	done       Cycle // when everything so far is complete
+	rmwTenths  int   // fractions of slots that read-modify-writes still owe
+	stackMoved bool  // rsp was changed by the stack engine since it was last read
 
 	rsp x86.Addr // as far as it is known; 0 if not
 
@@ -88,8 +86,7 @@ type site struct {
 	counted     bool // as a taken branch of its window
 	base        direction
 	lastTarget  x86.Addr
-	renamed     bool   // the load took its value at rename the last time, or could have
-	epoch       uint32 // fence epoch of the last execution, plus 1
+	renamed     bool // the load took its value at rename the last time, or could have
 }
 
 // window is one set of lines of the micro-operation cache.
@@ -116,7 +113,6 @@ func New(core *Core, code Code) *Model {
 		stores:  newStoreTrack(),
 		learned: newLearned(core.Memory.RenameLearned),
 		pred:    newPredictor(&core.Branch),
-		epoch:   1,
 	}
 	m.front.init(&core.Front)
 	m.rename.init(core)

@@ -47,7 +47,6 @@ func (m *Model) plain(s *site, ea, next x86.Addr) {
 			first = d
 		}
 	}
-	m.popped = in.pops || m.popped && !in.pushes
 	m.last.Execute, m.last.Complete = max(first, t0), complete
 }
 

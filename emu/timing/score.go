@@ -149,31 +149,47 @@ type Score struct {
 	Total float64 `json:"sum_error_percent"`
 }
 
+// The groups of Scores that are no kinds of sequences.
+const (
+	kindStates  = "states"   // sequences of several states
+	kindFitted  = "fitted"   // those that parameters may be fitted to
+	kindHeldOut = "held out" // the others: see HeldOut
+)
+
 // Scores returns the scores per kind in alphabetical order, then those of the sequences of several
-// states alone (kind "states") and of all results (kind "all").
+// states, of those that parameters may be fitted to, of those held out, and of all (kind "all").
 func Scores(rs []Result) []Score {
 	groups := map[string][]Result{}
+	var kinds []string
 	for _, r := range rs {
+		if groups[r.Kind] == nil {
+			kinds = append(kinds, r.Kind)
+		}
 		groups[r.Kind] = append(groups[r.Kind], r)
-		if r.States > 1 {
-			groups["states"] = append(groups["states"], r)
-		}
-	}
-	kinds := make([]string, 0, len(groups))
-	for k := range groups {
-		if k != "states" {
-			kinds = append(kinds, k)
-		}
 	}
 	sort.Strings(kinds)
 	var out []Score
-	for _, k := range append(kinds, "states") {
-		if len(groups[k]) != 0 {
-			out = append(out, scoreOf(k, groups[k]))
-		}
+	for _, k := range kinds {
+		out = append(out, scoreOf(k, groups[k]))
 	}
-	if len(rs) != 0 {
-		out = append(out, scoreOf("all", rs))
+	for _, g := range []struct {
+		kind string
+		in   func(Result) bool
+	}{
+		{kindStates, func(r Result) bool { return r.States > 1 }},
+		{kindFitted, func(r Result) bool { return !HeldOut(r.Name) }},
+		{kindHeldOut, func(r Result) bool { return HeldOut(r.Name) }},
+		{"all", func(Result) bool { return true }},
+	} {
+		var in []Result
+		for _, r := range rs {
+			if g.in(r) {
+				in = append(in, r)
+			}
+		}
+		if len(in) != 0 {
+			out = append(out, scoreOf(g.kind, in))
+		}
 	}
 	return out
 }

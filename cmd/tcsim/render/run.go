@@ -17,8 +17,10 @@ import (
 type RunRow struct {
 	Scenario string `json:"scenario"`
 	Target   string `json:"target"`
-	OK       bool   `json:"ok"`
-	Error    string `json:"error,omitempty"` // why it could not be run
+	// Core is that of the cycles where several were asked for.
+	Core  string `json:"core,omitempty"`
+	OK    bool   `json:"ok"`
+	Error string `json:"error,omitempty"` // why it could not be run
 	// Rejected says why the input was: the kernel of the target refuses a program, or the file is bad.
 	Rejected string    `json:"rejected,omitempty"`
 	Runs     []Summary `json:"runs,omitempty"`
@@ -58,18 +60,22 @@ func RunText(rows []RunRow) string {
 	t := NewTable("scenario", "target", "run", "taken", "refused", "stack", "insns", "cold", "warm", "return", "verdict")
 	t.Right(2, 3, 4, 5, 6, 7, 8, 9)
 	for _, r := range rows {
+		target := r.Target
+		if r.Core != "" {
+			target += " on " + r.Core
+		}
 		if r.Rejected != "" {
-			t.Add(r.Scenario, r.Target, "", "", "", "", "", "", "", "", "refused")
+			t.Add(r.Scenario, target, "", "", "", "", "", "", "", "", "refused")
 			t.Note(r.Rejected)
 			continue
 		}
 		if r.Error != "" {
-			t.Add(r.Scenario, r.Target, "", "", "", "", "", "", "", "", "cannot be tested")
+			t.Add(r.Scenario, target, "", "", "", "", "", "", "", "", "cannot be tested")
 			t.Note(r.Error)
 			continue
 		}
 		for i, run := range r.Runs {
-			t.Add(r.Scenario, r.Target, fmt.Sprint(i+1), fmt.Sprint(run.Taken), fmt.Sprint(run.Refused.Total()),
+			t.Add(r.Scenario, target, fmt.Sprint(i+1), fmt.Sprint(run.Taken), fmt.Sprint(run.Refused.Total()),
 				fmt.Sprint(run.Stack), fmt.Sprint(run.Insns), run.Cycles.ColdText(), run.Cycles.WarmText(), run.Returned(),
 				run.Verdict())
 			if run.Cycles != nil && run.Cycles.Error != "" {

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package timing
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+)
+
+// Sweep is what values of one parameter do to the error of a core; its JSON form carries the same values
+// as the text.
+type Sweep struct {
+	Schema string      `json:"schema"` // "tcsim.sweep/v1"
+	Core   string      `json:"core"`
+	Param  Param       `json:"parameter"`
+	Points []SweepItem `json:"points"`
+}
+
+// SweepItem is one value.
+type SweepItem struct {
+	Value string `json:"value"`
+	// MAPE is the error on all sequences, Fitted and HeldOut that on those that parameters may be fitted
+	// to and on the others, in percent.
+	MAPE    float64 `json:"mape"`
+	Fitted  float64 `json:"fitted_mape"`
+	HeldOut float64 `json:"held_out_mape"`
+	// Moved are the sequences whose prediction is another than with the present value.
+	Moved []SweepMove `json:"moved"`
+}
+
+// SweepMove is a sequence that a parameter moves.
+type SweepMove struct {
+	Name string `json:"name"`
+	// Predicted are cycles; Before and Error the signed errors in percent with the present value and
+	// with this one.
+	Predicted float64 `json:"predicted"`
+	Before    float64 `json:"error_before_percent"`
+	Error     float64 `json:"error_percent"`
+}
+
+// sweepMove is the smallest change of a prediction that counts as one, in percent.
+const sweepMove = 0.5
+
+// NewSweep compares the results of each value with those of the present one; all are of the same
+// sequences in the same order.
+func NewSweep(core *Core, p Param, base []Result, values []string, results [][]Result) *Sweep {
+	s := &Sweep{Schema: "tcsim.sweep/v1", Core: core.Name, Param: p}
+	for n, rs := range results {
+		item := SweepItem{Value: values[n], Moved: []SweepMove{}}
+		for _, sc := range Scores(rs) {
+			switch sc.Kind {
+			case "all":
+				item.MAPE = sc.MAPE
+			case kindFitted:
+				item.Fitted = sc.MAPE
+			case kindHeldOut:
+				item.HeldOut = sc.MAPE
+			}
+		}
+		for i, r := range rs {
+			if b := base[i]; 100*math.Abs(r.Predicted-b.Predicted) > sweepMove*b.Predicted {
+				item.Moved = append(item.Moved, SweepMove{r.Name, r.Predicted, b.Error, r.Error})
+			}
+		}
+		slices.SortStableFunc(item.Moved, func(a, b SweepMove) int {
+			x, y := math.Abs(math.Abs(a.Error)-math.Abs(a.Before)), math.Abs(math.Abs(b.Error)-math.Abs(b.Before))
+			switch {
+			case x > y:
+				return -1
+			case x < y:
+				return 1
+			}
+			return strings.Compare(a.Name, b.Name)
+		})
+		s.Points = append(s.Points, item)
+	}
+	return s
+}
+
+// WriteText prints a table of values, then the sequences that each value moves.
+func (s *Sweep) WriteText(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "core %s, parameter %s: %s (%s)\n\n", s.Core, s.Param.Path, s.Param.Value, s.Param.Source)
+	fmt.Fprintf(&b, "%8s %8s %8s %8s %6s\n", "value", "MAPE %", "fitted", "held out", "moved")
+	for _, p := range s.Points {
+		note := ""
+		if p.Value == s.Param.Value {
+			note = "  now"
+		}
+		fmt.Fprintf(&b, "%8s %8.2f %8.2f %8.2f %6d%s\n", p.Value, p.MAPE, p.Fitted, p.HeldOut, len(p.Moved), note)
+	}
+	for _, p := range s.Points {
+		if len(p.Moved) == 0 {
+			continue
+		}
+		fmt.Fprintf(&b, "\n%s = %s\n", s.Param.Path, p.Value)
+		for _, m := range p.Moved {
+			held := ""
+			if HeldOut(m.Name) {
+				held = "  held out"
+			}
+			fmt.Fprintf(&b, "  %-28s %10.2f %+8.1f %% -> %+.1f %%%s\n", m.Name, m.Predicted, m.Before, m.Error, held)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
