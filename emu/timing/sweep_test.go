@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package timing_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tcsim/tcsim/emu/timing"
+)
+
+// TestWith changes one parameter of a copy, within what a core file may say.
+func TestWith(t *testing.T) {
+	glc := core(t, "glc")
+	c, err := glc.With("branch.mispredict", "30")
+	if err != nil || c.Branch.Mispredict != 30 || glc.Branch.Mispredict == 30 {
+		t.Errorf("%v, was %v, error %v", c, glc.Branch.Mispredict, err)
+	}
+	for _, bad := range [][3]string{
+		{"branch.nothing", "1", `parameter "branch.nothing": not known; there are front.decode_width`},
+		{"rename.width", "0", "expected a whole number from 1"},
+		{"memory.store_buffer", "256", "expected less than 256"},
+		{"memory.rename_loads", "2", "expected true or false"},
+		{"memory.load_ports", "Q", "port 'Q'"},
+	} {
+		if c, err := glc.With(bad[0], bad[1]); c != nil || err == nil || !strings.Contains(err.Error(), bad[2]) {
+			t.Errorf("%s = %s: error %v", bad[0], bad[1], err)
+		}
+	}
+}
+
+// TestNear: the values that a sweep tries hold the present one, and the mechanism off where it can be.
+func TestNear(t *testing.T) {
+	for _, c := range []struct {
+		p    timing.Param
+		want []string
+	}{
+		{timing.Param{Value: "24", Optional: true}, []string{"0", "18", "21", "24", "27", "30"}},
+		{timing.Param{Value: "1"}, []string{"1", "2", "3"}},
+		{timing.Param{Value: "true", Optional: true}, []string{"false", "true"}},
+		{timing.Param{Value: "-1"}, []string{"-1", "1"}},
+		{timing.Param{Value: "23A"}, []string{"23A"}},
+	} {
+		got := c.p.Near()
+		if diff := cmp.Diff(c.want, got); diff != "" && c.p.Value != "23A" {
+			t.Errorf("%s: %s", c.p.Value, diff)
+		}
+	}
+	for _, p := range core(t, "zen5").Params() {
+		if p.Value != "0" && p.Value != "false" && p.Source == "" && !strings.HasPrefix(p.Path, "back.bank") {
+			t.Errorf("%s = %s has no source", p.Path, p.Value)
+		}
+	}
+}
+
+// TestStatesOf groups passes; single ones are disturbed and belong to no state.
+func TestStatesOf(t *testing.T) {
+	for _, c := range []struct {
+		passes []float64
+		want   []timing.State
+	}{
+		{[]float64{10, 10.1, 10.05}, []timing.State{{10, 10.05, 10.1}}},
+		{[]float64{20, 10, 10.1, 20.2}, []timing.State{{10, 10.05, 10.1}, {20, 20.1, 20.2}}},
+		{[]float64{10, 10.1, 10.2, 30}, []timing.State{{10, 10.1, 10.2}}},
+		{nil, nil},
+	} {
+		if diff := cmp.Diff(c.want, timing.StatesOf(c.passes)); diff != "" {
+			t.Errorf("%v: %s", c.passes, diff)
+		}
+	}
+	s := timing.Sequence{Median: 20, P10: 19.9, P90: 20.1, States: timing.StatesOf([]float64{10, 10.1, 20, 20.1})}
+	if r := s.Judge(10.05); r.Error != 0 || r.States != 2 {
+		t.Errorf("in the other state: %+v", r)
+	}
+	if r := s.Judge(11); r.Error < 9 || r.Error > 10 {
+		t.Errorf("near the other state: %+v", r)
+	}
+}
+
+// TestHeldOut fixes which sequences are held out.
+func TestHeldOut(t *testing.T) {
+	var held []string
+	for _, s := range load(t).measured.Sequences {
+		if timing.HeldOut(s.Name) {
+			held = append(held, s.Name)
+		}
+	}
+	if len(held) != 51 || !slices.Contains(held, "rmw_reg") || slices.Contains(held, "jcc_random") {
+		t.Errorf("%d held out: %v", len(held), held)
+	}
+}
+
+// TestSweep: a value that changes a prediction names the sequence.
+func TestSweep(t *testing.T) {
+	c := load(t)
+	glc := core(t, "glc")
+	predict := func(k *timing.Core) (rs []timing.Result) {
+		for _, n := range []string{"load_chain", "add_rr_dep", "rmw_reg"} {
+			rs = append(rs, c.predict(t, k, n))
+		}
+		return rs
+	}
+	slow, err := glc.With("memory.load_latency", "6")
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := predict(glc)
+	s := timing.NewSweep(glc, timing.Param{Path: "memory.load_latency", Value: "5"}, base, []string{"5", "6"}, [][]timing.Result{base, predict(slow)})
+	if len(s.Points) != 2 || len(s.Points[0].Moved) != 0 || len(s.Points[1].Moved) == 0 || s.Points[1].Moved[0].Name != "load_chain" {
+		t.Errorf("%+v", s)
+	}
+	var b strings.Builder
+	if err := s.WriteText(&b); err != nil || !strings.Contains(b.String(), "memory.load_latency = 6\n  load_chain") {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+}
