@@ -3,9 +3,15 @@
 package jit
 
 import (
+	"errors"
+
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/verify"
 )
+
+// ErrEmitter is wrapped by errors that are a verdict on a target's Emitter, not on what it was given: it
+// crashes, does not come to an end, stops the kernel or makes no code.
+var ErrEmitter = errors.New("the JIT fails")
 
 // Emitter makes the code of a target whose Emitter is set, in place of the compiler of this package: the
 // JIT of a kernel's source (package source). It must do for its arguments what the functions of the same

@@ -125,6 +125,10 @@ func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target
 				row.Error = err.Error()
 				rows = append(rows, row)
 				continue
+			case errors.Is(err, jit.ErrEmitter):
+				row.Failed = append(row.Failed, err.Error())
+				rows = append(rows, row)
+				continue
 			case err != nil:
 				row.Rejected = err.Error()
 				rows = append(rows, row)
@@ -136,6 +140,11 @@ func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target
 			res, err := s.Play(ctx)
 			if errors.Is(err, kernels.ErrUnsupported) {
 				row.Error = err.Error()
+				rows = append(rows, row)
+				continue
+			}
+			if errors.Is(err, jit.ErrEmitter) {
+				row.Failed = append(row.Failed, err.Error())
 				rows = append(rows, row)
 				continue
 			}

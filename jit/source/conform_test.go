@@ -35,7 +35,7 @@ func sourceDir() string {
 var needed = []string{"6.1.", "6.12.", "7.3."}
 
 // open opens the source of a kernel, or skips.
-func open(t *testing.T, version string) source.Tree {
+func open(t testing.TB, version string) source.Tree {
 	t.Helper()
 	found, _ := filepath.Glob(filepath.Join(sourceDir(), version+"*", source.JITFile))
 	if len(found) == 0 {
@@ -54,7 +54,7 @@ func open(t *testing.T, version string) source.Tree {
 func processor() (source.Processor, error) { return emu.NewProcessor(2 << 30) }
 
 // compile makes the JIT of a tree for a target.
-func compile(t *testing.T, tree source.Tree, target *jit.Target) *source.JIT {
+func compile(t testing.TB, tree source.Tree, target *jit.Target) *source.JIT {
 	t.Helper()
 	j, err := source.New(context.Background(), tree, target, source.Options{Processor: processor, Cache: source.CacheDir()})
 	if err != nil {

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -41,10 +43,20 @@ type Message struct {
 // String returns the message on one line.
 func (m Message) String() string { return fmt.Sprintf("%s: %s: %s", m.Where, m.Kind, m.Text) }
 
-// CrashError says that the JIT did not come to an end by itself.
+// CrashError says that the JIT did not come to an end by itself, or should not have done what it did.
 type CrashError struct {
 	Text     string
 	Messages []Message
+	// Unknown says that it used something of the kernel that is not here, which is not its fault.
+	Unknown bool
+}
+
+// Unwrap makes it jit.ErrEmitter, or kernels.ErrUnsupported.
+func (e *CrashError) Unwrap() error {
+	if e.Unknown {
+		return kernels.ErrUnsupported
+	}
+	return jit.ErrEmitter
 }
 
 // Error returns the text and what the JIT said before.
@@ -233,7 +245,7 @@ func (g *guest) crash(stop Stop) error {
 	default:
 		text = fmt.Sprintf("the JIT ends in an exception of the processor: in %s %s", at, stop.Text)
 	}
-	return &CrashError{strings.TrimSpace(text), g.messages}
+	return &CrashError{strings.TrimSpace(text), g.messages, false}
 }
 
 // buffer returns the function behind whose image buffer an address is.
@@ -257,7 +269,7 @@ func (g *guest) answer(regs *[16]uint64, rip image.Addr) error {
 			return err
 		}
 		from := image.Addr(binary.LittleEndian.Uint64(ret[:])) - 1
-		return &CrashError{fmt.Sprintf("the JIT uses %s in %s, which tcsim does not know", g.o.open[ask-askOpen], g.o.where(from)), g.messages}
+		return &CrashError{fmt.Sprintf("the JIT uses %s in %s, which tcsim does not know", g.o.open[ask-askOpen], g.o.where(from)), g.messages, true}
 	case ask == askAlloc:
 		if err := g.alloc(int(a), int(b), image.Addr(c)); err != nil {
 			g.err = errors.Join(g.err, err)
@@ -293,7 +305,7 @@ func (g *guest) answer(regs *[16]uint64, rip image.Addr) error {
 		}
 		return g.set("tcsim_heap_end", 8, 0, uint64(g.heapEnd))
 	default:
-		return &CrashError{fmt.Sprintf("the JIT halts the processor: in %s", g.o.where(rip-1)), g.messages}
+		return &CrashError{fmt.Sprintf("the JIT halts the processor: in %s", g.o.where(rip-1)), g.messages, false}
 	}
 	return nil
 }
@@ -369,7 +381,7 @@ func (g *guest) say(ask uint64, file image.Addr, no uint64, text image.Addr) err
 		g.messages = append(g.messages, m)
 	}
 	if ask == askBug {
-		return &CrashError{"the JIT stops the kernel", g.messages}
+		return &CrashError{"the JIT stops the kernel", g.messages, false}
 	}
 	return nil
 }

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/recognise"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -21,7 +23,7 @@ func (j *job) image(g *guest) (*image.Image, error) {
 		at, bpfFunc := image.Addr(j.funcWord(n, funcImage)), image.Addr(j.funcWord(n, funcEntry))
 		size := j.funcWord(n, funcLen) + uint64(bpfFunc-at)
 		if bpfFunc < at || size == 0 || size > bufferSlot {
-			return nil, fmt.Errorf("function %d (%s): image at %#x, %d bytes, entry at %#x", n, j.v.Funcs[n].Name, uint64(at), size, uint64(bpfFunc))
+			return nil, fmt.Errorf("%w: function %d (%s): image at %#x, %d bytes, entry at %#x", jit.ErrEmitter, n, j.v.Funcs[n].Name, uint64(at), size, uint64(bpfFunc))
 		}
 		f.Name, f.Addr, f.FirstInsn = j.v.Funcs[n].Name, at, j.v.Funcs[n].Start
 		f.Code = make([]byte, size)
@@ -35,7 +37,7 @@ func (j *job) image(g *guest) (*image.Image, error) {
 	}
 	img, err := recognise.RecogniseImage(funcs)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: its code cannot be decoded: %w", jit.ErrEmitter, err)
 	}
 	for n := range img.Funcs {
 		f := &img.Funcs[n]
@@ -157,7 +159,7 @@ func (o *object) refers(f *image.FuncImage) error {
 		}
 		for _, a := range addresses(&in) {
 			if name, open := o.openName(a); open {
-				return fmt.Errorf("the code refers to %s at offset %#x, which tcsim does not know here", name, off)
+				return fmt.Errorf("the code refers to %s at offset %#x, which tcsim does not know here: %w", name, off, kernels.ErrUnsupported)
 			}
 		}
 		off += int(in.Len)

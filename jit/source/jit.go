@@ -362,11 +362,11 @@ func judge(failed uint64, messages []Message, v *verify.Verified) error {
 		if n := int(failed) - 1; n < len(v.Funcs) {
 			name = v.Funcs[n].Name
 		}
-		return fmt.Errorf("%w", &FailedError{withMessages(fmt.Sprintf("the JIT makes no code for function %d (%s)", failed-1, name), messages)})
+		return &FailedError{withMessages(fmt.Sprintf("the JIT makes no code for function %d (%s)", failed-1, name), messages)}
 	}
 	for _, m := range messages {
 		if m.Kind == "WARN" {
-			return errors.New(withMessages("the JIT warns", messages))
+			return &CrashError{"the JIT warns", messages, false}
 		}
 	}
 	return nil
@@ -378,5 +378,5 @@ type FailedError struct{ Text string }
 // Error returns what the JIT said.
 func (e *FailedError) Error() string { return e.Text }
 
-// Unwrap makes it jit.ErrNotJITed.
-func (e *FailedError) Unwrap() error { return jit.ErrNotJITed }
+// Unwrap makes it jit.ErrNotJITed and jit.ErrEmitter.
+func (e *FailedError) Unwrap() []error { return []error{jit.ErrNotJITed, jit.ErrEmitter} }

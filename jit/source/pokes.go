@@ -66,7 +66,7 @@ func (g *guest) poke(name string, s image.PokeSite, old, new image.Addr) error {
 	}
 	_, err = g.call(name, inputBase)
 	if err == nil && len(g.messages) > 0 {
-		return errors.New(withMessages("the JIT complains about a text poke", g.messages))
+		return &CrashError{"the JIT complains about a text poke", g.messages, false}
 	}
 	return err
 }

@@ -177,7 +177,8 @@ func (o *Opener) Open(name string) (*jit.Target, error) {
 		return nil, err
 	}
 	t.Emitter = j
-	return t, j.settle(t)
+	j.settle(t)
+	return t, nil
 }
 
 // base is the target that everything but code is taken from: that of the release, or of the newest one for a
@@ -243,25 +244,16 @@ func (j *JIT) For(t *jit.Target) (jit.Emitter, error) {
 	return j.again(t)
 }
 
-// settle lets the target have the design that the JIT emits, as far as one is recognised.
-func (j *JIT) settle(t *jit.Target) error {
-	v := probe(t)
-	img, err := j.Compile(v, t, &probeEnv{})
-	var failed *FailedError
-	if errors.As(err, &failed) || errors.Is(err, kernels.ErrUnsupported) {
-		return nil // scenarios will say so
-	}
+// settle lets the target have the design that the JIT emits, as far as one is recognised. What goes wrong is for
+// scenarios to say.
+func (j *JIT) settle(t *jit.Target) {
+	img, err := j.Compile(probe(t), t, &probeEnv{t.Symbols()})
 	if err != nil {
-		return err
+		return
 	}
-	d, err := recognise.RecogniseDesign(img)
-	if err != nil {
-		return nil // what cannot be decoded is judged when it is run
-	}
-	if d.Known() && !d.Designs.Has(t.Design) {
+	if d, err := recognise.RecogniseDesign(img); err == nil && d.Known() && !d.Designs.Has(t.Design) {
 		t.Design = d.Designs.Designs()[0]
 	}
-	return nil
 }
 
 // probe is a program that shows a design: it tail calls with a variable and, where the kernel knows such
@@ -280,11 +272,17 @@ func probe(t *jit.Target) *verify.Verified {
 	}
 }
 
-// probeEnv has an address for everything.
-type probeEnv struct{}
+// probeEnv has an address for everything that code of the target can refer to.
+type probeEnv struct{ symbols []string }
 
 func (*probeEnv) Place(int, int, image.CodeOff) (image.Addr, error) { return 0xffffffffc0000000, nil }
 func (*probeEnv) Helper(int32) (image.Addr, error)                  { return 0xffffffff81300000, nil }
 func (*probeEnv) MapAddr(int) (image.Addr, error)                   { return 0xffff888104000000, nil }
 func (*probeEnv) MapValue(int) (image.Addr, error)                  { return 0xffff888104000000, nil }
-func (*probeEnv) Symbol(string) (image.Addr, error)                 { return 0xffffffff81c00000, nil }
+
+func (e *probeEnv) Symbol(name string) (image.Addr, error) {
+	if i := slices.Index(e.symbols, name); i >= 0 {
+		return 0xffffffff81c00000 + image.Addr(i)*256, nil
+	}
+	return 0, fmt.Errorf("no symbol %s", name)
+}

@@ -138,7 +138,7 @@ func (j *JIT) trace(g *guest, f *jit.Traced, t *jit.Target, at image.Addr) ([]by
 		return nil, err
 	}
 	if len(g.messages) > 0 {
-		return nil, errors.New(withMessages("the JIT complains about a trampoline", g.messages))
+		return nil, &CrashError{"the JIT complains about a trampoline", g.messages, false}
 	}
 	if n := int64(r); n < 0 {
 		return nil, fmt.Errorf("arch_prepare_bpf_trampoline fails with %d", n)

@@ -74,6 +74,9 @@ func RunText(rows []RunRow) string {
 			t.Note(r.Error)
 			continue
 		}
+		if len(r.Runs) == 0 && len(r.Failed) > 0 {
+			t.Add(r.Scenario, r.Target, "", "", "", "", "", "", "", "", "JIT fails")
+		}
 		for i, run := range r.Runs {
 			t.Add(r.Scenario, target, fmt.Sprint(i+1), fmt.Sprint(run.Taken), fmt.Sprint(run.Refused.Total()),
 				fmt.Sprint(run.Stack), fmt.Sprint(run.Insns), run.Cycles.ColdText(), run.Cycles.WarmText(), run.Returned(),
