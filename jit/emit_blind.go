@@ -16,14 +16,14 @@ import (
 
 // BlindConstants returns how many random numbers blinding draws for an instruction: two for both halves
 // of a 16-byte load, one for others with a constant, 0 for those that stay as they are.
-func BlindConstants(in bpf.Insn, ax uint8) int {
+func BlindConstants(in bpf.Insn) int {
 	switch {
 	case in.IsLdImm64():
 		if in.Src == bpf.PseudoFunc {
 			return 0
 		}
 		return 2
-	case in.Op&bpf.SrcReg != 0 && in.Class() != bpf.ClassST, in.Dst == ax || in.Src == ax:
+	case in.Op&bpf.SrcReg != 0 && in.Class() != bpf.ClassST, in.Dst > bpf.RegFP || in.Src > bpf.RegFP:
 		return 0
 	}
 	op := in.Op & 0xf0
@@ -58,7 +58,7 @@ func (f *fn) blinds() []int {
 	}
 	at := make([]int, len(f.insns)+1)
 	for i := 0; i < len(f.insns); i++ {
-		n := BlindConstants(f.insns[i], f.c.t.Emit.AX)
+		n := BlindConstants(f.insns[i])
 		at[i+1] = at[i] + n
 		if f.insns[i].IsLdImm64() {
 			i++
@@ -98,7 +98,7 @@ func (e *emitter) blinded(i int) (ok bool, err error) {
 	if in.Dst != ax && in.Src != ax && in.Imm == 0 && (in.Op == bpf.ClassALU|bpf.ALUMov || in.Op == bpf.ClassALU64|bpf.ALUMov) {
 		return true, e.all(bpf.Insn{Op: bpf.ClassALU64 | bpf.SrcReg | bpf.ALUXor, Dst: in.Dst, Src: in.Dst})
 	}
-	switch BlindConstants(in, ax) {
+	switch BlindConstants(in) {
 	case 0:
 		return false, nil
 	case 2:

@@ -30,6 +30,14 @@ func (s *Source) Target() (*jit.Target, error) {
 // read and differs.
 func (s *Source) Adapt(t *jit.Target) (*jit.Target, error) {
 	a := *t
+	if s.Header.blinds() && a.Emit.Blind == nil {
+		blinded, err := jit.TargetByName(t.Name + "-blinded")
+		if err != nil {
+			return nil, err
+		}
+		blinded.Note, blinded.Emitter = t.Note, t.Emitter
+		a = *blinded
+	}
 	if s.Header.Context != nil {
 		a.Context = kernels.NewContext(*s.Header.Context)
 	}

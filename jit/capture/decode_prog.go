@@ -29,7 +29,11 @@ func (r *reader) prog(p *Prog) {
 		case "insn_map":
 			r.array(func(int) {
 				var insn, xlated, fn, off int64
-				r.tuple(0, &insn, &xlated, &fn, &off)
+				least := int64(0)
+				if r.blinds {
+					least = -1 // records of other instructions, which are left out later
+				}
+				r.tuple(least, &insn, &xlated, &fn, &off)
 				p.InsnMap = append(p.InsnMap, InsnPos{
 					Insn: bpf.InsnIndex(insn), Xlated: bpf.InsnIndex(xlated), Func: int(fn), Off: image.CodeOff(off),
 				})

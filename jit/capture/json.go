@@ -16,11 +16,12 @@ import (
 // A syntax error makes it stop: fatal becomes true and every further call returns at once. Any
 // other mistake is noted and the value skipped.
 type reader struct {
-	src   []byte
-	pos   int
-	path  []step
-	fatal bool
-	note  func(col int, path, msg string)
+	src    []byte
+	pos    int
+	path   []step
+	fatal  bool
+	note   func(col int, path, msg string)
+	blinds bool // the capture is of a kernel that blinds constants
 }
 
 // step is one element of a path: a field's name, or an index if name is nil.

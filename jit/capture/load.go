@@ -145,8 +145,12 @@ func (s *Source) Scenario(i int) (*Scenario, error) {
 	sc := &Scenario{Line: i + 2}
 	var m Mistakes
 	rd := s.reader(sc.Line, s.lines[i], &m)
+	rd.blinds = s.Header.blinds()
 	rd.scenario(sc)
 	rd.end()
+	if len(m) == 0 && rd.blinds {
+		sc.unblind()
+	}
 	if len(m) == 0 { // else the relations would only repeat the mistakes
 		sc.check(func(path, format string, args ...any) {
 			if len(m) < maxMistakes {

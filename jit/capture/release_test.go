@@ -31,6 +31,7 @@ func TestConformSources(t *testing.T) {
 		{"source/7.2-fineibt-bhi", "7.2-fineibt-bhi", "", false},
 		{"cfi/6.12-clang-kcfi", "", "bpf_map.max_entries is at 0x1c, bpf_array.ptrs at 0xf8, bpf_prog.bpf_func at 0x30", true},
 		{"cfi/6.12-clang-fineibt", "", "bpf_map.max_entries is at 0x1c, bpf_array.ptrs at 0xf8, bpf_prog.bpf_func at 0x30", true},
+		{"blinded/6.12-harden2", "", "", false},
 	} {
 		t.Run(c.file+" "+c.target, func(t *testing.T) {
 			if testing.Short() && !c.short {

@@ -92,7 +92,8 @@ var codeFacts = []Fact{
 	},
 	{
 		Name: "probe-limit", Kind: FactCode, Doc: "loads that may fault compare with the end of user space", Since: Version{5, 16}, Until: Version{6, 10}, Commit: "588a25e92458",
-		set: emit(func(e *Emission) { e.Probe = ProbeLimit }),
+		Stable: []Stable{{Version{5, 15}, 135}},
+		set:    emit(func(e *Emission) { e.Probe = ProbeLimit }),
 	},
 	{
 		Name: "probe-one-line", Kind: FactCode, Doc: "loads that may fault make one unsigned comparison", Since: Version{6, 10}, Commit: "b599d7d26d6a",

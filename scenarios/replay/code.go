@@ -5,6 +5,7 @@ package replay
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit/bpf"
@@ -190,6 +191,26 @@ func (c *Facts) jiffies() (image.Addr, error) {
 			}
 			return image.Addr(uint64(uint32(x[0].Imm)) | uint64(uint32(x[1].Imm))<<32), nil
 		}
+		if len(p.InsnMap) == 0 {
+			if at := unmappedJiffies(p); at != 0 {
+				return at, nil
+			}
+		}
 	}
 	return 0, nil
+}
+
+// unmappedJiffies is the address in a program of which it is not known what its instructions became: the one
+// of a number that r0 loads and reads through, if the program calls bpf_jiffies64.
+func unmappedJiffies(p *capture.Prog) image.Addr {
+	calls := slices.ContainsFunc(p.Insns, func(in bpf.Insn) bool {
+		return in.Op == bpf.OpCall && in.Src == 0 && in.Imm == helperJiffies64
+	})
+	for i := 0; calls && i+2 < len(p.Xlated); i++ {
+		a, b := p.Xlated[i], p.Xlated[i+1]
+		if a == (bpf.Insn{Op: bpf.OpLdImm64, Imm: a.Imm}) && p.Xlated[i+2] == (bpf.Insn{Op: bpf.ClassLDX | bpf.ModeMem | bpf.SizeDW}) && b.Imm < 0 {
+			return image.Addr(uint64(uint32(a.Imm)) | uint64(uint32(b.Imm))<<32)
+		}
+	}
+	return 0
 }
