@@ -111,7 +111,7 @@ func TestMistakes(t *testing.T) {
 		{`"key_size": 4`, `"key_size": -4`, `f:2:121: maps[0].key_size: -4 is out of range: expected 0 to 4294967295`},
 		{`"key_size": 4`, `"key_size": 4.5`, `maps[0].key_size: expected an integer, found 4.5`},
 		{`"insns": "b7`, `"insns": "b`, `progs[0].insns: bad hex string`},
-		{`"insns": "b7`, `"insns": "b700`, `progs[0].insns: 17 bytes are no whole number of 8-byte instructions`},
+		{`"insns": "b7`, `"insns": "b700`, `progs[0].insns: 17 bytes are not a whole number of 8-byte instructions`},
 		{`"insns": "b7`, `"insns": "18`, `f:2: progs[0].insns: slot 0: ld_imm64 lacks its second half`},
 		{`"insns": "b7`, `"insns": "1820000005000000`, `progs[0].insns: 23 bytes`},
 		{`"len": 4`, `"len": 5`, `f:2: progs[0].funcs[0].image.empty: 4 bytes, but len is 5`},

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -109,11 +110,30 @@ func unjam() error {
 		{"/proc/sys/net/core/bpf_jit_enable", "1"}, {"/proc/sys/net/core/bpf_jit_harden", "0"},
 		{"/proc/sys/net/core/bpf_jit_kallsyms", "1"}, {"/proc/sys/kernel/kptr_restrict", "0"},
 	} {
+		if setByBoot(s.path) {
+			continue
+		}
 		if err := os.WriteFile(s.path, []byte(s.value), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 	}
 	return nil
+}
+
+// setByBoot reports whether the kernel command line sets a file of /proc/sys: "sysctl.net.core.bpf_jit_harden=2".
+func setByBoot(path string) bool {
+	line, err := os.ReadFile("/proc/cmdline")
+	if err != nil {
+		return false
+	}
+	name := strings.ReplaceAll(strings.TrimPrefix(path, "/proc/sys/"), "/", ".")
+	for _, w := range strings.Fields(string(line)) {
+		key, _, _ := strings.Cut(w, "=")
+		if strings.ReplaceAll(strings.TrimPrefix(key, "sysctl."), "/", ".") == name {
+			return true
+		}
+	}
+	return false
 }
 
 // send writes to the second serial line as it is, without what a terminal does to lines.

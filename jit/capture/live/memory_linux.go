@@ -6,14 +6,17 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
+	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // memory reads kernel memory by a program of five instructions: no file shows what is there (not every
@@ -117,11 +120,35 @@ func (k *Kernel) readCode(at image.Addr) (code []byte, err error) {
 	}
 }
 
+// preamble is what precedes bpf_func on kernels with kCFI or FineIBT (cfi_get_offset), in bytes.
+const preamble = 16
+
+// correctLines puts the records of lines right: bpf_prog_info shows code from bpf_func on, but the kernel counts
+// all lines after the first of a function from the preamble (bpf_prog_fill_jited_linfo adds offsets in the
+// image to bpf_func).
+func (k *Kernel) correctLines(d *dump) {
+	t, err := jit.TargetFor(k.Header.Kernel)
+	if err != nil || t.Emit.CFI == kernels.CFINone {
+		return
+	}
+	fromPreamble(d.addrs, d.lineAddrs)
+}
+
+// fromPreamble corrects the addresses of lines of functions at funcs.
+func fromPreamble(funcs, lines []uint64) {
+	for i, a := range lines {
+		if !slices.Contains(funcs, a) {
+			lines[i] -= preamble
+		}
+	}
+}
+
 // hidden adds the exception callback that the verifier gives a program that throws and has none
 // (add_hidden_subprog): bpf_prog_info does not list it. It shares the line records of the entry, of which the
 // first then has the callback's address (bpf_prog_fill_jited_linfo). It ends as the functions that are
 // listed do, with or without int3 after the return.
 func (k *Kernel) hidden(d *dump) error {
+	k.correctLines(d)
 	if len(d.lineAddrs) == 0 || len(d.addrs) == 0 {
 		return nil
 	}

@@ -39,8 +39,10 @@ const (
 	defaultTimeout = 5 * time.Minute
 	// tcgCPU is without CMPXCHG16B: QEMU 7.2 mishandles its flags as 6.12 uses it.
 	tcgCPU = "Skylake-Server-v1,cx16=off"
-	// command is the kernel command line: a panic reboots at once, which ends QEMU.
-	command = "console=ttyS0 nokaslr panic=-1 rdinit=/init loglevel=4 random.trust_cpu=on"
+	// command is the kernel command line: a panic reboots at once, which ends QEMU. Software emulation on a busy
+	// machine is so slow that the kernel takes its timer for broken, and itself for stalled or locked up.
+	command = "console=ttyS0 nokaslr panic=-1 rdinit=/init loglevel=4 random.trust_cpu=on" +
+		" no_timer_check rcupdate.rcu_cpu_stall_suppress=1 nowatchdog"
 )
 
 // ErrNoQEMU says that QEMU is not installed.
