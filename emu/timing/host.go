@@ -31,23 +31,55 @@ type HostCycles struct {
 }
 
 // Limits of a repetition that is used (fixtures/uarch/README.md): how far its two chains may differ,
-// how far its ratio may be off the usual one, how much slower than the best its nops may be. A
-// pass counts if one repetition of hostKeep is left, a sequence if half of its passes count.
+// how far its ratio may be off the usual one, how much slower than the best of the machine its nops
+// may be, before it and after it. A pass counts if one repetition of hostKeep is left, a sequence if
+// half of its passes count.
 const (
-	hostChains = 0.01
-	hostRatio  = 0.04
-	hostNops   = 0.15
-	hostKeep   = 4
+	hostChains     = 0.01
+	hostRatio      = 0.04
+	hostNopsBefore = 0.06
+	hostNopsAfter  = 0.14
+	hostKeep       = 4
 )
 
-// Host turns repetitions on hardware, a list per pass, into cycles per trip. It is an error if
-// disturbances left too few of them.
-func (s *Sequence) Host(passes [][]HostRep) (HostCycles, error) {
+// hostBest is the part of all repetitions, the fastest ones, whose nops are taken to have run alone.
+const hostBest = 0.01
+
+// BestNops returns how many core cycles the block of nops takes on a core that does nothing else, from
+// the repetitions of all sequences: a neighbour on the same physical core slows them by 10 to 50 %,
+// which one process cannot see if the neighbour stays busy. 0 if there is no repetition.
+func BestNops(sequences ...[][]HostRep) float64 {
+	var all []float64
+	for _, passes := range sequences {
+		for _, reps := range passes {
+			for _, r := range reps {
+				if r.steady() && r.Nops[0] > 0 {
+					all = append(all, float64(r.Nops[0])*r.ratio())
+				}
+			}
+		}
+	}
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return quantile(all, hostBest)
+}
+
+// steady reports whether the two chains agree on the frequency.
+func (r HostRep) steady() bool {
+	a, b := float64(r.Chain[0]), float64(r.Chain[1])
+	return a > 0 && b > 0 && math.Abs(a-b) <= hostChains*min(a, b)
+}
+
+// Host turns repetitions on hardware, a list per pass, into cycles per trip; nops is BestNops of all that
+// were made on the machine. It is an error if disturbances left too few of them.
+func (s *Sequence) Host(passes [][]HostRep, nops float64) (HostCycles, error) {
 	var h HostCycles
 	var p10, p90 []float64
 	h.Min = math.Inf(1)
 	for _, reps := range passes {
-		cycles := s.hostPass(reps)
+		cycles := s.hostPass(reps, nops)
 		h.Reps += len(reps)
 		h.Kept += len(cycles)
 		if hostKeep*len(cycles) < len(reps) || len(cycles) == 0 {
@@ -74,20 +106,17 @@ func (s *Sequence) Host(passes [][]HostRep) (HostCycles, error) {
 }
 
 // hostPass returns the cycles per trip of the repetitions that can be used.
-func (s *Sequence) hostPass(reps []HostRep) []float64 {
+func (s *Sequence) hostPass(reps []HostRep, nops float64) []float64 {
 	var ratios []float64
-	best := uint64(math.MaxUint64)
 	for _, r := range reps {
 		ratios = append(ratios, r.ratio())
-		best = min(best, r.Nops[0], r.Nops[1])
 	}
 	slices.Sort(ratios)
 	var cycles []float64
 	for _, r := range reps {
-		a, b := float64(r.Chain[0]), float64(r.Chain[1])
 		usual := quantile(ratios, 0.5)
-		slow := float64(max(r.Nops[0], r.Nops[1])) > (1+hostNops)*float64(best)
-		if slow || math.Abs(a-b) > hostChains*min(a, b) || math.Abs(r.ratio()-usual) > hostRatio*usual || r.Full <= r.Part {
+		slow := float64(r.Nops[0])*r.ratio() > (1+hostNopsBefore)*nops || float64(r.Nops[1])*r.ratio() > (1+hostNopsAfter)*nops
+		if slow || !r.steady() || math.Abs(r.ratio()-usual) > hostRatio*usual || r.Full <= r.Part {
 			continue
 		}
 		cycles = append(cycles, float64(r.Full-r.Part)*r.ratio()/float64(s.Trips-HostPart(s.Trips)))

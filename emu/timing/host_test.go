@@ -44,7 +44,8 @@ func TestHost(t *testing.T) {
 		{"other frequency", disturbed(func(r *timing.HostRep) { r.Chain = [2]uint64{10500, 10500} }), 99},
 		{"neighbour", disturbed(func(r *timing.HostRep) { r.Nops[1] = 600 }), 99},
 	} {
-		h, err := s.Host([][]timing.HostRep{c.reps, pass(110), c.reps})
+		all := [][]timing.HostRep{c.reps, pass(110), c.reps}
+		h, err := s.Host(all, timing.BestNops(all))
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
@@ -68,12 +69,37 @@ func TestHostUnstable(t *testing.T) {
 	for name, passes := range map[string][][]timing.HostRep{
 		"nothing": nil, "empty pass": {{}}, "chains differ": {bad}, "most passes": {bad, pass(100), bad}, "zeros": {make([]timing.HostRep, 5)},
 	} {
-		if h, err := s.Host(passes); err == nil || !strings.Contains(err.Error(), "calibration unstable") {
+		if h, err := s.Host(passes, timing.BestNops(passes)); err == nil || !strings.Contains(err.Error(), "calibration unstable") {
 			t.Errorf("%s: %+v, error %v", name, h, err)
 		}
 	}
-	if h, err := s.Host([][]timing.HostRep{bad, pass(100), pass(100)}); err != nil || len(h.PassMedians) != 2 || h.Kept != 200 {
+	if h, err := s.Host([][]timing.HostRep{bad, pass(100), pass(100)}, 1000); err != nil || len(h.PassMedians) != 2 || h.Kept != 200 {
 		t.Errorf("one bad pass of three: %+v, error %v", h, err)
+	}
+}
+
+// TestHostNeighbour: a neighbour that is busy during a whole process shows beside a process without one.
+func TestHostNeighbour(t *testing.T) {
+	s := timing.Sequence{Name: "s", Trips: 800, Copies: 2}
+	busy := pass(100)
+	for i := range busy {
+		busy[i].Nops = [2]uint64{600, 605}
+		busy[i].Full += 700
+	}
+	all := [][]timing.HostRep{busy, pass(100), pass(100)}
+	best := timing.BestNops(all)
+	if best != 1000 {
+		t.Fatalf("the best nops take %v cycles, want 1000", best)
+	}
+	h, err := s.Host(all, best)
+	if err != nil || len(h.PassMedians) != 2 || h.Kept != 200 || math.Abs(h.Median-10.014) > 0.002 {
+		t.Errorf("%+v, error %v", h, err)
+	}
+	if h, err := s.Host([][]timing.HostRep{busy, busy, busy}, best); err == nil {
+		t.Errorf("only with the neighbour: %+v", h)
+	}
+	if b := timing.BestNops(nil); b != 0 {
+		t.Errorf("of nothing: %v", b)
 	}
 }
 
