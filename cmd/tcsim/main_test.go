@@ -25,6 +25,12 @@ func atTop(t testing.TB) {
 func tcsim(t testing.TB, stdin string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	atTop(t)
+	return tcsimHere(t, stdin, args...)
+}
+
+// tcsimHere runs it from the current folder.
+func tcsimHere(t testing.TB, stdin string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
 	var out, errs bytes.Buffer
 	code = doMain(context.Background(), append([]string{"tcsim"}, args...), env{stdin: strings.NewReader(stdin), stdout: &out, stderr: &errs})
 	return code, out.String(), errs.String()

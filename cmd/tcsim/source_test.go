@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/tcsim/tcsim/jit/source"
+)
+
+// kernelSource returns the folder of a kernel's source, version as in "6.12". It ends the test without it: a skip,
+// but a failure in CI, which has what .ci/setup-sources brings.
+func kernelSource(t testing.TB, version string) string {
+	t.Helper()
+	dir := os.Getenv("TCSIM_SOURCES")
+	if dir == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir = filepath.Join(cache, "tcsim", "src")
+	}
+	found, err := filepath.Glob(filepath.Join(dir, version+".*", source.JITFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) > 0 {
+		return found[0][:len(found[0])-len("/"+source.JITFile)]
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("no source of kernel %s in %s: run .ci/setup-sources", version, dir)
+	}
+	t.Skipf("no source of kernel %s in %s: run .ci/setup-sources", version, dir)
+	return ""
+}
+
+// inSourceFolder makes a new folder the current one, with a copy of a kernel's source as linux.
+func inSourceFolder(t testing.TB, version string) {
+	t.Helper()
+	from := kernelSource(t, version)
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "linux"), os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+}
+
+// shell runs a line of a document.
+func shell(t testing.TB, line string) {
+	t.Helper()
+	if out, err := exec.Command("sh", "-ec", line).CombinedOutput(); err != nil {
+		t.Errorf("%s: %v: %s", line, err, out)
+	}
+}
