@@ -180,12 +180,12 @@ func TestZeroExtensionAfterCmpxchg(t *testing.T) {
 	p := &bpf.Program{
 		Name: "p", Type: bpf.SchedCLS,
 		Insns: []bpf.Insn{
-			{Op: 0xb4, Dst: 1, Imm: 0x11223344},            // w1 = 0x11223344
-			{Op: 0x63, Dst: 10, Src: 1, Off: -8},           // *(u32 *)(r10 - 8) = r1
-			{Op: 0x18, Imm: 0x11223344}, {Imm: 0x77889900}, // r0 = 0x7788990011223344 ll
-			{Op: 0xb7, Dst: 2, Imm: 5},                      // r2 = 5
-			{Op: 0xc3, Dst: 10, Src: 2, Off: -8, Imm: 0xf1}, // w0 = cmpxchg((u32 *)(r10 - 8), w0, w2)
-			{Op: 0x77, Imm: 32}, {Op: 0x95},                 // r0 >>= 32; exit
+			{Op: bpf.ClassALU | bpf.ALUMov, Dst: 1, Imm: 0x11223344},               // w1 = 0x11223344
+			{Op: bpf.ClassSTX | bpf.ModeMem | bpf.SizeW, Dst: 10, Src: 1, Off: -8}, // *(u32 *)(r10 - 8) = r1
+			{Op: bpf.OpLdImm64, Imm: 0x11223344}, {Imm: 0x77889900},                // r0 = 0x7788990011223344 ll
+			{Op: bpf.OpMov, Dst: 2, Imm: 5}, // r2 = 5
+			{Op: bpf.ClassSTX | bpf.ModeAtomic | bpf.SizeW, Dst: 10, Src: 2, Off: -8, Imm: 0xf1}, // w0 = cmpxchg((u32 *)(r10 - 8), w0, w2)
+			{Op: bpf.ClassALU64 | bpf.ALURsh, Imm: 32}, {Op: bpf.OpExit},                         // r0 >>= 32; exit
 		},
 		Funcs: []bpf.Func{{Name: "p"}},
 	}

@@ -22,8 +22,8 @@ func refused(name string, key int32) *bpf.Program {
 	return &bpf.Program{
 		Name: name, Type: bpf.SchedCLS, Maps: []bpf.Map{{Name: "m", Type: bpf.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 2}},
 		Insns: []bpf.Insn{
-			{Op: 0x18, Dst: 2, Src: bpf.PseudoMap}, {}, {Op: 0xb7, Dst: 3, Imm: key}, {Op: 0x85, Imm: bpf.HelperTailCall},
-			{Op: 0xb7, Dst: 4, Imm: 0x77}, {Op: 0xb7, Imm: 5}, {Op: 0x95},
+			{Op: bpf.OpLdImm64, Dst: 2, Src: bpf.PseudoMap}, {}, {Op: bpf.OpMov, Dst: 3, Imm: key}, {Op: bpf.OpCall, Imm: bpf.HelperTailCall},
+			{Op: bpf.OpMov, Dst: 4, Imm: 0x77}, {Op: bpf.OpMov, Imm: 5}, {Op: bpf.OpExit},
 		},
 		Funcs: []bpf.Func{{Name: name}},
 	}

@@ -30,9 +30,9 @@ func program(depth int32, reachable bool, insns ...bpf.Insn) *verify.Verified {
 }
 
 var (
-	exit  = bpf.Insn{Op: 0x95}
-	mov0  = bpf.Insn{Op: 0xb7} // r0 = 0
-	useR7 = bpf.Insn{Op: 0xb7, Dst: 7, Imm: 1}
+	exit  = bpf.Insn{Op: bpf.OpExit}
+	mov0  = bpf.Insn{Op: bpf.OpMov} // r0 = 0
+	useR7 = bpf.Insn{Op: bpf.OpMov, Dst: 7, Imm: 1}
 )
 
 func compile(t testing.TB, target string, v *verify.Verified) (*image.Image, error) {
@@ -80,17 +80,17 @@ func TestErrors(t *testing.T) {
 	}{
 		{"unknown opcode", "6.12", program(0, false, mov0, bpf.Insn{Op: 0xff}, exit), kernels.ErrUnsupported,
 			"compile p for 6.12: insn 1 (BUG_alu_ff): unknown opcode 0xff"},
-		{"no fetching atomics", "5.10", program(8, false, bpf.Insn{Op: 0xdb, Dst: 10, Off: -8, Imm: 1}, exit), kernels.ErrUnsupported, "insn 0"},
-		{"no sign extension", "6.1", program(0, false, bpf.Insn{Op: 0xbf, Off: 8}, exit), kernels.ErrUnsupported, "insn 0"},
-		{"no load-acquire", "6.12", program(8, false, bpf.Insn{Op: 0xdb, Dst: 1, Src: 10, Off: -8, Imm: 0x100}, exit), kernels.ErrUnsupported, "insn 0"},
-		{"byte atomic", "7.2", program(8, false, bpf.Insn{Op: 0xd3, Dst: 10, Off: -8}, exit), nil, "1- and 2-byte atomics"},
-		{"register", "6.12", program(0, false, bpf.Insn{Op: 0xbf, Dst: 12}, exit), nil, "register number"},
-		{"jump out", "6.12", program(0, false, bpf.Insn{Op: 0x05, Off: 5}, exit), nil, "jump to slot 6"},
-		{"jump into a load", "6.12", program(0, false, bpf.Insn{Op: 0x05, Off: 1}, bpf.Insn{Op: 0x18}, bpf.Insn{}, exit), nil, "jump to slot 2"},
-		{"half a load", "6.12", program(0, false, bpf.Insn{Op: 0x18}), nil, "second half"},
+		{"no fetching atomics", "5.10", program(8, false, bpf.Insn{Op: bpf.ClassSTX | bpf.ModeAtomic | bpf.SizeDW, Dst: 10, Off: -8, Imm: 1}, exit), kernels.ErrUnsupported, "insn 0"},
+		{"no sign extension", "6.1", program(0, false, bpf.Insn{Op: bpf.OpMovReg, Off: 8}, exit), kernels.ErrUnsupported, "insn 0"},
+		{"no load-acquire", "6.12", program(8, false, bpf.Insn{Op: bpf.ClassSTX | bpf.ModeAtomic | bpf.SizeDW, Dst: 1, Src: 10, Off: -8, Imm: 0x100}, exit), kernels.ErrUnsupported, "insn 0"},
+		{"byte atomic", "7.2", program(8, false, bpf.Insn{Op: bpf.ClassSTX | bpf.ModeAtomic | bpf.SizeB, Dst: 10, Off: -8}, exit), nil, "1- and 2-byte atomics"},
+		{"register", "6.12", program(0, false, bpf.Insn{Op: bpf.OpMovReg, Dst: 12}, exit), nil, "register number"},
+		{"jump out", "6.12", program(0, false, bpf.Insn{Op: bpf.OpJA, Off: 5}, exit), nil, "jump to slot 6"},
+		{"jump into a load", "6.12", program(0, false, bpf.Insn{Op: bpf.OpJA, Off: 1}, bpf.Insn{Op: bpf.OpLdImm64}, bpf.Insn{}, exit), nil, "jump to slot 2"},
+		{"half a load", "6.12", program(0, false, bpf.Insn{Op: bpf.OpLdImm64}), nil, "second half"},
 		{"poke", "6.12", program(0, false, bpf.Insn{Op: bpf.OpTailCall, Imm: 2}, exit), nil, "poke descriptor 1 of 1"},
-		{"function", "6.12", program(0, false, bpf.Insn{Op: 0x85, Src: 1, Imm: 1}, exit), nil, "call of function 1 of 1"},
-		{"map", "6.12", program(0, false, bpf.Insn{Op: 0x18, Src: 1, Imm: 9}, bpf.Insn{}, exit), nil, "no map 9"},
+		{"function", "6.12", program(0, false, bpf.Insn{Op: bpf.OpCall, Src: 1, Imm: 1}, exit), nil, "call of function 1 of 1"},
+		{"map", "6.12", program(0, false, bpf.Insn{Op: bpf.OpLdImm64, Src: 1, Imm: 9}, bpf.Insn{}, exit), nil, "no map 9"},
 		{"empty", "6.12", &verify.Verified{}, nil, "no functions"},
 	} {
 		img, err := compile(t, row.target, row.v)
@@ -181,7 +181,7 @@ func TestFrame(t *testing.T) {
 
 // TestUnrounded shows the bug of early 5.10: with a depth of 1 the count is loaded from [rbp-9].
 func TestUnrounded(t *testing.T) {
-	v := program(1, true, bpf.Insn{Op: 0x85, Imm: 5}, exit)
+	v := program(1, true, bpf.Insn{Op: bpf.OpCall, Imm: 5}, exit)
 	for target, want := range map[string]string{
 		"5.10":           "488b85f0ffffff", // mov rax, [rbp-16]
 		"5.10-unrounded": "488b85f7ffffff", // mov rax, [rbp-9]
@@ -217,7 +217,7 @@ func TestPreambles(t *testing.T) {
 
 // TestFuncPointer loads the address of a callback; until 6.1 a kernel address takes all 10 bytes.
 func TestFuncPointer(t *testing.T) {
-	v := program(0, false, bpf.Insn{Op: 0x18, Dst: 2, Src: bpf.PseudoFunc, Imm: 2}, bpf.Insn{}, exit, mov0, exit)
+	v := program(0, false, bpf.Insn{Op: bpf.OpLdImm64, Dst: 2, Src: bpf.PseudoFunc, Imm: 2}, bpf.Insn{}, exit, mov0, exit)
 	v.Funcs[0].End = 3
 	v.Funcs = append(v.Funcs, verify.FuncInfo{Name: "callback", Start: 3, End: 5})
 	for target, want := range map[string]string{"6.1": "48be400000c0ffffffff", "6.12": "48c7c6400000c0"} {

@@ -51,8 +51,8 @@ func (plainEnv) Symbol(n string) (image.Addr, error) {
 }
 
 var (
-	returnInsn = bpf.Insn{Op: 0x95}
-	zeroR0     = bpf.Insn{Op: 0xb7}
+	returnInsn = bpf.Insn{Op: bpf.OpExit}
+	zeroR0     = bpf.Insn{Op: bpf.OpMov}
 )
 
 // verify analyses a program for a target.
@@ -80,8 +80,8 @@ func TestArenaCast(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := &bpf.Program{Maps: []bpf.Map{{Name: "arena", Type: bpf.ArenaMap}}, Insns: []bpf.Insn{
-				{Op: 0x18, Dst: 0, Src: bpf.PseudoMap}, {},
-				{Op: 0xbf, Dst: c.dst, Src: c.src, Off: 1, Imm: 1 << 16},
+				{Op: bpf.OpLdImm64, Dst: 0, Src: bpf.PseudoMap}, {},
+				{Op: bpf.OpMovReg, Dst: c.dst, Src: c.src, Off: 1, Imm: 1 << 16},
 				zeroR0, returnInsn,
 			}}
 			v, tgt, err := verifiedFor(t, p, "6.12")
@@ -100,7 +100,7 @@ func TestArenaCast(t *testing.T) {
 // r12, and of Recognise that it finds the same faults.
 func TestArenaAccess(t *testing.T) {
 	p := &bpf.Program{Maps: []bpf.Map{{Name: "arena", Type: bpf.ArenaMap}}, Insns: []bpf.Insn{
-		{Op: 0x18, Dst: 0, Src: bpf.PseudoMap}, {}, {Op: 0xb7, Dst: 1}, {Op: 0xb7, Dst: 2}, {Op: 0xbc, Dst: 1, Src: 1},
+		{Op: bpf.OpLdImm64, Dst: 0, Src: bpf.PseudoMap}, {}, {Op: bpf.OpMov, Dst: 1}, {Op: bpf.OpMov, Dst: 2}, {Op: bpf.ClassALU | bpf.ALUMov | bpf.SrcReg, Dst: 1, Src: 1},
 	}}
 	first := len(p.Insns)
 	for _, size := range []uint8{0x00, 0x08, 0x10, 0x18} {
@@ -151,13 +151,13 @@ func throwing(callback bool) *bpf.Program {
 		Name: "p", Type: bpf.SchedCLS, Kfuncs: []string{"bpf_throw"},
 		Funcs: []bpf.Func{{Name: "main"}, {Name: "sub", Start: 3, Origin: 3}},
 		Insns: []bpf.Insn{
-			{Op: 0x85, Src: bpf.PseudoCall, Imm: 2}, zeroR0, returnInsn,
-			{Op: 0xb7, Dst: 1, Imm: 77}, {Op: 0x85, Src: bpf.PseudoKfunc}, zeroR0, returnInsn,
+			{Op: bpf.OpCall, Src: bpf.PseudoCall, Imm: 2}, zeroR0, returnInsn,
+			{Op: bpf.OpMov, Dst: 1, Imm: 77}, {Op: bpf.OpCall, Src: bpf.PseudoKfunc}, zeroR0, returnInsn,
 		},
 	}
 	if callback {
 		p.Funcs = append(p.Funcs, bpf.Func{Name: "handler", Start: 7, Origin: 7, ExceptionCB: true})
-		p.Insns = append(p.Insns, bpf.Insn{Op: 0xbf, Src: 1}, returnInsn)
+		p.Insns = append(p.Insns, bpf.Insn{Op: bpf.OpMovReg, Src: 1}, returnInsn)
 	}
 	return p
 }
@@ -204,8 +204,10 @@ func TestThrowRefused(t *testing.T) {
 
 // TestPrivateStack says which functions get a private stack.
 func TestPrivateStack(t *testing.T) {
-	store := func(off int16) bpf.Insn { return bpf.Insn{Op: 0x7a, Dst: 10, Off: off} }
-	tail := []bpf.Insn{{Op: 0x18, Dst: 2, Src: bpf.PseudoMap}, {}, {Op: 0xb7, Dst: 3}, {Op: 0x85, Imm: bpf.HelperTailCall}}
+	store := func(off int16) bpf.Insn {
+		return bpf.Insn{Op: bpf.ClassST | bpf.ModeMem | bpf.SizeDW, Dst: 10, Off: off}
+	}
+	tail := []bpf.Insn{{Op: bpf.OpLdImm64, Dst: 2, Src: bpf.PseudoMap}, {}, {Op: bpf.OpMov, Dst: 3}, {Op: bpf.OpCall, Imm: bpf.HelperTailCall}}
 	for _, c := range []struct {
 		name   string
 		typ    bpf.ProgType
@@ -219,7 +221,7 @@ func TestPrivateStack(t *testing.T) {
 		{"before 6.13", bpf.Tracing, "6.12", []bpf.Insn{store(-64)}, false},
 		{"not interrupted by itself", bpf.SchedCLS, "7.2", []bpf.Insn{store(-64)}, false},
 		{"tail call", bpf.Kprobe, "7.2", append([]bpf.Insn{store(-64)}, tail...), false},
-		{"may_goto's counter", bpf.Kprobe, "7.2", []bpf.Insn{{Op: 0x7a, Dst: 10, Off: -56, Imm: 0xffff}, store(-48), store(-40)}, false},
+		{"may_goto's counter", bpf.Kprobe, "7.2", []bpf.Insn{{Op: bpf.ClassST | bpf.ModeMem | bpf.SizeDW, Dst: 10, Off: -56, Imm: 0xffff}, store(-48), store(-40)}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := &bpf.Program{Type: c.typ, Insns: append(c.insns, zeroR0, returnInsn), Maps: []bpf.Map{{Type: bpf.ProgArray, MaxEntries: 1}}}
@@ -256,7 +258,7 @@ func TestRewriteThrow(t *testing.T) {
 			}
 			continue
 		}
-		if d := cmp.Diff([]bpf.Insn{{Op: 0xbf, Src: 1}, returnInsn}, out.Insns[last.Start:]); d != "" || last.Name != "hidden2" || last.Origin != -1 {
+		if d := cmp.Diff([]bpf.Insn{{Op: bpf.OpMovReg, Src: 1}, returnInsn}, out.Insns[last.Start:]); d != "" || last.Name != "hidden2" || last.Origin != -1 {
 			t.Errorf("callback %v (-want +got):\n%s", last, d)
 		}
 	}
@@ -276,7 +278,7 @@ func TestRewriteThrow(t *testing.T) {
 // call of the function that looks at the clock keeps registers.
 func TestMayGotoTimed(t *testing.T) {
 	p := &bpf.Program{Funcs: []bpf.Func{{Name: "main"}}, Insns: []bpf.Insn{
-		zeroR0, {Op: 0xe5, Off: 2}, {Op: 0x07, Imm: 1}, {Op: 0x05, Off: -3}, returnInsn,
+		zeroR0, {Op: bpf.OpMayGoto, Off: 2}, {Op: bpf.ClassALU64 | bpf.ALUAdd, Imm: 1}, {Op: bpf.OpJA, Off: -3}, returnInsn,
 	}}
 	tgt, err := jit.TargetByName("7.2")
 	must(t, err)
@@ -297,15 +299,15 @@ func TestArenaRewrite(t *testing.T) {
 	must(t, err)
 	arena := []bpf.Map{{Name: "arena", Type: bpf.ArenaMap}}
 	body := []bpf.Insn{
-		{Op: 0xb7, Dst: 2, Imm: 64}, {Op: 0xbf, Dst: 2, Src: 2, Off: 1, Imm: 1}, {Op: 0x07, Dst: 2, Imm: 8},
-		{Op: 0x79, Dst: 3, Src: 2}, {Op: 0xdb, Dst: 2, Src: 3}, {Op: 0xbf, Dst: 4, Src: 2, Off: 1, Imm: 1 << 16}, zeroR0, returnInsn,
+		{Op: bpf.OpMov, Dst: 2, Imm: 64}, {Op: bpf.OpMovReg, Dst: 2, Src: 2, Off: 1, Imm: 1}, {Op: bpf.ClassALU64 | bpf.ALUAdd, Dst: 2, Imm: 8},
+		{Op: bpf.ClassLDX | bpf.ModeMem | bpf.SizeDW, Dst: 3, Src: 2}, {Op: bpf.ClassSTX | bpf.ModeAtomic | bpf.SizeDW, Dst: 2, Src: 3}, {Op: bpf.OpMovReg, Dst: 4, Src: 2, Off: 1, Imm: 1 << 16}, zeroR0, returnInsn,
 	}
-	load := []bpf.Insn{{Op: 0x18, Dst: 1, Src: bpf.PseudoMap}, {}}
+	load := []bpf.Insn{{Op: bpf.OpLdImm64, Dst: 1, Src: bpf.PseudoMap}, {}}
 	out, err := verify.Rewrite(&bpf.Program{Maps: arena, Funcs: []bpf.Func{{Name: "main"}}, Insns: append(load, body...)}, &tgt.Kernel)
 	must(t, err)
 	want := []bpf.Insn{
-		{Op: 0xb7, Dst: 2, Imm: 64}, {Op: 0xbc, Dst: 2, Src: 2}, {Op: 0x04, Dst: 2, Imm: 8},
-		{Op: 0x79, Dst: 3, Src: 2}, {Op: 0xfb, Dst: 2, Src: 3}, {Op: 0xbf, Dst: 4, Src: 2, Off: 1, Imm: 1 << 16}, zeroR0, returnInsn,
+		{Op: bpf.OpMov, Dst: 2, Imm: 64}, {Op: bpf.ClassALU | bpf.ALUMov | bpf.SrcReg, Dst: 2, Src: 2}, {Op: bpf.ClassALU | bpf.ALUAdd, Dst: 2, Imm: 8},
+		{Op: bpf.ClassLDX | bpf.ModeMem | bpf.SizeDW, Dst: 3, Src: 2}, {Op: bpf.ClassSTX | bpf.ModeProbeAtomic | bpf.SizeDW, Dst: 2, Src: 3}, {Op: bpf.OpMovReg, Dst: 4, Src: 2, Off: 1, Imm: 1 << 16}, zeroR0, returnInsn,
 	}
 	if d := cmp.Diff(want, out.Insns[2:]); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
@@ -333,7 +335,7 @@ func TestArenaOperands(t *testing.T) {
 		for other := range uint8(len(regs)) {
 			for _, off := range []int16{0, 127, 128, -128, -129, 32767} {
 				insns := []bpf.Insn{
-					{Op: 0xb1, Dst: other, Src: base, Off: off}, {Op: 0xb3, Dst: base, Src: other, Off: off}, {Op: 0xfb, Dst: base, Src: other, Off: off},
+					{Op: bpf.ClassLDX | bpf.ModeProbe32 | bpf.SizeB, Dst: other, Src: base, Off: off}, {Op: bpf.ClassSTX | bpf.ModeProbe32 | bpf.SizeB, Dst: base, Src: other, Off: off}, {Op: bpf.ClassSTX | bpf.ModeProbeAtomic | bpf.SizeDW, Dst: base, Src: other, Off: off},
 				}
 				v := &verify.Verified{Insns: append(insns, zeroR0, returnInsn), Arena: 1, Funcs: []verify.FuncInfo{{Name: "main", End: 5}}}
 				img, err := jit.Compile(v, tgt, featureEnv{})

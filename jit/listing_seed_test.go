@@ -142,11 +142,11 @@ func (e *seedEnv) MapAddr(int) (image.Addr, error)                   { return e.
 var directPokeProgram = &bpf.Program{
 	Name: "p", Type: bpf.SchedCLS,
 	Insns: []bpf.Insn{
-		{Op: 0xb7, Dst: 3},                         // r3 = 0
-		{Op: 0x18, Dst: 2, Src: bpf.PseudoMap}, {}, // r2 = map
-		{Op: 0x85, Imm: bpf.HelperTailCall}, // call bpf_tail_call#12
-		{Op: 0xb7, Imm: 1},                  // r0 = 1
-		{Op: 0x95},                          // exit
+		{Op: bpf.OpMov, Dst: 3},                             // r3 = 0
+		{Op: bpf.OpLdImm64, Dst: 2, Src: bpf.PseudoMap}, {}, // r2 = map
+		{Op: bpf.OpCall, Imm: bpf.HelperTailCall}, // call bpf_tail_call#12
+		{Op: bpf.OpMov, Imm: 1},                   // r0 = 1
+		{Op: bpf.OpExit},                          // exit
 	},
 	Funcs: []bpf.Func{{Name: "p"}},
 	Maps:  []bpf.Map{{Name: "m", Type: bpf.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 1}},

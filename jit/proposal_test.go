@@ -82,16 +82,16 @@ type placedEnv struct {
 func (e *placedEnv) Place(i, _ int, _ image.CodeOff) (image.Addr, error) { return e.at[i], nil }
 func (e *placedEnv) MapAddr(int) (image.Addr, error)                     { return e.mapAddr, nil }
 
-func movReg(dst, src uint8) bpf.Insn { return bpf.Insn{Op: 0xbf, Dst: dst, Src: src} }
+func movReg(dst, src uint8) bpf.Insn { return bpf.Insn{Op: bpf.OpMovReg, Dst: dst, Src: src} }
 
-func setReg(dst uint8, v int32) bpf.Insn { return bpf.Insn{Op: 0xb7, Dst: dst, Imm: v} }
+func setReg(dst uint8, v int32) bpf.Insn { return bpf.Insn{Op: bpf.OpMov, Dst: dst, Imm: v} }
 
 func loadMap(dst uint8) []bpf.Insn {
-	return []bpf.Insn{{Op: 0x18, Dst: dst, Src: bpf.PseudoMap}, {}}
+	return []bpf.Insn{{Op: bpf.OpLdImm64, Dst: dst, Src: bpf.PseudoMap}, {}}
 }
 
 var (
-	callSub      = bpf.Insn{Op: 0x85, Src: bpf.PseudoCall, Imm: 1}
+	callSub      = bpf.Insn{Op: bpf.OpCall, Src: bpf.PseudoCall, Imm: 1}
 	tailDirect   = bpf.Insn{Op: bpf.OpTailCall, Imm: 1}
 	tailIndirect = bpf.Insn{Op: bpf.OpTailCall}
 )
@@ -159,9 +159,9 @@ func TestProposalListings(t *testing.T) {
 	t.Run("maciej-hidden16", func(t *testing.T) {
 		main := insns(setReg(2, 0))
 		for off := int16(8); off <= 128; off += 8 {
-			main = append(main, bpf.Insn{Op: 0x7b, Dst: 10, Src: 2, Off: -off})
+			main = append(main, bpf.Insn{Op: bpf.ClassSTX | bpf.ModeMem | bpf.SizeDW, Dst: 10, Src: 2, Off: -off})
 		}
-		main = append(main, bpf.Insn{Op: 0x71, Dst: 2, Src: 10, Off: -1}, bpf.Insn{Op: 0x73, Dst: 10, Src: 2, Off: -1}, callSub, exit)
+		main = append(main, bpf.Insn{Op: bpf.ClassLDX | bpf.ModeMem | bpf.SizeB, Dst: 2, Src: 10, Off: -1}, bpf.Insn{Op: bpf.ClassSTX | bpf.ModeMem | bpf.SizeB, Dst: 10, Src: 2, Off: -1}, callSub, exit)
 		v := verified(128, main, insns(tailDirect, exit))
 		img := compileAt(t, "maciej-hidden16", v, 0xffffffffc0012cb4, 0xffffffffc0012d60)
 		compareListing(t, &img.Funcs[0], all["maciej-hidden16 entry"])

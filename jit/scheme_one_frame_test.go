@@ -77,8 +77,8 @@ func TestOneFrameBytes(t *testing.T) {
 				"83c001", d.store, slot, fmt.Sprintf("74%02x", d.null+size), "488b4030 4883c0"+d.landing, jump,
 				d.storeFP, d.loadFP, d.fromFP, "31c0", d.epilogue)
 			img, err := compile(t, d.name+suffix, program(512, false, bpf.Insn{Op: bpf.OpTailCall},
-				bpf.Insn{Op: 0x7b, Dst: 10, Src: 1, Off: -8}, bpf.Insn{Op: 0x79, Dst: 1, Src: 10, Off: -8},
-				bpf.Insn{Op: 0xbf, Dst: 1, Src: 10}, mov0, exit))
+				bpf.Insn{Op: bpf.ClassSTX | bpf.ModeMem | bpf.SizeDW, Dst: 10, Src: 1, Off: -8}, bpf.Insn{Op: bpf.ClassLDX | bpf.ModeMem | bpf.SizeDW, Dst: 1, Src: 10, Off: -8},
+				bpf.Insn{Op: bpf.OpMovReg, Dst: 1, Src: 10}, mov0, exit))
 			must(t, err)
 			if got := img.Funcs[0].Code; !slices.Equal(got, want) {
 				t.Errorf("%s%s: code is\n%x, expected\n%x", d.name, suffix, got, want)
@@ -104,15 +104,15 @@ func TestFP40(t *testing.T) {
 		insn bpf.Insn
 		want string
 	}{
-		{"r1 = w10: 64 bits are corrected", bpf.Insn{Op: 0xbc, Dst: 1, Src: 10}, "89ef 4883c7d8"},
-		{"r9 = r10", bpf.Insn{Op: 0xbf, Dst: 9, Src: 10}, "4989ef 4983c7d8"},
-		{"*(u64 *)(r10 - 8) = 0", bpf.Insn{Op: 0x7a, Dst: 10, Off: -8}, "48c745d000000000"},
-		{"*(u64 *)(r10 - 96) = 0", bpf.Insn{Op: 0x7a, Dst: 10, Off: -96}, "48c78578ffffff00000000"},
-		{"lock *(u64 *)(r10 - 8) += r1", bpf.Insn{Op: 0xdb, Dst: 10, Src: 1, Off: -8}, "f048017dd0"},
-		{"*(u64 *)(r10 - 8) = r10: stores rbp", bpf.Insn{Op: 0x7b, Dst: 10, Src: 10, Off: -8}, "48896dd0"},
-		{"*(u64 *)(r1 + 0) = r10: 40 bytes too low", bpf.Insn{Op: 0x7b, Dst: 1, Src: 10}, "48896fd8"},
-		{"r1 += r10: adds rbp", bpf.Insn{Op: 0x0f, Dst: 1, Src: 10}, "4801ef"},
-		{"*(u64 *)(r1 - 8) = r2", bpf.Insn{Op: 0x7b, Dst: 1, Src: 2, Off: -8}, "488977f8"},
+		{"r1 = w10: 64 bits are corrected", bpf.Insn{Op: bpf.ClassALU | bpf.ALUMov | bpf.SrcReg, Dst: 1, Src: 10}, "89ef 4883c7d8"},
+		{"r9 = r10", bpf.Insn{Op: bpf.OpMovReg, Dst: 9, Src: 10}, "4989ef 4983c7d8"},
+		{"*(u64 *)(r10 - 8) = 0", bpf.Insn{Op: bpf.ClassST | bpf.ModeMem | bpf.SizeDW, Dst: 10, Off: -8}, "48c745d000000000"},
+		{"*(u64 *)(r10 - 96) = 0", bpf.Insn{Op: bpf.ClassST | bpf.ModeMem | bpf.SizeDW, Dst: 10, Off: -96}, "48c78578ffffff00000000"},
+		{"lock *(u64 *)(r10 - 8) += r1", bpf.Insn{Op: bpf.ClassSTX | bpf.ModeAtomic | bpf.SizeDW, Dst: 10, Src: 1, Off: -8}, "f048017dd0"},
+		{"*(u64 *)(r10 - 8) = r10: stores rbp", bpf.Insn{Op: bpf.ClassSTX | bpf.ModeMem | bpf.SizeDW, Dst: 10, Src: 10, Off: -8}, "48896dd0"},
+		{"*(u64 *)(r1 + 0) = r10: 40 bytes too low", bpf.Insn{Op: bpf.ClassSTX | bpf.ModeMem | bpf.SizeDW, Dst: 1, Src: 10}, "48896fd8"},
+		{"r1 += r10: adds rbp", bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUAdd | bpf.SrcReg, Dst: 1, Src: 10}, "4801ef"},
+		{"*(u64 *)(r1 - 8) = r2", bpf.Insn{Op: bpf.ClassSTX | bpf.ModeMem | bpf.SizeDW, Dst: 1, Src: 2, Off: -8}, "488977f8"},
 	} {
 		img, err := compile(t, "fp40", program(96, false, row.insn, mov0, exit))
 		must(t, err)
@@ -130,14 +130,14 @@ func TestOneFrameRules(t *testing.T) {
 		p := &bpf.Program{Name: "p", Type: bpf.SchedCLS, Maps: directPokeProgram.Maps, Funcs: []bpf.Func{{Name: "p"}}}
 		p.Insns = slices.Clone(directPokeProgram.Insns)
 		if sub != nil {
-			p.Insns = slices.Insert(p.Insns, 5, bpf.Insn{Op: 0x85, Src: bpf.PseudoCall, Imm: 1})
+			p.Insns = slices.Insert(p.Insns, 5, bpf.Insn{Op: bpf.OpCall, Src: bpf.PseudoCall, Imm: 1})
 			p.Funcs = append(p.Funcs, bpf.Func{Name: "sub", Start: bpf.InsnIndex(len(p.Insns))})
 			p.Insns = append(p.Insns, sub...)
 		}
 		return p
 	}
 	noTail := &bpf.Program{Name: "p", Type: bpf.SchedCLS, Funcs: []bpf.Func{{Name: "p"}, {Name: "sub", Start: 2}},
-		Insns: []bpf.Insn{{Op: 0x85, Src: bpf.PseudoCall, Imm: 1}, exit, mov0, exit}}
+		Insns: []bpf.Insn{{Op: bpf.OpCall, Src: bpf.PseudoCall, Imm: 1}, exit, mov0, exit}}
 	for _, d := range oneFrameDesigns {
 		tgt, err := jit.TargetByName(d.name)
 		must(t, err)
@@ -200,15 +200,15 @@ func TestDirectPokePlans(t *testing.T) {
 // TestRecogniseOneFrame requires of Recognise all that the compiler knows of its own code in these
 // designs, with and without a tail call and a stack, and the name of the design.
 func TestRecogniseOneFrame(t *testing.T) {
-	divide := bpf.Insn{Op: 0x3f, Dst: 6, Src: 1} // pushes and pops
+	divide := bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUDiv | bpf.SrcReg, Dst: 6, Src: 1} // pushes and pops
 	for _, d := range oneFrameDesigns {
 		for _, target := range []string{d.name, d.name + "-inline"} {
 			tgt, err := jit.TargetByName(target)
 			must(t, err)
 			programs := []*verify.Verified{
-				program(512, true, bpf.Insn{Op: bpf.OpTailCall}, bpf.Insn{Op: 0x85, Imm: 5}, mov0, exit),
+				program(512, true, bpf.Insn{Op: bpf.OpTailCall}, bpf.Insn{Op: bpf.OpCall, Imm: 5}, mov0, exit),
 				program(512, true, divide, useR7, bpf.Insn{Op: bpf.OpTailCall}, bpf.Insn{Op: bpf.OpTailCall}, mov0, exit),
-				program(8, false, bpf.Insn{Op: 0x7a, Dst: 10, Off: -8}, mov0, exit),
+				program(8, false, bpf.Insn{Op: bpf.ClassST | bpf.ModeMem | bpf.SizeDW, Dst: 10, Off: -8}, mov0, exit),
 				program(20, false, divide, useR7, mov0, exit),
 				program(0, false, mov0, exit),
 			}

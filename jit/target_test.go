@@ -30,7 +30,7 @@ func TestTargets(t *testing.T) {
 		if tgt.Verifier.NoDirect {
 			direct = 0
 		}
-		v := program(max(8, tgt.Verifier.TailCallDepth), true, bpf.Insn{Op: 0x85, Imm: 5}, bpf.Insn{Op: bpf.OpTailCall},
+		v := program(max(8, tgt.Verifier.TailCallDepth), true, bpf.Insn{Op: bpf.OpCall, Imm: 5}, bpf.Insn{Op: bpf.OpTailCall},
 			bpf.Insn{Op: bpf.OpTailCall, Imm: direct}, mov0, exit)
 		if _, err := jit.Compile(v, tgt, &fixedEnv{next: fuzzBase}); err != nil {
 			t.Errorf("target %s: %v", name, err)

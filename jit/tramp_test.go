@@ -203,21 +203,23 @@ func TestTrampolineMistakes(t *testing.T) {
 
 // TestFuncArgs reads the number of arguments off functions.
 func TestFuncArgs(t *testing.T) {
-	mov := func(dst, src uint8) bpf.Insn { return bpf.Insn{Op: 0xbf, Dst: dst, Src: src} }
-	add := func(dst, src uint8) bpf.Insn { return bpf.Insn{Op: 0x0f, Dst: dst, Src: src} }
-	exit, call := bpf.Insn{Op: 0x95}, bpf.Insn{Op: 0x85, Imm: 5}
+	mov := func(dst, src uint8) bpf.Insn { return bpf.Insn{Op: bpf.OpMovReg, Dst: dst, Src: src} }
+	add := func(dst, src uint8) bpf.Insn {
+		return bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUAdd | bpf.SrcReg, Dst: dst, Src: src}
+	}
+	exit, call := bpf.Insn{Op: bpf.OpExit}, bpf.Insn{Op: bpf.OpCall, Imm: 5}
 	p := &bpf.Program{}
 	for i, f := range [][]bpf.Insn{
-		{add(0, 5), exit},                         // an entry has its context
-		{mov(0, 1), exit},                         // r1
-		{mov(0, 1), add(0, 3), exit},              // r1 to r3
-		{mov(3, 1), add(0, 3), exit},              // r3 is written first
-		{call, mov(6, 4), exit},                   // and here by the call
-		{{Op: 0xb7}, exit},                        // none
-		{{Op: 0x79, Dst: 0, Src: 5}, exit},        // a load through r5
-		{{Op: 0x7b, Dst: 10, Src: 2}, exit},       // a store of r2
-		{{Op: 0x1d, Dst: 4, Src: 2}, exit},        // a comparison
-		{{Op: 0x18, Dst: 2}, {}, add(0, 2), exit}, // ld_imm64 writes r2
+		{add(0, 5), exit},            // an entry has its context
+		{mov(0, 1), exit},            // r1
+		{mov(0, 1), add(0, 3), exit}, // r1 to r3
+		{mov(3, 1), add(0, 3), exit}, // r3 is written first
+		{call, mov(6, 4), exit},      // and here by the call
+		{{Op: bpf.OpMov}, exit},      // none
+		{{Op: bpf.ClassLDX | bpf.ModeMem | bpf.SizeDW, Dst: 0, Src: 5}, exit},  // a load through r5
+		{{Op: bpf.ClassSTX | bpf.ModeMem | bpf.SizeDW, Dst: 10, Src: 2}, exit}, // a store of r2
+		{{Op: bpf.ClassJmp | bpf.JmpEq | bpf.SrcReg, Dst: 4, Src: 2}, exit},    // a comparison
+		{{Op: bpf.OpLdImm64, Dst: 2}, {}, add(0, 2), exit},                     // ld_imm64 writes r2
 	} {
 		p.Funcs = append(p.Funcs, bpf.Func{Name: fmt.Sprint(i), Start: bpf.InsnIndex(len(p.Insns))})
 		p.Insns = append(p.Insns, f...)

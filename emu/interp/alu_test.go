@@ -139,18 +139,18 @@ func TestNegSwapSext(t *testing.T) {
 			in   bpf.Insn
 			want uint64
 		}{
-			{"neg64", bpf.Insn{Op: 0x87}, -a},
-			{"neg32", bpf.Insn{Op: 0x84}, uint64(uint32(-a))},
-			{"le16", bpf.Insn{Op: 0xd4, Imm: 16}, a & 0xffff},
-			{"le32", bpf.Insn{Op: 0xd4, Imm: 32}, a & 0xffffffff},
-			{"le64", bpf.Insn{Op: 0xd4, Imm: 64}, a},
-			{"be16", bpf.Insn{Op: 0xdc, Imm: 16}, uint64(binary.LittleEndian.Uint16(b[6:]))},
-			{"be32", bpf.Insn{Op: 0xdc, Imm: 32}, uint64(binary.LittleEndian.Uint32(b[4:]))},
-			{"be64", bpf.Insn{Op: 0xdc, Imm: 64}, binary.LittleEndian.Uint64(b)},
-			{"bswap16", bpf.Insn{Op: 0xd7, Imm: 16}, uint64(bits.ReverseBytes16(uint16(a)))},
-			{"bswap32", bpf.Insn{Op: 0xd7, Imm: 32}, uint64(bits.ReverseBytes32(uint32(a)))},
-			{"bswap64", bpf.Insn{Op: 0xd7, Imm: 64}, bits.ReverseBytes64(a)},
-			{"movsx32", bpf.Insn{Op: 0xbf, Src: 1, Off: 32}, uint64(int64(int32(a)))},
+			{"neg64", bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUNeg}, -a},
+			{"neg32", bpf.Insn{Op: bpf.ClassALU | bpf.ALUNeg}, uint64(uint32(-a))},
+			{"le16", bpf.Insn{Op: bpf.ClassALU | bpf.ALUEnd, Imm: 16}, a & 0xffff},
+			{"le32", bpf.Insn{Op: bpf.ClassALU | bpf.ALUEnd, Imm: 32}, a & 0xffffffff},
+			{"le64", bpf.Insn{Op: bpf.ClassALU | bpf.ALUEnd, Imm: 64}, a},
+			{"be16", bpf.Insn{Op: bpf.ClassALU | bpf.ALUEnd | bpf.SrcReg, Imm: 16}, uint64(binary.LittleEndian.Uint16(b[6:]))},
+			{"be32", bpf.Insn{Op: bpf.ClassALU | bpf.ALUEnd | bpf.SrcReg, Imm: 32}, uint64(binary.LittleEndian.Uint32(b[4:]))},
+			{"be64", bpf.Insn{Op: bpf.ClassALU | bpf.ALUEnd | bpf.SrcReg, Imm: 64}, binary.LittleEndian.Uint64(b)},
+			{"bswap16", bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUEnd, Imm: 16}, uint64(bits.ReverseBytes16(uint16(a)))},
+			{"bswap32", bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUEnd, Imm: 32}, uint64(bits.ReverseBytes32(uint32(a)))},
+			{"bswap64", bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUEnd, Imm: 64}, bits.ReverseBytes64(a)},
+			{"movsx32", bpf.Insn{Op: bpf.OpMovReg, Src: 1, Off: 32}, uint64(int64(int32(a)))},
 		} {
 			if got := calc(t, tt.in, a, a); got != tt.want {
 				t.Fatalf("%s of %#x = %#x, want %#x", tt.name, a, got, tt.want)

@@ -124,7 +124,7 @@ func (d *decoder) ld(slot int, in bpf.Insn, o *op) error {
 	if in.Op == bpf.OpLdImm64 {
 		return d.imm64(slot, in, o)
 	}
-	mode, size := in.Op&0xe0, accessSize(in.Op)
+	mode, size := in.Op&bpf.ModeMask, accessSize(in.Op)
 	if mode != bpf.ModeAbs && mode != bpf.ModeInd || size == 8 {
 		return errors.New("no such load")
 	}
@@ -178,7 +178,7 @@ func (d *decoder) imm64(slot int, in bpf.Insn, o *op) error {
 // mem decodes loads and stores.
 func (d *decoder) mem(in bpf.Insn, o *op) error {
 	o.off, o.size = int32(in.Off), accessSize(in.Op)
-	class, mode := in.Class(), in.Op&0xe0
+	class, mode := in.Class(), in.Op&bpf.ModeMask
 	switch {
 	case class == bpf.ClassLDX && mode == bpf.ModeMem:
 		o.kind = kindLoad

@@ -89,7 +89,7 @@ func TestISA(t *testing.T) {
 			}
 			for i := 0; i < len(c.insns); i++ {
 				seen[form(c.insns[i])] = true
-				if c.insns[i].Op == 0x18 {
+				if c.insns[i].Op == bpf.OpLdImm64 {
 					i++
 				}
 			}
@@ -124,12 +124,12 @@ func allForms() (list []string) {
 		for code := range uint8(0xd) {
 			list = append(list, form(bpf.Insn{Op: code<<4 | class}))
 		}
-		for _, in := range []bpf.Insn{{Op: 0x30, Off: 1}, {Op: 0x90, Off: 1}, {Op: 0xb0, Off: 8}, {Op: 0xb0, Off: 16}} {
+		for _, in := range []bpf.Insn{{Op: bpf.ClassLD | bpf.ModeAbs | bpf.SizeB, Off: 1}, {Op: 0x90, Off: 1}, {Op: 0xb0, Off: 8}, {Op: 0xb0, Off: 16}} {
 			in.Op |= class
 			list = append(list, form(in))
 		}
 	}
-	list = append(list, form(bpf.Insn{Op: 0xb7, Off: 32}))
+	list = append(list, form(bpf.Insn{Op: bpf.OpMov, Off: 32}))
 	for _, width := range []int32{16, 32, 64} {
 		for _, op := range []uint8{0xd4, 0xdc, 0xd7} {
 			list = append(list, form(bpf.Insn{Op: op, Imm: width}))
@@ -149,7 +149,7 @@ func allForms() (list []string) {
 		list = append(list, form(bpf.Insn{Op: 0xc3 | size, Imm: 0x100}), form(bpf.Insn{Op: 0xc3 | size, Imm: 0x110}))
 	}
 	for _, imm := range []int32{0, 0x40, 0x50, 0xa0, 1, 0x41, 0x51, 0xa1, 0xe1, 0xf1} {
-		list = append(list, form(bpf.Insn{Op: 0xc3, Imm: imm}), form(bpf.Insn{Op: 0xdb, Imm: imm}))
+		list = append(list, form(bpf.Insn{Op: bpf.ClassSTX | bpf.ModeAtomic | bpf.SizeW, Imm: imm}), form(bpf.Insn{Op: bpf.ClassSTX | bpf.ModeAtomic | bpf.SizeDW, Imm: imm}))
 	}
 	return append(list, "0x18", "0x05", "0x06", "0x85", "0x95")
 }

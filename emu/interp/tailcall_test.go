@@ -163,14 +163,14 @@ func TestThrow(t *testing.T) {
 }
 
 func ExampleMachine_Run() {
-	leaf := &bpf.Program{Name: "leaf", Insns: []bpf.Insn{{Op: 0xb7, Imm: 42}, {Op: 0x95}}}
+	leaf := &bpf.Program{Name: "leaf", Insns: []bpf.Insn{{Op: bpf.OpMov, Imm: 42}, {Op: bpf.OpExit}}}
 	entry := &bpf.Program{
 		Name: "entry",
 		Insns: []bpf.Insn{
-			{Op: 0x18, Dst: 2, Src: bpf.PseudoMap}, {}, // r2 = map[0]
-			{Op: 0xb7, Dst: 3, Imm: 1}, // r3 = 1
-			{Op: 0x85, Imm: bpf.HelperTailCall},
-			{Op: 0xb7}, {Op: 0x95}, // return 0
+			{Op: bpf.OpLdImm64, Dst: 2, Src: bpf.PseudoMap}, {}, // r2 = map[0]
+			{Op: bpf.OpMov, Dst: 3, Imm: 1}, // r3 = 1
+			{Op: bpf.OpCall, Imm: bpf.HelperTailCall},
+			{Op: bpf.OpMov}, {Op: bpf.OpExit}, // return 0
 		},
 		Maps: []bpf.Map{{Type: bpf.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 2}},
 	}

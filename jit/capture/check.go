@@ -111,9 +111,9 @@ func (s *Scenario) checkInsns(p *Prog, insns []bpf.Insn, path string, note noteF
 	for i := 0; i < len(insns); i++ {
 		in := insns[i]
 		switch {
-		case in.Op == opLdImm64 && (i+1 == len(insns) || insns[i+1].Op != 0):
+		case in.Op == bpf.OpLdImm64 && (i+1 == len(insns) || insns[i+1].Op != 0):
 			note(path, "slot %d: ld_imm64 lacks its second half", i)
-		case in.Op == opLdImm64:
+		case in.Op == bpf.OpLdImm64:
 			if ps := in.Src; (ps == bpf.PseudoMap || ps == bpf.PseudoMapValue) && uint32(in.Imm) >= uint32(len(s.Maps)) {
 				note(path, "slot %d: map %d does not exist: there are %d", i, in.Imm, len(s.Maps))
 			}
@@ -121,8 +121,6 @@ func (s *Scenario) checkInsns(p *Prog, insns []bpf.Insn, path string, note noteF
 		}
 	}
 }
-
-const opLdImm64 = 0x18
 
 func (p *Prog) checkFunc(i int, path string, note noteFunc) {
 	f := &p.Funcs[i]

@@ -84,7 +84,7 @@ func (e *Env) arenaMap(m int) (image.Addr, error) {
 	}
 	for i := 0; i+1 < len(e.prog.Xlated); i++ {
 		in := e.prog.Xlated[i]
-		if in.Op != opLdImm64 {
+		if in.Op != bpf.OpLdImm64 {
 			continue
 		}
 		next, ok := at[bpf.InsnIndex(i+2)]

@@ -135,7 +135,7 @@ func (s *Scenario) symbol(n int, a image.Addr, name func(image.Addr) string) str
 func (p *Prog) tailCalls() {
 	for _, m := range p.InsnMap {
 		in := p.Xlated[m.Xlated]
-		if in.Op != opCall || in.Src != 0 || in.Imm != bpf.HelperTailCall || p.hidden(m.Func) {
+		if in.Op != bpf.OpCall || in.Src != 0 || in.Imm != bpf.HelperTailCall || p.hidden(m.Func) {
 			continue
 		}
 		p.TailCalls = append(p.TailCalls, TailCall{Func: m.Func, Off: m.Off, Direct: !p.leaves(m.Func, m.Off, p.codeEnd(m))})
@@ -182,7 +182,7 @@ var mapReg = [...]x86.Reg{
 func (s *Scenario) mapsAt(p *Prog) error {
 	for _, m := range p.InsnMap {
 		in := p.Xlated[m.Xlated]
-		if in.Op != opLdImm64 || in.Src != bpf.PseudoMap && in.Src != bpf.PseudoMapValue || p.hidden(m.Func) {
+		if in.Op != bpf.OpLdImm64 || in.Src != bpf.PseudoMap && in.Src != bpf.PseudoMapValue || p.hidden(m.Func) {
 			continue
 		}
 		if int(in.Dst) >= len(mapReg) {

@@ -50,7 +50,7 @@ func (s *Scenario) foundMaps(p *Prog, fn int, start, end bpf.InsnIndex) error {
 	off := 0
 	for i := start; i < end; i++ {
 		in := p.Xlated[i]
-		if in.Op != opLdImm64 {
+		if in.Op != bpf.OpLdImm64 {
 			continue
 		}
 		i++

@@ -92,9 +92,9 @@ func (s *Scenario) Xlated(n int, h *Header, sym *SymbolTable) (*bpf.Program, err
 	for i := 0; i < len(out.Insns); i++ {
 		in := &out.Insns[i]
 		switch {
-		case in.Op == opLdImm64:
+		case in.Op == bpf.OpLdImm64:
 			i++
-		case in.Op != opCall:
+		case in.Op != bpf.OpCall:
 		case in.Src == bpf.PseudoCall:
 			in.Imm, in.Off = int32(int(starts[in.Imm])-i-1), 0
 		case in.Src == bpf.PseudoKfunc, in.Src == 0 && in.Imm != bpf.HelperTailCall:
@@ -108,8 +108,6 @@ func (s *Scenario) Xlated(n int, h *Header, sym *SymbolTable) (*bpf.Program, err
 	}
 	return out, nil
 }
-
-const opCall = 0x85
 
 // throwKfunc throws an exception.
 const throwKfunc = "bpf_throw"
@@ -125,13 +123,13 @@ func (p *Prog) starts() ([]bpf.InsnIndex, error) {
 		in := p.Xlated[i]
 		fn, to := in.Imm, bpf.InsnIndex(i+1+int(in.Off))
 		switch {
-		case in.Op == opLdImm64 && in.Src == bpf.PseudoFunc:
+		case in.Op == bpf.OpLdImm64 && in.Src == bpf.PseudoFunc:
 			fn, to = p.Xlated[i+1].Imm, bpf.InsnIndex(i+1+int(in.Imm))
 			i++
-		case in.Op == opLdImm64:
+		case in.Op == bpf.OpLdImm64:
 			i++
 			continue
-		case in.Op != opCall || in.Src != bpf.PseudoCall:
+		case in.Op != bpf.OpCall || in.Src != bpf.PseudoCall:
 			continue
 		}
 		if fn < 0 || int(fn) >= len(starts) {
@@ -172,10 +170,10 @@ func (p *Prog) exceptionCB() int {
 	for i := 0; i < len(p.Xlated); i++ {
 		in := p.Xlated[i]
 		fn := -1
-		if in.Op == opCall && in.Src == bpf.PseudoCall {
+		if in.Op == bpf.OpCall && in.Src == bpf.PseudoCall {
 			fn = int(in.Imm)
 		}
-		if in.Op == opLdImm64 {
+		if in.Op == bpf.OpLdImm64 {
 			i++
 			if in.Src == bpf.PseudoFunc {
 				fn = int(p.Xlated[i].Imm)

@@ -22,15 +22,15 @@ import (
 func listed(t testing.TB, target string) (*image.Image, *bpf.Program) {
 	t.Helper()
 	p := &bpf.Program{Name: "main", Insns: []bpf.Insn{
-		{Op: 0xbf, Dst: 6, Src: 1},              // r6 = r1
-		{Op: 0x18, Dst: 2, Src: 0, Imm: 0x1234}, // r2 = 0x5600001234 ll
+		{Op: bpf.OpMovReg, Dst: 6, Src: 1},               // r6 = r1
+		{Op: bpf.OpLdImm64, Dst: 2, Src: 0, Imm: 0x1234}, // r2 = 0x5600001234 ll
 		{Imm: 0x56},
-		{Op: 0x05},                          // goto +0
-		{Op: 0x85, Imm: 5},                  // call helper
-		{Op: 0xb7, Dst: 3, Imm: 1},          // r3 = 1
-		{Op: 0x85, Imm: bpf.HelperTailCall}, // tail call
-		{Op: 0x55, Dst: 6, Off: -3, Imm: 7}, // if r6 != 7 goto -3
-		{Op: 0x95},                          // exit
+		{Op: bpf.OpJA},                            // goto +0
+		{Op: bpf.OpCall, Imm: 5},                  // call helper
+		{Op: bpf.OpMov, Dst: 3, Imm: 1},           // r3 = 1
+		{Op: bpf.OpCall, Imm: bpf.HelperTailCall}, // tail call
+		{Op: bpf.ClassJmp | bpf.JmpNe, Dst: 6, Off: -3, Imm: 7}, // if r6 != 7 goto -3
+		{Op: bpf.OpExit}, // exit
 	}}
 	v := &verify.Verified{Program: p, Insns: append([]bpf.Insn(nil), p.Insns...), Pokes: []verify.PokeDesc{{Insn: 6, Key: 1}},
 		Funcs: []verify.FuncInfo{{Name: "main", End: 9, StackDepth: 8, TailCallReachable: true}}}

@@ -136,17 +136,12 @@ func exceptionEntries(insns []bpf.Insn) (n uint64) {
 				n++
 			}
 		}
-		if in.Op == opLdImm64 {
+		if in.Op == bpf.OpLdImm64 {
 			i++
 		}
 	}
 	return n
 }
-
-const (
-	opLdImm64 = 0x18
-	opCall    = 0x85
-)
 
 // encode returns the instructions as the JIT gets them: maps by address, helpers by distance from
 // __bpf_call_base, own functions by number.
@@ -160,8 +155,8 @@ func encode(v *verify.Verified, env image.Env, tailCallOp uint8) ([]byte, error)
 		switch {
 		case in.Op == bpf.OpTailCall:
 			in.Op = tailCallOp
-		case in.Op == opCall && in.Src == bpf.PseudoCall:
-		case in.Op == opCall:
+		case in.Op == bpf.OpCall && in.Src == bpf.PseudoCall:
+		case in.Op == bpf.OpCall:
 			a, err := kernelFunc(v, in, env)
 			if err != nil {
 				return nil, fail(err)
@@ -169,7 +164,7 @@ func encode(v *verify.Verified, env image.Env, tailCallOp uint8) ([]byte, error)
 			if in.Imm = int32(a - callBase); callBase+image.Addr(int64(in.Imm)) != a {
 				return nil, fail(fmt.Errorf("%#x cannot be called from a program", uint64(a)))
 			}
-		case in.Op == opLdImm64 && i+1 < len(v.Insns):
+		case in.Op == bpf.OpLdImm64 && i+1 < len(v.Insns):
 			second := v.Insns[i+1]
 			if err := resolve(v, env, bpf.InsnIndex(i), &in, &second); err != nil {
 				return nil, fail(err)
@@ -223,7 +218,7 @@ func (j *job) offsets(n int) []image.CodeOff {
 	out := make([]image.CodeOff, len(insns)+1)
 	out[0] = end(-1)
 	for i := 0; i < len(insns); i++ {
-		if insns[i].Op == opLdImm64 && i+1 < len(insns) {
+		if insns[i].Op == bpf.OpLdImm64 && i+1 < len(insns) {
 			out[i+1] = end(i + 1) // the JIT tells nothing of the first half
 			i++
 		}

@@ -260,7 +260,7 @@ func (j *JIT) settle(t *jit.Target) {
 // things, a constant key.
 func probe(t *jit.Target) *verify.Verified {
 	insns := []bpf.Insn{
-		{Op: opLdImm64, Dst: 2, Src: bpf.PseudoMap}, {},
+		{Op: bpf.OpLdImm64, Dst: 2, Src: bpf.PseudoMap}, {},
 		{Op: bpf.OpTailCall}, // indirect
 		{Op: 0xb7},           // r0 = 0
 		{Op: 0x95},           // exit

@@ -14,30 +14,44 @@ import (
 
 // Short forms of instructions, in the order destination, source, offset, constant.
 
-func mov(d, s uint8) bpf.Insn                    { return bpf.Insn{Op: 0xbf, Dst: d, Src: s} }
-func movImm(d uint8, v int32) bpf.Insn           { return bpf.Insn{Op: 0xb7, Dst: d, Imm: v} }
-func addImm(d uint8, v int32) bpf.Insn           { return bpf.Insn{Op: 0x07, Dst: d, Imm: v} }
-func addReg(d, s uint8) bpf.Insn                 { return bpf.Insn{Op: 0x0f, Dst: d, Src: s} }
-func andImm(d uint8, v int32) bpf.Insn           { return bpf.Insn{Op: 0x57, Dst: d, Imm: v} }
-func load(d, s uint8, off int16) bpf.Insn        { return bpf.Insn{Op: 0x79, Dst: d, Src: s, Off: off} }
-func load32(d, s uint8, off int16) bpf.Insn      { return bpf.Insn{Op: 0x61, Dst: d, Src: s, Off: off} }
-func store(d uint8, off int16, s uint8) bpf.Insn { return bpf.Insn{Op: 0x7b, Dst: d, Src: s, Off: off} }
-func storeB(d uint8, off int16, v int32) bpf.Insn {
-	return bpf.Insn{Op: 0x72, Dst: d, Off: off, Imm: v}
+func mov(d, s uint8) bpf.Insn          { return bpf.Insn{Op: bpf.OpMovReg, Dst: d, Src: s} }
+func movImm(d uint8, v int32) bpf.Insn { return bpf.Insn{Op: bpf.OpMov, Dst: d, Imm: v} }
+func addImm(d uint8, v int32) bpf.Insn {
+	return bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUAdd, Dst: d, Imm: v}
 }
-func call(helper int32) bpf.Insn     { return bpf.Insn{Op: 0x85, Imm: helper} }
-func callFn(distance int32) bpf.Insn { return bpf.Insn{Op: 0x85, Src: 1, Imm: distance} }
-func ja(off int16) bpf.Insn          { return bpf.Insn{Op: 0x05, Off: off} }
+func addReg(d, s uint8) bpf.Insn {
+	return bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUAdd | bpf.SrcReg, Dst: d, Src: s}
+}
+func andImm(d uint8, v int32) bpf.Insn {
+	return bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUAnd, Dst: d, Imm: v}
+}
+func load(d, s uint8, off int16) bpf.Insn {
+	return bpf.Insn{Op: bpf.ClassLDX | bpf.ModeMem | bpf.SizeDW, Dst: d, Src: s, Off: off}
+}
+func load32(d, s uint8, off int16) bpf.Insn {
+	return bpf.Insn{Op: bpf.ClassLDX | bpf.ModeMem | bpf.SizeW, Dst: d, Src: s, Off: off}
+}
+func store(d uint8, off int16, s uint8) bpf.Insn {
+	return bpf.Insn{Op: bpf.ClassSTX | bpf.ModeMem | bpf.SizeDW, Dst: d, Src: s, Off: off}
+}
+func storeB(d uint8, off int16, v int32) bpf.Insn {
+	return bpf.Insn{Op: bpf.ClassST | bpf.ModeMem | bpf.SizeB, Dst: d, Off: off, Imm: v}
+}
+func call(helper int32) bpf.Insn     { return bpf.Insn{Op: bpf.OpCall, Imm: helper} }
+func callFn(distance int32) bpf.Insn { return bpf.Insn{Op: bpf.OpCall, Src: 1, Imm: distance} }
+func ja(off int16) bpf.Insn          { return bpf.Insn{Op: bpf.OpJA, Off: off} }
 func jeq(d uint8, v int32, off int16) bpf.Insn {
-	return bpf.Insn{Op: 0x15, Dst: d, Off: off, Imm: v}
+	return bpf.Insn{Op: bpf.ClassJmp | bpf.JmpEq, Dst: d, Off: off, Imm: v}
 }
 func jlt(d uint8, v int32, off int16) bpf.Insn {
-	return bpf.Insn{Op: 0xa5, Dst: d, Off: off, Imm: v}
+	return bpf.Insn{Op: bpf.ClassJmp | bpf.JmpLt, Dst: d, Off: off, Imm: v}
 }
-func leave() bpf.Insn { return bpf.Insn{Op: 0x95} }
+func leave() bpf.Insn { return bpf.Insn{Op: bpf.OpExit} }
 
 // ldMap takes two slots.
-func ldMap(d uint8, m int32) []bpf.Insn { return []bpf.Insn{{Op: 0x18, Dst: d, Src: 1, Imm: m}, {}} }
+func ldMap(d uint8, m int32) []bpf.Insn {
+	return []bpf.Insn{{Op: bpf.OpLdImm64, Dst: d, Src: 1, Imm: m}, {}}
+}
 
 // code joins instructions and groups of them.
 func code(parts ...any) (out []bpf.Insn) {
@@ -93,7 +107,7 @@ func TestStackDepth(t *testing.T) {
 		"map key":               {code(ldMap(1, 0), mov(2, 10), addImm(2, -24), call(1), movImm(0, 0), leave()), nil, []int32{24}},
 		"not an argument":       {code(mov(2, 10), addImm(2, -24), call(5), movImm(0, 0), leave()), nil, []int32{0}},
 		"memory and size":       {code(mov(1, 10), addImm(1, -48), movImm(2, 16), call(16), movImm(0, 0), leave()), nil, []int32{48}},
-		"atomic":                {code(movImm(2, 1), bpf.Insn{Op: 0xdb, Dst: 10, Src: 2, Off: -32}, movImm(0, 0), leave()), nil, []int32{32}},
+		"atomic":                {code(movImm(2, 1), bpf.Insn{Op: bpf.ClassSTX | bpf.ModeAtomic | bpf.SizeDW, Dst: 10, Src: 2, Off: -32}, movImm(0, 0), leave()), nil, []int32{32}},
 		"caller's stack": {
 			code(mov(1, 10), addImm(1, -80), callFn(2), movImm(0, 0), leave(),
 				storeB(10, -5, 1), storeB(1, 8, 1), movImm(0, 0), leave()),
@@ -232,7 +246,7 @@ func TestAnalyseMistakes(t *testing.T) {
 		"into a half": {testProgram(code(ja(1), ldMap(1, 1), leave())), []string{"jump into the middle of insn 1"}},
 		"register":    {testProgram(code(mov(14, 1), leave())), []string{"there is no register r14"}},
 		"no prog array": {
-			testProgram(code(ldMap(2, 3), movImm(3, 0), bpf.Insn{Op: 0x85, Imm: bpf.HelperTailCall}, movImm(0, 0), leave())),
+			testProgram(code(ldMap(2, 3), movImm(3, 0), bpf.Insn{Op: bpf.OpCall, Imm: bpf.HelperTailCall}, movImm(0, 0), leave())),
 			[]string{"tail call through map arr, which is not a prog array"},
 		},
 		"r10":          {testProgram(code(movImm(10, 0), leave())), []string{"r10 is read only"}},
@@ -280,7 +294,7 @@ func FuzzAnalyse(f *testing.F) {
 	}
 	add(2, 0, code(mov(6, 1), tail(1, 2), movImm(0, 0), leave()))
 	add(4, 5, code(mov(1, 10), addImm(1, -80), callFn(2), movImm(0, 0), leave(), storeB(1, 8, 1), movImm(0, 0), leave()))
-	add(0, 0, code(load32(3, 1, 0), bpf.Insn{Op: 0x3f, Dst: 3, Src: 3}, jlt(3, 9, -2), movImm(0, 0), leave()))
+	add(0, 0, code(load32(3, 1, 0), bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUDiv | bpf.SrcReg, Dst: 3, Src: 3}, jlt(3, 9, -2), movImm(0, 0), leave()))
 	names := []string{"5.10", "6.1", "6.12", "6.18", "7.2"}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) < 2 || len(data) > 400 {

@@ -47,11 +47,11 @@ func (k *capturedKernel) learn(f *captures.File) {
 			for n := 0; n+2 < len(p.Xlated); n++ {
 				a, b, c := p.Xlated[n], p.Xlated[n+1], p.Xlated[n+2]
 				switch {
-				case calls[118] && a.Op == 0x18 && a.Src == 0 && b.Imm == -1 && c == (bpf.Insn{Op: 0x79}):
+				case calls[118] && a.Op == 0x18 && a.Src == 0 && b.Imm == -1 && c == (bpf.Insn{Op: bpf.ClassLDX | bpf.ModeMem | bpf.SizeDW}):
 					k.vars["jiffies"] = image.Addr(uint64(uint32(a.Imm)) | uint64(uint32(b.Imm))<<32)
-				case calls[8] && a.Op&^3 == 0xb4 && b.Off == -1 && c == (bpf.Insn{Op: 0x61}):
+				case calls[8] && a.Op&^3 == 0xb4 && b.Off == -1 && c == (bpf.Insn{Op: bpf.ClassLDX | bpf.ModeMem | bpf.SizeW}):
 					k.vars["cpu_number"] = image.Addr(int64(a.Imm))
-				case (calls[35] || calls[158]) && a.Op == 0xb7 && b.Off == -1 && c == (bpf.Insn{Op: 0x79}):
+				case (calls[35] || calls[158]) && a.Op == 0xb7 && b.Off == -1 && c == (bpf.Insn{Op: bpf.ClassLDX | bpf.ModeMem | bpf.SizeDW}):
 					k.vars["current_task"] = image.Addr(int64(a.Imm))
 				}
 			}

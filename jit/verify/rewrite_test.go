@@ -18,7 +18,7 @@ import (
 func texts(insns []bpf.Insn) (out []string) {
 	for i := 0; i < len(insns); i++ {
 		out = append(out, bpf.TextAt(insns, bpf.InsnIndex(i)))
-		if insns[i].Op == 0x18 {
+		if insns[i].Op == bpf.OpLdImm64 {
 			i++
 		}
 	}
@@ -34,19 +34,19 @@ func TestRewrite(t *testing.T) {
 		insns  []bpf.Insn
 		want   []string
 	}{
-		"div": {"6.12", 3, code(load32(2, 1, 0), load32(1, 1, 8), bpf.Insn{Op: 0x3f, Dst: 1, Src: 2}, movImm(0, 0), leave()), []string{
+		"div": {"6.12", 3, code(load32(2, 1, 0), load32(1, 1, 8), bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUDiv | bpf.SrcReg, Dst: 1, Src: 2}, movImm(0, 0), leave()), []string{
 			"r2 = *(u32 *)(r1 +112)", "r1 = *(u32 *)(r1 +168)",
 			"if r2 != 0 goto pc+2", "w1 ^= w1", "goto pc+1", "r1 /= r2", "r0 = 0", "exit"}},
-		"mod32": {"5.10", 3, code(known, bpf.Insn{Op: 0x9c, Dst: 1, Src: 2}, movImm(0, 0), leave()), []string{
+		"mod32": {"5.10", 3, code(known, bpf.Insn{Op: bpf.ClassALU | bpf.ALUMod | bpf.SrcReg, Dst: 1, Src: 2}, movImm(0, 0), leave()), []string{
 			"r1 = 7", "r2 = 3", "if w2 == 0 goto pc+2", "w1 %= w2", "goto pc+1", "w1 = w1", "r0 = 0", "exit"}},
-		"sdiv": {"7.2", 3, code(known, bpf.Insn{Op: 0x3f, Dst: 1, Src: 2, Off: 1}, movImm(0, 0), leave()), []string{
+		"sdiv": {"7.2", 3, code(known, bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUDiv | bpf.SrcReg, Dst: 1, Src: 2, Off: 1}, movImm(0, 0), leave()), []string{
 			"r1 = 7", "r2 = 3", "r12 = r2", "r12 += 1", "if r12 > 1 goto pc+4", "if r12 == 0 goto pc+1",
 			"r1 = 0", "r1 = -r1", "goto pc+1", "r1 s/= r2", "r0 = 0", "exit"}},
-		"sdiv by -1": {"6.12", 3, code(known, bpf.Insn{Op: 0x34, Dst: 1, Imm: -1, Off: 1}, movImm(0, 0), leave()), []string{
+		"sdiv by -1": {"6.12", 3, code(known, bpf.Insn{Op: bpf.ClassALU | bpf.ALUDiv, Dst: 1, Imm: -1, Off: 1}, movImm(0, 0), leave()), []string{
 			"r1 = 7", "r2 = 3", "w1 = -w1", "r0 = 0", "exit"}},
 		"dead branch": {"6.1", 3, code(movImm(0, 5), jeq(0, 5, 2), addImm(0, 1), addImm(0, 2), leave()), []string{
 			"r0 = 5", "exit"}},
-		"jump over a guard": {"6.12", 3, code(load32(2, 1, 0), movImm(0, 1), jeq(2, 0, 1), bpf.Insn{Op: 0x3f, Dst: 0, Src: 2}, leave()), []string{
+		"jump over a guard": {"6.12", 3, code(load32(2, 1, 0), movImm(0, 1), jeq(2, 0, 1), bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUDiv | bpf.SrcReg, Dst: 0, Src: 2}, leave()), []string{
 			"r2 = *(u32 *)(r1 +112)", "r0 = 1", "if r2 == 0 goto pc+4",
 			"if r2 != 0 goto pc+2", "w0 ^= w0", "goto pc+1", "r0 /= r2", "exit"}},
 		"jump of no distance": {"6.1", 3, code(movImm(0, 5), ja(0), leave()), []string{"r0 = 5", "exit"}},
@@ -54,9 +54,9 @@ func TestRewrite(t *testing.T) {
 			"r0 = 5", "if r0 < 3 goto pc+1", "r0 += 1", "exit"}},
 		"branch decided, both ways reached, 7.2": {"7.2", 3, code(movImm(0, 5), jlt(0, 3, 1), addImm(0, 1), leave()), []string{
 			"r0 = 5", "r0 += 1", "exit"}},
-		"context byte": {"6.12", 3, code(bpf.Insn{Op: 0x71, Dst: 0, Src: 1, Off: 17}, leave()), []string{
+		"context byte": {"6.12", 3, code(bpf.Insn{Op: bpf.ClassLDX | bpf.ModeMem | bpf.SizeB, Dst: 0, Src: 1, Off: 17}, leave()), []string{
 			"r0 = *(u16 *)(r1 +180)", "w0 >>= 8", "w0 &= 255", "exit"}},
-		"context store": {"6.1", 3, code(movImm(0, 0), bpf.Insn{Op: 0x63, Dst: 1, Src: 0, Off: 8}, leave()), []string{
+		"context store": {"6.1", 3, code(movImm(0, 0), bpf.Insn{Op: bpf.ClassSTX | bpf.ModeMem | bpf.SizeW, Dst: 1, Src: 0, Off: 8}, leave()), []string{
 			"r0 = 0", "*(u32 *)(r1 +168) = r0", "exit"}},
 		"xdp": {"6.12", bpf.XDP, code(load32(2, 1, 0), load32(3, 1, 4), load32(0, 1, 12), leave()), []string{
 			"r2 = *(u64 *)(r1 +0)", "r3 = *(u64 *)(r1 +8)",
@@ -68,9 +68,9 @@ func TestRewrite(t *testing.T) {
 			"r0 = 0", "exit"}},
 		"hash lookup": {"6.1", 3, code(ldMap(1, 0), mov(2, 10), addImm(2, -16), call(1), movImm(0, 0), leave()), []string{
 			"r1 = map[0] ll", "r2 = r10", "r2 += -16", "call #1", "r0 = 0", "exit"}},
-		"cmpxchg read in full": {"6.12", 3, code(movImm(0, 1), mov(2, 10), store(2, -8, 0), bpf.Insn{Op: 0xc3, Dst: 10, Src: 0, Off: -8, Imm: 0xf1}, leave()), []string{
+		"cmpxchg read in full": {"6.12", 3, code(movImm(0, 1), mov(2, 10), store(2, -8, 0), bpf.Insn{Op: bpf.ClassSTX | bpf.ModeAtomic | bpf.SizeW, Dst: 10, Src: 0, Off: -8, Imm: 0xf1}, leave()), []string{
 			"r0 = 1", "r2 = r10", "*(u64 *)(r2 -8) = r0", "w0 = atomic_cmpxchg((u32 *)(r10 -8), w0, w0)", "w0 = w0", "exit"}},
-		"may_goto": {"6.12", 3, code(movImm(0, 0), addImm(0, 1), bpf.Insn{Op: 0xe5, Off: 1}, ja(-3), leave()), []string{
+		"may_goto": {"6.12", 3, code(movImm(0, 0), addImm(0, 1), bpf.Insn{Op: bpf.OpMayGoto, Off: 1}, ja(-3), leave()), []string{
 			"*(u64 *)(r10 -8) = 8388608", "r0 = 0", "r0 += 1",
 			"r11 = *(u64 *)(r10 -8)", "if r11 == 0 goto pc+3", "r11 -= 1", "*(u64 *)(r10 -8) = r11",
 			"goto pc-6", "exit"}},
@@ -117,7 +117,7 @@ func TestRewriteFor(t *testing.T) {
 			"r1 = map[0] ll", "r2 = r10", "r2 += -16", "call #1001", "if r0 == 0 goto pc+1", "r0 += 64", "r0 = 0", "exit"}},
 		"ktime": {"6.1", code(call(5), leave()), []string{"call #1003", "exit"}},
 		"tail":  {"6.1", code(mov(6, 1), tail(1, 0), movImm(0, 0), leave()), []string{"r6 = r1", "r1 = r6", "r2 = map[1] ll", "r3 = 0", "call #12", "r0 = 0", "exit"}},
-		"ld_abs": {"6.12", code(mov(6, 1), bpf.Insn{Op: 0x28, Imm: 12}, leave()), []string{
+		"ld_abs": {"6.12", code(mov(6, 1), bpf.Insn{Op: bpf.ClassLD | bpf.ModeAbs | bpf.SizeH, Imm: 12}, leave()), []string{
 			"r6 = r1", "r2 = 12", "r1 = r6", "call #1004", "if r0 s>= 0 goto pc+2", "w0 ^= w0", "exit", "exit"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -158,9 +158,9 @@ func TestRewriteLenient(t *testing.T) {
 
 // TestRewriteCallback keeps a function that only a helper calls, and the distance to it.
 func TestRewriteCallback(t *testing.T) {
-	callback := []bpf.Insn{{Op: 0x18, Dst: 2, Src: bpf.PseudoFunc, Imm: 10}, {}}
+	callback := []bpf.Insn{{Op: bpf.OpLdImm64, Dst: 2, Src: bpf.PseudoFunc, Imm: 10}, {}}
 	insns := code(movImm(1, 3), callback, movImm(3, 0), movImm(4, 0), call(164),
-		bpf.Insn{Op: 0x3f, Dst: 0, Src: 0}, movImm(7, 0), jeq(7, 0, 1), addImm(0, 5), movImm(0, 0), leave(), // main: 0 to 11
+		bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUDiv | bpf.SrcReg, Dst: 0, Src: 0}, movImm(7, 0), jeq(7, 0, 1), addImm(0, 5), movImm(0, 0), leave(), // main: 0 to 11
 		mov(0, 1), leave())
 	got, err := verify.Rewrite(testProgram(insns, 12), &named(t, "6.12").Kernel)
 	must(t, err)
@@ -173,7 +173,7 @@ func TestRewriteCallback(t *testing.T) {
 
 // TestRewriteLoop compares a loop with what a 6.18 kernel made of such a program.
 func TestRewriteLoop(t *testing.T) {
-	callback := []bpf.Insn{{Op: 0x18, Dst: 2, Src: bpf.PseudoFunc, Imm: 6}, {}}
+	callback := []bpf.Insn{{Op: bpf.OpLdImm64, Dst: 2, Src: bpf.PseudoFunc, Imm: 6}, {}}
 	insns := code(movImm(1, 3), callback, movImm(3, 0), movImm(4, 0), call(181), movImm(0, 0), leave(), // main: 0 to 7
 		movImm(0, 0), leave())
 	got, err := verify.Rewrite(testProgram(insns, 8), &named(t, "6.18").Kernel)
@@ -209,7 +209,7 @@ func TestRewriteMistakes(t *testing.T) {
 		"endless":        {code(movImm(0, 0), addImm(0, 1), ja(-2)), nil, []string{"too complex: more than 1000000 instructions"}},
 		"context":        {code(load32(0, 1, 100), leave()), nil, []string{"insn 0 (r0 = *(u32 *)(r1 +100)): programs of this type have no context field at offset 100"}},
 		"read only field": {
-			code(movImm(0, 0), bpf.Insn{Op: 0x63, Dst: 1, Src: 0, Off: 4}, leave()), nil,
+			code(movImm(0, 0), bpf.Insn{Op: bpf.ClassSTX | bpf.ModeMem | bpf.SizeW, Dst: 1, Src: 0, Off: 4}, leave()), nil,
 			[]string{"context field at offset 4 cannot be written"},
 		},
 		"tail call too deep": {
@@ -220,7 +220,7 @@ func TestRewriteMistakes(t *testing.T) {
 			code(deep(400), storeB(10, -200, 0), movImm(0, 0), leave()), []bpf.InsnIndex{4},
 			[]string{"down to function 1 (sub) need 608 bytes of stack, more than 512"},
 		},
-		"rewritten form": {code(bpf.Insn{Op: 0xbf, Dst: 11, Src: 1}, leave()), nil, []string{"there is no register r11"}},
+		"rewritten form": {code(bpf.Insn{Op: bpf.OpMovReg, Dst: 11, Src: 1}, leave()), nil, []string{"there is no register r11"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := verify.Rewrite(testProgram(c.insns, c.starts...), &named(t, "6.12").Kernel)
@@ -236,7 +236,7 @@ func TestRewriteMistakes(t *testing.T) {
 // TestRewritePacketLoads: without a kernel's numbers, functions that loads from the packet become calls
 // of are named, each once.
 func TestRewritePacketLoads(t *testing.T) {
-	p := testProgram(code(mov(6, 1), bpf.Insn{Op: 0x30, Imm: 1}, bpf.Insn{Op: 0x28, Imm: 12}, bpf.Insn{Op: 0x30, Imm: 2}, leave()))
+	p := testProgram(code(mov(6, 1), bpf.Insn{Op: bpf.ClassLD | bpf.ModeAbs | bpf.SizeB, Imm: 1}, bpf.Insn{Op: bpf.ClassLD | bpf.ModeAbs | bpf.SizeH, Imm: 12}, bpf.Insn{Op: bpf.ClassLD | bpf.ModeAbs | bpf.SizeB, Imm: 2}, leave()))
 	p.Kfuncs = []string{"bpf_rcu_read_lock"}
 	got, err := verify.Rewrite(p, &named(t, "6.12").Kernel)
 	must(t, err)
@@ -258,7 +258,7 @@ func TestRewritePacketLoads(t *testing.T) {
 // TestUnknownField reads a context field that kernels have at a place that nothing shows for 5.10.
 func TestUnknownField(t *testing.T) {
 	p := testProgram(code(load(0, 1, 44), leave()))
-	p.Insns[0].Op = 0x61
+	p.Insns[0].Op = bpf.ClassLDX | bpf.ModeMem | bpf.SizeW
 	if _, err := verify.Rewrite(p, &named(t, "6.1").Kernel); err != nil {
 		t.Error(err)
 	}

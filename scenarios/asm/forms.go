@@ -138,7 +138,7 @@ func (s *statement) mem(i int) (size string, base uint8, off int16, err error) {
 // Size bits of load and store opcodes.
 var sizeBits = map[string]uint8{
 	"u32": bpf.SizeW, "u16": bpf.SizeH, "u8": bpf.SizeB, "u64": bpf.SizeDW,
-	"s32": 0x00, "s16": 0x08, "s8": 0x10,
+	"s32": bpf.SizeW, "s16": bpf.SizeH, "s8": bpf.SizeB,
 }
 
 // access combines class and mode with the bits of one of the allowed sizes.
@@ -289,7 +289,7 @@ func (s *statement) alu() error {
 }
 
 func (s *statement) moveReg() error {
-	in, wide, err := s.aluInsn(0xb0)
+	in, wide, err := s.aluInsn(bpf.ALUMov)
 	if err != nil {
 		return err
 	}
@@ -303,7 +303,7 @@ func (s *statement) moveImm() error {
 	if s.op == bpf.OpLdImm64 {
 		return s.loadImm64() // the verifier log writes (18) r1 = 0x5 without "ll"
 	}
-	in, _, err := s.aluInsn(0xb0)
+	in, _, err := s.aluInsn(bpf.ALUMov)
 	if err != nil {
 		return err
 	}
@@ -314,12 +314,12 @@ func (s *statement) moveImm() error {
 }
 
 func (s *statement) moveSigned() error {
-	in, wide, err := s.aluInsn(0xb0)
+	in, wide, err := s.aluInsn(bpf.ALUMov)
 	if err != nil {
 		return err
 	}
 	bits, _ := strconv.Atoi(s.m[2]) // the form allows 8, 16 and 32
-	in.Off, in.Op = int16(bits), in.Op|0x08
+	in.Off, in.Op = int16(bits), in.Op|bpf.SrcReg
 	src, w, err := s.reg(3)
 	in.Src = src
 	if err == nil && (w != wide || !wide && bits == 32) {
@@ -332,7 +332,7 @@ func (s *statement) moveSigned() error {
 }
 
 func (s *statement) negate() error {
-	in, _, err := s.aluInsn(0x80)
+	in, _, err := s.aluInsn(bpf.ALUNeg)
 	if err == nil && s.m[1] != s.m[2] {
 		err = fmt.Errorf("expected %s = -%s, found -%s", s.m[1], s.m[1], s.m[2])
 	}
@@ -351,6 +351,8 @@ func (s *statement) swap() error {
 		return err
 	}
 	bits, _ := strconv.Atoi(s.m[3]) // the form allows 16, 32 and 64
-	op := map[string]uint8{"le": 0xd4, "be": 0xdc, "bswap": 0xd7}[s.m[2]]
+	op := map[string]uint8{
+		"le": bpf.ClassALU | bpf.ALUEnd, "be": bpf.ClassALU | bpf.ALUEnd | bpf.SrcReg, "bswap": bpf.ClassALU64 | bpf.ALUEnd,
+	}[s.m[2]]
 	return s.emit(bpf.Insn{Op: op, Dst: dst, Imm: int32(bits)})
 }

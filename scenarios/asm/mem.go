@@ -61,7 +61,7 @@ func (s *statement) load() error {
 }
 
 func (s *statement) loadAbs() error {
-	op, err := access(0x20, s.m[1], "u8", "u16", "u32")
+	op, err := access(bpf.ModeAbs, s.m[1], "u8", "u16", "u32")
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (s *statement) loadAbs() error {
 }
 
 func (s *statement) loadInd() error {
-	op, err := access(0x40, s.m[1], "u8", "u16", "u32")
+	op, err := access(bpf.ModeInd, s.m[1], "u8", "u16", "u32")
 	if err != nil {
 		return err
 	}
@@ -214,7 +214,7 @@ func (s *statement) loadMapName() error {
 }
 
 func (s *statement) castSpace() error {
-	in, wide, err := s.aluInsn(0xb8)
+	in, wide, err := s.aluInsn(bpf.ALUMov | bpf.SrcReg)
 	if err != nil {
 		return err
 	}
@@ -241,7 +241,7 @@ func (s *statement) castSpace() error {
 }
 
 func (s *statement) movePerCPU() error {
-	in, wide, err := s.aluInsn(0xb8)
+	in, wide, err := s.aluInsn(bpf.ALUMov | bpf.SrcReg)
 	if err != nil {
 		return err
 	}

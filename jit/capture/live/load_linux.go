@@ -32,11 +32,6 @@ type Loaded struct {
 	run      []*ebpf.Program // made when they are run
 }
 
-const (
-	opLdImm64 = 0x18
-	opCall    = 0x85
-)
-
 // Load creates the maps of a scenario in submitted form and loads its programs; prog arrays stay
 // empty. A program that the kernel refuses is noted in its LoadError and is no error. The scenario
 // belongs to the caller, but Load and the methods of the result write to it.
@@ -131,7 +126,7 @@ func (l *Loaded) load(n int) error {
 	}
 	for i := 0; i < len(insns); i++ {
 		s.lines = append(s.lines, lineRec{insn: uint32(i), lineCol: uint32(i+1) << lineColBits})
-		if insns[i].Op == opLdImm64 {
+		if insns[i].Op == bpf.OpLdImm64 {
 			i++
 		}
 	}
@@ -161,7 +156,7 @@ func (l *Loaded) submitted(p *capture.Prog) ([]bpf.Insn, error) {
 	for i := 0; i < len(out); i++ {
 		in := &out[i]
 		switch {
-		case in.Op == opLdImm64:
+		case in.Op == bpf.OpLdImm64:
 			if in.Src == bpf.PseudoMap || in.Src == bpf.PseudoMapValue {
 				if in.Imm < 0 || int(in.Imm) >= len(l.maps) {
 					return nil, fmt.Errorf("instruction %d: no map %d", i, in.Imm)
@@ -169,7 +164,7 @@ func (l *Loaded) submitted(p *capture.Prog) ([]bpf.Insn, error) {
 				in.Imm = int32(l.maps[in.Imm].FD())
 			}
 			i++
-		case in.Op == opCall && in.Src == bpf.PseudoKfunc:
+		case in.Op == bpf.OpCall && in.Src == bpf.PseudoKfunc:
 			if in.Imm < 0 || int(in.Imm) >= len(p.Kfuncs) {
 				return nil, fmt.Errorf("instruction %d: no kernel function %d", i, in.Imm)
 			}
@@ -322,7 +317,7 @@ func (d *dump) convert(ids map[uint32]int) (*capture.Dump, error) {
 	}
 	for i := 0; i < len(out.Xlated); i++ {
 		in := &out.Xlated[i]
-		if in.Op != opLdImm64 {
+		if in.Op != bpf.OpLdImm64 {
 			continue
 		}
 		if in.Src == bpf.PseudoMap || in.Src == bpf.PseudoMapValue {

@@ -43,13 +43,13 @@ func openMemory() (*memory, error) {
 		return nil, err
 	}
 	value := func(reg uint8, off int32) []bpf.Insn {
-		return []bpf.Insn{{Op: opLdImm64, Dst: reg, Src: bpf.PseudoMapValue, Imm: int32(em.FD())}, {Imm: off}}
+		return []bpf.Insn{{Op: bpf.OpLdImm64, Dst: reg, Src: bpf.PseudoMapValue, Imm: int32(em.FD())}, {Imm: off}}
 	}
 	var insns []bpf.Insn
 	insns = append(insns, value(3, 0)...)
-	insns = append(insns, bpf.Insn{Op: 0x79, Dst: 3, Src: 3}) // r3 = *(u64 *)(r3 + 0)
+	insns = append(insns, bpf.Insn{Op: bpf.ClassLDX | bpf.ModeMem | bpf.SizeDW, Dst: 3, Src: 3}) // r3 = *(u64 *)(r3 + 0)
 	insns = append(insns, value(1, 8)...)
-	insns = append(insns, bpf.Insn{Op: 0xb7, Dst: 2, Imm: piece}, bpf.Insn{Op: opCall, Imm: probeReadKernel}, bpf.Insn{Op: 0x95})
+	insns = append(insns, bpf.Insn{Op: bpf.OpMov, Dst: 2, Imm: piece}, bpf.Insn{Op: bpf.OpCall, Imm: probeReadKernel}, bpf.Insn{Op: bpf.OpExit})
 	p := &capture.Prog{Name: "tcsim_memory", Funcs: []capture.Func{{Name: "tcsim_memory"}}}
 	handle, ids, err := typesOf(p, []signature{nil}, "")
 	if err != nil {

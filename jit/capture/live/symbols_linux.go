@@ -109,7 +109,7 @@ func (k *Kernel) Symbols(scenarios []capture.Scenario) capture.Symbols {
 				}
 			}
 			for _, in := range p.Xlated {
-				if in.Op == opCall && in.Src != bpf.PseudoCall {
+				if in.Op == bpf.OpCall && in.Src != bpf.PseudoCall {
 					note(k.symbols.name(k.Header.CallBase + image.Addr(int64(in.Imm))))
 				}
 			}

@@ -107,9 +107,9 @@ func takesContext(p *bpf.Program, fn int) bool {
 	for i := bpf.InsnIndex(0); int(i) < len(p.Insns); i++ {
 		in := &p.Insns[i]
 		switch {
-		case in.Op == opLdImm64:
+		case in.Op == bpf.OpLdImm64:
 			i++
-		case in.Op != opCall:
+		case in.Op != bpf.OpCall:
 		case in.Src == 0 && in.Imm == bpf.HelperTailCall && i >= start && i < end:
 			return true
 		case in.Src == bpf.PseudoCall && i+1+bpf.InsnIndex(in.Imm) == start && numberBefore(p.Insns[:i]):
