@@ -135,7 +135,7 @@ func (c *compiler) split() error {
 // maxStackDepth is far above MAX_BPF_STACK (512), which only the verifier enforces.
 const maxStackDepth = 1 << 20
 
-// symbol returns the address of a kernel symbol, which can have an offset behind "+", asking env
+// symbol returns the address of a kernel symbol, which can have an offset after "+", asking env
 // once.
 func (c *compiler) symbol(name string) (image.Addr, error) {
 	if a, ok := c.syms[name]; ok {

@@ -7,4 +7,4 @@
 // that a map update causes. It must not import the emulator or anything that interprets a run.
 package jit
 
-//go:generate go test -run ^TestSchemesDoc$ . -args -update
+//go:generate go test -run ^TestDesignsDoc$ . -args -update

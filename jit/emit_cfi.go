@@ -10,7 +10,7 @@ import (
 // cfiPreamble is the size of each CFI preamble in front of bpf_func: cfi_get_offset().
 const cfiPreamble = 16
 
-// cfiSize returns how far behind the start of the code bpf_func is.
+// cfiSize returns how far after the start of the code bpf_func is.
 func (c *compiler) cfiSize() image.CodeOff {
 	if c.t.Emit.CFI == kernels.CFINone || c.t.Emit.CFIApart {
 		return 0

@@ -231,7 +231,7 @@ func (e *emitter) ret() error {
 	return nil
 }
 
-// jumpRCX is emit_indirect_jump for rcx, the register of every scheme since 5.10.
+// jumpRCX is emit_indirect_jump for rcx, the register of every design since 5.10.
 func (e *emitter) jumpRCX(s *image.TailCallSite) error { return e.jumpReg(s, x86.RCX) }
 
 // jumpReg jumps to the address in r. It notes the jump itself, not the lfence before it, in the site.

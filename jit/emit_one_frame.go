@@ -10,7 +10,7 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// oneFrame is what the designs before 5.10 have in common: a tail call jumps behind the prologue of
+// oneFrame is what the designs before 5.10 have in common: a tail call jumps after the prologue of
 // its target, which goes on in the frame of the caller. The count stays where it is in that frame,
 // so nothing is handed over and calls need no preparation. It all rests on the verifier's giving
 // every program with a tail call the largest stack (Verifier.TailCallDepth).

@@ -163,7 +163,7 @@ type emitter struct {
 	regs *[16]x86.Reg // by BPF register
 	base int          // where the current instruction begins in the buffer
 	cur  int          // its index in the function
-	err  error        // of a scheme that calls a kernel routine
+	err  error        // of a design that calls a kernel routine
 }
 
 func newEmitter(f *fn, code []byte) *emitter {

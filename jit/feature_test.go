@@ -31,7 +31,7 @@ func (featureEnv) PrivateStack(_ int, size int32) (image.Addr, error) {
 	return 0xffffffff83de2000 + image.Addr(size), nil
 }
 
-// plainEnv places functions one behind the other and knows this_cpu_off.
+// plainEnv places functions one after the other and knows this_cpu_off.
 type plainEnv struct{}
 
 func (plainEnv) Place(fn, _ int, _ image.CodeOff) (image.Addr, error) {

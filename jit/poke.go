@@ -74,7 +74,7 @@ func (t *Target) UpdatePlan(sites []image.PokeSite, old, new image.Addr) ([]imag
 }
 
 // pokeBypass is bpf_arch_poke_desc_update (until 6.6 the body of prog_array_map_poke_run): the
-// protocol of the schemes with a bypass. The pairs of bypass and jump are (jump, nop), (jump, jump)
+// protocol of the designs with a bypass. The pairs of bypass and jump are (jump, nop), (jump, jump)
 // and (nop, jump), never (nop, nop).
 func pokeBypass(p *pokePlan, s image.PokeSite, old, new image.Addr) {
 	if new != 0 {

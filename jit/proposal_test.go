@@ -363,7 +363,7 @@ func (p *proposal) check(t *testing.T) {
 	same("prologue of sub", p.sub, noCalls(t, sub, 0, sub.Frame.Body))
 	c := main.Calls[0]
 	same("reload", p.reload, main.Code[main.Frame.Body:c.Off])
-	same("behind the call", p.back, main.Code[c.Off+5:main.InsnOff[1]])
+	same("after the call", p.back, main.Code[c.Off+5:main.InsnOff[1]])
 	if (c.TakeBack != 0) != (p.back != "") {
 		t.Errorf("call site %+v", c)
 	}

@@ -10,7 +10,7 @@ import (
 
 // ReplacePatch is the text poke with which a function of a program is replaced by another program that
 // is entered at an address (freplace: __bpf_trampoline_link_prog, BPF_TRAMP_REPLACE, Linux 6.12): the
-// nop that every function since 5.5 begins with, behind endbr64, becomes a jump. It fails with
+// nop that every function since 5.5 begins with, after endbr64, becomes a jump. It fails with
 // ErrUnsupported if the function does not begin so.
 func ReplacePatch(f *image.FuncImage, endbr bool, entry image.Addr) (image.Patch, error) {
 	off := f.Entry

@@ -14,7 +14,7 @@ type Shape struct {
 	Head    int          // bytes between the place for trampolines and push rbp
 	Setup   FrameSetup
 	Exit    ExitCode
-	Rebuilt Answer // direct tail calls put the frame up again behind the jump
+	Rebuilt Answer // direct tail calls put the frame up again after the jump
 	Call    CounterCall
 }
 

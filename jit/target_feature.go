@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// feature is one word behind the kernel in the name of a target.
+// feature is one word after the kernel in the name of a target.
 type feature struct {
 	doc   string
 	apply func(t *Target, k *kernelRow) error
@@ -73,19 +73,19 @@ var features = map[string]feature{
 		t.Emit.ENDBR = false
 		return nil
 	}},
-	"sls": {doc: "int3 behind returns and indirect jumps", apply: func(t *Target, _ *kernelRow) error {
+	"sls": {doc: "int3 after returns and indirect jumps", apply: func(t *Target, _ *kernelRow) error {
 		t.Emit.SLS, t.Emit.JumpSLS = true, true
 		return nil
 	}},
-	"nosls": {doc: "no int3 behind returns", apply: func(t *Target, _ *kernelRow) error {
+	"nosls": {doc: "no int3 after returns", apply: func(t *Target, _ *kernelRow) error {
 		t.Emit.SLS = false
 		return nil
 	}},
-	"nojumpsls": {doc: "no int3 behind indirect jumps", apply: func(t *Target, _ *kernelRow) error {
+	"nojumpsls": {doc: "no int3 after indirect jumps", apply: func(t *Target, _ *kernelRow) error {
 		t.Emit.JumpSLS = false
 		return nil
 	}},
-	"jumpsls": {doc: "int3 behind indirect jumps", apply: func(t *Target, _ *kernelRow) error {
+	"jumpsls": {doc: "int3 after indirect jumps", apply: func(t *Target, _ *kernelRow) error {
 		t.Emit.JumpSLS = true
 		return nil
 	}},
@@ -101,10 +101,10 @@ var features = map[string]feature{
 		t.Verifier.NoDirect = true
 		return nil
 	}},
-	blindedWord: {doc: "constants are blinded, so that constant keys are none (net.core.bpf_jit_harden)", apply: blind},
+	blindedWord: {doc: "constants are blinded, so that no key is constant (net.core.bpf_jit_harden)", apply: blind},
 	"kcfi":      {doc: "kCFI preamble", apply: cfi(func(*kernelRow) kernels.CFIKind { return kernels.CFIKernel })},
 	"fineibt":   {doc: "FineIBT preamble", apply: cfi(func(k *kernelRow) kernels.CFIKind { return k.release.FineIBT })},
-	"bhi":       {doc: "FineIBT preamble with BHI clearing, behind fineibt", apply: bhi},
+	"bhi":       {doc: "FineIBT preamble with BHI clearing, after fineibt", apply: bhi},
 }
 
 // blindedWord is a feature of every row.

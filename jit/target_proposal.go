@@ -35,7 +35,7 @@ func rfc2020Row(d Design) kernelRow {
 }
 
 // hierRow is a row for a design of 2023 and 2024, between 6.6 and 6.9. No capture is of these kernels:
-// instructions are those of 6.1, which has what programs here need, without int3 behind returns, which
+// instructions are those of 6.1, which has what programs here need, without int3 after returns, which
 // no listing has.
 func hierRow(d Design) kernelRow {
 	k := asRelease(kernels.Version{Major: 6, Minor: 1}, d)
@@ -45,7 +45,7 @@ func hierRow(d Design) kernelRow {
 	return k
 }
 
-// noTrampolines is a row whose trampolines nobody described: those of hier-runctx would have to wrap
+// noTrampolines is a row whose trampolines no one described: those of hier-runctx would have to wrap
 // the context of tracing programs.
 func noTrampolines(k kernelRow) kernelRow {
 	k.Emit.Tramp = kernels.TrampNone

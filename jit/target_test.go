@@ -90,7 +90,7 @@ func TestTargetFor(t *testing.T) {
 	for _, row := range []struct {
 		name   string
 		change func(h *kernels.KernelInfo)
-		want   string // name, or part of an error behind "!"
+		want   string // name, or part of an error after "!"
 	}{
 		{"plain", func(h *kernels.KernelInfo) {}, "6.12"},
 		{"no BMI2", func(h *kernels.KernelInfo) { h.CPUFlags = h.CPUFlags[:1] }, "6.12-nobmi2"},

@@ -88,7 +88,7 @@ type Boundary uint8
 // Whether it can.
 const (
 	_             Boundary = iota
-	BoundaryNone           // the design is older than exceptions, or nobody said how they would go together
+	BoundaryNone           // the design is older than exceptions, or it is unknown how they would go together
 	BoundarySaves          // main programs that throw save every callee-saved register
 )
 

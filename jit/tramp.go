@@ -15,7 +15,7 @@ type trampForm struct {
 	recur   bool // __bpf_prog_enter_recur and __bpf_prog_exit_recur, with a run context
 	keepRAX bool // rax is kept for a function that can reach a tail call (2b5dcb31a19a)
 	pushRBX bool // rbx is pushed below everything else
-	progNop bool // five bytes of nop before each program, none behind the traced function's call
+	progNop bool // five bytes of nop before each program, none after the traced function's call
 	jump    bool // the traced function jumps if the trampoline calls it
 	nopMax  int  // longest nop of emit_nops (ASM_NOP_MAX)
 }
@@ -85,7 +85,7 @@ func (f *Traced) Attach(k TraceKind, p TracingProg) {
 func (f *Traced) Programs(k TraceKind) []TracingProg { return f.progs[k] }
 
 // Calls reports whether the trampoline calls the function itself (BPF_TRAMP_F_CALL_ORIG), which it
-// does if anything is to run behind it.
+// does if anything is to run after it.
 func (f *Traced) Calls() bool { return len(f.progs[Fexit])+len(f.progs[FmodRet]) > 0 }
 
 // TailCallsTraced is what Traced.TailCalls is for the functions of a program: aux->tail_call_reachable,
@@ -107,7 +107,7 @@ func (t *Trampoline) Image(target *Target) *image.Image {
 }
 
 // CompileTrampoline makes the trampoline of a traced function: arch_prepare_bpf_trampoline of
-// arch/x86/net/bpf_jit_comp.c, byte for byte, up to the return and the int3 that SLS puts behind it.
+// arch/x86/net/bpf_jit_comp.c, byte for byte, up to the return and the int3 that SLS puts after it.
 // Of env, it uses Place, once, and Symbol. It fails with ErrUnsupported on targets without
 // TrampStyle. A function of a program that is traced must be of the same target.
 func CompileTrampoline(f *Traced, t *Target, env image.Env) (*Trampoline, error) {
@@ -179,7 +179,7 @@ func (f *Traced) check() error {
 	return fmt.Errorf("no tracing program")
 }
 
-// site is the patched instruction: it stands where programs begin behind endbr64, and functions of
+// site is the patched instruction: it stands where programs begin after endbr64, and functions of
 // the kernel (bpf_trampoline_update, bpf_arch_text_poke).
 func (e *trampEmitter) site() (image.Patch, error) {
 	p := image.Patch{Kind: image.PatchText, Part: image.PartJump, Addr: e.body() - image.PokeSize, Old: image.Nop5}
@@ -191,7 +191,7 @@ func (e *trampEmitter) site() (image.Patch, error) {
 	return p, err
 }
 
-// body is where the traced function goes on behind the patched instruction.
+// body is where the traced function goes on after the patched instruction.
 func (e *trampEmitter) body() image.Addr {
 	at := e.f.Func + image.PokeSize
 	if e.emitter.f.c.t.Emit.ENDBR {

@@ -29,7 +29,7 @@ type trampEmitter struct {
 
 	// Offsets below rbp; 0 for what is not there.
 	args, count, rbx, ctx, size int32
-	bodyOff                     image.CodeOff // behind enter
+	bodyOff                     image.CodeOff // after enter
 }
 
 // trampArgs are the registers of arguments in the C calling convention.
@@ -218,7 +218,7 @@ func (e *trampEmitter) modify() (skips []int, err error) {
 	return skips, nil
 }
 
-// original calls the traced function behind its patched instruction, unless a program said what to
+// original calls the traced function after its patched instruction, unless a program said what to
 // return.
 func (e *trampEmitter) original(skips []int) error {
 	e.loadArgs()
@@ -241,7 +241,7 @@ func (e *trampEmitter) original(skips []int) error {
 	return err
 }
 
-// leave takes the frame down and returns: behind the patched instruction of the traced function, or
+// leave takes the frame down and returns: after the patched instruction of the traced function, or
 // to its caller if the function has been called.
 func (e *trampEmitter) leave() error {
 	if e.f.Calls() {

@@ -122,7 +122,7 @@ func TestTrampolineFrame(t *testing.T) {
 	}
 }
 
-// TestTrampolineSite checks the patched instruction: behind endbr64, a jump only on 7.2 and only if
+// TestTrampolineSite checks the patched instruction: after endbr64, a jump only on 7.2 and only if
 // the traced function is called.
 func TestTrampolineSite(t *testing.T) {
 	for _, c := range []struct {

@@ -38,7 +38,7 @@ type CodePart uint8
 
 // The parts.
 const (
-	CodePrologue CodePart = iota // behind the CFI preamble, with the pushes of registers
+	CodePrologue CodePart = iota // after the CFI preamble, with the pushes of registers
 	CodeReload                   // what puts the counter or its pointer into rax before a call
 	CodeIndirect                 // an indirect tail call
 	CodeDirect                   // a direct one
@@ -106,7 +106,7 @@ func (l *relayout) pieces(code []byte) (out []Piece, err error) {
 }
 
 // place gives the pieces their new places. What led to one that is left out leads to the one that came
-// behind it.
+// after it.
 func (l *relayout) place(old, out []Piece) {
 	l.out, l.at, l.kept = out, make([]image.CodeOff, len(out)), map[image.CodeOff]image.CodeOff{}
 	to := l.from

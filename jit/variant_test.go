@@ -163,6 +163,6 @@ func TestVariantPoke(t *testing.T) {
 		}
 	}
 	if seen != 2 {
-		t.Errorf("%d waits behind the first step of a site", seen)
+		t.Errorf("%d waits after the first step of a site", seen)
 	}
 }

@@ -121,7 +121,7 @@ func (o *overlay) tool(verb string, args ...string) (out string, ok bool) {
 func toy(t *testing.T) *overlay {
 	t.Helper()
 	o := newOverlay(t)
-	o.put("jit/scheme_toy_burns.go", toyDesign)
+	o.put("jit/design_toy_burns.go", toyDesign)
 	o.insert("jit/design.go", "const (\n\tNoDesign", "\n\tdesignCount", "\n\tToyBurns\n")
 	o.insert("jit/design.go", "var designs = ", "\n}\n", "\n\tToyBurns: toyBurns{},")
 	o.insert("jit/target_proposal.go", "func proposals() ", "\n\t}\n}\n", "\n\t\tasRelease(kernels.Version{Major: 6, Minor: 12}, ToyBurns),")
@@ -205,7 +205,7 @@ func TestToyTables(t *testing.T) {
 	if out, ok := o.tool("test", "-short", "./jit", "./jit/kernels", "-run", "TestTraits|TestTargets|TestRelease|TestRows|TestFacts"); !ok {
 		t.Errorf("tables:\n%s", out)
 	}
-	out, ok := o.tool("test", "-short", "./jit", "-run", "TestSchemesDoc")
+	out, ok := o.tool("test", "-short", "./jit", "-run", "TestDesignsDoc")
 	const row = "| toy-burns | 12 | qword at rbp-sd-8, pointer at rbp-sd-16 | count or pointer in rax | `cmp qword ptr [rax], 0x21`, `jae` | counts | 32 | from source"
 	if ok || !strings.Contains(out, row) || !strings.Contains(out, "| `"+toyKernel().String()+"` | hier-6.12 |") {
 		t.Errorf("docs/schemes.md: no row for them:\n%s", out)
@@ -215,7 +215,7 @@ func TestToyTables(t *testing.T) {
 		t.Errorf("a design without a row passes:\n%s", out)
 	}
 	o = newOverlay(t)
-	o.put("jit/scheme_toy_burns.go", strings.Replace(toyDesign, "EmptyCounts", "0", 1))
+	o.put("jit/design_toy_burns.go", strings.Replace(toyDesign, "EmptyCounts", "0", 1))
 	o.insert("jit/design.go", "const (\n\tNoDesign", "\n\tdesignCount", "\n\tToyBurns\n")
 	o.insert("jit/design.go", "var designs = ", "\n}\n", "\n\tToyBurns: toyBurns{},")
 	if out, ok := o.tool("test", "-short", "./jit", "-run", "TestTraits"); ok || !strings.Contains(out, "is not described") {

@@ -49,5 +49,5 @@ const (
 	PseudoMapValue = 2 // ld_imm64: Imm is an index into Program.Maps, Imm of the second slot an offset
 	PseudoCall     = 1 // call: BPF-to-BPF
 	PseudoKfunc    = 2 // call: kernel function
-	PseudoFunc     = 4 // ld_imm64: pointer to the function Imm slots behind the next one, for callbacks
+	PseudoFunc     = 4 // ld_imm64: pointer to the function Imm slots after the next one, for callbacks
 )

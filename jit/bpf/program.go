@@ -145,7 +145,7 @@ type Map struct {
 	KeySize    uint32
 	ValueSize  uint32
 	MaxEntries uint32
-	// Frozen is the value of an array of one entry that nobody changes, programs and user space
+	// Frozen is the value of an array of one entry that nothing changes, programs and user space
 	// included, so that the verifier knows what loads from it give; "" if it may change.
 	Frozen string
 	// Inner is one more than the index of a map such as those in a map of maps, 0 for other maps.

@@ -64,7 +64,7 @@ type FuncImage struct {
 	// FirstInsn is the program's slot of the function's first instruction. InsnOff[i] is the
 	// offset at which the code of slot FirstInsn+i begins, with one more entry for the end. Slots
 	// without code, which are elided jumps and second halves of ld_imm64, have the offset of the next
-	// one. InsnOff is nil if unknown. InsnOff[0] lies behind the prologue.
+	// one. InsnOff is nil if unknown. InsnOff[0] lies after the prologue.
 	FirstInsn bpf.InsnIndex
 	InsnOff   []CodeOff
 
@@ -91,7 +91,7 @@ func (f *FuncImage) InsnAt(off CodeOff) (idx bpf.InsnIndex, ok bool) {
 	return f.FirstInsn + bpf.InsnIndex(next-1), true
 }
 
-// End returns the address behind the last byte.
+// End returns the address after the last byte.
 func (f *FuncImage) End() Addr { return f.Addr + Addr(len(f.Code)) }
 
 // SlotKind says what a stack slot of a frame holds.
@@ -146,7 +146,7 @@ type Counter struct {
 type Frame struct {
 	// Slots go from high addresses to low and cover everything between the return address and rsp.
 	Slots []FrameSlot
-	// Body is the offset of the first instruction behind the prologue: from there to the epilogue
+	// Body is the offset of the first instruction after the prologue: from there to the epilogue
 	// Slots hold.
 	Body CodeOff
 	// Landing is where a tail call enters, from Code[0]; -1 if the function is no tail-call target.
@@ -179,7 +179,7 @@ type Frame struct {
 type TailCallSite struct {
 	Insn   bpf.InsnIndex // slot of the call in the program
 	Start  CodeOff       // first byte of the sequence
-	End    CodeOff       // first byte behind it: where a refused tail call goes on
+	End    CodeOff       // first byte after it: where a refused tail call goes on
 	Direct bool
 	Map    int    // index into Program.Maps, -1 if unknown
 	Key    uint32 // direct only
@@ -195,7 +195,7 @@ type TailCallSite struct {
 	Jump CodeOff
 }
 
-// FaultSite is an instruction that may fault: the kernel's exception table goes on behind it
+// FaultSite is an instruction that may fault: the kernel's exception table goes on after it
 // (ex_handler_bpf).
 type FaultSite struct {
 	Off, Next CodeOff
@@ -209,7 +209,7 @@ type CallSite struct {
 	Off    CodeOff // of the call instruction itself
 	Target Addr
 	Func   int // index of the called function of the same program, -1 for helpers
-	// TakeBack is the instruction behind the call with which the design stores the count that the
+	// TakeBack is the instruction after the call with which the design stores the count that the
 	// callee returned; 0 in designs without one.
 	TakeBack CodeOff
 }

@@ -132,7 +132,7 @@ func (f *FuncImage) notes() map[CodeOff]string {
 	return n
 }
 
-// WriteListing prints a listing: offset, bytes, instruction, and behind a semicolon the BPF
+// WriteListing prints a listing: offset, bytes, instruction, and after a semicolon the BPF
 // instruction that begins there or a note. The function's address is in the heading.
 func WriteListing(w io.Writer, f *FuncImage, p *bpf.Program) error {
 	b := bufio.NewWriter(w)
@@ -164,8 +164,8 @@ func WriteListing(w io.Writer, f *FuncImage, p *bpf.Program) error {
 // listingWidth is how many columns a listing has at most, if no single word is longer.
 const listingWidth = 100
 
-// foldNotes breaks notes at blanks into lines: the first goes behind so many columns of code, the
-// others behind the column where notes begin.
+// foldNotes breaks notes at blanks into lines: the first goes after so many columns of code, the
+// others after the column where notes begin.
 func foldNotes(notes []string, used int) []string {
 	var out []string
 	line := ""

@@ -20,7 +20,7 @@ type PokeSite struct {
 	Bypass Addr
 	// Jump leaves for the program in the slot (tailcall_target).
 	Jump Addr
-	// Out is where the bypass goes: the first byte behind the tail call (bypass_addr).
+	// Out is where the bypass goes: the first byte after the tail call (bypass_addr).
 	Out Addr
 }
 

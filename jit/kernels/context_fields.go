@@ -89,7 +89,7 @@ const (
 
 // NewContext makes the tables of a kernel: bpf_convert_ctx_access and xdp_convert_ctx_access in
 // net/core/filter.c. What is at the same place in all kernels stands here as a number; in struct sk_buff
-// skb_iif follows priority, vlan_proto precedes vlan_tci, and napi_id is two words behind hash.
+// skb_iif follows priority, vlan_proto precedes vlan_tci, and napi_id is two words after hash.
 func NewContext(l ContextLayout) Context {
 	vlan := ContextField{Loads: []FieldLoad{{l.VLANPresent, 1}}, Mask: 1}
 	if l.VLANAll != 0 {

@@ -36,18 +36,18 @@ type Offsets struct {
 	ProgBPFFunc   int32 // struct bpf_prog.bpf_func
 }
 
-// Emission holds the features other than the scheme that change bytes.
+// Emission holds the features other than the tail-call design that change bytes.
 type Emission struct {
 	ENDBR bool // CONFIG_X86_KERNEL_IBT: endbr64 at entry and at the tail-call landing
-	SLS   bool // CONFIG_MITIGATION_SLS: int3 behind ret
-	// JumpSLS puts int3 behind a plain indirect jump: SLS, since 6.2 also any retpoline build.
+	SLS   bool // CONFIG_MITIGATION_SLS: int3 after ret
+	// JumpSLS puts int3 after a plain indirect jump: SLS, since 6.2 also any retpoline build.
 	JumpSLS bool
 	BMI2    bool // shlx and friends
 
 	Branch      BranchKind // how an indirect tail call leaves
 	ReturnThunk string     // symbol that returns jump to; "" is a plain ret
 	// CallDepth is the symbol of the per-CPU word that a call accounts in (call depth tracking,
-	// X86_FEATURE_CALL_DEPTH), with an offset behind "+" if it is inside something; "" means no
+	// X86_FEATURE_CALL_DEPTH), with an offset after "+" if it is inside something; "" means no
 	// accounting.
 	CallDepth string
 	// CallThunks are the helper functions that the kernel itself calls directly, so that they have a
@@ -55,7 +55,7 @@ type Emission struct {
 	// arch/x86/kernel/callthunks.c). The kernel build decides them; these are the known ones.
 	CallThunks []string
 	// LimitAbove compares the count with Limit-1 and refuses above it (until 5.16); else it is
-	// compared with Limit and refused from there on. rework schemes only.
+	// compared with Limit and refused from there on. Only the rework designs read it.
 	LimitAbove bool
 	// ZeroByCmp compares with 0 by cmp, as with other numbers, not by test (until 5.7).
 	ZeroByCmp bool
@@ -181,7 +181,7 @@ const (
 )
 
 // TrampStyle is how trampolines look that run tracing programs around a function. The zero value
-// means that the kernel has none, or that nobody knows them.
+// means that the kernel has none, or that they are unknown.
 type TrampStyle uint8
 
 // The styles, by the oldest kernel of the captures that has them.

@@ -8,7 +8,7 @@ import (
 )
 
 // faults returns the instructions of the body that may fault: accesses through r12, which only
-// arenas use, and loads behind a check of their address. Of kernels that do not check (until 5.11)
+// arenas use, and loads after a check of their address. Of kernels that do not check (until 5.11)
 // the code does not show which loads may fault.
 func (r *recogniser) faults() []image.FaultSite {
 	var sites []image.FaultSite
@@ -31,7 +31,7 @@ func (r *recogniser) inArena(in *x86.Inst) bool { return in.Mem.Index == x86.R12
 
 // checked reports whether load i is what probeLimit and probeOneLine jump to; r11 is no program's.
 //
-//	cmp r11, r10 or add r11, off; ja or jae load; xor dst, dst; jmp behind; load: ...
+//	cmp r11, r10 or add r11, off; ja or jae load; xor dst, dst; jmp after; load: ...
 func (r *recogniser) checked(i int) bool {
 	if i < 4 || !r.insns[i].Load || r.insns[i].Store || r.insns[i].Operands[0].Kind != x86.OpReg {
 		return false

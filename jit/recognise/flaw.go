@@ -192,9 +192,9 @@ func (f *flawFinder) step(i int, body int32) string {
 	case in.Branch == x86.BranchCond || in.Branch == x86.BranchJump:
 		switch {
 		case !inside || to != s.End:
-			return "it does not lead behind the tail call"
+			return "it does not lead past the tail call"
 		case f.w.s.rsp != body:
-			return "it goes on behind the tail call with part of the frame taken down"
+			return "it goes on after the tail call with part of the frame taken down"
 		case off == s.Null && (in.Cond != x86.CondE || f.flags != f.ptr || f.stage != holdsProgram):
 			return "it does not check whether the slot is empty"
 		}

@@ -26,7 +26,7 @@ func (r *recogniser) frame() image.Frame {
 }
 
 // initialisesSlot reports whether the prologue itself puts 0 into the slot of the counter, so that
-// a tail call must enter behind it: with a push, or once the frame is there.
+// a tail call must enter after it: with a push, or once the frame is there.
 func (r *recogniser) initialisesSlot() bool {
 	return r.pro.init >= r.pro.frame || r.pro.init >= 0 && r.insns[r.pro.init].Op == "push"
 }

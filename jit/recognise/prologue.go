@@ -76,13 +76,13 @@ func (s *symState) merge(t *symState) {
 
 // prologue is what walking it gave.
 type prologue struct {
-	end    int   // position of the first instruction behind it
-	frame  int   // position behind the instruction that set rbp; 0 if none does
+	end    int   // position of the first instruction after it
+	frame  int   // position after the instruction that set rbp; 0 if none does
 	rbp    int32 // what rbp holds in the body, from the return address
 	hook   bool  // a 5-byte nop, or the call or jump that replaces it, for trampolines
 	state  *symState
-	pushes []int // positions of the pushes of rax behind frame, oldest first
-	sure   int   // position of the last instruction behind frame that no program has
+	pushes []int // positions of the pushes of rax after frame, oldest first
+	sure   int   // position of the last instruction after frame that no program has
 	// guard is the position of a comparison of rax with the limit; 0 without one.
 	guard int
 	// init is the position of the instruction that sets the counter to 0; -1 without one.
@@ -109,7 +109,7 @@ func (r *recogniser) findPrologue() {
 	}
 }
 
-// readsPush reports whether the code behind the prologue loads the slot of the n-th push of rax.
+// readsPush reports whether the code after the prologue loads the slot of the n-th push of rax.
 func (r *recogniser) readsPush(n int) bool {
 	for slot, st := range r.pro.state.mem {
 		if st.insn != r.pro.pushes[n] {
@@ -214,7 +214,7 @@ func (w *walker) step(i int) (next int, ok bool) {
 			w.p.fillers += int(in.Len)
 			return i + 1, true
 		}
-	} else if !w.behindFrame(i) {
+	} else if !w.afterFrame(i) {
 		return 0, false
 	}
 	if n := len(w.p.pushes); w.p.frame > 0 && (n == 0 || w.p.pushes[n-1] != i) {
@@ -258,9 +258,9 @@ func (w *walker) branch(i int) (next int, ok bool) {
 	return 0, false
 }
 
-// behindFrame says whether instruction i, behind the one that set rbp, still belongs to the
+// afterFrame says whether instruction i, after the one that set rbp, still belongs to the
 // prologue. The programs' own code cannot use rsp, nor read a register that it has not written.
-func (w *walker) behindFrame(i int) bool {
+func (w *walker) afterFrame(i int) bool {
 	in := &w.insns[i]
 	switch {
 	case in.Op == "endbr64":
@@ -338,7 +338,7 @@ func (w *walker) rfc1(i int) bool {
 	return sub.Op == "sub" && sub.Len == 6 && zero.Op == "mov" && zero.Store && zero.Len == 6 && zero.Mem.Base == x86.RAX
 }
 
-// initialises tells the clearing of a counter behind the frame (designs before 5.3) from the same
+// initialises tells the clearing of a counter after the frame (designs before 5.3) from the same
 // instruction of a program: the stores that follow are outside of the program's stack.
 func (w *walker) initialises(i int) bool {
 	for i++; i < len(w.insns); i++ {

@@ -118,7 +118,7 @@ func decodeAll(code []byte, addr image.Addr) (*decodedCode, error) {
 	return c, nil
 }
 
-// off returns the offset of an instruction; that of the instruction behind the last is the length.
+// off returns the offset of an instruction; that of the instruction after the last is the length.
 func (c *decodedCode) off(i int) image.CodeOff {
 	if i >= len(c.insns) {
 		return image.CodeOff(len(c.code))

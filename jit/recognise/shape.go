@@ -11,8 +11,8 @@ import (
 // shape is what distinguishes designs beyond counter and frame: the code around the frame and the site.
 type shape struct {
 	head  []x86.Inst // between the place for trampolines and push rbp
-	inner []x86.Inst // behind mov rbp, rsp: two instructions
-	again bool       // sub rsp stands once more, behind these
+	inner []x86.Inst // after mov rbp, rsp: two instructions
+	again bool       // sub rsp stands once more, after these
 	exit  *x86.Inst  // before the first leave and the pops of saved registers there, nil without one
 }
 
@@ -45,7 +45,7 @@ func (r *recogniser) shape() (s shape, ok bool) {
 	return s, true
 }
 
-// firstOff is where the place for trampolines would be: behind endbr64.
+// firstOff is where the place for trampolines would be: after endbr64.
 func (r *recogniser) firstOff() image.CodeOff {
 	i, _ := r.at(r.entry)
 	if i < len(r.insns) && r.insns[i].Op == "endbr64" {

@@ -102,7 +102,7 @@ func (r *recogniser) counterSlot(in *x86.Inst) (off int32, ok bool) {
 	return off, false
 }
 
-// wayOut reads what is skipped when the limit is reached: from behind position i to s.End. It
+// wayOut reads what is skipped when the limit is reached: from after position i to s.End. It
 // reports false if that is no way out of the function.
 func (r *recogniser) wayOut(s *site, i int) bool {
 	last, _ := r.at(s.End)
@@ -148,7 +148,7 @@ func (r *recogniser) unwinds(in *x86.Inst) bool {
 }
 
 // jumpOut notes the jumps of a way out, and what is added to bpf_func before an indirect one. last
-// is the position of the first instruction behind the site.
+// is the position of the first instruction after the site.
 func (r *recogniser) jumpOut(s *site, n, last int) {
 	in, off := &r.insns[n], r.off(n)
 	to, inside := r.target(in)

@@ -11,7 +11,7 @@ import (
 )
 
 // RecogniseTrampoline describes machine code at an address as a trampoline: its calls, and its frame
-// as far as the prologue tells. What lies between the saved rbp and what is pushed behind it is not
+// as far as the prologue tells. What lies between the saved rbp and what is pushed after it is not
 // told apart.
 func RecogniseTrampoline(name string, at image.Addr, code []byte) (*image.FuncImage, error) {
 	f := &image.FuncImage{Name: name, Addr: at, Code: code, Trampoline: true}
@@ -36,7 +36,7 @@ func RecogniseTrampoline(name string, at image.Addr, code []byte) (*image.FuncIm
 	return f, nil
 }
 
-// trampPrologue reads "push rbp; mov rbp, rsp; sub rsp, size" and the pushes behind.
+// trampPrologue reads "push rbp; mov rbp, rsp; sub rsp, size" and the pushes after.
 type trampPrologue struct {
 	f    *image.FuncImage
 	next int // what is expected, 0 for push rbp

@@ -208,7 +208,7 @@ func (d *scalar) mulWide(s *scalar) {
 	d.smin, d.smax = lo, hi
 }
 
-// signFromUnsigned sets the signed bounds behind and, or and xor.
+// signFromUnsigned sets the signed bounds after and, or and xor.
 func (d *scalar) signFromUnsigned(neg32, neg64 bool, r *kernels.RangeRules) {
 	if r.Mixed {
 		neg32, neg64 = int32(d.u32min) > int32(d.u32max), int64(d.umin) > int64(d.umax)

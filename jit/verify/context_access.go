@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// part is a part of a context, from its first byte to behind its last.
+// part is a part of a context, from its first byte to just after its last.
 type part struct{ from, to int64 }
 
 func inParts(off int64, spans ...part) bool {

@@ -7,7 +7,7 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 )
 
-// readFrozen is a load from a map that nobody changes: its result is known (bpf_map_direct_read in
+// readFrozen is a load from a map that nothing changes: its result is known (bpf_map_direct_read in
 // kernel/bpf/verifier.c, since 5.2).
 func (x *explorer) readFrozen(base value, in bpf.Insn, signed bool) (value, bool) {
 	if base.kind != kindMapValue || base.orNull || !base.num.isConst() || base.num.umin != 0 || int(base.mapIdx) >= len(x.p.Maps) {

@@ -45,7 +45,7 @@ var helperArgs = func() map[int32][]memArg {
 	return m
 }()
 
-// helperAliases are kernel functions behind helpers that are not called bpf_ and the helper's name.
+// helperAliases are the kernel functions of helpers that are not called bpf_ and the helper's name.
 var helperAliases = map[string]int32{
 	"bpf_user_rnd_u32": 7, "bpf_get_raw_cpu_id": 8, "bpf_get_raw_smp_processor_id": 8,
 	"bpf_skb_event_output": 25, "bpf_xdp_event_output": 25, "bpf_perf_event_output_tp": 25,

@@ -119,8 +119,8 @@ type rewriter struct {
 	k         Addresses
 	x         *explorer
 	items     []item
-	kfuncs    []string // kernel functions that were put in calls of, behind those of p
-	wide      []uint16 // registers read in full behind each slot's start; made on demand
+	kfuncs    []string // kernel functions that were put in calls of, after those of p
+	wide      []uint16 // registers read in full after each slot's start; made on demand
 	errs      []error
 
 	writesPacket bool

@@ -74,7 +74,7 @@ func divisionByMinusOne(in bpf.Insn, signed bool) ([]bpf.Insn, int) {
 // guard is a division with the checks around it, in a program that the verifier has rewritten.
 type guard struct {
 	div bpf.InsnIndex // slot of the division
-	end bpf.InsnIndex // slot behind the last check
+	end bpf.InsnIndex // slot after the last check
 }
 
 // findGuards finds the guarded divisions of a program, by first slot.

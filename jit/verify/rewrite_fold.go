@@ -188,7 +188,7 @@ func (f *foldedRegs) alu(in bpf.Insn) {
 	}
 }
 
-// moved is the register behind mov, or movsx from off bits.
+// moved is the register after mov, or movsx from off bits.
 func (r foldedReg) moved(off int16) foldedReg {
 	switch {
 	case off == 0:

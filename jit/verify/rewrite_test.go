@@ -165,7 +165,7 @@ func TestRewriteCallback(t *testing.T) {
 	got, err := verify.Rewrite(testProgram(insns, 12), &named(t, "6.12").Kernel)
 	must(t, err)
 	if got.Insns[1].Imm != 11 || len(got.Funcs) != 2 || got.Funcs[1].Start != 13 {
-		t.Errorf("callback is %d slots behind, functions %+v of\n%v", got.Insns[1].Imm, got.Funcs, texts(got.Insns))
+		t.Errorf("callback is %d slots after, functions %+v of\n%v", got.Insns[1].Imm, got.Funcs, texts(got.Insns))
 	}
 	_, err = verify.Analyse(got, &named(t, "6.12").Kernel)
 	must(t, err)

@@ -245,7 +245,7 @@ func (s *scalar) combine64into32(r *kernels.RangeRules) {
 	s.sync(r)
 }
 
-// combine32into64 is its counterpart behind a 32-bit comparison (until 6.7).
+// combine32into64 is its counterpart after a 32-bit comparison (until 6.7).
 func (s *scalar) combine32into64(r *kernels.RangeRules) {
 	if s.bits.high() == (tnum{}) {
 		s.assign32()

@@ -79,7 +79,7 @@ type slot struct {
 	spill value
 }
 
-// numRegs has room for r0 to r10 and the verifier's own registers behind them.
+// numRegs has room for r0 to r10 and the verifier's own registers after them.
 const numRegs = 13
 
 // frameState is the state of one function that has not returned.

@@ -6,7 +6,7 @@ package x86
 // r/m, R reg, O register in the opcode, I immediate, D displacement, V the VEX.vvvv register, C CL).
 type FormID uint8
 
-// The instruction forms that schemes and instructions use.
+// The instruction forms that designs and instructions use.
 const (
 	FormAdd32MR FormID = iota
 	FormAdd64MR

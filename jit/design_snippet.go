@@ -32,7 +32,7 @@ func (e *emitter) loadProg(s *image.TailCallSite, label int) {
 	s.Null = e.jumpLabel(x86.FormJeD8, label)
 }
 
-// leaveIndirect is: goto *(prog->bpf_func + landing); the label out is behind it.
+// leaveIndirect is: goto *(prog->bpf_func + landing); the label out follows it.
 func (e *emitter) leaveIndirect(s *image.TailCallSite, landing image.CodeOff) error {
 	e.Mov64RM(x86.RCX, x86.M8(x86.RCX, int8(e.f.c.t.Offsets.ProgBPFFunc))) // 48 8b 49 xx
 	e.Add64MI8(reg(x86.RCX), int8(landing))                                // 48 83 c1 xx
@@ -44,7 +44,7 @@ func (e *emitter) leaveIndirect(s *image.TailCallSite, landing image.CodeOff) er
 }
 
 // leaveDirect is the place that is poked to a jump to the landing of the program in the slot; the
-// label out is behind it.
+// label out follows it.
 func (e *emitter) leaveDirect(s *image.TailCallSite) {
 	s.Jump = image.CodeOff(e.Len())
 	e.Nop(5) // 0f 1f 44 00 00

@@ -46,7 +46,7 @@ func (hierRFC2) prologue(e *emitter) {
 		e.Push64O(x86.RAX)               // 50
 		e.Mov64MR(reg(x86.RAX), x86.RSP) // 48 89 e0
 
-		// Call the body, which is behind the next two instructions; drop the counter; return.
+		// Call the body, which follows the next two instructions; drop the counter; return.
 		e.CallD32(2)      // e8 02 00 00 00
 		e.Pop64O(x86.RCX) // 59
 		e.Ret()           // c3

@@ -21,7 +21,7 @@ import (
 //
 // Prologue and reload of a main program follow the listing in the mail of 21 December 2023. It has
 // no landing and neither tail call nor subprogram. Ours: tail calls land at the push of rax, 29 bytes
-// behind the entry, so that the callee inherits the hidden bytes and pushes the pointer below them, and
+// after the entry, so that the callee inherits the hidden bytes and pushes the pointer below them, and
 // a main program that reaches no tail call has filler of the same size;
 // a subprogram reserves the same 16 bytes and stores the pointer that it got in rax; the tests are
 // those of the proposal that the mail reviews.

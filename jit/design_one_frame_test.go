@@ -85,7 +85,7 @@ func TestOneFrameBytes(t *testing.T) {
 			}
 			landing, ok := img.Landing()
 			if at := img.Funcs[0].Addr + image.Addr(len(unhexWords(t, d.prologue))); !ok || landing != at || d.landing != fmt.Sprintf("%02x", byte(landing)) {
-				t.Errorf("%s: landing %#x %v, expected %#x behind the prologue, which is 0x%s", d.name, landing, ok, at, d.landing)
+				t.Errorf("%s: landing %#x %v, expected %#x after the prologue, which is 0x%s", d.name, landing, ok, at, d.landing)
 			}
 		}
 	}

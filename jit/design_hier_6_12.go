@@ -92,7 +92,7 @@ func (hier) reload(e *emitter) {
 	e.Mov64RM(x86.RAX, x86.M32(x86.RBP, -16-e.f.depth)) // 48 8b 85 disp32
 }
 
-// refuse jumps to out if the counter behind the pointer has reached the limit.
+// refuse jumps to out if the counter that the pointer points to has reached the limit.
 func (h hier) refuse(e *emitter, s *image.TailCallSite, label int) {
 	h.reload(e)
 	e.Cmp64MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 48 83 38 21

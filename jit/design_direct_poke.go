@@ -7,7 +7,7 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// directPoke is the design of 5.5 to 5.9 (428d5df1fa4f): the frame of 5.3 behind a place for
+// directPoke is the design of 5.5 to 5.9 (428d5df1fa4f): the frame of 5.3 after a place for
 // trampolines (fec56f5890d9), and tail calls with a constant key as one instruction that is poked.
 //
 //	rbp+8      return address

@@ -10,14 +10,14 @@ import (
 )
 
 // designCode is a tail-call design: everything about prologue, calls, tail calls and epilogue that
-// makes it work. One file each, scheme_<name>.go, that reads from top to bottom as the kernel's
+// makes it work. One file each, design_<name>.go, that reads from top to bottom as the kernel's
 // functions of the same jobs. The target it is emitted for supplies limits, offsets and thunks.
 type designCode interface {
 	// traits are what is true of the design besides its code.
 	traits() Traits
-	// landing is how far behind bpf_func a tail call enters (X86_TAIL_CALL_OFFSET).
+	// landing is how far after bpf_func a tail call enters (X86_TAIL_CALL_OFFSET).
 	landing(t *Target) image.CodeOff
-	// prologue is emit_prologue behind the CFI preamble, with the pushes of callee-saved registers.
+	// prologue is emit_prologue after the CFI preamble, with the pushes of callee-saved registers.
 	prologue(e *emitter)
 	// reload puts the counter, or the pointer to it, into rax before a call.
 	reload(e *emitter)
@@ -47,7 +47,7 @@ func (t *Target) code() (designCode, error) {
 	return designs[t.Design], nil
 }
 
-// Landing returns how far behind bpf_func a tail call enters a program of this target, in bytes.
+// Landing returns how far after bpf_func a tail call enters a program of this target, in bytes.
 // It errors if the target has no design.
 func (t *Target) Landing() (image.CodeOff, error) {
 	s, err := t.code()

@@ -20,7 +20,7 @@ import (
 // A what-if: nobody wrote it.
 type backprop struct{}
 
-// takesBack is what a design has that does something behind a call of a subprogram.
+// takesBack is what a design has that does something after a call of a subprogram.
 type takesBack interface {
 	// takeBack appends it and reports whether there is anything.
 	takeBack(e *emitter, callee *fn) bool
