@@ -19,7 +19,7 @@ func BenchmarkPrograms(b *testing.B) {
 		b.Fatal(err)
 	}
 	theirs := *own
-	theirs.Emitter = compile(b, open(b, "6.12."), own)
+	theirs.Emitter = compile(b, open(b, "6.12"), own)
 	var built []*scenarios.Built
 	for i := range 200 {
 		s, err := scenarios.Build(graph.Random(graph.NewChoices(1, uint64(i))).Scenario("graph"))
@@ -45,7 +45,7 @@ func BenchmarkCold(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	tree := open(b, "6.12.")
+	tree := open(b, "6.12")
 	for b.Loop() {
 		j, err := source.New(b.Context(), tree, own, source.Options{Processor: processor})
 		if err != nil {

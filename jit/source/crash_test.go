@@ -36,7 +36,7 @@ func (e edited) Shown(name string) string { return name }
 // edit returns the tree of 6.12 with one change of its JIT.
 func edit(t *testing.T, from, to string) source.Tree {
 	t.Helper()
-	tree := open(t, "6.12.")
+	tree := open(t, "6.12")
 	text, err := tree.ReadFile(source.JITFile)
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ func TestGraphs(t *testing.T) {
 		t.Fatal(err)
 	}
 	theirs := *own
-	theirs.Emitter = compile(t, open(t, "6.12."), own)
+	theirs.Emitter = compile(t, open(t, "6.12"), own)
 	images := 0
 	for i := range n {
 		g := graph.Random(graph.NewChoices(1, uint64(i)))

@@ -4,6 +4,7 @@ package source
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -152,6 +153,9 @@ func insertSite(sites []image.TailCallSite, s image.TailCallSite) []image.TailCa
 
 // refers finds names in the code that nobody could say the address of.
 func (o *object) refers(f *image.FuncImage) error {
+	if !o.mayRefer(f) {
+		return nil
+	}
 	for off := 0; off < len(f.Code); {
 		in, err := x86.Decode(f.Code[off:], f.Addr+image.Addr(off))
 		if err != nil {
@@ -165,6 +169,19 @@ func (o *object) refers(f *image.FuncImage) error {
 		off += int(in.Len)
 	}
 	return nil
+}
+
+// mayRefer looks for such a name at every byte, without decoding: as a distance or as an address.
+func (o *object) mayRefer(f *image.FuncImage) bool {
+	end := openBase + image.Addr(len(o.open)*openSpace)
+	for i := 0; i+4 <= len(f.Code); i++ {
+		v := image.Addr(int64(int32(binary.LittleEndian.Uint32(f.Code[i:]))))
+		from := f.Addr + image.Addr(i) + 4 // and up to an operand of 4 bytes behind the distance
+		if v >= openBase && v < end || from+v+4 >= openBase && from+v < end {
+			return true
+		}
+	}
+	return false
 }
 
 // addresses are those that an instruction names.

@@ -25,7 +25,7 @@ func TestLibrary(t *testing.T) {
 				t.Fatal(err)
 			}
 			theirs := *own
-			theirs.Emitter = compile(t, open(t, name+"."), own)
+			theirs.Emitter = compile(t, open(t, name), own)
 			n, images := 0, 0
 			for _, s := range scenarios.Builtin() {
 				b, err := object.Load(s, object.Options{})

@@ -21,7 +21,7 @@ func TestPlans(t *testing.T) {
 	const a, b = at + 0x3000, at + 0x4010
 	for name, target := range map[string]string{"5.10": "5.10", "6.1": "6.1", "6.12": "6.12", "7.2": "7.2", "7.3": "7.2"} {
 		t.Run(name, func(t *testing.T) {
-			tree := open(t, name+".")
+			tree := open(t, name)
 			own, err := jit.TargetByName(target)
 			if err != nil {
 				t.Fatal(err)

@@ -101,7 +101,7 @@ func write(t *testing.T, name, text string) {
 
 // TestRevisions reads revisions without a checkout.
 func TestRevisions(t *testing.T) {
-	tree := open(t, "6.12.")
+	tree := open(t, "6.12")
 	good, err := tree.ReadFile(source.JITFile)
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func TestExtra(t *testing.T) {
 
 // TestCache checks that an object is kept by what it is made of, and that a damaged one is made again.
 func TestCache(t *testing.T) {
-	tree := open(t, "6.12.")
+	tree := open(t, "6.12")
 	target, err := jit.TargetByName("6.12")
 	if err != nil {
 		t.Fatal(err)
