@@ -12,12 +12,9 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// The passes of bpf_int_jit_compile (arch/x86/net/bpf_jit_comp.c): MAX_PASSES, and PADDING_PASSES,
-// the pass from which on jumps are padded instead of shrunk.
-const (
-	maxPasses     = 20
-	paddingPasses = maxPasses - 5
-)
+// paddingPasses is PADDING_PASSES of bpf_int_jit_compile (arch/x86/net/bpf_jit_comp.c), the pass from which on
+// jumps are padded instead of shrunk.
+const paddingPasses = 20 - 5
 
 // maxInsnSize is BPF_MAX_INSN_SIZE: do_jit gives up on an instruction that takes more bytes.
 const maxInsnSize = 128
@@ -52,7 +49,7 @@ func (f *fn) settle() error {
 		return err
 	}
 	last := int32(0)
-	for pass := 0; pass < maxPasses; pass++ {
+	for pass := 0; pass < f.c.t.Emit.Passes; pass++ {
 		f.padding = f.c.t.Emit.PadJumps && pass >= paddingPasses
 		size, err := f.pass(prologue)
 		if err != nil {

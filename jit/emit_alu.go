@@ -68,7 +68,7 @@ func (e *emitter) aluImm(in *bpf.Insn) error {
 	switch {
 	case isImm8(in.Imm):
 		e.MI8(forms.mi8[w], reg(dst), int8(in.Imm))
-	case dst == x86.RAX:
+	case dst == x86.RAX && !e.f.c.t.Emit.LongForms:
 		e.I32(forms.acc[w], in.Imm)
 	default:
 		e.MI32(forms.mi32[w], reg(dst), in.Imm)
@@ -207,7 +207,7 @@ var shifts = [16]shiftForms{
 
 func (e *emitter) shiftImm(in *bpf.Insn) error {
 	forms, w, dst := &shifts[in.Op>>4], wide(in), e.regs[in.Dst]
-	if in.Imm == 1 {
+	if in.Imm == 1 && !e.f.c.t.Emit.LongForms {
 		e.M(forms.m1[w], reg(dst))
 	} else {
 		e.MI8(forms.mi8[w], reg(dst), int8(in.Imm))

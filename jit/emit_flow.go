@@ -46,7 +46,14 @@ func (e *emitter) wide(in, second *bpf.Insn) error {
 	if err != nil {
 		return err
 	}
-	e.movImm64(e.regs[in.Dst], imm)
+	switch dst := e.regs[in.Dst]; {
+	case !e.f.c.t.Emit.LongForms:
+		e.movImm64(dst, imm)
+	case imm == 0:
+		e.Xor64MR(reg(dst), dst) // 48 31 c0
+	default:
+		e.Mov64OI(dst, imm) // 48 b8 imm64
+	}
 	return nil
 }
 

@@ -30,6 +30,10 @@ func (e *emitter) mul(in *bpf.Insn) error {
 
 func (e *emitter) mulR11(in *bpf.Insn) {
 	dst, w := e.regs[in.Dst], wide(in)
+	if e.f.c.t.Emit.LongForms {
+		e.mulLong(in)
+		return
+	}
 	if dst != x86.RAX {
 		e.Push64O(x86.RAX)
 	}
@@ -53,6 +57,35 @@ func (e *emitter) mulR11(in *bpf.Insn) {
 		e.mov64(dst, x86.RAX)
 		e.Pop64O(x86.RAX)
 	}
+}
+
+// mulLong is the multiplication until 4.16: both registers are always saved, and the result goes through r11.
+func (e *emitter) mulLong(in *bpf.Insn) {
+	e.Push64O(x86.RAX)
+	e.Push64O(x86.RDX)
+	e.mov64(aux, e.regs[in.Dst])
+	if in.Op&bpf.SrcReg != 0 {
+		e.mov64(x86.RAX, e.regs[in.Src])
+	} else {
+		e.Mov64MI32(reg(x86.RAX), in.Imm) // 48 c7 c0 imm
+	}
+	e.M([2]x86.FormID{x86.FormMul32M, x86.FormMul64M}[wide(in)], reg(aux))
+	e.mov64(aux, x86.RAX)
+	e.Pop64O(x86.RDX)
+	e.Pop64O(x86.RAX)
+	e.mov64(e.regs[in.Dst], aux)
+}
+
+// leaveOnZero is what divisions by a register did before the verifier guarded them (until 4.15): a program that
+// divides by 0 returns 0.
+func (e *emitter) leaveOnZero() {
+	const rest = 11                  // bytes of the instruction after this: div, mov, pop, pop, mov
+	e.Cmp64MI8(reg(aux), 0)          // 49 83 fb 00
+	e.JneD8(9)                       // 75 09
+	e.Pop64O(x86.RDX)                // 5a
+	e.Pop64O(x86.RAX)                // 58
+	e.Xor32MR(reg(x86.RAX), x86.RAX) // 31 c0
+	e.JmpD32(e.f.cleanup - (e.f.addrs[e.cur+1] - rest))
 }
 
 // div divides or takes the remainder; a non-zero Off asks for signed division.
@@ -124,7 +157,13 @@ func (e *emitter) divR11(in *bpf.Insn) {
 		e.Mov64MI32(reg(aux), in.Imm)
 	}
 	e.mov64(x86.RAX, dst)
-	e.divide(in, aux)
+	if in.Op&bpf.SrcReg != 0 && e.f.c.t.Emit.DivLeaves {
+		e.Xor32MR(reg(x86.RDX), x86.RDX) // 31 d2
+		e.leaveOnZero()
+		e.M([2]x86.FormID{x86.FormDiv32M, x86.FormDiv64M}[wide(in)], reg(aux))
+	} else {
+		e.divide(in, aux)
+	}
 	if in.Op&0xf0 == bpf.ALUMod {
 		e.Mov64MR(reg(aux), x86.RDX)
 	} else {

@@ -50,13 +50,17 @@ func makeOpTable() *[256]opRow {
 	for _, class := range []uint8{bpf.ClassALU, bpf.ClassALU64} {
 		addALU(&t, class)
 	}
-	for _, class := range []uint8{bpf.ClassJmp, bpf.ClassJmp32} {
+	for class, isa := range map[uint8]kernels.ISA{bpf.ClassJmp: 0, bpf.ClassJmp32: kernels.ISAJump32} {
 		for op := bpf.JmpEq; op <= bpf.JmpSle; op += 0x10 {
 			if op == bpf.JmpCall || op == bpf.JmpExit {
 				continue
 			}
-			t[uint8(op)|class] = opRow{kind: kindCond, regs: usesDst, emit: (*emitter).compareImm}
-			t[uint8(op)|bpf.SrcReg|class] = opRow{kind: kindCond, regs: usesDst | usesSrc, emit: (*emitter).compareReg}
+			isa := isa
+			if op == bpf.JmpLt || op == bpf.JmpLe || op == bpf.JmpSlt || op == bpf.JmpSle {
+				isa |= kernels.ISAJumpLess
+			}
+			t[uint8(op)|class] = opRow{kind: kindCond, isa: isa, regs: usesDst, emit: (*emitter).compareImm}
+			t[uint8(op)|bpf.SrcReg|class] = opRow{kind: kindCond, isa: isa, regs: usesDst | usesSrc, emit: (*emitter).compareReg}
 		}
 	}
 	none := func(*emitter, *bpf.Insn) error { return nil }

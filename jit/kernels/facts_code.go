@@ -54,7 +54,16 @@ var codeFacts = []Fact{
 	},
 	{
 		Name: "slot-by-lea", Kind: FactCode, Doc: "the address of the slot is computed first", Until: Version{4, 14}, Commit: "84ccac6e7854",
-		set: emit(func(e *Emission) { e.SlotByLea = true }),
+		Stable: []Stable{{Version{4, 9}, 57}},
+		set:    emit(func(e *Emission) { e.SlotByLea = true }),
+	},
+	{
+		Name: "division-leaves", Kind: FactCode, Doc: "a program that divides by a register that is 0 returns 0", Until: Version{4, 16}, Commit: "3e5b1a39d7ea",
+		set: emit(func(e *Emission) { e.DivLeaves = true }),
+	},
+	{
+		Name: "long-forms", Kind: FactCode, Doc: "no short forms with eax; multiplication saves all registers", Until: Version{4, 17}, Commit: "d806a0cf2a1d",
+		set: emit(func(e *Emission) { e.LongForms = true }),
 	},
 	{
 		Name: "zero-by-cmp", Kind: FactCode, Doc: "comparisons with 0 are cmp, not test", Until: Version{5, 8}, Commit: "38f51c070521",
@@ -68,6 +77,19 @@ var codeFacts = []Fact{
 		Name: "inline-retpoline", Kind: FactCode, Doc: "builds with retpolines have them inline, 17 bytes, whatever the CPU", Since: Version{4, 15}, Until: Version{5, 16},
 		Commit: "87c87ecd00c5", Stable: []Stable{{Version{5, 10}, 223}, {Version{5, 15}, 135}},
 		set: func(r *Release) { r.InlineRetpoline = true },
+	},
+	{
+		Name: "ten-passes", Kind: FactCode, Doc: "the JIT gives up after 10 passes, not 20", Until: Version{4, 17}, Commit: "6007b080d2e2",
+		Stable: []Stable{{Version{4, 9}, 115}},
+		set:    emit(func(e *Emission) { e.Passes = 10 }),
+	},
+	{
+		Name: "jump-less", Kind: FactCode, Doc: "jlt, jle, jslt and jsle", Since: Version{4, 14}, Commit: "92b31a9af73b",
+		set: emit(func(e *Emission) { e.ISA |= ISAJumpLess }),
+	},
+	{
+		Name: "jump-32", Kind: FactCode, Doc: "comparisons of 32 bits", Since: Version{5, 1}, Commit: "3f5d6525f2d2",
+		set: emit(func(e *Emission) { e.ISA |= ISAJump32 }),
 	},
 	{
 		Name: "atomics", Kind: FactCode, Doc: "fetching atomics, exchange and compare-exchange", Since: Version{5, 12}, Commit: "981f94c3e921",

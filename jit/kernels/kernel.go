@@ -57,6 +57,11 @@ type Emission struct {
 	// LimitAbove compares the count with Limit-1 and refuses above it (until 5.16); else it is
 	// compared with Limit and refused from there on. Only the rework designs read it.
 	LimitAbove bool
+	// LongForms are instructions that take more bytes than they need: no short forms with eax, multiplication
+	// with everything saved (until 4.16). DivLeaves is the check for a divisor of 0 (until 4.15).
+	LongForms, DivLeaves bool
+	// Passes is how many passes may be needed until the size of the image settles.
+	Passes int
 	// ZeroByCmp compares with 0 by cmp, as with other numbers, not by test (until 5.7).
 	ZeroByCmp bool
 	// WideBounds compares a 64-bit index with the eight bytes at bpf_map.max_entries, of which it is four,
@@ -136,9 +141,9 @@ type CFIHashes struct {
 	Main, Subprog uint32
 }
 
-// ISA is the set of BPF instructions a target knows beyond those of 5.10, as bits. A kernel can
+// ISA is the set of BPF instructions a target knows beyond those of 4.4, as bits. A kernel can
 // have one without another, because stable trees get some of them.
-type ISA uint8
+type ISA uint16
 
 // The instruction sets.
 const (
@@ -150,6 +155,8 @@ const (
 	ISAExceptions                      // bpf_throw (6.7)
 	ISAArena                           // accesses to arenas (6.9)
 	ISAArenaSignExtend                 // sign-extending loads from arenas (6.18)
+	ISAJump32                          // comparisons of 32 bits (5.1)
+	ISAJumpLess                        // jlt, jle, jslt and jsle (4.14)
 )
 
 // MulDivStyle is how multiplication and division use rax and rdx.

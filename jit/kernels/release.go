@@ -113,6 +113,9 @@ func FindPatch(v Version, patch int, distribution string) (r *Release, ok bool) 
 	case patch > 0 && len(open) > 0:
 		r = derive(v, patch, r.Row)
 		r.name, r.note = fmt.Sprintf("%s.%d", v, patch), fmt.Sprintf("%s: as mainline; it may have what %s.%d has: %s", name, v, of, strings.Join(open, ", "))
+	case patch > of && !slices.Equal(factsAt(v, patch), factsAt(v, of)): // the stable tree went on
+		r = derive(v, patch, r.Row)
+		r.name, r.note = fmt.Sprintf("%s.%d", v, patch), fmt.Sprintf("%s.%d: from source only", v, patch)
 	case len(open) > 0:
 		r.note = fmt.Sprintf("%s: taken for %s.%d; an early one may lack what its stable tree got: %s", name, v, of, strings.Join(open, ", "))
 	case r.Note() != "":
@@ -191,7 +194,7 @@ func derive(v Version, patch int, row *Row) *Release {
 		from = &near
 	}
 	k := &r.Kernel
-	k.Emit.AX, k.Emit.MaxRel8 = 11, 127
+	k.Emit.AX, k.Emit.MaxRel8, k.Emit.Passes = 11, 127, 20
 	k.Offsets, k.Context = from.Offsets, from.Context.with()
 	for i := range Facts {
 		if Facts[i].Holds(v, patch) {
@@ -211,6 +214,10 @@ func factsOf(v Version) []string {
 	if row := rowOf(v); row != nil {
 		patch = row.Patch
 	}
+	return factsAt(v, patch)
+}
+
+func factsAt(v Version, patch int) []string {
 	var names []string
 	for i := range Facts {
 		if Facts[i].Holds(v, patch) {

@@ -68,6 +68,7 @@ func TestPatches(t *testing.T) {
 		"6.12.107+deb13-cloud-amd64": {"6.12", ""},
 		"6.12.120":                   {"6.12", ""},
 		"5.10.13":                    {"5.10.13", "as mainline; it may have what 5.10.223 has: "},
+		"4.9.115":                    {"4.9.115", "4.9.115: from source only"},
 		"6.8.0-31-generic":           {"6.8", "taken for 6.8: from source only"},
 	} {
 		v, patch, rest, ok := kernels.ParseVersion(text)
