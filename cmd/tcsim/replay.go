@@ -71,8 +71,13 @@ func (e env) replay(ctx context.Context, cmd *cli.Command) error {
 			rows = append(rows, *row)
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return badInput(err)
+	for i := range rows {
+		for _, bad := range rows[i].Bad {
+			errs = append(errs, errors.New(bad))
+		}
+	}
+	if len(rows) == 0 {
+		return badInput(errors.Join(errs...))
 	}
 	if cmd.Bool("json") {
 		if err := render.JSON(e.stdout, render.Replay{Captures: rows, Schema: render.SchemaReplay}); err != nil {
@@ -80,6 +85,9 @@ func (e env) replay(ctx context.Context, cmd *cli.Command) error {
 		}
 	} else {
 		render.ReplayText(e.stdout, rows)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return badInput(err)
 	}
 	return replayVerdict(rows)
 }
@@ -172,6 +180,8 @@ func replayScenario(ctx context.Context, rp *replay.Replayer, c replay.Captured,
 	switch {
 	case errors.Is(err, kernels.ErrUnsupported):
 		r.Missing[err.Error()]++
+	case errors.Is(err, replay.ErrBadCapture):
+		r.Bad = append(r.Bad, fmt.Sprintf("%s:%d: %v", r.File, c.Known().Scenario.Line, err))
 	case err != nil:
 		return err
 	default:

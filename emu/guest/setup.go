@@ -109,6 +109,40 @@ func (s *Setup) Check() error {
 	return errors.Join(errs...)
 }
 
+// Placed reports maps whose addresses a setup gives and which lie in the machine's own memory, or where no
+// kernel has any. The error names all.
+func (s *Setup) Placed() error {
+	own := []struct {
+		what     string
+		from, to image.Addr
+	}{
+		{"the kernel stack", StackTop - defaultStack - PageSize, StackTop + PageSize},
+		{"the context", ContextAddr, DeviceAddr + PageSize},
+		{"the packet", PacketAddr - PacketHeadroom, PacketAddr + image.Addr(PacketMemory(len(s.Packet)))},
+		{"the current task", TaskAddr, TaskAddr + TaskSize},
+	}
+	var errs []error
+	for i, m := range s.Maps {
+		for _, at := range []image.Addr{m.Addr, m.ValueAddr} {
+			if at == 0 {
+				continue
+			}
+			if high := at >> 47; high != 0 && high != 1<<17-1 {
+				errs = append(errs, fmt.Errorf("map %d (%s): address %#x is not canonical", i, m.Name, uint64(at)))
+			}
+			for _, o := range own {
+				if at >= o.from && at < o.to {
+					errs = append(errs, fmt.Errorf("map %d (%s): address %#x lies in %s", i, m.Name, uint64(at), o.what))
+				}
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// defaultStack is the size of the kernel stack in bytes (THREAD_SIZE).
+const defaultStack = 16 << 10
+
 func checkMap(m MapSpec) error {
 	const limit = 1 << 26
 	size := uint64(m.MaxEntries) * (uint64(m.KeySize) + uint64(m.ValueSize) + HashKey)

@@ -71,8 +71,11 @@ func (c *Bare) load(r *Replayer) (m *runner.Machine, world []string, err error) 
 		s.Slots = append(s.Slots, guest.Slot{Map: sl.Map, Key: sl.Key, Prog: sl.Prog})
 	}
 	s.Data, s.Packet = runner.ContextSpace(), slices.Clone(c.header.RunData)
+	if err := s.Placed(); err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrBadCapture, err)
+	}
 	if m, err = r.rig.Load(s, r.opt, c.limit(r.opt)); err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%w: %w", ErrBadCapture, err)
 	}
 	if err := c.attach(m); err != nil {
 		return nil, nil, err
@@ -189,6 +192,10 @@ func (r *Replayer) Stack(ctx context.Context, c *Bare, at stack.At) ([]runner.Dr
 	}
 	return m.Draw(ctx, at, func() (emu.Run, error) { return c.enter(m) })
 }
+
+// ErrBadCapture is wrapped where what a capture says of a scenario cannot be put into a machine: addresses,
+// sizes, code that overlaps.
+var ErrBadCapture = errors.New("the capture is bad")
 
 // ErrNotCaptured is wrapped where a captured scenario has no code that could be run.
 var ErrNotCaptured = errors.New("there is nothing to run")

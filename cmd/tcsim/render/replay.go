@@ -28,6 +28,8 @@ type ReplayRow struct {
 	NotByKernel int `json:"not_run_by_kernel,omitempty"`
 	// Kernel says why offsets and limit are read from the code, "" if the header names a known kernel.
 	Kernel string `json:"from_code,omitempty"`
+	// Bad are scenarios that cannot be replayed because the capture is bad, each with its place.
+	Bad []string `json:"bad,omitempty"`
 	// Played are the verdicts on scenarios that the capture has the source of.
 	Played []RunRow `json:"played,omitempty"`
 }
