@@ -18,7 +18,7 @@ import (
 // Bounds of a scenario file, in bytes and levels. Scenarios written by hand are smaller, and the time that the
 // YAML parser takes grows with the square of the nesting.
 const (
-	maxSource  = 1 << 18
+	maxSource  = 1 << 24
 	maxNesting = 64
 )
 
@@ -33,6 +33,8 @@ func (s *source) tooDeep() bool {
 				brackets++
 			case ']', '}':
 				brackets = max(brackets-1, 0)
+			case ',':
+				marks = 0 // what follows stands beside, not inside
 			case '&', '!':
 				marks++
 			case '-', '?', ':':

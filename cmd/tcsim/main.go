@@ -17,6 +17,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/count"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/nearest"
@@ -63,8 +64,10 @@ type env struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
-	self   string       // path of the program, for processes of its own; "" does everything in this one
-	source *sourceFlags // of this command line
+	// terminal is standard error as it is, for progress; nothing from a file goes there.
+	terminal io.Writer
+	self     string       // path of the program, for processes of its own; "" does everything in this one
+	source   *sourceFlags // of this command line
 }
 
 func main() {
@@ -95,8 +98,13 @@ func (o *output) Write(b []byte) (int, error) {
 
 // doMain runs one command line and returns the exit code.
 func doMain(ctx context.Context, args []string, e env) int {
-	out := &output{Writer: e.stdout}
-	e.stdout = out
+	shown, said := render.Printable(e.stdout), render.Printable(e.stderr)
+	out := &output{Writer: shown}
+	e.stdout, e.stderr, e.terminal = out, said, e.stderr
+	defer func() {
+		shown.Close() // what is left is a cut character at most
+		said.Close()
+	}()
 	app := newApp(e)
 	if asksHelp(args) { // laying out twenty pages takes longer than many a command
 		setHelp(app)

@@ -20,7 +20,7 @@ type bar struct {
 
 // progress returns a bar on stderr; it shows nothing if that is no terminal.
 func (e env) progress(name string) *bar {
-	f, ok := e.stderr.(*os.File)
+	f, ok := e.terminal.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return &bar{}
 	}
@@ -34,7 +34,7 @@ func (e env) progress(name string) *bar {
 // rateBar returns a bar that also shows how many steps are done per second, each of them times long,
 // and how long the rest will take.
 func (e env) rateBar(name string, times int) *bar {
-	f, ok := e.stderr.(*os.File)
+	f, ok := e.terminal.(*os.File)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return &bar{}
 	}
