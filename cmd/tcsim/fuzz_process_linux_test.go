@@ -111,7 +111,7 @@ func TestFuzzWorkersEnd(t *testing.T) {
 	if code != exitFailed {
 		t.Fatalf("exit code %d: %s", code, want)
 	}
-	f := startFuzz(t, append(args, "--timeout", "5s")...)
+	f := startFuzz(t, append(args, "--timeout", "20s")...)
 	var all []int
 	for _, s := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSEGV, syscall.SIGABRT, syscall.SIGSTOP} {
 		var pids []int
@@ -127,7 +127,7 @@ func TestFuzzWorkersEnd(t *testing.T) {
 	if got := f.ended(append(all, f.workers()...)); got != exitFailed || f.out.String() != want {
 		t.Errorf("exit code %d:\n%s\nwant:\n%s", got, &f.out, want)
 	}
-	for _, how := range []string{"signal: killed", "(SIGSEGV|segmentation fault)", "(SIGABRT|aborted)", "no answer within 5s"} {
+	for _, how := range []string{"signal: killed", "(SIGSEGV|segmentation fault)", "(SIGABRT|aborted)", "no answer within 20s"} {
 		if !regexp.MustCompile(`at graph \d+ of seed 11, .*` + how).MatchString(f.err.String()) {
 			t.Errorf("nothing is said of a worker: %s:\n%s", how, &f.err)
 		}
