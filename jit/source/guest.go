@@ -283,7 +283,7 @@ func (g *guest) answer(regs *[16]uint64, rip image.Addr) error {
 		regs[x86.RAX] = uint64(at)
 	case ask == askPoke:
 		code := make([]byte, image.PokeSize)
-		if c > uint64(len(code)) {
+		if c != 0 {
 			code = make([]byte, min(c, 4096))
 		}
 		if err := g.cpu.Read(image.Addr(b), code); err != nil {

@@ -48,8 +48,29 @@ func (j *job) image(g *guest) (*image.Image, error) {
 	return img, nil
 }
 
+// checkPokes checks that what the JIT says of direct tail calls is what sites can say: that they land where the others
+// do, and that the bypass ends after the jump.
+func (j *job) checkPokes(landing image.CodeOff) error {
+	for p := range j.v.Pokes {
+		jump := image.Addr(max(j.pokeWord(p, pokeTarget), j.pokeWord(p, pokeIP)))
+		out := image.Addr(j.pokeWord(p, pokeOut))
+		switch adj := image.CodeOff(j.pokeWord(p, pokeAdj)); {
+		case jump == 0: // of dead code
+		case landing >= 0 && adj != landing:
+			return fmt.Errorf("%w: direct tail call %d enters at bpf_func + %d, others at + %d", kernels.ErrUnsupported, p, adj, landing)
+		case out != 0 && out != jump+image.PokeSize:
+			return fmt.Errorf("%w: the bypass of direct tail call %d goes to %#x, expected %#x, after the jump",
+				kernels.ErrUnsupported, p, uint64(out), uint64(jump+image.PokeSize))
+		}
+	}
+	return nil
+}
+
 // describe adds what only the loader knows and checks that no address is one that nobody knows.
 func (j *job) describe(img *image.Image, g *guest, landing image.CodeOff, private map[int]image.Addr) error {
+	if err := j.checkPokes(landing); err != nil {
+		return err
+	}
 	for n := range img.Funcs {
 		f := &img.Funcs[n]
 		if err := g.o.refers(f); err != nil {

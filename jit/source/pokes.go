@@ -9,6 +9,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // LoadPlan implements jit.Emitter: bpf_tail_call_direct_fixup.
@@ -83,7 +84,7 @@ func patches(steps []image.Patch, pokes []poke, site int, s image.PokeSite) ([]i
 			continue
 		}
 		if len(p.code) != image.PokeSize {
-			return nil, fmt.Errorf("the JIT pokes %d bytes at %#x, expected %d", len(p.code), uint64(p.at), image.PokeSize)
+			return nil, fmt.Errorf("%w: the JIT pokes %d bytes at %#x, expected %d", kernels.ErrUnsupported, len(p.code), uint64(p.at), image.PokeSize)
 		}
 		code := [image.PokeSize]byte(p.code)
 		i, again := compared[p.at]

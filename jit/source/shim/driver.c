@@ -218,6 +218,7 @@ static void tcsim_describe(struct bpf_jit_poke_descriptor *p, struct tcsim_site 
 	p->ip = p->tailcall_target = (void *)s->target;
 	p->tailcall_bypass = (void *)s->bypass;
 	p->bypass_addr = (void *)s->out;
+	p->adj_off = tcsim_landing();
 	p->reason = BPF_POKE_REASON_TAIL_CALL;
 	tcsim_planning = 1;
 	tcsim_nassumed = 0;
@@ -228,7 +229,7 @@ static struct bpf_prog *tcsim_at(u64 landing)
 	struct bpf_prog *p = landing ? tcsim_prog(0) : NULL;
 
 	if (p)
-		p->bpf_func = (void *)landing;
+		p->bpf_func = (void *)(landing - tcsim_landing());
 	return p;
 }
 #endif

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/source"
+	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/interleave"
+	"github.com/tcsim/tcsim/scenarios/object"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+// sourceMutation is a wrong edit of a C file: see testdata/mutations.
+type sourceMutation struct {
+	name, function string
+	pairs          [][2]string
+	survives       string // why no scenario sees it
+	untested       string // what is said of it, if it cannot be tested
+}
+
+// sourceMutations reads a file of them.
+func sourceMutations(t *testing.T, file string) []sourceMutation {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []sourceMutation
+	for i, block := range strings.Split(string(text), "\n== ") {
+		if i < 2 {
+			continue // the introduction, in which the form stands as one
+		}
+		name, rest, _ := strings.Cut(block, "\n")
+		m := sourceMutation{name: name}
+		old := false // the line before is one that is replaced
+		for _, line := range strings.Split(rest, "\n") {
+			text, last := line, len(m.pairs)-1
+			if line != "" {
+				text = line[1:] + "\n"
+			}
+			switch {
+			case strings.HasPrefix(line, "in "):
+				m.function = line[3:]
+			case strings.HasPrefix(line, "survives "):
+				m.survives = strings.TrimPrefix(line, "survives ")
+			case strings.HasPrefix(line, "untested "):
+				m.untested = strings.TrimPrefix(line, "untested ")
+			case strings.HasPrefix(line, "-") && old:
+				m.pairs[last][0] += text
+			case strings.HasPrefix(line, "-"):
+				m.pairs, old = append(m.pairs, [2]string{text}), true
+			case strings.HasPrefix(line, "+") && last >= 0:
+				m.pairs[last][1] += text
+				old = false
+			case line != "":
+				t.Fatalf("%s: %s: unexpected line %q", file, name, line)
+			}
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// apply returns the text with the edit.
+func (m *sourceMutation) apply(text string) (string, error) {
+	from, to := 0, len(text)
+	if m.function != "" {
+		at := regexp.MustCompile(`(?m)^[a-z][\w \t*]*\b` + m.function + `\(`).FindStringIndex(text)
+		if at == nil {
+			return "", fmt.Errorf("no function %s", m.function)
+		}
+		from = at[0]
+		to = from + strings.Index(text[from:], "\n}\n")
+	}
+	part := text[from:to]
+	for _, p := range m.pairs {
+		old := strings.TrimSpace(p[0])
+		if !strings.Contains(part, old) {
+			return "", fmt.Errorf("there is no %q", old)
+		}
+		part = strings.ReplaceAll(part, old, strings.TrimSpace(p[1]))
+	}
+	return text[:from] + part + text[to:], nil
+}
+
+// sourceHunter judges a source by the library.
+type sourceHunter struct {
+	tree    string // whose C file is written anew for each edit
+	library []*scenarios.Built
+	session *runner.Session
+	refused string // what cannot be tested of the last source
+}
+
+// listing is the scenario that compares code byte by byte. What code does has to be enough.
+const listing = "verifier_tailcall_jit"
+
+func newSourceHunter(t *testing.T) *sourceHunter {
+	h := &sourceHunter{tree: "linux"}
+	names := scenarios.Builtin()
+	// Those come first that find most.
+	first := []string{"chain33", "hierarchy", "tailcall_poke", "bpf2bpf_3", "test_bpf", "poke_one_site", "bpf2bpf_4", "empty_slot_indirect"}
+	for _, n := range append(first, names...) {
+		if n == listing || slices.ContainsFunc(h.library, func(b *scenarios.Built) bool { return b.Scenario.Name == n }) {
+			continue
+		}
+		b, err := object.Load(n, object.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.library = append(h.library, b)
+	}
+	t.Cleanup(func() {
+		if h.session != nil {
+			h.session.Close()
+		}
+	})
+	return h
+}
+
+// judge returns what is found first in the JIT of a C text, "" if nothing is.
+func (h *sourceHunter) judge(t *testing.T, text string) string {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(h.tree, source.JITFile), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := &source.Opener{Processor: func() (source.Processor, error) { return emu.NewProcessor(2 << 30) }, Cache: source.CacheDir()}
+	target, err := o.Open(h.tree)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target.Name = "src:" + h.tree
+	defer func() {
+		if err := target.Emitter.(*source.JIT).Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	h.refused = ""
+	for _, b := range h.library {
+		if what := h.run(t, b, target); what != "" {
+			return b.Scenario.Name + ": " + what
+		}
+	}
+	for _, name := range []string{"poke_one_site", "poke_two_sites"} {
+		if what := h.explore(t, name, target); what != "" {
+			return "explore " + name + ": " + what
+		}
+	}
+	return ""
+}
+
+func (h *sourceHunter) run(t *testing.T, b *scenarios.Built, target *jit.Target) string {
+	t.Helper()
+	c, err := runner.Compile(b, target)
+	if err == nil {
+		h.session, err = openNext(h.session, c, nil)
+	}
+	var res *runner.Result
+	if err == nil {
+		res, err = h.session.Play(context.Background())
+	}
+	switch {
+	case errors.Is(err, kernels.ErrUnsupported):
+		h.refused = err.Error()
+	case errors.Is(err, jit.ErrEmitter):
+		return err.Error()
+	case err != nil:
+		t.Errorf("%s: a failure, not a finding: %v", b.Scenario.Name, err)
+	case !res.OK():
+		for _, r := range res.Runs {
+			if r.Violation != nil {
+				return "violates " + string(r.Violation.Invariant)
+			}
+		}
+		return "not as expected"
+	}
+	return ""
+}
+
+func (h *sourceHunter) explore(t *testing.T, name string, target *jit.Target) string {
+	t.Helper()
+	i := slices.IndexFunc(h.library, func(b *scenarios.Built) bool { return b.Scenario.Name == name })
+	c, err := runner.Compile(h.library[i], target)
+	var found []interleave.Explored
+	if err == nil {
+		found, err = interleave.Explore(context.Background(), c, runner.Options{}, interleave.Options{})
+	}
+	if err != nil && !errors.Is(err, kernels.ErrUnsupported) {
+		t.Errorf("explore %s: a failure, not a finding: %v", name, err)
+	}
+	for i := range found {
+		if found[i].Wrong() {
+			return fmt.Sprintf("%s of %s", found[i].Kind, found[i].Slot)
+		}
+	}
+	return ""
+}
+
+// TestSourceMutations edits the C file of 6.12 wrongly, in one way at a time, and has run or explore find it by what
+// the code does. Unedited, nothing is found.
+func TestSourceMutations(t *testing.T) {
+	all := sourceMutations(t, "testdata/mutations/6.12.txt")
+	inSourceFolder(t, "6.12")
+	h := newSourceHunter(t)
+	b, err := os.ReadFile(filepath.Join(h.tree, source.JITFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if what := h.judge(t, string(b)); what != "" {
+		t.Fatalf("unedited: %s", what)
+	}
+	found, refused, survive := 0, 0, 0
+	for i, m := range all {
+		if testing.Short() && i%12 != 0 {
+			continue
+		}
+		t.Run(m.name, func(t *testing.T) {
+			text, err := m.apply(string(b))
+			if err != nil {
+				t.Fatal(err)
+			}
+			switch what := h.judge(t, text); {
+			case what == "" && m.untested != "" && strings.Contains(h.refused, m.untested):
+				refused++
+				t.Logf("cannot be tested: %s", h.refused)
+			case what == "" && m.survives == "":
+				t.Error("nothing finds it")
+			case what != "" && m.survives+m.untested != "":
+				t.Errorf("found by %s, although %s%s", what, m.survives, m.untested)
+			case what != "":
+				found++
+				t.Logf("found by %s", what)
+			default:
+				survive++
+				t.Logf("survives: %s", m.survives)
+			}
+		})
+	}
+	t.Logf("%d found, %d cannot be tested, %d survive", found, refused, survive)
+	if !testing.Short() && found < 40 {
+		t.Errorf("%d are found, expected at least 40", found)
+	}
+}
