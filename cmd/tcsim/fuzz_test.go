@@ -4,12 +4,13 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 )
 
 // TestMain lets the test binary be tcsim where tests start it as one, and where it starts itself.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == workerVerb || os.Args[1] == "fuzz") {
+	if filepath.Base(os.Args[0]) == "tcsim" || len(os.Args) > 1 && (os.Args[1] == workerVerb || os.Args[1] == "fuzz") {
 		main()
 	}
 	os.Exit(m.Run())
