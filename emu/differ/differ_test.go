@@ -17,6 +17,7 @@ import (
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/differ"
 	"github.com/tcsim/tcsim/fixtures"
+	"github.com/tcsim/tcsim/fixtures/golden"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -24,7 +25,6 @@ import (
 var (
 	executions = flag.Uint64("executions", 0, "how many executions; 0 is 1,000,000, or 100,000 with -short")
 	seed       = flag.Uint64("seed", 1, "of the choice of registers and values")
-	update     = flag.Bool("update", false, "rewrite the samples of forms in captures")
 )
 
 // child is set in the process that executes, as what the code does is done to it: to a file that has the
@@ -241,7 +241,7 @@ func TestCaptureForms(t *testing.T) {
 		}
 	}
 	t.Logf("not compared: %v", untried)
-	if *update {
+	if golden.Update() {
 		b, err := os.ReadFile("testdata/captures.txt")
 		if err != nil {
 			t.Fatal(err)

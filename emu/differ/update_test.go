@@ -1,5 +1,0 @@
-// SPDX-License-Identifier: GPL-2.0-only
-
-package differ_test
-
-import _ "github.com/tcsim/tcsim/fixtures/golden" // for go test ./... -update
