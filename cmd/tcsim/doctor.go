@@ -10,14 +10,18 @@ import (
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/jit/source"
 )
 
 func (e env) doctorCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "doctor",
-		Usage: "test what tcsim relies on in the emulation engine",
+		Name:      "doctor",
+		Usage:     "test what tcsim relies on in the emulation engine",
+		ArgsUsage: "[src:TREE...]",
 		Description: "Prints the engine's version and runs self-tests: no stale translations after code was\n" +
 			"changed, kernel addresses through page tables, the instructions that JITs emit, faults.\n\n" +
+			"Of kernel sources, as in tcsim doctor src:TREE, it lists what their C file takes from elsewhere,\n" +
+			"each fact with where it was read.\n\n" +
 			"Example:\n   tcsim doctor\n\n" + exitCodesInHelp,
 		Flags:  []cli.Flag{jsonFlag()},
 		Action: e.doctor,
@@ -25,6 +29,9 @@ func (e env) doctorCommand() *cli.Command {
 }
 
 func (e env) doctor(ctx context.Context, cmd *cli.Command) error {
+	if cmd.NArg() > 0 {
+		return e.doctorSources(cmd)
+	}
 	var rows []render.SelfTest
 	ok := true
 	for _, c := range emu.Doctor(ctx) {
@@ -60,4 +67,30 @@ func (e env) doctorText(rows []render.SelfTest) {
 			fmt.Fprintf(e.stdout, "%-8s %s\n", word, line)
 		}
 	}
+}
+
+// doctorSources lists the facts of kernel sources.
+func (e env) doctorSources(cmd *cli.Command) error {
+	ts, err := e.targets(cmd.Args().Slice(), 0)
+	if err != nil {
+		return err
+	}
+	var out []render.SourceFacts
+	for _, t := range ts {
+		j, ok := t.Emitter.(*source.JIT)
+		if !ok {
+			return badUsage("doctor takes kernel sources, such as src:TREE; %s is none", t.Name)
+		}
+		f := j.Facts()
+		s := render.SourceFacts{Target: t.Name, Source: t.Source, Version: f.Version.String(), Design: t.Design.String()}
+		for _, x := range f.List {
+			s.Facts = append(s.Facts, render.Fact(x))
+		}
+		out = append(out, s)
+	}
+	if cmd.Bool("json") {
+		return render.JSON(e.stdout, render.DoctorSources{Schema: render.SchemaDoctorSources, Sources: out})
+	}
+	_, err = fmt.Fprint(e.stdout, render.SourceFactsText(out))
+	return err
 }
