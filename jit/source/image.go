@@ -94,7 +94,9 @@ func (j *job) describe(img *image.Image, g *guest, landing image.CodeOff, privat
 		for i := range f.TailCalls {
 			j.site(&f.TailCalls[i])
 		}
-		j.unrecognised(f, n)
+		if err := j.unrecognised(f, n); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -111,8 +113,8 @@ func (j *job) site(s *image.TailCallSite) {
 }
 
 // unrecognised adds the tail calls of function n that were emitted and not recognised: what the loader
-// knows of them, so that they are run and patched nevertheless.
-func (j *job) unrecognised(f *image.FuncImage, n int) {
+// knows of them, so that they are run and patched nevertheless. It is the JIT's fault if one has no jump.
+func (j *job) unrecognised(f *image.FuncImage, n int) error {
 	known := map[bpf.InsnIndex]bool{}
 	for i := range f.TailCalls {
 		known[f.TailCalls[i].Insn] = true
@@ -133,8 +135,13 @@ func (j *job) unrecognised(f *image.FuncImage, n int) {
 		} else {
 			s.Jump = lastJump(f, s.Start, s.End)
 		}
+		if s.Jump < 0 {
+			return fmt.Errorf("%w: function %d (%s): the code of the tail call, instruction %d, has no jump to another program",
+				jit.ErrEmitter, n, f.Name, at)
+		}
 		f.TailCalls = insertSite(f.TailCalls, s)
 	}
+	return nil
 }
 
 // placeOf returns where an address of direct tail call p is in a function; -1 if it is not in it.
