@@ -19,6 +19,7 @@ import (
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/count"
+	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/nearest"
 	"github.com/tcsim/tcsim/scenarios/runner"
@@ -134,7 +135,7 @@ func report(stderr io.Writer, err error, stack bool) int {
 		fmt.Fprintln(stderr, crash.advice(stack))
 	case errors.Is(err, kernels.ErrUnsupported), errors.Is(err, errUntestable), errors.Is(err, errUndecided), errors.Is(err, errInterrupted), errors.Is(err, count.ErrUndecided), untestable(err):
 		return exitUntestable
-	case errors.As(err, &early) && !early.Stopped.Foreseen:
+	case errors.As(err, &early) && !early.Stopped.Foreseen, errors.Is(err, jit.ErrEmitter): // the JIT's fault, not ours
 		return exitFailed
 	case errors.As(err, &in), errors.As(err, &noTopic):
 		return exitUsage

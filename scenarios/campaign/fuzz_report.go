@@ -5,6 +5,7 @@ package campaign
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/tcsim/tcsim/emu/check"
@@ -15,13 +16,18 @@ import (
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
+// noName is what cannot stand in the name of a scenario or a file.
+var noName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
 // Name is the name of the failure's scenario and of its files.
 func (f *FuzzFailure) Name(src FuzzSource) string {
 	from := fmt.Sprintf("seed%d", src.Seed)
 	if src.All != 0 {
 		from = fmt.Sprintf("all%d", src.All)
 	}
-	return fmt.Sprintf("fuzz_%s_%d_%s_%s", from, f.First, f.Target, f.Verdict)
+	// A target may be named by a path.
+	target := strings.Trim(noName.ReplaceAllString(f.Target, "_"), "_")
+	return fmt.Sprintf("fuzz_%s_%d_%s_%s", from, f.First, target, f.Verdict)
 }
 
 // Scenario returns the failure as a scenario: its runs expect what BPF has the programs do, so it
