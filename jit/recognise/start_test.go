@@ -8,7 +8,7 @@ import (
 
 // What tests begin with.
 var (
-	must, unhex, assemble = jittest.Must, jittest.Unhex, jittest.Assemble
+	must, assemble        = jittest.Must, jittest.Assemble
 	readCapture, compiled = jittest.ReadCapture, jittest.Compiled
 	captureTargets        = jittest.CaptureTargets
 )

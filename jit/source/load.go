@@ -35,14 +35,6 @@ const (
 	pokeIP, pokeTarget, pokeBypass, pokeOut, pokeAdj = 4, 5, 6, 7, 8
 )
 
-// Flags of struct tcsim_func.
-const (
-	flagReachable = 1 << iota
-	flagBoundary
-	flagCallback
-	flagPrivate
-)
-
 func (j *job) put(at int, v uint64) { binary.LittleEndian.PutUint64(j.buf[at:], v) }
 
 func (j *job) word(at int) uint64 { return binary.LittleEndian.Uint64(j.buf[at:]) }

@@ -5,7 +5,7 @@ package interleave_test
 import "github.com/tcsim/tcsim/scenarios/runner/runnertest"
 
 var (
-	build, buildText         = runnertest.Build, runnertest.BuildText
-	target                   = runnertest.Target
-	compiled, opened, played = runnertest.Compiled, runnertest.Opened, runnertest.Play
+	build, buildText = runnertest.Build, runnertest.BuildText
+	target           = runnertest.Target
+	compiled         = runnertest.Compiled
 )

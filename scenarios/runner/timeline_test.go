@@ -75,7 +75,7 @@ func TestFirstUpdate(t *testing.T) {
 
 // TestPlayToEndsThere has an update after a run, which is not part of playing up to the run.
 func TestPlayToEndsThere(t *testing.T) {
-	s, tl := begun(t, "poke_one_site", "6.12")
+	s, _ := begun(t, "poke_one_site", "6.12")
 	loaded := listing(t, s)
 	if _, err := s.PlayTo(t.Context(), 1); err != nil {
 		t.Fatal(err)
