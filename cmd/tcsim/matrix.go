@@ -85,10 +85,17 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	default:
 		_, err = fmt.Fprint(e.stdout, matrixText(m), "\n", costText(costs, cores))
 	}
-	if err == nil && m.Unexpected() != 0 {
+	if err == nil && (m.Unexpected() != 0 || jitFails(costs)) {
 		err = errFailed
 	}
 	return err
+}
+
+// jitFails reports whether the JIT of a target failed on a program of the cost sheet.
+func jitFails(costs []coreCosts) bool {
+	return slices.ContainsFunc(costs, func(c coreCosts) bool {
+		return slices.ContainsFunc(c.Costs, func(t campaign.Costs) bool { return t.JITFails })
+	})
 }
 
 // matrixTargets returns one target for each kernel and design, and the kernels with a bug of their

@@ -53,3 +53,14 @@ func TestVerdictCodes(t *testing.T) {
 		seen[code] = true
 	}
 }
+
+// TestMatrixJITFails: a JIT that fails on a program of the cost sheet fails the command, whatever the cells say.
+func TestMatrixJITFails(t *testing.T) {
+	good, bad := campaign.Costs{Target: "6.12"}, campaign.Costs{Target: "src:linux", JITFails: true}
+	if jitFails([]coreCosts{{Costs: []campaign.Costs{good}}, {Costs: []campaign.Costs{good}}}) {
+		t.Error("nothing failed, and it is said")
+	}
+	if !jitFails([]coreCosts{{Costs: []campaign.Costs{good}}, {Costs: []campaign.Costs{good, bad}}}) {
+		t.Error("a JIT that failed is not seen")
+	}
+}

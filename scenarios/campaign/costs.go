@@ -53,6 +53,8 @@ type Costs struct {
 	Indirect *Cost  `json:"indirect_tail_call,omitempty"`
 	// Notes say what could not be measured, and why.
 	Notes []string `json:"notes,omitempty"`
+	// JITFails says that the target's JIT failed on a program that measures, as Notes tell.
+	JITFails bool `json:"jit_fails,omitempty"`
 }
 
 // MeasureCosts fills the cost sheet of every target, in order. core is that of the cycles; nil
@@ -88,6 +90,7 @@ func (w *player) costs(ctx context.Context, t *jit.Target, core *timing.Core) Co
 		case errors.Is(err, kernels.ErrUnsupported), errors.Is(err, errNotDirect):
 		case err != nil:
 			c.Notes = append(c.Notes, err.Error())
+			c.JITFails = c.JITFails || errors.Is(err, jit.ErrEmitter)
 			w.drop()
 		default:
 			*class.to = &got
