@@ -5,10 +5,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"path/filepath"
-	"slices"
 
 	"github.com/urfave/cli/v3"
 
@@ -64,7 +61,7 @@ func (e env) conform(_ context.Context, cmd *cli.Command) error {
 			return err
 		}
 	} else {
-		e.conformText(reports)
+		render.ConformText(e.stdout, reports)
 	}
 	for _, r := range reports {
 		if !r.OK() {
@@ -89,41 +86,4 @@ func (e env) conformFile(path string, target *jit.Target, keep int) (*capture.Re
 		e.note(r.Target)
 	}
 	return r, err
-}
-
-func (e env) conformText(reports []*capture.Report) {
-	t := render.NewTable("capture", "target", "category", "identical/total")
-	t.Right(3)
-	var all capture.Count
-	refused, gaveUp := 0, 0
-	var tramps capture.Count
-	for _, r := range reports {
-		for _, c := range slices.Sorted(maps.Keys(r.Images)) {
-			t.Add(filepath.Base(r.File), r.Target.Name, c, r.Images[c].String())
-		}
-		t.Add(filepath.Base(r.File), r.Target.Name, "facts", r.Facts.String())
-		if r.Trampolines.Total > 0 {
-			t.Add(filepath.Base(r.File), r.Target.Name, "trampolines", r.Trampolines.String())
-		}
-		n := r.Total()
-		t.Add(filepath.Base(r.File), r.Target.Name, "all", n.String())
-		all.Same += n.Same
-		all.Total += n.Total
-		refused += r.Refused
-		gaveUp += r.NotJITed
-		tramps.Same += r.Trampolines.Same
-		tramps.Total += r.Trampolines.Total
-	}
-	fmt.Fprint(e.stdout, t)
-	for _, r := range reports {
-		for _, m := range r.Mismatches {
-			fmt.Fprintf(e.stdout, "\n%s:%d: %s: program %d, function %d, %v: %s\n%s",
-				r.File, m.Line, m.Scenario, m.Prog, m.Func, m.State, m.Reason, m.Listing)
-		}
-	}
-	fmt.Fprintf(e.stdout, "apart: %s that the kernel refused, %d it did not JIT\n", render.Plural(refused, "program"), gaveUp)
-	if tramps.Total > 0 {
-		fmt.Fprintf(e.stdout, "trampolines: %v\n", tramps)
-	}
-	fmt.Fprintf(e.stdout, "identical: %v\n", all)
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"math/big"
 	"os"
 	"strings"
 	"testing"
@@ -24,24 +23,6 @@ func TestCountDocs(t *testing.T) {
 	for _, line := range lines[1:4] {
 		if !strings.Contains(string(doc), line) {
 			t.Errorf("not in docs/counting.md: %s", line)
-		}
-	}
-}
-
-func TestGrouped(t *testing.T) {
-	for n, want := range map[int64]string{0: "0", 999: "999", 1000: "1,000", -1234567: "-1,234,567", 17179869182: "17,179,869,182"} {
-		if got := grouped(big.NewInt(n)); got != want {
-			t.Errorf("grouped(%d) = %q, want %q", n, got, want)
-		}
-	}
-}
-
-func TestDuration(t *testing.T) {
-	for s, want := range map[float64]string{
-		4.17e-7: "0.417 µs", 0.25: "250 ms", 152.2: "152 s", 10 * 86400: "10 days", 1e9: "32 years", 1e20: "3.2e+12 years",
-	} {
-		if got := duration(s); got != want {
-			t.Errorf("duration(%v) = %q, want %q", s, got, want)
 		}
 	}
 }

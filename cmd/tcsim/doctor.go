@@ -46,27 +46,12 @@ func (e env) doctor(ctx context.Context, cmd *cli.Command) error {
 			return err
 		}
 	} else {
-		e.doctorText(rows)
+		render.DoctorText(e.stdout, rows)
 	}
 	if !ok {
 		return errFailed
 	}
 	return nil
-}
-
-func (e env) doctorText(rows []render.SelfTest) {
-	for _, r := range rows {
-		word := "ok"
-		if !r.OK {
-			word = "FAILED"
-		}
-		for i, line := range render.Fold(r.Name+": "+r.Detail, render.Width-9) {
-			if i > 0 {
-				word = ""
-			}
-			fmt.Fprintf(e.stdout, "%-8s %s\n", word, line)
-		}
-	}
 }
 
 // doctorSources lists the facts of kernel sources.

@@ -7,16 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/big"
 	"strings"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
-	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/explore"
-	"github.com/tcsim/tcsim/emu/stack"
-	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
@@ -83,9 +79,9 @@ func (e env) explore(ctx context.Context, cmd *cli.Command) error {
 		return err
 	}
 	if cmd.Bool("json") {
-		err = render.JSON(e.stdout, exploreJSON(list))
+		err = render.JSON(e.stdout, render.ExploredObject(list))
 	} else {
-		err = e.printExplored(list, cmd.Bool("each"))
+		render.ExploredText(e.stdout, list, cmd.Bool("each"))
 	}
 	if err != nil {
 		return err
@@ -93,26 +89,19 @@ func (e env) explore(ctx context.Context, cmd *cli.Command) error {
 	return exploreVerdict(list)
 }
 
-// exploredOn is a scenario explored on one target.
-type exploredOn struct {
-	scenario, target string
-	found            []interleave.Explored
-	unsupported      error
-}
-
 // exploreAll explores a scenario on every target. What one of several cannot have is left out.
-func exploreAll(ctx context.Context, b *scenarios.Built, ts []*jit.Target, o interleave.Options) ([]exploredOn, error) {
-	var list []exploredOn
+func exploreAll(ctx context.Context, b *scenarios.Built, ts []*jit.Target, o interleave.Options) ([]render.ExploredOn, error) {
+	var list []render.ExploredOn
 	for _, t := range ts {
-		x := exploredOn{scenario: b.Scenario.Name, target: t.Name}
+		x := render.ExploredOn{Scenario: b.Scenario.Name, Target: t.Name}
 		c, err := runner.Compile(b, t)
 		if err != nil {
 			err = badInput(err)
-		} else if x.found, err = interleave.Explore(ctx, c, runner.Options{}, o); errors.Is(err, interleave.ErrCannotExplore) {
+		} else if x.Found, err = interleave.Explore(ctx, c, runner.Options{}, o); errors.Is(err, interleave.ErrCannotExplore) {
 			err = badInput(err)
 		}
 		if len(ts) > 1 && errors.Is(err, kernels.ErrUnsupported) {
-			x.unsupported, err = err, nil
+			x.Unsupported, err = err, nil
 		}
 		if err != nil {
 			return nil, err
@@ -143,156 +132,22 @@ func exploreOptions(cmd *cli.Command) (o interleave.Options, err error) {
 }
 
 // exploreVerdict turns what was found into the command's result: a failure outweighs what was not seen.
-func exploreVerdict(list []exploredOn) error {
+func exploreVerdict(list []render.ExploredOn) error {
 	open := 0
 	var untested error
 	for i := range list {
-		for j := range list[i].found {
-			switch x := &list[i].found[j]; {
+		for j := range list[i].Found {
+			switch x := &list[i].Found[j]; {
 			case x.Wrong():
 				return errFailed
 			case !x.Exhaustive:
 				open++
 			}
 		}
-		untested = cmp.Or(list[i].unsupported, untested)
+		untested = cmp.Or(list[i].Unsupported, untested)
 	}
 	if open > 0 {
 		return fmt.Errorf("%w: some schedules of %s were left out (see --max)", errUndecided, render.Plural(open, "update"))
 	}
 	return untested
-}
-
-// updateText is an update in a few words.
-func updateText(x *interleave.Explored) string {
-	return fmt.Sprintf("%s %s: %s -> %s", x.Kind, x.Slot, x.From, x.To)
-}
-
-func exploreWord(x *interleave.Explored) string {
-	var words []string
-	if x.Before != nil {
-		return "not reached"
-	}
-	if x.Failure != nil {
-		for _, name := range render.SortedKeys(x.Failed) {
-			words = append(words, fmt.Sprintf("FAILS %s in %v", name, x.Failed[name].Schedules))
-		}
-	}
-	if x.Update != nil {
-		words = append(words, "the update BREAKS pokes")
-	}
-	if x.Later != nil {
-		words = append(words, "a later update FAILS")
-	}
-	if !x.Exhaustive {
-		words = append(words, "not exhaustive")
-	}
-	if len(words) == 0 {
-		return "passes"
-	}
-	return strings.Join(words, ", ")
-}
-
-func (e env) printExplored(list []exploredOn, each bool) error {
-	columns := []string{"update", "run", "steps", "schedules", "classes", "verdict"}
-	title := list[0].scenario + " on " + list[0].target
-	if len(list) > 1 {
-		columns, title = append([]string{"target"}, columns...), fmt.Sprintf("%s on %s", list[0].scenario, render.Plural(len(list), "target"))
-	}
-	t := render.NewTable(columns...)
-	for i := range 4 {
-		t.Right(len(columns) - 5 + i)
-	}
-	schedules, classes := new(big.Int), 0
-	for i := range list {
-		if list[i].unsupported != nil {
-			t.Add(list[i].target, "unsupported", "", "", "", "", "")
-		}
-		for j := range list[i].found {
-			x := &list[i].found[j]
-			cells := []string{updateText(x), fmt.Sprint(x.Run), fmt.Sprint(len(x.Steps)), x.All.Schedules.String(), fmt.Sprint(x.All.Classes), exploreWord(x)}
-			if len(list) > 1 {
-				cells = append([]string{list[i].target}, cells...)
-			}
-			t.Add(cells...)
-			exploreNotes(t, x)
-			schedules.Add(schedules, x.All.Schedules)
-			classes += x.All.Classes
-		}
-	}
-	fmt.Fprintf(e.stdout, "%s\n\n%s\n%v schedules in %d classes, one of each executed.\n", title, t, schedules, classes)
-	for i := range list {
-		on := ""
-		if len(list) > 1 {
-			on = " on " + list[i].target
-		}
-		for j := range list[i].found {
-			if list[i].found[j].Failure == nil {
-				continue
-			}
-			e.printFailure(&list[i].found[j], on)
-			if !each {
-				return nil
-			}
-		}
-	}
-	return nil
-}
-
-// exploreNotes adds what a verdict cannot say to the row of an update.
-func exploreNotes(t *render.Table, x *interleave.Explored) {
-	if x.Unbounded {
-		t.Note("a run did not end within its budget of instructions")
-	}
-	if x.Alone != nil {
-		t.Note("without the update the run breaks " + string(x.Alone.Invariant) + " as well")
-	}
-	for _, v := range []*check.Violation{x.Before, x.Update, x.Later} {
-		if v != nil {
-			t.Note(v.String())
-		}
-	}
-}
-
-// printFailure shows the shortest failing schedule of an update; on says of which target, if there are several.
-func (e env) printFailure(x *interleave.Explored, on string) {
-	f := x.Failure
-	title := fmt.Sprintf("Shortest failing schedule of %s%s (run %d, %s; %d instructions; %v schedules of its class fail alike)",
-		updateText(x), on, x.Run, x.Program, f.Insns, x.Shortest.Same)
-	fmt.Fprintf(e.stdout, "\n%s\n\n", strings.Join(render.Fold(title, render.Width), "\n"))
-	for _, line := range render.Fold(f.Violation.String(), render.Width-2) {
-		fmt.Fprintf(e.stdout, "  %s\n", line)
-	}
-	fmt.Fprintln(e.stdout)
-	for i, s := range f.Steps {
-		if i == 0 || s.After != f.Steps[i-1].After {
-			where := "before the run"
-			if s.After > 0 {
-				where = fmt.Sprintf("after instruction %d (%#x, %s)", s.After, uint64(s.RIP), s.Where)
-			}
-			fmt.Fprintf(e.stdout, "  %s:\n", where)
-		}
-		fmt.Fprintf(e.stdout, "    %d. %s\n", i+1, s.Step)
-	}
-	if left := len(x.Steps) - len(f.Steps); left > 0 {
-		fmt.Fprintf(e.stdout, "  the other %s may come at any time after\n", render.Plural(left, "step"))
-	}
-	fmt.Fprintf(e.stdout, "\n%s\n%s", trace.Text(f.Code, f.Events), f.Layout.Picture(stack.Options{Title: f.Violation.Moment().Name}))
-}
-
-// exploreJSON is the object of one target, or of several the list of their objects.
-func exploreJSON(list []exploredOn) any {
-	var each []render.Explored
-	for i := range list {
-		x := render.Explored{Scenario: list[i].scenario, Target: list[i].target, Updates: render.ExploredUpdates(list[i].found)}
-		if err := list[i].unsupported; err != nil {
-			x.Error = err.Error()
-		}
-		each = append(each, x)
-	}
-	if len(each) == 1 {
-		each[0].Schema = render.SchemaExplore
-		return each[0]
-	}
-	return render.ExploredTargets{Scenario: list[0].scenario, Schema: render.SchemaExplore, Targets: each}
 }

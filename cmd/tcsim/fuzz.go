@@ -62,31 +62,6 @@ func (e env) fuzzCommand() *cli.Command {
 	}
 }
 
-// fuzzResult is the object of tcsim fuzz.
-type fuzzResult struct {
-	Exhaustive  int                     `json:"exhaustive"`
-	Failures    []fuzzed                `json:"failures"`
-	Graphs      int                     `json:"graphs"`
-	Interrupted bool                    `json:"interrupted"`
-	Schema      render.Schema           `json:"schema"`
-	Seed        uint64                  `json:"seed"`
-	Targets     []campaign.FuzzedTarget `json:"targets"`
-}
-
-// fuzzed is a failure as it is printed.
-type fuzzed struct {
-	Target  string           `json:"target"`
-	Verdict campaign.Verdict `json:"verdict"`
-	Count   int              `json:"graphs"` // that fail so
-	First   int              `json:"first_graph"`
-	Why     string           `json:"why"`
-	Shrunk  bool             `json:"shrunk"`
-	Tries   int              `json:"tries,omitempty"`
-	Files   []string         `json:"files,omitempty"`
-
-	scenario string
-}
-
 func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 	c, err := e.fuzzCampaign(cmd)
 	if err != nil {
@@ -104,19 +79,19 @@ func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 	runs := float64(r.Graphs * len(r.Targets))
 	fmt.Fprintf(e.stderr, "fuzz: %.0f runs in %v, %.0f per second\n", runs, took.Round(time.Millisecond), runs/took.Seconds())
 	for _, l := range r.Lost {
-		fmt.Fprintln(e.stderr, "fuzz:", lostText(c, &l))
+		fmt.Fprintln(e.stderr, "fuzz:", render.LostText(c, &l))
 	}
 	failures, err := writeFailures(c, r, cmd.String("out"), cmd.Int("shrink"))
 	if err != nil {
 		return err
 	}
 	if cmd.Bool("json") {
-		err = render.JSON(e.stdout, fuzzResult{
+		err = render.JSON(e.stdout, render.FuzzResult{
 			Seed: c.Source.Seed, Exhaustive: c.Source.All, Graphs: r.Graphs, Targets: r.Targets,
 			Failures: failures, Interrupted: r.Interrupted, Schema: render.SchemaFuzz,
 		})
 	} else {
-		_, err = fmt.Fprint(e.stdout, fuzzText(c, r, failures))
+		_, err = fmt.Fprint(e.stdout, render.FuzzText(c, r, failures))
 	}
 	switch err := errors.Join(ran, err); {
 	case err != nil:
@@ -127,17 +102,6 @@ func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 		return fmt.Errorf("%w: interrupted after %d graphs", errUndecided, r.Graphs)
 	}
 	return nil
-}
-
-// lostText says that a worker process ended, and what becomes of its graph.
-func lostText(c *campaign.Campaign, l *campaign.LostWorker) string {
-	switch {
-	case l.Graph < 0:
-		return fmt.Sprintf("a worker process ended while a failure was being minimised: %s", l.Why)
-	case c.Source.All != 0:
-		return fmt.Sprintf("a worker process ended at graph %d of all up to size %d, which is played alone: %s", l.Graph, c.Source.All, l.Why)
-	}
-	return fmt.Sprintf("a worker process ended at graph %d of seed %d, which is played alone: %s", l.Graph, c.Source.Seed, l.Why)
 }
 
 // fuzzCampaign reads the flags.
@@ -176,11 +140,11 @@ func (e env) fuzzCampaign(cmd *cli.Command) (*campaign.Campaign, error) {
 }
 
 // writeFailures writes the files of the first failures, the others are only counted.
-func writeFailures(c *campaign.Campaign, r *campaign.CampaignReport, dir string, most int) ([]fuzzed, error) {
-	out := []fuzzed{}
+func writeFailures(c *campaign.Campaign, r *campaign.CampaignReport, dir string, most int) ([]render.Fuzzed, error) {
+	out := []render.Fuzzed{}
 	for i := range r.Failures {
 		f := &r.Failures[i]
-		x := fuzzed{Target: f.Target, Verdict: f.Verdict, Count: f.Count, First: f.First, Why: f.Why, Shrunk: f.Shrunk, Tries: f.Tries}
+		x := render.Fuzzed{Target: f.Target, Verdict: f.Verdict, Count: f.Count, First: f.First, Why: f.Why, Shrunk: f.Shrunk, Tries: f.Tries}
 		if i < most {
 			files, err := f.Files(c.Source, c.Limit)
 			if err != nil {
@@ -193,7 +157,7 @@ func writeFailures(c *campaign.Campaign, r *campaign.CampaignReport, dir string,
 				}
 				x.Files = append(x.Files, path)
 				if strings.HasSuffix(name, ".yaml") {
-					x.scenario = files[name]
+					x.Scenario = files[name]
 				}
 			}
 		}
@@ -216,55 +180,4 @@ func writeWhole(path, text string) error {
 		err = errors.Join(err, os.RemoveAll(part))
 	}
 	return err
-}
-
-// fuzzText prints a campaign.
-func fuzzText(c *campaign.Campaign, r *campaign.CampaignReport, failures []fuzzed) string {
-	var b strings.Builder
-	switch {
-	case c.Source.All != 0 && !r.Interrupted:
-		fmt.Fprintf(&b, "all %d graphs of at most %s and %s, each on %s\n\n",
-			r.Graphs, render.Plural(c.Source.All, "program"), render.Plural(c.Source.All, "call site"), render.Plural(len(r.Targets), "target"))
-	case c.Source.All != 0:
-		fmt.Fprintf(&b, "interrupted: %d of all graphs up to size %d, each on %s\n\n", r.Graphs, c.Source.All, render.Plural(len(r.Targets), "target"))
-	default:
-		if r.Interrupted {
-			b.WriteString("interrupted: ")
-		}
-		fmt.Fprintf(&b, "%s of seed %d, each on %s\n\n", render.Plural(r.Graphs, "graph"), c.Source.Seed, render.Plural(len(r.Targets), "target"))
-	}
-	t := render.NewTable("target", "ok", "foreseen", "unsupported", "failed")
-	t.Right(1, 2, 3, 4)
-	for _, x := range r.Targets {
-		v := x.Verdicts
-		ok, foreseen, cannot := v[campaign.VerdictOK], v[campaign.VerdictForeseen], v[campaign.VerdictUnsupported]
-		failed := -ok - foreseen - cannot
-		for _, n := range v {
-			failed += n
-		}
-		t.Add(x.Target, fmt.Sprint(ok), fmt.Sprint(foreseen), fmt.Sprint(cannot), fmt.Sprint(failed))
-	}
-	b.WriteString(t.String())
-	for _, x := range failures {
-		fmt.Fprintf(&b, "\n%s: %s in %s, first in graph %d", x.Target, x.Verdict, render.Plural(x.Count, "graph"), x.First)
-		if x.Shrunk {
-			fmt.Fprintf(&b, ", minimised by playing %s", render.Plural(x.Tries, "graph"))
-		}
-		b.WriteString("\n")
-		for _, line := range render.Fold(x.Why, render.Width-4) {
-			fmt.Fprintf(&b, "    %s\n", line)
-		}
-		if len(x.Files) > 0 {
-			fmt.Fprintf(&b, "\n%s\n", indent(x.scenario))
-			for _, f := range x.Files {
-				fmt.Fprintf(&b, "    %s\n", f)
-			}
-		}
-	}
-	return b.String()
-}
-
-// indent moves text to the right by one step.
-func indent(text string) string {
-	return "    " + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n    ") + "\n"
 }

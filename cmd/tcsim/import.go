@@ -120,19 +120,12 @@ func hexAddr(s string) (image.Addr, error) {
 	return image.Addr(a), nil
 }
 
-// imported is a program of a file.
-type imported struct {
-	imports.Prog
-	file   string
-	format imports.Format
-}
-
 // importFiles reads all files. A name that occurs again gets a number.
-func (e env) importFiles(cmd *cli.Command, opt imports.Options) ([]imported, []string, error) {
+func (e env) importFiles(cmd *cli.Command, opt imports.Options) ([]render.Imported, []string, error) {
 	if cmd.NArg() > 1 && (opt.Lens != nil || opt.Addrs != nil) {
 		return nil, nil, errors.New("--func-lens and --addrs are for one file")
 	}
-	var out []imported
+	var out []render.Imported
 	var notes []string
 	var errs []error
 	seen := map[string]int{}
@@ -154,14 +147,14 @@ func (e env) importFiles(cmd *cli.Command, opt imports.Options) ([]imported, []s
 			if seen[p.Name]++; seen[p.Name] > 1 {
 				p.Name = fmt.Sprintf("%s#%d", p.Name, seen[p.Name])
 			}
-			out = append(out, imported{p, name, d.Format})
+			out = append(out, render.Imported{Prog: p, File: name, Format: d.Format})
 		}
 	}
 	return out, notes, errors.Join(errs...)
 }
 
 // importList shows what was imported.
-func (e env) importList(cmd *cli.Command, progs []imported, notes []string) error {
+func (e env) importList(cmd *cli.Command, progs []render.Imported, notes []string) error {
 	var rows []render.ImportProg
 	for i := range progs {
 		p := &progs[i]
@@ -170,17 +163,17 @@ func (e env) importList(cmd *cli.Command, progs []imported, notes []string) erro
 		}
 		img, err := p.Image()
 		if err != nil {
-			return badInput(fmt.Errorf("%s: program %s: %w", p.file, p.Name, err))
+			return badInput(fmt.Errorf("%s: program %s: %w", p.File, p.Name, err))
 		}
 		design, err := recognise.RecogniseDesign(img)
 		if err != nil {
-			return badInput(fmt.Errorf("%s: program %s: %w", p.file, p.Name, err))
+			return badInput(fmt.Errorf("%s: program %s: %w", p.File, p.Name, err))
 		}
-		rows = append(rows, importJSON(p, img, &design))
+		rows = append(rows, render.ImportOf(p, img, &design))
 		if cmd.Bool("json") {
 			continue
 		}
-		if err := e.importText(p, img, &design, cmd.Bool("listing")); err != nil {
+		if err := render.ImportText(e.stdout, p, img, &design, cmd.Bool("listing")); err != nil {
 			return err
 		}
 	}
@@ -196,7 +189,7 @@ func (e env) importList(cmd *cli.Command, progs []imported, notes []string) erro
 	return nil
 }
 
-func progNames(progs []imported) []string {
+func progNames(progs []render.Imported) []string {
 	var out []string
 	for i := range progs {
 		out = append(out, progs[i].Name)
@@ -220,93 +213,4 @@ func (e env) readInput(name string) ([]byte, error) {
 		in = f
 	}
 	return io.ReadAll(io.LimitReader(in, imports.MaxSource+1))
-}
-
-func counterText(c image.Counter) string {
-	switch c.Form {
-	case image.CounterValue:
-		return fmt.Sprintf("counter at rbp%+d", c.Off)
-	case image.CounterPtr:
-		return fmt.Sprintf("pointer to the counter at rbp%+d", c.Off)
-	case image.CounterGS:
-		return fmt.Sprintf("per-CPU counter at gs:%#x", uint32(c.Off))
-	}
-	return "no counter"
-}
-
-func (e env) importText(p *imported, img *image.Image, design *recognise.Design, listing bool) error {
-	fmt.Fprintf(e.stdout, "program %s (%s): %s: %s", p.Name, p.format, render.Plural(len(img.Funcs), "function"), designText(design.Name()))
-	if design.Limit != 0 {
-		fmt.Fprintf(e.stdout, ", limit %d", design.Limit)
-	}
-	if f := &img.Funcs[0].Frame; f.Landing >= 0 && len(f.Slots) > 0 {
-		fmt.Fprintf(e.stdout, ", tail calls enter at +%#x", int(f.Landing))
-	}
-	fmt.Fprintln(e.stdout)
-	for i := range img.Funcs {
-		f := &img.Funcs[i]
-		at := "address unknown"
-		if p.Funcs[i].Place == imports.Known {
-			at = fmt.Sprintf("at %#x", uint64(f.Addr))
-		}
-		fmt.Fprintf(e.stdout, "\n%s: %d bytes %s, body at +%#x, %d bytes of stack, %s\n",
-			f.Name, len(f.Code), at, int(f.Frame.Body), f.Frame.Depth, counterText(f.Frame.Counter))
-		for _, c := range f.Calls {
-			to := fmt.Sprintf("%#x", uint64(c.Target))
-			if c.Func >= 0 {
-				to = img.Funcs[c.Func].Name
-			} else if p.Funcs[i].Place != imports.Known {
-				to = "an unknown place"
-			}
-			fmt.Fprintf(e.stdout, "  +%#x: call of %s\n", int(c.Off), to)
-		}
-		for n := range f.TailCalls {
-			fmt.Fprintf(e.stdout, "  +%#x: %s\n", int(f.TailCalls[n].Start), siteText(&f.TailCalls[n]))
-		}
-		if listing {
-			if err := image.WriteListing(e.stdout, f, nil); err != nil {
-				return err
-			}
-		}
-	}
-	fmt.Fprintln(e.stdout)
-	return nil
-}
-
-func siteText(s *image.TailCallSite) string {
-	kind := "indirect"
-	if s.Direct {
-		kind = "direct"
-	}
-	text := kind + " tail call"
-	for _, p := range []struct {
-		name string
-		off  image.CodeOff
-	}{{"bounds", s.Bounds}, {"limit", s.Limit}, {"slot empty", s.Null}, {"count", s.Bump}, {"bypass", s.Bypass}, {"leaves", s.Jump}, {"ends", s.End}} {
-		if p.off >= 0 {
-			text += fmt.Sprintf(", %s +%#x", p.name, int(p.off))
-		}
-	}
-	return text
-}
-
-func importJSON(p *imported, img *image.Image, design *recognise.Design) render.ImportProg {
-	out := render.ImportProg{
-		Name: p.Name, Format: string(p.format), Design: designText(design.Name()), Limit: design.Limit, Landing: int(img.Funcs[0].Frame.Landing),
-	}
-	for i := range img.Funcs {
-		f := &img.Funcs[i]
-		row := render.ImportFunc{
-			Name: f.Name, Size: len(f.Code), Body: int(f.Frame.Body), Stack: int(f.Frame.Depth), Counter: counterText(f.Frame.Counter),
-			Calls: len(f.Calls), Proto: p.Funcs[i].Proto,
-		}
-		if p.Funcs[i].Place == imports.Known {
-			row.Addr = fmt.Sprintf("%#x", uint64(f.Addr))
-		}
-		for n := range f.TailCalls {
-			row.TailCalls = append(row.TailCalls, fmt.Sprintf("+%#x: %s", int(f.TailCalls[n].Start), siteText(&f.TailCalls[n])))
-		}
-		out.Functions = append(out.Functions, row)
-	}
-	return out
 }

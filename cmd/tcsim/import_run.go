@@ -48,7 +48,7 @@ func givenWithoutRun(cmd *cli.Command) string {
 }
 
 // importRun runs imported code.
-func (e env) importRun(ctx context.Context, cmd *cli.Command, progs []imported, notes []string, symbols *imports.Symbols) error {
+func (e env) importRun(ctx context.Context, cmd *cli.Command, progs []render.Imported, notes []string, symbols *imports.Symbols) error {
 	shown, err := chooseEvents(cmd)
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func (e env) importRun(ctx context.Context, cmd *cli.Command, progs []imported, 
 	var plain []imports.Prog
 	for i := range progs {
 		if _, err := progs[i].Image(); err != nil {
-			return badInput(fmt.Errorf("%s: program %s: %w", progs[i].file, progs[i].Name, err))
+			return badInput(fmt.Errorf("%s: program %s: %w", progs[i].File, progs[i].Name, err))
 		}
 		plain = append(plain, progs[i].Prog)
 	}
@@ -96,7 +96,7 @@ func (e env) importRun(ctx context.Context, cmd *cli.Command, progs []imported, 
 	if cmd.Bool("trace") {
 		err = e.printTrace(cmd, res, shown(res.Events))
 	} else {
-		err = e.importVerdict(cmd, im, res, notes)
+		err = render.ImportVerdict(e.stdout, cmd.Bool("json"), im, res, notes)
 	}
 	if err == nil && (res.Violation != nil || res.Killed != "") {
 		return errFailed
@@ -163,37 +163,4 @@ func importSlot(s string) (out replay.ImportSlot, err error) {
 	}
 	out.Key, out.Prog = uint32(key), prog
 	return out, nil
-}
-
-// importVerdict prints what a run gave.
-func (e env) importVerdict(cmd *cli.Command, im *replay.Imported, res *runner.Run, notes []string) error {
-	sum := render.Summarise(res)
-	if cmd.Bool("json") {
-		return render.JSON(e.stdout, render.ImportRun{
-			Program: res.Program, With: im.Names[1:], Design: designText(im.Design), Run: sum, Notes: notes,
-			OK: res.Violation == nil && res.Killed == "", Schema: render.SchemaImport,
-		})
-	}
-	t := render.NewTable("program", "design", "taken", "refused", "stack", "insns", "return", "verdict")
-	t.Right(2, 3, 4, 5, 6)
-	t.Add(res.Program, designText(im.Design), fmt.Sprint(sum.Taken), fmt.Sprint(sum.Refused.Total()), fmt.Sprint(sum.Stack),
-		fmt.Sprint(sum.Insns), sum.Returned(), sum.Verdict())
-	if res.Violation != nil {
-		t.Note(res.Violation.String())
-	}
-	if len(sum.World) > 0 {
-		t.Note("depends on the outside world: " + strings.Join(sum.World, ", "))
-	}
-	fmt.Fprint(e.stdout, t)
-	for _, n := range notes {
-		fmt.Fprintln(e.stdout, strings.Join(render.Fold("note: "+n, render.Width-4), "\n    "))
-	}
-	return nil
-}
-
-func designText(name string) string {
-	if name == "" {
-		return "no tail calls"
-	}
-	return name
 }

@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
-	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 )
@@ -42,25 +41,13 @@ func TestMatrixText(t *testing.T) {
 	}
 }
 
-// TestVerdictCodes: every invariant has a code of its own in the table.
-func TestVerdictCodes(t *testing.T) {
-	seen := map[string]bool{}
-	for _, inv := range check.Invariants() {
-		code := verdictCode(&campaign.Cell{Verdict: campaign.Verdict(inv), Expected: true})
-		if len(code) != 3 || seen[code] {
-			t.Errorf("%s: code %q", inv, code)
-		}
-		seen[code] = true
-	}
-}
-
 // TestMatrixJITFails: a JIT that fails on a program of the cost sheet fails the command, whatever the cells say.
 func TestMatrixJITFails(t *testing.T) {
 	good, bad := campaign.Costs{Target: "6.12"}, campaign.Costs{Target: "src:linux", JITFails: true}
-	if jitFails([]coreCosts{{Costs: []campaign.Costs{good}}, {Costs: []campaign.Costs{good}}}) {
+	if jitFails([]render.CoreCosts{{Costs: []campaign.Costs{good}}, {Costs: []campaign.Costs{good}}}) {
 		t.Error("nothing failed, and it is said")
 	}
-	if !jitFails([]coreCosts{{Costs: []campaign.Costs{good}}, {Costs: []campaign.Costs{good, bad}}}) {
+	if !jitFails([]render.CoreCosts{{Costs: []campaign.Costs{good}}, {Costs: []campaign.Costs{good, bad}}}) {
 		t.Error("a JIT that failed is not seen")
 	}
 }

@@ -203,5 +203,5 @@ func inFull(ctx context.Context, s *runner.Session, res *runner.Result) (string,
 	case err != nil || c == nil:
 		return "", err
 	}
-	return "left alone, " + countSentence(c, defaultGHz), nil
+	return "left alone, " + render.CountSentence(c, defaultGHz), nil
 }

@@ -58,12 +58,14 @@ func (e env) worst(ctx context.Context, cmd *cli.Command) error {
 	}
 	switch {
 	case cmd.Bool("json"):
-		return render.JSON(e.stdout, worstResult{campaign.VerifierEstimate, render.SchemaWorst, check.DefaultStackBudget, found})
+		return render.JSON(e.stdout, render.WorstResult{
+			Estimate: campaign.VerifierEstimate, Schema: render.SchemaWorst, Stack: check.DefaultStackBudget, Worst: found,
+		})
 	case cmd.Bool("scenario"):
 		_, err := fmt.Fprint(e.stdout, found[0].Scenario)
 		return err
 	}
-	fmt.Fprint(e.stdout, worstTable(found))
+	fmt.Fprint(e.stdout, render.WorstTable(found))
 	if len(ts) != 1 {
 		return nil
 	}
@@ -73,40 +75,4 @@ func (e env) worst(ctx context.Context, cmd *cli.Command) error {
 	}
 	_, err = fmt.Fprintf(e.stdout, "\n%s", d.Layout.Picture(stack.Options{Title: "deepest point", All: cmd.Bool("all")}))
 	return err
-}
-
-// worstResult is the object of tcsim worst.
-type worstResult struct {
-	Estimate int               `json:"estimate"`
-	Schema   render.Schema     `json:"schema"`
-	Stack    int               `json:"stack"`
-	Worst    []*campaign.Worst `json:"worst"`
-}
-
-// worstTable has a row for each target: the callers, their BPF stack, what is left of the verifier's
-// estimate (8 KiB) and of a kernel stack (16 KiB).
-func worstTable(found []*campaign.Worst) *render.Table {
-	t := render.NewTable("target", "callers", "stack", "last", "saved", "per tail call", "taken", "one caller", "deepest", "left/8K", "left/16K")
-	t.Right(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
-	for _, w := range found {
-		s := w.Shape
-		theirs := 0
-		if s.Callers > 0 {
-			theirs = s.First + (s.Callers-1)*s.Other
-		}
-		t.Add(w.Target, fmt.Sprint(s.Callers), fmt.Sprint(theirs), fmt.Sprint(s.Last), fmt.Sprint(s.Saved), fmt.Sprint(w.PerTailCall),
-			fmt.Sprint(w.Taken), oneCaller(w), fmt.Sprint(w.Deepest), fmt.Sprint(w.Margin(campaign.VerifierEstimate)), fmt.Sprint(w.Margin(check.DefaultStackBudget)))
-		if w.Endless != "" {
-			t.Note("no bound: with callers, tail calls go on until the stack overflows (" + string(w.Endless) + ")")
-		}
-	}
-	return t
-}
-
-// oneCaller is the deepest stack with one caller only.
-func oneCaller(w *campaign.Worst) string {
-	if w.OneCaller == 0 {
-		return "-"
-	}
-	return fmt.Sprint(w.OneCaller)
 }

@@ -4,6 +4,10 @@ package render
 
 import (
 	"fmt"
+	"io"
+	"maps"
+	"path/filepath"
+	"slices"
 
 	"github.com/tcsim/tcsim/jit/capture"
 )
@@ -36,4 +40,42 @@ func ConformRows(reports []*capture.Report) []ConformRow {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// ConformText prints the totals of each capture, and the listings of what differs.
+func ConformText(w io.Writer, reports []*capture.Report) {
+	t := NewTable("capture", "target", "category", "identical/total")
+	t.Right(3)
+	var all capture.Count
+	refused, gaveUp := 0, 0
+	var tramps capture.Count
+	for _, r := range reports {
+		for _, c := range slices.Sorted(maps.Keys(r.Images)) {
+			t.Add(filepath.Base(r.File), r.Target.Name, c, r.Images[c].String())
+		}
+		t.Add(filepath.Base(r.File), r.Target.Name, "facts", r.Facts.String())
+		if r.Trampolines.Total > 0 {
+			t.Add(filepath.Base(r.File), r.Target.Name, "trampolines", r.Trampolines.String())
+		}
+		n := r.Total()
+		t.Add(filepath.Base(r.File), r.Target.Name, "all", n.String())
+		all.Same += n.Same
+		all.Total += n.Total
+		refused += r.Refused
+		gaveUp += r.NotJITed
+		tramps.Same += r.Trampolines.Same
+		tramps.Total += r.Trampolines.Total
+	}
+	fmt.Fprint(w, t)
+	for _, r := range reports {
+		for _, m := range r.Mismatches {
+			fmt.Fprintf(w, "\n%s:%d: %s: program %d, function %d, %v: %s\n%s",
+				r.File, m.Line, m.Scenario, m.Prog, m.Func, m.State, m.Reason, m.Listing)
+		}
+	}
+	fmt.Fprintf(w, "apart: %s that the kernel refused, %d it did not JIT\n", Plural(refused, "program"), gaveUp)
+	if tramps.Total > 0 {
+		fmt.Fprintf(w, "trampolines: %v\n", tramps)
+	}
+	fmt.Fprintf(w, "identical: %v\n", all)
 }

@@ -4,6 +4,7 @@ package render
 
 import (
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -53,4 +54,20 @@ func SourceFactsText(all []SourceFacts) string {
 		}
 	}
 	return b.String()
+}
+
+// DoctorText prints a line for each self-test.
+func DoctorText(w io.Writer, rows []SelfTest) {
+	for _, r := range rows {
+		word := "ok"
+		if !r.OK {
+			word = "FAILED"
+		}
+		for i, line := range Fold(r.Name+": "+r.Detail, Width-9) {
+			if i > 0 {
+				word = ""
+			}
+			fmt.Fprintf(w, "%-8s %s\n", word, line)
+		}
+	}
 }

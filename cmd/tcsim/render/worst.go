@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package render
+
+import (
+	"fmt"
+
+	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/scenarios/campaign"
+)
+
+// WorstResult is the object of tcsim worst.
+type WorstResult struct {
+	Estimate int               `json:"estimate"`
+	Schema   Schema            `json:"schema"`
+	Stack    int               `json:"stack"`
+	Worst    []*campaign.Worst `json:"worst"`
+}
+
+// WorstTable has a row for each target: the callers, their BPF stack, what is left of the verifier's
+// estimate (8 KiB) and of a kernel stack (16 KiB).
+func WorstTable(found []*campaign.Worst) *Table {
+	t := NewTable("target", "callers", "stack", "last", "saved", "per tail call", "taken", "one caller", "deepest", "left/8K", "left/16K")
+	t.Right(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+	for _, w := range found {
+		s := w.Shape
+		theirs := 0
+		if s.Callers > 0 {
+			theirs = s.First + (s.Callers-1)*s.Other
+		}
+		t.Add(w.Target, fmt.Sprint(s.Callers), fmt.Sprint(theirs), fmt.Sprint(s.Last), fmt.Sprint(s.Saved), fmt.Sprint(w.PerTailCall),
+			fmt.Sprint(w.Taken), oneCaller(w), fmt.Sprint(w.Deepest), fmt.Sprint(w.Margin(campaign.VerifierEstimate)), fmt.Sprint(w.Margin(check.DefaultStackBudget)))
+		if w.Endless != "" {
+			t.Note("no bound: with callers, tail calls go on until the stack overflows (" + string(w.Endless) + ")")
+		}
+	}
+	return t
+}
+
+// oneCaller is the deepest stack with one caller only.
+func oneCaller(w *campaign.Worst) string {
+	if w.OneCaller == 0 {
+		return "-"
+	}
+	return fmt.Sprint(w.OneCaller)
+}
