@@ -6,18 +6,21 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/timingtest"
 )
 
 func judge(t testing.TB, core *timing.Core) *timing.Report {
 	t.Helper()
-	c := loadFor(t, core.Name)
-	r, err := timing.Evaluate(core, c.measured, func(s *timing.Sequence) ([]record.Retired, error) {
-		return c.streams[s.Name], nil
+	c := timingtest.LoadFor(t, core.Name)
+	r, err := timing.Evaluate(core, c.Measured, func(s *timing.Sequence) ([]record.Retired, error) {
+		return c.Streams[s.Name], nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -27,15 +30,15 @@ func judge(t testing.TB, core *timing.Core) *timing.Report {
 
 // TestEvaluateErrors: every sequence that fails is named.
 func TestEvaluateErrors(t *testing.T) {
-	c := load(t)
-	r, err := timing.Evaluate(core(t, ""), c.measured, func(s *timing.Sequence) ([]record.Retired, error) {
+	c := timingtest.Load(t)
+	r, err := timing.Evaluate(timingtest.Core(t, ""), c.Measured, func(s *timing.Sequence) ([]record.Retired, error) {
 		switch s.Name {
 		case "nop5":
 			return nil, errors.New("engine stopped")
 		case "nop1":
-			return c.streams[s.Name][:60], nil
+			return c.Streams[s.Name][:60], nil
 		}
-		return c.streams[s.Name], nil
+		return c.Streams[s.Name], nil
 	})
 	if r != nil || err == nil || !strings.Contains(err.Error(), "nop5: engine stopped") || !strings.Contains(err.Error(), "nop1: 1 trips") {
 		t.Errorf("report %v, error %v", r, err)
@@ -45,7 +48,7 @@ func TestEvaluateErrors(t *testing.T) {
 // TestAccuracy holds the model of Golden Cove to its error on real hardware. The limits are what is
 // promised; docs/timing.md has the table.
 func TestAccuracy(t *testing.T) {
-	r := judge(t, core(t, "glc"))
+	r := judge(t, timingtest.Core(t, "glc"))
 	straight := map[string]bool{"alu": true, "mov": true, "shift": true, "muldiv": true, "mem": true, "atomic": true, "serial": true}
 	limits := map[string]float64{"tailcall": 10, "program": 10, "call": 15, "all": 8}
 	for k := range straight {
@@ -72,7 +75,7 @@ func TestAccuracy(t *testing.T) {
 // TestAccuracyZen5 holds the model of Zen 5 to its error; docs/timing.md has the table, and what is not
 // understood.
 func TestAccuracyZen5(t *testing.T) {
-	r := judge(t, core(t, "zen5"))
+	r := judge(t, timingtest.Core(t, "zen5"))
 	limits := map[string]float64{
 		"alu": 2, "shift": 2, "mem": 2, "atomic": 2, "serial": 2, "stack": 2, "call": 2, "branch": 6,
 		"shape": 7, "program": 8, "tailcall": 13, "all": 5,
@@ -88,7 +91,7 @@ func TestAccuracyZen5(t *testing.T) {
 func TestAccuracyHeldOut(t *testing.T) {
 	fitted := fittedNames(t)
 	var rs []timing.Result
-	for _, r := range judge(t, core(t, "glc")).Results {
+	for _, r := range judge(t, timingtest.Core(t, "glc")).Results {
 		if !fitted[r.Name] {
 			rs = append(rs, r)
 		}
@@ -110,7 +113,7 @@ func TestAccuracyHeldOut(t *testing.T) {
 // Golden Cove are not theirs.
 func TestOtherCores(t *testing.T) {
 	for _, name := range []string{"icl", "skx"} {
-		r := judge(t, core(t, name))
+		r := judge(t, timingtest.Core(t, name))
 		if m := r.MAPE(); m < 10 || m > 100 {
 			t.Errorf("%s: MAPE %.1f %% against Golden Cove", name, m)
 		}
@@ -118,7 +121,7 @@ func TestOtherCores(t *testing.T) {
 }
 
 func TestDeterministic(t *testing.T) {
-	a, b := judge(t, core(t, "")), judge(t, core(t, ""))
+	a, b := judge(t, timingtest.Core(t, "")), judge(t, timingtest.Core(t, ""))
 	x, err := json.Marshal(a)
 	if err != nil {
 		t.Fatal(err)
@@ -136,13 +139,13 @@ func TestDeterministic(t *testing.T) {
 }
 
 func TestReportText(t *testing.T) {
-	c := load(t)
+	c := timingtest.Load(t)
 	var rs []timing.Result
 	for _, n := range []string{"add_rr_dep", "jmp_next", "tc33_v2020_direct", "tc33self_v2020q_direct"} {
-		rs = append(rs, c.predict(t, core(t, ""), n))
+		rs = append(rs, c.Predict(t, timingtest.Core(t, ""), n))
 	}
 	var b strings.Builder
-	if err := timing.NewReport(core(t, ""), c.measured, rs).WriteText(&b); err != nil {
+	if err := timing.NewReport(timingtest.Core(t, ""), c.Measured, rs).WriteText(&b); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
@@ -157,12 +160,32 @@ func TestReportText(t *testing.T) {
 
 // TestSwapped shows that the order of designs is judged.
 func TestSwapped(t *testing.T) {
-	c := load(t)
-	a := c.predict(t, core(t, ""), "tc33self_v2020q_direct")
-	b := c.predict(t, core(t, ""), "tc33_v2020_direct")
+	c := timingtest.Load(t)
+	a := c.Predict(t, timingtest.Core(t, ""), "tc33self_v2020q_direct")
+	b := c.Predict(t, timingtest.Core(t, ""), "tc33_v2020_direct")
 	a.Predicted, b.Predicted = b.Predicted, a.Predicted
-	r := timing.NewReport(core(t, ""), c.measured, []timing.Result{b, a})
+	r := timing.NewReport(timingtest.Core(t, ""), c.Measured, []timing.Result{b, a})
 	if len(r.Swapped) != 1 || r.Swapped[0] != [2]string{a.Name, b.Name} {
 		t.Errorf("swapped pairs: %v", r.Swapped)
 	}
+}
+
+// fittedNames are the sequences that the table of Golden Cove names as the source of a value.
+func fittedNames(t testing.TB) map[string]bool {
+	t.Helper()
+	src, err := os.ReadFile("cores/glc.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, s := range timingtest.Load(t).Measured.Sequences {
+		known[s.Name] = true
+	}
+	out := map[string]bool{}
+	for _, w := range regexp.MustCompile(`[a-z0-9_]+`).FindAllString(string(src), -1) {
+		if known[w] {
+			out[w] = true
+		}
+	}
+	return out
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/timingtest"
 )
 
 func coreText(t testing.TB, name string) string {
@@ -77,13 +78,13 @@ func TestEqualPorts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	corpus := load(t)
+	corpus := timingtest.Load(t)
 	for _, name := range []string{"store_indep", "push_sub_add", "rmw_reg", "call_mem", "tc33_v2020_direct", "lock_add"} {
-		if r := corpus.predict(t, c, name); r.Predicted <= 0 {
+		if r := corpus.Predict(t, c, name); r.Predicted <= 0 {
 			t.Errorf("%s: %v cycles", name, r.Predicted)
 		}
 	}
-	if r := corpus.predict(t, c, "store_indep"); r.Predicted < 23 {
+	if r := corpus.Predict(t, c, "store_indep"); r.Predicted < 23 {
 		t.Errorf("store_indep: 24 stores, one a cycle, in %.2f cycles", r.Predicted)
 	}
 }

@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/timingtest"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -30,7 +30,7 @@ func TestReadMeasured(t *testing.T) {
 	if diff := cmp.Diff([]timing.MemWord{{Addr: 0x20000008, Value: 5}}, s.Mem); diff != "" {
 		t.Error(diff)
 	}
-	if n := len(load(t).measured.Sequences); n != 130 {
+	if n := len(timingtest.Load(t).Measured.Sequences); n != 130 {
 		t.Errorf("measured.json: %d sequences", n)
 	}
 }
@@ -93,9 +93,9 @@ func TestReadMeasuredErrors(t *testing.T) {
 }
 
 func TestPredictTooShort(t *testing.T) {
-	c := load(t)
-	s, stream := c.sequence(t, "add_rr_dep")
-	if _, err := s.Predict(core(t, ""), stream[:20]); err == nil || !strings.Contains(err.Error(), "too few") {
+	c := timingtest.Load(t)
+	s, stream := c.Sequence(t, "add_rr_dep")
+	if _, err := s.Predict(timingtest.Core(t, ""), stream[:20]); err == nil || !strings.Contains(err.Error(), "too few") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -107,30 +107,6 @@ func FuzzReadMeasured(f *testing.F) {
 		m, err := timing.ReadMeasured("m.json", bytes.NewReader(data))
 		if (m == nil) == (err == nil) {
 			t.Errorf("measured %v with error %v", m, err)
-		}
-	})
-}
-
-// FuzzModel runs arbitrary code and records: the model must neither panic nor run backwards.
-func FuzzModel(f *testing.F) {
-	f.Add([]byte{0x48, 0x01, 0xd8, 0x55, 0xc3, 0xe8, 0, 0, 0, 0, 0xff, 0xe0, 0x75, 0x02}, []byte{0, 3, 4, 5, 10, 12, 12})
-	f.Add([]byte{0x83, 0x00, 0x01, 0xc9, 0xf0, 0x48, 0x01, 0x07, 0x0f, 0xae, 0xe8, 0xf3, 0x90, 0x48, 0xf7, 0xf3}, []byte{0, 3, 4, 8, 11, 13})
-	f.Fuzz(func(t *testing.T, code, path []byte) {
-		m := timing.New(core(t, ""), text(0x1000, code...))
-		var last timing.Cycle
-		for n := range path {
-			next := x86.Addr(0)
-			if n+1 < len(path) {
-				next = 0x1000 + x86.Addr(path[n+1])
-			}
-			// The engine never retires half of a pair without the other half, but a stream may be cut.
-			if err := m.Step(record.Retired{RIP: 0x1000 + x86.Addr(path[n]), EA: x86.Addr(n) * 4}, next); err != nil {
-				return
-			}
-			if m.Cycle() < last {
-				t.Fatalf("cycle %d after %d", m.Cycle(), last)
-			}
-			last = m.Cycle()
 		}
 	})
 }

@@ -3,11 +3,10 @@
 package timing_test
 
 import (
-	"os"
-	"regexp"
 	"testing"
 
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/timingtest"
 )
 
 // mechanisms names for each mechanism a measured sequence that shows it, and a change of the core
@@ -99,16 +98,16 @@ func narrow(c *timing.Core, entries int) []timing.Scheduler {
 
 func TestMechanisms(t *testing.T) {
 	for _, name := range []string{"glc", "zen5"} {
-		c := loadFor(t, name)
+		c := timingtest.LoadFor(t, name)
 		for _, m := range mechanisms[name] {
 			t.Run(name+"/"+m.name, func(t *testing.T) {
-				with := c.predict(t, core(t, name), m.sequence)
+				with := c.Predict(t, timingtest.Core(t, name), m.sequence)
 				if abs(with.Error) > m.tolerance {
 					t.Errorf("%s: predicted %.2f, measured %.2f to %.2f", m.sequence, with.Predicted, with.P10, with.P90)
 				}
-				changed := core(t, name)
+				changed := timingtest.Core(t, name)
 				m.without(changed)
-				if r := c.predict(t, changed, m.sequence); abs(r.Error) <= m.tolerance || abs(r.Predicted-with.Predicted) < 0.02*with.Predicted {
+				if r := c.Predict(t, changed, m.sequence); abs(r.Error) <= m.tolerance || abs(r.Predicted-with.Predicted) < 0.02*with.Predicted {
 					t.Errorf("%s: without the mechanism %.2f, with it %.2f, measured %.2f", m.sequence, r.Predicted, with.Predicted, r.Median)
 				}
 			})
@@ -120,34 +119,14 @@ func abs(v float64) float64 { return max(v, -v) }
 
 // TestStraightForms meets the measurement of sequences that show the cost of a form, not a mechanism.
 func TestStraightForms(t *testing.T) {
-	c := load(t)
+	c := timingtest.Load(t)
 	for _, name := range []string{
 		"add_rr_dep", "add_imm8_32_dep", "neg_dep", "bswap64_dep", "rol16_dep", "lea3_dep", "xor_zero",
 		"mov32_same", "mov_imm32", "movsxd_dep", "shl_imm_dep", "shlx_count_imm", "imul_dep", "imul_imm_dep",
 		"div32_dep", "div64_dep", "div_jit", "div_mod", "load_op", "lock_add", "lock_or", "lfence",
 	} {
-		if r := c.predict(t, core(t, "glc"), name); r.Error != 0 {
+		if r := c.Predict(t, timingtest.Core(t, "glc"), name); r.Error != 0 {
 			t.Errorf("%s: predicted %.2f, measured %.2f to %.2f", name, r.Predicted, r.P10, r.P90)
 		}
 	}
-}
-
-// fittedNames are the sequences that the table of Golden Cove names as the source of a value.
-func fittedNames(t testing.TB) map[string]bool {
-	t.Helper()
-	src, err := os.ReadFile("cores/glc.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	known := map[string]bool{}
-	for _, s := range load(t).measured.Sequences {
-		known[s.Name] = true
-	}
-	out := map[string]bool{}
-	for _, w := range regexp.MustCompile(`[a-z0-9_]+`).FindAllString(string(src), -1) {
-		if known[w] {
-			out[w] = true
-		}
-	}
-	return out
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/timingtest"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -36,7 +37,7 @@ func TestUnknownForm(t *testing.T) {
 		{"not mapped", nil, "not mapped"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m := timing.New(core(t, ""), text(0x1000, c.code...))
+			m := timing.New(timingtest.Core(t, ""), text(0x1000, c.code...))
 			err := m.Step(record.Retired{RIP: 0x1000}, 0)
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %v, want %q", err, c.want)
@@ -60,7 +61,7 @@ func TestCoreNamed(t *testing.T) {
 // TestForget changes an instruction behind the model's back, as a poke does.
 func TestForget(t *testing.T) {
 	code := []byte{0x48, 0x01, 0xd8} // add rax,rbx
-	m := timing.New(core(t, ""), func(pc x86.Addr) ([]byte, error) { return code, nil })
+	m := timing.New(timingtest.Core(t, ""), func(pc x86.Addr) ([]byte, error) { return code, nil })
 	run := func() timing.Cycle {
 		before := m.Cycle()
 		for range 100 {
@@ -87,11 +88,11 @@ func TestForget(t *testing.T) {
 
 // TestStamps checks the order of the stages and that the costs add up, on every sequence.
 func TestStamps(t *testing.T) {
-	c := load(t)
-	for n := range c.measured.Sequences {
-		s := &c.measured.Sequences[n]
-		m := timing.New(core(t, ""), s.CodeAt)
-		stream := c.streams[s.Name]
+	c := timingtest.Load(t)
+	for n := range c.Measured.Sequences {
+		s := &c.Measured.Sequences[n]
+		m := timing.New(timingtest.Core(t, ""), s.CodeAt)
+		stream := c.Streams[s.Name]
 		var sum, retire timing.Cycle
 		var costs timing.Costs
 		for i, r := range stream[:min(len(stream), 3000)] {
@@ -121,7 +122,7 @@ func TestStamps(t *testing.T) {
 // TestCauses checks what the cycles of a sequence are put down to: the named cause must have at
 // least the given share of them.
 func TestCauses(t *testing.T) {
-	c := load(t)
+	c := timingtest.Load(t)
 	for _, x := range []struct {
 		sequence string
 		cause    timing.Cause
@@ -140,8 +141,8 @@ func TestCauses(t *testing.T) {
 		{"lfence", timing.CauseSerialize, 0.85},
 		{"lock_add", timing.CauseSerialize, 0.9},
 	} {
-		s, stream := c.sequence(t, x.sequence)
-		m := timing.New(core(t, ""), s.CodeAt)
+		s, stream := c.Sequence(t, x.sequence)
+		m := timing.New(timingtest.Core(t, ""), s.CodeAt)
 		var costs timing.Costs
 		for i := 0; i+1 < len(stream); i++ {
 			if err := m.Step(stream[i], stream[i+1].RIP); err != nil {
@@ -162,10 +163,10 @@ func TestCauses(t *testing.T) {
 
 // TestNoAllocation: a warm model does not allocate.
 func TestNoAllocation(t *testing.T) {
-	c := load(t)
-	s, stream := c.sequence(t, "tc33_v2020_retpoline")
+	c := timingtest.Load(t)
+	s, stream := c.Sequence(t, "tc33_v2020_retpoline")
 	stream = stream[:len(stream)-1]
-	m := timing.New(core(t, ""), s.CodeAt)
+	m := timing.New(timingtest.Core(t, ""), s.CodeAt)
 	run := func() {
 		for i := range len(stream) - 1 {
 			if err := m.Step(stream[i], stream[i+1].RIP); err != nil {
@@ -180,9 +181,9 @@ func TestNoAllocation(t *testing.T) {
 }
 
 func TestPipelineView(t *testing.T) {
-	c := load(t)
-	s, stream := c.sequence(t, "stfwd_rdi_imul")
-	m := timing.New(core(t, ""), s.CodeAt)
+	c := timingtest.Load(t)
+	s, stream := c.Sequence(t, "stfwd_rdi_imul")
+	m := timing.New(timingtest.Core(t, ""), s.CodeAt)
 	var rows []timing.PipelineRow
 	for i := range 400 {
 		if err := m.Step(stream[i], stream[i+1].RIP); err != nil {
@@ -216,11 +217,11 @@ func TestPipelineView(t *testing.T) {
 }
 
 func BenchmarkModel(b *testing.B) {
-	c := load(b)
+	c := timingtest.Load(b)
 	for _, name := range []string{"alu_mix", "tc33_v2024_jmp", "tc33_v2020_retpoline", "hier_v2023_limit", "xdp_parse"} {
 		b.Run(name, func(b *testing.B) {
-			s, stream := c.sequence(b, name)
-			m := timing.New(core(b, ""), s.CodeAt)
+			s, stream := c.Sequence(b, name)
+			m := timing.New(timingtest.Core(b, ""), s.CodeAt)
 			n := 0
 			for b.Loop() {
 				if err := m.Run(stream); err != nil {
@@ -234,7 +235,7 @@ func BenchmarkModel(b *testing.B) {
 }
 
 func BenchmarkNew(b *testing.B) {
-	c := core(b, "")
+	c := timingtest.Core(b, "")
 	code := text(0x1000, 0xc3)
 	for b.Loop() {
 		timing.New(c, code)

@@ -10,51 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/timingtest"
 )
-
-// TestWith changes one parameter of a copy, within what a core file may say.
-func TestWith(t *testing.T) {
-	glc := core(t, "glc")
-	c, err := glc.With("branch.mispredict", "30")
-	if err != nil || c.Branch.Mispredict != 30 || glc.Branch.Mispredict == 30 {
-		t.Errorf("%v, was %v, error %v", c, glc.Branch.Mispredict, err)
-	}
-	for _, bad := range [][3]string{
-		{"branch.nothing", "1", `parameter "branch.nothing": not known; there are front.decode_width`},
-		{"rename.width", "0", "expected a whole number from 1"},
-		{"memory.store_buffer", "256", "expected less than 256"},
-		{"memory.rename_loads", "2", "expected true or false"},
-		{"memory.load_ports", "Q", "port 'Q'"},
-	} {
-		if c, err := glc.With(bad[0], bad[1]); c != nil || err == nil || !strings.Contains(err.Error(), bad[2]) {
-			t.Errorf("%s = %s: error %v", bad[0], bad[1], err)
-		}
-	}
-}
-
-// TestNear: the values that a sweep tries hold the present one, and the mechanism off where it can be.
-func TestNear(t *testing.T) {
-	for _, c := range []struct {
-		p    timing.Param
-		want []string
-	}{
-		{timing.Param{Value: "24", Optional: true}, []string{"0", "18", "21", "24", "27", "30"}},
-		{timing.Param{Value: "1"}, []string{"1", "2", "3"}},
-		{timing.Param{Value: "true", Optional: true}, []string{"false", "true"}},
-		{timing.Param{Value: "-1"}, []string{"-1", "1"}},
-		{timing.Param{Value: "23A"}, []string{"23A"}},
-	} {
-		got := c.p.Near()
-		if diff := cmp.Diff(c.want, got); diff != "" && c.p.Value != "23A" {
-			t.Errorf("%s: %s", c.p.Value, diff)
-		}
-	}
-	for _, p := range core(t, "zen5").Params() {
-		if p.Value != "0" && p.Value != "false" && p.Source == "" && !strings.HasPrefix(p.Path, "back.bank") {
-			t.Errorf("%s = %s has no source", p.Path, p.Value)
-		}
-	}
-}
 
 // TestStatesOf groups passes; single ones are disturbed and belong to no state.
 func TestStatesOf(t *testing.T) {
@@ -83,7 +40,7 @@ func TestStatesOf(t *testing.T) {
 // TestHeldOut fixes which sequences are held out.
 func TestHeldOut(t *testing.T) {
 	var held []string
-	for _, s := range load(t).measured.Sequences {
+	for _, s := range timingtest.Load(t).Measured.Sequences {
 		if timing.HeldOut(s.Name) {
 			held = append(held, s.Name)
 		}
@@ -95,11 +52,11 @@ func TestHeldOut(t *testing.T) {
 
 // TestSweep: a value that changes a prediction names the sequence.
 func TestSweep(t *testing.T) {
-	c := load(t)
-	glc := core(t, "glc")
+	c := timingtest.Load(t)
+	glc := timingtest.Core(t, "glc")
 	predict := func(k *timing.Core) (rs []timing.Result) {
 		for _, n := range []string{"load_chain", "add_rr_dep", "rmw_reg"} {
-			rs = append(rs, c.predict(t, k, n))
+			rs = append(rs, c.Predict(t, k, n))
 		}
 		return rs
 	}

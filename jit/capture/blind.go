@@ -8,7 +8,6 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
-	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -71,23 +70,18 @@ func drawnOf(f *Func) (d drawn) {
 	return d
 }
 
-// blindTarget is the target for one program: with the numbers that its kernel drew.
-func (j *job) blindTarget(n int) (*jit.Target, error) {
-	t := j.target
-	if t.Emit.Blind == nil || !j.src.Header.blinds() {
-		return t, nil
-	}
-	all, err := j.s.drawn(n)
+// Drawn returns the random numbers that the kernel blinded the constants of each function of program n with, in
+// the order of its code.
+func (s *Scenario) Drawn(n int) ([][]uint32, error) {
+	all, err := s.drawn(n)
 	if err != nil {
 		return nil, err
 	}
-	b := &kernels.Blinding{}
+	var random [][]uint32
 	for _, d := range all {
-		b.Drawn = append(b.Drawn, d.random)
+		random = append(random, d.random)
 	}
-	own := *t
-	own.Emit.Blind = b
-	return &own, nil
+	return random, nil
 }
 
 // drawn reads what the kernel drew for each function of a program, as many numbers as its instructions need. The

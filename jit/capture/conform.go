@@ -129,6 +129,14 @@ func Conform(src *Source, opts Options) (*Report, error) {
 	return r, nil
 }
 
+// rebind has a target's emitter make code for the target as it has become.
+func rebind(t *jit.Target) (*jit.Target, error) {
+	if t.Emitter == nil {
+		return t, nil
+	}
+	return t.Of(t)
+}
+
 // result is the outcome for one scenario.
 type result struct {
 	err         error
@@ -250,7 +258,7 @@ func (c *conformer) scenario(i int, res *result) {
 	res.name, res.category = s.Name, s.Category
 	j := &job{conformer: c, s: s, res: res, images: make([]*image.Image, len(s.Progs)), verified: make([]*verify.Verified, len(s.Progs))}
 	states := []State{Empty}
-	if s.hasProgArray() {
+	if hasProgArray(s) {
 		states = append(states, Populated, Deleted)
 	}
 	for n := range s.Progs {
@@ -279,7 +287,7 @@ func (c *conformer) scenario(i int, res *result) {
 	}
 }
 
-func (s *Scenario) hasProgArray() bool {
+func hasProgArray(s *Scenario) bool {
 	for i := range s.Maps {
 		if s.Maps[i].Type == bpf.ProgArray {
 			return true
@@ -429,7 +437,7 @@ func (j *job) facts(n int, img *image.Image) {
 	}
 	for i, want := range p.TailCalls {
 		// A record says what was asked of the kernel; the code has the last word.
-		want.Direct = want.Direct && !p.leaves(want.Func, want.Off, p.codeEnd(InsnPos{Func: want.Func, Off: want.Off}))
+		want.Direct = want.Direct && !p.LeavesAt(want.Func, want.Off)
 		if i >= len(found) {
 			note(want.Func, false, "tail call at %d is missing", want.Off)
 			continue

@@ -12,11 +12,12 @@ import (
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/jittest"
 )
 
 // TestConform compiles every program of every capture and compares all code with the kernel's.
 func TestConform(t *testing.T) {
-	for _, name := range captureNames(t) {
+	for _, name := range jittest.CaptureNames(t) {
 		if testing.Short() && !strings.Contains(name, "lfence") && !strings.Contains(name, "extra-") {
 			continue
 		}
@@ -70,7 +71,7 @@ func excerpt(t testing.TB, file string, edit func(string) string, names ...strin
 		t.Fatalf("%s has %d of the scenarios %v", file, len(keep)-1, names)
 	}
 	keep = append(keep, lines[len(lines)-1])
-	src, err := capture.Read(bytes.NewReader(pack(t, strings.Join(keep, "\n"))), file)
+	src, err := capture.Read(bytes.NewReader(jittest.Pack(t, strings.Join(keep, "\n"))), file)
 	if err != nil {
 		t.Fatal(err)
 	}

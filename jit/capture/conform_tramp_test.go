@@ -10,13 +10,14 @@ import (
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/jittest"
 )
 
 // TestConformTrampolines compares every trampoline of the captures, the patched instructions and the
 // functions in state traced with the kernels'.
 func TestConformTrampolines(t *testing.T) {
 	files := 0
-	for _, name := range captureNames(t) {
+	for _, name := range jittest.CaptureNames(t) {
 		base := strings.TrimSuffix(path.Base(name), ".jsonl.gz")
 		if !strings.HasPrefix(base, "extra-") {
 			continue

@@ -138,7 +138,7 @@ func (p *Prog) tailCalls() {
 		if in.Op != bpf.OpCall || in.Src != 0 || in.Imm != bpf.HelperTailCall || p.hidden(m.Func) {
 			continue
 		}
-		p.TailCalls = append(p.TailCalls, TailCall{Func: m.Func, Off: m.Off, Direct: !p.leaves(m.Func, m.Off, p.codeEnd(m))})
+		p.TailCalls = append(p.TailCalls, TailCall{Func: m.Func, Off: m.Off, Direct: !p.LeavesAt(m.Func, m.Off)})
 	}
 }
 
@@ -151,6 +151,12 @@ func (p *Prog) codeEnd(m InsnPos) image.CodeOff {
 		}
 	}
 	return end
+}
+
+// LeavesAt reports whether the code of one instruction, which begins at off of a function, has a jump that leaves
+// the function in state Empty.
+func (p *Prog) LeavesAt(fn int, off image.CodeOff) bool {
+	return p.leaves(fn, off, p.codeEnd(InsnPos{Func: fn, Off: off}))
 }
 
 // leaves reports whether code of a function, in state Empty, has a jump that leaves the function.

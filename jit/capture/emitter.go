@@ -17,11 +17,3 @@ func (h *Header) TargetWith(t *jit.Target) (*jit.Target, error) {
 	}
 	return t.Of(own)
 }
-
-// rebind has a target's emitter make code for the target as it has become.
-func rebind(t *jit.Target) (*jit.Target, error) {
-	if t.Emitter == nil {
-		return t, nil
-	}
-	return t.Of(t)
-}

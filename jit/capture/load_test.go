@@ -4,11 +4,8 @@ package capture_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -17,21 +14,13 @@ import (
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/jittest"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify"
 )
 
-func captureNames(t testing.TB) []string {
-	t.Helper()
-	names, err := fs.Glob(fixtures.FS, "kernels/*.jsonl.gz")
-	if err != nil || len(names) == 0 {
-		t.Fatalf("no captures: %v", err)
-	}
-	return names
-}
-
 func TestLoadAll(t *testing.T) {
-	for _, name := range captureNames(t) {
+	for _, name := range jittest.CaptureNames(t) {
 		if testing.Short() && !strings.Contains(name, "extra-") {
 			continue
 		}
@@ -44,19 +33,6 @@ func TestLoadAll(t *testing.T) {
 			t.Errorf("%s: %d scenarios, header says %d", name, len(f.Scenarios), f.Header.Scenarios)
 		}
 	}
-}
-
-func pack(t testing.TB, text string) []byte {
-	t.Helper()
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	if _, err := io.WriteString(z, text); err != nil {
-		t.Fatal(err)
-	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return b.Bytes()
 }
 
 const (
@@ -92,7 +68,7 @@ func load(t testing.TB, data []byte) error {
 }
 
 func TestGoodCapture(t *testing.T) {
-	if err := load(t, pack(t, goodHeader+"\n"+goodScenario+"\n"+goodSymbols+"\n")); err != nil {
+	if err := load(t, jittest.Pack(t, goodHeader+"\n"+goodScenario+"\n"+goodSymbols+"\n")); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -145,7 +121,7 @@ func TestMistakes(t *testing.T) {
 			if bad == text {
 				t.Fatalf("%q is not in the capture", c.old)
 			}
-			err := load(t, pack(t, bad))
+			err := load(t, jittest.Pack(t, bad))
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got\n%v\nexpected %s", err, c.want)
 			}
@@ -154,7 +130,7 @@ func TestMistakes(t *testing.T) {
 }
 
 func TestBadFiles(t *testing.T) {
-	good := pack(t, goodHeader+"\n"+goodScenario+"\n"+goodSymbols+"\n")
+	good := jittest.Pack(t, goodHeader+"\n"+goodScenario+"\n"+goodSymbols+"\n")
 	corrupt := bytes.Clone(good)
 	corrupt[len(corrupt)/2] ^= 0x55
 	for name, c := range map[string]struct {
@@ -165,11 +141,11 @@ func TestBadFiles(t *testing.T) {
 		"empty":        {nil, "f: expected a gzip file"},
 		"truncated":    {good[:len(good)/2], "f: gzip file is truncated after"},
 		"corrupt":      {corrupt, "f: gzip file is "},
-		"header only":  {pack(t, goodHeader), "expected a header line and a symbol line, found 1 lines"},
-		"no header":    {pack(t, goodScenario+"\n"+goodSymbols), `f:1: type: expected a header line here, found "scenario"`},
-		"cut off":      {pack(t, goodHeader+"\n"+goodScenario), `f:2: type: expected a symbols line here, found "scenario"`},
-		"empty line":   {pack(t, goodHeader+"\n\n"+goodSymbols), `f:2:1: expected an object, found the end of the line`},
-		"deep nesting": {pack(t, goodHeader+"\n"+`{"x": `+strings.Repeat("[", 100)+"\n"+goodSymbols), "nested deeper than"},
+		"header only":  {jittest.Pack(t, goodHeader), "expected a header line and a symbol line, found 1 lines"},
+		"no header":    {jittest.Pack(t, goodScenario+"\n"+goodSymbols), `f:1: type: expected a header line here, found "scenario"`},
+		"cut off":      {jittest.Pack(t, goodHeader+"\n"+goodScenario), `f:2: type: expected a symbols line here, found "scenario"`},
+		"empty line":   {jittest.Pack(t, goodHeader+"\n\n"+goodSymbols), `f:2:1: expected an object, found the end of the line`},
+		"deep nesting": {jittest.Pack(t, goodHeader+"\n"+`{"x": `+strings.Repeat("[", 100)+"\n"+goodSymbols), "nested deeper than"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := load(t, c.data); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -186,7 +162,7 @@ func TestAllMistakes(t *testing.T) {
 	header := strings.Replace(goodHeader, `"scenarios": 1`, `"scenarios": 3`, 1)
 	dir := t.TempDir()
 	path := dir + "/c.jsonl.gz"
-	writeFile(t, path, pack(t, fmt.Sprintf("%s\n%s\n%s\n%s\n%s\n", header, one, two, goodScenario, goodSymbols)))
+	writeFile(t, path, jittest.Pack(t, fmt.Sprintf("%s\n%s\n%s\n%s\n%s\n", header, one, two, goodScenario, goodSymbols)))
 	_, err := capture.Load(path)
 	var m capture.Mistakes
 	if !errors.As(err, &m) || len(m) != 2 || m[0].Line != 2 || m[1].Line != 3 || m[1].Path != "progs[0].funcs[0].adr" {
@@ -197,7 +173,7 @@ func TestAllMistakes(t *testing.T) {
 func TestDuplicateNames(t *testing.T) {
 	header := strings.Replace(goodHeader, `"scenarios": 1`, `"scenarios": 2`, 1)
 	path := t.TempDir() + "/c.jsonl.gz"
-	writeFile(t, path, pack(t, header+"\n"+goodScenario+"\n"+goodScenario+"\n"+goodSymbols+"\n"))
+	writeFile(t, path, jittest.Pack(t, header+"\n"+goodScenario+"\n"+goodScenario+"\n"+goodSymbols+"\n"))
 	if _, err := capture.Load(path); err == nil || !strings.Contains(err.Error(), `"isa/x" is also the name in line 2`) {
 		t.Errorf("got %v", err)
 	}
@@ -215,7 +191,7 @@ func contextFields() string {
 
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(goodHeader + "\n" + goodScenario + "\n" + goodSymbols + "\n"))
-	f.Add(pack(f, goodHeader+"\n"+goodSymbols))
+	f.Add(jittest.Pack(f, goodHeader+"\n"+goodSymbols))
 	header2 := strings.Replace(goodHeader, `"format": 1`, `"format": 2, "offsets": {"map_max_entries": 1, "array_ptrs": 2, "prog_bpf_func": 3}`, 1)
 	scenario2 := strings.Replace(goodScenario, `"prog_type": 3`, `"prog_type": 3, "found": 1, "source": "x", "played": [{"action": 1, "retval": 2, "values": [[0, "00", "01"]]}]`, 1)
 	f.Add([]byte(header2 + "\n" + scenario2 + "\n" + goodSymbols + "\n"))
@@ -226,7 +202,7 @@ func FuzzRead(f *testing.F) {
 	f.Add([]byte(header3 + "\n" + scenario3 + "\n" + goodSymbols + "\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if bytes.HasPrefix(data, []byte("{")) {
-			data = pack(t, string(data))
+			data = jittest.Pack(t, string(data))
 		}
 		src, err := capture.Read(bytes.NewReader(data), "f")
 		if err != nil {
