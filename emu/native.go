@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"unsafe"
 
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/measured"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -43,7 +43,7 @@ func HostName() string {
 // expects and unmapped at the end. What the code does is done to this process: a fault ends it, an
 // endless loop hangs it. So call it in a process of its own, with code that has returned in the
 // emulator, and one call at a time. The error is an ErrNative if the machine refuses.
-func TimeNative(s *timing.Sequence, reps int) ([]timing.HostRep, error) {
+func TimeNative(s *measured.Sequence, reps int) ([]measured.HostRep, error) {
 	if err := HostUsable(); err != nil {
 		return nil, err
 	}
@@ -66,12 +66,12 @@ func TimeNative(s *timing.Sequence, reps int) ([]timing.HostRep, error) {
 		code: (*C.uint8_t)(&s.Code[0]), code_at: C.uint64_t(s.At), code_len: C.uint64_t(len(s.Code)),
 		region: [2]C.uint64_t{C.uint64_t(s.Data.Addr), C.uint64_t(s.Stack.Addr)}, span: C.uint64_t(span),
 		words: (*C.uint64_t)(&words[0]), nwords: C.uint64_t(len(s.Mem)),
-		part: C.uint64_t(timing.HostPart(s.Trips)), full: C.uint64_t(s.Trips),
+		part: C.uint64_t(measured.HostPart(s.Trips)), full: C.uint64_t(s.Trips),
 	}
 	for i, v := range s.Regs {
 		job.regs[i] = C.uint64_t(v)
 	}
-	out := make([]timing.HostRep, reps)
+	out := make([]measured.HostRep, reps)
 	var errno C.int
 	why := C.tcs_native_run(&job, (*C.tcs_native_rep)(unsafe.Pointer(&out[0])), C.int(reps), &errno)
 	runtime.KeepAlive(s)

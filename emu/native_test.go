@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/emu"
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/measured"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -24,7 +24,7 @@ func TestTimeNative(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h, err := s.Host([][]timing.HostRep{reps}, timing.BestNops([][]timing.HostRep{reps}))
+		h, err := s.Host([][]measured.HostRep{reps}, measured.BestNops([][]measured.HostRep{reps}))
 		if err != nil {
 			t.Skip(err) // the machine is too busy
 		}
@@ -40,11 +40,11 @@ func TestTimeNative(t *testing.T) {
 }
 
 // dependent is a loop of 32 copies of an instruction that depends on itself.
-func dependent(name string, insn []byte) *timing.Sequence {
-	s := &timing.Sequence{
-		Name: name, Trips: 1000, Copies: 32, At: timing.MeasuredCode,
-		Data:  timing.Span{Addr: timing.MeasuredData, Size: timing.MeasuredSpan},
-		Stack: timing.Span{Addr: timing.MeasuredStack, Size: timing.MeasuredSpan},
+func dependent(name string, insn []byte) *measured.Sequence {
+	s := &measured.Sequence{
+		Name: name, Trips: 1000, Copies: 32, At: measured.CodeBase,
+		Data:  measured.Span{Addr: measured.DataBase, Size: measured.AreaSize},
+		Stack: measured.Span{Addr: measured.StackBase, Size: measured.AreaSize},
 	}
 	for range 32 {
 		s.Code = append(s.Code, insn...)
@@ -53,7 +53,7 @@ func dependent(name string, insn []byte) *timing.Sequence {
 	s.Code = binary.LittleEndian.AppendUint32(s.Code, uint32(-int32(len(s.Code)+4)))
 	s.End = len(s.Code)
 	s.Code = append(s.Code, 0xc3)
-	s.Regs[x86.RSP] = timing.MeasuredRSP
+	s.Regs[x86.RSP] = measured.EntryRSP
 	return s
 }
 
@@ -65,7 +65,7 @@ func TestTimeNativeRefuses(t *testing.T) {
 	noStack, noTrips := dependent("a", []byte{0x90}), dependent("b", []byte{0x90})
 	noStack.Regs[x86.RSP] = 0
 	noTrips.Trips = 1
-	for _, s := range []*timing.Sequence{noStack, noTrips, {Trips: 9}} {
+	for _, s := range []*measured.Sequence{noStack, noTrips, {Trips: 9}} {
 		if _, err := emu.TimeNative(s, 1); err == nil || errors.Is(err, emu.ErrNative) {
 			t.Errorf("sequence %q: error %v", s.Name, err)
 		}

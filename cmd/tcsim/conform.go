@@ -12,6 +12,7 @@ import (
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/conform"
 )
 
 func (e env) conformCommand() *cli.Command {
@@ -43,7 +44,7 @@ func (e env) conform(_ context.Context, cmd *cli.Command) error {
 	if cmd.NArg() == 0 {
 		return badUsage("conform takes capture files, found none (see tcsim conform --help)")
 	}
-	var reports []*capture.Report
+	var reports []*conform.Report
 	var errs []error
 	for _, path := range cmd.Args().Slice() {
 		r, err := e.conformFile(path, target, cmd.Int("show"))
@@ -71,7 +72,7 @@ func (e env) conform(_ context.Context, cmd *cli.Command) error {
 	return nil
 }
 
-func (e env) conformFile(path string, target *jit.Target, keep int) (*capture.Report, error) {
+func (e env) conformFile(path string, target *jit.Target, keep int) (*conform.Report, error) {
 	src, err := capture.Open(path)
 	if err != nil {
 		return nil, err
@@ -81,7 +82,7 @@ func (e env) conformFile(path string, target *jit.Target, keep int) (*capture.Re
 	}
 	bar := e.progress(filepath.Base(path))
 	defer bar.done()
-	r, err := capture.Conform(src, capture.Options{Target: target, Keep: keep, Progress: bar.set})
+	r, err := conform.Compare(src, conform.Options{Target: target, Keep: keep, Progress: bar.set})
 	if err == nil && (target == nil || r.Target.Note != target.Note) {
 		e.note(r.Target)
 	}

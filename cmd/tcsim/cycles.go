@@ -13,6 +13,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/measured"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/measure"
 )
@@ -55,7 +56,7 @@ func (e env) cycles(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return badInput(err)
 	}
-	measured, err := timing.ReadMeasured(path, bytes.NewReader(src))
+	measured, err := measured.Read(path, bytes.NewReader(src))
 	if err != nil {
 		return badInput(err)
 	}
@@ -71,11 +72,11 @@ func (e env) cycles(ctx context.Context, cmd *cli.Command) error {
 			return err
 		}
 	}
-	return e.judge(cmd, timing.NewReport(core, measured, results))
+	return e.judge(cmd, measured.NewReport(core, measured, results))
 }
 
 // judge prints a report and compares it with --max-mape.
-func (e env) judge(cmd *cli.Command, report *timing.Report) error {
+func (e env) judge(cmd *cli.Command, report *measured.Report) error {
 	var err error
 	if cmd.Bool("json") {
 		enc := json.NewEncoder(e.stdout)
@@ -95,7 +96,7 @@ func (e env) judge(cmd *cli.Command, report *timing.Report) error {
 }
 
 // measure runs all sequences in one machine. The error names every sequence that failed.
-func (e env) measure(ctx context.Context, core *timing.Core, measured *timing.Measured) ([]timing.Result, error) {
+func (e env) measure(ctx context.Context, core *timing.Core, measured *measured.File) ([]measured.Result, error) {
 	m, err := emu.New(emu.Config{})
 	if err != nil {
 		return nil, err
@@ -103,7 +104,7 @@ func (e env) measure(ctx context.Context, core *timing.Core, measured *timing.Me
 	defer m.Close()
 	bar := e.progress("cycles")
 	defer bar.done()
-	var results []timing.Result
+	var results []measured.Result
 	var errs []error
 	for i := range measured.Sequences {
 		r, err := measure.Sequence(ctx, m, core, &measured.Sequences[i])

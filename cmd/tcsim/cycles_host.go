@@ -15,7 +15,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/emu"
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/measured"
 	"github.com/tcsim/tcsim/scenarios/worker"
 )
 
@@ -32,14 +32,14 @@ const (
 
 // nativeReply is what comes from a process that measures; it is sent a timing.Sequence.
 type nativeReply struct {
-	Reps    []timing.HostRep
+	Reps    []measured.HostRep
 	Refused string // why the machine cannot measure, without emu.ErrNative
 }
 
 // native is the job of a process that runs code on this processor.
 func native(json.RawMessage) (worker.Work, error) {
 	return func(_ context.Context, ask json.RawMessage, answer func(any) error) error {
-		var s timing.Sequence
+		var s measured.Sequence
 		if err := json.Unmarshal(ask, &s); err != nil {
 			return err
 		}
@@ -56,7 +56,7 @@ func native(json.RawMessage) (worker.Work, error) {
 
 // nativePass measures a sequence in a process of its own, which is all that a fault in it ends. There the
 // runtime does not interrupt its threads, and has nothing to collect.
-func (e env) nativePass(ctx context.Context, s *timing.Sequence) ([]timing.HostRep, error) {
+func (e env) nativePass(ctx context.Context, s *measured.Sequence) ([]measured.HostRep, error) {
 	c := worker.Client{Start: e.launch("GODEBUG=asyncpreemptoff=1", "GOGC=off"), Job: nativeJob, Limit: nativeTime}
 	defer c.Close()
 	var reply nativeReply
@@ -71,8 +71,8 @@ func (e env) nativePass(ctx context.Context, s *timing.Sequence) ([]timing.HostR
 
 // nativePasses measures one sequence. A process whose heap happens to lie where the sequence wants its
 // memory refuses, about one in a thousand; another one will do.
-func (e env) nativePasses(ctx context.Context, s *timing.Sequence) ([][]timing.HostRep, error) {
-	var passes [][]timing.HostRep
+func (e env) nativePasses(ctx context.Context, s *measured.Sequence) ([][]measured.HostRep, error) {
+	var passes [][]measured.HostRep
 	for range hostPasses {
 		reps, err := e.nativePass(ctx, s)
 		for again := 0; again < 4 && errors.Is(err, errUntestable); again++ {
@@ -89,7 +89,7 @@ func (e env) nativePasses(ctx context.Context, s *timing.Sequence) ([][]timing.H
 // measureHost measures the sequences of file on this machine, and returns them with its cycles in the
 // form of file. Sequences that cannot be measured are named on stderr and left out; if that is more
 // than half, the machine is not to be trusted.
-func (e env) measureHost(ctx context.Context, file []byte, measured *timing.Measured) ([]byte, error) {
+func (e env) measureHost(ctx context.Context, file []byte, measured *measured.File) ([]byte, error) {
 	if err := emu.HostUsable(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUntestable, err)
 	}
@@ -100,7 +100,7 @@ func (e env) measureHost(ctx context.Context, file []byte, measured *timing.Meas
 	defer bar.done()
 	var why error
 	n, failed := len(measured.Sequences), 0
-	all := make([][][]timing.HostRep, n) // what a quiet core does shows only in all of them
+	all := make([][][]measured.HostRep, n) // what a quiet core does shows only in all of them
 	for i := 0; i < n && 2*failed <= n; i++ {
 		passes, err := e.nativePasses(ctx, &measured.Sequences[i])
 		switch {
@@ -116,8 +116,8 @@ func (e env) measureHost(ctx context.Context, file []byte, measured *timing.Meas
 		all[i] = passes
 		bar.set(i+1, n)
 	}
-	cycles := map[string]timing.HostCycles{}
-	nops := timing.BestNops(all...)
+	cycles := map[string]measured.HostCycles{}
+	nops := measured.BestNops(all...)
 	for i, passes := range all {
 		if passes == nil {
 			continue
@@ -133,11 +133,11 @@ func (e env) measureHost(ctx context.Context, file []byte, measured *timing.Meas
 	if 2*len(cycles) < n || len(cycles) == 0 {
 		return nil, fmt.Errorf("%w: most of %d sequences could not be measured: %w", errUntestable, n, why)
 	}
-	return timing.Remeasured(file, cmp.Or(emu.HostName(), "unknown processor"), time.Now().UTC().Format(time.DateOnly), cycles)
+	return measured.Rewritten(file, cmp.Or(emu.HostName(), "unknown processor"), time.Now().UTC().Format(time.DateOnly), cycles)
 }
 
 // hosted measures on this machine, writes the file that -o names, and judges predictions by it.
-func (e env) hosted(ctx context.Context, cmd *cli.Command, file []byte, old *timing.Measured, results []timing.Result) (*timing.Measured, []timing.Result, error) {
+func (e env) hosted(ctx context.Context, cmd *cli.Command, file []byte, old *measured.File, results []measured.Result) (*measured.File, []measured.Result, error) {
 	file, err := e.measureHost(ctx, file, old)
 	if err != nil {
 		return nil, nil, err
@@ -147,7 +147,7 @@ func (e env) hosted(ctx context.Context, cmd *cli.Command, file []byte, old *tim
 			return nil, nil, badInput(err)
 		}
 	}
-	measured, err := timing.ReadMeasured("measured here", bytes.NewReader(file))
+	measured, err := measured.Read("measured here", bytes.NewReader(file))
 	if err != nil {
 		return nil, nil, err
 	}

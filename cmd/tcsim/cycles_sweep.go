@@ -12,10 +12,11 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/measured"
 )
 
 // sweep predicts the sequences with several values of a parameter of the core.
-func (e env) sweep(ctx context.Context, cmd *cli.Command, core *timing.Core, measured *timing.Measured) error {
+func (e env) sweep(ctx context.Context, cmd *cli.Command, core *timing.Core, measured *measured.File) error {
 	if cmd.Bool("host") || cmd.IsSet("max-mape") {
 		return badUsage("--sweep goes with neither --host nor --max-mape")
 	}
@@ -46,7 +47,7 @@ func (e env) sweep(ctx context.Context, cmd *cli.Command, core *timing.Core, mea
 	if err != nil {
 		return err
 	}
-	var results [][]timing.Result
+	var results [][]measured.Result
 	values = values[:0]
 	for _, c := range cores {
 		rs, err := e.measure(ctx, c, measured)
@@ -55,7 +56,7 @@ func (e env) sweep(ctx context.Context, cmd *cli.Command, core *timing.Core, mea
 		}
 		values, results = append(values, c.Params()[n].Value), append(results, rs)
 	}
-	s := timing.NewSweep(core, params[n], base, values, results)
+	s := measured.NewSweep(core, params[n], base, values, results)
 	if cmd.Bool("json") {
 		enc := json.NewEncoder(e.stdout)
 		enc.SetIndent("", "  ")

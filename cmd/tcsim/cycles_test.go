@@ -14,7 +14,7 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/emu"
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/measured"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -59,12 +59,12 @@ func TestHostFault(t *testing.T) {
 		t.Skip(err)
 	}
 	e, _, _ := hostEnv(t)
-	s := timing.Sequence{
-		Name: "ud2", Code: []byte{0x0f, 0x0b}, Trips: 8, At: timing.MeasuredCode,
-		Data:  timing.Span{Addr: timing.MeasuredData, Size: timing.MeasuredSpan},
-		Stack: timing.Span{Addr: timing.MeasuredStack, Size: timing.MeasuredSpan},
+	s := measured.Sequence{
+		Name: "ud2", Code: []byte{0x0f, 0x0b}, Trips: 8, At: measured.CodeBase,
+		Data:  measured.Span{Addr: measured.DataBase, Size: measured.AreaSize},
+		Stack: measured.Span{Addr: measured.StackBase, Size: measured.AreaSize},
 	}
-	s.Regs[x86.RSP] = timing.MeasuredRSP
+	s.Regs[x86.RSP] = measured.EntryRSP
 	reps, err := e.nativePass(context.Background(), &s)
 	if err == nil || reps != nil || !strings.Contains(err.Error(), "sequence ud2: worker process ended: ") {
 		t.Errorf("repetitions %v, error %v", reps, err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/measured"
 	"github.com/tcsim/tcsim/emu/timing/timingtest"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -148,7 +149,7 @@ func TestCauses(t *testing.T) {
 			if err := m.Step(stream[i], stream[i+1].RIP); err != nil {
 				t.Fatal(err)
 			}
-			if i > len(stream)/4 && stream[i].RIP < timing.MeasuredCode+x86.Addr(len(s.Code)) {
+			if i > len(stream)/4 && stream[i].RIP < measured.CodeBase+x86.Addr(len(s.Code)) {
 				costs.Add(m.Last())
 			}
 		}

@@ -30,7 +30,7 @@ func (s *Source) Target() (*jit.Target, error) {
 // read and differs.
 func (s *Source) Adapt(t *jit.Target) (*jit.Target, error) {
 	a := *t
-	if s.Header.blinds() && a.Emit.Blind == nil {
+	if s.Header.Blinds() && a.Emit.Blind == nil {
 		blinded, err := jit.TargetByName(t.Name + "-blinded")
 		if err != nil {
 			return nil, err

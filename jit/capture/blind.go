@@ -18,7 +18,7 @@ import (
 const hardened = "2"
 
 // blinds reports whether the kernel blinded the programs of the capture.
-func (h *Header) blinds() bool { return h.Sysctl["net.core.bpf_jit_harden"] == hardened }
+func (h *Header) Blinds() bool { return h.Sysctl["net.core.bpf_jit_harden"] == hardened }
 
 // unblind makes all programs what they were before: it puts constants back, and leaves out what was
 // recorded of instructions that the capture does not have.

@@ -78,7 +78,7 @@ func (e *Env) arenaMap(m int) (image.Addr, error) {
 	const size = 10 // of movabs
 	at := map[bpf.InsnIndex]InsnPos{}
 	for _, p := range e.prog.InsnMap {
-		if !e.prog.hidden(p.Func) {
+		if !e.prog.Hidden(p.Func) {
 			at[p.Xlated] = p
 		}
 	}

@@ -45,7 +45,7 @@ func (r *reader) prog(p *Prog) {
 		case "refs":
 			r.object(func(name []byte) {
 				s := r.state(name)
-				if s == numStates {
+				if s == NumStates {
 					r.skip(0)
 					return
 				}
@@ -77,7 +77,7 @@ func (r *reader) state(name []byte) State {
 		}
 	}
 	r.wrong(r.pos, "unknown state")
-	return numStates
+	return NumStates
 }
 
 func (r *reader) fn() (f Func) {
@@ -94,7 +94,7 @@ func (r *reader) fn() (f Func) {
 		case "image":
 			r.object(func(name []byte) {
 				s := r.state(name)
-				if s == numStates {
+				if s == NumStates {
 					r.skip(0)
 					return
 				}

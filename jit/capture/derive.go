@@ -21,11 +21,11 @@ import (
 func (s *Scenario) Derive(name func(image.Addr) string) error {
 	for n := range s.Progs {
 		p := &s.Progs[n]
-		p.TailCalls, p.MapsAt, p.Undecoded, p.Refs = nil, nil, nil, [numStates][]Ref{}
+		p.TailCalls, p.MapsAt, p.Undecoded, p.Refs = nil, nil, nil, [NumStates][]Ref{}
 		if p.LoadError != "" {
 			continue
 		}
-		for st := range numStates {
+		for st := range NumStates {
 			s.refs(n, st, name)
 		}
 		var err error
@@ -135,7 +135,7 @@ func (s *Scenario) symbol(n int, a image.Addr, name func(image.Addr) string) str
 func (p *Prog) tailCalls() {
 	for _, m := range p.InsnMap {
 		in := p.Xlated[m.Xlated]
-		if in.Op != bpf.OpCall || in.Src != 0 || in.Imm != bpf.HelperTailCall || p.hidden(m.Func) {
+		if in.Op != bpf.OpCall || in.Src != 0 || in.Imm != bpf.HelperTailCall || p.Hidden(m.Func) {
 			continue
 		}
 		p.TailCalls = append(p.TailCalls, TailCall{Func: m.Func, Off: m.Off, Direct: !p.LeavesAt(m.Func, m.Off)})
@@ -188,7 +188,7 @@ var mapReg = [...]x86.Reg{
 func (s *Scenario) mapsAt(p *Prog) error {
 	for _, m := range p.InsnMap {
 		in := p.Xlated[m.Xlated]
-		if in.Op != bpf.OpLdImm64 || in.Src != bpf.PseudoMap && in.Src != bpf.PseudoMapValue || p.hidden(m.Func) {
+		if in.Op != bpf.OpLdImm64 || in.Src != bpf.PseudoMap && in.Src != bpf.PseudoMapValue || p.Hidden(m.Func) {
 			continue
 		}
 		if int(in.Dst) >= len(mapReg) {

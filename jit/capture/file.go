@@ -53,25 +53,25 @@ const (
 	Traced                 // all tracing programs attached
 	Deleted                // all prog array entries deleted again
 	Replaced               // then all programs attached that replace a function (format 3)
-	numStates
+	NumStates
 )
 
 // States returns all states in order.
 func States() []State {
 	var all []State
-	for s := Empty; s < numStates; s++ {
+	for s := Empty; s < NumStates; s++ {
 		all = append(all, s)
 	}
 	return all
 }
 
-var stateNames = [numStates]string{
+var stateNames = [NumStates]string{
 	Empty: "empty", Populated: "populated", Traced: "traced", Deleted: "deleted", Replaced: "replaced",
 }
 
 // String returns the state's name in the format.
 func (s State) String() string {
-	if s < numStates {
+	if s < NumStates {
 		return stateNames[s]
 	}
 	return "unknown state"
@@ -168,7 +168,7 @@ type Prog struct {
 	InsnMap   []InsnPos
 	TailCalls []TailCall
 	MapsAt    []MapAt
-	Refs      [numStates][]Ref // states other than Empty: only what Empty does not have
+	Refs      [NumStates][]Ref // states other than Empty: only what Empty does not have
 	Undecoded []FuncOff
 	Attach    *Attach // programs that trace or replace a function
 	// Type is the program's own type where it is not Scenario.ProgType and Attach does not say it; 0 if it is
@@ -186,7 +186,7 @@ type Func struct {
 	// ExceptionCB marks the exception callback of a program in submitted form. Files do not have it: of
 	// compiled programs it follows from the code.
 	ExceptionCB bool
-	image       [numStates][]byte
+	image       [NumStates][]byte
 }
 
 // Code returns the function's machine code in a state. The caller must not change it.

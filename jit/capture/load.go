@@ -65,7 +65,7 @@ func Read(r io.Reader, name string) (*Source, error) {
 		case len(lines) - 1:
 			want = "symbols"
 		}
-		if len(m) < maxMistakes {
+		if len(m) < MaxMistakes {
 			m = append(m, s.checkLine(i+1, line, want)...)
 		}
 	}
@@ -131,7 +131,7 @@ func (s *Source) checkLine(n int, line []byte, want string) (m Mistakes) {
 
 func (s *Source) reader(line int, text []byte, m *Mistakes) *reader {
 	return &reader{src: text, note: func(col int, path, msg string) {
-		if len(*m) < maxMistakes {
+		if len(*m) < MaxMistakes {
 			*m = append(*m, Mistake{File: s.Name, Line: line, Col: col, Path: path, Msg: msg})
 		}
 	}}
@@ -145,7 +145,7 @@ func (s *Source) Scenario(i int) (*Scenario, error) {
 	sc := &Scenario{Line: i + 2}
 	var m Mistakes
 	rd := s.reader(sc.Line, s.lines[i], &m)
-	rd.blinds = s.Header.blinds()
+	rd.blinds = s.Header.Blinds()
 	rd.scenario(sc)
 	rd.end()
 	if len(m) == 0 && rd.blinds {
@@ -153,7 +153,7 @@ func (s *Source) Scenario(i int) (*Scenario, error) {
 	}
 	if len(m) == 0 { // else the relations would only repeat the mistakes
 		sc.check(func(path, format string, args ...any) {
-			if len(m) < maxMistakes {
+			if len(m) < MaxMistakes {
 				m = append(m, Mistake{File: s.Name, Line: sc.Line, Path: path, Msg: fmt.Sprintf(format, args...)})
 			}
 		})
@@ -201,7 +201,7 @@ func (s *Source) File() (*File, error) {
 	for sc, err := range s.All() {
 		if err != nil {
 			m = append(m, err.(Mistakes)...)
-			if len(m) >= maxMistakes {
+			if len(m) >= MaxMistakes {
 				break
 			}
 			continue

@@ -49,4 +49,4 @@ func (m Mistakes) Error() string {
 }
 
 // maxMistakes bounds how many mistakes are kept; a file with more is not read to its end.
-const maxMistakes = 100
+const MaxMistakes = 100

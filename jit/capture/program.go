@@ -141,12 +141,12 @@ func (p *Prog) starts() ([]bpf.InsnIndex, error) {
 		starts[fn] = to
 	}
 	for _, m := range p.InsnMap {
-		if m.Off == 0 && starts[m.Func] < 0 && !p.hidden(m.Func) {
+		if m.Off == 0 && starts[m.Func] < 0 && !p.Hidden(m.Func) {
 			starts[m.Func] = m.Xlated
 		}
 	}
 	for i := 1; i < len(starts); i++ {
-		if starts[i] < 0 && i == len(starts)-1 && p.hidden(i) {
+		if starts[i] < 0 && i == len(starts)-1 && p.Hidden(i) {
 			// "r0 = r1; exit"
 			starts[i] = bpf.InsnIndex(len(p.Xlated) - 2)
 		}
@@ -160,7 +160,7 @@ func (p *Prog) starts() ([]bpf.InsnIndex, error) {
 // hidden reports whether the verifier added function fn: the exception callback of a program that has
 // none. Its entries in InsnMap count from its own first slot: it shares the line information of the
 // entry (add_hidden_subprog, bpf_prog_fill_jited_linfo).
-func (p *Prog) hidden(fn int) bool { return p.Funcs[fn].Start < 0 }
+func (p *Prog) Hidden(fn int) bool { return p.Funcs[fn].Start < 0 }
 
 // exceptionCB finds the exception callback of a program that throws, -1 if there is none: the
 // function that the verifier added, or the one that nothing calls and no instruction points to.

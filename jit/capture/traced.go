@@ -25,7 +25,7 @@ func (s *Scenario) Traced(n int, v []*verify.Verified, sym *SymbolTable) (*jit.T
 		}
 		f.Args = args
 		if f.Func, ok = sym.Addr(t.Kernel); !ok {
-			f.Func = t.siteAddr() - image.Addr(t.Site.Off)
+			f.Func = t.SiteAddr() - image.Addr(t.Site.Off)
 		}
 	} else {
 		if v[t.Prog] == nil {
@@ -83,7 +83,7 @@ func (t *Trampoline) ref(sym string) image.Addr {
 }
 
 // siteAddr is where the patched instruction is, from where it leads.
-func (t *Trampoline) siteAddr() image.Addr {
+func (t *Trampoline) SiteAddr() image.Addr {
 	rel := int32(binary.LittleEndian.Uint32(t.Site.After[1:]))
 	return t.Addr - image.Addr(int64(rel)) - image.PokeSize
 }

@@ -53,7 +53,7 @@ func (s *Scenario) deriveTrampoline(t *Trampoline, name func(image.Addr) string)
 			r.Off = image.CodeOff(off)
 			r.Imm += r.Off
 			r.Sym = s.symbol(t.Prog, r.Target, name)
-			if back := t.Site.Off + image.PokeSize; t.Kernel != "" && len(t.Site.After) == image.PokeSize && r.Target == t.siteAddr()+image.PokeSize {
+			if back := t.Site.Off + image.PokeSize; t.Kernel != "" && len(t.Site.After) == image.PokeSize && r.Target == t.SiteAddr()+image.PokeSize {
 				r.Sym = fmt.Sprintf("%s+%#x", t.Kernel, int(back))
 			}
 			switch {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/conform"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/imports"
 	"github.com/tcsim/tcsim/jit/recognise"
@@ -172,7 +173,7 @@ func TestSamplesConform(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := capture.Conform(src, capture.Options{Target: target, Keep: 3})
+		r, err := conform.Compare(src, conform.Options{Target: target, Keep: 3})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/conform"
 	"github.com/tcsim/tcsim/jit/source"
 )
 
@@ -99,7 +100,7 @@ func TestConform(t *testing.T) {
 			began := time.Now()
 			target.Emitter = compile(t, tree, target)
 			compiled := time.Since(began)
-			r, err := capture.Conform(src, capture.Options{Target: target, Keep: 5})
+			r, err := conform.Compare(src, conform.Options{Target: target, Keep: 5})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/measured"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -21,10 +22,10 @@ import (
 // and returns what the core's model says it costs, next to the measurement. As there, the sequence is
 // run again and again in the memory that the last run left behind, until predictors have learned
 // what there is to learn.
-func Sequence(ctx context.Context, m *emu.Machine, core *timing.Core, s *timing.Sequence) (timing.Result, error) {
+func Sequence(ctx context.Context, m *emu.Machine, core *timing.Core, s *measured.Sequence) (measured.Result, error) {
 	cycles, err := settled(ctx, m, timing.New(core, s.CodeAt), s)
 	if err != nil {
-		return timing.Result{}, fmt.Errorf("sequence %s: %w", s.Name, err)
+		return measured.Result{}, fmt.Errorf("sequence %s: %w", s.Name, err)
 	}
 	return s.Judge(cycles), nil
 }
@@ -37,7 +38,7 @@ const (
 )
 
 // settled runs a sequence until its cycles per trip stay the same, and returns those of the last run.
-func settled(ctx context.Context, m *emu.Machine, model *timing.Model, s *timing.Sequence) (float64, error) {
+func settled(ctx context.Context, m *emu.Machine, model *timing.Model, s *measured.Sequence) (float64, error) {
 	if err := loadSequence(m, s); err != nil {
 		return 0, err
 	}
@@ -63,7 +64,7 @@ func settled(ctx context.Context, m *emu.Machine, model *timing.Model, s *timing
 const loopCounter = x86.R12
 
 // loadSequence puts the code and the memory of a sequence where it expects them.
-func loadSequence(m *emu.Machine, s *timing.Sequence) error {
+func loadSequence(m *emu.Machine, s *measured.Sequence) error {
 	data, stack := make([]byte, s.Data.Size), make([]byte, s.Stack.Size)
 	if err := m.Load(guest.Setup{
 		Images: []*image.Image{{Funcs: []image.FuncImage{{Name: s.Name, Addr: s.At, Code: s.Code}}}},
@@ -85,7 +86,7 @@ func writeWord(m *emu.Machine, a image.Addr, v uint64) error {
 }
 
 // recordTrips returns the retired instructions of as many trips of a sequence as the model needs.
-func recordTrips(ctx context.Context, m *emu.Machine, s *timing.Sequence) ([]record.Retired, error) {
+func recordTrips(ctx context.Context, m *emu.Machine, s *measured.Sequence) ([]record.Retired, error) {
 	if err := writeWord(m, image.Addr(s.Regs[x86.RSP]), uint64(guest.OutsideReturn)); err != nil {
 		return nil, err
 	}

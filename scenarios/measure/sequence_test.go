@@ -10,16 +10,17 @@ import (
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/measured"
 	"github.com/tcsim/tcsim/jit/x86"
 	"github.com/tcsim/tcsim/scenarios/measure"
 )
 
 // branchOnTable is a loop that branches on one byte of a table after the other.
-func branchOnTable(at x86.Addr, bytes int) *timing.Sequence {
-	s := &timing.Sequence{
+func branchOnTable(at x86.Addr, bytes int) *measured.Sequence {
+	s := &measured.Sequence{
 		Name: "table", Trips: 8192, At: at, InstructionsPerTrip: 8, P10: 1, Median: 1, P90: 1,
-		Data:  timing.Span{Addr: 0x50000000, Size: 0x1000},
-		Stack: timing.Span{Addr: 0x60000000, Size: 0x1000},
+		Data:  measured.Span{Addr: 0x50000000, Size: 0x1000},
+		Stack: measured.Span{Addr: 0x60000000, Size: 0x1000},
 		Code: []byte{
 			0x0f, 0xb6, 0x04, 0x0f, // movzx eax, byte [rdi+rcx]
 			0x83, 0xc1, 0x01, // add ecx, 1
@@ -36,7 +37,7 @@ func branchOnTable(at x86.Addr, bytes int) *timing.Sequence {
 	s.Regs[x86.RDI], s.Regs[x86.RSP] = 0x50000000, 0x60000800
 	r := rand.New(rand.NewPCG(1, 2))
 	for n := 0; n < bytes; n += 8 {
-		s.Mem = append(s.Mem, timing.MemWord{Addr: 0x50000000 + x86.Addr(n), Value: r.Uint64() & 0x0101010101010101})
+		s.Mem = append(s.Mem, measured.MemWord{Addr: 0x50000000 + x86.Addr(n), Value: r.Uint64() & 0x0101010101010101})
 	}
 	return s
 }
@@ -53,7 +54,7 @@ func TestSequenceLearns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, at := range []x86.Addr{timing.MeasuredCode, 0x7f0000000000} {
+	for _, at := range []x86.Addr{measured.CodeBase, 0x7f0000000000} {
 		r, err := measure.Sequence(context.Background(), m, core, branchOnTable(at, 4096))
 		if err != nil {
 			t.Fatal(err)
@@ -82,7 +83,7 @@ func TestSequenceErrors(t *testing.T) {
 		{"sequence table: timing: instruction at 0x10000000: no timing data on glc for form rcl_r64_imm8", []byte{0x48, 0xd1, 0xd0}},
 		{"sequence table: undecodable instruction", []byte{0x0f, 0x0b, 0x90}},
 	} {
-		s := branchOnTable(timing.MeasuredCode, 8)
+		s := branchOnTable(measured.CodeBase, 8)
 		s.Code = append(c.code, 0x49, 0xff, 0xcc, 0x75, 0xf8, 0xc3)
 		s.End = len(s.Code) - 1
 		if _, err := measure.Sequence(context.Background(), m, core, s); err == nil || !strings.Contains(err.Error(), c.want) {

@@ -16,6 +16,7 @@ import (
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/conform"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 	"github.com/tcsim/tcsim/scenarios/replay"
@@ -154,7 +155,7 @@ func (m *mutation) judge(code []byte, at image.Addr, insn, insnLen, off int, b b
 	if err == nil && int(now.Len) == insnLen && (old.IsNop && now.IsNop || old.String() == now.String()) {
 		return same
 	}
-	if r, err := capture.Conform(m.text.with(code, off, b).read(m.t), capture.Options{}); err != nil || !r.OK() {
+	if r, err := conform.Compare(m.text.with(code, off, b).read(m.t), conform.Options{}); err != nil || !r.OK() {
 		return unlike
 	}
 	return survived

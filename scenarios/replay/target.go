@@ -11,6 +11,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/conform"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/recognise"
@@ -166,7 +167,7 @@ func OddCode(src *capture.Source, t *jit.Target) ([]string, error) {
 	if t.Decoded {
 		return nil, nil
 	}
-	r, err := capture.Conform(src, capture.Options{Target: t, Keep: 64})
+	r, err := conform.Compare(src, conform.Options{Target: t, Keep: 64})
 	if err != nil {
 		return nil, err
 	}

@@ -9,24 +9,24 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/conform"
 )
 
 // ConformRow is one capture in JSON.
 type ConformRow struct {
 	File       string                   `json:"file"`
 	Target     string                   `json:"target"`
-	Categories map[string]capture.Count `json:"categories"`
-	Facts      capture.Count            `json:"facts"`
-	All        capture.Count            `json:"all"`
+	Categories map[string]conform.Count `json:"categories"`
+	Facts      conform.Count            `json:"facts"`
+	All        conform.Count            `json:"all"`
 	Refused    int                      `json:"refused_by_kernel"`
 	NotJITed   int                      `json:"not_jited_by_kernel"`
-	Tramps     capture.Count            `json:"trampolines"`
+	Tramps     conform.Count            `json:"trampolines"`
 	Mismatches []string                 `json:"mismatches,omitempty"`
 }
 
 // ConformRows is what was compared, a row for each capture.
-func ConformRows(reports []*capture.Report) []ConformRow {
+func ConformRows(reports []*conform.Report) []ConformRow {
 	var rows []ConformRow
 	for _, r := range reports {
 		row := ConformRow{
@@ -43,12 +43,12 @@ func ConformRows(reports []*capture.Report) []ConformRow {
 }
 
 // ConformText prints the totals of each capture, and the listings of what differs.
-func ConformText(w io.Writer, reports []*capture.Report) {
+func ConformText(w io.Writer, reports []*conform.Report) {
 	t := NewTable("capture", "target", "category", "identical/total")
 	t.Right(3)
-	var all capture.Count
+	var all conform.Count
 	refused, gaveUp := 0, 0
-	var tramps capture.Count
+	var tramps conform.Count
 	for _, r := range reports {
 		for _, c := range slices.Sorted(maps.Keys(r.Images)) {
 			t.Add(filepath.Base(r.File), r.Target.Name, c, r.Images[c].String())

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/conform"
 	"github.com/tcsim/tcsim/scenarios/replay"
 )
 
@@ -17,7 +17,7 @@ type ReplayRow struct {
 	File    string         `json:"file"`
 	Equal   int            `json:"equal"`
 	Total   int            `json:"total"`
-	Traced  capture.Count  `json:"traced"`
+	Traced  conform.Count  `json:"traced"`
 	Apart   []ReplayLine   `json:"outside_world,omitempty"`
 	Wrong   []ReplayLine   `json:"wrong,omitempty"`
 	Skipped map[string]int `json:"skipped,omitempty"`
@@ -95,7 +95,7 @@ func ReplayText(w io.Writer, rows []ReplayRow) {
 	t := NewTable("capture", "design", as, "traced", "apart", "tail calls taken")
 	t.Right(2, 3, 4, 5)
 	equal, total := 0, 0
-	var traced capture.Count
+	var traced conform.Count
 	for _, r := range rows {
 		runs := "-"
 		if r.Traced.Total > 0 {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/measured"
 	"github.com/tcsim/tcsim/fixtures"
 )
 
@@ -34,7 +35,7 @@ func readCorpus(name string) (*Corpus, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := timing.ReadMeasured(name, bytes.NewReader(raw))
+	m, err := measured.Read(name, bytes.NewReader(raw))
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +53,7 @@ func readCorpus(name string) (*Corpus, error) {
 
 // Corpus is the measured sequences of a core and the stream of each.
 type Corpus struct {
-	Measured *timing.Measured
+	Measured *measured.File
 	Streams  map[string][]record.Retired
 }
 
@@ -80,7 +81,7 @@ func LoadFor(t testing.TB, name string) *Corpus {
 }
 
 // Sequence returns a measured sequence and its stream.
-func (c *Corpus) Sequence(t testing.TB, name string) (*timing.Sequence, []record.Retired) {
+func (c *Corpus) Sequence(t testing.TB, name string) (*measured.Sequence, []record.Retired) {
 	t.Helper()
 	for n := range c.Measured.Sequences {
 		if s := &c.Measured.Sequences[n]; s.Name == name {
@@ -92,7 +93,7 @@ func (c *Corpus) Sequence(t testing.TB, name string) (*timing.Sequence, []record
 }
 
 // Predict returns the prediction for a sequence on a core.
-func (c *Corpus) Predict(t testing.TB, core *timing.Core, name string) timing.Result {
+func (c *Corpus) Predict(t testing.TB, core *timing.Core, name string) measured.Result {
 	t.Helper()
 	s, stream := c.Sequence(t, name)
 	p, err := s.Predict(core, stream)

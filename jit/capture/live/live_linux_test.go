@@ -17,6 +17,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/capture/live"
+	"github.com/tcsim/tcsim/jit/conform"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 )
@@ -105,7 +106,7 @@ func conforms(t *testing.T, f *capture.File) {
 	if target.Evidence == jit.BySource {
 		t.Skipf("the bytes of target %s are not known well enough", target.Name)
 	}
-	r, err := capture.Conform(src, capture.Options{Keep: 3})
+	r, err := conform.Compare(src, conform.Options{Keep: 3})
 	if err != nil {
 		t.Fatal(err)
 	}

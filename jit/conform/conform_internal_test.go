@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package capture
+package conform
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/tcsim/tcsim/fixtures"
+	"github.com/tcsim/tcsim/jit/capture"
 )
 
 // TestConformPanics: a panic of a worker reaches the caller, with its place and stack.
 func TestConformPanics(t *testing.T) {
-	src, err := OpenFS(fixtures.FS, "kernels/extra-6.12-off.jsonl.gz", "file")
+	src, err := capture.OpenFS(fixtures.FS, "kernels/extra-6.12-off.jsonl.gz", "file")
 	if err != nil {
 		t.Fatal(err)
 	}

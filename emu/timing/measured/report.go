@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package timing
+package measured
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/emu/record"
+	"github.com/tcsim/tcsim/emu/timing"
 )
 
 // Report is the judgement of a core's model over measured sequences; its JSON form carries the same
@@ -28,7 +29,7 @@ type Report struct {
 }
 
 // NewReport sums up results that were judged against m.
-func NewReport(core *Core, m *Measured, rs []Result) *Report {
+func NewReport(core *timing.Core, m *File, rs []Result) *Report {
 	r := &Report{
 		Schema: "tcsim.cycles/v1", Core: core.Name, Machine: m.Core,
 		Results: rs, Scores: Scores(rs), Swapped: [][2]string{}, Designs: []Result{},
@@ -52,7 +53,7 @@ func NewReport(core *Core, m *Measured, rs []Result) *Report {
 // Evaluate predicts every sequence from the stream that record returns for it and judges the core.
 // record runs the sequence: code at its At with a return address on the stack, registers Regs
 // with r12 set to RecordTrips, memory Mem. The error lists every sequence that failed.
-func Evaluate(core *Core, m *Measured, record func(*Sequence) ([]record.Retired, error)) (*Report, error) {
+func Evaluate(core *timing.Core, m *File, record func(*Sequence) ([]record.Retired, error)) (*Report, error) {
 	var rs []Result
 	var errs []error
 	for n := range m.Sequences {

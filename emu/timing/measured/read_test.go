@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package timing_test
+package measured_test
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/measured"
 	"github.com/tcsim/tcsim/emu/timing/timingtest"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -18,16 +18,16 @@ const sequenceJSON = `{"core": "c", "sequences": [{"name": "a", "kind": "alu", "
  "loop": {"start": 0, "end": 8, "copies": 1, "closed_by": "dec r12; jnz", "trips": 10},
  "reg": {"rax": "0x7"}, "mem": [["0x20000008", "0x5"]], "cycles": {"median": 1.1, "p10": 1, "p90": 2}}]}`
 
-func TestReadMeasured(t *testing.T) {
-	m, err := timing.ReadMeasured("m.json", strings.NewReader(sequenceJSON))
+func TestRead(t *testing.T) {
+	m, err := measured.Read("m.json", strings.NewReader(sequenceJSON))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := m.Sequences[0]
-	if s.Regs[x86.RAX] != 7 || s.Regs[x86.R12] != 10 || s.Regs[x86.RSP] != timing.MeasuredRSP || len(s.Code) != 9 {
+	if s.Regs[x86.RAX] != 7 || s.Regs[x86.R12] != 10 || s.Regs[x86.RSP] != measured.EntryRSP || len(s.Code) != 9 {
 		t.Errorf("sequence %+v", s)
 	}
-	if diff := cmp.Diff([]timing.MemWord{{Addr: 0x20000008, Value: 5}}, s.Mem); diff != "" {
+	if diff := cmp.Diff([]measured.MemWord{{Addr: 0x20000008, Value: 5}}, s.Mem); diff != "" {
 		t.Error(diff)
 	}
 	if n := len(timingtest.Load(t).Measured.Sequences); n != 130 {
@@ -36,18 +36,18 @@ func TestReadMeasured(t *testing.T) {
 }
 
 // TestReadMeasuredEntry reads a file that says where code and memory are to lie.
-func TestReadMeasuredEntry(t *testing.T) {
+func TestReadEntry(t *testing.T) {
 	text := strings.NewReplacer(`"core"`, `"entry_state": {"code_base": "0x7f0000000000 (64-byte aligned)", "rsp": "0x6001ffe8, holding the return address",
  "data": "0x50000000..0x50000fff, zero", "stack": "0x60000000..0x6003ffff", "registers": "rax=0 r15=0x99 unless listed under reg"}, "core"`,
 		"0x20000008", "0x50000ff8").Replace(sequenceJSON)
-	m, err := timing.ReadMeasured("m.json", strings.NewReader(text))
+	m, err := measured.Read("m.json", strings.NewReader(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &m.Sequences[0]
-	want := timing.Sequence{
-		At: 0x7f0000000000, Data: timing.Span{Addr: 0x50000000, Size: 0x1000}, Stack: timing.Span{Addr: 0x60000000, Size: 0x40000},
-		Mem: []timing.MemWord{{Addr: 0x50000ff8, Value: 5}},
+	want := measured.Sequence{
+		At: 0x7f0000000000, Data: measured.Span{Addr: 0x50000000, Size: 0x1000}, Stack: measured.Span{Addr: 0x60000000, Size: 0x40000},
+		Mem: []measured.MemWord{{Addr: 0x50000ff8, Value: 5}},
 	}
 	if s.At != want.At || s.Data != want.Data || s.Stack != want.Stack || s.Mem[0] != want.Mem[0] ||
 		s.Regs[x86.RSP] != 0x6001ffe8 || s.Regs[x86.R15] != 0x99 || s.Regs[x86.RAX] != 7 || s.Regs[x86.RCX] != 1 {
@@ -56,7 +56,7 @@ func TestReadMeasuredEntry(t *testing.T) {
 }
 
 // TestReadMeasuredErrors checks that every mistake is reported, with its place.
-func TestReadMeasuredErrors(t *testing.T) {
+func TestReadErrors(t *testing.T) {
 	change := func(pairs ...string) string { return strings.NewReplacer(pairs...).Replace(sequenceJSON) }
 	for _, c := range []struct {
 		name, text string
@@ -79,7 +79,7 @@ func TestReadMeasuredErrors(t *testing.T) {
 		{"name twice", strings.Replace(sequenceJSON, "}}]}", "}},"+sequenceJSON[strings.Index(sequenceJSON, `{"name"`):], 1), []string{"sequence 1", "used before"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m, err := timing.ReadMeasured("m.json", strings.NewReader(c.text))
+			m, err := measured.Read("m.json", strings.NewReader(c.text))
 			if err == nil || m != nil {
 				t.Fatalf("read %v, error %v", m, err)
 			}
@@ -100,11 +100,11 @@ func TestPredictTooShort(t *testing.T) {
 	}
 }
 
-func FuzzReadMeasured(f *testing.F) {
+func FuzzRead(f *testing.F) {
 	f.Add([]byte(sequenceJSON))
 	f.Add([]byte(`{"sequences": [{}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := timing.ReadMeasured("m.json", bytes.NewReader(data))
+		m, err := measured.Read("m.json", bytes.NewReader(data))
 		if (m == nil) == (err == nil) {
 			t.Errorf("measured %v with error %v", m, err)
 		}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package timing_test
+package measured_test
 
 import (
 	"slices"
@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/measured"
 	"github.com/tcsim/tcsim/emu/timing/timingtest"
 )
 
@@ -17,18 +18,18 @@ import (
 func TestStatesOf(t *testing.T) {
 	for _, c := range []struct {
 		passes []float64
-		want   []timing.State
+		want   []measured.State
 	}{
-		{[]float64{10, 10.1, 10.05}, []timing.State{{10, 10.05, 10.1}}},
-		{[]float64{20, 10, 10.1, 20.2}, []timing.State{{10, 10.05, 10.1}, {20, 20.1, 20.2}}},
-		{[]float64{10, 10.1, 10.2, 30}, []timing.State{{10, 10.1, 10.2}}},
+		{[]float64{10, 10.1, 10.05}, []measured.State{{10, 10.05, 10.1}}},
+		{[]float64{20, 10, 10.1, 20.2}, []measured.State{{10, 10.05, 10.1}, {20, 20.1, 20.2}}},
+		{[]float64{10, 10.1, 10.2, 30}, []measured.State{{10, 10.1, 10.2}}},
 		{nil, nil},
 	} {
-		if diff := cmp.Diff(c.want, timing.StatesOf(c.passes)); diff != "" {
+		if diff := cmp.Diff(c.want, measured.StatesOf(c.passes)); diff != "" {
 			t.Errorf("%v: %s", c.passes, diff)
 		}
 	}
-	s := timing.Sequence{Median: 20, P10: 19.9, P90: 20.1, States: timing.StatesOf([]float64{10, 10.1, 20, 20.1})}
+	s := measured.Sequence{Median: 20, P10: 19.9, P90: 20.1, States: measured.StatesOf([]float64{10, 10.1, 20, 20.1})}
 	if r := s.Judge(10.05); r.Error != 0 || r.States != 2 {
 		t.Errorf("in the other state: %+v", r)
 	}
@@ -54,7 +55,7 @@ func TestHeldOut(t *testing.T) {
 func TestSweep(t *testing.T) {
 	c := timingtest.Load(t)
 	glc := timingtest.Core(t, "glc")
-	predict := func(k *timing.Core) (rs []timing.Result) {
+	predict := func(k *timing.Core) (rs []measured.Result) {
 		for _, n := range []string{"load_chain", "add_rr_dep", "rmw_reg"} {
 			rs = append(rs, c.Predict(t, k, n))
 		}
@@ -65,7 +66,7 @@ func TestSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	base := predict(glc)
-	s := timing.NewSweep(glc, timing.Param{Path: "memory.load_latency", Value: "5"}, base, []string{"5", "6"}, [][]timing.Result{base, predict(slow)})
+	s := measured.NewSweep(glc, timing.Param{Path: "memory.load_latency", Value: "5"}, base, []string{"5", "6"}, [][]measured.Result{base, predict(slow)})
 	if len(s.Points) != 2 || len(s.Points[0].Moved) != 0 || len(s.Points[1].Moved) == 0 || s.Points[1].Moved[0].Name != "load_chain" {
 		t.Errorf("%+v", s)
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package capture_test
+package conform_test
 
 import (
 	"strings"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/conform"
 )
 
 // TestConformSources compares with what the JIT of kernels' own source emitted, and with kernels that were
@@ -42,13 +43,13 @@ func TestConformSources(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			opt := capture.Options{Keep: 5}
+			opt := conform.Options{Keep: 5}
 			if c.target != "" {
 				if opt.Target, err = jit.TargetByName(c.target); err != nil {
 					t.Fatal(err)
 				}
 			}
-			r, err := capture.Conform(src, opt)
+			r, err := conform.Compare(src, opt)
 			if err != nil {
 				t.Fatal(err)
 			}

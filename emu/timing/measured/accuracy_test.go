@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package timing_test
+package measured_test
 
 import (
 	"encoding/json"
@@ -13,13 +13,14 @@ import (
 
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/measured"
 	"github.com/tcsim/tcsim/emu/timing/timingtest"
 )
 
-func judge(t testing.TB, core *timing.Core) *timing.Report {
+func judge(t testing.TB, core *timing.Core) *measured.Report {
 	t.Helper()
 	c := timingtest.LoadFor(t, core.Name)
-	r, err := timing.Evaluate(core, c.Measured, func(s *timing.Sequence) ([]record.Retired, error) {
+	r, err := measured.Evaluate(core, c.Measured, func(s *measured.Sequence) ([]record.Retired, error) {
 		return c.Streams[s.Name], nil
 	})
 	if err != nil {
@@ -31,7 +32,7 @@ func judge(t testing.TB, core *timing.Core) *timing.Report {
 // TestEvaluateErrors: every sequence that fails is named.
 func TestEvaluateErrors(t *testing.T) {
 	c := timingtest.Load(t)
-	r, err := timing.Evaluate(timingtest.Core(t, ""), c.Measured, func(s *timing.Sequence) ([]record.Retired, error) {
+	r, err := measured.Evaluate(timingtest.Core(t, ""), c.Measured, func(s *measured.Sequence) ([]record.Retired, error) {
 		switch s.Name {
 		case "nop5":
 			return nil, errors.New("engine stopped")
@@ -90,7 +91,7 @@ func TestAccuracyZen5(t *testing.T) {
 // TestAccuracyHeldOut judges the sequences that no parameter of the core table was fitted to.
 func TestAccuracyHeldOut(t *testing.T) {
 	fitted := fittedNames(t)
-	var rs []timing.Result
+	var rs []measured.Result
 	for _, r := range judge(t, timingtest.Core(t, "glc")).Results {
 		if !fitted[r.Name] {
 			rs = append(rs, r)
@@ -99,7 +100,7 @@ func TestAccuracyHeldOut(t *testing.T) {
 	if len(rs) < 80 {
 		t.Fatalf("only %d sequences held out", len(rs))
 	}
-	for _, s := range timing.Scores(rs) {
+	for _, s := range measured.Scores(rs) {
 		if s.Kind == "all" {
 			t.Logf("%d sequences, MAPE %.1f %%, median %.1f %%, sum %+.1f %%", s.N, s.MAPE, s.MedianError, s.Total)
 			if s.MAPE > 8 {
@@ -140,12 +141,12 @@ func TestDeterministic(t *testing.T) {
 
 func TestReportText(t *testing.T) {
 	c := timingtest.Load(t)
-	var rs []timing.Result
+	var rs []measured.Result
 	for _, n := range []string{"add_rr_dep", "jmp_next", "tc33_v2020_direct", "tc33self_v2020q_direct"} {
 		rs = append(rs, c.Predict(t, timingtest.Core(t, ""), n))
 	}
 	var b strings.Builder
-	if err := timing.NewReport(timingtest.Core(t, ""), c.Measured, rs).WriteText(&b); err != nil {
+	if err := measured.NewReport(timingtest.Core(t, ""), c.Measured, rs).WriteText(&b); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
@@ -164,7 +165,7 @@ func TestSwapped(t *testing.T) {
 	a := c.Predict(t, timingtest.Core(t, ""), "tc33self_v2020q_direct")
 	b := c.Predict(t, timingtest.Core(t, ""), "tc33_v2020_direct")
 	a.Predicted, b.Predicted = b.Predicted, a.Predicted
-	r := timing.NewReport(timingtest.Core(t, ""), c.Measured, []timing.Result{b, a})
+	r := measured.NewReport(timingtest.Core(t, ""), c.Measured, []measured.Result{b, a})
 	if len(r.Swapped) != 1 || r.Swapped[0] != [2]string{a.Name, b.Name} {
 		t.Errorf("swapped pairs: %v", r.Swapped)
 	}

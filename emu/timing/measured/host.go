@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package timing
+package measured
 
 import (
 	"encoding/json"
@@ -141,7 +141,7 @@ func quantile(sorted []float64, q float64) float64 {
 
 // Remeasured returns a file of measured sequences, which ReadMeasured accepts, with the cycles of
 // another machine, and its description and date. Sequences without new cycles are left out.
-func Remeasured(file []byte, core, date string, cycles map[string]HostCycles) ([]byte, error) {
+func Rewritten(file []byte, core, date string, cycles map[string]HostCycles) ([]byte, error) {
 	var f measuredFile
 	if err := json.Unmarshal(file, &f); err != nil {
 		return nil, err

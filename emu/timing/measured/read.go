@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package timing
+package measured
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 
 // ReadMeasured reads measured sequences. The error lists every mistake with its place: name is the
 // file's name in it. Nothing is returned together with an error.
-func ReadMeasured(name string, r io.Reader) (*Measured, error) {
+func Read(name string, r io.Reader) (*File, error) {
 	raw, err := io.ReadAll(r)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -28,7 +28,7 @@ func ReadMeasured(name string, r io.Reader) (*Measured, error) {
 	if !ok {
 		return nil, errors.Join(m.errs...)
 	}
-	out := &Measured{Core: f.Core, Date: f.Date}
+	out := &File{Core: f.Core, Date: f.Date}
 	entry := m.entry(f.EntryState)
 	seen := map[string]bool{}
 	for n := range m.elements {
@@ -192,9 +192,9 @@ type entry struct {
 // entry reads entry_state; what it does not say is as in the published measurements.
 func (m *measuredReader) entry(state map[string]string) entry {
 	e := entry{
-		code:  MeasuredCode,
-		data:  Span{MeasuredData, MeasuredSpan},
-		stack: Span{MeasuredStack, MeasuredSpan},
+		code:  CodeBase,
+		data:  Span{DataBase, AreaSize},
+		stack: Span{StackBase, AreaSize},
 		regs:  entryRegs,
 	}
 	for _, key := range slices.Sorted(maps.Keys(state)) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package capture_test
+package conform_test
 
 import (
 	"path"
@@ -10,6 +10,7 @@ import (
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/conform"
 	"github.com/tcsim/tcsim/jit/jittest"
 )
 
@@ -28,7 +29,7 @@ func TestConformTrampolines(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := capture.Conform(src, capture.Options{Keep: 1000})
+			r, err := conform.Compare(src, conform.Options{Keep: 1000})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,7 +72,7 @@ func TestConformTrampolinesFinds(t *testing.T) {
 				}
 				return strings.Replace(l, c.old, c.new, 1)
 			}, name)
-			opts := capture.Options{Keep: 9}
+			opts := conform.Options{Keep: 9}
 			if c.target != "" {
 				tg, err := jit.TargetByName(c.target)
 				if err != nil {
@@ -79,7 +80,7 @@ func TestConformTrampolinesFinds(t *testing.T) {
 				}
 				opts.Target = tg
 			}
-			r, err := capture.Conform(src, opts)
+			r, err := conform.Compare(src, opts)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package timing
+package measured
 
 import (
 	"errors"
@@ -10,6 +10,7 @@ import (
 	"sort"
 
 	"github.com/tcsim/tcsim/emu/record"
+	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -17,12 +18,12 @@ import (
 // in the steady state: the first eighth of the trips only warms the predictors, as in the
 // measurement. The stream starts at the entry of the block and holds at least two whole trips; it
 // may end anywhere.
-func (s *Sequence) Predict(core *Core, stream []record.Retired) (float64, error) {
-	return s.Repeat(New(core, s.CodeAt), stream)
+func (s *Sequence) Predict(core *timing.Core, stream []record.Retired) (float64, error) {
+	return s.Repeat(timing.New(core, s.CodeAt), stream)
 }
 
 // Repeat is Predict on a model of the sequence's code that has run it before.
-func (s *Sequence) Repeat(m *Model, stream []record.Retired) (float64, error) {
+func (s *Sequence) Repeat(m *timing.Model, stream []record.Retired) (float64, error) {
 	start := s.At + x86.Addr(s.Start)
 	trips := 0
 	for n := range stream {
@@ -34,7 +35,7 @@ func (s *Sequence) Repeat(m *Model, stream []record.Retired) (float64, error) {
 	if trips < warm+1 {
 		return 0, fmt.Errorf("%d trips are too few", trips)
 	}
-	var first, last Cycle
+	var first, last timing.Cycle
 	trip := 0
 	for n := range stream {
 		if stream[n].RIP == start {
@@ -177,8 +178,8 @@ func Scores(rs []Result) []Score {
 		in   func(Result) bool
 	}{
 		{kindStates, func(r Result) bool { return r.States > 1 }},
-		{kindFitted, func(r Result) bool { return !HeldOut(r.Name) }},
-		{kindHeldOut, func(r Result) bool { return HeldOut(r.Name) }},
+		{kindFitted, func(r Result) bool { return !timing.HeldOut(r.Name) }},
+		{kindHeldOut, func(r Result) bool { return timing.HeldOut(r.Name) }},
 		{"all", func(Result) bool { return true }},
 	} {
 		var in []Result

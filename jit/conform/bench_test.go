@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package capture_test
+package conform_test
 
 import (
 	"testing"
@@ -9,6 +9,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/conform"
 	"github.com/tcsim/tcsim/jit/verify"
 )
 
@@ -21,7 +22,7 @@ func BenchmarkConform(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		r, err := capture.Conform(src, capture.Options{})
+		r, err := conform.Compare(src, conform.Options{})
 		if err != nil || !r.OK() {
 			b.Fatal(r, err)
 		}

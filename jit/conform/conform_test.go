@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package capture_test
+package conform_test
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/conform"
 	"github.com/tcsim/tcsim/jit/jittest"
 )
 
@@ -26,7 +27,7 @@ func TestConform(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r, err := capture.Conform(src, capture.Options{Keep: 5})
+			r, err := conform.Compare(src, conform.Options{Keep: 5})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -103,7 +104,7 @@ func TestConformFinds(t *testing.T) {
 				}
 				return strings.Replace(l, c.old, c.new, 1)
 			}, name)
-			r, err := capture.Conform(src, capture.Options{Keep: 9})
+			r, err := conform.Compare(src, conform.Options{Keep: 9})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -133,7 +134,7 @@ func TestConformOtherTarget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := capture.Conform(src, capture.Options{Target: other})
+	r, err := conform.Compare(src, conform.Options{Target: other})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +147,7 @@ func TestConformOtherTarget(t *testing.T) {
 func TestConformUnknownKernel(t *testing.T) {
 	src := excerpt(t, "6.12-off", func(l string) string { return l }, "tail/sub/const/stack8-16")
 	src.Header.Kernel.Release = "4.2.0"
-	if _, err := capture.Conform(src, capture.Options{}); err == nil || !strings.Contains(err.Error(), "4.2.0") {
+	if _, err := conform.Compare(src, conform.Options{}); err == nil || !strings.Contains(err.Error(), "4.2.0") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package timing
+package measured
 
 import (
 	"encoding/hex"
@@ -13,7 +13,7 @@ import (
 )
 
 // Measured is a set of code sequences with their cycles on real hardware (measured.json).
-type Measured struct {
+type File struct {
 	Core      string // description of the machine
 	Date      string
 	Sequences []Sequence
@@ -63,16 +63,16 @@ type MemWord struct {
 
 // Where measured sequences expect code, data and stack unless the file's entry_state says otherwise.
 const (
-	MeasuredCode  x86.Addr = 0x10000000
-	MeasuredData  x86.Addr = 0x20000000
-	MeasuredStack x86.Addr = 0x30000000
-	MeasuredSpan           = 0x40000 // bytes of data and of stack
-	MeasuredRSP   uint64   = 0x3001ffe8
+	CodeBase  x86.Addr = 0x10000000
+	DataBase  x86.Addr = 0x20000000
+	StackBase x86.Addr = 0x30000000
+	AreaSize           = 0x40000 // bytes of data and of stack
+	EntryRSP  uint64   = 0x3001ffe8
 )
 
 // entryRegs are the registers at entry unless the file or a sequence lists others; r12 is Trips.
 var entryRegs = [16]uint64{
-	x86.RAX: 0, x86.RCX: 1, x86.RDX: 2, x86.RBX: 3, x86.RSP: MeasuredRSP, x86.RBP: 0x3001f000,
+	x86.RAX: 0, x86.RCX: 1, x86.RDX: 2, x86.RBX: 3, x86.RSP: EntryRSP, x86.RBP: 0x3001f000,
 	x86.RSI: 0x20001000, x86.RDI: 0x20000000, x86.R8: 8, x86.R9: 9, x86.R10: 10, x86.R11: 11,
 	x86.R13: 13, x86.R14: 14, x86.R15: 15,
 }

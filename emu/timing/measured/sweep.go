@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package timing
+package measured
 
 import (
 	"fmt"
+	"github.com/tcsim/tcsim/emu/timing"
 	"io"
 	"math"
 	"slices"
@@ -13,10 +14,10 @@ import (
 // Sweep is what values of one parameter do to the error of a core; its JSON form carries the same values
 // as the text.
 type Sweep struct {
-	Schema string      `json:"schema"` // "tcsim.sweep/v1"
-	Core   string      `json:"core"`
-	Param  Param       `json:"parameter"`
-	Points []SweepItem `json:"points"`
+	Schema string       `json:"schema"` // "tcsim.sweep/v1"
+	Core   string       `json:"core"`
+	Param  timing.Param `json:"parameter"`
+	Points []SweepItem  `json:"points"`
 }
 
 // SweepItem is one value.
@@ -46,7 +47,7 @@ const sweepMove = 0.5
 
 // NewSweep compares the results of each value with those of the present one; all are of the same
 // sequences in the same order.
-func NewSweep(core *Core, p Param, base []Result, values []string, results [][]Result) *Sweep {
+func NewSweep(core *timing.Core, p timing.Param, base []Result, values []string, results [][]Result) *Sweep {
 	s := &Sweep{Schema: "tcsim.sweep/v1", Core: core.Name, Param: p}
 	for n, rs := range results {
 		item := SweepItem{Value: values[n], Moved: []SweepMove{}}
@@ -99,7 +100,7 @@ func (s *Sweep) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "\n%s = %s\n", s.Param.Path, p.Value)
 		for _, m := range p.Moved {
 			held := ""
-			if HeldOut(m.Name) {
+			if timing.HeldOut(m.Name) {
 				held = "  held out"
 			}
 			fmt.Fprintf(&b, "  %-28s %10.2f %+8.1f %% -> %+.1f %%%s\n", m.Name, m.Predicted, m.Before, m.Error, held)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package capture
+package conform
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/verify"
 )
@@ -50,7 +51,7 @@ type Report struct {
 	// Images counts functions, once for each state of the prog arrays, by category.
 	Images map[string]Count
 	// States counts the same functions by state.
-	States [numStates]Count
+	States [capture.NumStates]Count
 	// Facts counts what Analyse and Compile say about programs besides their code, and the capture
 	// too: kind and place of each tail call, place of each instruction and call.
 	Facts Count
@@ -82,7 +83,7 @@ type Mismatch struct {
 	Line     int // of the capture file
 	Prog     int
 	Func     int // -1: the program as a whole
-	State    State
+	State    capture.State
 	Reason   string // one line
 	Listing  string // both codes, aligned; empty if there is nothing to show
 }
@@ -90,7 +91,7 @@ type Mismatch struct {
 // Conform compiles every accepted program of a capture from its xlated form, at the addresses that
 // it had, and compares the code in every state with the kernel's. It fails if the capture is
 // malformed or if no target matches it.
-func Conform(src *Source, opts Options) (*Report, error) {
+func Compare(src *capture.Source, opts Options) (*Report, error) {
 	t, err := opts.Target, error(nil)
 	if t == nil {
 		if t, err = src.Header.Target(); err != nil {
@@ -106,19 +107,19 @@ func Conform(src *Source, opts Options) (*Report, error) {
 	c := &conformer{src: src, target: t, symbols: src.Symbols.Table(), opts: opts}
 	results := c.run()
 	r := &Report{File: src.Name, Target: t, Images: map[string]Count{}}
-	var errs Mistakes
+	var errs capture.Mistakes
 	names := map[string]int{}
 	for i := range results {
 		res := &results[i]
 		if res.err != nil {
-			var m Mistakes
-			if errors.As(res.err, &m) && len(errs) < maxMistakes {
+			var m capture.Mistakes
+			if errors.As(res.err, &m) && len(errs) < capture.MaxMistakes {
 				errs = append(errs, m...)
 			}
 			continue
 		}
 		if first, dup := names[res.name]; dup {
-			errs = append(errs, Mistake{File: src.Name, Line: i + 2, Path: "name", Msg: fmt.Sprintf("%q is also the name in line %d", res.name, first)})
+			errs = append(errs, capture.Mistake{File: src.Name, Line: i + 2, Path: "name", Msg: fmt.Sprintf("%q is also the name in line %d", res.name, first)})
 		}
 		names[res.name] = i + 2
 		r.join(res, opts.Keep)
@@ -142,7 +143,7 @@ type result struct {
 	err         error
 	name        string
 	category    string
-	states      [numStates]Count
+	states      [capture.NumStates]Count
 	facts       Count
 	refused     int
 	notJITed    int
@@ -169,9 +170,9 @@ func (r *Report) join(s *result, keep int) {
 }
 
 type conformer struct {
-	src     *Source
+	src     *capture.Source
 	target  *jit.Target
-	symbols *SymbolTable
+	symbols *capture.SymbolTable
 	opts    Options
 }
 
@@ -243,7 +244,7 @@ func (c *conformer) guarded(i int, res *result) (p *crashed) {
 // job is the comparison of one scenario.
 type job struct {
 	*conformer
-	s        *Scenario
+	s        *capture.Scenario
 	res      *result
 	images   []*image.Image     // nil: refused or not compiled
 	verified []*verify.Verified // nil: refused or not analysed
@@ -257,27 +258,27 @@ func (c *conformer) scenario(i int, res *result) {
 	}
 	res.name, res.category = s.Name, s.Category
 	j := &job{conformer: c, s: s, res: res, images: make([]*image.Image, len(s.Progs)), verified: make([]*verify.Verified, len(s.Progs))}
-	states := []State{Empty}
+	states := []capture.State{capture.Empty}
 	if hasProgArray(s) {
-		states = append(states, Populated, Deleted)
+		states = append(states, capture.Populated, capture.Deleted)
 	}
 	for n := range s.Progs {
 		j.compile(n, states)
 	}
 	if s.Found {
-		j.update(Populated)
-		j.compare(Empty)
+		j.update(capture.Populated)
+		j.compare(capture.Empty)
 		return
 	}
-	j.compare(Empty)
+	j.compare(capture.Empty)
 	if len(states) > 1 {
-		j.update(Populated)
-		j.compare(Populated)
+		j.update(capture.Populated)
+		j.compare(capture.Populated)
 	}
 	j.traced()
 	if len(states) > 1 {
-		j.update(Deleted)
-		j.compare(Deleted)
+		j.update(capture.Deleted)
+		j.compare(capture.Deleted)
 	}
 	j.replaced()
 	for n, img := range j.images {
@@ -287,7 +288,7 @@ func (c *conformer) scenario(i int, res *result) {
 	}
 }
 
-func hasProgArray(s *Scenario) bool {
+func hasProgArray(s *capture.Scenario) bool {
 	for i := range s.Maps {
 		if s.Maps[i].Type == bpf.ProgArray {
 			return true
@@ -307,7 +308,7 @@ func (j *job) mismatch(m Mismatch) {
 const notJITed = "not JITed"
 
 // compile compiles program n. One that cannot be compiled differs in all states.
-func (j *job) compile(n int, states []State) {
+func (j *job) compile(n int, states []capture.State) {
 	p := &j.s.Progs[n]
 	switch {
 	case p.LoadError != "" && bytes.Contains([]byte(p.LoadError), []byte(notJITed)):
@@ -349,7 +350,7 @@ func (j *job) build(n int) (*image.Image, error) {
 }
 
 // update pokes the prog arrays of the scenario from state Empty to Populated or back.
-func (j *job) update(to State) {
+func (j *job) update(to capture.State) {
 	var images []*image.Image
 	for _, img := range j.images {
 		if img != nil {
@@ -370,7 +371,7 @@ func (j *job) update(to State) {
 			sites = append(sites, img.PokeSites(e.Map, e.Key)...)
 		}
 		old, now := image.Addr(0), landing
-		if to == Deleted {
+		if to == capture.Deleted {
 			old, now = landing, 0
 		}
 		plan, err := j.target.UpdatePlan(sites, old, now)
@@ -384,7 +385,7 @@ func (j *job) update(to State) {
 }
 
 // compare compares all functions in one state.
-func (j *job) compare(s State) {
+func (j *job) compare(s capture.State) {
 	for n, img := range j.images {
 		if img == nil {
 			continue
@@ -426,13 +427,13 @@ func (j *job) facts(n int, img *image.Image) {
 			j.mismatch(Mismatch{Prog: n, Func: fn, Reason: fmt.Sprintf(format, args...)})
 		}
 	}
-	if j.src.Header.blinds() && len(p.Funcs) > 1 {
+	if j.src.Header.Blinds() && len(p.Funcs) > 1 {
 		return // its records are of other instructions
 	}
-	var found []TailCall
+	var found []capture.TailCall
 	for f := range img.Funcs {
 		for _, t := range img.Funcs[f].TailCalls {
-			found = append(found, TailCall{f, t.Start, t.Direct})
+			found = append(found, capture.TailCall{f, t.Start, t.Direct})
 		}
 	}
 	for i, want := range p.TailCalls {
@@ -450,7 +451,7 @@ func (j *job) facts(n int, img *image.Image) {
 	for _, m := range p.InsnMap {
 		f := &img.Funcs[m.Func]
 		i := int(m.Xlated - f.FirstInsn)
-		if p.hidden(m.Func) {
+		if p.Hidden(m.Func) {
 			i = int(m.Xlated)
 		}
 		if i < 0 || i >= len(f.InsnOff) {
@@ -461,7 +462,7 @@ func (j *job) facts(n int, img *image.Image) {
 		same := f.InsnOff[i] == m.Off || m.Off == 0 && i == 0
 		note(m.Func, same, "insn %d is at %d, the kernel has it at %d", m.Xlated, f.InsnOff[i], m.Off)
 	}
-	for _, want := range p.Refs[Empty] {
+	for _, want := range p.Refs[capture.Empty] {
 		if want.Kind != "call" {
 			continue
 		}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package capture
+package conform
 
 import (
 	"github.com/tcsim/tcsim/jit"
@@ -10,7 +10,7 @@ import (
 // blindTarget is the target for one program: with the numbers that its kernel drew.
 func (j *job) blindTarget(n int) (*jit.Target, error) {
 	t := j.target
-	if t.Emit.Blind == nil || !j.src.Header.blinds() {
+	if t.Emit.Blind == nil || !j.src.Header.Blinds() {
 		return t, nil
 	}
 	drawn, err := j.s.Drawn(n)

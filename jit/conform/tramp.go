@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package capture
+package conform
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/image"
 )
 
@@ -31,7 +32,7 @@ func (j *job) traced() {
 		}
 		j.res.trampolines.add(err == nil)
 		if err != nil {
-			j.mismatch(Mismatch{Prog: t.Prog, Func: t.Func, State: Traced, Reason: err.Error(), Listing: trampListing(got, t)})
+			j.mismatch(Mismatch{Prog: t.Prog, Func: t.Func, State: capture.Traced, Reason: err.Error(), Listing: trampListing(got, t)})
 		}
 		if got != nil && t.Kernel == "" {
 			sites = append(sites, got.Site)
@@ -41,7 +42,7 @@ func (j *job) traced() {
 		return
 	}
 	j.patch(sites)
-	j.compare(Traced)
+	j.compare(capture.Traced)
 	j.patch(undo(sites))
 }
 
@@ -60,20 +61,20 @@ func (j *job) replaced() {
 	var sites []image.Patch
 	for i := range j.s.Progs {
 		a := j.s.Progs[i].Attach
-		if a == nil || a.Kind != KindReplace || j.images[i] == nil || j.images[a.Prog] == nil {
+		if a == nil || a.Kind != capture.KindReplace || j.images[i] == nil || j.images[a.Prog] == nil {
 			continue
 		}
 		by := &j.images[i].Funcs[0]
 		p, err := jit.ReplacePatch(&j.images[a.Prog].Funcs[a.Func], j.target.Emit.ENDBR, by.Addr+image.Addr(by.Entry))
 		if err != nil {
-			j.mismatch(Mismatch{Prog: i, Func: -1, State: Replaced, Reason: err.Error()})
+			j.mismatch(Mismatch{Prog: i, Func: -1, State: capture.Replaced, Reason: err.Error()})
 			continue
 		}
 		sites = append(sites, p)
 	}
 	if len(sites) > 0 {
 		j.patch(sites)
-		j.compare(Replaced)
+		j.compare(capture.Replaced)
 		j.patch(undo(sites))
 	}
 }
@@ -86,18 +87,18 @@ func (j *job) patch(sites []image.Patch) {
 		}
 	}
 	if err := image.ApplyPatches(sites, images...); err != nil {
-		j.mismatch(Mismatch{Prog: -1, Func: -1, State: Traced, Reason: err.Error()})
+		j.mismatch(Mismatch{Prog: -1, Func: -1, State: capture.Traced, Reason: err.Error()})
 	}
 }
 
 // differs says what of a trampoline and of the patched instruction is not as the kernel has it.
-func differs(got *jit.Trampoline, t *Trampoline) error {
+func differs(got *jit.Trampoline, t *capture.Trampoline) error {
 	var errs []error
 	if code := trampCode(got, t); !bytes.Equal(code, t.Image) {
 		errs = append(errs, errors.New("trampoline "+firstDifference(t.Image, code)))
 	}
-	if got.Site.Addr != t.siteAddr() {
-		errs = append(errs, fmt.Errorf("the patched instruction is at %#x, the kernel's at %#x", uint64(got.Site.Addr), uint64(t.siteAddr())))
+	if got.Site.Addr != t.SiteAddr() {
+		errs = append(errs, fmt.Errorf("the patched instruction is at %#x, the kernel's at %#x", uint64(got.Site.Addr), uint64(t.SiteAddr())))
 	}
 	if !bytes.Equal(got.Site.Old[:], t.Site.Before) || !bytes.Equal(got.Site.New[:], t.Site.After) {
 		errs = append(errs, fmt.Errorf("patch % x to % x, the kernel's is % x to % x", got.Site.Old, got.Site.New, t.Site.Before, t.Site.After))
@@ -106,7 +107,7 @@ func differs(got *jit.Trampoline, t *Trampoline) error {
 }
 
 // trampCode is a trampoline as captures have it: without the int3 after its return.
-func trampCode(got *jit.Trampoline, t *Trampoline) []byte {
+func trampCode(got *jit.Trampoline, t *capture.Trampoline) []byte {
 	code := got.Func.Code
 	if n := len(code) - 1; n == t.Len && code[n] == 0xcc {
 		code = code[:n]
@@ -115,7 +116,7 @@ func trampCode(got *jit.Trampoline, t *Trampoline) []byte {
 }
 
 // trampListing shows both codes, "" if there is only one.
-func trampListing(got *jit.Trampoline, t *Trampoline) string {
+func trampListing(got *jit.Trampoline, t *capture.Trampoline) string {
 	if got == nil {
 		return ""
 	}
