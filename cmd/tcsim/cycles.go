@@ -56,23 +56,23 @@ func (e env) cycles(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return badInput(err)
 	}
-	measured, err := measured.Read(path, bytes.NewReader(src))
+	file, err := measured.Read(path, bytes.NewReader(src))
 	if err != nil {
 		return badInput(err)
 	}
 	if cmd.IsSet("sweep") {
-		return e.sweep(ctx, cmd, core, measured)
+		return e.sweep(ctx, cmd, core, file)
 	}
-	results, err := e.measure(ctx, core, measured)
+	results, err := e.measure(ctx, core, file)
 	if err != nil {
 		return err
 	}
 	if cmd.Bool("host") {
-		if measured, results, err = e.hosted(ctx, cmd, src, measured, results); err != nil {
+		if file, results, err = e.hosted(ctx, cmd, src, file, results); err != nil {
 			return err
 		}
 	}
-	return e.judge(cmd, measured.NewReport(core, measured, results))
+	return e.judge(cmd, measured.NewReport(core, file, results))
 }
 
 // judge prints a report and compares it with --max-mape.
@@ -96,7 +96,7 @@ func (e env) judge(cmd *cli.Command, report *measured.Report) error {
 }
 
 // measure runs all sequences in one machine. The error names every sequence that failed.
-func (e env) measure(ctx context.Context, core *timing.Core, measured *measured.File) ([]measured.Result, error) {
+func (e env) measure(ctx context.Context, core *timing.Core, file *measured.File) ([]measured.Result, error) {
 	m, err := emu.New(emu.Config{})
 	if err != nil {
 		return nil, err
@@ -106,8 +106,8 @@ func (e env) measure(ctx context.Context, core *timing.Core, measured *measured.
 	defer bar.done()
 	var results []measured.Result
 	var errs []error
-	for i := range measured.Sequences {
-		r, err := measure.Sequence(ctx, m, core, &measured.Sequences[i])
+	for i := range file.Sequences {
+		r, err := measure.Sequence(ctx, m, core, &file.Sequences[i])
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -115,7 +115,7 @@ func (e env) measure(ctx context.Context, core *timing.Core, measured *measured.
 			errs = append(errs, err)
 		}
 		results = append(results, r)
-		bar.set(i+1, len(measured.Sequences))
+		bar.set(i+1, len(file.Sequences))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, badInput(err)

@@ -30,7 +30,7 @@ const (
 	nativeTime = 30 * time.Second
 )
 
-// nativeReply is what comes from a process that measures; it is sent a timing.Sequence.
+// nativeReply is what comes from a process that measures; it is sent a measured.Sequence.
 type nativeReply struct {
 	Reps    []measured.HostRep
 	Refused string // why the machine cannot measure, without emu.ErrNative
@@ -89,7 +89,7 @@ func (e env) nativePasses(ctx context.Context, s *measured.Sequence) ([][]measur
 // measureHost measures the sequences of file on this machine, and returns them with its cycles in the
 // form of file. Sequences that cannot be measured are named on stderr and left out; if that is more
 // than half, the machine is not to be trusted.
-func (e env) measureHost(ctx context.Context, file []byte, measured *measured.File) ([]byte, error) {
+func (e env) measureHost(ctx context.Context, raw []byte, file *measured.File) ([]byte, error) {
 	if err := emu.HostUsable(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUntestable, err)
 	}
@@ -99,10 +99,10 @@ func (e env) measureHost(ctx context.Context, file []byte, measured *measured.Fi
 	bar := e.progress("host")
 	defer bar.done()
 	var why error
-	n, failed := len(measured.Sequences), 0
+	n, failed := len(file.Sequences), 0
 	all := make([][][]measured.HostRep, n) // what a quiet core does shows only in all of them
 	for i := 0; i < n && 2*failed <= n; i++ {
-		passes, err := e.nativePasses(ctx, &measured.Sequences[i])
+		passes, err := e.nativePasses(ctx, &file.Sequences[i])
 		switch {
 		case errors.Is(err, errUntestable):
 			return nil, err
@@ -122,32 +122,32 @@ func (e env) measureHost(ctx context.Context, file []byte, measured *measured.Fi
 		if passes == nil {
 			continue
 		}
-		h, err := measured.Sequences[i].Host(passes, nops)
+		h, err := file.Sequences[i].Host(passes, nops)
 		if err != nil {
 			why = err
 			fmt.Fprintf(e.stderr, "tcsim: not measured: %v\n", err)
 			continue
 		}
-		cycles[measured.Sequences[i].Name] = h
+		cycles[file.Sequences[i].Name] = h
 	}
 	if 2*len(cycles) < n || len(cycles) == 0 {
 		return nil, fmt.Errorf("%w: most of %d sequences could not be measured: %w", errUntestable, n, why)
 	}
-	return measured.Rewritten(file, cmp.Or(emu.HostName(), "unknown processor"), time.Now().UTC().Format(time.DateOnly), cycles)
+	return measured.Rewritten(raw, cmp.Or(emu.HostName(), "unknown processor"), time.Now().UTC().Format(time.DateOnly), cycles)
 }
 
 // hosted measures on this machine, writes the file that -o names, and judges predictions by it.
-func (e env) hosted(ctx context.Context, cmd *cli.Command, file []byte, old *measured.File, results []measured.Result) (*measured.File, []measured.Result, error) {
-	file, err := e.measureHost(ctx, file, old)
+func (e env) hosted(ctx context.Context, cmd *cli.Command, raw []byte, old *measured.File, results []measured.Result) (*measured.File, []measured.Result, error) {
+	raw, err := e.measureHost(ctx, raw, old)
 	if err != nil {
 		return nil, nil, err
 	}
 	if path := cmd.String("output"); path != "" {
-		if err := os.WriteFile(path, file, 0o666); err != nil {
+		if err := os.WriteFile(path, raw, 0o666); err != nil {
 			return nil, nil, badInput(err)
 		}
 	}
-	measured, err := measured.Read("measured here", bytes.NewReader(file))
+	file, err := measured.Read("measured here", bytes.NewReader(raw))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -156,9 +156,9 @@ func (e env) hosted(ctx context.Context, cmd *cli.Command, file []byte, old *mea
 		predicted[r.Name] = r.Predicted
 	}
 	results = nil
-	for i := range measured.Sequences {
-		s := &measured.Sequences[i]
+	for i := range file.Sequences {
+		s := &file.Sequences[i]
 		results = append(results, s.Judge(predicted[s.Name]))
 	}
-	return measured, results, nil
+	return file, results, nil
 }

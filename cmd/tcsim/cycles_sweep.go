@@ -16,7 +16,7 @@ import (
 )
 
 // sweep predicts the sequences with several values of a parameter of the core.
-func (e env) sweep(ctx context.Context, cmd *cli.Command, core *timing.Core, measured *measured.File) error {
+func (e env) sweep(ctx context.Context, cmd *cli.Command, core *timing.Core, file *measured.File) error {
 	if cmd.Bool("host") || cmd.IsSet("max-mape") {
 		return badUsage("--sweep goes with neither --host nor --max-mape")
 	}
@@ -43,14 +43,14 @@ func (e env) sweep(ctx context.Context, cmd *cli.Command, core *timing.Core, mea
 			cores = append(cores, c)
 		}
 	}
-	base, err := e.measure(ctx, core, measured)
+	base, err := e.measure(ctx, core, file)
 	if err != nil {
 		return err
 	}
 	var results [][]measured.Result
 	values = values[:0]
 	for _, c := range cores {
-		rs, err := e.measure(ctx, c, measured)
+		rs, err := e.measure(ctx, c, file)
 		if err != nil {
 			return err
 		}

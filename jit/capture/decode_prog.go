@@ -69,7 +69,7 @@ func (r *reader) prog(p *Prog) {
 	})
 }
 
-// state finds the state that a field is named after; numStates and a mistake if there is none.
+// state finds the state that a field is named after; NumStates and a mistake if there is none.
 func (r *reader) state(name []byte) State {
 	for s, n := range stateNames {
 		if n == string(name) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-// Package capture reads what real kernels did with eBPF programs (fixtures/kernels/README.md
-// describes the format) and compares it with what our compiler makes of the same programs.
+// Package capture reads and writes what real kernels did with eBPF programs; fixtures/kernels/README.md
+// describes the format.
 //
-// It owns the file format, its checks and the comparison. It must not run code: executing a
-// capture is the emulator's business.
+// It owns the file format, its checks, and what is derived of the code by decoding. It must not run code:
+// executing a capture is the emulator's business.
 package capture

@@ -48,5 +48,5 @@ func (m Mistakes) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// maxMistakes bounds how many mistakes are kept; a file with more is not read to its end.
+// MaxMistakes bounds how many mistakes are kept; a file with more is not read to its end.
 const MaxMistakes = 100

@@ -82,7 +82,7 @@ func (t *Trampoline) ref(sym string) image.Addr {
 	return 0
 }
 
-// siteAddr is where the patched instruction is, from where it leads.
+// SiteAddr is where the patched instruction is, from where it leads.
 func (t *Trampoline) SiteAddr() image.Addr {
 	rel := int32(binary.LittleEndian.Uint32(t.Site.After[1:]))
 	return t.Addr - image.Addr(int64(rel)) - image.PokeSize

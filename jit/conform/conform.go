@@ -17,7 +17,7 @@ import (
 	"github.com/tcsim/tcsim/jit/verify"
 )
 
-// Options of Conform. The zero value chooses the target from the capture, works on two CPUs and
+// Options of Compare. The zero value chooses the target from the capture, works on two CPUs and
 // keeps no mismatches.
 type Options struct {
 	Target   *jit.Target           // nil: chosen from the header
@@ -88,7 +88,7 @@ type Mismatch struct {
 	Listing  string // both codes, aligned; empty if there is nothing to show
 }
 
-// Conform compiles every accepted program of a capture from its xlated form, at the addresses that
+// Compare compiles every accepted program of a capture from its xlated form, at the addresses that
 // it had, and compares the code in every state with the kernel's. It fails if the capture is
 // malformed or if no target matches it.
 func Compare(src *capture.Source, opts Options) (*Report, error) {
@@ -433,7 +433,7 @@ func (j *job) facts(n int, img *image.Image) {
 	var found []capture.TailCall
 	for f := range img.Funcs {
 		for _, t := range img.Funcs[f].TailCalls {
-			found = append(found, capture.TailCall{f, t.Start, t.Direct})
+			found = append(found, capture.TailCall{Func: f, Off: t.Start, Direct: t.Direct})
 		}
 	}
 	for i, want := range p.TailCalls {

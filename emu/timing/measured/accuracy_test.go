@@ -174,7 +174,7 @@ func TestSwapped(t *testing.T) {
 // fittedNames are the sequences that the table of Golden Cove names as the source of a value.
 func fittedNames(t testing.TB) map[string]bool {
 	t.Helper()
-	src, err := os.ReadFile("cores/glc.yaml")
+	src, err := os.ReadFile("../cores/glc.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

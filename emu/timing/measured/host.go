@@ -139,7 +139,7 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[n] + (at-float64(n))*(sorted[n+1]-sorted[n])
 }
 
-// Remeasured returns a file of measured sequences, which ReadMeasured accepts, with the cycles of
+// Rewritten returns a file of measured sequences, which Read accepts, with the cycles of
 // another machine, and its description and date. Sequences without new cycles are left out.
 func Rewritten(file []byte, core, date string, cycles map[string]HostCycles) ([]byte, error) {
 	var f measuredFile

@@ -16,7 +16,7 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// ReadMeasured reads measured sequences. The error lists every mistake with its place: name is the
+// Read reads measured sequences. The error lists every mistake with its place: name is the
 // file's name in it. Nothing is returned together with an error.
 func Read(name string, r io.Reader) (*File, error) {
 	raw, err := io.ReadAll(r)

@@ -35,7 +35,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestReadMeasuredEntry reads a file that says where code and memory are to lie.
+// TestReadEntry reads a file that says where code and memory are to lie.
 func TestReadEntry(t *testing.T) {
 	text := strings.NewReplacer(`"core"`, `"entry_state": {"code_base": "0x7f0000000000 (64-byte aligned)", "rsp": "0x6001ffe8, holding the return address",
  "data": "0x50000000..0x50000fff, zero", "stack": "0x60000000..0x6003ffff", "registers": "rax=0 r15=0x99 unless listed under reg"}, "core"`,
@@ -55,7 +55,7 @@ func TestReadEntry(t *testing.T) {
 	}
 }
 
-// TestReadMeasuredErrors checks that every mistake is reported, with its place.
+// TestReadErrors checks that every mistake is reported, with its place.
 func TestReadErrors(t *testing.T) {
 	change := func(pairs ...string) string { return strings.NewReplacer(pairs...).Replace(sequenceJSON) }
 	for _, c := range []struct {

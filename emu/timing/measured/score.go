@@ -178,8 +178,8 @@ func Scores(rs []Result) []Score {
 		in   func(Result) bool
 	}{
 		{kindStates, func(r Result) bool { return r.States > 1 }},
-		{kindFitted, func(r Result) bool { return !timing.HeldOut(r.Name) }},
-		{kindHeldOut, func(r Result) bool { return timing.HeldOut(r.Name) }},
+		{kindFitted, func(r Result) bool { return !HeldOut(r.Name) }},
+		{kindHeldOut, func(r Result) bool { return HeldOut(r.Name) }},
 		{"all", func(Result) bool { return true }},
 	} {
 		var in []Result

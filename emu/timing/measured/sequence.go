@@ -12,7 +12,7 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// Measured is a set of code sequences with their cycles on real hardware (measured.json).
+// File is a set of code sequences with their cycles on real hardware (measured.json).
 type File struct {
 	Core      string // description of the machine
 	Date      string

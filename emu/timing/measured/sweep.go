@@ -4,11 +4,12 @@ package measured
 
 import (
 	"fmt"
-	"github.com/tcsim/tcsim/emu/timing"
 	"io"
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/tcsim/tcsim/emu/timing"
 )
 
 // Sweep is what values of one parameter do to the error of a core; its JSON form carries the same values
@@ -100,7 +101,7 @@ func (s *Sweep) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "\n%s = %s\n", s.Param.Path, p.Value)
 		for _, m := range p.Moved {
 			held := ""
-			if timing.HeldOut(m.Name) {
+			if HeldOut(m.Name) {
 				held = "  held out"
 			}
 			fmt.Fprintf(&b, "  %-28s %10.2f %+8.1f %% -> %+.1f %%%s\n", m.Name, m.Predicted, m.Before, m.Error, held)

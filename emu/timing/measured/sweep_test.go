@@ -42,7 +42,7 @@ func TestStatesOf(t *testing.T) {
 func TestHeldOut(t *testing.T) {
 	var held []string
 	for _, s := range timingtest.Load(t).Measured.Sequences {
-		if timing.HeldOut(s.Name) {
+		if measured.HeldOut(s.Name) {
 			held = append(held, s.Name)
 		}
 	}
