@@ -31,6 +31,14 @@ func releaseRow(name string) (k kernelRow, words []string, ok bool) {
 	return kernelOf(r), words, true
 }
 
+// TargetOfRelease is the target of a release without mitigations, which the caller owns.
+func TargetOfRelease(r *kernels.Release) *Target {
+	k := kernelOf(r)
+	t := k.Target
+	t.Base, t.Evidence = k.Name, k.evidence("")
+	return &t
+}
+
 // trailingFeatures splits what follows a number into a distribution's part and features.
 func trailingFeatures(rest string) (distribution string, words []string) {
 	for {

@@ -94,6 +94,9 @@ func row(name string) (k kernelRow, words []string, err error) {
 			}
 		}
 	}
+	if v, _, _, ok := kernels.ParseVersion(name); ok && !found {
+		return k, nil, fmt.Errorf("%w %q: there is no row for Linux %s (known: 4.4 to %s)", ErrNoTarget, name, v, kernels.Newest().Version)
+	}
 	if !found {
 		return k, nil, fmt.Errorf("%w %q%s", ErrNoTarget, name, nearest.DidYouMean(name, TargetNames()))
 	}

@@ -35,6 +35,7 @@ func (e env) matrixCommand() *cli.Command {
 				Name: "target", Aliases: []string{"t"},
 				Usage: "kernels or designs, separated by commas; \"all\" means every variant too (default: one per kernel and design)",
 			},
+			&cli.BoolFlag{Name: "kernels", Usage: "print instead in which mainline releases from 4.4 on each verdict changes, and what changed it"},
 			coresFlag(),
 			&cli.IntFlag{Name: "workers", Value: 2, Usage: "emulators that run in parallel"},
 			limitFlag(), jsonFlag(),
@@ -57,6 +58,9 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	}
 	form, wrongForm := ciForm(cmd)
 	bs, wrongScenario := loadScenarios(names)
+	if cmd.Bool("kernels") {
+		return e.matrixKernels(ctx, cmd, bs, errors.Join(wrongForm, wrongScenario))
+	}
 	ts, wrongTarget := e.targets(tn, cmd.Uint32("limit"))
 	cores, wrongCore := coresOf(cmd)
 	if err := errors.Join(wrongForm, wrongScenario, wrongTarget, wrongCore); err != nil {
@@ -89,6 +93,30 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 		err = errFailed
 	}
 	return err
+}
+
+// matrixKernels prints the releases in which verdicts change.
+func (e env) matrixKernels(ctx context.Context, cmd *cli.Command, bs []*scenarios.Built, wrong error) error {
+	if wrong != nil {
+		return wrong
+	}
+	for _, f := range []string{"target", "core", "limit", "tap", "junit"} {
+		if cmd.IsSet(f) {
+			return badUsage("--kernels plays all mainline releases: expected no --%s with it", f)
+		}
+	}
+	bar := e.progress("matrix")
+	h, err := campaign.PlayHistory(ctx, bs, campaign.MatrixOptions{Workers: cmd.Int("workers"), Progress: bar.set})
+	bar.done()
+	if err != nil {
+		return err
+	}
+	rows := render.HistoryRows(h)
+	if cmd.Bool("json") {
+		return render.JSON(e.stdout, render.History{Scenarios: rows, Schema: render.SchemaHistory})
+	}
+	render.HistoryText(e.stdout, rows)
+	return nil
 }
 
 // jitFails reports whether the JIT of a target failed on a program of the cost sheet.

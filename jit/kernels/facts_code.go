@@ -236,7 +236,7 @@ var trampFacts = []Fact{
 		set: emit(func(e *Emission) { e.Tramp = Tramp72 }),
 	},
 	{
-		Name: "tramp-loses-rax", Kind: FactTrampoline, Doc: "what a traced function needs in rax is lost (a bug)", Since: Version{6, 1}, Until: Version{6, 7}, Commit: "2b5dcb31a19a",
+		Name: "tramp-loses-rax", Kind: FactTrampoline, Doc: "what a traced function needs in rax is lost (a bug)", Since: Version{5, 10}, Until: Version{6, 7}, Commit: "2b5dcb31a19a",
 		Stable: []Stable{{Version{6, 1}, 176}, {Version{6, 6}, 57}},
 		set:    emit(func(e *Emission) { e.TrampLosesRAX = true }),
 	},

@@ -179,8 +179,32 @@ func Defaults() []*Release {
 	return out
 }
 
+// Mainline returns a release as it was published, without what its stable tree got, and with the facts of
+// the given names the other way round. It is nil if there is no such release.
+func Mainline(v Version, but ...string) *Release {
+	if !v.known() {
+		return nil
+	}
+	return deriveWith(v, 0, rowOf(v), func(f *Fact) bool { return f.Holds(v, 0) != slices.Contains(but, f.Name) })
+}
+
+// Changes are the facts that begin or end with a mainline release.
+func Changes(v Version) []*Fact {
+	var out []*Fact
+	for i := range Facts {
+		if f := &Facts[i]; v != oldest && f.Holds(v, 0) != f.Holds(v.prev(), 0) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
 // derive makes a release of the facts.
 func derive(v Version, patch int, row *Row) *Release {
+	return deriveWith(v, patch, row, func(f *Fact) bool { return f.Holds(v, patch) })
+}
+
+func deriveWith(v Version, patch int, row *Row, holds func(*Fact) bool) *Release {
 	r := &Release{Version: v, Patch: patch, Row: row}
 	from := row
 	if from == nil { // offsets as in the row before it, and no options of the build
@@ -197,7 +221,7 @@ func derive(v Version, patch int, row *Row) *Release {
 	k.Emit.AX, k.Emit.MaxRel8, k.Emit.Passes = 11, 127, 20
 	k.Offsets, k.Context = from.Offsets, from.Context.with()
 	for i := range Facts {
-		if Facts[i].Holds(v, patch) {
+		if holds(&Facts[i]) {
 			Facts[i].set(r)
 		}
 	}

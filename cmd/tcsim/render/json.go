@@ -18,6 +18,7 @@ type Schema string
 // One schema for each command.
 const (
 	SchemaCapture       Schema = "tcsim.capture/v1"
+	SchemaCheckKernel   Schema = "tcsim.check-kernel/v1"
 	SchemaConform       Schema = "tcsim.conform/v1"
 	SchemaCount         Schema = "tcsim.count/v1"
 	SchemaDoctor        Schema = "tcsim.doctor/v1"
@@ -25,6 +26,7 @@ const (
 	SchemaExplore       Schema = "tcsim.explore/v1"
 	SchemaFuzz          Schema = "tcsim.fuzz/v1"
 	SchemaGraph         Schema = "tcsim.graph/v1"
+	SchemaHistory       Schema = "tcsim.history/v1"
 	SchemaImport        Schema = "tcsim.import/v1"
 	SchemaJIT           Schema = "tcsim.jit/v1"
 	SchemaMatrix        Schema = "tcsim.matrix/v1"

@@ -116,10 +116,11 @@ func (t *Table) String() string {
 		}
 		first := 0
 		if group {
-			if r[0] != above {
+			if r[0] != above && r[0] != "" { // an empty one is of the row above
 				fmt.Fprintln(&b, r[0])
+				above = r[0]
 			}
-			above, first = r[0], 1
+			first = 1
 			b.WriteString("  ")
 		}
 		b.WriteString(t.line(r[first:], w, gap, first))
