@@ -38,7 +38,7 @@ func TestPanic(t *testing.T) {
 	} {
 		args := tc.args
 		var errs bytes.Buffer
-		code := report(&errs, runApp(t.Context(), app, args), verbose(args))
+		code := exitOf(&errs, runApp(t.Context(), app, args), verbose(args))
 		text := errs.String()
 		if code != exitInternal || !strings.HasPrefix(text, "tcsim: internal fault: "+tc.says) || !strings.Contains(text, "Please report it") {
 			t.Errorf("%v: exit code %d\n%s", args, code, text)

@@ -69,6 +69,7 @@ type env struct {
 	terminal io.Writer
 	self     string       // path of the program, for processes of its own; "" does everything in this one
 	source   *sourceFlags // of this command line
+	args     []string
 }
 
 func main() {
@@ -101,7 +102,7 @@ func (o *output) Write(b []byte) (int, error) {
 func doMain(ctx context.Context, args []string, e env) int {
 	shown, said := render.Printable(e.stdout), render.Printable(e.stderr)
 	out := &output{Writer: shown}
-	e.stdout, e.stderr, e.terminal = out, said, e.stderr
+	e.stdout, e.stderr, e.terminal, e.args = out, said, e.stderr, args[1:]
 	defer func() {
 		shown.Close() // what is left is a cut character at most
 		said.Close()
@@ -114,11 +115,11 @@ func doMain(ctx context.Context, args []string, e env) int {
 	if out.err != nil {
 		err = out.err // whatever else: the answer is not there
 	}
-	return report(e.stderr, err, verbose(args))
+	return exitOf(e.stderr, err, verbose(args))
 }
 
-// report prints what went wrong, if anything, and returns the exit code that stands for it.
-func report(stderr io.Writer, err error, stack bool) int {
+// exitOf prints what went wrong, if anything, and returns the exit code that stands for it.
+func exitOf(stderr io.Writer, err error, stack bool) int {
 	switch {
 	case err == nil:
 		return exitOK
@@ -171,7 +172,7 @@ func newApp(e env) *cli.Command {
 			e.runCommand(), e.graphCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(), e.exploreCommand(), e.matrixCommand(),
 			e.captureCommand(), e.checkKernelCommand(), e.conformCommand(), e.replayCommand(), e.importCommand(), e.pluginCommand(), e.doctorCommand(),
 			e.cyclesCommand(), e.vmCommand(),
-			e.countCommand(), e.worstCommand(), e.fuzzCommand(), e.workerCommand(),
+			e.countCommand(), e.worstCommand(), e.fuzzCommand(), e.reportCommand(), e.workerCommand(),
 		},
 	}
 	for _, c := range app.Commands {

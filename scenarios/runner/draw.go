@@ -98,6 +98,13 @@ func (m *Machine) draw(ctx context.Context, at stack.At, v *check.Violation, pre
 
 // layoutAt goes on to a moment and dumps the stack there.
 func (m *Machine) layoutAt(ctx context.Context, e entry, mo stack.Moment, fresh bool) (*stack.Layout, error) {
+	r, res, err := m.goTo(ctx, e, mo, fresh)
+	return m.LayoutAt(ctx, r, mo, res, err)
+}
+
+// goTo begins a run, or goes on with it, and stops directly before the moment's instruction. The run that is
+// returned goes on from there without a stop.
+func (m *Machine) goTo(ctx context.Context, e entry, mo stack.Moment, fresh bool) (emu.Run, emu.Result, error) {
 	var obs emu.Observer = &m.feed
 	if fresh {
 		obs = m.Watch()
@@ -112,7 +119,7 @@ func (m *Machine) layoutAt(ctx context.Context, e entry, mo stack.Moment, fresh 
 		to.StopSeq, to.StopAddr = 0, m.begins(r)
 	}
 	res, err := m.drive(ctx, to, fresh)
-	return m.LayoutAt(ctx, r, mo, res, err)
+	return r, res, err
 }
 
 // LayoutAt dumps the stack at a moment of a run that has stopped with res and err at the moment's

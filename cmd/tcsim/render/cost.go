@@ -3,8 +3,10 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/tcsim/tcsim/emu/timing"
@@ -18,7 +20,7 @@ func CostText(w io.Writer, p *measure.Profile) {
 		state = "one of many runs in a row"
 	}
 	fmt.Fprintf(w, "%d cycles on %s, %s\n", p.Total, p.Core, state)
-	for _, line := range Fold(causes(&p.Costs, p.Total), Width) {
+	for _, line := range Fold(Causes(&p.Costs), Width) {
 		fmt.Fprintln(w, line)
 	}
 	for i := range p.Funcs {
@@ -39,14 +41,14 @@ func CostText(w io.Writer, p *measure.Profile) {
 			if f.Fn == nil {
 				text = "thunks, helpers"
 			}
-			t.Add(fmt.Sprint(in.Costs.Total()), fmt.Sprint(in.Executed), at, clip(text, 34), clip(causes(&in.Costs, in.Costs.Total()), 42))
+			t.Add(fmt.Sprint(in.Costs.Total()), fmt.Sprint(in.Executed), at, clip(text, 34), clip(Causes(&in.Costs), 42))
 		}
 		fmt.Fprint(w, t)
 	}
 }
 
-// causes lists what cycles are due to, the largest first.
-func causes(c *timing.Costs, total timing.Cycle) string {
+// Causes lists what cycles are due to, the largest first; "" if there are none.
+func Causes(c *timing.Costs) string {
 	type part struct {
 		name string
 		n    timing.Cycle
@@ -55,19 +57,10 @@ func causes(c *timing.Costs, total timing.Cycle) string {
 	for cause, n := range c.All {
 		parts = append(parts, part{cause.String(), n})
 	}
-	for i := range parts { // few: by selection
-		for k := i + 1; k < len(parts); k++ {
-			if parts[k].n > parts[i].n {
-				parts[i], parts[k] = parts[k], parts[i]
-			}
-		}
-	}
+	slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(b.n, a.n) })
 	var out []string
 	for _, p := range parts {
 		out = append(out, fmt.Sprintf("%s %d", p.name, p.n))
-	}
-	if total == 0 {
-		return ""
 	}
 	return strings.Join(out, ", ")
 }

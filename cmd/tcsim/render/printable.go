@@ -5,6 +5,7 @@ package render
 import (
 	"fmt"
 	"io"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -79,4 +80,13 @@ func (p *printer) Close() error {
 		}
 	}
 	return nil
+}
+
+// Plain is text as Printable writes it.
+func Plain(s string) string {
+	var b strings.Builder
+	p := Printable(&b)
+	fmt.Fprint(p, s) // neither fails
+	p.Close()
+	return b.String()
 }
