@@ -5,6 +5,8 @@ package jit
 import (
 	"slices"
 	"strings"
+
+	"github.com/tcsim/tcsim/jit/image"
 )
 
 // Design identifies a tail-call design. What is true of one is in its Traits; names are for
@@ -43,8 +45,15 @@ const (
 	designCount
 )
 
-// designs holds the code of each design. The code tells its traits.
-var designs = [designCount]designCode{
+// code is the code of a design, which tells what is true of it. One file each, that reads from top to bottom as the
+// kernel's functions of the same jobs.
+type code interface {
+	designCode
+	traits() Traits
+}
+
+// designs holds the code of each design.
+var designs = [designCount]code{
 	Rework510:       rework{},
 	Rework67:        rework67{},
 	Hier612:         hier{},
@@ -84,6 +93,19 @@ var allTraits = func() (t [designCount]Traits) {
 
 // Traits returns what is true of the design. The result is shared: do not change it.
 func (d Design) Traits() *Traits { return &allTraits[d] }
+
+// Emission returns the design as emission needs it; ok is false for NoDesign.
+func (d Design) Emission() (e designed, ok bool) {
+	if d >= designCount || designs[d] == nil {
+		return e, false
+	}
+	t := d.Traits()
+	e = designed{designCode: designs[d], Boundary: t.Boundary == BoundarySaves, Rax: image.SlotTailCallPtr}
+	if t.Handover == HandCount {
+		e.Rax = image.SlotTailCallCnt
+	}
+	return e, true
+}
 
 // String returns the design's name, "" for NoDesign.
 func (d Design) String() string { return allTraits[d].Name }

@@ -20,25 +20,19 @@ import (
 // A what-if: nobody wrote it.
 type backprop struct{}
 
-// takesBack is what a design has that does something after a call of a subprogram.
-type takesBack interface {
-	// takeBack appends it and reports whether there is anything.
-	takeBack(e *emitter, callee *fn) bool
-}
-
-func (backprop) landing(t *Target) image.CodeOff { return withENDBR(t, 11) }
+func (backprop) Landing(t *Config) image.CodeOff { return withENDBR(t, 11) }
 
 // head is the prologue up to the frame; clear makes the count 0, keep stores it.
 func (backprop) head(e *emitter, clear, keep bool) {
 	// The place that a trampoline patches, then the initial count or filler.
 	e.Nop(5) // 0f 1f 44 00 00
 	if clear {
-		e.Xor32MR(reg(x86.RAX), x86.RAX) // 31 c0
+		e.Xor32MR(x86.R(x86.RAX), x86.RAX) // 31 c0
 	} else {
 		e.Nop(2) // 66 90
 	}
-	e.Push64O(x86.RBP)               // 55
-	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+	e.Push64O(x86.RBP)                 // 55
+	e.Mov64MR(x86.R(x86.RBP), x86.RSP) // 48 89 e5
 
 	// Tail calls land here.
 	e.endbr()
@@ -49,12 +43,12 @@ func (backprop) head(e *emitter, clear, keep bool) {
 	e.pushSaved()
 }
 
-func (backprop) reload(e *emitter) {
+func (backprop) Reload(e *emitter) {
 	e.Mov64RM(x86.RAX, x86.M32(x86.RBP, -8-e.f.depth)) // 48 8b 85 disp32
 }
 
-// takeBack stores what the called subprogram returned in rcx.
-func (backprop) takeBack(e *emitter, callee *fn) bool {
+// TakeBack stores what the called subprogram returned in rcx.
+func (backprop) TakeBack(e *emitter, callee *fn) bool {
 	if !callee.reachable {
 		return false
 	}
@@ -63,11 +57,11 @@ func (backprop) takeBack(e *emitter, callee *fn) bool {
 }
 
 // count jumps to out if the count has reached the limit, and adds one to it.
-func (backprop) count(e *emitter, s *image.TailCallSite, label int) {
+func (backprop) count(e *emitter, s *image.TailCallSite) {
 	e.Mov32RM(x86.RAX, x86.M32(x86.RBP, -4-e.f.depth)) // 8b 85 disp32
-	e.Cmp32MI8(reg(x86.RAX), int8(e.f.c.t.Limit))      // 83 f8 21
-	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
-	e.Add32MI8(reg(x86.RAX), 1) // 83 c0 01
+	e.Cmp32MI8(x86.R(x86.RAX), int8(e.f.t.Limit))      // 83 f8 21
+	s.Limit = e.jumpOut(x86.FormJaeD8)
+	e.Add32MI8(x86.R(x86.RAX), 1) // 83 c0 01
 	s.Bump = image.CodeOff(e.Len())
 	e.Mov32MR(x86.M32(x86.RBP, -4-e.f.depth), x86.RAX) // 89 85 disp32
 }
@@ -80,29 +74,27 @@ func (backprop) unwind(e *emitter, s *image.TailCallSite) {
 	e.giveStack()
 }
 
-func (b backprop) indirect(e *emitter, s *image.TailCallSite) error {
-	label := e.f.indirectLabel
-	e.bounds(s, label)
-	b.count(e, s, label)
-	e.loadProg(s, label)
+func (b backprop) Indirect(e *emitter, s *image.TailCallSite) error {
+	e.bounds(s)
+	b.count(e, s)
+	e.loadProg(s)
 	b.unwind(e, s)
-	return e.leaveIndirect(s, b.landing(e.f.c.t))
+	return e.leaveIndirect(s, b.Landing(e.f.t))
 }
 
-func (b backprop) direct(e *emitter, s *image.TailCallSite) error {
-	label := e.f.directLabel
-	b.count(e, s, label)
-	e.bypass(s, label)
+func (b backprop) Direct(e *emitter, s *image.TailCallSite) error {
+	b.count(e, s)
+	e.bypass(s)
 	b.unwind(e, s)
 	e.leaveDirect(s)
 	return nil
 }
 
-func (backprop) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeBypass(p, s, old, new) }
+func (backprop) Poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeBypass(p, s, old, new) }
 
 func (b backprop) frameWith(f *fn, keep bool) image.Frame {
 	d := newFrame(f)
-	d.landing = b.landing(f.c.t)
+	d.landing = b.Landing(f.t)
 	if keep {
 		d.push(image.SlotTailCallCnt)
 		d.frame.Counter = image.Counter{Form: image.CounterValue, Off: -f.depth - 4, Size: 4}
@@ -127,9 +119,9 @@ func (backpropPoke) traits() Traits {
 // keeps says that the function has a count.
 func (backpropPoke) keeps(f *fn) bool { return !f.sub || f.reachable }
 
-func (b backpropPoke) prologue(e *emitter) { b.head(e, !e.f.sub, b.keeps(e.f)) }
+func (b backpropPoke) Prologue(e *emitter) { b.head(e, !e.f.sub, b.keeps(e.f)) }
 
-func (b backpropPoke) epilogue(e *emitter) {
+func (b backpropPoke) Epilogue(e *emitter) {
 	e.popSaved()
 	if b.keeps(e.f) {
 		// Five bytes, as a poke needs; the count is at rsp now.
@@ -138,7 +130,7 @@ func (b backpropPoke) epilogue(e *emitter) {
 	e.Leave() // c9
 }
 
-func (b backpropPoke) frame(f *fn) image.Frame { return b.frameWith(f, b.keeps(f)) }
+func (b backpropPoke) Frame(f *fn) image.Frame { return b.frameWith(f, b.keeps(f)) }
 
 // backpropCheck is the second way: the epilogue of functions that can reach a tail call gives the
 // count back if it is not 0. A caller cannot tell whether rcx holds a count: a program without tail
@@ -157,11 +149,11 @@ func (backpropCheck) traits() Traits {
 	}
 }
 
-func (b backpropCheck) prologue(e *emitter) {
+func (b backpropCheck) Prologue(e *emitter) {
 	b.head(e, e.f.reachable && !e.f.sub, e.f.reachable)
 }
 
-func (backpropCheck) epilogue(e *emitter) {
+func (backpropCheck) Epilogue(e *emitter) {
 	if e.f.reachable {
 		// if (tail_call_cnt) rcx = tail_call_cnt;
 		e.Cmp32MI8(x86.M32(x86.RBP, -4-e.f.depth), 0)      // 83 bd disp32 00
@@ -172,4 +164,4 @@ func (backpropCheck) epilogue(e *emitter) {
 	e.Leave() // c9
 }
 
-func (b backpropCheck) frame(f *fn) image.Frame { return b.frameWith(f, f.reachable) }
+func (b backpropCheck) Frame(f *fn) image.Frame { return b.frameWith(f, f.reachable) }

@@ -36,38 +36,38 @@ const (
 	classicCounter = -516
 )
 
-// landing is PROLOGUE_SIZE.
-func (classic) landing(t *Target) image.CodeOff {
+// Landing is PROLOGUE_SIZE.
+func (classic) Landing(t *Config) image.CodeOff {
 	if t.Emit.ClearR13 {
 		return 51
 	}
 	return 48
 }
 
-func (classic) prologue(e *emitter) {
+func (classic) Prologue(e *emitter) {
 	e.Push64O(x86.RBP)                         // 55
-	e.Mov64MR(reg(x86.RBP), x86.RSP)           // 48 89 e5
-	e.Sub64MI32(reg(x86.RSP), classicStack)    // 48 81 ec 28 02 00 00
+	e.Mov64MR(x86.R(x86.RBP), x86.RSP)         // 48 89 e5
+	e.Sub64MI32(x86.R(x86.RSP), classicStack)  // 48 81 ec 28 02 00 00
 	e.Mov64MR(x86.M32(x86.RBP, -552), x86.RBX) // 48 89 9d d8 fd ff ff
 	e.Mov64MR(x86.M32(x86.RBP, -544), x86.R13) // 4c 89 ad e0 fd ff ff
 	e.Mov64MR(x86.M32(x86.RBP, -536), x86.R14) // 4c 89 b5 e8 fd ff ff
 	e.Mov64MR(x86.M32(x86.RBP, -528), x86.R15) // 4c 89 bd f0 fd ff ff
 
 	// tail_call_cnt = 0;
-	e.Xor32MR(reg(x86.RAX), x86.RAX) // 31 c0
-	if e.f.c.t.Emit.ClearR13 {
-		e.Xor64MR(reg(x86.R13), x86.R13) // 4d 31 ed
+	e.Xor32MR(x86.R(x86.RAX), x86.RAX) // 31 c0
+	if e.f.t.Emit.ClearR13 {
+		e.Xor64MR(x86.R(x86.R13), x86.R13) // 4d 31 ed
 	}
 	e.Mov64MR(x86.M32(x86.RBP, -520), x86.RAX) // 48 89 85 f8 fd ff ff
 
 	// Tail calls land here.
 }
 
-func (c classic) indirect(e *emitter, s *image.TailCallSite) error {
-	return e.oneFrameTailCall(s, mem(x86.RBP, classicCounter), c.landing(e.f.c.t))
+func (c classic) Indirect(e *emitter, s *image.TailCallSite) error {
+	return oneFrameTailCall(e, s, mem(x86.RBP, classicCounter), c.Landing(e.f.t))
 }
 
-func (classic) epilogue(e *emitter) {
+func (classic) Epilogue(e *emitter) {
 	e.Mov64RM(x86.RBX, x86.M32(x86.RBP, -552)) // 48 8b 9d d8 fd ff ff
 	e.Mov64RM(x86.R13, x86.M32(x86.RBP, -544)) // 4c 8b ad e0 fd ff ff
 	e.Mov64RM(x86.R14, x86.M32(x86.RBP, -536)) // 4c 8b b5 e8 fd ff ff
@@ -75,11 +75,11 @@ func (classic) epilogue(e *emitter) {
 	e.Leave()                                  // c9
 }
 
-func (c classic) frame(f *fn) image.Frame {
+func (c classic) Frame(f *fn) image.Frame {
 	b := newReusedFrame(f, 8)
 	b.save(x86.RBP)
 	b.stack(512)
 	b.counter()
 	b.save(x86.R15, x86.R14, x86.R13, x86.RBX)
-	return b.reused(c.landing(f.c.t), x86.RBX, x86.R13, x86.R14, x86.R15)
+	return b.reused(c.Landing(f.t), x86.RBX, x86.R13, x86.R14, x86.R15)
 }

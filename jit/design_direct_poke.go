@@ -36,20 +36,20 @@ func (directPoke) traits() Traits {
 // directPokeCounter is -36 - MAX_BPF_STACK, whatever the depth.
 const directPokeCounter = -36 - 512
 
-// landing is X86_TAIL_CALL_OFFSET.
-func (directPoke) landing(*Target) image.CodeOff { return 25 }
+// Landing is X86_TAIL_CALL_OFFSET.
+func (directPoke) Landing(*Config) image.CodeOff { return 25 }
 
-func (directPoke) prologue(e *emitter) {
+func (directPoke) Prologue(e *emitter) {
 	// The place that a trampoline patches.
 	e.Nop(5) // 0f 1f 44 00 00
 
-	e.Push64O(x86.RBP)                   // 55
-	e.Mov64MR(reg(x86.RBP), x86.RSP)     // 48 89 e5
-	e.Sub64MI32(reg(x86.RSP), e.f.depth) // 48 81 ec sd
-	e.Push64O(x86.RBX)                   // 53
-	e.Push64O(x86.R13)                   // 41 55
-	e.Push64O(x86.R14)                   // 41 56
-	e.Push64O(x86.R15)                   // 41 57
+	e.Push64O(x86.RBP)                     // 55
+	e.Mov64MR(x86.R(x86.RBP), x86.RSP)     // 48 89 e5
+	e.Sub64MI32(x86.R(x86.RSP), e.f.depth) // 48 81 ec sd
+	e.Push64O(x86.RBX)                     // 53
+	e.Push64O(x86.R13)                     // 41 55
+	e.Push64O(x86.R14)                     // 41 56
+	e.Push64O(x86.R15)                     // 41 57
 
 	// tail_call_cnt = 0;
 	e.PushI8(0) // 6a 00
@@ -57,29 +57,28 @@ func (directPoke) prologue(e *emitter) {
 	// Tail calls land here.
 }
 
-func (d directPoke) indirect(e *emitter, s *image.TailCallSite) error {
-	return e.oneFrameTailCall(s, mem(x86.RBP, directPokeCounter), d.landing(e.f.c.t))
+func (d directPoke) Indirect(e *emitter, s *image.TailCallSite) error {
+	return oneFrameTailCall(e, s, mem(x86.RBP, directPokeCounter), d.Landing(e.f.t))
 }
 
-func (directPoke) direct(e *emitter, s *image.TailCallSite) error {
-	f := e.f
+func (directPoke) Direct(e *emitter, s *image.TailCallSite) error {
 	// if (tail_call_cnt > MAX_TAIL_CALL_CNT) goto out; tail_call_cnt++;
-	e.oneFrameCount(s, mem(x86.RBP, directPokeCounter), f.directLabel)
+	oneFrameCount(e, s, mem(x86.RBP, directPokeCounter))
 
 	// Poked to a jump to the landing of the program in the slot; falls through while that is empty.
 	s.Jump = image.CodeOff(e.Len())
 	e.Nop(5)
-	f.directLabel = e.Len() - e.base
+	e.out()
 	return nil
 }
 
-// poke is prog_array_map_poke_run of these kernels (kernel/bpf/arraymap.c): nothing else depends on
+// Poke is prog_array_map_poke_run of these kernels (kernel/bpf/arraymap.c): nothing else depends on
 // the instruction, so one change of it is all.
-func (directPoke) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) {
+func (directPoke) Poke(p *pokePlan, s image.PokeSite, old, new image.Addr) {
 	p.text(image.PartJump, s.Jump, old, new)
 }
 
-func (directPoke) epilogue(e *emitter) {
+func (directPoke) Epilogue(e *emitter) {
 	e.Pop64O(x86.RBX) // 5b, tail_call_cnt
 	e.Pop64O(x86.R15) // 41 5f
 	e.Pop64O(x86.R14) // 41 5e
@@ -88,11 +87,11 @@ func (directPoke) epilogue(e *emitter) {
 	e.Leave()         // c9
 }
 
-func (d directPoke) frame(f *fn) image.Frame {
+func (d directPoke) Frame(f *fn) image.Frame {
 	b := newReusedFrame(f, 8)
 	b.save(x86.RBP)
 	b.stack(f.depth)
 	b.save(x86.RBX, x86.R13, x86.R14, x86.R15)
 	b.counter()
-	return b.reused(d.landing(f.c.t), x86.RBX, x86.R13, x86.R14, x86.R15)
+	return b.reused(d.Landing(f.t), x86.RBX, x86.R13, x86.R14, x86.R15)
 }

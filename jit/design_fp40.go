@@ -41,33 +41,33 @@ func (fp40) traits() Traits {
 
 const fp40Counter = -36
 
-// landing is PROLOGUE_SIZE.
-func (fp40) landing(*Target) image.CodeOff { return 20 }
+// Landing is PROLOGUE_SIZE.
+func (fp40) Landing(*Config) image.CodeOff { return 20 }
 
-// fp is what the patch's offset and emit_mov_reg take off.
-func (fp40) fp() (x86.Reg, int32) { return x86.RBP, -40 }
+// FP is what the patch's offset and emit_mov_reg take off.
+func (fp40) FP() (x86.Reg, int32) { return x86.RBP, -40 }
 
-func (fp40) prologue(e *emitter) {
-	e.Push64O(x86.RBP)               // 55
-	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
-	e.Push64O(x86.R15)               // 41 57
-	e.Push64O(x86.R14)               // 41 56
-	e.Push64O(x86.R13)               // 41 55
-	e.Push64O(x86.RBX)               // 53
+func (fp40) Prologue(e *emitter) {
+	e.Push64O(x86.RBP)                 // 55
+	e.Mov64MR(x86.R(x86.RBP), x86.RSP) // 48 89 e5
+	e.Push64O(x86.R15)                 // 41 57
+	e.Push64O(x86.R14)                 // 41 56
+	e.Push64O(x86.R13)                 // 41 55
+	e.Push64O(x86.RBX)                 // 53
 
 	// tail_call_cnt = 0;
 	e.PushI8(0) // 6a 00
 
-	e.Sub64MI32(reg(x86.RSP), e.f.depth) // 48 81 ec sd
+	e.Sub64MI32(x86.R(x86.RSP), e.f.depth) // 48 81 ec sd
 
 	// Tail calls land here.
 }
 
-func (p fp40) indirect(e *emitter, s *image.TailCallSite) error {
-	return e.oneFrameTailCall(s, mem(x86.RBP, fp40Counter), p.landing(e.f.c.t))
+func (p fp40) Indirect(e *emitter, s *image.TailCallSite) error {
+	return oneFrameTailCall(e, s, mem(x86.RBP, fp40Counter), p.Landing(e.f.t))
 }
 
-func (fp40) epilogue(e *emitter) {
+func (fp40) Epilogue(e *emitter) {
 	e.Lea64RM(x86.RSP, x86.M8(x86.RBP, -32)) // 48 8d 65 e0
 	e.Pop64O(x86.RBX)                        // 5b
 	e.Pop64O(x86.R13)                        // 41 5d
@@ -76,10 +76,10 @@ func (fp40) epilogue(e *emitter) {
 	e.Pop64O(x86.RBP)                        // 5d
 }
 
-func (p fp40) frame(f *fn) image.Frame {
+func (p fp40) Frame(f *fn) image.Frame {
 	b := newReusedFrame(f, 8)
 	b.save(x86.RBP, x86.R15, x86.R14, x86.R13, x86.RBX)
 	b.counter()
 	b.stack(f.depth)
-	return b.reused(p.landing(f.c.t), x86.R15, x86.R14, x86.R13, x86.RBX)
+	return b.reused(p.Landing(f.t), x86.R15, x86.R14, x86.R13, x86.RBX)
 }

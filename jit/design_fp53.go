@@ -36,17 +36,17 @@ func (fp53) traits() Traits {
 // fp53Counter is -36 - MAX_BPF_STACK, whatever the depth.
 const fp53Counter = -36 - 512
 
-// landing is PROLOGUE_SIZE.
-func (fp53) landing(*Target) image.CodeOff { return 20 }
+// Landing is PROLOGUE_SIZE.
+func (fp53) Landing(*Config) image.CodeOff { return 20 }
 
-func (fp53) prologue(e *emitter) {
-	e.Push64O(x86.RBP)                   // 55
-	e.Mov64MR(reg(x86.RBP), x86.RSP)     // 48 89 e5
-	e.Sub64MI32(reg(x86.RSP), e.f.depth) // 48 81 ec sd
-	e.Push64O(x86.RBX)                   // 53
-	e.Push64O(x86.R13)                   // 41 55
-	e.Push64O(x86.R14)                   // 41 56
-	e.Push64O(x86.R15)                   // 41 57
+func (fp53) Prologue(e *emitter) {
+	e.Push64O(x86.RBP)                     // 55
+	e.Mov64MR(x86.R(x86.RBP), x86.RSP)     // 48 89 e5
+	e.Sub64MI32(x86.R(x86.RSP), e.f.depth) // 48 81 ec sd
+	e.Push64O(x86.RBX)                     // 53
+	e.Push64O(x86.R13)                     // 41 55
+	e.Push64O(x86.R14)                     // 41 56
+	e.Push64O(x86.R15)                     // 41 57
 
 	// tail_call_cnt = 0;
 	e.PushI8(0) // 6a 00
@@ -54,11 +54,11 @@ func (fp53) prologue(e *emitter) {
 	// Tail calls land here.
 }
 
-func (p fp53) indirect(e *emitter, s *image.TailCallSite) error {
-	return e.oneFrameTailCall(s, mem(x86.RBP, fp53Counter), p.landing(e.f.c.t))
+func (p fp53) Indirect(e *emitter, s *image.TailCallSite) error {
+	return oneFrameTailCall(e, s, mem(x86.RBP, fp53Counter), p.Landing(e.f.t))
 }
 
-func (fp53) epilogue(e *emitter) {
+func (fp53) Epilogue(e *emitter) {
 	e.Pop64O(x86.RBX) // 5b, tail_call_cnt
 	e.Pop64O(x86.R15) // 41 5f
 	e.Pop64O(x86.R14) // 41 5e
@@ -67,11 +67,11 @@ func (fp53) epilogue(e *emitter) {
 	e.Leave()         // c9
 }
 
-func (p fp53) frame(f *fn) image.Frame {
+func (p fp53) Frame(f *fn) image.Frame {
 	b := newReusedFrame(f, 8)
 	b.save(x86.RBP)
 	b.stack(f.depth)
 	b.save(x86.RBX, x86.R13, x86.R14, x86.R15)
 	b.counter()
-	return b.reused(p.landing(f.c.t), x86.RBX, x86.R13, x86.R14, x86.R15)
+	return b.reused(p.Landing(f.t), x86.RBX, x86.R13, x86.R14, x86.R15)
 }

@@ -33,33 +33,33 @@ func (fpDbl) traits() Traits {
 
 const fpDblCounter = 12
 
-// landing is PROLOGUE_SIZE.
-func (fpDbl) landing(*Target) image.CodeOff { return 24 }
+// Landing is PROLOGUE_SIZE.
+func (fpDbl) Landing(*Config) image.CodeOff { return 24 }
 
-func (fpDbl) prologue(e *emitter) {
-	e.Push64O(x86.RBP)               // 55
-	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
-	e.Push64O(x86.R15)               // 41 57
-	e.Push64O(x86.R14)               // 41 56
-	e.Push64O(x86.R13)               // 41 55
-	e.Push64O(x86.RBX)               // 53
+func (fpDbl) Prologue(e *emitter) {
+	e.Push64O(x86.RBP)                 // 55
+	e.Mov64MR(x86.R(x86.RBP), x86.RSP) // 48 89 e5
+	e.Push64O(x86.R15)                 // 41 57
+	e.Push64O(x86.R14)                 // 41 56
+	e.Push64O(x86.R13)                 // 41 55
+	e.Push64O(x86.RBX)                 // 53
 
 	// tail_call_cnt = 0;
 	e.PushI8(0) // 6a 00
 
 	// The second frame.
-	e.Push64O(x86.RBP)                   // 55
-	e.Mov64MR(reg(x86.RBP), x86.RSP)     // 48 89 e5
-	e.Sub64MI32(reg(x86.RSP), e.f.depth) // 48 81 ec sd
+	e.Push64O(x86.RBP)                     // 55
+	e.Mov64MR(x86.R(x86.RBP), x86.RSP)     // 48 89 e5
+	e.Sub64MI32(x86.R(x86.RSP), e.f.depth) // 48 81 ec sd
 
 	// Tail calls land here.
 }
 
-func (d fpDbl) indirect(e *emitter, s *image.TailCallSite) error {
-	return e.oneFrameTailCall(s, mem(x86.RBP, fpDblCounter), d.landing(e.f.c.t))
+func (d fpDbl) Indirect(e *emitter, s *image.TailCallSite) error {
+	return oneFrameTailCall(e, s, mem(x86.RBP, fpDblCounter), d.Landing(e.f.t))
 }
 
-func (fpDbl) epilogue(e *emitter) {
+func (fpDbl) Epilogue(e *emitter) {
 	e.Leave()         // c9
 	e.Pop64O(x86.RBX) // 5b, tail_call_cnt
 	e.Pop64O(x86.RBX) // 5b
@@ -69,11 +69,11 @@ func (fpDbl) epilogue(e *emitter) {
 	e.Pop64O(x86.RBP) // 5d
 }
 
-func (d fpDbl) frame(f *fn) image.Frame {
+func (d fpDbl) Frame(f *fn) image.Frame {
 	b := newReusedFrame(f, 56)
 	b.save(x86.RBP, x86.R15, x86.R14, x86.R13, x86.RBX)
 	b.counter()
 	b.push(image.SlotFrameLink)
 	b.stack(f.depth)
-	return b.reused(d.landing(f.c.t), x86.R15, x86.R14, x86.R13, x86.RBX)
+	return b.reused(d.Landing(f.t), x86.R15, x86.R14, x86.R13, x86.RBX)
 }

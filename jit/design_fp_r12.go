@@ -33,35 +33,35 @@ func (fpR12) traits() Traits {
 
 const fpR12Counter = -44
 
-// landing is PROLOGUE_SIZE.
-func (fpR12) landing(*Target) image.CodeOff { return 25 }
+// Landing is PROLOGUE_SIZE.
+func (fpR12) Landing(*Config) image.CodeOff { return 25 }
 
 // fp maps BPF_REG_FP in reg2hex.
-func (fpR12) fp() (x86.Reg, int32) { return x86.R12, 0 }
+func (fpR12) FP() (x86.Reg, int32) { return x86.R12, 0 }
 
-func (fpR12) prologue(e *emitter) {
-	e.Push64O(x86.RBP)               // 55
-	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
-	e.Push64O(x86.R15)               // 41 57
-	e.Push64O(x86.R14)               // 41 56
-	e.Push64O(x86.R13)               // 41 55
-	e.Push64O(x86.R12)               // 41 54
-	e.Push64O(x86.RBX)               // 53
+func (fpR12) Prologue(e *emitter) {
+	e.Push64O(x86.RBP)                 // 55
+	e.Mov64MR(x86.R(x86.RBP), x86.RSP) // 48 89 e5
+	e.Push64O(x86.R15)                 // 41 57
+	e.Push64O(x86.R14)                 // 41 56
+	e.Push64O(x86.R13)                 // 41 55
+	e.Push64O(x86.R12)                 // 41 54
+	e.Push64O(x86.RBX)                 // 53
 
 	// tail_call_cnt = 0;
 	e.PushI8(0) // 6a 00
 
-	e.Mov64MR(reg(x86.R12), x86.RSP)     // 49 89 e4
-	e.Sub64MI32(reg(x86.RSP), e.f.depth) // 48 81 ec sd
+	e.Mov64MR(x86.R(x86.R12), x86.RSP)     // 49 89 e4
+	e.Sub64MI32(x86.R(x86.RSP), e.f.depth) // 48 81 ec sd
 
 	// Tail calls land here.
 }
 
-func (r fpR12) indirect(e *emitter, s *image.TailCallSite) error {
-	return e.oneFrameTailCall(s, mem(x86.RBP, fpR12Counter), r.landing(e.f.c.t))
+func (r fpR12) Indirect(e *emitter, s *image.TailCallSite) error {
+	return oneFrameTailCall(e, s, mem(x86.RBP, fpR12Counter), r.Landing(e.f.t))
 }
 
-func (fpR12) epilogue(e *emitter) {
+func (fpR12) Epilogue(e *emitter) {
 	e.Lea64RM(x86.RSP, x86.M8(x86.RBP, -40)) // 48 8d 65 d8
 	e.Pop64O(x86.RBX)                        // 5b
 	e.Pop64O(x86.R12)                        // 41 5c
@@ -71,10 +71,10 @@ func (fpR12) epilogue(e *emitter) {
 	e.Pop64O(x86.RBP)                        // 5d
 }
 
-func (r fpR12) frame(f *fn) image.Frame {
+func (r fpR12) Frame(f *fn) image.Frame {
 	b := newReusedFrame(f, 8)
 	b.save(x86.RBP, x86.R15, x86.R14, x86.R13, x86.R12, x86.RBX)
 	b.counter()
 	b.stack(f.depth)
-	return b.reused(r.landing(f.c.t), x86.R15, x86.R14, x86.R13, x86.R12, x86.RBX)
+	return b.reused(r.Landing(f.t), x86.R15, x86.R14, x86.R13, x86.R12, x86.RBX)
 }

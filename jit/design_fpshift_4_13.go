@@ -38,44 +38,44 @@ const (
 	fpshiftCounter = 36 // addressed with 32 bits
 )
 
-// landing is PROLOGUE_SIZE.
-func (fpshift) landing(*Target) image.CodeOff { return 37 }
+// Landing is PROLOGUE_SIZE.
+func (fpshift) Landing(*Config) image.CodeOff { return 37 }
 
-func (fpshift) prologue(e *emitter) {
-	e.Push64O(x86.RBP)                              // 55
-	e.Mov64MR(reg(x86.RBP), x86.RSP)                // 48 89 e5
-	e.Sub64MI32(reg(x86.RSP), e.f.depth+fpshiftAux) // 48 81 ec sd+40
-	e.Sub64MI8(reg(x86.RBP), fpshiftAux)            // 48 83 ed 28
-	e.Mov64MR(x86.M8(x86.RBP, 0), x86.RBX)          // 48 89 5d 00
-	e.Mov64MR(x86.M8(x86.RBP, 8), x86.R13)          // 4c 89 6d 08
-	e.Mov64MR(x86.M8(x86.RBP, 16), x86.R14)         // 4c 89 75 10
-	e.Mov64MR(x86.M8(x86.RBP, 24), x86.R15)         // 4c 89 7d 18
+func (fpshift) Prologue(e *emitter) {
+	e.Push64O(x86.RBP)                                // 55
+	e.Mov64MR(x86.R(x86.RBP), x86.RSP)                // 48 89 e5
+	e.Sub64MI32(x86.R(x86.RSP), e.f.depth+fpshiftAux) // 48 81 ec sd+40
+	e.Sub64MI8(x86.R(x86.RBP), fpshiftAux)            // 48 83 ed 28
+	e.Mov64MR(x86.M8(x86.RBP, 0), x86.RBX)            // 48 89 5d 00
+	e.Mov64MR(x86.M8(x86.RBP, 8), x86.R13)            // 4c 89 6d 08
+	e.Mov64MR(x86.M8(x86.RBP, 16), x86.R14)           // 4c 89 75 10
+	e.Mov64MR(x86.M8(x86.RBP, 24), x86.R15)           // 4c 89 7d 18
 
 	// tail_call_cnt = 0;
-	e.Xor32MR(reg(x86.RAX), x86.RAX)        // 31 c0
+	e.Xor32MR(x86.R(x86.RAX), x86.RAX)      // 31 c0
 	e.Mov64MR(x86.M8(x86.RBP, 32), x86.RAX) // 48 89 45 20
 
 	// Tail calls land here.
 }
 
-func (s fpshift) indirect(e *emitter, site *image.TailCallSite) error {
-	return e.oneFrameTailCall(site, x86.M32(x86.RBP, fpshiftCounter), s.landing(e.f.c.t))
+func (s fpshift) Indirect(e *emitter, site *image.TailCallSite) error {
+	return oneFrameTailCall(e, site, x86.M32(x86.RBP, fpshiftCounter), s.Landing(e.f.t))
 }
 
-func (fpshift) epilogue(e *emitter) {
+func (fpshift) Epilogue(e *emitter) {
 	e.Mov64RM(x86.RBX, x86.M8(x86.RBP, 0))  // 48 8b 5d 00
 	e.Mov64RM(x86.R13, x86.M8(x86.RBP, 8))  // 4c 8b 6d 08
 	e.Mov64RM(x86.R14, x86.M8(x86.RBP, 16)) // 4c 8b 75 10
 	e.Mov64RM(x86.R15, x86.M8(x86.RBP, 24)) // 4c 8b 7d 18
-	e.Add64MI8(reg(x86.RBP), fpshiftAux)    // 48 83 c5 28
+	e.Add64MI8(x86.R(x86.RBP), fpshiftAux)  // 48 83 c5 28
 	e.Leave()                               // c9
 }
 
-func (s fpshift) frame(f *fn) image.Frame {
+func (s fpshift) Frame(f *fn) image.Frame {
 	b := newReusedFrame(f, 48)
 	b.save(x86.RBP)
 	b.counter()
 	b.save(x86.R15, x86.R14, x86.R13, x86.RBX)
 	b.stack(f.depth)
-	return b.reused(s.landing(f.c.t), x86.RBX, x86.R13, x86.R14, x86.R15)
+	return b.reused(s.Landing(f.t), x86.RBX, x86.R13, x86.R14, x86.R15)
 }

@@ -33,33 +33,33 @@ func (hier) traits() Traits {
 	}
 }
 
-func (hier) landing(t *Target) image.CodeOff {
+func (hier) Landing(t *Config) image.CodeOff {
 	if t.Emit.ENDBR {
 		return 12 + endbrSize
 	}
 	return 12
 }
 
-func (h hier) prologue(e *emitter) {
+func (h hier) Prologue(e *emitter) {
 	f := e.f
 	// The place that a trampoline patches, then the initial count or filler.
 	e.Nop(5) // 0f 1f 44 00 00
 	if f.reachable && !f.sub {
-		e.Xor64MR(reg(x86.RAX), x86.RAX) // 48 31 c0
+		e.Xor64MR(x86.R(x86.RAX), x86.RAX) // 48 31 c0
 	} else {
 		e.Nop(3) // 0f 1f 00
 	}
 	if f.info.ExceptionCB {
 		e.takeOverFrame()
 	} else {
-		e.Push64O(x86.RBP)               // 55
-		e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+		e.Push64O(x86.RBP)                 // 55
+		e.Mov64MR(x86.R(x86.RBP), x86.RSP) // 48 89 e5
 	}
 
 	// Tail calls land here.
 	e.endbr()
 	if f.depth != 0 {
-		e.Sub64MI32(reg(x86.RSP), f.depth) // 48 81 ec sd
+		e.Sub64MI32(x86.R(x86.RSP), f.depth) // 48 81 ec sd
 	}
 	if f.reachable {
 		h.prologueTailCall(e)
@@ -71,13 +71,13 @@ func (h hier) prologue(e *emitter) {
 // which gets its home here, and anything above is a pointer.
 func (hier) prologueTailCall(e *emitter) {
 	if !e.f.sub {
-		e.Cmp64MI8(reg(x86.RAX), int8(e.f.c.t.Limit)) // 48 83 f8 21
+		e.Cmp64MI8(x86.R(x86.RAX), int8(e.f.t.Limit)) // 48 83 f8 21
 		e.JaD8(6)                                     // 77 06
 
 		// A count: store it, rax becomes the pointer to it.
-		e.Push64O(x86.RAX)               // 50
-		e.Mov64MR(reg(x86.RAX), x86.RSP) // 48 89 e0
-		e.JmpD8(1)                       // eb 01
+		e.Push64O(x86.RAX)                 // 50
+		e.Mov64MR(x86.R(x86.RAX), x86.RSP) // 48 89 e0
+		e.JmpD8(1)                         // eb 01
 
 		// A pointer: store it twice.
 		e.Push64O(x86.RAX) // 50
@@ -88,15 +88,15 @@ func (hier) prologueTailCall(e *emitter) {
 	e.Push64O(x86.RAX) // 50
 }
 
-func (hier) reload(e *emitter) {
+func (hier) Reload(e *emitter) {
 	e.Mov64RM(x86.RAX, x86.M32(x86.RBP, -16-e.f.depth)) // 48 8b 85 disp32
 }
 
 // refuse jumps to out if the counter that the pointer points to has reached the limit.
-func (h hier) refuse(e *emitter, s *image.TailCallSite, label int) {
-	h.reload(e)
-	e.Cmp64MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 48 83 38 21
-	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
+func (h hier) refuse(e *emitter, s *image.TailCallSite) {
+	h.Reload(e)
+	e.Cmp64MI8(x86.M0(x86.RAX), int8(e.f.t.Limit)) // 48 83 38 21
+	s.Limit = e.jumpOut(x86.FormJaeD8)
 }
 
 // bump adds one to the counter.
@@ -113,24 +113,24 @@ func (hier) unwind(e *emitter, s *image.TailCallSite) {
 	e.Pop64O(x86.RAX) // 58
 	e.Pop64O(x86.RAX) // 58
 	if e.f.depth != 0 {
-		e.Add64MI32(reg(x86.RSP), e.f.depth) // 48 81 c4 sd
+		e.Add64MI32(x86.R(x86.RSP), e.f.depth) // 48 81 c4 sd
 	}
 }
 
-func (h hier) indirect(e *emitter, s *image.TailCallSite) error {
-	f, offs, label := e.f, &e.f.c.t.Offsets, e.f.indirectLabel
+func (h hier) Indirect(e *emitter, s *image.TailCallSite) error {
+	offs := &e.f.t.Offsets
 	// if (index >= array->map.max_entries) goto out; rsi is the array, edx the index.
-	e.Mov32MR(reg(x86.RDX), x86.RDX)                              // 89 d2
+	e.Mov32MR(x86.R(x86.RDX), x86.RDX)                            // 89 d2
 	e.Cmp32MR(x86.M8(x86.RSI, int8(offs.MapMaxEntries)), x86.RDX) // 39 56 xx
-	s.Bounds = e.jumpLabel(x86.FormJbeD8, label)
+	s.Bounds = e.jumpOut(x86.FormJbeD8)
 
 	// if (*tail_call_cnt_ptr >= limit) goto out;
-	h.refuse(e, s, label)
+	h.refuse(e, s)
 
 	// prog = array->ptrs[index]; if (!prog) goto out;
 	e.Mov64RM(x86.RCX, x86.X32(x86.RSI, x86.RDX, 8, offs.ArrayPtrs)) // 48 8b 8c d6 disp32
-	e.Test64MR(reg(x86.RCX), x86.RCX)                                // 48 85 c9
-	s.Null = e.jumpLabel(x86.FormJeD8, label)
+	e.Test64MR(x86.R(x86.RCX), x86.RCX)                              // 48 85 c9
+	s.Null = e.jumpOut(x86.FormJeD8)
 
 	// Only a tail call that is taken counts.
 	h.bump(e, s)
@@ -138,21 +138,20 @@ func (h hier) indirect(e *emitter, s *image.TailCallSite) error {
 
 	// goto *(prog->bpf_func + landing);
 	e.Mov64RM(x86.RCX, x86.M8(x86.RCX, int8(offs.ProgBPFFunc))) // 48 8b 49 xx
-	e.Add64MI8(reg(x86.RCX), int8(h.landing(f.c.t)))            // 48 83 c1 xx
+	e.Add64MI8(x86.R(x86.RCX), int8(h.Landing(e.f.t)))          // 48 83 c1 xx
 	if err := e.jumpRCX(s); err != nil {
 		return err
 	}
-	f.indirectLabel = e.Len() - e.base
+	e.out()
 	return nil
 }
 
-func (h hier) direct(e *emitter, s *image.TailCallSite) error {
-	f, label := e.f, e.f.directLabel
+func (h hier) Direct(e *emitter, s *image.TailCallSite) error {
 	// if (*tail_call_cnt_ptr >= limit) goto out;
-	h.refuse(e, s, label)
+	h.refuse(e, s)
 
 	// While the slot is empty this jumps to out; poked to a nop when it is filled.
-	e.bypass(s, label)
+	e.bypass(s)
 
 	// Only a tail call that is taken counts.
 	h.bump(e, s)
@@ -161,20 +160,20 @@ func (h hier) direct(e *emitter, s *image.TailCallSite) error {
 	// Poked to a jump to the landing of the program in the slot.
 	s.Jump = image.CodeOff(e.Len())
 	e.Nop(5)
-	f.directLabel = e.Len() - e.base
+	e.out()
 	return nil
 }
 
-func (hier) epilogue(e *emitter) {
+func (hier) Epilogue(e *emitter) {
 	e.popSaved()
 	e.Leave() // c9
 }
 
-func (hier) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeBypass(p, s, old, new) }
+func (hier) Poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeBypass(p, s, old, new) }
 
-func (h hier) frame(f *fn) image.Frame {
+func (h hier) Frame(f *fn) image.Frame {
 	b := newFrame(f)
-	b.landing = h.landing(f.c.t)
+	b.landing = h.Landing(f.t)
 	if f.reachable {
 		if f.sub {
 			b.push(image.SlotTailCallPtr)

@@ -35,36 +35,34 @@ func (hierPerCPU) traits() Traits {
 	}
 }
 
-func (h hierPerCPU) prologue(e *emitter) { h.prologueWith(e, image.Routine{Kind: image.CPUReset}) }
+func (h hierPerCPU) Prologue(e *emitter) { h.prologueWith(e, image.Routine{Kind: image.CPUReset}) }
 
 // count jumps to out if the counter had reached the limit; it has been incremented in any case.
-func (hierPerCPU) count(e *emitter, s *image.TailCallSite, label int) {
+func (hierPerCPU) count(e *emitter, s *image.TailCallSite) {
 	s.Bump = image.CodeOff(e.Len())
 	e.callRoutine(image.Routine{Kind: image.CPUFetch}) // e8 rel32
-	e.Cmp32MI8(reg(x86.RAX), int8(e.f.c.t.Limit))      // 83 f8 21
-	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
+	e.Cmp32MI8(x86.R(x86.RAX), int8(e.f.t.Limit))      // 83 f8 21
+	s.Limit = e.jumpOut(x86.FormJaeD8)
 }
 
-func (h hierPerCPU) indirect(e *emitter, s *image.TailCallSite) error {
-	label := e.f.indirectLabel
-	e.bounds(s, label)
-	h.count(e, s, label)
-	e.loadProg(s, label)
+func (h hierPerCPU) Indirect(e *emitter, s *image.TailCallSite) error {
+	e.bounds(s)
+	h.count(e, s)
+	e.loadProg(s)
 	h.unwind(e, s)
-	return e.leaveIndirect(s, h.landing(e.f.c.t))
+	return e.leaveIndirect(s, h.Landing(e.f.t))
 }
 
-func (h hierPerCPU) direct(e *emitter, s *image.TailCallSite) error {
-	label := e.f.directLabel
-	h.count(e, s, label)
-	e.bypass(s, label)
+func (h hierPerCPU) Direct(e *emitter, s *image.TailCallSite) error {
+	h.count(e, s)
+	e.bypass(s)
 	h.unwind(e, s)
 	e.leaveDirect(s)
 	return nil
 }
 
-func (h hierPerCPU) frame(f *fn) image.Frame {
-	frame := h.kernelCounter.frame(f)
+func (h hierPerCPU) Frame(f *fn) image.Frame {
+	frame := h.kernelCounter.Frame(f)
 	frame.Counter = f.perCPUCounter(image.Routine{Kind: image.CPUCounter})
 	return frame
 }

@@ -33,39 +33,37 @@ func (hierPerCPUDec) traits() Traits {
 	}
 }
 
-func (h hierPerCPUDec) prologue(e *emitter) {
-	h.prologueWith(e, image.Routine{Kind: image.CPUFill, Limit: e.f.c.t.Limit})
+func (h hierPerCPUDec) Prologue(e *emitter) {
+	h.prologueWith(e, image.Routine{Kind: image.CPUFill, Limit: e.f.t.Limit})
 }
 
 // count jumps to out if nothing is left, and takes one away.
-func (hierPerCPUDec) count(e *emitter, s *image.TailCallSite, label int) {
+func (hierPerCPUDec) count(e *emitter, s *image.TailCallSite) {
 	e.callRoutine(image.Routine{Kind: image.CPUAddr}) // e8 rel32
 	e.Cmp32MI8(x86.M0(x86.RAX), 0)                    // 83 38 00
-	s.Limit = e.jumpLabel(x86.FormJeD8, label)        // 74 xx
+	s.Limit = e.jumpOut(x86.FormJeD8)                 // 74 xx
 	s.Bump = image.CodeOff(e.Len())
 	e.Dec32M(x86.M0(x86.RAX)) // ff 08
 }
 
-func (h hierPerCPUDec) indirect(e *emitter, s *image.TailCallSite) error {
-	label := e.f.indirectLabel
-	e.bounds(s, label)
-	h.count(e, s, label)
-	e.loadProg(s, label)
+func (h hierPerCPUDec) Indirect(e *emitter, s *image.TailCallSite) error {
+	e.bounds(s)
+	h.count(e, s)
+	e.loadProg(s)
 	h.unwind(e, s)
-	return e.leaveIndirect(s, h.landing(e.f.c.t))
+	return e.leaveIndirect(s, h.Landing(e.f.t))
 }
 
-func (h hierPerCPUDec) direct(e *emitter, s *image.TailCallSite) error {
-	label := e.f.directLabel
-	h.count(e, s, label)
-	e.bypass(s, label)
+func (h hierPerCPUDec) Direct(e *emitter, s *image.TailCallSite) error {
+	h.count(e, s)
+	e.bypass(s)
 	h.unwind(e, s)
 	e.leaveDirect(s)
 	return nil
 }
 
-func (h hierPerCPUDec) frame(f *fn) image.Frame {
-	frame := h.kernelCounter.frame(f)
+func (h hierPerCPUDec) Frame(f *fn) image.Frame {
+	frame := h.kernelCounter.Frame(f)
 	frame.Counter = f.perCPUCounter(image.Routine{Kind: image.CPUCounter})
 	return frame
 }

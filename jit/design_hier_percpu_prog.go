@@ -32,47 +32,29 @@ func (hierPerCPUProgA) traits() Traits {
 	}
 }
 
-func (hierPerCPUProgA) landing(t *Target) image.CodeOff { return withENDBR(t, 24) }
-
-// progRoutine is the program's own counter.
-func (f *fn) progRoutine() image.Routine {
-	r := image.Routine{Kind: image.ProgramCounter}
-	if p := f.c.v.Program; p != nil {
-		r.Program = p.Name
-	}
-	return r
-}
-
-// progCounter is the per-CPU pointer to the program's own counter.
-func (e *emitter) progCounter() {
-	a, err := e.f.c.routine(e.f.progRoutine())
-	if err != nil {
-		e.err = err
-	}
-	e.Mov64OI(x86.RAX, uint64(a)) // 48 b8 imm64
-}
+func (hierPerCPUProgA) Landing(t *Config) image.CodeOff { return withENDBR(t, 24) }
 
 // progPrologue is what both variants begin with, up to the landing.
-func (e *emitter) progPrologue() {
+func progPrologue(e *emitter) {
 	f := e.f
 	// The place that a trampoline patches.
 	e.Nop(5) // 0f 1f 44 00 00
 
 	// The counter of this program on this CPU becomes 0, rax the pointer to it.
 	if f.reachable && !f.sub {
-		e.progCounter()
+		e.loadOwnCounter(x86.RAX)                              // 48 b8 imm64
 		e.callRoutine(image.Routine{Kind: image.ProgramReset}) // e8 rel32
 	} else {
 		e.Nop(11) // 66 66 2e 0f 1f 84 00 00 00 00 00
 		e.Nop(4)  // 0f 1f 40 00
 	}
-	e.Push64O(x86.RBP)               // 55
-	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+	e.Push64O(x86.RBP)                 // 55
+	e.Mov64MR(x86.R(x86.RBP), x86.RSP) // 48 89 e5
 	e.endbr()
 }
 
-func (hierPerCPUProgA) prologue(e *emitter) {
-	e.progPrologue()
+func (hierPerCPUProgA) Prologue(e *emitter) {
+	progPrologue(e)
 
 	// Tail calls land here.
 	e.takeStack()
@@ -82,15 +64,15 @@ func (hierPerCPUProgA) prologue(e *emitter) {
 	e.pushSaved()
 }
 
-func (hierPerCPUProgA) reload(e *emitter) {
+func (hierPerCPUProgA) Reload(e *emitter) {
 	e.Mov64RM(x86.RAX, x86.M32(x86.RBP, -8-e.f.depth)) // 48 8b 85 disp32
 }
 
 // count jumps to out if the counter has reached the limit, and adds one to it.
-func (h hierPerCPUProgA) count(e *emitter, s *image.TailCallSite, label int) {
-	h.reload(e)
-	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 83 38 21
-	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
+func (h hierPerCPUProgA) count(e *emitter, s *image.TailCallSite) {
+	h.Reload(e)
+	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.t.Limit)) // 83 38 21
+	s.Limit = e.jumpOut(x86.FormJaeD8)
 	s.Bump = image.CodeOff(e.Len())
 	e.Add32MI8(x86.M0(x86.RAX), 1) // 83 00 01
 }
@@ -103,36 +85,34 @@ func (hierPerCPUProgA) unwind(e *emitter, s *image.TailCallSite) {
 	e.giveStack()
 }
 
-func (h hierPerCPUProgA) indirect(e *emitter, s *image.TailCallSite) error {
-	label := e.f.indirectLabel
-	e.bounds(s, label)
-	h.count(e, s, label)
-	e.loadProg(s, label)
+func (h hierPerCPUProgA) Indirect(e *emitter, s *image.TailCallSite) error {
+	e.bounds(s)
+	h.count(e, s)
+	e.loadProg(s)
 	h.unwind(e, s)
-	return e.leaveIndirect(s, h.landing(e.f.c.t))
+	return e.leaveIndirect(s, h.Landing(e.f.t))
 }
 
-func (h hierPerCPUProgA) direct(e *emitter, s *image.TailCallSite) error {
-	label := e.f.directLabel
-	h.count(e, s, label)
-	e.bypass(s, label)
+func (h hierPerCPUProgA) Direct(e *emitter, s *image.TailCallSite) error {
+	h.count(e, s)
+	e.bypass(s)
 	h.unwind(e, s)
 	e.leaveDirect(s)
 	return nil
 }
 
-func (hierPerCPUProgA) epilogue(e *emitter) {
+func (hierPerCPUProgA) Epilogue(e *emitter) {
 	e.popSaved()
 	e.Leave() // c9
 }
 
-func (hierPerCPUProgA) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) {
+func (hierPerCPUProgA) Poke(p *pokePlan, s image.PokeSite, old, new image.Addr) {
 	pokeBypass(p, s, old, new)
 }
 
-func (h hierPerCPUProgA) frame(f *fn) image.Frame {
+func (h hierPerCPUProgA) Frame(f *fn) image.Frame {
 	b := newFrame(f)
-	b.landing = h.landing(f.c.t)
+	b.landing = h.Landing(f.t)
 	if f.reachable {
 		b.push(image.SlotTailCallPtr)
 		b.frame.Counter = image.Counter{Form: image.CounterPtr, Off: -f.depth - 8, Size: 4}
@@ -160,10 +140,10 @@ func (hierPerCPUProgB) traits() Traits {
 	}
 }
 
-func (hierPerCPUProgB) landing(t *Target) image.CodeOff { return withENDBR(t, 24) }
+func (hierPerCPUProgB) Landing(t *Config) image.CodeOff { return withENDBR(t, 24) }
 
-func (hierPerCPUProgB) prologue(e *emitter) {
-	e.progPrologue()
+func (hierPerCPUProgB) Prologue(e *emitter) {
+	progPrologue(e)
 
 	// Tail calls land here.
 	e.takeStack()
@@ -172,35 +152,33 @@ func (hierPerCPUProgB) prologue(e *emitter) {
 
 // count jumps to out if the program's counter had reached the limit; it has been incremented in any
 // case.
-func (hierPerCPUProgB) count(e *emitter, s *image.TailCallSite, label int) {
-	e.progCounter()
+func (hierPerCPUProgB) count(e *emitter, s *image.TailCallSite) {
+	e.loadOwnCounter(x86.RAX) // 48 b8 imm64
 	s.Bump = image.CodeOff(e.Len())
 	e.callRoutine(image.Routine{Kind: image.ProgramFetch}) // e8 rel32
-	e.Cmp32MI8(reg(x86.RAX), int8(e.f.c.t.Limit))          // 83 f8 21
-	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
+	e.Cmp32MI8(x86.R(x86.RAX), int8(e.f.t.Limit))          // 83 f8 21
+	s.Limit = e.jumpOut(x86.FormJaeD8)
 }
 
-func (h hierPerCPUProgB) indirect(e *emitter, s *image.TailCallSite) error {
-	label := e.f.indirectLabel
-	e.bounds(s, label)
-	h.count(e, s, label)
-	e.loadProg(s, label)
+func (h hierPerCPUProgB) Indirect(e *emitter, s *image.TailCallSite) error {
+	e.bounds(s)
+	h.count(e, s)
+	e.loadProg(s)
 	h.unwind(e, s)
-	return e.leaveIndirect(s, h.landing(e.f.c.t))
+	return e.leaveIndirect(s, h.Landing(e.f.t))
 }
 
-func (h hierPerCPUProgB) direct(e *emitter, s *image.TailCallSite) error {
-	label := e.f.directLabel
-	h.count(e, s, label)
-	e.bypass(s, label)
+func (h hierPerCPUProgB) Direct(e *emitter, s *image.TailCallSite) error {
+	h.count(e, s)
+	e.bypass(s)
 	h.unwind(e, s)
 	e.leaveDirect(s)
 	return nil
 }
 
-func (h hierPerCPUProgB) frame(f *fn) image.Frame {
+func (h hierPerCPUProgB) Frame(f *fn) image.Frame {
 	b := newFrame(f)
-	b.landing = h.landing(f.c.t)
-	b.frame.Counter = f.perCPUCounter(f.progRoutine())
+	b.landing = h.Landing(f.t)
+	b.frame.Counter = f.perCPUCounter(f.ownCounter())
 	return b.done()
 }

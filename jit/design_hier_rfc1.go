@@ -37,20 +37,20 @@ func (hierRFC1) traits() Traits {
 	}
 }
 
-func (hierRFC1) landing(t *Target) image.CodeOff { return withENDBR(t, 24) }
+func (hierRFC1) Landing(t *Config) image.CodeOff { return withENDBR(t, 24) }
 
-func (h hierRFC1) prologue(e *emitter) {
+func (h hierRFC1) Prologue(e *emitter) {
 	f := e.f
 	// The place that a trampoline patches.
 	e.Nop(5) // 0f 1f 44 00 00
 
-	e.Push64O(x86.RBP)               // 55
-	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+	e.Push64O(x86.RBP)                 // 55
+	e.Mov64MR(x86.R(x86.RBP), x86.RSP) // 48 89 e5
 	if f.reachable && !f.sub {
 		// rax is where the counter will be; it begins with 0.
-		e.Mov64MR(reg(x86.RAX), x86.RBP) // 48 89 e8
-		e.Sub64I(f.depth + 16)           // 48 2d sd+16
-		e.Mov32MI32(x86.M0(x86.RAX), 0)  // c7 00 00 00 00 00
+		e.Mov64MR(x86.R(x86.RAX), x86.RBP) // 48 89 e8
+		e.Sub64I(f.depth + 16)             // 48 2d sd+16
+		e.Mov32MI32(x86.M0(x86.RAX), 0)    // c7 00 00 00 00 00
 	} else {
 		e.Nop(3) // 0f 1f 00
 		e.Nop(6) // 66 0f 1f 44 00 00
@@ -72,19 +72,19 @@ func (h hierRFC1) prologue(e *emitter) {
 		e.Pop64O(x86.RAX)                                 // 58
 	}
 	e.Mov64MR(x86.M32(x86.RBP, -f.depth-8), x86.RAX) // 48 89 85 disp32
-	e.Sub64MI32(reg(x86.RSP), f.depth+16)            // 48 81 ec sd+16
+	e.Sub64MI32(x86.R(x86.RSP), f.depth+16)          // 48 81 ec sd+16
 	e.pushSaved()
 }
 
-func (hierRFC1) reload(e *emitter) {
+func (hierRFC1) Reload(e *emitter) {
 	e.Mov64RM(x86.RAX, x86.M32(x86.RBP, -8-e.f.depth)) // 48 8b 85 disp32
 }
 
 // count jumps to out if the counter has reached the limit, and adds one to it.
-func (h hierRFC1) count(e *emitter, s *image.TailCallSite, label int) {
-	h.reload(e)
-	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 83 38 21
-	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
+func (h hierRFC1) count(e *emitter, s *image.TailCallSite) {
+	h.Reload(e)
+	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.t.Limit)) // 83 38 21
+	s.Limit = e.jumpOut(x86.FormJaeD8)
 	s.Bump = image.CodeOff(e.Len())
 	e.Add32MI8(x86.M0(x86.RAX), 1) // 83 00 01
 }
@@ -98,34 +98,32 @@ func (hierRFC1) unwind(e *emitter, s *image.TailCallSite) {
 	e.giveStack()
 }
 
-func (h hierRFC1) indirect(e *emitter, s *image.TailCallSite) error {
-	label := e.f.indirectLabel
-	e.bounds(s, label)
-	h.count(e, s, label)
-	e.loadProg(s, label)
+func (h hierRFC1) Indirect(e *emitter, s *image.TailCallSite) error {
+	e.bounds(s)
+	h.count(e, s)
+	e.loadProg(s)
 	h.unwind(e, s)
-	return e.leaveIndirect(s, h.landing(e.f.c.t))
+	return e.leaveIndirect(s, h.Landing(e.f.t))
 }
 
-func (h hierRFC1) direct(e *emitter, s *image.TailCallSite) error {
-	label := e.f.directLabel
-	h.count(e, s, label)
-	e.bypass(s, label)
+func (h hierRFC1) Direct(e *emitter, s *image.TailCallSite) error {
+	h.count(e, s)
+	e.bypass(s)
 	h.unwind(e, s)
 	e.leaveDirect(s)
 	return nil
 }
 
-func (hierRFC1) epilogue(e *emitter) {
+func (hierRFC1) Epilogue(e *emitter) {
 	e.popSaved()
 	e.Leave() // c9
 }
 
-func (hierRFC1) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeBypass(p, s, old, new) }
+func (hierRFC1) Poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeBypass(p, s, old, new) }
 
-func (h hierRFC1) frame(f *fn) image.Frame {
+func (h hierRFC1) Frame(f *fn) image.Frame {
 	b := newFrame(f)
-	b.landing = h.landing(f.c.t)
+	b.landing = h.Landing(f.t)
 	if f.reachable {
 		b.push(image.SlotTailCallPtr)
 		if f.sub {

@@ -34,17 +34,17 @@ func (hierRFC2) traits() Traits {
 	}
 }
 
-func (hierRFC2) landing(t *Target) image.CodeOff { return withENDBR(t, 22) }
+func (hierRFC2) Landing(t *Config) image.CodeOff { return withENDBR(t, 22) }
 
-func (hierRFC2) prologue(e *emitter) {
+func (hierRFC2) Prologue(e *emitter) {
 	f := e.f
 	// The place that a trampoline patches.
 	e.Nop(5) // 0f 1f 44 00 00
 	if f.reachable && !f.sub {
 		// The counter, and rax as the pointer to it.
-		e.Xor32MR(reg(x86.RAX), x86.RAX) // 31 c0
-		e.Push64O(x86.RAX)               // 50
-		e.Mov64MR(reg(x86.RAX), x86.RSP) // 48 89 e0
+		e.Xor32MR(x86.R(x86.RAX), x86.RAX) // 31 c0
+		e.Push64O(x86.RAX)                 // 50
+		e.Mov64MR(x86.R(x86.RAX), x86.RSP) // 48 89 e0
 
 		// Call the body, which follows the next two instructions; drop the counter; return.
 		e.CallD32(2)      // e8 02 00 00 00
@@ -55,8 +55,8 @@ func (hierRFC2) prologue(e *emitter) {
 		e.Nop(11) // 66 66 2e 0f 1f 84 00 00 00 00 00
 		e.Nop(2)  // 66 90
 	}
-	e.Push64O(x86.RBP)               // 55
-	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+	e.Push64O(x86.RBP)                 // 55
+	e.Mov64MR(x86.R(x86.RBP), x86.RSP) // 48 89 e5
 
 	// Tail calls land here.
 	e.endbr()
@@ -67,15 +67,15 @@ func (hierRFC2) prologue(e *emitter) {
 	e.pushSaved()
 }
 
-func (hierRFC2) reload(e *emitter) {
+func (hierRFC2) Reload(e *emitter) {
 	e.Mov64RM(x86.RAX, x86.M32(x86.RBP, -8-e.f.depth)) // 48 8b 85 disp32
 }
 
 // count jumps to out if the counter has reached the limit, and adds one to it.
-func (h hierRFC2) count(e *emitter, s *image.TailCallSite, label int) {
-	h.reload(e)
-	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 83 38 21
-	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
+func (h hierRFC2) count(e *emitter, s *image.TailCallSite) {
+	h.Reload(e)
+	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.t.Limit)) // 83 38 21
+	s.Limit = e.jumpOut(x86.FormJaeD8)
 	s.Bump = image.CodeOff(e.Len())
 	e.Add32MI8(x86.M0(x86.RAX), 1) // 83 00 01
 }
@@ -88,34 +88,32 @@ func (hierRFC2) unwind(e *emitter, s *image.TailCallSite) {
 	e.giveStack()
 }
 
-func (h hierRFC2) indirect(e *emitter, s *image.TailCallSite) error {
-	label := e.f.indirectLabel
-	e.bounds(s, label)
-	h.count(e, s, label)
-	e.loadProg(s, label)
+func (h hierRFC2) Indirect(e *emitter, s *image.TailCallSite) error {
+	e.bounds(s)
+	h.count(e, s)
+	e.loadProg(s)
 	h.unwind(e, s)
-	return e.leaveIndirect(s, h.landing(e.f.c.t))
+	return e.leaveIndirect(s, h.Landing(e.f.t))
 }
 
-func (h hierRFC2) direct(e *emitter, s *image.TailCallSite) error {
-	label := e.f.directLabel
-	h.count(e, s, label)
-	e.bypass(s, label)
+func (h hierRFC2) Direct(e *emitter, s *image.TailCallSite) error {
+	h.count(e, s)
+	e.bypass(s)
 	h.unwind(e, s)
 	e.leaveDirect(s)
 	return nil
 }
 
-func (hierRFC2) epilogue(e *emitter) {
+func (hierRFC2) Epilogue(e *emitter) {
 	e.popSaved()
 	e.Leave() // c9
 }
 
-func (hierRFC2) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeBypass(p, s, old, new) }
+func (hierRFC2) Poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeBypass(p, s, old, new) }
 
-func (h hierRFC2) frame(f *fn) image.Frame {
+func (h hierRFC2) Frame(f *fn) image.Frame {
 	b := newFrame(f)
-	b.landing = h.landing(f.c.t)
+	b.landing = h.Landing(f.t)
 	if f.reachable && !f.sub {
 		b.frame.Slots = append([]image.FrameSlot{
 			{Off: 24, Size: 8, Kind: image.SlotReturn}, {Off: 16, Size: 8, Kind: image.SlotTailCallCnt},

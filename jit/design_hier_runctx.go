@@ -31,9 +31,9 @@ func (hierRunCtx) traits() Traits {
 	}
 }
 
-func (hierRunCtx) landing(t *Target) image.CodeOff { return withENDBR(t, 16) }
+func (hierRunCtx) Landing(t *Config) image.CodeOff { return withENDBR(t, 16) }
 
-func (hierRunCtx) prologue(e *emitter) {
+func (hierRunCtx) Prologue(e *emitter) {
 	f := e.f
 	// The place that a trampoline patches.
 	e.Nop(5) // 0f 1f 44 00 00
@@ -45,8 +45,8 @@ func (hierRunCtx) prologue(e *emitter) {
 	} else {
 		e.Nop(7) // 0f 1f 80 00 00 00 00
 	}
-	e.Push64O(x86.RBP)               // 55
-	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+	e.Push64O(x86.RBP)                 // 55
+	e.Mov64MR(x86.R(x86.RBP), x86.RSP) // 48 89 e5
 
 	// Tail calls land here.
 	e.endbr()
@@ -57,15 +57,15 @@ func (hierRunCtx) prologue(e *emitter) {
 	e.pushSaved()
 }
 
-func (hierRunCtx) reload(e *emitter) {
+func (hierRunCtx) Reload(e *emitter) {
 	e.Mov64RM(x86.RAX, x86.M32(x86.RBP, -8-e.f.depth)) // 48 8b 85 disp32
 }
 
 // count jumps to out if the counter has reached the limit, and adds one to it.
-func (h hierRunCtx) count(e *emitter, s *image.TailCallSite, label int) {
-	h.reload(e)
-	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 83 38 21
-	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
+func (h hierRunCtx) count(e *emitter, s *image.TailCallSite) {
+	h.Reload(e)
+	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.t.Limit)) // 83 38 21
+	s.Limit = e.jumpOut(x86.FormJaeD8)
 	s.Bump = image.CodeOff(e.Len())
 	e.Add32MI8(x86.M0(x86.RAX), 1) // 83 00 01
 }
@@ -78,36 +78,34 @@ func (hierRunCtx) unwind(e *emitter, s *image.TailCallSite) {
 	e.giveStack()
 }
 
-func (h hierRunCtx) indirect(e *emitter, s *image.TailCallSite) error {
-	label := e.f.indirectLabel
-	e.bounds(s, label)
-	h.count(e, s, label)
-	e.loadProg(s, label)
+func (h hierRunCtx) Indirect(e *emitter, s *image.TailCallSite) error {
+	e.bounds(s)
+	h.count(e, s)
+	e.loadProg(s)
 	h.unwind(e, s)
-	return e.leaveIndirect(s, h.landing(e.f.c.t))
+	return e.leaveIndirect(s, h.Landing(e.f.t))
 }
 
-func (h hierRunCtx) direct(e *emitter, s *image.TailCallSite) error {
-	label := e.f.directLabel
-	h.count(e, s, label)
-	e.bypass(s, label)
+func (h hierRunCtx) Direct(e *emitter, s *image.TailCallSite) error {
+	h.count(e, s)
+	e.bypass(s)
 	h.unwind(e, s)
 	e.leaveDirect(s)
 	return nil
 }
 
-func (hierRunCtx) epilogue(e *emitter) {
+func (hierRunCtx) Epilogue(e *emitter) {
 	e.popSaved()
 	e.Leave() // c9
 }
 
-func (hierRunCtx) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) {
+func (hierRunCtx) Poke(p *pokePlan, s image.PokeSite, old, new image.Addr) {
 	pokeBypass(p, s, old, new)
 }
 
-func (h hierRunCtx) frame(f *fn) image.Frame {
+func (h hierRunCtx) Frame(f *fn) image.Frame {
 	b := newFrame(f)
-	b.landing = h.landing(f.c.t)
+	b.landing = h.Landing(f.t)
 	if f.reachable {
 		b.push(image.SlotTailCallPtr)
 		b.frame.Counter = image.Counter{Form: image.CounterPtr, Off: -f.depth - 8, Size: 4}

@@ -35,30 +35,28 @@ func (hierTask) traits() Traits {
 	}
 }
 
-func (h hierTask) prologue(e *emitter) { h.prologueWith(e, image.Routine{Kind: image.TaskReset}) }
+func (h hierTask) Prologue(e *emitter) { h.prologueWith(e, image.Routine{Kind: image.TaskReset}) }
 
 // count jumps to out if the counter has reached the limit, and adds one to it.
-func (hierTask) count(e *emitter, s *image.TailCallSite, label int) {
+func (hierTask) count(e *emitter, s *image.TailCallSite) {
 	e.callRoutine(image.Routine{Kind: image.TaskAddr}) // e8 rel32
-	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit))   // 83 38 21
-	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
+	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.t.Limit))     // 83 38 21
+	s.Limit = e.jumpOut(x86.FormJaeD8)
 	s.Bump = image.CodeOff(e.Len())
 	e.Inc32M(x86.M0(x86.RAX)) // ff 00
 }
 
-func (h hierTask) indirect(e *emitter, s *image.TailCallSite) error {
-	label := e.f.indirectLabel
-	e.bounds(s, label)
-	h.count(e, s, label)
-	e.loadProg(s, label)
+func (h hierTask) Indirect(e *emitter, s *image.TailCallSite) error {
+	e.bounds(s)
+	h.count(e, s)
+	e.loadProg(s)
 	h.unwind(e, s)
-	return e.leaveIndirect(s, h.landing(e.f.c.t))
+	return e.leaveIndirect(s, h.Landing(e.f.t))
 }
 
-func (h hierTask) direct(e *emitter, s *image.TailCallSite) error {
-	label := e.f.directLabel
-	h.count(e, s, label)
-	e.bypass(s, label)
+func (h hierTask) Direct(e *emitter, s *image.TailCallSite) error {
+	h.count(e, s)
+	e.bypass(s)
 	h.unwind(e, s)
 	e.leaveDirect(s)
 	return nil

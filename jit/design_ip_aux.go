@@ -27,12 +27,11 @@ func (ipAux) traits() Traits {
 	}
 }
 
-func (a ipAux) direct(e *emitter, s *image.TailCallSite) error {
-	label := e.f.directLabel
-	a.count(e, s, label)
+func (a ipAux) Direct(e *emitter, s *image.TailCallSite) error {
+	a.count(e, s)
 
 	// poke->ip_aux: while the slot is empty this jumps to out; poked to a nop when it is filled.
-	e.bypass(s, label) // e9 rel32
+	e.bypass(s) // e9 rel32
 
 	a.unwind(e, s)
 
@@ -43,7 +42,7 @@ func (a ipAux) direct(e *emitter, s *image.TailCallSite) error {
 
 // poke changes ip, then ip_aux, whichever way. The mail does not show the order; with the other one
 // the moment comes when a program is inserted.
-func (ipAux) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) {
+func (ipAux) Poke(p *pokePlan, s image.PokeSite, old, new image.Addr) {
 	p.text(image.PartJump, s.Jump, old, new)
 	aux := func(prog image.Addr) image.Addr {
 		if prog != 0 {

@@ -28,12 +28,11 @@ func (jmpAlwaysValid) traits() Traits {
 	}
 }
 
-func (j jmpAlwaysValid) direct(e *emitter, s *image.TailCallSite) error {
-	label := e.f.directLabel
-	j.count(e, s, label)
+func (j jmpAlwaysValid) Direct(e *emitter, s *image.TailCallSite) error {
+	j.count(e, s)
 
 	// poke->tailcall_bypass: jumps to out while the slot is empty.
-	e.bypass(s, label) // e9 rel32
+	e.bypass(s) // e9 rel32
 
 	j.unwind(e, s)
 
@@ -42,7 +41,7 @@ func (j jmpAlwaysValid) direct(e *emitter, s *image.TailCallSite) error {
 	return nil
 }
 
-func (jmpAlwaysValid) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) {
+func (jmpAlwaysValid) Poke(p *pokePlan, s image.PokeSite, old, new image.Addr) {
 	if new != 0 {
 		p.text(image.PartJump, s.Jump, old, new)
 		if old == 0 {

@@ -35,10 +35,10 @@ func (joshSimple) traits() Traits {
 
 const joshSimpleCounter = 4
 
-// landing is PROLOGUE_SIZE.
-func (joshSimple) landing(*Target) image.CodeOff { return 20 }
+// Landing is PROLOGUE_SIZE.
+func (joshSimple) Landing(*Config) image.CodeOff { return 20 }
 
-func (joshSimple) prologue(e *emitter) {
+func (joshSimple) Prologue(e *emitter) {
 	e.Push64O(x86.R15) // 41 57
 	e.Push64O(x86.R14) // 41 56
 	e.Push64O(x86.R13) // 41 55
@@ -48,17 +48,17 @@ func (joshSimple) prologue(e *emitter) {
 	// tail_call_cnt = 0;
 	e.PushI8(0) // 6a 00
 
-	e.Mov64MR(reg(x86.RBP), x86.RSP)     // 48 89 e5
-	e.Sub64MI32(reg(x86.RSP), e.f.depth) // 48 81 ec sd
+	e.Mov64MR(x86.R(x86.RBP), x86.RSP)     // 48 89 e5
+	e.Sub64MI32(x86.R(x86.RSP), e.f.depth) // 48 81 ec sd
 
 	// Tail calls land here.
 }
 
-func (j joshSimple) indirect(e *emitter, s *image.TailCallSite) error {
-	return e.oneFrameTailCall(s, mem(x86.RBP, joshSimpleCounter), j.landing(e.f.c.t))
+func (j joshSimple) Indirect(e *emitter, s *image.TailCallSite) error {
+	return oneFrameTailCall(e, s, mem(x86.RBP, joshSimpleCounter), j.Landing(e.f.t))
 }
 
-func (joshSimple) epilogue(e *emitter) {
+func (joshSimple) Epilogue(e *emitter) {
 	e.Lea64RM(x86.RSP, x86.M8(x86.RBP, 8)) // 48 8d 65 08
 	e.Pop64O(x86.RBX)                      // 5b
 	e.Pop64O(x86.RBP)                      // 5d
@@ -67,10 +67,10 @@ func (joshSimple) epilogue(e *emitter) {
 	e.Pop64O(x86.R15)                      // 41 5f
 }
 
-func (j joshSimple) frame(f *fn) image.Frame {
+func (j joshSimple) Frame(f *fn) image.Frame {
 	b := newReusedFrame(f, 48)
 	b.save(x86.R15, x86.R14, x86.R13, x86.RBP, x86.RBX)
 	b.counter()
 	b.stack(f.depth)
-	return b.reused(j.landing(f.c.t), x86.R15, x86.R14, x86.R13, x86.RBX)
+	return b.reused(j.Landing(f.t), x86.R15, x86.R14, x86.R13, x86.RBX)
 }

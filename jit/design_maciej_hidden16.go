@@ -36,21 +36,21 @@ func (hidden16) traits() Traits {
 	}
 }
 
-func (hidden16) landing(t *Target) image.CodeOff { return withENDBR(t, 29) }
+func (hidden16) Landing(t *Config) image.CodeOff { return withENDBR(t, 29) }
 
 // hidden is the number of bytes that a tail call leaves in place below the saved rbp.
 const hidden = 16
 
-func (h hidden16) prologue(e *emitter) {
+func (h hidden16) Prologue(e *emitter) {
 	f := e.f
 	// The place that a trampoline patches.
 	e.Nop(5) // 0f 1f 44 00 00
 
-	e.Push64O(x86.RBP)               // 55
-	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+	e.Push64O(x86.RBP)                 // 55
+	e.Mov64MR(x86.R(x86.RBP), x86.RSP) // 48 89 e5
 	switch {
 	case f.reachable && !f.sub:
-		e.Sub64MI8(reg(x86.RSP), hidden) // 48 83 ec 10
+		e.Sub64MI8(x86.R(x86.RSP), hidden) // 48 83 ec 10
 
 		// The pointer, and the counter that it points to.
 		e.Mov64MR(x86.M8(x86.RBP, -8), x86.RSP) // 48 89 65 f8
@@ -58,11 +58,11 @@ func (h hidden16) prologue(e *emitter) {
 		e.Mov64RM(x86.RAX, x86.M8(x86.RBP, -8)) // 48 8b 45 f8
 	case !f.sub:
 		// Nothing to count, but a tail call leaves the hidden bytes here too.
-		e.Sub64MI8(reg(x86.RSP), hidden) // 48 83 ec 10
-		e.Nop(8)                         // 0f 1f 84 00 00 00 00 00
-		e.Nop(8)                         // 0f 1f 84 00 00 00 00 00
+		e.Sub64MI8(x86.R(x86.RSP), hidden) // 48 83 ec 10
+		e.Nop(8)                           // 0f 1f 84 00 00 00 00 00
+		e.Nop(8)                           // 0f 1f 84 00 00 00 00 00
 	case f.reachable:
-		e.Sub64MI8(reg(x86.RSP), hidden)        // 48 83 ec 10
+		e.Sub64MI8(x86.R(x86.RSP), hidden)      // 48 83 ec 10
 		e.Mov64MR(x86.M8(x86.RBP, -8), x86.RAX) // 48 89 45 f8
 	}
 
@@ -75,15 +75,15 @@ func (h hidden16) prologue(e *emitter) {
 	e.pushSaved()
 }
 
-func (hidden16) reload(e *emitter) {
+func (hidden16) Reload(e *emitter) {
 	e.Mov64RM(x86.RAX, x86.M32(x86.RBP, -8)) // 48 8b 85 f8 ff ff ff
 }
 
 // count jumps to out if the counter has reached the limit, and adds one to it.
-func (h hidden16) count(e *emitter, s *image.TailCallSite, label int) {
-	h.reload(e)
-	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.c.t.Limit)) // 83 38 21
-	s.Limit = e.jumpLabel(x86.FormJaeD8, label)
+func (h hidden16) count(e *emitter, s *image.TailCallSite) {
+	h.Reload(e)
+	e.Cmp32MI8(x86.M0(x86.RAX), int8(e.f.t.Limit)) // 83 38 21
+	s.Limit = e.jumpOut(x86.FormJaeD8)
 	s.Bump = image.CodeOff(e.Len())
 	e.Add32MI8(x86.M0(x86.RAX), 1) // 83 00 01
 }
@@ -96,35 +96,33 @@ func (hidden16) unwind(e *emitter, s *image.TailCallSite) {
 	e.Pop64O(x86.RAX) // 58
 }
 
-func (h hidden16) indirect(e *emitter, s *image.TailCallSite) error {
-	label := e.f.indirectLabel
-	e.bounds(s, label)
-	h.count(e, s, label)
-	e.loadProg(s, label)
+func (h hidden16) Indirect(e *emitter, s *image.TailCallSite) error {
+	e.bounds(s)
+	h.count(e, s)
+	e.loadProg(s)
 	h.unwind(e, s)
-	return e.leaveIndirect(s, h.landing(e.f.c.t))
+	return e.leaveIndirect(s, h.Landing(e.f.t))
 }
 
-func (h hidden16) direct(e *emitter, s *image.TailCallSite) error {
-	label := e.f.directLabel
-	h.count(e, s, label)
-	e.bypass(s, label)
+func (h hidden16) Direct(e *emitter, s *image.TailCallSite) error {
+	h.count(e, s)
+	e.bypass(s)
 	h.unwind(e, s)
 	e.leaveDirect(s)
 	return nil
 }
 
-func (hidden16) epilogue(e *emitter) {
+func (hidden16) Epilogue(e *emitter) {
 	e.popSaved()
 	e.Leave() // c9
 }
 
-func (hidden16) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeBypass(p, s, old, new) }
+func (hidden16) Poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeBypass(p, s, old, new) }
 
-func (h hidden16) frame(f *fn) image.Frame {
-	b := &frameBuilder{f: f, off: 16, landing: h.landing(f.c.t)}
+func (h hidden16) Frame(f *fn) image.Frame {
+	b := newBareFrame(f)
+	b.landing = h.Landing(f.t)
 	b.frame.Kept = hidden
-	b.push(image.SlotReturn)
 	b.pushReg(x86.RBP)
 	switch {
 	case f.reachable:

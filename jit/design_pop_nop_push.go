@@ -29,9 +29,8 @@ func (popNopPush) traits() Traits {
 	}
 }
 
-func (p popNopPush) direct(e *emitter, s *image.TailCallSite) error {
-	label := e.f.directLabel
-	p.count(e, s, label)
+func (p popNopPush) Direct(e *emitter, s *image.TailCallSite) error {
+	p.count(e, s)
 	p.unwind(e, s)
 
 	// Poked to a jump to the landing of the program in the slot.
@@ -39,11 +38,11 @@ func (p popNopPush) direct(e *emitter, s *image.TailCallSite) error {
 	e.Nop(5) // 0f 1f 44 00 00
 
 	// While the slot is empty: the frame again.
-	e.Sub64MI32(reg(x86.RSP), e.f.depth) // 48 81 ec sd
-	e.Push64O(x86.RAX)                   // 50
+	e.Sub64MI32(x86.R(x86.RSP), e.f.depth) // 48 81 ec sd
+	e.Push64O(x86.RAX)                     // 50
 	e.pushSaved()
-	e.f.directLabel = e.Len() - e.base
+	e.out()
 	return nil
 }
 
-func (popNopPush) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeJump(p, s, old, new) }
+func (popNopPush) Poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeJump(p, s, old, new) }

@@ -29,29 +29,29 @@ func (rework) traits() Traits {
 	}
 }
 
-func (rework) landing(t *Target) image.CodeOff {
+func (rework) Landing(t *Config) image.CodeOff {
 	if t.Emit.ENDBR {
 		return 11 + endbrSize
 	}
 	return 11
 }
 
-func (rework) prologue(e *emitter) {
+func (rework) Prologue(e *emitter) {
 	f := e.f
 	// The place that a trampoline patches, then the initial count or filler.
 	e.Nop(5) // 0f 1f 44 00 00
 	if f.reachable && !f.sub {
-		e.Xor32MR(reg(x86.RAX), x86.RAX) // 31 c0
+		e.Xor32MR(x86.R(x86.RAX), x86.RAX) // 31 c0
 	} else {
 		e.Nop(2) // 66 90
 	}
-	e.Push64O(x86.RBP)               // 55
-	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+	e.Push64O(x86.RBP)                 // 55
+	e.Mov64MR(x86.R(x86.RBP), x86.RSP) // 48 89 e5
 
 	// Tail calls land here.
 	e.endbr()
 	if f.depth != 0 {
-		e.Sub64MI32(reg(x86.RSP), f.depth) // 48 81 ec sd
+		e.Sub64MI32(x86.R(x86.RSP), f.depth) // 48 81 ec sd
 	}
 	if f.reachable {
 		e.Push64O(x86.RAX) // 50
@@ -59,9 +59,9 @@ func (rework) prologue(e *emitter) {
 	e.pushSaved()
 }
 
-func (rework) reload(e *emitter) {
+func (rework) Reload(e *emitter) {
 	depth := e.f.depth
-	if e.f.c.t.Emit.UnroundedReload {
+	if e.f.t.Emit.UnroundedReload {
 		depth = e.f.info.StackDepth
 	}
 	e.Mov64RM(x86.RAX, x86.M32(x86.RBP, -depth-8)) // 48 8b 85 disp32
@@ -69,21 +69,21 @@ func (rework) reload(e *emitter) {
 
 // refuse compares the count with the limit and jumps to out if it is reached: until 5.16 the
 // kernel compares with one less and tests for above (MAX_TAIL_CALL_CNT was 32).
-func (rework) refuse(e *emitter, s *image.TailCallSite, label int) {
-	limit := int8(e.f.c.t.Limit)
+func (rework) refuse(e *emitter, s *image.TailCallSite) {
+	limit := int8(e.f.t.Limit)
 	e.Mov32RM(x86.RAX, x86.M32(x86.RBP, -4-e.f.depth)) // 8b 85 disp32
-	if e.f.c.t.Emit.LimitAbove {
-		e.Cmp32MI8(reg(x86.RAX), limit-1) // 83 f8 20
-		s.Limit = e.jumpLabel(x86.FormJaD8, label)
+	if e.f.t.Emit.LimitAbove {
+		e.Cmp32MI8(x86.R(x86.RAX), limit-1) // 83 f8 20
+		s.Limit = e.jumpOut(x86.FormJaD8)
 	} else {
-		e.Cmp32MI8(reg(x86.RAX), limit) // 83 f8 21
-		s.Limit = e.jumpLabel(x86.FormJaeD8, label)
+		e.Cmp32MI8(x86.R(x86.RAX), limit) // 83 f8 21
+		s.Limit = e.jumpOut(x86.FormJaeD8)
 	}
 }
 
 // bump adds one to the count.
 func (rework) bump(e *emitter, s *image.TailCallSite) {
-	e.Add32MI8(reg(x86.RAX), 1) // 83 c0 01
+	e.Add32MI8(x86.R(x86.RAX), 1) // 83 c0 01
 	s.Bump = image.CodeOff(e.Len())
 	e.Mov32MR(x86.M32(x86.RBP, -4-e.f.depth), x86.RAX) // 89 85 disp32
 }
@@ -94,66 +94,65 @@ func (rework) unwind(e *emitter, s *image.TailCallSite) {
 	e.popSaved()
 	e.Pop64O(x86.RAX) // 58
 	if e.f.depth != 0 {
-		e.Add64MI32(reg(x86.RSP), e.f.depth) // 48 81 c4 sd
+		e.Add64MI32(x86.R(x86.RSP), e.f.depth) // 48 81 c4 sd
 	}
 }
 
-func (r rework) indirect(e *emitter, s *image.TailCallSite) error {
-	f, offs, label := e.f, &e.f.c.t.Offsets, e.f.indirectLabel
+func (r rework) Indirect(e *emitter, s *image.TailCallSite) error {
+	offs := &e.f.t.Offsets
 	// if (index >= array->map.max_entries) goto out; rsi is the array, edx the index.
-	e.Mov32MR(reg(x86.RDX), x86.RDX)                              // 89 d2
+	e.Mov32MR(x86.R(x86.RDX), x86.RDX)                            // 89 d2
 	e.Cmp32MR(x86.M8(x86.RSI, int8(offs.MapMaxEntries)), x86.RDX) // 39 56 xx
-	s.Bounds = e.jumpLabel(x86.FormJbeD8, label)
+	s.Bounds = e.jumpOut(x86.FormJbeD8)
 
 	// if (tail_call_cnt++ >= limit) goto out;
-	r.refuse(e, s, label)
+	r.refuse(e, s)
 	r.bump(e, s)
 
 	// prog = array->ptrs[index]; if (!prog) goto out;
 	e.Mov64RM(x86.RCX, x86.X32(x86.RSI, x86.RDX, 8, offs.ArrayPtrs)) // 48 8b 8c d6 disp32
-	e.Test64MR(reg(x86.RCX), x86.RCX)                                // 48 85 c9
-	s.Null = e.jumpLabel(x86.FormJeD8, label)
+	e.Test64MR(x86.R(x86.RCX), x86.RCX)                              // 48 85 c9
+	s.Null = e.jumpOut(x86.FormJeD8)
 
 	r.unwind(e, s)
 
 	// goto *(prog->bpf_func + landing);
 	e.Mov64RM(x86.RCX, x86.M8(x86.RCX, int8(offs.ProgBPFFunc))) // 48 8b 49 xx
-	e.Add64MI8(reg(x86.RCX), int8(r.landing(f.c.t)))            // 48 83 c1 xx
+	e.Add64MI8(x86.R(x86.RCX), int8(r.Landing(e.f.t)))          // 48 83 c1 xx
 	if err := e.jumpRCX(s); err != nil {
 		return err
 	}
-	f.indirectLabel = e.Len() - e.base
+	e.out()
 	return nil
 }
 
-func (r rework) direct(e *emitter, s *image.TailCallSite) error {
-	f, label := e.f, e.f.directLabel
+func (r rework) Direct(e *emitter, s *image.TailCallSite) error {
 	// if (tail_call_cnt++ >= limit) goto out;
-	r.refuse(e, s, label)
+	r.refuse(e, s)
 	r.bump(e, s)
 
 	// While the slot is empty this jumps to out; poked to a nop when it is filled.
-	e.bypass(s, label)
+	e.bypass(s)
 
 	r.unwind(e, s)
 
 	// Poked to a jump to the landing of the program in the slot.
 	s.Jump = image.CodeOff(e.Len())
 	e.Nop(5)
-	f.directLabel = e.Len() - e.base
+	e.out()
 	return nil
 }
 
-func (rework) epilogue(e *emitter) {
+func (rework) Epilogue(e *emitter) {
 	e.popSaved()
 	e.Leave() // c9
 }
 
-func (rework) poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeBypass(p, s, old, new) }
+func (rework) Poke(p *pokePlan, s image.PokeSite, old, new image.Addr) { pokeBypass(p, s, old, new) }
 
-func (r rework) frame(f *fn) image.Frame {
+func (r rework) Frame(f *fn) image.Frame {
 	b := newFrame(f)
-	b.landing = r.landing(f.c.t)
+	b.landing = r.Landing(f.t)
 	if f.reachable {
 		b.push(image.SlotTailCallCnt)
 		b.frame.Counter = image.Counter{Form: image.CounterValue, Off: -f.depth - 4, Size: 4}

@@ -59,7 +59,7 @@ func wide(in *bpf.Insn) int {
 }
 
 func (e *emitter) aluReg(in *bpf.Insn) error {
-	e.MR(simpleALU[in.Op>>4].mr[wide(in)], reg(e.regs[in.Dst]), e.regs[in.Src])
+	e.MR(simpleALU[in.Op>>4].mr[wide(in)], x86.R(e.regs[in.Dst]), e.regs[in.Src])
 	return nil
 }
 
@@ -67,24 +67,24 @@ func (e *emitter) aluImm(in *bpf.Insn) error {
 	forms, w, dst := &simpleALU[in.Op>>4], wide(in), e.regs[in.Dst]
 	switch {
 	case isImm8(in.Imm):
-		e.MI8(forms.mi8[w], reg(dst), int8(in.Imm))
-	case dst == x86.RAX && !e.f.c.t.Emit.LongForms:
+		e.MI8(forms.mi8[w], x86.R(dst), int8(in.Imm))
+	case dst == x86.RAX && !e.f.t.Emit.LongForms:
 		e.I32(forms.acc[w], in.Imm)
 	default:
-		e.MI32(forms.mi32[w], reg(dst), in.Imm)
+		e.MI32(forms.mi32[w], x86.R(dst), in.Imm)
 	}
 	return nil
 }
 
 func (e *emitter) neg(in *bpf.Insn) error {
-	e.M([2]x86.FormID{x86.FormNeg32M, x86.FormNeg64M}[wide(in)], reg(e.regs[in.Dst]))
+	e.M([2]x86.FormID{x86.FormNeg32M, x86.FormNeg64M}[wide(in)], x86.R(e.regs[in.Dst]))
 	return nil
 }
 
 // mov64 is EMIT_mov: nothing if both registers are the same.
 func (e *emitter) mov64(dst, src x86.Reg) {
 	if dst != src {
-		e.Mov64MR(reg(dst), src)
+		e.Mov64MR(x86.R(dst), src)
 	}
 }
 
@@ -94,10 +94,10 @@ func (e *emitter) mov(w int, dst, src x86.Reg) {
 	if w == 1 {
 		e.mov64(dst, src)
 	} else {
-		e.Mov32MR(reg(dst), src)
+		e.Mov32MR(x86.R(dst), src)
 	}
 	if shift := e.f.c.fpShift; shift != 0 && src == e.regs[bpf.RegFP] {
-		e.Add64MI8(reg(dst), int8(shift)) // 48 83 c0 d8
+		e.Add64MI8(x86.R(dst), int8(shift)) // 48 83 c0 d8
 	}
 }
 
@@ -107,7 +107,7 @@ func (e *emitter) movReg(in *bpf.Insn) error {
 		e.mov(w, dst, src)
 		return nil
 	}
-	isa := e.f.c.t.Emit.ISA
+	isa := e.f.t.Emit.ISA
 	switch {
 	case w == 1 && in.Off == bpf.PercpuAddr && isa&kernels.ISAPerCPU != 0:
 		return e.percpuAddress(dst, src)
@@ -123,15 +123,15 @@ func (e *emitter) movReg(in *bpf.Insn) error {
 func (e *emitter) movsx(w int, bits int16, dst, src x86.Reg) error {
 	switch {
 	case w == 1 && bits == 8:
-		e.Movsx64RM8(dst, reg(src))
+		e.Movsx64RM8(dst, x86.R(src))
 	case w == 1 && bits == 16:
-		e.Movsx64RM16(dst, reg(src))
+		e.Movsx64RM16(dst, x86.R(src))
 	case w == 1 && bits == 32:
-		e.Movsxd64RM(dst, reg(src))
+		e.Movsxd64RM(dst, x86.R(src))
 	case w == 0 && bits == 8:
-		e.Movsx32RM8REX(dst, reg(src))
+		e.Movsx32RM8REX(dst, x86.R(src))
 	case w == 0 && bits == 16:
-		e.Movsx32RM16(dst, reg(src))
+		e.Movsx32RM16(dst, x86.R(src))
 	default:
 		return fmt.Errorf("sign extension from %d bits", bits)
 	}
@@ -159,9 +159,9 @@ func (e *emitter) movImm(in *bpf.Insn) error {
 func (e *emitter) movImm32(signExtend bool, dst x86.Reg, imm int32) {
 	switch {
 	case signExtend && imm < 0:
-		e.Mov64MI32(reg(dst), imm)
+		e.Mov64MI32(x86.R(dst), imm)
 	case imm == 0:
-		e.Xor32MR(reg(dst), dst)
+		e.Xor32MR(x86.R(dst), dst)
 	default:
 		e.Mov32OI(dst, uint32(imm))
 	}
@@ -172,7 +172,7 @@ func (e *emitter) movImm64(dst x86.Reg, imm uint64) {
 	switch {
 	case imm == uint64(uint32(imm)):
 		e.movImm32(false, dst, int32(imm))
-	case e.f.c.t.Emit.SignedImm64 && int64(imm) == int64(int32(imm)):
+	case e.f.t.Emit.SignedImm64 && int64(imm) == int64(int32(imm)):
 		e.movImm32(true, dst, int32(imm))
 	default:
 		e.Mov64OI(dst, imm)
@@ -207,10 +207,10 @@ var shifts = [16]shiftForms{
 
 func (e *emitter) shiftImm(in *bpf.Insn) error {
 	forms, w, dst := &shifts[in.Op>>4], wide(in), e.regs[in.Dst]
-	if in.Imm == 1 && !e.f.c.t.Emit.LongForms {
-		e.M(forms.m1[w], reg(dst))
+	if in.Imm == 1 && !e.f.t.Emit.LongForms {
+		e.M(forms.m1[w], x86.R(dst))
 	} else {
-		e.MI8(forms.mi8[w], reg(dst), int8(in.Imm))
+		e.MI8(forms.mi8[w], x86.R(dst), int8(in.Imm))
 	}
 	return nil
 }
@@ -218,11 +218,11 @@ func (e *emitter) shiftImm(in *bpf.Insn) error {
 func (e *emitter) shiftReg(in *bpf.Insn) error {
 	forms, w := &shifts[in.Op>>4], wide(in)
 	dst, src := e.regs[in.Dst], e.regs[in.Src]
-	if e.f.c.t.Emit.BMI2 && src != x86.RCX {
-		e.RMV(forms.bmi2[w], dst, reg(dst), src)
+	if e.f.t.Emit.BMI2 && src != x86.RCX {
+		e.RMV(forms.bmi2[w], dst, x86.R(dst), src)
 		return nil
 	}
-	if e.f.c.t.Emit.Shift == kernels.ShiftLazy {
+	if e.f.t.Emit.Shift == kernels.ShiftLazy {
 		e.shiftLazy(forms.mc[w], dst, src)
 	} else {
 		e.shiftSaveRCX(forms.mc[w], dst, src)
@@ -241,7 +241,7 @@ func (e *emitter) shiftSaveRCX(form x86.FormID, dst, src x86.Reg) {
 		e.Push64O(x86.RCX)
 		e.mov64(x86.RCX, src)
 	}
-	e.M(form, reg(dst))
+	e.M(form, x86.R(dst))
 	if src != x86.RCX {
 		e.Pop64O(x86.RCX)
 	}
@@ -262,7 +262,7 @@ func (e *emitter) shiftLazy(form x86.FormID, dst, src x86.Reg) {
 		}
 		e.mov64(x86.RCX, src)
 	}
-	e.M(form, reg(dst))
+	e.M(form, x86.R(dst))
 	if src != x86.RCX {
 		if orig == x86.RCX {
 			e.mov64(orig, aux)
@@ -277,8 +277,8 @@ func (e *emitter) bswap(in *bpf.Insn) error {
 	dst := e.regs[in.Dst]
 	switch in.Imm {
 	case 16:
-		e.Ror16MI8(reg(dst), 8)
-		e.Movzx32RM16(dst, reg(dst))
+		e.Ror16MI8(x86.R(dst), 8)
+		e.Movzx32RM16(dst, x86.R(dst))
 	case 32:
 		e.Bswap32O(dst)
 	case 64:
@@ -294,9 +294,9 @@ func (e *emitter) toLE(in *bpf.Insn) error {
 	dst := e.regs[in.Dst]
 	switch in.Imm {
 	case 16:
-		e.Movzx32RM16(dst, reg(dst))
+		e.Movzx32RM16(dst, x86.R(dst))
 	case 32:
-		e.Mov32MR(reg(dst), dst)
+		e.Mov32MR(x86.R(dst), dst)
 	case 64:
 	default:
 		return fmt.Errorf("conversion of %d bits", in.Imm)

@@ -92,7 +92,7 @@ func (e *emitter) arenaStoreImm(in *bpf.Insn) error {
 func (e *emitter) arenaAtomic(in *bpf.Insn) error {
 	size := in.Op & bpf.SizeMask
 	loadStore := in.Imm == bpf.AtomicLoadAcq || in.Imm == bpf.AtomicStRel
-	if loadStore && e.f.c.t.Emit.ISA&kernels.ISALoadAcquire == 0 {
+	if loadStore && e.f.t.Emit.ISA&kernels.ISALoadAcquire == 0 {
 		return fmt.Errorf("load-acquire and store-release: %w", kernels.ErrUnsupported)
 	}
 	if !loadStore && (size == bpf.SizeB || size == bpf.SizeH) {
@@ -129,7 +129,7 @@ func (e *emitter) arenaLoadAcquire(in *bpf.Insn) {
 // (insn_is_cast_user).
 func (e *emitter) castUser(in *bpf.Insn, dst, src x86.Reg) error {
 	switch {
-	case e.f.c.t.Emit.ISA&kernels.ISAArena == 0:
+	case e.f.t.Emit.ISA&kernels.ISAArena == 0:
 		return fmt.Errorf("address space cast (arena): %w", kernels.ErrUnsupported)
 	case uint32(in.Imm) != bpf.CastUserImm:
 		return fmt.Errorf("address space cast %#x: the verifier leaves only that to user space", uint32(in.Imm))
@@ -137,23 +137,23 @@ func (e *emitter) castUser(in *bpf.Insn, dst, src x86.Reg) error {
 		return errors.New("address space cast in a program without an arena")
 	}
 	if dst != src {
-		e.Mov32MR(reg(dst), src)
+		e.Mov32MR(x86.R(dst), src)
 	}
 	high := int32(e.f.c.arenaUser >> 32)
 
 	// dst = dst << 32 | user_vm_start >> 32, turned by half.
-	e.Shl64MI8(reg(dst), 32)
+	e.Shl64MI8(x86.R(dst), 32)
 	if dst == x86.RAX {
 		e.Or64I(high)
 	} else {
-		e.Or64MI32(reg(dst), high)
+		e.Or64MI32(x86.R(dst), high)
 	}
-	e.Rol64MI8(reg(dst), 32)
+	e.Rol64MI8(x86.R(dst), 32)
 
 	// if ((u32)dst == 0) dst = 0;
-	e.Xor64MR(reg(aux), aux)
-	e.Test32MR(reg(dst), dst)
-	e.Cmove64RM(dst, reg(aux))
+	e.Xor64MR(x86.R(aux), aux)
+	e.Test32MR(x86.R(dst), dst)
+	e.Cmove64RM(dst, x86.R(aux))
 	return nil
 }
 

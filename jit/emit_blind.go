@@ -53,7 +53,7 @@ func BlindConstants(in bpf.Insn) int {
 
 // blinds counts for each instruction of a function how many numbers were drawn before it.
 func (f *fn) blinds() []int {
-	if f.c.t.Emit.Blind == nil {
+	if f.t.Emit.Blind == nil {
 		return nil
 	}
 	at := make([]int, len(f.insns)+1)
@@ -70,7 +70,7 @@ func (f *fn) blinds() []int {
 
 // random is number n of a function.
 func (f *fn) random(n int) (uint32, error) {
-	b := f.c.t.Emit.Blind
+	b := f.t.Emit.Blind
 	if b.Drawn == nil {
 		x := b.Seed // FNV-1a of what tells one number from another
 		for _, c := range []byte(programName(f.c.v)) {
@@ -94,7 +94,7 @@ func mix(x uint64) uint64 {
 
 // blinded appends instruction i as blinding leaves it; ok is false if it stays as it is.
 func (e *emitter) blinded(i int) (ok bool, err error) {
-	in, ax := e.f.insns[i], e.f.c.t.Emit.AX
+	in, ax := e.f.insns[i], e.f.t.Emit.AX
 	if in.Dst != ax && in.Src != ax && in.Imm == 0 && (in.Op == bpf.ClassALU|bpf.ALUMov || in.Op == bpf.ClassALU64|bpf.ALUMov) {
 		return true, e.all(bpf.Insn{Op: bpf.ClassALU64 | bpf.SrcReg | bpf.ALUXor, Dst: in.Dst, Src: in.Dst})
 	}
@@ -123,7 +123,7 @@ func (e *emitter) blinded(i int) (ok bool, err error) {
 // constant puts a constant into BPF_REG_AX with random number n of the function.
 func (e *emitter) constant(w uint8, imm int32, n int) ([]bpf.Insn, error) {
 	r, err := e.f.random(n)
-	ax := e.f.c.t.Emit.AX
+	ax := e.f.t.Emit.AX
 	return []bpf.Insn{
 		{Op: w | bpf.ALUMov, Dst: ax, Imm: int32(r) ^ imm},
 		{Op: w | bpf.ALUXor, Dst: ax, Imm: int32(r)},
@@ -132,7 +132,7 @@ func (e *emitter) constant(w uint8, imm int32, n int) ([]bpf.Insn, error) {
 
 // blindedWide appends a 16-byte load: the upper half first.
 func (e *emitter) blindedWide(i int) error {
-	in, ax := e.f.insns[i], e.f.c.t.Emit.AX
+	in, ax := e.f.insns[i], e.f.t.Emit.AX
 	imm, err := e.wideImm(&in, &e.f.insns[i+1])
 	if err != nil {
 		return err

@@ -26,12 +26,12 @@ var poison612, poison72 = []byte{0x66, 0x0f, 0x1f, 0x00}, []byte{0x0f, 0x1f, 0x4
 // takes for one (gen_endbr_poison). Captures have what comes after the preamble; the preambles
 // are what the kernel's own source emits.
 func (e *emitter) cfi() error {
-	hash, arity := e.f.c.t.Emit.CFIHashes.Main, 1
+	hash, arity := e.f.t.Emit.CFIHashes.Main, 1
 	if e.f.sub {
-		hash, arity = e.f.c.t.Emit.CFIHashes.Subprog, 5
+		hash, arity = e.f.t.Emit.CFIHashes.Subprog, 5
 	}
-	if e.f.c.t.Emit.CFIApart {
-		switch e.f.c.t.Emit.CFI {
+	if e.f.t.Emit.CFIApart {
+		switch e.f.t.Emit.CFI {
 		case kernels.CFIFine:
 			e.Raw(poison612...)
 		case kernels.CFIFineEAX, kernels.CFIFineEAXBHI:
@@ -41,7 +41,7 @@ func (e *emitter) cfi() error {
 		}
 		return nil
 	}
-	switch e.f.c.t.Emit.CFI {
+	switch e.f.t.Emit.CFI {
 	case kernels.CFIKernel:
 		e.Mov32OI(0, hash) // b8 hash
 		for range 11 {     // CONFIG_FUNCTION_PADDING_CFI

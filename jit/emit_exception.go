@@ -17,7 +17,7 @@ import (
 func (f *fn) special() error {
 	info := &f.info
 	if info.ExceptionBoundary || info.ExceptionCB {
-		if f.c.t.Design.Traits().Boundary != BoundarySaves || f.c.t.Emit.ISA&kernels.ISAExceptions == 0 {
+		if !f.c.design.Boundary || f.t.Emit.ISA&kernels.ISAExceptions == 0 {
 			return fmt.Errorf("exceptions: %w", kernels.ErrUnsupported)
 		}
 		if info.ExceptionBoundary == f.sub || info.ExceptionCB && !f.sub {
@@ -62,11 +62,11 @@ func (e *emitter) loadPrivateFP() {
 // rbp of the main function's frame: it restores what that function saved, and then the frame is its
 // own (emit_prologue).
 func (e *emitter) takeOverFrame() {
-	e.Mov64MR(reg(x86.RSP), x86.RSI) // 48 89 f4
-	e.Mov64MR(reg(x86.RBP), x86.RDX) // 48 89 d5
+	e.Mov64MR(x86.R(x86.RSP), x86.RSI) // 48 89 f4
+	e.Mov64MR(x86.R(x86.RBP), x86.RDX) // 48 89 d5
 	for i := len(calleeSaved) - 1; i >= 0; i-- {
 		e.Pop64O(calleeSaved[i])
 	}
-	e.Pop64O(x86.R12)                // 41 5c
-	e.Mov64MR(reg(x86.RSP), x86.RBP) // 48 89 ec
+	e.Pop64O(x86.R12)                  // 41 5c
+	e.Mov64MR(x86.R(x86.RSP), x86.RBP) // 48 89 ec
 }

@@ -15,9 +15,9 @@ import (
 func (e *emitter) compareReg(in *bpf.Insn) error {
 	dst, src, w := e.regs[in.Dst], e.regs[in.Src], wide(in)
 	if in.Op&0xf0 == bpf.JmpSet {
-		e.MR([2]x86.FormID{x86.FormTest32MR, x86.FormTest64MR}[w], reg(dst), src)
+		e.MR([2]x86.FormID{x86.FormTest32MR, x86.FormTest64MR}[w], x86.R(dst), src)
 	} else {
-		e.MR([2]x86.FormID{x86.FormCmp32MR, x86.FormCmp64MR}[w], reg(dst), src)
+		e.MR([2]x86.FormID{x86.FormCmp32MR, x86.FormCmp64MR}[w], x86.R(dst), src)
 	}
 	return nil
 }
@@ -26,13 +26,13 @@ func (e *emitter) compareImm(in *bpf.Insn) error {
 	dst, w := e.regs[in.Dst], wide(in)
 	switch {
 	case in.Op&0xf0 == bpf.JmpSet:
-		e.MI32([2]x86.FormID{x86.FormTest32MI32, x86.FormTest64MI32}[w], reg(dst), in.Imm)
-	case in.Imm == 0 && !e.f.c.t.Emit.ZeroByCmp:
-		e.MR([2]x86.FormID{x86.FormTest32MR, x86.FormTest64MR}[w], reg(dst), dst)
+		e.MI32([2]x86.FormID{x86.FormTest32MI32, x86.FormTest64MI32}[w], x86.R(dst), in.Imm)
+	case in.Imm == 0 && !e.f.t.Emit.ZeroByCmp:
+		e.MR([2]x86.FormID{x86.FormTest32MR, x86.FormTest64MR}[w], x86.R(dst), dst)
 	case isImm8(in.Imm):
-		e.MI8([2]x86.FormID{x86.FormCmp32MI8, x86.FormCmp64MI8}[w], reg(dst), int8(in.Imm))
+		e.MI8([2]x86.FormID{x86.FormCmp32MI8, x86.FormCmp64MI8}[w], x86.R(dst), int8(in.Imm))
 	default:
-		e.MI32([2]x86.FormID{x86.FormCmp32MI32, x86.FormCmp64MI32}[w], reg(dst), in.Imm)
+		e.MI32([2]x86.FormID{x86.FormCmp32MI32, x86.FormCmp64MI32}[w], x86.R(dst), in.Imm)
 	}
 	return nil
 }
@@ -47,10 +47,10 @@ func (e *emitter) wide(in, second *bpf.Insn) error {
 		return err
 	}
 	switch dst := e.regs[in.Dst]; {
-	case !e.f.c.t.Emit.LongForms:
+	case !e.f.t.Emit.LongForms:
 		e.movImm64(dst, imm)
 	case imm == 0:
-		e.Xor64MR(reg(dst), dst) // 48 31 c0
+		e.Xor64MR(x86.R(dst), dst) // 48 31 c0
 	default:
 		e.Mov64OI(dst, imm) // 48 b8 imm64
 	}
@@ -115,9 +115,9 @@ func (e *emitter) call(in *bpf.Insn) error {
 	if sub && (in.Imm < 0 || int(in.Imm) >= len(f.c.fns)) {
 		return fmt.Errorf("call of function %d of %d", in.Imm, len(f.c.fns))
 	}
-	if f.reachable && (sub || f.c.t.Emit.HelperReload) {
+	if f.reachable && (sub || f.t.Emit.HelperReload) {
 		from := e.Len()
-		f.c.code.reload(e)
+		f.c.design.Reload(e)
 		if err := e.vary(CodeReload, from, nil); err != nil {
 			return err
 		}
@@ -151,9 +151,9 @@ func (e *emitter) call(in *bpf.Insn) error {
 	}
 	if sub {
 		site.Func = int(in.Imm)
-		if b, ok := f.c.code.(takesBack); ok {
+		if b, ok := f.c.design.designCode.(takesBack); ok {
 			at := image.CodeOff(e.Len())
-			if b.takeBack(e, f.c.fns[in.Imm]) {
+			if b.TakeBack(e, f.c.fns[in.Imm]) {
 				site.TakeBack = at
 			}
 		}
@@ -174,7 +174,7 @@ func (c *compiler) kernelFunc(in *bpf.Insn) (image.Addr, error) {
 
 // accountCall is x86_call_depth_emit_accounting: sar qword ptr gs:[rip+x], 5.
 func (e *emitter) accountCall() error {
-	name := e.f.c.t.Emit.CallDepth
+	name := e.f.t.Emit.CallDepth
 	if name == "" {
 		return nil
 	}
@@ -218,7 +218,7 @@ func (e *emitter) jumpSymbol(name string) error {
 // exit is the first exit of the function: the epilogue.
 func (e *emitter) exit(*bpf.Insn) error {
 	from := e.Len()
-	e.f.c.code.epilogue(e)
+	e.f.c.design.Epilogue(e)
 	if err := e.ret(); err != nil {
 		return err
 	}
@@ -227,7 +227,7 @@ func (e *emitter) exit(*bpf.Insn) error {
 
 // ret is emit_return.
 func (e *emitter) ret() error {
-	emit := &e.f.c.t.Emit
+	emit := &e.f.t.Emit
 	if emit.ReturnThunk != "" {
 		return e.jumpSymbol(emit.ReturnThunk)
 	}
@@ -244,7 +244,7 @@ func (e *emitter) jumpRCX(s *image.TailCallSite) error { return e.jumpReg(s, x86
 // jumpReg jumps to the address in r. It notes the jump itself, not the lfence before it, in the site.
 // The thunks are those for rcx: kernels with designs that use another register have none.
 func (e *emitter) jumpReg(s *image.TailCallSite, r x86.Reg) error {
-	emit := &e.f.c.t.Emit
+	emit := &e.f.t.Emit
 	s.Jump = image.CodeOff(e.Len())
 	switch emit.Branch {
 	case kernels.BranchThunk, kernels.BranchDepth, kernels.BranchITS:
@@ -255,11 +255,11 @@ func (e *emitter) jumpReg(s *image.TailCallSite, r x86.Reg) error {
 	case kernels.BranchLFENCE:
 		e.Lfence()
 		s.Jump = image.CodeOff(e.Len())
-		e.Jmp64M(reg(r))
+		e.Jmp64M(x86.R(r))
 	case kernels.BranchRetpoline:
 		e.retpoline(r)
 	default:
-		e.Jmp64M(reg(r))
+		e.Jmp64M(x86.R(r))
 		if emit.JumpSLS {
 			e.Int3()
 		}
@@ -291,14 +291,16 @@ func (e *emitter) tailCall(in *bpf.Insn) error {
 	var err error
 	part := CodeIndirect
 	if in.Imm == 0 {
-		err = f.c.code.indirect(e, &site)
+		e.label = &f.indirectLabel
+		err = f.c.design.Indirect(e, &site)
 	} else {
 		if in.Imm < 0 || int(in.Imm) > len(f.c.v.Pokes) {
 			return fmt.Errorf("poke descriptor %d of %d", in.Imm-1, len(f.c.v.Pokes))
 		}
 		poke := f.c.v.Pokes[in.Imm-1]
 		site.Direct, site.Map, site.Key = true, poke.Map, poke.Key
-		part, err = CodeDirect, f.c.code.direct(e, &site)
+		e.label = &f.directLabel
+		part, err = CodeDirect, f.c.design.Direct(e, &site)
 	}
 	if err = errors.Join(err, e.err); err != nil {
 		return err

@@ -99,7 +99,7 @@ func (e *emitter) probeLoad(in *bpf.Insn) error {
 	if in.Dst > 9 {
 		return errors.New("destination of a checked load is not in r0..r9")
 	}
-	switch e.f.c.t.Emit.Probe {
+	switch e.f.t.Emit.Probe {
 	case kernels.ProbeLimit:
 		e.probeLimit(in)
 	case kernels.ProbeOneLine:
@@ -123,12 +123,12 @@ func (e *emitter) probeLoad(in *bpf.Insn) error {
 func (e *emitter) probeLimit(in *bpf.Insn) {
 	src, off := e.regs[in.Src], int32(in.Off)
 	e.Mov64OI(aux, userEnd+uint64(max(off, -off)))
-	e.Cmp64MR(reg(src), aux)
+	e.Cmp64MR(x86.R(src), aux)
 	e.JbD8(0)
 	below := e.Len()
 
 	e.mov64(aux, src)
-	e.Add64MI32(reg(aux), off)
+	e.Add64MI32(x86.R(aux), off)
 	e.JaeD8(0)
 	noCarry := e.Len()
 
@@ -143,11 +143,11 @@ func (e *emitter) probeOneLine(in *bpf.Insn) {
 	e.movImm64(ax, vsyscallAddr)
 	e.mov64(aux, e.regs[in.Src])
 	if in.Off != 0 {
-		e.Add64MI32(reg(aux), int32(in.Off))
+		e.Add64MI32(x86.R(aux), int32(in.Off))
 	}
-	e.Sub64MR(reg(aux), ax)
+	e.Sub64MR(x86.R(aux), ax)
 	e.movImm64(ax, userEnd+(1<<64-vsyscallAddr))
-	e.Cmp64MR(reg(aux), ax)
+	e.Cmp64MR(x86.R(aux), ax)
 	e.JaD8(0)
 	kernel := e.Len()
 
@@ -158,7 +158,7 @@ func (e *emitter) probeOneLine(in *bpf.Insn) {
 
 func (e *emitter) atomic(in *bpf.Insn) error {
 	size := in.Op & bpf.SizeMask
-	isa := e.f.c.t.Emit.ISA
+	isa := e.f.t.Emit.ISA
 	dst, src, off := e.regs[in.Dst], e.regs[in.Src], e.off(in)
 	switch in.Imm {
 	case bpf.AtomicLoadAcq, bpf.AtomicStRel:
@@ -205,7 +205,7 @@ func (e *emitter) atomicRMW(op int32, dw bool, dst x86.RM, src x86.Reg) error {
 	default:
 		return fmt.Errorf("unknown atomic operation %#x: %w", op, kernels.ErrUnsupported)
 	}
-	if op != bpf.AtomicXchg || e.f.c.t.Emit.LockXchg {
+	if op != bpf.AtomicXchg || e.f.t.Emit.LockXchg {
 		e.Lock()
 	}
 	e.MR(form, dst, src)
@@ -234,7 +234,7 @@ func (e *emitter) fetchLoop(in *bpf.Insn) {
 	loop := e.Len()
 	e.ldx(size, x86.RAX, addr)
 	e.mov(w, aux, x86.RAX)
-	e.MR(simpleALU[in.Imm>>4].mr[w], reg(aux), src)
+	e.MR(simpleALU[in.Imm>>4].mr[w], x86.R(aux), src)
 	e.Lock()
 	e.MR([2]x86.FormID{x86.FormCmpxchg32MR, x86.FormCmpxchg64MR}[w], addr, aux)
 	e.JneD8(int8(loop - e.Len() - 2))

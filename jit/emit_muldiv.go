@@ -13,24 +13,24 @@ import (
 // mul multiplies: imul with two or three operands, or on 5.10 mul through rax and r11.
 func (e *emitter) mul(in *bpf.Insn) error {
 	dst, w, isReg := e.regs[in.Dst], wide(in), in.Op&bpf.SrcReg != 0
-	if e.f.c.t.Emit.MulDiv == kernels.MulDivR11 {
+	if e.f.t.Emit.MulDiv == kernels.MulDivR11 {
 		e.mulR11(in)
 		return nil
 	}
 	switch {
 	case isReg:
-		e.RM([2]x86.FormID{x86.FormImul32RM, x86.FormImul64RM}[w], dst, reg(e.regs[in.Src]))
+		e.RM([2]x86.FormID{x86.FormImul32RM, x86.FormImul64RM}[w], dst, x86.R(e.regs[in.Src]))
 	case isImm8(in.Imm):
-		e.RMI8([2]x86.FormID{x86.FormImul32RMI8, x86.FormImul64RMI8}[w], dst, reg(dst), int8(in.Imm))
+		e.RMI8([2]x86.FormID{x86.FormImul32RMI8, x86.FormImul64RMI8}[w], dst, x86.R(dst), int8(in.Imm))
 	default:
-		e.RMI32([2]x86.FormID{x86.FormImul32RMI32, x86.FormImul64RMI32}[w], dst, reg(dst), in.Imm)
+		e.RMI32([2]x86.FormID{x86.FormImul32RMI32, x86.FormImul64RMI32}[w], dst, x86.R(dst), in.Imm)
 	}
 	return nil
 }
 
 func (e *emitter) mulR11(in *bpf.Insn) {
 	dst, w := e.regs[in.Dst], wide(in)
-	if e.f.c.t.Emit.LongForms {
+	if e.f.t.Emit.LongForms {
 		e.mulLong(in)
 		return
 	}
@@ -48,7 +48,7 @@ func (e *emitter) mulR11(in *bpf.Insn) {
 	} else {
 		e.movImm32(w == 1, x86.RAX, in.Imm)
 	}
-	e.M([2]x86.FormID{x86.FormMul32M, x86.FormMul64M}[w], reg(aux))
+	e.M([2]x86.FormID{x86.FormMul32M, x86.FormMul64M}[w], x86.R(aux))
 
 	if dst != x86.RDX {
 		e.Pop64O(x86.RDX)
@@ -67,9 +67,9 @@ func (e *emitter) mulLong(in *bpf.Insn) {
 	if in.Op&bpf.SrcReg != 0 {
 		e.mov64(x86.RAX, e.regs[in.Src])
 	} else {
-		e.Mov64MI32(reg(x86.RAX), in.Imm) // 48 c7 c0 imm
+		e.Mov64MI32(x86.R(x86.RAX), in.Imm) // 48 c7 c0 imm
 	}
-	e.M([2]x86.FormID{x86.FormMul32M, x86.FormMul64M}[wide(in)], reg(aux))
+	e.M([2]x86.FormID{x86.FormMul32M, x86.FormMul64M}[wide(in)], x86.R(aux))
 	e.mov64(aux, x86.RAX)
 	e.Pop64O(x86.RDX)
 	e.Pop64O(x86.RAX)
@@ -79,21 +79,21 @@ func (e *emitter) mulLong(in *bpf.Insn) {
 // leaveOnZero is what divisions by a register did before the verifier guarded them (until 4.15): a program that
 // divides by 0 returns 0.
 func (e *emitter) leaveOnZero() {
-	const rest = 11                  // bytes of the instruction after this: div, mov, pop, pop, mov
-	e.Cmp64MI8(reg(aux), 0)          // 49 83 fb 00
-	e.JneD8(9)                       // 75 09
-	e.Pop64O(x86.RDX)                // 5a
-	e.Pop64O(x86.RAX)                // 58
-	e.Xor32MR(reg(x86.RAX), x86.RAX) // 31 c0
+	const rest = 11                    // bytes of the instruction after this: div, mov, pop, pop, mov
+	e.Cmp64MI8(x86.R(aux), 0)          // 49 83 fb 00
+	e.JneD8(9)                         // 75 09
+	e.Pop64O(x86.RDX)                  // 5a
+	e.Pop64O(x86.RAX)                  // 58
+	e.Xor32MR(x86.R(x86.RAX), x86.RAX) // 31 c0
 	e.JmpD32(e.f.cleanup - (e.f.addrs[e.cur+1] - rest))
 }
 
 // div divides or takes the remainder; a non-zero Off asks for signed division.
 func (e *emitter) div(in *bpf.Insn) error {
-	if in.Off != 0 && e.f.c.t.Emit.ISA&kernels.ISASignExtend == 0 {
+	if in.Off != 0 && e.f.t.Emit.ISA&kernels.ISASignExtend == 0 {
 		return fmt.Errorf("signed division: %w", kernels.ErrUnsupported)
 	}
-	if e.f.c.t.Emit.MulDiv == kernels.MulDivR11 {
+	if e.f.t.Emit.MulDiv == kernels.MulDivR11 {
 		e.divR11(in)
 		return nil
 	}
@@ -108,7 +108,7 @@ func (e *emitter) div(in *bpf.Insn) error {
 	// The divisor must not be in rax or rdx.
 	src := aux
 	if in.Op&bpf.SrcReg == 0 {
-		e.Mov64MI32(reg(aux), in.Imm)
+		e.Mov64MI32(x86.R(aux), in.Imm)
 	} else if src = e.regs[in.Src]; src == x86.RAX || src == x86.RDX {
 		e.mov64(aux, src)
 		src = aux
@@ -138,12 +138,12 @@ func (e *emitter) div(in *bpf.Insn) error {
 func (e *emitter) divide(in *bpf.Insn, src x86.Reg) {
 	w := wide(in)
 	if in.Off == 0 {
-		e.Xor32MR(reg(x86.RDX), x86.RDX) // 31 d2
-		e.M([2]x86.FormID{x86.FormDiv32M, x86.FormDiv64M}[w], reg(src))
+		e.Xor32MR(x86.R(x86.RDX), x86.RDX) // 31 d2
+		e.M([2]x86.FormID{x86.FormDiv32M, x86.FormDiv64M}[w], x86.R(src))
 		return
 	}
 	e.ZO([2]x86.FormID{x86.FormCdq, x86.FormCqo}[w])
-	e.M([2]x86.FormID{x86.FormIdiv32M, x86.FormIdiv64M}[w], reg(src))
+	e.M([2]x86.FormID{x86.FormIdiv32M, x86.FormIdiv64M}[w], x86.R(src))
 }
 
 // divR11 is the division of 5.10: always with both registers saved and through r11.
@@ -154,20 +154,20 @@ func (e *emitter) divR11(in *bpf.Insn) {
 	if in.Op&bpf.SrcReg != 0 {
 		e.mov64(aux, e.regs[in.Src])
 	} else {
-		e.Mov64MI32(reg(aux), in.Imm)
+		e.Mov64MI32(x86.R(aux), in.Imm)
 	}
 	e.mov64(x86.RAX, dst)
-	if in.Op&bpf.SrcReg != 0 && e.f.c.t.Emit.DivLeaves {
-		e.Xor32MR(reg(x86.RDX), x86.RDX) // 31 d2
+	if in.Op&bpf.SrcReg != 0 && e.f.t.Emit.DivLeaves {
+		e.Xor32MR(x86.R(x86.RDX), x86.RDX) // 31 d2
 		e.leaveOnZero()
-		e.M([2]x86.FormID{x86.FormDiv32M, x86.FormDiv64M}[wide(in)], reg(aux))
+		e.M([2]x86.FormID{x86.FormDiv32M, x86.FormDiv64M}[wide(in)], x86.R(aux))
 	} else {
 		e.divide(in, aux)
 	}
 	if in.Op&0xf0 == bpf.ALUMod {
-		e.Mov64MR(reg(aux), x86.RDX)
+		e.Mov64MR(x86.R(aux), x86.RDX)
 	} else {
-		e.Mov64MR(reg(aux), x86.RAX)
+		e.Mov64MR(x86.R(aux), x86.RAX)
 	}
 	e.Pop64O(x86.RDX)
 	e.Pop64O(x86.RAX)

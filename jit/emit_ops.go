@@ -123,7 +123,7 @@ func (f *fn) check(i int, p *insnPlan) error {
 	if row.emit == nil {
 		return fmt.Errorf("unknown opcode %#02x: %w", in.Op, kernels.ErrUnsupported)
 	}
-	if row.isa&^f.c.t.Emit.ISA != 0 {
+	if row.isa&^f.t.Emit.ISA != 0 {
 		return fmt.Errorf("opcode %#02x: %w", in.Op, kernels.ErrUnsupported)
 	}
 	if row.regs&usesDst != 0 && f.c.regs[in.Dst] == x86.RegNone ||
@@ -167,7 +167,9 @@ type emitter struct {
 	regs *[16]x86.Reg // by BPF register
 	base int          // where the current instruction begins in the buffer
 	cur  int          // its index in the function
-	err  error        // of a design that calls a kernel routine
+	// label is where the tail call goes on that is being emitted, if it is not taken: an offset from base.
+	label *int
+	err   error // of a design that calls a kernel routine
 }
 
 func newEmitter(f *fn, code []byte) *emitter {
@@ -208,7 +210,7 @@ func (e *emitter) nops(n int) {
 
 // bpfRegs maps BPF registers to x86 registers: reg2hex and is_ereg. BPF_REG_AX, which the verifier
 // uses, has a number that depends on the target.
-func bpfRegs(t *Target) [16]x86.Reg {
+func bpfRegs(t *Config) [16]x86.Reg {
 	m := [16]x86.Reg{
 		0: x86.RAX, 1: x86.RDI, 2: x86.RSI, 3: x86.RDX, 4: x86.RCX, 5: x86.R8,
 		6: x86.RBX, 7: x86.R13, 8: x86.R14, 9: x86.R15,
@@ -235,8 +237,6 @@ const (
 	aux = x86.R11
 	ax  = x86.R10
 )
-
-func reg(r x86.Reg) x86.RM { return x86.R(r) }
 
 // mem is [base+off] with the shortest displacement but never none: emit_insn_suffix.
 func mem(base x86.Reg, off int32) x86.RM {

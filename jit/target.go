@@ -22,34 +22,15 @@ type Target struct {
 	Decoded bool
 	// Version is the kernel's; the zero value means a design that is not tied to a kernel.
 	Version kernels.Version
-	// Limit is MAX_TAIL_CALL_CNT as an effective number: how many tail calls one invocation may
-	// take, 33 on every kernel. It must fit the byte that the comparisons have room for: 1 to 127.
-	Limit uint32
-
-	kernels.Kernel
-
-	// Variant, if not nil, changes what the design does.
-	Variant *Variant
+	// Config is what else decides bytes.
+	Config
 	// Emitter, if not nil, makes the code, and Design only says what it is taken for. Variant must
 	// be nil then.
 	Emitter Emitter
 }
 
-// Evidence is what the bytes of a target were checked against.
-type Evidence uint8
-
-// The kinds of evidence.
-const (
-	ByCapture Evidence = iota // images that a real kernel emitted
-	ByListing                 // a listing in a mail or a commit message
-	BySource                  // source code or a description only
-)
-
-var evidenceNames = [...]string{
-	ByCapture: "verified against captures",
-	ByListing: "verified against a listing",
-	BySource:  "from source or description only",
+// HandsOverFrame reports whether tail calls of this target hand over the whole frame (see
+// Frame.Reused): the designs before 5.10.
+func (t *Target) HandsOverFrame() bool {
+	return t.Design.Traits().Handover == HandFrame
 }
-
-// String returns a label such as "verified against captures".
-func (e Evidence) String() string { return evidenceNames[e] }

@@ -4,10 +4,10 @@ package jit
 
 import (
 	"errors"
-	"github.com/tcsim/tcsim/jit/kernels"
 	"slices"
 	"sort"
-	"strings"
+
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // feature is one word after the kernel in the name of a target.
@@ -172,36 +172,3 @@ func (t *Target) Unmitigated() bool {
 
 // FeatureDoc says in a few words what a feature of Features does; "" if it is unknown.
 func FeatureDoc(word string) string { return features[word].doc }
-
-// Symbols returns the kernel symbols that code for the target can refer to, beside what helper
-// calls name: what Env.Symbol can be asked for. The order is fixed.
-func (t *Target) Symbols() []string {
-	var names []string
-	if t.Emit.ISA&kernels.ISAPerCPU != 0 {
-		names = append(names, "this_cpu_off")
-	}
-	if n := branchSymbols[t.Emit.Branch]; n != "" {
-		names = append(names, n)
-	}
-	if t.Emit.ReturnThunk != "" {
-		names = append(names, t.Emit.ReturnThunk)
-	}
-	if t.Emit.CallDepth != "" {
-		name, _, _ := strings.Cut(t.Emit.CallDepth, "+")
-		names = append(names, name)
-	}
-	if t.Emit.CFI == kernels.CFIFineEAXBHI {
-		names = append(names, bhiSymbol)
-	}
-	return names
-}
-
-// branchSymbols are the thunks for rcx.
-var branchSymbols = [...]string{
-	kernels.BranchThunk:     "__x86_indirect_thunk_rcx",
-	kernels.BranchDepth:     "__x86_indirect_jump_thunk_rcx",
-	kernels.BranchITS:       "__x86_indirect_its_thunk_rcx",
-	kernels.BranchRetpoline: "",
-}
-
-const bhiSymbol = "__bhi_args"

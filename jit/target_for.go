@@ -5,9 +5,10 @@ package jit
 import (
 	"errors"
 	"fmt"
-	"github.com/tcsim/tcsim/jit/kernels"
 	"slices"
 	"strings"
+
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // TargetFor chooses the target that a kernel's description calls for: the release gives the

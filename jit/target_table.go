@@ -25,7 +25,7 @@ type kernelRow struct {
 func kernelOf(r *kernels.Release) kernelRow {
 	k := kernelRow{
 		Target: Target{
-			Name: r.Name(), Source: r.Source(), Note: r.Note(), Design: designOf(r), Version: r.Version, Limit: bpf.TailCallLimit, Kernel: r.Kernel,
+			Name: r.Name(), Source: r.Source(), Note: r.Note(), Design: designOf(r), Version: r.Version, Config: Config{Limit: bpf.TailCallLimit, Kernel: r.Kernel},
 		},
 		release: r,
 	}

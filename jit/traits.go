@@ -140,3 +140,22 @@ func (t *Traits) Always() string {
 	}
 	return ""
 }
+
+// Evidence is what the bytes of a target were checked against.
+type Evidence uint8
+
+// The kinds of evidence.
+const (
+	ByCapture Evidence = iota // images that a real kernel emitted
+	ByListing                 // a listing in a mail or a commit message
+	BySource                  // source code or a description only
+)
+
+var evidenceNames = [...]string{
+	ByCapture: "verified against captures",
+	ByListing: "verified against a listing",
+	BySource:  "from source or description only",
+}
+
+// String returns a label such as "verified against captures".
+func (e Evidence) String() string { return evidenceNames[e] }

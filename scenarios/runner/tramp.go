@@ -57,7 +57,7 @@ func (c *compiler) attachAll() error {
 		}
 		now[k] = t.Site
 		c.attached.sites[a] = t.Site
-		c.attached.images = append(c.attached.images, t.Image(c.Target))
+		c.attached.images = append(c.attached.images, t.Image(&c.Target.Config))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ package jit
 
 import (
 	"fmt"
+
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify"
@@ -102,44 +103,27 @@ type Trampoline struct {
 }
 
 // Image returns the trampoline as an image of its own, for tracing and emulation.
-func (t *Trampoline) Image(target *Target) *image.Image {
-	return &image.Image{Limit: target.Limit, Funcs: []image.FuncImage{t.Func}}
+func (t *Trampoline) Image(c *Config) *image.Image {
+	return &image.Image{Limit: c.Limit, Funcs: []image.FuncImage{t.Func}}
 }
 
-// CompileTrampoline makes the trampoline of a traced function: arch_prepare_bpf_trampoline of
-// arch/x86/net/bpf_jit_comp.c, byte for byte, up to the return and the int3 that SLS puts after it.
-// Of env, it uses Place, once, and Symbol. It fails with ErrUnsupported on targets without
-// TrampStyle. A function of a program that is traced must be of the same target.
-func CompileTrampoline(f *Traced, t *Target, env image.Env) (*Trampoline, error) {
-	compile := compileTrampoline
-	if t.Emitter != nil {
-		compile = t.Emitter.CompileTrampoline
-	}
-	tr, err := compile(f, t, env)
-	if err != nil {
-		return nil, fmt.Errorf("compile trampoline of %s for %s: %w", f.Name, t.Name, err)
-	}
-	return tr, nil
-}
-
-func compileTrampoline(f *Traced, t *Target, env image.Env) (*Trampoline, error) {
-	code, err := t.code()
-	if err != nil {
-		return nil, err
-	}
+// compileTrampoline compiles the trampoline of a traced function for a design. It fails with ErrUnsupported on kernels
+// without TrampStyle.
+func compileTrampoline(f *Traced, t *Config, d designed, env image.Env) (*Trampoline, error) {
 	if t.Emit.Tramp == kernels.TrampNone || int(t.Emit.Tramp) >= len(trampForms) {
 		return nil, fmt.Errorf("trampolines: %w", kernels.ErrUnsupported)
 	}
 	if err := f.check(); err != nil {
 		return nil, err
 	}
-	g := &fn{c: &compiler{t: t, env: env, code: code, regs: bpfRegs(t)}}
+	g := &fn{c: &compiler{t: t, env: env, design: d, regs: bpfRegs(t)}, t: t}
 	e := &trampEmitter{form: trampForms[t.Emit.Tramp], f: f}
 	e.emitter = *newEmitter(g, nil)
 	e.place()
 	if err := e.all(); err != nil {
 		return nil, err
 	}
+	var err error
 	if g.addr, err = env.Place(0, e.Len(), 0); err != nil {
 		return nil, fmt.Errorf("place: %w", err)
 	}
@@ -194,7 +178,7 @@ func (e *trampEmitter) site() (image.Patch, error) {
 // body is where the traced function goes on after the patched instruction.
 func (e *trampEmitter) body() image.Addr {
 	at := e.f.Func + image.PokeSize
-	if e.emitter.f.c.t.Emit.ENDBR {
+	if e.emitter.f.t.Emit.ENDBR {
 		at += endbrSize
 	}
 	return at

@@ -4,7 +4,7 @@ package jit
 
 import (
 	"errors"
-	"fmt"
+
 	"github.com/tcsim/tcsim/jit/image"
 )
 
@@ -29,20 +29,8 @@ func (p *pokePlan) wait(after int) {
 	p.steps = append(p.steps, image.Patch{Kind: image.PatchWait, Site: p.site, After: after})
 }
 
-// LoadPlan returns what loading a program does to its direct tail calls whose slots are filled
-// already (bpf_tail_call_direct_fixup): targets[i] is the landing of the program in the slot of
-// sites[i], 0 if it is empty. The code is not live yet, and no pointer changes.
-func (t *Target) LoadPlan(sites []image.PokeSite, targets []image.Addr) ([]image.Patch, error) {
-	if len(sites) != len(targets) {
-		return nil, fmt.Errorf("load plan: %d sites but %d targets", len(sites), len(targets))
-	}
-	if t.Emitter != nil {
-		return t.Emitter.LoadPlan(t, sites, targets)
-	}
-	code, err := t.code()
-	if err != nil {
-		return nil, err
-	}
+// loadPlan is what loading a program does to its direct tail calls: see Target.LoadPlan.
+func loadPlan(t *Config, code designCode, sites []image.PokeSite, targets []image.Addr) ([]image.Patch, error) {
 	p := &pokePlan{}
 	for i, s := range sites {
 		if targets[i] != 0 {
@@ -53,18 +41,8 @@ func (t *Target) LoadPlan(sites []image.PokeSite, targets []image.Addr) ([]image
 	return p.steps, p.err
 }
 
-// UpdatePlan returns what a change of a prog array slot does: the pointer is exchanged first, then
-// all direct tail calls to the slot are poked one after the other in the order of sites
-// (bpf_fd_array_map_update_elem, prog_array_map_poke_run in kernel/bpf/arraymap.c). old and new are
-// the landings of the programs, 0 for none: insert, replace, delete, and delete of an empty slot.
-func (t *Target) UpdatePlan(sites []image.PokeSite, old, new image.Addr) ([]image.Patch, error) {
-	if t.Emitter != nil {
-		return t.Emitter.UpdatePlan(t, sites, old, new)
-	}
-	code, err := t.code()
-	if err != nil {
-		return nil, err
-	}
+// updatePlan is what a change of a prog array slot does: see Target.UpdatePlan.
+func updatePlan(t *Config, code designCode, sites []image.PokeSite, old, new image.Addr) ([]image.Patch, error) {
 	p := &pokePlan{steps: []image.Patch{{Kind: image.PatchPointer}}}
 	for i, s := range sites {
 		p.site = i
@@ -90,4 +68,9 @@ func pokeBypass(p *pokePlan, s image.PokeSite, old, new image.Addr) {
 	}
 	p.wait(p.text(image.PartBypass, s.Bypass, oldBypass, s.Out))
 	p.text(image.PartJump, s.Jump, old, 0)
+}
+
+// pokeJump pokes the one place of a design in which no other instruction depends on it.
+func pokeJump(p *pokePlan, s image.PokeSite, old, new image.Addr) {
+	p.text(image.PartJump, s.Jump, old, new)
 }

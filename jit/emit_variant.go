@@ -56,7 +56,7 @@ type Piece struct {
 // vary changes the part that was emitted from offset from on as the target's Variant wants it. s is
 // the site of a tail call, nil in other parts.
 func (e *emitter) vary(p CodePart, from int, s *image.TailCallSite) error {
-	if v := e.f.c.t.Variant; v == nil || v.Code == nil {
+	if v := e.f.t.Variant; v == nil || v.Code == nil {
 		return nil
 	}
 	l := &relayout{from: image.CodeOff(from), end: image.CodeOff(e.Len()), site: s}
@@ -65,7 +65,7 @@ func (e *emitter) vary(p CodePart, from int, s *image.TailCallSite) error {
 	if err != nil {
 		return err
 	}
-	l.place(code, e.f.c.t.Variant.Code(p, &e.f.info, append([]Piece(nil), code...)))
+	l.place(code, e.f.t.Variant.Code(p, &e.f.info, append([]Piece(nil), code...)))
 	for i := range l.out {
 		if err := l.link(i); err != nil {
 			return fmt.Errorf("variant: %s: %w", l.out[i].Inst.String(), err)
@@ -190,9 +190,9 @@ func (l *relayout) moveSite() {
 }
 
 // poke appends what a change of a slot does to a site.
-func (t *Target) poke(p *pokePlan, code designCode, s image.PokeSite, old, new image.Addr) {
+func (t *Config) poke(p *pokePlan, code designCode, s image.PokeSite, old, new image.Addr) {
 	n := len(p.steps)
-	code.poke(p, s, old, new)
+	code.Poke(p, s, old, new)
 	if t.Variant == nil || t.Variant.Poke == nil {
 		return
 	}

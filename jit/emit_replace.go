@@ -4,6 +4,7 @@ package jit
 
 import (
 	"fmt"
+
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 )

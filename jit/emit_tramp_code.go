@@ -59,7 +59,7 @@ func (e *trampEmitter) place() {
 
 // keeps reports whether rax is kept.
 func (e *trampEmitter) keeps() bool {
-	return e.form.keepRAX && !e.emitter.f.c.t.Emit.TrampLosesRAX && e.f.TailCalls
+	return e.form.keepRAX && !e.emitter.f.t.Emit.TrampLosesRAX && e.f.TailCalls
 }
 
 // below is the place off bytes below rbp.
@@ -101,12 +101,12 @@ func (e *trampEmitter) all() error {
 
 // enter makes the frame and stores the arguments.
 func (e *trampEmitter) enter() {
-	e.Push64O(x86.RBP)               // 55
-	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+	e.Push64O(x86.RBP)                 // 55
+	e.Mov64MR(x86.R(x86.RBP), x86.RSP) // 48 89 e5
 	if isImm8(e.size) {
-		e.Sub64MI8(reg(x86.RSP), int8(e.size)) // 48 83 ec size
+		e.Sub64MI8(x86.R(x86.RSP), int8(e.size)) // 48 83 ec size
 	} else {
-		e.Sub64MI32(reg(x86.RSP), e.size)
+		e.Sub64MI32(x86.R(x86.RSP), e.size)
 	}
 
 	// What the function needs in rax is lost if it is not kept here.
@@ -166,10 +166,10 @@ func (e *trampEmitter) run(p TracingProg, keepResult bool) error {
 	}
 	if !e.form.recur {
 		err := e.callKernel("__bpf_prog_enter")
-		e.Mov64MR(reg(x86.RBX), x86.RAX) // the start time
+		e.Mov64MR(x86.R(x86.RBX), x86.RAX) // the start time
 		err = errors.Join(err, e.program(p, keepResult))
 		e.Mov64OI(x86.RDI, uint64(p.Prog))
-		e.Mov64MR(reg(x86.RSI), x86.RBX)
+		e.Mov64MR(x86.R(x86.RSI), x86.RBX)
 		return errors.Join(err, e.callKernel("__bpf_prog_exit"))
 	}
 	// The run context's cookie is 0.
@@ -178,17 +178,17 @@ func (e *trampEmitter) run(p TracingProg, keepResult bool) error {
 	e.Mov64OI(x86.RDI, uint64(p.Prog))
 	e.Lea64RM(x86.RSI, below(e.ctx))
 	err := e.callKernel("__bpf_prog_enter_recur")
-	e.Mov64MR(reg(x86.RBX), x86.RAX) // the start time
+	e.Mov64MR(x86.R(x86.RBX), x86.RAX) // the start time
 
 	// 0 means that the program is running on this CPU already.
-	e.Test64MR(reg(x86.RAX), x86.RAX)
+	e.Test64MR(x86.R(x86.RAX), x86.RAX)
 	e.JeD8(0)
 	skip := e.Len()
 	err = errors.Join(err, e.program(p, keepResult))
 	e.SetRel8(skip)
 
 	e.Mov64OI(x86.RDI, uint64(p.Prog))
-	e.Mov64MR(reg(x86.RSI), x86.RBX)
+	e.Mov64MR(x86.R(x86.RSI), x86.RBX)
 	e.Lea64RM(x86.RDX, below(e.ctx))
 	return errors.Join(err, e.callKernel("__bpf_prog_exit_recur"))
 }
@@ -254,7 +254,7 @@ func (e *trampEmitter) leave() error {
 	}
 	e.Leave() // c9
 	if e.f.Calls() && !e.jumps() {
-		e.Add64MI8(reg(x86.RSP), 8) // 48 83 c4 08: the return into the traced function
+		e.Add64MI8(x86.R(x86.RSP), 8) // 48 83 c4 08: the return into the traced function
 	}
 	return e.ret()
 }
@@ -315,11 +315,7 @@ func (e *trampEmitter) frame() image.Frame {
 	low := -e.size
 	if e.keeps() {
 		low -= 8
-		kind := image.SlotTailCallPtr
-		if e.emitter.f.c.t.Design.Traits().Handover == HandCount {
-			kind = image.SlotTailCallCnt
-		}
-		add(low, 8, kind, 0)
+		add(low, 8, e.emitter.f.c.design.Rax, 0)
 	}
 	if e.form.pushRBX {
 		add(low-8, 8, image.SlotSavedReg, x86.RBX)

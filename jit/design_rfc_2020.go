@@ -3,7 +3,6 @@
 package jit
 
 import (
-	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -26,36 +25,36 @@ import (
 // indirect tail call, which it does not show, are those of 5.10.
 type rfc2020 struct{}
 
-func (rfc2020) landing(*Target) image.CodeOff { return 11 }
+func (rfc2020) Landing(*Config) image.CodeOff { return 11 }
 
-func (rfc2020) prologue(e *emitter) {
+func (rfc2020) Prologue(e *emitter) {
 	f := e.f
 	// The place that a trampoline patches, then the initial count or filler.
 	e.Nop(5) // 0f 1f 44 00 00
 	if f.hasTailCall() {
-		e.Xor32MR(reg(x86.RAX), x86.RAX) // 31 c0
+		e.Xor32MR(x86.R(x86.RAX), x86.RAX) // 31 c0
 	} else {
 		e.Nop(2) // 66 90
 	}
-	e.Push64O(x86.RBP)               // 55
-	e.Mov64MR(reg(x86.RBP), x86.RSP) // 48 89 e5
+	e.Push64O(x86.RBP)                 // 55
+	e.Mov64MR(x86.R(x86.RBP), x86.RSP) // 48 89 e5
 
 	// Tail calls land here.
-	e.Sub64MI32(reg(x86.RSP), f.depth) // 48 81 ec sd
+	e.Sub64MI32(x86.R(x86.RSP), f.depth) // 48 81 ec sd
 	if f.hasTailCall() {
 		e.Push64O(x86.RAX) // 50
 	}
 	e.pushSaved()
 }
 
-func (rfc2020) reload(*emitter) {}
+func (rfc2020) Reload(*emitter) {}
 
 // count jumps to out if the count has reached the limit, and adds one to it.
-func (rfc2020) count(e *emitter, s *image.TailCallSite, label int) {
+func (rfc2020) count(e *emitter, s *image.TailCallSite) {
 	e.Mov32RM(x86.RAX, x86.M32(x86.RBP, -4-e.f.depth)) // 8b 85 disp32
-	e.Cmp32MI8(reg(x86.RAX), int8(e.f.c.t.Limit)-1)    // 83 f8 20
-	s.Limit = e.jumpLabel(x86.FormJaD8, label)         // 77 xx
-	e.Add32MI8(reg(x86.RAX), 1)                        // 83 c0 01
+	e.Cmp32MI8(x86.R(x86.RAX), int8(e.f.t.Limit)-1)    // 83 f8 20
+	s.Limit = e.jumpOut(x86.FormJaD8)                  // 77 xx
+	e.Add32MI8(x86.R(x86.RAX), 1)                      // 83 c0 01
 	s.Bump = image.CodeOff(e.Len())
 	e.Mov32MR(x86.M32(x86.RBP, -4-e.f.depth), x86.RAX) // 89 85 disp32
 }
@@ -64,20 +63,19 @@ func (rfc2020) count(e *emitter, s *image.TailCallSite, label int) {
 func (rfc2020) unwind(e *emitter, s *image.TailCallSite) {
 	s.Unwind = image.CodeOff(e.Len())
 	e.popSaved()
-	e.Pop64O(x86.RAX)                    // 58
-	e.Add64MI32(reg(x86.RSP), e.f.depth) // 48 81 c4 sd
+	e.Pop64O(x86.RAX)                      // 58
+	e.Add64MI32(x86.R(x86.RSP), e.f.depth) // 48 81 c4 sd
 }
 
-func (r rfc2020) indirect(e *emitter, s *image.TailCallSite) error {
-	label := e.f.indirectLabel
-	e.bounds(s, label)
-	r.count(e, s, label)
-	e.loadProg(s, label)
+func (r rfc2020) Indirect(e *emitter, s *image.TailCallSite) error {
+	e.bounds(s)
+	r.count(e, s)
+	e.loadProg(s)
 	r.unwind(e, s)
-	return e.leaveIndirect(s, r.landing(e.f.c.t))
+	return e.leaveIndirect(s, r.Landing(e.f.t))
 }
 
-func (rfc2020) epilogue(e *emitter) {
+func (rfc2020) Epilogue(e *emitter) {
 	e.popSaved()
 	if e.f.hasTailCall() {
 		e.Pop64O(x86.RCX) // 59, tail_call_cnt; d207929d97ea dropped it
@@ -85,22 +83,12 @@ func (rfc2020) epilogue(e *emitter) {
 	e.Leave() // c9
 }
 
-func (r rfc2020) frame(f *fn) image.Frame {
+func (r rfc2020) Frame(f *fn) image.Frame {
 	b := newFrame(f)
-	b.landing = r.landing(f.c.t)
+	b.landing = r.Landing(f.t)
 	if f.hasTailCall() {
 		b.push(image.SlotTailCallCnt)
 		b.frame.Counter = image.Counter{Form: image.CounterValue, Off: -f.depth - 4, Size: 4}
 	}
 	return b.done()
-}
-
-// hasTailCall says that there is a tail call in the function itself.
-func (f *fn) hasTailCall() bool {
-	for i := range f.insns {
-		if f.insns[i].Op == bpf.OpTailCall {
-			return true
-		}
-	}
-	return false
 }

@@ -9,10 +9,17 @@ import (
 
 // frameBuilder lists the slots of a frame from the return address downwards.
 type frameBuilder struct {
-	f       *fn
 	frame   image.Frame
-	off     int32 // of the lowest slot so far, from rbp
 	landing image.CodeOff
+	f       *fn
+	off     int32 // of the lowest slot so far, from rbp
+}
+
+// newBareFrame begins with the return address.
+func newBareFrame(f *fn) *frameBuilder {
+	b := &frameBuilder{f: f, off: 16}
+	b.push(image.SlotReturn)
+	return b
 }
 
 // newFrame begins with what every design since 5.10 has: return address, saved rbp, program stack.
@@ -61,8 +68,46 @@ func (b *frameBuilder) done() image.Frame {
 	return b.frame
 }
 
-// bypass appends the 5 bytes that skip the rest of a direct tail call while its slot is empty.
-func (e *emitter) bypass(s *image.TailCallSite, label int) {
-	s.Bypass = image.CodeOff(e.Len())
-	e.JmpD32(int32(label - (e.Len() + 5 - e.base)))
+// newReusedFrame begins the description of a frame that tail calls hand over, with the return
+// address at rbp+top.
+func newReusedFrame(f *fn, top int32) *frameBuilder {
+	b := &frameBuilder{f: f, off: top + 8}
+	b.frame.Reused = true
+	b.push(image.SlotReturn)
+	return b
+}
+
+// counter adds the slot of the count, of which programs use the upper half.
+func (b *frameBuilder) counter() {
+	b.push(image.SlotTailCallCnt)
+	b.frame.Counter = image.Counter{Form: image.CounterValue, Off: b.off + 4, Size: 4}
+}
+
+// stack adds the program's stack of size bytes; BPF_REG_FP points to its end.
+func (b *frameBuilder) stack(size int32) {
+	b.frame.Depth = size
+	if size == 0 {
+		return
+	}
+	b.frame.FP = b.off
+	b.off -= size
+	b.frame.Slots = append(b.frame.Slots, image.FrameSlot{Off: b.off, Size: size, Kind: image.SlotBPFStack})
+}
+
+// save adds slots with registers of the caller, in the order of the pushes.
+func (b *frameBuilder) save(regs ...x86.Reg) {
+	for _, r := range regs {
+		b.pushReg(r)
+	}
+}
+
+// reused ends the description. saved are the callee-saved registers in the order in which the
+// prologue stores them.
+func (b *frameBuilder) reused(landing image.CodeOff, saved ...x86.Reg) image.Frame {
+	b.frame.Saved = saved
+	b.frame.Landing = -1
+	if !b.f.sub {
+		b.frame.Landing = b.f.c.cfiSize() + landing
+	}
+	return b.frame
 }

@@ -49,15 +49,15 @@ func (f *fn) settle() error {
 		return err
 	}
 	last := int32(0)
-	for pass := 0; pass < f.c.t.Emit.Passes; pass++ {
-		f.padding = f.c.t.Emit.PadJumps && pass >= paddingPasses
+	for pass := 0; pass < f.t.Emit.Passes; pass++ {
+		f.padding = f.t.Emit.PadJumps && pass >= paddingPasses
 		size, err := f.pass(prologue)
 		if err != nil {
 			return err
 		}
 		if size == last {
 			// The next pass of the kernel writes the image and pads if it is late enough.
-			f.padding = f.c.t.Emit.PadJumps && pass+1 >= paddingPasses
+			f.padding = f.t.Emit.PadJumps && pass+1 >= paddingPasses
 			f.size = int(size)
 			return nil
 		}
@@ -165,7 +165,7 @@ func (f *fn) jump(i int, before int32) (jumpPlan, error) {
 	switch {
 	case off == 0 && p.kind == kindJump:
 		return f.pad(j, room, 2, 5)
-	case off >= math.MinInt8 && off <= int64(f.c.t.Emit.MaxRel8):
+	case off >= math.MinInt8 && off <= int64(f.t.Emit.MaxRel8):
 		j.size = 2
 		return f.pad(j, room-2, int32(long)-2, int32(long)-2)
 	case off == int64(int32(off)):
@@ -198,7 +198,7 @@ func (f *fn) emit() error {
 	if err := e.prologue(); err != nil {
 		return err
 	}
-	img.Frame = f.c.code.frame(f)
+	img.Frame = f.c.design.Frame(f)
 	img.Frame.Body = image.CodeOff(e.Len())
 	for i := range f.insns {
 		if f.plan[i].kind == kindSecond {
