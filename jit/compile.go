@@ -20,7 +20,7 @@ import (
 func Compile(v *verify.Verified, t *Target, env image.Env) (*image.Image, error) {
 	img, err := t.compile(v, env)
 	if err != nil {
-		return nil, fmt.Errorf("compile %s for %s: %w", programName(v), t.Name, err)
+		return nil, fmt.Errorf("compile %s for %s: %w", v.Name(), t.Name, err)
 	}
 	return img, nil
 }
@@ -34,13 +34,6 @@ func (t *Target) compile(v *verify.Verified, env image.Env) (*image.Image, error
 		return nil, err
 	}
 	return compileDesign(v, &t.Config, d, env)
-}
-
-func programName(v *verify.Verified) string {
-	if v.Program == nil || v.Program.Name == "" {
-		return "program"
-	}
-	return v.Program.Name
 }
 
 // CompileTrampoline makes the trampoline of a traced function: arch_prepare_bpf_trampoline of

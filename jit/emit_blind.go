@@ -73,7 +73,7 @@ func (f *fn) random(n int) (uint32, error) {
 	b := f.t.Emit.Blind
 	if b.Drawn == nil {
 		x := b.Seed // FNV-1a of what tells one number from another
-		for _, c := range []byte(programName(f.c.v)) {
+		for _, c := range []byte(f.c.v.Name()) {
 			x = (x ^ uint64(c)) * 0x100000001b3
 		}
 		return uint32(mix(mix(x^uint64(f.idx)) ^ uint64(n))), nil

@@ -18,6 +18,14 @@ type Verified struct {
 	Arena int
 }
 
+// Name is the program's name, "program" if it has none.
+func (v *Verified) Name() string {
+	if v.Program == nil || v.Program.Name == "" {
+		return "program"
+	}
+	return v.Program.Name
+}
+
 // Guarded reports whether slot i is a load through an address that may be bad (BPF_PROBE_MEM).
 func (v *Verified) Guarded(i bpf.InsnIndex) bool {
 	in := v.Insns[i]
