@@ -11,6 +11,7 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 )
 
@@ -22,7 +23,7 @@ func TestKernelFuncs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, kind := range []jit.TraceKind{jit.Fentry, jit.FmodRet, jit.Fexit} {
+		for _, kind := range []emit.TraceKind{emit.Fentry, emit.FmodRet, emit.Fexit} {
 			var images []*image.Image
 			at := image.Addr(0xffffffff81700000)
 			for _, k := range kernel.TestCalls(kind) {
@@ -55,7 +56,7 @@ func TestKernelFuncs(t *testing.T) {
 				}
 				rets = append(rets, uint32(res.Return()))
 			}
-			want := map[jit.TraceKind]uint32{jit.FmodRet: 131105}[kind] // as 6.12 and 7.2 have it
+			want := map[emit.TraceKind]uint32{emit.FmodRet: 131105}[kind] // as 6.12 and 7.2 have it
 			if got, err := m.KernelResult(kind, rets); err != nil || got != want {
 				t.Errorf("%s: %v: result %d, expected %d: %v", name, kind, got, want, err)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	captures "github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/jittest"
 )
@@ -50,7 +51,7 @@ func TestCaptures(t *testing.T) {
 			c := readCapture(t, name)
 			tgt, err := jit.TargetFor(c.Header.Kernel)
 			must(t, err)
-			if tgt.Name != target || tgt.Evidence != jit.ByCapture {
+			if tgt.Name != target || tgt.Evidence != design.ByCapture {
 				t.Errorf("chosen target %s (%s), expected %s", tgt.Name, tgt.Evidence, target)
 			}
 			same, total := 0, 0

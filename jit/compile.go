@@ -5,6 +5,7 @@ package jit
 import (
 	"fmt"
 
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/verify"
 )
@@ -33,14 +34,14 @@ func (t *Target) compile(v *verify.Verified, env image.Env) (*image.Image, error
 	if err != nil {
 		return nil, err
 	}
-	return compileDesign(v, &t.Config, d, env)
+	return emit.Compile(v, &t.Config, d, env)
 }
 
 // CompileTrampoline makes the trampoline of a traced function: arch_prepare_bpf_trampoline of
 // arch/x86/net/bpf_jit_comp.c, byte for byte, up to the return and the int3 that SLS puts after it.
 // Of env, it uses Place, once, and Symbol. It fails with ErrUnsupported on targets without
 // TrampStyle. A function of a program that is traced must be of the same target.
-func CompileTrampoline(f *Traced, t *Target, env image.Env) (*Trampoline, error) {
+func CompileTrampoline(f *emit.Traced, t *Target, env image.Env) (*emit.Trampoline, error) {
 	tr, err := t.compileTrampoline(f, env)
 	if err != nil {
 		return nil, fmt.Errorf("compile trampoline of %s for %s: %w", f.Name, t.Name, err)
@@ -48,7 +49,7 @@ func CompileTrampoline(f *Traced, t *Target, env image.Env) (*Trampoline, error)
 	return tr, nil
 }
 
-func (t *Target) compileTrampoline(f *Traced, env image.Env) (*Trampoline, error) {
+func (t *Target) compileTrampoline(f *emit.Traced, env image.Env) (*emit.Trampoline, error) {
 	if t.Emitter != nil {
 		return t.Emitter.CompileTrampoline(f, t, env)
 	}
@@ -56,11 +57,11 @@ func (t *Target) compileTrampoline(f *Traced, env image.Env) (*Trampoline, error
 	if err != nil {
 		return nil, err
 	}
-	return compileTrampoline(f, &t.Config, d, env)
+	return emit.CompileTrampoline(f, &t.Config, d, env)
 }
 
 // emission returns the target's design. It errors if the target has none.
-func (t *Target) emission() (designed, error) {
+func (t *Target) emission() (emit.Design, error) {
 	d, ok := t.Design.Emission()
 	if !ok {
 		return d, fmt.Errorf("target %q has no tail-call design", t.Name)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/jittest"
 	"github.com/tcsim/tcsim/jit/kernels"
@@ -58,7 +59,7 @@ func TestNotSettled(t *testing.T) {
 			p.Funcs = nil
 			v := jittest.Captured{Scenario: s, Prog: p}.Verified()
 			v.Funcs = []verify.FuncInfo{{Name: "main", End: bpf.InsnIndex(len(v.Insns))}}
-			if _, err := compile(t, "5.10", v); !errors.Is(err, jit.ErrNotJITed) {
+			if _, err := compile(t, "5.10", v); !errors.Is(err, emit.ErrNotJITed) {
 				t.Errorf("%s: error is %v, expected ErrNotJITed", s.Name, err)
 			}
 			if _, err := compile(t, "6.1", v); err != nil {

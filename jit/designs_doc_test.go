@@ -11,6 +11,7 @@ import (
 	"github.com/tcsim/tcsim/fixtures/golden"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -53,7 +54,7 @@ func designsText(t *testing.T) string {
 	b.WriteString("| design | OFF | tail_call_cnt | handed over | refuses | empty slot | frame | evidence |\n|---|---|---|---|---|---|---|---|\n")
 	var targets strings.Builder
 	targets.WriteString("| target | design | evidence | source |\n|---|---|---|---|\n")
-	var seen []jit.Design
+	var seen []design.ID
 	for _, name := range jit.TargetNames() {
 		tgt, err := jit.TargetByName(name)
 		must(t, err)
@@ -63,7 +64,7 @@ func designsText(t *testing.T) string {
 			b.WriteString(describeDesign(t, tgt))
 		}
 	}
-	if all := jit.Designs(); len(seen) != len(all) {
+	if all := design.All(); len(seen) != len(all) {
 		t.Errorf("listed targets have %d designs of %d: %v of %v", len(seen), len(all), seen, all)
 	}
 	return b.String() + designsTargets + targets.String()
@@ -121,7 +122,7 @@ func describeDesign(t *testing.T, tgt *jit.Target) string {
 	if tgt.Emit.ENDBR {
 		landing -= 4
 	}
-	empty := map[jit.EmptySlot]string{jit.EmptyCounts: "counts", jit.EmptyFree: "free"}[d.Empty]
+	empty := map[design.EmptySlot]string{design.EmptyCounts: "counts", design.EmptyFree: "free"}[d.Empty]
 	return fmt.Sprintf("| %s | %d | %s | %s | `%s`, `%s` | %s | %d | %s |\n", tgt.Design, landing, counterHome(t, s),
 		d.Handover, test.String(), limit.Op, empty, size, d.Evidence)
 }

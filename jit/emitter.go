@@ -5,6 +5,7 @@ package jit
 import (
 	"errors"
 
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/verify"
 )
@@ -18,7 +19,7 @@ var ErrEmitter = errors.New("the JIT fails")
 // names are documented to do, and be safe for concurrent use.
 type Emitter interface {
 	Compile(v *verify.Verified, t *Target, env image.Env) (*image.Image, error)
-	CompileTrampoline(f *Traced, t *Target, env image.Env) (*Trampoline, error)
+	CompileTrampoline(f *emit.Traced, t *Target, env image.Env) (*emit.Trampoline, error)
 	LoadPlan(t *Target, sites []image.PokeSite, targets []image.Addr) ([]image.Patch, error)
 	UpdatePlan(t *Target, sites []image.PokeSite, old, new image.Addr) ([]image.Patch, error)
 	// For returns the same JIT for another target of the same kernel.

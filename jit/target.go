@@ -2,7 +2,11 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/kernels"
+import (
+	"github.com/tcsim/tcsim/jit/design"
+	"github.com/tcsim/tcsim/jit/emit"
+	"github.com/tcsim/tcsim/jit/kernels"
+)
 
 // Target is everything that decides the bytes: a tail-call design plus kernel release, mitigations and
 // struct offsets. Targets are data; nothing changes one after it was made. A copy with another
@@ -13,8 +17,8 @@ type Target struct {
 	// Note says what the target was taken for, if it is not what was asked for to the letter; "" if it is.
 	Note string
 	// Evidence says how sure its bytes are.
-	Evidence Evidence
-	Design   Design // how tail calls work
+	Evidence design.Evidence
+	Design   design.ID // how tail calls work
 	// Base is the kernel or design that the name begins with, Features are the words after it.
 	Base     string
 	Features []string
@@ -23,7 +27,7 @@ type Target struct {
 	// Version is the kernel's; the zero value means a design that is not tied to a kernel.
 	Version kernels.Version
 	// Config is what else decides bytes.
-	Config
+	emit.Config
 	// Emitter, if not nil, makes the code, and Design only says what it is taken for. Variant must
 	// be nil then.
 	Emitter Emitter
@@ -32,5 +36,5 @@ type Target struct {
 // HandsOverFrame reports whether tail calls of this target hand over the whole frame (see
 // Frame.Reused): the designs before 5.10.
 func (t *Target) HandsOverFrame() bool {
-	return t.Design.Traits().Handover == HandFrame
+	return t.Design.Traits().Handover == design.HandFrame
 }

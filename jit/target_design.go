@@ -2,21 +2,24 @@
 
 package jit
 
-import "github.com/tcsim/tcsim/jit/kernels"
+import (
+	"github.com/tcsim/tcsim/jit/design"
+	"github.com/tcsim/tcsim/jit/kernels"
+)
 
 // oldDesigns are the tail-call designs that no captured kernel has, as targets of the same name,
 // oldest first. Everything else is as in one of the kernels that had them; proposals of 2019 are on
 // the kernel that they were for.
 func oldDesigns() []kernelRow {
 	return []kernelRow{
-		oldDesign(Classic44, kernels.Version{Major: 4, Minor: 9}),
-		oldDesign(FPShift413, kernels.Version{Major: 4, Minor: 14}),
-		oldDesign(JoshSimple, june2019),
-		oldDesign(FPR12, june2019),
-		oldDesign(FP40, june2019),
-		oldDesign(FPDbl, june2019),
-		oldDesign(FP53, kernels.Version{Major: 5, Minor: 4}),
-		oldDesign(DirectPoke, kernels.Version{Major: 5, Minor: 8}, "nodirect"),
+		oldDesign(design.Classic44, kernels.Version{Major: 4, Minor: 9}),
+		oldDesign(design.FPShift413, kernels.Version{Major: 4, Minor: 14}),
+		oldDesign(design.JoshSimple, june2019),
+		oldDesign(design.FPR12, june2019),
+		oldDesign(design.FP40, june2019),
+		oldDesign(design.FPDbl, june2019),
+		oldDesign(design.FP53, kernels.Version{Major: 5, Minor: 4}),
+		oldDesign(design.DirectPoke, kernels.Version{Major: 5, Minor: 8}, "nodirect"),
 	}
 }
 
@@ -24,7 +27,7 @@ func oldDesigns() []kernelRow {
 var june2019 = kernels.Version{Major: 5, Minor: 2}
 
 // oldDesign is a design before 5.10, which knows the inline retpoline (4.15) at most.
-func oldDesign(d Design, base kernels.Version, more ...string) kernelRow {
+func oldDesign(d design.ID, base kernels.Version, more ...string) kernelRow {
 	k := asRelease(base, d)
 	k.features = append([]string{"inline"}, more...)
 	return k

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/kernels"
 )
 
@@ -35,7 +36,7 @@ func TargetFor(h kernels.KernelInfo) (*Target, error) {
 	if err == nil && k.Note != "" {
 		t.Note = k.Note
 		if k.captures == nil {
-			t.Evidence = BySource
+			t.Evidence = design.BySource
 		}
 	}
 	return t, err

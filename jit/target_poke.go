@@ -5,6 +5,7 @@ package jit
 import (
 	"fmt"
 
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 )
 
@@ -22,7 +23,7 @@ func (t *Target) LoadPlan(sites []image.PokeSite, targets []image.Addr) ([]image
 	if err != nil {
 		return nil, err
 	}
-	return loadPlan(&t.Config, d, sites, targets)
+	return emit.LoadPlan(&t.Config, d, sites, targets)
 }
 
 // UpdatePlan returns what a change of a prog array slot does: the pointer is exchanged first, then
@@ -37,5 +38,5 @@ func (t *Target) UpdatePlan(sites []image.PokeSite, old, new image.Addr) ([]imag
 	if err != nil {
 		return nil, err
 	}
-	return updatePlan(&t.Config, d, sites, old, new)
+	return emit.UpdatePlan(&t.Config, d, sites, old, new)
 }

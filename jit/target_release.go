@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/kernels"
 )
 
@@ -52,7 +53,7 @@ func trailingFeatures(rest string) (distribution string, words []string) {
 }
 
 // asRelease gives a design's row what else a release has.
-func asRelease(v kernels.Version, d Design) kernelRow {
+func asRelease(v kernels.Version, d design.ID) kernelRow {
 	r, ok := kernels.Find(v)
 	if !ok {
 		panic("BUG: no kernel " + v.String())

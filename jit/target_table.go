@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/design"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/nearest"
 )
@@ -25,7 +27,7 @@ type kernelRow struct {
 func kernelOf(r *kernels.Release) kernelRow {
 	k := kernelRow{
 		Target: Target{
-			Name: r.Name(), Source: r.Source(), Note: r.Note(), Design: designOf(r), Version: r.Version, Config: Config{Limit: bpf.TailCallLimit, Kernel: r.Kernel},
+			Name: r.Name(), Source: r.Source(), Note: r.Note(), Design: designOf(r), Version: r.Version, Config: emit.Config{Limit: bpf.TailCallLimit, Kernel: r.Kernel},
 		},
 		release: r,
 	}
@@ -37,8 +39,8 @@ func kernelOf(r *kernels.Release) kernelRow {
 }
 
 // designOf is the design of a release. The registry, which is below this package, has its name.
-func designOf(r *kernels.Release) Design {
-	d, ok := DesignByName(r.Design)
+func designOf(r *kernels.Release) design.ID {
+	d, ok := design.ByName(r.Design)
 	if !ok {
 		panic("BUG: " + r.Name() + ": unknown design " + r.Design)
 	}
@@ -137,12 +139,12 @@ func TargetByName(name string) (*Target, error) {
 }
 
 // evidence is that of the row with features: one can take it away.
-func (k *kernelRow) evidence(words string) Evidence {
+func (k *kernelRow) evidence(words string) design.Evidence {
 	switch {
 	case slices.Contains(k.captures, words):
-		return ByCapture
+		return design.ByCapture
 	case k.Version == (kernels.Version{}) && slices.Contains(k.Design.Traits().Listings, words):
-		return ByListing
+		return design.ByListing
 	}
-	return BySource
+	return design.BySource
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
 )
 
@@ -17,21 +18,21 @@ import (
 // same where it shows something. What runs show is compared in TestTraitsShown of package campaign, what
 // machine code shows in TestRecogniseOwn of package runner.
 func TestTraits(t *testing.T) {
-	targets := map[jit.Design][]*jit.Target{}
+	targets := map[design.ID][]*jit.Target{}
 	for _, name := range jit.TargetNames() {
 		tgt, err := jit.TargetByName(name)
 		must(t, err)
 		targets[tgt.Design] = append(targets[tgt.Design], tgt)
 	}
 	names := map[string]bool{}
-	for i, d := range jit.Designs() {
+	for i, d := range design.All() {
 		r := d.Traits()
 		if r.Name == "" || r.Source == "" || r.Counting == 0 || r.Empty == 0 || r.Handover == 0 || r.Boundary == 0 ||
-			r.Shape == (jit.Shape{}) {
+			r.Shape == (design.Shape{}) {
 			t.Errorf("design %d (%s) is not described: a row of designs is missing, or one of its traits: %+v", i+1, r.Name, r)
 			continue
 		}
-		if found, ok := jit.DesignByName(r.Name); !ok || found != d || names[r.Name] {
+		if found, ok := design.ByName(r.Name); !ok || found != d || names[r.Name] {
 			t.Errorf("%s: the name means design %d", r.Name, found)
 		}
 		names[r.Name] = true
@@ -44,7 +45,7 @@ func TestTraits(t *testing.T) {
 			t.Errorf("%s: no listed target has it", r.Name)
 			continue
 		}
-		best := jit.BySource
+		best := design.BySource
 		for _, tgt := range targets[d] {
 			best = min(best, tgt.Evidence)
 		}
@@ -57,7 +58,7 @@ func TestTraits(t *testing.T) {
 			}
 		}
 	}
-	if _, ok := jit.DesignByName(""); ok {
+	if _, ok := design.ByName(""); ok {
 		t.Error("the empty name is a design")
 	}
 }
@@ -93,7 +94,7 @@ func checkTraits(t *testing.T, tgt *jit.Target) {
 
 // emptySlot reads what an empty slot costs from where the counter is written: before the slot is looked
 // at or after.
-func emptySlot(s *image.TailCallSite) jit.EmptySlot {
+func emptySlot(s *image.TailCallSite) design.EmptySlot {
 	looks := s.Null
 	if s.Direct {
 		if looks = s.Bypass; looks < 0 {
@@ -101,25 +102,25 @@ func emptySlot(s *image.TailCallSite) jit.EmptySlot {
 		}
 	}
 	if s.Bump >= 0 && s.Bump < looks {
-		return jit.EmptyCounts
+		return design.EmptyCounts
 	}
-	return jit.EmptyFree
+	return design.EmptyFree
 }
 
 // handedOver reads what a tail call hands to the next program from the frame.
-func handedOver(f *image.Frame) jit.Handover {
+func handedOver(f *image.Frame) design.Handover {
 	switch {
 	case f.Reused:
-		return jit.HandFrame
+		return design.HandFrame
 	case f.Counter.Form == image.CounterValue:
-		return jit.HandCount
+		return design.HandCount
 	case f.Counter.Form == image.CounterNone, f.Counter.Form == image.CounterGS:
-		return jit.HandNothing
+		return design.HandNothing
 	}
 	for _, s := range f.Slots {
 		if s.Kind == image.SlotTailCallCntOrPtr {
-			return jit.HandCountOrPointer
+			return design.HandCountOrPointer
 		}
 	}
-	return jit.HandPointer
+	return design.HandPointer
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/recognise"
@@ -32,13 +33,13 @@ const (
 	progAt   image.Addr = 0xffffffffc0002000
 )
 
-func traced(args int, tailCalls bool, kinds ...jit.TraceKind) *jit.Traced {
-	f := &jit.Traced{Name: "f", Func: tracedAt, TailCalls: tailCalls, Image: 0xffff888004000000}
+func traced(args int, tailCalls bool, kinds ...emit.TraceKind) *emit.Traced {
+	f := &emit.Traced{Name: "f", Func: tracedAt, TailCalls: tailCalls, Image: 0xffff888004000000}
 	for range args {
 		f.Args = append(f.Args, 8)
 	}
 	for i, k := range kinds {
-		f.Attach(k, jit.TracingProg{Func: progAt + image.Addr(i)*64, Prog: 0xffffc90000001000 + image.Addr(i)*4096})
+		f.Attach(k, emit.TracingProg{Func: progAt + image.Addr(i)*64, Prog: 0xffffc90000001000 + image.Addr(i)*4096})
 	}
 	return f
 }
@@ -86,7 +87,7 @@ func walk(t *testing.T, f *image.FuncImage) (depth map[image.CodeOff]int32, end 
 // TestTrampolineFrame checks that the frame that is described is the one that the code makes, for
 // every style and combination of programs.
 func TestTrampolineFrame(t *testing.T) {
-	kinds := [][]jit.TraceKind{{jit.Fentry}, {jit.Fexit}, {jit.Fentry, jit.Fexit}, {jit.FmodRet}, {jit.Fentry, jit.Fentry, jit.FmodRet, jit.Fexit, jit.Fexit}}
+	kinds := [][]emit.TraceKind{{emit.Fentry}, {emit.Fexit}, {emit.Fentry, emit.Fexit}, {emit.FmodRet}, {emit.Fentry, emit.Fentry, emit.FmodRet, emit.Fexit, emit.Fexit}}
 	for _, name := range []string{"5.10", "6.1", "6.12", "6.12-stuff", "6.18", "7.2", "7.2-retpoline-its"} {
 		for args := range 7 {
 			for _, ks := range kinds {
@@ -110,7 +111,7 @@ func TestTrampolineFrame(t *testing.T) {
 						}
 					}
 					want := int32(0)
-					if tr.Site.New[0] == 0xe8 && ks[len(ks)-1] != jit.Fentry {
+					if tr.Site.New[0] == 0xe8 && ks[len(ks)-1] != emit.Fentry {
 						want = 8 // over the return into the traced function
 					}
 					if end != want {
@@ -127,15 +128,15 @@ func TestTrampolineFrame(t *testing.T) {
 func TestTrampolineSite(t *testing.T) {
 	for _, c := range []struct {
 		target string
-		kind   jit.TraceKind
+		kind   emit.TraceKind
 		at     image.Addr
 		op     byte
 	}{
-		{"5.10", jit.Fexit, tracedAt, 0xe8},
-		{"6.12", jit.Fexit, tracedAt + 4, 0xe8},
-		{"6.18", jit.Fexit, tracedAt, 0xe8},
-		{"7.2", jit.Fentry, tracedAt + 4, 0xe8},
-		{"7.2", jit.FmodRet, tracedAt + 4, 0xe9},
+		{"5.10", emit.Fexit, tracedAt, 0xe8},
+		{"6.12", emit.Fexit, tracedAt + 4, 0xe8},
+		{"6.18", emit.Fexit, tracedAt, 0xe8},
+		{"7.2", emit.Fentry, tracedAt + 4, 0xe8},
+		{"7.2", emit.FmodRet, tracedAt + 4, 0xe9},
 	} {
 		tr, err := jit.CompileTrampoline(traced(1, true, c.kind), named(t, c.target), trampEnv{at: trampAt})
 		if err != nil {
@@ -155,7 +156,7 @@ func TestTrampolineSite(t *testing.T) {
 // TestTrampolineKeepsRAX checks who puts rax back before the traced function goes on.
 func TestTrampolineKeepsRAX(t *testing.T) {
 	for name, want := range map[string]int{"5.10": 0, "6.1": 1, "6.1-losesrax": 0, "6.12": 1, "6.18": 1, "7.2": 1, "hier-rfc2": 1} {
-		for _, kinds := range [][]jit.TraceKind{{jit.Fentry}, {jit.Fexit}} {
+		for _, kinds := range [][]emit.TraceKind{{emit.Fentry}, {emit.Fexit}} {
 			for _, tailCalls := range []bool{true, false} {
 				tr, err := jit.CompileTrampoline(traced(1, tailCalls, kinds...), named(t, name), trampEnv{at: trampAt})
 				if err != nil {
@@ -182,17 +183,17 @@ func TestTrampolineKeepsRAX(t *testing.T) {
 
 func TestTrampolineMistakes(t *testing.T) {
 	for what, c := range map[string]struct {
-		f           *jit.Traced
+		f           *emit.Traced
 		target      string
 		at          image.Addr
 		unsupported bool
 	}{
 		"no program":        {traced(1, false), "7.2", trampAt, false},
-		"seven arguments":   {traced(7, false, jit.Fentry), "7.2", trampAt, true},
-		"three bytes":       {&jit.Traced{Args: []uint8{3}}, "7.2", trampAt, false},
-		"no trampolines":    {traced(1, false, jit.Fentry), "fp53", trampAt, true},
-		"unaligned":         {traced(1, false, jit.Fentry), "7.2", trampAt + 8, false},
-		"too far from here": {traced(1, false, jit.Fentry), "7.2", 0xffff888000000000, false},
+		"seven arguments":   {traced(7, false, emit.Fentry), "7.2", trampAt, true},
+		"three bytes":       {&emit.Traced{Args: []uint8{3}}, "7.2", trampAt, false},
+		"no trampolines":    {traced(1, false, emit.Fentry), "fp53", trampAt, true},
+		"unaligned":         {traced(1, false, emit.Fentry), "7.2", trampAt + 8, false},
+		"too far from here": {traced(1, false, emit.Fentry), "7.2", 0xffff888000000000, false},
 	} {
 		_, err := jit.CompileTrampoline(c.f, named(t, c.target), trampEnv{at: c.at})
 		if err == nil || errors.Is(err, kernels.ErrUnsupported) != c.unsupported {
@@ -235,7 +236,7 @@ func TestFuncArgs(t *testing.T) {
 func TestRecogniseTrampoline(t *testing.T) {
 	for _, name := range []string{"5.10", "6.1", "6.12", "6.12-stuff", "6.18", "7.2"} {
 		for _, tailCalls := range []bool{false, true} {
-			want, err := jit.CompileTrampoline(traced(3, tailCalls, jit.Fentry, jit.FmodRet, jit.Fexit), named(t, name), trampEnv{at: trampAt})
+			want, err := jit.CompileTrampoline(traced(3, tailCalls, emit.Fentry, emit.FmodRet, emit.Fexit), named(t, name), trampEnv{at: trampAt})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify"
@@ -20,7 +21,7 @@ import (
 )
 
 // compileVariant compiles a program with an indirect and a direct tail call, in main or in a subprogram.
-func compileVariant(t *testing.T, target string, inSub bool, v *jit.Variant) (*image.Image, error) {
+func compileVariant(t *testing.T, target string, inSub bool, v *emit.Variant) (*image.Image, error) {
 	t.Helper()
 	body := insns(movReg(6, 1), tailIndirect, movReg(1, 6), tailDirect, exit)
 	main, sub := body, []bpf.Insn(nil)
@@ -36,10 +37,10 @@ func compileVariant(t *testing.T, target string, inSub bool, v *jit.Variant) (*i
 
 // TestVariantSame: laying out again what was emitted gives the same code.
 func TestVariantSame(t *testing.T) {
-	same := &jit.Variant{
+	same := &emit.Variant{
 		Depth: func(d int32) int32 { return (d + 7) &^ 7 },
 		Saved: func(used [4]bool) [4]bool { return used },
-		Code:  func(_ jit.CodePart, _ *verify.FuncInfo, code []jit.Piece) []jit.Piece { return code },
+		Code:  func(_ emit.CodePart, _ *verify.FuncInfo, code []emit.Piece) []emit.Piece { return code },
 	}
 	compared := 0
 	for _, name := range jit.TargetNames() {
@@ -63,9 +64,9 @@ func TestVariantSame(t *testing.T) {
 }
 
 // drop leaves out the instructions that begin so.
-func drop(text string) *jit.Variant {
-	return &jit.Variant{Code: func(_ jit.CodePart, _ *verify.FuncInfo, code []jit.Piece) []jit.Piece {
-		return slices.DeleteFunc(code, func(p jit.Piece) bool { return strings.HasPrefix(p.Inst.String(), text) })
+func drop(text string) *emit.Variant {
+	return &emit.Variant{Code: func(_ emit.CodePart, _ *verify.FuncInfo, code []emit.Piece) []emit.Piece {
+		return slices.DeleteFunc(code, func(p emit.Piece) bool { return strings.HasPrefix(p.Inst.String(), text) })
 	}}
 }
 
@@ -127,11 +128,11 @@ func flow(t *testing.T, f *image.FuncImage, without string) (out []string) {
 
 // TestVariantBroken: what cannot be laid out is an error.
 func TestVariantBroken(t *testing.T) {
-	far := &jit.Variant{Code: func(p jit.CodePart, _ *verify.FuncInfo, code []jit.Piece) []jit.Piece {
-		if p != jit.CodeIndirect {
+	far := &emit.Variant{Code: func(p emit.CodePart, _ *verify.FuncInfo, code []emit.Piece) []emit.Piece {
+		if p != emit.CodeIndirect {
 			return code
 		}
-		return append(code, jit.Piece{Code: bytes.Repeat([]byte{0x90}, 100)})
+		return append(code, emit.Piece{Code: bytes.Repeat([]byte{0x90}, 100)})
 	}}
 	if _, err := compileVariant(t, "6.12", false, far); err == nil || !strings.Contains(err.Error(), "does not fit a byte") {
 		t.Errorf("100 bytes more: %v", err)
@@ -147,7 +148,7 @@ func TestVariantPoke(t *testing.T) {
 	want, err := tg.UpdatePlan(sites, 0x3000, 0)
 	must(t, err)
 	seen := 0
-	varied.Variant = &jit.Variant{Poke: func(steps []image.Patch) []image.Patch {
+	varied.Variant = &emit.Variant{Poke: func(steps []image.Patch) []image.Patch {
 		for i := range steps {
 			if steps[i].Kind == image.PatchWait && steps[i].After == 0 {
 				seen++

@@ -5,7 +5,7 @@ package scenarios
 import (
 	"github.com/goccy/go-yaml/ast"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
@@ -36,10 +36,10 @@ func (x *VoidRAX) decodeNode(d *decoder, n ast.Node) {
 // attach checks one attach entry and translates it.
 func (b *builder) attach(ev *Event) {
 	at := ev.Attach
-	a := Action{Kind: ActAttach, Event: ev, Trace: jit.Fentry}
+	a := Action{Kind: ActAttach, Event: ev, Trace: emit.Fentry}
 	of := at.Fentry
 	if at.Fexit != nil {
-		a.Trace, of = jit.Fexit, at.Fexit
+		a.Trace, of = emit.Fexit, at.Fexit
 	}
 	if (at.Fentry == nil) == (at.Fexit == nil) {
 		b.failf(at.Pos, "expected exactly one of fentry and fexit")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
@@ -96,8 +97,8 @@ type Action struct {
 	Off  int    // ActStore: where in the value Data goes
 	Data []byte
 
-	Trace jit.TraceKind // ActAttach
-	By    int           // ActAttach: index into Built.Programs
+	Trace emit.TraceKind // ActAttach
+	By    int            // ActAttach: index into Built.Programs
 }
 
 // ContextField is a 4-byte field of the context structure as programs see it, such as mark of

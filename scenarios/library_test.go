@@ -15,6 +15,7 @@ import (
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -155,7 +156,7 @@ func apply(m *interp.Machine, b *scenarios.Built, a *scenarios.Action, full map[
 	case scenarios.ActReplace:
 		err = m.Replace(a.Replaced, a.Func, a.Program)
 	case scenarios.ActAttach:
-		kind := map[jit.TraceKind]interp.TraceKind{jit.Fentry: interp.Fentry, jit.Fexit: interp.Fexit}[a.Trace]
+		kind := map[emit.TraceKind]interp.TraceKind{emit.Fentry: interp.Fentry, emit.Fexit: interp.Fexit}[a.Trace]
 		args := len(jit.FuncArgs(&b.Programs[a.Program], a.Func))
 		err = m.Attach(interp.Trace{Kind: kind, By: a.By, Prog: a.Program, Func: a.Func, Args: args})
 	case scenarios.ActStore:

@@ -4,6 +4,7 @@ package scenarios
 
 import (
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/kernels"
 )
 
@@ -48,10 +49,10 @@ func TargetNames(t *jit.Target) []string {
 	if d.Counting.PerFrame() {
 		names = append(names, ClassByValue)
 	}
-	if d.Empty == jit.EmptyCounts {
+	if d.Empty == design.EmptyCounts {
 		names = append(names, ClassBurnsEmpty)
 	}
-	if d.Counting == jit.CountByFunction {
+	if d.Counting == design.CountByFunction {
 		names = append(names, ClassPerFunction)
 	}
 	if t.Emit.WideBounds {

@@ -20,13 +20,13 @@ func thunk(name string, symbols map[string]image.Addr) (code []byte, ok bool, er
 		}
 	}
 	if r, found := thunkReg(name, "__x86_indirect_its_thunk_"); found {
-		return emit(func(b *x86.Buf) { b.Jmp64M(x86.R(r)) }, (*x86.Buf).Int3), true, nil
+		return assemble(func(b *x86.Buf) { b.Jmp64M(x86.R(r)) }, (*x86.Buf).Int3), true, nil
 	}
 	switch name {
 	case "__x86_return_thunk", "its_return_thunk", "retbleed_return_thunk":
-		return emit((*x86.Buf).Ret, (*x86.Buf).Int3), true, nil
+		return assemble((*x86.Buf).Ret, (*x86.Buf).Int3), true, nil
 	case "srso_return_thunk", "srso_alias_return_thunk":
-		return emit(callNext, func(b *x86.Buf) {
+		return assemble(callNext, func(b *x86.Buf) {
 			b.Lea64RM(x86.RSP, x86.M8(x86.RSP, 8)) // lea rsp, [rsp+8]
 			b.Ret()
 			b.Int3()
@@ -63,7 +63,7 @@ func thunkReg(name, prefix string) (x86.Reg, bool) {
 }
 
 // emit collects the code of some steps.
-func emit(steps ...func(*x86.Buf)) []byte {
+func assemble(steps ...func(*x86.Buf)) []byte {
 	var b x86.Buf
 	for _, s := range steps {
 		s(&b)
@@ -78,7 +78,7 @@ func callNext(b *x86.Buf) {
 }
 
 func retpoline(r x86.Reg) []byte {
-	return emit(callNext, func(b *x86.Buf) {
+	return assemble(callNext, func(b *x86.Buf) {
 		b.Mov64MR(x86.M0(x86.RSP), r) // mov [rsp], reg
 		b.Ret()
 		b.Int3()

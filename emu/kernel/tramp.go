@@ -7,6 +7,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -33,7 +34,7 @@ var kernelFuncs = []kernelFunc{
 
 // sumInto is code that adds registers to what the code before leaves in eax.
 func sumInto(first func(*x86.Buf), regs ...x86.Reg) []byte {
-	return emit(first, func(b *x86.Buf) {
+	return assemble(first, func(b *x86.Buf) {
 		for _, r := range regs {
 			b.Add32MR(x86.R(x86.RAX), r)
 		}
@@ -78,8 +79,8 @@ const modifyInt = guest.ContextAddr + 0x800
 
 // TestCalls returns what bpf_prog_test_run_tracing (net/bpf/test_run.c) calls for a program that is
 // attached in a way, in order. Pointers lead into the page at guest.ContextAddr.
-func TestCalls(k jit.TraceKind) []TestCall {
-	if k == jit.FmodRet {
+func TestCalls(k emit.TraceKind) []TestCall {
+	if k == emit.FmodRet {
 		return []TestCall{{"bpf_modify_return_test", [6]uint64{1, uint64(modifyInt)}, 4}}
 	}
 	return []TestCall{
@@ -104,8 +105,8 @@ func (k *Kernel) PrepareKernelCalls() error {
 // KernelResult is the return value of such a test run, from what the called functions returned and
 // did: 0, or for fmod_ret their sum with the number of side effects in the upper half, as
 // bpf_modify_return_test2, which this does not run, adds 29 and one since 6.5.
-func (k *Kernel) KernelResult(kind jit.TraceKind, rets []uint32) (uint32, error) {
-	if kind != jit.FmodRet {
+func (k *Kernel) KernelResult(kind emit.TraceKind, rets []uint32) (uint32, error) {
+	if kind != emit.FmodRet {
 		return 0, nil
 	}
 	var b [4]byte

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
@@ -41,20 +42,20 @@ func (s *Source) Adapt(t *jit.Target) (*jit.Target, error) {
 	if s.Header.Context != nil {
 		a.Context = kernels.NewContext(*s.Header.Context)
 	}
-	c, err := s.look(t.Evidence == jit.ByCapture && s.Header.Offsets != nil)
+	c, err := s.look(t.Evidence == design.ByCapture && s.Header.Offsets != nil)
 	if err != nil {
 		return nil, err
 	}
 	var said []string
 	if s.Header.Offsets != nil {
 		a.Offsets = *s.Header.Offsets
-	} else if o := c.offsets(t.Offsets, t.Evidence == jit.ByCapture); o != t.Offsets {
+	} else if o := c.offsets(t.Offsets, t.Evidence == design.ByCapture); o != t.Offsets {
 		a.Offsets = o
 		said = append(said, fmt.Sprintf("bpf_map.max_entries is at %#x, bpf_array.ptrs at %#x, bpf_prog.bpf_func at %#x",
 			o.MapMaxEntries, o.ArrayPtrs, o.ProgBPFFunc))
 	}
 	c.preamble(&a.Emit)
-	if t.Evidence != jit.ByCapture {
+	if t.Evidence != design.ByCapture {
 		said = append(said, c.build(&a)...)
 	}
 	if len(said) > 0 {

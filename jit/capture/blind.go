@@ -5,8 +5,8 @@ package capture
 import (
 	"fmt"
 
-	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -112,7 +112,7 @@ func (s *Scenario) learnMaps(insns []bpf.Insn, d *drawn) error {
 	at := 0
 	for i := 0; i < len(insns); i++ {
 		in := insns[i]
-		n := jit.BlindConstants(in)
+		n := emit.BlindConstants(in)
 		if at+n > len(d.random) {
 			return fmt.Errorf("the code has %d blinded constants, the instructions have more", len(d.random))
 		}

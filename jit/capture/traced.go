@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/verify"
 )
@@ -14,9 +15,9 @@ import (
 // Traced returns what traces the function that trampoline n of a scenario is of. v are the programs
 // as the verifier left them, nil for those that are not known. It fails if the capture lacks
 // something.
-func (s *Scenario) Traced(n int, v []*verify.Verified, sym *SymbolTable) (*jit.Traced, error) {
+func (s *Scenario) Traced(n int, v []*verify.Verified, sym *SymbolTable) (*emit.Traced, error) {
 	t := &s.Trampolines[n]
-	f := &jit.Traced{Image: t.ref("tramp_image")}
+	f := &emit.Traced{Image: t.ref("tramp_image")}
 	if t.Kernel != "" {
 		f.Name = t.Kernel
 		args, ok := jit.KernelFuncArgs(t.Kernel)
@@ -34,18 +35,18 @@ func (s *Scenario) Traced(n int, v []*verify.Verified, sym *SymbolTable) (*jit.T
 		fn := &s.Progs[t.Prog].Funcs[t.Func]
 		f.Name, f.Func = fn.Name, fn.Addr
 		f.Args = jit.FuncArgs(v[t.Prog].Program, t.Func)
-		f.TailCalls = jit.TailCallsTraced(v[t.Prog])
+		f.TailCalls = emit.TailCallsTraced(v[t.Prog])
 	}
 	for _, i := range s.tracers(t) {
 		p := &s.Progs[i]
 		if p.LoadError != "" || len(p.Funcs) == 0 {
 			return nil, fmt.Errorf("the tracing program %s was not loaded", p.Name)
 		}
-		kind, ok := jit.TraceKindByName(p.Attach.Kind)
+		kind, ok := emit.TraceKindByName(p.Attach.Kind)
 		if !ok {
 			return nil, fmt.Errorf("program %s: unknown kind of tracing %q", p.Name, p.Attach.Kind)
 		}
-		f.Attach(kind, jit.TracingProg{Func: p.Funcs[0].Addr, Prog: t.ref(fmt.Sprintf("bpf_prog:%d", i))})
+		f.Attach(kind, emit.TracingProg{Func: p.Funcs[0].Addr, Prog: t.ref(fmt.Sprintf("bpf_prog:%d", i))})
 	}
 	return f, nil
 }
@@ -97,7 +98,7 @@ type trampEnv struct {
 func (e trampEnv) Place(int, int, image.CodeOff) (image.Addr, error) { return e.at, nil }
 
 // Compile makes trampoline n of a scenario for a target, at the address that it had.
-func (s *Scenario) Compile(n int, v []*verify.Verified, t *jit.Target, h *Header, sym *SymbolTable) (*jit.Trampoline, error) {
+func (s *Scenario) Compile(n int, v []*verify.Verified, t *jit.Target, h *Header, sym *SymbolTable) (*emit.Trampoline, error) {
 	f, err := s.Traced(n, v, sym)
 	if err != nil {
 		return nil, err

@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 )
 
@@ -65,7 +65,7 @@ func (j *job) replaced() {
 			continue
 		}
 		by := &j.images[i].Funcs[0]
-		p, err := jit.ReplacePatch(&j.images[a.Prog].Funcs[a.Func], j.target.Emit.ENDBR, by.Addr+image.Addr(by.Entry))
+		p, err := emit.ReplacePatch(&j.images[a.Prog].Funcs[a.Func], j.target.Emit.ENDBR, by.Addr+image.Addr(by.Entry))
 		if err != nil {
 			j.mismatch(Mismatch{Prog: i, Func: -1, State: capture.Replaced, Reason: err.Error()})
 			continue
@@ -92,7 +92,7 @@ func (j *job) patch(sites []image.Patch) {
 }
 
 // differs says what of a trampoline and of the patched instruction is not as the kernel has it.
-func differs(got *jit.Trampoline, t *capture.Trampoline) error {
+func differs(got *emit.Trampoline, t *capture.Trampoline) error {
 	var errs []error
 	if code := trampCode(got, t); !bytes.Equal(code, t.Image) {
 		errs = append(errs, errors.New("trampoline "+firstDifference(t.Image, code)))
@@ -107,7 +107,7 @@ func differs(got *jit.Trampoline, t *capture.Trampoline) error {
 }
 
 // trampCode is a trampoline as captures have it: without the int3 after its return.
-func trampCode(got *jit.Trampoline, t *capture.Trampoline) []byte {
+func trampCode(got *emit.Trampoline, t *capture.Trampoline) []byte {
 	code := got.Func.Code
 	if n := len(code) - 1; n == t.Len && code[n] == 0xcc {
 		code = code[:n]
@@ -116,7 +116,7 @@ func trampCode(got *jit.Trampoline, t *capture.Trampoline) []byte {
 }
 
 // trampListing shows both codes, "" if there is only one.
-func trampListing(got *jit.Trampoline, t *capture.Trampoline) string {
+func trampListing(got *emit.Trampoline, t *capture.Trampoline) string {
 	if got == nil {
 		return ""
 	}

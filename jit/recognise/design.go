@@ -5,7 +5,7 @@ package recognise
 import (
 	"slices"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 )
@@ -16,7 +16,7 @@ type Design struct {
 	// Shown says that the image has a counter or a site, so that it shows its design at all. Designs
 	// are those whose code looks so, none if it is of an unknown design.
 	Shown   bool
-	Designs jit.DesignSet
+	Designs design.Set
 	// Limit is how many tail calls pass the comparison.
 	Limit uint32
 	// Landing is what sites add to bpf_func.
@@ -48,7 +48,7 @@ func (d *Design) Name() string {
 
 // NameOn is Name where the design that a kernel is said to have is known: code that can be of that
 // is.
-func (d *Design) NameOn(said jit.Design) string {
+func (d *Design) NameOn(said design.ID) string {
 	if d.Designs.Has(said) {
 		return said.String()
 	}
@@ -109,26 +109,26 @@ func take[T comparable](mixed *bool, have *T, shown T) {
 }
 
 // designs returns the designs that a function can be of which has a counter or a site.
-func (r *recogniser) designs(f *image.FuncImage, hook bool) jit.DesignSet {
-	seen := jit.Seen{Depth: f.Frame.Depth, Shape: jit.Shape{
-		Reused: jit.AnswerOf(f.Frame.Reused), Hook: jit.AnswerOf(hook), Returns: returnSlots(f),
-		Counter: jit.CounterPlace{Form: f.Frame.Counter.Form, Size: f.Frame.Counter.Size, Off: f.Frame.Counter.Off},
+func (r *recogniser) designs(f *image.FuncImage, hook bool) design.Set {
+	seen := design.Seen{Depth: f.Frame.Depth, Shape: design.Shape{
+		Reused: design.AnswerOf(f.Frame.Reused), Hook: design.AnswerOf(hook), Returns: returnSlots(f),
+		Counter: design.CounterPlace{Form: f.Frame.Counter.Form, Size: f.Frame.Counter.Size, Off: f.Frame.Counter.Off},
 	}}
 	s, framed := r.shape()
 	if !framed {
 		if !f.Frame.Reused {
 			return 0
 		}
-		return jit.DesignsLike(&seen)
+		return design.Like(&seen)
 	}
 	seen.Head, seen.Setup, seen.Exit = s.size(), s.setup(), s.exitCode()
 	if f.Frame.Counter.Form == image.CounterNone && len(r.sites) > 0 {
 		seen.Call = r.call(&r.sites[0])
 	}
 	if s.again || slices.ContainsFunc(r.sites, func(s site) bool { return s.Direct }) {
-		seen.Rebuilt = jit.AnswerOf(s.again)
+		seen.Rebuilt = design.AnswerOf(s.again)
 	}
-	return jit.DesignsLike(&seen)
+	return design.Like(&seen)
 }
 
 // returnSlots counts the return addresses in the frame.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/recognise"
@@ -52,47 +52,47 @@ func TestRecogniseDesigns(t *testing.T) {
 			image.Frame{Slots: slotsOf(slotStack(-512, 512), slotReg(-520, x86.RBX), slotReg(-528, x86.R13), slotReg(-536, x86.R14),
 				slotReg(-544, x86.R15), slot(-552, image.SlotTailCallCnt)),
 				Body: 25, Landing: 25, Reused: true, Depth: 512, Counter: image.Counter{Form: image.CounterValue, Off: -548, Size: 4}, Saved: saved},
-			recognise.Design{Shown: true, Designs: jit.SetOf(jit.DirectPoke), Landing: 25}},
+			recognise.Design{Shown: true, Designs: design.SetOf(design.DirectPoke), Landing: 25}},
 		{"fp53", "55 4889e5 4881ec00020000 53 4155 4156 4157 6a00 " + oldSites("8b85dcfdffff", "8985dcfdffff", "14"),
 			image.Frame{Slots: slotsOf(slotStack(-512, 512), slotReg(-520, x86.RBX), slotReg(-528, x86.R13), slotReg(-536, x86.R14),
 				slotReg(-544, x86.R15), slot(-552, image.SlotTailCallCnt)),
 				Body: 20, Landing: 20, Reused: true, Depth: 512, Counter: image.Counter{Form: image.CounterValue, Off: -548, Size: 4}, Saved: saved},
-			recognise.Design{Shown: true, Designs: jit.SetOf(jit.FP53), Landing: 20}},
+			recognise.Design{Shown: true, Designs: design.SetOf(design.FP53), Landing: 20}},
 		{"fpshift-4.13", "55 4889e5 4881ec28020000 4883ed28 48895d00 4c896d08 4c897510 4c897d18 31c0 48894520 " + oldSites("8b4524", "894524", "25"),
 			image.Frame{Slots: []image.FrameSlot{slot(48, image.SlotReturn), slotReg(40, x86.RBP), slot(32, image.SlotTailCallCnt), slotReg(24, x86.R15),
 				slotReg(16, x86.R14), slotReg(8, x86.R13), slotReg(0, x86.RBX), slotStack(-512, 512)},
 				Body: 37, Landing: 37, Reused: true, Depth: 512, Counter: image.Counter{Form: image.CounterValue, Off: 36, Size: 4}, Saved: saved},
-			recognise.Design{Shown: true, Designs: jit.SetOf(jit.FPShift413), Landing: 37}},
+			recognise.Design{Shown: true, Designs: design.SetOf(design.FPShift413), Landing: 37}},
 		{"classic-4.4", "55 4889e5 4881ec28020000 48899dd8fdffff 4c89ade0fdffff 4c89b5e8fdffff 4c89bdf0fdffff 31c0 488985f8fdffff " +
 			oldSites("8b85fcfdffff", "8985fcfdffff", "30"),
 			image.Frame{Slots: slotsOf(slotStack(-512, 512), slot(-520, image.SlotTailCallCnt), slotReg(-528, x86.R15), slotReg(-536, x86.R14),
 				slotReg(-544, x86.R13), slotReg(-552, x86.RBX)),
 				Body: 48, Landing: 48, Reused: true, Depth: 512, Counter: image.Counter{Form: image.CounterValue, Off: -516, Size: 4}, Saved: saved},
-			recognise.Design{Shown: true, Designs: jit.SetOf(jit.Classic44), Landing: 48}},
+			recognise.Design{Shown: true, Designs: design.SetOf(design.Classic44), Landing: 48}},
 		{"fp40", "55 4889e5 4157 4156 4155 53 6a00 4881ec00020000 " + oldSites("8b45dc", "8945dc", "14"),
 			image.Frame{Slots: slotsOf(slotReg(-8, x86.R15), slotReg(-16, x86.R14), slotReg(-24, x86.R13), slotReg(-32, x86.RBX),
 				slot(-40, image.SlotTailCallCnt), slotStack(-552, 512)),
 				Body: 20, Landing: 20, Reused: true, FP: -40, Depth: 512, Counter: image.Counter{Form: image.CounterValue, Off: -36, Size: 4},
 				Saved: []x86.Reg{x86.R15, x86.R14, x86.R13, x86.RBX}},
-			recognise.Design{Shown: true, Designs: jit.SetOf(jit.FP40), Landing: 20}},
+			recognise.Design{Shown: true, Designs: design.SetOf(design.FP40), Landing: 20}},
 		{"hier-rfc2", "0f1f440000 31c0 50 4889e0 e802000000 59 c3 55 4889e5 4881ec10000000 50 53 " +
 			"89d2 395624 76 @ 488b85e8ffffff 833821 73 @ 830001 488b8cd6d0000000 4885c9 74 @ 5b 58 4881c410000000 488b4930 4883c116 ffe1 : " +
 			"488b85e8ffffff 833821 73 @ 830001 e90e000000 5b 58 4881c410000000 0f1f440000 : 5b c9 c3",
 			image.Frame{Slots: []image.FrameSlot{slot(24, image.SlotReturn), slot(16, image.SlotTailCallCnt), slot(8, image.SlotReturn), slotReg(0, x86.RBP),
 				slotStack(-16, 16), slot(-24, image.SlotTailCallPtr), slotReg(-32, x86.RBX)},
 				Body: 31, Landing: 22, Depth: 16, Counter: image.Counter{Form: image.CounterPtr, Off: -24, Size: 4}, Saved: saved[:1]},
-			recognise.Design{Shown: true, Designs: jit.SetOf(jit.HierRFC2), Landing: 22}},
+			recognise.Design{Shown: true, Designs: design.SetOf(design.HierRFC2), Landing: 22}},
 		{"maciej-hidden16", "0f1f440000 55 4889e5 4883ec10 488965f8 48c7042400000000 488b45f8 50 4881ec20000000 " +
 			"89d2 395624 76 @ 488b85f8ffffff 833821 73 @ 488b8cd6d0000000 4885c9 74 @ 830001 4881c420000000 58 4883c410 488b4930 4883c11d ffe1 : " +
 			"488b85f8ffffff 833821 73 @ e914000000 830001 4881c420000000 58 4883c410 0f1f440000 : c9 c3",
 			image.Frame{Slots: slotsOf(slot(-8, image.SlotTailCallPtr), slot(-16, image.SlotTailCallCnt), slot(-24, image.SlotTailCallPtr), slotStack(-56, 32)),
 				Body: 37, Landing: 29, Depth: 32, Counter: image.Counter{Form: image.CounterPtr, Off: -8, Size: 4}},
-			recognise.Design{Shown: true, Designs: jit.SetOf(jit.MaciejHidden16), Landing: 29}},
+			recognise.Design{Shown: true, Designs: design.SetOf(design.MaciejHidden16), Landing: 29}},
 		{"hier-percpu", "0f1f440000 e800100000 55 4889e5 4881ec10000000 " +
 			"89d2 395624 76 @ e800200000 83f821 73 @ 488b8cd6d0000000 4885c9 74 @ 4881c410000000 488b4930 4883c10e ffe1 : " +
 			"e800200000 83f821 73 @ e90c000000 4881c410000000 0f1f440000 : c9 c3",
 			image.Frame{Slots: slotsOf(slotStack(-16, 16)), Body: 21, Landing: 14, Depth: 16},
-			recognise.Design{Shown: true, Designs: jit.SetOf(jit.HierPerCPU), Landing: 14}},
+			recognise.Design{Shown: true, Designs: design.SetOf(design.HierPerCPU), Landing: 14}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code := assemble(t, tt.code)

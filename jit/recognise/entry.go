@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"fmt"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -14,7 +14,7 @@ import (
 // EntryRules say what every function of a kernel begins and ends with.
 type EntryRules struct {
 	// Design is the kernel's, one of those since 5.10; of others nothing is demanded.
-	Design jit.Design
+	Design design.ID
 	// IBT says that indirect jumps and calls must land on endbr64, Preamble that something that checks a
 	// hash takes the place of the one at the entry (FineIBT).
 	IBT, Preamble bool
@@ -32,10 +32,10 @@ type opening struct {
 }
 
 // openings are emit_prologue of arch/x86/net/bpf_jit_comp.c: 5.10 and 6.1 alike, and 6.12.
-var openings = map[jit.Design]opening{
-	jit.Rework510: {main: []byte{0x31, 0xc0}, sub: []byte{0x66, 0x90}, counter: []byte{0x50}, subCounter: []byte{0x50}},
-	jit.Rework67:  {main: []byte{0x31, 0xc0}, sub: []byte{0x66, 0x90}, counter: []byte{0x50}, subCounter: []byte{0x50}},
-	jit.Hier612: {
+var openings = map[design.ID]opening{
+	design.Rework510: {main: []byte{0x31, 0xc0}, sub: []byte{0x66, 0x90}, counter: []byte{0x50}, subCounter: []byte{0x50}},
+	design.Rework67:  {main: []byte{0x31, 0xc0}, sub: []byte{0x66, 0x90}, counter: []byte{0x50}, subCounter: []byte{0x50}},
+	design.Hier612: {
 		main: []byte{0x48, 0x31, 0xc0}, sub: []byte{0x0f, 0x1f, 0x00},
 		// cmp rax, limit; ja +6; push rax; mov rax, rsp; jmp +1; push rax; push rax
 		counter: []byte{0x48, 0x83, 0xf8, 0, 0x77, 0x06, 0x50, 0x48, 0x89, 0xe0, 0xeb, 0x01, 0x50, 0x50}, limitAt: 3,

@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/fixtures"
-	"github.com/tcsim/tcsim/jit"
 	captures "github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/recognise"
@@ -220,13 +220,13 @@ func checkFrame(f *image.FuncImage, sub bool) error {
 // README.
 func TestRecogniseDesign(t *testing.T) {
 	want := map[string]recognise.Design{
-		"5.10": {Shown: true, Designs: jit.SetOf(jit.Rework510, jit.Rework67), Landing: 11, Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30}},
-		"6.1":  {Shown: true, Designs: jit.SetOf(jit.Rework510, jit.Rework67), Landing: 11, Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30}},
-		"6.12": {Shown: true, Designs: jit.SetOf(jit.Hier612), Landing: 16, Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x108, ProgBPFFunc: 0x30}},
-		"6.16": {Shown: true, Designs: jit.SetOf(jit.Hier612), Landing: 16, Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x108, ProgBPFFunc: 0x30}},
-		"6.18": {Shown: true, Designs: jit.SetOf(jit.Hier612), Landing: 12, Offsets: kernels.Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x138, ProgBPFFunc: 0x48}},
-		"7.2":  {Shown: true, Designs: jit.SetOf(jit.Hier612), Landing: 16, Offsets: kernels.Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48}},
-		"7.3":  {Shown: true, Designs: jit.SetOf(jit.Hier612), Landing: 16, Offsets: kernels.Offsets{MapMaxEntries: 0x44, ArrayPtrs: 0x128, ProgBPFFunc: 0x48}},
+		"5.10": {Shown: true, Designs: design.SetOf(design.Rework510, design.Rework67), Landing: 11, Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30}},
+		"6.1":  {Shown: true, Designs: design.SetOf(design.Rework510, design.Rework67), Landing: 11, Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x110, ProgBPFFunc: 0x30}},
+		"6.12": {Shown: true, Designs: design.SetOf(design.Hier612), Landing: 16, Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x108, ProgBPFFunc: 0x30}},
+		"6.16": {Shown: true, Designs: design.SetOf(design.Hier612), Landing: 16, Offsets: kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x108, ProgBPFFunc: 0x30}},
+		"6.18": {Shown: true, Designs: design.SetOf(design.Hier612), Landing: 12, Offsets: kernels.Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x138, ProgBPFFunc: 0x48}},
+		"7.2":  {Shown: true, Designs: design.SetOf(design.Hier612), Landing: 16, Offsets: kernels.Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48}},
+		"7.3":  {Shown: true, Designs: design.SetOf(design.Hier612), Landing: 16, Offsets: kernels.Offsets{MapMaxEntries: 0x44, ArrayPtrs: 0x128, ProgBPFFunc: 0x48}},
 	}
 	eachCapture(t, func(t *testing.T, s *captures.Scenario) {
 		_, file, _ := strings.Cut(t.Name(), "kernels/")

@@ -3,7 +3,7 @@
 package recognise
 
 import (
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -74,7 +74,7 @@ func storesRBP(in *x86.Inst) bool {
 }
 
 // call reads what a site does with what it called for the counter.
-func (r *recogniser) call(s *site) jit.CounterCall {
+func (r *recogniser) call(s *site) design.CounterCall {
 	i, ok := r.at(s.Limit)
 	if !ok || i < 3 {
 		return 0
@@ -82,47 +82,47 @@ func (r *recogniser) call(s *site) jit.CounterCall {
 	test, before := &r.insns[i-1], &r.insns[i-3]
 	switch {
 	case test.Operands[0].Kind == x86.OpMem && r.insns[i].Cond == x86.CondE:
-		return jit.CallReadsLeft
+		return design.CallReadsLeft
 	case test.Operands[0].Kind == x86.OpMem:
-		return jit.CallReads
+		return design.CallReads
 	case before.Op == "mov" && before.Len == 10 && before.Operands[0].Reg == x86.RAX:
-		return jit.CallComparesOf
+		return design.CallComparesOf
 	}
-	return jit.CallCompares
+	return design.CallCompares
 }
 
 // setup reads how the frame begins.
-func (s *shape) setup() jit.FrameSetup {
+func (s *shape) setup() design.FrameSetup {
 	first, second := &s.inner[0], &s.inner[1]
 	fromRBP := first.Op == "mov" && first.Operands[0].Reg == x86.RAX && first.Operands[1].Reg == x86.RBP
 	switch {
 	case len(s.head) == 0 && (fromRBP || first.IsNop && first.Len == 3 && second.IsNop):
-		return jit.SetupFromRBP
+		return design.SetupFromRBP
 	case reserves(first, 8) && storesRBP(second):
-		return jit.SetupPlace
+		return design.SetupPlace
 	case reserves(first, 32):
-		return jit.SetupReserves
+		return design.SetupReserves
 	}
-	return jit.SetupOther
+	return design.SetupOther
 }
 
 // keepsHead reports whether tail calls leave the beginning of the frame in place.
 func (s *shape) keepsHead() bool {
-	return s.setup() == jit.SetupPlace || s.setup() == jit.SetupFromRBP
+	return s.setup() == design.SetupPlace || s.setup() == design.SetupFromRBP
 }
 
 // exitCode reads how the first epilogue begins.
-func (s *shape) exitCode() jit.ExitCode {
+func (s *shape) exitCode() design.ExitCode {
 	if s.exit == nil {
-		return jit.ExitPlain
+		return design.ExitPlain
 	}
 	switch in := s.exit; {
-	case in.Op == "pop" && in.Operands[0].Reg == x86.RCX && s.setup() == jit.SetupReserves:
-		return jit.ExitPopsRCX
+	case in.Op == "pop" && in.Operands[0].Reg == x86.RCX && s.setup() == design.SetupReserves:
+		return design.ExitPopsRCX
 	case in.Op == "mov" && in.Load && in.Operands[0].Reg == x86.RCX && in.Mem.Base == x86.RSP:
-		return jit.ExitLoadsRSP
+		return design.ExitLoadsRSP
 	case in.Op == "mov" && in.Load && in.Operands[0].Reg == x86.RCX && in.Mem.Base == x86.RBP:
-		return jit.ExitLoadsRBP
+		return design.ExitLoadsRBP
 	}
-	return jit.ExitPlain
+	return design.ExitPlain
 }

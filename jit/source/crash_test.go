@@ -16,6 +16,7 @@ import (
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/source"
 	"github.com/tcsim/tcsim/jit/verify"
 )
@@ -142,7 +143,7 @@ func TestCrashes(t *testing.T) {
 					}
 				}
 			}
-			if failed := errors.Is(err, jit.ErrNotJITed); failed != strings.Contains(err.Error(), "makes no code") {
+			if failed := errors.Is(err, emit.ErrNotJITed); failed != strings.Contains(err.Error(), "makes no code") {
 				t.Errorf("%v: is ErrNotJITed: %t", err, failed)
 			}
 		})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify"
@@ -379,4 +380,4 @@ type FailedError struct{ Text string }
 func (e *FailedError) Error() string { return e.Text }
 
 // Unwrap makes it jit.ErrNotJITed and jit.ErrEmitter.
-func (e *FailedError) Unwrap() []error { return []error{jit.ErrNotJITed, jit.ErrEmitter} }
+func (e *FailedError) Unwrap() []error { return []error{emit.ErrNotJITed, jit.ErrEmitter} }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/recognise"
@@ -171,7 +172,7 @@ func (o *Opener) Open(name string) (*jit.Target, error) {
 		return nil, err
 	}
 	t.Source = fmt.Sprintf("%s, Linux %s", tree.Shown(JITFile), opts.Version)
-	t.Evidence = jit.BySource
+	t.Evidence = design.BySource
 	j, err := o.jit(tree, t, opts)
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/source"
 )
 
@@ -137,7 +138,7 @@ func TestRevisions(t *testing.T) {
 		if err := tailCall(t, target); err != nil {
 			t.Errorf("%s: %v", rev, err)
 		}
-		if target.Design != jit.Hier612 || !strings.Contains(target.Source, "@"+rev) {
+		if target.Design != design.Hier612 || !strings.Contains(target.Source, "@"+rev) {
 			t.Errorf("%s: design %v, source %q", rev, target.Design, target.Source)
 		}
 	}

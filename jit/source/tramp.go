@@ -9,6 +9,7 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/recognise"
@@ -34,14 +35,14 @@ const (
 
 // CompileTrampoline implements jit.Emitter: arch_prepare_bpf_trampoline, once to learn the size, and again
 // at its place.
-func (j *JIT) CompileTrampoline(f *jit.Traced, t *jit.Target, env image.Env) (*jit.Trampoline, error) {
+func (j *JIT) CompileTrampoline(f *emit.Traced, t *jit.Target, env image.Env) (*emit.Trampoline, error) {
 	if j.facts.Get("TCSIM_HAVE_TRAMP") == "0" {
 		return nil, fmt.Errorf("trampolines: %w", kernels.ErrUnsupported)
 	}
 	if len(f.Args) > 6 {
 		return nil, fmt.Errorf("%d arguments, at most 6 fit into registers: %w", len(f.Args), kernels.ErrUnsupported)
 	}
-	var out *jit.Trampoline
+	var out *emit.Trampoline
 	err := j.with(func(g *guest) error {
 		if err := j.bind(g, t, env, true); err != nil {
 			return err
@@ -64,7 +65,7 @@ func (j *JIT) CompileTrampoline(f *jit.Traced, t *jit.Target, env image.Env) (*j
 		if err := g.o.refers(fn); err != nil {
 			return err
 		}
-		out = &jit.Trampoline{Func: *fn}
+		out = &emit.Trampoline{Func: *fn}
 		out.Site, err = j.trampSite(f, t, at)
 		return err
 	})
@@ -75,9 +76,9 @@ func (j *JIT) CompileTrampoline(f *jit.Traced, t *jit.Target, env image.Env) (*j
 }
 
 // jumps reports whether the traced function jumps to its trampoline (bpf_trampoline_use_jmp, 6.19).
-func (j *JIT) jumps(f *jit.Traced) bool { return j.useJump && f.Calls() }
+func (j *JIT) jumps(f *emit.Traced) bool { return j.useJump && f.Calls() }
 
-func (j *JIT) trampFlags(f *jit.Traced) uint64 {
+func (j *JIT) trampFlags(f *emit.Traced) uint64 {
 	flags := uint64(trampRestoreRegs)
 	if f.Calls() {
 		flags = trampCallOrig
@@ -92,7 +93,7 @@ func (j *JIT) trampFlags(f *jit.Traced) uint64 {
 }
 
 // trace makes the trampoline at an address.
-func (j *JIT) trace(g *guest, f *jit.Traced, t *jit.Target, at image.Addr) ([]byte, error) {
+func (j *JIT) trace(g *guest, f *emit.Traced, t *jit.Target, at image.Addr) ([]byte, error) {
 	var errs []error
 	put := func(a image.Addr, size uint64, b []byte) {
 		errs = append(errs, g.cpu.Map(a, size), g.cpu.Write(a, b))
@@ -112,7 +113,7 @@ func (j *JIT) trace(g *guest, f *jit.Traced, t *jit.Target, at image.Addr) ([]by
 	words[6] = uint64(next)
 	put(next, 8, append([]byte(nil), f.Args...))
 	next += 8
-	kinds := []jit.TraceKind{jit.Fentry, jit.Fexit, jit.FmodRet}
+	kinds := []emit.TraceKind{emit.Fentry, emit.Fexit, emit.FmodRet}
 	for _, k := range kinds {
 		words = append(words, uint64(len(f.Programs(k))))
 	}
@@ -169,7 +170,7 @@ func (g *guest) trampoline(at image.Addr, size int) ([]byte, error) {
 }
 
 // trampSite is the patched instruction of the traced function (modify_fentry, kernel/bpf/trampoline.c).
-func (j *JIT) trampSite(f *jit.Traced, t *jit.Target, to image.Addr) (image.Patch, error) {
+func (j *JIT) trampSite(f *emit.Traced, t *jit.Target, to image.Addr) (image.Patch, error) {
 	at := f.Func
 	if t.Emit.ENDBR {
 		at += 4

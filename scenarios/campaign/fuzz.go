@@ -14,6 +14,7 @@ import (
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/graph"
 	"github.com/tcsim/tcsim/scenarios/interleave"
@@ -193,7 +194,7 @@ func judge(res *runner.Result) Judgement {
 
 // byValue reports whether each frame has a copy of the counter that begins with its caller's.
 func byValue(t *jit.Target) bool {
-	return t.Design.Traits().Counting == jit.CountByValue
+	return t.Design.Traits().Counting == design.CountByValue
 }
 
 // predictInsns ends a run that is predicted: one with so many instructions is far beyond the limit.

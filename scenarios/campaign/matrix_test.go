@@ -17,6 +17,7 @@ import (
 	"github.com/tcsim/tcsim/fixtures/golden"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/campaign"
@@ -136,7 +137,7 @@ func TestRightDesigns(t *testing.T) {
 	m := whole(t)
 	right := []string{"hier-rfc2", "hier-percpu-prog-a"}
 	for _, n := range m.Targets {
-		if tg := target(t, n); tg.Design == jit.Hier612 {
+		if tg := target(t, n); tg.Design == design.Hier612 {
 			right = append(right, n)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/emu/check"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 )
@@ -43,11 +43,11 @@ func TestTraitsShown(t *testing.T) {
 			}
 			stated[inv] = true
 			// What takes an update at a certain moment the library does not have.
-			if f.Shown != jit.ShownDuringUpdate && broken[inv] == "" {
+			if f.Shown != design.ShownDuringUpdate && broken[inv] == "" {
 				t.Errorf("%s: %s breaks nowhere, but: %s", name, inv, f.Text)
 			}
 		}
-		if d.Counting != jit.CountInvocation {
+		if d.Counting != design.CountInvocation {
 			stated[check.Limit] = true
 			if broken[check.Limit] == "" {
 				t.Errorf("%s: the limit holds everywhere, although one counter does not count all", name)
@@ -71,7 +71,7 @@ func TestGroupsByTraits(t *testing.T) {
 	for _, n := range campaign.TargetsNamed([]string{campaign.AllTargets}) {
 		tg := target(t, n)
 		d := tg.Design.Traits()
-		want := d.Counting == jit.CountInvocation && d.Wrong() == "" && !tg.Emit.UnroundedReload
+		want := d.Counting == design.CountInvocation && d.Wrong() == "" && !tg.Emit.UnroundedReload
 		if slices.Contains(correct, n) != want {
 			t.Errorf("%s is among the correct targets: want %v", n, want)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/recognise"
 )
@@ -60,9 +61,9 @@ func Capture(src *capture.Source, t *jit.Target, i int) (Captured, error) {
 func (c *Facts) Design() string { return c.found.NameOn(c.said()) }
 
 // said is the design that the kernel's release has, NoDesign if that is not known.
-func (c *Facts) said() jit.Design {
+func (c *Facts) said() design.ID {
 	if c.Target.Decoded {
-		return jit.NoDesign
+		return design.None
 	}
 	return c.Target.Design
 }

@@ -11,8 +11,8 @@ import (
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/kernel"
-	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/recognise"
@@ -136,7 +136,7 @@ func (c *Bare) limit(opt runner.Options) uint32 {
 // runTracing is a test run of a tracing program: the kernel calls functions of its own. Those that
 // nothing traces in this scenario are left out.
 func (c *Bare) runTracing(ctx context.Context, m *runner.Machine, out *Replay) error {
-	kind, ok := jit.TraceKindByName(c.Scenario.Progs[c.testRun().Prog].Attach.Kind)
+	kind, ok := emit.TraceKindByName(c.Scenario.Progs[c.testRun().Prog].Attach.Kind)
 	if !ok {
 		return fmt.Errorf("attached as %q: %w", c.Scenario.Progs[c.testRun().Prog].Attach.Kind, kernels.ErrUnsupported)
 	}
@@ -159,7 +159,7 @@ func (c *Bare) runTracing(ctx context.Context, m *runner.Machine, out *Replay) e
 			return nil
 		}
 		ret := uint32(run.Return)
-		if kind != jit.FmodRet && ret != k.Ret {
+		if kind != emit.FmodRet && ret != k.Ret {
 			out.Wrong = append(out.Wrong, fmt.Sprintf("%s returned %d, it is made to return %d", k.Name, ret, k.Ret))
 		}
 		rets = append(rets, ret)

@@ -11,6 +11,7 @@ import (
 	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/scenarios"
@@ -126,7 +127,7 @@ func (c *Compiled) replaceable() error {
 			continue
 		}
 		f := &c.Images[a.Replaced].Funcs[a.Func]
-		if _, err := jit.ReplacePatch(f, c.Target.Emit.ENDBR, f.Addr); err != nil {
+		if _, err := emit.ReplacePatch(f, c.Target.Emit.ENDBR, f.Addr); err != nil {
 			return fmt.Errorf("scenario %s: program %s: %w", c.Built.Scenario.Name, c.Built.Programs[a.Replaced].Name, err)
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
@@ -145,7 +146,7 @@ func diff(want, got ending) string {
 // all is true.
 func soundTargets(all bool) []*jit.Target {
 	var out []*jit.Target
-	seen := map[jit.Design]bool{}
+	seen := map[design.ID]bool{}
 	for _, n := range jit.TargetNames() {
 		t, err := jit.TargetByName(n)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/recognise"
@@ -48,8 +49,8 @@ func TestRecogniseOwn(t *testing.T) {
 }
 
 // alike is how many designs have the shape of d.
-func alike(d jit.Design) (n int) {
-	for _, o := range jit.Designs() {
+func alike(d design.ID) (n int) {
+	for _, o := range design.All() {
 		if o.Traits().Shape == d.Traits().Shape {
 			n++
 		}

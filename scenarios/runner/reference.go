@@ -15,6 +15,7 @@ import (
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/scenarios"
 )
@@ -39,9 +40,9 @@ type outside struct{ *helper.Outside }
 func RulesOf(t *jit.Target) interp.Rules {
 	r := interp.Rules{Limit: t.Limit}
 	switch t.Design.Traits().Empty {
-	case jit.EmptyCounts:
+	case design.EmptyCounts:
 		r.BurnEmpty = true
-	case jit.EmptyFree:
+	case design.EmptyFree:
 	default:
 		panic(fmt.Sprintf("BUG: target %q: it is not known what its tail calls to empty slots cost", t.Name))
 	}

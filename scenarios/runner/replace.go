@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/tcsim/tcsim/emu/guest"
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/scenarios"
 )
@@ -73,7 +73,7 @@ func (h *holdings) replace(a *scenarios.Action) error {
 		h.replaced[at] = by
 	}
 	f := &h.c.Images[by].Funcs[0]
-	p, err := jit.ReplacePatch(&h.c.Images[a.Replaced].Funcs[a.Func], h.c.Target.Emit.ENDBR, f.Addr+image.Addr(f.Entry))
+	p, err := emit.ReplacePatch(&h.c.Images[a.Replaced].Funcs[a.Func], h.c.Target.Emit.ENDBR, f.Addr+image.Addr(f.Entry))
 	if err != nil {
 		return err
 	}

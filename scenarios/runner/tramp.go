@@ -9,6 +9,7 @@ import (
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/scenarios"
 )
@@ -27,7 +28,7 @@ type attachments struct {
 // attachAll compiles the trampolines of all attach events, in their order.
 func (c *compiler) attachAll() error {
 	c.attached.sites = map[*scenarios.Action]image.Patch{}
-	traced := map[traceKey]*jit.Traced{}
+	traced := map[traceKey]*emit.Traced{}
 	now := map[traceKey]image.Patch{}
 	for i := range c.Built.Actions {
 		a := &c.Built.Actions[i]
@@ -46,7 +47,7 @@ func (c *compiler) attachAll() error {
 			f.Name += "'"
 		}
 		by := &c.Images[a.By].Funcs[0]
-		f.Attach(a.Trace, jit.TracingProg{Func: by.Addr + image.Addr(by.Entry), Prog: c.plan.Prog(a.By)})
+		f.Attach(a.Trace, emit.TracingProg{Func: by.Addr + image.Addr(by.Entry), Prog: c.plan.Prog(a.By)})
 		f.Image = c.plan.TrampImage(len(c.attached.images))
 		t, err := jit.CompileTrampoline(f, c.Target, c.plan)
 		if err != nil {
@@ -63,15 +64,15 @@ func (c *compiler) attachAll() error {
 }
 
 // traced describes the function that an attach event traces.
-func (c *compiler) traced(a *scenarios.Action) (*jit.Traced, error) {
+func (c *compiler) traced(a *scenarios.Action) (*emit.Traced, error) {
 	v := c.verified[a.Program]
 	name := c.Built.Programs[a.Program].Funcs[a.Func].Name
 	for i := range c.Images[a.Program].Funcs {
 		f := &c.Images[a.Program].Funcs[i]
 		if f.Name == name {
-			return &jit.Traced{
+			return &emit.Traced{
 				Name: name, Func: f.Addr + image.Addr(f.Entry), Args: jit.FuncArgs(v.Program, i),
-				TailCalls: jit.TailCallsTraced(v),
+				TailCalls: emit.TailCallsTraced(v),
 			}, nil
 		}
 	}
@@ -96,7 +97,7 @@ func (h *holdings) attach(a *scenarios.Action) error {
 // attach does the same in the reference interpreter.
 func (r *reference) attach(a *scenarios.Action) error {
 	p := &r.built.Programs[a.Program]
-	kind := map[jit.TraceKind]interp.TraceKind{jit.Fentry: interp.Fentry, jit.Fexit: interp.Fexit}[a.Trace]
+	kind := map[emit.TraceKind]interp.TraceKind{emit.Fentry: interp.Fentry, emit.Fexit: interp.Fexit}[a.Trace]
 	return r.m.Attach(interp.Trace{Kind: kind, By: a.By, Prog: a.Program, Func: a.Func, Args: len(jit.FuncArgs(p, a.Func))})
 }
 

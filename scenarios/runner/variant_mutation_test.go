@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify"
@@ -28,7 +28,7 @@ import (
 // 1$28 with another end, 1+8 with 8 added to the number in its last four bytes.
 type variantMutation struct {
 	target   string
-	in       []jit.CodePart
+	in       []emit.CodePart
 	old, new string
 	name     string
 
@@ -44,17 +44,17 @@ type variantMutation struct {
 
 // The parts.
 var (
-	inPrologue = []jit.CodePart{jit.CodePrologue}
-	inReload   = []jit.CodePart{jit.CodeReload}
-	inSites    = []jit.CodePart{jit.CodeIndirect, jit.CodeDirect}
-	inIndirect = []jit.CodePart{jit.CodeIndirect}
-	inDirect   = []jit.CodePart{jit.CodeDirect}
-	inEpilogue = []jit.CodePart{jit.CodeEpilogue}
+	inPrologue = []emit.CodePart{emit.CodePrologue}
+	inReload   = []emit.CodePart{emit.CodeReload}
+	inSites    = []emit.CodePart{emit.CodeIndirect, emit.CodeDirect}
+	inIndirect = []emit.CodePart{emit.CodeIndirect}
+	inDirect   = []emit.CodePart{emit.CodeDirect}
+	inEpilogue = []emit.CodePart{emit.CodeEpilogue}
 )
 
 // instructions makes the edit in one part and says how often. What is no mistake of the table ends the
 // test.
-func (m *variantMutation) instructions(t *testing.T, code []jit.Piece) (out []jit.Piece, n int) {
+func (m *variantMutation) instructions(t *testing.T, code []emit.Piece) (out []emit.Piece, n int) {
 	t.Helper()
 	old := strings.Split(m.old, "; ")
 	for i := 0; i < len(code); i++ {
@@ -71,7 +71,7 @@ func (m *variantMutation) instructions(t *testing.T, code []jit.Piece) (out []ji
 	return out, n
 }
 
-func (m *variantMutation) begins(code []jit.Piece, old []string) bool {
+func (m *variantMutation) begins(code []emit.Piece, old []string) bool {
 	if len(code) < len(old) {
 		return false
 	}
@@ -84,9 +84,9 @@ func (m *variantMutation) begins(code []jit.Piece, old []string) bool {
 }
 
 // piece is one word of variantMutation.new.
-func piece(t *testing.T, word string, of []jit.Piece) jit.Piece {
+func piece(t *testing.T, word string, of []emit.Piece) emit.Piece {
 	t.Helper()
-	number := func(s string) jit.Piece {
+	number := func(s string) emit.Piece {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 || n > len(of) {
 			t.Fatalf("%q is not one of %d instructions", s, len(of))
@@ -99,7 +99,7 @@ func piece(t *testing.T, word string, of []jit.Piece) jit.Piece {
 	case len(word) == 1:
 		return number(word)
 	case i < 0:
-		return jit.Piece{Code: unhex(t, word)}
+		return emit.Piece{Code: unhex(t, word)}
 	case word[i] == '<':
 		p := number(word[1:])
 		p.Code = p.Code[1:]
@@ -130,8 +130,8 @@ func piece(t *testing.T, word string, of []jit.Piece) jit.Piece {
 }
 
 // variant returns the edit of an emitter. It counts into n how often the edit was made.
-func (m *variantMutation) variant(t *testing.T, n *int) *jit.Variant {
-	v := &jit.Variant{}
+func (m *variantMutation) variant(t *testing.T, n *int) *emit.Variant {
+	v := &emit.Variant{}
 	if m.depth != nil {
 		v.Depth = func(depth int32) int32 { *n++; return m.depth(depth) }
 	}
@@ -142,7 +142,7 @@ func (m *variantMutation) variant(t *testing.T, n *int) *jit.Variant {
 		v.Poke = func(steps []image.Patch) []image.Patch { *n++; return m.poke(steps) }
 	}
 	if m.old != "" {
-		v.Code = func(p jit.CodePart, f *verify.FuncInfo, code []jit.Piece) []jit.Piece {
+		v.Code = func(p emit.CodePart, f *verify.FuncInfo, code []emit.Piece) []emit.Piece {
 			made := 0
 			for e := m; e != nil; e = e.also {
 				if !slices.Contains(e.in, p) || e.sub && f.Start == 0 {

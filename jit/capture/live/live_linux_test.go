@@ -18,6 +18,7 @@ import (
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/capture/live"
 	"github.com/tcsim/tcsim/jit/conform"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 )
@@ -103,7 +104,7 @@ func conforms(t *testing.T, f *capture.File) {
 	if err != nil {
 		t.Skipf("no target for this kernel: %v", err)
 	}
-	if target.Evidence == jit.BySource {
+	if target.Evidence == design.BySource {
 		t.Skipf("the bytes of target %s are not known well enough", target.Name)
 	}
 	r, err := conform.Compare(src, conform.Options{Keep: 3})
