@@ -2,9 +2,9 @@
 
 // Package jit turns eBPF instructions into the x86-64 machine code that a given kernel emits.
 //
-// It owns the pieces that decide bytes: instruction slots, the analysis of what the verifier would
-// hand to the JIT, the compiler passes, one file per tail-call design, and the plans of text pokes
-// that a map update causes. It must not import the emulator or anything that interprets a run.
+// It owns targets: a tail-call design of package design together with everything else that decides bytes, by name or
+// by the description of a kernel. Package emit does the work. It must not import the emulator or anything that
+// interprets a run.
 package jit
 
 //go:generate go test -run ^TestDesignsDoc$ . -args -update

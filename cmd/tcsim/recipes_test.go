@@ -21,9 +21,12 @@ import (
 // kernel that has to be named in a further place, fails here.
 
 // toyDesign is hier-6.12 but for one thing: a tail call to an empty slot counts.
-const toyDesign = `package jit
+const toyDesign = `package design
 
-import "github.com/tcsim/tcsim/jit/image"
+import (
+	"github.com/tcsim/tcsim/jit/emit"
+	"github.com/tcsim/tcsim/jit/image"
+)
 
 type toyBurns struct{ hier }
 
@@ -33,23 +36,21 @@ func (t toyBurns) traits() Traits {
 	return r
 }
 
-func (t toyBurns) indirect(e *emitter, s *image.TailCallSite) error {
-	label := e.f.indirectLabel
-	e.bounds(s, label)
-	t.refuse(e, s, label)
+func (t toyBurns) Indirect(e *emit.Writer, s *image.TailCallSite) error {
+	e.Bounds(s)
+	t.refuse(e, s)
 	t.bump(e, s)
-	e.loadProg(s, label)
+	e.LoadProg(s)
 	t.unwind(e, s)
-	return e.leaveIndirect(s, t.landing(e.f.c.t))
+	return e.LeaveIndirect(s, t.Landing(e.Func.Config))
 }
 
-func (t toyBurns) direct(e *emitter, s *image.TailCallSite) error {
-	label := e.f.directLabel
-	t.refuse(e, s, label)
+func (t toyBurns) Direct(e *emit.Writer, s *image.TailCallSite) error {
+	t.refuse(e, s)
 	t.bump(e, s)
-	e.bypass(s, label)
+	e.Bypass(s)
 	t.unwind(e, s)
-	e.leaveDirect(s)
+	e.LeaveDirect(s)
 	return nil
 }
 `
@@ -121,10 +122,10 @@ func (o *overlay) tool(verb string, args ...string) (out string, ok bool) {
 func toy(t *testing.T) *overlay {
 	t.Helper()
 	o := newOverlay(t)
-	o.put("jit/design_toy_burns.go", toyDesign)
-	o.insert("jit/design.go", "const (\n\tNoDesign", "\n\tdesignCount", "\n\tToyBurns\n")
-	o.insert("jit/design.go", "var designs = ", "\n}\n", "\n\tToyBurns: toyBurns{},")
-	o.insert("jit/target_proposal.go", "func proposals() ", "\n\t}\n}\n", "\n\t\tasRelease(kernels.Version{Major: 6, Minor: 12}, ToyBurns),")
+	o.put("jit/design/toy_burns.go", toyDesign)
+	o.insert("jit/design/design.go", "const (\n\tNone", "\n\tdesignCount", "\n\tToyBurns\n")
+	o.insert("jit/design/design.go", "var designs = ", "\n}\n", "\n\tToyBurns: toyBurns{},")
+	o.insert("jit/target_proposal.go", "func proposals() ", "\n\t}\n}\n", "\n\t\tasRelease(kernels.Version{Major: 6, Minor: 12}, design.ToyBurns),")
 	r := *kernels.Newest().Row
 	row := fmt.Sprintf("\n\t{Version: %#v, Source: \"a test\", Named: []string{\"\"}, Build: %#v, Offsets: %#v, Context: %#v},",
 		toyKernel(), r.Build, r.Offsets, r.Context)
@@ -210,14 +211,14 @@ func TestToyTables(t *testing.T) {
 	if ok || !strings.Contains(out, row) || !strings.Contains(out, "| `"+toyKernel().String()+"` | hier-6.12 |") {
 		t.Errorf("docs/schemes.md: no row for them:\n%s", out)
 	}
-	o.insert("jit/design.go", "const (\n\tNoDesign", "\n\tdesignCount", "\n\tForgotten\n")
+	o.insert("jit/design/design.go", "const (\n\tNone", "\n\tdesignCount", "\n\tForgotten\n")
 	if out, ok := o.tool("test", "-short", "./jit", "-run", "TestTraits"); ok || !strings.Contains(out, "is not described") {
 		t.Errorf("a design without a row passes:\n%s", out)
 	}
 	o = newOverlay(t)
-	o.put("jit/design_toy_burns.go", strings.Replace(toyDesign, "EmptyCounts", "0", 1))
-	o.insert("jit/design.go", "const (\n\tNoDesign", "\n\tdesignCount", "\n\tToyBurns\n")
-	o.insert("jit/design.go", "var designs = ", "\n}\n", "\n\tToyBurns: toyBurns{},")
+	o.put("jit/design/toy_burns.go", strings.Replace(toyDesign, "EmptyCounts", "0", 1))
+	o.insert("jit/design/design.go", "const (\n\tNone", "\n\tdesignCount", "\n\tToyBurns\n")
+	o.insert("jit/design/design.go", "var designs = ", "\n}\n", "\n\tToyBurns: toyBurns{},")
 	if out, ok := o.tool("test", "-short", "./jit", "-run", "TestTraits"); ok || !strings.Contains(out, "is not described") {
 		t.Errorf("a design with a trait missing passes:\n%s", out)
 	}

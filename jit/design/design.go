@@ -95,7 +95,7 @@ var allTraits = func() (t [designCount]Traits) {
 // Traits returns what is true of the design. The result is shared: do not change it.
 func (d ID) Traits() *Traits { return &allTraits[d] }
 
-// Emission returns the design as emission needs it; ok is false for NoDesign.
+// Emission returns the design as emission needs it; ok is false for None.
 func (d ID) Emission() (e emit.Design, ok bool) {
 	if d >= designCount || designs[d] == nil {
 		return e, false
@@ -108,13 +108,13 @@ func (d ID) Emission() (e emit.Design, ok bool) {
 	return e, true
 }
 
-// String returns the design's name, "" for NoDesign.
+// String returns the design's name, "" for None.
 func (d ID) String() string { return allTraits[d].Name }
 
 // MarshalText gives the name, for JSON.
 func (d ID) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
-// Designs returns all designs, those of kernels with captures first.
+// All returns all designs, those of kernels with captures first.
 func All() []ID {
 	var all []ID
 	for d := None + 1; d < designCount; d++ {
@@ -123,13 +123,13 @@ func All() []ID {
 	return all
 }
 
-// DesignByName reads the name of a design.
+// ByName reads the name of a design.
 func ByName(name string) (d ID, ok bool) {
 	i := slices.IndexFunc(All(), func(d ID) bool { return d.String() == name })
 	return ID(i + 1), i >= 0
 }
 
-// DesignSet is a set of designs, as bits.
+// Set is a set of designs, as bits.
 type Set uint64
 
 // SetOf returns a set.
@@ -143,7 +143,7 @@ func SetOf(designs ...ID) (s Set) {
 // Has reports whether d is one of them.
 func (s Set) Has(d ID) bool { return s>>d&1 != 0 }
 
-// Designs returns them in the order of Designs.
+// Designs returns them in the order of All.
 func (s Set) Designs() []ID {
 	return slices.DeleteFunc(All(), func(d ID) bool { return !s.Has(d) })
 }

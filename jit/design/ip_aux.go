@@ -43,7 +43,7 @@ func (a ipAux) Direct(e *emit.Writer, s *image.TailCallSite) error {
 	return nil
 }
 
-// poke changes ip, then ip_aux, whichever way. The mail does not show the order; with the other one
+// Poke changes ip, then ip_aux, whichever way. The mail does not show the order; with the other one
 // the moment comes when a program is inserted.
 func (ipAux) Poke(p *emit.PokePlan, s image.PokeSite, old, new image.Addr) {
 	p.Text(image.PartJump, s.Jump, old, new)

@@ -124,7 +124,7 @@ func (p *CounterPlace) matches(f *Seen) bool {
 	return p.Form == f.Counter.Form && p.Size == f.Counter.Size && (p.Off == off || p.Base == CounterAnywhere)
 }
 
-// DesignsLike returns the designs that a function can be of.
+// Like returns the designs that a function can be of.
 func Like(f *Seen) (out Set) {
 	for _, d := range All() {
 		if d.Traits().Shape.matches(f) {

@@ -33,7 +33,7 @@ type compiler struct {
 	arena, arenaUser image.Addr
 }
 
-// compileDesign translates a verified program for a design. It does what bpf_int_jit_compile and do_jit
+// Compile translates a verified program for a design. It does what bpf_int_jit_compile and do_jit
 // (arch/x86/net/bpf_jit_comp.c) and jit_subprogs (kernel/bpf/verifier.c) do, byte for byte: all
 // functions are brought to their final size first, then placed, then emitted with the addresses
 // of each other. The code is in the state directly after loading with empty prog arrays.
@@ -154,7 +154,7 @@ func (c *compiler) fail(i bpf.InsnIndex, err error) error {
 	return fmt.Errorf("insn %d (%s): %w", i, bpf.TextAt(c.v.Insns, i), err)
 }
 
-// fn is one function while it is compiled.
+// Func is one function while it is compiled.
 type Func struct {
 	c      *compiler
 	Config *Config
@@ -216,7 +216,7 @@ func newFunc(c *compiler, idx int, info verify.FuncInfo) (*Func, error) {
 // calleeSaved are the x86 registers of R6 to R9.
 var calleeSaved = [4]x86.Reg{x86.RBX, x86.R13, x86.R14, x86.R15}
 
-// hasTailCall says that there is a tail call in the function itself.
+// HasTailCall says that there is a tail call in the function itself.
 func (f *Func) HasTailCall() bool {
 	for i := range f.insns {
 		if f.insns[i].Op == bpf.OpTailCall {

@@ -7,7 +7,7 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// designCode is the code of a tail-call design: everything about prologue, calls, tail calls and epilogue that makes
+// Code is the code of a tail-call design: everything about prologue, calls, tail calls and epilogue that makes
 // it work. The Config that it is emitted for supplies limits, offsets and thunks.
 type Code interface {
 	// Landing is how far after bpf_func a tail call enters (X86_TAIL_CALL_OFFSET).
@@ -28,7 +28,7 @@ type Code interface {
 	Frame(f *Func) image.Frame
 }
 
-// designed is a tail-call design as emission sees it: its code, and what is true of it that decides bytes.
+// Design is a tail-call design as emission sees it: its code, and what is true of it that decides bytes.
 type Design struct {
 	Code
 	// Boundary says that a main program can be an exception boundary.

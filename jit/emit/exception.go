@@ -58,7 +58,7 @@ func (e *Writer) loadPrivateFP() {
 	e.Add64RM(x86.R9, x86.Abs32(int32(off)))
 }
 
-// takeOverFrame is the prologue of an exception callback, which is called with the cookie, rsp and
+// TakeOverFrame is the prologue of an exception callback, which is called with the cookie, rsp and
 // rbp of the main function's frame: it restores what that function saved, and then the frame is its
 // own (emit_prologue).
 func (e *Writer) TakeOverFrame() {

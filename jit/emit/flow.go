@@ -238,10 +238,10 @@ func (e *Writer) ret() error {
 	return nil
 }
 
-// jumpRCX is emit_indirect_jump for rcx, the register of every design since 5.10.
+// JumpRCX is emit_indirect_jump for rcx, the register of every design since 5.10.
 func (e *Writer) JumpRCX(s *image.TailCallSite) error { return e.JumpReg(s, x86.RCX) }
 
-// jumpReg jumps to the address in r. It notes the jump itself, not the lfence before it, in the site.
+// JumpReg jumps to the address in r. It notes the jump itself, not the lfence before it, in the site.
 // The thunks are those for rcx: kernels with designs that use another register have none.
 func (e *Writer) JumpReg(s *image.TailCallSite, r x86.Reg) error {
 	emit := &e.Func.Config.Emit

@@ -7,7 +7,7 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// frameBuilder lists the slots of a frame from the return address downwards.
+// FrameBuilder lists the slots of a frame from the return address downwards.
 type FrameBuilder struct {
 	Frame   image.Frame
 	Landing image.CodeOff
@@ -15,14 +15,14 @@ type FrameBuilder struct {
 	off     int32 // of the lowest slot so far, from rbp
 }
 
-// newBareFrame begins with the return address.
+// NewBareFrame begins with the return address.
 func NewBareFrame(f *Func) *FrameBuilder {
 	b := &FrameBuilder{f: f, off: 16}
 	b.Push(image.SlotReturn)
 	return b
 }
 
-// newFrame begins with what every design since 5.10 has: return address, saved rbp, program stack.
+// NewFrame begins with what every design since 5.10 has: return address, saved rbp, program stack.
 func NewFrame(f *Func) *FrameBuilder {
 	b := &FrameBuilder{f: f, off: 16}
 	b.Frame.Depth = f.Depth
@@ -36,19 +36,19 @@ func NewFrame(f *Func) *FrameBuilder {
 	return b
 }
 
-// push adds an 8-byte slot below the others.
+// Push adds an 8-byte slot below the others.
 func (b *FrameBuilder) Push(kind image.SlotKind) {
 	b.off -= 8
 	b.Frame.Slots = append(b.Frame.Slots, image.FrameSlot{Off: b.off, Size: 8, Kind: kind})
 }
 
-// pushReg adds a slot with a register of the caller.
+// PushReg adds a slot with a register of the caller.
 func (b *FrameBuilder) PushReg(r x86.Reg) {
 	b.off -= 8
 	b.Frame.Slots = append(b.Frame.Slots, image.FrameSlot{Off: b.off, Size: 8, Kind: image.SlotSavedReg, Reg: r})
 }
 
-// done adds the callee-saved registers and the landing, which subprograms do not have.
+// Done adds the callee-saved registers and the landing, which subprograms do not have.
 func (b *FrameBuilder) Done() image.Frame {
 	if b.f.saveR12 {
 		b.PushReg(x86.R12)
@@ -68,7 +68,7 @@ func (b *FrameBuilder) Done() image.Frame {
 	return b.Frame
 }
 
-// newReusedFrame begins the description of a frame that tail calls hand over, with the return
+// NewReusedFrame begins the description of a frame that tail calls hand over, with the return
 // address at rbp+top.
 func NewReusedFrame(f *Func, top int32) *FrameBuilder {
 	b := &FrameBuilder{f: f, off: top + 8}
@@ -77,13 +77,13 @@ func NewReusedFrame(f *Func, top int32) *FrameBuilder {
 	return b
 }
 
-// counter adds the slot of the count, of which programs use the upper half.
+// Counter adds the slot of the count, of which programs use the upper half.
 func (b *FrameBuilder) Counter() {
 	b.Push(image.SlotTailCallCnt)
 	b.Frame.Counter = image.Counter{Form: image.CounterValue, Off: b.off + 4, Size: 4}
 }
 
-// stack adds the program's stack of size bytes; BPF_REG_FP points to its end.
+// Stack adds the program's stack of size bytes; BPF_REG_FP points to its end.
 func (b *FrameBuilder) Stack(size int32) {
 	b.Frame.Depth = size
 	if size == 0 {
@@ -94,14 +94,14 @@ func (b *FrameBuilder) Stack(size int32) {
 	b.Frame.Slots = append(b.Frame.Slots, image.FrameSlot{Off: b.off, Size: size, Kind: image.SlotBPFStack})
 }
 
-// save adds slots with registers of the caller, in the order of the pushes.
+// Save adds slots with registers of the caller, in the order of the pushes.
 func (b *FrameBuilder) Save(regs ...x86.Reg) {
 	for _, r := range regs {
 		b.PushReg(r)
 	}
 }
 
-// reused ends the description. saved are the callee-saved registers in the order in which the
+// Reused ends the description. saved are the callee-saved registers in the order in which the
 // prologue stores them.
 func (b *FrameBuilder) Reused(landing image.CodeOff, saved ...x86.Reg) image.Frame {
 	b.Frame.Saved = saved

@@ -160,7 +160,7 @@ func (f *Func) check(i int, p *insnPlan) error {
 	return nil
 }
 
-// emitter appends machine code for one function.
+// Writer appends machine code for one function.
 type Writer struct {
 	x86.Buf
 	Func *Func
@@ -238,7 +238,7 @@ const (
 	ax  = x86.R10
 )
 
-// mem is [base+off] with the shortest displacement but never none: emit_insn_suffix.
+// Mem is [base+off] with the shortest displacement but never none: emit_insn_suffix.
 func Mem(base x86.Reg, off int32) x86.RM {
 	if isImm8(off) {
 		return x86.M8(base, int8(off))

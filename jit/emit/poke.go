@@ -8,14 +8,14 @@ import (
 	"github.com/tcsim/tcsim/jit/image"
 )
 
-// pokePlan collects steps; the first error stays.
+// PokePlan collects steps; the first error stays.
 type PokePlan struct {
 	steps []image.Patch
 	site  int
 	err   error
 }
 
-// text appends a change from a jump to old to a jump to new, 0 meaning a nop, and returns the
+// Text appends a change from a jump to old to a jump to new, 0 meaning a nop, and returns the
 // index of the step.
 func (p *PokePlan) Text(part image.PokePart, at, old, new image.Addr) int {
 	a, err := image.PokeInsn(at, old)
@@ -29,7 +29,7 @@ func (p *PokePlan) wait(after int) {
 	p.steps = append(p.steps, image.Patch{Kind: image.PatchWait, Site: p.site, After: after})
 }
 
-// loadPlan is what loading a program does to its direct tail calls: see Target.LoadPlan.
+// LoadPlan is what loading a program does to its direct tail calls: see LoadPlan of jit.Target.
 func LoadPlan(t *Config, code Code, sites []image.PokeSite, targets []image.Addr) ([]image.Patch, error) {
 	p := &PokePlan{}
 	for i, s := range sites {
@@ -41,7 +41,7 @@ func LoadPlan(t *Config, code Code, sites []image.PokeSite, targets []image.Addr
 	return p.steps, p.err
 }
 
-// updatePlan is what a change of a prog array slot does: see Target.UpdatePlan.
+// UpdatePlan is what a change of a prog array slot does: see UpdatePlan of jit.Target.
 func UpdatePlan(t *Config, code Code, sites []image.PokeSite, old, new image.Addr) ([]image.Patch, error) {
 	p := &PokePlan{steps: []image.Patch{{Kind: image.PatchPointer}}}
 	for i, s := range sites {
@@ -51,7 +51,7 @@ func UpdatePlan(t *Config, code Code, sites []image.PokeSite, old, new image.Add
 	return p.steps, p.err
 }
 
-// pokeBypass is bpf_arch_poke_desc_update (until 6.6 the body of prog_array_map_poke_run): the
+// PokeBypass is bpf_arch_poke_desc_update (until 6.6 the body of prog_array_map_poke_run): the
 // protocol of the designs with a bypass. The pairs of bypass and jump are (jump, nop), (jump, jump)
 // and (nop, jump), never (nop, nop).
 func PokeBypass(p *PokePlan, s image.PokeSite, old, new image.Addr) {
@@ -70,7 +70,7 @@ func PokeBypass(p *PokePlan, s image.PokeSite, old, new image.Addr) {
 	p.Text(image.PartJump, s.Jump, old, 0)
 }
 
-// pokeJump pokes the one place of a design in which no other instruction depends on it.
+// PokeJump pokes the one place of a design in which no other instruction depends on it.
 func PokeJump(p *PokePlan, s image.PokeSite, old, new image.Addr) {
 	p.Text(image.PartJump, s.Jump, old, new)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// perCPUCounter describes a function's counter that is a per-CPU variable.
+// PerCPUCounter describes a function's counter that is a per-CPU variable.
 func (f *Func) PerCPUCounter(r image.Routine) image.Counter {
 	a, err := f.c.routine(r)
 	if err != nil || !f.Reachable {
@@ -27,7 +27,7 @@ func (c *compiler) routine(r image.Routine) (image.Addr, error) {
 	return env.Routine(r)
 }
 
-// callRoutine appends a call of a routine of the kernel. The proposals that have one say nothing of call
+// CallRoutine appends a call of a routine of the kernel. The proposals that have one say nothing of call
 // depth tracking. An error is kept for who called the design.
 func (e *Writer) CallRoutine(r image.Routine) {
 	a, err := e.Func.c.routine(r)
@@ -41,7 +41,7 @@ func (e *Writer) CallRoutine(r image.Routine) {
 	e.CallD32(rel)
 }
 
-// ownCounter is the counter of the function's program, in designs whose programs have one each.
+// OwnCounter is the counter of the function's program, in designs whose programs have one each.
 func (f *Func) OwnCounter() image.Routine {
 	r := image.Routine{Kind: image.ProgramCounter}
 	if p := f.c.v.Program; p != nil {
@@ -50,7 +50,7 @@ func (f *Func) OwnCounter() image.Routine {
 	return r
 }
 
-// loadOwnCounter loads the per-CPU pointer to the program's own counter.
+// LoadOwnCounter loads the per-CPU pointer to the program's own counter.
 func (e *Writer) LoadOwnCounter(r x86.Reg) {
 	a, err := e.Func.c.routine(e.Func.OwnCounter())
 	if err != nil {

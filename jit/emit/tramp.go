@@ -107,7 +107,7 @@ func (t *Trampoline) Image(c *Config) *image.Image {
 	return &image.Image{Limit: c.Limit, Funcs: []image.FuncImage{t.Func}}
 }
 
-// compileTrampoline compiles the trampoline of a traced function for a design. It fails with ErrUnsupported on kernels
+// CompileTrampoline compiles the trampoline of a traced function for a design. It fails with ErrUnsupported on kernels
 // without TrampStyle.
 func CompileTrampoline(f *Traced, t *Config, d Design, env image.Env) (*Trampoline, error) {
 	if t.Emit.Tramp == kernels.TrampNone || int(t.Emit.Tramp) >= len(trampForms) {

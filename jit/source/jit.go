@@ -379,5 +379,5 @@ type FailedError struct{ Text string }
 // Error returns what the JIT said.
 func (e *FailedError) Error() string { return e.Text }
 
-// Unwrap makes it jit.ErrNotJITed and jit.ErrEmitter.
+// Unwrap makes it emit.ErrNotJITed and jit.ErrEmitter.
 func (e *FailedError) Unwrap() []error { return []error{emit.ErrNotJITed, jit.ErrEmitter} }

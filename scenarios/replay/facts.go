@@ -60,7 +60,7 @@ func Capture(src *capture.Source, t *jit.Target, i int) (Captured, error) {
 // code alone cannot tell designs apart it names all of them.
 func (c *Facts) Design() string { return c.found.NameOn(c.said()) }
 
-// said is the design that the kernel's release has, NoDesign if that is not known.
+// said is the design that the kernel's release has, design.None if that is not known.
 func (c *Facts) said() design.ID {
 	if c.Target.Decoded {
 		return design.None
