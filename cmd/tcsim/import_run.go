@@ -98,7 +98,7 @@ func (e env) importRun(ctx context.Context, cmd *cli.Command, progs []render.Imp
 	} else {
 		err = render.ImportVerdict(e.stdout, cmd.Bool("json"), im, res, notes)
 	}
-	if err == nil && (res.Violation != nil || res.Killed != "") {
+	if err == nil && (res.Violation != nil || res.Killed != "" || len(im.Flaws) > 0) {
 		return errFailed
 	}
 	return err

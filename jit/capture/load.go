@@ -12,6 +12,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
 // Bounds of what is read; a file beyond them is refused. The largest capture so far has 12 MB in
@@ -28,6 +29,8 @@ type Source struct {
 	Header  Header
 	Symbols Symbols
 	lines   [][]byte // scenario lines; line i is number i+2 of the file
+	// Derived is what others keep that they have made of the capture.
+	Derived sync.Map
 }
 
 // Open opens the capture in a file. Errors are of type Mistakes unless the file cannot be read.

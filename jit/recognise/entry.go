@@ -5,6 +5,7 @@ package recognise
 import (
 	"bytes"
 	"fmt"
+	"slices"
 
 	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
@@ -48,6 +49,14 @@ const counterRoom = 16
 
 var endbr64 = []byte{0xf3, 0x0f, 0x1e, 0xfa}
 
+// patchedNops are the nops of five bytes that kernels patch, x86_nops[5] and what 5.10 has on early AMD processors
+// (ideal_nops[NOP_ATOMIC5], arch/x86/kernel/alternative.c).
+var patchedNops = [][]byte{{0x0f, 0x1f, 0x44, 0, 0}, {0x66, 0x66, 0x66, 0x66, 0x90}}
+
+func isPatchedNop(code []byte) bool {
+	return slices.ContainsFunc(patchedNops, func(n []byte) bool { return bytes.HasPrefix(code, n) })
+}
+
 // frameLink is push rbp; mov rbp, rsp.
 var frameLink = []byte{0x55, 0x48, 0x89, 0xe5}
 
@@ -76,7 +85,7 @@ func EntryFlaws(img *image.Image, rules EntryRules) ([]SiteFlaw, error) {
 		}
 		e := entryReader{c: c, off: f.Entry, counts: f.Frame.Counter.Form != image.CounterNone}
 		if why := e.read(&open, &rules, i == 0); why != "" {
-			out = append(out, SiteFlaw{Func: i, Off: e.off, Text: why})
+			out = append(out, SiteFlaw{Func: i, Off: e.off, Text: why, Always: e.always})
 			continue
 		}
 		for _, x := range e.exits() {
@@ -93,10 +102,12 @@ type entryReader struct {
 	off    image.CodeOff
 	counts bool // the function carries a counter
 	pushed []x86.Reg
+	always bool // what is wrong is so in every design
 }
 
 // read goes through the prologue and returns what is wrong at e.off, "" if nothing is.
 func (e *entryReader) read(open *opening, rules *EntryRules, main bool) string {
+	e.always = true
 	switch {
 	case rules.Preamble:
 		e.off += 4 // checked or poisoned: the kernel build decides
@@ -105,8 +116,11 @@ func (e *entryReader) read(open *opening, rules *EntryRules, main bool) string {
 	}
 	if in := e.at(); in == nil || in.Len != 5 || !in.IsNop && in.Branch != x86.BranchCall && in.Branch != x86.BranchJump {
 		return "trampolines are attached to one instruction of five bytes, and it is not here"
+	} else if in.IsNop && !isPatchedNop(e.c.code[e.off:]) {
+		return "trampolines are attached to a nop of five bytes, which the kernel compares with its own, and this is another"
 	}
 	e.off += 5
+	e.always = false
 	before := open.sub
 	if main && e.counts {
 		before = open.main

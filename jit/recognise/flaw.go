@@ -15,6 +15,8 @@ type SiteFlaw struct {
 	Func int
 	Off  image.CodeOff // of the instruction
 	Text string
+	// Always says that it is wrong in every design: it is something that the kernel does with code.
+	Always bool
 }
 
 // SiteFlaws follows the code of all tail calls of an image, also what no run reaches: limit, increment,
@@ -44,7 +46,7 @@ func SiteFlaws(img *image.Image, limit uint32) ([]SiteFlaw, error) {
 		for n := range r.sites {
 			if s := &r.sites[n]; s.form == image.CounterValue || s.form == image.CounterPtr {
 				f := flawFinder{recogniser: r, s: s, note: func(off image.CodeOff, text string) {
-					out = append(out, SiteFlaw{i, off, text})
+					out = append(out, SiteFlaw{Func: i, Off: off, Text: text})
 				}}
 				f.checks(limit)
 				f.enters(rs[0], img.Funcs[0].Entry)
@@ -95,6 +97,11 @@ func (f *flawFinder) checks(limit uint32) {
 	if s.Direct {
 		if s.Bypass < 0 {
 			f.note(s.Start, "nothing can skip it while its slot is empty")
+		}
+		for _, at := range []image.CodeOff{s.Bypass, s.Jump} {
+			if i, ok := f.at(at); at >= 0 && ok && f.insns[i].IsNop && !isPatchedNop(f.code[at:]) {
+				f.note(at, "the kernel patches a nop of five bytes, which it compares with its own, and this is another")
+			}
 		}
 		return
 	}

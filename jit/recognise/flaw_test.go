@@ -26,7 +26,9 @@ func TestSiteFlawsCaptures(t *testing.T) {
 					must(t, err)
 					flaws, err := recognise.SiteFlaws(img, 33)
 					must(t, err)
-					for _, f := range flaws {
+					more, err := recognise.ReloadFlaws(img)
+					must(t, err)
+					for _, f := range append(flaws, more...) {
 						t.Errorf("%s prog %d %v: %s+%#x: %s", s.Name, n, st, img.Funcs[f.Func].Name, int(f.Off), f.Text)
 					}
 					for i := range img.Funcs {
@@ -108,6 +110,52 @@ func TestSiteFlaws(t *testing.T) {
 		must(t, err)
 		if tc.want == "" && len(flaws) > 0 || tc.want != "" && (len(flaws) == 0 || flaws[0].Func != n || !strings.Contains(flaws[0].Text, tc.want)) {
 			t.Errorf("%+v, want %q", flaws, tc.want)
+		}
+	}
+}
+
+// TestReloadFlaws takes away what loads the counter before calls, one by one.
+func TestReloadFlaws(t *testing.T) {
+	for _, file := range []string{"kernels/5.10-off.jsonl.gz", "kernels/6.1-off.jsonl.gz", "kernels/6.12-off.jsonl.gz", "kernels/7.3-off.jsonl.gz"} {
+		src, err := captures.OpenFS(fixtures.FS, file, file)
+		must(t, err)
+		tried := 0
+		for s, err := range src.All() {
+			must(t, err)
+			if tried == 20 {
+				break
+			}
+			if !strings.HasPrefix(s.Name, "tail/sub/") {
+				continue
+			}
+			funcs := images(&s.Progs[0])[captures.Empty]
+			img, err := recognise.RecogniseImage(funcs)
+			must(t, err)
+			for i := range img.Funcs {
+				for _, call := range img.Funcs[i].Calls {
+					load := int(call.Off) - 7 // mov rax, [rbp+disp32]
+					code := img.Funcs[i].Code
+					if call.Func < 0 || load < 0 || !bytes.HasPrefix(code[load:], []byte{0x48, 0x8b, 0x85}) {
+						continue
+					}
+					for _, instead := range [][]byte{{0x0f, 0x1f, 0x80, 0, 0, 0, 0}, {0x48, 0x8b, 0x85, 0x40, 0, 0, 0}, {0x48, 0x8b, 0x8d, code[load+3], code[load+4], code[load+5], code[load+6]}} {
+						funcs[i].Code = bytes.Clone(code)
+						copy(funcs[i].Code[load:], instead)
+						changed, err := recognise.RecogniseImage(funcs)
+						must(t, err)
+						flaws, err := recognise.ReloadFlaws(changed)
+						must(t, err)
+						if len(flaws) != 1 || flaws[0].Off != call.Off {
+							t.Errorf("%s: %s: function %d: % x at %#x: %v", file, s.Name, i, instead, load, flaws)
+						}
+						funcs[i].Code = code
+						tried++
+					}
+				}
+			}
+		}
+		if tried == 0 {
+			t.Errorf("%s: no call with a counter", file)
 		}
 	}
 }

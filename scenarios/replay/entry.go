@@ -4,25 +4,32 @@ package replay
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
-	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/recognise"
 )
 
-// inspectEntries looks at how all functions begin and end, in every state of the prog arrays. Of a kernel that
-// is not known nothing is demanded.
+// inspectEntries looks at how all functions begin and end, in every state of the prog arrays, and then at the rest
+// of the code. Of a kernel that is not known nothing is demanded.
 func (c *Facts) inspectEntries() error {
 	if c.Target.Decoded {
-		return nil
+		return c.inspectRest()
 	}
 	rules := recognise.EntryRules{
 		Design: c.said(), IBT: c.Target.Emit.ENDBR, Limit: bpf.TailCallLimit,
 		Preamble: c.Target.Emit.CFI != kernels.CFINone && c.Target.Emit.CFI != kernels.CFIKernel,
 	}
-	seen := map[string]bool{}
+	var flaws, always []string
+	odd := map[int]bool{} // programs that begin otherwise
+	loaded := 0
+	for p := range c.Scenario.Progs {
+		if c.Scenario.Progs[p].LoadError == "" {
+			loaded++
+		}
+	}
 	for _, state := range capture.States() {
 		for p := range c.Scenario.Progs {
 			if c.Scenario.Progs[p].LoadError != "" {
@@ -32,24 +39,27 @@ func (c *Facts) inspectEntries() error {
 			if err != nil {
 				return fmt.Errorf("program %s: %w", c.Scenario.Progs[p].Name, err)
 			}
-			if err := c.inspectEntry(p, img, rules, seen); err != nil {
+			found, err := recognise.EntryFlaws(img, rules)
+			if err != nil {
 				return err
+			}
+			for _, x := range found {
+				odd[p] = odd[p] || x.Func == 0
+				list := &flaws
+				if x.Always {
+					list = &always
+				}
+				// States differ in little.
+				if text := c.flawText(p, &img.Funcs[x.Func], x.Off, x.Text); !slices.Contains(*list, text) {
+					*list = append(*list, text)
+				}
 			}
 		}
 	}
-	return nil
-}
-
-func (c *Facts) inspectEntry(p int, img *image.Image, rules recognise.EntryRules, seen map[string]bool) error {
-	flaws, err := recognise.EntryFlaws(img, rules)
-	if err != nil {
-		return err
+	c.flaws = append(c.flaws, always...)
+	c.allOdd = len(odd) == loaded
+	if !c.otherDesign() {
+		c.flaws = append(c.flaws, flaws...)
 	}
-	for _, x := range flaws {
-		if key := fmt.Sprint(p, x); !seen[key] { // states differ in little
-			seen[key] = true
-			c.flaw(p, &img.Funcs[x.Func], x.Off, x.Text)
-		}
-	}
-	return nil
+	return c.inspectRest()
 }

@@ -26,6 +26,8 @@ type Facts struct {
 	Scenario *capture.Scenario
 	Target   *jit.Target // of the capture's header: for struct offsets, not for code
 	Images   []*image.Image
+	// Unchecked says of which code nothing is known, so that only running has judged it.
+	Unchecked []string
 
 	found   recognise.Design // of what the code shows, Shown and Designs
 	header  *capture.Header
@@ -33,6 +35,8 @@ type Facts struct {
 	decoded decoder
 	flaws   []string // what is wrong with the code of tail calls, before anything runs
 	broken  string   // why the code cannot run, "" if it can
+	src     *capture.Source
+	allOdd  bool // no program begins as those of its kernel do
 }
 
 // Known implements Captured.
@@ -44,7 +48,7 @@ func Capture(src *capture.Source, t *jit.Target, i int) (Captured, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Facts{Scenario: sc, Target: t, header: &src.Header, symbols: &src.Symbols, decoded: decoder{sc: sc}}
+	c := &Facts{Scenario: sc, Target: t, header: &src.Header, symbols: &src.Symbols, decoded: decoder{sc: sc}, src: src}
 	prepare := c.bare
 	if sc.HasSource() {
 		prepare = c.sourced

@@ -51,6 +51,8 @@ type Imported struct {
 	Design string
 	// Notes say what the record does not hold, and what stands in its place.
 	Notes []string
+	// Flaws are what no kernel means to emit, whether the run gets there or not.
+	Flaws []string
 
 	opt   ImportOptions
 	limit uint32
@@ -97,8 +99,40 @@ func Import(progs []imports.Prog, opt ImportOptions) (*Imported, error) {
 	if opt.Target == nil {
 		b.note("the context is all zeros: the dump does not say what the program is called with")
 	}
+	if err := b.inspect(&design); err != nil {
+		return nil, err
+	}
 	im.Notes = b.notes
 	return im, b.clash()
+}
+
+// inspect looks at the tail calls and calls of a known design in all programs. The rest of the code is judged
+// by what it does: a dump does not say which kernel's it is.
+func (b *importer) inspect(d *recognise.Design) error {
+	unchecked := "prologues, exits and the code of instructions are checked only where the run comes to them: the dump does not say of which " +
+		"kernel they are"
+	if d.Shown && !d.Known() {
+		unchecked = "all code is checked only where the run comes to it: its design is not known"
+	}
+	b.note("%s", unchecked)
+	if !d.Known() {
+		return nil
+	}
+	for i := range b.use {
+		u := &b.use[i]
+		sites, err := recognise.SiteFlaws(u.img, bpf.TailCallLimit)
+		if err != nil {
+			return fmt.Errorf("program %s: %w", u.name, err)
+		}
+		reloads, err := recognise.ReloadFlaws(u.img)
+		if err != nil {
+			return fmt.Errorf("program %s: %w", u.name, err)
+		}
+		for _, x := range append(sites, reloads...) {
+			b.im.Flaws = append(b.im.Flaws, fmt.Sprintf("program %s: function %d+%#x: %s", u.name, x.Func, int(x.Off), x.Text))
+		}
+	}
+	return nil
 }
 
 // importer collects what a run of imported code needs.

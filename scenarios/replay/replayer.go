@@ -43,10 +43,14 @@ type Replay struct {
 	Wrong []string
 	// Skipped says why the scenario was not run: the kernel did not run it either.
 	Skipped string
+	// Unchecked says of which code nothing is known, so that only the run has judged it.
+	Unchecked []string
 }
 
 // begin is a replay of which nothing has happened.
-func (c *Facts) begin() *Replay { return &Replay{Scenario: c.Scenario.Name, Design: c.Design()} }
+func (c *Facts) begin() *Replay {
+	return &Replay{Scenario: c.Scenario.Name, Design: c.Design(), Unchecked: c.Unchecked}
+}
 
 // Run executes the kernel's bytes and compares return values and maps with what the kernel got. The error
 // is a failure of ours.

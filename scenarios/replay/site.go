@@ -8,6 +8,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/recognise"
 	"github.com/tcsim/tcsim/jit/x86"
@@ -98,13 +99,20 @@ func (c *Facts) inspect(images []*image.Image) error {
 		if err != nil {
 			return err
 		}
-		for _, f := range flaws {
+		reloads, err := recognise.ReloadFlaws(img)
+		if err != nil {
+			return err
+		}
+		for _, f := range append(flaws, reloads...) {
 			c.flaw(p, &img.Funcs[f.Func], f.Off, f.Text)
 		}
 		for i := range img.Funcs {
 			f := &img.Funcs[i]
 			for n := range f.TailCalls {
 				s := &f.TailCalls[n]
+				if text := c.countsWhen(s); text != "" {
+					c.flaw(p, f, s.Bump, text)
+				}
 				if to, ok := siteLeads(f, s); ok && !c.Scenario.Found && !slices.Contains(landings, to) {
 					c.flaw(p, f, s.Jump, fmt.Sprintf("the tail call leads to %#x, where no program is entered", uint64(to)))
 				}
@@ -117,9 +125,32 @@ func (c *Facts) inspect(images []*image.Image) error {
 	return c.inspectEntries()
 }
 
+// countsWhen says what is wrong with when a tail call is counted: before it is known whether its slot is empty, or
+// after that, as the kernel's design has it.
+func (c *Facts) countsWhen(s *image.TailCallSite) string {
+	skip := s.Null
+	if s.Direct {
+		skip = s.Bypass
+	}
+	if s.Bump < 0 || skip < 0 || !c.found.Designs.Has(c.said()) {
+		return ""
+	}
+	switch empty := c.said().Traits().Empty; {
+	case empty == design.EmptyCounts && s.Bump > skip:
+		return "a tail call to an empty slot must count, and this comes after it is skipped"
+	case empty == design.EmptyFree && s.Bump < skip:
+		return "a tail call to an empty slot must not count, and this comes before it is skipped"
+	}
+	return ""
+}
+
 // flaw notes what is wrong with a tail call of program p.
 func (c *Facts) flaw(p int, f *image.FuncImage, off image.CodeOff, text string) {
-	c.flaws = append(c.flaws, fmt.Sprintf("program %s: %s+%#x: %s", c.Scenario.Progs[p].Name, f.Name, int(off), text))
+	c.flaws = append(c.flaws, c.flawText(p, f, off, text))
+}
+
+func (c *Facts) flawText(p int, f *image.FuncImage, off image.CodeOff, text string) string {
+	return fmt.Sprintf("program %s: %s+%#x: %s", c.Scenario.Progs[p].Name, f.Name, int(off), text)
 }
 
 // thunkOf returns where an indirect tail call jumps by way of the kernel's thunk.

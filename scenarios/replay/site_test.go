@@ -76,7 +76,7 @@ func TestDamagedSource(t *testing.T) {
 		{"tailcall_2", 0, 0, func(s *image.TailCallSite) image.CodeOff { return s.Jump + 3 }, 1, "where no program is entered", false, "hier-6.12", false},
 		{"tailcall_2", 0, 0, func(s *image.TailCallSite) image.CodeOff { return s.Bypass + 4 }, 2, "with the prog arrays empty, the code of the tail call is not that of hier-6.12", false, "hier-6.12", true},
 		{"tailcall_2", 0, 0, func(s *image.TailCallSite) image.CodeOff { return s.Bypass }, 8, "with the prog arrays empty", false, "hier-6.12", true},
-		{"poke_one_site", 0, 0, func(s *image.TailCallSite) image.CodeOff { return s.Limit }, 1, "", true, recognise.UnknownDesign, false},
+		{"poke_one_site", 0, 0, func(s *image.TailCallSite) image.CodeOff { return s.Limit }, 1, "stands where jae", false, recognise.UnknownDesign, false},
 	} {
 		l := captureText(t, file, tc.scenario)
 		src := l.read(t)

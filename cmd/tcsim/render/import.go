@@ -118,7 +118,7 @@ func ImportVerdict(w io.Writer, asJSON bool, im *replay.Imported, res *runner.Ru
 	if asJSON {
 		return JSON(w, ImportRun{
 			Program: res.Program, With: im.Names[1:], Design: DesignText(im.Design), Run: sum, Notes: notes,
-			OK: res.Violation == nil && res.Killed == "", Schema: SchemaImport,
+			Flaws: im.Flaws, OK: res.Violation == nil && res.Killed == "" && len(im.Flaws) == 0, Schema: SchemaImport,
 		})
 	}
 	t := NewTable("program", "design", "taken", "refused", "stack", "insns", "return", "verdict")
@@ -127,6 +127,9 @@ func ImportVerdict(w io.Writer, asJSON bool, im *replay.Imported, res *runner.Ru
 		fmt.Sprint(sum.Insns), sum.Returned(), sum.Verdict())
 	if res.Violation != nil {
 		t.Note(res.Violation.String())
+	}
+	for _, f := range im.Flaws {
+		t.Note("WRONG " + f)
 	}
 	if len(sum.World) > 0 {
 		t.Note("depends on the outside world: " + strings.Join(sum.World, ", "))

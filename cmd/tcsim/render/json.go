@@ -160,6 +160,7 @@ type ImportFunc struct {
 // ImportRun is the object of tcsim import --run.
 type ImportRun struct {
 	Design  string   `json:"design"`
+	Flaws   []string `json:"flaws,omitempty"`
 	Notes   []string `json:"notes"`
 	OK      bool     `json:"ok"`
 	Program string   `json:"program"`

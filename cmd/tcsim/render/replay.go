@@ -30,6 +30,8 @@ type ReplayRow struct {
 	Kernel string `json:"from_code,omitempty"`
 	// Bad are scenarios that cannot be replayed because the capture is bad, each with its place.
 	Bad []string `json:"bad,omitempty"`
+	// Unchecked says of which code nothing is known, with the number of scenarios: only runs have judged it.
+	Unchecked map[string]int `json:"unchecked,omitempty"`
 	// Played are the verdicts on scenarios that the capture has the source of.
 	Played []RunRow `json:"played,omitempty"`
 }
@@ -51,6 +53,12 @@ func (r *ReplayRow) Take(res *replay.Replay) {
 		r.Designs[res.Design]++
 	}
 	r.Taken += res.Counts.Taken
+	for _, what := range res.Unchecked {
+		if r.Unchecked == nil {
+			r.Unchecked = map[string]int{}
+		}
+		r.Unchecked[what]++
+	}
 	if res.Result != nil {
 		row := RunRow{Scenario: res.Scenario, Target: res.Design}
 		row.Fill(res.Result)
@@ -118,6 +126,9 @@ func ReplayText(w io.Writer, rows []ReplayRow) {
 		}
 		for _, why := range SortedKeys(r.Missing) {
 			t.Note(fmt.Sprintf("not modelled: %d: %s", r.Missing[why], why))
+		}
+		for _, what := range SortedKeys(r.Unchecked) {
+			t.Note(fmt.Sprintf("checked only where runs come to it: %d: %s", r.Unchecked[what], what))
 		}
 		for _, why := range SortedKeys(r.Skipped) {
 			t.Note(fmt.Sprintf("not run: %d: %s", r.Skipped[why], why))

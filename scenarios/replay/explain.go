@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package replay
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/conform"
+	"github.com/tcsim/tcsim/jit/explain"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// inspectRest compares all code of the scenario with what the JIT of its kernel emits, whether a run reaches it
+// or not. What differs must do the same. Nothing is known of what other kernels emit, nor of code that has
+// another design than its kernel: unchecked then says what nothing but running has judged.
+func (c *Facts) inspectRest() error {
+	switch {
+	case c.Target.Decoded:
+		c.leave("prologues, exits and the code of instructions: the kernel is not known")
+		return nil
+	case c.otherDesign():
+		c.leave(fmt.Sprintf("prologues, exits and the code of instructions: the code is of %s, the kernel's release of %v", c.found.Name(), c.said()))
+		return nil
+	}
+	ref, err := conform.ReferenceOf(c.src, c.Target)
+	if err != nil {
+		return err
+	}
+	var failed error
+	seen := map[string]bool{}
+	ref.Emitted(c.Scenario, func(state capture.State, p int, img *image.Image, err error) {
+		if err != nil {
+			c.leave(fmt.Sprintf("program %s: what its instructions became: %v", c.Scenario.Progs[p].Name, err))
+			return
+		}
+		for i := range img.Funcs {
+			f := &c.Scenario.Progs[p].Funcs[i]
+			if state != capture.Empty && !f.Recorded(state) {
+				continue
+			}
+			if err := c.compareFunc(state, p, i, &img.Funcs[i], seen); err != nil && failed == nil {
+				failed = fmt.Errorf("program %s: %s: %w", c.Scenario.Progs[p].Name, f.Name, err)
+			}
+		}
+	})
+	return failed
+}
+
+// compareFunc compares one function in one state.
+func (c *Facts) compareFunc(state capture.State, p, i int, want *image.FuncImage, seen map[string]bool) error {
+	f := &c.Scenario.Progs[p].Funcs[i]
+	code := f.Code(state)
+	if state == capture.Traced || state == capture.Replaced {
+		want = hooked(want, code)
+	}
+	r, err := explain.Compare(want, code)
+	if err != nil {
+		return err
+	}
+	for _, d := range r.Differences {
+		text := d.Text
+		switch {
+		case d.Place == explain.Site && c.siteKnown(p, i, want, d.Off):
+			continue // another order of the same: SiteFlaws has judged it
+		case d.Counter:
+			text += ", which carries tail_call_cnt"
+		}
+		if key := fmt.Sprint(p, i, d.Off, text); !seen[key] {
+			seen[key] = true
+			c.flaw(p, &image.FuncImage{Name: f.Name}, d.Off, text)
+		}
+	}
+	return nil
+}
+
+// hooked puts what is attached to a function in place of the nop that the right code has for it.
+func hooked(want *image.FuncImage, code []byte) *image.FuncImage {
+	for off := int(want.Entry); off < int(want.Frame.Body) && off+image.PokeSize <= len(code) && off+image.PokeSize <= len(want.Code); {
+		in, err := x86.Decode(want.Code[off:], want.Addr+image.Addr(off))
+		if err != nil {
+			break
+		}
+		if in.Len == image.PokeSize && in.IsNop {
+			now, err := x86.Decode(code[off:], want.Addr+image.Addr(off))
+			if err == nil && now.Len == image.PokeSize && (now.Branch == x86.BranchCall || now.Branch == x86.BranchJump) {
+				own := *want
+				own.Code = bytes.Clone(want.Code)
+				copy(own.Code[off:], code[off:off+image.PokeSize])
+				return &own
+			}
+			break
+		}
+		off += int(in.Len)
+	}
+	return want
+}
+
+// siteKnown reports whether the tail call that has an offset in the code is one that is recognised.
+func (c *Facts) siteKnown(p, i int, want *image.FuncImage, off image.CodeOff) bool {
+	img, err := c.decoded.program(p, capture.Populated)
+	if err != nil || !c.found.Known() {
+		return false
+	}
+	f := &img.Funcs[i]
+	return len(f.TailCalls) == len(want.TailCalls) && hasSite(f, off)
+}
+
+// otherDesign reports whether the code shows another design than the kernel's release has: a patched kernel, not
+// damaged code, if no program begins as that release has it.
+func (c *Facts) otherDesign() bool {
+	if !c.found.Shown || c.found.Designs.Has(c.said()) {
+		return false
+	}
+	return c.found.Known() || c.allOdd
+}
+
+// leave notes what stays unchecked.
+func (c *Facts) leave(text string) {
+	if !slices.Contains(c.Unchecked, text) {
+		c.Unchecked = append(c.Unchecked, text)
+	}
+}
