@@ -31,6 +31,14 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.NoDirect = true }),
 	},
 	{
+		Name: "callback-once", Kind: FactVerifier, Doc: "functions that helpers call are followed once, as if called in a row", Until: Version{6, 7}, Commit: "ab5cfac139ab",
+		set: verifier(func(v *Verifier) { v.CallbackOnce = true }),
+	},
+	{
+		Name: "coarse-precision", Kind: FactVerifier, Doc: "a decision by a number that comes from another function makes all numbers count", Until: Version{6, 4}, Commit: "fde2a3882bd0",
+		set: verifier(func(v *Verifier) { v.CoarsePrecision = true }),
+	},
+	{
 		Name: "spill-bounded", Kind: FactVerifier, Doc: "bounds of spilled numbers are kept", Since: Version{5, 11}, Commit: "5689d49b71ad",
 		set: verifier(func(v *Verifier) { v.SpillBounded = true }),
 	},

@@ -60,6 +60,12 @@ type Verifier struct {
 	// calls directly in callbacks (6.18 and later; check_helper_call).
 	TailReturn bool
 
+	// CallbackOnce follows the function that a helper calls once, as if it were called in a row (until 6.6).
+	CallbackOnce bool
+	// CoarsePrecision makes all numbers count in the comparison of states if one does that comes from
+	// another function (until 6.3: mark_all_scalars_precise).
+	CoarsePrecision bool
+
 	// The other way round, what earlier kernels did until 5.10 and none does since.
 
 	// TailCallDepth is the stack depth in bytes that a program with a tail call gets, because its

@@ -38,13 +38,34 @@ type explorer struct {
 	calls   map[bpf.InsnIndex]*tailCallFacts
 	lookups map[bpf.InsnIndex]*mapFacts
 	loops   map[bpf.InsnIndex]*loopFacts
-	join    []bool // slots at which states are compared
+	join    []bool   // slots at which states are compared
+	forced  []reason // slots at which every path leaves a checkpoint
 	liveIn  []uint16
 	seen    [][]*state
 	work    []*state
-	steps   int
 	links   uint32
+
+	// Counts of instructions and jumps followed, and what they were at the last checkpoint.
+	steps, jumps, lastSteps, lastJumps int
+	stats                              Stats
+	now                                past // the instruction that is being followed
+	linked                             [][]linkedValues
+	news                               bool // a mark was new
+	tooMany                            bool // more paths wait than a kernel keeps
+
+	mask  marks
+	pairs linkMap
+	spare []*state
 }
+
+// reason is why every path leaves a checkpoint at an instruction.
+type reason uint8
+
+const (
+	noReason  reason = iota
+	nextRound        // may_goto, or a step of an iterator
+	calling          // a helper that calls a function until it says enough
+)
 
 // tailCallFacts are what all paths to a tail call agree on (bpf_insn_aux_data.map_key_state).
 type tailCallFacts struct {
@@ -87,6 +108,7 @@ func newExplorer(p *bpf.Program, t *kernels.Kernel, funcs []FuncInfo) *explorer 
 		lookups: map[bpf.InsnIndex]*mapFacts{},
 		loops:   map[bpf.InsnIndex]*loopFacts{},
 		join:    make([]bool, len(p.Insns)),
+		forced:  make([]reason, len(p.Insns)),
 		seen:    make([][]*state, len(p.Insns)),
 	}
 	for i, f := range funcs {
@@ -188,171 +210,58 @@ func (x *explorer) drain() error {
 	for len(x.work) > 0 {
 		s := x.work[len(x.work)-1]
 		x.work = x.work[:len(x.work)-1]
-		for s != nil {
-			if x.join[s.pc] && x.prune(s) {
-				break
-			}
-			if x.steps++; x.steps > maxSteps {
-				return fmt.Errorf("program is too complex: more than %d instructions followed", maxSteps)
-			}
-			x.visited[s.pc] = true
-			if g, ok := x.divisions[s.pc]; ok {
-				err := x.alu(s.top(), x.p.Insns[g.div])
-				for ; s.pc < g.end; s.pc++ {
-					x.visited[s.pc] = true
-				}
-				if err != nil {
-					return err
-				}
-				continue
-			}
-			at := s.pc
-			next, err := x.step(s)
-			if err != nil {
-				return fmt.Errorf("insn %d (%s): %w", at, bpf.TextAt(x.p.Insns, at), err)
-			}
-			s = next
+		if err := x.follow(s); err != nil {
+			return err
 		}
+		x.ended(s)
+		x.release(s)
 	}
 	return nil
 }
 
-// Bounds of the states kept at one slot. Programs that the verifier has accepted are widened beyond
-// maxSeen, so that their exploration ends soon; of submitted ones the states are dropped that have
-// not covered another for the longest time, and the number of steps ends it.
-const (
-	maxSeen = 200
-	maxKept = 128
-)
-
-// prune reports whether s need not be followed, and remembers s if it must be.
-func (x *explorer) prune(s *state) bool {
-	x.dropSingleLinks(s)
-	list := x.seen[s.pc]
-	live := func(pc bpf.InsnIndex) uint16 { return x.liveIn[pc] }
-	for i := len(list) - 1; i >= 0; i-- {
-		if old := list[i]; old.covers(s, live) {
-			copy(list[i:], list[i+1:])
-			list[len(list)-1] = old
-			return true
+// follow follows a path to its end, or to a checkpoint that covers it.
+func (x *explorer) follow(s *state) error {
+	for {
+		if x.steps++; x.steps > maxSteps {
+			return fmt.Errorf("program is too complex: more than %d instructions followed", maxSteps)
 		}
-	}
-	switch {
-	case x.strict && len(list) >= maxKept:
-		copy(list, list[1:])
-		list[len(list)-1] = s.clone()
-		return false
-	case !x.strict && len(list) >= maxSeen:
-		s.widen()
-	}
-	x.seen[s.pc] = append(list, s.clone())
-	return false
-}
-
-// widen forgets all numbers, so that exploration ends on any program. The verifier never needs it:
-// it refuses what it cannot follow in full.
-func (s *state) widen() {
-	s.everyValue(func(v *value) {
-		if v.kind == kindNumber {
-			*v = unknownNumber()
-		}
-	})
-}
-
-// dropSingleLinks removes links of values that nothing else is linked to.
-func (x *explorer) dropSingleLinks(s *state) {
-	var count [64]uint8
-	s.everyValue(func(v *value) {
-		if v.link != 0 {
-			if n := &count[v.link%64]; *n < 255 {
-				*n++
+		if x.join[s.pc] {
+			if done, err := x.prune(s); done || err != nil {
+				return err
 			}
 		}
-	})
-	s.everyValue(func(v *value) {
-		if v.link != 0 && count[v.link%64] == 1 {
-			v.link, v.delta, v.plus = 0, 0, false
-		}
-	})
-}
-
-// findJoins marks the slots that more than one path can reach.
-func (x *explorer) findJoins() {
-	in := make([]uint8, len(x.p.Insns))
-	edge := func(to bpf.InsnIndex) {
-		if int(to) < len(in) && in[to] < 2 {
-			in[to]++
-		}
-	}
-	for _, f := range x.funcs {
-		x.join[f.Start] = true
-	}
-	for i := bpf.InsnIndex(0); int(i) < len(x.p.Insns); i++ {
-		fall, to, ok := flow(x.p.Insns, i)
-		if ok {
-			edge(to)
-		}
-		if fall {
-			edge(i + x.p.Insns[i].Width())
-		}
-		if in := x.p.Insns[i]; in.IsSubCall() {
-			x.join[i+1+bpf.InsnIndex(in.Imm)] = true
-			if int(i)+1 < len(x.join) {
-				x.join[i+1] = true
+		at := s.pc
+		x.visited[at] = true
+		x.now = past{pc: int32(at), depth: uint8(len(s.frames) - 1), slot: -1}
+		if g, ok := x.guard(at); ok {
+			x.now.pc = int32(g.div)
+			x.alu(s.top(), x.p.Insns[g.div])
+			for ; s.pc < g.end; s.pc++ {
+				x.visited[s.pc] = true
+			}
+		} else {
+			on, err := x.step(s)
+			if err != nil {
+				return fmt.Errorf("insn %d (%s): %w", at, bpf.TextAt(x.p.Insns, at), err)
+			}
+			if !on {
+				return nil
 			}
 		}
-		i += x.p.Insns[i].Width() - 1
-	}
-	for i, n := range in {
-		if n > 1 {
-			x.join[i] = true
+		s.past = append(s.past, x.now)
+		if x.tooMany && x.strict {
+			return fmt.Errorf("insn %d (%s): more than %d paths wait to be followed (The sequence of jumps is too complex)", at, bpf.TextAt(x.p.Insns, at), maxWaiting)
 		}
 	}
 }
 
-// findLive computes which registers are read before they are written, per slot.
-func (x *explorer) findLive() {
-	x.liveIn = make([]uint16, len(x.p.Insns))
-	for changed := true; changed; {
-		changed = false
-		for i := bpf.InsnIndex(len(x.p.Insns)) - 1; i >= 0; i-- {
-			in := x.p.Insns[i]
-			if i > 0 && x.p.Insns[i-1].IsLdImm64() && in.Op == 0 {
-				continue
-			}
-			fall, to, ok := flow(x.p.Insns, i)
-			var out uint16
-			if ok {
-				out |= x.liveIn[to]
-			}
-			if n := i + in.Width(); fall && int(n) < len(x.liveIn) {
-				out |= x.liveIn[n]
-			}
-			reads, writes := in.RegUse()
-			if l := out&^writes | reads; l != x.liveIn[i] {
-				x.liveIn[i] = l
-				changed = true
-			}
-		}
+// guard returns the division with the verifier's checks around it that begins at a slot.
+func (x *explorer) guard(at bpf.InsnIndex) (guard, bool) {
+	if len(x.divisions) == 0 {
+		return guard{}, false
 	}
-}
-
-// flow returns where control goes from a slot: on to the next instruction, to a target, or both.
-func flow(insns []bpf.Insn, i bpf.InsnIndex) (fall bool, to bpf.InsnIndex, jumps bool) {
-	in := insns[i]
-	switch c := in.Class(); {
-	case c != bpf.ClassJmp && c != bpf.ClassJmp32:
-		return true, 0, false
-	case in.Op == bpf.OpExit:
-		return false, 0, false
-	case in.Op == bpf.OpCall || in.Op == bpf.OpTailCall || in.Op == bpf.OpCallX:
-		return true, 0, false
-	case in.Op&0xf0 == bpf.JmpJA && c == bpf.ClassJmp32:
-		return false, i + 1 + bpf.InsnIndex(in.Imm), true
-	case in.Op&0xf0 == bpf.JmpJA:
-		return false, i + 1 + bpf.InsnIndex(in.Off), true
-	}
-	return true, i + 1 + bpf.InsnIndex(in.Off), true
+	g, ok := x.divisions[at]
+	return g, ok
 }
 
 var errStack = errors.New("access outside the stack")

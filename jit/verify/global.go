@@ -35,20 +35,21 @@ func (x *explorer) params(s *state, f *bpf.Func) {
 
 // callGlobal is a call of a global function: memory that it is handed may change, and its result is any
 // number.
-func (x *explorer) callGlobal(s *state, f *bpf.Func) (*state, error) {
+func (x *explorer) callGlobal(s *state, f *bpf.Func) (bool, error) {
 	top := s.top()
 	for i, p := range f.Params {
 		v := top.regs[i+1]
 		if x.strict && v.kind == kindNone {
-			return nil, fmt.Errorf("argument r%d of global function %s is not initialised", i+1, f.Name)
+			return false, fmt.Errorf("argument r%d of global function %s is not initialised", i+1, f.Name)
 		}
 		if v.kind != kindStack || p.Kind != bpf.ParamMemory {
 			continue
 		}
 		lo, hi := stackRange(&v, 0)
 		if err := x.touch(s.frames[v.frame].fn, lo, hi+int64(p.Size)); err != nil {
-			return nil, err
+			return false, err
 		}
+		x.reads(s, int(v.frame), slotBits(lo, hi+int64(p.Size)))
 		s.frames[v.frame].fillAny(lo, hi+int64(p.Size))
 	}
 	for r := range 6 {
@@ -56,5 +57,5 @@ func (x *explorer) callGlobal(s *state, f *bpf.Func) (*state, error) {
 	}
 	top.regs[0] = unknownNumber()
 	s.pc++
-	return s, nil
+	return true, nil
 }

@@ -115,7 +115,7 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 	args, ret := anyArgs, unknownNumber() // of what is unknown, a stack address may be used
 	switch n, spec, ok := findHelper(x.p, in.Imm); {
 	case in.Src == bpf.PseudoKfunc && in.Op == bpf.OpCall:
-		args, ret = x.kfunc(s, x.p.Kfunc(in))
+		args, ret = x.kfunc(x.p.Kfunc(in))
 	case in.Src != 0 || in.Op != bpf.OpCall:
 	case n == bpf.HelperTailCall && ok:
 		if m := &f.regs[2]; m.kind == kindMap && x.p.Maps[m.mapIdx].Type != bpf.ProgArray {
@@ -168,10 +168,19 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 			return err
 		}
 	}
+	if number, ok := x.callingHelper(in); ok {
+		if entered, err := x.callback(s, number); entered || err != nil {
+			return err
+		}
+	}
 	for r := range 6 {
 		f.regs[r] = value{}
 	}
-	f.regs[0] = ret
+	if f.regs[0] = ret; iteratorNext(x.p.Kfunc(in)) {
+		again := x.nextRound(s, s.pc+1)
+		again.top().regs[0].orNull, again.top().regs[0].link = false, 0
+		f.regs[0] = number(constScalar(0))
+	}
 	return nil
 }
 
@@ -182,7 +191,11 @@ var anyArgs = []memArg{{'r', 8}, {'r', 8}, {'r', 8}, {'r', 8}, {'r', 8}}
 func (x *explorer) argument(s *state, a memArg, i int) error {
 	f := s.top()
 	v := f.regs[i+1]
-	if a.kind == '.' || v.kind != kindStack {
+	if v.kind != kindStack {
+		return nil
+	}
+	if a.kind == '.' { // what is done with it is not known
+		x.reads(s, int(v.frame), ^uint64(0))
 		return nil
 	}
 	size := a.size
@@ -195,6 +208,7 @@ func (x *explorer) argument(s *state, a memArg, i int) error {
 			}
 		}
 	case 'm', 'M':
+		x.needs(s, uint8(i+2))
 		if n := f.regs[i+2]; n.kind == kindNumber && n.num.umax <= maxStack {
 			size = int(n.num.umax)
 		}
@@ -202,6 +216,9 @@ func (x *explorer) argument(s *state, a memArg, i int) error {
 	lo, hi := stackRange(&v, 0)
 	if err := x.touch(s.frames[v.frame].fn, lo, hi+int64(size)); err != nil {
 		return err
+	}
+	if !strings.ContainsRune("wDMV", rune(a.kind)) {
+		x.reads(s, int(v.frame), slotBits(lo, hi+int64(size)))
 	}
 	x.clobber(s, &v, size, a.kind == 'V' || a.kind == 'M' || a.kind == 'w' || a.kind == 'D')
 	return nil
@@ -220,6 +237,7 @@ func (x *explorer) clobber(s *state, v *value, size int, writes bool) {
 // tailCall notes map and key of a tail call (record_func_map, record_func_key).
 func (x *explorer) tailCall(s *state) error {
 	f := s.top()
+	x.needs(s, 3)
 	c := x.calls[s.pc]
 	if c == nil {
 		c = &tailCallFacts{}
@@ -244,12 +262,9 @@ func (x *explorer) tailCall(s *state) error {
 		return errors.New("a tail call directly in a callback (cannot tail call within callback)")
 	case len(s.frames) > 1:
 		// The callee of a tail call that is taken returns to this function's caller.
-		taken := s.clone()
+		taken := x.fork(s, s.pc)
 		taken.top().regs[0] = unknownNumber()
-		next, err := x.exit(taken)
-		if next != nil {
-			x.work = append(x.work, next)
-		}
+		_, err := x.exit(taken)
 		return err
 	}
 	return nil

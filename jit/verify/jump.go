@@ -10,39 +10,49 @@ import (
 )
 
 // jump follows jumps, calls and exits.
-func (x *explorer) jump(s *state, f *frameState, in bpf.Insn) (*state, error) {
+func (x *explorer) jump(s *state, f *frameState, in bpf.Insn) (bool, error) {
+	x.jumps++
 	switch {
 	case in.Op == bpf.OpExit:
 		return x.exit(s)
 	case in.IsSubCall():
 		return x.callSub(s, in)
 	case in.Op == bpf.OpCall || in.Op == bpf.OpTailCall || in.Op == bpf.OpCallX:
+		depth := len(s.frames)
 		if err := x.callHelper(s, in); err != nil {
-			return nil, err
+			return false, err
 		}
 		if x.p.Kfunc(in) == bpf.ThrowKfunc {
-			return nil, nil
+			return false, nil
 		}
-		s.pc++
-		return s, nil
+		if len(s.frames) == depth {
+			s.pc++
+		}
+		return true, nil
 	}
 	_, to, _ := flow(x.p.Insns, s.pc)
 	switch in.Op & 0xf0 {
 	case bpf.JmpJA:
 		s.pc = to
-		return s, nil
-	case bpf.JmpCond: // may_goto: either way, and what was counted so far does not matter
-		s.widen()
-		other := s.clone()
-		other.pc = to
-		x.work = append(x.work, other)
-		s.pc++
-		return s, nil
+	case bpf.JmpCond: // may_goto
+		x.nextRound(s, s.pc+1)
+		s.pc = to
+	default:
+		x.conditional(s, f, in, to)
 	}
-	return x.conditional(s, f, in, to)
+	return true, nil
 }
 
-func (x *explorer) conditional(s *state, f *frameState, in bpf.Insn, to bpf.InsnIndex) (*state, error) {
+// nextRound is a fork of s that goes on with the next round of a loop.
+func (x *explorer) nextRound(s *state, to bpf.InsnIndex) *state {
+	old := x.previous(s, s.pc)
+	c := x.fork(s, to)
+	c.rounds++
+	x.forget(old, c)
+	return c
+}
+
+func (x *explorer) conditional(s *state, f *frameState, in bpf.Insn, to bpf.InsnIndex) {
 	a := &f.regs[in.Dst]
 	imm := number(constScalar(uint64(int64(in.Imm))))
 	b := &imm
@@ -50,21 +60,21 @@ func (x *explorer) conditional(s *state, f *frameState, in bpf.Insn, to bpf.Insn
 		b = &f.regs[in.Src]
 	}
 	wide := in.Class() == bpf.ClassJmp
-	switch x.decide(in, a, b, wide) {
-	case alwaysTaken:
-		s.pc = to
-		return s, nil
-	case neverTaken:
-		s.pc++
-		return s, nil
+	if known := x.decide(in, a, b, wide); known != mayBranch {
+		x.needs(s, in.Dst)
+		if in.Op&bpf.SrcReg != 0 {
+			x.needs(s, in.Src)
+		}
+		if s.pc++; known == alwaysTaken {
+			s.pc = to
+		}
+		return
 	}
-	taken := s.clone()
-	taken.pc = to
+	x.noteLinks(s, a, b)
+	taken := x.fork(s, to)
 	s.pc++
 	x.learn(taken, in, in.Op&0xf0, wide)
 	x.learn(s, in, revJump[in.Op&0xf0], wide)
-	x.work = append(x.work, taken)
-	return s, nil
 }
 
 // decide says whether the outcome of a conditional jump is known (is_branch_taken).
@@ -161,36 +171,58 @@ func (s *state) resolveNull(link uint32, null bool) {
 	})
 }
 
-func (x *explorer) exit(s *state) (*state, error) {
+func (x *explorer) exit(s *state) (bool, error) {
 	n := len(s.frames)
 	if n == 1 {
-		return nil, nil
+		return false, nil
 	}
-	r0, ret := s.top().regs[0], s.top().ret
+	from := s.top()
+	r0 := from.regs[0]
 	if r0.kind == kindStack {
 		if x.strict {
-			return nil, errors.New("a subprogram returns an address in the stack (cannot return stack pointer to the caller)")
+			return false, errors.New("a subprogram returns an address in the stack (cannot return stack pointer to the caller)")
 		}
 		r0 = unknownNumber()
 	}
+	if from.callback {
+		x.needs(s, 0)
+	}
+	ret, callback, again := from.ret, from.callback, from.again
 	s.frames = s.frames[:n-1]
+	s.shared = min(s.shared, n-1)
+	s.pc = ret
+	if again {
+		x.forget(x.previous(s, ret), s)
+		return true, nil
+	}
 	f := s.top()
 	for r := range 6 {
 		f.regs[r] = value{}
 	}
-	f.regs[0] = r0
-	s.pc = ret
-	return s, nil
+	if f.regs[0] = r0; callback {
+		f.regs[0] = unknownNumber()
+	}
+	return true, nil
 }
 
 // maxFrames is MAX_CALL_FRAMES until 7.1.
 const maxFrames = 8
 
-func (x *explorer) callSub(s *state, in bpf.Insn) (*state, error) {
+func (x *explorer) callSub(s *state, in bpf.Insn) (bool, error) {
 	to := s.pc + 1 + bpf.InsnIndex(in.Imm)
 	if fn := x.fnAt[to]; x.p.Funcs[fn].Global {
 		return x.callGlobal(s, &x.p.Funcs[fn])
 	}
+	callee, err := x.enter(s, to, s.pc+1)
+	if err != nil {
+		return false, err
+	}
+	copy(callee.regs[1:6], s.frames[len(s.frames)-2].regs[1:6])
+	return true, nil
+}
+
+// enter begins a call of the function at slot to.
+func (x *explorer) enter(s *state, to, ret bpf.InsnIndex) (*frameState, error) {
 	most := maxFrames
 	if x.rules.DeepCalls {
 		most *= 2
@@ -198,10 +230,9 @@ func (x *explorer) callSub(s *state, in bpf.Insn) (*state, error) {
 	if len(s.frames) >= most {
 		return nil, fmt.Errorf("calls are more than %d frames deep", most)
 	}
-	callee := frameState{fn: int(x.fnAt[to]), ret: s.pc + 1}
-	copy(callee.regs[1:6], s.top().regs[1:6])
+	callee := frameState{fn: int(x.fnAt[to]), ret: ret}
 	callee.regs[10] = value{kind: kindStack, frame: uint8(len(s.frames)), num: constScalar(0)}
 	s.frames = append(s.frames, callee)
 	s.pc = to
-	return s, nil
+	return s.top(), nil
 }

@@ -10,10 +10,7 @@ import (
 
 // kfunc returns how a kernel function takes its arguments and what it returns, as BTF has it
 // (check_kfunc_call). Of one that BTF says nothing of, a stack address may be used.
-func (x *explorer) kfunc(s *state, name string) (args []memArg, ret value) {
-	if iteratorNext(name) {
-		s.widen() // what is counted in the loop takes any value
-	}
+func (x *explorer) kfunc(name string) (args []memArg, ret value) {
 	sig, known := x.p.Signatures[name]
 	if !known {
 		return anyArgs, unknownNumber()

@@ -32,25 +32,11 @@ func Rewrite(p *bpf.Program, t *kernels.Kernel) (*bpf.Program, error) { return R
 // RewriteFor is Rewrite for a certain running kernel: it also makes the rewrites that need
 // addresses, such as inlined reads of kernel variables and direct calls of a map's functions.
 func RewriteFor(p *bpf.Program, t *kernels.Kernel, k Addresses) (*bpf.Program, error) {
-	funcs, err := checkForm(p, 11)
-	if err == nil && !t.Verifier.Lenient {
-		err = checkReach(p)
-	}
+	x, _, err := accept(p, t)
 	if err != nil {
 		return nil, fmt.Errorf("rewrite %s: %w", p.Name, err)
 	}
-	folded := p
-	if t.Verifier.FoldBranches {
-		folded = foldBranches(p)
-	}
-	x := newExplorer(folded, t, funcs)
-	x.submitted, x.strict = true, !t.Verifier.Lenient
-	if err := x.run(); err != nil {
-		return nil, fmt.Errorf("rewrite %s: %w", p.Name, err)
-	}
-	if err := checkDepth(p, &t.Verifier, x.funcs); err != nil && !t.Verifier.Lenient {
-		return nil, fmt.Errorf("rewrite %s: %w", p.Name, err)
-	}
+	folded := x.p
 	w := &rewriter{p: folded, submitted: p, t: t, k: k, x: x, items: make([]item, len(p.Insns))}
 	w.dropDead()
 	for i := bpf.InsnIndex(0); int(i) < len(w.items); i += folded.Insns[i].Width() {

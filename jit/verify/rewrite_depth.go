@@ -21,10 +21,11 @@ type depthWalk struct {
 	tails []bool  // function holds a tail call
 	apart bool    // functions with much stack have one of their own
 	seen  []int32 // most stack with which a function was walked, -1: not yet
+	most  int32   // deepest so far
 }
 
-// checkDepth refuses programs whose calls need too much stack.
-func checkDepth(p *bpf.Program, r *kernels.Verifier, funcs []FuncInfo) error {
+// checkDepth refuses programs whose calls need too much stack, and returns how much they need at most.
+func checkDepth(p *bpf.Program, r *kernels.Verifier, funcs []FuncInfo) (int32, error) {
 	w := depthWalk{p: p, rules: r, funcs: funcs, start: map[bpf.InsnIndex]int{}, tails: make([]bool, len(funcs)), seen: make([]int32, len(funcs)), apart: r.PrivateStack && mayHavePrivateStack(p)}
 	for i, f := range funcs {
 		w.start[f.Start] = i
@@ -35,7 +36,8 @@ func checkDepth(p *bpf.Program, r *kernels.Verifier, funcs []FuncInfo) error {
 			}
 		}
 	}
-	return w.walk(0, 0)
+	err := w.walk(0, 0)
+	return w.most, err
 }
 
 func (w *depthWalk) walk(fn int, used int32) error {
@@ -55,6 +57,7 @@ func (w *depthWalk) walk(fn int, used int32) error {
 	if !w.apart || own < privateStackMin {
 		used += own
 	}
+	w.most = max(w.most, used)
 	if used > maxStack {
 		return fmt.Errorf("the calls down to function %d (%s) need %d bytes of stack, more than %d", fn, f.Name, used, maxStack)
 	}

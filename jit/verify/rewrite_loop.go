@@ -16,6 +16,7 @@ type loopFacts struct {
 func (x *explorer) noteLoop(s *state) {
 	f := s.top()
 	fn, flags := &f.regs[2], &f.regs[4]
+	x.needs(s, 4)
 	fit := fn.kind == kindFunc && flags.isConst() && flags.num.umin == 0
 	l := x.loops[s.pc]
 	if l == nil {

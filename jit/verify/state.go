@@ -2,10 +2,7 @@
 
 package verify
 
-import (
-	"github.com/tcsim/tcsim/jit/bpf"
-	"slices"
-)
+import "github.com/tcsim/tcsim/jit/bpf"
 
 // valueKind says what a register or a spilled slot holds.
 type valueKind uint8
@@ -29,16 +26,18 @@ type value struct {
 	kind   valueKind
 	orNull bool
 	frame  uint8
-	mapIdx int32
-	off    int64
+	// typed is what a load through the value would be if it is the address of a kernel object.
+	typed objectKind
+	plus  bool // delta counts
+	// precise is set in checkpoints: what was found out after it depends on the number (mark_chain_precision).
+	precise bool
+	mapIdx  int32
 	// link is the same in values that were copied from each other; 0 is none. What is learnt of
 	// one is true of the others, which are delta higher if linked by a constant.
 	link  uint32
+	off   int64
 	delta int64
-	plus  bool // delta counts
 	num   scalar
-	// typed is what a load through the value would be if it is the address of a kernel object.
-	typed objectKind
 }
 
 // objectKind says how the verifier trusts the address of a kernel object (PTR_TO_BTF_ID).
@@ -86,26 +85,25 @@ const numRegs = 13
 type frameState struct {
 	fn       int
 	callback bool          // a helper calls the function
+	again    bool          // returning from the callback comes back to the call of the helper
 	ret      bpf.InsnIndex // slot after the call
 	regs     [numRegs]value
 	stack    []slot // stack[i] is at r10-8*(i+1)
+	// iterations counts how often a helper called a function of this frame in a row (callback_depth).
+	iterations uint64
+	// written are the slots, by bit, that were written in full since the path's last checkpoint; read, of
+	// a checkpoint, those that some path from it reads before it writes them.
+	written, read uint64
 }
 
-// state is what is known at one instruction on one path.
+// state is what is known at one instruction on one path. The fields after frames are in prune.go.
 type state struct {
 	pc     bpf.InsnIndex
 	frames []frameState
+	path
 }
 
 func (s *state) top() *frameState { return &s.frames[len(s.frames)-1] }
-
-func (s *state) clone() *state {
-	c := &state{pc: s.pc, frames: slices.Clone(s.frames)}
-	for i := range c.frames {
-		c.frames[i].stack = slices.Clone(c.frames[i].stack)
-	}
-	return c
-}
 
 // slotOf returns the slot that holds the byte at off from r10, which is below it; nil if it is out
 // of bounds. Growing the stack is the caller's wish.
@@ -142,89 +140,4 @@ func (s *state) everyValue(visit func(*value)) {
 			}
 		}
 	}
-}
-
-// linkMap pairs the links of two states.
-type linkMap [][2]uint32
-
-// pair reports whether a of one state may be the same link as b of the other.
-func (m *linkMap) pair(a, b uint32) bool {
-	for _, p := range *m {
-		if p[0] == a || p[1] == b {
-			return p[0] == a && p[1] == b
-		}
-	}
-	*m = append(*m, [2]uint32{a, b})
-	return true
-}
-
-// covers reports whether everything that can happen from n can happen from s too, so that n need
-// not be followed. live are the registers of the top frame that are read later.
-func (s *state) covers(n *state, live func(pc bpf.InsnIndex) uint16) bool {
-	if len(s.frames) != len(n.frames) {
-		return false
-	}
-	var links linkMap
-	for i := range s.frames {
-		a, b := &s.frames[i], &n.frames[i]
-		if a.fn != b.fn || a.ret != b.ret {
-			return false
-		}
-		regs := live(s.pc)
-		if i+1 < len(s.frames) {
-			regs = live(s.frames[i+1].ret) &^ (1<<6 - 1) // r0 to r5 are lost
-		}
-		for r := range a.regs {
-			if regs&(1<<r) != 0 && !a.regs[r].covers(&b.regs[r], &links) {
-				return false
-			}
-		}
-		if !coverStack(a.stack, b.stack, &links) {
-			return false
-		}
-	}
-	return true
-}
-
-func (v *value) covers(n *value, links *linkMap) bool {
-	if v.kind == kindNone {
-		return true
-	}
-	if v.kind != n.kind || v.orNull != n.orNull || v.typed != n.typed {
-		return false
-	}
-	if v.link != 0 && !(v.kind == kindNumber && v.num.isConst()) {
-		if n.link == 0 || !links.pair(v.link, n.link) || v.plus != n.plus || v.delta != n.delta {
-			return false
-		}
-	}
-	if v.kind != kindNumber && (v.frame != n.frame || v.mapIdx != n.mapIdx || v.off != n.off) {
-		return false
-	}
-	return v.num.contains(&n.num)
-}
-
-func coverStack(a, b []slot, links *linkMap) bool {
-	for i := range a {
-		if i >= len(b) {
-			for _, k := range a[i].bytes {
-				if k != byteNone && k != byteMisc {
-					return false
-				}
-			}
-			continue
-		}
-		x, y := &a[i], &b[i]
-		for j, k := range x.bytes {
-			switch {
-			case k == byteNone || k == byteMisc:
-			case k != y.bytes[j]:
-				return false
-			}
-		}
-		if x.bytes[0] == byteSpill && !x.spill.covers(&y.spill, links) {
-			return false
-		}
-	}
-	return true
 }

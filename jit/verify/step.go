@@ -7,21 +7,21 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 )
 
-// step follows one instruction. It returns the state to go on with, which may be s itself, or nil
-// if the path ends; other paths go to x.work.
-func (x *explorer) step(s *state) (*state, error) {
+// step follows one instruction. It reports whether the path goes on; other paths go to x.work.
+func (x *explorer) step(s *state) (bool, error) {
 	in := x.p.Insns[s.pc]
 	f := s.top()
 	if x.strict {
 		if err := f.checkRead(in); err != nil && !(in.Op == bpf.OpExit && len(s.frames) > 1) {
-			return nil, err
+			return false, err
 		}
 	}
 	var err error
 	switch in.Class() {
 	case bpf.ClassALU, bpf.ClassALU64:
 		x.narrow[s.pc] = x.narrow[s.pc] || in.Class() == bpf.ClassALU64 && in.Op&0xf0 != bpf.ALUMov && f.regs[in.Dst].typed == inArena
-		err = x.alu(f, in)
+		x.needsOffset(s, in)
+		x.alu(f, in)
 	case bpf.ClassLD:
 		x.loadConst(s, f, in)
 	case bpf.ClassLDX:
@@ -35,7 +35,20 @@ func (x *explorer) step(s *state) (*state, error) {
 		return x.jump(s, f, in)
 	}
 	s.pc += in.Width()
-	return s, err
+	return true, err
+}
+
+// needsOffset: what a number added to an address is counts (adjust_reg_min_max_vals).
+func (x *explorer) needsOffset(s *state, in bpf.Insn) {
+	if in.Op&bpf.SrcReg == 0 || in.Dst > 10 || in.Op&0xf0 == bpf.ALUMov || in.Op&0xf0 == bpf.ALUEnd {
+		return
+	}
+	switch d, n := &s.top().regs[in.Dst], &s.top().regs[in.Src]; {
+	case d.isPointer() && n.kind == kindNumber:
+		x.needs(s, in.Src)
+	case n.isPointer() && d.kind == kindNumber:
+		x.needs(s, in.Dst)
+	}
 }
 
 // checkRead fails if an instruction other than a call reads a register that was not written. The caller
@@ -53,7 +66,7 @@ func (f *frameState) checkRead(in bpf.Insn) error {
 	return nil
 }
 
-func (x *explorer) alu(f *frameState, in bpf.Insn) error {
+func (x *explorer) alu(f *frameState, in bpf.Insn) {
 	op, wide := in.Op&0xf0, in.Class() == bpf.ClassALU64
 	d := &f.regs[in.Dst]
 	var src value
@@ -64,7 +77,7 @@ func (x *explorer) alu(f *frameState, in bpf.Insn) error {
 	}
 	if in.Dst > 10 {
 		*d = unknownNumber() // the verifier's own registers are never followed
-		return nil
+		return
 	}
 	if x.arena && x.makesArena(in, d) {
 		defer func() { d.typed = inArena }()
@@ -76,7 +89,7 @@ func (x *explorer) alu(f *frameState, in bpf.Insn) error {
 	case op == bpf.ALUNeg:
 		if !r.Overflow || !d.isConstOrNumber() {
 			*d = unknownNumber()
-			return nil
+			return
 		}
 		*d = number(constScalar(0).alu(bpf.ALUSub, d.num, wide, false, r))
 	case op == bpf.ALUEnd && r.SwapBits && d.kind == kindNumber:
@@ -90,7 +103,6 @@ func (x *explorer) alu(f *frameState, in bpf.Insn) error {
 	default:
 		x.numberAlu(d, in, src, op, wide)
 	}
-	return nil
 }
 
 func (v *value) isConstOrNumber() bool { return v.kind == kindNumber }
@@ -281,6 +293,7 @@ func (x *explorer) read(s *state, base value, in bpf.Insn, signed bool) (value, 
 	if err := x.touch(g.fn, lo, hi+int64(size)); err != nil {
 		return unknownNumber(), err
 	}
+	x.reads(s, int(base.frame), slotBits(lo, hi+int64(size)))
 	if lo != hi {
 		if hi-lo <= maxStack && g.allZero(lo, hi+int64(size)) {
 			return number(constScalar(0)), nil
@@ -292,6 +305,9 @@ func (x *explorer) read(s *state, base value, in bpf.Insn, signed bool) (value, 
 	}
 	if slot := g.slotOf(lo, false); slot != nil && x.rules.SpillAny && slot.spilled() >= size && slot.spill.kind == kindNumber && byteOf(lo) == 0 {
 		x.link(&slot.spill)
+	}
+	if slot := g.slotOf(lo, false); slot != nil && slot.spilled() > 0 {
+		x.now.frame, x.now.slot = base.frame, int8((-lo-1)/8)
 	}
 	return g.load(lo, size, signed, x.rules), nil
 }
@@ -327,6 +343,15 @@ func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v value, imm b
 	}
 	if v.kind == kindNone {
 		v = unknownNumber()
+	}
+	if lo >= -maxStack && lo < 0 {
+		x.now.frame, x.now.slot = base.frame, int8((-lo-1)/8)
+		if size == 8 && byteOf(lo) == 0 {
+			g.written |= 1 << x.now.slot
+		}
+	}
+	if !imm && v.isConst() && v.num.umin == 0 && !g.keeps(lo, size, &v, imm, x.rules) {
+		x.needs(s, in.Src) // the slot is known to be zero
 	}
 	g.store(lo, size, v, imm, x.rules)
 	return nil

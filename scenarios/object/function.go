@@ -5,6 +5,7 @@ package object
 import (
 	"slices"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/tcsim/tcsim/jit/bpf"
@@ -19,6 +20,18 @@ func (l *linker) functionTypes() map[int]*btf.Func {
 		}
 	}
 	return out
+}
+
+// tags are the declaration tags of a program's function.
+func tags(p *ebpf.ProgramSpec) []string {
+	if len(p.Instructions) == 0 {
+		return nil
+	}
+	f := btf.FuncMetadata(&p.Instructions[0])
+	if f == nil {
+		return nil
+	}
+	return f.Tags
 }
 
 // kfunc returns the index of a kernel function among those that the program calls.

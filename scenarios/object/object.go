@@ -31,6 +31,7 @@ type File struct {
 	Maps     []bpf.Map
 	Programs []bpf.Program    // by name; their Maps are File.Maps
 	Sections []string         // of each program, such as "tc/ingress"
+	Tags     [][]string       // of each program: the declaration tags of its function
 	Slots    []scenarios.Slot // prog arrays as declared
 	Values   []scenarios.Stored
 	Inner    []scenarios.Inner // maps of maps as declared
@@ -142,6 +143,9 @@ func (f *File) LeftOut() []error {
 	}
 	return out
 }
+
+// LeftOutOf says why program i is not modelled, nil if it is.
+func (f *File) LeftOutOf(i int) error { return f.progErrs[i] }
 
 // checkELF refuses what is no BPF object file for a machine such as the emulated one.
 func checkELF(data []byte) (*elf.File, error) {

@@ -45,6 +45,7 @@ func (r *reader) readPrograms() {
 		}
 		r.file.Programs = append(r.file.Programs, prog)
 		r.file.Sections = append(r.file.Sections, p.SectionName)
+		r.file.Tags = append(r.file.Tags, tags(p))
 		r.file.progErrs = append(r.file.progErrs, errors.Join(errs...))
 	}
 }

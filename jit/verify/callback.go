@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package verify
+
+import "github.com/tcsim/tcsim/jit/bpf"
+
+// callbacks are the helpers that call a function of the program before they return: the argument that is the
+// function, and the argument of the helper that is handed to it as its argument number gets.
+var callbacks = map[int32]struct{ fn, context, gets uint8 }{
+	164: {2, 3, 4}, // for_each_map_elem(map, fn, context, flags): fn(map, key, value, context)
+	180: {3, 4, 3}, // find_vma(task, address, fn, context, flags): fn(task, vma, context)
+	181: {2, 3, 2}, // loop(number, fn, context, flags): fn(index, context)
+	209: {2, 3, 2}, // user_ringbuf_drain(map, fn, context, flags): fn(dynptr, context)
+}
+
+// callingHelper returns the number of the helper in callbacks that an instruction calls.
+func (x *explorer) callingHelper(in bpf.Insn) (n int32, ok bool) {
+	if in.Op != bpf.OpCall || in.Src != 0 {
+		return 0, false
+	}
+	n, _, ok = findHelper(x.p, in.Imm)
+	return n, ok && callbacks[n].fn != 0
+}
+
+// callback follows the function that a helper calls. Since 6.7 it is one more path, which comes back to the call
+// of the helper; before, the path goes through the function once. It reports whether s is in the function now
+// (push_callback_call).
+func (x *explorer) callback(s *state, helper int32) (bool, error) {
+	how := callbacks[helper]
+	fn := s.top().regs[how.fn]
+	if fn.kind != kindFunc || int(fn.mapIdx) >= len(x.fnAt) || int(fn.mapIdx) < 0 {
+		return false, nil
+	}
+	to := bpf.InsnIndex(fn.mapIdx)
+	args := x.callbackArgs(s, helper)
+	if x.rules.CallbackOnce {
+		caller := s.top()
+		for r := range 6 {
+			caller.regs[r] = value{}
+		}
+		callee, err := x.enter(s, to, s.pc+1)
+		if err != nil {
+			return false, err
+		}
+		callee.regs, callee.callback = args, true
+		callee.regs[10] = value{kind: kindStack, frame: uint8(len(s.frames) - 1), num: constScalar(0)}
+		return true, nil
+	}
+	if n := &s.top().regs[1]; helper == helperLoop {
+		x.needs(s, 1)
+		if n.kind == kindNumber && s.top().iterations >= n.num.umax {
+			s.top().iterations = 0
+			return false, nil // it has been called as often as it may be
+		}
+	}
+	c := x.fork(s, s.pc)
+	c.rounds++
+	c.top().iterations++
+	s.top().iterations = 0
+	callee, err := x.enter(c, to, s.pc)
+	if err != nil {
+		return false, err
+	}
+	callee.regs, callee.callback, callee.again = args, true, true
+	callee.regs[10] = value{kind: kindStack, frame: uint8(len(c.frames) - 1), num: constScalar(0)}
+	return false, nil
+}
+
+// callbackArgs are the registers that the function called by a helper begins with.
+func (x *explorer) callbackArgs(s *state, helper int32) (regs [numRegs]value) {
+	how := callbacks[helper]
+	caller := &s.top().regs
+	for r := uint8(1); r < how.gets; r++ {
+		regs[r] = pointer(kindPointer)
+		if !x.submitted {
+			regs[r] = unknownNumber()
+		}
+	}
+	switch helper {
+	case helperLoop:
+		regs[1] = unknownNumber()
+	case 164:
+		regs[1] = caller[1]
+		if m := caller[1]; m.kind == kindMap && x.submitted {
+			regs[3] = pointer(kindMapValue)
+			regs[3].mapIdx = m.mapIdx
+		}
+	case 180:
+		regs[1] = caller[1]
+	}
+	regs[how.gets] = caller[how.context]
+	return regs
+}

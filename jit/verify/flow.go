@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package verify
+
+import "github.com/tcsim/tcsim/jit/bpf"
+
+// findJoins marks the slots at which paths are compared (mark_prune_point): jumps, where they lead, and calls
+// of functions.
+func (x *explorer) findJoins() {
+	mark := func(i bpf.InsnIndex) {
+		if int(i) < len(x.join) {
+			x.join[i] = true
+		}
+	}
+	for _, f := range x.funcs {
+		mark(f.Start)
+	}
+	for i := bpf.InsnIndex(0); int(i) < len(x.p.Insns); i += x.p.Insns[i].Width() {
+		in := x.p.Insns[i]
+		fall, to, jumps := flow(x.p.Insns, i)
+		if jumps {
+			mark(to)
+			if fall {
+				mark(i)
+			}
+		}
+		if in.IsSubCall() {
+			mark(i)
+			mark(i + 1)
+		}
+		if x.forced[i] = x.why(in); x.forced[i] != noReason {
+			mark(i)
+			mark(i + 1)
+		}
+	}
+}
+
+// why says why every path leaves a checkpoint at an instruction (mark_force_checkpoint).
+func (x *explorer) why(in bpf.Insn) reason {
+	switch {
+	case in.Op == bpf.ClassJmp|bpf.JmpCond, iteratorNext(x.p.Kfunc(in)):
+		return nextRound
+	case in.Op == bpf.OpCall && in.Src == 0:
+		if n, _, ok := findHelper(x.p, in.Imm); ok && callbacks[n].fn != 0 {
+			return calling
+		}
+	}
+	return noReason
+}
+
+// findLive computes which registers are read before they are written, per slot.
+func (x *explorer) findLive() {
+	x.liveIn = make([]uint16, len(x.p.Insns))
+	for changed := true; changed; {
+		changed = false
+		for i := bpf.InsnIndex(len(x.p.Insns)) - 1; i >= 0; i-- {
+			in := x.p.Insns[i]
+			if i > 0 && x.p.Insns[i-1].IsLdImm64() && in.Op == 0 {
+				continue
+			}
+			fall, to, ok := flow(x.p.Insns, i)
+			var out uint16
+			if ok {
+				out |= x.liveIn[to]
+			}
+			if n := i + in.Width(); fall && int(n) < len(x.liveIn) {
+				out |= x.liveIn[n]
+			}
+			reads, writes := x.regUse(in)
+			if l := out&^writes | reads; l != x.liveIn[i] {
+				x.liveIn[i] = l
+				changed = true
+			}
+		}
+	}
+}
+
+// regUse is Insn.RegUse, where a helper reads only its arguments.
+func (x *explorer) regUse(in bpf.Insn) (reads, writes uint16) {
+	reads, writes = in.RegUse()
+	if in.Op == bpf.OpCall && in.Src == 0 {
+		if n, spec, ok := findHelper(x.p, in.Imm); ok {
+			args := helperArgs[n]
+			if n == 0 {
+				args = spec.arguments()
+			}
+			reads = 1<<(len(args)+1) - 2
+		}
+	}
+	return reads, writes
+}
+
+// flow returns where control goes from a slot: on to the next instruction, to a target, or both.
+func flow(insns []bpf.Insn, i bpf.InsnIndex) (fall bool, to bpf.InsnIndex, jumps bool) {
+	in := insns[i]
+	switch c := in.Class(); {
+	case c != bpf.ClassJmp && c != bpf.ClassJmp32:
+		return true, 0, false
+	case in.Op == bpf.OpExit:
+		return false, 0, false
+	case in.Op == bpf.OpCall || in.Op == bpf.OpTailCall || in.Op == bpf.OpCallX:
+		return true, 0, false
+	case in.Op&0xf0 == bpf.JmpJA && c == bpf.ClassJmp32:
+		return false, i + 1 + bpf.InsnIndex(in.Imm), true
+	case in.Op&0xf0 == bpf.JmpJA:
+		return false, i + 1 + bpf.InsnIndex(in.Off), true
+	}
+	return true, i + 1 + bpf.InsnIndex(in.Off), true
+}

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package verify
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tcsim/tcsim/jit/bpf"
+)
+
+// A path leaves checkpoints: copies of its state, which later paths to the same instruction are compared
+// with. A path ends where everything that can happen from there has been followed from a checkpoint
+// (is_state_visited). What matters of a checkpoint is found out by following it: stack slots that are read,
+// and numbers on which a decision depends. So a checkpoint counts the paths from it that have not ended,
+// and each path remembers its instructions since its last checkpoint, to be walked back (precise.go).
+
+// path is what a state is besides registers and stack.
+type path struct {
+	parent *state // the checkpoint that the path passed last
+	shared int    // how many frames are the same calls as in parent
+	past   []past // instructions since parent
+	depth  int    // checkpoints on the path
+	// rounds counts loops that were entered once more although nothing may have changed: by may_goto, by an
+	// iterator or by a helper that calls a function.
+	rounds int
+
+	// The others are of checkpoints.
+
+	branches     int // paths from here that have not ended
+	hits, misses int
+	// loop is the checkpoint at the head of a loop that leads here again, while that is being followed: till
+	// then it is not known what matters.
+	loop *state
+	// back are the ends of paths that led to this head of a loop, or into its loop.
+	back []backEdge
+}
+
+// backEdge is a path that ended because a checkpoint covers its last state, while that is being followed.
+type backEdge struct{ last, covered *state }
+
+// Numbers of is_state_visited: a checkpoint is made after so many jumps and instructions, in a loop after
+// more, and where the past has grown to some length.
+const (
+	checkJumps, checkInsns = 2, 8
+	loopJumps, loopSteps   = 20, 100
+	maxPast                = 200
+	// manyMisses and someMisses bound how often a checkpoint may be compared in vain.
+	manyMisses, someMisses = 64, 3
+)
+
+// maxSeen is how many checkpoints an instruction of a program has that is not to be refused: beyond it
+// numbers are forgotten, so that the exploration ends soon.
+const maxSeen = 200
+
+// maxWaiting is BPF_COMPLEXITY_LIMIT_JMP_SEQ: how many paths may wait to be followed.
+const maxWaiting = 8192
+
+var errEndless = errors.New("infinite loop detected")
+
+// prune reports whether s need not be followed, and may leave a checkpoint of it.
+func (x *explorer) prune(s *state) (bool, error) {
+	force := x.forced[s.pc] != noReason || !x.strict || len(s.past) > maxPast
+	add := force || x.jumps-x.lastJumps >= checkJumps && x.steps-x.lastSteps >= checkInsns
+	x.dropSingleLinks(s)
+	list := x.seen[s.pc]
+	for i := len(list) - 1; i >= 0; i-- {
+		old := list[i]
+		hit, err := x.meets(old, s)
+		if err != nil {
+			return false, err
+		}
+		if hit {
+			old.hits++
+			x.covered(old, s)
+			return true, nil
+		}
+		if old.branches > 0 && !force && x.jumps-x.lastJumps < loopJumps && x.steps-x.lastSteps < loopSteps {
+			add = false
+		}
+		if add {
+			old.misses++
+		}
+		bound := someMisses
+		if x.forced[s.pc] != noReason && old.branches > 0 {
+			bound = manyMisses
+		}
+		if old.misses > old.hits*bound+bound && x.strict {
+			list = append(list[:i], list[i+1:]...)
+			x.stats.Alive--
+		}
+	}
+	if add {
+		if !x.strict && len(list) >= maxSeen {
+			s.widen()
+		}
+		list = append(list, x.checkpoint(s))
+	}
+	x.seen[s.pc] = list
+	return false, nil
+}
+
+// meets reports whether old covers s.
+func (x *explorer) meets(old, s *state) (bool, error) {
+	if old.branches == 0 {
+		how := enough
+		if old.loop != nil && old.loop.branches > 0 {
+			how = within
+		}
+		return x.covers(old, s, how), nil
+	}
+	if why := x.forced[s.pc]; why != noReason {
+		return (why == calling || old.rounds != s.rounds) && x.covers(old, s, within), nil
+	}
+	if !x.strict {
+		return x.covers(old, s, within), nil
+	}
+	if old.rounds == s.rounds && x.covers(old, s, same) {
+		return false, fmt.Errorf("insn %d (%s): %w", s.pc, bpf.TextAt(x.p.Insns, s.pc), errEndless)
+	}
+	return false, nil
+}
+
+// checkpoint leaves a copy of s, which goes on from it.
+func (x *explorer) checkpoint(s *state) *state {
+	c := x.clone(s)
+	c.past, s.past = s.past, x.newPast()
+	c.branches = 1
+	for i := range s.frames {
+		s.frames[i].written = 0
+	}
+	s.parent, s.shared, s.depth = c, len(s.frames), c.depth+1
+	x.lastJumps, x.lastSteps = x.jumps, x.steps
+	x.stats.States++
+	x.stats.Alive++
+	x.stats.PeakStates = max(x.stats.PeakStates, x.stats.Alive)
+	return c
+}
+
+// covered ends s, which old covers: what matters of old matters of s.
+func (x *explorer) covered(old, s *state) {
+	head := old
+	if old.branches == 0 {
+		head = old.loop
+		x.inherit(old, s)
+	}
+	if head == nil || head.branches == 0 {
+		return
+	}
+	for c := s.parent; c != nil && c != head.parent; c = c.parent {
+		if c != head && (c.loop == nil || c.loop.branches == 0 || c.loop.depth > head.depth) {
+			c.loop = head
+		}
+	}
+	head.back = append(head.back, backEdge{x.clone(s), old})
+}
+
+// inherit makes what matters of old matter of the path to s. It reports whether that was news.
+func (x *explorer) inherit(old, s *state) bool {
+	x.news = false
+	m := &x.mask
+	*m = marks{}
+	for i := range old.frames {
+		f := &old.frames[i]
+		x.reads(s, i, f.read)
+		for r := range f.regs {
+			if f.regs[r].precise {
+				m.add(i, r)
+			}
+		}
+		for j := range f.stack {
+			if f.stack[j].spill.precise && f.stack[j].bytes[0] == byteSpill {
+				m.at[i].slots |= 1 << j
+				m.used |= 1 << i
+			}
+		}
+	}
+	x.walkBack(s, m)
+	return x.news
+}
+
+// ended notes that a path is over (update_branch_counts).
+func (x *explorer) ended(s *state) {
+	for c := s.parent; c != nil; c = c.parent {
+		if c.branches--; c.branches > 0 {
+			return
+		}
+		x.complete(c)
+	}
+}
+
+// complete: all paths from c have ended.
+func (x *explorer) complete(c *state) {
+	if len(c.back) > 0 && c.loop != nil && c.loop.branches > 0 {
+		c.loop.back = append(c.loop.back, c.back...)
+		c.back = nil
+	}
+	for again := true; again; { // propagate_backedges
+		again = false
+		for _, b := range c.back {
+			again = x.inherit(b.covered, b.last) || again
+		}
+	}
+	c.back = nil
+	if c.loop == nil || c.loop.branches == 0 {
+		c.past = nil
+	}
+}
+
+// fork is a copy of s to be followed later.
+func (x *explorer) fork(s *state, to bpf.InsnIndex) *state {
+	c := x.clone(s)
+	c.past = append(append(x.newPast(), s.past...), x.now)
+	c.pc = to
+	if c.parent != nil {
+		c.parent.branches++
+	}
+	x.work = append(x.work, c)
+	x.tooMany = x.tooMany || len(x.work) > maxWaiting
+	return c
+}
+
+// clone copies a state but for its past, which is shared.
+func (x *explorer) clone(s *state) *state {
+	var c *state
+	if n := len(x.spare); n > 0 {
+		c, x.spare = x.spare[n-1], x.spare[:n-1]
+	} else {
+		c = &state{}
+	}
+	frames := c.frames[:0]
+	for i := range s.frames {
+		var stack []slot
+		if i < cap(frames) {
+			stack = frames[:i+1][i].stack[:0]
+		}
+		frames = append(frames, s.frames[i])
+		f := &frames[i]
+		f.stack, f.read = append(stack, s.frames[i].stack...), 0
+	}
+	c.pc, c.frames = s.pc, frames
+	c.path = path{parent: s.parent, shared: s.shared, past: s.past, depth: s.depth, rounds: s.rounds}
+	return c
+}
+
+// release keeps the memory of a state that nothing refers to any more.
+func (x *explorer) release(s *state) {
+	if len(x.spare) < 64 {
+		s.path = path{}
+		x.spare = append(x.spare, s)
+	}
+}
+
+func (x *explorer) newPast() []past { return make([]past, 0, 16) }
+
+// previous finds the last checkpoint of the loop that leads to slot at again (find_prev_entry).
+func (x *explorer) previous(s *state, at bpf.InsnIndex) *state {
+	list := x.seen[at]
+next:
+	for i := len(list) - 1; i >= 0; i-- {
+		c := list[i]
+		if c.branches == 0 || len(c.frames) != len(s.frames) || c == s.parent && len(s.past) == 0 {
+			continue
+		}
+		for j := range c.frames {
+			if c.frames[j].ret != s.frames[j].ret || c.frames[j].fn != s.frames[j].fn {
+				continue next
+			}
+		}
+		return c
+	}
+	return nil
+}
+
+// forget makes numbers unknown that changed since the last round of a loop and on which nothing has depended
+// so far (widen_imprecise_scalars).
+func (x *explorer) forget(old, s *state) {
+	if old == nil {
+		return
+	}
+	loosen := func(v, n *value) {
+		if v.kind == kindNumber && n.kind == kindNumber && !v.precise && v.typed == n.typed && (v.num != n.num || v.link != n.link) {
+			typed := n.typed
+			*n = unknownNumber()
+			n.typed = typed
+		}
+	}
+	for i := range s.frames {
+		f, g := &old.frames[i], &s.frames[i]
+		for r := range 10 {
+			loosen(&f.regs[r], &g.regs[r])
+		}
+		for j := range min(len(f.stack), len(g.stack)) {
+			a, b := &f.stack[j], &g.stack[j]
+			if a.bytes[0] == byteSpill && b.bytes[0] == byteSpill {
+				loosen(&a.spill, &b.spill)
+			}
+		}
+	}
+}
+
+// widen forgets all numbers, so that exploration ends on any program. The verifier never needs it:
+// it refuses what it cannot follow in full.
+func (s *state) widen() {
+	s.everyValue(func(v *value) {
+		if v.kind == kindNumber {
+			*v = unknownNumber()
+		}
+	})
+}
+
+// dropSingleLinks removes links of values that nothing else is linked to.
+func (x *explorer) dropSingleLinks(s *state) {
+	if x.links == 0 {
+		return
+	}
+	var count [64]uint8
+	s.everyValue(func(v *value) {
+		if v.link != 0 {
+			if n := &count[v.link%64]; *n < 255 {
+				*n++
+			}
+		}
+	})
+	s.everyValue(func(v *value) {
+		if v.link != 0 && count[v.link%64] == 1 {
+			v.link, v.delta, v.plus = 0, 0, false
+		}
+	})
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package verify
+
+import (
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/kernels"
+)
+
+// Stats are figures of a verification, as the kernel's log has them.
+type Stats struct {
+	Insns      int // instructions followed
+	States     int // checkpoints
+	PeakStates int // most checkpoints at one time
+	Alive      int // checkpoints at the end
+	// Stack is how many bytes of BPF stack the deepest chain of calls uses, as the kernel counts them.
+	Stack int32
+}
+
+// Check says whether the target's kernel takes a program as users write it, with the figures up to where it
+// was refused. The error is the reason.
+func Check(p *bpf.Program, t *kernels.Kernel) (Stats, error) {
+	x, stack, err := accept(p, t)
+	if x == nil {
+		return Stats{}, err
+	}
+	x.stats.Insns, x.stats.Stack = min(x.steps, maxSteps), stack
+	return x.stats, err
+}
+
+// accept explores a program as the verifier does before it rewrites it. The explorer is nil if not even that
+// began; stack is of the deepest chain of calls.
+func accept(p *bpf.Program, t *kernels.Kernel) (x *explorer, stack int32, err error) {
+	funcs, err := checkForm(p, 11)
+	if err == nil && !t.Verifier.Lenient {
+		err = checkReach(p)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	folded := p
+	if t.Verifier.FoldBranches {
+		folded = foldBranches(p)
+	}
+	x = newExplorer(folded, t, funcs)
+	x.submitted, x.strict = true, !t.Verifier.Lenient
+	if err := x.run(); err != nil {
+		return x, 0, err
+	}
+	stack, err = checkDepth(p, &t.Verifier, x.funcs)
+	if t.Verifier.Lenient {
+		err = nil
+	}
+	return x, stack, err
+}
