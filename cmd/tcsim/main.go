@@ -169,7 +169,7 @@ func newApp(e env) *cli.Command {
 		OnUsageError:   usage,
 		Action:         func(_ context.Context, cmd *cli.Command) error { return cli.ShowAppHelp(cmd) },
 		Commands: []*cli.Command{
-			e.runCommand(), e.graphCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(), e.exploreCommand(), e.matrixCommand(),
+			e.runCommand(), e.verifyCommand(), e.graphCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(), e.exploreCommand(), e.matrixCommand(),
 			e.captureCommand(), e.checkKernelCommand(), e.conformCommand(), e.replayCommand(), e.importCommand(), e.pluginCommand(), e.doctorCommand(),
 			e.cyclesCommand(), e.vmCommand(),
 			e.countCommand(), e.worstCommand(), e.fuzzCommand(), e.reportCommand(), e.workerCommand(),

@@ -9,12 +9,12 @@ import (
 
 // Stats are figures of a verification, as the kernel's log has them.
 type Stats struct {
-	Insns      int // instructions followed
-	States     int // checkpoints
-	PeakStates int // most checkpoints at one time
-	Alive      int // checkpoints at the end
+	Insns      int `json:"insns"`       // instructions followed
+	States     int `json:"states"`      // checkpoints
+	PeakStates int `json:"peak_states"` // most checkpoints at one time
+	Alive      int `json:"-"`           // checkpoints at the end
 	// Stack is how many bytes of BPF stack the deepest chain of calls uses, as the kernel counts them.
-	Stack int32
+	Stack int32 `json:"stack"`
 }
 
 // Check says whether the target's kernel takes a program as users write it, with the figures up to where it

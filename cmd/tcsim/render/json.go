@@ -9,6 +9,7 @@ import (
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/scenarios/callgraph"
+	"github.com/tcsim/tcsim/scenarios/verdicts"
 )
 
 // Schema names the form of an object and its version; the version changes when a field goes or
@@ -35,6 +36,7 @@ const (
 	SchemaRun           Schema = "tcsim.run/v1"
 	SchemaStack         Schema = "tcsim.stack/v1"
 	SchemaTrace         Schema = "tcsim.trace/v1"
+	SchemaVerify        Schema = "tcsim.verify/v1"
 	SchemaVM            Schema = "tcsim.vm/v1"
 	SchemaWorst         Schema = "tcsim.worst/v1"
 )
@@ -52,6 +54,12 @@ func JSON(w io.Writer, object any) error {
 type Run struct {
 	Results []RunRow `json:"results"`
 	Schema  Schema   `json:"schema"`
+}
+
+// Verdicts is the object of tcsim verify.
+type Verdicts struct {
+	Results []verdicts.Row `json:"results"`
+	Schema  Schema         `json:"schema"`
 }
 
 // Trace is the object of tcsim trace, and of the --trace of other commands.

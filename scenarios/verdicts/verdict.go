@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-// Package verdict asks whether kernels take programs, and what it costs their verifiers to find out. It runs
+// Package verdicts asks whether kernels take programs, and what it costs their verifiers to find out. It runs
 // nothing.
 //
-//	for _, row := range verdict.File(file, nil, target) { ... }
-package verdict
+//	for _, row := range verdicts.File(file, nil, target) { ... }
+package verdicts
 
 import (
 	"time"
@@ -83,4 +83,45 @@ func one(p *bpf.Program, t *jit.Target) Row {
 		r.Verdict, r.Reason = Refused, err.Error()
 	}
 	return r
+}
+
+// Load judges the programs of an object file or a scenario, or of an object file those that the entry leads to.
+func Load(path string, opt object.Options, ts []*jit.Target) ([]Row, error) {
+	var out []Row
+	if object.IsFile(path) && opt.Entry == "" {
+		f, err := object.Open(path, opt.Read)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range ts {
+			rows, err := File(f, opt.Fill, t)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, rows...)
+		}
+		return out, nil
+	}
+	b, err := object.Load(path, opt)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range ts {
+		out = append(out, Built(b, t)...)
+	}
+	return out, nil
+}
+
+// Outcome is the verdict on all rows: a refusal outweighs what is not modelled.
+func Outcome(rows []Row) Kind {
+	out := Accepted
+	for i := range rows {
+		switch k := rows[i].Verdict; {
+		case k == Refused:
+			return Refused
+		case k != Accepted:
+			out = k
+		}
+	}
+	return out
 }

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/scenarios/verdicts"
+)
+
+func (e env) verifyCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "verify",
+		Usage:     "say which programs kernels take, and what that costs their verifiers",
+		ArgsUsage: "SCENARIO|FILE.o",
+		Description: "Prints for each program and target the verdict, the instructions that the verifier follows, the\n" +
+			"states that it keeps, the stack of the deepest chain of calls and the program's size, and the reason\n" +
+			"of each refusal. --sort and --filter take a column: --sort -insns, --filter 'insns>1000'.\n\n" +
+			"Examples:\n   tcsim verify fixtures/objects/loops.o --target 6.1,6.12 --sort -insns\n\n" + exitCodesInHelp,
+		Flags: []cli.Flag{
+			targetFlag(false), entryFlag(), fillFlag(), btfFlag(), typeFlag(), sizeFlag(), setFlag(), jsonFlag(),
+			&cli.StringFlag{Name: "sort", Usage: "order by a `COLUMN`, -COLUMN from high to low"},
+			&cli.StringSliceFlag{Name: "filter", Usage: "only rows of which a `CONDITION` such as verdict=refused or program~xdp is true"},
+			&cli.BoolFlag{Name: "csv", Usage: "print CSV"},
+			&cli.BoolFlag{Name: "time", Usage: "print how long the analysis took"},
+		},
+		Action: e.verify,
+	}
+}
+
+func (e env) verify(_ context.Context, cmd *cli.Command) error {
+	if cmd.NArg() != 1 {
+		return badUsage("verify takes one scenario or object file, found %d arguments (see tcsim verify --help)", cmd.NArg())
+	}
+	opt, err := objectOptions(cmd)
+	if err != nil {
+		return err
+	}
+	ts, err := e.targets(cmd.StringSlice("target"), 0)
+	if err != nil {
+		return err
+	}
+	rows, err := verdicts.Load(cmd.Args().First(), opt, ts)
+	if err != nil {
+		return badInput(err)
+	}
+	outcome := verdicts.Outcome(rows)
+	table := verdicts.NewTable(rows, cmd.Bool("time"))
+	for _, f := range cmd.StringSlice("filter") {
+		err = errors.Join(err, table.Filter(f))
+	}
+	if by := cmd.String("sort"); by != "" {
+		err = errors.Join(err, table.Sort(by))
+	}
+	switch {
+	case err != nil:
+		return badInput(err)
+	case cmd.Bool("json"):
+		err = render.JSON(e.stdout, render.Verdicts{Results: table.Rows, Schema: render.SchemaVerify})
+	case cmd.Bool("csv"):
+		err = table.CSV(e.stdout)
+	default:
+		err = table.Text(e.stdout)
+	}
+	switch {
+	case err != nil:
+		return err
+	case outcome == verdicts.Refused:
+		return errFailed
+	case outcome == verdicts.NotModeled:
+		return fmt.Errorf("%w: some programs, see above", kernels.ErrUnsupported)
+	}
+	return nil
+}
