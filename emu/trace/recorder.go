@@ -177,8 +177,8 @@ func (r *Recorder) StackAt(rip, rsp image.Addr) []Activation {
 		return []Activation{{N: 1, Fn: f, Top: rsp, RBP: f.FrameBase(rsp)}} // about to be entered
 	case n > 0 && acts[n-1].Top < rsp:
 		return acts[:n-1]
-	case r.popped.Fn != nil && r.popped.Top == rsp && rip == r.poppedAt:
-		return append(acts, r.popped)
+	case r.popped.Fn != nil && r.popped.Top == rsp && rip == r.poppedAt && (n == 0 || acts[n-1].Top > rsp):
+		return append(acts, r.popped) // not one that returned from there before
 	}
 	return acts
 }

@@ -43,6 +43,9 @@ func TestFilm(t *testing.T) {
 					}
 					i++
 					ev := st.Event
+					if st.Layout == nil {
+						t.Errorf("%s on %s: event %d: %s", name, on, i, st.Why)
+					}
 					if ev.No != uint64(i) || ev.RIP != st.RIP && ev.Kind.String() != "poke" {
 						t.Errorf("%s on %s: still %d is of event %d at %#x, which is at %#x", name, on, i, ev.No, st.RIP, ev.RIP)
 					}
