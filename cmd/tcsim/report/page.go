@@ -93,6 +93,8 @@ func (r *Report) Write(w io.Writer) error {
 		ID     string `json:"id"`
 		Target string `json:"target"`
 		Runs   int    `json:"runs"`
+		Broken int    `json:"broken,omitempty"` // number of the run that breaks an invariant
+		Bad    bool   `json:"bad,omitempty"`    // not as expected
 	}
 	type listed struct {
 		Name  string  `json:"name"`
@@ -105,7 +107,7 @@ func (r *Report) Write(w io.Writer) error {
 		for k, p := range s.Plays {
 			vs.Plays = append(vs.Plays, p.view())
 			id := fmt.Sprintf("play-%d-%d", n, k)
-			in.Plays = append(in.Plays, entry{id, p.Row.Target, len(p.Runs)})
+			in.Plays = append(in.Plays, entry{id, p.Row.Target, len(p.Runs), p.broken(), !p.Row.OK})
 			if err := v.add(id, p, r.opt.PageSize); err != nil {
 				return err
 			}
@@ -198,6 +200,16 @@ func (r *Report) matrix() *matrix {
 		return nil
 	}
 	return m
+}
+
+// broken is the number of the run that breaks an invariant, 0 if none does.
+func (p *play) broken() int {
+	for _, f := range p.Runs {
+		if f.Violation != nil {
+			return f.Number
+		}
+	}
+	return 0
 }
 
 // link is the address of a run in the page.

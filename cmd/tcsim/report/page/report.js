@@ -609,13 +609,23 @@
   // stepOf finds the step of a still.
   const stepOf = (k, still) => Math.max(0, steps.findIndex((p) => p[k] === still));
 
-  function violation() {
+  function violation(say) {
     const k = sides.findIndex((s) => s.reel.broken());
     if (k < 0) return;
     const still = sides[k].reel.run.opens;
     const page = Math.floor(still / sides[k].reel.run.page_size);
     if (page !== chosen.page) { chosen.page = page; open(); }
-    show(stepOf(k, still), true);
+    show(stepOf(k, still), say);
+  }
+
+  // begin chooses what the page opens with: a run that breaks an invariant, first of all one that the scenario does not expect.
+  function begin() {
+    const runs = index.flatMap((s, subject) => s.plays.filter((p) => p.runs > 0).map((p, at) => ({ subject, at, run: p.broken, bad: p.bad })));
+    const found = runs.find((r) => r.run && r.bad) || runs.find((r) => r.run) || { subject: Math.max(0, index.findIndex((s) => s.plays.some((p) => p.runs > 0))), at: 0, run: 1 };
+    chosen.subject = found.subject;
+    chosen.run = found.run - 1;
+    chosen.left = 0;
+    chosen.right = Math.max(1, found.at);
   }
 
   // follow goes where the page's address says.
@@ -633,8 +643,8 @@
       const [left, right] = params.get('targets').split(',');
       chosen.left = Math.max(0, has.indexOf(left));
       chosen.right = right === undefined ? -1 : has.indexOf(right);
-    } else if (first) {
-      chosen.right = 1;
+    } else if (first && !params.has('run')) {
+      begin();
     }
     const k = params.has('other') ? 1 : 0;
     const n = Number(params.get('event') || params.get('other')) || 0;
@@ -643,7 +653,8 @@
     if (!sides.length) return;
     if (!n || k >= sides.length) {
       show(0, false);
-      violation();
+      violation(false);
+      if (first && location.hash && byId(location.hash.slice(1))) byId(location.hash.slice(1)).scrollIntoView();
       return;
     }
     const reel = sides[k].reel;
@@ -662,14 +673,14 @@
     on('previous', 'click', () => show(chosen.step - 1, true));
     on('next', 'click', () => show(chosen.step + 1, true));
     on('last', 'click', () => show(steps.length - 1, true));
-    on('violation', 'click', violation);
+    on('violation', 'click', () => violation(true));
     for (const name of ['subject', 'run', 'left', 'right', 'page']) {
       on(name, 'change', () => {
         chosen[name] = Number(byId(name).value);
         if (name !== 'page') chosen.page = 0;
         open();
         show(0, true);
-        if (name !== 'page') violation();
+        if (name !== 'page') violation(true);
       });
     }
     document.addEventListener('keydown', (e) => {
@@ -678,7 +689,7 @@
       const far = { PageUp: -10, PageDown: 10 };
       if (e.key === 'ArrowLeft') show(chosen.step - 1, true);
       else if (e.key === 'ArrowRight') show(chosen.step + 1, true);
-      else if (e.key === 'v' && !byId('violation').hidden) violation();
+      else if (e.key === 'v' && !byId('violation').hidden) violation(true);
       else if (!inside && byId('stage').contains(document.activeElement) && far[e.key]) show(chosen.step + far[e.key], true);
       else return;
       e.preventDefault();
