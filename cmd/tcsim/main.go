@@ -22,6 +22,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/nearest"
+	"github.com/tcsim/tcsim/jit/source"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -74,6 +75,7 @@ type env struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	source.Within(ctx)
 	self, err := os.Executable()
 	if err != nil {
 		self = "" // then without

@@ -15,6 +15,7 @@ import (
 // that everything that is given a name is given it.
 type sourceFlags struct {
 	version string
+	config  string
 	extra   []string
 	noCache bool
 }
@@ -25,6 +26,10 @@ func (s *sourceFlags) flags() []cli.Flag {
 		&cli.StringFlag{
 			Name: "kernel-version", Destination: &s.version,
 			Usage: "of targets src:FILE.c: the kernel that the file is of, such as 6.12",
+		},
+		&cli.StringFlag{
+			Name: "kernel-config", Destination: &s.config,
+			Usage: "of targets src:...: the .config of the kernel, if it is not in the tree",
 		},
 		&cli.StringSliceFlag{
 			Name: "extra", Destination: &s.extra,
@@ -48,6 +53,9 @@ func (s *sourceFlags) complete(name string) (string, error) {
 		if spec.Version, err = source.ParseVersion(s.version); err != nil {
 			return "", err
 		}
+	}
+	if s.config != "" {
+		spec.Config = s.config
 	}
 	spec.Extra = append(spec.Extra, s.extra...)
 	spec.NoCache = spec.NoCache || s.noCache

@@ -16,14 +16,15 @@ import (
 
 // Requests of the code, as in runtime.c, in rax at a hlt.
 const (
-	askAlloc  = 1 + iota // an image: function, size, where the two addresses go
-	askPrint             // file, line, format with arguments
-	askWarn              // file, line, text
-	askBug               // the same, and there is no going on
-	askPerCPU            // a private stack: function, size
-	askPoke              // a comparison (size 0) or a write of code: address, bytes, size
-	askWait              // synchronize_rcu
-	askMemory            // the heap must reach to an address
+	askAlloc   = 1 + iota // an image: function, size, where the two addresses go
+	askPrint              // file, line, format with arguments
+	askWarn               // file, line, text
+	askBug                // the same, and there is no going on
+	askPerCPU             // a private stack: function, size
+	askPoke               // a comparison (size 0) or a write of code: address, bytes, size
+	askWait               // synchronize_rcu
+	askMemory             // the heap must reach to an address
+	askUnknown            // a name that nothing declares is used: file, line, name
 )
 
 // The budget of a request, in pieces of code that a jump ends: many times what any program of the captures
@@ -277,6 +278,10 @@ func (g *guest) answer(regs *[16]uint64, rip image.Addr) error {
 		}
 	case ask == askPrint, ask == askWarn, ask == askBug:
 		return g.say(ask, image.Addr(a), b, image.Addr(c))
+	case ask == askUnknown:
+		file, err := g.text(image.Addr(a))
+		name, nerr := g.text(image.Addr(c))
+		return errors.Join(err, nerr, &CrashError{fmt.Sprintf("the JIT uses %s in %s:%d, which tcsim does not know", name, file, b), g.messages, true})
 	case ask == askPerCPU:
 		at, err := g.percpu(int(a), b)
 		g.err = errors.Join(g.err, err)

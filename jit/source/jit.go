@@ -30,6 +30,8 @@ type Options struct {
 	Cache string
 	// Config are further configuration options, such as "CONFIG_X": "1".
 	Config map[string]string
+
+	told *told // what the tree told when the target was adapted to it, nil if it was not
 }
 
 // JIT is the JIT of a kernel's source, compiled for one target: a jit.Emitter. It is safe for concurrent use.
@@ -81,7 +83,11 @@ func prepare(tree Tree, t *jit.Target, opts Options) (*prepared, error) {
 			return nil, err
 		}
 	}
-	facts, err := ReadFacts(tree, text, v, t)
+	is := opts.told
+	if is == nil {
+		is = &told{}
+	}
+	facts, err := readFacts(tree, text, v, t, is)
 	if err != nil {
 		return nil, err
 	}

@@ -25,8 +25,8 @@ import (
 // Prefix begins the names of targets whose code the JIT of a kernel's source makes: "src:TREE",
 // "src:TREE@REVISION", "src:FILE.c". Features of the kernel follow, each after a hyphen or, where the name
 // of a folder ends like one, after a plus sign; then what a URL has behind a question mark: version (of the
-// kernel), base (the target that everything but code is taken from), extra (a C file, may be repeated) and
-// cache=no.
+// kernel), base (the target that everything but code is taken from), config (a .config), extra (a C file, may be
+// repeated) and cache=no.
 const Prefix = "src"
 
 // Spec is a name of a target in its parts.
@@ -35,6 +35,7 @@ type Spec struct {
 	Features []string
 	Version  Version // the zero value: as the tree says
 	Base     string  // "": by the version
+	Config   string  // a .config from elsewhere; "": that of the tree, if it has one
 	Extra    []string
 	NoCache  bool
 }
@@ -51,6 +52,9 @@ func (s *Spec) Name() string {
 	}
 	if s.Base != "" {
 		q.Set("base", s.Base)
+	}
+	if s.Config != "" {
+		q.Set("config", s.Config)
 	}
 	if s.NoCache {
 		q.Set("cache", "no")
@@ -87,12 +91,14 @@ func ParseSpec(name string) (*Spec, error) {
 			}
 		case "base":
 			s.Base = last
+		case "config":
+			s.Config = last
 		case "extra":
 			s.Extra = values
 		case "cache":
 			s.NoCache = last == "no"
 		default:
-			return nil, fmt.Errorf("unknown key %q after the question mark (known: version, base, extra, cache)", key)
+			return nil, fmt.Errorf("unknown key %q after the question mark (known: version, base, config, extra, cache)", key)
 		}
 	}
 	if s.Tree == "" {
@@ -132,14 +138,27 @@ func exists(tree string) bool {
 // Opener opens targets by name and keeps what it has compiled.
 type Opener struct {
 	Processor func() (Processor, error)
-	Cache     string // folder for compiled objects, "" for none
+	Cache     string          // folder for compiled objects, "" for none
+	Context   context.Context // of the process, nil if nothing ends it
 
 	mu   sync.Mutex
 	jits map[string]*JIT // by the key of the unit and the features
 }
 
 // Register makes the names of Prefix known to jit.TargetByName.
-func Register(o *Opener) { jit.RegisterSource(Prefix, o.Open) }
+func Register(o *Opener) {
+	registered = o
+	jit.RegisterSource(Prefix, o.Open)
+}
+
+var registered *Opener
+
+// Within has the registered opener end its compilers with ctx. It must be called before targets are opened.
+func Within(ctx context.Context) {
+	if registered != nil {
+		registered.Context = ctx
+	}
+}
 
 // Open returns the target of a name without the prefix.
 func (o *Opener) Open(name string) (*jit.Target, error) {
@@ -167,8 +186,19 @@ func (o *Opener) Open(name string) (*jit.Target, error) {
 		}
 		opts.Extra = append(opts.Extra, Extra{e, text})
 	}
-	t, err := base(s, opts.Version)
+	text, err := tree.ReadFile(JITFile)
 	if err != nil {
+		return nil, fmt.Errorf("%s: %w", tree.Shown(JITFile), err)
+	}
+	c, err := readConfig(tree, s.Config)
+	if err != nil {
+		return nil, err
+	}
+	t, err := configured(s, opts.Version, c)
+	if err != nil {
+		return nil, err
+	}
+	if opts.told, err = adapt(o.context(), tree, text, t, opts, c, s.Features); err != nil {
 		return nil, err
 	}
 	t.Source = fmt.Sprintf("%s, Linux %s", tree.Shown(JITFile), opts.Version)
@@ -180,6 +210,35 @@ func (o *Opener) Open(name string) (*jit.Target, error) {
 	t.Emitter = j
 	j.settle(t)
 	return t, nil
+}
+
+// context is what ends compilers before their time.
+func (o *Opener) context() context.Context {
+	if o.Context != nil {
+		return o.Context
+	}
+	return context.Background()
+}
+
+// configured is base with what the configuration adds and does not leave out.
+func configured(s *Spec, v Version, c *config) (*jit.Target, error) {
+	if c == nil {
+		return base(s, v)
+	}
+	if err := c.check(s.Features); err != nil {
+		return nil, err
+	}
+	with := *s
+	f := c.cfiFeature(s.Features)
+	if f == "" {
+		return base(s, v)
+	}
+	with.Features = append(slices.Clone(s.Features), f)
+	t, err := base(&with, v)
+	if err == nil {
+		t.Note = strings.TrimPrefix(t.Note+fmt.Sprintf("\n%s sets CONFIG_CFI: taken for a kernel with %s", c.shown, f), "\n")
+	}
+	return t, err
 }
 
 // base is the target that everything but code is taken from: that of the release, or of the newest one for a
@@ -222,11 +281,13 @@ func (o *Opener) jit(tree Tree, t *jit.Target, opts Options) (*JIT, error) {
 	if j := o.jits[key]; j != nil {
 		return j, nil
 	}
-	j, err := p.build(context.Background())
+	j, err := p.build(o.context())
 	if err != nil {
 		return nil, err
 	}
-	j.again = func(t *jit.Target) (*JIT, error) { return o.jit(tree, t, opts) }
+	other := opts
+	other.told = nil // of another target nothing is known but what it says itself
+	j.again = func(t *jit.Target) (*JIT, error) { return o.jit(tree, t, other) }
 	if o.jits == nil {
 		o.jits = map[string]*JIT{}
 	}

@@ -4,19 +4,15 @@ package source
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"sort"
 	"strings"
-	"time"
 )
 
 //go:embed shim/*.h shim/*.c
@@ -34,6 +30,8 @@ type unit struct {
 	text  []byte
 	extra []Extra
 	facts *Facts
+	// traps are names that nothing declares: see trapped.
+	traps []string
 }
 
 // flags are those of a kernel as far as they matter: its code model, no floating point, no red zone, and
@@ -84,10 +82,13 @@ func (u *unit) features() map[string]int {
 // source returns the C text: every header is shim.h, the user's files keep their names in messages.
 func (u *unit) source() []byte {
 	var b bytes.Buffer
-	for _, f := range u.facts.List {
-		fmt.Fprintf(&b, "#define %s %s\n", f.Name, f.Value)
+	for i := range u.facts.List {
+		u.facts.List[i].define(&b)
 	}
 	b.WriteString("#include \"shim.h\"\n")
+	for _, n := range u.traps {
+		fmt.Fprintf(&b, "#define %s (*tcsim_unknown(__FILE__, __LINE__, %q))\n", n, n)
+	}
 	part := func(shown string, text []byte) {
 		fmt.Fprintf(&b, "#line 1 %q\n%s\n", shown, text)
 	}
@@ -111,61 +112,6 @@ func (u *unit) key(compiler string) string {
 	}
 	h.Write(u.source())
 	return hex.EncodeToString(h.Sum(nil))
-}
-
-// ErrNoCompiler says that there is no C compiler.
-var ErrNoCompiler = errors.New("no C compiler: install one that is called cc (package gcc or clang)")
-
-// CompileError is what the C compiler says of the user's file.
-type CompileError struct{ Text string }
-
-// Error returns the compiler's messages.
-func (e *CompileError) Error() string { return e.Text }
-
-// Limits of the compiler.
-const (
-	compileTime   = 2 * time.Minute
-	maxMessages   = 64 << 10
-	maxObjectSize = 64 << 20
-)
-
-// compile returns the object.
-func (u *unit) compile(ctx context.Context) ([]byte, error) {
-	cc, err := exec.LookPath("cc")
-	if err != nil {
-		return nil, ErrNoCompiler
-	}
-	dir, err := os.MkdirTemp("", "tcsim-source-")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	if err := u.write(dir); err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, compileTime)
-	defer cancel()
-	out := filepath.Join(dir, "unit.o")
-	args := append([]string{"-c"}, flags...)
-	cmd := exec.CommandContext(ctx, cc, append(args, "-iquote", dir, "-I", dir, "-o", out, filepath.Join(dir, "unit.c"))...)
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
-	cmd.WaitDelay = time.Second
-	msg := &limited{max: maxMessages}
-	cmd.Stdout, cmd.Stderr = msg, msg
-	if err := cmd.Run(); err != nil {
-		text := strings.TrimSpace(strings.ReplaceAll(msg.String(), dir+"/", ""))
-		switch {
-		case ctx.Err() != nil:
-			return nil, fmt.Errorf("compile %s: the C compiler was ended after %v", u.shown, compileTime)
-		case text == "":
-			return nil, fmt.Errorf("compile %s: %w", u.shown, err)
-		}
-		return nil, &CompileError{text}
-	}
-	if info, err := os.Stat(out); err != nil || info.Size() > maxObjectSize {
-		return nil, fmt.Errorf("compile %s: the object is missing or larger than %d bytes", u.shown, maxObjectSize)
-	}
-	return os.ReadFile(out)
 }
 
 // write puts the unit and the headers into a folder.
@@ -214,17 +160,4 @@ func (u *unit) write(dir string) error {
 		return err
 	}
 	return put("unit.c", u.source())
-}
-
-// limited keeps the beginning of what is written to it.
-type limited struct {
-	bytes.Buffer
-	max int
-}
-
-func (l *limited) Write(b []byte) (int, error) {
-	if room := l.max - l.Len(); room > 0 {
-		l.Buffer.Write(b[:min(len(b), room)])
-	}
-	return len(b), nil
 }

@@ -5,6 +5,8 @@ package render
 import (
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -38,20 +40,7 @@ func SourceFactsText(all []SourceFacts) string {
 			b.WriteString("\n")
 		}
 		fmt.Fprintf(&b, "%s\n%s\ndesign %s\n", s.Target, s.Source, s.Design)
-		var origins []string
-		by := map[string][]string{}
-		for _, f := range s.Facts {
-			if by[f.From] == nil {
-				origins = append(origins, f.From)
-			}
-			by[f.From] = append(by[f.From], f.Name+"="+f.Value)
-		}
-		for _, o := range origins {
-			fmt.Fprintf(&b, "from %s:\n", o)
-			for _, line := range Fold(strings.Join(by[o], " "), Width-2) {
-				fmt.Fprintf(&b, "  %s\n", line)
-			}
-		}
+		factsText(&b, s.Facts)
 	}
 	return b.String()
 }
@@ -71,3 +60,37 @@ func DoctorText(w io.Writer, rows []SelfTest) {
 		}
 	}
 }
+
+// factsText lists facts by the file that they are from, those whose line is known on a line of their own.
+func factsText(b *strings.Builder, facts []Fact) {
+	var origins []string
+	plain, lines := map[string][]string{}, map[string][]string{}
+	for _, f := range facts {
+		from, text := f.From, f.Name+"="+f.Value
+		m := withLine.FindStringSubmatch(from)
+		if m != nil {
+			from = m[1]
+		}
+		if !slices.Contains(origins, from) {
+			origins = append(origins, from)
+		}
+		if m != nil {
+			lines[from] = append(lines[from], fmt.Sprintf("line %s: %s", m[2], text))
+		} else {
+			plain[from] = append(plain[from], text)
+		}
+	}
+	for _, o := range origins {
+		fmt.Fprintf(b, "from %s:\n", o)
+		all := lines[o]
+		if len(plain[o]) > 0 {
+			all = append(all, Fold(strings.Join(plain[o], " "), Width-2)...)
+		}
+		for _, line := range all {
+			fmt.Fprintf(b, "  %s\n", line)
+		}
+	}
+}
+
+// withLine is an origin such as "include/linux/bpf.h:12".
+var withLine = regexp.MustCompile(`^(.*):(\d+)$`)

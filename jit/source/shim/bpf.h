@@ -64,7 +64,7 @@ enum bpf_text_poke_type { BPF_MOD_CALL, BPF_MOD_JUMP, BPF_MOD_NOP };
 #define BPF_MOD_JUMP_TO_NOP 14
 #define BPF_MOD_JUMP_TO_JUMP 15
 
-struct bpf_ksym { unsigned long start, end; u32 fp_start, fp_end; char name[64]; };
+struct bpf_ksym { unsigned long start, end; u32 fp_start, fp_end; char name[64]; bool prog; };
 
 struct bpf_prog_aux {
 	u32 stack_depth, func_idx, func_cnt, real_func_cnt, size_poke_tab, num_exentries;
@@ -79,6 +79,7 @@ struct bpf_prog_aux {
 	struct exception_table_entry *extable;
 	struct bpf_prog **func, *prog, *main_prog;
 	struct bpf_ksym ksym;
+	char name[16]; /* 6.13 to 6.14 */
 	u32 *linfo;
 	struct bpf_binary_header *rw_header;
 };
@@ -104,8 +105,8 @@ struct bpf_prog {
 /* set from outside, so that the limit can be varied without compiling again */
 extern int tcsim_limit;
 #define MAX_TAIL_CALL_CNT tcsim_limit
-#define BPF_MAX_TRAMP_PROGS 38
-#define BPF_MAX_TRAMP_LINKS 38
+#define BPF_MAX_TRAMP_PROGS TCSIM_MAX_TRAMP_LINKS
+#define BPF_MAX_TRAMP_LINKS TCSIM_MAX_TRAMP_LINKS
 #define MAX_BPF_FUNC_ARGS 12
 #define MAX_BPF_FUNC_REG_ARGS 5
 

@@ -108,7 +108,6 @@ enum {
 #define BPF_REG_AX TCSIM_REG_AX
 #define MAX_BPF_EXT_REG (BPF_REG_AX + 1)
 #define MAX_BPF_JIT_REG MAX_BPF_EXT_REG
-#define MAX_BPF_STACK 512
 
 struct bpf_insn {
 	u8 code;

@@ -5,7 +5,7 @@
  * processor: guest.go answers.
  */
 
-enum { TCSIM_ALLOC = 1, TCSIM_PRINT, TCSIM_WARN, TCSIM_BUG, TCSIM_PERCPU, TCSIM_POKE, TCSIM_WAIT, TCSIM_NOMEM };
+enum { TCSIM_ALLOC = 1, TCSIM_PRINT, TCSIM_WARN, TCSIM_BUG, TCSIM_PERCPU, TCSIM_POKE, TCSIM_WAIT, TCSIM_NOMEM, TCSIM_UNKNOWN };
 
 static u64 tcsim_call(u64 nr, u64 a, u64 b, u64 c)
 {
@@ -160,6 +160,11 @@ void tcsim_bug(const char *file, int line, const char *what)
 {
 	for (;;)
 		tcsim_call(TCSIM_BUG, (u64)file, line, (u64)what);
+}
+
+u64 *tcsim_unknown(const char *file, int line, const char *name)
+{
+	return (u64 *)tcsim_call(TCSIM_UNKNOWN, (u64)file, line, (u64)name);
 }
 
 /* what the target says */

@@ -22,6 +22,8 @@
 void tcsim_print(const char *file, int line, const char *fmt, ...);
 void tcsim_warn(const char *file, int line, const char *what);
 void tcsim_bug(const char *file, int line, const char *what) __attribute__((noreturn));
+/* what a name that nothing declares stands for: it stops when it is used */
+u64 *tcsim_unknown(const char *file, int line, const char *name);
 
 #ifndef pr_fmt
 #define pr_fmt(fmt) fmt
@@ -61,6 +63,7 @@ extern u8 tcsim_features[];
 typedef u8 retpoline_thunk_t[32];
 typedef u8 its_thunk_t[64];
 extern retpoline_thunk_t __x86_indirect_thunk_array[];      /* 5.12 */
+extern u8 __x86_indirect_thunk_rdx[];                       /* 5.6 to 5.12 */
 extern retpoline_thunk_t __x86_indirect_call_thunk_array[]; /* 6.2 */
 extern retpoline_thunk_t __x86_indirect_jump_thunk_array[]; /* 6.2 */
 extern u8 *its_static_thunk(int reg);                       /* 6.12, stable trees */
