@@ -67,10 +67,10 @@ func (st *PokedSite) Fault() *PokeError {
 	return nil
 }
 
-// Leads says why the site does not do what a slot that leads to an address asks for; 0 means that it must
+// Leads says why the site does not do what a slot asks for that leads to a landing; 0 means that it must
 // fall through with its frame as it was.
 func (st *PokedSite) Leads(to image.Addr) *PokeError {
-	got := st.Jump
+	got, to := st.Jump, st.Site.Target(to)
 	if st.Bypass != 0 {
 		got = 0
 	}

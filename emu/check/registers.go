@@ -195,10 +195,14 @@ func (c *Checker) tailCall(e *trace.Event, s *record.Site) {
 // landing checks the state in which control leaves for the target, and the target itself.
 func (c *Checker) landing(e *trace.Event, s *record.Site, a *trace.Activation) {
 	to := e.Target.String()
+	enter := image.CodeOff(0)
+	if e.Tail != nil {
+		enter = e.Tail.Enter
+	}
 	switch {
 	case e.Target == nil && e.TargetAddr != 0:
 		c.broken(Balance, e, "the tail call goes to %s, which is no program", c.rec.Code().Where(e.TargetAddr))
-	case e.Target != nil && e.Target.Frame.Landing >= 0 && e.TargetAddr != e.Target.Addr+image.Addr(e.Target.Frame.Landing):
+	case e.Target != nil && e.Target.Frame.Landing >= 0 && e.TargetAddr != e.Target.Addr+image.Addr(e.Target.Frame.Landing+enter):
 		c.broken(Balance, e, "the tail call lands at %s; tail calls enter %s at +%#x",
 			c.rec.Code().Where(e.TargetAddr), to, int(e.Target.Frame.Landing))
 	case noEndbr(e):

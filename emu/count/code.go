@@ -38,6 +38,7 @@ type code struct {
 
 func newCode(cpu CPU, images []*image.Image) *code {
 	c := &code{cpu: cpu, entries: map[image.Addr]*fn{}, landings: map[image.Addr]*fn{}, insns: map[image.Addr]*insn{}}
+	enters := enterings(images)
 	for _, img := range images {
 		for i := range img.Funcs {
 			fi := &img.Funcs[i]
@@ -49,10 +50,28 @@ func newCode(cpu CPU, images []*image.Image) *code {
 			c.entries[fi.Addr+image.Addr(fi.Entry)] = f
 			if fi.Frame.Landing >= 0 {
 				c.landings[fi.Addr+image.Addr(fi.Frame.Landing)] = f
+				for off := range enters {
+					c.landings[fi.Addr+image.Addr(fi.Frame.Landing+off)] = f
+				}
 			}
 		}
 	}
 	return c
+}
+
+// enterings are the distances from landings at which direct tail calls enter, where they do not enter there.
+func enterings(images []*image.Image) map[image.CodeOff]bool {
+	out := map[image.CodeOff]bool{}
+	for _, img := range images {
+		for i := range img.Funcs {
+			for j := range img.Funcs[i].TailCalls {
+				if off := img.Funcs[i].TailCalls[j].Enter; off != 0 {
+					out[off] = true
+				}
+			}
+		}
+	}
+	return out
 }
 
 // at decodes the instruction at an address.

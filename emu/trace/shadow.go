@@ -283,7 +283,7 @@ func (r *Recorder) landed(f *Fn, a image.Addr) {
 	*e = r.pendingEv
 	e.No, e.Begun, e.Taken, e.Target, e.TargetAddr = no, r.acts+1, r.taken, f, a
 	if f != nil && a == 0 && f.Frame.Landing >= 0 {
-		e.TargetAddr = f.Addr + image.Addr(f.Frame.Landing)
+		e.TargetAddr = f.Addr + image.Addr(f.Frame.Landing+e.Tail.Enter)
 	}
 	r.emit(e, &r.pendingSite)
 	r.open = false

@@ -193,6 +193,11 @@ type TailCallSite struct {
 	// Jump leaves the function: the indirect jump (or the jump or call that begins its thunk), or
 	// the 5 patched bytes of a direct site, which are a nop while the slot is empty.
 	Jump CodeOff
+	// Enter is how far after the landing of its target a direct tail call enters it: 0 but for a JIT that
+	// says otherwise (adj_off of its poke descriptor).
+	Enter CodeOff
+	// Out is where a JIT says that the bypass goes, if that is not End; 0 if it is.
+	Out CodeOff
 }
 
 // FaultSite is an instruction that may fault: the kernel's exception table goes on after it

@@ -22,6 +22,16 @@ type PokeSite struct {
 	Jump Addr
 	// Out is where the bypass goes: the first byte after the tail call (bypass_addr).
 	Out Addr
+	// Enter is TailCallSite.Enter.
+	Enter CodeOff
+}
+
+// Target is where the site is to jump for a program whose landing is given; 0 is none.
+func (s PokeSite) Target(landing Addr) Addr {
+	if landing == 0 {
+		return 0
+	}
+	return landing + Addr(int64(s.Enter))
 }
 
 // PatchKind says what a step of a poke plan does.
@@ -56,6 +66,8 @@ type Patch struct {
 	Part     PokePart
 	Addr     Addr
 	Old, New [PokeSize]byte
+	// Unchecked says that nothing is compared with Old.
+	Unchecked bool
 
 	// PatchWait only: the index in the plan of the PatchText that makes the wait necessary, which
 	// it does if it changed something.
@@ -86,11 +98,12 @@ func (r PokeResult) String() string {
 }
 
 // Apply does a PatchText on the PokeSize bytes that are at Addr. As the kernel does, it compares
-// with Old first, then with New, and writes only if both allow it.
+// with Old first, then with New, and writes only if both allow it; Unchecked ones are written.
 func (p *Patch) Apply(code []byte) PokeResult {
 	switch {
 	case p.Kind != PatchText:
 		panic("BUG: only a text patch can be applied to code")
+	case p.Unchecked:
 	case !bytes.Equal(code[:PokeSize], p.Old[:]):
 		return PokeBusy
 	case p.Old == p.New:
@@ -158,7 +171,10 @@ func (img *Image) PokeSites(m int, key uint32) []PokeSite {
 
 // PokeSite returns where the patched instructions of a direct tail call of f are.
 func (f *FuncImage) PokeSite(s *TailCallSite) PokeSite {
-	p := PokeSite{Jump: f.Addr + Addr(s.Jump), Out: f.Addr + Addr(s.End)}
+	p := PokeSite{Jump: f.Addr + Addr(s.Jump), Out: f.Addr + Addr(s.End), Enter: s.Enter}
+	if s.Out != 0 {
+		p.Out = f.Addr + Addr(int64(s.Out))
+	}
 	if s.Bypass >= 0 {
 		p.Bypass = f.Addr + Addr(s.Bypass)
 	}

@@ -132,6 +132,7 @@ var fileFacts = []fileFact{
 	{"TCSIM_HAVE_LINES", has(`\bbpf_prog_fill_jited_linfo\(`)},
 	{"TCSIM_HAVE_POKES", has(`\bbpf_tail_call_direct_fixup\(struct bpf_prog`)},
 	{"TCSIM_HAVE_BYPASS", has(`\btailcall_bypass\b`)},
+	{"TCSIM_SHARED_POKES", has(`\bpoke->aux\b`)},
 	{"TCSIM_HAVE_DESC_UPDATE", has(`\bbpf_arch_poke_desc_update\(struct`)},
 	{"TCSIM_ACCOUNT_ARGS", func(text string) string {
 		three := regexp.MustCompile(`x86_call_depth_emit_accounting\([^,()]+,[^,()]+,`)

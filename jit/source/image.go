@@ -48,29 +48,8 @@ func (j *job) image(g *guest) (*image.Image, error) {
 	return img, nil
 }
 
-// checkPokes checks that what the JIT says of direct tail calls is what sites can say: that they land where the others
-// do, and that the bypass ends after the jump.
-func (j *job) checkPokes(landing image.CodeOff) error {
-	for p := range j.v.Pokes {
-		jump := image.Addr(max(j.pokeWord(p, pokeTarget), j.pokeWord(p, pokeIP)))
-		out := image.Addr(j.pokeWord(p, pokeOut))
-		switch adj := image.CodeOff(j.pokeWord(p, pokeAdj)); {
-		case jump == 0: // of dead code
-		case landing >= 0 && adj != landing:
-			return fmt.Errorf("%w: direct tail call %d enters at bpf_func + %d, others at + %d", kernels.ErrUnsupported, p, adj, landing)
-		case out != 0 && out != jump+image.PokeSize:
-			return fmt.Errorf("%w: the bypass of direct tail call %d goes to %#x, expected %#x, after the jump",
-				kernels.ErrUnsupported, p, uint64(out), uint64(jump+image.PokeSize))
-		}
-	}
-	return nil
-}
-
 // describe adds what only the loader knows and checks that no address is one that nobody knows.
 func (j *job) describe(img *image.Image, g *guest, landing image.CodeOff, private map[int]image.Addr) error {
-	if err := j.checkPokes(landing); err != nil {
-		return err
-	}
 	for n := range img.Funcs {
 		f := &img.Funcs[n]
 		if err := g.o.refers(f); err != nil {
@@ -92,29 +71,36 @@ func (j *job) describe(img *image.Image, g *guest, landing image.CodeOff, privat
 			f.Frame.PrivateFP = p
 		}
 		for i := range f.TailCalls {
-			j.site(&f.TailCalls[i])
+			j.site(f, &f.TailCalls[i], landing)
 		}
-		if err := j.unrecognised(f, n); err != nil {
+		if err := j.unrecognised(f, n, landing); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// site fills in which slot a recognised tail call is for.
-func (j *job) site(s *image.TailCallSite) {
+// site fills in which slot a recognised tail call of f is for, and what the JIT says of it that code does not show.
+func (j *job) site(f *image.FuncImage, s *image.TailCallSite, landing image.CodeOff) {
 	if s.Insn < 0 || int(s.Insn) >= len(j.v.Insns) {
 		return
 	}
 	if n := j.v.Insns[s.Insn].Imm; j.v.Insns[s.Insn].Op == bpf.OpTailCall && n > 0 && int(n) <= len(j.v.Pokes) {
 		p := j.v.Pokes[n-1]
 		s.Direct, s.Map, s.Key = true, p.Map, p.Key
+		if landing >= 0 {
+			s.Enter = image.CodeOff(j.pokeWord(int(n-1), pokeAdj)) - landing
+		}
+		jump := image.Addr(j.pokeWord(int(n-1), pokeTarget))
+		if out := image.Addr(j.pokeWord(int(n-1), pokeOut)); jump != 0 && out != jump+image.PokeSize {
+			s.Out = image.CodeOff(int64(out - f.Addr))
+		}
 	}
 }
 
 // unrecognised adds the tail calls of function n that were emitted and not recognised: what the loader
 // knows of them, so that they are run and patched nevertheless. It is the JIT's fault if one has no jump.
-func (j *job) unrecognised(f *image.FuncImage, n int) error {
+func (j *job) unrecognised(f *image.FuncImage, n int, landing image.CodeOff) error {
 	known := map[bpf.InsnIndex]bool{}
 	for i := range f.TailCalls {
 		known[f.TailCalls[i].Insn] = true
@@ -128,7 +114,7 @@ func (j *job) unrecognised(f *image.FuncImage, n int) error {
 			Insn: at, Start: f.InsnOff[i], End: f.InsnOff[i+1], Map: -1,
 			Bounds: -1, Limit: -1, Null: -1, Bump: -1, Unwind: -1, Bypass: -1, Jump: -1,
 		}
-		j.site(&s)
+		j.site(f, &s, landing)
 		if s.Direct {
 			p := int(j.v.Insns[at].Imm) - 1
 			s.Bypass, s.Jump = j.placeOf(f, p, pokeBypass), j.placeOf(f, p, pokeTarget)

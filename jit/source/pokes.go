@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/image"
@@ -18,14 +19,14 @@ func (j *JIT) LoadPlan(_ *jit.Target, sites []image.PokeSite, targets []image.Ad
 		if targets[i] == 0 {
 			return nil
 		}
-		return g.poke("tcsim_fixup", sites[i], 0, targets[i])
+		return j.poke(g, "tcsim_fixup", sites[i], 0, targets[i])
 	})
 }
 
 // UpdatePlan implements jit.Emitter: the exchange of the pointer, and what the JIT does for each site.
 func (j *JIT) UpdatePlan(_ *jit.Target, sites []image.PokeSite, old, new image.Addr) ([]image.Patch, error) {
 	return j.plan(sites, []image.Patch{{Kind: image.PatchPointer}}, func(g *guest, i int) error {
-		return g.poke("tcsim_update", sites[i], old, new)
+		return j.poke(g, "tcsim_update", sites[i], old, new)
 	})
 }
 
@@ -51,9 +52,9 @@ func (j *JIT) plan(sites []image.PokeSite, steps []image.Patch, one func(*guest,
 }
 
 // poke calls a function of driver.c with a struct tcsim_site.
-func (g *guest) poke(name string, s image.PokeSite, old, new image.Addr) error {
+func (j *JIT) poke(g *guest, name string, s image.PokeSite, old, new image.Addr) error {
 	var buf []byte
-	for _, a := range []image.Addr{s.Jump, s.Bypass, s.Out, old, new} {
+	for _, a := range []image.Addr{s.Jump, s.Bypass, s.Out, old, new, image.Addr(int64(max(j.landing, 0) + s.Enter))} {
 		buf = binary.LittleEndian.AppendUint64(buf, uint64(a))
 	}
 	err := errors.Join(g.cpu.Map(inputBase, uint64(len(buf))), g.cpu.Write(inputBase, buf))
@@ -72,8 +73,8 @@ func (g *guest) poke(name string, s image.PokeSite, old, new image.Addr) error {
 	return err
 }
 
-// patches turns comparisons and writes into steps: each write is of the place that was compared last. A
-// comparison without a write is a step that changes nothing.
+// patches turns comparisons and writes into steps: each write is of the place that was compared last, and one of
+// a place that was not compared is unchecked. A comparison without a write is a step that changes nothing.
 func patches(steps []image.Patch, pokes []poke, site int, s image.PokeSite) ([]image.Patch, error) {
 	now := map[image.Addr][image.PokeSize]byte{}
 	compared := map[image.Addr]int{} // steps that may turn out to change something
@@ -83,14 +84,18 @@ func patches(steps []image.Patch, pokes []poke, site int, s image.PokeSite) ([]i
 			steps = append(steps, image.Patch{Kind: image.PatchWait, Site: site, After: last})
 			continue
 		}
-		if len(p.code) != image.PokeSize {
+		i, again := compared[p.at]
+		whole := p.code
+		if again && len(whole) < image.PokeSize { // what follows stays
+			whole = append(slices.Clone(whole), steps[i].New[len(whole):]...)
+		}
+		if len(whole) != image.PokeSize {
 			return nil, fmt.Errorf("%w: the JIT pokes %d bytes at %#x, expected %d", kernels.ErrUnsupported, len(p.code), uint64(p.at), image.PokeSize)
 		}
-		code := [image.PokeSize]byte(p.code)
-		i, again := compared[p.at]
+		code := [image.PokeSize]byte(whole)
 		if p.seen || !again {
 			i = len(steps)
-			steps = append(steps, image.Patch{Kind: image.PatchText, Site: site, Part: part(p.at, s), Addr: p.at, Old: code, New: code})
+			steps = append(steps, image.Patch{Kind: image.PatchText, Site: site, Part: part(p.at, s), Addr: p.at, Old: code, New: code, Unchecked: !p.seen})
 		}
 		if old, known := now[p.at]; known && !again {
 			steps[i].Old = old

@@ -169,7 +169,7 @@ func (w *scripter) pointer() error {
 // poke is a text poke as the three writes that others can see.
 func (w *scripter) poke(p *image.Patch, before []byte) {
 	w.place(p.Addr, before, true)
-	what := fmt.Sprintf("%s %s -> %s", part(p), w.insn(p.Addr, p.Old), w.insn(p.Addr, p.New))
+	what := fmt.Sprintf("%s %s -> %s", part(p), w.insn(p.Addr, [image.PokeSize]byte(before)), w.insn(p.Addr, p.New))
 	for i, t := range p.Steps() {
 		phase := [...]string{"breakpoint", "last 4 bytes", "first byte"}[i]
 		w.step(explore.Step{

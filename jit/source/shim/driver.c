@@ -89,6 +89,35 @@ static void tcsim_link(struct bpf_prog *p, struct bpf_prog **func, struct tcsim_
 	}
 }
 
+/*
+ * The direct tail calls of a subprogram. Since 5.13 and in stable trees all functions share a table, and each
+ * entry says whose it is; before, each function has its own, with copies.
+ */
+static struct bpf_jit_poke_descriptor **tcsim_poke_at;
+
+static void tcsim_own_pokes(struct tcsim_job *job, u64 n, struct bpf_prog *p, struct bpf_jit_poke_descriptor *pokes)
+{
+	struct tcsim_func *f = (void *)job->funcs;
+	struct tcsim_poke *in = (void *)job->pokes;
+	u64 first = (f[n].insns - f[0].insns) / sizeof(struct bpf_insn);
+	u32 own = 0;
+
+#if !TCSIM_SHARED_POKES
+	p->aux->poke_tab = tcsim_alloc(job->npokes * sizeof(*pokes));
+#endif
+	for (u64 i = 0; i < job->npokes; i++) {
+		if (in[i].func != n)
+			continue;
+		pokes[i].aux = p->aux;
+#if !TCSIM_SHARED_POKES
+		p->aux->poke_tab[own] = pokes[i];
+		tcsim_poke_at[i] = &p->aux->poke_tab[own++];
+		p->insnsi[in[i].insn - first].imm = own;
+#endif
+	}
+	p->aux->size_poke_tab = TCSIM_SHARED_POKES ? job->npokes : own;
+}
+
 static struct bpf_prog *tcsim_prepare(struct tcsim_job *job, u64 n, struct bpf_jit_poke_descriptor *pokes)
 {
 	struct tcsim_func *f = (struct tcsim_func *)job->funcs + n;
@@ -115,9 +144,8 @@ static struct bpf_prog *tcsim_prepare(struct tcsim_job *job, u64 n, struct bpf_j
 	}
 	p->aux->poke_tab = pokes;
 	p->aux->size_poke_tab = job->npokes;
-	for (u64 i = 0; p->is_func && i < job->npokes; i++)
-		if (in[i].func == n)
-			pokes[i].aux = p->aux;
+	if (p->is_func)
+		tcsim_own_pokes(job, n, p, pokes);
 	tcsim_link(p, NULL, f);
 	return p;
 }
@@ -136,7 +164,9 @@ static struct bpf_jit_poke_descriptor *tcsim_pokes(struct tcsim_job *job)
 	if (!a)
 		return NULL;
 	a->aux = tcsim_alloc(sizeof(*a->aux));
+	tcsim_poke_at = tcsim_alloc(job->npokes * sizeof(*tcsim_poke_at));
 	for (u64 i = 0; i < job->npokes; i++) {
+		tcsim_poke_at[i] = &pokes[i];
 		pokes[i].tail_call.map = &a->map;
 		pokes[i].tail_call.key = in[i].key;
 		pokes[i].insn_idx = in[i].insn;
@@ -185,11 +215,11 @@ u64 tcsim_load(struct tcsim_job *job)
 		f[i].image = tcsim_binaries[i].image;
 	}
 	for (i = 0; i < job->npokes; i++) {
-		in[i].ip = (u64)pokes[i].ip;
-		in[i].target = (u64)pokes[i].tailcall_target;
-		in[i].bypass = (u64)pokes[i].tailcall_bypass;
-		in[i].out = (u64)pokes[i].bypass_addr;
-		in[i].adj = pokes[i].adj_off;
+		in[i].ip = (u64)tcsim_poke_at[i]->ip;
+		in[i].target = (u64)tcsim_poke_at[i]->tailcall_target;
+		in[i].bypass = (u64)tcsim_poke_at[i]->tailcall_bypass;
+		in[i].out = (u64)tcsim_poke_at[i]->bypass_addr;
+		in[i].adj = tcsim_poke_at[i]->adj_off;
 	}
 	return 0;
 }
@@ -210,18 +240,43 @@ u64 tcsim_landing(void)
 struct tcsim_site {
 	u64 target, bypass, out; /* a JIT with one place (until 5.9) has it in target */
 	u64 old, new;            /* landings of the programs in the slot, 0 for none */
+	u64 adj;                 /* what the JIT said: how far behind bpf_func the site enters */
 };
 
 #if TCSIM_HAVE_POKES
+/* where a site enters a program, which until 6.6 is for arraymap.c to say */
+static void *tcsim_enter(struct tcsim_site *s, u64 landing)
+{
+	return landing ? (void *)(landing - tcsim_landing() + s->adj) : NULL;
+}
+
+/* a jump from one place to another, a nop if there is none */
+static void tcsim_jump(u8 *code, u64 at, void *to)
+{
+	s32 rel = (s32)((u64)to - at - 5);
+
+	tcsim_copy(code, x86_nops[5], 5);
+	if (to) {
+		code[0] = 0xe9;
+		tcsim_copy(code + 1, &rel, 4);
+	}
+}
+
 static void tcsim_describe(struct bpf_jit_poke_descriptor *p, struct tcsim_site *s)
 {
 	p->ip = p->tailcall_target = (void *)s->target;
 	p->tailcall_bypass = (void *)s->bypass;
 	p->bypass_addr = (void *)s->out;
-	p->adj_off = tcsim_landing();
+	p->adj_off = s->adj;
 	p->reason = BPF_POKE_REASON_TAIL_CALL;
 	tcsim_planning = 1;
 	tcsim_nassumed = 0;
+	tcsim_sites[0].at = (void *)s->target;
+	tcsim_jump(tcsim_sites[0].before, s->target, tcsim_enter(s, s->old));
+	tcsim_jump(tcsim_sites[0].after, s->target, tcsim_enter(s, s->new));
+	tcsim_sites[1].at = (void *)s->bypass;
+	tcsim_jump(tcsim_sites[1].before, s->bypass, s->old ? NULL : (void *)s->out);
+	tcsim_jump(tcsim_sites[1].after, s->bypass, s->new ? NULL : (void *)s->out);
 }
 
 static struct bpf_prog *tcsim_at(u64 landing)
@@ -266,7 +321,7 @@ u64 tcsim_update(struct tcsim_site *s)
 #if TCSIM_HAVE_DESC_UPDATE
 	bpf_arch_poke_desc_update(p, tcsim_at(s->new), tcsim_at(s->old));
 #elif TCSIM_HAVE_BYPASS
-	void *old = (void *)s->old, *new = (void *)s->new, *out = (void *)s->out;
+	void *old = tcsim_enter(s, s->old), *new = tcsim_enter(s, s->new), *out = (void *)s->out;
 	int ret;
 
 	if (new) {
@@ -286,7 +341,7 @@ u64 tcsim_update(struct tcsim_site *s)
 	}
 #else
 	if (s->old != s->new)
-		BUG_ON(bpf_arch_text_poke(p->ip, BPF_MOD_JUMP, (void *)s->old, (void *)s->new) < 0);
+		BUG_ON(bpf_arch_text_poke(p->ip, BPF_MOD_JUMP, tcsim_enter(s, s->old), tcsim_enter(s, s->new)) < 0);
 #endif
 #endif
 	return 0;

@@ -71,10 +71,13 @@ void *memset(void *to, int c, size_t n)
 
 /*
  * While a plan is made, nobody says what the code at a site is at that moment: the first comparison at a
- * place finds what it looks for. Whoever carries the plan out compares again, with the code as it is.
+ * place finds what it looks for. Whoever carries the plan out compares again, with the code as it is. But
+ * a JIT that looks whether what it is about to write is there already does not find it: tcsim_sites says
+ * what the two places of a site should hold before and afterwards.
  */
 static const void *tcsim_assumed[32];
 static int tcsim_nassumed, tcsim_planning;
+static struct { const void *at; u8 before[5], after[5]; } tcsim_sites[2];
 
 static int tcsim_assumes(const void *at)
 {
@@ -85,28 +88,45 @@ static int tcsim_assumes(const void *at)
 	return i < tcsim_nassumed;
 }
 
+static int tcsim_is_site(const void *at) { return at && (at == tcsim_sites[0].at || at == tcsim_sites[1].at); }
+
 /* until 6.x code that is not live yet is just written */
 void *memcpy(void *to, const void *from, size_t n)
 {
-	if (tcsim_planning && n <= 8 && tcsim_assumes(to))
+	if (tcsim_planning && n <= 8 && (tcsim_assumes(to) || tcsim_is_site(to)))
 		tcsim_call(TCSIM_POKE, (u64)to, (u64)from, n);
 	return tcsim_copy(to, from, n);
 }
 
-int memcmp(const void *a, const void *b, size_t n)
+static int tcsim_differ(const u8 *p, const u8 *q, size_t n)
 {
-	const u8 *p = a, *q = b;
-
-	if (tcsim_planning && n <= 8 && is_bpf_text_address((unsigned long)a) && !tcsim_assumes(a) &&
-	    tcsim_nassumed < (int)ARRAY_SIZE(tcsim_assumed)) {
-		tcsim_assumed[tcsim_nassumed++] = a;
-		tcsim_copy((void *)a, b, n);
-		tcsim_call(TCSIM_POKE, (u64)a, (u64)b, 0);
-	}
 	for (; n; n--, p++, q++)
 		if (*p != *q)
 			return *p - *q;
 	return 0;
+}
+
+/* whether a comparison asks if the code of a site is as it should be afterwards, and only afterwards */
+static int tcsim_looks_ahead(const void *a, const void *b, size_t n)
+{
+	for (int i = 0; i < 2; i++)
+		if (a == tcsim_sites[i].at && n == 5 && !tcsim_differ(b, tcsim_sites[i].after, 5) &&
+		    tcsim_differ(b, tcsim_sites[i].before, 5)) {
+			tcsim_copy((void *)a, tcsim_sites[i].before, 5);
+			return 1;
+		}
+	return 0;
+}
+
+int memcmp(const void *a, const void *b, size_t n)
+{
+	if (tcsim_planning && n <= 8 && is_bpf_text_address((unsigned long)a) && !tcsim_assumes(a) &&
+	    tcsim_nassumed < (int)ARRAY_SIZE(tcsim_assumed) && !tcsim_looks_ahead(a, b, n)) {
+		tcsim_assumed[tcsim_nassumed++] = a;
+		tcsim_copy((void *)a, b, n);
+		tcsim_call(TCSIM_POKE, (u64)a, (u64)b, 0);
+	}
+	return tcsim_differ(a, b, n);
 }
 
 size_t strlen(const char *s)
