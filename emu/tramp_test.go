@@ -13,6 +13,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // TestKernelFuncs runs every kernel function that test runs of tracing programs call, on builds with
@@ -99,6 +100,7 @@ func TestTrampolineHelpers(t *testing.T) {
 			{Funcs: []image.FuncImage{{Name: "twice", Addr: base, Code: twice}}},
 			call(base+64, exit), call(base+128, trampExit),
 		},
+		Tramp:   kernels.Tramp{Exists: true, Guarded: true, RunCtx: true},
 		Symbols: map[string]image.Addr{"__bpf_prog_enter_recur": enter, "__bpf_prog_exit_recur": exit, "__bpf_tramp_exit": trampExit},
 		Data:    []guest.Region{{Addr: ctx, Bytes: []byte("0123456789abcdef")}},
 		VoidRAX: 0xffff888100000000,

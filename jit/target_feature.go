@@ -94,7 +94,7 @@ var features = map[string]feature{
 		return nil
 	}, bug: true},
 	"losesrax": {doc: "trampolines do not keep rax for the traced function (bug before 2b5dcb31a19a)", apply: func(t *Target, _ *kernelRow) error {
-		t.Emit.TrampLosesRAX = true
+		t.Emit.Tramp.LosesRAX = true
 		return nil
 	}, bug: true},
 	"nodirect": {doc: "constant keys are not marked: all tail calls are indirect (until 5.4, or with constant blinding)", apply: func(t *Target, _ *kernelRow) error {

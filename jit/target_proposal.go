@@ -51,6 +51,6 @@ func hierRow(d design.ID) kernelRow {
 // noTrampolines is a row whose trampolines no one described: those of hier-runctx would have to wrap
 // the context of tracing programs.
 func noTrampolines(k kernelRow) kernelRow {
-	k.Emit.Tramp = kernels.TrampNone
+	k.Emit.Tramp = kernels.Tramp{}
 	return k
 }

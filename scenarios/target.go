@@ -42,7 +42,7 @@ func TargetNames(t *jit.Target) []string {
 		}
 	}
 	names = append(names, t.Features...)
-	if t.Emit.Tramp == kernels.Tramp510 || t.Emit.TrampLosesRAX {
+	if t.Emit.Tramp.LosesRAX {
 		names = append(names, ClassLosesRAX)
 	}
 	d := t.Design.Traits()

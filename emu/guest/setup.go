@@ -26,6 +26,8 @@ type Setup struct {
 	Routines map[image.Routine]image.Addr
 	// Offsets are the positions in the kernel's structures.
 	Offsets kernels.Offsets
+	// Tramp is how its trampolines look, which decides what the functions do that they call.
+	Tramp kernels.Tramp
 	// Slots are the contents of the prog arrays.
 	Slots []Slot
 	// Inner are the contents of the maps of maps.

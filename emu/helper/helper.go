@@ -11,6 +11,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -42,6 +43,8 @@ type Env struct {
 	Packet Packet
 	// VoidRAX is what functions that return nothing leave in rax.
 	VoidRAX uint64
+	// Tramp is how the kernel's trampolines look.
+	Tramp kernels.Tramp
 	// Code finds the functions of programs, for bpf_throw.
 	Code Code
 

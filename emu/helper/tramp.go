@@ -11,22 +11,28 @@ import (
 // trampHelpers are the functions that trampolines call around tracing programs and around the traced
 // function (kernel/bpf/trampoline.c). Those that return nothing leave guest.Env.VoidRAX in rax.
 var trampHelpers = []Helper{
-	{name: "__bpf_prog_enter", fn: zero}, // the time, 0 without statistics
-	{name: "__bpf_prog_exit", fn: nothing},
-	{name: "__bpf_prog_enter_recur", writes: true, fn: enterRecur},
-	{name: "__bpf_prog_exit_recur", fn: exitRecur},
+	{name: "__bpf_prog_enter", writes: true, fn: progEnter},
+	{name: "__bpf_prog_exit", fn: progExit},
+	{name: "__bpf_prog_enter_recur", writes: true, fn: progEnter},
+	{name: "__bpf_prog_exit_recur", fn: progExit},
 	{name: "__bpf_tramp_enter", fn: nothing},
 	{name: "__bpf_tramp_exit", fn: nothing},
 }
 
 func nothing(c *call) (uint64, error) { return c.e.VoidRAX, nil }
 
-// enterRecur is __bpf_prog_enter_recur: 0 if the program is running already, else the time, which is
-// NO_START_TIME without statistics. It saves the run context of the task, which has none.
-func enterRecur(c *call) (uint64, error) {
+// progEnter is what is called before a tracing program: __bpf_prog_enter_recur, and __bpf_prog_enter of kernels before.
+// It returns 0 if the program is running already, else the time, which is NO_START_TIME without statistics. It
+// saves the run context of the task, which has none. Until 5.11 there is no guard, and the time is 0.
+func progEnter(c *call) (uint64, error) {
 	const savedRunCtx, noStartTime = 8, 1
-	if err := c.e.Mem.WriteWord(c.addr(2)+savedRunCtx, 0); err != nil {
-		return 0, fmt.Errorf("argument 2: %w", err)
+	if !c.e.Tramp.Guarded {
+		return 0, nil
+	}
+	if c.e.Tramp.RunCtx {
+		if err := c.e.Mem.WriteWord(c.addr(2)+savedRunCtx, 0); err != nil {
+			return 0, fmt.Errorf("argument 2: %w", err)
+		}
 	}
 	w := &c.e.World
 	if w.active == nil {
@@ -39,7 +45,10 @@ func enterRecur(c *call) (uint64, error) {
 	return noStartTime, nil
 }
 
-func exitRecur(c *call) (uint64, error) {
+func progExit(c *call) (uint64, error) {
+	if !c.e.Tramp.Guarded {
+		return c.e.VoidRAX, nil
+	}
 	if c.e.active[c.arg(1)] == 0 {
 		return 0, fmt.Errorf("argument 1: no program at %#x is running", c.arg(1))
 	}

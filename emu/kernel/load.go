@@ -19,7 +19,7 @@ import (
 func (k *Kernel) Load(s guest.Setup) error {
 	k.Clear()
 	k.Setup = s
-	k.VoidRAX = s.VoidRAX
+	k.VoidRAX, k.Tramp = s.VoidRAX, s.Tramp
 	k.Packet = helper.Packet{Len: len(s.Packet)}
 	for _, step := range []func() error{
 		k.loadStack, k.loadSymbols, k.loadRoutines, k.loadText, k.loadMaps, k.loadData, k.loadSlots,

@@ -10,25 +10,6 @@ import (
 	"github.com/tcsim/tcsim/jit/verify"
 )
 
-// trampForm is what differs between the styles.
-type trampForm struct {
-	sized   bool // arguments are stored and loaded in their own sizes
-	recur   bool // __bpf_prog_enter_recur and __bpf_prog_exit_recur, with a run context
-	keepRAX bool // rax is kept for a function that can reach a tail call (2b5dcb31a19a)
-	pushRBX bool // rbx is pushed below everything else
-	progNop bool // five bytes of nop before each program, none after the traced function's call
-	jump    bool // the traced function jumps if the trampoline calls it
-	nopMax  int  // longest nop of emit_nops (ASM_NOP_MAX)
-}
-
-var trampForms = [...]trampForm{
-	kernels.Tramp510: {sized: true, pushRBX: true, nopMax: 8},
-	kernels.Tramp61:  {recur: true, keepRAX: true, pushRBX: true, nopMax: 8},
-	kernels.Tramp65:  {recur: true, keepRAX: true, pushRBX: true, nopMax: 11},
-	kernels.Tramp612: {recur: true, keepRAX: true, nopMax: 11},
-	kernels.Tramp72:  {recur: true, keepRAX: true, progNop: true, jump: true, nopMax: 11},
-}
-
 // TraceKind is the way in which a tracing program is attached (enum bpf_tramp_prog_type).
 type TraceKind uint8
 
@@ -108,16 +89,19 @@ func (t *Trampoline) Image(c *Config) *image.Image {
 }
 
 // CompileTrampoline compiles the trampoline of a traced function for a design. It fails with ErrUnsupported on kernels
-// without TrampStyle.
+// without trampolines.
 func CompileTrampoline(f *Traced, t *Config, d Design, env image.Env) (*Trampoline, error) {
-	if t.Emit.Tramp == kernels.TrampNone || int(t.Emit.Tramp) >= len(trampForms) {
+	switch form := &t.Emit.Tramp; {
+	case !form.Exists:
 		return nil, fmt.Errorf("trampolines: %w", kernels.ErrUnsupported)
+	case len(f.progs[FmodRet]) > 0 && !form.Modify:
+		return nil, fmt.Errorf("fmod_ret programs: %w", kernels.ErrUnsupported)
 	}
 	if err := f.check(); err != nil {
 		return nil, err
 	}
 	g := &Func{c: &compiler{t: t, env: env, design: d, regs: bpfRegs(t)}, Config: t}
-	e := &trampEmitter{form: trampForms[t.Emit.Tramp], f: f}
+	e := &trampEmitter{form: t.Emit.Tramp, f: f}
 	e.Writer = *newWriter(g, nil)
 	e.place()
 	if err := e.all(); err != nil {
@@ -185,4 +169,4 @@ func (e *trampEmitter) body() image.Addr {
 }
 
 // jumps reports whether the traced function jumps to the trampoline.
-func (e *trampEmitter) jumps() bool { return e.form.jump && e.f.Calls() }
+func (e *trampEmitter) jumps() bool { return e.form.Jump && e.f.Calls() }

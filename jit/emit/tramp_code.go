@@ -7,6 +7,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -17,14 +18,14 @@ import (
 //	rbp      saved rbp
 //	rbp-8    return value                      (if the traced function is called)
 //	         arguments, the first lowest: what tracing programs get as context
-//	         number of arguments               (since 6.1)
-//	         saved rbx                         (since 6.12)
-//	         run context, 16 bytes             (since 6.1)
+//	         number of arguments               (since 5.17)
+//	         saved rbx                         (since 6.6)
+//	         run context, 16 bytes             (since 5.19)
 //	         rax as it came: tail_call_cnt or tail_call_cnt_ptr (if the program can tail call)
-//	         saved rbx                         (until 6.1)       <- rsp
+//	         saved rbx                         (until 6.5)       <- rsp
 type trampEmitter struct {
 	Writer
-	form trampForm
+	form kernels.Tramp
 	f    *Traced
 
 	// Offsets below rbp; 0 for what is not there.
@@ -52,14 +53,14 @@ func (e *trampEmitter) place() {
 		e.size += n
 		return e.size
 	}
-	e.count = take(e.form.recur, 8)
-	e.rbx = take(!e.form.pushRBX, 8)
-	e.ctx = take(e.form.recur, 16) // struct bpf_tramp_run_ctx: cookie, saved context
+	e.count = take(e.form.Count, 8)
+	e.rbx = take(!e.form.PushRBX, 8)
+	e.ctx = take(e.form.RunCtx, 16) // struct bpf_tramp_run_ctx: cookie, saved context
 }
 
 // keeps reports whether rax is kept.
 func (e *trampEmitter) keeps() bool {
-	return e.form.keepRAX && !e.Writer.Func.Config.Emit.TrampLosesRAX && e.f.TailCalls
+	return !e.form.LosesRAX && e.f.TailCalls
 }
 
 // below is the place off bytes below rbp.
@@ -67,14 +68,18 @@ func below(off int32) x86.RM { return Mem(x86.RBP, -off) }
 
 // all writes the trampoline.
 func (e *trampEmitter) all() error {
+	if e.form.ENDBR {
+		e.EndBR()
+	}
 	if err := e.accountCall(); err != nil { // it was reached by a direct call
 		return err
 	}
 	e.enter()
 	e.bodyOff = image.CodeOff(e.Len())
 	calls := e.f.Calls()
+	held := calls && e.form.Held
 	err := error(nil)
-	if calls {
+	if held {
 		e.Mov64OI(x86.RDI, uint64(e.f.Image))
 		err = e.callKernel("__bpf_tramp_enter")
 	}
@@ -89,10 +94,11 @@ func (e *trampEmitter) all() error {
 		err = errors.Join(err, e.original(skips))
 	}
 	err = errors.Join(err, e.runAll(Fexit))
-	if calls {
+	if held {
 		e.Mov64OI(x86.RDI, uint64(e.f.Image))
 		err = errors.Join(err, e.callKernel("__bpf_tramp_exit"))
-	} else {
+	}
+	if !calls {
 		e.loadArgs()
 		e.reload()
 	}
@@ -113,7 +119,7 @@ func (e *trampEmitter) enter() {
 	if e.keeps() {
 		e.Push64O(x86.RAX) // 50
 	}
-	if e.form.pushRBX {
+	if e.form.PushRBX {
 		e.Push64O(x86.RBX) // 53
 	} else {
 		e.Mov64MR(below(e.rbx), x86.RBX)
@@ -136,7 +142,7 @@ func (e *trampEmitter) loadArgs() {
 
 // sizeOf is the size bits of argument i.
 func (e *trampEmitter) sizeOf(i int) uint8 {
-	if !e.form.sized {
+	if !e.form.Sized {
 		return bpf.SizeDW
 	}
 	return map[uint8]uint8{1: bpf.SizeB, 2: bpf.SizeH, 4: bpf.SizeW, 8: bpf.SizeDW}[e.f.Args[i]]
@@ -161,36 +167,43 @@ func (e *trampEmitter) runAll(k TraceKind) error {
 
 // run is invoke_bpf_prog: the program between the functions that prepare and account for it.
 func (e *trampEmitter) run(p TracingProg, keepResult bool) error {
-	if e.form.progNop {
+	if e.form.ProgNop {
 		e.Nop(5)
 	}
-	if !e.form.recur {
-		err := e.callKernel("__bpf_prog_enter")
-		e.Mov64MR(x86.R(x86.RBX), x86.RAX) // the start time
-		err = errors.Join(err, e.program(p, keepResult))
-		e.Mov64OI(x86.RDI, uint64(p.Prog))
-		e.Mov64MR(x86.R(x86.RSI), x86.RBX)
-		return errors.Join(err, e.callKernel("__bpf_prog_exit"))
+	enter, exit := "__bpf_prog_enter", "__bpf_prog_exit"
+	if e.form.Recur {
+		enter, exit = "__bpf_prog_enter_recur", "__bpf_prog_exit_recur"
 	}
-	// The run context's cookie is 0.
-	e.movImm64(x86.RDI, 0) // 31 ff
-	e.Mov64MR(below(e.ctx), x86.RDI)
-	e.Mov64OI(x86.RDI, uint64(p.Prog))
-	e.Lea64RM(x86.RSI, below(e.ctx))
-	err := e.callKernel("__bpf_prog_enter_recur")
+	if e.form.RunCtx { // its cookie is 0
+		e.movImm64(x86.RDI, 0) // 31 ff
+		e.Mov64MR(below(e.ctx), x86.RDI)
+	}
+	if e.form.Guarded {
+		e.Mov64OI(x86.RDI, uint64(p.Prog))
+	}
+	if e.form.RunCtx {
+		e.Lea64RM(x86.RSI, below(e.ctx))
+	}
+	err := e.callKernel(enter)
 	e.Mov64MR(x86.R(x86.RBX), x86.RAX) // the start time
 
-	// 0 means that the program is running on this CPU already.
-	e.Test64MR(x86.R(x86.RAX), x86.RAX)
-	e.JeD8(0)
-	skip := e.Len()
+	skip := 0
+	if e.form.Guarded { // 0 means that the program is running on this CPU already
+		e.Test64MR(x86.R(x86.RAX), x86.RAX)
+		e.JeD8(0)
+		skip = e.Len()
+	}
 	err = errors.Join(err, e.program(p, keepResult))
-	e.SetRel8(skip)
+	if e.form.Guarded {
+		e.SetRel8(skip)
+	}
 
 	e.Mov64OI(x86.RDI, uint64(p.Prog))
 	e.Mov64MR(x86.R(x86.RSI), x86.RBX)
-	e.Lea64RM(x86.RDX, below(e.ctx))
-	return errors.Join(err, e.callKernel("__bpf_prog_exit_recur"))
+	if e.form.RunCtx {
+		e.Lea64RM(x86.RDX, below(e.ctx))
+	}
+	return errors.Join(err, e.callKernel(exit))
 }
 
 // program calls a tracing program with the arguments as context.
@@ -221,16 +234,18 @@ func (e *trampEmitter) modify() (skips []int, err error) {
 // original calls the traced function after its patched instruction, unless a program said what to
 // return.
 func (e *trampEmitter) original(skips []int) error {
-	e.loadArgs()
+	if e.form.Held || len(e.f.progs[Fentry])+len(e.f.progs[FmodRet]) > 0 { // else nothing has changed them
+		e.loadArgs()
+	}
 	e.reload()
 	err := e.call(e.body(), true)
 	e.Mov64MR(below(retSlot), x86.RAX)
-	if !e.form.progNop {
+	if e.form.Held && !e.form.ProgNop {
 		e.Nop(5) // patched to a jump to the exit when the trampoline goes
 	}
 	if len(skips) > 0 {
 		for n := -e.Len() & (trampAlign - 1); n > 0; {
-			k := min(n, e.form.nopMax)
+			k := min(n, e.form.NopMax)
 			e.Nop(k)
 			n -= k
 		}
@@ -247,7 +262,7 @@ func (e *trampEmitter) leave() error {
 	if e.f.Calls() {
 		e.Mov64RM(x86.RAX, below(retSlot))
 	}
-	if e.form.pushRBX {
+	if e.form.PushRBX {
 		e.Pop64O(x86.RBX) // 5b
 	} else {
 		e.Mov64RM(x86.RBX, below(e.rbx))
@@ -317,7 +332,7 @@ func (e *trampEmitter) frame() image.Frame {
 		low -= 8
 		add(low, 8, e.Writer.Func.c.design.Rax, 0)
 	}
-	if e.form.pushRBX {
+	if e.form.PushRBX {
 		add(low-8, 8, image.SlotSavedReg, x86.RBX)
 		fr.Saved = append(fr.Saved, x86.RBX)
 	}

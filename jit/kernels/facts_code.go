@@ -171,7 +171,7 @@ var codeFacts = []Fact{
 		set: func(r *Release) { r.FineIBT = CFIFine },
 	},
 	{
-		Name: "fineibt-eax", Kind: FactCode, Doc: "FineIBT compares eax", Since: Version{6, 18}, After: Version{6, 12},
+		Name: "fineibt-eax", Kind: FactCode, Doc: "FineIBT compares eax", Since: Version{6, 18}, After: Version{6, 14},
 		set: func(r *Release) { r.FineIBT = CFIFineEAX },
 	},
 	{
@@ -196,7 +196,7 @@ var codeFacts = []Fact{
 		set: emit(func(e *Emission) { e.ISA |= ISALoadAcquire }),
 	},
 	{
-		Name: "arena-sign-extension", Kind: FactCode, Doc: "sign-extending loads from arenas", Since: Version{6, 18},
+		Name: "arena-sign-extension", Kind: FactCode, Doc: "sign-extending loads from arenas", Since: Version{6, 18}, After: Version{6, 14},
 		set: emit(func(e *Emission) { e.ISA |= ISAArenaSignExtend }),
 	},
 	{
@@ -204,40 +204,78 @@ var codeFacts = []Fact{
 		set: emit(func(e *Emission) { e.LockXchg = true }),
 	},
 	{
-		Name: "plain-xchg", Kind: FactCode, Doc: "exchange without one", Since: Version{7, 2}, After: Version{6, 18},
+		Name: "plain-xchg", Kind: FactCode, Doc: "exchange without one", Since: Version{7, 0}, After: Version{6, 18},
 		set: emit(func(e *Emission) { e.LockXchg = false }),
 	},
 	{
-		Name: "stack-arguments", Kind: FactCode, Doc: "there is a register for stack arguments, so that BPF_REG_AX is 12", Since: Version{7, 1},
+		Name: "stack-arguments", Kind: FactCode, Doc: "there is a register for stack arguments, so that BPF_REG_AX is 12", Since: Version{7, 2},
 		set: emit(func(e *Emission) { e.AX = 12 }),
 	},
 }
 
-// trampFacts are the styles of trampolines.
+func tramp(set func(*Tramp)) func(*Release) {
+	return func(r *Release) { set(&r.Kernel.Emit.Tramp) }
+}
+
+// trampFacts are what trampolines have.
 var trampFacts = []Fact{
 	{
-		Name: "tramp-5.10", Kind: FactTrampoline, Doc: "arguments are stored in their own sizes; rax is lost", Since: Version{5, 10}, Until: Version{5, 12},
-		set: emit(func(e *Emission) { e.Tramp = Tramp510 }),
+		Name: "trampolines", Kind: FactTrampoline, Doc: "trampolines run fentry and fexit programs", Since: Version{5, 5}, Commit: "fec56f5890d9",
+		set: tramp(func(t *Tramp) { t.Exists, t.NopMax = true, 8 }),
 	},
 	{
-		Name: "tramp-6.1", Kind: FactTrampoline, Doc: "run context and argument count; programs can be skipped", Since: Version{6, 1}, Until: Version{6, 5},
-		set: emit(func(e *Emission) { e.Tramp = Tramp61 }),
+		Name: "tramp-modify", Kind: FactTrampoline, Doc: "and fmod_ret programs", Since: Version{5, 7}, Commit: "ae24082331d9",
+		set: tramp(func(t *Tramp) { t.Modify = true }),
 	},
 	{
-		Name: "tramp-6.5", Kind: FactTrampoline, Doc: "nops of up to eleven bytes", Since: Version{6, 5}, Until: Version{6, 6},
-		set: emit(func(e *Emission) { e.Tramp = Tramp65 }),
+		Name: "tramp-held", Kind: FactTrampoline, Doc: "trampolines that call the function are held by __bpf_tramp_enter until they are left", Since: Version{5, 12},
+		Commit: "e21aa341785c", Stable: []Stable{{Version{5, 10}, 223}},
+		set: tramp(func(t *Tramp) { t.Held = true }),
 	},
 	{
-		Name: "tramp-6.6", Kind: FactTrampoline, Doc: "rbx has a slot of its own", Since: Version{6, 6}, Commit: "473e3150e30a",
-		set: emit(func(e *Emission) { e.Tramp = Tramp612 }),
+		Name: "tramp-guarded", Kind: FactTrampoline, Doc: "a tracing program that is running on the CPU already is left out", Since: Version{5, 12}, Commit: "ca06f55b9002",
+		set: tramp(func(t *Tramp) { t.Guarded = true }),
 	},
 	{
-		Name: "tramp-jump", Kind: FactTrampoline, Doc: "functions with programs after them are left by a jump; a nop before each program", Since: Version{7, 2}, After: Version{6, 18},
-		set: emit(func(e *Emission) { e.Tramp = Tramp72 }),
+		Name: "tramp-count", Kind: FactTrampoline, Doc: "the number of arguments is stored for tracing programs", Since: Version{5, 17}, Commit: "f92c1e183604",
+		set: tramp(func(t *Tramp) { t.Count = true }),
 	},
 	{
-		Name: "tramp-loses-rax", Kind: FactTrampoline, Doc: "what a traced function needs in rax is lost (a bug)", Since: Version{5, 10}, Until: Version{6, 7}, Commit: "2b5dcb31a19a",
+		Name: "tramp-endbr", Kind: FactTrampoline, Doc: "trampolines begin with endbr64 where the build asks for it", Since: Version{5, 18}, Until: Version{6, 8},
+		set: tramp(func(t *Tramp) { t.ENDBR = true }),
+	},
+	{
+		Name: "tramp-run-context", Kind: FactTrampoline, Doc: "trampolines have a run context, with a cookie for each program", Since: Version{5, 19},
+		Commit: "e384c7b7b46d", set: tramp(func(t *Tramp) { t.RunCtx = true }),
+	},
+	{
+		Name: "tramp-recur", Kind: FactTrampoline, Doc: "what is called around tracing programs is named __bpf_prog_enter_recur", Since: Version{6, 1},
+		set: tramp(func(t *Tramp) { t.Recur = true }),
+	},
+	{
+		Name: "tramp-long-nops", Kind: FactTrampoline, Doc: "nops of up to eleven bytes", Since: Version{6, 5},
+		set: tramp(func(t *Tramp) { t.NopMax = 11 }),
+	},
+	{
+		Name: "tramp-sized", Kind: FactTrampoline, Doc: "arguments are stored in their own sizes", Since: Version{5, 5}, Until: Version{6, 6}, Commit: "473e3150e30a",
+		Stable: []Stable{{Version{6, 1}, 176}},
+		set:    tramp(func(t *Tramp) { t.Sized = true }),
+	},
+	{
+		Name: "tramp-push-rbx", Kind: FactTrampoline, Doc: "rbx has no slot of its own, it is pushed", Since: Version{5, 5}, Until: Version{6, 6}, Commit: "473e3150e30a",
+		set: tramp(func(t *Tramp) { t.PushRBX = true }),
+	},
+	{
+		Name: "tramp-jump", Kind: FactTrampoline, Doc: "functions with programs after them are left by a jump", Since: Version{7, 0}, After: Version{6, 18},
+		set: tramp(func(t *Tramp) { t.Jump = true }),
+	},
+	{
+		Name: "tramp-prog-nop", Kind: FactTrampoline, Doc: "five bytes of nop before each tracing program, none after the traced function", Since: Version{7, 2},
+		After: Version{7, 1}, set: tramp(func(t *Tramp) { t.ProgNop = true }),
+	},
+	{
+		Name: "tramp-loses-rax", Kind: FactTrampoline, Doc: "what a traced function needs in rax is lost (a bug)", Since: Version{5, 5}, Until: Version{6, 7}, Commit: "2b5dcb31a19a",
 		Stable: []Stable{{Version{6, 1}, 176}, {Version{6, 6}, 57}},
-		set:    emit(func(e *Emission) { e.TrampLosesRAX = true }),
+		set:    tramp(func(t *Tramp) { t.LosesRAX = true }),
 	},
 }

@@ -133,36 +133,36 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.Ranges.Overflow = true }),
 	},
 	{
-		Name: "byte-swap-bits", Kind: FactVerifier, Doc: "byte swaps keep what is known of the bits", Since: Version{7, 2}, After: Version{6, 18},
-		Stable: []Stable{{Version{6, 18}, 44}},
+		Name: "byte-swap-bits", Kind: FactVerifier, Doc: "byte swaps keep what is known of the bits", Since: Version{7, 0}, After: Version{6, 18},
+		Stable: []Stable{{Version{6, 18}, 35}},
 		set:    verifier(func(v *Verifier) { v.Ranges.SwapBits = true }),
 	},
 	{
-		Name: "same-register", Kind: FactVerifier, Doc: "comparisons of a register with itself are decided", Since: Version{7, 2}, After: Version{6, 18},
+		Name: "same-register", Kind: FactVerifier, Doc: "comparisons of a register with itself are decided", Since: Version{7, 0}, After: Version{6, 18},
 		set: verifier(func(v *Verifier) { v.Ranges.SameReg = true }),
 	},
 	{
-		Name: "division-ranges", Kind: FactVerifier, Doc: "quotients and remainders by constants have a range", Since: Version{7, 2}, After: Version{6, 18},
+		Name: "division-ranges", Kind: FactVerifier, Doc: "quotients and remainders by constants have a range", Since: Version{7, 0}, After: Version{6, 18},
 		set: verifier(func(v *Verifier) { v.Ranges.DivRange = true }),
 	},
 	{
-		Name: "frame-reach", Kind: FactVerifier, Doc: "the mark of a callee with a tail call is forgotten when the walk leaves it", Since: Version{7, 2}, After: Version{6, 18},
+		Name: "frame-reach", Kind: FactVerifier, Doc: "the mark of a callee with a tail call is forgotten when the walk leaves it", Since: Version{7, 2},
 		set: verifier(func(v *Verifier) { v.FrameReach = true }),
 	},
 	{
-		Name: "tail-return", Kind: FactVerifier, Doc: "a tail call that is taken is a return with an unknown result", Since: Version{6, 18}, After: Version{6, 12},
+		Name: "tail-return", Kind: FactVerifier, Doc: "a tail call that is taken is a return with an unknown result", Since: Version{6, 18}, After: Version{6, 14},
 		set: verifier(func(v *Verifier) { v.TailReturn = true }),
 	},
 	{
-		Name: "inline-task", Kind: FactVerifier, Doc: "the current task is read in the program", Since: Version{7, 2}, After: Version{6, 18},
+		Name: "inline-task", Kind: FactVerifier, Doc: "the current task is read in the program", Since: Version{7, 0}, After: Version{6, 18},
 		set: verifier(func(v *Verifier) { v.InlineTask = true }),
 	},
 	{
-		Name: "folded-branches", Kind: FactVerifier, Doc: "jumps by constants are decided before the verification", Since: Version{7, 2}, After: Version{6, 18},
+		Name: "folded-branches", Kind: FactVerifier, Doc: "jumps by constants are decided before the verification", Since: Version{7, 1},
 		set: verifier(func(v *Verifier) { v.FoldBranches = true }),
 	},
 	{
-		Name: "deep-calls", Kind: FactVerifier, Doc: "16 frames, not 8", Since: Version{7, 2}, After: Version{6, 18},
+		Name: "deep-calls", Kind: FactVerifier, Doc: "16 frames, not 8", Since: Version{7, 2},
 		set: verifier(func(v *Verifier) { v.DeepCalls = true }),
 	},
 }
@@ -178,7 +178,7 @@ var policyFacts = []Fact{
 		set: func(r *Release) { r.Kernel.Policy.OwnerAttachType = true },
 	},
 	{
-		Name: "owner-sleepable", Kind: FactPolicy, Doc: "a prog array does not mix programs that may sleep with others", Since: Version{7, 2}, After: Version{6, 18},
+		Name: "owner-sleepable", Kind: FactPolicy, Doc: "a prog array does not mix programs that may sleep with others", Since: Version{7, 0}, After: Version{6, 18},
 		set: func(r *Release) { r.Kernel.Policy.OwnerSleepable = true },
 	},
 }

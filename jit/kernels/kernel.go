@@ -93,10 +93,8 @@ type Emission struct {
 	// HelperReload loads rax with the counter or its pointer before helper calls too; 6.13 and
 	// later do it before calls of subprograms only (a1087da9d11e).
 	HelperReload bool
-	// Tramp is the style of trampolines. TrampLosesRAX is that of the style before 2b5dcb31a19a (6.7 and
-	// stable trees): what a traced function needs in rax is lost.
-	Tramp         TrampStyle
-	TrampLosesRAX bool
+	// Tramp says how trampolines look.
+	Tramp Tramp
 	// Blind, if not nil, blinds constants (net.core.bpf_jit_harden).
 	Blind *Blinding
 	// UnroundedReload is the bug fixed by ff672c67ee76: the load before a call uses the stack
@@ -187,16 +185,29 @@ const (
 	ProbeOneLine                   // one unsigned comparison after rebasing at VSYSCALL_ADDR (6.10)
 )
 
-// TrampStyle is how trampolines look that run tracing programs around a function. The zero value
-// means that the kernel has none, or that they are unknown.
-type TrampStyle uint8
-
-// The styles, by the oldest kernel of the captures that has them.
-const (
-	TrampNone TrampStyle = iota
-	Tramp510             // arguments stored in their own sizes; nothing is kept in rax for the function
-	Tramp61              // run context, argument count; programs can be skipped
-	Tramp65              // longer nops
-	Tramp612             // rbx has a slot of its own
-	Tramp72              // a nop before each program; functions with fexit programs are left by a jump
-)
+// Tramp is how trampolines look that run tracing programs around a function. The zero value is a kernel without.
+type Tramp struct {
+	Exists bool // there are trampolines (5.5)
+	Modify bool // they can run fmod_ret programs (5.7)
+	// ENDBR is what they begin with where the build asks for it (5.18 to 6.7).
+	ENDBR bool
+	// Held says that they call __bpf_tramp_enter and __bpf_tramp_exit around the traced function, if they call it, and
+	// can be left behind that call (5.12).
+	Held bool
+	// Guarded says that a program which is running on the CPU already is left out: __bpf_prog_enter gets the program
+	// and returns 0 for it (5.12).
+	Guarded bool
+	Count   bool // the number of arguments is stored for programs (5.17)
+	RunCtx  bool // they have a run context, with the cookie of each program (5.19)
+	Recur   bool // what they call around programs is named __bpf_prog_enter_recur and __bpf_prog_exit_recur (6.1)
+	// Sized says that arguments are stored and loaded in their own sizes, not as 8 bytes (until 6.5).
+	Sized   bool
+	PushRBX bool // rbx is pushed below everything else (until 6.5)
+	NopMax  int  // the longest nop (ASM_NOP_MAX), in bytes
+	// Jump has the traced function jump to a trampoline that calls it (7.0).
+	Jump bool
+	// ProgNop puts five bytes of nop before each program, and none after the traced function's call (7.2).
+	ProgNop bool
+	// LosesRAX says that what the traced function needs in rax is lost (until 6.6 and in stable trees).
+	LosesRAX bool
+}

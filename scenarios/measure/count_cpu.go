@@ -109,15 +109,18 @@ func (m *Machine) helperModel(r *count.Regs) (count.Helper, bool) {
 	h := count.Helper{Name: name}
 	switch name {
 	case "bpf_get_smp_processor_id", "bpf_get_numa_node_id", "bpf_get_current_task", "bpf_get_current_task_btf",
-		"__bpf_prog_enter", "__bpf_prog_exit", "__bpf_tramp_enter", "__bpf_tramp_exit":
+		"__bpf_tramp_enter", "__bpf_tramp_exit":
 	case "bpf_map_lookup_elem", "array_map_lookup_elem", "percpu_array_map_lookup_elem":
 		h.Regs = []x86.Reg{x86.RDI}
 		h.Mem = []count.HelperMem{{Reg: x86.RSI, Size: 4}}
 		h.Opaque = !m.isArray(image.Addr(r.R[x86.RDI]))
-	case "__bpf_prog_enter_recur", "__bpf_prog_exit_recur":
+	case "__bpf_prog_enter", "__bpf_prog_exit", "__bpf_prog_enter_recur", "__bpf_prog_exit_recur":
+		if !m.Setup.Tramp.Guarded {
+			break
+		}
 		active := []count.HelperMem{{Reg: x86.RDI, Off: activeOff, Size: 8}}
 		h.Regs, h.Mem, h.Writes = []x86.Reg{x86.RDI}, active, active
-		if name == "__bpf_prog_enter_recur" { // which saves the run context
+		if enters := name == "__bpf_prog_enter_recur" || name == "__bpf_prog_enter"; enters && m.Setup.Tramp.RunCtx { // it is saved
 			h.Writes = append(h.Writes, count.HelperMem{Reg: x86.RSI, Off: 8, Size: 8})
 		}
 	default:

@@ -145,7 +145,7 @@ func insnOffsets(p *capture.Prog, fn int, body image.CodeOff) []image.CodeOff {
 // setup places maps and symbols at their recorded addresses; world are the variables of the outside world that
 // the code reads.
 func (c *Facts) setup() (s guest.Setup, world []string, err error) {
-	s.Offsets = c.Target.Offsets
+	s.Offsets, s.Tramp = c.Target.Offsets, c.Target.Emit.Tramp
 	for _, m := range c.Scenario.Maps {
 		s.Maps = append(s.Maps, guest.MapSpec{Map: m.Map, Addr: m.Addr, ValueAddr: m.ValueAddr})
 	}

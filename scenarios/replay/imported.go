@@ -92,7 +92,7 @@ func Import(progs []imports.Prog, opt ImportOptions) (*Imported, error) {
 		im.Images = append(im.Images, b.use[i].img)
 	}
 	im.setup = guest.Setup{
-		Images: im.Images, Maps: b.maps, Slots: b.slots, Symbols: b.symbols, Offsets: target.Offsets,
+		Images: im.Images, Maps: b.maps, Slots: b.slots, Symbols: b.symbols, Offsets: target.Offsets, Tramp: target.Emit.Tramp,
 		Data: runner.ContextSpace(), Packet: slices.Clone(opt.Packet),
 	}
 	im.opt.Target = target

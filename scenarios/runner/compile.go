@@ -67,7 +67,7 @@ func Compile(b *scenarios.Built, t *jit.Target) (*Compiled, error) {
 	if err := c.attachAll(); err != nil {
 		return nil, fmt.Errorf("scenario %s: %w", b.Scenario.Name, err)
 	}
-	c.base = guest.Setup{Maps: c.plan.Maps(), Symbols: c.plan.Symbols(), Routines: c.plan.Routines(), Offsets: t.Offsets}
+	c.base = guest.Setup{Maps: c.plan.Maps(), Symbols: c.plan.Symbols(), Routines: c.plan.Routines(), Offsets: t.Offsets, Tramp: t.Emit.Tramp}
 	return c.Compiled, c.replaceable()
 }
 
@@ -90,7 +90,7 @@ type Placed struct {
 func Place(p Placed) *Compiled {
 	return &Compiled{
 		Built: p.Built, Target: p.Target, Images: p.Images, frozen: p.Frozen,
-		base:     guest.Setup{Maps: p.Setup.Maps, Symbols: p.Setup.Symbols, Offsets: p.Setup.Offsets},
+		base:     guest.Setup{Maps: p.Setup.Maps, Symbols: p.Setup.Symbols, Offsets: p.Setup.Offsets, Tramp: p.Setup.Tramp},
 		attached: attachments{p.Trampolines, p.Sites},
 	}
 }

@@ -181,7 +181,7 @@ func emitterMutations() []emitterMutation {
 		// Calls.
 		{target: "6.12", in: beforeCall, old: "488b85........", new: "488d85........", name: "lea for mov in the reload"},
 		{target: "6.1", emit: func(t *jit.Target) { t.Emit.UnroundedReload = true }, name: "depth of the reload unrounded"},
-		{target: "6.1", emit: func(t *jit.Target) { t.Emit.TrampLosesRAX = true }, name: "trampolines lose rax"},
+		{target: "6.1", emit: func(t *jit.Target) { t.Emit.Tramp.LosesRAX = true }, name: "trampolines lose rax"},
 		{target: "6.12", emit: func(t *jit.Target) { t.Limit = 32 }, name: "MAX_TAIL_CALL_CNT 32"},
 
 		// The epilogue.

@@ -34,7 +34,7 @@ func Raw(ctx context.Context, p *bpf.Program, t *jit.Target, memory []byte) (r0 
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	s := guest.Setup{Images: []*image.Image{img}, Symbols: plan.Symbols(), Routines: plan.Routines(), Offsets: t.Offsets}
+	s := guest.Setup{Images: []*image.Image{img}, Symbols: plan.Symbols(), Routines: plan.Routines(), Offsets: t.Offsets, Tramp: t.Emit.Tramp}
 	run := emu.Run{Level: emu.LevelSites, MaxInsns: DefaultMaxInsns, Args: []uint64{0, 0}}
 	if len(memory) > 0 {
 		s.Data = []guest.Region{{Addr: guest.ContextAddr, Bytes: memory}}
