@@ -35,9 +35,23 @@ type Config struct {
 	WatchAfter uint64
 	// NoReuse executes every call: the counts of plain emulation.
 	NoReuse bool
+	// Find, if not nil, ends the count where the run gets to a moment first.
+	Find *Moment
 	// DropPin makes results wrong, for tests that must notice it: a precondition on a location
 	// for which it returns true is forgotten.
 	DropPin func(location string) bool
+}
+
+// Moment is when control is at an address while certain calls are active.
+type Moment struct {
+	// Path are the return addresses of the active calls of functions of the images, the outermost first and without
+	// that to the outside caller.
+	Path []image.Addr
+	At   image.Addr
+	// Accept, if not nil, says whether registers and memory are those that are looked for.
+	Accept func(r *Regs, load func(a image.Addr, width uint8) uint64) bool
+	// Skip is how many such moments are passed over.
+	Skip int
 }
 
 // The default bounds of a count.
@@ -85,6 +99,7 @@ type counter struct {
 	peak             uint64
 	endless          *Endless
 	fault            error
+	passed           int    // moments of Config.Find
 	opaque           string // the last helper whose calls cannot be summarised, "" if there was none
 }
 
@@ -104,9 +119,11 @@ func Count(ctx context.Context, cpu CPU, cfg Config) (*Result, error) {
 		return nil, fmt.Errorf("count: %#x is no function's entry", uint64(c.r.RIP))
 	}
 	c.push(c.newFrame(f))
+	c.top.onPath = 1
 	c.top.t.starts[f.index].inc(1)
 	first, before := c.top, heap()
-	for c.top != nil && c.endless == nil && c.fault == nil && c.r.RIP != cfg.Return {
+	found := c.found()
+	for c.top != nil && c.endless == nil && c.fault == nil && c.r.RIP != cfg.Return && !found {
 		err := c.step()
 		var fault *Fault
 		switch {
@@ -115,12 +132,33 @@ func Count(ctx context.Context, cpu CPU, cfg Config) (*Result, error) {
 		case err != nil:
 			return nil, fmt.Errorf("count: after %d steps in %s: %w", c.steps, c.top.fn.name, err)
 		}
+		found = c.top != nil && c.found()
 	}
 	res := c.result(first)
+	res.Found = found
 	if peak := max(c.peak, heap()); peak > before {
 		res.PeakBytes = peak - before
 	}
 	return res, nil
+}
+
+// found reports whether the moment that is looked for is now.
+func (c *counter) found() bool {
+	m := c.cfg.Find
+	if m == nil || c.r.RIP != m.At || c.top.onPath != len(m.Path)+1 {
+		return false
+	}
+	if m.Accept != nil && !m.Accept(&c.r, func(a image.Addr, width uint8) uint64 { return c.mem.peek(uint64(a), width) }) {
+		return false
+	}
+	c.passed++
+	return c.passed > m.Skip
+}
+
+// next reports whether the call that has just been made is the next of the moment's path.
+func (c *counter) next() bool {
+	m, n := c.cfg.Find, c.top.onPath
+	return m != nil && n > 0 && n <= len(m.Path) && image.Addr(c.mem.peek(c.r.R[x86.RSP], 8)) == m.Path[n-1]
 }
 
 func (c *counter) push(fr *frame) {
@@ -289,12 +327,17 @@ func (c *counter) outside(h Helper) error {
 
 // enter begins a call of f, or applies what is known of it.
 func (c *counter) enter(f *fn) error {
-	if !c.cfg.NoReuse {
+	next := c.next()
+	if !c.cfg.NoReuse && !next {
 		if s := f.book.find(&c.r, &c.mem); s != nil {
 			return c.apply(s)
 		}
 	}
-	c.push(c.newFrame(f))
+	fr := c.newFrame(f)
+	if next {
+		fr.onPath = c.top.onPath + 1
+	}
+	c.push(fr)
 	return nil
 }
 

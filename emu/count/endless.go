@@ -56,7 +56,7 @@ func (c *counter) landed(f *fn) error {
 		}
 	}
 	round := c.newFrame(f)
-	round.landing = c.r.RIP
+	round.landing, round.onPath = c.r.RIP, fr.onPath
 	c.events = make([]string, 0, maxEvents)
 	c.push(round)
 	return nil

@@ -34,6 +34,7 @@ type frame struct {
 	t         tally
 	landing   image.Addr // of a round: where it began; 0 for a call
 	tails     uint64     // tail calls taken directly in this frame
+	onPath    int        // how many calls of Config.Find are active with this one, plus 1; 0 if this is none of them
 }
 
 func (c *counter) newFrame(f *fn) *frame {

@@ -14,6 +14,8 @@ type Result struct {
 	// cover what comes before.
 	Endless *Endless
 	Fault   error
+	// Found says that the moment of Config.Find was reached; the numbers then cover what comes before.
+	Found bool
 
 	TailCalls *big.Int // taken
 	Calls     *big.Int // of BPF functions

@@ -28,6 +28,8 @@ type CountOptions struct {
 	// Sample is how many instructions the timing model sees; 0 means DefaultSample, and cycles of
 	// longer runs are extrapolated.
 	Sample uint64
+	// Find ends the count at a moment, see count.Config.
+	Find *count.Moment
 
 	// For tests, see count.Config.
 	DropPin    func(location string) bool
@@ -67,7 +69,7 @@ func Count(ctx context.Context, m *Machine, r emu.Run, o CountOptions) (*Counted
 	res, err := count.Count(ctx, cpu, count.Config{
 		Images: m.Setup.Images, StackLow: guest.StackTop - image.Addr(m.Stack), StackHigh: guest.StackTop, Return: guest.OutsideReturn, Helper: m.helperModel,
 		MaxSummaries: o.MaxSummaries, MaxBytes: o.MaxBytes, MaxSteps: o.MaxSteps, NoReuse: o.NoReuse, DropPin: o.DropPin,
-		WatchAfter: o.WatchAfter,
+		WatchAfter: o.WatchAfter, Find: o.Find,
 	})
 	if err != nil {
 		return nil, err

@@ -59,6 +59,11 @@ func (s *Session) Count(ctx context.Context, n int, o measure.CountOptions) (*Co
 	return c, c.AddCycles(ctx, s.m.Measured(), o, func() (emu.Run, error) { return s.Before(ctx, n) })
 }
 
+// CountTo counts up to the moment that the options look for, without cycles, and leaves the machine there.
+func (s *Session) CountTo(ctx context.Context, n int, o measure.CountOptions) (*Counted, error) {
+	return s.count(ctx, n, o)
+}
+
 // count leaves the machine in the final state.
 func (s *Session) count(ctx context.Context, n int, o measure.CountOptions) (*Counted, error) {
 	at, err := s.c.RunAt(n)
@@ -81,7 +86,7 @@ func (s *Session) count(ctx context.Context, n int, o measure.CountOptions) (*Co
 		return nil, fmt.Errorf("scenario %s on %s: %w", c.Scenario, c.Target, err)
 	}
 	c.NotJudged = notJudged(a, s.c.Target)
-	if c.Endless == nil && c.NotJudged == "" {
+	if c.Endless == nil && c.NotJudged == "" && !c.Found {
 		c.Mismatches = s.c.Built.Check(a, c.outcome(s.m.Machine), scenarios.TargetNames(s.c.Target)...)
 	}
 	return c, nil

@@ -34,6 +34,7 @@ const (
 	SchemaPlugin        Schema = "tcsim.plugin/v1"
 	SchemaReplay        Schema = "tcsim.replay/v1"
 	SchemaRun           Schema = "tcsim.run/v1"
+	SchemaSplat         Schema = "tcsim.splat/v1"
 	SchemaStack         Schema = "tcsim.stack/v1"
 	SchemaTrace         Schema = "tcsim.trace/v1"
 	SchemaVerify        Schema = "tcsim.verify/v1"
