@@ -25,6 +25,7 @@ func (e env) graphCommand() *cli.Command {
 			"Examples:\n   tcsim graph fixtures/objects/dispatcher.o --check\n   tcsim graph hierarchy --dot | dot -Tsvg\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
 			targetFlag(true), entryFlag(), fillFlag(), btfFlag(), typeFlag(), sizeFlag(), setFlag(),
+			svgFlag(), layoutFlag(),
 			&cli.BoolFlag{Name: "dot", Usage: "print DOT"},
 			&cli.BoolFlag{Name: "check", Usage: "list tail calls that are never taken"},
 			jsonFlag(),
@@ -33,7 +34,7 @@ func (e env) graphCommand() *cli.Command {
 	}
 }
 
-func (e env) graph(_ context.Context, cmd *cli.Command) error {
+func (e env) graph(ctx context.Context, cmd *cli.Command) error {
 	if cmd.NArg() != 1 {
 		return badUsage("graph takes one scenario or object file, found %d arguments", cmd.NArg())
 	}
@@ -56,6 +57,10 @@ func (e env) graph(_ context.Context, cmd *cli.Command) error {
 	switch {
 	case cmd.Bool("json"):
 		if err := render.JSON(e.stdout, render.Graph{Graph: g, Schema: render.SchemaGraph}); err != nil {
+			return err
+		}
+	case cmd.String("svg") != "":
+		if err := e.svgGraph(ctx, cmd, g); err != nil {
 			return err
 		}
 	case cmd.Bool("dot"):

@@ -297,6 +297,9 @@ func (e env) replaySource(ctx context.Context, cmd *cli.Command, r *replay.Repla
 
 // printTrace writes events as text or JSON.
 func (e env) printTrace(cmd *cli.Command, run *runner.Run, events []trace.Event) error {
+	if cmd.String("svg") != "" {
+		return e.svgTrace(cmd, run, events)
+	}
 	if !cmd.Bool("json") {
 		render.TraceText(e.stdout, run, events)
 		return nil

@@ -22,9 +22,10 @@ func (e env) stackCommand() *cli.Command {
 			"KIND:N or each:KIND with KIND one of entry, call, helper, return, tailcall, refused, hook; or deepest,\n" +
 			"or violation.\n\n" +
 			"Examples:\n   tcsim stack hierarchy --target 6.12 --at tailcall:33\n" +
-			"   tcsim stack hierarchy --target 6.1 --at violation\n\n" + exitCodesInHelp,
+			"   tcsim stack hierarchy --target 6.1 --at violation\n   tcsim stack hierarchy --at tailcall:2 --svg - > stack.svg\n\n" + exitCodesInHelp,
 		Flags: append(objectFlags(), targetFlag(true), limitFlag(), runFlag(), coreFlag(), jsonFlag(),
 			&cli.StringFlag{Name: "at", Value: "deepest", Usage: "the moment"},
+			svgFlag(),
 			&cli.BoolFlag{Name: "all", Usage: "draw every frame of a long stack"},
 		),
 		Action: e.stack,
@@ -56,6 +57,9 @@ func (e env) stack(ctx context.Context, cmd *cli.Command) error {
 func (e env) printDrawings(cmd *cli.Command, drawings []runner.Drawing) error {
 	if cmd.Bool("json") {
 		return render.JSON(e.stdout, render.StacksOf(drawings))
+	}
+	if cmd.String("svg") != "" {
+		return e.svgStacks(cmd, drawings)
 	}
 	render.StackText(e.stdout, drawings, cmd.Bool("all"))
 	return nil

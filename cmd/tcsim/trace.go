@@ -21,7 +21,7 @@ func (e env) traceCommand() *cli.Command {
 			"Examples:\n   tcsim trace hierarchy --target 6.12 --first 12\n" +
 			"   tcsim trace chain33 --target 6.1 --cost --warm\n" +
 			"   tcsim trace chain33 --target 6.1 --pipeline 12+30 --warm\n\n" + exitCodesInHelp,
-		Flags: append(append(eventFlags(), objectFlags()...), targetFlag(true), limitFlag(), runFlag(), jsonFlag(), coreFlag(),
+		Flags: append(append(eventFlags(), objectFlags()...), targetFlag(true), limitFlag(), runFlag(), jsonFlag(), coreFlag(), svgFlag(),
 			&cli.BoolFlag{Name: "cost", Usage: "instead, show where the cycles go: by function, BPF instruction and cause"},
 			&cli.StringFlag{Name: "pipeline", Usage: "instead, draw when instructions pass the stages of the core: EVENT or EVENT+COUNT"},
 			&cli.BoolFlag{Name: "warm", Usage: "with --cost and --pipeline: one of many runs in a row instead of the first"},

@@ -5,64 +5,53 @@ package stack
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // maxLanes is how many counters can have arrows side by side; further ones are named only.
 const maxLanes = 5
 
-// lane is the arrow from all pointers to one counter.
-type lane struct {
-	target int   // row of the counter
-	from   []int // rows of the pointers
-	lo, hi int   // rows that it spans
-	col    int   // 0 is next to the box
+// Lane is the arrow from all pointers to one counter. Rows are indexes into what Rows returns.
+type Lane struct {
+	Target int   // row of the counter
+	From   []int // rows of the pointers
+	Lo, Hi int   // rows that it spans
+	Col    int   // 0 is next to the box
 }
 
-// laneRows returns what stands left of each row's box: the arrows. A pointer whose target is not
-// drawn says so in its note.
-func laneRows(rows []row) []string {
-	lanes := assignLanes(rows)
-	cols := 0
-	for _, ln := range lanes {
-		cols = max(cols, ln.col+1)
-	}
-	out := make([]string, len(rows))
-	for i := range rows {
-		out[i] = arrows(lanes, cols, i)
-	}
-	return out
-}
-
-func assignLanes(rows []row) []lane {
-	byTarget := map[int]*lane{}
+// Lanes returns the arrows of a drawing. A pointer whose target is not drawn says so in its note from then on, and
+// so does one for whose counter there is no room.
+func Lanes(rows []Row) []Lane {
+	byTarget := map[int]*Lane{}
 	var order []int
 	for i := range rows {
-		if rows[i].ptr == 0 {
+		s := rows[i].Slot
+		if s == nil || !s.Ptr || s.Value == 0 {
 			continue
 		}
-		t := slices.IndexFunc(rows, func(r row) bool { return r.addr != 0 && rows[i].ptr-r.addr < r.size })
+		t := slices.IndexFunc(rows, func(r Row) bool {
+			return r.Slot != nil && uint64(s.Value-r.Slot.Addr) < uint64(r.Slot.Size)
+		})
 		if t < 0 {
-			rows[i].note += ", to what is not drawn"
+			rows[i].Note += ", to what is not drawn"
 			continue
 		}
 		if byTarget[t] == nil {
-			byTarget[t] = &lane{target: t, lo: t, hi: t}
+			byTarget[t] = &Lane{Target: t, Lo: t, Hi: t}
 			order = append(order, t)
 		}
 		ln := byTarget[t]
-		ln.from = append(ln.from, i)
-		ln.lo, ln.hi = min(ln.lo, i), max(ln.hi, i)
+		ln.From = append(ln.From, i)
+		ln.Lo, ln.Hi = min(ln.Lo, i), max(ln.Hi, i)
 	}
-	var lanes []lane
+	var lanes []Lane
 	for _, t := range order {
 		ln := byTarget[t]
-		for ln.col = 0; slices.ContainsFunc(lanes, func(o lane) bool { return o.col == ln.col && o.lo <= ln.hi && ln.lo <= o.hi }); {
-			ln.col++
+		for ln.Col = 0; slices.ContainsFunc(lanes, func(o Lane) bool { return o.Col == ln.Col && o.Lo <= ln.Hi && ln.Lo <= o.Hi }); {
+			ln.Col++
 		}
-		if ln.col >= maxLanes {
-			for _, i := range ln.from {
-				rows[i].note += fmt.Sprintf(", to %#x", rows[i].ptr)
+		if ln.Col >= maxLanes {
+			for _, i := range ln.From {
+				rows[i].Note += fmt.Sprintf(", to %#x", uint64(rows[i].Slot.Value))
 			}
 			continue
 		}
@@ -71,32 +60,68 @@ func assignLanes(rows []row) []lane {
 	return lanes
 }
 
-// arrows draws row i of all lanes. Each lane takes two columns, and two more lead to the box.
-func arrows(lanes []lane, cols, i int) string {
+// lineSet are the characters of lines.
+type lineSet struct {
+	across, down, tip              string
+	start, end                     string // of a lane: where it leaves a box downwards, and upwards
+	tee                            string // of a lane that goes on
+	side, border, borderL, borderR string
+}
+
+var (
+	asciiLines = lineSet{"-", "|", ">", "+", "+", "+", "|", "-", "+", "+"}
+	boxLines   = lineSet{"─", "│", "▶", "┌", "└", "├", "│", "─", "├", "┤"}
+)
+
+// arrows draws row i of all lanes; continued says that it goes on the row above and has no ends of its own. Each lane takes
+// two columns, and two more lead to the box.
+func (set *lineSet) arrows(lanes []Lane, cols, i int, continued bool) string {
 	if cols == 0 {
 		return "   "
 	}
-	b := []byte(strings.Repeat(" ", 2*cols+2))
-	for _, ln := range lanes {
-		if i >= ln.lo && i <= ln.hi {
-			b[2*(cols-1-ln.col)+1] = '|'
+	b := make([]string, 2*cols+2)
+	for k := range b {
+		b[k] = " "
+	}
+	column := func(ln *Lane) int { return 2*(cols-1-ln.Col) + 1 }
+	for k := range lanes {
+		ln := &lanes[k]
+		if i >= ln.Lo && (i < ln.Hi || i == ln.Hi && !continued) {
+			b[column(ln)] = set.down
 		}
 	}
-	for _, ln := range lanes {
-		at := 2*(cols-1-ln.col) + 1
-		to := i == ln.target
-		if !to && !slices.Contains(ln.from, i) {
-			continue
-		}
-		b[at] = '+'
-		for k := at + 1; k < len(b); k++ {
-			if b[k] == ' ' {
-				b[k] = '-'
-			}
-		}
-		if to {
-			b[len(b)-1] = '>'
+	if !continued {
+		for k := range lanes {
+			set.leave(b, &lanes[k], column(&lanes[k]), i)
 		}
 	}
-	return string(b)
+	out := ""
+	for _, s := range b {
+		out += s
+	}
+	return out
+}
+
+// leave draws the line between a lane and the box of row i, if it has one.
+func (set *lineSet) leave(b []string, ln *Lane, at, i int) {
+	to := i == ln.Target
+	if !to && !slices.Contains(ln.From, i) {
+		return
+	}
+	switch i {
+	case ln.Lo:
+		b[at] = set.start
+	case ln.Hi:
+		b[at] = set.end
+	default:
+		b[at] = set.tee
+	}
+	for k := at + 1; k < len(b); k++ {
+		if b[k] == " " {
+			b[k] = set.across
+		}
+	}
+	if to {
+		b[len(b)-1] = set.tip
+	}
 }

@@ -5,6 +5,7 @@ package stack
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // Options say how a layout is drawn.
@@ -14,179 +15,179 @@ type Options struct {
 	// All draws every frame of a long stack. By default frames in the middle that look like others
 	// are folded into one line.
 	All bool
+	// Width is how many columns a line has at most, from MinWidth; 0 means Width.
+	Width int
+	// Box draws lines instead of ASCII.
+	Box bool
+	// Paint colours a piece of a line; nil leaves it. It must not change its width.
+	Paint func(Role, string) string
 }
 
-// Width is the widest line of a drawing, in columns.
-const Width = 100
-
-// The frames at either end that are never folded, and how many in between are worth it.
+// Width is the widest line of a drawing by default, in columns, MinWidth the least that can be asked for.
 const (
-	keepFrames = 3
-	minFold    = 3
+	Width    = 100
+	MinWidth = 72
 )
 
-// row is one line of the drawing: the box with what stands right of it, and what its arrow needs.
-type row struct {
-	box  string // with its borders
-	note string
-	addr uint64 // of a slot, 0 for other lines
-	size uint64
-	ptr  uint64 // where an arrow goes, 0 for none
-}
+// Role says what a piece of a drawing is.
+type Role uint8
 
+// The roles.
 const (
-	border = "+---------+"
-	boxes  = "|%s|"
-	inner  = 9
+	RoleRegister Role = iota // where rbp and rsp point
+	RoleCounter              // tail_call_cnt
+	RolePointer              // tail_call_cnt_ptr
 )
 
-// Picture draws the layout in plain ASCII, at most Width columns wide.
+const inner = 9 // columns of a box
+
+// Picture draws the layout.
 func (l *Layout) Picture(o Options) string {
-	rows := l.rows(o.All)
-	lanes := laneRows(rows)
-	var b strings.Builder
+	p := &picture{Options: o, set: &asciiLines}
+	if p.Width == 0 {
+		p.Width = Width
+	}
+	if p.Box {
+		p.set = &boxLines
+	}
+	rows := l.Rows(o.All)
+	lanes := Lanes(rows)
+	cols := 0
+	for _, ln := range lanes {
+		cols = max(cols, ln.Col+1)
+	}
+	// Addresses of a narrow drawing are shown without their upper half, which the first line names.
+	p.high = ^uint64(0)
+	if p.Width < Width && len(l.Slots) > 0 {
+		p.high = uint64(l.Slots[0].Addr) >> 32
+	}
 	if o.Title != "" {
-		b.WriteString(cut(o.Title) + "\n\n")
+		p.line(o.Title, "")
+		p.b.WriteString("\n")
+	}
+	if p.Width < Width {
+		p.line(fmt.Sprintf("addresses are %08x........", p.high), "")
+		p.b.WriteString("\n")
 	}
 	for i := range rows {
-		b.WriteString(cut(strings.TrimRight(lanes[i]+rows[i].box+" "+rows[i].note, " ")) + "\n")
+		p.row(&rows[i], lanes, cols, i)
 	}
-	return b.String()
+	return p.b.String()
 }
 
-func cut(s string) string {
-	if len(s) > Width {
-		return s[:Width-2] + ".."
-	}
-	return s
+// picture is a drawing in the making.
+type picture struct {
+	Options
+	set  *lineSet
+	high uint64 // upper half of the addresses, if that is left out
+	b    strings.Builder
 }
 
-func centred(label string) string {
-	left := (inner - len(label) + 1) / 2
-	return fmt.Sprintf(boxes, strings.Repeat(" ", max(0, left))+label+strings.Repeat(" ", max(0, inner-left-len(label))))
+func (p *picture) paint(r Role, s string) string {
+	if p.Paint == nil || s == "" {
+		return s
+	}
+	return p.Paint(r, s)
 }
 
-// rows makes the lines without arrows.
-func (l *Layout) rows(all bool) []row {
-	rows := []row{
-		{box: centred("STACK"), note: "STACK of " + l.Caller + ", the outside caller"},
-		{box: centred("")},
-	}
-	folded := l.folded(all)
-	for i := 0; i < len(l.Frames); i++ {
-		if n := folded[i]; n > 0 {
-			rows = append(rows, l.foldRow(i, n))
-			i += n - 1
-			continue
+// line writes text folded to the width, further lines indented.
+func (p *picture) line(text, indent string) {
+	for i, part := range wrap(text, p.Width-utf8.RuneCountInString(indent)) {
+		if i > 0 {
+			p.b.WriteString(indent)
 		}
-		rows = l.frameRows(rows, i)
+		p.b.WriteString(strings.TrimRight(part, " ") + "\n")
 	}
-	return rows
 }
 
-// frameRows adds the slots of frame i with the marks of rbp and rsp.
-func (l *Layout) frameRows(rows []row, i int) []row {
-	f := &l.Frames[i]
-	last := i == len(l.Frames)-1
-	named := false
-	for k := f.First; k < f.End; k++ {
-		s := &l.Slots[k]
-		r := row{box: centred(s.Label), addr: uint64(s.Addr), size: uint64(s.Size)}
-		r.note = fmt.Sprintf("%016x %016x  %s", uint64(s.Addr), uint64(s.Value), s.Meaning)
+// row writes a row, and what its note needs of further lines.
+func (p *picture) row(r *Row, lanes []Lane, cols, i int) {
+	lead := p.set.arrows(lanes, cols, i, false)
+	first := ""
+	if s := r.Slot; s != nil {
+		addr := fmt.Sprintf("%016x", uint64(s.Addr))
+		if uint64(s.Addr)>>32 == p.high {
+			addr = addr[8:]
+		}
+		value := fmt.Sprintf("%016x", uint64(s.Value))
 		if s.Size > 8 {
-			r.note = fmt.Sprintf("%016x %16s  %s", uint64(s.Addr), "", s.Meaning)
+			value = strings.Repeat(" ", 16)
 		}
-		if s.Ptr {
-			r.ptr = uint64(s.Value)
-		}
-		rows = append(rows, r)
-		end := last && k == f.End-1
-		if !end && (isBase(s, f) || s.Addr == l.RBP) {
-			rows = append(rows, row{box: border, note: l.mark(s, false) + "  " + f.title()})
-			named = true
-		}
+		first = addr + " " + value + "  "
 	}
-	if !last {
-		return rows
+	used := utf8.RuneCountInString(lead) + inner + 3
+	indent := 0
+	if len(first)+30 < p.Width-used {
+		indent = len(first)
 	}
-	rsp := row{box: border, note: "RSP"}
-	if f.End > f.First {
-		rsp.note = l.mark(&l.Slots[f.End-1], true)
+	notes := wrap(first+r.Note, p.Width-used)
+	if rest := p.Width - used; utf8.RuneCountInString(first+r.Note) > rest {
+		head := first + wrap(r.Note, rest-len(first))[0]
+		notes = append([]string{head}, wrap(strings.TrimPrefix(r.Note, strings.TrimPrefix(head, first)), rest-indent)...)
 	}
-	if !named {
-		rsp.note += "  " + f.title() + ", frame not built or taken down"
+	p.b.WriteString(strings.TrimRight(lead+p.box(r)+" "+p.note(r, notes[0]), " ") + "\n")
+	for _, more := range notes[1:] {
+		lead := p.set.arrows(lanes, cols, i, true)
+		p.b.WriteString(lead + p.frame("") + " " + strings.Repeat(" ", indent) + more + "\n")
 	}
-	return append(rows, rsp)
 }
 
-// mark names the registers that point to a slot.
-func (l *Layout) mark(s *Slot, end bool) string {
-	m := "rbp"
+// box is the box of a row with its sides, or a border.
+func (p *picture) box(r *Row) string {
+	if r.Border {
+		return p.set.borderL + strings.Repeat(p.set.border, inner) + p.set.borderR
+	}
+	left := (inner - utf8.RuneCountInString(r.Label) + 1) / 2
+	right := inner - utf8.RuneCountInString(r.Label) - left
+	label := r.Label
 	switch {
-	case s.Addr == l.RBP:
-		m = "RBP"
-	case end:
-		return "RSP"
+	case r.Slot == nil:
+	case r.Slot.Ptr:
+		label = p.paint(RolePointer, label)
+	case r.Slot.Count != nil:
+		label = p.paint(RoleCounter, label)
 	}
-	if end {
-		m += ", RSP"
-	}
-	return m
+	return p.frame(strings.Repeat(" ", max(0, left)) + label + strings.Repeat(" ", max(0, right)))
 }
 
-// title says whose stack begins here.
-func (f *Frame) title() string {
-	s := fmt.Sprintf("STACK of %s() #%d", f.Func, f.Activation)
-	if f.From != "" {
-		s += fmt.Sprintf(", reuses STACK of %s() #%d", f.From, f.FromNumber)
+func (p *picture) frame(inside string) string {
+	if inside == "" {
+		inside = strings.Repeat(" ", inner)
 	}
-	return s
+	return p.set.side + inside + p.set.side
 }
 
-func (l *Layout) foldRow(i, n int) row {
-	first, last := &l.Frames[i], &l.Frames[i+n-1]
-	bytes := uint64(first.Top) - uint64(l.Slots[last.End-1].Addr) + 8
-	return row{box: centred(":"), note: fmt.Sprintf("%d frames like those drawn, %s() #%d to %s() #%d, %d bytes",
-		n, first.Func, first.Activation, last.Func, last.Activation, bytes)}
+// note colours the registers that a border names.
+func (p *picture) note(r *Row, text string) string {
+	if !r.Border {
+		return text
+	}
+	marks, title, ok := strings.Cut(text, "  ")
+	if ok {
+		title = "  " + title
+	}
+	if strings.HasPrefix(marks, "R") || strings.HasSuffix(marks, "RSP") {
+		marks = p.paint(RoleRegister, marks)
+	}
+	return marks + title
 }
 
-// folded returns the length of each run of frames that is folded, by its first frame. A frame can
-// be folded if one that is drawn, at either end or above, has the same function and the same slots.
-func (l *Layout) folded(all bool) map[int]int {
-	runs := map[int]int{}
-	n := len(l.Frames)
-	if all || n < 2*keepFrames+minFold {
-		return runs
+// wrap breaks text at blanks into pieces of at most n columns; a word that is longer is cut.
+func wrap(text string, n int) []string {
+	if utf8.RuneCountInString(text) <= n {
+		return []string{text}
 	}
-	drawn := map[string]bool{}
-	for i := range l.Frames {
-		if i < keepFrames || i >= n-keepFrames {
-			drawn[l.shape(i)] = true
+	var out []string
+	line := ""
+	for _, word := range strings.SplitAfter(text, " ") {
+		if r := []rune(word); len(r) > n {
+			word = string(r[:n-2]) + ".."
 		}
-	}
-	start := -1
-	for i := keepFrames; i <= n-keepFrames; i++ {
-		if i < n-keepFrames && drawn[l.shape(i)] {
-			if start < 0 {
-				start = i
-			}
-			continue
+		if line != "" && utf8.RuneCountInString(line+strings.TrimRight(word, " ")) > n {
+			out = append(out, strings.TrimRight(line, " "))
+			line = ""
 		}
-		if start >= 0 && i-start >= minFold {
-			runs[start] = i - start
-		}
-		start = -1
-		drawn[l.shape(i)] = true
+		line += word
 	}
-	return runs
-}
-
-func (l *Layout) shape(i int) string {
-	f := &l.Frames[i]
-	var b strings.Builder
-	b.WriteString(f.Func + "<" + f.From)
-	for _, s := range l.Slots[f.First:f.End] {
-		fmt.Fprintf(&b, " %s/%d", s.Label, s.Size)
-	}
-	return b.String()
+	return append(out, strings.TrimRight(line, " "))
 }

@@ -48,7 +48,7 @@ func (f *Func) text(b *strings.Builder, named bool) {
 		if to == "" {
 			to = "nothing"
 		}
-		folded(b, indent, fmt.Sprintf("tail call %s → %s (instruction %d)", c.place(), to, c.Insn))
+		folded(b, indent, fmt.Sprintf("tail call %s → %s (instruction %d)", c.Place(), to, c.Insn))
 	}
 }
 
@@ -96,8 +96,8 @@ func Fold(line string) string {
 	return b.String() + "\n"
 }
 
-// place is the array with the key.
-func (c *TailCall) place() string {
+// Place is the array with the key.
+func (c *TailCall) Place() string {
 	if c.Array == "" {
 		return "through an unknown array"
 	}
@@ -142,7 +142,7 @@ func (g *Graph) function(d *dot.Graph, p *Program, f *Func) {
 	for i := range f.TailCalls {
 		c := &f.TailCalls[i]
 		edge := func(to dot.Node) dot.Edge {
-			e := d.Edge(from, to, c.place())
+			e := d.Edge(from, to, c.Place())
 			if c.Min != c.Max {
 				return e.Dashed()
 			}

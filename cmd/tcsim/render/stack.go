@@ -22,17 +22,21 @@ func StacksOf(drawings []runner.Drawing) Stacks {
 	return out
 }
 
+// StackTitle names the moment of a drawing.
+func StackTitle(d *runner.Drawing) string {
+	if d.Cycle != 0 {
+		return fmt.Sprintf("%s, cycle %d", d.Moment.Name, d.Cycle)
+	}
+	return d.Moment.Name
+}
+
 // StackText draws stacks; all shows every frame of a long one.
 func StackText(w io.Writer, drawings []runner.Drawing, all bool) {
 	for i, d := range drawings {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		title := d.Moment.Name
-		if d.Cycle != 0 {
-			title += fmt.Sprintf(", cycle %d", d.Cycle)
-		}
-		fmt.Fprint(w, d.Layout.Picture(stack.Options{Title: title, All: all}))
+		fmt.Fprint(w, d.Layout.Picture(stack.Options{Title: StackTitle(&d), All: all}))
 	}
 }
 
