@@ -62,6 +62,9 @@ func (i Insn) Known() bool {
 // allows what only the verifier writes.
 func (i Insn) Malformed(rewritten bool) string {
 	op := i.Op & 0xf0
+	if !rewritten && i.reserved() {
+		return "fields that must be 0 are not (uses reserved fields)"
+	}
 	switch c := i.Class(); {
 	case c == ClassSTX && (i.Op&0xe0 == ModeAtomic || i.Op&0xe0 == ModeProbeAtomic):
 		return i.malformedAtomic()
@@ -92,6 +95,55 @@ func (i Insn) Malformed(rewritten bool) string {
 		}
 	}
 	return ""
+}
+
+// reserved reports whether a field has a value that the instruction does not use, where kernels refuse that
+// (resolve_pseudo_ldimm64, do_check, check_alu_op, check_ld_abs, visit_insn).
+func (i Insn) reserved() bool {
+	op, reg, mode := i.Op&0xf0, i.Op&SrcReg != 0, i.Op&0xe0
+	switch c := i.Class(); c {
+	case ClassALU, ClassALU64:
+		switch {
+		case op == ALUNeg:
+			return reg || i.Src != 0 || i.Off != 0 || i.Imm != 0
+		case op == ALUEnd:
+			return i.Src != 0 || i.Off != 0 || c == ClassALU64 && reg
+		case reg:
+			return i.Imm != 0 && !(op == ALUMov && i.Off == AddrSpaceCast)
+		}
+		return i.Src != 0 || op == ALUMov && i.Off != 0
+	case ClassLD:
+		if i.IsLdImm64() {
+			return i.Off != 0
+		}
+		return i.Dst != 0 || i.Off != 0 || mode == ModeAbs && i.Src != 0
+	case ClassLDX:
+		return i.Imm != 0
+	case ClassST:
+		return i.Src != 0
+	case ClassSTX:
+		return mode == ModeMem && i.Imm != 0
+	}
+	return i.reservedJump()
+}
+
+func (i Insn) reservedJump() bool {
+	op, reg, narrow := i.Op&0xf0, i.Op&SrcReg != 0, i.Class() == ClassJmp32
+	switch {
+	case i.Op == OpTailCall:
+		return false
+	case op == JmpCall:
+		return narrow || reg || i.Dst != 0 || i.Src != PseudoKfunc && i.Off != 0
+	case op == JmpExit:
+		return narrow || reg || i.Dst != 0 || i.Src != 0 || i.Imm != 0
+	case op == JmpJA:
+		return reg || i.Dst != 0 || i.Src != 0 || !narrow && i.Imm != 0 || narrow && i.Off != 0
+	case op == JmpCond:
+		return i.Dst != 0 || i.Src != 0 || i.Imm != 0
+	case reg:
+		return i.Imm != 0
+	}
+	return i.Src != 0
 }
 
 func (i Insn) malformedAtomic() string {

@@ -212,7 +212,11 @@ func (l *linker) instruction(i int) ([]byte, error) {
 	if _, err := in.WithReference("").Marshal(&code, binary.LittleEndian); err != nil {
 		return nil, err
 	}
-	return code.Bytes(), nil
+	out := code.Bytes()
+	if in.OpCode.Class().IsALU() && in.Offset != 0 { // which Marshal drops: a cast between address spaces, or a mistake
+		binary.LittleEndian.PutUint16(out[2:], uint16(in.Offset))
+	}
+	return out, nil
 }
 
 // function returns the slot of the function that instruction i refers to, by name or by distance.
