@@ -2,7 +2,10 @@
 
 package verify
 
-import "github.com/tcsim/tcsim/jit/bpf"
+import (
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/ranges"
+)
 
 // callbacks are the helpers that call a function of the program before they return: the argument that is the
 // function, and the argument of the helper that is handed to it as its argument number gets.
@@ -43,12 +46,12 @@ func (x *explorer) callback(s *state, helper int32) (bool, error) {
 			return false, err
 		}
 		callee.regs, callee.callback = args, true
-		callee.regs[10] = value{kind: kindStack, frame: uint8(len(s.frames) - 1), num: constScalar(0)}
+		callee.regs[10] = value{kind: kindStack, frame: uint8(len(s.frames) - 1), num: ranges.ConstScalar(0)}
 		return true, nil
 	}
 	if n := &s.top().regs[1]; helper == helperLoop {
 		x.needs(s, 1)
-		if n.kind == kindNumber && s.top().iterations >= n.num.umax {
+		if n.kind == kindNumber && s.top().iterations >= n.num.Umax {
 			s.top().iterations = 0
 			return false, nil // it has been called as often as it may be
 		}
@@ -62,7 +65,7 @@ func (x *explorer) callback(s *state, helper int32) (bool, error) {
 		return false, err
 	}
 	callee.regs, callee.callback, callee.again = args, true, true
-	callee.regs[10] = value{kind: kindStack, frame: uint8(len(c.frames) - 1), num: constScalar(0)}
+	callee.regs[10] = value{kind: kindStack, frame: uint8(len(c.frames) - 1), num: ranges.ConstScalar(0)}
 	return false, nil
 }
 

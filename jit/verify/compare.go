@@ -94,7 +94,7 @@ func (c *comparison) value(v, n *value) bool {
 	if c.how == same {
 		return v.num == n.num
 	}
-	return v.num.contains(&n.num)
+	return v.num.Contains(&n.num)
 }
 
 // stack is stacksafe; read are the slots of the old state that matter.

@@ -5,6 +5,7 @@ package verify
 import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
 // packetField returns what a context field points at, or kindNumber.
@@ -39,5 +40,5 @@ func (x *explorer) readTyped(base value, in bpf.Insn, size int, signed bool) (va
 			return pointer(k), nil
 		}
 	}
-	return number(loadedScalar(size, signed)), nil
+	return number(ranges.LoadedScalar(size, signed)), nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
 // maxSteps is BPF_COMPLEXITY_LIMIT_INSNS: how many instructions a verification may follow.
@@ -172,7 +173,7 @@ func (x *explorer) called() error {
 func (x *explorer) root(fn int) error {
 	f := &x.p.Funcs[fn]
 	s := &state{pc: x.funcs[fn].Start, frames: []frameState{{fn: fn, ret: -1, callback: fn != 0 && !f.ExceptionCB && !f.Global}}}
-	s.top().regs[10] = value{kind: kindStack, num: constScalar(0)}
+	s.top().regs[10] = value{kind: kindStack, num: ranges.ConstScalar(0)}
 	for r := 1; r <= 5 && (fn != 0 || !x.strict); r++ {
 		s.top().regs[r] = unknownNumber()
 	}
@@ -197,7 +198,7 @@ func (x *explorer) rest() error {
 		for r := range 10 {
 			s.top().regs[r] = unknownNumber()
 		}
-		s.top().regs[10] = value{kind: kindStack, num: constScalar(0)}
+		s.top().regs[10] = value{kind: kindStack, num: ranges.ConstScalar(0)}
 		x.work = append(x.work, s)
 		if err := x.drain(); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/ranges"
 	"strings"
 )
 
@@ -179,7 +180,7 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 	if f.regs[0] = ret; iteratorNext(x.p.Kfunc(in)) {
 		again := x.nextRound(s, s.pc+1)
 		again.top().regs[0].orNull, again.top().regs[0].link = false, 0
-		f.regs[0] = number(constScalar(0))
+		f.regs[0] = number(ranges.ConstScalar(0))
 	}
 	return nil
 }
@@ -209,8 +210,8 @@ func (x *explorer) argument(s *state, a memArg, i int) error {
 		}
 	case 'm', 'M':
 		x.needs(s, uint8(i+2))
-		if n := f.regs[i+2]; n.kind == kindNumber && n.num.umax <= maxStack {
-			size = int(n.num.umax)
+		if n := f.regs[i+2]; n.kind == kindNumber && n.num.Umax <= maxStack {
+			size = int(n.num.Umax)
 		}
 	}
 	lo, hi := stackRange(&v, 0)
@@ -246,14 +247,14 @@ func (x *explorer) tailCall(s *state) error {
 	c.note(&f.regs[2])
 	k := &f.regs[3]
 	c.way(&f.regs[2], k)
-	known := k.isConst() && f.regs[2].kind == kindMap && k.num.umin < uint64(x.p.Maps[f.regs[2].mapIdx].MaxEntries)
+	known := k.isConst() && f.regs[2].kind == kindMap && k.num.Umin < uint64(x.p.Maps[f.regs[2].mapIdx].MaxEntries)
 	switch {
 	case !known:
 		c.keyPoisoned = true
-	case c.keySeen && uint64(c.key) != k.num.umin:
+	case c.keySeen && uint64(c.key) != k.num.Umin:
 		c.keyPoisoned = true
 	default:
-		c.key = uint32(k.num.umin)
+		c.key = uint32(k.num.Umin)
 	}
 	c.keySeen = true
 	switch {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
 // jump follows jumps, calls and exits.
@@ -54,18 +55,18 @@ func (x *explorer) nextRound(s *state, to bpf.InsnIndex) *state {
 
 func (x *explorer) conditional(s *state, f *frameState, in bpf.Insn, to bpf.InsnIndex) {
 	a := &f.regs[in.Dst]
-	imm := number(constScalar(uint64(int64(in.Imm))))
+	imm := number(ranges.ConstScalar(uint64(int64(in.Imm))))
 	b := &imm
 	if in.Op&bpf.SrcReg != 0 {
 		b = &f.regs[in.Src]
 	}
 	wide := in.Class() == bpf.ClassJmp
-	if known := x.decide(in, a, b, wide); known != mayBranch {
+	if known := x.decide(in, a, b, wide); known != ranges.MayBranch {
 		x.needs(s, in.Dst)
 		if in.Op&bpf.SrcReg != 0 {
 			x.needs(s, in.Src)
 		}
-		if s.pc++; known == alwaysTaken {
+		if s.pc++; known == ranges.AlwaysTaken {
 			s.pc = to
 		}
 		return
@@ -74,50 +75,50 @@ func (x *explorer) conditional(s *state, f *frameState, in bpf.Insn, to bpf.Insn
 	taken := x.fork(s, to)
 	s.pc++
 	x.learn(taken, in, in.Op&0xf0, wide)
-	x.learn(s, in, revJump[in.Op&0xf0], wide)
+	x.learn(s, in, ranges.RevJump[in.Op&0xf0], wide)
 }
 
 // decide says whether the outcome of a conditional jump is known (is_branch_taken).
-func (x *explorer) decide(in bpf.Insn, a, b *value, wide bool) outcome {
+func (x *explorer) decide(in bpf.Insn, a, b *value, wide bool) ranges.Outcome {
 	op := in.Op & 0xf0
-	if a.isPointer() && !a.orNull && wide && b.isConst() && b.num.umin == 0 && a.kind != kindPacketEnd {
+	if a.isPointer() && !a.orNull && wide && b.isConst() && b.num.Umin == 0 && a.kind != kindPacketEnd {
 		switch {
 		case !x.submitted && a.kind != kindStack:
 		case op == bpf.JmpEq:
-			return neverTaken
+			return ranges.NeverTaken
 		case op == bpf.JmpNe:
-			return alwaysTaken
+			return ranges.AlwaysTaken
 		}
 	}
 	if a.kind != kindNumber || b.kind != kindNumber {
-		return mayBranch
+		return ranges.MayBranch
 	}
 	if x.rules.Ranges.SameReg && in.Op&bpf.SrcReg != 0 && in.Src == in.Dst {
 		switch op {
 		case bpf.JmpEq, bpf.JmpGe, bpf.JmpLe, bpf.JmpSge, bpf.JmpSle:
-			return alwaysTaken
+			return ranges.AlwaysTaken
 		case bpf.JmpNe, bpf.JmpGt, bpf.JmpLt, bpf.JmpSgt, bpf.JmpSlt:
-			return neverTaken
+			return ranges.NeverTaken
 		case bpf.JmpSet:
-			if n := a.num.span(wide); !n.bits.isConst() && (n.smin > 0 || n.smax < 0) {
-				return alwaysTaken
+			if n := a.num.Span(wide); !n.Bits.IsConst() && (n.Smin > 0 || n.Smax < 0) {
+				return ranges.AlwaysTaken
 			}
 		}
 	}
-	return decideNumbers(op, &a.num, &b.num, wide, &x.rules.Ranges)
+	return ranges.DecideNumbers(op, &a.num, &b.num, wide, &x.rules.Ranges)
 }
 
 // learn makes a state know that the condition op of a jump is true.
 func (x *explorer) learn(s *state, in bpf.Insn, op uint8, wide bool) {
 	f := s.top()
 	a := &f.regs[in.Dst]
-	imm := number(constScalar(uint64(int64(in.Imm))))
+	imm := number(ranges.ConstScalar(uint64(int64(in.Imm))))
 	b := &imm
 	if in.Op&bpf.SrcReg != 0 {
 		b = &f.regs[in.Src]
 	}
 	if a.isPointer() {
-		if a.orNull && wide && b.isConst() && b.num.umin == 0 && (op == bpf.JmpEq || op == bpf.JmpNe) {
+		if a.orNull && wide && b.isConst() && b.num.Umin == 0 && (op == bpf.JmpEq || op == bpf.JmpNe) {
 			s.resolveNull(a.link, op == bpf.JmpEq)
 		}
 		return
@@ -128,7 +129,7 @@ func (x *explorer) learn(s *state, in bpf.Insn, op uint8, wide bool) {
 	if x.rules.Ranges.SameReg && in.Op&bpf.SrcReg != 0 && in.Src == in.Dst {
 		return
 	}
-	refine(op, &a.num, &b.num, wide, &x.rules.Ranges)
+	ranges.Refine(op, &a.num, &b.num, wide, &x.rules.Ranges)
 	if in.Op&bpf.SrcReg != 0 {
 		s.spread(b, &x.rules.Ranges)
 	}
@@ -149,11 +150,11 @@ func (s *state) spread(v *value, r *kernels.RangeRules) {
 			o.num = known.num
 			return
 		}
-		d := constScalar(uint64(o.delta - known.delta))
+		d := ranges.ConstScalar(uint64(o.delta - known.delta))
 		o.num = known.num
-		o.num.add32(&d, r)
-		o.num.add64(&d, r)
-		o.num.bits = o.num.bits.add(d.bits)
+		o.num.Add32(&d, r)
+		o.num.Add64(&d, r)
+		o.num.Bits = o.num.Bits.Add(d.Bits)
 	})
 }
 
@@ -164,7 +165,7 @@ func (s *state) resolveNull(link uint32, null bool) {
 			return
 		}
 		if null {
-			*v = number(constScalar(0))
+			*v = number(ranges.ConstScalar(0))
 		} else {
 			v.orNull, v.link = false, 0
 		}
@@ -231,7 +232,7 @@ func (x *explorer) enter(s *state, to, ret bpf.InsnIndex) (*frameState, error) {
 		return nil, fmt.Errorf("calls are more than %d frames deep", most)
 	}
 	callee := frameState{fn: int(x.fnAt[to]), ret: ret}
-	callee.regs[10] = value{kind: kindStack, frame: uint8(len(s.frames)), num: constScalar(0)}
+	callee.regs[10] = value{kind: kindStack, frame: uint8(len(s.frames)), num: ranges.ConstScalar(0)}
 	s.frames = append(s.frames, callee)
 	s.pc = to
 	return s.top(), nil

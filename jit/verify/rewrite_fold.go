@@ -5,6 +5,7 @@ package verify
 import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
 // The pass before the verification that 7.x has (kernel/bpf/const_fold.c): registers that hold the
@@ -52,9 +53,9 @@ func foldBranches(p *bpf.Program) *bpf.Program {
 			c.Insns = append([]bpf.Insn(nil), p.Insns...)
 			out = &c
 		}
-		a, b := constScalar(d), constScalar(s)
+		a, b := ranges.ConstScalar(d), ranges.ConstScalar(s)
 		out.Insns[i] = bpf.Insn{Op: bpf.ClassJmp | bpf.JmpJA}
-		if decideNumbers(in.Op&0xf0, &a, &b, true, &kernels.RangeRules{}) == alwaysTaken {
+		if ranges.DecideNumbers(in.Op&0xf0, &a, &b, true, &kernels.RangeRules{}) == ranges.AlwaysTaken {
 			out.Insns[i].Off = in.Off
 		}
 	}

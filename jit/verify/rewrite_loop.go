@@ -17,7 +17,7 @@ func (x *explorer) noteLoop(s *state) {
 	f := s.top()
 	fn, flags := &f.regs[2], &f.regs[4]
 	x.needs(s, 4)
-	fit := fn.kind == kindFunc && flags.isConst() && flags.num.umin == 0
+	fit := fn.kind == kindFunc && flags.isConst() && flags.num.Umin == 0
 	l := x.loops[s.pc]
 	if l == nil {
 		x.loops[s.pc] = &loopFacts{bpf.InsnIndex(fn.mapIdx), fit}

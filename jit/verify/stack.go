@@ -2,7 +2,11 @@
 
 package verify
 
-import "github.com/tcsim/tcsim/jit/kernels"
+import (
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify/ranges"
+)
 
 // spilled returns how many bytes of the slot are a spilled value, counted from its lowest byte.
 func (s *slot) spilled() int {
@@ -27,7 +31,7 @@ func (s *slot) scrub() {
 func (f *frameState) load(off int64, size int, signed bool, r *kernels.Verifier) value {
 	s := f.slotOf(off, false)
 	if s == nil {
-		return number(loadedScalar(size, signed))
+		return number(ranges.LoadedScalar(size, signed))
 	}
 	if n := s.spilled(); n > 0 && byteOf(off) == 0 {
 		switch {
@@ -41,12 +45,12 @@ func (f *frameState) load(off int64, size int, signed bool, r *kernels.Verifier)
 			}
 			return v
 		}
-		return number(loadedScalar(size, signed))
+		return number(ranges.LoadedScalar(size, signed))
 	}
 	if f.allZero(off, off+int64(size)) {
-		return number(constScalar(0))
+		return number(ranges.ConstScalar(0))
 	}
-	return number(loadedScalar(size, signed))
+	return number(ranges.LoadedScalar(size, signed))
 }
 
 func (f *frameState) allZero(from, to int64) bool {
@@ -60,35 +64,26 @@ func (f *frameState) allZero(from, to int64) bool {
 
 // narrow cuts a number to size bytes, as a load of a wider one does (coerce_reg_to_size).
 func (v *value) narrow(size int, signed bool, r *kernels.RangeRules) {
-	if !v.num.fits(size) {
+	if !v.num.Fits(size) {
 		v.link, v.delta, v.plus = 0, 0, false
 	}
 	if signed {
-		v.num = v.num.signExtend(size, true, r)
+		v.num = v.num.SignExtend(size, true, r)
 		return
 	}
 	mask := uint64(1)<<(size*8) - 1
 	s := &v.num
-	s.bits = tnum{s.bits.val & mask, s.bits.mask & mask}
-	if s.umin&^mask == s.umax&^mask {
-		s.umin, s.umax = s.umin&mask, s.umax&mask
+	s.Bits = ranges.Tnum{Val: s.Bits.Val & mask, Mask: s.Bits.Mask & mask}
+	if s.Umin&^mask == s.Umax&^mask {
+		s.Umin, s.Umax = s.Umin&mask, s.Umax&mask
 	} else {
-		s.umin, s.umax = 0, mask
+		s.Umin, s.Umax = 0, mask
 	}
-	s.smin, s.smax = int64(s.umin), int64(s.umax)
+	s.Smin, s.Smax = int64(s.Umin), int64(s.Umax)
 	if size < 4 {
-		s.unbound32()
+		s.Unbound32()
 	}
-	s.sync(r)
-}
-
-// fits reports whether the number has at most size bytes.
-func (s *scalar) fits(size int) bool { return size == 8 || s.umax < 1<<(size*8) }
-
-// bounded reports whether anything is known of the number.
-func (s *scalar) bounded() bool {
-	u := unknownScalar()
-	return s.smin != u.smin || s.smax != u.smax || s.umin != u.umin || s.umax != u.umax
+	s.Sync(r)
 }
 
 // store writes v to size bytes at off from r10 (check_stack_write_fixed_off).
@@ -100,7 +95,7 @@ func (f *frameState) store(off int64, size int, v value, imm bool, r *kernels.Ve
 	if f.keeps(off, size, &v, imm, r) {
 		old := s.bytes
 		s.scrub()
-		if size < 8 && !v.num.fits(size) {
+		if size < 8 && !v.num.Fits(size) {
 			v.link, v.delta, v.plus = 0, 0, false
 		}
 		s.spill = v
@@ -118,7 +113,7 @@ func (f *frameState) store(off int64, size int, v value, imm bool, r *kernels.Ve
 		return
 	}
 	kind := byteMisc
-	if v.isConst() && v.num.umin == 0 && (!imm || r.StoreImm) {
+	if v.isConst() && v.num.Umin == 0 && (!imm || r.StoreImm) {
 		kind = byteZero
 	}
 	f.fill(off, off+int64(size), kind)
@@ -138,10 +133,10 @@ func (f *frameState) keeps(off int64, size int, v *value, imm bool, r *kernels.V
 		return false
 	case r.SpillAny:
 		return true
-	case v.isConst() && v.num.umin == 0:
+	case v.isConst() && v.num.Umin == 0:
 		return false
 	case r.SpillBounded:
-		return v.num.bounded()
+		return v.num.Bounded()
 	}
 	return v.isConst()
 }
@@ -158,4 +153,21 @@ func (f *frameState) fill(from, to int64, k byteKind) {
 		}
 		s.bytes[byteOf(at)] = k
 	}
+}
+
+// swap is a byte swap, or the truncation that is left of one on a little-endian machine
+// (scalar_byte_swap).
+func (v *value) swap(in bpf.Insn, r *kernels.RangeRules) {
+	size := int(in.Imm) / 8
+	swaps := in.Class() == bpf.ClassALU64 || in.Op&bpf.SrcReg != 0
+	if swaps || size < 8 {
+		v.link, v.delta, v.plus = 0, 0, false
+	}
+	if swaps {
+		v.num.Swap(size)
+	}
+	if size < 8 {
+		v.narrow(size, false, r)
+	}
+	v.num.Sync(r)
 }

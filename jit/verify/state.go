@@ -2,7 +2,10 @@
 
 package verify
 
-import "github.com/tcsim/tcsim/jit/bpf"
+import (
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/ranges"
+)
 
 // valueKind says what a register or a spilled slot holds.
 type valueKind uint8
@@ -37,7 +40,7 @@ type value struct {
 	link  uint32
 	off   int64
 	delta int64
-	num   scalar
+	num   ranges.Scalar
 }
 
 // objectKind says how the verifier trusts the address of a kernel object (PTR_TO_BTF_ID).
@@ -51,13 +54,13 @@ const (
 	inArena              // offset in the arena (PTR_TO_ARENA)
 )
 
-func number(s scalar) value { return value{kind: kindNumber, num: s} }
+func number(s ranges.Scalar) value { return value{kind: kindNumber, num: s} }
 
-func unknownNumber() value { return number(unknownScalar()) }
+func unknownNumber() value { return number(ranges.UnknownScalar()) }
 
-func pointer(k valueKind) value { return value{kind: k, num: constScalar(0)} }
+func pointer(k valueKind) value { return value{kind: k, num: ranges.ConstScalar(0)} }
 
-func (v *value) isConst() bool { return v.kind == kindNumber && v.num.isConst() }
+func (v *value) isConst() bool { return v.kind == kindNumber && v.num.IsConst() }
 
 // isPointer reports whether v is an address, null or not.
 func (v *value) isPointer() bool { return v.kind > kindNumber }

@@ -5,6 +5,7 @@ package verify
 import (
 	"fmt"
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
 // step follows one instruction. It reports whether the path goes on; other paths go to x.work.
@@ -27,7 +28,7 @@ func (x *explorer) step(s *state) (bool, error) {
 	case bpf.ClassLDX:
 		err = x.loadMem(s, f, in)
 	case bpf.ClassST:
-		v := number(constScalar(uint64(int64(in.Imm))))
+		v := number(ranges.ConstScalar(uint64(int64(in.Imm))))
 		err = x.storeMem(s, f, in, v, true)
 	case bpf.ClassSTX:
 		err = x.stx(s, f, in)
@@ -73,7 +74,7 @@ func (x *explorer) alu(f *frameState, in bpf.Insn) {
 	if in.Op&bpf.SrcReg != 0 {
 		src = f.regs[in.Src]
 	} else {
-		src = number(constScalar(uint64(int64(in.Imm))))
+		src = number(ranges.ConstScalar(uint64(int64(in.Imm))))
 	}
 	if in.Dst > 10 {
 		*d = unknownNumber() // the verifier's own registers are never followed
@@ -91,7 +92,7 @@ func (x *explorer) alu(f *frameState, in bpf.Insn) {
 			*d = unknownNumber()
 			return
 		}
-		*d = number(constScalar(0).alu(bpf.ALUSub, d.num, wide, false, r))
+		*d = number(ranges.ConstScalar(0).Alu(bpf.ALUSub, d.num, wide, false, r))
 	case op == bpf.ALUEnd && r.SwapBits && d.kind == kindNumber:
 		d.swap(in, r)
 	case op == bpf.ALUEnd:
@@ -109,12 +110,12 @@ func (v *value) isConstOrNumber() bool { return v.kind == kindNumber }
 
 func (x *explorer) numberAlu(d *value, in bpf.Insn, src value, op uint8, wide bool) {
 	signed := in.Off != 0 && (op == bpf.ALUDiv || op == bpf.ALUMod)
-	res := number(d.num.alu(op, src.num, wide, signed, &x.rules.Ranges))
+	res := number(d.num.Alu(op, src.num, wide, signed, &x.rules.Ranges))
 	if wide && (op == bpf.ALUAdd || op == bpf.ALUSub) && src.isConst() {
 		res.typed = d.typed
 	}
-	if x.rules.LinkDelta && op == bpf.ALUAdd && wide && d.link != 0 && !d.plus && src.isConst() && src.num.umax <= 1<<31-1 {
-		res.link, res.delta, res.plus = d.link, int64(src.num.umax), true
+	if x.rules.LinkDelta && op == bpf.ALUAdd && wide && d.link != 0 && !d.plus && src.isConst() && src.num.Umax <= 1<<31-1 {
+		res.link, res.delta, res.plus = d.link, int64(src.num.Umax), true
 	}
 	*d = res
 }
@@ -124,7 +125,7 @@ func (x *explorer) move(f *frameState, in bpf.Insn, src value, wide bool) {
 	d, r := &f.regs[in.Dst], &x.rules.Ranges
 	if in.Op&bpf.SrcReg == 0 {
 		if !wide {
-			src = number(constScalar(uint64(uint32(in.Imm))))
+			src = number(ranges.ConstScalar(uint64(uint32(in.Imm))))
 		}
 		*d = src
 		return
@@ -153,8 +154,8 @@ func (x *explorer) move(f *frameState, in bpf.Insn, src value, wide bool) {
 	}
 	if in.Off != 0 { // movsx
 		size = int(in.Off) / 8
-		fits := src.num.umax < 1<<(size*8-1)
-		res := number(src.num.signExtend(size, wide, r))
+		fits := src.num.Umax < 1<<(size*8-1)
+		res := number(src.num.SignExtend(size, wide, r))
 		if fits && wide {
 			x.link(&f.regs[in.Src])
 			res.link, res.delta, res.plus = f.regs[in.Src].link, f.regs[in.Src].delta, f.regs[in.Src].plus
@@ -162,7 +163,7 @@ func (x *explorer) move(f *frameState, in bpf.Insn, src value, wide bool) {
 		*d = res
 		return
 	}
-	keep := wide || x.rules.Link32 && src.num.fits(4)
+	keep := wide || x.rules.Link32 && src.num.Fits(4)
 	if keep {
 		x.link(&f.regs[in.Src])
 		src = f.regs[in.Src]
@@ -170,14 +171,14 @@ func (x *explorer) move(f *frameState, in bpf.Insn, src value, wide bool) {
 		src.link, src.delta, src.plus = 0, 0, false
 	}
 	if !wide {
-		src.num.zext(r)
+		src.num.Zext(r)
 	}
 	*d = src
 }
 
 // link gives a number that is about to be copied an identity.
 func (x *explorer) link(v *value) {
-	if v.kind != kindNumber || v.num.isConst() {
+	if v.kind != kindNumber || v.num.IsConst() {
 		return
 	}
 	if v.plus {
@@ -205,13 +206,13 @@ func (x *explorer) pointerAlu(op uint8, d, src value, wide bool) value {
 	}
 	if n.isConst() {
 		if op == bpf.ALUSub {
-			p.off -= int64(n.num.umin)
+			p.off -= int64(n.num.Umin)
 		} else {
-			p.off += int64(n.num.umin)
+			p.off += int64(n.num.Umin)
 		}
 		return p
 	}
-	p.num = p.num.alu(op, n.num, true, false, &x.rules.Ranges)
+	p.num = p.num.Alu(op, n.num, true, false, &x.rules.Ranges)
 	return p
 }
 
@@ -220,7 +221,7 @@ func (x *explorer) loadConst(s *state, f *frameState, in bpf.Insn) {
 		for r := range 6 {
 			f.regs[r] = value{}
 		}
-		f.regs[0] = number(loadedScalar(in.Size(), false))
+		f.regs[0] = number(ranges.LoadedScalar(in.Size(), false))
 		return
 	}
 	d := &f.regs[in.Dst]
@@ -237,7 +238,7 @@ func (x *explorer) loadConst(s *state, f *frameState, in bpf.Insn) {
 		*d = pointer(kindFunc)
 		d.mapIdx = int32(s.pc) + 1 + in.Imm
 	case 0:
-		*d = number(constScalar(imm))
+		*d = number(ranges.ConstScalar(imm))
 	default:
 		*d = pointer(kindPointer)
 	}
@@ -245,7 +246,7 @@ func (x *explorer) loadConst(s *state, f *frameState, in bpf.Insn) {
 
 // stackRange returns the lowest and the highest offset from r10 at which p points.
 func stackRange(p *value, off int16) (lo, hi int64) {
-	return p.off + int64(off) + p.num.smin, p.off + int64(off) + p.num.smax
+	return p.off + int64(off) + p.num.Smin, p.off + int64(off) + p.num.Smax
 }
 
 func (x *explorer) loadMem(s *state, f *frameState, in bpf.Insn) error {
@@ -286,7 +287,7 @@ func (x *explorer) read(s *state, base value, in bpf.Insn, signed bool) (value, 
 		if base.kind == kindContext {
 			return unknownNumber(), nil
 		}
-		return number(loadedScalar(size, signed)), nil
+		return number(ranges.LoadedScalar(size, signed)), nil
 	}
 	lo, hi := stackRange(&base, in.Off)
 	g := &s.frames[base.frame]
@@ -296,9 +297,9 @@ func (x *explorer) read(s *state, base value, in bpf.Insn, signed bool) (value, 
 	x.reads(s, int(base.frame), slotBits(lo, hi+int64(size)))
 	if lo != hi {
 		if hi-lo <= maxStack && g.allZero(lo, hi+int64(size)) {
-			return number(constScalar(0)), nil
+			return number(ranges.ConstScalar(0)), nil
 		}
-		return number(loadedScalar(size, signed)), nil
+		return number(ranges.LoadedScalar(size, signed)), nil
 	}
 	if x.inlinedLookup(s, in) {
 		x.clobber(s, &base, size, false)
@@ -350,7 +351,7 @@ func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v value, imm b
 			g.written |= 1 << x.now.slot
 		}
 	}
-	if !imm && v.isConst() && v.num.umin == 0 && !g.keeps(lo, size, &v, imm, x.rules) {
+	if !imm && v.isConst() && v.num.Umin == 0 && !g.keeps(lo, size, &v, imm, x.rules) {
 		x.needs(s, in.Src) // the slot is known to be zero
 	}
 	g.store(lo, size, v, imm, x.rules)

@@ -62,10 +62,10 @@ func (c *tailCallFacts) way(m, key *value) {
 	}
 	switch n := &key.num; {
 	case key.kind != kindNumber:
-	case n.umin == n.umax:
-		w.Min, w.Max = uint32(n.umin), uint32(n.umin)
-	case n.umax <= math.MaxUint32:
-		w.Min, w.Max = uint32(n.umin), uint32(n.umax)
+	case n.Umin == n.Umax:
+		w.Min, w.Max = uint32(n.Umin), uint32(n.Umin)
+	case n.Umax <= math.MaxUint32:
+		w.Min, w.Max = uint32(n.Umin), uint32(n.Umax)
 	}
 	if len(c.ways) >= maxWays {
 		w.Min, w.Max = 0, math.MaxUint32

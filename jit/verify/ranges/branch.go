@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package verify
+package ranges
 
 import (
 	"github.com/tcsim/tcsim/jit/bpf"
@@ -11,7 +11,7 @@ import (
 // revJump gives the condition of the fall through, flipJump the same comparison with the operands
 // exchanged.
 var (
-	revJump = map[uint8]uint8{
+	RevJump = map[uint8]uint8{
 		bpf.JmpEq: bpf.JmpNe, bpf.JmpNe: bpf.JmpEq, bpf.JmpGt: bpf.JmpLe, bpf.JmpLe: bpf.JmpGt, bpf.JmpGe: bpf.JmpLt, bpf.JmpLt: bpf.JmpGe,
 		bpf.JmpSgt: bpf.JmpSle, bpf.JmpSle: bpf.JmpSgt, bpf.JmpSge: bpf.JmpSlt, bpf.JmpSlt: bpf.JmpSge, bpf.JmpSet: bpf.JmpClear,
 	}
@@ -22,62 +22,62 @@ var (
 )
 
 // outcome is what is known of a conditional jump.
-type outcome int8
+type Outcome int8
 
 const (
-	mayBranch outcome = iota
-	alwaysTaken
-	neverTaken
+	MayBranch Outcome = iota
+	AlwaysTaken
+	NeverTaken
 )
 
-func decided(taken bool) outcome {
+func decided(taken bool) Outcome {
 	if taken {
-		return alwaysTaken
+		return AlwaysTaken
 	}
-	return neverTaken
+	return NeverTaken
 }
 
 // span is a pair of bounds in one width.
 type span struct {
 	umin, umax uint64
-	smin, smax int64
-	bits       tnum
+	Smin, Smax int64
+	Bits       Tnum
 }
 
-func (s *scalar) span(wide bool) span {
+func (s *Scalar) Span(wide bool) span {
 	if wide {
-		return span{s.umin, s.umax, s.smin, s.smax, s.bits}
+		return span{s.Umin, s.Umax, s.Smin, s.Smax, s.Bits}
 	}
-	return span{uint64(s.u32min), uint64(s.u32max), int64(s.s32min), int64(s.s32max), s.bits.low()}
+	return span{uint64(s.u32min), uint64(s.u32max), int64(s.s32min), int64(s.s32max), s.Bits.low()}
 }
 
 // decideNumbers says whether "if a OP b" is decided (is_scalar_branch_taken).
-func decideNumbers(op uint8, a, b *scalar, wide bool, r *kernels.RangeRules) outcome {
-	x, y := a.span(wide), b.span(wide)
-	if !r.Mixed && !y.bits.isConst() {
-		return mayBranch
+func DecideNumbers(op uint8, a, b *Scalar, wide bool, r *kernels.RangeRules) Outcome {
+	x, y := a.Span(wide), b.Span(wide)
+	if !r.Mixed && !y.Bits.IsConst() {
+		return MayBranch
 	}
 	switch op {
 	case bpf.JmpEq, bpf.JmpNe:
 		eq := equal(a, b, wide, r)
-		if eq == mayBranch || op == bpf.JmpEq {
+		if eq == MayBranch || op == bpf.JmpEq {
 			return eq
 		}
-		return decided(eq == neverTaken)
+		return decided(eq == NeverTaken)
 	case bpf.JmpSet:
-		if !y.bits.isConst() {
+		if !y.Bits.IsConst() {
 			x, y = y, x
 		}
-		if !y.bits.isConst() {
-			return mayBranch
+		if !y.Bits.IsConst() {
+			return MayBranch
 		}
-		if x.bits.val&y.bits.val != 0 {
-			return alwaysTaken
+		if x.Bits.Val&y.Bits.Val != 0 {
+			return AlwaysTaken
 		}
-		if (x.bits.val|x.bits.mask)&y.bits.val == 0 {
-			return neverTaken
+		if (x.Bits.Val|x.Bits.Mask)&y.Bits.Val == 0 {
+			return NeverTaken
 		}
-		return mayBranch
+		return MayBranch
 	case bpf.JmpGt:
 		return order(x.umin > y.umax, x.umax <= y.umin)
 	case bpf.JmpGe:
@@ -87,53 +87,53 @@ func decideNumbers(op uint8, a, b *scalar, wide bool, r *kernels.RangeRules) out
 	case bpf.JmpLe:
 		return order(x.umax <= y.umin, x.umin > y.umax)
 	case bpf.JmpSgt:
-		return order(x.smin > y.smax, x.smax <= y.smin)
+		return order(x.Smin > y.Smax, x.Smax <= y.Smin)
 	case bpf.JmpSge:
-		return order(x.smin >= y.smax, x.smax < y.smin)
+		return order(x.Smin >= y.Smax, x.Smax < y.Smin)
 	case bpf.JmpSlt:
-		return order(x.smax < y.smin, x.smin >= y.smax)
+		return order(x.Smax < y.Smin, x.Smin >= y.Smax)
 	case bpf.JmpSle:
-		return order(x.smax <= y.smin, x.smin > y.smax)
+		return order(x.Smax <= y.Smin, x.Smin > y.Smax)
 	}
-	return mayBranch
+	return MayBranch
 }
 
-func order(always, never bool) outcome {
+func order(always, never bool) Outcome {
 	switch {
 	case always:
-		return alwaysTaken
+		return AlwaysTaken
 	case never:
-		return neverTaken
+		return NeverTaken
 	}
-	return mayBranch
+	return MayBranch
 }
 
-func equal(a, b *scalar, wide bool, r *kernels.RangeRules) outcome {
-	x, y := a.span(wide), b.span(wide)
-	if x.bits.isConst() && y.bits.isConst() {
-		return decided(x.bits.val == y.bits.val)
+func equal(a, b *Scalar, wide bool, r *kernels.RangeRules) Outcome {
+	x, y := a.Span(wide), b.Span(wide)
+	if x.Bits.IsConst() && y.Bits.IsConst() {
+		return decided(x.Bits.Val == y.Bits.Val)
 	}
 	if !r.EqRange {
-		return mayBranch
+		return MayBranch
 	}
-	if x.umin > y.umax || x.umax < y.umin || x.smin > y.smax || x.smax < y.smin {
-		return neverTaken
+	if x.umin > y.umax || x.umax < y.umin || x.Smin > y.Smax || x.Smax < y.Smin {
+		return NeverTaken
 	}
 	if r.Mixed && wide {
-		n, m := a.span(false), b.span(false)
-		if n.umin > m.umax || n.umax < m.umin || n.smin > m.smax || n.smax < m.smin {
-			return neverTaken
+		n, m := a.Span(false), b.Span(false)
+		if n.umin > m.umax || n.umax < m.umin || n.Smin > m.Smax || n.Smax < m.Smin {
+			return NeverTaken
 		}
 	}
-	if r.EqBits && (x.bits.val^y.bits.val)&^(x.bits.mask|y.bits.mask) != 0 {
-		return neverTaken // a bit that both know differs
+	if r.EqBits && (x.Bits.Val^y.Bits.Val)&^(x.Bits.Mask|y.Bits.Mask) != 0 {
+		return NeverTaken // a bit that both know differs
 	}
-	return mayBranch
+	return MayBranch
 }
 
 // refine makes a and b learn that "a OP b" is true (regs_refine_cond_op, and reg_set_min_max of
 // kernels before 6.8, where b is a constant).
-func refine(op uint8, a, b *scalar, wide bool, r *kernels.RangeRules) {
+func Refine(op uint8, a, b *Scalar, wide bool, r *kernels.RangeRules) {
 	if !r.Mixed {
 		refineOld(op, a, b, wide, r)
 		return
@@ -146,43 +146,43 @@ func refine(op uint8, a, b *scalar, wide bool, r *kernels.RangeRules) {
 	case bpf.JmpEq:
 		meet(a, b, wide)
 	case bpf.JmpNe:
-		if !b.span(wide).bits.isConst() {
+		if !b.Span(wide).Bits.IsConst() {
 			a, b = b, a
 		}
-		if v := b.span(wide).bits; v.isConst() {
-			a.exclude(v.val, wide)
+		if v := b.Span(wide).Bits; v.IsConst() {
+			a.exclude(v.Val, wide)
 		}
 	case bpf.JmpSet, bpf.JmpClear:
-		if !b.span(wide).bits.isConst() {
+		if !b.Span(wide).Bits.IsConst() {
 			a, b = b, a
 		}
-		if v := b.span(wide).bits; v.isConst() {
-			a.refineBits(op, v.val, wide)
+		if v := b.Span(wide).Bits; v.IsConst() {
+			a.refineBits(op, v.Val, wide)
 		}
 	default:
 		refineOrder(op, a, b, wide)
 	}
-	a.sync(r)
-	b.sync(r)
+	a.Sync(r)
+	b.Sync(r)
 }
 
-func meet(a, b *scalar, wide bool) {
+func meet(a, b *Scalar, wide bool) {
 	if wide {
-		a.limitU64(b.umin, b.umax)
-		a.limitS64(b.smin, b.smax)
-		a.bits = a.bits.intersect(b.bits)
-		b.umin, b.umax, b.smin, b.smax, b.bits = a.umin, a.umax, a.smin, a.smax, a.bits
+		a.limitU64(b.Umin, b.Umax)
+		a.limitS64(b.Smin, b.Smax)
+		a.Bits = a.Bits.intersect(b.Bits)
+		b.Umin, b.Umax, b.Smin, b.Smax, b.Bits = a.Umin, a.Umax, a.Smin, a.Smax, a.Bits
 		return
 	}
 	a.limitU32(b.u32min, b.u32max)
 	a.limitS32(b.s32min, b.s32max)
-	low := a.bits.low().intersect(b.bits.low())
+	low := a.Bits.low().intersect(b.Bits.low())
 	b.u32min, b.u32max, b.s32min, b.s32max = a.u32min, a.u32max, a.s32min, a.s32max
-	a.bits, b.bits = a.bits.withLow(low), b.bits.withLow(low)
+	a.Bits, b.Bits = a.Bits.withLow(low), b.Bits.withLow(low)
 }
 
 // exclude learns that the number is not v, where v is a bound.
-func (s *scalar) exclude(v uint64, wide bool) {
+func (s *Scalar) exclude(v uint64, wide bool) {
 	if !wide {
 		u := uint32(v)
 		switch {
@@ -200,67 +200,67 @@ func (s *scalar) exclude(v uint64, wide bool) {
 		return
 	}
 	switch {
-	case s.umin == v:
-		s.umin++
-	case s.umax == v:
-		s.umax--
+	case s.Umin == v:
+		s.Umin++
+	case s.Umax == v:
+		s.Umax--
 	}
 	switch {
-	case s.smin == int64(v):
-		s.smin++
-	case s.smax == int64(v):
-		s.smax--
+	case s.Smin == int64(v):
+		s.Smin++
+	case s.Smax == int64(v):
+		s.Smax--
 	}
 }
 
-func (s *scalar) refineBits(op uint8, v uint64, wide bool) {
-	low := s.bits
+func (s *Scalar) refineBits(op uint8, v uint64, wide bool) {
+	low := s.Bits
 	if !wide {
 		low = low.low()
 	}
 	switch {
 	case op == bpf.JmpClear && wide:
-		s.bits = low.and(tnumConst(^v))
+		s.Bits = low.and(tnumConst(^v))
 		return
 	case op == bpf.JmpClear:
 		low = low.and(tnumConst(uint64(^uint32(v))))
 	case v == 0 || v&(v-1) != 0:
 		return // several bits: which one is set is unknown
 	case wide:
-		s.bits = low.or(tnumConst(v))
+		s.Bits = low.or(tnumConst(v))
 		return
 	default:
 		low = low.or(tnumConst(v))
 	}
-	s.bits = s.bits.withLow(low)
+	s.Bits = s.Bits.withLow(low)
 }
 
-func refineOrder(op uint8, a, b *scalar, wide bool) {
+func refineOrder(op uint8, a, b *Scalar, wide bool) {
 	var d uint64 // 1 for strict comparisons
 	if op == bpf.JmpLt || op == bpf.JmpSlt {
 		d = 1
 	}
 	switch {
 	case (op == bpf.JmpLe || op == bpf.JmpLt) && wide:
-		a.umax, b.umin = min(a.umax, b.umax-d), max(a.umin+d, b.umin)
+		a.Umax, b.Umin = min(a.Umax, b.Umax-d), max(a.Umin+d, b.Umin)
 	case op == bpf.JmpLe || op == bpf.JmpLt:
 		a.u32max, b.u32min = min(a.u32max, b.u32max-uint32(d)), max(a.u32min+uint32(d), b.u32min)
 	case wide:
-		a.smax, b.smin = min(a.smax, b.smax-int64(d)), max(a.smin+int64(d), b.smin)
+		a.Smax, b.Smin = min(a.Smax, b.Smax-int64(d)), max(a.Smin+int64(d), b.Smin)
 	default:
 		a.s32max, b.s32min = min(a.s32max, b.s32max-int32(d)), max(a.s32min+int32(d), b.s32min)
 	}
 }
 
 // refineOld learns from a comparison with a constant on either side, as kernels before 6.8 did.
-func refineOld(op uint8, a, b *scalar, wide bool, r *kernels.RangeRules) {
-	if !b.span(wide).bits.isConst() {
-		if f, ok := flipJump[op]; ok && a.span(wide).bits.isConst() {
+func refineOld(op uint8, a, b *Scalar, wide bool, r *kernels.RangeRules) {
+	if !b.Span(wide).Bits.IsConst() {
+		if f, ok := flipJump[op]; ok && a.Span(wide).Bits.IsConst() {
 			refineOld(f, b, a, wide, r)
 		}
 		return
 	}
-	v := b.span(wide).bits.val
+	v := b.Span(wide).Bits.Val
 	switch op {
 	case bpf.JmpEq:
 		a.becomes(v, wide)
@@ -277,17 +277,17 @@ func refineOld(op uint8, a, b *scalar, wide bool, r *kernels.RangeRules) {
 	}
 }
 
-func (s *scalar) becomes(v uint64, wide bool) {
-	c := constScalar(v)
+func (s *Scalar) becomes(v uint64, wide bool) {
+	c := ConstScalar(v)
 	if wide {
 		*s = c
 		return
 	}
-	s.bits = s.bits.withLow(c.bits)
+	s.Bits = s.Bits.withLow(c.Bits)
 	s.u32min, s.u32max, s.s32min, s.s32max = c.u32min, c.u32max, c.s32min, c.s32max
 }
 
-func (s *scalar) limitOld(op uint8, v uint64, wide bool) {
+func (s *Scalar) limitOld(op uint8, v uint64, wide bool) {
 	u, w := uint32(v), int32(v)
 	switch {
 	case wide && op == bpf.JmpGt:

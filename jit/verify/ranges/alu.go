@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package verify
+package ranges
 
 import (
 	"github.com/tcsim/tcsim/jit/bpf"
@@ -11,17 +11,17 @@ import (
 
 // alu returns dst OP src as adjust_scalar_min_max_vals computes it; wide says that it is a 64-bit
 // operation. signed selects sdiv and smod.
-func (d scalar) alu(op uint8, src scalar, wide, signed bool, r *kernels.RangeRules) scalar {
+func (d Scalar) Alu(op uint8, src Scalar, wide, signed bool, r *kernels.RangeRules) Scalar {
 	width := uint64(32)
-	known := src.bits.low().isConst()
+	known := src.Bits.low().IsConst()
 	if wide {
-		width, known = 64, src.isConst()
+		width, known = 64, src.IsConst()
 	}
 	switch op {
 	case bpf.ALUAdd, bpf.ALUSub, bpf.ALUAnd:
 	case bpf.ALUOr, bpf.ALUXor, bpf.ALUMul:
 		if !r.AnyOperand && !known {
-			return unknownScalar()
+			return UnknownScalar()
 		}
 	case bpf.ALULsh, bpf.ALURsh, bpf.ALUArsh:
 		if !known || src.shiftMax(wide) >= width {
@@ -35,55 +35,55 @@ func (d scalar) alu(op uint8, src scalar, wide, signed bool, r *kernels.RangeRul
 	}
 	switch op {
 	case bpf.ALUAdd:
-		d.add32(&src, r)
-		d.add64(&src, r)
-		d.bits = d.bits.add(src.bits)
+		d.Add32(&src, r)
+		d.Add64(&src, r)
+		d.Bits = d.Bits.Add(src.Bits)
 	case bpf.ALUSub:
 		d.sub32(&src, r)
 		d.sub64(&src, r)
-		d.bits = d.bits.sub(src.bits)
+		d.Bits = d.Bits.sub(src.Bits)
 	case bpf.ALUMul:
-		d.bits = d.bits.mul(src.bits)
+		d.Bits = d.Bits.mul(src.Bits)
 		d.mul(&src, r)
 	case bpf.ALUAnd:
-		d.bits = d.bits.and(src.bits)
+		d.Bits = d.Bits.and(src.Bits)
 		d.and(&src, r)
 	case bpf.ALUOr:
-		d.bits = d.bits.or(src.bits)
+		d.Bits = d.Bits.or(src.Bits)
 		d.or(&src, r)
 	case bpf.ALUXor:
-		d.bits = d.bits.xor(src.bits)
+		d.Bits = d.Bits.xor(src.Bits)
 		d.xor(&src, r)
 	default:
 		d.shift(op, uint(src.shiftMax(wide)), wide)
 	}
 	if !wide {
-		d.zext(r)
+		d.Zext(r)
 		return d
 	}
-	d.sync(r)
+	d.Sync(r)
 	return d
 }
 
 // shiftMax is the largest amount by which src shifts.
-func (s *scalar) shiftMax(wide bool) uint64 {
+func (s *Scalar) shiftMax(wide bool) uint64 {
 	if wide {
-		return s.umax
+		return s.Umax
 	}
 	return uint64(s.u32max)
 }
 
 // unknownResult is an unknown number; kernels before 6.10 zero extend it in a 32-bit operation by
 // a constant.
-func (d scalar) unknownResult(wide, extend bool, r *kernels.RangeRules) scalar {
-	d = unknownScalar()
+func (d Scalar) unknownResult(wide, extend bool, r *kernels.RangeRules) Scalar {
+	d = UnknownScalar()
 	if !wide && extend {
-		d.zext(r)
+		d.Zext(r)
 	}
 	return d
 }
 
-func (d *scalar) add32(s *scalar, r *kernels.RangeRules) {
+func (d *Scalar) Add32(s *Scalar, r *kernels.RangeRules) {
 	lo, hi := int64(d.s32min)+int64(s.s32min), int64(d.s32max)+int64(s.s32max)
 	d.s32min, d.s32max = int32(lo), int32(hi)
 	if lo != int64(int32(lo)) || hi != int64(int32(hi)) {
@@ -96,23 +96,23 @@ func (d *scalar) add32(s *scalar, r *kernels.RangeRules) {
 	}
 }
 
-func (d *scalar) add64(s *scalar, r *kernels.RangeRules) {
-	lo, hi := d.smin+s.smin, d.smax+s.smax
-	loOver := (lo < d.smin) != (s.smin < 0)
-	hiOver := (hi < d.smax) != (s.smax < 0)
+func (d *Scalar) Add64(s *Scalar, r *kernels.RangeRules) {
+	lo, hi := d.Smin+s.Smin, d.Smax+s.Smax
+	loOver := (lo < d.Smin) != (s.Smin < 0)
+	hiOver := (hi < d.Smax) != (s.Smax < 0)
 	if loOver || hiOver {
 		lo, hi = math.MinInt64, math.MaxInt64
 	}
-	d.smin, d.smax = lo, hi
-	ulo, c1 := bits.Add64(d.umin, s.umin, 0)
-	uhi, c2 := bits.Add64(d.umax, s.umax, 0)
+	d.Smin, d.Smax = lo, hi
+	ulo, c1 := bits.Add64(d.Umin, s.Umin, 0)
+	uhi, c2 := bits.Add64(d.Umax, s.Umax, 0)
 	if c1|c2 != 0 && (!r.Overflow || c1 != c2) {
 		ulo, uhi = 0, math.MaxUint64
 	}
-	d.umin, d.umax = ulo, uhi
+	d.Umin, d.Umax = ulo, uhi
 }
 
-func (d *scalar) sub32(s *scalar, r *kernels.RangeRules) {
+func (d *Scalar) sub32(s *Scalar, r *kernels.RangeRules) {
 	lo, hi := int64(d.s32min)-int64(s.s32max), int64(d.s32max)-int64(s.s32min)
 	d.s32min, d.s32max = int32(lo), int32(hi)
 	if lo != int64(int32(lo)) || hi != int64(int32(hi)) {
@@ -126,30 +126,30 @@ func (d *scalar) sub32(s *scalar, r *kernels.RangeRules) {
 	d.u32min, d.u32max = ulo, uhi
 }
 
-func (d *scalar) sub64(s *scalar, r *kernels.RangeRules) {
-	lo, hi := d.smin-s.smax, d.smax-s.smin
-	loOver := (lo > d.smin) != (s.smax < 0)
-	hiOver := (hi > d.smax) != (s.smin < 0)
+func (d *Scalar) sub64(s *Scalar, r *kernels.RangeRules) {
+	lo, hi := d.Smin-s.Smax, d.Smax-s.Smin
+	loOver := (lo > d.Smin) != (s.Smax < 0)
+	hiOver := (hi > d.Smax) != (s.Smin < 0)
 	if loOver || hiOver {
 		lo, hi = math.MinInt64, math.MaxInt64
 	}
-	d.smin, d.smax = lo, hi
-	loUnder, hiUnder := d.umin < s.umax, d.umax < s.umin
-	ulo, uhi := d.umin-s.umax, d.umax-s.umin
+	d.Smin, d.Smax = lo, hi
+	loUnder, hiUnder := d.Umin < s.Umax, d.Umax < s.Umin
+	ulo, uhi := d.Umin-s.Umax, d.Umax-s.Umin
 	if r.Overflow && loUnder != hiUnder || !r.Overflow && loUnder {
 		ulo, uhi = 0, math.MaxUint64
 	}
-	d.umin, d.umax = ulo, uhi
+	d.Umin, d.Umax = ulo, uhi
 }
 
-func (d *scalar) mul(s *scalar, r *kernels.RangeRules) {
+func (d *Scalar) mul(s *Scalar, r *kernels.RangeRules) {
 	if r.WideMul {
 		d.mulWide(s)
 		return
 	}
 	switch {
 	case s.s32min < 0 || d.s32min < 0 || d.u32max > math.MaxUint16 || s.u32max > math.MaxUint16:
-		d.unbound32()
+		d.Unbound32()
 	default:
 		d.u32min, d.u32max = d.u32min*s.u32min, d.u32max*s.u32max
 		if d.u32max > math.MaxInt32 {
@@ -159,19 +159,19 @@ func (d *scalar) mul(s *scalar, r *kernels.RangeRules) {
 		}
 	}
 	switch {
-	case s.smin < 0 || d.smin < 0 || d.umax > math.MaxUint32 || s.umax > math.MaxUint32:
+	case s.Smin < 0 || d.Smin < 0 || d.Umax > math.MaxUint32 || s.Umax > math.MaxUint32:
 		d.unbound64()
 	default:
-		d.umin, d.umax = d.umin*s.umin, d.umax*s.umax
-		if d.umax > math.MaxInt64 {
-			d.smin, d.smax = math.MinInt64, math.MaxInt64
+		d.Umin, d.Umax = d.Umin*s.Umin, d.Umax*s.Umax
+		if d.Umax > math.MaxInt64 {
+			d.Smin, d.Smax = math.MinInt64, math.MaxInt64
 		} else {
-			d.smin, d.smax = int64(d.umin), int64(d.umax)
+			d.Smin, d.Smax = int64(d.Umin), int64(d.Umax)
 		}
 	}
 }
 
-func (d *scalar) mulWide(s *scalar) {
+func (d *Scalar) mulWide(s *Scalar) {
 	if uint64(d.u32max)*uint64(s.u32max) > math.MaxUint32 || uint64(d.u32min)*uint64(s.u32min) > math.MaxUint32 {
 		d.u32min, d.u32max = 0, math.MaxUint32
 	} else {
@@ -188,30 +188,30 @@ func (d *scalar) mulWide(s *scalar) {
 	}
 	d.s32min, d.s32max = int32(lo32), int32(hi32)
 
-	over1, ulo := bits.Mul64(d.umin, s.umin)
-	over2, uhi := bits.Mul64(d.umax, s.umax)
+	over1, ulo := bits.Mul64(d.Umin, s.Umin)
+	over2, uhi := bits.Mul64(d.Umax, s.Umax)
 	if over1|over2 != 0 {
 		ulo, uhi = 0, math.MaxUint64
 	}
-	d.umin, d.umax = ulo, uhi
+	d.Umin, d.Umax = ulo, uhi
 	lo, hi := int64(math.MaxInt64), int64(math.MinInt64)
-	for _, a := range [2]int64{d.smin, d.smax} {
-		for _, b := range [2]int64{s.smin, s.smax} {
+	for _, a := range [2]int64{d.Smin, d.Smax} {
+		for _, b := range [2]int64{s.Smin, s.Smax} {
 			p := a * b
 			if a != 0 && (p/a != b || a == -1 && b == math.MinInt64) {
-				d.smin, d.smax = math.MinInt64, math.MaxInt64
+				d.Smin, d.Smax = math.MinInt64, math.MaxInt64
 				return
 			}
 			lo, hi = min(lo, p), max(hi, p)
 		}
 	}
-	d.smin, d.smax = lo, hi
+	d.Smin, d.Smax = lo, hi
 }
 
 // signFromUnsigned sets the signed bounds after and, or and xor.
-func (d *scalar) signFromUnsigned(neg32, neg64 bool, r *kernels.RangeRules) {
+func (d *Scalar) signFromUnsigned(neg32, neg64 bool, r *kernels.RangeRules) {
 	if r.Mixed {
-		neg32, neg64 = int32(d.u32min) > int32(d.u32max), int64(d.umin) > int64(d.umax)
+		neg32, neg64 = int32(d.u32min) > int32(d.u32max), int64(d.Umin) > int64(d.Umax)
 	}
 	if neg32 {
 		d.s32min, d.s32max = math.MinInt32, math.MaxInt32
@@ -219,52 +219,52 @@ func (d *scalar) signFromUnsigned(neg32, neg64 bool, r *kernels.RangeRules) {
 		d.s32min, d.s32max = int32(d.u32min), int32(d.u32max)
 	}
 	if neg64 {
-		d.smin, d.smax = math.MinInt64, math.MaxInt64
+		d.Smin, d.Smax = math.MinInt64, math.MaxInt64
 	} else {
-		d.smin, d.smax = int64(d.umin), int64(d.umax)
+		d.Smin, d.Smax = int64(d.Umin), int64(d.Umax)
 	}
 }
 
 // settle gives the bounds of and, or and xor: exact where the bits are.
-func (d *scalar) settle(neg32, neg64, known32, known64 bool, r *kernels.RangeRules) {
+func (d *Scalar) settle(neg32, neg64, known32, known64 bool, r *kernels.RangeRules) {
 	d.signFromUnsigned(neg32, neg64, r)
 	if known32 {
-		c := constScalar(d.bits.val)
+		c := ConstScalar(d.Bits.Val)
 		d.s32min, d.s32max, d.u32min, d.u32max = c.s32min, c.s32max, c.u32min, c.u32max
 	}
 	if known64 {
-		*d = constScalar(d.bits.val)
+		*d = ConstScalar(d.Bits.Val)
 		return
 	}
 	d.update()
 }
 
-func (d *scalar) and(s *scalar, r *kernels.RangeRules) {
-	k32, k64 := d.bits.low().isConst() && s.bits.low().isConst(), d.isConst() && s.isConst()
-	n32, n64 := d.s32min < 0 || s.s32min < 0, d.smin < 0 || s.smin < 0
-	d.u32min, d.u32max = uint32(d.bits.val), min(d.u32max, s.u32max)
-	d.umin, d.umax = d.bits.val, min(d.umax, s.umax)
+func (d *Scalar) and(s *Scalar, r *kernels.RangeRules) {
+	k32, k64 := d.Bits.low().IsConst() && s.Bits.low().IsConst(), d.IsConst() && s.IsConst()
+	n32, n64 := d.s32min < 0 || s.s32min < 0, d.Smin < 0 || s.Smin < 0
+	d.u32min, d.u32max = uint32(d.Bits.Val), min(d.u32max, s.u32max)
+	d.Umin, d.Umax = d.Bits.Val, min(d.Umax, s.Umax)
 	d.settle(n32, n64, k32, k64, r)
 }
 
-func (d *scalar) or(s *scalar, r *kernels.RangeRules) {
-	k32, k64 := d.bits.low().isConst() && s.bits.low().isConst(), d.isConst() && s.isConst()
-	n32, n64 := d.s32min < 0 || s.s32min < 0, d.smin < 0 || s.smin < 0
-	d.u32min, d.u32max = max(d.u32min, s.u32min), uint32(d.bits.val|d.bits.mask)
-	d.umin, d.umax = max(d.umin, s.umin), d.bits.val|d.bits.mask
+func (d *Scalar) or(s *Scalar, r *kernels.RangeRules) {
+	k32, k64 := d.Bits.low().IsConst() && s.Bits.low().IsConst(), d.IsConst() && s.IsConst()
+	n32, n64 := d.s32min < 0 || s.s32min < 0, d.Smin < 0 || s.Smin < 0
+	d.u32min, d.u32max = max(d.u32min, s.u32min), uint32(d.Bits.Val|d.Bits.Mask)
+	d.Umin, d.Umax = max(d.Umin, s.Umin), d.Bits.Val|d.Bits.Mask
 	d.settle(n32, n64, k32, k64, r)
 }
 
-func (d *scalar) xor(s *scalar, r *kernels.RangeRules) {
-	k32, k64 := d.bits.low().isConst() && s.bits.low().isConst(), d.isConst() && s.isConst()
-	n32, n64 := d.s32min < 0 || s.s32min < 0, d.smin < 0 || s.smin < 0
-	d.u32min, d.u32max = uint32(d.bits.val), uint32(d.bits.val|d.bits.mask)
-	d.umin, d.umax = d.bits.val, d.bits.val|d.bits.mask
+func (d *Scalar) xor(s *Scalar, r *kernels.RangeRules) {
+	k32, k64 := d.Bits.low().IsConst() && s.Bits.low().IsConst(), d.IsConst() && s.IsConst()
+	n32, n64 := d.s32min < 0 || s.s32min < 0, d.Smin < 0 || s.Smin < 0
+	d.u32min, d.u32max = uint32(d.Bits.Val), uint32(d.Bits.Val|d.Bits.Mask)
+	d.Umin, d.Umax = d.Bits.Val, d.Bits.Val|d.Bits.Mask
 	d.settle(n32, n64, k32, k64, r)
 }
 
 // shift shifts by a constant smaller than the width.
-func (d *scalar) shift(op uint8, n uint, wide bool) {
+func (d *Scalar) shift(op uint8, n uint, wide bool) {
 	if !wide {
 		d.shift32(op, n)
 		return
@@ -273,22 +273,22 @@ func (d *scalar) shift(op uint8, n uint, wide bool) {
 	case bpf.ALULsh:
 		d.shl64bounds(n)
 		d.shl32bounds(n)
-		d.bits = d.bits.shl(n)
+		d.Bits = d.Bits.shl(n)
 	case bpf.ALURsh:
-		d.smin, d.smax = math.MinInt64, math.MaxInt64
-		d.bits = d.bits.shr(n)
-		d.umin, d.umax = d.umin>>n, d.umax>>n
-		d.unbound32()
+		d.Smin, d.Smax = math.MinInt64, math.MaxInt64
+		d.Bits = d.Bits.shr(n)
+		d.Umin, d.Umax = d.Umin>>n, d.Umax>>n
+		d.Unbound32()
 	default:
-		d.smin, d.smax = d.smin>>n, d.smax>>n
-		d.bits = d.bits.sar(n, 64)
-		d.umin, d.umax = 0, math.MaxUint64
-		d.unbound32()
+		d.Smin, d.Smax = d.Smin>>n, d.Smax>>n
+		d.Bits = d.Bits.sar(n, 64)
+		d.Umin, d.Umax = 0, math.MaxUint64
+		d.Unbound32()
 	}
 	d.update()
 }
 
-func (d *scalar) shl64bounds(n uint) {
+func (d *Scalar) shl64bounds(n uint) {
 	smin, smax := int64(math.MinInt64), int64(math.MaxInt64)
 	if n == 32 && d.s32max >= 0 {
 		smax = int64(d.s32max) << 32
@@ -296,15 +296,15 @@ func (d *scalar) shl64bounds(n uint) {
 	if n == 32 && d.s32min >= 0 {
 		smin = int64(d.s32min) << 32
 	}
-	d.smin, d.smax = smin, smax
-	if d.umax > 1<<(63-n) {
-		d.umin, d.umax = 0, math.MaxUint64
+	d.Smin, d.Smax = smin, smax
+	if d.Umax > 1<<(63-n) {
+		d.Umin, d.Umax = 0, math.MaxUint64
 	} else {
-		d.umin, d.umax = d.umin<<n, d.umax<<n
+		d.Umin, d.Umax = d.Umin<<n, d.Umax<<n
 	}
 }
 
-func (d *scalar) shl32bounds(n uint) {
+func (d *Scalar) shl32bounds(n uint) {
 	d.s32min, d.s32max = math.MinInt32, math.MaxInt32
 	if n > 31 || d.u32max > 1<<(31-n) {
 		d.u32min, d.u32max = 0, math.MaxUint32
@@ -313,19 +313,19 @@ func (d *scalar) shl32bounds(n uint) {
 	}
 }
 
-func (d *scalar) shift32(op uint8, n uint) {
-	low := d.bits.low()
+func (d *Scalar) shift32(op uint8, n uint) {
+	low := d.Bits.low()
 	switch op {
 	case bpf.ALULsh:
 		d.shl32bounds(n)
-		d.bits = low.shl(n).low()
+		d.Bits = low.shl(n).low()
 	case bpf.ALURsh:
 		d.s32min, d.s32max = math.MinInt32, math.MaxInt32
-		d.bits = low.shr(n)
+		d.Bits = low.shr(n)
 		d.u32min, d.u32max = d.u32min>>n, d.u32max>>n
 	default:
 		d.s32min, d.s32max = d.s32min>>n, d.s32max>>n
-		d.bits = low.sar(n, 32)
+		d.Bits = low.sar(n, 32)
 		d.u32min, d.u32max = 0, math.MaxUint32
 	}
 	d.unbound64()
@@ -334,45 +334,45 @@ func (d *scalar) shift32(op uint8, n uint) {
 
 // divide is the quotient or remainder by a constant where the kernel tracks it
 // (scalar_min_max_udiv and its relatives).
-func (d scalar) divide(op uint8, src scalar, wide, signed bool, r *kernels.RangeRules) scalar {
-	v := src.bits.val
+func (d Scalar) divide(op uint8, src Scalar, wide, signed bool, r *kernels.RangeRules) Scalar {
+	v := src.Bits.Val
 	if !wide {
 		v = uint64(uint32(v))
 	}
 	switch {
 	case v == 0 && op == bpf.ALUDiv:
-		d = constScalar(0)
+		d = ConstScalar(0)
 	case v == 0:
 	case wide && signed:
-		lo, hi, same := dividedSigned(op, d.smin, d.smax, int64(v), math.MinInt64)
+		lo, hi, same := dividedSigned(op, d.Smin, d.Smax, int64(v), math.MinInt64)
 		if !same {
-			d = unknownScalar()
-			d.smin, d.smax = lo, hi
+			d = UnknownScalar()
+			d.Smin, d.Smax = lo, hi
 		}
 	case wide:
-		lo, hi, same := divided(op, d.umin, d.umax, v)
+		lo, hi, same := divided(op, d.Umin, d.Umax, v)
 		if !same {
-			d = unknownScalar()
-			d.umin, d.umax = lo, hi
+			d = UnknownScalar()
+			d.Umin, d.Umax = lo, hi
 		}
 	case signed:
 		lo, hi, same := dividedSigned(op, int64(d.s32min), int64(d.s32max), int64(int32(v)), math.MinInt32)
 		if !same {
-			d = unknownScalar()
+			d = UnknownScalar()
 			d.s32min, d.s32max = int32(lo), int32(hi)
 		}
 	default:
 		lo, hi, same := divided(op, uint64(d.u32min), uint64(d.u32max), v)
 		if !same {
-			d = unknownScalar()
+			d = UnknownScalar()
 			d.u32min, d.u32max = uint32(lo), uint32(hi)
 		}
 	}
 	if !wide {
-		d.zext(r)
+		d.Zext(r)
 		return d
 	}
-	d.sync(r)
+	d.Sync(r)
 	return d
 }
 
@@ -417,45 +417,34 @@ func dividedSigned(op uint8, lo, hi, v, least int64) (rlo, rhi int64, same bool)
 }
 
 // signExtend is movsx from a number of bytes.
-func (d scalar) signExtend(size int, wide bool, r *kernels.RangeRules) scalar {
+func (d Scalar) SignExtend(size int, wide bool, r *kernels.RangeRules) Scalar {
 	n := uint(64 - size*8)
-	if d.isConst() {
-		v := uint64(int64(d.bits.val<<n) >> n)
+	if d.IsConst() {
+		v := uint64(int64(d.Bits.Val<<n) >> n)
 		if !wide {
 			v = uint64(uint32(v))
 		}
-		return constScalar(v)
+		return ConstScalar(v)
 	}
 	lo, hi := int64(-1)<<(63-n), int64(1)<<(63-n)-1
-	keep := d.smin >= lo && d.smax <= hi
-	res := loadedScalar(size, true)
+	keep := d.Smin >= lo && d.Smax <= hi
+	res := LoadedScalar(size, true)
 	if size == 8 || keep {
 		res = d
 	}
 	if !wide {
-		res.zext(r)
+		res.Zext(r)
 		return res
 	}
-	res.sync(r)
+	res.Sync(r)
 	return res
 }
 
-// swap is a byte swap, or the truncation that is left of one on a little-endian machine
-// (scalar_byte_swap).
-func (v *value) swap(in bpf.Insn, r *kernels.RangeRules) {
-	size := int(in.Imm) / 8
-	swaps := in.Class() == bpf.ClassALU64 || in.Op&bpf.SrcReg != 0
-	if swaps || size < 8 {
-		v.link, v.delta, v.plus = 0, 0, false
-	}
-	if swaps {
-		n := 64 - in.Imm
-		b := v.num.bits
-		v.num = unknownScalar()
-		v.num.bits = tnum{bits.ReverseBytes64(b.val << n), bits.ReverseBytes64(b.mask << n)}
-	}
-	if size < 8 {
-		v.narrow(size, false, r)
-	}
-	v.num.sync(r)
+// Swap is a byte swap, or the truncation that is left of one on a little-endian machine, to a number of size
+// bytes.
+func (s *Scalar) Swap(size int) {
+	n := 64 - 8*size
+	b := s.Bits
+	*s = UnknownScalar()
+	s.Bits = Tnum{bits.ReverseBytes64(b.Val << n), bits.ReverseBytes64(b.Mask << n)}
 }
