@@ -3,8 +3,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v3"
@@ -34,20 +32,6 @@ func (e env) captureCommand() *cli.Command {
 			jsonFlag(),
 		},
 		Action: interruptible(e.capture),
-	}
-}
-
-// errInterrupted ends a command that a signal ended, which says nothing of what it tests.
-var errInterrupted = errors.New("interrupted")
-
-// interruptible makes the errors of an action that was interrupted say so.
-func interruptible(action cli.ActionFunc) cli.ActionFunc {
-	return func(ctx context.Context, cmd *cli.Command) error {
-		err := action(ctx, cmd)
-		if err != nil && ctx.Err() != nil {
-			return errInterrupted
-		}
-		return err
 	}
 }
 

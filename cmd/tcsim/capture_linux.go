@@ -19,6 +19,9 @@ import (
 )
 
 func (e env) capture(ctx context.Context, cmd *cli.Command) error {
+	if err := writable(cmd); err != nil {
+		return err
+	}
 	out := cmd.String("output")
 	choice := live.Choice{IDs: cmd.Uint32Slice("id"), Pinned: cmd.StringSlice("pinned"), All: cmd.Bool("all")}
 	switch {

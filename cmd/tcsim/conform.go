@@ -32,7 +32,7 @@ func (e env) conformCommand() *cli.Command {
 	}
 }
 
-func (e env) conform(_ context.Context, cmd *cli.Command) error {
+func (e env) conform(ctx context.Context, cmd *cli.Command) error {
 	var target *jit.Target
 	if n := cmd.String("target"); n != "" {
 		ts, err := e.targets([]string{n}, 0)
@@ -47,22 +47,32 @@ func (e env) conform(_ context.Context, cmd *cli.Command) error {
 	var reports []*conform.Report
 	var errs []error
 	for _, path := range cmd.Args().Slice() {
-		r, err := e.conformFile(path, target, cmd.Int("show"))
+		if ctx.Err() != nil {
+			break
+		}
+		r, err := e.conformFile(ctx, path, target, cmd.Int("show"))
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		reports = append(reports, r)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return badInput(err)
+	if len(reports) == 0 && ctx.Err() == nil {
+		return badInput(errors.Join(errs...))
 	}
+	interrupted := ctx.Err() != nil
 	if cmd.Bool("json") {
-		if err := render.JSON(e.stdout, render.Conform{Captures: render.ConformRows(reports), Schema: render.SchemaConform}); err != nil {
+		if err := render.JSON(e.stdout, render.Conform{Interrupted: interrupted, Captures: render.ConformRows(reports), Schema: render.SchemaConform}); err != nil {
 			return err
 		}
 	} else {
 		render.ConformText(e.stdout, reports)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return badInput(err)
+	}
+	if interrupted {
+		return errInterrupted
 	}
 	for _, r := range reports {
 		if !r.OK() {
@@ -72,7 +82,7 @@ func (e env) conform(_ context.Context, cmd *cli.Command) error {
 	return nil
 }
 
-func (e env) conformFile(path string, target *jit.Target, keep int) (*conform.Report, error) {
+func (e env) conformFile(ctx context.Context, path string, target *jit.Target, keep int) (*conform.Report, error) {
 	src, err := capture.Open(path)
 	if err != nil {
 		return nil, err
@@ -82,7 +92,7 @@ func (e env) conformFile(path string, target *jit.Target, keep int) (*conform.Re
 	}
 	bar := e.progress(filepath.Base(path))
 	defer bar.done()
-	r, err := conform.Compare(src, conform.Options{Target: target, Keep: keep, Progress: bar.set})
+	r, err := conform.Compare(src, conform.Options{Target: target, Done: ctx.Done(), Keep: keep, Progress: bar.set})
 	if err == nil && (target == nil || r.Target.Note != target.Note) {
 		e.note(r.Target)
 	}

@@ -56,7 +56,8 @@ func (e env) count(ctx context.Context, cmd *cli.Command) error {
 		NoReuse: cmd.Bool("no-reuse"), Core: cmd.String("core"),
 	}
 	list, err := e.countAll(ctx, cmd, o)
-	if err != nil {
+	interrupted := cutShort(ctx, err)
+	if err != nil && !interrupted {
 		return err
 	}
 	if cmd.Bool("json") {
@@ -64,7 +65,7 @@ func (e env) count(ctx context.Context, cmd *cli.Command) error {
 		for _, c := range list {
 			results = append(results, render.CountOf(c, cmd.Float("ghz"), cmd.Bool("verbose")))
 		}
-		err = render.JSON(e.stdout, render.CountResults{Results: results, Schema: render.SchemaCount})
+		err = render.JSON(e.stdout, render.CountResults{Interrupted: interrupted, Results: results, Schema: render.SchemaCount})
 	} else {
 		for i, c := range list {
 			if i > 0 {
@@ -84,7 +85,7 @@ func (e env) count(ctx context.Context, cmd *cli.Command) error {
 			err = errFailed
 		}
 	}
-	return err
+	return orInterrupted(interrupted, err)
 }
 
 func (e env) countAll(ctx context.Context, cmd *cli.Command, o measure.CountOptions) ([]*runner.Counted, error) {
@@ -135,7 +136,7 @@ func (e env) countCapture(ctx context.Context, path, pattern string, o measure.C
 			continue
 		}
 		if err != nil {
-			return nil, countError(err)
+			return out, countError(err)
 		}
 		out = append(out, n)
 	}

@@ -52,7 +52,11 @@ func runApp(ctx context.Context, app *cli.Command, args []string) (err error) {
 // unknownCommand is an error if the first word, or the one after "help", names no command: the library
 // takes it for an argument or a topic.
 func unknownCommand(app *cli.Command, args []string) error {
-	words := slices.DeleteFunc(slices.Clone(args[1:]), func(a string) bool { return strings.HasPrefix(a, "-") })
+	words := slices.Clone(args[1:])
+	if i := slices.Index(words, "--"+timeLimit); i >= 0 && i+1 < len(words) {
+		words = slices.Delete(words, i, i+2) // the only option before commands that has a value of its own
+	}
+	words = slices.DeleteFunc(words, func(a string) bool { return strings.HasPrefix(a, "-") })
 	if len(words) > 1 && (words[0] == "help" || words[0] == "h") {
 		words = words[1:]
 	}

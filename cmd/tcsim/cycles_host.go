@@ -9,13 +9,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/timing/measured"
+	"github.com/tcsim/tcsim/jit/outfile"
 	"github.com/tcsim/tcsim/scenarios/worker"
 )
 
@@ -138,12 +138,15 @@ func (e env) measureHost(ctx context.Context, raw []byte, file *measured.File) (
 
 // hosted measures on this machine, writes the file that -o names, and judges predictions by it.
 func (e env) hosted(ctx context.Context, cmd *cli.Command, raw []byte, old *measured.File, results []measured.Result) (*measured.File, []measured.Result, error) {
+	if err := writable(cmd); err != nil {
+		return nil, nil, err
+	}
 	raw, err := e.measureHost(ctx, raw, old)
 	if err != nil {
 		return nil, nil, err
 	}
 	if path := cmd.String("output"); path != "" {
-		if err := os.WriteFile(path, raw, 0o666); err != nil {
+		if err := outfile.Write(path, raw); err != nil {
 			return nil, nil, badInput(err)
 		}
 	}

@@ -75,18 +75,19 @@ func (e env) explore(ctx context.Context, cmd *cli.Command) error {
 		return err
 	}
 	list, err := exploreAll(ctx, bs[0], ts, o)
-	if err != nil {
+	interrupted := cutShort(ctx, err)
+	if err != nil && !interrupted {
 		return err
 	}
 	if cmd.Bool("json") {
-		err = render.JSON(e.stdout, render.ExploredObject(list))
+		err = render.JSON(e.stdout, render.ExploredObject(list, interrupted))
 	} else {
 		render.ExploredText(e.stdout, list, cmd.Bool("each"))
 	}
 	if err != nil {
 		return err
 	}
-	return exploreVerdict(list)
+	return orInterrupted(interrupted, exploreVerdict(list))
 }
 
 // exploreAll explores a scenario on every target. What one of several cannot have is left out.
@@ -103,8 +104,11 @@ func exploreAll(ctx context.Context, b *scenarios.Built, ts []*jit.Target, o int
 		if len(ts) > 1 && errors.Is(err, kernels.ErrUnsupported) {
 			x.Unsupported, err = err, nil
 		}
+		if cutShort(ctx, err) && len(x.Found) > 0 {
+			return append(list, x), err
+		}
 		if err != nil {
-			return nil, err
+			return list, err
 		}
 		list = append(list, x)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/outfile"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 	"github.com/tcsim/tcsim/scenarios/graph"
 )
@@ -67,6 +68,9 @@ func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
+	if err := outfile.Check(filepath.Join(cmd.String("out"), "found")); err != nil {
+		return badInput(err)
+	}
 	bar := e.rateBar("fuzz", len(c.Targets))
 	c.Progress = bar.set
 	began := time.Now()
@@ -96,10 +100,10 @@ func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 	switch err := errors.Join(ran, err); {
 	case err != nil:
 		return err
+	case r.Interrupted:
+		return errInterrupted
 	case len(failures) > 0:
 		return errFailed
-	case r.Interrupted:
-		return fmt.Errorf("%w: interrupted after %d graphs", errUndecided, r.Graphs)
 	}
 	return nil
 }
@@ -171,13 +175,5 @@ func writeWhole(path, text string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return err
 	}
-	part := path + ".part"
-	err := os.WriteFile(part, []byte(text), 0o666)
-	if err == nil {
-		err = os.Rename(part, path)
-	}
-	if err != nil {
-		err = errors.Join(err, os.RemoveAll(part))
-	}
-	return err
+	return outfile.Write(path, []byte(text))
 }

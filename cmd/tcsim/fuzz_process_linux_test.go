@@ -166,7 +166,7 @@ func TestFuzzSignal(t *testing.T) {
 	code := f.ended(workers)
 	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
 	out := f.out.String()
-	if code != exitFailed || err != nil || len(files) == 0 || !strings.HasPrefix(out, "interrupted: ") || !strings.Contains(out, "pop-nop-push: ") || strings.Contains(out, "made small") {
+	if code != exitInterrupted || err != nil || len(files) == 0 || !strings.HasPrefix(out, "interrupted: ") || !strings.Contains(out, "pop-nop-push: ") || strings.Contains(out, "made small") {
 		t.Errorf("exit code %d, files %q, %v:\n%s\n%s", code, files, err, &f.out, &f.err)
 	}
 }

@@ -33,9 +33,10 @@ const (
 	exitUsage       = 2 // bad usage or bad input
 	exitInternal    = 3 // a fault of tcsim itself
 	exitUntestable  = 125
-	exitCodesInHelp = "Exit codes: 0 as expected, 1 an expectation or invariant failed, 2 bad usage or input,\n" +
-		"3 internal fault, 125 cannot be tested here (git bisect run skips it). docs/glossary.md explains the\n" +
-		"words of the output."
+	exitInterrupted = 130 // by a signal or --time-limit; git bisect run stops
+	exitCodesInHelp = "Exit codes: 0 as expected, 1 an expectation or invariant failed, 2 bad usage or input, or output that\n" +
+		"cannot be written, 3 internal fault, 125 cannot be tested here (git bisect run skips it), 130 interrupted:\n" +
+		"what was finished is printed. docs/glossary.md explains the words of the output."
 )
 
 // errFailed ends a command whose result is already printed and not as expected.
@@ -71,6 +72,8 @@ type env struct {
 	self     string       // path of the program, for processes of its own; "" does everything in this one
 	source   *sourceFlags // of this command line
 	args     []string
+	// progressed, if not nil, is told how far long work is: what tests have instead of a bar.
+	progressed func(done, total int)
 }
 
 func main() {
@@ -115,7 +118,7 @@ func doMain(ctx context.Context, args []string, e env) int {
 	}
 	err := runApp(ctx, app, args)
 	if out.err != nil {
-		err = out.err // whatever else: the answer is not there
+		err = badInput(fmt.Errorf("standard output: %w", out.err)) // whatever else: the answer is not there
 	}
 	return exitOf(e.stderr, err, verbose(args))
 }
@@ -127,6 +130,9 @@ func exitOf(stderr io.Writer, err error, stack bool) int {
 		return exitOK
 	case errors.Is(err, errFailed):
 		return exitFailed
+	case isInterrupt(err):
+		fmt.Fprintf(stderr, "tcsim: %v\n", errInterrupted)
+		return exitInterrupted
 	}
 	fmt.Fprintf(stderr, "tcsim: %v\n", err)
 	var in inputError
@@ -136,7 +142,7 @@ func exitOf(stderr io.Writer, err error, stack bool) int {
 	switch {
 	case errors.As(err, &crash):
 		fmt.Fprintln(stderr, crash.advice(stack))
-	case errors.Is(err, kernels.ErrUnsupported), errors.Is(err, errUntestable), errors.Is(err, errUndecided), errors.Is(err, errInterrupted), errors.Is(err, count.ErrUndecided), untestable(err):
+	case errors.Is(err, kernels.ErrUnsupported), errors.Is(err, errUntestable), errors.Is(err, errUndecided), errors.Is(err, count.ErrUndecided), untestable(err):
 		return exitUntestable
 	case errors.As(err, &early) && !early.Stopped.Foreseen, errors.Is(err, jit.ErrEmitter): // the JIT's fault, not ours
 		return exitFailed
@@ -163,6 +169,7 @@ func newApp(e env) *cli.Command {
 		Suggest:               true,
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "after an internal fault, print the stack of tcsim itself"},
+			&cli.DurationFlag{Name: timeLimit, HideDefault: true, Usage: "stop after this time as after an interrupt: what is finished is printed"},
 		}, e.source.flags()...),
 		Reader:         e.stdin,
 		Writer:         e.stdout,
@@ -179,6 +186,9 @@ func newApp(e env) *cli.Command {
 	}
 	for _, c := range app.Commands {
 		c.OnUsageError = usage
+		if c.Action != nil {
+			c.Action = limited(c.Action)
+		}
 	}
 	return app
 }

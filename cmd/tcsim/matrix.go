@@ -75,8 +75,12 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 		priced = nil // costs are no test
 	}
 	m, costs, err := e.playMatrix(ctx, opt, bs, ts, priced)
-	if err != nil {
+	interrupted := cutShort(ctx, err)
+	if err != nil && !interrupted {
 		return err
+	}
+	if interrupted && len(costs) == 0 {
+		costs = []render.CoreCosts{{Core: cores[0].Name}}
 	}
 	switch {
 	case form != nil:
@@ -84,13 +88,18 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	case cmd.Bool("json"):
 		err = render.JSON(e.stdout, render.MatrixResult{
 			Scenarios: m.Scenarios, Results: render.MatrixRows(m), Core: cores[0].Name, Costs: costs[0].Costs, Unexpected: m.Unexpected(),
-			Schema: render.SchemaMatrix, OtherCores: costs[1:], OrderDependsOnCore: render.OrderDepends(costs),
+			Schema: render.SchemaMatrix, Interrupted: interrupted, OtherCores: costs[1:], OrderDependsOnCore: render.OrderDepends(costs),
 		})
+	case interrupted:
+		_, err = fmt.Fprint(e.stdout, render.MatrixText(m))
 	default:
 		_, err = fmt.Fprint(e.stdout, render.MatrixText(m), "\n", render.CostSheet(costs, cores))
 	}
 	if err == nil && (m.Unexpected() != 0 || jitFails(costs)) {
 		err = errFailed
+	}
+	if interrupted && (err == nil || errors.Is(err, errFailed)) {
+		err = errInterrupted
 	}
 	return err
 }

@@ -59,12 +59,19 @@ func (e env) replay(ctx context.Context, cmd *cli.Command) error {
 	}
 	var rows []render.ReplayRow
 	var errs []error
+	interrupted := false
 	for _, path := range cmd.Args().Slice() {
+		if interrupted {
+			break
+		}
 		row, err := e.replayFile(ctx, r, path, cmd.String("scenario"))
 		var in inputError
 		switch {
 		case errors.As(err, &in):
 			errs = append(errs, err)
+		case cutShort(ctx, err) && row != nil:
+			interrupted = true
+			rows = append(rows, *row)
 		case err != nil:
 			return err
 		default:
@@ -80,7 +87,7 @@ func (e env) replay(ctx context.Context, cmd *cli.Command) error {
 		return badInput(errors.Join(errs...))
 	}
 	if cmd.Bool("json") {
-		if err := render.JSON(e.stdout, render.Replay{Captures: rows, Schema: render.SchemaReplay}); err != nil {
+		if err := render.JSON(e.stdout, render.Replay{Captures: rows, Interrupted: interrupted, Schema: render.SchemaReplay}); err != nil {
 			return err
 		}
 	} else {
@@ -89,7 +96,7 @@ func (e env) replay(ctx context.Context, cmd *cli.Command) error {
 	if err := errors.Join(errs...); err != nil {
 		return badInput(err)
 	}
-	return replayVerdict(rows)
+	return orInterrupted(interrupted, replayVerdict(rows))
 }
 
 // replayVerdict turns rows into the command's result.
@@ -148,11 +155,11 @@ func (e env) replaySelected(ctx context.Context, r *replay.Replayer, src *captur
 			return nil, badInput(err)
 		}
 		if err := replayScenario(ctx, r, c, row); err != nil {
-			return nil, err
+			return row, err
 		}
 		if traced, ok := replay.WithTracing(c); ok {
 			if err := replayScenario(ctx, r, traced, row); err != nil {
-				return nil, err
+				return row, err
 			}
 		}
 		bar.set(n+1, len(picked))

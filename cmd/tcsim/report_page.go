@@ -40,6 +40,9 @@ func (e env) report(ctx context.Context, cmd *cli.Command) error {
 	if err := errors.Join(wrongObject, wrongScenario, wrongTarget, wrongCore); err != nil {
 		return err
 	}
+	if err := writable(cmd); err != nil {
+		return err
+	}
 	opt := report.Options{Core: core, InFull: inFull, Most: cmd.Int("events"), Command: "tcsim " + strings.Join(e.args, " ")}
 	if opt.Most < 1 {
 		return badUsage("--events: expected a number from 1, found %d", opt.Most)
@@ -48,13 +51,18 @@ func (e env) report(ctx context.Context, cmd *cli.Command) error {
 		opt.Explore = &interleave.Options{}
 	}
 	r := report.New(opt)
+	interrupted := false
 	for _, b := range bs {
-		if err := r.Add(ctx, b, ts); err != nil {
+		err := r.Add(ctx, b, ts)
+		if interrupted = cutShort(ctx, err); interrupted {
+			break
+		}
+		if err != nil {
 			return badInput(err)
 		}
 	}
 	if err := r.Save(cmd.String("output"), e.stdout); err != nil {
-		return err
+		return badInput(err)
 	}
-	return verdict(r.Rows())
+	return orInterrupted(interrupted, verdict(r.Rows()))
 }

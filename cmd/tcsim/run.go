@@ -49,9 +49,13 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 		return errors.Join(err, wrongScenario)
 	}
 	var rows []render.RunRow
+	interrupted := false
 	for _, core := range cores {
+		if interrupted {
+			break
+		}
 		more, err := e.runAll(ctx, bs, ts, core)
-		if err != nil {
+		if interrupted = cutShort(ctx, err); err != nil && !interrupted {
 			return err
 		}
 		for i := range more {
@@ -64,12 +68,15 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 	if wrongScenario != nil && (form != nil || cmd.Bool("json")) { // the good ones are judged all the same
 		rows = append(rows, render.RunRow{Scenario: "(bad input)", Rejected: strings.TrimSpace(wrongScenario.Error())})
 	}
+	if interrupted && form != nil {
+		rows = append(rows, render.RunRow{Scenario: "(interrupted)", Rejected: errInterrupted.Error()})
+	}
 	var err error
 	switch {
 	case form != nil:
 		err = form(e.stdout, "run", render.RunTests(rows))
 	case cmd.Bool("json"):
-		err = render.JSON(e.stdout, render.Run{Results: rows, Schema: render.SchemaRun})
+		err = render.JSON(e.stdout, render.Run{Interrupted: interrupted, Results: rows, Schema: render.SchemaRun})
 	default:
 		_, err = fmt.Fprint(e.stdout, render.RunText(rows))
 	}
@@ -79,7 +86,7 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 	if wrongScenario != nil {
 		return wrongScenario
 	}
-	return verdict(rows)
+	return orInterrupted(interrupted, verdict(rows))
 }
 
 // verdict turns rows into the command's result: bad input outweighs a failure, and that what could not be
@@ -135,7 +142,7 @@ func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target
 				continue
 			}
 			if s, err = openNext(s, c, core); err != nil {
-				return nil, err
+				return rows, err
 			}
 			res, err := s.Play(ctx)
 			if errors.Is(err, kernels.ErrUnsupported) {
@@ -149,14 +156,14 @@ func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target
 				continue
 			}
 			if err != nil {
-				return nil, err
+				return rows, err
 			}
 			row.Fill(res)
 			if row.Counted, err = inFull(ctx, s, res); err != nil {
-				return nil, err
+				return rows, err
 			}
 			if err := draw(ctx, s, res, &row); err != nil {
-				return nil, err
+				return rows, err
 			}
 			rows = append(rows, row)
 		}

@@ -66,6 +66,9 @@ func (e env) vm(ctx context.Context, cmd *cli.Command) error {
 	case cmd.Int("memory") < 256:
 		return badUsage("--memory: expected at least 256 MiB, found %d", cmd.Int("memory"))
 	}
+	if err := writable(cmd); err != nil {
+		return err
+	}
 	args := cmd.Args().Slice()
 	if len(args) == 0 {
 		args = []string{wholeLibrary}
@@ -236,10 +239,9 @@ func (e env) judgeGuest(ctx context.Context, cmd *cli.Command, text []byte) erro
 		return fmt.Errorf("the guest's capture: %w", err)
 	}
 	sum.Describe(f)
+	var unwritten error
 	if out := cmd.String("output"); out != "" {
-		if err := capture.WriteFile(out, f); err != nil {
-			return badInput(err)
-		}
+		unwritten = badInput(capture.WriteFile(out, f)) // the verdicts are printed all the same
 	}
 	t, err := replay.TargetOf(src)
 	if err != nil {
@@ -251,17 +253,21 @@ func (e env) judgeGuest(ctx context.Context, cmd *cli.Command, text []byte) erro
 	}
 	defer r.Close()
 	row, err := e.replaySelected(ctx, r, src, t, "")
-	if err != nil {
+	interrupted := cutShort(ctx, err) && row != nil
+	if err != nil && !interrupted {
 		return err
 	}
 	rows := []render.ReplayRow{*row}
 	if cmd.Bool("json") {
-		if err := render.JSON(e.stdout, render.VM{Capture: sum, Replay: rows, Schema: render.SchemaVM}); err != nil {
+		if err := render.JSON(e.stdout, render.VM{Capture: sum, Interrupted: interrupted, Replay: rows, Schema: render.SchemaVM}); err != nil {
 			return err
 		}
 	} else {
 		sum.Print(e.stdout)
 		render.ReplayText(e.stdout, rows)
+	}
+	if interrupted || unwritten != nil {
+		return errors.Join(unwritten, orInterrupted(interrupted, nil))
 	}
 	if len(sum.Failed) > 0 {
 		return errFailed

@@ -45,11 +45,15 @@ func (e env) worst(ctx context.Context, cmd *cli.Command) error {
 		return badUsage("--scenario needs one --target")
 	}
 	var found []*campaign.Worst
+	interrupted := false
 	for _, t := range ts {
 		w, err := campaign.WorstStack(ctx, t)
 		if errors.Is(err, kernels.ErrUnsupported) && len(ts) > 1 {
 			fmt.Fprintln(e.stderr, "tcsim:", err)
 			continue
+		}
+		if interrupted = cutShort(ctx, err); interrupted {
+			break
 		}
 		if err != nil {
 			return err
@@ -58,9 +62,12 @@ func (e env) worst(ctx context.Context, cmd *cli.Command) error {
 	}
 	switch {
 	case cmd.Bool("json"):
-		return render.JSON(e.stdout, render.WorstResult{
-			Estimate: campaign.VerifierEstimate, Schema: render.SchemaWorst, Stack: check.DefaultStackBudget, Worst: found,
-		})
+		return orInterrupted(interrupted, render.JSON(e.stdout, render.WorstResult{
+			Estimate: campaign.VerifierEstimate, Interrupted: interrupted, Schema: render.SchemaWorst, Stack: check.DefaultStackBudget, Worst: found,
+		}))
+	case interrupted:
+		fmt.Fprint(e.stdout, render.WorstTable(found))
+		return errInterrupted
 	case cmd.Bool("scenario"):
 		_, err := fmt.Fprint(e.stdout, found[0].Scenario)
 		return err

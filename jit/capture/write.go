@@ -7,16 +7,13 @@ import (
 	"compress/gzip"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/outfile"
 )
 
 // Format is the version that Write writes. Versions from 1 on are read.
@@ -42,61 +39,13 @@ func Write(w io.Writer, f *File) error {
 	return z.Close()
 }
 
-// WriteFile writes a capture to a file, which appears only when it is complete. On an error nothing is
-// left, and what was there before stays. Devices and pipes are written to as they are.
+// WriteFile writes a capture to a file, see outfile.Write.
 func WriteFile(path string, f *File) error {
-	var text bytes.Buffer // so that the file next to path exists for a moment only
-	err := Write(&text, f)
-	if err == nil {
-		err = replace(path, text.Bytes())
-	}
-	if err != nil {
+	var text bytes.Buffer
+	if err := Write(&text, f); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return nil
-}
-
-// replace puts a new file in the place of path.
-func replace(path string, text []byte) (err error) {
-	info, err := os.Stat(path)
-	switch {
-	case err == nil && info.IsDir():
-		return errors.New("it is a directory")
-	case err == nil && !info.Mode().IsRegular():
-		return reason(os.WriteFile(path, text, 0))
-	case err == nil:
-		if path, err = filepath.EvalSymlinks(path); err != nil {
-			return err
-		}
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return reason(err)
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(tmp.Name())
-		}
-	}()
-	if _, err = tmp.Write(text); err == nil {
-		err = tmp.Chmod(0o644)
-	}
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return reason(err)
-	}
-	return os.Rename(tmp.Name(), path)
-}
-
-// reason takes the name of a temporary file out of an error.
-func reason(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
+	return outfile.Write(path, text.Bytes())
 }
 
 // The types below are the lines of the format as encoding/json writes them.

@@ -23,6 +23,7 @@ type Options struct {
 	Target   *jit.Target           // nil: chosen from the header
 	Workers  int                   // 0: two
 	Keep     int                   // how many mismatches to describe; all are counted
+	Done     <-chan struct{}       // when it is closed, what is compared by then is reported; may be nil
 	Progress func(done, total int) // called after each scenario, from any goroutine; may be nil
 }
 
@@ -111,6 +112,9 @@ func Compare(src *capture.Source, opts Options) (*Report, error) {
 	names := map[string]int{}
 	for i := range results {
 		res := &results[i]
+		if res.name == "" && res.err == nil {
+			continue // not compared any more
+		}
 		if res.err != nil {
 			var m capture.Mistakes
 			if errors.As(res.err, &m) && len(errs) < capture.MaxMistakes {
@@ -192,6 +196,11 @@ func (c *conformer) run() []result {
 	for range workers {
 		wg.Go(func() {
 			for {
+				select {
+				case <-c.opts.Done:
+					return
+				default:
+				}
 				mu.Lock()
 				i := next
 				next++

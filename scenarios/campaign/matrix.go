@@ -26,6 +26,7 @@ const (
 	VerdictBudget      Verdict = "budget"      // ended because it executed too much
 	VerdictUnsupported Verdict = "unsupported" // the design has no code for the scenario
 	VerdictError       Verdict = "error"       // a failure of ours, see Cell.Why
+	VerdictUnplayed    Verdict = "unplayed"    // the matrix was interrupted before
 )
 
 // Cell is one scenario on one target.
@@ -72,7 +73,7 @@ type MatrixOptions struct {
 }
 
 // PlayMatrix plays every scenario on every target. What goes wrong in one cell stays in it: the
-// error is only that of the context.
+// error is only that of the context, and then the matrix has what was played before.
 func PlayMatrix(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, opt MatrixOptions) (*Matrix, error) {
 	m := &Matrix{}
 	for _, b := range bs {
@@ -90,10 +91,14 @@ func PlayMatrix(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, op
 			m.Cells[t][b] = failedCell(err)
 		}
 	})
-	if err != nil {
-		return nil, err
+	for t := range m.Cells {
+		for b := range m.Cells[t] {
+			if c := &m.Cells[t][b]; c.Verdict == "" || err != nil && c.Verdict == VerdictError {
+				*c = Cell{Verdict: VerdictUnplayed, Expected: true}
+			}
+		}
 	}
-	return m, nil
+	return m, err
 }
 
 // parallel calls do with each number below n, in several workers, each with a machine of its own.

@@ -123,7 +123,7 @@ type exploreCase struct {
 }
 
 // Explore explores updates of a scenario on its target. The error is ErrCannotExplore, a failure of
-// ours, or that of the context.
+// ours, or that of the context; what was explored before is returned with it.
 func Explore(ctx context.Context, c *runner.Compiled, opt runner.Options, o Options) (out []Explored, err error) {
 	if opt.Level != emu.LevelNone && opt.Level != emu.LevelRetired {
 		return nil, errors.New("explore: needs the retired level")
@@ -152,7 +152,7 @@ func Explore(ctx context.Context, c *runner.Compiled, opt runner.Options, o Opti
 	}
 	for x, err := range Each(ctx, c, o, open) {
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		out = append(out, *x)
 	}

@@ -57,6 +57,9 @@ func (c *Facts) compareFunc(state capture.State, p, i int, want *image.FuncImage
 	if state == capture.Traced || state == capture.Replaced {
 		want = hooked(want, code)
 	}
+	if off, ok := c.patchedElsewhere(state, p, i); ok {
+		c.flaw(p, &image.FuncImage{Name: f.Name}, off, fmt.Sprintf("the code is another in state %v, and this is no place that the kernel patches", state))
+	}
 	r, err := explain.Compare(want, code)
 	if err != nil {
 		return err
@@ -76,6 +79,35 @@ func (c *Facts) compareFunc(state capture.State, p, i int, want *image.FuncImage
 	}
 	return nil
 }
+
+// patchedElsewhere finds a byte that differs between the code of a function in a state and in the first one, and
+// is not in an instruction that the kernel patches: bypass and target of direct tail calls, and what trampolines are
+// attached to.
+func (c *Facts) patchedElsewhere(state capture.State, p, i int) (image.CodeOff, bool) {
+	f := &c.Scenario.Progs[p].Funcs[i]
+	first, code := f.Code(capture.Empty), f.Code(state)
+	filled, err := c.decoded.program(p, capture.Populated)
+	if err != nil || len(first) != len(code) || bytes.Equal(first, code) {
+		return 0, false
+	}
+	g := &filled.Funcs[i]
+	patched := []image.CodeOff{g.Entry, g.Entry + image.CodeOff(endbrSize)}
+	for n := range g.TailCalls {
+		if s := &g.TailCalls[n]; s.Direct {
+			patched = append(patched, s.Bypass, s.Jump)
+		}
+	}
+	for n := range code {
+		at := image.CodeOff(n)
+		if first[n] != code[n] && !slices.ContainsFunc(patched, func(o image.CodeOff) bool { return at >= o && at < o+image.PokeSize }) {
+			return at, true
+		}
+	}
+	return 0, false
+}
+
+// endbrSize is the size of endbr64.
+const endbrSize = 4
 
 // hooked puts what is attached to a function in place of the nop that the right code has for it.
 func hooked(want *image.FuncImage, code []byte) *image.FuncImage {

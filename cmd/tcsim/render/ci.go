@@ -63,6 +63,8 @@ func MatrixTests(m *campaign.Matrix) []Test {
 			switch {
 			case cell.Verdict == campaign.VerdictUnsupported:
 				c.Skipped = cell.Why
+			case cell.Verdict == campaign.VerdictUnplayed:
+				c.Fault = "not played: interrupted before"
 			case cell.Verdict == campaign.VerdictError:
 				c.Fault = cell.Why
 			case !cell.Expected:

@@ -12,8 +12,9 @@ import (
 
 // CountResults is the object of tcsim count.
 type CountResults struct {
-	Results []CountResult `json:"results"`
-	Schema  Schema        `json:"schema"`
+	Interrupted bool          `json:"interrupted,omitempty"`
+	Results     []CountResult `json:"results"`
+	Schema      Schema        `json:"schema"`
 }
 
 // CountResult is one verdict in JSON. Integers of any size are JSON numbers.

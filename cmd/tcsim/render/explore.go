@@ -13,18 +13,20 @@ import (
 
 // Explored is what tcsim explore found on one target; with one target it is the object.
 type Explored struct {
-	Error    string           `json:"error,omitempty"` // why the target cannot be explored
-	Scenario string           `json:"scenario"`
-	Schema   Schema           `json:"schema,omitempty"`
-	Target   string           `json:"target"`
-	Updates  []ExploredUpdate `json:"updates"`
+	Error       string           `json:"error,omitempty"` // why the target cannot be explored
+	Interrupted bool             `json:"interrupted,omitempty"`
+	Scenario    string           `json:"scenario"`
+	Schema      Schema           `json:"schema,omitempty"`
+	Target      string           `json:"target"`
+	Updates     []ExploredUpdate `json:"updates"`
 }
 
 // ExploredTargets is the object of tcsim explore with several targets.
 type ExploredTargets struct {
-	Scenario string     `json:"scenario"`
-	Schema   Schema     `json:"schema"`
-	Targets  []Explored `json:"targets"`
+	Interrupted bool       `json:"interrupted,omitempty"`
+	Scenario    string     `json:"scenario"`
+	Schema      Schema     `json:"schema"`
+	Targets     []Explored `json:"targets"`
 }
 
 // ExploredUpdate is one update of a slot against one run. Numbers of schedules are decimal, of any size.

@@ -140,7 +140,7 @@ func printFailure(w io.Writer, x *interleave.Explored, on string) {
 }
 
 // ExploredObject is the object of one target, or of several the list of their objects.
-func ExploredObject(list []ExploredOn) any {
+func ExploredObject(list []ExploredOn, interrupted bool) any {
 	var each []Explored
 	for i := range list {
 		x := Explored{Scenario: list[i].Scenario, Target: list[i].Target, Updates: ExploredUpdates(list[i].Found)}
@@ -150,8 +150,12 @@ func ExploredObject(list []ExploredOn) any {
 		each = append(each, x)
 	}
 	if len(each) == 1 {
-		each[0].Schema = SchemaExplore
+		each[0].Schema, each[0].Interrupted = SchemaExplore, interrupted
 		return each[0]
 	}
-	return ExploredTargets{Scenario: list[0].Scenario, Schema: SchemaExplore, Targets: each}
+	out := ExploredTargets{Interrupted: interrupted, Schema: SchemaExplore, Targets: each}
+	if len(list) > 0 {
+		out.Scenario = list[0].Scenario
+	}
+	return out
 }

@@ -53,8 +53,9 @@ func JSON(w io.Writer, object any) error {
 
 // Run is the object of tcsim run.
 type Run struct {
-	Results []RunRow `json:"results"`
-	Schema  Schema   `json:"schema"`
+	Interrupted bool     `json:"interrupted,omitempty"`
+	Results     []RunRow `json:"results"`
+	Schema      Schema   `json:"schema"`
 }
 
 // Verdicts is the object of tcsim verify.
@@ -119,21 +120,24 @@ type Capture struct {
 
 // VM is the object of tcsim vm.
 type VM struct {
-	Capture *Captured   `json:"capture"`
-	Replay  []ReplayRow `json:"replay"`
-	Schema  Schema      `json:"schema"`
+	Capture     *Captured   `json:"capture"`
+	Interrupted bool        `json:"interrupted,omitempty"`
+	Replay      []ReplayRow `json:"replay"`
+	Schema      Schema      `json:"schema"`
 }
 
 // Conform is the object of tcsim conform.
 type Conform struct {
-	Captures []ConformRow `json:"captures"`
-	Schema   Schema       `json:"schema"`
+	Captures    []ConformRow `json:"captures"`
+	Interrupted bool         `json:"interrupted,omitempty"`
+	Schema      Schema       `json:"schema"`
 }
 
 // Replay is the object of tcsim replay.
 type Replay struct {
-	Captures []ReplayRow `json:"captures"`
-	Schema   Schema      `json:"schema"`
+	Captures    []ReplayRow `json:"captures"`
+	Interrupted bool        `json:"interrupted,omitempty"`
+	Schema      Schema      `json:"schema"`
 }
 
 // Import is the object of tcsim import.

@@ -51,8 +51,10 @@ func OrderDepends(all []CoreCosts) []string {
 
 // MatrixResult is the object of tcsim matrix.
 type MatrixResult struct {
-	Core  string           `json:"core"`
-	Costs []campaign.Costs `json:"costs"`
+	// Interrupted says that cells are missing: their verdict is unplayed.
+	Interrupted bool             `json:"interrupted,omitempty"`
+	Core        string           `json:"core"`
+	Costs       []campaign.Costs `json:"costs"`
 	// OtherCores are the costs on the other cores that were asked for.
 	OtherCores []CoreCosts `json:"other_cores,omitempty"`
 	// OrderDependsOnCore names the designs of which one is cheaper on one core and dearer on another.
@@ -102,6 +104,7 @@ var verdictCodes = []struct {
 	{"helper-clobber", "clb", "helper-clobber"},
 	{campaign.VerdictBudget, "end", "ended: it executed too much"},
 	{campaign.VerdictError, "ERR", "failure of tcsim"},
+	{campaign.VerdictUnplayed, "?", "not played: interrupted before"},
 }
 
 func verdictCode(c *campaign.Cell) string {

@@ -11,10 +11,11 @@ import (
 
 // WorstResult is the object of tcsim worst.
 type WorstResult struct {
-	Estimate int               `json:"estimate"`
-	Schema   Schema            `json:"schema"`
-	Stack    int               `json:"stack"`
-	Worst    []*campaign.Worst `json:"worst"`
+	Estimate    int               `json:"estimate"`
+	Interrupted bool              `json:"interrupted,omitempty"`
+	Schema      Schema            `json:"schema"`
+	Stack       int               `json:"stack"`
+	Worst       []*campaign.Worst `json:"worst"`
 }
 
 // WorstTable has a row for each target: the callers, their BPF stack, what is left of the verifier's

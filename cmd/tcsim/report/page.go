@@ -13,11 +13,11 @@ import (
 	"html/template"
 	"io"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
+	"github.com/tcsim/tcsim/jit/outfile"
 )
 
 //go:embed page/report.html
@@ -296,9 +296,9 @@ func (r *Report) Save(file string, w io.Writer) error {
 	if file == "" {
 		return r.Write(w)
 	}
-	f, err := os.Create(file)
-	if err != nil {
+	var text bytes.Buffer
+	if err := r.Write(&text); err != nil {
 		return err
 	}
-	return errors.Join(r.Write(f), f.Close())
+	return outfile.Write(file, text.Bytes())
 }

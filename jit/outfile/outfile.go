@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+// Package outfile writes files that are there with all their text or not at all. The file next to the one that is
+// written has a name that nobody can foresee, is new and is never reached through a link.
+//
+// It must not know what is written.
+package outfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Write puts text into a file, which appears only when it is complete. On an error nothing is left, and what was
+// there before stays. Where path is a link, what it leads to is replaced; devices and pipes are written to as they
+// are.
+func Write(path string, text []byte) error {
+	if err := replace(path, text); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// Check says what will keep a file from being written, before the work is done that fills it. Folders on the way
+// that do not exist yet are not made.
+func Check(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return fmt.Errorf("write %s: it is a directory", path)
+	case err == nil && !info.Mode().IsRegular():
+		return nil
+	}
+	dir := filepath.Dir(path)
+	for {
+		info, err := os.Stat(dir)
+		if err == nil && !info.IsDir() {
+			return fmt.Errorf("write %s: %s is no directory", path, dir)
+		}
+		if err == nil || filepath.Dir(dir) == dir {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("write %s: %w", path, reason(err))
+		}
+		dir = filepath.Dir(dir)
+	}
+	tmp, err := os.CreateTemp(dir, ".tcsim.*")
+	if err == nil {
+		err = errors.Join(tmp.Close(), os.Remove(tmp.Name()))
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, reason(err))
+	}
+	return nil
+}
+
+// replace puts a new file in the place of path.
+func replace(path string, text []byte) (err error) {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return errors.New("it is a directory")
+	case err == nil && !info.Mode().IsRegular():
+		return reason(os.WriteFile(path, text, 0))
+	case err == nil:
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			return err
+		}
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return reason(err)
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(tmp.Name())
+		}
+	}()
+	if _, err = tmp.Write(text); err == nil {
+		err = tmp.Chmod(0o644)
+	}
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return reason(err)
+	}
+	return os.Rename(tmp.Name(), path)
+}
+
+// reason takes the name of a temporary file out of an error.
+func reason(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
