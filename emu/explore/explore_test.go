@@ -53,7 +53,13 @@ func (m *toy) Execute(_ context.Context, p []explore.Placement) (*explore.Execut
 			return x, nil
 		case opPoked:
 			x.Touches = append(x.Touches, explore.Touch{Seq: x.Insns, Place: m.place(at(pc)), Addr: at(pc)})
-			pc = int(m.next(at(pc), version)-at(0)+15) / 16
+			next := m.next(at(pc), version)
+			if to := int64(next - at(0)); to < 0 || to/16 >= int64(len(m.prog)) || to%16 != 0 && next != at(pc)+image.PokeSize {
+				x.Insns++
+				x.Failure = explore.Failure{Name: "wild"}
+				return x, nil
+			}
+			pc = int(next-at(0)+15) / 16
 		case opLoad:
 			x.Touches = append(x.Touches, explore.Touch{Seq: x.Insns, Place: m.place(word), Addr: word})
 			pc += 1 + int(m.bytes(word, version)[0])
@@ -87,14 +93,18 @@ func (m *toy) bytes(a image.Addr, version int) []byte {
 
 func (m *toy) next(a image.Addr, version int) image.Addr {
 	b := m.bytes(a, version)
-	if b[0] == 0xcc {
-		return m.script.Halfway(a, version).Trap()
+	h := m.script.Halfway(a, version)
+	switch {
+	case b[0] == 0xcc && h != nil:
+		return h.Trap()
+	case b[0] != 0xe9 && [5]byte(b) != image.Nop5:
+		return 0 // bytes that are no instruction of the toy
 	}
 	p := image.Patch{Addr: a, New: [5]byte(b)}
 	return p.Trap()
 }
 
-var nop = [5]byte{0x0f, 0x1f, 0x44}
+var nop = image.Nop5
 
 func jump(from, to int) [5]byte {
 	d := uint32(at(to) - at(from) - 5)
@@ -103,6 +113,11 @@ func jump(from, to int) [5]byte {
 
 // script pokes places in order, each from a nop to a jump or back; the word goes to 1 at the start.
 func script(prog []int, targets []int, waits []bool) *explore.Script {
+	return scriptInOrder(prog, targets, waits, []int{0, 1, 2})
+}
+
+// scriptInOrder makes the writes of each poke in an order that may be wrong.
+func scriptInOrder(prog []int, targets []int, waits []bool, order []int) *explore.Script {
 	s := &explore.Script{Before: []explore.Place{{Addr: word, Bytes: make([]byte, 8)}}}
 	s.Steps = append(s.Steps, explore.Step{Kind: explore.StepPointer, Addr: word, Bytes: []byte{1}})
 	k := 0
@@ -115,7 +130,9 @@ func script(prog []int, targets []int, waits []bool) *explore.Script {
 			p.Old, p.New = jump(i, -targets[k]), nop
 		}
 		s.Before = append(s.Before, explore.Place{Addr: p.Addr, Bytes: p.Old[:], Code: true})
-		for n, w := range p.Steps() {
+		writes := p.Steps()
+		for n, k := range order {
+			w := writes[k]
 			s.Steps = append(s.Steps, explore.Step{
 				Kind: explore.StepText, Addr: p.Addr + image.Addr(w.Off), Bytes: w.Bytes, Patch: p, Last: n == 2,
 			})
@@ -183,7 +200,8 @@ func TestReductionAgrees(t *testing.T) {
 			prog = append(prog, op)
 		}
 		prog = append(prog, opEnd, opEnd)
-		m := &toy{prog: prog, script: script(prog, targets, waits)}
+		orders := [][]int{{0, 1, 2}, {0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 1, 0}, {2, 0, 1}}
+		m := &toy{prog: prog, script: scriptInOrder(prog, targets, waits, rapid.SampledFrom(orders).Draw(rt, "order"))}
 		all := must(t, m, explore.Options{BruteForce: true, Max: 1 << 20})
 		reduced := must(t, m, explore.Options{})
 		if all.All.Schedules.Int64() != int64(all.All.Classes) {
@@ -199,6 +217,23 @@ func TestReductionAgrees(t *testing.T) {
 			rt.Fatalf("%d classes, %d runs", reduced.All.Classes, m.runs)
 		}
 	})
+}
+
+// TestWrongOrder has the writes of one poke in every order: in all but the right one an instruction can be met that
+// nobody wrote.
+func TestWrongOrder(t *testing.T) {
+	prog := []int{opNop, opPoked, opNop, opEnd}
+	for _, tc := range []struct {
+		order []int
+		fails bool
+	}{{[]int{0, 1, 2}, false}, {[]int{0, 2, 1}, true}, {[]int{1, 0, 2}, true}, {[]int{2, 1, 0}, true}, {[]int{1, 2, 0}, true}, {[]int{2, 0, 1}, true}} {
+		m := &toy{prog: prog, script: scriptInOrder(prog, []int{3}, []bool{false}, tc.order)}
+		for _, brute := range []bool{false, true} {
+			if res := must(t, m, explore.Options{BruteForce: brute}); (res.Shortest != nil) != tc.fails {
+				t.Errorf("order %v, brute force %v: %+v", tc.order, brute, res.Shortest)
+			}
+		}
+	}
 }
 
 // TestBound stops early and says so.

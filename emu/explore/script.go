@@ -93,11 +93,16 @@ func (s *Script) behaviour(t *Touch, n int) string {
 	if !p.Code || t.Addr != p.Addr {
 		return string(b)
 	}
-	if h := s.Halfway(p.Addr, n); h != nil {
+	const breakpoint, jump = 0xcc, 0xe9
+	h, now := s.Halfway(p.Addr, n), [image.PokeSize]byte(b)
+	switch {
+	case b[0] == breakpoint && h != nil:
 		return fmt.Sprintf("to %#x", h.Trap())
+	case b[0] == jump || now == image.Nop5:
+		done := image.Patch{Addr: p.Addr, New: now}
+		return fmt.Sprintf("to %#x", done.Trap())
 	}
-	done := image.Patch{Addr: p.Addr, New: [image.PokeSize]byte(b)}
-	return fmt.Sprintf("to %#x", done.Trap())
+	return string(b) // a poke that is not done in its order: what the processor makes of it is in the bytes
 }
 
 // check finds mistakes in a script, which would make the enumeration unsound.
