@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/tcsim/tcsim/jit/filekind"
 )
 
 // Load reads a scenario file; name is its path, used in messages only. The error is an Errors that
@@ -50,6 +52,10 @@ func (sc *Scenario) replacedAreGlobal() {
 func (s *source) load(sc *Scenario, src []byte) {
 	if len(src) > maxSource {
 		s.failf(Pos{Line: 1, Col: 1}, "expected at most %d bytes, found %d", maxSource, len(src))
+		return
+	}
+	if what := filekind.Instead(src); !strings.HasPrefix(what, "a scenario") && len(src) > 0 && what != "" && what != "no text" {
+		s.failf(Pos{Line: 1, Col: 1}, "expected a scenario; it is %s", what)
 		return
 	}
 	if s.tooDeep() {

@@ -56,8 +56,8 @@ func (e env) count(ctx context.Context, cmd *cli.Command) error {
 		NoReuse: cmd.Bool("no-reuse"), Core: cmd.String("core"),
 	}
 	list, err := e.countAll(ctx, cmd, o)
-	interrupted := cutShort(ctx, err)
-	if err != nil && !interrupted {
+	interrupted, wrong := cutShort(ctx, err), err
+	if err != nil && !interrupted && len(list) == 0 {
 		return err
 	}
 	if cmd.Bool("json") {
@@ -84,6 +84,9 @@ func (e env) count(ctx context.Context, cmd *cli.Command) error {
 		if !c.OK() {
 			err = errFailed
 		}
+	}
+	if wrong != nil && !interrupted {
+		return wrong
 	}
 	return orInterrupted(interrupted, err)
 }
@@ -125,8 +128,13 @@ func (e env) countCapture(ctx context.Context, path, pattern string, o measure.C
 	}
 	defer r.Close()
 	var out []*runner.Counted
+	var bad []error // scenarios that cannot be read
 	for _, i := range picked {
 		c, err := replay.Capture(src, t, i)
+		if err != nil && len(picked) > 1 {
+			bad = append(bad, err)
+			continue
+		}
 		if err != nil {
 			return nil, badInput(err)
 		}
@@ -139,6 +147,9 @@ func (e env) countCapture(ctx context.Context, path, pattern string, o measure.C
 			return out, countError(err)
 		}
 		out = append(out, n)
+	}
+	if err := errors.Join(bad...); err != nil {
+		return out, badInput(err)
 	}
 	if len(out) == 0 {
 		return nil, fmt.Errorf("%s: %w: none of %s can be counted", path, errUntestable, render.Plural(len(picked), "scenario"))

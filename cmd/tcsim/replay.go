@@ -151,8 +151,9 @@ func (e env) replaySelected(ctx context.Context, r *replay.Replayer, src *captur
 	row := &render.ReplayRow{File: src.Name, Skipped: map[string]int{}, Missing: map[string]int{}, Designs: map[string]int{}}
 	for n, i := range picked {
 		c, err := replay.Capture(src, t, i)
-		if err != nil {
-			return nil, badInput(err)
+		if err != nil { // the others are judged all the same
+			row.Bad = append(row.Bad, err.Error())
+			continue
 		}
 		if err := replayScenario(ctx, r, c, row); err != nil {
 			return row, err
@@ -167,7 +168,7 @@ func (e env) replaySelected(ctx context.Context, r *replay.Replayer, src *captur
 	if t.Name == replay.DecodedTarget {
 		row.Kernel = t.Source
 	}
-	if pattern != "" {
+	if pattern != "" || len(row.Bad) > 0 {
 		return row, nil
 	}
 	odd, err := replay.OddCode(src, t)

@@ -66,7 +66,7 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 		rows = append(rows, more...)
 	}
 	if wrongScenario != nil && (form != nil || cmd.Bool("json")) { // the good ones are judged all the same
-		rows = append(rows, render.RunRow{Scenario: "(bad input)", Rejected: strings.TrimSpace(wrongScenario.Error())})
+		rows = append(rows, render.BadInputs(wrongScenario)...)
 	}
 	if interrupted && form != nil {
 		rows = append(rows, render.RunRow{Scenario: "(interrupted)", Rejected: errInterrupted.Error()})

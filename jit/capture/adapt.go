@@ -93,7 +93,7 @@ func (s *Source) look(little bool) (*shown, error) {
 		}
 		sc, err := s.Scenario(i)
 		if err != nil {
-			return nil, err
+			continue // whoever reads that scenario is told
 		}
 		for n := range sc.Progs {
 			if p := &sc.Progs[n]; p.LoadError == "" {

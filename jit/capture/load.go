@@ -3,6 +3,7 @@
 package capture
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"errors"
@@ -13,13 +14,17 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/tcsim/tcsim/jit/filekind"
 )
 
 // Bounds of what is read; a file beyond them is refused. The largest capture so far has 12 MB in
 // lines of up to 100 kB.
 const (
-	maxFile = 256 << 20
+	maxFile = 128 << 20
 	maxLine = 16 << 20
+	// maxLines is how many lines a file may have: each costs memory of its own.
+	maxLines = 1 << 20
 )
 
 // Source is an opened capture: header and symbols are there, scenarios are parsed on request. Its
@@ -50,13 +55,15 @@ func OpenFS(fsys fs.FS, name, shown string) (*Source, error) {
 
 // Read reads a whole capture, gzip'd JSON lines, from r.
 func Read(r io.Reader, name string) (*Source, error) {
-	text, err := inflate(r)
+	lines, err := inflate(r)
 	if err != nil {
 		return nil, Mistakes{{File: name, Msg: err.Error()}}
 	}
 	s := &Source{Name: name}
 	var m Mistakes
-	lines := bytes.Split(bytes.TrimSuffix(text, []byte("\n")), []byte("\n"))
+	if len(lines) > 0 && bytes.HasPrefix(lines[0], []byte(byteOrderMark)) {
+		return nil, Mistakes{{File: name, Line: 1, Msg: "the text begins with a byte order mark: save it without one"}}
+	}
 	if len(lines) < 2 {
 		return nil, Mistakes{{File: name, Msg: fmt.Sprintf("expected a header line and a symbol line, found %d lines", len(lines))}}
 	}
@@ -92,21 +99,65 @@ func Read(r io.Reader, name string) (*Source, error) {
 	return s, nil
 }
 
-func inflate(r io.Reader) ([]byte, error) {
-	z, err := gzip.NewReader(r)
+// byteOrderMark is U+FEFF in UTF-8.
+const byteOrderMark = "\xef\xbb\xbf"
+
+// inflate reads the lines of a compressed text. Each is kept by itself, so that a file that inflates to more than
+// is read costs no more than that.
+func inflate(r io.Reader) (lines [][]byte, err error) {
+	from := bufio.NewReaderSize(r, 1<<16)
+	head, _ := from.Peek(4096)
+	z, err := gzip.NewReader(from)
 	if err != nil {
+		if what := filekind.Instead(head); what != "" {
+			return nil, fmt.Errorf("expected a gzip file; it is %s", what)
+		}
 		return nil, fmt.Errorf("expected a gzip file: %w", err)
 	}
-	text, err := io.ReadAll(io.LimitReader(z, maxFile+1))
-	switch {
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, fmt.Errorf("gzip file is truncated after %d bytes of text", len(text))
-	case err != nil:
-		return nil, fmt.Errorf("gzip file is corrupt after %d bytes of text: %w", len(text), err)
-	case len(text) > maxFile:
-		return nil, fmt.Errorf("more than %d MiB of text", maxFile>>20)
+	text := bufio.NewReaderSize(z, 1<<16)
+	read := 0
+	for {
+		line, err := readLine(text, len(lines)+1)
+		if read += len(line) + 1; read > maxFile {
+			return nil, fmt.Errorf("more than %d MiB of text", maxFile>>20)
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			if len(line) > 0 {
+				lines = append(lines, line)
+			}
+			return lines, nil
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return nil, fmt.Errorf("gzip file is truncated after %d bytes of text", read-1)
+		case errors.Is(err, errLongLine):
+			return nil, err
+		case err != nil:
+			return nil, fmt.Errorf("gzip file is corrupt after %d bytes of text: %w", read-1, err)
+		}
+		if lines = append(lines, line); len(lines) > maxLines {
+			return nil, fmt.Errorf("more than %d lines", maxLines)
+		}
 	}
-	return text, nil
+}
+
+var errLongLine = errors.New("longer than what is read")
+
+// readLine reads up to a newline, which is left out, or an error.
+func readLine(r *bufio.Reader, number int) (line []byte, err error) {
+	for {
+		part, err := r.ReadSlice('\n')
+		line = append(line, part...)
+		if len(line) > maxLine {
+			return line, fmt.Errorf("line %d has more than %d bytes: %w", number, maxLine, errLongLine)
+		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			continue
+		}
+		if err == nil {
+			line = line[:len(line)-1]
+		}
+		return line, err
+	}
 }
 
 // checkLine checks that a line is not too long and of the type that belongs at its place.

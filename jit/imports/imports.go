@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/tcsim/tcsim/jit/filekind"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/recognise"
 )
@@ -211,6 +212,9 @@ func (p *Prog) Image() (*image.Image, error) {
 
 // readRaw cuts a raw dump into functions.
 func readRaw(data []byte, opt Options) (*Dump, error) {
+	if what := filekind.Instead(data); opt.Lens == nil && what != "" && what != "no text" {
+		return nil, fmt.Errorf("expected what bpftool or the kernel printed; it is %s", what)
+	}
 	if opt.Lens == nil {
 		return nil, fmt.Errorf("a raw dump of %d bytes does not say where functions begin: give their lengths (--func-lens; "+
 			"bpf_prog_info has them as jited_func_lens), or record bpftool -j prog dump jited id N opcodes", len(data))

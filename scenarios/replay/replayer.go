@@ -77,8 +77,11 @@ func Select(src *capture.Source, pattern string) ([]int, error) {
 	prefix, star := strings.CutSuffix(pattern, "*")
 	for i := range src.Len() {
 		sc, err := src.Scenario(i)
-		if err != nil {
-			return nil, err
+		if err != nil { // what it is called is not known
+			if pattern == "" {
+				out = append(out, i)
+			}
+			continue
 		}
 		if pattern == "" || sc.Name == pattern || star && strings.HasPrefix(sc.Name, prefix) {
 			out = append(out, i)

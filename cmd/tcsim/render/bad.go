@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package render
+
+import (
+	"errors"
+	"strings"
+)
+
+// BadInputs makes a row of each file that cannot be read, named by what its first mistake begins with.
+func BadInputs(err error) (rows []RunRow) {
+	var joined interface{ Unwrap() []error }
+	list := []error{err}
+	if errors.As(err, &joined) {
+		list = joined.Unwrap()
+	}
+	for _, e := range list {
+		text := strings.TrimSpace(e.Error())
+		name, _, ok := strings.Cut(text, ":")
+		if !ok || strings.ContainsAny(name, " \n") {
+			name = "(bad input)"
+		}
+		rows = append(rows, RunRow{Scenario: name, Rejected: text})
+	}
+	return rows
+}
