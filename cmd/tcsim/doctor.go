@@ -67,7 +67,7 @@ func (e env) doctorSources(cmd *cli.Command) error {
 			return badUsage("doctor takes kernel sources, such as src:TREE; %s is none", t.Name)
 		}
 		f := j.Facts()
-		s := render.SourceFacts{Target: t.Name, Source: t.Source, Version: f.Version.String(), Design: t.Design.String()}
+		s := render.SourceFacts{Target: t.Name, Source: t.Source, Version: f.Version.String(), Design: t.Design.String(), Unedited: j.Releases()}
 		for _, x := range f.List {
 			s.Facts = append(s.Facts, render.Fact(x))
 		}

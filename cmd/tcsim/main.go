@@ -78,7 +78,8 @@ type env struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	source.Within(ctx)
+	said := render.Printable(os.Stderr)
+	source.Within(ctx, func(what string) { fmt.Fprintf(said, "note: %s\n", what) })
 	self, err := os.Executable()
 	if err != nil {
 		self = "" // then without

@@ -31,6 +31,7 @@ type Options struct {
 	// Config are further configuration options, such as "CONFIG_X": "1".
 	Config map[string]string
 
+	say  func(string)
 	told *told // what the tree told when the target was adapted to it, nil if it was not
 }
 
@@ -48,6 +49,9 @@ type JIT struct {
 	// useJump says that traced functions jump to trampolines that call them, tailCallCtx that trampolines
 	// can keep rax.
 	useJump, tailCallCtx bool
+	releases             []string     // of which the C file is, nil if it is edited
+	twin                 *twin        // nil if there is nothing to compare with
+	say                  func(string) // nil if nobody listens
 
 	mu   sync.Mutex
 	idle []*guest
@@ -108,7 +112,7 @@ func (p *prepared) build(ctx context.Context) (*JIT, error) {
 	j := &JIT{
 		facts: p.unit.facts, object: o, target: p.target, features: p.unit.features(), processor: p.opts.Processor,
 		tailCallOp: bpf.OpTailCall, useJump: strings.Contains(text, "bpf_trampoline_use_jmp("),
-		tailCallCtx: strings.Contains(text, "BPF_TRAMP_F_TAIL_CALL_CTX"),
+		tailCallCtx: strings.Contains(text, "BPF_TRAMP_F_TAIL_CALL_CTX"), say: p.opts.say, releases: releasesOf(p.unit.text),
 	}
 	if j.base, err = strconv.Atoi(j.facts.Get("TCSIM_MAX_TAIL_CALL_CNT")); err != nil {
 		return nil, fmt.Errorf("MAX_TAIL_CALL_CNT: %w", err)
@@ -133,6 +137,28 @@ func (j *JIT) start() error {
 
 // Facts returns what the C file was told.
 func (j *JIT) Facts() *Facts { return j.facts }
+
+// Releases are those whose C file this is, byte by byte; none if it is edited or unknown.
+func (j *JIT) Releases() []string { return j.releases }
+
+// tell passes something on that does not stop the JIT.
+func (j *JIT) tell(what string) {
+	if j.say != nil {
+		j.say(what)
+	}
+}
+
+// tellMessages passes on what the JIT printed, other than warnings, and returns those.
+func (j *JIT) tellMessages(all []Message) (warnings []Message) {
+	for _, m := range all {
+		if m.Kind == "WARN" {
+			warnings = append(warnings, m)
+		} else {
+			j.tell(m.String())
+		}
+	}
+	return warnings
+}
 
 // Close releases the processors. Nothing may be compiled afterwards.
 func (j *JIT) Close() error {
@@ -300,11 +326,15 @@ func (j *JIT) Compile(v *verify.Verified, t *jit.Target, env image.Env) (*image.
 	var img *image.Image
 	err := j.with(func(g *guest) (err error) {
 		img, err = j.load(g, v, t, env)
+		if err == nil {
+			j.tellMessages(g.messages)
+		}
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	j.compare(v, t, env, img)
 	return img, nil
 }
 

@@ -67,10 +67,13 @@ func (j *JIT) poke(g *guest, name string, s image.PokeSite, old, new image.Addr)
 		return err
 	}
 	_, err = g.call(name, inputBase)
-	if err == nil && len(g.messages) > 0 {
-		return &CrashError{"the JIT complains about a text poke", g.messages, false}
+	if err != nil {
+		return err
 	}
-	return err
+	if w := j.tellMessages(g.messages); len(w) > 0 {
+		return &CrashError{"the JIT warns about a text poke", w, false}
+	}
+	return nil
 }
 
 // patches turns comparisons and writes into steps: each write is of the place that was compared last, and one of

@@ -140,6 +140,11 @@ type Opener struct {
 	Processor func() (Processor, error)
 	Cache     string          // folder for compiled objects, "" for none
 	Context   context.Context // of the process, nil if nothing ends it
+	// Say is told, once each, what JITs print that does not stop them; nil tells nobody.
+	Say func(string)
+
+	saidMu sync.Mutex
+	said   map[string]bool
 
 	mu   sync.Mutex
 	jits map[string]*JIT // by the key of the unit and the features
@@ -153,11 +158,30 @@ func Register(o *Opener) {
 
 var registered *Opener
 
-// Within has the registered opener end its compilers with ctx. It must be called before targets are opened.
-func Within(ctx context.Context) {
+// Within has the registered opener end its compilers with ctx and tell say what JITs print. It must be called
+// before targets are opened.
+func Within(ctx context.Context, say func(string)) {
 	if registered != nil {
-		registered.Context = ctx
+		registered.Context, registered.Say = ctx, say
 	}
+}
+
+// tell passes on what has not been said yet, and not without end.
+func (o *Opener) tell(what string) {
+	const most = 20
+	o.saidMu.Lock()
+	defer o.saidMu.Unlock()
+	if o.Say == nil || o.said[what] || len(o.said) > most {
+		return
+	}
+	if o.said == nil {
+		o.said = map[string]bool{}
+	}
+	o.said[what] = true
+	if len(o.said) > most {
+		what = "what kernel sources print further is not shown"
+	}
+	o.Say(what)
 }
 
 // Open returns the target of a name without the prefix.
@@ -198,6 +222,8 @@ func (o *Opener) Open(name string) (*jit.Target, error) {
 	if err != nil {
 		return nil, err
 	}
+	registry := *t
+	opts.say = o.tell
 	if opts.told, err = adapt(o.context(), tree, text, t, opts, c, s.Features); err != nil {
 		return nil, err
 	}
@@ -206,6 +232,9 @@ func (o *Opener) Open(name string) (*jit.Target, error) {
 	j, err := o.jit(tree, t, opts)
 	if err != nil {
 		return nil, err
+	}
+	if is := captured(j.releases, &registry); is != "" && len(opts.Extra) == 0 && c == nil {
+		j.twin = &twin{release: is, target: &registry}
 	}
 	t.Emitter = j
 	j.settle(t)

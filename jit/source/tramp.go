@@ -138,11 +138,11 @@ func (j *JIT) trace(g *guest, f *emit.Traced, t *jit.Target, at image.Addr) ([]b
 	if err != nil {
 		return nil, err
 	}
-	if len(g.messages) > 0 {
-		return nil, &CrashError{"the JIT complains about a trampoline", g.messages, false}
-	}
 	if n := int64(r); n < 0 {
-		return nil, fmt.Errorf("arch_prepare_bpf_trampoline fails with %d", n)
+		return nil, fmt.Errorf("%s", withMessages(fmt.Sprintf("arch_prepare_bpf_trampoline fails with %d", n), g.messages))
+	}
+	if w := j.tellMessages(g.messages); len(w) > 0 {
+		return nil, &CrashError{"the JIT warns about a trampoline", w, false}
 	}
 	return g.trampoline(at, int(r))
 }

@@ -23,6 +23,8 @@ type SourceFacts struct {
 	Version string `json:"version"`
 	Design  string `json:"design"`
 	Facts   []Fact `json:"facts"`
+	// Unedited are the releases whose C file this is, byte by byte.
+	Unedited []string `json:"unedited,omitempty"`
 }
 
 // Fact is a macro that the file sees, and where its value was read.
@@ -41,6 +43,9 @@ func SourceFactsText(all []SourceFacts) string {
 		}
 		fmt.Fprintf(&b, "%s\n%s\ndesign %s\n", s.Target, s.Source, s.Design)
 		factsText(&b, s.Facts)
+		if len(s.Unedited) > 0 {
+			fmt.Fprintf(&b, "the file is that of Linux %s, unedited\n", strings.Join(s.Unedited, " and "))
+		}
 	}
 	return b.String()
 }

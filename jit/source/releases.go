@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package source
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/design"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify"
+)
+
+//go:embed releases.txt
+var releasesText string
+
+// releasesOf returns the releases whose C file a text is, byte by byte; nil for one that is edited or that nobody has
+// looked at.
+func releasesOf(text []byte) []string {
+	sum := sha256.Sum256(text)
+	for line := range strings.Lines(releasesText) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == hex.EncodeToString(sum[:]) {
+			return f[1:]
+		}
+	}
+	return nil
+}
+
+// captured returns the release among several that the captures of a target are of, "" if none is.
+func captured(releases []string, t *jit.Target) string {
+	r, ok := kernels.Find(t.Version)
+	if !ok || t.Evidence != design.ByCapture {
+		return ""
+	}
+	is := fmt.Sprintf("%d.%d.%d", t.Version.Major, t.Version.Minor, r.Patch)
+	if !slices.Contains(releases, is) {
+		return ""
+	}
+	return is
+}
+
+// twin is our own emission for a kernel of which the JIT is unedited and captures exist: the two must not differ.
+type twin struct {
+	release string
+	target  *jit.Target
+	seen    atomic.Int32
+}
+
+// maxTwin bounds the programs that are compared.
+const maxTwin = 256
+
+// differs says where our own code for a program is not that of the JIT; "" if it is the same or cannot be compared.
+func (w *twin) differs(v *verify.Verified, t *jit.Target, env image.Env, img *image.Image) string {
+	if w.seen.Add(1) > maxTwin || t.Offsets != w.target.Offsets || v.Arena != 0 || t.Emit.Blind != nil ||
+		slices.ContainsFunc(v.Funcs, func(f verify.FuncInfo) bool { return f.PrivateStack }) {
+		return ""
+	}
+	own := *w.target
+	own.Limit = t.Limit
+	ours, err := jit.Compile(v, &own, &placed{env, img})
+	if err != nil {
+		return fmt.Sprintf("tcsim has no code of its own for the program: %v", err)
+	}
+	for i := range img.Funcs {
+		a, b := ours.Funcs[i].Code, img.Funcs[i].Code
+		if bytes.Equal(a, b) {
+			continue
+		}
+		at := 0
+		for at < min(len(a), len(b)) && a[at] == b[at] {
+			at++
+		}
+		return fmt.Sprintf("function %d (%s) differs at offset %#x", i, img.Funcs[i].Name, at)
+	}
+	return ""
+}
+
+// placed has the code where an image is.
+type placed struct {
+	image.Env
+	img *image.Image
+}
+
+func (p *placed) Place(fn, _ int, _ image.CodeOff) (image.Addr, error) {
+	return p.img.Funcs[fn].Addr, nil
+}
+
+// compare tells whoever listens that an unedited JIT emits other code than tcsim does.
+func (j *JIT) compare(v *verify.Verified, t *jit.Target, env image.Env, img *image.Image) {
+	if j.twin == nil {
+		return
+	}
+	if what := j.twin.differs(v, t, env, img); what != "" {
+		j.tell(fmt.Sprintf("the file is that of Linux %s, unedited, and emits other code than tcsim's own %s: %s. This is a mistake of tcsim, not of the file",
+			j.twin.release, j.twin.target.Name, what))
+	}
+}
