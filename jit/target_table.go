@@ -21,6 +21,7 @@ type kernelRow struct {
 	release  *kernels.Release
 	features []string // that make sense for the row; nil for all
 	captures []string // combinations of features that captures confirm
+	sources  []string // those that the kernel's own C file confirms
 }
 
 // kernelOf is the row of a release.
@@ -33,7 +34,7 @@ func kernelOf(r *kernels.Release) kernelRow {
 	}
 	k.Emit.CallThunks = nil // those of a kernel that accounts for calls
 	if r.Row != nil && r.Row.Patch == r.Patch {
-		k.captures = r.Row.Captures
+		k.captures, k.sources = r.Row.Captures, r.Row.Sources
 	}
 	return k
 }
@@ -143,6 +144,9 @@ func (k *kernelRow) evidence(words string) design.Evidence {
 	switch {
 	case slices.Contains(k.captures, words):
 		return design.ByCapture
+	case slices.Contains(k.sources, words),
+		k.Version == (kernels.Version{}) && words == "" && k.Design.Traits().Evidence == design.ByOwnSource:
+		return design.ByOwnSource
 	case k.Version == (kernels.Version{}) && slices.Contains(k.Design.Traits().Listings, words):
 		return design.ByListing
 	}

@@ -27,7 +27,7 @@ type fpshift struct{ oneFrame }
 
 func (fpshift) traits() Traits {
 	return Traits{
-		Name: "fpshift-4.13", Source: "4.13 to 5.2 (177366bf7ceb)", Evidence: BySource,
+		Name: "fpshift-4.13", Source: "4.13 to 5.2 (177366bf7ceb)", Evidence: ByOwnSource,
 		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandFrame, Boundary: BoundaryNone,
 		Faults: []Fault{{"backtrace", ShownByGraphs, "rbp is moved down after it was linked, which breaks the chain of frames"}},
 		Shape:  Shape{Reused: Yes, Hook: No, Counter: CounterPlace{CounterRBP, image.CounterValue, 4, fpshiftCounter}},

@@ -29,7 +29,7 @@ type hierRFC2 struct{}
 
 func (hierRFC2) traits() Traits {
 	return Traits{
-		Name: "hier-rfc2", Source: "RFC v2 of 11 October 2023, the patch", Evidence: BySource,
+		Name: "hier-rfc2", Source: "RFC v2 of 11 October 2023, the patch", Evidence: ByOwnSource,
 		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandPointer, Boundary: BoundaryNone,
 		Shape: Shape{Reused: No, Hook: Yes, Counter: CounterPlace{CounterStack, image.CounterPtr, 4, -8}, Returns: 2},
 	}

@@ -146,15 +146,17 @@ type Evidence uint8
 
 // The kinds of evidence.
 const (
-	ByCapture Evidence = iota // images that a real kernel emitted
-	ByListing                 // a listing in a mail or a commit message
-	BySource                  // source code or a description only
+	ByCapture   Evidence = iota // images that a real kernel emitted
+	ByOwnSource                 // images that its own C file emitted outside a kernel
+	ByListing                   // a listing in a mail or a commit message
+	BySource                    // source code or a description only
 )
 
 var evidenceNames = [...]string{
-	ByCapture: "verified against captures",
-	ByListing: "verified against a listing",
-	BySource:  "from source or description only",
+	ByCapture:   "verified against captures",
+	ByOwnSource: "identical with its own source",
+	ByListing:   "verified against a listing",
+	BySource:    "from source or description only",
 }
 
 // String returns a label such as "verified against captures".

@@ -20,6 +20,9 @@ type Row struct {
 	// Captures are the combinations of features that captures confirm, "" for none:
 	// "retpoline-its" stands for the target "6.12-retpoline-its".
 	Captures []string
+	// Sources are the combinations of features with which images are the same that the kernel's own C file emitted
+	// outside a kernel.
+	Sources []string
 	// Named are combinations that are listed although no capture has them.
 	Named []string
 

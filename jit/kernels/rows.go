@@ -6,14 +6,17 @@ package kernels
 var Rows = []Row{
 	{
 		Version: Version{4, 9}, Patch: 45, Source: "Linux 4.9.45, from source", Longterm: true,
+		Sources: []string{""},
 		Offsets: offsets55, Context: Context510,
 	},
 	{
 		Version: Version{4, 14}, Patch: 5, Source: "Linux 4.14.5, from source", Longterm: true,
+		Sources: []string{""},
 		Offsets: offsets55, Context: Context510,
 	},
 	{
 		Version: Version{5, 4}, Patch: 18, Source: "Linux 5.4.18, from source", Longterm: true,
+		Sources: []string{""},
 		Offsets: offsets55, Context: Context510,
 	},
 	{
@@ -24,6 +27,7 @@ var Rows = []Row{
 	},
 	{
 		Version: Version{5, 15}, Patch: 135, Source: "Linux 5.15.135, from source", Longterm: true,
+		Sources: []string{""},
 		Offsets: offsets510, Context: Context510,
 	},
 	{
@@ -57,6 +61,7 @@ var Rows = []Row{
 	{
 		Version: Version{7, 2}, Patch: 13, Source: "Debian 7.2.13",
 		Captures: []string{"", "retpoline", "retpoline-its", "its", "retpoline-unret", "stuff", "nobmi2"},
+		Sources:  []string{"fineibt-bhi"},
 		Named:    []string{"kcfi", "fineibt", "fineibt-bhi"},
 		Build:    Build{ENDBR: true, SLS: true, Thunks: true, CallThunks: []string{"__htab_map_lookup_elem"}},
 		Offsets:  Offsets{MapMaxEntries: 0x4c, ArrayPtrs: 0x130, ProgBPFFunc: 0x48}, Context: Context612,
