@@ -5,8 +5,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -26,6 +29,10 @@ import (
 //	exits CODE tcsim ARGS...  run one that ends with this code
 //	                        "<FILE" as the last argument is standard input
 //
+//	linux VERSION           lay a kernel's source into the folder as linux
+//	replace FILE OLD NEW    edit a file, in which OLD must be
+//
+// and the conditions short, and linux: the sources of kernels and a C compiler are there, as they are in CI.
 // A word in single quotes keeps its blanks. go test -update rewrites the files that cmp compares with.
 func TestScripts(t *testing.T) {
 	here, err := os.Getwd() // scripts change it
@@ -40,9 +47,23 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			return os.Symlink(filepath.Join(here, "../../fixtures"), filepath.Join(e.WorkDir, "fixtures"))
 		},
-		Condition: func(cond string) (bool, error) { return cond == "short" && testing.Short(), nil },
+		Condition: condition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"tcsim": func(ts *testscript.TestScript, neg bool, args []string) { runScripted(ts, neg, exitOK, args) },
+			"linux": func(ts *testscript.TestScript, _ bool, args []string) {
+				from, ok := findSource(args[0])
+				if !ok {
+					ts.Fatalf("no source of kernel %s", args[0])
+				}
+				ts.Check(os.CopyFS(ts.MkAbs("linux"), os.DirFS(from)))
+			},
+			"replace": func(ts *testscript.TestScript, _ bool, args []string) {
+				text := ts.ReadFile(args[0])
+				if !strings.Contains(text, args[1]) {
+					ts.Fatalf("%s has no %q", args[0], args[1])
+				}
+				ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.ReplaceAll(text, args[1], args[2])), 0o600))
+			},
 			"exits": func(ts *testscript.TestScript, neg bool, args []string) {
 				if len(args) < 2 || args[1] != "tcsim" {
 					ts.Fatalf("usage: exits CODE tcsim ARGS...")
@@ -53,6 +74,22 @@ func TestScripts(t *testing.T) {
 			},
 		},
 	})
+}
+
+// condition says whether a condition of a script holds.
+func condition(cond string) (bool, error) {
+	switch cond {
+	case "short":
+		return testing.Short(), nil
+	case "linux":
+		_, source := findSource("6.12")
+		_, err := exec.LookPath("cc")
+		if ok := source && err == nil; ok || os.Getenv("CI") != "true" {
+			return ok, nil
+		}
+		return false, errors.New("CI has no kernel sources or no C compiler: run .ci/setup-sources")
+	}
+	return false, fmt.Errorf("unknown condition %q", cond)
 }
 
 // inFolder is held by the script whose folder is the process's.

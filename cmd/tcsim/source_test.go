@@ -15,26 +15,32 @@ import (
 // but a failure in CI, which has what .ci/setup-sources brings.
 func kernelSource(t testing.TB, version string) string {
 	t.Helper()
-	dir := os.Getenv("TCSIM_SOURCES")
-	if dir == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			t.Fatal(err)
-		}
-		dir = filepath.Join(cache, "tcsim", "src")
-	}
-	found, err := filepath.Glob(filepath.Join(dir, version+".*", source.JITFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(found) > 0 {
-		return found[0][:len(found[0])-len("/"+source.JITFile)]
+	dir, ok := findSource(version)
+	if ok {
+		return dir
 	}
 	if os.Getenv("CI") == "true" {
 		t.Fatalf("no source of kernel %s in %s: run .ci/setup-sources", version, dir)
 	}
 	t.Skipf("no source of kernel %s in %s: run .ci/setup-sources", version, dir)
 	return ""
+}
+
+// findSource returns the folder of a kernel's source, or the one in which it would be.
+func findSource(version string) (dir string, ok bool) {
+	dir = os.Getenv("TCSIM_SOURCES")
+	if dir == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return "the user's cache folder", false
+		}
+		dir = filepath.Join(cache, "tcsim", "src")
+	}
+	found, err := filepath.Glob(filepath.Join(dir, version+".*", source.JITFile))
+	if err != nil || len(found) == 0 {
+		return dir, false
+	}
+	return found[0][:len(found[0])-len("/"+source.JITFile)], true
 }
 
 // inSourceFolder makes a new folder the current one, with a copy of a kernel's source as linux.

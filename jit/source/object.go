@@ -12,6 +12,7 @@ import (
 	"io"
 	"sort"
 	"strings"
+	"sync"
 
 	"github.com/tcsim/tcsim/jit/image"
 )
@@ -51,7 +52,10 @@ type object struct {
 	funcs   []symbol // defined functions by address
 	open    []string // names that the object leaves open
 	relocs  []reloc
-	lines   []line // by address
+
+	readOnce sync.Once // of lines, which only messages need
+	read     func()
+	lines    []line // by address
 }
 
 type symbol struct {
@@ -103,7 +107,7 @@ func readObject(b []byte) (*object, error) {
 			}
 		}
 	}
-	o.readLines(f, base)
+	o.read = func() { o.readLines(f, base) }
 	return o, nil
 }
 
@@ -252,6 +256,7 @@ func (o *object) readLines(f *elf.File, base map[int]image.Addr) {
 
 // where describes a place in the code: "emit_jump, FILE line 12".
 func (o *object) where(a image.Addr) string {
+	o.readOnce.Do(o.read)
 	var parts []string
 	if n := sort.Search(len(o.funcs), func(i int) bool { return o.funcs[i].addr > a }); n > 0 {
 		if f := o.funcs[n-1]; a < f.addr+image.Addr(max(f.size, 1)) {

@@ -206,7 +206,7 @@ func (o *Opener) Open(name string) (*jit.Target, error) {
 	for _, e := range s.Extra {
 		text, err := readFile(e)
 		if err != nil {
-			return nil, fmt.Errorf("extra file %s: %w", e, err)
+			return nil, fmt.Errorf("extra file %s: %v", e, err) // not %w: the tree is not at fault
 		}
 		opts.Extra = append(opts.Extra, Extra{e, text})
 	}
