@@ -21,7 +21,7 @@ typedef struct {
 	uint64_t stack[2], counter, counter_addr, counter_ptr_at, prev;
 } tcs_site;
 
-enum { TCS_RETIRED_CAP = 1024, TCS_SITE_CAP = 128, TCS_RECENT = 32, TCS_TLB = 64, TCS_FRAME = 512 };
+enum { TCS_RETIRED_CAP = 1024, TCS_SITE_CAP = 128, TCS_RECENT = 32, TCS_TLB = 64, TCS_FRAME = 512, TCS_STOPS = 1024 };
 
 // tcs_insn is what is known of the instruction that begins at one byte of text. size, count, last
 // and back describe the translation block that begins there, if one has been seen.
@@ -135,6 +135,8 @@ typedef struct {
 	volatile int cancel;
 	uint64_t stop_seq, max_insns, max_events; // absolute numbers
 	uint64_t stop_addr, stop_hits;
+	uint64_t stops[TCS_STOPS]; // nstops more addresses to stop at
+	uint32_t nstops;
 	tcs_retired *ring;
 	tcs_site *sites;
 	uint8_t *frames; // TCS_FRAME bytes below rbp with each site; NULL if nobody asks

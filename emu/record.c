@@ -146,6 +146,11 @@ static int slow(tcs *m, uint64_t addr, tcs_insn *e)
 		tcs_stop(m, TCS_STOP_ADDR);
 		return 0;
 	}
+	for (uint32_t i = 0; i < m->nstops; i++)
+		if (m->stops[i] == addr) {
+			tcs_stop(m, TCS_STOP_ADDR);
+			return 0;
+		}
 	e->flags |= TCS_READY;
 	if (e->mark || e->quirk || (e->flags & TCS_MEM &&
 			(e->base > 15 || e->index != TCS_NOREG || e->flags & (TCS_GS | TCS_ADDR32))))

@@ -76,7 +76,12 @@ type Run struct {
 	StopSeq  uint64
 	StopAddr image.Addr
 	StopHits uint64
+	// StopAddrs stop, with StopAddr, directly before the next execution of any of these, at most MaxStopAddrs.
+	StopAddrs []image.Addr
 }
+
+// MaxStopAddrs is how many addresses Run.StopAddrs may have.
+const MaxStopAddrs = C.TCS_STOPS
 
 // Stop says why a run ended.
 type Stop uint8
@@ -203,8 +208,11 @@ func (m *Machine) prepare(r Run) error {
 	if r.Level > LevelRetired {
 		return fmt.Errorf("no recording level %d", r.Level)
 	}
-	if r.Level != LevelRetired && (r.StopSeq != 0 || r.StopAddr != 0) {
+	if r.Level != LevelRetired && (r.StopSeq != 0 || r.StopAddr != 0 || len(r.StopAddrs) != 0) {
 		return errors.New("stopping at an instruction needs the retired level")
+	}
+	if len(r.StopAddrs) > MaxStopAddrs {
+		return fmt.Errorf("%d addresses to stop at, at most %d", len(r.StopAddrs), MaxStopAddrs)
 	}
 	if err := m.setLevel(r.Level); err != nil {
 		return err
@@ -225,10 +233,24 @@ func (m *Machine) prepare(r Run) error {
 		c.stop_hits = C.uint64_t(max(r.StopHits, 1))
 		C.tcs_insn_at(c, c.stop_addr).flags &^= C.TCS_READY
 	}
+	m.stopAt(r.StopAddrs)
 	c.cancel, c.cr2, c.bad_addr = 0, 0, 0
 	m.observer, m.helperErr = r.Observer, nil
 	m.frames, _ = r.Observer.(FrameObserver)
 	return m.wantFrames(m.frames != nil)
+}
+
+// stopAt makes these addresses the ones of Run.StopAddrs.
+func (m *Machine) stopAt(addrs []image.Addr) {
+	c := m.c
+	for _, a := range c.stops[:c.nstops] {
+		C.tcs_insn_at(c, a).flags &^= C.TCS_READY
+	}
+	c.nstops = C.uint32_t(len(addrs))
+	for i, a := range addrs {
+		c.stops[i] = C.uint64_t(a)
+		C.tcs_insn_at(c, c.stops[i]).flags &^= C.TCS_READY
+	}
 }
 
 // wantFrames has frames copied with each site, or not.

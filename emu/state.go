@@ -32,3 +32,6 @@ func (m *Machine) SetState(g Regs, rip image.Addr) error {
 	m.setRegs(&g)
 	return m.uc.RegWrite(uc.X86_REG_RIP, uint64(rip))
 }
+
+// Flags returns the status flags where the last run stopped or ended.
+func (m *Machine) Flags() (uint64, error) { return m.uc.RegRead(uc.X86_REG_EFLAGS) }
