@@ -17,21 +17,44 @@ type levels struct {
 	rsp, rbp int32 // before the next instruction; unknownLevel
 	body     [2]int32
 	set      bool // body is known
-	// joins are the targets of calls inside the function, and of jumps in the prologue, with the level there.
-	joins map[image.CodeOff]int32
+	// restarted says that the next instruction goes on at the level of the body.
+	restarted bool
+	// joins are the targets of calls inside the function, and of jumps in the prologue, with rsp and rbp there.
+	joins map[image.CodeOff][2]int32
 	// reach are the levels of instructions with OpReach.
 	reach map[image.CodeOff]int32
 }
 
 const unknownLevel = math.MinInt32
 
-// step takes the next instruction, in the order of offsets, and adds OpBelow if it writes below rsp.
-func (l *levels) step(f *Fn, in *x86.Inst, off image.CodeOff, op Op) Op {
+// Unlevel is what Levels says where the code alone does not tell.
+const Unlevel = unknownLevel
+
+// Levels tells visit of each instruction, in the order of offsets, where rsp and rbp are directly before it: in bytes
+// from where the return address lies, or Unlevel; and whether that is as in the body because what stands before it does not
+// lead here. It stops where the code cannot be decoded.
+func (f *Fn) Levels(visit func(in *x86.Inst, rsp, rbp int32, body bool)) {
+	var l levels
+	for off := f.Entry; int(off) < len(f.Code); {
+		in, err := x86.Decode(f.Code[off:], f.Addr+image.Addr(off))
+		if err != nil {
+			return
+		}
+		l.come(f, off)
+		visit(&in, l.rsp, l.rbp, l.restarted)
+		l.restarted = false
+		l.move(f, &in)
+		off += image.CodeOff(in.Len)
+	}
+}
+
+// come is what being at an instruction means, whatever it is.
+func (l *levels) come(f *Fn, off image.CodeOff) {
 	if off == f.Entry {
 		l.rsp, l.rbp = 0, unknownLevel
 	}
 	if at, ok := l.joins[off]; ok {
-		l.rsp = at
+		l.rsp, l.rbp = at[0], at[1]
 	}
 	if body := f.bodyStart(); !l.set && body > 0 && off >= body {
 		l.body, l.set = [2]int32{l.rsp, l.rbp}, true
@@ -41,6 +64,11 @@ func (l *levels) step(f *Fn, in *x86.Inst, off image.CodeOff, op Op) Op {
 			l.restart()
 		}
 	}
+}
+
+// step takes the next instruction, in the order of offsets, and adds OpBelow if it writes below rsp.
+func (l *levels) step(f *Fn, in *x86.Inst, off image.CodeOff, op Op) Op {
+	l.come(f, off)
 	if in.Store && in.HasMem && in.Mem.Seg == x86.SegNone && in.Mem.Index == x86.RegNone && l.rsp != unknownLevel {
 		at := int64(math.MaxInt64)
 		switch {
@@ -75,7 +103,7 @@ func (f *Fn) bodyStart() image.CodeOff {
 func (l *levels) restart() {
 	l.rsp, l.rbp = unknownLevel, unknownLevel
 	if l.set {
-		l.rsp, l.rbp = l.body[0], l.body[1]
+		l.rsp, l.rbp, l.restarted = l.body[0], l.body[1], true
 	}
 }
 
@@ -126,9 +154,9 @@ func (l *levels) move(f *Fn, in *x86.Inst) {
 
 func (l *levels) join(f *Fn, in *x86.Inst, at int32) {
 	if l.joins == nil {
-		l.joins = make(map[image.CodeOff]int32)
+		l.joins = make(map[image.CodeOff][2]int32)
 	}
-	l.joins[image.CodeOff(in.Target-f.Addr)] = at
+	l.joins[image.CodeOff(in.Target-f.Addr)] = [2]int32{at, l.rbp}
 }
 
 func add(level int32, n int64) int32 {

@@ -136,11 +136,20 @@ func (f *FuncImage) notes() map[CodeOff]string {
 // instruction that begins there or a note. The function's address is in the heading.
 func WriteListing(w io.Writer, f *FuncImage, p *bpf.Program) error {
 	b := bufio.NewWriter(w)
+	text, _ := ListingText(f, p)
+	for _, line := range text {
+		fmt.Fprintln(b, line)
+	}
+	return b.Flush()
+}
+
+// ListingText returns the lines that WriteListing prints, and the index of the one that each instruction is on.
+func ListingText(f *FuncImage, p *bpf.Program) (text []string, at map[CodeOff]int) {
 	name := f.Name
 	if name == "" {
 		name = "function"
 	}
-	fmt.Fprintf(b, "%s at %#x, %d bytes\n", name, uint64(f.Addr), len(f.Code))
+	text, at = append(text, fmt.Sprintf("%s at %#x, %d bytes", name, uint64(f.Addr), len(f.Code))), map[CodeOff]int{}
 	for _, l := range Listing(f, p) {
 		var notes []string
 		if l.BPF != "" {
@@ -149,16 +158,19 @@ func WriteListing(w io.Writer, f *FuncImage, p *bpf.Program) error {
 		if l.Note != "" {
 			notes = append(notes, "["+l.Note+"]")
 		}
+		if len(l.Bytes) > 0 {
+			at[l.Off] = len(text)
+		}
 		line := fmt.Sprintf("%5x  %-22s %s", int(l.Off), hex.EncodeToString(l.Bytes), l.Text)
 		for _, note := range foldNotes(notes, max(66, len(line))) {
-			fmt.Fprintf(b, "%-66s ; %s\n", line, note)
+			text = append(text, fmt.Sprintf("%-66s ; %s", line, note))
 			line = ""
 		}
 		if line != "" {
-			fmt.Fprintln(b, strings.TrimRight(line, " "))
+			text = append(text, strings.TrimRight(line, " "))
 		}
 	}
-	return b.Flush()
+	return text, at
 }
 
 // listingWidth is how many columns a listing has at most, if no single word is longer.
