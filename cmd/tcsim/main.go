@@ -181,7 +181,7 @@ func newApp(e env) *cli.Command {
 		Commands: []*cli.Command{
 			e.runCommand(), e.verifyCommand(), e.graphCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(), e.exploreCommand(), e.matrixCommand(),
 			e.captureCommand(), e.checkKernelCommand(), e.conformCommand(), e.replayCommand(), e.importCommand(), e.pluginCommand(), e.doctorCommand(),
-			e.cyclesCommand(), e.vmCommand(),
+			e.cyclesCommand(), e.vmCommand(), e.gdbCommand(),
 			e.countCommand(), e.splatCommand(), e.worstCommand(), e.fuzzCommand(), e.reportCommand(), e.workerCommand(),
 		},
 	}

@@ -209,7 +209,7 @@ func pickOne(cmd *cli.Command) (replay.Captured, error) {
 		return nil, badInput(err)
 	}
 	if len(picked) != 1 {
-		return nil, badUsage("--trace and --at take one scenario: --scenario selects %d", len(picked))
+		return nil, badUsage("expected one scenario: --scenario selects %d", len(picked))
 	}
 	c, err := replay.Capture(src, t, picked[0])
 	if err != nil {

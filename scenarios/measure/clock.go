@@ -94,6 +94,17 @@ func (c *Clock) Finish(events []trace.Event) {
 	}
 }
 
+// At returns how many cycles have passed when so many instructions have retired: ok is false if that is not known.
+func (c *Clock) At(retired uint64) (n timing.Cycle, ok bool) {
+	switch {
+	case c == nil || c.err != nil || retired > uint64(len(c.at)):
+		return 0, false
+	case retired == 0:
+		return 0, true
+	}
+	return c.at[retired-1], true
+}
+
 // Cycles sums up a finished run. entry is where the program begins. A run that broke off did so at
 // instruction number seq, from 0, and has no warm cost; ended says that it did not.
 func (c *Clock) Cycles(ended bool, seq uint64, entry image.Addr) *Cycles {

@@ -180,17 +180,44 @@ func (c *Bare) compare(m *emu.Machine, r *runner.Run) []string {
 
 // Stack draws the stack of a captured scenario's run at the moments that at selects.
 func (r *Replayer) Stack(ctx context.Context, c *Bare, at stack.At) ([]runner.Drawing, error) {
+	m, err := r.alone(c)
+	if err != nil {
+		return nil, fmt.Errorf("stack: %w", err)
+	}
+	return m.Draw(ctx, at, func() (emu.Run, error) { return c.enter(m) })
+}
+
+// alone loads a scenario to perform its run piece by piece.
+func (r *Replayer) alone(c *Bare) (*runner.Machine, error) {
 	if why := c.skip(); why != "" {
 		return nil, errors.New(why)
 	}
 	if c.Scenario.ProgType == bpf.Tracing {
-		return nil, fmt.Errorf("stack of a test run of a tracing program, which is several runs: %w", kernels.ErrUnsupported)
+		return nil, fmt.Errorf("a test run of a tracing program, which is several runs: %w", kernels.ErrUnsupported)
 	}
 	m, _, err := c.load(r)
+	return m, err
+}
+
+// Walk returns a walk of run number n of a captured scenario, from 1; one without its file has one run. Nothing else
+// may be replayed meanwhile.
+func (r *Replayer) Walk(ctx context.Context, captured Captured, n int) (*runner.Walk, error) {
+	if c, ok := captured.(*Sourced); ok {
+		s, err := r.Session(c)
+		if err != nil {
+			return nil, err
+		}
+		return s.Walk(ctx, n)
+	}
+	c := captured.(*Bare)
+	if n != 1 {
+		return nil, fmt.Errorf("%s: there is no run %d, only one", c.Scenario.Name, n)
+	}
+	m, err := r.alone(c)
 	if err != nil {
 		return nil, err
 	}
-	return m.Draw(ctx, at, func() (emu.Run, error) { return c.enter(m) })
+	return m.Walk(ctx, func() (emu.Run, error) { return c.enter(m) })
 }
 
 // ErrBadCapture is wrapped where what a capture says of a scenario cannot be put into a machine: addresses,

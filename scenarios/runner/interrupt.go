@@ -82,7 +82,7 @@ func (m *Machine) drive(ctx context.Context, r emu.Run, fresh bool) (emu.Result,
 			return res, err
 		}
 		m.now.interrupted = true
-		m.Recorder().Arrive(res.RIP)
+		m.now.recorder(m).Arrive(res.RIP)
 		counter, err := m.Interrupt(c.image, m.now.ctx)
 		if err != nil {
 			return res, err

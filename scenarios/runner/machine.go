@@ -41,6 +41,14 @@ type entry struct {
 type going struct {
 	entry
 	interrupted bool
+	rec         *trace.Recorder // that follows the run, nil for the machine's own
+}
+
+func (g *going) recorder(m *Machine) *trace.Recorder {
+	if g.rec != nil {
+		return g.rec
+	}
+	return m.Recorder()
 }
 
 // Options returns what the machine was loaded with, complete.

@@ -41,6 +41,8 @@ type Run struct {
 	Retired uint64
 	// Deepest is the deepest stack in bytes below the outside caller's rsp.
 	Deepest uint64
+	// DeepestAt is where that was.
+	DeepestAt trace.Deepest
 	// Cycles is nil if no core was given.
 	Cycles *measure.Cycles
 	// Violation is the first broken invariant; nil if none is.
@@ -107,7 +109,7 @@ func (m *Machine) describe(res *emu.Result, killed string) *Run {
 	rec := m.feed.chk.Recorder()
 	r := &Run{
 		Return: res.Return(), Counts: rec.Counts(), Retired: res.Retired, Violation: m.feed.chk.Violation(),
-		Killed: killed, Events: rec.Events(), Code: m.Code,
+		DeepestAt: rec.Deepest(), Killed: killed, Events: rec.Events(), Code: m.Code,
 	}
 	r.Counts.Taken -= r.Counts.InnerTaken
 	for i, n := range r.Counts.InnerRefused {
