@@ -443,8 +443,12 @@ void tcs_finish(tcs *m, uint64_t rip)
 	if (m->level == TCS_LEVEL_RETIRED) {
 		// A fault happens after the hook has recorded the instruction.
 		if (m->reason != TCS_STOP_EXIT && m->n && m->ring[m->n - 1].rip == rip &&
-		    (m->reason == TCS_STOP_TRAP || !m->reason))
+		    (m->reason == TCS_STOP_TRAP || !m->reason)) {
 			m->n--;
+			// Cancelled before the instruction: it will be recorded when the run goes on.
+			if (!m->reason && m->nsites && m->sites[m->nsites - 1].seq == m->base + m->n)
+				m->nsites--;
+		}
 		return;
 	}
 	if (m->level != TCS_LEVEL_SITES || !m->blk)

@@ -339,12 +339,22 @@ func TestInterrupted(t *testing.T) {
 	resume(t, d, gdb.Resume{})
 	broke := d.At()
 	var ctx context.Context
-	for wait := 20 * time.Millisecond; d.At() == broke && wait < 10*time.Second; wait *= 2 { // a machine that is busy gets longer
+	for wait := 5 * time.Millisecond; d.At() < broke+200_000 && wait < time.Minute; wait += wait / 4 { // a machine that is busy gets longer
+		was := d.At()
 		var cancel func()
 		ctx, cancel = context.WithTimeout(t.Context(), wait)
 		defer cancel()
 		if stop, err := d.Resume(ctx, gdb.Resume{}); err != nil || stop.Reason != gdb.Interrupted {
 			t.Fatalf("%+v, %v, at %d", stop, err, d.At())
+		}
+		here, want := d.At(), state(d)
+		resume(t, d, gdb.Resume{Step: true, Back: true})
+		resume(t, d, gdb.Resume{Step: true})
+		if d.At() != here || state(d) != want {
+			t.Fatalf("interrupted at %d, and come there otherwise, it is not the same:\n%s\n%s", here, want, state(d))
+		}
+		if here < was {
+			t.Fatalf("it has gone back from %d to %d", was, here)
 		}
 	}
 	if d.At() <= broke {
