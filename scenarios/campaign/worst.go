@@ -44,6 +44,11 @@ type Shape struct {
 	Last  int `json:"last"`
 	// Saved is how many of r6 to r9 each function uses.
 	Saved int `json:"saved"`
+	// Throws says that the entry function may throw an exception, so that it saves all registers, r12 too.
+	Throws bool `json:"throws,omitempty"`
+	// Traced says that a program is attached to the end of every function, so that each call goes through a
+	// trampoline with a frame of its own.
+	Traced bool `json:"traced,omitempty"`
 }
 
 // text is the shape as a scenario.
@@ -65,6 +70,9 @@ func (s Shape) text() string {
 		if size > 0 {
 			fmt.Fprintf(&b, "    *(u64 *)(r10 - %d) = 0\n", size)
 		}
+		if i == 0 && s.Throws { // never: the packet has another size
+			b.WriteString("    r7 = *(u32 *)(r1 + 0)\n    if r7 == 4711 goto thr\n")
+		}
 		for r := range s.Saved {
 			fmt.Fprintf(&b, "    r%d = %d\n", 6+r, i)
 		}
@@ -74,8 +82,26 @@ func (s Shape) text() string {
 			b.WriteString("    r2 = jmp_table ll\n    r3 = 0\n    call 12\n")
 		}
 		b.WriteString("    r0 = 0\n    exit\n")
+		if i == 0 && s.Throws {
+			b.WriteString("    thr:\n    r1 = 3\n    call bpf_throw\n    r0 = 0\n    exit\n")
+		}
 	}
-	b.WriteString("runs:\n  - {run: p, packet: 64}\n")
+	tracers := 0
+	if s.Traced {
+		tracers = s.Callers + 1
+	}
+	for i := range tracers {
+		fmt.Fprintf(&b, "  after%d: |\n    r0 = 0\n    exit\n", i)
+	}
+	b.WriteString("runs:\n")
+	for i := range tracers {
+		function := ""
+		if i > 0 {
+			function = fmt.Sprintf("function: f%d, ", i)
+		}
+		fmt.Fprintf(&b, "  - attach: {fexit: p, %sby: after%d}\n", function, i)
+	}
+	b.WriteString("  - {run: p, packet: 64}\n")
 	return b.String()
 }
 
@@ -98,6 +124,12 @@ type Worst struct {
 	// Deepest is in bytes below the outside caller; PerTailCall is what one tail call adds.
 	Deepest     uint64 `json:"deepest"`
 	PerTailCall uint64 `json:"per_tail_call"`
+	// Alone is the deepest of programs that nothing traces, with its shape.
+	Alone      uint64 `json:"alone"`
+	AloneShape Shape  `json:"alone_shape"`
+	// Bound is what no program can exceed that is made of these frames: the largest frame of each level, summed
+	// over all levels. Where Deepest is Bound, the search has found the worst.
+	Bound uint64 `json:"bound"`
 	// OneCaller is the deepest of programs with one caller only, as the verifier's estimate has it.
 	OneCaller uint64 `json:"one_caller,omitempty"`
 	// Tried is how many shapes were run.
@@ -105,6 +137,8 @@ type Worst struct {
 	// Endless is the invariant that every shape with callers breaks, on a design without a limit
 	// there: then the stack has no bound, and Deepest is that of the other shapes. "" for none.
 	Endless check.Invariant `json:"endless,omitempty"`
+	// EndlessTraced is the same of programs that are traced, where trampolines lose the counter.
+	EndlessTraced check.Invariant `json:"endless_traced,omitempty"`
 
 	Scenario string `json:"scenario"` // text of the scenario
 }
@@ -114,9 +148,11 @@ func (w *Worst) Margin(size int64) int64 { return size - int64(w.Deepest) }
 
 // WorstStack searches, among programs that tail call themselves from a chain of calls and that the
 // target's verifier accepts, the one that reaches deepest: for every number of callers, with and without
-// callee-saved registers, the largest stacks that are accepted. Each is run on the machine.
+// callee-saved registers, the largest stacks that are accepted, and then with an entry function that may throw and
+// with a program attached to the end of every function. Each is run on the machine. Programs with arenas are not
+// among them: scenarios have none.
 func WorstStack(ctx context.Context, t *jit.Target) (*Worst, error) {
-	w := &worstSearch{ctx: ctx, t: t, best: Worst{Target: t.Name}}
+	w := &worstSearch{ctx: ctx, t: t, best: Worst{Target: t.Name}, deepest: map[int]Shape{}, depth: map[int]uint64{}}
 	defer w.drop()
 	for callers := 0; callers <= mostCallers; callers++ {
 		for _, saved := range []int{0, 4} {
@@ -130,6 +166,16 @@ func WorstStack(ctx context.Context, t *jit.Target) (*Worst, error) {
 			}
 		}
 	}
+	// What comes on top of a frame whatever is in it.
+	for _, s := range w.deepest {
+		for _, more := range []Shape{{Throws: true}, {Traced: true}, {Throws: true, Traced: true}} {
+			s.Throws, s.Traced = more.Throws, more.Traced
+			if err := w.try(s); err != nil {
+				return nil, fmt.Errorf("worst stack on %s: %w", t.Name, err)
+			}
+		}
+	}
+	w.bound()
 	if w.best.Tried == 0 {
 		return nil, fmt.Errorf("worst stack on %s: no program is accepted: %w", t.Name, kernels.ErrUnsupported)
 	}
@@ -143,6 +189,11 @@ type worstSearch struct {
 	ctx  context.Context
 	t    *jit.Target
 	best Worst
+	// deepest is, by number of callers, the shape that goes deepest without what comes on top.
+	deepest map[int]Shape
+	depth   map[int]uint64
+	// What bounds every program: of one level at most.
+	callers, last, taken uint64
 }
 
 // accepted compiles a shape: nil if the verifier refuses it.
@@ -184,22 +235,45 @@ func (w *worstSearch) try(s Shape) error {
 	}
 	r := &res.Runs[0]
 	switch v := r.Violation; {
+	case v != nil && v.Invariant == check.Limit && s.Callers > 0 && s.Traced:
+		w.best.EndlessTraced = v.Invariant
+		return nil
 	case v != nil && v.Invariant == check.Limit && s.Callers > 0:
 		w.best.Endless = v.Invariant
 		return nil
 	case v != nil && v.Invariant != check.BelowRSP, r.Killed != "":
 		return nil // the program does not work there
 	}
-	if s.Callers == 1 {
+	if s.Callers == 1 && !s.Traced && !s.Throws {
 		w.best.OneCaller = max(w.best.OneCaller, r.Deepest)
 	}
-	if w.best.Tried++; r.Deepest <= w.best.Deepest {
+	w.best.Tried++
+	w.level(r)
+	if !s.Traced && !s.Throws && r.Deepest > w.depth[s.Callers] {
+		w.depth[s.Callers], w.deepest[s.Callers] = r.Deepest, s
+	}
+	if !s.Traced && r.Deepest > w.best.Alone {
+		w.best.Alone, w.best.AloneShape = r.Deepest, s
+	}
+	if r.Deepest <= w.best.Deepest {
 		return nil
 	}
 	w.best.Shape, w.best.Taken, w.best.Deepest = s, r.Counts.Taken, r.Deepest
 	w.best.PerTailCall = perTailCall(r)
 	return nil
 }
+
+// level keeps the most that one level has cost in any run: what a tail call leaves, and what comes after the last
+// one.
+func (w *worstSearch) level(r *runner.Run) {
+	per, taken := perTailCall(r), r.Counts.Taken
+	w.callers = max(w.callers, per)
+	w.last = max(w.last, r.Deepest-min(r.Deepest, per*taken))
+	w.taken = max(w.taken, taken)
+}
+
+// bound sums up what each level can cost at most.
+func (w *worstSearch) bound() { w.best.Bound = w.callers*w.taken + w.last }
 
 // perTailCall returns how much deeper the second tail call is than the first.
 func perTailCall(r *runner.Run) uint64 {

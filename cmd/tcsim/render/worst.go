@@ -4,6 +4,7 @@ package render
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/scenarios/campaign"
@@ -21,8 +22,8 @@ type WorstResult struct {
 // WorstTable has a row for each target: the callers, their BPF stack, what is left of the verifier's
 // estimate (8 KiB) and of a kernel stack (16 KiB).
 func WorstTable(found []*campaign.Worst) *Table {
-	t := NewTable("target", "callers", "stack", "last", "saved", "per tail call", "taken", "one caller", "deepest", "left/8K", "left/16K")
-	t.Right(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
+	t := NewTable("target", "callers", "stack", "last", "saved", "per tail call", "taken", "one caller", "alone", "deepest", "left/8K", "left/16K")
+	t.Right(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
 	for _, w := range found {
 		s := w.Shape
 		theirs := 0
@@ -30,12 +31,35 @@ func WorstTable(found []*campaign.Worst) *Table {
 			theirs = s.First + (s.Callers-1)*s.Other
 		}
 		t.Add(w.Target, fmt.Sprint(s.Callers), fmt.Sprint(theirs), fmt.Sprint(s.Last), fmt.Sprint(s.Saved), fmt.Sprint(w.PerTailCall),
-			fmt.Sprint(w.Taken), oneCaller(w), fmt.Sprint(w.Deepest), fmt.Sprint(w.Margin(campaign.VerifierEstimate)), fmt.Sprint(w.Margin(check.DefaultStackBudget)))
+			fmt.Sprint(w.Taken), oneCaller(w), fmt.Sprint(w.Alone), fmt.Sprint(w.Deepest), fmt.Sprint(w.Margin(campaign.VerifierEstimate)), fmt.Sprint(w.Margin(check.DefaultStackBudget)))
+		if text := reached(w); text != "" {
+			t.Note(text)
+		}
+		if w.EndlessTraced != "" {
+			t.Note("no bound: traced, tail calls go on until the stack overflows (" + string(w.EndlessTraced) + ")")
+		}
 		if w.Endless != "" {
 			t.Note("no bound: with callers, tail calls go on until the stack overflows (" + string(w.Endless) + ")")
 		}
 	}
 	return t
+}
+
+// reached says how the deepest stack comes about, and how far from it the bound is.
+func reached(w *campaign.Worst) string {
+	var with []string
+	if w.Shape.Throws {
+		with = append(with, "the entry function may throw")
+	}
+	if w.Shape.Traced {
+		with = append(with, "every function is traced by fexit")
+	}
+	if w.Bound > w.Deepest {
+		with = append(with, fmt.Sprintf("the largest frames of each level together would be %d bytes deeper", w.Bound-w.Deepest))
+	} else {
+		with = append(with, "no program of such frames goes deeper")
+	}
+	return strings.Join(with, "; ")
 }
 
 // oneCaller is the deepest stack with one caller only.
