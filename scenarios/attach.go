@@ -6,7 +6,6 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/tcsim/tcsim/jit/emit"
-	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
 // findTracing notes the programs that trace others, whose context is not that of the others.
@@ -78,6 +77,6 @@ func (b *builder) funcIndex(p int, n Name) int {
 		}
 		names = append(names, f.Name)
 	}
-	b.failf(n.Pos, "no function %q in %s: expected %s", n.Text, b.out.Programs[p].Name, asm.OneOf(names))
+	b.failf(n.Pos, "no function %q in %s: expected %s", n.Text, b.out.Programs[p].Name, expected(n.Text, names))
 	return -1
 }

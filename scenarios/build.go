@@ -271,7 +271,7 @@ func littleEndian(v int64, size int) []byte {
 func (b *builder) programIndex(n Name) int {
 	i := b.sc.Programs.Index(n.Text)
 	if i < 0 && n.Text != "" {
-		b.failf(n.Pos, "no program %q: expected %s", n.Text, asm.OneOf(entryNames(b.sc.Programs)))
+		b.failf(n.Pos, "no program %q: expected %s", n.Text, expected(n.Text, entryNames(b.sc.Programs)))
 	}
 	return i
 }
@@ -295,7 +295,7 @@ func (b *builder) mapEntry(v *Value) (*Entry[Map], int) {
 	}
 	i := b.sc.Maps.Index(v.Map)
 	if i < 0 {
-		b.failf(v.Pos, "no map %q: expected %s", v.Map, asm.OneOf(entryNames(b.sc.Maps)))
+		b.failf(v.Pos, "no map %q: expected %s", v.Map, expected(v.Map, entryNames(b.sc.Maps)))
 		return nil, -1
 	}
 	return &b.sc.Maps[i], i

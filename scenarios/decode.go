@@ -334,7 +334,7 @@ func (d *decoder) decodeStruct(n ast.Node, v reflect.Value) {
 	for _, p := range d.pairs(n, "a mapping") {
 		f, ok := field(v, p.key)
 		if !ok || p.key == "-" {
-			d.failf(p.pos, "unknown field %q: expected %s", p.key, asm.OneOf(fieldNames(v.Type())))
+			d.failf(p.pos, "unknown field %q: expected %s", p.key, expected(p.key, fieldNames(v.Type())))
 			continue
 		}
 		if _, null := p.value.(*ast.NullNode); null {

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/tcsim/tcsim/jit/nearest"
 	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
@@ -124,4 +125,9 @@ func (s *source) err() error {
 		}
 	}
 	return out
+}
+
+// expected lists what a name can be, for the end of a message, and says which one was probably meant.
+func expected(name string, known []string) string {
+	return asm.OneOf(known) + nearest.DidYouMean(name, known)
 }

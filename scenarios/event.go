@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tcsim/tcsim/jit/nearest"
 	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
@@ -29,7 +30,7 @@ func (b *builder) event(ev *Event) {
 		if ev.Run != nil || ev.Attach != nil {
 			b.failf(ev.Pos, "errno belongs to an update, a delete or a replace")
 		} else if !slices.Contains(errnos, ev.Errno) {
-			b.failf(ev.Pos, "expected errno %s, found %q", asm.OneOf(errnos), ev.Errno)
+			b.failf(ev.Pos, "expected errno %s, found %q%s", asm.OneOf(errnos), ev.Errno, nearest.DidYouMean(ev.Errno, errnos))
 		}
 	}
 	if ev.Expect != nil {
@@ -64,7 +65,7 @@ func (b *builder) run(ev *Event) {
 		f, ok := b.sc.Type.ctxField(c.Name)
 		switch {
 		case !ok || !f.set:
-			b.failf(c.Pos, "no field %q to set: expected %s", c.Name, asm.OneOf(b.sc.Type.ctxFieldNames(true)))
+			b.failf(c.Pos, "no field %q to set: expected %s", c.Name, expected(c.Name, b.sc.Type.ctxFieldNames(true)))
 		case c.Value.V < math.MinInt32 || c.Value.V > math.MaxUint32:
 			b.failf(c.Value.Pos, "expected a value of 32 bits, found %d", c.Value.V)
 		default:
@@ -106,7 +107,7 @@ func (b *builder) expectOf(ev *Event, x *Expect) {
 func (b *builder) expect(x *Expect) {
 	for _, v := range x.Violates {
 		if v.Text != "" && !slices.Contains(invariants, v.Text) {
-			b.failf(v.Pos, "no invariant %q: expected %s", v.Text, asm.OneOf(invariants))
+			b.failf(v.Pos, "no invariant %q: expected %s", v.Text, expected(v.Text, invariants))
 		}
 		if v.Text == "none" && len(x.Violates) > 1 {
 			b.failf(v.Pos, "none excludes other invariants")

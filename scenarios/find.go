@@ -78,3 +78,18 @@ func ReadFile(path string, limit int64) ([]byte, error) {
 	}
 	return data, nil
 }
+
+// starters is where the scenarios lie in fixtures.FS that own ones begin with.
+const starters = "starters"
+
+// Starters returns the names of the scenarios that own ones begin with.
+func Starters() []string { return []string{"graph", "asm", "trampoline"} }
+
+// Starter returns the text of one of Starters, with comments.
+func Starter(name string) []byte {
+	src, err := fs.ReadFile(fixtures.FS, path.Join(starters, name+".yaml"))
+	if err != nil {
+		panic("BUG: not one of Starters: " + err.Error())
+	}
+	return src
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/nearest"
 	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
@@ -39,7 +40,7 @@ func (b *builder) interrupt(in *Interrupt) *Moment {
 		kind, n, _ := strings.Cut(at.Text, ":")
 		i, err := strconv.Atoi(n)
 		if err != nil || i < 1 || !slices.Contains(moments, kind) {
-			b.failf(at.Pos, "expected an event such as tailcall:20, found %q; the kind %s", at.Text, asm.OneOf(moments))
+			b.failf(at.Pos, "expected an event such as tailcall:20, found %q; the kind %s", at.Text, expected(kind, moments))
 		}
 		m.Kind, m.N = kind, i
 	}
@@ -54,7 +55,7 @@ func (b *builder) replace(ev *Event, r Entry[Name]) {
 	prog, fn, ok := strings.Cut(r.Name, ":")
 	i := b.sc.Programs.Index(prog)
 	if !ok || i < 0 {
-		b.failf(r.Pos, "expected program:function, the program %s, found %q", asm.OneOf(entryNames(b.sc.Programs)), r.Name)
+		b.failf(r.Pos, "expected program:function, the program %s, found %q%s", asm.OneOf(entryNames(b.sc.Programs)), r.Name, nearest.DidYouMean(prog, entryNames(b.sc.Programs)))
 		return
 	}
 	a := Action{Kind: ActReplace, Event: ev, Program: -1, Map: -1, Replaced: i}
@@ -62,7 +63,7 @@ func (b *builder) replace(ev *Event, r Entry[Name]) {
 	a.Func = slices.IndexFunc(p.Funcs, func(f bpf.Func) bool { return f.Name == fn })
 	if a.Func <= 0 {
 		if len(p.Funcs) > 0 {
-			b.failf(r.Pos, "%s has no subprogram %q: expected %s", prog, fn, asm.OneOf(entryNames(b.sc.Programs[i].Value.Functions)))
+			b.failf(r.Pos, "%s has no subprogram %q: expected %s", prog, fn, expected(fn, entryNames(b.sc.Programs[i].Value.Functions)))
 		}
 		return
 	}
@@ -106,6 +107,6 @@ func (b *builder) checkErrno(ev *Event, x *Expect) {
 	case x == ev.Expect:
 		b.failf(ev.Pos, "errno belongs next to expect, not inside it; only entries of on may hold it")
 	case x.Errno != success && !slices.Contains(errnos, x.Errno):
-		b.failf(ev.Pos, "expected errno %s or success, found %q", asm.OneOf(errnos), x.Errno)
+		b.failf(ev.Pos, "expected errno %s or success, found %q%s", asm.OneOf(errnos), x.Errno, nearest.DidYouMean(x.Errno, errnos))
 	}
 }

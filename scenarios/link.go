@@ -168,7 +168,7 @@ func (l *linked) noFunction(r asm.Ref) {
 		l.b.failf(r.Pos, "no helper %q and no function of that name in %s", r.Name, l.name)
 		return
 	}
-	l.b.failf(r.Pos, "no function %q in %s: expected %s", r.Name, l.name, asm.OneOf(entryNames(l.file.Functions)))
+	l.b.failf(r.Pos, "no function %q in %s: expected %s", r.Name, l.name, expected(r.Name, entryNames(l.file.Functions)))
 }
 
 // mapRef resolves the name of a map in an ld_imm64.
@@ -178,7 +178,7 @@ func (l *linked) mapRef(r asm.Ref) {
 		i = int(n) // listings name maps by index
 	}
 	if i < 0 {
-		l.b.failf(r.Pos, "no map %q: expected %s", r.Name, asm.OneOf(entryNames(l.b.sc.Maps)))
+		l.b.failf(r.Pos, "no map %q: expected %s", r.Name, expected(r.Name, entryNames(l.b.sc.Maps)))
 		return
 	}
 	in := &l.prog.Insns[r.Slot]

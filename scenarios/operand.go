@@ -4,7 +4,6 @@ package scenarios
 
 import (
 	"github.com/tcsim/tcsim/jit/bpf"
-	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
 // lookedUp reports whether using v takes a call of bpf_map_lookup_elem.
@@ -88,7 +87,7 @@ func (e *emitter) readCtx(v *Value, dst uint8) {
 	}
 	f, ok := e.b.sc.Type.ctxField(v.Field)
 	if !ok {
-		e.failf(v.Pos, "no field %q to read: expected %s", v.Field, asm.OneOf(e.b.sc.Type.ctxFieldNames(false)))
+		e.failf(v.Pos, "no field %q to read: expected %s", v.Field, expected(v.Field, e.b.sc.Type.ctxFieldNames(false)))
 		return
 	}
 	base := uint8(1)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/tcsim/tcsim/jit/nearest"
 	"github.com/tcsim/tcsim/scenarios/asm"
 )
 
@@ -133,7 +134,7 @@ func (d *decoder) choice(n ast.Node, names []string) string {
 			return s
 		}
 	}
-	d.failf(nodePos(n), "expected %s, found %q", asm.OneOf(names), s)
+	d.failf(nodePos(n), "expected %s, found %q%s", asm.OneOf(names), s, nearest.DidYouMean(s, names))
 	return ""
 }
 

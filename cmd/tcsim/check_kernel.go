@@ -70,7 +70,7 @@ func (e env) checkKernel(ctx context.Context, cmd *cli.Command) error {
 func (e env) bugsOf(ctx context.Context, name string) ([]campaign.BugCheck, error) {
 	_, patch, _, _ := kernels.ParseVersion(name)
 	if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
-		src, t, err := openCapture(name)
+		src, t, err := e.openCapture(name)
 		if err != nil {
 			return nil, err
 		}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit"
-	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/conform"
 )
 
@@ -46,7 +45,9 @@ func (e env) conform(ctx context.Context, cmd *cli.Command) error {
 	}
 	var reports []*conform.Report
 	var errs []error
-	for _, path := range cmd.Args().Slice() {
+	paths, err := expandAll(cmd.Args().Slice(), captureFiles)
+	errs = append(errs, err)
+	for _, path := range paths {
 		if ctx.Err() != nil {
 			break
 		}
@@ -83,7 +84,7 @@ func (e env) conform(ctx context.Context, cmd *cli.Command) error {
 }
 
 func (e env) conformFile(ctx context.Context, path string, target *jit.Target, keep int) (*conform.Report, error) {
-	src, err := capture.Open(path)
+	src, err := e.openSource(path)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/jit/nearest"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -33,7 +34,7 @@ func coresOf(cmd *cli.Command) ([]*timing.Core, error) {
 	var cores []*timing.Core
 	var errs []error
 	for _, name := range strings.Split(cmd.String("core"), ",") {
-		core, err := findCore(name)
+		core, err := findCore(strings.TrimSpace(name))
 		cores, errs = append(cores, core), append(errs, err)
 	}
 	return cores, errors.Join(errs...)
@@ -49,7 +50,7 @@ func findCore(name string) (*timing.Core, error) {
 		return timing.CoreNamed(name)
 	case !strings.ContainsAny(name, "./"):
 		_, err := timing.CoreNamed(name)
-		return nil, badUsage("--core: %w, or a core file", err)
+		return nil, badUsage("--core: %w, or a core file%s", err, nearest.DidYouMean(name, timing.CoreNames()))
 	}
 	src, err := scenarios.ReadFile(name, scenarios.MaxFile)
 	if err != nil {

@@ -114,7 +114,7 @@ func (e env) countAll(ctx context.Context, cmd *cli.Command, o measure.CountOpti
 }
 
 func (e env) countCapture(ctx context.Context, path, pattern string, o measure.CountOptions) ([]*runner.Counted, error) {
-	src, t, err := openCapture(path)
+	src, t, err := e.openCapture(path)
 	if err != nil {
 		return nil, err
 	}

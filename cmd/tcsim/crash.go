@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/manual"
 	"github.com/tcsim/tcsim/jit/nearest"
 )
 
@@ -46,24 +47,41 @@ func runApp(ctx context.Context, app *cli.Command, args []string) (err error) {
 	if err := unknownCommand(app, args); err != nil {
 		return err
 	}
-	return app.Run(ctx, helpAlone(args))
+	return app.Run(ctx, helpAlone(attached(app, args)))
 }
 
-// unknownCommand is an error if the first word, or the one after "help", names no command: the library
-// takes it for an argument or a topic.
+// unknownCommand is an error if the first word names no command: the library takes it for an argument.
 func unknownCommand(app *cli.Command, args []string) error {
 	words := slices.Clone(args[1:])
 	if i := slices.Index(words, "--"+timeLimit); i >= 0 && i+1 < len(words) {
 		words = slices.Delete(words, i, i+2) // the only option before commands that has a value of its own
 	}
 	words = slices.DeleteFunc(words, func(a string) bool { return strings.HasPrefix(a, "-") })
-	if len(words) > 1 && (words[0] == "help" || words[0] == "h") {
-		words = words[1:]
-	}
-	if len(words) == 0 || slices.Contains([]string{"help", "h", "completion"}, words[0]) || app.Command(words[0]) != nil {
+	if len(words) == 0 || app.Command(words[0]) != nil {
 		return nil
 	}
 	return badUsage("unknown command %q%s (see tcsim --help)", words[0], nearest.DidYouMean(words[0], visible(app.Commands)))
+}
+
+// attached takes values off the one-letter options that they are written to, as in -t6.12, which the library does not
+// know.
+func attached(app *cli.Command, args []string) []string {
+	c := app
+	var out []string
+	for i, a := range args {
+		if own := app.Command(a); own != nil && c == app {
+			c = own
+		}
+		if a == "--" {
+			return append(out, args[i:]...)
+		}
+		if name := manual.Attached(app, c, args[:i], a); name != "" {
+			out = append(out, name)
+			a = strings.TrimPrefix(a[len(name):], "=")
+		}
+		out = append(out, a)
+	}
+	return out
 }
 
 // helpAlone drops all other arguments of a command if one is --help: the library takes them for topics.

@@ -66,9 +66,12 @@ func (e env) explore(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	bs, err := loadWith(cmd.Args().Slice(), opt)
+	bs, err := e.loadWith(cmd.Args().Slice(), opt)
 	if err != nil {
 		return err
+	}
+	if len(bs) != 1 {
+		return badUsage("explore takes one scenario, and %s are %d", cmd.Args().First(), len(bs))
 	}
 	ts, err := e.targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
 	if err != nil {

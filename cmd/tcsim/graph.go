@@ -84,7 +84,7 @@ func (e env) graph(ctx context.Context, cmd *cli.Command) error {
 // modelled.
 func (e env) wholeInput(path string, opt object.Options) (*scenarios.Built, error) {
 	if !object.IsFile(path) || opt.Entry != "" {
-		return object.Load(path, opt)
+		return e.load(path, opt)
 	}
 	f, err := object.Open(path, opt.Read)
 	if err != nil {

@@ -6,11 +6,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tcsim/tcsim/cmd/tcsim/manual"
 )
 
 // elsewhere are beginnings of examples whose commands need what a test does not have (a kernel, root,
 // hardware, minutes) or write into the current folder: only their flags are checked here.
-var elsewhere = []string{"tcsim vm", "tcsim capture", "tcsim cycles --measured fixtures/uarch/measured.json --host", "tcsim fuzz"}
+var elsewhere = []string{"tcsim vm", "tcsim capture", "tcsim cycles --measured fixtures/uarch/measured.json --host", "tcsim fuzz", "tcsim new asm --name dispatcher -o"}
 
 // long are commands with examples of seconds; under -short scripts run them with less to do.
 var long = []string{"worst", "matrix", "cycles"}
@@ -19,7 +21,7 @@ var long = []string{"worst", "matrix", "cycles"}
 func TestHelpExamples(t *testing.T) {
 	_, root, _ := tcsim(t, "", "--help")
 	for line := range strings.Lines(root) {
-		if n := len([]rune(strings.TrimRight(line, "\n"))); n > helpWidth {
+		if n := len([]rune(strings.TrimRight(line, "\n"))); n > manual.Width {
 			t.Errorf("--help: %d columns: %s", n, line)
 		}
 	}
@@ -32,7 +34,7 @@ func TestHelpExamples(t *testing.T) {
 		examples := exampleLines(text)
 		for line := range strings.Lines(out) {
 			line = strings.TrimRight(line, "\n")
-			if n := len([]rune(line)); n > helpWidth && !slices.Contains(examples, strings.TrimSpace(line)) {
+			if n := len([]rune(line)); n > manual.Width && !slices.Contains(examples, strings.TrimSpace(line)) {
 				t.Errorf("%s --help: %d columns: %s", c.Name, n, line)
 			}
 		}

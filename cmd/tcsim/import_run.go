@@ -30,7 +30,7 @@ func importRunFlags() []cli.Flag {
 		&cli.StringFlag{Name: "target", Usage: "the kernel, for the layout of the context; needed for --packet"},
 		&cli.StringFlag{Name: "packet", Usage: "the packet: hex, or a pcap file of one packet (default: a context of zeros)"},
 		&cli.StringFlag{Name: "type", Value: "tc", Usage: "with --packet: tc, xdp or socket_filter"},
-		&cli.Uint32Flag{Name: "limit", Usage: "how many tail calls an invocation may take, instead of the kernel's limit"},
+		limitFlag(),
 		&cli.BoolFlag{Name: "trace", Usage: "show the events of the run"},
 		&cli.StringFlag{Name: "at", Usage: "draw the stack of the run at a moment, see tcsim stack"},
 		&cli.BoolFlag{Name: "all", Usage: "draw every frame of a long stack"},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/nearest"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -101,7 +102,11 @@ func onlyProgram(c *runner.Compiled, name string) (*runner.Compiled, error) {
 			return &one, nil
 		}
 	}
-	return nil, badUsage("--program: scenario %s has no program %q", c.Built.Scenario.Name, name)
+	var names []string
+	for i := range c.Built.Programs {
+		names = append(names, c.Built.Programs[i].Name)
+	}
+	return nil, badUsage("--program: scenario %s has no program %q%s; it has %s", c.Built.Scenario.Name, name, nearest.DidYouMean(name, names), render.Words(names))
 }
 
 func (e env) jitText(c *runner.Compiled) error {

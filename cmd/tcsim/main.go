@@ -17,6 +17,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/manual"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/count"
 	"github.com/tcsim/tcsim/jit"
@@ -37,6 +38,9 @@ const (
 	exitCodesInHelp = "Exit codes: 0 as expected, 1 an expectation or invariant failed, 2 bad usage or input, or output that\n" +
 		"cannot be written, 3 internal fault, 125 cannot be tested here (git bisect run skips it), 130 interrupted:\n" +
 		"what was finished is printed. docs/glossary.md explains the words of the output."
+	exitCodesInHelp = "Exit codes: 0 as expected, 1 an expectation or invariant failed, 2 bad usage or input,\n" +
+		"3 internal fault, 125 cannot be tested here (git bisect run skips it). tcsim help glossary explains\n" +
+		"the words of the output."
 )
 
 // errFailed ends a command whose result is already printed and not as expected.
@@ -114,8 +118,8 @@ func doMain(ctx context.Context, args []string, e env) int {
 		said.Close()
 	}()
 	app := newApp(e)
-	if asksHelp(args) { // laying out twenty pages takes longer than many a command
-		setHelp(app)
+	if manual.AsksHelp(args) { // laying out twenty pages takes longer than many a command
+		manual.SetHelp(app)
 	}
 	err := runApp(ctx, app, args)
 	if out.err != nil {
@@ -138,7 +142,6 @@ func exitOf(stderr io.Writer, err error, stack bool) int {
 	fmt.Fprintf(stderr, "tcsim: %v\n", err)
 	var in inputError
 	var crash *panicError
-	var noTopic cli.ExitCoder // of the library's help command
 	var early *runner.NotReached
 	switch {
 	case errors.As(err, &crash):
@@ -147,7 +150,7 @@ func exitOf(stderr io.Writer, err error, stack bool) int {
 		return exitUntestable
 	case errors.As(err, &early) && !early.Stopped.Foreseen, errors.Is(err, jit.ErrEmitter): // the JIT's fault, not ours
 		return exitFailed
-	case errors.As(err, &in), errors.As(err, &noTopic):
+	case errors.As(err, &in):
 		return exitUsage
 	}
 	return exitInternal
@@ -159,36 +162,51 @@ func newApp(e env) *cli.Command {
 		if word, ok := unknownFlag(err); ok {
 			return badUsage("%s: unknown option %s%s (see %s --help)", cmd.Name, word, flagMeant(cmd, word), cmd.FullName())
 		}
-		return badUsage("%s: %w (see %s --help)", cmd.Name, err, cmd.FullName())
+		text := strings.Replace(err.Error(), " for flag -", " for option --", 1)
+		if what, _, ok := strings.Cut(text, ": strconv."); ok {
+			text = what + ": expected a number of its range"
+		}
+		return badUsage("%s: %s (see %s --help)", cmd.Name, text, cmd.FullName())
 	}
 	e.source = &sourceFlags{}
 	app := &cli.Command{
-		Name:                  "tcsim",
-		Usage:                 "verify BPF tail calls in emulated JIT output before anything boots",
-		Description:           exitCodesInHelp,
-		EnableShellCompletion: true,
-		Suggest:               true,
+		Name:            "tcsim",
+		Usage:           "verify BPF tail calls in emulated JIT output before anything boots",
+		Description:     exitCodesInHelp,
+		HideHelpCommand: true, // ours has topics
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "after an internal fault, print the stack of tcsim itself"},
 			&cli.DurationFlag{Name: timeLimit, HideDefault: true, Usage: "stop after this time as after an interrupt: what is finished is printed"},
+			&cli.BoolFlag{Name: "version", Local: true, Usage: "say which version this is"},
 		}, e.source.flags()...),
 		Reader:         e.stdin,
 		Writer:         e.stdout,
 		ErrWriter:      e.stderr,
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},
 		OnUsageError:   usage,
-		Action:         func(_ context.Context, cmd *cli.Command) error { return cli.ShowAppHelp(cmd) },
+		Action: func(ctx context.Context, cmd *cli.Command) error {
+			if cmd.Bool("version") {
+				return e.version(ctx, cmd)
+			}
+			return cli.ShowRootCommandHelp(cmd)
+		},
 		Commands: []*cli.Command{
 			e.runCommand(), e.verifyCommand(), e.graphCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(), e.exploreCommand(), e.matrixCommand(),
 			e.captureCommand(), e.checkKernelCommand(), e.conformCommand(), e.replayCommand(), e.importCommand(), e.pluginCommand(), e.doctorCommand(),
 			e.cyclesCommand(), e.vmCommand(), e.gdbCommand(),
 			e.countCommand(), e.splatCommand(), e.worstCommand(), e.fuzzCommand(), e.reportCommand(), e.workerCommand(),
+			e.countCommand(), e.worstCommand(), e.fuzzCommand(), e.reportCommand(), e.workerCommand(),
+			e.newCommand(), e.listCommand(), e.helpCommand(), e.manCommand(), e.completionCommand(), e.completeCommand(), e.versionCommand(),
 		},
 	}
 	for _, c := range app.Commands {
 		c.OnUsageError = usage
 		if c.Action != nil {
 			c.Action = limited(c.Action)
+		for _, f := range c.Flags {
+			if list, ok := f.(*cli.StringSliceFlag); ok {
+				list.Config.TrimSpace = true
+			}
 		}
 	}
 	return app

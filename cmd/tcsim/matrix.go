@@ -52,18 +52,22 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	if len(names) == 0 {
 		names = scenarios.Builtin()
 	}
+	names, wrongName := expandAll(names, scenarioFiles)
+	if slices.Contains(names, standardInput) {
+		return badUsage("--scenario: matrix reads scenarios in several processes, and standard input only once: give a file")
+	}
 	tn := cmd.StringSlice("target")
 	if len(tn) == 0 {
 		tn = matrixTargets()
 	}
 	form, wrongForm := ciForm(cmd)
-	bs, wrongScenario := loadScenarios(names)
+	bs, wrongScenario := e.loadScenarios(names)
 	if cmd.Bool("kernels") {
-		return e.matrixKernels(ctx, cmd, bs, errors.Join(wrongForm, wrongScenario))
+		return e.matrixKernels(ctx, cmd, bs, errors.Join(wrongForm, wrongName, wrongScenario))
 	}
 	ts, wrongTarget := e.targets(tn, cmd.Uint32("limit"))
 	cores, wrongCore := coresOf(cmd)
-	if err := errors.Join(wrongForm, wrongScenario, wrongTarget, wrongCore); err != nil {
+	if err := errors.Join(wrongForm, wrongName, wrongScenario, wrongTarget, wrongCore); err != nil {
 		return err
 	}
 	opt := campaign.MatrixOptions{Workers: cmd.Int("workers")}

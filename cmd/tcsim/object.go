@@ -3,6 +3,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/scenarios"
@@ -58,6 +60,12 @@ func expectFlags() []cli.Flag {
 	}
 }
 
+// ofObjects reports whether an argument means object files only.
+func ofObjects(arg string) bool {
+	found, err := expand(arg, scenarioFiles)
+	return err == nil && !slices.ContainsFunc(found, func(f string) bool { return !object.IsFile(f) })
+}
+
 // objectOptions reads the flags of objectFlags and expectFlags, as far as the command has them.
 func objectOptions(cmd *cli.Command) (object.Options, error) {
 	opt := object.Options{Entry: cmd.String("entry"), Fill: cmd.StringSlice("fill"), Read: readOptions(cmd)}
@@ -86,7 +94,7 @@ func objectOptions(cmd *cli.Command) (object.Options, error) {
 			continue
 		}
 		for _, a := range cmd.Args().Slice() {
-			if !object.IsFile(a) {
+			if a != standardInput && !object.IsFile(a) && !ofObjects(a) {
 				return opt, badUsage("--%s is for object files, and %s is a scenario, which says it itself", flag, a)
 			}
 		}

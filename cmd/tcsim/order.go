@@ -5,9 +5,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
-	"slices"
 
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/scenarios"
@@ -33,7 +30,7 @@ func orders(args []string) (*order, error) {
 	o := &order{}
 	var errs []error
 	for _, a := range args {
-		paths, err := expand(a)
+		paths, err := expand(a, scenarioFiles)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -51,29 +48,6 @@ func orders(args []string) (*order, error) {
 		return nil, badUsage("nothing to capture in %v %v", args, o.left)
 	}
 	return o, nil
-}
-
-// expand lists what an argument means.
-func expand(arg string) ([]string, error) {
-	if arg == wholeLibrary {
-		return scenarios.Builtin(), nil
-	}
-	if info, err := os.Stat(arg); err != nil || !info.IsDir() {
-		return []string{arg}, nil
-	}
-	var out []string
-	for _, pattern := range []string{"*.yaml", "*.o"} {
-		found, err := filepath.Glob(filepath.Join(arg, pattern))
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, found...)
-	}
-	if len(out) == 0 {
-		return nil, fmt.Errorf("%s: no *.yaml and no *.o in this directory", arg)
-	}
-	slices.Sort(out)
-	return out, nil
 }
 
 // add adds one scenario or object file.

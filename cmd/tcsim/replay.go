@@ -60,7 +60,11 @@ func (e env) replay(ctx context.Context, cmd *cli.Command) error {
 	var rows []render.ReplayRow
 	var errs []error
 	interrupted := false
-	for _, path := range cmd.Args().Slice() {
+	paths, err := expandAll(cmd.Args().Slice(), captureFiles)
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
 		if interrupted {
 			break
 		}
@@ -120,8 +124,8 @@ func replayVerdict(rows []render.ReplayRow) error {
 }
 
 // openCapture opens a capture and finds the target whose offsets it uses.
-func openCapture(path string) (*capture.Source, *jit.Target, error) {
-	src, err := capture.Open(path)
+func (e env) openCapture(path string) (*capture.Source, *jit.Target, error) {
+	src, err := e.openSource(path)
 	if err != nil {
 		return nil, nil, badInput(err)
 	}
@@ -133,7 +137,7 @@ func openCapture(path string) (*capture.Source, *jit.Target, error) {
 }
 
 func (e env) replayFile(ctx context.Context, r *replay.Replayer, path, pattern string) (*render.ReplayRow, error) {
-	src, t, err := openCapture(path)
+	src, t, err := e.openCapture(path)
 	if err != nil {
 		return nil, err
 	}
@@ -199,8 +203,8 @@ func replayScenario(ctx context.Context, rp *replay.Replayer, c replay.Captured,
 }
 
 // pickOne finds the one scenario that a command line names in its one capture.
-func pickOne(cmd *cli.Command) (replay.Captured, error) {
-	src, t, err := openCapture(cmd.Args().First())
+func (e env) pickOne(cmd *cli.Command) (replay.Captured, error) {
+	src, t, err := e.openCapture(cmd.Args().First())
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +238,7 @@ func (e env) replayOne(ctx context.Context, cmd *cli.Command, r *replay.Replayer
 	if err != nil {
 		return err
 	}
-	picked, err := pickOne(cmd)
+	picked, err := e.pickOne(cmd)
 	if err != nil {
 		return err
 	}

@@ -34,7 +34,7 @@ func (e env) reportCommand() *cli.Command {
 
 func (e env) report(ctx context.Context, cmd *cli.Command) error {
 	object, wrongObject := objectOptions(cmd)
-	bs, wrongScenario := loadWith(cmd.Args().Slice(), object)
+	bs, wrongScenario := e.loadWith(cmd.Args().Slice(), object)
 	ts, wrongTarget := e.targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
 	core, wrongCore := coreOf(cmd)
 	if err := errors.Join(wrongObject, wrongScenario, wrongTarget, wrongCore); err != nil {

@@ -42,7 +42,7 @@ func (e env) runCommand() *cli.Command {
 func (e env) run(ctx context.Context, cmd *cli.Command) error {
 	form, wrongForm := ciForm(cmd)
 	opt, wrongObject := objectOptions(cmd)
-	bs, wrongScenario := loadWith(cmd.Args().Slice(), opt)
+	bs, wrongScenario := e.loadWith(cmd.Args().Slice(), opt)
 	ts, wrongTarget := e.targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
 	cores, wrongCore := coresOf(cmd)
 	if err := errors.Join(wrongForm, wrongObject, wrongTarget, wrongCore); err != nil || len(bs) == 0 {

@@ -40,8 +40,19 @@ func jsonFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "json", Usage: "print one JSON object instead of text"}
 }
 
+// maxLimit is the largest limit that code can be emitted for: it must fit a byte.
+const maxLimit = 127
+
 func limitFlag() cli.Flag {
-	return &cli.Uint32Flag{Name: "limit", Usage: "number of tail calls that one invocation may take, instead of the target's"}
+	return &cli.Uint32Flag{
+		Name: "limit", Usage: fmt.Sprintf("number of tail calls that one invocation may take, 1 to %d (default: the target's, 33)", maxLimit),
+		Validator: func(n uint32) error {
+			if n < 1 || n > maxLimit {
+				return fmt.Errorf("expected 1 to %d, found %d; leave it out for the target's own limit", maxLimit, n)
+			}
+			return nil
+		},
+	}
 }
 
 func runFlag() cli.Flag {
@@ -127,19 +138,23 @@ func known(what string, names []string) error {
 
 // loadScenarios reads scenario files and built-in scenarios; the mistakes of all are reported. Object
 // files run as they do without flags.
-func loadScenarios(args []string) ([]*scenarios.Built, error) {
-	return loadWith(args, object.Options{})
+func (e env) loadScenarios(args []string) ([]*scenarios.Built, error) {
+	return e.loadWith(args, object.Options{})
 }
 
 // loadWith is loadScenarios with what to do with object files.
-func loadWith(args []string, opt object.Options) ([]*scenarios.Built, error) {
+func (e env) loadWith(args []string, opt object.Options) ([]*scenarios.Built, error) {
 	if len(args) == 0 {
 		return nil, badUsage("no scenario given; %w", known("built-in scenarios", scenarios.Builtin()))
+	}
+	args, err := expandAll(args, scenarioFiles)
+	if err != nil {
+		return nil, err
 	}
 	var out []*scenarios.Built
 	var errs []error
 	for _, a := range args {
-		b, err := object.Load(a, opt)
+		b, err := e.load(a, opt)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -161,9 +176,12 @@ func (e env) openOne(cmd *cli.Command, core *timing.Core) (*runner.Session, erro
 	if err != nil {
 		return nil, err
 	}
-	bs, err := loadWith(cmd.Args().Slice(), opt)
+	bs, err := e.loadWith(cmd.Args().Slice(), opt)
 	if err != nil {
 		return nil, err
+	}
+	if len(bs) != 1 {
+		return nil, badUsage("%s takes one scenario, and %s are %d", cmd.Name, cmd.Args().First(), len(bs))
 	}
 	t, err := e.oneTarget(cmd)
 	if err != nil {

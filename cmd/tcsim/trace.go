@@ -8,7 +8,9 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit/nearest"
 )
 
 func (e env) traceCommand() *cli.Command {
@@ -69,8 +71,8 @@ func (e env) trace(ctx context.Context, cmd *cli.Command) error {
 // eventFlags choose which events are shown.
 func eventFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.IntFlag{Name: "first", Usage: "show only this many events from the beginning"},
-		&cli.IntFlag{Name: "last", Usage: "show only this many events from the end"},
+		&cli.IntFlag{Name: "first", Usage: "show only this many events from the beginning, 0 or left out for all"},
+		&cli.IntFlag{Name: "last", Usage: "show only this many events from the end, 0 or left out for all"},
 		&cli.StringSliceFlag{Name: "only", Usage: "show only these kinds: entry, call, helper, return, tailcall, refused, poke, hook"},
 	}
 }
@@ -101,7 +103,8 @@ func kinds(names []string) (map[trace.Kind]bool, error) {
 	for _, n := range names {
 		k, ok := all[n]
 		if !ok {
-			return nil, badUsage("--only: no kind of event %q; expected entry, call, helper, return, tailcall, refused, poke or hook", n)
+			return nil, badUsage("--only: no kind of event %q; expected entry, call, helper, return, tailcall, refused, poke or hook%s",
+				n, nearest.DidYouMean(n, render.SortedKeys(all)))
 		}
 		out[k] = true
 	}

@@ -4,11 +4,14 @@ package stack
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/nearest"
 )
 
 // At says at which moments of a run the stack is wanted. Its forms are
@@ -56,26 +59,31 @@ func ParseAt(s string) (At, error) {
 	if !ok {
 		n, err := parseN(s)
 		if err != nil {
-			return At{}, fmt.Errorf("moment %q: %w; expected %s", s, err, atForms)
+			return At{}, fmt.Errorf("moment %q: %w; expected %s%s", s, err, atForms, nearest.DidYouMean(s, []string{"deepest", "violation"}))
 		}
 		return At{form: atEvent, n: n}, nil
 	}
 	if name == "each" {
 		k, ok := atKinds[num]
 		if !ok {
-			return At{}, fmt.Errorf("moment %q: no kind %q; expected %s", s, num, atForms)
+			return At{}, fmt.Errorf("moment %q: no kind %q; expected %s%s", s, num, atForms, meant(num))
 		}
 		return At{form: atEach, kind: k}, nil
 	}
 	k, ok := atKinds[name]
 	if !ok {
-		return At{}, fmt.Errorf("moment %q: no kind %q; expected %s", s, name, atForms)
+		return At{}, fmt.Errorf("moment %q: no kind %q; expected %s%s", s, name, atForms, meant(name))
 	}
 	n, err := parseN(num)
 	if err != nil {
 		return At{}, fmt.Errorf("moment %q: %w", s, err)
 	}
 	return At{form: atNth, kind: k, n: n}, nil
+}
+
+// meant says which kind of event a mistyped one may be.
+func meant(kind string) string {
+	return nearest.DidYouMean(kind, slices.Sorted(maps.Keys(atKinds)))
 }
 
 func parseN(s string) (uint64, error) {

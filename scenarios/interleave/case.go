@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/nearest"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -38,7 +39,11 @@ func (e *caseMaker) options() error {
 	}
 	for _, k := range e.o.Kinds {
 		if !slices.Contains(UpdateKinds(), k) {
-			return fmt.Errorf("no kind of update %q: expected one of %v", k, UpdateKinds())
+			var known []string
+			for _, u := range UpdateKinds() {
+				known = append(known, string(u))
+			}
+			return fmt.Errorf("no kind of update %q: expected one of %s%s", k, strings.Join(known, ", "), nearest.DidYouMean(string(k), known))
 		}
 	}
 	switch {
@@ -63,7 +68,14 @@ func (e *caseMaker) slot(text string) (runner.Slot, error) {
 	m := slices.IndexFunc(e.b.Maps, func(m bpf.Map) bool { return m.Name == name && m.Type == bpf.ProgArray })
 	var key uint32
 	if n, err := fmt.Sscanf(rest, "%d]", &key); m < 0 || n != 1 || err != nil || rest != fmt.Sprintf("%d]", key) {
-		return runner.Slot{}, fmt.Errorf("expected a slot of a prog array such as jmp_table[0], found %q", text)
+		var known []string
+		for i := range e.b.Maps {
+			if e.b.Maps[i].Type == bpf.ProgArray {
+				known = append(known, e.b.Maps[i].Name)
+			}
+		}
+		return runner.Slot{}, fmt.Errorf("expected a slot of a prog array such as jmp_table[0], found %q; prog arrays here: %s%s",
+			text, strings.Join(known, ", "), nearest.DidYouMean(name, known))
 	}
 	if n := e.b.Maps[m].MaxEntries; key >= n {
 		return runner.Slot{}, fmt.Errorf("slot %s: %s has %d", text, name, n)

@@ -22,6 +22,18 @@ func Load(nameOrPath string, o Options) (*scenarios.Built, error) {
 	if err != nil {
 		return nil, err
 	}
+	return LoadText(name, src, o)
+}
+
+// LoadText is Load for the bytes of an object or scenario file; name is used in messages.
+func LoadText(name string, src []byte, o Options) (*scenarios.Built, error) {
+	if Is(src) {
+		f, err := Read(name, src, o.Read)
+		if err != nil {
+			return nil, err
+		}
+		return f.Scenario(o)
+	}
 	sc, err := scenarios.Load(name, src)
 	if err != nil {
 		return nil, err

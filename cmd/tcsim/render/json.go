@@ -30,6 +30,7 @@ const (
 	SchemaHistory       Schema = "tcsim.history/v1"
 	SchemaImport        Schema = "tcsim.import/v1"
 	SchemaJIT           Schema = "tcsim.jit/v1"
+	SchemaList          Schema = "tcsim.list/v1"
 	SchemaMatrix        Schema = "tcsim.matrix/v1"
 	SchemaPlugin        Schema = "tcsim.plugin/v1"
 	SchemaReplay        Schema = "tcsim.replay/v1"
@@ -38,6 +39,7 @@ const (
 	SchemaStack         Schema = "tcsim.stack/v1"
 	SchemaTrace         Schema = "tcsim.trace/v1"
 	SchemaVerify        Schema = "tcsim.verify/v1"
+	SchemaVersion       Schema = "tcsim.version/v1"
 	SchemaVM            Schema = "tcsim.vm/v1"
 	SchemaWorst         Schema = "tcsim.worst/v1"
 )

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/tcsim/tcsim/jit/nearest"
 )
 
 // Width is how many columns text output may use, so that it fits a mail.
@@ -159,4 +161,13 @@ func sum(l []int) (n int) {
 		n += v
 	}
 	return n
+}
+
+// Words joins names for a sentence.
+func Words(names []string) string { return strings.Join(names, ", ") }
+
+// Unknown says that a command does not know a name, what may have been meant and what there is.
+func Unknown(verb, name string, known []string) string {
+	return fmt.Sprintf("%s: unknown name %q%s\nexpected one of:\n  %s", verb, name, nearest.DidYouMean(name, known),
+		strings.Join(Fold(Words(known), Width-2), "\n  "))
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package main
+package manual
 
 import (
 	"fmt"
@@ -12,8 +12,8 @@ import (
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 )
 
-// helpWidth is how many columns help takes: those of the smallest terminal.
-const helpWidth = 80
+// Width is how many columns help takes: those of the smallest terminal.
+const Width = 80
 
 // The columns in which the texts of options and commands begin.
 const (
@@ -21,17 +21,17 @@ const (
 	commandColumn = 13
 )
 
-// setHelp gives every command a page of its own form in place of the library's, which is as wide as the
+// SetHelp gives every command a page of its own form in place of the library's, which is as wide as the
 // longest option and shows defaults that mean nothing.
-func setHelp(app *cli.Command) {
+func SetHelp(app *cli.Command) {
 	for _, c := range app.Commands {
 		c.CustomHelpTemplate = literal(helpPage(app, c))
 	}
 	app.CustomRootCommandHelpTemplate = literal(rootPage(app))
 }
 
-// asksHelp reports whether a command line can come to a page of help.
-func asksHelp(args []string) bool {
+// AsksHelp reports whether a command line can come to a page of help.
+func AsksHelp(args []string) bool {
 	return len(args) < 2 || slices.ContainsFunc(args[1:], func(a string) bool {
 		return a == "--help" || a == "-h" || a == "help" || a == "h"
 	}) || !slices.ContainsFunc(args[1:], func(a string) bool { return !strings.HasPrefix(a, "-") })
@@ -45,13 +45,8 @@ func helpPage(app, c *cli.Command) string {
 	name := app.Name + " " + c.Name
 	fmt.Fprintf(&b, "NAME:\n%s\nUSAGE:\n   %s [options] %s\n\n", foldHelp(name+" - "+c.Usage, 3), name, c.ArgsUsage)
 	fmt.Fprintf(&b, "DESCRIPTION:\n%s\nOPTIONS:\n", foldHelp(c.Description, 3))
-	for _, f := range c.Flags {
+	for _, f := range allFlags(app, c) {
 		b.WriteString(optionHelp(f))
-	}
-	for _, f := range app.Flags {
-		if !slices.ContainsFunc(c.Flags, func(own cli.Flag) bool { return own.Names()[0] == f.Names()[0] }) {
-			b.WriteString(optionHelp(f))
-		}
 	}
 	b.WriteString(option("-h, --help", "show this page"))
 	return b.String()
@@ -66,6 +61,7 @@ func rootPage(app *cli.Command) string {
 			b.WriteString(inColumn("   "+c.Name, commandColumn, c.Usage))
 		}
 	}
+	b.WriteString("\nTOPICS (" + app.Name + " help TOPIC):\n" + foldHelp(strings.Join(Topics(), ", "), 3))
 	b.WriteString("\nOPTIONS:\n")
 	for _, f := range app.Flags {
 		b.WriteString(optionHelp(f))
@@ -74,12 +70,48 @@ func rootPage(app *cli.Command) string {
 	return b.String()
 }
 
+// allFlags are the flags of a command, and those of app that it does not have itself.
+func allFlags(app, c *cli.Command) []cli.Flag {
+	out := slices.Clone(c.Flags)
+	for _, f := range app.Flags {
+		if l, ok := f.(cli.LocalFlag); ok && l.IsLocal() {
+			continue
+		}
+		if !slices.ContainsFunc(c.Flags, func(own cli.Flag) bool { return own.Names()[0] == f.Names()[0] }) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
 // optionHelp is an option with its text.
 func optionHelp(f cli.Flag) string {
-	d, ok := f.(cli.DocGenerationFlag)
-	if v, visible := f.(cli.VisibleFlag); !ok || visible && !v.IsVisible() {
+	left, text, ok := parts(f)
+	if !ok {
 		return ""
 	}
+	return option(left, text)
+}
+
+// parts are the names of an option and its text; ok is false if it is not shown.
+func parts(f cli.Flag) (left, text string, ok bool) {
+	d, ok := f.(cli.DocGenerationFlag)
+	if v, visible := f.(cli.VisibleFlag); !ok || visible && !v.IsVisible() {
+		return "", "", false
+	}
+	left = strings.Join(dashed(f), ", ")
+	if d.TakesValue() {
+		left += " " + placeholder(d)
+	}
+	text = strings.ReplaceAll(d.GetUsage(), "\n", " ")
+	if v := defaultText(d); v != "" {
+		text += " (default: " + v + ")"
+	}
+	return left, text, true
+}
+
+// dashed are the names of an option as they are written, short ones first.
+func dashed(f cli.Flag) []string {
 	var names []string
 	for _, n := range f.Names() {
 		if len(n) == 1 {
@@ -88,15 +120,7 @@ func optionHelp(f cli.Flag) string {
 			names = append(names, "--"+n)
 		}
 	}
-	left := strings.Join(names, ", ")
-	if d.TakesValue() {
-		left += " " + placeholder(d)
-	}
-	usage := strings.ReplaceAll(d.GetUsage(), "\n", " ")
-	if v := defaultText(d); v != "" {
-		usage += " (default: " + v + ")"
-	}
-	return option(left, usage)
+	return names
 }
 
 func option(left, text string) string { return inColumn("   "+left, optionColumn, text) }
@@ -104,7 +128,7 @@ func option(left, text string) string { return inColumn("   "+left, optionColumn
 // inColumn puts text into a column to the right of left, below it if left is too long.
 func inColumn(left string, column int, text string) string {
 	var b strings.Builder
-	for _, line := range render.Fold(text, helpWidth-column) {
+	for _, line := range render.Fold(text, Width-column) {
 		if len(left) > column-2 {
 			b.WriteString(left + "\n")
 			left = ""
@@ -151,7 +175,7 @@ func foldHelp(text string, indent int) string {
 		}
 		lines := strings.Split(p, "\n")
 		if !strings.Contains(p, "\n  ") {
-			lines = render.Fold(strings.ReplaceAll(p, "\n", " "), helpWidth-indent)
+			lines = render.Fold(strings.ReplaceAll(p, "\n", " "), Width-indent)
 		}
 		for _, l := range lines {
 			b.WriteString(margin + l + "\n")
