@@ -1,9 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
-.PHONY: build setup-vm setup-sources demo test short check lint generate fixtures fuzz bench setup
+.PHONY: dist dist-check build setup-vm setup-sources demo test short check lint generate fixtures fuzz bench setup
 
 build: setup
 	go build -o tcsim ./cmd/tcsim
 	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go build -o tcsim-guest ./cmd/tcsim/guest
+
+# Static program, packages, manual pages, checksums: into the folder dist.
+dist: setup
+	@.ci/dist.sh
+
+dist-check: setup
+	@.ci/dist-check
 
 demo: build
 	@.ci/demo
