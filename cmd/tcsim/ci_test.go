@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"strings"
@@ -78,16 +79,69 @@ func TestJUnit(t *testing.T) {
 		if err := xml.Unmarshal([]byte(out), &v); err != nil {
 			t.Fatalf("%v: %v in\n%s", args, err, out)
 		}
-		if len(v.Suites) != 3 || v.Suites[1].Name != "6.12" || v.Suites[1].Tests != 2 {
+		if len(v.Suites) != 3 || v.Suites[1].Name != "6.12" || v.Suites[1].Tests != 24 {
 			t.Fatalf("%v: %s", args, out)
 		}
-		for i, want := range []string{"2 1 0", "2 1 0", "2 1 1"} {
+		// On 6.1 hierarchy ends at its violation.
+		for i, want := range []string{"24 1 10", "24 1 0", "24 1 12"} {
 			if s := v.Suites[i]; fmt.Sprint(s.Tests, s.Failures, s.Skipped) != want {
 				t.Errorf("%v: suite %s has %d tests, %d failures, %d skipped; want %s", args, s.Name, s.Tests, s.Failures, s.Skipped, want)
 			}
-			if c := v.Suites[i].Cases[1]; c.Name != "wrong" || c.Failure == nil || !strings.Contains(c.Failure.Message, "expected return 2, found 1") {
+			c := v.Suites[i].Cases[12]
+			if !strings.HasSuffix(c.Class, ".wrong") || c.Line != 8 || c.File == "" || c.Failure == nil || !strings.Contains(c.Failure.Message, "expected return 2, found 1") {
 				t.Errorf("%v: %+v", args, c)
 			}
+		}
+	}
+}
+
+// TestKTAP counts the test points that --ktap prints.
+func TestKTAP(t *testing.T) {
+	for _, args := range ciLines(t) {
+		code, out, errs := tcsim(t, "", append(args, "--ktap")...)
+		if code != exitFailed || !strings.HasPrefix(out, "KTAP version 1\n1..3\n  KTAP version 1\n  # Subtest: 6.1\n  1..2\n  ok 1 hierarchy\n") {
+			t.Fatalf("%v: exit code %d: %s\n%s", args, code, errs, out)
+		}
+		for want, n := range map[string]int{"\n  ok ": 3, "\n  not ok 2 wrong": 3, "\nnot ok ": 3, " # SKIP ": 1, "\n  # ---": 3, "\n  #   line: 8": 3} {
+			if found := strings.Count(out, want); found != n {
+				t.Errorf("%v: %d times %q, want %d\n%s", args, found, want, n, out)
+			}
+		}
+	}
+}
+
+// TestSARIF decodes what --sarif prints.
+func TestSARIF(t *testing.T) {
+	for _, args := range ciLines(t) {
+		code, out, errs := tcsim(t, "", append(args, "--sarif")...)
+		var v render.SARIF
+		if err := json.Unmarshal([]byte(out), &v); code != exitFailed || err != nil {
+			t.Fatalf("%v: exit code %d: %v %s\n%s", args, code, err, errs, out)
+		}
+		if v.Version != "2.1.0" || len(v.Runs) != 1 || len(v.Runs[0].Results) != 3 {
+			t.Fatalf("%v: %s", args, out)
+		}
+		rules := map[string]bool{}
+		for _, r := range v.Runs[0].Tool.Driver.Rules {
+			rules[r.ID] = true
+		}
+		for _, r := range v.Runs[0].Results {
+			if !rules[r.RuleID] || len(r.Locations) != 1 || r.Locations[0].Physical.Region.StartLine != 8 {
+				t.Errorf("%v: %+v", args, r)
+			}
+		}
+	}
+}
+
+// TestAnnotations reads the commands for GitHub Actions: on standard error, one line each, with file and line.
+func TestAnnotations(t *testing.T) {
+	for _, args := range ciLines(t) {
+		code, _, errs := tcsim(t, "", append(args, "--github")...)
+		if n := strings.Count(errs, "::error file="); code != exitFailed || n != 3 || strings.Count(errs, ",line=8,") != 3 {
+			t.Errorf("%v: exit code %d, %d errors: %s", args, code, n, errs)
+		}
+		if strings.Count(errs, "::notice title=hierarchy on fp40::cannot be tested") != 1 {
+			t.Errorf("%v: %s", args, errs)
 		}
 	}
 }

@@ -4,35 +4,59 @@ package main
 
 import (
 	"io"
+	"strings"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 )
 
-// ciFlags choose the forms of output that test harnesses read.
+// forms are the forms of output that test harnesses read.
+var forms = []struct {
+	name, usage string
+	write       func(io.Writer, string, []render.Test) error
+}{
+	{"tap", "print TAP 14 instead of text: a test for each scenario on each target", render.WriteTAP},
+	{"ktap", "print KTAP, the kernel's TAP, instead of text: a test for each target, a subtest for each scenario", render.WriteKTAP},
+	{"junit", "print JUnit XML instead of text: a suite for each target, a case for each scenario and invariant", render.WriteJUnit},
+	{"sarif", "print SARIF 2.1.0 instead of text: what failed, with file and line", render.WriteSARIF},
+}
+
+// ciFlags choose one of forms, and annotations.
 func ciFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.BoolFlag{Name: "tap", Usage: "print TAP 14 instead of text: a test for each scenario on each target"},
-		&cli.BoolFlag{Name: "junit", Usage: "print JUnit XML instead of text: a suite for each target, a case for each scenario"},
+	var out []cli.Flag
+	for _, f := range forms {
+		out = append(out, &cli.BoolFlag{Name: f.name, Usage: f.usage})
 	}
+	return append(out, &cli.BoolFlag{
+		Name: "github", Usage: "also print annotations for GitHub Actions on standard error, as is done there without being asked",
+	})
 }
 
 // ciForm returns the writer that the flags of ciFlags ask for, nil for none.
-func ciForm(cmd *cli.Command) (func(io.Writer, string, []render.Test) error, error) {
+func ciForm(cmd *cli.Command) (write func(io.Writer, string, []render.Test) error, err error) {
+	names := []string{"--json"}
 	chosen := 0
-	for _, name := range []string{"json", "tap", "junit"} {
-		if cmd.Bool(name) {
+	if cmd.Bool("json") {
+		chosen++
+	}
+	for _, f := range forms {
+		names = append(names, "--"+f.name)
+		if cmd.Bool(f.name) {
 			chosen++
+			write = f.write
 		}
 	}
-	switch {
-	case chosen > 1:
-		return nil, badUsage("--json, --tap and --junit exclude each other: give one of them")
-	case cmd.Bool("tap"):
-		return render.WriteTAP, nil
-	case cmd.Bool("junit"):
-		return render.WriteJUnit, nil
+	if chosen > 1 {
+		return nil, badUsage("%s exclude each other: give one of them", strings.Join(names, ", "))
 	}
-	return nil, nil
+	return write, nil
+}
+
+// annotate prints annotations if they are asked for, or this is GitHub Actions.
+func (e env) annotate(cmd *cli.Command, verb string, tests func() []render.Test) error {
+	if !cmd.Bool("github") && !e.actions {
+		return nil
+	}
+	return render.WriteGitHub(e.stderr, verb, tests())
 }

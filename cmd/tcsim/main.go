@@ -75,6 +75,7 @@ type env struct {
 	terminal io.Writer
 	self     string       // path of the program, for processes of its own; "" does everything in this one
 	source   *sourceFlags // of this command line
+	actions  bool         // GitHub Actions runs this
 	args     []string
 	// progressed, if not nil, is told how far long work is: what tests have instead of a bar.
 	progressed func(done, total int)
@@ -88,7 +89,7 @@ func main() {
 	if err != nil {
 		self = "" // then without
 	}
-	code := doMain(ctx, os.Args, env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, self: self})
+	code := doMain(ctx, os.Args, env{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, self: self, actions: os.Getenv("GITHUB_ACTIONS") == "true"})
 	stop()
 	os.Exit(code)
 }
@@ -195,7 +196,6 @@ func newApp(e env) *cli.Command {
 			e.captureCommand(), e.checkKernelCommand(), e.conformCommand(), e.replayCommand(), e.importCommand(), e.pluginCommand(), e.doctorCommand(),
 			e.cyclesCommand(), e.vmCommand(), e.gdbCommand(),
 			e.countCommand(), e.splatCommand(), e.worstCommand(), e.fuzzCommand(), e.reportCommand(), e.workerCommand(),
-			e.countCommand(), e.worstCommand(), e.fuzzCommand(), e.reportCommand(), e.workerCommand(),
 			e.newCommand(), e.listCommand(), e.helpCommand(), e.manCommand(), e.completionCommand(), e.completeCommand(), e.versionCommand(),
 		},
 	}
@@ -203,6 +203,7 @@ func newApp(e env) *cli.Command {
 		c.OnUsageError = usage
 		if c.Action != nil {
 			c.Action = limited(c.Action)
+		}
 		for _, f := range c.Flags {
 			if list, ok := f.(*cli.StringSliceFlag); ok {
 				list.Config.TrimSpace = true

@@ -99,6 +99,9 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	default:
 		_, err = fmt.Fprint(e.stdout, render.MatrixText(m), "\n", render.CostSheet(costs, cores))
 	}
+	if err == nil {
+		err = e.annotate(cmd, "matrix", func() []render.Test { return render.MatrixTests(m) })
+	}
 	if err == nil && (m.Unexpected() != 0 || jitFails(costs)) {
 		err = errFailed
 	}

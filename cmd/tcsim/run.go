@@ -80,6 +80,9 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 	default:
 		_, err = fmt.Fprint(e.stdout, render.RunText(rows))
 	}
+	if err == nil {
+		err = e.annotate(cmd, "run", func() []render.Test { return render.RunTests(rows) })
+	}
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@
 //		scenariotest.Run(t, scenariotest.Options{Targets: []string{"6.1", "6.12"}}, "testdata/dispatcher.yaml")
 //	}
 //
+// The example of this package makes the calls one by one, for whoever builds on them.
+//
 // Each file is a subtest, each target one of that. A subtest fails if an invariant breaks that the
 // file does not say to break, or an expectation is not met; it is skipped if the target has no code
 // for the file. Tests need the emulation engine: libunicorn and cgo.
@@ -31,6 +33,8 @@ type Options struct {
 	Targets []string
 	// Limit is the number of tail calls that one invocation may take; 0 means the target's own.
 	Limit uint32
+	// Parallel plays all of it in parallel, with other parallel tests.
+	Parallel bool
 	// Object says what to run of object files, and what that must give.
 	Object object.Options
 }
@@ -45,12 +49,18 @@ func Run(t *testing.T, o Options, files ...string) {
 	}
 	for _, file := range files {
 		t.Run(strings.ReplaceAll(file, "/", "."), func(t *testing.T) {
+			if o.Parallel {
+				t.Parallel()
+			}
 			b, err := object.Load(file, o.Object)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, name := range names {
 				t.Run(name, func(t *testing.T) {
+					if o.Parallel {
+						t.Parallel()
+					}
 					target, err := jit.TargetByName(name)
 					if err != nil {
 						t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 // shown are the pages of the documentation that are for users of the command line, the most asked for first. Those of explore and
 // matrix are left to the help of these commands, which have their names.
 var shown = []string{
-	"glossary", "exit-codes", "targets", "scenario-format", "json", "ci", "object-files", "source-jit", "counting", "fuzzing", "timing",
+	"glossary", "exit-codes", "targets", "scenario-format", "ci", "object-files", "source-jit", "counting", "fuzzing", "timing",
 	"trampolines", "worst-stack", "schemes", "imports", "capture-format", "scenario-library", "newer-features",
 }
 
