@@ -136,6 +136,11 @@ func known(what string, names []string) error {
 	return errors.New(what + ":\n  " + strings.Join(render.Fold(strings.Join(names, ", "), render.Width-2), "\n  "))
 }
 
+// loadScenarios is that of an env without standard input.
+func loadScenarios(args []string) ([]*scenarios.Built, error) {
+	return env{stdin: strings.NewReader("")}.loadScenarios(args)
+}
+
 // loadScenarios reads scenario files and built-in scenarios; the mistakes of all are reported. Object
 // files run as they do without flags.
 func (e env) loadScenarios(args []string) ([]*scenarios.Built, error) {

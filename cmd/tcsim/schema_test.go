@@ -42,6 +42,9 @@ var objects = map[render.Schema][]any{
 	render.SchemaTrace:         {render.Trace{}, render.CostResult{}, render.Pipeline{}},
 	render.SchemaVersion:       {render.Version{}},
 	render.SchemaVM:            {render.VM{}},
+	render.SchemaCheckKernel:   {render.CheckKernel{}},
+	render.SchemaSplat:         {render.Splat{}},
+	render.SchemaVerify:        {render.Verdicts{}},
 	render.SchemaWorst:         {render.WorstResult{}},
 }
 

@@ -75,7 +75,7 @@ func loadMatrix(setup json.RawMessage) (bs []*scenarios.Built, ts []*jit.Target,
 	if err = json.Unmarshal(setup, &s); err != nil {
 		return nil, nil, nil, err
 	}
-	if bs, err = (env{}).loadScenarios(s.Scenarios); err != nil {
+	if bs, err = loadScenarios(s.Scenarios); err != nil {
 		return nil, nil, nil, err
 	}
 	if ts, err = targets(s.Targets, s.Limit); err != nil {
