@@ -37,10 +37,7 @@ const (
 	exitInterrupted = 130 // by a signal or --time-limit; git bisect run stops
 	exitCodesInHelp = "Exit codes: 0 as expected, 1 an expectation or invariant failed, 2 bad usage or input, or output that\n" +
 		"cannot be written, 3 internal fault, 125 cannot be tested here (git bisect run skips it), 130 interrupted:\n" +
-		"what was finished is printed. docs/glossary.md explains the words of the output."
-	exitCodesInHelp = "Exit codes: 0 as expected, 1 an expectation or invariant failed, 2 bad usage or input,\n" +
-		"3 internal fault, 125 cannot be tested here (git bisect run skips it). tcsim help glossary explains\n" +
-		"the words of the output."
+		"what was finished is printed. tcsim help glossary explains the words of the output."
 )
 
 // errFailed ends a command whose result is already printed and not as expected.
