@@ -87,7 +87,7 @@ func (e env) walk(ctx context.Context, cmd *cli.Command) (w *runner.Walk, closer
 	if cmd.NArg() != 1 {
 		return nil, nil, badUsage("gdb takes one capture, found %d", cmd.NArg())
 	}
-	c, err := pickOne(cmd)
+	c, err := e.pickOne(cmd)
 	if err != nil {
 		return nil, nil, err
 	}
