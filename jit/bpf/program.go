@@ -212,8 +212,11 @@ type Func struct {
 	// of what it returns, and a program can replace it. The zero value is a static function, which is
 	// followed from every call.
 	Global bool
-	// Params are the parameters of a global function, by which it is verified and called.
+	// Params are the parameters of a global function, by which it is verified and called, and of a program that
+	// replaces one.
 	Params []Param
+	// Void says that a program returns nothing, where its hook asks for nothing (struct_ops and LSM).
+	Void bool
 }
 
 // Signature is what BTF says of a kernel function.

@@ -180,7 +180,10 @@ func (x *explorer) root(fn int) error {
 	if fn != 0 && f.Global {
 		x.params(s, f)
 	}
-	if fn == 0 {
+	switch {
+	case fn == 0 && x.p.Type == bpf.Extension && x.submitted:
+		x.params(s, f)
+	case fn == 0:
 		s.top().regs[1] = pointer(kindContext)
 	}
 	x.work = append(x.work, s)

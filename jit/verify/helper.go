@@ -114,6 +114,9 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 	}
 	f := s.top()
 	args, ret := anyArgs, unknownNumber() // of what is unknown, a stack address may be used
+	if err := x.noSuchHelper(in); err != nil {
+		return err
+	}
 	switch n, spec, ok := findHelper(x.p, in.Imm); {
 	case in.Src == bpf.PseudoKfunc && in.Op == bpf.OpCall:
 		args, ret = x.kfunc(x.p.Kfunc(in))
@@ -184,6 +187,28 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 	}
 	return nil
 }
+
+// poisoned is the number of the helper that loaders make of an instruction whose CO-RE relocation fails.
+const poisoned = 0xbad2310
+
+// noSuchHelper refuses calls of helpers that no kernel has; rewriting refuses what this one lacks.
+func (x *explorer) noSuchHelper(in bpf.Insn) error {
+	if !x.strict || in.Op != bpf.OpCall || in.Src != 0 || x.p.HelperNames != nil {
+		return nil
+	}
+	switch _, known := helpers[in.Imm]; {
+	case known:
+		return nil
+	case in.Imm == poisoned:
+		return errors.New("a path leads here, and the types that this was compiled for are not like those given: --btf names a kernel's (invalid func unknown)")
+	case in.Imm == NoKfunc:
+		return errors.New("a path leads to the call of a weak kernel function that is not known to exist: --btf names a kernel's types")
+	}
+	return fmt.Errorf("there is no helper %d (invalid func unknown)", in.Imm)
+}
+
+// NoKfunc is the number of the helper that stands for a weak kernel function that does not exist.
+const NoKfunc = 0x0bad
 
 // anyArgs are the arguments of a function of which nothing is known.
 var anyArgs = []memArg{{'r', 8}, {'r', 8}, {'r', 8}, {'r', 8}, {'r', 8}}

@@ -329,7 +329,7 @@ func (w *rewriter) layout() *bpf.Program {
 		for next < len(p.Funcs) && int(p.Funcs[next].Start) == i {
 			if w.x.visited[i] {
 				f := p.Funcs[next]
-				out.Funcs = append(out.Funcs, bpf.Func{Name: f.Name, Start: bpf.InsnIndex(at), Origin: f.Start, ExceptionCB: f.ExceptionCB, Global: f.Global, Params: f.Params})
+				out.Funcs = append(out.Funcs, bpf.Func{Name: f.Name, Start: bpf.InsnIndex(at), Origin: f.Start, ExceptionCB: f.ExceptionCB, Global: f.Global, Params: f.Params, Void: f.Void})
 			}
 			next++
 		}

@@ -13,7 +13,7 @@ func (x *explorer) step(s *state) (bool, error) {
 	in := x.p.Insns[s.pc]
 	f := s.top()
 	if x.strict {
-		if err := f.checkRead(in); err != nil && !(in.Op == bpf.OpExit && len(s.frames) > 1) {
+		if err := f.checkRead(in); err != nil && !(in.Op == bpf.OpExit && (len(s.frames) > 1 || x.returnsNothing())) {
 			return false, err
 		}
 	}
@@ -37,6 +37,11 @@ func (x *explorer) step(s *state) (bool, error) {
 	}
 	s.pc += in.Width()
 	return true, err
+}
+
+// returnsNothing reports whether the program's hook asks for no result.
+func (x *explorer) returnsNothing() bool {
+	return x.p.Funcs[0].Void && (x.p.Type == bpf.StructOps || x.p.Type == bpf.LSM)
 }
 
 // needsOffset: what a number added to an address is counts (adjust_reg_min_max_vals).

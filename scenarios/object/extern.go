@@ -3,8 +3,10 @@
 package object
 
 import (
+	"bytes"
 	"debug/elf"
 	"encoding/binary"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -63,6 +65,47 @@ func externs(f *elf.File) *external {
 	return x
 }
 
+// strengthen makes weak symbols that are no functions global, which cilium/ebpf takes: a map that several files may
+// define, and a variable of the kernel's configuration that it need not have. It changes a copy of the file.
+func strengthen(data []byte, f *elf.File) []byte {
+	out := data
+	for _, sec := range f.Sections {
+		if sec.Type != elf.SHT_SYMTAB || sec.Offset > uint64(len(data)) || sec.Size > uint64(len(data))-sec.Offset {
+			continue
+		}
+		for at := sec.Offset; at+elf.Sym64Size <= sec.Offset+sec.Size; at += elf.Sym64Size {
+			const bind, section = 4, 6 // where st_info and st_shndx are
+			info, index := data[at+bind], binary.LittleEndian.Uint16(data[at+section:])
+			defined := elf.SectionIndex(index) != elf.SHN_UNDEF
+			if elf.ST_BIND(info) != elf.STB_WEAK || defined && elf.ST_TYPE(info) != elf.STT_OBJECT {
+				continue
+			}
+			name, ok := symbolName(data, f, sec, at)
+			if !defined && (!ok || !strings.HasPrefix(name, "CONFIG_")) {
+				continue
+			}
+			if &out[0] == &data[0] {
+				out = bytes.Clone(data)
+			}
+			out[at+bind] = byte(elf.STB_GLOBAL)<<4 | info&0xf
+		}
+	}
+	return out
+}
+
+func symbolName(data []byte, f *elf.File, sec *elf.Section, at uint64) (string, bool) {
+	if int(sec.Link) >= len(f.Sections) {
+		return "", false
+	}
+	names := f.Sections[sec.Link]
+	from := names.Offset + uint64(binary.LittleEndian.Uint32(data[at:]))
+	if from < names.Offset || from >= uint64(len(data)) {
+		return "", false
+	}
+	name, _, ok := bytes.Cut(data[from:], []byte{0})
+	return string(name), ok
+}
+
 // at returns the undefined symbol that the instruction slots after the start of a function refers to.
 func (x *external) at(fn string, slots int) string {
 	p, ok := x.funcs[fn]
@@ -73,27 +116,41 @@ func (x *external) at(fn string, slots int) string {
 	return x.names[p]
 }
 
-// version is a variable LINUX_KERNEL_VERSION in the section of the kernel's configuration.
+// version is a variable in the section of the kernel's configuration whose value is known.
 type version struct {
-	m, off, size int
+	off, size int
+	value     func(*jit.Target) uint64
 }
 
-// kernelConfig declares the map of the kernel's configuration, nil if the file asks for none. Only the
-// kernel's version is known: others are refused where they are read.
+// configured are the variables that loaders answer without the kernel's configuration, by name.
+var configured = map[string]func(*jit.Target) uint64{
+	"LINUX_KERNEL_VERSION":      func(t *jit.Target) uint64 { return uint64(kernelCode(t)) },
+	"LINUX_HAS_SYSCALL_WRAPPER": func(t *jit.Target) uint64 { return since(t, 4, 17) },
+	"LINUX_HAS_BPF_COOKIE":      func(t *jit.Target) uint64 { return since(t, 5, 15) },
+}
+
+// since is 1 from a version on.
+func since(t *jit.Target, major, minor uint32) uint64 {
+	if kernelCode(t) >= major<<16|minor<<8 {
+		return 1
+	}
+	return 0
+}
+
+// kernelConfig declares the map of the kernel's configuration, nil if the file asks for none. Known is what is in
+// configured, and a weak variable is 0, as if the kernel did not have it; others are refused where they are read.
 func (r *reader) kernelConfig() *ebpf.MapSpec {
 	sec := r.configSection()
 	if sec == nil || sec.Size == 0 || sec.Size > maxSection {
 		return nil
 	}
 	for _, v := range sec.Vars {
-		if v.Type.TypeName() == kernelVersion && (v.Size == 4 || v.Size == 8) {
-			r.file.versions = append(r.file.versions, version{len(r.file.Maps), int(v.Offset), int(v.Size)})
+		if value := configured[v.Type.TypeName()]; value != nil && v.Size <= 8 {
+			r.file.versions = append(r.file.versions, version{int(v.Offset), int(v.Size), value})
 		}
 	}
 	return &ebpf.MapSpec{Name: kconfig, Type: ebpf.Array, KeySize: 4, ValueSize: sec.Size, MaxEntries: 1}
 }
-
-const kernelVersion = "LINUX_KERNEL_VERSION"
 
 func (r *reader) configSection() *btf.Datasec {
 	var sec *btf.Datasec
@@ -107,7 +164,7 @@ func (r *reader) configSection() *btf.Datasec {
 // not known.
 func (r *reader) configOffset(name string) (off uint32, ok bool) {
 	sec := r.configSection()
-	if sec == nil || name != kernelVersion {
+	if sec == nil || configured[name] == nil && !r.extern.weak[name] {
 		return 0, false
 	}
 	for _, v := range sec.Vars {

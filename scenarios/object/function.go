@@ -34,6 +34,15 @@ func tags(p *ebpf.ProgramSpec) []string {
 	return f.Tags
 }
 
+func returnsNothing(f *btf.Func) bool {
+	proto, ok := f.Type.(*btf.FuncProto)
+	if !ok {
+		return false
+	}
+	_, void := btf.UnderlyingType(proto.Return).(*btf.Void)
+	return void
+}
+
 // kfunc returns the index of a kernel function among those that the program calls.
 func (l *linker) kfunc(name string) int {
 	n := slices.Index(l.kfuncs, name)

@@ -99,7 +99,7 @@ func Read(name string, data []byte, opt ReadOptions) (*File, error) {
 	if f.Section(".maps") != nil && f.Section(".BTF") == nil {
 		return nil, fmt.Errorf("%s: maps in section .maps, and no BTF that says what they are: compile with clang -g", name)
 	}
-	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(data))
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(strengthen(data, f)))
 	if errors.Is(err, ebpf.ErrNotSupported) && strings.Contains(err.Error(), ".ksyms") {
 		return nil, fmt.Errorf("%s: kernel symbols are read only where they are declared as `extern void NAME __ksym`, without const or another type: %w", name, err)
 	}

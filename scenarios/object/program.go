@@ -19,8 +19,14 @@ import (
 	"github.com/tcsim/tcsim/jit/verify"
 )
 
-// noHelper is a helper that does not exist.
-const noHelper = 0x0bad
+// somewhere stands for the address of a kernel function.
+const somewhere = -(1 << 30)
+
+// inKernel reports whether the types given with --btf have a function of this name, so that the kernel has it.
+func (r *reader) inKernel(name string) bool {
+	var f *btf.Func
+	return r.types != nil && r.types.TypeByName(name, &f) == nil
+}
 
 // maxInsns is how many slots the kernel's verifier takes (BPF_COMPLEXITY_LIMIT_INSNS).
 const maxInsns = 1_000_000
@@ -159,8 +165,15 @@ func (r *reader) program(p *ebpf.ProgramSpec) (bpf.Program, []error) {
 	types := l.functionTypes()
 	for _, s := range slices.Sorted(maps.Keys(l.funcs)) {
 		f := bpf.Func{Name: l.funcs[s], Start: bpf.InsnIndex(s)}
-		if t := types[s]; s != 0 && t != nil && t.Linkage == btf.GlobalFunc {
+		switch t := types[s]; {
+		case t == nil:
+		case s != 0 && t.Linkage == btf.GlobalFunc:
 			f.Global, f.Params = true, params(t, out.Type)
+		case s == 0:
+			f.Void = returnsNothing(t)
+			if out.Type == bpf.Extension { // it is called as the function that it replaces
+				f.Params = params(t, out.Type)
+			}
 		}
 		out.Funcs = append(out.Funcs, f)
 	}
@@ -187,11 +200,14 @@ func (l *linker) instruction(i int) ([]byte, error) {
 		in.Constant = in.Constant&^0xffff_ffff | int64(m)
 	case in.IsKfuncCall():
 		name := cmp.Or(ref, l.external)
-		if l.r.extern.weak[name] {
-			in.Src, in.Constant = 0, noHelper // it does not exist: to be reached by no path
+		if l.r.extern.weak[name] && !l.r.inKernel(name) {
+			in.Src, in.Constant = 0, verify.NoKfunc // it does not exist: to be reached by no path
 			break
 		}
 		in.Src, in.Constant = bpf.PseudoKfunc, int64(l.kfunc(name))
+		in = in.WithMetadata(asm.Metadata{})
+	case in.OpCode.IsDWordLoad() && l.r.extern.weak[l.external] && l.r.inKernel(l.external):
+		in.Src, in.Constant = 0, somewhere // of a function that exists, to be compared with null
 		in = in.WithMetadata(asm.Metadata{})
 	case in.OpCode.IsDWordLoad() && l.r.extern.weak[l.external]:
 		in.Src, in.Constant = 0, 0 // it does not exist

@@ -202,10 +202,9 @@ func (f *File) pick(progs []int, slots []scenarios.Slot) *scenarios.Built {
 			b.Inner = append(b.Inner, scenarios.Inner{Map: index[in.Map], Key: in.Key, Inner: index[in.Inner]})
 		}
 	}
-	for _, v := range f.versions {
-		if used[v.m] {
-			v.m = index[v.m]
-			b.Adapt = adapt(b, v)
+	for i, m := range f.Maps {
+		if used[i] && m.Name == kconfig {
+			b.Adapt = adapt(b, index[i], f.versions)
 		}
 	}
 	return b
@@ -247,17 +246,20 @@ func (f *File) renumber(prog int, index []int, all []bpf.Map) bpf.Program {
 	return p
 }
 
-// adapt stores the version of the target's kernel.
-func adapt(b *scenarios.Built, v version) func(*jit.Target) *scenarios.Built {
+// adapt stores what is known of a target's configuration in map m.
+func adapt(b *scenarios.Built, m int, known []version) func(*jit.Target) *scenarios.Built {
 	return func(t *jit.Target) *scenarios.Built {
 		out := *b
 		out.Adapt = nil
-		m := &b.Maps[v.m]
-		data := make([]byte, m.ValueSize)
-		binary.LittleEndian.PutUint32(data[v.off:], kernelCode(t))
-		out.Values = append(slices.Clone(b.Values), scenarios.Stored{Map: v.m, Key: make([]byte, 4), Data: data})
+		data := make([]byte, b.Maps[m].ValueSize)
+		for _, v := range known {
+			var number [8]byte
+			binary.LittleEndian.PutUint64(number[:], v.value(t))
+			copy(data[min(v.off, len(data)):], number[:v.size])
+		}
+		out.Values = append(slices.Clone(b.Values), scenarios.Stored{Map: m, Key: make([]byte, 4), Data: data})
 		out.Maps = slices.Clone(b.Maps)
-		out.Maps[v.m].Frozen = string(data)
+		out.Maps[m].Frozen = string(data)
 		out.Programs = slices.Clone(b.Programs)
 		for i := range out.Programs {
 			out.Programs[i].Maps = out.Maps
