@@ -35,6 +35,7 @@ func (x *explorer) callback(s *state, helper int32) (bool, error) {
 		return false, nil
 	}
 	to := bpf.InsnIndex(fn.mapIdx)
+	x.sync[to] = true
 	args := x.callbackArgs(s, helper)
 	if x.rules.CallbackOnce {
 		caller := s.top()

@@ -15,6 +15,7 @@ type checker struct {
 	errs  []error
 	regs  uint8 // number of registers that instructions may name
 	half  []bool
+	later bool // what is wrong with operands is found where a path leads (explorer.form)
 	start map[bpf.InsnIndex]int
 }
 
@@ -23,8 +24,22 @@ func (c *checker) bad(i bpf.InsnIndex, format string, args ...any) {
 }
 
 // checkForm returns the functions' bounds, or all mistakes in the form of the program.
-func checkForm(p *bpf.Program, regs uint8) ([]FuncInfo, error) {
-	c := &checker{p: p, regs: regs, start: map[bpf.InsnIndex]int{}}
+func checkForm(p *bpf.Program, regs uint8) ([]FuncInfo, error) { return checkFormOf(p, regs, false) }
+
+// form refuses an instruction whose operands are wrong, which verifiers look at where a path leads only.
+func (x *explorer) form(i bpf.InsnIndex) error {
+	in := x.p.Insns[i]
+	if why := in.Malformed(false); why != "" {
+		return errors.New(why)
+	}
+	if _, writes := in.RegUse(); writes&(1<<10) != 0 {
+		return errors.New("r10 is read only (frame pointer is read only)")
+	}
+	return nil
+}
+
+func checkFormOf(p *bpf.Program, regs uint8, later bool) ([]FuncInfo, error) {
+	c := &checker{p: p, regs: regs, later: later, start: map[bpf.InsnIndex]int{}}
 	if !c.layout() {
 		return nil, errors.Join(c.errs...)
 	}
@@ -99,7 +114,7 @@ func (c *checker) insn(f FuncInfo, i bpf.InsnIndex) {
 		c.bad(i, "unknown opcode %#02x", in.Op)
 		return
 	}
-	if why := in.Malformed(c.regs == numRegs); why != "" {
+	if why := in.Malformed(c.regs == numRegs); why != "" && !c.later {
 		c.bad(i, "%s", why)
 		return
 	}
@@ -111,7 +126,7 @@ func (c *checker) insn(f FuncInfo, i bpf.InsnIndex) {
 		c.bad(i, "there is no register r%d", max(in.Dst, in.Src))
 		return
 	}
-	if _, writes := in.RegUse(); writes&(1<<10) != 0 {
+	if _, writes := in.RegUse(); writes&(1<<10) != 0 && !c.later {
 		c.bad(i, "r10 is read only")
 	}
 	if to, ok := in.Callee(i); ok {
@@ -162,7 +177,7 @@ func (c *checker) recursion() {
 		mark[fn] = active
 		f := c.funcs[fn]
 		for i := f.Start; i < f.End; i++ {
-			if at, ok := c.p.Insns[i].Callee(i); ok && !c.half[i] {
+			if at, ok := c.p.Insns[i].Callee(i); ok && !c.half[i] && c.p.Insns[i].IsSubCall() {
 				switch to := c.start[at]; mark[to] {
 				case fresh:
 					visit(to)

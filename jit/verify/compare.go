@@ -83,6 +83,12 @@ func (c *comparison) value(v, n *value) bool {
 	if v.kind == kindNumber && c.how == enough && !v.precise {
 		return true
 	}
+	if v.kind == kindPacket || v.kind == kindPacketMeta {
+		if v.delta > n.delta || v.off != n.off || v.link != 0 && !c.links.pair(v.link, n.link) || v.link == 0 && n.link != 0 {
+			return false
+		}
+		return c.how == same && v.num == n.num || c.how != same && v.num.Contains(&n.num)
+	}
 	if v.link != 0 && !v.isConst() {
 		if n.link == 0 || !c.links.pair(v.link, n.link) || v.plus != n.plus || v.delta != n.delta {
 			return false

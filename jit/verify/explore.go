@@ -31,11 +31,12 @@ type explorer struct {
 	divisions map[bpf.InsnIndex]guard
 
 	visited []bool
-	base    []valueKind // what each load and store goes through
-	guarded []bool      // loads through addresses that may be bad
-	arenas  []bool      // accesses to the arena
-	arena   bool        // the program has one
-	narrow  []bool      // 64-bit arithmetic on an address in the arena
+	sync    map[bpf.InsnIndex]bool // functions, by slot, that helpers call before they return
+	base    []valueKind            // what each load and store goes through
+	guarded []bool                 // loads through addresses that may be bad
+	arenas  []bool                 // accesses to the arena
+	arena   bool                   // the program has one
+	narrow  []bool                 // 64-bit arithmetic on an address in the arena
 	calls   map[bpf.InsnIndex]*tailCallFacts
 	lookups map[bpf.InsnIndex]*mapFacts
 	loops   map[bpf.InsnIndex]*loopFacts
@@ -101,6 +102,7 @@ func newExplorer(p *bpf.Program, t *kernels.Kernel, funcs []FuncInfo) *explorer 
 		p: p, rules: &t.Verifier, funcs: funcs,
 		fnAt:    make([]int32, len(p.Insns)),
 		visited: make([]bool, len(p.Insns)),
+		sync:    map[bpf.InsnIndex]bool{},
 		base:    make([]valueKind, len(p.Insns)),
 		guarded: make([]bool, len(p.Insns)),
 		arenas:  make([]bool, len(p.Insns)),
@@ -175,7 +177,10 @@ func (x *explorer) root(fn int) error {
 	s := &state{pc: x.funcs[fn].Start, frames: []frameState{{fn: fn, ret: -1, callback: fn != 0 && !f.ExceptionCB && !f.Global}}}
 	s.top().regs[10] = value{kind: kindStack, num: ranges.ConstScalar(0)}
 	for r := 1; r <= 5 && (fn != 0 || !x.strict); r++ {
-		s.top().regs[r] = unknownNumber()
+		v := &s.top().regs[r]
+		if *v = unknownNumber(); x.judges() {
+			v.typed = unsure // a helper hands it over
+		}
 	}
 	if fn != 0 && f.Global {
 		x.params(s, f)
@@ -183,6 +188,10 @@ func (x *explorer) root(fn int) error {
 	switch {
 	case fn == 0 && x.p.Type == bpf.Extension && x.submitted:
 		x.params(s, f)
+		for r := range f.Params {
+			v := &s.top().regs[r+1]
+			v.orNull, v.link, v.typed = false, 0, unsure // as the caller of the replaced function has it
+		}
 	case fn == 0:
 		s.top().regs[1] = pointer(kindContext)
 	}
@@ -235,6 +244,11 @@ func (x *explorer) follow(s *state) error {
 			}
 		}
 		at := s.pc
+		if !x.visited[at] && x.judges() {
+			if err := x.form(at); err != nil {
+				return fmt.Errorf("insn %d (%s): %w", at, bpf.TextAt(x.p.Insns, at), err)
+			}
+		}
 		x.visited[at] = true
 		x.now = past{pc: int32(at), depth: uint8(len(s.frames) - 1), slot: -1}
 		if g, ok := x.guard(at); ok {

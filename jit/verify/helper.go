@@ -141,10 +141,15 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 			if ret.orNull = spec.null; spec.null {
 				ret.link = x.newLink()
 			}
-			ret.mapIdx = f.regs[1].mapIdx
+			if ret.mapIdx = f.regs[1].mapIdx; f.regs[1].kind != kindMap && ret.kind == kindMapValue {
+				ret.kind = kindPointer
+			}
 			if m := &f.regs[1]; n == 1 && m.kind == kindMap && x.p.Maps[m.mapIdx].Inner > 0 {
 				ret.kind, ret.mapIdx = kindMap, int32(x.p.Maps[m.mapIdx].Inner-1)
 			}
+		}
+		if bounded[n] > 0 {
+			ret.num.LimitResult(f.regs[bounded[n]].num.Smax, &x.rules.Ranges)
 		}
 		if n == helperLoop {
 			x.noteLoop(s)
@@ -172,6 +177,9 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 			return err
 		}
 	}
+	if in.Op == bpf.OpCall && in.Src == 0 && movesPacket[in.Imm] && x.submitted {
+		s.loosePackets()
+	}
 	if number, ok := x.callingHelper(in); ok {
 		if entered, err := x.callback(s, number); entered || err != nil {
 			return err
@@ -187,6 +195,10 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 	}
 	return nil
 }
+
+// bounded are helpers whose result is an error or at most the size that they are handed, and the argument that is the
+// size (do_refine_retval_range).
+var bounded = map[int32]int{45: 2, 67: 3, 114: 2, 115: 2, 141: 3}
 
 // poisoned is the number of the helper that loaders make of an instruction whose CO-RE relocation fails.
 const poisoned = 0xbad2310
@@ -218,7 +230,7 @@ func (x *explorer) argument(s *state, a memArg, i int) error {
 	f := s.top()
 	v := f.regs[i+1]
 	if v.kind != kindStack {
-		return nil
+		return x.hand(s, a, i)
 	}
 	if a.kind == '.' { // what is done with it is not known
 		x.reads(s, int(v.frame), ^uint64(0))
@@ -235,6 +247,9 @@ func (x *explorer) argument(s *state, a memArg, i int) error {
 		}
 	case 'm', 'M':
 		x.needs(s, uint8(i+2))
+		if err := x.maySize(&f.regs[i+2], uint8(i+2)); err != nil {
+			return err
+		}
 		if n := f.regs[i+2]; n.kind == kindNumber && n.num.Umax <= maxStack {
 			size = int(n.num.Umax)
 		}
@@ -248,6 +263,36 @@ func (x *explorer) argument(s *state, a memArg, i int) error {
 	}
 	x.clobber(s, &v, size, a.kind == 'V' || a.kind == 'M' || a.kind == 'w' || a.kind == 'D')
 	return nil
+}
+
+// hand judges memory outside the stack that a helper is handed.
+func (x *explorer) hand(s *state, a memArg, i int) error {
+	f := s.top()
+	size := int64(a.size)
+	switch a.kind {
+	case '.':
+		return nil
+	case 'k', 'v', 'V':
+		m := f.regs[1]
+		if m.kind != kindMap {
+			return nil
+		}
+		if size = int64(x.p.Maps[m.mapIdx].KeySize); a.kind != 'k' {
+			size = int64(x.p.Maps[m.mapIdx].ValueSize)
+		}
+	case 'm', 'M':
+		if i+2 > 5 {
+			return nil
+		}
+		n := &f.regs[i+2]
+		x.needs(s, uint8(i+2))
+		if err := x.maySize(n, uint8(i+2)); err != nil || n.kind != kindNumber {
+			return err
+		}
+		size = int64(min(n.num.Umax, maxVarOff))
+	}
+	store := strings.ContainsRune("wDMV", rune(a.kind)) && x.p.Insns[s.pc].Src == 0 // what kernel functions write is not known
+	return x.mayHand(&f.regs[i+1], uint8(i+1), size, store)
 }
 
 // clobber is an access by a helper to size bytes of stack. Before 6.13 the verifier took every

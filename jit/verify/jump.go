@@ -117,6 +117,16 @@ func (x *explorer) learn(s *state, in bpf.Insn, op uint8, wide bool) {
 	if in.Op&bpf.SrcReg != 0 {
 		b = &f.regs[in.Src]
 	}
+	if wide && a.isPointer() && b.isPointer() && x.submitted {
+		s.comparePacket(op, a, b)
+		if op == bpf.JmpEq && a.orNull != b.orNull && x.rules.Trusted && a.kind != kindPointer && b.kind != kindPointer {
+			if a.orNull {
+				s.resolveNull(a.link, false) // what equals an address is one
+			} else {
+				s.resolveNull(b.link, false)
+			}
+		}
+	}
 	if a.isPointer() {
 		if a.orNull && wide && b.isConst() && b.num.Umin == 0 && (op == bpf.JmpEq || op == bpf.JmpNe) {
 			s.resolveNull(a.link, op == bpf.JmpEq)
@@ -175,7 +185,7 @@ func (s *state) resolveNull(link uint32, null bool) {
 func (x *explorer) exit(s *state) (bool, error) {
 	n := len(s.frames)
 	if n == 1 {
-		return false, nil
+		return false, x.mayReturn(s)
 	}
 	from := s.top()
 	r0 := from.regs[0]

@@ -26,7 +26,7 @@ func (x *explorer) kfunc(name string) (args []memArg, ret value) {
 	case sig.Void:
 	case sig.Pointer:
 		ret = pointer(kindPointer)
-		ret.orNull, ret.link = true, x.newLink()
+		ret.orNull, ret.link, ret.typed = true, x.newLink(), unsure
 	default:
 		ret = unknownNumber()
 	}

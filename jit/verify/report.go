@@ -31,7 +31,7 @@ func Check(p *bpf.Program, t *kernels.Kernel) (Stats, error) {
 // accept explores a program as the verifier does before it rewrites it. The explorer is nil if not even that
 // began; stack is of the deepest chain of calls.
 func accept(p *bpf.Program, t *kernels.Kernel) (x *explorer, stack int32, err error) {
-	funcs, err := checkForm(p, 11)
+	funcs, err := checkFormOf(p, 11, !t.Verifier.Lenient)
 	if err == nil && !t.Verifier.Lenient {
 		err = checkReach(p)
 	}
@@ -47,7 +47,7 @@ func accept(p *bpf.Program, t *kernels.Kernel) (x *explorer, stack int32, err er
 	if err := x.run(); err != nil {
 		return x, 0, err
 	}
-	stack, err = checkDepth(p, &t.Verifier, x.funcs)
+	stack, err = checkDepth(p, &t.Verifier, x.funcs, x.sync)
 	if t.Verifier.Lenient {
 		err = nil
 	}

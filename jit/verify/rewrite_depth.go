@@ -18,15 +18,16 @@ type depthWalk struct {
 	rules *kernels.Verifier
 	funcs []FuncInfo
 	start map[bpf.InsnIndex]int
-	tails []bool  // function holds a tail call
-	apart bool    // functions with much stack have one of their own
-	seen  []int32 // most stack with which a function was walked, -1: not yet
-	most  int32   // deepest so far
+	tails []bool                 // function holds a tail call
+	apart bool                   // functions with much stack have one of their own
+	seen  []int32                // most stack with which a function was walked, -1: not yet
+	most  int32                  // deepest so far
+	sync  map[bpf.InsnIndex]bool // functions that helpers call before they return
 }
 
 // checkDepth refuses programs whose calls need too much stack, and returns how much they need at most.
-func checkDepth(p *bpf.Program, r *kernels.Verifier, funcs []FuncInfo) (int32, error) {
-	w := depthWalk{p: p, rules: r, funcs: funcs, start: map[bpf.InsnIndex]int{}, tails: make([]bool, len(funcs)), seen: make([]int32, len(funcs)), apart: r.PrivateStack && mayHavePrivateStack(p)}
+func checkDepth(p *bpf.Program, r *kernels.Verifier, funcs []FuncInfo, sync map[bpf.InsnIndex]bool) (int32, error) {
+	w := depthWalk{p: p, sync: sync, rules: r, funcs: funcs, start: map[bpf.InsnIndex]int{}, tails: make([]bool, len(funcs)), seen: make([]int32, len(funcs)), apart: r.PrivateStack && mayHavePrivateStack(p)}
 	for i, f := range funcs {
 		w.start[f.Start] = i
 		w.seen[i] = -1
@@ -62,7 +63,8 @@ func (w *depthWalk) walk(fn int, used int32) error {
 		return fmt.Errorf("the calls down to function %d (%s) need %d bytes of stack, more than %d", fn, f.Name, used, maxStack)
 	}
 	for i := f.Start; i < f.End; i += w.p.Insns[i].Width() {
-		if to, ok := w.p.Insns[i].Callee(i); ok {
+		in := w.p.Insns[i]
+		if to, ok := in.Callee(i); ok && (in.IsSubCall() || w.sync[to]) { // others run later, on a stack of their own
 			if err := w.walk(w.start[to], used); err != nil {
 				return err
 			}

@@ -39,7 +39,7 @@ type value struct {
 	// one is true of the others, which are delta higher if linked by a constant.
 	link  uint32
 	off   int64
-	delta int64
+	delta int64 // of addresses in the packet: how many bytes are known to be there, from off 0 on
 	num   ranges.Scalar
 }
 
@@ -52,6 +52,7 @@ const (
 	untrusted            // loads may fault and are guarded (BPF_PROBE_MEM)
 	perCPU               // a per-CPU variable, whose value may be a trusted address
 	inArena              // offset in the arena (PTR_TO_ARENA)
+	unsure               // loaded from where an address may be, of what is not modelled
 )
 
 func number(s ranges.Scalar) value { return value{kind: kindNumber, num: s} }

@@ -21,6 +21,9 @@ func (x *explorer) step(s *state) (bool, error) {
 	switch in.Class() {
 	case bpf.ClassALU, bpf.ClassALU64:
 		x.narrow[s.pc] = x.narrow[s.pc] || in.Class() == bpf.ClassALU64 && in.Op&0xf0 != bpf.ALUMov && f.regs[in.Dst].typed == inArena
+		if err = x.mayAdd(f, in); err != nil {
+			return false, err
+		}
 		x.needsOffset(s, in)
 		x.alu(f, in)
 	case bpf.ClassLD:
@@ -118,6 +121,11 @@ func (x *explorer) numberAlu(d *value, in bpf.Insn, src value, op uint8, wide bo
 	res := number(d.num.Alu(op, src.num, wide, signed, &x.rules.Ranges))
 	if wide && (op == bpf.ALUAdd || op == bpf.ALUSub) && src.isConst() {
 		res.typed = d.typed
+	}
+	if op == bpf.ALUAdd || op == bpf.ALUSub {
+		if d.typed == unsure || src.typed == unsure {
+			res.typed = unsure
+		}
 	}
 	if x.rules.LinkDelta && op == bpf.ALUAdd && wide && d.link != 0 && !d.plus && src.isConst() && src.num.Umax <= 1<<31-1 {
 		res.link, res.delta, res.plus = d.link, int64(src.num.Umax), true
@@ -218,6 +226,12 @@ func (x *explorer) pointerAlu(op uint8, d, src value, wide bool) value {
 		return p
 	}
 	p.num = p.num.Alu(op, n.num, true, false, &x.rules.Ranges)
+	if p.kind == kindPacket || p.kind == kindPacketMeta {
+		p.link = x.newLink()
+		if op == bpf.ALUAdd || n.num.Smin < 0 {
+			p.delta = 0
+		}
+	}
 	return p
 }
 
@@ -274,6 +288,10 @@ func (x *explorer) loadMem(s *state, f *frameState, in bpf.Insn) error {
 	case base.kind == kindContext && x.p.Type == bpf.Tracing && in.Size() == 8:
 		v.typed = untrusted // arguments of a traced function (prog_args_trusted)
 	}
+	if address := base.kind == kindPointer || base.kind == kindContext || base.kind == kindMapValue || base.typed != noObject; address && v.kind == kindNumber &&
+		v.typed == noObject && (in.Size() == 8 || in.Size() == 4 && base.kind == kindContext) && x.judges() {
+		v.typed = unsure
+	}
 	*d = v
 	return err
 }
@@ -283,6 +301,13 @@ func (x *explorer) read(s *state, base value, in bpf.Insn, signed bool) (value, 
 	size := in.Size()
 	x.base[s.pc] = base.kind
 	if base.kind != kindStack {
+		reg := in.Dst
+		if in.Class() == bpf.ClassLDX || in.Imm == bpf.AtomicLoadAcq {
+			reg = in.Src
+		}
+		if err := x.mayTouch(&base, reg, in, false); err != nil {
+			return unknownNumber(), err
+		}
 		if v, ok := x.readFrozen(base, in, signed); ok {
 			return v, nil
 		}
@@ -335,7 +360,7 @@ func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v value, imm b
 		x.arenas[s.pc] = true
 	}
 	if base.kind != kindStack {
-		return nil
+		return x.mayTouch(&base, in.Dst, in, true)
 	}
 	size := in.Size()
 	lo, hi := stackRange(&base, in.Off)
@@ -410,7 +435,10 @@ func (x *explorer) stx(s *state, f *frameState, in bpf.Insn) error {
 // overwrite makes the stack bytes that an atomic operation changes unknown.
 func (x *explorer) overwrite(s *state, base *value, in bpf.Insn) error {
 	if base.kind != kindStack {
-		return nil
+		if k := base.kind; x.judges() && (k == kindContext || k == kindPacket || k == kindPacketMeta) {
+			return fmt.Errorf("BPF_ATOMIC stores into r%d %s is not allowed", in.Dst, base.word())
+		}
+		return x.mayTouch(base, in.Dst, in, true)
 	}
 	lo, hi := stackRange(base, in.Off)
 	g := &s.frames[base.frame]

@@ -22,6 +22,8 @@ const kconfig = ".kconfig"
 // external is what a file refers to and does not define.
 type external struct {
 	weak map[string]bool // symbols that need not be there
+	// hidden are functions that other files do not see: loaders make them static.
+	hidden map[string]bool
 	// names are the undefined symbols that instructions refer to, by section and offset.
 	names map[place]string
 	funcs map[string]place // where functions begin
@@ -34,7 +36,7 @@ type place struct {
 
 // externs reads symbols and relocations; damaged ones are left out, as cilium/ebpf has read them too.
 func externs(f *elf.File) *external {
-	x := &external{weak: map[string]bool{}, names: map[place]string{}, funcs: map[string]place{}}
+	x := &external{weak: map[string]bool{}, hidden: map[string]bool{}, names: map[place]string{}, funcs: map[string]place{}}
 	syms, err := f.Symbols()
 	if err != nil {
 		return x
@@ -45,6 +47,7 @@ func externs(f *elf.File) *external {
 			x.weak[s.Name] = true
 		case elf.ST_TYPE(s.Info) == elf.STT_FUNC:
 			x.funcs[s.Name] = place{int(s.Section), s.Value}
+			x.hidden[s.Name] = elf.ST_VISIBILITY(s.Other) == elf.STV_HIDDEN || elf.ST_VISIBILITY(s.Other) == elf.STV_INTERNAL
 		}
 	}
 	for _, sec := range f.Sections {

@@ -167,7 +167,7 @@ func (r *reader) program(p *ebpf.ProgramSpec) (bpf.Program, []error) {
 		f := bpf.Func{Name: l.funcs[s], Start: bpf.InsnIndex(s)}
 		switch t := types[s]; {
 		case t == nil:
-		case s != 0 && t.Linkage == btf.GlobalFunc:
+		case s != 0 && t.Linkage == btf.GlobalFunc && !r.extern.hidden[f.Name]:
 			f.Global, f.Params = true, params(t, out.Type)
 		case s == 0:
 			f.Void = returnsNothing(t)

@@ -263,3 +263,11 @@ func (s *Scalar) Bounded() bool {
 	u := UnknownScalar()
 	return s.Smin != u.Smin || s.Smax != u.Smax || s.Umin != u.Umin || s.Umax != u.Umax
 }
+
+// LimitResult bounds what a helper returns: an error number or at most most.
+func (s *Scalar) LimitResult(most int64, r *kernels.RangeRules) {
+	const maxErrno = 4095
+	s.limitS64(-maxErrno, most)
+	s.limitS32(-maxErrno, int32(min(max(most, math.MinInt32), math.MaxInt32)))
+	s.Sync(r)
+}
