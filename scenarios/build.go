@@ -86,6 +86,9 @@ type Action struct {
 	Program int    // ActRun, ActInsert, ActAttach: index into Built.Programs
 	Packet  []byte // ActRun: the packet; nil if the scenario gives none
 	Context []ContextField
+	// Raw is the context of a program that sees neither packets nor fields of one, as it is in memory: the
+	// arguments of a traced function, struct pt_regs …; the rest is zero.
+	Raw []byte
 
 	// Interrupt is nil for none. ActRun only.
 	Interrupt *Moment

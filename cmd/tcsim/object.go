@@ -16,6 +16,7 @@ func objectFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "entry", Usage: "object files: section or name of the program to run, instead of the one that no prog array holds"},
 		&cli.StringFlag{Name: "packet", Usage: "object files: a pcap or pcapng file, each packet of which is run, or one packet in hex"},
+		&cli.StringFlag{Name: "ctx", Usage: "object files: the context of a program that sees no packets, in hex or a file: arguments of a traced function, registers …"},
 		fillFlag(), btfFlag(), typeFlag(), sizeFlag(), setFlag(),
 	}
 }
@@ -76,6 +77,16 @@ func objectOptions(cmd *cli.Command) (object.Options, error) {
 		}
 		opt.Packets = p
 	}
+	if arg := cmd.String("ctx"); arg != "" {
+		c, err := object.Contexts(arg)
+		if err != nil {
+			return opt, badUsage("--ctx: %w", err)
+		}
+		if opt.Packets != nil {
+			return opt, badUsage("--ctx and --packet exclude each other")
+		}
+		opt.Contexts = c
+	}
 	expect := func(flag string) *scenarios.Int {
 		if !cmd.IsSet(flag) {
 			return nil
@@ -89,7 +100,7 @@ func objectOptions(cmd *cli.Command) (object.Options, error) {
 	if opt.Expect != nil {
 		opt.Expect.Return, opt.Expect.Taken = ret, taken
 	}
-	for _, flag := range []string{"entry", "packet", "fill", "btf", "type", "map", "set", "return", "taken"} {
+	for _, flag := range []string{"entry", "packet", "ctx", "fill", "btf", "type", "map", "set", "return", "taken"} {
 		if !cmd.IsSet(flag) {
 			continue
 		}

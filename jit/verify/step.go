@@ -289,7 +289,7 @@ func (x *explorer) loadMem(s *state, f *frameState, in bpf.Insn) error {
 		v.typed = untrusted // arguments of a traced function (prog_args_trusted)
 	}
 	if address := base.kind == kindPointer || base.kind == kindContext || base.kind == kindMapValue || base.typed != noObject; address && v.kind == kindNumber &&
-		v.typed == noObject && (in.Size() == 8 || in.Size() == 4 && base.kind == kindContext) && x.judges() {
+		v.typed == noObject && (in.Size() == 8 || in.Size() == 4 && (base.kind == kindContext || x.p.Type == bpf.Extension)) && x.judges() {
 		v.typed = unsure
 	}
 	*d = v

@@ -164,3 +164,20 @@ func TestReservedFields(t *testing.T) {
 		t.Error("no mov found")
 	}
 }
+
+// TestHexContexts: a context is hex or a file of bytes.
+func TestHexContexts(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ctx")
+	if err := os.WriteFile(path, []byte{5, 0, 0xff}, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for arg, want := range map[string][]byte{"05 00 ff": {5, 0, 0xff}, path: {5, 0, 0xff}} {
+		got, err := object.Contexts(arg)
+		if err != nil || len(got) != 1 || !bytes.Equal(got[0], want) {
+			t.Errorf("%q: %x, %v; want %x", arg, got, err, want)
+		}
+	}
+	if _, err := object.Contexts("nonesuch"); err == nil {
+		t.Error("a file that does not exist is a context")
+	}
+}

@@ -38,6 +38,22 @@ func Packets(arg string) ([][]byte, error) {
 	return packets, nil
 }
 
+// Contexts returns what --ctx names: a context in hex, see ReadHex, or else a file that holds one as it is in memory
+// or in hex.
+func Contexts(arg string) ([][]byte, error) {
+	if c, err := ReadHex(arg); err == nil {
+		return [][]byte{c}, nil
+	}
+	data, err := scenarios.ReadFile(arg, maxFile)
+	if err != nil {
+		return nil, fmt.Errorf("neither a context in hex nor a file: %w", err)
+	}
+	if c, err := ReadHex(string(data)); err == nil {
+		data = c
+	}
+	return [][]byte{data}, nil
+}
+
 // ReadHex reads one packet as digits, with blanks, colons, commas and 0x where one likes, or as a dump of
 // lines with an offset and a colon or two blanks before them and text after them.
 func ReadHex(text string) ([]byte, error) {

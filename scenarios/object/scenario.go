@@ -27,6 +27,9 @@ type Options struct {
 	Fill []string
 	// Packets are run one after the other; nil means one of MinPacket zeroes.
 	Packets [][]byte
+	// Contexts are run one after the other, each as it is in memory, for programs that see no packets; nil means
+	// one of zeroes.
+	Contexts [][]byte
 	// Expect is what each run must give; nil prints only.
 	Expect *scenarios.Expect
 }
@@ -63,12 +66,34 @@ func (f *File) Scenario(opt Options) (*scenarios.Built, error) {
 		packets = [][]byte{make([]byte, MinPacket)}
 	}
 	entry = slices.Index(progs, entry)
+	if opt.Contexts != nil {
+		return f.withContexts(b, entry, opt)
+	}
 	for i, p := range packets {
 		if t := b.Programs[entry].Type; len(p) > math.MaxUint16 || len(p) < shortest && (t.SKB() || t == bpf.XDP) {
 			return nil, fmt.Errorf("%s: packet %d has %d bytes: expected %d to %d", f.Name, i+1, len(p), shortest, math.MaxUint16)
 		}
 		ev := &scenarios.Event{Run: &scenarios.Name{Text: b.Programs[entry].Name}, Packet: p, Expect: opt.Expect}
 		b.Actions = append(b.Actions, scenarios.Action{Kind: scenarios.ActRun, Event: ev, Program: entry, Packet: p})
+	}
+	return b, nil
+}
+
+// maxContext is how large a context may be, in bytes.
+const maxContext = 4096
+
+// withContexts adds a run for each context.
+func (f *File) withContexts(b *scenarios.Built, entry int, opt Options) (*scenarios.Built, error) {
+	p := &b.Programs[entry]
+	if p.Type.SKB() || p.Type == bpf.XDP {
+		return nil, fmt.Errorf("%s: program %s (section %s) runs on packets: give those, not contexts", f.Name, p.Name, f.Sections[slices.IndexFunc(f.Programs, func(q bpf.Program) bool { return q.Name == p.Name })])
+	}
+	for i, c := range opt.Contexts {
+		if len(c) > maxContext {
+			return nil, fmt.Errorf("%s: context %d has %d bytes: expected at most %d", f.Name, i+1, len(c), maxContext)
+		}
+		ev := &scenarios.Event{Run: &scenarios.Name{Text: p.Name}, Expect: opt.Expect}
+		b.Actions = append(b.Actions, scenarios.Action{Kind: scenarios.ActRun, Event: ev, Program: entry, Raw: c})
 	}
 	return b, nil
 }

@@ -120,6 +120,9 @@ func (r *reference) act(a *scenarios.Action) error {
 // run performs run a in the interpreter.
 func (r *reference) run(a *scenarios.Action, c *cut) (interp.Result, error) {
 	ctx := interp.ForType(r.built.Programs[a.Program].Type, a.Packet)
+	if len(a.Raw) > 0 {
+		ctx.Data = append(bytes.Clone(a.Raw), make([]byte, max(0, len(ctx.Data)-len(a.Raw)))...)
+	}
 	for _, f := range a.Context {
 		binary.LittleEndian.PutUint32(ctx.Data[f.Off:], f.Value)
 	}

@@ -187,6 +187,11 @@ func (s *Session) enter(a *scenarios.Action, c *cut) (entry, error) {
 	if err != nil {
 		return entry{}, err
 	}
+	if len(a.Raw) > 0 {
+		if err := s.m.WriteMemory(ctx, a.Raw); err != nil {
+			return entry{}, err
+		}
+	}
 	e := entry{Run: emu.Run{Image: a.Program}, cut: c, ctx: ctx}
 	if s.c.Images[a.Program].Funcs[0].Frame.RunCtx {
 		if ctx, err = s.m.WrapContext(ctx); err != nil {
