@@ -92,6 +92,9 @@ func (r *recogniser) landing(reused bool) image.CodeOff {
 			}
 		}
 	}
+	if r.pro.hooked > 0 {
+		return r.off(r.pro.hooked)
+	}
 	if reused {
 		return r.off(r.pro.end)
 	}

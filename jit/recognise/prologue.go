@@ -89,6 +89,7 @@ type prologue struct {
 	init     int
 	fillers  int  // bytes of nops before rbp is set, hook not included
 	callback bool // exception callback: takes over rbp of another frame
+	hooked   int  // position of a place for trampolines where tail calls land; 0 without one
 	// privateFP is the constant that r9 is made of; 0 without a private stack.
 	privateFP int64
 }
@@ -246,6 +247,9 @@ func (w *walker) branch(i int) (next int, ok bool) {
 		return 0, false
 	case in.Branch == x86.BranchCall && w.p.frame == 0:
 		w.push(sym{kind: symReturn}, i, false)
+		return n, true
+	case in.Branch == x86.BranchJump && w.p.frame == i && n == i+2 && w.insns[i+1].Len == 5 && (w.insns[i+1].IsNop || w.patched(&w.insns[i+1])):
+		w.p.hooked = i + 1 // a place for trampolines that only tail calls come to
 		return n, true
 	case in.Branch == x86.BranchCond && w.p.guard == i-1 && i > 0:
 		w.pending[to] = w.s.clone()

@@ -14,6 +14,7 @@ import (
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/imports"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios/replay"
@@ -137,7 +138,7 @@ func TestImportRuns(t *testing.T) {
 			case uint32(res.Return) != tc.returned || res.Counts.RefusedTotal() != tc.refused:
 				t.Errorf("returned %d, %d refused, want %d, %d", uint32(res.Return), res.Counts.RefusedTotal(), tc.returned, tc.refused)
 			}
-			if len(im.Notes) != tc.notes {
+			if len(im.Notes) != tc.notes+1 { // one says what is unchecked
 				t.Errorf("notes %q, want %d", im.Notes, tc.notes)
 			}
 			if !bytes.Equal(before, progs[0].Funcs[len(progs[0].Funcs)-1].Code) {
@@ -292,4 +293,25 @@ func FuzzImported(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestImportPlaceBeforeBody runs code of a patch that puts a place for trampolines before the body of main programs,
+// over which the entry jumps and at which tail calls land: with its slot empty, and leading to itself.
+func TestImportPlaceBeforeBody(t *testing.T) {
+	for _, file := range []string{"a05_empty.bin", "a05_filled.bin"} {
+		data, err := os.ReadFile("testdata/" + file)
+		must(t, err)
+		d, err := imports.Read(imports.Raw, data, imports.Options{Lens: []int{len(data)}, Addrs: []image.Addr{0xffffffffc0000000}})
+		must(t, err)
+		im, err := replay.Import(d.Progs, replay.ImportOptions{})
+		must(t, err)
+		r, err := replay.New(runner.Options{})
+		must(t, err)
+		run, err := r.RunImported(context.Background(), im)
+		must(t, err)
+		must(t, r.Close())
+		if run.Violation != nil || run.Counts.Taken != 33 || run.Return != 7 || len(im.Flaws) != 0 || im.Design == "" {
+			t.Errorf("%s: %s: %d taken, returned %d, %v, %q", file, im.Design, run.Counts.Taken, run.Return, run.Violation, im.Flaws)
+		}
+	}
 }
