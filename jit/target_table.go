@@ -28,7 +28,7 @@ type kernelRow struct {
 func kernelOf(r *kernels.Release) kernelRow {
 	k := kernelRow{
 		Target: Target{
-			Name: r.Name(), Source: r.Source(), Note: r.Note(), Design: designOf(r), Version: r.Version, Config: emit.Config{Limit: bpf.TailCallLimit, Kernel: r.Kernel},
+			Name: r.Name(), Source: r.Source(), Note: r.Note(), Design: design.OfKernel(r.Design), Version: r.Version, Config: emit.Config{Limit: bpf.TailCallLimit, Kernel: r.Kernel},
 		},
 		release: r,
 	}
@@ -37,15 +37,6 @@ func kernelOf(r *kernels.Release) kernelRow {
 		k.captures, k.sources = r.Row.Captures, r.Row.Sources
 	}
 	return k
-}
-
-// designOf is the design of a release. The registry, which is below this package, has its name.
-func designOf(r *kernels.Release) design.ID {
-	d, ok := design.ByName(r.Design)
-	if !ok {
-		panic("BUG: " + r.Name() + ": unknown design " + r.Design)
-	}
-	return d
 }
 
 // TargetNames returns the targets that are listed: those with captures, then other kernels that are named,

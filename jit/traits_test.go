@@ -12,6 +12,7 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // TestTraits walks the whole table: each design is described, has a target, and its code shows the
@@ -57,6 +58,20 @@ func TestTraits(t *testing.T) {
 				checkTraits(t, tgt)
 			}
 		}
+	}
+	for _, k := range kernels.Designs() {
+		var of []design.ID
+		for _, d := range design.All() {
+			if d.Traits().Kernel == k {
+				of = append(of, d)
+			}
+		}
+		if len(of) != 1 || design.OfKernel(k) != of[0] {
+			t.Errorf("design %d of kernels: designs %v say that they are it, and %q is taken for it", k, of, design.OfKernel(k))
+		}
+	}
+	if design.OfKernel(kernels.NoDesign) != design.None {
+		t.Error("no design of kernels is a design")
 	}
 	if _, ok := design.ByName(""); ok {
 		t.Error("the empty name is a design")

@@ -32,7 +32,7 @@ type toyBurns struct{ hier }
 
 func (t toyBurns) traits() Traits {
 	r := t.hier.traits()
-	r.Name, r.Source, r.Evidence, r.Empty = "toy-burns", "a test", BySource, EmptyCounts
+	r.Name, r.Kernel, r.Source, r.Evidence, r.Empty = "toy-burns", 0, "a test", BySource, EmptyCounts
 	return r
 }
 

@@ -14,15 +14,21 @@ import (
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/design"
 )
 
 // inputSlot is where the inputs begin in the io map (fixtures/kernels/README.md).
 const inputSlot = 32
 
 // kernelRules are the rules of the kernel a capture is of.
-func kernelRules(release string) interp.Rules {
-	old := strings.HasPrefix(release, "5.10.") || strings.HasPrefix(release, "6.1.")
-	return interp.Rules{BurnEmpty: old, PerFrame: old, TraceDropsCounter: strings.HasPrefix(release, "5.10.")}
+func kernelRules(t testing.TB, h *capture.Header) interp.Rules {
+	t.Helper()
+	target, err := h.Target()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := target.Design.Traits()
+	return interp.Rules{BurnEmpty: d.Empty == design.EmptyCounts, PerFrame: d.Counting.PerFrame(), TraceDropsCounter: target.Emit.TrampLosesRAX}
 }
 
 // scenarioConfig makes the configuration for a captured scenario.
@@ -153,7 +159,7 @@ func compareCapture(t *testing.T, name string) tally {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rules := kernelRules(src.Header.Kernel.Release)
+	rules := kernelRules(t, &src.Header)
 	sum := tally{skipped: map[string]int{}}
 	for sc, err := range src.All() {
 		if err != nil {

@@ -125,7 +125,7 @@ func TestTraced(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rules := kernelRules(src.Header.Kernel.Release)
+		rules := kernelRules(t, &src.Header)
 		for sc, err := range src.All() {
 			if err != nil {
 				t.Fatal(err)

@@ -5,6 +5,7 @@ package design
 import (
 	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -26,7 +27,7 @@ type classic struct{ oneFrame }
 
 func (classic) traits() Traits {
 	return Traits{
-		Name: "classic-4.4", Source: "4.5 to 4.12 (b52f00e6a715)", Evidence: ByOwnSource,
+		Name: "classic-4.4", Kernel: kernels.Classic44, Source: "4.5 to 4.12 (b52f00e6a715)", Evidence: ByOwnSource,
 		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandFrame, Boundary: BoundaryNone,
 		Shape: Shape{Reused: Yes, Hook: No, Counter: CounterPlace{CounterRBP, image.CounterValue, 4, classicCounter}},
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // Design identifies a tail-call design. What is true of one is in its Traits; names are for
@@ -127,6 +128,16 @@ func All() []ID {
 func ByName(name string) (d ID, ok bool) {
 	i := slices.IndexFunc(All(), func(d ID) bool { return d.String() == name })
 	return ID(i + 1), i >= 0
+}
+
+// OfKernel returns the design that is one of releases' designs. Each of those has one: TestTraits.
+func OfKernel(k kernels.Design) ID {
+	for _, d := range All() {
+		if k != kernels.NoDesign && d.Traits().Kernel == k {
+			return d
+		}
+	}
+	return None
 }
 
 // Set is a set of designs, as bits.

@@ -5,6 +5,7 @@ package design
 import (
 	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -28,7 +29,7 @@ type directPoke struct{ oneFrame }
 
 func (directPoke) traits() Traits {
 	return Traits{
-		Name: "direct-poke", Source: "5.5 to 5.9, listings in the message of 428d5df1fa4f", Evidence: ByListing, Listings: []string{"", "inline-nodirect"},
+		Name: "direct-poke", Kernel: kernels.DirectPoke, Source: "5.5 to 5.9, listings in the message of 428d5df1fa4f", Evidence: ByListing, Listings: []string{"", "inline-nodirect"},
 		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandFrame, Boundary: BoundaryNone,
 		Shape: Shape{Reused: Yes, Hook: Yes, Counter: CounterPlace{CounterStack, image.CounterValue, 4, -36}, Setup: SetupReserves},
 	}

@@ -5,6 +5,7 @@ package design
 import (
 	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -28,7 +29,7 @@ type fp53 struct{ oneFrame }
 
 func (fp53) traits() Traits {
 	return Traits{
-		Name: "fp53", Source: "5.3 and 5.4 (fe8d9571dc50)", Evidence: ByOwnSource,
+		Name: "fp53", Kernel: kernels.FP53, Source: "5.3 and 5.4 (fe8d9571dc50)", Evidence: ByOwnSource,
 		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandFrame, Boundary: BoundaryNone,
 		Shape: Shape{Reused: Yes, Hook: No, Counter: CounterPlace{CounterStack, image.CounterValue, 4, -36}, Setup: SetupReserves},
 	}

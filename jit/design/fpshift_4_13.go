@@ -5,6 +5,7 @@ package design
 import (
 	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -27,7 +28,7 @@ type fpshift struct{ oneFrame }
 
 func (fpshift) traits() Traits {
 	return Traits{
-		Name: "fpshift-4.13", Source: "4.13 to 5.2 (177366bf7ceb)", Evidence: ByOwnSource,
+		Name: "fpshift-4.13", Kernel: kernels.FPShift413, Source: "4.13 to 5.2 (177366bf7ceb)", Evidence: ByOwnSource,
 		Counting: CountInvocation, Empty: EmptyCounts, Handover: HandFrame, Boundary: BoundaryNone,
 		Faults: []Fault{{"backtrace", ShownByGraphs, "rbp is moved down after it was linked, which breaks the chain of frames"}},
 		Shape:  Shape{Reused: Yes, Hook: No, Counter: CounterPlace{CounterRBP, image.CounterValue, 4, fpshiftCounter}},

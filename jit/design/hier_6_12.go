@@ -5,6 +5,7 @@ package design
 import (
 	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -28,7 +29,7 @@ type hier struct{}
 
 func (hier) traits() Traits {
 	return Traits{
-		Name: "hier-6.12", Source: "6.12 and later (116e04ba1459)", Evidence: ByCapture,
+		Name: "hier-6.12", Kernel: kernels.Hier612, Source: "6.12 and later (116e04ba1459)", Evidence: ByCapture,
 		Counting: CountInvocation, Empty: EmptyFree, Handover: HandCountOrPointer, Boundary: BoundarySaves,
 		Shape: Shape{Reused: No, Counter: CounterPlace{CounterStack, image.CounterPtr, 8, -16}},
 	}

@@ -5,6 +5,7 @@ package design
 import (
 	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -24,7 +25,7 @@ type rework struct{}
 
 func (rework) traits() Traits {
 	return Traits{
-		Name: "rework-5.10", Source: "5.10 to 6.6 (ebf7d1f508a7, e411901c0b77)", Evidence: ByCapture,
+		Name: "rework-5.10", Kernel: kernels.Rework510, Source: "5.10 to 6.6 (ebf7d1f508a7, e411901c0b77)", Evidence: ByCapture,
 		Counting: CountByValue, Empty: EmptyCounts, Handover: HandCount, Boundary: BoundaryNone,
 		Shape: Shape{Reused: No, Hook: Yes, Counter: CounterPlace{CounterStack, image.CounterValue, 4, -4}, Exit: ExitPlain},
 	}
@@ -168,6 +169,6 @@ type rework67 struct{ rework }
 
 func (r rework67) traits() Traits {
 	t := r.rework.traits()
-	t.Name, t.Source = "rework-6.7", "6.7 to 6.11, and 6.1 stable (2b5dcb31a19a)"
+	t.Name, t.Kernel, t.Source = "rework-6.7", kernels.Rework67, "6.7 to 6.11, and 6.1 stable (2b5dcb31a19a)"
 	return t
 }

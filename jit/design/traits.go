@@ -6,14 +6,16 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // Traits are what is true of a design besides the code that it emits. Every field is stated; the
 // zero value of an enumeration means that somebody forgot it, which TestTraits finds. Where code
 // shows a trait too, tests compare the two.
 type Traits struct {
-	Name     string // such as "hier-6.12"
-	Source   string // where its facts come from
+	Name     string         // such as "hier-6.12"
+	Kernel   kernels.Design // what it is of the designs of releases; NoDesign for a proposal
+	Source   string         // where its facts come from
 	Evidence Evidence
 	// Listings are the features, each list as in the name of a target after that of the design,
 	// with which a listing in a mail or a commit message confirms the code.

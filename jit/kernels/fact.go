@@ -15,8 +15,15 @@ type Fact struct {
 	// Stable are the stable trees in which it is otherwise than mainline has it.
 	Stable []Stable
 
+	// replaced says that another fact takes the place of this one where it ends.
+	replaced bool
+
 	set func(*Release)
 }
+
+// Replaced reports whether another fact takes the place of this one where it ends: a release has another design, more
+// helpers.
+func (f *Fact) Replaced() bool { return f.replaced || f.Kind == FactDesign }
 
 // FactKind says what a fact decides.
 type FactKind uint8

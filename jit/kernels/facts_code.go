@@ -7,37 +7,37 @@ func emit(set func(*Emission)) func(*Release) {
 	return func(r *Release) { set(&r.Kernel.Emit) }
 }
 
-func design(name string) func(*Release) { return func(r *Release) { r.Design = name } }
+func design(d Design) func(*Release) { return func(r *Release) { r.Design = d } }
 
 // designFacts are the tail-call designs that releases had. Each takes the place of the one before it.
 var designFacts = []Fact{
 	{
 		Name: "classic-4.4", Doc: "all programs have frames of one size; a tail call goes on in the caller's", Until: Version{4, 13}, Commit: "b52f00e6a715",
-		set: design("classic-4.4"),
+		set: design(Classic44),
 	},
 	{
 		Name: "fpshift-4.13", Doc: "stacks have the size that programs need; rbp is moved below the frame", Since: Version{4, 13}, Until: Version{5, 3},
-		Commit: "177366bf7ceb", set: design("fpshift-4.13"),
+		Commit: "177366bf7ceb", set: design(FPShift413),
 	},
 	{
 		Name: "fp53", Doc: "rbp is a frame pointer again; registers and counter lie below the program's stack", Since: Version{5, 3}, Until: Version{5, 5},
-		Commit: "fe8d9571dc50", set: design("fp53"),
+		Commit: "fe8d9571dc50", set: design(FP53),
 	},
 	{
 		Name: "direct-poke", Doc: "tail calls with a constant key are jumps that map updates patch", Since: Version{5, 5}, Until: Version{5, 10},
-		Commit: "428d5df1fa4f", set: design("direct-poke"),
+		Commit: "428d5df1fa4f", set: design(DirectPoke),
 	},
 	{
 		Name: "rework-5.10", Doc: "tail calls take their frame down and hand the count over in rax; subprograms can tail call", Since: Version{5, 10}, Until: Version{6, 7},
-		Commit: "ebf7d1f508a7", set: design("rework-5.10"),
+		Commit: "ebf7d1f508a7", set: design(Rework510),
 	},
 	{
 		Name: "rework-6.7", Doc: "trampolines keep the count in rax for the function that they trace", Since: Version{6, 7}, Until: Version{6, 12},
-		Commit: "2b5dcb31a19a", Stable: []Stable{{Version{6, 1}, 176}, {Version{6, 6}, 57}}, set: design("rework-6.7"),
+		Commit: "2b5dcb31a19a", Stable: []Stable{{Version{6, 1}, 176}, {Version{6, 6}, 57}}, set: design(Rework67),
 	},
 	{
 		Name: "hier-6.12", Doc: "all frames of an invocation share one counter through a pointer", Since: Version{6, 12},
-		Commit: "116e04ba1459", set: design("hier-6.12"),
+		Commit: "116e04ba1459", set: design(Hier612),
 	},
 }
 

@@ -207,7 +207,7 @@ func helpers(counts ...helperCount) []Fact {
 			set: verifier(func(v *Verifier) { v.Helpers = c.count }),
 		}
 		if i+1 < len(counts) {
-			f.Until = Version{counts[i+1].major, counts[i+1].minor}
+			f.Until, f.replaced = Version{counts[i+1].major, counts[i+1].minor}, true
 		}
 		facts = append(facts, f)
 	}

@@ -35,8 +35,8 @@ tree is otherwise, the patch level is the one in which that was seen; it may hav
 			default:
 				continue
 			}
-			if strings.HasPrefix(f.Name, "helpers-") && r.Version == f.Until || f.Kind == kernels.FactDesign && r.Version == f.Until {
-				continue // another takes its place
+			if f.Replaced() && r.Version == f.Until {
+				continue
 			}
 			if r.Version == f.Since && f.After != (kernels.Version{}) {
 				text += fmt.Sprintf(" (after %s, at the latest here)", f.After)

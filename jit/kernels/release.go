@@ -47,7 +47,7 @@ type Release struct {
 	Patch   int
 	Row     *Row // nil if only facts are known of it
 
-	Design string // the tail-call design's name
+	Design Design
 	Kernel Kernel
 	// CallDepth is the symbol of the per-CPU word of call depth tracking; "" if there is none.
 	CallDepth string

@@ -277,12 +277,10 @@ func (j *JIT) bind(g *guest, t *jit.Target, env image.Env, tramp bool) error {
 		}
 		err = errors.Join(err, g.set("tcsim_thunks", 8, i, uint64(a)))
 	}
+	// The constant of the tree, 32 or 33, comes to the usual limit: another limit moves it.
 	return errors.Join(err, g.set("x86_return_thunk", 8, 0, uint64(ret)), g.set("tcsim_call_depth", 8, 0, uint64(depth)),
-		g.set("tcsim_limit", 4, 0, uint64(uint32(j.base+int(t.Limit)-usualLimit))))
+		g.set("tcsim_limit", 4, 0, uint64(uint32(j.base+int(t.Limit)-bpf.TailCallLimit))))
 }
-
-// usualLimit is the Limit of the targets of all kernels: what MAX_TAIL_CALL_CNT comes to, be it 32 or 33.
-const usualLimit = 33
 
 // symbol finds an open name of the object.
 func (j *JIT) symbol(name string, e *kernels.Emission, env image.Env, tramp bool) (image.Addr, bool) {

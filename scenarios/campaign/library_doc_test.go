@@ -64,19 +64,18 @@ func differing(t *testing.T, m *campaign.Matrix, scenario string) string {
 	var shown []string // targets that have no other name here
 	for _, name := range m.Targets {
 		tg := target(t, name)
-		kernel, _, variant := strings.Cut(name, "-")
 		known := slices.Contains(scenarios.TargetNames(tg), scenarios.ClassBelowRSP)
 		c := cellOf(t, m, scenario, name)
 		switch {
-		case variant && kernel[0] >= '0' && kernel[0] <= '9' && name != "5.10-unrounded":
+		case !tg.Unmitigated():
 			continue
-		case name == "direct-poke-inline-nodirect" || c.Verdict == campaign.VerdictOK:
+		case c.Verdict == campaign.VerdictOK:
 		case known && c.Verdict == campaign.Verdict(check.BelowRSP):
-		case name == "5.10-unrounded" && cellOf(t, m, scenario, "5.10").Verdict == c.Verdict:
+		case len(tg.Features) > 0 && cellOf(t, m, scenario, tg.Base).Verdict == c.Verdict:
 		default:
 			by[c.Verdict] = append(by[c.Verdict], name)
 		}
-		if name != "5.10-unrounded" && name != "direct-poke-inline-nodirect" {
+		if len(tg.Features) == 0 {
 			shown = append(shown, name)
 		}
 	}
