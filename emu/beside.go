@@ -180,7 +180,7 @@ func (b *Beside) Engine(in *CPU) (out CPU, fault *Fault, err error) {
 		out.Fault, out.RIP = int64(m.c.intno), end
 	case m.c.reason != C.TCS_RUNNING:
 		_, fault = m.ended(code, end)
-	case end != besideExit+1: // behind the hlt
+	case end != besideExit+1: // after the hlt
 		fault = m.newFault(FaultException, end)
 	}
 	return out, fault, err

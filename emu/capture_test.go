@@ -42,7 +42,7 @@ func fields(size int, f ...field) []byte {
 // skb612 is what the captures of 6.12 read of struct sk_buff; the offsets stand in their xlated
 // programs (isa/ctx/skb).
 //
-// pulled bytes of the packet lie before the data: a socket filter begins behind the link layer
+// pulled bytes of the packet lie before the data: a socket filter begins after the link layer
 // header.
 func skb612(packet, pulled int) []byte {
 	head := uint64(guest.PacketAddr)

@@ -49,7 +49,7 @@ static int readable(void *dst, const void *src, size_t n)
 }
 
 // find_env looks for the register file of the engine: hooks read and write it there some twenty
-// times faster than by the API. A pattern is written by the API and searched for behind every
+// times faster than by the API. A pattern is written by the API and searched for after every
 // pointer in the first page of the engine's structure. The engine stores all registers there
 // before it calls a hook. NULL if it is not found: then the API serves.
 static uint64_t *find_env(uc_engine *uc)

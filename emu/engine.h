@@ -139,7 +139,7 @@ typedef struct {
 	uint32_t nstops;
 	tcs_retired *ring;
 	tcs_site *sites;
-	uint8_t *frames; // TCS_FRAME bytes below rbp with each site; NULL if nobody asks
+	uint8_t *frames; // TCS_FRAME bytes below rbp with each site; NULL if they are not wanted
 	uint32_t n, stop_n; // records in ring; where room() must look
 	uint32_t nsites;
 	uint64_t base;   // retired level: instructions in drained batches

@@ -20,7 +20,7 @@ import (
 )
 
 // What an interrupt takes of the stack that it comes on: at least its frame and the registers that the
-// kernel saves behind it (struct pt_regs, 168 bytes); here 512 bytes, all of which are overwritten.
+// kernel saves after it (struct pt_regs, 168 bytes); here 512 bytes, which are all overwritten.
 const (
 	interruptRoom = 0x200
 	// interruptFill is what an interrupt leaves of what was below rsp, in 8-byte words.
@@ -68,7 +68,7 @@ func (m *Machine) Interrupt(prog int, ctx image.Addr) (counter guest.Span, err e
 	if err = errors.Join(err, m.Mem.WriteWord(rsp, uint64(guest.OutsideReturn))); err != nil {
 		return counter, fmt.Errorf("interrupt: %w", err)
 	}
-	m.irqs = append(m.irqs, interrupted{g, rip, flags, uint64(m.c.prev)})
+	m.interrupts = append(m.interrupts, interrupted{g, rip, flags, uint64(m.c.prev)})
 	entry := f.Addr + image.Addr(f.Entry)
 	rbp := g[x86.RBP]
 	for i := range g {
@@ -80,10 +80,10 @@ func (m *Machine) Interrupt(prog int, ctx image.Addr) (counter guest.Span, err e
 
 // resumeInterrupted goes back to what the last interrupt interrupted.
 func (m *Machine) resumeInterrupted(returned uint64) (image.Addr, error) {
-	n := len(m.irqs) - 1
-	was := m.irqs[n]
-	m.irqs = m.irqs[:n]
-	m.irqReturns = append(m.irqReturns, returned)
+	n := len(m.interrupts) - 1
+	was := m.interrupts[n]
+	m.interrupts = m.interrupts[:n]
+	m.interruptReturns = append(m.interruptReturns, returned)
 	m.setRegs(&was.regs)
 	m.c.prev = C.uint64_t(was.prev)
 	if err := m.uc.RegWrite(uc.X86_REG_EFLAGS, was.flags); err != nil {

@@ -65,9 +65,9 @@ type progress struct {
 	helperErr *Fault
 	stopped   bool     // a run can be continued
 	calls     []uint64 // by stub
-	// irqs are the interrupts that the run is in, irqReturns what earlier ones returned.
-	irqs       []interrupted
-	irqReturns []uint64
+	// interrupts are the interrupts that the run is in, interruptReturns what earlier ones returned.
+	interrupts       []interrupted
+	interruptReturns []uint64
 }
 
 // poke is text that Reset restores.
@@ -97,7 +97,7 @@ func New(cfg Config) (*Machine, error) {
 	m := &Machine{cfg: cfg, cache: new(x86.Cache)}
 	m.c, m.portable = C.tcs_new(C.uint64_t(cfg.Memory)), cfg.PortableRegisters
 	if m.c == nil {
-		return nil, fmt.Errorf("new machine: %d bytes of guest memory cannot be had", cfg.Memory)
+		return nil, fmt.Errorf("new machine: no %d bytes of memory for the guest: use a smaller Config.Memory", cfg.Memory)
 	}
 	m.handle = cgo.NewHandle(m)
 	m.c.handle = C.uintptr_t(m.handle)

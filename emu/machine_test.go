@@ -23,7 +23,7 @@ import (
 // offsets are those of 6.12.
 var offsets = kernels.Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0x108, ProgBPFFunc: 0x30}
 
-// code reads hex with blanks; a part of each line behind // is dropped.
+// code reads hex with blanks; the part of each line after // is dropped.
 func code(t testing.TB, text string) []byte {
 	t.Helper()
 	var b strings.Builder

@@ -42,7 +42,7 @@ func init() {
 // processorMemory is room for the heap of the largest program; what is not touched costs nothing.
 const processorMemory = 2 << 30
 
-// NewProcessor returns a processor with so many bytes of memory at most, of which only what is touched
+// NewProcessor returns a processor with at most so many bytes of memory, of which only what is touched
 // costs host memory.
 func NewProcessor(memory uint64) (*Processor, error) {
 	if err := checkEngine(); err != nil {
@@ -118,7 +118,7 @@ func (p *Processor) WriteCode(addr image.Addr, b []byte) error {
 func (p *Processor) Read(addr image.Addr, b []byte) error { return p.mem.Read(addr, b) }
 
 // Execute runs code from rip with the given general purpose registers, in the order of their numbers, and
-// leaves them as they are at the end. It ends at a hlt, after which rip is that behind it, at an exception,
+// leaves them as they are at the end. It ends at a hlt, after which rip is the address after it, at an exception,
 // or when more than blocks pieces of code were begun that a jump ends.
 func (p *Processor) Execute(rip image.Addr, regs *[16]uint64, blocks uint64) (source.Stop, error) {
 	if p.dirty {

@@ -101,7 +101,7 @@ func refusedForm(p *prefixed) string {
 	f6 := p.begins(0xf6) || p.begins(0xf7)
 	switch {
 	case p.gs && p.segments > 1:
-		return "a segment prefix beside gs"
+		return "a segment prefix other than gs"
 	case f6 && p.lock && p.digit(1) == 3:
 		return "lock neg"
 	case f6 && p.digit(1) == 1:

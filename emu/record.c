@@ -467,7 +467,7 @@ void tcs_finish(tcs *m, uint64_t rip)
 }
 
 // tcs_skip accounts for an instruction at rip that faulted and counts as retired: the run goes on
-// behind it. At retired level it has been recorded already.
+// after it. At retired level it has been recorded already.
 void tcs_skip(tcs *m, uint64_t rip)
 {
 	uint64_t prev;

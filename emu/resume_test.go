@@ -15,7 +15,7 @@ import (
 	"github.com/tcsim/tcsim/jit/image"
 )
 
-// TestResume puts a breakpoint over a nop and goes on behind it: everything but the length of the
+// TestResume puts a breakpoint over a nop and goes on after it: everything but the length of the
 // instruction must be as without it, flags included.
 func TestResume(t *testing.T) {
 	const base = guest.TextBase

@@ -137,7 +137,7 @@ func (m *Machine) Run(ctx context.Context, r Run) (Result, error) {
 	}
 	m.World = helper.NewWorld(m.cfg.Seed)
 	clear(m.calls)
-	m.irqs, m.irqReturns = m.irqs[:0], nil
+	m.interrupts, m.interruptReturns = m.interrupts[:0], nil
 	c := m.c
 	c.base, c.events, c.seq, c.prev = 0, 0, 0, 0
 	c.n, c.nsites, c.nrecent, c.blk = 0, 0, 0, nil
@@ -270,8 +270,8 @@ func (m *Machine) wantFrames(yes bool) error {
 func (m *Machine) execute(ctx context.Context, r Run, rip image.Addr) (Result, error) {
 	for {
 		res, err := m.executeOnce(ctx, r, rip)
-		if err != nil || res.Stop != StopReturn || len(m.irqs) == 0 {
-			res.Interrupts = m.irqReturns
+		if err != nil || res.Stop != StopReturn || len(m.interrupts) == 0 {
+			res.Interrupts = m.interruptReturns
 			return res, err
 		}
 		if rip, err = m.resumeInterrupted(res.Return()); err != nil {
@@ -302,7 +302,7 @@ func (m *Machine) executeOnce(ctx context.Context, r Run, rip image.Addr) (Resul
 		}
 	}
 	if m.c.reason == C.TCS_STOP_TRAP && m.c.intno == 3 {
-		end-- // the engine points behind int3
+		end-- // the engine points after int3
 	}
 	if m.c.keep != 0 {
 		C.tcs_settle(m.c, C.uint64_t(end))
@@ -386,7 +386,7 @@ func (m *Machine) ended(code C.int, rip image.Addr) (Stop, *Fault) {
 	case C.TCS_STOP_HELPER:
 		return 0, m.helperErr
 	}
-	if rip == guest.OutsideReturn+1 { // behind the hlt
+	if rip == guest.OutsideReturn+1 { // after the hlt
 		return StopReturn, nil
 	}
 	if m.c.cancel != 0 {

@@ -48,7 +48,7 @@ func hierRow(d design.ID) kernelRow {
 	return k
 }
 
-// noTrampolines is a row whose trampolines no one described: those of hier-runctx would have to wrap
+// noTrampolines is a row whose trampolines were never described: those of hier-runctx would have to wrap
 // the context of tracing programs.
 func noTrampolines(k kernelRow) kernelRow {
 	k.Emit.Tramp = kernels.Tramp{}

@@ -28,7 +28,7 @@ func (x *Asm) decodeNode(d *decoder, n ast.Node) {
 	}
 }
 
-// block returns the text of a block behind '|', or of a word, and where its first character is. What
+// block returns the text of a block after '|', or of a word, and where its first character is. What
 // it is called is for messages.
 func (d *decoder) block(n ast.Node, what string) (string, Pos) {
 	lit, block := n.(*ast.LiteralNode)

@@ -34,7 +34,7 @@ func (s *source) tooDeep() bool {
 			case ']', '}':
 				brackets = max(brackets-1, 0)
 			case ',':
-				marks = 0 // what follows stands beside, not inside
+				marks = 0 // what follows is next to it, not inside
 			case '&', '!':
 				marks++
 			case '-', '?', ':':

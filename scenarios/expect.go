@@ -44,7 +44,7 @@ func (m Mismatch) String() string {
 }
 
 // For returns what x expects on a target: names are the target's name and the classes it belongs
-// to, such as its scheme. x itself does not change.
+// to, such as its design. x itself does not change.
 func (x *Expect) For(names ...string) Expect {
 	out := *x
 	out.On = nil

@@ -66,8 +66,8 @@ func TestLibrary(t *testing.T) {
 	}
 }
 
-// replay runs a scenario in the interpreter and returns what differs from its expectations. Beside a
-// world with counters of its own per frame goes one with a single counter: where their tail calls
+// replay runs a scenario in the interpreter and returns what differs from its expectations. A
+// world with a counter per frame is accompanied by one with a single counter: where their tail calls
 // differ, semantics is violated.
 func replay(t *testing.T, sc *scenarios.Scenario, w world) (out []string) {
 	t.Helper()

@@ -64,7 +64,7 @@ func (e env) doctorSources(cmd *cli.Command) error {
 	for _, t := range ts {
 		j, ok := t.Emitter.(*source.JIT)
 		if !ok {
-			return badUsage("doctor takes kernel sources, such as src:TREE; %s is none", t.Name)
+			return badUsage("doctor takes kernel sources, such as src:TREE; %s is not one", t.Name)
 		}
 		f := j.Facts()
 		s := render.SourceFacts{Target: t.Name, Source: t.Source, Version: f.Version.String(), Design: t.Design.String(), Unedited: j.Releases()}

@@ -12,7 +12,7 @@ import (
 
 // TestDoctorSources expects each fact of a source with its origin, and refuses other targets.
 func TestDoctorSources(t *testing.T) {
-	if code, _, errs := tcsim(t, "", "doctor", "6.12"); code != exitUsage || !strings.Contains(errs, "6.12 is none") {
+	if code, _, errs := tcsim(t, "", "doctor", "6.12"); code != exitUsage || !strings.Contains(errs, "6.12 is not one") {
 		t.Errorf("doctor 6.12: exit code %d, %s", code, errs)
 	}
 	tree := kernelSource(t, "6.12")

@@ -104,7 +104,7 @@ func newBisected(t *testing.T) *bisected {
 	return b
 }
 
-// run follows a recipe: two commands, words of which are replaced. It returns the subject of the revision
+// run follows a recipe: two commands, in which words are replaced. It returns the subject of the revision
 // that is found, and the log.
 func (b *bisected) run(recipe []string, words ...string) (subject, log string) {
 	b.t.Helper()

@@ -31,9 +31,9 @@ type Config struct {
 	StackTop image.Addr
 	// Writable is what programs may write besides BPF stacks: map values, packet, context.
 	Writable []Range
-	// SchemeWritable is what only code of the design may write besides its frames, such as a
+	// DesignWritable is what only code of the design may write besides its frames, such as a
 	// per-CPU counter.
-	SchemeWritable []Range
+	DesignWritable []Range
 	// Junk are the values that helper stubs leave in rax.
 	Junk []uint64
 }
@@ -55,7 +55,7 @@ type Checker struct {
 	linked  []bool // by depth: the saved rbp was seen to be pushed
 	last    Range  // the writable range hit last
 
-	allowed []Range    // by AllowScheme
+	allowed []Range    // by AllowDesign
 	below   []below    // words that were written below rsp and not again since
 	latent  *Violation // the first read of memory that had been below rsp, or refusal without a reason
 }
@@ -91,8 +91,8 @@ func (c *Checker) Recorder() *trace.Recorder { return c.rec }
 // Consume takes the next piece of the stream. It returns true when the machine should stop.
 func (c *Checker) Consume(b trace.Batch) bool { return c.rec.Consume(b) }
 
-// AllowScheme adds, until Reset, to what only code of the design may write.
-func (c *Checker) AllowScheme(r Range) { c.allowed = append(c.allowed, r) }
+// AllowDesign adds, until Reset, to what only code of the design may write.
+func (c *Checker) AllowDesign(r Range) { c.allowed = append(c.allowed, r) }
 
 // Finish ends the run.
 func (c *Checker) Finish() { c.rec.Finish() }
@@ -143,7 +143,7 @@ func (c *Checker) Store(seq uint64, f *trace.Fn, op trace.Op, r record.Retired) 
 	if op&trace.OpBelow != 0 || len(c.below) != 0 {
 		c.belowStore(op, r)
 	}
-	if r.EA >= c.cur.lo && r.EA+image.Addr(op.Size()) <= c.cur.hi && op&(trace.OpScheme|trace.OpPush) == 0 {
+	if r.EA >= c.cur.lo && r.EA+image.Addr(op.Size()) <= c.cur.hi && op&(trace.OpDesign|trace.OpPush) == 0 {
 		return
 	}
 	c.store(seq, f, op, r)
@@ -168,7 +168,7 @@ func (c *Checker) budget(seq uint64, rip image.Addr) {
 	c.Report(c.violation(StackBudget, seq, rip, overBudget(c.top-d, c.cfg.StackBudget, len(c.rec.Stack()))))
 }
 
-// limitFor returns how many tail calls an invocation may take; 0 if nobody knows.
+// limitFor returns how many tail calls an invocation may take; 0 if it is unknown.
 func (c *Checker) limitFor(f *trace.Fn) uint64 {
 	if c.cfg.Limit != 0 {
 		return uint64(c.cfg.Limit)

@@ -64,8 +64,8 @@ func (c *Checker) store(seq uint64, f *trace.Fn, op trace.Op, r record.Retired) 
 		good = r.EA < c.cur.act.Top-8 // a thunk inside the sequence uses the stack below the frame
 	case op&trace.OpPush != 0:
 		good = r.EA <= c.cur.act.Top && !overlaps(r.EA, size, c.cur.lo, c.cur.hi) || c.scratch(f, r, size)
-	case op&trace.OpScheme != 0:
-		good = c.schemeMay(r.EA, size)
+	case op&trace.OpDesign != 0:
+		good = c.designMay(r.EA, size)
 	default:
 		good = c.programMay(r.EA, size)
 	}
@@ -73,7 +73,7 @@ func (c *Checker) store(seq uint64, f *trace.Fn, op trace.Op, r record.Retired) 
 		return
 	}
 	who := "the program"
-	if op&trace.OpScheme != 0 {
+	if op&trace.OpDesign != 0 {
 		who = "code of the design"
 	}
 	c.Report(c.violation(Frame, seq, r.RIP, fmt.Sprintf("%s writes %d bytes at %#x: %s", who, uint64(size), uint64(r.EA), c.what(r.EA))))
@@ -93,14 +93,14 @@ func overlaps(a, n, lo, hi image.Addr) bool { return a < hi && a+n > lo }
 
 func within(a, n, lo, hi image.Addr) bool { return a >= lo && a+n <= hi }
 
-// schemeMay reports whether code of the design may write n bytes at a: its own frame but for the
+// designMay reports whether code of the design may write n bytes at a: its own frame but for the
 // BPF stack, and the counter wherever it lives.
-func (c *Checker) schemeMay(a, n image.Addr) bool {
+func (c *Checker) designMay(a, n image.Addr) bool {
 	if within(a, n, c.cur.low, c.cur.act.Top) && !overlaps(a, n, c.cur.lo, c.cur.hi) {
 		return true
 	}
-	for i := range c.cfg.SchemeWritable {
-		if r := &c.cfg.SchemeWritable[i]; within(a, n, r.Lo, r.End) {
+	for i := range c.cfg.DesignWritable {
+		if r := &c.cfg.DesignWritable[i]; within(a, n, r.Lo, r.End) {
 			return true
 		}
 	}

@@ -20,7 +20,7 @@ func Untried(i *x86.Inst) string {
 	case i.Op == "hlt" || i.Op == "in" || i.Op == "out" || i.Op == "cpuid" || strings.HasPrefix(i.Op, "rd"):
 		return "not the program's"
 	case i.Op == "enter":
-		return "nobody emits it"
+		return "nothing emits it"
 	case i.Rep:
 		return "string instruction"
 	case strings.HasPrefix(i.Op, "bt") && i.HasMem && i.Operands[1].Kind == x86.OpReg:

@@ -138,7 +138,7 @@ func encode(f *Form, r *rand.Rand, rm byte) []byte {
 	return code
 }
 
-// modRM is an operand. index 4 is none.
+// modRM is an operand. index 4 means none.
 type modRM struct {
 	mod, base, index, scale byte
 	disp                    int32

@@ -28,7 +28,7 @@ const (
 	OutsideReturn image.Addr = 0xffffffff81a4b002
 
 	// StackTop is the end of the kernel stack; Config.StackSize bytes below it are mapped, and the
-	// pages before and behind are not.
+	// pages before and after it are not.
 	StackTop image.Addr = 0xffffc90000204000
 	// EntryRSP is rsp when a program is entered: OutsideReturn lies there. OutsideRBP is rbp, the
 	// frame of the outside caller, where the chain of saved frame pointers ends with 0.

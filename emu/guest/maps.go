@@ -56,7 +56,7 @@ const (
 // Map is a map in guest memory. All its state is there, so that Reset restores it.
 type Map struct {
 	MapSpec
-	// Elems is where a hash keeps its elements, behind a header with the number of elements ever
+	// Elems is where a hash keeps its elements, after a header with the number of elements ever
 	// used; a per-CPU array its values.
 	Elems image.Addr
 	size  uint64 // distance of elements in bytes

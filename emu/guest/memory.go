@@ -21,7 +21,7 @@ const (
 	pteFrame    = 0x000ffffffffff000
 )
 
-// Prot is what a page may be used for, beside reading.
+// Prot is what a page may be used for, besides reading.
 type Prot uint8
 
 // The protections.

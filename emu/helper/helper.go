@@ -28,7 +28,7 @@ type Helper struct {
 	world bool
 	// writes says that it stores to memory the program gave it, or to a map.
 	writes bool
-	// raw says that fn itself sets the registers that differ behind the call.
+	// raw says that fn itself sets the registers that differ after the call.
 	raw bool
 	fn  func(c *call) (uint64, error)
 }

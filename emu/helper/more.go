@@ -10,7 +10,7 @@ import (
 	"github.com/tcsim/tcsim/jit/image"
 )
 
-// moreHelpers are helpers of programs that people write, beside those that captures have.
+// moreHelpers are helpers of programs that people write, besides those that captures have.
 var moreHelpers = []Helper{
 	{name: "bpf_probe_read", number: 4, writes: true, fn: probeRead},
 	{name: "bpf_skb_store_bytes", number: 9, writes: true, fn: packetStore(3, guest.EFAULT)},
@@ -106,7 +106,7 @@ func redirectPeer(c *call) (uint64, error) {
 	return actRedirect, nil
 }
 
-// redirectMap goes through a map of devices, CPUs or sockets, of which there are none.
+// redirectMap goes through a map of devices, CPUs or sockets, which is empty.
 func redirectMap(c *call) (uint64, error) {
 	const actions = 3
 	if c.arg(3)&^actions != 0 {
@@ -115,7 +115,7 @@ func redirectMap(c *call) (uint64, error) {
 	return c.arg(3) & actions, nil
 }
 
-// perfEventOutput finds nobody who listens (__bpf_perf_event_output).
+// perfEventOutput finds no listener (__bpf_perf_event_output).
 func perfEventOutput(c *call) (uint64, error) {
 	const current, index, known = 0xffffffff, 0xffffffff, 0xfffff_ffffffff
 	g, err := c.mapAt(2)

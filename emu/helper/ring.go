@@ -10,7 +10,7 @@ import (
 	"github.com/tcsim/tcsim/jit/image"
 )
 
-// A ring buffer that nobody reads (kernel/bpf/ringbuf.c): its producer position is in the word before
+// A ring buffer without a reader (kernel/bpf/ringbuf.c): its producer position is in the word before
 // its data. A record has a header of 8 bytes and is rounded up to 8.
 const (
 	ringHeader = 8
@@ -26,7 +26,7 @@ func (c *call) ringArg(arg int) (*guest.Map, error) {
 	return g, err
 }
 
-// reserve returns the address behind the header of a new record, 0 if there is no room.
+// reserve returns the address after the header of a new record, 0 if there is no room.
 func (c *call) reserve(g *guest.Map, size uint64) (image.Addr, error) {
 	n := (size + ringHeader + 7) &^ 7
 	pos, err := c.e.Mem.ReadWord(g.Elems - 8)

@@ -13,7 +13,7 @@ import (
 
 // throwException is bpf_throw (kernel/bpf/helpers.c): it looks for the frame of the innermost main
 // function and calls the exception callback of its program with the cookie, and with rsp and rbp as
-// they are in that frame behind the call. Frames are found by their frame pointers, as the kernel's
+// they are in that frame after the call. Frames are found by their frame pointers, as the kernel's
 // unwinder finds those of code that it has no tables for.
 func throwException(c *call) (uint64, error) {
 	word := func(a uint64) (uint64, error) {
@@ -42,7 +42,7 @@ func throwException(c *call) (uint64, error) {
 }
 
 // enterCallback makes the stub return into the callback as if bpf_throw had called it. What comes
-// behind that call is never reached.
+// after that call is never reached.
 func (c *call) enterCallback(img *image.Image, sp, bp uint64) error {
 	for i := range img.Funcs {
 		f := &img.Funcs[i]

@@ -63,7 +63,7 @@ func scenarioConfig(sc *capture.Scenario, rules interp.Rules) interp.Config {
 // ioSlots is the only value of the io map.
 func ioSlots(m *interp.Machine) []byte { return m.Lookup(0, make([]byte, 4)) }
 
-// runScenario runs a captured scenario and returns what differs from the kernel's run; "" is none.
+// runScenario runs a captured scenario and returns what differs from the kernel's run; "" if nothing does.
 func runScenario(sc *capture.Scenario, h *capture.Header, rules interp.Rules, out interp.Outside) (diff string, res interp.Result) {
 	cfg := scenarioConfig(sc, rules)
 	cfg.Outside = out

@@ -148,7 +148,7 @@ func (m *Machine) call(o *op) error {
 
 // exit leaves a function.
 func (m *Machine) exit() error {
-	if m.irq != nil && m.mem.depth == 0 {
+	if m.pending != nil && m.mem.depth == 0 {
 		if err := m.point(true); err != nil {
 			return err
 		}

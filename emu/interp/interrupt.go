@@ -19,14 +19,14 @@ func (m *Machine) RunInterrupted(prog int, ctx Ctx, in Interrupt) (Result, error
 	if in.Prog < 0 || in.Prog >= len(m.progs) {
 		return Result{}, fmt.Errorf("interrupt by program %d: there are %d programs", in.Prog, len(m.progs))
 	}
-	m.irq, m.points = &in, 0
-	defer func() { m.irq, m.inner = nil, false }()
+	m.pending, m.points = &in, 0
+	defer func() { m.pending, m.inner = nil, false }()
 	return m.Run(prog, ctx)
 }
 
 // point is where an interrupt can come. last says that there will be no other.
 func (m *Machine) point(last bool) error {
-	in := m.irq
+	in := m.pending
 	if in == nil {
 		return nil
 	}
@@ -34,7 +34,7 @@ func (m *Machine) point(last bool) error {
 	if m.points-1 < in.Before && !last {
 		return nil
 	}
-	m.irq = nil
+	m.pending = nil
 	return m.interrupt(in.Prog)
 }
 

@@ -113,9 +113,9 @@ type Machine struct {
 	res   Result
 	ctx   Ctx
 
-	irq    *Interrupt // still to come; nil if none
-	inner  bool       // in an interrupt
-	points uint64     // calls and tail calls so far, counted while irq is set
+	pending *Interrupt // still to come; nil if none
+	inner   bool       // in an interrupt
+	points  uint64     // calls and tail calls so far, counted while pending is set
 }
 
 // New checks and decodes the programs. Its error joins all mistakes of all programs, each with

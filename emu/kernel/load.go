@@ -70,7 +70,7 @@ func (k *Kernel) loadText() error {
 				return fmt.Errorf("image %d: function %s: %w", i, fn.Name, err)
 			}
 		}
-		// struct bpf_prog, of which only bpf_func matters.
+		// struct bpf_prog, in which only bpf_func matters.
 		at := k.ProgAddr(i)
 		if err := k.Mem.MapRange(at, guest.PageSize, guest.Writable); err != nil {
 			return err

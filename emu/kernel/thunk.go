@@ -11,7 +11,7 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// thunk returns the code of a kernel thunk: ok is false if the symbol is none. It behaves as the
+// thunk returns the code of a kernel thunk: ok is false if the symbol is not a thunk. It behaves as the
 // kernel's does (arch/x86/lib/retpoline.S, 7.2) in the same number of branches.
 func thunk(name string, symbols map[string]image.Addr) (code []byte, ok bool, err error) {
 	for _, prefix := range []string{"__x86_indirect_thunk_", "__x86_indirect_jump_thunk_", "__x86_indirect_call_thunk_"} {
@@ -41,7 +41,7 @@ func thunk(name string, symbols map[string]image.Addr) (code []byte, ok bool, er
 }
 
 // bhiArgs has an entry for each number of arguments that a FineIBT preamble clears while the hash may
-// be wrong (arch/x86/lib/bhi.S). With the right hash it only returns; programs are entered behind it.
+// be wrong (arch/x86/lib/bhi.S). With the right hash it only returns; programs are entered after it.
 const (
 	bhiArgs    = "__bhi_args"
 	bhiEntry   = 32 // bytes

@@ -13,7 +13,7 @@ import (
 )
 
 // kernelFunc is a kernel function that exists to be traced (net/bpf/test_run.c). The code begins
-// behind what can be patched.
+// after what can be patched.
 type kernelFunc struct {
 	name string
 	code []byte

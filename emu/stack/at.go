@@ -122,9 +122,9 @@ type Run struct {
 
 // Moment is where to stop the machine.
 type Moment struct {
-	Event uint64 // number of the event, 0 if it is none
+	Event uint64 // number of the event, 0 if it is not one
 	Seq   uint64 // directly before the instruction with this number
-	Site  uint64 // the same as a number of a site record, 0 if it is none
+	Site  uint64 // the same as a number of a site record, 0 if it is not one
 	// Until asks to go on from there until rip has this value; 0 if not.
 	Until image.Addr
 	Name  string // for a heading: "tailcall 33"

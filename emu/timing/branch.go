@@ -9,8 +9,8 @@ type afterBranch uint8
 
 const (
 	afterOther  afterBranch = iota
-	afterLate               // the first branch behind a late target is still to come
-	afterReturn             // the first instruction behind a return is still to come
+	afterLate               // the first branch after a late target is still to come
+	afterReturn             // the first instruction after a return is still to come
 )
 
 // branch steers the predictor to the instruction that follows a branch.
@@ -59,7 +59,7 @@ func (m *Model) branch(s *site, next x86.Addr) {
 	}
 }
 
-// target delays the block behind a taken branch whose target the predictor does not hold: decoding
+// target delays the block after a taken branch whose target the predictor does not hold: decoding
 // finds it if it is direct. A target is held from the first time on, unless too many taken branches
 // share a window.
 func (m *Model) target(s *site) {

@@ -15,7 +15,7 @@ const (
 	CauseRename            // a load before it was renamed to the wrong store
 	CauseMispredict        // a branch before it went where it was not predicted to go
 	CauseReturnStack       // a return before it found the return stack empty
-	CauseFrontEnd          // fetch: bubbles behind branches, decoding
+	CauseFrontEnd          // fetch: bubbles after branches, decoding
 	CauseSerialize         // a fence, a pause or a locked instruction
 	CauseWindow            // reorder buffer, scheduler, load or store buffer full
 	numCauses

@@ -122,7 +122,7 @@ type Memory struct {
 	// LoadsPassLocks: loads do not wait for older locked instructions.
 	LoadsPassLocks bool `core:"loads_pass_locks"`
 	// RenameMiss is the time from the end of a load that was renamed to the wrong store, because it
-	// was right to do so the last time, to the first execution behind it.
+	// was right to do so the last time, to the first execution after it.
 	RenameMiss     Cycle `core:"rename_miss,optional"`
 	Forward        Cycle `core:"forward,optional"`         // covered, but not renamed
 	ForwardAddress Cycle `core:"forward_address,optional"` // the same, from the execution of the store's address
@@ -143,19 +143,19 @@ type Branches struct {
 	// right path; MispredictReturn the same for a return.
 	Mispredict       Cycle `core:"mispredict,optional"`
 	MispredictReturn Cycle `core:"mispredict_return,optional"`
-	Restart          Cycle `core:"restart,optional"`  // from the retirement of a wrongly predicted branch to the first issue behind it
+	Restart          Cycle `core:"restart,optional"`  // from the retirement of a wrongly predicted branch to the first issue after it
 	Override         Cycle `core:"override,optional"` // bubble when history overrules the simple predictor
 	// JumpPair: a direct jump and a taken conditional one in the line that it goes to are predicted
 	// in one cycle.
 	JumpPair      bool  `core:"jump_pair,optional"`
-	IndirectJump  Cycle `core:"indirect_jump,optional"`  // bubble behind an indirect jump
+	IndirectJump  Cycle `core:"indirect_jump,optional"`  // bubble after an indirect jump
 	IndirectMoved Cycle `core:"indirect_moved,optional"` // more when it goes elsewhere than last time
-	Call          Cycle `core:"call,optional"`           // bubble behind a call
-	Return        Cycle `core:"return,optional"`         // bubble behind a return
-	// AfterLate is the bubble of the first branch behind a branch whose target came late: an
+	Call          Cycle `core:"call,optional"`           // bubble after a call
+	Return        Cycle `core:"return,optional"`         // bubble after a return
+	// AfterLate is the bubble of the first branch after a branch whose target came late: an
 	// indirect jump, or a return that goes elsewhere than last time.
 	AfterLate Cycle `core:"after_late,optional,min=0"`
-	// ReturnToBranch is the bubble of a call or jump that is the first instruction behind a return;
+	// ReturnToBranch is the bubble of a call or jump that is the first instruction after a return;
 	// ReturnToReturn that of a return, which grows with the number of them in a row up to this.
 	ReturnToBranch Cycle `core:"return_to_branch,optional"`
 	ReturnToReturn Cycle `core:"return_to_return,optional"`
@@ -178,7 +178,7 @@ type Special struct {
 	Ports   string  `core:"ports,optional"`   // "": as in the row
 	Latency Cycle   `core:"latency,optional"` // 0: as in the row
 	TP      float64 `core:"tp,optional"`      // 0: as in the row
-	// Block is how long issue stops behind the instruction (lfence, pause).
+	// Block is how long issue stops after the instruction (lfence, pause).
 	Block  Cycle  `core:"block,optional"`
 	Source string `core:"source"`
 }

@@ -24,7 +24,7 @@ var formClasses = []string{
 // table reads the table of forms, a block of text with one row in each line.
 func (r *coreReader) table(n ast.Node) {
 	if _, ok := n.(*ast.LiteralNode); !ok || r.block == "" {
-		r.failf(placeOf(n), "forms: expected a line \"forms: |\" and a block of indented rows behind it, found %.40q", n.GetToken().Value)
+		r.failf(placeOf(n), "forms: expected a line \"forms: |\" and a block of indented rows after it, found %.40q", n.GetToken().Value)
 		return
 	}
 	line := r.tableAt - 1

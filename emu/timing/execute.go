@@ -164,7 +164,7 @@ func (m *Model) hold(in *insn, ready Cycle) {
 	m.fuse.head, m.fuse.from = in, max(ready, m.rename.cycle+m.core.Back.ToDispatch)
 }
 
-// leaveRSP is the latency of leave from rbp to rsp: the move and the addition behind it.
+// leaveRSP is the latency of leave from rbp to rsp: the move and the addition after it.
 const leaveRSP = 2
 
 // leave is mov rsp,rbp and pop rbp.

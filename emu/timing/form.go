@@ -87,7 +87,7 @@ var fuseName = [16]string{
 	x86.CondO: "o", x86.CondNO: "no", x86.CondS: "s", x86.CondNS: "ns", x86.CondP: "p", x86.CondNP: "np",
 }
 
-// fusesWith reports whether a jcc on c directly behind the form becomes one micro-operation with it.
+// fusesWith reports whether a jcc on c directly after the form becomes one micro-operation with it.
 func (f *form) fusesWith(c x86.Cond) bool {
 	if f.fuses == "" || c > x86.CondG {
 		return false

@@ -65,7 +65,7 @@ func run(column, core string, tables []string) error {
 	}
 	at := bytes.Index(text, []byte(head))
 	if at < 0 {
-		return fmt.Errorf("%s: no line %q to write the table behind", core, strings.TrimSpace(head))
+		return fmt.Errorf("%s: no line %q to write the table after", core, strings.TrimSpace(head))
 	}
 	rows := [][]string{{"# id", "class", "slots", "ports", "tp", "lat", "latmin", "addr", "fuses", "source"}}
 	for _, name := range tables {

@@ -102,7 +102,7 @@ func (m *Model) misled(s *site, ea x86.Addr, from source, st *store, mayRename b
 	return !m.learned.know(s)
 }
 
-// renameMiss restarts behind a load that was renamed to the wrong data and is complete at end.
+// renameMiss restarts after a load that was renamed to the wrong data and is complete at end.
 func (m *Model) renameMiss(wrong bool, end Cycle) {
 	if wrong {
 		m.now.branchEnd = end

@@ -80,7 +80,7 @@ type site struct {
 	fall, taken *site
 	win         *window
 	half        uint8 // of the window
-	fused       bool  // with the conditional jump behind it
+	fused       bool  // with the conditional jump after it
 	seen        bool
 	dropped     bool // the code was changed
 	counted     bool // as a taken branch of its window
@@ -199,7 +199,7 @@ func (m *Model) follow(s *site, next x86.Addr) error {
 	return nil
 }
 
-// Run executes a stream; the successor of the last instruction counts as the one behind it.
+// Run executes a stream; the successor of the last instruction counts as the one after it.
 func (m *Model) Run(stream []record.Retired) error {
 	for n := range stream {
 		next := x86.Addr(0)
@@ -233,10 +233,10 @@ func (m *Model) site(a x86.Addr) (*site, error) {
 	s.win.half[s.half] += int(in.slots)
 	m.sites[a] = s
 	if in.form.fuses != "" && in.kind != kindZero {
-		behind := a + x86.Addr(in.inst.Len)
-		j, err := m.insn(behind)
+		after := a + x86.Addr(in.inst.Len)
+		j, err := m.insn(after)
 		// A pair whose second half starts a new 64-byte line is not fused.
-		s.fused = err == nil && j.inst.Branch == x86.BranchCond && in.form.fusesWith(j.tableCond) && behind&63 != 0
+		s.fused = err == nil && j.inst.Branch == x86.BranchCond && in.form.fusesWith(j.tableCond) && after&63 != 0
 	}
 	return s, nil
 }

@@ -14,7 +14,7 @@ type front struct {
 	nbr        int   // branches that it predicted in this cycle
 	after      afterBranch
 	redirected Cause    // why the present block was named late; CauseFrontEnd if it was not redirected
-	returns    Cycle    // directly behind each other, up to now
+	returns    Cycle    // directly after each other, up to now
 	jumpTo     x86.Addr // where the last branch went if it was a direct jump without a bubble, else 0
 	ntaken     int      // taken branches that were named in this cycle
 	moved      bool     // the last return went elsewhere than before
@@ -26,7 +26,7 @@ type front struct {
 	entry   int     // micro-operations taken from it
 	entries int     // read in this cycle
 	fresh   bool    // a block begins
-	why     Cause   // of the last redirection, for the first group behind it; else CauseFrontEnd
+	why     Cause   // of the last redirection, for the first group after it; else CauseFrontEnd
 	decode  bool    // the last instruction came from the decoders
 	bytes   int     // that the decoders may still take in this cycle
 
@@ -128,7 +128,7 @@ func (f *front) newGroup(delay Cycle) {
 	f.why = CauseFrontEnd
 }
 
-// predict takes the predictor's slot of a branch; bubble is what delays the block behind it.
+// predict takes the predictor's slot of a branch; bubble is what delays the block after it.
 func (f *front) predict(taken bool, bubble Cycle) {
 	if f.nbr == f.core.BranchesPerCycle {
 		f.bp++

@@ -69,7 +69,7 @@ const (
 	OpInsn   Op = 1 << iota // an instruction begins here
 	OpStore                 // it writes its memory operand, which is not per-CPU: only the kernel's own accounting is
 	OpPush                  // it pushes: push and call
-	OpScheme                // it belongs to the tail-call design, not to an instruction of the program
+	OpDesign                // it belongs to the tail-call design, not to an instruction of the program
 	OpLoad                  // it reads memory
 	OpReach                 // it reads, for the design, through a register that can point anywhere
 	OpBelow                 // it writes below rsp
@@ -314,8 +314,8 @@ func (f *Fn) opOf(in *x86.Inst, off image.CodeOff) Op {
 		op |= OpStore
 		size = Op(in.Mem.Size)
 	}
-	if f.isScheme(off) || in.Branch == x86.BranchCall {
-		op |= OpScheme
+	if f.isDesign(off) || in.Branch == x86.BranchCall {
+		op |= OpDesign
 		if in.Load && op&OpLoad != 0 && in.Mem.Base != x86.RBP && in.Mem.Base != x86.RSP {
 			op |= OpReach
 		}
@@ -323,10 +323,10 @@ func (f *Fn) opOf(in *x86.Inst, off image.CodeOff) Op {
 	return op | size<<opSizeShift
 }
 
-// isScheme reports whether the code at off belongs to the tail-call design: the prologue, or the
-// sequence of a tail call, or what it stores behind a call. The epilogue and the reload before a call
+// isDesign reports whether the code at off belongs to the tail-call design: the prologue, or the
+// sequence of a tail call, or what it stores after a call. The epilogue and the reload before a call
 // store nothing.
-func (f *Fn) isScheme(off image.CodeOff) bool {
+func (f *Fn) isDesign(off image.CodeOff) bool {
 	body := f.Frame.Body
 	if len(f.InsnOff) > 0 {
 		body = max(body, f.InsnOff[0])

@@ -93,7 +93,7 @@ type Event struct {
 	FellThrough bool
 
 	// Target is the function called, tail-called or returned to, nil outside the images. TargetAddr
-	// is the address: 0 for a tail call of which only sites are known.
+	// is the address: 0 for a tail call whose sites alone are known.
 	Target     *Fn
 	TargetAddr image.Addr
 	// Name is the helper's name, the outside caller or what a poke does.

@@ -61,7 +61,7 @@ func (r *Recorder) unhook() {
 }
 
 // invokes reports whether a call of a trampoline begins an invocation of its own: that of a tracing
-// program, and not that of the traced function, which is called behind its entry.
+// program, and not that of the traced function, which is called after its entry.
 func invokes(f *Fn, site *image.CallSite, target *Fn) bool {
 	return f.Trampoline && target.Index == 0 && site.Target == target.Addr+image.Addr(target.Entry)
 }

@@ -91,7 +91,7 @@ func (l *levels) step(f *Fn, in *x86.Inst, off image.CodeOff, op Op) Op {
 	return op
 }
 
-// bodyStart is the offset of the first instruction behind the prologue.
+// bodyStart is the offset of the first instruction after the prologue.
 func (f *Fn) bodyStart() image.CodeOff {
 	if len(f.InsnOff) > 0 {
 		return max(f.Frame.Body, f.InsnOff[0])
@@ -167,7 +167,7 @@ func add(level int32, n int64) int32 {
 }
 
 // Level returns where rsp is directly before an instruction with OpReach, for a frame whose return
-// address is at top: ok is false if nobody knows. It is not meant for frames that a tail call hands
+// address is at top: ok is false if that is unknown. It is not meant for frames that a tail call hands
 // over whole.
 func (f *Fn) Level(off image.CodeOff, top image.Addr) (rsp image.Addr, ok bool) {
 	at, ok := f.level.reach[off]

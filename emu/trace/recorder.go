@@ -331,7 +331,7 @@ func (r *Recorder) find(a image.Addr) *Fn {
 	return f
 }
 
-// resolve looks at the first instruction of the images behind a jump.
+// resolve looks at the first instruction of the images after a jump.
 func (r *Recorder) resolve(f *Fn, off image.CodeOff) {
 	a := f.Addr + image.Addr(off)
 	if a == r.pendingSite.RIP {

@@ -61,7 +61,7 @@ func (i Insn) stxUse() (reads, writes uint16) {
 	return reads, 0
 }
 
-// wideReads returns the registers of which an instruction reads all 64 bits (is_reg64).
+// wideReads returns the registers that an instruction reads in full (is_reg64).
 func (i Insn) WideReads() uint16 {
 	reads, _ := i.RegUse()
 	switch c := i.Class(); c {

@@ -77,7 +77,7 @@ const (
 	JmpClear = 0xf0
 )
 
-// Opcodes and fields that only the compiler meets (include/linux/filter.h); the others are beside
+// Opcodes and fields that only the compiler meets (include/linux/filter.h); the others are next to
 // the analysis.
 const (
 	OpJA      = 0x05

@@ -178,7 +178,7 @@ type Program struct {
 	// anything and returns a number.
 	Signatures map[string]Signature
 
-	// What prog arrays tell programs apart by, beside the type; see Owners in package scenarios.
+	// What prog arrays tell programs apart by, besides the type; see Owners in package scenarios.
 	AttachType uint32 // enum bpf_attach_type the loader expects
 	AttachTo   string // the function or type that a tracing program is attached to
 	Sleepable  bool

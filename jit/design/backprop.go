@@ -18,7 +18,7 @@ import (
 //	rbp-sd-8  tail_call_cnt: pushed rax, used as the dword at rbp-sd-4
 //	          rbx, r13, r14, r15 as used                                 <- rsp
 //
-// A what-if: nobody wrote it.
+// A what-if: it was never written.
 type backprop struct{}
 
 func (backprop) Landing(t *emit.Config) image.CodeOff { return emit.WithENDBR(t, 11) }

@@ -23,7 +23,7 @@ import (
 //
 // Programs with a tail call have sd = 512, which the 548 counts on.
 //
-// Derived from the listings in the commit message, the bytes of which it gives: emit_prologue,
+// Derived from the listings in the commit message, which gives their bytes: emit_prologue,
 // emit_bpf_tail_call_indirect, emit_bpf_tail_call_direct, the exit of do_jit.
 type directPoke struct{ oneFrame }
 

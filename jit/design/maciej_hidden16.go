@@ -142,7 +142,7 @@ func (h hidden16) Frame(f *emit.Func) image.Frame {
 	case f.Sub:
 		b.Stack(f.Depth)
 	default:
-		// The program's stack covers the hidden bytes, which nobody needs here.
+		// The program's stack covers the hidden bytes, which nothing needs here.
 		b.Stack(f.Depth)
 		b.Push(image.SlotPad)
 		b.Push(image.SlotPad)

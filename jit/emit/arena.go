@@ -13,7 +13,7 @@ import (
 )
 
 // Accesses to an arena (6.9 and later): r12 holds the address at which the kernel sees the arena's
-// first byte and a pointer, of which the upper half is 0, is an offset from it. Every access may
+// first byte and a pointer whose upper half is 0 is an offset from it. Every access may
 // fault and has an entry in the exception table.
 //
 // Derived from arch/x86/net/bpf_jit_comp.c of 6.12.107 and 7.2: emit_ldx_index, emit_stx_index,

@@ -21,7 +21,7 @@ type Config struct {
 	Variant *Variant
 }
 
-// Symbols returns the kernel symbols that code can refer to, beside what helper
+// Symbols returns the kernel symbols that code can refer to, besides what helper
 // calls name: what Env.Symbol can be asked for. The order is fixed.
 func (t *Config) Symbols() []string {
 	var names []string

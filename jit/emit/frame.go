@@ -77,7 +77,7 @@ func NewReusedFrame(f *Func, top int32) *FrameBuilder {
 	return b
 }
 
-// Counter adds the slot of the count, of which programs use the upper half.
+// Counter adds the slot of the count; programs use its upper half.
 func (b *FrameBuilder) Counter() {
 	b.Push(image.SlotTailCallCnt)
 	b.Frame.Counter = image.Counter{Form: image.CounterValue, Off: b.off + 4, Size: 4}

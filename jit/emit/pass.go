@@ -142,8 +142,7 @@ type jumpPlan struct {
 	off  int32 // displacement
 }
 
-// jump decides the jump of instruction i of which before bytes (the comparison) are emitted
-// already: the labels emit_cond_jmp and emit_jmp of do_jit.
+// jump decides the jump of instruction i after its comparison, which takes before bytes: the labels emit_cond_jmp and emit_jmp of do_jit.
 func (f *Func) jump(i int, before int32) (jumpPlan, error) {
 	p := &f.plan[i]
 	var off int64

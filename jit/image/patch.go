@@ -113,7 +113,7 @@ func (p *Patch) Apply(code []byte) PokeResult {
 	return PokeChanged
 }
 
-// TextStep is one of the writes of which a change of live code consists: Bytes at Patch.Addr+Off.
+// TextStep is one of the writes that make up a change of live code: Bytes at Patch.Addr+Off.
 type TextStep struct {
 	Off   int
 	Bytes []byte

@@ -39,7 +39,7 @@ func oldSites(load, store string, landing string) string {
 		load + " 83f820 77 @ 83c001 " + store + " 0f1f440000 : 31c0 c9 c3"
 }
 
-// TestRecogniseDesigns has prologues and sites of designs of which there is no capture, written
+// TestRecogniseDesigns has prologues and sites of designs that no capture has, written
 // down from their sources. Sites are an indirect one and a direct one with an empty slot.
 func TestRecogniseDesigns(t *testing.T) {
 	saved := []x86.Reg{x86.RBX, x86.R13, x86.R14, x86.R15}

@@ -247,7 +247,7 @@ func (f *flawFinder) bump(in *x86.Inst) string {
 	v, imm := in.Imm()
 	switch {
 	case in.Mem.Size != uint16(f.s.size):
-		return fmt.Sprintf("it counts in %d bytes, of which the comparison sees %d", in.Mem.Size, f.s.size)
+		return fmt.Sprintf("it counts in %d bytes, but the comparison sees %d", in.Mem.Size, f.s.size)
 	case in.Load && in.Op == "add" && imm && v == 1, in.Load && in.Op == "inc":
 		return ""
 	case !in.Load && in.Op == "mov" && f.count && f.added == 1 && in.Reads.Has(x86.RAX):

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// object returns the compiled unit, from the folder cache if it is there; "" is none. A compiler that
+// object returns the compiled unit, from the folder cache if it is there; "" means no cache. A compiler that
 // changes its version gets objects of its own.
 func (u *unit) object(ctx context.Context, cache string) (*object, error) {
 	name := ""
@@ -56,7 +56,7 @@ func compilerID(cc string) string {
 	return strings.Join([]string{path, info.ModTime().UTC().String(), info.Mode().String()}, " ")
 }
 
-// store writes a file so that others see all of it or nothing. A cache that cannot be written is none.
+// store writes a file so that others see all of it or nothing. A cache that cannot be written is not used.
 func store(name string, b []byte) {
 	dir := filepath.Dir(name)
 	if os.MkdirAll(dir, 0o700) != nil {

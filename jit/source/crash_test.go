@@ -103,7 +103,7 @@ func TestCrashes(t *testing.T) {
 		{
 			"outside its image", "memcpy(rw_image + proglen, temp, ilen);\n\tproglen += ilen;\n\taddrs[0] = proglen;",
 			"memcpy(rw_image + proglen, temp, ilen);\n\t*(rw_image ? rw_image + oldproglen + 64 : temp) = 1;\n\tproglen += ilen;\n\taddrs[0] = proglen;",
-			[]string{"the JIT writes behind the image of function 0", "do_jit"},
+			[]string{"the JIT writes past the end of the image of function 0", "do_jit"},
 		},
 		{
 			"null pointer", push, "*(volatile int *)8 = 1; " + push,

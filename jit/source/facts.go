@@ -51,7 +51,7 @@ func ParseVersion(s string) (Version, error) {
 	return v, nil
 }
 
-// ErrNoVersion says that nothing tells of which kernel a C file is.
+// ErrNoVersion says that nothing tells which kernel a C file is from.
 var ErrNoVersion = errors.New("the kernel version is unknown")
 
 // TreeVersion reads the version from the Makefile of a tree.

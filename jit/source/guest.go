@@ -150,7 +150,7 @@ func (g *guest) renew() error {
 // askOpen plus a number is the request that calls of a name make which is not defined.
 const askOpen = 1000
 
-// openAt is where a name that nobody knows is, by its number.
+// openAt is where an unknown name is, by its number.
 func openAt(i int) image.Addr { return openBase + image.Addr(i*openSpace) }
 
 // openName returns the name whose place an address is in.
@@ -241,7 +241,7 @@ func (g *guest) crash(stop Stop) error {
 	case StoppedByAccess:
 		text = fmt.Sprintf("the JIT accesses %#x, where it has nothing: in %s", uint64(stop.Addr), at)
 		if n, ok := g.buffer(stop.Addr); ok {
-			text = fmt.Sprintf("the JIT writes behind the image of function %d: in %s", n, at)
+			text = fmt.Sprintf("the JIT writes past the end of the image of function %d: in %s", n, at)
 		}
 	default:
 		text = fmt.Sprintf("the JIT ends in an exception of the processor: in %s %s", at, stop.Text)
@@ -249,7 +249,7 @@ func (g *guest) crash(stop Stop) error {
 	return &CrashError{strings.TrimSpace(text), g.messages, false}
 }
 
-// buffer returns the function behind whose image buffer an address is.
+// buffer returns the function past whose image buffer an address is.
 func (g *guest) buffer(a image.Addr) (int, bool) {
 	if a < bufferBase || a >= bufferBase+maxFuncs*bufferSlot+0x1000 {
 		return 0, false

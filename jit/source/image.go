@@ -48,7 +48,7 @@ func (j *job) image(g *guest) (*image.Image, error) {
 	return img, nil
 }
 
-// describe adds what only the loader knows and checks that no address is one that nobody knows.
+// describe adds what only the loader knows and checks that no address is unknown.
 func (j *job) describe(img *image.Image, g *guest, landing image.CodeOff, private map[int]image.Addr) error {
 	for n := range img.Funcs {
 		f := &img.Funcs[n]
@@ -165,7 +165,7 @@ func insertSite(sites []image.TailCallSite, s image.TailCallSite) []image.TailCa
 	return slices.Insert(sites, at, s)
 }
 
-// refers finds names in the code that nobody could say the address of.
+// refers finds names in the code whose address is unknown.
 func (o *object) refers(f *image.FuncImage) error {
 	if !o.mayRefer(f) {
 		return nil
@@ -190,7 +190,7 @@ func (o *object) mayRefer(f *image.FuncImage) bool {
 	end := openBase + image.Addr(len(o.open)*openSpace)
 	for i := 0; i+4 <= len(f.Code); i++ {
 		v := image.Addr(int64(int32(binary.LittleEndian.Uint32(f.Code[i:]))))
-		from := f.Addr + image.Addr(i) + 4 // and up to an operand of 4 bytes behind the distance
+		from := f.Addr + image.Addr(i) + 4 // and up to an operand of 4 bytes after the distance
 		if v >= openBase && v < end || from+v+4 >= openBase && from+v < end {
 			return true
 		}

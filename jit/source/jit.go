@@ -58,8 +58,8 @@ type JIT struct {
 	all  []*guest
 }
 
-// New compiles the JIT of a tree for a target, of which everything but the code that the JIT itself emits
-// is taken: offsets in structures, mitigations, what the verifier does. The target is not changed.
+// New compiles the JIT of a tree for a target. Everything but the code that the JIT itself emits is the target's:
+// offsets in structures, mitigations, what the verifier does. The target is not changed.
 func New(ctx context.Context, tree Tree, t *jit.Target, opts Options) (*JIT, error) {
 	p, err := prepare(tree, t, opts)
 	if err != nil {
@@ -308,7 +308,7 @@ func (j *JIT) symbol(name string, e *kernels.Emission, env image.Env, tramp bool
 	return a - back, err == nil
 }
 
-// offsetSymbol is env.Symbol for a name with an offset behind "+".
+// offsetSymbol is env.Symbol for a name with an offset after "+".
 func offsetSymbol(name string, env image.Env) (image.Addr, error) {
 	base, off, _ := strings.Cut(name, "+")
 	a, err := env.Symbol(base)

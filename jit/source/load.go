@@ -14,7 +14,7 @@ import (
 	"github.com/tcsim/tcsim/jit/verify"
 )
 
-// job is a program as tcsim_load of driver.c gets it: words of 64 bits and, behind them, instructions.
+// job is a program as tcsim_load of driver.c gets it: words of 64 bits and, after them, instructions.
 type job struct {
 	v     *verify.Verified
 	t     *jit.Target

@@ -25,7 +25,7 @@ const (
 	haltAddr   image.Addr = 0xffffffff80001000 // a hlt, where calls of the object return to
 	moduleBase image.Addr = 0xffffffff80100000
 	moduleEnd  image.Addr = 0xffffffff80e00000
-	// openBase is where names are that the object leaves open and nobody knows: each has openSpace bytes.
+	// openBase is where names are that the object leaves open and that are unknown: each has openSpace bytes.
 	openBase  image.Addr = 0xffffffff80e00000
 	openSpace            = 64
 	openEnd   image.Addr = 0xffffffff81000000
@@ -39,7 +39,7 @@ const (
 	heapStep             = 4 << 20
 	heapMax              = 1 << 30
 	inputBase image.Addr = 0xffff888300000000
-	// Image buffers end where a slot ends, and behind that nothing is mapped.
+	// Image buffers end where a slot ends, and after that nothing is mapped.
 	bufferBase image.Addr = 0xffff888400000000
 	bufferSlot            = 64 << 20
 	maxFuncs              = 320 // of one program; the verifier allows 256

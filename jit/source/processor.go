@@ -27,7 +27,7 @@ type StopReason uint8
 
 // The reasons.
 const (
-	StoppedByHalt      StopReason = iota // a hlt; RIP is behind it
+	StoppedByHalt      StopReason = iota // a hlt; RIP is after it
 	StoppedByAccess                      // a page fault at Addr
 	StoppedByException                   // another exception
 	StoppedByBudget

@@ -24,7 +24,7 @@ import (
 
 // Prefix begins the names of targets whose code the JIT of a kernel's source makes: "src:TREE",
 // "src:TREE@REVISION", "src:FILE.c". Features of the kernel follow, each after a hyphen or, where the name
-// of a folder ends like one, after a plus sign; then what a URL has behind a question mark: version (of the
+// of a folder ends like one, after a plus sign; then what a URL has after a question mark: version (of the
 // kernel), base (the target that everything but code is taken from), config (a .config), extra (a C file, may be
 // repeated) and cache=no.
 const Prefix = "src"

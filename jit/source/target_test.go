@@ -212,5 +212,5 @@ func TestCache(t *testing.T) {
 	if n := len(objects()); n != 2 {
 		t.Errorf("%d objects of two files", n)
 	}
-	build(tree, filepath.Join(os.DevNull, "x")) // a cache that cannot be written is none
+	build(tree, filepath.Join(os.DevNull, "x")) // a cache that cannot be written is not used
 }

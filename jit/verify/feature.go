@@ -38,7 +38,7 @@ func markExceptions(p *bpf.Program, funcs []FuncInfo) error {
 	return nil
 }
 
-// hasPrivateStack are the program types of which functions can have a private stack: those that a
+// hasPrivateStack are the program types whose functions can have a private stack: those that a
 // program of the same kind may interrupt on the same CPU, and that the kernel keeps from doing so
 // (bpf_enable_priv_stack). The numbers without a name are tracepoint, perf event, raw tracepoint, LSM.
 var hasPrivateStack = map[bpf.ProgType]bool{bpf.Kprobe: true, bpf.Tracing: true, 5: true, 7: true, 17: true, 29: true}

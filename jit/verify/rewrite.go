@@ -94,7 +94,7 @@ type item struct {
 	seq    []bpf.Insn    // replaces the instruction if not nil
 	jumpAt int           // index in seq of a jump to the item's target, -1 without
 	at     int           // in the result: first of before
-	// callback is the slot of the function that the call at jumpAt calls; 0 is none.
+	// callback is the slot of the function that the call at jumpAt calls; 0 means none.
 	callback bpf.InsnIndex
 }
 
@@ -116,7 +116,7 @@ func (w *rewriter) bad(i bpf.InsnIndex, err error) {
 	w.errs = append(w.errs, fmt.Errorf("insn %d (%s): %w", i, bpf.TextAt(w.p.Insns, i), err))
 }
 
-// dropDead removes what the exploration did not reach, makes jumps of which one way is dead
+// dropDead removes what the exploration did not reach, makes jumps with one dead way
 // unconditional, and removes jumps that go nowhere (opt_hard_wire_dead_code_branches,
 // opt_remove_dead_code, opt_remove_nops).
 func (w *rewriter) dropDead() {

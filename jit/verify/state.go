@@ -35,7 +35,7 @@ type value struct {
 	// precise is set in checkpoints: what was found out after it depends on the number (mark_chain_precision).
 	precise bool
 	mapIdx  int32
-	// link is the same in values that were copied from each other; 0 is none. What is learnt of
+	// link is the same in values that were copied from each other; 0 means none. What is learnt of
 	// one is true of the others, which are delta higher if linked by a constant.
 	link  uint32
 	off   int64

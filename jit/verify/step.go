@@ -202,7 +202,7 @@ func (x *explorer) link(v *value) {
 	}
 }
 
-// pointerAlu is arithmetic of which at least one operand is a pointer (adjust_ptr_min_max_vals).
+// pointerAlu is arithmetic in which at least one operand is a pointer (adjust_ptr_min_max_vals).
 func (x *explorer) pointerAlu(op uint8, d, src value, wide bool) value {
 	if !wide || op != bpf.ALUAdd && op != bpf.ALUSub || d.isPointer() && src.isPointer() {
 		return unknownNumber()

@@ -14,7 +14,7 @@ import (
 // TailCallWay is the map and the key with which one or more paths reach a tail call.
 type TailCallWay struct {
 	Map int // index into Program.Maps, -1 if unknown
-	// Min and Max bound the key, of which the kernel takes 32 bits; equal for a constant.
+	// Min and Max bound the key, whose low 32 bits the kernel takes; equal for a constant.
 	Min, Max uint32
 }
 

@@ -27,7 +27,7 @@ type Inst struct {
 	Stack StackAccess
 
 	// Reads and Writes are the general purpose registers, address registers and implicit ones
-	// included. A register of which only 8 or 16 bits are written is in Reads too; the operands of
+	// included. A register whose low 8 or 16 bits alone are written is in Reads too; the operands of
 	// a zero idiom are not. cmov reads its destination.
 	Reads, Writes RegSet
 	// ReadsFlags and WritesFlags are status flags and DF; undefined ones count as written, and

@@ -100,7 +100,7 @@ func Assemble(text string, start Pos) (u *Unit, errs []Error) {
 	return u, nil
 }
 
-// stripComment removes a trailing comment. '#' starts one only at the beginning or behind a blank
+// stripComment removes a trailing comment. '#' starts one only at the beginning or after a blank
 // and not before a digit, because listings have "call bpf_tail_call#12" and "call #12".
 func stripComment(line string) string {
 	for i := range len(line) {

@@ -108,7 +108,7 @@ func without(t *testing.T, isa kernels.ISA, names []string) (out []string) {
 	return out
 }
 
-// oneFrame are the designs that have no tail calls beside calls.
+// oneFrame are the designs that have no tail calls together with calls.
 func oneFrame(m *campaign.Matrix) []string {
 	var out []string
 	for _, n := range m.Targets {

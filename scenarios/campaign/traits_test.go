@@ -58,7 +58,7 @@ func TestTraitsShown(t *testing.T) {
 		}
 		for inv, scenario := range broken {
 			if !stated[inv] {
-				t.Errorf("%s: %s breaks %s, of which its traits say nothing", name, scenario, inv)
+				t.Errorf("%s: %s breaks %s, which its traits do not mention", name, scenario, inv)
 			}
 		}
 	}

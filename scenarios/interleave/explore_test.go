@@ -162,7 +162,7 @@ func TestExploreSteps(t *testing.T) {
 	for _, x := range explored(t, b, "6.12", interleave.Options{Kinds: interleave.UpdateKinds(), Slot: "jmp_table[0]"}) {
 		got[x.Kind] = x.Steps
 	}
-	// Addresses differ from target to target; the words before and behind them do not.
+	// Addresses differ from target to target; the words before and after them do not.
 	short := func(steps []string) (out []string) {
 		for _, s := range steps {
 			what, phase, _ := strings.Cut(s, ": ")

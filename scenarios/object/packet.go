@@ -73,7 +73,7 @@ func ReadHex(text string) ([]byte, error) {
 	return p, nil
 }
 
-// lineDigits returns the digits of a line of which the first is byte at of the packet.
+// lineDigits returns the digits of a line that begins with byte at of the packet.
 func lineDigits(line string, at int) string {
 	line = strings.TrimSpace(line)
 	body, dump := line, false

@@ -19,7 +19,7 @@ import (
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
-// Bare is a captured scenario of which there is nothing but the code, and one run of it in the kernel's own test.
+// Bare is a captured scenario with nothing but the code, and one run of it in the kernel's own test.
 type Bare struct {
 	*Facts
 	// Traced says that all tracing programs are attached, see WithTracing.

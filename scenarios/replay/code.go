@@ -200,7 +200,7 @@ func (c *Facts) jiffies() (image.Addr, error) {
 	return 0, nil
 }
 
-// unmappedJiffies is the address in a program of which it is not known what its instructions became: the one
+// unmappedJiffies is the address in a program when it is unknown what its instructions became: the one
 // of a number that r0 loads and reads through, if the program calls bpf_jiffies64.
 func unmappedJiffies(p *capture.Prog) image.Addr {
 	calls := slices.ContainsFunc(p.Insns, func(in bpf.Insn) bool {

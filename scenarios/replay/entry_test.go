@@ -42,7 +42,7 @@ func TestReplayFlags(t *testing.T) {
 	replayWrong(t, src, 0, nil, "the direction flag is set")
 }
 
-// TestReplayMiddle: a call that goes behind the first instruction of a function.
+// TestReplayMiddle: a call that goes past the first instruction of a function.
 func TestReplayMiddle(t *testing.T) {
 	const name = "kernels/6.12-off.jsonl.gz"
 	src, err := capture.OpenFS(fixtures.FS, name, name)

@@ -16,7 +16,7 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// unnamed is something outside that code uses and nobody names.
+// unnamed is something outside that code uses and that has no name.
 type unnamed struct {
 	at   image.Addr
 	from []string
@@ -158,7 +158,7 @@ const (
 // unknownSize is how much memory is assumed at an address that code loads, in bytes.
 const unknownSize = 4096
 
-// memory makes maps of the other addresses that the code loads. Nobody knows what is there.
+// memory makes maps of the other addresses that the code loads. What is there is unknown.
 func (b *importer) memory() {
 	taken := func(a image.Addr) bool {
 		return slices.ContainsFunc(b.maps, func(m guest.MapSpec) bool { return m.Addr == a })

@@ -184,7 +184,7 @@ func (b *importer) array(addr image.Addr, keys []int64, all bool) {
 	a.any = a.any || !all
 }
 
-// landingOf returns the program at whose landing an address is, -1 if it is none's.
+// landingOf returns the program at whose landing an address is, -1 if it is no program's.
 func (b *importer) landingOf(a image.Addr) int {
 	for i := range b.use {
 		if l, ok := b.use[i].img.Landing(); ok && l == a {

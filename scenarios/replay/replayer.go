@@ -47,7 +47,7 @@ type Replay struct {
 	Unchecked []string
 }
 
-// begin is a replay of which nothing has happened.
+// begin is a replay in which nothing has happened.
 func (c *Facts) begin() *Replay {
 	return &Replay{Scenario: c.Scenario.Name, Design: c.Design(), Unchecked: c.Unchecked}
 }

@@ -17,10 +17,10 @@ import (
 func (t *Timeline) updated(a *scenarios.Action) (*Update, error) {
 	s := t.s
 	err := t.holds.act(a)
-	var busy *check.PokeError
+	var poke *check.PokeError
 	switch {
-	case errors.As(err, &busy):
-		u := Update{What: describe(s.c.Built, a), Violation: busy.Violation(s.m.Code)}
+	case errors.As(err, &poke):
+		u := Update{What: describe(s.c.Built, a), Violation: poke.Violation(s.m.Code)}
 		u.Mismatches = s.judgeUpdate(a, string(u.Violation.Invariant))
 		u.Foreseen = len(u.Mismatches) == 0
 		return &u, nil

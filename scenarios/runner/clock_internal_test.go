@@ -15,7 +15,7 @@ import (
 	"github.com/tcsim/tcsim/scenarios/measure"
 )
 
-// BenchmarkClock measures emulation and timing model together, beside the bare engine and recording
+// BenchmarkClock measures emulation and timing model together, compared with the bare engine and recording
 // alone, on the same invocation of 33 tail calls and 34 subprograms.
 func BenchmarkClock(b *testing.B) {
 	name, src, err := scenarios.Find("hierarchy")

@@ -74,7 +74,7 @@ func PlaceContext(m *Machine, t *jit.Target, p bpf.ProgType, packet []byte, give
 		}
 	}
 	from := 0
-	if p.SKB() && !p.LinkLayer() { // sees the packet behind its Ethernet header
+	if p.SKB() && !p.LinkLayer() { // sees the packet after its Ethernet header
 		from = min(ethHeader, len(packet))
 	}
 	if err := m.SetPacket(packet, from, p == bpf.XDP); err != nil {

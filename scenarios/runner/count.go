@@ -49,7 +49,7 @@ func (c *Counted) OK() bool {
 }
 
 // Count plays the scenario up to run number n, from 1, and counts what that run does, without
-// checking invariants. It answers for runs that nobody could wait for. An error wraps
+// checking invariants. It answers for runs that are too long to wait for. An error wraps
 // count.ErrUndecided where the method finds no answer.
 func (s *Session) Count(ctx context.Context, n int, o measure.CountOptions) (*Counted, error) {
 	c, err := s.count(ctx, n, o)

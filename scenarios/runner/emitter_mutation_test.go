@@ -194,7 +194,7 @@ func emitterMutations() []emitterMutation {
 		{target: "6.12", what: eachSite(func(s *image.TailCallSite) { s.Key++ }), name: "site registered for the next key"},
 		{target: "6.12", what: eachSite(func(s *image.TailCallSite) { s.Bypass = s.Jump }), name: "bypass registered where the jump is"},
 		{target: "6.12", what: landing(-4), name: "direct jump lands before the frame is made"},
-		{target: "6.1", what: landing(1), name: "direct jump lands behind the push of the counter"},
+		{target: "6.1", what: landing(1), name: "direct jump lands after the push of the counter"},
 		{target: "direct-poke", what: landing(-2), name: "direct jump lands before the counter is pushed"},
 	}
 }

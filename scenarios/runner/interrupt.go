@@ -87,7 +87,7 @@ func (m *Machine) drive(ctx context.Context, r emu.Run, fresh bool) (emu.Result,
 		if err != nil {
 			return res, err
 		}
-		m.feed.chk.AllowScheme(check.Range{Lo: counter.Addr, End: counter.Addr + image.Addr(counter.Size), Name: "tail_call_cnt"})
+		m.feed.chk.AllowDesign(check.Range{Lo: counter.Addr, End: counter.Addr + image.Addr(counter.Size), Name: "tail_call_cnt"})
 	}
 	return step(r)
 }

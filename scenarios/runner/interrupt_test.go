@@ -105,7 +105,7 @@ func TestInterruptEvents(t *testing.T) {
 		}
 	}
 	if got := strings.Join(kinds, " "); got != "entry tailcall return tailcall" {
-		t.Errorf("events of the interrupt and behind it: %s", got)
+		t.Errorf("events of the interrupt and after it: %s", got)
 	}
 	if r.Counts.Taken != 33 || r.Counts.InnerTaken != 1 {
 		t.Errorf("%d tail calls and %d in the interrupt", r.Counts.Taken, r.Counts.InnerTaken)

@@ -15,7 +15,7 @@ import (
 
 // TestOneFrameDesigns plays scenarios of the library on the designs before 5.10, also with the
 // retpoline inline: it is refused as unsupported exactly where the kernels of that time have no
-// bpf-to-bpf calls or do not allow tail calls beside them, else it gives what its file says.
+// bpf-to-bpf calls or do not allow tail calls together with them, else it gives what its file says.
 func TestOneFrameDesigns(t *testing.T) {
 	mixed := map[string]bool{
 		"bpf2bpf_1": true, "bpf2bpf_6": true, "hierarchy": true, "refused_keeps_state": true, "verifier_tailcall_jit": true,

@@ -16,7 +16,7 @@ type Slot struct {
 	Key uint32
 }
 
-// holdings are what a kernel holds of a loaded scenario, beside the code in the machine: the programs
+// holdings are what a kernel holds of a loaded scenario, besides the code in the machine: the programs
 // that are loaded, what prog arrays lead to, and which functions are replaced. Its methods do what the
 // kernel does when one of these changes.
 type holdings struct {

@@ -16,7 +16,7 @@ func pokeVariants() []variantMutation {
 			variantMutation{target: target, poke: inserting(swapped), name: "bypass opened before there is a jump"},
 			variantMutation{target: target, poke: deleting(swapped), name: "jump removed before the bypass is closed"},
 			variantMutation{target: target, poke: deleting(leavingOut(isWait)), name: "no wait between the pokes of a deletion"},
-			variantMutation{target: target, poke: deleting(waitLast), name: "wait behind the pokes of a deletion"},
+			variantMutation{target: target, poke: deleting(waitLast), name: "wait after the pokes of a deletion"},
 		)
 	}
 	return append(rows, []variantMutation{
@@ -27,7 +27,7 @@ func pokeVariants() []variantMutation {
 		{target: "6.12", poke: replacing(leavingOut(isPart(image.PartJump))), name: "jump stays when the program is replaced"},
 		{target: "6.12", poke: replacing(expects), name: "a nop expected where the old program's jump is"},
 		{target: "6.12", poke: leads(-4), name: "jump leads an instruction too far up"},
-		{target: "6.12", poke: leads(4), name: "jump leads behind endbr64"},
+		{target: "6.12", poke: leads(4), name: "jump leads past endbr64"},
 		{target: "6.1", poke: leads(1), name: "jump leads one byte too far down"},
 		{target: "direct-poke", poke: leads(-25), name: "jump leads to the entry"},
 		{target: "direct-poke", poke: deleting(leavingOut(isPart(image.PartJump))), name: "jump not removed by a deletion"},
@@ -78,7 +78,7 @@ func swapped(steps []image.Patch) []image.Patch {
 	return steps
 }
 
-// waitLast puts the wait behind everything else.
+// waitLast puts the wait after everything else.
 func waitLast(steps []image.Patch) []image.Patch {
 	last := len(steps) - 1
 	steps[last-1], steps[last] = steps[last], steps[last-1]

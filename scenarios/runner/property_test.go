@@ -30,7 +30,7 @@ var (
 	byValue = campaign.TargetsNamed([]string{campaign.ByValueTargets})
 )
 
-// randomGraphs draws graphs. rapid prefers small numbers, of which few graphs are made: they are spread,
+// randomGraphs draws graphs. rapid prefers small numbers, which make few graphs: they are spread,
 // and 0, the simplest choice, stays 0, so that what rapid makes small is a small graph.
 func randomGraphs(t *rapid.T) *graph.Graph {
 	choices := rapid.SliceOfN(rapid.Uint32(), 60, 400).Draw(t, "choices")

@@ -58,7 +58,7 @@ func alike(d design.ID) (n int) {
 	return n
 }
 
-// recognised is the design of an img of which nothing but code and addresses is told.
+// recognised is the design of an image whose code and addresses alone are told.
 func recognised(t *testing.T, img *image.Image) recognise.Design {
 	t.Helper()
 	var funcs []image.FuncImage

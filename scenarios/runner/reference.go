@@ -24,7 +24,7 @@ import (
 // default budget needs so many BPF instructions.
 const referenceInsns = 1 << 24
 
-// reference goes through a scenario in the reference interpreter of BPF, beside the machine. It has
+// reference goes through a scenario in the reference interpreter of BPF, alongside the machine. It has
 // one counter per invocation whatever the design does, because that is what the limit means.
 type reference struct {
 	m       *interp.Machine

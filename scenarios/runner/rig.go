@@ -109,7 +109,7 @@ func (r *Rig) Load(s guest.Setup, opt Options, limit uint32) (*Machine, error) {
 	}
 	m.feed.chk = check.New(code, keep, check.Config{
 		Limit: limit, StackBudget: opt.StackSize, StackTop: guest.StackTop, Writable: m.writable(),
-		SchemeWritable: m.counters(),
+		DesignWritable: m.counters(),
 		Junk:           guest.Junk(),
 	})
 	r.last = m

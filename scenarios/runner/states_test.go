@@ -56,7 +56,7 @@ func TestStates(t *testing.T) {
 		{"stack after a refused tail call", `tail_call: "jmp_table[0]"`, "34120000", "35120000", "fp-8 of entry is 0x35 after a tail call"},
 		{"register after a refused tail call", `tail_call: "jmp_table[0]"`, "45230000", "46230000", "r13 (R7) is 0x2346 in entry after a tail call"},
 		{"register at a call of a helper", "helper: ktime_get_ns", "45230000", "46230000", "r13 (R7) is 0x2346 in entry at a call of bpf_ktime_get_ns; BPF has 0x2345"},
-		{"return value beside a clock", "call: sub", "b807000000", "b808000000", "returned 8; BPF returns 7"},
+		{"return value next to a clock", "call: sub", "b807000000", "b808000000", "returned 8; BPF returns 7"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			text := strings.Replace(stateScenario, "STEP", "{"+tc.step+"}", 1)

@@ -111,7 +111,7 @@ func (c *Compiled) Attaches() bool {
 	return false
 }
 
-// betweenHooks reports whether a return is none that BPF knows: into a trampoline, or from one into the
+// betweenHooks reports whether a return is not one that BPF knows: into a trampoline, or from one into the
 // prologue of the function that it traces.
 func betweenHooks(e *trace.Event) bool {
 	return e.Target.Trampoline || e.Fn.Trampoline && image.CodeOff(e.TargetAddr-e.Target.Addr) < e.Target.Frame.Body

@@ -14,7 +14,7 @@ import (
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
-// traceScenario is a program of which a subprogram is traced, after one run without.
+// traceScenario is a program with a traced subprogram, after one run without.
 const traceScenario = `version: 1
 name: traced
 maps:
@@ -102,7 +102,7 @@ func TestAttach(t *testing.T) {
 	}
 }
 
-// TestAttachUnsupported expects a design whose trampolines nobody knows to be refused.
+// TestAttachUnsupported expects a design whose trampolines are unknown to be refused.
 func TestAttachUnsupported(t *testing.T) {
 	for _, target := range []string{"fp53", "hier-runctx"} {
 		if _, err := openTraced(t, "fentry", target); !errors.Is(err, kernels.ErrUnsupported) {

@@ -24,7 +24,7 @@ import (
 //
 // old are the beginnings of successive instructions, as they are printed, with "; " between them. new is
 // what is emitted instead: numbers are these instructions, from 1, and anything longer is a new one in hex.
-// 48:1 is instruction 1 behind a prefix, <1 is without its first byte, 1/77 with another first byte,
+// 48:1 is instruction 1 after a prefix, <1 is without its first byte, 1/77 with another first byte,
 // 1$28 with another end, 1+8 with 8 added to the number in its last four bytes.
 type variantMutation struct {
 	target   string

@@ -113,7 +113,7 @@ func exploreNotes(t *Table, x *interleave.Explored) {
 	}
 }
 
-// printFailure shows the shortest failing schedule of an update; on says of which target, if there are several.
+// printFailure shows the shortest failing schedule of an update; on names the target, if there are several.
 func printFailure(w io.Writer, x *interleave.Explored, on string) {
 	f := x.Failure
 	title := fmt.Sprintf("Shortest failing schedule of %s%s (run %d, %s; %d instructions; %v schedules of its class fail alike)",

@@ -16,7 +16,7 @@ type CoreCosts struct {
 	Costs []campaign.Costs `json:"costs"`
 }
 
-// orderMargin is how much dearer, as a part, a design must be on each of two cores for their order to
+// orderMargin is how much more expensive, as a part, a design must be on each of two cores for their order to
 // count as different.
 const orderMargin = 0.05
 
@@ -39,7 +39,7 @@ func OrderDepends(all []CoreCosts) []string {
 						continue
 					}
 					if a.Cycles*(1+orderMargin) < b.Cycles && q.Cycles*(1+orderMargin) < p.Cycles {
-						out = append(out, fmt.Sprintf("%s tail calls: %s is cheaper than %s on %s (%.1f and %.1f cycles), dearer on %s (%.1f and %.1f)",
+						out = append(out, fmt.Sprintf("%s tail calls: %s is cheaper than %s on %s (%.1f and %.1f cycles), more expensive on %s (%.1f and %.1f)",
 							kind.name, all[0].Costs[i].Target, all[0].Costs[j].Target, all[0].Core, a.Cycles, b.Cycles, all[n].Core, p.Cycles, q.Cycles))
 					}
 				}
@@ -57,7 +57,7 @@ type MatrixResult struct {
 	Costs       []campaign.Costs `json:"costs"`
 	// OtherCores are the costs on the other cores that were asked for.
 	OtherCores []CoreCosts `json:"other_cores,omitempty"`
-	// OrderDependsOnCore names the designs of which one is cheaper on one core and dearer on another.
+	// OrderDependsOnCore names pairs of designs that are cheaper on one core and more expensive on another.
 	OrderDependsOnCore []string    `json:"order_depends_on_core,omitempty"`
 	Results            []MatrixRow `json:"results"`
 	Scenarios          []string    `json:"scenarios"`

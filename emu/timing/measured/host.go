@@ -10,7 +10,7 @@ import (
 )
 
 // HostRep is one repetition of a sequence on real hardware, in ticks of the time stamp counter:
-// HostChain dependent register adds and a block of nops before and behind it, a part of the trips
+// HostChain dependent register adds and a block of nops before and after it, a part of the trips
 // (HostPart) and all of them.
 type HostRep struct {
 	Chain, Nops [2]uint64

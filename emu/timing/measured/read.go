@@ -94,7 +94,7 @@ func (m *measuredReader) file() (f measuredFile, ok bool) {
 	}
 	end := d.InputOffset()
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		m.bad(int(end), "data behind the object")
+		m.bad(int(end), "data after the object")
 		return f, false
 	}
 	top := m.object(0, int(end))
@@ -113,7 +113,7 @@ func (m *measuredReader) file() (f measuredFile, ok bool) {
 	return header.measuredFile, len(m.errs) == before || len(m.elements) != 0
 }
 
-// object finds the fields of the object that starts at or behind an offset.
+// object finds the fields of the object that starts at or after an offset.
 func (m *measuredReader) object(from, to int) element {
 	d := json.NewDecoder(bytes.NewReader(m.raw[from:to]))
 	e := element{fields: map[string]int{}}

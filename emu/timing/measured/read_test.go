@@ -66,7 +66,7 @@ func TestReadErrors(t *testing.T) {
 		{"unknown field", change(`"kind"`, `"knid"`), []string{`m.json:`, `unknown field "knid"`}},
 		{"wrong type", change(`"trips": 10`, `"trips": "x"`), []string{"m.json:2:", "trips"}},
 		{"nothing", `{"core": "c"}`, []string{"no sequences"}},
-		{"trailing data", sequenceJSON + "x", []string{"data behind the object"}},
+		{"trailing data", sequenceJSON + "x", []string{"data after the object"}},
 		{"several mistakes", change(`"4801d849ffcc75f8c3"`, `"48 "`, `"rax"`, `"eax"`, `"0x20000008"`, `"0x10"`, `"p10": 1`, `"p10": 3`, `"copies": 1`, `"copies": 0`),
 			[]string{`m.json:1:66: sequence 0 ("a"): code:`, `m.json:3:9: sequence 0 ("a"): reg "eax"`, "m.json:3:32: sequence 0 (\"a\"): mem 0: address 0x10", "cycles:", "m.json:2:10: sequence 0 (\"a\"): copies 0"}},
 		{"several sequences", strings.Replace(change(`"copies": 1`, `"copies": 0`), "}}]}", "}},\n{\"name\": \"b\", \"trips\": 1},\n7]}", 1),

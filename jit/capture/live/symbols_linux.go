@@ -22,7 +22,7 @@ type symbolTable struct {
 	names map[image.Addr][]string // in the order of the file
 }
 
-// inside are the variables of which the JIT uses what is inside (call depth tracking until 6.14).
+// inside are the variables inside which the JIT uses something (call depth tracking until 6.14).
 var inside = []string{"const_pcpu_hot", "pcpu_hot"}
 
 // insideSize bounds the offset in such a variable: it is one cache line.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The callers of the JIT: what loads programs, what changes prog arrays, what attaches tracing programs.
- * This is compiled in one unit with the user's bpf_jit_comp.c, behind it and runtime.c. Requests come as
+ * This is compiled in one unit with the user's bpf_jit_comp.c, after it and runtime.c. Requests come as
  * structures of 64-bit words (load.go, pokes.go, tramp.go); the entry points are tcsim_load, tcsim_update,
  * tcsim_fixup, tcsim_trace and tcsim_landing.
  */
@@ -35,7 +35,7 @@ void bpf_prog_fill_jited_linfo(struct bpf_prog *p, const u32 *ends)
 }
 
 /*
- * Until 4.20 the JIT tells nobody where the code of instructions ends: it is in the array that has a number
+ * Until 4.20 the JIT does not tell where the code of instructions ends: it is in the array that has a number
  * for each, when that is freed.
  */
 void tcsim_free(const void *p)
@@ -224,7 +224,7 @@ u64 tcsim_load(struct tcsim_job *job)
 	return 0;
 }
 
-/* tcsim_landing is how far behind bpf_func the JIT says a tail call enters, -1 if it does not say. */
+/* tcsim_landing is how far after bpf_func the JIT says a tail call enters, -1 if it does not say. */
 u64 tcsim_landing(void)
 {
 #if defined(X86_TAIL_CALL_OFFSET)
@@ -240,7 +240,7 @@ u64 tcsim_landing(void)
 struct tcsim_site {
 	u64 target, bypass, out; /* a JIT with one place (until 5.9) has it in target */
 	u64 old, new;            /* landings of the programs in the slot, 0 for none */
-	u64 adj;                 /* what the JIT said: how far behind bpf_func the site enters */
+	u64 adj;                 /* what the JIT said: how far after bpf_func the site enters */
 };
 
 #if TCSIM_HAVE_POKES

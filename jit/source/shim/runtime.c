@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The functions and variables of the kernel that its JIT uses. This is compiled in one unit with the user's
- * bpf_jit_comp.c, behind it. What only the outside knows is asked for by tcsim_call, which halts the
+ * bpf_jit_comp.c, after it. What only the outside knows is asked for by tcsim_call, which halts the
  * processor: guest.go answers.
  */
 
@@ -70,7 +70,7 @@ void *memset(void *to, int c, size_t n)
 }
 
 /*
- * While a plan is made, nobody says what the code at a site is at that moment: the first comparison at a
+ * While a plan is made, nothing says what the code at a site is at that moment: the first comparison at a
  * place finds what it looks for. Whoever carries the plan out compares again, with the code as it is. But
  * a JIT that looks whether what it is about to write is there already does not find it: tcsim_sites says
  * what the two places of a site should hold before and afterwards.

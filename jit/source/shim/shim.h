@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What arch/x86/net/bpf_jit_comp.c finds behind its #include lines when tcsim compiles it: the names that
+ * What arch/x86/net/bpf_jit_comp.c finds after its #include lines when tcsim compiles it: the names that
  * it uses and nothing else. Every header that it includes is this one.
  *
- * A comment behind a declaration says since when (or until when) kernels use the name, as far as that is
+ * A comment after a declaration says since when (or until when) kernels use the name, as far as that is
  * known. What differs between kernels and is not in the C file comes from outside as TCSIM_ and CONFIG_
  * macros, see facts.go; X86_FEATURE_ numbers are made from the names that the file mentions.
  *
@@ -178,7 +178,7 @@ void *tcsim_alloc_percpu(size_t n);
 #define DECLARE_PER_CPU(type, name) extern __typeof__(type) name
 #define DEFINE_PER_CPU(type, name) __typeof__(type) name
 
-/* locks, RCU, scheduling: one processor and nobody else */
+/* locks, RCU, scheduling: one processor and nothing else */
 struct mutex { int held; };
 #define DEFINE_MUTEX(m) struct mutex m
 #define mutex_lock(m) ((void)(m))

@@ -388,7 +388,7 @@ func divided(op uint8, lo, hi, v uint64) (rlo, rhi uint64, same bool) {
 	return 0, v - 1, false
 }
 
-// dividedSigned is divided for signed numbers of which least is the smallest.
+// dividedSigned is divided for signed numbers, the smallest of which is least.
 func dividedSigned(op uint8, lo, hi, v, least int64) (rlo, rhi int64, same bool) {
 	if op == bpf.ALUDiv {
 		if lo == least && v == -1 {
