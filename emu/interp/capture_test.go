@@ -28,7 +28,7 @@ func kernelRules(t testing.TB, h *capture.Header) interp.Rules {
 		t.Fatal(err)
 	}
 	d := target.Design.Traits()
-	return interp.Rules{BurnEmpty: d.Empty == design.EmptyCounts, PerFrame: d.Counting.PerFrame(), TraceDropsCounter: target.Emit.TrampLosesRAX}
+	return interp.Rules{BurnEmpty: d.Empty == design.EmptyCounts, PerFrame: d.Counting.PerFrame(), TraceDropsCounter: target.Emit.Tramp.LosesRAX}
 }
 
 // scenarioConfig makes the configuration for a captured scenario.
