@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-.PHONY: dist dist-check build setup-vm setup-sources demo test short check lint generate fixtures fuzz bench setup
+.PHONY: dist dist-check build setup-vm setup-sources demo test short test-cpu check lint generate fixtures fuzz bench setup
 
 build: setup
 	go build -o tcsim ./cmd/tcsim
@@ -23,11 +23,15 @@ test: setup
 short: setup
 	go test -short ./...
 
+# The processor time of the tests that "short" runs, without compiling: 90 s at most.
+test-cpu: setup
+	@.ci/test-cpu 90
+
 check: setup
 	@.ci/check
 
 lint: setup
-	gofmt -l . && go vet ./... && go tool staticcheck ./... && .ci/imports
+	gofmt -l . && go vet ./... && go tool staticcheck ./... && .ci/imports && .ci/english
 
 generate:
 	go generate ./...

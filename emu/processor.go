@@ -19,7 +19,7 @@ import (
 	"github.com/tcsim/tcsim/jit/source"
 )
 
-// Processor is an emulated processor for compiled C code of a kernel: memory at kernel addresses behind
+// Processor is an emulated processor for compiled C code of a kernel: memory at kernel addresses through
 // page tables, in which all pages may be read, written and executed, and nothing that records. It is what
 // the JIT of a kernel's source runs on. It must not be used by two goroutines at the same time, and
 // Close must be called.

@@ -22,7 +22,7 @@ func RegisterSource(prefix string, open func(rest string) (*Target, error)) {
 	sources[prefix] = open
 }
 
-// fromSource opens a registered target: ok is false for names that are none.
+// fromSource opens a registered target: ok is false for other names.
 func fromSource(name string) (t *Target, ok bool, err error) {
 	prefix, rest, found := strings.Cut(name, ":")
 	sourcesMu.Lock()

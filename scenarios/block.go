@@ -39,13 +39,13 @@ func (d *decoder) block(n ast.Node, what string) (string, Pos) {
 			return "", p
 		}
 		if strings.Contains(s, "\n") {
-			d.failf(p, "expected a block of text behind '|', found a quoted string of several lines")
+			d.failf(p, "expected a block of text after '|', found a quoted string of several lines")
 			return "", p
 		}
 		return s, p
 	}
 	if lit.Start.Type == token.FoldedType {
-		d.failf(nodePos(n), "expected a block of text behind '|', found one behind '>', which joins lines")
+		d.failf(nodePos(n), "expected a block of text after '|', found one after '>', which joins lines")
 		return "", nodePos(n)
 	}
 	// Take the lines as they stand in the file, so that columns are true.

@@ -42,7 +42,7 @@ func (p *Plan) AddKfuncs(names []string) {
 // textAlign is the distance in which the kernel places programs (BPF_PROG_CHUNK_SIZE).
 const textAlign = 64
 
-// maxHelper bounds helper numbers; the kernel has some 210.
+// maxHelper bounds helper numbers; the kernel has about 210.
 const maxHelper = 512
 
 // NewPlan places the maps of a scenario.

@@ -26,7 +26,7 @@ type PokeSite struct {
 	Enter CodeOff
 }
 
-// Target is where the site is to jump for a program whose landing is given; 0 is none.
+// Target is where the site is to jump for a program whose landing is given; 0 means none.
 func (s PokeSite) Target(landing Addr) Addr {
 	if landing == 0 {
 		return 0

@@ -264,7 +264,7 @@ func (f *Fragment) jumpsOn(i int) bool {
 }
 
 // walk reads a tail call from position i on to its jump, and returns the position after it. It reports false if
-// the code is none.
+// the code is not one.
 func (f *Fragment) walk(s *FragmentSite, i int) (end int, ok bool) {
 	s.Direct = true
 	for ; i < len(f.Insns); i++ {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// TestCompilers runs compilers that are none. Nothing is left behind, and nothing takes long.
+// TestCompilers runs programs that are not compilers. Nothing is left behind, and nothing takes long.
 func TestCompilers(t *testing.T) {
 	u := &unit{shown: "jit.c", text: []byte("int x;\n"), facts: &Facts{}}
 	old := compileTime

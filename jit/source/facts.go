@@ -71,7 +71,7 @@ func TreeVersion(t Tree) (Version, error) {
 	return v, nil
 }
 
-// define writes the fact as a macro. An option that is "n" is none.
+// define writes the fact as a macro. An option that is "n" is not defined.
 func (f *Fact) define(b *bytes.Buffer) {
 	if f.Value != "n" {
 		fmt.Fprintf(b, "#define %s %s\n", f.Name, f.Value)

@@ -77,7 +77,7 @@ type Place struct {
 	Guess bool
 }
 
-// BPF returns what the name says of a function of a BPF program: ok is false if it is none.
+// BPF returns what the name says of a function of a BPF program: ok is false if it is not one.
 func (p *Place) BPF() (s Symbol, ok bool) { return parseSymbol(p.Func) }
 
 // Symbol is the name of a function of a BPF program (bpf_get_prog_name, kernel/bpf/core.c).

@@ -24,7 +24,7 @@ const (
 	// depended need not agree.
 	enough likeness = iota
 	// within: all numbers of the new state lie in those of the old one. What comes after the old state is
-	// still being followed, so that nobody knows yet what depends on them.
+	// still being followed, so that what depends on them is unknown yet.
 	within
 	// same: they are the same numbers.
 	same

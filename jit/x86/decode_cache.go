@@ -17,7 +17,7 @@ type cacheKey struct {
 }
 
 // cacheLimit bounds the memory of a Cache: it forgets everything when it has this many
-// instructions, some 12 MB.
+// instructions, about 12 MB.
 const cacheLimit = 1 << 15
 
 // Decode does what the function Decode does.

@@ -233,7 +233,7 @@ func TestExploreBruteForce(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s/%s", row.target, row.kind), func(t *testing.T) {
 			if row.long && testing.Short() {
-				t.Skip("some 10^5 schedules")
+				t.Skip("about 10^5 schedules")
 			}
 			o := interleave.Options{Kinds: []interleave.UpdateKind{row.kind}, NoRCU: row.noRCU, Max: 1 << 20}
 			reduced := explored(t, b, row.target, o)[0]

@@ -118,7 +118,7 @@ func Find(ctx context.Context, s *runner.Session, n int, a *splat.Analysis, o me
 	return f, nil
 }
 
-// Search is Find on the first of the targets on which the scenario has the report's code. The error says why it is none
+// Search is Find on the first of the targets on which the scenario has the report's code. The error says why there is none
 // of them.
 func Search(ctx context.Context, b *scenarios.Built, targets []*jit.Target, n int, a *splat.Analysis, o measure.CountOptions, ghz float64) (*Found, error) {
 	var errs []error

@@ -16,7 +16,7 @@ import (
 )
 
 // Pace is how long a report's invocation takes if its tail calls cost what those of a scenario do: for reports that say
-// which tail call it was, of programs that nobody has.
+// which tail call it was, of programs that are not there.
 type Pace struct {
 	Core     string  `json:"core"`
 	GHz      float64 `json:"ghz"`

@@ -130,7 +130,7 @@ func TestCountTraced(t *testing.T) {
 	}
 }
 
-// TestCountHierarchyFast counts 2^34 tail calls by executing a few thousand instructions, of some 10^11.
+// TestCountHierarchyFast counts 2^34 tail calls by executing a few thousand instructions of about 10^11.
 func TestCountHierarchyFast(t *testing.T) {
 	s := openSource(t, hierarchySource(2), "6.1", 33)
 	defer s.Close()
