@@ -106,14 +106,19 @@ func (f *fuzzing) ended(workers []int) int {
 // TestFuzzWorkersEnd has workers killed, crashed and stopped from outside: each is named with its graph,
 // and the campaign comes to what it comes to undisturbed.
 func TestFuzzWorkersEnd(t *testing.T) {
-	args := []string{"--n", "1500", "--seed", "11", "--shrink", "0", "--target", "6.12,7.2,pop-nop-push"}
+	n, signals := "1500", []syscall.Signal{syscall.SIGKILL, syscall.SIGSEGV, syscall.SIGABRT, syscall.SIGSTOP}
+	hows := []string{"signal: killed", "(SIGSEGV|segmentation fault)", "(SIGABRT|aborted)", "no answer within 20s"}
+	if testing.Short() {
+		n, signals, hows = "600", signals[:2], hows[:2]
+	}
+	args := []string{"--n", n, "--seed", "11", "--shrink", "0", "--target", "6.12,7.2,pop-nop-push"}
 	code, want, _ := tcsim(t, "", append([]string{"fuzz"}, args...)...)
 	if code != exitFailed {
 		t.Fatalf("exit code %d: %s", code, want)
 	}
 	f := startFuzz(t, append(args, "--timeout", "20s")...)
 	var all []int
-	for _, s := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSEGV, syscall.SIGABRT, syscall.SIGSTOP} {
+	for _, s := range signals {
 		var pids []int
 		f.waitFor("a worker that nothing was done to", func() bool {
 			pids = slices.DeleteFunc(f.workers(), func(pid int) bool { return slices.Contains(all, pid) })
@@ -127,7 +132,7 @@ func TestFuzzWorkersEnd(t *testing.T) {
 	if got := f.ended(append(all, f.workers()...)); got != exitFailed || f.out.String() != want {
 		t.Errorf("exit code %d:\n%s\nwant:\n%s", got, &f.out, want)
 	}
-	for _, how := range []string{"signal: killed", "(SIGSEGV|segmentation fault)", "(SIGABRT|aborted)", "no answer within 20s"} {
+	for _, how := range hows {
 		if !regexp.MustCompile(`at graph \d+ of seed 11, .*` + how).MatchString(f.err.String()) {
 			t.Errorf("nothing is said of a worker: %s:\n%s", how, &f.err)
 		}

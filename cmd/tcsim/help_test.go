@@ -17,7 +17,7 @@ var elsewhere = []string{"tcsim vm", "tcsim capture", "tcsim cycles --measured f
 // long are commands with examples of seconds; under -short scripts run them with less to do.
 var long = []string{"worst", "matrix", "cycles"}
 
-// TestHelpExamples runs every example of every --help as it stands there.
+// TestHelpExamples runs every example of every --help as it stands there; under -short the first one of each.
 func TestHelpExamples(t *testing.T) {
 	_, root, _ := tcsim(t, "", "--help")
 	for line := range strings.Lines(root) {
@@ -40,6 +40,9 @@ func TestHelpExamples(t *testing.T) {
 		}
 		if len(examples) == 0 {
 			t.Errorf("%s --help has no example", c.Name)
+		}
+		if testing.Short() {
+			examples = examples[:min(len(examples), 1)]
 		}
 		for _, line := range examples {
 			t.Run(line, func(t *testing.T) { runExample(t, line) })

@@ -15,11 +15,15 @@ func TestEndlessInput(t *testing.T) {
 		t.Skip(err)
 	}
 	const program = "../../fixtures/objects/xdp.o"
-	for _, args := range [][]string{
+	all := [][]string{
 		{"run", zero}, {"graph", zero}, {"capture", "-o", filepath.Join(t.TempDir(), "x"), zero}, {"replay", zero}, {"import", zero},
 		{"run", program, "--packet", zero}, {"cycles", "--measured", zero}, {"vm", "--kernel", "x", "--config", zero},
 		{"vm", "--kernel", "x", "--guest", zero}, {"vm", "--kernel", zero},
-	} {
+	}
+	if testing.Short() {
+		all = all[:2]
+	}
+	for _, args := range all {
 		if code, out, errs := tcsim(t, "", args...); code != exitUsage || out != "" || errs == "" {
 			t.Errorf("%q: code %d, %q, %q", args, code, out, errs)
 		}
