@@ -19,10 +19,13 @@ import (
 )
 
 // TestSiteFlawsOwn finds nothing wrong with the tail calls that our JIT emits for any target whose
-// design is recognised by name, so that a kernel with that design is not blamed.
+// design is recognised by name, so that a kernel with that design is not blamed. Under -short every third target.
 func TestSiteFlawsOwn(t *testing.T) {
 	looked := 0
-	for _, name := range jit.TargetNames() {
+	for n, name := range jit.TargetNames() {
+		if testing.Short() && n%3 != 0 {
+			continue
+		}
 		target, err := jit.TargetByName(name)
 		must(t, err)
 		for _, b := range library(t) {
@@ -51,7 +54,7 @@ func TestSiteFlawsOwn(t *testing.T) {
 			}
 		}
 	}
-	if looked < 100 {
+	if looked < 100 && !testing.Short() || looked < 30 {
 		t.Errorf("only %d programs were looked at", looked)
 	}
 }
