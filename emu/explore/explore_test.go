@@ -220,7 +220,7 @@ func TestReductionAgrees(t *testing.T) {
 }
 
 // TestWrongOrder has the writes of one poke in every order: in all but the right one an instruction can be met that
-// nobody wrote.
+// was never written.
 func TestWrongOrder(t *testing.T) {
 	prog := []int{opNop, opPoked, opNop, opEnd}
 	for _, tc := range []struct {

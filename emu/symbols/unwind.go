@@ -27,7 +27,7 @@ type unwinder struct {
 	reg   byte // the caller's frame begins at dist from this register
 	dist  int64
 	body  []bool // which of saved are, in the body; nil before
-	// landed says that the place where tail calls enter is behind.
+	// landed says that the place where tail calls enter has been passed.
 	landed bool
 }
 
@@ -119,7 +119,7 @@ func (u *unwinder) tell(off image.CodeOff, rsp, rbp int32) {
 	case rsp != trace.Unlevel:
 		reg, dist = dwarfRSP, 8-int64(rsp)
 	default:
-		reg, dist = u.reg, u.dist // nobody knows: as before
+		reg, dist = u.reg, u.dist // unknown: as before
 	}
 	if (reg != u.reg || dist != u.dist) && dist >= 0 {
 		u.advance(&u.at, off)

@@ -22,7 +22,7 @@ import (
 //go:embed releases.txt
 var releasesText string
 
-// releasesOf returns the releases whose C file a text is, byte by byte; nil for one that is edited or that nobody has
+// releasesOf returns the releases whose C file a text is, byte by byte; nil for one that is edited or unknown
 // looked at.
 func releasesOf(text []byte) []string {
 	sum := sha256.Sum256(text)

@@ -86,11 +86,11 @@ var runs = []struct {
 }
 
 // history steps through a run and returns the state at each place. A run that goes on after its violation is left
-// some way behind it.
+// some way after it.
 func history(t *testing.T, d *debug.Session) (states []string, rips []uint64) {
 	t.Helper()
-	const behind = 400
-	for broken := 0; broken < behind; {
+	const after = 400
+	for broken := 0; broken < after; {
 		if d.At() != uint64(len(states)) {
 			t.Fatalf("at %d, expected %d", d.At(), len(states))
 		}
