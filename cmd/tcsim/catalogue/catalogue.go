@@ -156,7 +156,7 @@ func releases() []Entry {
 		if n := r.Note(); n != "" {
 			_, text, _ = strings.Cut(n, ": ")
 		}
-		out = append(out, Entry{Name: r.Name(), About: text, Design: design.OfKernel(r.Design).String(), Evidence: t.Evidence.String()})
+		out = append(out, Entry{Name: r.Name(), About: text, Design: t.Design.String(), Evidence: t.Evidence.String()})
 	}
 	return out
 }
