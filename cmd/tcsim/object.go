@@ -15,7 +15,7 @@ import (
 func objectFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "entry", Usage: "object files: section or name of the program to run, instead of the one that no prog array holds"},
-		&cli.StringFlag{Name: "packet", Usage: "object files: a pcap or pcapng file, each packet of which is run, or one packet in hex"},
+		&cli.StringFlag{Name: "packet", Usage: "object files: a pcap or pcapng file, whose packets are run one after the other, or one packet in hex"},
 		&cli.StringFlag{Name: "ctx", Usage: "object files: the context of a program that sees no packets, in hex or a file: arguments of a traced function, registers …"},
 		fillFlag(), btfFlag(), typeFlag(), sizeFlag(), setFlag(),
 	}

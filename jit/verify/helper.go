@@ -222,7 +222,7 @@ func (x *explorer) noSuchHelper(in bpf.Insn) error {
 // NoKfunc is the number of the helper that stands for a weak kernel function that does not exist.
 const NoKfunc = 0x0bad
 
-// anyArgs are the arguments of a function of which nothing is known.
+// anyArgs are the arguments of a function that nothing is known of.
 var anyArgs = []memArg{{'r', 8}, {'r', 8}, {'r', 8}, {'r', 8}, {'r', 8}}
 
 // argument notes what a helper does to the stack through argument i, counted from 0.
