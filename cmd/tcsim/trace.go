@@ -22,8 +22,9 @@ func (e env) traceCommand() *cli.Command {
 			"A run that breaks an invariant ends there. Cycles are those of the first run after loading.\n\n" +
 			"Examples:\n   tcsim trace hierarchy --target 6.12 --first 12\n" +
 			"   tcsim trace chain33 --target 6.1 --cost --warm\n" +
-			"   tcsim trace chain33 --target 6.1 --pipeline 12+30 --warm\n\n" + exitCodesInHelp,
-		Flags: append(append(eventFlags(), objectFlags()...), targetFlag(true), limitFlag(), runFlag(), jsonFlag(), coreFlag(), svgFlag(),
+			"   tcsim trace chain33 --target 6.1 --pipeline 12+30 --warm\n" +
+			"   tcsim trace hierarchy --target 6.12 --folded -\n\n" + exitCodesInHelp,
+		Flags: append(append(append(eventFlags(), objectFlags()...), profileFlags()...), targetFlag(true), limitFlag(), runFlag(), jsonFlag(), coreFlag(), svgFlag(),
 			&cli.BoolFlag{Name: "cost", Usage: "instead, show where the cycles go: by function, BPF instruction and cause"},
 			&cli.StringFlag{Name: "pipeline", Usage: "instead, draw when instructions pass the stages of the core: EVENT or EVENT+COUNT"},
 			&cli.BoolFlag{Name: "warm", Usage: "with --cost and --pipeline: one of many runs in a row instead of the first"},
@@ -47,6 +48,8 @@ func (e env) trace(ctx context.Context, cmd *cli.Command) error {
 	}
 	defer s.Close()
 	switch {
+	case writesProfile(cmd):
+		return e.profile(ctx, cmd, s, core)
 	case cmd.Bool("cost"):
 		return e.cost(ctx, cmd, s, core)
 	case cmd.String("pipeline") != "":

@@ -37,9 +37,9 @@ type InsnCost struct {
 	Costs    timing.Costs
 }
 
-// stamps hands each instruction's stamps to visit, with its number in the stream, from 0. Warm is one of many
-// runs in a row, otherwise the first after loading.
-func (r *Invocation) stamps(core *timing.Core, warm bool, visit func(int, timing.Stamp)) error {
+// Stamps hands each instruction's stamps to visit, with its number in the stream, from 0; -1 is the call that a warm
+// run begins with. Warm is one of many runs in a row, otherwise the first after loading.
+func (r *Invocation) Stamps(core *timing.Core, warm bool, visit func(int, timing.Stamp)) error {
 	if warm {
 		w, err := r.warm(core, r.Stream, r.Entry)
 		if err != nil {
@@ -66,7 +66,7 @@ func (r *Invocation) stamps(core *timing.Core, warm bool, visit func(int, timing
 // Profile attributes the cycles of an invocation.
 func (r *Invocation) Profile(core *timing.Core, warm bool) (*Profile, error) {
 	p := &profiler{code: r.Code, funcs: map[*trace.Fn]*funcCost{}}
-	if err := r.stamps(core, warm, p.visit); err != nil {
+	if err := r.Stamps(core, warm, p.visit); err != nil {
 		return nil, err
 	}
 	return p.profile(core, warm), nil
@@ -143,7 +143,7 @@ func boolInt(b bool) int {
 // Pipeline returns the stamps of count instructions of an invocation, from number first on, from 0.
 func (r *Invocation) Pipeline(core *timing.Core, warm bool, first, count int) ([]timing.PipelineRow, error) {
 	var rows []timing.PipelineRow
-	err := r.stamps(core, warm, func(i int, st timing.Stamp) {
+	err := r.Stamps(core, warm, func(i int, st timing.Stamp) {
 		if i >= first && i < first+count {
 			rows = append(rows, timing.PipelineRow{Stamp: st, Text: r.textAt(st.RIP)})
 		}

@@ -14,9 +14,9 @@ import (
 // ErrEndless is returned where a run that ends is needed.
 var ErrEndless = errors.New("the run does not return")
 
-// invocation plays up to run number n, from 1, and returns what it recorded of it up to where it ended or
+// Invocation plays up to run number n, from 1, and returns what it recorded of it up to where it ended or
 // broke an invariant. A warm one must have ended.
-func (s *Session) invocation(ctx context.Context, n int, core *timing.Core, warm bool) (*Run, *measure.Invocation, error) {
+func (s *Session) Invocation(ctx context.Context, n int, core *timing.Core, warm bool) (*Run, *measure.Invocation, error) {
 	run, err := s.playTo(ctx, n, core)
 	if err != nil {
 		return nil, nil, err
@@ -37,7 +37,7 @@ func (s *Session) invocation(ctx context.Context, n int, core *timing.Core, warm
 // Profile attributes the cycles of run number n, from 1. Warm is one of many runs in a row, otherwise the
 // first after loading.
 func (s *Session) Profile(ctx context.Context, n int, core *timing.Core, warm bool) (*measure.Profile, error) {
-	_, inv, err := s.invocation(ctx, n, core, warm)
+	_, inv, err := s.Invocation(ctx, n, core, warm)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ func (s *Session) Profile(ctx context.Context, n int, core *timing.Core, warm bo
 
 // Pipeline returns the stamps of count instructions of run number n, from event number event on.
 func (s *Session) Pipeline(ctx context.Context, n int, core *timing.Core, warm bool, event, count int) ([]timing.PipelineRow, error) {
-	run, inv, err := s.invocation(ctx, n, core, warm)
+	run, inv, err := s.Invocation(ctx, n, core, warm)
 	if err != nil {
 		return nil, err
 	}
