@@ -22,12 +22,13 @@ func (e env) gdbCommand() *cli.Command {
 		Name:      "gdb",
 		Usage:     "debug a run with gdb or lldb, forward and back",
 		ArgsUsage: "SCENARIO|CAPTURE",
-		Description: "Serves the protocol of gdb for one run. In gdb, say\n" +
-			"   target remote | tcsim gdb hierarchy --target 6.12 --stdio\n" +
-			"and in lldb, for a server with --listen, gdb-remote PORT. monitor help lists what else can be shown. A\n" +
-			"broken invariant stops the run as a signal; reverse-stepi and reverse-continue go back. The run cannot be\n" +
-			"changed. --elf writes the code with symbols and line numbers, for the debugger and objdump -d; beside it\n" +
-			"stands the listing that the lines are of, FILE.lst. With --scenario the argument is a capture.\n\n" +
+		Description: "Serves the protocol of gdb for one run. In gdb, say\n\n" +
+			"   target remote | tcsim gdb hierarchy --target 6.12 --stdio\n\n" +
+			"and in lldb, for a server with --listen, gdb-remote PORT. monitor help lists what else can be\n" +
+			"shown. A broken invariant stops the run as a signal; reverse-stepi and reverse-continue go back.\n" +
+			"The run cannot be changed. --elf writes the code with symbols and line numbers, for debuggers and\n" +
+			"objdump -d; beside it stands the listing that the lines are of, FILE.lst. With --scenario the\n" +
+			"argument is a capture.\n\n" +
 			"Examples:\n   tcsim gdb hierarchy --target 6.12 --elf hierarchy.elf\n\n" + exitCodesInHelp,
 		Flags: append(objectFlags(), targetFlag(true), limitFlag(), runFlag(), coreFlag(),
 			&cli.StringFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "captures: which of the scenarios that the kernel ran"},
