@@ -82,6 +82,8 @@ func (f *Fact) define(b *bytes.Buffer) {
 type Facts struct {
 	Version Version
 	List    []Fact
+	// unusual says that a header has another number than what is known of the version.
+	unusual bool
 }
 
 // Get returns the value of a fact, "" if there is none of the name.

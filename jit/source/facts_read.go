@@ -91,6 +91,7 @@ func (f *Facts) fromHeaders(tree Tree, t *jit.Target) {
 			value, from = h.without(f.Version, t), "what tcsim knows of "+f.Version.String()
 		} else {
 			from = tree.Shown(h.file) + ":" + from
+			f.unusual = f.unusual || value != h.without(f.Version, t)
 		}
 		f.add(h.name, value, from)
 	}

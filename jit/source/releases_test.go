@@ -85,4 +85,11 @@ func TestUnedited(t *testing.T) {
 	if j := edited.Emitter.(*source.JIT); len(j.Releases()) > 0 || j.Compared() {
 		t.Errorf("an edited file is taken for %q", j.Releases())
 	}
+	edited, err = opened(t, "6.12", "", map[string][2]string{"include/linux/bpf.h": {"MAX_TAIL_CALL_CNT 33", "MAX_TAIL_CALL_CNT 34"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if edited.Emitter.(*source.JIT).Compared() {
+		t.Error("an edited header makes a mistake of tcsim")
+	}
 }

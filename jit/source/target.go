@@ -233,7 +233,7 @@ func (o *Opener) Open(name string) (*jit.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	if is := captured(j.releases, &registry); is != "" && len(opts.Extra) == 0 && c == nil {
+	if is := captured(j.releases, &registry); is != "" && len(opts.Extra) == 0 && c == nil && !j.facts.unusual {
 		j.twin = &twin{release: is, target: &registry}
 	}
 	t.Emitter = j
