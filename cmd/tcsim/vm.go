@@ -18,12 +18,9 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/capture/vm"
 	"github.com/tcsim/tcsim/scenarios"
-	"github.com/tcsim/tcsim/scenarios/replay"
-	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
 func (e env) vmCommand() *cli.Command {
@@ -39,14 +36,15 @@ func (e env) vmCommand() *cli.Command {
 			"   tcsim vm --kernel /boot/vmlinuz-6.1.0-40-cloud-amd64 --append spectre_v2=retpoline hierarchy\n" +
 			"   tcsim vm --kernel bzImage --cpu max,-bmi2 -o patched.jsonl.gz library\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "kernel", Usage: "the kernel to boot: bzImage or vmlinuz"},
+			&cli.StringSliceFlag{Name: "kernel", Usage: "the kernel to boot: bzImage, vmlinuz, or a directory with one (a kernel tree, /usr/lib/modules/VERSION); several make one table"},
 			&cli.StringFlag{Name: "append", Usage: "further options of the kernel command line"},
 			&cli.StringFlag{Name: "cpu", Usage: "CPU model in QEMU's terms; what the JIT emits depends on it"},
 			&cli.StringFlag{Name: "accel", Usage: "\"kvm\" or \"tcg\" (software emulation); the default is KVM where it works"},
 			&cli.IntFlag{Name: "memory", Value: 1024, Usage: "memory of the machine in MiB"},
 			&cli.DurationFlag{Name: "timeout", Value: 5 * time.Minute, Usage: "give up after this time"},
 			&cli.StringFlag{Name: "config", Usage: "the kernel's configuration, if it is neither next to the kernel nor in it"},
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "keep the capture in this file"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "keep the capture in this file; of several kernels, each in a file of this directory"},
+			&cli.StringFlag{Name: "resume", Usage: "go on with a capture that was not finished: boot for what it lacks, and add that to it"},
 			&cli.StringFlag{Name: "guest", Usage: "static program to run in the virtual machine, instead of tcsim-guest next to tcsim or one built on the spot"},
 			&cli.StringFlag{Name: "qemu", Usage: "QEMU program to use instead of qemu-system-x86_64"},
 			jsonFlag(),
@@ -56,18 +54,15 @@ func (e env) vmCommand() *cli.Command {
 }
 
 func (e env) vm(ctx context.Context, cmd *cli.Command) error {
-	kernel := cmd.String("kernel")
+	kernels := cmd.StringSlice("kernel")
 	accel := cmd.String("accel")
 	switch {
-	case kernel == "":
+	case len(kernels) == 0:
 		return badUsage("--kernel: expected the kernel to boot")
 	case accel != "" && accel != "kvm" && accel != "tcg":
 		return badUsage("--accel: expected kvm or tcg, found %q", accel)
 	case cmd.Int("memory") < 256:
 		return badUsage("--memory: expected at least 256 MiB, found %d", cmd.Int("memory"))
-	}
-	if err := writable(cmd); err != nil {
-		return err
 	}
 	args := cmd.Args().Slice()
 	if len(args) == 0 {
@@ -77,41 +72,61 @@ func (e env) vm(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	files, err := guestFiles(what, kernel, cmd.String("config"))
-	if err != nil {
-		return badInput(err)
-	}
-	guest, err := e.guest(ctx, cmd.String("guest"))
-	if err != nil {
+	if kernels, err = findKernels(kernels); err != nil {
 		return err
 	}
-	if info, err := os.Stat(kernel); err != nil || !info.Mode().IsRegular() {
-		return badUsage("--kernel: %s is not a file that holds a kernel%s", kernel, because(err))
+	if len(kernels) > 1 && cmd.IsSet("resume") {
+		return badUsage("--resume goes on with one kernel: expected one --kernel, found %d", len(kernels))
 	}
-	fmt.Fprintf(e.stderr, "tcsim: booting %s\n", kernel)
-	start := time.Now()
-	a, err := vm.Boot(ctx, vm.Options{
-		Kernel: kernel, Init: guest, Files: files, Append: cmd.String("append"), CPU: cmd.String("cpu"), Accel: accel,
-		Memory: cmd.Int("memory"), Timeout: cmd.Duration("timeout"), QEMU: cmd.String("qemu"),
-	})
-	var boot *vm.BootError
-	switch {
-	case errors.Is(err, vm.ErrNoQEMU), errors.As(err, &boot):
-		return fmt.Errorf("%w: %w", errUntestable, err)
-	case err != nil:
-		return badInput(err)
-	case a.Kind == vm.Missing:
-		return fmt.Errorf("%w: the guest reports: %s", errUntestable, a.Data)
-	case a.Kind == vm.Stale:
-		return badInput(fmt.Errorf("tcsim-guest and tcsim are of different versions: build both with make build: %s", a.Data))
-	case a.Kind != vm.Result:
-		return fmt.Errorf("the guest reports: %s", a.Data)
+	v := &virtual{env: e, cmd: cmd, what: what, several: len(kernels) > 1}
+	if err := v.prepare(ctx, kernels); err != nil {
+		return err
 	}
-	fmt.Fprintf(e.stderr, "tcsim: captured after %.0f s (%s, %s)\n", time.Since(start).Seconds(), a.Accel, a.CPU)
 	for _, l := range what.left {
 		fmt.Fprintf(e.stderr, "tcsim: left out: %s\n", l)
 	}
-	return e.judgeGuest(ctx, cmd, a.Data)
+	var errs []error
+	for _, k := range kernels {
+		if err := v.one(ctx, k); err != nil {
+			if v.several {
+				err = fmt.Errorf("%s: %w", k, err)
+			}
+			errs = append(errs, err)
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return v.print(errs)
+}
+
+// kernelsIn are the places in a directory where a kernel may be: a tree in which one was built, a directory of modules
+// that holds the kernel too, an unpacked package of a distribution.
+var kernelsIn = []string{"arch/x86/boot/bzImage", "vmlinuz", "boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz", "lib/modules/*/vmlinuz"}
+
+// findKernels finds the kernels in directories.
+func findKernels(names []string) ([]string, error) {
+	var out []string
+	var errs []error
+	for _, n := range names {
+		if info, err := os.Stat(n); err != nil || !info.IsDir() {
+			out = append(out, n)
+			continue
+		}
+		var found []string
+		for _, pattern := range kernelsIn {
+			more, err := filepath.Glob(filepath.Join(n, pattern))
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, more...)
+		}
+		if len(found) == 0 {
+			errs = append(errs, badUsage("--kernel: no kernel in %s (looked for %s)", n, strings.Join(kernelsIn, ", ")))
+		}
+		out = append(out, found...)
+	}
+	return out, errors.Join(errs...)
 }
 
 // because is an error at the end of a message, nothing if it is nil.
@@ -123,8 +138,8 @@ func because(err error) string {
 }
 
 // guestFiles are what the guest reads.
-func guestFiles(what *order, kernel, config string) (map[string][]byte, error) {
-	text, err := capture.PackOrder(what.scenarios)
+func guestFiles(what []capture.Scenario, kernel, config string) (map[string][]byte, error) {
+	text, err := capture.PackOrder(what)
 	if err != nil {
 		return nil, err
 	}
@@ -221,56 +236,4 @@ func version(b *debug.BuildInfo) string {
 		}
 	}
 	return text
-}
-
-// judgeGuest replays what the guest brought and prints the verdicts.
-func (e env) judgeGuest(ctx context.Context, cmd *cli.Command, text []byte) error {
-	name := "vm"
-	if out := cmd.String("output"); out != "" {
-		name = out
-	}
-	src, err := capture.Read(bytes.NewReader(text), name)
-	if err != nil {
-		return fmt.Errorf("the guest's capture: %w", err)
-	}
-	sum := &render.Captured{File: name}
-	f, err := src.File()
-	if err != nil {
-		return fmt.Errorf("the guest's capture: %w", err)
-	}
-	sum.Describe(f)
-	var unwritten error
-	if out := cmd.String("output"); out != "" {
-		unwritten = badInput(capture.WriteFile(out, f)) // the verdicts are printed all the same
-	}
-	t, err := replay.TargetOf(src)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errUntestable, err)
-	}
-	r, err := replay.New(runner.Options{})
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	row, err := e.replaySelected(ctx, r, src, t, "")
-	interrupted := cutShort(ctx, err) && row != nil
-	if err != nil && !interrupted {
-		return err
-	}
-	rows := []render.ReplayRow{*row}
-	if cmd.Bool("json") {
-		if err := render.JSON(e.stdout, render.VM{Capture: sum, Interrupted: interrupted, Replay: rows, Schema: render.SchemaVM}); err != nil {
-			return err
-		}
-	} else {
-		sum.Print(e.stdout)
-		render.ReplayText(e.stdout, rows)
-	}
-	if interrupted || unwritten != nil {
-		return errors.Join(unwritten, orInterrupted(interrupted, nil))
-	}
-	if len(sum.Failed) > 0 {
-		return errFailed
-	}
-	return replayVerdict(rows)
 }

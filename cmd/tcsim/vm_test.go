@@ -43,6 +43,19 @@ func TestVM(t *testing.T) {
 	if n, all := countOf(text, "as expected: "); n < 50 || n != all || !strings.Contains(text, "hierarchy") {
 		t.Errorf("%d of %d\n%s", n, all, text)
 	}
+	// A capture that has a part already is gone on with, without booting for what it has.
+	part := filepath.Join(t.TempDir(), "part.jsonl.gz")
+	if code, text, errs := tcsim(t, "", "vm", "--kernel", filepath.Dir(filepath.Dir(kernel)), "--accel", "tcg", "--append", "mitigations=off", "-o", part, "hierarchy"); code != exitOK {
+		t.Errorf("one scenario: code %d\n%s%s", code, text, errs)
+	}
+	code, text, errs = tcsim(t, "", "vm", "--kernel", kernel, "--resume", part, "--accel", "tcg", "--append", "mitigations=off", "hierarchy", "tailcall_1")
+	if n, all := countOf(text, "as expected: "); code != exitOK || n != 2 || all != 2 {
+		t.Errorf("gone on with: code %d\n%s%s", code, text, errs)
+	}
+	code, text, errs = tcsim(t, "", "vm", "--kernel", kernel, "--resume", part, "hierarchy", "tailcall_1")
+	if code != exitOK || strings.Contains(errs, "booting") {
+		t.Errorf("nothing to do: code %d\n%s%s", code, text, errs)
+	}
 	code, text, errs = tcsim(t, "", "conform", out)
 	if n, all := countOf(text, "identical: "); code != exitOK || n < 555 || n != all || !strings.Contains(text, "trampolines: 15/15") {
 		t.Errorf("conform: code %d\n%s%s", code, text, errs)

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -95,13 +96,35 @@ func work() ([]byte, error) {
 	}
 	defer k.Close()
 	k.Header.Variant = "vm"
-	f, err := k.Capture(context.Background(), scenarios, func(done int) { fmt.Printf("guest: %d of %d\n", done, len(scenarios)) })
+	sent := time.Now()
+	f, err := k.Capture(context.Background(), scenarios, func(done int) {
+		fmt.Printf("guest: %d of %d\n", done, len(scenarios))
+		if time.Since(sent) < partEvery || done == len(scenarios) {
+			return
+		}
+		if err := sendPart(k, scenarios[:done]); err != nil {
+			fmt.Println("guest: cannot send what there is so far:", err)
+		}
+		sent = time.Now()
+	})
 	if err != nil {
 		return nil, err
 	}
 	var out bytes.Buffer
 	err = capture.Write(&out, f)
 	return out.Bytes(), err
+}
+
+// partEvery is how often what was captured so far is sent.
+const partEvery = 20 * time.Second
+
+// sendPart sends what was captured so far.
+func sendPart(k *live.Kernel, done []capture.Scenario) error {
+	var out bytes.Buffer
+	if err := capture.Write(&out, k.File(done)); err != nil {
+		return err
+	}
+	return send(vm.Frame(vm.Partial, out.Bytes()))
 }
 
 // unjam turns the JIT on and lets it show its code, which is this machine's own business.

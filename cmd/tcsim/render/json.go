@@ -40,7 +40,7 @@ const (
 	SchemaTrace         Schema = "tcsim.trace/v1"
 	SchemaVerify        Schema = "tcsim.verify/v1"
 	SchemaVersion       Schema = "tcsim.version/v1"
-	SchemaVM            Schema = "tcsim.vm/v1"
+	SchemaVM            Schema = "tcsim.vm/v2"
 	SchemaWorst         Schema = "tcsim.worst/v1"
 )
 
@@ -122,7 +122,7 @@ type Capture struct {
 
 // VM is the object of tcsim vm.
 type VM struct {
-	Capture     *Captured   `json:"capture"`
+	Captures    []*Captured `json:"captures"` // one for each kernel
 	Interrupted bool        `json:"interrupted,omitempty"`
 	Replay      []ReplayRow `json:"replay"`
 	Schema      Schema      `json:"schema"`

@@ -25,10 +25,15 @@ func (k *Kernel) Capture(ctx context.Context, scenarios []capture.Scenario, prog
 			progress(i + 1)
 		}
 	}
+	return k.File(scenarios), nil
+}
+
+// File makes a capture of scenarios that were captured.
+func (k *Kernel) File(scenarios []capture.Scenario) *capture.File {
 	f := &capture.File{Header: k.Header, Scenarios: scenarios}
 	f.Header.Scenarios = len(scenarios)
 	f.Symbols = k.Symbols(scenarios)
-	return f, nil
+	return f
 }
 
 func (k *Kernel) record(sc *capture.Scenario) error {

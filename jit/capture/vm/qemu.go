@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"os"
 	"os/exec"
 	"path"
@@ -51,7 +50,8 @@ var ErrNoQEMU = errors.New("QEMU is not installed: " + defaultQEMU + " is in pac
 // BootError is a boot that gave no answer, with what the kernel said meanwhile.
 type BootError struct {
 	Err     error
-	Console string
+	Console string // the end of it
+	Partial []byte // what the guest had sent as a partial answer, nil if nothing
 }
 
 // Error returns the reason and the end of the console's log.
@@ -171,6 +171,8 @@ func (m *machine) run(ctx context.Context) (*Answer, error) {
 	if err := writeInitrd(initrd, m.o.Init, m.o.Files); err != nil {
 		return nil, err
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	cmd := exec.CommandContext(ctx, m.qemu, "-accel", accel, "-machine", "q35", "-smp", "1", "-m", fmt.Sprint(memory),
 		"-cpu", a.CPU, "-nodefaults", "-display", "none", "-no-reboot", "-serial", fdPath("file:", 1), "-serial", fdPath("file:", 2),
 		"-kernel", m.o.Kernel, "-initrd", fdPath("", 0), "-append", strings.TrimSpace(command+" "+m.o.Append))
@@ -180,17 +182,23 @@ func (m *machine) run(ctx context.Context) (*Answer, error) {
 	defer runtime.UnlockOSThread()
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
+	go watch(ctx, cancel, console, output)
 	err = cmd.Run()
-	a.Console = read(console)
-	if cause := context.Cause(ctx); cause != nil {
-		return nil, &BootError{cause, a.Console}
+	a.Console = tail(console)
+	kind, data, part, bad := unframe(head(output))
+	cause := context.Cause(ctx)
+	switch {
+	case cause != nil:
+		err = cause
+	case err != nil:
+		err = fmt.Errorf("QEMU with %s: %w: %s", m.accel, err, complaints(said.String()))
+	default:
+		err = bad
 	}
 	if err != nil {
-		return nil, &BootError{fmt.Errorf("QEMU with %s: %w: %s", m.accel, err, complaints(said.String())), a.Console}
+		return nil, &BootError{err, a.Console, part}
 	}
-	if a.Kind, a.Data, err = unframe([]byte(read(output))); err != nil {
-		return nil, &BootError{err, a.Console}
-	}
+	a.Kind, a.Data = kind, data
 	return a, nil
 }
 
@@ -216,11 +224,58 @@ func orElse(s, other string) string {
 	return s
 }
 
-// read returns what a file holds, "" if it cannot be read.
-func read(f *os.File) string {
-	b, err := io.ReadAll(io.NewSectionReader(f, 0, math.MaxInt64))
+// What a guest may write, in bytes: far more than one that means well.
+const (
+	maxConsole = 64 << 20
+	maxAnswer  = 256 << 20
+	// shownConsole is how much of the console's end is kept.
+	shownConsole = 1 << 20
+)
+
+// watch ends a machine that writes without end.
+func watch(ctx context.Context, stop context.CancelCauseFunc, console, output *os.File) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for _, f := range []struct {
+			of   *os.File
+			max  int64
+			what string
+		}{{console, maxConsole, "console"}, {output, maxAnswer, "answer"}} {
+			if info, err := f.of.Stat(); err == nil && info.Size() > f.max {
+				stop(fmt.Errorf("the guest wrote more than %d MiB to its %s", f.max>>20, f.what))
+			}
+		}
+	}
+}
+
+// head returns what a file begins with, nothing if it cannot be read.
+func head(f *os.File) []byte {
+	b, err := io.ReadAll(io.NewSectionReader(f, 0, maxAnswer))
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+// tail returns the last whole lines of a console, "" if it cannot be read.
+func tail(f *os.File) string {
+	info, err := f.Stat()
 	if err != nil {
 		return ""
+	}
+	from := max(0, info.Size()-shownConsole)
+	b, err := io.ReadAll(io.NewSectionReader(f, from, shownConsole))
+	if err != nil {
+		return ""
+	}
+	if _, rest, ok := bytes.Cut(b, []byte("\n")); ok && from > 0 {
+		b = rest
 	}
 	return string(b)
 }

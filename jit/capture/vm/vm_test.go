@@ -136,6 +136,64 @@ func TestBootFails(t *testing.T) {
 	}
 }
 
+// TestBootPartial has a guest that ends, or does not, after it has sent parts.
+func TestBootPartial(t *testing.T) {
+	parts := filepath.Join(t.TempDir(), "parts")
+	text := append([]byte("noise"), vm.Frame(vm.Partial, []byte("one"))...)
+	text = append(text, vm.Frame(vm.Partial, []byte("one two"))...)
+	torn := append(text[:len(text):len(text)], vm.Frame(vm.Result, []byte("one two three"))[:90]...)
+	whole := append(text[:len(text):len(text)], vm.Frame(vm.Result, []byte("all"))...)
+	for name, tc := range map[string]struct {
+		sent   []byte
+		script string
+		want   string
+	}{
+		"panic":   {text, `touch $TMPDIR/x; cp ` + parts + ` $output`, "ended without an answer"},
+		"torn":    {torn, `touch $TMPDIR/x; cp ` + parts + ` $output`, "cut short"},
+		"timeout": {text, `touch $TMPDIR/x; cp ` + parts + ` $output; exec sleep 86400`, "no answer within"},
+		"whole":   {whole, `touch $TMPDIR/x; cp ` + parts + ` $output`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := os.WriteFile(parts, tc.sent, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			o := fake(t, tc.script)
+			if name == "timeout" {
+				o.Timeout = 2 * time.Second
+			}
+			a, err := vm.Boot(context.Background(), o)
+			if tc.want == "" {
+				if err != nil || string(a.Data) != "all" {
+					t.Errorf("answer %v, error %v", a, err)
+				}
+				return
+			}
+			var boot *vm.BootError
+			if !errors.As(err, &boot) || !strings.Contains(err.Error(), tc.want) || string(boot.Partial) != "one two" {
+				t.Errorf("answer %v, error %v, expected %q with a part", a, err, tc.want)
+			}
+		})
+	}
+}
+
+// TestBootFloods has a guest that writes without end to its console or its answer.
+func TestBootFloods(t *testing.T) {
+	for _, to := range []string{"console", "output"} {
+		t.Run(to, func(t *testing.T) {
+			// A sparse file is as long and takes no room.
+			o := fake(t, `touch $TMPDIR/x; echo 0123456789 > $console; truncate -s 300M $`+to+`; exec sleep 86400`)
+			a, err := vm.Boot(context.Background(), o)
+			var boot *vm.BootError
+			if !errors.As(err, &boot) || !strings.Contains(err.Error(), "the guest wrote more than") {
+				t.Fatalf("answer %v, error %.200v", a, err)
+			}
+			if len(boot.Console) > 1<<20 {
+				t.Errorf("%d bytes of the console are kept", len(boot.Console))
+			}
+		})
+	}
+}
+
 func TestBootNeeds(t *testing.T) {
 	o := fake(t, "")
 	if err := os.WriteFile(filepath.Join(filepath.Dir(o.Kernel), "x"), nil, 0o600); err != nil {

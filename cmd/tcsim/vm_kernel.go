@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
+	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/capture/vm"
+	"github.com/tcsim/tcsim/scenarios/replay"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+// virtual boots kernels one after the other and collects what their code does.
+type virtual struct {
+	env
+	cmd     *cli.Command
+	what    *order
+	several bool
+	guest   []byte
+	had     *capture.File // that --resume names; nil without
+
+	captures []*render.Captured
+	rows     []render.ReplayRow
+	failed   bool // something could not be set up in a kernel
+
+	interrupted bool
+}
+
+// prepare finds every mistake before anything boots.
+func (v *virtual) prepare(ctx context.Context, kernels []string) (err error) {
+	var errs []error
+	for _, k := range kernels {
+		if _, err := guestFiles(nil, k, v.cmd.String("config")); err != nil {
+			errs = append(errs, badInput(err))
+		}
+	}
+	if path := v.cmd.String("resume"); path != "" {
+		src, err := capture.Open(path)
+		if err == nil {
+			v.had, err = src.File()
+		}
+		if err != nil {
+			errs = append(errs, badInput(err))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if v.guest, err = v.env.guest(ctx, v.cmd.String("guest")); err != nil {
+		return err
+	}
+	for _, k := range kernels {
+		if info, err := os.Stat(k); err != nil || !info.Mode().IsRegular() {
+			errs = append(errs, badUsage("--kernel: %s is not a file that holds a kernel%s", k, because(err)))
+		}
+	}
+	switch {
+	case !v.several:
+		errs = append(errs, writable(v.cmd))
+	case v.cmd.String("output") != "":
+		errs = append(errs, badInput(os.MkdirAll(v.cmd.String("output"), 0o777)))
+	}
+	return errors.Join(errs...)
+}
+
+// one boots a kernel for what is not captured yet and replays it. What a boot that fails had captured is kept.
+func (v *virtual) one(ctx context.Context, kernel string) error {
+	wanted := v.what.scenarios
+	if v.had != nil {
+		lacks := v.had.Lacks(names(wanted))
+		wanted = slices.DeleteFunc(slices.Clone(wanted), func(sc capture.Scenario) bool { return !slices.Contains(lacks, sc.Name) })
+		if len(wanted) == 0 {
+			return v.judge(ctx, kernel, v.had)
+		}
+	}
+	text, bootErr := v.boot(ctx, kernel, wanted)
+	if text == nil {
+		return bootErr
+	}
+	src, err := capture.Read(bytes.NewReader(text), kernel)
+	if err != nil {
+		return errors.Join(bootErr, fmt.Errorf("the guest's capture: %w", err))
+	}
+	f, err := src.File()
+	if err != nil {
+		return errors.Join(bootErr, fmt.Errorf("the guest's capture: %w", err))
+	}
+	if bootErr != nil {
+		bootErr = fmt.Errorf("%w\nbefore that, %d of %d scenarios were captured", bootErr, len(f.Scenarios), len(wanted))
+	}
+	if v.had != nil {
+		if err := v.had.Merge(f); err != nil {
+			return badInput(err)
+		}
+		f = v.had
+	}
+	return errors.Join(v.judge(ctx, kernel, f), bootErr)
+}
+
+func names(scenarios []capture.Scenario) []string {
+	var out []string
+	for i := range scenarios {
+		out = append(out, scenarios[i].Name)
+	}
+	return out
+}
+
+// boot returns a capture: the whole one or, with an error, what there was until the boot failed.
+func (v *virtual) boot(ctx context.Context, kernel string, wanted []capture.Scenario) ([]byte, error) {
+	files, err := guestFiles(wanted, kernel, v.cmd.String("config"))
+	if err != nil {
+		return nil, badInput(err)
+	}
+	fmt.Fprintf(v.stderr, "tcsim: booting %s\n", kernel)
+	start := time.Now()
+	a, err := vm.Boot(ctx, vm.Options{
+		Kernel: kernel, Init: v.guest, Files: files, Append: v.cmd.String("append"), CPU: v.cmd.String("cpu"), Accel: v.cmd.String("accel"),
+		Memory: v.cmd.Int("memory"), Timeout: v.cmd.Duration("timeout"), QEMU: v.cmd.String("qemu"),
+	})
+	var boot *vm.BootError
+	switch {
+	case errors.As(err, &boot):
+		return boot.Partial, fmt.Errorf("%w: %w", errUntestable, err)
+	case errors.Is(err, vm.ErrNoQEMU):
+		return nil, fmt.Errorf("%w: %w", errUntestable, err)
+	case err != nil:
+		return nil, badInput(err)
+	case a.Kind == vm.Missing:
+		return nil, fmt.Errorf("%w: the guest reports: %s", errUntestable, a.Data)
+	case a.Kind == vm.Stale:
+		return nil, badInput(fmt.Errorf("tcsim-guest and tcsim are of different versions: build both with make build: %s", a.Data))
+	case a.Kind != vm.Result:
+		return nil, fmt.Errorf("the guest reports: %s", a.Data)
+	}
+	fmt.Fprintf(v.stderr, "tcsim: captured after %.0f s (%s, %s)\n", time.Since(start).Seconds(), a.Accel, a.CPU)
+	return a.Data, nil
+}
+
+// output is where the capture of a kernel is kept, "" if nowhere.
+func (v *virtual) output(f *capture.File) string {
+	out := v.cmd.String("output")
+	switch {
+	case out != "" && v.several:
+		return filepath.Join(out, f.Header.Kernel.Release+".jsonl.gz")
+	case out == "":
+		return v.cmd.String("resume")
+	}
+	return out
+}
+
+// judge keeps a capture and replays it.
+func (v *virtual) judge(ctx context.Context, kernel string, f *capture.File) error {
+	name := "vm"
+	out := v.output(f)
+	var unwritten error
+	if out != "" {
+		name = out
+		unwritten = badInput(capture.WriteFile(out, f)) // the verdicts are printed all the same
+	} else if v.several {
+		name = kernel
+	}
+	sum := &render.Captured{File: name}
+	sum.Describe(f)
+	v.captures = append(v.captures, sum)
+	v.failed = v.failed || len(sum.Failed) > 0
+	var text bytes.Buffer
+	if err := capture.Write(&text, f); err != nil {
+		return err
+	}
+	src, err := capture.Read(&text, name)
+	if err != nil {
+		return err
+	}
+	t, err := replay.TargetOf(src)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUntestable, err)
+	}
+	r, err := replay.New(runner.Options{})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	row, err := v.replaySelected(ctx, r, src, t, "")
+	if row != nil {
+		v.rows = append(v.rows, *row)
+	}
+	if cutShort(ctx, err) && row != nil {
+		v.interrupted, err = true, nil
+	}
+	return errors.Join(unwritten, err)
+}
+
+// print shows what came out of all kernels.
+func (v *virtual) print(errs []error) error {
+	if len(v.captures) > 0 {
+		if v.cmd.Bool("json") {
+			if err := render.JSON(v.stdout, render.VM{Captures: v.captures, Interrupted: v.interrupted, Replay: v.rows, Schema: render.SchemaVM}); err != nil {
+				return err
+			}
+		} else {
+			for _, c := range v.captures {
+				c.Print(v.stdout)
+			}
+			render.ReplayText(v.stdout, v.rows)
+		}
+	}
+	if err := errors.Join(errs...); err != nil || v.interrupted {
+		return errors.Join(err, orInterrupted(v.interrupted, nil))
+	}
+	if v.failed {
+		return errFailed
+	}
+	return replayVerdict(v.rows)
+}
