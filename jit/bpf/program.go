@@ -150,6 +150,16 @@ type Map struct {
 	Frozen string
 	// Inner is one more than the index of a map such as those in a map of maps, 0 for other maps.
 	Inner int
+	// BTF holds the types of keys and values for a kernel that is asked to make the map, as raw type information; KeyType
+	// and ValueType are their ids. "" if they are not known.
+	BTF                string
+	KeyType, ValueType uint32
+}
+
+// Untyped returns the map without BTF: what captures keep of it.
+func (m Map) Untyped() Map {
+	m.BTF, m.KeyType, m.ValueType = "", 0, 0
+	return m
 }
 
 // Program is one program after the verifier: its functions concatenated, the entry first, dead

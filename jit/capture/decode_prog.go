@@ -63,6 +63,12 @@ func (r *reader) prog(p *Prog) {
 			r.array(func(int) { p.Kfuncs = append(p.Kfuncs, r.str()) })
 		case "prog_type":
 			p.Type = bpf.ProgType(r.num(0, math.MaxUint32))
+		case "expected_attach_type":
+			p.AttachType = uint32(r.num(0, math.MaxUint32))
+		case "sleepable":
+			p.Sleepable = r.num(0, 1) == 1
+		case "frags":
+			p.Frags = r.num(0, 1) == 1
 		default:
 			r.unknown()
 		}

@@ -173,8 +173,12 @@ type Prog struct {
 	Attach    *Attach // programs that trace or replace a function
 	// Type is the program's own type where it is not Scenario.ProgType and Attach does not say it; 0 if it is
 	// (format 3).
-	Type   bpf.ProgType
-	Kfuncs []string // kernel functions that calls with src_reg 2 name by index
+	Type bpf.ProgType
+	// AttachType is the expected attach type that it was loaded with, Sleepable and Frags are flags of the load (format
+	// 3). What traces or replaces functions has them from Attach.
+	AttachType       uint32
+	Sleepable, Frags bool
+	Kfuncs           []string // kernel functions that calls with src_reg 2 name by index
 }
 
 // Func is a compiled function.

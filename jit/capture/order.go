@@ -3,8 +3,9 @@
 package capture
 
 import (
+	"bytes"
 	"crypto/sha256"
-	"encoding/json"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"io"
@@ -15,31 +16,27 @@ import (
 var ErrOrder = errors.New("the order is of another version")
 
 // order is what one process asks another to capture.
-type order struct {
-	Version   string
-	Scenarios []Scenario
-}
+type order struct{ Scenarios []Scenario }
 
-// PackOrder writes scenarios in submitted form, see Scenario.Order, for UnpackOrder in another process.
+// PackOrder writes scenarios in submitted form, see Scenario.Order, for UnpackOrder in another process: a line that
+// names the version, then Go's own encoding, as strings in it are bytes.
 func PackOrder(scenarios []Scenario) ([]byte, error) {
-	return json.Marshal(order{orderVersion(), scenarios})
+	var b bytes.Buffer
+	fmt.Fprintln(&b, orderVersion())
+	err := gob.NewEncoder(&b).Encode(order{scenarios})
+	return b.Bytes(), err
 }
 
 // UnpackOrder is the inverse of PackOrder. It fails with ErrOrder if the writer's scenarios have other
 // fields than ours or its captures another format.
 func UnpackOrder(text []byte) ([]Scenario, error) {
-	var version struct{ Version string }
-	if err := json.Unmarshal(text, &version); err != nil {
-		return nil, err
-	}
-	if version.Version != orderVersion() {
-		return nil, fmt.Errorf("%w: %.12q, ours is %.12q", ErrOrder, version.Version, orderVersion())
+	version, body, ok := bytes.Cut(text, []byte("\n"))
+	if !ok || string(version) != orderVersion() {
+		return nil, fmt.Errorf("%w: %.12q, ours is %.12q", ErrOrder, version, orderVersion())
 	}
 	var o order
-	if err := json.Unmarshal(text, &o); err != nil {
-		return nil, err
-	}
-	return o.Scenarios, nil
+	err := gob.NewDecoder(bytes.NewReader(body)).Decode(&o)
+	return o.Scenarios, err
 }
 
 // orderVersion names the version of captures and every field that an order has.

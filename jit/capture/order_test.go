@@ -36,7 +36,7 @@ func TestOrder(t *testing.T) {
 		t.Errorf("%v: packing again gives something else\n%s", err, cmp.Diff(want, got))
 	}
 	other := bytes.Clone(text)
-	other[bytes.Index(other, []byte(`"Version":"`))+len(`"Version":"`)] ^= 1
+	other[0] ^= 1
 	for name, bad := range map[string][]byte{"another version": other, "none": []byte(`{"Scenarios":[]}`)} {
 		if got, err := capture.UnpackOrder(bad); !errors.Is(err, capture.ErrOrder) || got != nil {
 			t.Errorf("%s: %d scenarios, %v", name, len(got), err)

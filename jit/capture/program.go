@@ -14,6 +14,7 @@ import (
 func (s *Scenario) Submitted(n int) *bpf.Program {
 	p := &s.Progs[n]
 	out := &bpf.Program{Name: p.Name, Type: s.progType(p), Insns: p.Insns, Maps: s.maps(), Kfuncs: p.Kfuncs}
+	out.AttachType, out.Sleepable, out.Frags = p.AttachType, p.Sleepable, p.Frags
 	if len(p.Insns) == 0 {
 		out.Insns = p.Xlated
 	}

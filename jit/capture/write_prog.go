@@ -23,6 +23,10 @@ type outProg struct {
 	Attach    *outAttach          `json:"attach,omitempty"`
 	Kfuncs    []string            `json:"kfuncs,omitempty"`
 	Type      bpf.ProgType        `json:"prog_type,omitempty"`
+
+	AttachType uint32 `json:"expected_attach_type,omitempty"`
+	Sleepable  uint8  `json:"sleepable,omitempty"` // 1 if so, as Frags
+	Frags      uint8  `json:"frags,omitempty"`
 }
 
 type outFunc struct {
@@ -86,10 +90,18 @@ type outSite struct {
 	After  hexText       `json:"after,omitempty"`
 }
 
+// flag is 1 for true.
+func flag(is bool) uint8 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
 func progLine(p *Prog) outProg {
 	out := outProg{
 		Name: p.Name, LoadError: p.LoadError, Tag: p.Tag, Insns: insnBytes(p.Insns), Xlated: insnBytes(p.Xlated),
-		Kfuncs: p.Kfuncs, Type: p.Type,
+		Kfuncs: p.Kfuncs, Type: p.Type, AttachType: p.AttachType, Sleepable: flag(p.Sleepable), Frags: flag(p.Frags),
 	}
 	for i := range p.Funcs {
 		f := &p.Funcs[i]

@@ -33,7 +33,7 @@ func Order(b *scenarios.Built, text []byte) (capture.Scenario, error) {
 	}
 	for i := range b.Programs {
 		p := &b.Programs[i]
-		q := capture.Prog{Name: p.Name, Insns: p.Insns, Kfuncs: p.Kfuncs}
+		q := capture.Prog{Name: p.Name, Insns: p.Insns, Kfuncs: p.Kfuncs, AttachType: p.AttachType, Sleepable: p.Sleepable, Frags: p.Frags}
 		for _, f := range p.Funcs {
 			q.Funcs = append(q.Funcs, capture.Func{Name: f.Name, Start: f.Start, ExceptionCB: f.ExceptionCB})
 		}

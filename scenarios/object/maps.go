@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/scenarios"
@@ -51,8 +52,35 @@ func (r *reader) addMap(name string, m *ebpf.MapSpec) int {
 			}
 		}
 	}
+	if err := typed(&out, m); err != nil && r.file.mapErrs[i] == nil {
+		r.file.mapErrs[i] = fmt.Errorf("map %s: %w", name, err)
+	}
 	r.file.Maps[i] = out
 	return i
+}
+
+// typed notes the types of keys and values of a map whose kernel side looks at them: it finds locks, timers and pointers in
+// values by them (map_check_btf, kernel/bpf/syscall.c).
+func typed(out *bpf.Map, m *ebpf.MapSpec) error {
+	looks := out.Type.Hash() || out.Type == bpf.ArrayMap || out.Type == bpf.PerCPUArrayMap || out.Type == bpf.LPMTrie
+	if !looks || m.Key == nil || m.Value == nil {
+		return nil
+	}
+	var b btf.Builder
+	key, err := b.Add(m.Key)
+	if err != nil {
+		return err
+	}
+	value, err := b.Add(m.Value)
+	if err != nil {
+		return err
+	}
+	raw, err := b.Marshal(nil, nil)
+	if err != nil {
+		return err
+	}
+	out.BTF, out.KeyType, out.ValueType = string(raw), uint32(key), uint32(value)
+	return nil
 }
 
 // completeMap fills in what loaders choose, and checks sizes.

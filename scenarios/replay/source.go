@@ -160,7 +160,7 @@ func sameOrder(b *scenarios.Built, sc *capture.Scenario) error {
 		}
 	}
 	for i := range want.Maps {
-		if want.Maps[i].Map != sc.Maps[i].Map {
+		if want.Maps[i].Untyped() != sc.Maps[i].Untyped() {
 			return fmt.Errorf("source: map %s is another one in the capture", want.Maps[i].Name)
 		}
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 // Command guest is the only process of the virtual machines that tcsim vm boots: it captures what
-// order.json asks for from the kernel that it runs on, sends the capture over the second serial line
+// order asks for from the kernel that it runs on, sends the capture over the second serial line
 // and ends the machine. It must be built without cgo; it never runs a program that it loads.
 package main
 

@@ -111,6 +111,7 @@ type source struct {
 	funcs []funcRec
 	lines []lineRec
 
+	flags      uint32 // BPF_F_SLEEPABLE and others
 	attachType uint32 // expected_attach_type
 	attachFD   int    // program with the function that it traces or replaces; 0 for none
 	attachBTF  uint32 // type id of that function
@@ -127,7 +128,7 @@ func loadProg(s *source) (int, error) {
 		license: unsafe.Pointer(&license[0]), btfFD: uint32(s.btf),
 		funcRecSize: uint32(unsafe.Sizeof(funcRec{})), funcInfo: unsafe.Pointer(&s.funcs[0]), funcCnt: uint32(len(s.funcs)),
 		lineRecSize: uint32(unsafe.Sizeof(lineRec{})), lineInfo: unsafe.Pointer(&s.lines[0]), lineCnt: uint32(len(s.lines)),
-		attachType: s.attachType, attachFD: uint32(s.attachFD), attachBTFID: s.attachBTF,
+		attachType: s.attachType, flags: s.flags, attachFD: uint32(s.attachFD), attachBTFID: s.attachBTF,
 	}
 	copy(attr.name[:len(attr.name)-1], identifier(s.name))
 	fd, err := bpfCall(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))

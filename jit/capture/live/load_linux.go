@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -71,9 +72,14 @@ func (k *Kernel) Load(sc *capture.Scenario) (*Loaded, error) {
 }
 
 func (l *Loaded) createMap(m *bpf.Map) error {
-	spec := mapSpec(m)
+	spec, err := mapSpec(m)
+	if err != nil {
+		return err
+	}
 	if m.Inner > 0 {
-		spec.InnerMap = mapSpec(&l.sc.Maps[m.Inner-1].Map)
+		if spec.InnerMap, err = mapSpec(&l.sc.Maps[m.Inner-1].Map); err != nil {
+			return err
+		}
 	}
 	em, err := ebpf.NewMap(spec)
 	if err != nil {
@@ -99,7 +105,7 @@ func (l *Loaded) createMap(m *bpf.Map) error {
 
 // mapSpec describes a map for the kernel. Its name is made an identifier: .rodata by its own name would
 // be frozen before it has its contents.
-func mapSpec(m *bpf.Map) *ebpf.MapSpec {
+func mapSpec(m *bpf.Map) (*ebpf.MapSpec, error) {
 	s := &ebpf.MapSpec{
 		Name: identifier(m.Name), Type: ebpf.MapType(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
 	}
@@ -109,7 +115,17 @@ func mapSpec(m *bpf.Map) *ebpf.MapSpec {
 	case m.Type == bpf.LPMTrie:
 		s.Flags = unix.BPF_F_NO_PREALLOC
 	}
-	return s
+	if m.BTF == "" {
+		return s, nil
+	}
+	types, err := btf.LoadSpecFromReader(strings.NewReader(m.BTF))
+	if err != nil {
+		return nil, fmt.Errorf("types of the map: %w", err)
+	}
+	if s.Key, err = types.TypeByID(btf.TypeID(m.KeyType)); err == nil {
+		s.Value, err = types.TypeByID(btf.TypeID(m.ValueType))
+	}
+	return s, err
 }
 
 // load loads program n with a name for each function and a line for each instruction: the line
@@ -120,7 +136,13 @@ func (l *Loaded) load(n int) error {
 	if err != nil {
 		return err
 	}
-	s := &source{name: p.Name, typ: l.sc.Type(n), insns: insnBytes(insns)}
+	s := &source{name: p.Name, typ: l.sc.Type(n), insns: insnBytes(insns), attachType: p.AttachType}
+	if p.Sleepable {
+		s.flags |= unix.BPF_F_SLEEPABLE
+	}
+	if p.Frags {
+		s.flags |= unix.BPF_F_XDP_HAS_FRAGS
+	}
 	if err := l.target(s, p.Attach); err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ import (
 type Options struct {
 	Kernel string            // bzImage
 	Init   []byte            // static program that becomes /init
-	Files  map[string][]byte // further files of the initramfs by path, such as "order.json"
+	Files  map[string][]byte // further files of the initramfs by path, such as "order"
 
 	Append  string        // further kernel command line
 	CPU     string        // QEMU's -cpu; "" for the host's with KVM, else a Skylake server

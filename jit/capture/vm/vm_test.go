@@ -106,7 +106,7 @@ func TestBoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"070701", "dev/console\x00", "init\x00", "the guest", "order.json\x00", "order", "TRAILER!!!", "rdinit=/init", "mitigations=off"} {
+	for _, want := range []string{"070701", "dev/console\x00", "init\x00", "the guest", "order", "TRAILER!!!", "rdinit=/init", "mitigations=off"} {
 		if !strings.Contains(string(seen), want) {
 			t.Errorf("the machine has not seen %q", want)
 		}
