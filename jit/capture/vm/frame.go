@@ -77,6 +77,6 @@ const maxHead = 200
 
 // Names of the files that tell the guest what to do, in the root of its file system.
 const (
-	OrderFile  = "order" // of capture.PackOrder
-	ConfigFile = "config"     // the kernel's configuration; may be missing
+	OrderFile  = "order"  // of capture.PackOrder
+	ConfigFile = "config" // the kernel's configuration; may be missing
 )
