@@ -79,7 +79,7 @@ func (e env) explore(ctx context.Context, cmd *cli.Command) error {
 	}
 	list, err := exploreAll(ctx, bs[0], ts, o)
 	interrupted := cutShort(ctx, err)
-	if err != nil && !interrupted {
+	if err != nil && (!interrupted || len(list) == 0 && !cmd.Bool("json")) {
 		return err
 	}
 	if cmd.Bool("json") {
