@@ -31,6 +31,10 @@ type Built struct {
 	// Adapt makes the scenario for one target, where what is built does not depend on it alone; nil if
 	// all targets are given the same.
 	Adapt func(*jit.Target) *Built
+	// Places say where each slot of each program stands in the scenario file, whose lines are Lines; nil if there
+	// is none.
+	Places [][]Pos
+	Lines  []string
 }
 
 // For returns the scenario for a target: b itself where all get the same.

@@ -53,6 +53,7 @@ func (b *builder) program(i int) {
 		l.cycles()
 	}
 	b.out.Programs = append(b.out.Programs, l.prog)
+	b.out.Lines, b.out.Places = b.lines, append(b.out.Places, l.pos)
 }
 
 // function translates one function; the unit is nil if it has mistakes.

@@ -20,7 +20,7 @@ type checker struct {
 }
 
 func (c *checker) bad(i bpf.InsnIndex, format string, args ...any) {
-	c.errs = append(c.errs, fmt.Errorf("insn %d (%s): %s", i, bpf.TextAt(c.p.Insns, i), fmt.Sprintf(format, args...)))
+	c.errs = append(c.errs, bpf.ErrorAt(c.p.Insns, i, fmt.Errorf(format, args...)))
 }
 
 // checkForm returns the functions' bounds, or all mistakes in the form of the program.

@@ -246,7 +246,7 @@ func (x *explorer) follow(s *state) error {
 		at := s.pc
 		if !x.visited[at] && x.judges() {
 			if err := x.form(at); err != nil {
-				return fmt.Errorf("insn %d (%s): %w", at, bpf.TextAt(x.p.Insns, at), err)
+				return bpf.ErrorAt(x.p.Insns, at, err)
 			}
 		}
 		x.visited[at] = true
@@ -260,7 +260,7 @@ func (x *explorer) follow(s *state) error {
 		} else {
 			on, err := x.step(s)
 			if err != nil {
-				return fmt.Errorf("insn %d (%s): %w", at, bpf.TextAt(x.p.Insns, at), err)
+				return bpf.ErrorAt(x.p.Insns, at, err)
 			}
 			if !on {
 				return nil
@@ -268,7 +268,7 @@ func (x *explorer) follow(s *state) error {
 		}
 		s.past = append(s.past, x.now)
 		if x.tooMany && x.strict {
-			return fmt.Errorf("insn %d (%s): more than %d paths wait to be followed (The sequence of jumps is too complex)", at, bpf.TextAt(x.p.Insns, at), maxWaiting)
+			return bpf.ErrorAt(x.p.Insns, at, fmt.Errorf("more than %d paths wait to be followed (The sequence of jumps is too complex)", maxWaiting))
 		}
 	}
 }

@@ -4,7 +4,6 @@ package verify
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/tcsim/tcsim/jit/bpf"
 )
@@ -116,7 +115,7 @@ func (x *explorer) meets(old, s *state) (bool, error) {
 		return x.covers(old, s, within), nil
 	}
 	if old.rounds == s.rounds && x.covers(old, s, same) {
-		return false, fmt.Errorf("insn %d (%s): %w", s.pc, bpf.TextAt(x.p.Insns, s.pc), errEndless)
+		return false, bpf.ErrorAt(x.p.Insns, s.pc, errEndless)
 	}
 	return false, nil
 }

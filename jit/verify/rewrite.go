@@ -79,7 +79,7 @@ func checkReach(p *bpf.Program) error {
 	}
 	for i := bpf.InsnIndex(0); int(i) < len(seen); i += p.Insns[i].Width() {
 		if !seen[i] {
-			errs = append(errs, fmt.Errorf("insn %d (%s): no path leads here", i, bpf.TextAt(p.Insns, i)))
+			errs = append(errs, bpf.ErrorAt(p.Insns, i, errors.New("no path leads here")))
 		}
 	}
 	return errors.Join(errs...)
@@ -113,7 +113,7 @@ type rewriter struct {
 }
 
 func (w *rewriter) bad(i bpf.InsnIndex, err error) {
-	w.errs = append(w.errs, fmt.Errorf("insn %d (%s): %w", i, bpf.TextAt(w.p.Insns, i), err))
+	w.errs = append(w.errs, bpf.ErrorAt(w.p.Insns, i, err))
 }
 
 // dropDead removes what the exploration did not reach, makes jumps with one dead way

@@ -55,7 +55,11 @@ func Compile(b *scenarios.Built, t *jit.Target) (*Compiled, error) {
 		c.plan.AddKfuncs(b.Programs[i].Kfuncs)
 		img, v, err := compileVerified(&b.Programs[i], t, c.plan)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("scenario %s: program %s: %w", b.Scenario.Name, b.Programs[i].Name, err))
+			of := fmt.Errorf("scenario %s: program %s: %w", b.Scenario.Name, b.Programs[i].Name, err)
+			if errors.As(err, new(refused)) {
+				of = b.Place(i, of)
+			}
+			errs = append(errs, of)
 			continue
 		}
 		c.Images = append(c.Images, img)
@@ -171,11 +175,16 @@ func compile(p *bpf.Program, t *jit.Target, env image.Env) (*image.Image, error)
 	return img, err
 }
 
+// refused is an error about a program as it was built.
+type refused struct{ error }
+
+func (r refused) Unwrap() error { return r.error }
+
 // compileVerified also returns what the analysis found.
 func compileVerified(p *bpf.Program, t *jit.Target, env image.Env) (*image.Image, *verify.Verified, error) {
 	rewritten, err := verify.Rewrite(p, &t.Kernel)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, refused{err}
 	}
 	v, err := verify.Analyse(rewritten, &t.Kernel)
 	if err != nil {
