@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 .PHONY: dist dist-check build setup-vm setup-sources demo test short test-cpu check lint generate fixtures fuzz bench setup
+.PHONY: unsetup dist dist-check build setup-vm setup-sources demo test short check lint generate fixtures fuzz bench setup
 
 build: setup
 	go build -o tcsim ./cmd/tcsim
@@ -48,6 +49,10 @@ bench: setup
 
 setup:
 	@.ci/setup
+
+# Takes back what setup installed and added to the machine.
+unsetup:
+	@.ci/setup --undo
 
 setup-vm:
 	@.ci/setup-vm

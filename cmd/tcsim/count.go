@@ -129,7 +129,10 @@ func (e env) countCapture(ctx context.Context, path, pattern string, o measure.C
 	defer r.Close()
 	var out []*runner.Counted
 	var bad []error // scenarios that cannot be read
-	for _, i := range picked {
+	bar := e.progress("count")
+	defer bar.done()
+	for n, i := range picked {
+		bar.set(n, len(picked))
 		c, err := replay.Capture(src, t, i)
 		if err != nil && len(picked) > 1 {
 			bad = append(bad, err)
@@ -138,7 +141,7 @@ func (e env) countCapture(ctx context.Context, path, pattern string, o measure.C
 		if err != nil {
 			return nil, badInput(err)
 		}
-		n, err := r.Count(ctx, c, o)
+		counted, err := r.Count(ctx, c, o)
 		if (errors.Is(err, replay.ErrNotCaptured) || errors.Is(err, kernels.ErrUnsupported)) && len(picked) > 1 {
 			fmt.Fprintf(e.stderr, "%v\n", err)
 			continue
@@ -146,7 +149,7 @@ func (e env) countCapture(ctx context.Context, path, pattern string, o measure.C
 		if err != nil {
 			return out, countError(err)
 		}
-		out = append(out, n)
+		out = append(out, counted)
 	}
 	if err := errors.Join(bad...); err != nil {
 		return out, badInput(err)

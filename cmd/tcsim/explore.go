@@ -77,7 +77,9 @@ func (e env) explore(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	list, err := exploreAll(ctx, bs[0], ts, o)
+	bar := e.progress("explore")
+	list, err := exploreAll(ctx, bs[0], ts, o, bar)
+	bar.done()
 	interrupted := cutShort(ctx, err)
 	if err != nil && (!interrupted || len(list) == 0 && !cmd.Bool("json")) {
 		return err
@@ -94,9 +96,10 @@ func (e env) explore(ctx context.Context, cmd *cli.Command) error {
 }
 
 // exploreAll explores a scenario on every target. What one of several cannot have is left out.
-func exploreAll(ctx context.Context, b *scenarios.Built, ts []*jit.Target, o interleave.Options) ([]render.ExploredOn, error) {
+func exploreAll(ctx context.Context, b *scenarios.Built, ts []*jit.Target, o interleave.Options, bar *bar) ([]render.ExploredOn, error) {
 	var list []render.ExploredOn
-	for _, t := range ts {
+	for n, t := range ts {
+		o.Progress = func(done, total int) { bar.set(n*total+done, len(ts)*total) }
 		x := render.ExploredOn{Scenario: b.Scenario.Name, Target: t.Name}
 		c, err := runner.Compile(b, t)
 		if err != nil {

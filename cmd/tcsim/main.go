@@ -72,8 +72,10 @@ type env struct {
 	terminal io.Writer
 	self     string       // path of the program, for processes of its own; "" does everything in this one
 	source   *sourceFlags // of this command line
-	actions  bool         // GitHub Actions runs this
-	args     []string
+	// showProgress is the value of --progress; nil is auto.
+	showProgress *string
+	actions      bool // GitHub Actions runs this
+	args         []string
 	// progressed, if not nil, is told how far long work is: what tests have instead of a bar.
 	progressed func(done, total int)
 }
@@ -166,7 +168,8 @@ func newApp(e env) *cli.Command {
 		}
 		return badUsage("%s: %s (see %s --help)", cmd.Name, text, cmd.FullName())
 	}
-	e.source = &sourceFlags{}
+	e.source, e.showProgress = &sourceFlags{}, new(string)
+	*e.showProgress = progressAuto
 	app := &cli.Command{
 		Name:            "tcsim",
 		Usage:           "verify BPF tail calls in emulated JIT output before anything boots",
@@ -175,6 +178,7 @@ func newApp(e env) *cli.Command {
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "after an internal fault, print the stack of tcsim itself"},
 			&cli.DurationFlag{Name: timeLimit, HideDefault: true, Usage: "stop after this time as after an interrupt: what is finished is printed"},
+			progressFlag(e.showProgress),
 			&cli.BoolFlag{Name: "version", Local: true, Usage: "say which version this is"},
 		}, e.source.flags()...),
 		Reader:         e.stdin,

@@ -46,7 +46,10 @@ func (e env) worst(ctx context.Context, cmd *cli.Command) error {
 	}
 	var found []*campaign.Worst
 	interrupted := false
-	for _, t := range ts {
+	bar := e.progress("worst")
+	defer bar.done()
+	for n, t := range ts {
+		bar.set(n, len(ts))
 		w, err := campaign.WorstStack(ctx, t)
 		if errors.Is(err, kernels.ErrUnsupported) && len(ts) > 1 {
 			fmt.Fprintln(e.stderr, "tcsim:", err)

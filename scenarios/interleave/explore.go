@@ -49,6 +49,8 @@ type Options struct {
 	// Slot, if not "", is the only slot, as in jmp_table[0]. To is what it is updated to, from what it
 	// holds in the scenario before the run: a program or "empty"; "" leaves it to Kinds.
 	Slot, To string
+	// Progress, if not nil, is told how many of the updates are explored.
+	Progress func(done, total int)
 	// NoRCU leaves out the wait for a grace period, which no kernel does.
 	NoRCU bool
 	// Max is how many schedules are executed for each update; 0 means explore.DefaultMax.
@@ -175,6 +177,9 @@ func Each(ctx context.Context, c *runner.Compiled, o Options, open func() (*runn
 				if x, err = cases[i].explore(ctx, s, o); err != nil {
 					err = fmt.Errorf("scenario %s on %s: %w", c.Built.Scenario.Name, c.Target.Name, err)
 				}
+			}
+			if o.Progress != nil {
+				o.Progress(i+1, len(cases))
 			}
 			if !yield(x, err) {
 				return
