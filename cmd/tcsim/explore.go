@@ -40,7 +40,7 @@ func (e env) exploreCommand() *cli.Command {
 			"   tcsim explore tailcall_1 --target ip-aux --update delete\n" +
 			"   tcsim explore poke_one_site --target 6.12,direct-poke,ip-aux --update all\n\n" + exitCodesInHelp,
 		Flags: append(objectFlags(),
-			severalTargets("6.12"), limitFlag(), jsonFlag(),
+			severalTargets("6.12"), limitFlag(), jsonFlag(), colorFlag(),
 			&cli.StringFlag{Name: "update", Usage: "insert, replace, delete, delete-empty, or all of them, separated by commas"},
 			&cli.StringFlag{Name: "slot", Usage: "only this slot, as in jmp_table[0]"},
 			&cli.StringFlag{Name: "to", Usage: "what --slot gets: a program of the scenario, or \"empty\""},
@@ -55,8 +55,9 @@ func (e env) exploreCommand() *cli.Command {
 }
 
 func (e env) explore(ctx context.Context, cmd *cli.Command) error {
-	o, err := exploreOptions(cmd)
-	if err != nil {
+	o, wrongOption := exploreOptions(cmd)
+	look, wrongLook := e.look(cmd)
+	if err := errors.Join(wrongOption, wrongLook); err != nil {
 		return err
 	}
 	if cmd.NArg() != 1 {
@@ -87,7 +88,9 @@ func (e env) explore(ctx context.Context, cmd *cli.Command) error {
 	if cmd.Bool("json") {
 		err = render.JSON(e.stdout, render.ExploredObject(list, interrupted))
 	} else {
-		render.ExploredText(e.stdout, list, cmd.Bool("each"))
+		var text strings.Builder
+		render.ExploredText(&text, list, cmd.Bool("each"))
+		fmt.Fprint(e.drawn(look), look.Verdicts(text.String()))
 	}
 	if err != nil {
 		return err

@@ -25,7 +25,8 @@ func (e env) graphCommand() *cli.Command {
 			"Examples:\n   tcsim graph fixtures/objects/dispatcher.o --check\n   tcsim graph hierarchy --dot | dot -Tsvg\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
 			targetFlag(true), entryFlag(), fillFlag(), btfFlag(), typeFlag(), sizeFlag(), setFlag(),
-			svgFlag(), layoutFlag(),
+			svgFlag(), layoutFlag(), widthFlag(),
+			&cli.BoolFlag{Name: "ascii", Usage: "ASCII"},
 			&cli.BoolFlag{Name: "dot", Usage: "print DOT"},
 			&cli.BoolFlag{Name: "check", Usage: "list tail calls that are never taken"},
 			jsonFlag(),
@@ -66,7 +67,15 @@ func (e env) graph(ctx context.Context, cmd *cli.Command) error {
 	case cmd.Bool("dot"):
 		fmt.Fprint(e.stdout, g.DOT())
 	default:
-		fmt.Fprint(e.stdout, g.Text())
+		look, err := e.look(cmd)
+		if err != nil {
+			return err
+		}
+		text := g.TextIn(look.Columns())
+		if cmd.Bool("ascii") {
+			text = render.ASCII(text)
+		}
+		fmt.Fprint(e.stdout, text)
 		if cmd.Bool("check") {
 			e.findings(g)
 		}

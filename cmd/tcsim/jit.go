@@ -26,6 +26,7 @@ func (e env) jitCommand() *cli.Command {
 			targetFlag(true), limitFlag(), jsonFlag(), entryFlag(), fillFlag(), btfFlag(), typeFlag(), sizeFlag(), setFlag(),
 			&cli.StringSliceFlag{Name: "diff", Usage: "two targets, separated by a comma, to compare"},
 			&cli.IntFlag{Name: "context", Value: -1, Usage: "with --diff, show only this many BPF instructions around each difference"},
+			widthFlag(), colorFlag(),
 			&cli.BoolFlag{Name: "att", Usage: "AT&T text as scenario files expect it under jited"},
 			&cli.StringFlag{Name: "program", Aliases: []string{"p"}, Usage: "only this program"},
 		},
@@ -36,6 +37,10 @@ func (e env) jitCommand() *cli.Command {
 func (e env) jit(_ context.Context, cmd *cli.Command) error {
 	if cmd.NArg() != 1 {
 		return badUsage("jit takes one scenario, found %d arguments (see tcsim jit --help)", cmd.NArg())
+	}
+	look, err := e.look(cmd)
+	if err != nil {
+		return err
 	}
 	names := cmd.StringSlice("diff")
 	switch len(names) {
@@ -81,13 +86,13 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 	case len(cs) == 2 && cmd.Bool("json"):
 		return render.JSON(e.stdout, render.CodeDiff{Differences: render.Differences(cs), Schema: render.SchemaJIT, Targets: names})
 	case len(cs) == 2:
-		return e.jitDiff(cs, cmd.Int("context"))
+		return e.jitDiff(cs, cmd.Int("context"), look)
 	case cmd.Bool("att"):
 		return e.jitATT(whole, cmd.String("program"))
 	case cmd.Bool("json"):
 		return render.JSON(e.stdout, render.Code{Functions: render.Listing(cs[0]), Schema: render.SchemaJIT, Target: cs[0].Target.Name})
 	}
-	return e.jitText(cs[0])
+	return e.jitText(cs[0], look)
 }
 
 // onlyProgram drops the images of other programs; "" keeps all.
@@ -109,10 +114,10 @@ func onlyProgram(c *runner.Compiled, name string) (*runner.Compiled, error) {
 	return nil, badUsage("--program: scenario %s has no program %q%s; it has %s", c.Built.Scenario.Name, name, nearest.DidYouMean(name, names), render.Words(names))
 }
 
-func (e env) jitText(c *runner.Compiled) error {
+func (e env) jitText(c *runner.Compiled, look render.Look) error {
 	for _, img := range c.Images {
 		for i := range img.Funcs {
-			if err := image.WriteListing(e.stdout, &img.Funcs[i], img.Program); err != nil {
+			if err := image.WriteListingIn(e.stdout, &img.Funcs[i], img.Program, look.Columns()); err != nil {
 				return err
 			}
 			fmt.Fprintln(e.stdout)
@@ -158,19 +163,22 @@ func (e env) jitATT(c *runner.Compiled, program string) error {
 
 // jitDiff prints a comparison; context is how many BPF instructions around differences are shown, all if
 // it is negative.
-func (e env) jitDiff(cs []*runner.Compiled, context int) error {
+func (e env) jitDiff(cs []*runner.Compiled, context int, look render.Look) error {
 	bytesA, bytesB, insnsA, insnsB := 0, 0, 0, 0
 	for _, d := range render.Diffs(cs) {
 		bytesA += d.BytesA
 		bytesB += d.BytesB
 		insnsA += d.InsnsA
 		insnsB += d.InsnsB
-		if err := d.Write(e.stdout, context); err != nil {
+		if err := look.Diff(e.drawn(look), &d, context); err != nil {
 			return err
 		}
 		fmt.Fprintln(e.stdout)
 	}
-	fmt.Fprintf(e.stdout, "all functions: %s %d bytes, %d instructions; %s %d bytes, %d instructions (%+d, %+d)\n",
+	all := fmt.Sprintf("all functions: %s %d bytes, %d instructions; %s %d bytes, %d instructions (%+d, %+d)",
 		cs[0].Target.Name, bytesA, insnsA, cs[1].Target.Name, bytesB, insnsB, bytesB-bytesA, insnsB-insnsA)
+	for _, line := range render.Fold(all, look.Columns()) {
+		fmt.Fprintln(e.stdout, line)
+	}
 	return nil
 }

@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -78,6 +79,9 @@ type env struct {
 	args         []string
 	// progressed, if not nil, is told how far long work is: what tests have instead of a bar.
 	progressed func(done, total int)
+	// screen is standard output as it is if it may be a terminal; coloured takes text for it that Look.Paint has coloured.
+	screen   *os.File
+	coloured io.Writer
 }
 
 func main() {
@@ -111,7 +115,9 @@ func (o *output) Write(b []byte) (int, error) {
 // doMain runs one command line and returns the exit code.
 func doMain(ctx context.Context, args []string, e env) int {
 	shown, said := render.Printable(e.stdout), render.Printable(e.stderr)
-	out := &output{Writer: shown}
+	out, coloured := &output{Writer: shown}, &output{Writer: render.Coloured(e.stdout)}
+	e.screen, _ = e.stdout.(*os.File)
+	e.coloured = coloured
 	e.stdout, e.stderr, e.terminal, e.args = out, said, e.stderr, args[1:]
 	defer func() {
 		shown.Close() // what is left is a cut character at most
@@ -122,8 +128,8 @@ func doMain(ctx context.Context, args []string, e env) int {
 		manual.SetHelp(app)
 	}
 	err := runApp(ctx, app, args)
-	if out.err != nil {
-		err = badInput(fmt.Errorf("standard output: %w", out.err)) // whatever else: the answer is not there
+	if lost := cmp.Or(out.err, coloured.err); lost != nil {
+		err = badInput(fmt.Errorf("standard output: %w", lost)) // whatever else: the answer is not there
 	}
 	return exitOf(e.stderr, err, verbose(args))
 }

@@ -38,7 +38,7 @@ func (e env) matrixCommand() *cli.Command {
 			&cli.BoolFlag{Name: "kernels", Usage: "print instead in which mainline releases from 4.4 on each verdict changes, and what changed it"},
 			coresFlag(),
 			&cli.IntFlag{Name: "workers", Value: 2, Usage: "emulators that run in parallel"},
-			limitFlag(), jsonFlag(),
+			limitFlag(), jsonFlag(), colorFlag(),
 		}...),
 		Action: e.matrix,
 	}
@@ -67,7 +67,8 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	}
 	ts, wrongTarget := e.targets(tn, cmd.Uint32("limit"))
 	cores, wrongCore := coresOf(cmd)
-	if err := errors.Join(wrongForm, wrongName, wrongScenario, wrongTarget, wrongCore); err != nil {
+	look, wrongLook := e.look(cmd)
+	if err := errors.Join(wrongForm, wrongName, wrongScenario, wrongTarget, wrongCore, wrongLook); err != nil {
 		return err
 	}
 	opt := campaign.MatrixOptions{Workers: cmd.Int("workers")}
@@ -97,7 +98,7 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	case interrupted:
 		_, err = fmt.Fprint(e.stdout, render.MatrixText(m))
 	default:
-		_, err = fmt.Fprint(e.stdout, render.MatrixText(m), "\n", render.CostSheet(costs, cores))
+		_, err = fmt.Fprint(e.drawn(look), look.Cells(render.MatrixText(m)), "\n", render.Plain(render.CostSheet(costs, cores)))
 	}
 	if err == nil {
 		err = e.annotate(cmd, "matrix", func() []render.Test { return render.MatrixTests(m) })

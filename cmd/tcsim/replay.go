@@ -32,7 +32,7 @@ func (e env) replayCommand() *cli.Command {
 			"whose result depends on time or the like are named and counted apart.\n\n" +
 			"Examples:\n   tcsim replay fixtures/kernels/6.12-off.jsonl.gz\n" +
 			"   tcsim replay --scenario hier/self/const/n2/r6 --trace fixtures/kernels/6.12-off.jsonl.gz\n\n" + exitCodesInHelp,
-		Flags: append(eventFlags(),
+		Flags: append(append(eventFlags(), lookFlags()...),
 			&cli.StringFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "only this one, or with a star at the end all that begin with it"},
 			&cli.BoolFlag{Name: "trace", Usage: "show the events of the one scenario"},
 			&cli.StringFlag{Name: "at", Usage: "draw the stack of the one scenario at a moment, see tcsim stack"},
@@ -313,8 +313,11 @@ func (e env) printTrace(cmd *cli.Command, run *runner.Run, events []trace.Event)
 		return e.svgTrace(cmd, run, events)
 	}
 	if !cmd.Bool("json") {
-		render.TraceText(e.stdout, run, events)
-		return nil
+		look, err := e.look(cmd)
+		if err == nil {
+			render.TraceText(e.drawn(look), run, events, look)
+		}
+		return err
 	}
 	t, err := render.TraceOf(run, events)
 	if err != nil {

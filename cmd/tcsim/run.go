@@ -33,7 +33,7 @@ func (e env) runCommand() *cli.Command {
 			"Examples:\n   tcsim run hierarchy --target 6.1,6.12\n" +
 			"   tcsim run fixtures/objects/xdp.o --entry xdp --packet fixtures/objects/packets.pcap\n" +
 			"   tcsim run hierarchy chain33 --target 6.1,6.12,7.2 --junit\n\n" + exitCodesInHelp,
-		Flags: append([]cli.Flag{targetFlag(false), limitFlag(), coresFlag(), jsonFlag()},
+		Flags: append([]cli.Flag{targetFlag(false), limitFlag(), coresFlag(), jsonFlag(), colorFlag()},
 			slices.Concat(ciFlags(), objectFlags(), expectFlags())...),
 		Action: e.run,
 	}
@@ -45,7 +45,8 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 	bs, wrongScenario := e.loadWith(cmd.Args().Slice(), opt)
 	ts, wrongTarget := e.targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
 	cores, wrongCore := coresOf(cmd)
-	if err := errors.Join(wrongForm, wrongObject, wrongTarget, wrongCore); err != nil || len(bs) == 0 {
+	look, wrongLook := e.look(cmd)
+	if err := errors.Join(wrongForm, wrongObject, wrongTarget, wrongCore, wrongLook); err != nil || len(bs) == 0 {
 		return errors.Join(err, wrongScenario)
 	}
 	var rows []render.RunRow
@@ -78,7 +79,7 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 	case cmd.Bool("json"):
 		err = render.JSON(e.stdout, render.Run{Interrupted: interrupted, Results: rows, Schema: render.SchemaRun})
 	default:
-		_, err = fmt.Fprint(e.stdout, render.RunText(rows))
+		_, err = fmt.Fprint(e.drawn(look), look.Verdicts(render.RunText(rows)))
 	}
 	if err == nil {
 		err = e.annotate(cmd, "run", func() []render.Test { return render.RunTests(rows) })

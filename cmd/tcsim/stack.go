@@ -23,7 +23,7 @@ func (e env) stackCommand() *cli.Command {
 			"or violation.\n\n" +
 			"Examples:\n   tcsim stack hierarchy --target 6.12 --at tailcall:33\n" +
 			"   tcsim stack hierarchy --target 6.1 --at violation\n   tcsim stack hierarchy --at tailcall:2 --svg - > stack.svg\n\n" + exitCodesInHelp,
-		Flags: append(objectFlags(), targetFlag(true), limitFlag(), runFlag(), coreFlag(), jsonFlag(),
+		Flags: append(append(objectFlags(), lookFlags()...), targetFlag(true), limitFlag(), runFlag(), coreFlag(), jsonFlag(),
 			&cli.StringFlag{Name: "at", Value: "deepest", Usage: "the moment"},
 			svgFlag(),
 			&cli.BoolFlag{Name: "all", Usage: "draw every frame of a long stack"},
@@ -61,6 +61,9 @@ func (e env) printDrawings(cmd *cli.Command, drawings []runner.Drawing) error {
 	if cmd.String("svg") != "" {
 		return e.svgStacks(cmd, drawings)
 	}
-	render.StackText(e.stdout, drawings, cmd.Bool("all"))
-	return nil
+	look, err := e.look(cmd)
+	if err == nil {
+		render.StackText(e.drawn(look), drawings, cmd.Bool("all"), look)
+	}
+	return err
 }

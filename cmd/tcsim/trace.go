@@ -24,7 +24,8 @@ func (e env) traceCommand() *cli.Command {
 			"   tcsim trace chain33 --target 6.1 --cost --warm\n" +
 			"   tcsim trace chain33 --target 6.1 --pipeline 12+30 --warm\n" +
 			"   tcsim trace hierarchy --target 6.12 --folded -\n\n" + exitCodesInHelp,
-		Flags: append(append(append(eventFlags(), objectFlags()...), profileFlags()...), targetFlag(true), limitFlag(), runFlag(), jsonFlag(), coreFlag(), svgFlag(),
+		Flags: append(append(append(eventFlags(), objectFlags()...), profileFlags()...), targetFlag(true), limitFlag(), runFlag(), jsonFlag(), coreFlag(),
+			svgFlag(), widthFlag(), colorFlag(),
 			&cli.BoolFlag{Name: "cost", Usage: "instead, show where the cycles go: by function, BPF instruction and cause"},
 			&cli.StringFlag{Name: "pipeline", Usage: "instead, draw when instructions pass the stages of the core: EVENT or EVENT+COUNT"},
 			&cli.BoolFlag{Name: "warm", Usage: "with --cost and --pipeline: one of many runs in a row instead of the first"},

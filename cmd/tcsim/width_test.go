@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -67,6 +68,36 @@ func TestExploreWidth(t *testing.T) {
 		_, out, errs := tcsim(t, "", "explore", "poke_one_site", "--target", on, "--update", "all", "--no-rcu", "--each")
 		if l := tooWide(out); l != "" || !strings.Contains(out, "Shortest failing schedule") {
 			t.Errorf("%s: too wide %q, %s", on, l, errs)
+		}
+	}
+}
+
+// TestWidths prints drawings in lines of the width that is asked for.
+func TestWidths(t *testing.T) {
+	names := scenarios.Builtin()
+	if testing.Short() && os.Getenv("CI") == "" {
+		names = []string{"bug_empty_slot_r6", "tramp_context", "hierarchy"}
+	}
+	for _, name := range names {
+		for _, args := range [][]string{
+			{"stack", "--target", "6.1"}, {"stack", "--all", "--box"}, {"trace", "--target", "6.1"}, {"trace"}, {"jit"},
+			{"jit", "--diff", "6.1,6.12"}, {"graph"},
+		} {
+			for _, width := range []int{72, 80, 100} {
+				args := append(args, name, "--width", fmt.Sprint(width))
+				code, out, errs := tcsim(t, "", args...)
+				if code == exitUntestable {
+					continue
+				}
+				if code > exitFailed || out == "" {
+					t.Errorf("%v: exit code %d: %s", args, code, errs)
+				}
+				for line := range strings.Lines(out) {
+					if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > width {
+						t.Errorf("%v: %d columns: %s", args, n, line)
+					}
+				}
+			}
 		}
 	}
 }

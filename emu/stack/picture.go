@@ -116,14 +116,14 @@ func (p *picture) row(r *Row, lanes []Lane, cols, i int) {
 		first = addr + " " + value + "  "
 	}
 	used := utf8.RuneCountInString(lead) + inner + 3
-	indent := 0
+	indent := 2
 	if len(first)+30 < p.Width-used {
 		indent = len(first)
 	}
 	notes := wrap(first+r.Note, p.Width-used)
 	if rest := p.Width - used; utf8.RuneCountInString(first+r.Note) > rest {
 		head := first + wrap(r.Note, rest-len(first))[0]
-		notes = append([]string{head}, wrap(strings.TrimPrefix(r.Note, strings.TrimPrefix(head, first)), rest-indent)...)
+		notes = append([]string{head}, wrap(strings.TrimLeft(strings.TrimPrefix(r.Note, strings.TrimPrefix(head, first)), " "), rest-indent)...)
 	}
 	p.b.WriteString(strings.TrimRight(lead+p.box(r)+" "+p.note(r, notes[0]), " ") + "\n")
 	for _, more := range notes[1:] {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -117,6 +118,33 @@ func TestPictures(t *testing.T) {
 			}
 			golden.Check(t, "testdata/"+tt.name+".txt", p)
 		})
+	}
+}
+
+// TestWidths draws in lines of any width, and loses no word where they are short.
+func TestWidths(t *testing.T) {
+	for _, g := range []tracetest.Graph{{Design: tracetest.Hier, Calls: 2}, {Design: tracetest.Rework, Stack: 64}} {
+		l := layoutAt(t, g, resolve(t, "tailcall:33", runOf(t, g))[0])
+		for _, box := range []bool{false, true} {
+			for width := stack.MinWidth; width <= 120; width++ {
+				p := l.Picture(stack.Options{Title: strings.Repeat("a long title ", 10), Width: width, Box: box, All: true})
+				for line := range strings.Lines(p) {
+					if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > width {
+						t.Errorf("width %d: %d columns: %s", width, n, line)
+					}
+				}
+				for _, s := range l.Slots {
+					for _, word := range strings.Fields(s.Meaning) {
+						if !strings.Contains(p, word) {
+							t.Fatalf("width %d: no %q in\n%s", width, word, p)
+						}
+					}
+				}
+				if box == (strings.Contains(p, "+--") || !strings.Contains(p, "├─")) {
+					t.Errorf("box %v:\n%s", box, p)
+				}
+			}
+		}
 	}
 }
 

@@ -9,21 +9,43 @@ import (
 	"github.com/tcsim/tcsim/jit/image"
 )
 
-// Width is the longest line that Text writes, in columns.
-const Width = 100
+// Width is the longest line that Text writes, in columns, MinWidth the least that TextIn can be asked for.
+const (
+	Width    = 100
+	MinWidth = 72
+)
 
 // Header is the head of the columns of Line, CycleHeader what follows its first column if events
 // have their cycles.
 const (
 	Header      = "   # event     d      rip      rsp      rbp              rax  tcc what"
 	CycleHeader = "  cycle"
+
+	NarrowHeader = "   # event     d      rip      rsp  tcc what"
 )
 
 // Text returns the lines of events under a header. Addresses of text and stack are shown without
 // their upper half, which the first line names; an address with another upper half is shown whole.
-func Text(c *Code, events []Event) string {
+func Text(c *Code, events []Event) string { return TextIn(c, events, Width) }
+
+// TextIn is Text in lines of at most width columns, from MinWidth. Where that is less than Width rbp and rax
+// are left out, and what happened goes on in further lines.
+func TextIn(c *Code, events []Event, width int) string {
 	var b strings.Builder
 	h := highOf(events)
+	h.width = width
+	if width < Width {
+		fmt.Fprintf(&b, "rip is %08x........, rsp is %08x........ unless shown whole\n", uint64(h.rip)>>32, uint64(h.rsp)>>32)
+		head := NarrowHeader
+		if h.cycles {
+			head = NarrowHeader[:4] + CycleHeader + NarrowHeader[4:]
+		}
+		b.WriteString(head + "\n")
+		for i := range events {
+			narrow(&b, c, &events[i], h)
+		}
+		return b.String()
+	}
 	fmt.Fprintf(&b, "rip is %08x........, rsp and rbp are %08x........ unless shown whole\n", uint64(h.rip)>>32, uint64(h.rsp)>>32)
 	head := Header
 	if h.cycles {
@@ -38,13 +60,14 @@ func Text(c *Code, events []Event) string {
 
 // Line returns one event as Text shows it, without line feed.
 func Line(c *Code, e *Event) string {
-	return line(c, e, high{rip: e.RIP, rsp: e.RSP, cycles: e.Cycle != 0})
+	return line(c, e, high{rip: e.RIP, rsp: e.RSP, cycles: e.Cycle != 0, width: Width})
 }
 
 // high is what the lines of a list have in common.
 type high struct {
 	rip, rsp image.Addr
 	cycles   bool
+	width    int
 }
 
 func highOf(events []Event) high {
@@ -74,14 +97,45 @@ func line(c *Code, e *Event, h high) string {
 	}
 	s := fmt.Sprintf("%4d%s %-8s %2d %s %s %4s ", e.No, cycle, e.Kind, e.Depth, low(e.RIP, h.rip), regs, tcc)
 	what := e.What(c)
-	if len(s)+len(what) > Width && e.Tail != nil {
+	if len(s)+len(what) > h.width && e.Tail != nil {
 		what = strings.Replace(what, e.slot(), fmt.Sprintf("[%d]", e.Key), 1) // the map's name is the least of it
 	}
 	s += what
-	if len(s) > Width {
-		s = s[:Width-2] + ".."
+	if len(s) > h.width {
+		s = s[:h.width-2] + ".."
 	}
 	return s
+}
+
+// narrow writes an event in lines that are shorter than those of line.
+func narrow(b *strings.Builder, c *Code, e *Event, h high) {
+	rsp, tcc, cycle := strings.Repeat(" ", 8), "", ""
+	if e.Kind != KindPoke {
+		rsp = low(e.RSP, h.rsp)
+	}
+	if e.CounterAddr != 0 {
+		tcc = fmt.Sprint(e.Counter)
+	}
+	if h.cycles {
+		cycle = fmt.Sprintf(" %6d", e.Cycle)
+	}
+	head := fmt.Sprintf("%4d%s %-8s %2d %s %s %4s ", e.No, cycle, e.Kind, e.Depth, low(e.RIP, h.rip), rsp, tcc)
+	room := max(h.width-len(head), 16)
+	text := ""
+	for _, word := range strings.Fields(e.What(c)) {
+		for text != "" && len(text)+1+len(word) > room || len(word) > room {
+			if text == "" {
+				text, word = word[:room], word[room:]
+			}
+			b.WriteString(head + text + "\n")
+			head, text = strings.Repeat(" ", len(head)), ""
+		}
+		if text != "" {
+			text += " "
+		}
+		text += word
+	}
+	b.WriteString(strings.TrimRight(head+text, " ") + "\n")
 }
 
 func low(a, h image.Addr) string {

@@ -135,8 +135,14 @@ func (f *FuncImage) notes() map[CodeOff]string {
 // WriteListing prints a listing: offset, bytes, instruction, and after a semicolon the BPF
 // instruction that begins there or a note. The function's address is in the heading.
 func WriteListing(w io.Writer, f *FuncImage, p *bpf.Program) error {
+	return WriteListingIn(w, f, p, listingWidth)
+}
+
+// WriteListingIn is WriteListing in lines of at most width columns, if no single word is longer. Where that is less than
+// those of WriteListing, notes stand above their instruction.
+func WriteListingIn(w io.Writer, f *FuncImage, p *bpf.Program, width int) error {
 	b := bufio.NewWriter(w)
-	text, _ := ListingText(f, p)
+	text, _ := listingText(f, p, width)
 	for _, line := range text {
 		fmt.Fprintln(b, line)
 	}
@@ -145,6 +151,10 @@ func WriteListing(w io.Writer, f *FuncImage, p *bpf.Program) error {
 
 // ListingText returns the lines that WriteListing prints, and the index of the one that each instruction is on.
 func ListingText(f *FuncImage, p *bpf.Program) (text []string, at map[CodeOff]int) {
+	return listingText(f, p, listingWidth)
+}
+
+func listingText(f *FuncImage, p *bpf.Program, width int) (text []string, at map[CodeOff]int) {
 	name := f.Name
 	if name == "" {
 		name = "function"
@@ -162,7 +172,17 @@ func ListingText(f *FuncImage, p *bpf.Program) (text []string, at map[CodeOff]in
 			at[l.Off] = len(text)
 		}
 		line := fmt.Sprintf("%5x  %-22s %s", int(l.Off), hex.EncodeToString(l.Bytes), l.Text)
-		for _, note := range foldNotes(notes, max(66, len(line))) {
+		if width < listingWidth {
+			for _, note := range foldNotes(notes, noteIndent, noteIndent, width) {
+				text = append(text, fmt.Sprintf("%*s ; %s", noteIndent, "", note))
+			}
+			if len(l.Bytes) > 0 {
+				at[l.Off] = len(text)
+				text = append(text, strings.TrimRight(line, " "))
+			}
+			continue
+		}
+		for _, note := range foldNotes(notes, max(66, len(line)), 66, width) {
 			text = append(text, fmt.Sprintf("%-66s ; %s", line, note))
 			line = ""
 		}
@@ -173,18 +193,21 @@ func ListingText(f *FuncImage, p *bpf.Program) (text []string, at map[CodeOff]in
 	return text, at
 }
 
+// noteIndent is where notes begin that stand above their instruction.
+const noteIndent = 6
+
 // listingWidth is how many columns a listing has at most, if no single word is longer.
 const listingWidth = 100
 
 // foldNotes breaks notes at blanks into lines: the first goes after so many columns of code, the
 // others after the column where notes begin.
-func foldNotes(notes []string, used int) []string {
+func foldNotes(notes []string, used, begin, width int) []string {
 	var out []string
 	line := ""
 	for _, word := range strings.Fields(strings.Join(notes, " ")) {
-		if line != "" && used+3+len(line)+1+len(word) > listingWidth {
+		if line != "" && used+3+len(line)+1+len(word) > width {
 			out = append(out, line)
-			line, used = "", 66
+			line, used = "", begin
 		}
 		if line != "" {
 			line += " "

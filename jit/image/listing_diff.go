@@ -225,15 +225,39 @@ func longest(a, b []string, base int) (pairs [][2]int) {
 	return pairs
 }
 
-// cellWidth is the width of one side, so that two of them and the mark fit 100 columns.
-const cellWidth = 48
+// DiffOptions say how a comparison is printed.
+type DiffOptions struct {
+	// Context is how many BPF instructions without a difference are shown around each with one; negative shows all.
+	Context int
+	// Width is how many columns there are for both sides; 0 means 100.
+	Width int
+	// Paint colours what differs, on the second side if b is true; nil leaves it.
+	Paint func(b bool, text string) string
+}
 
-// Write prints the comparison side by side in at most 100 columns. context is how many BPF
-// instructions without a difference are shown around each with one; negative shows all.
+// Write prints the comparison side by side in at most 100 columns. context is that of DiffOptions.
 func (d *FuncDiff) Write(w io.Writer, context int) error {
-	b := bufio.NewWriter(w)
+	return d.Print(w, DiffOptions{Context: context})
+}
+
+// Print prints the comparison side by side.
+func (d *FuncDiff) Print(w io.Writer, o DiffOptions) error {
+	b, context := bufio.NewWriter(w), o.Context
+	if o.Width == 0 {
+		o.Width = listingWidth
+	}
+	size := (o.Width - 3) / 2 // of one side: the mark and two blanks are between them
 	row := func(l, mark, r string) {
-		fmt.Fprintln(b, strings.TrimRight(pad(l)+" "+mark+" "+pad(r), " "))
+		left, right := pieces(l, size), pieces(r, size)
+		differs := mark != " " && mark != string(rune(DiffBytes))
+		for i := range max(len(left), len(right)) {
+			l, r := pieceAt(left, i, size), strings.TrimRight(pieceAt(right, i, size), " ")
+			if o.Paint != nil && differs {
+				l, r = o.paint(false, l), o.paint(true, r)
+			}
+			fmt.Fprintln(b, strings.TrimRight(l+" "+mark+" "+r, " "))
+			mark = " "
+		}
 	}
 	row(d.NameA, " ", d.NameB)
 	skipped := false
@@ -247,11 +271,11 @@ func (d *FuncDiff) Write(w io.Writer, context int) error {
 			skipped = false
 		}
 		g := &d.Groups[i]
-		fmt.Fprintln(b, g.heading())
+		fmt.Fprintln(b, g.heading(2*size))
 		for _, r := range g.Rows {
 			row(cell(r.A), string(rune(r.Mark)), cell(r.B))
 			if r.Mark == DiffBytes {
-				row("      "+hex.EncodeToString(r.A.Bytes), " ", "      "+hex.EncodeToString(r.B.Bytes))
+				fmt.Fprintln(b, o.bytes(r.A.Bytes, r.B.Bytes, size, false)+"   "+o.bytes(r.B.Bytes, r.A.Bytes, 0, true))
 			}
 		}
 	}
@@ -260,6 +284,27 @@ func (d *FuncDiff) Write(w io.Writer, context int) error {
 	}
 	row(fmt.Sprintf("%d bytes, %d instructions", d.BytesA, d.InsnsA), " ", fmt.Sprintf("%d bytes, %d instructions", d.BytesB, d.InsnsB))
 	return b.Flush()
+}
+
+// paint colours a side that is not empty.
+func (o *DiffOptions) paint(second bool, text string) string {
+	if strings.TrimSpace(text) == "" {
+		return text
+	}
+	return o.Paint(second, text)
+}
+
+// bytes are those of an instruction, coloured where the other side has others, and padded to a size.
+func (o *DiffOptions) bytes(code, other []byte, size int, second bool) string {
+	out := "      "
+	for i := range code {
+		text := hex.EncodeToString(code[i : i+1])
+		if o.Paint != nil && (i >= len(other) || other[i] != code[i]) {
+			text = o.Paint(second, text)
+		}
+		out += text
+	}
+	return out + strings.Repeat(" ", max(0, size-6-2*len(code)))
 }
 
 // shown reports whether group i is within context groups of a difference.
@@ -290,12 +335,12 @@ func (g *DiffGroup) Where() string {
 	return fmt.Sprintf("%d: %s", g.Insn, g.BPF)
 }
 
-func (g *DiffGroup) heading() string {
+func (g *DiffGroup) heading(width int) string {
 	sizes := ""
 	if g.BytesA != g.BytesB {
 		sizes = fmt.Sprintf("%d | %d bytes (%+d)", g.BytesA, g.BytesB, g.BytesB-g.BytesA)
 	}
-	return strings.TrimRight(fmt.Sprintf("%-*.*s %s", 2*cellWidth-24, 2*cellWidth-24, g.Where(), sizes), " ")
+	return strings.TrimRight(fmt.Sprintf("%-*.*s %s", width-24, width-24, g.Where(), sizes), " ")
 }
 
 // cell is one side of a row, an instruction without code being a dash.
@@ -309,10 +354,24 @@ func cell(l *ListingLine) string {
 	return fmt.Sprintf("%5x %s", int(l.Off), l.Text)
 }
 
-// pad brings a cell to its width.
-func pad(s string) string {
-	if len(s) > cellWidth {
-		return s[:cellWidth-2] + ".."
+// pieces breaks a cell at blanks into pieces of at most width columns; those after the first stand under its text.
+func pieces(s string, width int) (out []string) {
+	const indent = "        "
+	for len(s) > width {
+		at := strings.LastIndexByte(s[:width+1], ' ')
+		if at <= len(indent) {
+			at = width
+		}
+		out = append(out, s[:at])
+		s = indent + strings.TrimLeft(s[at:], " ")
 	}
-	return fmt.Sprintf("%-*s", cellWidth, s)
+	return append(out, s)
+}
+
+// pieceAt is a piece brought to its width, "" after the last.
+func pieceAt(l []string, i, width int) string {
+	if i >= len(l) {
+		return strings.Repeat(" ", width)
+	}
+	return fmt.Sprintf("%-*s", width, l[i])
 }

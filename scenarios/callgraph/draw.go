@@ -11,7 +11,10 @@ import (
 )
 
 // Text draws the graph as text: a program with what it calls, then the prog arrays.
-func (g *Graph) Text() string {
+func (g *Graph) Text() string { return g.TextIn(Width) }
+
+// TextIn is Text in lines of at most width columns, if no single word is longer.
+func (g *Graph) TextIn(width int) string {
 	var b strings.Builder
 	for i := range g.Programs {
 		p := &g.Programs[i]
@@ -21,26 +24,26 @@ func (g *Graph) Text() string {
 		}
 		b.WriteByte('\n')
 		for j := range p.Functions {
-			p.Functions[j].text(&b, j != 0)
+			p.Functions[j].text(&b, width, j != 0)
 		}
 	}
 	for _, a := range g.Arrays {
 		fmt.Fprintf(&b, "prog array %s, %d of %d slots filled\n", a.Name, len(a.Slots), a.Entries)
 		for _, s := range a.Slots {
-			b.WriteString(Fold(fmt.Sprintf("  %d: %s", s.Key, strings.Join(s.Programs, ", "))))
+			b.WriteString(FoldIn(width, fmt.Sprintf("  %d: %s", s.Key, strings.Join(s.Programs, ", "))))
 		}
 	}
 	return b.String()
 }
 
-func (f *Func) text(b *strings.Builder, named bool) {
+func (f *Func) text(b *strings.Builder, width int, named bool) {
 	indent := "  "
 	if named {
 		fmt.Fprintf(b, "  function %s\n", f.Name)
 		indent = "    "
 	}
 	if len(f.Calls) > 0 {
-		folded(b, indent, "calls "+strings.Join(f.Calls, ", "))
+		folded(b, width, indent, "calls "+strings.Join(f.Calls, ", "))
 	}
 	for i := range f.TailCalls {
 		c := &f.TailCalls[i]
@@ -48,15 +51,15 @@ func (f *Func) text(b *strings.Builder, named bool) {
 		if to == "" {
 			to = "nothing"
 		}
-		folded(b, indent, fmt.Sprintf("tail call %s → %s (instruction %d)", c.Place(), to, c.Insn))
+		folded(b, width, indent, fmt.Sprintf("tail call %s → %s (instruction %d)", c.Place(), to, c.Insn))
 	}
 }
 
-// folded writes a line, broken at blanks where it would have more than 100 columns.
-func folded(b *strings.Builder, indent, text string) {
+// folded writes a line, broken at blanks where it would have more columns than width.
+func folded(b *strings.Builder, width int, indent, text string) {
 	line := indent
 	for i, word := range strings.Fields(text) {
-		if i > 0 && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > 100 {
+		if i > 0 && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > width {
 			fmt.Fprintln(b, line)
 			line = indent + "    " + word
 			continue
@@ -69,11 +72,14 @@ func folded(b *strings.Builder, indent, text string) {
 	fmt.Fprintln(b, line)
 }
 
-// width is how many columns a line of text takes, if it has blanks to be broken at.
-const width = 100
+// Width is how many columns a line of text takes, if it has blanks to be broken at.
+const Width = 100
 
 // Fold breaks a line at blanks; what follows is indented by four more. It ends with a newline.
-func Fold(line string) string {
+func Fold(line string) string { return FoldIn(Width, line) }
+
+// FoldIn is Fold for lines of another width.
+func FoldIn(width int, line string) string {
 	var b strings.Builder
 	indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
 	col := 0

@@ -8,7 +8,6 @@ import (
 	"io"
 	"strings"
 
-	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -31,12 +30,12 @@ func StackTitle(d *runner.Drawing) string {
 }
 
 // StackText draws stacks; all shows every frame of a long one.
-func StackText(w io.Writer, drawings []runner.Drawing, all bool) {
+func StackText(w io.Writer, drawings []runner.Drawing, all bool, look Look) {
 	for i, d := range drawings {
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		fmt.Fprint(w, d.Layout.Picture(stack.Options{Title: StackTitle(&d), All: all}))
+		fmt.Fprint(w, look.Picture(d.Layout, StackTitle(&d), all))
 	}
 }
 
@@ -50,12 +49,12 @@ func TraceOf(run *runner.Run, events []trace.Event) (Trace, error) {
 }
 
 // TraceText prints those events of a run that are shown, and the violation that ended it.
-func TraceText(w io.Writer, run *runner.Run, events []trace.Event) {
-	fmt.Fprint(w, trace.Text(run.Code, events))
+func TraceText(w io.Writer, run *runner.Run, events []trace.Event, look Look) {
+	fmt.Fprint(w, look.Events(trace.TextIn(run.Code, events, look.Columns())))
 	if len(events) < len(run.Events) {
 		fmt.Fprintf(w, "(%d of %s shown)\n", len(events), Plural(len(run.Events), "event"))
 	}
 	if run.Violation != nil {
-		fmt.Fprintf(w, "\n%s\n", strings.Join(Fold(run.Violation.String(), Width), "\n"))
+		fmt.Fprintf(w, "\n%s\n", look.Paint(Red, Plain(strings.Join(Fold(run.Violation.String(), look.Columns()), "\n"))))
 	}
 }
