@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/report"
+	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/interleave"
 )
 
@@ -17,15 +18,17 @@ func (e env) reportCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "report",
 		Usage:     "write one HTML page of scenarios on targets, to look at in a browser",
-		ArgsUsage: "SCENARIO|FILE.o...",
+		ArgsUsage: "SCENARIO|FILE.o|CAPTURE...",
 		Description: "The page has a time line of each run with the stack, the code, the registers and the calls at each\n" +
 			"event, two targets beside each other, and tables of verdicts, code and cycles. It opens from disk\n" +
-			"and loads nothing. --explore adds the interleavings of map updates with runs.\n\n" +
+			"and loads nothing. Captures (*.jsonl, *.jsonl.gz) are replayed. --explore adds the interleavings of map updates with runs.\n\n" +
 			"Examples:\n   tcsim report hierarchy --target 6.1,6.12 > report.html\n" +
-			"   tcsim report poke_one_site --target ip-aux --explore > report.html\n\n" + exitCodesInHelp,
+			"   tcsim report poke_one_site --target ip-aux --explore > report.html\n" +
+			"   tcsim report fixtures/kernels/6.12-off.jsonl.gz --scenario hier/self/const/n2/r6 > report.html\n\n" + exitCodesInHelp,
 		Flags: append(objectFlags(), targetFlag(false), limitFlag(), coreFlag(),
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "file to write (default: standard output)"},
 			&cli.IntFlag{Name: "events", Value: report.DefaultMost, Usage: "how many events of a run the time line has, the first ones"},
+			&cli.StringFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "of a capture: only this one, or with a star at the end all that begin with it"},
 			&cli.BoolFlag{Name: "explore", Usage: "try every interleaving of the scenario's updates, as tcsim explore does"},
 		),
 		Action: e.report,
@@ -33,20 +36,30 @@ func (e env) reportCommand() *cli.Command {
 }
 
 func (e env) report(ctx context.Context, cmd *cli.Command) error {
+	captures, others := splitCaptures(cmd.Args().Slice())
 	object, wrongObject := objectOptions(cmd)
-	bs, wrongScenario := e.loadWith(cmd.Args().Slice(), object)
 	ts, wrongTarget := e.targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
 	core, wrongCore := coreOf(cmd)
-	if err := errors.Join(wrongObject, wrongScenario, wrongTarget, wrongCore); err != nil {
+	err := errors.Join(wrongObject, wrongTarget, wrongCore)
+	var bs []*scenarios.Built
+	if len(others) > 0 || len(captures) == 0 {
+		var wrong error
+		bs, wrong = e.loadWith(others, object)
+		err = errors.Join(err, wrong)
+	}
+	if cmd.Int("events") < 1 {
+		err = errors.Join(err, badUsage("--events: expected a number from 1, found %d", cmd.Int("events")))
+	}
+	if len(captures) == 0 && cmd.IsSet("scenario") {
+		err = errors.Join(err, badUsage("--scenario chooses from a capture, and there is none"))
+	}
+	if err != nil {
 		return err
 	}
 	if err := writable(cmd); err != nil {
 		return err
 	}
 	opt := report.Options{Core: core, InFull: inFull, Most: cmd.Int("events"), Command: "tcsim " + strings.Join(e.args, " ")}
-	if opt.Most < 1 {
-		return badUsage("--events: expected a number from 1, found %d", opt.Most)
-	}
 	if cmd.Bool("explore") {
 		opt.Explore = &interleave.Options{}
 	}
@@ -61,8 +74,29 @@ func (e env) report(ctx context.Context, cmd *cli.Command) error {
 			return badInput(err)
 		}
 	}
+	for _, path := range captures {
+		src, t, err := e.openCapture(path)
+		if err != nil {
+			return err
+		}
+		if err := r.AddCapture(ctx, src, t, cmd.String("scenario")); err != nil {
+			return badInput(err)
+		}
+	}
 	if err := r.Save(cmd.String("output"), e.stdout); err != nil {
 		return badInput(err)
 	}
 	return orInterrupted(interrupted, verdict(r.Rows()))
+}
+
+// splitCaptures tells captures from scenarios by the end of the name.
+func splitCaptures(args []string) (captures, others []string) {
+	for _, a := range args {
+		if name := strings.TrimSuffix(a, ".gz"); strings.HasSuffix(name, ".jsonl") {
+			captures = append(captures, a)
+		} else {
+			others = append(others, a)
+		}
+	}
+	return captures, others
 }

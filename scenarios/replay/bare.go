@@ -187,6 +187,15 @@ func (r *Replayer) Stack(ctx context.Context, c *Bare, at stack.At) ([]runner.Dr
 	return m.Draw(ctx, at, func() (emu.Run, error) { return c.enter(m) })
 }
 
+// Film shows a captured scenario's run, see runner.Session.Film. The machine is that of show's stills.
+func (r *Replayer) Film(ctx context.Context, c *Bare, most int, begin func(*runner.Machine) func(runner.Still) error) (*runner.Filmed, error) {
+	m, err := r.alone(c)
+	if err != nil {
+		return nil, fmt.Errorf("time line: %w", err)
+	}
+	return m.Film(ctx, most, func() (emu.Run, error) { return c.enter(m) }, begin(m))
+}
+
 // alone loads a scenario to perform its run piece by piece.
 func (r *Replayer) alone(c *Bare) (*runner.Machine, error) {
 	if why := c.skip(); why != "" {

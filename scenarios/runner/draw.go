@@ -37,8 +37,17 @@ func (s *Session) Stack(ctx context.Context, n int, at stack.At) ([]Drawing, err
 // Draw performs a run that no reference interpreter judges, and dumps the stack at each moment that at selects
 // in it. enter prepares the run from the state that is loaded now.
 func (m *Machine) Draw(ctx context.Context, at stack.At, enter func() (emu.Run, error)) ([]Drawing, error) {
-	if err := m.Checkpoint(); err != nil {
+	run, prepare, err := m.repeatable(ctx, enter)
+	if err != nil {
 		return nil, err
+	}
+	return m.draw(ctx, at, run.Violation, prepare)
+}
+
+// repeatable performs a run from the state that is loaded now, and returns what brings the machine to its beginning again.
+func (m *Machine) repeatable(ctx context.Context, enter func() (emu.Run, error)) (*Run, func() (entry, error), error) {
+	if err := m.Checkpoint(); err != nil {
+		return nil, nil, err
 	}
 	prepare := func() (entry, error) {
 		if err := m.Reset(); err != nil {
@@ -49,14 +58,14 @@ func (m *Machine) Draw(ctx context.Context, at stack.At, enter func() (emu.Run, 
 	}
 	e, err := prepare()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	run, err := m.perform(ctx, e, m.opt.Core)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	m.Latent(run)
-	return m.draw(ctx, at, run.Violation, prepare)
+	return run, prepare, nil
 }
 
 // draw finds the moments in the run that the machine has just performed, which broke v if that is not

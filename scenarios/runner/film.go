@@ -37,15 +37,30 @@ func (s *Session) Film(ctx context.Context, n, most int, show func(Still) error)
 	if err != nil {
 		return nil, err
 	}
+	return s.m.film(ctx, run, most, func() (entry, error) { return s.before(ctx, n) }, show)
+}
+
+// Film is Session.Film of a run that no reference interpreter judges. enter prepares it from the state that is loaded
+// now.
+func (m *Machine) Film(ctx context.Context, most int, enter func() (emu.Run, error), show func(Still) error) (*Filmed, error) {
+	run, prepare, err := m.repeatable(ctx, enter)
+	if err != nil {
+		return nil, err
+	}
+	return m.film(ctx, run, most, prepare, show)
+}
+
+// film shows the run that the machine has just performed.
+func (m *Machine) film(ctx context.Context, run *Run, most int, prepare func() (entry, error), show func(Still) error) (*Filmed, error) {
 	out := Filmed{Run: *run, More: len(run.Events) > most}
 	out.Events = slices.Clone(run.Events[:min(len(run.Events), most)])
-	e, err := s.before(ctx, n)
+	e, err := prepare()
 	if err != nil {
 		return nil, err
 	}
 	fresh := true
 	stop := func(ev *trace.Event, mo stack.Moment) error {
-		still, err := s.m.still(ctx, e, mo, fresh)
+		still, err := m.still(ctx, e, mo, fresh)
 		fresh = false
 		if err != nil {
 			return err

@@ -58,7 +58,12 @@ func (r *Report) play(ctx context.Context, p *play, s *runner.Session) error {
 	}
 	p.words = newWords()
 	p.text = newText(p.words, s.Machine().Code, s.Machine().Bytes)
-	for n := range res.Runs {
+	return r.filmAll(ctx, p, s, len(res.Runs))
+}
+
+// filmAll films the runs of a session, and takes the costs of the first.
+func (r *Report) filmAll(ctx context.Context, p *play, s *runner.Session, runs int) error {
+	for n := range runs {
 		film := func(show func(runner.Still) error) (*runner.Filmed, error) { return s.Film(ctx, n+1, r.opt.Most, show) }
 		if err := r.film(p, n+1, s.Machine().Code, film); err != nil {
 			return fmt.Errorf("run %d: %w", n+1, err)
@@ -78,6 +83,12 @@ func (r *Report) film(p *play, number int, code *trace.Code, film func(func(runn
 	if err != nil {
 		return err
 	}
+	p.take(run, number, roll)
+	return nil
+}
+
+// take adds a run that has been filmed.
+func (p *play) take(run *runner.Filmed, number int, roll *reel) {
 	f := &filmed{Summary: render.Summarise(&run.Run), Number: number, More: run.More, shots: roll.shots}
 	if v := run.Violation; v != nil {
 		for i := range f.shots {
@@ -90,7 +101,6 @@ func (r *Report) film(p *play, number int, code *trace.Code, film func(func(runn
 		}
 	}
 	p.Runs = append(p.Runs, f)
-	return nil
 }
 
 // costs attributes the cycles of the first run.

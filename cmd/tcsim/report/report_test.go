@@ -17,8 +17,10 @@ import (
 	"github.com/tcsim/tcsim/emu/timing"
 	_ "github.com/tcsim/tcsim/fixtures/golden" // for go test ./... -update
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/interleave"
+	"github.com/tcsim/tcsim/scenarios/replay"
 	"github.com/tcsim/tcsim/scenarios/runner/runnertest"
 )
 
@@ -163,5 +165,50 @@ func BenchmarkHierarchy(b *testing.B) {
 	built, o := runnertest.Build(b, "hierarchy"), report.Options{Core: core(b)}
 	for b.Loop() {
 		made(b, o, "6.1,6.12", built)
+	}
+}
+
+// captured is the page of scenarios of a capture.
+func captured(t *testing.T, file, pattern string) (string, error) {
+	t.Helper()
+	src, err := capture.Open("../../../fixtures/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := replay.TargetOf(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := report.New(report.Options{Core: core(t)})
+	if err := r.AddCapture(context.Background(), src, target, pattern); err != nil {
+		return "", err
+	}
+	var out bytes.Buffer
+	if err := r.Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	return out.String(), nil
+}
+
+// TestCapture shows code that a kernel made, with and without the file of the scenario.
+func TestCapture(t *testing.T) {
+	text, err := captured(t, "kernels/6.12-off.jsonl.gz", "hier/self/const/n2/r6")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"hier/self/const/n2/r6 on hier-6.12", `id="play-0-0-run-0-page-0"`, "made, at the addresses"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q", want)
+		}
+	}
+	if _, err := captured(t, "kernels/6.12-off.jsonl.gz", "hier/*"); err == nil || !strings.Contains(err.Error(), "choose with --scenario") {
+		t.Errorf("81 scenarios: %v", err)
+	}
+	text, err = captured(t, "live/6.18-vm.jsonl.gz", "hierarchy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(text, `id="play-0-0-run-0-page-0"`) || !strings.Contains(text, "<h2>Cost</h2>") {
+		t.Errorf("no run, or no cost, of a capture with the scenario's file")
 	}
 }
