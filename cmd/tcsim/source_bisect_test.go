@@ -138,8 +138,8 @@ func TestBisect(t *testing.T) {
 		t.Fatal(err)
 	}
 	recipe := regexp.MustCompile(`(?m)^    (git bisect .*)$`).FindAllStringSubmatch(string(doc), -1)
-	if len(recipe) != 4 {
-		t.Fatalf("%d lines with git bisect, expected two recipes of two", len(recipe))
+	if len(recipe) != 5 {
+		t.Fatalf("%d lines with git bisect, expected two recipes of two and another second line", len(recipe))
 	}
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
@@ -152,11 +152,13 @@ func TestBisect(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(b.dir, "..", "mine.yaml"), []byte(mine), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	found, log := b.run([]string{recipe[0][1], recipe[1][1]}, "BAD", "main", "GOOD", b.revs["6.12"])
-	if found != "no count" || !strings.Contains(log, "git bisect skip "+b.revs["broken"]) {
-		t.Errorf("found %q, expected no count after a skip of what does not compile:\n%s", found, log)
+	for _, line := range []string{recipe[1][1], recipe[4][1]} {
+		found, log := b.run([]string{recipe[0][1], line}, "BAD", "main", "GOOD", b.revs["6.12"])
+		if found != "no count" || !strings.Contains(log, "git bisect skip "+b.revs["broken"]) {
+			t.Errorf("found %q, expected no count after a skip of what does not compile:\n%s", found, log)
+		}
 	}
-	found, log = b.run([]string{recipe[2][1], recipe[3][1]}, "MENDED", b.revs["comment 2"], "BROKEN", b.revs["6.1"])
+	found, log := b.run([]string{recipe[2][1], recipe[3][1]}, "MENDED", b.revs["comment 2"], "BROKEN", b.revs["6.1"])
 	if found != "6.12" {
 		t.Errorf("mended in %q, expected 6.12:\n%s", found, log)
 	}
