@@ -5,12 +5,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
-	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/nearest"
+	"github.com/tcsim/tcsim/scenarios/replay"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -18,16 +20,21 @@ func (e env) jitCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "jit",
 		Usage:     "list the machine code of a scenario's programs",
-		ArgsUsage: "SCENARIO|FILE.o",
-		Description: "Shows each BPF instruction with its x86 code, as the target's kernel emits it with empty prog\n" +
-			"arrays. --diff shows two targets side by side, aligned by BPF instruction.\n\n" +
-			"Examples:\n   tcsim jit hierarchy --target 6.12\n   tcsim jit hierarchy --diff 6.1,6.12\n\n" + exitCodesInHelp,
+		ArgsUsage: "SCENARIO|FILE.o|CAPTURE",
+		Description: "Shows each BPF instruction with its x86 code: as the target's kernel emits it, with empty prog arrays,\n" +
+			"or with --state filled as the scenario begins. --diff shows two targets side by side, aligned by BPF\n" +
+			"instruction, with sizes, bytes that differ, and what makes them differ: facts of the kernels' registry,\n" +
+			"each tried alone. Of a capture the code is what the kernel had, at its addresses.\n\n" +
+			"Examples:\n   tcsim jit hierarchy --target 6.12\n   tcsim jit hierarchy --diff 6.1,6.12\n" +
+			"   tcsim jit fixtures/kernels/6.1-off.jsonl.gz --scenario hier/self/const/n2/r6 --state filled\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
 			targetFlag(true), limitFlag(), jsonFlag(), entryFlag(), fillFlag(), btfFlag(), typeFlag(), sizeFlag(), setFlag(),
 			&cli.StringSliceFlag{Name: "diff", Usage: "two targets, separated by a comma, to compare"},
 			&cli.IntFlag{Name: "context", Value: -1, Usage: "with --diff, show only this many BPF instructions around each difference"},
 			widthFlag(), colorFlag(),
 			&cli.BoolFlag{Name: "att", Usage: "AT&T text as scenario files expect it under jited"},
+			&cli.StringFlag{Name: "state", Usage: "empty or filled prog arrays (default empty, with --att filled)"},
+			&cli.StringFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "of a capture: only this one, or with a star at the end all that begin with it"},
 			&cli.StringFlag{Name: "program", Aliases: []string{"p"}, Usage: "only this program"},
 		},
 		Action: e.jit,
@@ -42,14 +49,20 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
+	state, err := render.StateOf(cmd.String("state"), cmd.Bool("att"))
+	if err != nil {
+		return badUsage("--state: %w", err)
+	}
+	if path := cmd.Args().First(); capture.IsFile(path) {
+		return e.jitCapture(cmd, path, state)
+	}
 	names := cmd.StringSlice("diff")
 	switch len(names) {
 	case 0:
-		t, err := e.oneTarget(cmd)
-		if err != nil {
-			return err
+		names = []string{cmd.String("target")}
+		if names[0] == "all" || strings.Contains(names[0], ",") {
+			return badUsage("jit takes one target, found %q", names[0])
 		}
-		names = []string{t.Name}
 	case 2:
 		if cmd.Bool("att") {
 			return badUsage("--att and --diff exclude each other")
@@ -70,13 +83,16 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 		return err
 	}
 	var cs []*runner.Compiled
-	var whole *runner.Compiled
 	for _, t := range ts {
 		c, err := runner.Compile(b, t)
 		if err != nil {
 			return badInput(err)
 		}
-		whole = c
+		if state == render.Filled {
+			if c, err = filled(c); err != nil {
+				return err
+			}
+		}
 		if c, err = onlyProgram(c, cmd.String("program")); err != nil {
 			return err
 		}
@@ -84,15 +100,71 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 	}
 	switch {
 	case len(cs) == 2 && cmd.Bool("json"):
-		return render.JSON(e.stdout, render.CodeDiff{Differences: render.Differences(cs), Schema: render.SchemaJIT, Targets: names})
+		return render.JSON(e.stdout, render.CodeDiffOf(cs, state, runner.Why(b, ts[0], ts[1])))
 	case len(cs) == 2:
-		return e.jitDiff(cs, cmd.Int("context"), look)
+		return render.CodeDiffText(e.drawn(look), cs, state, cmd.Int("context"), runner.Why(b, ts[0], ts[1]), look)
 	case cmd.Bool("att"):
-		return e.jitATT(whole, cmd.String("program"))
+		return render.CodeATT(e.stdout, cs[0], state)
 	case cmd.Bool("json"):
-		return render.JSON(e.stdout, render.Code{Functions: render.Listing(cs[0]), Schema: render.SchemaJIT, Target: cs[0].Target.Name})
+		return render.JSON(e.stdout, render.CodeOf(cs[0], state))
 	}
-	return e.jitText(cs[0], look)
+	return render.CodeText(e.stdout, cs[0], state, look)
+}
+
+// filled replaces the images of a compilation by what they are where the scenario begins.
+func filled(c *runner.Compiled) (*runner.Compiled, error) {
+	s, err := runner.Open(c, runner.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	begun, err := s.Begin()
+	if err != nil {
+		return nil, err
+	}
+	if st := begun.Stopped(); st != nil {
+		return nil, badInput(fmt.Errorf("scenario %s on %s: %v", c.Built.Scenario.Name, c.Target.Name, st))
+	}
+	now := *c
+	now.Images, err = s.Filled()
+	return &now, err
+}
+
+// jitCapture lists what a kernel emitted.
+func (e env) jitCapture(cmd *cli.Command, path string, state render.CodeState) error {
+	for _, f := range []string{"target", "diff", "att", "limit"} {
+		if cmd.IsSet(f) {
+			return badUsage("--%s is for scenarios: a capture has the code of its kernel", f)
+		}
+	}
+	look, err := e.look(cmd)
+	if err != nil {
+		return err
+	}
+	src, t, err := e.openCapture(path)
+	if err != nil {
+		return err
+	}
+	picked, err := replay.Select(src, cmd.String("scenario"))
+	if err != nil {
+		return badInput(err)
+	}
+	var all []render.CapturedCode
+	for _, i := range picked {
+		c, err := render.CapturedOf(src, t, i, state, cmd.String("program"))
+		if err != nil && len(picked) == 1 {
+			return badInput(err)
+		}
+		if err != nil {
+			fmt.Fprintln(e.stderr, err)
+			continue
+		}
+		all = append(all, c)
+	}
+	if cmd.Bool("json") {
+		return render.JSON(e.stdout, render.CapturedCodes{Scenarios: all, Schema: render.SchemaJIT, State: state})
+	}
+	return render.CapturedText(e.stdout, all, state, look)
 }
 
 // onlyProgram drops the images of other programs; "" keeps all.
@@ -112,73 +184,4 @@ func onlyProgram(c *runner.Compiled, name string) (*runner.Compiled, error) {
 		names = append(names, c.Built.Programs[i].Name)
 	}
 	return nil, badUsage("--program: scenario %s has no program %q%s; it has %s", c.Built.Scenario.Name, name, nearest.DidYouMean(name, names), render.Words(names))
-}
-
-func (e env) jitText(c *runner.Compiled, look render.Look) error {
-	for _, img := range c.Images {
-		for i := range img.Funcs {
-			if err := image.WriteListingIn(e.stdout, &img.Funcs[i], img.Program, look.Columns()); err != nil {
-				return err
-			}
-			fmt.Fprintln(e.stdout)
-		}
-	}
-	return nil
-}
-
-// jitATT prints functions as the kernel's selftests see them, with prog arrays filled.
-func (e env) jitATT(c *runner.Compiled, program string) error {
-	s, err := runner.Open(c, runner.Options{})
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	begun, err := s.Begin()
-	if err != nil {
-		return err
-	}
-	if st := begun.Stopped(); st != nil {
-		fmt.Fprintf(e.stderr, "tcsim: scenario %s on %s: %v\n", c.Built.Scenario.Name, c.Target.Name, st)
-		return errFailed
-	}
-	for i, img := range c.Images {
-		name := c.Built.Programs[i].Name
-		if program != "" && program != name {
-			continue
-		}
-		fmt.Fprintf(e.stdout, "# %s\n", name)
-		for k := range img.Funcs {
-			lines, err := s.ATT(i, k)
-			if err != nil {
-				return err
-			}
-			fmt.Fprintf(e.stdout, "func #%d:\n", k)
-			for _, l := range lines {
-				fmt.Fprintln(e.stdout, l)
-			}
-		}
-	}
-	return nil
-}
-
-// jitDiff prints a comparison; context is how many BPF instructions around differences are shown, all if
-// it is negative.
-func (e env) jitDiff(cs []*runner.Compiled, context int, look render.Look) error {
-	bytesA, bytesB, insnsA, insnsB := 0, 0, 0, 0
-	for _, d := range render.Diffs(cs) {
-		bytesA += d.BytesA
-		bytesB += d.BytesB
-		insnsA += d.InsnsA
-		insnsB += d.InsnsB
-		if err := look.Diff(e.drawn(look), &d, context); err != nil {
-			return err
-		}
-		fmt.Fprintln(e.stdout)
-	}
-	all := fmt.Sprintf("all functions: %s %d bytes, %d instructions; %s %d bytes, %d instructions (%+d, %+d)",
-		cs[0].Target.Name, bytesA, insnsA, cs[1].Target.Name, bytesB, insnsB, bytesB-bytesA, insnsB-insnsA)
-	for _, line := range render.Fold(all, look.Columns()) {
-		fmt.Fprintln(e.stdout, line)
-	}
-	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/x86"
 	"github.com/tcsim/tcsim/scenarios/replay"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -308,14 +309,14 @@ func (e env) replaySource(ctx context.Context, cmd *cli.Command, r *replay.Repla
 }
 
 // printTrace writes events as text or JSON.
-func (e env) printTrace(cmd *cli.Command, run *runner.Run, events []trace.Event) error {
+func (e env) printTrace(cmd *cli.Command, run *runner.Run, events []trace.Event, regs ...x86.Reg) error {
 	if cmd.String("svg") != "" {
 		return e.svgTrace(cmd, run, events)
 	}
 	if !cmd.Bool("json") {
 		look, err := e.look(cmd)
 		if err == nil {
-			render.TraceText(e.drawn(look), run, events, look)
+			render.TraceText(e.drawn(look), run, events, look, regs...)
 		}
 		return err
 	}

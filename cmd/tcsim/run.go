@@ -33,7 +33,7 @@ func (e env) runCommand() *cli.Command {
 			"Examples:\n   tcsim run hierarchy --target 6.1,6.12\n" +
 			"   tcsim run fixtures/objects/xdp.o --entry xdp --packet fixtures/objects/packets.pcap\n" +
 			"   tcsim run hierarchy chain33 --target 6.1,6.12,7.2 --junit\n\n" + exitCodesInHelp,
-		Flags: append([]cli.Flag{targetFlag(false), limitFlag(), coresFlag(), jsonFlag(), colorFlag()},
+		Flags: append([]cli.Flag{targetFlag(false), limitFlag(), coresFlag(), keepGoingFlag(), jsonFlag(), colorFlag()},
 			slices.Concat(ciFlags(), objectFlags(), expectFlags())...),
 		Action: e.run,
 	}
@@ -55,7 +55,7 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 		if interrupted {
 			break
 		}
-		more, err := e.runAll(ctx, bs, ts, core)
+		more, err := e.runAll(ctx, bs, ts, core, cmd.Bool("keep-going"))
 		if interrupted = cutShort(ctx, err); err != nil && !interrupted {
 			return err
 		}
@@ -119,7 +119,7 @@ func verdict(rows []render.RunRow) error {
 	return nil
 }
 
-func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, core *timing.Core) ([]render.RunRow, error) {
+func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, core *timing.Core, keepGoing bool) ([]render.RunRow, error) {
 	var rows []render.RunRow
 	var s *runner.Session
 	defer func() {
@@ -145,7 +145,7 @@ func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target
 				rows = append(rows, row)
 				continue
 			}
-			if s, err = openNext(s, c, core); err != nil {
+			if s, err = openNext(s, c, runner.Options{Core: core, KeepGoing: keepGoing}); err != nil {
 				return rows, err
 			}
 			res, err := s.Play(ctx)
@@ -195,8 +195,7 @@ func draw(ctx context.Context, s *runner.Session, res *runner.Result, r *render.
 }
 
 // openNext opens a session in the machine of the last one.
-func openNext(s *runner.Session, c *runner.Compiled, core *timing.Core) (*runner.Session, error) {
-	opt := runner.Options{Core: core}
+func openNext(s *runner.Session, c *runner.Compiled, opt runner.Options) (*runner.Session, error) {
 	return s.OpenNext(c, opt)
 }
 

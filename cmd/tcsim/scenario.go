@@ -192,13 +192,13 @@ func (e env) openOne(cmd *cli.Command, core *timing.Core) (*runner.Session, erro
 	if err != nil {
 		return nil, err
 	}
-	return openSession(bs[0], t, core)
+	return openSession(bs[0], t, runner.Options{Core: core, KeepGoing: cmd.Bool("keep-going"), Stale: cmd.Bool("stale")})
 }
 
-func openSession(b *scenarios.Built, t *jit.Target, core *timing.Core) (*runner.Session, error) {
+func openSession(b *scenarios.Built, t *jit.Target, opt runner.Options) (*runner.Session, error) {
 	c, err := runner.Compile(b, t)
 	if err != nil {
 		return nil, badInput(err)
 	}
-	return runner.Open(c, runner.Options{Core: core})
+	return runner.Open(c, opt)
 }

@@ -165,7 +165,7 @@ func (h *sourceHunter) run(t *testing.T, b *scenarios.Built, target *jit.Target)
 	t.Helper()
 	c, err := runner.Compile(b, target)
 	if err == nil {
-		h.session, err = openNext(h.session, c, nil)
+		h.session, err = openNext(h.session, c, runner.Options{})
 	}
 	var res *runner.Result
 	if err == nil {

@@ -19,11 +19,14 @@ func (e env) stackCommand() *cli.Command {
 		ArgsUsage: "SCENARIO",
 		Description: "Every slot between rsp and the outside caller: address, value, owner and meaning, with an\n" +
 			"arrow from each tail_call_cnt_ptr to the counter. --at takes an event number as in tcsim trace,\n" +
-			"KIND:N or each:KIND with KIND one of entry, call, helper, return, tailcall, refused, hook; or deepest,\n" +
-			"or violation.\n\n" +
+			"KIND:N or each:KIND with KIND one of entry, call, helper, return, tailcall, refused, hook; deepest, or\n" +
+			"violation; FUNCTION+0xOFFSET for the instruction there, with :N its Nth execution; insn:N for instruction\n" +
+			"number N; after:N or after:KIND:N for directly after the instruction of an event.\n\n" +
 			"Examples:\n   tcsim stack hierarchy --target 6.12 --at tailcall:33\n" +
-			"   tcsim stack hierarchy --target 6.1 --at violation\n   tcsim stack hierarchy --at tailcall:2 --svg - > stack.svg\n\n" + exitCodesInHelp,
-		Flags: append(append(objectFlags(), lookFlags()...), targetFlag(true), limitFlag(), runFlag(), coreFlag(), jsonFlag(),
+			"   tcsim stack hierarchy --target 6.1 --at violation\n   tcsim stack hierarchy --at tailcall:2 --svg - > stack.svg\n" +
+			"   tcsim stack hierarchy --target 6.1 --at sub+0x22:3 --stale\n\n" + exitCodesInHelp,
+		Flags: append(append(objectFlags(), lookFlags()...), targetFlag(true), limitFlag(), runFlag(), coreFlag(), jsonFlag(), keepGoingFlag(),
+			&cli.BoolFlag{Name: "stale", Usage: "also draw what functions that have returned left below rsp"},
 			&cli.StringFlag{Name: "at", Value: "deepest", Usage: "the moment"},
 			svgFlag(),
 			&cli.BoolFlag{Name: "all", Usage: "draw every frame of a long stack"},

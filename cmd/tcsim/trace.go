@@ -5,12 +5,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit/nearest"
+	"github.com/tcsim/tcsim/jit/x86"
 )
 
 func (e env) traceCommand() *cli.Command {
@@ -21,11 +23,13 @@ func (e env) traceCommand() *cli.Command {
 		Description: "One line per event: where it happened, rsp, rbp, rax, tail_call_cnt and where that lives.\n" +
 			"A run that breaks an invariant ends there. Cycles are those of the first run after loading.\n\n" +
 			"Examples:\n   tcsim trace hierarchy --target 6.12 --first 12\n" +
+			"   tcsim trace hierarchy --target 6.1 --regs rbx,rcx,rsi --first 5\n" +
 			"   tcsim trace chain33 --target 6.1 --cost --warm\n" +
 			"   tcsim trace chain33 --target 6.1 --pipeline 12+30 --warm\n" +
 			"   tcsim trace hierarchy --target 6.12 --folded -\n\n" + exitCodesInHelp,
 		Flags: append(append(append(eventFlags(), objectFlags()...), profileFlags()...), targetFlag(true), limitFlag(), runFlag(), jsonFlag(), coreFlag(),
-			svgFlag(), widthFlag(), colorFlag(),
+			svgFlag(), widthFlag(), colorFlag(), keepGoingFlag(),
+			&cli.StringSliceFlag{Name: "regs", Usage: "show these registers at each event, or \"all\"; --json then has all"},
 			&cli.BoolFlag{Name: "cost", Usage: "instead, show where the cycles go: by function, BPF instruction and cause"},
 			&cli.StringFlag{Name: "pipeline", Usage: "instead, draw when instructions pass the stages of the core: EVENT or EVENT+COUNT"},
 			&cli.BoolFlag{Name: "warm", Usage: "with --cost and --pipeline: one of many runs in a row instead of the first"},
@@ -36,6 +40,10 @@ func (e env) traceCommand() *cli.Command {
 
 func (e env) trace(ctx context.Context, cmd *cli.Command) error {
 	shown, err := chooseEvents(cmd)
+	if err != nil {
+		return err
+	}
+	regs, err := registers(cmd.StringSlice("regs"))
 	if err != nil {
 		return err
 	}
@@ -60,7 +68,14 @@ func (e env) trace(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return badInput(err)
 	}
-	if err := e.printTrace(cmd, run, shown(run.Events)); err != nil {
+	events := shown(run.Events)
+	if len(regs) > 0 {
+		events = slices.Clone(events)
+		if err := s.AddRegisters(ctx, cmd.Int("run"), events); err != nil {
+			return err
+		}
+	}
+	if err := e.printTrace(cmd, run, events, regs...); err != nil {
 		return err
 	}
 	for _, m := range run.Mismatches {
@@ -70,6 +85,25 @@ func (e env) trace(ctx context.Context, cmd *cli.Command) error {
 		return errFailed
 	}
 	return nil
+}
+
+func keepGoingFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "keep-going", Usage: "go on after the first broken invariant: what comes then may be its consequence"}
+}
+
+// registers reads the names of registers.
+func registers(names []string) (out []x86.Reg, err error) {
+	for _, n := range names {
+		if n == "all" {
+			return x86.Regs(), nil
+		}
+		r, ok := x86.RegNamed(n)
+		if !ok {
+			return nil, badUsage("--regs: no register %q; expected rax, rcx, ..., r15, or all", n)
+		}
+		out = append(out, r)
+	}
+	return out, nil
 }
 
 // eventFlags choose which events are shown.

@@ -42,7 +42,7 @@ func (c *Checker) belowStore(op trace.Op, r record.Retired) {
 
 // Load implements trace.LoadWatcher.
 func (c *Checker) Load(seq uint64, f *trace.Fn, op trace.Op, r record.Retired) {
-	if c.latent != nil || c.found != nil {
+	if c.latent != nil || c.over() {
 		return
 	}
 	for _, b := range c.below {

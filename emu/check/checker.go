@@ -36,6 +36,18 @@ type Config struct {
 	DesignWritable []Range
 	// Junk are the values that helper stubs leave in rax.
 	Junk []uint64
+	// KeepGoing goes on after a broken invariant: what follows is as the code does it, and what is found then may be
+	// a consequence of what came first.
+	KeepGoing bool
+}
+
+// maxMore is how many different violations after the first are kept.
+const maxMore = 256
+
+// Again is a violation after the first, and how often it occurred.
+type Again struct {
+	Violation
+	Times uint64 `json:"times"`
 }
 
 // Checker follows a run. It is not safe for concurrent use.
@@ -43,6 +55,7 @@ type Checker struct {
 	cfg   Config
 	rec   *trace.Recorder
 	found *Violation
+	more  []Again    // violations after the first, with KeepGoing
 	event uint64     // number of the last event
 	top   image.Addr // end of the stack, 0 before the first entry
 
@@ -100,12 +113,18 @@ func (c *Checker) Finish() { c.rec.Finish() }
 // Violation returns the first broken invariant; nil if none is.
 func (c *Checker) Violation() *Violation { return c.found }
 
+// More returns what was broken after the first with KeepGoing: each invariant at each instruction once.
+func (c *Checker) More() []Again { return c.more }
+
+// over reports whether nothing is looked at any more.
+func (c *Checker) over() bool { return c.found != nil && !c.cfg.KeepGoing }
+
 func (c *Checker) bottom() image.Addr { return c.top - image.Addr(c.cfg.StackBudget) }
 
 // Site implements trace.Watcher.
 func (c *Checker) Site(k trace.MarkKind, f *trace.Fn, s *record.Site) {
 	c.budget(s.Seq, s.RIP)
-	if k&(trace.MarkCall|trace.MarkTailStart) != 0 && c.found == nil {
+	if k&(trace.MarkCall|trace.MarkTailStart) != 0 && !c.over() {
 		c.frameEnd(k, f, s)
 	}
 }
@@ -162,7 +181,7 @@ func (c *Checker) link(depth int, yes bool) {
 // budget compares the deepest rsp with the stack.
 func (c *Checker) budget(seq uint64, rip image.Addr) {
 	d := c.rec.Deepest().RSP
-	if c.top == 0 || d == 0 || d >= c.bottom() || c.found != nil {
+	if c.top == 0 || d == 0 || d >= c.bottom() || c.over() {
 		return
 	}
 	c.Report(c.violation(StackBudget, seq, rip, overBudget(c.top-d, c.cfg.StackBudget, len(c.rec.Stack()))))

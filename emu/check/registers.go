@@ -69,7 +69,7 @@ func (c *Checker) call(e *trace.Event) {
 		}
 	}
 	switch {
-	case c.found != nil:
+	case c.over():
 	case !chained(a, e.RBP):
 		c.broken(Backtrace, e, "rbp is %#x at a call; the return address of %s lies at %#x, so the frame chain must go through %#x",
 			uint64(e.RBP), e.Fn, uint64(a.Top), uint64(a.Top-8))
@@ -180,7 +180,7 @@ func (c *Checker) tailCall(e *trace.Event, s *record.Site) {
 		return
 	}
 	c.landing(e, s, a)
-	if c.found == nil && e.Target != nil && wantsRAX(e.Target) && c.isJunk(uint64(e.RAX)) {
+	if !c.over() && e.Target != nil && wantsRAX(e.Target) && c.isJunk(uint64(e.RAX)) {
 		c.broken(HelperClobber, e, "%s is tail-called with rax %#x, which a helper left there, instead of tail_call_cnt",
 			e.Target, uint64(e.RAX))
 	}
@@ -275,7 +275,7 @@ func (c *Checker) uncounted(e *trace.Event) {
 		return
 	}
 	n := c.rec.Counts()
-	if tried := n.Taken + n.Refused[trace.ReasonEmpty]; e.Reason == trace.ReasonLimit && tried < l && c.found == nil && c.latent == nil {
+	if tried := n.Taken + n.Refused[trace.ReasonEmpty]; e.Reason == trace.ReasonLimit && tried < l && !c.over() && c.latent == nil {
 		v := c.violation(Limit, e.Seq, e.RIP, fmt.Sprintf("the limit of %d refuses a tail call, and %d were tried before: tail_call_cnt is %d", l, tried, e.Counter))
 		v.Event, v.Site = e.No, e.Site
 		c.latent = &v

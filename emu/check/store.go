@@ -54,7 +54,7 @@ func (c *Checker) store(seq uint64, f *trace.Fn, op trace.Op, r record.Retired) 
 		}
 		c.budget(seq, r.RIP)
 	}
-	if !c.known || c.found != nil {
+	if !c.known || c.over() {
 		return
 	}
 	size := image.Addr(op.Size())

@@ -96,11 +96,26 @@ func (c *Checker) Fault(f Fault) {
 	c.Report(c.violation(name, f.Seq, f.RIP, text))
 }
 
-// Report puts in a violation that was found elsewhere. The first one stays.
+// Report puts in a violation that was found elsewhere. The first one stays, and ends the run unless it is to keep going.
 func (c *Checker) Report(v Violation) {
 	if c.found == nil {
 		c.found = &v
-		c.rec.Stop()
+		if !c.cfg.KeepGoing {
+			c.rec.Stop()
+		}
+		return
+	}
+	if !c.cfg.KeepGoing {
+		return
+	}
+	for i := range c.more {
+		if m := &c.more[i]; m.Invariant == v.Invariant && m.RIP == v.RIP {
+			m.Times++
+			return
+		}
+	}
+	if len(c.more) < maxMore {
+		c.more = append(c.more, Again{v, 1})
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/nearest"
+	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // At says at which moments of a run the stack is wanted. Its forms are
@@ -22,12 +23,18 @@ import (
 //	entry:1     after the first entry from outside, likewise
 //	return:3    directly before the third return; refused:3, helper:3 likewise
 //	each:call   each of a kind
+//	after:17    directly after the instruction of event 17, before what it led to begins; after:tailcall:33 likewise
+//	entry+0x4f  directly before the instruction at this offset of a function is executed first; entry+0x4f:3 the third time
+//	insn:1234   directly before instruction number 1234 of the run
 //	deepest     where the stack is deepest
 //	violation   where the first invariant was broken
 type At struct {
-	form atForm
-	kind trace.Kind
-	n    uint64
+	form  atForm
+	kind  trace.Kind
+	n     uint64
+	after bool
+	fn    string
+	off   image.CodeOff
 }
 
 type atForm uint8
@@ -38,6 +45,8 @@ const (
 	atEach
 	atDeepest
 	atViolation
+	atOffset
+	atInsn
 )
 
 var atKinds = map[string]trace.Kind{
@@ -45,7 +54,8 @@ var atKinds = map[string]trace.Kind{
 	"tailcall": trace.KindTailCall, "refused": trace.KindRefused, "hook": trace.KindHook,
 }
 
-const atForms = "an event number, KIND:N, each:KIND, deepest or violation, with KIND one of entry, call, helper, return, tailcall, refused, hook"
+const atForms = "an event number, KIND:N, each:KIND, after:N, after:KIND:N, FUNCTION+0xOFFSET, FUNCTION+0xOFFSET:N, insn:N, deepest or violation, " +
+	"with KIND one of entry, call, helper, return, tailcall, refused, hook"
 
 // ParseAt reads a selector. It fails on anything but the forms of At; numbers count from 1.
 func ParseAt(s string) (At, error) {
@@ -54,6 +64,24 @@ func ParseAt(s string) (At, error) {
 		return At{form: atDeepest}, nil
 	case "violation":
 		return At{form: atViolation}, nil
+	}
+	if rest, ok := strings.CutPrefix(s, "after:"); ok {
+		a, err := ParseAt(rest)
+		if err != nil || a.after || a.form != atEvent && a.form != atNth {
+			return At{}, fmt.Errorf("moment %q: expected an event number or KIND:N after \"after:\"", s)
+		}
+		a.after = true
+		return a, nil
+	}
+	if rest, ok := strings.CutPrefix(s, "insn:"); ok {
+		n, err := parseN(rest)
+		if err != nil {
+			return At{}, fmt.Errorf("moment %q: %w", s, err)
+		}
+		return At{form: atInsn, n: n}, nil
+	}
+	if strings.Contains(s, "+0x") {
+		return parseOffset(s)
 	}
 	name, num, ok := strings.Cut(s, ":")
 	if !ok {
@@ -86,6 +114,23 @@ func meant(kind string) string {
 	return nearest.DidYouMean(kind, slices.Sorted(maps.Keys(atKinds)))
 }
 
+// parseOffset reads FUNCTION+0xOFFSET, and perhaps :N. A function's name may have a colon.
+func parseOffset(s string) (At, error) {
+	i := strings.LastIndex(s, "+0x")
+	off, num, times := strings.Cut(s[i+3:], ":")
+	at := At{form: atOffset, fn: s[:i], n: 1}
+	v, err := strconv.ParseUint(off, 16, 31)
+	if err != nil || at.fn == "" {
+		return At{}, fmt.Errorf("moment %q: expected a function, + and an offset such as 0x4f", s)
+	}
+	if at.off = image.CodeOff(v); times {
+		if at.n, err = parseN(num); err != nil {
+			return At{}, fmt.Errorf("moment %q: %w", s, err)
+		}
+	}
+	return at, nil
+}
+
 func parseN(s string) (uint64, error) {
 	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil {
@@ -99,7 +144,18 @@ func parseN(s string) (uint64, error) {
 
 // String returns the selector as ParseAt reads it.
 func (a At) String() string {
+	if a.after {
+		a.after = false
+		return "after:" + a.String()
+	}
 	switch a.form {
+	case atOffset:
+		if a.n > 1 {
+			return fmt.Sprintf("%s+%#x:%d", a.fn, int(a.off), a.n)
+		}
+		return fmt.Sprintf("%s+%#x", a.fn, int(a.off))
+	case atInsn:
+		return fmt.Sprintf("insn:%d", a.n)
 	case atDeepest:
 		return "deepest"
 	case atViolation:
@@ -114,6 +170,8 @@ func (a At) String() string {
 
 // Run is what is known of a run that has ended.
 type Run struct {
+	Code    *trace.Code
+	Retired uint64        // instructions
 	Events  []trace.Event // as Recorder.Events returns them
 	Deepest trace.Deepest
 	// Violation is where the first invariant was broken; nil if none was.
@@ -127,12 +185,25 @@ type Moment struct {
 	Site  uint64 // the same as a number of a site record, 0 if it is not one
 	// Until asks to go on from there until rip has this value; 0 if not.
 	Until image.Addr
-	Name  string // for a heading: "tailcall 33"
+	// Addr asks instead to stop before the Hits'th execution of the instruction there; Hits is 0 if not.
+	Addr image.Addr
+	Hits uint64
+	Name string // for a heading: "tailcall 33"
 }
 
 // Resolve finds the moments that a means in a run, in order. It fails if there are none.
 func (a At) Resolve(r Run) ([]Moment, error) {
+	if a.after {
+		return a.resolveAfter(r)
+	}
 	switch a.form {
+	case atOffset:
+		return a.resolveOffset(r.Code)
+	case atInsn:
+		if a.n > r.Retired {
+			return nil, fmt.Errorf("moment %s: the run has %d instructions", a, r.Retired)
+		}
+		return []Moment{{Seq: a.n - 1, Name: fmt.Sprintf("instruction %d", a.n)}}, nil
 	case atEvent:
 		if a.n > uint64(len(r.Events)) {
 			return nil, fmt.Errorf("moment %s: the run has %d events", a, len(r.Events))
@@ -166,6 +237,59 @@ func (a At) Resolve(r Run) ([]Moment, error) {
 		return nil, fmt.Errorf("moment %s: the run has %d events of this kind", a, n)
 	}
 	return l, nil
+}
+
+// resolveAfter finds the moment directly after the instruction of an event.
+func (a At) resolveAfter(r Run) ([]Moment, error) {
+	before := a
+	before.after = false
+	l, err := before.Resolve(r)
+	if err != nil {
+		return nil, err
+	}
+	m := l[0]
+	if m.Seq+1 > r.Retired {
+		return nil, fmt.Errorf("moment %s: the run ends there", a)
+	}
+	return []Moment{{Event: m.Event, Seq: m.Seq + 1, Name: "after " + m.Name}}, nil
+}
+
+// resolveOffset finds an instruction by function and offset.
+func (a At) resolveOffset(code *trace.Code) ([]Moment, error) {
+	var found []*trace.Fn
+	var names []string
+	for _, f := range code.Funcs() {
+		if names = append(names, f.String()); f.String() == a.fn {
+			found = []*trace.Fn{f}
+			break
+		}
+		if f.Name == a.fn {
+			found = append(found, f)
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return nil, fmt.Errorf("moment %s: no function %q; there are %s", a, a.fn, strings.Join(names, ", "))
+	case len(found) > 1:
+		return nil, fmt.Errorf("moment %s: %d functions are called %s: write PROGRAM:FUNCTION as in the listing of events", a, len(found), a.fn)
+	}
+	f := found[0]
+	for off := image.CodeOff(0); off <= a.off; {
+		if off == a.off && int(off) < len(f.Code) {
+			return []Moment{{Addr: f.Addr + image.Addr(off), Hits: a.n, Name: a.String()}}, nil
+		}
+		if int(off) >= len(f.Code) {
+			return nil, fmt.Errorf("moment %s: %s has %d bytes", a, f, len(f.Code))
+		}
+		in, err := x86.Decode(f.Code[off:], f.Addr+image.Addr(off))
+		if err != nil {
+			return nil, fmt.Errorf("moment %s: %s at %+#x: %w", a, f, int(off), err)
+		}
+		if off += image.CodeOff(in.Len); off > a.off {
+			return nil, fmt.Errorf("moment %s: no instruction begins there: %q is at %+#x", a, in.String(), int(off)-int(in.Len))
+		}
+	}
+	return nil, fmt.Errorf("moment %s: not found", a)
 }
 
 // momentOf is the moment at which a reader wants to see what e did.

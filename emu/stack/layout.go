@@ -25,6 +25,8 @@ type Input struct {
 	// Fill is what the machine fills a new stack with: a word of a BPF stack that still has this
 	// value was not written. 0 if there is no such value.
 	Fill uint64
+	// Past are the events of the run until now, if what lies below rsp is wanted too.
+	Past []trace.Event
 }
 
 const bpfStack = "BPF stack"
@@ -42,6 +44,8 @@ type Layout struct {
 	Caller string    `json:"caller"` // the outside caller
 	Frames []Frame   `json:"frames"` // the outermost first
 	Slots  []Slot    `json:"slots"`  // from high addresses to low
+	// Stale is what functions that have returned left below rsp, if it was asked for.
+	Stale []Slot `json:"stale,omitempty"`
 }
 
 // Frame is one activation with its piece of the stack.
@@ -110,6 +114,7 @@ func Dump(in Input) (*Layout, error) {
 		}
 		d.frame(i, low)
 	}
+	d.stale(in.Past)
 	return l, nil
 }
 

@@ -67,7 +67,7 @@ func (l *Layout) frameRows(rows []Row, i int) []Row {
 	if !named {
 		rsp.Note += "  " + f.title() + ", frame not built or taken down"
 	}
-	return append(rows, rsp)
+	return append(append(rows, rsp), l.staleRows()...)
 }
 
 // mark names the registers that point to a slot.

@@ -66,6 +66,7 @@ type Event struct {
 	HasInsn bool // Insn is known
 
 	RIP, RSP, RBP, RAX image.Addr
+	Regs               *[16]uint64 // all of them by x86.Reg, nil if they were not asked for
 	// Cycle is when the instruction retired, counted from the beginning of the run; 0 if no timing
 	// model took part.
 	Cycle timing.Cycle

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // Hex is a 64-bit value that JSON holds as a string "0x…", because numbers are only safe up to
@@ -44,6 +45,8 @@ type Record struct {
 	RSP        Hex    `json:"rsp"`
 	RBP        Hex    `json:"rbp"`
 	RAX        Hex    `json:"rax"`
+	// Regs are all registers by name, where they were asked for.
+	Regs map[string]Hex `json:"registers,omitempty"`
 
 	Counter *Counter `json:"tail_call_cnt,omitempty"`
 	Tail    *Tail    `json:"tail_call,omitempty"`
@@ -78,6 +81,12 @@ func (e *Event) Record(c *Code) Record {
 		No: e.No, Kind: e.Kind.String(), Seq: e.Seq, Cycle: int64(e.Cycle), Activation: e.Act, Begun: e.Begun, Depth: e.Depth,
 		RIP: Hex(e.RIP), RSP: Hex(e.RSP), RBP: Hex(e.RBP), RAX: Hex(e.RAX),
 		TargetAddr: Hex(e.TargetAddr), Name: e.Name,
+	}
+	if e.Regs != nil {
+		r.Regs = map[string]Hex{}
+		for i, v := range e.Regs {
+			r.Regs[x86.Reg(i).String()] = Hex(v)
+		}
 	}
 	if e.Fn != nil {
 		r.Func, r.Off = e.Fn.String(), int(e.RIP-e.Fn.Addr)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // Width is the longest line that Text writes, in columns, MinWidth the least that TextIn can be asked for.
@@ -29,8 +30,8 @@ const (
 func Text(c *Code, events []Event) string { return TextIn(c, events, Width) }
 
 // TextIn is Text in lines of at most width columns, from MinWidth. Where that is less than Width rbp and rax
-// are left out, and what happened goes on in further lines.
-func TextIn(c *Code, events []Event, width int) string {
+// are left out, and what happened goes on in further lines. Under each event that has registers are those of regs.
+func TextIn(c *Code, events []Event, width int, regs ...x86.Reg) string {
 	var b strings.Builder
 	h := highOf(events)
 	h.width = width
@@ -43,6 +44,9 @@ func TextIn(c *Code, events []Event, width int) string {
 		b.WriteString(head + "\n")
 		for i := range events {
 			narrow(&b, c, &events[i], h)
+			if events[i].Regs != nil {
+				regsText(&b, events[i].Regs, regs, 2)
+			}
 		}
 		return b.String()
 	}
@@ -54,8 +58,24 @@ func TextIn(c *Code, events []Event, width int) string {
 	b.WriteString(head + "\n")
 	for i := range events {
 		b.WriteString(line(c, &events[i], h) + "\n")
+		if events[i].Regs != nil {
+			regsText(&b, events[i].Regs, regs, 4)
+		}
 	}
 	return b.String()
+}
+
+// regsText writes registers, so many in a line.
+func regsText(b *strings.Builder, values *[16]uint64, regs []x86.Reg, columns int) {
+	for i, r := range regs {
+		if i%columns == 0 {
+			b.WriteString("      ")
+		}
+		fmt.Fprintf(b, " %3s %016x", r, values[r])
+		if i%columns == columns-1 || i == len(regs)-1 {
+			b.WriteString("\n")
+		}
+	}
 }
 
 // Line returns one event as Text shows it, without line feed.

@@ -274,8 +274,12 @@ func (d *FuncDiff) Print(w io.Writer, o DiffOptions) error {
 		fmt.Fprintln(b, g.heading(2*size))
 		for _, r := range g.Rows {
 			row(cell(r.A), string(rune(r.Mark)), cell(r.B))
-			if r.Mark == DiffBytes {
-				fmt.Fprintln(b, o.bytes(r.A.Bytes, r.B.Bytes, size, false)+"   "+o.bytes(r.B.Bytes, r.A.Bytes, 0, true))
+			if r.Mark != DiffSame {
+				x, y := codeOf(r.A), codeOf(r.B)
+				line := o.bytes(x, y, size, false) + "   " + o.bytes(y, x, 0, true)
+				if strings.TrimSpace(line) != "" {
+					fmt.Fprintln(b, strings.TrimRight(line, " "))
+				}
 			}
 		}
 	}
@@ -352,6 +356,14 @@ func cell(l *ListingLine) string {
 		return "    -"
 	}
 	return fmt.Sprintf("%5x %s", int(l.Off), l.Text)
+}
+
+// codeOf is the bytes of a line, none of a side that has nothing.
+func codeOf(l *ListingLine) []byte {
+	if l == nil {
+		return nil
+	}
+	return l.Bytes
 }
 
 // pieces breaks a cell at blanks into pieces of at most width columns; those after the first stand under its text.

@@ -42,3 +42,21 @@ func (r Reg) String() string {
 	}
 	return "none"
 }
+
+// RegNamed returns the register with this 64-bit name: ok is false if there is none.
+func RegNamed(name string) (r Reg, ok bool) {
+	for i, n := range regNames {
+		if n == name {
+			return Reg(i), true
+		}
+	}
+	return RegNone, false
+}
+
+// Regs returns all of them, in order.
+func Regs() (out []Reg) {
+	for i := range regNames {
+		out = append(out, Reg(i))
+	}
+	return out
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -79,7 +80,7 @@ func (m *Machine) draw(ctx context.Context, at stack.At, v *check.Violation, pre
 	for _, e := range rec.Events() {
 		cycles[e.No] = e.Cycle
 	}
-	found := stack.Run{Events: rec.Events(), Deepest: rec.Deepest()}
+	found := stack.Run{Code: m.Code, Retired: rec.Counts().Retired, Events: rec.Events(), Deepest: rec.Deepest()}
 	if v != nil {
 		found.Violation = v.Moment()
 	}
@@ -123,11 +124,17 @@ func (m *Machine) goTo(ctx context.Context, e entry, mo stack.Moment, fresh bool
 	r.Level, r.Observer, r.MaxInsns = emu.LevelRetired, obs, m.opt.MaxInsns
 	to := r
 	to.StopSeq = mo.Seq
-	if fresh && mo.Seq == 0 {
+	switch {
+	case mo.Hits != 0:
+		to.StopSeq, to.StopAddr, to.StopHits = 0, mo.Addr, mo.Hits
+	case fresh && mo.Seq == 0:
 		// Before the first instruction: one step shows nothing else.
 		to.StopSeq, to.StopAddr = 0, m.begins(r)
 	}
 	res, err := m.drive(ctx, to, fresh)
+	if err == nil && mo.Hits != 0 && res.Stop != emu.StopAddr {
+		err = fmt.Errorf("the run is not there %s", times(mo.Hits))
+	}
 	return r, res, err
 }
 
@@ -143,8 +150,20 @@ func (m *Machine) LayoutAt(ctx context.Context, r emu.Run, mo stack.Moment, res 
 		return nil, err
 	}
 	rsp := image.Addr(res.Regs[x86.RSP])
+	var past []trace.Event
+	if m.opt.Stale {
+		past = m.Recorder().Events()
+	}
 	return stack.Dump(stack.Input{
+		Past: past,
 		Code: m.Code, Mem: m.Bytes, RIP: res.RIP, RSP: rsp, RBP: image.Addr(res.Regs[x86.RBP]), Fill: guest.StackFill,
 		Acts: m.Recorder().StackAt(res.RIP, rsp),
 	})
+}
+
+func times(n uint64) string {
+	if n == 1 {
+		return "at all"
+	}
+	return fmt.Sprintf("%d times", n)
 }

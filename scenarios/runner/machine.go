@@ -104,7 +104,9 @@ func (m *Machine) Finish(res emu.Result, err error) (*Run, error) {
 			return nil, fmt.Errorf("%w: fault: %w", kernels.ErrUnsupported, f)
 		}
 		m.feed.chk.Fault(check.Fault{Seq: f.Seq, RIP: f.RIP, Addr: f.Access, Text: f.Error()})
-		return m.describe(&res, ""), nil
+		out := m.describe(&res, "")
+		out.Faulted = true
+		return out, nil
 	case err != nil:
 		return nil, err
 	}
@@ -113,7 +115,7 @@ func (m *Machine) Finish(res emu.Result, err error) (*Run, error) {
 	case emu.StopInsns, emu.StopEvents:
 		killed = res.Stop.String()
 	case emu.StopObserver:
-		if m.feed.chk.Violation() == nil {
+		if m.feed.chk.Violation() == nil || m.opt.KeepGoing {
 			killed = emu.StopEvents.String()
 		}
 	}

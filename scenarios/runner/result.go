@@ -47,6 +47,9 @@ type Run struct {
 	Cycles *measure.Cycles
 	// Violation is the first broken invariant; nil if none is.
 	Violation *check.Violation
+	// More are those after the first, if the run was to keep going.
+	More    []check.Again
+	Faulted bool // the code ended by a fault, which is a violation
 	// Killed says which budget ended the run, "" if none did.
 	Killed     string
 	Mismatches []scenarios.Mismatch
@@ -109,7 +112,7 @@ func (m *Machine) describe(res *emu.Result, killed string) *Run {
 	rec := m.feed.chk.Recorder()
 	r := &Run{
 		Return: res.Return(), Counts: rec.Counts(), Retired: res.Retired, Violation: m.feed.chk.Violation(),
-		DeepestAt: rec.Deepest(), Killed: killed, Events: rec.Events(), Code: m.Code,
+		More: m.feed.chk.More(), DeepestAt: rec.Deepest(), Killed: killed, Events: rec.Events(), Code: m.Code,
 	}
 	r.Counts.Taken -= r.Counts.InnerTaken
 	for i, n := range r.Counts.InnerRefused {

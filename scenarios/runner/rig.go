@@ -29,6 +29,10 @@ type Options struct {
 	Core *timing.Core
 	// KeepEvents is how many events a run keeps, see trace.Config.Keep.
 	KeepEvents int
+	// KeepGoing goes on after the first broken invariant of a run, and, if the run returns, with what comes next.
+	KeepGoing bool
+	// Stale makes drawings show what lies below rsp, too.
+	Stale bool
 	// PerFrame compares runs with a reference in which each frame has its own counter. Limit must allow for
 	// what it takes then.
 	PerFrame bool
@@ -110,7 +114,7 @@ func (r *Rig) Load(s guest.Setup, opt Options, limit uint32) (*Machine, error) {
 	m.feed.chk = check.New(code, keep, check.Config{
 		Limit: limit, StackBudget: opt.StackSize, StackTop: guest.StackTop, Writable: m.writable(),
 		DesignWritable: m.counters(),
-		Junk:           guest.Junk(),
+		Junk:           guest.Junk(), KeepGoing: opt.KeepGoing,
 	})
 	r.last = m
 	return m, nil

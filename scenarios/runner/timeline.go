@@ -25,6 +25,7 @@ type Timeline struct {
 	core    *timing.Core // whose cycles runs are given, nil for none
 	res     *Result
 	stopped *Stopped
+	lost    bool // something broke and the timeline goes on: the reference does not know what the maps hold
 }
 
 // Stopped is what ended a scenario before its end: whatever came next would start from nowhere.
@@ -195,7 +196,9 @@ func (t *Timeline) run(ctx context.Context, a *scenarios.Action) error {
 		return fmt.Errorf("scenario %s on %s: run %d: %w", t.res.Scenario, t.res.Target, n, err)
 	}
 	t.res.Runs = append(t.res.Runs, *r)
-	if r.Violation != nil || r.Killed != "" {
+	if goesOn := t.s.m.opt.KeepGoing && !r.Faulted && r.Killed == ""; goesOn {
+		t.lost = t.lost || r.Violation != nil
+	} else if r.Violation != nil || r.Killed != "" {
 		t.stopped = &Stopped{
 			What: fmt.Sprintf("run %d", n), Violation: r.Violation, Killed: r.Killed, Foreseen: len(r.Mismatches) == 0,
 		}
@@ -219,11 +222,13 @@ func (t *Timeline) judged(ctx context.Context, a *scenarios.Action) (*Run, error
 		return nil, err
 	}
 	r.Program = s.c.Built.Programs[a.Program].Name
-	differs, err := s.ref.judge(a, e.cut, r, s.m)
-	if err != nil {
-		return nil, err
+	if !t.lost {
+		differs, err := s.ref.judge(a, e.cut, r, s.m)
+		if err != nil {
+			return nil, err
+		}
+		s.m.report(r, differs)
 	}
-	s.m.report(r, differs)
 	s.m.Latent(r)
 	r.Mismatches = s.c.Built.Check(a, t.outcome(r), scenarios.TargetNames(s.c.Target)...)
 	return r, nil

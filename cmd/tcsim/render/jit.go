@@ -30,10 +30,10 @@ type ListingLine struct {
 	Note  string `json:"note,omitempty"`
 }
 
-// Listing lists every function of a compilation.
-func Listing(c *runner.Compiled) []ListingFunc {
+// Listing lists every function of images.
+func Listing(images []*image.Image) []ListingFunc {
 	var out []ListingFunc
-	for _, img := range c.Images {
+	for _, img := range images {
 		for i := range img.Funcs {
 			f := &img.Funcs[i]
 			l := ListingFunc{Name: f.Name, Addr: fmt.Sprintf("%#x", uint64(f.Addr)), Size: len(f.Code)}
@@ -53,6 +53,8 @@ type DiffFunc struct {
 	Bytes  [2]int   `json:"bytes"`
 	Insns  [2]int   `json:"instructions"`
 	Differ []string `json:"differ_in,omitempty"` // BPF instructions whose code differs
+	// Groups are the code of these.
+	Groups []DiffGroup `json:"groups,omitempty"`
 }
 
 // Differences compares two compilations.
@@ -69,6 +71,7 @@ func Differences(cs []*runner.Compiled) []DiffFunc {
 				continue
 			}
 			row.Differ = append(row.Differ, g.Where())
+			row.Groups = append(row.Groups, diffGroup(&g))
 		}
 		out = append(out, row)
 	}

@@ -87,6 +87,9 @@ func RunText(rows []RunRow) string {
 			if run.Violation != nil {
 				t.Note(run.Violation.String())
 			}
+			for k := range run.More {
+				t.Note(moreText(&run.More[k]))
+			}
 		}
 		if r.Counted != "" {
 			t.Note(r.Counted)
@@ -119,6 +122,7 @@ type Summary struct {
 	Insns      uint64           `json:"instructions"`
 	Cycles     *Cycles          `json:"cycles,omitempty"`
 	Violation  *check.Violation `json:"violation,omitempty"`
+	More       []check.Again    `json:"further_violations,omitempty"`
 	Killed     string           `json:"ended_by,omitempty"`
 	World      []string         `json:"outside_world,omitempty"`
 	Unexpected bool             `json:"unexpected,omitempty"`
@@ -143,7 +147,7 @@ func Summarise(r *runner.Run) Summary {
 			c.Refused[trace.ReasonLimit], c.Refused[trace.ReasonBounds],
 			c.Refused[trace.ReasonEmpty], c.Refused[trace.ReasonUnknown],
 		},
-		Stack: r.Deepest, Insns: r.Retired, Violation: r.Violation, Killed: r.Killed, World: r.World,
+		Stack: r.Deepest, Insns: r.Retired, Violation: r.Violation, More: r.More, Killed: r.Killed, World: r.World,
 		Unexpected: len(r.Mismatches) != 0, Cycles: cyclesOf(r.Cycles),
 	}
 }

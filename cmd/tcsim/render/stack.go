@@ -8,7 +8,9 @@ import (
 	"io"
 	"strings"
 
+	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit/x86"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -49,12 +51,23 @@ func TraceOf(run *runner.Run, events []trace.Event) (Trace, error) {
 }
 
 // TraceText prints those events of a run that are shown, and the violation that ended it.
-func TraceText(w io.Writer, run *runner.Run, events []trace.Event, look Look) {
-	fmt.Fprint(w, look.Events(trace.TextIn(run.Code, events, look.Columns())))
+func TraceText(w io.Writer, run *runner.Run, events []trace.Event, look Look, regs ...x86.Reg) {
+	fmt.Fprint(w, look.Events(trace.TextIn(run.Code, events, look.Columns(), regs...)))
 	if len(events) < len(run.Events) {
 		fmt.Fprintf(w, "(%d of %s shown)\n", len(events), Plural(len(run.Events), "event"))
 	}
 	if run.Violation != nil {
 		fmt.Fprintf(w, "\n%s\n", look.Paint(Red, Plain(strings.Join(Fold(run.Violation.String(), look.Columns()), "\n"))))
 	}
+	for i := range run.More {
+		fmt.Fprintln(w, strings.Join(Fold(moreText(&run.More[i]), Width), "\n"))
+	}
+}
+
+// moreText is a violation after the first.
+func moreText(m *check.Again) string {
+	if m.Times > 1 {
+		return fmt.Sprintf("then %s, and %d times more there", m.Violation.String(), m.Times-1)
+	}
+	return "then " + m.Violation.String()
 }
