@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/emu/timing/measured"
@@ -37,7 +38,7 @@ func (e env) cyclesCommand() *cli.Command {
 			&cli.BoolFlag{Name: "host", Usage: "measure the sequences on this machine first"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "with --host: write what was measured to this file, in the format of --measured"},
 			&cli.StringFlag{Name: "sweep", Usage: "try values of a parameter of the core: NAME or NAME=VALUE,...; \"list\" lists them"},
-			coreFlag(), jsonFlag(),
+			coreFlag(), jsonFlag(), tableFlags()[0], tableFlags()[1], tableFlags()[2],
 		},
 		Action: e.cycles,
 	}
@@ -77,12 +78,17 @@ func (e env) cycles(ctx context.Context, cmd *cli.Command) error {
 
 // judge prints a report and compares it with --max-mape.
 func (e env) judge(cmd *cli.Command, report *measured.Report) error {
-	var err error
-	if cmd.Bool("json") {
+	long, err := wantsTable(cmd)
+	switch {
+	case err != nil:
+		return err
+	case long:
+		err = printTable(e, cmd, render.CyclesTable(report))
+	case cmd.Bool("json"):
 		enc := json.NewEncoder(e.stdout)
 		enc.SetIndent("", "  ")
 		err = enc.Encode(report)
-	} else {
+	default:
 		err = report.WriteText(e.stdout)
 	}
 	if err != nil {

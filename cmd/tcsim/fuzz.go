@@ -57,7 +57,7 @@ func (e env) fuzzCommand() *cli.Command {
 			&cli.IntFlag{Name: "workers", Value: 2, Usage: "worker processes to run in parallel"},
 			&cli.IntFlag{Name: "shrink", Value: 10, Usage: "how many failures to minimise and write to files, the first of each kind on each target"},
 			&cli.StringFlag{Name: "out", Value: "fuzz-found", Usage: "folder for the files of failures; created when there is one"},
-			jsonFlag(),
+			jsonFlag(), tableFlags()[0], tableFlags()[1], tableFlags()[2],
 		},
 		Action: e.fuzz,
 	}
@@ -65,7 +65,9 @@ func (e env) fuzzCommand() *cli.Command {
 
 func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 	c, err := e.fuzzCampaign(cmd)
-	if err != nil {
+	long, wrong := wantsTable(cmd)
+	wrongTable := render.FuzzTable(&campaign.CampaignReport{}).Choose(tableChoice(cmd)) // before hours of work
+	if err := errors.Join(err, wrong, badInput(wrongTable)); err != nil {
 		return err
 	}
 	if err := outfile.Check(filepath.Join(cmd.String("out"), "found")); err != nil {
@@ -89,12 +91,15 @@ func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	if cmd.Bool("json") {
+	switch {
+	case long:
+		err = printTable(e, cmd, render.FuzzTable(r))
+	case cmd.Bool("json"):
 		err = render.JSON(e.stdout, render.FuzzResult{
 			Seed: c.Source.Seed, Exhaustive: c.Source.All, Graphs: r.Graphs, Targets: r.Targets,
 			Failures: failures, Interrupted: r.Interrupted, Schema: render.SchemaFuzz,
 		})
-	} else {
+	default:
 		_, err = fmt.Fprint(e.stdout, render.FuzzText(c, r, failures))
 	}
 	switch err := errors.Join(ran, err); {

@@ -204,6 +204,8 @@ func newApp(e env) *cli.Command {
 			e.cyclesCommand(), e.vmCommand(), e.gdbCommand(),
 			e.countCommand(), e.splatCommand(), e.worstCommand(), e.fuzzCommand(), e.reportCommand(), e.workerCommand(),
 			e.newCommand(), e.listCommand(), e.helpCommand(), e.manCommand(), e.completionCommand(), e.completeCommand(), e.versionCommand(),
+			e.cyclesCommand(), e.vmCommand(),
+			e.countCommand(), e.compareCommand(), e.splatCommand(), e.worstCommand(), e.fuzzCommand(), e.reportCommand(), e.workerCommand(),
 		},
 	}
 	for _, c := range app.Commands {

@@ -29,7 +29,7 @@ func (e env) matrixCommand() *cli.Command {
 			"programs.\n\n" +
 			"Examples:\n   tcsim matrix\n   tcsim matrix --scenario hierarchy,bpf2bpf_6 --target all --json\n" +
 			"   tcsim matrix --target 6.12,7.2 --tap\n\n" + exitCodesInHelp,
-		Flags: append(ciFlags(), []cli.Flag{
+		Flags: append(append(ciFlags(), tableFlags()...), []cli.Flag{
 			&cli.StringSliceFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "built-in scenarios or files, separated by commas (default: all built-in ones)"},
 			&cli.StringSliceFlag{
 				Name: "target", Aliases: []string{"t"},
@@ -61,7 +61,13 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 		tn = matrixTargets()
 	}
 	form, wrongForm := ciForm(cmd)
+<<<<<<< HEAD
 	bs, wrongScenario := e.loadScenarios(names)
+=======
+	long, wrongTable := wantsTable(cmd)
+	wrongForm = errors.Join(wrongForm, wrongTable, badInput(render.MatrixTable(&campaign.Matrix{}).Choose(tableChoice(cmd))))
+	bs, wrongScenario := loadScenarios(names)
+>>>>>>> 0e579dc (tcsim compare, and tables that can be sorted and filtered)
 	if cmd.Bool("kernels") {
 		return e.matrixKernels(ctx, cmd, bs, errors.Join(wrongForm, wrongName, wrongScenario))
 	}
@@ -76,7 +82,7 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 		opt.Start, opt.Setup = e.launch(), matrixSetup{names, tn, cmd.Uint32("limit"), cmd.String("core")}
 	}
 	priced := cores
-	if form != nil {
+	if form != nil || long {
 		priced = nil // costs are no test
 	}
 	m, costs, err := e.playMatrix(ctx, opt, bs, ts, priced)
@@ -88,6 +94,8 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 		costs = []render.CoreCosts{{Core: cores[0].Name}}
 	}
 	switch {
+	case long:
+		err = printTable(e, cmd, render.MatrixTable(m))
 	case form != nil:
 		err = form(e.stdout, "matrix", render.MatrixTests(m))
 	case cmd.Bool("json"):
@@ -117,7 +125,7 @@ func (e env) matrixKernels(ctx context.Context, cmd *cli.Command, bs []*scenario
 	if wrong != nil {
 		return wrong
 	}
-	for _, f := range []string{"target", "core", "limit", "tap", "junit"} {
+	for _, f := range []string{"target", "core", "limit", "tap", "junit", "sort", "filter", "csv"} {
 		if cmd.IsSet(f) {
 			return badUsage("--kernels plays all mainline releases: expected no --%s with it", f)
 		}

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v3"
@@ -25,9 +24,7 @@ func (e env) verifyCommand() *cli.Command {
 			"Examples:\n   tcsim verify fixtures/objects/loops.o --target 6.1,6.12 --sort -insns\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
 			targetFlag(false), entryFlag(), fillFlag(), btfFlag(), typeFlag(), sizeFlag(), setFlag(), jsonFlag(),
-			&cli.StringFlag{Name: "sort", Usage: "order by a `COLUMN`, -COLUMN from high to low"},
-			&cli.StringSliceFlag{Name: "filter", Usage: "only rows of which a `CONDITION` such as verdict=refused or program~xdp is true"},
-			&cli.BoolFlag{Name: "csv", Usage: "print CSV"},
+			tableFlags()[0], tableFlags()[1], tableFlags()[2],
 			&cli.BoolFlag{Name: "time", Usage: "print how long the analysis took"},
 		},
 		Action: e.verify,
@@ -51,22 +48,17 @@ func (e env) verify(_ context.Context, cmd *cli.Command) error {
 		return badInput(err)
 	}
 	outcome := verdicts.Outcome(rows)
-	table := verdicts.NewTable(rows, cmd.Bool("time"))
-	for _, f := range cmd.StringSlice("filter") {
-		err = errors.Join(err, table.Filter(f))
-	}
-	if by := cmd.String("sort"); by != "" {
-		err = errors.Join(err, table.Sort(by))
+	t := render.VerdictTable(rows, cmd.Bool("time"))
+	if err := t.Choose(tableChoice(cmd)); err != nil {
+		return badInput(err)
 	}
 	switch {
-	case err != nil:
-		return badInput(err)
 	case cmd.Bool("json"):
-		err = render.JSON(e.stdout, render.Verdicts{Results: table.Rows, Schema: render.SchemaVerify})
+		err = render.JSON(e.stdout, render.Verdicts{Results: t.Rows, Schema: render.SchemaVerify})
 	case cmd.Bool("csv"):
-		err = table.CSV(e.stdout)
+		err = t.CSV(e.stdout)
 	default:
-		err = table.Text(e.stdout)
+		err = render.VerdictText(e.stdout, t)
 	}
 	switch {
 	case err != nil:

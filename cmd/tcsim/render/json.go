@@ -20,6 +20,7 @@ type Schema string
 const (
 	SchemaCapture       Schema = "tcsim.capture/v1"
 	SchemaCheckKernel   Schema = "tcsim.check-kernel/v1"
+	SchemaCompare       Schema = "tcsim.compare/v1"
 	SchemaConform       Schema = "tcsim.conform/v1"
 	SchemaCount         Schema = "tcsim.count/v1"
 	SchemaDoctor        Schema = "tcsim.doctor/v1"
@@ -92,20 +93,6 @@ type Drawing struct {
 	Cycle  int64         `json:"cycle"`
 	Event  uint64        `json:"event"`
 	Layout *stack.Layout `json:"layout"`
-}
-
-// Code is the object of tcsim jit.
-type Code struct {
-	Functions []ListingFunc `json:"functions"`
-	Schema    Schema        `json:"schema"`
-	Target    string        `json:"target"`
-}
-
-// CodeDiff is the object of tcsim jit --diff.
-type CodeDiff struct {
-	Differences []DiffFunc `json:"differences"`
-	Schema      Schema     `json:"schema"`
-	Targets     []string   `json:"targets"`
 }
 
 // Graph is the object of tcsim graph.

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/cmd/tcsim/compare"
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
+	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/scenarios/object"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+func (e env) compareCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "compare",
+		Usage:     "say what differs between two results, two captures or two targets",
+		ArgsUsage: "A B [SCENARIO...]",
+		Description: "A and B are files that --json wrote, two captures, or, with scenarios, two targets. Prints what differs,\n" +
+			"verdicts first, then numbers by how much they changed: counts, bytes, cycles. Exit code 1 if anything is\n" +
+			"left after --filter and --tolerance, so that CI can hold a result against a baseline.\n\n" +
+			"Examples:\n   tcsim compare 6.1 6.12 hierarchy chain33\n" +
+			"   tcsim compare fixtures/kernels/6.1-off.jsonl.gz fixtures/kernels/6.12-off.jsonl.gz --filter what=bytes\n\n" + exitCodesInHelp,
+		Flags: append(tableFlags(), coreFlag(), jsonFlag(),
+			&cli.FloatFlag{Name: "tolerance", Usage: "leave out numbers that changed by no more percent than this"}),
+		Action: e.compare,
+	}
+}
+
+func (e env) compare(ctx context.Context, cmd *cli.Command) error {
+	if cmd.NArg() < 2 {
+		return badUsage("compare takes two results, two captures, or two targets and scenarios, found %d arguments (see tcsim compare --help)", cmd.NArg())
+	}
+	r := compare.Result{A: cmd.Args().First(), B: cmd.Args().Get(1), Schema: render.SchemaCompare}
+	var err error
+	switch {
+	case cmd.NArg() > 2:
+		r.Differences, err = e.compareTargets(ctx, cmd)
+	case capture.IsFile(r.A) && capture.IsFile(r.B):
+		r.Differences, r.Only, err = compareCaptures(r.A, r.B)
+	default:
+		r.Differences, err = compareResults(r.A, r.B)
+	}
+	if err != nil {
+		return err
+	}
+	r.Differences = slices.DeleteFunc(r.Differences, func(d compare.Difference) bool {
+		return !d.Text && math.Abs(d.Part) <= cmd.Float("tolerance")
+	})
+	t := compare.Table(r.Differences)
+	if err := t.Choose(tableChoice(cmd)); err != nil {
+		return badInput(err)
+	}
+	switch r.Differences = t.Rows; {
+	case cmd.Bool("json"):
+		err = render.JSON(e.stdout, r)
+	case cmd.Bool("csv"):
+		err = t.CSV(e.stdout)
+	default:
+		err = r.Write(e.stdout)
+	}
+	if err == nil && len(r.Differences) > 0 {
+		err = errFailed
+	}
+	return err
+}
+
+// compareResults compares two files that --json wrote.
+func compareResults(a, b string) ([]compare.Difference, error) {
+	x, errA := os.ReadFile(a)
+	y, errB := os.ReadFile(b)
+	if err := errors.Join(errA, errB); err != nil {
+		return nil, badInput(fmt.Errorf("%w\nto compare targets, name scenarios after them", err))
+	}
+	l, err := compare.Objects(x, y)
+	return l, badInput(err)
+}
+
+func compareCaptures(a, b string) ([]compare.Difference, []string, error) {
+	x, errA := capture.Load(a)
+	y, errB := capture.Load(b)
+	if err := errors.Join(errA, errB); err != nil {
+		return nil, nil, badInput(err)
+	}
+	return compare.Captures(x, y)
+}
+
+// compareTargets plays scenarios on two targets.
+func (e env) compareTargets(ctx context.Context, cmd *cli.Command) ([]compare.Difference, error) {
+	ts, wrongTarget := e.targets(cmd.Args().Slice()[:2], 0)
+	bs, wrongScenario := loadWith(cmd.Args().Slice()[2:], object.Options{})
+	core, wrongCore := coreOf(cmd)
+	if err := errors.Join(wrongTarget, wrongScenario, wrongCore); err != nil {
+		return nil, err
+	}
+	var sides [2]compare.Side
+	for i, t := range ts {
+		rows, err := e.runAll(ctx, bs, ts[i:i+1], core, false)
+		if err != nil {
+			return nil, err
+		}
+		sides[i].Results = rows
+		for _, b := range bs {
+			if c, err := runner.Compile(b, t); err == nil {
+				sides[i].Add(c)
+			} // else its row says why
+		}
+	}
+	return compare.Sides(&sides[0], &sides[1])
+}

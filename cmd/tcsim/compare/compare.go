@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+// Package compare finds what differs between two results: objects that commands print under --json, or anything else
+// that can be written as one. Rows of lists are matched by their names, not by their places, so that a result with more
+// scenarios can be compared with an older one.
+package compare
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tcsim/tcsim/cmd/tcsim/table"
+)
+
+// Difference is one value that is not the same.
+type Difference struct {
+	Where string  `json:"where"` // the rows that it is in: "hierarchy, 6.1, run 1"
+	What  string  `json:"what"`  // the field
+	A     string  `json:"a"`     // "" if that side does not have it
+	B     string  `json:"b"`
+	By    float64 `json:"by"`      // B less A, of numbers
+	Part  float64 `json:"percent"` // of A; 999999 of a value that was 0
+	Text  bool    `json:"text"`    // not a number
+}
+
+// most is the change in percent of a value that was 0.
+const most = 999_999
+
+// leaf is a value with the place where it is.
+type leaf struct {
+	where, what string
+	value       any
+}
+
+// names are the fields by which a row of a list is known.
+var names = []string{"scenario", "target", "core", "kind", "name", "program", "function", "kernel", "invariant", "file", "run"}
+
+// passing are fields that say nothing of the result: paths, times, wording with addresses.
+var passing = map[string]bool{"schema": true, "stack": true, "events": true, "where": true, "rip": true, "seq": true, "text": true, "counted": true,
+	"event": true, "func": true, "insn": true, "site": true}
+
+// Objects compares two objects in JSON. The error says which of them is none.
+func Objects(a, b []byte) ([]Difference, error) {
+	va, err := parse(a)
+	if err != nil {
+		return nil, fmt.Errorf("the first result: %w", err)
+	}
+	vb, err := parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("the second result: %w", err)
+	}
+	if x, y := va["schema"], vb["schema"]; x != y {
+		return nil, fmt.Errorf("the first result is a %v, the second a %v: expected two of one command", x, y)
+	}
+	return Values(va, vb), nil
+}
+
+func parse(b []byte) (map[string]any, error) {
+	d := json.NewDecoder(strings.NewReader(string(b)))
+	d.UseNumber()
+	var v map[string]any
+	if err := d.Decode(&v); err != nil {
+		return nil, fmt.Errorf("expected an object as --json prints it: %w", err)
+	}
+	return v, nil
+}
+
+// Values compares two decoded objects, whose numbers are json.Number.
+func Values(a, b map[string]any) []Difference {
+	la, lb := map[string]leaf{}, map[string]leaf{}
+	flatten(la, "", "", a)
+	flatten(lb, "", "", b)
+	out := append(missing(la, lb, "there", ""), missing(lb, la, "", "there")...)
+	ra, rb := rows(la), rows(lb)
+	maps.DeleteFunc(la, func(_ string, l leaf) bool { return !rb[l.where] })
+	maps.DeleteFunc(lb, func(_ string, l leaf) bool { return !ra[l.where] })
+	for _, k := range slices.Sorted(maps.Keys(la)) {
+		x := la[k]
+		y, ok := lb[k]
+		if d, differs := difference(x, y, ok); differs {
+			out = append(out, d)
+		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(lb)) {
+		if _, ok := la[k]; !ok {
+			y := lb[k]
+			out = append(out, Difference{Where: y.where, What: y.what, B: text(y.value), Text: true})
+		}
+	}
+	order(out)
+	return out
+}
+
+// rows are the places of leaves.
+func rows(leaves map[string]leaf) map[string]bool {
+	out := map[string]bool{}
+	for _, l := range leaves {
+		out[l.where] = true
+	}
+	return out
+}
+
+// missing lists the rows that one side has and the other has not, without those inside of them.
+func missing(has, lacks map[string]leaf, a, b string) (out []Difference) {
+	other := rows(lacks)
+	var last string
+	for _, w := range slices.Sorted(maps.Keys(rows(has))) {
+		if other[w] || last != "" && strings.HasPrefix(w, last+", ") {
+			continue
+		}
+		last = w
+		out = append(out, Difference{Where: w, What: "(all)", A: a, B: b, Text: true})
+	}
+	return out
+}
+
+// flatten puts the values below v into leaves.
+func flatten(leaves map[string]leaf, where, what string, v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			if passing[k] || slices.Contains(names, k) && where != "" && what == "" {
+				continue
+			}
+			flatten(leaves, where, join(what, k, "."), v[k])
+		}
+	case []any:
+		seen := map[string]int{}
+		for i, x := range v {
+			at := label(x, i, what)
+			if seen[at]++; seen[at] > 1 {
+				at = fmt.Sprintf("%s #%d", at, seen[at])
+			}
+			if _, row := x.(map[string]any); row {
+				flatten(leaves, join(where, at, ", "), "", x)
+			} else {
+				flatten(leaves, where, fmt.Sprintf("%s[%d]", what, i), x)
+			}
+		}
+	default:
+		leaves[where+"\x00"+what] = leaf{where, what, v}
+	}
+}
+
+// label is what a row of a list is called.
+func label(x any, i int, list string) string {
+	m, ok := x.(map[string]any)
+	if !ok {
+		return strconv.Itoa(i)
+	}
+	var parts []string
+	for _, n := range names {
+		switch s := m[n].(type) {
+		case string:
+			if s != "" {
+				parts = append(parts, s)
+			}
+		case json.Number:
+			parts = append(parts, n+" "+s.String())
+		}
+	}
+	if len(parts) == 0 || list == "runs" {
+		parts = append(parts, fmt.Sprintf("%s %d", strings.TrimSuffix(list, "s"), i+1))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func join(a, b, by string) string {
+	if a == "" {
+		return b
+	}
+	return a + by + b
+}
+
+func text(v any) string {
+	if v == nil {
+		return "null"
+	}
+	return fmt.Sprint(v)
+}
+
+// difference compares two values.
+func difference(x, y leaf, both bool) (Difference, bool) {
+	d := Difference{Where: x.where, What: x.what, A: text(x.value), Text: true}
+	if !both {
+		return d, true
+	}
+	d.B = text(y.value)
+	if d.A == d.B {
+		return d, false
+	}
+	m, okM := number(x.value)
+	n, okN := number(y.value)
+	if okM && okN {
+		d.Text, d.By = false, n-m
+		if d.Part = most; m != 0 {
+			d.Part = 100 * (n - m) / math.Abs(m)
+		}
+	}
+	return d, true
+}
+
+// number reads numbers, those in strings too: large ones are written so.
+func number(v any) (float64, bool) {
+	switch v := v.(type) {
+	case json.Number:
+		f, err := v.Float64()
+		return f, err == nil
+	case string:
+		f, err := strconv.ParseFloat(v, 64)
+		return f, err == nil && strings.Trim(v, "0123456789.-") == ""
+	}
+	return 0, false
+}
+
+// order puts what is no number first, then the largest change in percent.
+func order(l []Difference) {
+	slices.SortStableFunc(l, func(a, b Difference) int {
+		switch {
+		case a.Text != b.Text && a.Text:
+			return -1
+		case a.Text != b.Text:
+			return 1
+		case math.Abs(a.Part) != math.Abs(b.Part):
+			if math.Abs(a.Part) > math.Abs(b.Part) {
+				return -1
+			}
+			return 1
+		}
+		return 0
+	})
+}
+
+// Table returns the differences as a table.
+func Table(l []Difference) *table.Table[Difference] {
+	return table.New(l,
+		table.Text("where", func(d *Difference) string { return d.Where }),
+		table.Text("what", func(d *Difference) string { return d.What }),
+		table.Text("a", func(d *Difference) string { return short(d.A) }),
+		table.Text("b", func(d *Difference) string { return short(d.B) }),
+		table.Number("by", func(d *Difference) float64 { return d.By }),
+		table.Number("percent", func(d *Difference) float64 { return math.Round(100*d.Part) / 100 }))
+}
+
+// short is a value that fits a line.
+func short(s string) string {
+	if s == "" {
+		return "-"
+	}
+	if r := []rune(s); len(r) > 24 {
+		return string(r[:22]) + ".."
+	}
+	return s
+}

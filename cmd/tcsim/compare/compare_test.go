@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package compare_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/tcsim/tcsim/cmd/tcsim/compare"
+)
+
+const base = `{"schema": "tcsim.run/v1", "results": [
+ {"scenario": "x", "target": "6.1", "ok": true, "runs": [{"program": "entry", "taken": 33, "cycles": {"cold": 100}, "big": "8589934591"}]},
+ {"scenario": "y", "target": "6.1", "ok": true, "runs": [{"program": "p", "taken": 1}]}]}`
+
+// lines are differences as text.
+func lines(l []compare.Difference) string {
+	var b strings.Builder
+	for _, d := range l {
+		fmt.Fprintf(&b, "%s|%s|%s|%s|%g|%.1f\n", d.Where, d.What, d.A, d.B, d.By, d.Part)
+	}
+	return b.String()
+}
+
+func TestObjects(t *testing.T) {
+	for name, c := range map[string]struct{ old, new, want string }{
+		"same":    {"", "", ""},
+		"number":  {`"cold": 100`, `"cold": 150`, "x, 6.1, entry, run 1|cycles.cold|100|150|50|50.0\n"},
+		"large":   {`8589934591`, `8589934592`, "x, 6.1, entry, run 1|big|8589934591|8589934592|1|0.0\n"},
+		"verdict": {`"ok": true, "runs": [{"program": "p"`, `"ok": false, "runs": [{"program": "p"`, "y, 6.1|ok|true|false|0|0.0\n"},
+		"violation": {`"taken": 33`, `"taken": 34, "violation": {"invariant": "limit", "event": 7}`,
+			"x, 6.1, entry, run 1|violation.invariant||limit|0|0.0\nx, 6.1, entry, run 1|taken|33|34|1|3.0\n"},
+		"row": {`"scenario": "y"`, `"scenario": "z"`, "y, 6.1|(all)|there||0|0.0\nz, 6.1|(all)||there|0|0.0\n"},
+		"order": {`"taken": 33, "cycles": {"cold": 100}`, `"taken": 34, "cycles": {"cold": 40}`,
+			"x, 6.1, entry, run 1|cycles.cold|100|40|-60|-60.0\nx, 6.1, entry, run 1|taken|33|34|1|3.0\n"},
+	} {
+		l, err := compare.Objects([]byte(base), []byte(strings.Replace(base, c.old, c.new, 1)))
+		if err != nil || lines(l) != c.want {
+			t.Errorf("%s: %v\n%swant\n%s", name, err, lines(l), c.want)
+		}
+	}
+}
+
+// TestMoved matches rows by name.
+func TestMoved(t *testing.T) {
+	rows := strings.SplitN(base, "\n", 3)
+	moved := rows[0] + "\n" + strings.TrimSuffix(rows[2], "]}") + ",\n" + strings.TrimSuffix(rows[1], ",") + "]}"
+	if l, err := compare.Objects([]byte(base), []byte(moved)); err != nil || len(l) != 0 {
+		t.Errorf("%v\n%s", err, lines(l))
+	}
+}
+
+func TestMistakes(t *testing.T) {
+	for _, c := range []struct{ a, b, want string }{
+		{"x", base, "the first result"}, {base, "[1]", "the second result"}, {base, `{"schema": "tcsim.count/v1"}`, "two of one command"},
+	} {
+		if _, err := compare.Objects([]byte(c.a), []byte(c.b)); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%.20s: %v, want %q", c.b, err, c.want)
+		}
+	}
+}
