@@ -96,7 +96,7 @@ func compareCaptures(a, b string) ([]compare.Difference, []string, error) {
 // compareTargets plays scenarios on two targets.
 func (e env) compareTargets(ctx context.Context, cmd *cli.Command) ([]compare.Difference, error) {
 	ts, wrongTarget := e.targets(cmd.Args().Slice()[:2], 0)
-	bs, wrongScenario := loadWith(cmd.Args().Slice()[2:], object.Options{})
+	bs, wrongScenario := e.loadWith(cmd.Args().Slice()[2:], object.Options{})
 	core, wrongCore := coreOf(cmd)
 	if err := errors.Join(wrongTarget, wrongScenario, wrongCore); err != nil {
 		return nil, err

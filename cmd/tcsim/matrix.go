@@ -61,13 +61,9 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 		tn = matrixTargets()
 	}
 	form, wrongForm := ciForm(cmd)
-<<<<<<< HEAD
-	bs, wrongScenario := e.loadScenarios(names)
-=======
 	long, wrongTable := wantsTable(cmd)
 	wrongForm = errors.Join(wrongForm, wrongTable, badInput(render.MatrixTable(&campaign.Matrix{}).Choose(tableChoice(cmd))))
-	bs, wrongScenario := loadScenarios(names)
->>>>>>> 0e579dc (tcsim compare, and tables that can be sorted and filtered)
+	bs, wrongScenario := e.loadScenarios(names)
 	if cmd.Bool("kernels") {
 		return e.matrixKernels(ctx, cmd, bs, errors.Join(wrongForm, wrongName, wrongScenario))
 	}

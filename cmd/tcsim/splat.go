@@ -110,7 +110,7 @@ func (e env) splatScenario(cmd *cli.Command, name string, a *splat.Analysis) (*s
 	if _, err := coreOf(cmd); err != nil {
 		return nil, nil, err
 	}
-	bs, err := loadScenarios([]string{name})
+	bs, err := e.loadScenarios([]string{name})
 	if err != nil {
 		return nil, nil, err
 	}
