@@ -17,6 +17,7 @@ import (
 	"github.com/invopop/jsonschema"
 	validator "github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/compare"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/fixtures/golden"
 )
@@ -24,6 +25,7 @@ import (
 // objects are the types of what --json prints, by schema. Several are the forms of one schema.
 var objects = map[render.Schema][]any{
 	render.SchemaCapture:       {render.Capture{}},
+	render.SchemaCompare:       {compare.Result{}},
 	render.SchemaConform:       {render.Conform{}},
 	render.SchemaCount:         {render.CountResults{}},
 	render.SchemaDoctor:        {render.Doctor{}},
@@ -32,7 +34,7 @@ var objects = map[render.Schema][]any{
 	render.SchemaFuzz:          {render.FuzzResult{}},
 	render.SchemaGraph:         {render.Graph{}},
 	render.SchemaImport:        {render.Import{}, render.ImportRun{}},
-	render.SchemaJIT:           {render.Code{}, render.CodeDiff{}},
+	render.SchemaJIT:           {render.Code{}, render.CodeDiff{}, render.CapturedCodes{}},
 	render.SchemaList:          {render.List{}, render.Lists{}},
 	render.SchemaMatrix:        {render.MatrixResult{}},
 	render.SchemaPlugin:        {render.Plugin{}},
