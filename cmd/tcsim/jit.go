@@ -137,13 +137,10 @@ func (e env) jitCapture(cmd *cli.Command, path string, state render.CodeState) e
 			return badUsage("--%s is for scenarios: a capture has the code of its kernel", f)
 		}
 	}
-<<<<<<< HEAD
 	look, err := e.look(cmd)
 	if err != nil {
 		return err
 	}
-=======
->>>>>>> e960123 (tcsim: compare and tables follow what landed)
 	src, t, err := e.openCapture(path)
 	if err != nil {
 		return err
