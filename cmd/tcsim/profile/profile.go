@@ -33,7 +33,7 @@ type Sample struct {
 type Frame struct {
 	Func string
 	File string     // the program whose instructions Line counts
-	Line int        // the BPF instruction; 0 also where it is none
+	Line int        // the BPF instruction; 0 also where there is no instruction
 	Insn string     // of the innermost: the BPF instruction as text
 	Addr image.Addr // of the x86 instruction
 }

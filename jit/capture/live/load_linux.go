@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -394,7 +395,33 @@ func (l *Loaded) Run(i int, packet, ctx []byte) (uint32, error) {
 	if ctx != nil {
 		opt.Context = ctx
 	}
-	return l.run[i].Run(opt)
+	release, err := pin()
+	if err != nil {
+		return 0, err
+	}
+	ret, err := l.run[i].Run(opt)
+	return ret, errors.Join(err, release())
+}
+
+// pin holds this thread on one processor, the same whenever it is called, until release: runs that follow one another
+// see the same values of per-CPU maps.
+func pin() (release func() error, err error) {
+	runtime.LockOSThread()
+	var all, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &all); err != nil {
+		runtime.UnlockOSThread()
+		return nil, err
+	}
+	cpu := 0
+	for !all.IsSet(cpu) {
+		cpu++
+	}
+	one.Set(cpu)
+	err = unix.SchedSetaffinity(0, &one)
+	return func() error {
+		defer runtime.UnlockOSThread()
+		return unix.SchedSetaffinity(0, &all)
+	}, err
 }
 
 // Insert puts program i into slot key of prog array m.
