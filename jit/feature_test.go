@@ -319,7 +319,8 @@ func TestArenaRewrite(t *testing.T) {
 	if n := len(img.Funcs[0].Faults); n != 2 {
 		t.Errorf("%d accesses may fault, expected 2", n)
 	}
-	_, err = verify.Rewrite(&bpf.Program{Funcs: []bpf.Func{{Name: "main"}}, Insns: body}, &tgt.Kernel)
+	cast := []bpf.Insn{body[0], body[1], zeroR0, returnInsn}
+	_, err = verify.Rewrite(&bpf.Program{Funcs: []bpf.Func{{Name: "main"}}, Insns: cast}, &tgt.Kernel)
 	if err == nil || !strings.Contains(err.Error(), "without an arena") {
 		t.Errorf("without an arena: %v", err)
 	}

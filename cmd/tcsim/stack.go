@@ -24,7 +24,7 @@ func (e env) stackCommand() *cli.Command {
 			"number N; after:N or after:KIND:N for directly after the instruction of an event.\n\n" +
 			"Examples:\n   tcsim stack hierarchy --target 6.12 --at tailcall:33\n" +
 			"   tcsim stack hierarchy --target 6.1 --at violation\n   tcsim stack hierarchy --at tailcall:2 --svg - > stack.svg\n" +
-			"   tcsim stack hierarchy --target 6.1 --at sub+0x22:3 --stale\n\n" + exitCodesInHelp,
+			"   tcsim stack hierarchy --target 6.1 --at sub+0x21:3 --stale\n\n" + exitCodesInHelp,
 		Flags: append(append(objectFlags(), lookFlags()...), targetFlag(true), limitFlag(), runFlag(), coreFlag(), jsonFlag(), keepGoingFlag(),
 			&cli.BoolFlag{Name: "stale", Usage: "also draw what functions that have returned left below rsp"},
 			&cli.StringFlag{Name: "at", Value: "deepest", Usage: "the moment"},

@@ -270,6 +270,25 @@ func (m *machine) count(in *x86.Inst) uint64 {
 	return m.read(in, int(in.N)-1) & 63
 }
 
+// divide notes whether a division faults. A signed one is taken to if its upper half is not the sign of the lower.
+func (m *machine) divide(in *x86.Inst) {
+	w := in.Operands[0].Bits
+	if in.Operands[0].Kind == x86.OpMem {
+		w = uint16(in.Mem.Size) * 8
+	}
+	by, lo, hi := m.read(in, 0), truncate(m.regs[x86.RAX], w), truncate(m.regs[x86.RDX], w)
+	if w == 8 {
+		hi = m.regs[x86.RAX] >> 8 & 0xff
+	}
+	sign := uint64(0)
+	if lo>>(w-1)&1 == 1 {
+		sign = truncate(^sign, w)
+	}
+	if by == 0 || in.Op == "div" && hi >= by || in.Op == "idiv" && hi != sign {
+		m.faults++
+	}
+}
+
 // opaque stands for an instruction of which only is known what it reads and writes: its results are numbers
 // that follow from what it reads.
 func (m *machine) opaque(in *x86.Inst) error {
@@ -301,6 +320,9 @@ func (m *machine) opaque(in *x86.Inst) error {
 		}
 	}
 	seen = append(seen, uint64(m.flags&in.ReadsFlags))
+	if in.Op == "div" || in.Op == "idiv" {
+		m.divide(in)
+	}
 	h := hash(seen...)
 	named := x86.RegSet(0)
 	for n := range int(in.N) {

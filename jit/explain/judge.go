@@ -163,6 +163,9 @@ func (c *comparison) differ(p gap, a, b *machine, ea, eb exit) (why string, raxO
 			return "another call, or other arguments of it", false
 		}
 	}
+	if b.faults > a.faults {
+		return "it divides where the processor faults", false
+	}
 	for l := range b.loads {
 		if !a.loads[l] {
 			return "it reads memory elsewhere", false

@@ -17,6 +17,8 @@ type machine struct {
 	mem   map[uint64]byte
 	loads map[uint64]bool // addresses that were read, outside of the stack
 	calls []uint64        // what was called, with everything that the callee can see
+	// faults is how many divisions the processor would refuse: by 0, or with a quotient that does not fit.
+	faults int
 }
 
 // Where the stack is; what programs point at lies elsewhere.

@@ -150,15 +150,17 @@ func failed(ctx context.Context, shown string, err error, text string) error {
 	return &CompileError{text}
 }
 
-// limited keeps the beginning of what is written to it.
+// limited keeps the beginning of what is written to it. It is not a buffer: that would read the rest by itself.
 type limited struct {
-	bytes.Buffer
-	max int
+	text bytes.Buffer
+	max  int
 }
 
+func (l *limited) String() string { return l.text.String() }
+
 func (l *limited) Write(b []byte) (int, error) {
-	if room := l.max - l.Len(); room > 0 {
-		l.Buffer.Write(b[:min(len(b), room)])
+	if room := l.max - l.text.Len(); room > 0 {
+		l.text.Write(b[:min(len(b), room)])
 	}
 	return len(b), nil
 }

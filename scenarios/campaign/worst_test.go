@@ -112,7 +112,7 @@ func TestWorstDoc(t *testing.T) {
 		if w.OneCaller != 0 {
 			one = fmt.Sprint(w.OneCaller)
 		}
-		want := fmt.Sprintf("| %s | %d | %d | %d | %s | %d | %d | %d |", name, w.Shape.Callers, w.PerTailCall, w.Taken, one, w.Deepest,
+		want := fmt.Sprintf("| %s | %d | %d | %d | %s | %d | %d | %d | %d |", name, w.Shape.Callers, w.PerTailCall, w.Taken, one, w.Alone, w.Deepest,
 			w.Margin(campaign.VerifierEstimate), w.Margin(check.DefaultStackBudget))
 		if line != want {
 			t.Errorf("the table has\n%s\nfound\n%s", line, want)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/tcsim/tcsim/scenarios/callgraph"
@@ -111,6 +112,8 @@ func Graph(ctx context.Context, w io.Writer, g *callgraph.Graph, by Layout) erro
 	if err := n.place(ctx, by); err != nil {
 		return err
 	}
+	n.apart()
+	n.inside()
 	c := &canvas{}
 	for i := range n.edges {
 		c.edge(n, &n.edges[i])
@@ -129,6 +132,70 @@ func Graph(ctx context.Context, w io.Writer, g *callgraph.Graph, by Layout) erro
 	}
 	c.legend(n)
 	return c.write(w, "Calls of "+g.Name)
+}
+
+// area is a rectangle.
+type area struct{ x, y, w, h float64 }
+
+func (a area) meets(b area) bool {
+	return a.x < b.x+b.w && b.x < a.x+a.w && a.y < b.y+b.h && b.y < a.y+a.h
+}
+
+func (n *node) area() area { return area{n.x - n.w/2, n.y - n.h/2, n.w, n.h} }
+
+// area is where the label is.
+func (e *edge) area() area {
+	w := columns(e.label) + 6
+	return area{e.at[0] - w/2, e.at[1] - 7, w, 14}
+}
+
+// apart moves labels up or down, each as little as keeps it from nodes and from the labels before it.
+func (n *network) apart() {
+	var taken []area
+	for i := range n.nodes {
+		if n.nodes[i].kind != nothing {
+			taken = append(taken, n.nodes[i].area())
+		}
+	}
+	for i := range n.edges {
+		e := &n.edges[i]
+		if e.label == "" {
+			continue
+		}
+		at := e.at[1]
+		for k := 0; slices.ContainsFunc(taken, e.area().meets); k++ {
+			e.at[1] = at + float64((k+2)/2*4)*float64(1-2*(k%2))
+		}
+		taken = append(taken, e.area())
+	}
+}
+
+// inside moves everything to the right and down as far as something is outside of the picture.
+func (n *network) inside() {
+	left, top := 0.0, 0.0
+	see := func(x, y float64) { left, top = min(left, x-margin), min(top, y-margin) }
+	for i := range n.nodes {
+		see(n.nodes[i].area().x, n.nodes[i].area().y)
+	}
+	for i := range n.edges {
+		e := &n.edges[i]
+		for _, p := range e.points {
+			see(p[0], p[1])
+		}
+		if e.label != "" {
+			see(e.area().x, e.area().y)
+		}
+	}
+	for i := range n.nodes {
+		n.nodes[i].x, n.nodes[i].y = n.nodes[i].x-left, n.nodes[i].y-top
+	}
+	for i := range n.edges {
+		e := &n.edges[i]
+		e.at[0], e.at[1] = e.at[0]-left, e.at[1]-top
+		for k := range e.points {
+			e.points[k][0], e.points[k][1] = e.points[k][0]-left, e.points[k][1]-top
+		}
+	}
 }
 
 func (c *canvas) node(n *node) {
