@@ -4,6 +4,7 @@ package recognise
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
@@ -101,13 +102,19 @@ type decodedCode struct {
 	index []int32 // by offset: position in insns, or -1 inside an instruction
 }
 
+// decoders holds caches of decoded instructions: the same prologues and epilogues are looked at
+// again and again.
+var decoders = sync.Pool{New: func() any { return new(x86.Cache) }}
+
 func decodeAll(code []byte, addr image.Addr) (*decodedCode, error) {
+	decoder := decoders.Get().(*x86.Cache)
+	defer decoders.Put(decoder)
 	c := &decodedCode{code: code, addr: addr, index: make([]int32, len(code)), insns: make([]x86.Inst, 0, len(code)/4+1)}
 	for i := range c.index {
 		c.index[i] = -1
 	}
 	for off := 0; off < len(code); {
-		in, err := x86.Decode(code[off:], addr+image.Addr(off))
+		in, err := decoder.Decode(code[off:], addr+image.Addr(off))
 		if err != nil {
 			return nil, fmt.Errorf("offset %#x: %w", off, err)
 		}
