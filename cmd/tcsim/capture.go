@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 )
 
@@ -15,10 +16,10 @@ func (e env) captureCommand() *cli.Command {
 		Name:      "capture",
 		Usage:     "let the running kernel compile programs, and store the code it emits",
 		ArgsUsage: "SCENARIO|DIRECTORY|FILE.o...",
-		Description: "Loads the programs (\"" + wholeLibrary + "\" means all built-in scenarios) into the running kernel without\n" +
+		Description: "Loads the programs (\"" + inputs.Library + "\" means all built-in scenarios) into the running kernel without\n" +
 			"running them, and writes code, addresses and everything that decides them to a capture file for\n" +
 			"tcsim conform and tcsim replay. Everything is unloaded afterwards. Needs Linux on x86-64 and root.\n\n" +
-			"Examples:\n   tcsim capture -o here.jsonl.gz " + wholeLibrary + "\n" +
+			"Examples:\n   tcsim capture -o here.jsonl.gz " + inputs.Library + "\n" +
 			"   tcsim capture -o here.jsonl.gz --run hierarchy my-scenarios/\n" +
 			"   tcsim capture -o now.jsonl.gz --all\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{

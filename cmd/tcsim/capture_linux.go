@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/capture/live"
@@ -32,11 +33,11 @@ func (e env) capture(ctx context.Context, cmd *cli.Command) error {
 	case choice.Any() && cmd.Bool("run"):
 		return badUsage("--run runs scenarios: programs of others are left alone")
 	}
-	var what *order
+	var what *inputs.Order
 	var err error
 	if !choice.Any() {
-		if what, err = orders(cmd.Args().Slice()); err != nil {
-			return err
+		if what, err = inputs.Orders(cmd.Args().Slice()); err != nil {
+			return badInput(err)
 		}
 	}
 	k, err := openKernel(cmd)
@@ -50,10 +51,10 @@ func (e env) capture(ctx context.Context, cmd *cli.Command) error {
 		f, err = k.Found(choice)
 		err = badInput(err)
 	} else {
-		sum.LeftOut = what.left
+		sum.LeftOut = what.Left
 		bar := e.progress("load")
-		f, err = k.Capture(ctx, what.scenarios, func(done int) { bar.set(done, len(what.scenarios)) })
-		bar.done()
+		f, err = k.Capture(ctx, what.Scenarios, func(done int) { bar.Set(done, len(what.Scenarios)) })
+		bar.Done()
 	}
 	if err != nil {
 		return err
@@ -94,7 +95,7 @@ func openKernel(cmd *cli.Command) (*live.Kernel, error) {
 }
 
 // runInKernel has the kernel run the scenarios of a capture that the emulator runs without harm.
-func (e env) runInKernel(ctx context.Context, k *live.Kernel, f *capture.File, what *order, sum *render.Captured) error {
+func (e env) runInKernel(ctx context.Context, k *live.Kernel, f *capture.File, what *inputs.Order, sum *render.Captured) error {
 	var text bytes.Buffer
 	if err := capture.Write(&text, f); err != nil {
 		return err
@@ -113,7 +114,7 @@ func (e env) runInKernel(ctx context.Context, k *live.Kernel, f *capture.File, w
 	}
 	defer r.Close()
 	bar := e.progress("run")
-	defer bar.done()
+	defer bar.Done()
 	for i := range f.Scenarios {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -133,17 +134,17 @@ func (e env) runInKernel(ctx context.Context, k *live.Kernel, f *capture.File, w
 			return fmt.Errorf("%s: %w", f.Scenarios[i].Name, err)
 		}
 		sum.Run++
-		bar.set(i+1, len(f.Scenarios))
+		bar.Set(i+1, len(f.Scenarios))
 	}
 	return nil
 }
 
 // playLive loads a scenario once more and plays it.
-func playLive(k *live.Kernel, sc capture.Scenario, what *order, i int) (played []capture.Played, err error) {
+func playLive(k *live.Kernel, sc capture.Scenario, what *inputs.Order, i int) (played []capture.Played, err error) {
 	l, err := k.Load(&sc)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
-	return inkernel.Play(l, what.built[i])
+	return inkernel.Play(l, what.Built[i])
 }

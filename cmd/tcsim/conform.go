@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/conform"
@@ -45,8 +46,8 @@ func (e env) conform(ctx context.Context, cmd *cli.Command) error {
 	}
 	var reports []*conform.Report
 	var errs []error
-	paths, err := expandAll(cmd.Args().Slice(), captureFiles)
-	errs = append(errs, err)
+	paths, err := inputs.ExpandAll(cmd.Args().Slice(), inputs.CaptureFiles)
+	errs = append(errs, badInput(err))
 	for _, path := range paths {
 		if ctx.Err() != nil {
 			break
@@ -92,8 +93,8 @@ func (e env) conformFile(ctx context.Context, path string, target *jit.Target, k
 		return nil, err
 	}
 	bar := e.progress(filepath.Base(path))
-	defer bar.done()
-	r, err := conform.Compare(src, conform.Options{Target: target, Done: ctx.Done(), Keep: keep, Progress: bar.set})
+	defer bar.Done()
+	r, err := conform.Compare(src, conform.Options{Target: target, Done: ctx.Done(), Keep: keep, Progress: bar.Set})
 	if err == nil && (target == nil || r.Target.Note != target.Note) {
 		e.note(r.Target)
 	}

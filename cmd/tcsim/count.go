@@ -130,9 +130,9 @@ func (e env) countCapture(ctx context.Context, path, pattern string, o measure.C
 	var out []*runner.Counted
 	var bad []error // scenarios that cannot be read
 	bar := e.progress("count")
-	defer bar.done()
+	defer bar.Done()
 	for n, i := range picked {
-		bar.set(n, len(picked))
+		bar.Set(n, len(picked))
 		c, err := replay.Capture(src, t, i)
 		if err != nil && len(picked) > 1 {
 			bad = append(bad, err)

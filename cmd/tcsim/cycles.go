@@ -109,7 +109,7 @@ func (e env) measure(ctx context.Context, core *timing.Core, file *measured.File
 	}
 	defer m.Close()
 	bar := e.progress("cycles")
-	defer bar.done()
+	defer bar.Done()
 	var results []measured.Result
 	var errs []error
 	for i := range file.Sequences {
@@ -121,7 +121,7 @@ func (e env) measure(ctx context.Context, core *timing.Core, file *measured.File
 			errs = append(errs, err)
 		}
 		results = append(results, r)
-		bar.set(i+1, len(file.Sequences))
+		bar.Set(i+1, len(file.Sequences))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, badInput(err)

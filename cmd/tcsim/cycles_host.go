@@ -97,7 +97,7 @@ func (e env) measureHost(ctx context.Context, raw []byte, file *measured.File) (
 		return nil, fmt.Errorf("%w: the path of tcsim is not known", errUntestable)
 	}
 	bar := e.progress("host")
-	defer bar.done()
+	defer bar.Done()
 	var why error
 	n, failed := len(file.Sequences), 0
 	all := make([][][]measured.HostRep, n) // what a quiet core does shows only in all of them
@@ -114,7 +114,7 @@ func (e env) measureHost(ctx context.Context, raw []byte, file *measured.File) (
 			fmt.Fprintf(e.stderr, "tcsim: not measured: %v\n", err)
 		}
 		all[i] = passes
-		bar.set(i+1, n)
+		bar.Set(i+1, n)
 	}
 	cycles := map[string]measured.HostCycles{}
 	nops := measured.BestNops(all...)

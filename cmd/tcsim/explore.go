@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/progress"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/explore"
 	"github.com/tcsim/tcsim/jit"
@@ -80,7 +81,7 @@ func (e env) explore(ctx context.Context, cmd *cli.Command) error {
 	}
 	bar := e.progress("explore")
 	list, err := exploreAll(ctx, bs[0], ts, o, bar)
-	bar.done()
+	bar.Done()
 	interrupted := cutShort(ctx, err)
 	if err != nil && (!interrupted || len(list) == 0 && !cmd.Bool("json")) {
 		return err
@@ -99,10 +100,10 @@ func (e env) explore(ctx context.Context, cmd *cli.Command) error {
 }
 
 // exploreAll explores a scenario on every target. What one of several cannot have is left out.
-func exploreAll(ctx context.Context, b *scenarios.Built, ts []*jit.Target, o interleave.Options, bar *bar) ([]render.ExploredOn, error) {
+func exploreAll(ctx context.Context, b *scenarios.Built, ts []*jit.Target, o interleave.Options, bar *progress.Bar) ([]render.ExploredOn, error) {
 	var list []render.ExploredOn
 	for n, t := range ts {
-		o.Progress = func(done, total int) { bar.set(n*total+done, len(ts)*total) }
+		o.Progress = func(done, total int) { bar.Set(n*total+done, len(ts)*total) }
 		x := render.ExploredOn{Scenario: b.Scenario.Name, Target: t.Name}
 		c, err := runner.Compile(b, t)
 		if err != nil {

@@ -74,10 +74,10 @@ func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 		return badInput(err)
 	}
 	bar := e.rateBar("fuzz", len(c.Targets))
-	c.Progress = bar.set
+	c.Progress = bar.Set
 	began := time.Now()
 	r, ran := c.Run(ctx)
-	bar.done()
+	bar.Done()
 	if r == nil {
 		return ran
 	}

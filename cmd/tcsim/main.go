@@ -19,6 +19,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/manual"
+	"github.com/tcsim/tcsim/cmd/tcsim/progress"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/count"
 	"github.com/tcsim/tcsim/jit"
@@ -175,7 +176,7 @@ func newApp(e env) *cli.Command {
 		return badUsage("%s: %s (see %s --help)", cmd.Name, text, cmd.FullName())
 	}
 	e.source, e.showProgress = &sourceFlags{}, new(string)
-	*e.showProgress = progressAuto
+	*e.showProgress = progress.Auto
 	app := &cli.Command{
 		Name:            "tcsim",
 		Usage:           "verify BPF tail calls in emulated JIT output before anything boots",

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
@@ -52,7 +53,8 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	if len(names) == 0 {
 		names = scenarios.Builtin()
 	}
-	names, wrongName := expandAll(names, scenarioFiles)
+	names, err := inputs.ExpandAll(names, inputs.ScenarioFiles)
+	wrongName := badInput(err)
 	if slices.Contains(names, standardInput) {
 		return badUsage("--scenario: matrix reads scenarios in several processes, and standard input only once: give a file")
 	}
@@ -127,8 +129,8 @@ func (e env) matrixKernels(ctx context.Context, cmd *cli.Command, bs []*scenario
 		}
 	}
 	bar := e.progress("matrix")
-	h, err := campaign.PlayHistory(ctx, bs, campaign.MatrixOptions{Workers: cmd.Int("workers"), Progress: bar.set})
-	bar.done()
+	h, err := campaign.PlayHistory(ctx, bs, campaign.MatrixOptions{Workers: cmd.Int("workers"), Progress: bar.Set})
+	bar.Done()
 	if err != nil {
 		return err
 	}
@@ -166,9 +168,9 @@ func matrixTargets() []string {
 // playMatrix does the work under one progress bar. Without a core there are no costs.
 func (e env) playMatrix(ctx context.Context, opt campaign.MatrixOptions, bs []*scenarios.Built, ts []*jit.Target, cores []*timing.Core) (*campaign.Matrix, []render.CoreCosts, error) {
 	bar := e.progress("matrix")
-	defer bar.done()
+	defer bar.Done()
 	cells, total := len(bs)*len(ts), len(bs)*len(ts)+len(ts)*len(cores)
-	opt.Progress = func(done, _ int) { bar.set(done, total) }
+	opt.Progress = func(done, _ int) { bar.Set(done, total) }
 	m, err := campaign.PlayMatrix(ctx, bs, ts, opt)
 	var all []render.CoreCosts
 	setup, _ := opt.Setup.(matrixSetup)
@@ -177,7 +179,7 @@ func (e env) playMatrix(ctx context.Context, opt campaign.MatrixOptions, bs []*s
 		if err != nil {
 			break
 		}
-		opt.Progress = func(done, _ int) { bar.set(cells+n*len(ts)+done, total) }
+		opt.Progress = func(done, _ int) { bar.Set(cells+n*len(ts)+done, total) }
 		if opt.Setup != nil {
 			setup.Core = names[n]
 			opt.Setup = setup

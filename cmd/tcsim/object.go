@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/object"
 )
@@ -63,7 +64,7 @@ func expectFlags() []cli.Flag {
 
 // ofObjects reports whether an argument means object files only.
 func ofObjects(arg string) bool {
-	found, err := expand(arg, scenarioFiles)
+	found, err := inputs.Expand(arg, inputs.ScenarioFiles)
 	return err == nil && !slices.ContainsFunc(found, func(f string) bool { return !object.IsFile(f) })
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/trace"
@@ -61,9 +62,9 @@ func (e env) replay(ctx context.Context, cmd *cli.Command) error {
 	var rows []render.ReplayRow
 	var errs []error
 	interrupted := false
-	paths, err := expandAll(cmd.Args().Slice(), captureFiles)
+	paths, err := inputs.ExpandAll(cmd.Args().Slice(), inputs.CaptureFiles)
 	if err != nil {
-		return err
+		return badInput(err)
 	}
 	for _, path := range paths {
 		if interrupted {
@@ -152,7 +153,7 @@ func (e env) replaySelected(ctx context.Context, r *replay.Replayer, src *captur
 		return nil, badInput(err)
 	}
 	bar := e.progress(filepath.Base(src.Name))
-	defer bar.done()
+	defer bar.Done()
 	row := &render.ReplayRow{File: src.Name, Skipped: map[string]int{}, Missing: map[string]int{}, Designs: map[string]int{}}
 	for n, i := range picked {
 		c, err := replay.Capture(src, t, i)
@@ -168,7 +169,7 @@ func (e env) replaySelected(ctx context.Context, r *replay.Replayer, src *captur
 				return row, err
 			}
 		}
-		bar.set(n+1, len(picked))
+		bar.Set(n+1, len(picked))
 	}
 	if t.Name == replay.DecodedTarget {
 		row.Kernel = t.Source

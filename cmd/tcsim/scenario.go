@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
@@ -152,9 +153,9 @@ func (e env) loadWith(args []string, opt object.Options) ([]*scenarios.Built, er
 	if len(args) == 0 {
 		return nil, badUsage("no scenario given; %w", known("built-in scenarios", scenarios.Builtin()))
 	}
-	args, err := expandAll(args, scenarioFiles)
+	args, err := inputs.ExpandAll(args, inputs.ScenarioFiles)
 	if err != nil {
-		return nil, err
+		return nil, badInput(err)
 	}
 	var out []*scenarios.Built
 	var errs []error

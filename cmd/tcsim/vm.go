@@ -3,24 +3,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"debug/buildinfo"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/tcsim/tcsim/jit/capture"
-	"github.com/tcsim/tcsim/jit/capture/vm"
-	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/cmd/tcsim/boot"
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 )
 
 func (e env) vmCommand() *cli.Command {
@@ -66,14 +56,14 @@ func (e env) vm(ctx context.Context, cmd *cli.Command) error {
 	}
 	args := cmd.Args().Slice()
 	if len(args) == 0 {
-		args = []string{wholeLibrary}
+		args = []string{inputs.Library}
 	}
-	what, err := orders(args)
+	what, err := inputs.Orders(args)
 	if err != nil {
-		return err
+		return badInput(err)
 	}
-	if kernels, err = findKernels(kernels); err != nil {
-		return err
+	if kernels, err = boot.FindKernels(kernels); err != nil {
+		return badInput(err)
 	}
 	if len(kernels) > 1 && cmd.IsSet("resume") {
 		return badUsage("--resume goes on with one kernel: expected one --kernel, found %d", len(kernels))
@@ -82,7 +72,7 @@ func (e env) vm(ctx context.Context, cmd *cli.Command) error {
 	if err := v.prepare(ctx, kernels); err != nil {
 		return err
 	}
-	for _, l := range what.left {
+	for _, l := range what.Left {
 		fmt.Fprintf(e.stderr, "tcsim: left out: %s\n", l)
 	}
 	var errs []error
@@ -98,142 +88,4 @@ func (e env) vm(ctx context.Context, cmd *cli.Command) error {
 		}
 	}
 	return v.print(errs)
-}
-
-// kernelsIn are the places in a directory where a kernel may be: a tree in which one was built, a directory of modules
-// that holds the kernel too, an unpacked package of a distribution.
-var kernelsIn = []string{"arch/x86/boot/bzImage", "vmlinuz", "boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz", "lib/modules/*/vmlinuz"}
-
-// findKernels finds the kernels in directories.
-func findKernels(names []string) ([]string, error) {
-	var out []string
-	var errs []error
-	for _, n := range names {
-		if info, err := os.Stat(n); err != nil || !info.IsDir() {
-			out = append(out, n)
-			continue
-		}
-		var found []string
-		for _, pattern := range kernelsIn {
-			more, err := filepath.Glob(filepath.Join(n, pattern))
-			if err != nil {
-				return nil, err
-			}
-			found = append(found, more...)
-		}
-		if len(found) == 0 {
-			errs = append(errs, badUsage("--kernel: no kernel in %s (looked for %s)", n, strings.Join(kernelsIn, ", ")))
-		}
-		out = append(out, found...)
-	}
-	return out, errors.Join(errs...)
-}
-
-// because is an error at the end of a message, nothing if it is nil.
-func because(err error) string {
-	if err == nil {
-		return ""
-	}
-	return ": " + err.Error()
-}
-
-// guestFiles are what the guest reads.
-func guestFiles(what []capture.Scenario, kernel, config string) (map[string][]byte, error) {
-	text, err := capture.PackOrder(what)
-	if err != nil {
-		return nil, err
-	}
-	files := map[string][]byte{vm.OrderFile: text}
-	paths := configPaths(kernel)
-	if config != "" {
-		paths = []string{config}
-	}
-	for _, p := range paths {
-		text, err := scenarios.ReadFile(p, scenarios.MaxFile)
-		if errors.Is(err, fs.ErrNotExist) && config == "" {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		files[vm.ConfigFile] = text
-		break
-	}
-	return files, nil
-}
-
-// configPaths are where a kernel's configuration usually is: next to an installed kernel under the
-// same version, or at the top of the tree in which a kernel was built.
-func configPaths(kernel string) []string {
-	dir, base := filepath.Split(kernel)
-	var out []string
-	if _, version, ok := strings.Cut(base, "vmlinuz-"); ok {
-		out = append(out, filepath.Join(dir, "config-"+version))
-	}
-	if base == "bzImage" {
-		out = append(out, filepath.Join(dir, "../../../.config"))
-	}
-	return append(out, filepath.Join(dir, "config"), filepath.Join(dir, ".config"))
-}
-
-// guestPackage is what is built where there is no tcsim-guest.
-const guestPackage = "github.com/tcsim/tcsim/cmd/tcsim/guest"
-
-// guest reads the program for the virtual machine, or builds it.
-func (e env) guest(ctx context.Context, given string) ([]byte, error) {
-	if given != "" {
-		program, err := readGuest(given)
-		return program, badInput(err)
-	}
-	if e.self != "" {
-		program, err := readGuest(filepath.Join(filepath.Dir(e.self), "tcsim-guest"))
-		if !errors.Is(err, fs.ErrNotExist) {
-			return program, badInput(err)
-		}
-	}
-	dir, err := os.MkdirTemp("", "tcsim-guest-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	path := filepath.Join(dir, "tcsim-guest")
-	build := exec.CommandContext(ctx, "go", "build", "-o", path, guestPackage)
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
-	if text, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w: no tcsim-guest next to tcsim (make build makes it), and building it fails: %w: %s",
-			errUntestable, err, bytes.TrimSpace(text))
-	}
-	return os.ReadFile(path)
-}
-
-// readGuest reads a program for the virtual machine and refuses what is not of this build, as far as
-// Go's build information tells. What it does not tell the guest finds out: see capture.UnpackOrder.
-func readGuest(path string) ([]byte, error) {
-	program, err := scenarios.ReadFile(path, scenarios.MaxFile)
-	if err != nil {
-		return nil, err
-	}
-	its, err := buildinfo.Read(bytes.NewReader(program))
-	if err != nil || its.Path != guestPackage {
-		return nil, fmt.Errorf("%s is not the program that make build calls tcsim-guest", path)
-	}
-	ours, known := debug.ReadBuildInfo()
-	if !known {
-		return program, nil
-	}
-	if have, want := version(its), version(ours); have != want {
-		return nil, fmt.Errorf("%s has version %s, tcsim %s: build both with make build", path, have, want)
-	}
-	return program, nil
-}
-
-// version is what a program was built of.
-func version(b *debug.BuildInfo) string {
-	text := b.Main.Version
-	for _, s := range b.Settings {
-		if s.Key == "vcs.revision" {
-			text += " " + s.Value
-		}
-	}
-	return text
 }

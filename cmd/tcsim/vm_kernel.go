@@ -14,6 +14,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/boot"
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/capture/vm"
@@ -25,7 +27,7 @@ import (
 type virtual struct {
 	env
 	cmd     *cli.Command
-	what    *order
+	what    *inputs.Order
 	several bool
 	guest   []byte
 	had     *capture.File // that --resume names; nil without
@@ -41,7 +43,7 @@ type virtual struct {
 func (v *virtual) prepare(ctx context.Context, kernels []string) (err error) {
 	var errs []error
 	for _, k := range kernels {
-		if _, err := guestFiles(nil, k, v.cmd.String("config")); err != nil {
+		if _, err := boot.Files(nil, k, v.cmd.String("config")); err != nil {
 			errs = append(errs, badInput(err))
 		}
 	}
@@ -57,8 +59,12 @@ func (v *virtual) prepare(ctx context.Context, kernels []string) (err error) {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	if v.guest, err = v.env.guest(ctx, v.cmd.String("guest")); err != nil {
-		return err
+	v.guest, err = boot.Guest(ctx, v.self, v.cmd.String("guest"))
+	switch {
+	case errors.Is(err, boot.ErrNoGuest):
+		return fmt.Errorf("%w: %w", errUntestable, err)
+	case err != nil:
+		return badInput(err)
 	}
 	for _, k := range kernels {
 		if info, err := os.Stat(k); err != nil || !info.Mode().IsRegular() {
@@ -74,9 +80,17 @@ func (v *virtual) prepare(ctx context.Context, kernels []string) (err error) {
 	return errors.Join(errs...)
 }
 
+// because is an error at the end of a message, nothing if it is nil.
+func because(err error) string {
+	if err == nil {
+		return ""
+	}
+	return ": " + err.Error()
+}
+
 // one boots a kernel for what is not captured yet and replays it. What a boot that fails had captured is kept.
 func (v *virtual) one(ctx context.Context, kernel string) error {
-	wanted := v.what.scenarios
+	wanted := v.what.Scenarios
 	if v.had != nil {
 		lacks := v.had.Lacks(names(wanted))
 		wanted = slices.DeleteFunc(slices.Clone(wanted), func(sc capture.Scenario) bool { return !slices.Contains(lacks, sc.Name) })
@@ -118,7 +132,7 @@ func names(scenarios []capture.Scenario) []string {
 
 // boot returns a capture: the whole one or, with an error, what there was until the boot failed.
 func (v *virtual) boot(ctx context.Context, kernel string, wanted []capture.Scenario) ([]byte, error) {
-	files, err := guestFiles(wanted, kernel, v.cmd.String("config"))
+	files, err := boot.Files(wanted, kernel, v.cmd.String("config"))
 	if err != nil {
 		return nil, badInput(err)
 	}

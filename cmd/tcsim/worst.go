@@ -47,9 +47,9 @@ func (e env) worst(ctx context.Context, cmd *cli.Command) error {
 	var found []*campaign.Worst
 	interrupted := false
 	bar := e.progress("worst")
-	defer bar.done()
+	defer bar.Done()
 	for n, t := range ts {
-		bar.set(n, len(ts))
+		bar.Set(n, len(ts))
 		w, err := campaign.WorstStack(ctx, t)
 		if errors.Is(err, kernels.ErrUnsupported) && len(ts) > 1 {
 			fmt.Fprintln(e.stderr, "tcsim:", err)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package main
+package inputs
 
 import (
 	"errors"
@@ -12,25 +12,22 @@ import (
 	"github.com/tcsim/tcsim/scenarios/object"
 )
 
-// order is what a kernel is asked to compile.
-type order struct {
-	scenarios []capture.Scenario
-	built     []*scenarios.Built // of each scenario
-	left      []string           // what no kernel can do, with the reason
+// Order is what a kernel is asked to compile.
+type Order struct {
+	Scenarios []capture.Scenario
+	Built     []*scenarios.Built // of each scenario
+	Left      []string           // what no kernel can do, with the reason
 }
 
-// wholeLibrary is the argument that means all built-in scenarios.
-const wholeLibrary = "library"
-
-// orders reads scenario files, built-in scenarios, object files and directories of these.
-func orders(args []string) (*order, error) {
+// Orders reads scenario files, built-in scenarios, object files and directories of these.
+func Orders(args []string) (*Order, error) {
 	if len(args) == 0 {
-		return nil, badUsage("no scenario given; %q means all built-in ones", wholeLibrary)
+		return nil, fmt.Errorf("no scenario given; %q means all built-in ones", Library)
 	}
-	o := &order{}
+	o := &Order{}
 	var errs []error
 	for _, a := range args {
-		paths, err := expand(a, scenarioFiles)
+		paths, err := Expand(a, ScenarioFiles)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -42,17 +39,17 @@ func orders(args []string) (*order, error) {
 		}
 	}
 	if err := errors.Join(errs...); err != nil {
-		return nil, badInput(err)
+		return nil, err
 	}
-	if len(o.scenarios) == 0 {
-		return nil, badUsage("nothing to capture in %v %v", args, o.left)
+	if len(o.Scenarios) == 0 {
+		return nil, fmt.Errorf("nothing to capture in %v %v", args, o.Left)
 	}
 	return o, nil
 }
 
 // add adds one scenario or object file.
-func (o *order) add(arg string) error {
-	b, text, err := orderSource(arg)
+func (o *Order) add(arg string) error {
+	b, text, err := source(arg)
 	if err != nil {
 		return err
 	}
@@ -60,23 +57,23 @@ func (o *order) add(arg string) error {
 	var left inkernel.LeftOut
 	switch {
 	case errors.As(err, &left):
-		o.left = append(o.left, left.Error())
+		o.Left = append(o.Left, left.Error())
 		return nil
 	case err != nil:
 		return err
 	}
-	for i := range o.scenarios {
-		if o.scenarios[i].Name == sc.Name {
+	for i := range o.Scenarios {
+		if o.Scenarios[i].Name == sc.Name {
 			return fmt.Errorf("%s: another scenario is named %s already", arg, sc.Name)
 		}
 	}
-	o.scenarios = append(o.scenarios, sc)
-	o.built = append(o.built, b)
+	o.Scenarios = append(o.Scenarios, sc)
+	o.Built = append(o.Built, b)
 	return nil
 }
 
-// orderSource reads a scenario or an object file, and returns the text that the capture keeps of it.
-func orderSource(arg string) (*scenarios.Built, []byte, error) {
+// source reads a scenario or an object file, and returns the text that the capture keeps of it.
+func source(arg string) (*scenarios.Built, []byte, error) {
 	if !object.IsFile(arg) {
 		b, err := object.Load(arg, object.Options{})
 		if err != nil {
