@@ -11,7 +11,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
-	"github.com/tcsim/tcsim/cmd/tcsim/render"
+	"github.com/tcsim/tcsim/cmd/tcsim/ci"
 )
 
 // ciLines are command lines with something as expected, something that fails and something that cannot
@@ -75,7 +75,7 @@ func TestJUnit(t *testing.T) {
 		if code != exitFailed {
 			t.Fatalf("%v: exit code %d: %s", args, code, errs)
 		}
-		var v render.JUnitSuites
+		var v ci.JUnitSuites
 		if err := xml.Unmarshal([]byte(out), &v); err != nil {
 			t.Fatalf("%v: %v in\n%s", args, err, out)
 		}
@@ -114,7 +114,7 @@ func TestKTAP(t *testing.T) {
 func TestSARIF(t *testing.T) {
 	for _, args := range ciLines(t) {
 		code, out, errs := tcsim(t, "", append(args, "--sarif")...)
-		var v render.SARIF
+		var v ci.SARIF
 		if err := json.Unmarshal([]byte(out), &v); code != exitFailed || err != nil {
 			t.Fatalf("%v: exit code %d: %v %s\n%s", args, code, err, errs, out)
 		}

@@ -8,18 +8,18 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/tcsim/tcsim/cmd/tcsim/render"
+	"github.com/tcsim/tcsim/cmd/tcsim/ci"
 )
 
 // forms are the forms of output that test harnesses read.
 var forms = []struct {
 	name, usage string
-	write       func(io.Writer, string, []render.Test) error
+	write       func(io.Writer, string, []ci.Test) error
 }{
-	{"tap", "print TAP 14 instead of text: a test for each scenario on each target", render.WriteTAP},
-	{"ktap", "print KTAP, the kernel's TAP, instead of text: a test for each target, a subtest for each scenario", render.WriteKTAP},
-	{"junit", "print JUnit XML instead of text: a suite for each target, a case for each scenario and invariant", render.WriteJUnit},
-	{"sarif", "print SARIF 2.1.0 instead of text: what failed, with file and line", render.WriteSARIF},
+	{"tap", "print TAP 14 instead of text: a test for each scenario on each target", ci.WriteTAP},
+	{"ktap", "print KTAP, the kernel's TAP, instead of text: a test for each target, a subtest for each scenario", ci.WriteKTAP},
+	{"junit", "print JUnit XML instead of text: a suite for each target, a case for each scenario and invariant", ci.WriteJUnit},
+	{"sarif", "print SARIF 2.1.0 instead of text: what failed, with file and line", ci.WriteSARIF},
 }
 
 // ciFlags choose one of forms, and annotations.
@@ -34,7 +34,7 @@ func ciFlags() []cli.Flag {
 }
 
 // ciForm returns the writer that the flags of ciFlags ask for, nil for none.
-func ciForm(cmd *cli.Command) (write func(io.Writer, string, []render.Test) error, err error) {
+func ciForm(cmd *cli.Command) (write func(io.Writer, string, []ci.Test) error, err error) {
 	names := []string{"--json"}
 	chosen := 0
 	if cmd.Bool("json") {
@@ -54,9 +54,9 @@ func ciForm(cmd *cli.Command) (write func(io.Writer, string, []render.Test) erro
 }
 
 // annotate prints annotations if they are asked for, or this is GitHub Actions.
-func (e env) annotate(cmd *cli.Command, verb string, tests func() []render.Test) error {
+func (e env) annotate(cmd *cli.Command, verb string, tests func() []ci.Test) error {
 	if !cmd.Bool("github") && !e.actions {
 		return nil
 	}
-	return render.WriteGitHub(e.stderr, verb, tests())
+	return ci.WriteGitHub(e.stderr, verb, tests())
 }

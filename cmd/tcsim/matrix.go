@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/ci"
 	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/timing"
@@ -95,7 +96,7 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	case long:
 		err = printTable(e, cmd, render.MatrixTable(m))
 	case form != nil:
-		err = form(e.stdout, "matrix", render.MatrixTests(m))
+		err = form(e.stdout, "matrix", ci.MatrixTests(m))
 	case cmd.Bool("json"):
 		err = render.JSON(e.stdout, render.MatrixResult{
 			Scenarios: m.Scenarios, Results: render.MatrixRows(m), Core: cores[0].Name, Costs: costs[0].Costs, Unexpected: m.Unexpected(),
@@ -107,7 +108,7 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 		_, err = fmt.Fprint(e.drawn(look), look.Cells(render.MatrixText(m)), "\n", render.Plain(render.CostSheet(costs, cores)))
 	}
 	if err == nil {
-		err = e.annotate(cmd, "matrix", func() []render.Test { return render.MatrixTests(m) })
+		err = e.annotate(cmd, "matrix", func() []ci.Test { return ci.MatrixTests(m) })
 	}
 	if err == nil && (m.Unexpected() != 0 || jitFails(costs)) {
 		err = errFailed

@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/ci"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/count"
 	"github.com/tcsim/tcsim/emu/stack"
@@ -75,14 +76,14 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 	var err error
 	switch {
 	case form != nil:
-		err = form(e.stdout, "run", render.RunTests(rows))
+		err = form(e.stdout, "run", ci.RunTests(rows))
 	case cmd.Bool("json"):
 		err = render.JSON(e.stdout, render.Run{Interrupted: interrupted, Results: rows, Schema: render.SchemaRun})
 	default:
 		_, err = fmt.Fprint(e.drawn(look), look.Verdicts(render.RunText(rows)))
 	}
 	if err == nil {
-		err = e.annotate(cmd, "run", func() []render.Test { return render.RunTests(rows) })
+		err = e.annotate(cmd, "run", func() []ci.Test { return ci.RunTests(rows) })
 	}
 	if err != nil {
 		return err

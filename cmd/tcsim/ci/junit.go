@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package render
+package ci
 
 import (
 	"encoding/xml"

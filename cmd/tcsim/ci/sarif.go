@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package render
+package ci
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/check"
 )
 
@@ -94,7 +95,7 @@ func WriteSARIF(w io.Writer, _ string, tests []Test) error {
 			run.Results = append(run.Results, r)
 		}
 	}
-	return JSON(w, SARIF{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}})
+	return render.JSON(w, SARIF{"https://json.schemastore.org/sarif-2.1.0.json", "2.1.0", []sarifRun{run}})
 }
 
 // WriteGitHub prints what failed as workflow commands, which GitHub Actions shows at the lines of the files.

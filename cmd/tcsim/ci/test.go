@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package render
+package ci
 
 import (
 	"regexp"
@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 )
@@ -68,7 +69,7 @@ func texts(fs []Failure) []string {
 }
 
 // RunTests makes tests of what tcsim run found.
-func RunTests(rows []RunRow) []Test {
+func RunTests(rows []render.RunRow) []Test {
 	var out []Test
 	for i := range rows {
 		r := &rows[i]
