@@ -194,6 +194,9 @@ func (s *Source) reader(line int, text []byte, m *Mistakes) *reader {
 // Len returns the number of scenarios.
 func (s *Source) Len() int { return len(s.lines) }
 
+// Mentions reports whether the text of scenario i has this word, without reading the scenario.
+func (s *Source) Mentions(i int, word string) bool { return bytes.Contains(s.lines[i], []byte(word)) }
+
 // Scenario parses and checks scenario i, which counts from 0. The error is of type Mistakes.
 func (s *Source) Scenario(i int) (*Scenario, error) {
 	sc := &Scenario{Line: i + 2}

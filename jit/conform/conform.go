@@ -13,6 +13,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/capture/adapt"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/verify"
 )
@@ -99,7 +100,7 @@ func Compare(src *capture.Source, opts Options) (*Report, error) {
 			return nil, fmt.Errorf("%s: no target: %w", src.Name, err)
 		}
 	}
-	if t, err = src.Adapt(t); err != nil {
+	if t, err = adapt.To(src, t); err != nil {
 		return nil, err
 	}
 	if t, err = rebind(t); err != nil {

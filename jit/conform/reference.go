@@ -7,6 +7,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/capture/adapt"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/verify"
 )
@@ -19,7 +20,7 @@ func ReferenceOf(s *capture.Source, of *jit.Target) (*Reference, error) {
 	if r, ok := s.Derived.Load(of); ok {
 		return r.(*Reference), nil
 	}
-	t, err := s.Adapt(of)
+	t, err := adapt.To(s, of)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/capture/adapt"
 	"github.com/tcsim/tcsim/jit/conform"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
@@ -25,7 +26,7 @@ const DecodedTarget = "decoded"
 // offsets that most tail calls use. Such a target is named DecodedTarget, its Source says why; if the
 // header has no layout of contexts either, they are as in the newest kernel that is known.
 func TargetOf(src *capture.Source) (*jit.Target, error) {
-	t, unknown := src.Target()
+	t, unknown := adapt.Target(src)
 	if unknown == nil {
 		return t, nil
 	}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
+// Package ci writes results in the forms that automation reads: JUnit, TAP, KTAP, SARIF and the annotations of GitHub.
 package ci
 
 import (

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package capture
+// Package adapt fits targets to the kernel of a capture: to what its header says, and to what its code shows.
+package adapt
 
 import (
 	"bytes"
@@ -9,27 +10,28 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// Target is Header.Target with what the code shows where the header does not say it: see Adapt.
-func (s *Source) Target() (*jit.Target, error) {
+// Target is Header.Target with what the code shows where the header does not say it: see To.
+func Target(s *capture.Source) (*jit.Target, error) {
 	t, err := s.Header.Target()
 	if err != nil {
 		return nil, err
 	}
-	return s.Adapt(t)
+	return To(s, t)
 }
 
-// Adapt fits a target to the kernel of a capture: structure offsets and context layout are those of the
+// To fits a target to the kernel of a capture: structure offsets and context layout are those of the
 // header. If it has none, the offsets are read from the tail calls; whether images begin with a CFI
 // preamble, and the hashes in it, are always read from the code. Of a target that no capture confirms, the
 // features of the build that its name does not say are read, too. Note of the result says what was
 // read and differs.
-func (s *Source) Adapt(t *jit.Target) (*jit.Target, error) {
+func To(s *capture.Source, t *jit.Target) (*jit.Target, error) {
 	a := *t
 	if s.Header.Blinds() && a.Emit.Blind == nil {
 		blinded, err := jit.TargetByName(t.Name + "-blinded")
@@ -42,10 +44,7 @@ func (s *Source) Adapt(t *jit.Target) (*jit.Target, error) {
 	if s.Header.Context != nil {
 		a.Context = kernels.NewContext(*s.Header.Context)
 	}
-	c, err := s.look(t.Evidence == design.ByCapture && s.Header.Offsets != nil)
-	if err != nil {
-		return nil, err
-	}
+	c := look(s, t.Evidence == design.ByCapture && s.Header.Offsets != nil)
 	var said []string
 	if s.Header.Offsets != nil {
 		a.Offsets = *s.Header.Offsets
@@ -80,10 +79,10 @@ type shown struct {
 const enough = 32
 
 // look reads code until enough was seen; little is enough if nothing of it can matter but a preamble.
-func (s *Source) look(little bool) (*shown, error) {
+func look(s *capture.Source, little bool) *shown {
 	c := &shown{entries: map[int32]int{}, ptrs: map[int32]int{}, fn: map[int32]int{}}
-	for i := range s.lines {
-		indirect := bytes.Contains(s.lines[i], []byte(`"indirect"`))
+	for i := range s.Len() {
+		indirect := s.Mentions(i, `"indirect"`)
 		first := c.endbr[0]+c.endbr[1] < enough
 		if !first && (little || c.sites >= enough) {
 			break
@@ -101,13 +100,13 @@ func (s *Source) look(little bool) (*shown, error) {
 			}
 		}
 	}
-	return c, nil
+	return c
 }
 
 // program reads one program.
-func (c *shown) program(p *Prog) {
+func (c *shown) program(p *capture.Prog) {
 	for i := range p.Funcs {
-		code := p.Funcs[i].image[Empty]
+		code := p.Funcs[i].Code(capture.Empty)
 		c.function(code, min(i, 1))
 	}
 	for _, t := range p.TailCalls {
@@ -165,8 +164,8 @@ const longest = 48
 
 // tailCall reads an indirect tail call: what is loaded through the array in rsi, and through what was
 // loaded before.
-func (c *shown) tailCall(f *Func, off image.CodeOff) {
-	code := f.image[Empty]
+func (c *shown) tailCall(f *capture.Func, off image.CodeOff) {
+	code := f.Code(capture.Empty)
 	var entries, ptrs, fn int32
 	var holds x86.Reg = x86.RegNone // the pointer to the program
 	for n := 0; n < longest && int(off) < len(code); n++ {
