@@ -36,6 +36,9 @@ var asShell = map[string][]string{
 
 // TestCompletion has each shell complete command lines.
 func TestCompletion(t *testing.T) {
+	if testing.Short() {
+		t.Skip("only in full runs")
+	}
 	t.Chdir("../..")
 	for _, shell := range manual.Shells() {
 		t.Run(shell, func(t *testing.T) {

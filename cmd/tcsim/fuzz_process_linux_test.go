@@ -109,7 +109,7 @@ func TestFuzzWorkersEnd(t *testing.T) {
 	n, signals := "1500", []syscall.Signal{syscall.SIGKILL, syscall.SIGSEGV, syscall.SIGABRT, syscall.SIGSTOP}
 	hows := []string{"signal: killed", "(SIGSEGV|segmentation fault)", "(SIGABRT|aborted)", "no answer within 20s"}
 	if testing.Short() {
-		n, signals, hows = "600", signals[:2], hows[:2]
+		n, signals, hows = "300", signals[:1], hows[:1]
 	}
 	args := []string{"--n", n, "--seed", "11", "--shrink", "0", "--target", "6.12,7.2,pop-nop-push"}
 	code, want, _ := tcsim(t, "", append([]string{"fuzz"}, args...)...)

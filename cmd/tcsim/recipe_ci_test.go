@@ -99,6 +99,9 @@ func TestCIRecipes(t *testing.T) {
 
 // TestBisectRecipe runs the recipe of docs/exit-codes.md: a scenario that is not there, or is wrong, blames no revision.
 func TestBisectRecipe(t *testing.T) {
+	if testing.Short() {
+		t.Skip("only in full runs")
+	}
 	t.Chdir("../..")
 	page, err := os.ReadFile("docs/exit-codes.md")
 	if err != nil {

@@ -132,6 +132,9 @@ func (b *bisected) run(recipe []string, words ...string) (subject, log string) {
 
 // TestBisect follows the recipes of docs/source-jit.md over a small history.
 func TestBisect(t *testing.T) {
+	if testing.Short() {
+		t.Skip("only in full runs")
+	}
 	atTop(t)
 	doc, err := os.ReadFile("docs/source-jit.md")
 	if err != nil {

@@ -73,6 +73,9 @@ func countOf(text, word string) (n, all int) {
 }
 
 func TestVMWithoutQEMU(t *testing.T) {
+	if testing.Short() {
+		t.Skip("only in full runs")
+	}
 	guest := buildGuest(t, "-buildvcs=false") // as tests are built
 	t.Setenv("PATH", t.TempDir())
 	code, _, errs := tcsim(t, "", "vm", "--kernel", "go.mod", "--guest", guest, "hierarchy")

@@ -27,6 +27,9 @@ func TestCompilers(t *testing.T) {
 		"a crash":    {"kill -SEGV $$", "the C compiler fails: signal"},
 		"no program": {"", "install one that is called cc"},
 	} {
+		if testing.Short() && len(c.script) > 20 {
+			continue // what takes long
+		}
 		t.Run(name, func(t *testing.T) {
 			bin, tmp := t.TempDir(), t.TempDir()
 			path := bin

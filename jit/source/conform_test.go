@@ -83,7 +83,7 @@ func TestConform(t *testing.T) {
 	}
 	for _, file := range names {
 		name := strings.TrimSuffix(filepath.Base(file), ".jsonl.gz")
-		if testing.Short() && !strings.HasSuffix(name, "-off") {
+		if testing.Short() && name != "6.12-off" {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {

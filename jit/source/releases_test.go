@@ -15,6 +15,9 @@ import (
 
 // TestSay has the JIT print something and go on: it is shown once, with its line.
 func TestSay(t *testing.T) {
+	if testing.Short() {
+		t.Skip("only in full runs")
+	}
 	const begin = "proglen = 0;\n\tu8 *prog = temp;"
 	tree := edit(t, begin, "proglen = 0;\n\tu8 *prog = (pr_info(\"hello %d\\n\", 7), temp);")
 	var said []string
@@ -44,6 +47,9 @@ func TestSay(t *testing.T) {
 // TestUnedited checks that releases are recognised, that their code is compared with ours, and that a difference is said
 // to be our mistake.
 func TestUnedited(t *testing.T) {
+	if testing.Short() {
+		t.Skip("only in full runs")
+	}
 	tree := open(t, "6.12")
 	v, err := source.TreeVersion(tree)
 	if err != nil {

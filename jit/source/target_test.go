@@ -104,6 +104,9 @@ func write(t *testing.T, name, text string) {
 
 // TestRevisions reads revisions without a checkout.
 func TestRevisions(t *testing.T) {
+	if testing.Short() {
+		t.Skip("only in full runs")
+	}
 	tree := open(t, "6.12")
 	good, err := tree.ReadFile(source.JITFile)
 	if err != nil {
@@ -171,6 +174,9 @@ func TestExtra(t *testing.T) {
 
 // TestCache checks that an object is kept by what it is made of, and that a damaged one is made again.
 func TestCache(t *testing.T) {
+	if testing.Short() {
+		t.Skip("only in full runs")
+	}
 	tree := open(t, "6.12")
 	target, err := jit.TargetByName("6.12")
 	if err != nil {

@@ -71,6 +71,9 @@ func taken(t *testing.T, target *jit.Target) (n uint64, violated bool) {
 // TestLimitOfHeader edits MAX_TAIL_CALL_CNT.
 func TestLimitOfHeader(t *testing.T) {
 	for value, want := range map[string]string{"33": "33 false", "32": "32 true", "34": "34 true"} {
+		if testing.Short() && value != "34" {
+			continue
+		}
 		target, err := opened(t, "6.12", "", map[string][2]string{
 			"include/linux/bpf.h": {"#define MAX_TAIL_CALL_CNT 33", "#define MAX_TAIL_CALL_CNT " + value},
 		})
@@ -93,6 +96,9 @@ func TestLayout(t *testing.T) {
 	}
 	for _, file := range names {
 		kernel, _, _ := strings.Cut(filepath.Base(file), "-")
+		if testing.Short() && kernel != "6.12" {
+			continue
+		}
 		t.Run(kernel, func(t *testing.T) {
 			target, err := opened(t, kernel, "", nil)
 			if err != nil {
@@ -124,6 +130,9 @@ func TestLayout(t *testing.T) {
 
 // TestLayoutEdited adds fields: code must find the pointers where the structure has them now.
 func TestLayoutEdited(t *testing.T) {
+	if testing.Short() {
+		t.Skip("only in full runs")
+	}
 	target, err := opened(t, "6.12", "", map[string][2]string{
 		"include/linux/bpf.h": {"struct bpf_array {\n\tstruct bpf_map map;", "struct bpf_array {\n\tstruct bpf_map map;\n\tu64 frob[2];"},
 	})
@@ -144,6 +153,9 @@ func TestLayoutEdited(t *testing.T) {
 
 // TestConfig reads .config.
 func TestConfig(t *testing.T) {
+	if testing.Short() {
+		t.Skip("only in full runs")
+	}
 	const usual = "CONFIG_SECURITY=y\nCONFIG_MEMCG=y\nCONFIG_UNWINDER_ORC=y\nCONFIG_MITIGATION_RETPOLINE=y\n"
 	emission := func(config, rest string) (*kernels.Emission, error) {
 		target, err := opened(t, "6.12", rest, map[string][2]string{".config": {"", config}})
@@ -185,6 +197,9 @@ func TestConfig(t *testing.T) {
 
 // TestUnknownNames checks that a name that nothing declares is found when it is used.
 func TestUnknownNames(t *testing.T) {
+	if testing.Short() {
+		t.Skip("only in full runs")
+	}
 	const push = "EMIT1(0x50);             /* push rax */\n\t\t/* Make rax as tail_call_cnt_ptr. */"
 	for _, use := range []string{"emit_nops(&prog, frob_size);", "memcpy(prog, frob_bytes, 0);", "if (frob.x) EMIT1(0x90);"} {
 		unused := map[string][2]string{source.JITFile: {push, "if (bpf_jit_harden == 77) { " + use + " } " + push}}

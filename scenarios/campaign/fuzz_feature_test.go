@@ -23,6 +23,9 @@ import (
 // TestFuzzReaches has random graphs really do what they are for: take and refuse tail calls, for each
 // reason, up to the limit.
 func TestFuzzReaches(t *testing.T) {
+	if testing.Short() {
+		t.Skip("only in full runs")
+	}
 	n := 10_000
 	if testing.Short() {
 		n = 1000

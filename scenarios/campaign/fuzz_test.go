@@ -174,7 +174,7 @@ func TestTargetsNamed(t *testing.T) {
 func TestFuzzGroups(t *testing.T) {
 	n := 100
 	if testing.Short() {
-		n = 30
+		n = 12
 	}
 	groups := slices.Concat(correct, byValue)
 	r := ran(t, campaign.Campaign{Source: campaign.FuzzSource{Seed: 2}, Graphs: n, Targets: groups, During: 4})
@@ -201,6 +201,9 @@ func TestFuzzGroups(t *testing.T) {
 // TestFuzzDuring finds that a slot cannot be filled again while a program runs through it in a design
 // that leaves no time for that, and nothing of the kind in a kernel.
 func TestFuzzDuring(t *testing.T) {
+	if testing.Short() {
+		t.Skip("only in full runs")
+	}
 	r := ran(t, campaign.Campaign{
 		Source: campaign.FuzzSource{Seed: 1}, Graphs: 600, Targets: []string{"6.12", "ip-aux", "pop-nop-push"}, Shrink: 0, During: 20,
 	})
@@ -287,6 +290,9 @@ func startBreaking(graph int, hangs bool) worker.Start {
 
 // TestFuzzCrash has workers that die of a graph: it alone is lost, and counted.
 func TestFuzzCrash(t *testing.T) {
+	if testing.Short() {
+		t.Skip("only in full runs")
+	}
 	for name, hangs := range map[string]bool{"ends": false, "hangs": true} {
 		t.Run(name, func(t *testing.T) { oneLost(t, hangs) })
 	}

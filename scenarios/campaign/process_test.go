@@ -95,6 +95,9 @@ func TestMatrixProcesses(t *testing.T) {
 
 // TestMatrixCrash has a process that a signal kills and one that hangs: each costs its own cell.
 func TestMatrixCrash(t *testing.T) {
+	if testing.Short() {
+		t.Skip("only in full runs")
+	}
 	bs, ts := served(t)
 	want, err := campaign.PlayMatrix(context.Background(), bs, ts, campaign.MatrixOptions{})
 	if err != nil {

@@ -12,6 +12,9 @@ import (
 // TestWorstExceptions: with a limit of 20, a program that may throw goes 168 bytes deeper than any that may not, as
 // its entry function saves r12 on each level.
 func TestWorstExceptions(t *testing.T) {
+	if testing.Short() {
+		t.Skip("only in full runs")
+	}
 	tg := *target(t, "6.12")
 	tg.Limit = 20
 	w, err := campaign.WorstStack(context.Background(), &tg)

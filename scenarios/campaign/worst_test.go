@@ -27,12 +27,12 @@ func worst(t *testing.T, name string) *campaign.Worst {
 // TestWorstByHand derives what is found: a frame has a return address, rbp, the counter's words and four
 // saved registers around its BPF stack, and 33 tail calls leave that of each caller behind.
 func TestWorstByHand(t *testing.T) {
+	if testing.Short() {
+		t.Skip("only in full runs")
+	}
 	for name, want := range map[string]struct{ frames, unit, counter, r12 int }{
 		"5.10": {8, 32, 8, 0}, "6.12": {8, 16, 16, 8}, // an entry function that may throw saves r12, too
 	} {
-		if testing.Short() && name != "6.12" {
-			continue
-		}
 		w := worst(t, name)
 		callers := want.frames - 1
 		bpf := (256 - 1) / want.unit * want.unit // all callers together
@@ -51,6 +51,9 @@ func TestWorstByHand(t *testing.T) {
 
 // TestWorstOverflows runs what is found on a kernel stack: it does not fit. The limit does not prevent it.
 func TestWorstOverflows(t *testing.T) {
+	if testing.Short() {
+		t.Skip("only in full runs")
+	}
 	tg := target(t, "6.12")
 	w := worst(t, "6.12")
 	if w.Margin(check.DefaultStackBudget) >= 0 || w.Margin(campaign.VerifierEstimate) >= 0 {

@@ -25,7 +25,11 @@ func TestC(t *testing.T) {
 	}
 	dir := t.TempDir()
 	var files []string
-	for i := range uint64(40) {
+	n := uint64(40)
+	if testing.Short() {
+		n = 10
+	}
+	for i := range n {
 		g := graph.Random(graph.NewChoices(4, i))
 		sc := g.Scenario("fuzz")
 		for k := range sc.Runs {

@@ -225,7 +225,7 @@ func TestExploreBruteForce(t *testing.T) {
 		noRCU  bool
 		long   bool
 	}{
-		{"5.10", interleave.UpdateReplace, false, false},
+		{"5.10", interleave.UpdateReplace, false, true},
 		{"direct-poke", interleave.UpdateDelete, false, false},
 		{"pop-nop-push", interleave.UpdateDelete, false, false},
 		{"fp53", interleave.UpdateInsert, false, false},

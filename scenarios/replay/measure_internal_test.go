@@ -44,7 +44,7 @@ type editing struct {
 func TestRandomEdits(t *testing.T) {
 	n := *editCount
 	if n == 0 {
-		if n = 2000; testing.Short() {
+		if n = 800; testing.Short() {
 			n = 200
 		}
 	}

@@ -13,7 +13,7 @@ import (
 func TestBlinded(t *testing.T) {
 	for k, name := range []string{"5.10", "6.1", "6.12", "7.2"} {
 		for n, b := range library(t) {
-			if testing.Short() && n%4 != k {
+			if testing.Short() && n%16 != k {
 				continue
 			}
 			if b.Scenario.Name == "verifier_tailcall_jit" {

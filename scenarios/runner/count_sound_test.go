@@ -177,8 +177,9 @@ func TestCountEqualsPlainLibrary(t *testing.T) {
 	t.Parallel()
 	var tr tried
 	var s *Session
+	turn := 0 // all limits come, but not all with each target
 	for n, name := range scenarios.Builtin() {
-		if testing.Short() && n%3 != 0 {
+		if testing.Short() && n%9 != 0 {
 			continue
 		}
 		b := library(t, name)
@@ -189,8 +190,9 @@ func TestCountEqualsPlainLibrary(t *testing.T) {
 			continue // refused too
 		}
 		for _, target := range soundTargets(ci()) {
+			turn++
 			for limit := uint32(1); limit <= 12; limit++ {
-				if !ci() && limit%4 != 1 || testing.Short() && limit != 5 {
+				if (int(limit)+turn)%4 != 0 || testing.Short() && limit > 4 {
 					continue
 				}
 				free := *b

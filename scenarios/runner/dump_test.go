@@ -23,6 +23,9 @@ func TestStackAtViolation(t *testing.T) {
 	}
 	seen := map[check.Invariant]int{}
 	for _, target := range []string{"6.1", "fp40", "pop-nop-push", "hier-percpu", "hier-rfc1", "5.10-unrounded", "maciej-hidden16"} {
+		if testing.Short() && target != "6.1" && target != "fp40" {
+			continue
+		}
 		for _, name := range scenarios.Builtin() {
 			t.Run(target+"/"+name, func(t *testing.T) {
 				s := openBuiltin(t, name, target)
@@ -43,7 +46,7 @@ func TestStackAtViolation(t *testing.T) {
 		}
 	}
 	for _, i := range []check.Invariant{check.Limit, check.Semantics, check.Frame, check.CalleeSaved} {
-		if seen[i] == 0 {
+		if seen[i] == 0 && !testing.Short() {
 			t.Errorf("nothing breaks %s any more: %v", i, seen)
 		}
 	}

@@ -271,6 +271,9 @@ func grouped(n int64) string {
 
 // TestBrowser looks at pages as a reader does.
 func TestBrowser(t *testing.T) {
+	if testing.Short() {
+		t.Skip("only in full runs")
+	}
 	ctx := browser(t)
 	hierarchy := made(t, report.Options{Core: core(t)}, "6.1,6.12", runnertest.Build(t, "hierarchy"))
 	t.Run("every event", func(t *testing.T) {
