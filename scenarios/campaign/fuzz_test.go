@@ -174,7 +174,7 @@ func TestTargetsNamed(t *testing.T) {
 func TestFuzzGroups(t *testing.T) {
 	n := 100
 	if testing.Short() {
-		n = 12
+		n = 30
 	}
 	groups := slices.Concat(correct, byValue)
 	r := ran(t, campaign.Campaign{Source: campaign.FuzzSource{Seed: 2}, Graphs: n, Targets: groups, During: 4})
