@@ -8,6 +8,9 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 )
 
+// MaxLimit is the largest limit of a target.
+const MaxLimit = emit.MaxLimit
+
 // Target is everything that decides the bytes: a tail-call design plus kernel release, mitigations and
 // struct offsets. Targets are data; nothing changes one after it was made. A copy with another
 // Limit is how the limit is varied.

@@ -41,15 +41,12 @@ func jsonFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "json", Usage: "print one JSON object instead of text"}
 }
 
-// maxLimit is the largest limit that code can be emitted for: it must fit a byte.
-const maxLimit = 127
-
 func limitFlag() cli.Flag {
 	return &cli.Uint32Flag{
-		Name: "limit", Usage: fmt.Sprintf("number of tail calls that one invocation may take, 1 to %d (default: the target's, 33)", maxLimit),
+		Name: "limit", Usage: fmt.Sprintf("number of tail calls that one invocation may take, 1 to %d (default: the target's, 33)", jit.MaxLimit),
 		Validator: func(n uint32) error {
-			if n < 1 || n > maxLimit {
-				return fmt.Errorf("expected 1 to %d, found %d; leave it out for the target's own limit", maxLimit, n)
+			if n < 1 || n > jit.MaxLimit {
+				return fmt.Errorf("expected 1 to %d, found %d; leave it out for the target's own limit", jit.MaxLimit, n)
 			}
 			return nil
 		},

@@ -42,8 +42,8 @@ func Compile(v *verify.Verified, t *Config, d Design, env image.Env) (*image.Ima
 }
 
 func (c *compiler) compile() (*image.Image, error) {
-	if c.t.Limit < 1 || c.t.Limit > 127 {
-		return nil, fmt.Errorf("tail call limit %d is not in 1..127", c.t.Limit)
+	if c.t.Limit < 1 || c.t.Limit > MaxLimit {
+		return nil, fmt.Errorf("tail call limit %d is not in 1..%d", c.t.Limit, MaxLimit)
 	}
 	if c.t.Emit.AX != 11 && c.t.Emit.AX != 12 {
 		return nil, fmt.Errorf("BPF_REG_AX is r%d, expected 11 or 12", c.t.Emit.AX)

@@ -8,11 +8,14 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 )
 
+// MaxLimit is the largest limit that code can be emitted for: the comparisons have room for a signed byte.
+const MaxLimit = 127
+
 // Config is what decides bytes besides the design: kernel release, mitigations, struct offsets, the limit. It is data;
 // nothing changes one after it was made.
 type Config struct {
 	// Limit is MAX_TAIL_CALL_CNT as an effective number: how many tail calls one invocation may
-	// take, 33 on every kernel. It must fit the byte that the comparisons have room for: 1 to 127.
+	// take, 33 on every kernel. It is 1 to MaxLimit.
 	Limit uint32
 
 	kernels.Kernel
