@@ -27,7 +27,7 @@ func (e env) gdbCommand() *cli.Command {
 			"and in lldb, for a server with --listen, gdb-remote PORT. monitor help lists what else can be\n" +
 			"shown. A broken invariant stops the run as a signal; reverse-stepi and reverse-continue go back.\n" +
 			"The run cannot be changed. --elf writes the code with symbols and line numbers, for debuggers and\n" +
-			"objdump -d; beside it stands the listing that the lines are of, FILE.lst. With --scenario the\n" +
+			"objdump -d; next to it is the listing that the lines are of, FILE.lst. With --scenario the\n" +
 			"argument is a capture.\n\n" +
 			"Examples:\n   tcsim gdb hierarchy --target 6.12 --elf hierarchy.elf\n\n" + exitCodesInHelp,
 		Flags: append(objectFlags(), targetFlag(true), limitFlag(), runFlag(), coreFlag(),

@@ -144,7 +144,7 @@ func TestDebuggingPage(t *testing.T) {
 	golden.Check(t, page, strings.Join(out, "\n"))
 }
 
-// TestGDB runs sessions of testdata/gdb: one command a line, the output in a file beside it.
+// TestGDB runs sessions of testdata/gdb: one command a line, the output in a file next to it.
 func TestGDB(t *testing.T) {
 	debugger(t, "gdb")
 	atTop(t)

@@ -75,7 +75,7 @@ func licence(t *testing.T, dir string) string {
 	return ""
 }
 
-// TestLicenceRefused: an Apache licence is seen, and so is none.
+// TestLicenceRefused: an Apache licence is found, and so is a missing one.
 func TestLicenceRefused(t *testing.T) {
 	for text, want := range map[string]bool{
 		"Apache License\nVersion 2.0": true, "All rights reserved.": true, "MIT License\n": false,

@@ -20,7 +20,7 @@ func (e env) reportCommand() *cli.Command {
 		Usage:     "write one HTML page of scenarios on targets, to look at in a browser",
 		ArgsUsage: "SCENARIO|FILE.o|CAPTURE...",
 		Description: "The page has a time line of each run with the stack, the code, the registers and the calls at each\n" +
-			"event, two targets beside each other, and tables of verdicts, code and cycles. It opens from disk\n" +
+			"event, two targets side by side, and tables of verdicts, code and cycles. It opens from disk\n" +
 			"and loads nothing. Captures (*.jsonl, *.jsonl.gz) are replayed. --explore adds the interleavings of map updates with runs.\n\n" +
 			"Examples:\n   tcsim report hierarchy --target 6.1,6.12 > report.html\n" +
 			"   tcsim report poke_one_site --target ip-aux --explore > report.html\n" +

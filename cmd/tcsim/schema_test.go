@@ -59,7 +59,7 @@ func schemaFile(s render.Schema) string {
 // schemaOf makes the schema of a form from its types.
 func schemaOf(s render.Schema, types []any) map[string]any {
 	r := jsonschema.Reflector{
-		Anonymous: true, AllowAdditionalProperties: true, // new fields break nobody
+		Anonymous: true, AllowAdditionalProperties: true, // new fields are compatible
 		Namer: func(t reflect.Type) string { return strings.ReplaceAll(t.String(), ".", "_") },
 		Mapper: func(t reflect.Type) *jsonschema.Schema {
 			switch t {

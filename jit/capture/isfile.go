@@ -12,6 +12,6 @@ func IsFile(path string) bool {
 	}
 	defer f.Close()
 	var magic [2]byte
-	n, _ := f.Read(magic[:]) // less is none
+	n, _ := f.Read(magic[:]) // a shorter file is no capture
 	return n == 2 && magic == [2]byte{0x1f, 0x8b}
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 // Package outfile writes files that are there with all their text or not at all. The file next to the one that is
-// written has a name that nobody can foresee, is new and is never reached through a link.
+// written has a name that cannot be foreseen, is new and is never reached through a link.
 //
 // It must not know what is written.
 package outfile

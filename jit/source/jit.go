@@ -51,7 +51,7 @@ type JIT struct {
 	useJump, tailCallCtx bool
 	releases             []string     // of which the C file is, nil if it is edited
 	twin                 *twin        // nil if there is nothing to compare with
-	say                  func(string) // nil if nobody listens
+	say                  func(string) // nil to drop messages
 
 	mu   sync.Mutex
 	idle []*guest

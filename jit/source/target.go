@@ -140,7 +140,7 @@ type Opener struct {
 	Processor func() (Processor, error)
 	Cache     string          // folder for compiled objects, "" for none
 	Context   context.Context // of the process, nil if nothing ends it
-	// Say is told, once each, what JITs print that does not stop them; nil tells nobody.
+	// Say is told, once each, what JITs print that does not stop them; nil drops it.
 	Say func(string)
 
 	saidMu sync.Mutex

@@ -85,7 +85,7 @@ func (x *explorer) walkBack(s *state, m *marks) {
 	}
 }
 
-// mark marks what is a number in a checkpoint; what is none or is marked comes from nowhere else.
+// mark marks what is a number in a checkpoint; what is not a number, or is marked already, has no other origin.
 func (x *explorer) mark(s *state, m *marks) {
 	for i := range m.at {
 		a := &m.at[i]

@@ -48,7 +48,7 @@ func write(file string, data []byte) error {
 // breakByte fills text between functions.
 const breakByte = 0xcc
 
-// others are the functions of the kernel around the programs, by address. How long they are nobody says: to the
+// others are the functions of the kernel around the programs, by address. Their lengths are unknown: to the
 // next one, without what fills the rest.
 func (s *Session) others() []symbols.Other {
 	out := []symbols.Other{{Name: "kernel", Addr: guest.OutsideReturn - 2, Outermost: true}}

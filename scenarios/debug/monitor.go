@@ -200,7 +200,7 @@ func (s *Session) showBPF(args []string, w io.Writer) error {
 		fmt.Fprintf(w, "%s %4d: %s\n", mark, l.slot, l.text)
 	}
 	if here < 0 {
-		fmt.Fprintln(w, "here is none of these: prologue or epilogue")
+		fmt.Fprintln(w, "no BPF instruction here: prologue or epilogue")
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ func (s *Session) At() uint64 { return s.at }
 // RIP returns the address of the next instruction.
 func (s *Session) RIP() image.Addr { return s.rip }
 
-// begin goes to the beginning, which takes so little time that nobody interrupts it.
+// begin goes to the beginning, which takes too little time to be interrupted.
 func (s *Session) begin() error {
 	s.rec.Reset()
 	s.fed = 0
@@ -117,7 +117,7 @@ func (f *follow) Sites(sites []record.Site) bool {
 func (s *Session) goOn(ctx context.Context, r emu.Run, sc *scan) error {
 	r.Observer = &follow{s: s, scan: sc}
 	res, err := s.w.Continue(ctx, r)
-	if res.Stop == 0 && ctx.Err() != nil && errors.Is(err, ctx.Err()) { // it was over before it began: nobody says where that was
+	if res.Stop == 0 && ctx.Err() != nil && errors.Is(err, ctx.Err()) { // it was over before it began: the place is unknown
 		at := s.at
 		if err := s.begin(); err != nil {
 			return err

@@ -47,7 +47,7 @@ type (
 	}
 )
 
-// expectations is the case of what a scenario expects beside invariants.
+// expectations is the case of what a scenario expects besides invariants.
 const expectations = "expectations"
 
 // WriteJUnit prints JUnit XML: a suite for each target, in it a case for what each scenario expects and for each invariant.

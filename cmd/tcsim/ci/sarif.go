@@ -60,7 +60,7 @@ type (
 	}
 )
 
-// The rules beside the invariants.
+// The rules besides the invariants.
 const (
 	ruleExpectation = "expectation"
 	ruleInput       = "input"

@@ -44,7 +44,7 @@ var names = []string{"scenario", "target", "core", "kind", "name", "program", "f
 var passing = map[string]bool{"schema": true, "stack": true, "events": true, "where": true, "rip": true, "seq": true, "text": true, "counted": true,
 	"event": true, "func": true, "insn": true, "site": true}
 
-// Objects compares two objects in JSON. The error says which of them is none.
+// Objects compares two objects in JSON. The error says which of them is not one.
 func Objects(a, b []byte) ([]Difference, error) {
 	va, err := parse(a)
 	if err != nil {

@@ -2,7 +2,7 @@
 
 // Package report makes one HTML file of scenarios on targets: a time line of each run with the stack, the
 // code, the registers and the call tree at each event, and tables of verdicts, code and costs. The file
-// needs no network and nothing beside it.
+// needs no network and nothing else.
 //
 //	r := report.New(report.Options{Core: core})
 //	err := r.Add(ctx, built, targets)

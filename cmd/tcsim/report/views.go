@@ -78,7 +78,7 @@ func diffOf(a, b *runner.Compiled) diff {
 	return out
 }
 
-// sideOf is a line beside another one.
+// sideOf is a line next to another one.
 func sideOf(l, other *image.ListingLine, mark image.DiffMark) diffSide {
 	if l == nil {
 		return diffSide{}

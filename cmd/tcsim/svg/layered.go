@@ -144,7 +144,7 @@ const (
 	gapX = 44
 )
 
-// coordinates places layers beside each other, with room for the labels between them, and centres each.
+// coordinates places layers side by side, with room for the labels between them, and centres each.
 func (l *layers) coordinates() {
 	l.x, l.y = make([]float64, len(l.size)), make([]float64, len(l.size))
 	tallest := 0.0
