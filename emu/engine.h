@@ -17,7 +17,7 @@ typedef struct {
 } tcs_retired;
 
 typedef struct {
-	uint64_t seq, rip, rsp, rbp, rax, rbx, r12, r13, r14, r15, rdi, rsi, rdx;
+	uint64_t seq, rip, rsp, rbp, rax, rbx, r12, r13, r14, r15, rdi, rsi, rdx, rcx, r8;
 	uint64_t stack[2], counter, counter_addr, counter_ptr_at, prev;
 } tcs_site;
 

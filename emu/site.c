@@ -103,12 +103,14 @@ void tcs_site_record(tcs *m, uint64_t addr, const tcs_insn *e, uint64_t seq, uin
 	s->seq = seq;
 	s->rip = addr;
 	s->rax = r[0];
+	s->rcx = r[1];
 	s->rdx = r[2];
 	s->rbx = r[3];
 	s->rsp = r[4] + (uint64_t)(int64_t)adj;
 	s->rbp = r[5];
 	s->rsi = r[6];
 	s->rdi = r[7];
+	s->r8 = r[8];
 	s->r12 = r[12];
 	s->r13 = r[13];
 	s->r14 = r[14];

@@ -35,10 +35,15 @@ func (e env) fuzzCommand() *cli.Command {
 			"what a counter per frame predicts (\"foreseen\"). The same seed gives the same output.\n\n" +
 			"Examples:\n   tcsim fuzz --n 100000 --seed 7\n" +
 			"   tcsim fuzz --n 500 --target pop-nop-push,hier-rfc1 --out found\n" +
+			"   tcsim fuzz --kind insns --n 20000\n" +
 			"   tcsim fuzz --exhaustive 4\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
-			&cli.IntFlag{Name: "n", Value: 1000, Usage: "number of random graphs"},
-			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "seed of the random graphs"},
+			&cli.IntFlag{Name: "n", Value: 1000, Usage: "number of random graphs or programs"},
+			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "seed of the random graphs and programs"},
+			&cli.StringFlag{
+				Name: "kind", Value: "graphs",
+				Usage: "what random cases are: graphs; insns (single programs of all instructions, compared at each one); mixed (every second one)",
+			},
 			&cli.IntFlag{
 				Name: "exhaustive", HideDefault: true,
 				Usage: fmt.Sprintf("play every graph of at most this many programs and call sites instead, 1 to %d", graph.MaxAll),
@@ -96,7 +101,7 @@ func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 		err = printTable(e, cmd, render.FuzzTable(r))
 	case cmd.Bool("json"):
 		err = render.JSON(e.stdout, render.FuzzResult{
-			Seed: c.Source.Seed, Exhaustive: c.Source.All, Graphs: r.Graphs, Targets: r.Targets,
+			Seed: c.Source.Seed, Kind: cmd.String("kind"), Exhaustive: c.Source.All, Graphs: r.Graphs, Targets: r.Targets,
 			Failures: failures, Interrupted: r.Interrupted, Schema: render.SchemaFuzz,
 		})
 	default:
@@ -130,9 +135,14 @@ func (e env) fuzzCampaign(cmd *cli.Command) (*campaign.Campaign, error) {
 		c.Targets = append(c.Targets, t.Name)
 	}
 	all := cmd.Int("exhaustive")
+	kind, known := campaign.FuzzKinds[cmd.String("kind")]
 	switch {
 	case cmd.IsSet("exhaustive") && (cmd.IsSet("n") || cmd.IsSet("seed")):
 		return nil, badUsage("--exhaustive plays every graph: --n and --seed are for random ones")
+	case !known:
+		return nil, badUsage("--kind: expected graphs, insns or mixed, found %q", cmd.String("kind"))
+	case cmd.IsSet("exhaustive") && kind != campaign.FuzzGraphs:
+		return nil, badUsage("--exhaustive is for graphs, --kind %s is not", cmd.String("kind"))
 	case cmd.IsSet("exhaustive") && (all < 1 || all > graph.MaxAll):
 		return nil, badUsage("--exhaustive: expected 1 to %d, found %d", graph.MaxAll, all)
 	case c.Hang <= 0:
@@ -142,7 +152,7 @@ func (e env) fuzzCampaign(cmd *cli.Command) (*campaign.Campaign, error) {
 	case len(c.Targets) == 0:
 		return nil, badUsage("--target: expected at least one")
 	}
-	if c.Source.Seed = cmd.Uint64("seed"); all != 0 {
+	if c.Source.Seed, c.Source.Kind = cmd.Uint64("seed"), kind; all != 0 {
 		c.Source = campaign.FuzzSource{All: all}
 	}
 	return c, nil

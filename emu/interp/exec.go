@@ -14,6 +14,9 @@ func (m *Machine) exec(base int) error {
 			return errBudget
 		}
 		m.res.Insns++
+		if m.cfg.Stepper != nil {
+			m.step()
+		}
 		o := &m.cur.code[m.pc]
 		m.pc++
 		v := o.imm

@@ -90,6 +90,8 @@ type Config struct {
 	CPU, CPUs uint32
 	// Observer is told of tail calls and returns; nil costs nothing.
 	Observer Observer
+	// Stepper is told of each instruction; nil costs next to nothing.
+	Stepper Stepper
 	// MaxInsns is the number of instructions after which a run ends as Exhausted, MaxFrames the
 	// number of live frames that is a Fault. MaxTaken bounds Result.Taken. 0 means the default.
 	MaxInsns  uint64
@@ -112,6 +114,7 @@ type Machine struct {
 	count uint32
 	res   Result
 	ctx   Ctx
+	now   Step // what Config.Stepper is told
 
 	pending *Interrupt // still to come; nil if none
 	inner   bool       // in an interrupt

@@ -241,7 +241,13 @@ func (m *memory) store(addr uint64, n uint8, v uint64) bool {
 // inArena reports whether addr lies in the arena. No page of it is ever there, because what
 // allocates them is not modelled: loads read zero and stores do nothing, as the kernel's exception
 // table has it.
-func (m *memory) inArena(addr uint64) bool { return m.arena != 0 && addr-m.arena < 1<<32 }
+func (m *memory) inArena(addr uint64) bool {
+	return m.arena != 0 && addr-(m.arena-arenaGuard) < 1<<32+2*arenaGuard
+}
+
+// arenaGuard is how far outside an arena an access to it can go: the largest offset of an instruction. The kernel keeps
+// that room on both sides (GUARD_SZ, kernel/bpf/arena.c).
+const arenaGuard = 1 << 15
 
 func get(b []byte) uint64 {
 	switch len(b) {

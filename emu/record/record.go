@@ -28,6 +28,7 @@ type Site struct {
 	RBX, R12      uint64
 	R13, R14, R15 uint64
 	RDI, RSI, RDX uint64
+	RCX, R8       uint64
 	Stack         [2]uint64 // the 8-byte words at rsp and rsp+8; 0 if not mapped
 	Counter       uint64    // tail_call_cnt as the function's Counter reaches it, low dword if it is 4 bytes wide
 	CounterAddr   x86.Addr  // where it lives; 0 if the function has none

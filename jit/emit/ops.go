@@ -183,6 +183,15 @@ func (e *Writer) insn(i int) error {
 	if e.Func.plan[i].kind == kindExitJump {
 		return nil
 	}
+	from := e.Len()
+	if err := e.code(i, in); err != nil {
+		return err
+	}
+	return e.varyInsn(in, from)
+}
+
+// code appends what instruction i is translated to.
+func (e *Writer) code(i int, in *bpf.Insn) error {
 	if e.Func.drawn != nil {
 		if done, err := e.blinded(i); done {
 			return err

@@ -239,6 +239,7 @@ func (e *Writer) jump(i int) error {
 		return err
 	}
 	e.nops(int(j.nops))
+	from := e.Len()
 	switch {
 	case j.size == 0:
 	case p.kind == kindCond:
@@ -252,6 +253,9 @@ func (e *Writer) jump(i int) error {
 		e.JmpD8(int8(j.off))
 	default:
 		e.JmpD32(j.off)
+	}
+	if v := e.Func.Config.Variant; v != nil && v.Jump != nil && e.Len() > from {
+		copy(e.Bytes()[from:], v.Jump(e.Func.insns[i], append([]byte(nil), e.Bytes()[from:]...)))
 	}
 	return nil
 }

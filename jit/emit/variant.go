@@ -8,6 +8,7 @@ import (
 	"maps"
 	"math"
 
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify"
@@ -28,6 +29,11 @@ type Variant struct {
 	// Code returns the instructions of a part of a function, given those that the design emits. It
 	// may keep or change code and its elements.
 	Code func(p CodePart, f *verify.FuncInfo, code []Piece) []Piece
+	// Insn returns the code of an instruction of BPF, without its jump if it is one, given that which the compiler emits.
+	// Calls, tail calls and exits are not asked about: what a design decides is for Code.
+	Insn func(in bpf.Insn, code []Piece) []Piece
+	// Jump returns the jump of an instruction, of the same size, given that which the compiler emits.
+	Jump func(in bpf.Insn, jump []byte) []byte
 	// Poke returns what a change of a slot does to one site, given what the design does. Patch.After
 	// is an index into the list.
 	Poke func(steps []image.Patch) []image.Patch
@@ -56,22 +62,38 @@ type Piece struct {
 // vary changes the part that was emitted from offset from on as the target's Variant wants it. s is
 // the site of a tail call, nil in other parts.
 func (e *Writer) vary(p CodePart, from int, s *image.TailCallSite) error {
-	if v := e.Func.Config.Variant; v == nil || v.Code == nil {
+	v := e.Func.Config.Variant
+	if v == nil || v.Code == nil {
 		return nil
 	}
+	return e.varied(from, s, func(code []Piece) []Piece { return v.Code(p, &e.Func.Info, code) })
+}
+
+// varyInsn changes the code of an instruction that was emitted from offset from on.
+func (e *Writer) varyInsn(in *bpf.Insn, from int) error {
+	v := e.Func.Config.Variant
+	if v == nil || v.Insn == nil || in.Op == bpf.OpTailCall || in.Op == bpf.OpExit || in.Op == bpf.OpCall {
+		return nil
+	}
+	return e.varied(from, nil, func(code []Piece) []Piece { return v.Insn(*in, code) })
+}
+
+// varied puts what change makes of the code from offset from on in its place.
+func (e *Writer) varied(from int, s *image.TailCallSite, change func([]Piece) []Piece) error {
 	l := &relayout{from: image.CodeOff(from), end: image.CodeOff(e.Len()), site: s}
 	all := append([]byte(nil), e.Bytes()...)
 	code, err := l.pieces(all)
 	if err != nil {
 		return err
 	}
-	l.place(code, e.Func.Config.Variant.Code(p, &e.Func.Info, append([]Piece(nil), code...)))
+	l.place(code, change(append([]Piece(nil), code...)))
 	for i := range l.out {
 		if err := l.link(i); err != nil {
 			return fmt.Errorf("variant: %s: %w", l.out[i].Inst.String(), err)
 		}
 	}
 	l.moveSite()
+	l.moveFaults(e.Func.img)
 	e.Reset()
 	e.Raw(all[:from]...)
 	for i := range l.out {
@@ -186,6 +208,20 @@ func (l *relayout) moveSite() {
 			at = -1
 		}
 		*off = at
+	}
+}
+
+// moveFaults moves what is known of instructions that may fault.
+func (l *relayout) moveFaults(f *image.FuncImage) {
+	if f == nil {
+		return
+	}
+	for i := range f.Faults {
+		s := &f.Faults[i]
+		if s.Off < l.from {
+			continue
+		}
+		s.Off, s.Next = l.moved[s.Off], l.moved[s.Next]
 	}
 }
 

@@ -32,9 +32,32 @@ func Rewrite(p *bpf.Program, t *kernels.Kernel) (*bpf.Program, error) { return R
 // RewriteFor is Rewrite for a certain running kernel: it also makes the rewrites that need
 // addresses, such as inlined reads of kernel variables and direct calls of a map's functions.
 func RewriteFor(p *bpf.Program, t *kernels.Kernel, k Addresses) (*bpf.Program, error) {
+	out, _, err := rewrite(p, t, k)
+	return out, err
+}
+
+// RewritePlaces is Rewrite that also says where each slot of p went: to the slot at which jumps to it lead now, -1 if
+// it is gone. The last one, after those of p, is the end.
+func RewritePlaces(p *bpf.Program, t *kernels.Kernel) (*bpf.Program, []bpf.InsnIndex, error) {
+	out, w, err := rewrite(p, t, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	places := make([]bpf.InsnIndex, len(w.items)+1)
+	for i := range w.items {
+		it := &w.items[i]
+		if places[i] = -1; it.live {
+			places[i] = bpf.InsnIndex(it.at + len(it.before))
+		}
+	}
+	places[len(w.items)] = bpf.InsnIndex(len(out.Insns))
+	return out, places, nil
+}
+
+func rewrite(p *bpf.Program, t *kernels.Kernel, k Addresses) (*bpf.Program, *rewriter, error) {
 	x, _, err := accept(p, t)
 	if err != nil {
-		return nil, fmt.Errorf("rewrite %s: %w", p.Name, err)
+		return nil, nil, fmt.Errorf("rewrite %s: %w", p.Name, err)
 	}
 	folded := x.p
 	w := &rewriter{p: folded, submitted: p, t: t, k: k, x: x, items: make([]item, len(p.Insns))}
@@ -49,9 +72,9 @@ func RewriteFor(p *bpf.Program, t *kernels.Kernel, k Addresses) (*bpf.Program, e
 	w.expandMayGoto()
 	out := w.layout()
 	if err := errors.Join(w.errs...); err != nil {
-		return nil, fmt.Errorf("rewrite %s: %w", p.Name, err)
+		return nil, nil, fmt.Errorf("rewrite %s: %w", p.Name, err)
 	}
-	return out, nil
+	return out, w, nil
 }
 
 // checkReach notes instructions that no jump leads to (check_cfg).

@@ -18,6 +18,7 @@ import (
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/graph"
 	"github.com/tcsim/tcsim/scenarios/interleave"
+	"github.com/tcsim/tcsim/scenarios/lockstep"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -63,15 +64,19 @@ type Fuzzer struct {
 	// executed, 0 for none.
 	Schedules int
 
-	targets []*jit.Target
-	w       player
+	targets  []*jit.Target
+	w        player
+	programs *lockstep.Player
 }
 
 // NewFuzzer returns a fuzzer for targets.
-func NewFuzzer(ts []*jit.Target) *Fuzzer { return &Fuzzer{targets: ts} }
+func NewFuzzer(ts []*jit.Target) *Fuzzer { return &Fuzzer{targets: ts, programs: lockstep.New()} }
 
 // Close releases the machine.
-func (f *Fuzzer) Close() { f.w.drop() }
+func (f *Fuzzer) Close() {
+	f.w.drop()
+	_ = f.programs.Close() // nothing is lost
+}
 
 // Play plays a graph on every target; the judgements are in their order. The error is that of the
 // context, or of a graph that does not build.

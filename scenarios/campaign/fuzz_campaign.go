@@ -11,7 +11,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tcsim/tcsim/scenarios/choices"
 	"github.com/tcsim/tcsim/scenarios/graph"
+	"github.com/tcsim/tcsim/scenarios/progen"
 	"github.com/tcsim/tcsim/scenarios/worker"
 )
 
@@ -68,10 +70,11 @@ type FuzzFailure struct {
 	Count   int
 	First   int // number of the first graph that fails so
 	Why     string
-	// Graph is the first graph, made small if Shrunk is set.
-	Graph  *graph.Graph
-	Shrunk bool
-	Tries  int // graphs played to make it small
+	// Graph or Program is the first case, made small if Shrunk is set.
+	Graph   *graph.Graph
+	Program *progen.Program
+	Shrunk  bool
+	Tries   int // graphs played to make it small
 
 	target int
 }
@@ -87,6 +90,16 @@ func CountAll(size int) int {
 
 // fuzzBatch is how many graphs a worker gets at a time.
 const fuzzBatch = 32
+
+// programBatch is how many programs it gets: those of a type are loaded together.
+const programBatch = 160
+
+func (c *Campaign) batch() int {
+	if c.Source.Kind == FuzzInsns {
+		return programBatch
+	}
+	return fuzzBatch
+}
 
 // campaign is a running Campaign.
 type campaign struct {
@@ -166,14 +179,15 @@ func (r *campaign) work(ctx context.Context) error {
 	for ctx.Err() == nil {
 		r.mu.Lock()
 		from := r.next
-		to := min(from+fuzzBatch, r.total)
+		to := min(from+r.batch(), r.total)
 		r.next = to
 		r.mu.Unlock()
 		if from == to {
 			return nil
 		}
+		upTo := to
 		for from < to {
-			err := worker.Ask(ctx, c, r.request(from, to), func(reply *fuzzReply) {
+			err := worker.Ask(ctx, c, r.request(from, max(upTo, from+1)), func(reply *fuzzReply) {
 				from = reply.Graph + 1
 				r.note(reply)
 			})
@@ -181,6 +195,7 @@ func (r *campaign) work(ctx context.Context) error {
 			if errors.As(err, &ended) {
 				err = r.crashed(ctx, c, from, ended.Why)
 				from++
+				upTo = from // what was asked together is asked one by one from here on
 			}
 			switch {
 			case ctx.Err() != nil:
@@ -274,8 +289,7 @@ func (r *campaign) finish(ctx context.Context, out *CampaignReport) error {
 	defer graphs.close()
 	for i := range out.Failures {
 		f := &out.Failures[i]
-		var err error
-		if f.Graph, err = graphs.graph(f.First); err != nil {
+		if err := r.first(f, &graphs); err != nil {
 			return err
 		}
 		if i < r.Shrink && r.Source.All == 0 && ctx.Err() == nil {
@@ -288,43 +302,95 @@ func (r *campaign) finish(ctx context.Context, out *CampaignReport) error {
 	return nil
 }
 
-// shrink makes the graph of a failure small.
+// first finds the first case of a failure.
+func (r *campaign) first(f *FuzzFailure, graphs *graphWalk) (err error) {
+	if !r.Source.Program(f.First) {
+		f.Graph, err = graphs.graph(f.First)
+		return err
+	}
+	f.Program, err = r.program(f, choices.New(r.Source.Seed, uint64(f.First)))
+	return err
+}
+
+// program makes a program for the target of a failure.
+func (r *campaign) program(f *FuzzFailure, c *choices.Stream) (*progen.Program, error) {
+	ts, err := fuzzTargets([]string{f.Target}, r.Limit)
+	if err != nil {
+		return nil, err
+	}
+	return programOf(c, ts[0]), nil
+}
+
+// shrink makes the case of a failure small.
 func (r *campaign) shrink(ctx context.Context, c *worker.Client, f *FuzzFailure) error {
-	start := graph.NewChoices(r.Source.Seed, uint64(f.First))
-	graph.Random(start)
-	var failed error
-	why := f.Why
-	best := graph.Shrink(start.Used(), cmp.Or(r.Tries, 3000), func(choices []uint32) bool {
-		if failed != nil || ctx.Err() != nil {
-			return false
-		}
-		f.Tries++
-		q := r.request(0, 1)
-		q.Choices, q.Given, q.Only = choices, true, f.target
-		if f.Verdict != VerdictDuring {
-			q.During = 0
-		}
-		hit := false
-		err := worker.Ask(ctx, c, q, func(reply *fuzzReply) {
-			if hit = len(reply.Other) == 1 && reply.Other[0].Verdict == f.Verdict; hit {
-				why = reply.Other[0].Why
+	s := &shrinking{campaign: r, c: c, f: f, why: f.Why}
+	fails := func(given []uint32) bool { return s.fails(ctx, given) }
+	if f.Program == nil {
+		start := graph.NewChoices(r.Source.Seed, uint64(f.First))
+		graph.Random(start)
+		best := graph.Shrink(start.Used(), cmp.Or(r.Tries, 3000), fails)
+		f.Graph, f.Shrunk, f.Why = graph.Random(graph.Replay(best)), true, s.why
+		return s.failed
+	}
+	start := choices.New(r.Source.Seed, uint64(f.First))
+	if _, err := r.program(f, start); err != nil {
+		return err
+	}
+	best := choices.Shrink(start.Used(), cmp.Or(r.Tries, 3000), choices.Space{
+		Canonical: func(given []uint32) ([]uint32, int) {
+			c := choices.Replay(given)
+			p, err := r.program(f, c)
+			if err != nil {
+				return nil, 0
 			}
-		})
-		if ctx.Err() != nil {
-			return false
-		}
-		var ended *worker.Ended
-		if errors.As(err, &ended) {
-			if hit = f.Verdict == VerdictCrash; hit {
-				why = ended.Why
-			} else {
-				r.lose(-1, ended.Why)
-			}
-			return hit
-		}
-		failed = err
-		return hit && err == nil
+			return c.Used(), p.Size
+		},
+		Fails: fails, Pieces: []int{64, 32, 16, 8, 5, 4, 3, 2, 1},
 	})
-	f.Graph, f.Shrunk, f.Why = graph.Random(graph.Replay(best)), true, why
-	return failed
+	p, err := r.program(f, choices.Replay(best))
+	f.Program, f.Shrunk, f.Why = p, true, s.why
+	return errors.Join(s.failed, err)
+}
+
+// shrinking makes one failure small.
+type shrinking struct {
+	*campaign
+	c      *worker.Client
+	f      *FuzzFailure
+	why    string
+	failed error // of ours
+}
+
+// fails plays what choices stand for and says whether it fails as the first case did.
+func (s *shrinking) fails(ctx context.Context, given []uint32) bool {
+	f := s.f
+	if s.failed != nil || ctx.Err() != nil {
+		return false
+	}
+	f.Tries++
+	q := s.request(0, 1)
+	q.Choices, q.Given, q.Program, q.Only = given, true, f.Program != nil, f.target
+	if f.Verdict != VerdictDuring {
+		q.During = 0
+	}
+	hit := false
+	err := worker.Ask(ctx, s.c, q, func(reply *fuzzReply) {
+		if hit = len(reply.Other) == 1 && reply.Other[0].Verdict == f.Verdict; hit {
+			s.why = reply.Other[0].Why
+		}
+	})
+	if ctx.Err() != nil {
+		return false
+	}
+	var ended *worker.Ended
+	if errors.As(err, &ended) {
+		if hit = f.Verdict == VerdictCrash; hit {
+			s.why = ended.Why
+		} else {
+			s.lose(-1, ended.Why)
+		}
+		return hit
+	}
+	s.failed = err
+	return hit && err == nil
 }

@@ -13,11 +13,40 @@ import (
 	"github.com/tcsim/tcsim/scenarios/worker"
 )
 
-// FuzzSource says which graphs are played: random ones of a seed or, if All is not 0, every graph
-// up to that size.
+// FuzzSource says what is played: random cases of a seed or, if All is not 0, every graph up to that size.
 type FuzzSource struct {
-	Seed uint64 `json:"seed"`
-	All  int    `json:"all,omitempty"`
+	Seed uint64   `json:"seed"`
+	All  int      `json:"all,omitempty"`
+	Kind FuzzKind `json:"kind,omitempty"`
+}
+
+// FuzzKind is what random cases are.
+type FuzzKind string
+
+// The kinds. With FuzzMixed every second case is a program.
+const (
+	FuzzGraphs FuzzKind = ""
+	FuzzInsns  FuzzKind = "insns" // single programs of all kinds of instructions, see package progen
+	FuzzMixed  FuzzKind = "mixed"
+)
+
+// FuzzKinds are the words for kinds.
+var FuzzKinds = map[string]FuzzKind{"graphs": FuzzGraphs, "insns": FuzzInsns, "mixed": FuzzMixed}
+
+// Program reports whether case i is a program.
+func (s *FuzzSource) Program(i int) bool {
+	return s.All == 0 && (s.Kind == FuzzInsns || s.Kind == FuzzMixed && i%2 == 1)
+}
+
+// Case names what is played, in the singular.
+func (s *FuzzSource) Case() string {
+	switch {
+	case s.All != 0 || s.Kind == FuzzGraphs:
+		return "graph"
+	case s.Kind == FuzzInsns:
+		return "program"
+	}
+	return "case"
 }
 
 // FuzzJob is the name of the work of a campaign, for a worker process whose jobs have Fuzzing by it.
@@ -36,9 +65,10 @@ type fuzzRequest struct {
 	From    int      `json:"from"`
 	To      int      `json:"to"`
 	Choices []uint32 `json:"choices,omitempty"`
-	Given   bool     `json:"given,omitempty"`  // play Choices
-	Only    int      `json:"only"`             // number of the target, -1 for all
-	During  int      `json:"during,omitempty"` // Campaign.During
+	Given   bool     `json:"given,omitempty"`   // play Choices
+	Program bool     `json:"program,omitempty"` // they stand for a program
+	Only    int      `json:"only"`              // number of the target, -1 for all
+	During  int      `json:"during,omitempty"`  // Campaign.During
 }
 
 // duringEvery is how many graphs there are for one whose updates are also played during runs: it takes
@@ -76,11 +106,23 @@ func Fuzzing(setup json.RawMessage) (worker.Work, error) {
 		if r.Only >= len(ts) {
 			return fmt.Errorf("there is no target %d", r.Only)
 		}
-		if r.Given {
+		played, err := fuzzer.playPrograms(ctx, &s.Source, &r)
+		switch {
+		case err != nil:
+			return err
+		case r.Given && r.Program:
+			return answer(played[r.From])
+		case r.Given:
 			fuzzer.Schedules = r.During
 			return fuzzer.answer(ctx, &r, r.From, graph.Random(graph.Replay(r.Choices)), answer)
 		}
 		for i := r.From; i < r.To; i++ {
+			if reply, ok := played[i]; ok {
+				if err := answer(reply); err != nil {
+					return err
+				}
+				continue
+			}
 			g, err := graphs.graph(i)
 			if err != nil {
 				return err

@@ -116,15 +116,21 @@ func referenceRuns(b *scenarios.Built, r interp.Rules) (out []interp.Result, err
 // Files returns what is written for a failure, by name: the scenario, and the programs as C with
 // their test.
 func (f *FuzzFailure) Files(src FuzzSource, limit uint32) (map[string]string, error) {
+	if f.Program != nil {
+		return f.programFiles(src, limit)
+	}
 	sc, err := f.Scenario(src, limit)
 	if err != nil {
 		return nil, err
 	}
 	name := f.Name(src)
-	c := strings.NewReplacer(".", "_", "-", "_").Replace(name)
+	c := cName(name)
 	g := *f.Graph
 	g.Limit = sc.Limit
 	return map[string]string{
 		name + ".yaml": graph.Text(sc), c + ".c": g.C(sc.About), c + "_test.c": g.CTest(sc, c),
 	}, nil
 }
+
+// cName is a name as C can have it.
+func cName(name string) string { return strings.NewReplacer(".", "_", "-", "_").Replace(name) }

@@ -3,16 +3,14 @@
 package graph
 
 import (
-	"math/rand/v2"
 	"slices"
+
+	"github.com/tcsim/tcsim/scenarios/choices"
 )
 
-// Choices is a stream of choices: drawn at random, or given and 0 after the end. It remembers what
-// was chosen.
+// Choices is a stream of choices that knows which of them make a program or name one.
 type Choices struct {
-	rnd   *rand.Rand // nil if given
-	given []uint32
-	used  []uint32
+	*choices.Stream
 	// programs are the choices that make one of several programs each, refs those that name one.
 	programs []part
 	refs     []ref
@@ -29,42 +27,29 @@ type ref struct {
 
 // NewChoices returns the stream of graph n of a seed. The same numbers give the same stream on every
 // machine.
-func NewChoices(seed, n uint64) *Choices { return &Choices{rnd: rand.New(rand.NewPCG(seed, n))} }
+func NewChoices(seed, n uint64) *Choices { return &Choices{Stream: choices.New(seed, n)} }
 
 // Replay returns a stream that begins with the choices given. They are not modified.
-func Replay(given []uint32) *Choices { return &Choices{given: given} }
-
-// Used returns what was chosen so far.
-func (c *Choices) Used() []uint32 { return c.used }
+func Replay(given []uint32) *Choices { return &Choices{Stream: choices.Replay(given)} }
 
 // pick chooses a number below n; 0 is the simplest.
-func (c *Choices) pick(n int) int {
-	v := uint32(0)
-	switch at := len(c.used); {
-	case c.rnd != nil:
-		v = uint32(c.rnd.IntN(n))
-	case at < len(c.given):
-		v = c.given[at] % uint32(n)
-	}
-	c.used = append(c.used, v)
-	return int(v)
-}
+func (c *Choices) pick(n int) int { return c.Pick(n) }
 
 // program chooses one of n programs.
 func (c *Choices) program(n int) int {
-	c.refs = append(c.refs, ref{len(c.used), 0})
+	c.refs = append(c.refs, ref{len(c.Used()), 0})
 	return c.pick(n)
 }
 
 // programOrNone chooses one of n programs, or -1, which is simpler.
 func (c *Choices) programOrNone(n int) int {
-	c.refs = append(c.refs, ref{len(c.used), 1})
+	c.refs = append(c.refs, ref{len(c.Used()), 1})
 	return c.pick(n+1) - 1
 }
 
 // without returns the choices without program i.
 func (c *Choices) without(i int) []uint32 {
-	used := slices.Clone(c.used)
+	used := slices.Clone(c.Used())
 	for _, r := range c.refs {
 		switch v := used[r.at]; {
 		case v == r.first+uint32(i):
@@ -84,7 +69,7 @@ func (c *Choices) without(i int) []uint32 {
 }
 
 // more says whether there is one more of something, with a chance of one in n to stop.
-func (c *Choices) more(n int) bool { return c.pick(n) != 0 }
+func (c *Choices) more(n int) bool { return c.More(n) }
 
 // one chooses from a list that begins with the simplest.
-func one[T any](c *Choices, from ...T) T { return from[c.pick(len(from))] }
+func one[T any](c *Choices, from ...T) T { return choices.One(c.Stream, from...) }

@@ -17,7 +17,7 @@ const (
 // Random makes the graph that a stream of choices stands for. Every stream makes a valid one.
 func Random(c *Choices) *Graph {
 	g := &Graph{Limit: one(c, uint32(0), 0, 1, 2, 3, 5, 0, 8)}
-	more := len(c.used)
+	more := len(c.Used())
 	programs := 1
 	for programs < maxPrograms && c.more(3) {
 		programs++
@@ -30,9 +30,9 @@ func Random(c *Choices) *Graph {
 		g.Selectors = append(g.Selectors, uint32(c.pick(maxSlots+1)))
 	}
 	for range programs {
-		from := len(c.used)
+		from := len(c.Used())
 		g.Programs = append(g.Programs, program(c, g))
-		c.programs = append(c.programs, part{more, from, len(c.used)})
+		c.programs = append(c.programs, part{more, from, len(c.Used())})
 	}
 	g.Events = []Event{{Kind: EventRun}}
 	for len(g.Events) < maxEvents && c.more(3) {

@@ -15,6 +15,7 @@ type FuzzResult struct {
 	Failures    []Fuzzed                `json:"failures"`
 	Graphs      int                     `json:"graphs"`
 	Interrupted bool                    `json:"interrupted"`
+	Kind        string                  `json:"kind"`
 	Schema      Schema                  `json:"schema"`
 	Seed        uint64                  `json:"seed"`
 	Targets     []campaign.FuzzedTarget `json:"targets"`
@@ -42,7 +43,7 @@ func LostText(c *campaign.Campaign, l *campaign.LostWorker) string {
 	case c.Source.All != 0:
 		return fmt.Sprintf("a worker process ended at graph %d of all up to size %d, which is played alone: %s", l.Graph, c.Source.All, l.Why)
 	}
-	return fmt.Sprintf("a worker process ended at graph %d of seed %d, which is played alone: %s", l.Graph, c.Source.Seed, l.Why)
+	return fmt.Sprintf("a worker process ended at %s %d of seed %d, which is played alone: %s", c.Source.Case(), l.Graph, c.Source.Seed, l.Why)
 }
 
 // FuzzText prints a campaign.
@@ -58,7 +59,7 @@ func FuzzText(c *campaign.Campaign, r *campaign.CampaignReport, failures []Fuzze
 		if r.Interrupted {
 			b.WriteString("interrupted: ")
 		}
-		fmt.Fprintf(&b, "%s of seed %d, each on %s\n\n", Plural(r.Graphs, "graph"), c.Source.Seed, Plural(len(r.Targets), "target"))
+		fmt.Fprintf(&b, "%s of seed %d, each on %s\n\n", Plural(r.Graphs, c.Source.Case()), c.Source.Seed, Plural(len(r.Targets), "target"))
 	}
 	t := NewTable("target", "ok", "foreseen", "unsupported", "failed")
 	t.Right(1, 2, 3, 4)
@@ -73,9 +74,9 @@ func FuzzText(c *campaign.Campaign, r *campaign.CampaignReport, failures []Fuzze
 	}
 	b.WriteString(t.String())
 	for _, x := range failures {
-		fmt.Fprintf(&b, "\n%s: %s in %s, first in graph %d", x.Target, x.Verdict, Plural(x.Count, "graph"), x.First)
+		fmt.Fprintf(&b, "\n%s: %s in %s, first in %s %d", x.Target, x.Verdict, Plural(x.Count, c.Source.Case()), c.Source.Case(), x.First)
 		if x.Shrunk {
-			fmt.Fprintf(&b, ", minimised by playing %s", Plural(x.Tries, "graph"))
+			fmt.Fprintf(&b, ", minimised by playing %s", Plural(x.Tries, c.Source.Case()))
 		}
 		b.WriteString("\n")
 		for _, line := range Fold(x.Why, Width-4) {
