@@ -73,9 +73,9 @@ type Span struct {
 	Size uint64
 }
 
-// PrivateStackSize is the largest BPF stack (MAX_BPF_STACK): how large that of a function is, its
-// code need not show.
-const PrivateStackSize = 512
+// PrivateStackSize is the largest BPF stack (MAX_BPF_STACK) with what the verifier's own instructions may add to it: how
+// large that of a function is, its code need not show.
+const PrivateStackSize = 512 + 56
 
 // PrivateStack returns the memory of a function's private stack on the machine's CPU: Size is 0 if it
 // has none.

@@ -95,6 +95,6 @@ func skbLoad(n uint64, arg int) func(*call) (uint64, error) {
 		case n == 2:
 			return uint64(binary.BigEndian.Uint16(b)), nil
 		}
-		return uint64(int64(int32(binary.BigEndian.Uint32(b)))), nil // the helper returns an int
+		return uint64(binary.BigEndian.Uint32(b)), nil // BPF_CALL functions return u64, so only errors are negative
 	}
 }

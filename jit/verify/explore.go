@@ -236,7 +236,7 @@ func (x *explorer) drain() error {
 func (x *explorer) follow(s *state) error {
 	for {
 		if x.steps++; x.steps > maxSteps {
-			return fmt.Errorf("program is too complex: more than %d instructions followed", maxSteps)
+			return tooComplex(fmt.Sprintf("program is too complex: more than %d instructions followed", maxSteps))
 		}
 		if x.join[s.pc] {
 			if done, err := x.prune(s); done || err != nil {
@@ -268,7 +268,7 @@ func (x *explorer) follow(s *state) error {
 		}
 		s.past = append(s.past, x.now)
 		if x.tooMany && x.strict {
-			return bpf.ErrorAt(x.p.Insns, at, fmt.Errorf("more than %d paths wait to be followed (The sequence of jumps is too complex)", maxWaiting))
+			return bpf.ErrorAt(x.p.Insns, at, tooComplex(fmt.Sprintf("more than %d paths wait to be followed (The sequence of jumps is too complex)", maxWaiting)))
 		}
 	}
 }
@@ -289,11 +289,26 @@ func (x *explorer) touch(fn int, lo, hi int64) error {
 	if x.strict && (lo < -maxStack || hi > 0) {
 		return fmt.Errorf("%w: r10%+d to r10%+d", errStack, lo, hi)
 	}
-	if lo = max(lo, -maxStack); lo < 0 {
+	limit := int64(maxStack)
+	if !x.submitted {
+		limit += extraStack
+	}
+	if lo = max(lo, -limit); lo < 0 {
 		x.funcs[fn].StackDepth = max(x.funcs[fn].StackDepth, int32(-lo))
 	}
 	return nil
 }
+
+// ErrComplex says that a verification takes more than kernels allow, whatever the program does.
+var ErrComplex = errors.New("too complex")
+
+// tooComplex is an ErrComplex in other words.
+type tooComplex string
+
+func (t tooComplex) Error() string { return string(t) }
+
+// Is implements errors.Is.
+func (t tooComplex) Is(err error) bool { return err == ErrComplex }
 
 // newLink returns an identity for values that are copies of each other.
 func (x *explorer) newLink() uint32 {

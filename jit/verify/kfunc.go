@@ -11,6 +11,9 @@ import (
 // kfunc returns how a kernel function takes its arguments and what it returns, as BTF has it
 // (check_kfunc_call). Of one that BTF says nothing of, a stack address may be used.
 func (x *explorer) kfunc(name string) (args []memArg, ret value) {
+	if name == bpf.ThrowKfunc {
+		return []memArg{{kind: '.'}}, unknownNumber() // the cookie; other registers are not looked at
+	}
 	sig, known := x.p.Signatures[name]
 	if !known {
 		return anyArgs, unknownNumber()

@@ -128,6 +128,10 @@ func (f *frameState) slotOf(off int64, grow bool) *slot {
 // maxStack is MAX_BPF_STACK in bytes.
 const maxStack = 512
 
+// extraStack is how much deeper the verifier's own instructions may go where there is a JIT: the counters of may_goto and
+// the registers that an inlined bpf_loop saves, each rounded up to 8 (stack_extra, do_misc_fixups and optimize_bpf_loop).
+const extraStack = 16 + 24 + 2*8
+
 // byteOf is the index within its slot of the byte at off from r10.
 func byteOf(off int64) int { return int(off & 7) }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/scenarios/progen"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -27,7 +28,7 @@ type Kind string
 // The kinds. All but OK and Unsupported say that something is wrong.
 const (
 	OK          Kind = "ok"
-	Unsupported Kind = "unsupported" // the target has no code for it
+	Unsupported Kind = "unsupported" // the target has no code for it, or its verifier would take too long
 	Refused     Kind = "refused"     // the verifier does not take it, or the compiler fails
 	Registers   Kind = "registers"   // a register differs
 	Stack       Kind = "stack"       // a byte of the stack differs
@@ -127,7 +128,7 @@ func (p *Player) playType(ctx context.Context, programs []*progen.Program, t *ji
 
 // refusal is the verdict on a program that does not come to be machine code.
 func refusal(err error) Verdict {
-	if errors.Is(err, kernels.ErrUnsupported) {
+	if errors.Is(err, kernels.ErrUnsupported) || errors.Is(err, verify.ErrComplex) {
 		return Verdict{Unsupported, err.Error()}
 	}
 	return Verdict{Refused, err.Error()}

@@ -137,6 +137,9 @@ func (w *witness) registers(s *interp.Step, site *record.Site) {
 	numbers, addresses := w.c.prog.Defined[s.Slot], w.c.prog.Addresses[s.Slot]
 	for r, v := range have {
 		want := s.Regs[r]
+		if w.c.prog.Halves[s.Slot].Has(r) {
+			v, want = uint64(uint32(v)), uint64(uint32(want))
+		}
 		if v != want && (numbers.Has(r) || addresses.Has(r) && !w.same(v, want)) {
 			w.wrong(Registers, s, fmt.Sprintf("begins with %#x in r%d; BPF has %#x there", v, r, want))
 			return

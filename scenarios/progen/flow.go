@@ -209,7 +209,7 @@ func (g *gen) loopOnStack(n int32) {
 func (g *gen) restore(head *state) {
 	f := g.f
 	for r := range head.reg {
-		if head.reg[r].kind == num && f.s.reg[r].kind != num {
+		if head.reg[r].kind == num && (f.s.reg[r].kind != num || f.s.reg[r].half && !head.reg[r].half) {
 			g.movImm(r, 0)
 		}
 	}

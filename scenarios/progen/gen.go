@@ -42,6 +42,7 @@ type fn struct {
 	insns    []bpf.Insn
 	defined  []Regs
 	address  []Regs
+	halves   []Regs
 	links    []link
 	s        state
 	stack    int    // bytes that may be used
@@ -169,6 +170,7 @@ func (g *gen) layout() {
 		p.Insns = append(p.Insns, f.insns...)
 		g.out.Defined = append(g.out.Defined, f.defined...)
 		g.out.Addresses = append(g.out.Addresses, f.address...)
+		g.out.Halves = append(g.out.Halves, f.halves...)
 	}
 	for i, f := range g.fns {
 		for _, l := range f.links {
@@ -191,6 +193,14 @@ func (g *gen) emit(in bpf.Insn) int {
 	f.insns = append(f.insns, in)
 	f.defined = append(f.defined, f.s.regs(true))
 	f.address = append(f.address, f.s.regs(false))
+	f.halves = append(f.halves, f.s.halves())
+	if _, writes := in.RegUse(); in.Op != 0 && in.Class() != bpf.ClassJmp && in.Class() != bpf.ClassJmp32 {
+		for r := range f.s.reg {
+			if Regs(writes).Has(r) {
+				f.s.reg[r].half = r == 0 && in.Class() == bpf.ClassSTX && in.Imm == bpf.AtomicCmpXchg && in.Size() == 4
+			}
+		}
+	}
 	return len(f.insns) - 1
 }
 
@@ -209,6 +219,7 @@ func (g *gen) movReg(dst, src int) {
 		return
 	}
 	g.f.s.reg[dst] = g.f.s.reg[src]
+	g.f.s.reg[dst].half = false // the move reads all of it
 }
 
 func (g *gen) movImm(r int, imm int32) {

@@ -60,8 +60,8 @@ type Program struct {
 	// In is the value in the map of inputs before the run.
 	In [inSize]byte
 	// Defined are, before each slot of BPF.Insns, the registers that hold a number, and Addresses those that
-	// hold an address. What others hold, BPF does not say.
-	Defined, Addresses []Regs
+	// hold an address. What others hold, BPF does not say. Of Halves only the lower half counts.
+	Defined, Addresses, Halves []Regs
 	// Size is how much there is to read.
 	Size int
 

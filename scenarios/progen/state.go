@@ -21,6 +21,9 @@ type val struct {
 	kind   kind
 	lo, hi int16
 	loose  bool // nothing is known of its alignment
+	// half says that only the lower half of a number is known: what a 32-bit cmpxchg leaves in R0 has its upper half
+	// cleared only if something reads that (opt_subreg_zext_lo32_rnd_hi32, kernel/bpf/verifier.c).
+	half bool
 }
 
 const words = 64 // of a BPF stack
@@ -64,7 +67,10 @@ func (s *state) join(o *state) {
 			*a = val{}
 			continue
 		}
-		if *a != *b {
+		switch {
+		case a.kind == num:
+			a.half = a.half || b.half
+		case *a != *b:
 			*a = val{} // which of two addresses is not known
 		}
 	}
@@ -91,6 +97,16 @@ func (s *state) called() {
 	for r := range 6 {
 		s.reg[r] = val{}
 	}
+}
+
+// halves returns the registers of which only the lower half is known.
+func (s *state) halves() (r Regs) {
+	for i := range s.reg {
+		if s.reg[i].half {
+			r |= 1 << i
+		}
+	}
+	return r
 }
 
 // regs returns the registers of one of two groups.
