@@ -214,6 +214,7 @@ func (g *gen) function(args int, context, callback bool) int {
 	}
 	if context {
 		g.movReg(x.home, 1)
+		x.s.reg[1] = val{}
 	}
 	g.statements(4)
 	g.finish()
