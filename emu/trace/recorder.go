@@ -164,7 +164,9 @@ func (r *Recorder) Stack() []Activation { return r.stack }
 // StackAt returns the activations as they are directly before the instruction at rip with this
 // rsp, where the machine has stopped. It differs from Stack if the last site recorded is a call or
 // return that has not been executed yet, or a tail call that has been and that no later record tells
-// of. An entry that is not recorded yet is an activation with ReturnTo 0. The slice is the caller's.
+// of; and at the first instruction of what nothing calls: a program that is entered from outside, a trampoline, a
+// program that replaces a function. An entry that is not recorded yet is an activation with ReturnTo 0. The slice is the
+// caller's.
 func (r *Recorder) StackAt(rip, rsp image.Addr) []Activation {
 	acts := slices.Clone(r.stack)
 	f := r.code.Lookup(rip)
@@ -174,13 +176,39 @@ func (r *Recorder) StackAt(rip, rsp image.Addr) []Activation {
 	}
 	switch {
 	case n == 0 && f != nil && rip == f.Addr+image.Addr(f.Entry):
-		return []Activation{{N: 1, Fn: f, Top: rsp, RBP: f.FrameBase(rsp)}} // about to be entered
+		return []Activation{r.unrecorded(f, rsp, ViaOutside)} // about to be entered
 	case n > 0 && acts[n-1].Top < rsp:
 		return acts[:n-1]
 	case r.popped.Fn != nil && r.popped.Top == rsp && rip == r.poppedAt && (n == 0 || acts[n-1].Top > rsp):
 		return append(acts, r.popped) // not one that returned from there before
+	case n > 0 && f != nil && rip == f.Addr+image.Addr(f.Entry):
+		return r.begun(acts, f, rsp)
 	}
 	return acts
+}
+
+// begun adds what is about to execute its first instruction, unless it is there: entry would record it.
+func (r *Recorder) begun(acts []Activation, f *Fn, rsp image.Addr) []Activation {
+	top := &acts[len(acts)-1]
+	switch {
+	case top.Fn == f && top.Top == rsp:
+	case f.Trampoline && top.Top == rsp: // it has taken the function's place
+		top.From, top.FromN = top.Fn, top.N
+		top.Fn, top.N, top.Via, top.Event, top.RBP = f, r.acts+1, ViaHook, r.no+1, f.FrameBase(rsp)
+	case f.Trampoline:
+		top.Hooked, top.RBP = true, top.Top
+		return append(acts, r.unrecorded(f, rsp, ViaHook))
+	case top.Top == rsp && top.Via == ViaCall && !top.Hooked: // it replaces the function
+		top.Fn, top.RBP = f, f.FrameBase(rsp)
+	case top.Top > rsp && !f.ExceptionCB: // an interrupt, or a callback of a helper
+		return append(acts, r.unrecorded(f, rsp, ViaOutside))
+	}
+	return acts
+}
+
+// unrecorded is an activation that the next event begins.
+func (r *Recorder) unrecorded(f *Fn, rsp image.Addr, via Via) Activation {
+	return Activation{N: r.acts + 1, Fn: f, Top: rsp, RBP: f.FrameBase(rsp), Via: via, Event: r.no + 1}
 }
 
 // Arrive says that the machine has stopped directly before the instruction at rip and that something else

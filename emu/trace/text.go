@@ -4,6 +4,7 @@ package trace
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tcsim/tcsim/jit/image"
@@ -16,50 +17,37 @@ const (
 	MinWidth = 72
 )
 
-// Header is the head of the columns of Line, CycleHeader what follows its first column if events
-// have their cycles.
+// The heads of columns after the number of the event and its cycle.
 const (
-	Header      = "   # event     d      rip      rsp      rbp              rax  tcc what"
-	CycleHeader = "  cycle"
-
-	NarrowHeader = "   # event     d      rip      rsp  tcc what"
+	wideHead   = " event     d      rip      rsp      rbp              rax  tcc what"
+	narrowHead = " event     d      rip      rsp  tcc what"
 )
 
 // Text returns the lines of events under a header. Addresses of text and stack are shown without
-// their upper half, which the first line names; an address with another upper half is shown whole.
+// their upper half, which the first line names; an address with another upper half is shown whole. What happened goes
+// on in further lines where one does not hold it.
 func Text(c *Code, events []Event) string { return TextIn(c, events, Width) }
 
 // TextIn is Text in lines of at most width columns, from MinWidth. Where that is less than Width rbp and rax
-// are left out, and what happened goes on in further lines. Under each event that has registers are those of regs.
+// are left out. Under each event that has registers are those of regs.
 func TextIn(c *Code, events []Event, width int, regs ...x86.Reg) string {
 	var b strings.Builder
 	h := highOf(events)
-	h.width = width
-	if width < Width {
-		fmt.Fprintf(&b, "rip is %08x........, rsp is %08x........ unless shown whole\n", uint64(h.rip)>>32, uint64(h.rsp)>>32)
-		head := NarrowHeader
-		if h.cycles {
-			head = NarrowHeader[:4] + CycleHeader + NarrowHeader[4:]
-		}
-		b.WriteString(head + "\n")
-		for i := range events {
-			narrow(&b, c, &events[i], h)
-			if events[i].Regs != nil {
-				regsText(&b, events[i].Regs, regs, 2)
-			}
-		}
-		return b.String()
+	h.narrow = width < Width
+	names, columns, perLine := "rsp and rbp are", wideHead, 4
+	if h.narrow {
+		names, columns, perLine = "rsp is", narrowHead, 2
 	}
-	fmt.Fprintf(&b, "rip is %08x........, rsp and rbp are %08x........ unless shown whole\n", uint64(h.rip)>>32, uint64(h.rsp)>>32)
-	head := Header
-	if h.cycles {
-		head = Header[:4] + CycleHeader + Header[4:]
+	fmt.Fprintf(&b, "rip is %08x........, %s %08x........ unless shown whole\n", uint64(h.rip)>>32, names, uint64(h.rsp)>>32)
+	fmt.Fprintf(&b, "%*s", h.no, "#")
+	if h.cycle > 0 {
+		fmt.Fprintf(&b, " %*s", h.cycle, "cycle")
 	}
-	b.WriteString(head + "\n")
+	b.WriteString(columns + "\n")
 	for i := range events {
-		b.WriteString(line(c, &events[i], h) + "\n")
+		flow(&b, head(&events[i], h), events[i].What(c), width)
 		if events[i].Regs != nil {
-			regsText(&b, events[i].Regs, regs, 4)
+			regsText(&b, events[i].Regs, regs, perLine)
 		}
 	}
 	return b.String()
@@ -78,23 +66,32 @@ func regsText(b *strings.Builder, values *[16]uint64, regs []x86.Reg, columns in
 	}
 }
 
-// Line returns one event as Text shows it, without line feed.
+// Line returns one event as Text shows it, in one line without line feed.
 func Line(c *Code, e *Event) string {
-	return line(c, e, high{rip: e.RIP, rsp: e.RSP, cycles: e.Cycle != 0, width: Width})
+	one := []Event{*e}
+	h := highOf(one)
+	h.rip, h.rsp = e.RIP, e.RSP
+	return head(e, h) + e.What(c)
 }
 
 // high is what the lines of a list have in common.
 type high struct {
-	rip, rsp image.Addr
-	cycles   bool
-	width    int
+	rip, rsp  image.Addr
+	no, cycle int  // columns of the number, and of the cycle: 0 for none
+	narrow    bool // without rbp and rax
 }
 
 func highOf(events []Event) high {
-	var h high
+	h := high{no: 4}
+	if slices.ContainsFunc(events, func(e Event) bool { return e.Cycle != 0 }) {
+		h.no = 3 // there is less room
+	}
 	for i := range events {
 		e := &events[i]
-		h.cycles = h.cycles || e.Cycle != 0
+		h.no = max(h.no, len(fmt.Sprint(e.No)))
+		if e.Cycle != 0 {
+			h.cycle = max(h.cycle, len("cycle"), len(fmt.Sprint(e.Cycle)))
+		}
 		if h.rip == 0 && e.Kind != KindPoke {
 			h.rip, h.rsp = e.RIP, e.RSP
 		}
@@ -102,60 +99,52 @@ func highOf(events []Event) high {
 	return h
 }
 
-func line(c *Code, e *Event, h high) string {
-	regs := strings.Repeat(" ", 8+1+8+1+16)
-	if e.Kind != KindPoke {
-		regs = fmt.Sprintf("%s %s %016x", low(e.RSP, h.rsp), low(e.RBP, h.rsp), uint64(e.RAX))
+// head is the line of an event up to what happened.
+func head(e *Event, h high) string {
+	var regs string
+	switch rsp := low(e.RSP, h.rsp); {
+	case e.Kind == KindPoke && h.narrow:
+		regs = strings.Repeat(" ", 8)
+	case e.Kind == KindPoke:
+		regs = strings.Repeat(" ", 8+1+8+1+16)
+	case h.narrow:
+		regs = rsp
+	default:
+		regs = fmt.Sprintf("%s %s %016x", rsp, low(e.RBP, h.rsp), uint64(e.RAX))
 	}
 	tcc := ""
 	if e.CounterAddr != 0 {
 		tcc = fmt.Sprint(e.Counter)
 	}
 	cycle := ""
-	if h.cycles {
-		cycle = fmt.Sprintf(" %6d", e.Cycle)
+	if h.cycle > 0 {
+		cycle = fmt.Sprintf(" %*d", h.cycle, e.Cycle)
 	}
-	s := fmt.Sprintf("%4d%s %-8s %2d %s %s %4s ", e.No, cycle, e.Kind, e.Depth, low(e.RIP, h.rip), regs, tcc)
-	what := e.What(c)
-	if len(s)+len(what) > h.width && e.Tail != nil {
-		what = strings.Replace(what, e.slot(), fmt.Sprintf("[%d]", e.Key), 1) // the map's name is the least of it
-	}
-	s += what
-	if len(s) > h.width {
-		s = s[:h.width-2] + ".."
-	}
-	return s
+	return fmt.Sprintf("%*d%s %-8s %2d %s %s %4s ", h.no, e.No, cycle, e.Kind, e.Depth, low(e.RIP, h.rip), regs, tcc)
 }
 
-// narrow writes an event in lines that are shorter than those of line.
-func narrow(b *strings.Builder, c *Code, e *Event, h high) {
-	rsp, tcc, cycle := strings.Repeat(" ", 8), "", ""
-	if e.Kind != KindPoke {
-		rsp = low(e.RSP, h.rsp)
+// flow writes text after the beginning of a line, and goes on under itself where there is no more room.
+func flow(b *strings.Builder, begin, text string, width int) {
+	room := max(width-len(begin), 16)
+	line := ""
+	end := func() {
+		b.WriteString(strings.TrimRight(begin+line, " ") + "\n")
+		begin, line = strings.Repeat(" ", len(begin)), ""
 	}
-	if e.CounterAddr != 0 {
-		tcc = fmt.Sprint(e.Counter)
-	}
-	if h.cycles {
-		cycle = fmt.Sprintf(" %6d", e.Cycle)
-	}
-	head := fmt.Sprintf("%4d%s %-8s %2d %s %s %4s ", e.No, cycle, e.Kind, e.Depth, low(e.RIP, h.rip), rsp, tcc)
-	room := max(h.width-len(head), 16)
-	text := ""
-	for _, word := range strings.Fields(e.What(c)) {
-		for text != "" && len(text)+1+len(word) > room || len(word) > room {
-			if text == "" {
-				text, word = word[:room], word[room:]
-			}
-			b.WriteString(head + text + "\n")
-			head, text = strings.Repeat(" ", len(head)), ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && len(line)+1+len(word) > room {
+			end()
 		}
-		if text != "" {
-			text += " "
+		for len(word) > room {
+			line, word = word[:room], word[room:]
+			end()
 		}
-		text += word
+		if line != "" {
+			line += " "
+		}
+		line += word
 	}
-	b.WriteString(strings.TrimRight(head+text, " ") + "\n")
+	end()
 }
 
 func low(a, h image.Addr) string {

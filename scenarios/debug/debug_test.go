@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -148,6 +149,33 @@ func TestPlaces(t *testing.T) {
 				at = want
 			}
 		})
+	}
+}
+
+// TestRange steps through ranges, and expects the stops of single steps that leave them.
+func TestRange(t *testing.T) {
+	d := opened(t, "hierarchy", "6.12", 1)
+	states, rips := history(t, d)
+	resume(t, d, gdb.Resume{Back: true})
+	rng := rand.New(rand.NewPCG(3, 4))
+	for at := 0; at < len(states)-200; {
+		from := rips[at] - uint64(rng.IntN(8))
+		r := gdb.Resume{Step: true, From: from, End: from + uint64(rng.IntN(60))}
+		if rng.IntN(4) == 0 {
+			r.Breaks = []uint64{rips[at+1+rng.IntN(3)]}
+		}
+		want := at + 1
+		for rips[want] >= r.From && rips[want] < r.End && !slices.Contains(r.Breaks, rips[want]) {
+			want++
+		}
+		stop := resume(t, d, r)
+		if broke := len(r.Breaks) > 0 && rips[want] == r.Breaks[0] && rips[want] >= r.From && rips[want] < r.End; d.At() != uint64(want) || (stop.Reason == gdb.AtBreak) != broke {
+			t.Fatalf("from %d by %+v: at %d, want %d: %+v", at, r, d.At(), want, stop)
+		}
+		if state(d) != states[want] {
+			t.Fatalf("at %d: not as it was", want)
+		}
+		at = want
 	}
 }
 
@@ -394,8 +422,8 @@ func TestMonitor(t *testing.T) {
 		"tcc":     "entry #5: 2 at 0xffffc90000203f84, by value\n",
 		"bpf":     "=>    0: r6 = r1\n",
 		"stack":   "+---------+ RBP  STACK of entry() #5, reuses STACK of sub() #4\n",
-		"trace 1": "   5     73 tailcall  3 c00000f2 00203f88 00203f88 0000000200000000    2 sub[14] -> entry [0]\n",
-		"trace":   "   1      3 entry     1 ",
+		"trace 1": "  5    73 tailcall  3 c00000f2 00203f88 00203f88 0000000200000000    2 sub[14] -> entry jmp_table[0]\n",
+		"trace":   "  1     3 entry     1 ",
 	} {
 		if got := monitor(t, d, command); !strings.Contains(got, want) {
 			t.Errorf("monitor %s:\n%s\nwant\n%s", command, got, want)
