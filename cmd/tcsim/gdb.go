@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -64,6 +65,11 @@ func (e env) gdb(ctx context.Context, cmd *cli.Command) error {
 	}
 	switch {
 	case cmd.Bool("stdio"):
+		if e.terminal == os.Stderr {
+			if err := silence(); err != nil {
+				return err
+			}
+		}
 		return gdb.Serve(ctx, duplex{e.stdin, e.stdout}, d)
 	case listen != "":
 		return e.serveAt(ctx, listen, d)

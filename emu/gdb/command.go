@@ -80,7 +80,7 @@ func (s *server) verbose(ctx context.Context, p string) error {
 	actions, ok := strings.CutPrefix(p, "vCont;")
 	switch {
 	case p == "vCont?":
-		return s.reply("vCont;c;C;s;S")
+		return s.reply("vCont;c;C;s;S;r")
 	case p == "vKill" || strings.HasPrefix(p, "vKill;"):
 		_ = s.reply(answerOK)
 		return errLeft
@@ -95,6 +95,13 @@ func (s *server) verbose(ctx context.Context, p string) error {
 		return s.resume(ctx, Resume{})
 	case first[0] == 's' || first[0] == 'S':
 		return s.resume(ctx, Resume{Step: true})
+	case first[0] == 'r':
+		where, _, _ := strings.Cut(first[1:], ":") // and then the thread
+		from, end, ok := number2(where)
+		if !ok || end < from {
+			return s.reply(answerBad)
+		}
+		return s.resume(ctx, Resume{Step: true, From: from, End: end})
 	}
 	return s.reply(answerBad)
 }

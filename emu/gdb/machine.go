@@ -34,6 +34,9 @@ type Register struct {
 type Resume struct {
 	Back bool // against the direction of time
 	Step bool // one instruction, breakpoints and watchpoints not looked at
+	// From and End, if not 0, have a step forward go on while the next instruction is in [From, End), and stop at Breaks.
+	// A machine may stop after any instruction.
+	From, End uint64
 	// Breaks are addresses, sorted: stop before each instruction there, but not before one that the machine is at
 	// already.
 	Breaks []uint64

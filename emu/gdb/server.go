@@ -9,16 +9,18 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 )
 
 // server serves one client.
 type server struct {
-	m     Machine
-	w     io.Writer
-	regs  []register
-	xml   string
-	items chan item
-	fault chan error // why there are no more items
+	m    Machine
+	in   *bufio.Reader
+	w    io.Writer
+	regs []register
+	xml  string
+	// ahead brings the one item that is read while the machine runs; nil if none is.
+	ahead chan read
 
 	noAck bool
 	// lldb says that the client is one that shows no unknown registers.
@@ -32,50 +34,80 @@ type server struct {
 	watches    []Watch
 }
 
+// read is an item, or why there are no more.
+type read struct {
+	item item
+	err  error
+}
+
 // errLeft ends a session that the client has ended.
 var errLeft = errors.New("the client has left")
 
 // Serve serves one client until it detaches, kills the machine or is gone, or ctx is done. What it
-// returns then is nil; an error is one of the machine's.
+// returns then is nil; an error is one of the machine's. The machine is not touched after that, though the client may
+// still be listened to.
 func Serve(ctx context.Context, rw io.ReadWriter, m Machine) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s := &server{
-		m: m, w: rw, regs: registersOf(m.Extra()), items: make(chan item), fault: make(chan error, 1),
+		m: m, in: bufio.NewReader(rw), w: rw, regs: registersOf(m.Extra()),
 		soft: map[uint64]bool{}, hard: map[uint64]bool{}, last: Stop{Reason: Arrived},
 	}
 	s.xml = describe(s.regs)
-	go s.read(ctx, bufio.NewReader(rw))
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.fault:
-			return nil
-		case it := <-s.items:
-			if err := s.take(ctx, it); errors.Is(err, errLeft) {
-				return nil
-			} else if err != nil {
-				return err
+	// Nobody can end a read. What follows one is done where it ends, in no other goroutine: a client that steps waits for
+	// that.
+	var busy sync.Mutex
+	done := make(chan error, 1)
+	go func() {
+		for {
+			it, err := s.next()
+			busy.Lock()
+			if err == nil && ctx.Err() == nil {
+				err = s.take(ctx, it)
+			} else {
+				err = errLeft
+			}
+			busy.Unlock()
+			if err != nil {
+				done <- err
+				return
 			}
 		}
+	}()
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		busy.Lock() // what is being done ends soon
+		defer busy.Unlock()
 	}
+	if errors.Is(err, errLeft) {
+		return nil
+	}
+	return err
 }
 
-// read hands on what the client sends.
-func (s *server) read(ctx context.Context, r *bufio.Reader) {
-	for {
-		it, err := readItem(r)
-		if err != nil {
-			s.fault <- err
-			return
-		}
-		select {
-		case s.items <- it:
-		case <-ctx.Done():
-			return
-		}
+// next returns what the client sends next.
+func (s *server) next() (item, error) {
+	if s.ahead != nil {
+		r := <-s.ahead
+		s.ahead = nil
+		return r.item, r.err
 	}
+	return readItem(s.in)
+}
+
+// listen reads ahead while the machine runs.
+func (s *server) listen() {
+	if s.ahead != nil {
+		return
+	}
+	ahead := make(chan read, 1)
+	s.ahead = ahead
+	go func() {
+		it, err := readItem(s.in)
+		ahead <- read{it, err}
+	}()
 }
 
 // take does what one item asks for.
@@ -126,7 +158,7 @@ func (s *server) say(text string) error {
 
 // resume moves the machine until it stops, and tells the client why.
 func (s *server) resume(ctx context.Context, r Resume) error {
-	if !r.Step {
+	if !r.Step || r.End != 0 {
 		r.Breaks, r.Watches = s.breaks(), s.watches
 	}
 	stop, err := s.move(ctx, r)
@@ -147,7 +179,7 @@ func (s *server) resume(ctx context.Context, r Resume) error {
 
 // move moves the machine, and stops it if the client asks for that.
 func (s *server) move(ctx context.Context, r Resume) (stop Stop, err error) {
-	if r.Step { // over before anybody can ask
+	if r.Step && r.End == 0 { // over before anybody can ask
 		return s.m.Resume(ctx, r)
 	}
 	running, cancel := context.WithCancel(ctx)
@@ -158,18 +190,20 @@ func (s *server) move(ctx context.Context, r Resume) (stop Stop, err error) {
 		stop, err = s.m.Resume(running, r)
 	}()
 	for {
+		s.listen()
 		select {
 		case <-done:
 			return stop, err
-		case it := <-s.items:
-			if it.kind == itemInterrupt {
+		case got := <-s.ahead:
+			s.ahead = nil
+			if got.err != nil {
+				cancel()
+				<-done
+				return Stop{}, errLeft
+			}
+			if got.item.kind == itemInterrupt {
 				cancel()
 			}
-		case fault := <-s.fault:
-			cancel()
-			<-done
-			s.fault <- fault
-			return Stop{}, errLeft
 		case <-ctx.Done():
 			<-done
 			return Stop{}, errLeft

@@ -87,7 +87,7 @@ func (c *counting) Resume(ctx context.Context, r gdb.Resume) (gdb.Stop, error) {
 		if c.rip == 66 {
 			return gdb.Stop{Reason: gdb.Signaled, Signal: gdb.SIGABRT, Text: "broken\nin two lines"}, nil
 		}
-		if r.Step {
+		if r.Step && (base+c.rip < r.From || base+c.rip >= r.End) {
 			return gdb.Stop{Reason: gdb.Stepped}, nil
 		}
 	}
@@ -211,13 +211,18 @@ func TestServer(t *testing.T) {
 	c.want("qsThreadInfo", "l")
 	c.want("qC", "QC1")
 	c.want("qAttached", "1")
-	c.want("vCont?", "vCont;c;C;s;S")
+	c.want("vCont?", "vCont;c;C;s;S;r")
 	c.want("mffffffffc0000010,4", "10111213")
 	c.want("mffffffffc0000060,10", "60616263") // as far as there is memory
 	c.want("m1000,4", "E0e")
 	c.want("vCont;s:1;c", at(5, 1, ""))
 	c.want("s", at(5, 2, ""))
 	c.want("bs", at(5, 1, ""))
+	c.want("vCont;rffffffffc0000000,ffffffffc0000004:1;c", at(5, 4, ""))
+	c.want("vCont;rffffffffc0000000,ffffffffc0000000:1", at(5, 5, ""))
+	c.want("Z0,ffffffffc0000008,1", "OK")
+	c.want("vCont;rffffffffc0000000,ffffffffc0000010:1", at(5, 8, "swbreak:;"))
+	c.want("z0,ffffffffc0000008,1", "OK")
 	c.want("Z0,ffffffffc0000010,1", "OK")
 	c.want("Z0,ffffffffc0000010,1", "OK")
 	c.want("Z1,ffffffffc0000020,1;cond_list:X3,220027", "OK")
@@ -280,7 +285,7 @@ func TestBadPackets(t *testing.T) {
 	for data, want := range map[string]string{
 		"": "", "!": "", "R00": "", "z": "E01", "Z0": "E01", "Z0,": "E01", "Z0,xyz,1": "E01", "Z9,0,1": "", "Z2,ffffffffffffffff,2": "E01",
 		"Z2,10,0": "E01", "m": "E01", "m10": "E01", "m10,": "E01", "mxx,4": "E01", "p": "E01", "pffff": "E01", "pzz": "E01", "H": "E01", "T": "E01",
-		"vCont": "", "vCont;": "E01", "vCont;t": "E01", "vCont;x:1": "E01", "vFlashErase:0,1": "", "b": "", "bx": "", "q": "", "qRcmd,zz": "E01", "qRcmd,1": "E01",
+		"vCont": "", "vCont;": "E01", "vCont;t": "E01", "vCont;x:1": "E01", "vCont;r": "E01", "vCont;r5,4:1": "E01", "vCont;rx,4": "E01", "vFlashErase:0,1": "", "b": "", "bx": "", "q": "", "qRcmd,zz": "E01", "qRcmd,1": "E01",
 		"qXfer:features:read:target.xml:zz": "E01", "qXfer:features:read:other.xml:0,10": "E00", "qXfer:auxv:read::0,10": "",
 		"P0=0011": "E1e", "G00": "E1e", "M10,1:00": "E1e", "X10,0:": "E1e", "QPassSignals:": "", "jThreadsInfo": "", "\x00\xff": "",
 	} {

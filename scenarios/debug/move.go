@@ -5,6 +5,7 @@ package debug
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/tcsim/tcsim/emu"
@@ -21,6 +22,8 @@ func (s *Session) Resume(ctx context.Context, r gdb.Resume) (gdb.Stop, error) {
 	switch {
 	case r.Step && r.Back:
 		stop, err = s.stepBack()
+	case r.Step && r.End != 0:
+		stop, err = s.stepWithin(ctx, r)
 	case r.Step:
 		stop, err = s.step()
 	case s.going != nil:
@@ -52,6 +55,23 @@ func (s *Session) step() (gdb.Stop, error) {
 		return broken(v), nil
 	}
 	return gdb.Stop{Reason: gdb.Stepped}, nil
+}
+
+// stepWithin does instructions while the next one is in a range, and one at least. Watchpoints are for others to look at: with
+// some it is one instruction.
+func (s *Session) stepWithin(ctx context.Context, r gdb.Resume) (gdb.Stop, error) {
+	for {
+		stop, err := s.step()
+		rip := uint64(s.rip)
+		switch {
+		case err != nil || stop.Reason != gdb.Stepped || len(r.Watches) > 0 || rip < r.From || rip >= r.End:
+			return stop, err
+		case slices.Contains(r.Breaks, rip):
+			return gdb.Stop{Reason: gdb.AtBreak}, nil
+		case ctx.Err() != nil:
+			return gdb.Stop{Reason: gdb.Interrupted}, nil
+		}
+	}
 }
 
 // stepBack goes back by one instruction.
