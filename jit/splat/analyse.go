@@ -24,6 +24,10 @@ type Analysis struct {
 	// first; Outer is what called the first, its Func "" if that is not in the log.
 	Frames []Place
 	Outer  Place
+	// Hooks are the trampolines through which functions were called, by the index of the caller in Frames, -1 for Outer.
+	Hooks map[int]Hook
+	// skipped says that a caller is not in Frames.
+	skipped bool
 	// Inside says that RIP is in a function of a BPF program, by name or by its code.
 	Inside bool
 	// Code is what the Code: line decodes to, nil without one; Base is the offset in the function of its byte 0.
@@ -112,14 +116,20 @@ func (a *Analysis) frames() {
 	c := a.Ctx
 	_, a.Inside = c.RIP.BPF()
 	a.Inside = a.Inside || c.RIP.Func == ""
+	a.Hooks = map[int]Hook{}
 	for i := len(c.Frames) - 1; i >= 0; i-- {
 		p := &c.Frames[i]
 		if p.Guess {
 			continue
 		}
-		if _, ok := p.BPF(); ok {
+		_, ok := p.BPF()
+		trampoline, hooked := c.hooked(i)
+		switch {
+		case ok && hooked:
+			a.hook(i, trampoline)
+		case ok:
 			a.Frames = append(a.Frames, *p)
-		} else if len(a.Frames) == 0 {
+		case len(a.Frames) == 0 && (!p.trampoline() || a.Outer.Func == ""):
 			a.Outer = *p
 		}
 	}

@@ -51,6 +51,8 @@ type FrameFacts struct {
 	Off  int    `json:"off"`
 	Size int    `json:"size,omitempty"`
 	Tag  string `json:"tag,omitempty"`
+	// Through is the trampoline by which the function that it calls was entered.
+	Through string `json:"through,omitempty"`
 }
 
 // SiteFacts is the tail call that RIP is in, or the one beside it that shows the design.
@@ -105,7 +107,11 @@ func (a *Analysis) Facts() Facts {
 		f.RIP = &rip
 	}
 	for i := len(a.Frames) - 1; i >= 0; i-- {
-		f.Frames = append(f.Frames, frameFacts(&a.Frames[i]))
+		fr := frameFacts(&a.Frames[i])
+		if h, ok := a.Hooks[i]; ok {
+			fr.Through = h.Trampoline.String()
+		}
+		f.Frames = append(f.Frames, fr)
 	}
 	for i := range a.Ctx.Regs.Value {
 		if reg := regs[i]; a.Ctx.Regs.Known.Has(reg) {

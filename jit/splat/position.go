@@ -79,6 +79,9 @@ func (a *Analysis) byFrames(limit int) {
 	case a.Outer.Func == "" && k > 0:
 		a.miss("which tail call it is: the call trace is cut before the caller of the first program")
 		return
+	case a.skipped:
+		a.miss("which tail call it is: the call trace lacks a caller")
+		return
 	case v < k:
 		a.miss("which tail call it is: %d functions of programs are active, the counter says %d", k, v)
 		return

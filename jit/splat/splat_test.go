@@ -122,6 +122,42 @@ func TestPartial(t *testing.T) {
 	}
 }
 
+// traced is the report as it would be if subprog_tail was traced: each call of it goes through a trampoline.
+func traced(whole string) string {
+	call := regexp.MustCompile(`(?m)^(.*) bpf_prog_(\w+)_classifier_0\+(0x\w+/0x\w+)$`)
+	return call.ReplaceAllString(whole, "$1 bpf_trampoline_6442533042+0x6b/0x1000\n$1 bpf_prog_6abcef0aca85f2fd_subprog_tail+0x5/0x59\n$1 ? bpf_prog_${2}_classifier_0+$3")
+}
+
+// TestTrampolines finds the same position where every call goes through a trampoline, which leaves guesses of the callers; and
+// none where one of them is not there.
+func TestTrampolines(t *testing.T) {
+	s := traced(text(t))
+	a := one(t, s)
+	if len(a.Frames) != 32 || len(a.Hooks) != 32 || a.Outer.Func != "bpf_test_run" {
+		t.Fatalf("%d frames, %d trampolines, outside %+v", len(a.Frames), len(a.Hooks), a.Outer)
+	}
+	if a.Position == nil || a.Position.No.String() != "1924687427" {
+		t.Errorf("position %+v, missing %q", a.Position, a.Missing)
+	}
+	out := written(t, a)
+	for _, want := range []string{
+		"  classifier_0+0x56, through bpf_trampoline_6442533042+0x6b/0x1000  3 times\n", "frames like these: 28",
+		"return address: subprog_tail+0x5, after the call of the trampoline", "return address: bpf_trampoline_6442533042+0x6b/0x1000",
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if n := strings.Count(out, "frames like these"); n != 1 {
+		t.Errorf("folded %d times", n)
+	}
+	guess := regexp.MustCompile(`(?m)^.*\? bpf_prog_\w+_classifier_0.*\n`).FindString(s)
+	a = one(t, strings.Replace(s, guess, "", 1))
+	if a.Position != nil || !strings.Contains(strings.Join(a.Missing, "\n"), "who called subprog_tail, which is traced") {
+		t.Errorf("without a caller: position %+v, missing %q", a.Position, a.Missing)
+	}
+}
+
 // TestForeign says what is not read.
 func TestForeign(t *testing.T) {
 	arm := `[   12.1] rcu: INFO: rcu_sched self-detected stall on CPU

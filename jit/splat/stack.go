@@ -50,6 +50,10 @@ func (a *Analysis) stack() []SlotFacts {
 		if i > 0 {
 			from = a.Frames[i-1].inShort()
 		}
+		if h, ok := a.Hooks[i-1]; ok {
+			out = append(out, h.slots(i, from)...)
+			from = h.Trampoline.String()
+		}
 		ret, saved := SlotFacts{Label: "rip", frame: i}, SlotFacts{Label: "rbp", frame: i, base: true}
 		ret.Meaning, saved.Meaning = "return address: "+from, "saved rbp of the caller"
 		if last && known {
@@ -64,6 +68,16 @@ func (a *Analysis) stack() []SlotFacts {
 		out = append(out, a.below(i, name, last && known)...)
 	}
 	return out
+}
+
+// slots lists what lies between a caller and the body of a traced function.
+func (h *Hook) slots(frame int, caller string) []SlotFacts {
+	return []SlotFacts{
+		{Label: "rip", frame: frame, Meaning: "return address: " + caller},
+		{Label: "rip", frame: frame, Meaning: "return address: " + h.Entry.inShort() + ", after the call of the trampoline"},
+		{Label: "rbp", frame: frame, base: true, Meaning: "saved rbp of the caller"},
+		{Label: "?", frame: frame, Meaning: "arguments and saved registers of " + h.Trampoline.Func + ": the size is not in the log"},
+	}
 }
 
 // below lists the part of a frame that is the function's own.

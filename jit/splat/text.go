@@ -183,7 +183,7 @@ func (f *Facts) writeTrace(p *printer) {
 	p.line("Called from, the innermost first:")
 	for i := 0; i < len(f.Frames); {
 		n := 1
-		for i+n < len(f.Frames) && f.Frames[i+n].Func == f.Frames[i].Func && f.Frames[i+n].Off == f.Frames[i].Off {
+		for i+n < len(f.Frames) && f.Frames[i+n].Func == f.Frames[i].Func && f.Frames[i+n].Off == f.Frames[i].Off && f.Frames[i+n].Through == f.Frames[i].Through {
 			n++
 		}
 		fr := &f.Frames[i]
@@ -195,7 +195,11 @@ func (f *Facts) writeTrace(p *printer) {
 		if n > 1 {
 			times = fmt.Sprintf("  %d times", n)
 		}
-		p.line("  %s%+#x%s", name, fr.Off, times)
+		through := ""
+		if fr.Through != "" {
+			through = ", through " + fr.Through
+		}
+		p.line("  %s%+#x%s%s", name, fr.Off, through, times)
 		i += n
 	}
 }
@@ -249,13 +253,14 @@ func (f *Facts) writeStack(p *printer) {
 	}
 	p.line("")
 	p.line("  |  STACK  | from high addresses to low")
-	last := f.Stack[len(f.Stack)-1].frame
+	last, folded := f.Stack[len(f.Stack)-1].frame, false
 	for i := 0; i < len(f.Stack); i++ {
 		s := &f.Stack[i]
 		if n := last + 1 - 2*shownFrames - 1; n > 0 && s.frame >= shownFrames && s.frame < last-shownFrames {
-			if s.frame == shownFrames && s.Label == "rip" {
-				p.line("  |    :    | %d frames like these", last-2*shownFrames)
+			if !folded {
+				p.line("  |    :    | frames like these: %d", last-2*shownFrames)
 			}
+			folded = true
 			continue
 		}
 		if n := equal(f.Stack[i:]); n > 2 {
