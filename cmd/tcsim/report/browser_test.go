@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -106,7 +107,7 @@ func opened(t *testing.T, in context.Context, text string, width, height int64, 
 	if dark {
 		scheme = "dark"
 	}
-	p.do(listen, chromedp.EmulateViewport(width, height), media(scheme), chromedp.Navigate(p.url+hash))
+	p.do(listen, chromedp.EmulateViewport(width, height), media(scheme, "screen"), chromedp.Navigate(p.url+hash))
 	if ready := p.text(`document.documentElement.dataset.ready || "no"`); ready != "yes" {
 		t.Errorf("the script did not come to its end")
 	}
@@ -345,7 +346,66 @@ func TestBrowser(t *testing.T) {
 			t.Errorf("%q", got)
 		}
 	})
+	t.Run("cells of the matrix", func(t *testing.T) {
+		text := made(t, report.Options{}, "6.1,6.12", runnertest.Build(t, "hierarchy"), runnertest.Build(t, "chain33"))
+		p := opened(t, ctx, text, 1280, 900, false, "#matrix")
+		for n, want := range []string{"hierarchy 6.1: the violation", "hierarchy 6.12: event 1 of", "chain33 6.1: event 1 of", "chain33 6.12: event 1 of"} {
+			p.script(fmt.Sprintf(`document.querySelectorAll('table.matrix td a')[%d].click()`, n))
+			p.do(chromedp.Sleep(100 * time.Millisecond))
+			got := value[[]seen](p, reads)
+			name := p.text(`document.getElementById('subject').selectedOptions[0].textContent`)
+			if len(got) != 1 || !strings.HasPrefix(name+" "+got[0].Head, want) {
+				t.Errorf("cell %d opens %s: %+v, want %s", n, name, got, want)
+			}
+		}
+	})
+	t.Run("on paper", func(t *testing.T) { onPaper(t, opened(t, ctx, hierarchy, paperWidth, 1000, true, "#event=71")) })
 	views(t, ctx)
+}
+
+// paperWidth is how wide A4 is between the margins, in points of the page.
+const paperWidth = 702
+
+// cutOff lists what of a page would not be on paper: what scrolls inside, and what is wider than the page.
+const cutOff = `(() => {
+  const out = [];
+  for (const e of document.querySelectorAll('.pane, .wide')) {
+    if (e.offsetParent === null) continue;
+    const name = e.className + ' ' + (e.getAttribute('aria-label') || e.textContent.slice(0, 40));
+    if (e.scrollHeight > e.clientHeight + 1) out.push(name + ': ' + (e.scrollHeight - e.clientHeight) + ' too high');
+    if (e.scrollWidth > e.clientWidth + 1) out.push(name + ': ' + (e.scrollWidth - e.clientWidth) + ' too wide');
+  }
+  return out;
+})()`
+
+// onPaper looks at a page as it is printed by a reader of dark pages: nothing is cut off, what is there to be clicked is gone,
+// text is dark on white; and prints it.
+func onPaper(t *testing.T, p *tab) {
+	p.do(media("dark", "print"))
+	for _, what := range value[[]string](p, cutOff) {
+		t.Error(what)
+	}
+	if n := value[int](p, `[...document.querySelectorAll('.controls, nav, .events, button')].filter((e) => e.offsetParent !== null).length`); n != 0 {
+		t.Errorf("%d things to be clicked", n)
+	}
+	if got := p.text(`getComputedStyle(document.body).color + ' on ' + getComputedStyle(document.body).backgroundColor`); got != "rgb(29, 34, 38) on rgb(255, 255, 255)" {
+		t.Errorf("text %s", got)
+	}
+	if got := value[[]seen](p, reads); len(got) != 2 || !strings.Contains(got[0].Head, "event 71 of 76") || len(got[0].Slots) < 5 {
+		t.Errorf("the time line shows %+v", got)
+	}
+	pdf, err := chromedp.Run(p.ctx, chromedp.PrintToPDF(chromedp.PDFPaper(chromedp.PaperA4), chromedp.PDFPrintBackground()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dir := os.Getenv("TCSIM_VIEWS"); dir != "" {
+		if err := os.WriteFile(filepath.Join(dir, "paper.pdf"), pdf, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(regexp.MustCompile(`/Type\s*/Page\b[^s]`).FindAll(pdf, -1)); n < 3 || n > 20 {
+		t.Errorf("%d pages of paper", n)
+	}
 }
 
 // views compares what pages look like with small pictures of them, in grey: fonts differ from machine to machine.
@@ -362,10 +422,14 @@ func views(t *testing.T, ctx context.Context) {
 		{"timeline-800", hierarchy, "#event=71", 800, false},
 		{"code", hierarchy, "#code", 1280, false},
 		{"schedules", explored, "#schedules", 1280, true},
+		{"print", hierarchy, "#event=71", paperWidth, false},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			p := opened(t, ctx, v.text, v.width, 1000, v.dark, v.hash)
-			if wide := value[float64](p, `document.documentElement.scrollWidth - innerWidth`); wide > 0 {
+			if v.name == "print" {
+				p.do(media("light", "print"))
+			}
+			if wide := value[float64](p, `document.documentElement.scrollWidth - innerWidth`); wide > 1 || wide > 0 && v.name != "print" { // on paper a part of a pixel
 				t.Errorf("%v pixels wider than the window", wide)
 			}
 			png, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())

@@ -21,10 +21,11 @@ import (
 // The size of the small pictures. A letter of a view is less than a point of it.
 const smallWidth, smallHeight = 64, 50
 
-// media sets what the page is told of the reader's taste.
-func media(scheme string) chromedp.Action[chromedp.Void] {
+// media sets what the page is told of the reader's taste, and what it is shown on: "screen" or "print".
+func media(scheme, on string) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Media:    on,
 			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
 		})
 		return err

@@ -125,6 +125,27 @@ func TestBlocks(t *testing.T) {
 	}
 }
 
+// TestWhy expects reasons in the view of code: of the prologue the design, with the release since which it holds.
+func TestWhy(t *testing.T) {
+	text := made(t, report.Options{}, "6.1,6.12", runnertest.Build(t, "hierarchy"))
+	for _, want := range []string{
+		`<dt>hier-6.12, only 6.12</dt>`, `<th scope="col">why</th>`, `<td class="why">hier-6.12 (since 6.12), endbr</td>`, `<td class="why">hier-6.12 (since 6.12)</td>`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	groups := regexp.MustCompile(`(?s)<tbody class="(same|differs)">.*?<td class="why">([^<]*)</td>`).FindAllStringSubmatch(text, -1)
+	for _, g := range groups {
+		if (g[1] == "same") != (g[2] == "") {
+			t.Errorf("code that is %s has the reason %q", g[1], g[2])
+		}
+	}
+	if len(groups) < 10 {
+		t.Errorf("%d groups", len(groups))
+	}
+}
+
 // nasty is markup and more, where a name could be.
 const nasty = `</script><img src=x onerror="document.title='bad'">&amp;"'` + "\u202e"
 

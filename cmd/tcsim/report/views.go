@@ -19,6 +19,7 @@ import (
 type diff struct {
 	A, B  string // targets
 	Funcs []diffFunc
+	Why   []runner.Reason // what makes the code differ
 }
 
 type diffFunc struct {
@@ -34,6 +35,7 @@ type diffGroup struct {
 	Where string
 	Same  bool
 	Grows int // bytes of B less those of A
+	Why   string
 	Rows  []diffRow
 }
 
@@ -61,13 +63,13 @@ var marks = map[image.DiffMark]string{
 }
 
 func diffOf(a, b *runner.Compiled) diff {
-	out := diff{A: a.Target.Name, B: b.Target.Name}
+	out := diff{A: a.Target.Name, B: b.Target.Name, Why: runner.Why(a.Built, a.Target, b.Target)}
 	both := []*runner.Compiled{a, b}
 	names := render.Differences(both)
 	for i, d := range render.Diffs(both) {
 		f := diffFunc{names[i].Name, d.Same, d.BytesA, d.BytesB, d.InsnsA, d.InsnsB, nil}
 		for _, g := range d.Groups {
-			group := diffGroup{Where: g.Where(), Same: g.Same, Grows: g.BytesB - g.BytesA}
+			group := diffGroup{Where: g.Where(), Same: g.Same, Grows: g.BytesB - g.BytesA, Why: out.why(f.Name, &g)}
 			for _, r := range g.Rows {
 				group.Rows = append(group.Rows, diffRow{marks[r.Mark], string(rune(r.Mark)), sideOf(r.A, r.B, r.Mark), sideOf(r.B, r.A, r.Mark)})
 			}
@@ -76,6 +78,23 @@ func diffOf(a, b *runner.Compiled) diff {
 		out.Funcs = append(out.Funcs, f)
 	}
 	return out
+}
+
+// why names what makes a group differ, with the release since which it holds.
+func (d *diff) why(fn string, g *image.DiffGroup) string {
+	var out []string
+	for i := range d.Why {
+		r := &d.Why[i]
+		if g.Same || !r.Changes(fn, d.A, d.B, g) {
+			continue
+		}
+		text := r.Name
+		if r.When != "" {
+			text += " (" + r.When + ")"
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, ", ")
 }
 
 // sideOf is a line next to another one.
