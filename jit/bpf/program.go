@@ -193,6 +193,9 @@ type Program struct {
 	AttachTo   string // the function or type that a tracing program is attached to
 	Sleepable  bool
 	Frags      bool // knows XDP packets of several fragments
+
+	// Source are the source lines of the instructions, in order of Insn; nil if they are not known.
+	Source []SourceLine
 }
 
 // MapsUsed returns the maps that instructions of the program refer to, sorted.

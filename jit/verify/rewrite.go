@@ -362,8 +362,21 @@ func (w *rewriter) layout() *bpf.Program {
 	for i := range w.items {
 		w.emit(bpf.InsnIndex(i), out)
 	}
+	w.moveSource(out)
 	w.addCallback(out)
 	return out
+}
+
+// moveSource gives the result the source lines of what it was made of.
+func (w *rewriter) moveSource(out *bpf.Program) {
+	for _, l := range w.p.Source {
+		l.Insn = bpf.InsnIndex(w.items[l.Insn].at)
+		if n := len(out.Source); n > 0 && out.Source[n-1].Insn == l.Insn {
+			out.Source[n-1] = l // all of the line before is gone
+			continue
+		}
+		out.Source = append(out.Source, l)
+	}
 }
 
 // emit appends what item i became.

@@ -103,6 +103,9 @@ func (w *rewriter) addCallback(out *bpf.Program) {
 	out.Funcs = append(out.Funcs, bpf.Func{
 		Name: fmt.Sprintf("hidden%d", len(out.Funcs)), Start: bpf.InsnIndex(len(out.Insns)), Origin: -1, ExceptionCB: true,
 	})
+	if out.Source != nil {
+		out.Source = append(out.Source, bpf.SourceLine{Insn: bpf.InsnIndex(len(out.Insns))}) // of no file
+	}
 	out.Insns = append(out.Insns, bpf.Insn{Op: bpf.ClassALU64 | bpf.SrcReg | bpf.ALUMov, Src: 1}, bpf.Insn{Op: bpf.OpExit})
 }
 

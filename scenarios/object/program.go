@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -151,6 +152,11 @@ func (r *reader) program(p *ebpf.ProgramSpec) (bpf.Program, []error) {
 	for i := range l.insns {
 		if sym := l.insns[i].Symbol(); sym != "" {
 			fn, began = sym, l.at[i]
+		}
+		if line, ok := l.insns[i].Source().(*btf.Line); ok {
+			out.Source = append(out.Source, bpf.SourceLine{
+				Insn: bpf.InsnIndex(l.at[i]), File: line.FileName(), Line: int(line.LineNumber()), Text: strings.TrimSpace(line.Line()),
+			})
 		}
 		l.external = r.extern.at(fn, l.at[i]-began)
 		code, err := l.instruction(i)

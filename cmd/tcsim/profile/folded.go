@@ -10,7 +10,7 @@ import (
 )
 
 // WriteFolded writes a line for each stack with its cycles, as flamegraph.pl and its like read it: functions from the
-// outermost, and last the BPF instruction.
+// outermost, and last the source line, where it is known, and the BPF instruction.
 func (p *Profile) WriteFolded(w io.Writer) error {
 	sums := map[string]int64{}
 	for i := range p.Samples {
@@ -18,6 +18,9 @@ func (p *Profile) WriteFolded(w io.Writer) error {
 		var names []string
 		for k := len(s.Stack) - 1; k >= 0; k-- {
 			names = append(names, frameName(s.Stack[k].Func))
+		}
+		if line := s.Stack[0].source(); line != "" {
+			names = append(names, frameName(line))
 		}
 		if insn := s.Stack[0].Insn; insn != "" {
 			names = append(names, frameName(insn))

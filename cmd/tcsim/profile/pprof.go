@@ -75,7 +75,8 @@ type encoder struct {
 type functionKey struct{ name, file string }
 
 // WritePProf writes the profile for go tool pprof. The BPF instruction is a frame inlined in its function, so that pprof shows
-// instructions, and functions with -noinlines.
+// instructions, and functions with -noinlines. Between the two is the source line, where it is known; files and lines of
+// functions are then those of the source.
 func (p *Profile) WritePProf(w io.Writer) error {
 	e := &encoder{
 		strings: map[string]uint64{}, functions: map[functionKey]uint64{}, locations: map[Frame]uint64{}, mapping: 1, low: ^uint64(0),
@@ -171,16 +172,24 @@ func (e *encoder) location(f Frame) uint64 {
 	m.varint(locationID, id)
 	m.varint(locationMapping, e.mapping)
 	m.varint(locationAddress, uint64(f.Addr))
-	line := func(name string) {
+	line := func(name, file string, n int) {
 		var l message
-		l.varint(lineFunction, e.function(name, f.File))
-		l.varint(lineLine, uint64(f.Line))
+		l.varint(lineFunction, e.function(name, file))
+		l.varint(lineLine, uint64(n))
 		m.bytes(locationLine, l)
 	}
+	source := f.source()
 	if f.Insn != "" {
-		line(f.Insn)
+		line(f.Insn, f.File, f.Line)
+		if source != "" {
+			line(source, f.Source.File, f.Source.Line)
+		}
 	}
-	line(f.Func)
+	if source != "" {
+		line(f.Func, f.Source.File, f.Source.Line)
+	} else {
+		line(f.Func, f.File, f.Line)
+	}
 	e.out.bytes(profileLocation, m)
 	return id
 }

@@ -5,11 +5,13 @@ package profile
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/scenarios/measure"
 	"github.com/tcsim/tcsim/scenarios/runner"
@@ -36,6 +38,16 @@ type Frame struct {
 	Line int        // the BPF instruction; 0 also where there is no instruction
 	Insn string     // of the innermost: the BPF instruction as text
 	Addr image.Addr // of the x86 instruction
+	// Source is the line that the instruction was compiled from; without a file where that is not known.
+	Source bpf.SourceLine
+}
+
+// source is the source line as a frame, "" if there is none.
+func (f *Frame) source() string {
+	if f.Source.File == "" {
+		return ""
+	}
+	return strings.TrimSpace(fmt.Sprintf("%s:%d %s", path.Base(f.Source.File), f.Source.Line, f.Source.Text))
 }
 
 // outside is the function of code that belongs to no program and that no helper call leads to.
@@ -111,6 +123,10 @@ func (c *collector) frame(a image.Addr, helper string, innermost bool) Frame {
 	insn := "prologue, epilogue"
 	if n, ok := fn.InsnAt(image.CodeOff(a - fn.Addr)); ok {
 		f.Line, insn = int(n), fmt.Sprintf("%d: %s", n, c.code.InsnText(fn, n))
+		if p := fn.Image.Program; p != nil {
+			f.Source, _ = p.SourceAt(n)
+			f.Source.Insn = 0 // the frames of a line are one
+		}
 	}
 	if innermost {
 		f.Insn = f.Func + " " + strings.TrimSuffix(insn, ": ")
