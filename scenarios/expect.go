@@ -34,6 +34,9 @@ type Mismatch struct {
 	File string
 	Pos  Pos    // of the expectation; zero for one that stands in no file
 	Msg  string // "expected return 1, found 0"
+	// Found is the number in place of the one at Pos with which the expectation would hold; nil if it is not a number that
+	// it lacks.
+	Found *int64
 }
 
 func (m Mismatch) String() string {
@@ -114,7 +117,7 @@ func (b *Built) Check(a *Action, o *Outcome, names ...string) []Mismatch {
 		return c.out // one of the two worlds is wrong: its numbers would only distract
 	}
 	if x.Return != nil && uint32(o.Return) != uint32(x.Return.V) {
-		c.failf(x.Return.Pos, "expected return %s, found %d", as32(x.Return.V), uint32(o.Return))
+		c.number(x.Return.Pos, uint64(uint32(o.Return)), "expected return %s, found %d", as32(x.Return.V), uint32(o.Return))
 	}
 	c.count(x.Taken, "tail calls taken", o.Taken)
 	if r := x.Refused; r != nil {
@@ -124,7 +127,7 @@ func (b *Built) Check(a *Action, o *Outcome, names ...string) []Mismatch {
 		c.count(r.Empty, "tail calls refused by an empty slot", o.Refused.Empty)
 	}
 	if x.StackAtMost != nil && o.DeepestStack > uint64(x.StackAtMost.V) {
-		c.failf(x.StackAtMost.Pos, "expected at most %d bytes of stack, found %d", x.StackAtMost.V, o.DeepestStack)
+		c.number(x.StackAtMost.Pos, o.DeepestStack, "expected at most %d bytes of stack, found %d", x.StackAtMost.V, o.DeepestStack)
 	}
 	for _, v := range x.Values {
 		c.value(v)
@@ -135,7 +138,7 @@ func (b *Built) Check(a *Action, o *Outcome, names ...string) []Mismatch {
 // Mismatch is what it means that an update or a deletion gave found (an errno or "success") where
 // something else was expected.
 func (b *Built) Mismatch(a *Action, want, found string) Mismatch {
-	return Mismatch{b.Scenario.File, a.Event.Pos, fmt.Sprintf("expected %s, found %s", want, found)}
+	return Mismatch{File: b.Scenario.File, Pos: a.Event.Pos, Msg: fmt.Sprintf("expected %s, found %s", want, found)}
 }
 
 // as32 renders an expected return value as the kernel would, followed by the negative form.
@@ -156,7 +159,15 @@ type checker struct {
 }
 
 func (c *checker) failf(pos Pos, format string, args ...any) {
-	c.out = append(c.out, Mismatch{c.b.Scenario.File, pos, fmt.Sprintf(format, args...)})
+	c.out = append(c.out, Mismatch{File: c.b.Scenario.File, Pos: pos, Msg: fmt.Sprintf(format, args...)})
+}
+
+// number is failf where another number is what was expected.
+func (c *checker) number(pos Pos, found uint64, format string, args ...any) {
+	c.failf(pos, format, args...)
+	if n := int64(found); n >= 0 {
+		c.out[len(c.out)-1].Found = &n
+	}
 }
 
 func (c *checker) violation(x *Expect) {
@@ -176,7 +187,7 @@ func (c *checker) violation(x *Expect) {
 
 func (c *checker) count(want *Int, what string, found uint64) {
 	if want != nil && uint64(want.V) != found {
-		c.failf(want.Pos, "expected %d %s, found %d", want.V, what, found)
+		c.number(want.Pos, found, "expected %d %s, found %d", want.V, what, found)
 	}
 }
 
@@ -202,6 +213,6 @@ func (c *checker) value(want Entry[Int]) {
 	copy(found[:], bytes[ref.Off:int(ref.Off)+size])
 	mask := ^uint64(0) >> (64 - 8*size)
 	if got := binary.LittleEndian.Uint64(found[:]); got != uint64(want.Value.V)&mask {
-		c.failf(want.Pos, "expected %s = %d, found %d", want.Name, want.Value.V, got)
+		c.number(want.Value.Pos, got, "expected %s = %d, found %d", want.Name, want.Value.V, got)
 	}
 }

@@ -6,6 +6,9 @@
 //		scenariotest.Run(t, scenariotest.Options{Targets: []string{"6.1", "6.12"}}, "testdata/dispatcher.yaml")
 //	}
 //
+// Numbers that files expect can be rewritten by those that come out, as golden files are: with Options.Update, or where the
+// tests have a flag of their own that is called update, and it is given. A new violation is never taken as expected.
+//
 // The example of this package makes the calls one by one, for whoever builds on them.
 //
 // Each file is a subtest, each target one of that. A subtest fails if an invariant breaks that the
@@ -37,6 +40,9 @@ type Options struct {
 	Parallel bool
 	// Object says what to run of object files, and what that must give.
 	Object object.Options
+	// Update rewrites the numbers that scenario files expect where others come out, the same on all targets. A flag
+	// -update of the tests does the same.
+	Update bool
 }
 
 // Run plays files on targets: scenarios, names of built-in scenarios, and object files that clang made
@@ -52,6 +58,9 @@ func Run(t *testing.T, o Options, files ...string) {
 			if o.Parallel {
 				t.Parallel()
 			}
+			if o.updates() {
+				update(t, file, o, names)
+			}
 			b, err := object.Load(file, o.Object)
 			if err != nil {
 				t.Fatal(err)
@@ -61,12 +70,9 @@ func Run(t *testing.T, o Options, files ...string) {
 					if o.Parallel {
 						t.Parallel()
 					}
-					target, err := jit.TargetByName(name)
+					target, err := o.target(name)
 					if err != nil {
 						t.Fatal(err)
-					}
-					if o.Limit != 0 {
-						target.Limit = o.Limit
 					}
 					play(t, b, target)
 				})
@@ -102,6 +108,15 @@ func Play(t testing.TB, target, text string) *runner.Result {
 		res.Runs[i].Events, res.Runs[i].Code = nil, nil // the session's
 	}
 	return res
+}
+
+// target is the one of a name.
+func (o Options) target(name string) (*jit.Target, error) {
+	t, err := jit.TargetByName(name)
+	if err == nil && o.Limit != 0 {
+		t.Limit = o.Limit
+	}
+	return t, err
 }
 
 // releases are the targets that are kernels as they were released.
