@@ -70,7 +70,7 @@ func (e env) listParams(cmd *cli.Command, params []timing.Param) error {
 	if cmd.Bool("json") {
 		enc := json.NewEncoder(e.stdout)
 		enc.SetIndent("", "  ")
-		return enc.Encode(params)
+		return enc.Encode(measured.Parameters{Schema: "tcsim.parameters/v1", Parameters: params})
 	}
 	for _, p := range params {
 		if _, err := fmt.Fprintf(e.stdout, "%-32s %6s  %s\n", p.Path, p.Value, p.Source); err != nil {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/tcsim/tcsim/cmd/tcsim/compare"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
+	"github.com/tcsim/tcsim/emu/timing/measured"
 	"github.com/tcsim/tcsim/fixtures/golden"
 )
 
@@ -48,6 +50,10 @@ var objects = map[render.Schema][]any{
 	render.SchemaSplat:         {render.Splat{}},
 	render.SchemaVerify:        {render.Verdicts{}},
 	render.SchemaWorst:         {render.WorstResult{}},
+	render.SchemaHistory:       {render.History{}},
+	"tcsim.cycles/v1":          {measured.Report{}},
+	"tcsim.sweep/v1":           {measured.Sweep{}},
+	"tcsim.parameters/v1":      {measured.Parameters{}},
 }
 
 // schemaFile is where the schema of a form lies: tcsim.trace/v1 in trace-v1.schema.json.
@@ -150,6 +156,36 @@ func TestSchemas(t *testing.T) {
 	}
 }
 
+// TestEverySchema expects each schema that is named anywhere in the code in the table above.
+func TestEverySchema(t *testing.T) {
+	t.Chdir("../..")
+	named := regexp.MustCompile(`"(tcsim\.[a-z-]+/v[0-9]+)"`)
+	seen := map[string]bool{}
+	for _, pattern := range []string{"cmd/tcsim/*.go", "cmd/tcsim/*/*.go", "emu/timing/measured/*.go", "scenarios/*/*.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			if strings.HasSuffix(f, "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range named.FindAllStringSubmatch(string(text), -1) {
+				if seen[m[1]] = true; objects[render.Schema(m[1])] == nil {
+					t.Errorf("%s: %s has no types in the table of schemas", f, m[1])
+				}
+			}
+		}
+	}
+	if len(seen) < len(objects) {
+		t.Errorf("%d schemas in the code, %d in the table", len(seen), len(objects))
+	}
+}
+
 // breaks lists what was there and is gone or different: types of fields, and fields that are always there.
 func breaks(at string, old, now any) []string {
 	o, ok := old.(map[string]any)
@@ -215,7 +251,9 @@ var jsonLines = []string{
 	"conform fixtures/live/6.18-library.jsonl.gz", "replay --scenario hierarchy fixtures/live/6.18-library.jsonl.gz",
 	"import fixtures/imports/6.18/hierarchy.json", "import --run fixtures/imports/6.18/hierarchy.json", "doctor", "list", "list targets", "list helpers",
 	"version", "plugin --program b7000000070000009500000000000000", "matrix --scenario chain33 --target 6.12,pop-nop-push",
-	"worst --target 6.12", "fuzz --n 5 --target 6.12",
+	"worst --target 6.12", "fuzz --n 5 --target 6.12", "cycles --measured fixtures/uarch/measured.json",
+	"cycles --measured fixtures/uarch/measured.json --sweep list", "matrix --kernels --scenario chain33",
+	"verify fixtures/objects/dispatcher.o --target 6.12", "check-kernel 6.1", "compare 6.1 6.12 chain33", "splat fixtures/splats/hierarchy-2023.log",
 }
 
 // TestJSONSchemas validates what commands print.
@@ -223,7 +261,7 @@ func TestJSONSchemas(t *testing.T) {
 	t.Chdir("../..")
 	for _, line := range jsonLines {
 		t.Run(line, func(t *testing.T) {
-			if testing.Short() && strings.HasPrefix(line, "worst") {
+			if testing.Short() && (strings.HasPrefix(line, "worst") || strings.HasPrefix(line, "cycles") || strings.Contains(line, "kernel")) {
 				t.Skip("takes long")
 			}
 			args := append(strings.Fields(line), "--json")

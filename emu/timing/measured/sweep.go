@@ -21,6 +21,12 @@ type Sweep struct {
 	Points []SweepItem  `json:"points"`
 }
 
+// Parameters are those of a core, as tcsim cycles --sweep list has them.
+type Parameters struct {
+	Schema     string         `json:"schema"` // "tcsim.parameters/v1"
+	Parameters []timing.Param `json:"parameters"`
+}
+
 // SweepItem is one value.
 type SweepItem struct {
 	Value string `json:"value"`
