@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 .PHONY: dist dist-check build setup-vm setup-sources demo test short test-cpu check lint generate fixtures fuzz bench setup
-.PHONY: unsetup dist dist-check build setup-vm setup-sources demo test short check lint generate fixtures fuzz bench setup
+.PHONY: unsetup newcomer newcomer-roots
 
-build: setup
-	go build -o tcsim ./cmd/tcsim
-	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go build -o tcsim-guest ./cmd/tcsim/guest
+build:
+	@.ci/build
 
 # Static program, packages, manual pages, checksums: into the folder dist.
 dist: setup
@@ -43,6 +42,14 @@ fixtures:
 
 fuzz: setup
 	@.ci/fuzz
+
+# A newcomer's first minutes, each step timed: here, and in new Debian systems (as root, with debootstrap).
+newcomer:
+	@.ci/newcomer
+
+newcomer-roots:
+	@.ci/newcomer-root bookworm
+	@.ci/newcomer-root trixie
 
 bench: setup
 	go test -run '^$$' -bench . ./...
