@@ -186,6 +186,7 @@ func newApp(e env) *cli.Command {
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "after an internal fault, print the stack of tcsim itself"},
 			&cli.DurationFlag{Name: timeLimit, HideDefault: true, Usage: "stop after this time as after an interrupt: what is finished is printed"},
 			progressFlag(e.showProgress),
+			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "leave out what explains the heads of tables"},
 			&cli.BoolFlag{Name: "version", Local: true, Usage: "say which version this is"},
 		}, e.source.flags()...),
 		Reader:         e.stdin,
@@ -210,7 +211,7 @@ func newApp(e env) *cli.Command {
 	for _, c := range app.Commands {
 		c.OnUsageError = usage
 		if c.Action != nil {
-			c.Action = limited(c.Action)
+			c.Action = limited(e.explained(c.Action))
 		}
 		for _, f := range c.Flags {
 			if list, ok := f.(*cli.StringSliceFlag); ok {

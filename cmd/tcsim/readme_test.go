@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -37,24 +38,35 @@ func TestREADME(t *testing.T) {
 // "```console linux=6.12". In such a block other commands than tcsim are run, too.
 const onSource = "```console linux="
 
+// ownFolder begins a console block that runs in a folder of its own, the same for all of a page. Other commands than tcsim are run
+// there, too, and mistakes are shown.
+const ownFolder = "```console own"
+
 // rerun replaces the output in console blocks by what the commands print now.
 func rerun(t *testing.T, text string) string {
 	t.Helper()
 	var out, block []string
 	begin := "" // of the block
+	own := t.TempDir()
 	for _, line := range strings.Split(text, "\n") {
 		switch version, src := strings.CutPrefix(begin, onSource); {
-		case begin == "" && (line == "```console" || strings.HasPrefix(line, onSource)):
+		case begin == "" && (line == "```console" || line == ownFolder || strings.HasPrefix(line, onSource)):
 			begin = line
 		case begin != "" && line == "```":
-			if src {
+			switch {
+			case begin == ownFolder:
+				t.Run("own", func(t *testing.T) {
+					t.Chdir(own)
+					out = append(out, again(t, block, true)...)
+				})
+			case src:
 				t.Run("linux "+version, func(t *testing.T) {
 					was := block // stays, if there is no source
 					defer func() { out = append(out, was...) }()
 					inSourceFolder(t, version)
 					was = again(t, block, true)
 				})
-			} else {
+			default:
 				out = append(out, again(t, block, false)...)
 			}
 			begin, block = "", nil
@@ -82,7 +94,9 @@ func again(t *testing.T, block []string, any bool) (out []string) {
 				t.Errorf("%s: only tcsim is run here", line)
 				continue
 			}
-			shell(t, command)
+			if said := shell(t, command); said != "" {
+				out = append(out, strings.Split(strings.TrimSuffix(said, "\n"), "\n")...)
+			}
 			continue
 		}
 		var args []string
@@ -90,10 +104,27 @@ func again(t *testing.T, block []string, any bool) (out []string) {
 			args = append(args, strings.Trim(a, "'"))
 		}
 		code, stdout, stderr := tcsimHere(t, "", args...)
-		if code > exitFailed {
+		switch {
+		case code == exitUsage && any:
+			stdout += stderr
+		case code > exitFailed:
 			t.Errorf("%s: exit code %d: %s", line, code, stderr)
+		case stdout == "" && any:
+			continue
 		}
 		out = append(out, strings.Split(strings.TrimSuffix(stdout, "\n"), "\n")...)
 	}
 	return out
+}
+
+// TestDemo runs .ci/demo, and expects what .ci/newcomer expects of it.
+func TestDemo(t *testing.T) {
+	t.Chdir("../..")
+	cmd := exec.Command("bash", ".ci/demo")
+	cmd.Env = append(os.Environ(), "TCSIM="+filepath.Join(linked(t), "tcsim"))
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden.Check(t, ".ci/demo.txt", string(out))
 }

@@ -55,9 +55,11 @@ func inSourceFolder(t testing.TB, version string) {
 }
 
 // shell runs a line of a document.
-func shell(t testing.TB, line string) {
+func shell(t testing.TB, line string) string {
 	t.Helper()
-	if out, err := exec.Command("sh", "-ec", line).CombinedOutput(); err != nil {
+	out, err := exec.Command("sh", "-ec", line).CombinedOutput()
+	if err != nil {
 		t.Errorf("%s: %v: %s", line, err, out)
 	}
+	return string(out)
 }

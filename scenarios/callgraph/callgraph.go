@@ -266,6 +266,14 @@ func (g *builder) tailCall(prog, fn string, at bpf.InsnIndex, w verify.TailCallW
 	return c
 }
 
+// slots is a number of them as the subject of a sentence.
+func slots(n int) string {
+	if n == 1 {
+		return "1 slot is"
+	}
+	return fmt.Sprintf("%d slots are", n)
+}
+
 // noteRange says which of the keys of an indirect tail call lead nowhere.
 func (g *builder) noteRange(where string, m *bpf.Map, w verify.TailCallWay) {
 	last := min(w.Max, m.MaxEntries-1)
@@ -275,7 +283,7 @@ func (g *builder) noteRange(where string, m *bpf.Map, w verify.TailCallWay) {
 			empty--
 		}
 	}
-	text := fmt.Sprintf("%s: of %s[%d-%d] %d slots are never filled", where, m.Name, w.Min, last, empty)
+	text := fmt.Sprintf("%s: of %s[%d-%d] %s never filled", where, m.Name, w.Min, last, slots(empty))
 	if w.Max > last {
 		text += ", and the key may be beyond the last"
 	}

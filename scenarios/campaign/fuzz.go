@@ -140,7 +140,7 @@ func (f *Fuzzer) play(ctx context.Context, b *scenarios.Built, t *jit.Target, kn
 			j = f.explore(ctx, c)
 		}
 	case taken <= maxForeseen && j.Verdict == VerdictOK:
-		j = Judgement{VerdictForeseen, fmt.Sprintf("%d tail calls taken, as one counter per frame has it", taken)}
+		j = Judgement{VerdictForeseen, fmt.Sprintf("taken: %d, as one counter per frame has it", taken)}
 	case taken > maxForeseen && j.Verdict == "limit":
 		j.Verdict = VerdictForeseen
 	case taken > maxForeseen && j.Verdict == VerdictOK:

@@ -200,7 +200,7 @@ func (r *reference) tailCalls(v *check.Violation, out *Run, want *interp.Result)
 	}
 	if n < len(want.Taken) && uint64(n) == out.Counts.Taken {
 		w := &want.Taken[n]
-		v.Text = fmt.Sprintf("%d tail calls are taken; BPF takes %d: the next goes from %s to key %d", n, want.TakenTotal, r.name(w.Prog), w.Key)
+		v.Text = fmt.Sprintf("tail calls taken: %d; BPF takes %d: the next goes from %s to key %d", n, want.TakenTotal, r.name(w.Prog), w.Key)
 	}
 }
 

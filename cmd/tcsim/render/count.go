@@ -122,21 +122,21 @@ func countVerdict(c *runner.Counted) string {
 	case c.Endless != nil:
 		return "never ends"
 	case c.Fault != nil:
-		return fmt.Sprintf("%s tail calls, then a fault", grouped(c.TailCalls))
+		return plural(grouped(c.TailCalls), "tail call") + ", then a fault"
 	case c.LimitBroken():
-		return fmt.Sprintf("%s tail calls, more than the limit of %d", grouped(c.TailCalls), c.Limit)
+		return fmt.Sprintf("%s, more than the limit of %d", plural(grouped(c.TailCalls), "tail call"), c.Limit)
 	}
-	return fmt.Sprintf("%s tail calls", grouped(c.TailCalls))
+	return plural(grouped(c.TailCalls), "tail call")
 }
 
 // CountSentence is a verdict in one sentence, for other commands.
 func CountSentence(c *runner.Counted, ghz float64) string {
 	if e := c.Endless; e != nil {
-		return fmt.Sprintf("it never ends: the same %s instructions with %s tail calls repeat from the landing of %s",
-			grouped(e.Insns), grouped(e.Tails), e.Function)
+		return fmt.Sprintf("it never ends: the same %s with %s repeat from the landing of %s",
+			plural(grouped(e.Insns), "instruction"), plural(grouped(e.Tails), "tail call"), e.Function)
 	}
-	s := fmt.Sprintf("it makes %s tail calls, %s calls, %s instructions",
-		grouped(c.TailCalls), grouped(c.Calls), grouped(c.Insns))
+	s := fmt.Sprintf("it makes %s, %s, %s", plural(grouped(c.TailCalls), "tail call"), plural(grouped(c.Calls), "call"),
+		plural(grouped(c.Insns), "instruction"))
 	if c.Fault != nil {
 		s += ", then " + c.Fault.Error()
 	}
@@ -163,8 +163,8 @@ func endlessText(b *strings.Builder, e *count.Endless) {
 	for _, s := range e.State {
 		fmt.Fprintf(b, "      %s\n", s)
 	}
-	fmt.Fprintf(b, "  Nothing else decides what happens until control is there again, after %s instructions and %s tail calls:\n",
-		grouped(e.Insns), grouped(e.Tails))
+	fmt.Fprintf(b, "  Nothing else decides what happens until control is there again, after %s and %s:\n",
+		plural(grouped(e.Insns), "instruction"), plural(grouped(e.Tails), "tail call"))
 	for _, s := range e.Events {
 		fmt.Fprintf(b, "      %s\n", s)
 	}

@@ -81,8 +81,8 @@ const maxShown = 40
 // CountDetails says what the answer took.
 func CountDetails(c *runner.Counted) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s on %s: %d summaries used %d times, %d instructions executed, %.1f MB at the peak, %v\n",
-		c.Scenario, c.Target, c.Summaries, c.Hits, c.Steps, float64(c.PeakBytes)/1e6, c.Time)
+	fmt.Fprintf(&b, "%s on %s: %s used %s, %s executed, %.1f MB at the peak, %v\n",
+		c.Scenario, c.Target, plural(fmt.Sprint(c.Summaries), "summary"), plural(fmt.Sprint(c.Hits), "time"), plural(fmt.Sprint(c.Steps), "instruction"), float64(c.PeakBytes)/1e6, c.Time)
 	for _, k := range c.Books {
 		fmt.Fprintf(&b, "  %s:\n", k.Function)
 		for i, s := range k.Summaries {
@@ -97,8 +97,8 @@ func CountDetails(c *runner.Counted) string {
 }
 
 func summaryText(s *count.Summary) string {
-	head := fmt.Sprintf("%s tail calls, %s instructions, changes %d locations, used %d times, if",
-		grouped(s.TailCalls), grouped(s.Insns), s.Effects, s.Hits)
+	head := fmt.Sprintf("%s, %s, changes %s, used %s, if", plural(grouped(s.TailCalls), "tail call"),
+		plural(grouped(s.Insns), "instruction"), plural(fmt.Sprint(s.Effects), "location"), plural(fmt.Sprint(s.Hits), "time"))
 	var b strings.Builder
 	for i, l := range Fold(head+" "+strings.Join(s.Pins, ", "), Width-6) {
 		fmt.Fprintf(&b, "%s%s\n", strings.Repeat(" ", 4+2*min(i, 1)), l)

@@ -80,7 +80,7 @@ func ExploredText(w io.Writer, list []ExploredOn, each bool) {
 			classes += x.All.Classes
 		}
 	}
-	fmt.Fprintf(w, "%s\n\n%s\n%v schedules in %d classes, one of each executed.\n", title, t, schedules, classes)
+	fmt.Fprintf(w, "%s\n\n%s\n%s in %s, one of each executed.\n", title, t, plural(schedules.String(), "schedule"), Plural(classes, "class"))
 	for i := range list {
 		on := ""
 		if len(list) > 1 {
@@ -116,8 +116,8 @@ func exploreNotes(t *Table, x *interleave.Explored) {
 // printFailure shows the shortest failing schedule of an update; on names the target, if there are several.
 func printFailure(w io.Writer, x *interleave.Explored, on string) {
 	f := x.Failure
-	title := fmt.Sprintf("Shortest failing schedule of %s%s (run %d, %s; %d instructions; %v schedules of its class fail alike)",
-		updateText(x), on, x.Run, x.Program, f.Insns, x.Shortest.Same)
+	title := fmt.Sprintf("Shortest failing schedule of %s%s (run %d, %s; %s; schedules of its class that fail alike: %v)",
+		updateText(x), on, x.Run, x.Program, plural(fmt.Sprint(f.Insns), "instruction"), x.Shortest.Same)
 	fmt.Fprintf(w, "\n%s\n\n", strings.Join(Fold(title, Width), "\n"))
 	for _, line := range Fold(f.Violation.String(), Width-2) {
 		fmt.Fprintf(w, "  %s\n", line)

@@ -51,8 +51,8 @@ func FuzzText(c *campaign.Campaign, r *campaign.CampaignReport, failures []Fuzze
 	var b strings.Builder
 	switch {
 	case c.Source.All != 0 && !r.Interrupted:
-		fmt.Fprintf(&b, "all %d graphs of at most %s and %s, each on %s\n\n",
-			r.Graphs, Plural(c.Source.All, "program"), Plural(c.Source.All, "call site"), Plural(len(r.Targets), "target"))
+		fmt.Fprintf(&b, "all %s of at most %s and %s, each on %s\n\n",
+			Plural(r.Graphs, "graph"), Plural(c.Source.All, "program"), Plural(c.Source.All, "call site"), Plural(len(r.Targets), "target"))
 	case c.Source.All != 0:
 		fmt.Fprintf(&b, "interrupted: %d of all graphs up to size %d, each on %s\n\n", r.Graphs, c.Source.All, Plural(len(r.Targets), "target"))
 	default:

@@ -100,6 +100,7 @@ var verdictInks = []struct {
 	ink Ink
 }{
 	{regexp.MustCompile(`(?m)(^|\s)(ok|passes)$`), Green},
+	{regexp.MustCompile(`(?m)(^|\s)(violates [a-z-]+ \(expected\))$`), Yellow},
 	{regexp.MustCompile(`(?m)(^|\s)(violates [a-z-]+|JIT fails|refused|FAILS .*)$`), Red},
 	{regexp.MustCompile(`(?m)(^|\s)(cannot be tested|not exhaustive|not reached|unsupported|[a-z ]*used up)$`), Yellow},
 	{regexp.MustCompile(`(?m)(^\s*)(NOT AS EXPECTED|WRONG)`), Red},

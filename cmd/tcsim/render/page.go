@@ -16,11 +16,19 @@ import (
 const Width = 100
 
 // Plural returns "1 run", "2 runs".
-func Plural(n int, what string) string {
-	if n == 1 {
-		return fmt.Sprintf("1 %s", what)
+func Plural(n int, what string) string { return plural(fmt.Sprint(n), what) }
+
+// plural is Plural of a number in digits.
+func plural(n, what string) string {
+	switch {
+	case n == "1":
+		return "1 " + what
+	case strings.HasSuffix(what, "s"):
+		return n + " " + what + "es"
+	case strings.HasSuffix(what, "y"):
+		return n + " " + strings.TrimSuffix(what, "y") + "ies"
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return n + " " + what + "s"
 }
 
 // SortedKeys returns the keys in order.

@@ -80,7 +80,7 @@ func RunText(rows []RunRow) string {
 		for i, run := range r.Runs {
 			t.Add(r.Scenario, target, fmt.Sprint(i+1), fmt.Sprint(run.Taken), fmt.Sprint(run.Refused.Total()),
 				fmt.Sprint(run.Stack), fmt.Sprint(run.Insns), run.Cycles.ColdText(), run.Cycles.WarmText(), run.Returned(),
-				run.Verdict())
+				run.judged())
 			if run.Cycles != nil && run.Cycles.Error != "" {
 				t.Note("cycles unknown: " + run.Cycles.Error)
 			}
@@ -195,6 +195,14 @@ func (r *Summary) Returned() string {
 		return fmt.Sprint(v)
 	}
 	return fmt.Sprint(r.Return)
+}
+
+// judged is the verdict of a run whose violation somebody has compared with what the scenario expects.
+func (r *Summary) judged() string {
+	if r.Violation != nil && !r.Unexpected {
+		return r.Verdict() + " (expected)"
+	}
+	return r.Verdict()
 }
 
 // Verdict says in a word or two how a run went.

@@ -67,7 +67,7 @@ func TraceText(w io.Writer, run *runner.Run, events []trace.Event, look Look, re
 // moreText is a violation after the first.
 func moreText(m *check.Again) string {
 	if m.Times > 1 {
-		return fmt.Sprintf("then %s, and %d times more there", m.Violation.String(), m.Times-1)
+		return fmt.Sprintf("then %s, and %s more there", m.Violation.String(), plural(fmt.Sprint(m.Times-1), "time"))
 	}
 	return "then " + m.Violation.String()
 }
