@@ -155,8 +155,9 @@ func (e env) replaySelected(ctx context.Context, r *replay.Replayer, src *captur
 	bar := e.progress(filepath.Base(src.Name))
 	defer bar.Done()
 	row := &render.ReplayRow{File: src.Name, Skipped: map[string]int{}, Missing: map[string]int{}, Designs: map[string]int{}}
-	for n, i := range picked {
-		c, err := replay.Capture(src, t, i)
+	n := 0
+	for c, err := range replay.Captures(src, t, picked) {
+		n++
 		if err != nil { // the others are judged all the same
 			row.Bad = append(row.Bad, err.Error())
 			continue
@@ -169,7 +170,7 @@ func (e env) replaySelected(ctx context.Context, r *replay.Replayer, src *captur
 				return row, err
 			}
 		}
-		bar.Set(n+1, len(picked))
+		bar.Set(n, len(picked))
 	}
 	if t.Name == replay.DecodedTarget {
 		row.Kernel = t.Source

@@ -5,6 +5,7 @@ package replay
 import (
 	"context"
 	"fmt"
+	"iter"
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
@@ -58,6 +59,42 @@ func Capture(src *capture.Source, t *jit.Target, i int) (Captured, error) {
 		return nil, fmt.Errorf("%s:%d: %s: %w", src.Name, sc.Line, sc.Name, err)
 	}
 	return out, nil
+}
+
+// Captures prepares scenarios of a capture in their order, each while the one before is being replayed.
+func Captures(src *capture.Source, t *jit.Target, picked []int) iter.Seq2[Captured, error] {
+	type prepared struct {
+		c        Captured
+		err      error
+		panicked any
+	}
+	prepare := func(i int) (p prepared) {
+		defer func() { p.panicked = recover() }()
+		p.c, p.err = Capture(src, t, i)
+		return p
+	}
+	return func(yield func(Captured, error) bool) {
+		next, stop := make(chan prepared), make(chan struct{})
+		defer close(stop)
+		go func() {
+			defer close(next)
+			for _, i := range picked {
+				select {
+				case next <- prepare(i):
+				case <-stop:
+					return
+				}
+			}
+		}()
+		for p := range next {
+			if p.panicked != nil {
+				panic(p.panicked)
+			}
+			if !yield(p.c, p.err) {
+				return
+			}
+		}
+	}
 }
 
 // Design names the design that the code shows, as docs/schemes.md does where the kernel is known; where

@@ -76,14 +76,15 @@ func Select(src *capture.Source, pattern string) ([]int, error) {
 	var out []int
 	prefix, star := strings.CutSuffix(pattern, "*")
 	for i := range src.Len() {
-		sc, err := src.Scenario(i)
-		if err != nil { // what it is called is not known
-			if pattern == "" {
-				out = append(out, i)
-			}
+		if pattern == "" { // no name has to be read
+			out = append(out, i)
 			continue
 		}
-		if pattern == "" || sc.Name == pattern || star && strings.HasPrefix(sc.Name, prefix) {
+		sc, err := src.Scenario(i)
+		if err != nil {
+			continue // what it is called is not known
+		}
+		if sc.Name == pattern || star && strings.HasPrefix(sc.Name, prefix) {
 			out = append(out, i)
 		}
 	}
