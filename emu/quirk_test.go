@@ -15,7 +15,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
-	"github.com/tcsim/tcsim/jit/verify"
+	"github.com/tcsim/tcsim/jit/verify/rewrite"
 )
 
 // quirkMachine loads one function, and a machine whose hooks read registers by the engine's API.
@@ -193,7 +193,7 @@ func TestZeroExtensionAfterCmpxchg(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p, err = verify.Rewrite(p, &target.Kernel); err != nil {
+	if p, err = rewrite.Program(p, &target.Kernel); err != nil {
 		t.Fatal(err)
 	}
 	m, images := ownMachine(t, "6.12", p)

@@ -16,6 +16,7 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/verify"
+	"github.com/tcsim/tcsim/jit/verify/rewrite"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -91,7 +92,7 @@ func codeText(t *testing.T, target string, p *bpf.Program) string {
 }
 
 func compileSubmitted(p *bpf.Program, tgt *jit.Target) (*image.Image, error) {
-	p, err := verify.Rewrite(p, &tgt.Kernel)
+	p, err := rewrite.Program(p, &tgt.Kernel)
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/recognise"
 	"github.com/tcsim/tcsim/jit/verify"
+	"github.com/tcsim/tcsim/jit/verify/rewrite"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -246,7 +247,7 @@ func TestRewriteThrow(t *testing.T) {
 	for _, own := range []bool{true, false} {
 		p := throwing(own)
 		n := len(p.Insns)
-		out, err := verify.Rewrite(p, &tgt.Kernel)
+		out, err := rewrite.Program(p, &tgt.Kernel)
 		must(t, err)
 		last := out.Funcs[len(out.Funcs)-1]
 		if len(out.Funcs) != 3 || !last.ExceptionCB {
@@ -264,12 +265,12 @@ func TestRewriteThrow(t *testing.T) {
 	}
 	p := throwing(true)
 	p.Kfuncs = nil
-	if _, err := verify.Rewrite(p, &tgt.Kernel); err == nil || !strings.Contains(err.Error(), "no kernel function 0") {
+	if _, err := rewrite.Program(p, &tgt.Kernel); err == nil || !strings.Contains(err.Error(), "no kernel function 0") {
 		t.Errorf("with an unknown kernel function: %v", err)
 	}
 	old, err := jit.TargetByName("6.1")
 	must(t, err)
-	if _, err := verify.Rewrite(throwing(true), &old.Kernel); !errors.Is(err, kernels.ErrUnsupported) {
+	if _, err := rewrite.Program(throwing(true), &old.Kernel); !errors.Is(err, kernels.ErrUnsupported) {
 		t.Errorf("for 6.1: %v", err)
 	}
 }
@@ -282,7 +283,7 @@ func TestMayGotoTimed(t *testing.T) {
 	}}
 	tgt, err := jit.TargetByName("7.2")
 	must(t, err)
-	out, err := verify.Rewrite(p, &tgt.Kernel)
+	out, err := rewrite.Program(p, &tgt.Kernel)
 	must(t, err)
 	v, err := verify.Analyse(out, &tgt.Kernel)
 	must(t, err)
@@ -303,7 +304,7 @@ func TestArenaRewrite(t *testing.T) {
 		{Op: bpf.ClassLDX | bpf.ModeMem | bpf.SizeDW, Dst: 3, Src: 2}, {Op: bpf.ClassSTX | bpf.ModeAtomic | bpf.SizeDW, Dst: 2, Src: 3}, {Op: bpf.OpMovReg, Dst: 4, Src: 2, Off: 1, Imm: 1 << 16}, zeroR0, returnInsn,
 	}
 	load := []bpf.Insn{{Op: bpf.OpLdImm64, Dst: 1, Src: bpf.PseudoMap}, {}}
-	out, err := verify.Rewrite(&bpf.Program{Maps: arena, Funcs: []bpf.Func{{Name: "main"}}, Insns: append(load, body...)}, &tgt.Kernel)
+	out, err := rewrite.Program(&bpf.Program{Maps: arena, Funcs: []bpf.Func{{Name: "main"}}, Insns: append(load, body...)}, &tgt.Kernel)
 	must(t, err)
 	want := []bpf.Insn{
 		{Op: bpf.OpMov, Dst: 2, Imm: 64}, {Op: bpf.ClassALU | bpf.ALUMov | bpf.SrcReg, Dst: 2, Src: 2}, {Op: bpf.ClassALU | bpf.ALUAdd, Dst: 2, Imm: 8},
@@ -320,7 +321,7 @@ func TestArenaRewrite(t *testing.T) {
 		t.Errorf("%d accesses may fault, expected 2", n)
 	}
 	cast := []bpf.Insn{body[0], body[1], zeroR0, returnInsn}
-	_, err = verify.Rewrite(&bpf.Program{Funcs: []bpf.Func{{Name: "main"}}, Insns: cast}, &tgt.Kernel)
+	_, err = rewrite.Program(&bpf.Program{Funcs: []bpf.Func{{Name: "main"}}, Insns: cast}, &tgt.Kernel)
 	if err == nil || !strings.Contains(err.Error(), "without an arena") {
 		t.Errorf("without an arena: %v", err)
 	}

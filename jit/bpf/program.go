@@ -115,8 +115,10 @@ const (
 	ArrayOfMaps      MapType = 12
 	HashOfMaps       MapType = 13
 	DevMap           MapType = 14
+	SockMap          MapType = 15
 	CPUMap           MapType = 16
 	XSKMap           MapType = 17
+	SockHash         MapType = 18
 	DevMapHash       MapType = 25
 	RingBuf          MapType = 27
 	ArenaMap         MapType = 33
@@ -150,6 +152,11 @@ type Map struct {
 	Frozen string
 	// Inner is one more than the index of a map such as those in a map of maps, 0 for other maps.
 	Inner int
+	// NoRead and NoWrite say that programs may not load from values, or store into them (BPF_F_WRONLY_PROG,
+	// BPF_F_RDONLY_PROG).
+	NoRead, NoWrite bool
+	// Special are the parts of a value that only helpers touch, nil if they are not known.
+	Special *Special
 	// BTF holds the types of keys and values for a kernel that is asked to make the map, as raw type information; KeyType
 	// and ValueType are their ids. "" if they are not known.
 	BTF                string
@@ -158,8 +165,54 @@ type Map struct {
 
 // Untyped returns the map without BTF: what captures keep of it.
 func (m Map) Untyped() Map {
-	m.BTF, m.KeyType, m.ValueType = "", 0, 0
+	m.BTF, m.KeyType, m.ValueType, m.Special, m.NoRead, m.NoWrite = "", 0, 0, nil, false, false
 	return m
+}
+
+// Special are the parts of the values of a map that only helpers touch (struct btf_record).
+type Special struct{ Fields []SpecialField }
+
+// SpecialField is one of them: Size bytes at Off.
+type SpecialField struct {
+	Kind SpecialKind
+	Off  int64
+	Size int64
+	Type string // of a pointer: the structure that it leads to
+}
+
+// SpecialKind says what a part of a value is.
+type SpecialKind uint8
+
+// The kinds.
+const (
+	SpecialLock SpecialKind = iota + 1
+	SpecialTimer
+	SpecialWork
+	SpecialListHead
+	SpecialTreeRoot
+	SpecialOther     // nodes, counts and what else is the kernel's
+	SpecialPointer   // of an object, with a reference
+	SpecialUntrusted // of an object, without
+)
+
+// Find returns where the part of a kind is; ok is false if there is none.
+func (s *Special) Find(k SpecialKind) (off int64, ok bool) {
+	for _, f := range s.Fields {
+		if f.Kind == k {
+			return f.Off, true
+		}
+	}
+	return 0, false
+}
+
+// At returns the first part that size bytes at off touch, nil if there is none.
+func (s *Special) At(off, size int64) *SpecialField {
+	for i := range s.Fields {
+		if f := &s.Fields[i]; off < f.Off+f.Size && f.Off < off+size {
+			return f
+		}
+	}
+	return nil
 }
 
 // Program is one program after the verifier: its functions concatenated, the entry first, dead
@@ -192,7 +245,9 @@ type Program struct {
 	AttachType uint32 // enum bpf_attach_type the loader expects
 	AttachTo   string // the function or type that a tracing program is attached to
 	Sleepable  bool
-	Frags      bool // knows XDP packets of several fragments
+	// Hook is what BTF says of the function that a program is attached to, nil if it is not known.
+	Hook  *Signature
+	Frags bool // knows XDP packets of several fragments
 
 	// Source are the source lines of the instructions, in order of Insn; nil if they are not known.
 	Source []SourceLine
@@ -237,6 +292,8 @@ type Signature struct {
 	Params []Param
 	// Pointer says that it returns an address or null, Void that it returns nothing; else a number.
 	Pointer, Void bool
+	// Size is how many bytes of memory a Pointer leads to that is no structure, 0 if it is one or unknown.
+	Size int32
 }
 
 // Param is a parameter of a global function, as its BTF has it (btf_prepare_func_args).
@@ -246,6 +303,10 @@ type Param struct {
 	Size int32
 	// Nullable says that the memory may be missing.
 	Nullable bool
+	// Name is the name of a kernel function's parameter, whose ending says more of it; Type is the structure that it
+	// leads to, Opaque that this holds more than numbers.
+	Name, Type string
+	Opaque     bool
 }
 
 // ParamKind says what a parameter is.

@@ -129,6 +129,14 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.TimedMayGoto = true }),
 	},
 	{
+		Name: "hook-results", Kind: FactVerifier, Doc: "programs of LSM hooks return what their hook takes", Since: Version{6, 12}, Commit: "5d99e198be27",
+		set: verifier(func(v *Verifier) { v.HookResults = true }),
+	},
+	{
+		Name: "shared-helpers", Kind: FactVerifier, Doc: "helpers about tasks, events and cgroups are for all program types", Since: Version{6, 16}, After: Version{6, 14},
+		set: verifier(func(v *Verifier) { v.SharedHelpers = true }),
+	},
+	{
 		Name: "overflowing-sums", Kind: FactVerifier, Doc: "sums keep bounds if both ends overflow", Since: Version{6, 17}, Commit: "7a998a731627",
 		set: verifier(func(v *Verifier) { v.Ranges.Overflow = true }),
 	},
@@ -154,8 +162,20 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.TailReturn = true }),
 	},
 	{
+		Name: "trusted-arguments", Kind: FactVerifier, Doc: "kernel functions take objects only that are trusted", Since: Version{7, 0}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.TrustedArgs = true }),
+	},
+	{
+		Name: "raw-kernel-functions", Kind: FactVerifier, Doc: "programs of raw tracepoints call kernel functions as other tracing programs do", Since: Version{7, 0}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.RawKfuncs = true }),
+	},
+	{
 		Name: "inline-task", Kind: FactVerifier, Doc: "the current task is read in the program", Since: Version{7, 0}, After: Version{6, 18},
 		set: verifier(func(v *Verifier) { v.InlineTask = true }),
+	},
+	{
+		Name: "movable-context", Kind: FactVerifier, Doc: "contexts that are memory are accessed through addresses that a constant was added to", Since: Version{7, 1},
+		set: verifier(func(v *Verifier) { v.MovableContext = true }),
 	},
 	{
 		Name: "folded-branches", Kind: FactVerifier, Doc: "jumps by constants are decided before the verification", Since: Version{7, 1},

@@ -66,6 +66,18 @@ type Verifier struct {
 	// another function (until 6.3: mark_all_scalars_precise).
 	CoarsePrecision bool
 
+	// HookResults judges what programs of LSM hooks return (6.12).
+	HookResults bool
+	// SharedHelpers gives helpers about tasks, events and cgroups to all program types (6.16).
+	SharedHelpers bool
+	// TrustedArgs: kernel functions take objects only that are trusted, unless they say otherwise (7.0).
+	TrustedArgs bool
+	// RawKfuncs gives programs of raw tracepoints the kernel functions that other tracing programs have (7.0).
+	RawKfuncs bool
+	// MovableContext takes accesses to a context through an address that was moved by a constant, where the context is
+	// memory as programs see it (7.1: check_ctx_access).
+	MovableContext bool
+
 	// The other way round, what earlier kernels did until 5.10 and none does since.
 
 	// TailCallDepth is the stack depth in bytes that a program with a tail call gets, because its
@@ -78,6 +90,14 @@ type Verifier struct {
 	// NoDirect leaves tail calls with a constant key indirect (until 5.4, and where constants are
 	// blinded on any kernel).
 	NoDirect bool
+}
+
+// FrameFactor is how many times more frames there may be than until 7.1.
+func (v *Verifier) FrameFactor() int {
+	if v.DeepCalls {
+		return 2
+	}
+	return 1
 }
 
 // The functions below are named after their twins in kernel/bpf/verifier.c. RangeRules say in

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify"
+	"github.com/tcsim/tcsim/jit/verify/rewrite"
 )
 
 // Short forms of instructions, in the order destination, source, offset, constant.
@@ -209,7 +210,7 @@ func TestReachable(t *testing.T) {
 // TestReachableByDeadCode has a tail call that is removed: the walk over the calls saw it.
 func TestReachableByDeadCode(t *testing.T) {
 	insns := code(movImm(7, 0), jeq(7, 0, 6), mov(6, 1), tail(1, 0), movImm(0, 0), leave())
-	p, err := verify.Rewrite(testProgram(insns), &named(t, "6.12").Kernel)
+	p, err := rewrite.Program(testProgram(insns), &named(t, "6.12").Kernel)
 	must(t, err)
 	v, err := verify.Analyse(p, &named(t, "6.12").Kernel)
 	must(t, err)
@@ -275,7 +276,7 @@ func TestAnalyseKeeps(t *testing.T) {
 	p := testProgram(append([]bpf.Insn(nil), insns...))
 	_, err := verify.Analyse(p, &named(t, "6.1").Kernel)
 	must(t, err)
-	_, err = verify.Rewrite(p, &named(t, "6.1").Kernel)
+	_, err = rewrite.Program(p, &named(t, "6.1").Kernel)
 	must(t, err)
 	if d := cmp.Diff(insns, p.Insns); d != "" {
 		t.Error(d)
@@ -311,7 +312,7 @@ func FuzzAnalyse(f *testing.F) {
 		if _, err := verify.Analyse(p, &tgt.Kernel); err != nil {
 			return
 		}
-		q, err := verify.Rewrite(p, &tgt.Kernel)
+		q, err := rewrite.Program(p, &tgt.Kernel)
 		if err != nil {
 			return
 		}

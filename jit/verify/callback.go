@@ -3,7 +3,10 @@
 package verify
 
 import (
+	"fmt"
+
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/protos"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
@@ -70,6 +73,17 @@ func (x *explorer) callback(s *state, helper int32) (bool, error) {
 	return false, nil
 }
 
+// callbackReturns refuses what a function that a helper calls does not return (prepare_func_exit).
+func (x *explorer) callbackReturns(r0 *value) error {
+	if !x.judges() {
+		return nil
+	}
+	if r0.kind != kindNumber {
+		return fmt.Errorf("r0 not a scalar value: a callback returns %s", r0.word())
+	}
+	return inRange("callback return", 0, r0, protos.Range{Min: 0, Max: 1}, false)
+}
+
 // callbackArgs are the registers that the function called by a helper begins with.
 func (x *explorer) callbackArgs(s *state, helper int32) (regs [numRegs]value) {
 	how := callbacks[helper]
@@ -91,6 +105,10 @@ func (x *explorer) callbackArgs(s *state, helper int32) (regs [numRegs]value) {
 		}
 	case 180:
 		regs[1] = caller[1]
+	case 209:
+		if x.judges() {
+			regs[1] = pointer(kindDynptr)
+		}
 	}
 	regs[how.gets] = caller[how.context]
 	return regs

@@ -5,7 +5,9 @@ package verify
 import (
 	"errors"
 	"fmt"
+
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/form"
 )
 
 // checker collects what is wrong with the form of a program: what makes following it meaningless.
@@ -99,7 +101,7 @@ func (c *checker) function(fn int) {
 		last = i
 		c.insn(f, i)
 	}
-	fall, _, _ := flow(c.p.Insns, last)
+	fall, _, _ := form.Flow(c.p.Insns, last)
 	if c.regs == numRegs && c.p.Insns[last].Op == bpf.OpCall && c.p.Throws() {
 		fall = false // the verifier has removed what followed a call that does not return
 	}
@@ -135,7 +137,7 @@ func (c *checker) insn(f FuncInfo, i bpf.InsnIndex) {
 		}
 		return
 	}
-	if _, to, jumps := flow(c.p.Insns, i); jumps {
+	if _, to, jumps := form.Flow(c.p.Insns, i); jumps {
 		switch {
 		case to < f.Start || to >= f.End:
 			c.bad(i, "jump out of its function, to insn %d", to)
@@ -193,4 +195,35 @@ func (c *checker) recursion() {
 			visit(fn)
 		}
 	}
+}
+
+// checkReach notes instructions that no jump leads to (check_cfg).
+func checkReach(p *bpf.Program) error {
+	var errs []error
+	seen := make([]bool, len(p.Insns))
+	var work []bpf.InsnIndex
+	for _, f := range p.Funcs {
+		work = append(work, f.Start)
+	}
+	for len(work) > 0 {
+		i := work[len(work)-1]
+		work = work[:len(work)-1]
+		if int(i) >= len(seen) || seen[i] {
+			continue
+		}
+		seen[i] = true
+		fall, to, jumps := form.Flow(p.Insns, i)
+		if fall {
+			work = append(work, i+p.Insns[i].Width())
+		}
+		if jumps {
+			work = append(work, to)
+		}
+	}
+	for i := bpf.InsnIndex(0); int(i) < len(seen); i += p.Insns[i].Width() {
+		if !seen[i] {
+			errs = append(errs, bpf.ErrorAt(p.Insns, i, errors.New("no path leads here")))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -16,6 +16,14 @@ func (m *linkMap) pair(a, b uint32) bool {
 	return true
 }
 
+// same is pair where 0 means none.
+func (m *linkMap) same(a, b uint32) bool {
+	if a == 0 || b == 0 {
+		return a == b
+	}
+	return m.pair(a, b)
+}
+
 // likeness is how much of two states must agree (enum exact_level).
 type likeness uint8
 
@@ -43,6 +51,9 @@ func (x *explorer) covers(s, n *state, how likeness) bool {
 		return false
 	}
 	c := comparison{how: how, links: x.pairs[:0]}
+	if !c.held(&s.held, &n.held) {
+		return false
+	}
 	for i := len(s.frames) - 1; i >= 0; i-- {
 		a, b := &s.frames[i], &n.frames[i]
 		if a.fn != b.fn || a.ret != b.ret || a.callback != b.callback {
@@ -77,7 +88,10 @@ func (c *comparison) value(v, n *value) bool {
 	if v.kind == kindNone {
 		return c.how != same || n.kind == kindNone
 	}
-	if v.kind != n.kind || v.orNull != n.orNull || v.typed != n.typed {
+	if v.kind != n.kind || v.orNull != n.orNull || v.locked != n.locked || v.typed != n.typed || v.traits != n.traits || v.size != n.size {
+		return false
+	}
+	if v.ref|n.ref|v.dyn|n.dyn != 0 && !(c.links.same(v.ref, n.ref) && c.links.same(v.dyn, n.dyn)) {
 		return false
 	}
 	if v.kind == kindNumber && c.how == enough && !v.precise {
@@ -124,12 +138,12 @@ func (c *comparison) stack(a, b []slot, read uint64) bool {
 			case k == y.bytes[j]:
 			case c.how == same:
 				return false
-			case k == byteNone || k == byteMisc:
+			case (k == byteNone || k == byteMisc) && y.bytes[j] < byteDynptr:
 			default:
 				return false
 			}
 		}
-		if x.bytes[0] == byteSpill && !c.value(&x.spill, &y.spill) {
+		if k := x.bytes[0]; (k == byteSpill || k >= byteDynptr) && !c.value(&x.spill, &y.spill) {
 			return false
 		}
 	}

@@ -3,42 +3,62 @@
 package verify
 
 import (
+	"strings"
+
 	"github.com/tcsim/tcsim/jit/bpf"
-	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify/protos"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
-// packetField returns what a context field points at, or kindNumber.
-func packetField(t bpf.ProgType, off int64) valueKind {
-	switch {
-	case t.SKB() && t != bpf.SocketFilter:
-		switch {
-		case off == kernels.SKBData:
-			return kindPacket
-		case off == kernels.SKBDataEnd:
-			return kindPacketEnd
-		case off == kernels.SKBDataMeta && t.LinkLayer():
-			return kindPacketMeta
-		}
-	case t == bpf.XDP:
-		switch off {
-		case kernels.XDPData:
-			return kindPacket
-		case kernels.XDPDataEnd:
-			return kindPacketEnd
-		case kernels.XDPDataMeta:
-			return kindPacketMeta
-		}
-	}
-	return kindNumber
+// fieldKinds are what loads from a context give.
+var fieldKinds = map[protos.Field]valueKind{
+	protos.FieldPacket: kindPacket, protos.FieldPacketEnd: kindPacketEnd, protos.FieldPacketMeta: kindPacketMeta,
+	protos.FieldSockCommonOrNull: kindSockCommon, protos.FieldSocket: kindSocket, protos.FieldSocketOrNull: kindSocket,
+	protos.FieldFlowKeys: kindFlowKeys, protos.FieldBuffer: kindBuffer, protos.FieldObject: kindPointer,
 }
 
 // readTyped is a load outside the stack in a program as users write it.
-func (x *explorer) readTyped(base value, in bpf.Insn, size int, signed bool) (value, error) {
+func (x *explorer) readTyped(s *state, base value, in bpf.Insn, size int, signed bool) (value, error) {
 	if base.kind == kindContext {
-		if k := packetField(x.p.Type, base.off+int64(in.Off)); k != kindNumber && size == 4 {
-			return pointer(k), nil
+		off := base.off + int64(in.Off)
+		f, err := protos.Context(x.p.Type, x.p.AttachType, protos.Access{Off: off, Size: int64(size), Signed: signed})
+		if k := fieldKinds[f]; err == nil && k != kindNone {
+			v := pointer(k)
+			if f == protos.FieldSockCommonOrNull || f == protos.FieldSocketOrNull {
+				v.orNull, v.link = true, x.newLink()
+			}
+			if k == kindPointer {
+				v.typed = handedOut(x.rules)
+			}
+			return v, nil
+		}
+		if v, ok := x.hookArg(off, size); ok {
+			return v, nil
 		}
 	}
 	return number(ranges.LoadedScalar(size, signed)), nil
+}
+
+// hookArg is an argument of the function that a program is attached to, where BTF says what it is (btf_ctx_access).
+func (x *explorer) hookArg(off int64, size int) (value, bool) {
+	h := x.p.Hook
+	if r := x.hookRange(); r != nil && x.judges() && off == 8*int64(len(h.Params)) {
+		v := unknownNumber()
+		v.num.LimitResult(r.Max, &x.rules.Ranges)
+		return v, true
+	}
+	if h == nil || !x.judges() || off < 0 || off%8 != 0 || off/8 >= int64(len(h.Params)) || h.Params[off/8].Kind != bpf.ParamPointer || size != 8 {
+		return value{}, false
+	}
+	v := pointer(kindPointer)
+	switch {
+	case x.p.Type == bpf.LSM && protos.HookUntrusted(x.p.AttachTo), x.p.Type == bpf.Tracing && x.p.AttachType != protos.AttachRawTP:
+		v.typed = untrusted
+	default:
+		v.typed = trusted
+	}
+	if strings.HasSuffix(h.Params[off/8].Name, "__nullable") {
+		v.orNull, v.link = true, x.newLink()
+	}
+	return v, true
 }

@@ -5,8 +5,10 @@ package verify
 import (
 	"errors"
 	"fmt"
+
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify/form"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
@@ -28,7 +30,7 @@ type explorer struct {
 
 	// divisions are those with the verifier's checks around them, by first slot: they are followed
 	// as the verifier did before it inserted the checks.
-	divisions map[bpf.InsnIndex]guard
+	divisions map[bpf.InsnIndex]form.Guard
 
 	visited []bool
 	sync    map[bpf.InsnIndex]bool // functions, by slot, that helpers call before they return
@@ -46,6 +48,13 @@ type explorer struct {
 	seen    [][]*state
 	work    []*state
 	links   uint32
+	// checkedCalls are the calls of helpers of which it is known that the program may call them; iterKinds are the kinds of
+	// iterators that were met.
+	checkedCalls []bool
+	movers       map[bpf.InsnIndex]bool // functions, by slot, that may move the packet
+	async        map[bpf.InsnIndex]bool // functions, by slot, that timers and work queues call
+	slow         map[bpf.InsnIndex]bool // of them, those that may sleep
+	iterKinds    []string
 
 	// Counts of instructions and jumps followed, and what they were at the last checkpoint.
 	steps, jumps, lastSteps, lastJumps int
@@ -113,6 +122,10 @@ func newExplorer(p *bpf.Program, t *kernels.Kernel, funcs []FuncInfo) *explorer 
 		join:    make([]bool, len(p.Insns)),
 		forced:  make([]reason, len(p.Insns)),
 		seen:    make([][]*state, len(p.Insns)),
+
+		checkedCalls: make([]bool, len(p.Insns)),
+		async:        map[bpf.InsnIndex]bool{},
+		slow:         map[bpf.InsnIndex]bool{},
 	}
 	for i, f := range funcs {
 		for j := f.Start; j < f.End; j++ {
@@ -121,7 +134,8 @@ func newExplorer(p *bpf.Program, t *kernels.Kernel, funcs []FuncInfo) *explorer 
 	}
 	arena, err := p.Arena()
 	x.arena = err == nil && arena >= 0
-	x.divisions = findGuards(p.Insns, t.Emit.AX)
+	x.divisions = form.FindGuards(p.Insns, t.Emit.AX)
+	x.findMovers()
 	x.findJoins()
 	x.findLive()
 	return x
@@ -175,6 +189,7 @@ func (x *explorer) called() error {
 func (x *explorer) root(fn int) error {
 	f := &x.p.Funcs[fn]
 	s := &state{pc: x.funcs[fn].Start, frames: []frameState{{fn: fn, ret: -1, callback: fn != 0 && !f.ExceptionCB && !f.Global}}}
+	s.held.sleeps = x.slow[x.funcs[fn].Start]
 	s.top().regs[10] = value{kind: kindStack, num: ranges.ConstScalar(0)}
 	for r := 1; r <= 5 && (fn != 0 || !x.strict); r++ {
 		v := &s.top().regs[r]
@@ -252,9 +267,9 @@ func (x *explorer) follow(s *state) error {
 		x.visited[at] = true
 		x.now = past{pc: int32(at), depth: uint8(len(s.frames) - 1), slot: -1}
 		if g, ok := x.guard(at); ok {
-			x.now.pc = int32(g.div)
-			x.alu(s.top(), x.p.Insns[g.div])
-			for ; s.pc < g.end; s.pc++ {
+			x.now.pc = int32(g.Div)
+			x.alu(s.top(), x.p.Insns[g.Div])
+			for ; s.pc < g.End; s.pc++ {
 				x.visited[s.pc] = true
 			}
 		} else {
@@ -274,9 +289,9 @@ func (x *explorer) follow(s *state) error {
 }
 
 // guard returns the division with the verifier's checks around it that begins at a slot.
-func (x *explorer) guard(at bpf.InsnIndex) (guard, bool) {
+func (x *explorer) guard(at bpf.InsnIndex) (form.Guard, bool) {
 	if len(x.divisions) == 0 {
-		return guard{}, false
+		return form.Guard{}, false
 	}
 	g, ok := x.divisions[at]
 	return g, ok

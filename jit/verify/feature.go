@@ -5,13 +5,12 @@ package verify
 import (
 	"errors"
 	"fmt"
+
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/form"
 )
 
 // What the verifier finds out about whole programs for exceptions, private stacks and arenas.
-
-// timedMayGoto is what the verifier puts calls of into loops with may_goto; only BPF_REG_AX changes.
-const timedMayGoto = "arch_bpf_timed_may_goto"
 
 // markExceptions sets the exception boundary and the callback (jit_subprogs). A program that throws
 // has a callback: the verifier adds one if it has none.
@@ -98,9 +97,9 @@ func mayGotoStack(p *bpf.Program, f *FuncInfo) int32 {
 		return 0
 	}
 	switch in.Imm {
-	case mayGotoCount:
+	case form.MayGotoCount:
 		return 8
-	case mayGotoTimed:
+	case form.MayGotoTimed:
 		return 16
 	}
 	return 0

@@ -2,7 +2,11 @@
 
 package verify
 
-import "github.com/tcsim/tcsim/jit/bpf"
+import (
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/form"
+	"github.com/tcsim/tcsim/jit/verify/protos"
+)
 
 // findJoins marks the slots at which paths are compared (mark_prune_point): jumps, where they lead, and calls
 // of functions.
@@ -17,7 +21,7 @@ func (x *explorer) findJoins() {
 	}
 	for i := bpf.InsnIndex(0); int(i) < len(x.p.Insns); i += x.p.Insns[i].Width() {
 		in := x.p.Insns[i]
-		fall, to, jumps := flow(x.p.Insns, i)
+		fall, to, jumps := form.Flow(x.p.Insns, i)
 		if jumps {
 			mark(to)
 			if fall {
@@ -58,7 +62,7 @@ func (x *explorer) findLive() {
 			if i > 0 && x.p.Insns[i-1].IsLdImm64() && in.Op == 0 {
 				continue
 			}
-			fall, to, ok := flow(x.p.Insns, i)
+			fall, to, ok := form.Flow(x.p.Insns, i)
 			var out uint16
 			if ok {
 				out |= x.liveIn[to]
@@ -82,28 +86,10 @@ func (x *explorer) regUse(in bpf.Insn) (reads, writes uint16) {
 		if n, spec, ok := findHelper(x.p, in.Imm); ok {
 			args := helperArgs[n]
 			if n == 0 {
-				args = spec.arguments()
+				args = protos.Arguments(spec.Args)
 			}
 			reads = 1<<(len(args)+1) - 2
 		}
 	}
 	return reads, writes
-}
-
-// flow returns where control goes from a slot: on to the next instruction, to a target, or both.
-func flow(insns []bpf.Insn, i bpf.InsnIndex) (fall bool, to bpf.InsnIndex, jumps bool) {
-	in := insns[i]
-	switch c := in.Class(); {
-	case c != bpf.ClassJmp && c != bpf.ClassJmp32:
-		return true, 0, false
-	case in.Op == bpf.OpExit:
-		return false, 0, false
-	case in.Op == bpf.OpCall || in.Op == bpf.OpTailCall || in.Op == bpf.OpCallX:
-		return true, 0, false
-	case in.Op&0xf0 == bpf.JmpJA && c == bpf.ClassJmp32:
-		return false, i + 1 + bpf.InsnIndex(in.Imm), true
-	case in.Op&0xf0 == bpf.JmpJA:
-		return false, i + 1 + bpf.InsnIndex(in.Off), true
-	}
-	return true, i + 1 + bpf.InsnIndex(in.Off), true
 }

@@ -4,6 +4,7 @@ package verify
 
 import (
 	"encoding/binary"
+
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 )

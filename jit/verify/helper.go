@@ -5,43 +5,19 @@ package verify
 import (
 	"errors"
 	"fmt"
-	"github.com/tcsim/tcsim/jit/bpf"
-	"github.com/tcsim/tcsim/jit/verify/ranges"
 	"strings"
+
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/form"
+	"github.com/tcsim/tcsim/jit/verify/protos"
+	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
-// memArg is one argument of a helper.
-type memArg struct {
-	kind byte
-	size int // of r and w, in bytes
-}
-
-// arguments reads helperSpec.args.
-func (h *helperSpec) arguments() []memArg {
-	var out []memArg
-	for i := 0; i < len(h.args); i++ {
-		a := memArg{kind: h.args[i]}
-		for i+1 < len(h.args) && h.args[i+1] >= '0' && h.args[i+1] <= '9' {
-			i++
-			a.size = a.size*10 + int(h.args[i]-'0')
-		}
-		switch a.kind {
-		case 'd', 'D':
-			a.size = dynptrSize
-		}
-		out = append(out, a)
-	}
-	return out
-}
-
-// dynptrSize is the size of struct bpf_dynptr in bytes.
-const dynptrSize = 16
-
 // helperArgs are the arguments of each helper by its number.
-var helperArgs = func() map[int32][]memArg {
-	m := make(map[int32][]memArg, len(helpers))
-	for n, h := range helpers {
-		m[n] = h.arguments()
+var helperArgs = func() map[int32][]protos.Arg {
+	m := make(map[int32][]protos.Arg, len(protos.Helpers))
+	for n, h := range protos.Helpers {
+		m[n] = protos.Arguments(h.Args)
 	}
 	return m
 }()
@@ -68,48 +44,48 @@ var mapOps = []struct {
 }
 
 var helperByName = func() map[string]int32 {
-	m := make(map[string]int32, len(helpers))
-	for n, h := range helpers {
-		m["bpf_"+h.name] = n
+	m := make(map[string]int32, len(protos.Helpers))
+	for n, h := range protos.Helpers {
+		m["bpf_"+h.Name] = n
 	}
 	return m
 }()
 
 // HelperName returns the name of a helper by its number, "" if it is not known.
 func HelperName(n int32) string {
-	if h, ok := helpers[n]; ok {
-		return "bpf_" + h.name
+	if h, ok := protos.Helpers[n]; ok {
+		return "bpf_" + h.Name
 	}
 	return ""
 }
 
 // findHelper finds the helper that a call with this immediate reaches.
-func findHelper(p *bpf.Program, imm int32) (n int32, spec helperSpec, ok bool) {
+func findHelper(p *bpf.Program, imm int32) (n int32, spec protos.Helper, ok bool) {
 	if p.HelperNames == nil || imm == bpf.HelperTailCall {
-		spec, ok = helpers[imm]
+		spec, ok = protos.Helpers[imm]
 		return imm, spec, ok
 	}
 	name := p.HelperNames[imm]
 	if n, ok = helperByName[name]; ok {
-		return n, helpers[n], true
+		return n, protos.Helpers[n], true
 	}
 	if n, ok = helperAliases[name]; ok {
-		return n, helpers[n], true
+		return n, protos.Helpers[n], true
 	}
 	for _, op := range mapOps {
 		if strings.HasSuffix(name, op.ending) {
-			return op.number, helpers[op.number], true
+			return op.number, protos.Helpers[op.number], true
 		}
 	}
 	if strings.HasPrefix(name, "bpf_skb_load_helper_") {
-		return 0, helperSpec{name: strings.TrimPrefix(name, "bpf_"), args: "...."}, true
+		return 0, protos.Helper{Name: strings.TrimPrefix(name, "bpf_"), Args: "...."}, true
 	}
-	return 0, helperSpec{}, false
+	return 0, protos.Helper{}, false
 }
 
 // callHelper follows a call of a helper, of a kernel function or a tail call.
 func (x *explorer) callHelper(s *state, in bpf.Insn) error {
-	if x.p.CalledName(in) == timedMayGoto {
+	if x.p.CalledName(in) == form.TimedMayGoto {
 		return nil // keeps all registers of the program
 	}
 	f := s.top()
@@ -117,68 +93,50 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 	if err := x.noSuchHelper(in); err != nil {
 		return err
 	}
-	switch n, spec, ok := findHelper(x.p, in.Imm); {
+	c := call{}
+	n, spec, known := findHelper(x.p, in.Imm)
+	switch {
 	case in.Src == bpf.PseudoKfunc && in.Op == bpf.OpCall:
-		args, ret = x.kfunc(x.p.Kfunc(in))
+		name := x.p.Kfunc(in)
+		if _, typed := x.p.Signatures[name]; typed && x.judges() {
+			return x.kfuncPath(s, in, name)
+		}
+		args, ret = x.kfunc(name)
 	case in.Src != 0 || in.Op != bpf.OpCall:
-	case n == bpf.HelperTailCall && ok:
-		if m := &f.regs[2]; m.kind == kindMap && x.p.Maps[m.mapIdx].Type != bpf.ProgArray {
-			return fmt.Errorf("tail call through map %s, which is not a prog array (check_map_func_compatibility)", x.p.Maps[m.mapIdx].Name)
-		}
-		if err := x.tailCall(s); err != nil {
-			return err
-		}
-		args, ret = nil, value{}
-	case ok:
+	case known:
 		if args = helperArgs[n]; n == 0 {
-			args = spec.arguments()
+			args = protos.Arguments(spec.Args)
 		}
-		if spec.void {
-			ret = value{}
+		if n == bpf.HelperTailCall && !x.judges() {
+			args = nil
 		}
-		if spec.ret != kindNone {
-			ret = pointer(spec.ret)
-			if ret.orNull = spec.null; spec.null {
-				ret.link = x.newLink()
-			}
-			if ret.mapIdx = f.regs[1].mapIdx; f.regs[1].kind != kindMap && ret.kind == kindMapValue {
-				ret.kind = kindPointer
-			}
-			if m := &f.regs[1]; n == 1 && m.kind == kindMap && x.p.Maps[m.mapIdx].Inner > 0 {
-				ret.kind, ret.mapIdx = kindMap, int32(x.p.Maps[m.mapIdx].Inner-1)
-			}
-		}
-		if bounded[n] > 0 {
-			ret.num.LimitResult(f.regs[bounded[n]].num.Smax, &x.rules.Ranges)
-		}
-		if n == helperLoop {
-			x.noteLoop(s)
-		}
-		if n >= 1 && n <= 3 || n == 195 {
-			m := x.lookups[s.pc]
-			if m == nil {
-				m = &mapFacts{}
-				x.lookups[s.pc] = m
-			}
-			m.note(&f.regs[1])
-		}
-	}
-	if !x.submitted && ret.isPointer() {
-		object := ret.kind == kindPointer
-		if ret = unknownNumber(); object {
-			ret.typed = handedOut(x.rules)
+		c.helper, c.packet = n, spec.Packet()
+		if err := x.beforeHelper(s, n, &spec); err != nil {
+			return err
 		}
 	}
 	for i := range args {
 		if x.strict && f.regs[i+1].kind == kindNone && in.Src == 0 {
 			return fmt.Errorf("argument r%d is not initialised", i+1)
 		}
+		if err := x.judgeArg(s, &c, args[i], i); err != nil {
+			return err
+		}
 		if err := x.argument(s, args[i], i); err != nil {
 			return err
 		}
 	}
-	if in.Op == bpf.OpCall && in.Src == 0 && movesPacket[in.Imm] && x.submitted {
-		s.loosePackets()
+	if c.helper != 0 {
+		var err error
+		if ret, err = x.afterHelper(s, &c, &spec, args); err != nil {
+			return err
+		}
+	}
+	if !x.submitted && ret.isPointer() {
+		object := ret.kind != kindMap && ret.kind != kindMapValue
+		if ret = unknownNumber(); object {
+			ret.typed = handedOut(x.rules)
+		}
 	}
 	if number, ok := x.callingHelper(in); ok {
 		if entered, err := x.callback(s, number); entered || err != nil {
@@ -189,11 +147,96 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 		f.regs[r] = value{}
 	}
 	if f.regs[0] = ret; iteratorNext(x.p.Kfunc(in)) {
-		again := x.nextRound(s, s.pc+1)
-		again.top().regs[0].orNull, again.top().regs[0].link = false, 0
-		f.regs[0] = number(ranges.ConstScalar(0))
+		x.advance(s, nil)
 	}
 	return nil
+}
+
+// judgeArg judges an argument of a helper.
+func (x *explorer) judgeArg(s *state, c *call, a protos.Arg, i int) error {
+	if !x.judges() || c.helper == 0 {
+		return nil
+	}
+	if err := x.fits(c, a, uint8(i+1), &s.top().regs[i+1]); err != nil {
+		return err
+	}
+	return x.noteArg(s, c, a, uint8(i+1))
+}
+
+// advance follows an iterator's next step: one more round, or the end, where the iterator has nothing more.
+func (x *explorer) advance(s *state, it *value) {
+	if it == nil || it.traits&drained == 0 {
+		again := x.nextRound(s, s.pc+1)
+		again.top().regs[0].orNull, again.top().regs[0].link = false, 0
+	}
+	if it != nil {
+		it.traits |= drained
+	}
+	s.top().regs[0] = number(ranges.ConstScalar(0))
+}
+
+// kfuncPath follows a call of a kernel function that is judged.
+func (x *explorer) kfuncPath(s *state, in bpf.Insn, name string) error {
+	ret, it, err := x.callKfunc(s, name)
+	if err != nil {
+		return err
+	}
+	f := s.top()
+	for r := range 6 {
+		f.regs[r] = value{}
+	}
+	if f.regs[0] = ret; iteratorNext(name) {
+		x.advance(s, it)
+	}
+	return nil
+}
+
+// beforeHelper notes what a call of a helper is before its arguments are looked at.
+func (x *explorer) beforeHelper(s *state, n int32, h *protos.Helper) error {
+	f := s.top()
+	if x.judges() {
+		if err := x.mayCallHelper(s, n, h); err != nil {
+			return err
+		}
+	}
+	switch {
+	case n == bpf.HelperTailCall:
+		if m := &f.regs[2]; m.kind == kindMap && x.p.Maps[m.mapIdx].Type != bpf.ProgArray {
+			return fmt.Errorf("tail call through map %s, which is not a prog array (check_map_func_compatibility)", x.p.Maps[m.mapIdx].Name)
+		}
+		return x.tailCall(s)
+	case n == helperLoop:
+		x.noteLoop(s)
+	case n >= 1 && n <= 3 || n == 195:
+		m := x.lookups[s.pc]
+		if m == nil {
+			m = &mapFacts{}
+			x.lookups[s.pc] = m
+		}
+		m.note(&f.regs[1])
+	}
+	return nil
+}
+
+// afterHelper does what a helper does to the path, and says what it returns.
+func (x *explorer) afterHelper(s *state, c *call, h *protos.Helper, args []protos.Arg) (value, error) {
+	f := s.top()
+	ret := x.returned(s, c, h)
+	if n := bounded[c.helper]; n > 0 {
+		ret.num.LimitResult(f.regs[n].num.Smax, &x.rules.Ranges)
+	}
+	if x.judges() {
+		if err := x.settle(s, c, &ret); err != nil {
+			return ret, err
+		}
+		if err := x.makeDynptr(s, c, args); err != nil {
+			return ret, err
+		}
+	}
+	if x.submitted && (movesPacket[c.helper] || c.helper == bpf.HelperTailCall && x.judges() || c.helper == helperDynptrWrite && c.dyn != nil && c.dyn.traits&ofSKB != 0) {
+		s.loosePackets()
+	}
+	return ret, nil
 }
 
 // bounded are helpers whose result is an error or at most the size that they are handed, and the argument that is the
@@ -208,7 +251,7 @@ func (x *explorer) noSuchHelper(in bpf.Insn) error {
 	if !x.strict || in.Op != bpf.OpCall || in.Src != 0 || x.p.HelperNames != nil {
 		return nil
 	}
-	switch _, known := helpers[in.Imm]; {
+	switch _, known := protos.Helpers[in.Imm]; {
 	case known:
 		return nil
 	case in.Imm == poisoned:
@@ -223,29 +266,28 @@ func (x *explorer) noSuchHelper(in bpf.Insn) error {
 const NoKfunc = 0x0bad
 
 // anyArgs are the arguments of a function that nothing is known of.
-var anyArgs = []memArg{{'r', 8}, {'r', 8}, {'r', 8}, {'r', 8}, {'r', 8}}
+var anyArgs = protos.Arguments("r8r8r8r8r8")
 
-// argument notes what a helper does to the stack through argument i, counted from 0.
-func (x *explorer) argument(s *state, a memArg, i int) error {
+// argument notes what a helper does to memory through argument i, counted from 0.
+func (x *explorer) argument(s *state, a protos.Arg, i int) error {
 	f := s.top()
 	v := f.regs[i+1]
 	if v.kind != kindStack {
 		return x.hand(s, a, i)
 	}
-	if a.kind == '.' { // what is done with it is not known
-		x.reads(s, int(v.frame), ^uint64(0))
+	size := a.Size
+	switch {
+	case a.Is("dD") && x.judges(): // useDynptr and madeDynptr have noted it
 		return nil
-	}
-	size := a.size
-	switch a.kind {
-	case 'k', 'v', 'V':
+	case a.Is("dD"):
+	case a.Is("kvVu"):
 		if m := f.regs[1]; m.kind == kindMap {
 			size = int(x.p.Maps[m.mapIdx].KeySize)
-			if a.kind != 'k' {
+			if a.Kind != 'k' {
 				size = int(x.p.Maps[m.mapIdx].ValueSize)
 			}
 		}
-	case 'm', 'M':
+	case a.Sized():
 		x.needs(s, uint8(i+2))
 		if err := x.maySize(&f.regs[i+2], uint8(i+2)); err != nil {
 			return err
@@ -253,34 +295,46 @@ func (x *explorer) argument(s *state, a memArg, i int) error {
 		if n := f.regs[i+2]; n.kind == kindNumber && n.num.Umax <= maxStack {
 			size = int(n.num.Umax)
 		}
+	case !a.Is("rwx"): // what is done with it is not known
+		x.reads(s, int(v.frame), ^uint64(0))
+		return nil
+	}
+	if a.Is("wx") && x.p.Insns[s.pc].Src == 0 {
+		if err := x.aligned(&v, 0, int64(size)); err != nil {
+			return err
+		}
 	}
 	lo, hi := stackRange(&v, 0)
-	if err := x.touch(s.frames[v.frame].fn, lo, hi+int64(size)); err != nil {
+	g := &s.frames[v.frame]
+	if err := x.touch(g.fn, lo, hi+int64(size)); err != nil {
 		return err
 	}
-	if !strings.ContainsRune("wDMV", rune(a.kind)) {
+	if !a.Writes() {
 		x.reads(s, int(v.frame), slotBits(lo, hi+int64(size)))
+		if err := x.readsObject(g, lo, hi+int64(size), "indirect "); err != nil {
+			return err
+		}
+	} else if err := x.writesObject(s, g, lo, hi+int64(size), x.p.Insns[s.pc].Src == 0); err != nil {
+		return err
 	}
-	x.clobber(s, &v, size, a.kind == 'V' || a.kind == 'M' || a.kind == 'w' || a.kind == 'D')
+	x.clobber(s, &v, size, a.Stores())
 	return nil
 }
 
 // hand judges memory outside the stack that a helper is handed.
-func (x *explorer) hand(s *state, a memArg, i int) error {
+func (x *explorer) hand(s *state, a protos.Arg, i int) error {
 	f := s.top()
-	size := int64(a.size)
-	switch a.kind {
-	case '.':
-		return nil
-	case 'k', 'v', 'V':
+	size := int64(a.Size)
+	switch {
+	case a.Is("kvVu"):
 		m := f.regs[1]
 		if m.kind != kindMap {
 			return nil
 		}
-		if size = int64(x.p.Maps[m.mapIdx].KeySize); a.kind != 'k' {
+		if size = int64(x.p.Maps[m.mapIdx].KeySize); a.Kind != 'k' {
 			size = int64(x.p.Maps[m.mapIdx].ValueSize)
 		}
-	case 'm', 'M':
+	case a.Sized():
 		if i+2 > 5 {
 			return nil
 		}
@@ -290,8 +344,13 @@ func (x *explorer) hand(s *state, a memArg, i int) error {
 			return err
 		}
 		size = int64(min(n.num.Umax, maxVarOff))
+		if v := &f.regs[i+1]; x.judges() && v.null() && !n.null() && a.Nullable() {
+			return fmt.Errorf("r%d type=scalar expected=fp: null and a size that is not 0", i+1)
+		}
+	case !a.Is("rwx"):
+		return nil
 	}
-	store := strings.ContainsRune("wDMV", rune(a.kind)) && x.p.Insns[s.pc].Src == 0 // what kernel functions write is not known
+	store := a.Stores() // what kernel functions get they may write (check_mem_reg)
 	return x.mayHand(&f.regs[i+1], uint8(i+1), size, store)
 }
 

@@ -5,8 +5,10 @@ package verify
 import (
 	"errors"
 	"fmt"
+
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify/form"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
@@ -31,7 +33,7 @@ func (x *explorer) jump(s *state, f *frameState, in bpf.Insn) (bool, error) {
 		}
 		return true, nil
 	}
-	_, to, _ := flow(x.p.Insns, s.pc)
+	_, to, _ := form.Flow(x.p.Insns, s.pc)
 	switch in.Op & 0xf0 {
 	case bpf.JmpJA:
 		s.pc = to
@@ -84,6 +86,7 @@ func (x *explorer) decide(in bpf.Insn, a, b *value, wide bool) ranges.Outcome {
 	if a.isPointer() && !a.orNull && wide && b.isConst() && b.num.Umin == 0 && a.kind != kindPacketEnd {
 		switch {
 		case !x.submitted && a.kind != kindStack:
+		case x.submitted && !a.neverNull():
 		case op == bpf.JmpEq:
 			return ranges.NeverTaken
 		case op == bpf.JmpNe:
@@ -106,6 +109,15 @@ func (x *explorer) decide(in bpf.Insn, a, b *value, wide bool) ranges.Outcome {
 		}
 	}
 	return ranges.DecideNumbers(op, &a.num, &b.num, wide, &x.rules.Ranges)
+}
+
+// neverNull reports whether verifiers know that an address is not null (reg_not_null).
+func (v *value) neverNull() bool {
+	switch v.kind {
+	case kindContext, kindStack, kindPacket, kindPacketMeta, kindFunc, kindBuffer, kindFlowKeys, kindDynptr:
+		return false
+	}
+	return true
 }
 
 // learn makes a state know that the condition op of a jump is true.
@@ -176,16 +188,22 @@ func (s *state) resolveNull(link uint32, null bool) {
 		}
 		if null {
 			*v = number(ranges.ConstScalar(0))
-		} else {
-			v.orNull, v.link = false, 0
+		} else if v.orNull = false; !v.locked {
+			v.link = 0
 		}
 	})
+	if null {
+		s.forgetRef(link) // what was not acquired need not be given back (mark_ptr_or_null_regs)
+	}
 }
 
 func (x *explorer) exit(s *state) (bool, error) {
 	n := len(s.frames)
+	if err := x.mayEnd(s, false); err != nil {
+		return false, err
+	}
 	if n == 1 {
-		return false, x.mayReturn(s)
+		return false, x.mayReturn(s, 0)
 	}
 	from := s.top()
 	r0 := from.regs[0]
@@ -197,6 +215,9 @@ func (x *explorer) exit(s *state) (bool, error) {
 	}
 	if from.callback {
 		x.needs(s, 0)
+		if err := x.callbackReturns(&from.regs[0]); err != nil {
+			return false, err
+		}
 	}
 	ret, callback, again := from.ret, from.callback, from.again
 	s.frames = s.frames[:n-1]
@@ -234,10 +255,7 @@ func (x *explorer) callSub(s *state, in bpf.Insn) (bool, error) {
 
 // enter begins a call of the function at slot to.
 func (x *explorer) enter(s *state, to, ret bpf.InsnIndex) (*frameState, error) {
-	most := maxFrames
-	if x.rules.DeepCalls {
-		most *= 2
-	}
+	most := maxFrames * x.rules.FrameFactor()
 	if len(s.frames) >= most {
 		return nil, fmt.Errorf("calls are more than %d frames deep", most)
 	}

@@ -3,25 +3,28 @@
 package verify
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/protos"
 )
 
 // kfunc returns how a kernel function takes its arguments and what it returns, as BTF has it
 // (check_kfunc_call). Of one that BTF says nothing of, a stack address may be used.
-func (x *explorer) kfunc(name string) (args []memArg, ret value) {
+func (x *explorer) kfunc(name string) (args []protos.Arg, ret value) {
 	if name == bpf.ThrowKfunc {
-		return []memArg{{kind: '.'}}, unknownNumber() // the cookie; other registers are not looked at
+		return []protos.Arg{{Kind: '.'}}, unknownNumber() // the cookie; other registers are not looked at
 	}
 	sig, known := x.p.Signatures[name]
 	if !known {
 		return anyArgs, unknownNumber()
 	}
 	for _, p := range sig.Params {
-		a := memArg{kind: '.'}
+		a := protos.Arg{Kind: '.'}
 		if p.Kind == bpf.ParamMemory {
-			a = memArg{kind: 'w', size: int(p.Size)}
+			a = protos.Arg{Kind: 'w', Size: int(p.Size)}
 		}
 		args = append(args, a)
 	}
@@ -36,8 +39,396 @@ func (x *explorer) kfunc(name string) (args []memArg, ret value) {
 	return args, ret
 }
 
-// iteratorNext reports whether a kernel function moves an iterator on: the kernel knows them by this
-// pattern of names, too (check_kfunc_is_iter_next, btf_check_iter_kfuncs).
+// iteratorNext reports whether a kernel function moves an iterator on.
 func iteratorNext(name string) bool {
-	return strings.HasPrefix(name, "bpf_iter_") && strings.HasSuffix(name, "_next")
+	does, _ := protos.IteratorOf(name)
+	return does == protos.IterNext
+}
+
+// kfuncCall is a call of a kernel function that BTF knows.
+type kfuncCall struct {
+	call
+	name     string
+	spec     protos.Kfunc
+	listed   bool // spec is known
+	does     protos.Does
+	sig      bpf.Signature
+	iterates protos.Iterator
+	iterKind string
+	iterSize int32
+	iterArg  int
+	constant int64 // of the argument that has to be one
+	dynptr   value // the dynptr that is used
+	made     int   // register that points to where a dynptr is to be made
+}
+
+// callKfunc judges a call of a kernel function and does what it does to the path (check_kfunc_call).
+func (x *explorer) callKfunc(s *state, name string) (ret value, it *value, err error) {
+	k := kfuncCall{name: name, does: protos.Doing[name], sig: x.p.Signatures[name]}
+	k.spec, k.listed = protos.Kfuncs[name]
+	k.iterates, k.iterKind = protos.IteratorOf(name)
+	if err := x.mayCallKfunc(s, &k); err != nil {
+		return ret, nil, err
+	}
+	for i := range k.sig.Params {
+		if err := x.kfuncArg(s, &k, i); err != nil {
+			return ret, nil, err
+		}
+	}
+	if err := x.section(s, &k); err != nil {
+		return ret, nil, err
+	}
+	if err := x.kfuncEffects(s, &k); err != nil {
+		return ret, nil, err
+	}
+	ret, err = x.kfuncReturns(s, &k)
+	return ret, k.iter, err
+}
+
+// kfuncEffects gives back what the function takes back, and makes the dynptr that it makes.
+func (x *explorer) kfuncEffects(s *state, k *kfuncCall) error {
+	switch {
+	case k.name == bpf.ThrowKfunc:
+		return x.throws(s)
+	case k.release > 0:
+		if err := s.release(s.top().regs[k.release].ref); err != nil {
+			return err
+		}
+	case k.listed && k.spec.Releases() && !k.loose(s):
+		return fmt.Errorf("release kernel function %s expects refcounted PTR_TO_BTF_ID", k.name)
+	case k.does == protos.GraphInsert:
+		s.giveAway(s.top().regs[2].ref)
+	}
+	if k.made == 0 {
+		return nil
+	}
+	from := k.dynptr
+	switch k.does {
+	case protos.DynptrOfSKB:
+		from = value{traits: ofPacket | ofSKB}
+	case protos.DynptrOfXDP:
+		from = value{traits: ofPacket}
+	}
+	return x.madeDynptr(s, &s.top().regs[k.made], value{traits: from.traits & (ofPacket | ofSKB), ref: from.ref})
+}
+
+// loose reports whether an argument may hold a reference that nothing is known of.
+func (k *kfuncCall) loose(s *state) bool {
+	for i := range k.sig.Params {
+		if v := &s.top().regs[i+1]; v.kind == kindPointer && v.typed == unsure || v.kind == kindStack {
+			return true
+		}
+	}
+	return len(k.sig.Params) == 0
+}
+
+func (x *explorer) mayCallKfunc(s *state, k *kfuncCall) error {
+	graph := k.does == protos.GraphInsert || k.does == protos.GraphLook || k.does == protos.GraphTake || k.does == protos.Allocate
+	sleepable := x.maySleep(s)
+	switch {
+	case k.listed && !k.spec.For(x.p.Type, x.rules):
+		return fmt.Errorf("calling kernel function %s is not allowed", k.name)
+	case s.held.lock.mapIdx != 0 && !graph:
+		return errors.New("function calls are not allowed while holding a lock")
+	case k.does == protos.CSSTaskIterator && !sleepable && x.p.Type != bpf.LSM && !(x.p.Type == bpf.Tracing && x.p.AttachType == protos.AttachIter):
+		return errors.New("css_task_iter is only allowed in bpf_lsm, bpf_iter and sleepable progs")
+	case k.spec.Sleeps() && !sleepable:
+		return fmt.Errorf("program must be sleepable to call sleepable kfunc %s", k.name)
+	case k.spec.Sleeps() && (s.held.rcu || s.held.preempt > 0):
+		return fmt.Errorf("kernel func %s is sleepable within rcu_read_lock or non-preemptible region", k.name)
+	}
+	return nil
+}
+
+// section begins and ends RCU sections and those without preemption.
+func (x *explorer) section(s *state, k *kfuncCall) error {
+	switch k.does {
+	case protos.RCULock:
+		if s.held.rcu {
+			return fmt.Errorf("nested rcu read lock (kernel function %s)", k.name)
+		}
+		s.held.rcu = true
+	case protos.RCUUnlock:
+		if !s.held.rcu {
+			return fmt.Errorf("unmatched rcu read unlock (kernel function %s)", k.name)
+		}
+		s.held.rcu = false
+		s.everyObject(func(v *value) {
+			if v.traits&protected != 0 {
+				v.traits = v.traits&^protected | unguarded
+				v.orNull = false
+			}
+		})
+	case protos.PreemptOff:
+		s.held.preempt++
+	case protos.PreemptOn:
+		if s.held.preempt == 0 {
+			return fmt.Errorf("unmatched attempt to enable preemption (kernel function %s)", k.name)
+		}
+		s.held.preempt--
+	}
+	return nil
+}
+
+// everyObject is everyValue with iterators.
+func (s *state) everyObject(visit func(*value)) {
+	s.everyValue(visit)
+	for i := range s.frames {
+		for j := range s.frames[i].stack {
+			if sl := &s.frames[i].stack[j]; sl.bytes[0] == byteIter {
+				visit(&sl.spill)
+			}
+		}
+	}
+}
+
+// throws ends the program by an exception: its cookie is the result if no function catches it.
+func (x *explorer) throws(s *state) error {
+	if err := x.mayEnd(s, true); err != nil {
+		return err
+	}
+	for _, f := range x.p.Funcs {
+		if f.ExceptionCB {
+			return nil
+		}
+	}
+	return x.mayReturn(s, 1)
+}
+
+// giveAway is what becomes of an object that a list or a tree owns (ref_convert_owning_non_owning).
+func (s *state) giveAway(ref uint32) {
+	if ref == 0 || !s.forgetRef(ref) {
+		return
+	}
+	s.everyValue(func(v *value) {
+		if v.ref == ref {
+			v.ref = 0
+			v.traits |= borrowed
+		}
+	})
+}
+
+// kfuncArg judges parameter i (check_kfunc_args).
+func (x *explorer) kfuncArg(s *state, k *kfuncCall, i int) error {
+	p, letter, reg := &k.sig.Params[i], k.spec.Arg(i), uint8(i+1)
+	v := &s.top().regs[reg]
+	if letter == 'i' || hasEnding(p, "__ign") || hasEnding(p, "__prog") {
+		return nil
+	}
+	if v.kind == kindNone {
+		return fmt.Errorf("argument r%d of %s is not initialised", reg, k.name)
+	}
+	if p.Kind == bpf.ParamNumber {
+		return x.kfuncNumber(s, k, p, letter, reg)
+	}
+	nullable := letter == 'n' || letter == 'o' || hasEnding(p, "__nullable") || hasEnding(p, "__opt")
+	if k.listed && k.spec.Trusted(x.rules) && (v.null() || v.orNull) && !nullable {
+		return fmt.Errorf("possibly NULL pointer passed to trusted arg%d", i)
+	}
+	if v.ref != 0 && v.kind != kindStack {
+		if k.ref = v.ref; k.spec.Releases() {
+			k.release = int(reg)
+		}
+	}
+	switch {
+	case v.kind == kindFunc:
+		if k.does == protos.SetCallback {
+			x.async[bpf.InsnIndex(v.mapIdx)], x.slow[bpf.InsnIndex(v.mapIdx)] = true, true
+		}
+		return nil
+	case nullable && v.null(), v.loose() && v.kind == kindNumber:
+		return nil
+	case letter == 'q', hasEnding(p, "__str"):
+		if v.kind != kindMapValue && !v.loose() {
+			return fmt.Errorf("arg#%d doesn't point to a const string", i)
+		}
+		return nil
+	case k.iterates != protos.NoIterator && i == 0, letter == 't', hasEnding(p, "__iter"):
+		k.iterSize, k.iterArg = p.Size, i
+		if i > 0 {
+			k.iterKind = strings.TrimPrefix(p.Type, "bpf_iter_")
+		}
+		return x.iterArgument(s, k, v)
+	case protos.Special[p.Type] != 0:
+		return x.kfuncSpecial(p, v, i)
+	case p.Type == "bpf_dynptr" || p.Type == "bpf_dynptr_kern":
+		return x.kfuncDynptr(s, k, p, letter, i)
+	case p.Kind == bpf.ParamContext || p.Type != "" && p.Type == protos.ContextStructs[x.p.Type]:
+		if v.kind != kindContext {
+			return fmt.Errorf("arg#%d expected pointer to ctx, but got %s", i, v.word())
+		}
+		return unmoved(reg, v)
+	case v.kind == kindPointer || v.sock():
+		return x.kfuncObject(k, v, reg)
+	}
+	return x.kfuncMemory(s, k, p, i)
+}
+
+func hasEnding(p *bpf.Param, suffix string) bool { return strings.HasSuffix(p.Name, suffix) }
+
+// kfuncNumber is a parameter that is a number.
+func (x *explorer) kfuncNumber(s *state, k *kfuncCall, p *bpf.Param, letter, reg uint8) error {
+	v := &s.top().regs[reg]
+	constant := letter == 'k' || letter == 'z' || letter == 'R' || letter == 'B' || hasEnding(p, "__k") || hasEnding(p, "__szk")
+	switch {
+	case v.kind != kindNumber && !v.loose():
+		return fmt.Errorf("r%d is not a scalar", reg)
+	case !constant || v.kind != kindNumber:
+		return nil
+	case !v.num.IsConst():
+		return fmt.Errorf("r%d must be a known constant", reg)
+	}
+	x.needs(s, reg)
+	k.constant = int64(v.num.Umin)
+	if letter == 'R' || letter == 'B' {
+		k.size = int32(min(v.num.Umin, 1<<30))
+	}
+	return nil
+}
+
+// kfuncObject is a kernel object (process_kf_arg_ptr_to_btf_id). What is not known of it is taken for good.
+func (x *explorer) kfuncObject(k *kfuncCall, v *value, reg uint8) error {
+	if v.orNull {
+		return fmt.Errorf("arg#%d is %s, null-check it first", reg-1, v.word())
+	}
+	if !k.listed || !k.spec.Trusted(x.rules) || v.ref != 0 || v.sock() {
+		return nil
+	}
+	switch {
+	case v.typed == untrusted || v.traits&unguarded != 0, v.traits&protected != 0 && !k.spec.RCU():
+		if k.spec.RCU() {
+			return fmt.Errorf("r%d must be a rcu pointer", reg)
+		}
+		return fmt.Errorf("r%d must be referenced or trusted", reg)
+	}
+	return nil
+}
+
+// kfuncMemory is memory, with its size in the next parameter if that says so (check_kfunc_mem_size_reg).
+func (x *explorer) kfuncMemory(s *state, k *kfuncCall, p *bpf.Param, i int) error {
+	reg := uint8(i + 1)
+	v := s.top().regs[reg]
+	if i+1 < len(k.sig.Params) {
+		n, letter := &k.sig.Params[i+1], k.spec.Arg(i+1)
+		if letter == 's' || letter == 'z' || hasEnding(n, "__sz") || hasEnding(n, "__szk") {
+			return x.kfuncSized(s, k, i, &v)
+		}
+	}
+	switch {
+	case v.null():
+		return nil
+	case v.kind == kindNumber || p.Kind == bpf.ParamMemory && p.Opaque && memory(v.kind):
+		return fmt.Errorf("arg#%d pointer type STRUCT %s must point to scalar, or struct with scalar (r%d is %s)", i, p.Type, reg, v.word())
+	case p.Kind != bpf.ParamMemory:
+		return nil
+	}
+	return x.argument(s, protos.Arg{Kind: 'w', Size: int(p.Size)}, i)
+}
+
+func (x *explorer) kfuncSized(s *state, k *kfuncCall, i int, v *value) error {
+	n := &s.top().regs[i+2]
+	if v.null() && (k.spec.Arg(i) == 'o' || hasEnding(&k.sig.Params[i], "__opt")) {
+		return nil
+	}
+	if !memory(v.kind) && !(v.kind == kindContext && plainContext(x.p.Type)) && x.p.Type != bpf.Syscall && !v.loose() && !(v.null() && n.null()) {
+		return fmt.Errorf("arg#%d arg#%d memory, len pair leads to invalid memory access: r%d is %s", i, i+1, i+1, v.word())
+	}
+	return x.argument(s, protos.Arg{Kind: 'M'}, i)
+}
+
+// kfuncSpecial is a part of a map's value, or of an object, that only such functions touch.
+func (x *explorer) kfuncSpecial(p *bpf.Param, v *value, i int) error {
+	if v.kind != kindMapValue {
+		if v.loose() {
+			return nil
+		}
+		return fmt.Errorf("arg#%d doesn't point to a map value", i)
+	}
+	sp := x.p.Maps[v.mapIdx].Special
+	if sp == nil {
+		return nil
+	}
+	if f := sp.At(v.off+int64(v.num.Umin), 1); f == nil || f.Kind != protos.Special[p.Type] || f.Off != v.off+int64(v.num.Umin) || !v.num.IsConst() {
+		return fmt.Errorf("arg#%d: %s not found at offset=%d", i, p.Type, v.off+int64(v.num.Umin))
+	}
+	return nil
+}
+
+// kfuncDynptr is a dynptr.
+func (x *explorer) kfuncDynptr(s *state, k *kfuncCall, p *bpf.Param, letter uint8, i int) error {
+	v := &s.top().regs[i+1]
+	if v.kind != kindStack && v.kind != kindDynptr {
+		return fmt.Errorf("arg#%d expected pointer to stack or const struct bpf_dynptr", i)
+	}
+	if v.kind == kindDynptr {
+		if err := unmoved(uint8(i+1), v); err != nil {
+			return err
+		}
+	}
+	if letter == 'u' || hasEnding(p, "__uninit") || hasEnding(p, "__init") {
+		k.made = i + 1
+		return x.makesDynptr(s, v, i)
+	}
+	if err := x.useDynptr(s, &k.call, v, i); err != nil {
+		return err
+	}
+	k.dynptr = *k.dyn
+	return nil
+}
+
+// iterArgument is the iterator of a kernel function, where BTF says how large it is.
+func (x *explorer) iterArgument(s *state, k *kfuncCall, v *value) error {
+	if k.iterSize <= 0 {
+		return nil
+	}
+	return x.iterArg(s, &k.call, v, k)
+}
+
+// kfuncReturns is what a kernel function returns.
+func (x *explorer) kfuncReturns(s *state, k *kfuncCall) (value, error) {
+	switch {
+	case k.sig.Void:
+		return value{}, nil
+	case !k.sig.Pointer:
+		return unknownNumber(), nil
+	}
+	r := pointer(kindPointer)
+	if !k.listed {
+		r.typed = unsure
+	}
+	switch {
+	case k.does == protos.DynptrSlice || k.does == protos.DynptrSliceRW:
+		r.kind, r.typed, r.size, r.dyn = kindMemory, noObject, int32(min(k.constant, 1<<30)), k.dynptr.dyn
+		if r.traits = k.dynptr.traits & ofPacket; k.does == protos.DynptrSlice {
+			r.traits |= readOnly
+		} else if !writesPacket(x.p.Type) {
+			return r, errors.New("the prog does not allow writes to packet data")
+		}
+	case k.does == protos.SessionCookie:
+		r.kind, r.typed, r.size = kindMemory, noObject, 8
+	case k.sig.Size > 0:
+		r.kind, r.typed, r.size, r.ref = kindMemory, noObject, k.sig.Size, k.ref
+		if k.size > 0 {
+			r.size = k.size
+		}
+		if !(k.spec.Arg(1) == 'B' || k.spec.Arg(0) == 'B') {
+			r.traits = readOnly
+		}
+	case k.does == protos.CastRead:
+		r.typed = untrusted
+	case k.iterates == protos.IterNext && k.iter != nil && k.iter.traits&(protected|unguarded) != 0:
+		r.traits = k.iter.traits & (protected | unguarded)
+	case k.does == protos.GraphLook:
+		r.traits = borrowed
+	}
+	if r.orNull = !k.listed || k.spec.Null(); r.orNull {
+		r.link = x.newLink()
+	}
+	if k.spec.Acquires() {
+		id := x.acquire(s)
+		if r.ref = id; r.orNull {
+			r.link = id
+		}
+	}
+	return r, nil
 }

@@ -237,7 +237,7 @@ func (x *explorer) clone(s *state) *state {
 		f := &frames[i]
 		f.stack, f.read = append(stack, s.frames[i].stack...), 0
 	}
-	c.pc, c.frames = s.pc, frames
+	c.pc, c.frames, c.held = s.pc, frames, s.held
 	c.path = path{parent: s.parent, shared: s.shared, past: s.past, depth: s.depth, rounds: s.rounds}
 	return c
 }
@@ -315,14 +315,14 @@ func (x *explorer) dropSingleLinks(s *state) {
 	}
 	var count [64]uint8
 	s.everyValue(func(v *value) {
-		if v.link != 0 {
+		if v.link != 0 && v.kind == kindNumber {
 			if n := &count[v.link%64]; *n < 255 {
 				*n++
 			}
 		}
 	})
 	s.everyValue(func(v *value) {
-		if v.link != 0 && count[v.link%64] == 1 && v.kind != kindPacket && v.kind != kindPacketMeta {
+		if v.link != 0 && count[v.link%64] == 1 && v.kind == kindNumber {
 			v.link, v.delta, v.plus = 0, 0, false
 		}
 	})

@@ -3,8 +3,12 @@
 package verify
 
 import (
+	"fmt"
+
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify/form"
+	"github.com/tcsim/tcsim/jit/verify/protos"
 )
 
 // Stats are figures of a verification, as the kernel's log has them.
@@ -38,16 +42,19 @@ func accept(p *bpf.Program, t *kernels.Kernel) (x *explorer, stack int32, err er
 	if err != nil {
 		return nil, 0, err
 	}
+	if t.Verifier.HookResults && p.Type == bpf.LSM && protos.HookDisabled(p.AttachTo) {
+		return nil, 0, fmt.Errorf("attach_btf_id of bpf_lsm_%s points to disabled hook", p.AttachTo)
+	}
 	folded := p
 	if t.Verifier.FoldBranches {
-		folded = foldBranches(p)
+		folded = form.FoldBranches(p)
 	}
 	x = newExplorer(folded, t, funcs)
 	x.submitted, x.strict = true, !t.Verifier.Lenient
 	if err := x.run(); err != nil {
 		return x, 0, err
 	}
-	stack, err = checkDepth(p, &t.Verifier, x.funcs, x.sync)
+	stack, err = checkDepth(p, &t.Verifier, x.funcs, x.sync, x.async)
 	if t.Verifier.Lenient {
 		err = nil
 	}

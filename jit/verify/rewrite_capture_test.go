@@ -14,7 +14,7 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	captures "github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/image"
-	"github.com/tcsim/tcsim/jit/verify"
+	"github.com/tcsim/tcsim/jit/verify/rewrite"
 )
 
 // capturedKernel answers with the addresses that a capture shows.
@@ -82,7 +82,7 @@ func TestRewriteCaptures(t *testing.T) {
 				s := &f.Scenarios[i]
 				for j := range s.Progs {
 					if p := &s.Progs[j]; len(p.Xlated) == 0 {
-						if _, err := verify.Rewrite(s.Submitted(j), &tgt.Kernel); err == nil && strings.Contains(p.LoadError, "stack") {
+						if _, err := rewrite.Program(s.Submitted(j), &tgt.Kernel); err == nil && strings.Contains(p.LoadError, "stack") {
 							t.Errorf("%s, program %d: accepted, the kernel says %s", s.Name, j, p.LoadError)
 						}
 						continue
@@ -112,7 +112,7 @@ func compareRewrite(s *captures.Scenario, n int, tgt *jit.Target, k *capturedKer
 	if err != nil {
 		return err
 	}
-	got, err := verify.RewriteFor(s.Submitted(n), &tgt.Kernel, k)
+	got, err := rewrite.For(s.Submitted(n), &tgt.Kernel, k)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify"
+	"github.com/tcsim/tcsim/jit/verify/rewrite"
 )
 
 func texts(insns []bpf.Insn) (out []string) {
@@ -78,7 +79,7 @@ func TestRewrite(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := testProgram(c.insns)
 			p.Type = c.typ
-			got, err := verify.Rewrite(p, &named(t, c.target).Kernel)
+			got, err := rewrite.Program(p, &named(t, c.target).Kernel)
 			must(t, err)
 			if d := cmp.Diff(c.want, texts(got.Insns)); d != "" {
 				t.Errorf("-want +got:\n%s", d)
@@ -121,7 +122,7 @@ func TestRewriteFor(t *testing.T) {
 			"r6 = r1", "r2 = 12", "r1 = r6", "call #1004", "if r0 s>= 0 goto pc+2", "w0 ^= w0", "exit", "exit"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := verify.RewriteFor(testProgram(c.insns), &named(t, c.target).Kernel, someKernel{})
+			got, err := rewrite.For(testProgram(c.insns), &named(t, c.target).Kernel, someKernel{})
 			must(t, err)
 			if d := cmp.Diff(c.want, texts(got.Insns)); d != "" {
 				t.Errorf("-want +got:\n%s", d)
@@ -133,7 +134,7 @@ func TestRewriteFor(t *testing.T) {
 func TestRewriteRemovesFunctions(t *testing.T) {
 	p := testProgram(code(movImm(7, 0), jeq(7, 0, 1), callFn(3), callFn(4), movImm(0, 0), leave(),
 		movImm(0, 1), leave(), movImm(0, 2), leave()), 6, 8)
-	got, err := verify.Rewrite(p, &named(t, "6.12").Kernel)
+	got, err := rewrite.Program(p, &named(t, "6.12").Kernel)
 	must(t, err)
 	want := []bpf.Func{{Name: "main"}, {Name: "sub", Start: 4, Origin: 8}}
 	if d := cmp.Diff(want, got.Funcs); d != "" {
@@ -149,7 +150,7 @@ func TestRewriteLenient(t *testing.T) {
 	p := testProgram(code(addReg(0, 2), jeq(3, 0, 1), ja(-2), leave(), movImm(0, 1), leave()))
 	lenient := *named(t, "6.12")
 	lenient.Verifier.Lenient = true
-	got, err := verify.Rewrite(p, &lenient.Kernel)
+	got, err := rewrite.Program(p, &lenient.Kernel)
 	must(t, err)
 	if d := cmp.Diff([]string{"r0 += r2", "if r3 == 0 goto pc+1", "goto pc-2", "exit"}, texts(got.Insns)); d != "" {
 		t.Errorf("-want +got:\n%s", d)
@@ -159,13 +160,13 @@ func TestRewriteLenient(t *testing.T) {
 // TestRewriteCallback keeps a function that only a helper calls, and the distance to it.
 func TestRewriteCallback(t *testing.T) {
 	callback := []bpf.Insn{{Op: bpf.OpLdImm64, Dst: 2, Src: bpf.PseudoFunc, Imm: 10}, {}}
-	insns := code(movImm(1, 3), callback, movImm(3, 0), movImm(4, 0), call(164),
-		bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUDiv | bpf.SrcReg, Dst: 0, Src: 0}, movImm(7, 0), jeq(7, 0, 1), addImm(0, 5), movImm(0, 0), leave(), // main: 0 to 11
-		mov(0, 1), leave())
-	got, err := verify.Rewrite(testProgram(insns, 12), &named(t, "6.12").Kernel)
+	insns := code(ldMap(1, 0), callback, movImm(3, 0), movImm(4, 0), call(164),
+		bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUDiv | bpf.SrcReg, Dst: 0, Src: 0}, movImm(7, 0), jeq(7, 0, 1), addImm(0, 5), movImm(0, 0), leave(), // main: 0 to 12
+		movImm(0, 1), leave())
+	got, err := rewrite.Program(testProgram(insns, 13), &named(t, "6.12").Kernel)
 	must(t, err)
-	if got.Insns[1].Imm != 11 || len(got.Funcs) != 2 || got.Funcs[1].Start != 13 {
-		t.Errorf("callback is %d slots after, functions %+v of\n%v", got.Insns[1].Imm, got.Funcs, texts(got.Insns))
+	if got.Insns[2].Imm != 11 || len(got.Funcs) != 2 || got.Funcs[1].Start != 14 {
+		t.Errorf("callback is %d slots after, functions %+v of\n%v", got.Insns[2].Imm, got.Funcs, texts(got.Insns))
 	}
 	_, err = verify.Analyse(got, &named(t, "6.12").Kernel)
 	must(t, err)
@@ -176,7 +177,7 @@ func TestRewriteLoop(t *testing.T) {
 	callback := []bpf.Insn{{Op: bpf.OpLdImm64, Dst: 2, Src: bpf.PseudoFunc, Imm: 6}, {}}
 	insns := code(movImm(1, 3), callback, movImm(3, 0), movImm(4, 0), call(181), movImm(0, 0), leave(), // main: 0 to 7
 		movImm(0, 0), leave())
-	got, err := verify.Rewrite(testProgram(insns, 8), &named(t, "6.18").Kernel)
+	got, err := rewrite.Program(testProgram(insns, 8), &named(t, "6.18").Kernel)
 	must(t, err)
 	want := []string{
 		"r1 = 3", "r2 = 0x18 ll", "r3 = 0", "r4 = 0",
@@ -202,15 +203,15 @@ func TestRewriteMistakes(t *testing.T) {
 		"unreachable":    {code(movImm(0, 0), leave(), movImm(0, 1), leave()), nil, []string{"insn 2 (r0 = 1): no path leads here", "insn 3 (exit): no path"}},
 		"unset register": {code(mov(0, 3), leave()), nil, []string{"insn 0 (r0 = r3): r3 is not initialised"}},
 		"clobbered":      {code(call(5), mov(0, 1), leave()), nil, []string{"insn 1 (r0 = r1): r1 is not initialised"}},
-		"argument":       {code(call(1), leave()), nil, []string{"insn 0 (call #1): argument r2 is not initialised"}},
+		"argument":       {code(call(23), leave()), nil, []string{"insn 0 (call #23): argument r2 is not initialised"}},
 		"no result":      {code(mov(6, 1), leave()), nil, []string{"insn 1 (exit): r0 is not initialised"}},
 		"stack":          {code(storeB(10, -513, 0), movImm(0, 0), leave()), nil, []string{"access outside the stack"}},
 		"above":          {code(storeB(10, 0, 0), movImm(0, 0), leave()), nil, []string{"access outside the stack: r10+0 to r10+1"}},
 		"endless":        {code(movImm(0, 0), addImm(0, 1), ja(-2)), nil, []string{"too complex: more than 1000000 instructions"}},
-		"context":        {code(load32(0, 1, 100), leave()), nil, []string{"insn 0 (r0 = *(u32 *)(r1 +100)): programs of this type have no context field at offset 100"}},
+		"context":        {code(load32(0, 1, 100), leave()), nil, []string{"insn 0 (r0 = *(u32 *)(r1 +100)): invalid bpf_context access off=100 size=4"}},
 		"read only field": {
 			code(movImm(0, 0), bpf.Insn{Op: bpf.ClassSTX | bpf.ModeMem | bpf.SizeW, Dst: 1, Src: 0, Off: 4}, leave()), nil,
-			[]string{"context field at offset 4 cannot be written"},
+			[]string{"invalid bpf_context access off=4 size=4"},
 		},
 		"tail call too deep": {
 			code(deep(256), mov(6, 1), tail(1, 0), movImm(0, 0), leave()), []bpf.InsnIndex{4},
@@ -223,7 +224,7 @@ func TestRewriteMistakes(t *testing.T) {
 		"rewritten form": {code(bpf.Insn{Op: bpf.OpMovReg, Dst: 11, Src: 1}, leave()), nil, []string{"there is no register r11"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := verify.Rewrite(testProgram(c.insns, c.starts...), &named(t, "6.12").Kernel)
+			_, err := rewrite.Program(testProgram(c.insns, c.starts...), &named(t, "6.12").Kernel)
 			for _, w := range c.want {
 				if err == nil || !strings.Contains(err.Error(), w) {
 					t.Errorf("got %v, expected %s", err, w)
@@ -238,7 +239,7 @@ func TestRewriteMistakes(t *testing.T) {
 func TestRewritePacketLoads(t *testing.T) {
 	p := testProgram(code(mov(6, 1), bpf.Insn{Op: bpf.ClassLD | bpf.ModeAbs | bpf.SizeB, Imm: 1}, bpf.Insn{Op: bpf.ClassLD | bpf.ModeAbs | bpf.SizeH, Imm: 12}, bpf.Insn{Op: bpf.ClassLD | bpf.ModeAbs | bpf.SizeB, Imm: 2}, leave()))
 	p.Kfuncs = []string{"bpf_rcu_read_lock"}
-	got, err := verify.Rewrite(p, &named(t, "6.12").Kernel)
+	got, err := rewrite.Program(p, &named(t, "6.12").Kernel)
 	must(t, err)
 	want := []string{"bpf_rcu_read_lock", "bpf_skb_load_helper_8_no_cache", "bpf_skb_load_helper_16_no_cache"}
 	if d := cmp.Diff(want, got.Kfuncs); d != "" {
@@ -259,10 +260,10 @@ func TestRewritePacketLoads(t *testing.T) {
 func TestUnknownField(t *testing.T) {
 	p := testProgram(code(load(0, 1, 44), leave()))
 	p.Insns[0].Op = bpf.ClassLDX | bpf.ModeMem | bpf.SizeW
-	if _, err := verify.Rewrite(p, &named(t, "6.1").Kernel); err != nil {
+	if _, err := rewrite.Program(p, &named(t, "6.1").Kernel); err != nil {
 		t.Error(err)
 	}
-	_, err := verify.Rewrite(p, &named(t, "5.10").Kernel)
+	_, err := rewrite.Program(p, &named(t, "5.10").Kernel)
 	if !errors.Is(err, kernels.ErrUnsupported) || !strings.Contains(err.Error(), "where this kernel has the context field at offset 44 is not known") {
 		t.Errorf("5.10: %v", err)
 	}

@@ -4,6 +4,7 @@ package verify
 
 import (
 	"fmt"
+
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
 )

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/protos"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
@@ -23,6 +24,8 @@ const (
 var kindNames = map[valueKind]string{
 	kindNumber: "scalar", kindStack: "fp", kindMap: "map_ptr", kindMapValue: "map_value", kindContext: "ctx", kindPacket: "pkt",
 	kindPacketEnd: "pkt_end", kindPacketMeta: "pkt_meta", kindFunc: "func", kindPointer: "ptr_", kindNone: "?",
+	kindSocket: "sock", kindSockCommon: "sock_common", kindTCPSock: "tcp_sock", kindXDPSock: "xdp_sock", kindFlowKeys: "flow_keys", kindMemory: "mem",
+	kindBuffer: "buf", kindDynptr: "dynptr_ptr", kindIter: "iter",
 }
 
 func (v *value) word() string {
@@ -37,46 +40,190 @@ func (x *explorer) judges() bool { return x.submitted && x.strict }
 
 // mayTouch refuses an access of size bytes through register reg, which holds base.
 func (x *explorer) mayTouch(base *value, reg uint8, in bpf.Insn, store bool) error {
-	if !x.judges() || base.typed != noObject || base.kind == kindStack || base.kind == kindPointer && !base.orNull {
+	if !x.judges() || base.kind == kindStack {
+		return nil
+	}
+	if store && (base.typed == trusted || base.typed == untrusted) && x.p.Type != bpf.StructOps && x.p.Type != bpf.Extension && x.p.AttachType != protos.AttachIter {
+		return errors.New("only read is supported: an object of the kernel")
+	}
+	if base.typed == unsure || base.typed != noObject && !base.orNull || base.kind == kindPointer && !base.orNull {
 		return nil
 	}
 	off, size := base.off+int64(in.Off), int64(in.Size())
+	access := protos.Access{Off: off, Size: size, Store: store, Signed: in.Op&0xe0 == bpf.ModeMemSX}
 	switch {
 	case base.orNull:
 	case base.kind == kindMapValue:
-		return x.inValue(base, reg, off, size, store)
+		if err := x.inValue(base, reg, off, size, store); err != nil {
+			return err
+		}
+		return x.special(base, off, size, store)
 	case base.kind == kindPacket || base.kind == kindPacketMeta:
+		if store && !writesPacket(x.p.Type) {
+			return errors.New("cannot write into packet")
+		}
 		return inPacket(base, reg, off, size)
 	case base.kind == kindContext:
-		if !base.num.IsConst() || base.num.Umin != 0 {
-			return errors.New("variable ctx access is not allowed")
+		return x.inContext(base, reg, access)
+	case base.sock():
+		return inSock(base, reg, access)
+	case base.kind == kindFlowKeys && off >= 0 && off+size <= protos.FlowKeysSize && base.num.IsConst():
+		return nil
+	case base.kind == kindFlowKeys:
+		return fmt.Errorf("invalid access to flow keys off=%d size=%d", off, size)
+	case base.kind == kindMemory:
+		return inMemory(base, reg, off, size, store)
+	case base.kind == kindBuffer:
+		return inBuffer(base, reg, off)
+	case base.kind == kindMap && !store: // fields of struct bpf_map, since 5.8
+		if off < 0 {
+			return fmt.Errorf("r%d is bpf_array invalid negative access: off=%d", reg, off)
 		}
 		return nil
-	case base.kind == kindMap && !store: // fields of struct bpf_map, since 5.8
-		return nil
+	case base.kind == kindMap:
+		return fmt.Errorf("only read from %s is supported", base.word())
 	}
 	return fmt.Errorf("r%d invalid mem access '%s'", reg, base.word())
+}
+
+// samePointers refuses an instruction that accesses a context or a socket on one path and something else on another:
+// such accesses are rewritten (save_aux_ptr_type).
+func (x *explorer) samePointers(s *state, base *value) error {
+	old := x.base[s.pc]
+	x.base[s.pc] = base.kind
+	if x.judges() && old != kindNone && old != base.kind && (rewritten(old) || rewritten(base.kind)) {
+		return errors.New("same insn cannot be used with different pointers")
+	}
+	return nil
+}
+
+// rewritten reports whether accesses through addresses of a kind are rewritten (reg_type_mismatch_ok).
+func rewritten(k valueKind) bool {
+	return k == kindContext || k >= kindSocket && k <= kindXDPSock
+}
+
+// inContext is check_ctx_access.
+func (x *explorer) inContext(base *value, reg uint8, a protos.Access) error {
+	switch {
+	case x.rules.MovableContext && x.p.Type == bpf.Syscall:
+		a.Off += int64(base.num.Umax)
+		if base.num.Smin < 0 || base.off < 0 {
+			return fmt.Errorf("r%d min value is negative", reg)
+		}
+	case x.rules.MovableContext && plainContext(x.p.Type) && base.off >= 0 && base.num.IsConst() && base.num.Umin == 0:
+	default:
+		if err := unmoved(reg, base); err != nil {
+			return err
+		}
+	}
+	_, err := protos.Context(x.p.Type, x.p.AttachType, a)
+	return err
+}
+
+// plainContext reports whether the context of programs of a type is memory as they see it (no convert_ctx_access).
+func plainContext(t bpf.ProgType) bool {
+	switch t {
+	case bpf.Kprobe, bpf.Tracepoint, bpf.RawTracepoint, bpf.RawTracepointWritable, bpf.Tracing, bpf.LSM, bpf.StructOps,
+		bpf.Netfilter, bpf.LircMode2, bpf.CGroupDevice, bpf.Extension:
+		return true
+	}
+	return false
+}
+
+// inSock is check_sock_access.
+func inSock(base *value, reg uint8, a protos.Access) error {
+	if a.Store {
+		return fmt.Errorf("r%d cannot write into %s", reg, base.word())
+	}
+	if a.Off < 0 || !base.num.IsConst() {
+		return fmt.Errorf("r%d min value is negative, either use unsigned index or do a if (index >=0) check", reg)
+	}
+	return protos.Sock(socks[base.kind], a)
+}
+
+var socks = map[valueKind]protos.Return{kindSocket: protos.Socket, kindSockCommon: protos.SockCommon, kindTCPSock: protos.TCPSock, kindXDPSock: protos.XDPSock}
+
+// inMemory is check_mem_region_access.
+func inMemory(base *value, reg uint8, off, size int64, store bool) error {
+	if store && base.traits&readOnly != 0 {
+		return fmt.Errorf("r%d cannot write into rdonly_mem", reg)
+	}
+	return inRegion(base, reg, off, size, int64(base.size), "mem", "mem_size")
+}
+
+// inBuffer is check_buffer_access.
+func inBuffer(base *value, reg uint8, off int64) error {
+	switch {
+	case off < 0:
+		return fmt.Errorf("r%d invalid tracepoint buffer access: off=%d", reg, off)
+	case !base.num.IsConst() || base.num.Umin != 0:
+		return fmt.Errorf("r%d invalid variable buffer offset: off=%d", reg, off)
+	}
+	return nil
+}
+
+// special refuses an access to what only helpers touch in a map's value (check_map_access). A pointer to an object is
+// loaded as a whole.
+func (x *explorer) special(base *value, off, size int64, store bool) error {
+	sp := x.p.Maps[base.mapIdx].Special
+	if sp == nil {
+		return nil
+	}
+	lo := off + base.num.Smin
+	f := sp.At(lo, int64(base.num.Umax)-base.num.Smin+size)
+	switch {
+	case f == nil:
+		return nil
+	case f.Kind != bpf.SpecialPointer && f.Kind != bpf.SpecialUntrusted:
+		return fmt.Errorf("%s cannot be accessed directly by load/store", specialNames[f.Kind])
+	case !base.num.IsConst():
+		return errors.New("kptr access cannot have variable offset")
+	case lo != f.Off:
+		return fmt.Errorf("kptr access misaligned expected=%d off=%d", f.Off, lo)
+	case size != 8:
+		return errors.New("kptr access size must be BPF_DW")
+	case store && f.Kind == bpf.SpecialPointer && !x.storesNull():
+		return errors.New("store to referenced kptr disallowed")
+	}
+	return nil
+}
+
+// storesNull reports whether the instruction stores 0.
+func (x *explorer) storesNull() bool {
+	in := x.p.Insns[x.now.pc]
+	return in.Class() == bpf.ClassST && in.Imm == 0
+}
+
+var specialNames = map[bpf.SpecialKind]string{
+	bpf.SpecialLock: "bpf_spin_lock", bpf.SpecialTimer: "bpf_timer", bpf.SpecialWork: "bpf_wq", bpf.SpecialListHead: "bpf_list_head",
+	bpf.SpecialTreeRoot: "bpf_rb_root", bpf.SpecialOther: "a field of the kernel",
 }
 
 // inValue is check_map_access.
 func (x *explorer) inValue(base *value, reg uint8, off, size int64, store bool) error {
 	m := &x.p.Maps[base.mapIdx]
-	if store && m.Frozen != "" {
+	switch {
+	case store && (m.Frozen != "" || m.NoWrite):
 		return fmt.Errorf("write into map forbidden: %s holds constants", m.Name)
-	}
-	if !m.Type.Hash() && m.Type != bpf.ArrayMap && m.Type != bpf.PerCPUArrayMap && m.Type != bpf.LPMTrie {
+	case !store && m.NoRead:
+		return fmt.Errorf("read from map forbidden: %s is written only", m.Name)
+	case m.ValueSize == 0:
 		return nil
 	}
-	total := int64(m.ValueSize)
+	return inRegion(base, reg, off, size, int64(m.ValueSize), "map value", "value_size")
+}
+
+// inRegion refuses an access outside of total bytes (check_mem_region_access).
+func inRegion(base *value, reg uint8, off, size, total int64, what, sizeOf string) error {
 	switch n := &base.num; {
 	case n.Smin < 0 && (n.Smin == -1<<63 || off+n.Smin < 0 || n.Smin <= -maxVarOff):
 		return fmt.Errorf("r%d min value is negative, either use unsigned index or do a if (index >=0) check", reg)
 	case off+n.Smin < 0 || off+n.Smin+size > total:
-		return fmt.Errorf("r%d min value is outside of the allowed memory range: invalid access to map value, value_size=%d off=%d size=%d", reg, total, off+n.Smin, size)
+		return fmt.Errorf("r%d min value is outside of the allowed memory range: invalid access to %s, %s=%d off=%d size=%d", reg, what, sizeOf, total, off+n.Smin, size)
 	case n.Umax >= maxVarOff:
 		return fmt.Errorf("r%d unbounded memory access, make sure to bounds check any such access", reg)
 	case off+int64(n.Umax)+size > total:
-		return fmt.Errorf("r%d max value is outside of the allowed memory range: invalid access to map value, value_size=%d off=%d size=%d", reg, total, off+int64(n.Umax), size)
+		return fmt.Errorf("r%d max value is outside of the allowed memory range: invalid access to %s, %s=%d off=%d size=%d", reg, what, sizeOf, total, off+int64(n.Umax), size)
 	}
 	return nil
 }
@@ -114,6 +261,8 @@ func (x *explorer) mayAdd(f *frameState, in bpf.Insn) error {
 		return nil
 	case !d.isPointer() && op == bpf.ALUSub:
 		return fmt.Errorf("r%d tried to subtract pointer from scalar", in.Dst)
+	case op == bpf.ALUSub && d.kind == kindStack:
+		return fmt.Errorf("r%d subtraction from stack pointer prohibited", in.Dst)
 	case !wide:
 		return fmt.Errorf("r%d 32-bit pointer arithmetic prohibited", in.Dst)
 	case op != bpf.ALUAdd && op != bpf.ALUSub:
@@ -124,11 +273,12 @@ func (x *explorer) mayAdd(f *frameState, in bpf.Insn) error {
 		p, n = &src, &d
 	}
 	switch {
-	case p.typed != noObject || p.kind == kindPointer:
+	case p.typed != noObject || p.kind == kindPointer && !p.orNull:
 		return nil
 	case p.orNull:
 		return fmt.Errorf("r%d pointer arithmetic on %s prohibited, null-check it first", in.Dst, p.word())
-	case p.kind == kindPacketEnd, p.kind == kindMap && !(n.isConst() && n.num.Umin == 0):
+	case p.kind == kindFlowKeys && n.isConst():
+	case p.kind == kindPacketEnd, p.sock(), p.kind == kindFlowKeys, p.kind == kindMap && !(n.isConst() && n.num.Umin == 0):
 		return fmt.Errorf("r%d pointer arithmetic on %s prohibited", in.Dst, p.word())
 	case n.isConst() && (int64(n.num.Umin) >= maxVarOff || int64(n.num.Umin) <= -maxVarOff):
 		return fmt.Errorf("math between %s pointer and %d is not allowed", p.word(), int64(n.num.Umin))
@@ -189,7 +339,7 @@ var flipped = map[uint8]uint8{bpf.JmpGt: bpf.JmpLt, bpf.JmpLt: bpf.JmpGt, bpf.Jm
 // loosePackets forgets all addresses in the packet, after a helper that may move it (bpf_helper_changes_pkt_data).
 func (s *state) loosePackets() {
 	s.everyValue(func(v *value) {
-		if v.kind == kindPacket || v.kind == kindPacketEnd || v.kind == kindPacketMeta {
+		if v.kind == kindPacket || v.kind == kindPacketEnd || v.kind == kindPacketMeta || v.kind == kindMemory && v.traits&ofPacket != 0 {
 			*v = unknownNumber() // mark_reg_invalid
 		}
 	})
@@ -208,11 +358,37 @@ func (x *explorer) mayHand(v *value, reg uint8, size int64, store bool) error {
 	}
 	switch v.kind {
 	case kindMapValue:
-		return x.inValue(v, reg, v.off, size, store)
+		if err := x.inValue(v, reg, v.off, size, store); err != nil {
+			return err
+		}
+		return x.specialHanded(v, size)
 	case kindPacket, kindPacketMeta:
+		if store && !writesPacket(x.p.Type) {
+			return errors.New("cannot write into packet")
+		}
 		return inPacket(v, reg, v.off, size)
+	case kindMemory:
+		return inMemory(v, reg, v.off, size, store)
+	case kindBuffer:
+		return inBuffer(v, reg, v.off)
 	}
 	return nil
+}
+
+// specialHanded refuses to hand what only some helpers touch to others.
+func (x *explorer) specialHanded(v *value, size int64) error {
+	sp := x.p.Maps[v.mapIdx].Special
+	if sp == nil {
+		return nil
+	}
+	f := sp.At(v.off+v.num.Smin, int64(v.num.Umax)-v.num.Smin+size)
+	switch {
+	case f == nil:
+		return nil
+	case f.Kind == bpf.SpecialPointer || f.Kind == bpf.SpecialUntrusted:
+		return errors.New("kptr cannot be accessed indirectly by helper")
+	}
+	return fmt.Errorf("%s cannot be accessed directly by load/store", specialNames[f.Kind])
 }
 
 // maySize refuses a size that a helper is handed.
@@ -230,47 +406,54 @@ func (x *explorer) maySize(n *value, reg uint8) error {
 
 func constant(in bpf.Insn) ranges.Scalar { return ranges.ConstScalar(uint64(int64(in.Imm))) }
 
-// Attach types that decide about results (enum bpf_attach_type).
-const (
-	attachFentry, attachFexit, attachIter = 24, 25, 28
-	attachEgress                          = 1
-)
-
-// results returns what programs may return, all if ok is false (check_return_code).
-func (x *explorer) results() (lo, hi int64, ok bool) {
-	switch a := x.p.AttachType; x.p.Type {
-	case bpf.Tracing:
-		switch a {
-		case attachFentry, attachFexit:
-			return 0, 0, true
-		case attachIter:
-			return 0, 1, true
-		}
-	case bpf.CGroupSKB:
-		if a == attachEgress {
-			return 0, 3, true
-		}
-		return 0, 1, true
-	case bpf.CGroupSock, bpf.SockOps, bpf.CGroupDevice, bpf.CGroupSysctl, bpf.CGroupSockopt:
-		return 0, 1, true
-	}
-	return 0, 0, false
-}
-
-// mayReturn judges the result of the program.
-func (x *explorer) mayReturn(s *state) error {
+// mayReturn judges the result of the program, or what it throws (check_return_code).
+func (x *explorer) mayReturn(s *state, reg uint8) error {
 	f := s.top()
-	lo, hi, ok := x.results()
-	if !ok || !x.judges() || f.fn != 0 {
+	if !x.judges() {
 		return nil
 	}
-	r0 := &f.regs[0]
-	if r0.kind != kindNumber {
-		return fmt.Errorf("at program exit r0 is not a known value (%s)", r0.word())
+	r := &f.regs[reg]
+	if x.async[x.funcs[f.fn].Start] {
+		if r.kind != kindNumber {
+			return fmt.Errorf("at async callback return the register r0 is not a known value (%s)", r.word())
+		}
+		return inRange("async callback return", reg, r, protos.Range{}, false)
 	}
-	x.needs(s, 0)
-	if n := &r0.num; n.Smin < lo || n.Smax > hi {
-		return fmt.Errorf("at program exit the register r0 has smin=%d smax=%d should have been in [%d, %d]", n.Smin, n.Smax, lo, hi)
+	if f.fn != 0 && !x.p.Funcs[f.fn].ExceptionCB {
+		if reg == 0 && x.p.Funcs[f.fn].Global && r.kind != kindNumber && r.kind != kindNone && !r.loose() {
+			return fmt.Errorf("at subprogram exit the register r0 is not a scalar value (%s)", r.word())
+		}
+		return nil
+	}
+	want, ok := protos.Results(x.p.Type, x.p.AttachType, x.hookRange())
+	if !ok || reg == 0 && x.returnsNothing() {
+		return nil
+	}
+	if r.kind != kindNumber {
+		return fmt.Errorf("at program exit r%d is not a known value (%s)", reg, r.word())
+	}
+	x.needs(s, reg)
+	return inRange("program exit", reg, r, want, x.p.Type == bpf.LSM)
+}
+
+// inRange refuses a number that is not in a range; narrow looks at its lower half.
+func inRange(where string, reg uint8, v *value, want protos.Range, narrow bool) error {
+	lo, hi := v.num.Smin, v.num.Smax
+	if narrow {
+		lo, hi = v.num.Bounds32()
+	}
+	if lo < want.Min || hi > want.Max {
+		return fmt.Errorf("at %s the register r%d has smin=%d smax=%d should have been in [%d, %d]", where, reg, lo, hi, want.Min, want.Max)
 	}
 	return nil
+}
+
+// hookRange is what the function that an LSM program is attached to may return, nil if that is not known
+// (bpf_lsm_get_retval_range, since 6.12).
+func (x *explorer) hookRange() *protos.Range {
+	if x.p.Type != bpf.LSM || x.p.Hook == nil || x.p.Hook.Void || !x.rules.HookResults {
+		return nil
+	}
+	r := protos.HookRange(x.p.AttachTo)
+	return &r
 }

@@ -22,6 +22,30 @@ const (
 	kindPacketMeta
 	kindFunc    // address of the function at slot value.mapIdx
 	kindPointer // some other pointer
+	kindSocket  // struct bpf_sock of a full socket
+	kindSockCommon
+	kindTCPSock
+	kindXDPSock
+	kindFlowKeys
+	kindMemory // value.size bytes that are the program's for now
+	kindBuffer // what a writable tracepoint hands over
+	kindDynptr // a dynptr that a helper hands over, or in a slot of the stack the half of one
+	kindIter   // in a slot of the stack: part of an iterator
+)
+
+// traits are what else is known of an address, or of what a slot holds.
+type traits uint16
+
+const (
+	readOnly  traits = 1 << iota // memory that is not written
+	ringBuf                      // memory that a ring buffer gave
+	ofPacket                     // memory of a packet, or a dynptr of one
+	ofSKB                        // that packet is a struct sk_buff
+	first                        // the first slot of a dynptr or of an iterator
+	drained                      // an iterator that has nothing more
+	protected                    // what RCU protects
+	unguarded                    // what RCU protected
+	borrowed                     // an object that a list or a tree owns, while its lock is held
 )
 
 // value is what is known of a register. Of pointers off is the constant part and num the variable.
@@ -32,9 +56,15 @@ type value struct {
 	// typed is what a load through the value would be if it is the address of a kernel object.
 	typed objectKind
 	plus  bool // delta counts
+	// locked says that the memory holds a lock, which link tells apart from others (reg_may_point_to_spin_lock).
+	locked bool
 	// precise is set in checkpoints: what was found out after it depends on the number (mark_chain_precision).
 	precise bool
+	traits  traits
 	mapIdx  int32
+	size    int32
+	// ref is the reference that the address belongs to, dyn the dynptr; 0 means none (ref_obj_id, dynptr_id).
+	ref, dyn uint32
 	// link is the same in values that were copied from each other; 0 means none. What is learnt of
 	// one is true of the others, which are delta higher if linked by a constant.
 	link  uint32
@@ -70,10 +100,12 @@ func (v *value) isPointer() bool { return v.kind > kindNumber }
 type byteKind uint8
 
 const (
-	byteNone  byteKind = iota
-	byteMisc           // anything
-	byteZero           // 0
-	byteSpill          // part of the slot's spilled value
+	byteNone   byteKind = iota
+	byteMisc            // anything
+	byteZero            // 0
+	byteSpill           // part of the slot's spilled value
+	byteDynptr          // part of a dynptr, which slot.spill describes
+	byteIter            // part of an iterator, likewise
 )
 
 // slot is 8 bytes of BPF stack. Bytes are counted from the slot's lowest address.
@@ -104,6 +136,7 @@ type frameState struct {
 type state struct {
 	pc     bpf.InsnIndex
 	frames []frameState
+	held   held
 	path
 }
 

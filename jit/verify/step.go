@@ -3,7 +3,9 @@
 package verify
 
 import (
+	"errors"
 	"fmt"
+
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
@@ -27,7 +29,7 @@ func (x *explorer) step(s *state) (bool, error) {
 		x.needsOffset(s, in)
 		x.alu(f, in)
 	case bpf.ClassLD:
-		x.loadConst(s, f, in)
+		err = x.loadConst(s, f, in)
 	case bpf.ClassLDX:
 		err = x.loadMem(s, f, in)
 	case bpf.ClassST:
@@ -235,13 +237,16 @@ func (x *explorer) pointerAlu(op uint8, d, src value, wide bool) value {
 	return p
 }
 
-func (x *explorer) loadConst(s *state, f *frameState, in bpf.Insn) {
+func (x *explorer) loadConst(s *state, f *frameState, in bpf.Insn) error {
 	if !in.IsLdImm64() { // ld_abs, ld_ind: a call to a helper in disguise
+		if err := x.mayLoadAbs(s); err != nil {
+			return err
+		}
 		for r := range 6 {
 			f.regs[r] = value{}
 		}
 		f.regs[0] = number(ranges.LoadedScalar(in.Size(), false))
-		return
+		return nil
 	}
 	d := &f.regs[in.Dst]
 	imm := uint64(uint32(in.Imm)) | uint64(uint32(x.p.Insns[s.pc+1].Imm))<<32
@@ -261,6 +266,30 @@ func (x *explorer) loadConst(s *state, f *frameState, in bpf.Insn) {
 	default:
 		*d = pointer(kindPointer)
 	}
+	return nil
+}
+
+// mayLoadAbs is check_ld_abs.
+func (x *explorer) mayLoadAbs(s *state) error {
+	if !x.judges() {
+		return nil
+	}
+	switch x.p.Type {
+	case bpf.SocketFilter, bpf.SchedCLS, bpf.SchedACT, bpf.Extension:
+	default:
+		return errors.New("BPF_LD_[ABS|IND] instructions not allowed for this program type")
+	}
+	if err := x.leaks(s, false); err != nil {
+		return fmt.Errorf("BPF_LD_[ABS|IND] cannot be mixed with socket references: %w", err)
+	}
+	if err := s.held.busy("BPF_LD_[ABS|IND]"); err != nil {
+		return err
+	}
+	r6 := &s.top().regs[6]
+	if r6.kind != kindContext {
+		return fmt.Errorf("at the time of BPF_LD_ABS|IND r6 != pointer to skb, but %s", r6.word())
+	}
+	return unmoved(6, r6)
 }
 
 // stackRange returns the lowest and the highest offset from r10 at which p points.
@@ -285,21 +314,36 @@ func (x *explorer) loadMem(s *state, f *frameState, in bpf.Insn) error {
 		if in.Size() == 8 {
 			v.typed = untrusted
 		}
-	case base.kind == kindContext && x.p.Type == bpf.Tracing && in.Size() == 8:
+	case base.kind == kindContext && x.p.Type == bpf.Tracing && in.Size() == 8 && v.kind == kindNumber && (x.p.Hook == nil || !x.judges()):
 		v.typed = untrusted // arguments of a traced function (prog_args_trusted)
 	}
-	if address := base.kind == kindPointer || base.kind == kindContext || base.kind == kindMapValue || base.typed != noObject; address && v.kind == kindNumber &&
-		v.typed == noObject && (in.Size() == 8 || in.Size() == 4 && (base.kind == kindContext || x.p.Type == bpf.Extension)) && x.judges() {
+	if v.kind == kindNumber && v.typed == noObject && x.judges() && (in.Size() == 8 || in.Size() == 4 && x.p.Type == bpf.Extension) && x.mayHold(&base, in) {
 		v.typed = unsure
 	}
 	*d = v
 	return err
 }
 
+// mayHold reports whether there may be the address of a kernel object where a load is from.
+func (x *explorer) mayHold(base *value, in bpf.Insn) bool {
+	switch base.kind {
+	case kindPointer:
+		return true
+	case kindContext:
+		return x.p.Hook == nil && plainContext(x.p.Type) && x.p.Type != bpf.Kprobe && x.p.Type != bpf.Tracepoint && x.p.Type != bpf.CGroupDevice && x.p.Type != bpf.LircMode2
+	case kindMapValue:
+		m := &x.p.Maps[base.mapIdx]
+		return m.Special == nil || m.Special.At(base.off+int64(in.Off)+base.num.Smin, int64(base.num.Umax)-base.num.Smin+8) != nil
+	}
+	return base.typed != noObject
+}
+
 // read is a load through base.
 func (x *explorer) read(s *state, base value, in bpf.Insn, signed bool) (value, error) {
 	size := in.Size()
-	x.base[s.pc] = base.kind
+	if err := x.samePointers(s, &base); err != nil {
+		return unknownNumber(), err
+	}
 	if base.kind != kindStack {
 		reg := in.Dst
 		if in.Class() == bpf.ClassLDX || in.Imm == bpf.AtomicLoadAcq {
@@ -312,7 +356,7 @@ func (x *explorer) read(s *state, base value, in bpf.Insn, signed bool) (value, 
 			return v, nil
 		}
 		if x.submitted {
-			return x.readTyped(base, in, size, signed)
+			return x.readTyped(s, base, in, size, signed)
 		}
 		if base.kind == kindContext {
 			return unknownNumber(), nil
@@ -322,6 +366,9 @@ func (x *explorer) read(s *state, base value, in bpf.Insn, signed bool) (value, 
 	lo, hi := stackRange(&base, in.Off)
 	g := &s.frames[base.frame]
 	if err := x.touch(g.fn, lo, hi+int64(size)); err != nil {
+		return unknownNumber(), err
+	}
+	if err := x.readsObject(g, lo, hi+int64(size), ""); err != nil {
 		return unknownNumber(), err
 	}
 	x.reads(s, int(base.frame), slotBits(lo, hi+int64(size)))
@@ -355,7 +402,9 @@ func (x *explorer) inlinedLookup(s *state, in bpf.Insn) bool {
 
 func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v value, imm bool) error {
 	base := f.regs[in.Dst]
-	x.base[s.pc] = base.kind
+	if err := x.samePointers(s, &base); err != nil {
+		return err
+	}
 	if base.typed == inArena {
 		x.arenas[s.pc] = true
 	}
@@ -366,6 +415,12 @@ func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v value, imm b
 	lo, hi := stackRange(&base, in.Off)
 	g := &s.frames[base.frame]
 	if err := x.touch(g.fn, lo, hi+int64(size)); err != nil {
+		return err
+	}
+	if err := x.overwriteObjects(s, g, lo, hi+int64(size)); err != nil {
+		return err
+	}
+	if err := x.maySpill(&v, size); err != nil {
 		return err
 	}
 	if lo != hi {
@@ -388,6 +443,15 @@ func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v value, imm b
 	return nil
 }
 
+// maySpill refuses to store a part of an address (check_stack_write_fixed_off). An address in the stack of a function is
+// taken in that of its caller, where verifiers refuse it: what designs make of such a store is worth a look.
+func (x *explorer) maySpill(v *value, size int) error {
+	if x.judges() && v.isPointer() && !v.loose() && size != 8 {
+		return errors.New("invalid size of register spill")
+	}
+	return nil
+}
+
 // fillAny is a write somewhere between two offsets.
 func (f *frameState) fillAny(from, to int64) {
 	f.fill(max(from, -maxStack), min(to, 0), byteMisc)
@@ -399,6 +463,13 @@ func (x *explorer) stx(s *state, f *frameState, in bpf.Insn) error {
 			x.link(&f.regs[in.Src])
 		}
 		return x.storeMem(s, f, in, f.regs[in.Src], false)
+	}
+	at := &f.regs[in.Dst]
+	if in.Imm == bpf.AtomicLoadAcq {
+		at = &f.regs[in.Src]
+	}
+	if err := x.aligned(at, int64(in.Off), int64(in.Size())); err != nil {
+		return err
 	}
 	if addr := &f.regs[in.Dst]; addr.typed == inArena && in.Imm != bpf.AtomicLoadAcq {
 		x.arenas[s.pc] = true
@@ -432,6 +503,15 @@ func (x *explorer) stx(s *state, f *frameState, in bpf.Insn) error {
 	return x.overwrite(s, &base, in)
 }
 
+// aligned refuses an access that is not at a multiple of its size, where that is asked for (check_ptr_alignment).
+func (x *explorer) aligned(v *value, off, size int64) error {
+	bits := v.num.Bits.Add(ranges.ConstScalar(uint64(v.off + off)).Bits)
+	if x.judges() && (v.kind == kindStack || v.kind == kindMapValue || v.kind == kindMemory) && (bits.Val|bits.Mask)&uint64(size-1) != 0 {
+		return fmt.Errorf("misaligned %s access off %d size %d", v.word(), v.off+off, size)
+	}
+	return nil
+}
+
 // overwrite makes the stack bytes that an atomic operation changes unknown.
 func (x *explorer) overwrite(s *state, base *value, in bpf.Insn) error {
 	if base.kind != kindStack {
@@ -443,6 +523,9 @@ func (x *explorer) overwrite(s *state, base *value, in bpf.Insn) error {
 	lo, hi := stackRange(base, in.Off)
 	g := &s.frames[base.frame]
 	if err := x.touch(g.fn, lo, hi+int64(in.Size())); err != nil {
+		return err
+	}
+	if err := x.overwriteObjects(s, g, lo, hi+int64(in.Size())); err != nil {
 		return err
 	}
 	g.fillAny(lo, hi+int64(in.Size()))

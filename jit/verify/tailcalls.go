@@ -5,10 +5,11 @@ package verify
 import (
 	"cmp"
 	"fmt"
-	"github.com/tcsim/tcsim/jit/bpf"
-	"github.com/tcsim/tcsim/jit/kernels"
 	"math"
 	"slices"
+
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // TailCallWay is the map and the key with which one or more paths reach a tail call.

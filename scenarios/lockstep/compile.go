@@ -12,6 +12,7 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/verify"
+	"github.com/tcsim/tcsim/jit/verify/rewrite"
 	"github.com/tcsim/tcsim/scenarios/progen"
 )
 
@@ -39,7 +40,7 @@ func (env) Arena(int) (inKernel, inUser image.Addr, err error) { return arenaKer
 
 // add compiles a program.
 func (l *load) add(index int, prog *progen.Program) error {
-	p, places, err := verify.RewritePlaces(prog.BPF, &l.t.Kernel)
+	p, places, err := rewrite.Places(prog.BPF, &l.t.Kernel)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/protos"
 )
 
 // functionTypes returns what BTF says of the functions of a program, by the slot where each begins.
@@ -53,28 +54,139 @@ func (l *linker) kfunc(name string) int {
 	return n
 }
 
-// signatures are what the file's BTF says of the kernel functions that the program calls.
+// signatures are what the kernel's BTF, or else the file's, says of the kernel functions that the program calls.
 func (l *linker) signatures() map[string]bpf.Signature {
 	out := map[string]bpf.Signature{}
 	for _, name := range l.kfuncs {
-		var f *btf.Func
-		if l.r.spec.Types == nil || l.r.spec.Types.TypeByName(name, &f) != nil {
-			continue
+		for _, types := range []*btf.Spec{l.r.types, l.r.spec.Types} {
+			var f *btf.Func
+			if types == nil || types.TypeByName(name, &f) != nil {
+				continue
+			}
+			if s, ok := signature(f); ok {
+				out[name] = s
+				break
+			}
 		}
-		proto, ok := f.Type.(*btf.FuncProto)
-		if !ok {
-			continue
-		}
-		s := bpf.Signature{Params: params(f, 0)}
-		switch btf.UnderlyingType(proto.Return).(type) {
-		case *btf.Void, nil:
-			s.Void = true
-		case *btf.Pointer:
-			s.Pointer = true
-		}
-		out[name] = s
 	}
 	return out
+}
+
+// signature is what BTF says of a function of the kernel.
+func signature(f *btf.Func) (s bpf.Signature, ok bool) {
+	proto, ok := f.Type.(*btf.FuncProto)
+	if !ok {
+		return s, false
+	}
+	s.Params = params(f, 0)
+	for i := range s.Params {
+		p := &s.Params[i]
+		p.Name = proto.Params[i].Name
+		p.Type, p.Opaque = structure(proto.Params[i].Type)
+	}
+	switch ret := btf.UnderlyingType(proto.Return).(type) {
+	case *btf.Void, nil:
+		s.Void = true
+	case *btf.Pointer:
+		s.Pointer = true
+		if name, _ := structure(ret); name == "" {
+			if n, err := btf.Sizeof(btf.UnderlyingType(ret.Target)); err == nil {
+				s.Size = int32(n)
+			}
+		}
+	}
+	return s, true
+}
+
+// structure is the name of the structure that a type leads to, "" if it does not, and whether that holds more than
+// numbers (__btf_type_is_scalar_struct).
+func structure(t btf.Type) (name string, opaque bool) {
+	p, ok := btf.UnderlyingType(t).(*btf.Pointer)
+	if !ok {
+		return "", false
+	}
+	switch t := btf.UnderlyingType(p.Target).(type) {
+	case *btf.Struct:
+		return t.Name, !numbers(t, 0)
+	case *btf.Union:
+		return t.Name, true
+	case *btf.Fwd:
+		return t.Name, true
+	}
+	return "", false
+}
+
+func numbers(t btf.Type, depth int) bool {
+	switch t := btf.UnderlyingType(t).(type) {
+	case *btf.Int, *btf.Enum:
+		return true
+	case *btf.Array:
+		return numbers(t.Type, depth)
+	case *btf.Struct:
+		if depth > 3 {
+			return false
+		}
+		for _, m := range t.Members {
+			if !numbers(m.Type, depth+1) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// hook is what the kernel's BTF says of the function that a program is attached to, nil if it is not known.
+func (l *linker) hook(p *bpf.Program) *bpf.Signature {
+	name, skip := "", 0
+	switch {
+	case l.r.types == nil || p.AttachTo == "":
+		return nil
+	case p.Type == bpf.LSM:
+		name = "bpf_lsm_" + p.AttachTo
+	case p.Type != bpf.Tracing:
+		return nil
+	case p.AttachType == protos.AttachRawTP:
+		name, skip = "btf_trace_"+p.AttachTo, 1 // the first is the tracepoint's own
+	case p.AttachType == protos.AttachIter:
+		return nil
+	default:
+		name = p.AttachTo
+	}
+	var t btf.Type
+	if skip > 0 {
+		var d *btf.Typedef
+		if l.r.types.TypeByName(name, &d) != nil {
+			return nil
+		}
+		ptr, ok := btf.UnderlyingType(d).(*btf.Pointer)
+		if !ok {
+			return nil
+		}
+		t = ptr.Target
+	} else {
+		var f *btf.Func
+		if l.r.types.TypeByName(name, &f) != nil {
+			return nil
+		}
+		t = f.Type
+	}
+	proto, ok := t.(*btf.FuncProto)
+	if !ok || len(proto.Params) < skip {
+		return nil
+	}
+	s := &bpf.Signature{}
+	for _, arg := range proto.Params[skip:] {
+		out := bpf.Param{Kind: bpf.ParamNumber, Name: arg.Name}
+		if _, ok := btf.UnderlyingType(arg.Type).(*btf.Pointer); ok {
+			if out.Type, out.Opaque = structure(arg.Type); out.Type != "" {
+				out.Kind = bpf.ParamPointer
+			}
+		}
+		s.Params = append(s.Params, out)
+	}
+	_, s.Void = btf.UnderlyingType(proto.Return).(*btf.Void)
+	return s
 }
 
 // maxParams is how many parameters registers hold.
@@ -111,11 +223,13 @@ func param(typ btf.Type, tags []string, t bpf.ProgType) bpf.Param {
 		switch tag {
 		case "arg:ctx":
 			return bpf.Param{Kind: bpf.ParamContext}
-		case "arg:arena", "arg:trusted":
+		case "arg:arena":
 			return bpf.Param{Kind: bpf.ParamPointer}
+		case "arg:trusted":
+			return bpf.Param{Kind: bpf.ParamPointer, Type: to.TypeName(), Nullable: slices.Contains(tags, "arg:nullable")}
 		}
 	}
-	if name := contexts[t]; name != "" && to.TypeName() == name {
+	if name := protos.ContextStructs[t]; name != "" && to.TypeName() == name {
 		return bpf.Param{Kind: bpf.ParamContext}
 	}
 	switch size, err := btf.Sizeof(to); {
@@ -124,16 +238,4 @@ func param(typ btf.Type, tags []string, t bpf.ProgType) bpf.Param {
 	default:
 		return bpf.Param{Kind: bpf.ParamMemory, Size: int32(size), Nullable: !slices.Contains(tags, "arg:nonnull")}
 	}
-}
-
-// contexts are the structures that programs see as their context (include/linux/bpf_types.h).
-var contexts = map[bpf.ProgType]string{
-	bpf.SocketFilter: "__sk_buff", bpf.SchedCLS: "__sk_buff", bpf.SchedACT: "__sk_buff", bpf.CGroupSKB: "__sk_buff",
-	bpf.LWTIn: "__sk_buff", bpf.LWTOut: "__sk_buff", bpf.LWTXmit: "__sk_buff", bpf.LWTSeg6Local: "__sk_buff",
-	bpf.SkSKB: "__sk_buff", bpf.FlowDissector: "__sk_buff", bpf.XDP: "xdp_md", bpf.Kprobe: "pt_regs",
-	bpf.PerfEvent: "bpf_perf_event_data", bpf.RawTracepoint: "bpf_raw_tracepoint_args",
-	bpf.RawTracepointWritable: "bpf_raw_tracepoint_args", bpf.SockOps: "bpf_sock_ops", bpf.SkMsg: "sk_msg_md",
-	bpf.CGroupSock: "bpf_sock", bpf.CGroupSockAddr: "bpf_sock_addr", bpf.CGroupDevice: "bpf_cgroup_dev_ctx",
-	bpf.CGroupSysctl: "bpf_sysctl", bpf.CGroupSockopt: "bpf_sockopt", bpf.SkReuseport: "sk_reuseport_md",
-	bpf.SkLookup: "bpf_sk_lookup", bpf.Netfilter: "bpf_nf_ctx",
 }

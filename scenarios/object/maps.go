@@ -55,6 +55,9 @@ func (r *reader) addMap(name string, m *ebpf.MapSpec) int {
 	if err := typed(&out, m); err != nil && r.file.mapErrs[i] == nil {
 		r.file.mapErrs[i] = fmt.Errorf("map %s: %w", name, err)
 	}
+	const forReading, forWriting = 1 << 7, 1 << 8 // BPF_F_RDONLY_PROG, BPF_F_WRONLY_PROG
+	out.NoWrite, out.NoRead = m.Flags&forReading != 0, m.Flags&forWriting != 0
+	out.Special = special(m.Value)
 	r.file.Maps[i] = out
 	return i
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify"
+	"github.com/tcsim/tcsim/jit/verify/rewrite"
 	"github.com/tcsim/tcsim/scenarios/object"
 )
 
@@ -68,7 +69,7 @@ func TestMutants(t *testing.T) {
 			}
 			b = b.For(target)
 			for i := range b.Programs {
-				if out, err := verify.Rewrite(&b.Programs[i], &target.Kernel); err == nil {
+				if out, err := rewrite.Program(&b.Programs[i], &target.Kernel); err == nil {
 					accepted++
 					if _, err := verify.Analyse(out, &target.Kernel); err != nil {
 						t.Errorf("mutant %d of %s (%s): program %s is accepted, and its rewritten form is not: %v", n, filepath.Base(path), what, out.Name, err)
@@ -149,7 +150,7 @@ func TestReservedFields(t *testing.T) {
 			}
 			refused := false
 			for i := range b.Programs {
-				_, err := verify.Rewrite(&b.Programs[i], &target.Kernel)
+				_, err := rewrite.Program(&b.Programs[i], &target.Kernel)
 				refused = refused || err != nil
 			}
 			if !refused {

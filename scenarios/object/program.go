@@ -18,6 +18,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify"
+	"github.com/tcsim/tcsim/jit/verify/protos"
 )
 
 // somewhere stands for the address of a kernel function.
@@ -60,9 +61,6 @@ func (r *reader) readPrograms() {
 // freeLicenses are those with which a program may call every helper (include/linux/license.h).
 var freeLicenses = []string{"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"}
 
-// gplOnly are the helpers that others may not call.
-var gplOnly = []int32{4, 6, 22, 25, 27, 35, 45, 55, 67, 111, 112, 113, 114, 115, 121, 158, 177}
-
 // license refuses helpers that the program's license does not give.
 func (r *reader) license(p *ebpf.ProgramSpec, prog *bpf.Program) []error {
 	if slices.Contains(freeLicenses, p.License) {
@@ -70,7 +68,7 @@ func (r *reader) license(p *ebpf.ProgramSpec, prog *bpf.Program) []error {
 	}
 	found := map[int32]bool{}
 	for _, in := range prog.Insns {
-		if in.Op == bpf.OpCall && in.Src == 0 && slices.Contains(gplOnly, in.Imm) {
+		if h := protos.Helpers[in.Imm]; in.Op == bpf.OpCall && in.Src == 0 && h.GPL() {
 			found[in.Imm] = true
 		}
 	}
@@ -183,7 +181,7 @@ func (r *reader) program(p *ebpf.ProgramSpec) (bpf.Program, []error) {
 		}
 		out.Funcs = append(out.Funcs, f)
 	}
-	out.Kfuncs, out.Signatures = l.kfuncs, l.signatures()
+	out.Kfuncs, out.Signatures, out.Hook = l.kfuncs, l.signatures(), l.hook(&out)
 	return out, l.errs
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify"
+	"github.com/tcsim/tcsim/jit/verify/rewrite"
 	"github.com/tcsim/tcsim/scenarios/choices"
 	"github.com/tcsim/tcsim/scenarios/progen"
 )
@@ -40,7 +41,7 @@ func TestAccepted(t *testing.T) {
 		can := progen.Of(&tg.Kernel)
 		for i := range n {
 			p := progen.Random(choices.New(1, uint64(i)), can)
-			rewritten, err := verify.Rewrite(p.BPF, &tg.Kernel)
+			rewritten, err := rewrite.Program(p.BPF, &tg.Kernel)
 			if err == nil {
 				_, err = verify.Analyse(rewritten, &tg.Kernel)
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/verify"
+	"github.com/tcsim/tcsim/jit/verify/rewrite"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -182,7 +183,7 @@ func (r refused) Unwrap() error { return r.error }
 
 // compileVerified also returns what the analysis found.
 func compileVerified(p *bpf.Program, t *jit.Target, env image.Env) (*image.Image, *verify.Verified, error) {
-	rewritten, err := verify.Rewrite(p, &t.Kernel)
+	rewritten, err := rewrite.Program(p, &t.Kernel)
 	if err != nil {
 		return nil, nil, refused{err}
 	}

@@ -3,10 +3,11 @@
 package ranges
 
 import (
-	"github.com/tcsim/tcsim/jit/bpf"
-	"github.com/tcsim/tcsim/jit/kernels"
 	"math"
 	"math/bits"
+
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // alu returns dst OP src as adjust_scalar_min_max_vals computes it; wide says that it is a 64-bit

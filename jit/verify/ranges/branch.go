@@ -3,9 +3,10 @@
 package ranges
 
 import (
+	"math"
+
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
-	"math"
 )
 
 // revJump gives the condition of the fall through, flipJump the same comparison with the operands

@@ -3,8 +3,9 @@
 package ranges
 
 import (
-	"github.com/tcsim/tcsim/jit/kernels"
 	"math"
+
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // scalar is what the verifier knows of a number: its bits and its bounds as 64-bit and as 32-bit,
@@ -16,6 +17,9 @@ type Scalar struct {
 	s32min, s32max int32
 	u32min, u32max uint32
 }
+
+// Bounds32 are the signed bounds of the lower half.
+func (s *Scalar) Bounds32() (lo, hi int64) { return int64(s.s32min), int64(s.s32max) }
 
 func UnknownScalar() Scalar {
 	s := Scalar{Bits: tnumUnknown}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package verify
+package form
 
 import "github.com/tcsim/tcsim/jit/bpf"
 
@@ -8,9 +8,9 @@ import "github.com/tcsim/tcsim/jit/bpf"
 // result: x/0 is 0, x%0 is x, and the smallest number divided by -1 is itself
 // (kernel/bpf/verifier.c, do_misc_fixups).
 
-// guardDivision returns what replaces a division, and where in it the division itself is; nil if
+// GuardDivision returns what replaces a division, and where in it the division itself is; nil if
 // it stays as it is. ax is the verifier's own register.
-func guardDivision(in bpf.Insn, ax uint8) (seq []bpf.Insn, at int) {
+func GuardDivision(in bpf.Insn, ax uint8) (seq []bpf.Insn, at int) {
 	if !in.IsDivision() {
 		return nil, 0
 	}
@@ -71,20 +71,20 @@ func divisionByMinusOne(in bpf.Insn, signed bool) ([]bpf.Insn, int) {
 	return []bpf.Insn{{Op: in.Class() | bpf.ALUNeg, Dst: in.Dst}}, -1
 }
 
-// guard is a division with the checks around it, in a program that the verifier has rewritten.
-type guard struct {
-	div bpf.InsnIndex // slot of the division
-	end bpf.InsnIndex // slot after the last check
+// Guard is a division with the checks around it, in a program that the verifier has rewritten.
+type Guard struct {
+	Div bpf.InsnIndex // slot of the division
+	End bpf.InsnIndex // slot after the last check
 }
 
-// findGuards finds the guarded divisions of a program, by first slot.
-func findGuards(insns []bpf.Insn, ax uint8) map[bpf.InsnIndex]guard {
-	var found map[bpf.InsnIndex]guard
+// FindGuards finds the guarded divisions of a program, by first slot.
+func FindGuards(insns []bpf.Insn, ax uint8) map[bpf.InsnIndex]Guard {
+	var found map[bpf.InsnIndex]Guard
 	for i, in := range insns {
 		if !in.IsDivision() || in.Op&bpf.SrcReg == 0 {
 			continue
 		}
-		seq, at := guardDivision(in, ax)
+		seq, at := GuardDivision(in, ax)
 		first := i - at
 		if first < 0 || first+len(seq) > len(insns) {
 			continue
@@ -95,9 +95,9 @@ func findGuards(insns []bpf.Insn, ax uint8) map[bpf.InsnIndex]guard {
 		}
 		if same {
 			if found == nil {
-				found = map[bpf.InsnIndex]guard{}
+				found = map[bpf.InsnIndex]Guard{}
 			}
-			found[bpf.InsnIndex(first)] = guard{bpf.InsnIndex(i), bpf.InsnIndex(first + len(seq))}
+			found[bpf.InsnIndex(first)] = Guard{bpf.InsnIndex(i), bpf.InsnIndex(first + len(seq))}
 		}
 	}
 	return found

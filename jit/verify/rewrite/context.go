@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package verify
+package rewrite
 
 import (
 	"errors"
 	"fmt"
+
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
 )

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package verify
+package rewrite
 
 import "github.com/tcsim/tcsim/jit/bpf"
 

@@ -4,6 +4,7 @@ package verify
 
 import (
 	"fmt"
+
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
 )
@@ -21,13 +22,14 @@ type depthWalk struct {
 	tails []bool                 // function holds a tail call
 	apart bool                   // functions with much stack have one of their own
 	seen  []int32                // most stack with which a function was walked, -1: not yet
+	deep  []int                  // most frames, likewise
 	most  int32                  // deepest so far
 	sync  map[bpf.InsnIndex]bool // functions that helpers call before they return
 }
 
 // checkDepth refuses programs whose calls need too much stack, and returns how much they need at most.
-func checkDepth(p *bpf.Program, r *kernels.Verifier, funcs []FuncInfo, sync map[bpf.InsnIndex]bool) (int32, error) {
-	w := depthWalk{p: p, sync: sync, rules: r, funcs: funcs, start: map[bpf.InsnIndex]int{}, tails: make([]bool, len(funcs)), seen: make([]int32, len(funcs)), apart: r.PrivateStack && mayHavePrivateStack(p)}
+func checkDepth(p *bpf.Program, r *kernels.Verifier, funcs []FuncInfo, sync, async map[bpf.InsnIndex]bool) (int32, error) {
+	w := depthWalk{p: p, sync: sync, rules: r, funcs: funcs, start: map[bpf.InsnIndex]int{}, tails: make([]bool, len(funcs)), seen: make([]int32, len(funcs)), deep: make([]int, len(funcs)), apart: r.PrivateStack && mayHavePrivateStack(p)}
 	for i, f := range funcs {
 		w.start[f.Start] = i
 		w.seen[i] = -1
@@ -37,19 +39,32 @@ func checkDepth(p *bpf.Program, r *kernels.Verifier, funcs []FuncInfo, sync map[
 			}
 		}
 	}
-	err := w.walk(0, 0)
-	return w.most, err
+	if err := w.walk(0, 0, 1); err != nil {
+		return w.most, err
+	}
+	most := w.most
+	for i := range funcs { // those that run later, on a stack of their own (is_async_cb)
+		if async[funcs[i].Start] {
+			if err := w.walk(i, 0, 1); err != nil {
+				return most, err
+			}
+		}
+	}
+	return most, nil
 }
 
-func (w *depthWalk) walk(fn int, used int32) error {
+func (w *depthWalk) walk(fn int, used int32, frames int) error {
 	f := w.funcs[fn]
+	if most := maxFrames * w.rules.FrameFactor(); frames > most {
+		return fmt.Errorf("the call stack of %d frames is too deep", most)
+	}
 	if fn != 0 && w.tails[fn] && used >= maxTailStack {
 		return fmt.Errorf("function %d (%s) makes tail calls: %d bytes of stack in the frames above it are too much", fn, f.Name, used)
 	}
-	if used <= w.seen[fn] {
+	if used <= w.seen[fn] && frames <= w.deep[fn] {
 		return nil
 	}
-	w.seen[fn] = used
+	w.seen[fn], w.deep[fn] = max(used, w.seen[fn]), max(frames, w.deep[fn])
 	unit := int32(32)
 	if w.rules.FrameUnit16 {
 		unit = 16
@@ -65,7 +80,7 @@ func (w *depthWalk) walk(fn int, used int32) error {
 	for i := f.Start; i < f.End; i += w.p.Insns[i].Width() {
 		in := w.p.Insns[i]
 		if to, ok := in.Callee(i); ok && (in.IsSubCall() || w.sync[to]) { // others run later, on a stack of their own
-			if err := w.walk(w.start[to], used); err != nil {
+			if err := w.walk(w.start[to], used, frames+1); err != nil {
 				return err
 			}
 		}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package verify
+package form
 
 import (
 	"github.com/tcsim/tcsim/jit/bpf"
@@ -27,13 +27,13 @@ const (
 // foldedRegs are r0 to r10.
 type foldedRegs [11]foldedReg
 
-// foldBranches returns the program with the jumps decided; p itself if there are none.
-func foldBranches(p *bpf.Program) *bpf.Program {
+// FoldBranches returns the program with the jumps decided; p itself if there are none.
+func FoldBranches(p *bpf.Program) *bpf.Program {
 	regs := foldRegs(p)
 	out := p
 	for i := bpf.InsnIndex(0); int(i) < len(p.Insns); i += p.Insns[i].Width() {
 		in := p.Insns[i]
-		fall, _, jumps := flow(p.Insns, i)
+		fall, _, jumps := Flow(p.Insns, i)
 		if !fall || !jumps || in.Op&0xf0 == bpf.JmpCond {
 			continue
 		}
@@ -83,7 +83,7 @@ func foldRegs(p *bpf.Program) []foldedRegs {
 			}
 			out := in[i]
 			out.step(p, i)
-			fall, to, jumps := flow(p.Insns, i)
+			fall, to, jumps := Flow(p.Insns, i)
 			if fall {
 				changed = in[i+p.Insns[i].Width()].join(&out) || changed
 			}

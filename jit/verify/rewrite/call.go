@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package verify
+package rewrite
 
 import (
 	"errors"
 	"fmt"
+	"math/bits"
+	"slices"
+
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
-	"math/bits"
-	"slices"
+	"github.com/tcsim/tcsim/jit/verify"
+	"github.com/tcsim/tcsim/jit/verify/form"
 )
 
 // The calls that the verifier inlines or redirects (do_misc_fixups).
@@ -19,7 +22,7 @@ func (w *rewriter) call(i bpf.InsnIndex) {
 	it := &w.items[i]
 	r := &w.t.Verifier
 	if h := r.Helpers; h > 0 && it.in.Imm >= h {
-		name := HelperName(it.in.Imm)
+		name := verify.HelperName(it.in.Imm)
 		w.bad(i, fmt.Errorf("the kernel has no helper %d (%s): %w", it.in.Imm, name, kernels.ErrUnsupported))
 	}
 	switch it.in.Imm {
@@ -53,7 +56,7 @@ func helperFunc(n int32) string {
 	if n == 7 {
 		return "bpf_user_rnd_u32"
 	}
-	return "bpf_" + helpers[n].name
+	return verify.HelperName(n)
 }
 
 // kfunc resolves a call of a kernel function (fixup_kfunc_call).
@@ -80,14 +83,14 @@ func (w *rewriter) arena(i bpf.InsnIndex) bool {
 	it := &w.items[i]
 	cast := it.in.Op == bpf.ClassALU64|bpf.SrcReg|bpf.ALUMov && it.in.Off == bpf.AddrSpaceCast
 	switch {
-	case cast && !w.x.arena:
+	case cast && !w.known.Arena:
 		w.bad(i, errors.New("an address space cast in a program without an arena"))
 	case cast && it.in.Imm == bpf.CastKernelImm:
 		it.in.Op, it.in.Off, it.in.Imm = bpf.ClassALU|bpf.SrcReg|bpf.ALUMov, 0, 0
-	case w.x.narrow[i]:
+	case w.known.Narrow[i]:
 		it.in.Op = it.in.Op&^7 | bpf.ClassALU
 	}
-	return cast || w.x.narrow[i]
+	return cast || w.known.Narrow[i]
 }
 
 // addCallback gives a program that throws and has no exception callback one that returns the cookie
@@ -138,11 +141,12 @@ func perCPUAddr() bpf.Insn { return bpf.Insn{Op: bpf.ClassALU64 | bpf.SrcReg | b
 
 // mapCall inlines a lookup, or calls the function of the map's type.
 func (w *rewriter) mapCall(i bpf.InsnIndex) {
-	it, f := &w.items[i], w.x.lookups[i]
-	if f == nil || f.poisoned {
+	it := &w.items[i]
+	at, ok := w.known.Lookup(i)
+	if !ok {
 		return
 	}
-	m := &w.p.Maps[f.mapIdx]
+	m := &w.p.Maps[at]
 	lookup := it.in.Imm == 1
 	switch {
 	case lookup && m.Type == bpf.ArrayMap:
@@ -203,17 +207,10 @@ func (w *rewriter) arrayLookup(m *bpf.Map, skip int16, tail []bpf.Insn) []bpf.In
 		bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUMov})
 }
 
-// mayGotoCount is how often a program may take its may_goto (BPF_MAX_LOOPS, and
-// BPF_MAX_TIMED_LOOPS between looks at the clock).
-const (
-	mayGotoCount = 8 << 20
-	mayGotoTimed = 0xffff
-)
-
 // expandMayGoto gives every function with a may_goto its counter, below the stack that the
 // function uses, and makes may_goto count.
 func (w *rewriter) expandMayGoto() {
-	for _, f := range w.x.funcs {
+	for _, f := range w.known.Funcs {
 		var sites []bpf.InsnIndex
 		for i := f.Start; i < f.End; i += w.p.Insns[i].Width() {
 			if it := &w.items[i]; it.live && it.in.Op == bpf.ClassJmp|bpf.JmpCond {
@@ -226,24 +223,24 @@ func (w *rewriter) expandMayGoto() {
 	}
 }
 
-func (w *rewriter) mayGoto(f FuncInfo, sites []bpf.InsnIndex) {
+func (w *rewriter) mayGoto(f verify.FuncInfo, sites []bpf.InsnIndex) {
 	ax := w.t.Emit.AX
 	// The kernel rounds the depth up to 8 when it places the counter.
 	depth := int16(f.StackDepth+7) &^ 7
 	count := -depth - 8
 	timed, check := w.t.Verifier.TimedMayGoto, bpf.Insn{}
 	if timed {
-		check, timed = w.kernelCall(timedMayGoto)
+		check, timed = w.kernelCall(form.TimedMayGoto)
 	}
 	start := &w.items[f.Start]
 	if timed {
 		count = -depth - 16
 		start.before = []bpf.Insn{
-			{Op: bpf.ClassST | bpf.ModeMem | 0x18, Dst: 10, Off: count, Imm: mayGotoTimed},
+			{Op: bpf.ClassST | bpf.ModeMem | 0x18, Dst: 10, Off: count, Imm: form.MayGotoTimed},
 			{Op: bpf.ClassST | bpf.ModeMem | 0x18, Dst: 10, Off: count + 8},
 		}
 	} else {
-		start.before = []bpf.Insn{{Op: bpf.ClassST | bpf.ModeMem | 0x18, Dst: 10, Off: count, Imm: mayGotoCount}}
+		start.before = []bpf.Insn{{Op: bpf.ClassST | bpf.ModeMem | 0x18, Dst: 10, Off: count, Imm: form.MayGotoCount}}
 	}
 	load := bpf.Insn{Op: bpf.ClassLDX | bpf.ModeMem | 0x18, Dst: ax, Src: 10, Off: count}
 	store := bpf.Insn{Op: bpf.ClassSTX | bpf.ModeMem | 0x18, Dst: 10, Src: ax, Off: count}

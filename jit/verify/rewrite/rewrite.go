@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package verify
+package rewrite
 
 import (
 	"errors"
 	"fmt"
+	"math"
+	"slices"
+
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
-	"math"
-	"slices"
+	"github.com/tcsim/tcsim/jit/verify"
+	"github.com/tcsim/tcsim/jit/verify/form"
 )
 
 // Addresses answers the questions about a running kernel whose answers the verifier writes into a
@@ -22,23 +25,23 @@ type Addresses interface {
 	Call(name string) (imm int32, ok bool)
 }
 
-// Rewrite makes of a program as users write it what the target's kernel gives to its JIT
+// Program makes of a program as users write it what the target's kernel gives to its JIT
 // (kernel/bpf/verifier.c, bpf_check): dead code is removed, divisions are guarded, loads through
 // the context use the kernel's own structures, and lookups in arrays are inlined. Helper calls
 // keep the helper's number. p is not changed. The error names all mistakes, each with its
 // instruction.
-func Rewrite(p *bpf.Program, t *kernels.Kernel) (*bpf.Program, error) { return RewriteFor(p, t, nil) }
+func Program(p *bpf.Program, t *kernels.Kernel) (*bpf.Program, error) { return For(p, t, nil) }
 
-// RewriteFor is Rewrite for a certain running kernel: it also makes the rewrites that need
+// For is Program for a certain running kernel: it also makes the rewrites that need
 // addresses, such as inlined reads of kernel variables and direct calls of a map's functions.
-func RewriteFor(p *bpf.Program, t *kernels.Kernel, k Addresses) (*bpf.Program, error) {
+func For(p *bpf.Program, t *kernels.Kernel, k Addresses) (*bpf.Program, error) {
 	out, _, err := rewrite(p, t, k)
 	return out, err
 }
 
-// RewritePlaces is Rewrite that also says where each slot of p went: to the slot at which jumps to it lead now, -1 if
+// Places is Program that also says where each slot of p went: to the slot at which jumps to it lead now, -1 if
 // it is gone. The last one, after those of p, is the end.
-func RewritePlaces(p *bpf.Program, t *kernels.Kernel) (*bpf.Program, []bpf.InsnIndex, error) {
+func Places(p *bpf.Program, t *kernels.Kernel) (*bpf.Program, []bpf.InsnIndex, error) {
 	out, w, err := rewrite(p, t, nil)
 	if err != nil {
 		return nil, nil, err
@@ -55,12 +58,12 @@ func RewritePlaces(p *bpf.Program, t *kernels.Kernel) (*bpf.Program, []bpf.InsnI
 }
 
 func rewrite(p *bpf.Program, t *kernels.Kernel, k Addresses) (*bpf.Program, *rewriter, error) {
-	x, _, err := accept(p, t)
+	known, err := verify.Accept(p, t)
 	if err != nil {
 		return nil, nil, fmt.Errorf("rewrite %s: %w", p.Name, err)
 	}
-	folded := x.p
-	w := &rewriter{p: folded, submitted: p, t: t, k: k, x: x, items: make([]item, len(p.Insns))}
+	folded := known.Program
+	w := &rewriter{p: folded, submitted: p, t: t, k: k, known: known, items: make([]item, len(p.Insns))}
 	w.dropDead()
 	for i := bpf.InsnIndex(0); int(i) < len(w.items); i += folded.Insns[i].Width() {
 		if w.items[i].live {
@@ -75,37 +78,6 @@ func rewrite(p *bpf.Program, t *kernels.Kernel, k Addresses) (*bpf.Program, *rew
 		return nil, nil, fmt.Errorf("rewrite %s: %w", p.Name, err)
 	}
 	return out, w, nil
-}
-
-// checkReach notes instructions that no jump leads to (check_cfg).
-func checkReach(p *bpf.Program) error {
-	var errs []error
-	seen := make([]bool, len(p.Insns))
-	var work []bpf.InsnIndex
-	for _, f := range p.Funcs {
-		work = append(work, f.Start)
-	}
-	for len(work) > 0 {
-		i := work[len(work)-1]
-		work = work[:len(work)-1]
-		if int(i) >= len(seen) || seen[i] {
-			continue
-		}
-		seen[i] = true
-		fall, to, jumps := flow(p.Insns, i)
-		if fall {
-			work = append(work, i+p.Insns[i].Width())
-		}
-		if jumps {
-			work = append(work, to)
-		}
-	}
-	for i := bpf.InsnIndex(0); int(i) < len(seen); i += p.Insns[i].Width() {
-		if !seen[i] {
-			errs = append(errs, bpf.ErrorAt(p.Insns, i, errors.New("no path leads here")))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // item is a slot of the program while it is rewritten.
@@ -126,7 +98,7 @@ type rewriter struct {
 	submitted *bpf.Program
 	t         *kernels.Kernel
 	k         Addresses
-	x         *explorer
+	known     *verify.Knowledge
 	items     []item
 	kfuncs    []string // kernel functions that were put in calls of, after those of p
 	wide      []uint16 // registers read in full after each slot's start; made on demand
@@ -143,7 +115,7 @@ func (w *rewriter) bad(i bpf.InsnIndex, err error) {
 // unconditional, and removes jumps that go nowhere (opt_hard_wire_dead_code_branches,
 // opt_remove_dead_code, opt_remove_nops).
 func (w *rewriter) dropDead() {
-	insns, seen := w.p.Insns, w.x.visited
+	insns, seen := w.p.Insns, w.known.Visited
 	for i := bpf.InsnIndex(0); int(i) < len(insns); i++ {
 		in := insns[i]
 		it := &w.items[i]
@@ -153,7 +125,7 @@ func (w *rewriter) dropDead() {
 			w.items[i] = item{live: seen[i-1], in: insns[i], to: -1, jumpAt: -1}
 			continue
 		}
-		fall, to, jumps := flow(insns, i)
+		fall, to, jumps := form.Flow(insns, i)
 		if !jumps || !it.live {
 			continue
 		}
@@ -191,7 +163,7 @@ func (w *rewriter) expand(i bpf.InsnIndex) {
 	switch c := in.Class(); {
 	case (c == bpf.ClassALU || c == bpf.ClassALU64) && w.arena(i):
 	case in.IsDivision():
-		if seq, _ := guardDivision(in, w.t.Emit.AX); seq != nil {
+		if seq, _ := form.GuardDivision(in, w.t.Emit.AX); seq != nil {
 			it.seq = seq
 		}
 	case c == bpf.ClassLD && !in.IsLdImm64():
@@ -207,15 +179,15 @@ func (w *rewriter) expand(i bpf.InsnIndex) {
 
 func (w *rewriter) memory(i bpf.InsnIndex) {
 	it := &w.items[i]
-	switch w.x.base[i] {
-	case kindContext:
+	switch w.known.Through(i) {
+	case verify.ThroughContext:
 		seq, err := contextAccess(w.t, it.in, w.p.Type)
 		if err != nil {
 			w.bad(i, err)
 			return
 		}
 		it.seq = seq
-	case kindPacket, kindPacketMeta:
+	case verify.ThroughPacket:
 		if it.in.Class() == bpf.ClassLDX {
 			break
 		}
@@ -224,7 +196,7 @@ func (w *rewriter) memory(i bpf.InsnIndex) {
 		}
 		w.writesPacket = true
 	}
-	if w.x.arenas[i] && it.in.Op&^0x18 == bpf.ClassSTX|bpf.ModeAtomic {
+	if w.known.Arenas[i] && it.in.Op&^0x18 == bpf.ClassSTX|bpf.ModeAtomic {
 		it.in.Op |= bpf.ModeProbeAtomic // other accesses to an arena are marked by the analysis
 	}
 	if it.in.Op&^0x18 == bpf.ClassSTX|bpf.ModeAtomic && it.in.Size() == 4 && it.in.Imm == bpf.AtomicCmpXchg && w.readsR0(i+1) {
@@ -350,7 +322,7 @@ func (w *rewriter) layout() *bpf.Program {
 		it := &w.items[i]
 		it.at = at
 		for next < len(p.Funcs) && int(p.Funcs[next].Start) == i {
-			if w.x.visited[i] {
+			if w.known.Visited[i] {
 				f := p.Funcs[next]
 				out.Funcs = append(out.Funcs, bpf.Func{Name: f.Name, Start: bpf.InsnIndex(at), Origin: f.Start, ExceptionCB: f.ExceptionCB, Global: f.Global, Params: f.Params, Void: f.Void})
 			}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package object
+
+import (
+	"slices"
+
+	"github.com/cilium/ebpf/btf"
+
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/protos"
+)
+
+// special finds the parts of a map's value that only helpers touch; nil if its type is not known.
+func special(value btf.Type) *bpf.Special {
+	if value == nil {
+		return nil
+	}
+	out := &bpf.Special{}
+	findSpecial(out, value, 0, 0)
+	return out
+}
+
+// maxNesting bounds how deep structures are looked into, maxElements how many elements of an array.
+const maxNesting, maxElements = 8, 64
+
+func findSpecial(out *bpf.Special, t btf.Type, at int64, depth int) {
+	if depth > maxNesting {
+		return
+	}
+	var members []btf.Member
+	switch t := btf.UnderlyingType(t).(type) {
+	case *btf.Struct:
+		if k, ok := protos.Special[t.Name]; ok {
+			out.Fields = append(out.Fields, bpf.SpecialField{Kind: k, Off: at, Size: int64(t.Size)})
+			return
+		}
+		members = t.Members
+	case *btf.Union:
+		members = t.Members
+	case *btf.Datasec:
+		for _, v := range t.Vars {
+			if variable, ok := v.Type.(*btf.Var); ok {
+				findSpecial(out, variable.Type, at+int64(v.Offset), depth+1)
+			}
+		}
+	case *btf.Array:
+		size, err := btf.Sizeof(t.Type)
+		for i := 0; err == nil && i < min(int(t.Nelems), maxElements); i++ {
+			findSpecial(out, t.Type, at+int64(i*size), depth+1)
+		}
+	case *btf.Pointer:
+		if f, ok := kernelPointer(t); ok {
+			f.Off, f.Size = at, 8
+			out.Fields = append(out.Fields, f)
+		}
+	}
+	for _, m := range members {
+		if m.BitfieldSize == 0 {
+			findSpecial(out, m.Type, at+int64(m.Offset.Bytes()), depth+1)
+		}
+	}
+}
+
+// kernelPointer recognises pointers to kernel objects by their tags (btf_find_kptr).
+func kernelPointer(p *btf.Pointer) (f bpf.SpecialField, ok bool) {
+	var tags []string
+	to := p.Target
+	for {
+		switch t := to.(type) {
+		case *btf.TypeTag:
+			tags, to = append(tags, t.Value), t.Type
+			continue
+		case *btf.Const:
+			to = t.Type
+			continue
+		case *btf.Volatile:
+			to = t.Type
+			continue
+		case *btf.Typedef:
+			to = t.Type
+			continue
+		}
+		break
+	}
+	f.Type = to.TypeName()
+	switch {
+	case slices.Contains(tags, "kptr"), slices.Contains(tags, "percpu_kptr"):
+		f.Kind = bpf.SpecialPointer
+	case slices.Contains(tags, "kptr_untrusted"), slices.Contains(tags, "uptr"):
+		f.Kind = bpf.SpecialUntrusted
+	}
+	return f, f.Kind != 0
+}
