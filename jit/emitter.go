@@ -25,3 +25,21 @@ type Emitter interface {
 	// For returns the same JIT for another target of the same kernel.
 	For(t *Target) (Emitter, error)
 }
+
+// Original is what the code of an Emitter can be compared with.
+type Original struct {
+	// Target is the same kernel with code of our own.
+	Target *Target
+	// Release is the release that the emitter's source is of, edited or not, if captures show what that one
+	// emits; "" if it is of another one, so that the two may differ without a mistake.
+	Release string
+	// Unedited says that the source is that of a release as it is: what differs is a mistake of ours.
+	Unedited bool
+}
+
+// Comparable is an Emitter whose code can be compared with what is known.
+type Comparable interface {
+	Emitter
+	// Original returns nil if nothing is known.
+	Original() *Original
+}

@@ -146,8 +146,19 @@ func (m *Map) entries() uint32 {
 	return n
 }
 
-func (m *Map) keySize() uint32   { return cmp.Or(m.KeySize, 4) }
-func (m *Map) valueSize() uint32 { return cmp.Or(m.ValueSize, 4) }
+func (m *Map) keySize() uint32 {
+	if m.Type == Arena {
+		return m.KeySize
+	}
+	return cmp.Or(m.KeySize, 4)
+}
+
+func (m *Map) valueSize() uint32 {
+	if m.Type == Arena {
+		return m.ValueSize
+	}
+	return cmp.Or(m.ValueSize, 4)
+}
 
 // maxMapBytes bounds the memory of one map: scenarios need little, mistakes ask for much.
 const maxMapBytes = 1 << 26
@@ -179,6 +190,8 @@ func (b *builder) mapSizes(e *Entry[Map]) {
 	m := &e.Value
 	key, value, n := uint64(m.keySize()), uint64(m.valueSize()), uint64(m.entries())
 	switch {
+	case m.Type == Arena:
+		b.arena(e)
 	case m.Type == ProgArray && (key != 4 || value != 4):
 		b.failf(e.Pos, "%s: a prog_array has keys and values of 4 bytes", e.Name)
 	case m.Type != Hash && key != 4:
@@ -187,6 +200,21 @@ func (b *builder) mapSizes(e *Entry[Map]) {
 		b.failf(e.Pos, "%s: expected key_size 1, 2, 4 or 8, found %d", e.Name, key)
 	case value > 1<<15 || value*n > maxMapBytes || n > maxMapBytes:
 		b.failf(e.Pos, "%s: expected at most %d bytes of values and 32768 in each, found %d entries of %d", e.Name, maxMapBytes, n, value)
+	}
+}
+
+// arena checks an arena: it has pages only, and one is all that there can be.
+func (b *builder) arena(e *Entry[Map]) {
+	m := &e.Value
+	const most = 1 << 20 // SZ_4G / PAGE_SIZE, arena_map_alloc of kernel/bpf/arena.c
+	if m.KeySize != 0 || m.ValueSize != 0 || len(m.Slots) > 0 || len(m.Values) > 0 {
+		b.failf(e.Pos, "%s: an arena has pages, max_entries of them: no key_size, value_size, slots or values", e.Name)
+	}
+	if m.entries() > most {
+		b.failf(e.Pos, "%s: expected at most %d pages, found %d", e.Name, most, m.entries())
+	}
+	if i := slices.IndexFunc(b.sc.Maps, func(o Entry[Map]) bool { return o.Value.Type == Arena }); b.sc.Maps[i].Name != e.Name {
+		b.failf(e.Pos, "%s: a second arena: expected one in a scenario", e.Name)
 	}
 }
 

@@ -34,6 +34,8 @@ func (e *emitter) step(s *Step) (returns bool) {
 		e.helper(s.Helper.ID)
 	case s.Clobber != nil:
 		e.clobber(*s.Clobber)
+	case s.Atomic != nil && s.On != nil && s.To != nil:
+		e.atomic(s)
 	case s.Set != nil && s.To != nil:
 		e.set(s.Set, s.To)
 	case s.Check != nil && s.Is != nil:

@@ -96,8 +96,14 @@ func (b *builder) expects(ev *Event) {
 // expectOf checks one set of expectations of an event: of an update only the invariant that it breaks
 // can be expected.
 func (b *builder) expectOf(ev *Event, x *Expect) {
-	if ev.Run == nil && (x.Return != nil || x.Taken != nil || x.Refused != nil || x.Values != nil || x.StackAtMost != nil) {
-		b.failf(ev.Pos, "return, taken, refused, values and stack_at_most belong to a run")
+	if ev.Run == nil && (x.Return != nil || x.ReturnOneOf != nil || x.Taken != nil || x.Refused != nil || x.Values != nil || x.StackAtMost != nil) {
+		b.failf(ev.Pos, "return, return_one_of, taken, refused, values and stack_at_most belong to a run")
+	}
+	switch {
+	case x.Return != nil && x.ReturnOneOf != nil:
+		b.failf(x.Return.Pos, "return and return_one_of exclude each other")
+	case x.ReturnOneOf != nil && len(x.ReturnOneOf) == 0:
+		b.failf(ev.Pos, "return_one_of is empty: expected at least one value")
 	}
 	b.checkErrno(ev, x)
 	b.expect(x)

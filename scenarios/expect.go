@@ -60,7 +60,9 @@ func (x *Expect) For(names ...string) Expect {
 		if over.Violates.expected() {
 			out = Expect{Pos: over.Pos} // the run ends at the violation
 		}
-		replace(&out.Return, over.Return)
+		if over.Return != nil || over.ReturnOneOf != nil {
+			out.Return, out.ReturnOneOf = over.Return, over.ReturnOneOf
+		}
 		replace(&out.Taken, over.Taken)
 		replace(&out.Refused, over.Refused)
 		replace(&out.StackAtMost, over.StackAtMost)
@@ -119,6 +121,7 @@ func (b *Built) Check(a *Action, o *Outcome, names ...string) []Mismatch {
 	if x.Return != nil && uint32(o.Return) != uint32(x.Return.V) {
 		c.number(x.Return.Pos, uint64(uint32(o.Return)), "expected return %s, found %d", as32(x.Return.V), uint32(o.Return))
 	}
+	c.oneOf(x.ReturnOneOf, uint32(o.Return))
 	c.count(x.Taken, "tail calls taken", o.Taken)
 	if r := x.Refused; r != nil {
 		c.count(r.Total, "refused tail calls", o.Refused.Limit+o.Refused.Bounds+o.Refused.Empty)
@@ -182,6 +185,19 @@ func (c *checker) violation(x *Expect) {
 		c.failf(pos, "expected a violation of %s, found %s", x.Violates, found)
 	case !x.Violates.expected() && found != "":
 		c.failf(pos, "expected no violation, found %s", found)
+	}
+}
+
+func (c *checker) oneOf(want []Int, found uint32) {
+	var words []string
+	for _, v := range want {
+		if uint32(v.V) == found {
+			return
+		}
+		words = append(words, as32(v.V))
+	}
+	if len(words) > 0 {
+		c.failf(want[0].Pos, "expected one of the returns %s, found %d", strings.Join(words, ", "), found)
 	}
 }
 

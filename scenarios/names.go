@@ -21,7 +21,7 @@ func (t ProgType) Number() bpf.ProgType {
 
 var policyNames = []string{string(AsShipped), string(IfAllowed)}
 
-var mapTypeNames = []string{string(ProgArray), string(Array), string(PerCPUArray), string(Hash)}
+var mapTypeNames = []string{string(ProgArray), string(Array), string(PerCPUArray), string(Hash), string(Arena)}
 
 // Number returns the kernel's number of the type.
 func (t MapType) Number() bpf.MapType {
@@ -32,6 +32,8 @@ func (t MapType) Number() bpf.MapType {
 		return bpf.PerCPUArrayMap
 	case Hash:
 		return bpf.HashMap
+	case Arena:
+		return bpf.ArenaMap
 	}
 	return bpf.ArrayMap
 }

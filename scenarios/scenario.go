@@ -49,6 +49,7 @@ const (
 	Array       MapType = "array"
 	PerCPUArray MapType = "percpu_array"
 	Hash        MapType = "hash"
+	Arena       MapType = "arena" // no page of it is there
 )
 
 // Map is a map of the scenario. Sizes are in bytes. Map contents live as long as the scenario:
@@ -106,6 +107,7 @@ type Step struct {
 	TailCall *Value  `json:"tail_call,omitempty"` // map[key]; the next step runs if it is refused
 	Helper   *Helper `json:"helper,omitempty"`    // call a helper that takes no arguments
 	Clobber  *int    `json:"clobber,omitempty"`   // zero so many bytes of own stack, call a helper
+	Atomic   *Name   `json:"atomic,omitempty"`    // change On by To in one access; the result is what was there
 	Set      *Value  `json:"set,omitempty"`       // assign To to a register, stack or map location
 	Check    *Value  `json:"check,omitempty"`     // return CheckFailed unless it equals Is
 	If       *Value  `json:"if,omitempty"`        // Then if it equals Is, else Else
@@ -113,6 +115,7 @@ type Step struct {
 	Return   *Value  `json:"return,omitempty"`    // leave the function
 
 	With *Value `json:"with,omitempty"` // 8 bytes of own stack that the callee knows as arg
+	On   *Value `json:"on,omitempty"`   // of Atomic: 4 or 8 bytes of own stack or of an array with one entry
 	To   *Value `json:"to,omitempty"`
 	Is   *Value `json:"is,omitempty"`
 	Then []Step `json:"then,omitempty"`
@@ -170,7 +173,11 @@ type Expect struct {
 	Pos Pos `json:"-"`
 
 	Return *Int `json:"return,omitempty"`
-	Taken  *Int `json:"taken,omitempty"` // tail calls taken
+	// ReturnOneOf are the return values of which it must be one, in place of Return. It holds under every schedule of
+	// an update, too.
+	ReturnOneOf []Int `json:"return_one_of,omitempty"`
+
+	Taken *Int `json:"taken,omitempty"` // tail calls taken
 	// Refused counts the tail calls that fell through, by reason.
 	Refused *Refused `json:"refused,omitempty"`
 	// Values are map contents after the run: "map[key]" to integer.

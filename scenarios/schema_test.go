@@ -39,7 +39,7 @@ var words = map[reflect.Type]*jsonschema.Schema{
 	reflect.TypeFor[scenarios.ProgType](): {Enum: typeNames()},
 	reflect.TypeFor[scenarios.VoidRAX]():  {Enum: []any{"zero", "pointer"}},
 	reflect.TypeFor[scenarios.Policy]():   {Enum: []any{"as-shipped", "if-allowed"}},
-	reflect.TypeFor[scenarios.MapType]():  {Enum: []any{"prog_array", "array", "percpu_array", "hash"}},
+	reflect.TypeFor[scenarios.MapType]():  {Enum: []any{"prog_array", "array", "percpu_array", "hash", "arena"}},
 	reflect.TypeFor[scenarios.Asm]():      {Type: "string"},
 	reflect.TypeFor[scenarios.Jited]():    {Type: "string"},
 	reflect.TypeFor[scenarios.Names](): oneOf(
@@ -113,7 +113,7 @@ func schema(t *testing.T) *jsonschema.Schema {
 	defs["Refused"] = oneOf(&jsonschema.Schema{Type: "integer"}, defs["Refused"])
 	defs["Step"].OneOf = nil
 	for _, verb := range []struct{ name, with string }{
-		{"count", ""}, {"call", ""}, {"tail_call", ""}, {"helper", ""}, {"clobber", ""}, {"set", "to"},
+		{"count", ""}, {"call", ""}, {"tail_call", ""}, {"helper", ""}, {"clobber", ""}, {"atomic", "on to"}, {"set", "to"},
 		{"check", "is"}, {"if", "is then"}, {"repeat", "do"}, {"return", ""},
 	} {
 		need := append([]string{verb.name}, strings.Fields(verb.with)...)

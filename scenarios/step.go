@@ -22,6 +22,7 @@ var verbs = []struct {
 	{name: "tail_call"},
 	{name: "helper"},
 	{name: "clobber"},
+	{name: "atomic", need: []string{"on", "to"}, also: []string{"is"}},
 	{name: "set", need: []string{"to"}},
 	{name: "check", need: []string{"is"}},
 	{name: "if", need: []string{"is", "then"}, also: []string{"else"}},
@@ -64,7 +65,7 @@ func (x *Step) decodeNode(d *decoder, n ast.Node) {
 			d.failf(x.Pos, "%s needs %q in the same step", x.Verb, k)
 		}
 	}
-	for _, k := range []string{"with", "to", "is", "then", "else", "do"} {
+	for _, k := range []string{"with", "on", "to", "is", "then", "else", "do"} {
 		if pos, ok := keys[k]; ok && !slices.Contains(need, k) && !slices.Contains(also, k) {
 			d.failf(pos, "%q does not belong to %s", k, x.Verb)
 		}
@@ -92,7 +93,7 @@ func walk(steps []Step, f func(*Step)) {
 
 // values calls f for each operand of the step itself.
 func (x *Step) values(f func(*Value)) {
-	for _, v := range []*Value{x.Count, x.TailCall, x.Set, x.Check, x.If, x.Return, x.With, x.To, x.Is} {
+	for _, v := range []*Value{x.Count, x.TailCall, x.Set, x.Check, x.If, x.Return, x.With, x.On, x.To, x.Is} {
 		if v != nil {
 			f(v)
 		}

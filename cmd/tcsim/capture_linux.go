@@ -56,17 +56,15 @@ func (e env) capture(ctx context.Context, cmd *cli.Command) error {
 		f, err = k.Capture(ctx, what.Scenarios, func(done int) { bar.Set(done, len(what.Scenarios)) })
 		bar.Done()
 	}
-	if err != nil {
+	if f == nil || err != nil && !cutShort(ctx, err) {
 		return err
 	}
-	if cmd.Bool("run") {
-		if err := e.runInKernel(ctx, k, f, what, sum); err != nil {
+	if cmd.Bool("run") && ctx.Err() == nil {
+		if err := e.runInKernel(ctx, k, f, what, sum); err != nil && !cutShort(ctx, err) {
 			return err
 		}
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+	sum.Interrupted = ctx.Err() != nil // what is finished is kept
 	if err := capture.WriteFile(out, f); err != nil {
 		return badInput(err)
 	}
@@ -74,10 +72,10 @@ func (e env) capture(ctx context.Context, cmd *cli.Command) error {
 	if err := e.printCaptured(cmd, sum); err != nil {
 		return err
 	}
-	if len(sum.Failed) > 0 {
+	if len(sum.Failed) > 0 && !sum.Interrupted {
 		return errFailed
 	}
-	return nil
+	return orInterrupted(sum.Interrupted, nil)
 }
 
 // openKernel opens the running kernel.

@@ -42,23 +42,32 @@ func (e env) checkKernel(ctx context.Context, cmd *cli.Command) error {
 		names = []string{strings.TrimSpace(string(text))}
 	}
 	var rows []render.KernelBugs
-	here := false
+	here, interrupted := false, false
 	for _, n := range names {
 		checks, err := e.bugsOf(ctx, n)
-		if err != nil {
+		if interrupted = cutShort(ctx, err); err != nil && !interrupted {
 			return err
+		}
+		if interrupted && len(checks) == 0 {
+			break
 		}
 		rows = append(rows, render.KernelBugs{Kernel: n, Bugs: render.BugRows(checks)})
 		for _, c := range checks {
 			here = here || c.Here.Here()
 		}
+		if interrupted {
+			break
+		}
 	}
 	if cmd.Bool("json") {
-		if err := render.JSON(e.stdout, render.CheckKernel{Kernels: rows, Schema: render.SchemaCheckKernel}); err != nil {
+		if err := render.JSON(e.stdout, render.CheckKernel{Interrupted: interrupted, Kernels: rows, Schema: render.SchemaCheckKernel}); err != nil {
 			return err
 		}
 	} else {
 		render.BugsText(e.stdout, rows)
+	}
+	if interrupted {
+		return errInterrupted
 	}
 	if here {
 		return errFailed

@@ -103,7 +103,7 @@ func (e env) compareTargets(ctx context.Context, cmd *cli.Command) ([]compare.Di
 	}
 	var sides [2]compare.Side
 	for i, t := range ts {
-		rows, err := e.runAll(ctx, bs, ts[i:i+1], core, false)
+		rows, err := e.runAll(ctx, bs, ts[i:i+1], core, false, true)
 		if err != nil {
 			return nil, err
 		}

@@ -65,15 +65,22 @@ func (e env) cycles(ctx context.Context, cmd *cli.Command) error {
 		return e.sweep(ctx, cmd, core, file)
 	}
 	results, err := e.measure(ctx, core, file)
-	if err != nil {
+	interrupted := cutShort(ctx, err)
+	if err != nil && !interrupted {
 		return err
 	}
-	if cmd.Bool("host") {
+	if cmd.Bool("host") && !interrupted {
 		if file, results, err = e.hosted(ctx, cmd, src, file, results); err != nil {
 			return err
 		}
+		interrupted = ctx.Err() != nil
 	}
-	return e.judge(cmd, measured.NewReport(core, file, results))
+	if interrupted && len(results) == 0 {
+		return errInterrupted
+	}
+	report := measured.NewReport(core, file, results)
+	report.Interrupted = interrupted
+	return orInterrupted(interrupted, e.judge(cmd, report))
 }
 
 // judge prints a report and compares it with --max-mape.
@@ -115,7 +122,7 @@ func (e env) measure(ctx context.Context, core *timing.Core, file *measured.File
 	for i := range file.Sequences {
 		r, err := measure.Sequence(ctx, m, core, &file.Sequences[i])
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			return results, ctx.Err() // those before are finished
 		}
 		if err != nil {
 			errs = append(errs, err)

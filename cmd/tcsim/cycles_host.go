@@ -107,7 +107,8 @@ func (e env) measureHost(ctx context.Context, raw []byte, file *measured.File) (
 		case errors.Is(err, errUntestable):
 			return nil, err
 		case ctx.Err() != nil:
-			return nil, ctx.Err()
+			n = i // those before are finished
+			continue
 		case err != nil:
 			why = err
 			failed++
@@ -117,8 +118,8 @@ func (e env) measureHost(ctx context.Context, raw []byte, file *measured.File) (
 		bar.Set(i+1, n)
 	}
 	cycles := map[string]measured.HostCycles{}
-	nops := measured.BestNops(all...)
-	for i, passes := range all {
+	nops := measured.BestNops(all[:n]...)
+	for i, passes := range all[:n] {
 		if passes == nil {
 			continue
 		}
@@ -129,6 +130,9 @@ func (e env) measureHost(ctx context.Context, raw []byte, file *measured.File) (
 			continue
 		}
 		cycles[file.Sequences[i].Name] = h
+	}
+	if len(cycles) == 0 && ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
 	if 2*len(cycles) < n || len(cycles) == 0 {
 		return nil, fmt.Errorf("%w: most of %d sequences could not be measured: %w", errUntestable, n, why)

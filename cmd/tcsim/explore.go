@@ -42,9 +42,10 @@ func (e env) exploreCommand() *cli.Command {
 			"   tcsim explore poke_one_site --target 6.12,direct-poke,ip-aux --update all\n\n" + exitCodesInHelp,
 		Flags: append(objectFlags(),
 			severalTargets("6.12"), limitFlag(), jsonFlag(), colorFlag(),
-			&cli.StringFlag{Name: "update", Usage: "insert, replace, delete, delete-empty, or all of them, separated by commas"},
+			&cli.StringFlag{Name: "update", Usage: "insert, replace, delete, delete-empty, or all of them, separated by commas; joined by +, as in delete+insert, one after the other during the run"},
 			&cli.StringFlag{Name: "slot", Usage: "only this slot, as in jmp_table[0]"},
-			&cli.StringFlag{Name: "to", Usage: "what --slot gets: a program of the scenario, or \"empty\""},
+			&cli.StringFlag{Name: "to", Usage: "what --slot gets: a program of the scenario, or \"empty\"; several, separated by commas, one after the other"},
+			&cli.BoolFlag{Name: "sequence", Usage: "updates of the scenario that follow each other are done one after the other during the run, as by a loader that refills a prog array"},
 			&cli.IntFlag{Name: "run", HideDefault: true, Usage: "number of the run in the scenario, from 1 (default: the first, or those next to the updates)"},
 			&cli.IntFlag{Name: "max", Value: explore.DefaultMax, Usage: "how many schedules to execute at most for each update, one for each class"},
 			&cli.BoolFlag{Name: "no-rcu", Usage: "leave out the wait for a grace period, to see what it prevents"},
@@ -128,10 +129,13 @@ func exploreAll(ctx context.Context, b *scenarios.Built, ts []*jit.Target, o int
 func exploreOptions(cmd *cli.Command) (o interleave.Options, err error) {
 	o = interleave.Options{
 		Run: cmd.Int("run"), Slot: cmd.String("slot"), To: cmd.String("to"), Max: cmd.Int("max"),
-		NoRCU: cmd.Bool("no-rcu"), BruteForce: cmd.Bool("brute-force"),
+		NoRCU: cmd.Bool("no-rcu"), Sequence: cmd.Bool("sequence"), BruteForce: cmd.Bool("brute-force"),
 	}
 	if o.Run < 0 || o.Max < 1 {
 		return o, badUsage("--run and --max: expected numbers from 1, found %d", min(o.Run, o.Max))
+	}
+	if o.Sequence && (o.To != "" || cmd.String("update") != "") {
+		return o, badUsage("--sequence is for the updates of the scenario: leave out --to and --update")
 	}
 	switch text := cmd.String("update"); text {
 	case "":

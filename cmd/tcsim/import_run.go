@@ -27,7 +27,7 @@ func importRunFlags() []cli.Flag {
 	return append([]cli.Flag{
 		&cli.BoolFlag{Name: "run", Usage: "run the first program, or --prog, and check the invariants"},
 		&cli.StringSliceFlag{Name: "slot", Usage: "KEY=PROG: what a slot of the prog arrays holds; KEY= for an empty one, ADDRESS/KEY=PROG for one array"},
-		&cli.StringFlag{Name: "target", Usage: "the kernel, for the layout of the context; needed for --packet"},
+		&cli.StringFlag{Name: "target", Usage: "the kernel: its rules for how functions begin and end are checked; needed for --packet"},
 		&cli.StringFlag{Name: "packet", Usage: "the packet: hex, or a pcap file of one packet (default: a context of zeros)"},
 		&cli.StringFlag{Name: "type", Value: "tc", Usage: "with --packet: tc, xdp or socket_filter"},
 		limitFlag(),
@@ -139,8 +139,6 @@ func importRunOptions(cmd *cli.Command) (replay.ImportOptions, error) {
 		default:
 			opt.Packet = packets[0]
 		}
-	} else if opt.Target != nil {
-		errs = append(errs, errors.New("--target is for --packet"))
 	}
 	return opt, errors.Join(errs...)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/nearest"
+	"github.com/tcsim/tcsim/scenarios/inspect"
 	"github.com/tcsim/tcsim/scenarios/replay"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -88,6 +89,9 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 		if err != nil {
 			return badInput(err)
 		}
+		if err := e.noteInspected(c); err != nil {
+			return err
+		}
 		if state == render.Filled {
 			if c, err = filled(c); err != nil {
 				return err
@@ -109,6 +113,19 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 		return render.JSON(e.stdout, render.CodeOf(cs[0], state))
 	}
 	return render.CodeText(e.stdout, cs[0], state, look)
+}
+
+// noteInspected says on standard error what the code of a kernel's source shows without being run.
+func (e env) noteInspected(c *runner.Compiled) error {
+	if c.Target.Emitter == nil {
+		return nil
+	}
+	rep, err := inspect.Code(c)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(e.stderr, render.InspectedText(c.Target.Name, rep))
+	return nil
 }
 
 // filled replaces the images of a compilation by what they are where the scenario begins.

@@ -4,11 +4,9 @@ package main
 
 import (
 	"context"
-	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
-	"strings"
-	"unicode"
 
 	"github.com/urfave/cli/v3"
 
@@ -48,13 +46,10 @@ func (e env) plugin(ctx context.Context, cmd *cli.Command) error {
 		}
 		text = string(raw)
 	}
-	code, err := hexBytes(text)
-	if err != nil {
-		return badUsage("program: %w", err)
-	}
-	memory, err := hexBytes(cmd.Args().First())
-	if err != nil {
-		return badUsage("memory: %w", err)
+	code, wrongCode := scenarios.HexBytes("program", text)
+	memory, wrongMemory := scenarios.HexBytes("memory", cmd.Args().First())
+	if err := errors.Join(wrongCode, wrongMemory); err != nil {
+		return badInput(err)
 	}
 	p, err := scenarios.RawProgram(code)
 	if err != nil {
@@ -73,14 +68,4 @@ func (e env) plugin(ctx context.Context, cmd *cli.Command) error {
 	}
 	_, err = fmt.Fprintf(e.stdout, "%x\n", r0)
 	return err
-}
-
-// hexBytes reads hex digits; blanks between bytes do not count.
-func hexBytes(s string) ([]byte, error) {
-	return hex.DecodeString(strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) {
-			return -1
-		}
-		return r
-	}, s))
 }

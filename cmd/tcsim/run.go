@@ -19,6 +19,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/inspect"
 	"github.com/tcsim/tcsim/scenarios/measure"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -34,10 +35,14 @@ func (e env) runCommand() *cli.Command {
 			"Examples:\n   tcsim run hierarchy --target 6.1,6.12\n" +
 			"   tcsim run fixtures/objects/xdp.o --entry xdp --packet fixtures/objects/packets.pcap\n" +
 			"   tcsim run hierarchy chain33 --target 6.1,6.12,7.2 --junit\n\n" + exitCodesInHelp,
-		Flags: append([]cli.Flag{targetFlag(false), limitFlag(), coresFlag(), keepGoingFlag(), jsonFlag(), colorFlag()},
+		Flags: append([]cli.Flag{targetFlag(false), limitFlag(), coresFlag(), keepGoingFlag(), allowFlag(), jsonFlag(), colorFlag()},
 			slices.Concat(ciFlags(), objectFlags(), expectFlags())...),
 		Action: e.run,
 	}
+}
+
+func allowFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "allow-differences", Usage: "of a kernel's source: code that does something else than that of the release it was edited from is only reported"}
 }
 
 func (e env) run(ctx context.Context, cmd *cli.Command) error {
@@ -56,7 +61,7 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 		if interrupted {
 			break
 		}
-		more, err := e.runAll(ctx, bs, ts, core, cmd.Bool("keep-going"))
+		more, err := e.runAll(ctx, bs, ts, core, cmd.Bool("keep-going"), cmd.Bool("allow-differences"))
 		if interrupted = cutShort(ctx, err); err != nil && !interrupted {
 			return err
 		}
@@ -120,7 +125,7 @@ func verdict(rows []render.RunRow) error {
 	return nil
 }
 
-func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, core *timing.Core, keepGoing bool) ([]render.RunRow, error) {
+func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, core *timing.Core, keepGoing, allow bool) ([]render.RunRow, error) {
 	var rows []render.RunRow
 	var s *runner.Session
 	defer func() {
@@ -164,6 +169,13 @@ func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target
 				return rows, err
 			}
 			row.Fill(res)
+			if row.OK && t.Emitter != nil { // what tcsim emits itself is looked at by its tests
+				rep, err := inspect.Code(c)
+				if err != nil {
+					return rows, err
+				}
+				row.Inspected(rep, allow)
+			}
 			if row.Counted, err = inFull(ctx, s, res); err != nil {
 				return rows, err
 			}

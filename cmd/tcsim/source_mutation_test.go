@@ -18,6 +18,7 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/source"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/inspect"
 	"github.com/tcsim/tcsim/scenarios/interleave"
 	"github.com/tcsim/tcsim/scenarios/object"
 	"github.com/tcsim/tcsim/scenarios/runner"
@@ -102,6 +103,8 @@ type sourceHunter struct {
 	library []*scenarios.Built
 	session *runner.Session
 	refused string // what cannot be tested of the last source
+	// inspected is what its code shows without being run, of one scenario.
+	inspected []string
 }
 
 // listing is the scenario that compares code byte by byte. What code does has to be enough.
@@ -147,18 +150,37 @@ func (h *sourceHunter) judge(t *testing.T, text string) string {
 			t.Error(err)
 		}
 	}()
-	h.refused = ""
+	h.refused, h.inspected = "", nil
 	for _, b := range h.library {
 		if what := h.run(t, b, target); what != "" {
 			return b.Scenario.Name + ": " + what
 		}
 	}
+	h.inspect(t, target)
 	for _, name := range []string{"poke_one_site", "poke_two_sites"} {
 		if what := h.explore(t, name, target); what != "" {
 			return "explore " + name + ": " + what
 		}
 	}
 	return ""
+}
+
+// inspect looks at the code of the hierarchy.
+func (h *sourceHunter) inspect(t *testing.T, target *jit.Target) {
+	t.Helper()
+	i := slices.IndexFunc(h.library, func(b *scenarios.Built) bool { return b.Scenario.Name == "hierarchy" })
+	c, err := runner.Compile(h.library[i], target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rep, err := inspect.Code(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.inspected = append(rep.Flaws, rep.Differences...)
+	if len(h.inspected) == 0 && rep.Release == "" && len(rep.Unchecked) == 0 {
+		t.Error("the code was compared with nothing")
+	}
 }
 
 func (h *sourceHunter) run(t *testing.T, b *scenarios.Built, target *jit.Target) string {
@@ -218,8 +240,8 @@ func TestSourceMutations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if what := h.judge(t, string(b)); what != "" {
-		t.Fatalf("unedited: %s", what)
+	if what := h.judge(t, string(b)); what != "" || len(h.inspected) > 0 {
+		t.Fatalf("unedited: %s, %q", what, h.inspected)
 	}
 	found, refused, survive := 0, 0, 0
 	for i, m := range all {
@@ -244,7 +266,7 @@ func TestSourceMutations(t *testing.T) {
 				t.Logf("found by %s", what)
 			default:
 				survive++
-				t.Logf("survives: %s", m.survives)
+				t.Logf("survives: %s; without running it: %q", m.survives, h.inspected)
 			}
 		})
 	}

@@ -52,6 +52,9 @@ const (
 	// TaskAddr is what bpf_get_current_task returns: a task_struct of zeros.
 	TaskAddr image.Addr = 0xffff888102680000
 
+	// ArenaBase is where the kernel sees an arena, whose pages are never there.
+	ArenaBase image.Addr = 0xffffd00000000000
+
 	// PrivateBase is where the plan places private stacks, before this CPU's offset is added: among
 	// the kernel's own per-CPU variables, as since 6.15.
 	PrivateBase image.Addr = 0xffffffff83de2000

@@ -56,6 +56,8 @@ func NewPlan(o kernels.Offsets, maps []bpf.Map) *Plan {
 		case bpf.ArrayMap:
 			s.ValueAddr = at + image.Addr(o.ArrayPtrs)
 			size += image.Addr(m.MaxEntries) * image.Addr(guest.Stride(m.ValueSize))
+		case bpf.ArenaMap:
+			s.ValueAddr = guest.ArenaBase
 		case bpf.PerCPUArrayMap, bpf.ProgArray, bpf.ArrayOfMaps:
 			size += image.Addr(m.MaxEntries) * 8
 		}
@@ -119,6 +121,17 @@ func (p *Plan) PrivateStack(_ int, size int32) (image.Addr, error) {
 	fp := p.private + guard + image.Addr(size)
 	p.private = (fp + guard + 7) &^ 7
 	return fp, nil
+}
+
+// arenaUser is where user space sees arenas; only the upper half shows in code.
+const arenaUser image.Addr = 0x7f00_0000_0000
+
+// Arena implements image.ArenaEnv.
+func (p *Plan) Arena(m int) (kernel, user image.Addr, err error) {
+	if m < 0 || m >= len(p.maps) || p.maps[m].Type != bpf.ArenaMap {
+		return 0, 0, fmt.Errorf("map %d is no arena", m)
+	}
+	return p.maps[m].ValueAddr, arenaUser, nil
 }
 
 // perCPU are the variables with a displacement from the gs base, as on a kernel before 6.15.

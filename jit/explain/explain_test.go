@@ -37,6 +37,8 @@ func TestCompare(t *testing.T) {
 		{"other condition", "4839f7" + "7203" + "4889f7", "4839f7" + "7303" + "4889f7", "somewhere else"},
 		{"limit", "4883ff21" + "7303" + "4831f6", "4883ff21" + "7703" + "4831f6", "somewhere else"},
 		{"the limit and a condition", "4883ff21" + "7303" + "4831f6", "4883ff20" + "7703" + "4831f6", ""},
+		{"the count where a tail call lands", "4831c0" + "f30f1efa" + "4883f821" + "7703" + "4831f6", "4831c0" + "f30f1efa" + "4883f822" + "7703" + "4831f6", "other flags"},
+		{"a trap less", "4883c701" + "cc", "4883c701", "a trap is missing"},
 		{"direction flag", "4883c701", "fd" + "4883c701", "other flags"},
 		{"a fence less", "0faee8" + "4883c701", "4883c701", "a fence is missing"},
 		{"not atomic", "f0480137", "480137", "atomic"},

@@ -74,6 +74,9 @@ func (c *comparison) unlike(p gap) string {
 	if w, g := count(func(in *x86.Inst) bool { return in.Fence }); w > g {
 		return "a fence is missing, which keeps the processor from speculating"
 	}
+	if w, g := count(func(in *x86.Inst) bool { return in.Trap }); w > g {
+		return "a trap is missing, which keeps the processor from speculating past a jump or a return"
+	}
 	if w, g := count(func(in *x86.Inst) bool { return in.Lock }); w != g {
 		return "an access is atomic in one of them only"
 	}

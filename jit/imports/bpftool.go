@@ -52,29 +52,35 @@ func readBpftool(data []byte) (*Dump, error) {
 	}
 	d := &Dump{}
 	var funcs []Func
+	var wrong mistakes
 	for i, text := range items {
+		place := fmt.Sprintf("item %d", i)
 		var b bpftoolItem
-		if err := json.Unmarshal(text, &b); err != nil {
-			return nil, fmt.Errorf("item %d: %w", i, err)
-		}
+		err := json.Unmarshal(text, &b)
 		switch {
+		case err != nil:
 		case b.ID != nil && b.Insns == nil:
-			return nil, fmt.Errorf("item %d: program %d (%s) without its functions: %w", i, *b.ID, b.Name, errRecord)
+			err = fmt.Errorf("program %d (%s) without its functions: %w", *b.ID, b.Name, errRecord)
 		case b.ID != nil:
-			inner, err := readFuncs(b.Insns)
-			if err != nil {
-				return nil, fmt.Errorf("program %d (%s): %w", *b.ID, b.Name, err)
+			var inner []Func
+			place = fmt.Sprintf("program %d (%s)", *b.ID, b.Name)
+			if inner, err = readFuncs(b.Insns); err == nil {
+				d.Progs = append(d.Progs, Prog{Name: b.Name, Funcs: inner})
 			}
-			d.Progs = append(d.Progs, Prog{Name: b.Name, Funcs: inner})
 		default:
-			f, err := b.read()
-			if err != nil {
-				return nil, fmt.Errorf("function %d (%s): %w", i, b.Name, err)
+			var f *Func
+			place = fmt.Sprintf("function %d (%s)", i, b.Name)
+			if f, err = b.read(); err == nil {
+				funcs = append(funcs, *f)
 			}
-			funcs = append(funcs, *f)
+		}
+		if !wrong.add(place, err) {
+			break
 		}
 	}
 	switch {
+	case len(wrong) > 0:
+		return nil, wrong.join()
 	case len(funcs) > 0 && len(d.Progs) > 0:
 		return nil, fmt.Errorf("functions and programs in one list: %w", errRecord)
 	case len(funcs) > 0:
@@ -87,16 +93,23 @@ func readBpftool(data []byte) (*Dump, error) {
 
 func readFuncs(items []json.RawMessage) ([]Func, error) {
 	var out []Func
+	var wrong mistakes
 	for i, text := range items {
 		var b bpftoolItem
-		if err := json.Unmarshal(text, &b); err != nil {
-			return nil, fmt.Errorf("function %d: %w", i, err)
+		var f *Func
+		err := json.Unmarshal(text, &b)
+		if err == nil {
+			f, err = b.read()
 		}
-		f, err := b.read()
-		if err != nil {
-			return nil, fmt.Errorf("function %d (%s): %w", i, b.Name, err)
+		if !wrong.add(strings.TrimSuffix(fmt.Sprintf("function %d (%s)", i, b.Name), " ()"), err) {
+			break
 		}
-		out = append(out, *f)
+		if err == nil {
+			out = append(out, *f)
+		}
+	}
+	if len(wrong) > 0 {
+		return nil, wrong.join()
 	}
 	if len(out) == 0 {
 		return nil, fmt.Errorf("no functions: %w", errRecord)

@@ -31,36 +31,52 @@ type block struct {
 // messages between the lines.
 func readLog(data []byte) (*Dump, error) {
 	var blocks []*block
+	var wrong mistakes
+	bad := false // something is wrong with the block that is read: what follows in it says nothing more
 	for i, line := range strings.Split(string(data), "\n") {
 		line = strings.TrimRight(line, "\r")
+		var err error
 		if at := strings.Index(line, logCode); at >= 0 {
-			if len(blocks) == 0 {
-				return nil, fmt.Errorf("line %d: code before the first line with %q: the log is cut at its start", i+1, logHead)
+			switch {
+			case bad:
+			case len(blocks) == 0:
+				err = fmt.Errorf("code before the first line with %q: the log is cut at its start", logHead)
+			default:
+				err = blocks[len(blocks)-1].add(line[at+len(logCode):])
 			}
-			if err := blocks[len(blocks)-1].add(line[at+len(logCode):]); err != nil {
-				return nil, fmt.Errorf("line %d: %w", i+1, err)
-			}
+			bad = bad || err != nil
 		} else if at := strings.Index(line, logHead); at >= 0 && strings.Contains(line, "proglen=") {
-			b, err := newBlock(line[at:], i+1)
-			if err != nil {
-				return nil, fmt.Errorf("line %d: %w", i+1, err)
+			wrong.incomplete(blocks, bad)
+			var b *block
+			b, err = newBlock(line[at:], i+1)
+			if bad = err != nil; !bad {
+				blocks = append(blocks, b)
 			}
-			blocks = append(blocks, b)
+		}
+		if !wrong.add(lineNo(i), err) {
+			break
 		}
 	}
-	if len(blocks) == 0 {
+	wrong.incomplete(blocks, bad)
+	switch {
+	case len(wrong) > 0:
+		return nil, wrong.join()
+	case len(blocks) == 0:
 		return nil, fmt.Errorf("no lines with %q: expected the kernel log of net.core.bpf_jit_enable=2", logHead)
-	}
-	for _, b := range blocks {
-		if len(b.code) != b.size {
-			return nil, fmt.Errorf("line %d: %d of the function's %d bytes are there: the log is cut or lost lines", b.line, len(b.code), b.size)
-		}
 	}
 	progs, err := programs(blocks)
 	if err != nil {
 		return nil, err
 	}
 	return &Dump{Progs: progs}, nil
+}
+
+// incomplete notes that the last block has not all its bytes, unless something else is wrong with it.
+func (m *mistakes) incomplete(blocks []*block, bad bool) {
+	if n := len(blocks); n > 0 && !bad && len(blocks[n-1].code) != blocks[n-1].size {
+		b := blocks[n-1]
+		m.add(lineNo(b.line-1), fmt.Errorf("%d of the function's %d bytes are there: the log is cut or lost lines", len(b.code), b.size))
+	}
 }
 
 // programs groups functions. The kernel compiles all functions of a program, and then, when it knows

@@ -25,18 +25,24 @@ type Symbols struct {
 func ReadSymbols(data []byte) (*Symbols, error) {
 	s := NewSymbols()
 	zero, lines := 0, 0
+	var wrong mistakes
 	for i, line := range strings.Split(string(data), "\n") {
 		fields := strings.Fields(line)
 		if len(fields) == 0 {
 			continue
 		}
 		lines++
+		a, err := uint64(0), error(nil)
 		if len(fields) < 3 || len(fields) > 4 || len(fields[1]) != 1 {
-			return nil, fmt.Errorf("line %d: expected an address, a letter and a name as in /proc/kallsyms, found %.80q", i+1, line)
+			err = fmt.Errorf("expected an address, a letter and a name as in /proc/kallsyms, found %.80q", line)
+		} else if a, err = strconv.ParseUint(fields[0], 16, 64); err != nil {
+			err = fmt.Errorf("%q is not an address", fields[0])
 		}
-		a, err := strconv.ParseUint(fields[0], 16, 64)
+		if !wrong.add(lineNo(i), err) {
+			break
+		}
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %q is not an address", i+1, fields[0])
+			continue
 		}
 		if a == 0 {
 			zero++
@@ -48,6 +54,8 @@ func ReadSymbols(data []byte) (*Symbols, error) {
 		}
 	}
 	switch {
+	case len(wrong) > 0:
+		return nil, wrong.join()
 	case lines == 0:
 		return nil, errors.New("no symbols")
 	case zero > lines/2:

@@ -32,10 +32,14 @@ type textReader struct {
 // readText reads bpftool's text.
 func readText(data []byte) (*Dump, error) {
 	r := textReader{d: &Dump{}}
+	var wrong mistakes
 	for i, line := range strings.Split(string(data), "\n") {
-		if err := r.line(strings.TrimRight(line, "\r")); err != nil {
-			return nil, fmt.Errorf("line %d: %w", i+1, err)
+		if !wrong.add(lineNo(i), r.line(strings.TrimRight(line, "\r"))) {
+			break
 		}
+	}
+	if len(wrong) > 0 {
+		return nil, wrong.join()
 	}
 	if r.insn.PC != "" {
 		return nil, fmt.Errorf("the last instruction has no bytes: the text is cut, or %w", errRecordText)
@@ -60,6 +64,7 @@ func readText(data []byte) (*Dump, error) {
 func (r *textReader) line(line string) error {
 	if r.insn.PC != "" {
 		if !textCode.MatchString(line) {
+			r.insn = bpftoolInsn{} // the next line is read on its own
 			return fmt.Errorf("expected the bytes of the instruction before, found %.80q: its text does not say which encoding "+
 				"the JIT chose: %w", line, errRecordText)
 		}

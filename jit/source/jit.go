@@ -49,8 +49,9 @@ type JIT struct {
 	// useJump says that traced functions jump to trampolines that call them, tailCallCtx that trampolines
 	// can keep rax.
 	useJump, tailCallCtx bool
-	releases             []string     // of which the C file is, nil if it is edited
-	twin                 *twin        // nil if there is nothing to compare with
+	releases             []string // of which the C file is, nil if it is edited
+	twin                 *twin    // nil if there is nothing to compare with
+	original             *jit.Original
 	say                  func(string) // nil to drop messages
 
 	mu   sync.Mutex

@@ -34,18 +34,37 @@ func releasesOf(text []byte) []string {
 	return nil
 }
 
-// captured returns the release among several that the captures of a target are of, "" if none is.
-func captured(releases []string, t *jit.Target) string {
+// capturesOf returns the release that the captures of a target are of, "" if there are none.
+func capturesOf(t *jit.Target) string {
 	r, ok := kernels.Find(t.Version)
 	if !ok || t.Evidence != design.ByCapture {
 		return ""
 	}
-	is := fmt.Sprintf("%d.%d.%d", t.Version.Major, t.Version.Minor, r.Patch)
-	if !slices.Contains(releases, is) {
-		return ""
-	}
-	return is
+	return Version{t.Version.Major, t.Version.Minor, r.Patch}.String()
 }
+
+// captured returns the release among several that the captures of a target are of, "" if none is.
+func captured(releases []string, t *jit.Target) string {
+	if is := capturesOf(t); slices.Contains(releases, is) {
+		return is
+	}
+	return ""
+}
+
+// originalOf says what the code of a JIT is compared with: that of its release as it is registered, with the limit and
+// the offsets that the tree has.
+func originalOf(j *JIT, registry, t *jit.Target, opts Options) *jit.Original {
+	own := *registry
+	own.Limit, own.Offsets = t.Limit, t.Offsets
+	out := &jit.Original{Target: &own, Unedited: len(j.releases) > 0 && len(opts.Extra) == 0}
+	if is := capturesOf(registry); is == opts.Version.String() && !out.Unedited || captured(j.releases, registry) != "" {
+		out.Release = is
+	}
+	return out
+}
+
+// Original implements jit.Comparable.
+func (j *JIT) Original() *jit.Original { return j.original }
 
 // twin is our own emission for a kernel of which the JIT is unedited and captures exist: the two must not differ.
 type twin struct {

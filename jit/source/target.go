@@ -236,6 +236,7 @@ func (o *Opener) Open(name string) (*jit.Target, error) {
 	if is := captured(j.releases, &registry); is != "" && len(opts.Extra) == 0 && c == nil && !j.facts.unusual {
 		j.twin = &twin{release: is, target: &registry}
 	}
+	j.original = originalOf(j, &registry, t, opts)
 	t.Emitter = j
 	j.settle(t)
 	return t, nil

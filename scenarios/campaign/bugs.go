@@ -125,6 +125,7 @@ type BugCheck struct {
 }
 
 // CheckTarget finds out which of Bugs a kernel has by playing on our own code for it what shows them.
+// If the context ends, what was found is returned with its error.
 func CheckTarget(ctx context.Context, t *jit.Target, patch int) ([]BugCheck, error) {
 	w := &player{}
 	defer w.drop()
@@ -141,7 +142,7 @@ func CheckTarget(ctx context.Context, t *jit.Target, patch int) ([]BugCheck, err
 		}
 		c := w.cell(ctx, built, t)
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return out, err
 		}
 		out = append(out, b.judge(c, t.Version, patch))
 	}
@@ -212,7 +213,7 @@ func CheckCapture(ctx context.Context, src *capture.Source, t *jit.Target, patch
 		}
 		p, err := r.Run(ctx, c)
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return out, err
 		}
 		switch {
 		case err != nil:

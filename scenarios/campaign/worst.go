@@ -46,6 +46,8 @@ type Shape struct {
 	Saved int `json:"saved"`
 	// Throws says that the entry function may throw an exception, so that it saves all registers, r12 too.
 	Throws bool `json:"throws,omitempty"`
+	// Arena says that the program has an arena, so that each frame saves r12 (6.9 and later).
+	Arena bool `json:"arena,omitempty"`
 	// Traced says that a program is attached to the end of every function, so that each call goes through a
 	// trampoline with a frame of its own.
 	Traced bool `json:"traced,omitempty"`
@@ -55,7 +57,11 @@ type Shape struct {
 func (s Shape) text() string {
 	var b strings.Builder
 	b.WriteString("version: 1\nname: worst_stack\nabout: Made by tcsim worst.\n")
-	b.WriteString("maps:\n  jmp_table: {type: prog_array, slots: {0: p}}\nprograms:\n  p: |\n")
+	b.WriteString("maps:\n  jmp_table: {type: prog_array, slots: {0: p}}\n")
+	if s.Arena {
+		b.WriteString("  pages: {type: arena, max_entries: 1}\n")
+	}
+	b.WriteString("programs:\n  p: |\n")
 	for i := 0; i <= s.Callers; i++ {
 		if i > 0 {
 			fmt.Fprintf(&b, "    f%d:\n", i)
@@ -69,6 +75,9 @@ func (s Shape) text() string {
 		}
 		if size > 0 {
 			fmt.Fprintf(&b, "    *(u64 *)(r10 - %d) = 0\n", size)
+		}
+		if i == 0 && s.Arena {
+			b.WriteString("    r2 = pages ll\n")
 		}
 		if i == 0 && s.Throws { // never: the packet has another size
 			b.WriteString("    r7 = *(u32 *)(r1 + 0)\n    if r7 == 4711 goto thr\n")
@@ -148,9 +157,8 @@ func (w *Worst) Margin(size int64) int64 { return size - int64(w.Deepest) }
 
 // WorstStack searches, among programs that tail call themselves from a chain of calls and that the
 // target's verifier accepts, the one that reaches deepest: for every number of callers, with and without
-// callee-saved registers, the largest stacks that are accepted, and then with an entry function that may throw and
-// with a program attached to the end of every function. Each is run on the machine. Programs with arenas are not
-// among them: scenarios have none.
+// callee-saved registers, the largest stacks that are accepted, and then with an entry function that may throw, with an arena and
+// with a program attached to the end of every function. Each is run on the machine.
 func WorstStack(ctx context.Context, t *jit.Target) (*Worst, error) {
 	w := &worstSearch{ctx: ctx, t: t, best: Worst{Target: t.Name}, deepest: map[int]Shape{}, depth: map[int]uint64{}}
 	defer w.drop()
@@ -168,8 +176,8 @@ func WorstStack(ctx context.Context, t *jit.Target) (*Worst, error) {
 	}
 	// What comes on top of a frame whatever is in it.
 	for _, s := range w.deepest {
-		for _, more := range []Shape{{Throws: true}, {Traced: true}, {Throws: true, Traced: true}} {
-			s.Throws, s.Traced = more.Throws, more.Traced
+		for _, more := range []Shape{{Throws: true}, {Arena: true}, {Traced: true}, {Throws: true, Traced: true}, {Arena: true, Traced: true}} {
+			s.Throws, s.Arena, s.Traced = more.Throws, more.Arena, more.Traced
 			if err := w.try(s); err != nil {
 				return nil, fmt.Errorf("worst stack on %s: %w", t.Name, err)
 			}
@@ -244,12 +252,12 @@ func (w *worstSearch) try(s Shape) error {
 	case v != nil && v.Invariant != check.BelowRSP, r.Killed != "":
 		return nil // the program does not work there
 	}
-	if s.Callers == 1 && !s.Traced && !s.Throws {
+	if s.Callers == 1 && !s.Traced && !s.Throws && !s.Arena {
 		w.best.OneCaller = max(w.best.OneCaller, r.Deepest)
 	}
 	w.best.Tried++
 	w.level(r)
-	if !s.Traced && !s.Throws && r.Deepest > w.depth[s.Callers] {
+	if !s.Traced && !s.Throws && !s.Arena && r.Deepest > w.depth[s.Callers] {
 		w.depth[s.Callers], w.deepest[s.Callers] = r.Deepest, s
 	}
 	if !s.Traced && r.Deepest > w.best.Alone {

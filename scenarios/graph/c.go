@@ -29,11 +29,14 @@ func (g *Graph) C(about string) string {
 	if w.table {
 		w.mapDefinition(tableMap, "BPF_MAP_TYPE_ARRAY", tableEntries)
 	}
-	if len(g.Selectors)+len(w.hits) > 0 {
+	if len(g.Selectors)+len(w.hits) > 0 || w.atoms {
 		w.line("")
 	}
 	for i, v := range g.Selectors {
 		w.line("volatile __u32 %s = %d;", selectorName(i), v)
+	}
+	if w.atoms {
+		w.line("__u64 %s[2];", atomsMap)
 	}
 	if n := len(w.hits); n > 0 {
 		w.line("volatile __u32 %s[%d];", hitsMap, n)
@@ -176,6 +179,8 @@ func (w *cWriter) op(i, j int, op Op, result bool) {
 		w.line("%s%s(skb%s);", in, funcName(i, op.Func), with)
 	case OpArg:
 		w.line("%s(*arg)++;", in)
+	case OpAtomic:
+		w.atomic(in, op)
 	case OpLookup:
 		w.line("%s{\n%s\t__u32 key = %d, *value = bpf_map_lookup_elem(&%s, &key);\n", in, in, op.Value, tableMap)
 		w.line("%s\tif (value)\n%s\t\t(*value)++;\n%s}", in, in, in)

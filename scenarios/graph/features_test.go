@@ -91,6 +91,8 @@ func ofFunction(f *graph.Func, g *graph.Graph, set func(string, bool)) {
 			set("lookup", true)
 		case graph.OpHelper:
 			set("helper", true)
+		case graph.OpAtomic:
+			set("atomic", true)
 		case graph.OpClobber:
 			set("clobber", true)
 		case graph.OpArg:
@@ -129,7 +131,7 @@ var floors = map[string]float64{
 	"R6-R9 live across a call": 20, "R6-R9 live across a tail call": 30, "one saved register": 20, "all saved registers": 5,
 	"stack live across a call": 20, "stack live across a tail call": 30, "odd stack": 15, "large stack": 15,
 	"stack handed over by pointer": 10, "tail call before the caller's stack is written": 4,
-	"helper": 30, "lookup": 30, "clobber": 30,
+	"helper": 25, "lookup": 30, "clobber": 30, "atomic": 5,
 }
 
 // TestRandomFeatures has each feature in a decent share of graphs, and knows all features.

@@ -45,6 +45,7 @@ const (
 	OpClobber                // overwrite Value bytes of stack and call a helper
 	OpHelper                 // call a helper that is no map's
 	OpArg                    // count in the word on its caller's stack that every call of the function hands over
+	OpAtomic                 // atomic operation Value on a word that all share; what it fetches is kept in another
 	opKinds
 )
 

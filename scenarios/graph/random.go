@@ -98,7 +98,9 @@ func op(c *Choices, g *Graph, i, n int) Op {
 			o.Kind = OpCount
 		}
 	case OpHelper:
-		o.Value = uint32(c.pick(len(helperNames)))
+		if o.Value = uint32(c.pick(len(helperNames) + 1)); int(o.Value) == len(helperNames) {
+			o = Op{Kind: OpAtomic, Value: uint32(c.pick(len(atomicOps)))}
+		}
 	}
 	if c.pick(6) == 5 {
 		o.Mark = 1 + c.pick(maxMark)

@@ -42,6 +42,7 @@ type writer struct {
 	number map[[2]int]int // function -> number in the graph, from 0
 	hits   map[[2]int]int // function that counts -> word in hitsMap
 	table  bool           // tableMap is used
+	atoms  bool           // atomsMap is used
 }
 
 func newWriter(g *Graph) *writer {
@@ -56,6 +57,7 @@ func newWriter(g *Graph) *writer {
 					}
 				}
 				w.table = w.table || op.Kind == OpLookup
+				w.atoms = w.atoms || op.Kind == OpAtomic
 			}
 		}
 	}
@@ -94,6 +96,11 @@ func (g *Graph) Scenario(name string) *scenarios.Scenario {
 			Type: scenarios.Array, MaxEntries: tableEntries,
 		}})
 	}
+	if w.atoms {
+		sc.Maps = append(sc.Maps, scenarios.Entry[scenarios.Map]{Name: atomsMap, Value: scenarios.Map{
+			Type: scenarios.Array, ValueSize: 16, MaxEntries: 1,
+		}})
+	}
 	for i := range g.Programs {
 		sc.Programs = append(sc.Programs, w.program(i))
 	}
@@ -128,11 +135,11 @@ func (w *writer) function(i, j int) scenarios.Function {
 		out.Steps = append(out.Steps, step("set", scenarios.Step{Set: k.place, To: k.value}))
 	}
 	for _, op := range f.Ops {
-		s := w.op(i, j, op)
+		steps := w.op(i, j, op)
 		if op.Mark != 0 {
-			s = step("if", scenarios.Step{If: mark(), Is: number(int64(op.Mark)), Then: []scenarios.Step{s}})
+			steps = []scenarios.Step{step("if", scenarios.Step{If: mark(), Is: number(int64(op.Mark)), Then: steps})}
 		}
-		out.Steps = append(out.Steps, s)
+		out.Steps = append(out.Steps, steps...)
 	}
 	for _, k := range kept {
 		if hands && k.place.Off == -argWord {
@@ -167,7 +174,14 @@ func (w *writer) kept(i, j int) []keptWord {
 	}
 }
 
-func (w *writer) op(i, j int, op Op) scenarios.Step {
+func (w *writer) op(i, j int, op Op) []scenarios.Step {
+	if op.Kind == OpAtomic {
+		return w.atomic(op)
+	}
+	return []scenarios.Step{w.oneStep(i, j, op)}
+}
+
+func (w *writer) oneStep(i, j int, op Op) scenarios.Step {
 	switch op.Kind {
 	case OpCount:
 		return step("count", scenarios.Step{Count: word(hitsMap, w.hits[[2]int{i, j}])})

@@ -146,6 +146,12 @@ func stepText(s *scenarios.Step) string {
 		return "helper: " + helperName(s.Helper.ID)
 	case "clobber":
 		return fmt.Sprintf("clobber: %d", *s.Clobber)
+	case "atomic":
+		text := "atomic: " + s.Atomic.Text + ", on: " + quoted(s.On.Text) + ", to: " + s.To.Text
+		if s.Is != nil {
+			text += ", is: " + s.Is.Text
+		}
+		return text
 	case "set":
 		return "set: " + quoted(s.Set.Text) + ", to: " + quoted(s.To.Text)
 	case "check":

@@ -37,13 +37,13 @@ func (e *caseMaker) options() error {
 		}
 		only = &k
 	}
-	for _, k := range e.o.Kinds {
+	for _, k := range e.eachKind() {
 		if !slices.Contains(UpdateKinds(), k) {
 			var known []string
 			for _, u := range UpdateKinds() {
 				known = append(known, string(u))
 			}
-			return fmt.Errorf("no kind of update %q: expected one of %s%s", k, strings.Join(known, ", "), nearest.DidYouMean(string(k), known))
+			return fmt.Errorf("no kind of update %q: expected one of %s, or several of them joined by +%s", k, strings.Join(known, ", "), nearest.DidYouMean(string(k), known))
 		}
 	}
 	switch {
@@ -60,6 +60,14 @@ func (e *caseMaker) options() error {
 		return fmt.Errorf("no update of a prog array is next to run %d", e.o.Run)
 	}
 	return nil
+}
+
+// eachKind are all kinds that the options name, alone or in a row.
+func (e *caseMaker) eachKind() (out []UpdateKind) {
+	for _, k := range e.o.Kinds {
+		out = append(out, k.row()...)
+	}
+	return out
 }
 
 // slot reads a reference such as jmp_table[0].
@@ -132,12 +140,16 @@ func (e *caseMaker) held(k runner.Slot, event int) int {
 
 // given is the update that the options name.
 func (e *caseMaker) given(k runner.Slot) error {
-	to, err := e.program(e.o.To)
-	if err != nil {
-		return err
+	var row []slotTo
+	for _, name := range strings.Split(e.o.To, ",") {
+		to, err := e.program(strings.TrimSpace(name))
+		if err != nil {
+			return err
+		}
+		row = append(row, slotTo{k, to})
 	}
 	c, err := e.find(max(e.o.Run, 1))
-	if c.Slot, c.to = k, to; err == nil {
+	if c.Slot, c.to, c.then = k, row[0].to, row[1:]; err == nil {
 		e.out = append(e.out, c)
 	}
 	return err
@@ -160,32 +172,60 @@ func (e *caseMaker) kinds(kinds []UpdateKind, only *runner.Slot) error {
 		prog := e.held(k, found.upTo)
 		for _, kind := range kinds {
 			c := found
-			c.Slot, c.to = k, -1
-			from := prog
-			if prog < 0 {
-				from = e.candidate(c.run.Program, c.run.Program)
+			if e.row(&c, k, prog, kind.row()) {
+				e.out = append(e.out, c)
 			}
-			switch kind {
-			case UpdateInsert:
-				c.to, from = from, -1
-			case UpdateReplace:
-				c.to = e.candidate(from, c.run.Program)
-			case UpdateDeleteEmpty:
-				from = -1
-			}
-			if kind == UpdateReplace && c.to == from {
-				continue // there is no other program
-			}
-			if from != prog {
-				c.setup = &from
-			}
-			e.out = append(e.out, c)
 		}
 	}
 	if len(e.out) == 0 {
 		return errors.New("it has one program only, which cannot be replaced by another")
 	}
 	return nil
+}
+
+// row makes a case of kinds of updates of a slot, one after the other; prog is what it holds in the scenario. It
+// reports whether there is such a case.
+func (e *caseMaker) row(c *exploreCase, k runner.Slot, prog int, kinds []UpdateKind) bool {
+	from, runs := prog, c.run.Program
+	if prog < 0 {
+		from = e.candidate(runs, runs)
+	}
+	first := from // what an empty slot gets
+	if kinds[0] == UpdateInsert || kinds[0] == UpdateDeleteEmpty {
+		from = -1
+	}
+	if from != prog {
+		c.setup = &from
+	}
+	now := from
+	var row []slotTo
+	for _, kind := range kinds {
+		to := -1
+		switch kind {
+		case UpdateInsert:
+			to = first
+		case UpdateReplace:
+			to = e.candidate(now, runs)
+		}
+		if full := kind == UpdateReplace || kind == UpdateDelete; full != (now >= 0) || kind == UpdateReplace && to == now {
+			return false // there is no other program, or nothing to do it with
+		}
+		if now >= 0 {
+			first = e.candidate(now, runs) // another generation comes
+		}
+		row = append(row, slotTo{k, to})
+		now = to
+	}
+	c.Slot, c.to, c.then = k, row[0].to, row[1:]
+	return true
+}
+
+// row are the kinds of updates that are joined by +.
+func (k UpdateKind) row() (out []UpdateKind) {
+	for _, one := range strings.Split(string(k), "+") {
+		out = append(out, UpdateKind(strings.TrimSpace(one)))
+	}
+	return out
 }
 
 // candidate returns a program other than p for a slot, another one than that which runs if possible.
@@ -222,21 +262,22 @@ func (e *caseMaker) slots() []runner.Slot {
 // case everything else that comes before the update has happened when the run begins.
 func (e *caseMaker) own(only *runner.Slot) {
 	last, runs := -1, 0 // index and number of the latest run
-	for i := range e.b.Actions {
-		a := &e.b.Actions[i]
-		if a.Kind == scenarios.ActRun {
+	for i := 0; i < len(e.b.Actions); i++ {
+		if e.b.Actions[i].Kind == scenarios.ActRun {
 			last, runs = i, runs+1
 			continue
 		}
-		if a.Kind == scenarios.ActStore || a.Kind == scenarios.ActReplace || e.b.Maps[a.Map].Type != bpf.ProgArray || only != nil && runner.SlotOf(a) != *only {
+		u, ok := e.updates(i, only)
+		if !ok {
 			continue
 		}
-		if k := runner.SlotOf(a); k.Key >= e.b.Maps[a.Map].MaxEntries {
-			continue // an update that fails changes nothing
-		}
-		c := exploreCase{upTo: i, leftOut: -1, Slot: runner.SlotOf(a), to: -1}
-		if a.Kind == scenarios.ActInsert {
-			c.to = a.Program
+		c := exploreCase{upTo: i, leftOut: -1, Slot: u.Slot, to: u.to}
+		for e.o.Sequence && i+1 < len(e.b.Actions) {
+			if u, ok = e.updates(i+1, only); !ok {
+				break
+			}
+			c.then = append(c.then, u)
+			i++
 		}
 		if last >= 0 && (e.o.Run == 0 || e.o.Run == runs) {
 			before := c
@@ -254,4 +295,18 @@ func (e *caseMaker) own(only *runner.Slot) {
 			}
 		}
 	}
+}
+
+// updates returns what event number i updates, as far as that is looked for.
+func (e *caseMaker) updates(i int, only *runner.Slot) (slotTo, bool) {
+	a := &e.b.Actions[i]
+	if a.Kind != scenarios.ActInsert && a.Kind != scenarios.ActDelete || e.b.Maps[a.Map].Type != bpf.ProgArray {
+		return slotTo{}, false
+	}
+	u := slotTo{runner.SlotOf(a), -1}
+	if a.Kind == scenarios.ActInsert {
+		u.to = a.Program
+	}
+	// An update that fails changes nothing.
+	return u, (only == nil || u.Slot == *only) && u.Key < e.b.Maps[a.Map].MaxEntries
 }

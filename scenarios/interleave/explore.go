@@ -17,7 +17,6 @@ import (
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit/image"
-	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -47,8 +46,12 @@ type Options struct {
 	// Kinds are tried on every slot that some program tail-calls through or that holds a program.
 	Kinds []UpdateKind
 	// Slot, if not "", is the only slot, as in jmp_table[0]. To is what it is updated to, from what it
-	// holds in the scenario before the run: a program or "empty"; "" leaves it to Kinds.
+	// holds in the scenario before the run: a program or "empty", or several in a row, separated by commas; "" leaves
+	// it to Kinds.
 	Slot, To string
+	// Sequence takes updates of the scenario that follow each other as one, in their order: another processor does all
+	// of them during one run.
+	Sequence bool
 	// Progress, if not nil, is told how many of the updates are explored.
 	Progress func(done, total int)
 	// NoRCU leaves out the wait for a grace period, which no kernel does.
@@ -70,9 +73,10 @@ type SlotUpdate struct {
 // Explored is an update explored against a run.
 type Explored struct {
 	SlotUpdate
-	Run     int      // number in the scenario
-	Program string   // that is run
-	Steps   []string // of the update, in order
+	Then    []SlotUpdate // that follow it in the same run
+	Run     int          // number in the scenario
+	Program string       // that is run
+	Steps   []string     // of the update, in order
 
 	*explore.Result
 	Took time.Duration
@@ -120,6 +124,13 @@ type exploreCase struct {
 	setup   *int // what the slot is then given: a program, or -1
 	run     *scenarios.Action
 	number  int
+	runner.Slot
+	to   int
+	then []slotTo // what is updated after that, one after the other
+}
+
+// slotTo is an update of a slot to a program, -1 for none.
+type slotTo struct {
 	runner.Slot
 	to int
 }
@@ -194,14 +205,15 @@ func (k *exploreCase) explore(ctx context.Context, s *runner.Session, o Options)
 	if err != nil {
 		return nil, err
 	}
-	out := &Explored{
-		SlotUpdate: x.update(), Run: k.number, Program: x.c.ProgName(k.run.Program), Before: broken,
+	out := &Explored{SlotUpdate: x.update(0), Run: k.number, Program: x.c.ProgName(k.run.Program), Before: broken}
+	for i := range x.changes[1:] {
+		out.Then = append(out.Then, x.update(i+1))
 	}
 	if broken != nil {
 		out.Result = &explore.Result{All: explore.Count{Schedules: new(big.Int)}}
 		return out, nil
 	}
-	w := &scripter{m: x.m, c: x.c, change: x.change, noRCU: o.NoRCU}
+	w := &scripter{m: x.m, c: x.c, changes: x.changes, noRCU: o.NoRCU}
 	if x.script, out.Update, err = w.script(); err != nil {
 		return nil, err
 	}
@@ -241,11 +253,10 @@ func kindOf(from, to int) UpdateKind {
 	return UpdateReplace
 }
 
-// update says what the case is about.
-func (x *schedules) update() SlotUpdate {
-	return SlotUpdate{
-		kindOf(x.change.Old, x.change.New), x.c.SlotName(x.change.Slot), x.c.ProgName(x.change.Old), x.c.ProgName(x.change.New),
-	}
+// update says what update number i of the case is about.
+func (x *schedules) update(i int) SlotUpdate {
+	c := &x.changes[i]
+	return SlotUpdate{kindOf(c.Old, c.New), x.c.SlotName(c.Slot), x.c.ProgName(c.Old), x.c.ProgName(c.New)}
 }
 
 // begin plays what comes before a case, prepares the run and makes that the machine's checkpoint. What
@@ -260,32 +271,75 @@ func (k *exploreCase) begin(ctx context.Context, s *runner.Session) (*schedules,
 		return nil, nil, err
 	}
 	st := t.Stopped()
-	switch {
-	case st != nil && st.Violation == nil:
+	if st != nil && st.Violation == nil {
 		return nil, nil, fmt.Errorf("the update is not reached: %v", st)
-	case st == nil && k.run.Interrupt != nil:
-		return nil, nil, fmt.Errorf("explore: a run that is interrupted: %w", kernels.ErrUnsupported)
 	}
 	var broken *check.Violation
 	if st != nil {
 		broken = st.Violation
-	} else if k.setup != nil {
-		if broken, err = t.SetSlot(k.Slot, *k.setup); err != nil {
-			return nil, nil, err
-		}
+	} else if broken, err = k.prepare(ctx, t); err != nil {
+		return nil, nil, err
 	}
-	x := &schedules{c: s.Compiled(), m: s.Machine(), near: map[image.Addr]int{}}
+	x := &schedules{c: s.Compiled(), m: s.Machine(), near: map[image.Addr]int{}, oneOf: k.oneOf(s.Compiled())}
 	if broken != nil {
-		x.change = runner.Change{Slot: k.Slot, Old: t.Holds(k.Slot), New: k.to}
+		x.changes = []runner.Change{{Slot: k.Slot, Old: t.Holds(k.Slot), New: k.to}}
 		return x, broken, nil
 	}
-	if x.change, err = t.Change(k.Slot, k.to); err != nil {
+	if x.changes, err = k.plan(t, x.c); err != nil {
 		return nil, nil, err
 	}
 	if x.run, err = t.Prepare(k.run); err != nil {
 		return nil, nil, err
 	}
 	return x, nil, x.m.Checkpoint()
+}
+
+// prepare gives the slot what it is to hold first, and finds out where the run is interrupted.
+func (k *exploreCase) prepare(ctx context.Context, t *runner.Timeline) (broken *check.Violation, err error) {
+	set := func() error {
+		if k.setup != nil && err == nil {
+			broken, err = t.SetSlot(k.Slot, *k.setup)
+		}
+		return err
+	}
+	if set() != nil || broken != nil || k.run.Interrupt == nil {
+		return broken, err
+	}
+	if err := t.Learn(ctx, k.run); err != nil {
+		return nil, err
+	}
+	err = set() // which has been undone
+	return broken, err
+}
+
+// oneOf are the results of which the run must have one, as its file says; nil if it does not.
+func (k *exploreCase) oneOf(c *runner.Compiled) []scenarios.Int {
+	if k.run.Event == nil || k.run.Event.Expect == nil {
+		return nil
+	}
+	x := k.run.Event.Expect.For(scenarios.TargetNames(c.Target)...)
+	return x.ReturnOneOf
+}
+
+// plan makes plans of all updates of the case, each from what the ones before it leave.
+func (k *exploreCase) plan(t *runner.Timeline, c *runner.Compiled) ([]runner.Change, error) {
+	var out []runner.Change
+	for _, to := range append([]slotTo{{k.Slot, k.to}}, k.then...) {
+		next, err := t.Change(to.Slot, to.to)
+		if err != nil {
+			return nil, err
+		}
+		for i := range out {
+			if out[i].Slot == to.Slot {
+				next.Old = out[i].New
+				if next.Plan, err = c.Target.UpdatePlan(next.Sites, c.Landing(next.Old), c.Landing(to.to)); err != nil {
+					return nil, err
+				}
+			}
+		}
+		out = append(out, next)
+	}
+	return out, nil
 }
 
 // failure executes the failing schedule once more for everything that can be shown of it, and then up

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
@@ -16,6 +17,7 @@ import (
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
+	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -24,9 +26,10 @@ import (
 type schedules struct {
 	c       *runner.Compiled
 	m       *runner.Machine
-	change  runner.Change
+	changes []runner.Change // in order, at least one
+	oneOf   []scenarios.Int // of which the run must return one; nil for anything
 	script  *explore.Script
-	run     emu.Run
+	run     *runner.Prepared
 	version int // steps done
 	watch   emu.Observer
 	ended   *runner.Run // of the last execution
@@ -116,7 +119,8 @@ func (x *schedules) drive(ctx context.Context, p []explore.Placement, stop uint6
 	if err := x.advance(&p, 0); err != nil {
 		return emu.Result{}, err
 	}
-	for next := m.Run; ; next = m.Continue {
+	first := func(ctx context.Context, r emu.Run) (emu.Result, error) { return m.First(ctx, x.run, r) }
+	for next := first; ; next = m.Next {
 		r.StopSeq = stop
 		if len(p) > 0 && (stop == 0 || p[0].Before <= stop) {
 			r.StopSeq = p[0].Before
@@ -137,7 +141,7 @@ func (x *schedules) drive(ctx context.Context, p []explore.Placement, stop uint6
 
 // observed is the run as x sees it.
 func (x *schedules) observed() emu.Run {
-	r := x.run
+	r := x.run.Run
 	r.Level, r.MaxInsns, r.Observer = emu.LevelRetired, x.m.Options().MaxInsns, x
 	return r
 }
@@ -153,7 +157,7 @@ func (x *schedules) handle(ctx context.Context, r emu.Run, res emu.Result, err e
 		if h == nil {
 			return res, err
 		}
-		res, err = x.m.Resume(ctx, r, f, h.Trap())
+		res, err = x.m.After(ctx, r, f, h.Trap())
 	}
 }
 
@@ -200,7 +204,7 @@ func (x *schedules) verdict() *check.Violation {
 		if v != nil && e.Seq >= v.Seq {
 			break
 		}
-		if e.Tail == nil || e.Tail.Map != x.change.Map || e.Key != x.change.Key {
+		if e.Tail == nil {
 			continue
 		}
 		if text := x.outcome(e); text != "" {
@@ -209,29 +213,75 @@ func (x *schedules) verdict() *check.Violation {
 			return &w
 		}
 	}
+	if n := len(events); v == nil && n > 0 && len(x.oneOf) > 0 && x.ended.Killed == "" {
+		e := &events[n-1]
+		if text := x.returns(uint32(x.ended.Return)); text != "" {
+			w := check.At(x.m.Code, check.Semantics, e.RIP, text)
+			w.Seq, w.Event, w.Site = e.Seq, e.No, e.Site
+			return &w
+		}
+	}
 	return v
 }
 
-// outcome says what is wrong with a tail call through the slot: it must go where the slot led before
-// or leads afterwards.
-func (x *schedules) outcome(e *trace.Event) string {
-	allowed := func(prog int) bool {
-		if e.Kind == trace.KindRefused {
-			return prog < 0
+// returns says what is wrong with a result, "" if it is one of those that are expected.
+func (x *schedules) returns(got uint32) string {
+	var want []string
+	for _, v := range x.oneOf {
+		if uint32(v.V) == got {
+			return ""
 		}
-		return prog >= 0 && e.Target != nil && e.Target.Image == x.c.Images[prog]
+		want = append(want, fmt.Sprint(v.V))
 	}
+	return fmt.Sprintf("it returns %d, expected one of %s", got, strings.Join(want, ", "))
+}
+
+// outcome says what is wrong with a tail call through a slot that is updated: it must go where the slot led before or
+// leads after one of the updates.
+func (x *schedules) outcome(e *trace.Event) string {
 	switch {
 	case e.Kind == trace.KindRefused && (e.Reason == trace.ReasonLimit || e.Reason == trace.ReasonBounds):
 		return ""
-	case e.Kind != trace.KindRefused && e.Kind != trace.KindTailCall, allowed(x.change.Old), allowed(x.change.New):
+	case e.Kind != trace.KindRefused && e.Kind != trace.KindTailCall:
 		return ""
-	case e.Kind == trace.KindRefused:
-		return fmt.Sprintf("the tail call falls through; %s holds %s before the update and %s after it",
-			x.c.SlotName(x.change.Slot), x.c.ProgName(x.change.Old), x.c.ProgName(x.change.New))
 	}
-	return fmt.Sprintf("the tail call goes to %s; %s holds %s before the update and %s after it",
-		e.Target, x.c.SlotName(x.change.Slot), x.c.ProgName(x.change.Old), x.c.ProgName(x.change.New))
+	slot := runner.Slot{Map: e.Tail.Map, Key: e.Key}
+	var holds []string
+	for i := range x.changes {
+		c := &x.changes[i]
+		if c.Slot != slot {
+			continue
+		}
+		if x.leads(e, c.Old) || x.leads(e, c.New) {
+			return ""
+		}
+		if holds == nil {
+			holds = []string{x.c.ProgName(c.Old) + " before the update"}
+		}
+		holds = append(holds, x.c.ProgName(c.New)+" after it")
+	}
+	does := "falls through"
+	if e.Kind != trace.KindRefused {
+		does = fmt.Sprintf("goes to %s", e.Target)
+	}
+	if holds == nil {
+		return ""
+	}
+	return fmt.Sprintf("the tail call %s; %s holds %s", does, x.c.SlotName(slot), words(holds))
+}
+
+// words joins words by commas and an "and".
+func words(list []string) string {
+	last := len(list) - 1
+	return strings.Join(list[:last], ", ") + " and " + list[last]
+}
+
+// leads reports whether a tail call does what it does through a slot that holds a program, -1 for none.
+func (x *schedules) leads(e *trace.Event, prog int) bool {
+	if e.Kind == trace.KindRefused {
+		return prog < 0
+	}
+	return prog >= 0 && e.Target != nil && e.Target.Image == x.c.Images[prog]
 }
 
 // draw executes a schedule up to a moment and dumps the stack there.

@@ -55,34 +55,32 @@ func (t *shadowText) patch(p *image.Patch) (image.PokeResult, error) {
 
 // scripter makes the steps of an update.
 type scripter struct {
-	m      *runner.Machine
-	c      *runner.Compiled
-	change runner.Change
-	noRCU  bool
-	text   shadowText
-	out    explore.Script
-	broke  *check.PokeError // the first thing wrong with the update itself
+	m       *runner.Machine
+	c       *runner.Compiled
+	changes []runner.Change // in order
+	noRCU   bool
+	text    shadowText
+	out     explore.Script
+	broke   *check.PokeError // the first thing wrong with the updates themselves
 }
 
-// script takes an update apart into what can be seen of it. What is wrong with it whatever other
+// script takes updates apart into what can be seen of it. What is wrong with it whatever other
 // processors do is the violation: a text poke is refused, which ends the update, or a pair of patched
 // instructions is not legal in between or at the end.
 func (w *scripter) script() (*explore.Script, *check.Violation, error) {
 	w.text = shadowText{w.m.Bytes, map[image.Addr][]byte{}}
-	err := w.run()
-	var broken *check.PokeError
-	switch {
-	case errors.As(err, &broken):
-		w.breaks(broken)
-	case err != nil:
-		return nil, nil, err
-	default:
-		for _, site := range w.change.Sites {
-			st, err := check.ReadSite(site, w.text.bytes)
-			if err != nil {
-				return nil, nil, err
-			}
-			w.breaks(st.Leads(w.c.Landing(w.change.New)))
+	for i := range w.changes {
+		err := w.run(&w.changes[i])
+		var broken *check.PokeError
+		if errors.As(err, &broken) {
+			w.breaks(broken)
+			break
+		}
+		if err == nil {
+			err = w.leads(&w.changes[i])
+		}
+		if err != nil {
+			return nil, nil, err
 		}
 	}
 	if w.broke == nil {
@@ -91,19 +89,31 @@ func (w *scripter) script() (*explore.Script, *check.Violation, error) {
 	return &w.out, w.broke.Violation(w.m.Code), nil
 }
 
+// leads checks that all sites lead where an update has made the slot lead.
+func (w *scripter) leads(c *runner.Change) error {
+	for _, site := range c.Sites {
+		st, err := check.ReadSite(site, w.text.bytes)
+		if err != nil {
+			return err
+		}
+		w.breaks(st.Leads(w.c.Landing(c.New)))
+	}
+	return nil
+}
+
 func (w *scripter) breaks(e *check.PokeError) {
 	if w.broke == nil {
 		w.broke = e
 	}
 }
 
-func (w *scripter) run() error {
-	changed := make([]bool, len(w.change.Plan))
-	for i := range w.change.Plan {
-		p := &w.change.Plan[i]
+func (w *scripter) run(c *runner.Change) error {
+	changed := make([]bool, len(c.Plan))
+	for i := range c.Plan {
+		p := &c.Plan[i]
 		switch p.Kind {
 		case image.PatchPointer:
-			if err := w.pointer(); err != nil {
+			if err := w.pointer(c); err != nil {
 				return err
 			}
 		case image.PatchWait:
@@ -123,7 +133,7 @@ func (w *scripter) run() error {
 			if changed[i] = r == image.PokeChanged; changed[i] {
 				w.poke(p, before)
 			}
-			st, err := check.ReadSite(w.change.Sites[p.Site], w.text.bytes)
+			st, err := check.ReadSite(c.Sites[p.Site], w.text.bytes)
 			if err != nil {
 				return err
 			}
@@ -146,22 +156,22 @@ func (w *scripter) place(a image.Addr, before []byte, code bool) {
 }
 
 // pointer is the exchange of the program pointer in the array.
-func (w *scripter) pointer() error {
+func (w *scripter) pointer(c *runner.Change) error {
 	m := w.m
-	_, first := m.MapAddr(w.change.Map)
-	at := first + image.Addr(w.change.Key)*8
+	_, first := m.MapAddr(c.Map)
+	at := first + image.Addr(c.Key)*8
 	old, err := m.Bytes(at, 8)
 	if err != nil {
 		return err
 	}
 	var b [8]byte
-	if w.change.New >= 0 {
-		binary.LittleEndian.PutUint64(b[:], uint64(m.ProgAddr(w.change.New)))
+	if c.New >= 0 {
+		binary.LittleEndian.PutUint64(b[:], uint64(m.ProgAddr(c.New)))
 	}
 	w.place(at, old, false)
 	w.step(explore.Step{
 		Kind: explore.StepPointer, Addr: at, Bytes: b[:],
-		Text: fmt.Sprintf("%s = %s", w.c.SlotName(w.change.Slot), w.c.ProgName(w.change.New)),
+		Text: fmt.Sprintf("%s = %s", w.c.SlotName(c.Slot), w.c.ProgName(c.New)),
 	})
 	return nil
 }
@@ -196,17 +206,19 @@ func (w *scripter) insn(at image.Addr, b [image.PokeSize]byte) string {
 	return "jmp " + w.m.Code.Where(p.Trap())
 }
 
-// follow tries the updates that can come after one: to nothing, back, to another program. The first
+// follow tries the updates that can come after the last one: to nothing, back, to another program. The first
 // that the design cannot do is the violation.
 func (w *scripter) follow() (*check.Violation, error) {
-	c := &w.change
+	c := &w.changes[len(w.changes)-1]
 	t := shadowText{w.m.Bytes, map[image.Addr][]byte{}}
-	if err := t.apply(c.Plan); err != nil {
-		var broken *check.PokeError
-		if errors.As(err, &broken) {
-			return nil, nil // the update itself is at fault
+	for i := range w.changes {
+		if err := t.apply(w.changes[i].Plan); err != nil {
+			var broken *check.PokeError
+			if errors.As(err, &broken) {
+				return nil, nil // the update itself is at fault
+			}
+			return nil, err
 		}
-		return nil, err
 	}
 	from := c.New
 	prog := max(c.New, c.Old, 0)

@@ -156,20 +156,23 @@ func checkELF(data []byte) (*elf.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bad ELF file: %w", err)
 	}
-	switch {
-	case f.Machine != elf.EM_BPF:
-		return nil, fmt.Errorf("ELF file for %v: expected EM_BPF, as clang -target bpf makes it", f.Machine)
-	case f.Class != elf.ELFCLASS64:
-		return nil, fmt.Errorf("ELF file of %v: BPF has 64 bits", f.Class)
-	case f.ByteOrder != binary.LittleEndian:
-		return nil, errors.New("big-endian BPF: x86-64 needs clang -target bpfel")
-	case f.Type != elf.ET_REL:
-		return nil, fmt.Errorf("ELF file of type %v: expected an object file (%v)", f.Type, elf.ET_REL)
-	}
-	for _, s := range f.Sections {
-		if s.Type == elf.SHT_NOBITS && s.Size > maxSection {
-			return nil, fmt.Errorf("section %s: %d bytes of zeroes are more than the emulator holds", s.Name, s.Size)
+	var wrong []error
+	expect := func(ok bool, format string, args ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Errorf(format, args...))
 		}
+	}
+	expect(f.Machine == elf.EM_BPF, "e_machine: ELF file for %v: expected EM_BPF, as clang -target bpf makes it", f.Machine)
+	expect(f.Class == elf.ELFCLASS64, "e_ident: ELF file of %v: BPF has 64 bits", f.Class)
+	expect(f.ByteOrder == binary.LittleEndian, "e_ident: big-endian BPF: x86-64 needs clang -target bpfel")
+	expect(f.Type == elf.ET_REL, "e_type: ELF file of type %v: expected an object file (%v)", f.Type, elf.ET_REL)
+	for i, s := range f.Sections {
+		expect(s.Type != elf.SHT_NOBITS || s.Size <= maxSection, "section %d (%s): sh_size: %d bytes of zeroes are more than the emulator holds", i, s.Name, s.Size)
+		inside := s.Type == elf.SHT_NOBITS || s.Type == elf.SHT_NULL || s.Offset <= uint64(len(data)) && s.FileSize <= uint64(len(data))-s.Offset
+		expect(inside, "section %d (%s): bytes %#x to %#x of a file of %#x", i, s.Name, s.Offset, s.Offset+s.FileSize, len(data))
+	}
+	if len(wrong) > 0 {
+		return nil, errors.Join(wrong...)
 	}
 	return f, nil
 }

@@ -135,39 +135,67 @@ func ReadPcap(data []byte) ([][]byte, error) {
 	if link := bo.Uint32(data[20:]) & 0xffff; link != linkEthernet {
 		return nil, fmt.Errorf("link type %d: expected Ethernet (%d)", link, linkEthernet)
 	}
-	var out [][]byte
-	for at := pcapHeader; at < len(data); {
+	var out packets
+	for at := pcapHeader; at < len(data) && !out.enough(); {
 		if at+pcapRecord > len(data) {
-			return nil, fmt.Errorf("packet %d: the file ends in its header", len(out)+1)
+			out.bad(at, "packet %d: the file ends in its header", out.n+1)
+			break
 		}
 		size, original := bo.Uint32(data[at+8:]), bo.Uint32(data[at+12:])
-		at += pcapRecord
-		p, err := frame(data[at:], size, original, len(out)+1)
-		if err != nil {
-			return nil, err
+		if !out.frame(data, at, at+pcapRecord, size, original) {
+			break
 		}
-		out = append(out, p)
-		at += int(size)
+		at += pcapRecord + int(size)
 	}
-	if out == nil {
-		return nil, errors.New("no packets")
-	}
-	return out, nil
+	return out.all()
 }
 
-// frame returns packet n, of size bytes at the beginning of data.
-func frame(data []byte, size, original uint32, n int) ([]byte, error) {
-	switch {
-	case uint64(size) > uint64(len(data)):
-		return nil, fmt.Errorf("packet %d: %d bytes, but the file has %d more", n, size, len(data))
-	case size < original:
-		return nil, fmt.Errorf("packet %d: only %d of its %d bytes were recorded", n, size, original)
-	case size > math.MaxUint16:
-		return nil, fmt.Errorf("packet %d: %d bytes: expected at most %d", n, size, math.MaxUint16)
-	case n > maxPcapFrames:
-		return nil, fmt.Errorf("more than %d packets", maxPcapFrames)
+// packets collects packets and what is wrong with some.
+type packets struct {
+	n     int // how many there were
+	good  [][]byte
+	wrong []error
+}
+
+// maxPcapMistakes bounds what is told of a bad file.
+const maxPcapMistakes = 20
+
+func (p *packets) enough() bool { return len(p.wrong) >= maxPcapMistakes || p.n > maxPcapFrames }
+
+// bad notes a mistake at an offset of the file.
+func (p *packets) bad(at int, format string, args ...any) {
+	p.wrong = append(p.wrong, fmt.Errorf("offset %#x: %s", at, fmt.Sprintf(format, args...)))
+}
+
+func (p *packets) all() ([][]byte, error) {
+	if len(p.wrong) == 0 && len(p.good) == 0 {
+		p.wrong = append(p.wrong, errors.New("no packets"))
 	}
-	return data[:size:size], nil
+	if len(p.wrong) > 0 {
+		return nil, errors.Join(p.wrong...)
+	}
+	return p.good, nil
+}
+
+// frame takes a packet, whose header is at an offset and whose bytes begin at another. It returns false if nothing more
+// can be read.
+func (p *packets) frame(data []byte, head, at int, size, original uint32) bool {
+	p.n++
+	switch {
+	case p.n > maxPcapFrames:
+		p.bad(head, "more than %d packets", maxPcapFrames)
+		return false
+	case uint64(size) > uint64(len(data)-at):
+		p.bad(head, "packet %d: %d bytes, but the file has %d more", p.n, size, len(data)-at)
+		return false
+	case size < original:
+		p.bad(head, "packet %d: only %d of its %d bytes were recorded", p.n, size, original)
+	case size > math.MaxUint16:
+		p.bad(head, "packet %d: %d bytes: expected at most %d", p.n, size, math.MaxUint16)
+	default:
+		p.good = append(p.good, data[at:at+int(size):at+int(size)])
+	}
+	return true
 }
 
 // Blocks of the pcapng file format (draft-ietf-opsawg-pcapng, section 4).
@@ -182,78 +210,87 @@ const (
 
 // ngReader reads blocks; a section has its own byte order and interfaces.
 type ngReader struct {
+	packets
+	data  []byte
 	bo    binary.ByteOrder
 	links []uint16
 	snap  []uint32
-	out   [][]byte
 }
 
 func readNG(data []byte) ([][]byte, error) {
-	r := ngReader{bo: binary.LittleEndian}
-	for n := 1; len(data) > 0; n++ {
-		if len(data) < ngBlock+4 {
-			return nil, fmt.Errorf("block %d: the file ends in its header", n)
+	r := ngReader{data: data, bo: binary.LittleEndian}
+	at := 0
+	for n := 1; at < len(data) && !r.enough(); n++ {
+		size := r.head(n, at)
+		if size == 0 {
+			break
 		}
-		kind := r.bo.Uint32(data)
-		if kind == pcapNG {
-			if r.bo = binary.LittleEndian; r.bo.Uint32(data[8:]) != ngMagic {
-				r.bo = binary.BigEndian
-			}
-			if r.bo.Uint32(data[8:]) != ngMagic {
-				return nil, fmt.Errorf("block %d: no byte order", n)
-			}
-			r.links, r.snap = nil, nil
-		}
-		size := uint64(r.bo.Uint32(data[4:]))
-		if size < ngBlock || size%4 != 0 || size > uint64(len(data)) {
-			return nil, fmt.Errorf("block %d: %d bytes, the file has %d more", n, size, len(data))
-		}
-		if err := r.block(kind, data[8:size-4]); err != nil {
-			return nil, fmt.Errorf("block %d: %w", n, err)
-		}
-		data = data[size:]
+		r.block(n, at, size)
+		at += size
 	}
-	if r.out == nil {
-		return nil, errors.New("no packets")
-	}
-	return r.out, nil
+	return r.all()
 }
 
-// block takes the body of a block.
-func (r *ngReader) block(kind uint32, body []byte) error {
-	need := map[uint32]int{ngInterface: 8, ngPacket: 20, ngSimple: 4, ngEnhanced: 20}[kind]
-	if len(body) < need {
-		return fmt.Errorf("%d bytes are too few", len(body))
+// head reads the head of block n and returns its size; 0 if that is wrong, so that nothing more can be read.
+func (r *ngReader) head(n, at int) (size int) {
+	left := r.data[at:]
+	if len(left) < ngBlock+4 {
+		r.bad(at, "block %d: the file ends in its header", n)
+		return 0
 	}
-	var link uint32
-	var size, original uint32
+	if r.bo.Uint32(left) == pcapNG {
+		if r.bo = binary.LittleEndian; r.bo.Uint32(left[8:]) != ngMagic {
+			r.bo = binary.BigEndian
+		}
+		if r.bo.Uint32(left[8:]) != ngMagic {
+			r.bad(at+8, "block %d: no byte order", n)
+			return 0
+		}
+		r.links, r.snap = nil, nil
+	}
+	long := uint64(r.bo.Uint32(left[4:]))
+	if long < ngBlock || long%4 != 0 || long > uint64(len(left)) {
+		r.bad(at+4, "block %d: %d bytes, the file has %d more", n, long, len(left))
+		return 0
+	}
+	return int(long)
+}
+
+// block takes block n. What is wrong in it does not keep the next one from being read.
+func (r *ngReader) block(n, at, size int) {
+	kind, body, end := r.bo.Uint32(r.data[at:]), at+8, at+size-4
+	need := map[uint32]int{ngInterface: 8, ngPacket: 20, ngSimple: 4, ngEnhanced: 20}[kind]
+	if end-body < need {
+		r.bad(at, "block %d: %d bytes are too few", n, end-body)
+		return
+	}
+	word := func(off int) uint32 { return r.bo.Uint32(r.data[body+off:]) }
+	var link, length, original uint32
 	switch kind {
 	case ngInterface:
-		r.links = append(r.links, r.bo.Uint16(body))
-		r.snap = append(r.snap, r.bo.Uint32(body[4:]))
-		return nil
+		r.links = append(r.links, r.bo.Uint16(r.data[body:]))
+		r.snap = append(r.snap, word(4))
+		return
 	case ngEnhanced:
-		link, size, original, body = r.bo.Uint32(body), r.bo.Uint32(body[12:]), r.bo.Uint32(body[16:]), body[20:]
+		link, length, original = word(0), word(12), word(16)
 	case ngPacket:
-		link, size, original, body = uint32(r.bo.Uint16(body)), r.bo.Uint32(body[12:]), r.bo.Uint32(body[16:]), body[20:]
+		link, length, original = uint32(r.bo.Uint16(r.data[body:])), word(12), word(16)
 	case ngSimple:
-		original, body = r.bo.Uint32(body), body[4:]
-		size = original
+		original = word(0)
+		length = original
 		if len(r.snap) > 0 && r.snap[0] > 0 {
-			size = min(size, r.snap[0])
+			length = min(length, r.snap[0])
 		}
 	default:
-		return nil // names, statistics and the like
+		return // names, statistics and the like
 	}
 	if uint64(link) >= uint64(len(r.links)) {
-		return fmt.Errorf("interface %d of %d", link, len(r.links))
+		r.bad(body, "block %d: interface %d of %d", n, link, len(r.links))
+		return
 	}
 	if l := r.links[link]; l != linkEthernet {
-		return fmt.Errorf("link type %d: expected Ethernet (%d)", l, linkEthernet)
+		r.bad(body, "block %d: link type %d: expected Ethernet (%d)", n, l, linkEthernet)
+		return
 	}
-	p, err := frame(body, size, original, len(r.out)+1)
-	if err == nil {
-		r.out = append(r.out, p)
-	}
-	return err
+	r.frame(r.data[:end], at, body+need, length, original)
 }

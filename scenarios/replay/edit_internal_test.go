@@ -31,9 +31,52 @@ type edit struct {
 	lo, hi   int    // [lo, hi) of the old code
 	repl     []byte // what stands there now
 	old, new string // instructions
+	// also are the other places with the same code, in all programs: a JIT that is wrong is wrong everywhere.
+	also []edit
+}
+
+// everywhere makes the same edit in every place of the scenario that has the same code; ok is false if its size
+// changes, or if there is no other place.
+func (e *edit) everywhere(sc *capture.Scenario) (ok bool) {
+	const most = 12 // places that the judge looks at
+	if len(e.repl) != e.hi-e.lo {
+		return false
+	}
+	own := sc.Progs[e.prog].Funcs[e.fn].Code(e.state)[e.lo:e.hi]
+	for p := range sc.Progs {
+		for i := range sc.Progs[p].Funcs {
+			f := &sc.Progs[p].Funcs[i]
+			for _, state := range []capture.State{capture.Empty, capture.Populated} {
+				if state != capture.Empty && !f.Recorded(state) {
+					continue
+				}
+				code := f.Code(state)
+				for _, in := range disassemble(code, f.Addr) {
+					at := int(in.PC - f.Addr)
+					here := edit{kind: e.kind, prog: p, fn: i, state: state, lo: at, hi: at + len(own), repl: e.repl, old: e.old, new: e.new}
+					if !bytes.HasPrefix(code[at:], own) || p == e.prog && i == e.fn && at < e.hi && e.lo < here.hi {
+						continue
+					}
+					if n := len(e.also); n > 0 && e.also[n-1].prog == p && e.also[n-1].fn == i && at < e.also[n-1].hi && at >= e.also[n-1].lo {
+						continue // it has been edited, or the other state of it has
+					}
+					if len(e.also) == most {
+						return false
+					}
+					e.also = append(e.also, here)
+				}
+			}
+		}
+	}
+	return len(e.also) > 0
 }
 
 func (e *edit) String() string {
+	if n := len(e.also); n > 0 {
+		one := *e
+		one.also = nil
+		return fmt.Sprintf("%s, and in %d places more", &one, n)
+	}
 	return fmt.Sprintf("%s: program %d, function %d, %v, +%#x: %s -> %s (% x)", e.kind, e.prog, e.fn, e.state, e.lo, e.old, e.new, e.repl)
 }
 
@@ -245,6 +288,9 @@ func (e *edit) apply(t testing.TB, line string, sc *capture.Scenario) (edited st
 	prog := doc["progs"].([]any)[e.prog].(map[string]any)
 	fn := prog["funcs"].([]any)[e.fn].(map[string]any)
 	images := fn["image"].(map[string]any)
+	for i := range e.also {
+		e.also[i].inPlace(t, doc, sc)
+	}
 	f := &sc.Progs[e.prog].Funcs[e.fn]
 	was := f.Code(e.state)[e.lo:e.hi]
 	grow := len(e.repl) - (e.hi - e.lo)
@@ -278,6 +324,23 @@ func (e *edit) apply(t testing.TB, line string, sc *capture.Scenario) (edited st
 		t.Fatal(err)
 	}
 	return string(out), changed
+}
+
+// inPlace makes an edit of the same size in a scenario that was read.
+func (e *edit) inPlace(t testing.TB, doc map[string]any, sc *capture.Scenario) {
+	prog := doc["progs"].([]any)[e.prog].(map[string]any)
+	images := prog["funcs"].([]any)[e.fn].(map[string]any)["image"].(map[string]any)
+	was := sc.Progs[e.prog].Funcs[e.fn].Code(e.state)[e.lo:e.hi]
+	for state, v := range images {
+		code, err := hex.DecodeString(v.(string))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Equal(code[e.lo:e.hi], was) {
+			copy(code[e.lo:], e.repl)
+			images[state] = hex.EncodeToString(code)
+		}
+	}
 }
 
 // room reports whether a function can grow.

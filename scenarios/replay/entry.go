@@ -6,11 +6,20 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/recognise"
 )
+
+// entryRules are what a kernel demands of how functions begin and end.
+func entryRules(t *jit.Target) recognise.EntryRules {
+	return recognise.EntryRules{
+		Design: t.Design, IBT: t.Emit.ENDBR, Limit: bpf.TailCallLimit,
+		Preamble: t.Emit.CFI != kernels.CFINone && t.Emit.CFI != kernels.CFIKernel,
+	}
+}
 
 // inspectEntries looks at how all functions begin and end, in every state of the prog arrays, and then at the rest
 // of the code. Of a kernel that is not known nothing is demanded.
@@ -18,10 +27,7 @@ func (c *Facts) inspectEntries() error {
 	if c.Target.Decoded {
 		return c.inspectRest()
 	}
-	rules := recognise.EntryRules{
-		Design: c.said(), IBT: c.Target.Emit.ENDBR, Limit: bpf.TailCallLimit,
-		Preamble: c.Target.Emit.CFI != kernels.CFINone && c.Target.Emit.CFI != kernels.CFIKernel,
-	}
+	rules := entryRules(c.Target)
 	var flaws, always []string
 	odd := map[int]bool{} // programs that begin otherwise
 	loaded := 0

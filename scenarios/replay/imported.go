@@ -31,7 +31,7 @@ type ImportOptions struct {
 	// Symbols name what the code calls; nil for none.
 	Symbols *imports.Symbols
 	Limit   uint32 // of tail calls; 0 is the kernel's
-	// Target lays out contexts, together with Packet; nil gives a context of zeros.
+	// Target is the kernel: it says how functions begin and end, and lays out contexts for Packet; nil if it is not known.
 	Target *jit.Target
 	Type   bpf.ProgType // 0 is SchedCLS
 	Packet []byte
@@ -96,7 +96,7 @@ func Import(progs []imports.Prog, opt ImportOptions) (*Imported, error) {
 		Data: runner.ContextSpace(), Packet: slices.Clone(opt.Packet),
 	}
 	im.opt.Target = target
-	if opt.Target == nil {
+	if len(opt.Packet) == 0 {
 		b.note("the context is all zeros: the dump does not say what the program is called with")
 	}
 	if err := b.inspect(&design); err != nil {
@@ -109,12 +109,28 @@ func Import(progs []imports.Prog, opt ImportOptions) (*Imported, error) {
 // inspect looks at the tail calls and calls of a known design in all programs. The rest of the code is judged
 // by what it does: a dump does not say which kernel's it is.
 func (b *importer) inspect(d *recognise.Design) error {
+	of := b.opt.Target
+	ruled := of != nil && (!d.Shown || d.Designs.Has(of.Design))
 	unchecked := "prologues, exits and the code of instructions are checked only where the run comes to them: the dump does not say of which " +
 		"kernel they are"
+	switch {
+	case ruled:
+		unchecked = "the code of instructions is checked only where the run comes to it: the dump does not say what they are"
+	case of != nil:
+		unchecked = fmt.Sprintf("prologues, exits and the code of instructions are checked only where the run comes to them: they are not of %s, "+
+			"whose tail calls are as %v", of.Name, of.Design)
+	}
 	if d.Shown && !d.Known() {
 		unchecked = "all code is checked only where the run comes to it: its design is not known"
 	}
 	b.note("%s", unchecked)
+	for i := 0; ruled && i < len(b.use); i++ {
+		found, err := recognise.EntryFlaws(b.use[i].img, entryRules(of))
+		if err != nil {
+			return fmt.Errorf("program %s: %w", b.use[i].name, err)
+		}
+		b.flaws(b.use[i].name, found)
+	}
 	if !d.Known() {
 		return nil
 	}
@@ -128,11 +144,15 @@ func (b *importer) inspect(d *recognise.Design) error {
 		if err != nil {
 			return fmt.Errorf("program %s: %w", u.name, err)
 		}
-		for _, x := range append(sites, reloads...) {
-			b.im.Flaws = append(b.im.Flaws, fmt.Sprintf("program %s: function %d+%#x: %s", u.name, x.Func, int(x.Off), x.Text))
-		}
+		b.flaws(u.name, append(sites, reloads...))
 	}
 	return nil
+}
+
+func (b *importer) flaws(program string, found []recognise.SiteFlaw) {
+	for _, x := range found {
+		b.im.Flaws = append(b.im.Flaws, fmt.Sprintf("program %s: function %d+%#x: %s", program, x.Func, int(x.Off), x.Text))
+	}
 }
 
 // importer collects what a run of imported code needs.

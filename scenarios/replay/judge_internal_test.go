@@ -197,6 +197,9 @@ func (b *bench) force(code []byte, fn int, w *way) []byte {
 		if f.fn != fn {
 			continue
 		}
+		if e := b.edits; e != nil && e.over(w.prog, fn, off) {
+			continue
+		}
 		if e := b.edits; e != nil && e.fn == fn && e.prog == w.prog {
 			switch grow := len(e.repl) - (e.hi - e.lo); {
 			case off >= e.hi:
@@ -218,6 +221,16 @@ func (b *bench) force(code []byte, fn int, w *way) []byte {
 		}
 	}
 	return out
+}
+
+// over reports whether one of the places that are edited besides the first one is at an offset.
+func (e *edit) over(prog, fn, off int) bool {
+	for i := range e.also {
+		if a := &e.also[i]; a.prog == prog && a.fn == fn && off >= a.lo && off < a.hi {
+			return true
+		}
+	}
+	return false
 }
 
 // pathTo finds the conditional jumps on a shortest way from the entry of a program to an offset of one of its

@@ -59,7 +59,7 @@ func TestRandomEdits(t *testing.T) {
 	}
 	defer rig.Close()
 	e := &editing{t: t, r: rand.New(rand.NewPCG(*editSeed, 1)), rp: rp, rig: rig, kinds: map[string]*tally{}, how: map[string]int{}, survivors: map[string]int{}}
-	for _, k := range editKinds {
+	for _, k := range append(editKinds, everywhere) {
 		e.kinds[k] = &tally{}
 	}
 	files := []string{"5.10-off", "6.1-off", "6.12-off", "7.3-off"}
@@ -68,6 +68,9 @@ func TestRandomEdits(t *testing.T) {
 	}
 	e.report()
 }
+
+// everywhere is the kind of edits that are made in all places with the same code at a time.
+const everywhere = "everywhere"
 
 // perScenario is how many edits one scenario gets.
 const perScenario = 5
@@ -99,6 +102,12 @@ func (e *editing) file(file string, n int) {
 			if !ok {
 				continue
 			}
+			if e.r.IntN(6) == 0 {
+				if !ed.everywhere(c.Scenario) {
+					continue
+				}
+				ed.kind = everywhere
+			}
 			text, ok := ed.apply(e.t, line, c.Scenario)
 			if !ok {
 				continue
@@ -119,7 +128,11 @@ func (e *editing) one(file string, all []string, text string, good *bench, ed *e
 	}
 	why := ""
 	if c != nil {
-		why = e.changes(good, &bench{t: e.t, rig: e.rig, c: c, edits: ed}, ed)
+		bad := &bench{t: e.t, rig: e.rig, c: c, edits: ed}
+		why = e.changes(good, bad, ed)
+		for i := 0; i < len(ed.also) && why == ""; i++ {
+			why = e.changes(good, bad, &ed.also[i])
+		}
 	} else {
 		why = "it does not decode"
 	}
@@ -284,7 +297,7 @@ func (e *editing) classify(b *bench, ed *edit) string {
 
 func (e *editing) report() {
 	var all tally
-	for _, k := range editKinds {
+	for _, k := range append(editKinds, everywhere) {
 		n := e.kinds[k]
 		e.t.Logf("%-20s changed %5d, found %5d, missed %d, survive and change nothing %d", k, n.changed, n.found, n.missed, n.kept)
 		all.changed += n.changed

@@ -25,7 +25,8 @@ type Compiled struct {
 	Target *jit.Target
 	Images []*image.Image // in order of Built.Programs
 
-	base     guest.Setup // what does not follow from the rest: maps, symbols, offsets
+	base     guest.Setup        // what does not follow from the rest: maps, symbols, offsets
+	verified []*verify.Verified // in order of Built.Programs; nil if a kernel has compiled
 	attached attachments
 	frozen   bool // direct tail calls stay as they are: updates do not patch them
 }
@@ -33,8 +34,8 @@ type Compiled struct {
 // compiler makes a Compiled.
 type compiler struct {
 	*Compiled
-	plan     *kernel.Plan
-	verified []*verify.Verified // in order of Built.Programs
+	plan *kernel.Plan
+	env  image.Env // plan, or plan with places of its own
 }
 
 // Compile brings every program of a scenario through the verifier's rewrites, its analysis and the
@@ -48,6 +49,7 @@ func Compile(b *scenarios.Built, t *jit.Target) (*Compiled, error) {
 		t = &limited
 	}
 	c := compiler{Compiled: &Compiled{Built: b, Target: t}, plan: kernel.NewPlan(t.Offsets, b.Maps)}
+	c.env = c.plan
 	var errs []error
 	if _, err := scenarios.NewOwners(b, t.Policy); err != nil {
 		errs = append(errs, fmt.Errorf("scenario %s: %w", b.Scenario.Name, err))

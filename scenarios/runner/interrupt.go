@@ -63,21 +63,22 @@ func (s *Session) findCut(ctx context.Context, a *scenarios.Action) (*cut, error
 
 // drive begins a run, or goes on with one, and interrupts it when the time has come.
 func (m *Machine) drive(ctx context.Context, r emu.Run, fresh bool) (emu.Result, error) {
-	step := func(r emu.Run) (emu.Result, error) {
-		if fresh {
-			fresh = false
-			return m.Run(ctx, r)
-		}
-		return m.Continue(ctx, r)
+	if fresh {
+		return m.until(ctx, r, m.Run)
 	}
+	return m.until(ctx, r, m.Continue)
+}
+
+// until makes a step of a run, and interrupts it when the time has come.
+func (m *Machine) until(ctx context.Context, r emu.Run, step func(context.Context, emu.Run) (emu.Result, error)) (emu.Result, error) {
 	c := m.now.cut
 	if c == nil {
-		return step(r)
+		return step(ctx, r)
 	}
 	if c.seq != 0 && !m.now.interrupted && (r.StopSeq == 0 || r.StopSeq >= c.seq) {
 		to := r
 		to.StopSeq = c.seq
-		res, err := step(to)
+		res, err := step(ctx, to)
 		if err != nil || res.Stop != emu.StopSeq {
 			return res, err
 		}
@@ -88,8 +89,30 @@ func (m *Machine) drive(ctx context.Context, r emu.Run, fresh bool) (emu.Result,
 			return res, err
 		}
 		m.feed.chk.AllowDesign(check.Range{Lo: counter.Addr, End: counter.Addr + image.Addr(counter.Size), Name: "tail_call_cnt"})
+		step = m.Continue
 	}
-	return step(r)
+	return step(ctx, r)
+}
+
+// Prepared is a run of a scenario that somebody else performs, piece by piece: Machine.First, then Machine.Next or
+// Machine.After.
+type Prepared struct{ entry }
+
+// First begins a prepared run, as r has it, which is Prepared.Run with what the performer adds to it. It is interrupted
+// where the scenario says.
+func (m *Machine) First(ctx context.Context, p *Prepared, r emu.Run) (emu.Result, error) {
+	m.now = going{entry: p.entry}
+	return m.drive(ctx, r, true)
+}
+
+// Next goes on with a prepared run that stopped.
+func (m *Machine) Next(ctx context.Context, r emu.Run) (emu.Result, error) {
+	return m.drive(ctx, r, false)
+}
+
+// After goes on at an address after a breakpoint that ended a prepared run, see emu.Machine.Resume.
+func (m *Machine) After(ctx context.Context, r emu.Run, f *emu.Fault, at image.Addr) (emu.Result, error) {
+	return m.until(ctx, r, func(ctx context.Context, r emu.Run) (emu.Result, error) { return m.Resume(ctx, r, f, at) })
 }
 
 // interrupted runs action a in the interpreter, with an interrupt where the machine had one.

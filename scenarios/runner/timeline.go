@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/emu/trace"
@@ -150,11 +149,17 @@ func (t *Timeline) enter(ctx context.Context) (entry, error) {
 	return t.s.enter(a, t.cut(a))
 }
 
-// Prepare prepares a run of the scenario as it would be here, without an interrupt, for somebody else to
-// perform: the state is used up.
-func (t *Timeline) Prepare(run *scenarios.Action) (emu.Run, error) {
-	e, err := t.s.enter(run, nil)
-	return e.Run, err
+// Prepare prepares a run of the scenario as it would be here for somebody else to perform: the state is used up. It
+// is interrupted where Learn has found out that it is.
+func (t *Timeline) Prepare(run *scenarios.Action) (*Prepared, error) {
+	e, err := t.s.enter(run, t.cut(run))
+	return &Prepared{e}, err
+}
+
+// Learn finds out where a run of the scenario would be interrupted here, if it is to be. What was done with SetSlot is
+// undone.
+func (t *Timeline) Learn(ctx context.Context, run *scenarios.Action) error {
+	return t.findCut(ctx, run)
 }
 
 // Holds returns what a slot holds here, -1 for nothing.

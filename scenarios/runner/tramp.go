@@ -49,7 +49,7 @@ func (c *compiler) attachAll() error {
 		by := &c.Images[a.By].Funcs[0]
 		f.Attach(a.Trace, emit.TracingProg{Func: by.Addr + image.Addr(by.Entry), Prog: c.plan.Prog(a.By)})
 		f.Image = c.plan.TrampImage(len(c.attached.images))
-		t, err := jit.CompileTrampoline(f, c.Target, c.plan)
+		t, err := jit.CompileTrampoline(f, c.Target, c.env)
 		if err != nil {
 			return err
 		}

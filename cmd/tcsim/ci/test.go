@@ -96,7 +96,16 @@ func RunTests(rows []render.RunRow) []Test {
 			for _, u := range r.Updates {
 				c.Failed = append(c.Failed, Failure{Text: u, Invariant: string(check.Pokes)})
 			}
+			for _, f := range r.Flaws {
+				c.Failed = append(c.Failed, Failure{Text: f})
+			}
 			c.Failed = append(c.Failed, failures(r.Failed)...)
+		}
+		for _, d := range r.Differs {
+			c.Notes = append(c.Notes, "differs: "+d)
+		}
+		for _, u := range r.Unchecked {
+			c.Notes = append(c.Notes, "unchecked: "+u)
 		}
 		c.Failed = placed(c.Failed)
 		out = append(out, c)

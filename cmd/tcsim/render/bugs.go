@@ -13,8 +13,9 @@ import (
 
 // CheckKernel is the object of tcsim check-kernel.
 type CheckKernel struct {
-	Kernels []KernelBugs `json:"kernels"`
-	Schema  Schema       `json:"schema"`
+	Interrupted bool         `json:"interrupted,omitempty"`
+	Kernels     []KernelBugs `json:"kernels"`
+	Schema      Schema       `json:"schema"`
 }
 
 // KernelBugs are the known bugs and whether a kernel has them.

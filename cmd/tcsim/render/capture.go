@@ -12,6 +12,8 @@ import (
 
 // Captured is a summary of a capture.
 type Captured struct {
+	Interrupted bool `json:"interrupted,omitempty"`
+
 	File      string   `json:"file"`
 	Kernel    string   `json:"kernel"`
 	Scenarios int      `json:"scenarios"`

@@ -46,9 +46,18 @@ type ExploredUpdate struct {
 	Shortest   *ExploredFailure          `json:"shortest,omitempty"`
 	Slot       string                    `json:"slot"`
 	Steps      []string                  `json:"steps"`
+	Then       []ExploredThen            `json:"then,omitempty"`
 	To         string                    `json:"to"`
 	Unbounded  bool                      `json:"unbounded,omitempty"`
 	Update     *check.Violation          `json:"update_violation,omitempty"`
+}
+
+// ExploredThen is an update that follows during the same run.
+type ExploredThen struct {
+	From string                `json:"from"`
+	Kind interleave.UpdateKind `json:"kind"`
+	Slot string                `json:"slot"`
+	To   string                `json:"to"`
 }
 
 // ExploredFailed counts schedules that fail.
@@ -76,6 +85,9 @@ func ExploredUpdates(found []interleave.Explored) []ExploredUpdate {
 			Alone: x.Alone, Classes: x.All.Classes, Before: x.Before, Exhaustive: x.Exhaustive, Failed: map[string]ExploredFailed{},
 			From: x.From, Kind: x.Kind, Later: x.Later, OK: x.OK(), Program: x.Program, Run: x.Run, Schedules: x.All.Schedules.String(),
 			Slot: x.Slot, Steps: x.Steps, To: x.To, Unbounded: x.Unbounded, Update: x.Update,
+		}
+		for _, then := range x.Then {
+			u.Then = append(u.Then, ExploredThen{then.From, then.Kind, then.Slot, then.To})
 		}
 		for name, n := range x.Failed {
 			u.Failed[name] = ExploredFailed{n.Schedules.String(), n.Classes}

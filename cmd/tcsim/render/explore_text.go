@@ -23,7 +23,19 @@ type ExploredOn struct {
 
 // updateText is an update in a few words.
 func updateText(x *interleave.Explored) string {
-	return fmt.Sprintf("%s %s: %s -> %s", x.Kind, x.Slot, x.From, x.To)
+	if len(x.Then) == 0 {
+		return fmt.Sprintf("%s %s: %s -> %s", x.Kind, x.Slot, x.From, x.To)
+	}
+	slot, words := x.Slot, []string{fmt.Sprintf("%s: %s -> %s", x.Slot, x.From, x.To)}
+	for _, u := range x.Then {
+		if u.Slot == slot {
+			words[len(words)-1] += " -> " + u.To
+			continue
+		}
+		slot = u.Slot
+		words = append(words, fmt.Sprintf("%s: %s -> %s", u.Slot, u.From, u.To))
+	}
+	return strings.Join(words, ", ")
 }
 
 func exploreWord(x *interleave.Explored) string {

@@ -9,6 +9,7 @@ import (
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/scenarios/inspect"
 	"github.com/tcsim/tcsim/scenarios/measure"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -28,6 +29,12 @@ type RunRow struct {
 	Refused []string `json:"refused_updates,omitempty"`
 	Updates []string `json:"update_violations,omitempty"`
 	Failed  []string `json:"mismatches,omitempty"`
+	// Flaws are what is wrong in code that no run has to reach.
+	Flaws []string `json:"code_flaws,omitempty"`
+	// Differs are places in which the code of a kernel's source is not shown to do what that kernel's own does.
+	Differs []string `json:"code_differences,omitempty"`
+	// Unchecked says of which code nothing is known, so that only the runs have judged it.
+	Unchecked []string `json:"unchecked,omitempty"`
 	// Counted is what the last run does in full, if it was ended before it was over.
 	Counted string `json:"counted,omitempty"`
 	// Stack is the stack where an invariant broke that was expected to hold.
@@ -53,6 +60,43 @@ func (row *RunRow) Fill(res *runner.Result) {
 	for _, m := range res.Mismatches() {
 		row.Failed = append(row.Failed, m.String())
 	}
+}
+
+// Inspected takes over what code shows without being run. Differences from a release that captures are of fail,
+// unless they are allowed.
+func (row *RunRow) Inspected(r *inspect.Report, allow bool) {
+	row.Flaws, row.Differs, row.Unchecked = r.Flaws, r.Differences, r.Unchecked
+	if len(r.Differences) > 0 && r.Release != "" && !allow {
+		row.OK = false
+		row.Failed = append(row.Failed, fmt.Sprintf("the file is an edited one of Linux %s, and its code does something else in %s, see above; "+
+			"--allow-differences if that is meant", r.Release, Plural(len(r.Differences), "place")))
+	}
+	row.OK = row.OK && len(r.Flaws) == 0
+}
+
+// inspectedText are the lines about code that was looked at.
+func (row *RunRow) inspectedText(note func(string)) {
+	const most = 8
+	lines := func(what string, of []string) {
+		for i, text := range of {
+			if i == most {
+				note(fmt.Sprintf("%s: %d more", what, len(of)-most))
+				return
+			}
+			note(what + ": " + text)
+		}
+	}
+	lines("FLAW", row.Flaws)
+	lines("differs", row.Differs)
+	lines("unchecked", row.Unchecked)
+}
+
+// InspectedText is the same for people who look at the code.
+func InspectedText(target string, r *inspect.Report) string {
+	var b strings.Builder
+	row := RunRow{Flaws: r.Flaws, Differs: r.Differences, Unchecked: r.Unchecked}
+	row.inspectedText(func(text string) { fmt.Fprintf(&b, "note: %s: %s\n", target, Plain(text)) })
+	return b.String()
 }
 
 // RunText prints a line for each run, with what is to be said of it.
@@ -100,6 +144,7 @@ func RunText(rows []RunRow) string {
 		for _, v := range r.Updates {
 			t.Note(v)
 		}
+		r.inspectedText(func(text string) { t.Note(text) })
 		for _, v := range r.Failed {
 			t.Note("NOT AS EXPECTED: " + v)
 		}

@@ -17,7 +17,10 @@ import (
 // Report is the judgement of a core's model over measured sequences; its JSON form carries the same
 // values as the text.
 type Report struct {
-	Schema  string   `json:"schema"` // "tcsim.cycles/v1"
+	Schema string `json:"schema"` // "tcsim.cycles/v1"
+	// Interrupted says that the results are those of some sequences only.
+	Interrupted bool `json:"interrupted,omitempty"`
+
 	Core    string   `json:"core"`
 	Machine string   `json:"machine"` // on which the sequences were measured
 	Results []Result `json:"results"`

@@ -15,7 +15,10 @@ import (
 func (k *Kernel) Capture(ctx context.Context, scenarios []capture.Scenario, progress func(done int)) (*capture.File, error) {
 	for i := range scenarios {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			if i == 0 {
+				return nil, err
+			}
+			return k.File(scenarios[:i]), err
 		}
 		if err := k.record(&scenarios[i]); err != nil {
 			scenarios[i].Error = err.Error()

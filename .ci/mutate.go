@@ -1,0 +1,511 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+//go:build ignore
+
+// Mutate makes small wrong edits of the packages that judge code and says which of them no test notices.
+//
+//	go run .ci/mutate.go [-n 300] [-seed 1] [-only emu/count] [-list] [-id N]
+//
+// All edits are compiled into one test binary for each package of tests, in which a variable of the environment chooses
+// one: comparisons by another one, operands of "and" and "or" left out, conditions turned round, statements left out.
+// An edit is killed if a test fails, panics, or takes more than ten times as long. Those that are known to survive stand
+// in .ci/mutants.txt with the reason; another one that survives ends with exit code 1. It takes about a quarter of an
+// hour for 300 edits on two cores, so it is not part of CI.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/printer"
+	"go/token"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// judges are the tests that are to notice an edit of a package, the quick ones first: packages of tests, each with the
+// tests in it that count.
+var judges = []struct {
+	edited string
+	tests  []tests
+}{
+	{"emu/count", []tests{{"emu/count", "."}, {"scenarios/runner", "Count|Growth"}}},
+	{"emu/explore", []tests{{"emu/explore", "."}, {"scenarios/interleave", "."}}},
+	{"emu/check", []tests{{"emu/check", "."}, {"scenarios/runner", "Broken|Below|Exception|Tramp|OneFrame|Blind|Poke"}, {"scenarios/replay", "Edits|Entry|Site|Fault|Tramp"}}},
+	{"emu/interp", []tests{{"emu/interp", "."}, {"scenarios/runner", "Library|Interrupt|Tramp|Exception"}}},
+	{"emu/trace", []tests{{"emu/trace", "."}, {"emu/check", "."}, {"emu/stack", "."}, {"scenarios/runner", "Broken|Interrupt|Tramp|Exception|Film|Moments|Count"}}},
+}
+
+type tests struct{ pkg, run string }
+
+// mutant is one edit.
+type mutant struct {
+	id       int
+	pkg      string
+	place    string // file:line:col
+	function string
+	what     string // "a < b -> a <= b"
+}
+
+// key is what the list of survivors has: it does not change when lines move.
+func (m *mutant) key() string { return m.pkg + " " + m.function + ": " + m.what }
+
+var (
+	count = flag.Int("n", 300, "how many edits, drawn at random; 0 for all")
+	seed  = flag.Uint64("seed", 1, "what they are drawn from")
+	only  = flag.String("only", "", "only edits of this package")
+	list  = flag.Bool("list", false, "print all edits and make none")
+	one   = flag.Int("id", 0, "make only the edit of this number")
+	jobs  = flag.Int("jobs", 2, "how many tests run at a time")
+)
+
+func main() {
+	flag.Parse()
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "mutate:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	dir, err := os.MkdirTemp("", "tcsim-mutate-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	all, overlay, err := editAll(dir)
+	if err != nil {
+		return err
+	}
+	if *list {
+		for i := range all {
+			fmt.Printf("%d %s %s\n", all[i].id, all[i].place, all[i].key())
+		}
+		return nil
+	}
+	chosen := choose(all)
+	bins, err := build(dir, overlay, chosen)
+	if err != nil {
+		return err
+	}
+	return judge(chosen, bins)
+}
+
+func choose(all []mutant) []mutant {
+	var out []mutant
+	for _, m := range all {
+		if (*only == "" || m.pkg == *only) && (*one == 0 || m.id == *one) {
+			out = append(out, m)
+		}
+	}
+	if *count > 0 && *count < len(out) {
+		r := rand.New(rand.NewPCG(*seed, 0))
+		r.Shuffle(len(out), func(i, j int) { out[i], out[j] = out[j], out[i] })
+		out = out[:*count]
+		slices.SortFunc(out, func(a, b mutant) int { return a.id - b.id })
+	}
+	return out
+}
+
+// editAll writes every package with all its edits, and an overlay that puts it in place of the real one.
+func editAll(dir string) (all []mutant, overlay string, err error) {
+	replace := map[string]string{}
+	for _, j := range judges {
+		files, err := filepath.Glob(filepath.Join(j.edited, "*.go"))
+		if err != nil {
+			return nil, "", err
+		}
+		name := ""
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			e := &editor{fset: token.NewFileSet(), pkg: j.edited, next: len(all) + 1}
+			text, err := e.file(file)
+			if err != nil {
+				return nil, "", err
+			}
+			name = e.name
+			all = append(all, e.found...)
+			to := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
+			if err := os.WriteFile(to, text, 0o600); err != nil {
+				return nil, "", err
+			}
+			replace[abs(file)] = to
+		}
+		chooser := fmt.Sprintf("package %s\n\nimport (\n\t\"os\"\n\t\"strconv\"\n)\n\nvar mutantID, _ = strconv.Atoi(os.Getenv(\"TCSIM_MUTANT\"))\n", name)
+		to := filepath.Join(dir, strings.ReplaceAll(j.edited, "/", "_")+"_mutant.go")
+		if err := os.WriteFile(to, []byte(chooser), 0o600); err != nil {
+			return nil, "", err
+		}
+		replace[abs(filepath.Join(j.edited, "mutant_id.go"))] = to
+	}
+	text, err := json.Marshal(map[string]any{"Replace": replace})
+	overlay = filepath.Join(dir, "overlay.json")
+	if err == nil {
+		err = os.WriteFile(overlay, text, 0o600)
+	}
+	return all, overlay, err
+}
+
+func abs(p string) string {
+	a, err := filepath.Abs(p)
+	if err != nil {
+		panic(err)
+	}
+	return a
+}
+
+// editor edits a file.
+type editor struct {
+	fset     *token.FileSet
+	pkg      string
+	name     string
+	next     int
+	function string
+	found    []mutant
+}
+
+func (e *editor) file(path string) ([]byte, error) {
+	f, err := parser.ParseFile(e.fset, path, nil, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	e.name = f.Name.Name
+	for _, d := range f.Decls {
+		if fn, ok := d.(*ast.FuncDecl); ok && fn.Body != nil && fn.Name.Name != "String" && fn.Name.Name != "Error" {
+			e.function = fn.Name.Name
+			e.block(fn.Body)
+		}
+	}
+	f.Comments = nil // they would stand in wrong places
+	var b bytes.Buffer
+	err = printer.Fprint(&b, token.NewFileSet(), f)
+	return b.Bytes(), err
+}
+
+func (e *editor) text(n ast.Node) string {
+	var b bytes.Buffer
+	printer.Fprint(&b, e.fset, n)
+	s := strings.Join(strings.Fields(b.String()), " ")
+	if len(s) > 120 {
+		s = s[:120] + "…"
+	}
+	return s
+}
+
+// add notes an edit and returns the condition under which it is made.
+func (e *editor) add(at ast.Node, what string) ast.Expr {
+	p := e.fset.Position(at.Pos())
+	e.found = append(e.found, mutant{e.next, e.pkg, fmt.Sprintf("%s:%d:%d", p.Filename, p.Line, p.Column), e.function, what})
+	c := &ast.BinaryExpr{X: ast.NewIdent("mutantID"), Op: token.EQL, Y: &ast.BasicLit{Kind: token.INT, Value: fmt.Sprint(e.next)}}
+	e.next++
+	return c
+}
+
+// block edits statements.
+func (e *editor) block(b *ast.BlockStmt) {
+	if b == nil {
+		return
+	}
+	for i, s := range b.List {
+		b.List[i] = e.stmt(s)
+	}
+}
+
+func (e *editor) list(l []ast.Stmt) {
+	for i, s := range l {
+		l[i] = e.stmt(s)
+	}
+}
+
+// leaves makes a statement one that an edit leaves out.
+func (e *editor) leaves(s ast.Stmt) ast.Stmt {
+	c := e.add(s, "without "+e.text(s)).(*ast.BinaryExpr)
+	c.Op = token.NEQ
+	return &ast.IfStmt{Cond: c, Body: &ast.BlockStmt{List: []ast.Stmt{s}}}
+}
+
+func (e *editor) stmt(s ast.Stmt) ast.Stmt {
+	switch s := s.(type) {
+	case *ast.ExprStmt:
+		e.expr(&s.X)
+		if c, ok := s.X.(*ast.CallExpr); ok {
+			if id, ok := c.Fun.(*ast.Ident); ok && id.Name == "panic" {
+				return s
+			}
+		}
+		return e.leaves(s)
+	case *ast.IncDecStmt:
+		return e.leaves(s)
+	case *ast.AssignStmt:
+		for i := range s.Rhs {
+			e.expr(&s.Rhs[i])
+		}
+		if s.Tok != token.DEFINE {
+			return e.leaves(s)
+		}
+	case *ast.BlockStmt:
+		e.block(s)
+	case *ast.IfStmt:
+		e.cond(&s.Cond)
+		e.block(s.Body)
+		if s.Else != nil {
+			s.Else = e.stmt(s.Else)
+		}
+	case *ast.ForStmt:
+		if s.Cond != nil {
+			e.expr(&s.Cond)
+		}
+		e.block(s.Body)
+	case *ast.RangeStmt:
+		e.block(s.Body)
+	case *ast.SwitchStmt:
+		for _, c := range s.Body.List {
+			c := c.(*ast.CaseClause)
+			for i := range c.List {
+				if s.Tag == nil {
+					e.cond(&c.List[i])
+				}
+			}
+			e.list(c.Body)
+		}
+	case *ast.TypeSwitchStmt:
+		for _, c := range s.Body.List {
+			e.list(c.(*ast.CaseClause).Body)
+		}
+	case *ast.ReturnStmt:
+		for i := range s.Results {
+			e.expr(&s.Results[i])
+		}
+	}
+	return s
+}
+
+// cond edits a condition: if it is no comparison, it is turned round.
+func (e *editor) cond(x *ast.Expr) {
+	switch (*x).(type) {
+	case *ast.BinaryExpr, *ast.ParenExpr:
+		e.expr(x)
+	case *ast.UnaryExpr:
+		u := (*x).(*ast.UnaryExpr)
+		old := *x
+		if u.Op == token.NOT {
+			*x = e.either(old, u.X, e.text(old)+" -> "+e.text(u.X))
+		}
+	case *ast.Ident, *ast.CallExpr, *ast.SelectorExpr, *ast.IndexExpr:
+		old := *x
+		*x = e.either(old, &ast.UnaryExpr{Op: token.NOT, X: old}, e.text(old)+" -> !"+e.text(old))
+	}
+}
+
+// either is an expression that an edit replaces by another one: func() bool { if edit { return b }; return a }().
+func (e *editor) either(a, b ast.Expr, what string) ast.Expr {
+	return e.choice(e.add(a, what), a, b)
+}
+
+func (e *editor) choice(c, a, b ast.Expr) ast.Expr {
+	ret := func(x ast.Expr) ast.Stmt { return &ast.ReturnStmt{Results: []ast.Expr{x}} }
+	return &ast.CallExpr{Fun: &ast.FuncLit{
+		Type: &ast.FuncType{Params: &ast.FieldList{}, Results: &ast.FieldList{List: []*ast.Field{{Type: ast.NewIdent("bool")}}}},
+		Body: &ast.BlockStmt{List: []ast.Stmt{&ast.IfStmt{Cond: c, Body: &ast.BlockStmt{List: []ast.Stmt{ret(b)}}}, ret(a)}},
+	}}
+}
+
+var others = map[token.Token]token.Token{
+	token.LSS: token.LEQ, token.LEQ: token.LSS, token.GTR: token.GEQ, token.GEQ: token.GTR, token.EQL: token.NEQ, token.NEQ: token.EQL,
+}
+
+// expr edits comparisons and what joins them, wherever they are in an expression.
+func (e *editor) expr(x *ast.Expr) {
+	switch n := (*x).(type) {
+	case *ast.ParenExpr:
+		e.expr(&n.X)
+	case *ast.UnaryExpr:
+		if n.Op == token.NOT {
+			e.expr(&n.X)
+		}
+	case *ast.CallExpr:
+		for i := range n.Args {
+			e.expr(&n.Args[i])
+		}
+		if f, ok := n.Fun.(*ast.FuncLit); ok {
+			e.block(f.Body)
+		}
+	case *ast.FuncLit:
+		e.block(n.Body)
+	case *ast.BinaryExpr:
+		e.binary(x, n)
+	}
+}
+
+func (e *editor) binary(x *ast.Expr, n *ast.BinaryExpr) {
+	if to, ok := others[n.Op]; ok {
+		other := *n
+		other.Op = to
+		*x = e.either(n, &other, e.text(n)+" -> "+e.text(&other))
+		return
+	}
+	if n.Op != token.LAND && n.Op != token.LOR {
+		return
+	}
+	first, second := e.text(n.X), e.text(n.Y)
+	whole := e.text(n)
+	left, right := e.add(n, whole+" -> "+first), e.add(n, whole+" -> "+second)
+	e.expr(&n.X)
+	e.expr(&n.Y)
+	*x = e.choice(left, e.choice(right, n, n.Y), n.X)
+}
+
+// build compiles the tests.
+func build(dir, overlay string, chosen []mutant) (map[string]string, error) {
+	bins := map[string]string{}
+	for _, j := range judges {
+		if !slices.ContainsFunc(chosen, func(m mutant) bool { return m.pkg == j.edited }) {
+			continue
+		}
+		for _, t := range j.tests {
+			if bins[t.pkg] != "" {
+				continue
+			}
+			bins[t.pkg] = filepath.Join(dir, strings.ReplaceAll(t.pkg, "/", "_")+".test")
+			out, err := exec.Command("go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", bins[t.pkg], "./"+t.pkg).CombinedOutput()
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w\n%s", t.pkg, err, out)
+			}
+		}
+	}
+	return bins, nil
+}
+
+// verdict is how a package of tests takes an edit: "" if it does not notice it.
+func verdict(bin string, t tests, id int, limit time.Duration) string {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, bin, "-test.short", "-test.failfast", "-test.run", t.run)
+	cmd.Dir = t.pkg
+	cmd.Env = append(os.Environ(), fmt.Sprintf("TCSIM_MUTANT=%d", id), "GOMEMLIMIT=2GiB")
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	switch {
+	case ctx.Err() != nil:
+		return "takes too long"
+	case err == nil:
+		return ""
+	}
+	for line := range strings.Lines(string(out)) {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "--- FAIL: "); ok {
+			return strings.Fields(name)[0]
+		}
+		if strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") {
+			return "panics"
+		}
+	}
+	return "fails"
+}
+
+func judge(chosen []mutant, bins map[string]string) error {
+	limits := map[tests]time.Duration{}
+	for _, j := range judges {
+		for _, t := range j.tests {
+			if bins[t.pkg] == "" || limits[t] != 0 {
+				continue
+			}
+			start := time.Now()
+			if v := verdict(bins[t.pkg], t, 0, 10*time.Minute); v != "" {
+				return fmt.Errorf("without an edit, %s fails: %s", t.pkg, v)
+			}
+			limits[t] = 10*time.Since(start) + 5*time.Second
+			fmt.Printf("%s -run '%s': %.1f s\n", t.pkg, t.run, time.Since(start).Seconds())
+		}
+	}
+	reasons, err := known()
+	if err != nil {
+		return err
+	}
+	results := make([]string, len(chosen))
+	var wg sync.WaitGroup
+	work := make(chan int)
+	for range *jobs {
+		wg.Go(func() {
+			for i := range work {
+				m := &chosen[i]
+				for _, j := range judges {
+					for _, t := range j.tests {
+						if j.edited == m.pkg && results[i] == "" {
+							results[i] = verdict(bins[t.pkg], t, m.id, limits[t])
+						}
+					}
+				}
+				if results[i] == "" {
+					fmt.Printf("survives: %d %s %s%s\n", m.id, m.place, m.key(), reasons[m.key()])
+				}
+			}
+		})
+	}
+	for i := range chosen {
+		work <- i
+	}
+	close(work)
+	wg.Wait()
+	return report(chosen, results, reasons)
+}
+
+func report(chosen []mutant, results []string, reasons map[string]string) error {
+	fresh := 0
+	for _, j := range judges {
+		all, killed, reasoned := 0, 0, 0
+		for i := range chosen {
+			switch m := &chosen[i]; {
+			case m.pkg != j.edited:
+				continue
+			case results[i] != "":
+				killed++
+			case reasons[m.key()] != "":
+				reasoned++
+			default:
+				fresh++
+			}
+			all++
+		}
+		if all > 0 {
+			fmt.Printf("%s: %d edits, %d killed, %d survive with a reason, %d without\n", j.edited, all, killed, reasoned, all-killed-reasoned)
+		}
+	}
+	if fresh > 0 {
+		return fmt.Errorf("%d edits survive without a reason", fresh)
+	}
+	return nil
+}
+
+// known reads the edits that are known to survive: a line with the edit, then an indented one with the reason.
+func known() (map[string]string, error) {
+	f, err := os.Open(".ci/mutants.txt")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	out := map[string]string{}
+	edit := ""
+	for s := bufio.NewScanner(f); s.Scan(); {
+		switch line := s.Text(); {
+		case strings.HasPrefix(line, "#") || line == "":
+		case strings.HasPrefix(line, "\t"):
+			out[edit] = " (" + strings.TrimSpace(line) + ")"
+		default:
+			edit = line
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package count
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/x86"
+)
+
+// processor executes the few instructions that the tests of this file use, so that counts of real code are compared
+// with its execution without an engine.
+type processor struct {
+	code   map[uint64][]byte // by address
+	mem    map[uint64]byte
+	r      Regs
+	zero   bool // ZF
+	helper func(p *processor)
+}
+
+const (
+	codeAt   = 0x400000
+	otherAt  = 0x410000
+	helperAt = 0x500000
+	returnAt = 0x600000
+	wordsAt  = 0x10000 // of data
+	bottomAt = 0x20000 // of the stack
+	topAt    = 0x22000
+)
+
+func (p *processor) Regs() (Regs, error)  { return p.r, nil }
+func (p *processor) SetRegs(r Regs) error { p.r = r; return nil }
+func (p *processor) GSBase() uint64       { return 0 }
+
+func (p *processor) Load(a uint64, w uint8) (uint64, error) {
+	if a < wordsAt || a+uint64(w) > topAt {
+		return 0, fmt.Errorf("no memory at %#x", a)
+	}
+	v := uint64(0)
+	for i := range uint64(w) {
+		v |= uint64(p.mem[a+i]) << (8 * i)
+	}
+	return v, nil
+}
+
+func (p *processor) Store(a uint64, w uint8, v uint64) error {
+	for i := range uint64(w) {
+		p.mem[a+i] = byte(v >> (8 * i))
+	}
+	return nil
+}
+
+func (p *processor) Inst(a image.Addr) (*x86.Inst, error) {
+	for at, code := range p.code {
+		if off := uint64(a) - at; off < uint64(len(code)) {
+			in, err := x86.Decode(code[off:], a)
+			return &in, err
+		}
+	}
+	return nil, fmt.Errorf("no code at %#x", uint64(a))
+}
+
+func (p *processor) push(v uint64) {
+	p.r.R[x86.RSP] -= 8
+	_ = p.Store(p.r.R[x86.RSP], 8, v)
+}
+
+func (p *processor) pop() uint64 {
+	v, _ := p.Load(p.r.R[x86.RSP], 8)
+	p.r.R[x86.RSP] += 8
+	return v
+}
+
+// Leave implements CPU: a helper is one instruction.
+func (p *processor) Leave() (Regs, uint64, error) {
+	p.helper(p)
+	p.r.RIP = image.Addr(p.pop())
+	return p.r, 1, nil
+}
+
+func (p *processor) address(in *x86.Inst) uint64 {
+	a := uint64(in.Mem.Disp)
+	if in.Mem.Base != x86.RegNone {
+		a += p.r.R[in.Mem.Base]
+	}
+	if in.Mem.Index != x86.RegNone {
+		a += p.r.R[in.Mem.Index] * uint64(in.Mem.Scale)
+	}
+	return a
+}
+
+func (p *processor) get(in *x86.Inst, n int) uint64 {
+	switch o := in.Operands[n]; o.Kind {
+	case x86.OpReg:
+		return p.r.R[o.Reg]
+	case x86.OpImm:
+		return uint64(o.Imm)
+	}
+	v, _ := p.Load(p.address(in), 8)
+	return v
+}
+
+func (p *processor) set(in *x86.Inst, v uint64) {
+	if o := in.Operands[0]; o.Kind == x86.OpReg {
+		p.r.R[o.Reg] = v
+		return
+	}
+	_ = p.Store(p.address(in), 8, v)
+}
+
+// Step implements CPU.
+func (p *processor) Step() (Regs, error) {
+	in, err := p.Inst(p.r.RIP)
+	if err != nil {
+		return p.r, err
+	}
+	next := in.Next()
+	switch in.Op {
+	case "mov":
+		p.set(in, p.get(in, 1))
+	case "lea":
+		p.set(in, p.address(in))
+	case "add":
+		p.set(in, p.get(in, 0)+p.get(in, 1))
+	case "sub":
+		p.set(in, p.get(in, 0)-p.get(in, 1))
+	case "imul":
+		p.set(in, p.get(in, 0)*p.get(in, 1))
+	case "cmp":
+		p.zero = p.get(in, 0) == p.get(in, 1)
+	case "je":
+		if p.zero {
+			next = in.Target
+		}
+	case "push":
+		p.push(p.get(in, 0))
+	case "pop":
+		p.set(in, p.pop())
+	case "call":
+		p.push(uint64(next))
+		next = in.Target
+	case "ret":
+		next = image.Addr(p.pop())
+	default:
+		return p.r, fmt.Errorf("the test's processor does not know %s", in.String())
+	}
+	p.r.RIP = next
+	return p.r, nil
+}
+
+// caller is code that calls the other function with registers set as the rows say, in between what the row has, and
+// keeps what it returns. A row is hex code that goes before the call.
+func caller(rows []string) []byte {
+	var out []byte
+	for i, row := range rows {
+		before, err := hex.DecodeString(strings.ReplaceAll(row, " ", ""))
+		if err != nil {
+			panic(err)
+		}
+		out = append(append(out, before...), 0xe8)
+		out = binary.LittleEndian.AppendUint32(out, uint32(otherAt-(codeAt+len(out)+4)))
+		out = append(out, 0x48, 0x89, 0x04, 0x25) // mov [wordsAt+0x800+8*i], rax
+		out = binary.LittleEndian.AppendUint32(out, uint32(wordsAt+0x800+8*i))
+	}
+	return append(out, 0xc3)
+}
+
+// counted runs code with summaries or without them.
+func (p *processor) counted(t *testing.T, plain bool, h func(*Regs) (Helper, bool)) *Result {
+	t.Helper()
+	img := &image.Image{}
+	for _, at := range []uint64{codeAt, otherAt} {
+		f := image.FuncImage{Name: fmt.Sprintf("f%x", at), Addr: image.Addr(at), Code: p.code[at]}
+		f.Frame.Landing = -1
+		img.Funcs = append(img.Funcs, f)
+	}
+	p.r.RIP = codeAt
+	p.r.R[x86.RSP] = topAt - 0x100
+	p.push(returnAt)
+	res, err := Count(context.Background(), p, Config{
+		Images: []*image.Image{img}, StackLow: bottomAt, StackHigh: topAt, Return: returnAt, Helper: h, NoReuse: plain,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+// TestSummariesOfCode calls a function again and again, each time with something else that it looks at: counting with
+// summaries must leave what execution leaves. reused is how many of the calls the first ones stand for.
+func TestSummariesOfCode(t *testing.T) {
+	const (
+		base = "48 c7 c7 00 00 01 00"    // mov rdi, wordsAt
+		one  = "48 c7 c6 01 00 00 00"    // mov rsi, 1
+		two  = "48 c7 c6 02 00 00 00"    // mov rsi, 2
+		dx3  = "48 c7 c2 03 00 00 00"    // mov rdx, 3
+		dx4  = "48 c7 c2 04 00 00 00"    // mov rdx, 4
+		ax1  = "48 c7 c0 01 00 00 00"    // mov rax, 1
+		ax2  = "48 c7 c0 02 00 00 00"    // mov rax, 2
+		deep = "50"                      // push rax: the stack is another
+		mem5 = "48 c7 47 08 05 00 00 00" // mov qword [rdi+8], 5
+		mem6 = "48 c7 47 08 06 00 00 00" // mov qword [rdi+8], 6
+	)
+	for _, row := range []struct {
+		name, code string
+		rows       []string
+		reused     uint64
+	}{
+		{"nothing differs", "48 8b 47 08 c3", []string{base, base, base, base}, 3}, // mov rax, [rdi+8]
+		{"what a register points to", "48 8b 47 08 c3", []string{base + mem5, mem6, mem5, ""}, 3},
+		{"the index of an access", "48 8b 04 f7 c3", []string{base + one, two, one, two}, 2},                     // mov rax, [rdi+rsi*8]
+		{"the index of an access, and what is there", "48 8b 04 f7 c3", []string{base + one, mem6, two, one}, 2}, // [rdi+8] changes
+		{"the index of an address", "48 8d 04 f7 c3", []string{base + one, two, one, two}, 2},                    // lea rax, [rdi+rsi*8]
+		{"both of a sum", "48 01 d0 c3", []string{ax1 + dx3, ax2 + dx3, ax1 + dx4, ax2 + dx4, ax1 + dx3}, 1},     // add rax, rdx
+		{"both of a difference", "48 29 d0 c3", []string{ax1 + dx3, ax2 + dx3, ax1 + dx4, ax2 + dx4, ax2 + dx3}, 1},
+		{"a product", "48 0f af c2 c3", []string{ax1 + dx3, ax2 + dx3, ax1 + dx4, ax1 + dx3}, 1}, // imul rax, rdx
+		{"a constant more", "48 83 c0 07 c3", []string{ax1, ax2, ax1, dx3 + ax2}, 3},             // add rax, 7: a function of rax
+		{"which is greater", "48 39 d0 74 04 48 83 c0 07 c3", []string{ax1 + dx3, ax2 + dx3, "48 c7 c0 03 00 00 00" + dx3}, 0},
+		{"a store at an index", "48 89 14 f7 48 8b 47 08 c3", []string{base + mem5 + dx3 + one, dx4 + mem5 + two, dx4 + one, dx3 + two}, 2},
+		// mov rax, [topAt-0x110]: of the stack, by its address, not by rsp; what is there is what the caller pushed
+		{"the stack by its address", "48 8b 04 25 f0 1e 02 00 c3", []string{ax1 + deep, ax2 + deep, deep, "58 58 58" + ax1 + deep}, 1},
+		{"the stack by rsp", "48 8b 44 24 08 c3", []string{ax1 + deep, ax2 + deep, ax1 + deep, "58 58 58" + ax1 + deep}, 3}, // mov rax, [rsp+8]
+		// push rdx; call +0; pop rax; pop rax: of its own frame
+		{"its own frame", "52 58 c3", []string{dx3, dx4, deep + dx3, dx4}, 3},
+		// mov [rsp-0x40], rsp is not known to x: lea rax, [rsp-8]: the depth of the stack is in the result
+		{"where the stack is", "48 8d 44 24 f8 c3", []string{dx3, deep, deep, "58"}, 3},
+		{"where the stack is, times two", "48 89 e0 48 01 c0 c3", []string{dx3, deep, deep, "58"}, 1}, // mov rax, rsp; add rax, rax
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			code, err := hex.DecodeString(strings.ReplaceAll(row.code, " ", ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			run := func(plain bool) (*processor, *Result) {
+				p := &processor{code: map[uint64][]byte{codeAt: restored(row.rows), otherAt: code}, mem: map[uint64]byte{}}
+				return p, p.counted(t, plain, func(*Regs) (Helper, bool) { return Helper{}, false })
+			}
+			same(t, run, row.reused)
+		})
+	}
+}
+
+// restored is caller whose pushes are taken back at the end.
+func restored(rows []string) []byte {
+	depth := 0
+	for _, row := range rows {
+		b, _ := hex.DecodeString(strings.ReplaceAll(row, " ", ""))
+		for i := 0; i < len(b); {
+			in, err := x86.Decode(b[i:], 0)
+			if err != nil {
+				panic(err)
+			}
+			switch in.Op {
+			case "push":
+				depth++
+			case "pop":
+				depth--
+			}
+			i += int(in.Len)
+		}
+	}
+	out := caller(rows)
+	out = out[:len(out)-1]
+	if depth > 0 {
+		out = append(out, 0x48, 0x83, 0xc4, byte(8*depth)) // add rsp, 8*depth
+	}
+	return append(out, 0xc3)
+}
+
+// same compares a count with summaries with one without.
+func same(t *testing.T, run func(plain bool) (*processor, *Result), reused uint64) {
+	t.Helper()
+	want, wanted := run(true)
+	got, counted := run(false)
+	if want.r != got.r {
+		t.Errorf("registers %x, counted %x", want.r, got.r)
+	}
+	for a := uint64(wordsAt); a < topAt; a++ {
+		if want.mem[a] != got.mem[a] {
+			t.Errorf("[%#x] is %#x, counted %#x", a, want.mem[a], got.mem[a])
+		}
+	}
+	if w, g := fmt.Sprint(wanted.Insns, wanted.Calls, wanted.Helpers, wanted.Deepest), fmt.Sprint(counted.Insns, counted.Calls, counted.Helpers, counted.Deepest); w != g {
+		t.Errorf("instructions, calls, helpers, stack: %s, counted %s", w, g)
+	}
+	if counted.Hits != reused {
+		t.Errorf("%d calls stand for another one, expected %d: %+v", counted.Hits, reused, counted.Books)
+	}
+}
+
+// TestSummariesOfHelpers has the function call a helper whose result depends on a register, on memory, on neither, or on
+// something that nothing says.
+func TestSummariesOfHelpers(t *testing.T) {
+	const (
+		di1 = "48 c7 c7 00 00 01 00" // mov rdi, wordsAt
+		di2 = "48 c7 c7 08 00 01 00" // mov rdi, wordsAt+8
+		set = "48 c7 07 07 00 00 00" // mov qword [rdi], 7
+		two = "48 c7 07 09 00 00 00" // mov qword [rdi], 9
+		bx  = "48 89 d8"             // mov rax, rbx
+	)
+	calls := 0
+	for _, row := range []struct {
+		name   string
+		h      Helper
+		does   func(p *processor)
+		rows   []string
+		reused uint64
+	}{
+		{"nothing", Helper{Name: "h"}, func(p *processor) { p.r.R[x86.RAX] = 5 }, []string{di1, di2, di1}, 2},
+		{"its argument", Helper{Name: "h", Regs: []x86.Reg{x86.RDI}}, func(p *processor) { p.r.R[x86.RAX] = p.r.R[x86.RDI] * 3 }, []string{di1, di2, di1, di2}, 2},
+		{"what its argument points to", Helper{Name: "h", Regs: []x86.Reg{x86.RDI}, Mem: []HelperMem{{x86.RDI, 0, 8}}}, func(p *processor) {
+			v, _ := p.Load(p.r.R[x86.RDI], 8)
+			p.r.R[x86.RAX] = v * 3
+		}, []string{di1 + set, di1 + two, di1 + set, di2 + set, di2 + two, di1}, 2},
+		{"what it writes", Helper{Name: "h", Regs: []x86.Reg{x86.RDI}, Writes: []HelperMem{{x86.RDI, 0, 8}}}, func(p *processor) {
+			_ = p.Store(p.r.R[x86.RDI], 8, 0x1234)
+			p.r.R[x86.RAX] = 0
+		}, []string{di1 + set, di1 + two, di2 + set, di1 + set}, 2},
+		{"something else", Helper{Name: "h", Opaque: true}, func(p *processor) {
+			calls++
+			p.r.R[x86.RAX] = uint64(calls)
+		}, []string{di1, di1, di1}, 0},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			code := []byte{0xe8}
+			code = binary.LittleEndian.AppendUint32(code, uint32(helperAt-(otherAt+5)))
+			code = append(code, 0xc3)
+			run := func(plain bool) (*processor, *Result) {
+				calls = 0
+				p := &processor{code: map[uint64][]byte{codeAt: caller(row.rows), otherAt: code, helperAt: {0xc3}}, mem: map[uint64]byte{}, helper: func(p *processor) {
+					for _, r := range []x86.Reg{x86.RCX, x86.RDX, x86.RSI, x86.RDI, x86.R8, x86.R9, x86.R10, x86.R11} {
+						if r != x86.RDI {
+							p.r.R[r] = 0xbad
+						}
+					}
+					row.does(p)
+					p.r.R[x86.RDI] = 0xbad
+				}}
+				return p, p.counted(t, plain, func(r *Regs) (Helper, bool) { return row.h, r.RIP == helperAt })
+			}
+			same(t, run, row.reused)
+		})
+	}
+}

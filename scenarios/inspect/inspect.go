@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package inspect
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/design"
+	"github.com/tcsim/tcsim/jit/explain"
+	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/recognise"
+	"github.com/tcsim/tcsim/scenarios/runner"
+)
+
+// Report is what can be said of code without running it.
+type Report struct {
+	// Flaws are what no kernel means to emit.
+	Flaws []string
+	// Differences are places where code is not shown to do what the code of the same kernel does, as it is known.
+	Differences []string
+	// Release is the release that the source of the code is of, if captures show what that one emits: Differences
+	// are then changes that the source makes. "" if they may be due to the kernel's version.
+	Release string
+	// Unchecked says of which code nothing is known, so that only running can judge it.
+	Unchecked []string
+}
+
+// Code looks at a scenario as a target holds it after loading.
+func Code(c *runner.Compiled) (*Report, error) {
+	r := &reader{c: c, rep: &Report{}}
+	if err := r.design(); err != nil {
+		return nil, err
+	}
+	if err := r.tailCalls(); err != nil {
+		return nil, err
+	}
+	if err := r.entries(); err != nil {
+		return nil, err
+	}
+	return r.rep, r.original()
+}
+
+type reader struct {
+	c     *runner.Compiled
+	rep   *Report
+	shown bool       // some program shows its design
+	can   design.Set // what all that do can be of
+}
+
+// design notes the design that the programs show.
+func (r *reader) design() error {
+	for _, img := range r.c.Images {
+		d, err := recognise.RecogniseDesign(img)
+		if err != nil {
+			return err
+		}
+		switch {
+		case !d.Shown:
+		case !r.shown:
+			r.shown, r.can = true, d.Designs
+		default:
+			r.can &= d.Designs
+		}
+	}
+	return nil
+}
+
+// is reports whether the code can be of a design.
+func (r *reader) is(id design.ID) bool { return !r.shown || r.can.Has(id) }
+
+// tailCalls looks at the code of tail calls and at calls that hand the counter over.
+func (r *reader) tailCalls() error {
+	if r.shown && r.can == 0 {
+		return nil // of a design that is not known nothing is demanded
+	}
+	for p, img := range r.c.Images {
+		sites, err := recognise.SiteFlaws(img, r.c.Target.Limit)
+		if err != nil {
+			return err
+		}
+		if r.handsOver() {
+			reloads, err := recognise.ReloadFlaws(img)
+			if err != nil {
+				return err
+			}
+			sites = append(sites, reloads...)
+		}
+		for _, f := range sites {
+			r.flaw(p, &f)
+		}
+	}
+	return nil
+}
+
+// handsOver reports whether functions of the design get from their callers in rax what they keep in their frames.
+func (r *reader) handsOver() bool {
+	tr := r.c.Target.Design.Traits()
+	inRAX := tr.Handover == design.HandCount || tr.Handover == design.HandCountOrPointer || tr.Handover == design.HandPointer
+	return inRAX && tr.Counting != design.CountByFunction && tr.Counting != design.CountByProgram
+}
+
+// entries looks at what the kernel demands of every function: where it may be entered, and what trampolines are
+// attached to.
+func (r *reader) entries() error {
+	t := r.c.Target
+	rules := recognise.EntryRules{
+		Design: t.Design, IBT: t.Emit.ENDBR, Limit: t.Limit,
+		Preamble: t.Emit.CFI != kernels.CFINone && t.Emit.CFI != kernels.CFIKernel,
+	}
+	for p, img := range r.c.Images {
+		found, err := recognise.EntryFlaws(img, rules)
+		if err != nil {
+			return err
+		}
+		for _, f := range found {
+			if f.Always {
+				r.flaw(p, &f)
+			}
+		}
+	}
+	return nil
+}
+
+func (r *reader) flaw(p int, f *recognise.SiteFlaw) {
+	r.rep.Flaws = append(r.rep.Flaws, r.text(p, &r.c.Images[p].Funcs[f.Func], f.Off, f.Text))
+}
+
+func (r *reader) text(p int, f *image.FuncImage, off image.CodeOff, what string) string {
+	return fmt.Sprintf("program %s: %s+%#x: %s", r.c.ProgName(p), f.Name, int(off), what)
+}
+
+// original compares with what is known of the kernel that the target's source is of.
+func (r *reader) original() error {
+	if r.c.Target.Emitter == nil {
+		return nil
+	}
+	var of *jit.Original
+	if e, ok := r.c.Target.Emitter.(jit.Comparable); ok {
+		of = e.Original()
+	}
+	switch {
+	case of == nil:
+		r.leave("prologues, exits and the code of instructions: nothing is known to compare them with")
+		return nil
+	case !r.is(of.Target.Design):
+		r.leave(fmt.Sprintf("prologues, exits and the code of instructions: the code is of another design than that of %s, %v", of.Target.Name, of.Target.Design))
+		return nil
+	}
+	own := *of.Target
+	own.Limit = r.c.Target.Limit
+	programs, trampolines, err := r.c.As(&own)
+	if err != nil {
+		r.leave(fmt.Sprintf("trampolines: %v", err))
+	}
+	for p := range programs {
+		if err := programs[p].Err; err != nil {
+			r.leave(fmt.Sprintf("program %s: %v", r.c.ProgName(p), err))
+			continue
+		}
+		for i := range programs[p].Image.Funcs {
+			name := "program " + r.c.ProgName(p)
+			if err := r.compare(name, &programs[p].Image.Funcs[i], &r.c.Images[p].Funcs[i]); err != nil {
+				return err
+			}
+		}
+	}
+	for i, img := range r.c.Trampolines() {
+		if i < len(trampolines) {
+			if err := r.compare("trampolines", &trampolines[i].Funcs[0], &img.Funcs[0]); err != nil {
+				return err
+			}
+		}
+	}
+	if n := len(r.rep.Differences); of.Unedited && n > 0 {
+		r.rep.Differences = nil
+		r.leave(fmt.Sprintf("%d places in which the file, a release's own, emits something else than tcsim does for %s", n, of.Target.Name))
+	}
+	r.rep.Release = of.Release
+	return nil
+}
+
+// compare compares a function with what is known.
+func (r *reader) compare(of string, want, got *image.FuncImage) error {
+	res, err := explain.Compare(want, got.Code)
+	if err != nil {
+		return fmt.Errorf("%s: %s: %w", of, got.Name, err)
+	}
+	for _, d := range res.Differences {
+		if d.Place == explain.Site && judged(want, got, d.Off) {
+			continue
+		}
+		text := fmt.Sprintf("%s: %s+%#x: %s", of, got.Name, int(d.Off), d.Text)
+		if !slices.Contains(r.rep.Differences, text) {
+			r.rep.Differences = append(r.rep.Differences, text)
+		}
+	}
+	return nil
+}
+
+// judged reports whether an offset is in a tail call that is recognised: what it does in another order or with other
+// registers has been judged.
+func judged(want, got *image.FuncImage, off image.CodeOff) bool {
+	return len(got.TailCalls) == len(want.TailCalls) && slices.ContainsFunc(got.TailCalls, func(s image.TailCallSite) bool {
+		return s.Limit >= 0 && s.Start <= off && off < s.End
+	})
+}
+
+func (r *reader) leave(text string) {
+	if !slices.Contains(r.rep.Unchecked, text) {
+		r.rep.Unchecked = append(r.rep.Unchecked, text)
+	}
+}
