@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-//go:build ignore
-
 // Mutate makes small wrong edits of the packages that judge code and says which of them no test notices.
 //
-//	go run .ci/mutate.go [-n 300] [-seed 1] [-only emu/count] [-list] [-id N]
+//	go run ./.ci/mutate [-n 300] [-seed 1] [-only emu/count] [-list] [-id N]
 //
 // All edits are compiled into one test binary for each package of tests, in which a variable of the environment chooses
 // one: comparisons by another one, operands of "and" and "or" left out, conditions turned round, statements left out.
 // An edit is killed if a test fails, panics, or takes more than ten times as long. Those that are known to survive stand
-// in .ci/mutants.txt with the reason; another one that survives ends with exit code 1. It takes about a quarter of an
+// in .ci/mutate/survivors.txt with the reason; another one that survives ends with exit code 1. It takes about a quarter of an
 // hour for 300 edits on two cores, so it is not part of CI.
 package main
 
@@ -491,7 +489,7 @@ func report(chosen []mutant, results []string, reasons map[string]string) error 
 
 // known reads the edits that are known to survive: a line with the edit, then an indented one with the reason.
 func known() (map[string]string, error) {
-	f, err := os.Open(".ci/mutants.txt")
+	f, err := os.Open(".ci/mutate/survivors.txt")
 	if err != nil {
 		return nil, err
 	}
