@@ -37,7 +37,7 @@ var designFacts = []Fact{
 	},
 	{
 		Name: "hier-6.12", Doc: "all frames of an invocation share one counter through a pointer", Since: Version{6, 12},
-		Commit: "116e04ba1459", set: design(Hier612),
+		Commit: "116e04ba1459", Stable: []Stable{{Version{6, 11}, 11}}, set: design(Hier612),
 	},
 }
 
@@ -188,7 +188,7 @@ var codeFacts = []Fact{
 	},
 	{
 		Name: "rel8-123", Kind: FactCode, Doc: "jumps are short up to 123 bytes forward, not 127", Since: Version{6, 12}, Commit: "c8831bdbfbab",
-		Stable: []Stable{{Version{6, 1}, 176}},
+		Stable: []Stable{{Version{6, 1}, 176}, {Version{6, 11}, 11}},
 		set:    emit(func(e *Emission) { e.MaxRel8 = 123 }),
 	},
 	{

@@ -39,12 +39,13 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.CoarsePrecision = true }),
 	},
 	{
-		Name: "spill-bounded", Kind: FactVerifier, Doc: "bounds of spilled numbers are kept", Since: Version{5, 11}, Commit: "5689d49b71ad",
+		Name: "spill-bounded", Kind: FactVerifier, Doc: "bounds of spilled numbers are kept", Since: Version{5, 10}, Commit: "5689d49b71ad",
 		set: verifier(func(v *Verifier) { v.SpillBounded = true }),
 	},
 	{
 		Name: "spill-narrow", Kind: FactVerifier, Doc: "and of those of fewer than 8 bytes", Since: Version{5, 16}, Commit: "354e8f1970f8",
-		set: verifier(func(v *Verifier) { v.SpillNarrow = true }),
+		Stable: []Stable{{Version{5, 15}, 135}},
+		set:    verifier(func(v *Verifier) { v.SpillNarrow = true }),
 	},
 	{
 		Name: "inline-loop", Kind: FactVerifier, Doc: "calls of bpf_loop become loops", Since: Version{6, 0}, Commit: "1ade23711971",
@@ -72,7 +73,7 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.Ranges.EqRange = true }),
 	},
 	{
-		Name: "frame-unit-16", Kind: FactVerifier, Doc: "the stack of a frame is rounded to 16 bytes, not 32", Since: Version{6, 7},
+		Name: "frame-unit-16", Kind: FactVerifier, Doc: "the stack of a frame is rounded to 16 bytes, not 32", Since: Version{6, 9},
 		set: verifier(func(v *Verifier) { v.FrameUnit16 = true }),
 	},
 	{
@@ -101,6 +102,7 @@ var verifierFacts = []Fact{
 	},
 	{
 		Name: "own-reach", Kind: FactVerifier, Doc: "functions with a tail call are marked themselves, by the verifier instead of the JIT", Since: Version{6, 12}, Commit: "116e04ba1459",
+		Stable: []Stable{{Version{6, 11}, 11}},
 		set: verifier(func(v *Verifier) { v.OwnReach = true }),
 	},
 	{

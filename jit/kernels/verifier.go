@@ -14,12 +14,12 @@ type Verifier struct {
 	// Ranges say how numbers are tracked.
 	Ranges RangeRules
 	// SpillBounded keeps what is known of any bounded number spilled to the stack, not of
-	// constants only (5.11), SpillNarrow that of 1 to 4 bytes too (5.16).
+	// constants only (5.10), SpillNarrow that of 1 to 4 bytes too (5.16).
 	SpillBounded, SpillNarrow bool
 	// SpillAny keeps unknown numbers and zeros as well, and gives a spilled number the identity of
-	// its register (6.8).
+	// its register (6.9).
 	SpillAny bool
-	// InlineLoop makes loops of calls of bpf_loop (5.19).
+	// InlineLoop makes loops of calls of bpf_loop (6.0).
 	InlineLoop bool
 	// Helpers is one more than the highest number of a helper; 0 does not ask.
 	Helpers int32
@@ -29,9 +29,9 @@ type Verifier struct {
 	StoreImm bool
 	// ReadOnlyArgs: memory that a helper only reads keeps its contents (6.13).
 	ReadOnlyArgs bool
-	// LinkDelta keeps registers linked that differ by a constant (6.12).
+	// LinkDelta keeps registers linked that differ by a constant (6.11).
 	LinkDelta bool
-	// Link32 keeps the link of a 32-bit move of a number that fits (6.3).
+	// Link32 keeps the link of a 32-bit move of a number that fits (6.4).
 	Link32 bool
 	// Trusted: kernel objects that helpers give out are trusted, and loads through them are not
 	// guarded against faults (6.2: PTR_TRUSTED).
@@ -52,7 +52,7 @@ type Verifier struct {
 	// DeepCalls allows 16 frames, not 8 (7.x).
 	DeepCalls bool
 	// FrameUnit16 rounds the stack of each frame to 16 bytes when depths are added up; before, it
-	// was 32 (6.7).
+	// was 32 (6.9).
 	FrameUnit16 bool
 	// PrivateStack gives functions of tracing programs that use much stack one of their own (6.13).
 	PrivateStack bool
