@@ -47,8 +47,12 @@ func (rework) Prologue(e *emit.Writer) {
 	} else {
 		e.Nop(2) // 66 90
 	}
-	e.Push64O(x86.RBP)                 // 55
-	e.Mov64MR(x86.R(x86.RBP), x86.RSP) // 48 89 e5
+	if f.Info.ExceptionCB {
+		e.TakeOverFrame()
+	} else {
+		e.Push64O(x86.RBP)                 // 55
+		e.Mov64MR(x86.R(x86.RBP), x86.RSP) // 48 89 e5
+	}
 
 	// Tail calls land here.
 	e.EndBR()
@@ -164,11 +168,13 @@ func (r rework) Frame(f *emit.Func) image.Frame {
 	return b.Done()
 }
 
-// rework67 is rework of kernels whose trampolines keep the count.
+// rework67 is rework of kernels whose trampolines keep the count. From 6.7 on these have exceptions: the main program of
+// one that throws saves r12 and all of rbx, r13, r14, r15 (arch/x86/net/bpf_jit_comp.c of 6.8.1, 6.11.11).
 type rework67 struct{ rework }
 
 func (r rework67) traits() Traits {
 	t := r.rework.traits()
 	t.Name, t.Kernel, t.Source = "rework-6.7", kernels.Rework67, "6.7 to 6.11, and 6.1 stable (2b5dcb31a19a)"
+	t.Boundary = BoundarySaves
 	return t
 }
