@@ -104,7 +104,7 @@ func (w *walker) move(i int) bool {
 			w.p.init = i
 		}
 		if slot := a &^ 7; in.OpBits == 64 || w.s.mem[slot].insn == 0 {
-			w.s.mem[slot] = store{val: v, insn: i, rax: src.Kind == x86.OpReg && src.Reg == x86.RAX}
+			w.s.mem[slot] = store{val: v, insn: i, rax: src.Kind == x86.OpReg && src.Reg == x86.RAX, half: in.OpBits == 32}
 		}
 		return true
 	}

@@ -3,6 +3,7 @@
 package recognise
 
 import (
+	"slices"
 	"sort"
 
 	"github.com/tcsim/tcsim/jit/image"
@@ -22,6 +23,7 @@ func (r *recogniser) frame() image.Frame {
 	f.Landing = r.landing(f.Reused)
 	f.Slots = r.slots(&f)
 	f.Saved = r.saved()
+	f.Scratch = r.pro.scratch
 	return f
 }
 
@@ -45,7 +47,13 @@ func (r *recogniser) counter() image.Counter {
 	if len(slots) == 0 {
 		return image.Counter{}
 	}
-	last := slots[len(slots)-1] // the lowest
+	last := slots[len(slots)-1] // the lowest, but for one that holds the address of another
+	for _, o := range slots {
+		st := r.pro.state.mem[o+r.pro.rbp]
+		if _, ok := r.pro.state.mem[st.val.off]; ok && st.val.kind == symStack && slices.Contains(slots, st.val.off-r.pro.rbp) {
+			last = o
+		}
+	}
 	ptr, size := r.pro.guard > 0 || len(slots) > 1, uint8(8)
 	if s := r.sibling; s != nil {
 		ptr, size = s.sites[0].form == image.CounterPtr, s.sites[0].size
@@ -97,6 +105,9 @@ func (r *recogniser) landing(reused bool) image.CodeOff {
 	}
 	if reused {
 		return r.off(r.pro.end)
+	}
+	if r.pro.lands > 0 {
+		return r.off(r.pro.lands)
 	}
 	return r.off(r.pro.frame)
 }
@@ -163,6 +174,8 @@ func (r *recogniser) slot(a int32, f *image.Frame) image.FrameSlot {
 		s.Kind = image.SlotReturn
 	case holds && f.Counter.Form == image.CounterPtr:
 		s.Kind = image.SlotTailCallPtr
+	case st.rax && st.half && f.Counter.Form == image.CounterPtr:
+		s.Kind = image.SlotTailCallCnt
 	case st.rax && f.Counter.Form == image.CounterPtr && r.pro.guard == 0:
 		s.Kind = image.SlotTailCallPtr
 		if r.pro.init >= 0 && r.pro.init < r.pro.frame {

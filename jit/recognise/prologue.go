@@ -30,6 +30,7 @@ type store struct {
 	val  sym
 	insn int  // that wrote it
 	rax  bool // from rax: how designs since 5.10 pass the counter
+	half bool // 4 of the 8 bytes
 }
 
 // symState is the symbolic machine state in the prologue. Stack addresses count from the return
@@ -88,6 +89,8 @@ type prologue struct {
 	// init is the position of the instruction that sets the counter to 0; -1 without one.
 	init     int
 	fillers  int  // bytes of nops before rbp is set, hook not included
+	scratch  bool // it pushes and pops rax after rbp is set
+	lands    int  // position where tail calls enter if that is not after rbp is set; 0 if it is
 	callback bool // exception callback: takes over rbp of another frame
 	hooked   int  // position of a place for trampolines where tail calls land; 0 without one
 	// privateFP is the constant that r9 is made of; 0 without a private stack.
@@ -267,7 +270,7 @@ func (w *walker) branch(i int) (next int, ok bool) {
 func (w *walker) afterFrame(i int) bool {
 	in := &w.insns[i]
 	switch {
-	case in.Op == "endbr64":
+	case in.Op == "endbr64", in.IsNop && w.fillers(i):
 		return true
 	case in.Op == "push":
 		if in.N != 1 || in.Operands[0].Kind != x86.OpReg {
@@ -281,6 +284,7 @@ func (w *walker) afterFrame(i int) bool {
 	case in.Op == "pop":
 		if n := len(w.p.pushes); n > 0 && in.Operands[0].Kind == x86.OpReg && in.Operands[0].Reg == x86.RAX {
 			w.p.pushes = w.p.pushes[:n-1]
+			w.p.scratch = true
 			return true
 		}
 		return w.p.callback
@@ -339,7 +343,27 @@ func (w *walker) rfc1(i int) bool {
 		return false
 	}
 	sub, zero := &w.insns[i+1], &w.insns[i+2]
-	return sub.Op == "sub" && sub.Len == 6 && zero.Op == "mov" && zero.Store && zero.Len == 6 && zero.Mem.Base == x86.RAX
+	if sub.Op != "sub" || sub.Len != 6 || zero.Op != "mov" || !zero.Store || zero.Len != 6 || zero.Mem.Base != x86.RAX {
+		return false
+	}
+	w.p.lands = i + 3
+	return true
+}
+
+// fillers reports whether instruction i is one of the nops that take the place of that in other functions of hier-rfc1.
+func (w *walker) fillers(i int) bool {
+	lens := [...]uint8{3, 6, 6}
+	for first := i - len(lens) + 1; first <= i; first++ {
+		all := first >= w.p.frame && first+len(lens) <= len(w.insns)
+		for k := 0; all && k < len(lens); k++ {
+			all = w.insns[first+k].IsNop && w.insns[first+k].Len == lens[k]
+		}
+		if all {
+			w.p.lands = first + len(lens)
+			return true
+		}
+	}
+	return false
 }
 
 // initialises tells the clearing of a counter after the frame (designs before 5.3) from the same

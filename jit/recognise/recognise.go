@@ -197,6 +197,7 @@ func (r *recogniser) fill(f *image.FuncImage) {
 	f.Entry = r.entry
 	f.ExceptionCB = r.pro.callback
 	f.Frame = r.frame()
+	f.Frame.RunCtx = r.takesRunCtx()
 	f.TailCalls = nil
 	for i := range r.sites {
 		f.TailCalls = append(f.TailCalls, r.sites[i].TailCallSite)
@@ -219,4 +220,25 @@ func (r *recogniser) calls() []image.CallSite {
 		calls = append(calls, image.CallSite{Insn: -1, Off: r.off(i), Target: in.Target, Func: -1})
 	}
 	return calls
+}
+
+// takesRunCtx reports whether the function takes a struct of the context and a pointer to the counter apart before it
+// sets up its frame.
+func (r *recogniser) takesRunCtx() bool {
+	const most = 8
+	i, _ := r.at(r.entry)
+	counter := false
+	for end := min(i+most, len(r.insns)); i < end && r.insns[i].Op != "push"; i++ {
+		in := &r.insns[i]
+		if in.Op != "mov" || !in.Load || in.Mem.Base != x86.RDI || in.Mem.Index != x86.RegNone || in.OpBits != 64 {
+			continue
+		}
+		switch {
+		case in.Mem.Disp == 8 && in.Operands[0].Reg == x86.RAX:
+			counter = true
+		case in.Mem.Disp == 0 && in.Operands[0].Reg == x86.RDI:
+			return counter
+		}
+	}
+	return false
 }

@@ -81,6 +81,12 @@ func (r *recogniser) limitCheck(i int, end image.CodeOff) (site, bool) {
 		if r.insns[i].Cond == x86.CondE {
 			s.limit = 0 // counts down from a value that is not here
 		}
+		if o.Kind == x86.OpReg { // the routine counts
+			s.Bump = r.off(i - 2)
+		}
+		if of := &r.insns[max(i-3, 0)]; i > 2 && of.Op == "mov" && of.Len == 10 && of.Operands[0].Reg == x86.RAX {
+			s.Start = r.off(i - 3)
+		}
 	default:
 		return s, false
 	}
@@ -130,7 +136,9 @@ func (r *recogniser) wayOut(s *site, i int) bool {
 			return false
 		}
 	}
-	return s.Jump >= 0 && !leave && (s.form != image.CounterNone || s.Unwind >= 0)
+	// A comparison of what a call returned is a program's own unless what follows is no program's code.
+	own := s.form == image.CounterNone && s.Unwind < 0 && s.Direct && s.Bypass < 0
+	return s.Jump >= 0 && !leave && !own
 }
 
 // bumps reports whether in writes the counter.
