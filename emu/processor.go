@@ -74,6 +74,10 @@ func (p *Processor) open() error {
 	if err := enterKernelMode(e); err != nil {
 		return err
 	}
+	// Per-CPU variables are where their addresses say.
+	if err := e.RegWrite(uc.X86_REG_GS_BASE, 0); err != nil {
+		return fmt.Errorf("set gs base: %w", err)
+	}
 	p.clean, err = e.ContextSave(nil)
 	return err
 }

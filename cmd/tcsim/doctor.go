@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v3"
 
@@ -68,7 +69,7 @@ func (e env) doctorSources(cmd *cli.Command) error {
 		}
 		f := j.Facts()
 		s := render.SourceFacts{Target: t.Name, Source: t.Source, Version: f.Version.String(), Design: t.Design.String(), Unedited: j.Releases()}
-		for _, x := range f.List {
+		for _, x := range slices.Concat(f.List, f.Taken) {
 			s.Facts = append(s.Facts, render.Fact(x))
 		}
 		out = append(out, s)

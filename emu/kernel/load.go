@@ -4,6 +4,7 @@ package kernel
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ func (k *Kernel) Load(s guest.Setup) error {
 	k.VoidRAX, k.Tramp = s.VoidRAX, s.Tramp
 	k.Packet = helper.Packet{Len: len(s.Packet)}
 	for _, step := range []func() error{
-		k.loadStack, k.loadSymbols, k.loadRoutines, k.loadText, k.loadMaps, k.loadData, k.loadSlots,
+		k.loadStack, k.loadSymbols, k.loadRoutines, k.loadModules, k.loadText, k.loadMaps, k.loadData, k.loadSlots,
 	} {
 		if err := step(); err != nil {
 			k.Clear()
@@ -56,6 +57,58 @@ func (k *Kernel) loadStack() error {
 		return err
 	}
 	return k.Mem.MapRange(guest.TaskAddr, guest.TaskSize, guest.Writable)
+}
+
+// loadModules puts what came with images beside them, once for all images that share it.
+func (k *Kernel) loadModules() error {
+	seen := map[image.Addr][]byte{}
+	place := func(p image.Piece, text bool) error {
+		if old, again := seen[p.Addr]; again || len(p.Bytes) == 0 {
+			if again && text && !bytes.Equal(old, p.Bytes) {
+				return fmt.Errorf("another one is at %#x", uint64(p.Addr))
+			}
+			return nil
+		}
+		seen[p.Addr] = p.Bytes
+		if text {
+			return k.Mem.PlaceText(p.Addr, p.Bytes)
+		}
+		return errors.Join(k.Mem.MapRange(p.Addr, uint64(len(p.Bytes)), guest.Writable), k.Mem.Write(p.Addr, p.Bytes))
+	}
+	for i, img := range k.Setup.Images {
+		if img.Module == nil {
+			continue
+		}
+		errs := []error{place(img.Module.Text, true)}
+		for _, p := range img.Module.Data {
+			errs = append(errs, place(p, false))
+		}
+		for _, p := range img.Module.PerCPU {
+			errs = append(errs, place(image.Piece{Addr: guest.GSBase + p.Addr, Bytes: p.Bytes}, false))
+		}
+		if err := errors.Join(errs...); err != nil {
+			return fmt.Errorf("image %d: module: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// ModuleMemory returns where the variables are that came with images.
+func (k *Kernel) ModuleMemory() []guest.Span {
+	var out []guest.Span
+	for _, img := range k.Setup.Images {
+		if img.Module == nil {
+			continue
+		}
+		for _, p := range img.Module.Data {
+			out = append(out, guest.Span{Addr: p.Addr, Size: uint64(len(p.Bytes))})
+		}
+		for _, p := range img.Module.PerCPU {
+			out = append(out, guest.Span{Addr: guest.GSBase + p.Addr, Size: uint64(len(p.Bytes))})
+		}
+	}
+	slices.SortFunc(out, func(a, b guest.Span) int { return cmp.Compare(a.Addr, b.Addr) })
+	return slices.Compact(out)
 }
 
 func (k *Kernel) loadText() error {

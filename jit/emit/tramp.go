@@ -81,11 +81,13 @@ type Trampoline struct {
 	Func image.FuncImage
 	// Site is what changes in the traced function: a nop becomes a call or a jump.
 	Site image.Patch
+	// Module is what else came with the code, nil if nothing.
+	Module *image.Module
 }
 
 // Image returns the trampoline as an image of its own, for tracing and emulation.
 func (t *Trampoline) Image(c *Config) *image.Image {
-	return &image.Image{Limit: c.Limit, Funcs: []image.FuncImage{t.Func}}
+	return &image.Image{Limit: c.Limit, Funcs: []image.FuncImage{t.Func}, Module: t.Module}
 }
 
 // CompileTrampoline compiles the trampoline of a traced function for a design. It fails with ErrUnsupported on kernels

@@ -50,6 +50,8 @@ type Image struct {
 	// Limit is the target's limit of tail calls, 0 if unknown.
 	Limit uint32
 	Funcs []FuncImage
+	// Module is what else came with the code, nil if nothing.
+	Module *Module
 }
 
 // FuncImage is the machine code of one function at its address, with what is known about it. The

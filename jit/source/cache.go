@@ -16,13 +16,17 @@ import (
 // object returns the compiled unit, from the folder cache if it is there; "" means no cache. A compiler that
 // changes its version gets objects of its own.
 func (u *unit) object(ctx context.Context, cache string) (*object, error) {
-	name := ""
+	name, recipe := "", ""
+	key := func() string { return "" }
 	if cache != "" {
 		cc, err := exec.LookPath("cc")
 		if err != nil {
 			return nil, ErrNoCompiler
 		}
-		name = filepath.Join(cache, u.key(compilerID(cc))+".o")
+		key = func() string { return filepath.Join(cache, u.key(compilerID(cc))) }
+		recipe = key() + ".names"
+		u.follow(recipe)
+		name = key() + ".o"
 		if b, err := os.ReadFile(name); err == nil {
 			if o, err := readObject(b); err == nil { // else it is made anew
 				now := time.Now()
@@ -37,6 +41,10 @@ func (u *unit) object(ctx context.Context, cache string) (*object, error) {
 	}
 	o, err := readObject(b)
 	if err == nil && name != "" {
+		if steps := u.recipe(); len(steps) > 0 {
+			store(recipe, steps)
+			name = key() + ".o"
+		}
 		store(name, b)
 		prune(cache)
 	}

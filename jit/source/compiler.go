@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -35,55 +34,6 @@ const (
 
 // compileTime bounds one run of the compiler. Tests shorten it.
 var compileTime = time.Minute
-
-// compile returns the object. A name that nothing declares becomes one that stops the JIT when it is used, as
-// functions do that nothing defines.
-func (u *unit) compile(ctx context.Context) ([]byte, error) {
-	const rounds = 4
-	b, first := u.compileOnce(ctx)
-	err := first
-	var msg *CompileError
-	for i := 0; i < rounds && errors.As(err, &msg); i++ {
-		more := u.trapped(msg.Text)
-		if len(more) == 0 {
-			break
-		}
-		with := *u
-		with.traps = slices.Concat(u.traps, more)
-		u = &with
-		b, err = u.compileOnce(ctx)
-	}
-	if errors.As(err, &msg) {
-		return nil, first
-	}
-	return b, err
-}
-
-// undeclared finds what gcc and clang say of a name that nothing declares.
-var undeclared = regexp.MustCompile(`'(\w+)' undeclared|use of undeclared identifier '(\w+)'`)
-
-// trapped returns the names that the compiler does not know, other than those whose being a macro the files ask for.
-func (u *unit) trapped(text string) []string {
-	var out []string
-	for _, m := range undeclared.FindAllStringSubmatch(text, -1) {
-		n := m[1] + m[2]
-		asked := regexp.MustCompile(`(?m)^[ \t]*#.*\b` + n + `\b`)
-		if slices.Contains(out, n) || slices.Contains(u.traps, n) || asked.Match(u.text) {
-			continue
-		}
-		out = append(out, n)
-	}
-	return out
-}
-
-// compileOnce compiles the unit as it is.
-func (u *unit) compileOnce(ctx context.Context) ([]byte, error) {
-	args := slices.Clone(flags)
-	if len(u.traps) > 0 {
-		args = append(args, "-Wno-error=int-conversion")
-	}
-	return runCompiler(ctx, u.shown, u.write, args)
-}
 
 // runCompiler compiles unit.c, which write puts into a folder. The folder and everything that the compiler starts are
 // gone afterwards. shown is what errors call the file.

@@ -61,12 +61,15 @@ func TreeVersion(t Tree) (Version, error) {
 		return Version{}, fmt.Errorf("%w: Makefile: %v", ErrNoVersion, err) // not %w: the JIT's file is there
 	}
 	var v Version
-	for name, to := range map[string]*int{"VERSION": &v.Major, "PATCHLEVEL": &v.Minor, "SUBLEVEL": &v.Patch} {
-		m := regexp.MustCompile(`(?m)^` + name + `\s*=\s*(\d+)\s*$`).FindSubmatch(text)
+	for _, part := range []struct {
+		name string
+		to   *int
+	}{{"VERSION", &v.Major}, {"PATCHLEVEL", &v.Minor}, {"SUBLEVEL", &v.Patch}} {
+		m := regexp.MustCompile(`(?m)^` + part.name + `\s*=\s*(\d+)\s*$`).FindSubmatch(text)
 		if m == nil {
-			return Version{}, fmt.Errorf("%w: %s has no %s", ErrNoVersion, t.Shown("Makefile"), name)
+			return Version{}, fmt.Errorf("%w: %s has no %s", ErrNoVersion, t.Shown("Makefile"), part.name)
 		}
-		*to, _ = strconv.Atoi(string(m[1]))
+		*part.to, _ = strconv.Atoi(string(m[1]))
 	}
 	return v, nil
 }
@@ -82,6 +85,8 @@ func (f *Fact) define(b *bytes.Buffer) {
 type Facts struct {
 	Version Version
 	List    []Fact
+	// Taken is what the C file uses and the tree's headers have besides: fields, macros, functions.
+	Taken []Fact
 	// unusual says that a header has another number than what is known of the version.
 	unusual bool
 }

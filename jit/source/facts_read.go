@@ -24,10 +24,11 @@ func readFacts(tree Tree, text []byte, v Version, t *jit.Target, is *told) (*Fac
 	f.fromFile(string(text))
 	f.fromTarget(t, is)
 	f.fromConfig(text, t, is)
-	for _, n := range []string{"bpf_int_jit_compile", "do_jit"} {
-		if !regexp.MustCompile(`\b` + n + `\(`).Match(text) {
-			return nil, fmt.Errorf("%s is no BPF JIT of x86-64: it has no function %s", tree.Shown(JITFile), n)
-		}
+	if !regexp.MustCompile(`\bbpf_int_jit_compile\(`).Match(text) {
+		return nil, fmt.Errorf("%s is no BPF JIT of x86-64: it has no function bpf_int_jit_compile", tree.Shown(JITFile))
+	}
+	if !regexp.MustCompile(`\b(?:do_jit\(|X86_[A-Z])`).Match(text) {
+		return nil, fmt.Errorf("%s is no BPF JIT of x86-64: it is the file of another architecture", tree.Shown(JITFile))
 	}
 	return f, nil
 }
@@ -141,20 +142,30 @@ var fileFacts = []fileFact{
 	}},
 	{"TCSIM_HAVE_TRAMP", func(text string) string {
 		m := trampList.FindStringSubmatch(text)
-		if m == nil {
+		switch {
+		case m == nil && trampArrays.MatchString(text):
+			return trampOfArrays
+		case m == nil:
 			return "0"
 		}
 		return strconv.Itoa(1 + slices.Index([]string{"progs", "links", "nodes"}, m[1]))
 	}},
+	{"TCSIM_TRAMP_IMAGE", has(`\barch_prepare_bpf_trampoline\(struct bpf_tramp_image \*`)}, // until 5.11 it has no such argument
 	{"TCSIM_TRAMP_LIST", func(text string) string {
 		if m := trampList.FindStringSubmatch(text); m != nil {
 			return "struct bpf_tramp_" + m[1]
 		}
-		return "int"
+		return "struct bpf_tramp_progs"
 	}},
 }
 
-var trampList = regexp.MustCompile(`arch_prepare_bpf_trampoline\(struct bpf_tramp_image \*\w+,[^)]*struct bpf_tramp_(progs|links|nodes) \*`)
+// trampOfArrays are trampolines whose programs come as arrays with their numbers (5.5 and 5.6).
+const trampOfArrays = "4"
+
+var (
+	trampList   = regexp.MustCompile(`\barch_prepare_bpf_trampoline\([^)]*struct bpf_tramp_(progs|links|nodes) \*`)
+	trampArrays = regexp.MustCompile(`\barch_prepare_bpf_trampoline\([^)]*struct bpf_prog \*\*\w+,\s*int \w+`)
+)
 
 func (f *Facts) fromFile(text string) {
 	for _, k := range fileFacts {

@@ -96,6 +96,8 @@ type guest struct {
 	messages []Message
 	pokes    []poke
 	err      error // of a question to the outside
+	// allocated is per-CPU memory that the code refers to, other than private stacks.
+	allocated []image.Piece
 }
 
 func newGuest(o *object, cpu Processor) (*guest, error) {
@@ -113,30 +115,25 @@ func newGuest(o *object, cpu Processor) (*guest, error) {
 // renew puts the object into the processor as it was compiled.
 func (g *guest) renew() error {
 	o := g.o
-	code := append([]byte(nil), o.image...)
-	for i := range o.relocs {
-		r := &o.relocs[i]
-		if r.open >= 0 {
-			continue
-		}
-		b, err := r.bytes(r.value)
-		if err != nil {
-			return fmt.Errorf("compiled JIT: %w", err)
-		}
-		copy(code[r.at:], b)
+	code, err := o.relocated(nil)
+	if err != nil {
+		return err
 	}
 	stubs := make([]byte, len(o.open)*openSpace)
-	for i := range o.open {
+	for i, n := range o.open {
+		if n == perCPUOffset {
+			continue // a variable: 0
+		}
 		s := stubs[i*openSpace:]
 		s[0] = 0xb8 // mov eax, number
 		binary.LittleEndian.PutUint32(s[1:], uint32(askOpen+i))
 		s[5] = 0xf4 // hlt
 	}
-	for _, part := range []struct {
-		at   image.Addr
-		data []byte
-	}{{moduleBase, code}, {haltAddr, []byte{0xf4}}, {openBase, stubs}} {
-		if err := errors.Join(g.cpu.Map(part.at, uint64(len(part.data))), g.cpu.WriteCode(part.at, part.data)); err != nil {
+	for _, part := range []image.Piece{{Addr: moduleBase, Bytes: code}, {Addr: perCPUBase, Bytes: o.perCPU}, {Addr: haltAddr, Bytes: []byte{0xf4}}, {Addr: openBase, Bytes: stubs}} {
+		if len(part.Bytes) == 0 {
+			continue
+		}
+		if err := errors.Join(g.cpu.Map(part.Addr, uint64(len(part.Bytes))), g.cpu.WriteCode(part.Addr, part.Bytes)); err != nil {
 			return err
 		}
 	}
@@ -171,6 +168,11 @@ func (g *guest) bind(addr func(name string) (image.Addr, bool)) error {
 		}
 		changed[i] = g.openAddr[i] != a
 		g.openAddr[i] = a
+		if n == perCPUOffset && ok { // here it is 0
+			if err := g.cpu.Map(a, 8); err != nil {
+				return err
+			}
+		}
 	}
 	for i := range g.o.relocs {
 		r := &g.o.relocs[i]
@@ -203,7 +205,7 @@ func (g *guest) call(name string, arg image.Addr) (uint64, error) {
 	if !ok {
 		return 0, fmt.Errorf("compiled JIT: no function %s", name)
 	}
-	g.messages, g.pokes, g.err = nil, nil, nil
+	g.messages, g.pokes, g.err, g.allocated = nil, nil, nil, nil
 	if err := errors.Join(
 		g.set("tcsim_heap_next", 8, 0, uint64(heapBase)), g.set("tcsim_heap_end", 8, 0, uint64(g.heapEnd)),
 		g.cpu.Write(stackTop-8, binary.LittleEndian.AppendUint64(nil, uint64(haltAddr))),
@@ -283,6 +285,9 @@ func (g *guest) answer(regs *[16]uint64, rip image.Addr) error {
 		name, nerr := g.text(image.Addr(c))
 		return errors.Join(err, nerr, &CrashError{fmt.Sprintf("the JIT uses %s in %s:%d, which tcsim does not know", name, file, b), g.messages, true})
 	case ask == askPerCPU:
+		if g.percpu == nil {
+			return &CrashError{"per-CPU memory is allocated outside of loading a program, which tcsim does not know", g.messages, true}
+		}
 		at, err := g.percpu(int(a), b)
 		g.err = errors.Join(g.err, err)
 		regs[x86.RAX] = uint64(at)

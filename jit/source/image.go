@@ -50,14 +50,15 @@ func (j *job) image(g *guest) (*image.Image, error) {
 
 // describe adds what only the loader knows and checks that no address is unknown.
 func (j *job) describe(img *image.Image, g *guest, landing image.CodeOff, private map[int]image.Addr) error {
+	var refers references
 	for n := range img.Funcs {
 		f := &img.Funcs[n]
-		if err := g.o.refers(f); err != nil {
+		if err := g.o.refers(f, &refers); err != nil {
 			return fmt.Errorf("function %d (%s): %w", n, f.Name, err)
 		}
 		f.ExceptionCB = j.v.Funcs[n].ExceptionCB
 		f.Frame.Landing = -1
-		if n == 0 {
+		if n == 0 && landing >= 0 {
 			f.Frame.Landing = f.Entry + landing
 		}
 		switch {
@@ -77,7 +78,9 @@ func (j *job) describe(img *image.Image, g *guest, landing image.CodeOff, privat
 			return err
 		}
 	}
-	return nil
+	var err error
+	img.Module, err = g.module(&refers)
+	return err
 }
 
 // site fills in which slot a recognised tail call of f is for, and what the JIT says of it that code does not show.
@@ -165,8 +168,15 @@ func insertSite(sites []image.TailCallSite, s image.TailCallSite) []image.TailCa
 	return slices.Insert(sites, at, s)
 }
 
-// refers finds names in the code whose address is unknown.
-func (o *object) refers(f *image.FuncImage) error {
+// references are what code refers to of the object that the JIT was compiled to.
+type references struct {
+	called map[image.Addr]bool // functions
+	data   bool                // variables
+}
+
+// refers adds what the code of a function refers to. A name whose address is unknown is an error, and memory that
+// is there while the JIT runs only.
+func (o *object) refers(f *image.FuncImage, to *references) error {
 	if !o.mayRefer(f) {
 		return nil
 	}
@@ -176,8 +186,20 @@ func (o *object) refers(f *image.FuncImage) error {
 			return err
 		}
 		for _, a := range addresses(&in) {
-			if name, open := o.openName(a); open {
+			name, open := o.openName(a)
+			_, isFunc := o.funcAt(a)
+			switch {
+			case open:
 				return fmt.Errorf("the code refers to %s at offset %#x, which tcsim does not know here: %w", name, off, kernels.ErrUnsupported)
+			case a >= heapBase && a < jitMemoryEnd:
+				return fmt.Errorf("the code refers at offset %#x to %#x, memory that the JIT allocated, which does not go with the code: %w", off, uint64(a), kernels.ErrUnsupported)
+			case isFunc:
+				if to.called == nil {
+					to.called = map[image.Addr]bool{}
+				}
+				to.called[a] = true
+			case o.inModule(a), o.inVariables(a):
+				to.data = true
 			}
 		}
 		off += int(in.Len)
@@ -185,13 +207,14 @@ func (o *object) refers(f *image.FuncImage) error {
 	return nil
 }
 
-// mayRefer looks for such a name at every byte, without decoding: as a distance or as an address.
+// mayRefer looks for such a name or place at every byte, without decoding: as a distance or as an address.
 func (o *object) mayRefer(f *image.FuncImage) bool {
 	end := openBase + image.Addr(len(o.open)*openSpace)
 	for i := 0; i+4 <= len(f.Code); i++ {
 		v := image.Addr(int64(int32(binary.LittleEndian.Uint32(f.Code[i:]))))
 		from := f.Addr + image.Addr(i) + 4 // and up to an operand of 4 bytes after the distance
-		if v >= openBase && v < end || from+v+4 >= openBase && from+v < end {
+		if v >= moduleBase && v < end || from+v+4 >= moduleBase && from+v < end || o.inVariables(v) ||
+			v&0xffffffff >= heapBase>>32 && v&0xffffffff <= jitMemoryEnd>>32 {
 			return true
 		}
 	}

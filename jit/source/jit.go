@@ -3,9 +3,11 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,6 +17,7 @@ import (
 	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/recognise"
 	"github.com/tcsim/tcsim/jit/verify"
 )
 
@@ -99,8 +102,11 @@ func prepare(tree Tree, t *jit.Target, opts Options) (*prepared, error) {
 	for n, value := range opts.Config {
 		facts.add(n, value, "the command line")
 	}
+	hook := slices.ContainsFunc(opts.Extra, func(e Extra) bool { return bytes.Contains(e.Text, []byte("tcsim_before_jit(")) })
+	facts.add("TCSIM_HAVE_HOOK", pick(hook, "1", "0"), "the extra files")
 	own := *t
-	return &prepared{&unit{shown: tree.Shown(JITFile), text: text, extra: opts.Extra, facts: facts}, &own, opts}, nil
+	u := &unit{shown: tree.Shown(JITFile), text: text, extra: opts.Extra, facts: facts, headers: newHeaders(tree), local: localHeaders(tree, text)}
+	return &prepared{u, &own, opts}, nil
 }
 
 // build compiles.
@@ -108,6 +114,14 @@ func (p *prepared) build(ctx context.Context) (*JIT, error) {
 	o, err := p.unit.object(ctx, p.opts.Cache)
 	if err != nil {
 		return nil, err
+	}
+	for _, n := range p.unit.notes() {
+		if p.opts.say != nil {
+			p.opts.say(n)
+		}
+	}
+	for _, f := range p.unit.found {
+		p.unit.facts.Taken = append(p.unit.facts.Taken, Fact{strings.TrimPrefix(f.into+"."+f.name, "."), f.text, f.from})
 	}
 	text := string(p.unit.text)
 	j := &JIT{
@@ -126,14 +140,31 @@ func (p *prepared) build(ctx context.Context) (*JIT, error) {
 
 // start asks the JIT what does not depend on a program.
 func (j *JIT) start() error {
-	return j.with(func(g *guest) error {
+	err := j.with(func(g *guest) error {
 		n, err := g.call("tcsim_landing", 0)
-		if int64(n) < 0 || n > 1<<10 {
-			return fmt.Errorf("%w: where tail calls land is neither X86_TAIL_CALL_OFFSET nor PROLOGUE_SIZE", kernels.ErrUnsupported)
-		}
-		j.landing = image.CodeOff(n)
+		j.landing = image.CodeOff(int64(n))
 		return err
 	})
+	if err != nil || j.landing >= 0 && j.landing <= 1<<10 {
+		return err
+	}
+	if j.landing = j.shownLanding(); j.landing <= 0 {
+		return fmt.Errorf("%w: where tail calls land is neither X86_TAIL_CALL_OFFSET nor PROLOGUE_SIZE, and the code does not show it", kernels.ErrUnsupported)
+	}
+	return nil
+}
+
+// shownLanding is what the code of an indirect tail call adds to bpf_func; 0 if it cannot be read.
+func (j *JIT) shownLanding() image.CodeOff {
+	img, err := j.Compile(probe(j.target), j.target, &probeEnv{j.target.Symbols()})
+	if err != nil {
+		return 0
+	}
+	d, err := recognise.RecogniseDesign(img)
+	if err != nil || d.Landing < 0 || d.Landing > 1<<10 {
+		return 0
+	}
+	return d.Landing
 }
 
 // Facts returns what the C file was told.
@@ -278,6 +309,10 @@ func (j *JIT) bind(g *guest, t *jit.Target, env image.Env, tramp bool) error {
 		}
 		err = errors.Join(err, g.set("tcsim_thunks", 8, i, uint64(a)))
 	}
+	// Without a macro for it, this is what the code has.
+	if j.landing >= 0 {
+		err = errors.Join(err, g.set("tcsim_shown_landing", 8, 0, uint64(j.landing)))
+	}
 	// The constant of the tree, 32 or 33, comes to the usual limit: another limit moves it.
 	return errors.Join(err, g.set("x86_return_thunk", 8, 0, uint64(ret)), g.set("tcsim_call_depth", 8, 0, uint64(depth)),
 		g.set("tcsim_limit", 4, 0, uint64(uint32(j.base+int(t.Limit)-bpf.TailCallLimit))))
@@ -306,6 +341,9 @@ func (j *JIT) symbol(name string, e *kernels.Emission, env image.Env, tramp bool
 		return 0, false
 	}
 	a, err := env.Symbol(ask)
+	if n, isHelper := verify.HelperByName(name); err != nil && isHelper {
+		a, err = env.Helper(n)
+	}
 	return a - back, err == nil
 }
 
@@ -354,14 +392,19 @@ func (j *JIT) load(g *guest, v *verify.Verified, t *jit.Target, env image.Env) (
 	}
 	private := map[int]image.Addr{}
 	g.insns = len(v.Insns)
-	defer func() { g.insns = 0 }()
+	defer func() { g.insns, g.percpu = 0, nil }()
 	g.place = func(fn, size int) (image.Addr, error) {
 		return env.Place(fn, size-int(exceptionSize(&v.Funcs[fn], v)), entry)
 	}
 	g.percpu = func(fn int, size uint64) (image.Addr, error) {
 		p, ok := env.(image.PrivateStackEnv)
 		if !ok {
-			return 0, errors.New("private stacks have no addresses here")
+			return 0, fmt.Errorf("per-CPU memory has no address here: %w", kernels.ErrUnsupported)
+		}
+		if fn >= len(v.Funcs) || !v.Funcs[fn].PrivateStack {
+			end, err := p.PrivateStack(fn, int32(size))
+			g.allocated = append(g.allocated, image.Piece{Addr: end - image.Addr(size), Bytes: make([]byte, size)})
+			return end - image.Addr(size), err
 		}
 		depth := (v.Funcs[fn].StackDepth + 7) &^ 7
 		fp, err := p.PrivateStack(fn, depth)

@@ -33,21 +33,29 @@ const (
 	textFrom image.Addr = 0xffffffffa0000000
 	textTo   image.Addr = 0xffffffffff000000
 
+	// Memory of the JIT alone is where no kernel has any (a hole after vmalloc), so that code which refers to it shows.
 	stackTop  image.Addr = 0xffffc9001fff0000
 	stackSize            = 128 << 10
-	heapBase  image.Addr = 0xffff888200000000
+	heapBase  image.Addr = 0xffffe9e200000000
 	heapStep             = 4 << 20
 	heapMax              = 1 << 30
-	inputBase image.Addr = 0xffff888300000000
+	inputBase image.Addr = 0xffffe9e300000000
 	// Image buffers end where a slot ends, and after that nothing is mapped.
-	bufferBase image.Addr = 0xffff888400000000
-	bufferSlot            = 64 << 20
+	bufferBase   image.Addr = 0xffffe9e400000000
+	bufferSlot              = 64 << 20
+	jitMemoryEnd            = bufferBase + maxFuncs*bufferSlot
+	// perCPUBase is where per-CPU variables of the object are, as displacements from the gs base: after those of
+	// the kernel that programs meet, in the area that goes with them. The processor that runs the JIT has a gs base of 0.
+	perCPUBase image.Addr = 0x3a000
+	perCPUEnd  image.Addr = 0x40000
 	maxFuncs              = 320 // of one program; the verifier allows 256
 )
 
 // object is a compiled unit placed at moduleBase, relocations not yet applied.
 type object struct {
 	image   []byte // from moduleBase on
+	text    int    // how much of image is code: whole pages
+	perCPU  []byte // from perCPUBase on
 	symbols map[string]image.Addr
 	funcs   []symbol // defined functions by address
 	open    []string // names that the object leaves open
@@ -100,7 +108,11 @@ func readObject(b []byte) (*object, error) {
 	open := o.define(syms, base)
 	for _, s := range f.Sections {
 		if s.Type == elf.SHT_RELA && int(s.Info) < len(f.Sections) {
-			if at, placed := base[int(s.Info)]; placed {
+			at, placed := base[int(s.Info)]
+			if placed && at < moduleBase {
+				return nil, errors.New("a per-CPU variable that begins with an address is not modelled")
+			}
+			if placed {
 				if err := o.readRelocs(s, uint64(at-moduleBase), syms, base, open); err != nil {
 					return nil, err
 				}
@@ -111,27 +123,51 @@ func readObject(b []byte) (*object, error) {
 	return o, nil
 }
 
-// place puts the sections that are loaded one after the other.
+// perCPUSection is where DEFINE_PER_CPU puts variables (shim/percpu.h).
+const perCPUSection = ".data..percpu"
+
+// place puts the sections that are loaded one after the other: code, from the next page on everything else, and
+// per-CPU variables in a place of their own.
 func (o *object) place(f *elf.File) (map[int]image.Addr, error) {
 	base := map[int]image.Addr{}
-	for i, s := range f.Sections {
-		if s.Flags&elf.SHF_ALLOC == 0 || s.Size == 0 {
-			continue
-		}
-		align := max(s.Addralign, 16)
-		at := (uint64(len(o.image)) + align - 1) / align * align
-		if at+s.Size > uint64(moduleEnd-moduleBase) {
-			return nil, fmt.Errorf("the compiled JIT has more than %d bytes", moduleEnd-moduleBase)
-		}
-		o.image = append(o.image, make([]byte, at+s.Size-uint64(len(o.image)))...)
-		if s.Type != elf.SHT_NOBITS {
-			if _, err := io.ReadFull(s.Open(), o.image[at:at+s.Size]); err != nil {
-				return nil, fmt.Errorf("object of the C compiler: section %s: %w", s.Name, err)
+	for _, code := range []bool{true, false} {
+		for i, s := range f.Sections {
+			isCode := s.Flags&elf.SHF_EXECINSTR != 0
+			if s.Flags&elf.SHF_ALLOC == 0 || s.Size == 0 || isCode != code {
+				continue
 			}
+			to, from, room := &o.image, moduleBase, moduleEnd-moduleBase
+			if s.Name == perCPUSection {
+				to, from, room = &o.perCPU, perCPUBase, perCPUEnd-perCPUBase
+			}
+			at, err := appendSection(to, s, uint64(room))
+			if err != nil {
+				return nil, err
+			}
+			base[i] = from + image.Addr(at)
 		}
-		base[i] = moduleBase + image.Addr(at)
+		if code {
+			o.text = (len(o.image) + 0xfff) &^ 0xfff
+			o.image = append(o.image, make([]byte, o.text-len(o.image))...)
+		}
 	}
 	return base, nil
+}
+
+// appendSection puts a section after what there is and returns where it begins.
+func appendSection(to *[]byte, s *elf.Section, room uint64) (uint64, error) {
+	align := max(s.Addralign, 16)
+	at := (uint64(len(*to)) + align - 1) / align * align
+	if s.Size > room || at+s.Size > room {
+		return 0, fmt.Errorf("section %s of the compiled JIT has more than %d bytes", s.Name, room)
+	}
+	*to = append(*to, make([]byte, at+s.Size-uint64(len(*to)))...)
+	if s.Type != elf.SHT_NOBITS {
+		if _, err := io.ReadFull(s.Open(), (*to)[at:at+s.Size]); err != nil {
+			return 0, fmt.Errorf("object of the C compiler: section %s: %w", s.Name, err)
+		}
+	}
+	return at, nil
 }
 
 // define fills symbols, funcs and open, and returns the number in open of each symbol that is open, by its
@@ -258,10 +294,8 @@ func (o *object) readLines(f *elf.File, base map[int]image.Addr) {
 func (o *object) where(a image.Addr) string {
 	o.readOnce.Do(o.read)
 	var parts []string
-	if n := sort.Search(len(o.funcs), func(i int) bool { return o.funcs[i].addr > a }); n > 0 {
-		if f := o.funcs[n-1]; a < f.addr+image.Addr(max(f.size, 1)) {
-			parts = append(parts, f.name)
-		}
+	if f, ok := o.funcAt(a); ok {
+		parts = append(parts, f.name)
 	}
 	if n := sort.Search(len(o.lines), func(i int) bool { return o.lines[i].addr > a }); n > 0 && o.lines[n-1].file != "" {
 		l := o.lines[n-1]

@@ -364,17 +364,24 @@ func probe(t *jit.Target) *verify.Verified {
 	}
 }
 
-// probeEnv has an address for everything that code of the target can refer to.
+// probeEnv has an address for everything that code can refer to.
 type probeEnv struct{ symbols []string }
 
 func (*probeEnv) Place(int, int, image.CodeOff) (image.Addr, error) { return 0xffffffffc0000000, nil }
 func (*probeEnv) Helper(int32) (image.Addr, error)                  { return 0xffffffff81300000, nil }
 func (*probeEnv) MapAddr(int) (image.Addr, error)                   { return 0xffff888104000000, nil }
 func (*probeEnv) MapValue(int) (image.Addr, error)                  { return 0xffff888104000000, nil }
+func (*probeEnv) PrivateStack(_ int, size int32) (image.Addr, error) {
+	return 0x30000 + image.Addr(size), nil
+}
 
 func (e *probeEnv) Symbol(name string) (image.Addr, error) {
-	if i := slices.Index(e.symbols, name); i >= 0 {
+	i := slices.Index(e.symbols, name)
+	switch {
+	case i >= 0:
 		return 0xffffffff81c00000 + image.Addr(i)*256, nil
+	case name == perCPUOffset:
+		return 0x19a18, nil
 	}
 	return 0, fmt.Errorf("no symbol %s", name)
 }

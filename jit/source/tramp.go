@@ -36,8 +36,11 @@ const (
 // CompileTrampoline implements jit.Emitter: arch_prepare_bpf_trampoline, once to learn the size, and again
 // at its place.
 func (j *JIT) CompileTrampoline(f *emit.Traced, t *jit.Target, env image.Env) (*emit.Trampoline, error) {
-	if j.facts.Get("TCSIM_HAVE_TRAMP") == "0" {
+	switch have := j.facts.Get("TCSIM_HAVE_TRAMP"); {
+	case have == "0":
 		return nil, fmt.Errorf("trampolines: %w", kernels.ErrUnsupported)
+	case have == trampOfArrays && len(f.Programs(emit.FmodRet)) > 0:
+		return nil, fmt.Errorf("fmod_ret programs: %w", kernels.ErrUnsupported)
 	}
 	if len(f.Args) > 6 {
 		return nil, fmt.Errorf("%d arguments, at most 6 fit into registers: %w", len(f.Args), kernels.ErrUnsupported)
@@ -62,10 +65,14 @@ func (j *JIT) CompileTrampoline(f *emit.Traced, t *jit.Target, env image.Env) (*
 		if err != nil {
 			return err
 		}
-		if err := g.o.refers(fn); err != nil {
+		var refers references
+		if err := g.o.refers(fn, &refers); err != nil {
 			return err
 		}
 		out = &emit.Trampoline{Func: *fn}
+		if out.Module, err = g.module(&refers); err != nil {
+			return err
+		}
 		out.Site, err = j.trampSite(f, t, at)
 		return err
 	})

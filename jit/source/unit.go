@@ -8,9 +8,12 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -30,8 +33,12 @@ type unit struct {
 	text  []byte
 	extra []Extra
 	facts *Facts
-	// traps are names that nothing declares: see trapped.
-	traps []string
+	// found is what the tree's headers have and the shim does not, traps are names that neither declares: see compile.
+	found   []found
+	traps   []string
+	headers *headers // nil if there is no tree
+	// local are headers of the tree beside the C file, which it includes in quotes.
+	local map[string][]byte
 }
 
 // flags are those of a kernel as far as they matter: its code model, no floating point, no red zone, and
@@ -45,8 +52,30 @@ var flags = []string{
 // includes and features of a C file.
 var (
 	includeLine = regexp.MustCompile(`(?m)^[ \t]*#[ \t]*include[ \t]*[<"]([\w/.+-]+)[>"]`)
-	featureName = regexp.MustCompile(`\bX86_FEATURE_\w+`)
+	quotedLine  = regexp.MustCompile(`(?m)^[ \t]*#[ \t]*include[ \t]*"([\w/.+-]+)"`)
+	featureName = regexp.MustCompile(`\bX86_(?:FEATURE|BUG)_\w+`)
 )
+
+// localHeaders are the headers beside the C file that it, or one of them, includes in quotes.
+func localHeaders(tree Tree, text []byte) map[string][]byte {
+	const most = 16
+	out := map[string][]byte{}
+	for next := [][]byte{text}; len(next) > 0 && len(out) < most; next = next[1:] {
+		for _, m := range quotedLine.FindAllSubmatch(next[0], -1) {
+			name := string(m[1])
+			if out[name] != nil || !filepath.IsLocal(name) {
+				continue
+			}
+			if b, err := tree.ReadFile(path.Join(path.Dir(JITFile), name)); err == nil {
+				out[name] = b
+				next = append(next, b)
+			}
+		}
+	}
+	return out
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // featureNumbers numbers the names of processor features that a file mentions.
 func featureNumbers(texts ...[]byte) map[string]int {
@@ -76,6 +105,12 @@ func (u *unit) features() map[string]int {
 	for _, e := range u.extra {
 		texts = append(texts, e.Text)
 	}
+	for _, t := range u.local {
+		texts = append(texts, t)
+	}
+	for _, f := range u.found {
+		texts = append(texts, []byte(f.text))
+	}
 	return featureNumbers(texts...)
 }
 
@@ -85,7 +120,10 @@ func (u *unit) source() []byte {
 	for i := range u.facts.List {
 		u.facts.List[i].define(&b)
 	}
-	b.WriteString("#include \"shim.h\"\n")
+	b.WriteString("#include \"types.h\"\n#include \"usual.h\"\n#include \"sync.h\"\n#include \"percpu.h\"\n")
+	u.taken(&b, false)
+	b.WriteString("#line 1 \"unit.c\"\n#include \"shim.h\"\n")
+	u.taken(&b, true)
 	for _, n := range u.traps {
 		fmt.Fprintf(&b, "#define %s (*tcsim_unknown(__FILE__, __LINE__, %q))\n", n, n)
 	}
@@ -110,6 +148,10 @@ func (u *unit) key(compiler string) string {
 		fmt.Fprintf(h, "%s %d\n", e.Name(), len(text))
 		h.Write(text)
 	}
+	for _, n := range sortedKeys(u.local) {
+		fmt.Fprintf(h, "%s %d\n", n, len(u.local[n]))
+		h.Write(u.local[n])
+	}
 	h.Write(u.source())
 	return hex.EncodeToString(h.Sum(nil))
 }
@@ -127,15 +169,26 @@ func (u *unit) write(dir string) error {
 	for _, e := range u.extra {
 		texts = append(texts, e.Text)
 	}
+	for _, t := range u.local {
+		texts = append(texts, t)
+	}
 	for _, t := range texts {
 		for _, m := range includeLine.FindAllSubmatch(t, -1) {
 			name := string(m[1])
 			if !filepath.IsLocal(name) {
 				return fmt.Errorf("%s includes %s, which is outside a kernel's headers", u.shown, name)
 			}
+			if u.local[name] != nil {
+				continue
+			}
 			if err := put(name, []byte("#include \"shim.h\"\n")); err != nil {
 				return err
 			}
+		}
+	}
+	for name, text := range u.local {
+		if err := put(name, text); err != nil {
+			return err
 		}
 	}
 	entries, err := shim.ReadDir("shim")

@@ -59,6 +59,14 @@ func HelperName(n int32) string {
 	return ""
 }
 
+// HelperByName returns the number of the helper that a kernel function is; ok is false for any other.
+func HelperByName(name string) (n int32, ok bool) {
+	if n, ok = helperByName[name]; !ok {
+		n, ok = helperAliases[name]
+	}
+	return n, ok
+}
+
 // findHelper finds the helper that a call with this immediate reaches.
 func findHelper(p *bpf.Program, imm int32) (n int32, spec protos.Helper, ok bool) {
 	if p.HelperNames == nil || imm == bpf.HelperTailCall {

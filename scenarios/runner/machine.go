@@ -190,11 +190,15 @@ func (m *Machine) writable() []check.Range {
 // instruction (GUARD_SZ, kernel/bpf/arena.c, has twice that in all).
 const arenaGuard = 1 << 15
 
-// counters lists where designs keep tail_call_cnt that do not keep it in frames of programs.
+// counters lists where designs keep tail_call_cnt that do not keep it in frames of programs, and what else of
+// memory is theirs.
 func (m *Machine) counters() []check.Range {
 	var out []check.Range
 	for _, r := range m.CounterMemory() {
 		out = append(out, check.Range{Lo: r.Addr, End: r.Addr + image.Addr(r.Size), Name: "tail_call_cnt"})
+	}
+	for _, r := range m.ModuleMemory() {
+		out = append(out, check.Range{Lo: r.Addr, End: r.Addr + image.Addr(r.Size), Name: "a variable of the JIT's file"})
 	}
 	return out
 }

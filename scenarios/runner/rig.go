@@ -92,6 +92,13 @@ func (r *Rig) Load(s guest.Setup, opt Options, limit uint32) (*Machine, error) {
 	for r, a := range s.Routines {
 		names[a] = r.String()
 	}
+	for _, img := range s.Images {
+		if img.Module != nil {
+			for n, a := range img.Module.Symbols {
+				names[a] = n
+			}
+		}
+	}
 	code, err := trace.NewCode(s.Images, trace.Options{
 		Marks: trace.MarkStart, Limit: limit, InsnText: insnText, Cache: r.m.DecodeCache(),
 		Symbol: func(a image.Addr) string { return symbolName(names, a) },

@@ -6,10 +6,52 @@
 #ifndef TCSIM_BPF_H
 #define TCSIM_BPF_H
 
+/* fields that only the tree's headers have: see tree_names.go */
+#ifndef TCSIM_HAS_MORE_bpf_array_aux
+#define TCSIM_MORE_bpf_array_aux
+#endif
+#ifndef TCSIM_HAS_MORE_bpf_jit_poke_descriptor
+#define TCSIM_MORE_bpf_jit_poke_descriptor
+#endif
+#ifndef TCSIM_HAS_MORE_bpf_ksym
+#define TCSIM_MORE_bpf_ksym
+#endif
+#ifndef TCSIM_HAS_MORE_bpf_prog
+#define TCSIM_MORE_bpf_prog
+#endif
+#ifndef TCSIM_HAS_MORE_bpf_prog_aux
+#define TCSIM_MORE_bpf_prog_aux
+#endif
+#ifndef TCSIM_HAS_MORE_bpf_tramp_run_ctx
+#define TCSIM_MORE_bpf_tramp_run_ctx
+#endif
+#ifndef TCSIM_HAS_MORE_bpf_tramp_image
+#define TCSIM_MORE_bpf_tramp_image
+#endif
+#ifndef TCSIM_HAS_MORE_bpf_link
+#define TCSIM_MORE_bpf_link
+#endif
+#ifndef TCSIM_HAS_MORE_bpf_tramp_link
+#define TCSIM_MORE_bpf_tramp_link
+#endif
+#ifndef TCSIM_HAS_MORE_bpf_tramp_node
+#define TCSIM_MORE_bpf_tramp_node
+#endif
+#ifndef TCSIM_HAS_MORE_btf_func_model
+#define TCSIM_MORE_btf_func_model
+#endif
+#ifndef TCSIM_HAS_MORE_bpf_run_ctx
+#define TCSIM_MORE_bpf_run_ctx
+#endif
+#ifndef TCSIM_HAS_MORE_bpf_arena
+#define TCSIM_MORE_bpf_arena
+#endif
+#define TCSIM_MORE(structure) TCSIM_MORE_##structure
+
 struct bpf_prog;
 struct bpf_prog_aux;
 struct bpf_verifier_env; /* in the JIT's signature since 7.1 */
-struct bpf_arena { u64 kern, user; };
+struct bpf_arena { u64 kern, user;  TCSIM_MORE(bpf_arena) };
 struct bpf_binary_header { u32 size, pages; u8 image[]; };
 
 struct bpf_map {
@@ -22,7 +64,7 @@ struct bpf_map {
 	};
 };
 
-struct bpf_array_aux { struct mutex poke_mutex; bool cgroup; };
+struct bpf_array_aux { struct mutex poke_mutex; bool cgroup;  TCSIM_MORE(bpf_array_aux) };
 
 struct bpf_array {
 	union {
@@ -53,6 +95,7 @@ struct bpf_jit_poke_descriptor {
 	u8 adj_off;
 	u16 reason;
 	u32 insn_idx;
+	TCSIM_MORE(bpf_jit_poke_descriptor)
 };
 
 /* 4 kinds in old kernels, 3 later: only told apart */
@@ -64,7 +107,7 @@ enum bpf_text_poke_type { BPF_MOD_CALL, BPF_MOD_JUMP, BPF_MOD_NOP };
 #define BPF_MOD_JUMP_TO_NOP 14
 #define BPF_MOD_JUMP_TO_JUMP 15
 
-struct bpf_ksym { unsigned long start, end; u32 fp_start, fp_end; char name[64]; bool prog; };
+struct bpf_ksym { unsigned long start, end; u32 fp_start, fp_end; char name[64]; bool prog;  TCSIM_MORE(bpf_ksym) };
 
 struct bpf_prog_aux {
 	u32 stack_depth, func_idx, func_cnt, real_func_cnt, size_poke_tab, num_exentries;
@@ -82,6 +125,7 @@ struct bpf_prog_aux {
 	char name[16]; /* 6.13 to 6.14 */
 	u32 *linfo;
 	struct bpf_binary_header *rw_header;
+	TCSIM_MORE(bpf_prog_aux)
 };
 
 struct bpf_prog {
@@ -94,12 +138,23 @@ struct bpf_prog {
 	};
 	bool jited, jit_requested, is_func, sleepable, cb_access, dst_needed, blinded, blinding_requested, gpl_compatible;
 	bool call_session_cookie; /* 7.0 */
+	TCSIM_MORE(bpf_prog)
 	u32 type, expected_attach_type, len, jited_len;
 	struct bpf_prog_aux *aux;
 	union {
 		struct sock_filter insns[0];
 		struct bpf_insn insnsi[0];
 	};
+};
+
+enum bpf_prog_type {
+	BPF_PROG_TYPE_UNSPEC, BPF_PROG_TYPE_SOCKET_FILTER, BPF_PROG_TYPE_KPROBE, BPF_PROG_TYPE_SCHED_CLS, BPF_PROG_TYPE_SCHED_ACT,
+	BPF_PROG_TYPE_TRACEPOINT, BPF_PROG_TYPE_XDP, BPF_PROG_TYPE_PERF_EVENT, BPF_PROG_TYPE_CGROUP_SKB, BPF_PROG_TYPE_CGROUP_SOCK,
+	BPF_PROG_TYPE_LWT_IN, BPF_PROG_TYPE_LWT_OUT, BPF_PROG_TYPE_LWT_XMIT, BPF_PROG_TYPE_SOCK_OPS, BPF_PROG_TYPE_SK_SKB,
+	BPF_PROG_TYPE_CGROUP_DEVICE, BPF_PROG_TYPE_SK_MSG, BPF_PROG_TYPE_RAW_TRACEPOINT, BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
+	BPF_PROG_TYPE_LWT_SEG6LOCAL, BPF_PROG_TYPE_LIRC_MODE2, BPF_PROG_TYPE_SK_REUSEPORT, BPF_PROG_TYPE_FLOW_DISSECTOR,
+	BPF_PROG_TYPE_CGROUP_SYSCTL, BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE, BPF_PROG_TYPE_CGROUP_SOCKOPT, BPF_PROG_TYPE_TRACING,
+	BPF_PROG_TYPE_STRUCT_OPS, BPF_PROG_TYPE_EXT, BPF_PROG_TYPE_LSM, BPF_PROG_TYPE_SK_LOOKUP, BPF_PROG_TYPE_SYSCALL, BPF_PROG_TYPE_NETFILTER,
 };
 
 /* set from outside, so that the limit can be varied without compiling again */
@@ -167,6 +222,7 @@ static inline u16 bpf_out_stack_arg_cnt(const struct bpf_verifier_env *env, cons
 struct btf_func_model {
 	u8 ret_size, ret_flags, nr_args;
 	u8 arg_size[MAX_BPF_FUNC_ARGS], arg_flags[MAX_BPF_FUNC_ARGS];
+	TCSIM_MORE(btf_func_model)
 };
 extern const struct btf_func_model tcsim_kfunc_model;
 #define bpf_jit_find_kfunc_model(p, i) (&tcsim_kfunc_model) /* 7.3; also 32-bit kernels */
@@ -183,12 +239,12 @@ extern const struct btf_func_model tcsim_kfunc_model;
 #define BPF_TRAMP_COOKIE_INDEX_SHIFT 8     /* 7.0 */
 #define BPF_TRAMP_IS_RETURN_SHIFT 63
 enum bpf_tramp_prog_type { BPF_TRAMP_FENTRY, BPF_TRAMP_FEXIT, BPF_TRAMP_MODIFY_RETURN, BPF_TRAMP_FSESSION, BPF_TRAMP_MAX };
-struct bpf_run_ctx { };
-struct bpf_tramp_run_ctx { struct bpf_run_ctx run_ctx; u64 bpf_cookie; struct bpf_run_ctx *saved_run_ctx; };
-struct bpf_tramp_image { void *image; u32 size; struct bpf_ksym ksym; void *ip_after_call, *ip_epilogue; };
-struct bpf_link { struct bpf_prog *prog; };
-struct bpf_tramp_link { struct bpf_link link; u64 cookie; };
-struct bpf_tramp_node { struct bpf_link *link; u64 cookie; };
+struct bpf_run_ctx {  TCSIM_MORE(bpf_run_ctx) };
+struct bpf_tramp_run_ctx { struct bpf_run_ctx run_ctx; u64 bpf_cookie; struct bpf_run_ctx *saved_run_ctx;  TCSIM_MORE(bpf_tramp_run_ctx) };
+struct bpf_tramp_image { void *image; u32 size; struct bpf_ksym ksym; void *ip_after_call, *ip_epilogue;  TCSIM_MORE(bpf_tramp_image) };
+struct bpf_link { struct bpf_prog *prog;  TCSIM_MORE(bpf_link) };
+struct bpf_tramp_link { struct bpf_link link; u64 cookie;  TCSIM_MORE(bpf_tramp_link) };
+struct bpf_tramp_node { struct bpf_link *link; u64 cookie;  TCSIM_MORE(bpf_tramp_node) };
 struct bpf_tramp_progs { struct bpf_prog *progs[BPF_MAX_TRAMP_PROGS]; int nr_progs; };
 struct bpf_tramp_links { struct bpf_tramp_link *links[BPF_MAX_TRAMP_LINKS]; int nr_links; }; /* 5.19 */
 struct bpf_tramp_nodes { struct bpf_tramp_node *nodes[BPF_MAX_TRAMP_LINKS]; int nr_nodes; }; /* 7.1 */

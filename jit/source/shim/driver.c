@@ -189,6 +189,10 @@ u64 tcsim_load(struct tcsim_job *job)
 		func[i] = tcsim_prepare(job, i, pokes);
 		if (!pokes || !func[i])
 			return i + 1;
+#if TCSIM_HAVE_HOOK
+		tcsim_function = i;
+		tcsim_before_jit(func[i], func[0]);
+#endif
 		tcsim_ends = (void *)f[i].ends;
 		func[i] = tcsim_jit(func[i]);
 		if (!func[i]->jited)
@@ -224,9 +228,16 @@ u64 tcsim_load(struct tcsim_job *job)
 	return 0;
 }
 
-/* tcsim_landing is how far after bpf_func the JIT says a tail call enters, -1 if it does not say. */
+/*
+ * tcsim_landing is how far after bpf_func the JIT says a tail call enters, -1 if it does not say. What its code says is
+ * in tcsim_shown_landing then.
+ */
+u64 tcsim_shown_landing = -1;
+
 u64 tcsim_landing(void)
 {
+	if (tcsim_shown_landing != (u64)-1)
+		return tcsim_shown_landing;
 #if defined(X86_TAIL_CALL_OFFSET)
 	return X86_TAIL_CALL_OFFSET;
 #elif defined(PROLOGUE_SIZE)
@@ -362,10 +373,10 @@ struct tcsim_trace {
 };
 
 #if TCSIM_HAVE_TRAMP
-/* the programs of one kind come as an array of pointers to programs, to links, or to nodes */
+/* the programs of one kind come as an array of pointers to programs (4: without a structure), to links, or to nodes */
 static void tcsim_tramp_add(TCSIM_TRAMP_LIST *list, struct bpf_prog *p)
 {
-#if TCSIM_HAVE_TRAMP == 1
+#if TCSIM_HAVE_TRAMP == 1 || TCSIM_HAVE_TRAMP == 4
 	list->progs[list->nr_progs++] = p;
 #elif TCSIM_HAVE_TRAMP == 2
 	struct bpf_tramp_link *l = tcsim_alloc(sizeof(*l));
@@ -412,8 +423,16 @@ u64 tcsim_trace(struct tcsim_trace *t)
 	memset((void *)t->image, 0xcc, t->room);
 	if (t->entry) /* the room for the trampoline can reach over the function */
 		*(u32 *)t->func = t->entry;
+#if TCSIM_HAVE_TRAMP == 4
+	size = arch_prepare_bpf_trampoline((void *)t->image, (void *)(t->image + t->room), m, t->flags,
+					   all[BPF_TRAMP_FENTRY].progs, all[BPF_TRAMP_FENTRY].nr_progs,
+					   all[BPF_TRAMP_FEXIT].progs, all[BPF_TRAMP_FEXIT].nr_progs, (void *)t->func);
+#elif !TCSIM_TRAMP_IMAGE
+	size = arch_prepare_bpf_trampoline((void *)t->image, (void *)(t->image + t->room), m, t->flags, all, (void *)t->func);
+#else
 	size = arch_prepare_bpf_trampoline((void *)t->im, (void *)t->image, (void *)(t->image + t->room),
 					   m, t->flags, all, (void *)t->func);
+#endif
 	return size;
 #else
 	return -EOPNOTSUPP;

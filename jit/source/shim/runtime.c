@@ -33,6 +33,14 @@ void *tcsim_alloc(size_t n)
 	return memset((void *)at, 0, n);
 }
 
+/* what the old piece did not have is not defined: memory after it */
+void *tcsim_realloc(const void *p, size_t n)
+{
+	void *q = tcsim_alloc(n);
+
+	return p && q ? memcpy(q, p, n) : q;
+}
+
 static void *tcsim_copy(void *to, const void *from, size_t n)
 {
 	u8 *d = to;
@@ -138,6 +146,46 @@ size_t strlen(const char *s)
 	return n;
 }
 
+size_t strnlen(const char *s, size_t most)
+{
+	size_t n = 0;
+
+	while (n < most && s[n])
+		n++;
+	return n;
+}
+
+ssize_t strscpy(char *to, const char *from, size_t n)
+{
+	size_t len = strnlen(from, n);
+
+	if (!n)
+		return -E2BIG;
+	tcsim_copy(to, from, len < n ? len : n - 1);
+	to[len < n ? len : n - 1] = 0;
+	return len < n ? (ssize_t)len : -E2BIG;
+}
+
+char *strcpy(char *to, const char *from) { return tcsim_copy(to, from, strlen(from) + 1); }
+
+int strncmp(const char *a, const char *b, size_t n)
+{
+	for (; n && *a && *a == *b; n--, a++, b++)
+		;
+	return n ? (u8)*a - (u8)*b : 0;
+}
+
+void *memchr(const void *s, int c, size_t n)
+{
+	const u8 *p = s;
+
+	for (; n && *p != (u8)c; n--)
+		p++;
+	return n ? (void *)p : NULL;
+}
+
+char *strchr(const char *s, int c) { return memchr(s, c, strlen(s) + 1); }
+
 int strcmp(const char *a, const char *b)
 {
 	for (; *a && *a == *b; a++, b++)
@@ -196,6 +244,7 @@ bool cfi_bhi;
 u32 cfi_bpf_hash, cfi_bpf_subprog_hash;
 int bpf_jit_enable = 1, bpf_jit_harden, tcsim_limit = 33;
 struct mutex text_mutex;
+struct cpuinfo_x86 boot_cpu_data = { .x86 = 6, .x86_vendor = X86_VENDOR_INTEL, .x86_model = 60 };
 struct user_namespace init_user_ns;
 const struct btf_func_model tcsim_kfunc_model;
 
@@ -244,6 +293,13 @@ int x86_call_depth_emit_accounting(u8 **pprog, void *func)
 	to = p - *pprog;
 	*pprog = p;
 	return to;
+}
+
+u32 get_random_u32(void)
+{
+	static u32 state = 1;
+
+	return state = state * 1664525 + 1013904223;
 }
 
 /* changes of code */

@@ -15,6 +15,9 @@
 #define TCSIM_SHIM_H
 
 #include "types.h"
+#include "usual.h"
+#include "sync.h"
+#include "percpu.h"
 #include "insn.h"
 #include "features.h"
 
@@ -33,14 +36,45 @@ u64 *tcsim_unknown(const char *file, int line, const char *name);
 #define KERN_INFO
 #define KERN_WARNING
 #define KERN_DEBUG
+#define KERN_EMERG
+#define KERN_ALERT
+#define KERN_CRIT
+#define KERN_NOTICE
+#define KERN_CONT
+#define KERN_DEFAULT
 #define pr_err(fmt, ...) printk(pr_fmt(fmt), ##__VA_ARGS__)
 #define pr_err_once pr_err
 #define pr_err_ratelimited pr_err
+#define pr_emerg pr_err
+#define pr_emerg_once pr_err
+#define pr_alert pr_err
+#define pr_crit pr_err
+#define pr_crit_once pr_err
+#define pr_notice pr_err
+#define pr_notice_once pr_err
+#define pr_notice_ratelimited pr_err
 #define pr_warn pr_err
+#define pr_warning pr_err
 #define pr_warn_once pr_err
+#define pr_warn_ratelimited pr_err
 #define pr_info pr_err
-#define pr_debug pr_err
 #define pr_info_once pr_err
+#define pr_info_ratelimited pr_err
+#define pr_cont pr_err
+#define pr_debug pr_err
+#define pr_debug_once pr_err
+#define pr_debug_ratelimited pr_err
+#define pr_devel pr_err
+#define printk_once printk
+#define printk_ratelimited printk
+#define printk_deferred printk
+#define trace_printk printk
+#define net_err_ratelimited pr_err
+#define net_warn_ratelimited pr_err
+#define no_printk(fmt, ...) 0
+#define print_hex_dump(...) do { } while (0)
+#define print_hex_dump_bytes(...) do { } while (0)
+#define print_hex_dump_debug(...) do { } while (0)
 #define BUG() tcsim_bug(__FILE__, __LINE__, "BUG()")
 #define BUG_ON(c) do { if (c) tcsim_bug(__FILE__, __LINE__, "BUG_ON(" #c ")"); } while (0)
 #define BUILD_BUG_ON(c) BUG_ON(c) /* what kernels check is not always a constant without their optimisation */
@@ -49,6 +83,17 @@ u64 *tcsim_unknown(const char *file, int line, const char *name);
 #define WARN_ON_ONCE(c) WARN_ON(c)
 #define WARN(c, fmt, ...) ({ int warn_ = !!(c); if (warn_) printk(fmt, ##__VA_ARGS__); warn_; })
 #define WARN_ONCE WARN
+#define WARN_RATELIMIT WARN
+#define WARN_ON_RATELIMIT(c, state) WARN_ON(c)
+#define WARN_TAINT(c, taint, fmt, ...) WARN(c, fmt, ##__VA_ARGS__)
+#define DEBUG_NET_WARN_ON_ONCE(c) WARN_ON(c)
+#define VM_WARN_ON(c) WARN_ON(c)
+#define VM_WARN_ON_ONCE(c) WARN_ON(c)
+#define VM_BUG_ON(c) BUG_ON(c)
+#define BUILD_BUG() BUG()
+#define BUILD_BUG_ON_NOT_POWER_OF_2(n) BUG_ON(!is_power_of_2(n))
+#define compiletime_assert(c, msg) BUG_ON(!(c))
+#define panic(fmt, ...) do { printk(fmt, ##__VA_ARGS__); BUG(); } while (0)
 #define dump_stack() do { } while (0)
 
 /* features of the processor: what the target says */
@@ -57,6 +102,11 @@ extern u8 tcsim_features[];
 #define static_cpu_has(f) (tcsim_features[f])
 #define cpu_feature_enabled(f) (tcsim_features[f])
 #define this_cpu_has(f) (tcsim_features[f])
+#define boot_cpu_has_bug(f) (tcsim_features[f])
+#define cpu_has(c, f) (tcsim_features[f])
+enum { X86_VENDOR_INTEL = 0, X86_VENDOR_AMD = 2, X86_VENDOR_HYGON = 9 };
+struct cpuinfo_x86 { u8 x86, x86_vendor, x86_model, x86_stepping; };
+extern struct cpuinfo_x86 boot_cpu_data;
 #define cpu_has_xmm2 1 /* until 4.6 */
 
 /* indirect branches and returns (asm/nospec-branch.h) */
@@ -142,6 +192,16 @@ void *tcsim_alloc(size_t n);
 #define kvmalloc_array(n, size, ...) tcsim_alloc((size_t)(n) * (size))
 #define vzalloc(n) tcsim_alloc(n)
 #define vmalloc(n) tcsim_alloc(n)
+#define kmalloc_node(n, ...) tcsim_alloc(n)
+#define kzalloc_node(n, ...) tcsim_alloc(n)
+#define kvzalloc_node(n, ...) tcsim_alloc(n)
+#define __vmalloc(n, ...) tcsim_alloc(n)
+#define vcalloc(n, size) tcsim_alloc((size_t)(n) * (size))
+#define kmemdup(p, n, ...) memcpy(tcsim_alloc(n), p, n)
+#define krealloc(p, n, ...) tcsim_realloc(p, n)
+#define kvrealloc(p, n, ...) tcsim_realloc(p, n)
+#define krealloc_array(p, n, size, ...) tcsim_realloc(p, (size_t)(n) * (size))
+void *tcsim_realloc(const void *p, size_t n);
 #define kzalloc_obj(obj, ...) ((__typeof__(obj) *)tcsim_alloc(sizeof(obj)))                    /* 7.0 */
 #define kvmalloc_objs(obj, n, ...) ((__typeof__(obj) *)tcsim_alloc(sizeof(obj) * (size_t)(n))) /* 7.0 */
 #define kmalloc_objs kvmalloc_objs
@@ -151,6 +211,11 @@ void tcsim_free(const void *p);
 #define kfree(p) tcsim_free(p)
 #define kvfree(p) ((void)(p))
 #define vfree(p) ((void)(p))
+#define kfree_sensitive(p) tcsim_free(p)
+#define kfree_rcu(p, ...) tcsim_free(p)
+#define kvfree_rcu(p, ...) ((void)(p))
+#define __get_free_page(g) get_zeroed_page(g)
+#define free_page(p) ((void)(p))
 #define get_zeroed_page(g) ((unsigned long)tcsim_alloc(PAGE_SIZE))
 #define module_alloc(n) tcsim_alloc(n)
 #define module_memfree(p) ((void)(p))
@@ -167,16 +232,8 @@ enum execmem_type { EXECMEM_DEFAULT, EXECMEM_MODULE_TEXT = 0, EXECMEM_KPROBES, E
 #define set_memory_rox(a, n) 0
 #define set_vm_flush_reset_perms(p) ((void)(p))
 
-/* per-CPU variables: an address is the displacement from the gs base */
-extern unsigned long this_cpu_off;
-extern char pcpu_hot[], const_pcpu_hot[], __x86_call_depth[];
-void *tcsim_alloc_percpu(size_t n);
-#define __alloc_percpu_gfp(n, align, g) tcsim_alloc_percpu(n) /* 6.13 */
-#define free_percpu(p) ((void)(p))
-#define per_cpu_ptr(p, cpu) ((__typeof__(p))(p))
-#define for_each_possible_cpu(cpu) for ((cpu) = 0; (cpu) < 0; (cpu)++)
-#define DECLARE_PER_CPU(type, name) extern __typeof__(type) name
-#define DEFINE_PER_CPU(type, name) __typeof__(type) name
+/* per-CPU variables of the kernel (percpu.h) */
+extern char const_pcpu_hot[], __x86_call_depth[];
 
 /* locks, RCU, scheduling: one processor and nothing else */
 struct mutex { int held; };
@@ -196,10 +253,15 @@ void synchronize_rcu(void);
 #define synchronize_rcu_tasks() synchronize_rcu()
 #define synchronize_rcu_expedited() synchronize_rcu()
 extern struct mutex text_mutex;
-struct list_head { struct list_head *next, *prev; };
 struct work_struct { int pending; };
 struct task_struct;
 #define current ((struct task_struct *)0)
+/* numbers that are the same in every run */
+u32 get_random_u32(void);
+#define get_random_u64() ((u64)get_random_u32() << 32 | get_random_u32())
+#define get_random_u32_below(n) (get_random_u32() % (n))
+#define get_random_int() get_random_u32()
+#define prandom_u32() get_random_u32()
 
 /* changes of code */
 void *text_poke(void *addr, const void *code, size_t n);
@@ -216,6 +278,8 @@ bool core_kernel_text(unsigned long addr);
 void sort(void *base, size_t n, size_t size, int (*cmp)(const void *, const void *), void (*swp)(void *, void *, int));
 #define ns_capable_noaudit(ns, cap) 1
 #define capable(cap) 1
+#define bpf_capable() 1
+#define perfmon_capable() 1
 #define CAP_SYS_ADMIN 21
 extern struct user_namespace { int level; } init_user_ns;
 
@@ -253,5 +317,8 @@ unsigned long unwind_get_return_address(struct unwind_state *s);
 #define X86_PATCH_SIZE_DEFAULT 5
 
 #include "bpf.h"
+
+/* what an extra file can define to do to a program what other files of a patch do before its JIT gets it */
+void tcsim_before_jit(struct bpf_prog *p, struct bpf_prog *main);
 
 #endif

@@ -116,6 +116,15 @@ enum { false = 0, true = 1 };
 #define GFP_KERNEL 1u
 #define GFP_USER 2u
 #define GFP_ATOMIC 4u
+#define GFP_NOWAIT 32u
+#define GFP_NOFS 64u
+#define GFP_NOIO 128u
+#define GFP_KERNEL_ACCOUNT GFP_KERNEL
+#define GFP_USER_ACCOUNT GFP_USER
+#define __GFP_ACCOUNT 0u
+#define __GFP_NORETRY 0u
+#define __GFP_NOFAIL 0u
+#define __GFP_RETRY_MAYFAIL 0u
 #define __GFP_ZERO 8u
 #define __GFP_NOWARN 16u
 
