@@ -103,7 +103,7 @@ var verifierFacts = []Fact{
 	{
 		Name: "own-reach", Kind: FactVerifier, Doc: "functions with a tail call are marked themselves, by the verifier instead of the JIT", Since: Version{6, 12}, Commit: "116e04ba1459",
 		Stable: []Stable{{Version{6, 11}, 11}},
-		set: verifier(func(v *Verifier) { v.OwnReach = true }),
+		set:    verifier(func(v *Verifier) { v.OwnReach = true }),
 	},
 	{
 		Name: "equal-by-bits", Kind: FactVerifier, Doc: "equality is decided by a bit that differs", Since: Version{6, 18},
