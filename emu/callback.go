@@ -110,6 +110,7 @@ func describe(i *x86.Inst, e *C.tcs_insn) bool {
 		return true
 	}
 	if !explicit {
+		describeDivision(i, e)
 		return true
 	}
 	a := &i.Mem
@@ -134,6 +135,18 @@ func describe(i *x86.Inst, e *C.tcs_insn) bool {
 		e.flags |= C.TCS_ADDR32
 	}
 	return true
+}
+
+// describeDivision fills e for a division by a register of 32 or 64 bits.
+func describeDivision(i *x86.Inst, e *C.tcs_insn) {
+	if i.Op != "div" && i.Op != "idiv" || i.OpBits < 32 {
+		return
+	}
+	e.flags |= C.TCS_DIV
+	e.base, e.index = C.uint8_t(i.Operands[0].Reg), C.uint8_t(i.OpBits/8)
+	if i.Op == "idiv" {
+		e.index |= C.TCS_SIGNED
+	}
 }
 
 // tcsHelper runs the helper whose stub is being executed. It must not panic: there are C frames

@@ -28,7 +28,7 @@ enum { TCS_RETIRED_CAP = 1024, TCS_SITE_CAP = 128, TCS_RECENT = 32, TCS_TLB = 64
 typedef struct {
 	uint16_t flags;
 	uint8_t base;  // GPR number, TCS_NOREG or TCS_RIP
-	uint8_t index; // GPR number, with the shift in bits 4 and 5; TCS_NOREG if none
+	uint8_t index; // GPR number, with the shift in bits 4 and 5; TCS_NOREG if none; see TCS_DIV
 	int32_t disp;
 	uint16_t mark; // index into marks, 0 for none
 	uint16_t size;
@@ -56,12 +56,13 @@ enum {
 	TCS_CALL = 32,
 	TCS_RET = 64,
 	TCS_BAD = 128,  // cannot be decoded
-	TCS_SLOW = 256, // marked, gs-relative or with an index: not for the fast path
+	TCS_SLOW = 256, // marked, gs-relative, with an index or a division: not for the fast path
+	TCS_DIV = 512,  // a division by register base; index is its width in bytes, with TCS_SIGNED
 };
 // What is done about an instruction that the engine gets wrong.
 enum { TCS_QUIRK_NONE, TCS_QUIRK_CMPXCHG32, TCS_QUIRK_IDIV16, TCS_QUIRK_IDIV32 };
 
-enum { TCS_NOREG = 0xff, TCS_RIP = 0xfe };
+enum { TCS_NOREG = 0xff, TCS_RIP = 0xfe, TCS_SIGNED = 128 };
 
 // tcs_mark says how the function of a marked instruction reaches tail_call_cnt.
 typedef struct {

@@ -108,6 +108,15 @@ void tcs_native_name(char name[49])
 	name[48] = 0;
 }
 
+// tcs_native_family is the family of an AMD processor, 0 of others.
+int tcs_native_family(void)
+{
+	unsigned a, b, c, d;
+	if (!__get_cpuid(0, &a, &b, &c, &d) || b != signature_AMD_ebx || !__get_cpuid(1, &a, &b, &c, &d))
+		return 0;
+	return (a >> 8 & 15) + ((a >> 8 & 15) == 15 ? a >> 20 & 255 : 0);
+}
+
 // map maps fresh memory at exactly at, never over something else.
 static int map(uint64_t at, uint64_t len)
 {
@@ -206,6 +215,11 @@ const char *tcs_native_run(const tcs_native_job *job, tcs_native_rep *reps, int 
 void tcs_native_name(char name[49])
 {
 	memset(name, 0, 49);
+}
+
+int tcs_native_family(void)
+{
+	return 0;
 }
 
 #endif

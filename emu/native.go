@@ -80,3 +80,20 @@ func TimeNative(s *measured.Sequence, reps int) ([]measured.HostRep, error) {
 	}
 	return out, nil
 }
+
+// HostNopRate returns how many nops a cycle this processor executes when it has a core for itself; 0 if that
+// is not known. A process that shares a physical core from beginning to end sees fewer.
+func HostNopRate() float64 {
+	switch family := C.tcs_native_family(); family {
+	case zen5Family:
+		return zen5Nops
+	default:
+		return 0
+	}
+}
+
+// Zen 5 takes 2,490 cycles for 19,200 nops and their loop (fixtures/uarch/zen5/cores.json).
+const (
+	zen5Family = 26
+	zen5Nops   = 7.71
+)

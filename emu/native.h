@@ -34,4 +34,7 @@ const char *tcs_native_run(const tcs_native_job *job, tcs_native_rep *reps, int 
 // tcs_native_name stores the processor's name, 48 characters and a NUL.
 void tcs_native_name(char name[49]);
 
+// tcs_native_family is the family of an AMD processor, 0 of others.
+int tcs_native_family(void);
+
 #endif

@@ -108,6 +108,42 @@ uint64_t tcs_effective(tcs *m, const tcs_insn *e, uint64_t addr)
 	return ea;
 }
 
+// magnitude is the absolute value of a signed number.
+static unsigned __int128 magnitude(__int128 v)
+{
+	return v < 0 ? -(unsigned __int128)v : (unsigned __int128)v;
+}
+
+// quotient is the number of bits of the quotient of a division by a register, 0 if it traps.
+static uint64_t quotient(tcs *m, const tcs_insn *e)
+{
+	const uint64_t *r = regs(m);
+	unsigned width = e->index & ~TCS_SIGNED, bits = 0;
+	unsigned __int128 n = (unsigned __int128)r[2] << 64 | r[0], d = r[e->base & 15];
+
+	if (width == 4) {
+		n = (uint64_t)(uint32_t)r[2] << 32 | (uint32_t)r[0];
+		d = (uint32_t)d;
+	}
+	if (e->index & TCS_SIGNED) {
+		n = magnitude(width == 4 ? (__int128)(int64_t)n : (__int128)n);
+		d = magnitude(width == 4 ? (__int128)(int32_t)d : (__int128)(int64_t)d);
+	}
+	if (!d)
+		return 0;
+	for (n /= d; n; n >>= 1)
+		bits++;
+	return bits <= 8 * width ? bits : 0;
+}
+
+// operand_of is what is recorded of an instruction's operand: its address, or how long a division takes.
+static inline uint64_t operand_of(tcs *m, const tcs_insn *e, uint64_t addr)
+{
+	if (e->flags & TCS_MEM)
+		return tcs_effective(m, e, addr);
+	return e->flags & TCS_DIV ? quotient(m, e) : 0;
+}
+
 // known decodes an instruction if that has not been done. It returns 0 if the address is the end
 // of the run, or undecodable.
 static int known(tcs *m, uint64_t addr, tcs_insn *e)
@@ -152,7 +188,7 @@ static int slow(tcs *m, uint64_t addr, tcs_insn *e)
 			return 0;
 		}
 	e->flags |= TCS_READY;
-	if (e->mark || e->quirk || (e->flags & TCS_MEM &&
+	if (e->mark || e->quirk || e->flags & TCS_DIV || (e->flags & TCS_MEM &&
 			(e->base > 15 || e->index != TCS_NOREG || e->flags & (TCS_GS | TCS_ADDR32))))
 		e->flags |= TCS_SLOW;
 	return 1;
@@ -180,7 +216,7 @@ static __attribute__((noinline)) void full_insn(tcs *m, uint64_t addr)
 	}
 	prev = m->n ? m->ring[m->n - 1].rip : m->prev;
 	m->ring[m->n].rip = addr;
-	m->ring[m->n++].ea = e->flags & TCS_MEM ? tcs_effective(m, e, addr) : 0;
+	m->ring[m->n++].ea = operand_of(m, e, addr);
 	if (e->mark)
 		tcs_site_record(m, addr, e, m->base + m->n - 1, prev, 0);
 	if (e->quirk) {

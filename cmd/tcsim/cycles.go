@@ -29,15 +29,20 @@ func (e env) cyclesCommand() *cli.Command {
 			"With --host the code of the file is run and measured on this processor, in processes of its own\n" +
 			"and after it has run in the emulator, and the model is compared with that. Use only files that you\n" +
 			"trust. Exit code 125 means that this machine does not measure reliably; the message says why.\n\n" +
+			"With --learn the core file of this processor is made: about 600 experiments, then the sequences, then a\n" +
+			"search that fits what they do not tell to two thirds of the sequences; the last third is the judge.\n" +
+			"A run that was ended goes on where it stopped (NAME.yaml.partial).\n\n" +
 			"Example:\n   tcsim cycles --measured fixtures/uarch/measured.json --max-mape 8\n" +
 			"   tcsim cycles --measured fixtures/uarch/measured.json --sweep memory.rename_verify\n" +
-			"   tcsim cycles --measured fixtures/uarch/measured.json --host -o here.json\n\n" + exitCodesInHelp,
+			"   tcsim cycles --measured fixtures/uarch/measured.json --host -o here.json\n" +
+			"   tcsim cycles --measured fixtures/uarch/measured.json --host --learn -o mycore.yaml\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "measured", Required: true, Usage: "file of measured sequences"},
 			&cli.FloatFlag{Name: "max-mape", Usage: "exit with code 1 if the overall error exceeds this percentage"},
 			&cli.BoolFlag{Name: "host", Usage: "measure the sequences on this machine first"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "with --host: write what was measured to this file, in the format of --measured"},
 			&cli.StringFlag{Name: "sweep", Usage: "try values of a parameter of the core: NAME or NAME=VALUE,...; \"list\" lists them"},
+			&cli.BoolFlag{Name: "learn", Usage: "with --host and -o NAME.yaml: measure this processor and write its core file"},
 			coreFlag(), jsonFlag(), tableFlags()[0], tableFlags()[1], tableFlags()[2],
 		},
 		Action: e.cycles,
@@ -60,6 +65,9 @@ func (e env) cycles(ctx context.Context, cmd *cli.Command) error {
 	file, err := measured.Read(path, bytes.NewReader(src))
 	if err != nil {
 		return badInput(err)
+	}
+	if cmd.Bool("learn") {
+		return e.learn(ctx, cmd, src, file)
 	}
 	if cmd.IsSet("sweep") {
 		return e.sweep(ctx, cmd, core, file)

@@ -30,7 +30,13 @@ const (
 	nativeTime = 30 * time.Second
 )
 
-// nativeReply is what comes from a process that measures; it is sent a measured.Sequence.
+// nativeAsk is what a process that measures is sent.
+type nativeAsk struct {
+	Sequence *measured.Sequence
+	Reps     int
+}
+
+// nativeReply is what comes from it.
 type nativeReply struct {
 	Reps    []measured.HostRep
 	Refused string // why the machine cannot measure, without emu.ErrNative
@@ -39,11 +45,11 @@ type nativeReply struct {
 // native is the job of a process that runs code on this processor.
 func native(json.RawMessage) (worker.Work, error) {
 	return func(_ context.Context, ask json.RawMessage, answer func(any) error) error {
-		var s measured.Sequence
+		var s nativeAsk
 		if err := json.Unmarshal(ask, &s); err != nil {
 			return err
 		}
-		reps, err := emu.TimeNative(&s, hostReps)
+		reps, err := emu.TimeNative(s.Sequence, s.Reps)
 		switch {
 		case errors.Is(err, emu.ErrNative):
 			return answer(nativeReply{Refused: err.Error()})
@@ -56,11 +62,11 @@ func native(json.RawMessage) (worker.Work, error) {
 
 // nativePass measures a sequence in a process of its own, which is all that a fault in it ends. There the
 // runtime does not interrupt its threads, and has nothing to collect.
-func (e env) nativePass(ctx context.Context, s *measured.Sequence) ([]measured.HostRep, error) {
+func (e env) nativePass(ctx context.Context, s *measured.Sequence, reps int) ([]measured.HostRep, error) {
 	c := worker.Client{Start: e.launch("GODEBUG=asyncpreemptoff=1", "GOGC=off"), Job: nativeJob, Limit: nativeTime}
 	defer c.Close()
 	var reply nativeReply
-	if err := worker.Ask(ctx, &c, s, func(r *nativeReply) { reply = *r }); err != nil {
+	if err := worker.Ask(ctx, &c, nativeAsk{s, reps}, func(r *nativeReply) { reply = *r }); err != nil {
 		return nil, fmt.Errorf("sequence %s: %w", s.Name, err)
 	}
 	if reply.Refused != "" {
@@ -74,9 +80,9 @@ func (e env) nativePass(ctx context.Context, s *measured.Sequence) ([]measured.H
 func (e env) nativePasses(ctx context.Context, s *measured.Sequence) ([][]measured.HostRep, error) {
 	var passes [][]measured.HostRep
 	for range hostPasses {
-		reps, err := e.nativePass(ctx, s)
+		reps, err := e.nativePass(ctx, s, hostReps)
 		for again := 0; again < 4 && errors.Is(err, errUntestable); again++ {
-			reps, err = e.nativePass(ctx, s)
+			reps, err = e.nativePass(ctx, s, hostReps)
 		}
 		if err != nil {
 			return nil, err

@@ -13,7 +13,8 @@ import "github.com/tcsim/tcsim/jit/x86"
 type Retired struct {
 	RIP x86.Addr
 	// EA is the effective address of the memory operand, without one that of the stack slot that
-	// push, call, pop, ret and leave access; 0 if the instruction touches no memory.
+	// push, call, pop, ret and leave access; 0 if the instruction touches no memory. Of a division by a
+	// register it is the number of bits of the quotient, which is what its time depends on.
 	EA x86.Addr
 }
 

@@ -35,6 +35,10 @@ type FrontEnd struct {
 	QueueEntries   int `core:"queue_entries"`    // micro-operations between fetch and rename
 	// WideImmediates are the 64-bit immediates that a cycle's micro-operations may carry.
 	WideImmediates int `core:"wide_immediates"`
+	// LoopOps is the longest loop, in micro-operations, that runs from the queue. All other code comes
+	// from the cache of micro-operations, where a taken branch ends the group of a cycle; 0: groups go
+	// on at the target.
+	LoopOps int `core:"loop_ops,optional"`
 	// EntryOps is how many micro-operations an entry of their cache holds, all of one window. A cycle
 	// reads two entries, of one window or of two with a taken branch between them; 0: entries play no
 	// part. The entries of a half of a window with more than DenseOps micro-operations are read one a
@@ -82,6 +86,9 @@ type BackEnd struct {
 	BankPorts   string `core:"bank_ports,optional"`
 	LateBinding bool   `core:"late_binding"` // the schedulers choose the port when a micro-operation executes, not allocation
 	ToDispatch  Cycle  `core:"to_dispatch"`  // from issue to the earliest execution
+	// DivBits is how many bits of a quotient the divider finds a cycle, beyond the latency of the row,
+	// which is that of a small one; 0: division takes the same time for all.
+	DivBits int `core:"div_bits,optional"`
 	// Taken are the ports of taken branches, NotTaken those of the others.
 	Taken    string `core:"taken"`
 	NotTaken string `core:"not_taken"`
@@ -115,15 +122,18 @@ type Memory struct {
 	// RenameVerify is the time from the execution of a store to the completion of a load that was
 	// renamed to it; what uses the value does not wait for that.
 	RenameVerify Cycle `core:"rename_verify,optional"`
-	// RenameLearned is how many loads the core knows to which the store that their base register and
-	// offset lead to is the wrong one: a stack slot that was written since through another register,
-	// or in part. All others of that kind are renamed wrongly. 0: every load is learned by itself.
+	// RenameLearned is how many loads the core knows the store of that base register and offset do not
+	// lead to: it went through another register, or the slot that they lead to on the stack was written
+	// since through another one or in part. Other loads through another register are forwarded, and
+	// other loads of such slots renamed wrongly. A power of two; 0: every load is learned by itself.
 	RenameLearned int `core:"rename_learned,optional"`
 	// LoadsPassLocks: loads do not wait for older locked instructions.
 	LoadsPassLocks bool `core:"loads_pass_locks"`
 	// RenameMiss is the time from the end of a load that was renamed to the wrong store, because it
 	// was right to do so the last time, to the first execution after it.
-	RenameMiss     Cycle `core:"rename_miss,optional"`
+	RenameMiss Cycle `core:"rename_miss,optional"`
+	// RenameStale is the same for a load of a stack slot that another store has overwritten whole.
+	RenameStale    Cycle `core:"rename_stale,optional"`
 	Forward        Cycle `core:"forward,optional"`         // covered, but not renamed
 	ForwardAddress Cycle `core:"forward_address,optional"` // the same, from the execution of the store's address
 	ForwardRMW     Cycle `core:"forward_rmw,optional"`     // the same for add [m],reg

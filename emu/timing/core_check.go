@@ -143,6 +143,9 @@ func (r *coreReader) limits() {
 	if c.Memory.StoreBuffer >= trackRing {
 		r.failf(r.at["memory.store_buffer"], "memory.store_buffer: expected less than %d", trackRing)
 	}
+	if n := c.Memory.RenameLearned; n&(n-1) != 0 {
+		r.failf(r.at["memory.rename_learned"], "memory.rename_learned: expected a power of two or 0, found %d", n)
+	}
 	if n := c.Front.CacheLineBytes; n&(n-1) != 0 {
 		r.failf(r.at["front.cache_line_bytes"], "front.cache_line_bytes: expected a power of two, found %d", n)
 	}

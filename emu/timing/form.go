@@ -238,3 +238,6 @@ func isShift(op string) bool {
 	}
 	return false
 }
+
+// RowOf names the row of the table of forms that an instruction needs.
+func RowOf(i *x86.Inst) string { return formID(i) }

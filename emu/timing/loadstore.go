@@ -61,8 +61,11 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (v value
 	from, st := m.stores.find(ea, in.size)
 	was := s.renamed
 	s.renamed = mayRename && from == fromExact
-	misled := c.RenameLearned > 0 && m.misled(s, ea, from, st, mayRename)
-	take := s.renamed && (was || c.RenameLearned > 0) && !misled
+	found, misled := was, false
+	if c.RenameLearned > 0 {
+		found, misled = m.paired(s, ea, from, st, mayRename)
+	}
+	take := s.renamed && found
 	forward := c.Forward
 	if in.rmw {
 		forward = c.ForwardRMW
@@ -77,29 +80,35 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (v value
 	case take:
 		return st.data, d, max(d+in.loadLat, st.data.ready)
 	case from == fromCache || st.commit <= d:
-		m.renameMiss(misled, ready)
+		m.renameStale(misled, ready)
 	case from == fromSeveral:
 		m.now.why.failed = true
 		ready = st.commit + c.ForwardFail
 		m.renameMiss(misled || was, ready)
+	case misled:
+		m.renameStale(true, ready)
 	default:
-		m.renameMiss(misled || was && !s.renamed, ready)
+		m.renameMiss(was && !s.renamed, ready)
 	}
 	return value{ready: ready}, d, max(ready, d+in.loadLat)
 }
 
-// misled reports whether a load is renamed to the wrong store: its base register and offset lead to a
-// stack store after which another one wrote the slot by another way, and the core has not learned
-// that of this load, or has forgotten it.
-func (m *Model) misled(s *site, ea x86.Addr, from source, st *store, mayRename bool) bool {
-	if !mayRename || from == fromCache || !s.in.viaStack {
-		return false
+// paired says whether a load finds its store by what the core has learned, and whether it is renamed to
+// the wrong one. A load whose base register is that of the store finds it by base and offset. Any other
+// has to be among the pairs that the core has learned. So has a load of a stack slot that was written
+// since, or in part, by another way: its base and offset lead to the store through rsp or rbp, which is
+// the wrong one.
+func (m *Model) paired(s *site, ea x86.Addr, from source, st *store, mayRename bool) (found, misled bool) {
+	if from == fromCache {
+		return false, false
 	}
 	num, ok := m.stores.onStack(ea)
-	if !ok || num >= st.num || st.viaStack && from != fromSeveral {
-		return false
+	stale := mayRename && s.in.viaStack && ok && num < st.num && (!st.viaStack || from == fromSeveral)
+	if !stale && st.base == s.in.base {
+		return true, false
 	}
-	return !m.learned.know(s)
+	known := m.learned.know(s)
+	return known, stale && !known
 }
 
 // renameMiss restarts after a load that was renamed to the wrong data and is complete at end.
@@ -107,6 +116,15 @@ func (m *Model) renameMiss(wrong bool, end Cycle) {
 	if wrong {
 		m.now.branchEnd = end
 		m.redirect(m.core.Memory.RenameMiss, CauseRename)
+	}
+}
+
+// renameStale restarts after a load of a stack slot that another store has overwritten whole. It does not
+// wait for older instructions to retire.
+func (m *Model) renameStale(wrong bool, end Cycle) {
+	if wrong {
+		m.front.redirected = CauseRename
+		m.front.block(max(m.front.bp, end+m.core.Memory.RenameStale-m.core.Back.ToDispatch-1))
 	}
 }
 
@@ -121,6 +139,7 @@ func (m *Model) storeTo(in *insn, ea x86.Addr, at, t Cycle, v value) (d, end Cyc
 	}
 	st := m.stores.add(ea, size)
 	st.data, st.where, st.done = v, a, max(a, d)
+	st.base = in.base
 	if st.viaStack = in.viaStack; in.viaStack {
 		m.stores.pushed(ea, st.num)
 	}

@@ -54,12 +54,14 @@ type insn struct {
 	lock      bool
 	rmwImm    bool // read-modify-write without a register source
 	rmw       bool
-	stackOp   bool  // changes rsp through the stack engine
-	extends   bool  // its load needs an extension or a merge that the renamer does not do
-	viaStack  bool  // its memory operand is on the stack: through push, pop and the like, rsp or rbp
-	usesRSP   bool  // reads or writes rsp otherwise
-	byCL      bool  // shift by cl
-	shiftCnt  uint8 // register of the count of shlx and the like, noReg if none
+	stackOp   bool    // changes rsp through the stack engine
+	extends   bool    // its load needs an extension or a merge that the renamer does not do
+	viaStack  bool    // its memory operand is on the stack: through push, pop and the like, rsp or rbp
+	base      x86.Reg // of its memory operand
+	usesRSP   bool    // reads or writes rsp otherwise
+	byCL      bool    // shift by cl
+	divides   bool    // by a register: what is recorded as its address is the length of the quotient
+	shiftCnt  uint8   // register of the count of shlx and the like, noReg if none
 	tableCond x86.Cond
 }
 
@@ -132,6 +134,9 @@ func (in *insn) operands(i *x86.Inst) {
 		in.stackOp = i.Op != "leave"
 	}
 	m := &i.Mem
+	if in.base = m.Base; i.Stack.Any() && !i.HasMem {
+		in.base = i.Stack.Base
+	}
 	in.viaStack = i.Stack.Any() || i.HasMem && m.Index == x86.RegNone && (m.Base == x86.RSP || m.Base == x86.RBP)
 	var named x86.RegSet
 	for _, o := range i.Ops() {
@@ -330,6 +335,7 @@ func (l *lowering) latencies(in *insn) {
 	}
 	switch {
 	case f.class == "div" || in.lock || in.kind == kindStoreFence:
+		in.divides = f.class == "div" && !in.inst.HasMem
 		in.busy = Cycle(tp + 0.5)
 	case in.kind == kindFence:
 		in.block = max(0, Cycle(tp+0.5)-l.core.Back.ToDispatch-1)

@@ -13,11 +13,12 @@ type store struct {
 	num      uint64
 	addr     x86.Addr
 	size     uint8
-	data     value // what is stored
-	where    Cycle // when its address is known
-	done     Cycle // when both have executed
-	viaStack bool  // through rsp or rbp
-	commit   Cycle // when it has left the store buffer
+	data     value   // what is stored
+	where    Cycle   // when its address is known
+	done     Cycle   // when both have executed
+	viaStack bool    // through rsp or rbp
+	base     x86.Reg // of its address
+	commit   Cycle   // when it has left the store buffer
 }
 
 // value is when a result exists, and what the renamer has still to add to it.
@@ -75,29 +76,56 @@ func (t *storeTrack) onStack(a x86.Addr) (uint64, bool) {
 	return s.num, s.addr == a && s.num != 0 && s.num+trackRing > t.next
 }
 
-// learned is the set of loads that are known not to take their value from the store that their
-// address leads to. A new one replaces any other when the set is full.
+// learned is the set of loads of which the core knows the store, where their base register and offset
+// lead to another one or to none. A new one takes the place of one that was not used for long: a tree of
+// bits leads there, as in caches (pseudo-LRU).
 type learned struct {
 	sites []*site
-	seed  uint32
+	away  []bool // of each node of the tree: the older half is the right one
+	used  int
 }
 
-func newLearned(entries int) *learned { return &learned{sites: make([]*site, 0, entries), seed: 1} }
+func newLearned(entries int) *learned {
+	return &learned{sites: make([]*site, entries), away: make([]bool, max(1, entries))}
+}
 
 // know reports whether the load is in the set, and adds it if not.
 func (l *learned) know(s *site) bool {
-	for _, k := range l.sites {
-		if k == s {
-			return true
+	if s.learned != 0 {
+		l.touch(int(s.learned) - 1)
+		return true
+	}
+	n := l.oldest()
+	if old := l.sites[n]; old != nil {
+		old.learned = 0
+	}
+	l.sites[n] = s
+	s.learned = int32(n) + 1
+	l.touch(n)
+	return false
+}
+
+// oldest is the entry that is to be replaced.
+func (l *learned) oldest() int {
+	if l.used < len(l.sites) {
+		l.used++
+		return l.used - 1
+	}
+	node := 1
+	for node < len(l.sites) {
+		node *= 2
+		if l.away[node/2] {
+			node++
 		}
 	}
-	if len(l.sites) < cap(l.sites) {
-		l.sites = append(l.sites, s)
-		return false
+	return node - len(l.sites)
+}
+
+// touch turns the nodes above an entry away from it.
+func (l *learned) touch(n int) {
+	for node := n + len(l.sites); node > 1; node /= 2 {
+		l.away[node/2] = node&1 == 0
 	}
-	l.seed = l.seed*1664525 + 1013904223
-	l.sites[l.seed>>16%uint32(len(l.sites))] = s
-	return false
 }
 
 // source says where a load gets its bytes from.

@@ -70,6 +70,7 @@ type step struct {
 	slot      int    // of its next micro-operation in the cycle of issue
 	branchEnd Cycle  // end of execution: when a wrong prediction is found
 	store     *store // that retirement has to commit
+	longer    Cycle  // what a division takes because of its quotient
 	why       why
 }
 
@@ -79,14 +80,16 @@ type site struct {
 	in          *insn
 	fall, taken *site
 	win         *window
-	half        uint8 // of the window
-	fused       bool  // with the conditional jump after it
+	half        uint8  // of the window
+	fetched     uint64 // micro-operations that were in the queue before it the last time, plus 1
+	fused       bool   // with the conditional jump after it
 	seen        bool
 	dropped     bool // the code was changed
 	counted     bool // as a taken branch of its window
 	base        direction
 	lastTarget  x86.Addr
-	renamed     bool // the load took its value at rename the last time, or could have
+	learned     int32 // the load's entry in the set of those that the core knows, plus 1
+	renamed     bool  // the load took its value at rename the last time, or could have
 }
 
 // window is one set of lines of the micro-operation cache.

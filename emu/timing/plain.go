@@ -16,6 +16,9 @@ func (m *Model) plain(s *site, ea, next x86.Addr) {
 		m.locked(in, at)
 		return
 	}
+	if bits := m.core.Back.DivBits; bits != 0 && in.divides {
+		m.now.longer = Cycle(ea) / Cycle(bits)
+	}
 	var v value
 	first, complete := Cycle(-1), t0
 	if in.load != 0 {
@@ -90,7 +93,7 @@ func (m *Model) latency(in *insn) Cycle {
 	if c := in.shiftCnt; c != noReg && m.regs[c].offset != 0 {
 		return max(in.lat[0], m.core.Rename.OffsetShiftLatency)
 	}
-	return in.lat[0]
+	return in.lat[0] + m.now.longer
 }
 
 // arith executes the arithmetic micro-operations of an instruction whose operands are ready at t;
@@ -123,7 +126,7 @@ func (m *Model) arith(s *site, t Cycle, next x86.Addr) (first, end Cycle) {
 		last = max(last, m.dispatch(p, t))
 	}
 	if in.busy != 0 {
-		m.divFree = first + in.busy
+		m.divFree = first + in.busy + m.now.longer
 	}
 	if h := m.fuse.head; h != nil && in.inst.Branch == x86.BranchCond {
 		for _, r := range h.dst[:h.ndst] {

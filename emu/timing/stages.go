@@ -92,7 +92,13 @@ func (f *front) fetchCached(m *Model, s *site) {
 	}
 	if c.EntryOps > 0 {
 		f.readEntry(s, slots)
+	} else if f.fresh {
+		f.fresh = false
+		if looped := s.fetched != 0 && f.inserted+1-s.fetched <= uint64(c.LoopOps); c.LoopOps > 0 && !looped && f.used > 0 {
+			f.newGroup(1)
+		}
 	}
+	s.fetched = f.inserted + 1
 	if f.used+slots > c.CacheWidth || in.wide && f.wide == c.WideImmediates {
 		f.newGroup(1)
 		f.entries = 1

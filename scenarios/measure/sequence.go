@@ -30,6 +30,19 @@ func Sequence(ctx context.Context, m *emu.Machine, core *timing.Core, s *measure
 	return s.Judge(cycles), nil
 }
 
+// Stream executes a measured sequence once, from the state that it was measured from, and returns the
+// instructions of as many trips as a model needs.
+func Stream(ctx context.Context, m *emu.Machine, s *measured.Sequence) ([]record.Retired, error) {
+	if err := loadSequence(m, s); err != nil {
+		return nil, fmt.Errorf("sequence %s: %w", s.Name, err)
+	}
+	stream, err := recordTrips(ctx, m, s)
+	if err != nil {
+		return nil, fmt.Errorf("sequence %s: %w", s.Name, err)
+	}
+	return stream, nil
+}
+
 // A sequence is run until two runs differ by less than settledWithin of their cycles, settledRuns
 // times at most: random numbers never settle.
 const (

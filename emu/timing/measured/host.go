@@ -170,3 +170,6 @@ func Rewritten(file []byte, core, date string, cycles map[string]HostCycles) ([]
 
 // milli rounds to thousandths, as measured.json does.
 func milli(v float64) float64 { return math.Round(v*1000) / 1000 }
+
+// HostNops is how many nops the block before and after a repetition has.
+const HostNops = 20000

@@ -184,3 +184,6 @@ func (s *Sequence) addMem(w []string) error {
 	s.Mem = append(s.Mem, MemWord{Addr: x86.Addr(a), Value: v})
 	return nil
 }
+
+// EntryRegs are the registers at entry of a sequence of which nothing else is said.
+func EntryRegs() [16]uint64 { return entryRegs }

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/timing/measured"
+	"github.com/tcsim/tcsim/jit/outfile"
+	"github.com/tcsim/tcsim/scenarios/calibrate"
+)
+
+// learn makes the core file of this machine.
+func (e env) learn(ctx context.Context, cmd *cli.Command, raw []byte, file *measured.File) error {
+	path := cmd.String("output")
+	name, isYAML := strings.CutSuffix(filepath.Base(path), ".yaml")
+	if !cmd.Bool("host") || !isYAML || name == "" {
+		return badUsage("--learn needs --host, and -o with the core file to write, NAME.yaml")
+	}
+	if err := writable(cmd); err != nil {
+		return err
+	}
+	if err := emu.HostUsable(); err != nil {
+		return fmt.Errorf("%w: %w", errUntestable, err)
+	}
+	m, err := emu.New(emu.Config{})
+	if err != nil {
+		return err
+	}
+	defer m.Close()
+	stages := map[string]*bar{}
+	opt := calibrate.Options{
+		Pass: e.nativePass, Machine: cmp.Or(emu.HostName(), "unknown processor"), Nops: emu.HostNopRate(),
+		Name: name, Journal: path + ".partial",
+		Stopped: func(err error) bool { return errors.Is(err, errUntestable) },
+		Progress: func(stage string, done, total int) {
+			if stages[stage] == nil {
+				stages[stage] = e.progress(stage)
+			}
+			if stages[stage].set(done, total); done == total {
+				stages[stage].done()
+			}
+		},
+	}
+	r, err := calibrate.Learn(ctx, m, file, opt)
+	switch {
+	case errors.Is(err, calibrate.ErrBusy):
+		return fmt.Errorf("%w: %w; what was measured is kept in %s", errUntestable, err, opt.Journal)
+	case err != nil:
+		return err
+	}
+	here, err := measured.Rewritten(raw, opt.Machine, time.Now().UTC().Format(time.DateOnly), r.Cycles)
+	if err != nil {
+		return err
+	}
+	for to, text := range map[string][]byte{path: r.File, strings.TrimSuffix(path, ".yaml") + ".measured.json": here} {
+		if err := outfile.Write(to, text); err != nil {
+			return badInput(err)
+		}
+	}
+	return r.WriteText(e.stdout)
+}

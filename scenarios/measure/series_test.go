@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package measure_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/tcsim/tcsim/emu"
+	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/measured"
+	"github.com/tcsim/tcsim/jit/x86"
+	"github.com/tcsim/tcsim/scenarios/measure"
+)
+
+// seriesOf is a loop of a body and of what the body calls.
+func seriesOf(name string, insns int, body func(b *x86.Buf), after ...func(b *x86.Buf)) *measured.Sequence {
+	var b x86.Buf
+	body(&b)
+	b.Raw(0x49, 0xff, 0xcc) // dec r12
+	b.I32(x86.FormJneD32, int32(-(b.Len() + 6)))
+	end := b.Len()
+	b.Ret()
+	for _, f := range after {
+		f(&b)
+	}
+	s := &measured.Sequence{
+		Name: name, Kind: "series", Code: b.Bytes(), At: measured.CodeBase, End: end, Copies: 1, Trips: 1000,
+		InstructionsPerTrip: insns, Regs: measured.EntryRegs(), P10: 1, Median: 1, P90: 1,
+		Data:  measured.Span{Addr: measured.DataBase, Size: measured.AreaSize},
+		Stack: measured.Span{Addr: measured.StackBase, Size: measured.AreaSize},
+	}
+	s.Regs[x86.RDI] = s.Regs[x86.RSP] // the slot below the return address is at rdi-8 after the call
+	return s
+}
+
+// overwritten are places where a slot is pushed, changed through rdi and popped.
+func overwritten(n int, change func(b *x86.Buf)) *measured.Sequence {
+	return seriesOf(fmt.Sprintf("%d overwritten slots", n), 3*n, func(b *x86.Buf) {
+		for range n {
+			b.Push64O(x86.RAX)
+			change(b)
+			b.Pop64O(x86.RAX)
+		}
+	})
+}
+
+// TestZen5Series holds the model against series whose figures are in fixtures/uarch/zen5/cores.json and
+// its README, and whose sequences are not.
+func TestZen5Series(t *testing.T) {
+	m, err := emu.New(emu.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	core, err := timing.CoreNamed("zen5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	slot := x86.M8(x86.RDI, -8)
+	add := func(b *x86.Buf) { b.MI8(x86.FormAdd64MI8, slot, 1) }
+	store := func(b *x86.Buf) { b.Mov64MR(slot, x86.RBX) }
+	for _, c := range []struct {
+		s         *measured.Sequence
+		per       float64
+		low, high float64
+	}{
+		{overwritten(16, add), 16, 0.8, 1.8}, // measured 1.0
+		{overwritten(32, add), 32, 14, 24},   // 18.8
+		{overwritten(32, store), 32, 0.8, 1.8},
+		{overwritten(64, store), 64, 9, 22}, // 12
+		{seriesOf("nops of 8 bytes", 96, func(b *x86.Buf) { times(96, func(int) { b.Nop(8) }) }), 96, 0.12, 0.135},
+		{seriesOf("nops of 4 bytes", 960, func(b *x86.Buf) { times(960, func(int) { b.Nop(4) }) }), 960, 0.12, 0.155}, // 0.143
+		{seriesOf("moves of 2 bytes", 960, func(b *x86.Buf) {
+			times(960, func(int) { b.MR(x86.FormMov32MR, x86.R(x86.RAX), x86.RDX) })
+		}), 960, 0.14, 0.18}, // 0.156
+		{seriesOf("nops of 1 byte", 960, func(b *x86.Buf) { times(960, func(int) { b.Nop(1) }) }), 960, 0.12, 0.135}, // 0.127
+		{seriesOf("jumps", 256, func(b *x86.Buf) {
+			times(256, func(int) {
+				b.JmpD32(11)
+				b.Nop(11)
+			})
+		}), 256, 0.48, 0.7}, // 0.50 to 0.63
+		{nestedCalls(30), 30, 3.8, 4.3},
+		{nestedCalls(40), 1, 120 + 8*22, 160 + 9*30}, // 26 to 29 for each beyond 31
+		{seriesOf("push; lea; lea; pop", 32, func(b *x86.Buf) {
+			times(8, func(int) {
+				b.Push64O(x86.RAX)
+				b.RM(x86.FormLea64RM, x86.RSP, x86.M8(x86.RSP, -32))
+				b.RM(x86.FormLea64RM, x86.RSP, x86.M8(x86.RSP, 32))
+				b.Pop64O(x86.RAX)
+			})
+		}), 8, 1.5, 7.5}, // 7.0: not understood
+	} {
+		r, err := measure.Sequence(t.Context(), m, core, c.s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := r.Predicted / c.per
+		t.Logf("%-24s %.2f", c.s.Name, got)
+		if got < c.low || got > c.high {
+			t.Errorf("%s: %.2f cycles each, want %.2f to %.2f", c.s.Name, got, c.low, c.high)
+		}
+	}
+}
+
+func times(n int, f func(int)) {
+	for i := range n {
+		f(i)
+	}
+}
+
+// nestedCalls calls functions that call each other.
+func nestedCalls(depth int) *measured.Sequence {
+	return seriesOf(fmt.Sprintf("%d nested calls", depth), 2*depth, func(b *x86.Buf) { b.CallD32(10) }, func(b *x86.Buf) {
+		for range depth - 1 {
+			b.CallD32(1)
+			b.Ret()
+		}
+		b.Ret()
+	})
+}
