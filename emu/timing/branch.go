@@ -114,6 +114,9 @@ func (m *Model) conditional(s *site, next x86.Addr, late Cycle, paired bool) {
 		late = -1 // in the cycle of the jump
 	}
 	m.front.predict(taken, late)
+	if late < 0 && m.front.core.LoopOps > 0 {
+		m.front.fresh = false // fetched together, too
+	}
 	if o.wrong {
 		m.redirect(b.Mispredict, CauseMispredict)
 	}

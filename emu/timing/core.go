@@ -36,8 +36,8 @@ type FrontEnd struct {
 	// WideImmediates are the 64-bit immediates that a cycle's micro-operations may carry.
 	WideImmediates int `core:"wide_immediates"`
 	// LoopOps is the longest loop, in micro-operations, that runs from the queue. All other code comes
-	// from the cache of micro-operations, where a taken branch ends the group of a cycle; 0: groups go
-	// on at the target.
+	// from the cache of micro-operations, where a taken branch to another window ends the group of a
+	// cycle; 0: groups go on at the target.
 	LoopOps int `core:"loop_ops,optional"`
 	// EntryOps is how many micro-operations an entry of their cache holds, all of one window. A cycle
 	// reads two entries, of one window or of two with a taken branch between them; 0: entries play no
@@ -127,6 +127,8 @@ type Memory struct {
 	// since through another one or in part. Other loads through another register are forwarded, and
 	// other loads of such slots renamed wrongly. A power of two; 0: every load is learned by itself.
 	RenameLearned int `core:"rename_learned,optional"`
+	// FenceStores is how much later than other instructions after an lfence a store may execute.
+	FenceStores Cycle `core:"fence_stores,optional"`
 	// LoadsPassLocks: loads do not wait for older locked instructions.
 	LoadsPassLocks bool `core:"loads_pass_locks"`
 	// RenameMiss is the time from the end of a load that was renamed to the wrong store, because it

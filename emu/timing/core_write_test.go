@@ -17,7 +17,7 @@ func TestCoreFile(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.Name, err)
 		}
-		if !reflect.DeepEqual(back.Rows(), c.Rows()) || !reflect.DeepEqual(back.Params(), c.Params()) ||
+		if !reflect.DeepEqual(back.Rows(), c.Rows()) || !reflect.DeepEqual(values(back), values(c)) ||
 			!reflect.DeepEqual(back.Special, c.Special) || !reflect.DeepEqual(back.Back.Schedulers, c.Back.Schedulers) {
 			t.Errorf("%s: written and read back it is another core", c.Name)
 		}
@@ -25,4 +25,13 @@ func TestCoreFile(t *testing.T) {
 			t.Errorf("%s: written twice it is another file", c.Name)
 		}
 	}
+}
+
+// values are the parameters of a core without their sources: a mechanism that is off has none.
+func values(c *timing.Core) map[string]string {
+	out := map[string]string{}
+	for _, p := range c.Params() {
+		out[p.Path] = p.Value
+	}
+	return out
 }

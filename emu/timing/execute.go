@@ -46,6 +46,9 @@ func (m *Model) execute(s *site, ea, next x86.Addr) {
 	case kindFence:
 		at := max(issue+m.core.Back.ToDispatch, m.done)
 		m.rename.floor, m.rename.hold = at+1+in.block, CauseSerialize
+		if after := m.core.Memory.FenceStores; after > 0 {
+			m.storesFrom = m.rename.floor + m.core.Back.ToDispatch + after
+		}
 		m.last.Execute, m.last.Complete = at, at+1
 	case kindPause:
 		m.rename.floor, m.rename.hold = issue+in.block, CauseSerialize

@@ -131,6 +131,10 @@ func (m *Model) renameStale(wrong bool, end Cycle) {
 // storeTo executes the store micro-operations of an instruction: the address is ready at at, the
 // data v can be taken from t on. It returns when the data was taken and when both are done.
 func (m *Model) storeTo(in *insn, ea x86.Addr, at, t Cycle, v value) (d, end Cycle) {
+	if m.storesFrom > at {
+		at, t = m.storesFrom, max(t, m.storesFrom)
+		m.now.why.serial = true
+	}
 	a := m.dispatch(in.addr, at)
 	d = m.dispatch(in.data, t)
 	size := in.size

@@ -41,6 +41,7 @@ type Model struct {
 	takenPorts, otherPorts portSet
 
 	barrier    Cycle // before it no load may execute: a locked instruction
+	storesFrom Cycle // before it no store may execute: a fence
 	lockFree   Cycle // when the last locked instruction is complete
 	divFree    Cycle // when the divider is free
 	done       Cycle // when everything so far is complete

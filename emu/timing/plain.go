@@ -126,7 +126,7 @@ func (m *Model) arith(s *site, t Cycle, next x86.Addr) (first, end Cycle) {
 		last = max(last, m.dispatch(p, t))
 	}
 	if in.busy != 0 {
-		m.divFree = first + in.busy + m.now.longer
+		m.divFree = first + in.busy + max(0, m.now.longer-1)
 	}
 	if h := m.fuse.head; h != nil && in.inst.Branch == x86.BranchCond {
 		for _, r := range h.dst[:h.ndst] {

@@ -92,13 +92,9 @@ func (f *front) fetchCached(m *Model, s *site) {
 	}
 	if c.EntryOps > 0 {
 		f.readEntry(s, slots)
-	} else if f.fresh {
-		f.fresh = false
-		if looped := s.fetched != 0 && f.inserted+1-s.fetched <= uint64(c.LoopOps); c.LoopOps > 0 && !looped && f.used > 0 {
-			f.newGroup(1)
-		}
+	} else if c.LoopOps > 0 {
+		f.nextLine(s)
 	}
-	s.fetched = f.inserted + 1
 	if f.used+slots > c.CacheWidth || in.wide && f.wide == c.WideImmediates {
 		f.newGroup(1)
 		f.entries = 1
@@ -107,6 +103,17 @@ func (f *front) fetchCached(m *Model, s *site) {
 	if in.wide {
 		f.wide++
 	}
+}
+
+// nextLine ends the group of a cycle where a taken branch led to another window, unless the instruction
+// was in the queue not long ago: then it is part of a loop that runs from there.
+func (f *front) nextLine(s *site) {
+	looped := s.fetched != 0 && f.inserted+1-s.fetched <= uint64(f.core.LoopOps)
+	if f.fresh && f.win != s.win && !looped && f.used > 0 {
+		f.newGroup(1)
+	}
+	f.fresh, f.win = false, s.win
+	s.fetched = f.inserted + 1
 }
 
 // readEntry goes on to the next entry of the micro-operation cache where that is needed.

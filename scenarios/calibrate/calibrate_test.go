@@ -66,7 +66,7 @@ func machine(t *testing.T, name string) *modelled {
 	if err != nil {
 		t.Skip(err)
 	}
-	t.Cleanup(m.Close)
+	t.Cleanup(func() { _ = m.Close() })
 	core, err := timing.CoreNamed(name)
 	if err != nil {
 		t.Fatal(err)

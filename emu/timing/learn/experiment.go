@@ -30,7 +30,6 @@ const (
 func loop(name string, copies, insns int, body func(b *x86.Buf), after ...func(b *x86.Buf)) Experiment {
 	var b x86.Buf
 	body(&b)
-	end := b.Len()
 	b.Raw(0x49, 0xff, 0xcc) // dec r12
 	b.I32(x86.FormJneD32, int32(-(b.Len() + 6)))
 	close := b.Len()
@@ -44,7 +43,6 @@ func loop(name string, copies, insns int, body func(b *x86.Buf), after ...func(b
 		Stack: measured.Span{Addr: measured.StackBase, Size: measured.AreaSize},
 		End:   close, Copies: max(1, copies), Trips: max(32, tripInsns/max(insns, 1)), InstructionsPerTrip: insns + 2,
 	}
-	_ = end
 	s.Regs = measured.EntryRegs()
 	s.Regs[x86.R12] = uint64(s.Trips)
 	return Experiment{name, s, max(1, copies)}
@@ -62,6 +60,9 @@ func repeated(name string, copies, insnsEach int, body func(b *x86.Buf, n int)) 
 // slotNops is how many nops accompany an instruction whose slots are measured.
 const slotNops = 15
 
+// slotCopies is how often it is repeated: so that what the loop costs does not count.
+const slotCopies = 24
+
 // nop is the one that accompanies: long enough for fetch to keep up on every core.
 func nop(b *x86.Buf) { b.Nop(8) }
 
@@ -74,7 +75,7 @@ func formExperiments(all []sample) []Experiment {
 			repeated(s.row+" throughput", bodyInsns, 1, func(b *x86.Buf, n int) {
 				s.emit(b, free[n%len(free)], x86.RBX, mem(n))
 			}),
-			repeated(s.row+" slots", bodyInsns/slotNops, slotNops+1, func(b *x86.Buf, n int) {
+			repeated(s.row+" slots", slotCopies, slotNops+1, func(b *x86.Buf, n int) {
 				s.emit(b, free[n%len(free)], x86.RBX, mem(n))
 				for range slotNops {
 					nop(b)

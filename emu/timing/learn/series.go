@@ -46,7 +46,7 @@ func fusion(op string) string { return "fusion of " + op + " and jcc" }
 // seriesExperiments returns what shows the structures of the core.
 func seriesExperiments() []Experiment {
 	out := []Experiment{
-		repeated(expNops, 96, 1, func(b *x86.Buf, _ int) { nop(b) }),
+		repeated(expNops, 960, 1, func(b *x86.Buf, _ int) { nop(b) }),
 		repeated(expMoves, 32, 2, func(b *x86.Buf, _ int) {
 			b.Mov64MR(x86.R(x86.RAX), x86.RDX)
 			b.Mov64MR(x86.R(x86.RDX), x86.RAX)
@@ -77,7 +77,7 @@ func seriesExperiments() []Experiment {
 		}),
 	}
 	for l := 1; l <= 9; l++ {
-		out = append(out, repeated(nopsOf(l), 96, 1, func(b *x86.Buf, _ int) { b.Nop(l) }))
+		out = append(out, repeated(nopsOf(l), 480, 1, func(b *x86.Buf, _ int) { b.Nop(l) }))
 	}
 	for _, n := range []int{16, 64, 256, 1024} {
 		out = append(out, repeated(jumps(n), n, 1, func(b *x86.Buf, _ int) {
@@ -93,12 +93,18 @@ func seriesExperiments() []Experiment {
 	return append(out, fusionSeries()...)
 }
 
+// nestSpace is the distance of functions that call each other: closer ones would show how many branches a line
+// of code may have.
+const nestSpace = 24
+
 // nest calls functions that call each other d deep.
 func nest(d int) Experiment {
 	return loop(nested(d), 1, 2*d, func(b *x86.Buf) { b.CallD32(9 + 1) }, func(b *x86.Buf) {
 		for range d - 1 {
-			b.CallD32(1)
+			b.CallD32(nestSpace - 5)
 			b.Ret()
+			b.Nop(11)
+			b.Nop(nestSpace - 5 - 1 - 11)
 		}
 		b.Ret()
 	})
@@ -188,7 +194,7 @@ var fusing = []struct {
 func fusionSeries() []Experiment {
 	var out []Experiment
 	for _, f := range fusing {
-		out = append(out, repeated(fusion(f.row), 4, slotNops+2, func(b *x86.Buf, _ int) {
+		out = append(out, repeated(fusion(f.row), slotCopies, slotNops+2, func(b *x86.Buf, _ int) {
 			f.emit(b)
 			b.I32(x86.FormJeD32, 0)
 			for range slotNops {
