@@ -60,9 +60,21 @@ func native(json.RawMessage) (worker.Work, error) {
 	}, nil
 }
 
-// nativePass measures a sequence in a process of its own, which is all that a fault in it ends. There the
-// runtime does not interrupt its threads, and has nothing to collect.
+// nativePass measures a sequence in a process of its own. One whose heap happens to lie where the sequence
+// wants its memory refuses, about one in a thousand; another one will do.
 func (e env) nativePass(ctx context.Context, s *measured.Sequence, reps int) ([]measured.HostRep, error) {
+	const tries = 5
+	var out []measured.HostRep
+	err := errUntestable
+	for n := 0; n < tries && errors.Is(err, errUntestable); n++ {
+		out, err = e.nativeOnce(ctx, s, reps)
+	}
+	return out, err
+}
+
+// nativeOnce measures a sequence in a process of its own, which is all that a fault in it ends. There the
+// runtime does not interrupt its threads, and has nothing to collect.
+func (e env) nativeOnce(ctx context.Context, s *measured.Sequence, reps int) ([]measured.HostRep, error) {
 	c := worker.Client{Start: e.launch("GODEBUG=asyncpreemptoff=1", "GOGC=off"), Job: nativeJob, Limit: nativeTime}
 	defer c.Close()
 	var reply nativeReply
@@ -75,15 +87,11 @@ func (e env) nativePass(ctx context.Context, s *measured.Sequence, reps int) ([]
 	return reply.Reps, nil
 }
 
-// nativePasses measures one sequence. A process whose heap happens to lie where the sequence wants its
-// memory refuses, about one in a thousand; another one will do.
+// nativePasses measures one sequence.
 func (e env) nativePasses(ctx context.Context, s *measured.Sequence) ([][]measured.HostRep, error) {
 	var passes [][]measured.HostRep
 	for range hostPasses {
 		reps, err := e.nativePass(ctx, s, hostReps)
-		for again := 0; again < 4 && errors.Is(err, errUntestable); again++ {
-			reps, err = e.nativePass(ctx, s, hostReps)
-		}
 		if err != nil {
 			return nil, err
 		}
