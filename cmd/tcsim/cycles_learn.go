@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/progress"
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/timing/measured"
 	"github.com/tcsim/tcsim/jit/outfile"
@@ -37,7 +38,7 @@ func (e env) learn(ctx context.Context, cmd *cli.Command, raw []byte, file *meas
 		return err
 	}
 	defer m.Close()
-	stages := map[string]*bar{}
+	stages := map[string]*progress.Bar{}
 	opt := calibrate.Options{
 		Pass: e.nativePass, Machine: cmp.Or(emu.HostName(), "unknown processor"), Nops: emu.HostNopRate(),
 		Name: name, Journal: path + ".partial",
@@ -46,8 +47,8 @@ func (e env) learn(ctx context.Context, cmd *cli.Command, raw []byte, file *meas
 			if stages[stage] == nil {
 				stages[stage] = e.progress(stage)
 			}
-			if stages[stage].set(done, total); done == total {
-				stages[stage].done()
+			if stages[stage].Set(done, total); done == total {
+				stages[stage].Done()
 			}
 		},
 	}
