@@ -17,6 +17,8 @@ type Emitter struct {
 	// Edit changes function fn of a program, or a trampoline, for which fn is -1; nil changes nothing.
 	Edit func(f *image.FuncImage, fn int)
 	Is   *jit.Original
+	// Update changes what an update of a slot does; nil changes nothing.
+	Update func([]image.Patch) []image.Patch
 }
 
 // Edited is a target whose code is changed.
@@ -65,7 +67,11 @@ func (e *Emitter) LoadPlan(t *jit.Target, s []image.PokeSite, to []image.Addr) (
 
 // UpdatePlan implements jit.Emitter.
 func (e *Emitter) UpdatePlan(t *jit.Target, s []image.PokeSite, old, to image.Addr) ([]image.Patch, error) {
-	return e.as(t).UpdatePlan(s, old, to)
+	plan, err := e.as(t).UpdatePlan(s, old, to)
+	if err == nil && e.Update != nil {
+		plan = e.Update(plan)
+	}
+	return plan, err
 }
 
 // For implements jit.Emitter.
