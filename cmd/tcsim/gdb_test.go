@@ -202,6 +202,31 @@ func TestGDBInterrupt(t *testing.T) {
 	}
 }
 
+// TestGDBPackets looks at what gdb asks for while it steps: beside the step itself a line of the stack, so that the code has not to be
+// read to know how to unwind. Each packet costs more than the step.
+func TestGDBPackets(t *testing.T) {
+	gdb := debugger(t, "gdb")
+	file := filepath.Join(t.TempDir(), "code.elf")
+	if code := doMain(t.Context(), []string{"tcsim", "gdb", "hierarchy", "--elf", file}, env{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard}); code != exitOK {
+		t.Fatalf("exit code %d", code)
+	}
+	const steps = 50
+	script := fmt.Sprintf("set pagination off\nset confirm off\nfile %s\ntarget remote localhost:%s\nstepi 5\nset debug remote 1\nstepi %d\nset debug remote 0\n"+
+		"info registers retired\n", file, served(t, "hierarchy"), steps)
+	cmd := exec.Command(gdb, "-nx", "-batch", "-x", write(t, "script.gdb", script))
+	kill := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() })
+	defer kill.Stop()
+	raw, err := cmd.CombinedOutput()
+	out := string(raw)
+	if err != nil {
+		t.Errorf("gdb: %v", err)
+	}
+	// What the last stop shows takes a few more.
+	if n := len(regexp.MustCompile(`Sending packet: \$[a-zA-Z]`).FindAllString(out, -1)); n < steps || n > 2*steps+12 || !regexp.MustCompile(`retired +0x37 `).MatchString(out) {
+		t.Errorf("%d packets for %d steps\n%s", n, steps, out)
+	}
+}
+
 // TestLLDB goes through the hierarchy with lldb: breakpoint by name, step, registers, watchpoint, monitor.
 func TestLLDB(t *testing.T) {
 	lldb := debugger(t, "lldb")
