@@ -388,7 +388,7 @@ func build(dir, overlay string, chosen []mutant) (map[string]string, error) {
 }
 
 // verdict is how a package of tests takes an edit: "" if it does not notice it.
-func verdict(bin string, t tests, id int, limit time.Duration) string {
+func verdict(bin string, t tests, id int, limit time.Duration) (word, output string) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, bin, "-test.short", "-test.failfast", "-test.run", t.run)
@@ -398,31 +398,31 @@ func verdict(bin string, t tests, id int, limit time.Duration) string {
 	out, err := cmd.CombinedOutput()
 	switch {
 	case ctx.Err() != nil:
-		return "takes too long"
+		return "takes too long", ""
 	case err == nil:
-		return ""
+		return "", ""
 	}
 	for line := range strings.Lines(string(out)) {
 		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "--- FAIL: "); ok {
-			return strings.Fields(name)[0]
+			return strings.Fields(name)[0], string(out)
 		}
 		if strings.HasPrefix(line, "panic:") || strings.HasPrefix(line, "fatal error:") {
-			return "panics"
+			return "panics", string(out)
 		}
 	}
-	return "fails"
+	return "fails", string(out)
 }
 
 func judge(chosen []mutant, bins map[string]string) error {
 	limits := map[tests]time.Duration{}
 	for _, j := range judges {
 		for _, t := range j.tests {
-			if bins[t.pkg] == "" || limits[t] != 0 {
+			if limits[t] != 0 || !slices.ContainsFunc(chosen, func(m mutant) bool { return m.pkg == j.edited }) {
 				continue
 			}
 			start := time.Now()
-			if v := verdict(bins[t.pkg], t, 0, 10*time.Minute); v != "" {
-				return fmt.Errorf("without an edit, %s fails: %s", t.pkg, v)
+			if v, out := verdict(bins[t.pkg], t, 0, 10*time.Minute); v != "" {
+				return fmt.Errorf("without an edit, %s fails: %s\n%s", t.pkg, v, out)
 			}
 			limits[t] = 10*time.Since(start) + 5*time.Second
 			fmt.Printf("%s -run '%s': %.1f s\n", t.pkg, t.run, time.Since(start).Seconds())
@@ -442,7 +442,7 @@ func judge(chosen []mutant, bins map[string]string) error {
 				for _, j := range judges {
 					for _, t := range j.tests {
 						if j.edited == m.pkg && results[i] == "" {
-							results[i] = verdict(bins[t.pkg], t, m.id, limits[t])
+							results[i], _ = verdict(bins[t.pkg], t, m.id, limits[t])
 						}
 					}
 				}
