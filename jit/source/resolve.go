@@ -157,7 +157,7 @@ func shimDefines(structure string) bool {
 }
 
 // extensible reports whether the shim has a place for a further field of a structure. At which offset it is there is
-// not where a kernel has it, so that code which asks for that cannot be had.
+// not where a kernel has it, so that code which asks for that cannot be run.
 func (u *unit) extensible(m missing) bool {
 	asks := regexp.MustCompile(`\boffsetof(?:end)?\(\s*struct ` + m.into + `,\s*` + m.name + `\b`)
 	ours := m.into == "bpf_tramp_run_ctx" || m.into == "bpf_tail_call_run_ctx" // which is the last part of it that can be added to
