@@ -298,11 +298,14 @@ func same(t *testing.T, run func(plain bool) (*processor, *Result), reused uint6
 // something that nothing says.
 func TestSummariesOfHelpers(t *testing.T) {
 	const (
-		di1 = "48 c7 c7 00 00 01 00" // mov rdi, wordsAt
-		di2 = "48 c7 c7 08 00 01 00" // mov rdi, wordsAt+8
-		set = "48 c7 07 07 00 00 00" // mov qword [rdi], 7
-		two = "48 c7 07 09 00 00 00" // mov qword [rdi], 9
-		bx  = "48 89 d8"             // mov rax, rbx
+		di1  = "48 c7 c7 00 00 01 00" // mov rdi, wordsAt
+		di2  = "48 c7 c7 08 00 01 00" // mov rdi, wordsAt+8
+		set  = "48 c7 07 07 00 00 00" // mov qword [rdi], 7
+		two  = "48 c7 07 09 00 00 00" // mov qword [rdi], 9
+		one  = "48 c7 c0 01 00 00 00" // mov rax, 1
+		two2 = "48 c7 c0 02 00 00 00" // mov rax, 2
+		push = "50"                   // push rax
+		at   = "48 c7 c7 f0 1e 02 00" // mov rdi, topAt-0x110, the first word that is pushed
 	)
 	calls := 0
 	for _, row := range []struct {
@@ -322,6 +325,11 @@ func TestSummariesOfHelpers(t *testing.T) {
 			_ = p.Store(p.r.R[x86.RDI], 8, 0x1234)
 			p.r.R[x86.RAX] = 0
 		}, []string{di1 + set, di1 + two, di2 + set, di1 + set}, 2},
+		// The address is that of a place of the stack, whatever rsp is: what lies at the same distance from rsp is another one.
+		{"the stack by its address", Helper{Name: "h", Regs: []x86.Reg{x86.RDI}, Mem: []HelperMem{{x86.RDI, 0, 8}}}, func(p *processor) {
+			v, _ := p.Load(p.r.R[x86.RDI], 8)
+			p.r.R[x86.RAX] = v * 3
+		}, []string{one + push + at, "59" + two2 + push + one + push + at, one + at}, 1},
 		{"something else", Helper{Name: "h", Opaque: true}, func(p *processor) {
 			calls++
 			p.r.R[x86.RAX] = uint64(calls)
@@ -333,7 +341,7 @@ func TestSummariesOfHelpers(t *testing.T) {
 			code = append(code, 0xc3)
 			run := func(plain bool) (*processor, *Result) {
 				calls = 0
-				p := &processor{code: map[uint64][]byte{codeAt: caller(row.rows), otherAt: code, helperAt: {0xc3}}, mem: map[uint64]byte{}, helper: func(p *processor) {
+				p := &processor{code: map[uint64][]byte{codeAt: restored(row.rows), otherAt: code, helperAt: {0xc3}}, mem: map[uint64]byte{}, helper: func(p *processor) {
 					for _, r := range []x86.Reg{x86.RCX, x86.RDX, x86.RSI, x86.RDI, x86.R8, x86.R9, x86.R10, x86.R11} {
 						if r != x86.RDI {
 							p.r.R[r] = 0xbad

@@ -262,17 +262,19 @@ func TestBookFindsByValues(t *testing.T) {
 	}
 	k.add(&summary{pins: []pinned{{regLoc(x86.RAX), pin{v: 99}}, {loc{kind: locMem, w: 1, at: dataAt}, pin{v: 7}}}})
 	k.add(&summary{pins: []pinned{{regLoc(x86.RCX), pin{v: 8, rel: true}}, {regLoc(x86.RAX), pin{v: 77}}}})
+	k.add(&summary{pins: []pinned{{regLoc(x86.RAX), pin{v: 61}}}, pinRSP: true, rsp: spAt})
+	k.add(&summary{pins: []pinned{{regLoc(x86.RAX), pin{v: 62}}}, pinRSP: true, rsp: spAt + 8})
 	for _, c := range []struct {
 		rax, rcx uint64
 		data     byte
 		found    bool
-	}{{rax: 49, found: true}, {rax: 50}, {rax: 99}, {rax: 99, data: 7, found: true}, {rax: 77, rcx: spAt + 8, found: true}, {rax: 77, rcx: 8}} {
+	}{{rax: 61, found: true}, {rax: 62}, {rax: 49, found: true}, {rax: 50}, {rax: 99}, {rax: 99, data: 7, found: true}, {rax: 77, rcx: spAt + 8, found: true}, {rax: 77, rcx: 8}} {
 		b.r.R[x86.RAX], b.r.R[x86.RCX], b.data[0] = c.rax, c.rcx, c.data
 		if s := k.find(&b.r, m); (s != nil) != c.found {
 			t.Errorf("%+v: found %v", c, s)
 		}
 	}
-	if len(k.groups) != 3 {
-		t.Errorf("%d groups, want 3", len(k.groups))
+	if len(k.groups) != 4 {
+		t.Errorf("%d groups, want 4", len(k.groups))
 	}
 }

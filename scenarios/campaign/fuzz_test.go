@@ -183,7 +183,9 @@ func TestFuzzGroups(t *testing.T) {
 		t.Errorf("%s\n%s", r.Failures[i].Why, failureText(t, &r.Failures[i], 2))
 	}
 	for i, x := range r.Targets {
-		if x.Verdicts[campaign.VerdictOK] < n/4 || (x.Verdicts[campaign.VerdictForeseen] > 0) != (i >= len(correct)) {
+		foreseen := x.Verdicts[campaign.VerdictForeseen] > 0
+		few := testing.Short() && x.Verdicts[campaign.VerdictUnsupported] > 0 // 5.10 lacks what some graphs of a few have
+		if x.Verdicts[campaign.VerdictOK] < n/4 || foreseen && i < len(correct) || !foreseen && i >= len(correct) && !few {
 			t.Errorf("%s: %v", x.Target, x.Verdicts)
 		}
 	}
