@@ -74,7 +74,7 @@ func aluEdits() []edit {
 		{target: "7.2", name: "movsx from a byte is movzx", on: movsx(8), at: "movsx", with: opcode(0x0f, 0xb6)},
 		{target: "7.2", name: "movsx from a half word to 32 bits", on: and(alu(bpf.ALUMov, wideALU), movsx(16)), at: "movsx", with: narrow},
 		{target: "7.2", name: "movsxd is mov", on: movsx(32), at: "movsxd", with: opcode(0x8b)},
-		{target: "6.12", name: "upper half of a 64-bit constant lost", on: wideLoad, at: "movabs", with: lostHalf},
+		{target: "6.12", name: "upper half of a 64-bit constant lost", on: wideLoad, at: "mov", with: lostHalf},
 		{target: "6.12", name: "64-bit constant sign-extended from 32 bits", on: wideLoad, at: "mov", with: func(code []byte) []byte {
 			if n := len(code); n == 5 && code[4]&0x80 != 0 {
 				return append([]byte{0x48, 0xc7, 0xc0 | code[0]&7}, code[1:]...)
@@ -265,7 +265,7 @@ func knownEdits() []edit {
 		{target: "6.12", name: "the image does not converge", commit: "93c5aecc35c6", config: func(c *emit.Config) { c.Emit.Passes = 3 }},
 		{target: "6.1", name: "R0 not zero-extended after a 32-bit cmpxchg", commit: "39491867ace5", verifier: func(p *bpf.Program) {
 			replace(p, func(in, before bpf.Insn) bool {
-				return before.Class() == bpf.ClassSTX && before.Imm == bpf.AtomicCmpXchg && in == bpf.Insn{Op: bpf.ClassALU | bpf.SrcReg | bpf.ALUMov}
+				return before.Class() == bpf.ClassSTX && before.Imm == bpf.AtomicCmpXchg && in == bpf.Insn{Op: bpf.ClassALU | bpf.SrcReg | bpf.ALUMov, Imm: 1}
 			}, bpf.Insn{Op: bpf.OpMovReg})
 		}},
 		{target: "6.1", name: "divisor of 32 bits tested in 64", commit: "e88b2c6e5a4d", verifier: func(p *bpf.Program) {
@@ -291,7 +291,7 @@ func knownEdits() []edit {
 		}},
 		{target: "6.12-stuff", name: "call depth accounted nine bytes away", commit: "9d98aa088386", code: func(img *image.Image) { accounting(img, 9) }},
 		{target: "6.12-stuff", name: "call depth accounted relative to the wrong end", commit: "6a537453000a", code: func(img *image.Image) { accounting(img, 0x1000) }},
-		{target: "6.12", name: "loads that may fault read user memory", commit: "b599d7d26d6a", on: mem(bpf.ClassLDX, bpf.ModeProbeMem), at: "ja", with: drop},
+		{target: "6.12", name: "loads that may fault read user memory", commit: "b599d7d26d6a", on: mem(bpf.ClassLDX, bpf.ModeProbeMem), at: "ja", with: opcode(0xeb)},
 		{target: "6.12-blinded", name: "halves of a blinded 64-bit constant exchanged", on: wideLoad, at: "shl", with: drop},
 		{target: "6.12-blinded", name: "blinded constant of a jump not unblinded", on: cond(bpf.JmpEq), at: "xor", with: drop},
 		{target: "6.1", name: "load that faults goes on at itself", commit: "433956e91200", code: func(img *image.Image) {

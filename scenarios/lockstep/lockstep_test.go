@@ -34,9 +34,9 @@ func programs(t *jit.Target, seed uint64, from, to int) (out []*progen.Program) 
 
 // TestAgree plays programs on every target that is listed.
 func TestAgree(t *testing.T) {
-	n := 400
+	n := 100
 	if testing.Short() {
-		n = 40
+		n = 25
 	}
 	p := lockstep.New()
 	defer p.Close()

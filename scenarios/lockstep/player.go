@@ -5,9 +5,12 @@ package lockstep
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/guest"
@@ -157,6 +160,9 @@ func (p *Player) open(l *load, kind bpf.ProgType) error {
 	if err := p.m.Load(s); err != nil {
 		return err
 	}
+	if err := p.prepare(l); err != nil {
+		return err
+	}
 	at, err := runner.PlaceContext(&runner.Machine{Machine: p.m}, l.t, kind, progen.Packet, nil)
 	if err != nil {
 		return err
@@ -168,6 +174,40 @@ func (p *Player) open(l *load, kind bpf.ProgType) error {
 		}
 	}
 	return p.m.Checkpoint()
+}
+
+// prepare fills memory of the kernel that programs come by: the current task with addresses at which nothing is, in turn
+// with 0, and the surroundings of the word in which calls are accounted with what must stay.
+func (p *Player) prepare(l *load) error {
+	task := make([]byte, guest.TaskSize)
+	for i := 0; i < len(task); i += 16 {
+		binary.LittleEndian.PutUint64(task[i:], uint64(nowhere))
+	}
+	if err := p.m.WriteMemory(guest.TaskAddr, task); err != nil {
+		return err
+	}
+	at, ok := l.accounting()
+	if !ok {
+		return nil
+	}
+	return p.m.WriteMemory(at, around)
+}
+
+// nowhere is an address of the kernel at which nothing is.
+const nowhere image.Addr = 0xffff_8870_0000_0000
+
+// around is what follows the word in which calls are accounted.
+var around = bytes.Repeat([]byte{0x5a}, 40)
+
+// accounting returns where that is; ok is false if the target does not account for calls.
+func (l *load) accounting() (a image.Addr, ok bool) {
+	name, offset, _ := strings.Cut(l.t.Emit.CallDepth, "+")
+	a, known := l.plan.Symbols()[name]
+	if !known {
+		return 0, false // no program calls anything
+	}
+	n, _ := strconv.ParseUint(offset, 0, 32)
+	return guest.GSBase + a + image.Addr(n) + 8, true
 }
 
 // run runs one program in the machine and then in the interpreter.

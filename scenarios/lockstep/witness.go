@@ -201,6 +201,15 @@ func (p *Player) end(l *load, c *compiled, w *witness, want *interp.Result, res 
 	if v := image.Addr(res.Regs[x86.RSP]); v != guest.EntryRSP+8 {
 		return Verdict{Balance, fmt.Sprintf("rsp is %#x at the end, and was %#x", uint64(v), uint64(guest.EntryRSP+8))}, nil
 	}
+	if at, ok := l.accounting(); ok {
+		have := make([]byte, len(around))
+		if err := p.m.ReadMemory(at, have); err != nil {
+			return Verdict{}, err
+		}
+		if i := differs(have, around); i >= 0 {
+			return Verdict{Result, fmt.Sprintf("memory %d bytes after the word in which calls are accounted is changed", 8+i)}, nil
+		}
+	}
 	for _, i := range c.prog.BPF.MapsUsed() {
 		if d := w.mapDiffers(p, i); d != "" {
 			return Verdict{Result, d}, nil

@@ -246,8 +246,27 @@ func (g *gen) atomic() {
 		}
 		g.movImm(0, g.imm())
 	}
+	if in.Imm == bpf.AtomicCmpXchg && g.c.Pick(2) == 1 {
+		g.expect(size, base, src, off)
+	}
 	in.Dst, in.Src, in.Off = uint8(base), uint8(src), int16(off)
 	g.emit(in)
+}
+
+// expect gives R0 the value that a compare-and-exchange finds, and if that has 4 bytes something in its upper half.
+func (g *gen) expect(size uint8, base, src, off int) {
+	if base == 0 || src == 0 || g.f.locked.Has(0) {
+		return
+	}
+	g.emit(bpf.Insn{Op: bpf.ClassLDX | bpf.ModeMem | size, Src: uint8(base), Off: int16(off)})
+	g.f.s.reg[0] = val{kind: num}
+	t := g.writable()
+	if size == bpf.SizeDW || t == 0 || t == base || t == src {
+		return
+	}
+	g.wide(t, 0, 0, 1)
+	g.f.s.reg[t] = val{kind: num}
+	g.emit(bpf.Insn{Op: bpf.ClassALU64 | bpf.SrcReg | bpf.ALUOr, Src: uint8(t)})
 }
 
 // ordered is a load-acquire or store-release.

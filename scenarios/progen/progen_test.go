@@ -26,7 +26,7 @@ func target(t *testing.T, name string) *jit.Target {
 
 // TestAccepted has the verifier of every kernel that is listed take programs that are made for it.
 func TestAccepted(t *testing.T) {
-	n := 300
+	n := 120
 	if testing.Short() {
 		n = 40
 	}
