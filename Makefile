@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 .PHONY: dist dist-check build setup-vm setup-sources demo test short test-cpu check lint generate fixtures fuzz bench setup
-.PHONY: unsetup newcomer newcomer-roots
+.PHONY: unsetup newcomer newcomer-roots emission
 
 build:
 	@.ci/build
@@ -50,6 +50,11 @@ newcomer:
 newcomer-roots:
 	@.ci/newcomer-root bookworm
 	@.ci/newcomer-root trixie
+
+# What random programs reach of emission, as docs/emission.md.
+emission: setup
+	go test ./scenarios/lockstep -run TestAgree -programs 400 -coverpkg=./jit/emit -coverprofile=/tmp/tcsim-emission.out
+	go test ./scenarios/lockstep -run TestEmission -programs 400 -profile /tmp/tcsim-emission.out -update -count=1
 
 bench: setup
 	go test -run '^$$' -bench . ./...

@@ -303,7 +303,9 @@ func TestEdits(t *testing.T) {
 				survive++
 				how = "survives: " + e.survives
 			default:
+				t.Log(how)
 				found++
+				how = "found"
 			}
 			if e.commit != "" {
 				how += ", fixed by " + e.commit

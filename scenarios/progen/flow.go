@@ -38,12 +38,12 @@ func init() { // the table refers to what uses it
 		{2, nil, (*gen).update},
 		{5, (*gen).canCall, (*gen).call},
 		{3, (*gen).canCallBack, (*gen).callBack},
-		{4, (*gen).canTailCall, (*gen).tailCall},
-		{2, (*gen).canThrow, (*gen).throw},
+		{12, (*gen).canTailCall, (*gen).tailCall},
+		{4, (*gen).canThrow, (*gen).throw},
 		{4, (*gen).hasContext, (*gen).contextField},
 		{4, (*gen).canPacket, (*gen).packet},
-		{3, (*gen).canAbsolute, (*gen).absolute},
-		{3, (*gen).canProbe, (*gen).probe},
+		{6, (*gen).canAbsolute, (*gen).absolute},
+		{8, (*gen).canProbe, (*gen).probe},
 		{3, (*gen).canArena, (*gen).inArena},
 	}
 }

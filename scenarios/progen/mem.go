@@ -289,6 +289,23 @@ func (g *gen) ordered() {
 	}
 }
 
+// orderedInArena is a load-acquire or store-release in an arena.
+func (g *gen) orderedInArena(size uint8, r int, off int16) {
+	in := bpf.Insn{Op: bpf.ClassSTX | bpf.ModeAtomic | size, Off: off &^ 7}
+	if !g.isa(kernels.ISALoadAcquire) {
+		return
+	}
+	if s, ok := g.numeric(false); ok && g.c.Pick(2) == 0 {
+		in.Dst, in.Src, in.Imm = uint8(r), uint8(s), bpf.AtomicStRel
+		g.emit(in)
+		return
+	}
+	to := g.writable()
+	in.Dst, in.Src, in.Imm = uint8(to), uint8(r), bpf.AtomicLoadAcq
+	g.emit(in)
+	g.f.s.reg[to] = val{} // a fault leaves it as it was, or clears it
+}
+
 func (g *gen) canArena() bool { return g.isa(kernels.ISAArena) }
 
 // inArena accesses an arena, in which no page is: loads give 0 and stores do nothing.
@@ -302,9 +319,11 @@ func (g *gen) inArena() {
 	f.s.reg[r] = val{kind: arena}
 	size := choices.One(g.c, sizes...)
 	off := int16(choices.One(g.c, 0, 8, -8, 127, 128, -128, -129, 4000))
-	switch g.c.Pick(4) {
+	switch g.c.Pick(5) {
 	default:
 		g.storeImm(size, r, int(off), g.imm())
+	case 4:
+		g.orderedInArena(size, r, off)
 	case 1:
 		if s, ok := g.numeric(false); ok {
 			g.emit(bpf.Insn{Op: bpf.ClassSTX | bpf.ModeMem | size, Dst: uint8(r), Src: uint8(s), Off: off})
