@@ -62,6 +62,7 @@ func (e env) fuzzCommand() *cli.Command {
 			&cli.IntFlag{Name: "workers", Value: 2, Usage: "worker processes to run in parallel"},
 			&cli.IntFlag{Name: "shrink", Value: 10, Usage: "how many failures to minimise and write to files, the first of each kind on each target"},
 			&cli.StringFlag{Name: "out", Value: "fuzz-found", Usage: "folder for the files of failures; created when there is one"},
+			&cli.StringFlag{Name: "shard", Usage: "play part I of N of the cases and print what tcsim merge adds up, as I/N"},
 			jsonFlag(), tableFlags()[0], tableFlags()[1], tableFlags()[2],
 		},
 		Action: e.fuzz,
@@ -70,7 +71,7 @@ func (e env) fuzzCommand() *cli.Command {
 
 func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 	c, err := e.fuzzCampaign(cmd)
-	long, wrong := wantsTable(cmd)
+	_, wrong := wantsTable(cmd)
 	wrongTable := render.FuzzTable(&campaign.CampaignReport{}).Choose(tableChoice(cmd)) // before hours of work
 	if err := errors.Join(err, wrong, badInput(wrongTable)); err != nil {
 		return err
@@ -92,7 +93,27 @@ func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 	for _, l := range r.Lost {
 		fmt.Fprintln(e.stderr, "fuzz:", render.LostText(c, &l))
 	}
-	failures, err := writeFailures(c, r, cmd.String("out"), cmd.Int("shrink"))
+	part, err := c.File(r)
+	if err != nil {
+		return err
+	}
+	if c.Shard.Of != 0 {
+		switch err := errors.Join(ran, render.JSON(e.stdout, part)); {
+		case err != nil:
+			return err
+		case r.Interrupted:
+			return errInterrupted
+		}
+		return nil // what failed is for the whole to say
+	}
+	return e.fuzzed(cmd, c, part, r.Interrupted, ran)
+}
+
+// fuzzed prints a campaign, or the sum of its parts, and writes the files of failures.
+func (e env) fuzzed(cmd *cli.Command, c *campaign.Campaign, part *campaign.FuzzShard, interrupted bool, ran error) error {
+	long, _ := wantsTable(cmd)
+	r := &campaign.CampaignReport{Graphs: part.Cases, Targets: part.Targets, Interrupted: interrupted}
+	failures, err := writeFailures(part, cmd.String("out"))
 	if err != nil {
 		return err
 	}
@@ -101,7 +122,7 @@ func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 		err = printTable(e, cmd, render.FuzzTable(r))
 	case cmd.Bool("json"):
 		err = render.JSON(e.stdout, render.FuzzResult{
-			Seed: c.Source.Seed, Kind: cmd.String("kind"), Exhaustive: c.Source.All, Graphs: r.Graphs, Targets: r.Targets,
+			Seed: c.Source.Seed, Kind: c.Source.Kind.Word(), Exhaustive: c.Source.All, Graphs: r.Graphs, Targets: r.Targets,
 			Failures: failures, Interrupted: r.Interrupted, Schema: render.SchemaFuzz,
 		})
 	default:
@@ -134,6 +155,11 @@ func (e env) fuzzCampaign(cmd *cli.Command) (*campaign.Campaign, error) {
 	for _, t := range ts {
 		c.Targets = append(c.Targets, t.Name)
 	}
+	if text := cmd.String("shard"); text != "" {
+		if c.Shard, err = campaign.ParseShard(text); err != nil {
+			return nil, badUsage("--shard: %v", err)
+		}
+	}
 	all := cmd.Int("exhaustive")
 	kind, known := campaign.FuzzKinds[cmd.String("kind")]
 	switch {
@@ -159,25 +185,19 @@ func (e env) fuzzCampaign(cmd *cli.Command) (*campaign.Campaign, error) {
 }
 
 // writeFailures writes the files of the first failures, the others are only counted.
-func writeFailures(c *campaign.Campaign, r *campaign.CampaignReport, dir string, most int) ([]render.Fuzzed, error) {
+func writeFailures(part *campaign.FuzzShard, dir string) ([]render.Fuzzed, error) {
 	out := []render.Fuzzed{}
-	for i := range r.Failures {
-		f := &r.Failures[i]
+	for i := range part.Failures {
+		f := &part.Failures[i]
 		x := render.Fuzzed{Target: f.Target, Verdict: f.Verdict, Count: f.Count, First: f.First, Why: f.Why, Shrunk: f.Shrunk, Tries: f.Tries}
-		if i < most {
-			files, err := f.Files(c.Source, c.Limit)
-			if err != nil {
+		for _, name := range slices.Sorted(maps.Keys(f.Files)) {
+			path := filepath.Join(dir, name)
+			if err := writeWhole(path, f.Files[name]); err != nil {
 				return nil, err
 			}
-			for _, name := range slices.Sorted(maps.Keys(files)) {
-				path := filepath.Join(dir, name)
-				if err := writeWhole(path, files[name]); err != nil {
-					return nil, err
-				}
-				x.Files = append(x.Files, path)
-				if strings.HasSuffix(name, ".yaml") {
-					x.Scenario = files[name]
-				}
+			x.Files = append(x.Files, path)
+			if strings.HasSuffix(name, ".yaml") {
+				x.Scenario = f.Files[name]
 			}
 		}
 		out = append(out, x)

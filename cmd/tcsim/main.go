@@ -204,7 +204,7 @@ func newApp(e env) *cli.Command {
 			e.runCommand(), e.verifyCommand(), e.graphCommand(), e.traceCommand(), e.stackCommand(), e.jitCommand(), e.exploreCommand(), e.matrixCommand(),
 			e.captureCommand(), e.checkKernelCommand(), e.conformCommand(), e.replayCommand(), e.importCommand(), e.pluginCommand(), e.doctorCommand(),
 			e.cyclesCommand(), e.vmCommand(), e.gdbCommand(),
-			e.countCommand(), e.compareCommand(), e.splatCommand(), e.worstCommand(), e.fuzzCommand(), e.reportCommand(), e.workerCommand(),
+			e.countCommand(), e.compareCommand(), e.splatCommand(), e.worstCommand(), e.fuzzCommand(), e.mergeCommand(), e.reportCommand(), e.workerCommand(),
 			e.newCommand(), e.listCommand(), e.helpCommand(), e.manCommand(), e.completionCommand(), e.completeCommand(), e.versionCommand(),
 		},
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding"
 	"encoding/json"
 	"fmt"
+	"github.com/tcsim/tcsim/scenarios/campaign"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -34,6 +35,7 @@ var objects = map[render.Schema][]any{
 	render.SchemaDoctorSources: {render.DoctorSources{}},
 	render.SchemaExplore:       {render.Explored{}, render.ExploredTargets{}},
 	render.SchemaFuzz:          {render.FuzzResult{}},
+	render.SchemaFuzzShard:     {campaign.FuzzShard{}},
 	render.SchemaGraph:         {render.Graph{}},
 	render.SchemaImport:        {render.Import{}, render.ImportRun{}},
 	render.SchemaJIT:           {render.Code{}, render.CodeDiff{}, render.CapturedCodes{}},

@@ -22,6 +22,7 @@ import (
 type Campaign struct {
 	Source  FuzzSource
 	Graphs  int // how many; for Source.All all of them
+	Shard   Shard
 	Targets []string
 	Limit   uint32 // replaces that of the targets; 0 leaves it
 	// During is how many schedules of each update are played while the runs next to it go on, in
@@ -68,8 +69,9 @@ type FuzzFailure struct {
 	Target  string
 	Verdict Verdict
 	Count   int
-	First   int // number of the first graph that fails so
-	Why     string
+	First   int    // number of the first graph that fails so
+	Why     string // of what is in Graph or Program
+	Found   string // of the first case as it was
 	// Graph or Program is the first case, made small if Shrunk is set.
 	Graph   *graph.Graph
 	Program *progen.Program
@@ -106,7 +108,8 @@ type campaign struct {
 	*Campaign
 	mu     sync.Mutex
 	next   int // first graph that no worker has
-	total  int
+	end    int // of those of the shard
+	total  int // of them
 	done   int
 	counts []map[Verdict]int
 	found  map[failureKey]*FuzzFailure
@@ -128,6 +131,8 @@ func (c *Campaign) Run(ctx context.Context) (*CampaignReport, error) {
 	if c.Source.All != 0 {
 		r.total = CountAll(c.Source.All)
 	}
+	r.next, r.end = c.Shard.span(r.total)
+	r.total = r.end - r.next
 	for range c.Targets {
 		r.counts = append(r.counts, map[Verdict]int{})
 	}
@@ -179,7 +184,7 @@ func (r *campaign) work(ctx context.Context) error {
 	for ctx.Err() == nil {
 		r.mu.Lock()
 		from := r.next
-		to := min(from+r.batch(), r.total)
+		to := min(from+r.batch(), r.end)
 		r.next = to
 		r.mu.Unlock()
 		if from == to {
@@ -263,11 +268,11 @@ func (r *campaign) note(reply *fuzzReply) {
 		k := failureKey{o.Target, o.Verdict}
 		f := r.found[k]
 		if f == nil {
-			f = &FuzzFailure{Target: r.Targets[o.Target], Verdict: o.Verdict, First: reply.Graph, Why: o.Why, target: o.Target}
+			f = &FuzzFailure{Target: r.Targets[o.Target], Verdict: o.Verdict, First: reply.Graph, Why: o.Why, Found: o.Why, target: o.Target}
 			r.found[k] = f
 		}
 		if f.Count++; reply.Graph < f.First {
-			f.First, f.Why = reply.Graph, o.Why
+			f.First, f.Why, f.Found = reply.Graph, o.Why, o.Why
 		}
 	}
 	for t := range ok {

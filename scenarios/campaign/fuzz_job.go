@@ -33,6 +33,14 @@ const (
 // FuzzKinds are the words for kinds.
 var FuzzKinds = map[string]FuzzKind{"graphs": FuzzGraphs, "insns": FuzzInsns, "mixed": FuzzMixed}
 
+// Word is the kind as FuzzKinds has it.
+func (k FuzzKind) Word() string {
+	if k == FuzzGraphs {
+		return "graphs"
+	}
+	return string(k)
+}
+
 // Program reports whether case i is a program.
 func (s *FuzzSource) Program(i int) bool {
 	return s.All == 0 && (s.Kind == FuzzInsns || s.Kind == FuzzMixed && i%2 == 1)

@@ -4,6 +4,7 @@ package render
 
 import (
 	"encoding/json"
+	"github.com/tcsim/tcsim/scenarios/campaign"
 	"io"
 
 	"github.com/tcsim/tcsim/emu/stack"
@@ -27,6 +28,7 @@ const (
 	SchemaDoctorSources Schema = "tcsim.doctor-sources/v1"
 	SchemaExplore       Schema = "tcsim.explore/v1"
 	SchemaFuzz          Schema = "tcsim.fuzz/v1"
+	SchemaFuzzShard     Schema = campaign.ShardSchema
 	SchemaGraph         Schema = "tcsim.graph/v1"
 	SchemaHistory       Schema = "tcsim.history/v1"
 	SchemaImport        Schema = "tcsim.import/v1"

@@ -13,7 +13,8 @@ var legends = map[string]string{
 	"trace":        "d: depth of calls; tcc: tail_call_cnt; name[n]: instruction n of a program, slot n of a prog array",
 	"trace --cost": "insns: x86 instructions executed; BPF: number of the instruction; causes: what cycles are spent on",
 	"conform":      "identical: functions, in each state of the prog arrays, with the kernel's bytes",
-	"fuzz":         "ok: as the reference interpreter; foreseen: beyond the limit, a known property of the design",
+	"fuzz":         ofFuzz,
+	"merge":        ofFuzz,
 	"explore":      "schedules: ways in which the steps fall between instructions; classes: of those that act alike",
 	"worst": "bytes; stack: of the BPF programs of the callers; last, saved: of the program that runs last, and for saved registers; one " +
 		"caller, alone: the worst of those; left/8K, left/16K: of the verifier's estimate and of a kernel stack",
@@ -22,9 +23,12 @@ var legends = map[string]string{
 	"cycles":           "p10, median, p90: of the measured cycles; error: 0 where the prediction lies between p10 and p90; MAPE: mean absolute error",
 }
 
+// ofFuzz explains a campaign, whether one machine played it or several.
+const ofFuzz = "ok: as the reference interpreter; foreseen: beyond the limit, a known property of the design"
+
 // notTables are the options with which commands print something else, or a table for programs.
 var notTables = []string{
-	"json", "tap", "ktap", "junit", "sarif", "csv", "pprof", "folded", "perfetto", "svg", "pipeline", "at", "trace", "sweep",
+	"json", "tap", "ktap", "junit", "sarif", "csv", "pprof", "folded", "perfetto", "svg", "pipeline", "at", "trace", "sweep", "shard",
 }
 
 // legendWidth is how many columns a legend may take.
