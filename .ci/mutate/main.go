@@ -2,7 +2,7 @@
 
 // Mutate makes small wrong edits of the packages that judge code and says which of them no test notices.
 //
-//	go run ./.ci/mutate [-n 300] [-seed 1] [-only emu/count] [-list] [-id N]
+//	go run ./.ci/mutate [-n 300] [-seed 1] [-only emu/count] [-list] [-id N,...] [-stages N]
 //
 // All edits are compiled into one test binary for each package of tests, in which a variable of the environment chooses
 // one: comparisons by another one, operands of "and" and "or" left out, conditions turned round, statements left out.
@@ -64,7 +64,8 @@ var (
 	seed  = flag.Uint64("seed", 1, "what they are drawn from")
 	only  = flag.String("only", "", "only edits of this package")
 	list  = flag.Bool("list", false, "print all edits and make none")
-	one   = flag.Int("id", 0, "make only the edit of this number")
+	one   = flag.String("id", "", "make only the edits of these numbers, separated by commas")
+	stage = flag.Int("stages", 0, "ask only the first so many packages of tests of an edit, for a quick look; 0 for all")
 	jobs  = flag.Int("jobs", 2, "how many tests run at a time")
 )
 
@@ -77,6 +78,11 @@ func main() {
 }
 
 func run() error {
+	for i := range judges {
+		if n := *stage; n > 0 && n < len(judges[i].tests) {
+			judges[i].tests = judges[i].tests[:n]
+		}
+	}
 	dir, err := os.MkdirTemp("", "tcsim-mutate-")
 	if err != nil {
 		return err
@@ -103,7 +109,7 @@ func run() error {
 func choose(all []mutant) []mutant {
 	var out []mutant
 	for _, m := range all {
-		if (*only == "" || m.pkg == *only) && (*one == 0 || m.id == *one) {
+		if (*only == "" || m.pkg == *only) && (*one == "" || slices.Contains(strings.Split(*one, ","), fmt.Sprint(m.id))) {
 			out = append(out, m)
 		}
 	}
