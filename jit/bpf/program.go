@@ -283,7 +283,8 @@ type Func struct {
 	// Params are the parameters of a global function, by which it is verified and called, and of a program that
 	// replaces one.
 	Params []Param
-	// Void says that a program returns nothing, where its hook asks for nothing (struct_ops and LSM).
+	// Void says that a function returns nothing, by its BTF; a program may where its hook asks for nothing (struct_ops
+	// and LSM).
 	Void bool
 }
 

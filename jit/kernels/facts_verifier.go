@@ -176,6 +176,11 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.InlineTask = true }),
 	},
 	{
+		Name: "absolute-exit", Kind: FactVerifier, Doc: "a load of the packet by BPF_LD_ABS may end a subprogram, too", Since: Version{7, 1},
+		Stable: []Stable{{Version{6, 12}, 107}},
+		set:    verifier(func(v *Verifier) { v.AbsoluteExit = true }),
+	},
+	{
 		Name: "movable-context", Kind: FactVerifier, Doc: "contexts that are memory are accessed through addresses that a constant was added to", Since: Version{7, 1},
 		set: verifier(func(v *Verifier) { v.MovableContext = true }),
 	},

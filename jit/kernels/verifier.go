@@ -68,6 +68,8 @@ type Verifier struct {
 
 	// HookResults judges what programs of LSM hooks return (6.12).
 	HookResults bool
+	// AbsoluteExit: BPF_LD_ABS and BPF_LD_IND may end the function that they are in, with 0 (7.1).
+	AbsoluteExit bool
 	// SharedHelpers gives helpers about tasks, events and cgroups to all program types (6.16).
 	SharedHelpers bool
 	// TrustedArgs: kernel functions take objects only that are trusted, unless they say otherwise (7.0).

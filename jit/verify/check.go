@@ -197,6 +197,25 @@ func (c *checker) recursion() {
 	}
 }
 
+// checkResults refuses functions without a result that make tail calls or load from the packet by BPF_LD_ABS: these end
+// them with one (check_btf_func, since 5.10).
+func checkResults(p *bpf.Program, funcs []FuncInfo) error {
+	for n, f := range funcs {
+		if n == 0 || !p.Funcs[n].Void {
+			continue
+		}
+		for i := f.Start; i < f.End; i += p.Insns[i].Width() {
+			switch in := p.Insns[i]; {
+			case in.Op == bpf.OpCall && in.Src == 0 && in.Imm == bpf.HelperTailCall:
+				return bpf.ErrorAt(p.Insns, i, errors.New("tail_call is only allowed in functions that return 'int'"))
+			case in.Class() == bpf.ClassLD && !in.IsLdImm64():
+				return bpf.ErrorAt(p.Insns, i, errors.New("LD_ABS is only allowed in functions that return 'int'"))
+			}
+		}
+	}
+	return nil
+}
+
 // checkReach notes instructions that no jump leads to (check_cfg).
 func checkReach(p *bpf.Program) error {
 	var errs []error

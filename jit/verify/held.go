@@ -34,6 +34,9 @@ type lock struct {
 	link   uint32
 }
 
+// ofObject is lock.mapIdx of the lock of an allocated object.
+const ofObject = -1
+
 // held compares what two states hold (refsafe).
 func (c *comparison) held(a, b *held) bool {
 	if len(a.refs) != len(b.refs) || a.rcu != b.rcu || a.sleeps != b.sleeps || a.preempt != b.preempt || a.lock.mapIdx != b.lock.mapIdx {
@@ -135,7 +138,17 @@ func (h *held) busy(what string) error {
 // spinLock is bpf_spin_lock and bpf_spin_unlock of what register 1 points at (process_spin_lock).
 func (x *explorer) spinLock(s *state, take bool) error {
 	v := &s.top().regs[1]
-	if v.kind == kindNumber || v.kind == kindPointer { // of an allocated object, which is not modelled
+	if v.loose() { // of an allocated object
+		switch {
+		case take && s.held.lock.mapIdx != 0:
+			return errors.New("locking two bpf_spin_locks is not allowed")
+		case take:
+			s.held.lock.mapIdx = ofObject
+		case s.held.lock.mapIdx == 0:
+			return errors.New("bpf_spin_unlock without taking a lock")
+		default:
+			s.unlock()
+		}
 		return nil
 	}
 	if v.kind != kindMapValue || v.orNull {
@@ -166,8 +179,13 @@ func (x *explorer) spinLock(s *state, take bool) error {
 	case s.held.lock != l:
 		return errors.New("bpf_spin_unlock of different lock")
 	default:
-		s.held.lock = lock{}
-		s.invalidate(func(v *value) bool { return v.traits&borrowed != 0 }) // invalidate_non_owning_refs
+		s.unlock()
 	}
 	return nil
+}
+
+// unlock ends the region of a lock, and with it the use of what lists and trees own (invalidate_non_owning_refs).
+func (s *state) unlock() {
+	s.held.lock = lock{}
+	s.invalidate(func(v *value) bool { return v.traits&borrowed != 0 })
 }

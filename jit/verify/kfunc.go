@@ -57,6 +57,7 @@ type kfuncCall struct {
 	iterKind string
 	iterSize int32
 	iterArg  int
+	valueOf  int32 // one more than the index of the map in whose value a part is that only helpers touch
 	constant int64 // of the argument that has to be one
 	dynptr   value // the dynptr that is used
 	made     int   // register that points to where a dynptr is to be made
@@ -125,12 +126,15 @@ func (k *kfuncCall) loose(s *state) bool {
 func (x *explorer) mayCallKfunc(s *state, k *kfuncCall) error {
 	graph := k.does == protos.GraphInsert || k.does == protos.GraphLook || k.does == protos.GraphTake || k.does == protos.Allocate
 	sleepable := x.maySleep(s)
+	iterates := x.p.Type == bpf.Tracing && x.p.AttachType == protos.AttachIter
 	switch {
-	case k.listed && !k.spec.For(x.p.Type, x.rules):
+	case k.listed && !k.spec.For(x.p.Type, x.rules), k.does == protos.SocketDestroy && !iterates:
 		return fmt.Errorf("calling kernel function %s is not allowed", k.name)
+	case graph && k.does != protos.Allocate && s.held.lock.mapIdx == 0 && !x.rules.TrustedArgs: // since 6.15 there are other locks
+		return fmt.Errorf("bpf_spin_lock must be held for %s", k.name)
 	case s.held.lock.mapIdx != 0 && !graph:
 		return errors.New("function calls are not allowed while holding a lock")
-	case k.does == protos.CSSTaskIterator && !sleepable && x.p.Type != bpf.LSM && !(x.p.Type == bpf.Tracing && x.p.AttachType == protos.AttachIter):
+	case k.does == protos.CSSTaskIterator && !sleepable && x.p.Type != bpf.LSM && !iterates:
 		return errors.New("css_task_iter is only allowed in bpf_lsm, bpf_iter and sleepable progs")
 	case k.spec.Sleeps() && !sleepable:
 		return fmt.Errorf("program must be sleepable to call sleepable kfunc %s", k.name)
@@ -238,6 +242,14 @@ func (x *explorer) kfuncArg(s *state, k *kfuncCall, i int) error {
 		return nil
 	case nullable && v.null(), v.loose() && v.kind == kindNumber:
 		return nil
+	case letter == 'm', hasEnding(p, "__map"):
+		switch {
+		case v.kind != kindMap && !v.loose():
+			return fmt.Errorf("pointer in r%d isn't map pointer", reg)
+		case v.kind == kindMap && k.valueOf > 0 && k.valueOf != v.mapIdx+1:
+			return fmt.Errorf("pointer in r1 doesn't match map pointer in r%d", reg)
+		}
+		return nil
 	case letter == 'q', hasEnding(p, "__str"):
 		if v.kind != kindMapValue && !v.loose() {
 			return fmt.Errorf("arg#%d doesn't point to a const string", i)
@@ -250,7 +262,7 @@ func (x *explorer) kfuncArg(s *state, k *kfuncCall, i int) error {
 		}
 		return x.iterArgument(s, k, v)
 	case protos.Special[p.Type] != 0:
-		return x.kfuncSpecial(p, v, i)
+		return x.kfuncSpecial(k, p, v, i)
 	case p.Type == "bpf_dynptr" || p.Type == "bpf_dynptr_kern":
 		return x.kfuncDynptr(s, k, p, letter, i)
 	case p.Kind == bpf.ParamContext || p.Type != "" && p.Type == protos.ContextStructs[x.p.Type]:
@@ -337,7 +349,7 @@ func (x *explorer) kfuncSized(s *state, k *kfuncCall, i int, v *value) error {
 }
 
 // kfuncSpecial is a part of a map's value, or of an object, that only such functions touch.
-func (x *explorer) kfuncSpecial(p *bpf.Param, v *value, i int) error {
+func (x *explorer) kfuncSpecial(k *kfuncCall, p *bpf.Param, v *value, i int) error {
 	if v.kind != kindMapValue {
 		if v.loose() {
 			return nil
@@ -345,7 +357,7 @@ func (x *explorer) kfuncSpecial(p *bpf.Param, v *value, i int) error {
 		return fmt.Errorf("arg#%d doesn't point to a map value", i)
 	}
 	sp := x.p.Maps[v.mapIdx].Special
-	if sp == nil {
+	if k.valueOf = v.mapIdx + 1; sp == nil {
 		return nil
 	}
 	if f := sp.At(v.off+int64(v.num.Umin), 1); f == nil || f.Kind != protos.Special[p.Type] || f.Off != v.off+int64(v.num.Umin) || !v.num.IsConst() {

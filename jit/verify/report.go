@@ -39,6 +39,9 @@ func accept(p *bpf.Program, t *kernels.Kernel) (x *explorer, stack int32, err er
 	if err == nil && !t.Verifier.Lenient {
 		err = checkReach(p)
 	}
+	if err == nil && !t.Verifier.Lenient && !t.Verifier.NoMix {
+		err = checkResults(p, funcs)
+	}
 	if err != nil {
 		return nil, 0, err
 	}

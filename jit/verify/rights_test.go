@@ -112,6 +112,8 @@ func TestRights(t *testing.T) {
 		{"a helper while it is held", bpf.SchedCLS, 0, code(lookup(), mov(1, 0), addImm(1, 8), call(93), call(5), end()), "function calls are not allowed while holding a lock"},
 		{"the lock is read", bpf.SchedCLS, 0, code(lookup(), load32(1, 0, 8), end()), "bpf_spin_lock cannot be accessed directly"},
 
+		{"a part of a spilled address", bpf.SchedCLS, 0, code(store(10, -8, 1), load32(0, 10, -4), leave()), "invalid size of register fill"},
+		{"a part of a spilled zero", bpf.SchedCLS, 0, code(bpf.Insn{Op: bpf.ClassST | bpf.ModeMem | bpf.SizeDW, Dst: 10, Off: -16}, lookup(), load32(1, 10, -12), addReg(0, 1), load32(1, 0, 0), end()), ""},
 		{"a helper for others", bpf.Kprobe, 0, code(call(160), end()), "program of this type cannot use helper bpf_ktime_get_coarse_ns#160"},
 		{"a helper that sleeps", bpf.Kprobe, 0, code(onStack(1, -8), movImm(2, 8), movImm(3, 0), call(148), end()), "might sleep"},
 		{"a size of zero", bpf.SchedCLS, 0, code(movImm(2, 0), onStack(3, -8), movImm(4, 0), call(26), end()), "invalid zero-sized read"},

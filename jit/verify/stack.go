@@ -47,6 +47,9 @@ func (f *frameState) load(off int64, size int, signed bool, r *kernels.Verifier)
 		}
 		return number(ranges.LoadedScalar(size, signed))
 	}
+	if r.SpillAny && s.spill.null() && byteOf(off)+size <= s.spilled() {
+		return number(ranges.ConstScalar(0)) // any part of a spilled zero
+	}
 	if f.allZero(off, off+int64(size)) {
 		return number(ranges.ConstScalar(0))
 	}

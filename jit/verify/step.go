@@ -242,6 +242,13 @@ func (x *explorer) loadConst(s *state, f *frameState, in bpf.Insn) error {
 		if err := x.mayLoadAbs(s); err != nil {
 			return err
 		}
+		if x.rules.AbsoluteExit && x.judges() && len(s.frames) > 1 { // bpf_gen_ld_abs has an exit of its own
+			ends := x.fork(s, s.pc)
+			ends.top().regs[0] = number(ranges.ConstScalar(0))
+			if _, err := x.exit(ends); err != nil {
+				return err
+			}
+		}
 		for r := range 6 {
 			f.regs[r] = value{}
 		}
@@ -377,6 +384,9 @@ func (x *explorer) read(s *state, base value, in bpf.Insn, signed bool) (value, 
 			return number(ranges.ConstScalar(0)), nil
 		}
 		return number(ranges.LoadedScalar(size, signed)), nil
+	}
+	if slot := g.slotOf(lo, false); slot != nil && x.judges() && size != 8 && slot.spilled() > 0 && slot.spill.isPointer() && !slot.spill.loose() {
+		return unknownNumber(), errors.New("invalid size of register fill")
 	}
 	if x.inlinedLookup(s, in) {
 		x.clobber(s, &base, size, false)

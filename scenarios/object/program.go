@@ -168,13 +168,12 @@ func (r *reader) program(p *ebpf.ProgramSpec) (bpf.Program, []error) {
 	}
 	types := l.functionTypes()
 	for _, s := range slices.Sorted(maps.Keys(l.funcs)) {
-		f := bpf.Func{Name: l.funcs[s], Start: bpf.InsnIndex(s)}
+		f := bpf.Func{Name: l.funcs[s], Start: bpf.InsnIndex(s), Void: types[s] != nil && returnsNothing(types[s])}
 		switch t := types[s]; {
 		case t == nil:
 		case s != 0 && t.Linkage == btf.GlobalFunc && !r.extern.hidden[f.Name]:
 			f.Global, f.Params = true, params(t, out.Type)
 		case s == 0:
-			f.Void = returnsNothing(t)
 			if out.Type == bpf.Extension { // it is called as the function that it replaces
 				f.Params = params(t, out.Type)
 			}

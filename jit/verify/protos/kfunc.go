@@ -105,6 +105,7 @@ const (
 	SetCallback
 	SessionCookie
 	CSSTaskIterator
+	SocketDestroy
 )
 
 // Doing are the functions that do so (special_kfunc_list).
@@ -120,7 +121,7 @@ var Doing = map[string]Does{
 	"bpf_refcount_acquire_impl": Allocate, "bpf_refcount_acquire": Allocate, "bpf_obj_new_impl": Allocate, "bpf_obj_new": Allocate,
 	"bpf_percpu_obj_new_impl": Allocate, "bpf_percpu_obj_new": Allocate,
 	"bpf_wq_set_callback_impl": SetCallback, "bpf_wq_set_callback": SetCallback,
-	"bpf_session_cookie": SessionCookie, "bpf_iter_css_task_new": CSSTaskIterator,
+	"bpf_sock_destroy": SocketDestroy, "bpf_session_cookie": SessionCookie, "bpf_iter_css_task_new": CSSTaskIterator,
 	"bpf_rdonly_cast": CastRead, "bpf_cast_to_kern_ctx": CastKernel,
 }
 
