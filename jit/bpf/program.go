@@ -246,8 +246,10 @@ type Program struct {
 	AttachTo   string // the function or type that a tracing program is attached to
 	Sleepable  bool
 	// Hook is what BTF says of the function that a program is attached to, nil if it is not known.
-	Hook  *Signature
-	Frags bool // knows XDP packets of several fragments
+	Hook *Signature
+	// Objects is what BTF says of the kernel's structures, nil if it is not known.
+	Objects Objects
+	Frags   bool // knows XDP packets of several fragments
 
 	// Source are the source lines of the instructions, in order of Insn; nil if they are not known.
 	Source []SourceLine
@@ -293,6 +295,8 @@ type Signature struct {
 	Params []Param
 	// Pointer says that it returns an address or null, Void that it returns nothing; else a number.
 	Pointer, Void bool
+	// Type is the structure that a Pointer leads to, "" if it is none or not known.
+	Type string
 	// Size is how many bytes of memory a Pointer leads to that is no structure, 0 if it is one or unknown.
 	Size int32
 }

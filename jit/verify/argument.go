@@ -90,6 +90,9 @@ func (x *explorer) fits(c *call, a protos.Arg, reg uint8, v *value) error {
 	if (v.kind == kindPacket || v.kind == kindPacketMeta || v.kind == kindPacketEnd) && !(c.packet && readsPacket(x.p.Type)) {
 		return errors.New("helper access to the packet is not allowed")
 	}
+	if v.kind == kindPointer && v.size > 0 && !v.orNull {
+		return fitsObject(a, reg, v)
+	}
 	if a.Nullable() && v.null() || v.kind == kindNumber && v.typed != noObject || v.kind == kindPointer && !v.orNull {
 		return nil
 	}
@@ -181,6 +184,7 @@ func (x *explorer) noteArg(s *state, c *call, a protos.Arg, reg uint8) error {
 const (
 	helperSpinLock, helperSpinUnlock                    = 93, 94
 	helperLocalStorage, helperTimerCallback, helperPath = 81, 170, 147
+	helperCurrentTask                                   = 158
 	helperDynptrFromMem, helperReserveDynptr            = 197, 198
 	helperSubmitDynptr, helperDiscardDynptr, helperData = 199, 200, 203
 	helperKptrXchg, helperDynptrWrite                   = 194, 202
@@ -245,6 +249,8 @@ func (x *explorer) returned(s *state, c *call, h *protos.Helper) value {
 		}
 	case h.Ret == protos.DynptrMem:
 		r.kind = kindPointer
+	case c.helper == helperCurrentTask && x.judges():
+		r = x.object("task_struct", trusted)
 	}
 	return r
 }

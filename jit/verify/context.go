@@ -50,12 +50,9 @@ func (x *explorer) hookArg(off int64, size int) (value, bool) {
 	if h == nil || !x.judges() || off < 0 || off%8 != 0 || off/8 >= int64(len(h.Params)) || h.Params[off/8].Kind != bpf.ParamPointer || size != 8 {
 		return value{}, false
 	}
-	v := pointer(kindPointer)
-	switch {
-	case x.p.Type == bpf.LSM && protos.HookUntrusted(x.p.AttachTo), x.p.Type == bpf.Tracing && x.p.AttachType != protos.AttachRawTP:
+	v := x.object(h.Params[off/8].Type, trusted)
+	if x.p.Type == bpf.LSM && protos.HookUntrusted(x.p.AttachTo) || x.p.Type == bpf.Tracing && x.p.AttachType != protos.AttachRawTP {
 		v.typed = untrusted
-	default:
-		v.typed = trusted
 	}
 	if strings.HasSuffix(h.Params[off/8].Name, "__nullable") {
 		v.orNull, v.link = true, x.newLink()

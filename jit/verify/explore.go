@@ -55,6 +55,7 @@ type explorer struct {
 	async        map[bpf.InsnIndex]bool // functions, by slot, that timers and work queues call
 	slow         map[bpf.InsnIndex]bool // of them, those that may sleep
 	iterKinds    []string
+	structs      []string // structures of kernel objects that were met
 
 	// Counts of instructions and jumps followed, and what they were at the last checkpoint.
 	steps, jumps, lastSteps, lastJumps int

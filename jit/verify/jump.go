@@ -116,6 +116,8 @@ func (v *value) neverNull() bool {
 	switch v.kind {
 	case kindContext, kindStack, kindPacket, kindPacketMeta, kindFunc, kindBuffer, kindFlowKeys, kindDynptr:
 		return false
+	case kindPointer:
+		return v.typed != untrusted && v.traits&unguarded == 0
 	}
 	return true
 }

@@ -405,6 +405,9 @@ func (x *explorer) kfuncReturns(s *state, k *kfuncCall) (value, error) {
 		return unknownNumber(), nil
 	}
 	r := pointer(kindPointer)
+	if k.listed && k.spec.Acquires() {
+		r.size = x.structure(k.sig.Type)
+	}
 	if !k.listed {
 		r.typed = unsure
 	}

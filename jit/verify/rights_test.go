@@ -3,6 +3,7 @@
 package verify_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -43,6 +44,51 @@ var (
 		{Name: "progs", Type: bpf.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: 1},
 	}
 )
+
+// structures are those of a kernel.
+type structures map[string]bpf.ObjectField
+
+// Field implements bpf.Objects: names are STRUCTURE+OFFSET.
+func (s structures) Field(structure string, off, size int64) (f bpf.ObjectField, known bool, err error) {
+	f, known = s[fmt.Sprintf("%s+%d", structure, off)]
+	if known && size != 8 {
+		err = fmt.Errorf("access beyond the end of member %s in struct %s", f.Name, structure)
+	}
+	return f, known, err
+}
+
+// TestObjects: what is loaded from objects of the kernel is trusted as the fields say.
+func TestObjects(t *testing.T) {
+	kernel := structures{
+		"task_struct+0": {Name: "real_parent", Type: "task_struct", RCU: true}, "task_struct+8": {Name: "last_wakee", Type: "task_struct"},
+		"task_struct+16": {Name: "pid"},
+	}
+	hook := &bpf.Signature{Params: []bpf.Param{{Kind: bpf.ParamPointer, Type: "task_struct"}}}
+	acquire := code(kfn(kAcquire), jeq(0, 0, 2), mov(1, 0), kfn(kRelease), end())
+	for _, c := range []struct {
+		name   string
+		attach uint32
+		insns  []bpf.Insn
+		want   string
+	}{
+		{"an argument of a tracepoint", 23, code(load(1, 1, 0), acquire), ""},
+		{"an argument of a function", 24, code(load(1, 1, 0), acquire), "must be a rcu pointer"},
+		{"a field that RCU protects, without a question for null", 23, code(load(1, 1, 0), load(1, 1, 0), acquire), ""},
+		{"a field of which nothing is known", 23, code(load(1, 1, 0), load(1, 1, 8), acquire), "must be a rcu pointer"},
+		{"a number", 23, code(load(1, 1, 0), load(1, 1, 16), acquire), "must point to scalar"},
+		{"half of a field", 23, code(load(1, 1, 0), load32(1, 1, 16), end()), "access beyond the end of member pid"},
+		{"a store", 23, code(load(1, 1, 0), storeB(1, 16, 0), end()), "only read is supported"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := testProgram(c.insns)
+			p.Type, p.AttachType, p.Kfuncs, p.Signatures, p.Hook, p.Objects = bpf.Tracing, c.attach, kfuncNames, signatures, hook, kernel
+			_, err := verify.Check(p, &named(t, "6.12").Kernel)
+			if (c.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
 
 // end is the end of a program that returns 0.
 func end() []bpf.Insn { return code(movImm(0, 0), leave()) }

@@ -308,6 +308,14 @@ func (x *explorer) loadMem(s *state, f *frameState, in bpf.Insn) error {
 	d, base := &f.regs[in.Dst], f.regs[in.Src]
 	signed := in.Op&0xe0 == bpf.ModeMemSX
 	v, err := x.read(s, base, in, signed)
+	if o, ok, bad := x.walk(s, &base, in, signed); err == nil && (ok || bad != nil) {
+		*d = o
+		return bad
+	}
+	if v.kind == kindPointer && v.size > 0 && base.kind == kindContext {
+		*d = v
+		return err
+	}
 	if in.Dst > 10 {
 		v = unknownNumber()
 	}

@@ -89,7 +89,7 @@ func signature(f *btf.Func) (s bpf.Signature, ok bool) {
 		s.Void = true
 	case *btf.Pointer:
 		s.Pointer = true
-		if name, _ := structure(ret); name == "" {
+		if s.Type, _ = structure(ret); s.Type == "" {
 			if n, err := btf.Sizeof(btf.UnderlyingType(ret.Target)); err == nil {
 				s.Size = int32(n)
 			}

@@ -180,6 +180,9 @@ func (r *reader) program(p *ebpf.ProgramSpec) (bpf.Program, []error) {
 		}
 		out.Funcs = append(out.Funcs, f)
 	}
+	if r.types != nil {
+		out.Objects = kernelObjects{r.types}
+	}
 	out.Kfuncs, out.Signatures, out.Hook = l.kfuncs, l.signatures(), l.hook(&out)
 	return out, l.errs
 }

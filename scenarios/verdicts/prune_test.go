@@ -77,8 +77,7 @@ func TestPruning(t *testing.T) {
 	}
 }
 
-// BenchmarkVerify measures how many instructions the analysis follows in a second: 3.3 million on a core of a
-// quiet machine.
+// BenchmarkVerify measures how many instructions the analysis follows in a second.
 func BenchmarkVerify(b *testing.B) {
 	target, err := jit.TargetByName("6.12")
 	if err != nil {
