@@ -187,7 +187,7 @@ func TestPrivateStack(t *testing.T) {
 	if next < fp+16+64 {
 		t.Errorf("stacks at %#x and %#x: no room for guards", uint64(fp), uint64(next))
 	}
-	if _, err := p.PrivateStack(2, 520); err == nil {
+	if _, err := p.PrivateStack(2, 576); err == nil {
 		t.Error("a stack larger than the verifier allows")
 	}
 	img := program(t, base, `
