@@ -5,6 +5,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -21,7 +23,7 @@ func coreFlag() cli.Flag {
 
 // coreNames says what --core takes.
 func coreNames() string {
-	return strings.Join(timing.CoreNames(), ", ") + " (default the first), or a core file"
+	return strings.Join(timing.CoreNames(), ", ") + " (default the first), host (as learned here), or a core file"
 }
 
 // coresFlag is coreFlag for several cores.
@@ -43,8 +45,27 @@ func coresOf(cmd *cli.Command) ([]*timing.Core, error) {
 // coreOf returns the core that --core names.
 func coreOf(cmd *cli.Command) (*timing.Core, error) { return findCore(cmd.String("core")) }
 
-// findCore returns a built-in core, or the core of a file.
+// hostCore names the core that cycles --host --learn -o host wrote.
+const hostCore = "host"
+
+// hostCoreFile is where it lies.
+func hostCoreFile() (string, error) {
+	dir, err := os.UserCacheDir()
+	return filepath.Join(dir, "tcsim", hostCore+".yaml"), err
+}
+
+// findCore returns a built-in core, the one that was learned here, or the core of a file.
 func findCore(name string) (*timing.Core, error) {
+	if name == hostCore {
+		path, err := hostCoreFile()
+		if err == nil {
+			_, err = os.Stat(path)
+		}
+		if err != nil {
+			return nil, badUsage("--core host: this processor was not learned yet: tcsim cycles --measured FILE --host --learn -o host does it (%w)", err)
+		}
+		name = path
+	}
 	switch {
 	case name == "" || slices.Contains(timing.CoreNames(), name):
 		return timing.CoreNamed(name)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -23,12 +24,23 @@ import (
 // learn makes the core file of this machine.
 func (e env) learn(ctx context.Context, cmd *cli.Command, raw []byte, file *measured.File) error {
 	path := cmd.String("output")
+	if path == hostCore {
+		var err error
+		if path, err = hostCoreFile(); err != nil {
+			return badInput(err)
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return badInput(err)
+		}
+	}
 	name, isYAML := strings.CutSuffix(filepath.Base(path), ".yaml")
 	if !cmd.Bool("host") || !isYAML || name == "" {
-		return badUsage("--learn needs --host, and -o with the core file to write, NAME.yaml")
+		return badUsage("--learn needs --host, and -o with the core file to write, NAME.yaml, or host")
 	}
-	if err := writable(cmd); err != nil {
-		return err
+	if path == cmd.String("output") {
+		if err := writable(cmd); err != nil {
+			return err
+		}
 	}
 	if err := emu.HostUsable(); err != nil {
 		return fmt.Errorf("%w: %w", errUntestable, err)

@@ -55,3 +55,26 @@ func TestNear(t *testing.T) {
 		}
 	}
 }
+
+// TestPortsThatDoNotMatch: a core whose loads have other ports than its rows say is an error, not a panic.
+func TestPortsThatDoNotMatch(t *testing.T) {
+	for _, name := range []string{"glc", "zen5"} {
+		c := timingtest.LoadFor(t, name)
+		for _, path := range []string{"memory.load_ports", "memory.store_address_ports"} {
+			core, err := timingtest.Core(t, name).With(path, "0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			failed := 0
+			for _, seq := range []string{"frame_sub_leave", "lock_add", "tc33_v2024_direct", "stfwd_rsp"} {
+				s, stream := c.Sequence(t, seq)
+				if _, err := s.Predict(core, stream[:2000]); err != nil {
+					failed++
+				}
+			}
+			if failed < 3 {
+				t.Errorf("%s %s: %d of 4 refused", name, path, failed)
+			}
+		}
+	}
+}

@@ -3,6 +3,7 @@
 package timing
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -114,9 +115,26 @@ func (l *lowering) lower(i *x86.Inst) (*insn, error) {
 		return nil, err
 	}
 	l.classify(in)
+	if err := in.complete(); err != nil {
+		return nil, fmt.Errorf("core %s: form %s (ports %q): %w", l.core.Name, f.id, f.ports, err)
+	}
 	in.extends = l.extends(in)
 	l.latencies(in)
 	return in, nil
+}
+
+// complete reports ports that the instruction needs and its row does not have: sets of a row count as those
+// of loads and stores only if they are the ones that the core names.
+func (in *insn) complete() error {
+	switch {
+	case (in.kind == kindLeave || in.lock) && in.load == 0:
+		return errors.New("no micro-operation on memory.load_ports")
+	case in.data != 0 && in.addr == 0:
+		return errors.New("store data without a micro-operation on memory.store_address_ports")
+	case (in.kind == kindLeave || in.kind == kindStoreFence) && len(in.alu) == 0:
+		return errors.New("no micro-operation but those of memory")
+	}
+	return nil
 }
 
 // operands sorts the registers into data sources, address registers and destinations.
