@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v3"
 
@@ -65,7 +66,7 @@ func (e env) gdb(ctx context.Context, cmd *cli.Command) error {
 	}
 	switch {
 	case cmd.Bool("stdio"):
-		if e.terminal == os.Stderr {
+		if f, ok := e.terminal.(*os.File); ok && f.Fd() == uintptr(syscall.Stderr) {
 			if err := silence(); err != nil {
 				return err
 			}

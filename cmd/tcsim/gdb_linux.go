@@ -15,5 +15,5 @@ func silence() error {
 		return err
 	}
 	defer null.Close()
-	return syscall.Dup3(int(null.Fd()), int(os.Stderr.Fd()), 0)
+	return syscall.Dup3(int(null.Fd()), syscall.Stderr, 0)
 }
