@@ -13,23 +13,24 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 )
 
 // FuzzLoad checks that no text makes the loader panic, that it never gives a scenario together with
 // an error, and that what it accepts builds.
 func FuzzLoad(f *testing.F) {
-	for _, name := range scenarios.Builtin() {
-		_, src, err := scenarios.Find(name)
+	for _, name := range files.Builtin() {
+		_, src, err := files.Find(name)
 		if err != nil {
 			f.Fatal(err)
 		}
 		f.Add(src)
 	}
-	files, err := filepath.Glob("testdata/b*/*.yaml")
-	if err != nil || len(files) == 0 {
+	found, err := filepath.Glob("testdata/b*/*.yaml")
+	if err != nil || len(found) == 0 {
 		f.Fatalf("no seeds: %v", err)
 	}
-	for _, file := range files {
+	for _, file := range found {
 		src, err := os.ReadFile(file)
 		if err != nil {
 			f.Fatal(err)
@@ -68,22 +69,22 @@ func neverHalf(t failer, src []byte) {
 // TestMutations loads the library with words exchanged and lines lost or doubled: mistakes that
 // stay close to the format, where random bytes rarely get.
 func TestMutations(t *testing.T) {
-	var files [][]byte
-	for _, name := range scenarios.Builtin() {
-		_, src, err := scenarios.Find(name)
+	var texts [][]byte
+	for _, name := range files.Builtin() {
+		_, src, err := files.Find(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		files = append(files, src)
+		texts = append(texts, src)
 	}
 	steps, err := os.ReadFile("testdata/build/steps.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	files = append(files, steps)
+	texts = append(texts, steps)
 	word := regexp.MustCompile(`[\w.]+|[\[\]{}:,|*+-]`)
 	rapid.Check(t, func(t *rapid.T) {
-		text := string(rapid.SampledFrom(files).Draw(t, "file"))
+		text := string(rapid.SampledFrom(texts).Draw(t, "file"))
 		for range rapid.IntRange(1, 4).Draw(t, "mutations") {
 			lines := strings.SplitAfter(text, "\n")
 			i := rapid.IntRange(0, len(lines)-1).Draw(t, "line")

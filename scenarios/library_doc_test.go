@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 )
 
 // TestLibraryDoc: docs/scenario-library.md names every scenario, and no other.
@@ -22,7 +22,7 @@ func TestLibraryDoc(t *testing.T) {
 	for _, m := range regexp.MustCompile("`([a-z0-9_]+)`").FindAllStringSubmatch(string(doc), -1) {
 		named[m[1]] = true
 	}
-	all := scenarios.Builtin()
+	all := files.Builtin()
 	for _, name := range all {
 		if !named[name] {
 			t.Errorf("%s is not there", name)

@@ -17,6 +17,7 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 )
 
 // world is a kind of kernel as the reference interpreter can be it.
@@ -38,10 +39,10 @@ var worlds = []world{
 // TestLibrary runs every built-in scenario in the reference interpreter, in which no machine code
 // takes part: what the files expect of a kernel must follow from what BPF means there.
 func TestLibrary(t *testing.T) {
-	for _, name := range scenarios.Builtin() {
+	for _, name := range files.Builtin() {
 		for _, w := range worlds {
 			t.Run(name+"/"+w.name, func(t *testing.T) {
-				file, src, err := scenarios.Find(name)
+				file, src, err := files.Find(name)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tcsim/tcsim/fixtures/golden"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 )
 
 // TestBadInput shows what users see: each file of testdata/bad with all of its mistakes.
@@ -46,8 +47,8 @@ func TestBadInput(t *testing.T) {
 
 // TestBuiltinIsPlainData checks that a scenario means the same however often it is built.
 func TestBuiltinIsPlainData(t *testing.T) {
-	for _, name := range scenarios.Builtin() {
-		file, src, err := scenarios.Find(name)
+	for _, name := range files.Builtin() {
+		file, src, err := files.Find(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +96,7 @@ func TestDocumentation(t *testing.T) {
 }
 
 func TestFind(t *testing.T) {
-	name, src, err := scenarios.Find("hierarchy")
+	name, src, err := files.Find("hierarchy")
 	if err != nil || name != "hierarchy.yaml" || len(src) == 0 {
 		t.Errorf("Find(hierarchy) = %q, %d bytes, %v", name, len(src), err)
 	}
@@ -103,13 +104,13 @@ func TestFind(t *testing.T) {
 	if err := os.WriteFile(path, []byte("version: 1\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if name, src, err := scenarios.Find(path); err != nil || name != path || string(src) != "version: 1\n" {
+	if name, src, err := files.Find(path); err != nil || name != path || string(src) != "version: 1\n" {
 		t.Errorf("Find(%s) = %q, %q, %v", path, name, src, err)
 	}
-	if _, _, err := scenarios.Find("heirarchy"); !errors.Is(err, scenarios.ErrNoScenario) || !strings.Contains(err.Error(), `"hierarchy"?`) {
+	if _, _, err := files.Find("heirarchy"); !errors.Is(err, files.ErrNoScenario) || !strings.Contains(err.Error(), `"hierarchy"?`) {
 		t.Errorf("Find(heirarchy) should propose hierarchy, found %v", err)
 	}
-	if _, _, err := scenarios.Find("./hierarchy"); !errors.Is(err, os.ErrNotExist) {
+	if _, _, err := files.Find("./hierarchy"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("./hierarchy is a path: expected ErrNotExist, found %v", err)
 	}
 }

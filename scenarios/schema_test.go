@@ -18,6 +18,7 @@ import (
 	"github.com/tcsim/tcsim/fixtures/golden"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 )
 
 const schemaFile = "../docs/scenario.schema.json"
@@ -185,8 +186,8 @@ func textKeys(v any) any {
 // as far as a mistake is one of form.
 func TestSchemaAgrees(t *testing.T) {
 	s := compileSchema(t)
-	for _, name := range scenarios.Builtin() {
-		_, src, err := scenarios.Find(name)
+	for _, name := range files.Builtin() {
+		_, src, err := files.Find(name)
 		if err != nil {
 			t.Fatal(err)
 		}

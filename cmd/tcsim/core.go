@@ -14,7 +14,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit/nearest"
-	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 )
 
 func coreFlag() cli.Flag {
@@ -73,7 +73,7 @@ func findCore(name string) (*timing.Core, error) {
 		_, err := timing.CoreNamed(name)
 		return nil, badUsage("--core: %w, or a core file%s", err, nearest.DidYouMean(name, timing.CoreNames()))
 	}
-	src, err := scenarios.ReadFile(name, scenarios.MaxFile)
+	src, err := files.ReadFile(name, files.MaxFile)
 	if err != nil {
 		return nil, badInput(fmt.Errorf("--core: %w", err))
 	}

@@ -15,7 +15,7 @@ import (
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/emu/timing/measured"
-	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 	"github.com/tcsim/tcsim/scenarios/measure"
 )
 
@@ -58,7 +58,7 @@ func (e env) cycles(ctx context.Context, cmd *cli.Command) error {
 		return badUsage("--output needs --host")
 	}
 	path := cmd.String("measured")
-	src, err := scenarios.ReadFile(path, scenarios.MaxFile)
+	src, err := files.ReadFile(path, files.MaxFile)
 	if err != nil {
 		return badInput(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 	"github.com/tcsim/tcsim/scenarios/object"
 )
 
@@ -31,9 +32,9 @@ func (e env) load(arg string, opt object.Options) (*scenarios.Built, error) {
 
 // readAll reads standard input up to what a file may have.
 func (e env) readAll() ([]byte, error) {
-	src, err := io.ReadAll(io.LimitReader(e.stdin, scenarios.MaxFile+1))
-	if err == nil && len(src) > scenarios.MaxFile {
-		err = fmt.Errorf("%s: more than %d bytes", standardInputName, scenarios.MaxFile)
+	src, err := io.ReadAll(io.LimitReader(e.stdin, files.MaxFile+1))
+	if err == nil && len(src) > files.MaxFile {
+		err = fmt.Errorf("%s: more than %d bytes", standardInputName, files.MaxFile)
 	}
 	return src, err
 }

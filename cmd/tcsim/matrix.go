@@ -19,6 +19,7 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/campaign"
+	"github.com/tcsim/tcsim/scenarios/files"
 )
 
 func (e env) matrixCommand() *cli.Command {
@@ -52,7 +53,7 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	}
 	names := cmd.StringSlice("scenario")
 	if len(names) == 0 {
-		names = scenarios.Builtin()
+		names = files.Builtin()
 	}
 	names, err := inputs.ExpandAll(names, inputs.ScenarioFiles)
 	wrongName := badInput(err)

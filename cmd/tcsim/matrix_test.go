@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
-	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/campaign"
+	"github.com/tcsim/tcsim/scenarios/files"
 )
 
 // TestMatrixText prints the whole table: as expected, no wider than a mail, each design in it.
@@ -31,7 +31,7 @@ func TestMatrixText(t *testing.T) {
 			t.Errorf("no row for %s", n)
 		}
 	}
-	for _, s := range scenarios.Builtin() {
+	for _, s := range files.Builtin() {
 		if !strings.Contains(out, " "+s) {
 			t.Errorf("no scenario %s", s)
 		}

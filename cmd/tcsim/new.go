@@ -14,8 +14,8 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
-	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/asm"
+	"github.com/tcsim/tcsim/scenarios/files"
 )
 
 func (e env) newCommand() *cli.Command {
@@ -38,13 +38,13 @@ func (e env) newScenario(_ context.Context, cmd *cli.Command) error {
 	kind, name := cmd.Args().First(), cmd.String("name")
 	switch {
 	case cmd.NArg() != 1:
-		return badUsage("new takes one of %s, found %d arguments", render.Words(scenarios.Starters()), cmd.NArg())
-	case !slices.Contains(scenarios.Starters(), kind):
-		return badUsage("%s", render.Unknown("new", kind, scenarios.Starters()))
+		return badUsage("new takes one of %s, found %d arguments", render.Words(files.Starters()), cmd.NArg())
+	case !slices.Contains(files.Starters(), kind):
+		return badUsage("%s", render.Unknown("new", kind, files.Starters()))
 	case !asm.NameForm.MatchString(name):
 		return badUsage("--name: expected letters, digits, _, . and -, beginning with a letter, found %q", name)
 	}
-	text := bytes.Replace(scenarios.Starter(kind), []byte("name: mine\n"), []byte("name: "+name+"\n"), 1)
+	text := bytes.Replace(files.Starter(kind), []byte("name: mine\n"), []byte("name: "+name+"\n"), 1)
 	path := cmd.String("output")
 	if path == "" {
 		_, err := e.stdout.Write(text)

@@ -15,6 +15,7 @@ import (
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 	"github.com/tcsim/tcsim/scenarios/object"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -148,7 +149,7 @@ func (e env) loadScenarios(args []string) ([]*scenarios.Built, error) {
 // loadWith is loadScenarios with what to do with object files.
 func (e env) loadWith(args []string, opt object.Options) ([]*scenarios.Built, error) {
 	if len(args) == 0 {
-		return nil, badUsage("no scenario given; %w", known("built-in scenarios", scenarios.Builtin()))
+		return nil, badUsage("no scenario given; %w", known("built-in scenarios", files.Builtin()))
 	}
 	args, err := inputs.ExpandAll(args, inputs.ScenarioFiles)
 	if err != nil {
@@ -164,8 +165,8 @@ func (e env) loadWith(args []string, opt object.Options) ([]*scenarios.Built, er
 		}
 		out = append(out, b)
 	}
-	if err := errors.Join(errs...); errors.Is(err, scenarios.ErrNoScenario) {
-		errs = append(errs, known("built-in scenarios", scenarios.Builtin()))
+	if err := errors.Join(errs...); errors.Is(err, files.ErrNoScenario) {
+		errs = append(errs, known("built-in scenarios", files.Builtin()))
 	}
 	return out, badInput(errors.Join(errs...))
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/source"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 	"github.com/tcsim/tcsim/scenarios/inspect"
 	"github.com/tcsim/tcsim/scenarios/interleave"
 	"github.com/tcsim/tcsim/scenarios/object"
@@ -112,7 +113,7 @@ const listing = "verifier_tailcall_jit"
 
 func newSourceHunter(t *testing.T) *sourceHunter {
 	h := &sourceHunter{tree: "linux"}
-	names := scenarios.Builtin()
+	names := files.Builtin()
 	// Those come first that find most.
 	first := []string{"chain33", "hierarchy", "tailcall_poke", "bpf2bpf_3", "test_bpf", "poke_one_site", "bpf2bpf_4", "empty_slot_indirect"}
 	for _, n := range append(first, names...) {

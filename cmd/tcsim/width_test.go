@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
-	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 )
 
 // tooWide returns the first line of more columns than a mail has, "" if there is none.
@@ -28,7 +28,7 @@ func tooWide(text string) string {
 // else on stdout than under --json, one object that names its schema.
 func TestLibraryOutput(t *testing.T) {
 	targets := []string{"6.1", "6.12", "pop-nop-push"}
-	names := scenarios.Builtin()
+	names := files.Builtin()
 	if testing.Short() && os.Getenv("CI") == "" {
 		names = []string{"bug_empty_slot_r6", "tramp_context"}
 	}
@@ -74,7 +74,7 @@ func TestExploreWidth(t *testing.T) {
 
 // TestWidths prints drawings in lines of the width that is asked for.
 func TestWidths(t *testing.T) {
-	names := scenarios.Builtin()
+	names := files.Builtin()
 	if testing.Short() && os.Getenv("CI") == "" {
 		names = []string{"bug_empty_slot_r6", "tramp_context", "hierarchy"}
 	}

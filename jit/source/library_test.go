@@ -12,7 +12,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/kernels"
-	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 	"github.com/tcsim/tcsim/scenarios/object"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -29,7 +29,7 @@ func TestLibrary(t *testing.T) {
 			theirs := *own
 			theirs.Emitter = compile(t, open(t, name), own)
 			n, images := 0, 0
-			for _, s := range scenarios.Builtin() {
+			for _, s := range files.Builtin() {
 				b, err := object.Load(s, object.Options{})
 				if err != nil {
 					t.Fatal(err)

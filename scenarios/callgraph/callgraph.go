@@ -17,6 +17,7 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/owner"
 )
 
 // Graph is what New found. It is plain data.
@@ -90,7 +91,7 @@ func New(b *scenarios.Built, t *jit.Target) *Graph {
 			entries[a.Program] = true
 		}
 	}
-	if _, err := scenarios.NewOwners(b, t.Policy); err != nil {
+	if _, err := owner.New(b, t.Policy); err != nil {
 		g.Refused = append(g.Refused, strings.Split(err.Error(), "\n")...)
 	}
 	for i := range b.Programs {

@@ -10,6 +10,7 @@ import (
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 	"github.com/tcsim/tcsim/scenarios/replay"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -151,7 +152,7 @@ func CheckTarget(ctx context.Context, t *jit.Target, patch int) ([]BugCheck, err
 
 // built is the scenario that shows the bug, under what the kernel itself allows.
 func (b *Bug) built() (*scenarios.Built, error) {
-	name, text, err := scenarios.Find(b.Scenario)
+	name, text, err := files.Find(b.Scenario)
 	if err != nil {
 		return nil, err
 	}

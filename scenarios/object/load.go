@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 )
 
 // Load builds what a word on a command line or in a test names: an object file, to be run as o says, a
@@ -18,7 +19,7 @@ func Load(nameOrPath string, o Options) (*scenarios.Built, error) {
 		}
 		return f.Scenario(o)
 	}
-	name, src, err := scenarios.Find(nameOrPath)
+	name, src, err := files.Find(nameOrPath)
 	if err != nil {
 		return nil, err
 	}

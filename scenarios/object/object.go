@@ -15,12 +15,13 @@ import (
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 )
 
 // The sizes up to which a file, one with types and zeroed sections are read, in bytes. Real ones are
 // below: the largest is a kernel with debug information.
 const (
-	maxFile    = scenarios.MaxFile
+	maxFile    = files.MaxFile
 	maxTypes   = 2 << 30
 	maxSection = 16 << 20
 )
@@ -58,7 +59,7 @@ func (o ReadOptions) types() (*btf.Spec, error) {
 	if o.BTF == "" {
 		return nil, nil
 	}
-	data, err := scenarios.ReadFile(o.BTF, maxTypes)
+	data, err := files.ReadFile(o.BTF, maxTypes)
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +84,7 @@ func Is(data []byte) bool { return bytes.HasPrefix(data, []byte(elf.ELFMAG)) }
 
 // Open reads an object file. It fails if nothing in it is modelled; see LeftOut for the rest.
 func Open(path string, opt ReadOptions) (*File, error) {
-	data, err := scenarios.ReadFile(path, maxFile)
+	data, err := files.ReadFile(path, maxFile)
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 )
 
 // Packets returns what --packet names: the packets of a pcap or pcapng file, or one packet in hex, see
@@ -21,7 +21,7 @@ func Packets(arg string) ([][]byte, error) {
 	if p, err := ReadHex(arg); err == nil {
 		return [][]byte{p}, nil
 	}
-	data, err := scenarios.ReadFile(arg, maxFile)
+	data, err := files.ReadFile(arg, maxFile)
 	if open := new(fs.PathError); errors.As(err, &open) && open.Op == "open" {
 		return nil, fmt.Errorf("neither a packet in hex nor a file: %w", err)
 	}
@@ -44,7 +44,7 @@ func Contexts(arg string) ([][]byte, error) {
 	if c, err := ReadHex(arg); err == nil {
 		return [][]byte{c}, nil
 	}
-	data, err := scenarios.ReadFile(arg, maxFile)
+	data, err := files.ReadFile(arg, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("neither a context in hex nor a file: %w", err)
 	}

@@ -12,13 +12,14 @@ import (
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 	"github.com/tcsim/tcsim/scenarios/measure"
 )
 
 // BenchmarkClock measures emulation and timing model together, compared with the bare engine and recording
 // alone, on the same invocation of 33 tail calls and 34 subprograms.
 func BenchmarkClock(b *testing.B) {
-	name, src, err := scenarios.Find("hierarchy")
+	name, src, err := files.Find("hierarchy")
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -7,14 +7,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
 // TestExpectedCode plays the kernel's own expectation of 7.2's code: it holds on every target that it
 // names, with direct tail calls patched as a full slot has them, and says where broken lines are.
 func TestExpectedCode(t *testing.T) {
-	file, src, err := scenarios.Find("verifier_tailcall_jit")
+	file, src, err := files.Find("verifier_tailcall_jit")
 	if err != nil {
 		t.Fatal(err)
 	}

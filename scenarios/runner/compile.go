@@ -16,6 +16,7 @@ import (
 	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/jit/verify/rewrite"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/owner"
 )
 
 // Compiled is a scenario as one target's kernel holds it after loading: its images placed, prog
@@ -51,7 +52,7 @@ func Compile(b *scenarios.Built, t *jit.Target) (*Compiled, error) {
 	c := compiler{Compiled: &Compiled{Built: b, Target: t}, plan: kernel.NewPlan(t.Offsets, b.Maps)}
 	c.env = c.plan
 	var errs []error
-	if _, err := scenarios.NewOwners(b, t.Policy); err != nil {
+	if _, err := owner.New(b, t.Policy); err != nil {
 		errs = append(errs, fmt.Errorf("scenario %s: %w", b.Scenario.Name, err))
 	}
 	for i := range b.Programs {

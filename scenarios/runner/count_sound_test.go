@@ -26,6 +26,7 @@ import (
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 	"github.com/tcsim/tcsim/scenarios/measure"
 )
 
@@ -178,7 +179,7 @@ func TestCountEqualsPlainLibrary(t *testing.T) {
 	var tr tried
 	var s *Session
 	turn := 0 // all limits come, but not all with each target
-	for n, name := range scenarios.Builtin() {
+	for n, name := range files.Builtin() {
 		if testing.Short() && n%9 != 0 {
 			continue
 		}
@@ -243,7 +244,7 @@ func reopen(t testing.TB, s *Session, c *Compiled) *Session {
 
 func library(t testing.TB, name string) *scenarios.Built {
 	t.Helper()
-	n, src, err := scenarios.Find(name)
+	n, src, err := files.Find(name)
 	if err != nil {
 		t.Fatal(err)
 	}

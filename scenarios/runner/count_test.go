@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/tcsim/tcsim/emu/count"
-	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 	"github.com/tcsim/tcsim/scenarios/measure"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -107,7 +107,7 @@ func TestCountTraced(t *testing.T) {
 	calls := new(big.Int).Add(want, big.NewInt(1))
 	calls.Mul(calls, big.NewInt(2))
 	for name, tracer := range map[string]string{"tramp_hierarchy_fentry": "fentry", "tramp_hierarchy_fexit": "fexit"} {
-		_, src, err := scenarios.Find(name)
+		_, src, err := files.Find(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +175,7 @@ func TestCountBounds(t *testing.T) {
 
 // TestCountEndless takes a design that loses the count whenever a call returns.
 func TestCountEndless(t *testing.T) {
-	_, src, err := scenarios.Find("bug_returned_count")
+	_, src, err := files.Find("bug_returned_count")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/jit/kernels"
-	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -26,7 +26,7 @@ func TestStackAtViolation(t *testing.T) {
 		if testing.Short() && target != "6.1" && target != "fp40" {
 			continue
 		}
-		for _, name := range scenarios.Builtin() {
+		for _, name := range files.Builtin() {
 			t.Run(target+"/"+name, func(t *testing.T) {
 				s := openBuiltin(t, name, target)
 				res := play(t, s)

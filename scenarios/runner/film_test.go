@@ -11,7 +11,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/jit/x86"
-	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 	"github.com/tcsim/tcsim/scenarios/runner"
 	"github.com/tcsim/tcsim/scenarios/runner/runnertest"
 )
@@ -19,7 +19,7 @@ import (
 // TestFilm stops at each event of each run of the library: where the event says, with its registers and
 // with the stack that Stack draws there.
 func TestFilm(t *testing.T) {
-	names := scenarios.Builtin()
+	names := files.Builtin()
 	if testing.Short() {
 		names = []string{"hierarchy", "poke_one_site", "tramp_context", "exc_throw", "test_bpf"}
 	}

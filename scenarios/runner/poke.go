@@ -7,7 +7,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/jit/image"
-	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/owner"
 )
 
 // Slot is a slot of a prog array.
@@ -25,11 +25,11 @@ type holdings struct {
 	live     int // programs loaded, the first of Compiled.Images
 	slots    map[Slot]int
 	replaced map[replaced]int // with the programs that replace
-	owners   *scenarios.Owners
+	owners   *owner.Owners
 }
 
 func newHoldings(c *Compiled, m *Machine) *holdings {
-	owners, _ := scenarios.NewOwners(c.Built, c.Target.Policy) // Compile has refused what the kernel would
+	owners, _ := owner.New(c.Built, c.Target.Policy) // Compile has refused what the kernel would
 	return &holdings{c: c, m: m, slots: map[Slot]int{}, replaced: map[replaced]int{}, owners: owners}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 	"github.com/tcsim/tcsim/scenarios/runner"
 	"github.com/tcsim/tcsim/scenarios/runner/runnertest"
 )
@@ -37,7 +38,7 @@ func has(t *testing.T, scenario string, tg *jit.Target) bool {
 
 // TestLibrary plays every built-in scenario on every kernel and expects what its file says.
 func TestLibrary(t *testing.T) {
-	for _, name := range scenarios.Builtin() {
+	for _, name := range files.Builtin() {
 		b := build(t, name)
 		for _, tn := range []string{"5.10", "6.1", "6.12", "6.18", "7.2"} {
 			t.Run(name+"/"+tn, func(t *testing.T) {
@@ -86,7 +87,7 @@ func TestReuse(t *testing.T) {
 		rounds = 1
 	}
 	for round := range rounds {
-		for _, name := range scenarios.Builtin() {
+		for _, name := range files.Builtin() {
 			for _, tn := range []string{"6.12", "6.1"} {
 				if !has(t, name, target(t, tn)) {
 					continue

@@ -18,7 +18,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/capture/vm"
-	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 )
 
 // kernelsIn are the places in a directory where a kernel may be: a tree in which one was built, a directory of modules
@@ -57,23 +57,23 @@ func Files(what []capture.Scenario, kernel, config string) (map[string][]byte, e
 	if err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{vm.OrderFile: text}
+	out := map[string][]byte{vm.OrderFile: text}
 	paths := configPaths(kernel)
 	if config != "" {
 		paths = []string{config}
 	}
 	for _, p := range paths {
-		text, err := scenarios.ReadFile(p, scenarios.MaxFile)
+		text, err := files.ReadFile(p, files.MaxFile)
 		if errors.Is(err, fs.ErrNotExist) && config == "" {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
-		files[vm.ConfigFile] = text
+		out[vm.ConfigFile] = text
 		break
 	}
-	return files, nil
+	return out, nil
 }
 
 // configPaths are where a kernel's configuration usually is: next to an installed kernel under the
@@ -125,7 +125,7 @@ func Guest(ctx context.Context, self, given string) ([]byte, error) {
 // readGuest reads a program for the virtual machine and refuses what is not of this build, as far as
 // Go's build information tells. What it does not tell the guest finds out: see capture.UnpackOrder.
 func readGuest(path string) ([]byte, error) {
-	program, err := scenarios.ReadFile(path, scenarios.MaxFile)
+	program, err := files.ReadFile(path, files.MaxFile)
 	if err != nil {
 		return nil, err
 	}

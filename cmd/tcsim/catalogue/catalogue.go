@@ -22,6 +22,7 @@ import (
 	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 )
 
 // Entry is a name.
@@ -79,16 +80,16 @@ func Names() []string {
 // Starters are the kinds of scenarios that tcsim new writes.
 func Starters() []Entry {
 	var out []Entry
-	for _, n := range scenarios.Starters() {
-		out = append(out, Entry{Name: n, About: about(path.Join("starters", n+".yaml"), scenarios.Starter(n))})
+	for _, n := range files.Starters() {
+		out = append(out, Entry{Name: n, About: about(path.Join("starters", n+".yaml"), files.Starter(n))})
 	}
 	return out
 }
 
 func builtin() []Entry {
 	var out []Entry
-	for _, n := range scenarios.Builtin() {
-		file, src, err := scenarios.Find(n)
+	for _, n := range files.Builtin() {
+		file, src, err := files.Find(n)
 		if err != nil {
 			panic("BUG: " + err.Error()) // it is listed
 		}

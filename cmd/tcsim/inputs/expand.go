@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 )
 
 // Library is the argument that means all built-in scenarios.
@@ -27,7 +27,7 @@ var (
 // or what it says.
 func Expand(arg string, patterns []string) ([]string, error) {
 	if arg == Library && slices.Equal(patterns, ScenarioFiles) {
-		return scenarios.Builtin(), nil
+		return files.Builtin(), nil
 	}
 	info, err := os.Stat(arg)
 	switch {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 	"github.com/tcsim/tcsim/scenarios/inkernel"
 	"github.com/tcsim/tcsim/scenarios/object"
 )
@@ -79,14 +80,14 @@ func source(arg string) (*scenarios.Built, []byte, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		_, text, err := scenarios.Find(arg)
+		_, text, err := files.Find(arg)
 		return b, text, err
 	}
 	f, err := object.Open(arg, object.ReadOptions{})
 	if err != nil {
 		return nil, nil, err
 	}
-	text, err := scenarios.ReadFile(arg, scenarios.MaxFile)
+	text, err := files.ReadFile(arg, files.MaxFile)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/tcsim/tcsim/fixtures/golden"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/callgraph"
+	"github.com/tcsim/tcsim/scenarios/files"
 	"github.com/tcsim/tcsim/scenarios/object"
 	"github.com/tcsim/tcsim/scenarios/runner"
 	"github.com/tcsim/tcsim/scenarios/runner/runnertest"
@@ -150,7 +151,7 @@ func TestDocs(t *testing.T) {
 
 // TestLibrary draws every built-in scenario in every form.
 func TestLibrary(t *testing.T) {
-	names := scenarios.Builtin()
+	names := files.Builtin()
 	if testing.Short() {
 		names = []string{"hierarchy", "tramp_context", "bug_stale_pointer"}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/files"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -22,7 +23,7 @@ var Kernels = jit.KernelNames()
 // Build returns a built-in scenario.
 func Build(t testing.TB, name string) *scenarios.Built {
 	t.Helper()
-	file, src, err := scenarios.Find(name)
+	file, src, err := files.Find(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +48,7 @@ func BuildText(t testing.TB, file string, src []byte) *scenarios.Built {
 func Library(t testing.TB) []*scenarios.Built {
 	t.Helper()
 	var bs []*scenarios.Built
-	for _, n := range scenarios.Builtin() {
+	for _, n := range files.Builtin() {
 		bs = append(bs, Build(t, n))
 	}
 	return bs

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package scenarios
+// Package owner knows which programs a prog array takes: the kind of its owner decides.
+package owner
 
 import (
 	"errors"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/scenarios"
 )
 
 // ErrForeign is wrapped by the errors of programs that a kernel keeps out of a prog array, with -EINVAL,
@@ -18,14 +20,14 @@ var ErrForeign = errors.New("the prog array belongs to programs of another kind 
 // it (kernel/bpf/core.c: bpf_prog_map_compatible). The zero value of a kernels.Policy is a kernel that
 // asks for the program type only.
 type Owners struct {
-	b      *Built
+	b      *scenarios.Built
 	policy kernels.Policy
 	owner  map[int]int // program that an array belongs to, by map
 }
 
 // NewOwners loads the programs of b in order, and puts what b.Slots says into the arrays. The error names
 // every program that the kernel refuses; each wraps ErrForeign.
-func NewOwners(b *Built, policy kernels.Policy) (*Owners, error) {
+func New(b *scenarios.Built, policy kernels.Policy) (*Owners, error) {
 	o := &Owners{b: b, policy: policy, owner: map[int]int{}}
 	var errs []error
 	for i := range b.Programs {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package scenarios
+// Package files finds scenarios and other files that people give: by name in the library, by path, within bounds.
+package files
 
 import (
 	"errors"
