@@ -91,7 +91,7 @@ func layoutConfig(tree Tree, v Version, c *config) []Fact {
 			out = append(out, f)
 		}
 	}
-	// Debugging options and PREEMPT_RT give locks other sizes: shim/layout.h refuses them.
+	// Debugging options and PREEMPT_RT give locks other sizes: tree/layout.h refuses them.
 	for _, n := range []string{"DEBUG_LOCK_ALLOC", "DEBUG_MUTEXES", "DEBUG_SPINLOCK", "PREEMPT_RT", "LOCKDEP"} {
 		if c != nil && c.on(n) {
 			out = append(out, c.fact(n))

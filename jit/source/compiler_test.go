@@ -14,7 +14,6 @@ import (
 
 // TestCompilers runs programs that are not compilers. Nothing is left behind, and nothing takes long.
 func TestCompilers(t *testing.T) {
-	u := &unit{shown: "jit.c", text: []byte("int x;\n"), facts: &Facts{}}
 	old := compileTime
 	compileTime = 5 * time.Second
 	defer func() { compileTime = old }()
@@ -42,7 +41,7 @@ func TestCompilers(t *testing.T) {
 			t.Setenv("PATH", path)
 			t.Setenv("TMPDIR", tmp)
 			began := time.Now()
-			_, err := u.compile(context.Background())
+			_, err := compileNothing(context.Background())
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("error %.200v, expected %q", err, c.want)
 			}
@@ -60,6 +59,13 @@ func TestCompilers(t *testing.T) {
 	}
 }
 
+// compileNothing compiles a file that has next to nothing.
+func compileNothing(ctx context.Context) ([]byte, error) {
+	return runCompiler(ctx, "jit.c", func(dir string) error {
+		return os.WriteFile(filepath.Join(dir, "unit.c"), []byte("int x;\n"), 0o600)
+	}, nil)
+}
+
 // TestCompilerEnded ends a compiler before its time.
 func TestCompilerEnded(t *testing.T) {
 	bin, tmp := t.TempDir(), t.TempDir()
@@ -70,8 +76,7 @@ func TestCompilerEnded(t *testing.T) {
 	t.Setenv("TMPDIR", tmp)
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
-	u := &unit{shown: "jit.c", text: []byte("int x;\n"), facts: &Facts{}}
-	if _, err := u.compile(ctx); err == nil {
+	if _, err := compileNothing(ctx); err == nil {
 		t.Error("no error")
 	}
 	if left, _ := filepath.Glob(filepath.Join(tmp, "*")); len(left) > 0 {

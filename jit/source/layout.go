@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"debug/elf"
+	_ "embed"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -21,9 +22,12 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 )
 
+//go:embed layout.h
+var layoutHeader []byte
+
 // A layout is where fields are that code of programs refers to, found by having the compiler lay out the
 // tree's own declarations of the structures. Types that stand elsewhere are stand-ins of the same size
-// (shim/layout.h).
+// (layout.h).
 type layout struct {
 	offsets kernels.Offsets
 	from    map[string]string // macro to file:line of the structure
@@ -104,8 +108,7 @@ func probeText(structs string, config []Fact) []byte {
 	for _, f := range config {
 		f.define(&b)
 	}
-	h, _ := shim.ReadFile("shim/layout.h")
-	b.Write(h)
+	b.Write(layoutHeader)
 	enums := map[string]bool{}
 	for _, m := range enumName.FindAllStringSubmatch(structs, -1) {
 		enums[m[1]] = true
