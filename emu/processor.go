@@ -17,6 +17,7 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/source"
+	"github.com/tcsim/tcsim/jit/source/compiler"
 )
 
 // Processor is an emulated processor for compiled C code of a kernel: memory at kernel addresses through
@@ -35,7 +36,7 @@ type Processor struct {
 func init() {
 	source.Register(&source.Opener{
 		Processor: func() (source.Processor, error) { return NewProcessor(processorMemory) },
-		Cache:     source.CacheDir(),
+		Cache:     compiler.CacheDir(),
 	})
 }
 

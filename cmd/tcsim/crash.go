@@ -47,7 +47,7 @@ func runApp(ctx context.Context, app *cli.Command, args []string) (err error) {
 	if err := unknownCommand(app, args); err != nil {
 		return err
 	}
-	return app.Run(ctx, helpAlone(attached(app, args)))
+	return app.Run(ctx, manual.Words(app, args))
 }
 
 // unknownCommand is an error if the first word names no command: the library takes it for an argument.
@@ -61,40 +61,6 @@ func unknownCommand(app *cli.Command, args []string) error {
 		return nil
 	}
 	return badUsage("unknown command %q%s (see tcsim --help)", words[0], nearest.DidYouMean(words[0], visible(app.Commands)))
-}
-
-// attached takes values off the one-letter options that they are written to, as in -t6.12, which the library does not
-// know.
-func attached(app *cli.Command, args []string) []string {
-	c := app
-	var out []string
-	for i, a := range args {
-		if own := app.Command(a); own != nil && c == app {
-			c = own
-		}
-		if a == "--" {
-			return append(out, args[i:]...)
-		}
-		if name := manual.Attached(app, c, args[:i], a); name != "" {
-			out = append(out, name)
-			a = strings.TrimPrefix(a[len(name):], "=")
-		}
-		out = append(out, a)
-	}
-	return out
-}
-
-// helpAlone drops all other arguments of a command if one is --help: the library takes them for topics.
-func helpAlone(args []string) []string {
-	for i, a := range args {
-		if a == "--" {
-			break
-		}
-		if i > 1 && (a == "--help" || a == "-h") {
-			return []string{args[0], args[1], a}
-		}
-	}
-	return args
 }
 
 // verbose reports whether the command line asks for the stack of a fault. It looks at the words, as a

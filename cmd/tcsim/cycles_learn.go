@@ -14,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/native"
 	"github.com/tcsim/tcsim/cmd/tcsim/progress"
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/timing/measured"
@@ -52,9 +53,9 @@ func (e env) learn(ctx context.Context, cmd *cli.Command, raw []byte, file *meas
 	defer m.Close()
 	stages := map[string]*progress.Bar{}
 	opt := calibrate.Options{
-		Pass: e.nativePass, Machine: cmp.Or(emu.HostName(), "unknown processor"), Nops: emu.HostNopRate(),
+		Pass: e.measurer().Pass, Machine: cmp.Or(emu.HostName(), "unknown processor"), Nops: emu.HostNopRate(),
 		Name: name, Journal: path + ".partial",
-		Stopped: func(err error) bool { return errors.Is(err, errUntestable) },
+		Stopped: func(err error) bool { return errors.Is(err, native.ErrRefused) },
 		Progress: func(stage string, done, total int) {
 			if stages[stage] == nil {
 				stages[stage] = e.progress(stage)
@@ -69,7 +70,7 @@ func (e env) learn(ctx context.Context, cmd *cli.Command, raw []byte, file *meas
 	case errors.Is(err, calibrate.ErrBusy):
 		return fmt.Errorf("%w: %w; what was measured is kept in %s", errUntestable, err, opt.Journal)
 	case err != nil:
-		return err
+		return unmeasured(err)
 	}
 	here, err := measured.Rewritten(raw, opt.Machine, time.Now().UTC().Format(time.DateOnly), r.Cycles)
 	if err != nil {

@@ -65,7 +65,7 @@ func TestHostFault(t *testing.T) {
 		Stack: measured.Span{Addr: measured.StackBase, Size: measured.AreaSize},
 	}
 	s.Regs[x86.RSP] = measured.EntryRSP
-	reps, err := e.nativePass(context.Background(), &s, hostReps)
+	reps, err := e.measurer().Pass(context.Background(), &s, 200)
 	if err == nil || reps != nil || !strings.Contains(err.Error(), "sequence ud2: worker process ended: ") {
 		t.Errorf("repetitions %v, error %v", reps, err)
 	}

@@ -81,7 +81,7 @@ func (e env) importOptions(cmd *cli.Command) (imports.Options, error) {
 		opt.Lens = append(opt.Lens, n)
 	}
 	for _, s := range commas(cmd.String("addrs")) {
-		a, err := hexAddr(s)
+		a, err := image.ParseAddr(s)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("--addrs: %w", err))
 		}
@@ -102,7 +102,7 @@ func (e env) importOptions(cmd *cli.Command) (imports.Options, error) {
 	}
 	for _, s := range cmd.StringSlice("helper") {
 		at, name, ok := strings.Cut(s, "=")
-		a, err := hexAddr(at)
+		a, err := image.ParseAddr(at)
 		if !ok || err != nil || name == "" {
 			errs = append(errs, fmt.Errorf("--helper: %q: expected ADDRESS=NAME", s))
 			continue
@@ -110,14 +110,6 @@ func (e env) importOptions(cmd *cli.Command) (imports.Options, error) {
 		opt.Symbols.Add(a, name)
 	}
 	return opt, errors.Join(errs...)
-}
-
-func hexAddr(s string) (image.Addr, error) {
-	a, err := strconv.ParseUint(strings.TrimPrefix(s, "0x"), 16, 64)
-	if err != nil {
-		return 0, fmt.Errorf("expected an address in hex, found %q", s)
-	}
-	return image.Addr(a), nil
 }
 
 // importFiles reads all files. A name that occurs again gets a number.

@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/urfave/cli/v3"
 
@@ -109,7 +107,7 @@ func importRunOptions(cmd *cli.Command) (replay.ImportOptions, error) {
 	opt := replay.ImportOptions{Entry: cmd.String("prog"), Limit: cmd.Uint32("limit")}
 	var errs []error
 	for _, s := range cmd.StringSlice("slot") {
-		slot, err := importSlot(s)
+		slot, err := replay.ParseSlot(s)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("--slot: %q: %w", s, err))
 		}
@@ -141,24 +139,4 @@ func importRunOptions(cmd *cli.Command) (replay.ImportOptions, error) {
 		}
 	}
 	return opt, errors.Join(errs...)
-}
-
-// importSlot reads KEY=PROG or ADDRESS/KEY=PROG.
-func importSlot(s string) (out replay.ImportSlot, err error) {
-	where, prog, ok := strings.Cut(s, "=")
-	if !ok {
-		return out, errors.New("expected KEY=PROG")
-	}
-	if array, key, ok := strings.Cut(where, "/"); ok {
-		if out.Array, err = hexAddr(array); err != nil {
-			return out, err
-		}
-		where = key
-	}
-	key, err := strconv.ParseUint(where, 0, 32)
-	if err != nil {
-		return out, fmt.Errorf("expected a number as key, found %q", where)
-	}
-	out.Key, out.Prog = uint32(key), prog
-	return out, nil
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/jit/source"
+	"github.com/tcsim/tcsim/jit/source/compiler"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 )
 
 // sourceFlags are what can be said of all targets that are kernel sources. It goes into their names, so
@@ -50,7 +52,7 @@ func (s *sourceFlags) complete(name string) (string, error) {
 		return "", err
 	}
 	if s.version != "" {
-		if spec.Version, err = source.ParseVersion(s.version); err != nil {
+		if spec.Version, err = ktree.ParseVersion(s.version); err != nil {
 			return "", err
 		}
 	}
@@ -65,6 +67,6 @@ func (s *sourceFlags) complete(name string) (string, error) {
 // untestable reports whether a kernel source cannot be tried: no compiler, a file that does not compile, a
 // tree or a revision without a JIT.
 func untestable(err error) bool {
-	var compile *source.CompileError
-	return errors.Is(err, source.ErrNoCompiler) || errors.Is(err, source.ErrNoFile) || errors.As(err, &compile)
+	var compile *compiler.CompileError
+	return errors.Is(err, compiler.ErrNoCompiler) || errors.Is(err, ktree.ErrNoFile) || errors.As(err, &compile)
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tcsim/tcsim/jit/source"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 )
 
 // bisected is a history of kernel trees.
@@ -43,7 +43,7 @@ func (b *bisected) commit(subject string) {
 // edit replaces something in the JIT's file and commits it under the name of what it puts there.
 func (b *bisected) edit(subject, old, new string) {
 	b.t.Helper()
-	name := filepath.Join(b.dir, source.JITFile)
+	name := filepath.Join(b.dir, ktree.JITFile)
 	text, err := os.ReadFile(name)
 	if err != nil {
 		b.t.Fatal(err)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/jit/source"
+	"github.com/tcsim/tcsim/jit/source/compiler"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 	"github.com/tcsim/tcsim/scenarios/choices"
 	"github.com/tcsim/tcsim/scenarios/lockstep"
 	"github.com/tcsim/tcsim/scenarios/progen"
@@ -29,10 +31,10 @@ type insnHunter struct {
 // judge returns how the first program fails whose code the JIT of a C text makes, "" if none does.
 func (h *insnHunter) judge(t *testing.T, text string) string {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(h.tree, source.JITFile), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(h.tree, ktree.JITFile), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o := &source.Opener{Processor: func() (source.Processor, error) { return emu.NewProcessor(2 << 30) }, Cache: source.CacheDir()}
+	o := &source.Opener{Processor: func() (source.Processor, error) { return emu.NewProcessor(2 << 30) }, Cache: compiler.CacheDir()}
 	target, err := o.Open(h.tree)
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +73,7 @@ func TestSourceInsnMutations(t *testing.T) {
 		h.programs = 3000
 	}
 	defer h.player.Close()
-	b, err := os.ReadFile(filepath.Join(h.tree, source.JITFile))
+	b, err := os.ReadFile(filepath.Join(h.tree, ktree.JITFile))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,8 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/source"
+	"github.com/tcsim/tcsim/jit/source/compiler"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/files"
 	"github.com/tcsim/tcsim/scenarios/inspect"
@@ -137,10 +139,10 @@ func newSourceHunter(t *testing.T) *sourceHunter {
 // judge returns what is found first in the JIT of a C text, "" if nothing is.
 func (h *sourceHunter) judge(t *testing.T, text string) string {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(h.tree, source.JITFile), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(h.tree, ktree.JITFile), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o := &source.Opener{Processor: func() (source.Processor, error) { return emu.NewProcessor(2 << 30) }, Cache: source.CacheDir()}
+	o := &source.Opener{Processor: func() (source.Processor, error) { return emu.NewProcessor(2 << 30) }, Cache: compiler.CacheDir()}
 	target, err := o.Open(h.tree)
 	if err != nil {
 		t.Fatal(err)
@@ -237,7 +239,7 @@ func TestSourceMutations(t *testing.T) {
 	all := sourceMutations(t, "testdata/mutations/6.12.txt")
 	inSourceFolder(t, "6.12")
 	h := newSourceHunter(t)
-	b, err := os.ReadFile(filepath.Join(h.tree, source.JITFile))
+	b, err := os.ReadFile(filepath.Join(h.tree, ktree.JITFile))
 	if err != nil {
 		t.Fatal(err)
 	}

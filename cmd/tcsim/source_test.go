@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/tcsim/tcsim/jit/source"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 )
 
 // kernelSource returns the folder of a kernel's source, version as in "6.12". It ends the test without it: a skip,
@@ -36,11 +36,11 @@ func findSource(version string) (dir string, ok bool) {
 		}
 		dir = filepath.Join(cache, "tcsim", "src")
 	}
-	found, err := filepath.Glob(filepath.Join(dir, version+".*", source.JITFile))
+	found, err := filepath.Glob(filepath.Join(dir, version+".*", ktree.JITFile))
 	if err != nil || len(found) == 0 {
 		return dir, false
 	}
-	return found[0][:len(found[0])-len("/"+source.JITFile)], true
+	return found[0][:len(found[0])-len("/"+ktree.JITFile)], true
 }
 
 // inSourceFolder makes a new folder the current one, with a copy of a kernel's source as linux.

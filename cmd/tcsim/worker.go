@@ -12,6 +12,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/native"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
@@ -43,7 +44,7 @@ func (e env) workerCommand() *cli.Command {
 var workerJobs = map[string]worker.Job{
 	campaign.FuzzJob:   campaign.Fuzzing,
 	campaign.MatrixJob: campaign.Playing(loadMatrix),
-	nativeJob:          native,
+	native.Job:         native.Serve,
 }
 
 // How often a process is tried to start where memory or processes are short.

@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/source/compiler"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 )
 
 // What a tree says of its kernel takes the place of what the registered target says: the configuration, where
@@ -24,30 +26,30 @@ type told struct {
 
 // plainConfig are the options that a kernel without .config is taken to have, besides those that the target
 // decides.
-var plainConfig = []Fact{
-	{"CONFIG_SECURITY", "1", everyKernel}, {"CONFIG_MEMCG", "1", everyKernel}, {"CONFIG_MEMCG_KMEM", "1", everyKernel},
-	{"CONFIG_CGROUPS", "1", everyKernel}, {"CONFIG_SMP", "1", everyKernel}, {"CONFIG_64BIT", "1", everyKernel},
+var plainConfig = []ktree.Fact{
+	{Name: "CONFIG_SECURITY", Value: "1", From: everyKernel}, {Name: "CONFIG_MEMCG", Value: "1", From: everyKernel}, {Name: "CONFIG_MEMCG_KMEM", Value: "1", From: everyKernel},
+	{Name: "CONFIG_CGROUPS", Value: "1", From: everyKernel}, {Name: "CONFIG_SMP", Value: "1", From: everyKernel}, {Name: "CONFIG_64BIT", Value: "1", From: everyKernel},
 }
 
 // everyKernel is where facts are from that hold of every kernel that is captured.
 const everyKernel = "every kernel that is captured"
 
 // adapt changes a target as its tree, whose C file is text, says.
-func adapt(ctx context.Context, tree Tree, text []byte, t *jit.Target, opts Options, c *config, features []string) (*told, error) {
+func adapt(ctx context.Context, tree ktree.Tree, text []byte, t *jit.Target, opts Options, c *config, features []string) (*told, error) {
 	is := &told{config: c, from: map[string]string{}}
 	if c != nil {
 		c.apply(t, text, features)
 	}
 	is.reach(tree, text, t)
-	l, err := readLayout(ctx, tree, layoutConfig(tree, opts.Version, c), opts.Cache)
-	var broken *CompileError
+	l, err := ktree.ReadLayout(ctx, tree, layoutConfig(tree, opts.Version, c), opts.Cache)
+	var broken *compiler.CompileError
 	switch {
-	case errors.Is(err, errNoLayout), errors.As(err, &broken): // then as the target has it
+	case errors.Is(err, ktree.ErrNoLayout), errors.As(err, &broken): // then as the target has it
 	case err != nil:
 		return nil, err
 	default:
-		t.Offsets = l.offsets
-		for macro, where := range l.from {
+		t.Offsets = l.Offsets
+		for macro, where := range l.From {
 			is.from[macro] = where
 		}
 	}
@@ -55,14 +57,14 @@ func adapt(ctx context.Context, tree Tree, text []byte, t *jit.Target, opts Opti
 }
 
 // reach reads who marks a function that has tail calls of its own.
-func (is *told) reach(tree Tree, text []byte, t *jit.Target) {
+func (is *told) reach(tree ktree.Tree, text []byte, t *jit.Target) {
 	const macro = "TCSIM_OWN_REACH"
 	verifier, err := tree.ReadFile(verifierFile)
 	switch at := bytes.Index(verifier, ownReach); {
 	case err != nil && bytes.Contains(text, jitScan): // either may be
 	case err != nil:
 		t.Verifier.OwnReach = true
-		is.from[macro] = tree.Shown(JITFile)
+		is.from[macro] = tree.Shown(ktree.JITFile)
 	case at < 0:
 		t.Verifier.OwnReach = false
 		is.from[macro] = tree.Shown(verifierFile)
@@ -81,8 +83,8 @@ var (
 )
 
 // layoutConfig are the macros that the layout of structures depends on.
-func layoutConfig(tree Tree, v Version, c *config) []Fact {
-	var out []Fact
+func layoutConfig(tree ktree.Tree, v ktree.Version, c *config) []ktree.Fact {
+	var out []ktree.Fact
 	for _, f := range plainConfig {
 		if c != nil {
 			f = c.fact(f.Name[len("CONFIG_"):])
@@ -91,7 +93,7 @@ func layoutConfig(tree Tree, v Version, c *config) []Fact {
 			out = append(out, f)
 		}
 	}
-	// Debugging options and PREEMPT_RT give locks other sizes: tree/layout.h refuses them.
+	// Debugging options and PREEMPT_RT give locks other sizes: ktree/layout.h refuses them.
 	for _, n := range []string{"DEBUG_LOCK_ALLOC", "DEBUG_MUTEXES", "DEBUG_SPINLOCK", "PREEMPT_RT", "LOCKDEP"} {
 		if c != nil && c.on(n) {
 			out = append(out, c.fact(n))
@@ -105,8 +107,8 @@ func layoutConfig(tree Tree, v Version, c *config) []Fact {
 		}
 	}
 	if waiter {
-		out = append(out, Fact{Name: "TCSIM_FIRST_WAITER", Value: "1"})
+		out = append(out, ktree.Fact{Name: "TCSIM_FIRST_WAITER", Value: "1"})
 	}
-	slices.SortStableFunc(out, func(a, b Fact) int { return bytes.Compare([]byte(a.Name), []byte(b.Name)) })
+	slices.SortStableFunc(out, func(a, b ktree.Fact) int { return bytes.Compare([]byte(a.Name), []byte(b.Name)) })
 	return out
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/source"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/graph"
 	"github.com/tcsim/tcsim/scenarios/runner"
@@ -57,7 +58,7 @@ func cpuTime(b *testing.B) time.Duration {
 
 // BenchmarkCached opens the source of 6.12, whose object is in the cache.
 func BenchmarkCached(b *testing.B) {
-	dir := strings.TrimSuffix(open(b, "6.12").Shown(source.JITFile), "/"+source.JITFile)
+	dir := strings.TrimSuffix(open(b, "6.12").Shown(ktree.JITFile), "/"+ktree.JITFile)
 	cache := b.TempDir()
 	once := func() {
 		o := &source.Opener{Processor: processor, Cache: cache}

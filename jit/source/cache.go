@@ -4,6 +4,7 @@ package source
 
 import (
 	"context"
+	"github.com/tcsim/tcsim/jit/source/compiler"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,9 +19,9 @@ func (u *unit) object(ctx context.Context, cache string) (*object, error) {
 	if cache != "" {
 		cc, err := exec.LookPath("cc")
 		if err != nil {
-			return nil, ErrNoCompiler
+			return nil, compiler.ErrNoCompiler
 		}
-		key = func() string { return filepath.Join(cache, u.key(compilerID(cc))) }
+		key = func() string { return filepath.Join(cache, u.key(compiler.ID(cc))) }
 		recipe = key() + ".names"
 		u.follow(recipe)
 		name = key() + ".o"
@@ -39,11 +40,11 @@ func (u *unit) object(ctx context.Context, cache string) (*object, error) {
 	o, err := readObject(b)
 	if err == nil && name != "" {
 		if steps := u.recipe(); len(steps) > 0 {
-			store(recipe, steps)
+			compiler.Store(recipe, steps)
 			name = key() + ".o"
 		}
-		store(name, b)
-		prune(cache)
+		compiler.Store(name, b)
+		compiler.Prune(cache)
 	}
 	return o, err
 }

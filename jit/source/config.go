@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 )
 
 // configFile is where a kernel tree has its configuration.
@@ -28,14 +29,14 @@ type configValue struct {
 }
 
 // readConfig returns the configuration of a tree, nil if it has none. file, if not "", is another one.
-func readConfig(tree Tree, file string) (*config, error) {
+func readConfig(tree ktree.Tree, file string) (*config, error) {
 	shown := tree.Shown(configFile)
 	read := func() ([]byte, error) { return tree.ReadFile(configFile) }
 	if file != "" {
-		shown, read = file, func() ([]byte, error) { return readFile(file) }
+		shown, read = file, func() ([]byte, error) { return ktree.ReadFile(file) }
 	}
 	text, err := read()
-	if errors.Is(err, ErrNoFile) && file == "" {
+	if errors.Is(err, ktree.ErrNoFile) && file == "" {
 		return nil, nil
 	}
 	if err != nil {
@@ -60,9 +61,9 @@ func (c *config) on(names ...string) bool {
 }
 
 // fact is an option as the C file sees it; "n" is one that it does not see.
-func (c *config) fact(name string) Fact {
+func (c *config) fact(name string) ktree.Fact {
 	v, set := c.values[name]
-	f := Fact{"CONFIG_" + name, "n", c.shown}
+	f := ktree.Fact{Name: "CONFIG_" + name, Value: "n", From: c.shown}
 	if set {
 		f.From = fmt.Sprintf("%s:%d", c.shown, v.line)
 		switch v.text {

@@ -20,6 +20,8 @@ import (
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/conform"
 	"github.com/tcsim/tcsim/jit/source"
+	"github.com/tcsim/tcsim/jit/source/compiler"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 )
 
 // sourceDir is where .ci/setup-sources puts kernel sources: a folder for each version.
@@ -38,11 +40,11 @@ func sourceDir() string {
 var needed = []string{"6.1", "6.12", "7.3"}
 
 // open opens the source of a kernel such as "6.12" or "7.3.4", or skips.
-func open(t testing.TB, version string) source.Tree {
+func open(t testing.TB, version string) ktree.Tree {
 	t.Helper()
 	var found []string
 	for _, dir := range []string{version, version + ".*"} {
-		files, _ := filepath.Glob(filepath.Join(sourceDir(), dir, source.JITFile))
+		files, _ := filepath.Glob(filepath.Join(sourceDir(), dir, ktree.JITFile))
 		found = append(found, files...)
 	}
 	if len(found) == 0 {
@@ -51,7 +53,7 @@ func open(t testing.TB, version string) source.Tree {
 		}
 		t.Skipf("no source of kernel %s in %s: run .ci/setup-sources", version, sourceDir())
 	}
-	tree, err := source.Open(strings.TrimSuffix(found[0], "/"+source.JITFile))
+	tree, err := ktree.Open(strings.TrimSuffix(found[0], "/"+ktree.JITFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,9 +63,9 @@ func open(t testing.TB, version string) source.Tree {
 func processor() (source.Processor, error) { return emu.NewProcessor(2 << 30) }
 
 // compile makes the JIT of a tree for a target.
-func compile(t testing.TB, tree source.Tree, target *jit.Target) *source.JIT {
+func compile(t testing.TB, tree ktree.Tree, target *jit.Target) *source.JIT {
 	t.Helper()
-	j, err := source.New(context.Background(), tree, target, source.Options{Processor: processor, Cache: source.CacheDir()})
+	j, err := source.New(context.Background(), tree, target, source.Options{Processor: processor, Cache: compiler.CacheDir()})
 	if err != nil {
 		t.Fatal(err)
 	}

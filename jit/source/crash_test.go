@@ -18,17 +18,19 @@ import (
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/source"
+	"github.com/tcsim/tcsim/jit/source/compiler"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 	"github.com/tcsim/tcsim/jit/verify"
 )
 
 // edited is a tree with another JIT file.
 type edited struct {
-	source.Tree
+	ktree.Tree
 	text []byte
 }
 
 func (e edited) ReadFile(name string) ([]byte, error) {
-	if name == source.JITFile {
+	if name == ktree.JITFile {
 		return e.text, nil
 	}
 	return e.Tree.ReadFile(name)
@@ -37,10 +39,10 @@ func (e edited) ReadFile(name string) ([]byte, error) {
 func (e edited) Shown(name string) string { return name }
 
 // edit returns the tree of 6.12 with one change of its JIT.
-func edit(t *testing.T, from, to string) source.Tree {
+func edit(t *testing.T, from, to string) ktree.Tree {
 	t.Helper()
 	tree := open(t, "6.12")
-	text, err := tree.ReadFile(source.JITFile)
+	text, err := tree.ReadFile(ktree.JITFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +92,7 @@ func TestCrashes(t *testing.T) {
 	}{
 		{
 			"unknown function", push, "emit_frob(&prog); " + push,
-			[]string{"the JIT uses emit_frob in emit_prologue_tail_call", source.JITFile + ":", "which tcsim does not know"},
+			[]string{"the JIT uses emit_frob in emit_prologue_tail_call", ktree.JITFile + ":", "which tcsim does not know"},
 		},
 		{
 			"unknown symbol in the image", push, "extern char frob_cnt[]; EMIT1_off32(0xB8, (u32)(long)frob_cnt); " + push,
@@ -111,7 +113,7 @@ func TestCrashes(t *testing.T) {
 		},
 		{
 			"BUG", push, "BUG_ON(prog); " + push,
-			[]string{"the JIT stops the kernel", "BUG: BUG_ON(prog)", source.JITFile + ":"},
+			[]string{"the JIT stops the kernel", "BUG: BUG_ON(prog)", ktree.JITFile + ":"},
 		},
 		{
 			"WARN", push, "WARN_ON(prog); " + push,
@@ -158,10 +160,10 @@ func TestCompilerMessages(t *testing.T) {
 	}
 	const is = "static bool is_imm8(int value)\n{"
 	tree := edit(t, is, is+" frob_t x;")
-	text, _ := tree.ReadFile(source.JITFile)
-	where := fmt.Sprintf("%s:%d:", source.JITFile, 1+strings.Count(strings.Split(string(text), "frob_t")[0], "\n"))
+	text, _ := tree.ReadFile(ktree.JITFile)
+	where := fmt.Sprintf("%s:%d:", ktree.JITFile, 1+strings.Count(strings.Split(string(text), "frob_t")[0], "\n"))
 	_, err = source.New(context.Background(), tree, target, source.Options{Processor: processor})
-	var msg *source.CompileError
+	var msg *compiler.CompileError
 	if !errors.As(err, &msg) || !strings.Contains(msg.Text, where) || !strings.Contains(msg.Text, "frob_t") {
 		t.Errorf("error %v, expected one of the C compiler at %s", err, where)
 	}
@@ -186,7 +188,7 @@ func TestOpen(t *testing.T) {
 		dir + "@v6.6":                 "not a git repository",
 		os.DevNull:                    "neither a folder nor a C file",
 	} {
-		if _, err := source.Open(name); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ktree.Open(name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("open %q: error %v, expected %q", name, err, want)
 		}
 	}
@@ -194,14 +196,14 @@ func TestOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tree, err := source.Open(arm)
+	tree, err := ktree.Open(arm)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := source.New(context.Background(), tree, target, source.Options{Processor: processor}); !errors.Is(err, source.ErrNoVersion) {
+	if _, err := source.New(context.Background(), tree, target, source.Options{Processor: processor}); !errors.Is(err, ktree.ErrNoVersion) {
 		t.Errorf("a lone file: error %v, expected ErrNoVersion", err)
 	}
-	opts := source.Options{Processor: processor, Version: source.Version{Major: 6, Minor: 12}}
+	opts := source.Options{Processor: processor, Version: ktree.Version{Major: 6, Minor: 12}}
 	if _, err := source.New(context.Background(), tree, target, opts); err == nil || !strings.Contains(err.Error(), "is no BPF JIT of x86-64") {
 		t.Errorf("another architecture's file: error %v", err)
 	}

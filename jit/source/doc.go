@@ -7,8 +7,9 @@
 //
 // The pieces, from a tree to an image:
 //
-//	tree.go     where the file and the headers around it come from: a folder, a git revision, a lone file
-//	tree_names.go, resolve.go   what the C file uses that the shim does not declare and the tree's headers do
+//	ktree       where the file and the headers around it come from: a folder, a git revision, a lone file
+//	compiler    the system's cc, within bounds, and the folder where objects are kept
+//	resolve.go  what the C file uses that the shim does not declare and the tree's headers do
 //	module.go   routines and variables of the file that programs use
 //	facts.go    what the C file takes from elsewhere and where each fact was read
 //	unit.go     the one C unit: shim.h, the user's text, runtime.c, driver.c; the compiler is the system's cc

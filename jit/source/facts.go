@@ -2,12 +2,14 @@
 
 package source
 
+import "github.com/tcsim/tcsim/jit/source/ktree"
+
 // Facts are everything that the C file takes from elsewhere.
 type Facts struct {
-	Version Version
-	List    []Fact
+	Version ktree.Version
+	List    []ktree.Fact
 	// Taken is what the C file uses and the tree's headers have besides: fields, macros, functions.
-	Taken []Fact
+	Taken []ktree.Fact
 	// unusual says that a header has another number than what is known of the version.
 	unusual bool
 }
@@ -22,4 +24,6 @@ func (f *Facts) Get(name string) string {
 	return ""
 }
 
-func (f *Facts) add(name, value, from string) { f.List = append(f.List, Fact{name, value, from}) }
+func (f *Facts) add(name, value, from string) {
+	f.List = append(f.List, ktree.Fact{Name: name, Value: value, From: from})
+}

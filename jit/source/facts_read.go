@@ -11,24 +11,25 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 )
 
 // ReadFacts finds the facts for the C file text of a tree that target t is to be compiled for.
-func ReadFacts(tree Tree, text []byte, v Version, t *jit.Target) (*Facts, error) {
+func ReadFacts(tree ktree.Tree, text []byte, v ktree.Version, t *jit.Target) (*Facts, error) {
 	return readFacts(tree, text, v, t, &told{})
 }
 
-func readFacts(tree Tree, text []byte, v Version, t *jit.Target, is *told) (*Facts, error) {
+func readFacts(tree ktree.Tree, text []byte, v ktree.Version, t *jit.Target, is *told) (*Facts, error) {
 	f := &Facts{Version: v}
 	f.fromHeaders(tree, t)
 	f.fromFile(string(text))
 	f.fromTarget(t, is)
 	f.fromConfig(text, t, is)
 	if !regexp.MustCompile(`\bbpf_int_jit_compile\(`).Match(text) {
-		return nil, fmt.Errorf("%s is no BPF JIT of x86-64: it has no function bpf_int_jit_compile", tree.Shown(JITFile))
+		return nil, fmt.Errorf("%s is no BPF JIT of x86-64: it has no function bpf_int_jit_compile", tree.Shown(ktree.JITFile))
 	}
 	if !regexp.MustCompile(`\b(?:do_jit\(|X86_[A-Z])`).Match(text) {
-		return nil, fmt.Errorf("%s is no BPF JIT of x86-64: it is the file of another architecture", tree.Shown(JITFile))
+		return nil, fmt.Errorf("%s is no BPF JIT of x86-64: it is the file of another architecture", tree.Shown(ktree.JITFile))
 	}
 	return f, nil
 }
@@ -38,25 +39,25 @@ func readFacts(tree Tree, text []byte, v Version, t *jit.Target, is *told) (*Fac
 type headerFact struct {
 	name, file, pattern string
 	value               func(m []string) string // nil: what the first group matches
-	without             func(v Version, t *jit.Target) string
+	without             func(v ktree.Version, t *jit.Target) string
 }
 
 var headerFacts = []headerFact{
 	{
 		"TCSIM_MAX_TAIL_CALL_CNT", "include/linux/bpf.h", `(?m)^#define\s+MAX_TAIL_CALL_CNT\s+(\d+)`, nil,
-		func(v Version, _ *jit.Target) string { return pick(v.Before(5, 17), "32", "33") },
+		func(v ktree.Version, _ *jit.Target) string { return pick(v.Before(5, 17), "32", "33") },
 	},
 	{
 		"MAX_BPF_STACK", "include/linux/filter.h", `(?m)^#define\s+MAX_BPF_STACK\s+(\d+)`, nil,
-		func(Version, *jit.Target) string { return "512" },
+		func(ktree.Version, *jit.Target) string { return "512" },
 	},
 	{
 		"TCSIM_MAX_TRAMP_LINKS", "include/linux/bpf.h", `\bBPF_MAX_TRAMP_(?:LINKS|PROGS)\s*=?\s*(\d+)`, nil,
-		func(v Version, _ *jit.Target) string { return pick(v.Before(5, 14), "40", "38") },
+		func(v ktree.Version, _ *jit.Target) string { return pick(v.Before(5, 14), "40", "38") },
 	},
 	{
 		"TCSIM_NOP_MAX", "arch/x86/include/asm/nops.h", `(?m)^#define\s+ASM_NOP_MAX\s+(\d+)`, nil,
-		func(v Version, _ *jit.Target) string { return pick(v.Before(6, 5), "8", "11") },
+		func(v ktree.Version, _ *jit.Target) string { return pick(v.Before(6, 5), "8", "11") },
 	},
 	{
 		"TCSIM_REG_AX", "include/linux/filter.h", `(?m)^#define\s+BPF_REG_AX\s+\(?MAX_BPF_REG(\s*\+\s*(\d+))?\)?`,
@@ -64,11 +65,11 @@ var headerFacts = []headerFact{
 			n, _ := strconv.Atoi(m[2])
 			return strconv.Itoa(11 + n)
 		},
-		func(_ Version, t *jit.Target) string { return strconv.Itoa(int(t.Emit.AX)) },
+		func(_ ktree.Version, t *jit.Target) string { return strconv.Itoa(int(t.Emit.AX)) },
 	},
 	{
 		"TCSIM_ENDBR_POISON", "arch/x86/include/asm/ibt.h", `(?s)gen_endbr_poison\(void\)\s*\{.*?return\s+(0x[0-9a-f]+);`, nil,
-		func(v Version, _ *jit.Target) string { return pick(v.Before(6, 18), "0x001f0f66", "0xd6401f0f") },
+		func(v ktree.Version, _ *jit.Target) string { return pick(v.Before(6, 18), "0x001f0f66", "0xd6401f0f") },
 	},
 }
 
@@ -79,7 +80,7 @@ func pick(c bool, a, b string) string {
 	return b
 }
 
-func (f *Facts) fromHeaders(tree Tree, t *jit.Target) {
+func (f *Facts) fromHeaders(tree ktree.Tree, t *jit.Target) {
 	texts := map[string][]byte{}
 	for _, h := range headerFacts {
 		text, read := texts[h.file]
@@ -216,7 +217,7 @@ func (f *Facts) fromConfig(text []byte, t *jit.Target, is *told) {
 	} {
 		for _, n := range o.names {
 			done[n] = true
-			fact := Fact{"CONFIG_" + n, pick(o.on, "1", "n"), "target " + t.Name}
+			fact := ktree.Fact{Name: "CONFIG_" + n, Value: pick(o.on, "1", "n"), From: "target " + t.Name}
 			if is.config != nil {
 				if c := is.config.fact(n); c.Value == fact.Value || n == optionsRetpoline[0] || n == optionsRetpoline[1] {
 					fact = c

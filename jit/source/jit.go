@@ -18,6 +18,7 @@ import (
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/recognise"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 	"github.com/tcsim/tcsim/jit/verify"
 )
 
@@ -26,7 +27,7 @@ type Options struct {
 	// Processor makes a processor; several may be made and used at the same time.
 	Processor func() (Processor, error)
 	// Version is that of the kernel, where the tree does not say it.
-	Version Version
+	Version ktree.Version
 	// Extra are C files to compile with the JIT.
 	Extra []Extra
 	// Cache is the folder in which compiled objects are kept; "" keeps none.
@@ -64,7 +65,7 @@ type JIT struct {
 
 // New compiles the JIT of a tree for a target. Everything but the code that the JIT itself emits is the target's:
 // offsets in structures, mitigations, what the verifier does. The target is not changed.
-func New(ctx context.Context, tree Tree, t *jit.Target, opts Options) (*JIT, error) {
+func New(ctx context.Context, tree ktree.Tree, t *jit.Target, opts Options) (*JIT, error) {
 	p, err := prepare(tree, t, opts)
 	if err != nil {
 		return nil, err
@@ -80,14 +81,14 @@ type prepared struct {
 }
 
 // prepare reads the tree. What its headers say takes the place of what the target says.
-func prepare(tree Tree, t *jit.Target, opts Options) (*prepared, error) {
-	text, err := tree.ReadFile(JITFile)
+func prepare(tree ktree.Tree, t *jit.Target, opts Options) (*prepared, error) {
+	text, err := tree.ReadFile(ktree.JITFile)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", tree.Shown(JITFile), err)
+		return nil, fmt.Errorf("%s: %w", tree.Shown(ktree.JITFile), err)
 	}
 	v := opts.Version
-	if v == (Version{}) {
-		if v, err = TreeVersion(tree); err != nil {
+	if v == (ktree.Version{}) {
+		if v, err = ktree.TreeVersion(tree); err != nil {
 			return nil, err
 		}
 	}
@@ -105,7 +106,7 @@ func prepare(tree Tree, t *jit.Target, opts Options) (*prepared, error) {
 	hook := slices.ContainsFunc(opts.Extra, func(e Extra) bool { return bytes.Contains(e.Text, []byte("tcsim_before_jit(")) })
 	facts.add("TCSIM_HAVE_HOOK", pick(hook, "1", "0"), "the extra files")
 	own := *t
-	u := &unit{shown: tree.Shown(JITFile), text: text, extra: opts.Extra, facts: facts, headers: newHeaders(tree), local: localHeaders(tree, text)}
+	u := &unit{shown: tree.Shown(ktree.JITFile), text: text, extra: opts.Extra, facts: facts, headers: ktree.NewHeaders(tree), local: localHeaders(tree, text)}
 	return &prepared{u, &own, opts}, nil
 }
 
@@ -121,7 +122,9 @@ func (p *prepared) build(ctx context.Context) (*JIT, error) {
 		}
 	}
 	for _, f := range p.unit.found {
-		p.unit.facts.Taken = append(p.unit.facts.Taken, Fact{strings.TrimPrefix(f.into+"."+f.name, "."), f.text, f.from})
+		p.unit.facts.Taken = append(p.unit.facts.Taken, ktree.Fact{
+			Name: strings.TrimPrefix(f.Into+"."+f.Name, "."), Value: f.Text, From: f.From,
+		})
 	}
 	text := string(p.unit.text)
 	j := &JIT{

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/source"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 )
 
 // replace is one change of a file of a tree.
@@ -23,7 +24,7 @@ func patched(t *testing.T, edits ...replace) string {
 	tree, dir := open(t, "6.12"), t.TempDir()
 	files := map[string]string{}
 	for _, name := range []string{
-		source.JITFile, "Makefile", "include/linux/bpf.h", "include/linux/filter.h", "arch/x86/include/asm/nops.h", "arch/x86/include/asm/ibt.h", "kernel/bpf/verifier.c",
+		ktree.JITFile, "Makefile", "include/linux/bpf.h", "include/linux/filter.h", "arch/x86/include/asm/nops.h", "arch/x86/include/asm/ibt.h", "kernel/bpf/verifier.c",
 	} {
 		text, err := tree.ReadFile(name)
 		if err != nil {
@@ -66,7 +67,7 @@ const compileStart = "struct bpf_prog *bpf_int_jit_compile(struct bpf_prog *prog
 
 // TestNames uses what kernel code of any kind takes for granted.
 func TestNames(t *testing.T) {
-	dir := patched(t, replace{source.JITFile, compileStart, compileStart + "\tif (!tcsim_try_names())\n\t\treturn prog;\n"})
+	dir := patched(t, replace{ktree.JITFile, compileStart, compileStart + "\tif (!tcsim_try_names())\n\t\treturn prog;\n"})
 	target, said := openedWith(t, dir+"?extra=testdata/names.c")
 	if err := tailCall(t, target); err != nil {
 		t.Fatal(err)
@@ -84,7 +85,7 @@ func TestPatchedHeaders(t *testing.T) {
 		replace{"include/linux/bpf.h", "struct bpf_prog_aux {\n", "#define TRY_SHIFT(x) ((x) << TRY_BITS)\nenum try_bits { TRY_NONE, TRY_FIRST = 3, TRY_BITS };\n" +
 			"struct try_inner { u32 a, b; };\nstatic inline u32 try_twice(u32 x)\n{\n\treturn x * 2;\n}\nstruct bpf_prog_aux {\n\tu32 try_plain, *try_pointer;\n\tstruct try_inner try_inside;\n"},
 		replace{"arch/x86/net/try.h", "", "#define TRY_LOCAL 7\n"},
-		replace{source.JITFile, compileStart, "#include \"try.h\"\n" + compileStart + "\tprog->aux->try_inside.b = TRY_SHIFT(1);\n" +
+		replace{ktree.JITFile, compileStart, "#include \"try.h\"\n" + compileStart + "\tprog->aux->try_inside.b = TRY_SHIFT(1);\n" +
 			"\tif (prog->aux->try_plain || prog->aux->try_pointer || try_twice(prog->aux->try_inside.b) != 32 || TRY_LOCAL != 7)\n\t\treturn prog;\n"},
 	)
 	target, said := openedWith(t, dir)
@@ -93,7 +94,7 @@ func TestPatchedHeaders(t *testing.T) {
 	}
 	facts := target.Emitter.(*source.JIT).Facts()
 	for _, name := range []string{"TRY_SHIFT", "TRY_BITS", "try_inner", "try_twice", "bpf_prog_aux.try_plain", "bpf_prog_aux.try_pointer", "bpf_prog_aux.try_inside"} {
-		at := slices.IndexFunc(facts.Taken, func(f source.Fact) bool { return f.Name == name })
+		at := slices.IndexFunc(facts.Taken, func(f ktree.Fact) bool { return f.Name == name })
 		if at < 0 || !strings.Contains(facts.Taken[at].From, "include/linux/bpf.h:") {
 			t.Errorf("%s was not taken from the header: %+v", name, facts.Taken)
 		}

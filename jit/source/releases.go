@@ -16,6 +16,7 @@ import (
 	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 	"github.com/tcsim/tcsim/jit/verify"
 )
 
@@ -40,7 +41,7 @@ func capturesOf(t *jit.Target) string {
 	if !ok || t.Evidence != design.ByCapture {
 		return ""
 	}
-	return Version{t.Version.Major, t.Version.Minor, r.Patch}.String()
+	return ktree.Version{Major: t.Version.Major, Minor: t.Version.Minor, Patch: r.Patch}.String()
 }
 
 // captured returns the release among several that the captures of a target are of, "" if none is.

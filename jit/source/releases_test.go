@@ -11,6 +11,8 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/source"
+	"github.com/tcsim/tcsim/jit/source/compiler"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 )
 
 // TestSay has the JIT print something and go on: it is shown once, with its line.
@@ -23,7 +25,7 @@ func TestSay(t *testing.T) {
 	var said []string
 	o := &source.Opener{Processor: processor, Say: func(what string) { said = append(said, what) }}
 	dir := t.TempDir() + "/linux"
-	for _, name := range []string{"Makefile", source.JITFile} {
+	for _, name := range []string{"Makefile", ktree.JITFile} {
 		text, err := tree.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -39,7 +41,7 @@ func TestSay(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if len(said) != 1 || !strings.Contains(said[0], source.JITFile+":") || !strings.HasSuffix(said[0], ": printk: hello 7") {
+	if len(said) != 1 || !strings.Contains(said[0], ktree.JITFile+":") || !strings.HasSuffix(said[0], ": printk: hello 7") {
 		t.Errorf("said %q", said)
 	}
 }
@@ -51,7 +53,7 @@ func TestUnedited(t *testing.T) {
 		t.Skip("only in full runs")
 	}
 	tree := open(t, "6.12")
-	v, err := source.TreeVersion(tree)
+	v, err := ktree.TreeVersion(tree)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +61,8 @@ func TestUnedited(t *testing.T) {
 		t.Skipf("the source is of Linux %s, the captures are of 6.12.107", v)
 	}
 	var said []string
-	o := &source.Opener{Processor: processor, Cache: source.CacheDir(), Say: func(what string) { said = append(said, what) }}
-	target, err := o.Open(strings.TrimSuffix(tree.Shown(source.JITFile), "/"+source.JITFile))
+	o := &source.Opener{Processor: processor, Cache: compiler.CacheDir(), Say: func(what string) { said = append(said, what) }}
+	target, err := o.Open(strings.TrimSuffix(tree.Shown(ktree.JITFile), "/"+ktree.JITFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +86,7 @@ func TestUnedited(t *testing.T) {
 	if len(said) != 1 || !strings.HasPrefix(said[0], want) || !strings.HasSuffix(said[0], "This is a mistake of tcsim, not of the file") {
 		t.Errorf("said %q", said)
 	}
-	edited, err := opened(t, "6.12", "", map[string][2]string{source.JITFile: {"static bool is_imm8(int value)\n{", "static bool is_imm8(int value)\n{ "}})
+	edited, err := opened(t, "6.12", "", map[string][2]string{ktree.JITFile: {"static bool is_imm8(int value)\n{", "static bool is_imm8(int value)\n{ "}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"github.com/tcsim/tcsim/jit/source/compiler"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 	"os"
 	"regexp"
 	"slices"
@@ -18,7 +20,7 @@ import (
 // have becomes one that stops the JIT when it is used, as functions do that nothing defines.
 func (u *unit) compile(ctx context.Context) ([]byte, error) {
 	b, err := u.compileWith(ctx, true)
-	var msg *CompileError
+	var msg *compiler.CompileError
 	if errors.As(err, &msg) && len(u.found) > 0 { // what the headers have does not help
 		u.found, u.traps = nil, nil
 		if without, werr := u.compileWith(ctx, false); werr == nil {
@@ -40,7 +42,7 @@ func (u *unit) compileWith(ctx context.Context, lookUp bool) ([]byte, error) {
 		if i == 0 {
 			first = err
 		}
-		var msg *CompileError
+		var msg *compiler.CompileError
 		more := false
 		switch {
 		case err == nil:
@@ -112,7 +114,7 @@ func (u *unit) supply(names []missing, lookUp bool) bool {
 }
 
 func (u *unit) has(m missing) bool {
-	return slices.ContainsFunc(u.found, func(f found) bool { return f.name == m.name && f.into == m.into })
+	return slices.ContainsFunc(u.found, func(f ktree.Found) bool { return f.Name == m.name && f.Into == m.into })
 }
 
 // take adds what the headers say of a name, and of the structure that a field is one of.
@@ -120,19 +122,19 @@ func (u *unit) take(m missing) bool {
 	if u.headers == nil {
 		return false
 	}
-	look := func() (found, bool) { return u.headers.find(m.name) }
+	look := func() (ktree.Found, bool) { return u.headers.Find(m.name) }
 	if m.into != "" {
 		if !u.extensible(m) {
 			return false
 		}
-		look = func() (found, bool) { return u.headers.member(m.into, m.name) }
+		look = func() (ktree.Found, bool) { return u.headers.Member(m.into, m.name) }
 	}
 	f, ok := look()
 	if !ok {
 		return false
 	}
 	u.found = append(u.found, f)
-	if s := byValue.FindStringSubmatch(f.text); m.into != "" && s != nil && !shimDefines(s[1]) && !u.has(missing{name: s[1]}) {
+	if s := byValue.FindStringSubmatch(f.Text); m.into != "" && s != nil && !shimDefines(s[1]) && !u.has(missing{name: s[1]}) {
 		u.take(missing{name: s[1]})
 	}
 	return true
@@ -191,14 +193,14 @@ func (u *unit) compileOnce(ctx context.Context) ([]byte, error) {
 	if len(u.traps) > 0 {
 		args = append(args, "-Wno-error=int-conversion")
 	}
-	return runCompiler(ctx, u.shown, u.write, args)
+	return compiler.Run(ctx, u.shown, u.write, args)
 }
 
 // recipe is what was taken from headers or made a trap, a line each, so that the next time nothing has to fail first.
 func (u *unit) recipe() []byte {
 	var b bytes.Buffer
 	for _, f := range u.found {
-		fmt.Fprintf(&b, "take %s %s\n", f.name, f.into)
+		fmt.Fprintf(&b, "take %s %s\n", f.Name, f.Into)
 	}
 	for _, n := range u.traps {
 		fmt.Fprintf(&b, "trap %s\n", n)
@@ -231,9 +233,9 @@ func (u *unit) follow(file string) {
 // taken writes what headers have, in two parts: what structures need before the shim's own, and functions after them.
 func (u *unit) taken(b *bytes.Buffer, functions bool) {
 	for _, f := range slices.Backward(u.found) {
-		isFunction := strings.HasPrefix(f.text, "static")
-		if f.into == "" && isFunction == functions {
-			fmt.Fprintf(b, "#line %s\n%s\n", lineOf(f.from), f.text)
+		isFunction := strings.HasPrefix(f.Text, "static")
+		if f.Into == "" && isFunction == functions {
+			fmt.Fprintf(b, "#line %s\n%s\n", lineOf(f.From), f.Text)
 		}
 	}
 	if functions {
@@ -241,8 +243,8 @@ func (u *unit) taken(b *bytes.Buffer, functions bool) {
 	}
 	fields := map[string]string{}
 	for _, f := range u.found {
-		if f.into != "" {
-			fields[f.into] += " " + strings.Join(strings.Fields(f.text), " ")
+		if f.Into != "" {
+			fields[f.Into] += " " + strings.Join(strings.Fields(f.Text), " ")
 		}
 	}
 	for _, n := range sortedKeys(fields) {
@@ -260,8 +262,8 @@ func lineOf(place string) string {
 func (u *unit) notes() []string {
 	var out []string
 	for _, f := range u.found {
-		if f.into != "" && u.facts.Get("TCSIM_HAVE_HOOK") != "1" {
-			out = append(out, fmt.Sprintf("%s: field %s of struct %s is 0 unless the C file sets it: other files of the kernel are not run (an extra file can define tcsim_before_jit)", f.from, f.name, f.into))
+		if f.Into != "" && u.facts.Get("TCSIM_HAVE_HOOK") != "1" {
+			out = append(out, fmt.Sprintf("%s: field %s of struct %s is 0 unless the C file sets it: other files of the kernel are not run (an extra file can define tcsim_before_jit)", f.From, f.Name, f.Into))
 		}
 	}
 	return out

@@ -19,6 +19,7 @@ import (
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/recognise"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 	"github.com/tcsim/tcsim/jit/verify"
 )
 
@@ -33,9 +34,9 @@ const Prefix = "src"
 type Spec struct {
 	Tree     string // as for Open
 	Features []string
-	Version  Version // the zero value: as the tree says
-	Base     string  // "": by the version
-	Config   string  // a .config from elsewhere; "": that of the tree, if it has one
+	Version  ktree.Version // the zero value: as the tree says
+	Base     string        // "": by the version
+	Config   string        // a .config from elsewhere; "": that of the tree, if it has one
 	Extra    []string
 	NoCache  bool
 }
@@ -47,7 +48,7 @@ func (s *Spec) Name() string {
 		name += "+" + f
 	}
 	q := url.Values{}
-	if s.Version != (Version{}) {
+	if s.Version != (ktree.Version{}) {
 		q.Set("version", s.Version.String())
 	}
 	if s.Base != "" {
@@ -86,7 +87,7 @@ func ParseSpec(name string) (*Spec, error) {
 		last := values[len(values)-1]
 		switch key {
 		case "version":
-			if s.Version, err = ParseVersion(last); err != nil {
+			if s.Version, err = ktree.ParseVersion(last); err != nil {
 				return nil, err
 			}
 		case "base":
@@ -190,7 +191,7 @@ func (o *Opener) Open(name string) (*jit.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	tree, err := Open(s.Tree)
+	tree, err := ktree.Open(s.Tree)
 	if err != nil {
 		return nil, err
 	}
@@ -198,21 +199,21 @@ func (o *Opener) Open(name string) (*jit.Target, error) {
 	if s.NoCache {
 		opts.Cache = ""
 	}
-	if opts.Version == (Version{}) {
-		if opts.Version, err = TreeVersion(tree); err != nil {
+	if opts.Version == (ktree.Version{}) {
+		if opts.Version, err = ktree.TreeVersion(tree); err != nil {
 			return nil, fmt.Errorf("%w; say it with --kernel-version, such as 6.12", err)
 		}
 	}
 	for _, e := range s.Extra {
-		text, err := readFile(e)
+		text, err := ktree.ReadFile(e)
 		if err != nil {
 			return nil, fmt.Errorf("extra file %s: %v", e, err) // not %w: the tree is not at fault
 		}
 		opts.Extra = append(opts.Extra, Extra{e, text})
 	}
-	text, err := tree.ReadFile(JITFile)
+	text, err := tree.ReadFile(ktree.JITFile)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", tree.Shown(JITFile), err)
+		return nil, fmt.Errorf("%s: %w", tree.Shown(ktree.JITFile), err)
 	}
 	c, err := readConfig(tree, s.Config)
 	if err != nil {
@@ -227,7 +228,7 @@ func (o *Opener) Open(name string) (*jit.Target, error) {
 	if opts.told, err = adapt(o.context(), tree, text, t, opts, c, s.Features); err != nil {
 		return nil, err
 	}
-	t.Source = fmt.Sprintf("%s, Linux %s", tree.Shown(JITFile), opts.Version)
+	t.Source = fmt.Sprintf("%s, Linux %s", tree.Shown(ktree.JITFile), opts.Version)
 	t.Evidence = design.BySource
 	j, err := o.jit(tree, t, opts)
 	if err != nil {
@@ -251,7 +252,7 @@ func (o *Opener) context() context.Context {
 }
 
 // configured is base with what the configuration adds and does not leave out.
-func configured(s *Spec, v Version, c *config) (*jit.Target, error) {
+func configured(s *Spec, v ktree.Version, c *config) (*jit.Target, error) {
 	if c == nil {
 		return base(s, v)
 	}
@@ -273,7 +274,7 @@ func configured(s *Spec, v Version, c *config) (*jit.Target, error) {
 
 // base is the target that everything but code is taken from: that of the release, or of the newest one for a
 // kernel that is newer than what is known.
-func base(s *Spec, v Version) (*jit.Target, error) {
+func base(s *Spec, v ktree.Version) (*jit.Target, error) {
 	named := func(name string) (*jit.Target, error) {
 		return jit.TargetByName(strings.Join(append([]string{name}, s.Features...), "-"))
 	}
@@ -300,7 +301,7 @@ func base(s *Spec, v Version) (*jit.Target, error) {
 }
 
 // jit compiles, or takes what was compiled before.
-func (o *Opener) jit(tree Tree, t *jit.Target, opts Options) (*JIT, error) {
+func (o *Opener) jit(tree ktree.Tree, t *jit.Target, opts Options) (*JIT, error) {
 	p, err := prepare(tree, t, opts)
 	if err != nil {
 		return nil, err

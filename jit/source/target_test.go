@@ -14,6 +14,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/source"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 )
 
 func TestParseSpec(t *testing.T) {
@@ -28,8 +29,8 @@ func TestParseSpec(t *testing.T) {
 		dir + "+its":                {Tree: dir, Features: []string{"its"}},
 		dir + "@v6.6-rc1":           {Tree: dir + "@v6.6-rc1"},
 		dir + "@v6.6-rc1+lfence":    {Tree: dir + "@v6.6-rc1", Features: []string{"lfence"}},
-		"a.c?version=6.12":          {Tree: "a.c", Version: source.Version{Major: 6, Minor: 12, Patch: -1}},
-		"a.c-nobmi2?version=6.12.3": {Tree: "a.c", Features: []string{"nobmi2"}, Version: source.Version{Major: 6, Minor: 12, Patch: 3}},
+		"a.c?version=6.12":          {Tree: "a.c", Version: ktree.Version{Major: 6, Minor: 12, Patch: -1}},
+		"a.c-nobmi2?version=6.12.3": {Tree: "a.c", Features: []string{"nobmi2"}, Version: ktree.Version{Major: 6, Minor: 12, Patch: 3}},
 		"a.c?extra=b.c&extra=c.c":   {Tree: "a.c", Extra: []string{"b.c", "c.c"}},
 		"c++.c?cache=no&base=6.1":   {Tree: "c++.c", NoCache: true, Base: "6.1"},
 	} {
@@ -59,7 +60,7 @@ func TestParseSpec(t *testing.T) {
 }
 
 // history makes a git repository with a revision for each text of the JIT file; "" is one without it.
-func history(t *testing.T, tree source.Tree, texts ...string) string {
+func history(t *testing.T, tree ktree.Tree, texts ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	git := func(args ...string) {
@@ -78,7 +79,7 @@ func history(t *testing.T, tree source.Tree, texts ...string) string {
 		write(t, filepath.Join(dir, name), string(text))
 	}
 	for _, text := range texts {
-		file := filepath.Join(dir, source.JITFile)
+		file := filepath.Join(dir, ktree.JITFile)
 		if text == "" {
 			if err := os.Remove(file); err != nil {
 				t.Fatal(err)
@@ -108,7 +109,7 @@ func TestRevisions(t *testing.T) {
 		t.Skip("only in full runs")
 	}
 	tree := open(t, "6.12")
-	good, err := tree.ReadFile(source.JITFile)
+	good, err := tree.ReadFile(ktree.JITFile)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +146,7 @@ func TestRevisions(t *testing.T) {
 			t.Errorf("%s: design %v, source %q", rev, target.Design, target.Source)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(dir, source.JITFile)); err != nil {
+	if _, err := os.Stat(filepath.Join(dir, ktree.JITFile)); err != nil {
 		t.Errorf("the work tree changed: %v", err)
 	}
 }
@@ -183,7 +184,7 @@ func TestCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	build := func(tree source.Tree, cache string) {
+	build := func(tree ktree.Tree, cache string) {
 		t.Helper()
 		j, err := source.New(t.Context(), tree, target, source.Options{Processor: processor, Cache: cache})
 		if err != nil {

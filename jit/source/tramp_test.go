@@ -20,7 +20,7 @@ import (
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/jittest"
 	"github.com/tcsim/tcsim/jit/kernels"
-	"github.com/tcsim/tcsim/jit/source"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 )
 
 // tracedEnv places a trampoline far enough from what it calls, which has addresses by name.
@@ -39,7 +39,7 @@ func (tracedEnv) Symbol(name string) (image.Addr, error) {
 // TestTrampolines compares trampolines of every shape with what the kernels' own arch_prepare_bpf_trampoline makes, of
 // all kernels whose source is there.
 func TestTrampolines(t *testing.T) {
-	found, err := filepath.Glob(filepath.Join(sourceDir(), "*", source.JITFile))
+	found, err := filepath.Glob(filepath.Join(sourceDir(), "*", ktree.JITFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestTrampolines(t *testing.T) {
 			if !own.Emit.Tramp.Exists {
 				t.Skip("no trampolines")
 			}
-			tree, err := source.Open(dir)
+			tree, err := ktree.Open(dir)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -18,6 +18,8 @@ import (
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/source"
+	"github.com/tcsim/tcsim/jit/source/compiler"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 	"github.com/tcsim/tcsim/scenarios/object"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -27,7 +29,7 @@ import (
 func opened(t *testing.T, version, rest string, edits map[string][2]string) (*jit.Target, error) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "linux")
-	from := strings.TrimSuffix(open(t, version).Shown(source.JITFile), "/"+source.JITFile)
+	from := strings.TrimSuffix(open(t, version).Shown(ktree.JITFile), "/"+ktree.JITFile)
 	if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
 		t.Fatal(err)
 	}
@@ -202,10 +204,10 @@ func TestUnknownNames(t *testing.T) {
 	}
 	const push = "EMIT1(0x50);             /* push rax */\n\t\t/* Make rax as tail_call_cnt_ptr. */"
 	for _, use := range []string{"emit_nops(&prog, frob_size);", "memcpy(prog, frob_bytes, 0);", "if (frob.x) EMIT1(0x90);"} {
-		unused := map[string][2]string{source.JITFile: {push, "if (bpf_jit_harden == 77) { " + use + " } " + push}}
+		unused := map[string][2]string{ktree.JITFile: {push, "if (bpf_jit_harden == 77) { " + use + " } " + push}}
 		target, err := opened(t, "6.12", "", unused)
 		if strings.Contains(use, ".x") { // a structure of which nothing is known
-			var msg *source.CompileError
+			var msg *compiler.CompileError
 			if !errors.As(err, &msg) || !strings.Contains(msg.Text, "'frob'") {
 				t.Errorf("%s: error %v, expected the compiler's first messages", use, err)
 			}
@@ -218,13 +220,13 @@ func TestUnknownNames(t *testing.T) {
 		if err := tailCall(t, target); err != nil {
 			t.Errorf("%s is not used: %v", use, err)
 		}
-		target, err = opened(t, "6.12", "", map[string][2]string{source.JITFile: {push, use + " " + push}})
+		target, err = opened(t, "6.12", "", map[string][2]string{ktree.JITFile: {push, use + " " + push}})
 		if err != nil {
 			t.Errorf("%s: %v", use, err)
 			continue
 		}
 		err = tailCall(t, target)
-		if !errors.Is(err, kernels.ErrUnsupported) || !strings.Contains(err.Error(), "the JIT uses frob_") || !strings.Contains(err.Error(), source.JITFile+":") {
+		if !errors.Is(err, kernels.ErrUnsupported) || !strings.Contains(err.Error(), "the JIT uses frob_") || !strings.Contains(err.Error(), ktree.JITFile+":") {
 			t.Errorf("%s: error %v", use, err)
 		}
 	}

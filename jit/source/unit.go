@@ -8,6 +8,7 @@ import (
 	"embed"
 	"encoding/hex"
 	"fmt"
+	"github.com/tcsim/tcsim/jit/source/ktree"
 	"maps"
 	"os"
 	"path"
@@ -34,9 +35,9 @@ type unit struct {
 	extra []Extra
 	facts *Facts
 	// found is what the tree's headers have and the shim does not, traps are names that neither declares: see compile.
-	found   []found
+	found   []ktree.Found
 	traps   []string
-	headers *headers // nil if there is no tree
+	headers *ktree.Headers // nil if there is no tree
 	// local are headers of the tree beside the C file, which it includes in quotes.
 	local map[string][]byte
 }
@@ -57,7 +58,7 @@ var (
 )
 
 // localHeaders are the headers beside the C file that it, or one of them, includes in quotes.
-func localHeaders(tree Tree, text []byte) map[string][]byte {
+func localHeaders(tree ktree.Tree, text []byte) map[string][]byte {
 	const most = 16
 	out := map[string][]byte{}
 	for next := [][]byte{text}; len(next) > 0 && len(out) < most; next = next[1:] {
@@ -66,7 +67,7 @@ func localHeaders(tree Tree, text []byte) map[string][]byte {
 			if out[name] != nil || !filepath.IsLocal(name) {
 				continue
 			}
-			if b, err := tree.ReadFile(path.Join(path.Dir(JITFile), name)); err == nil {
+			if b, err := tree.ReadFile(path.Join(path.Dir(ktree.JITFile), name)); err == nil {
 				out[name] = b
 				next = append(next, b)
 			}
@@ -109,7 +110,7 @@ func (u *unit) features() map[string]int {
 		texts = append(texts, t)
 	}
 	for _, f := range u.found {
-		texts = append(texts, []byte(f.text))
+		texts = append(texts, []byte(f.Text))
 	}
 	return featureNumbers(texts...)
 }
@@ -118,7 +119,7 @@ func (u *unit) features() map[string]int {
 func (u *unit) source() []byte {
 	var b bytes.Buffer
 	for i := range u.facts.List {
-		u.facts.List[i].define(&b)
+		u.facts.List[i].Define(&b)
 	}
 	b.WriteString("#include \"types.h\"\n#include \"usual.h\"\n#include \"sync.h\"\n#include \"percpu.h\"\n")
 	u.taken(&b, false)

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit/bpf"
@@ -231,4 +233,24 @@ func pokeJump(f *image.FuncImage, at image.CodeOff, to image.Addr) error {
 	code[0] = 0xe9
 	binary.LittleEndian.PutUint32(code[1:], uint32(rel))
 	return nil
+}
+
+// ParseSlot reads KEY=PROG or ADDRESS/KEY=PROG.
+func ParseSlot(s string) (out ImportSlot, err error) {
+	where, prog, ok := strings.Cut(s, "=")
+	if !ok {
+		return out, errors.New("expected KEY=PROG")
+	}
+	if array, key, ok := strings.Cut(where, "/"); ok {
+		if out.Array, err = image.ParseAddr(array); err != nil {
+			return out, err
+		}
+		where = key
+	}
+	key, err := strconv.ParseUint(where, 0, 32)
+	if err != nil {
+		return out, fmt.Errorf("expected a number as key, found %q", where)
+	}
+	out.Key, out.Prog = uint32(key), prog
+	return out, nil
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package source
+package compiler
 
 import (
 	"context"
@@ -61,7 +61,7 @@ func TestCompilers(t *testing.T) {
 
 // compileNothing compiles a file that has next to nothing.
 func compileNothing(ctx context.Context) ([]byte, error) {
-	return runCompiler(ctx, "jit.c", func(dir string) error {
+	return Run(ctx, "jit.c", func(dir string) error {
 		return os.WriteFile(filepath.Join(dir, "unit.c"), []byte("int x;\n"), 0o600)
 	}, nil)
 }

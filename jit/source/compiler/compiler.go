@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package source
+// Package compiler runs the system's C compiler within bounds, and keeps what it made.
+package compiler
 
 import (
 	"bytes"
@@ -37,7 +38,7 @@ var compileTime = time.Minute
 
 // runCompiler compiles unit.c, which write puts into a folder. The folder and everything that the compiler starts are
 // gone afterwards. shown is what errors call the file.
-func runCompiler(ctx context.Context, shown string, write func(dir string) error, args []string) ([]byte, error) {
+func Run(ctx context.Context, shown string, write func(dir string) error, args []string) ([]byte, error) {
 	cc, err := exec.LookPath("cc")
 	if err != nil {
 		return nil, ErrNoCompiler

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package source
+// Package ktree reads trees of kernel source: files, versions, names that headers declare, layouts of structures.
+package ktree
 
 import (
 	"bytes"
@@ -80,10 +81,10 @@ type folder string
 func (t folder) Shown(name string) string { return filepath.Join(string(t), filepath.FromSlash(name)) }
 
 func (t folder) ReadFile(name string) ([]byte, error) {
-	return readFile(filepath.Join(string(t), filepath.FromSlash(name)))
+	return ReadFile(filepath.Join(string(t), filepath.FromSlash(name)))
 }
 
-func readFile(name string) ([]byte, error) {
+func ReadFile(name string) ([]byte, error) {
 	info, err := os.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -107,7 +108,7 @@ func (t lone) ReadFile(name string) ([]byte, error) {
 	if name != JITFile {
 		return nil, ErrNoFile
 	}
-	return readFile(string(t))
+	return ReadFile(string(t))
 }
 
 // gitTree is a revision of a git tree, read without a checkout.

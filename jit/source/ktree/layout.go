@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package source
+package ktree
 
 import (
 	"bytes"
@@ -20,6 +20,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/source/compiler"
 )
 
 //go:embed layout.h
@@ -29,8 +30,8 @@ var layoutHeader []byte
 // tree's own declarations of the structures. Types that stand elsewhere are stand-ins of the same size
 // (layout.h).
 type layout struct {
-	offsets kernels.Offsets
-	from    map[string]string // macro to file:line of the structure
+	Offsets kernels.Offsets
+	From    map[string]string // macro to file:line of the structure
 }
 
 // layoutFields are the fields, with the macro that takes the offset. The structures are in one of the headers,
@@ -44,29 +45,29 @@ var layoutFields = []struct{ structure, field, macro string }{
 var layoutHeaders = []string{"include/linux/bpf.h", "include/linux/filter.h"}
 
 // errNoLayout says that the tree does not show where the fields are.
-var errNoLayout = errors.New("the headers do not show the structures")
+var ErrNoLayout = errors.New("the headers do not show the structures")
 
 // readLayout finds the layout of a tree; config are the options that its structures depend on.
-func readLayout(ctx context.Context, tree Tree, config []Fact, cache string) (*layout, error) {
+func ReadLayout(ctx context.Context, tree Tree, config []Fact, cache string) (*layout, error) {
 	texts := map[string][]byte{}
 	for _, h := range layoutHeaders {
 		if b, err := tree.ReadFile(h); err == nil {
 			texts[h] = b
 		}
 	}
-	l := &layout{from: map[string]string{}}
+	l := &layout{From: map[string]string{}}
 	var body strings.Builder
 	for _, f := range layoutFields {
 		text := ""
 		for _, h := range layoutHeaders {
 			s, line := structText(texts[h], f.structure)
 			if s != "" {
-				text, l.from[f.macro] = s, fmt.Sprintf("%s:%d", tree.Shown(h), line)
+				text, l.From[f.macro] = s, fmt.Sprintf("%s:%d", tree.Shown(h), line)
 				break
 			}
 		}
 		if text == "" {
-			return nil, errNoLayout
+			return nil, ErrNoLayout
 		}
 		body.WriteString(text + ";\n")
 	}
@@ -74,7 +75,7 @@ func readLayout(ctx context.Context, tree Tree, config []Fact, cache string) (*l
 	if err != nil {
 		return nil, err
 	}
-	l.offsets = kernels.Offsets{
+	l.Offsets = kernels.Offsets{
 		MapMaxEntries: sizes["TCSIM_MAX_ENTRIES"], ArrayPtrs: sizes["TCSIM_PTRS"], ProgBPFFunc: sizes["TCSIM_BPF_FUNC"],
 	}
 	return l, nil
@@ -106,7 +107,7 @@ var enumName = regexp.MustCompile(`\benum (\w+)`)
 func probeText(structs string, config []Fact) []byte {
 	var b bytes.Buffer
 	for _, f := range config {
-		f.define(&b)
+		f.Define(&b)
 	}
 	b.Write(layoutHeader)
 	enums := map[string]bool{}
@@ -132,9 +133,9 @@ func probeText(structs string, config []Fact) []byte {
 func layoutSizes(ctx context.Context, text []byte, cache string) (map[string]int32, error) {
 	cc, err := exec.LookPath("cc")
 	if err != nil {
-		return nil, ErrNoCompiler
+		return nil, compiler.ErrNoCompiler
 	}
-	sum := sha256.Sum256(append([]byte(compilerID(cc)+"\n"), text...))
+	sum := sha256.Sum256(append([]byte(compiler.ID(cc)+"\n"), text...))
 	kept := filepath.Join(cache, hex.EncodeToString(sum[:])+".layout")
 	if cache != "" {
 		if b, err := os.ReadFile(kept); err == nil {
@@ -143,7 +144,7 @@ func layoutSizes(ctx context.Context, text []byte, cache string) (map[string]int
 			}
 		}
 	}
-	obj, err := runCompiler(ctx, "the structures of the headers", func(dir string) error {
+	obj, err := compiler.Run(ctx, "the structures of the headers", func(dir string) error {
 		return os.WriteFile(filepath.Join(dir, "unit.c"), text, 0o600)
 	}, nil)
 	if err != nil {
@@ -165,10 +166,10 @@ func layoutSizes(ctx context.Context, text []byte, cache string) (map[string]int
 	}
 	sizes, ok := parseSizes(b.String())
 	if !ok {
-		return nil, errNoLayout
+		return nil, ErrNoLayout
 	}
 	if cache != "" {
-		store(kept, []byte(b.String()))
+		compiler.Store(kept, []byte(b.String()))
 	}
 	return sizes, nil
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package source
+package ktree
 
 import (
 	"fmt"
@@ -20,20 +20,20 @@ var nameHeaders = []string{
 }
 
 // headers are the texts of a tree's headers, read when they are needed.
-type headers struct {
+type Headers struct {
 	tree Tree
 	text map[string]string // without comments; "" for one that is not there
 	used map[string]bool
 }
 
-func newHeaders(tree Tree) *headers {
-	return &headers{tree: tree, text: map[string]string{}, used: map[string]bool{}}
+func NewHeaders(tree Tree) *Headers {
+	return &Headers{tree: tree, text: map[string]string{}, used: map[string]bool{}}
 }
 
 var comments = regexp.MustCompile(`(?s)/\*.*?\*/|//[^\n]*`)
 
 // read returns a header with every comment replaced by its line breaks.
-func (h *headers) read(name string) string {
+func (h *Headers) read(name string) string {
 	text, known := h.text[name]
 	if known || h.tree == nil {
 		return text
@@ -47,15 +47,15 @@ func (h *headers) read(name string) string {
 }
 
 // found is what a header says of a name, as C.
-type found struct {
-	text string
-	into string // the structure that it is a member of, "" if none
-	name string
-	from string // file:line
+type Found struct {
+	Text string
+	Into string // the structure that it is a member of, "" if none
+	Name string
+	From string // file:line
 }
 
 // search asks every header.
-func (h *headers) search(look func(text string) (c string, at int)) (string, string) {
+func (h *Headers) search(look func(text string) (c string, at int)) (string, string) {
 	for _, name := range nameHeaders {
 		text := h.read(name)
 		if text == "" {
@@ -69,7 +69,7 @@ func (h *headers) search(look func(text string) (c string, at int)) (string, str
 }
 
 // find looks for what a header defines a name as: a macro, an enumeration, a structure, a type or a function with a body.
-func (h *headers) find(name string) (found, bool) {
+func (h *Headers) Find(name string) (Found, bool) {
 	q := regexp.QuoteMeta(name)
 	macro := regexp.MustCompile(`(?m)^[ \t]*#[ \t]*define[ \t]+` + q + `\b(?:[^\n]*\\\n)*[^\n]*`)
 	inline := regexp.MustCompile(`(?m)^static (?:__always_inline|inline|__always_inline inline|inline __always_inline)[^;{}()#]*\b` + q + `\([^;{}]*\)\s*\{`)
@@ -90,7 +90,7 @@ func (h *headers) find(name string) (found, bool) {
 		}
 		return constant(text, name)
 	})
-	return found{text: c, name: name, from: from}, c != ""
+	return Found{Text: c, Name: name, From: from}, c != ""
 }
 
 // block returns the end of the block that begins with the brace at a place.
@@ -135,7 +135,7 @@ func constant(text, name string) (string, int) {
 }
 
 // member looks for a field of a structure.
-func (h *headers) member(structure, field string) (found, bool) {
+func (h *Headers) Member(structure, field string) (Found, bool) {
 	start := regexp.MustCompile(`(?m)^struct ` + regexp.QuoteMeta(structure) + ` \{`)
 	isField := regexp.MustCompile(`\b` + regexp.QuoteMeta(field) + `\b\s*(?:\[[^\]]*\]\s*)*(?::\s*\d+\s*)?$`)
 	c, from := h.search(func(text string) (string, int) {
@@ -161,7 +161,7 @@ func (h *headers) member(structure, field string) (found, bool) {
 		}
 		return "", 0
 	})
-	return found{text: c, into: structure, name: field, from: from}, c != ""
+	return Found{Text: c, Into: structure, Name: field, From: from}, c != ""
 }
 
 // declared splits a declaration into its type, without the stars of the first declarator, and its first declarator.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package source
+package ktree
 
 import (
 	"bytes"
@@ -75,7 +75,7 @@ func TreeVersion(t Tree) (Version, error) {
 }
 
 // define writes the fact as a macro. An option that is "n" is not defined.
-func (f *Fact) define(b *bytes.Buffer) {
+func (f *Fact) Define(b *bytes.Buffer) {
 	if f.Value != "n" {
 		fmt.Fprintf(b, "#define %s %s\n", f.Name, f.Value)
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package source
+package compiler
 
 import (
 	"cmp"
@@ -12,7 +12,7 @@ import (
 )
 
 // compilerID tells one compiler from another without running it: the program that the name leads to.
-func compilerID(cc string) string {
+func ID(cc string) string {
 	path, err := filepath.EvalSymlinks(cc)
 	if err != nil {
 		return cc
@@ -25,7 +25,7 @@ func compilerID(cc string) string {
 }
 
 // store writes a file so that others see all of it or nothing. A cache that cannot be written is not used.
-func store(name string, b []byte) {
+func Store(name string, b []byte) {
 	dir := filepath.Dir(name)
 	if os.MkdirAll(dir, 0o700) != nil {
 		return
@@ -50,7 +50,7 @@ func store(name string, b []byte) {
 const maxCached = 256
 
 // prune removes the objects that were used longest ago.
-func prune(dir string) {
+func Prune(dir string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) <= maxCached {
 		return
