@@ -295,7 +295,7 @@ type Signature struct {
 	Params []Param
 	// Pointer says that it returns an address or null, Void that it returns nothing; else a number.
 	Pointer, Void bool
-	// Type is the structure that a Pointer leads to, "" if it is none or not known.
+	// Type is the structure that a Pointer leads to, "" if it leads to none or that is unknown.
 	Type string
 	// Size is how many bytes of memory a Pointer leads to that is no structure, 0 if it is one or unknown.
 	Size int32
