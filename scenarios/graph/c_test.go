@@ -76,7 +76,7 @@ func TestCBPF(t *testing.T) {
 	}
 	for i := range n {
 		text := graph.Random(graph.NewChoices(5, uint64(i))).C("")
-		cmd := exec.Command(clang, "-target", "bpf", "-O2", "-g", "-Wall", "-Werror", "-Itestdata/include", "-x", "c", "-c", "-o", filepath.Join(dir, "o"), "-")
+		cmd := exec.Command(clang, "-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Werror", "-Itestdata/include", "-x", "c", "-c", "-o", filepath.Join(dir, "o"), "-")
 		cmd.Stdin = strings.NewReader(text)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("graph %d: %v\n%s\n%s", i, err, out, text)

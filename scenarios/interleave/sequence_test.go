@@ -77,7 +77,7 @@ func TestInARowBruteForce(t *testing.T) {
 		target string
 		kind   interleave.UpdateKind
 		noRCU  bool
-	}{{"fp53", "delete+insert", false}, {"direct-poke", "replace+delete", false}, {"direct-poke", "delete+insert", true}} {
+	}{{"fp53", "delete+insert", false}, {"fp53", "insert+delete", false}, {"fp53", "delete+insert", true}} {
 		o := interleave.Options{Kinds: []interleave.UpdateKind{row.kind}, NoRCU: row.noRCU, Max: 1 << 20}
 		if testing.Short() && row.target != "fp53" {
 			continue
