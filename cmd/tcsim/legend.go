@@ -16,7 +16,7 @@ import (
 func (e env) explained(action cli.ActionFunc) cli.ActionFunc {
 	return func(ctx context.Context, cmd *cli.Command) error {
 		err := action(ctx, cmd)
-		if text := table.Legend(cmd.Name, cmd.IsSet); text != "" && !cmd.Bool("quiet") && (err == nil || errors.Is(err, errFailed)) {
+		if text := table.Legend(cmd.Name, cmd.IsSet, cmd.Int("width")); text != "" && !cmd.Bool("quiet") && (err == nil || errors.Is(err, errFailed)) {
 			fmt.Fprintf(e.stdout, "\n%s", text)
 		}
 		return err

@@ -17,6 +17,9 @@ type SiteFlaw struct {
 	Text string
 	// Always says that it is wrong in every design: it is something that the kernel does with code.
 	Always bool
+	// Foreign says that the instruction is of no known design, such as a call: a patch may mean it. What follows in
+	// the tail call was not judged.
+	Foreign bool
 }
 
 // SiteFlaws follows the code of all tail calls of an image, also what no run reaches: limit, increment,
@@ -50,12 +53,17 @@ func SiteFlaws(img *image.Image, limit uint32) ([]SiteFlaw, error) {
 				}}
 				f.checks(limit)
 				f.enters(rs[0], img.Funcs[0].Entry)
-				f.follow(frame.Saved)
+				if f.follow(frame.Saved) {
+					out[len(out)-1].Foreign = true
+				}
 			}
 		}
 	}
 	return out, nil
 }
+
+// foreign is what is said of an instruction of no known design.
+const foreign = "no instruction of a tail call"
 
 // flawFinder looks at one site.
 type flawFinder struct {
@@ -144,8 +152,8 @@ func (f *flawFinder) enters(main *recogniser, entry image.CodeOff) {
 	}
 }
 
-// follow goes through the instructions up to the jump.
-func (f *flawFinder) follow(saved []x86.Reg) {
+// follow goes through the instructions up to the jump. It reports whether it ends at one of no known design.
+func (f *flawFinder) follow(saved []x86.Reg) (ends bool) {
 	st := f.pro.state.clone()
 	for r := range st.regs {
 		switch reg := x86.Reg(r); {
@@ -162,15 +170,15 @@ func (f *flawFinder) follow(saved []x86.Reg) {
 	for ; i < len(f.insns) && f.off(i) < f.s.Jump; i++ {
 		if text := f.step(i, body); text != "" {
 			f.note(f.off(i), fmt.Sprintf("%s: %s", f.insns[i].String(), text))
-			return // what follows cannot be judged
+			return text == foreign // what follows cannot be judged
 		}
 	}
 	if i == len(f.insns) || f.off(i) != f.s.Jump {
-		return
+		return false
 	}
 	if d := st.rsp - f.pro.rbp; d != 0 {
 		f.note(f.s.Jump, fmt.Sprintf("it leaves with rsp at rbp%+d", d))
-		return
+		return false
 	}
 	for r := range calleeSavedSet.All {
 		if v := st.regs[r]; r != x86.RBP && (v.kind != symEntry || v.reg != r) {
@@ -183,6 +191,7 @@ func (f *flawFinder) follow(saved []x86.Reg) {
 	if in := &f.insns[i]; !f.s.Direct && (f.stage != holdsLanding || in.Branch == x86.BranchJumpIndirect && in.Operands[0].Reg != f.ptr) {
 		f.note(f.s.Jump, "it leaves for something else than the program in the slot")
 	}
+	return false
 }
 
 // step follows instruction i; body is rsp before anything is taken off. It returns what is wrong with
@@ -195,7 +204,7 @@ func (f *flawFinder) step(i int, body int32) string {
 	case in.IsNop || in.Fence || in.Op == "endbr64":
 		return ""
 	case in.Trap || !in.Known:
-		return "no instruction of a tail call"
+		return foreign
 	case in.Branch == x86.BranchCond || in.Branch == x86.BranchJump:
 		switch {
 		case !inside || to != s.End:
@@ -207,7 +216,7 @@ func (f *flawFinder) step(i int, body int32) string {
 		}
 		return ""
 	case in.Branch != x86.BranchNone:
-		return "no instruction of a tail call"
+		return foreign
 	case in.Store && off != s.Bump:
 		return "it writes to memory"
 	case in.Store:

@@ -337,7 +337,7 @@ func TestCountEqualsPlainGraphs(t *testing.T) {
 	case testing.Short():
 		n = 150
 	case ci():
-		n = 20_000
+		n = 8_000
 	}
 	targets := soundTargets(true)
 	var s *Session

@@ -2,7 +2,10 @@
 
 package table
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // legends say what the heads of the tables of commands mean. Tables of other commands explain themselves.
 var legends = map[string]string{
@@ -31,12 +34,13 @@ var notTables = []string{
 	"json", "tap", "ktap", "junit", "sarif", "csv", "pprof", "folded", "perfetto", "svg", "pipeline", "at", "trace", "sweep", "shard",
 }
 
-// legendWidth is how many columns a legend may take.
+// legendWidth is how many columns a legend may take where nothing else is asked for.
 const legendWidth = 100
 
-// Legend is what explains the heads of the table that a command prints with these options, in lines; "" if there is
-// nothing to explain.
-func Legend(command string, isSet func(option string) bool) string {
+// Legend is what explains the heads of the table that a command prints with these options, in lines of width columns or,
+// if that is 0, of 100; "" if there is nothing to explain.
+func Legend(command string, isSet func(option string) bool, width int) string {
+	width = cmp.Or(width, legendWidth)
 	for _, o := range notTables {
 		if isSet(o) {
 			return ""
@@ -44,18 +48,18 @@ func Legend(command string, isSet func(option string) bool) string {
 	}
 	for _, o := range []string{"run", "cost", "scenario"} {
 		if text, ok := legends[command+" --"+o]; ok && isSet(o) {
-			return fold(text)
+			return fold(text, width)
 		}
 	}
-	return fold(legends[command])
+	return fold(legends[command], width)
 }
 
 // fold breaks text into lines at blanks.
-func fold(text string) string {
+func fold(text string, width int) string {
 	var b strings.Builder
 	line := ""
 	for _, word := range strings.Fields(text) {
-		if line != "" && len(line)+1+len(word) > legendWidth {
+		if line != "" && len(line)+1+len(word) > width {
 			b.WriteString(line + "\n")
 			line = ""
 		}

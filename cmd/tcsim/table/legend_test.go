@@ -28,13 +28,13 @@ func TestLegend(t *testing.T) {
 		{"trace", []string{"cost"}, "insns:"}, {"import", nil, ""}, {"import", []string{"run"}, "taken"}, {"worst", []string{"scenario"}, ""},
 		{"replay", []string{"scenario"}, "as the kernel"}, {"doctor", nil, ""},
 	} {
-		if got := Legend(c.command, with(c.options...)); !strings.HasPrefix(got, c.want) || (c.want == "") != (got == "") {
+		if got := Legend(c.command, with(c.options...), 0); !strings.HasPrefix(got, c.want) || (c.want == "") != (got == "") {
 			t.Errorf("%s %v: %q, want %q", c.command, c.options, got, c.want)
 		}
 	}
 	for name := range legends {
 		command, option, _ := strings.Cut(name, " --")
-		for line := range strings.Lines(Legend(command, with(option))) {
+		for line := range strings.Lines(Legend(command, with(option), 0)) {
 			if len(line) > legendWidth+1 {
 				t.Errorf("%s: a line of %d columns: %s", name, len(line), line)
 			}
