@@ -151,7 +151,7 @@ func TestLearn(t *testing.T) {
 	}
 	var few []measured.Sequence
 	for _, s := range file.Sequences {
-		if s.Kind == "alu" || s.Kind == "stack" {
+		if s.Kind == "mem" || s.Kind == "alu" || s.Kind == "stack" {
 			few = append(few, s)
 		}
 	}
