@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package verify
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/ranges"
+)
+
+func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v value, imm bool) error {
+	base := f.regs[in.Dst]
+	if err := x.samePointers(s, &base); err != nil {
+		return err
+	}
+	if base.typed == inArena {
+		x.arenas[s.pc] = true
+	}
+	if base.kind != kindStack {
+		return x.mayTouch(&base, in.Dst, in, true)
+	}
+	size := in.Size()
+	lo, hi := stackRange(&base, in.Off)
+	g := &s.frames[base.frame]
+	if err := x.touch(g.fn, lo, hi+int64(size)); err != nil {
+		return err
+	}
+	if err := x.overwriteObjects(s, g, lo, hi+int64(size)); err != nil {
+		return err
+	}
+	if err := x.maySpill(&v, size); err != nil {
+		return err
+	}
+	if lo != hi {
+		g.fillAny(lo, hi+int64(size))
+		return nil
+	}
+	if v.kind == kindNone {
+		v = unknownNumber()
+	}
+	if lo >= -maxStack && lo < 0 {
+		x.now.frame, x.now.slot = base.frame, int8((-lo-1)/8)
+		if size == 8 && byteOf(lo) == 0 {
+			g.written |= 1 << x.now.slot
+		}
+	}
+	if !imm && v.isConst() && v.num.Umin == 0 && !g.keeps(lo, size, &v, imm, x.rules) {
+		x.needs(s, in.Src) // the slot is known to be zero
+	}
+	g.store(lo, size, v, imm, x.rules)
+	return nil
+}
+
+// maySpill refuses to store a part of an address (check_stack_write_fixed_off). An address in the stack of a function is
+// taken in that of its caller, where verifiers refuse it: what designs make of such a store is worth a look.
+func (x *explorer) maySpill(v *value, size int) error {
+	if x.judges() && v.isPointer() && !v.loose() && size != 8 {
+		return errors.New("invalid size of register spill")
+	}
+	return nil
+}
+
+// fillAny is a write somewhere between two offsets.
+func (f *frameState) fillAny(from, to int64) {
+	f.fill(max(from, -maxStack), min(to, 0), byteMisc)
+}
+
+func (x *explorer) stx(s *state, f *frameState, in bpf.Insn) error {
+	if mode := in.Op & 0xe0; mode != bpf.ModeAtomic && mode != bpf.ModeProbeAtomic {
+		if x.rules.SpillAny && f.regs[in.Dst].kind == kindStack {
+			x.link(&f.regs[in.Src])
+		}
+		return x.storeMem(s, f, in, f.regs[in.Src], false)
+	}
+	at := &f.regs[in.Dst]
+	if in.Imm == bpf.AtomicLoadAcq {
+		at = &f.regs[in.Src]
+	}
+	if err := x.aligned(at, int64(in.Off), int64(in.Size())); err != nil {
+		return err
+	}
+	if addr := &f.regs[in.Dst]; addr.typed == inArena && in.Imm != bpf.AtomicLoadAcq {
+		x.arenas[s.pc] = true
+	}
+	switch {
+	case in.Imm == bpf.AtomicLoadAcq:
+		x.arenas[s.pc] = x.arenas[s.pc] || f.regs[in.Src].typed == inArena
+		v, err := x.read(s, f.regs[in.Src], in, false)
+		f.regs[in.Dst] = v
+		return err
+	case in.Imm == bpf.AtomicStRel:
+		return x.storeMem(s, f, in, f.regs[in.Src], false)
+	case in.Imm == bpf.AtomicCmpXchg:
+		v, err := x.read(s, f.regs[in.Dst], in, false)
+		if err != nil {
+			return err
+		}
+		f.regs[0] = v
+	case in.Imm&bpf.AtomicFetch != 0:
+		v, err := x.read(s, f.regs[in.Dst], in, false)
+		if err != nil {
+			return err
+		}
+		base := f.regs[in.Dst]
+		f.regs[in.Src] = v
+		if in.Src == in.Dst {
+			return x.overwrite(s, &base, in)
+		}
+	}
+	base := f.regs[in.Dst]
+	return x.overwrite(s, &base, in)
+}
+
+// aligned refuses an access that is not at a multiple of its size, where that is asked for (check_ptr_alignment).
+func (x *explorer) aligned(v *value, off, size int64) error {
+	bits := v.num.Bits.Add(ranges.ConstScalar(uint64(v.off + off)).Bits)
+	if x.judges() && (v.kind == kindStack || v.kind == kindMapValue || v.kind == kindMemory) && (bits.Val|bits.Mask)&uint64(size-1) != 0 {
+		return fmt.Errorf("misaligned %s access off %d size %d", v.word(), v.off+off, size)
+	}
+	return nil
+}
+
+// overwrite makes the stack bytes that an atomic operation changes unknown.
+func (x *explorer) overwrite(s *state, base *value, in bpf.Insn) error {
+	if base.kind != kindStack {
+		if k := base.kind; x.judges() && (k == kindContext || k == kindPacket || k == kindPacketMeta) {
+			return fmt.Errorf("BPF_ATOMIC stores into r%d %s is not allowed", in.Dst, base.word())
+		}
+		return x.mayTouch(base, in.Dst, in, true)
+	}
+	lo, hi := stackRange(base, in.Off)
+	g := &s.frames[base.frame]
+	if err := x.touch(g.fn, lo, hi+int64(in.Size())); err != nil {
+		return err
+	}
+	if err := x.overwriteObjects(s, g, lo, hi+int64(in.Size())); err != nil {
+		return err
+	}
+	g.fillAny(lo, hi+int64(in.Size()))
+	return nil
+}
