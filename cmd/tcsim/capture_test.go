@@ -15,6 +15,9 @@ const libraryCapture = "fixtures/live/6.18-library.jsonl.gz"
 // TestCaptureOfLibrary works on a capture that tcsim capture --run made: all of the library conforms and
 // does in the emulator what it did in the kernel.
 func TestCaptureOfLibrary(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	code, out, errs := tcsim(t, "", "conform", libraryCapture)
 	if code != exitOK || !strings.Contains(out, "identical: 611/611") {
 		t.Errorf("conform: code %d\n%s%s", code, out, errs)

@@ -106,6 +106,9 @@ func (f *fuzzing) ended(workers []int) int {
 // TestFuzzWorkersEnd has workers killed, crashed and stopped from outside: each is named with its graph,
 // and the campaign comes to what it comes to undisturbed.
 func TestFuzzWorkersEnd(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	n, signals := "1500", []syscall.Signal{syscall.SIGKILL, syscall.SIGSEGV, syscall.SIGABRT, syscall.SIGSTOP}
 	hows := []string{"signal: killed", "(SIGSEGV|segmentation fault)", "(SIGABRT|aborted)", "no answer within 20s"}
 	if testing.Short() {

@@ -26,6 +26,9 @@ func TestInterrupted(t *testing.T) {
 		"fuzz --n 100000",
 		"check-kernel 6.1",
 	} {
+		if testing.Short() && line != "matrix" {
+			continue
+		}
 		t.Run(line, func(t *testing.T) {
 			for _, form := range []string{"", " --json"} {
 				args := append([]string{"--time-limit", "1ms"}, strings.Fields(line+form)...)

@@ -19,7 +19,10 @@ func TestPlugin(t *testing.T) {
 	if err != nil || len(files) < 100 {
 		t.Fatalf("%d cases, %v", len(files), err)
 	}
-	for _, path := range files {
+	for n, path := range files {
+		if testing.Short() && n%8 != 0 {
+			continue
+		}
 		src, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

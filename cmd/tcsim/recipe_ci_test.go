@@ -46,6 +46,9 @@ func bash(t *testing.T, dir, script string, environment ...string) (code int, ou
 
 // TestCIRecipes runs the shell of docs/ci on scenarios that are good, bad, untestable and not there.
 func TestCIRecipes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	t.Chdir("../..")
 	read := func(path string, v any) {
 		text, err := os.ReadFile(path)

@@ -66,6 +66,9 @@ func (h *insnHunter) judge(t *testing.T, text string) string {
 // TestSourceInsnMutations edits what the C file of 6.12 emits for ALU, memory and jump instructions, wrongly and in one way
 // at a time, and has random programs find it. Unedited, nothing is found.
 func TestSourceInsnMutations(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	all := sourceMutations(t, "testdata/mutations/6.12-insns.txt")
 	inSourceFolder(t, "6.12")
 	h := &insnHunter{tree: "linux", player: lockstep.New(), programs: 400}

@@ -114,6 +114,9 @@ func TestDiffSame(t *testing.T) {
 // TestDiffCaptures compares the programs of two kernels as compiled: every line of both listings
 // is in the diff once and in order, and the picture is at most 100 columns wide.
 func TestDiffCaptures(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	c := readCapture(t, "6.12-off")
 	t1, err := jit.TargetByName("6.12")
 	must(t, err)

@@ -67,6 +67,9 @@ const compileStart = "struct bpf_prog *bpf_int_jit_compile(struct bpf_prog *prog
 
 // TestNames uses what kernel code of any kind takes for granted.
 func TestNames(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles kernel sources")
+	}
 	dir := patched(t, replace{ktree.JITFile, compileStart, compileStart + "\tif (!tcsim_try_names())\n\t\treturn prog;\n"})
 	target, said := openedWith(t, dir+"?extra=testdata/names.c")
 	if err := tailCall(t, target); err != nil {
@@ -81,6 +84,9 @@ func TestNames(t *testing.T) {
 
 // TestPatchedHeaders uses what a patch adds to headers: constants, macros, functions, fields.
 func TestPatchedHeaders(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles kernel sources")
+	}
 	dir := patched(t,
 		replace{"include/linux/bpf.h", "struct bpf_prog_aux {\n", "#define TRY_SHIFT(x) ((x) << TRY_BITS)\nenum try_bits { TRY_NONE, TRY_FIRST = 3, TRY_BITS };\n" +
 			"struct try_inner { u32 a, b; };\nstatic inline u32 try_twice(u32 x)\n{\n\treturn x * 2;\n}\nstruct bpf_prog_aux {\n\tu32 try_plain, *try_pointer;\n\tstruct try_inner try_inside;\n"},

@@ -153,6 +153,9 @@ func TestRevisions(t *testing.T) {
 
 // TestExtra compiles another file with the JIT.
 func TestExtra(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles kernel sources")
+	}
 	const push = "EMIT1(0x50);             /* push rax */\n\t\t/* Make rax as tail_call_cnt_ptr. */"
 	target, err := jit.TargetByName("6.12")
 	if err != nil {

@@ -72,10 +72,10 @@ func taken(t *testing.T, target *jit.Target) (n uint64, violated bool) {
 
 // TestLimitOfHeader edits MAX_TAIL_CALL_CNT.
 func TestLimitOfHeader(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles kernel sources")
+	}
 	for value, want := range map[string]string{"33": "33 false", "32": "32 true", "34": "34 true"} {
-		if testing.Short() && value != "34" {
-			continue
-		}
 		target, err := opened(t, "6.12", "", map[string][2]string{
 			"include/linux/bpf.h": {"#define MAX_TAIL_CALL_CNT 33", "#define MAX_TAIL_CALL_CNT " + value},
 		})
@@ -92,15 +92,15 @@ func TestLimitOfHeader(t *testing.T) {
 // TestLayout compares the offsets in structures that the headers of trees show with those of captures of the same
 // kernels.
 func TestLayout(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles kernel sources")
+	}
 	names, err := fs.Glob(fixtures.FS, "kernels/[5-9]*-off.jsonl.gz")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, file := range names {
 		kernel, _, _ := strings.Cut(filepath.Base(file), "-")
-		if testing.Short() && kernel != "6.12" {
-			continue
-		}
 		t.Run(kernel, func(t *testing.T) {
 			target, err := opened(t, kernel, "", nil)
 			if err != nil {

@@ -89,6 +89,9 @@ func series() []learn.Experiment {
 // TestDeduce measures cores that are known, and expects what the experiments tell to be true, also if the
 // core is made from one of another kind.
 func TestDeduce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	ctx := context.Background()
 	for name, base := range map[string]string{"glc": "zen5", "zen5": "glc"} {
 		x := machine(t, name)

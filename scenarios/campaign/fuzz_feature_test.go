@@ -129,6 +129,9 @@ func TestFuzzDuringReaches(t *testing.T) {
 // TestFuzzMemory has a fuzzer that plays a hundred thousand graphs in one machine keep to the memory of a
 // few hundred. Once each run left 64 KiB behind, and campaigns ended for lack of memory.
 func TestFuzzMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	if runtime.GOOS != "linux" {
 		t.Skip("reads /proc/self/statm")
 	}

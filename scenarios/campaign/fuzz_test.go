@@ -46,7 +46,7 @@ func ran(t testing.TB, c campaign.Campaign) *campaign.CampaignReport {
 func TestFuzzKernels(t *testing.T) {
 	n := 800
 	if testing.Short() {
-		n = 200
+		n = 100
 	}
 	r := ran(t, campaign.Campaign{Source: campaign.FuzzSource{Seed: 1}, Graphs: n, Targets: realKernels, Shrink: 3, During: 4})
 	for i := range r.Failures {

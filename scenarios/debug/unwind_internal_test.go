@@ -149,7 +149,7 @@ func walked(t *testing.T, name string, tg *jit.Target) *Session {
 // recorder's own account of who called whom, with which registers.
 func TestUnwind(t *testing.T) {
 	for n, tg := range runnertest.AllTargets(t) {
-		if testing.Short() && n%8 != 0 {
+		if testing.Short() && n%24 != 0 {
 			continue
 		}
 		for _, name := range []string{"hierarchy", "tramp_bpf2bpf_both", "tailcall_4"} {

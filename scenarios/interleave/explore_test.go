@@ -226,14 +226,14 @@ func TestExploreBruteForce(t *testing.T) {
 		long   bool
 	}{
 		{"5.10", interleave.UpdateReplace, false, true},
-		{"direct-poke", interleave.UpdateDelete, false, false},
+		{"direct-poke", interleave.UpdateDelete, false, true},
 		{"pop-nop-push", interleave.UpdateDelete, false, false},
-		{"fp53", interleave.UpdateInsert, false, false},
+		{"fp53", interleave.UpdateInsert, false, true},
 		{"5.10", interleave.UpdateDelete, false, true},
 	} {
 		t.Run(fmt.Sprintf("%s/%s", row.target, row.kind), func(t *testing.T) {
 			if row.long && testing.Short() {
-				t.Skip("about 10^5 schedules")
+				t.Skip("takes long")
 			}
 			o := interleave.Options{Kinds: []interleave.UpdateKind{row.kind}, NoRCU: row.noRCU, Max: 1 << 20}
 			reduced := explored(t, b, row.target, o)[0]

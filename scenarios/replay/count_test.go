@@ -16,6 +16,9 @@ import (
 // TestCountCapture counts what images of a real kernel do, those included that it did not dare to
 // run. Under -short every fifth scenario, and those whose counts are known.
 func TestCountCapture(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	src, err := capture.Open("../../fixtures/kernels/6.1-off.jsonl.gz")
 	if err != nil {
 		t.Fatal(err)

@@ -45,7 +45,7 @@ func TestRandomEdits(t *testing.T) {
 	n := *editCount
 	if n == 0 {
 		if n = 800; testing.Short() {
-			n = 200
+			n = 60
 		}
 	}
 	rp, err := New(runner.Options{MaxInsns: 1 << 18, MaxEvents: 1 << 14})

@@ -180,7 +180,7 @@ func TestCountEqualsPlainLibrary(t *testing.T) {
 	var s *Session
 	turn := 0 // all limits come, but not all with each target
 	for n, name := range files.Builtin() {
-		if testing.Short() && n%9 != 0 {
+		if testing.Short() && n%27 != 0 {
 			continue
 		}
 		b := library(t, name)
@@ -335,7 +335,7 @@ func TestCountEqualsPlainGraphs(t *testing.T) {
 	case *graphs != 0:
 		n = *graphs
 	case testing.Short():
-		n = 150
+		n = 60
 	case ci():
 		n = 8_000
 	}

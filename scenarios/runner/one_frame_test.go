@@ -21,7 +21,7 @@ func TestOneFrameDesigns(t *testing.T) {
 		"bpf2bpf_1": true, "bpf2bpf_6": true, "hierarchy": true, "refused_keeps_state": true, "verifier_tailcall_jit": true,
 	}
 	for _, name := range []string{"classic-4.4", "fpshift-4.13", "josh-simple", "fp-r12", "fp40", "fp-dbl", "fp53", "direct-poke", "direct-poke-nodirect"} {
-		if testing.Short() && name != "classic-4.4" && name != "fp40" && name != "direct-poke" {
+		if testing.Short() && name != "classic-4.4" && name != "direct-poke" {
 			continue
 		}
 		ran := 0

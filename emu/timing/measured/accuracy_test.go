@@ -31,6 +31,9 @@ func judge(t testing.TB, core *timing.Core) *measured.Report {
 
 // TestEvaluateErrors: every sequence that fails is named.
 func TestEvaluateErrors(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	c := timingtest.Load(t)
 	r, err := measured.Evaluate(timingtest.Core(t, ""), c.Measured, func(s *measured.Sequence) ([]record.Retired, error) {
 		switch s.Name {
@@ -114,6 +117,9 @@ func TestAccuracyHeldOut(t *testing.T) {
 // Golden Cove are not theirs.
 func TestOtherCores(t *testing.T) {
 	for _, name := range []string{"icl", "skx"} {
+		if testing.Short() && name != "skx" {
+			continue
+		}
 		r := judge(t, timingtest.Core(t, name))
 		if m := r.MAPE(); m < 10 || m > 100 {
 			t.Errorf("%s: MAPE %.1f %% against Golden Cove", name, m)
@@ -122,6 +128,9 @@ func TestOtherCores(t *testing.T) {
 }
 
 func TestDeterministic(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	a, b := judge(t, timingtest.Core(t, "")), judge(t, timingtest.Core(t, ""))
 	x, err := json.Marshal(a)
 	if err != nil {

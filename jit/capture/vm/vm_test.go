@@ -178,6 +178,9 @@ func TestBootPartial(t *testing.T) {
 
 // TestBootFloods has a guest that writes without end to its console or its answer.
 func TestBootFloods(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	for _, to := range []string{"console", "output"} {
 		t.Run(to, func(t *testing.T) {
 			// A sparse file is as long and takes no room.
