@@ -179,6 +179,10 @@ var codeFacts = []Fact{
 		set: emit(func(e *Emission) { e.ISA |= ISAArena }),
 	},
 	{
+		Name: "may-goto", Kind: FactCode, Doc: "may_goto", Since: Version{6, 9}, Commit: "011832b97b31",
+		set: emit(func(e *Emission) { e.ISA |= ISAMayGoto }),
+	},
+	{
 		Name: "per-cpu-moves", Kind: FactCode, Doc: "moves that resolve a per-CPU address", Since: Version{6, 10}, Commit: "7bdbf7446305",
 		set: emit(func(e *Emission) { e.ISA |= ISAPerCPU }),
 	},

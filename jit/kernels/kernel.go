@@ -155,6 +155,7 @@ const (
 	ISAArenaSignExtend                 // sign-extending loads from arenas (6.18)
 	ISAJump32                          // comparisons of 32 bits (5.1)
 	ISAJumpLess                        // jlt, jle, jslt and jsle (4.14)
+	ISAMayGoto                         // may_goto (6.9)
 )
 
 // MulDivStyle is how multiplication and division use rax and rdx.

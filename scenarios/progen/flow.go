@@ -221,7 +221,7 @@ func (g *gen) restore(head *state) {
 	}
 }
 
-func (g *gen) canMayGoto() bool { return g.isa(kernels.ISAArena) && g.f.nesting < maxNesting }
+func (g *gen) canMayGoto() bool { return g.isa(kernels.ISAMayGoto) && g.f.nesting < maxNesting }
 
 // mayGoto is a loop that may_goto bounds, which ends before that by itself.
 func (g *gen) mayGoto() {

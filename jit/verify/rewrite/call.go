@@ -215,6 +215,9 @@ func (w *rewriter) expandMayGoto() {
 		for i := f.Start; i < f.End; i += w.p.Insns[i].Width() {
 			if it := &w.items[i]; it.live && it.in.Op == bpf.ClassJmp|bpf.JmpCond {
 				sites = append(sites, i)
+				if w.t.Emit.ISA&kernels.ISAMayGoto == 0 {
+					w.bad(i, fmt.Errorf("may_goto: %w", kernels.ErrUnsupported))
+				}
 			}
 		}
 		if len(sites) > 0 {
