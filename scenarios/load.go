@@ -9,6 +9,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/filekind"
 )
 
@@ -84,6 +85,9 @@ func (s *source) load(sc *Scenario, src []byte) {
 	}
 	if sc.Version != Version {
 		s.failf(nodePos(at["version"]), "expected version %d, found %d", Version, sc.Version)
+	}
+	if n := at["limit"]; n != nil && (sc.Limit < 1 || sc.Limit > jit.MaxLimit) {
+		s.failf(nodePos(n), "expected a limit of 1 to %d, found %d; leave it out for the target's own", jit.MaxLimit, sc.Limit)
 	}
 	if sc.Name != "" {
 		d.checkName("scenario", sc.Name, nodePos(at["name"]))

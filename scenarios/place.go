@@ -18,14 +18,27 @@ func (p *placed) Error() string { return p.what.Error() }
 
 func (p *placed) Unwrap() error { return p.err }
 
-// Place says where in the scenario file the instruction stands that a verifier refuses in a program: the first of
-// several. err must be about the program as it was built, not as it was rewritten.
-func (b *Built) Place(program int, err error) error {
+// Place says where in the scenario file the instruction stands that a verifier or a compiler refuses in a program: the
+// first of several. places are where the slots of the program went if err is about it as it was rewritten, nil if it is
+// about the program as it was built.
+func (b *Built) Place(program int, places []bpf.InsnIndex, err error) error {
 	var at *bpf.InsnError
-	if program >= len(b.Places) || !errors.As(err, &at) || int(at.At) >= len(b.Places[program]) {
+	if program >= len(b.Places) || !errors.As(err, &at) {
 		return err
 	}
-	pos := b.Places[program][at.At]
+	insn := at.At
+	if places != nil {
+		insn = 0
+		for i, to := range places {
+			if to >= 0 && to <= at.At && (to > places[insn] || places[insn] < 0) {
+				insn = bpf.InsnIndex(i)
+			}
+		}
+	}
+	if int(insn) >= len(b.Places[program]) {
+		return err
+	}
+	pos := b.Places[program][insn]
 	if pos.Line == 0 {
 		return err
 	}

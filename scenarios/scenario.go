@@ -15,7 +15,8 @@ type Scenario struct {
 	About string `json:"about,omitempty"` // what it shows; names the kernel test it follows
 	// Type is the program type of all programs, such as "tc" (the default), "xdp", "socket" or "kprobe".
 	Type ProgType `json:"type,omitempty"`
-	// Limit replaces the number of tail calls that one invocation may take; 0 keeps the target's.
+	// Limit replaces the number of tail calls that one invocation may take, 1 to 127; without one, 0, it is
+	// the target's.
 	Limit uint32 `json:"limit,omitempty"`
 	// Policy says whether attachments and updates are refused that the target's kernel refuses
 	// ("as-shipped", the default) or not ("if-allowed").

@@ -151,7 +151,7 @@ func (c *compiler) hasCallThunk(target image.Addr) bool {
 
 // fail wraps an error about the instruction in slot i of the program.
 func (c *compiler) fail(i bpf.InsnIndex, err error) error {
-	return fmt.Errorf("insn %d (%s): %w", i, bpf.TextAt(c.v.Insns, i), err)
+	return bpf.ErrorAt(c.v.Insns, i, err)
 }
 
 // Func is one function while it is compiled.

@@ -60,10 +60,7 @@ func Compile(b *scenarios.Built, t *jit.Target) (*Compiled, error) {
 		img, v, err := compileVerified(&b.Programs[i], t, c.plan)
 		if err != nil {
 			of := fmt.Errorf("scenario %s: program %s: %w", b.Scenario.Name, b.Programs[i].Name, err)
-			if errors.As(err, new(refused)) {
-				of = b.Place(i, of)
-			}
-			errs = append(errs, of)
+			errs = append(errs, b.Place(i, rewrittenPlaces(&b.Programs[i], t, err), of))
 			continue
 		}
 		c.Images = append(c.Images, img)
@@ -183,6 +180,19 @@ func compile(p *bpf.Program, t *jit.Target, env image.Env) (*image.Image, error)
 type refused struct{ error }
 
 func (r refused) Unwrap() error { return r.error }
+
+// rewrittenPlaces says where the instructions of a program went, which an error is about; nil if it is about the program as
+// it was built.
+func rewrittenPlaces(p *bpf.Program, t *jit.Target, err error) []bpf.InsnIndex {
+	if errors.As(err, new(refused)) {
+		return nil
+	}
+	_, places, err := rewrite.Places(p, &t.Kernel)
+	if err != nil {
+		return nil
+	}
+	return places
+}
 
 // compileVerified also returns what the analysis found.
 func compileVerified(p *bpf.Program, t *jit.Target, env image.Env) (*image.Image, *verify.Verified, error) {
