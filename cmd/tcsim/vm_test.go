@@ -62,6 +62,27 @@ func TestVM(t *testing.T) {
 	}
 }
 
+// TestVMWorst: a distribution's kernel takes the programs of the deepest stack, with all that is attached to them, and
+// its own code leaves the kernel stack when it is replayed.
+func TestVMWorst(t *testing.T) {
+	if testing.Short() {
+		t.Skip("boots a kernel")
+	}
+	kernel := vmKernel(t)
+	code, text, errs := tcsim(t, "", "worst", "--target", "6.1", "--scenario")
+	if code != exitOK {
+		t.Fatalf("code %d\n%s%s", code, text, errs)
+	}
+	deep := filepath.Join(t.TempDir(), "deep.yaml")
+	if err := os.WriteFile(deep, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, text, errs = tcsim(t, "", "vm", "--kernel", kernel, "--accel", "tcg", "--append", "mitigations=off", deep)
+	if code != exitFailed || !strings.Contains(text, "violates stack-budget") || !strings.Contains(text, "frames; the kernel stack has 16384") {
+		t.Errorf("code %d\n%s%s", code, text, errs)
+	}
+}
+
 // countOf reads "n/all" after a word.
 func countOf(text, word string) (n, all int) {
 	if _, rest, ok := strings.Cut(text, "\n"+word); ok {

@@ -6,15 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
-	"strings"
 
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
-	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -31,99 +31,6 @@ const mostCallers = 15
 
 // bpfStack is MAX_BPF_STACK, what all frames of a chain of calls may have together.
 const bpfStack = 512
-
-// Shape is a program that tail calls itself from the end of a chain of calls: what its callers use of
-// the stack stays at each tail call.
-type Shape struct {
-	// Callers is the number of functions above the one that makes the tail call, which stay.
-	Callers int `json:"callers"`
-	// First is the BPF stack of the entry function, Other that of each other caller, Last that of the
-	// function with the tail call, in bytes. Last is the entry's if there are no callers.
-	First int `json:"first"`
-	Other int `json:"other"`
-	Last  int `json:"last"`
-	// Saved is how many of r6 to r9 each function uses.
-	Saved int `json:"saved"`
-	// Throws says that the entry function may throw an exception, so that it saves all registers, r12 too.
-	Throws bool `json:"throws,omitempty"`
-	// Arena says that the program has an arena, so that each frame saves r12 (6.9 and later).
-	Arena bool `json:"arena,omitempty"`
-	// Traced says that a program is attached to the end of every function, so that each call goes through a
-	// trampoline with a frame of its own.
-	Traced bool `json:"traced,omitempty"`
-}
-
-// text is the shape as a scenario.
-func (s Shape) text() string {
-	var b strings.Builder
-	b.WriteString("version: 1\nname: worst_stack\nabout: Made by tcsim worst.\n")
-	b.WriteString("maps:\n  jmp_table: {type: prog_array, slots: {0: p}}\n")
-	if s.Arena {
-		b.WriteString("  pages: {type: arena, max_entries: 1}\n")
-	}
-	b.WriteString("programs:\n  p: |\n")
-	for i := 0; i <= s.Callers; i++ {
-		if i > 0 {
-			fmt.Fprintf(&b, "    f%d:\n", i)
-		}
-		size := s.Other
-		switch {
-		case i == s.Callers:
-			size = s.Last
-		case i == 0:
-			size = s.First
-		}
-		if size > 0 {
-			fmt.Fprintf(&b, "    *(u64 *)(r10 - %d) = 0\n", size)
-		}
-		if i == 0 && s.Arena {
-			b.WriteString("    r2 = pages ll\n")
-		}
-		if i == 0 && s.Throws { // never: the packet has another size
-			b.WriteString("    r7 = *(u32 *)(r1 + 0)\n    if r7 == 4711 goto thr\n")
-		}
-		for r := range s.Saved {
-			fmt.Fprintf(&b, "    r%d = %d\n", 6+r, i)
-		}
-		if i < s.Callers {
-			fmt.Fprintf(&b, "    call f%d\n", i+1)
-		} else {
-			b.WriteString("    r2 = jmp_table ll\n    r3 = 0\n    call 12\n")
-		}
-		b.WriteString("    r0 = 0\n    exit\n")
-		if i == 0 && s.Throws {
-			b.WriteString("    thr:\n    r1 = 3\n    call bpf_throw\n    r0 = 0\n    exit\n")
-		}
-	}
-	tracers := 0
-	if s.Traced {
-		tracers = s.Callers + 1
-	}
-	for i := range tracers {
-		fmt.Fprintf(&b, "  after%d: |\n    r0 = 0\n    exit\n", i)
-	}
-	b.WriteString("runs:\n")
-	for i := range tracers {
-		function := ""
-		if i > 0 {
-			function = fmt.Sprintf("function: f%d, ", i)
-		}
-		fmt.Fprintf(&b, "  - attach: {fexit: p, %sby: after%d}\n", function, i)
-	}
-	b.WriteString("  - {run: p, packet: 64}\n")
-	return b.String()
-}
-
-// Scenario returns the shape as a scenario and its text.
-func (s Shape) Scenario() (*scenarios.Built, string, error) {
-	text := s.text()
-	sc, err := scenarios.Load("worst_stack.yaml", []byte(text))
-	if err != nil {
-		return nil, "", fmt.Errorf("BUG: shape %+v: %w", s, err)
-	}
-	b, err := scenarios.Build(sc)
-	return b, text, err
-}
 
 // Worst is the deepest stack found on a target.
 type Worst struct {
@@ -157,8 +64,8 @@ func (w *Worst) Margin(size int64) int64 { return size - int64(w.Deepest) }
 
 // WorstStack searches, among programs that tail call themselves from a chain of calls and that the
 // target's verifier accepts, the one that reaches deepest: for every number of callers, with and without
-// callee-saved registers, the largest stacks that are accepted, and then with an entry function that may throw, with an arena and
-// with a program attached to the end of every function. Each is run on the machine.
+// callee-saved registers, the largest stacks that are accepted, and then with what comes on top (onTop). Each is run on the
+// machine.
 func WorstStack(ctx context.Context, t *jit.Target) (*Worst, error) {
 	w := &worstSearch{ctx: ctx, t: t, best: Worst{Target: t.Name}, deepest: map[int]Shape{}, depth: map[int]uint64{}}
 	defer w.drop()
@@ -168,19 +75,15 @@ func WorstStack(ctx context.Context, t *jit.Target) (*Worst, error) {
 				if callers < 2 && other > 0 {
 					continue
 				}
-				if err := w.try(Shape{Callers: callers, Other: other, Saved: saved}); err != nil {
+				if _, err := w.try(Shape{Callers: callers, Other: other, Saved: saved}); err != nil {
 					return nil, fmt.Errorf("worst stack on %s: %w", t.Name, err)
 				}
 			}
 		}
 	}
-	// What comes on top of a frame whatever is in it.
-	for _, s := range w.deepest {
-		for _, more := range []Shape{{Throws: true}, {Arena: true}, {Traced: true}, {Throws: true, Traced: true}, {Arena: true, Traced: true}} {
-			s.Throws, s.Arena, s.Traced = more.Throws, more.Arena, more.Traced
-			if err := w.try(s); err != nil {
-				return nil, fmt.Errorf("worst stack on %s: %w", t.Name, err)
-			}
+	for _, callers := range slices.Sorted(maps.Keys(w.deepest)) {
+		if err := w.onTop(w.deepest[callers]); err != nil {
+			return nil, fmt.Errorf("worst stack on %s: %w", t.Name, err)
 		}
 	}
 	w.bound()
@@ -223,52 +126,85 @@ func (w *worstSearch) largest(with func(n int) Shape) int {
 	return 8 * (n - 1)
 }
 
-// try makes the stacks of a shape as large as they can be, the callers' first, and runs it.
-func (w *worstSearch) try(s Shape) error {
+// onTop adds to a shape what comes on top of frames whatever is in them, each as far as it makes the stack deeper: an
+// arena and an entry function that may throw (r12), counters of may_goto and loops of bpf_loop, which the verifier puts
+// below the stack after it has measured it, another program's frames above it, and last trampolines.
+func (w *worstSearch) onTop(s Shape) error {
+	most := w.depth[s.Callers]
+	for _, add := range []func(*Shape){
+		func(s *Shape) { s.Arena = true }, func(s *Shape) { s.Throws = true }, func(s *Shape) { s.Counted = true },
+		func(s *Shape) { s.Looped = true }, func(s *Shape) { s.Replaces = s.Callers > 0 },
+	} {
+		more := s
+		add(&more)
+		depth, err := w.try(more)
+		if err != nil {
+			return err
+		}
+		if depth > most {
+			most, s = depth, more
+		}
+	}
+	s.Traced = true
+	_, err := w.try(s)
+	return err
+}
+
+// try makes the stacks of a shape as large as they can be, the callers' first, and runs it. It returns how deep the
+// stack is, 0 if no such program is accepted or works.
+func (w *worstSearch) try(s Shape) (uint64, error) {
 	if s.Callers > 0 {
 		if s.First = w.largest(func(n int) Shape { s.First = n; return s }); s.First < 0 {
-			return nil
+			return 0, nil
 		}
 	}
 	if s.Last = w.largest(func(n int) Shape { s.Last = n; return s }); s.Last < 0 {
-		return nil
+		return 0, nil
+	}
+	if s.Replaces {
+		if s.Above = w.largest(func(n int) Shape { s.Above = n; return s }); s.Above < 0 {
+			return 0, nil
+		}
 	}
 	c := w.accepted(s)
 	if err := w.open(c, runner.Options{StackSize: worstStack}); err != nil {
-		return err
+		return 0, err
 	}
 	res, err := w.s.Play(w.ctx)
 	if err != nil {
-		return err
+		return 0, err
+	}
+	if len(res.Runs) == 0 {
+		return 0, nil // what comes before the run is not allowed there
 	}
 	r := &res.Runs[0]
 	switch v := r.Violation; {
 	case v != nil && v.Invariant == check.Limit && s.Callers > 0 && s.Traced:
 		w.best.EndlessTraced = v.Invariant
-		return nil
+		return 0, nil
 	case v != nil && v.Invariant == check.Limit && s.Callers > 0:
 		w.best.Endless = v.Invariant
-		return nil
+		return 0, nil
 	case v != nil && v.Invariant != check.BelowRSP, r.Killed != "":
-		return nil // the program does not work there
+		return 0, nil // the program does not work there
 	}
-	if s.Callers == 1 && !s.Traced && !s.Throws && !s.Arena {
+	if s.Callers == 1 && s.plain() {
 		w.best.OneCaller = max(w.best.OneCaller, r.Deepest)
 	}
 	w.best.Tried++
 	w.level(r)
-	if !s.Traced && !s.Throws && !s.Arena && r.Deepest > w.depth[s.Callers] {
+	if s.plain() && r.Deepest > w.depth[s.Callers] {
 		w.depth[s.Callers], w.deepest[s.Callers] = r.Deepest, s
 	}
 	if !s.Traced && r.Deepest > w.best.Alone {
 		w.best.Alone, w.best.AloneShape = r.Deepest, s
 	}
 	if r.Deepest <= w.best.Deepest {
-		return nil
+		return r.Deepest, nil
 	}
 	w.best.Shape, w.best.Taken, w.best.Deepest = s, r.Counts.Taken, r.Deepest
 	w.best.PerTailCall = perTailCall(r)
-	return nil
+	return r.Deepest, nil
 }
 
 // level keeps the most that one level has cost in any run: what a tail call leaves, and what comes after the last

@@ -10,7 +10,7 @@ import (
 )
 
 // TestWorstArena: with a limit of 20, a program with an arena goes deeper than one that may throw, which reaches 14,952
-// bytes: not only its entry function saves r12.
+// bytes: not only its entry function saves r12. Counters of may_goto and loops add to that.
 func TestWorstArena(t *testing.T) {
 	if testing.Short() {
 		t.Skip("only in full runs")
@@ -21,7 +21,7 @@ func TestWorstArena(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.Alone != 15_968 || !w.AloneShape.Arena || w.AloneShape.Traced || w.Taken != 20 {
+	if w.Alone != 21_792 || !w.AloneShape.Arena || w.AloneShape.Traced || w.Taken != 20 {
 		t.Errorf("%+v", w)
 	}
 	if !w.Shape.Traced || w.Deepest <= w.Alone || w.Bound < w.Deepest {

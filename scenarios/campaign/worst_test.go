@@ -25,22 +25,30 @@ func worst(t *testing.T, name string) *campaign.Worst {
 }
 
 // TestWorstByHand derives what is found: a frame has a return address, rbp, the counter's words and four
-// saved registers around its BPF stack, and 33 tail calls leave that of each caller behind.
+// saved registers around its BPF stack, r12 in a program with an arena, what a bpf_loop saves in each caller and the count
+// of may_goto, and 33 tail calls leave that of each caller behind. Above all stand the callers of the function that is
+// replaced, which use all of the BPF stack and have no counter.
 func TestWorstByHand(t *testing.T) {
 	if testing.Short() {
 		t.Skip("only in full runs")
 	}
-	for name, want := range map[string]struct{ frames, unit, counter, r12 int }{
-		"5.10": {8, 32, 8, 0}, "6.12": {8, 16, 16, 8}, // every function of a program with an arena saves r12, too
+	for name, want := range map[string]struct{ frames, unit, counter, r12, loop, count int }{
+		"5.10": {8, 32, 8, 0, 0, 0}, "6.12": {8, 16, 16, 8, 24, 8},
 	} {
 		w := worst(t, name)
 		callers := want.frames - 1
 		bpf := (256 - 1) / want.unit * want.unit // all callers together
-		frame := 16 + want.counter + 4*8 + want.r12
+		plain := 16 + 4*8 + want.r12 + want.count
+		frame := plain + want.counter
 		last := 512 - bpf
-		per := bpf + callers*frame
-		deepest := 33*per + per + last + frame
-		if s := w.AloneShape; s.Callers != callers || s.Arena != (want.r12 > 0) || w.Alone != uint64(deepest) || w.Taken != 33 {
+		per := bpf + callers*(frame+want.loop)
+		above := 512 - want.unit + callers*(plain+want.loop)
+		deepest := above + 33*per + per + last + frame
+		s := w.AloneShape
+		if s.Callers != callers || s.Arena != (want.r12 > 0) || s.Looped != (want.loop > 0) || s.Counted != (want.count > 0) || !s.Replaces {
+			t.Errorf("%s: %+v", name, s)
+		}
+		if w.Alone != uint64(deepest) || w.Taken != 33 {
 			t.Errorf("%s: %+v, want %d callers, %d per tail call, %d in all", name, w, callers, per, deepest)
 		}
 		if w.Bound < w.Deepest {

@@ -51,6 +51,18 @@ func reached(w *campaign.Worst) string {
 	if w.Shape.Throws {
 		with = append(with, "the entry function may throw")
 	}
+	if w.Shape.Arena {
+		with = append(with, "the program has an arena")
+	}
+	if w.Shape.Counted {
+		with = append(with, "every function has a may_goto")
+	}
+	if w.Shape.Looped {
+		with = append(with, "every caller has a bpf_loop")
+	}
+	if w.Shape.Replaces {
+		with = append(with, "it replaces a function at the end of another chain of calls")
+	}
 	if w.Shape.Traced {
 		with = append(with, "every function is traced by fexit")
 	}
