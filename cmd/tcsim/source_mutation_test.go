@@ -32,6 +32,7 @@ type sourceMutation struct {
 	name, function string
 	pairs          [][2]string
 	survives       string // why no scenario sees it
+	differs        string // why inspection cannot show that a right one does the same
 	untested       string // what is said of it, if it cannot be tested
 }
 
@@ -60,6 +61,8 @@ func sourceMutations(t *testing.T, file string) []sourceMutation {
 				m.function = line[3:]
 			case strings.HasPrefix(line, "survives "):
 				m.survives = strings.TrimPrefix(line, "survives ")
+			case strings.HasPrefix(line, "differs "):
+				m.differs = strings.TrimPrefix(line, "differs ")
 			case strings.HasPrefix(line, "untested "):
 				m.untested = strings.TrimPrefix(line, "untested ")
 			case strings.HasPrefix(line, "-") && old:
@@ -276,5 +279,33 @@ func TestSourceMutations(t *testing.T) {
 	t.Logf("%d found, %d cannot be tested, %d survive", found, refused, survive)
 	if !testing.Short() && found < 40 {
 		t.Errorf("%d are found, expected at least 40", found)
+	}
+}
+
+// TestSourceRight edits the C file of 6.12 so that the code is another and does the same: nothing may be said against it.
+func TestSourceRight(t *testing.T) {
+	all := sourceMutations(t, "testdata/mutations/6.12-right.txt")
+	inSourceFolder(t, "6.12")
+	h := newSourceHunter(t)
+	b, err := os.ReadFile(filepath.Join(h.tree, ktree.JITFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range all {
+		if testing.Short() && i%24 != 0 {
+			continue
+		}
+		t.Run(m.name, func(t *testing.T) {
+			text, err := m.apply(string(b))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if what := h.judge(t, text); what != "" {
+				t.Errorf("found by %s", what)
+			}
+			if (m.differs == "") != (len(h.inspected) == 0) {
+				t.Errorf("inspected: %q, expected %q", h.inspected, m.differs)
+			}
+		})
 	}
 }

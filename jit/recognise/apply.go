@@ -48,6 +48,8 @@ func (w *walker) apply(i int) bool {
 		return w.move(i)
 	case "sub", "add":
 		return w.addImm(in)
+	case "lea":
+		return w.lea(in)
 	}
 	for reg := range in.Writes.All {
 		w.s.regs[reg] = sym{}
@@ -124,6 +126,21 @@ func (w *walker) move(i int) bool {
 		w.s = newSymState()
 		w.s.mem[-8] = store{val: sym{kind: symEntry, reg: x86.RBP}}
 		w.s.regs[x86.RBP] = sym{kind: symStack, off: -8}
+	}
+	return true
+}
+
+// lea handles addresses on the stack.
+func (w *walker) lea(in *x86.Inst) bool {
+	r := in.Operands[0].Reg
+	a, ok := w.address(in)
+	if !ok || in.OpBits != 64 {
+		w.s.regs[r] = sym{}
+		return r != x86.RSP
+	}
+	w.s.regs[r] = sym{kind: symStack, off: a}
+	if r == x86.RSP {
+		w.s.rsp = a
 	}
 	return true
 }

@@ -66,7 +66,7 @@ func RecogniseDesign(img *image.Image) (Design, error) {
 		if err != nil {
 			return Design{}, err
 		}
-		r := newRecogniser(c, i != 0)
+		r := newRecogniser(c, i != 0, f.Frame.Body)
 		hook = hook || r.pro.hook
 		if f.Frame.Counter.Form != image.CounterNone && d.Counter.Form == image.CounterNone {
 			d.Counter, d.Reused = f.Frame.Counter, f.Frame.Reused

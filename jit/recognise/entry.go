@@ -80,7 +80,7 @@ func EntryFlaws(img *image.Image, rules EntryRules) ([]SiteFlaw, error) {
 		if err != nil {
 			return nil, fmt.Errorf("function %d (%s): %w", i, f.Name, err)
 		}
-		if f.ExceptionCB || newRecogniser(c, i != 0).pro.callback {
+		if f.ExceptionCB || newRecogniser(c, i != 0, f.Frame.Body).pro.callback {
 			continue // enters the frame of another function
 		}
 		e := entryReader{c: c, off: f.Entry, counts: f.Frame.Counter.Form != image.CounterNone}

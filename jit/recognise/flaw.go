@@ -35,7 +35,7 @@ func SiteFlaws(img *image.Image, limit uint32) ([]SiteFlaw, error) {
 		if err != nil {
 			return nil, fmt.Errorf("function %d (%s): %w", i, f.Name, err)
 		}
-		rs[i] = newRecogniser(c, i != 0)
+		rs[i] = newRecogniser(c, i != 0, f.Frame.Body)
 	}
 	shareDesign(rs)
 	var out []SiteFlaw
@@ -255,9 +255,9 @@ func (f *flawFinder) step(i int, body int32) string {
 func (f *flawFinder) bump(in *x86.Inst) string {
 	v, imm := in.Imm()
 	switch {
-	case in.Mem.Size != uint16(f.s.size):
+	case in.Mem.Size > uint16(f.s.size): // fewer bytes do: none of the others is set in a count below the limit
 		return fmt.Sprintf("it counts in %d bytes, but the comparison sees %d", in.Mem.Size, f.s.size)
-	case in.Load && in.Op == "add" && imm && v == 1, in.Load && in.Op == "inc":
+	case in.Load && (in.Op == "add" && imm && v == 1 || in.Op == "sub" && imm && v == -1 || in.Op == "inc"):
 		return ""
 	case !in.Load && in.Op == "mov" && f.count && f.added == 1 && in.Reads.Has(x86.RAX):
 		return ""

@@ -96,7 +96,8 @@ func TestSiteFlaws(t *testing.T) {
 		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Limit - 1 }, 33, 32, "the limit is 32, not 33"},
 		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Limit }, 0x73, 0x74, "lets more than that pass"},
 		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Bump + 3 }, 1, 2, "it does not add 1"},
-		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Bump }, 0x48, 0x40, "it counts in 4 bytes, but the comparison sees 8"},
+		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Bump }, 0x48, 0x40, ""}, // 4 bytes
+		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Limit - 4 }, 0x48, 0x40, "it counts in 8 bytes, but the comparison sees 4"},
 		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Null }, 0x74, 0x75, "does not check whether the slot is empty"},
 		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Null + 1 }, 0x11, 0x12, "it is not checked whether the slot is empty"},
 		{"6.12-off", "hier/self/var/n2/r6", func(s *image.TailCallSite) image.CodeOff { return s.Bounds }, 0x76, 0x72, "lets others pass"},

@@ -100,6 +100,13 @@ type prologue struct {
 // findPrologue walks the prologue. Pushes of rax that nothing in the body reads belong to the body:
 // it saves rax around divisions.
 func (r *recogniser) findPrologue() {
+	if r.body > 0 {
+		r.pro = r.walkPrologue(r.body)
+		if r.pro.end == r.body {
+			return
+		}
+		r.body = 0 // something in it cannot be followed
+	}
 	r.pro = r.walkPrologue(len(r.insns))
 	for n := len(r.pro.pushes) - 1; n >= 0; n-- {
 		at := r.pro.pushes[n]
@@ -218,7 +225,7 @@ func (w *walker) step(i int) (next int, ok bool) {
 			w.p.fillers += int(in.Len)
 			return i + 1, true
 		}
-	} else if !w.afterFrame(i) {
+	} else if !w.afterFrame(i) && w.body == 0 {
 		return 0, false
 	}
 	if n := len(w.p.pushes); w.p.frame > 0 && (n == 0 || w.p.pushes[n-1] != i) {
@@ -243,7 +250,7 @@ func (w *walker) branch(i int) (next int, ok bool) {
 	to, inside := w.target(in)
 	n, aligned := w.at(to)
 	switch {
-	case in.Branch == x86.BranchCall && !inside && w.p.frame == 0:
+	case in.Branch == x86.BranchCall && !inside && (w.p.frame == 0 || w.body > 0):
 		w.s.regs[x86.RAX], w.s.regs[x86.RCX] = sym{}, sym{}
 		return i + 1, true
 	case !inside || !aligned || n <= i || n-i > 8:
@@ -257,7 +264,10 @@ func (w *walker) branch(i int) (next int, ok bool) {
 	case in.Branch == x86.BranchCond && w.p.guard == i-1 && i > 0:
 		w.pending[to] = w.s.clone()
 		return i + 1, true
-	case in.Branch == x86.BranchJump && w.p.guard > 0:
+	case in.Branch == x86.BranchCond && n <= w.body:
+		w.pending[to] = w.s.clone()
+		return i + 1, true
+	case in.Branch == x86.BranchJump && (w.p.guard > 0 || n <= w.body):
 		w.pending[to] = w.s
 		w.s = nil
 		return i + 1, true

@@ -26,7 +26,7 @@ func Recognise(code []byte, addr image.Addr, sub bool) (image.FuncImage, error) 
 	if err != nil {
 		return image.FuncImage{}, err
 	}
-	newRecogniser(c, sub).fill(&f)
+	newRecogniser(c, sub, 0).fill(&f)
 	return f, nil
 }
 
@@ -35,6 +35,21 @@ func Recognise(code []byte, addr image.Addr, sub bool) (image.FuncImage, error) 
 // what Recognise does, it resolves calls among the functions and lets them learn the design from
 // each other: a function that only hands the counter on does not show what it is.
 func RecogniseImage(funcs []image.FuncImage) (*image.Image, error) {
+	return recogniseImage(funcs, func(*image.FuncImage) image.CodeOff { return 0 })
+}
+
+// RecogniseBodies is RecogniseImage for code of which is known where its first BPF instruction begins, from InsnOff: all
+// that comes before is the prologue, whatever it is made of. Where it is 0, that is found out.
+func RecogniseBodies(funcs []image.FuncImage) (*image.Image, error) {
+	return recogniseImage(funcs, func(f *image.FuncImage) image.CodeOff {
+		if len(f.InsnOff) == 0 {
+			return 0
+		}
+		return f.InsnOff[0]
+	})
+}
+
+func recogniseImage(funcs []image.FuncImage, body func(*image.FuncImage) image.CodeOff) (*image.Image, error) {
 	img := &image.Image{Funcs: make([]image.FuncImage, len(funcs))}
 	rs := make([]*recogniser, len(funcs))
 	for i := range funcs {
@@ -43,7 +58,7 @@ func RecogniseImage(funcs []image.FuncImage) (*image.Image, error) {
 		if err != nil {
 			return nil, fmt.Errorf("function %d (%s): %w", i, f.Name, err)
 		}
-		rs[i] = newRecogniser(c, i != 0)
+		rs[i] = newRecogniser(c, i != 0, body(f))
 		img.Funcs[i] = image.FuncImage{Name: f.Name, Addr: f.Addr, Code: f.Code, FirstInsn: f.FirstInsn, InsnOff: f.InsnOff}
 	}
 	shareDesign(rs)
@@ -154,15 +169,20 @@ type recogniser struct {
 	*decodedCode
 	sub   bool
 	entry image.CodeOff
+	body  int // position of the first instruction after the prologue if that is known, else 0
 	pro   prologue
 	sites []site
 	// sibling is a function of the same program that has sites; nil without one.
 	sibling *recogniser
 }
 
-func newRecogniser(c *decodedCode, sub bool) *recogniser {
+// newRecogniser looks at a function; body is where its prologue ends, 0 if that is to be found out.
+func newRecogniser(c *decodedCode, sub bool, body image.CodeOff) *recogniser {
 	r := &recogniser{decodedCode: c, sub: sub}
 	r.entry = r.cfiPreamble()
+	if i, ok := r.at(body); ok {
+		r.body = i
+	}
 	r.findPrologue()
 	r.findSites()
 	return r

@@ -12,9 +12,11 @@ import (
 type site struct {
 	image.TailCallSite
 	form  image.CounterForm
-	slot  int32  // [rbp+slot] holds the counter or the pointer to it; CounterNone: meaningless
-	size  uint8  // of the counter in bytes
-	limit uint32 // how many tail calls the comparison lets pass, counted from 0
+	slot  int32   // [rbp+slot] holds the counter or the pointer to it; CounterNone: meaningless
+	size  uint8   // of the counter in bytes
+	limit uint32  // how many tail calls the comparison lets pass, counted from 0
+	ptr   x86.Reg // CounterPtr: the register that holds the pointer at the comparison
+	test  int     // position of the comparison with the limit
 	// landing is what is added to bpf_func before the jump, and offsets are the structure fields
 	// that are read: of indirect sites only.
 	landing image.CodeOff
@@ -60,11 +62,31 @@ func (r *recogniser) findSites() {
 func (r *recogniser) limitCheck(i int, end image.CodeOff) (site, bool) {
 	s := site{TailCallSite: image.TailCallSite{Insn: -1, Map: -1, End: end, Start: r.off(i - 2), Limit: r.off(i),
 		Bounds: -1, Null: -1, Bump: -1, Unwind: -1, Bypass: -1, Jump: -1}}
-	test, load := &r.insns[i-1], &r.insns[i-2]
+	s.test = r.flagsOf(i)
+	if s.test < 1 {
+		return s, false
+	}
+	test := &r.insns[s.test]
 	imm, ok := test.Imm()
 	if !ok || test.Op != "cmp" {
 		return s, false
 	}
+	from := s.test - 1
+	load := &r.insns[from]
+	if o := &test.Operands[0]; load.Branch != x86.BranchCall {
+		of := o.Reg
+		if o.Kind == x86.OpMem {
+			of = test.Mem.Base
+		}
+		if from = r.definition(s.test, of); from < 0 {
+			return s, false
+		}
+		load = &r.insns[from]
+		if o.Kind == x86.OpReg && load.Op == "mov" && load.Load && load.Mem.Disp == 0 && load.Mem.Index == x86.RegNone && load.OpBits == o.Bits {
+			return r.loadedCount(s, i, from, uint32(imm))
+		}
+	}
+	s.Start = r.off(from)
 	s.limit = uint32(imm)
 	if r.insns[i].Cond == x86.CondA {
 		s.limit++
@@ -73,19 +95,19 @@ func (r *recogniser) limitCheck(i int, end image.CodeOff) (site, bool) {
 	slot, fromSlot := r.counterSlot(load)
 	s.slot = slot
 	switch o := &test.Operands[0]; {
-	case o.Kind == x86.OpReg && o.Reg == x86.RAX && fromSlot && load.OpBits == o.Bits:
+	case o.Kind == x86.OpReg && load.Writes.Has(o.Reg) && fromSlot && load.OpBits == o.Bits:
 		s.form, s.size = image.CounterValue, uint8(o.Bits/8)
-	case o.Kind == x86.OpMem && test.Mem.Base == x86.RAX && test.Mem.Disp == 0 && fromSlot && load.OpBits == 64:
-		s.form, s.size = image.CounterPtr, uint8(test.Mem.Size)
+	case o.Kind == x86.OpMem && load.Writes.Has(test.Mem.Base) && test.Mem.Disp == 0 && test.Mem.Index == x86.RegNone && fromSlot && load.OpBits == 64:
+		s.form, s.size, s.ptr = image.CounterPtr, uint8(test.Mem.Size), test.Mem.Base
 	case called && (o.Kind == x86.OpReg && o.Reg == x86.RAX || o.Kind == x86.OpMem && test.Mem.Base == x86.RAX):
 		if r.insns[i].Cond == x86.CondE {
 			s.limit = 0 // counts down from a value that is not here
 		}
 		if o.Kind == x86.OpReg { // the routine counts
-			s.Bump = r.off(i - 2)
+			s.Bump = r.off(from)
 		}
-		if of := &r.insns[max(i-3, 0)]; i > 2 && of.Op == "mov" && of.Len == 10 && of.Operands[0].Reg == x86.RAX {
-			s.Start = r.off(i - 3)
+		if of := &r.insns[max(from-1, 0)]; from > 0 && of.Op == "mov" && of.Len == 10 && of.Operands[0].Reg == x86.RAX {
+			s.Start = r.off(from - 1)
 		}
 	default:
 		return s, false
@@ -93,10 +115,55 @@ func (r *recogniser) limitCheck(i int, end image.CodeOff) (site, bool) {
 	return s, true
 }
 
-// counterSlot reports whether in loads rax from a slot that the prologue filled with something else
+// loadedCount reads the comparison of a count that position from loads through the pointer to it.
+func (r *recogniser) loadedCount(s site, i, from int, limit uint32) (site, bool) {
+	load := &r.insns[from]
+	at := r.definition(from, load.Mem.Base)
+	if at < 0 {
+		return s, false
+	}
+	slot, ok := r.counterSlot(&r.insns[at])
+	if !ok || r.insns[at].OpBits != 64 {
+		return s, false
+	}
+	s.Start, s.slot, s.form, s.size, s.ptr, s.limit = r.off(at), slot, image.CounterPtr, uint8(load.Mem.Size), load.Mem.Base, limit
+	if r.insns[i].Cond == x86.CondA {
+		s.limit++
+	}
+	return s, true
+}
+
+// nearby is how many instructions before one that uses a value are looked at for what made it.
+const nearby = 8
+
+// flagsOf returns the position of the instruction whose flags the conditional jump at position i sees: -1 if it is not
+// just before it but for instructions that keep flags.
+func (r *recogniser) flagsOf(i int) int {
+	return r.before(i, func(in *x86.Inst) bool { return in.WritesFlags != 0 })
+}
+
+// definition returns the position of the instruction that writes reg last before position i, -1 if it is not near.
+func (r *recogniser) definition(i int, reg x86.Reg) int {
+	return r.before(i, func(in *x86.Inst) bool { return in.Writes.Has(reg) })
+}
+
+// before returns the last position before i of which is is true, within straight-line code.
+func (r *recogniser) before(i int, is func(*x86.Inst) bool) int {
+	for n := i - 1; n >= max(0, i-nearby); n-- {
+		switch in := &r.insns[n]; {
+		case is(in):
+			return n
+		case in.Branch != x86.BranchNone || in.Trap || !in.Known:
+			return -1
+		}
+	}
+	return -1
+}
+
+// counterSlot reports whether in loads a register from a slot that the prologue filled with something else
 // than a saved register.
 func (r *recogniser) counterSlot(in *x86.Inst) (off int32, ok bool) {
-	if in.Op != "mov" || !in.Load || in.Mem.Base != x86.RBP || in.Mem.Index != x86.RegNone || !in.Writes.Has(x86.RAX) {
+	if in.Op != "mov" || !in.Load || in.Mem.Base != x86.RBP || in.Mem.Index != x86.RegNone {
 		return 0, false
 	}
 	off = int32(in.Mem.Disp)
@@ -131,14 +198,27 @@ func (r *recogniser) wayOut(s *site, i int) bool {
 		r.jumpOut(s, n, last)
 	}
 	s.Direct = s.offsets.ArrayPtrs == 0
-	if s.Direct {
-		if s.Jump != s.End-5 {
-			return false
-		}
+	if s.Direct && !r.onlyNops(s.Jump, last) {
+		return false
 	}
 	// A comparison of what a call returned is a program's own unless what follows is no program's code.
 	own := s.form == image.CounterNone && s.Unwind < 0 && s.Direct && s.Bypass < 0
 	return s.Jump >= 0 && !leave && !own
+}
+
+// onlyNops reports whether nothing but nops stands between the patched jump of a direct tail call and the position of
+// its end.
+func (r *recogniser) onlyNops(jump image.CodeOff, last int) bool {
+	i, ok := r.at(jump)
+	if !ok || jump < 0 || r.insns[i].Len != image.PokeSize {
+		return false
+	}
+	for i++; i < last; i++ {
+		if !r.insns[i].IsNop {
+			return false
+		}
+	}
+	return true
 }
 
 // bumps reports whether in writes the counter.
@@ -146,7 +226,7 @@ func (r *recogniser) bumps(s *site, in *x86.Inst) bool {
 	if s.form == image.CounterValue {
 		return in.Mem.Base == x86.RBP && int32(in.Mem.Disp) == s.slot
 	}
-	return in.Load && in.Mem.Base == x86.RAX && in.Mem.Index == x86.RegNone && in.Mem.Disp == 0
+	return in.Mem.Base == s.ptr && in.Mem.Index == x86.RegNone && in.Mem.Disp == 0
 }
 
 // unwinds reports whether in takes something off the stack.
@@ -166,7 +246,8 @@ func (r *recogniser) jumpOut(s *site, n, last int) {
 		in.Branch == x86.BranchJump && !inside,
 		in.Branch == x86.BranchCall && inside && to == off+12: // inline retpoline
 		s.Jump = off
-	case n == last-1 && in.Len == 5 && (in.IsNop || in.Branch == x86.BranchJump && to <= r.off(r.pro.end)):
+	case in.Len == image.PokeSize && (in.IsNop || in.Branch == x86.BranchJump && to <= r.off(r.pro.end)) && s.Unwind >= 0 && r.onlyNops(off, last),
+		n == last-1 && in.Len == image.PokeSize && (in.IsNop || in.Branch == x86.BranchJump && to <= r.off(r.pro.end)):
 		s.Jump = off // an empty slot, or the program calls itself
 	case in.Len == 5 && (in.IsNop || in.Branch == x86.BranchJump && inside && to == s.End) && s.Bypass < 0:
 		s.Bypass = off

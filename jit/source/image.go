@@ -36,7 +36,7 @@ func (j *job) image(g *guest) (*image.Image, error) {
 			return nil, fmt.Errorf("function %d (%s): the last instruction ends at %d of %d bytes", n, f.Name, f.InsnOff[k-1], size)
 		}
 	}
-	img, err := recognise.RecogniseImage(funcs)
+	img, err := recognise.RecogniseBodies(funcs)
 	if err != nil {
 		return nil, fmt.Errorf("%w: its code cannot be decoded: %w", jit.ErrEmitter, err)
 	}
