@@ -37,7 +37,7 @@ var judges = []struct {
 	{"emu/count", []tests{{"emu/count", "."}, {"scenarios/runner", "Count|Growth"}}},
 	{"emu/explore", []tests{{"emu/explore", "."}, {"scenarios/interleave", "."}}},
 	{"emu/check", []tests{{"emu/check", "."}, {"scenarios/runner", "Broken|Below|Exception|Tramp|OneFrame|Blind|Poke"}, {"scenarios/replay", "Edits|Entry|Site|Fault|Tramp"}}},
-	{"emu/interp", []tests{{"emu/interp", "."}, {"scenarios/runner", "Library|Interrupt|Tramp|Exception"}}},
+	{"emu/interp", []tests{{"emu/interp", "."}, {"scenarios/lockstep", "Agree|Found"}, {"scenarios/runner", "Library|Interrupt|Tramp|Exception"}}},
 	{"emu/trace", []tests{{"emu/trace", "."}, {"emu/check", "."}, {"emu/stack", "."}, {"scenarios/runner", "Broken|Interrupt|Tramp|Exception|Film|Moments|Count"}}},
 }
 
