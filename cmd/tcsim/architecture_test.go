@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -218,4 +219,35 @@ func specNames(s ast.Spec, name string) bool {
 		return slices.ContainsFunc(s.Names, func(i *ast.Ident) bool { return i.Name == name })
 	}
 	return false
+}
+
+// TestCorpora: what fuzzing found is tried again by the target that it is kept for.
+func TestCorpora(t *testing.T) {
+	atTop(t)
+	folders, err := filepath.Glob("*/testdata/fuzz/*")
+	for _, deeper := range []string{"*/*", "*/*/*"} {
+		more, wrong := filepath.Glob(deeper + "/testdata/fuzz/*")
+		folders, err = append(folders, more...), errors.Join(err, wrong)
+	}
+	if err != nil || len(folders) < 8 {
+		t.Fatalf("%d corpora: %v", len(folders), err)
+	}
+	for _, folder := range folders {
+		pkg := filepath.Dir(filepath.Dir(filepath.Dir(folder)))
+		tests, err := filepath.Glob(filepath.Join(pkg, "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for _, name := range tests {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = found || strings.Contains(string(text), "\nfunc "+filepath.Base(folder)+"(f *testing.F)")
+		}
+		if !found {
+			t.Errorf("%s: %s has no such fuzz target", folder, pkg)
+		}
+	}
 }

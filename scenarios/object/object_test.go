@@ -391,3 +391,24 @@ func FuzzPcap(f *testing.F) {
 		}
 	})
 }
+
+// FuzzBTF: types that are broken are an error of the file, not of the object.
+func FuzzBTF(f *testing.F) {
+	data, err := os.ReadFile(folder + "hierarchy.o")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(data)
+	f.Add([]byte("\x9f\xeb\x01\x00\x18\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00"))
+	f.Add([]byte("\x9f\xeb\x01\x00\x18\x00\x00\x00\x00\x00\x00\x00\x0c\x00\x00\x00\x0c\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x02\x01\x00\x00\x00\x00"))
+	f.Fuzz(func(t *testing.T, types []byte) {
+		name := filepath.Join(t.TempDir(), "types")
+		if err := os.WriteFile(name, types, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		file, err := object.Read("hierarchy.o", data, object.ReadOptions{BTF: name})
+		if (file == nil) == (err == nil) {
+			t.Fatalf("file %v with error %v", file, err)
+		}
+	})
+}

@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	editCount = flag.Int("edits", 0, "how many random edits of captured code TestRandomEdits makes; 0 is 2,000, 200 with -short")
+	editCount = flag.Int("edits", 0, "how many random edits of captured code TestRandomEdits makes; 0 is 2,000, 60 with -short")
 	editSeed  = flag.Uint64("edit-seed", 1, "what they are drawn from")
 )
 
@@ -44,7 +44,7 @@ type editing struct {
 func TestRandomEdits(t *testing.T) {
 	n := *editCount
 	if n == 0 {
-		if n = 800; testing.Short() {
+		if n = 2000; testing.Short() {
 			n = 60
 		}
 	}
@@ -169,21 +169,29 @@ func (e *editing) verdict(all []string, text string) (string, *Bare) {
 	}
 	c := got.(*Bare)
 	r, err := e.rp.Run(context.Background(), c)
+	if err == nil && c.broken != "" {
+		return "does not decode", nil
+	}
+	return e.word(c, r, err), c
+}
+
+// word says how a replay ended.
+func (e *editing) word(c *Bare, r *Replay, err error) string {
 	switch {
 	case err != nil:
-		return "cannot run", c
+		return "cannot run"
 	case c.broken != "":
-		return "does not decode", nil
+		return "does not decode"
 	case r.Violation != nil:
-		return "breaks " + string(r.Violation.Invariant), c
+		return "breaks " + string(r.Violation.Invariant)
 	case r.Killed != "":
-		return "does not end", c
+		return "does not end"
 	case len(c.flaws) > 0:
-		return "flaw in code", c
+		return "flaw in code"
 	case len(r.Wrong) > 0:
-		return "wrong result", c
+		return "wrong result"
 	}
-	return survives, c
+	return survives
 }
 
 // changes says what an edit changes that can be seen, "" if nothing was found.
