@@ -5,14 +5,13 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
-	"os"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/profile"
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/jit/outfile"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -65,8 +64,8 @@ func (e env) profile(ctx context.Context, cmd *cli.Command, s *runner.Session, c
 		if err := f.write(&b); err != nil {
 			return err
 		}
-		if err := os.WriteFile(name, b.Bytes(), 0o666); err != nil {
-			return badInput(fmt.Errorf("--%s: %w", f.flag, err))
+		if err := outfile.Write(name, b.Bytes()); err != nil {
+			return badInput(err)
 		}
 	}
 	return nil

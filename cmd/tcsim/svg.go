@@ -3,17 +3,17 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/cmd/tcsim/svg"
 	"github.com/tcsim/tcsim/emu/trace"
+	"github.com/tcsim/tcsim/jit/outfile"
 	"github.com/tcsim/tcsim/scenarios/callgraph"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -31,11 +31,11 @@ func (e env) saveSVG(cmd *cli.Command, picture func(io.Writer) error) error {
 	if cmd.String("svg") == "-" {
 		return picture(e.stdout)
 	}
-	f, err := os.Create(cmd.String("svg"))
-	if err != nil {
-		return badUsage("--svg: %w", err)
+	var text bytes.Buffer
+	if err := picture(&text); err != nil {
+		return err
 	}
-	return errors.Join(picture(f), f.Close())
+	return badInput(outfile.Write(cmd.String("svg"), text.Bytes()))
 }
 
 func (e env) svgStacks(cmd *cli.Command, drawings []runner.Drawing) error {

@@ -32,7 +32,7 @@ func (e env) traceCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "regs", Usage: "show these registers at each event, or \"all\"; --json then has all"},
 			&cli.BoolFlag{Name: "cost", Usage: "instead, show where the cycles go: by function, BPF instruction and cause"},
 			&cli.StringFlag{Name: "pipeline", Usage: "instead, draw when instructions pass the stages of the core: EVENT or EVENT+COUNT"},
-			&cli.BoolFlag{Name: "warm", Usage: "with --cost and --pipeline: one of many runs in a row instead of the first"},
+			&cli.BoolFlag{Name: "warm", Usage: "with --cost, --pipeline, --pprof and --folded: one of many runs in a row instead of the first"},
 		),
 		Action: e.trace,
 	}

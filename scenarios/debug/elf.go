@@ -5,7 +5,6 @@ package debug
 import (
 	"bytes"
 	"cmp"
-	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/symbols"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/outfile"
 )
 
 // ListingSuffix is what the name of a listing has after that of its ELF file.
@@ -33,8 +33,14 @@ func (s *Session) WriteELF(file string) error {
 		f.Funcs = append(f.Funcs, symbols.Func{Fn: fn, Code: code})
 	}
 	listing, elf := f.Encode()
+	if err := outfile.Check(file); err != nil {
+		return err
+	}
 	// The listing first: gdb warns of sources that are newer.
-	return errors.Join(write(file+ListingSuffix, []byte(listing)), write(file, elf))
+	if err := write(file+ListingSuffix, []byte(listing)); err != nil {
+		return err
+	}
+	return write(file, elf)
 }
 
 // write writes a file, unless it is as it should be: a debugger may have read it.
@@ -42,7 +48,7 @@ func write(file string, data []byte) error {
 	if old, err := os.ReadFile(file); err == nil && bytes.Equal(old, data) {
 		return nil
 	}
-	return os.WriteFile(file, data, 0o666)
+	return outfile.Write(file, data)
 }
 
 // breakByte fills text between functions.

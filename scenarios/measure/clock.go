@@ -3,6 +3,7 @@
 package measure
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/tcsim/tcsim/emu/guest"
@@ -27,8 +28,11 @@ type Cycles struct {
 // some forty passes of the model.
 const maxWarm = 100_000
 
-// maxStamped is how many instructions of a run get their time kept for its events.
+// maxStamped is how many instructions of a run get their time kept for its events, and are kept themselves.
 const maxStamped = 1 << 20
+
+// ErrTooLong is returned of runs that have more instructions than can be looked at one by one.
+var ErrTooLong = errors.New("too long")
 
 // Clock runs the timing model along with a run.
 type Clock struct {
@@ -49,7 +53,7 @@ func NewClock(core *timing.Core, m *Machine) *Clock {
 
 // Retired takes the next instructions of the run.
 func (c *Clock) Retired(batch []record.Retired) {
-	if c.keep && len(c.stream)+len(batch) > maxWarm {
+	if c.keep && len(c.stream)+len(batch) > maxStamped {
 		c.keep, c.stream = false, nil
 	}
 	if c.keep {
@@ -112,7 +116,7 @@ func (c *Clock) Cycles(ended bool, seq uint64, entry image.Addr) *Cycles {
 	if seq < uint64(len(c.at)) {
 		out.Cold = c.at[seq] // what was recorded after that does not count
 	}
-	if !ended || !c.keep || c.err != nil {
+	if !ended || !c.keep || len(c.stream) > maxWarm || c.err != nil {
 		return out
 	}
 	w, err := c.m.warm(c.core, c.stream, entry)
@@ -124,14 +128,16 @@ func (c *Clock) Cycles(ended bool, seq uint64, entry image.Addr) *Cycles {
 	return out
 }
 
-// Invocation returns the run as it was recorded. entry is where the program begins. It is an error if the
-// run was too long to be kept, or if the model had no answer for an instruction.
-func (c *Clock) Invocation(entry image.Addr) (*Invocation, error) {
+// Invocation returns the run as it was recorded, warm if it is to be looked at as one of many. entry is where the program
+// begins. It is ErrTooLong if the run was too long for that, and another error if the model had no answer for an instruction.
+func (c *Clock) Invocation(entry image.Addr, warm bool) (*Invocation, error) {
 	switch {
 	case c.err != nil:
 		return nil, c.err
 	case !c.keep:
-		return nil, fmt.Errorf("the run has more than %d instructions", maxWarm)
+		return nil, fmt.Errorf("the run is %w: cycles are attributed in runs of at most %d instructions", ErrTooLong, maxStamped)
+	case warm && len(c.stream) > maxWarm:
+		return nil, fmt.Errorf("the run is %w: what one of many runs in a row costs is found out for runs of at most %d instructions", ErrTooLong, maxWarm)
 	}
 	return &Invocation{Machine: c.m, Stream: c.stream, Entry: entry}, nil
 }

@@ -24,7 +24,7 @@ func (s *Session) Invocation(ctx context.Context, n int, core *timing.Core, warm
 	if warm && (run.Violation != nil || run.Killed != "") {
 		return nil, nil, fmt.Errorf("%w: %s: it has no warm cost", ErrEndless, run.Ending())
 	}
-	inv, err := s.m.feed.clock.Invocation(s.m.begins(s.m.now.Run))
+	inv, err := s.m.feed.clock.Invocation(s.m.begins(s.m.now.Run), warm)
 	if err != nil {
 		return nil, nil, err
 	}

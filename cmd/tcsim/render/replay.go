@@ -158,7 +158,7 @@ func replayVerdicts(w io.Writer, r *ReplayRow) {
 	for _, p := range r.Played {
 		for i, run := range p.Runs {
 			t.Add(p.Scenario, p.Target, fmt.Sprint(i+1), fmt.Sprint(run.Taken), fmt.Sprint(run.Refused.Total()),
-				fmt.Sprint(run.Stack), fmt.Sprint(run.Insns), run.Returned(), run.judged())
+				fmt.Sprint(run.Stack), fmt.Sprint(run.Insns), run.Returned(), run.Judged())
 			if run.Unexpected && !p.OK {
 				t.Note("NOT AS EXPECTED")
 			}

@@ -124,7 +124,7 @@ func RunText(rows []RunRow) string {
 		for i, run := range r.Runs {
 			t.Add(r.Scenario, target, fmt.Sprint(i+1), fmt.Sprint(run.Taken), fmt.Sprint(run.Refused.Total()),
 				fmt.Sprint(run.Stack), fmt.Sprint(run.Insns), run.Cycles.ColdText(), run.Cycles.WarmText(), run.Returned(),
-				run.judged())
+				run.Judged())
 			if run.Cycles != nil && run.Cycles.Error != "" {
 				t.Note("cycles unknown: " + run.Cycles.Error)
 			}
@@ -242,8 +242,8 @@ func (r *Summary) Returned() string {
 	return fmt.Sprint(r.Return)
 }
 
-// judged is the verdict of a run whose violation somebody has compared with what the scenario expects.
-func (r *Summary) judged() string {
+// Judged is the verdict of a run whose violation somebody has compared with what the scenario expects.
+func (r *Summary) Judged() string {
 	if r.Violation != nil && !r.Unexpected {
 		return r.Verdict() + " (expected)"
 	}

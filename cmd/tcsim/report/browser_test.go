@@ -345,7 +345,16 @@ func TestBrowser(t *testing.T) {
 		if got := p.text(`document.getElementById('now').textContent`); got != "step 20 of 50" {
 			t.Errorf("%q", got)
 		}
+		for _, c := range []struct{ press, head, now string }{
+			{"#last", "event 150 of 206", "step 50 of 50"}, {"#next", "event 151 of 206", "step 1 of 50"}, {"#previous", "event 150 of 206", "step 50 of 50"},
+		} {
+			p.do(chromedp.Click(chromedp.CSS(c.press)))
+			if got := value[[]seen](p, reads)[0].Head + ", " + p.text(`document.getElementById('now').textContent`); !strings.Contains(got, c.head) || !strings.HasSuffix(got, c.now) {
+				t.Errorf("%s leads to %s", c.press, got)
+			}
+		}
 	})
+	t.Run("in step", func(t *testing.T) { pairsInStep(t, ctx) })
 	t.Run("cells of the matrix", func(t *testing.T) {
 		text := made(t, report.Options{}, "6.1,6.12", runnertest.Build(t, "hierarchy"), runnertest.Build(t, "chain33"))
 		p := opened(t, ctx, text, 1280, 900, false, "#matrix")
@@ -369,6 +378,11 @@ const paperWidth = 702
 // cutOff lists what of a page would not be on paper: what scrolls inside, and what is wider than the page.
 const cutOff = `(() => {
   const out = [];
+  for (const e of document.querySelectorAll('.diff .offset, .diff thead th:not(:has(.hidden))')) {
+    const all = document.createRange();
+    all.selectNodeContents(e);
+    if (new Set([...all.getClientRects()].map((r) => r.top)).size > 1) out.push(e.textContent + ' is broken');
+  }
   for (const e of document.querySelectorAll('.pane, .wide')) {
     if (e.offsetParent === null) continue;
     const name = e.className + ' ' + (e.getAttribute('aria-label') || e.textContent.slice(0, 40));

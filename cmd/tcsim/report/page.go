@@ -112,7 +112,7 @@ func (r *Report) Write(w io.Writer) error {
 				return err
 			}
 			v.Filmed = v.Filmed || len(p.Runs) > 0
-			v.HasCosts = v.HasCosts || len(p.Costs) > 0
+			v.HasCosts = v.HasCosts || len(p.Costs)+len(p.Uncosted) > 0
 		}
 		index = append(index, in)
 		v.Subjects = append(v.Subjects, vs)

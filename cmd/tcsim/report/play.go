@@ -21,6 +21,8 @@ type play struct {
 	Row   render.RunRow
 	Runs  []*filmed
 	Costs []cost // of the first run: as the first after loading, and as one of many if it ends
+	// Uncosted says why there are no such costs.
+	Uncosted []string
 
 	words *words
 	text  *text
@@ -113,6 +115,9 @@ func (r *Report) costs(ctx context.Context, p *play, s *runner.Session) error {
 		switch {
 		case errors.Is(err, runner.ErrEndless) || errors.Is(err, kernels.ErrUnsupported):
 			continue // the first run is there
+		case errors.Is(err, measure.ErrTooLong):
+			p.Uncosted = append(p.Uncosted, err.Error())
+			continue
 		case err != nil:
 			return err
 		}

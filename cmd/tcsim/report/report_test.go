@@ -63,6 +63,9 @@ func full(t testing.TB) report.Options {
 func TestPage(t *testing.T) {
 	b := runnertest.Build(t, "hierarchy")
 	text := made(t, report.Options{Core: core(t)}, "6.1,6.12", b)
+	if !strings.Contains(text, "✗ violates limit (expected)</td>") {
+		t.Error("the table of verdicts does not say that the violation is expected")
+	}
 	if len(text) > 2<<20 {
 		t.Errorf("%d bytes", len(text))
 	}
@@ -143,6 +146,23 @@ func TestWhy(t *testing.T) {
 	}
 	if len(groups) < 10 {
 		t.Errorf("%d groups", len(groups))
+	}
+}
+
+// TestLong expects a page of a run that is too long for its cost as one of many, which says so.
+func TestLong(t *testing.T) {
+	b := runnertest.BuildText(t, "long.yaml", []byte(`version: 1
+name: long
+maps: {n: {type: array}}
+programs:
+  entry: [{repeat: 30000, do: [count: n]}, return: 1]
+runs: [run: entry]
+`))
+	text := made(t, report.Options{Core: core(t)}, "6.12", b)
+	for _, want := range []string{"<h2>Cost</h2>", "the first run after loading", "long on 6.12: the run is too long: what one of many runs in a row costs"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q", want)
+		}
 	}
 }
 

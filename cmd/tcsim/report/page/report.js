@@ -104,8 +104,6 @@
 
   // ---- Two runs in step -------------------------------------------------------------------
 
-  const mostEdits = 2000;
-
   // inStep pairs the stills of two runs whose events are of the same kind, in order: a list of [left, right], -1 for none.
   function inStep(a, b) {
     const steps = [];
@@ -122,40 +120,49 @@
     return steps;
   }
 
-  // matches are the stretches that two lists have in common: [from in a, from in b, length]. It is Myers' algorithm; lists that
-  // differ too much are paired one by one.
+  // matches are the stretches that two lists have in common: [from in a, from in b, length].
   function matches(a, b) {
-    const n = a.length, m = b.length, max = Math.min(n + m, mostEdits);
-    const v = new Map([[1, 0]]);
-    const trail = [];
-    for (let d = 0; d <= max; d++) {
-      trail.push(new Map(v));
-      for (let k = -d; k <= d; k += 2) {
-        const downwards = k === -d || (k !== d && (v.get(k - 1) ?? -1) < (v.get(k + 1) ?? -1));
-        let x = downwards ? v.get(k + 1) : v.get(k - 1) + 1;
-        let y = x - k;
-        while (x < n && y < m && a[x] === b[y]) { x++; y++; }
-        v.set(k, x);
-        if (x >= n && y >= m) return walkBack(trail, n, m);
-      }
-    }
-    return [[0, 0, Math.min(n, m)]];
+    const out = [];
+    for (let x = 0, y = 0; x < a.length && y < b.length;) [x, y] = edits(a, b, x, y, out);
+    return out;
   }
 
-  function walkBack(trail, n, m) {
-    const out = [];
-    let x = n, y = m;
-    for (let d = trail.length - 1; d >= 0; d--) {
-      const v = trail[d], k = x - y;
-      const downwards = k === -d || (k !== d && (v.get(k - 1) ?? -1) < (v.get(k + 1) ?? -1));
-      const k0 = downwards ? k + 1 : k - 1;
-      const x0 = d === 0 ? 0 : v.get(k0), y0 = d === 0 ? 0 : x0 - k0;
-      const fromX = d === 0 ? 0 : (downwards ? x0 : x0 + 1);
-      if (x > fromX) out.push([fromX, fromX - k, x - fromX]);
+  const mostEdits = 500;
+
+  // edits finds the fewest edits that lead from one list to the other, by Myers' algorithm, beginning at a place in each. After
+  // mostEdits of them it stops where it has come farthest. It adds to out what is in common up to there, and returns the place.
+  function edits(a, b, a0, b0, out) {
+    const n = a.length - a0, m = b.length - b0, mid = mostEdits + 1;
+    const v = new Int32Array(2 * mid + 1); // the farthest x on each diagonal x - y
+    const trail = [];                      // v before each number of edits
+    let last = 0, endX = 0, endY = 0;      // where it has come farthest, and after how many edits
+    search: for (let d = 0; d <= mostEdits; d++) {
+      trail.push(v.slice(mid - d - 1, mid + d + 2));
+      for (let k = -d; k <= d; k += 2) {
+        const down = k === -d || (k !== d && v[mid + k - 1] < v[mid + k + 1]);
+        let x = down ? v[mid + k + 1] : v[mid + k - 1] + 1;
+        let y = x - k;
+        while (x < n && y < m && a[a0 + x] === b[b0 + y]) { x++; y++; }
+        v[mid + k] = x;
+        if (x > n || y > m) continue;
+        if (x + y > endX + endY) { last = d; endX = x; endY = y; }
+        if (x === n && y === m) break search;
+      }
+    }
+    const found = [];
+    let x = endX, y = endY;
+    for (let e = last; e >= 0; e--) {
+      const at = (k) => trail[e][k + e + 1];
+      const k = x - y;
+      const down = k === -e || (k !== e && at(k - 1) < at(k + 1));
+      const x0 = e === 0 ? 0 : at(down ? k + 1 : k - 1), y0 = e === 0 ? 0 : x0 - (down ? k + 1 : k - 1);
+      const from = e === 0 ? 0 : down ? x0 : x0 + 1;
+      if (x > from) found.push([a0 + from, b0 + from - k, x - from]);
       x = x0;
       y = y0;
     }
-    return out.reverse();
+    out.push(...found.reverse());
+    return [a0 + endX, b0 + endY];
   }
 
   function keys(reel, page) {
@@ -439,7 +446,7 @@
 
   // ---- Calls ------------------------------------------------------------------------------------
 
-  const mostCalls = 400, deepest = 24;
+  const mostCalls = 400, deepest = 16;
 
   // drawTree lists what was called up to a still, with what is live marked.
   function drawTree(side, now) {
@@ -465,6 +472,7 @@
       }
       const item = make('li', {}, make('span', { class: 'sign', 'aria-hidden': 'true' }, sign), make('span', { class: 'hidden' }, kind + ' '));
       item.append(s.n ? make('a', { href: link(side, s) }, text) : text);
+      if (!s.n) item.classList.add('sentence');
       if (live.has(s.b) || (kind === 'entry' && live.has(s.a))) {
         item.classList.add('live');
         item.append(make('span', { class: 'state' }, 'live'));
@@ -590,6 +598,18 @@
     return chosen.page < sides[k].reel.run.pages ? chosen.page * sides[k].reel.run.page_size : sides[k].reel.run.stills - 1;
   }
 
+  // go shows a step, on the page before or after if it is beyond the ends of this one.
+  function go(step) {
+    const pages = Math.max(...sides.map((s) => s.reel.run.pages));
+    const before = step < 0 && chosen.page > 0, after = step >= steps.length && chosen.page + 1 < pages;
+    if (before || after) {
+      chosen.page += before ? -1 : 1;
+      open();
+      step = before ? steps.length - 1 : 0;
+    }
+    show(step, true);
+  }
+
   function show(step, say) {
     chosen.step = Math.max(0, Math.min(step, steps.length - 1));
     const pair = steps[chosen.step];
@@ -670,8 +690,8 @@
     const on = (id, event, act) => byId(id).addEventListener(event, act);
     on('slider', 'input', () => show(Number(byId('slider').value), true));
     on('first', 'click', () => show(0, true));
-    on('previous', 'click', () => show(chosen.step - 1, true));
-    on('next', 'click', () => show(chosen.step + 1, true));
+    on('previous', 'click', () => go(chosen.step - 1));
+    on('next', 'click', () => go(chosen.step + 1));
     on('last', 'click', () => show(steps.length - 1, true));
     on('violation', 'click', () => violation(true));
     for (const name of ['subject', 'run', 'left', 'right', 'page']) {
@@ -687,10 +707,10 @@
       if (e.altKey || e.ctrlKey || e.metaKey || e.target.closest('input, select, textarea')) return;
       const inside = e.target.closest('.pane');
       const far = { PageUp: -10, PageDown: 10 };
-      if (e.key === 'ArrowLeft') show(chosen.step - 1, true);
-      else if (e.key === 'ArrowRight') show(chosen.step + 1, true);
+      if (e.key === 'ArrowLeft') go(chosen.step - 1);
+      else if (e.key === 'ArrowRight') go(chosen.step + 1);
       else if (e.key === 'v' && !byId('violation').hidden) violation(true);
-      else if (!inside && byId('stage').contains(document.activeElement) && far[e.key]) show(chosen.step + far[e.key], true);
+      else if (!inside && byId('stage').contains(document.activeElement) && far[e.key]) go(chosen.step + far[e.key]);
       else return;
       e.preventDefault();
     });
