@@ -68,7 +68,7 @@ func designReason(from, to *jit.Target) Reason {
 }
 
 // designOf is designReason of kernels, with what the design changes: the facts of designs by which the releases
-// differ are turned round together.
+// differ are turned round together. What is no release gets the other design in place of its own.
 func designOf(b *scenarios.Built, from, to *jit.Target) Reason {
 	r := designReason(from, to)
 	var names []string
@@ -82,6 +82,9 @@ func designOf(b *scenarios.Built, from, to *jit.Target) Reason {
 		}
 	}
 	if from.Version == (kernels.Version{}) || to.Version == (kernels.Version{}) || len(names) == 0 {
+		turned := *to
+		turned.Design = from.Design
+		r.Code, _ = pieces(b, &turned, to, "", to.Name)
 		return r
 	}
 	if was := jit.TargetOfRelease(kernels.Mainline(to.Version, names...)); was != nil && was.Design == from.Design {

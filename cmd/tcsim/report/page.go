@@ -29,7 +29,7 @@ var style string
 //go:embed page/report.js
 var script string
 
-var page = template.Must(template.New("report").Parse(pageText))
+var page = template.Must(template.New("report").Funcs(template.FuncMap{"plural": render.Plural}).Parse(pageText))
 
 // view is what the template is filled with.
 type view struct {
