@@ -227,6 +227,39 @@ func TestGDBPackets(t *testing.T) {
 	}
 }
 
+// BenchmarkGDBSteps has gdb step 10,000 times: µs of processor time of gdb and of tcsim for each step. What both take to begin is
+// measured by a session without steps, and left out.
+func BenchmarkGDBSteps(b *testing.B) {
+	const rounds, steps = 10, 1000
+	spent := func() time.Duration {
+		var all time.Duration
+		for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+			var r syscall.Rusage
+			if err := syscall.Getrusage(who, &r); err != nil {
+				b.Fatal(err)
+			}
+			all += time.Duration(r.Utime.Nano() + r.Stime.Nano())
+		}
+		return all
+	}
+	session := func(commands ...string) time.Duration {
+		from := spent()
+		out := gdbSession(b, append([]string{"shell tcsim gdb hierarchy --target 6.12 --elf code.elf", "file code.elf", "target remote | tcsim gdb hierarchy --target 6.12 --stdio"}, commands...))
+		if n := len(commands); n > 1 && !strings.Contains(out, fmt.Sprintf("retired        %#x", steps)) {
+			b.Fatalf("not at instruction %d:\n%s", steps, out)
+		}
+		return spent() - from
+	}
+	var round []string
+	for range rounds {
+		round = append(round, "monitor event 1", "continue", fmt.Sprintf("stepi %d", steps), "info registers retired")
+	}
+	for b.Loop() {
+		n := session(round...) - session("info registers rip")
+		b.ReportMetric(float64(n.Microseconds())/(rounds*steps), "µs/step")
+	}
+}
+
 // TestLLDB goes through the hierarchy with lldb: breakpoint by name, step, registers, watchpoint, monitor.
 func TestLLDB(t *testing.T) {
 	lldb := debugger(t, "lldb")
