@@ -23,18 +23,23 @@ import (
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/fixtures/golden"
 	"github.com/tcsim/tcsim/scenarios/measure"
+	"github.com/tcsim/tcsim/scenarios/object"
 	"github.com/tcsim/tcsim/scenarios/runner"
 	"github.com/tcsim/tcsim/scenarios/runner/runnertest"
 )
 
-// profiled profiles the first run of a built-in scenario.
+// profiled profiles the first run of a scenario: a built-in one, or an object file.
 func profiled(t *testing.T, name, target string, warm bool) (*profile.Profile, *measure.Profile, *runner.Run) {
 	t.Helper()
 	core, err := timing.CoreNamed("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := runnertest.Opened(t, runnertest.Compiled(t, runnertest.Build(t, name), runnertest.Target(t, target)), runner.Options{Core: core})
+	b, err := object.Load(name, object.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := runnertest.Opened(t, runnertest.Compiled(t, b, runnertest.Target(t, target)), runner.Options{Core: core})
 	flat, err := s.Profile(t.Context(), 1, core, warm)
 	if err != nil {
 		t.Fatal(err)
@@ -159,16 +164,19 @@ func TestPProf(t *testing.T) {
 	}
 	p, flat, _ := profiled(t, "hierarchy", "6.12", false)
 	file := filepath.Join(t.TempDir(), "profile.pb.gz")
-	var b, again bytes.Buffer
-	if err := p.WritePProf(&b); err != nil {
-		t.Fatal(err)
+	save := func(p *profile.Profile) {
+		var b, again bytes.Buffer
+		if err := p.WritePProf(&b); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.WritePProf(&again); err != nil || !bytes.Equal(b.Bytes(), again.Bytes()) {
+			t.Errorf("%v: not the same bytes again", err)
+		}
+		if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := p.WritePProf(&again); err != nil || !bytes.Equal(b.Bytes(), again.Bytes()) {
-		t.Errorf("%v: not the same bytes again", err)
-	}
-	if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	save(p)
 	pprof := func(args ...string) string {
 		cmd := exec.Command(goTool, append(append([]string{"tool", "pprof"}, args...), file)...)
 		cmd.Env = append(os.Environ(), "PPROF_TMPDIR="+t.TempDir())
@@ -189,6 +197,13 @@ func TestPProf(t *testing.T) {
 	}
 	if !strings.Contains(pprof("-traces", "-noinlines"), "sub\n             entry\n             entry\n") {
 		t.Error("no stack of sub called by entry called by entry")
+	}
+	// Of an object file the lines are those of its C file.
+	p, _, _ = profiled(t, "../../../fixtures/objects/hierarchy.o", "6.12", false)
+	save(p)
+	golden.Check(t, "testdata/source.txt", pprof("-top", "-lines", "-noinlines", "-nodefraction=0"))
+	if frames := "entry 8: call pc+9 entry.bpf:8 (inline)\n             hierarchy.c:25 sum = again(skb); hierarchy.c:25 (inline)\n             entry hierarchy.c:25\n"; !strings.Contains(pprof("-traces", "-lines"), frames) {
+		t.Errorf("no instruction in its line of C: no %s", frames)
 	}
 }
 
