@@ -11,6 +11,7 @@ import (
 
 	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
+	"github.com/tcsim/tcsim/cmd/tcsim/units"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/conform"
 )
@@ -26,7 +27,7 @@ func (e env) conformCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "compile for this target instead of the one the capture's header calls for"},
 			&cli.IntFlag{Name: "show", Value: 3, Usage: "show the listings of at most this many mismatches per file"},
-			jsonFlag(),
+			units.ShardFlag("scenarios of all captures"), jsonFlag(),
 		},
 		Action: e.conform,
 	}
@@ -48,17 +49,25 @@ func (e env) conform(ctx context.Context, cmd *cli.Command) error {
 	var errs []error
 	paths, err := inputs.ExpandAll(cmd.Args().Slice(), inputs.CaptureFiles)
 	errs = append(errs, badInput(err))
+	w, err := units.Begin(cmd, e.args, paths, e.sum)
+	if err != nil {
+		return err
+	}
 	for _, path := range paths {
 		if ctx.Err() != nil {
 			break
 		}
-		r, err := e.conformFile(ctx, path, target, cmd.Int("show"))
+		r, err := e.conformFile(ctx, path, conform.Options{Target: target, Keep: cmd.Int("show"), Work: w})
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		reports = append(reports, r)
 	}
+	if w.Part() {
+		return e.printPart(ctx, w, badInput(errors.Join(errs...)))
+	}
+	errs = append(errs, w.Err())
 	if len(reports) == 0 && ctx.Err() == nil {
 		return badInput(errors.Join(errs...))
 	}
@@ -84,18 +93,19 @@ func (e env) conform(ctx context.Context, cmd *cli.Command) error {
 	return nil
 }
 
-func (e env) conformFile(ctx context.Context, path string, target *jit.Target, keep int) (*conform.Report, error) {
+func (e env) conformFile(ctx context.Context, path string, opt conform.Options) (*conform.Report, error) {
 	src, err := e.openSource(path)
 	if err != nil {
 		return nil, err
 	}
-	if target, err = src.Header.TargetWith(target); err != nil {
+	if opt.Target, err = src.Header.TargetWith(opt.Target); err != nil {
 		return nil, err
 	}
 	bar := e.progress(filepath.Base(path))
 	defer bar.Done()
-	r, err := conform.Compare(src, conform.Options{Target: target, Done: ctx.Done(), Keep: keep, Progress: bar.Set})
-	if err == nil && (target == nil || r.Target.Note != target.Note) {
+	opt.Done, opt.Progress = ctx.Done(), bar.Set
+	r, err := conform.Compare(src, opt)
+	if err == nil && (opt.Target == nil || r.Target.Note != opt.Target.Note) {
 		e.note(r.Target)
 	}
 	return r, err

@@ -11,14 +11,10 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/tcsim/tcsim/cmd/tcsim/progress"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
+	"github.com/tcsim/tcsim/cmd/tcsim/units"
 	"github.com/tcsim/tcsim/emu/explore"
-	"github.com/tcsim/tcsim/jit"
-	"github.com/tcsim/tcsim/jit/kernels"
-	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/interleave"
-	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
 // errUndecided ends a command that found nothing wrong but did not see everything.
@@ -41,7 +37,7 @@ func (e env) exploreCommand() *cli.Command {
 			"   tcsim explore tailcall_1 --target ip-aux --update delete\n" +
 			"   tcsim explore poke_one_site --target 6.12,direct-poke,ip-aux --update all\n\n" + exitCodesInHelp,
 		Flags: append(objectFlags(),
-			severalTargets("6.12"), limitFlag(), jsonFlag(), colorFlag(),
+			severalTargets("6.12"), limitFlag(), units.ShardFlag("updates on all targets"), jsonFlag(), colorFlag(),
 			&cli.StringFlag{Name: "update", Usage: "insert, replace, delete, delete-empty, or all of them, separated by commas; joined by +, as in delete+insert, one after the other during the run"},
 			&cli.StringFlag{Name: "slot", Usage: "only this slot, as in jmp_table[0]"},
 			&cli.StringFlag{Name: "to", Usage: "what --slot gets: a program of the scenario, or \"empty\"; several, separated by commas, one after the other"},
@@ -80,9 +76,17 @@ func (e env) explore(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
+	w, err := units.Begin(cmd, e.args, cmd.Args().Slice(), e.sum)
+	if err != nil {
+		return err
+	}
 	bar := e.progress("explore")
-	list, err := exploreAll(ctx, bs[0], ts, o, bar)
+	list, err := units.Explore(ctx, w, bs[0], ts, o, bar.Set)
 	bar.Done()
+	if w.Part() {
+		return e.printPart(ctx, w, err)
+	}
+	err = cmp.Or(err, badInput(w.Err()))
 	interrupted := cutShort(ctx, err)
 	if err != nil && (!interrupted || len(list) == 0 && !cmd.Bool("json")) {
 		return err
@@ -98,32 +102,6 @@ func (e env) explore(ctx context.Context, cmd *cli.Command) error {
 		return err
 	}
 	return orInterrupted(interrupted, exploreVerdict(list))
-}
-
-// exploreAll explores a scenario on every target. What one of several cannot have is left out.
-func exploreAll(ctx context.Context, b *scenarios.Built, ts []*jit.Target, o interleave.Options, bar *progress.Bar) ([]render.ExploredOn, error) {
-	var list []render.ExploredOn
-	for n, t := range ts {
-		o.Progress = func(done, total int) { bar.Set(n*total+done, len(ts)*total) }
-		x := render.ExploredOn{Scenario: b.Scenario.Name, Target: t.Name}
-		c, err := runner.Compile(b, t)
-		if err != nil {
-			err = badInput(err)
-		} else if x.Found, err = interleave.Explore(ctx, c, runner.Options{}, o); errors.Is(err, interleave.ErrCannotExplore) {
-			err = badInput(err)
-		}
-		if len(ts) > 1 && errors.Is(err, kernels.ErrUnsupported) {
-			x.Unsupported, err = err, nil
-		}
-		if cutShort(ctx, err) && len(x.Found) > 0 {
-			return append(list, x), err
-		}
-		if err != nil {
-			return list, err
-		}
-		list = append(list, x)
-	}
-	return list, nil
 }
 
 func exploreOptions(cmd *cli.Command) (o interleave.Options, err error) {

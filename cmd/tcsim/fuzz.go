@@ -6,18 +6,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
+	"github.com/tcsim/tcsim/cmd/tcsim/units"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/outfile"
+	"github.com/tcsim/tcsim/jit/parts"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 	"github.com/tcsim/tcsim/scenarios/graph"
 )
@@ -113,7 +111,7 @@ func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 func (e env) fuzzed(cmd *cli.Command, c *campaign.Campaign, part *campaign.FuzzShard, interrupted bool, ran error) error {
 	long, _ := wantsTable(cmd)
 	r := &campaign.CampaignReport{Graphs: part.Cases, Targets: part.Targets, Interrupted: interrupted}
-	failures, err := writeFailures(part, cmd.String("out"))
+	failures, err := units.WriteFailures(part, cmd.String("out"))
 	if err != nil {
 		return err
 	}
@@ -156,7 +154,7 @@ func (e env) fuzzCampaign(cmd *cli.Command) (*campaign.Campaign, error) {
 		c.Targets = append(c.Targets, t.Name)
 	}
 	if text := cmd.String("shard"); text != "" {
-		if c.Shard, err = campaign.ParseShard(text); err != nil {
+		if c.Shard, err = parts.ParseShard(text); err != nil {
 			return nil, badUsage("--shard: %v", err)
 		}
 	}
@@ -182,33 +180,4 @@ func (e env) fuzzCampaign(cmd *cli.Command) (*campaign.Campaign, error) {
 		c.Source = campaign.FuzzSource{All: all}
 	}
 	return c, nil
-}
-
-// writeFailures writes the files of the first failures, the others are only counted.
-func writeFailures(part *campaign.FuzzShard, dir string) ([]render.Fuzzed, error) {
-	out := []render.Fuzzed{}
-	for i := range part.Failures {
-		f := &part.Failures[i]
-		x := render.Fuzzed{Target: f.Target, Verdict: f.Verdict, Count: f.Count, First: f.First, Why: f.Why, Shrunk: f.Shrunk, Tries: f.Tries}
-		for _, name := range slices.Sorted(maps.Keys(f.Files)) {
-			path := filepath.Join(dir, name)
-			if err := writeWhole(path, f.Files[name]); err != nil {
-				return nil, err
-			}
-			x.Files = append(x.Files, path)
-			if strings.HasSuffix(name, ".yaml") {
-				x.Scenario = f.Files[name]
-			}
-		}
-		out = append(out, x)
-	}
-	return out, nil
-}
-
-// writeWhole writes a file that is there with all its text or not at all.
-func writeWhole(path, text string) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
-		return err
-	}
-	return outfile.Write(path, []byte(text))
 }

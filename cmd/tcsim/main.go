@@ -18,6 +18,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/cmd/tcsim/manual"
 	"github.com/tcsim/tcsim/cmd/tcsim/progress"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
@@ -25,6 +26,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/nearest"
+	"github.com/tcsim/tcsim/jit/parts"
 	"github.com/tcsim/tcsim/jit/source"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -48,22 +50,11 @@ var errFailed = errors.New("not as expected")
 // errUntestable says that something that a command needs is not there on this machine.
 var errUntestable = errors.New("cannot be tested here")
 
-// inputError marks an error as the user's: bad flags, files or scenarios.
-type inputError struct{ err error }
-
-func (e inputError) Error() string { return e.err.Error() }
-func (e inputError) Unwrap() error { return e.err }
-
 // badInput marks err as bad input; nil stays nil.
-func badInput(err error) error {
-	if err == nil {
-		return nil
-	}
-	return inputError{err}
-}
+func badInput(err error) error { return inputs.Bad(err) }
 
 // badUsage makes a usage error from a message.
-func badUsage(format string, args ...any) error { return inputError{fmt.Errorf(format, args...)} }
+func badUsage(format string, args ...any) error { return inputs.Bad(fmt.Errorf(format, args...)) }
 
 // env is where a command reads and writes; tests give it buffers.
 type env struct {
@@ -83,6 +74,7 @@ type env struct {
 	// screen is standard output as it is if it may be a terminal; coloured takes text for it that Look.Paint has coloured.
 	screen   *os.File
 	coloured io.Writer
+	sum      *parts.Work // what tcsim merge adds up, for the command whose parts these are; else nil
 }
 
 func main() {
@@ -129,6 +121,11 @@ func doMain(ctx context.Context, args []string, e env) int {
 		manual.SetHelp(app)
 	}
 	err := runApp(ctx, app, args)
+	var m *mergedCommand
+	if errors.As(err, &m) {
+		e.sum, e.args = m.sum, m.args
+		err = runApp(ctx, newApp(e), append(args[:1:1], m.args...))
+	}
 	if lost := cmp.Or(out.err, coloured.err); lost != nil {
 		err = badInput(fmt.Errorf("standard output: %w", lost)) // whatever else: the answer is not there
 	}
@@ -147,7 +144,7 @@ func exitOf(stderr io.Writer, err error, stack bool) int {
 		return exitInterrupted
 	}
 	fmt.Fprintf(stderr, "tcsim: %v\n", err)
-	var in inputError
+	var in inputs.Error
 	var crash *panicError
 	var early *runner.NotReached
 	switch {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,9 +15,9 @@ import (
 	"github.com/tcsim/tcsim/cmd/tcsim/ci"
 	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
+	"github.com/tcsim/tcsim/cmd/tcsim/units"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
-	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 	"github.com/tcsim/tcsim/scenarios/files"
@@ -41,7 +42,7 @@ func (e env) matrixCommand() *cli.Command {
 			&cli.BoolFlag{Name: "kernels", Usage: "print instead in which mainline releases from 4.4 on each verdict changes, and what changed it"},
 			coresFlag(),
 			&cli.IntFlag{Name: "workers", Value: 2, Usage: "emulators that run in parallel"},
-			limitFlag(), jsonFlag(), colorFlag(),
+			units.ShardFlag("cells and costs"), limitFlag(), jsonFlag(), colorFlag(),
 		}...),
 		Action: e.matrix,
 	}
@@ -62,7 +63,7 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	}
 	tn := cmd.StringSlice("target")
 	if len(tn) == 0 {
-		tn = matrixTargets()
+		tn = campaign.MatrixTargets()
 	}
 	form, wrongForm := ciForm(cmd)
 	long, wrongTable := wantsTable(cmd)
@@ -85,7 +86,14 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	if form != nil || long {
 		priced = nil // costs are no test
 	}
+	if opt.Work, err = units.Begin(cmd, e.args, names, e.sum); err != nil {
+		return err
+	}
 	m, costs, err := e.playMatrix(ctx, opt, bs, ts, priced)
+	if opt.Work.Part() {
+		return e.printPart(ctx, opt.Work, err)
+	}
+	err = cmp.Or(err, badInput(opt.Work.Err()))
 	interrupted := cutShort(ctx, err)
 	if err != nil && !interrupted {
 		return err
@@ -125,7 +133,7 @@ func (e env) matrixKernels(ctx context.Context, cmd *cli.Command, bs []*scenario
 	if wrong != nil {
 		return wrong
 	}
-	for _, f := range []string{"target", "core", "limit", "tap", "junit", "sort", "filter", "csv"} {
+	for _, f := range []string{"target", "core", "limit", "tap", "junit", "sort", "filter", "csv", "shard"} {
 		if cmd.IsSet(f) {
 			return badUsage("--kernels plays all mainline releases: expected no --%s with it", f)
 		}
@@ -149,22 +157,6 @@ func jitFails(costs []render.CoreCosts) bool {
 	return slices.ContainsFunc(costs, func(c render.CoreCosts) bool {
 		return slices.ContainsFunc(c.Costs, func(t campaign.Costs) bool { return t.JITFails })
 	})
-}
-
-// matrixTargets returns one target for each kernel and design, and the kernels with a bug of their
-// own: variants of mitigations behave alike.
-func matrixTargets() []string {
-	out := jit.KernelNames()
-	for _, n := range jit.TargetNames() {
-		t, err := jit.TargetByName(n)
-		if err != nil {
-			panic("BUG: " + err.Error()) // it is listed
-		}
-		if kernel := t.Version != (kernels.Version{}) && t.Name == t.Base; t.Unmitigated() && !kernel {
-			out = append(out, n)
-		}
-	}
-	return out
 }
 
 // playMatrix does the work under one progress bar. Without a core there are no costs.

@@ -26,7 +26,7 @@ func TestMatrixText(t *testing.T) {
 			t.Errorf("line %d has %d columns: %s", i+1, n, line)
 		}
 	}
-	for _, n := range matrixTargets() {
+	for _, n := range campaign.MatrixTargets() {
 		if !strings.Contains(out, "\n"+n+" ") {
 			t.Errorf("no row for %s", n)
 		}

@@ -3,25 +3,28 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
+	"github.com/tcsim/tcsim/cmd/tcsim/units"
 	"github.com/tcsim/tcsim/jit/outfile"
+	"github.com/tcsim/tcsim/jit/parts"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 )
 
 func (e env) mergeCommand() *cli.Command {
 	return &cli.Command{
-		Name: "merge", Usage: "add the parts of a campaign up to what one machine would have printed",
+		Name: "merge", Usage: "add the parts of a command's work up to what one machine would have printed",
 		ArgsUsage: "FILE...",
-		Description: "Reads what tcsim fuzz --shard 1/N to N/N printed, each into a file, and prints what the whole campaign\n" +
-			"prints, byte for byte, with the same files of failures. Parts that are missing, there twice or of another\n" +
-			"campaign are named. docs/cluster.md has files for Slurm, Kubernetes and others.\n\n" +
+		Description: "Reads what fuzz, matrix, explore, conform, replay or vm printed with --shard 1/N to N/N, each into a file,\n" +
+			"and prints what one machine prints without it, byte for byte, with the same files of failures. Parts that\n" +
+			"are missing, there twice or of another command are named. docs/cluster.md has files for Slurm and others.\n\n" +
 			"Example:\n   tcsim merge part1.json part2.json part3.json\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "out", Value: "fuzz-found", Usage: "folder for the files of failures; created when there is one"},
@@ -38,28 +41,51 @@ func (e env) merge(_ context.Context, cmd *cli.Command) error {
 	if err := outfile.Check(filepath.Join(cmd.String("out"), "found")); err != nil {
 		return badInput(err)
 	}
-	var parts []*campaign.FuzzShard
-	var wrong []error
-	for _, name := range cmd.Args().Slice() {
-		text, err := os.ReadFile(name)
-		if err == nil {
-			var p *campaign.FuzzShard
-			if p, err = campaign.ReadShard(text); err == nil {
-				parts = append(parts, p)
-				continue
-			}
-			err = fmt.Errorf("%s: %w", name, err)
-		}
-		wrong = append(wrong, err)
+	names := cmd.Args().Slice()
+	shards, sum, err := units.Read(names)
+	if err != nil {
+		return err
 	}
-	if err := errors.Join(wrong...); err != nil {
-		return badInput(err)
+	if sum != nil {
+		return merged(cmd, sum)
 	}
-	whole, err := campaign.Merge(parts, cmd.Args().Slice())
+	whole, err := campaign.Merge(shards, names)
 	if err != nil {
 		return badInput(err)
 	}
 	same := whole.Campaign
 	c := &campaign.Campaign{Source: same.Source, Graphs: same.Cases, Targets: same.Targets, Limit: same.Limit, During: same.During, Shrink: same.Shrink}
 	return e.fuzzed(cmd, c, whole, false, nil)
+}
+
+// mergedCommand is the error of a merge whose answer another command line gives: that of the parts, with what merge was asked
+// for in addition.
+type mergedCommand struct {
+	sum  *parts.Work
+	args []string
+}
+
+// Error says what it is.
+func (m *mergedCommand) Error() string { return "parts of another command" }
+
+func merged(cmd *cli.Command, sum *parts.Work) error {
+	m := &mergedCommand{sum, sum.Command()}
+	for _, f := range append(cmd.Flags, cmd.Root().Flags...) {
+		if name := f.Names()[0]; cmd.IsSet(name) && name != "out" {
+			m.args = slices.Insert(m.args, 1, fmt.Sprintf("--%s=%v", name, cmd.Value(name)))
+		}
+	}
+	return m
+}
+
+// printPart prints a part of a command's work, which ended with an error if it is not complete.
+func (e env) printPart(ctx context.Context, w *parts.Work, failed error) error {
+	if ctx.Err() != nil {
+		return errInterrupted
+	}
+	f, err := w.File()
+	if err := cmp.Or(failed, err); err != nil {
+		return err
+	}
+	return render.JSON(e.stdout, f)
 }

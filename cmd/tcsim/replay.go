@@ -7,17 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"strings"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
+	"github.com/tcsim/tcsim/cmd/tcsim/units"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/parts"
 	"github.com/tcsim/tcsim/jit/x86"
 	"github.com/tcsim/tcsim/scenarios/replay"
 	"github.com/tcsim/tcsim/scenarios/runner"
@@ -41,7 +42,7 @@ func (e env) replayCommand() *cli.Command {
 			&cli.BoolFlag{Name: "traced", Usage: "with --trace and --at: with all tracing programs of the scenario attached"},
 			runFlag(),
 			&cli.BoolFlag{Name: "all", Usage: "draw every frame of a long stack"},
-			jsonFlag(),
+			units.ShardFlag("scenarios of all captures"), jsonFlag(),
 		),
 		Action: e.replay,
 	}
@@ -57,6 +58,9 @@ func (e env) replay(ctx context.Context, cmd *cli.Command) error {
 	}
 	defer r.Close()
 	if cmd.Bool("trace") || cmd.String("at") != "" {
+		if cmd.IsSet("shard") {
+			return badUsage("--trace and --at are for one scenario: expected no --shard with them")
+		}
 		return e.replayOne(ctx, cmd, r)
 	}
 	var rows []render.ReplayRow
@@ -66,12 +70,16 @@ func (e env) replay(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return badInput(err)
 	}
+	w, err := units.Begin(cmd, e.args, paths, e.sum)
+	if err != nil {
+		return err
+	}
 	for _, path := range paths {
 		if interrupted {
 			break
 		}
-		row, err := e.replayFile(ctx, r, path, cmd.String("scenario"))
-		var in inputError
+		row, err := e.replayFile(ctx, w, r, path, cmd.String("scenario"))
+		var in inputs.Error
 		switch {
 		case errors.As(err, &in):
 			errs = append(errs, err)
@@ -84,6 +92,10 @@ func (e env) replay(ctx context.Context, cmd *cli.Command) error {
 			rows = append(rows, *row)
 		}
 	}
+	if w.Part() {
+		return e.printPart(ctx, w, errors.Join(errs...))
+	}
+	errs = append(errs, w.Err())
 	for i := range rows {
 		for _, bad := range rows[i].Bad {
 			errs = append(errs, errors.New(bad))
@@ -138,71 +150,14 @@ func (e env) openCapture(path string) (*capture.Source, *jit.Target, error) {
 	return src, t, nil
 }
 
-func (e env) replayFile(ctx context.Context, r *replay.Replayer, path, pattern string) (*render.ReplayRow, error) {
+func (e env) replayFile(ctx context.Context, w *parts.Work, r *replay.Replayer, path, pattern string) (*render.ReplayRow, error) {
 	src, t, err := e.openCapture(path)
 	if err != nil {
 		return nil, err
 	}
-	return e.replaySelected(ctx, r, src, t, pattern)
-}
-
-// replaySelected replays scenarios of an open capture.
-func (e env) replaySelected(ctx context.Context, r *replay.Replayer, src *capture.Source, t *jit.Target, pattern string) (*render.ReplayRow, error) {
-	picked, err := replay.Select(src, pattern)
-	if err != nil {
-		return nil, badInput(err)
-	}
 	bar := e.progress(filepath.Base(src.Name))
 	defer bar.Done()
-	row := &render.ReplayRow{File: src.Name, Skipped: map[string]int{}, Missing: map[string]int{}, Designs: map[string]int{}}
-	n := 0
-	for c, err := range replay.Captures(src, t, picked) {
-		n++
-		if err != nil { // the others are judged all the same
-			row.Bad = append(row.Bad, err.Error())
-			continue
-		}
-		if err := replayScenario(ctx, r, c, row); err != nil {
-			return row, err
-		}
-		if traced, ok := replay.WithTracing(c); ok {
-			if err := replayScenario(ctx, r, traced, row); err != nil {
-				return row, err
-			}
-		}
-		bar.Set(n, len(picked))
-	}
-	if t.Name == replay.DecodedTarget {
-		row.Kernel = t.Source
-	}
-	if pattern != "" || len(row.Bad) > 0 {
-		return row, nil
-	}
-	odd, err := replay.OddCode(src, t)
-	if err != nil {
-		return nil, badInput(err)
-	}
-	for _, text := range odd {
-		name, what, _ := strings.Cut(text, ": ")
-		row.Wrong = append(row.Wrong, render.ReplayLine{Scenario: name, Notes: []string{what}})
-	}
-	return row, nil
-}
-
-// replayScenario runs one scenario and counts it.
-func replayScenario(ctx context.Context, rp *replay.Replayer, c replay.Captured, r *render.ReplayRow) error {
-	res, err := rp.Run(ctx, c)
-	switch {
-	case errors.Is(err, kernels.ErrUnsupported):
-		r.Missing[err.Error()]++
-	case errors.Is(err, replay.ErrBadCapture):
-		r.Bad = append(r.Bad, fmt.Sprintf("%s:%d: %v", r.File, c.Known().Scenario.Line, err))
-	case err != nil:
-		return err
-	default:
-		r.Take(res)
-	}
-	return nil
+	return units.Replay(ctx, w, r, src, t, pattern, bar.Set)
 }
 
 // pickOne finds the one scenario that a command line names in its one capture.

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tcsim/tcsim/jit/parts"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 
 	"github.com/invopop/jsonschema"
@@ -37,6 +38,7 @@ var objects = map[render.Schema][]any{
 	render.SchemaExplore:       {render.Explored{}, render.ExploredTargets{}},
 	render.SchemaFuzz:          {render.FuzzResult{}},
 	render.SchemaFuzzShard:     {campaign.FuzzShard{}},
+	render.SchemaPart:          {parts.File{}},
 	render.SchemaGraph:         {render.Graph{}},
 	render.SchemaImport:        {render.Import{}, render.ImportRun{}},
 	render.SchemaJIT:           {render.Code{}, render.CodeDiff{}, render.CapturedCodes{}},

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/tcsim/tcsim/cmd/tcsim/boot"
 	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
+	"github.com/tcsim/tcsim/cmd/tcsim/units"
 )
 
 func (e env) vmCommand() *cli.Command {
@@ -37,7 +39,7 @@ func (e env) vmCommand() *cli.Command {
 			&cli.StringFlag{Name: "resume", Usage: "go on with a capture that was not finished: boot for what it lacks, and add that to it"},
 			&cli.StringFlag{Name: "guest", Usage: "static program to run in the virtual machine, instead of tcsim-guest next to tcsim or one built on the spot"},
 			&cli.StringFlag{Name: "qemu", Usage: "QEMU program to use instead of qemu-system-x86_64"},
-			jsonFlag(),
+			units.ShardFlag("kernels"), jsonFlag(),
 		},
 		Action: interruptible(e.vm),
 	}
@@ -62,22 +64,32 @@ func (e env) vm(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return badInput(err)
 	}
-	if kernels, err = boot.FindKernels(kernels); err != nil {
+	w, err := units.Begin(cmd, e.args, args, e.sum)
+	if err != nil {
+		return err
+	}
+	if !w.Sum() { // then other machines have them
+		kernels, err = boot.FindKernels(kernels)
+	}
+	if err != nil {
 		return badInput(err)
 	}
 	if len(kernels) > 1 && cmd.IsSet("resume") {
 		return badUsage("--resume goes on with one kernel: expected one --kernel, found %d", len(kernels))
 	}
 	v := &virtual{env: e, cmd: cmd, what: what, several: len(kernels) > 1}
-	if err := v.prepare(ctx, kernels); err != nil {
-		return err
+	if !w.Sum() {
+		if err := v.prepare(ctx, kernels); err != nil {
+			return err
+		}
 	}
 	for _, l := range what.Left {
 		fmt.Fprintf(e.stderr, "tcsim: left out: %s\n", l)
 	}
 	var errs []error
-	for _, k := range kernels {
-		if err := v.one(ctx, k); err != nil {
+	first := w.Reserve(len(kernels))
+	for n, k := range kernels {
+		if err := v.unit(ctx, w, first+n, k); err != nil {
 			if v.several {
 				err = fmt.Errorf("%s: %w", k, err)
 			}
@@ -87,5 +99,8 @@ func (e env) vm(ctx context.Context, cmd *cli.Command) error {
 			break
 		}
 	}
-	return v.print(errs)
+	if w.Part() {
+		return e.printPart(ctx, w, errors.Join(errs...))
+	}
+	return v.print(append(errs, badInput(w.Err())))
 }

@@ -17,8 +17,10 @@ import (
 	"github.com/tcsim/tcsim/cmd/tcsim/boot"
 	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
+	"github.com/tcsim/tcsim/cmd/tcsim/units"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/capture/vm"
+	"github.com/tcsim/tcsim/jit/parts"
 	"github.com/tcsim/tcsim/scenarios/replay"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -32,11 +34,27 @@ type virtual struct {
 	guest   []byte
 	had     *capture.File // that --resume names; nil without
 
-	captures []*render.Captured
-	rows     []render.ReplayRow
-	failed   bool // something could not be set up in a kernel
-
+	booted
 	interrupted bool
+}
+
+// booted is what came out of kernels, and what a part keeps of one.
+type booted struct {
+	Captures []*render.Captured `json:"captures"`
+	Rows     []render.ReplayRow `json:"rows"`
+	Failed   bool               `json:"failed"` // something could not be set up in a kernel
+}
+
+// unit boots a kernel, or has what another machine found, and adds that to what there is.
+func (v *virtual) unit(ctx context.Context, w *parts.Work, n int, kernel string) error {
+	before := v.booted
+	one, _, err := parts.Try(w, n, func() (booted, error) {
+		v.booted = booted{}
+		err := v.one(ctx, kernel)
+		return v.booted, err
+	})
+	v.booted = booted{append(before.Captures, one.Captures...), append(before.Rows, one.Rows...), before.Failed || one.Failed}
+	return err
 }
 
 // prepare finds every mistake before anything boots.
@@ -186,8 +204,8 @@ func (v *virtual) judge(ctx context.Context, kernel string, f *capture.File) err
 	}
 	sum := &render.Captured{File: name}
 	sum.Describe(f)
-	v.captures = append(v.captures, sum)
-	v.failed = v.failed || len(sum.Failed) > 0
+	v.Captures = append(v.Captures, sum)
+	v.Failed = v.Failed || len(sum.Failed) > 0
 	var text bytes.Buffer
 	if err := capture.Write(&text, f); err != nil {
 		return err
@@ -205,9 +223,11 @@ func (v *virtual) judge(ctx context.Context, kernel string, f *capture.File) err
 		return err
 	}
 	defer r.Close()
-	row, err := v.replaySelected(ctx, r, src, t, "")
+	bar := v.progress(filepath.Base(src.Name))
+	defer bar.Done()
+	row, err := units.Replay(ctx, nil, r, src, t, "", bar.Set)
 	if row != nil {
-		v.rows = append(v.rows, *row)
+		v.Rows = append(v.Rows, *row)
 	}
 	if cutShort(ctx, err) && row != nil {
 		v.interrupted, err = true, nil
@@ -217,23 +237,23 @@ func (v *virtual) judge(ctx context.Context, kernel string, f *capture.File) err
 
 // print shows what came out of all kernels.
 func (v *virtual) print(errs []error) error {
-	if len(v.captures) > 0 {
+	if len(v.Captures) > 0 {
 		if v.cmd.Bool("json") {
-			if err := render.JSON(v.stdout, render.VM{Captures: v.captures, Interrupted: v.interrupted, Replay: v.rows, Schema: render.SchemaVM}); err != nil {
+			if err := render.JSON(v.stdout, render.VM{Captures: v.Captures, Interrupted: v.interrupted, Replay: v.Rows, Schema: render.SchemaVM}); err != nil {
 				return err
 			}
 		} else {
-			for _, c := range v.captures {
+			for _, c := range v.Captures {
 				c.Print(v.stdout)
 			}
-			render.ReplayText(v.stdout, v.rows)
+			render.ReplayText(v.stdout, v.Rows)
 		}
 	}
 	if err := errors.Join(errs...); err != nil || v.interrupted {
 		return errors.Join(err, orInterrupted(v.interrupted, nil))
 	}
-	if v.failed {
+	if v.Failed {
 		return errFailed
 	}
-	return replayVerdict(v.rows)
+	return replayVerdict(v.Rows)
 }

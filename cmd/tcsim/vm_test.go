@@ -3,12 +3,16 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
+	"github.com/tcsim/tcsim/jit/parts"
 )
 
 // vmKernel finds what .ci/setup-vm installs.
@@ -134,5 +138,43 @@ func TestVMGuest(t *testing.T) {
 		if code, _, errs := tcsim(t, "", "vm", "--kernel", "x", "--guest", guest, "hierarchy"); code != exitUsage || !strings.Contains(errs, want) {
 			t.Errorf("%s: code %d, %q, want %q", guest, code, errs, want)
 		}
+	}
+}
+
+// TestVMParts has two machines boot a kernel each, as far as the sum is concerned, which boots nothing and needs no kernel.
+func TestVMParts(t *testing.T) {
+	var files []string
+	for n, kernel := range []string{"6.1.2", "6.12.3"} {
+		w := parts.Begin(parts.Shard{Number: n + 1, Of: 2}, parts.Origin{Command: []string{"vm", "--kernel", "no-kernel,none-either", "hierarchy"}})
+		first := w.Reserve(2)
+		parts.Do(w, first+n, func() booted {
+			row := render.NewReplayRow(kernel)
+			row.Equal, row.Total, row.Taken, row.Designs["rework-6.7"] = 1, 1, uint64(33+n), 1
+			return booted{[]*render.Captured{{File: kernel, Kernel: kernel, Scenarios: 1, Programs: 4 + n}}, []render.ReplayRow{*row}, n == 1}
+		})
+		f, err := w.File()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, filepath.Join(t.TempDir(), "part.json"))
+		if err := os.WriteFile(files[n], text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, out, errs := tcsim(t, "", "merge", files[1], files[0])
+	if code != exitFailed || errs != "" { // something could not be set up in the second
+		t.Errorf("exit code %d, %s", code, errs)
+	}
+	rest := out
+	for _, want := range []string{"6.1.2: 1 scenario, 4 programs", "6.12.3: 1 scenario, 5 programs", "6.1.2 ", "33\n", "6.12.3 ", "34\n", "as the kernel: 2/2"} {
+		_, after, ok := strings.Cut(rest, want)
+		if !ok {
+			t.Fatalf("no %q, or not in this order, in\n%s", want, out)
+		}
+		rest = after
 	}
 }

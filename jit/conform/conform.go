@@ -15,6 +15,7 @@ import (
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/capture/adapt"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/parts"
 	"github.com/tcsim/tcsim/jit/verify"
 )
 
@@ -26,6 +27,7 @@ type Options struct {
 	Keep     int                   // how many mismatches to describe; all are counted
 	Done     <-chan struct{}       // when it is closed, what is compared by then is reported; may be nil
 	Progress func(done, total int) // called after each scenario, from any goroutine; may be nil
+	Work     *parts.Work           // whose units scenarios are; nil compares all of them
 }
 
 // Count says how many of a number of things were as they should be.
@@ -106,15 +108,21 @@ func Compare(src *capture.Source, opts Options) (*Report, error) {
 	if t, err = rebind(t); err != nil {
 		return nil, err
 	}
-	c := &conformer{src: src, target: t, symbols: src.Symbols.Table(), opts: opts}
+	c := &conformer{src: src, target: t, symbols: src.Symbols.Table(), opts: opts, first: opts.Work.Reserve(src.Len())}
 	results := c.run()
 	r := &Report{File: src.Name, Target: t, Images: map[string]Count{}}
 	var errs capture.Mistakes
 	names := map[string]int{}
+	kept := 0
 	for i := range results {
 		res := &results[i]
-		if res.name == "" && res.err == nil {
-			continue // not compared any more
+		if c.opts.Work.Part() && res.Name != "" && res.err == nil {
+			res.Mismatches = res.Mismatches[:min(len(res.Mismatches), opts.Keep-kept)] // more are in no sum
+			kept += len(res.Mismatches)
+			parts.Do(c.opts.Work, c.first+i, func() *result { return res })
+		}
+		if res.Name == "" && res.err == nil {
+			continue // not compared any more, or elsewhere
 		}
 		if res.err != nil {
 			var m capture.Mistakes
@@ -123,10 +131,10 @@ func Compare(src *capture.Source, opts Options) (*Report, error) {
 			}
 			continue
 		}
-		if first, dup := names[res.name]; dup {
-			errs = append(errs, capture.Mistake{File: src.Name, Line: i + 2, Path: "name", Msg: fmt.Sprintf("%q is also the name in line %d", res.name, first)})
+		if first, dup := names[res.Name]; dup {
+			errs = append(errs, capture.Mistake{File: src.Name, Line: i + 2, Path: "name", Msg: fmt.Sprintf("%q is also the name in line %d", res.Name, first)})
 		}
-		names[res.name] = i + 2
+		names[res.Name] = i + 2
 		r.join(res, opts.Keep)
 	}
 	if len(errs) > 0 {
@@ -146,28 +154,28 @@ func rebind(t *jit.Target) (*jit.Target, error) {
 // result is the outcome for one scenario.
 type result struct {
 	err         error
-	name        string
-	category    string
-	states      [capture.NumStates]Count
-	facts       Count
-	refused     int
-	notJITed    int
-	trampolines Count
-	mismatches  []Mismatch
+	Name        string                   `json:"name"`
+	Category    string                   `json:"category"`
+	States      [capture.NumStates]Count `json:"states"`
+	Facts       Count                    `json:"facts"`
+	Refused     int                      `json:"refused,omitempty"`
+	NotJITed    int                      `json:"not_jited,omitempty"`
+	Trampolines Count                    `json:"trampolines"`
+	Mismatches  []Mismatch               `json:"mismatches,omitempty"`
 }
 
 func (r *Report) join(s *result, keep int) {
-	sum := r.Images[s.category]
-	for i, c := range s.states {
+	sum := r.Images[s.Category]
+	for i, c := range s.States {
 		r.States[i].join(c)
 		sum.join(c)
 	}
-	r.Images[s.category] = sum
-	r.Facts.join(s.facts)
-	r.Refused += s.refused
-	r.NotJITed += s.notJITed
-	r.Trampolines.join(s.trampolines)
-	for _, m := range s.mismatches {
+	r.Images[s.Category] = sum
+	r.Facts.join(s.Facts)
+	r.Refused += s.Refused
+	r.NotJITed += s.NotJITed
+	r.Trampolines.join(s.Trampolines)
+	for _, m := range s.Mismatches {
 		if len(r.Mismatches) < keep {
 			r.Mismatches = append(r.Mismatches, m)
 		}
@@ -179,6 +187,7 @@ type conformer struct {
 	target  *jit.Target
 	symbols *capture.SymbolTable
 	opts    Options
+	first   int // unit of Options.Work
 }
 
 // run compares all scenarios and returns their results in order.
@@ -247,7 +256,11 @@ func (c *conformer) guarded(i int, res *result) (p *crashed) {
 			p = &crashed{fmt.Sprintf("scenario in line %d of %s: %v", i+2, c.src.Name, v), debug.Stack()}
 		}
 	}()
-	c.scenario(i, res)
+	if c.opts.Work.Mine(c.first + i) {
+		c.scenario(i, res)
+	} else if other, ok := parts.Given[result](c.opts.Work, c.first+i); ok {
+		*res = other
+	}
 	return nil
 }
 
@@ -266,7 +279,7 @@ func (c *conformer) scenario(i int, res *result) {
 		res.err = err
 		return
 	}
-	res.name, res.category = s.Name, s.Category
+	res.Name, res.Category = s.Name, s.Category
 	j := &job{conformer: c, s: s, res: res, images: make([]*image.Image, len(s.Progs)), verified: make([]*verify.Verified, len(s.Progs))}
 	states := []capture.State{capture.Empty}
 	if hasProgArray(s) {
@@ -309,8 +322,8 @@ func hasProgArray(s *capture.Scenario) bool {
 
 func (j *job) mismatch(m Mismatch) {
 	m.Scenario, m.Line = j.s.Name, j.s.Line
-	if len(j.res.mismatches) < j.opts.Keep {
-		j.res.mismatches = append(j.res.mismatches, m)
+	if len(j.res.Mismatches) < j.opts.Keep {
+		j.res.Mismatches = append(j.res.Mismatches, m)
 	}
 }
 
@@ -322,10 +335,10 @@ func (j *job) compile(n int, states []capture.State) {
 	p := &j.s.Progs[n]
 	switch {
 	case p.LoadError != "" && bytes.Contains([]byte(p.LoadError), []byte(notJITed)):
-		j.res.notJITed++
+		j.res.NotJITed++
 		return
 	case p.LoadError != "":
-		j.res.refused++
+		j.res.Refused++
 		return
 	}
 	img, err := j.build(n)
@@ -334,7 +347,7 @@ func (j *job) compile(n int, states []capture.State) {
 	}
 	if err != nil {
 		for _, s := range states {
-			j.res.states[s].Total += len(p.Funcs)
+			j.res.States[s].Total += len(p.Funcs)
 		}
 		j.mismatch(Mismatch{Prog: n, Func: -1, Reason: err.Error()})
 		return
@@ -403,8 +416,8 @@ func (j *job) compare(s capture.State) {
 		for f := range img.Funcs {
 			want, got := j.s.Progs[n].Funcs[f].Code(s), img.Funcs[f].Code
 			same := bytes.Equal(want, got)
-			j.res.states[s].add(same)
-			if !same && len(j.res.mismatches) < j.opts.Keep {
+			j.res.States[s].add(same)
+			if !same && len(j.res.Mismatches) < j.opts.Keep {
 				j.mismatch(Mismatch{
 					Prog: n, Func: f, State: s, Reason: firstDifference(want, got),
 					Listing: listing(&img.Funcs[f], img.Program, want),
@@ -432,7 +445,7 @@ func firstDifference(want, got []byte) string {
 func (j *job) facts(n int, img *image.Image) {
 	p := &j.s.Progs[n]
 	note := func(fn int, same bool, format string, args ...any) {
-		j.res.facts.add(same)
+		j.res.Facts.add(same)
 		if !same {
 			j.mismatch(Mismatch{Prog: n, Func: fn, Reason: fmt.Sprintf(format, args...)})
 		}

@@ -30,7 +30,7 @@ func (j *job) traced() {
 			now[got.Site.Addr] = got.Site.New
 			err = differs(got, t)
 		}
-		j.res.trampolines.add(err == nil)
+		j.res.Trampolines.add(err == nil)
 		if err != nil {
 			j.mismatch(Mismatch{Prog: t.Prog, Func: t.Func, State: capture.Traced, Reason: err.Error(), Listing: trampListing(got, t)})
 		}

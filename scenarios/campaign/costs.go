@@ -12,6 +12,7 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/parts"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 	"github.com/tcsim/tcsim/scenarios/worker"
@@ -61,12 +62,17 @@ type Costs struct {
 // leaves them out. The error is only that of the context.
 func MeasureCosts(ctx context.Context, ts []*jit.Target, core *timing.Core, opt MatrixOptions) ([]Costs, error) {
 	out := make([]Costs, len(ts))
+	first := opt.Work.Reserve(len(ts))
 	err := parallel(ctx, len(ts), opt, func(w *player, i int) {
-		if w.remote == nil {
-			out[i] = w.costs(ctx, ts[i], core)
-		} else if err := worker.Ask(ctx, w.remote, question{i, -1}, func(c *Costs) { out[i] = *c }); err != nil {
-			out[i] = Costs{Target: ts[i].Name, Notes: []string{err.Error()}}
-		}
+		out[i], _ = parts.Do(opt.Work, first+i, func() (c Costs) {
+			if w.remote == nil {
+				return w.costs(ctx, ts[i], core)
+			}
+			if err := worker.Ask(ctx, w.remote, question{i, -1}, func(got *Costs) { c = *got }); err != nil {
+				return Costs{Target: ts[i].Name, Notes: []string{err.Error()}}
+			}
+			return c
+		})
 	})
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tcsim/tcsim/jit/parts"
 	"github.com/tcsim/tcsim/scenarios/choices"
 	"github.com/tcsim/tcsim/scenarios/graph"
 	"github.com/tcsim/tcsim/scenarios/progen"
@@ -22,7 +23,7 @@ import (
 type Campaign struct {
 	Source  FuzzSource
 	Graphs  int // how many; for Source.All all of them
-	Shard   Shard
+	Shard   parts.Shard
 	Targets []string
 	Limit   uint32 // replaces that of the targets; 0 leaves it
 	// During is how many schedules of each update are played while the runs next to it go on, in
@@ -131,7 +132,7 @@ func (c *Campaign) Run(ctx context.Context) (*CampaignReport, error) {
 	if c.Source.All != 0 {
 		r.total = CountAll(c.Source.All)
 	}
-	r.next, r.end = c.Shard.span(r.total)
+	r.next, r.end = c.Shard.Span(r.total)
 	r.total = r.end - r.next
 	for range c.Targets {
 		r.counts = append(r.counts, map[Verdict]int{})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/parts"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
 	"github.com/tcsim/tcsim/scenarios/worker"
@@ -70,6 +71,8 @@ type MatrixOptions struct {
 	Setup any
 	// Timeout is how long a process may take to answer; 0 means worker.DefaultLimit.
 	Timeout time.Duration
+	// Work, if not nil, is what cells and the costs of targets are units of. What another part has stays VerdictUnplayed.
+	Work *parts.Work
 }
 
 // PlayMatrix plays every scenario on every target. What goes wrong in one cell stays in it: the
@@ -83,13 +86,18 @@ func PlayMatrix(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, op
 		m.Targets = append(m.Targets, t.Name)
 		m.Cells = append(m.Cells, make([]Cell, len(bs)))
 	}
+	first := opt.Work.Reserve(len(ts) * len(bs))
 	err := parallel(ctx, len(ts)*len(bs), opt, func(w *player, i int) {
 		t, b := i/len(bs), i%len(bs)
-		if w.remote == nil {
-			m.Cells[t][b] = w.cell(ctx, bs[b], ts[t])
-		} else if err := worker.Ask(ctx, w.remote, question{t, b}, func(c *Cell) { m.Cells[t][b] = *c }); err != nil {
-			m.Cells[t][b] = failedCell(err)
-		}
+		m.Cells[t][b], _ = parts.Do(opt.Work, first+i, func() (c Cell) {
+			if w.remote == nil {
+				return w.cell(ctx, bs[b], ts[t])
+			}
+			if err := worker.Ask(ctx, w.remote, question{t, b}, func(got *Cell) { c = *got }); err != nil {
+				return failedCell(err)
+			}
+			return c
+		})
 	})
 	for t := range m.Cells {
 		for b := range m.Cells[t] {
@@ -227,4 +235,20 @@ func (m *Matrix) Unexpected() int {
 		}
 	}
 	return n
+}
+
+// MatrixTargets returns one target for each kernel and design, and the kernels with a bug of their
+// own: variants of mitigations behave alike.
+func MatrixTargets() []string {
+	out := jit.KernelNames()
+	for _, n := range jit.TargetNames() {
+		t, err := jit.TargetByName(n)
+		if err != nil {
+			panic("BUG: " + err.Error()) // it is listed
+		}
+		if kernel := t.Version != (kernels.Version{}) && t.Name == t.Base; t.Unmitigated() && !kernel {
+			out = append(out, n)
+		}
+	}
+	return out
 }

@@ -9,30 +9,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/tcsim/tcsim/jit/parts"
 )
-
-// Shard is one of several parts of a campaign, each for a machine of its own. The zero value is all of it.
-type Shard struct{ Number, Of int } // Number is from 1
-
-// ParseShard reads "3/8".
-func ParseShard(text string) (Shard, error) {
-	var s Shard
-	if n, err := fmt.Sscanf(text, "%d/%d", &s.Number, &s.Of); n != 2 || err != nil || s.Number < 1 || s.Number > s.Of || s.String() != text {
-		return Shard{}, fmt.Errorf("expected a part and the number of parts, such as 3/8, found %q", text)
-	}
-	return s, nil
-}
-
-// String returns "3/8".
-func (s Shard) String() string { return fmt.Sprintf("%d/%d", s.Number, s.Of) }
-
-// span returns which of so many cases belong to the part.
-func (s Shard) span(total int) (from, to int) {
-	if s.Of == 0 {
-		return 0, total
-	}
-	return total * (s.Number - 1) / s.Of, total * s.Number / s.Of
-}
 
 // ShardSchema names the form of files of parts.
 const ShardSchema = "tcsim.fuzz-shard/v1"
@@ -112,7 +91,7 @@ func ReadShard(text []byte) (*FuzzShard, error) {
 	case s.Number < 1 || s.Number > s.Of || len(s.Targets) != len(s.Campaign.Targets):
 		return nil, fmt.Errorf("part %d of %d with %d targets of %d is none", s.Number, s.Of, len(s.Targets), len(s.Campaign.Targets))
 	}
-	from, to := Shard{s.Number, s.Of}.span(s.Campaign.Cases)
+	from, to := parts.Shard{Number: s.Number, Of: s.Of}.Span(s.Campaign.Cases)
 	if s.Cases != to-from {
 		return nil, fmt.Errorf("part %d/%d has %d cases, expected %d: it was interrupted, run it again", s.Number, s.Of, s.Cases, to-from)
 	}
@@ -120,32 +99,22 @@ func ReadShard(text []byte) (*FuzzShard, error) {
 }
 
 // Merge adds parts up to the whole campaign. Parts that are missing, there twice, or of another campaign are all named.
-func Merge(parts []*FuzzShard, names []string) (*FuzzShard, error) {
-	if len(parts) == 0 {
+func Merge(files []*FuzzShard, names []string) (*FuzzShard, error) {
+	if len(files) == 0 {
 		return nil, fmt.Errorf("expected the files of all parts, found none")
 	}
-	var wrong []string
-	first := parts[0]
-	file := map[int]string{}
-	for i, p := range parts {
-		switch have, twice := file[p.Number]; {
-		case p.Of != first.Of || !p.Campaign.equal(&first.Campaign):
-			wrong = append(wrong, fmt.Sprintf("%s is of another campaign than %s", names[i], names[0]))
-		case twice:
-			wrong = append(wrong, fmt.Sprintf("part %d/%d is there twice: %s and %s", p.Number, p.Of, have, names[i]))
-		default:
-			file[p.Number] = names[i]
+	var each []parts.Named
+	for i, f := range files {
+		p := parts.Named{File: names[i], Shard: parts.Shard{Number: f.Number, Of: f.Of}}
+		if f.Of != files[0].Of || !f.Campaign.equal(&files[0].Campaign) {
+			p.Odd = "is of another campaign than " + names[0]
 		}
+		each = append(each, p)
 	}
-	for n := 1; n <= first.Of; n++ {
-		if file[n] == "" {
-			wrong = append(wrong, fmt.Sprintf("part %d/%d is missing: run it with --shard %d/%d", n, first.Of, n, first.Of))
-		}
+	if err := parts.Complete(each); err != nil {
+		return nil, err
 	}
-	if len(wrong) > 0 {
-		return nil, fmt.Errorf("%s", strings.Join(wrong, "\n"))
-	}
-	return add(parts), nil
+	return add(files), nil
 }
 
 func (s *FuzzSame) equal(o *FuzzSame) bool {
@@ -155,8 +124,8 @@ func (s *FuzzSame) equal(o *FuzzSame) bool {
 }
 
 // add adds up all parts of a campaign.
-func add(parts []*FuzzShard) *FuzzShard {
-	same := parts[0].Campaign
+func add(files []*FuzzShard) *FuzzShard {
+	same := files[0].Campaign
 	out := &FuzzShard{Schema: ShardSchema, Number: 1, Of: 1, Campaign: same, Failures: []ShardFailure{}}
 	for _, t := range same.Targets {
 		out.Targets = append(out.Targets, FuzzedTarget{Target: t, Verdicts: map[Verdict]int{}})
@@ -166,7 +135,7 @@ func add(parts []*FuzzShard) *FuzzShard {
 		verdict Verdict
 	}
 	found := map[kind]*ShardFailure{}
-	for _, p := range parts {
+	for _, p := range files {
 		out.Cases += p.Cases
 		for i := range p.Targets {
 			for v, n := range p.Targets[i].Verdicts {

@@ -52,6 +52,8 @@ type Options struct {
 	// Sequence takes updates of the scenario that follow each other as one, in their order: another processor does all
 	// of them during one run.
 	Sequence bool
+	// Mine, if not nil, says which of the updates are explored, by their number from 0: the others are somebody else's.
+	Mine func(n int) bool
 	// Progress, if not nil, is told how many of the updates are explored.
 	Progress func(done, total int)
 	// NoRCU leaves out the wait for a grace period, which no kernel does.
@@ -147,8 +149,8 @@ func Explore(ctx context.Context, c *runner.Compiled, opt runner.Options, o Opti
 	if opt.MaxEvents == 0 {
 		opt.MaxEvents = trace.DefaultKeep // all of them are looked at
 	}
-	if c.Attaches() {
-		return nil, fmt.Errorf("explore scenario %s: %w: it traces functions", c.Built.Scenario.Name, ErrCannotExplore)
+	if err := explorable(c); err != nil {
+		return nil, err
 	}
 	var s *runner.Session
 	defer func() {
@@ -172,6 +174,22 @@ func Explore(ctx context.Context, c *runner.Compiled, opt runner.Options, o Opti
 	return out, nil
 }
 
+// Count returns how many updates there are to explore. The error is that of exploring them.
+func Count(c *runner.Compiled, o Options) (int, error) {
+	if err := explorable(c); err != nil {
+		return 0, err
+	}
+	cases, err := exploreCases(c, o)
+	return len(cases), err
+}
+
+func explorable(c *runner.Compiled) error {
+	if c.Attaches() {
+		return fmt.Errorf("explore scenario %s: %w: it traces functions", c.Built.Scenario.Name, ErrCannotExplore)
+	}
+	return nil
+}
+
 // Each explores updates one after the other, each in a session of c that open returns and that is used
 // up by it, and yields what it finds or what kept it from that. After ErrCannotExplore there is no more.
 func Each(ctx context.Context, c *runner.Compiled, o Options, open func() (*runner.Session, error)) iter.Seq2[*Explored, error] {
@@ -182,6 +200,9 @@ func Each(ctx context.Context, c *runner.Compiled, o Options, open func() (*runn
 			return
 		}
 		for i := range cases {
+			if o.Mine != nil && !o.Mine(i) {
+				continue
+			}
 			s, err := open()
 			var x *Explored
 			if err == nil {

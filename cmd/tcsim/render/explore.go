@@ -80,25 +80,28 @@ type ExploredFailure struct {
 func ExploredUpdates(found []interleave.Explored) []ExploredUpdate {
 	var out []ExploredUpdate
 	for i := range found {
-		x := &found[i]
-		u := ExploredUpdate{
-			Alone: x.Alone, Classes: x.All.Classes, Before: x.Before, Exhaustive: x.Exhaustive, Failed: map[string]ExploredFailed{},
-			From: x.From, Kind: x.Kind, Later: x.Later, OK: x.OK(), Program: x.Program, Run: x.Run, Schedules: x.All.Schedules.String(),
-			Slot: x.Slot, Steps: x.Steps, To: x.To, Unbounded: x.Unbounded, Update: x.Update,
-		}
-		for _, then := range x.Then {
-			u.Then = append(u.Then, ExploredThen{then.From, then.Kind, then.Slot, then.To})
-		}
-		for name, n := range x.Failed {
-			u.Failed[name] = ExploredFailed{n.Schedules.String(), n.Classes}
-		}
-		if f := x.Failure; f != nil {
-			u.Shortest = &ExploredFailure{Violation: f.Violation, Insns: f.Insns, Steps: f.Steps, Stack: f.Layout, Schedules: x.Shortest.Same.String()}
-			if raw, err := trace.JSON(f.Code, f.Events); err == nil {
-				u.Shortest.Events = json.RawMessage(raw)
-			}
-		}
-		out = append(out, u)
+		out = append(out, exploredUpdate(&found[i]))
 	}
 	return out
+}
+
+func exploredUpdate(x *interleave.Explored) ExploredUpdate {
+	u := ExploredUpdate{
+		Alone: x.Alone, Classes: x.All.Classes, Before: x.Before, Exhaustive: x.Exhaustive, Failed: map[string]ExploredFailed{},
+		From: x.From, Kind: x.Kind, Later: x.Later, OK: x.OK(), Program: x.Program, Run: x.Run, Schedules: x.All.Schedules.String(),
+		Slot: x.Slot, Steps: x.Steps, To: x.To, Unbounded: x.Unbounded, Update: x.Update,
+	}
+	for _, then := range x.Then {
+		u.Then = append(u.Then, ExploredThen{then.From, then.Kind, then.Slot, then.To})
+	}
+	for name, n := range x.Failed {
+		u.Failed[name] = ExploredFailed{n.Schedules.String(), n.Classes}
+	}
+	if f := x.Failure; f != nil {
+		u.Shortest = &ExploredFailure{Violation: f.Violation, Insns: f.Insns, Steps: f.Steps, Stack: f.Layout, Schedules: x.Shortest.Same.String()}
+		if raw, err := trace.JSON(f.Code, f.Events); err == nil {
+			u.Shortest.Events = json.RawMessage(raw)
+		}
+	}
+	return u
 }

@@ -17,12 +17,32 @@ import (
 // ExploredOn is a scenario explored on one target.
 type ExploredOn struct {
 	Scenario, Target string
-	Found            []interleave.Explored
+	Found            []ExploredRow
 	Unsupported      error // why the target cannot be explored
 }
 
+// ExploredRow is all that is shown of an update.
+type ExploredRow struct {
+	ExploredUpdate
+	Trace string `json:"trace,omitempty"` // of Shortest, as text
+}
+
+// ExploredRowOf makes the row of an update.
+func ExploredRowOf(x *interleave.Explored) ExploredRow {
+	row := ExploredRow{ExploredUpdate: exploredUpdate(x)}
+	if f := x.Failure; f != nil {
+		row.Trace = trace.Text(f.Code, f.Events)
+	}
+	return row
+}
+
+// Wrong reports that something is wrong.
+func (x *ExploredRow) Wrong() bool {
+	return x.Before != nil || x.Update != nil || x.Later != nil || x.Shortest != nil
+}
+
 // updateText is an update in a few words.
-func updateText(x *interleave.Explored) string {
+func updateText(x *ExploredRow) string {
 	if len(x.Then) == 0 {
 		return fmt.Sprintf("%s %s: %s -> %s", x.Kind, x.Slot, x.From, x.To)
 	}
@@ -38,12 +58,12 @@ func updateText(x *interleave.Explored) string {
 	return strings.Join(words, ", ")
 }
 
-func exploreWord(x *interleave.Explored) string {
+func exploreWord(x *ExploredRow) string {
 	var words []string
 	if x.Before != nil {
 		return "not reached"
 	}
-	if x.Failure != nil {
+	if x.Shortest != nil {
 		for _, name := range SortedKeys(x.Failed) {
 			words = append(words, fmt.Sprintf("FAILS %s in %v", name, x.Failed[name].Schedules))
 		}
@@ -82,14 +102,16 @@ func ExploredText(w io.Writer, list []ExploredOn, each bool) {
 		}
 		for j := range list[i].Found {
 			x := &list[i].Found[j]
-			cells := []string{updateText(x), fmt.Sprint(x.Run), fmt.Sprint(len(x.Steps)), x.All.Schedules.String(), fmt.Sprint(x.All.Classes), exploreWord(x)}
+			cells := []string{updateText(x), fmt.Sprint(x.Run), fmt.Sprint(len(x.Steps)), x.Schedules, fmt.Sprint(x.Classes), exploreWord(x)}
 			if len(list) > 1 {
 				cells = append([]string{list[i].Target}, cells...)
 			}
 			t.Add(cells...)
 			exploreNotes(t, x)
-			schedules.Add(schedules, x.All.Schedules)
-			classes += x.All.Classes
+			if n, ok := new(big.Int).SetString(x.Schedules, 10); ok {
+				schedules.Add(schedules, n)
+			}
+			classes += x.Classes
 		}
 	}
 	fmt.Fprintf(w, "%s\n\n%s\n%s in %s, one of each executed.\n", title, t, plural(schedules.String(), "schedule"), Plural(classes, "class"))
@@ -99,7 +121,7 @@ func ExploredText(w io.Writer, list []ExploredOn, each bool) {
 			on = " on " + list[i].Target
 		}
 		for j := range list[i].Found {
-			if list[i].Found[j].Failure == nil {
+			if list[i].Found[j].Shortest == nil {
 				continue
 			}
 			printFailure(w, &list[i].Found[j], on)
@@ -111,7 +133,7 @@ func ExploredText(w io.Writer, list []ExploredOn, each bool) {
 }
 
 // exploreNotes adds what a verdict cannot say to the row of an update.
-func exploreNotes(t *Table, x *interleave.Explored) {
+func exploreNotes(t *Table, x *ExploredRow) {
 	if x.Unbounded {
 		t.Note("a run did not end within its budget of instructions")
 	}
@@ -126,10 +148,10 @@ func exploreNotes(t *Table, x *interleave.Explored) {
 }
 
 // printFailure shows the shortest failing schedule of an update; on names the target, if there are several.
-func printFailure(w io.Writer, x *interleave.Explored, on string) {
-	f := x.Failure
+func printFailure(w io.Writer, x *ExploredRow, on string) {
+	f := x.Shortest
 	title := fmt.Sprintf("Shortest failing schedule of %s%s (run %d, %s; %s; schedules of its class that fail alike: %v)",
-		updateText(x), on, x.Run, x.Program, plural(fmt.Sprint(f.Insns), "instruction"), x.Shortest.Same)
+		updateText(x), on, x.Run, x.Program, plural(fmt.Sprint(f.Insns), "instruction"), f.Schedules)
 	fmt.Fprintf(w, "\n%s\n\n", strings.Join(Fold(title, Width), "\n"))
 	for _, line := range Fold(f.Violation.String(), Width-2) {
 		fmt.Fprintf(w, "  %s\n", line)
@@ -148,14 +170,17 @@ func printFailure(w io.Writer, x *interleave.Explored, on string) {
 	if left := len(x.Steps) - len(f.Steps); left > 0 {
 		fmt.Fprintf(w, "  the other %s may come at any time after\n", Plural(left, "step"))
 	}
-	fmt.Fprintf(w, "\n%s\n%s", trace.Text(f.Code, f.Events), f.Layout.Picture(stack.Options{Title: f.Violation.Moment().Name}))
+	fmt.Fprintf(w, "\n%s\n%s", x.Trace, f.Stack.Picture(stack.Options{Title: f.Violation.Moment().Name}))
 }
 
 // ExploredObject is the object of one target, or of several the list of their objects.
 func ExploredObject(list []ExploredOn, interrupted bool) any {
 	var each []Explored
 	for i := range list {
-		x := Explored{Scenario: list[i].Scenario, Target: list[i].Target, Updates: ExploredUpdates(list[i].Found)}
+		x := Explored{Scenario: list[i].Scenario, Target: list[i].Target}
+		for j := range list[i].Found {
+			x.Updates = append(x.Updates, list[i].Found[j].ExploredUpdate)
+		}
 		if err := list[i].Unsupported; err != nil {
 			x.Error = err.Error()
 		}

@@ -4,6 +4,7 @@ package render
 
 import (
 	"encoding/json"
+	"github.com/tcsim/tcsim/jit/parts"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 	"io"
 
@@ -29,6 +30,7 @@ const (
 	SchemaExplore       Schema = "tcsim.explore/v1"
 	SchemaFuzz          Schema = "tcsim.fuzz/v1"
 	SchemaFuzzShard     Schema = campaign.ShardSchema
+	SchemaPart          Schema = parts.Schema
 	SchemaGraph         Schema = "tcsim.graph/v1"
 	SchemaHistory       Schema = "tcsim.history/v1"
 	SchemaImport        Schema = "tcsim.import/v1"

@@ -42,6 +42,31 @@ type ReplayLine struct {
 	Notes    []string `json:"notes"`
 }
 
+// NewReplayRow returns the row of a capture of which nothing was replayed.
+func NewReplayRow(file string) *ReplayRow {
+	return &ReplayRow{File: file, Skipped: map[string]int{}, Missing: map[string]int{}, Designs: map[string]int{}}
+}
+
+// Join adds the row of further scenarios of the same capture.
+func (r *ReplayRow) Join(o *ReplayRow) {
+	r.Equal += o.Equal
+	r.Total += o.Total
+	r.Traced.Same += o.Traced.Same
+	r.Traced.Total += o.Traced.Total
+	r.Taken += o.Taken
+	r.NotByKernel += o.NotByKernel
+	r.Apart, r.Wrong = append(r.Apart, o.Apart...), append(r.Wrong, o.Wrong...)
+	r.Bad, r.Played = append(r.Bad, o.Bad...), append(r.Played, o.Played...)
+	if r.Unchecked == nil && len(o.Unchecked) > 0 {
+		r.Unchecked = map[string]int{}
+	}
+	for _, m := range []struct{ to, from map[string]int }{{r.Skipped, o.Skipped}, {r.Missing, o.Missing}, {r.Designs, o.Designs}, {r.Unchecked, o.Unchecked}} {
+		for k, n := range m.from {
+			m.to[k] += n
+		}
+	}
+}
+
 // Take counts one run.
 func (r *ReplayRow) Take(res *replay.Replay) {
 	if res.Skipped != "" {
