@@ -5,11 +5,11 @@
 #SBATCH --array=1-8
 #SBATCH --cpus-per-task=2
 #SBATCH --requeue
-#SBATCH --output=parts/%a.log
+#SBATCH --output=tcsim-%a.log
 set -eu
-: "${CAMPAIGN:=--kind insns --n 1000000 --seed 1 --target correct}"
+: "${WORK:=fuzz --kind insns --n 1000000 --seed 1 --target correct}"
 mkdir -p parts
 part=$SLURM_ARRAY_TASK_ID
-# shellcheck disable=SC2086 # the campaign is words
-tcsim fuzz $CAMPAIGN --workers "${SLURM_CPUS_PER_TASK:-2}" --shard "$part/$SLURM_ARRAY_TASK_COUNT" >"parts/$part.tmp"
+# shellcheck disable=SC2086 # it is words
+tcsim $WORK --shard "$part/$SLURM_ARRAY_TASK_COUNT" >"parts/$part.tmp"
 mv "parts/$part.tmp" "parts/$part.json" # there as a whole or not at all

@@ -54,7 +54,7 @@ func IsFile(text []byte) bool {
 	var head struct {
 		Schema string `json:"schema"`
 	}
-	_ = json.Unmarshal(text, &head) // then it is none
+	_ = json.Unmarshal(text, &head) // then it has no schema
 	return head.Schema == Schema
 }
 
