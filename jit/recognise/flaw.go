@@ -121,13 +121,13 @@ func (f *flawFinder) checks(limit uint32) {
 		return
 	}
 	i, _ = f.at(s.Bounds)
-	if !boundsCheck(&f.insns[i-1], f.insns[i].Cond) {
+	if !boundsCheck(&f.insns[s.index], f.insns[i].Cond) {
 		f.note(s.Bounds, "the comparison of the index lets others pass than it should")
 	}
 	if s.offsets.MapMaxEntries == 0 { // struct bpf_map begins with something else
 		f.note(s.Bounds, "the index is not compared with bpf_map.max_entries")
 	}
-	if i < 2 || s.Start != f.off(i-2) || f.insns[i-2].Op != "mov" || f.insns[i-2].OpBits != 32 {
+	if !s.cut {
 		f.note(s.Start, "the index is not cut to 32 bits")
 	}
 }

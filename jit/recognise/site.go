@@ -17,6 +17,8 @@ type site struct {
 	limit uint32  // how many tail calls the comparison lets pass, counted from 0
 	ptr   x86.Reg // CounterPtr: the register that holds the pointer at the comparison
 	test  int     // position of the comparison with the limit
+	index int     // and of that of the index, if Bounds is not -1
+	cut   bool    // the index is cut to 32 bits before it
 	// landing is what is added to bpf_func before the jump, and offsets are the structure fields
 	// that are read: of indirect sites only.
 	landing image.CodeOff
@@ -264,27 +266,37 @@ func (r *recogniser) jumpOut(s *site, n, last int) {
 // bounds looks for the comparison of the index with max_entries before the limit check.
 func (r *recogniser) bounds(s *site) {
 	i, _ := r.at(s.Start)
-	if s.Direct || i < 2 {
+	if s.Direct {
 		return
 	}
-	jump, test := &r.insns[i-1], &r.insns[i-2]
-	if to, ok := r.target(jump); !ok || jump.Branch != x86.BranchCond || to != s.End || test.Op != "cmp" {
+	at := r.before(i, func(in *x86.Inst) bool { return !in.IsNop })
+	if at < 0 {
 		return
 	}
-	s.Bounds, s.Start = r.off(i-1), r.off(i-2)
+	cmp := r.flagsOf(at)
+	if to, ok := r.target(&r.insns[at]); !ok || r.insns[at].Branch != x86.BranchCond || to != s.End || cmp < 0 || r.insns[cmp].Op != "cmp" {
+		return
+	}
+	test := &r.insns[cmp]
+	s.Bounds, s.Start, s.index = r.off(at), r.off(cmp), cmp
 	if test.HasMem {
 		s.offsets.MapMaxEntries = int32(test.Mem.Disp)
 	}
-	for i -= 3; i >= 0; i-- {
+	for i := cmp - 1; i >= 0; i-- {
 		in := &r.insns[i]
 		trunc := in.Op == "mov" && in.OpBits == 32 && !in.HasMem && in.Operands[0].Reg == x86.RDX && in.Operands[1].Reg == x86.RDX &&
 			in.Operands[1].Kind == x86.OpReg
 		load := in.Op == "mov" && in.Load && in.Mem.Base == x86.RSI && !test.HasMem
-		if !trunc && !load {
+		if !trunc && !load && !in.IsNop {
 			return
 		}
-		if load {
+		switch {
+		case in.IsNop:
+			continue
+		case load:
 			s.offsets.MapMaxEntries = int32(in.Mem.Disp)
+		default:
+			s.cut = true
 		}
 		s.Start = r.off(i)
 	}

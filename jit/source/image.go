@@ -91,6 +91,13 @@ func (j *job) site(f *image.FuncImage, s *image.TailCallSite, landing image.Code
 	if n := j.v.Insns[s.Insn].Imm; j.v.Insns[s.Insn].Op == bpf.OpTailCall && n > 0 && int(n) <= len(j.v.Pokes) {
 		p := j.v.Pokes[n-1]
 		s.Direct, s.Map, s.Key = true, p.Map, p.Key
+		// What is patched is what the JIT says, whether it looks like it or not.
+		if at := j.placeOf(f, int(n-1), pokeTarget); at >= 0 {
+			s.Jump = at
+		}
+		if at := j.placeOf(f, int(n-1), pokeBypass); at >= 0 {
+			s.Bypass = at
+		}
 		if landing >= 0 {
 			s.Enter = image.CodeOff(j.pokeWord(int(n-1), pokeAdj)) - landing
 		}
@@ -118,10 +125,7 @@ func (j *job) unrecognised(f *image.FuncImage, n int, landing image.CodeOff) err
 			Bounds: -1, Limit: -1, Null: -1, Bump: -1, Unwind: -1, Bypass: -1, Jump: -1,
 		}
 		j.site(f, &s, landing)
-		if s.Direct {
-			p := int(j.v.Insns[at].Imm) - 1
-			s.Bypass, s.Jump = j.placeOf(f, p, pokeBypass), j.placeOf(f, p, pokeTarget)
-		} else {
+		if !s.Direct {
 			s.Jump = lastJump(f, s.Start, s.End)
 		}
 		if s.Jump < 0 {
