@@ -34,14 +34,23 @@ var judges = []struct {
 	edited string
 	tests  []tests
 }{
-	{"emu/count", []tests{{"emu/count", "."}, {"scenarios/runner", "Count|Growth"}}},
-	{"emu/explore", []tests{{"emu/explore", "."}, {"scenarios/interleave", "."}}},
-	{"emu/check", []tests{{"emu/check", "."}, {"scenarios/runner", "Broken|Below|Exception|Tramp|OneFrame|Blind|Poke"}, {"scenarios/replay", "Edits|Entry|Site|Fault|Tramp"}}},
-	{"emu/interp", []tests{{"emu/interp", "."}, {"scenarios/lockstep", "Agree|Found"}, {"scenarios/runner", "Library|Interrupt|Tramp|Exception"}}},
-	{"emu/trace", []tests{{"emu/trace", "."}, {"emu/check", "."}, {"emu/stack", "."}, {"scenarios/runner", "Broken|Interrupt|Tramp|Exception|Film|Moments|Count"}}},
+	{"emu/count", []tests{short("emu/count", "."), short("scenarios/runner", "Count|Growth")}},
+	{"emu/explore", []tests{short("emu/explore", "."), short("scenarios/interleave", ".")}},
+	{"emu/check", []tests{short("emu/check", "."), whole("scenarios/runner", runs), short("scenarios/replay", "Edits|Entry|Site|Fault|Tramp")}},
+	{"emu/interp", []tests{short("emu/interp", "."), short("scenarios/lockstep", "Agree|Found"), short("scenarios/runner", "Library|Interrupt|Tramp|Exception")}},
+	{"emu/trace", []tests{
+		short("emu/trace", "."), short("emu/check", "."), short("emu/stack", "."), whole("scenarios/runner", runs), short("scenarios/runner", "Film|Moments|Count"),
+	}},
 }
 
-type tests struct{ pkg, run string }
+// runs are tests that judge runs of wrong and of right code.
+const runs = "Mutations|Broken|Below|Exception|Tramp|OneFrame|Blind|Poke|Interrupt"
+
+// short are tests with -short, whole those without.
+func short(pkg, run string) tests { return tests{pkg, run, "-test.short=true"} }
+func whole(pkg, run string) tests { return tests{pkg, run, "-test.short=false"} }
+
+type tests struct{ pkg, run, short string }
 
 // mutant is one edit.
 type mutant struct {
@@ -192,7 +201,7 @@ func build(dir, overlay string, chosen []mutant) (map[string]string, error) {
 func verdict(bin string, t tests, id int, limit time.Duration) (word, output string) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, bin, "-test.short", "-test.failfast", "-test.run", t.run)
+	cmd := exec.CommandContext(ctx, bin, t.short, "-test.failfast", "-test.run", t.run)
 	cmd.Dir = t.pkg
 	cmd.Env = append(os.Environ(), fmt.Sprintf("TCSIM_MUTANT=%d", id), "GOMEMLIMIT=2GiB")
 	cmd.WaitDelay = time.Second
@@ -226,7 +235,7 @@ func judge(chosen []mutant, bins map[string]string) error {
 				return fmt.Errorf("without an edit, %s fails: %s\n%s", t.pkg, v, out)
 			}
 			limits[t] = 10*time.Since(start) + 5*time.Second
-			fmt.Printf("%s -run '%s': %.1f s\n", t.pkg, t.run, time.Since(start).Seconds())
+			fmt.Printf("%s -run '%s' %s: %.1f s\n", t.pkg, t.run, t.short, time.Since(start).Seconds())
 		}
 	}
 	reasons, err := known()
