@@ -41,7 +41,7 @@ func TestAccepted(t *testing.T) {
 		{"a call of 32 bits", code(insn(0x86, 0, 0, 0, 1)), "no such jump"},
 		{"a store of a register, signed", code(insn(0x8b, 1, 2, 0, 0)), "no such load or store"},
 		{"an immediate store of a register's kind", code(insn(0x7a, 10, 0, -8, 0)), ""},
-		{"a function behind the end", ld64(2, bpf.PseudoFunc, 100, 0), "does not exist"},
+		{"a function past the end", ld64(2, bpf.PseudoFunc, 100, 0), "does not exist"},
 		{"a jump into a constant", code(insn(0x05, 0, 0, 1, 0), ld64(1, 0, 0, 0)), "not an instruction"},
 	} {
 		_, err := interp.New(interp.Config{Maps: testMaps, Programs: []interp.Program{prog("p", tt.prog, movK(0, 0), exit())}})

@@ -38,8 +38,13 @@ type Result struct {
 	Explained int
 }
 
-// trials is how many states each piece is executed in.
-const trials = 160
+// Each piece is executed in so many states at least: in more where it compares something, and in more than that until all
+// of its outcomes were seen.
+const (
+	trials     = 160
+	comparing  = 1000
+	mostTrials = 4000
+)
 
 // Compare compares code that lies at want.Addr with want. It errors if code does not decode.
 func Compare(want *image.FuncImage, code []byte) (Result, error) {
@@ -61,8 +66,8 @@ func Compare(want *image.FuncImage, code []byte) (Result, error) {
 	gaps := c.gaps()
 	for i := 0; i < len(gaps); i++ {
 		p := gaps[i]
-		why, counter := c.judge(p)
-		if why != "" && c.fine(c.before(p)) {
+		why, counter := c.judge(p, p)
+		if why != "" && c.fine(c.before(p), p) {
 			why = ""
 		}
 		// What differs in two places may only be right together.
@@ -71,7 +76,7 @@ func Compare(want *image.FuncImage, code []byte) (Result, error) {
 			if c.placeOf(joined) != c.placeOf(p) {
 				break
 			}
-			if c.fine(joined) || c.fine(c.before(joined)) {
+			if c.fine(joined, joined) || c.fine(c.before(joined), joined) {
 				why, i = "", i+n
 			}
 		}
@@ -84,9 +89,9 @@ func Compare(want *image.FuncImage, code []byte) (Result, error) {
 	return out, nil
 }
 
-// fine reports whether a piece is shown to do the same.
-func (c *comparison) fine(p gap) bool {
-	why, _ := c.judge(p)
+// fine reports whether a piece is shown to do the same; core is what of it differs.
+func (c *comparison) fine(p, core gap) bool {
+	why, _ := c.judge(p, core)
 	return why == ""
 }
 

@@ -180,7 +180,9 @@ func (m *machine) conditional(in *x86.Inst) {
 	if in.N > 1 {
 		yes, no = m.read(in, 1), m.read(in, 0)
 	}
-	if !m.cond(in.Cond) {
+	is := m.cond(in.Cond)
+	m.seen.decided(in, is)
+	if !is {
 		yes = no
 	}
 	m.write(in, 0, yes)

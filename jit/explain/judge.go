@@ -4,6 +4,7 @@ package explain
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
@@ -18,16 +19,19 @@ type exit struct {
 	to  uint64 // where, if it does; 0 is a return
 }
 
-// judge executes both sides of a piece in many states. It returns what differs, "" if nothing does; counter
-// says that only rax at a call does.
-func (c *comparison) judge(p gap) (why string, counter bool) {
+// judge executes both sides of a piece in many states; core is what of it differs. It returns what differs, "" if nothing
+// does; counter says that only rax at a call does. That nothing differs counts only where every condition in the core and
+// every flag that it leaves for what follows was seen both ways: else what differs may be what no state has come to.
+func (c *comparison) judge(p, core gap) (why string, counter bool) {
 	own := c.numbers(p)
 	if b := c.unlike(p); b != "" {
 		return b, false
 	}
 	counter = true
-	for n := range uint64(trials) {
+	sw, sg := c.outcomes(c.w, core.w0, core.w1), c.outcomes(c.g, core.g0, core.g1)
+	for n := uint64(0); n < trials || why == "" && n < mostTrials && (n < comparing && sw.compares(sg) || !(sw.all() && sg.all())); n++ {
 		a, b := newMachine(n, own), newMachine(n, own)
+		a.seen, b.seen = sw, sg
 		ea, err := c.run(c.w, a, p.w0, p.w1)
 		if err != nil {
 			return err.Error(), false
@@ -35,6 +39,10 @@ func (c *comparison) judge(p gap) (why string, counter bool) {
 		eb, err := c.run(c.g, b, p.g0, p.g1)
 		if err != nil {
 			return err.Error(), false
+		}
+		if ea.pos >= 0 {
+			sw.left(a.flags, c.live[ea.pos])
+			sg.left(b.flags, c.live[ea.pos])
 		}
 		text, raxOnly := c.differ(p, a, b, ea, eb)
 		if text == "" {
@@ -46,6 +54,9 @@ func (c *comparison) judge(p gap) (why string, counter bool) {
 		if counter = counter && raxOnly; !counter {
 			return why, false
 		}
+	}
+	if why == "" && !(sw.all() && sg.all()) && (p != core || !sw.like(sg)) {
+		return "not every outcome of it could be tried", false
 	}
 	return why, why != "" && counter
 }
@@ -83,17 +94,30 @@ func (c *comparison) unlike(p gap) string {
 	return ""
 }
 
-// numbers are the immediates of a piece and of the code around it.
-func (c *comparison) numbers(p gap) (out []uint64) {
-	add := func(l *listing, lo, hi int) {
-		for i := max(lo-3, 0); i < min(hi+3, len(l.insns)); i++ {
+// numbers are what the code itself computes with.
+type numbers struct {
+	own []uint64 // immediates of a piece and of the code around it
+	// sums are those numbers from which one of them leads to another: what is compared may have been added to before.
+	sums []uint64
+}
+
+func (c *comparison) numbers(p gap) (out numbers) {
+	const around = 3
+	within := func(l *listing, lo, hi int) (list []uint64) {
+		for i := max(lo-around, 0); i < min(hi+around, len(l.insns)); i++ {
 			if v, ok := l.insns[i].Imm(); ok {
-				out = append(out, uint64(v))
+				list = append(list, uint64(v))
 			}
 		}
+		return list
 	}
-	add(c.w, p.w0, p.w1)
-	add(c.g, p.g0, p.g1)
+	out.own = append(within(c.w, p.w0, p.w1), within(c.g, p.g0, p.g1)...)
+	all := slices.Compact(slices.Sorted(slices.Values(out.own)))
+	for _, x := range all {
+		for _, y := range all {
+			out.sums = append(out.sums, x-y, x+y)
+		}
+	}
 	return out
 }
 
@@ -116,7 +140,9 @@ func (c *comparison) run(l *listing, m *machine, lo, hi int) (exit, error) {
 			if in.Cond == x86.CondNone || !inside || to < 0 {
 				return exit{}, fmt.Errorf("%s: %w", in.String(), errUnknown)
 			}
-			if i++; m.cond(in.Cond) {
+			taken := m.cond(in.Cond)
+			m.seen.decided(in, taken)
+			if i++; taken {
 				i = to
 			}
 		case x86.BranchJump:

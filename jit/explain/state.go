@@ -17,6 +17,9 @@ type machine struct {
 	mem   map[uint64]byte
 	loads map[uint64]bool // addresses that were read, outside of the stack
 	calls []uint64        // what was called, with everything that the callee can see
+	own   []uint64        // numbers that the code itself uses, in some states those that lead to them
+	often uint64          // one word in so many plus one is one of them; a power of two less one
+	seen  *outcomes       // what of the code was seen both ways, nil if that is not needed
 	// faults is how many divisions the processor would refuse: by 0, or with a quotient that does not fit.
 	faults int
 }
@@ -47,10 +50,15 @@ var edges = [...]uint64{
 	^uint64(0), ^uint64(0) - 1, 1<<63 - 1, 1 << 63, 0xffffffff80000000,
 }
 
-// number turns a hash into a number: at an edge half of the time.
+// number turns a hash into a number: at an edge half of the time, and 0 in an eighth.
 func number(h uint64) uint64 {
 	switch h >> 60 & 3 {
-	case 0, 1:
+	case 0:
+		return edges[h%uint64(len(edges))]
+	case 1:
+		if h>>59&1 == 0 {
+			return 0
+		}
 		return edges[h%uint64(len(edges))]
 	case 2:
 		return h & 0xff
@@ -60,14 +68,19 @@ func number(h uint64) uint64 {
 
 // newMachine is the state number n; each has registers and memory of its own. Numbers that the code itself
 // uses are among them.
-func newMachine(n uint64, own []uint64) *machine {
-	m := &machine{seed: hash(n, 1), mem: map[uint64]byte{}, loads: map[uint64]bool{}, flags: x86.Flags(hash(n, 2)) & x86.FlagsStatus}
+func newMachine(n uint64, use numbers) *machine {
+	own, often := use.own, uint64(3)
+	if n >= trials && n%2 == 1 && len(use.sums) > 0 {
+		own, often = use.sums, 1
+	}
+	m := &machine{often: often, seed: hash(n, 1), own: own, mem: map[uint64]byte{}, loads: map[uint64]bool{}, flags: x86.Flags(hash(n, 2)) & x86.FlagsStatus}
 	for r := range m.regs {
 		h := hash(n, 3, uint64(r))
-		if m.regs[r] = number(h); n%4 != 0 && len(own) > 0 && h>>40&3 == 0 {
-			m.regs[r] = own[h>>8%uint64(len(own))] + h>>50%3 - 1
+		m.regs[r] = number(h)
+		if n%4 != 0 {
+			m.regs[r] = m.ownOr(h, m.regs[r])
 		}
-		if n%4 == 3 {
+		if n%4 == 3 && often > 1 {
 			m.regs[r] = h // nothing is at an edge
 		}
 	}
@@ -88,7 +101,35 @@ func newMachine(n uint64, own []uint64) *machine {
 	return m
 }
 
+// ownOr is one of the code's own numbers, or one next to it, where a hash says so, else v.
+func (m *machine) ownOr(h, v uint64) uint64 {
+	switch {
+	case len(m.own) == 0 || h>>40&m.often != 0:
+		return v
+	case m.often == 1:
+		return m.own[h>>8%uint64(len(m.own))]
+	}
+	return m.own[h>>8%uint64(len(m.own))] + h>>50%3 - 1
+}
+
 func onStack(a uint64) bool { return a < stackTop && a >= stackTop-stackSize }
+
+// initial is the byte that memory holds at an address before anything is written: part of a number, which in a quarter
+// of all words is one that the code itself uses or next to one, as a word, as two halves or as eight bytes.
+func (m *machine) initial(at uint64) byte {
+	h := hash(m.seed, at>>3)
+	v := number(h)
+	if own := m.ownOr(h, v); own != v {
+		v = own
+		switch h >> 54 & 3 {
+		case 0, 1:
+			v = v&(1<<32-1) | v<<32
+		case 2:
+			v = v & 0xff * 0x0101010101010101
+		}
+	}
+	return byte(v >> (8 * (at & 7)))
+}
 
 // load reads n bytes.
 func (m *machine) load(a uint64, n int) (v uint64) {
@@ -99,7 +140,7 @@ func (m *machine) load(a uint64, n int) (v uint64) {
 		at := a + uint64(i)
 		b, ok := m.mem[at]
 		if !ok {
-			b = byte(number(hash(m.seed, at>>3)) >> (8 * (at & 7)))
+			b = m.initial(at)
 		}
 		v |= uint64(b) << (8 * i)
 	}
@@ -118,7 +159,7 @@ func (m *machine) written() (sum uint64) {
 		if onStack(a) && a < m.regs[x86.RSP] {
 			continue
 		}
-		if b != byte(number(hash(m.seed, a>>3))>>(8*(a&7))) {
+		if b != m.initial(a) {
 			sum += hash(a, uint64(b))
 		}
 	}
@@ -137,7 +178,8 @@ func (m *machine) call(target uint64, counts bool) {
 	m.seed = hash(m.seed, n)
 	maps.DeleteFunc(m.mem, func(a uint64, _ byte) bool { return !onStack(a) || a < m.regs[x86.RSP] })
 	for r := range clobbered.All {
-		m.regs[r] = number(hash(m.seed, n, uint64(r)))
+		h := hash(m.seed, n, uint64(r))
+		m.regs[r] = m.ownOr(h, number(h))
 	}
 	m.flags = m.flags&x86.FlagDF | x86.Flags(hash(m.seed, n))&x86.FlagsStatus
 }
