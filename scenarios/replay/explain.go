@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/conform"
@@ -67,8 +68,8 @@ func (c *Facts) compareFunc(state capture.State, p, i int, want *image.FuncImage
 	for _, d := range r.Differences {
 		text := d.Text
 		switch {
-		case d.Place == explain.Site && c.siteKnown(p, i, want, d.Off):
-			continue // another order of the same: SiteFlaws has judged it
+		case d.Place == explain.Site && c.reordered(p, i, want, code, d.Off):
+			continue // SiteFlaws has judged it
 		case d.Counter:
 			text += ", which carries tail_call_cnt"
 		}
@@ -131,14 +132,38 @@ func hooked(want *image.FuncImage, code []byte) *image.FuncImage {
 	return want
 }
 
-// siteKnown reports whether the tail call that has an offset in the code is one that is recognised.
-func (c *Facts) siteKnown(p, i int, want *image.FuncImage, off image.CodeOff) bool {
+// reordered reports whether the tail call that has an offset in the code is one that is recognised, with the right
+// instructions in another order.
+func (c *Facts) reordered(p, i int, want *image.FuncImage, code []byte, off image.CodeOff) bool {
 	img, err := c.decoded.program(p, capture.Populated)
 	if err != nil || !c.found.Known() {
 		return false
 	}
-	f := &img.Funcs[i]
-	return len(f.TailCalls) == len(want.TailCalls) && hasSite(f, off)
+	sites := img.Funcs[i].TailCalls
+	n := slices.IndexFunc(sites, func(s image.TailCallSite) bool { return s.Start <= off && off < s.End })
+	if n < 0 || len(sites) != len(want.TailCalls) {
+		return false
+	}
+	was := &want.TailCalls[n]
+	return slices.Equal(instructions(want.Code[was.Start:was.End], want.Addr), instructions(code[sites[n].Start:sites[n].End], want.Addr))
+}
+
+// instructions lists code as text, without where branches go, sorted.
+func instructions(code []byte, addr image.Addr) (out []string) {
+	for off := 0; off < len(code); {
+		in, err := x86.Decode(code[off:], addr+image.Addr(off))
+		if err != nil {
+			return append(out, err.Error())
+		}
+		text := in.String()
+		if in.Branch.Direct() {
+			text, _, _ = strings.Cut(text, " ")
+		}
+		out = append(out, text)
+		off += int(in.Len)
+	}
+	slices.Sort(out)
+	return out
 }
 
 // otherDesign reports whether the code shows another design than the kernel's release has: a patched kernel, not

@@ -15,12 +15,13 @@ import (
 func TestFoundEdits(t *testing.T) {
 	for _, tc := range []struct {
 		file, scenario string
-		off            int
+		prog, off      int
 		was, now       string
 	}{
-		{"7.3-off", "isa/map/arr/lookup-var", 0x5e, "740d", "6690"},    // the null check of a lookup
-		{"6.12-off", "isa/jmp32/jne/imm/r0", 0x4e, "83f807", "83f880"}, // a comparison with another number
-		{"7.3-off", "isa/jmp32/jne/imm/r0", 0x4e, "83f807", "83f880"},  // the same
+		{"7.3-off", "isa/map/arr/lookup-var", 0, 0x5e, "740d", "6690"},              // the null check of a lookup
+		{"6.12-off", "rand/5eed-049", 2, 0x174, "488b85d8ffffff", "488b85dcffffff"}, // the counter's pointer, from next to it
+		{"6.12-off", "isa/jmp32/jne/imm/r0", 0, 0x4e, "83f807", "83f880"},           // a comparison with another number
+		{"7.3-off", "isa/jmp32/jne/imm/r0", 0, 0x4e, "83f807", "83f880"},            // the same
 	} {
 		lines := captureLines(t, tc.file)
 		for _, line := range lines[1 : len(lines)-1] {
@@ -42,8 +43,8 @@ func TestFoundEdits(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e := edit{kind: "byte", state: capture.Empty, lo: tc.off, hi: tc.off + len(repl), repl: repl}
-			if was := hex.EncodeToString(sc.Progs[0].Funcs[0].Code(capture.Empty)[e.lo:e.hi]); was != tc.was {
+			e := edit{kind: "byte", prog: tc.prog, state: capture.Empty, lo: tc.off, hi: tc.off + len(repl), repl: repl}
+			if was := hex.EncodeToString(sc.Progs[tc.prog].Funcs[0].Code(capture.Empty)[e.lo:e.hi]); was != tc.was {
 				t.Fatalf("%s: %s at +%#x", tc.scenario, was, tc.off)
 			}
 			text, ok := e.apply(t, line, sc)

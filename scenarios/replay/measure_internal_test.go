@@ -190,6 +190,8 @@ func (e *editing) word(c *Bare, r *Replay, err error) string {
 		return "flaw in code"
 	case len(r.Wrong) > 0:
 		return "wrong result"
+	case len(c.Unchecked) > 0:
+		return "says that it has another design, of which code is unchecked"
 	}
 	return survives
 }
