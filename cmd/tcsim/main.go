@@ -107,6 +107,7 @@ func (o *output) Write(b []byte) (int, error) {
 
 // doMain runs one command line and returns the exit code.
 func doMain(ctx context.Context, args []string, e env) int {
+	args = inputs.PluginFirst(args)
 	shown, said := render.Printable(e.stdout), render.Printable(e.stderr)
 	out, coloured := &output{Writer: shown}, &output{Writer: render.Coloured(e.stdout)}
 	e.screen, _ = e.stdout.(*os.File)

@@ -21,9 +21,10 @@ func (e env) pluginCommand() *cli.Command {
 		Usage:     "run one program as a plugin of bpf_conformance",
 		ArgsUsage: "[MEMORY]",
 		Description: "Reads the program in hex from standard input, places the memory given in hex as argument, runs\n" +
-			"the program with r1 pointing to it and r2 its length, and prints r0 in hex.\n\n" +
+			"the program with r1 pointing to it and r2 its length, and prints r0 in hex. The runner of\n" +
+			"bpf_conformance gives the memory before its --plugin_options: tcsim MEMORY \"plugin OPTIONS\".\n\n" +
 			"Examples:\n   echo b7 00 00 00 2a 00 00 00 95 00 00 00 00 00 00 00 | tcsim plugin\n" +
-			"   bpf_conformance --plugin_path tcsim --plugin_options plugin …\n\n" + exitCodesInHelp,
+			"   bpf_conformance_runner --plugin_path tcsim --plugin_options \"plugin --target 6.12\" …\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
 			targetFlag(true),
 			&cli.StringFlag{Name: "program", Usage: "the program in hex, instead of standard input"},

@@ -42,6 +42,32 @@ func TestPlugin(t *testing.T) {
 	}
 }
 
+// TestPluginOfRunner gives the words in the order of the runner of bpf_conformance: memory, which may be empty, then
+// all options as one word. The memory ends with blanks, as it has it.
+func TestPluginOfRunner(t *testing.T) {
+	first := "71 10 00 00 00 00 00 00 95 00 00 00 00 00 00 00\n" // r0 = *(u8 *)r1
+	none := "b7 00 00 00 2a 00 00 00 95 00 00 00 00 00 00 00\n"  // r0 = 42
+	for _, tt := range []struct {
+		name, program, want string
+		args                []string
+	}{
+		{"memory first", first, "aa\n", []string{"aa  bb  ", "plugin"}},
+		{"options in one word", first, "aa\n", []string{"aa  bb  ", "plugin --target 7.2"}},
+		{"options in several words", first, "aa\n", []string{"aa  bb  ", "plugin", "--target", "7.2"}},
+		{"no memory", none, "2a\n", []string{"", "plugin --debug"}},
+		{"JSON", none, "{\n  \"return\": \"2a\",\n  \"schema\": \"tcsim.plugin/v1\"\n}\n", []string{"", "plugin --json"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if code, out, errs := tcsim(t, tt.program, tt.args...); code != exitOK || out != tt.want {
+				t.Errorf("exit code %d, printed %q, want %q\n%s", code, out, tt.want, errs)
+			}
+		})
+	}
+	if code, _, errs := tcsim(t, none, "aa b", "plugin"); code != exitUsage || !strings.Contains(errs, `unknown command "aa b"`) {
+		t.Errorf("memory that is no hex: exit code %d\n%s", code, errs)
+	}
+}
+
 // slots turns numbers, one 8-byte instruction slot each, into hex bytes with blanks between them,
 // which is what the runner of bpf_conformance hands over.
 func slots(t *testing.T, raw string) string {
