@@ -331,3 +331,15 @@ func (x *explorer) newLink() uint32 {
 	x.links++
 	return x.links
 }
+
+// form refuses an instruction whose operands are wrong, which verifiers look at where a path leads only.
+func (x *explorer) form(i bpf.InsnIndex) error {
+	in := x.p.Insns[i]
+	if why := in.Malformed(false); why != "" {
+		return errors.New(why)
+	}
+	if _, writes := in.RegUse(); writes&(1<<10) != 0 {
+		return errors.New("r10 is read only (frame pointer is read only)")
+	}
+	return nil
+}

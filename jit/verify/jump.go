@@ -10,6 +10,7 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify/form"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
+	"github.com/tcsim/tcsim/jit/verify/shape"
 )
 
 // jump follows jumps, calls and exits.
@@ -239,9 +240,6 @@ func (x *explorer) exit(s *state) (bool, error) {
 	return true, nil
 }
 
-// maxFrames is MAX_CALL_FRAMES until 7.1.
-const maxFrames = 8
-
 func (x *explorer) callSub(s *state, in bpf.Insn) (bool, error) {
 	to := s.pc + 1 + bpf.InsnIndex(in.Imm)
 	if fn := x.fnAt[to]; x.p.Funcs[fn].Global {
@@ -257,7 +255,7 @@ func (x *explorer) callSub(s *state, in bpf.Insn) (bool, error) {
 
 // enter begins a call of the function at slot to.
 func (x *explorer) enter(s *state, to, ret bpf.InsnIndex) (*frameState, error) {
-	most := maxFrames * x.rules.FrameFactor()
+	most := shape.MaxFrames * x.rules.FrameFactor()
 	if len(s.frames) >= most {
 		return nil, fmt.Errorf("calls are more than %d frames deep", most)
 	}

@@ -2,7 +2,10 @@
 
 package verify
 
-import "github.com/tcsim/tcsim/jit/bpf"
+import (
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/shape"
+)
 
 // past is an instruction that a path has followed.
 type past struct {
@@ -16,7 +19,7 @@ type past struct {
 }
 
 // maxDepth is how many frames there can be.
-const maxDepth = 2 * maxFrames
+const maxDepth = 2 * shape.MaxFrames
 
 // marks are registers and slots of every frame.
 type marks struct {

@@ -9,6 +9,7 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify/form"
 	"github.com/tcsim/tcsim/jit/verify/protos"
+	"github.com/tcsim/tcsim/jit/verify/shape"
 )
 
 // Stats are figures of a verification, as the kernel's log has them.
@@ -35,12 +36,12 @@ func Check(p *bpf.Program, t *kernels.Kernel) (Stats, error) {
 // accept explores a program as the verifier does before it rewrites it. The explorer is nil if not even that
 // began; stack is of the deepest chain of calls.
 func accept(p *bpf.Program, t *kernels.Kernel) (x *explorer, stack int32, err error) {
-	funcs, err := checkFormOf(p, 11, !t.Verifier.Lenient)
+	funcs, err := shape.Form(p, 11, !t.Verifier.Lenient)
 	if err == nil && !t.Verifier.Lenient {
-		err = checkReach(p)
+		err = shape.Reachable(p)
 	}
 	if err == nil && !t.Verifier.Lenient && !t.Verifier.NoMix {
-		err = checkResults(p, funcs)
+		err = shape.Results(p, funcs)
 	}
 	if err != nil {
 		return nil, 0, err
@@ -57,7 +58,7 @@ func accept(p *bpf.Program, t *kernels.Kernel) (x *explorer, stack int32, err er
 	if err := x.run(); err != nil {
 		return x, 0, err
 	}
-	stack, err = checkDepth(p, &t.Verifier, x.funcs, x.sync, x.async)
+	stack, err = shape.Depth(p, &t.Verifier, x.funcs, x.sync, x.async)
 	if t.Verifier.Lenient {
 		err = nil
 	}

@@ -5,6 +5,7 @@ package verify
 import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
+	"github.com/tcsim/tcsim/jit/verify/shape"
 )
 
 // valueKind says what a register or a spilled slot holds.
@@ -115,7 +116,7 @@ type slot struct {
 }
 
 // numRegs has room for r0 to r10 and the verifier's own registers after them.
-const numRegs = 13
+const numRegs = shape.NumRegs
 
 // frameState is the state of one function that has not returned.
 type frameState struct {
@@ -159,7 +160,7 @@ func (f *frameState) slotOf(off int64, grow bool) *slot {
 }
 
 // maxStack is MAX_BPF_STACK in bytes.
-const maxStack = 512
+const maxStack = shape.MaxStack
 
 // extraStack is how much deeper the verifier's own instructions may go where there is a JIT: the counters of may_goto and
 // the registers that an inlined bpf_loop saves, each rounded up to 8 (stack_extra, do_misc_fixups and optimize_bpf_loop).

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify/shape"
 )
 
 // TailCallWay is the map and the key with which one or more paths reach a tail call.
@@ -32,7 +33,7 @@ type TailCallUse struct {
 // TailCalls returns the tail calls of a program as users write it that some path reaches, in order,
 // with the maps and keys that the verifier's walk sees. It fails where Rewrite does.
 func TailCalls(p *bpf.Program, t *kernels.Kernel) ([]TailCallUse, error) {
-	funcs, err := checkForm(p, 11)
+	funcs, err := shape.Form(p, 11, false)
 	if err != nil {
 		return nil, fmt.Errorf("tail calls of %s: %w", p.Name, err)
 	}

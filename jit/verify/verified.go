@@ -2,7 +2,10 @@
 
 package verify
 
-import "github.com/tcsim/tcsim/jit/bpf"
+import (
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/shape"
+)
 
 // Verified is a program with everything the verifier tells the JIT. Analyse makes it; Compile reads it.
 type Verified struct {
@@ -34,20 +37,7 @@ func (v *Verified) Guarded(i bpf.InsnIndex) bool {
 }
 
 // FuncInfo is what the verifier knows of one function.
-type FuncInfo struct {
-	Name       string
-	Start, End bpf.InsnIndex // slots [Start, End)
-	// StackDepth is the deepest byte of the BPF stack below r10 that is used, unrounded.
-	StackDepth int32
-	// TailCallReachable is the verifier's flag (kernel-version dependent, see Analyse).
-	TailCallReachable bool
-	// ExceptionBoundary is set in the main function of a program that calls bpf_throw: it saves
-	// every register that the exception callback restores. ExceptionCB is set in the callback.
-	ExceptionBoundary, ExceptionCB bool
-	// PrivateStack says that the function's BPF stack is in memory of its own, not on the kernel
-	// stack (bpf_prog_aux.priv_stack_ptr).
-	PrivateStack bool
-}
+type FuncInfo = shape.FuncInfo
 
 // PokeDesc is a tail call with a constant key (struct bpf_jit_poke_descriptor).
 type PokeDesc struct {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package verify
+package shape
 
 import (
 	"errors"
@@ -10,11 +10,11 @@ import (
 	"github.com/tcsim/tcsim/jit/verify/form"
 )
 
-// What the verifier finds out about whole programs for exceptions, private stacks and arenas.
+// What the verifier finds out about whole programs for exceptions and private stacks.
 
-// markExceptions sets the exception boundary and the callback (jit_subprogs). A program that throws
+// MarkExceptions sets the exception boundary and the callback (jit_subprogs). A program that throws
 // has a callback: the verifier adds one if it has none.
-func markExceptions(p *bpf.Program, funcs []FuncInfo) error {
+func MarkExceptions(p *bpf.Program, funcs []FuncInfo) error {
 	callback := -1
 	for i, f := range p.Funcs {
 		switch {
@@ -64,8 +64,8 @@ func mayHavePrivateStack(p *bpf.Program) bool {
 // function gets a private stack.
 const privateStackMin = 64
 
-// markPrivateStacks gives functions with much stack one of their own (check_max_stack_depth).
-func markPrivateStacks(p *bpf.Program, funcs []FuncInfo) {
+// MarkPrivateStacks gives functions with much stack one of their own (check_max_stack_depth).
+func MarkPrivateStacks(p *bpf.Program, funcs []FuncInfo) {
 	if !mayHavePrivateStack(p) {
 		return
 	}
@@ -103,17 +103,4 @@ func mayGotoStack(p *bpf.Program, f *FuncInfo) int32 {
 		return 16
 	}
 	return 0
-}
-
-// makesArena reports whether arithmetic in a program with an arena gives an address in it: a cast, or
-// anything that is done to such an address. In its rewritten form a cast is a 32-bit move; other
-// numbers that such a move gives are not used as addresses.
-func (x *explorer) makesArena(in bpf.Insn, dst *value) bool {
-	if in.Op&0xf0 != bpf.ALUMov {
-		return dst.typed == inArena && (x.submitted || in.Class() == bpf.ClassALU)
-	}
-	if x.submitted {
-		return in.Op&bpf.SrcReg != 0 && in.Off == bpf.AddrSpaceCast && in.Imm == bpf.CastKernelImm
-	}
-	return in.Op&bpf.SrcReg != 0 && in.Off == 0 && in.Class() == bpf.ClassALU
 }

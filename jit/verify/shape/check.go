@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package verify
+package shape
 
 import (
 	"errors"
@@ -25,22 +25,9 @@ func (c *checker) bad(i bpf.InsnIndex, format string, args ...any) {
 	c.errs = append(c.errs, bpf.ErrorAt(c.p.Insns, i, fmt.Errorf(format, args...)))
 }
 
-// checkForm returns the functions' bounds, or all mistakes in the form of the program.
-func checkForm(p *bpf.Program, regs uint8) ([]FuncInfo, error) { return checkFormOf(p, regs, false) }
-
-// form refuses an instruction whose operands are wrong, which verifiers look at where a path leads only.
-func (x *explorer) form(i bpf.InsnIndex) error {
-	in := x.p.Insns[i]
-	if why := in.Malformed(false); why != "" {
-		return errors.New(why)
-	}
-	if _, writes := in.RegUse(); writes&(1<<10) != 0 {
-		return errors.New("r10 is read only (frame pointer is read only)")
-	}
-	return nil
-}
-
-func checkFormOf(p *bpf.Program, regs uint8, later bool) ([]FuncInfo, error) {
+// Form returns the functions' bounds, or all mistakes in the form of a program whose instructions name registers below
+// regs. later leaves out what kernels look at where a path leads only.
+func Form(p *bpf.Program, regs uint8, later bool) ([]FuncInfo, error) {
 	c := &checker{p: p, regs: regs, later: later, start: map[bpf.InsnIndex]int{}}
 	if !c.layout() {
 		return nil, errors.Join(c.errs...)
@@ -102,7 +89,7 @@ func (c *checker) function(fn int) {
 		c.insn(f, i)
 	}
 	fall, _, _ := form.Flow(c.p.Insns, last)
-	if c.regs == numRegs && c.p.Insns[last].Op == bpf.OpCall && c.p.Throws() {
+	if c.regs == NumRegs && c.p.Insns[last].Op == bpf.OpCall && c.p.Throws() {
 		fall = false // the verifier has removed what followed a call that does not return
 	}
 	if fall {
@@ -116,7 +103,7 @@ func (c *checker) insn(f FuncInfo, i bpf.InsnIndex) {
 		c.bad(i, "unknown opcode %#02x", in.Op)
 		return
 	}
-	if why := in.Malformed(c.regs == numRegs); why != "" && !c.later {
+	if why := in.Malformed(c.regs == NumRegs); why != "" && !c.later {
 		c.bad(i, "%s", why)
 		return
 	}
@@ -197,9 +184,9 @@ func (c *checker) recursion() {
 	}
 }
 
-// checkResults refuses functions without a result that make tail calls or load from the packet by BPF_LD_ABS: these end
+// Results refuses functions without a result that make tail calls or load from the packet by BPF_LD_ABS: these end
 // them with one (check_btf_func, since 5.10).
-func checkResults(p *bpf.Program, funcs []FuncInfo) error {
+func Results(p *bpf.Program, funcs []FuncInfo) error {
 	for n, f := range funcs {
 		if n == 0 || !p.Funcs[n].Void {
 			continue
@@ -216,8 +203,8 @@ func checkResults(p *bpf.Program, funcs []FuncInfo) error {
 	return nil
 }
 
-// checkReach notes instructions that no jump leads to (check_cfg).
-func checkReach(p *bpf.Program) error {
+// Reachable refuses instructions that no jump leads to (check_cfg).
+func Reachable(p *bpf.Program) error {
 	var errs []error
 	seen := make([]bool, len(p.Insns))
 	var work []bpf.InsnIndex

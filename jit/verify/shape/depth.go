@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package verify
+package shape
 
 import (
 	"fmt"
@@ -27,8 +27,8 @@ type depthWalk struct {
 	sync  map[bpf.InsnIndex]bool // functions that helpers call before they return
 }
 
-// checkDepth refuses programs whose calls need too much stack, and returns how much they need at most.
-func checkDepth(p *bpf.Program, r *kernels.Verifier, funcs []FuncInfo, sync, async map[bpf.InsnIndex]bool) (int32, error) {
+// Depth refuses programs whose calls need too much stack, and returns how much they need at most.
+func Depth(p *bpf.Program, r *kernels.Verifier, funcs []FuncInfo, sync, async map[bpf.InsnIndex]bool) (int32, error) {
 	w := depthWalk{p: p, sync: sync, rules: r, funcs: funcs, start: map[bpf.InsnIndex]int{}, tails: make([]bool, len(funcs)), seen: make([]int32, len(funcs)), deep: make([]int, len(funcs)), apart: r.PrivateStack && mayHavePrivateStack(p)}
 	for i, f := range funcs {
 		w.start[f.Start] = i
@@ -55,7 +55,7 @@ func checkDepth(p *bpf.Program, r *kernels.Verifier, funcs []FuncInfo, sync, asy
 
 func (w *depthWalk) walk(fn int, used int32, frames int) error {
 	f := w.funcs[fn]
-	if most := maxFrames * w.rules.FrameFactor(); frames > most {
+	if most := MaxFrames * w.rules.FrameFactor(); frames > most {
 		return fmt.Errorf("the call stack of %d frames is too deep", most)
 	}
 	if fn != 0 && w.tails[fn] && used >= maxTailStack {
@@ -74,8 +74,8 @@ func (w *depthWalk) walk(fn int, used int32, frames int) error {
 		used += own
 	}
 	w.most = max(w.most, used)
-	if used > maxStack {
-		return fmt.Errorf("the calls down to function %d (%s) need %d bytes of stack, more than %d", fn, f.Name, used, maxStack)
+	if used > MaxStack {
+		return fmt.Errorf("the calls down to function %d (%s) need %d bytes of stack, more than %d", fn, f.Name, used, MaxStack)
 	}
 	for i := f.Start; i < f.End; i += w.p.Insns[i].Width() {
 		in := w.p.Insns[i]
