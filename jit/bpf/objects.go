@@ -7,6 +7,10 @@ type Objects interface {
 	// Field returns what size bytes at off of a structure are. The error says why they cannot be loaded; known is false if
 	// the structure is not known, or what it holds there is nothing that this says.
 	Field(structure string, off, size int64) (f ObjectField, known bool, err error)
+	// Holds reports whether a structure of a name begins at off of another; known is false if one of them is not known.
+	Holds(structure string, off int64, inner string) (holds, known bool)
+	// Kernel reports whether the kernel has the structure, rather than a module or the program.
+	Kernel(structure string) bool
 }
 
 // ObjectField is a part of a structure: a number, or with Type the address of another structure.
@@ -14,4 +18,6 @@ type ObjectField struct {
 	Name, Type string
 	// RCU says that RCU protects the address (__rcu).
 	RCU bool
+	// Union says that the address is in a union, so that another member may be there.
+	Union bool
 }

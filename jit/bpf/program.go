@@ -288,6 +288,8 @@ type Func struct {
 	// Void says that a function returns nothing, by its BTF; a program may where its hook asks for nothing (struct_ops
 	// and LSM).
 	Void bool
+	// Stack is how many bytes of stack the verifier counts at least; 0 is what its instructions use.
+	Stack int32
 }
 
 // Signature is what BTF says of a kernel function.

@@ -143,6 +143,20 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.Ranges.Overflow = true }),
 	},
 	{
+		Name: "crossing-bounds", Kind: FactVerifier, Doc: "64-bit bounds that cross the sign improve each other", Since: Version{6, 17}, Commit: "00bf8d0c6c9b",
+		Stable: []Stable{{Version{6, 12}, 81}},
+		set:    verifier(func(v *Verifier) { v.Ranges.Crossing = true }),
+	},
+	{
+		Name: "crossing-bounds-32", Kind: FactVerifier, Doc: "32-bit bounds that cross the sign improve each other", Since: Version{7, 0}, Commit: "fbc7aef517d8",
+		Stable: []Stable{{Version{6, 12}, 81}, {Version{6, 18}, 35}},
+		set:    verifier(func(v *Verifier) { v.Ranges.Crossing32 = true }),
+	},
+	{
+		Name: "fastcall", Kind: FactVerifier, Doc: "spills and fills around inlined calls that keep registers are taken away", Since: Version{6, 12}, Commit: "5b5f51bff1b6",
+		set: verifier(func(v *Verifier) { v.Fastcall = true }),
+	},
+	{
 		Name: "byte-swap-bits", Kind: FactVerifier, Doc: "byte swaps keep what is known of the bits", Since: Version{7, 0}, After: Version{6, 18},
 		Stable: []Stable{{Version{6, 18}, 35}},
 		set:    verifier(func(v *Verifier) { v.Ranges.SwapBits = true }),

@@ -66,6 +66,8 @@ type Verifier struct {
 	// another function (until 6.3: mark_all_scalars_precise).
 	CoarsePrecision bool
 
+	// Fastcall takes away the spills and fills around calls that are inlined and keep registers (6.12: bpf_fastcall).
+	Fastcall bool
 	// HookResults judges what programs of LSM hooks return (6.12).
 	HookResults bool
 	// AbsoluteExit: BPF_LD_ABS and BPF_LD_IND may end the function that they are in, with 0 (7.1).
@@ -115,9 +117,11 @@ type RangeRules struct {
 	AnyOperand bool
 	// WideMul: the product's bounds are computed unless they overflow (6.14).
 	WideMul bool
-	// Overflow: sums keep unsigned bounds if both ends overflow, neg has a range, and bounds that
-	// cross the sign improve each other (6.17).
+	// Overflow: sums keep unsigned bounds if both ends overflow, and neg has a range (6.17).
 	Overflow bool
+	// Crossing: 64-bit bounds of which the signed ones cross the sign improve each other (6.17 and stable trees), and so
+	// do 32-bit ones with Crossing32 (7.0 and stable trees).
+	Crossing, Crossing32 bool
 	// EqBits: equality is decided by a bit that both sides know and that differs ("bpf: Use tnums
 	// for JEQ/JNE is_branch_taken logic", 6.18 and stable trees).
 	EqBits bool

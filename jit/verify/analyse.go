@@ -25,6 +25,9 @@ func Analyse(p *bpf.Program, t *kernels.Kernel) (*Verified, error) {
 	if err := Admit(&t.Verifier, p.Insns, funcs); err != nil {
 		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
 	}
+	for i := range funcs {
+		funcs[i].StackDepth = p.Funcs[i].Stack
+	}
 	x := newExplorer(p, t, funcs)
 	if err := x.run(); err != nil {
 		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)

@@ -81,6 +81,9 @@ func (x *explorer) fits(c *call, a protos.Arg, reg uint8, v *value) error {
 	if a.Kind == '*' && reg == 1 && !traced(x.p.Type) && !(v.sock() && !v.orNull) {
 		a.Kind = 'c'
 	}
+	if a.Kind == '*' && v.kind == kindPointer && v.size > 0 && !v.orNull {
+		a.Kind = 'i'
+	}
 	if a.Kind == '.' || a.Kind == '*' {
 		return nil
 	}

@@ -56,7 +56,7 @@ func (x *explorer) covers(s, n *state, how likeness) bool {
 	}
 	for i := len(s.frames) - 1; i >= 0; i-- {
 		a, b := &s.frames[i], &n.frames[i]
-		if a.fn != b.fn || a.ret != b.ret || a.callback != b.callback {
+		if a.fn != b.fn || a.ret != b.ret || a.callback != b.callback || a.iterations > b.iterations && !x.rules.CallbackOnce {
 			return false
 		}
 		regs := x.liveIn[s.pc]

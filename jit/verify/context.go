@@ -36,6 +36,9 @@ func (x *explorer) readTyped(s *state, base value, in bpf.Insn, size int, signed
 			return v, nil
 		}
 	}
+	if f := x.kptrAt(&base, in); f != nil && x.judges() && in.Class() == bpf.ClassLDX {
+		return x.kptr(s, f), nil
+	}
 	return number(ranges.LoadedScalar(size, signed)), nil
 }
 
@@ -50,6 +53,9 @@ func (x *explorer) hookArg(off int64, size int) (value, bool) {
 	if h == nil || !x.judges() || off < 0 || off%8 != 0 || off/8 >= int64(len(h.Params)) || h.Params[off/8].Kind != bpf.ParamPointer || size != 8 {
 		return value{}, false
 	}
+	if x.p.AttachType == protos.AttachIter && x.p.Type == bpf.Tracing {
+		return x.iterated(&h.Params[off/8]), true
+	}
 	v := x.object(h.Params[off/8].Type, trusted)
 	if x.p.Type == bpf.LSM && protos.HookUntrusted(x.p.AttachTo) || x.p.Type == bpf.Tracing && x.p.AttachType != protos.AttachRawTP {
 		v.typed = untrusted
@@ -58,4 +64,25 @@ func (x *explorer) hookArg(off int64, size int) (value, bool) {
 		v.orNull, v.link = true, x.newLink()
 	}
 	return v, true
+}
+
+// iterated is what an iterator hands to a program besides its own state: an object or memory, or null at the end
+// (bpf_ctx_arg_aux of bpf_iter_reg).
+func (x *explorer) iterated(p *bpf.Param) value {
+	v := pointer(kindPointer)
+	switch {
+	case p.Name == "meta":
+		return x.object(p.Type, trusted)
+	case p.Type == "":
+		v.kind = kindBuffer
+		if p.Name == "key" {
+			v.traits = readOnly
+		}
+	case protos.IteratesTrusted(x.p.AttachTo):
+		v = x.object(p.Type, trusted)
+	default:
+		v.typed = unsure
+	}
+	v.orNull, v.link = true, x.newLink()
+	return v
 }

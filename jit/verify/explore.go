@@ -10,6 +10,7 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify/form"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
+	"github.com/tcsim/tcsim/jit/verify/shape"
 )
 
 // maxSteps is BPF_COMPLEXITY_LIMIT_INSNS: how many instructions a verification may follow.
@@ -51,11 +52,13 @@ type explorer struct {
 	// checkedCalls are the calls of helpers of which it is known that the program may call them; iterKinds are the kinds of
 	// iterators that were met.
 	checkedCalls []bool
-	movers       map[bpf.InsnIndex]bool // functions, by slot, that may move the packet
-	async        map[bpf.InsnIndex]bool // functions, by slot, that timers and work queues call
-	slow         map[bpf.InsnIndex]bool // of them, those that may sleep
-	iterKinds    []string
-	structs      []string // structures of kernel objects that were met
+	// fast are the calls of each function whose spills and fills may go; nil where that is not known or not done.
+	fast      []shape.Fastcalls
+	movers    map[bpf.InsnIndex]bool // functions, by slot, that may move the packet
+	async     map[bpf.InsnIndex]bool // functions, by slot, that timers and work queues call
+	slow      map[bpf.InsnIndex]bool // of them, those that may sleep
+	iterKinds []string
+	structs   []string // structures of kernel objects that were met
 
 	// Counts of instructions and jumps followed, and what they were at the last checkpoint.
 	steps, jumps, lastSteps, lastJumps int
@@ -302,6 +305,7 @@ var errStack = errors.New("access outside the stack")
 
 // touch notes that a function's stack is used from offset lo to hi, from r10.
 func (x *explorer) touch(fn int, lo, hi int64) error {
+	x.keepFast(fn, lo)
 	if x.strict && (lo < -maxStack || hi > 0) {
 		return fmt.Errorf("%w: r10%+d to r10%+d", errStack, lo, hi)
 	}
@@ -313,6 +317,24 @@ func (x *explorer) touch(fn int, lo, hi int64) error {
 		x.funcs[fn].StackDepth = max(x.funcs[fn].StackDepth, int32(-lo))
 	}
 	return nil
+}
+
+// keepFast keeps the spills and fills of a function where something else accesses their slots, from offset lo on
+// (check_fastcall_stack_contract).
+func (x *explorer) keepFast(fn int, lo int64) {
+	if x.fast == nil || lo >= x.fast[fn].From || x.fast[fn].Has(bpf.InsnIndex(x.now.pc)) {
+		return
+	}
+	x.fast[fn] = shape.Fastcalls{From: -1 << 63}
+}
+
+// dropFast is what remains of the stack of functions whose spills and fills go (remove_fastcall_spills_fills).
+func (x *explorer) dropFast() {
+	for fn := range x.fast {
+		if f := &x.fast[fn]; f.Removes() && !f.Keeps {
+			x.funcs[fn].StackDepth = int32(-f.From)
+		}
+	}
 }
 
 // ErrComplex says that a verification takes more than kernels allow, whatever the program does.

@@ -63,6 +63,9 @@ func (x *explorer) callGlobal(s *state, f *bpf.Func) (bool, error) {
 			return false, err
 		}
 		x.reads(s, int(v.frame), slotBits(lo, hi+int64(p.Size)))
+		if err := x.readsObject(&s.frames[v.frame], lo, hi+int64(p.Size), "indirect "); err != nil {
+			return false, err
+		}
 		s.frames[v.frame].fillAny(lo, hi+int64(p.Size))
 	}
 	if x.judges() && x.movers[f.Start] {

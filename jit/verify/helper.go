@@ -317,13 +317,17 @@ func (x *explorer) argument(s *state, a protos.Arg, i int) error {
 	if err := x.touch(g.fn, lo, hi+int64(size)); err != nil {
 		return err
 	}
-	if !a.Writes() {
+	fromKernel := x.p.Insns[s.pc].Src != 0
+	if !a.Writes() || fromKernel { // kernel functions read and write what they are handed (check_kfunc_mem_size_reg)
 		x.reads(s, int(v.frame), slotBits(lo, hi+int64(size)))
 		if err := x.readsObject(g, lo, hi+int64(size), "indirect "); err != nil {
 			return err
 		}
-	} else if err := x.writesObject(s, g, lo, hi+int64(size), x.p.Insns[s.pc].Src == 0); err != nil {
-		return err
+	}
+	if a.Writes() {
+		if err := x.writesObject(s, g, lo, hi+int64(size), !fromKernel); err != nil {
+			return err
+		}
 	}
 	x.clobber(s, &v, size, a.Stores())
 	return nil

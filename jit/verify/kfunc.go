@@ -244,6 +244,8 @@ func (x *explorer) kfuncArg(s *state, k *kfuncCall, i int) error {
 		return nil
 	case letter == 'm', hasEnding(p, "__map"):
 		switch {
+		case v.kind == kindPointer && v.size > 0:
+			return x.kfuncObject(k, v, reg, "bpf_map")
 		case v.kind != kindMap && !v.loose():
 			return fmt.Errorf("pointer in r%d isn't map pointer", reg)
 		case v.kind == kindMap && k.valueOf > 0 && k.valueOf != v.mapIdx+1:
@@ -271,7 +273,7 @@ func (x *explorer) kfuncArg(s *state, k *kfuncCall, i int) error {
 		}
 		return unmoved(reg, v)
 	case v.kind == kindPointer || v.sock():
-		return x.kfuncObject(k, v, reg)
+		return x.kfuncObject(k, v, reg, p.Type)
 	}
 	return x.kfuncMemory(s, k, p, i)
 }
@@ -299,19 +301,20 @@ func (x *explorer) kfuncNumber(s *state, k *kfuncCall, p *bpf.Param, letter, reg
 }
 
 // kfuncObject is a kernel object (process_kf_arg_ptr_to_btf_id). What is not known of it is taken for good.
-func (x *explorer) kfuncObject(k *kfuncCall, v *value, reg uint8) error {
+func (x *explorer) kfuncObject(k *kfuncCall, v *value, reg uint8, want string) error {
 	if v.orNull {
 		return fmt.Errorf("arg#%d is %s, null-check it first", reg-1, v.word())
 	}
-	if !k.listed || !k.spec.Trusted(x.rules) || v.ref != 0 || v.sock() {
-		return nil
-	}
 	switch {
+	case !k.listed || !k.spec.Trusted(x.rules) || v.ref != 0 || v.sock():
 	case v.typed == untrusted || v.traits&unguarded != 0, v.traits&protected != 0 && !k.spec.RCU():
 		if k.spec.RCU() {
 			return fmt.Errorf("r%d must be a rcu pointer", reg)
 		}
 		return fmt.Errorf("r%d must be referenced or trusted", reg)
+	}
+	if v.kind == kindPointer && v.size > 0 && k.listed && v.num.IsConst() && !x.is(x.structs[v.size-1], v.off+int64(v.num.Umin), want) {
+		return fmt.Errorf("kernel function %s args#%d expected pointer to STRUCT %s but r%d has a pointer to STRUCT %s", k.name, reg-1, want, reg, x.structs[v.size-1])
 	}
 	return nil
 }

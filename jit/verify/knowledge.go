@@ -5,16 +5,18 @@ package verify
 import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify/shape"
 )
 
 // Knowledge is what the verifier has found out about a program when it begins to rewrite it, by slot.
 type Knowledge struct {
 	Program *bpf.Program // with the jumps decided that constants decide
 	Funcs   []FuncInfo
-	Visited []bool // some path leads there
-	Arena   bool   // the program has an arena
-	Arenas  []bool // accesses to it
-	Narrow  []bool // 64-bit arithmetic on addresses in it
+	Visited []bool            // some path leads there
+	Arena   bool              // the program has an arena
+	Arenas  []bool            // accesses to it
+	Fast    []shape.Fastcalls // of each function: spills and fills that go; nil if none do
+	Narrow  []bool            // 64-bit arithmetic on addresses in it
 
 	x *explorer
 }
@@ -35,7 +37,7 @@ func Accept(p *bpf.Program, t *kernels.Kernel) (*Knowledge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Knowledge{Program: x.p, Funcs: x.funcs, Visited: x.visited, Arena: x.arena, Arenas: x.arenas, Narrow: x.narrow, x: x}, nil
+	return &Knowledge{Program: x.p, Funcs: x.funcs, Visited: x.visited, Arena: x.arena, Arenas: x.arenas, Narrow: x.narrow, Fast: x.fast, x: x}, nil
 }
 
 // Through says what the load or store at a slot goes through.

@@ -55,9 +55,11 @@ func accept(p *bpf.Program, t *kernels.Kernel) (x *explorer, stack int32, err er
 	}
 	x = newExplorer(folded, t, funcs)
 	x.submitted, x.strict = true, !t.Verifier.Lenient
+	x.fast = shape.FindFastcalls(folded, &t.Verifier, funcs)
 	if err := x.run(); err != nil {
 		return x, 0, err
 	}
+	x.dropFast()
 	stack, err = shape.Depth(p, &t.Verifier, x.funcs, x.sync, x.async)
 	if t.Verifier.Lenient {
 		err = nil

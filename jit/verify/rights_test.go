@@ -57,6 +57,19 @@ func (s structures) Field(structure string, off, size int64) (f bpf.ObjectField,
 	return f, known, err
 }
 
+// Holds implements bpf.Objects.
+func (s structures) Holds(structure string, off int64, inner string) (holds, known bool) {
+	if off == 0 && structure == inner {
+		return true, true
+	}
+	_, known = s["in "+structure]
+	f := s[fmt.Sprintf("in %s+%d", structure, off)]
+	return f.Type == inner, known
+}
+
+// Kernel implements bpf.Objects.
+func (s structures) Kernel(structure string) bool { return true }
+
 // TestObjects: what is loaded from objects of the kernel is trusted as the fields say.
 func TestObjects(t *testing.T) {
 	kernel := structures{

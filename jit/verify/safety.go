@@ -74,12 +74,12 @@ func (x *explorer) mayTouch(base *value, reg uint8, in bpf.Insn, store bool) err
 	case base.kind == kindMemory:
 		return inMemory(base, reg, off, size, store)
 	case base.kind == kindBuffer:
-		return inBuffer(base, reg, off)
+		return inBuffer(base, reg, off, store)
 	case base.kind == kindMap && !store: // fields of struct bpf_map, since 5.8
 		if off < 0 {
 			return fmt.Errorf("r%d is bpf_array invalid negative access: off=%d", reg, off)
 		}
-		return nil
+		return x.inMap(base, off, size)
 	case base.kind == kindMap:
 		return fmt.Errorf("only read from %s is supported", base.word())
 	}
@@ -151,9 +151,20 @@ func inMemory(base *value, reg uint8, off, size int64, store bool) error {
 	return inRegion(base, reg, off, size, int64(base.size), "mem", "mem_size")
 }
 
+// inMap is a load from the kernel's side of a map (check_ptr_to_map_access).
+func (x *explorer) inMap(base *value, off, size int64) error {
+	if name := protos.MapStructs[x.p.Maps[base.mapIdx].Type]; x.p.Objects != nil && name != "" {
+		_, _, err := x.p.Objects.Field(name, off, size)
+		return err
+	}
+	return nil
+}
+
 // inBuffer is check_buffer_access.
-func inBuffer(base *value, reg uint8, off int64) error {
+func inBuffer(base *value, reg uint8, off int64, store bool) error {
 	switch {
+	case store && base.traits&readOnly != 0:
+		return fmt.Errorf("r%d cannot write into rdonly_buf", reg)
 	case off < 0:
 		return fmt.Errorf("r%d invalid tracepoint buffer access: off=%d", reg, off)
 	case !base.num.IsConst() || base.num.Umin != 0:
@@ -353,6 +364,9 @@ var movesPacket = map[int32]bool{
 
 // mayHand refuses memory that a helper would go beyond (check_helper_mem_access, check_mem_size_reg).
 func (x *explorer) mayHand(v *value, reg uint8, size int64, store bool) error {
+	if x.judges() && v.kind == kindPointer && v.size > 0 && !v.orNull && size > 0 {
+		return x.handObject(v, reg, size)
+	}
 	if !x.judges() || v.typed != noObject || v.orNull || size == 0 {
 		return nil
 	}
@@ -370,7 +384,7 @@ func (x *explorer) mayHand(v *value, reg uint8, size int64, store bool) error {
 	case kindMemory:
 		return inMemory(v, reg, v.off, size, store)
 	case kindBuffer:
-		return inBuffer(v, reg, v.off)
+		return inBuffer(v, reg, v.off, store)
 	}
 	return nil
 }

@@ -171,7 +171,7 @@ func (x *explorer) move(f *frameState, in bpf.Insn, src value, wide bool) {
 		size = int(in.Off) / 8
 		fits := src.num.Umax < 1<<(size*8-1)
 		res := number(src.num.SignExtend(size, wide, r))
-		if fits && wide {
+		if fits {
 			x.link(&f.regs[in.Src])
 			res.link, res.delta, res.plus = f.regs[in.Src].link, f.regs[in.Src].delta, f.regs[in.Src].plus
 		}

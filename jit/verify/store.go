@@ -19,7 +19,11 @@ func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v value, imm b
 		x.arenas[s.pc] = true
 	}
 	if base.kind != kindStack {
-		return x.mayTouch(&base, in.Dst, in, true)
+		err := x.mayTouch(&base, in.Dst, in, true)
+		if f := x.kptrAt(&base, in); err == nil && f != nil && f.Kind == bpf.SpecialUntrusted && x.judges() {
+			err = x.storesKptr(f, &v, in.Src)
+		}
+		return err
 	}
 	size := in.Size()
 	lo, hi := stackRange(&base, in.Off)

@@ -62,6 +62,8 @@ func (x *explorer) loaded(s *state, base *value, structure string, f *bpf.Object
 	v := x.object(f.Type, untrusted)
 	may := false
 	switch trust := protos.TrustOf(structure, f.Name, x.rules); {
+	case f.Union:
+		v.traits = unguarded
 	case base.traits&unguarded != 0:
 		v.traits = unguarded
 	case !base.trusts() && base.traits&protected == 0: // of what is not trusted, nothing is
@@ -80,6 +82,19 @@ func (x *explorer) loaded(s *state, base *value, structure string, f *bpf.Object
 	return v
 }
 
+// handObject judges a part of an object that a helper reads (check_ptr_to_btf_access).
+func (x *explorer) handObject(v *value, reg uint8, size int64) error {
+	name := x.structs[v.size-1]
+	switch {
+	case v.off < 0:
+		return fmt.Errorf("r%d is ptr_%s invalid negative access: off=%d", reg, name, v.off)
+	case !v.num.IsConst() || v.num.Umin != 0:
+		return fmt.Errorf("r%d is ptr_%s invalid variable offset: off=%d", reg, name, v.off)
+	}
+	_, _, err := x.p.Objects.Field(name, v.off, size)
+	return err
+}
+
 // fitsObject judges a kernel object whose structure is known as an argument of a helper (check_reg_type).
 func fitsObject(a protos.Arg, reg uint8, v *value) error {
 	word := "ptr_"
@@ -89,6 +104,8 @@ func fitsObject(a protos.Arg, reg uint8, v *value) error {
 	switch {
 	case a.Is("iIbBo") && v.traits&unguarded != 0:
 		return fmt.Errorf("r%d type=%s expected=ptr_, trusted_ptr_, rcu_ptr_", reg, word)
+	case a.Kind == 'P' && v.typed != perCPU:
+		return fmt.Errorf("r%d type=%s expected=percpu_ptr_", reg, word)
 	case !a.Is("kvVumnMWNrwx"):
 		return nil
 	case !v.trusts():

@@ -149,7 +149,7 @@ func (l *linker) hook(p *bpf.Program) *bpf.Signature {
 	case p.AttachType == protos.AttachRawTP:
 		name, skip = "btf_trace_"+p.AttachTo, 1 // the first is the tracepoint's own
 	case p.AttachType == protos.AttachIter:
-		return nil
+		name = "bpf_iter_" + p.AttachTo
 	default:
 		name = p.AttachTo
 	}
@@ -179,7 +179,7 @@ func (l *linker) hook(p *bpf.Program) *bpf.Signature {
 	for _, arg := range proto.Params[skip:] {
 		out := bpf.Param{Kind: bpf.ParamNumber, Name: arg.Name}
 		if _, ok := btf.UnderlyingType(arg.Type).(*btf.Pointer); ok {
-			if out.Type, out.Opaque = structure(arg.Type); out.Type != "" {
+			if out.Type, out.Opaque = structure(arg.Type); out.Type != "" || p.AttachType == protos.AttachIter {
 				out.Kind = bpf.ParamPointer
 			}
 		}

@@ -111,7 +111,11 @@ func (l *linker) relocate() error {
 	if types == nil {
 		return errors.New("CO-RE relocations, and there are no types: --btf names a file with those of a kernel")
 	}
-	fixups, err := btf.CORERelocate(relos, []*btf.Spec{types}, binary.LittleEndian, types.TypeID)
+	own := types // what programs call types by their number in the file
+	if l.r.spec.Types != nil {
+		own = l.r.spec.Types
+	}
+	fixups, err := btf.CORERelocate(relos, []*btf.Spec{types}, binary.LittleEndian, own.TypeID)
 	if err != nil {
 		return fmt.Errorf("CO-RE: %w", err)
 	}
@@ -181,7 +185,7 @@ func (r *reader) program(p *ebpf.ProgramSpec) (bpf.Program, []error) {
 		out.Funcs = append(out.Funcs, f)
 	}
 	if r.types != nil {
-		out.Objects = kernelObjects{r.types}
+		out.Objects = kernelObjects{r.types, r.spec.Types}
 	}
 	out.Kfuncs, out.Signatures, out.Hook = l.kfuncs, l.signatures(), l.hook(&out)
 	return out, l.errs

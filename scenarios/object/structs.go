@@ -10,13 +10,23 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 )
 
-// kernelObjects are the structures of a kernel's BTF.
-type kernelObjects struct{ types *btf.Spec }
+// kernelObjects are the structures of a kernel's BTF. Those of modules, which it lacks, are as the file has them.
+type kernelObjects struct{ types, own *btf.Spec }
+
+func (k kernelObjects) structure(name string) *btf.Struct {
+	for _, types := range []*btf.Spec{k.types, k.own} {
+		var s *btf.Struct
+		if types != nil && types.TypeByName(name, &s) == nil {
+			return s
+		}
+	}
+	return nil
+}
 
 // Field implements bpf.Objects (btf_struct_walk).
 func (k kernelObjects) Field(structure string, off, size int64) (f bpf.ObjectField, known bool, err error) {
-	var s *btf.Struct
-	if k.types.TypeByName(structure, &s) != nil {
+	s := k.structure(structure)
+	if s == nil {
 		return f, false, nil
 	}
 	if off+size > int64(s.Size) {
@@ -25,7 +35,61 @@ func (k kernelObjects) Field(structure string, off, size int64) (f bpf.ObjectFie
 		}
 		return f, false, fmt.Errorf("access beyond struct %s at off %d size %d", structure, off, size)
 	}
-	return walk(structure, s.Members, off, size, 0)
+	w := walker{structure: structure, size: size}
+	known, err = w.members(s.Members, off, 0)
+	return w.found, known, err
+}
+
+// Kernel implements bpf.Objects.
+func (k kernelObjects) Kernel(structure string) bool {
+	var s *btf.Struct
+	return k.types != nil && k.types.TypeByName(structure, &s) == nil
+}
+
+// Holds implements bpf.Objects (btf_struct_ids_match).
+func (k kernelObjects) Holds(structure string, off int64, inner string) (holds, known bool) {
+	if off == 0 && structure == inner {
+		return true, true
+	}
+	s := k.structure(structure)
+	if s == nil || k.structure(inner) == nil {
+		return false, false
+	}
+	var t btf.Type = s
+	for range maxNesting {
+		var members []btf.Member
+		switch u := btf.UnderlyingType(t).(type) {
+		case *btf.Struct:
+			if off == 0 && u.Name == inner {
+				return true, true
+			}
+			members = u.Members
+		case *btf.Union:
+			members = u.Members
+		case *btf.Array:
+			n, err := btf.Sizeof(u.Type)
+			if err != nil || n == 0 {
+				return false, true
+			}
+			t, off = u.Type, off%int64(n)
+			continue
+		default:
+			return false, true
+		}
+		at := -1
+		for i := range members {
+			from := int64(members[i].Offset.Bytes())
+			if n, err := btf.Sizeof(members[i].Type); err == nil && members[i].BitfieldSize == 0 && off >= from && off < from+int64(n) {
+				at = i
+				break
+			}
+		}
+		if at < 0 {
+			return false, true
+		}
+		t, off = members[at].Type, off-int64(members[at].Offset.Bytes())
+	}
+	return false, false
 }
 
 // endless reports whether a type is an array whose length is not said.
@@ -34,53 +98,77 @@ func endless(t btf.Type) bool {
 	return ok && a.Nelems == 0
 }
 
-func walk(structure string, members []btf.Member, off, size int64, depth int) (f bpf.ObjectField, known bool, err error) {
-	for i := range members {
-		m := &members[i]
-		n, err := btf.Sizeof(m.Type)
-		from := int64(m.Offset.Bytes())
-		if m.BitfieldSize != 0 || err != nil || depth > maxNesting {
-			return f, false, nil
-		}
-		if off < from || off >= from+int64(n) {
-			continue
-		}
-		return field(structure, m.Name, m.Type, off-from, int64(n), size, depth)
-	}
-	return f, false, nil
+// walker finds what size bytes of a structure are.
+type walker struct {
+	structure string
+	size      int64
+	union     bool // it went through a union of several members, of which any may be there
+	found     bpf.ObjectField
 }
 
-// field is what size bytes at off of a member of n bytes are.
-func field(structure, name string, t btf.Type, off, n, size int64, depth int) (f bpf.ObjectField, known bool, err error) {
-	f.Name = name
+// members looks among the members of a structure or a union; known is false where this does not say.
+func (w *walker) members(members []btf.Member, off int64, depth int) (known bool, err error) {
+	for i := range members {
+		m := &members[i]
+		from := int64(m.Offset.Bytes())
+		if off+w.size <= from || depth > maxNesting {
+			break
+		}
+		if m.BitfieldSize != 0 {
+			if end := int64(m.Offset+m.BitfieldSize+7) / 8; off <= from && end <= off+w.size {
+				return true, nil
+			}
+			continue
+		}
+		n, err := btf.Sizeof(m.Type)
+		switch {
+		case err != nil || off < from:
+			return false, nil
+		case off >= from+int64(n):
+			continue
+		}
+		return w.member(m.Name, m.Type, off-from, int64(n), depth)
+	}
+	return false, fmt.Errorf("struct %s doesn't have field at offset %d", w.structure, off)
+}
+
+// member looks at off of a member of n bytes.
+func (w *walker) member(name string, t btf.Type, off, n int64, depth int) (known bool, err error) {
+	at := off
+	for {
+		a, ok := btf.UnderlyingType(t).(*btf.Array)
+		if !ok {
+			break
+		}
+		each, err := btf.Sizeof(a.Type)
+		if err != nil || each == 0 {
+			return false, nil
+		}
+		t, at = a.Type, at%int64(each)
+	}
+	w.found.Name = name
 	switch t := btf.UnderlyingType(t).(type) {
 	case *btf.Struct:
-		return walk(structure, t.Members, off, size, depth+1)
-	case *btf.Array:
-		each, err := btf.Sizeof(t.Type)
-		if err != nil || each == 0 {
-			return f, false, nil
-		}
-		if _, ok := btf.UnderlyingType(t.Type).(*btf.Int); !ok {
-			return field(structure, name, t.Type, off%int64(each), int64(each), size, depth+1)
-		}
-	case *btf.Int, *btf.Enum:
+		return w.members(t.Members, at, depth+1)
+	case *btf.Union:
+		w.union = w.union || len(t.Members) != 1
+		return w.members(t.Members, at, depth+1)
 	case *btf.Pointer:
-		if off != 0 || size != 8 {
-			return f, false, fmt.Errorf("cannot access ptr member %s in struct %s with off %d size %d", name, structure, off, size)
+		if at != 0 || w.size != 8 {
+			return false, fmt.Errorf("cannot access ptr member %s with moff %d in struct %s with off %d size %d", name, off-at, w.structure, off, w.size)
 		}
-		if f.Type, _ = structureOf(t); f.Type == "" {
-			return f, false, nil
+		if w.found.Type, _ = structureOf(t); w.found.Type == "" {
+			return false, nil
 		}
-		f.RCU = tagged(t, "rcu")
-		return f, !tagged(t, "user") && !tagged(t, "percpu"), nil
-	default:
-		return f, false, nil
+		w.found.RCU, w.found.Union = tagged(t, "rcu"), w.union
+		return !tagged(t, "user") && !tagged(t, "percpu"), nil
+	case *btf.Int, *btf.Enum:
+		if off+w.size > n && !w.union {
+			return false, fmt.Errorf("access beyond the end of member %s (mend:%d) in struct %s with off %d size %d", name, n, w.structure, off, w.size)
+		}
+		return true, nil
 	}
-	if off+size > n {
-		return f, false, fmt.Errorf("access beyond the end of member %s in struct %s", name, structure)
-	}
-	return f, true, nil
+	return false, nil
 }
 
 // structureOf is structure, of what is not a union or only declared.

@@ -125,6 +125,12 @@ var Doing = map[string]Does{
 	"bpf_rdonly_cast": CastRead, "bpf_cast_to_kern_ctx": CastKernel,
 }
 
+// KeepsRegisters reports whether a kernel function is inlined so that it changes its result and its arguments only
+// (KF_FASTCALL).
+func KeepsRegisters(name string) bool {
+	return name == "bpf_cast_to_kern_ctx" || name == "bpf_rdonly_cast"
+}
+
 // Iterator is what a function does with an iterator.
 type Iterator uint8
 

@@ -70,3 +70,12 @@ var Special = map[string]bpf.SpecialKind{
 	"bpf_list_head": bpf.SpecialListHead, "bpf_rb_root": bpf.SpecialTreeRoot, "bpf_list_node": bpf.SpecialOther,
 	"bpf_rb_node": bpf.SpecialOther, "bpf_refcount": bpf.SpecialOther, "bpf_task_work": bpf.SpecialOther,
 }
+
+// MapStructs are the kernel's structures of maps whose fields programs may read (map_btf_id of their bpf_map_ops).
+var MapStructs = map[bpf.MapType]string{
+	bpf.ArrayMap: "bpf_array", bpf.PerCPUArrayMap: "bpf_array", bpf.ProgArray: "bpf_array", bpf.PerfEventArray: "bpf_array",
+	cgroupArray: "bpf_array", bpf.ArrayOfMaps: "bpf_array", bpf.HashMap: "bpf_htab", bpf.PerCPUHashMap: "bpf_htab",
+	bpf.LRUHashMap: "bpf_htab", bpf.LRUPerCPUHashMap: "bpf_htab", bpf.HashOfMaps: "bpf_htab", bpf.LPMTrie: "lpm_trie",
+	stackTrace: "bpf_stack_map", queue: "bpf_queue_stack", stack: "bpf_queue_stack", bpf.DevMap: "bpf_dtab", bpf.DevMapHash: "bpf_dtab",
+	bpf.CPUMap: "bpf_cpu_map", bpf.SockMap: "bpf_stab", bpf.SockHash: "bpf_shtab", bpf.RingBuf: "bpf_ringbuf_map", userRingBuf: "bpf_ringbuf_map",
+}

@@ -25,6 +25,21 @@ func TrustOf(structure, field string, v *kernels.Verifier) Trust {
 	return trust[structure+"."+field]
 }
 
+// ProtectedByRCU reports whether objects of a structure that maps hold references to live as long as RCU protects them
+// (rcu_protected_types).
+func ProtectedByRCU(structure string) bool {
+	switch structure {
+	case "prog_test_ref_kfunc", "cgroup", "bpf_cpumask", "task_struct", "bpf_crypto_ctx":
+		return true
+	}
+	return false
+}
+
+// IteratesTrusted reports whether the objects that an iterator hands to a program are trusted.
+func IteratesTrusted(iterator string) bool {
+	return iterator == "bpf_map" || iterator == "task" || iterator == "cgroup"
+}
+
 var laterTrust = map[string]Trust{
 	"cgroup_subsys_state.cgroup": TrustRCU, "mm_struct.owner": TrustRCUOrNull, "dentry.d_inode": TrustOrNull,
 	"vm_area_struct.vm_mm": TrustOrNull, "vm_area_struct.vm_file": TrustOrNull,

@@ -427,11 +427,18 @@ func (d Scalar) SignExtend(size int, wide bool, r *kernels.RangeRules) Scalar {
 		}
 		return ConstScalar(v)
 	}
-	lo, hi := int64(-1)<<(63-n), int64(1)<<(63-n)-1
-	keep := d.Smin >= lo && d.Smax <= hi
 	res := LoadedScalar(size, true)
-	if size == 8 || keep {
+	lo, hi := d.Smin, d.Smax
+	if !wide {
+		lo, hi = int64(d.s32min), int64(d.s32max)
+	}
+	// Where the bits above the new sign are the same in the whole range, and so is the sign, the range is kept.
+	if a, b := lo<<n>>n, hi<<n>>n; size == 8 {
 		res = d
+	} else if lo>>(size*8) == hi>>(size*8) && (a < 0) == (b < 0) {
+		res.Smin, res.Smax, res.Umin, res.Umax = a, b, uint64(a), uint64(b)
+		res.s32min, res.s32max, res.u32min, res.u32max = int32(a), int32(b), uint32(a), uint32(b)
+		res.Bits = tnumRange(uint64(a), uint64(b))
 	}
 	if !wide {
 		res.Zext(r)

@@ -92,7 +92,7 @@ func (s *Scalar) update32() {
 func (s *Scalar) Sync(r *kernels.RangeRules) {
 	s.update()
 	switch {
-	case r.Overflow:
+	case r.Crossing:
 		s.deduce(r)
 		s.deduce(r)
 		s.deduce(r)
@@ -177,7 +177,7 @@ func (s *Scalar) deduce32(r *kernels.RangeRules) {
 	}
 	if uint32(s.s32min) <= uint32(s.s32max) {
 		s.limitU32(uint32(s.s32min), uint32(s.s32max))
-	} else if r.Overflow {
+	} else if r.Crossing32 {
 		// One of the two halves of the signed range lies outside the unsigned range.
 		if s.u32max < uint32(s.s32min) {
 			s.s32min = int32(s.u32min)
@@ -195,7 +195,7 @@ func (s *Scalar) deduce64(r *kernels.RangeRules) {
 	}
 	if uint64(s.Smin) <= uint64(s.Smax) {
 		s.limitU64(uint64(s.Smin), uint64(s.Smax))
-	} else if r.Overflow {
+	} else if r.Crossing {
 		if s.Umax < uint64(s.Smin) {
 			s.Smin = int64(s.Umin)
 			s.Umax = min(s.Umax, uint64(s.Smax))

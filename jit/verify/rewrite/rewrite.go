@@ -140,10 +140,22 @@ func (w *rewriter) dropDead() {
 			it.in, it.to = bpf.Insn{Op: bpf.ClassJmp | bpf.JmpJA}, i+1
 		}
 	}
+	w.dropFast()
 	for i := range w.items {
 		it := &w.items[i]
 		if it.live && it.in == (bpf.Insn{Op: bpf.ClassJmp | bpf.JmpJA, Off: it.in.Off}) && w.first(it.to) == w.first(bpf.InsnIndex(i)+1) {
 			it.live = false
+		}
+	}
+}
+
+// dropFast takes away spills and fills around calls that are inlined (remove_fastcall_spills_fills).
+func (w *rewriter) dropFast() {
+	for _, f := range w.known.Fast {
+		for _, c := range f.Calls {
+			for n := bpf.InsnIndex(1); c.Inlined && n <= c.Pairs; n++ {
+				w.items[c.Call-n].live, w.items[c.Call+n].live = false, false
+			}
 		}
 	}
 }
@@ -324,7 +336,7 @@ func (w *rewriter) layout() *bpf.Program {
 		for next < len(p.Funcs) && int(p.Funcs[next].Start) == i {
 			if w.known.Visited[i] {
 				f := p.Funcs[next]
-				out.Funcs = append(out.Funcs, bpf.Func{Name: f.Name, Start: bpf.InsnIndex(at), Origin: f.Start, ExceptionCB: f.ExceptionCB, Global: f.Global, Params: f.Params, Void: f.Void})
+				out.Funcs = append(out.Funcs, bpf.Func{Name: f.Name, Start: bpf.InsnIndex(at), Origin: f.Start, ExceptionCB: f.ExceptionCB, Global: f.Global, Params: f.Params, Void: f.Void, Stack: w.stack(next)})
 			}
 			next++
 		}
@@ -337,6 +349,14 @@ func (w *rewriter) layout() *bpf.Program {
 	w.moveSource(out)
 	w.addCallback(out)
 	return out
+}
+
+// stack is how much stack a function counts as using although spills that used it are gone.
+func (w *rewriter) stack(fn int) int32 {
+	if w.known.Fast == nil || !w.known.Fast[fn].Removes() {
+		return 0
+	}
+	return w.known.Funcs[fn].StackDepth
 }
 
 // moveSource gives the result the source lines of what it was made of.

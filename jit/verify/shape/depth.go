@@ -65,11 +65,10 @@ func (w *depthWalk) walk(fn int, used int32, frames int) error {
 		return nil
 	}
 	w.seen[fn], w.deep[fn] = max(used, w.seen[fn]), max(frames, w.deep[fn])
-	unit := int32(32)
-	if w.rules.FrameUnit16 {
-		unit = 16
+	own := (max(f.StackDepth, 1) + 31) / 32 * 32
+	if w.rules.FrameUnit16 { // round_up_stack_depth
+		own = (f.StackDepth + 15) / 16 * 16
 	}
-	own := (max(f.StackDepth, 1) + unit - 1) / unit * unit
 	if !w.apart || own < privateStackMin {
 		used += own
 	}
