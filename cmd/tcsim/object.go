@@ -18,12 +18,20 @@ func objectFlags() []cli.Flag {
 		&cli.StringFlag{Name: "entry", Usage: "object files: section or name of the program to run, instead of the one that no prog array holds"},
 		&cli.StringFlag{Name: "packet", Usage: "object files: a pcap or pcapng file, whose packets are run one after the other, or one packet in hex"},
 		&cli.StringFlag{Name: "ctx", Usage: "object files: the context of a program that sees no packets, in hex or a file: arguments of a traced function, registers …"},
-		fillFlag(), btfFlag(), typeFlag(), sizeFlag(), setFlag(),
+		fillFlag(), attachFlag(), btfFlag(), typeFlag(), attachTypeFlag(), sizeFlag(), setFlag(),
 	}
 }
 
 func typeFlag() cli.Flag {
 	return &cli.StringFlag{Name: "type", Usage: "object files: type of the programs whose section says none, such as kprobe"}
+}
+
+func attachTypeFlag() cli.Flag {
+	return &cli.StringFlag{Name: "attach-type", Usage: "object files: expected attach type of the programs whose section says none, such as cgroup_inet_egress"}
+}
+
+func attachFlag() cli.Flag {
+	return &cli.StringFlag{Name: "attach-to", Usage: "object files: where fentry, fexit and freplace programs of the file are attached, as PROGRAM[:FUNCTION]"}
 }
 
 func sizeFlag() cli.Flag {
@@ -37,7 +45,7 @@ func setFlag() cli.Flag {
 // readOptions reads the flags that say how an object file is prepared, as far as the command has them.
 func readOptions(cmd *cli.Command) object.ReadOptions {
 	return object.ReadOptions{
-		BTF: cmd.String("btf"), Type: cmd.String("type"), Sizes: cmd.StringSlice("map"), Set: cmd.StringSlice("set"),
+		BTF: cmd.String("btf"), Type: cmd.String("type"), AttachType: cmd.String("attach-type"), Sizes: cmd.StringSlice("map"), Set: cmd.StringSlice("set"),
 	}
 }
 
@@ -70,7 +78,7 @@ func ofObjects(arg string) bool {
 
 // objectOptions reads the flags of objectFlags and expectFlags, as far as the command has them.
 func objectOptions(cmd *cli.Command) (object.Options, error) {
-	opt := object.Options{Entry: cmd.String("entry"), Fill: cmd.StringSlice("fill"), Read: readOptions(cmd)}
+	opt := object.Options{Entry: cmd.String("entry"), Fill: cmd.StringSlice("fill"), AttachTo: cmd.String("attach-to"), Read: readOptions(cmd)}
 	if arg := cmd.String("packet"); arg != "" {
 		p, err := object.Packets(arg)
 		if err != nil {
@@ -101,7 +109,7 @@ func objectOptions(cmd *cli.Command) (object.Options, error) {
 	if opt.Expect != nil {
 		opt.Expect.Return, opt.Expect.Taken = ret, taken
 	}
-	for _, flag := range []string{"entry", "packet", "ctx", "fill", "btf", "type", "map", "set", "return", "taken"} {
+	for _, flag := range []string{"entry", "packet", "ctx", "fill", "attach-to", "btf", "type", "attach-type", "map", "set", "return", "taken"} {
 		if !cmd.IsSet(flag) {
 			continue
 		}

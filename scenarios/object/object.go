@@ -49,6 +49,9 @@ type ReadOptions struct {
 	BTF string
 	// Type is the program type of programs whose section says none, by name; "" makes them mistakes.
 	Type string
+	// AttachType is the expected attach type of programs whose section says none, by the kernel's name without BPF_, in
+	// any case: cgroup_inet_egress, trace_fentry.
+	AttachType string
 	// Sizes are maps that user space sizes before it loads the file, each as MAP.max_entries=N, and Set
 	// variables that it sets, each as VARIABLE=NUMBER.
 	Sizes, Set []string

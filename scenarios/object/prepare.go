@@ -20,6 +20,15 @@ import (
 // say, sizes maps and sets variables. The error names every mistake in the options.
 func (o ReadOptions) prepare(spec *ebpf.CollectionSpec) error {
 	var errs []error
+	if o.AttachType != "" {
+		t, err := attachType(o.AttachType)
+		errs = append(errs, err)
+		for _, p := range spec.Programs {
+			if p.AttachType == ebpf.AttachNone && (o.Type == "" || p.Type == ebpf.UnspecifiedProgram) {
+				p.AttachType = t
+			}
+		}
+	}
 	if o.Type != "" {
 		t, ok := bpf.ProgTypeByName(o.Type)
 		if !ok {
@@ -38,6 +47,23 @@ func (o ReadOptions) prepare(spec *ebpf.CollectionSpec) error {
 		errs = append(errs, set(spec, text))
 	}
 	return errors.Join(errs...)
+}
+
+// attachType finds an attach type by the kernel's name.
+func attachType(name string) (ebpf.AttachType, error) {
+	const last = 64 // more than there are
+	var known []string
+	for t := ebpf.AttachType(0); t < last; t++ {
+		word := t.String()
+		if strings.Contains(word, "(") { // a number without a name
+			continue
+		}
+		if strings.EqualFold(word, strings.ReplaceAll(name, "_", "")) {
+			return t, nil
+		}
+		known = append(known, word)
+	}
+	return 0, fmt.Errorf("no attach type %q: expected one of %s", name, strings.Join(known, ", "))
 }
 
 // size reads MAP.max_entries=N.

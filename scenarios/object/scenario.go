@@ -25,6 +25,9 @@ type Options struct {
 	Entry string
 	// Fill are slots that user space fills, each as MAP[KEY]=PROGRAM, on top of what is declared.
 	Fill []string
+	// AttachTo is PROGRAM[:FUNCTION]: before the runs each fentry, fexit and freplace program of the file is attached to the
+	// function of PROGRAM that its section names, or to FUNCTION if it names none. "" attaches none.
+	AttachTo string
 	// Packets are run one after the other; nil means one of MinPacket zeroes.
 	Packets [][]byte
 	// Contexts are run one after the other, each as it is in memory, for programs that see no packets; nil means
@@ -52,7 +55,16 @@ func (f *File) Scenario(opt Options) (*scenarios.Built, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Name, err)
 	}
+	attached, err := f.attachments(opt.AttachTo)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Name, err)
+	}
 	progs := f.reach(entry, slots)
+	for _, a := range attached {
+		progs = append(append(progs, f.reach(a.by, slots)...), f.reach(a.prog, slots)...)
+	}
+	slices.Sort(progs)
+	progs = slices.Compact(progs)
 	var errs []error
 	for _, p := range progs {
 		errs = append(errs, f.progErrs[p])
@@ -61,6 +73,10 @@ func (f *File) Scenario(opt Options) (*scenarios.Built, error) {
 		return nil, fmt.Errorf("%s: %w", f.Name, err)
 	}
 	b := f.pick(progs, slots)
+	for _, a := range attached {
+		b.Programs[slices.Index(progs, a.by)].Hook = nil // a function of the kernel may have that name, too
+		b.Actions = append(b.Actions, a.action(b, progs))
+	}
 	packets := opt.Packets
 	if packets == nil {
 		packets = [][]byte{make([]byte, MinPacket)}
