@@ -328,8 +328,8 @@ func seenByKernel(img *image.Image, e *edit, ibt bool) string {
 	}
 	for i := range f.TailCalls {
 		s := &f.TailCalls[i]
-		if e.kind == "doubled, relinked" && s.Bypass < 0 && e.lo == int(s.Jump) && e.hi == e.lo+image.PokeSize {
-			continue // the first of two nops is patched, and the second is never come to or does nothing
+		if e.kind == "doubled, relinked" && e.lo == int(s.Jump) && e.hi == e.lo+image.PokeSize && e.old[:3] == "nop" {
+			continue // one of two nops is patched, the other one does nothing
 		}
 		if s.Direct && (over(s.Jump, 5) || over(s.Bypass, 5)) {
 			return "the kernel patches this"
