@@ -132,7 +132,7 @@ func list(code []byte, addr image.Addr) (*listing, error) {
 			return nil, fmt.Errorf("offset %#x: %w", off, err)
 		}
 		l.at[image.CodeOff(off)] = len(l.insns)
-		if !in.IsNop || in.Len == image.PokeSize {
+		if !in.IsNop || bytes.HasPrefix(code[off:], image.Nop5[:]) { // which the kernel compares before it patches
 			l.insns = append(l.insns, in)
 		}
 		off += int(in.Len)

@@ -43,6 +43,7 @@ func TestCompare(t *testing.T) {
 		{"a fence less", "0faee8" + "4883c701", "4883c701", "a fence is missing"},
 		{"not atomic", "f0480137", "480137", "atomic"},
 		{"what is patched", "0f1f440000", "9090909090", "the kernel patches"},
+		{"another nop of five", "0f1f440000", "0f1f447e00", "the kernel patches"},
 		{"an entry", "f30f1efa", "0f1f4000", "an indirect branch may land"},
 		{"call of something else", "e800100000", "e800110000", "another call"},
 		{"unknown instruction", "4883c701", "0f28c1" + "4883c701", "it is not known"},

@@ -19,6 +19,7 @@ func TestFoundEdits(t *testing.T) {
 		was, now       string
 	}{
 		{"7.3-off", "isa/map/arr/lookup-var", 0, 0x5e, "740d", "6690"},              // the null check of a lookup
+		{"7.3-off", "tail/main/const/stack0", 0, 0x5a, "0f1f440000", "0f1f447e00"},  // a nop of five bytes, but another one
 		{"6.12-off", "rand/5eed-049", 2, 0x174, "488b85d8ffffff", "488b85dcffffff"}, // the counter's pointer, from next to it
 		{"6.12-off", "isa/jmp32/jne/imm/r0", 0, 0x4e, "83f807", "83f880"},           // a comparison with another number
 		{"7.3-off", "isa/jmp32/jne/imm/r0", 0, 0x4e, "83f807", "83f880"},            // the same
