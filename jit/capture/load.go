@@ -116,15 +116,16 @@ func inflate(r io.Reader) (lines [][]byte, err error) {
 	}
 	text := bufio.NewReaderSize(z, 1<<16)
 	read := 0
+	var line []byte // read into again and again: what grows leaves garbage
 	for {
-		line, err := readLine(text, len(lines)+1)
+		line, err = readLine(text, line[:0], len(lines)+1)
 		if read += len(line) + 1; read > maxFile {
 			return nil, fmt.Errorf("more than %d MiB of text", maxFile>>20)
 		}
 		switch {
 		case errors.Is(err, io.EOF):
 			if len(line) > 0 {
-				lines = append(lines, line)
+				lines = append(lines, bytes.Clone(line))
 			}
 			return lines, nil
 		case errors.Is(err, io.ErrUnexpectedEOF):
@@ -134,7 +135,7 @@ func inflate(r io.Reader) (lines [][]byte, err error) {
 		case err != nil:
 			return nil, fmt.Errorf("gzip file is corrupt after %d bytes of text: %w", read-1, err)
 		}
-		if lines = append(lines, line); len(lines) > maxLines {
+		if lines = append(lines, bytes.Clone(line)); len(lines) > maxLines {
 			return nil, fmt.Errorf("more than %d lines", maxLines)
 		}
 	}
@@ -142,8 +143,8 @@ func inflate(r io.Reader) (lines [][]byte, err error) {
 
 var errLongLine = errors.New("longer than what is read")
 
-// readLine reads up to a newline, which is left out, or an error.
-func readLine(r *bufio.Reader, number int) (line []byte, err error) {
+// readLine appends to line what comes up to a newline, which is left out, or an error.
+func readLine(r *bufio.Reader, line []byte, number int) ([]byte, error) {
 	for {
 		part, err := r.ReadSlice('\n')
 		line = append(line, part...)
