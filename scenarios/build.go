@@ -121,7 +121,8 @@ type builder struct {
 	*source
 	sc    *Scenario
 	out   *Built
-	funcs int // functions translated so far: makes saved register values distinct
+	index map[string]int // of programs, the first of a name
+	funcs int            // functions translated so far: makes saved register values distinct
 	// tracing are the programs that trace; inTracing says that the present one does.
 	tracing   map[string]bool
 	inTracing bool
@@ -304,11 +305,20 @@ func littleEndian(v int64, size int) []byte {
 
 // programIndex returns the index of a program, -1 after recording that there is none.
 func (b *builder) programIndex(n Name) int {
-	i := b.sc.Programs.Index(n.Text)
-	if i < 0 && n.Text != "" {
+	if b.index == nil {
+		b.index = make(map[string]int, len(b.sc.Programs))
+		for i := len(b.sc.Programs) - 1; i >= 0; i-- {
+			b.index[b.sc.Programs[i].Name] = i
+		}
+	}
+	i, ok := b.index[n.Text]
+	if ok {
+		return i
+	}
+	if n.Text != "" {
 		b.failf(n.Pos, "no program %q: expected %s", n.Text, expected(n.Text, entryNames(b.sc.Programs)))
 	}
-	return i
+	return -1
 }
 
 func entryNames[T any](m Named[T]) []string {

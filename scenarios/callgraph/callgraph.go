@@ -10,6 +10,7 @@ package callgraph
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -76,6 +77,7 @@ type builder struct {
 	b      *scenarios.Built
 	t      *jit.Target
 	filled map[int]map[uint32][]string // by map and key: programs
+	keys   map[int][]uint32            // of filled, in order
 }
 
 // New reads the graph of a scenario. The target says what its verifier follows: dead code counts
@@ -83,7 +85,7 @@ type builder struct {
 // prog array.
 func New(b *scenarios.Built, t *jit.Target) *Graph {
 	b = b.For(t)
-	g := &builder{Graph: &Graph{Name: b.Scenario.Name, Findings: []string{}, Notes: []string{}}, b: b, t: t, filled: map[int]map[uint32][]string{}}
+	g := &builder{Graph: &Graph{Name: b.Scenario.Name, Findings: []string{}, Notes: []string{}}, b: b, t: t, filled: map[int]map[uint32][]string{}, keys: map[int][]uint32{}}
 	g.arrays()
 	entries := map[int]bool{}
 	for i := range b.Actions {
@@ -178,7 +180,8 @@ func (g *builder) arrays() {
 			continue
 		}
 		a := Array{Name: m.Name, Entries: m.MaxEntries, Slots: []Slot{}}
-		for _, k := range keys(g.filled[i]) {
+		g.keys[i] = slices.Sorted(maps.Keys(g.filled[i]))
+		for _, k := range g.keys[i] {
 			a.Slots = append(a.Slots, Slot{k, g.filled[i][k]})
 		}
 		g.Arrays = append(g.Arrays, a)
@@ -189,13 +192,15 @@ func le32(b []byte) uint32 {
 	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
 }
 
-func keys(m map[uint32][]string) []uint32 {
-	var out []uint32
-	for k := range m {
-		out = append(out, k)
+// within returns the keys of a map, of those that are ever filled, from one to another.
+func (g *builder) within(m int, from, to uint32) []uint32 {
+	all := g.keys[m]
+	first, _ := slices.BinarySearch(all, from)
+	end, last := slices.BinarySearch(all, to)
+	if last {
+		end++
 	}
-	slices.Sort(out)
-	return out
+	return all[first:max(first, end)]
 }
 
 func (g *builder) program(p *bpf.Program) (Program, error) {
@@ -249,9 +254,11 @@ func (g *builder) tailCall(prog, fn string, at bpf.InsnIndex, w verify.TailCallW
 	}
 	m := &g.b.Maps[w.Map]
 	c.Array = m.Name
-	for _, k := range keys(g.filled[w.Map]) {
+	have := map[string]bool{}
+	for _, k := range g.within(w.Map, w.Min, w.Max) {
 		for _, p := range g.filled[w.Map][k] {
-			if k >= w.Min && k <= w.Max && !slices.Contains(c.Targets, p) {
+			if !have[p] {
+				have[p] = true
 				c.Targets = append(c.Targets, p)
 			}
 		}
@@ -278,12 +285,7 @@ func slots(n int) string {
 // noteRange says which of the keys of an indirect tail call lead nowhere.
 func (g *builder) noteRange(where string, m *bpf.Map, w verify.TailCallWay) {
 	last := min(w.Max, m.MaxEntries-1)
-	empty := int(last-w.Min) + 1
-	for k := range g.filled[g.mapIndex(m.Name)] {
-		if k >= w.Min && k <= last {
-			empty--
-		}
-	}
+	empty := int(last-w.Min) + 1 - len(g.within(w.Map, w.Min, last))
 	text := fmt.Sprintf("%s: of %s[%d-%d] %s never filled", where, m.Name, w.Min, last, slots(empty))
 	if w.Max > last {
 		text += ", and the key may be beyond the last"
@@ -291,10 +293,6 @@ func (g *builder) noteRange(where string, m *bpf.Map, w verify.TailCallWay) {
 	if empty > 0 || w.Max > last {
 		g.Notes = append(g.Notes, text)
 	}
-}
-
-func (g *builder) mapIndex(name string) int {
-	return slices.IndexFunc(g.b.Maps, func(m bpf.Map) bool { return m.Name == name })
 }
 
 // keyText is the key or the range of keys.

@@ -4,6 +4,7 @@ package runner
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/jit/image"
@@ -24,19 +25,20 @@ type holdings struct {
 	m        *Machine
 	live     int // programs loaded, the first of Compiled.Images
 	slots    map[Slot]int
-	replaced map[replaced]int // with the programs that replace
+	sites    map[Slot][]image.PokeSite // direct tail calls of the loaded programs, in their order
+	replaced map[replaced]int          // with the programs that replace
 	owners   *owner.Owners
 }
 
 func newHoldings(c *Compiled, m *Machine) *holdings {
 	owners, _ := owner.New(c.Built, c.Target.Policy) // Compile has refused what the kernel would
-	return &holdings{c: c, m: m, slots: map[Slot]int{}, replaced: map[replaced]int{}, owners: owners}
+	return &holdings{c: c, m: m, slots: map[Slot]int{}, sites: map[Slot][]image.PokeSite{}, replaced: map[replaced]int{}, owners: owners}
 }
 
 // clone returns holdings that can be changed apart from these.
 func (h *holdings) clone() *holdings {
 	out := *h
-	out.slots, out.replaced = maps.Clone(h.slots), maps.Clone(h.replaced)
+	out.slots, out.sites, out.replaced = maps.Clone(h.slots), maps.Clone(h.sites), maps.Clone(h.replaced)
 	out.owners = h.owners.Clone()
 	return &out
 }
@@ -52,12 +54,7 @@ type Change struct {
 // change plans an update: the pointer first, then every direct tail call to the slot in the programs
 // that are loaded, in their order. prog is -1 to empty the slot.
 func (h *holdings) change(at Slot, prog int) (Change, error) {
-	c := Change{Slot: at, Old: h.held(at), New: prog}
-	if !h.c.frozen {
-		for _, img := range h.c.Images[:h.live] {
-			c.Sites = append(c.Sites, img.PokeSites(at.Map, at.Key)...)
-		}
-	}
+	c := Change{Slot: at, Old: h.held(at), New: prog, Sites: h.sites[at]}
 	var err error
 	c.Plan, err = h.c.Target.UpdatePlan(c.Sites, h.c.Landing(c.Old), h.c.Landing(prog))
 	return c, err
@@ -96,10 +93,28 @@ func (h *holdings) hold(at Slot, prog int) {
 	h.slots[at] = prog
 }
 
+// goLive counts the programs up to number i among those that are loaded. Those of frozen code are poked by nobody.
+func (h *holdings) goLive(i int) {
+	for ; h.live <= i; h.live++ {
+		if h.c.frozen {
+			continue
+		}
+		for f := range h.c.Images[h.live].Funcs {
+			fn := &h.c.Images[h.live].Funcs[f]
+			for j := range fn.TailCalls {
+				if t := &fn.TailCalls[j]; t.Direct {
+					at := Slot{t.Map, t.Key}
+					h.sites[at] = append(slices.Clip(h.sites[at]), fn.PokeSite(t)) // a clone may have the list, too
+				}
+			}
+		}
+	}
+}
+
 // load makes program i live: its direct tail calls to slots that are filled already are patched
 // (bpf_tail_call_direct_fixup).
 func (h *holdings) load(i int) error {
-	h.live = i + 1
+	h.goLive(i)
 	if h.c.frozen {
 		return nil
 	}

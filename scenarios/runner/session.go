@@ -93,7 +93,8 @@ func (s *Session) fill() error {
 	}
 	var broken *check.PokeError
 	if err := s.first.loadAll(); errors.As(err, &broken) {
-		s.broken, s.first.live = broken.Violation(s.m.Code), len(s.c.Images)
+		s.broken = broken.Violation(s.m.Code)
+		s.first.goLive(len(s.c.Images) - 1)
 	} else if err != nil {
 		return err
 	}
@@ -103,15 +104,16 @@ func (s *Session) fill() error {
 // loadAll loads the programs one after the other. A slot is filled when its program is there, so that
 // both ways occur: programs loaded before are poked, those loaded later find the slot filled.
 func (h *holdings) loadAll() error {
+	filled := make([][]Slot, len(h.c.Images))
+	for _, sl := range h.c.Built.Slots {
+		filled[sl.Program] = append(filled[sl.Program], Slot{sl.Map, sl.Key})
+	}
 	for i := range h.c.Images {
 		if err := h.load(i); err != nil {
 			return err
 		}
-		for _, sl := range h.c.Built.Slots {
-			if sl.Program != i {
-				continue
-			}
-			if _, err := h.setSlot(Slot{sl.Map, sl.Key}, sl.Program); err != nil {
+		for _, at := range filled[i] {
+			if _, err := h.setSlot(at, i); err != nil {
 				return err
 			}
 		}
