@@ -182,6 +182,7 @@ func testQuirks(ctx context.Context, m *Machine) (string, error) {
 			{FaultEngine, []byte{0x48, 0x0f, 0xa4, 0x05, 0, 0, 0, 0, 5}},                                           // shld [rip], rax, 5
 			{FaultEngine, []byte{0x48, 0x0f, 0xac, 0x05, 0, 0, 0, 0, 5}},                                           // shrd [rip], rax, 5
 			{FaultEngine, []byte{0xf7, 0xc8, 0, 0, 0, 0}},                                                          // test eax, 0 by /1
+			{FaultEngine, []byte{0x4c, 0xc7, 0x44, 0x24, 0xf8, 1, 0, 0, 0}},                                        // mov qword [rsp-8], 1 with REX.R
 			{FaultEngine, []byte{0x0f, 0xb1, 0xd7}},                                                                // cmpxchg edi, edx
 			{FaultEngine, []byte{0x65, 0x2e, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0}},                                  // mov rax, cs:gs:[0]
 		} {

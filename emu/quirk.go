@@ -37,7 +37,8 @@ const (
 type prefixed struct {
 	op       []byte // from the opcode on, REX left out; VEX is an opcode
 	lock, gs bool
-	segments int // how many segment prefixes there are
+	rexR     bool // REX.R, which says nothing where the middle of ModRM is part of the opcode
+	segments int  // how many segment prefixes there are
 }
 
 func splitPrefixes(code []byte) (p prefixed) {
@@ -53,6 +54,7 @@ func splitPrefixes(code []byte) (p prefixed) {
 		case 0x66, 0x67, 0xf2, 0xf3:
 		default:
 			if b&0xf0 == 0x40 && i+1 < len(code) {
+				p.rexR = b&4 != 0
 				i++
 			}
 			p.op = code[i:]
@@ -94,7 +96,7 @@ func (p *prefixed) vex() vex {
 // refusedForm names what the engine gets wrong of an instruction and the machine does not mend; "" is
 // nothing. Flags are wrong after lock neg, cmpxchg8b and blsi; bzhi and bextr do not see an index as large
 // as the operand, pdep leaves the upper half of its result, ret takes a large number of bytes for a negative
-// one; an address relative to rip is off by the size of the immediate; test by its second opcode is not
+// one; mov of a number is not known with REX.R; an address relative to rip is off by the size of the immediate; test by its second opcode is not
 // known; a segment after gs hides it; and for cmpxchg of a register processors differ.
 func refusedForm(p *prefixed) string {
 	vex := p.vex()
@@ -106,6 +108,8 @@ func refusedForm(p *prefixed) string {
 		return "lock neg"
 	case f6 && p.digit(1) == 1:
 		return "test by opcode f6 or f7 /1"
+	case p.rexR && (p.begins(0xc6) || p.begins(0xc7)) && p.digit(1) == 0:
+		return "mov of a number with REX.R"
 	case p.begins(0x0f, 0xc7) && p.digit(2) == 1:
 		return "cmpxchg8b and cmpxchg16b"
 	case vex.m == 2 && vex.op == 0xf3 && p.digit(4) == 3:

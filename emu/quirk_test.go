@@ -122,6 +122,8 @@ func TestRefusedForms(t *testing.T) {
 		{"bzhi", "c4 e2 60 f5 c1 c3"},
 		{"bextr", "c4 e2 60 f7 c1 c3"},
 		{"pdep", "c4 e2 73 f5 c2 c3"},
+		{"mov", "4c c7 44 24 f8 01 00 00 00 c3"},
+		{"mov", "44 c6 44 24 f8 01 c3"},
 		{"segment", "65 2e 48 8b 04 25 00 00 00 00 c3"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -34,6 +34,9 @@ type outcome struct {
 	helpers string
 }
 
+// notJudged is the fault of code that the engine gets wrong: nothing is said of it.
+const notJudged = "the engine gets it wrong"
+
 // way is how a run is made.
 type way struct {
 	prog   int
@@ -152,6 +155,8 @@ func (b *bench) observe(m *runner.Machine, s *guest.Setup, r emu.Run) (o outcome
 	res, err := m.Machine.Run(context.Background(), r)
 	var f *emu.Fault
 	switch {
+	case errors.As(err, &f) && f.Kind == emu.FaultEngine:
+		return outcome{fault: notJudged}
 	case errors.As(err, &f):
 		o.fault = fmt.Sprint(f.Kind, f.Name)
 	case err != nil:

@@ -298,7 +298,7 @@ func (e *editing) differs(good, bad *bench) string {
 	for p := range good.c.Scenario.Progs {
 		for _, state := range []capture.State{capture.Populated, capture.Empty} {
 			for _, w := range e.ways(good, &edit{prog: p}, state) {
-				if want, got := good.run(&w, nil), bad.run(&w, nil); got != want {
+				if want, got := good.run(&w, nil), bad.run(&w, nil); got != want && got.fault != notJudged {
 					return fmt.Sprintf("%s: %+v: %+v, %+v before", good.c.Scenario.Name, w, got, want)
 				}
 			}
