@@ -123,6 +123,10 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.Ranges.WideMul = true }),
 	},
 	{
+		Name: "constant-keys", Kind: FactVerifier, Doc: "lookups in arrays by a constant key within bounds are not null", Since: Version{6, 14}, Commit: "d2102f2f5d75",
+		set: verifier(func(v *Verifier) { v.ConstantKeys = true }),
+	},
+	{
 		Name: "wide-cpu", Kind: FactVerifier, Doc: "the address of the CPU's number is loaded by a 64-bit mov", Since: Version{6, 15},
 		set: verifier(func(v *Verifier) { v.WideCPU = true }),
 	},

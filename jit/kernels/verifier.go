@@ -66,6 +66,9 @@ type Verifier struct {
 	// another function (until 6.3: mark_all_scalars_precise).
 	CoarsePrecision bool
 
+	// ConstantKeys: lookups in arrays whose key is a constant below the number of entries are never null (6.14:
+	// get_constant_map_key).
+	ConstantKeys bool
 	// Fastcall takes away the spills and fills around calls that are inlined and keep registers (6.12: bpf_fastcall).
 	Fastcall bool
 	// HookResults judges what programs of LSM hooks return (6.12).

@@ -96,6 +96,9 @@ func (x *explorer) fits(c *call, a protos.Arg, reg uint8, v *value) error {
 	if v.kind == kindPointer && v.size > 0 && !v.orNull {
 		return fitsObject(a, reg, v)
 	}
+	if v.kind == kindContext && x.contextIsMemory() && a.Is("kvVumnMWNrwx") {
+		return nil
+	}
 	if a.Nullable() && v.null() || v.kind == kindNumber && v.typed != noObject || v.kind == kindPointer && !v.orNull {
 		return nil
 	}
@@ -185,6 +188,7 @@ func (x *explorer) noteArg(s *state, c *call, a protos.Arg, reg uint8) error {
 
 // Helpers by number that the verifier knows.
 const (
+	helperLookup                                        = 1
 	helperSpinLock, helperSpinUnlock                    = 93, 94
 	helperLocalStorage, helperTimerCallback, helperPath = 81, 170, 147
 	helperCurrentTask                                   = 158
@@ -240,7 +244,9 @@ func (x *explorer) returned(s *state, c *call, h *protos.Helper) value {
 	m := s.top().regs[1]
 	switch {
 	case h.Ret == protos.MapValue && m.kind == kindMap:
-		x.looked(&r, c.helper, &m)
+		if x.looked(&r, c.helper, &m); c.helper == helperLookup && x.found(s, &m) {
+			r.orNull, r.link = false, 0
+		}
 	case h.Ret == protos.MapValue:
 		r.kind = kindPointer
 	case h.Ret == protos.RingBufMem:
@@ -281,6 +287,28 @@ func (x *explorer) looked(r *value, helper int32, m *value) {
 	case in.Type == bpf.SockMap || in.Type == bpf.SockHash:
 		r.kind = kindSocket
 	}
+}
+
+// found reports whether a lookup in an array finds an element, because its key is a constant (get_constant_map_key).
+func (x *explorer) found(s *state, m *value) bool {
+	in, key := &x.p.Maps[m.mapIdx], &s.top().regs[2]
+	if !x.rules.ConstantKeys || !x.judges() || in.Type != bpf.ArrayMap && in.Type != bpf.PerCPUArrayMap || key.kind != kindStack || !key.num.IsConst() {
+		return false
+	}
+	off, f := key.off+int64(key.num.Umin), &s.frames[key.frame]
+	sl := f.slotOf(off, false)
+	switch {
+	case sl == nil:
+		return false
+	case byteOf(off)+4 <= 8 && f.allZero(off, off+4):
+		return in.MaxEntries > 0
+	case byteOf(off) != 0 || sl.spilled() != 4 || !sl.spill.isConst():
+		return false
+	}
+	x.mask = marks{used: 1 << key.frame}
+	x.mask.at[key.frame].slots = 1 << ((-off - 1) / 8)
+	x.walkBack(s, &x.mask)
+	return sl.spill.num.Umin < uint64(in.MaxEntries)
 }
 
 // settle does what a helper does with references, after its arguments were taken (check_helper_call).

@@ -345,7 +345,8 @@ func (x *explorer) kfuncSized(s *state, k *kfuncCall, i int, v *value) error {
 	if v.null() && (k.spec.Arg(i) == 'o' || hasEnding(&k.sig.Params[i], "__opt")) {
 		return nil
 	}
-	if !memory(v.kind) && !(v.kind == kindContext && plainContext(x.p.Type)) && x.p.Type != bpf.Syscall && !v.loose() && !(v.null() && n.null()) {
+	context := v.kind == kindContext && (x.contextIsMemory() || !x.rules.MovableContext && plainContext(x.p.Type))
+	if !memory(v.kind) && !context && (x.p.Type != bpf.Syscall || x.rules.MovableContext) && !v.loose() && !(v.null() && n.null()) {
 		return fmt.Errorf("arg#%d arg#%d memory, len pair leads to invalid memory access: r%d is %s", i, i+1, i+1, v.word())
 	}
 	return x.argument(s, protos.Arg{Kind: 'M'}, i)

@@ -226,3 +226,80 @@ func TestReadByKernel(t *testing.T) {
 		}
 	}
 }
+
+// TestContextMemory: the context of a syscall program is memory that may be read anywhere and handed on since 7.1; contexts
+// of others are not.
+func TestContextMemory(t *testing.T) {
+	sigs := map[string]bpf.Signature{"reads": {Params: []bpf.Param{{Kind: bpf.ParamMemory, Size: 1}, {Name: "n__sz"}}}}
+	write := code(movImm(2, 4), movImm(3, 0), movImm(4, 0), call(113), end()) // probe_read_kernel(ctx, 4, 0)
+	kernel := code(movImm(2, 4), kfn(0), end())
+	for _, c := range []struct {
+		name  string
+		typ   bpf.ProgType
+		insns []bpf.Insn
+		want  map[string]string
+	}{
+		{"not aligned", bpf.Syscall, code(load32(0, 1, 2), end()), map[string]string{"6.12": "invalid bpf_context access", "7.2": ""}},
+		{"beyond its end", bpf.Syscall, code(addImm(1, 0xffff), load32(0, 1, 0), end()), map[string]string{"7.2": "invalid access to context"}},
+		{"handed to a helper", bpf.Syscall, write, map[string]string{"6.12": "r1 type=ctx", "7.2": ""}},
+		{"handed to a helper beyond its end", bpf.Syscall, code(addImm(1, 0xfffd), write), map[string]string{"7.2": "invalid access to context"}},
+		{"handed to a kernel function", bpf.Syscall, kernel, map[string]string{"6.12": "", "7.2": ""}},
+		{"that of a kprobe, to a kernel function", bpf.Kprobe, kernel, map[string]string{"6.12": "", "7.2": "r1 is ctx"}},
+	} {
+		for target, want := range c.want {
+			p := testProgram(c.insns)
+			p.Type, p.Kfuncs, p.Signatures = c.typ, []string{"reads"}, sigs
+			_, err := verify.Check(p, &named(t, target).Kernel)
+			if (want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%s, %s: %v, expected %q", c.name, target, err, want)
+			}
+		}
+	}
+}
+
+// TestConstantKeys: a lookup in an array by a constant key that it has is not null since 6.14.
+func TestConstantKeys(t *testing.T) {
+	find := func(size uint8, off int16, key int32, m int32) []bpf.Insn {
+		return code(bpf.Insn{Op: bpf.ClassST | bpf.ModeMem | size, Dst: 10, Off: off, Imm: key}, ldMap(1, m), onStack(2, int32(off)), call(1), storeB(0, 0, 1), end())
+	}
+	for _, c := range []struct {
+		name   string
+		insns  []bpf.Insn
+		target string
+		found  bool
+	}{
+		{"the last", find(bpf.SizeW, -8, 6, 3), "6.18", true},
+		{"the first", find(bpf.SizeW, -4, 0, 3), "6.18", true},
+		{"before 6.14", find(bpf.SizeW, -8, 6, 3), "6.12", false},
+		{"one too many", find(bpf.SizeW, -8, 7, 3), "6.18", false},
+		{"a key of which more is known", find(bpf.SizeDW, -8, 6, 3), "6.18", false},
+	} {
+		_, err := verify.Check(testProgram(c.insns), &named(t, c.target).Kernel)
+		if (err == nil) != c.found || err != nil && !strings.Contains(err.Error(), "map_value_or_null") {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}
+
+// TestOrderedAtomics: loads and stores with an order are for memory of the program's own.
+func TestOrderedAtomics(t *testing.T) {
+	ordered := func(imm int32, d, s uint8) bpf.Insn {
+		return bpf.Insn{Op: bpf.ClassSTX | bpf.ModeAtomic | bpf.SizeW, Dst: d, Src: s, Imm: imm}
+	}
+	for _, c := range []struct {
+		name  string
+		insns []bpf.Insn
+		want  string
+	}{
+		{"the stack", code(movImm(2, 1), onStack(3, -8), ordered(bpf.AtomicStRel, 3, 2), ordered(bpf.AtomicLoadAcq, 2, 3), end()), ""},
+		{"a load from the context", code(ordered(bpf.AtomicLoadAcq, 2, 1), end()), "through ctx is not allowed"},
+		{"a store into the context", code(movImm(2, 1), ordered(bpf.AtomicStRel, 1, 2), end()), "through ctx is not allowed"},
+	} {
+		p := testProgram(c.insns)
+		p.Type = bpf.SchedCLS
+		_, err := verify.Check(p, &named(t, "6.18").Kernel)
+		if (c.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, expected %q", c.name, err, c.want)
+		}
+	}
+}

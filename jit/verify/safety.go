@@ -105,11 +105,8 @@ func rewritten(k valueKind) bool {
 // inContext is check_ctx_access.
 func (x *explorer) inContext(base *value, reg uint8, a protos.Access) error {
 	switch {
-	case x.rules.MovableContext && x.p.Type == bpf.Syscall:
-		a.Off += int64(base.num.Umax)
-		if base.num.Smin < 0 || base.off < 0 {
-			return fmt.Errorf("r%d min value is negative", reg)
-		}
+	case x.contextIsMemory():
+		return inRegion(base, reg, a.Off, a.Size, maxContextSize, "context", "ctx_size")
 	case x.rules.MovableContext && plainContext(x.p.Type) && base.off >= 0 && base.num.IsConst() && base.num.Umin == 0:
 	default:
 		if err := unmoved(reg, base); err != nil {
@@ -119,6 +116,13 @@ func (x *explorer) inContext(base *value, reg uint8, a protos.Access) error {
 	_, err := protos.Context(x.p.Type, x.p.AttachType, a)
 	return err
 }
+
+// maxContextSize is how many bytes the context of a syscall program has at most.
+const maxContextSize = 0xffff
+
+// contextIsMemory reports whether the context is memory of any size, which helpers may be handed, too
+// (is_var_ctx_off_allowed, since 7.1).
+func (x *explorer) contextIsMemory() bool { return x.rules.MovableContext && x.p.Type == bpf.Syscall }
 
 // plainContext reports whether the context of programs of a type is memory as they see it (no convert_ctx_access).
 func plainContext(t bpf.ProgType) bool {
@@ -383,6 +387,10 @@ func (x *explorer) mayHand(v *value, reg uint8, size int64, store bool) error {
 		return inPacket(v, reg, v.off, size)
 	case kindMemory:
 		return inMemory(v, reg, v.off, size, store)
+	case kindContext:
+		if x.contextIsMemory() {
+			return inRegion(v, reg, v.off, size, maxContextSize, "context", "ctx_size")
+		}
 	case kindBuffer:
 		return inBuffer(v, reg, v.off, store)
 	}

@@ -88,6 +88,11 @@ func (x *explorer) stx(s *state, f *frameState, in bpf.Insn) error {
 	if addr := &f.regs[in.Dst]; addr.typed == inArena && in.Imm != bpf.AtomicLoadAcq {
 		x.arenas[s.pc] = true
 	}
+	if x.judges() && (in.Imm == bpf.AtomicLoadAcq || in.Imm == bpf.AtomicStRel) {
+		if k := at.kind; k == kindContext || k == kindPacket || k == kindPacketMeta || k == kindFlowKeys || at.sock() { // atomic_ptr_type_ok
+			return fmt.Errorf("BPF_ATOMIC access through %s is not allowed", at.word())
+		}
+	}
 	switch {
 	case in.Imm == bpf.AtomicLoadAcq:
 		x.arenas[s.pc] = x.arenas[s.pc] || f.regs[in.Src].typed == inArena
