@@ -75,6 +75,9 @@ func (x *explorer) conditional(s *state, f *frameState, in bpf.Insn, to bpf.Insn
 		return
 	}
 	x.noteLinks(s, a, b)
+	if op := in.Op & 0xf0; in.Op&bpf.SrcReg != 0 && (op == bpf.JmpEq || op == bpf.JmpNe) && a.orNull && b.null() {
+		x.needs(s, in.Src) // what may be null is learnt from the zero (mark_ptr_or_null_regs)
+	}
 	taken := x.fork(s, to)
 	s.pc++
 	x.learn(taken, in, in.Op&0xf0, wide)
@@ -114,6 +117,9 @@ func (x *explorer) decide(in bpf.Insn, a, b *value, wide bool) ranges.Outcome {
 
 // neverNull reports whether verifiers know that an address is not null (reg_not_null).
 func (v *value) neverNull() bool {
+	if v.num.Smin <= -maxVarOff || v.num.Smax >= maxVarOff {
+		return false // the sum may be null
+	}
 	switch v.kind {
 	case kindContext, kindStack, kindPacket, kindPacketMeta, kindFunc, kindBuffer, kindFlowKeys, kindDynptr:
 		return false

@@ -303,3 +303,37 @@ func TestOrderedAtomics(t *testing.T) {
 		}
 	}
 }
+
+// TestAlignedStack: the stack is accessed at multiples of the size.
+func TestAlignedStack(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		insns []bpf.Insn
+		want  string
+	}{
+		{"a store", code(movImm(1, 0), store(10, -16, 1), end()), ""},
+		{"a store at an odd address", code(movImm(1, 0), store(10, -31, 1), end()), "misaligned fp access off -31 size 8"},
+		{"a load at an odd address", code(movImm(1, 0), store(10, -16, 1), store(10, -8, 1), load(0, 10, -15), leave()), "misaligned fp access off -15 size 8"},
+		{"through a number of which the low bits are not known", code(call(7), andImm(0, 7), mov(1, 10), addReg(1, 0), movImm(2, 0), store(1, -16, 2), end()), "misaligned fp access"},
+	} {
+		for _, target := range []string{"5.10", "6.12", "7.2"} {
+			_, err := verify.Check(testProgram(c.insns), &named(t, target).Kernel)
+			if (c.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s, %s: %v, expected %q", c.name, target, err, c.want)
+			}
+		}
+	}
+}
+
+// TestNullByNumber: what is compared with a register that holds 0 is known to be null or not only because that holds 0;
+// so the other path, where it holds 1, is followed as well.
+func TestNullByNumber(t *testing.T) {
+	insns := code(call(7), movImm(6, 1), jeq(0, 0, 1), movImm(6, 0), storeB(10, -4, 0), ldMap(1, 0), onStack(2, -16), call(1),
+		bpf.Insn{Op: bpf.ClassJmp | bpf.JmpEq | bpf.SrcReg, Dst: 0, Src: 6, Off: 1}, load(1, 0, 0), end())
+	for _, target := range []string{"6.12", "7.2"} {
+		_, err := verify.Check(testProgram(insns), &named(t, target).Kernel)
+		if err == nil || !strings.Contains(err.Error(), "map_value_or_null") {
+			t.Errorf("%s: %v", target, err)
+		}
+	}
+}

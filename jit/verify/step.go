@@ -380,6 +380,9 @@ func (x *explorer) read(s *state, base value, in bpf.Insn, signed bool) (value, 
 	}
 	lo, hi := stackRange(&base, in.Off)
 	g := &s.frames[base.frame]
+	if err := x.aligned(&base, int64(in.Off), int64(size)); err != nil {
+		return unknownNumber(), err
+	}
 	if err := x.touch(g.fn, lo, hi+int64(size)); err != nil {
 		return unknownNumber(), err
 	}

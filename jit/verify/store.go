@@ -26,6 +26,9 @@ func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v value, imm b
 		return err
 	}
 	size := in.Size()
+	if err := x.aligned(&base, int64(in.Off), int64(size)); err != nil {
+		return err
+	}
 	lo, hi := stackRange(&base, in.Off)
 	g := &s.frames[base.frame]
 	if err := x.touch(g.fn, lo, hi+int64(size)); err != nil {
