@@ -199,6 +199,15 @@ var verifierFacts = []Fact{
 		set:    verifier(func(v *Verifier) { v.AbsoluteExit = true }),
 	},
 	{
+		Name: "absolute-outside", Kind: FactVerifier, Doc: "no loads of the packet by BPF_LD_ABS in functions that helpers call", Since: Version{7, 2}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.AbsoluteOutside = true }),
+	},
+	{
+		Name: "forked-signs", Kind: FactVerifier, Doc: "and and or of 0 or -1 with a constant are followed for each", Since: Version{7, 2}, After: Version{6, 18},
+		Stable: []Stable{{Version{6, 12}, 107}},
+		set:    verifier(func(v *Verifier) { v.ForkSigns = true }),
+	},
+	{
 		Name: "movable-context", Kind: FactVerifier, Doc: "contexts that are memory are accessed through addresses that a constant was added to", Since: Version{7, 1},
 		set: verifier(func(v *Verifier) { v.MovableContext = true }),
 	},

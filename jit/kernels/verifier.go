@@ -69,6 +69,11 @@ type Verifier struct {
 	// ConstantKeys: lookups in arrays whose key is a constant below the number of entries are never null (6.14:
 	// get_constant_map_key).
 	ConstantKeys bool
+	// ForkSigns follows a bitwise and or or with a constant twice where the other number is 0 or -1 (7.x and
+	// stable trees: maybe_fork_scalars).
+	ForkSigns bool
+	// AbsoluteOutside refuses BPF_LD_ABS and BPF_LD_IND in functions that helpers call and below them (7.2).
+	AbsoluteOutside bool
 	// Fastcall takes away the spills and fills around calls that are inlined and keep registers (6.12: bpf_fastcall).
 	Fastcall bool
 	// HookResults judges what programs of LSM hooks return (6.12).

@@ -47,6 +47,8 @@ func TestRanges(t *testing.T) {
 			jump32(bpf.JmpSgt, 0, 1, 2), jump32(bpf.JmpSlt, 0, 0, 1), tail), "6.12 6.18 7.2", "6.6"},
 		{"a sign-extended move of negative numbers", code(ranged(15, 0x80), sx(bpf.ClassALU, 1, 0, 8), jump32(bpf.JmpSlt, 1, -5, 1), tail), "6.6 6.12 7.2", ""},
 		{"a sign-extended move to 64 bits of negative numbers", code(ranged(15, 0x8000), sx(bpf.ClassALU64, 1, 0, 16), jump(bpf.JmpSlt, 1, -5, 1), tail), "6.6 6.12 7.2", ""},
+		{"the sign of a number and a mask", code(random, bpf.Insn{Op: bpf.ClassALU | bpf.ALUMov | bpf.SrcReg, Dst: 2}, bpf.Insn{Op: bpf.ClassALU | bpf.ALUArsh, Dst: 2, Imm: 31},
+			bpf.Insn{Op: bpf.ClassALU | bpf.ALUAnd, Dst: 2, Imm: -134}, jump32(bpf.JmpSgt, 2, -1, 2), jump32(bpf.JmpNe, 2, -136, 1), tail), "6.12 7.2", "6.6"},
 		{"one of numbers of either sign", code(ranged(15, 0x78), sx(bpf.ClassALU, 1, 0, 8), jump32(bpf.JmpSgt, 1, 0, 1), tail), "6.12", ""},
 		{"one of numbers that differ above the sign", code(ranged(255, 0), sx(bpf.ClassALU, 1, 0, 8), jump32(bpf.JmpSgt, 1, 0, 1), tail), "", "6.6 6.12 7.2"},
 	} {
@@ -334,6 +336,22 @@ func TestNullByNumber(t *testing.T) {
 		_, err := verify.Check(testProgram(insns), &named(t, target).Kernel)
 		if err == nil || !strings.Contains(err.Error(), "map_value_or_null") {
 			t.Errorf("%s: %v", target, err)
+		}
+	}
+}
+
+// TestAbsoluteInCallback: functions that helpers call do not load from the packet by BPF_LD_ABS since 7.2, as that ends
+// them without a result.
+func TestAbsoluteInCallback(t *testing.T) {
+	main := code(store(10, -8, 1), movImm(1, 2), bpf.Insn{Op: bpf.OpLdImm64, Dst: 2, Src: bpf.PseudoFunc, Imm: 7}, bpf.Insn{}, onStack(3, -8), movImm(4, 0), call(181), end())
+	callback := code(load(6, 2, 0), bpf.Insn{Op: bpf.ClassLD | bpf.ModeAbs | bpf.SizeB}, end())
+	main[2].Imm = int32(len(main)) - 3
+	for target, want := range map[string]string{"6.12": "", "7.2": "within callback"} {
+		p := testProgram(code(main, callback), bpf.InsnIndex(len(main)))
+		p.Type = bpf.SchedCLS
+		_, err := verify.Check(p, &named(t, target).Kernel)
+		if (want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, expected %q", target, err, want)
 		}
 	}
 }

@@ -27,6 +27,10 @@ func (x *explorer) step(s *state) (bool, error) {
 			return false, err
 		}
 		x.needsOffset(s, in)
+		if x.rules.ForkSigns && x.judges() {
+			x.forkSign(s, f, in)
+			f = s.top()
+		}
 		x.alu(f, in)
 	case bpf.ClassLD:
 		err = x.loadConst(s, f, in)
@@ -42,6 +46,27 @@ func (x *explorer) step(s *state) (bool, error) {
 	}
 	s.pc += in.Width()
 	return true, err
+}
+
+// forkSign follows an and or an or with a constant once for 0 and once for -1 where the number is one of the two, as the
+// sign of another is after an arithmetic shift (maybe_fork_scalars).
+func (x *explorer) forkSign(s *state, f *frameState, in bpf.Insn) {
+	op := in.Op & 0xf0
+	if op != bpf.ALUAnd && op != bpf.ALUOr || in.Dst > 10 || in.Op&bpf.SrcReg != 0 && !f.regs[in.Src].isConst() {
+		return
+	}
+	d := &f.regs[in.Dst]
+	ones, lo, hi := ^uint64(0), d.num.Smin, d.num.Smax
+	if in.Class() == bpf.ClassALU {
+		ones = 0xffff_ffff
+		lo, hi = d.num.Bounds32()
+	}
+	if d.kind != kindNumber || lo != -1 || hi != 0 {
+		return
+	}
+	other := x.fork(s, s.pc)
+	other.top().regs[in.Dst] = number(ranges.ConstScalar(0))
+	s.top().regs[in.Dst] = number(ranges.ConstScalar(ones))
 }
 
 // returnsNothing reports whether the program's hook asks for no result.
@@ -285,6 +310,11 @@ func (x *explorer) mayLoadAbs(s *state) error {
 	case bpf.SocketFilter, bpf.SchedCLS, bpf.SchedACT, bpf.Extension:
 	default:
 		return errors.New("BPF_LD_[ABS|IND] instructions not allowed for this program type")
+	}
+	for i := range s.frames {
+		if s.frames[i].callback && x.rules.AbsoluteOutside {
+			return errors.New("cannot use BPF_LD_[ABS|IND] within callback")
+		}
 	}
 	if err := x.leaks(s, false); err != nil {
 		return fmt.Errorf("BPF_LD_[ABS|IND] cannot be mixed with socket references: %w", err)
