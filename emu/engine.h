@@ -11,6 +11,11 @@
 #include <stdint.h>
 #include <unicorn/unicorn.h>
 
+// MinEngine of doctor.go says why. Who builds with the headers of an older library hears of it here, not from every run.
+#if UC_API_MAJOR * 10000 + UC_API_MINOR * 100 + UC_API_PATCH < 20101
+#error "tcsim needs libunicorn 2.1.1 or newer with its headers, and these are older: Debian 13 has it in libunicorn-dev, make setup brings it to Debian 12"
+#endif
+
 // Records, laid out as record.Retired and record.Site.
 typedef struct {
 	uint64_t rip, ea;

@@ -37,7 +37,7 @@ func (e env) cyclesCommand() *cli.Command {
 			"   tcsim cycles --measured fixtures/uarch/measured.json --host -o here.json\n" +
 			"   tcsim cycles --measured fixtures/uarch/measured.json --host --learn -o mycore.yaml\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "measured", Required: true, Usage: "file of measured sequences"},
+			&cli.StringFlag{Name: "measured", Usage: "file of measured sequences; cannot be left out"},
 			&cli.FloatFlag{Name: "max-mape", Usage: "exit with code 1 if the overall error exceeds this percentage"},
 			&cli.BoolFlag{Name: "host", Usage: "measure the sequences on this machine first"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "with --host: write what was measured to this file, in the format of --measured"},
@@ -58,6 +58,9 @@ func (e env) cycles(ctx context.Context, cmd *cli.Command) error {
 		return badUsage("--output needs --host")
 	}
 	path := cmd.String("measured")
+	if path == "" {
+		return badUsage("cycles: --measured is missing: name a file of measured sequences, such as fixtures/uarch/measured.json of the sources")
+	}
 	src, err := files.ReadFile(path, files.MaxFile)
 	if err != nil {
 		return badInput(err)

@@ -173,7 +173,7 @@ func foldHelp(text string, indent int) string {
 		if i > 0 {
 			b.WriteString("\n")
 		}
-		lines := strings.Split(p, "\n")
+		lines := strings.Split(continued(p, Width-indent), "\n")
 		if !strings.Contains(p, "\n  ") {
 			lines = render.Fold(strings.ReplaceAll(p, "\n", " "), Width-indent)
 		}
@@ -182,4 +182,26 @@ func foldHelp(text string, indent int) string {
 		}
 	}
 	return b.String()
+}
+
+// continued breaks indented lines that are too long, which are commands, as a shell reads them: the next line goes on after a
+// backslash. Words in quotes stay whole, and options with their values.
+func continued(text string, width int) string {
+	var out []string
+	for line := range strings.SplitSeq(text, "\n") {
+		margin := line[:len(line)-len(strings.TrimLeft(line, " "))]
+		for margin != "" && len(line) > width {
+			cut := strings.LastIndex(line[:width-1], " ")
+			for cut > len(margin) && (strings.Count(line[:cut], "'")%2 != 0 || strings.HasPrefix(line[strings.LastIndex(line[:cut], " ")+1:cut], "--")) {
+				cut = strings.LastIndex(line[:cut], " ")
+			}
+			if cut <= len(margin)+3 {
+				break
+			}
+			out = append(out, line[:cut]+" \\")
+			line = margin + "   " + line[cut+1:]
+		}
+		out = append(out, line)
+	}
+	return strings.Join(out, "\n")
 }

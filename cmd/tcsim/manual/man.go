@@ -63,10 +63,13 @@ func Page(app, c *cli.Command) string {
 	return roff(b.String() + "\n")
 }
 
+// literalWidth is how wide an indented line of a description may be, so that a manual page of Width columns has it whole.
+const literalWidth = Width - 8
+
 // described is the description of a command: paragraphs, and lines that stay as they are.
 func described(text string) string {
 	var b strings.Builder
-	for _, p := range strings.Split(text, "\n\n") {
+	for _, p := range strings.Split(continued(text, literalWidth), "\n\n") {
 		head, lines, literal := strings.Cut(p, "\n   ")
 		b.WriteString(words(head) + "\n\n")
 		if literal {
