@@ -53,7 +53,8 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 	cores, wrongCore := coresOf(cmd)
 	look, wrongLook := e.look(cmd)
 	if err := errors.Join(wrongForm, wrongObject, wrongTarget, wrongCore, wrongLook); err != nil || len(bs) == 0 {
-		return errors.Join(err, wrongScenario)
+		said := e.annotate(cmd, "run", func() []ci.Test { return ci.RunTests(render.BadInputs(wrongScenario)) })
+		return errors.Join(err, said, wrongScenario)
 	}
 	var rows []render.RunRow
 	interrupted := false
@@ -72,8 +73,9 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 		}
 		rows = append(rows, more...)
 	}
-	if wrongScenario != nil && (form != nil || cmd.Bool("json")) { // the good ones are judged all the same
-		rows = append(rows, render.BadInputs(wrongScenario)...)
+	refused := render.BadInputs(wrongScenario) // the good ones are judged all the same
+	if form != nil || cmd.Bool("json") {
+		rows, refused = append(rows, refused...), nil
 	}
 	if interrupted && form != nil {
 		rows = append(rows, render.RunRow{Scenario: "(interrupted)", Rejected: errInterrupted.Error()})
@@ -88,7 +90,7 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 		_, err = fmt.Fprint(e.drawn(look), look.Verdicts(render.RunText(rows)))
 	}
 	if err == nil {
-		err = e.annotate(cmd, "run", func() []ci.Test { return ci.RunTests(rows) })
+		err = e.annotate(cmd, "run", func() []ci.Test { return ci.RunTests(append(rows, refused...)) })
 	}
 	if err != nil {
 		return err

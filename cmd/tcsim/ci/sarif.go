@@ -78,7 +78,7 @@ func WriteSARIF(w io.Writer, _ string, tests []Test) error {
 	for i := range tests {
 		t := &tests[i]
 		for _, f := range t.all() {
-			r := sarifResult{RuleID: f.Invariant, Level: "error", Message: sarifText{fmt.Sprintf("%s on %s: %s", t.Scenario, t.Target, f.Text)}}
+			r := sarifResult{RuleID: f.Invariant, Level: "error", Message: sarifText{t.name() + ": " + f.Text}}
 			switch {
 			case t.Fault != "":
 				r.RuleID = ruleInput
@@ -104,7 +104,7 @@ func WriteGitHub(w io.Writer, _ string, tests []Test) error {
 	property := strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")
 	for i := range tests {
 		t := &tests[i]
-		title := property.Replace(t.Scenario + " on " + t.Target)
+		title := property.Replace(t.name())
 		for _, f := range t.all() {
 			at := ""
 			if f.File != "" {

@@ -13,7 +13,7 @@ import (
 func WriteTAP(w io.Writer, _ string, tests []Test) error {
 	fmt.Fprintf(w, "TAP version 14\n1..%d\n", len(tests))
 	for i := range tests {
-		writePoint(w, i+1, &tests[i], fmt.Sprintf("- %s on %s", tests[i].Scenario, tests[i].Target), "", "  ")
+		writePoint(w, i+1, &tests[i], "- "+tests[i].name(), "", "  ")
 	}
 	return nil
 }
@@ -55,10 +55,10 @@ func byTarget(tests []Test) (names []string, groups map[string][]*Test) {
 	return names, groups
 }
 
-// all is what failed, a failure of tcsim itself included.
+// all is what failed, a failure of tcsim itself and bad input included.
 func (t *Test) all() []Failure {
 	if t.Fault != "" {
-		return []Failure{failure("failure of tcsim: "+t.Fault, "")}
+		return []Failure{failure(t.Fault, "")}
 	}
 	return t.Failed
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/tcsim/tcsim/scenarios/campaign"
 )
 
-// Test is one scenario on one target.
+// Test is one scenario on one target. Files that cannot be read are tests of the target onInput.
 type Test struct {
 	Target, Scenario string
 	Skipped          string // why it could not be tested, "" if it was
@@ -26,6 +26,17 @@ type Test struct {
 	Stack  string
 	// Ended is the invariant that ended the last run, "" if none did: the others were judged until then only.
 	Ended string
+}
+
+// onInput stands for a target where a file was no scenario.
+const onInput = "input"
+
+// name says which test it is.
+func (t *Test) name() string {
+	if t.Target == onInput {
+		return t.Scenario
+	}
+	return t.Scenario + " on " + t.Target
 }
 
 // Failure is one thing that is not as expected.
@@ -75,6 +86,9 @@ func RunTests(rows []render.RunRow) []Test {
 	for i := range rows {
 		r := &rows[i]
 		c := Test{Target: r.Target, Scenario: r.Scenario, Skipped: r.Error, Fault: r.Rejected, Stack: r.StackText}
+		if c.Target == "" {
+			c.Target = onInput
+		}
 		for k := range r.Runs {
 			run := &r.Runs[k]
 			if run.Violation != nil {
@@ -143,7 +157,7 @@ func MatrixTests(m *campaign.Matrix) []Test {
 			case cell.Verdict == campaign.VerdictUnsupported:
 				c.Skipped = cell.Why
 			case cell.Verdict == campaign.VerdictError:
-				c.Fault = cell.Why
+				c.Fault = "failure of tcsim: " + cell.Why
 			case cell.Verdict == campaign.VerdictUnplayed:
 				c.Fault = "not played: interrupted before"
 			case !cell.Expected:

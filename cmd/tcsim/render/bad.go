@@ -4,11 +4,15 @@ package render
 
 import (
 	"errors"
+	"io/fs"
 	"strings"
 )
 
-// BadInputs makes a row of each file that cannot be read, named by what its first mistake begins with.
+// BadInputs makes a row of each file that cannot be read, named by what its first mistake begins with; none of nil.
 func BadInputs(err error) (rows []RunRow) {
+	if err == nil {
+		return nil
+	}
 	var joined interface{ Unwrap() []error }
 	list := []error{err}
 	if errors.As(err, &joined) {
@@ -16,6 +20,9 @@ func BadInputs(err error) (rows []RunRow) {
 	}
 	for _, e := range list {
 		text := strings.TrimSpace(e.Error())
+		if p := (*fs.PathError)(nil); errors.As(e, &p) {
+			text = p.Path + ": " + p.Err.Error()
+		}
 		name, _, ok := strings.Cut(text, ":")
 		if !ok || strings.ContainsAny(name, " \n") {
 			name = "(bad input)"
