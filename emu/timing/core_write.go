@@ -153,12 +153,17 @@ func (c *Core) table() string {
 	rows := [][]string{slices.Clone(formColumns)}
 	rows[0][0] = "# " + rows[0][0]
 	cell := func(s string) string {
-		if s == "" || s == "0" {
+		if s == "" {
 			return "-"
 		}
 		return s
 	}
-	number := func(v float64) string { return cell(strconv.FormatFloat(v, 'f', -1, 64)) }
+	number := func(v float64) string {
+		if v == 0 {
+			return "-"
+		}
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
 	for _, f := range c.forms {
 		rows = append(rows, []string{
 			f.id, f.class, strconv.Itoa(int(f.slots)), cell(f.ports), number(f.tp), number(f.lat), number(f.latMin),

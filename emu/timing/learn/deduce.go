@@ -280,19 +280,18 @@ func (d *deduction) branches() {
 		d.says(expRandom, "branch.mispredict")
 		d.tell("loses %d cycles by a wrong prediction", c.Mispredict)
 	}
-	last := 0
-	for n, depth := range depths {
+	last, before := 0, 0
+	for _, depth := range depths {
 		if !d.has(nested(depth)) {
-			return
+			continue // not measured well enough: the next one tells of both
 		}
-		if n == 0 {
-			continue
+		if before > 0 {
+			if each := (d.fig[nested(depth)] - d.fig[nested(before)]) / float64(depth-before); each > 10 {
+				break
+			}
+			last = depth
 		}
-		each := (d.fig[nested(depth)] - d.fig[nested(depths[n-1])]) / float64(depth-depths[n-1])
-		if each > 10 {
-			break
-		}
-		last = depth
+		before = depth
 	}
 	if last == depths[len(depths)-1] {
 		d.tell("has a return stack of at least %d", last)

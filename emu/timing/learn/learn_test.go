@@ -3,6 +3,7 @@
 package learn_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"testing"
 
@@ -93,5 +94,26 @@ func TestJournal(t *testing.T) {
 			t.Fatal(err)
 		}
 		j.Close()
+	}
+}
+
+// TestReturnStack: depths that could not be measured leave it to the others.
+func TestReturnStack(t *testing.T) {
+	fig := learn.Figures{}
+	for depth := 4; depth <= 64; depth++ {
+		cycles := 4 * float64(depth)
+		if depth > 22 {
+			cycles += 30 * float64(depth-22)
+		}
+		if depth != 4 && depth != 20 && depth != 24 {
+			fig[fmt.Sprintf("%d nested calls", depth)] = cycles
+		}
+	}
+	d, err := learn.Deduce(timingtest.Core(t, "glc"), "x", "x", fig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := d.Core.Branch.ReturnStack; n != 22 {
+		t.Errorf("return stack of %d, want 22", n)
 	}
 }
