@@ -282,10 +282,16 @@ func TestSourceMutations(t *testing.T) {
 	}
 }
 
-// TestSourceRight edits the C file of 6.12 so that the code is another and does the same: nothing may be said against it.
+// TestSourceRight edits the C files so that the code is another and does the same: nothing may be said against it.
 func TestSourceRight(t *testing.T) {
-	all := sourceMutations(t, "testdata/mutations/6.12-right.txt")
-	inSourceFolder(t, "6.12")
+	for _, kernel := range []string{"6.12", "6.1"} {
+		t.Run(kernel, func(t *testing.T) { sourceRight(t, kernel) })
+	}
+}
+
+func sourceRight(t *testing.T, kernel string) {
+	all := sourceMutations(t, "testdata/mutations/"+kernel+"-right.txt")
+	inSourceFolder(t, kernel)
 	h := newSourceHunter(t)
 	b, err := os.ReadFile(filepath.Join(h.tree, ktree.JITFile))
 	if err != nil {

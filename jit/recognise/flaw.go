@@ -48,7 +48,7 @@ func SiteFlaws(img *image.Image, limit uint32) ([]SiteFlaw, error) {
 		}
 		for n := range r.sites {
 			if s := &r.sites[n]; s.form == image.CounterValue || s.form == image.CounterPtr {
-				f := flawFinder{recogniser: r, s: s, note: func(off image.CodeOff, text string) {
+				f := flawFinder{recogniser: r, s: s, count: x86.RegNone, note: func(off image.CodeOff, text string) {
 					out = append(out, SiteFlaw{Func: i, Off: off, Text: text})
 				}}
 				f.checks(limit)
@@ -74,8 +74,8 @@ type flawFinder struct {
 	// ptr is the register that holds, on the way to the jump, first the program, then its code.
 	ptr   x86.Reg
 	stage int
-	added int64   // to the counter, in rax
-	count bool    // rax holds the counter
+	added int64   // to the counter, in the register count
+	count x86.Reg // the register that holds the counter, RegNone for none
 	rax   int32   // the slot that rax was popped from
 	flags x86.Reg // the register that was tested against 0 last
 }
@@ -96,7 +96,7 @@ func (f *flawFinder) checks(limit uint32) {
 		f.note(s.Limit, fmt.Sprintf("the limit is %d, not %d", s.limit, limit))
 	}
 	i, _ := f.at(s.Limit)
-	if c := f.insns[i].Cond; c != x86.CondA && c != x86.CondAE {
+	if f.insns[i].Cond == x86.CondE {
 		f.note(s.Limit, "the comparison with the limit lets more than that pass")
 	}
 	if s.Bump < 0 {
@@ -259,26 +259,30 @@ func (f *flawFinder) bump(in *x86.Inst) string {
 		return fmt.Sprintf("it counts in %d bytes, but the comparison sees %d", in.Mem.Size, f.s.size)
 	case in.Load && (in.Op == "add" && imm && v == 1 || in.Op == "sub" && imm && v == -1 || in.Op == "inc"):
 		return ""
-	case !in.Load && in.Op == "mov" && f.count && f.added == 1 && in.Reads.Has(x86.RAX):
+	case !in.Load && in.Op == "mov" && f.count != x86.RegNone && f.added == 1 && in.Operands[1].Kind == x86.OpReg && in.Operands[1].Reg == f.count:
 		return ""
 	}
 	return "it does not add 1 to the counter"
 }
 
-// load follows the counter in rax, and the registers from the slot to the code of the program in it.
+// load follows the counter in a register, and the registers from the slot to the code of the program in it.
 func (f *flawFinder) load(in *x86.Inst) {
 	v, imm := in.Imm()
 	dst := in.Operands[0]
 	switch {
-	case !in.Writes.Has(x86.RAX) || in.Op == "pop":
-	case in.Op == "mov" && in.Load && in.Mem.Base == x86.RBP:
-		f.count, f.added = int32(in.Mem.Disp) == f.s.slot, 0
+	case in.Op == "mov" && in.Load && in.Mem.Base == x86.RBP && in.Mem.Index == x86.RegNone && int32(in.Mem.Disp) == f.s.slot && dst.Kind == x86.OpReg:
+		f.count, f.added = dst.Reg, 0
+	case f.count == x86.RegNone || !in.Writes.Has(f.count):
 	case in.Op == "add" && imm:
 		f.added += v
+	case in.Op == "sub" && imm:
+		f.added -= v
 	case in.Op == "inc":
 		f.added++
+	case in.Op == "lea" && in.Mem.Base == f.count && in.Mem.Index == x86.RegNone && dst.Reg == f.count:
+		f.added += int64(in.Mem.Disp)
 	default:
-		f.count = false
+		f.count = x86.RegNone
 	}
 	if dst.Kind != x86.OpReg || !in.Writes.Has(dst.Reg) || dst.Reg == x86.RSP {
 		return

@@ -36,7 +36,7 @@ func (r *recogniser) findSites() {
 			continue
 		}
 		switch in.Cond {
-		case x86.CondA, x86.CondAE, x86.CondE:
+		case x86.CondA, x86.CondAE, x86.CondG, x86.CondGE, x86.CondE: // a count is never negative
 		default:
 			continue
 		}
@@ -75,28 +75,48 @@ func (r *recogniser) limitCheck(i int, end image.CodeOff) (site, bool) {
 	}
 	from := s.test - 1
 	load := &r.insns[from]
-	if o := &test.Operands[0]; load.Branch != x86.BranchCall {
-		of := o.Reg
-		if o.Kind == x86.OpMem {
-			of = test.Mem.Base
+	switch o := &test.Operands[0]; {
+	case load.Branch == x86.BranchCall:
+	case o.Kind == x86.OpMem && test.Mem.Base == x86.RBP && test.Mem.Index == x86.RegNone:
+		from, load = s.test, test // the counter itself, in its slot
+	case o.Kind == x86.OpMem:
+		from = r.definition(s.test, test.Mem.Base)
+	default:
+		from = r.definition(s.test, o.Reg)
+		if in := &r.insns[max(from, 0)]; from >= 0 && (in.Op == "add" || in.Op == "inc") { // counted before it is compared
+			by, ok := in.Imm()
+			if in.Op == "inc" {
+				by, ok = 1, true
+			}
+			if !ok {
+				return s, false
+			}
+			imm -= by
+			from = r.definition(from, o.Reg)
 		}
-		if from = r.definition(s.test, of); from < 0 {
-			return s, false
-		}
-		load = &r.insns[from]
-		if o.Kind == x86.OpReg && load.Op == "mov" && load.Load && load.Mem.Disp == 0 && load.Mem.Index == x86.RegNone && load.OpBits == o.Bits {
-			return r.loadedCount(s, i, from, uint32(imm))
-		}
+	}
+	if from < 0 {
+		return s, false
+	}
+	load = &r.insns[from]
+	if o := &test.Operands[0]; o.Kind == x86.OpReg && load.Op == "mov" && load.Load && load.Mem.Base != x86.RBP && load.Mem.Disp == 0 &&
+		load.Mem.Index == x86.RegNone && load.OpBits == o.Bits {
+		return r.loadedCount(s, i, from, uint32(imm))
 	}
 	s.Start = r.off(from)
 	s.limit = uint32(imm)
-	if r.insns[i].Cond == x86.CondA {
+	if passesEqual(r.insns[i].Cond) {
 		s.limit++
 	}
 	called := load.Branch == x86.BranchCall
 	slot, fromSlot := r.counterSlot(load)
+	if from == s.test {
+		slot, fromSlot = r.storedSlot(load)
+	}
 	s.slot = slot
 	switch o := &test.Operands[0]; {
+	case from == s.test && fromSlot:
+		s.form, s.size = image.CounterValue, uint8(test.Mem.Size)
 	case o.Kind == x86.OpReg && load.Writes.Has(o.Reg) && fromSlot && load.OpBits == o.Bits:
 		s.form, s.size = image.CounterValue, uint8(o.Bits/8)
 	case o.Kind == x86.OpMem && load.Writes.Has(test.Mem.Base) && test.Mem.Disp == 0 && test.Mem.Index == x86.RegNone && fromSlot && load.OpBits == 64:
@@ -117,6 +137,9 @@ func (r *recogniser) limitCheck(i int, end image.CodeOff) (site, bool) {
 	return s, true
 }
 
+// passesEqual reports whether a jump past the tail call is not taken when the two are equal.
+func passesEqual(c x86.Cond) bool { return c == x86.CondA || c == x86.CondG }
+
 // loadedCount reads the comparison of a count that position from loads through the pointer to it.
 func (r *recogniser) loadedCount(s site, i, from int, limit uint32) (site, bool) {
 	load := &r.insns[from]
@@ -129,7 +152,7 @@ func (r *recogniser) loadedCount(s site, i, from int, limit uint32) (site, bool)
 		return s, false
 	}
 	s.Start, s.slot, s.form, s.size, s.ptr, s.limit = r.off(at), slot, image.CounterPtr, uint8(load.Mem.Size), load.Mem.Base, limit
-	if r.insns[i].Cond == x86.CondA {
+	if passesEqual(r.insns[i].Cond) {
 		s.limit++
 	}
 	return s, true
@@ -168,6 +191,11 @@ func (r *recogniser) counterSlot(in *x86.Inst) (off int32, ok bool) {
 	if in.Op != "mov" || !in.Load || in.Mem.Base != x86.RBP || in.Mem.Index != x86.RegNone {
 		return 0, false
 	}
+	return r.storedSlot(in)
+}
+
+// storedSlot is counterSlot for the memory operand of any instruction, which is based on rbp.
+func (r *recogniser) storedSlot(in *x86.Inst) (off int32, ok bool) {
 	off = int32(in.Mem.Disp)
 	for slot, st := range r.pro.state.mem {
 		if within(off+r.pro.rbp, slot) {

@@ -245,7 +245,7 @@ func (t *Timeline) outcome(r *Run) *scenarios.Outcome {
 		Return: r.Return, Taken: r.Counts.Taken, DeepestStack: r.Deepest,
 		Refused: scenarios.RefusedCount{
 			Limit: r.Counts.Refused[trace.ReasonLimit], Bounds: r.Counts.Refused[trace.ReasonBounds],
-			Empty: r.Counts.Refused[trace.ReasonEmpty],
+			Empty: r.Counts.Refused[trace.ReasonEmpty], Unknown: r.Counts.Refused[trace.ReasonUnknown],
 		},
 		Lookup: func(m int, key []byte) ([]byte, bool) {
 			v, err := t.s.m.LookupElem(m, key)
