@@ -166,7 +166,7 @@ func TestEverySchema(t *testing.T) {
 	t.Chdir("../..")
 	named := regexp.MustCompile(`"(tcsim\.[a-z-]+/v[0-9]+)"`)
 	seen := map[string]bool{}
-	for _, pattern := range []string{"cmd/tcsim/*.go", "cmd/tcsim/*/*.go", "emu/timing/measured/*.go", "scenarios/*/*.go"} {
+	for _, pattern := range []string{"cmd/tcsim/*.go", "cmd/tcsim/*/*.go", "emu/timing/measured/*.go", "jit/*/*.go", "scenarios/*/*.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
