@@ -78,6 +78,34 @@ var verdicts = []struct {
 		want: map[string]string{"6.1": "", "6.12": "", "6.18": "within callback", "7.2": "within callback"},
 	},
 	{
+		name: "nor in what a callback calls (check_max_stack_depth_subprog, 7.3)",
+		maps: "{jmp: {type: prog_array, max_entries: 1}}",
+		body: `r6 = r1
+			r1 = r6
+			call sub
+			r1 = 3
+			r2 = cb ll
+			r3 = r10
+			r4 = 0
+			*(u64 *)(r10 - 8) = r6
+			r3 += -8
+			call bpf_loop
+			r0 = 0
+			exit
+			cb:
+			r1 = *(u64 *)(r2 + 0)
+			call sub
+			r0 = 0
+			exit
+			sub:
+			r2 = jmp ll
+			r3 = 0
+			call bpf_tail_call
+			r0 = 0
+			exit`,
+		want: map[string]string{"6.12": "", "7.2": "", "7.3": "within callback"},
+	},
+	{
 		name: "private stacks count alone (check_max_stack_depth, 6.13)", typ: bpf.Kprobe,
 		body: "*(u64 *)(r10 - 512) = 7\n call sub\n r0 = 0\n exit\n sub:\n *(u64 *)(r10 - 64) = 7\n r0 = 0\n exit",
 		want: map[string]string{"6.12": "more than 512", "6.18": "", "7.2": ""},

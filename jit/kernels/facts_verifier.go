@@ -182,6 +182,10 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.TailReturn = true }),
 	},
 	{
+		Name: "callback-reach", Kind: FactVerifier, Doc: "what a callback calls makes no tail calls", Since: Version{7, 3},
+		set: verifier(func(v *Verifier) { v.CallbackReach = true }),
+	},
+	{
 		Name: "trusted-arguments", Kind: FactVerifier, Doc: "kernel functions take objects only that are trusted", Since: Version{7, 0}, After: Version{6, 18},
 		set: verifier(func(v *Verifier) { v.TrustedArgs = true }),
 	},

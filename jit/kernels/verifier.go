@@ -59,6 +59,8 @@ type Verifier struct {
 	// TailReturn models a tail call that is taken as a return with an unknown result, and refuses tail
 	// calls directly in callbacks (6.18 and later; check_helper_call).
 	TailReturn bool
+	// CallbackReach refuses tail calls of everything that a callback calls (7.3; check_max_stack_depth_subprog).
+	CallbackReach bool
 
 	// CallbackOnce follows the function that a helper calls once, as if it were called in a row (until 6.6).
 	CallbackOnce bool

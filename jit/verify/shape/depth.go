@@ -25,11 +25,13 @@ type depthWalk struct {
 	deep  []int                  // most frames, likewise
 	most  int32                  // deepest so far
 	sync  map[bpf.InsnIndex]bool // functions that helpers call before they return
+	async map[bpf.InsnIndex]bool // and later
+	below []bool                 // functions that were walked as part of a callback
 }
 
 // Depth refuses programs whose calls need too much stack, and returns how much they need at most.
 func Depth(p *bpf.Program, r *kernels.Verifier, funcs []FuncInfo, sync, async map[bpf.InsnIndex]bool) (int32, error) {
-	w := depthWalk{p: p, sync: sync, rules: r, funcs: funcs, start: map[bpf.InsnIndex]int{}, tails: make([]bool, len(funcs)), seen: make([]int32, len(funcs)), deep: make([]int, len(funcs)), apart: r.PrivateStack && mayHavePrivateStack(p)}
+	w := depthWalk{p: p, sync: sync, async: async, below: make([]bool, len(funcs)), rules: r, funcs: funcs, start: map[bpf.InsnIndex]int{}, tails: make([]bool, len(funcs)), seen: make([]int32, len(funcs)), deep: make([]int, len(funcs)), apart: r.PrivateStack && mayHavePrivateStack(p)}
 	for i, f := range funcs {
 		w.start[f.Start] = i
 		w.seen[i] = -1
@@ -39,13 +41,13 @@ func Depth(p *bpf.Program, r *kernels.Verifier, funcs []FuncInfo, sync, async ma
 			}
 		}
 	}
-	if err := w.walk(0, 0, 1); err != nil {
+	if err := w.walk(0, 0, 1, false); err != nil {
 		return w.most, err
 	}
 	most := w.most
 	for i := range funcs { // those that run later, on a stack of their own (is_async_cb)
 		if async[funcs[i].Start] {
-			if err := w.walk(i, 0, 1); err != nil {
+			if err := w.walk(i, 0, 1, true); err != nil {
 				return most, err
 			}
 		}
@@ -53,17 +55,23 @@ func Depth(p *bpf.Program, r *kernels.Verifier, funcs []FuncInfo, sync, async ma
 	return most, nil
 }
 
-func (w *depthWalk) walk(fn int, used int32, frames int) error {
+// walk goes down from a function; callback says that it or one above it is one that a helper calls.
+func (w *depthWalk) walk(fn int, used int32, frames int, callback bool) error {
 	f := w.funcs[fn]
+	callback = callback || f.ExceptionCB
 	if most := MaxFrames * w.rules.FrameFactor(); frames > most {
 		return fmt.Errorf("the call stack of %d frames is too deep", most)
 	}
 	if fn != 0 && w.tails[fn] && used >= maxTailStack {
 		return fmt.Errorf("function %d (%s) makes tail calls: %d bytes of stack in the frames above it are too much", fn, f.Name, used)
 	}
-	if used <= w.seen[fn] && frames <= w.deep[fn] {
+	if w.rules.CallbackReach && w.tails[fn] && callback {
+		return fmt.Errorf("function %d (%s) makes tail calls below a callback (cannot tail call within callback)", fn, f.Name)
+	}
+	if used <= w.seen[fn] && frames <= w.deep[fn] && (!callback || w.below[fn]) {
 		return nil
 	}
+	w.below[fn] = w.below[fn] || callback
 	w.seen[fn], w.deep[fn] = max(used, w.seen[fn]), max(frames, w.deep[fn])
 	own := (max(f.StackDepth, 1) + 31) / 32 * 32
 	if w.rules.FrameUnit16 { // round_up_stack_depth
@@ -79,7 +87,7 @@ func (w *depthWalk) walk(fn int, used int32, frames int) error {
 	for i := f.Start; i < f.End; i += w.p.Insns[i].Width() {
 		in := w.p.Insns[i]
 		if to, ok := in.Callee(i); ok && (in.IsSubCall() || w.sync[to]) { // others run later, on a stack of their own
-			if err := w.walk(w.start[to], used, frames+1); err != nil {
+			if err := w.walk(w.start[to], used, frames+1, callback || w.sync[to] || w.async[to]); err != nil {
 				return err
 			}
 		}
