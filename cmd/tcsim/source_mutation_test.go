@@ -109,7 +109,7 @@ type sourceHunter struct {
 	library []*scenarios.Built
 	session *runner.Session
 	refused string // what cannot be tested of the last source
-	// inspected is what its code shows without being run, of one scenario.
+	// inspected is what its code shows without being run, of two scenarios.
 	inspected []string
 }
 
@@ -162,7 +162,8 @@ func (h *sourceHunter) judge(t *testing.T, text string) string {
 			return b.Scenario.Name + ": " + what
 		}
 	}
-	h.inspect(t, target)
+	h.inspect(t, "hierarchy", target)           // calls and direct tail calls
+	h.inspect(t, "empty_slot_indirect", target) // indirect ones
 	for _, name := range []string{"poke_one_site", "poke_two_sites"} {
 		if what := h.explore(t, name, target); what != "" {
 			return "explore " + name + ": " + what
@@ -171,10 +172,10 @@ func (h *sourceHunter) judge(t *testing.T, text string) string {
 	return ""
 }
 
-// inspect looks at the code of the hierarchy.
-func (h *sourceHunter) inspect(t *testing.T, target *jit.Target) {
+// inspect looks at the code of a scenario.
+func (h *sourceHunter) inspect(t *testing.T, name string, target *jit.Target) {
 	t.Helper()
-	i := slices.IndexFunc(h.library, func(b *scenarios.Built) bool { return b.Scenario.Name == "hierarchy" })
+	i := slices.IndexFunc(h.library, func(b *scenarios.Built) bool { return b.Scenario.Name == name })
 	c, err := runner.Compile(h.library[i], target)
 	if err != nil {
 		t.Fatal(err)
@@ -183,8 +184,8 @@ func (h *sourceHunter) inspect(t *testing.T, target *jit.Target) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.inspected = append(rep.Flaws, rep.Differences...)
-	if len(h.inspected) == 0 && rep.Release == "" && len(rep.Unchecked) == 0 {
+	h.inspected = slices.Concat(h.inspected, rep.Flaws, rep.Differences)
+	if len(rep.Flaws)+len(rep.Differences) == 0 && rep.Release == "" && len(rep.Unchecked) == 0 {
 		t.Error("the code was compared with nothing")
 	}
 }

@@ -74,11 +74,14 @@ type flawFinder struct {
 	// ptr is the register that holds, on the way to the jump, first the program, then its code.
 	ptr   x86.Reg
 	stage int
-	added int64   // to the counter, in the register count
-	count x86.Reg // the register that holds the counter, RegNone for none
-	rax   int32   // the slot that rax was popped from
-	flags x86.Reg // the register that was tested against 0 last
+	added int64     // to the counter, in the register count
+	count x86.Reg   // the register that holds the counter, RegNone for none
+	slots [16]int32 // of each register, the slot that its 64 bits were read from; noSlot for something else
+	flags x86.Reg   // the register that was tested against 0 last
 }
+
+// noSlot is no offset of a slot: slots lie below the return address, which is at 0.
+const noSlot int32 = 1
 
 // Stages of what an indirect tail call loads.
 const (
@@ -165,6 +168,7 @@ func (f *flawFinder) follow(saved []x86.Reg) (ends bool) {
 		}
 	}
 	f.w = walker{recogniser: f.recogniser, p: f.pro, s: st}
+	f.forget()
 	body := st.rsp
 	i, _ := f.at(f.s.Start)
 	for ; i < len(f.insns) && f.off(i) < f.s.Jump; i++ {
@@ -185,7 +189,7 @@ func (f *flawFinder) follow(saved []x86.Reg) (ends bool) {
 			f.note(f.s.Jump, fmt.Sprintf("it leaves with another %v than the caller had", r))
 		}
 	}
-	if slot, ok := f.pro.state.mem[f.rax]; !ok || !slot.rax && slot.val.kind != symConst && slot.val.kind != symStack {
+	if slot, ok := f.pro.state.mem[f.slots[x86.RAX]]; !ok || !slot.rax && slot.val.kind != symConst && slot.val.kind != symStack {
 		f.note(f.s.Jump, "it leaves without the counter in rax")
 	}
 	if in := &f.insns[i]; !f.s.Direct && (f.stage != holdsLanding || in.Branch == x86.BranchJumpIndirect && in.Operands[0].Reg != f.ptr) {
@@ -220,6 +224,9 @@ func (f *flawFinder) step(i int, body int32) string {
 	case in.Store && off != s.Bump:
 		return "it writes to memory"
 	case in.Store:
+		if f.s.form == image.CounterValue { // what was read before is not counted
+			f.forget()
+		}
 		return f.bump(in)
 	case in.Writes.Has(x86.RDI):
 		return "it changes the context that the next program gets"
@@ -235,20 +242,48 @@ func (f *flawFinder) step(i int, body int32) string {
 		return "it loses the stack pointer"
 	}
 	f.flags = x86.RegNone
-	if in.Op == "test" && in.N == 2 && in.Operands[0] == in.Operands[1] && in.OpBits == 64 {
+	if (in.Op == "test" || in.Op == "and" || in.Op == "or") && in.N == 2 && in.Operands[0] == in.Operands[1] && in.OpBits == 64 {
 		f.flags = in.Operands[0].Reg
 	}
 	if v, imm := in.Imm(); in.Op == "cmp" && imm && v == 0 && !in.HasMem && in.OpBits == 64 { // until 4.13
 		f.flags = in.Operands[0].Reg
 	}
-	if in.Is("pop", x86.RAX) {
-		f.rax = f.w.s.rsp
-	}
+	f.read(in)
 	f.load(in)
 	if !f.w.apply(i) {
 		return "it loses the stack pointer"
 	}
 	return ""
+}
+
+// forget takes it that no register holds what a slot does.
+func (f *flawFinder) forget() {
+	for r := range f.slots {
+		f.slots[r] = noSlot
+	}
+}
+
+// read follows from which slots registers are read.
+func (f *flawFinder) read(in *x86.Inst) {
+	if keepsValue(in) {
+		return
+	}
+	slot := noSlot
+	if in.Op == "pop" {
+		slot = f.w.s.rsp
+	} else if from, ok := copied(in); ok && from < 16 {
+		slot = f.slots[from]
+	} else if at, ok := f.w.address(in); ok && in.Op == "mov" && in.Load && in.OpBits == 64 {
+		slot = at
+	}
+	for r := range in.Writes.All {
+		if r < 16 {
+			f.slots[r] = noSlot
+		}
+	}
+	if dst := in.Operands[0]; dst.Kind == x86.OpReg && dst.Reg < 16 && in.Writes.Has(dst.Reg) {
+		f.slots[dst.Reg] = slot
+	}
 }
 
 // bump checks that the counter grows by one.
@@ -267,8 +302,11 @@ func (f *flawFinder) bump(in *x86.Inst) string {
 
 // load follows the counter in a register, and the registers from the slot to the code of the program in it.
 func (f *flawFinder) load(in *x86.Inst) {
-	v, imm := in.Imm()
 	dst := in.Operands[0]
+	if keepsValue(in) {
+		return
+	}
+	v, imm := in.Imm()
 	switch {
 	case in.Op == "mov" && in.Load && in.Mem.Base == x86.RBP && in.Mem.Index == x86.RegNone && int32(in.Mem.Disp) == f.s.slot && dst.Kind == x86.OpReg:
 		f.count, f.added = dst.Reg, 0
@@ -297,9 +335,14 @@ func (f *flawFinder) load(in *x86.Inst) {
 		f.ptr, f.stage = dst.Reg, holdsProgram
 	case f.stage == holdsProgram && full && in.Op == "mov" && in.Load && m.Base == f.ptr && m.Index == x86.RegNone && m.Disp != 0:
 		f.ptr, f.stage = dst.Reg, holdsCode
-	case f.stage == holdsCode && full && in.Op == "add" && imm && dst.Reg == f.ptr:
+	case f.stage == holdsCode && dst.Reg == f.ptr && adds(in):
 		f.stage = holdsLanding
 	case dst.Reg == f.ptr && f.stage != holdsNothing:
 		f.stage = holdsNothing
 	}
+}
+
+func adds(in *x86.Inst) bool {
+	_, ok := added(in)
+	return ok
 }

@@ -36,16 +36,21 @@ func handsOver(f *image.FuncImage) bool {
 	return f.Frame.Counter.Form == image.CounterValue || f.Frame.Counter.Form == image.CounterPtr
 }
 
-// loadsCounter reports whether the last instruction before a call that writes rax loads the counter. Calls and
-// branches on the way leave something else in it.
+// loadsCounter reports whether the last instruction before a call that gives rax its value loads the counter, into rax or a
+// register that is copied to it. Calls and branches on the way leave something else in it.
 func (c *decodedCode) loadsCounter(f *image.FuncImage, call image.CodeOff) bool {
 	i, ok := c.at(call)
+	reg := x86.RAX
 	for i--; ok && i >= 0; i-- {
 		in := &c.insns[i]
 		if in.Branch != x86.BranchNone {
 			return false
 		}
-		if !in.Writes.Has(x86.RAX) {
+		if !in.Writes.Has(reg) || keepsValue(in) {
+			continue
+		}
+		if from, ok := copied(in); ok {
+			reg = from
 			continue
 		}
 		at := image.CodeOff(0)

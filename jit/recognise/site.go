@@ -167,9 +167,32 @@ func (r *recogniser) flagsOf(i int) int {
 	return r.before(i, func(in *x86.Inst) bool { return in.WritesFlags != 0 })
 }
 
-// definition returns the position of the instruction that writes reg last before position i, -1 if it is not near.
+// definition returns the position of the instruction that gives reg its value at position i, -1 if it is not near.
 func (r *recogniser) definition(i int, reg x86.Reg) int {
-	return r.before(i, func(in *x86.Inst) bool { return in.Writes.Has(reg) })
+	return r.before(i, func(in *x86.Inst) bool { return in.Writes.Has(reg) && !keepsValue(in) })
+}
+
+// keepsValue reports whether in writes to one register what that holds already, as "and rcx, rcx", which sets flags.
+func keepsValue(in *x86.Inst) bool {
+	if in.N != 2 || in.OpBits != 64 || in.Store || in.Operands[0].Kind != x86.OpReg {
+		return false
+	}
+	if from, ok := copied(in); ok {
+		return from == in.Operands[0].Reg
+	}
+	return (in.Op == "and" || in.Op == "or") && in.Operands[0] == in.Operands[1]
+}
+
+// copied returns the register whose 64 bits in copies to another, unchanged.
+func copied(in *x86.Inst) (from x86.Reg, ok bool) {
+	switch {
+	case in.N != 2 || in.OpBits != 64 || in.Operands[0].Kind != x86.OpReg:
+	case in.Op == "mov" && in.Operands[1].Kind == x86.OpReg:
+		return in.Operands[1].Reg, true
+	case in.Op == "lea" && in.Mem.Index == x86.RegNone && in.Mem.Disp == 0 && !in.Mem.Addr32:
+		return in.Mem.Base, in.Mem.Base != x86.RegNone
+	}
+	return x86.RegNone, false
 }
 
 // before returns the last position before i of which is is true, within straight-line code.
@@ -216,6 +239,8 @@ func (r *recogniser) wayOut(s *site, i int) bool {
 		switch {
 		case in.Op == "leave" || in.Branch == x86.BranchRet:
 			leave = leave || s.Jump < 0
+		case in.Branch == x86.BranchCond && inside && to == s.End && s.Bounds < 0 && r.comparesIndex(n):
+			r.boundsAt(s, n)
 		case in.Branch == x86.BranchCond && inside && to == s.End && s.Null < 0:
 			s.Null = off
 		case in.Store && r.bumps(s, in):
@@ -281,8 +306,8 @@ func (r *recogniser) jumpOut(s *site, n, last int) {
 		s.Jump = off // an empty slot, or the program calls itself
 	case in.Len == 5 && (in.IsNop || in.Branch == x86.BranchJump && inside && to == s.End) && s.Bypass < 0:
 		s.Bypass = off
-	case in.Op == "add" && in.OpBits == 64 && !in.HasMem && !in.Writes.Has(x86.RSP) && !in.Writes.Has(x86.RBP):
-		if v, imm := in.Imm(); imm {
+	case !in.Writes.Has(x86.RSP) && !in.Writes.Has(x86.RBP):
+		if v, ok := added(in); ok {
 			s.landing = image.CodeOff(v)
 			if p := &r.insns[n-1]; p.Op == "mov" && p.Load && p.Mem.Base == in.Operands[0].Reg {
 				s.offsets.ProgBPFFunc = int32(p.Mem.Disp)
@@ -291,41 +316,18 @@ func (r *recogniser) jumpOut(s *site, n, last int) {
 	}
 }
 
-// bounds looks for the comparison of the index with max_entries before the limit check.
-func (r *recogniser) bounds(s *site) {
-	i, _ := r.at(s.Start)
-	if s.Direct {
-		return
+// added returns what in adds to the 64 bits of a register, where it does nothing else but set flags.
+func added(in *x86.Inst) (by int64, ok bool) {
+	if in.N != 2 || in.OpBits != 64 || in.Operands[0].Kind != x86.OpReg {
+		return 0, false
 	}
-	at := r.before(i, func(in *x86.Inst) bool { return !in.IsNop })
-	if at < 0 {
-		return
+	switch v, imm := in.Imm(); {
+	case in.Op == "add" && imm:
+		return v, true
+	case in.Op == "sub" && imm:
+		return -v, true
+	case in.Op == "lea" && in.Mem.Base == in.Operands[0].Reg && in.Mem.Index == x86.RegNone && !in.Mem.Addr32:
+		return int64(in.Mem.Disp), true
 	}
-	cmp := r.flagsOf(at)
-	if to, ok := r.target(&r.insns[at]); !ok || r.insns[at].Branch != x86.BranchCond || to != s.End || cmp < 0 || r.insns[cmp].Op != "cmp" {
-		return
-	}
-	test := &r.insns[cmp]
-	s.Bounds, s.Start, s.index = r.off(at), r.off(cmp), cmp
-	if test.HasMem {
-		s.offsets.MapMaxEntries = int32(test.Mem.Disp)
-	}
-	for i := cmp - 1; i >= 0; i-- {
-		in := &r.insns[i]
-		trunc := in.Op == "mov" && in.OpBits == 32 && !in.HasMem && in.Operands[0].Reg == x86.RDX && in.Operands[1].Reg == x86.RDX &&
-			in.Operands[1].Kind == x86.OpReg
-		load := in.Op == "mov" && in.Load && in.Mem.Base == x86.RSI && !test.HasMem
-		if !trunc && !load && !in.IsNop {
-			return
-		}
-		switch {
-		case in.IsNop:
-			continue
-		case load:
-			s.offsets.MapMaxEntries = int32(in.Mem.Disp)
-		default:
-			s.cut = true
-		}
-		s.Start = r.off(i)
-	}
+	return 0, false
 }

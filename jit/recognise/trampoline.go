@@ -46,7 +46,7 @@ type trampPrologue struct {
 }
 
 func (p *trampPrologue) step(in *x86.Inst) {
-	if p.done {
+	if p.done || in.IsNop {
 		return
 	}
 	fr := &p.f.Frame
