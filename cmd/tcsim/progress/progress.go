@@ -72,7 +72,11 @@ func New(name string, times int, opt Options) *Bar {
 
 // rate is how many steps are done per second.
 func rate(done int64, times int, took time.Duration) string {
-	return fmt.Sprintf("%.3g/s", float64(done)*float64(times)/max(took.Seconds(), 1e-3))
+	r := float64(done) * float64(times) / max(took.Seconds(), 1e-3)
+	if r >= 100 {
+		return fmt.Sprintf("%.0f/s", r)
+	}
+	return fmt.Sprintf("%.3g/s", r)
 }
 
 // Set says that done of total are done. It is safe for concurrent use.
