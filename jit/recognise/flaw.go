@@ -209,6 +209,8 @@ func (f *flawFinder) step(i int, body int32) string {
 		return ""
 	case in.Trap || !in.Known:
 		return foreign
+	case in.Load && in.Mem.Base == x86.RSI && in.Mem.Index == x86.RDX && off < s.Bounds:
+		return "it reads the slot before the index is checked"
 	case in.Branch == x86.BranchCond || in.Branch == x86.BranchJump:
 		switch {
 		case !inside || to != s.End:

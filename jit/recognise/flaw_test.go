@@ -131,6 +131,33 @@ func TestSiteFlaws(t *testing.T) {
 	}
 }
 
+// TestSiteFlawsOrder moves the check of the index past the comparison with the limit, which is as good, and past the
+// load of the slot, which is not.
+func TestSiteFlawsOrder(t *testing.T) {
+	for _, tc := range []struct {
+		past int // bytes that the check is moved over
+		want string
+	}{{13, ""}, {21, "it reads the slot before the index is checked"}} {
+		funcs, n, s := flawed(t, "kernels/6.12-off.jsonl.gz", "hier/self/var/n2/r6")
+		f := &funcs[n]
+		const check = 7 // bytes: mov edx, edx; cmp [rsi+24h], edx; jbe
+		at, end := int(s.Start), int(s.Start)+check+tc.past
+		if int(s.Bounds) != at+5 || int(s.Limit) != at+check+11 {
+			t.Fatalf("the site is another: %+v", s)
+		}
+		f.Code = slices.Concat(f.Code[:at], f.Code[at+check:end], f.Code[at:at+check], f.Code[end:])
+		f.Code[end-1] -= byte(tc.past)   // the distance of jbe
+		f.Code[s.Limit+1-check] += check // and of jae
+		img, err := recognise.RecogniseImage(funcs)
+		must(t, err)
+		flaws, err := recognise.SiteFlaws(img, 33)
+		must(t, err)
+		if tc.want == "" && len(flaws) > 0 || tc.want != "" && (len(flaws) != 1 || !strings.HasSuffix(flaws[0].Text, tc.want)) {
+			t.Errorf("moved by %d bytes: %+v, want %q", tc.past, flaws, tc.want)
+		}
+	}
+}
+
 // TestReloadFlaws takes away what loads the counter before calls, one by one.
 func TestReloadFlaws(t *testing.T) {
 	for _, file := range []string{"kernels/5.10-off.jsonl.gz", "kernels/6.1-off.jsonl.gz", "kernels/6.12-off.jsonl.gz", "kernels/7.3-off.jsonl.gz"} {
