@@ -35,6 +35,8 @@ func Instead(b []byte) string {
 		return "a kernel log: tcsim import reads that"
 	case scenario(b):
 		return "a scenario: tcsim run reads it"
+	case has("#include "), has("#define "), bytes.Contains(b, []byte("\n#include ")), bytes.Contains(b, []byte("\n#define ")):
+		return "C source: tcsim run reads what clang -O2 -g --target=bpf -c makes of it"
 	case !utf8.Valid(b[:max(0, len(b)-3)]):
 		return "no text"
 	}

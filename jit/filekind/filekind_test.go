@@ -26,6 +26,9 @@ func TestInstead(t *testing.T) {
 		"[  1.0] flen=2 proglen=3 pass": "kernel log",
 		"# a comment\nversion: 1\n":     "a scenario",
 		"\x90\x90\xc3\xff\xff\xff\xff":  "no text",
+		"/* BPF */\n#include <x.h>\n":   "C source",
+		"#define SEC(x)\n":              "C source",
+		"#include: no\nversion: 1\n":    "a scenario",
 		"hello\n":                       "",
 	} {
 		if got := filekind.Instead([]byte(text)); (got == "") != (want == "") || !strings.Contains(got, want) {
