@@ -89,7 +89,7 @@ func (s *source) load(sc *Scenario, src []byte) {
 	if n := at["limit"]; n != nil && (sc.Limit < 1 || sc.Limit > jit.MaxLimit) {
 		s.failf(nodePos(n), "expected a limit of 1 to %d, found %d; leave it out for the target's own", jit.MaxLimit, sc.Limit)
 	}
-	if sc.Name != "" {
+	if _, text := at["name"].(*ast.StringNode); text || sc.Name != "" { // what is no text is a mistake already
 		d.checkName("scenario", sc.Name, nodePos(at["name"]))
 	}
 	if len(sc.Programs) == 0 {
