@@ -21,7 +21,7 @@ func TestWorstArena(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.Alone != 21_792 || !w.AloneShape.Arena || w.AloneShape.Traced || w.Taken != 20 {
+	if w.Alone != 21_808 || !w.AloneShape.Arena || w.AloneShape.Traced || w.Taken != 20 {
 		t.Errorf("%+v", w)
 	}
 	if !w.Shape.Traced || w.Deepest <= w.Alone || w.Bound < w.Deepest {
