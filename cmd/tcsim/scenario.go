@@ -68,6 +68,9 @@ func (e env) targets(names []string, limit uint32) ([]*jit.Target, error) {
 			errs = append(errs, fmt.Errorf("target %q: %w", n, err))
 		}
 	}
+	if flag := e.source.unused(names); flag != "" {
+		errs = append(errs, fmt.Errorf("%s is for targets src:..., and none of %s is one", flag, strings.Join(names, ", ")))
+	}
 	if len(errs) > 0 {
 		return nil, badInput(errors.Join(errs...))
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -62,6 +63,22 @@ func (s *sourceFlags) complete(name string) (string, error) {
 	spec.Extra = append(spec.Extra, s.extra...)
 	spec.NoCache = spec.NoCache || s.noCache
 	return source.Prefix + ":" + spec.Name(), nil
+}
+
+// unused is what was said of kernel sources where no target is one, "" for nothing.
+func (s *sourceFlags) unused(names []string) string {
+	if s == nil || slices.ContainsFunc(names, func(n string) bool { return strings.HasPrefix(n, source.Prefix+":") }) {
+		return ""
+	}
+	switch {
+	case s.version != "":
+		return "--kernel-version"
+	case s.config != "":
+		return "--kernel-config"
+	case len(s.extra) > 0:
+		return "--extra"
+	}
+	return ""
 }
 
 // untestable reports whether a kernel source cannot be tried: no compiler, a file that does not compile, a
