@@ -91,6 +91,8 @@ func (x *explorer) kfuncEffects(s *state, k *kfuncCall) error {
 	switch {
 	case k.name == bpf.ThrowKfunc:
 		return x.throws(s)
+	case k.listed && k.spec.Nested():
+		return fmt.Errorf("%w: the order of calls of %s", ErrNotModelled, k.name)
 	case k.release > 0:
 		if err := s.release(s.top().regs[k.release].ref); err != nil {
 			return err

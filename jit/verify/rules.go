@@ -9,6 +9,9 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 )
 
+// ErrNotModelled says that a kernel may take the program or not: it does something that the analysis does not follow.
+var ErrNotModelled = fmt.Errorf("not modelled: %w", kernels.ErrUnsupported)
+
 // admit refuses what the kernel's verifier does not let through. Tail calls may have either form.
 func Admit(r *kernels.Verifier, insns []bpf.Insn, funcs []FuncInfo) error {
 	if len(funcs) == 1 || !r.NoMix && !r.NoSubprogs {

@@ -79,7 +79,7 @@ func TestSelftests(t *testing.T) {
 // documented are the figures of docs/object-files.md.
 var documented = map[string]selftests{
 	"6.12": {agree: 1635, tooStrict: 0, tooLax: 12, unmodelled: 80},
-	"7.3":  {agree: 2169, tooStrict: 32, tooLax: 82, unmodelled: 419},
+	"7.3":  {agree: 2163, tooStrict: 32, tooLax: 59, unmodelled: 447},
 }
 
 // selftests counts verdicts.

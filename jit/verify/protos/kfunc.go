@@ -34,6 +34,7 @@ const (
 	iterNew
 	iterNext
 	iterDestroy
+	nested // see Nested
 )
 
 // Acquires reports whether what the function returns is to be given back.
@@ -41,6 +42,10 @@ func (k Kfunc) Acquires() bool { return k.flags&acquire != 0 }
 
 // Releases reports whether the function takes back its argument.
 func (k Kfunc) Releases() bool { return k.flags&release != 0 }
+
+// Nested reports whether calls of the function come in pairs whose order is not modelled: interrupts that are turned off,
+// locks that may fail.
+func (k Kfunc) Nested() bool { return k.flags&nested != 0 }
 
 // Null reports whether the function may return null.
 func (k Kfunc) Null() bool { return k.flags&retNull != 0 }
