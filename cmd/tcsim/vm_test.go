@@ -81,7 +81,7 @@ func TestVMWorst(t *testing.T) {
 	if err := os.WriteFile(deep, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	code, text, errs = tcsim(t, "", "vm", "--kernel", kernel, "--accel", "tcg", "--append", "mitigations=off", deep)
+	code, text, errs = tcsim(t, "", "vm", "--kernel", kernel, "--accel", "tcg", "--append", "mitigations=off unknown_word", deep)
 	if code != exitFailed || !strings.Contains(text, "violates stack-budget") || !strings.Contains(text, "frames; the kernel stack has 16384") {
 		t.Errorf("code %d\n%s%s", code, text, errs)
 	}

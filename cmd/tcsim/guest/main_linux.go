@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,7 +27,8 @@ func main() {
 		fmt.Fprintln(os.Stderr, "guest: this is the init process of the virtual machines of tcsim vm, and of no other")
 		os.Exit(2)
 	}
-	if len(os.Args) < 2 {
+	// The kernel hands words of its command line that it does not know to init, such as nowatchdog where it has none.
+	if !slices.Contains(os.Args[1:], mounted) {
 		// cilium/ebpf looks at /proc before main begins, and remembers what it saw: begin again.
 		err := mount()
 		if err == nil {
@@ -55,7 +57,7 @@ const mounted = "mounted"
 // end sends the answer and ends the machine.
 func end(answer []byte) {
 	if err := send(answer); err != nil {
-		fmt.Println("guest: cannot send the answer:", err)
+		fmt.Printf("guest: cannot send the answer: %v\nguest: it began with %q\n", err, answer[:min(len(answer), 300)])
 	}
 	unix.Sync()
 	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART); err != nil {
