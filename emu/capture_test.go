@@ -167,6 +167,9 @@ var capturedKernels = []struct {
 // TestCaptured runs what kernels emitted, in one machine per file, and expects what they returned:
 // everything without mitigations, and with them what shows thunks, maps and tail calls.
 func TestCaptured(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	for _, k := range capturedKernels {
 		for _, v := range k.variants {
 			t.Run(k.name+"-"+v, func(t *testing.T) {

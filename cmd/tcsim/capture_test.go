@@ -57,6 +57,9 @@ func TestCaptureOfLibrary(t *testing.T) {
 
 // TestCaptureHere captures from the running kernel, if it lets us.
 func TestCaptureHere(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "here.jsonl.gz")
 	code, out, errs := tcsim(t, "", "capture", "-o", file, "--run", "hierarchy", "chain33", "hierarchy_limit_4", "tramp_context", "fixtures/objects")

@@ -38,6 +38,9 @@ func hostEnv(t *testing.T) (e env, stdout, stderr *bytes.Buffer) {
 
 // TestCyclesHost measures here, and judges the file that it wrote: the same table again.
 func TestCyclesHost(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	file, here := write(t, "m.json", twoSequences), filepath.Join(t.TempDir(), "here.json")
 	e, out, errs := hostEnv(t)
 	code := doMain(context.Background(), []string{"tcsim", "cycles", "--measured", file, "--host", "-o", here}, e)

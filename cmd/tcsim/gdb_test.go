@@ -146,6 +146,9 @@ func TestDebuggingPage(t *testing.T) {
 
 // TestGDB runs sessions of testdata/gdb: one command a line, the output in a file next to it.
 func TestGDB(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	debugger(t, "gdb")
 	atTop(t)
 	scripts, err := filepath.Glob("cmd/tcsim/testdata/gdb/*.gdb")

@@ -82,6 +82,9 @@ func (c *cancelling) count(done, _ int) {
 // TestUnwritable has output that cannot be written end with the documented code, before the work where it is a
 // file.
 func TestUnwritable(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	atTop(t)
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {

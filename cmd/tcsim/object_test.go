@@ -10,6 +10,9 @@ import (
 
 // TestEndlessInput gives a device where a file is expected: it is an error before memory runs out.
 func TestEndlessInput(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	const zero = "/dev/zero"
 	if _, err := os.Stat(zero); err != nil {
 		t.Skip(err)

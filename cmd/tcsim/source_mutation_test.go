@@ -240,6 +240,9 @@ func (h *sourceHunter) explore(t *testing.T, name string, target *jit.Target) st
 // TestSourceMutations edits the C file of 6.12 wrongly, in one way at a time, and has run or explore find it by what
 // the code does. Unedited, nothing is found.
 func TestSourceMutations(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	all := sourceMutations(t, "testdata/mutations/6.12.txt")
 	inSourceFolder(t, "6.12")
 	h := newSourceHunter(t)

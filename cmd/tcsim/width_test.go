@@ -27,6 +27,9 @@ func tooWide(text string) string {
 // TestLibraryOutput prints each built-in scenario in every form: text no wider than a mail, nothing
 // else on stdout than under --json, one object that names its schema.
 func TestLibraryOutput(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	targets := []string{"6.1", "6.12", "pop-nop-push"}
 	names := files.Builtin()
 	if testing.Short() && os.Getenv("CI") == "" {

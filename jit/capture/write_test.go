@@ -22,6 +22,9 @@ import (
 
 // TestWrite reads what it wrote, of captures that have every field of format 1.
 func TestWrite(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	for _, name := range []string{"extra-6.12-off", "extra-7.2-default", "extra-5.10-off"} {
 		t.Run(name, func(t *testing.T) {
 			if testing.Short() && name != "extra-7.2-default" {

@@ -160,6 +160,9 @@ func TestSiteFlawsOrder(t *testing.T) {
 
 // TestReloadFlaws takes away what loads the counter before calls, one by one.
 func TestReloadFlaws(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	for _, file := range []string{"kernels/5.10-off.jsonl.gz", "kernels/6.1-off.jsonl.gz", "kernels/6.12-off.jsonl.gz", "kernels/7.3-off.jsonl.gz"} {
 		src, err := captures.OpenFS(fixtures.FS, file, file)
 		must(t, err)

@@ -44,10 +44,10 @@ func ran(t testing.TB, c campaign.Campaign) *campaign.CampaignReport {
 
 // TestFuzzKernels finds nothing wrong with the kernels but what is known, and that occurs.
 func TestFuzzKernels(t *testing.T) {
-	n := 800
 	if testing.Short() {
-		n = 100
+		t.Skip("takes long")
 	}
+	const n = 800
 	r := ran(t, campaign.Campaign{Source: campaign.FuzzSource{Seed: 1}, Graphs: n, Targets: realKernels, Shrink: 3, During: 4})
 	for i := range r.Failures {
 		t.Errorf("%s\n%s", r.Failures[i].Why, failureText(t, &r.Failures[i], 1))
@@ -175,7 +175,7 @@ func TestTargetsNamed(t *testing.T) {
 func TestFuzzGroups(t *testing.T) {
 	n := 100
 	if testing.Short() {
-		n = 30
+		n = 10
 	}
 	groups := slices.Concat(correct, byValue)
 	r := ran(t, campaign.Campaign{Source: campaign.FuzzSource{Seed: 2}, Graphs: n, Targets: groups, During: 4})
@@ -221,6 +221,9 @@ func TestFuzzDuring(t *testing.T) {
 
 // TestFuzzDeterministic has the same report from one worker and from three.
 func TestFuzzDeterministic(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	run := func(workers int) *campaign.CampaignReport {
 		return ran(t, campaign.Campaign{
 			Source: campaign.FuzzSource{Seed: 5}, Graphs: 150, Targets: []string{"pop-nop-push", "6.12", "hier-rfc1"}, Workers: workers,

@@ -21,6 +21,9 @@ import (
 // TestReplayNewer runs what newer kernels know (exceptions, may_goto, private stacks, arenas, guarded
 // loads) with the kernels' own bytes, at both recording levels.
 func TestReplayNewer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	names, err := fs.Glob(fixtures.FS, "kernels/extra-*-off.jsonl.gz")
 	if err != nil || len(names) != 6 {
 		t.Fatalf("%d captures: %v", len(names), err)

@@ -258,6 +258,9 @@ func values(b byte) []byte {
 
 // TestOddCode damages one byte of a whole capture, on a way that its scenario does not take.
 func TestOddCode(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	const file, scenario = "6.1-off", "tail/main/var/callee1111/stack8"
 	f, err := fixtures.FS.Open("kernels/" + file + ".jsonl.gz")
 	must(t, err)

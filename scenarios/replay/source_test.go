@@ -65,6 +65,9 @@ func replayAll(t *testing.T, src *capture.Source) []*replay.Replay {
 // TestReplaySource plays the scenario library on a kernel's own images: all that the kernel accepted
 // are as the library expects and as the kernel ran them.
 func TestReplaySource(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	for _, tc := range []struct {
 		file                     string
 		played, byKernel, hooked int

@@ -23,6 +23,9 @@ import (
 // TestReplayTraced runs everything that the kernels traced with the kernels' own trampolines, with the
 // tracing programs attached and without. 5.10 loses the counter: its runs go beyond the limit.
 func TestReplayTraced(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	names, err := fs.Glob(fixtures.FS, "kernels/extra-*.jsonl.gz")
 	if err != nil || len(names) != 10 {
 		t.Fatalf("%d captures: %v", len(names), err)

@@ -108,6 +108,9 @@ func TestExceptions(t *testing.T) {
 
 // TestExceptionsNotCounted: a summary of a call that does not return is no summary.
 func TestExceptionsNotCounted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	c := compiled(t, buildText(t, "exceptions.yaml", []byte(exceptions)), target(t, "7.2"))
 	if _, err := opened(t, c, runner.Options{}).Count(t.Context(), 1, measure.CountOptions{}); !errors.Is(err, kernels.ErrUnsupported) {
 		t.Errorf("counted: %v", err)

@@ -55,6 +55,9 @@ runs:
 // TestInterruptEverywhere interrupts a run after each of its instructions: nothing that a program can see
 // changes. With a counter of the processor or the task there are places where it does.
 func TestInterruptEverywhere(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	for name, sound := range map[string]bool{
 		"6.12": true, "7.2-retpoline": true, "hier-rfc2": true, "hier-runctx": true,
 		"hier-percpu": false, "hier-percpu-dec": false, "hier-task": false, "hier-rfc1": false,

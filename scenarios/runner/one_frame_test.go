@@ -17,6 +17,9 @@ import (
 // retpoline inline: it is refused as unsupported exactly where the kernels of that time have no
 // bpf-to-bpf calls or do not allow tail calls together with them, else it gives what its file says.
 func TestOneFrameDesigns(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	mixed := map[string]bool{
 		"bpf2bpf_1": true, "bpf2bpf_6": true, "hierarchy": true, "refused_keeps_state": true, "verifier_tailcall_jit": true,
 	}

@@ -17,6 +17,9 @@ import (
 // TestRecogniseOwn compiles for every target and expects the bytes to name its design, and no other but
 // those that emit the same.
 func TestRecogniseOwn(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	for _, name := range jit.TargetNames() {
 		tgt := target(t, name)
 		named, fewest := 0, 64
