@@ -78,6 +78,7 @@ type flawFinder struct {
 	count x86.Reg   // the register that holds the counter, RegNone for none
 	slots [16]int32 // of each register, the slot that its 64 bits were read from; noSlot for something else
 	flags x86.Reg   // the register that was tested against 0 last
+	moved bool      // the register with the pointer to the counter holds something else since the comparison
 }
 
 // noSlot is no offset of a slot: slots lie below the return address, which is at 0.
@@ -252,6 +253,9 @@ func (f *flawFinder) step(i int, body int32) string {
 	}
 	f.read(in)
 	f.load(in)
+	if i > f.s.test && in.Writes.Has(f.s.ptr) && !keepsValue(in) {
+		f.moved = !(f.readsSlot(in) && in.OpBits == 64)
+	}
 	if !f.w.apply(i) {
 		return "it loses the stack pointer"
 	}
@@ -292,6 +296,8 @@ func (f *flawFinder) read(in *x86.Inst) {
 func (f *flawFinder) bump(in *x86.Inst) string {
 	v, imm := in.Imm()
 	switch {
+	case f.s.form == image.CounterPtr && f.moved:
+		return "it does not write to the counter"
 	case in.Mem.Size > uint16(f.s.size): // fewer bytes do: none of the others is set in a count below the limit
 		return fmt.Sprintf("it counts in %d bytes, but the comparison sees %d", in.Mem.Size, f.s.size)
 	case in.Load && (in.Op == "add" && imm && v == 1 || in.Op == "sub" && imm && v == -1 || in.Op == "inc"):
@@ -310,7 +316,7 @@ func (f *flawFinder) load(in *x86.Inst) {
 	}
 	v, imm := in.Imm()
 	switch {
-	case in.Op == "mov" && in.Load && in.Mem.Base == x86.RBP && in.Mem.Index == x86.RegNone && int32(in.Mem.Disp) == f.s.slot && dst.Kind == x86.OpReg:
+	case f.readsCounter(in):
 		f.count, f.added = dst.Reg, 0
 	case f.count == x86.RegNone || !in.Writes.Has(f.count):
 	case in.Op == "add" && imm:
@@ -342,6 +348,19 @@ func (f *flawFinder) load(in *x86.Inst) {
 	case dst.Reg == f.ptr && f.stage != holdsNothing:
 		f.stage = holdsNothing
 	}
+}
+
+// readsCounter reports whether in loads the counter: from its slot, or through the pointer to it.
+func (f *flawFinder) readsCounter(in *x86.Inst) bool {
+	if f.s.form == image.CounterPtr {
+		return !f.moved && in.Op == "mov" && in.Load && in.Mem.Base == f.s.ptr && in.Mem.Index == x86.RegNone && in.Mem.Disp == 0
+	}
+	return f.readsSlot(in)
+}
+
+// readsSlot reports whether in loads what is in the slot of the counter or of the pointer to it.
+func (f *flawFinder) readsSlot(in *x86.Inst) bool {
+	return in.Op == "mov" && in.Load && in.Mem.Base == x86.RBP && in.Mem.Index == x86.RegNone && int32(in.Mem.Disp) == f.s.slot
 }
 
 func adds(in *x86.Inst) bool {

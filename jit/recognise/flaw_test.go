@@ -158,6 +158,34 @@ func TestSiteFlawsOrder(t *testing.T) {
 	}
 }
 
+// TestSiteFlawsCount counts in a register: what is read through the pointer, which is as good, and the pointer itself.
+func TestSiteFlawsCount(t *testing.T) {
+	for _, tc := range []struct {
+		load []byte // of rdx
+		want string
+	}{{[]byte{0x48, 0x8b, 0x10}, ""}, {nil, "it does not add 1 to the counter"}} {
+		funcs, n, s := flawed(t, "kernels/6.12-off.jsonl.gz", "hier/self/var/n2/r6")
+		f := &funcs[n]
+		if tc.load == nil { // mov rdx, [rbp-x], as rax is loaded
+			start := int(s.Limit) - 11
+			tc.load = slices.Concat([]byte{0x48, 0x8b, 0x95}, f.Code[start+3:start+7])
+		}
+		bump := slices.Concat(tc.load, []byte{0x48, 0x83, 0xc2, 1, 0x48, 0x89, 0x10}) // add rdx, 1; mov [rax], rdx
+		for _, jump := range []int{int(s.Bounds), int(s.Limit), int(s.Null)} {
+			f.Code = bytes.Clone(f.Code)
+			f.Code[jump+1] += byte(len(bump) - 4)
+		}
+		f.Code = slices.Concat(f.Code[:s.Bump], bump, f.Code[s.Bump+4:])
+		img, err := recognise.RecogniseImage(funcs)
+		must(t, err)
+		flaws, err := recognise.SiteFlaws(img, 33)
+		must(t, err)
+		if tc.want == "" && len(flaws) > 0 || tc.want != "" && (len(flaws) != 1 || !strings.HasSuffix(flaws[0].Text, tc.want)) {
+			t.Errorf("% x: %+v, want %q", bump, flaws, tc.want)
+		}
+	}
+}
+
 // TestReloadFlaws takes away what loads the counter before calls, one by one.
 func TestReloadFlaws(t *testing.T) {
 	if testing.Short() {
