@@ -174,9 +174,6 @@ func TestCaptured(t *testing.T) {
 		for _, v := range k.variants {
 			t.Run(k.name+"-"+v, func(t *testing.T) {
 				whole := v == "off" || v == "host"
-				if testing.Short() && k.name+v != "6.12off" {
-					t.Skip("short")
-				}
 				captureFile(t, k.name+"-"+v, k.offsets, func(sc *capture.Scenario) bool {
 					return whole || sc.Category == "tail" || sc.Category == "hier" || strings.HasPrefix(sc.Name, "isa/map/") ||
 						strings.HasPrefix(sc.Name, "isa/call/")

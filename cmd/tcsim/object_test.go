@@ -23,9 +23,6 @@ func TestEndlessInput(t *testing.T) {
 		{"run", program, "--packet", zero}, {"cycles", "--measured", zero}, {"vm", "--kernel", "x", "--config", zero},
 		{"vm", "--kernel", "x", "--guest", zero}, {"vm", "--kernel", zero},
 	}
-	if testing.Short() {
-		all = all[:2]
-	}
 	for _, args := range all {
 		if code, out, errs := tcsim(t, "", args...); code != exitUsage || out != "" || errs == "" {
 			t.Errorf("%q: code %d, %q, %q", args, code, out, errs)

@@ -237,14 +237,12 @@ func (h *sourceHunter) explore(t *testing.T, name string, target *jit.Target) st
 	return ""
 }
 
-// TestSourceMutations edits the C file of 6.12 wrongly, in one way at a time, and has run or explore find it by what
-// the code does. Unedited, nothing is found.
-func TestSourceMutations(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes long")
-	}
-	all := sourceMutations(t, "testdata/mutations/6.12.txt")
-	inSourceFolder(t, "6.12")
+// eachEdit makes the edits of a file of mutations in the C file of a kernel, one at a time, and has each judged: with is
+// called with what was found, "" for nothing. Unedited, nothing is found. Short runs make every 24th.
+func eachEdit(t *testing.T, kernel, file string, with func(t *testing.T, h *sourceHunter, m *sourceMutation, what string)) {
+	t.Helper()
+	all := sourceMutations(t, "testdata/mutations/"+file)
+	inSourceFolder(t, kernel)
 	h := newSourceHunter(t)
 	b, err := os.ReadFile(filepath.Join(h.tree, ktree.JITFile))
 	if err != nil {
@@ -253,8 +251,8 @@ func TestSourceMutations(t *testing.T) {
 	if what := h.judge(t, string(b)); what != "" || len(h.inspected) > 0 {
 		t.Fatalf("unedited: %s, %q", what, h.inspected)
 	}
-	found, refused, survive := 0, 0, 0
-	for i, m := range all {
+	for i := range all {
+		m := &all[i]
 		if testing.Short() && i%24 != 0 {
 			continue
 		}
@@ -263,25 +261,36 @@ func TestSourceMutations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			switch what := h.judge(t, text); {
-			case what == "" && m.untested != "" && strings.Contains(h.refused, m.untested):
-				refused++
-				t.Logf("cannot be tested: %s", h.refused)
-			case what == "" && m.survives == "":
-				t.Error("nothing finds it")
-			case what != "" && m.survives+m.untested != "":
-				t.Errorf("found by %s, although %s%s", what, m.survives, m.untested)
-			case what != "":
-				found++
-				t.Logf("found by %s", what)
-			default:
-				survive++
-				t.Logf("survives: %s; without running it: %q", m.survives, h.inspected)
-			}
+			with(t, h, m, h.judge(t, text))
 		})
 	}
+}
+
+// TestSourceMutations edits the C file of 6.12 wrongly and has run or explore find it by what the code does.
+func TestSourceMutations(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+	found, refused, survive := 0, 0, 0
+	eachEdit(t, "6.12", "6.12.txt", func(t *testing.T, h *sourceHunter, m *sourceMutation, what string) {
+		switch {
+		case what == "" && m.untested != "" && strings.Contains(h.refused, m.untested):
+			refused++
+			t.Logf("cannot be tested: %s", h.refused)
+		case what == "" && m.survives == "":
+			t.Error("nothing finds it")
+		case what != "" && m.survives+m.untested != "":
+			t.Errorf("found by %s, although %s%s", what, m.survives, m.untested)
+		case what != "":
+			found++
+			t.Logf("found by %s", what)
+		default:
+			survive++
+			t.Logf("survives: %s; without running it: %q", m.survives, h.inspected)
+		}
+	})
 	t.Logf("%d found, %d cannot be tested, %d survive", found, refused, survive)
-	if !testing.Short() && found < 40 {
+	if found < 40 {
 		t.Errorf("%d are found, expected at least 40", found)
 	}
 }
@@ -289,33 +298,15 @@ func TestSourceMutations(t *testing.T) {
 // TestSourceRight edits the C files so that the code is another and does the same: nothing may be said against it.
 func TestSourceRight(t *testing.T) {
 	for _, kernel := range []string{"6.12", "6.1"} {
-		t.Run(kernel, func(t *testing.T) { sourceRight(t, kernel) })
-	}
-}
-
-func sourceRight(t *testing.T, kernel string) {
-	all := sourceMutations(t, "testdata/mutations/"+kernel+"-right.txt")
-	inSourceFolder(t, kernel)
-	h := newSourceHunter(t)
-	b, err := os.ReadFile(filepath.Join(h.tree, ktree.JITFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, m := range all {
-		if testing.Short() && i%24 != 0 {
-			continue
-		}
-		t.Run(m.name, func(t *testing.T) {
-			text, err := m.apply(string(b))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if what := h.judge(t, text); what != "" {
-				t.Errorf("found by %s", what)
-			}
-			if (m.differs == "") != (len(h.inspected) == 0) {
-				t.Errorf("inspected: %q, expected %q", h.inspected, m.differs)
-			}
+		t.Run(kernel, func(t *testing.T) {
+			eachEdit(t, kernel, kernel+"-right.txt", func(t *testing.T, h *sourceHunter, m *sourceMutation, what string) {
+				if what != "" {
+					t.Errorf("found by %s", what)
+				}
+				if (m.differs == "") != (len(h.inspected) == 0) {
+					t.Errorf("inspected: %q, expected %q", h.inspected, m.differs)
+				}
+			})
 		})
 	}
 }

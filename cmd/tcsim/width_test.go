@@ -32,9 +32,6 @@ func TestLibraryOutput(t *testing.T) {
 	}
 	targets := []string{"6.1", "6.12", "pop-nop-push"}
 	names := files.Builtin()
-	if testing.Short() && os.Getenv("CI") == "" {
-		names = []string{"bug_empty_slot_r6", "tramp_context"}
-	}
 	for _, name := range names {
 		for _, on := range targets {
 			for _, args := range [][]string{

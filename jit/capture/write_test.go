@@ -27,9 +27,6 @@ func TestWrite(t *testing.T) {
 	}
 	for _, name := range []string{"extra-6.12-off", "extra-7.2-default", "extra-5.10-off"} {
 		t.Run(name, func(t *testing.T) {
-			if testing.Short() && name != "extra-7.2-default" {
-				t.Skip("the others only in full runs")
-			}
 			want, err := capture.LoadFS(fixtures.FS, "kernels/"+name+".jsonl.gz")
 			if err != nil {
 				t.Fatal(err)

@@ -26,10 +26,7 @@ func TestFuzzReaches(t *testing.T) {
 	if testing.Short() {
 		t.Skip("only in full runs")
 	}
-	n := 10_000
-	if testing.Short() {
-		n = 1000
-	}
+	const n = 10_000
 	var s *runner.Session
 	defer func() { _ = s.Close() }() // nothing of it is used any more
 	tg := target(t, "6.12")
@@ -146,9 +143,6 @@ func TestFuzzMemory(t *testing.T) {
 		runtime.GC()
 	}
 	n := uint64(2000)
-	if testing.Short() {
-		n = 500
-	}
 	play(0, 300)
 	before := resident(t)
 	play(300, 300+n)

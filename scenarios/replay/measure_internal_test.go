@@ -39,6 +39,29 @@ type editing struct {
 	survivors map[string]int // by what changed
 }
 
+// editedCaptures are the captures whose code is edited.
+var editedCaptures = []string{"5.10-off", "6.1-off", "6.12-off", "7.3-off"}
+
+// newEditing prepares edits of these kinds; stream keeps the random choices of tests apart.
+func newEditing(t *testing.T, stream uint64, kinds []string) *editing {
+	t.Helper()
+	rp, err := New(runner.Options{MaxInsns: 1 << 18, MaxEvents: 1 << 14})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = rp.Close() })
+	rig, err := runner.NewRig(runner.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = rig.Close() })
+	e := &editing{t: t, r: rand.New(rand.NewPCG(*editSeed, stream)), rp: rp, rig: rig, kinds: map[string]*tally{}, how: map[string]int{}, survivors: map[string]int{}}
+	for _, k := range kinds {
+		e.kinds[k] = &tally{}
+	}
+	return e
+}
+
 // TestRandomEdits makes random edits of captured code. Whatever the judge, which knows none of the checks, says
 // changes what programs or the kernel can see, replay must find.
 func TestRandomEdits(t *testing.T) {
@@ -48,23 +71,9 @@ func TestRandomEdits(t *testing.T) {
 			n = 60
 		}
 	}
-	rp, err := New(runner.Options{MaxInsns: 1 << 18, MaxEvents: 1 << 14})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rp.Close()
-	rig, err := runner.NewRig(runner.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rig.Close()
-	e := &editing{t: t, r: rand.New(rand.NewPCG(*editSeed, 1)), rp: rp, rig: rig, kinds: map[string]*tally{}, how: map[string]int{}, survivors: map[string]int{}}
-	for _, k := range append(editKinds, everywhere) {
-		e.kinds[k] = &tally{}
-	}
-	files := []string{"5.10-off", "6.1-off", "6.12-off", "7.3-off"}
-	for i, f := range files {
-		e.file(f, n*(i+1)/len(files)-n*i/len(files))
+	e := newEditing(t, 1, append(editKinds, everywhere))
+	for i, f := range editedCaptures {
+		e.file(f, n*(i+1)/len(editedCaptures)-n*i/len(editedCaptures))
 	}
 	e.report()
 }

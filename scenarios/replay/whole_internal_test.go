@@ -9,14 +9,12 @@ import (
 	"flag"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/image"
-	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
 var wholeCount = flag.Int("whole-edits", 0, "how many edits of whole captures TestWholeEdits makes; 0 is 60, 12 with -short")
@@ -34,24 +32,10 @@ func TestWholeEdits(t *testing.T) {
 			n = 12
 		}
 	}
-	rp, err := New(runner.Options{MaxInsns: 1 << 18, MaxEvents: 1 << 14})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rp.Close()
-	rig, err := runner.NewRig(runner.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rig.Close()
-	e := &editing{t: t, r: rand.New(rand.NewPCG(*editSeed, 2)), rp: rp, rig: rig, kinds: map[string]*tally{}, how: map[string]int{}}
-	for _, k := range editKinds {
-		e.kinds[k] = &tally{}
-	}
-	files := []string{"5.10-off", "6.1-off", "6.12-off", "7.3-off"}
-	for i, f := range files {
+	e := newEditing(t, 2, editKinds)
+	for i, f := range editedCaptures {
 		lines := captureLines(t, f)
-		for done := n * i / len(files); done < n*(i+1)/len(files); {
+		for done := n * i / len(editedCaptures); done < n*(i+1)/len(editedCaptures); {
 			if e.whole(f, lines) {
 				done++
 			}

@@ -68,11 +68,7 @@ func TestInterruptEverywhere(t *testing.T) {
 		s := opened(t, c, runner.Options{})
 		n := play(t, s).Runs[0].Retired // no interrupt comes
 		bad := map[string]int{}
-		stride := 1
-		if testing.Short() {
-			stride = 5
-		}
-		for after := 1; after < int(n); after += stride {
+		for after := 1; after < int(n); after++ {
 			again := *c
 			again.Built = buildText(t, "nested", fmt.Appendf(nil, nested, fmt.Sprintf("after: %d", after)))
 			var err error

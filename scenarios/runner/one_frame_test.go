@@ -24,9 +24,6 @@ func TestOneFrameDesigns(t *testing.T) {
 		"bpf2bpf_1": true, "bpf2bpf_6": true, "hierarchy": true, "refused_keeps_state": true, "verifier_tailcall_jit": true,
 	}
 	for _, name := range []string{"classic-4.4", "fpshift-4.13", "josh-simple", "fp-r12", "fp40", "fp-dbl", "fp53", "direct-poke", "direct-poke-nodirect"} {
-		if testing.Short() && name != "classic-4.4" && name != "direct-poke" {
-			continue
-		}
 		ran := 0
 		for _, scenario := range []string{
 			"chain33", "empty_slot_budget", "fp40_add", "fp40_compare", "fp40_other_frame", "fp40_spill", "fp40_spill_copy", "runtime_jit",
