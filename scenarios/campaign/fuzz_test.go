@@ -175,7 +175,7 @@ func TestTargetsNamed(t *testing.T) {
 func TestFuzzGroups(t *testing.T) {
 	n := 100
 	if testing.Short() {
-		n = 10
+		n = 25
 	}
 	groups := slices.Concat(correct, byValue)
 	r := ran(t, campaign.Campaign{Source: campaign.FuzzSource{Seed: 2}, Graphs: n, Targets: groups, During: 4})
