@@ -3,6 +3,7 @@
 package recognise
 
 import (
+	"bytes"
 	"fmt"
 	"sync"
 
@@ -117,19 +118,30 @@ type decodedCode struct {
 	index []int32 // by offset: position in insns, or -1 inside an instruction
 }
 
-// decoders holds caches of decoded instructions: the same prologues and epilogues are looked at
-// again and again.
-var decoders = sync.Pool{New: func() any { return new(x86.Cache) }}
+// decoder remembers decoded instructions, since the same prologues and epilogues are looked at again and again, and the
+// functions decoded last, since each is asked for its design, its sites, its entries and its reloads in a row.
+type decoder struct {
+	cache  x86.Cache
+	recent [16]*decodedCode // what is in it is not changed any more
+	next   int
+}
+
+var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
 func decodeAll(code []byte, addr image.Addr) (*decodedCode, error) {
-	decoder := decoders.Get().(*x86.Cache)
-	defer decoders.Put(decoder)
-	c := &decodedCode{code: code, addr: addr, index: make([]int32, len(code)), insns: make([]x86.Inst, 0, len(code)/4+1)}
+	d := decoders.Get().(*decoder)
+	defer decoders.Put(d)
+	for _, c := range d.recent {
+		if c != nil && c.addr == addr && bytes.Equal(c.code, code) {
+			return c, nil
+		}
+	}
+	c := &decodedCode{code: bytes.Clone(code), addr: addr, index: make([]int32, len(code)), insns: make([]x86.Inst, 0, len(code)/4+1)}
 	for i := range c.index {
 		c.index[i] = -1
 	}
 	for off := 0; off < len(code); {
-		in, err := decoder.Decode(code[off:], addr+image.Addr(off))
+		in, err := d.cache.Decode(code[off:], addr+image.Addr(off))
 		if err != nil {
 			return nil, fmt.Errorf("offset %#x: %w", off, err)
 		}
@@ -137,6 +149,8 @@ func decodeAll(code []byte, addr image.Addr) (*decodedCode, error) {
 		c.insns = append(c.insns, in)
 		off += int(in.Len)
 	}
+	d.recent[d.next%len(d.recent)] = c
+	d.next++
 	return c, nil
 }
 
