@@ -133,7 +133,7 @@ func TestDeduce(t *testing.T) {
 		if a, b := got.Branch.ReturnStack, want.Branch.ReturnStack; a < b-2 || a > b+2 {
 			t.Errorf("%s: return stack of %d, want %d", name, a, b)
 		}
-		if a, b := got.Branch.Mispredict, want.Branch.Mispredict; a < b-4 || a > b+4 {
+		if a, b := got.Branch.Mispredict, want.Branch.Mispredict; a < b-1 || a > b+1 {
 			t.Errorf("%s: a wrong prediction costs %d, want %d", name, a, b)
 		}
 	}

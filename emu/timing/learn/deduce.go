@@ -274,9 +274,9 @@ func (d *deduction) branches() {
 	c := &d.core.Branch
 	if d.has(expNoBranch, expRandom) {
 		// One branch in two is predicted wrongly. The shift and the jump itself, which nothing waits for without a branch,
-		// come before the fetch that the cost begins with.
-		const shiftAndJump = 2
-		c.Mispredict = timing.Cycle(max(1, whole(2*(d.fig[expRandom]-d.fig[expNoBranch]))-shiftAndJump))
+		// come before the fetch that the cost begins with, and the jump back of the loop after it.
+		const shiftAndJumps = 3
+		c.Mispredict = timing.Cycle(max(1, whole(2*(d.fig[expRandom]-d.fig[expNoBranch]))-shiftAndJumps))
 		d.says(expRandom, "branch.mispredict")
 		d.tell("loses %d cycles by a wrong prediction", c.Mispredict)
 	}

@@ -28,11 +28,20 @@ const (
 // loop makes an experiment of a body of so many copies and instructions; after is placed after the loop,
 // for what the body calls.
 func loop(name string, copies, insns int, body func(b *x86.Buf), after ...func(b *x86.Buf)) Experiment {
+	none := func(*x86.Buf) {}
+	return framed(name, copies, insns, none, body, none, after...)
+}
+
+// framed is loop with what is executed once, before and after all trips.
+func framed(name string, copies, insns int, before, body, done func(b *x86.Buf), after ...func(b *x86.Buf)) Experiment {
 	var b x86.Buf
+	before(&b)
+	start := b.Len()
 	body(&b)
 	b.Raw(0x49, 0xff, 0xcc) // dec r12
-	b.I32(x86.FormJneD32, int32(-(b.Len() + 6)))
+	b.I32(x86.FormJneD32, int32(start-(b.Len()+6)))
 	close := b.Len()
+	done(&b)
 	b.Ret()
 	for _, f := range after {
 		f(&b)
@@ -41,7 +50,7 @@ func loop(name string, copies, insns int, body func(b *x86.Buf), after ...func(b
 		Name: name, Kind: "learn", Code: b.Bytes(), At: measured.CodeBase,
 		Data:  measured.Span{Addr: measured.DataBase, Size: measured.AreaSize},
 		Stack: measured.Span{Addr: measured.StackBase, Size: measured.AreaSize},
-		End:   close, Copies: max(1, copies), Trips: max(32, tripInsns/max(insns, 1)), InstructionsPerTrip: insns + 2,
+		Start: start, End: close, Copies: max(1, copies), Trips: max(32, tripInsns/max(insns, 1)), InstructionsPerTrip: insns + 2,
 	}
 	s.Regs = measured.EntryRegs()
 	s.Regs[x86.R12] = uint64(s.Trips)
