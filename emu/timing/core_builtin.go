@@ -10,10 +10,10 @@ import (
 	"sync"
 )
 
-//go:generate go run gen_forms.go -column ADL-P cores/glc.yaml ../../fixtures/uarch/instructions.json ../../fixtures/uarch/instructions_glc.json
-//go:generate go run gen_forms.go -column ICL cores/icl.yaml ../../fixtures/uarch/instructions.json
-//go:generate go run gen_forms.go -column SKX cores/skx.yaml ../../fixtures/uarch/instructions.json
-//go:generate go run gen_forms.go -column ZEN5 cores/zen5.yaml ../../fixtures/uarch/zen5/instructions.json
+//go:generate go run genforms/main.go -column ADL-P cores/glc.yaml ../../fixtures/uarch/instructions.json ../../fixtures/uarch/instructions_glc.json
+//go:generate go run genforms/main.go -column ICL cores/icl.yaml ../../fixtures/uarch/instructions.json
+//go:generate go run genforms/main.go -column SKX cores/skx.yaml ../../fixtures/uarch/instructions.json
+//go:generate go run genforms/main.go -column ZEN5 cores/zen5.yaml ../../fixtures/uarch/zen5/instructions.json
 
 // defaultCore is the core that is modelled where none is named.
 const defaultCore = "glc"

@@ -2,10 +2,10 @@
 
 //go:build ignore
 
-// gen_forms writes the table of forms of a core file from files of the form of
+// Genforms writes the table of forms of a core file from files of the form of
 // fixtures/uarch/instructions.json: the rows that have data in a column (a member of arch), in the
 // order of the files.
-// Usage: go run gen_forms.go -column ADL-P cores/glc.yaml ../../fixtures/uarch/instructions.json ...
+// Usage, in emu/timing: go run genforms/main.go -column ADL-P cores/glc.yaml ../../fixtures/uarch/instructions.json ...
 package main
 
 import (
@@ -51,7 +51,7 @@ func main() {
 	column := flag.String("column", "", "member of arch")
 	flag.Parse()
 	if flag.NArg() < 2 || *column == "" {
-		log.Fatal("usage: gen_forms -column NAME core.yaml instructions.json [more.json...]")
+		log.Fatal("usage: genforms -column NAME core.yaml instructions.json [more.json...]")
 	}
 	if err := run(*column, flag.Arg(0), flag.Args()[1:]); err != nil {
 		log.Fatal(err)
