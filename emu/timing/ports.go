@@ -9,14 +9,14 @@ import "math/bits"
 // too small to fill it.
 type calendar struct {
 	now     Cycle
-	busy    [numPorts][calWords]uint64
-	pending [numPorts]int32 // booked for now or later
-	seen    [numPorts]int32 // pending as it was when the cycle began: what choose goes by
-	group   [numPorts]uint8 // scheduler of each port
-	waiting []int32         // pending of each scheduler
-	size    []int32         // entries of each scheduler
-	spread  int             // ports that share the micro-operations of a cycle
-	banked  portSet         // ports in two banks
+	busy    [calWords][numPorts]uint64 // a bit for each of 64 cycles
+	pending [numPorts]int32            // booked for now or later
+	seen    [numPorts]int32            // pending as it was when the cycle began: what choose goes by
+	group   [numPorts]uint8            // scheduler of each port
+	waiting []int32                    // pending of each scheduler
+	size    []int32                    // entries of each scheduler
+	spread  int                        // ports that share the micro-operations of a cycle
+	banked  portSet                    // ports in two banks
 	banks   [2]portSet
 	seed    uint32
 }
@@ -62,25 +62,27 @@ func (c *calendar) advance(t Cycle) {
 
 func (c *calendar) sweep(t Cycle) {
 	for c.now < t {
-		w := c.now >> 6 % calWords
+		row := c.row(c.now)
 		mask := ^uint64(0) << (c.now & 63)
 		end := (c.now | 63) + 1
 		if end > t {
 			mask &= 1<<(t&63) - 1
 			end = t
 		}
-		for p := range c.busy {
-			b := &c.busy[p][w]
-			if done := *b & mask; done != 0 {
+		for p, b := range row {
+			if done := b & mask; done != 0 {
 				n := int32(bits.OnesCount64(done))
 				c.pending[p] -= n
 				c.waiting[c.group[p]] -= n
-				*b &^= mask
+				row[p] = b &^ mask
 			}
 		}
 		c.now = end
 	}
 }
+
+// row is the part of the window that holds cycle t.
+func (c *calendar) row(t Cycle) *[numPorts]uint64 { return &c.busy[uint64(t)>>6%calWords] }
 
 // full reports whether a scheduler has no room for the ports in set.
 func (c *calendar) full() bool {
@@ -141,7 +143,7 @@ func (c *calendar) earliest(set portSet, t Cycle) Cycle {
 		for s := set; s != 0; {
 			p := uint8(bits.Len16(uint16(s)) - 1)
 			s &^= 1 << p
-			if c.busy[p][t>>6%calWords]>>(t&63)&1 == 0 {
+			if c.row(t)[p]>>(t&63)&1 == 0 {
 				return c.book(p, t)
 			}
 		}
@@ -154,9 +156,8 @@ func (c *calendar) earliest(set portSet, t Cycle) Cycle {
 
 // book takes the first free cycle of a port from t on.
 func (c *calendar) book(p uint8, t Cycle) Cycle {
-	row := &c.busy[p]
 	for t-c.now < calWindow-64 {
-		w := &row[t>>6%calWords]
+		w := &c.row(t)[p]
 		free := ^*w & (^uint64(0) << (t & 63))
 		if free == 0 {
 			t = (t | 63) + 1

@@ -13,6 +13,7 @@ type predictor struct {
 
 	tables  [][]histEntry // one for each length in core.History
 	hash    []uint64      // of the last core.History[n] events
+	used    []bool        // tables that ever got an entry
 	weight  []uint64      // of the event that leaves each window: histMul to the power of its length
 	events  [histRing]uint64
 	nevents uint64
@@ -39,7 +40,7 @@ func newPredictor(b *Branches) *predictor {
 	p := &predictor{core: b, stack: make([]x86.Addr, b.ReturnStack)}
 	for _, n := range b.History {
 		p.tables = append(p.tables, make([]histEntry, 1<<histBits))
-		p.hash = append(p.hash, 0)
+		p.hash, p.used = append(p.hash, 0), append(p.used, false)
 		w := uint64(1)
 		for range n {
 			w *= histMul
@@ -104,6 +105,9 @@ func (p *predictor) resolve(pc, simple, next x86.Addr) outcome {
 	var entry *histEntry
 	final := simple
 	for n := len(p.tables) - 1; n >= 0; n-- {
+		if !p.used[n] {
+			continue
+		}
 		e, tag := p.lookup(n, pc)
 		if e.tag != tag {
 			continue
@@ -142,7 +146,7 @@ func (p *predictor) allocate(n int, pc, next x86.Addr) {
 	for ; n < len(p.tables); n++ {
 		e, tag := p.lookup(n, pc)
 		if e.conf == 0 {
-			*e = histEntry{tag: tag, next: next}
+			*e, p.used[n] = histEntry{tag: tag, next: next}, true
 			return
 		}
 		e.conf--

@@ -30,17 +30,14 @@ type front struct {
 	decode  bool    // the last instruction came from the decoders
 	bytes   int     // that the decoders may still take in this cycle
 
-	queue    []Cycle // issue cycles of the last QueueEntries micro-operations
-	inserted uint64
-	blocks   []Cycle // fetch cycles of the last blocks that the predictor named
-	nblocks  uint64
+	queue  ring // issue cycles of the last QueueEntries micro-operations
+	blocks ring // fetch cycles of the last blocks that the predictor named
 }
 
 func (f *front) init(c *FrontEnd) {
 	f.core = c
 	f.why, f.redirected = CauseFrontEnd, CauseFrontEnd
-	f.queue = make([]Cycle, c.QueueEntries)
-	f.blocks = make([]Cycle, c.PredictedBlocks)
+	f.queue, f.blocks = newRing(c.QueueEntries), newRing(c.PredictedBlocks)
 }
 
 // fetch decides when an instruction reaches the queue.
@@ -56,7 +53,7 @@ func (f *front) fetch(m *Model, s *site) {
 	} else {
 		f.fetchCached(m, s)
 	}
-	if full := f.queue[f.inserted%uint64(len(f.queue))]; f.cycle < full {
+	if full := f.queue.oldest(); f.cycle < full {
 		f.newGroup(full - f.cycle)
 		f.used = int(in.slots)
 	}
@@ -108,12 +105,12 @@ func (f *front) fetchCached(m *Model, s *site) {
 // nextLine ends the group of a cycle where a taken branch led to another window, unless the instruction
 // was in the queue not long ago: then it is part of a loop that runs from there.
 func (f *front) nextLine(s *site) {
-	looped := s.fetched != 0 && f.inserted+1-s.fetched <= uint64(f.core.LoopOps)
+	looped := s.fetched != 0 && f.queue.n+1-s.fetched <= uint64(f.core.LoopOps)
 	if f.fresh && f.win != s.win && !looped && f.used > 0 {
 		f.newGroup(1)
 	}
 	f.fresh, f.win = false, s.win
-	s.fetched = f.inserted + 1
+	s.fetched = f.queue.n + 1
 }
 
 // readEntry goes on to the next entry of the micro-operation cache where that is needed.
@@ -161,18 +158,8 @@ func (f *front) predict(taken bool, bubble Cycle) {
 
 // block starts a new block of the predictor, at most PredictedBlocks ahead of fetch.
 func (f *front) block(at Cycle) {
-	n := f.nblocks % uint64(len(f.blocks))
-	f.bp, f.nbr, f.ntaken, f.fresh = max(at, f.blocks[n]), 0, 0, true
-	f.blocks[n] = f.cycle
-	f.nblocks++
-}
-
-// issued notes the issue of an instruction's micro-operations: their entries are free.
-func (f *front) issued(n int, at Cycle) {
-	for range n {
-		f.queue[f.inserted%uint64(len(f.queue))] = at
-		f.inserted++
-	}
+	f.bp, f.nbr, f.ntaken, f.fresh = max(at, f.blocks.oldest()), 0, 0, true
+	f.blocks.add(f.cycle)
 }
 
 // rename is allocation and retirement.
@@ -184,10 +171,8 @@ type rename struct {
 	floor Cycle // no issue before
 	hold  Cause // why
 
-	rob    []Cycle // retirement of the last ROB micro-operations
-	count  uint64
-	loads  []Cycle // retirement of the last LoadBuffer loads
-	nloads uint64
+	rob   ring // retirement of the last ROB micro-operations, counted at issue
+	loads ring // retirement of the last LoadBuffer loads
 
 	retire Cycle
 	left   int // micro-operations retired in it
@@ -195,8 +180,7 @@ type rename struct {
 
 func (r *rename) init(c *Core) {
 	r.core = c
-	r.rob = make([]Cycle, c.Rename.ROB)
-	r.loads = make([]Cycle, c.Memory.LoadBuffer)
+	r.rob, r.loads = newRing(c.Rename.ROB), newRing(c.Memory.LoadBuffer)
 }
 
 // allocate decides in which cycle an instruction issues and takes its slots.
@@ -234,15 +218,17 @@ func (m *Model) allocate(s *site) {
 			r.why = CauseIssue
 			m.issueAt(r.cycle + 1)
 		}
-		if free := r.rob[r.count%uint64(len(r.rob))]; free > r.cycle {
+		if free := r.rob.oldest(); free > r.cycle {
 			r.why = CauseWindow
 			m.issueAt(free)
 		}
 		r.used++
-		r.count++
+		r.rob.n++
 	}
 	m.now.slots = slots
-	m.front.issued(slots, r.cycle)
+	for range slots {
+		m.front.queue.add(r.cycle)
+	}
 	m.last.Issue, m.now.why.issue = r.cycle, r.why
 }
 
@@ -266,7 +252,7 @@ func (m *Model) issueAt(at Cycle) {
 func (m *Model) buffers(in *insn) Cycle {
 	r, at := &m.rename, Cycle(0)
 	if in.load != 0 {
-		at = r.loads[r.nloads%uint64(len(r.loads))]
+		at = r.loads.oldest()
 	}
 	if in.data != 0 {
 		if o := m.stores.oldest(m.core.Memory.StoreBuffer); o != nil {
@@ -302,17 +288,16 @@ func (m *Model) retire(in *insn) {
 	if at > r.retire {
 		r.retire, r.left = at, 0
 	}
-	slots := m.now.slots
-	for n := range slots {
+	r.rob.n -= uint64(m.now.slots)
+	for range m.now.slots {
 		if r.left == r.core.Rename.Retire {
 			r.retire, r.left = r.retire+1, 0
 		}
 		r.left++
-		r.rob[(r.count-uint64(slots)+uint64(n))%uint64(len(r.rob))] = r.retire
+		r.rob.add(r.retire)
 	}
 	if in.load != 0 {
-		r.loads[r.nloads%uint64(len(r.loads))] = r.retire
-		r.nloads++
+		r.loads.add(r.retire)
 	}
 	if st := m.now.store; st != nil {
 		m.stores.commit(st, r.retire+m.core.Memory.StoreCommit, m.core.Memory.CommitsPerCycle)
