@@ -3,26 +3,23 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
-	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/emu/timing/measured"
-	"github.com/tcsim/tcsim/scenarios/files"
 	"github.com/tcsim/tcsim/scenarios/measure"
 )
 
 func (e env) cyclesCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "cycles",
-		Usage: "compare the timing model with cycles measured on hardware",
+		Name:      "cycles",
+		ArgsUsage: "[SCENARIO...]",
+		Usage:     "compare the timing model with cycles measured on hardware",
 		Description: "Runs every measured sequence in the emulator and through the model of a core. Prints predicted and\n" +
 			"measured cycles (p10, median, p90) per sequence, and the mean absolute percentage error per kind\n" +
 			"and overall; an error inside p10 to p90 counts as zero.\n\n" +
@@ -32,18 +29,23 @@ func (e env) cyclesCommand() *cli.Command {
 			"With --learn the core file of this processor is made: about 600 experiments, then the sequences, then a\n" +
 			"search that fits what they do not tell to two thirds of the sequences; the last third is the judge.\n" +
 			"A run that was ended goes on where it stopped (NAME.yaml.partial).\n\n" +
+			"With --host --scenarios the code of scenarios, moved to where a process may have it, takes the place of the\n" +
+			"file: SCENARIO..., or all that are built in, on the kernels of --target. Runs that need a kernel are left\n" +
+			"out, and it says why.\n\n" +
 			"Example:\n   tcsim cycles --measured fixtures/uarch/measured.json --max-mape 8\n" +
 			"   tcsim cycles --measured fixtures/uarch/measured.json --sweep memory.rename_verify\n" +
 			"   tcsim cycles --measured fixtures/uarch/measured.json --host -o here.json\n" +
-			"   tcsim cycles --measured fixtures/uarch/measured.json --host --learn -o mycore.yaml\n\n" + exitCodesInHelp,
+			"   tcsim cycles --measured fixtures/uarch/measured.json --host --learn -o mycore.yaml\n" +
+			"   tcsim cycles --host --scenarios chain33 hierarchy --target 6.1,6.12\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "measured", Usage: "file of measured sequences; cannot be left out"},
+			&cli.StringFlag{Name: "measured", Usage: "file of measured sequences; cannot be left out but with --scenarios"},
 			&cli.FloatFlag{Name: "max-mape", Usage: "exit with code 1 if the overall error exceeds this percentage"},
 			&cli.BoolFlag{Name: "host", Usage: "measure the sequences on this machine first"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "with --host: write what was measured to this file, in the format of --measured"},
 			&cli.StringFlag{Name: "sweep", Usage: "try values of a parameter of the core: NAME or NAME=VALUE,...; \"list\" lists them"},
 			&cli.BoolFlag{Name: "learn", Usage: "with --host and -o NAME.yaml: measure this processor and write its core file"},
-			coreFlag(), jsonFlag(), tableFlags()[0], tableFlags()[1], tableFlags()[2],
+			&cli.BoolFlag{Name: "scenarios", Usage: "with --host: measure runs of scenarios in place of --measured"},
+			severalTargets(defaultTargets...), coreFlag(), jsonFlag(), tableFlags()[0], tableFlags()[1], tableFlags()[2],
 		},
 		Action: e.cycles,
 	}
@@ -57,17 +59,9 @@ func (e env) cycles(ctx context.Context, cmd *cli.Command) error {
 	if cmd.IsSet("output") && !cmd.Bool("host") {
 		return badUsage("--output needs --host")
 	}
-	path := cmd.String("measured")
-	if path == "" {
-		return badUsage("cycles: --measured is missing: name a file of measured sequences, such as fixtures/uarch/measured.json of the sources")
-	}
-	src, err := files.ReadFile(path, files.MaxFile)
+	src, file, err := e.sequences(ctx, cmd)
 	if err != nil {
-		return badInput(err)
-	}
-	file, err := measured.Read(path, bytes.NewReader(src))
-	if err != nil {
-		return badInput(err)
+		return err
 	}
 	if cmd.Bool("learn") {
 		return e.learn(ctx, cmd, src, file)
@@ -90,6 +84,9 @@ func (e env) cycles(ctx context.Context, cmd *cli.Command) error {
 		return errInterrupted
 	}
 	report := measured.NewReport(core, file, results)
+	if cmd.Bool("scenarios") {
+		report.DropParts()
+	}
 	report.Interrupted = interrupted
 	return orInterrupted(interrupted, e.judge(cmd, report))
 }
@@ -119,30 +116,13 @@ func (e env) judge(cmd *cli.Command, report *measured.Report) error {
 	return nil
 }
 
-// measure runs all sequences in one machine. The error names every sequence that failed.
+// measure predicts all sequences.
 func (e env) measure(ctx context.Context, core *timing.Core, file *measured.File) ([]measured.Result, error) {
-	m, err := emu.New(emu.Config{})
-	if err != nil {
-		return nil, err
-	}
-	defer m.Close()
 	bar := e.progress("cycles")
 	defer bar.Done()
-	var results []measured.Result
-	var errs []error
-	for i := range file.Sequences {
-		r, err := measure.Sequence(ctx, m, core, &file.Sequences[i])
-		if ctx.Err() != nil {
-			return results, ctx.Err() // those before are finished
-		}
-		if err != nil {
-			errs = append(errs, err)
-		}
-		results = append(results, r)
-		bar.Set(i+1, len(file.Sequences))
+	results, err := measure.Sequences(ctx, core, file, bar.Set)
+	if cutShort(ctx, err) {
+		return results, err
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, badInput(err)
-	}
-	return results, nil
+	return results, badInput(err)
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -44,23 +43,9 @@ func (e env) hosted(ctx context.Context, cmd *cli.Command, raw []byte, old *meas
 	if err != nil {
 		return nil, nil, unmeasured(err)
 	}
-	if path := cmd.String("output"); path != "" {
-		if err := outfile.Write(path, raw); err != nil {
-			return nil, nil, badInput(err)
-		}
+	file, results, err := native.Judged(raw, results)
+	if path := cmd.String("output"); err == nil && path != "" {
+		err = badInput(outfile.Write(path, raw))
 	}
-	file, err := measured.Read("measured here", bytes.NewReader(raw))
-	if err != nil {
-		return nil, nil, err
-	}
-	predicted := map[string]float64{}
-	for _, r := range results {
-		predicted[r.Name] = r.Predicted
-	}
-	results = nil
-	for i := range file.Sequences {
-		s := &file.Sequences[i]
-		results = append(results, s.Judge(predicted[s.Name]))
-	}
-	return file, results, nil
+	return file, results, err
 }

@@ -5,9 +5,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/urfave/cli/v3"
 
@@ -20,43 +19,18 @@ func (e env) sweep(ctx context.Context, cmd *cli.Command, core *timing.Core, fil
 	if cmd.Bool("host") || cmd.IsSet("max-mape") {
 		return badUsage("--sweep goes with neither --host nor --max-mape")
 	}
-	path, list, given := strings.Cut(cmd.String("sweep"), "=")
-	params := core.Params()
-	if path == "list" {
-		return e.listParams(cmd, params)
+	if cmd.String("sweep") == "list" {
+		return e.listParams(cmd, core.Params())
 	}
-	n := slices.IndexFunc(params, func(p timing.Param) bool { return p.Path == path })
-	if n < 0 {
-		return badUsage("--sweep: no parameter %q; --sweep list lists them", path)
+	s, err := measured.TrySweep(core, cmd.String("sweep"), func(c *timing.Core) ([]measured.Result, error) {
+		return e.measure(ctx, c, file)
+	})
+	if errors.Is(err, measured.ErrSweep) {
+		return badUsage("--sweep: %w", err)
 	}
-	values := params[n].Near()
-	if given {
-		values = strings.Split(list, ",")
-	}
-	var cores []*timing.Core
-	for _, v := range values {
-		c, err := core.With(path, v)
-		if err != nil && given {
-			return badUsage("--sweep: %w", err)
-		}
-		if err == nil {
-			cores = append(cores, c)
-		}
-	}
-	base, err := e.measure(ctx, core, file)
 	if err != nil {
 		return err
 	}
-	var results [][]measured.Result
-	values = values[:0]
-	for _, c := range cores {
-		rs, err := e.measure(ctx, c, file)
-		if err != nil {
-			return err
-		}
-		values, results = append(values, c.Params()[n].Value), append(results, rs)
-	}
-	s := measured.NewSweep(core, params[n], base, values, results)
 	if cmd.Bool("json") {
 		enc := json.NewEncoder(e.stdout)
 		enc.SetIndent("", "  ")

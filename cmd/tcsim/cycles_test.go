@@ -56,6 +56,41 @@ func TestCyclesHost(t *testing.T) {
 	}
 }
 
+// TestCyclesScenarios measures a scenario here, and judges the file that it wrote by another core.
+func TestCyclesScenarios(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+	here := filepath.Join(t.TempDir(), "here.json")
+	e, out, errs := hostEnv(t)
+	args := []string{"tcsim", "cycles", "--host", "--scenarios", "chain33", "tramp_bpf2bpf_fentry", "--target", "6.12", "-o", here}
+	code := doMain(context.Background(), args, e)
+	if code == exitUntestable {
+		t.Skip(errs)
+	}
+	if code != exitOK || !strings.Contains(out.String(), "\nchain33@6.12 ") || strings.Contains(out.String(), "held out") {
+		t.Errorf("exit code %d: %s\n%s", code, errs, out)
+	}
+	if !strings.Contains(errs.String(), "left out: run 1 of scenario tramp_bpf2bpf_fentry on 6.12: it calls __bpf_prog_enter") {
+		t.Errorf("nothing is said of what is left out: %s", errs)
+	}
+	if code, again, why := tcsim(t, "", "cycles", "--measured", here, "--core", "zen5"); code != exitOK || !strings.Contains(again, "\nchain33@6.12 ") {
+		t.Errorf("exit code %d: %s\n%s", code, why, again)
+	}
+}
+
+// TestScenarioUsage: what does not go together is refused.
+func TestScenarioUsage(t *testing.T) {
+	for _, args := range [][]string{
+		{"--scenarios"}, {"--host", "--scenarios", "--measured", "x.json"}, {"--host", "--scenarios", "--learn", "-o", "x.yaml"},
+		{"--host", "--measured", "x.json", "chain33"}, {"--host", "--measured", "x.json", "--target", "6.12"},
+	} {
+		if code, _, errs := tcsim(t, "", append([]string{"cycles"}, args...)...); code != exitUsage || !strings.Contains(errs, "--scenarios") {
+			t.Errorf("%v: exit code %d: %s", args, code, errs)
+		}
+	}
+}
+
 // TestHostFault checks that code that cannot run costs its process only.
 func TestHostFault(t *testing.T) {
 	if err := emu.HostUsable(); err != nil {

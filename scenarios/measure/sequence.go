@@ -30,6 +30,30 @@ func Sequence(ctx context.Context, m *emu.Machine, core *timing.Core, s *measure
 	return s.Judge(cycles), nil
 }
 
+// Sequences is Sequence for all of a file, in a machine of its own, with progress after each. The error is
+// that of the context, together with the results before, or names every sequence that failed.
+func Sequences(ctx context.Context, core *timing.Core, file *measured.File, progress func(done, total int)) ([]measured.Result, error) {
+	m, err := emu.New(emu.Config{})
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	var results []measured.Result
+	var errs []error
+	for i := range file.Sequences {
+		r, err := Sequence(ctx, m, core, &file.Sequences[i])
+		if ctx.Err() != nil {
+			return results, ctx.Err()
+		}
+		results, errs = append(results, r), append(errs, err)
+		progress(i+1, len(file.Sequences))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
 // Stream executes a measured sequence once, from the state that it was measured from, and returns the
 // instructions of as many trips as a model needs.
 func Stream(ctx context.Context, m *emu.Machine, s *measured.Sequence) ([]record.Retired, error) {

@@ -4,6 +4,7 @@
 package native
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -154,4 +155,22 @@ func (m *Measurer) Measure(ctx context.Context, raw []byte, file *measured.File)
 		return nil, fmt.Errorf("%w: most of %d sequences could not be measured: %w", ErrRefused, n, why)
 	}
 	return measured.Rewritten(raw, cmp.Or(emu.HostName(), "unknown processor"), time.Now().UTC().Format(time.DateOnly), cycles)
+}
+
+// Judged reads what Measure returned and judges predictions of the same sequences by it.
+func Judged(raw []byte, predictions []measured.Result) (*measured.File, []measured.Result, error) {
+	file, err := measured.Read("measured here", bytes.NewReader(raw))
+	if err != nil {
+		return nil, nil, err
+	}
+	predicted := map[string]float64{}
+	for _, r := range predictions {
+		predicted[r.Name] = r.Predicted
+	}
+	var results []measured.Result
+	for i := range file.Sequences {
+		s := &file.Sequences[i]
+		results = append(results, s.Judge(predicted[s.Name]))
+	}
+	return file, results, nil
 }

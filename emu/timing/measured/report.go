@@ -79,6 +79,12 @@ func Evaluate(core *timing.Core, m *File, record func(*Sequence) ([]record.Retir
 	return NewReport(core, m, rs), nil
 }
 
+// DropParts takes the scores out that divide sequences into those that parameters may be fitted to and others:
+// for sequences that no parameter was fitted to.
+func (r *Report) DropParts() {
+	r.Scores = slices.DeleteFunc(r.Scores, func(s Score) bool { return s.Kind == kindFitted || s.Kind == kindHeldOut })
+}
+
 // MAPE returns the mean absolute error over all results in percent.
 func (r *Report) MAPE() float64 {
 	for _, s := range r.Scores {

@@ -3,6 +3,7 @@
 package measured
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -51,6 +52,48 @@ type SweepMove struct {
 
 // sweepMove is the smallest change of a prediction that counts as one, in percent.
 const sweepMove = 0.5
+
+// ErrSweep is wrapped by the errors of a parameter or a value that there is not.
+var ErrSweep = errors.New("cannot sweep")
+
+// TrySweep has measure predict all sequences with each value of a parameter, NAME=VALUE,... or NAME for those
+// near its present one.
+func TrySweep(core *timing.Core, what string, measure func(*timing.Core) ([]Result, error)) (*Sweep, error) {
+	path, list, given := strings.Cut(what, "=")
+	params := core.Params()
+	n := slices.IndexFunc(params, func(p timing.Param) bool { return p.Path == path })
+	if n < 0 {
+		return nil, fmt.Errorf("%w: no parameter %q; --sweep list lists them", ErrSweep, path)
+	}
+	values := params[n].Near()
+	if given {
+		values = strings.Split(list, ",")
+	}
+	var cores []*timing.Core
+	for _, v := range values {
+		c, err := core.With(path, v)
+		if err != nil && given {
+			return nil, fmt.Errorf("%w: %w", ErrSweep, err)
+		}
+		if err == nil {
+			cores = append(cores, c)
+		}
+	}
+	base, err := measure(core)
+	if err != nil {
+		return nil, err
+	}
+	var results [][]Result
+	values = values[:0]
+	for _, c := range cores {
+		rs, err := measure(c)
+		if err != nil {
+			return nil, err
+		}
+		values, results = append(values, c.Params()[n].Value), append(results, rs)
+	}
+	return NewSweep(core, params[n], base, values, results), nil
+}
 
 // NewSweep compares the results of each value with those of the present one; all are of the same
 // sequences in the same order.
