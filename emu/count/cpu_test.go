@@ -3,156 +3,13 @@
 package count
 
 import (
-	"context"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"strings"
 	"testing"
 
-	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
-
-// processor executes the few instructions that the tests of this file use, so that counts of real code are compared
-// with its execution without an engine.
-type processor struct {
-	code   map[uint64][]byte // by address
-	mem    map[uint64]byte
-	r      Regs
-	zero   bool // ZF
-	helper func(p *processor)
-}
-
-const (
-	codeAt   = 0x400000
-	otherAt  = 0x410000
-	helperAt = 0x500000
-	returnAt = 0x600000
-	wordsAt  = 0x10000 // of data
-	bottomAt = 0x20000 // of the stack
-	topAt    = 0x22000
-)
-
-func (p *processor) Regs() (Regs, error)  { return p.r, nil }
-func (p *processor) SetRegs(r Regs) error { p.r = r; return nil }
-func (p *processor) GSBase() uint64       { return 0 }
-
-func (p *processor) Load(a uint64, w uint8) (uint64, error) {
-	if a < wordsAt || a+uint64(w) > topAt {
-		return 0, fmt.Errorf("no memory at %#x", a)
-	}
-	v := uint64(0)
-	for i := range uint64(w) {
-		v |= uint64(p.mem[a+i]) << (8 * i)
-	}
-	return v, nil
-}
-
-func (p *processor) Store(a uint64, w uint8, v uint64) error {
-	for i := range uint64(w) {
-		p.mem[a+i] = byte(v >> (8 * i))
-	}
-	return nil
-}
-
-func (p *processor) Inst(a image.Addr) (*x86.Inst, error) {
-	for at, code := range p.code {
-		if off := uint64(a) - at; off < uint64(len(code)) {
-			in, err := x86.Decode(code[off:], a)
-			return &in, err
-		}
-	}
-	return nil, fmt.Errorf("no code at %#x", uint64(a))
-}
-
-func (p *processor) push(v uint64) {
-	p.r.R[x86.RSP] -= 8
-	_ = p.Store(p.r.R[x86.RSP], 8, v)
-}
-
-func (p *processor) pop() uint64 {
-	v, _ := p.Load(p.r.R[x86.RSP], 8)
-	p.r.R[x86.RSP] += 8
-	return v
-}
-
-// Leave implements CPU: a helper is one instruction.
-func (p *processor) Leave() (Regs, uint64, error) {
-	p.helper(p)
-	p.r.RIP = image.Addr(p.pop())
-	return p.r, 1, nil
-}
-
-func (p *processor) address(in *x86.Inst) uint64 {
-	a := uint64(in.Mem.Disp)
-	if in.Mem.Base != x86.RegNone {
-		a += p.r.R[in.Mem.Base]
-	}
-	if in.Mem.Index != x86.RegNone {
-		a += p.r.R[in.Mem.Index] * uint64(in.Mem.Scale)
-	}
-	return a
-}
-
-func (p *processor) get(in *x86.Inst, n int) uint64 {
-	switch o := in.Operands[n]; o.Kind {
-	case x86.OpReg:
-		return p.r.R[o.Reg]
-	case x86.OpImm:
-		return uint64(o.Imm)
-	}
-	v, _ := p.Load(p.address(in), 8)
-	return v
-}
-
-func (p *processor) set(in *x86.Inst, v uint64) {
-	if o := in.Operands[0]; o.Kind == x86.OpReg {
-		p.r.R[o.Reg] = v
-		return
-	}
-	_ = p.Store(p.address(in), 8, v)
-}
-
-// Step implements CPU.
-func (p *processor) Step() (Regs, error) {
-	in, err := p.Inst(p.r.RIP)
-	if err != nil {
-		return p.r, err
-	}
-	next := in.Next()
-	switch in.Op {
-	case "mov":
-		p.set(in, p.get(in, 1))
-	case "lea":
-		p.set(in, p.address(in))
-	case "add":
-		p.set(in, p.get(in, 0)+p.get(in, 1))
-	case "sub":
-		p.set(in, p.get(in, 0)-p.get(in, 1))
-	case "imul":
-		p.set(in, p.get(in, 0)*p.get(in, 1))
-	case "cmp":
-		p.zero = p.get(in, 0) == p.get(in, 1)
-	case "je":
-		if p.zero {
-			next = in.Target
-		}
-	case "push":
-		p.push(p.get(in, 0))
-	case "pop":
-		p.set(in, p.pop())
-	case "call":
-		p.push(uint64(next))
-		next = in.Target
-	case "ret":
-		next = image.Addr(p.pop())
-	default:
-		return p.r, fmt.Errorf("the test's processor does not know %s", in.String())
-	}
-	p.r.RIP = next
-	return p.r, nil
-}
 
 // caller is code that calls the other function with registers set as the rows say, in between what the row has, and
 // keeps what it returns. A row is hex code that goes before the call.
@@ -169,27 +26,6 @@ func caller(rows []string) []byte {
 		out = binary.LittleEndian.AppendUint32(out, uint32(wordsAt+0x800+8*i))
 	}
 	return append(out, 0xc3)
-}
-
-// counted runs code with summaries or without them.
-func (p *processor) counted(t *testing.T, plain bool, h func(*Regs) (Helper, bool)) *Result {
-	t.Helper()
-	img := &image.Image{}
-	for _, at := range []uint64{codeAt, otherAt} {
-		f := image.FuncImage{Name: fmt.Sprintf("f%x", at), Addr: image.Addr(at), Code: p.code[at]}
-		f.Frame.Landing = -1
-		img.Funcs = append(img.Funcs, f)
-	}
-	p.r.RIP = codeAt
-	p.r.R[x86.RSP] = topAt - 0x100
-	p.push(returnAt)
-	res, err := Count(context.Background(), p, Config{
-		Images: []*image.Image{img}, StackLow: bottomAt, StackHigh: topAt, Return: returnAt, Helper: h, NoReuse: plain,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return res
 }
 
 // TestSummariesOfCode calls a function again and again, each time with something else that it looks at: counting with
@@ -219,8 +55,9 @@ func TestSummariesOfCode(t *testing.T) {
 		{"the index of an address", "48 8d 04 f7 c3", []string{base + one, two, one, two}, 2},                    // lea rax, [rdi+rsi*8]
 		{"both of a sum", "48 01 d0 c3", []string{ax1 + dx3, ax2 + dx3, ax1 + dx4, ax2 + dx4, ax1 + dx3}, 1},     // add rax, rdx
 		{"both of a difference", "48 29 d0 c3", []string{ax1 + dx3, ax2 + dx3, ax1 + dx4, ax2 + dx4, ax2 + dx3}, 1},
-		{"a product", "48 0f af c2 c3", []string{ax1 + dx3, ax2 + dx3, ax1 + dx4, ax1 + dx3}, 1}, // imul rax, rdx
-		{"a constant more", "48 83 c0 07 c3", []string{ax1, ax2, ax1, dx3 + ax2}, 3},             // add rax, 7: a function of rax
+		{"a product", "48 0f af c2 c3", []string{ax1 + dx3, ax2 + dx3, ax1 + dx4, ax1 + dx3}, 1},         // imul rax, rdx
+		{"a constant more", "48 83 c0 07 c3", []string{ax1, ax2, ax1, dx3 + ax2}, 3},                     // add rax, 7: a function of rax
+		{"16 bits of a register", "66 0f b6 c2 c3", []string{ax1 + dx3, "48 c7 c0 00 00 01 00", ax1}, 1}, // movzx ax, dl: the rest stays
 		{"which is greater", "48 39 d0 74 04 48 83 c0 07 c3", []string{ax1 + dx3, ax2 + dx3, "48 c7 c0 03 00 00 00" + dx3}, 0},
 		{"a store at an index", "48 89 14 f7 48 8b 47 08 c3", []string{base + mem5 + dx3 + one, dx4 + mem5 + two, dx4 + one, dx3 + two}, 2},
 		// mov rax, [topAt-0x110]: of the stack, by its address, not by rsp; what is there is what the caller pushed
@@ -237,11 +74,12 @@ func TestSummariesOfCode(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			run := func(plain bool) (*processor, *Result) {
-				p := &processor{code: map[uint64][]byte{codeAt: restored(row.rows), otherAt: code}, mem: map[uint64]byte{}}
-				return p, p.counted(t, plain, func(*Regs) (Helper, bool) { return Helper{}, false })
+			run := func() *processor {
+				return &processor{code: map[uint64][]byte{codeAt: restored(row.rows), otherAt: code}, mem: new(space)}
 			}
-			same(t, run, row.reused)
+			if n := same(t, run, func(*Regs) (Helper, bool) { return Helper{}, false }); n != row.reused {
+				t.Errorf("%d calls stand for another one, expected %d", n, row.reused)
+			}
 		})
 	}
 }
@@ -273,25 +111,24 @@ func restored(rows []string) []byte {
 	return append(out, 0xc3)
 }
 
-// same compares a count with summaries with one without.
-func same(t *testing.T, run func(plain bool) (*processor, *Result), reused uint64) {
+// same compares a count with summaries, and one without, with an execution, and returns for how many calls another one
+// stands.
+func same(t *testing.T, run func() *processor, h func(*Regs) (Helper, bool)) (reused uint64) {
 	t.Helper()
-	want, wanted := run(true)
-	got, counted := run(false)
-	if want.r != got.r {
-		t.Errorf("registers %x, counted %x", want.r, got.r)
-	}
-	for a := uint64(wordsAt); a < topAt; a++ {
-		if want.mem[a] != got.mem[a] {
-			t.Errorf("[%#x] is %#x, counted %#x", a, want.mem[a], got.mem[a])
+	want := run()
+	e := want.execute(t, 1<<20)
+	for _, plain := range []bool{true, false} {
+		got := run()
+		res := got.counted(t, plain, h)
+		got.same(t, want)
+		if n := numbers(res); n != e.String() || !e.ended {
+			t.Errorf("executed (ended %v): %s; counted, executing every call %v: %s", e.ended, e, plain, n)
+		}
+		if reused = res.Hits; plain && reused > 0 {
+			t.Errorf("%d calls are not executed where all should be", reused)
 		}
 	}
-	if w, g := fmt.Sprint(wanted.Insns, wanted.Calls, wanted.Helpers, wanted.Deepest), fmt.Sprint(counted.Insns, counted.Calls, counted.Helpers, counted.Deepest); w != g {
-		t.Errorf("instructions, calls, helpers, stack: %s, counted %s", w, g)
-	}
-	if counted.Hits != reused {
-		t.Errorf("%d calls stand for another one, expected %d: %+v", counted.Hits, reused, counted.Books)
-	}
+	return reused
 }
 
 // TestSummariesOfHelpers has the function call a helper whose result depends on a register, on memory, on neither, or on
@@ -339,9 +176,9 @@ func TestSummariesOfHelpers(t *testing.T) {
 			code := []byte{0xe8}
 			code = binary.LittleEndian.AppendUint32(code, uint32(helperAt-(otherAt+5)))
 			code = append(code, 0xc3)
-			run := func(plain bool) (*processor, *Result) {
+			run := func() *processor {
 				calls = 0
-				p := &processor{code: map[uint64][]byte{codeAt: restored(row.rows), otherAt: code, helperAt: {0xc3}}, mem: map[uint64]byte{}, helper: func(p *processor) {
+				return &processor{code: map[uint64][]byte{codeAt: restored(row.rows), otherAt: code, helperAt: {0xc3}}, mem: new(space), helper: func(p *processor) {
 					for _, r := range []x86.Reg{x86.RCX, x86.RDX, x86.RSI, x86.RDI, x86.R8, x86.R9, x86.R10, x86.R11} {
 						if r != x86.RDI {
 							p.r.R[r] = 0xbad
@@ -350,9 +187,10 @@ func TestSummariesOfHelpers(t *testing.T) {
 					row.does(p)
 					p.r.R[x86.RDI] = 0xbad
 				}}
-				return p, p.counted(t, plain, func(r *Regs) (Helper, bool) { return row.h, r.RIP == helperAt })
 			}
-			same(t, run, row.reused)
+			if n := same(t, run, func(r *Regs) (Helper, bool) { return row.h, r.RIP == helperAt }); n != row.reused {
+				t.Errorf("%d calls stand for another one, expected %d", n, row.reused)
+			}
 		})
 	}
 }

@@ -50,7 +50,11 @@ func (c *counter) follow(in *insn) error {
 		c.write(c.place(in, 0), o)
 	case "movzx":
 		o := c.source(in, 1)
-		c.write(place{reg: in.Operands[0].Reg, w: 8}, o)
+		p := c.place(in, 0)
+		if p.w >= 4 { // the rest becomes zero
+			p.w = 8
+		}
+		c.write(p, o)
 	case "lea":
 		c.lea(in)
 	case "add", "sub", "xadd":
@@ -245,7 +249,9 @@ func (c *counter) pinAll(in *insn, reads x86.RegSet) error {
 		}
 	}
 	for r := range in.Writes.All {
-		fr.regs[r] = form{}
+		if r != x86.RSP || !in.Stack.Any() { // what a call pushes is followed
+			fr.regs[r] = form{}
+		}
 	}
 	switch {
 	case keeps || in.WritesFlags == 0:
