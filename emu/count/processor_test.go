@@ -34,10 +34,11 @@ const (
 	wordsAt  = 0x10000 // of data
 	bottomAt = 0x20000 // of the stack
 	topAt    = 0x22000
+	endAt    = 0x22100
 )
 
 // space is the memory.
-type space [topAt - wordsAt]byte
+type space [endAt - wordsAt]byte
 
 func (p *processor) Regs() (Regs, error)  { return p.r, nil }
 func (p *processor) SetRegs(r Regs) error { p.r = r; return nil }
@@ -45,7 +46,7 @@ func (p *processor) GSBase() uint64       { return p.gs }
 
 // bytes are w bytes of memory.
 func (p *processor) bytes(a uint64, w uint8) ([]byte, error) {
-	if a < wordsAt || a+uint64(w) > topAt {
+	if a < wordsAt || a+uint64(w) > endAt {
 		return nil, fmt.Errorf("no memory at %#x", a)
 	}
 	return p.mem[a-wordsAt:][:w], nil

@@ -213,7 +213,7 @@ func (w *writer) thing(depth int) {
 // flags may come in between.
 func (w *writer) branch(depth int) {
 	width := w.width()
-	switch w.r.IntN(5) {
+	switch w.r.IntN(6) {
 	case 0:
 		w.emit(width, false, []byte{0x38}, w.value(), w.operand()) // cmp r/m, r
 	case 1:
@@ -224,6 +224,8 @@ func (w *writer) branch(depth int) {
 		w.emit(width, false, []byte{0x28}, w.value(), w.operand()) // sub
 	case 4:
 		w.emit(width, false, []byte{0x00}, w.value(), w.operand()) // add
+	case 5:
+		w.emit(width, false, []byte{[]byte{0x08, 0x20, 0x30}[w.r.IntN(3)]}, w.value(), w.operand()) // or, and, xor
 	}
 	switch w.r.IntN(5) {
 	case 0:

@@ -53,6 +53,15 @@ const (
 	other1 = "48 83 3c 25 00 02 01 00 01"       // cmp qword [wordsAt+0x200], 1
 )
 
+// helpers are n calls of the helper, and a comparison with 700 of what it returns.
+func helpers(n int) string {
+	s := ""
+	for i := range n {
+		s += "e8" + hex.EncodeToString(binary.LittleEndian.AppendUint32(nil, uint32(helperAt-(otherAt+7+5*i+5))))
+	}
+	return s + "48 3d bc020000"
+}
+
 // shifting moves seven words of memory down by one.
 func shifting() string {
 	s := ""
@@ -66,11 +75,9 @@ func shifting() string {
 func TestRounds(t *testing.T) {
 	calls := 0
 	changing := func(p *processor) { calls++; p.r.R[x86.RAX] = uint64(calls) }
-	callHelper := func(before, after string) string {
-		// The call is the instruction at the landing plus what stands before it.
+	callHelper := func(before, after string) string { // at the landing, after what stands before it
 		n := len(unhex(t, before))
-		rel := binary.LittleEndian.AppendUint32(nil, uint32(helperAt-(otherAt+7+n+5)))
-		return before + "e8" + hex.EncodeToString(rel) + after
+		return before + "e8" + hex.EncodeToString(binary.LittleEndian.AppendUint32(nil, uint32(helperAt-(otherAt+7+n+5)))) + after
 	}
 	h := Helper{Name: "h", Regs: []x86.Reg{x86.RDI}}
 	for _, row := range []struct {
@@ -80,6 +87,7 @@ func TestRounds(t *testing.T) {
 		does    func(p *processor)
 		watch   uint64
 		endless bool
+		cut     bool   // there are more events in the proof
 		state   string // of the proof
 		events  string // of the proof
 	}{
@@ -111,6 +119,10 @@ func TestRounds(t *testing.T) {
 		{name: "a helper that is the same each time", loop: loop{"", callHelper("", "48 3d bc020000")}, h: Helper{Name: "h"}, does: func(p *processor) {
 			p.r.R[x86.RAX] = 7
 		}, endless: true, events: "helper h; tail call to f400000:f410000"},
+		{name: "64 helpers in a round", loop: loop{"", helpers(63)}, h: Helper{Name: "h"}, endless: true,
+			events: strings.Repeat("helper h; ", 63) + "tail call to f400000:f410000"},
+		{name: "more than 64 events in a round", loop: loop{"", helpers(64)}, h: Helper{Name: "h"}, endless: true, cut: true,
+			events: strings.TrimSuffix(strings.Repeat("helper h; ", 64), "; ")},
 		{name: "the stack decides", loop: loop{"6a 00", "48 83 7c 24 08 01"}, endless: true, state: "[rsp+8]:8 = 0x0", events: "tail call to f400000:f410000"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -153,7 +165,7 @@ func TestRounds(t *testing.T) {
 				state = row.state + "; " + state
 			}
 			en := res.Endless
-			if got := strings.Join(en.State, "; "); got != state || strings.Join(en.Events, "; ") != row.events || en.Cut {
+			if got := strings.Join(en.State, "; "); got != state || strings.Join(en.Events, "; ") != row.events || en.Cut != row.cut {
 				t.Errorf("state %s, want %s; events %q", got, state, en.Events)
 			}
 			if en.Function != "f400000:f410000" || en.Landing != otherAt+image.Addr(landing) || en.Tails.Int64() != 1 {
@@ -168,7 +180,7 @@ func TestUndecided(t *testing.T) {
 	for name, code := range map[string]string{
 		"a string instruction": "f3 a4", "32-bit addresses": "67 48 8b 07", "fs": "64 48 8b 07", "a trap": "0f 0b", "int3": "cc",
 		"a vector register": "0f 28 c1", "a control register": "0f 20 c0", "flags of nobody": "74 00", "flags on the stack": "9c 58",
-		"carry of nobody": "48 11 d0",
+		"carry of nobody": "48 11 d0", "a bit beyond its operand": "48 0f a3 07", // bt [rdi], rax
 	} {
 		p := &processor{code: map[uint64][]byte{codeAt: append(unhex(t, code), 0xc3)}, mem: new(space)}
 		if _, err := Count(context.Background(), p, p.config()); !errors.Is(err, ErrUndecided) {
@@ -187,6 +199,34 @@ func TestUndecided(t *testing.T) {
 	p.r.RIP++
 	if _, err := Count(context.Background(), p, cfg); err == nil || !strings.Contains(err.Error(), "is no function's entry") {
 		t.Errorf("not at an entry: %v", err)
+	}
+}
+
+// TestFlagsOfCalls: what a call leaves in the flags is no function of what there was before it.
+func TestFlagsOfCalls(t *testing.T) {
+	main := append(unhex(t, "48 83 f8 01 e8"), binary.LittleEndian.AppendUint32(nil, uint32(otherAt-(codeAt+9)))...) // cmp rax, 1; call
+	for _, then := range []string{"74 00 c3", "0f 94 c0 c3"} {                                                       // je; sete al
+		p := &processor{code: map[uint64][]byte{codeAt: append(main, unhex(t, then)...), otherAt: unhex(t, "48 83 f9 01 c3")}, mem: new(space)}
+		if _, err := Count(context.Background(), p, p.config()); !errors.Is(err, ErrUndecided) {
+			t.Errorf("%s: %v", then, err)
+		}
+	}
+}
+
+// TestOverlap: places overlap where they share a byte.
+func TestOverlap(t *testing.T) {
+	mem := func(kind locKind, at uint64, w uint8) loc { return loc{kind: kind, at: at, w: w} }
+	for _, row := range []struct {
+		a, b loc
+		want bool
+	}{
+		{mem(locMem, 16, 8), mem(locMem, 16, 8), true}, {mem(locMem, 16, 8), mem(locMem, 24, 1), false}, {mem(locMem, 16, 8), mem(locMem, 23, 1), true},
+		{mem(locMem, 16, 8), mem(locMem, 8, 8), false}, {mem(locMem, 16, 8), mem(locMem, 9, 8), true}, {mem(locMem, 16, 1), mem(locMem, 8, 16), true},
+		{mem(locMem, 16, 8), mem(locStack, 16, 8), false}, {regLoc(x86.RAX), regLoc(x86.RAX), true}, {regLoc(x86.RAX), regLoc(x86.RCX), false},
+	} {
+		if row.a.overlap(row.b) != row.want || row.b.overlap(row.a) != row.want {
+			t.Errorf("%v and %v: %v", row.a, row.b, !row.want)
+		}
 	}
 }
 
