@@ -70,7 +70,7 @@ func TestTailCallLeaves(t *testing.T) {
 	}{
 		{"as it must", func(given) {}, "", ""},
 		{"to no program", func(g given) { g.e.Target, g.e.TargetAddr = nil, 0x1234 }, Balance, "the tail call goes to 0x1234, which is no program"},
-		{"to nobody knows what", func(g given) { g.e.Target, g.e.TargetAddr = nil, 0 }, "", ""},
+		{"to what is not known", func(g given) { g.e.Target, g.e.TargetAddr = nil, 0 }, "", ""},
 		{"past the landing", func(g given) { g.e.TargetAddr++ }, Balance, "tail calls enter entry at"},
 		{"where its design enters", func(g given) { g.e.Tail.Enter, g.e.TargetAddr = 4, g.e.TargetAddr+4 }, "", ""},
 		{"at the landing where its design does not", func(g given) { g.e.Tail.Enter = 4 }, Balance, "tail calls enter entry at"},
@@ -94,7 +94,7 @@ func TestTailCallLeaves(t *testing.T) {
 		{"a frame handed over with another rbp", func(g given) {
 			g.f.Frame.Reused, g.s.RSP, g.s.RBP = true, g.s.RBP+image.Addr(int64(g.f.FrameLow())), g.s.RBP+8
 		}, Balance, "the frame it hands over has"},
-		{"a frame handed over of which nothing is known", func(g given) { g.f.Frame.Reused, g.f.Frame.Slots = true, nil }, "", ""},
+		{"a frame handed over of which nothing is known", func(g given) { g.f.Frame.Reused, g.f.Frame.Slots, g.s.RSP = true, nil, g.s.RSP-8 }, "", ""},
 		{"one too many", func(g given) { g.e.Taken = 34 }, Limit, "the 34th tail call was taken; the limit is 33"},
 		{"the last one", func(g given) { g.e.Taken = 33 }, "", ""},
 		{"junk", func(g given) { g.e.RAX = 0xbad }, HelperClobber, "is tail-called with rax 0xbad"},
@@ -245,130 +245,6 @@ func TestRefusedGoesOn(t *testing.T) {
 	}
 }
 
-// TestStores: who may write where. Offsets are from rbp of the frame, or from the end of the stack.
-func TestStores(t *testing.T) {
-	g := tracetest.Graph{Design: tracetest.Hier, Stack: 32}
-	values := Range{Lo: 0x5000, End: 0x5010, Name: "v"}
-	design := Range{Lo: 0x6000, End: 0x6008}
-	allowed := Range{Lo: 0x7000, End: 0x7004}
-	const sized = 7
-	for _, tc := range []struct {
-		name   string
-		op     trace.Op
-		at     func(a *trace.Activation) image.Addr
-		size   int
-		good   bool
-		change func(c *Checker)
-	}{
-		// The program: its own stack, that of a caller, what it was given.
-		{"the program, its stack", 0, rbp(-32), 8, true, nil},
-		{"the program, one byte below its stack", 0, rbp(-33), 8, false, nil},
-		{"the program, the end of its stack", 0, rbp(-8), 8, true, nil},
-		{"the program, beyond the end of its stack", 0, rbp(-7), 8, false, nil},
-		{"the program, below its frame", 0, rbp(-512), 8, false, nil},
-		{"the program, a map value", 0, fixed(0x5000), 8, true, nil},
-		{"the program, the end of a map value", 0, fixed(0x5008), 8, true, nil},
-		{"the program, beyond a map value", 0, fixed(0x5009), 8, false, nil},
-		{"the program, before a map value", 0, fixed(0x4fff), 8, false, nil},
-		{"the program, what is the design's", 0, fixed(0x6000), 8, false, nil},
-		{"the program, what the design may write for now", 0, fixed(0x7000), 4, false, nil},
-		{"the program, the counter in its stack", 0, rbp(-16), 8, false, func(c *Checker) { c.counter = c.cur.act.RBP - 16 }},
-		{"the program, before the counter in its stack", 0, rbp(-24), 8, true, func(c *Checker) { c.counter = c.cur.act.RBP - 16 }},
-		{"the program, a part of the counter", 0, rbp(-17), 2, false, func(c *Checker) { c.counter = c.cur.act.RBP - 16 }},
-		// The design: its frame but for the program's stack, the counter of any frame, what it was given.
-		{"the design, the program's stack", trace.OpDesign, rbp(-32), 8, false, nil},
-		{"the design, the counter", trace.OpDesign, rbp(-40), 8, true, nil},
-		{"the design, the saved rbp", trace.OpDesign, rbp(0), 8, true, nil},
-		{"the design, the return address", trace.OpDesign, rbp(8), 8, false, nil},
-		{"the design, below the frame", trace.OpDesign, rbp(-512), 8, false, nil},
-		{"the design, its memory", trace.OpDesign, fixed(0x6000), 8, true, nil},
-		{"the design, beyond its memory", trace.OpDesign, fixed(0x6001), 8, false, nil},
-		{"the design, what it may write for now", trace.OpDesign, fixed(0x7000), 4, true, nil},
-		{"the design, beyond what it may write for now", trace.OpDesign, fixed(0x7000), 8, false, nil},
-		{"the design, a map value", trace.OpDesign, fixed(0x5000), 8, false, nil},
-		// Pushes: anywhere at or below the return address, but not into the program's stack.
-		{"a push below the frame", trace.OpPush | trace.OpDesign, rbp(-512), 8, true, nil},
-		{"a push into the program's stack", trace.OpPush | trace.OpDesign, rbp(-24), 8, false, nil},
-		{"a push that ends in the program's stack", trace.OpPush | trace.OpDesign, rbp(-36), 8, false, nil},
-		{"a push directly below the program's stack", trace.OpPush | trace.OpDesign, rbp(-40), 8, true, nil},
-		{"a push over the return address", trace.OpPush | trace.OpDesign, rbp(8), 8, true, nil},
-		{"a push above the return address", trace.OpPush | trace.OpDesign, rbp(16), 8, false, nil},
-		// Scratch: a prologue that pushes where the program's stack will be.
-		{"a push of a prologue that may", trace.OpPush | trace.OpDesign, rbp(-24), 8, true, func(c *Checker) {
-			c.cur.act.Fn.Frame.Scratch, c.cur.act.Fn.Frame.Body = true, 1
-		}},
-		{"a push after a prologue that may", trace.OpPush | trace.OpDesign, rbp(-24), 8, false, func(c *Checker) {
-			c.cur.act.Fn.Frame.Scratch, c.cur.act.Fn.Frame.Body = true, 0
-		}},
-		{"a push of a prologue that may, over the counter", trace.OpPush | trace.OpDesign, rbp(-24), 8, false, func(c *Checker) {
-			c.cur.act.Fn.Frame.Scratch, c.cur.act.Fn.Frame.Body = true, 1
-			c.counter = c.cur.act.RBP - 20
-		}},
-		{"a push of a prologue that may, beyond the stack", trace.OpPush | trace.OpDesign, rbp(-4), 8, false, func(c *Checker) {
-			c.cur.act.Fn.Frame.Scratch, c.cur.act.Fn.Frame.Body = true, 1
-		}},
-	} {
-		c, entry, _ := inside(t, g, 1, Config{
-			Writable: []Range{{Lo: 0x4000, End: 0x4008}, values}, DesignWritable: []Range{design},
-		})
-		c.AllowDesign(allowed)
-		c.refresh()
-		a, _ := c.innermost()
-		if tc.change != nil {
-			tc.change(c)
-		}
-		ea := tc.at(a)
-		op := tc.op | trace.OpInsn | trace.Op(tc.size<<sized)
-		if op&trace.OpPush == 0 {
-			op |= trace.OpStore
-		}
-		c.store(9, entry, op, record.Retired{RIP: entry.Addr, EA: ea})
-		v := c.Violation()
-		if (v == nil) != tc.good || v != nil && (v.Invariant != Frame || !strings.Contains(v.Text, fmt.Sprintf("writes %d bytes at %#x", tc.size, uint64(ea)))) {
-			t.Errorf("%s: %v", tc.name, v)
-		}
-	}
-}
-
-func rbp(off int) func(*trace.Activation) image.Addr {
-	return func(a *trace.Activation) image.Addr { return a.RBP + image.Addr(int64(off)) }
-}
-
-func fixed(at image.Addr) func(*trace.Activation) image.Addr {
-	return func(*trace.Activation) image.Addr { return at }
-}
-
-// TestWhatLies says what lies at an address, the innermost frame first.
-func TestWhatLies(t *testing.T) {
-	c, _, _ := inside(t, tracetest.Graph{Design: tracetest.Hier, Stack: 32}, 2, Config{})
-	c.refresh()
-	c.counter = 0
-	s := c.rec.Stack()
-	outer, inner := &s[0], &s[1]
-	for _, tc := range []struct {
-		at   image.Addr
-		want string
-	}{
-		{outer.RBP + 8, "the return address of entry #1"}, {outer.RBP + 15, "the return address of entry #1"},
-		{outer.RBP, "a register that entry has saved #1"}, {outer.RBP - 1, "the BPF stack of entry #1"}, {outer.RBP - 32, "the BPF stack of entry #1"},
-		{outer.RBP - 40, "tail_call_cnt in the frame of entry #1"}, {outer.RBP - 48, "tail_call_cnt_ptr in the frame of entry #1"},
-		{inner.RBP + 8, "the return address of sub #2"}, {inner.RBP - 8, "tail_call_cnt_ptr in the frame of sub #2"},
-		{inner.RBP - 24, "the stack below the frame of sub"}, {c.bottom(), "the stack below the frame of sub"}, {c.bottom() - 1, "memory that the program was not given"},
-		{outer.Top + 8, "the outside caller's stack"}, {c.top + guard - 1, "the outside caller's stack"}, {c.top + guard, "memory that the program was not given"},
-		{0x1000, "memory that the program was not given"},
-	} {
-		if got := c.what(tc.at); got != tc.want {
-			t.Errorf("%#x: %s, want %s", uint64(tc.at), got, tc.want)
-		}
-	}
-	c.counter = outer.RBP - 32
-	for off, want := range map[image.Addr]string{0: "tail_call_cnt lives there", 7: "tail_call_cnt lives there", 8: "the BPF stack of entry #1"} {
-		if got := c.what(c.counter + off); got != want {
-			t.Errorf("the counter %+d: %s", off, got)
-		}
-	}
-}
-
 // TestStackBudget: rsp may come to the end of the stack, and no further.
 func TestStackBudget(t *testing.T) {
 	c, _, _ := inside(t, tracetest.Graph{Design: tracetest.Hier}, 1, Config{})
@@ -379,6 +255,11 @@ func TestStackBudget(t *testing.T) {
 		c.budget(3, tracetest.EntryAddr)
 		expect(t, fmt.Sprint(less), c.Violation(), map[uint64]Invariant{1: StackBudget}[less], fmt.Sprintf("the stack is %d bytes deep in 1 frames", deep))
 	}
+	// Also where nothing happens but that rsp is there.
+	deeper, entry, _ := inside(t, tracetest.Graph{Design: tracetest.Hier}, 1, Config{})
+	deeper.cfg.StackBudget = deep - 1
+	deeper.Site(trace.MarkTailStart, entry, &record.Site{Seq: 3, RIP: entry.Addr})
+	expect(t, "at a site", deeper.Violation(), StackBudget, "bytes deep in 1 frames")
 	for at, want := range map[image.Addr]Invariant{
 		c.bottom(): FaultFree, c.bottom() - 1: StackBudget, c.bottom() - guard: StackBudget, c.bottom() - guard - 1: FaultFree, 0: FaultFree,
 	} {
@@ -387,8 +268,78 @@ func TestStackBudget(t *testing.T) {
 		expect(t, fmt.Sprintf("a fault at %#x", uint64(at)), c.Violation(), want, "a fault")
 	}
 	none, _ := begun(t, 0)
-	none.Fault(Fault{Addr: ^image.Addr(0) - 100, Text: "a fault"})
+	none.Fault(Fault{Addr: none.bottom() - 10, Text: "a fault"})
 	expect(t, "a fault before the first entry", none.Violation(), FaultFree, "a fault")
+}
+
+// TestBelowLevel: what the design reads through a pointer must not lie below rsp, as far as that is known: where the
+// function that reads is the innermost, and the frame its own.
+func TestBelowLevel(t *testing.T) {
+	reach := func(f *trace.Fn) image.CodeOff {
+		for off := range f.Code {
+			if f.OpAt(image.CodeOff(off))&trace.OpReach != 0 {
+				return image.CodeOff(off)
+			}
+		}
+		t.Fatalf("%s reads through no pointer", f)
+		return 0
+	}
+	for _, row := range []struct {
+		name   string
+		frames int
+		below  image.Addr // of rsp
+		seen   bool
+		change func(c *Checker)
+	}{
+		{"at rsp", 2, 0, false, nil}, {"below it", 2, 1, true, nil}, {"a word below it", 2, 8, true, nil}, {"as far as is looked", 2, redZone, true, nil},
+		{"further", 2, redZone + 1, false, nil}, {"in another function's frame", 1, 8, false, nil},
+		{"in a frame that another function made", 2, 8, false, func(c *Checker) {
+			a, _ := c.innermost()
+			a.Builder = a.Fn
+		}},
+		{"beyond the stack", 2, 8, false, func(c *Checker) { c.cfg.StackBudget = 64 }},
+		{"after a violation", 2, 8, false, func(c *Checker) { c.Report(Violation{Invariant: Frame}) }},
+	} {
+		c, _, sub := inside(t, tracetest.Graph{Design: tracetest.Hier}, row.frames, Config{})
+		a, _ := c.innermost()
+		off := reach(sub)
+		rsp, ok := sub.Level(off, a.Top)
+		if !ok {
+			t.Fatal("where rsp is is not known")
+		}
+		if row.change != nil {
+			row.change(c)
+		}
+		c.Load(9, sub, sub.OpAt(off), record.Retired{RIP: sub.Addr + image.Addr(off), EA: rsp - row.below})
+		if v := c.Latent(); (v != nil) != row.seen || v != nil && !strings.Contains(v.Text, fmt.Sprintf("lies %d bytes below rsp", row.below)) {
+			t.Errorf("%s: %v", row.name, v)
+		}
+	}
+	c, f := begun(t, 0)
+	c.top = 0x10000
+	c.Load(1, f, trace.OpReach, record.Retired{RIP: f.Addr, EA: 0xff00})
+	if c.Latent() != nil {
+		t.Error("nothing is entered, but something lies below rsp")
+	}
+}
+
+// TestCallers names the function that a frame returns to.
+func TestCallers(t *testing.T) {
+	c, _, _ := inside(t, tracetest.Graph{Design: tracetest.Hier}, 2, Config{})
+	s := c.rec.Stack()
+	if got := c.caller(&s[0]) + ", " + c.caller(&s[1]); got != "the outside caller, entry" {
+		t.Error(got)
+	}
+}
+
+// TestKeepCounter: the counter lives where a pointer says, as long as there is one.
+func TestKeepCounter(t *testing.T) {
+	c, _, _ := inside(t, tracetest.Graph{Design: tracetest.Hier}, 1, Config{})
+	for _, row := range []struct{ ptrAt, addr, want image.Addr }{{0x100, 0x200, 0x200}, {0x100, 0x300, 0x300}, {0, 0x300, 0}} {
+		if c.keepCounter(&trace.Event{CounterPtrAt: row.ptrAt, CounterAddr: row.addr}); c.counter != row.want {
+			t.Errorf("%+v: %#x", row, uint64(c.counter))
+		}
+	}
 }
 
 // TestKeepGoing: the first violation stays, each other one is kept once, with how often it was, up to a bound.

@@ -54,6 +54,7 @@ func TestLevels(t *testing.T) {
 		{"lea", "488d65f0 90", begin + "-24/-8 -24/-8"},
 		{"lea with another base", "488d60f8 90", begin + "-24/-8 ?/-8"},
 		{"lea with an index", "488d6405f0 90", begin + "-24/-8 ?/-8"},
+		{"lea of another, of elsewhere", "488d45e0 90", begin + "-24/-8 -24/-8"},
 		{"lea of another", "488d45f0 90", begin + "-24/-8 -24/-8"},
 		{"add to another", "4883c008 90", begin + "-24/-8 -24/-8"},
 		{"call inside", "e802000000 ebfe 90 c3", begin + "-24/-8 -24/-8 -32/-8* -32/-8"},

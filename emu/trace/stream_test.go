@@ -309,10 +309,97 @@ func TestStackAtEntries(t *testing.T) {
 	r.Consume(trace.Batch{Sites: []record.Site{{RIP: mainAt + firstCall, RSP: 0xffe0}}})
 	check("before the call", ask(mainAt+firstCall, 0xffe0), "main#1 outside 10000")
 	check("after the call", ask(subAt, 0xffd8), "main#1 outside 10000, sub#2 call ffd8")
+	check("an interrupt of what was called", ask(tracerAt, 0xe000), "main#1 outside 10000, sub#2 call ffd8, tracer#3 outside e000")
 	check("what replaces the function", ask(insteadAt, 0xffd8), "main#1 outside 10000, instead#2 call ffd8")
 	r.Consume(trace.Batch{Sites: []record.Site{{RIP: subAt + retAt, RSP: 0xffd8, Stack: [2]uint64{uint64(mainAt + firstCall + 5)}}}})
 	check("before the return", ask(subAt+retAt, 0xffd8), "main#1 outside 10000, sub#2 call ffd8")
 	check("after it", ask(mainAt+firstCall+5, 0xffe0), "main#1 outside 10000")
+	r.Consume(trace.Batch{Sites: []record.Site{{RIP: mainAt + tailAt + 6, RSP: 0xfff8}}})
+	check("before the jump of a tail call", ask(mainAt+tailAt+6, 0xfff8), "main#1 outside 10000")
+	check("after it", ask(subAt+4, 0xfff8), "sub#3 tail call 10000")
+	check("after a nop", ask(mainAt+tailAt+11, 0xfff8), "main#1 outside 10000")
+}
+
+// TestOps: what instructions do to memory, and which of them reach through a pointer for the design.
+func TestOps(t *testing.T) {
+	for _, row := range []struct {
+		name, code string
+		want       trace.Op
+		size       int
+	}{
+		{"between registers", "4889c8", 0, 0},
+		{"a load", "488b4508", trace.OpLoad, 0}, {"a load by rsp", "488b0424", trace.OpLoad, 0}, {"a load through a pointer", "488b00", trace.OpLoad | trace.OpReach, 0},
+		{"a load per CPU", "65488b00", 0, 0}, {"a store", "48890424", trace.OpStore, 8}, {"a store through a pointer", "8900", trace.OpStore, 4},
+		{"a store per CPU", "65488900", 0, 0}, {"add to memory", "48830001", trace.OpLoad | trace.OpReach | trace.OpStore, 8},
+		{"a comparison", "80380a", trace.OpLoad | trace.OpReach, 0}, {"push", "50", trace.OpPush, 8}, {"pop", "58", trace.OpLoad, 0},
+		{"push from memory", "ff30", trace.OpPush | trace.OpLoad | trace.OpReach, 8}, {"an address", "488d00", 0, 0}, {"ret", "c3", trace.OpLoad, 0},
+	} {
+		f := function(t, row.code+" 90 90", 16) // all of it is prologue
+		if got := f.OpAt(0); got&^(trace.OpBelow|trace.OpDesign) != row.want|trace.OpInsn|trace.Op(row.size)<<7 || got&trace.OpDesign == 0 || got.Size() != row.size {
+			t.Errorf("%s: %b, %d bytes", row.name, got, got.Size())
+		}
+		body := function(t, "90 "+row.code+" 90", 1)
+		if got := body.OpAt(1); got&(trace.OpDesign|trace.OpReach) != 0 {
+			t.Errorf("%s: of the program, but %b", row.name, got)
+		}
+	}
+}
+
+// loads counts what a LoadWatcher is told.
+type loads struct{ n int }
+
+func (*loads) Site(trace.MarkKind, *trace.Fn, *record.Site)       {}
+func (*loads) Event(*trace.Event, *record.Site)                   {}
+func (*loads) Store(uint64, *trace.Fn, trace.Op, record.Retired)  {}
+func (l *loads) Load(uint64, *trace.Fn, trace.Op, record.Retired) { l.n++ }
+
+// TestWatchLoads: a watcher is told of what the design reads through pointers, and of everything else if it asks.
+func TestWatchLoads(t *testing.T) {
+	img := &image.Image{Limit: 33, Funcs: []image.FuncImage{{
+		Name: "f", Addr: 0x1000, Code: []byte{0x48, 0x8b, 0x00, 0x90, 0x48, 0x8b, 0x00, 0xc3}, Frame: image.Frame{Body: 4, Landing: -1}, // a load of each
+	}}}
+	c, err := trace.NewCode([]*image.Image{img}, trace.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		all  bool
+		want int
+	}{{false, 1}, {true, 3}} { // ret loads, too
+		w := new(loads)
+		r := trace.NewRecorder(c, trace.Config{Watcher: w})
+		r.WatchLoads(row.all)
+		r.Consume(trace.Batch{Retired: []record.Retired{{RIP: 0x1000}, {RIP: 0x1003}, {RIP: 0x1004}, {RIP: 0x1007}}})
+		if w.n != row.want {
+			t.Errorf("all %v: told of %d loads, want %d", row.all, w.n, row.want)
+		}
+	}
+}
+
+// TestTailCallsSideBySide: where one tail call ends and another begins, each is itself.
+func TestTailCallsSideBySide(t *testing.T) {
+	site := func(start image.CodeOff, insn bpf.InsnIndex) image.TailCallSite {
+		return image.TailCallSite{Start: start, Bounds: start, Limit: -1, Null: -1, Bypass: -1, Bump: -1, Unwind: -1, Jump: start + 1, End: start + 2, Insn: insn, Map: -1}
+	}
+	img := &image.Image{Limit: 33, Funcs: []image.FuncImage{{
+		Name: "f", Addr: 0x1000, Code: []byte(strings.Repeat("\x90", 8) + "\xc3"), Frame: image.Frame{Body: 1, Landing: -1},
+		TailCalls: []image.TailCallSite{site(2, 5), site(4, 6)},
+	}}}
+	c, err := trace.NewCode([]*image.Image{img}, trace.Options{Marks: trace.MarkStart})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := trace.NewRecorder(c, trace.Config{})
+	r.Consume(trace.Batch{Sites: []record.Site{
+		{RIP: 0x1000, RSP: 0x10000}, {RIP: 0x1002, RSP: 0xff00}, {RIP: 0x1004, RSP: 0xff00, Prev: 0x1002}, {RIP: 0x1006, RSP: 0xff00, Prev: 0x1004},
+	}})
+	var got []string
+	for _, e := range r.Events()[1:] {
+		got = append(got, fmt.Sprintf("%s at %d, %s", e.Kind, e.Insn, e.Reason))
+	}
+	if text := strings.Join(got, "; "); text != "refused at 5, bounds; refused at 6, bounds" {
+		t.Error(text)
+	}
 }
 
 // TestDesignCode: what belongs to the design is the prologue, tail calls, trampolines, and what takes a count back.
