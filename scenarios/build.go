@@ -176,7 +176,7 @@ func (b *builder) maps() {
 		b.mapSizes(e)
 		b.out.Maps = append(b.out.Maps, bpf.Map{
 			Name: e.Name, Type: m.Type.Number(),
-			KeySize: m.keySize(), ValueSize: m.valueSize(), MaxEntries: m.entries(),
+			KeySize: m.keySize(), ValueSize: m.valueSize(), MaxEntries: m.entries(), Special: &bpf.Special{},
 		})
 		for _, slot := range m.Slots {
 			b.slot(i, e, slot)

@@ -58,6 +58,27 @@ func (i Insn) Known() bool {
 	}
 }
 
+// Written reports whether the opcode is one of those that users write (bpf_opcode_in_insntable).
+func (i Insn) Written() bool {
+	op, reg, mode := i.Op&0xf0, i.Op&SrcReg != 0, i.Op&0xe0
+	switch c := i.Class(); c {
+	case ClassALU, ClassALU64:
+		return op < ALUEnd && (op != ALUNeg || !reg) || op == ALUEnd && (c == ClassALU || !reg)
+	case ClassLDX:
+		return mode == ModeMem || mode == ModeMemSX && i.Size() != 8
+	case ClassST:
+		return mode == ModeMem
+	case ClassSTX:
+		return mode == ModeMem || mode == ModeAtomic
+	case ClassJmp:
+		alone := op == JmpJA || op == JmpCall || op == JmpExit || op == JmpCond
+		return op <= JmpCond && !(alone && reg)
+	case ClassJmp32:
+		return op <= JmpSle && op != JmpCall && op != JmpExit && !(op == JmpJA && reg)
+	}
+	return i.Known()
+}
+
 // malformed says what is wrong with the operands of an instruction; "" if nothing is. rewritten
 // allows what only the verifier writes.
 func (i Insn) Malformed(rewritten bool) string {
@@ -118,7 +139,7 @@ func (i Insn) reserved() bool {
 		}
 		return i.Dst != 0 || i.Off != 0 || mode == ModeAbs && i.Src != 0
 	case ClassLDX:
-		return i.Imm != 0
+		return i.Imm != 0 || mode != ModeMem && mode != ModeMemSX
 	case ClassST:
 		return i.Src != 0
 	case ClassSTX:
@@ -133,7 +154,7 @@ func (i Insn) reservedJump() bool {
 	case i.Op == OpTailCall:
 		return false
 	case op == JmpCall:
-		return narrow || reg || i.Dst != 0 || i.Src != PseudoKfunc && i.Off != 0
+		return narrow || reg || i.Dst != 0 || i.Off != 0 // of kernel functions the number of a module, of which none is given
 	case op == JmpExit:
 		return narrow || reg || i.Dst != 0 || i.Src != 0 || i.Imm != 0
 	case op == JmpJA:

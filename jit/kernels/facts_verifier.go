@@ -31,6 +31,10 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.NoDirect = true }),
 	},
 	{
+		Name: "short-keys", Kind: FactVerifier, Doc: "keys of maps have up to 512 bytes", Until: Version{5, 11}, Commit: "c6bde958a62b",
+		set: verifier(func(v *Verifier) { v.ShortKeys = true }),
+	},
+	{
 		Name: "callback-once", Kind: FactVerifier, Doc: "functions that helpers call are followed once, as if called in a row", Until: Version{6, 7}, Commit: "ab5cfac139ab",
 		set: verifier(func(v *Verifier) { v.CallbackOnce = true }),
 	},

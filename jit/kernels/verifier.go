@@ -47,6 +47,8 @@ type Verifier struct {
 	// that no jump leads to are removed, registers may be read that were not written, loops may
 	// be endless, and any amount of stack is good.
 	Lenient bool
+	// ShortKeys: keys of maps have up to 512 bytes (until 5.10; htab_map_alloc_check).
+	ShortKeys bool
 	// FoldBranches decides jumps by constants before the verification (7.x: const_fold.c).
 	FoldBranches bool
 	// DeepCalls allows 16 frames, not 8 (7.x).

@@ -177,7 +177,7 @@ func (x *explorer) called() error {
 		again = false
 		for i := bpf.InsnIndex(0); int(i) < len(x.visited); i += x.p.Insns[i].Width() {
 			to, ok := x.p.Insns[i].Callee(i)
-			if !ok || !x.visited[i] || x.visited[to] {
+			if !ok || !x.visited[i] || x.visited[to] || x.neverCalled(to) {
 				continue
 			}
 			if err := x.root(int(x.fnAt[to])); err != nil {
@@ -185,6 +185,30 @@ func (x *explorer) called() error {
 			}
 			again = true
 		}
+	}
+	return nil
+}
+
+// neverCalled reports whether helpers call the function at a slot, and none of them does so even once: bpf_loop with no rounds.
+// Verifiers do not look at such a function (check_helper_call, since 6.7).
+func (x *explorer) neverCalled(to bpf.InsnIndex) bool {
+	return x.judges() && !x.rules.CallbackOnce && x.sync[to] && !x.visited[to]
+}
+
+// lost refuses functions that are never called if there are others that are: the first are removed, and then what refers to
+// them leads nowhere (jit_subprogs).
+func (x *explorer) lost() error {
+	seen, lost := 0, -1
+	for i := range x.funcs {
+		switch at := x.funcs[i].Start; {
+		case x.visited[at]:
+			seen++
+		case x.neverCalled(at):
+			lost = i
+		}
+	}
+	if seen > 1 && lost >= 0 {
+		return fmt.Errorf("function %s is handed to bpf_loop with no rounds: the kernel removes it and then misses it (EFAULT)", x.funcs[lost].Name)
 	}
 	return nil
 }

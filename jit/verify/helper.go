@@ -106,7 +106,7 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 	switch {
 	case in.Src == bpf.PseudoKfunc && in.Op == bpf.OpCall:
 		name := x.p.Kfunc(in)
-		if _, typed := x.p.Signatures[name]; typed && x.judges() {
+		if _, typed := x.signature(name); typed && x.judges() {
 			return x.kfuncPath(s, in, name)
 		}
 		args, ret = x.kfunc(name)
@@ -294,6 +294,9 @@ func (x *explorer) argument(s *state, a protos.Arg, i int) error {
 			if a.Kind != 'k' {
 				size = int(x.p.Maps[m.mapIdx].ValueSize)
 			}
+			if size == 0 && x.judges() {
+				return errNoKey
+			}
 		}
 	case a.Sized():
 		x.needs(s, uint8(i+2))
@@ -333,6 +336,9 @@ func (x *explorer) argument(s *state, a protos.Arg, i int) error {
 	return nil
 }
 
+// errNoKey is about maps without keys or values: arenas, ring buffers, queues.
+var errNoKey = errors.New("invalid zero-sized read: the map has no such keys or values")
+
 // hand judges memory outside the stack that a helper is handed.
 func (x *explorer) hand(s *state, a protos.Arg, i int) error {
 	f := s.top()
@@ -345,6 +351,9 @@ func (x *explorer) hand(s *state, a protos.Arg, i int) error {
 		}
 		if size = int64(x.p.Maps[m.mapIdx].KeySize); a.Kind != 'k' {
 			size = int64(x.p.Maps[m.mapIdx].ValueSize)
+		}
+		if size == 0 && x.judges() {
+			return errNoKey
 		}
 	case a.Sized():
 		if i+2 > 5 {

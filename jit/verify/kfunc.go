@@ -14,10 +14,7 @@ import (
 // kfunc returns how a kernel function takes its arguments and what it returns, as BTF has it
 // (check_kfunc_call). Of one that BTF says nothing of, a stack address may be used.
 func (x *explorer) kfunc(name string) (args []protos.Arg, ret value) {
-	if name == bpf.ThrowKfunc {
-		return []protos.Arg{{Kind: '.'}}, unknownNumber() // the cookie; other registers are not looked at
-	}
-	sig, known := x.p.Signatures[name]
+	sig, known := x.signature(name)
 	if !known {
 		return anyArgs, unknownNumber()
 	}
@@ -37,6 +34,15 @@ func (x *explorer) kfunc(name string) (args []protos.Arg, ret value) {
 		ret = unknownNumber()
 	}
 	return args, ret
+}
+
+// signature is what BTF says of a kernel function, and what is known of bpf_throw without it: it takes the cookie.
+func (x *explorer) signature(name string) (bpf.Signature, bool) {
+	sig, known := x.p.Signatures[name]
+	if !known && name == bpf.ThrowKfunc {
+		return bpf.Signature{Params: []bpf.Param{{Kind: bpf.ParamNumber, Name: "cookie"}}, Void: true}, true
+	}
+	return sig, known
 }
 
 // iteratorNext reports whether a kernel function moves an iterator on.
@@ -65,7 +71,8 @@ type kfuncCall struct {
 
 // callKfunc judges a call of a kernel function and does what it does to the path (check_kfunc_call).
 func (x *explorer) callKfunc(s *state, name string) (ret value, it *value, err error) {
-	k := kfuncCall{name: name, does: protos.Doing[name], sig: x.p.Signatures[name]}
+	k := kfuncCall{name: name, does: protos.Doing[name]}
+	k.sig, _ = x.signature(name)
 	k.spec, k.listed = protos.Kfuncs[name]
 	k.iterates, k.iterKind = protos.IteratorOf(name)
 	if err := x.mayCallKfunc(s, &k); err != nil {

@@ -33,6 +33,17 @@ func Check(p *bpf.Program, t *kernels.Kernel) (Stats, error) {
 	return x.stats, err
 }
 
+// mapKeys refuses maps whose keys are longer than the kernel takes.
+func mapKeys(p *bpf.Program, r *kernels.Verifier) error {
+	const longest = 512 // MAX_BPF_STACK
+	for _, m := range p.MapsUsed() {
+		if m < len(p.Maps) && r.ShortKeys && p.Maps[m].KeySize > longest {
+			return fmt.Errorf("map %s has keys of %d bytes: the kernel makes none of more than %d (E2BIG)", p.Maps[m].Name, p.Maps[m].KeySize, longest)
+		}
+	}
+	return nil
+}
+
 // accept explores a program as the verifier does before it rewrites it. The explorer is nil if not even that
 // began; stack is of the deepest chain of calls.
 func accept(p *bpf.Program, t *kernels.Kernel) (x *explorer, stack int32, err error) {
@@ -49,6 +60,9 @@ func accept(p *bpf.Program, t *kernels.Kernel) (x *explorer, stack int32, err er
 	if t.Verifier.HookResults && p.Type == bpf.LSM && protos.HookDisabled(p.AttachTo) {
 		return nil, 0, fmt.Errorf("attach_btf_id of bpf_lsm_%s points to disabled hook", p.AttachTo)
 	}
+	if err := mapKeys(p, &t.Verifier); err != nil {
+		return nil, 0, err
+	}
 	folded := p
 	if t.Verifier.FoldBranches {
 		folded = form.FoldBranches(p)
@@ -57,6 +71,9 @@ func accept(p *bpf.Program, t *kernels.Kernel) (x *explorer, stack int32, err er
 	x.submitted, x.strict = true, !t.Verifier.Lenient
 	x.fast = shape.FindFastcalls(folded, &t.Verifier, funcs)
 	if err := x.run(); err != nil {
+		return x, 0, err
+	}
+	if err := x.lost(); err != nil {
 		return x, 0, err
 	}
 	x.dropFast()

@@ -25,8 +25,8 @@ const (
 	tableEntries, hashEntries, perCPUEntries, jumpEntries = 4, 4, 2, 2
 )
 
-// Maps are those of all programs.
-var Maps = []bpf.Map{
+// Maps are those of all programs. Their values have no parts that only helpers touch.
+var Maps = plain([]bpf.Map{
 	MapIn:     {Name: "in", Type: bpf.ArrayMap, KeySize: 4, ValueSize: inSize, MaxEntries: 1},
 	MapBuf:    {Name: "buf", Type: bpf.ArrayMap, KeySize: 4, ValueSize: bufSize, MaxEntries: 1},
 	MapTable:  {Name: "table", Type: bpf.ArrayMap, KeySize: 4, ValueSize: elemSize, MaxEntries: tableEntries},
@@ -34,6 +34,13 @@ var Maps = []bpf.Map{
 	MapPerCPU: {Name: "percpu", Type: bpf.PerCPUArrayMap, KeySize: 4, ValueSize: elemSize, MaxEntries: perCPUEntries},
 	MapJump:   {Name: "jump", Type: bpf.ProgArray, KeySize: 4, ValueSize: 4, MaxEntries: jumpEntries},
 	MapArena:  {Name: "area", Type: bpf.ArenaMap, MaxEntries: 1},
+})
+
+func plain(maps []bpf.Map) []bpf.Map {
+	for i := range maps {
+		maps[i].Special = &bpf.Special{}
+	}
+	return maps
 }
 
 // PacketSize is the size of Packet in bytes.

@@ -99,8 +99,12 @@ func (c *checker) function(fn int) {
 
 func (c *checker) insn(f FuncInfo, i bpf.InsnIndex) {
 	in := c.p.Insns[i]
-	if !in.Known() {
+	switch {
+	case !in.Known() || c.later && !in.Written():
 		c.bad(i, "unknown opcode %#02x", in.Op)
+		return
+	case c.later && in.Class() == bpf.ClassLDX && in.Imm != 0: // resolve_pseudo_ldimm64
+		c.bad(i, "BPF_LDX uses reserved fields")
 		return
 	}
 	if why := in.Malformed(c.regs == NumRegs); why != "" && !c.later {

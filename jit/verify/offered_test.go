@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package verify_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify"
+)
+
+// TestOffered has kinds of programs that a 6.12 kernel took or refused when TestVMOffered of cmd/tcsim offered them, against
+// what was thought then.
+func TestOffered(t *testing.T) {
+	maps := []bpf.Map{
+		{Name: "values", Type: bpf.ArrayMap, KeySize: 4, ValueSize: 16, MaxEntries: 1, Special: &bpf.Special{}},
+		{Name: "area", Type: bpf.ArenaMap, MaxEntries: 1, Special: &bpf.Special{}},
+	}
+	find := func(m int32) []bpf.Insn { return code(storeB(10, -4, 0), onStack(2, -4), ldMap(1, m), call(1)) }
+	// loops has rounds of bpf_loop call the function at the end, and calls the one before it.
+	loops := func(rounds int32, callback []bpf.Insn) *bpf.Program {
+		p := testProgram(code(callFn(8), movImm(1, rounds), bpf.Insn{Op: bpf.OpLdImm64, Dst: 2, Src: bpf.PseudoFunc, Imm: 8}, bpf.Insn{},
+			movImm(3, 0), movImm(4, 0), call(181), end(), end(), callback))
+		p.Funcs = []bpf.Func{{Name: "main"}, {Name: "sub", Start: 9}, {Name: "callback", Start: 11}}
+		return p
+	}
+	inType := func(typ bpf.ProgType, insns []bpf.Insn) *bpf.Program {
+		p := testProgram(insns)
+		p.Type = typ
+		return p
+	}
+	tc := func(parts ...any) *bpf.Program { return inType(bpf.SchedCLS, code(parts...)) }
+	throw := bpf.Insn{Op: bpf.OpCall, Src: bpf.PseudoKfunc}
+	for _, c := range []struct {
+		name string
+		prog *bpf.Program
+		want string // "" is accepted
+	}{
+		{"a load through a number from a map", tc(find(0), jeq(0, 0, 2), load(1, 0, 0), load(1, 1, 0), end()), "r1 invalid mem access 'scalar'"},
+		{"a key of a map without keys", tc(find(1), end()), "invalid zero-sized read"},
+		{"a load of another mode", tc(bpf.Insn{Op: bpf.ClassLDX | bpf.ModeAbs | bpf.SizeDW, Dst: 0, Src: 10, Off: -8}, end()), "unknown opcode 0x39"},
+		{"a load with a number, where nothing leads", tc(movImm(0, 0), jeq(0, 0, 1), bpf.Insn{Op: bpf.ClassLDX | bpf.ModeMem | bpf.SizeDW, Dst: 1, Src: 10, Off: -8, Imm: 1}, leave()), "BPF_LDX uses reserved fields"},
+		{"exit with a register", tc(movImm(0, 0), bpf.Insn{Op: bpf.OpExit | bpf.SrcReg}), "unknown opcode 0x9d"},
+		{"a kernel function of a module", tc(movImm(1, 0), bpf.Insn{Op: bpf.OpCall, Src: bpf.PseudoKfunc, Off: 1}, end()), "uses reserved fields"},
+		{"a number is thrown", tc(movImm(1, 7), throw, end()), ""},
+		{"a number that the type does not take is thrown", inType(bpf.CGroupSKB, code(movImm(1, 7), throw, end())), "should have been in [0, 1]"},
+		{"rounds of a callback that is wrong", loops(1, code(mov(0, 5), leave())), "r5 is not initialised"},
+		{"no rounds of a callback that is wrong", loops(0, code(mov(0, 5), leave())), "is handed to bpf_loop with no rounds"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.prog.Maps, c.prog.Kfuncs = maps, []string{bpf.ThrowKfunc}
+			_, err := verify.Check(c.prog, &named(t, "6.12").Kernel)
+			switch {
+			case c.want == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+				t.Errorf("error %v, expected %q", err, c.want)
+			}
+		})
+	}
+}
