@@ -115,6 +115,9 @@ func mapSpec(m *bpf.Map) (*ebpf.MapSpec, error) {
 		s.Flags = unix.BPF_F_RDONLY_PROG
 	case m.Type == bpf.LPMTrie:
 		s.Flags = unix.BPF_F_NO_PREALLOC
+	case m.Type == bpf.ArenaMap:
+		const user = 0x7f00_0000_0000 // where user space would see it
+		s.Flags, s.MapExtra = unix.BPF_F_MMAPABLE, user
 	}
 	if m.BTF == "" {
 		return s, nil
