@@ -84,6 +84,7 @@ func init() { // the table refers to exec through bpf_loop
 	}
 	maps.Copy(helpers, packetHelpers)
 	maps.Copy(helpers, moreHelpers)
+	maps.Copy(helpers, kernelHelpers)
 }
 
 // outsideHelpers are answered by Outside; the value is the number of bits that R0 keeps.
@@ -102,7 +103,7 @@ var outsideHelpers = map[int32]uint8{
 	HelperKtimeCoarse:    64,
 	HelperKtimeTAI:       64,
 
-	17: 32, 24: 32, 80: 64, 84: 64, 85: 64, 99: 64, // no cgroup, no route, no sockets
+	17: 32, 24: 32, 27: 64, 80: 64, 84: 64, 85: 64, 99: 64, // no cgroup, no route, no sockets
 }
 
 // helper calls a helper by number. R1 to R5 are junk afterwards.

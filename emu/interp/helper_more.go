@@ -30,6 +30,7 @@ var moreHelpers = map[int32]helperFunc{
 	132: (*Machine).ringbufCommit,
 	133: (*Machine).ringbufCommit,
 	134: (*Machine).ringbufQuery,
+	148: (*Machine).probeRead, // of user space
 	152: (*Machine).redirectNeigh,
 	155: (*Machine).redirectPeer,
 	182: (*Machine).strncmp,
