@@ -25,7 +25,7 @@ import (
 
 // Config are the properties of a machine. The zero value is usable.
 type Config struct {
-	// Memory is the size of guest memory in bytes, page tables included; 0 means 64 MiB. Only what
+	// Memory is the size of guest memory in bytes, page tables included; 0 means 1 GiB. Only what
 	// is touched costs host memory.
 	Memory uint64
 	// StackSize is the size of the kernel stack in bytes; 0 means 16 KiB.
@@ -80,7 +80,7 @@ type poke struct {
 // machine needs; Doctor says which.
 func New(cfg Config) (*Machine, error) {
 	if cfg.Memory == 0 {
-		cfg.Memory = 64 << 20
+		cfg.Memory = 1 << 30
 	}
 	if cfg.StackSize == 0 {
 		cfg.StackSize = 16 << 10

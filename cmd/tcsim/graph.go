@@ -24,7 +24,7 @@ func (e env) graphCommand() *cli.Command {
 			"their key is out of range, which is how packets get lost, and fails if there are any.\n\n" +
 			"Examples:\n   tcsim graph fixtures/objects/dispatcher.o --check\n   tcsim graph hierarchy --dot | dot -Tsvg\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
-			targetFlag(true), entryFlag(), fillFlag(), btfFlag(), typeFlag(), sizeFlag(), setFlag(),
+			targetFlag(true), entryFlag(), fillFlag(), btfFlag(), typeFlag(), mapFlag(), mapOfFlag(), setFlag(),
 			svgFlag(), layoutFlag(), widthFlag(),
 			&cli.BoolFlag{Name: "ascii", Usage: "ASCII"},
 			&cli.BoolFlag{Name: "dot", Usage: "print DOT"},

@@ -29,7 +29,7 @@ func (e env) jitCommand() *cli.Command {
 			"Examples:\n   tcsim jit hierarchy --target 6.12\n   tcsim jit hierarchy --diff 6.1,6.12\n" +
 			"   tcsim jit fixtures/kernels/6.1-off.jsonl.gz --scenario hier/self/const/n2/r6 --state filled\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
-			targetFlag(true), limitFlag(), jsonFlag(), entryFlag(), fillFlag(), btfFlag(), typeFlag(), sizeFlag(), setFlag(),
+			targetFlag(true), limitFlag(), jsonFlag(), entryFlag(), fillFlag(), btfFlag(), typeFlag(), mapFlag(), mapOfFlag(), setFlag(),
 			&cli.StringSliceFlag{Name: "diff", Usage: "two targets, separated by a comma, to compare"},
 			&cli.IntFlag{Name: "context", Value: -1, Usage: "with --diff, show only this many BPF instructions around each difference"},
 			widthFlag(), colorFlag(),

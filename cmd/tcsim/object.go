@@ -18,7 +18,7 @@ func objectFlags() []cli.Flag {
 		&cli.StringFlag{Name: "entry", Usage: "object files: section or name of the program to run, instead of the one that no prog array holds"},
 		&cli.StringFlag{Name: "packet", Usage: "object files: a pcap or pcapng file, whose packets are run one after the other, or one packet in hex"},
 		&cli.StringFlag{Name: "ctx", Usage: "object files: the context of a program that sees no packets, in hex or a file: arguments of a traced function, registers …"},
-		fillFlag(), attachFlag(), btfFlag(), typeFlag(), attachTypeFlag(), sizeFlag(), setFlag(),
+		fillFlag(), attachFlag(), btfFlag(), typeFlag(), attachTypeFlag(), mapFlag(), mapOfFlag(), setFlag(),
 	}
 }
 
@@ -34,8 +34,12 @@ func attachFlag() cli.Flag {
 	return &cli.StringFlag{Name: "attach-to", Usage: "object files: where fentry, fexit and freplace programs of the file are attached, as PROGRAM[:FUNCTION]"}
 }
 
-func sizeFlag() cli.Flag {
-	return &cli.StringSliceFlag{Name: "map", Usage: "object files: a map that user space sizes, as MAP.max_entries=N"}
+func mapFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "map", Usage: "object files: a map that user space sizes, as MAP.max_entries=N, or that programs are to use another in place of, as MAP=OTHER"}
+}
+
+func mapOfFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "map-of", Usage: "object files: another one, loaded before, whose maps are used in place of those of the same name"}
 }
 
 func setFlag() cli.Flag {
@@ -45,7 +49,7 @@ func setFlag() cli.Flag {
 // readOptions reads the flags that say how an object file is prepared, as far as the command has them.
 func readOptions(cmd *cli.Command) object.ReadOptions {
 	return object.ReadOptions{
-		BTF: cmd.String("btf"), Type: cmd.String("type"), AttachType: cmd.String("attach-type"), Sizes: cmd.StringSlice("map"), Set: cmd.StringSlice("set"),
+		BTF: cmd.String("btf"), Type: cmd.String("type"), AttachType: cmd.String("attach-type"), Maps: cmd.StringSlice("map"), MapOf: cmd.StringSlice("map-of"), Set: cmd.StringSlice("set"),
 	}
 }
 
@@ -109,7 +113,7 @@ func objectOptions(cmd *cli.Command) (object.Options, error) {
 	if opt.Expect != nil {
 		opt.Expect.Return, opt.Expect.Taken = ret, taken
 	}
-	for _, flag := range []string{"entry", "packet", "ctx", "fill", "attach-to", "btf", "type", "attach-type", "map", "set", "return", "taken"} {
+	for _, flag := range []string{"entry", "packet", "ctx", "fill", "attach-to", "btf", "type", "attach-type", "map", "map-of", "set", "return", "taken"} {
 		if !cmd.IsSet(flag) {
 			continue
 		}

@@ -23,7 +23,7 @@ func (e env) verifyCommand() *cli.Command {
 			"of each refusal. --sort and --filter take a column: --sort -insns, --filter 'insns>1000'.\n\n" +
 			"Examples:\n   tcsim verify fixtures/objects/loops.o --target 6.1,6.12 --sort -insns\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
-			targetFlag(false), entryFlag(), fillFlag(), btfFlag(), typeFlag(), sizeFlag(), setFlag(), jsonFlag(),
+			targetFlag(false), entryFlag(), fillFlag(), btfFlag(), typeFlag(), mapFlag(), mapOfFlag(), setFlag(), jsonFlag(),
 			tableFlags()[0], tableFlags()[1], tableFlags()[2],
 			&cli.BoolFlag{Name: "time", Usage: "print how long the analysis took"},
 		},

@@ -42,6 +42,8 @@ const (
 	// per-CPU values (the direct map).
 	MapBase  image.Addr = 0xffff888104000000
 	elemBase image.Addr = 0xffff888140000000
+	// LargeBase is where the plan places arrays of LargeArray bytes and more.
+	LargeBase image.Addr = 0xffff888200000000
 
 	// ContextAddr is where the context that programs get as argument may be placed, PacketAddr
 	// where packet memory begins: Setup.Data and Setup.Packet fill them. DeviceAddr is for the
@@ -61,6 +63,12 @@ const (
 
 	// GSBase is the gs base and what this_cpu_off holds.
 	GSBase image.Addr = 0xffff88813bc00000
+)
+
+// Sizes of arrays in bytes: from where on they have a place of their own, and the largest.
+const (
+	LargeArray = 1 << 24
+	MaxArray   = 1 << 29
 )
 
 const (

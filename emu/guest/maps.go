@@ -26,6 +26,7 @@ const (
 	EINVAL Errno = 22
 	ENOSPC Errno = 28
 	EAGAIN Errno = 11
+	ERANGE Errno = 34
 	ENOMEM Errno = 12
 	EACCES Errno = 13
 	// ENOTSUPP is of the kernel only (include/linux/errno.h).

@@ -55,6 +55,7 @@ type Memory struct {
 	writable, text []*page
 	heap           image.Addr // where Heap goes on
 	free           []uint64   // physical pages that were unmapped, zeroed
+	tables         []uint64   // physical pages of page tables but the root
 }
 
 // NewMemory returns empty guest memory in mem, of which at least one page is needed.
@@ -62,10 +63,18 @@ func NewMemory(mem []byte) *Memory {
 	return &Memory{mem: mem, next: PageSize, pages: make(map[image.Addr]*page), heap: elemBase}
 }
 
-// Clear unmaps everything and zeroes what was used.
+// Clear unmaps everything and zeroes what was used: pages that nothing was stored to are left alone, so that large maps
+// cost the host no memory.
 func (s *Memory) Clear() {
-	clear(s.mem[:s.next])
-	s.next = PageSize
+	for _, p := range s.pages {
+		if p.prot&Writable == 0 || p.snap != nil || s.entry(p.pte)&pteDirty != 0 {
+			clear(s.bytes(p))
+		}
+	}
+	for _, t := range append(s.tables, 0) {
+		clear(s.mem[t : t+PageSize])
+	}
+	s.next, s.tables = PageSize, s.tables[:0]
 	clear(s.pages)
 	s.writable, s.text = s.writable[:0], s.text[:0]
 	s.heap, s.free = elemBase, s.free[:0]
@@ -118,6 +127,7 @@ func (s *Memory) mapPage(addr image.Addr, pr Prot) (*page, error) {
 			if err != nil {
 				return nil, err
 			}
+			s.tables = append(s.tables, t)
 			e = t | ptePresent | pteWrite | pteAccessed
 			s.setEntry(at, e)
 		}

@@ -146,10 +146,14 @@ func (s *Setup) Placed() error {
 const defaultStack = 16 << 10
 
 func checkMap(m MapSpec) error {
-	const limit = 1 << 26
-	size := uint64(m.MaxEntries) * (uint64(m.KeySize) + uint64(m.ValueSize) + HashKey)
+	size, limit := uint64(m.MaxEntries)*(uint64(m.KeySize)+uint64(m.ValueSize)+HashKey), uint64(1<<26)
 	switch m.Type {
-	case bpf.ArrayMap, bpf.PerCPUArrayMap, bpf.ProgArray, bpf.ArrayOfMaps:
+	case bpf.ArrayMap:
+		size, limit = uint64(m.MaxEntries)*Stride(m.ValueSize), MaxArray
+		if m.KeySize != 4 {
+			return fmt.Errorf("key size %d, want 4", m.KeySize)
+		}
+	case bpf.PerCPUArrayMap, bpf.ProgArray, bpf.ArrayOfMaps:
 		if m.KeySize != 4 {
 			return fmt.Errorf("key size %d, want 4", m.KeySize)
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 // maxMapBytes bounds the values of one map.
-const maxMapBytes = 1 << 28
+const maxMapBytes = 1 << 29
 
 // Flags of map updates (include/uapi/linux/bpf.h).
 const (
@@ -32,6 +32,7 @@ type mapState struct {
 	base   uint64 // address of data
 	stride uint64
 	data   []byte
+	pages  map[uint64]bool // of large data those that may have been written; nil of other data
 	cpus   uint32
 
 	places map[string]uint32 // hash: key -> place
@@ -84,12 +85,37 @@ func newMapState(def bpf.Map, cfg *Config, i int) (*mapState, error) {
 	} else {
 		s.data = make([]byte, size)
 	}
+	if size >= largeMap {
+		s.pages = map[uint64]bool{}
+	}
 	s.reset()
 	return s, nil
 }
 
+// largeMap is from how many bytes on only those parts of values are zeroed that were written: the others cost no memory.
+const largeMap = 1 << 24
+
+// pageSize is the size of such a part.
+const pageSize = 4096
+
+// touch notes that n bytes at off may be written.
+func touch(pages map[uint64]bool, off uint64, n int) {
+	if pages == nil {
+		return
+	}
+	for p := off / pageSize; p*pageSize < off+uint64(n); p++ {
+		pages[p] = true
+	}
+}
+
 func (s *mapState) reset() {
-	clear(s.data)
+	if s.pages == nil {
+		clear(s.data)
+	}
+	for p := range s.pages {
+		clear(s.data[p*pageSize : min((p+1)*pageSize, uint64(len(s.data)))])
+	}
+	clear(s.pages)
 	for i := range s.progs {
 		s.progs[i] = -1
 	}
@@ -142,6 +168,7 @@ func (s *mapState) update(key, value []byte, flags uint64, cpu uint32) syscall.E
 		s.places[string(key)] = uint32(place)
 		off = uint64(place) * s.stride
 	}
+	touch(s.pages, off, int(s.def.ValueSize))
 	copy(s.data[off:off+uint64(s.def.ValueSize)], value)
 	return 0
 }
@@ -268,6 +295,7 @@ func (m *Machine) Lookup(mp int, key []byte) []byte {
 	if !ok {
 		return nil
 	}
+	touch(s.pages, off, int(s.def.ValueSize))
 	return s.data[off : off+uint64(s.def.ValueSize) : off+uint64(s.def.ValueSize)]
 }
 

@@ -55,8 +55,9 @@ func (l Layout) withDefaults(maps int) Layout {
 
 // region is memory other than stacks.
 type region struct {
-	base uint64
-	data []byte
+	base  uint64
+	data  []byte
+	pages map[uint64]bool // see mapState
 }
 
 // frame is one live function: its stack and, while it waits for a call, its registers.
@@ -156,7 +157,7 @@ func (m *memory) span(addr uint64, n int, write bool) []byte {
 		return m.stackSpan(addr, n, write)
 	}
 	if r := &m.regions[m.last]; addr-r.base < uint64(len(r.data)) {
-		return r.at(addr, n)
+		return r.at(addr, n, write)
 	}
 	i, ok := slices.BinarySearchFunc(m.regions, addr, func(r region, a uint64) int {
 		switch {
@@ -171,13 +172,16 @@ func (m *memory) span(addr uint64, n int, write bool) []byte {
 		return nil
 	}
 	m.last = i
-	return m.regions[i].at(addr, n)
+	return m.regions[i].at(addr, n, write)
 }
 
-func (r *region) at(addr uint64, n int) []byte {
+func (r *region) at(addr uint64, n int, write bool) []byte {
 	off := addr - r.base
 	if uint64(len(r.data))-off < uint64(n) {
 		return nil
+	}
+	if write {
+		touch(r.pages, off, n)
 	}
 	return r.data[off : off+uint64(n) : off+uint64(n)]
 }

@@ -48,20 +48,24 @@ const maxHelper = 512
 // NewPlan places the maps of a scenario.
 func NewPlan(o kernels.Offsets, maps []bpf.Map) *Plan {
 	p := &Plan{text: guest.TextBase, private: guest.PrivateBase, symbols: make(map[string]image.Addr), routines: make(map[image.Routine]image.Addr)}
-	at := guest.MapBase
+	small, large := guest.MapBase, guest.LargeBase
 	for _, m := range maps {
-		s := guest.MapSpec{Map: m, Addr: at}
+		at := &small
+		if m.Type == bpf.ArrayMap && uint64(m.MaxEntries)*guest.Stride(m.ValueSize) >= guest.LargeArray {
+			at = &large
+		}
+		s := guest.MapSpec{Map: m, Addr: *at}
 		size := image.Addr(o.ArrayPtrs) + 64
 		switch m.Type {
 		case bpf.ArrayMap:
-			s.ValueAddr = at + image.Addr(o.ArrayPtrs)
+			s.ValueAddr = *at + image.Addr(o.ArrayPtrs)
 			size += image.Addr(m.MaxEntries) * image.Addr(guest.Stride(m.ValueSize))
 		case bpf.ArenaMap:
 			s.ValueAddr = guest.ArenaBase
 		case bpf.PerCPUArrayMap, bpf.ProgArray, bpf.ArrayOfMaps:
 			size += image.Addr(m.MaxEntries) * 8
 		}
-		at = (at + size + 0x3ff) &^ 0x1ff // kmalloc'ed: aligned, with room between
+		*at = (*at + size + 0x3ff) &^ 0x1ff // kmalloc'ed: aligned, with room between
 		p.maps = append(p.maps, s)
 	}
 	return p

@@ -140,18 +140,20 @@ func since(t *jit.Target, major, minor uint32) uint64 {
 	return 0
 }
 
-// kernelConfig declares the map of the kernel's configuration, nil if the file asks for none. Known is what is in
+// kernelConfig declares the map of the kernel's configuration, which is added next, nil if the file asks for none. Known is what is in
 // configured, and a weak variable is 0, as if the kernel did not have it; others are refused where they are read.
 func (r *reader) kernelConfig() *ebpf.MapSpec {
 	sec := r.configSection()
 	if sec == nil || sec.Size == 0 || sec.Size > maxSection {
 		return nil
 	}
+	known := []version{}
 	for _, v := range sec.Vars {
 		if value := configured[v.Type.TypeName()]; value != nil && v.Size <= 8 {
-			r.file.versions = append(r.file.versions, version{int(v.Offset), int(v.Size), value})
+			known = append(known, version{int(v.Offset), int(v.Size), value})
 		}
 	}
+	r.file.versions[len(r.file.Maps)] = known // where the map is added
 	return &ebpf.MapSpec{Name: kconfig, Type: ebpf.Array, KeySize: 4, ValueSize: sec.Size, MaxEntries: 1}
 }
 

@@ -17,9 +17,13 @@ import (
 	"github.com/tcsim/tcsim/scenarios"
 )
 
-// hashRoom is how many entries of a hash are emulated: nothing that programs see depends on the rest
-// before they have stored so many.
-const hashRoom = 1 << 14
+// hashRoom is how many entries of a hash are emulated, hashBytes how many bytes of entries if those are large: nothing that
+// programs see depends on the rest before they have stored so many. maxArray is the largest array.
+const (
+	hashRoom  = 1 << 14
+	hashBytes = 1 << 25
+	maxArray  = 1 << 29
+)
 
 func (r *reader) readMaps() {
 	for _, name := range slices.Sorted(maps.Keys(r.spec.Maps)) {
@@ -108,15 +112,23 @@ func (r *reader) completeMap(out *bpf.Map, m *ebpf.MapSpec) error {
 	case out.Type.Opaque():
 		return nil
 	}
+	const overhead = 64 // of an entry of a hash
 	if out.Type.Hash() || out.Type == bpf.LPMTrie || out.Type == bpf.HashOfMaps {
-		out.MaxEntries = min(out.MaxEntries, hashRoom)
+		out.MaxEntries = min(out.MaxEntries, hashRoom, uint32(max(1, hashBytes/(uint64(out.KeySize)+uint64(out.ValueSize)+overhead))))
 	}
 	hash := out.Type.Hash() || out.Type == bpf.HashOfMaps || out.Type == bpf.LPMTrie || out.Type == bpf.DevMapHash
+	most := uint64(hashBytes)
+	if out.Type == bpf.ArrayMap {
+		most = maxArray
+	}
+	const largest = 1 << 22 // KMALLOC_MAX_SIZE, which keys and values of a hash fit in
 	switch {
-	case uint64(out.ValueSize)*uint64(out.MaxEntries) > maxSection || out.KeySize > 512:
-		return fmt.Errorf("%d entries of %d+%d bytes are more than the emulator holds", entries, out.KeySize, out.ValueSize)
+	case hash && uint64(out.KeySize)+uint64(out.ValueSize) >= largest-overhead:
+		return fmt.Errorf("entries of %d+%d bytes: the kernel takes fewer than %d (E2BIG)", out.KeySize, out.ValueSize, largest)
+	case (uint64(out.ValueSize)+7)&^7*uint64(out.MaxEntries) > most:
+		return fmt.Errorf("%d entries of %d+%d bytes are more than the emulator holds: size it with --map %s.max_entries=N", entries, out.KeySize, out.ValueSize, out.Name)
 	case out.MaxEntries == 0 || out.ValueSize == 0 || out.KeySize == 0 || !hash && out.KeySize != 4,
-		out.Type == bpf.LPMTrie && out.KeySize < 5:
+		out.Type == bpf.LPMTrie && (out.KeySize < 5 || out.KeySize > 260):
 		return fmt.Errorf("%d entries of %d+%d bytes: the kernel refuses it (user space can size maps: --map %s.max_entries=N)", entries, out.KeySize, out.ValueSize, out.Name)
 	}
 	if v, ok := frozen(m); ok && uint32(len(v)) <= m.ValueSize {

@@ -37,9 +37,10 @@ type File struct {
 	Values   []scenarios.Stored
 	Inner    []scenarios.Inner // maps of maps as declared
 
-	mapErrs  []error // of each map, why it is not modelled
-	progErrs []error // of each program, likewise; the maps that it uses count
-	versions []version
+	mapErrs  []error           // of each map, why it is not modelled
+	progErrs []error           // of each program, likewise; the maps that it uses count
+	versions map[int][]version // of the maps of a kernel's configuration
+	own      int               // how many programs are of the file itself, the first ones
 }
 
 // ReadOptions say how a file is read.
@@ -52,9 +53,12 @@ type ReadOptions struct {
 	// AttachType is the expected attach type of programs whose section says none, by the kernel's name without BPF_, in
 	// any case: cgroup_inet_egress, trace_fentry.
 	AttachType string
-	// Sizes are maps that user space sizes before it loads the file, each as MAP.max_entries=N, and Set
-	// variables that it sets, each as VARIABLE=NUMBER.
-	Sizes, Set []string
+	// Maps are changes of maps that user space makes before it loads the file: MAP.max_entries=N sizes one, MAP=OTHER has
+	// programs use another one in its place. Set are variables that it sets, each as VARIABLE=NUMBER.
+	Maps, Set []string
+	// MapOf names object files that are loaded before, with the same options but Maps and Set, and whose maps are used
+	// in place of those of the same name.
+	MapOf []string
 }
 
 // types reads the file.
@@ -85,7 +89,8 @@ func (o ReadOptions) types() (*btf.Spec, error) {
 // Is reports whether data begins as an ELF file does.
 func Is(data []byte) bool { return bytes.HasPrefix(data, []byte(elf.ELFMAG)) }
 
-// Open reads an object file. It fails if nothing in it is modelled; see LeftOut for the rest.
+// Open reads an object file and those whose maps it uses. It fails if nothing in one is modelled; see LeftOut for the
+// rest.
 func Open(path string, opt ReadOptions) (*File, error) {
 	data, err := files.ReadFile(path, maxFile)
 	if err != nil {
@@ -118,7 +123,7 @@ func Read(name string, data []byte, opt ReadOptions) (*File, error) {
 		return nil, err
 	}
 	r := reader{
-		file: &File{Name: name}, spec: spec, types: types,
+		file: &File{Name: name, versions: map[int][]version{}, own: len(spec.Programs)}, spec: spec, types: types,
 		maps: map[string]int{}, progs: map[string]int{}, extern: externs(f),
 	}
 	r.readMaps()
@@ -133,6 +138,17 @@ func Read(name string, data []byte, opt ReadOptions) (*File, error) {
 	}
 	if !good {
 		return nil, fmt.Errorf("%s: %w", name, errors.Join(out.progErrs...))
+	}
+	for _, path := range opt.MapOf {
+		before := opt
+		before.Maps, before.Set, before.MapOf = nil, nil, nil
+		other, err := Open(path, before)
+		if err != nil {
+			return nil, err
+		}
+		if err := out.share(other); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	return out, nil
 }

@@ -40,8 +40,8 @@ func (o ReadOptions) prepare(spec *ebpf.CollectionSpec) error {
 			}
 		}
 	}
-	for _, text := range o.Sizes {
-		errs = append(errs, size(spec, text))
+	for _, text := range o.Maps {
+		errs = append(errs, changeMap(spec, text))
 	}
 	for _, text := range o.Set {
 		errs = append(errs, set(spec, text))
@@ -66,19 +66,31 @@ func attachType(name string) (ebpf.AttachType, error) {
 	return 0, fmt.Errorf("no attach type %q: expected one of %s", name, strings.Join(known, ", "))
 }
 
-// size reads MAP.max_entries=N.
-func size(spec *ebpf.CollectionSpec, text string) error {
-	where, number, _ := strings.Cut(text, "=")
+// changeMap reads MAP.max_entries=N or MAP=OTHER.
+func changeMap(spec *ebpf.CollectionSpec, text string) error {
+	where, value, ok := strings.Cut(text, "=")
 	name, isSize := strings.CutSuffix(where, ".max_entries")
-	n, err := strconv.ParseUint(number, 0, 32)
-	if !isSize || err != nil {
-		return fmt.Errorf("size %q: expected MAP.max_entries=NUMBER", text)
+	n, err := strconv.ParseUint(value, 0, 32)
+	if !ok || isSize && err != nil {
+		return fmt.Errorf("map %q: expected MAP.max_entries=NUMBER or MAP=OTHER", text)
 	}
-	m := spec.Maps[name]
-	if m == nil {
-		return fmt.Errorf("size %q: no map %q: there are %s", text, name, strings.Join(slices.Sorted(maps.Keys(spec.Maps)), ", "))
+	known := strings.Join(slices.Sorted(maps.Keys(spec.Maps)), ", ")
+	switch {
+	case spec.Maps[name] == nil:
+		return fmt.Errorf("map %q: no map %q: there are %s", text, name, known)
+	case isSize:
+		spec.Maps[name].MaxEntries = uint32(n)
+		return nil
+	case spec.Maps[value] == nil:
+		return fmt.Errorf("map %q: no map %q to use in its place: there are %s; a size is set by MAP.max_entries=NUMBER", text, value, known)
 	}
-	m.MaxEntries = uint32(n)
+	for _, p := range spec.Programs {
+		for i := range p.Instructions {
+			if in := &p.Instructions[i]; in.IsLoadFromMap() && in.Reference() == name {
+				*in = in.WithReference(value)
+			}
+		}
+	}
 	return nil
 }
 

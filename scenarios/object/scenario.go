@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -243,10 +244,14 @@ func (f *File) pick(progs []int, slots []scenarios.Slot) *scenarios.Built {
 			b.Inner = append(b.Inner, scenarios.Inner{Map: index[in.Map], Key: in.Key, Inner: index[in.Inner]})
 		}
 	}
-	for i, m := range f.Maps {
-		if used[i] && m.Name == kconfig {
-			b.Adapt = adapt(b, index[i], f.versions)
+	known := map[int][]version{}
+	for i, v := range f.versions {
+		if used[i] {
+			known[index[i]] = v
 		}
+	}
+	if len(known) > 0 {
+		b.Adapt = adapt(b, known)
 	}
 	return b
 }
@@ -287,20 +292,22 @@ func (f *File) renumber(prog int, index []int, all []bpf.Map) bpf.Program {
 	return p
 }
 
-// adapt stores what is known of a target's configuration in map m.
-func adapt(b *scenarios.Built, m int, known []version) func(*jit.Target) *scenarios.Built {
+// adapt stores what is known of a target's configuration in maps.
+func adapt(b *scenarios.Built, known map[int][]version) func(*jit.Target) *scenarios.Built {
 	return func(t *jit.Target) *scenarios.Built {
 		out := *b
 		out.Adapt = nil
-		data := make([]byte, b.Maps[m].ValueSize)
-		for _, v := range known {
-			var number [8]byte
-			binary.LittleEndian.PutUint64(number[:], v.value(t))
-			copy(data[min(v.off, len(data)):], number[:v.size])
+		out.Maps, out.Values = slices.Clone(b.Maps), slices.Clone(b.Values)
+		for _, m := range slices.Sorted(maps.Keys(known)) {
+			data := make([]byte, b.Maps[m].ValueSize)
+			for _, v := range known[m] {
+				var number [8]byte
+				binary.LittleEndian.PutUint64(number[:], v.value(t))
+				copy(data[min(v.off, len(data)):], number[:v.size])
+			}
+			out.Values = append(out.Values, scenarios.Stored{Map: m, Key: make([]byte, 4), Data: data})
+			out.Maps[m].Frozen = string(data)
 		}
-		out.Values = append(slices.Clone(b.Values), scenarios.Stored{Map: m, Key: make([]byte, 4), Data: data})
-		out.Maps = slices.Clone(b.Maps)
-		out.Maps[m].Frozen = string(data)
 		out.Programs = slices.Clone(b.Programs)
 		for i := range out.Programs {
 			out.Programs[i].Maps = out.Maps
@@ -333,7 +340,7 @@ func (f *File) entry(what string, slots []scenarios.Slot) (int, error) {
 	all := f.all()
 	for i := range f.Programs {
 		switch {
-		case what == "" && !held[i], what != "" && f.Sections[i] == what:
+		case what == "" && !held[i] && i < f.own, what != "" && f.Sections[i] == what:
 			found = append(found, i)
 		case what != "" && f.Programs[i].Name == what:
 			return i, nil
@@ -342,7 +349,7 @@ func (f *File) entry(what string, slots []scenarios.Slot) (int, error) {
 	switch {
 	case len(found) == 1:
 		return found[0], nil
-	case what == "" && len(all) == 1:
+	case what == "" && f.own == 1:
 		return 0, nil
 	case what == "" && len(found) == 0:
 		return 0, fmt.Errorf("every program is in a prog array: which is the entry (--entry)? There are %s", f.list(all))
