@@ -10,10 +10,12 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/cgo"
 	"slices"
 	"unsafe"
 
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/helper"
 	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/emu/record"
@@ -54,18 +56,39 @@ func tcsDrain(h C.uintptr_t) C.int {
 	return 0
 }
 
-// tcsDecode fills the entry of an instruction that is executed for the first time.
+// decodeAhead is how many instructions are decoded at once: coming here from the engine costs more than decoding one.
+const decodeAhead = 32
+
+// tcsDecode fills the entry of an instruction that is executed for the first time, and of those after it in its page that are
+// not known yet, up to a branch.
 //
 //export tcsDecode
 func tcsDecode(h C.uintptr_t, addr C.uint64_t, e *C.tcs_insn) {
 	m := fromHandle(h)
-	i, err := m.decode(image.Addr(addr))
+	at := image.Addr(addr)
+	for range decodeAhead {
+		m.decodeEntry(at, e)
+		next := at + image.Addr(e.len)
+		if e.flags&(C.TCS_BAD|C.TCS_BRANCH) != 0 || next&^(guest.PageSize-1) != at&^(guest.PageSize-1) {
+			return
+		}
+		e = (*C.tcs_insn)(unsafe.Add(unsafe.Pointer(e), uintptr(next-at)*C.sizeof_tcs_insn))
+		if at = next; e.len != 0 || e.flags != 0 {
+			return
+		}
+	}
+}
+
+// decodeEntry fills the entry of an instruction.
+func (m *Machine) decodeEntry(at image.Addr, e *C.tcs_insn) {
+	var room [x86.MaxInstLen]byte
+	code := room[:m.Mem.Code(at, room[:])]
+	i, err := m.cache.Decode(code, at)
 	if err != nil || !m.allowed(&i) || !describe(&i, e) {
 		e.flags = C.TCS_BAD
 		return
 	}
-	var code [x86.MaxInstLen]byte
-	if p := splitPrefixes(code[:m.Mem.Code(i.PC, code[:i.Len])]); refusedForm(&p) != "" {
+	if p := splitPrefixes(code[:i.Len]); refusedForm(&p) != "" {
 		e.flags = C.TCS_BAD
 		return
 	}
@@ -78,6 +101,13 @@ var outside = map[string]bool{
 	"insb": true, "insw": true, "insd": true, "outsb": true, "outsw": true, "outsd": true,
 }
 
+// refusedInsns are those and kernelOnly.
+var refusedInsns = func() map[string]bool {
+	all := maps.Clone(outside)
+	maps.Copy(all, kernelOnly)
+	return all
+}()
+
 // allowed reports whether a run that records may execute the instruction. The only out
 // instructions are those of helper stubs.
 func (m *Machine) allowed(i *x86.Inst) bool {
@@ -85,7 +115,7 @@ func (m *Machine) allowed(i *x86.Inst) bool {
 		return false // control, debug and segment registers: the machine's own business; a breakpoint in dr7 ends the engine
 	}
 	if i.Op != "out" {
-		return !outside[i.Op] && !kernelOnly[i.Op]
+		return !refusedInsns[i.Op]
 	}
 	return slices.ContainsFunc(m.Stubs, func(s kernel.Stub) bool { return s.Addr == i.PC })
 }

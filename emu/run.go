@@ -337,13 +337,8 @@ func (m *Machine) watch(ctx context.Context) (stop func()) {
 		return func() {}
 	}
 	done, gone := make(chan struct{}), make(chan struct{})
-	go func() {
+	cancel := context.AfterFunc(ctx, func() {
 		defer close(gone)
-		select {
-		case <-done:
-			return
-		case <-ctx.Done():
-		}
 		for {
 			C.tcs_halt(m.c)
 			select {
@@ -352,10 +347,12 @@ func (m *Machine) watch(ctx context.Context) (stop func()) {
 			case <-time.After(5 * time.Millisecond):
 			}
 		}
-	}()
+	})
 	return func() {
-		close(done)
-		<-gone
+		if !cancel() {
+			close(done)
+			<-gone
+		}
 	}
 }
 

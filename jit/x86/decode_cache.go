@@ -2,37 +2,69 @@
 
 package x86
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // Cache remembers decoded instructions by their bytes, never by their address: code is patched at
 // run time. The zero value is ready for use. It is not safe for concurrent use.
 type Cache struct {
-	insns map[cacheKey]Inst // as decoded at address 0
+	insns []cached // by hash; nil before the first
 	// lens has a bit for each length of the instructions seen that begin with these two bytes; as
 	// no encoding is the beginning of another, any of them that matches is the right one.
 	lens [1 << 16]uint16
 }
 
-type cacheKey struct {
-	len  uint8
-	code [MaxInstLen]byte
+// cached is an instruction as decoded at address 0. A zero value is a free place.
+type cached struct {
+	key  cacheKey
+	inst *Inst
 }
 
-// cacheLimit bounds the memory of a Cache: it forgets everything when it has this many
-// instructions, about 12 MB.
-const cacheLimit = 1 << 15
+// cacheKey is the bytes of an instruction, little-endian, and its length in the last byte, which no instruction reaches.
+type cacheKey struct{ lo, hi uint64 }
+
+// cacheBits is how many instructions a Cache remembers at most, as a power of two. A new one takes the place of an older
+// one with its hash.
+const cacheBits = 13
+
+func (k cacheKey) hash() uint64 {
+	return (k.lo*0x9e3779b97f4a7c15 ^ k.hi*0xc2b2ae3d27d4eb4f) >> (64 - cacheBits)
+}
+
+// begins is the key of an instruction of n bytes that begins with these.
+func (k cacheKey) begins(n int) cacheKey {
+	if n <= 8 {
+		return cacheKey{k.lo & (1<<(8*n) - 1), uint64(n) << 56}
+	}
+	return cacheKey{k.lo, k.hi&(1<<(8*(n-8))-1) | uint64(n)<<56}
+}
+
+// keyOf has the first bytes of code, at most 16, with no length.
+func keyOf(code []byte) cacheKey {
+	if len(code) < 16 {
+		var room [16]byte
+		copy(room[:], code)
+		code = room[:]
+	}
+	return cacheKey{binary.LittleEndian.Uint64(code), binary.LittleEndian.Uint64(code[8:])}
+}
 
 // Decode does what the function Decode does.
 func (c *Cache) Decode(code []byte, pc Addr) (Inst, error) {
 	if len(code) < 2 {
 		return Decode(code, pc)
 	}
-	first := int(code[0]) | int(code[1])<<8
-	for lens, n := c.lens[first]>>1, 1; lens != 0 && n <= len(code); lens, n = lens>>1, n+1 {
-		if lens&1 == 0 {
-			continue
+	first, all := int(code[0])|int(code[1])<<8, keyOf(code)
+	for lens := c.lens[first]; lens != 0; lens &= lens - 1 {
+		n := bits.TrailingZeros16(lens)
+		if n > len(code) {
+			break
 		}
-		k := cacheKey{len: uint8(n)}
-		copy(k.code[:], code[:n])
-		if i, ok := c.insns[k]; ok {
+		k := all.begins(n)
+		if at := &c.insns[k.hash()]; at.key == k {
+			i := *at.inst
 			i.move(pc)
 			return i, nil
 		}
@@ -41,12 +73,11 @@ func (c *Cache) Decode(code []byte, pc Addr) (Inst, error) {
 	if err != nil {
 		return i, err
 	}
-	if c.insns == nil || len(c.insns) >= cacheLimit {
-		*c = Cache{insns: make(map[cacheKey]Inst)}
+	if c.insns == nil {
+		c.insns = make([]cached, 1<<cacheBits)
 	}
-	k := cacheKey{len: i.Len}
-	copy(k.code[:], code[:i.Len])
-	c.insns[k] = i
+	k, kept := all.begins(int(i.Len)), i
+	c.insns[k.hash()] = cached{k, &kept}
 	c.lens[first] |= 1 << i.Len
 	i.move(pc)
 	return i, nil
