@@ -5,6 +5,7 @@ package splat
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // line is a line of the log without what mails, syslog and printk put before it.
@@ -14,20 +15,25 @@ type line struct {
 	stamp bool // printk's time or a syslog prefix was there
 }
 
+// pattern is a regular expression that is compiled when it is asked for first: most runs of the program read no report.
+func pattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
+
 // prefixes are what may stand before the text of a line; stamped ones show that a line of the log begins.
 var prefixes = []struct {
-	re    *regexp.Regexp
+	re    func() *regexp.Regexp
 	stamp bool
 }{
-	{regexp.MustCompile(`^(?:>[ \t]?|\|[ \t])`), false},
-	{regexp.MustCompile(`^<\d{1,3}>`), true},
-	{regexp.MustCompile(`^\[ *\d+\.\d+\]`), true},
-	{regexp.MustCompile(`^\[ *(?:T\d+|C\d+)(?:@C\d+)?\]`), true},
-	{regexp.MustCompile(`^\[[A-Z][a-z]{2} [A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d \d{4}\]`), true},
-	{regexp.MustCompile(`^[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d \S+ kernel:`), true},
-	{regexp.MustCompile(`^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S* \S+ kernel:`), true},
-	{regexp.MustCompile(`^[a-z0-9]+ *:[a-z]+ *: `), true},
-	{regexp.MustCompile(`^\x1b\[[0-9;]*m`), false},
+	{pattern(`^(?:>[ \t]?|\|[ \t])`), false},
+	{pattern(`^<\d{1,3}>`), true},
+	{pattern(`^\[ *\d+\.\d+\]`), true},
+	{pattern(`^\[ *(?:T\d+|C\d+)(?:@C\d+)?\]`), true},
+	{pattern(`^\[[A-Z][a-z]{2} [A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d \d{4}\]`), true},
+	{pattern(`^[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d \S+ kernel:`), true},
+	{pattern(`^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S* \S+ kernel:`), true},
+	{pattern(`^[a-z0-9]+ *:[a-z]+ *: `), true},
+	{pattern(`^\x1b\[[0-9;]*m`), false},
 }
 
 // strip takes the prefixes off a line.
@@ -36,7 +42,7 @@ func strip(s string) (text string, stamp bool) {
 		again = false
 		s = strings.TrimLeft(s, " \t")
 		for _, p := range prefixes {
-			if at := p.re.FindStringIndex(s); at != nil && !onlyBytes.MatchString(s) {
+			if at := p.re().FindStringIndex(s); at != nil && !onlyBytes().MatchString(s) {
 				s, stamp, again = s[at[1]:], stamp || p.stamp, true
 			}
 		}
@@ -45,10 +51,10 @@ func strip(s string) (text string, stamp bool) {
 }
 
 // open matches a line whose end is missing: a mail program has broken it.
-var open = regexp.MustCompile(`(?:^RIP:(?: *[0-9a-f]{4}:)?|\b(?:R[A-Z0-9]{2}|EFLAGS|CR\d|ORIG_RAX):|\bstuck for|\bCall|\bpc :)$`)
+var open = pattern(`(?:^RIP:(?: *[0-9a-f]{4}:)?|\b(?:R[A-Z0-9]{2}|EFLAGS|CR\d|ORIG_RAX):|\bstuck for|\bCall|\bpc :)$`)
 
 // onlyBytes matches the rest of a Code: line.
-var onlyBytes = regexp.MustCompile(`^(?:<?[0-9a-fA-F]{2}>?[ \t]*)+$`)
+var onlyBytes = pattern(`^(?:<?[0-9a-fA-F]{2}>?[ \t]*)+$`)
 
 // begins reports whether a line of a log begins so, whatever stands before it.
 func begins(s string) bool {
@@ -75,8 +81,8 @@ func clean(text string) (lines []line, cut int) {
 		case s == "" && !stamp:
 			glue = false
 			continue
-		case n > 0 && !stamp && glue && (lines[n-1].text == "" || !begins(s)) && (lines[n-1].stamp || open.MatchString(lines[n-1].text) ||
-			strings.HasPrefix(lines[n-1].text, "Code:") && onlyBytes.MatchString(s)) && len(lines[n-1].text) < maxLine:
+		case n > 0 && !stamp && glue && (lines[n-1].text == "" || !begins(s)) && (lines[n-1].stamp || open().MatchString(lines[n-1].text) ||
+			strings.HasPrefix(lines[n-1].text, "Code:") && onlyBytes().MatchString(s)) && len(lines[n-1].text) < maxLine:
 			if lines[n-1].text != "" {
 				lines[n-1].text += " "
 			}

@@ -22,31 +22,31 @@ type head struct {
 // arch/x86/mm/fault.c, arch/x86/kernel/traps.c and dumpstack.c, lib/nmi_backtrace.c, of 4.9 to 7.2). Groups: CPU,
 // seconds, address.
 var headers = []struct {
-	re              *regexp.Regexp
+	re              func() *regexp.Regexp
 	cpu, secs, addr int
 	after           bool
 }{
-	{re: regexp.MustCompile(`BUG: soft lockup - CPU#(\d{1,6}) stuck for (\d{1,9})s`), cpu: 1, secs: 2},
-	{re: regexp.MustCompile(`Watchdog detected hard LOCKUP on cpu (\d{1,6})`), cpu: 1},
-	{re: regexp.MustCompile(`INFO: \S+ (?:self-)?detected (?:expedited )?stalls? on CPU`)},
-	{re: regexp.MustCompile(`\(t=\d+ jiffies `)},
+	{re: pattern(`BUG: soft lockup - CPU#(\d{1,6}) stuck for (\d{1,9})s`), cpu: 1, secs: 2},
+	{re: pattern(`Watchdog detected hard LOCKUP on cpu (\d{1,6})`), cpu: 1},
+	{re: pattern(`INFO: \S+ (?:self-)?detected (?:expedited )?stalls? on CPU`)},
+	{re: pattern(`\(t=\d+ jiffies `)},
 	{re: nmiRE, cpu: 1},
-	{re: regexp.MustCompile(`BUG: unable to handle (?:kernel )?(?:page fault for address: |paging request at )([0-9a-f]{8,16})`), addr: 1},
-	{re: regexp.MustCompile(`BUG: (?:unable to handle )?kernel NULL pointer dereference(?:, address: | at )([0-9a-f]{8,16})`), addr: 1},
-	{re: regexp.MustCompile(`stack guard page was hit at ([0-9a-f]{8,16})`), addr: 1},
-	{re: regexp.MustCompile(`kernel stack overflow`)},
-	{re: regexp.MustCompile(`^kernel BUG at `)},
-	{re: regexp.MustCompile(`^WARNING: `)},
-	{re: regexp.MustCompile(`general protection fault`)},
-	{re: regexp.MustCompile(`^(?:Oops|invalid opcode|divide error|int3|double fault|traps: PANIC)\b`)},
-	{re: regexp.MustCompile(`^(?:PANIC: )?double fault`)},
-	{re: regexp.MustCompile(`^Kernel panic - not syncing: `), after: true},
+	{re: pattern(`BUG: unable to handle (?:kernel )?(?:page fault for address: |paging request at )([0-9a-f]{8,16})`), addr: 1},
+	{re: pattern(`BUG: (?:unable to handle )?kernel NULL pointer dereference(?:, address: | at )([0-9a-f]{8,16})`), addr: 1},
+	{re: pattern(`stack guard page was hit at ([0-9a-f]{8,16})`), addr: 1},
+	{re: pattern(`kernel stack overflow`)},
+	{re: pattern(`^kernel BUG at `)},
+	{re: pattern(`^WARNING: `)},
+	{re: pattern(`general protection fault`)},
+	{re: pattern(`^(?:Oops|invalid opcode|divide error|int3|double fault|traps: PANIC)\b`)},
+	{re: pattern(`^(?:PANIC: )?double fault`)},
+	{re: pattern(`^Kernel panic - not syncing: `), after: true},
 }
 
 // header reads a line that says what happened; ok is false if it does not.
 func header(t string) (h head, ok bool) {
 	for _, x := range headers {
-		m := x.re.FindStringSubmatch(t)
+		m := x.re().FindStringSubmatch(t)
 		if m == nil {
 			continue
 		}
@@ -68,19 +68,19 @@ func header(t string) (h head, ok bool) {
 // architectures are those whose reports are recognised and not read, by what only theirs have.
 var architectures = []struct {
 	name string
-	re   *regexp.Regexp
+	re   func() *regexp.Regexp
 }{
-	{"arm64", regexp.MustCompile(`^pc : |^pstate: |^x29: [0-9a-f]{16}`)},
-	{"s390", regexp.MustCompile(`^Krnl (?:PSW|GPRS|Code)`)},
-	{"powerpc", regexp.MustCompile(`^NIP: +[0-9a-f]{16}|^NIP \[`)},
-	{"riscv", regexp.MustCompile(`^epc : [0-9a-f]{16}`)},
-	{"32-bit x86", regexp.MustCompile(`^EIP: `)},
+	{"arm64", pattern(`^pc : |^pstate: |^x29: [0-9a-f]{16}`)},
+	{"s390", pattern(`^Krnl (?:PSW|GPRS|Code)`)},
+	{"powerpc", pattern(`^NIP: +[0-9a-f]{16}|^NIP \[`)},
+	{"riscv", pattern(`^epc : [0-9a-f]{16}`)},
+	{"32-bit x86", pattern(`^EIP: `)},
 }
 
 // foreign notes the architecture of a line that x86-64 does not have.
 func (r *reader) foreign(l *line, t string) {
 	for _, a := range architectures {
-		if a.re.MatchString(t) {
+		if a.re().MatchString(t) {
 			if rep := r.report(l); rep.Foreign == "" {
 				rep.Foreign = a.name
 			}

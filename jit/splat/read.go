@@ -5,7 +5,6 @@ package splat
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -53,17 +52,17 @@ const hexAddr = `([0-9a-f]{8,16})`
 
 var (
 	symbolic = `([A-Za-z_$.][\w$.]*)\+0x([0-9a-f]{1,8})/0x([0-9a-f]{1,8})(?: \[([^\]]{0,200})\])?`
-	frameRE  = regexp.MustCompile(`^(?:\[<` + hexAddr + `>\] *)?(\? +)?` + symbolic + `\s*$`)
-	bareRE   = regexp.MustCompile(`^(?:\[<` + hexAddr + `>\] *)?(\? +)?0x` + hexAddr + `(?:/0x[0-9a-f]+)?\s*$`)
-	ripRE    = regexp.MustCompile(`^RIP:? +(?:([0-9a-f]{4}):)? *(?:\[<` + hexAddr + `>\] *){0,2}(.*)$`)
-	ripSym   = regexp.MustCompile(`^` + symbolic)
-	ripAddr  = regexp.MustCompile(`^0x` + hexAddr)
-	regRE    = regexp.MustCompile(`\b(R[A-Z0-9]{2}|CR2): ?(?:[0-9a-f]{4}:)?([0-9a-f]{16})\b`)
-	cpuRE    = regexp.MustCompile(`^CPU: (\d{1,6}) `)
-	taskRE   = regexp.MustCompile(`\b[Pp](?:ID|id): (\d+),? [Cc]omm: (.{0,40}?) (?:Not tainted|Tainted:|Kdump:)`)
-	kernRE   = regexp.MustCompile(`(?:Not tainted|Tainted: [^0-9]{1,80}?)(?:, [^0-9]{1,80}?)? (\d+\.\d+\S*)`)
-	wordsRE  = regexp.MustCompile(`^(?:[0-9a-f]{16}(?: +|$))+$`)
-	nmiRE    = regexp.MustCompile(`^NMI backtrace for cpu (\d{1,6})`)
+	frameRE  = pattern(`^(?:\[<` + hexAddr + `>\] *)?(\? +)?` + symbolic + `\s*$`)
+	bareRE   = pattern(`^(?:\[<` + hexAddr + `>\] *)?(\? +)?0x` + hexAddr + `(?:/0x[0-9a-f]+)?\s*$`)
+	ripRE    = pattern(`^RIP:? +(?:([0-9a-f]{4}):)? *(?:\[<` + hexAddr + `>\] *){0,2}(.*)$`)
+	ripSym   = pattern(`^` + symbolic)
+	ripAddr  = pattern(`^0x` + hexAddr)
+	regRE    = pattern(`\b(R[A-Z0-9]{2}|CR2): ?(?:[0-9a-f]{4}:)?([0-9a-f]{16})\b`)
+	cpuRE    = pattern(`^CPU: (\d{1,6}) `)
+	taskRE   = pattern(`\b[Pp](?:ID|id): (\d+),? [Cc]omm: (.{0,40}?) (?:Not tainted|Tainted:|Kdump:)`)
+	kernRE   = pattern(`(?:Not tainted|Tainted: [^0-9]{1,80}?)(?:, [^0-9]{1,80}?)? (\d+\.\d+\S*)`)
+	wordsRE  = pattern(`^(?:[0-9a-f]{16}(?: +|$))+$`)
+	nmiRE    = pattern(`^NMI backtrace for cpu (\d{1,6})`)
 )
 
 // line takes one line.
@@ -87,12 +86,12 @@ func (r *reader) line(l *line) {
 		r.words(strings.TrimSpace(strings.TrimPrefix(t, "Stack:")))
 	case strings.HasPrefix(t, "Code:"):
 		r.code(l, strings.TrimSpace(strings.TrimPrefix(t, "Code:")))
-	case ripRE.MatchString(t):
-		r.rip(l, ripRE.FindStringSubmatch(t))
+	case ripRE().MatchString(t):
+		r.rip(l, ripRE().FindStringSubmatch(t))
 	case r.frame(l, t):
-	case regRE.MatchString(t):
+	case regRE().MatchString(t):
 		r.regs(l, t)
-	case cpuRE.MatchString(t) || taskRE.MatchString(t):
+	case cpuRE().MatchString(t) || taskRE().MatchString(t):
 		r.task(l, t)
 	default:
 		r.foreign(l, t)
@@ -182,7 +181,7 @@ func (r *reader) header(l *line, h head) {
 
 // words takes words of the stack.
 func (r *reader) words(t string) bool {
-	if !r.stack || !wordsRE.MatchString(t) {
+	if !r.stack || !wordsRE().MatchString(t) {
 		r.stack = r.stack && t == ""
 		return false
 	}
@@ -201,11 +200,11 @@ func (r *reader) words(t string) bool {
 func (r *reader) rip(l *line, m []string) {
 	p := Place{Addr: addr(m[2])}
 	switch {
-	case ripSym.MatchString(m[3]):
-		s := ripSym.FindStringSubmatch(m[3])
+	case ripSym().MatchString(m[3]):
+		s := ripSym().FindStringSubmatch(m[3])
 		p.Func, p.Off, p.Size, p.Mod = s[1], image.CodeOff(addr(s[2])), int(addr(s[3])), s[4]
-	case ripAddr.MatchString(m[3]):
-		p.Addr = addr(ripAddr.FindStringSubmatch(m[3])[1])
+	case ripAddr().MatchString(m[3]):
+		p.Addr = addr(ripAddr().FindStringSubmatch(m[3])[1])
 	case p.Addr == 0:
 		return
 	}
@@ -246,9 +245,9 @@ func (r *reader) code(l *line, t string) {
 // frame takes a line of a call trace.
 func (r *reader) frame(l *line, t string) bool {
 	p := Place{}
-	if m := frameRE.FindStringSubmatch(t); m != nil {
+	if m := frameRE().FindStringSubmatch(t); m != nil {
 		p = Place{Addr: addr(m[1]), Guess: m[2] != "", Func: m[3], Off: image.CodeOff(addr(m[4])), Size: int(addr(m[5])), Mod: m[6]}
-	} else if m := bareRE.FindStringSubmatch(t); m != nil && r.ctx != nil {
+	} else if m := bareRE().FindStringSubmatch(t); m != nil && r.ctx != nil {
 		p = Place{Addr: addr(m[1]), Guess: m[2] != ""}
 		if p.Addr == 0 {
 			p.Addr = addr(m[3])
@@ -271,7 +270,7 @@ func (r *reader) frame(l *line, t string) bool {
 // regs takes the registers of a line.
 func (r *reader) regs(l *line, t string) {
 	c := r.context(l)
-	for _, m := range regRE.FindAllStringSubmatch(t, -1) {
+	for _, m := range regRE().FindAllStringSubmatch(t, -1) {
 		v := uint64(addr(m[2]))
 		if m[1] == "CR2" {
 			c.Regs.CR2, c.Regs.HasCR = v, true
@@ -297,7 +296,7 @@ func logName(s string) string {
 // task takes who ran, on what.
 func (r *reader) task(l *line, t string) {
 	cpu := -1
-	if m := cpuRE.FindStringSubmatch(t); m != nil {
+	if m := cpuRE().FindStringSubmatch(t); m != nil {
 		cpu, _ = strconv.Atoi(m[1])
 		if r.begun() {
 			r.finish()
@@ -307,10 +306,10 @@ func (r *reader) task(l *line, t string) {
 	if cpu >= 0 {
 		rep.CPU = cpu
 	}
-	if m := taskRE.FindStringSubmatch(t); m != nil {
+	if m := taskRE().FindStringSubmatch(t); m != nil {
 		rep.Task = m[2] + " (" + m[1] + ")"
 	}
-	if m := kernRE.FindStringSubmatch(t); m != nil {
+	if m := kernRE().FindStringSubmatch(t); m != nil {
 		rep.Kernel = m[1]
 	}
 }
@@ -324,10 +323,10 @@ func addr(s string) image.Addr {
 	return image.Addr(v)
 }
 
-var symbolRE = regexp.MustCompile(`^bpf_prog_([0-9a-f]{16})(?:_(.+))?$`)
+var symbolRE = pattern(`^bpf_prog_([0-9a-f]{16})(?:_(.+))?$`)
 
 func parseSymbol(name string) (s Symbol, ok bool) {
-	if m := symbolRE.FindStringSubmatch(name); m != nil {
+	if m := symbolRE().FindStringSubmatch(name); m != nil {
 		return Symbol{Tag: m[1], Name: m[2]}, true
 	}
 	return Symbol{}, false

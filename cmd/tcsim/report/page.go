@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit/outfile"
@@ -29,7 +30,9 @@ var style string
 //go:embed page/report.js
 var script string
 
-var page = template.Must(template.New("report").Funcs(template.FuncMap{"plural": render.Plural}).Parse(pageText))
+var page = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("report").Funcs(template.FuncMap{"plural": render.Plural}).Parse(pageText))
+})
 
 // view is what the template is filled with.
 type view struct {
@@ -125,7 +128,7 @@ func (r *Report) Write(w io.Writer) error {
 	}
 	v.Blocks = append(v.Blocks, block{"index", template.JS(b)})
 	var out bytes.Buffer
-	if err := page.Execute(&out, v); err != nil {
+	if err := page().Execute(&out, v); err != nil {
 		return err
 	}
 	plain := render.Printable(w)
