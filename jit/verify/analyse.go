@@ -29,6 +29,7 @@ func Analyse(p *bpf.Program, t *kernels.Kernel) (*Verified, error) {
 		funcs[i].StackDepth = p.Funcs[i].Stack
 	}
 	x := newExplorer(p, t, funcs)
+	defer x.recycle()
 	if err := x.run(); err != nil {
 		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
 	}
@@ -45,7 +46,7 @@ func Analyse(p *bpf.Program, t *kernels.Kernel) (*Verified, error) {
 	if err != nil {
 		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
 	}
-	v := &Verified{Program: p, Insns: make([]bpf.Insn, len(p.Insns)), Funcs: funcs, Arena: arena + 1}
+	v := &Verified{Program: p, Insns: make([]bpf.Insn, len(p.Insns)), Funcs: funcs, Arena: arena + 1, Met: x.met}
 	copy(v.Insns, p.Insns)
 	for i := bpf.InsnIndex(0); int(i) < len(v.Insns); i += v.Insns[i].Width() {
 		in := &v.Insns[i]

@@ -5,6 +5,7 @@ package verify
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
@@ -36,6 +37,7 @@ type explorer struct {
 	visited []bool
 	sync    map[bpf.InsnIndex]bool // functions, by slot, that helpers call before they return
 	base    []valueKind            // what each load and store goes through
+	met     []uint32               // Verified.Met
 	guarded []bool                 // loads through addresses that may be bad
 	arenas  []bool                 // accesses to the arena
 	arena   bool                   // the program has one
@@ -72,6 +74,12 @@ type explorer struct {
 	pairs linkMap
 	spare []*state
 }
+
+// Bits of Verified.Met after those of the kinds of addresses.
+const (
+	metOutcome = 1 << 24 // and the next two bits, by ranges.Outcome
+	metCovered = 1 << 27 // a path ended there, as a checkpoint covers it
+)
 
 // reason is why every path leaves a checkpoint at an instruction.
 type reason uint8
@@ -110,24 +118,53 @@ func (m *mapFacts) note(v *value) {
 	m.seen = true
 }
 
+// spares are states of explorations that are over, whose memory the next one takes.
+var spares = sync.Pool{New: func() any { return new([]*state) }}
+
+// maxSpares is how many states are kept of an exploration.
+const maxSpares = 512
+
+// recycled is the pc of states whose memory is spare.
+const recycled bpf.InsnIndex = -1
+
+// recycle ends the exploration.
+func (x *explorer) recycle() {
+	spare := x.spare
+	for i, list := range x.seen {
+		for _, s := range list {
+			if len(spare) < maxSpares && s.pc != recycled { // a list may have one twice
+				s.path, s.pc = path{}, recycled
+				spare = append(spare, s)
+			}
+		}
+		x.seen[i] = nil
+	}
+	x.spare = nil
+	spares.Put(&spare)
+}
+
 func newExplorer(p *bpf.Program, t *kernels.Kernel, funcs []FuncInfo) *explorer {
+	n := len(p.Insns)
+	bools := make([]bool, 6*n)
+	marks := func(i int) []bool { return bools[i*n : (i+1)*n : (i+1)*n] }
 	x := &explorer{
-		p: p, rules: &t.Verifier, funcs: funcs,
-		fnAt:    make([]int32, len(p.Insns)),
-		visited: make([]bool, len(p.Insns)),
+		p: p, rules: &t.Verifier, funcs: funcs, spare: *spares.Get().(*[]*state),
+		fnAt:    make([]int32, n),
+		visited: marks(0),
 		sync:    map[bpf.InsnIndex]bool{},
-		base:    make([]valueKind, len(p.Insns)),
-		guarded: make([]bool, len(p.Insns)),
-		arenas:  make([]bool, len(p.Insns)),
-		narrow:  make([]bool, len(p.Insns)),
+		base:    make([]valueKind, n),
+		met:     make([]uint32, n),
+		guarded: marks(1),
+		arenas:  marks(2),
+		narrow:  marks(3),
 		calls:   map[bpf.InsnIndex]*tailCallFacts{},
 		lookups: map[bpf.InsnIndex]*mapFacts{},
 		loops:   map[bpf.InsnIndex]*loopFacts{},
-		join:    make([]bool, len(p.Insns)),
-		forced:  make([]reason, len(p.Insns)),
-		seen:    make([][]*state, len(p.Insns)),
+		join:    marks(4),
+		forced:  make([]reason, n),
+		seen:    make([][]*state, n),
 
-		checkedCalls: make([]bool, len(p.Insns)),
+		checkedCalls: marks(5),
 		async:        map[bpf.InsnIndex]bool{},
 		slow:         map[bpf.InsnIndex]bool{},
 	}

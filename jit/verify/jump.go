@@ -64,7 +64,9 @@ func (x *explorer) conditional(s *state, f *frameState, in bpf.Insn, to bpf.Insn
 		b = &f.regs[in.Src]
 	}
 	wide := in.Class() == bpf.ClassJmp
-	if known := x.decide(in, a, b, wide); known != ranges.MayBranch {
+	known := x.decide(in, a, b, wide)
+	x.met[s.pc] |= metOutcome << known
+	if known != ranges.MayBranch {
 		x.needs(s, in.Dst)
 		if in.Op&bpf.SrcReg != 0 {
 			x.needs(s, in.Src)

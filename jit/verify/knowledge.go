@@ -34,6 +34,9 @@ const (
 // Accept follows a program as users write it. The error is why the target's kernel refuses it.
 func Accept(p *bpf.Program, t *kernels.Kernel) (*Knowledge, error) {
 	x, _, err := accept(p, t)
+	if x != nil {
+		x.recycle()
+	}
 	if err != nil {
 		return nil, err
 	}

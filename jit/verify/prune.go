@@ -138,6 +138,7 @@ func (x *explorer) checkpoint(s *state) *state {
 
 // covered ends s, which old covers: what matters of old matters of s.
 func (x *explorer) covered(old, s *state) {
+	x.met[s.pc] |= metCovered
 	head := old
 	if old.branches == 0 {
 		head = old.loop

@@ -29,6 +29,7 @@ func Check(p *bpf.Program, t *kernels.Kernel) (Stats, error) {
 	if x == nil {
 		return Stats{}, err
 	}
+	defer x.recycle()
 	x.stats.Insns, x.stats.Stack = min(x.steps, maxSteps), stack
 	return x.stats, err
 }

@@ -91,6 +91,7 @@ func (x *explorer) mayTouch(base *value, reg uint8, in bpf.Insn, store bool) err
 func (x *explorer) samePointers(s *state, base *value) error {
 	old := x.base[s.pc]
 	x.base[s.pc] = base.kind
+	x.met[s.pc] |= 1 << base.kind
 	if x.judges() && old != kindNone && old != base.kind && (rewritten(old) || rewritten(base.kind)) {
 		return errors.New("same insn cannot be used with different pointers")
 	}

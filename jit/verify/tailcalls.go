@@ -38,6 +38,7 @@ func TailCalls(p *bpf.Program, t *kernels.Kernel) ([]TailCallUse, error) {
 		return nil, fmt.Errorf("tail calls of %s: %w", p.Name, err)
 	}
 	x := newExplorer(p, t, funcs)
+	defer x.recycle()
 	x.submitted, x.strict = true, !t.Verifier.Lenient
 	if err := x.run(); err != nil {
 		return nil, fmt.Errorf("tail calls of %s: %w", p.Name, err)

@@ -19,6 +19,9 @@ type Verified struct {
 	// Arena is the index into Program.Maps of the program's arena plus one, 0 without one
 	// (bpf_prog_aux.arena).
 	Arena int
+	// Met says for each slot what the analysis met there on all its paths: kinds of addresses, outcomes of jumps, ends of
+	// paths. The bits only say whether two programs were followed alike.
+	Met []uint32
 }
 
 // Name is the program's name, "program" if it has none.
