@@ -38,28 +38,21 @@ func (e env) fuzzCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.IntFlag{Name: "n", Value: 1000, Usage: "number of random graphs or programs"},
 			&cli.Uint64Flag{Name: "seed", Value: 1, Usage: "seed of the random graphs and programs"},
-			&cli.StringFlag{
-				Name: "kind", Value: "graphs",
-				Usage: "what random cases are: graphs; insns (single programs of all instructions, compared at each one); mixed (every second one)",
-			},
-			&cli.IntFlag{
-				Name: "exhaustive", HideDefault: true,
-				Usage: fmt.Sprintf("play every graph of at most this many programs and call sites instead, 1 to %d", graph.MaxAll),
-			},
+			&cli.StringFlag{Name: "kind", Value: "graphs", Usage: "what random cases are: graphs; insns (single programs of all instructions, compared at each one); mixed (every second one)"},
+			&cli.IntFlag{Name: "exhaustive", HideDefault: true, Usage: fmt.Sprintf("play every graph of at most this many programs and call sites instead, 1 to %d", graph.MaxAll)},
 			&cli.StringSliceFlag{
 				Name: "target", Aliases: []string{"t"}, Value: jit.KernelNames(),
 				Usage: "kernels or designs to compile for, separated by commas; \"correct\" means all that hold the limit and have no known\n" +
 					"fault, \"by-value\" all that count in each frame and have no other fault, \"all\" every one",
 			},
 			limitFlag(),
-			&cli.IntFlag{
-				Name: "during", Value: 4,
-				Usage: "in every eighth graph, how many schedules of each update to play during a run",
-			},
+			&cli.IntFlag{Name: "during", Value: 4, Usage: "in every eighth graph, how many schedules of each update to play during a run"},
 			&cli.DurationFlag{Name: "timeout", Value: time.Minute, Usage: "how long a graph may take before its worker is killed"},
 			&cli.IntFlag{Name: "workers", Value: 2, Usage: "worker processes to run in parallel"},
 			&cli.IntFlag{Name: "shrink", Value: 10, Usage: "how many failures to minimise and write to files, the first of each kind on each target"},
 			&cli.StringFlag{Name: "out", Value: "fuzz-found", Usage: "folder for the files of failures; created when there is one"},
+			&cli.StringSliceFlag{Name: "corpus", Usage: "folder that keeps cases which reach something new, to be varied; goes on where that\nstopped, and takes over what is in further folders"},
+			&cli.BoolFlag{Name: "minimise", Usage: "take cases out of the folder that reach nothing that others do not"},
 			&cli.StringFlag{Name: "shard", Usage: "play part I of N of the cases and print what tcsim merge adds up, as I/N"},
 			jsonFlag(), tableFlags()[0], tableFlags()[1], tableFlags()[2],
 		},
@@ -88,8 +81,8 @@ func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 	took := time.Since(began)
 	runs := float64(r.Graphs * len(r.Targets))
 	fmt.Fprintf(e.stderr, "fuzz: %.0f runs in %v, %.0f per second\n", runs, took.Round(time.Millisecond), runs/took.Seconds())
-	for _, l := range r.Lost {
-		fmt.Fprintln(e.stderr, "fuzz:", render.LostText(c, &l))
+	for _, text := range render.FuzzNotes(c, r) {
+		fmt.Fprintln(e.stderr, "fuzz:", text)
 	}
 	part, err := c.File(r)
 	if err != nil {
@@ -179,5 +172,5 @@ func (e env) fuzzCampaign(cmd *cli.Command) (*campaign.Campaign, error) {
 	if c.Source.Seed, c.Source.Kind = cmd.Uint64("seed"), kind; all != 0 {
 		c.Source = campaign.FuzzSource{All: all}
 	}
-	return c, nil
+	return c, badInput(c.OpenCorpus(cmd.StringSlice("corpus"), cmd.Bool("minimise")))
 }

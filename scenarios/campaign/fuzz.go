@@ -67,6 +67,7 @@ type Fuzzer struct {
 	targets  []*jit.Target
 	w        player
 	programs *lockstep.Player
+	reach    *reaching // nil if what is reached is not asked for
 }
 
 // NewFuzzer returns a fuzzer for targets.
@@ -127,7 +128,7 @@ func (f *Fuzzer) play(ctx context.Context, b *scenarios.Built, t *jit.Target, kn
 	if err := f.w.open(c, opt); err != nil {
 		return failedJudgement(err)
 	}
-	res, err := f.w.s.Play(ctx)
+	res, err := f.playRuns(ctx, c)
 	if err != nil {
 		return failedJudgement(err)
 	}
@@ -147,6 +148,31 @@ func (f *Fuzzer) play(ctx context.Context, b *scenarios.Built, t *jit.Target, kn
 		j = Judgement{"limit", "one counter per frame exceeds the limit, but the run did not"}
 	}
 	return j
+}
+
+// playRuns plays what is open from its beginning to its end.
+func (f *Fuzzer) playRuns(ctx context.Context, c *runner.Compiled) (*runner.Result, error) {
+	if f.reach == nil {
+		return f.w.s.Play(ctx)
+	}
+	f.reach.set.On(c.Target.Name)
+	c.Reach(f.reach.set)
+	t, err := f.w.s.Begin()
+	if err != nil {
+		return nil, err
+	}
+	for {
+		a, _ := t.Next()
+		if a == nil {
+			return t.Result(), nil
+		}
+		if err := t.Step(ctx); err != nil {
+			return nil, err
+		}
+		if n := len(t.Result().Runs); a.Kind == scenarios.ActRun && n > 0 {
+			f.reach.set.Events(t.Result().Runs[n-1].Events)
+		}
+	}
 }
 
 // explore plays the updates of slots while the runs before and after them go on. The same code

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/parts"
 	"github.com/tcsim/tcsim/scenarios/choices"
+	"github.com/tcsim/tcsim/scenarios/corpus"
 	"github.com/tcsim/tcsim/scenarios/graph"
 	"github.com/tcsim/tcsim/scenarios/progen"
 	"github.com/tcsim/tcsim/scenarios/worker"
@@ -21,11 +22,15 @@ import (
 // Campaign is a number of graphs to be played on targets by worker processes. What it finds depends
 // on Source, Graphs, Targets and Limit only, not on the number of workers.
 type Campaign struct {
-	Source  FuzzSource
-	Graphs  int // how many; for Source.All all of them
-	Shard   parts.Shard
-	Targets []string
-	Limit   uint32 // replaces that of the targets; 0 leaves it
+	Source FuzzSource
+	Graphs int // how many; for Source.All all of them
+	Shard  parts.Shard
+	// Corpus makes the campaign a guided one, see guided.go; nil for none. Graphs then counts what is played in all
+	// campaigns with this folder that are otherwise the same. Minimise takes cases out of the folder that add nothing.
+	Corpus   *corpus.Folder
+	Minimise bool
+	Targets  []string
+	Limit    uint32 // replaces that of the targets; 0 leaves it
 	// During is how many schedules of each update are played while the runs next to it go on, in
 	// every eighth graph; 0 means none.
 	During int
@@ -50,7 +55,8 @@ type CampaignReport struct {
 	Interrupted bool // the context ended before all was done
 	// Lost are the worker processes that ended in the middle of their work, in the order in which they did.
 	// A graph that others play without ending is no failure.
-	Lost []LostWorker
+	Lost   []LostWorker
+	Corpus *CorpusReport // nil without a folder
 }
 
 // LostWorker is the end of a worker process.
@@ -71,6 +77,7 @@ type FuzzFailure struct {
 	Verdict Verdict
 	Count   int
 	First   int    // number of the first graph that fails so
+	Kept    string // its name in the corpus, if that had it; First is its number there
 	Why     string // of what is in Graph or Program
 	Found   string // of the first case as it was
 	// Graph or Program is the first case, made small if Shrunk is set.
@@ -80,6 +87,7 @@ type FuzzFailure struct {
 	Tries   int // graphs played to make it small
 
 	target int
+	made   *guidedCase // of a guided campaign
 }
 
 // CountAll returns how many graphs there are up to a size.
@@ -137,22 +145,19 @@ func (c *Campaign) Run(ctx context.Context) (*CampaignReport, error) {
 	for range c.Targets {
 		r.counts = append(r.counts, map[Verdict]int{})
 	}
-	workers := cmp.Or(c.Workers, 2)
-	errs := make([]error, workers)
 	working, stop := context.WithCancel(ctx)
 	defer stop()
-	var wg sync.WaitGroup
-	for i := range workers {
-		wg.Go(func() {
-			errs[i] = r.work(working)
-			if errs[i] != nil {
-				stop() // the others too
-			}
-		})
+	var kept *CorpusReport
+	var err error
+	if c.Corpus != nil {
+		kept, err = r.runGuided(working)
+	} else {
+		err = r.playAll(working)
 	}
-	wg.Wait()
-	err := errors.Join(errs...)
-	out := &CampaignReport{Graphs: r.done, Interrupted: r.done < r.total}
+	if err != nil {
+		stop() // nothing is made small
+	}
+	out := &CampaignReport{Graphs: r.done, Interrupted: r.done < r.total, Corpus: kept}
 	for t, name := range c.Targets {
 		out.Targets = append(out.Targets, FuzzedTarget{name, r.counts[t]})
 	}
@@ -163,11 +168,29 @@ func (c *Campaign) Run(ctx context.Context) (*CampaignReport, error) {
 		return cmp.Or(cmp.Compare(a.target, b.target), strings.Compare(string(a.Verdict), string(b.Verdict)))
 	})
 	if err != nil {
-		ctx = working // nothing is made small
+		ctx = working
 	}
 	err = errors.Join(err, r.finish(ctx, out))
 	out.Lost = r.lost
 	return out, err
+}
+
+// playAll plays all cases in workers.
+func (r *campaign) playAll(ctx context.Context) error {
+	errs := make([]error, cmp.Or(r.Workers, 2))
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() {
+			errs[i] = r.work(working)
+			if errs[i] != nil {
+				stop() // the others too
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 func (c *Campaign) client() *worker.Client {
@@ -199,7 +222,10 @@ func (r *campaign) work(ctx context.Context) error {
 			})
 			var ended *worker.Ended
 			if errors.As(err, &ended) {
-				err = r.crashed(ctx, c, from, ended.Why)
+				var all *fuzzReply
+				if all, err = r.alone(ctx, c, r.request(from, from+1), from, ended.Why); err == nil {
+					r.note(all)
+				}
 				from++
 				upTo = from // what was asked together is asked one by one from here on
 			}
@@ -218,21 +244,24 @@ func (r *campaign) work(ctx context.Context) error {
 // can also die at it, for lack of memory.
 const aloneTries = 2
 
-// crashed plays a graph that a worker has died at on each target alone.
-func (r *campaign) crashed(ctx context.Context, c *worker.Client, i int, why string) error {
+// alone plays case i, which q asks for and a worker has died at, on each target alone.
+func (r *campaign) alone(ctx context.Context, c *worker.Client, q *fuzzRequest, i int, why string) (*fuzzReply, error) {
 	r.lose(i, why)
-	all := fuzzReply{Graph: i}
+	all := &fuzzReply{Graph: i}
 	for t := range r.Targets {
-		q := r.request(i, i+1)
 		q.Only = t
 		for try := 1; ; try++ {
-			err := worker.Ask(ctx, c, q, func(reply *fuzzReply) { all.Other = append(all.Other, reply.Other...) })
+			err := worker.Ask(ctx, c, q, func(reply *fuzzReply) {
+				all.Other = append(all.Other, reply.Other...)
+				all.Reached = append(all.Reached, reply.Reached...)
+				all.Choices = reply.Choices
+			})
 			if err == nil {
 				break
 			}
 			var ended *worker.Ended
 			if !errors.As(err, &ended) {
-				return err
+				return all, err
 			}
 			if r.lose(i, ended.Why); try == aloneTries {
 				all.Other = append(all.Other, fuzzOther{t, VerdictCrash, ended.Why})
@@ -240,8 +269,7 @@ func (r *campaign) crashed(ctx context.Context, c *worker.Client, i int, why str
 			}
 		}
 	}
-	r.note(&all)
-	return nil
+	return all, nil
 }
 
 // lose notes the end of a worker.
@@ -252,7 +280,10 @@ func (r *campaign) lose(i int, why string) {
 }
 
 // note counts a graph.
-func (r *campaign) note(reply *fuzzReply) {
+func (r *campaign) note(reply *fuzzReply) { r.noteCase(reply, nil) }
+
+// noteCase counts a case, which made says how to make in a guided campaign.
+func (r *campaign) noteCase(reply *fuzzReply, made *guidedCase) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ok := make([]bool, len(r.Targets))
@@ -269,10 +300,12 @@ func (r *campaign) note(reply *fuzzReply) {
 		k := failureKey{o.Target, o.Verdict}
 		f := r.found[k]
 		if f == nil {
-			f = &FuzzFailure{Target: r.Targets[o.Target], Verdict: o.Verdict, First: reply.Graph, Why: o.Why, Found: o.Why, target: o.Target}
-			r.found[k] = f
+			f = &FuzzFailure{Target: r.Targets[o.Target], Verdict: o.Verdict, First: reply.Graph, Why: o.Why, Found: o.Why, target: o.Target, made: made}
+			if r.found[k] = f; made != nil {
+				f.Kept = made.kept
+			}
 		}
-		if f.Count++; reply.Graph < f.First {
+		if f.Count++; reply.Graph < f.First && made == nil {
 			f.First, f.Why, f.Found = reply.Graph, o.Why, o.Why
 		}
 	}
@@ -310,12 +343,31 @@ func (r *campaign) finish(ctx context.Context, out *CampaignReport) error {
 
 // first finds the first case of a failure.
 func (r *campaign) first(f *FuzzFailure, graphs *graphWalk) (err error) {
-	if !r.Source.Program(f.First) {
+	switch {
+	case f.program(&r.Source):
+		f.Program, err = r.program(f, f.stream(&r.Source))
+	case f.made != nil:
+		f.Graph = graph.Random(graph.Of(f.stream(&r.Source)))
+	default:
 		f.Graph, err = graphs.graph(f.First)
-		return err
 	}
-	f.Program, err = r.program(f, choices.New(r.Source.Seed, uint64(f.First)))
 	return err
+}
+
+// program reports whether the first case is a program.
+func (f *FuzzFailure) program(src *FuzzSource) bool {
+	if f.made != nil {
+		return f.made.Program
+	}
+	return src.Program(f.First)
+}
+
+// stream is what the first case is made from.
+func (f *FuzzFailure) stream(src *FuzzSource) *choices.Stream {
+	if f.made != nil {
+		return f.made.stream(src.Seed)
+	}
+	return choices.New(src.Seed, uint64(f.First))
 }
 
 // program makes a program for the target of a failure.
@@ -332,13 +384,13 @@ func (r *campaign) shrink(ctx context.Context, c *worker.Client, f *FuzzFailure)
 	s := &shrinking{campaign: r, c: c, f: f, why: f.Why}
 	fails := func(given []uint32) bool { return s.fails(ctx, given) }
 	if f.Program == nil {
-		start := graph.NewChoices(r.Source.Seed, uint64(f.First))
+		start := graph.Of(f.stream(&r.Source))
 		graph.Random(start)
 		best := graph.Shrink(start.Used(), cmp.Or(r.Tries, 3000), fails)
 		f.Graph, f.Shrunk, f.Why = graph.Random(graph.Replay(best)), true, s.why
 		return s.failed
 	}
-	start := choices.New(r.Source.Seed, uint64(f.First))
+	start := f.stream(&r.Source)
 	if _, err := r.program(f, start); err != nil {
 		return err
 	}

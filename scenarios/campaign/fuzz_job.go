@@ -77,6 +77,10 @@ type fuzzRequest struct {
 	Program bool     `json:"program,omitempty"` // they stand for a program
 	Only    int      `json:"only"`              // number of the target, -1 for all
 	During  int      `json:"during,omitempty"`  // Campaign.During
+	// Cases are those of a guided campaign, to be played in place of the others; Whole asks for all that each reaches,
+	// not for what no case before reached.
+	Cases []guidedCase `json:"cases,omitempty"`
+	Whole bool         `json:"whole,omitempty"`
 }
 
 // duringEvery is how many graphs there are for one whose updates are also played during runs: it takes
@@ -87,6 +91,9 @@ const duringEvery = 8
 type fuzzReply struct {
 	Graph int         `json:"graph"`
 	Other []fuzzOther `json:"other,omitempty"`
+	// Of a guided campaign: what the case reaches and, if that is something, the choices that make it.
+	Reached []uint32 `json:"reached,omitempty"`
+	Choices []uint32 `json:"choices,omitempty"`
 }
 
 type fuzzOther struct {
@@ -113,6 +120,9 @@ func Fuzzing(setup json.RawMessage) (worker.Work, error) {
 		}
 		if r.Only >= len(ts) {
 			return fmt.Errorf("there is no target %d", r.Only)
+		}
+		if len(r.Cases) > 0 {
+			return fuzzer.playGuided(ctx, &s.Source, &r, answer)
 		}
 		played, err := fuzzer.playPrograms(ctx, &s.Source, &r)
 		switch {
@@ -148,21 +158,35 @@ func Fuzzing(setup json.RawMessage) (worker.Work, error) {
 
 // answer plays one graph.
 func (f *Fuzzer) answer(ctx context.Context, r *fuzzRequest, i int, g *graph.Graph, answer func(any) error) error {
-	first, ts := 0, f.targets
-	if r.Only >= 0 {
-		first, ts = r.Only, ts[r.Only:r.Only+1]
-	}
+	first, ts := f.asked(r)
 	js, err := f.playOn(ctx, g, ts)
 	if err != nil {
 		return err
 	}
 	reply := fuzzReply{Graph: i}
-	for t, j := range js {
-		if j.Verdict != VerdictOK {
-			reply.Other = append(reply.Other, fuzzOther{first + t, j.Verdict, j.Why})
-		}
-	}
+	reply.others(first, js)
 	return answer(reply)
+}
+
+// asked are the targets that a request is about, and the number of the first.
+func (f *Fuzzer) asked(r *fuzzRequest) (first int, ts []*jit.Target) {
+	if r.Only >= 0 {
+		return r.Only, f.targets[r.Only : r.Only+1]
+	}
+	return 0, f.targets
+}
+
+// others adds judgements of targets from number first on.
+func (r *fuzzReply) others(first int, js []Judgement) {
+	for t, j := range js {
+		r.other(first+t, j)
+	}
+}
+
+func (r *fuzzReply) other(target int, j Judgement) {
+	if j.Verdict != VerdictOK {
+		r.Other = append(r.Other, fuzzOther{target, j.Verdict, j.Why})
+	}
 }
 
 // fuzzTargets resolves names; a limit that is not 0 replaces that of the targets.

@@ -98,10 +98,7 @@ func (f *FuzzFailure) programFiles(src FuzzSource, limit uint32) (map[string]str
 	if err != nil {
 		return nil, err
 	}
-	made := fmt.Sprintf("program %d of seed %d", f.First, src.Seed)
-	if f.Shrunk {
-		made += ", made small"
-	}
+	made := f.origin("program", src)
 	about := fmt.Sprintf("Found by tcsim fuzz (%s). On %s it ends with %s.", made, f.Target, f.Verdict)
 	name := f.Name(src)
 	out := map[string]string{}

@@ -25,6 +25,9 @@ func (f *FuzzFailure) Name(src FuzzSource) string {
 	if src.All != 0 {
 		from = fmt.Sprintf("all%d", src.All)
 	}
+	if f.Kept != "" {
+		from = "corpus"
+	}
 	// A target may be named by a path.
 	target := strings.Trim(noName.ReplaceAllString(f.Target, "_"), "_")
 	return fmt.Sprintf("fuzz_%s_%d_%s_%s", from, f.First, target, f.Verdict)
@@ -40,13 +43,7 @@ func (f *FuzzFailure) Scenario(src FuzzSource, limit uint32) (*scenarios.Scenari
 		g = &limited
 	}
 	sc := g.Scenario(f.Name(src))
-	made := fmt.Sprintf("graph %d of seed %d", f.First, src.Seed)
-	if src.All != 0 {
-		made = fmt.Sprintf("graph %d of all up to size %d", f.First, src.All)
-	}
-	if f.Shrunk {
-		made += ", made small"
-	}
+	made := f.origin("graph", src)
 	sc.About = fmt.Sprintf("Found by tcsim fuzz (%s). On %s it ends with %s.", made, f.Target, f.Verdict)
 	if f.Verdict == VerdictDuring {
 		sc.About = fmt.Sprintf("Found by tcsim fuzz (%s). On %s an update breaks a run that goes on: tcsim explore shows how.", made, f.Target)
@@ -63,6 +60,23 @@ func (f *FuzzFailure) Scenario(src FuzzSource, limit uint32) (*scenarios.Scenari
 		}
 	}
 	return sc, err
+}
+
+// origin says where the first case comes from.
+func (f *FuzzFailure) origin(what string, src FuzzSource) string {
+	made := fmt.Sprintf("%s %d of seed %d", what, f.First, src.Seed)
+	switch {
+	case f.Kept != "":
+		made = fmt.Sprintf("%s of the corpus", f.Kept)
+	case src.All != 0:
+		made = fmt.Sprintf("%s %d of all up to size %d", what, f.First, src.All)
+	case f.made != nil && !f.made.Drawn:
+		made += ", made from the corpus"
+	}
+	if f.Shrunk {
+		made += ", made small"
+	}
+	return made
 }
 
 // Expect gives the runs of a graph's scenario the return values and numbers of tail calls that the

@@ -27,10 +27,13 @@ type ref struct {
 
 // NewChoices returns the stream of graph n of a seed. The same numbers give the same stream on every
 // machine.
-func NewChoices(seed, n uint64) *Choices { return &Choices{Stream: choices.New(seed, n)} }
+func NewChoices(seed, n uint64) *Choices { return Of(choices.New(seed, n)) }
+
+// Of returns the choices of a stream, from which nothing must have been chosen.
+func Of(s *choices.Stream) *Choices { return &Choices{Stream: s} }
 
 // Replay returns a stream that begins with the choices given. They are not modified.
-func Replay(given []uint32) *Choices { return &Choices{Stream: choices.Replay(given)} }
+func Replay(given []uint32) *Choices { return Of(choices.Replay(given)) }
 
 // pick chooses a number below n; 0 is the simplest.
 func (c *Choices) pick(n int) int { return c.Pick(n) }

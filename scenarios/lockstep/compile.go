@@ -24,6 +24,10 @@ type compiled struct {
 	// at is where the code of each slot of the program begins, 0 if it has none.
 	at    []image.Addr
 	marks []image.Addr
+	// For what is reached: the program as the verifier leaves it, and what the emitter made of each slot, 0 where that is
+	// not known.
+	verified *verify.Verified
+	shape    []uint64
 }
 
 // env is a plan with room for an arena.
@@ -58,12 +62,18 @@ func (l *load) add(index int, prog *progen.Program) error {
 	if l.p.compiled != nil {
 		l.p.compiled(img)
 	}
-	c := compiled{index: index, prog: prog, img: img, at: make([]image.Addr, len(places)-1)}
+	c := compiled{index: index, prog: prog, img: img, at: make([]image.Addr, len(places)-1), verified: v}
+	if l.p.Reach != nil {
+		c.shape = make([]uint64, len(c.at))
+	}
 	for i := bpf.InsnIndex(0); int(i) < len(prog.BPF.Insns); i += prog.BPF.Insns[i].Width() {
 		if to := places[i]; to >= 0 && !shared(p, to) {
-			if a, ok := codeAt(img, p, to); ok {
+			if a, code := codeAt(img, p, to); code != nil {
 				c.at[i] = a
 				c.marks = append(c.marks, a)
+				if l.p.Reach != nil {
+					c.shape[i] = l.p.Reach.Shape(v.Insns[to], code)
+				}
 			}
 		}
 	}
@@ -95,18 +105,18 @@ func shared(p *bpf.Program, slot bpf.InsnIndex) bool {
 	return exits > 1 && first
 }
 
-// codeAt returns the address of the code of a slot; ok is false if it has none, or it is not known.
-func codeAt(img *image.Image, p *bpf.Program, slot bpf.InsnIndex) (a image.Addr, ok bool) {
+// codeAt returns the code of a slot with its address; nil if it has none, or it is not known.
+func codeAt(img *image.Image, p *bpf.Program, slot bpf.InsnIndex) (a image.Addr, code []byte) {
 	n := sort.Search(len(img.Funcs), func(i int) bool { return img.Funcs[i].FirstInsn > slot }) - 1
 	if n < 0 {
-		return 0, false
+		return 0, nil
 	}
 	f := &img.Funcs[n]
 	i, end := slot-f.FirstInsn, slot-f.FirstInsn+p.Insns[slot].Width()
 	if int(end) >= len(f.InsnOff) || f.InsnOff[i] == f.InsnOff[end] {
-		return 0, false
+		return 0, nil
 	}
-	return f.Addr + image.Addr(f.InsnOff[i]), true
+	return f.Addr + image.Addr(f.InsnOff[i]), f.Code[f.InsnOff[i]:f.InsnOff[end]]
 }
 
 // slot returns the slot whose code begins at an address, -1 if there is none.

@@ -22,6 +22,7 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/scenarios/progen"
+	"github.com/tcsim/tcsim/scenarios/reach"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -66,6 +67,11 @@ const userPage image.Addr = 0x7000
 
 // Player plays programs in one machine. It is not safe for concurrent use and must be closed.
 type Player struct {
+	// Reach collects what is reached; nil if it is not asked for. Reached is called with the number of each program that
+	// ran, when Reach has what that one reached.
+	Reach   *reach.Set
+	Reached func(index int)
+
 	m    *emu.Machine
 	film film
 	// For tests: changes of what the verifier leaves and of machine code.
@@ -123,6 +129,10 @@ func (p *Player) playType(ctx context.Context, programs []*progen.Program, t *ji
 		v, err := p.run(ctx, l, c, n)
 		if err != nil {
 			return err
+		}
+		if p.Reach != nil {
+			p.Reach.Verified(c.verified)
+			p.Reached(c.index)
 		}
 		out[c.index] = v
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 	"github.com/tcsim/tcsim/scenarios/progen"
+	"github.com/tcsim/tcsim/scenarios/reach"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -52,10 +53,13 @@ type witness struct {
 	found  Verdict
 	// fps are r10 of the machine's frames by depth.
 	fps []uint64
+
+	reach *reach.Set // nil if it is not asked for
+	jump  int        // the slot before, if that is a conditional jump, else -1
 }
 
 func newWitness(p *Player, l *load, c *compiled) (*witness, error) {
-	w := &witness{c: c, film: &p.film}
+	w := &witness{c: c, film: &p.film, reach: p.Reach, jump: -1}
 	layout := interp.Layout{Ctx: uint64(guest.ContextAddr), Packet: uint64(guest.PacketAddr), Arena: uint64(arenaKernel)}
 	for i := range progen.Maps {
 		addr, at := p.m.Kernel.MapAddr(i)
@@ -99,6 +103,9 @@ func machineRegs(s *record.Site) [10]uint64 {
 
 // Step implements interp.Stepper.
 func (w *witness) Step(s *interp.Step) {
+	if w.reach != nil {
+		w.reaches(s)
+	}
 	at := w.c.at[s.Slot]
 	if at == 0 || w.found.Kind != "" || w.enough {
 		return
@@ -124,6 +131,41 @@ func (w *witness) Step(s *interp.Step) {
 	w.registers(s, site)
 	if w.found.Kind == "" && f.Frame.PrivateFP == 0 && f.Frame.FP == 0 {
 		w.stack(s, &w.film.frames[w.at-1])
+	}
+}
+
+// reaches notes what an instruction reaches.
+func (w *witness) reaches(s *interp.Step) {
+	slot := int(s.Slot)
+	if w.jump >= 0 {
+		w.reach.Jumped(w.c.shape[w.jump], slot != w.jump+1)
+		w.jump = -1
+	}
+	if w.c.shape[slot] == 0 {
+		return
+	}
+	w.reach.Executed(w.c.shape[slot])
+	in := w.c.prog.BPF.Insns[slot]
+	switch in.Class() {
+	case bpf.ClassJmp, bpf.ClassJmp32:
+		if op := in.Op & 0xf0; op == bpf.JmpJA || op == bpf.OpCall&0xf0 || op == bpf.OpExit&0xf0 {
+			return
+		}
+		w.jump = slot
+	case bpf.ClassALU, bpf.ClassALU64:
+	default:
+		return
+	}
+	numbers := w.c.prog.Defined[slot]
+	src := uint64(int64(in.Imm))
+	if in.Op&bpf.SrcReg != 0 {
+		src = s.Regs[in.Src]
+		if !numbers.Has(int(in.Src)) {
+			return
+		}
+	}
+	if numbers.Has(int(in.Dst)) {
+		w.reach.Operands(in, s.Regs[in.Dst], src)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/tcsim/tcsim/jit/verify/rewrite"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/owner"
+	"github.com/tcsim/tcsim/scenarios/reach"
 )
 
 // Compiled is a scenario as one target's kernel holds it after loading: its images placed, prog
@@ -109,6 +110,14 @@ func (c *Compiled) setup() guest.Setup {
 	}
 	s.VoidRAX, s.Data, s.Packet = voidRAX(c.Built), ContextSpace(), make([]byte, c.packetRoom())
 	return s
+}
+
+// Reach notes what the verifier met and the emitter made of all programs.
+func (c *Compiled) Reach(s *reach.Set) {
+	for i, v := range c.verified {
+		s.Verified(v)
+		s.Image(v, c.Images[i])
+	}
 }
 
 // RunAt returns the index of run number n, from 1, among the scenario's events.

@@ -35,8 +35,8 @@ type Fuzzed struct {
 	Scenario string `json:"-"` // its text
 }
 
-// LostText says that a worker process ended, and what becomes of its graph.
-func LostText(c *campaign.Campaign, l *campaign.LostWorker) string {
+// lostText says that a worker process ended, and what becomes of its graph.
+func lostText(c *campaign.Campaign, l *campaign.LostWorker) string {
 	switch {
 	case l.Graph < 0:
 		return fmt.Sprintf("a worker process ended while a failure was being minimised: %s", l.Why)
@@ -44,6 +44,17 @@ func LostText(c *campaign.Campaign, l *campaign.LostWorker) string {
 		return fmt.Sprintf("a worker process ended at graph %d of all up to size %d, which is played alone: %s", l.Graph, c.Source.All, l.Why)
 	}
 	return fmt.Sprintf("a worker process ended at %s %d of seed %d, which is played alone: %s", c.Source.Case(), l.Graph, c.Source.Seed, l.Why)
+}
+
+// FuzzNotes says in lines what is to be known of a campaign besides its results: lost workers, and what became of its corpus.
+func FuzzNotes(c *campaign.Campaign, r *campaign.CampaignReport) (lines []string) {
+	for i := range r.Lost {
+		lines = append(lines, lostText(c, &r.Lost[i]))
+	}
+	if r.Corpus != nil {
+		lines = append(lines, r.Corpus.String())
+	}
+	return lines
 }
 
 // FuzzText prints a campaign.
