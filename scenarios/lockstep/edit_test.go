@@ -14,10 +14,12 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/fixtures/golden"
+	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/scenarios/lockstep"
+	"github.com/tcsim/tcsim/scenarios/progen"
 )
 
 // edit is a wrong edit of an emitter, of what a verifier leaves, or of an option. Each is made alone.
@@ -43,6 +45,18 @@ const (
 
 // find plays programs until one fails, and says which and how.
 func (e *edit) find(t *testing.T, p *lockstep.Player) string {
+	t.Helper()
+	v, n := e.search(t, p, editPrograms, func(tg *jit.Target, from, to int) []*progen.Program {
+		return programs(tg, editSeed, from, to)
+	})
+	if n < 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s, program %d", v.Kind, n)
+}
+
+// search plays at most so many programs until one fails, and returns its number, -1 if none does.
+func (e *edit) search(t *testing.T, p *lockstep.Player, most int, of func(tg *jit.Target, from, to int) []*progen.Program) (lockstep.Verdict, int) {
 	t.Helper()
 	tg := target(t, e.target)
 	made := 0
@@ -72,8 +86,8 @@ func (e *edit) find(t *testing.T, p *lockstep.Player) string {
 	}
 	p.Edit(e.verifier, e.code)
 	defer p.Edit(nil, nil)
-	for from := 0; from < editPrograms; from += editBatch {
-		all := programs(tg, editSeed, from, from+editBatch)
+	for from := 0; from < most; from += editBatch {
+		all := of(tg, from, min(from+editBatch, most))
 		got, err := p.Play(context.Background(), all, tg)
 		if err != nil {
 			t.Fatalf("%s: %v", e.name, err)
@@ -83,14 +97,14 @@ func (e *edit) find(t *testing.T, p *lockstep.Player) string {
 				if made == 0 {
 					t.Errorf("%s: %s: the edit is never made, but program %d fails: %s", e.target, e.name, from+i, v.Why)
 				}
-				return fmt.Sprintf("%s, program %d", v.Kind, from+i)
+				return v, from + i
 			}
 		}
 	}
 	if made == 0 {
 		t.Errorf("%s: %s: the edit is never made", e.target, e.name)
 	}
-	return ""
+	return lockstep.Verdict{}, -1
 }
 
 // pieces makes the edit in the code of one instruction.
