@@ -42,7 +42,7 @@ func TestOffered(t *testing.T) {
 		{"a load of another mode", tc(bpf.Insn{Op: bpf.ClassLDX | bpf.ModeAbs | bpf.SizeDW, Dst: 0, Src: 10, Off: -8}, end()), "unknown opcode 0x39"},
 		{"a load with a number, where nothing leads", tc(movImm(0, 0), jeq(0, 0, 1), bpf.Insn{Op: bpf.ClassLDX | bpf.ModeMem | bpf.SizeDW, Dst: 1, Src: 10, Off: -8, Imm: 1}, leave()), "BPF_LDX uses reserved fields"},
 		{"exit with a register", tc(movImm(0, 0), bpf.Insn{Op: bpf.OpExit | bpf.SrcReg}), "unknown opcode 0x9d"},
-		{"a kernel function of a module", tc(movImm(1, 0), bpf.Insn{Op: bpf.OpCall, Src: bpf.PseudoKfunc, Off: 1}, end()), "uses reserved fields"},
+		{"a kernel function of a module, where nothing leads", tc(movImm(0, 0), jeq(0, 0, 1), bpf.Insn{Op: bpf.OpCall, Src: bpf.PseudoKfunc, Off: 1}, leave()), "kfunc offset > 0 without fd_array is invalid"},
 		{"a number is thrown", tc(movImm(1, 7), throw, end()), ""},
 		{"a number that the type does not take is thrown", inType(bpf.CGroupSKB, code(movImm(1, 7), throw, end())), "should have been in [0, 1]"},
 		{"rounds of a callback that is wrong", loops(1, code(mov(0, 5), leave())), "r5 is not initialised"},

@@ -106,6 +106,9 @@ func (c *checker) insn(f FuncInfo, i bpf.InsnIndex) {
 	case c.later && in.Class() == bpf.ClassLDX && in.Imm != 0: // resolve_pseudo_ldimm64
 		c.bad(i, "BPF_LDX uses reserved fields")
 		return
+	case c.later && in.Op == bpf.OpCall && in.Src == bpf.PseudoKfunc && in.Off != 0: // add_kfunc_call
+		c.bad(i, "a kernel function of module %d, and no module is given (kfunc offset > 0 without fd_array is invalid)", in.Off)
+		return
 	}
 	if why := in.Malformed(c.regs == NumRegs); why != "" && !c.later {
 		c.bad(i, "%s", why)
