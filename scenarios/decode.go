@@ -10,46 +10,12 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 
 	"github.com/tcsim/tcsim/scenarios/asm"
+	"github.com/tcsim/tcsim/scenarios/bounds"
 )
-
-// Bounds of a scenario file, in bytes and levels. Scenarios written by hand are smaller, and the time that the
-// YAML parser takes grows with the square of the nesting.
-const (
-	maxSource  = 1 << 24
-	maxNesting = 64
-)
-
-// tooDeep reports where brackets, or list and key marks in one line, nest deeper than maxNesting.
-func (s *source) tooDeep() bool {
-	brackets := 0
-	for i, line := range s.lines {
-		marks := 0
-		for j := range len(line) {
-			switch line[j] {
-			case '[', '{':
-				brackets++
-			case ']', '}':
-				brackets = max(brackets-1, 0)
-			case ',':
-				marks = 0 // what follows is next to it, not inside
-			case '&', '!':
-				marks++
-			case '-', '?', ':':
-				if j+1 < len(line) && line[j+1] == ' ' {
-					marks++
-				}
-			}
-			if brackets > maxNesting || marks > 2*maxNesting {
-				s.failf(Pos{Line: i + 1, Col: len([]rune(line[:j])) + 1}, "nested too deeply: expected at most %d levels", maxNesting)
-				return true
-			}
-		}
-	}
-	return false
-}
 
 // nodeDecoder is a type of the format that does not follow from its Go kind.
 type nodeDecoder interface {
@@ -97,7 +63,13 @@ type decoder struct{ *source }
 
 // parseYAML returns the body of the one document in src, nil after recording why there is none.
 func (s *source) parseYAML(src []byte) ast.Node {
-	f, err := parser.ParseBytes(src, 0, parser.AllowDuplicateMapKey())
+	tokens := lexer.Tokenize(string(src))
+	if key, n := bounds.Below(tokens); key != nil {
+		s.failf(Pos{Line: key.Position.Line, Col: key.Position.Column},
+			"too many names one below the other, of which the parser gets slow (this is number %d): write them in braces, as in {a: 1, b: 2}", n)
+		return nil
+	}
+	f, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		pos, msg := Pos{Line: 1, Col: 1}, err.Error()
 		var syn *yaml.SyntaxError

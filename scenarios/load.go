@@ -11,6 +11,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/filekind"
+	"github.com/tcsim/tcsim/scenarios/bounds"
 )
 
 // Load reads a scenario file; name is its path, used in messages only. The error is an Errors that
@@ -51,15 +52,16 @@ func (sc *Scenario) replacedAreGlobal() {
 }
 
 func (s *source) load(sc *Scenario, src []byte) {
-	if len(src) > maxSource {
-		s.failf(Pos{Line: 1, Col: 1}, "expected at most %d bytes, found %d", maxSource, len(src))
+	if len(src) > bounds.MaxSource {
+		s.failf(Pos{Line: 1, Col: 1}, "expected at most %d bytes, found %d", bounds.MaxSource, len(src))
 		return
 	}
 	if what := filekind.Instead(src); !strings.HasPrefix(what, "a scenario") && len(src) > 0 && what != "" && what != "no text" {
 		s.failf(Pos{Line: 1, Col: 1}, "expected a scenario; it is %s", what)
 		return
 	}
-	if s.tooDeep() {
+	if line, col, ok := bounds.Nesting(s.lines); ok {
+		s.failf(Pos{Line: line, Col: col}, "nested too deeply: expected at most %d levels", bounds.MaxNesting)
 		return
 	}
 	body := s.parseYAML(src)

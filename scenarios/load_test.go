@@ -4,6 +4,7 @@ package scenarios_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -132,6 +133,24 @@ func TestRawProgram(t *testing.T) {
 	for _, bad := range [][]byte{nil, raw[:7], {0x85, 0x10, 0, 0, 9, 0, 0, 0}} {
 		if p, err := scenarios.RawProgram(bad); err == nil || p != nil {
 			t.Errorf("RawProgram(%x) = %v, %v: expected an error only", bad, p, err)
+		}
+	}
+}
+
+// TestTooManyNames: names that stand one below the other are refused before the parser takes minutes; in braces they are read.
+func TestTooManyNames(t *testing.T) {
+	var below, braces strings.Builder
+	for i := range 25_000 {
+		fmt.Fprintf(&below, "  k%d: 1\n", i)
+		fmt.Fprintf(&braces, "k%d: 1, ", i)
+	}
+	for text, want := range map[string]string{
+		"version: 1\nmaps:\n" + below.String():              "too many names one below the other",
+		"version: 1\nmaps: {" + braces.String() + "z: 1}\n": "a scenario needs version, name, programs and runs",
+	} {
+		_, err := scenarios.Load("f.yaml", []byte(text))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("no error that says %s", want)
 		}
 	}
 }

@@ -267,9 +267,12 @@ func TestWait(t *testing.T) {
 func TestBadScript(t *testing.T) {
 	for name, s := range map[string]*explore.Script{
 		"wait without end": {Steps: []explore.Step{{Kind: explore.StepWaitBegin}}},
-		"unknown place":    {Steps: []explore.Step{{Kind: explore.StepPointer, Addr: word, Bytes: []byte{1}}}},
-		"short code":       {Before: []explore.Place{{Addr: at(1), Bytes: []byte{0x90}, Code: true}}},
-		"no patch":         {Steps: []explore.Step{{Kind: explore.StepText}}},
+		"wait cut in two": {Before: []explore.Place{{Addr: word, Bytes: make([]byte, 8)}}, Steps: []explore.Step{
+			{Kind: explore.StepWaitBegin}, {Kind: explore.StepPointer, Addr: word, Bytes: []byte{1}},
+		}},
+		"unknown place": {Steps: []explore.Step{{Kind: explore.StepPointer, Addr: word, Bytes: []byte{1}}}},
+		"short code":    {Before: []explore.Place{{Addr: at(1), Bytes: []byte{0x90}, Code: true}}},
+		"no patch":      {Steps: []explore.Step{{Kind: explore.StepText}}},
 	} {
 		if _, err := explore.Explore(context.Background(), &toy{}, s, explore.Options{}); err == nil {
 			t.Errorf("%s: accepted", name)

@@ -376,6 +376,20 @@ func TestWatchLoads(t *testing.T) {
 	}
 }
 
+// starts notes where refused tail calls began.
+type starts struct {
+	r  *trace.Recorder
+	at []uint64
+}
+
+func (*starts) Site(trace.MarkKind, *trace.Fn, *record.Site)      {}
+func (*starts) Store(uint64, *trace.Fn, trace.Op, record.Retired) {}
+func (w *starts) Event(e *trace.Event, _ *record.Site) {
+	if s, ok := w.r.StartSite(); ok && e.Kind == trace.KindRefused {
+		w.at = append(w.at, uint64(s.RIP))
+	}
+}
+
 // TestTailCallsSideBySide: where one tail call ends and another begins, each is itself.
 func TestTailCallsSideBySide(t *testing.T) {
 	site := func(start image.CodeOff, insn bpf.InsnIndex) image.TailCallSite {
@@ -389,7 +403,9 @@ func TestTailCallsSideBySide(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := trace.NewRecorder(c, trace.Config{})
+	w := new(starts)
+	r := trace.NewRecorder(c, trace.Config{Watcher: w})
+	w.r = r
 	r.Consume(trace.Batch{Sites: []record.Site{
 		{RIP: 0x1000, RSP: 0x10000}, {RIP: 0x1002, RSP: 0xff00}, {RIP: 0x1004, RSP: 0xff00, Prev: 0x1002}, {RIP: 0x1006, RSP: 0xff00, Prev: 0x1004},
 	}})
@@ -399,6 +415,9 @@ func TestTailCallsSideBySide(t *testing.T) {
 	}
 	if text := strings.Join(got, "; "); text != "refused at 5, bounds; refused at 6, bounds" {
 		t.Error(text)
+	}
+	if got := fmt.Sprintf("%x", w.at); got != "[1002 1004]" {
+		t.Errorf("they started at %s", got)
 	}
 }
 

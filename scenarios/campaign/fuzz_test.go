@@ -92,6 +92,26 @@ func TestFuzzFound(t *testing.T) {
 	}
 }
 
+// TestFuzzKept plays a graph with a pointer that is stored around a call which kernels inline since 6.10: where it stays a
+// call, the pointer has to be stored.
+func TestFuzzKept(t *testing.T) {
+	var ts []*jit.Target
+	for _, n := range realKernels {
+		ts = append(ts, target(t, n))
+	}
+	f := campaign.NewFuzzer(ts)
+	defer f.Close()
+	js, err := f.Play(context.Background(), graph.Random(graph.NewChoices(78, 535)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, j := range js {
+		if j.Failed() {
+			t.Errorf("%s: %s: %s", realKernels[i], j.Verdict, j.Why)
+		}
+	}
+}
+
 // TestFuzzAll plays every graph of up to three programs and sites.
 func TestFuzzAll(t *testing.T) {
 	size := 3

@@ -30,7 +30,7 @@ func (w *rewriter) call(i bpf.InsnIndex) {
 		w.mapCall(i)
 	case 8:
 		if r.InlineCPU {
-			w.perCPU(it, "cpu_number", r.WideCPU, 4)
+			w.perCPU(it, cpuNumber, r.WideCPU, 4)
 		}
 	case 35, 158:
 		if r.InlineTask {
@@ -50,6 +50,9 @@ func (w *rewriter) call(i bpf.InsnIndex) {
 		}
 	}
 }
+
+// cpuNumber is the per-CPU variable that bpf_get_smp_processor_id reads.
+const cpuNumber = "cpu_number"
 
 // helperFunc is the kernel function of a helper.
 func helperFunc(n int32) string {

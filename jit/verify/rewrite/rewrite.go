@@ -58,6 +58,11 @@ func Places(p *bpf.Program, t *kernels.Kernel) (*bpf.Program, []bpf.InsnIndex, e
 }
 
 func rewrite(p *bpf.Program, t *kernels.Kernel, k Addresses) (*bpf.Program, *rewriter, error) {
+	if _, ok := (&rewriter{k: k}).symbol(cpuNumber); !ok && t.Verifier.InlineCPU {
+		calls := *t // without the address it stays a call, which does not keep the registers that an inlined one keeps
+		calls.Verifier.InlineCPU = false
+		t = &calls
+	}
 	known, err := verify.Accept(p, t)
 	if err != nil {
 		return nil, nil, fmt.Errorf("rewrite %s: %w", p.Name, err)
