@@ -30,6 +30,9 @@ func (m *Model) branch(s *site, next x86.Addr) {
 	if kind == x86.BranchCall || kind == x86.BranchCallIndirect {
 		m.pred.call(fall)
 	}
+	if kind != x86.BranchCond && kind != x86.BranchJump {
+		f.stayed = false
+	}
 	switch kind {
 	case x86.BranchCond:
 		m.conditional(s, next, late, paired)
@@ -37,7 +40,9 @@ func (m *Model) branch(s *site, next x86.Addr) {
 		if after == afterReturn {
 			late = b.ReturnToBranch
 		}
-		if kind != x86.BranchJump {
+		if kind == x86.BranchJump {
+			late = max(late, m.dense(s, next))
+		} else {
 			late += b.Call
 		}
 		if kind == x86.BranchCallIndirect {
@@ -75,6 +80,22 @@ func (m *Model) target(s *site) {
 	}
 }
 
+// loopBranches is how many taken branches a loop may have for its blocks to be named one a cycle in any case.
+const loopBranches = 4
+
+// dense returns the bubble of a direct jump to next, or of a conditional one that goes there, in a line that has more
+// taken branches than the predictor finds at once: 1 where it goes on in the line as the taken branch before it did.
+func (m *Model) dense(s *site, next x86.Addr) Cycle {
+	b, f := &m.core.Branch, &m.front
+	before, ago := f.stayed, f.blocks.n-s.named
+	f.stayed = next>>6 == s.addr>>6 && next > s.addr
+	s.named = f.blocks.n
+	if b.DenseTargets == 0 || s.win.taken <= b.DenseTargets || s.win.taken > b.TargetsPerWindow || ago <= loopBranches || !before || !f.stayed {
+		return 0
+	}
+	return 1
+}
+
 // indirect predicts the target of an indirect jump or call.
 func (m *Model) indirect(s *site, next x86.Addr, bubble Cycle) {
 	b := &m.core.Branch
@@ -104,6 +125,7 @@ func (m *Model) conditional(s *site, next x86.Addr, late Cycle, paired bool) {
 	s.base.train(taken)
 	if taken {
 		s.lastTarget = next
+		late = max(late, m.dense(s, next))
 	} else {
 		late = 0
 	}

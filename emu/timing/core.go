@@ -159,7 +159,11 @@ type Branches struct {
 	Override         Cycle `core:"override,optional"` // bubble when history overrules the simple predictor
 	// JumpPair: a direct jump and a taken conditional one in the line that it goes to are predicted
 	// in one cycle.
-	JumpPair      bool  `core:"jump_pair,optional"`
+	JumpPair bool `core:"jump_pair,optional"`
+	// DenseTargets is how many taken branches of a line the predictor finds at once: in a line with more
+	// of them, a jump that goes on in the line after another one that did is named a cycle later, but not in
+	// a loop of few branches; 0: no limit.
+	DenseTargets  int   `core:"dense_targets,optional"`
 	IndirectJump  Cycle `core:"indirect_jump,optional"`  // bubble after an indirect jump
 	IndirectMoved Cycle `core:"indirect_moved,optional"` // more when it goes elsewhere than last time
 	Call          Cycle `core:"call,optional"`           // bubble after a call

@@ -83,6 +83,7 @@ type site struct {
 	win         *window
 	half        uint8  // of the window
 	fetched     uint64 // micro-operations that were in the queue before it the last time, plus 1
+	named       uint64 // blocks that the predictor had named when it was last taken
 	fused       bool   // with the conditional jump after it
 	seen        bool
 	dropped     bool // the code was changed

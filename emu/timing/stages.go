@@ -16,6 +16,7 @@ type front struct {
 	redirected Cause    // why the present block was named late; CauseFrontEnd if it was not redirected
 	returns    Cycle    // directly after each other, up to now
 	jumpTo     x86.Addr // where the last branch went if it was a direct jump without a bubble, else 0
+	stayed     bool     // the last taken branch was direct, no call, and went forward in its line
 	ntaken     int      // taken branches that were named in this cycle
 	moved      bool     // the last return went elsewhere than before
 

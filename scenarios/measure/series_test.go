@@ -96,6 +96,48 @@ func TestZen5Series(t *testing.T) {
 	}
 }
 
+// takenJumps are conditional jumps that are always taken, so many bytes apart.
+func takenJumps(n, apart int) *measured.Sequence {
+	return seriesOf(fmt.Sprintf("%d taken jumps, %d bytes apart", n, apart), 2*n, func(b *x86.Buf) {
+		times(n, func(int) {
+			b.MR(x86.FormCmp64MR, x86.R(x86.RSI), x86.RBX)
+			b.I8(x86.FormJneD8, int8(apart-5))
+			times(apart-5, func(int) { b.Nop(1) })
+		})
+	})
+}
+
+// TestGoldenCoveSeries holds the model against cycles of loops that were measured on a Xeon of model 207 (family 6),
+// whose sequences are not in a file: lines with many taken branches.
+func TestGoldenCoveSeries(t *testing.T) {
+	m, err := emu.New(emu.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	core, err := timing.CoreNamed("glc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		n, apart int
+		measured float64
+	}{
+		{2, 8, 2.94}, {3, 8, 4.01}, {4, 8, 6.9}, {6, 8, 11.86}, {8, 8, 14.95}, {12, 8, 19.86}, {16, 8, 28.35}, {24, 8, 43.49},
+		{8, 6, 15.79}, {8, 10, 13.88}, {8, 12, 12.02},
+	} {
+		s := takenJumps(c.n, c.apart)
+		r, err := measure.Sequence(t.Context(), m, core, s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%-32s %.2f, measured %.2f", s.Name, r.Predicted, c.measured)
+		if e := r.Predicted/c.measured - 1; e < -0.17 || e > 0.17 {
+			t.Errorf("%s: %.2f cycles, measured %.2f", s.Name, r.Predicted, c.measured)
+		}
+	}
+}
+
 func times(n int, f func(int)) {
 	for i := range n {
 		f(i)
