@@ -266,32 +266,36 @@ func eachEdit(t *testing.T, kernel, file string, with func(t *testing.T, h *sour
 	}
 }
 
-// TestSourceMutations edits the C file of 6.12 wrongly and has run or explore find it by what the code does.
+// TestSourceMutations edits C files wrongly and has run or explore find it by what the code does.
 func TestSourceMutations(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes long")
 	}
-	found, refused, survive := 0, 0, 0
-	eachEdit(t, "6.12", "6.12.txt", func(t *testing.T, h *sourceHunter, m *sourceMutation, what string) {
-		switch {
-		case what == "" && m.untested != "" && strings.Contains(h.refused, m.untested):
-			refused++
-			t.Logf("cannot be tested: %s", h.refused)
-		case what == "" && m.survives == "":
-			t.Error("nothing finds it")
-		case what != "" && m.survives+m.untested != "":
-			t.Errorf("found by %s, although %s%s", what, m.survives, m.untested)
-		case what != "":
-			found++
-			t.Logf("found by %s", what)
-		default:
-			survive++
-			t.Logf("survives: %s; without running it: %q", m.survives, h.inspected)
-		}
-	})
-	t.Logf("%d found, %d cannot be tested, %d survive", found, refused, survive)
-	if found < 40 {
-		t.Errorf("%d are found, expected at least 40", found)
+	for kernel, atLeast := range map[string]int{"6.12": 40, "7.3": 25} {
+		t.Run(kernel, func(t *testing.T) {
+			found, refused, survive := 0, 0, 0
+			eachEdit(t, kernel, kernel+".txt", func(t *testing.T, h *sourceHunter, m *sourceMutation, what string) {
+				switch {
+				case what == "" && m.untested != "" && strings.Contains(h.refused, m.untested):
+					refused++
+					t.Logf("cannot be tested: %s", h.refused)
+				case what == "" && m.survives == "":
+					t.Error("nothing finds it")
+				case what != "" && m.survives+m.untested != "":
+					t.Errorf("found by %s, although %s%s", what, m.survives, m.untested)
+				case what != "":
+					found++
+					t.Logf("found by %s", what)
+				default:
+					survive++
+					t.Logf("survives: %s; without running it: %q", m.survives, h.inspected)
+				}
+			})
+			t.Logf("%d found, %d cannot be tested, %d survive", found, refused, survive)
+			if found < atLeast {
+				t.Errorf("%d are found, expected at least %d", found, atLeast)
+			}
+		})
 	}
 }
 

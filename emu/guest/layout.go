@@ -88,13 +88,17 @@ type Span struct {
 // large that of a function is, its code need not show.
 const PrivateStackSize = 512 + 56
 
-// PrivateStack returns the memory of a function's private stack on the machine's CPU: Size is 0 if it
-// has none.
+// PrivateStack returns the memory of a function's private stack on the machine's CPU, PrivateStackSize where its size is
+// not known: Size is 0 if it has none.
 func PrivateStack(f *image.FuncImage) Span {
 	if f.Frame.PrivateFP == 0 {
 		return Span{}
 	}
-	return Span{GSBase + f.Frame.PrivateFP - PrivateStackSize, PrivateStackSize}
+	size := uint64(f.Frame.PrivateSize)
+	if size == 0 {
+		size = PrivateStackSize
+	}
+	return Span{GSBase + f.Frame.PrivateFP - image.Addr(size), size}
 }
 
 // Room around a packet of an XDP program, as in a test run (net/bpf/test_run.c): in front of it, and

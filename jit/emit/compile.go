@@ -168,10 +168,11 @@ type Func struct {
 	Depth     int32 // stack depth rounded up to 8
 	saved     [4]bool
 	saveR12   bool
-	// privateFP is what r10 is, before this CPU's offset is added, in a function with a private stack.
-	privateFP image.Addr
-	regs      *[16]x86.Reg // by BPF register
-	drawn     []int        // random numbers drawn before each instruction; nil without blinding
+	// privateFP is what r10 is, before this CPU's offset is added, in a function with a private stack of privateSize bytes.
+	privateFP   image.Addr
+	privateSize int32
+	regs        *[16]x86.Reg // by BPF register
+	drawn       []int        // random numbers drawn before each instruction; nil without blinding
 
 	// plan[i] is the size of instruction i without its jump; addrs as in do_jit: addrs[0] is the
 	// end of the prologue, addrs[i+1] the end of instruction i as of the last pass.

@@ -43,7 +43,7 @@ func (f *Func) special() error {
 	}
 	regs := f.c.regs
 	regs[bpf.RegFP] = x86.R9
-	f.privateFP, f.regs, f.Depth = a, &regs, 0
+	f.privateFP, f.privateSize, f.regs, f.Depth = a, f.Depth, &regs, 0
 	return nil
 }
 

@@ -60,7 +60,7 @@ func (b *FrameBuilder) Done() image.Frame {
 			b.Frame.Saved = append(b.Frame.Saved, calleeSaved[i])
 		}
 	}
-	b.Frame.PrivateFP = b.f.privateFP
+	b.Frame.PrivateFP, b.Frame.PrivateSize = b.f.privateFP, b.f.privateSize
 	b.Frame.Landing = -1
 	if !b.f.Sub {
 		b.Frame.Landing = b.f.c.cfiSize() + b.Landing

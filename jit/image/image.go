@@ -170,6 +170,8 @@ type Frame struct {
 	// PrivateFP is where r10 points instead, before this CPU's offset is added, in a function whose BPF
 	// stack is not in the frame; 0 in others.
 	PrivateFP Addr
+	// PrivateSize is the size of that stack in bytes; 0 where nobody said it, as in captured code.
+	PrivateSize int32
 	// Depth is the size of the BPF stack in bytes, rounded as the target rounds it.
 	Depth   int32
 	Counter Counter

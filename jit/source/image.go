@@ -69,7 +69,7 @@ func (j *job) describe(img *image.Image, g *guest, landing image.CodeOff, privat
 			f.InsnOff[0] = f.Frame.Body
 		}
 		if p := private[n]; p != 0 {
-			f.Frame.PrivateFP = p
+			f.Frame.PrivateFP, f.Frame.PrivateSize = p, roundedDepth(&j.v.Funcs[n])
 		}
 		for i := range f.TailCalls {
 			j.site(f, &f.TailCalls[i], landing)

@@ -409,7 +409,7 @@ func (j *JIT) load(g *guest, v *verify.Verified, t *jit.Target, env image.Env) (
 			g.allocated = append(g.allocated, image.Piece{Addr: end - image.Addr(size), Bytes: make([]byte, size)})
 			return end - image.Addr(size), err
 		}
-		depth := (v.Funcs[fn].StackDepth + 7) &^ 7
+		depth := roundedDepth(&v.Funcs[fn])
 		fp, err := p.PrivateStack(fn, depth)
 		private[fn] = fp
 		return fp - image.Addr(depth) - image.Addr((size-uint64(depth))/2), err
@@ -430,6 +430,9 @@ func (j *JIT) load(g *guest, v *verify.Verified, t *jit.Target, env image.Env) (
 	}
 	return img, job.describe(img, g, j.landing, private)
 }
+
+// roundedDepth is the size of a function's BPF stack as the JIT rounds it.
+func roundedDepth(f *verify.FuncInfo) int32 { return (f.StackDepth + 7) &^ 7 }
 
 // exceptionSize is what the exception table takes of the memory for a function.
 func exceptionSize(f *verify.FuncInfo, v *verify.Verified) uint64 {
