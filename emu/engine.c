@@ -48,6 +48,28 @@ static int readable(void *dst, const void *src, size_t n)
 	return process_vm_readv(getpid(), &l, 1, &r, 1, 0) == (ssize_t)n;
 }
 
+// follows returns where in the n bytes at from, of which body is a copy, the registers are, which hold want: what only looks
+// like them, a copy somewhere, does not follow when they are written. NULL if they are not there.
+static uint64_t *follows(uc_engine *uc, const uint64_t *want, uint64_t *from, const uint8_t *body, size_t n)
+{
+	uint64_t other[16], check[16];
+
+	for (int i = 0; i < 16; i++)
+		other[i] = ~want[i] + (uint64_t)i;
+	for (const uint8_t *p = body, *at; (at = memmem(p, n - (size_t)(p - body), want, sizeof check)); p = at + 1) {
+		uint64_t *here = from + (at - body) / 8;
+
+		if ((at - body) & 7)
+			continue;
+		batch(write_batch, uc, other);
+		bool same = readable(check, here, sizeof check) && !memcmp(check, other, sizeof check);
+		batch(write_batch, uc, (uint64_t *)want);
+		if (same)
+			return here;
+	}
+	return NULL;
+}
+
 // find_env looks for the register file of the engine: hooks read and write it there some twenty
 // times faster than by the API. A pattern is written by the API and searched for after every
 // pointer in the first page of the engine's structure. The engine stores all registers there
@@ -55,7 +77,7 @@ static int readable(void *dst, const void *src, size_t n)
 static uint64_t *find_env(uc_engine *uc)
 {
 	enum { HEAD = 4096, BODY = 128 * 1024 };
-	uint64_t head[HEAD / 8], want[16], check[16], *found = NULL;
+	uint64_t head[HEAD / 8], want[16], zero[16] = {0}, *found = NULL;
 	uint8_t *body = malloc(BODY);
 
 	for (int i = 0; i < 16; i++)
@@ -66,23 +88,15 @@ static uint64_t *find_env(uc_engine *uc)
 	for (int i = 0; i < HEAD / 8 && !found && body; i++) {
 		if (head[i] < 0x10000 || head[i] & 7)
 			continue;
-		for (size_t n = BODY; n >= 16384 && !found; n /= 2) {
+		for (size_t n = BODY; n >= 16384; n /= 2) {
 			if (!readable(body, (void *)head[i], n))
 				continue;
-			uint8_t *at = memmem(body, n, want, sizeof want);
-			if (at && !((at - body) & 7))
-				found = (uint64_t *)(head[i] + (uint64_t)(at - body));
+			found = follows(uc, want, (uint64_t *)head[i], body, n);
 			break;
 		}
 	}
 	free(body);
-	for (int i = 0; i < 16; i++)
-		want[i] = ~want[i] + (uint64_t)i;
-	batch(write_batch, uc, want);
-	if (found && (!readable(check, found, sizeof check) || memcmp(check, want, sizeof want)))
-		found = NULL;
-	memset(want, 0, sizeof want);
-	batch(write_batch, uc, want);
+	batch(write_batch, uc, zero);
 	return found;
 }
 
