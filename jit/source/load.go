@@ -11,6 +11,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify"
 )
 
@@ -61,6 +62,9 @@ func newJob(v *verify.Verified, t *jit.Target, env image.Env, tailCallOp uint8) 
 	at := func(off int) uint64 { return uint64(inputBase) + uint64(off) }
 	var kern, user image.Addr
 	if v.Arena != 0 {
+		if t.Emit.ISA&kernels.ISAArena == 0 {
+			return nil, fmt.Errorf("arenas: %w", kernels.ErrUnsupported)
+		}
 		a, ok := env.(image.ArenaEnv)
 		if !ok {
 			return nil, errors.New("arenas have no addresses here")

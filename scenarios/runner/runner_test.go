@@ -33,7 +33,8 @@ func has(t *testing.T, scenario string, tg *jit.Target) bool {
 	t.Helper()
 	b := build(t, scenario)
 	throws := slices.ContainsFunc(b.Programs, func(p bpf.Program) bool { return slices.Contains(p.Kfuncs, "bpf_throw") })
-	return !throws || tg.Emit.ISA&kernels.ISAExceptions != 0
+	arena := slices.ContainsFunc(b.Maps, func(m bpf.Map) bool { return m.Type == bpf.ArenaMap })
+	return (!throws || tg.Emit.ISA&kernels.ISAExceptions != 0) && (!arena || tg.Emit.ISA&kernels.ISAArena != 0)
 }
 
 // TestLibrary plays every built-in scenario on every kernel and expects what its file says.
