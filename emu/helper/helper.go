@@ -12,7 +12,7 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
-	"github.com/tcsim/tcsim/jit/verify"
+	"github.com/tcsim/tcsim/jit/verify/protos"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -168,7 +168,7 @@ func NameOf(imm int32) string {
 			return helpers[i].name
 		}
 	}
-	if name := verify.HelperName(imm); name != "" {
+	if name := protos.HelperName(imm); name != "" {
 		return name
 	}
 	return fmt.Sprintf("bpf_helper_%d", imm)

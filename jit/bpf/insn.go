@@ -47,6 +47,7 @@ func (i Insn) Class() uint8 { return i.Op & 0x07 }
 const (
 	PseudoMap      = 1 // ld_imm64: Imm is an index into Program.Maps
 	PseudoMapValue = 2 // ld_imm64: Imm is an index into Program.Maps, Imm of the second slot an offset
+	PseudoSymbol   = 3 // ld_imm64: Imm is an index into Program.Symbols
 	PseudoCall     = 1 // call: BPF-to-BPF
 	PseudoKfunc    = 2 // call: kernel function
 	PseudoFunc     = 4 // ld_imm64: pointer to the function Imm slots after the next one, for callbacks

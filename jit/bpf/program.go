@@ -155,6 +155,8 @@ type Map struct {
 	// NoRead and NoWrite say that programs may not load from values, or store into them (BPF_F_WRONLY_PROG,
 	// BPF_F_RDONLY_PROG).
 	NoRead, NoWrite bool
+	// Varies says of an array in a map of maps that others there may have another number of entries (BPF_F_INNER_MAP).
+	Varies bool
 	// Special are the parts of a value that only helpers touch, nil if they are not known.
 	Special *Special
 	// BTF holds the types of keys and values for a kernel that is asked to make the map, as raw type information; KeyType
@@ -165,7 +167,7 @@ type Map struct {
 
 // Untyped returns the map without BTF: what captures keep of it.
 func (m Map) Untyped() Map {
-	m.BTF, m.KeyType, m.ValueType, m.Special, m.NoRead, m.NoWrite = "", 0, 0, nil, false, false
+	m.BTF, m.KeyType, m.ValueType, m.Special, m.NoRead, m.NoWrite, m.Varies = "", 0, 0, nil, false, false, false
 	return m
 }
 
@@ -178,6 +180,7 @@ type SpecialField struct {
 	Off  int64
 	Size int64
 	Type string // of a pointer: the structure that it leads to
+	To   int64  // of SpecialUser: how many bytes that has
 }
 
 // SpecialKind says what a part of a value is.
@@ -185,7 +188,8 @@ type SpecialKind uint8
 
 // The kinds.
 const (
-	SpecialLock SpecialKind = iota + 1
+	SpecialLock    SpecialKind = iota + 1
+	SpecialResLock             // one that may fail
 	SpecialTimer
 	SpecialWork
 	SpecialListHead
@@ -193,6 +197,7 @@ const (
 	SpecialOther     // nodes, counts and what else is the kernel's
 	SpecialPointer   // of an object, with a reference
 	SpecialUntrusted // of an object, without
+	SpecialUser      // of memory of user space
 )
 
 // Find returns where the part of a kind is; ok is false if there is none.
@@ -237,6 +242,8 @@ type Program struct {
 	// Kfuncs are the kernel functions that calls with PseudoKfunc name by index, as long as Imm of
 	// such a call is an index and not in HelperNames.
 	Kfuncs []string
+	// Symbols are the symbols of the kernel that 16-byte loads with PseudoSymbol name by index.
+	Symbols []KernelSymbol
 	// Signatures are what BTF says of kernel functions, by name. One without an entry may be given
 	// anything and returns a number.
 	Signatures map[string]Signature
@@ -299,9 +306,32 @@ type Signature struct {
 	Pointer, Void bool
 	// Type is the structure that a Pointer leads to, "" if it leads to none or that is unknown.
 	Type string
+	// Untyped says that a Pointer is void *.
+	Untyped bool
 	// Size is how many bytes of memory a Pointer leads to that is no structure, 0 if it is one or unknown.
 	Size int32
 }
+
+// KernelSymbol is a variable or function of the kernel whose address a program has.
+type KernelSymbol struct {
+	Name string
+	Kind SymbolKind
+	// Type is the structure that is there, of SymbolObject; Size is that of what is there in bytes, 0 if it is not known.
+	Type string
+	Size int32
+	// PerCPU says that every processor has one of its own.
+	PerCPU bool
+}
+
+// SymbolKind says what is there.
+type SymbolKind uint8
+
+// The kinds.
+const (
+	SymbolAddress SymbolKind = iota // nothing is known of it
+	SymbolObject
+	SymbolMemory
+)
 
 // Param is a parameter of a global function, as its BTF has it (btf_prepare_func_args).
 type Param struct {
@@ -321,8 +351,10 @@ type ParamKind uint8
 
 // The kinds.
 const (
-	ParamNumber  ParamKind = iota
-	ParamContext           // the program's context
-	ParamMemory            // an address of memory that the function reads and writes
-	ParamPointer           // any other address
+	ParamNumber    ParamKind = iota
+	ParamContext             // the program's context
+	ParamMemory              // an address of memory that the function reads and writes
+	ParamPointer             // any other address
+	ParamDynptr              // a dynptr
+	ParamUntrusted           // any address or number, through which the function loads guarded against faults
 )

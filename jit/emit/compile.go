@@ -11,6 +11,7 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/verify"
+	"github.com/tcsim/tcsim/jit/verify/shape"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -101,7 +102,7 @@ func (c *compiler) split() error {
 		}
 		c.fns = append(c.fns, f)
 	}
-	if err := verify.Admit(&c.t.Verifier, c.v.Insns, c.v.Funcs); err != nil {
+	if err := shape.Admit(&c.t.Verifier, c.v.Insns, c.v.Funcs); err != nil {
 		return err
 	}
 	if int(next) != len(c.v.Insns) {

@@ -80,6 +80,8 @@ func (e *Writer) wideImm(in, second *bpf.Insn) (imm uint64, err error) {
 			return 0, err
 		}
 		imm = uint64(a)
+	case bpf.PseudoSymbol:
+		return 0, fmt.Errorf("where a symbol of the kernel is is not known: %w", kernels.ErrUnsupported)
 	default:
 		return 0, fmt.Errorf("16-byte load of kind %d: %w", in.Src, kernels.ErrUnsupported)
 	}

@@ -198,6 +198,103 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.RawKfuncs = true }),
 	},
 	{
+		Name: "iterators-while-locked", Kind: FactVerifier, Doc: "iterators of numbers are used while a lock is held", Since: Version{6, 14},
+		set: verifier(func(v *Verifier) { v.IterateLocked = true }),
+	},
+	{
+		Name: "exchange-while-locked", Kind: FactVerifier, Doc: "pointers in maps are exchanged while a lock is held", Since: Version{7, 0}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.ExchangeLocked = true }),
+	},
+	{
+		Name: "nested-rcu", Kind: FactVerifier, Doc: "RCU sections nest", Since: Version{7, 0}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.NestedRCU = true }),
+	},
+	{
+		Name: "quiet-ends", Kind: FactVerifier, Doc: "objects that RCU protects are lost at the end of a section without preemption or interrupts", Since: Version{7, 3},
+		set: verifier(func(v *Verifier) { v.QuietEnds = true }),
+	},
+	{
+		Name: "owners-update-sockets", Kind: FactVerifier, Doc: "maps of sockets are updated by programs only that have a socket to themselves", Since: Version{7, 3},
+		set: verifier(func(v *Verifier) { v.OwnersUpdateSockets = true }),
+	},
+	{
+		Name: "null-arguments", Kind: FactVerifier, Doc: "arguments of some tracepoints may be null or an error", Since: Version{6, 13},
+		Stable: []Stable{{Version{6, 12}, 107}},
+		set:    verifier(func(v *Verifier) { v.NullArguments = true }),
+	},
+	{
+		Name: "raw-cast", Kind: FactVerifier, Doc: "any address becomes memory that is not trusted", Since: Version{6, 17},
+		set: verifier(func(v *Verifier) { v.RawCast = true }),
+	},
+	{
+		Name: "wide-deltas", Kind: FactVerifier, Doc: "registers stay linked that differ by a constant that is subtracted or of 32 bits", Since: Version{7, 0}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.WideDeltas = true }),
+	},
+	{
+		Name: "quiet-globals", Kind: FactVerifier, Doc: "global functions that do not sleep are called without preemption", Since: Version{7, 0}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.QuietGlobals = true }),
+	},
+	{
+		Name: "own-sleep", Kind: FactVerifier, Doc: "functions that run later may sleep or not whatever their program may", Since: Version{7, 0}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.OwnSleep = true }),
+	},
+	{
+		Name: "sure-witness", Kind: FactVerifier, Doc: "what equals an address is not null only if that is certain of the address", Since: Version{7, 2}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.SureWitness = true }),
+	},
+	{
+		Name: "sleeping-stacks", Kind: FactVerifier, Doc: "stack traces of programs that may sleep are taken asleep", Since: Version{6, 12},
+		set: verifier(func(v *Verifier) { v.SleepingStacks = true }),
+	},
+	{
+		Name: "signed-fills", Kind: FactVerifier, Doc: "a sign-extending load of a spilled number is not linked with it", Since: Version{7, 2}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.Ranges.SignedFills = true }),
+	},
+	{
+		Name: "whole-offsets", Kind: FactVerifier, Doc: "constant and variable offsets into the packet are judged as a sum", Since: Version{7, 2}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.WholeOffsets = true }),
+	},
+	{
+		Name: "spare-clones", Kind: FactVerifier, Doc: "a dynptr with a reference is overwritten if another one holds it", Since: Version{7, 2}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.SpareClones = true }),
+	},
+	{
+		Name: "void-globals", Kind: FactVerifier, Doc: "global functions return nothing", Since: Version{7, 2}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.VoidGlobals = true }),
+	},
+	{
+		Name: "global-frames", Kind: FactVerifier, Doc: "frames are counted from the last global function on", Since: Version{7, 2}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.GlobalFrames = true }),
+	},
+	{
+		Name: "plain-tails", Kind: FactVerifier, Doc: "tail calls of the main function leave addresses in the packet valid", Since: Version{7, 2}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.PlainTails = true }),
+	},
+	{
+		Name: "set-results", Kind: FactVerifier, Doc: "what bpf_set_retval is given is judged", Since: Version{7, 2}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.SetResults = true }),
+	},
+	{
+		Name: "spilled-zeros", Kind: FactVerifier, Doc: "spilled zeros are known at places of the stack that are not", Since: Version{7, 3},
+		set: verifier(func(v *Verifier) { v.SpilledZeros = true }),
+	},
+	{
+		Name: "packet-per-call", Kind: FactVerifier, Doc: "addresses in the packet are not handed to global functions that may move it", Since: Version{7, 3},
+		set: verifier(func(v *Verifier) { v.PacketPerCall = true }),
+	},
+	{
+		Name: "throwing-globals", Kind: FactVerifier, Doc: "calls of global functions that may throw may end the program", Since: Version{7, 2}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.ThrowingGlobals = true }),
+	},
+	{
+		Name: "inner-keys", Kind: FactVerifier, Doc: "lookups in inner arrays that may have another size may be null", Since: Version{7, 2}, After: Version{6, 18},
+		set: verifier(func(v *Verifier) { v.InnerKeys = true }),
+	},
+	{
+		Name: "same-arena", Kind: FactVerifier, Doc: "an instruction has addresses in an arena on all paths or on none", Since: Version{7, 3},
+		set: verifier(func(v *Verifier) { v.SameArena = true }),
+	},
+	{
 		Name: "inline-task", Kind: FactVerifier, Doc: "the current task is read in the program", Since: Version{7, 0}, After: Version{6, 18},
 		set: verifier(func(v *Verifier) { v.InlineTask = true }),
 	},

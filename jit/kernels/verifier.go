@@ -94,6 +94,60 @@ type Verifier struct {
 	// memory as programs see it (7.1: check_ctx_access).
 	MovableContext bool
 
+	// NestedRCU: RCU sections nest, and what RCU protects is lost where nothing else does, at the end of a lock, too (7.0).
+	NestedRCU bool
+	// QuietEnds: it is lost at the end of a section without preemption or interrupts, too (7.3).
+	QuietEnds bool
+	// IterateLocked takes iterators of numbers while a lock is held (6.14), ExchangeLocked bpf_kptr_xchg and kernel functions
+	// of arenas and streams (7.0).
+	IterateLocked, ExchangeLocked bool
+	// OwnersUpdateSockets: maps of sockets are updated by those programs only that have a socket to themselves (7.3:
+	// may_update_sockmap).
+	OwnersUpdateSockets bool
+
+	// NullArguments: of some tracepoints it is known that an argument may be null or an error (6.13 and stable trees:
+	// raw_tp_null_args).
+	NullArguments bool
+	// WideDeltas keeps registers linked that differ by a constant that is subtracted, or added in 32 bits (7.0).
+	WideDeltas bool
+	// WholeOffsets: of an address in the packet the constant part and the variable one are added up before they are judged
+	// (7.2: check_packet_access).
+	WholeOffsets bool
+	// SpilledZeros: a load from a place of the stack that is not known is 0 where only zeros are, those of spilled registers
+	// included (7.3: mark_reg_stack_read).
+	SpilledZeros bool
+	// SpareClones: a dynptr that holds a reference is overwritten if another one holds it, too (7.2).
+	SpareClones bool
+	// QuietGlobals: global functions that do not sleep are called without preemption (7.0: might_sleep of bpf_subprog_info).
+	QuietGlobals bool
+	// VoidGlobals: global functions return nothing (7.2: subprog_returns_void).
+	VoidGlobals bool
+	// GlobalFrames: the frames of a global function are counted from its own on (7.2: check_max_stack_depth_subprog).
+	GlobalFrames bool
+	// PlainTails: addresses in the packet stay valid after a tail call of the main function, which does not return (7.2).
+	PlainTails bool
+	// SetResults judges what bpf_set_retval is given (7.2).
+	SetResults bool
+	// OwnSleep: whether a function that runs later may sleep does not depend on the program that asked for it; and no
+	// program of a cgroup's LSM hook sleeps (7.0).
+	OwnSleep bool
+	// SureWitness: an address that equals one that is not null is not null itself only where that is certain of the other
+	// (7.2: reg_not_null).
+	SureWitness bool
+	// SleepingStacks: bpf_get_stack and bpf_get_task_stack of programs that may sleep do so (6.12).
+	SleepingStacks bool
+	// ThrowingGlobals: a call of a global function that may throw may end the program there (7.2: might_throw).
+	ThrowingGlobals bool
+	// SameArena refuses 64-bit arithmetic at one instruction with and without an address in an arena, and accesses likewise
+	// (7.3).
+	SameArena bool
+	// InnerKeys: lookups in the arrays of maps of maps may be null where these may have another size (7.2: BPF_F_INNER_MAP).
+	InnerKeys bool
+	// RawCast makes untrusted memory of any address (6.17: bpf_rdonly_cast without a type).
+	RawCast bool
+	// PacketPerCall refuses to hand an address in the packet to a global function that may move it (7.3).
+	PacketPerCall bool
+
 	// The other way round, what earlier kernels did until 5.10 and none does since.
 
 	// TailCallDepth is the stack depth in bytes that a program with a tail call gets, because its
@@ -141,6 +195,8 @@ type RangeRules struct {
 	SameReg bool
 	// DivRange: quotients and remainders by constants are tracked (7.x).
 	DivRange bool
+	// SignedFills: a sign-extending load of a spilled number is not linked with it (7.2).
+	SignedFills bool
 	// SwapBits: byte swaps keep what is known of the bits (7.x and stable trees).
 	SwapBits bool
 }

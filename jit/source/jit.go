@@ -20,6 +20,7 @@ import (
 	"github.com/tcsim/tcsim/jit/recognise"
 	"github.com/tcsim/tcsim/jit/source/ktree"
 	"github.com/tcsim/tcsim/jit/verify"
+	"github.com/tcsim/tcsim/jit/verify/protos"
 )
 
 // Options of New.
@@ -344,7 +345,7 @@ func (j *JIT) symbol(name string, e *kernels.Emission, env image.Env, tramp bool
 		return 0, false
 	}
 	a, err := env.Symbol(ask)
-	if n, isHelper := verify.HelperByName(name); err != nil && isHelper {
+	if n, isHelper := protos.HelperByName(name); err != nil && isHelper {
 		a, err = env.Helper(n)
 	}
 	return a - back, err == nil

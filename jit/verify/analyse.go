@@ -22,7 +22,7 @@ func Analyse(p *bpf.Program, t *kernels.Kernel) (*Verified, error) {
 	if err != nil {
 		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
 	}
-	if err := Admit(&t.Verifier, p.Insns, funcs); err != nil {
+	if err := shape.Admit(&t.Verifier, p.Insns, funcs); err != nil {
 		return nil, fmt.Errorf("analyse %s: %w", p.Name, err)
 	}
 	for i := range funcs {

@@ -2,7 +2,11 @@
 
 package verify
 
-import "github.com/tcsim/tcsim/jit/bpf"
+import (
+	"errors"
+
+	"github.com/tcsim/tcsim/jit/bpf"
+)
 
 // makesArena reports whether arithmetic in a program with an arena gives an address in it: a cast, or
 // anything that is done to such an address. In its rewritten form a cast is a 32-bit move; other
@@ -15,4 +19,21 @@ func (x *explorer) makesArena(in bpf.Insn, dst *value) bool {
 		return in.Op&bpf.SrcReg != 0 && in.Off == bpf.AddrSpaceCast && in.Imm == bpf.CastKernelImm
 	}
 	return in.Op&bpf.SrcReg != 0 && in.Off == 0 && in.Class() == bpf.ClassALU
+}
+
+// widthOf notes whether 64-bit arithmetic is on an address in an arena, which is 32 bits wide: such an instruction has one on
+// all paths (adjust_reg_min_max_vals).
+func (x *explorer) widthOf(s *state, in bpf.Insn) error {
+	if in.Class() != bpf.ClassALU64 || in.Op&0xf0 == bpf.ALUMov {
+		return nil
+	}
+	f := s.top()
+	arena := f.regs[in.Dst].typed == inArena || in.Op&bpf.SrcReg != 0 && x.submitted && f.regs[in.Src].typed == inArena
+	if x.judges() && x.rules.SameArena && x.arena && x.visitedAs[s.pc] != 0 && (x.visitedAs[s.pc] == 2) != arena {
+		return errors.New("same insn cannot be used with and without arena pointer")
+	}
+	if x.visitedAs[s.pc] = 1; arena {
+		x.visitedAs[s.pc], x.narrow[s.pc] = 2, true
+	}
+	return nil
 }

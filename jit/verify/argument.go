@@ -8,6 +8,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify/protos"
+	"github.com/tcsim/tcsim/jit/verify/rights"
 )
 
 // What helpers take (check_func_arg, check_reg_type, check_func_arg_reg_off). A register that holds a number of which it
@@ -51,7 +52,7 @@ func takes(a protos.Arg, v *value) (ok bool, expected string) {
 	case 'p':
 		return v.kind == kindMap, "map_ptr"
 	case 'k', 'v', 'V', 'u', 'm', 'n', 'M', 'W', 'N', 'r', 'w', 'x':
-		return memory(v.kind), "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_"
+		return memory(v.kind) && v.traits&probed == 0, "fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_"
 	case 's', 'z', 'a':
 		return v.kind == kindNumber, "scalar"
 	case 'S', 't', 'q', 'X':
@@ -78,7 +79,7 @@ func takes(a protos.Arg, v *value) (ok bool, expected string) {
 
 // fits refuses a value that an argument does not take.
 func (x *explorer) fits(c *call, a protos.Arg, reg uint8, v *value) error {
-	if a.Kind == '*' && reg == 1 && !traced(x.p.Type) && !(v.sock() && !v.orNull) {
+	if a.Kind == '*' && reg == 1 && !protos.Traced(x.p.Type) && !(v.sock() && !v.orNull) {
 		a.Kind = 'c'
 	}
 	if a.Kind == '*' && v.kind == kindPointer && v.size > 0 && !v.orNull {
@@ -90,7 +91,7 @@ func (x *explorer) fits(c *call, a protos.Arg, reg uint8, v *value) error {
 	if m := c.m; a.Is("vu") && m != nil && x.holdsSockets(m) && v.sock() && !v.orNull {
 		return nil // resolve_map_arg_type
 	}
-	if (v.kind == kindPacket || v.kind == kindPacketMeta || v.kind == kindPacketEnd) && !(c.packet && readsPacket(x.p.Type)) {
+	if (v.kind == kindPacket || v.kind == kindPacketMeta || v.kind == kindPacketEnd) && !(c.packet && protos.ReadsPacket(x.p.Type)) {
 		return errors.New("helper access to the packet is not allowed")
 	}
 	if v.kind == kindPointer && v.size > 0 && !v.orNull {
@@ -112,14 +113,9 @@ func (x *explorer) fits(c *call, a protos.Arg, reg uint8, v *value) error {
 	return x.atStart(c, reg, v)
 }
 
-// traced reports whether helpers of programs of a type are handed objects where others are handed the context.
-func traced(t bpf.ProgType) bool {
-	return t == bpf.Tracing || t == bpf.LSM || t == bpf.Syscall || t == bpf.Extension || t == bpf.StructOps
-}
-
 // atStart refuses an address that was moved where only the original will do (check_func_arg_reg_off).
 func (x *explorer) atStart(c *call, reg uint8, v *value) error {
-	if releases[c.helper] && v.ref != 0 && v.kind != kindStack && v.off != 0 {
+	if protos.Releasing[c.helper] && v.ref != 0 && v.kind != kindStack && v.off != 0 {
 		return fmt.Errorf("r%d must have zero offset when passed to release func or trusted arg to kfunc", reg)
 	}
 	if memory(v.kind) || v.kind == kindNumber || v.kind == kindPointer {
@@ -141,13 +137,10 @@ func unmoved(reg uint8, v *value) error {
 	return nil
 }
 
-// releases are the helpers that give back their argument (OBJ_RELEASE).
-var releases = map[int32]bool{86: true, 132: true, 133: true, 194: true, 199: true, 200: true}
-
 // noteArg notes what an argument tells of the call, and judges what is no memory.
 func (x *explorer) noteArg(s *state, c *call, a protos.Arg, reg uint8) error {
 	v := &s.top().regs[reg]
-	if releases[c.helper] && a.Is("bgI") {
+	if protos.Releasing[c.helper] && a.Is("bgI") {
 		if v.ref == 0 && !v.null() && !v.loose() {
 			return fmt.Errorf("r%d must be referenced when passed to release function", reg)
 		}
@@ -177,7 +170,7 @@ func (x *explorer) noteArg(s *state, c *call, a protos.Arg, reg uint8) error {
 			x.async[bpf.InsnIndex(v.mapIdx)] = true
 		}
 	case 'S':
-		return x.spinLock(s, c.helper == helperSpinLock)
+		return x.lock(s, reg, rights.Lock, c.helper == helperSpinLock)
 	case 'd':
 		return x.useDynptr(s, c, v, int(reg)-1)
 	case 'D':
@@ -191,11 +184,12 @@ const (
 	helperLookup                                        = 1
 	helperSpinLock, helperSpinUnlock                    = 93, 94
 	helperLocalStorage, helperTimerCallback, helperPath = 81, 170, 147
-	helperCurrentTask                                   = 158
+	helperCurrentTask, helperSetResult                  = 158, 187
 	helperDynptrFromMem, helperReserveDynptr            = 197, 198
 	helperSubmitDynptr, helperDiscardDynptr, helperData = 199, 200, 203
 	helperKptrXchg, helperDynptrWrite                   = 194, 202
 	helperSkRelease, helperRingReserve                  = 86, 131
+	helperStack, helperTaskStack                        = 67, 141
 )
 
 // mayCallHelper refuses a helper that the program may not call, or not here (check_helper_call).
@@ -209,16 +203,16 @@ func (x *explorer) mayCallHelper(s *state, n int32, h *protos.Helper) error {
 		return errors.New("helper call is not allowed in probe")
 	case h.Sleeps() && !x.maySleep(s):
 		return errors.New("helper call might sleep in a non-sleepable prog")
-	case h.Sleeps() && (s.held.rcu || s.held.preempt > 0):
+	case (h.Sleeps() || x.rules.SleepingStacks && x.p.Sleepable && (n == helperStack || n == helperTaskStack)) && s.held.Atomic():
 		return fmt.Errorf("sleepable helper bpf_%s#%d in an rcu_read_lock or non-preemptible region", h.Name, n)
-	case s.held.lock.mapIdx != 0 && n != helperSpinUnlock:
+	case s.held.Locked() && n != helperSpinUnlock && !(n == helperKptrXchg && x.rules.ExchangeLocked):
 		return errors.New("function calls are not allowed while holding a lock")
 	case n == helperLocalStorage && !s.top().regs[2].null():
 		return errors.New("get_local_storage() doesn't support non-zero flags")
-	case n == helperDynptrFromMem && s.top().regs[1].kind == kindStack:
+	case n == helperDynptrFromMem && memory(s.top().regs[1].kind) && s.top().regs[1].kind != kindMapValue:
 		return fmt.Errorf("unsupported reg type %s for bpf_dynptr_from_mem data", s.top().regs[1].word())
 	case n == bpf.HelperTailCall:
-		if err := s.held.busy("tail_call"); err != nil {
+		if err := s.held.Busy("tail_call"); err != nil {
 			return err
 		}
 		if err := x.leaks(s, false); err != nil {
@@ -245,7 +239,9 @@ func (x *explorer) returned(s *state, c *call, h *protos.Helper) value {
 	switch {
 	case h.Ret == protos.MapValue && m.kind == kindMap:
 		if x.looked(&r, c.helper, &m); c.helper == helperLookup && x.found(s, &m) {
-			r.orNull, r.link = false, 0
+			if r.orNull = false; !r.locked {
+				r.link = 0
+			}
 		}
 	case h.Ret == protos.MapValue:
 		r.kind = kindPointer
@@ -274,7 +270,9 @@ var returnKinds = map[protos.Return]valueKind{
 func (x *explorer) looked(r *value, helper int32, m *value) {
 	r.mapIdx = m.mapIdx
 	if sp := x.p.Maps[m.mapIdx].Special; sp != nil {
-		_, r.locked = sp.Find(bpf.SpecialLock)
+		_, spin := sp.Find(bpf.SpecialLock)
+		_, res := sp.Find(bpf.SpecialResLock)
+		r.locked = spin || res
 	}
 	if helper != 1 {
 		return
@@ -292,7 +290,7 @@ func (x *explorer) looked(r *value, helper int32, m *value) {
 // found reports whether a lookup in an array finds an element, because its key is a constant (get_constant_map_key).
 func (x *explorer) found(s *state, m *value) bool {
 	in, key := &x.p.Maps[m.mapIdx], &s.top().regs[2]
-	if !x.rules.ConstantKeys || !x.judges() || in.Type != bpf.ArrayMap && in.Type != bpf.PerCPUArrayMap || key.kind != kindStack || !key.num.IsConst() {
+	if !x.rules.ConstantKeys || in.Varies && x.rules.InnerKeys || !x.judges() || in.Type != bpf.ArrayMap && in.Type != bpf.PerCPUArrayMap || key.kind != kindStack || !key.num.IsConst() {
 		return false
 	}
 	off, f := key.off+int64(key.num.Umin), &s.frames[key.frame]
@@ -321,9 +319,9 @@ func (x *explorer) settle(s *state, c *call, ret *value) error {
 		}
 	}
 	switch n := c.helper; {
-	case ptrCasts[n]:
+	case protos.Casting[n]:
 		ret.ref = c.ref
-	case acquires[n] || n == 1 && c.m != nil && x.holdsSockets(c.m):
+	case protos.Acquiring[n] || n == 1 && c.m != nil && x.holdsSockets(c.m):
 		id := x.acquire(s)
 		ret.link, ret.ref = id, id
 	}
@@ -335,34 +333,9 @@ func (x *explorer) holdsSockets(m *value) bool {
 	return t == bpf.SockMap || t == bpf.SockHash
 }
 
-// acquires are the helpers whose result is to be given back (is_acquire_function), ptrCasts those whose result belongs to
-// the reference of their argument (is_ptr_cast_function).
-var (
-	acquires = map[int32]bool{84: true, 85: true, 99: true, helperRingReserve: true, helperKptrXchg: true}
-	ptrCasts = map[int32]bool{95: true, 96: true, 136: true, 137: true, 138: true, 139: true, 140: true, 178: true, 196: true}
-)
-
-// readsPacket reports whether programs of a type hand addresses in the packet to helpers (may_access_direct_pkt_data).
-func readsPacket(t bpf.ProgType) bool {
-	switch t {
-	case bpf.LWTIn, bpf.LWTOut, bpf.LWTSeg6Local, bpf.SkReuseport, bpf.FlowDissector, bpf.CGroupSKB, bpf.Extension:
-		return true
-	}
-	return writesPacket(t)
-}
-
-// writesPacket reports whether programs of a type store into the packet.
-func writesPacket(t bpf.ProgType) bool {
-	switch t {
-	case bpf.SchedCLS, bpf.SchedACT, bpf.XDP, bpf.LWTXmit, bpf.SkSKB, bpf.SkMsg, bpf.CGroupSockopt, bpf.Extension:
-		return true
-	}
-	return false
-}
-
 // compatible refuses a helper for a map of another type (check_map_func_compatibility).
 func (x *explorer) compatible(m *value, helper int32) error {
-	if helper == 0 || protos.Together(helper, x.p.Maps[m.mapIdx].Type, x.p.Type, x.p.AttachType) {
+	if helper == 0 || protos.Together(helper, x.p.Maps[m.mapIdx].Type, x.p.Type, x.p.AttachType, x.rules) {
 		return nil
 	}
 	return fmt.Errorf("cannot pass map_type %d (map %s) into func bpf_%s#%d", x.p.Maps[m.mapIdx].Type, x.p.Maps[m.mapIdx].Name, protos.Helpers[helper].Name, helper)

@@ -24,7 +24,7 @@ func (x *explorer) callingHelper(in bpf.Insn) (n int32, ok bool) {
 	if in.Op != bpf.OpCall || in.Src != 0 {
 		return 0, false
 	}
-	n, _, ok = findHelper(x.p, in.Imm)
+	n, _, ok = protos.FindHelper(x.p, in.Imm)
 	return n, ok && callbacks[n].fn != 0
 }
 

@@ -2,27 +2,7 @@
 
 package verify
 
-// linkMap pairs the links of two states.
-type linkMap [][2]uint32
-
-// pair reports whether a of one state may be the same link as b of the other.
-func (m *linkMap) pair(a, b uint32) bool {
-	for _, p := range *m {
-		if p[0] == a || p[1] == b {
-			return p[0] == a && p[1] == b
-		}
-	}
-	*m = append(*m, [2]uint32{a, b})
-	return true
-}
-
-// same is pair where 0 means none.
-func (m *linkMap) same(a, b uint32) bool {
-	if a == 0 || b == 0 {
-		return a == b
-	}
-	return m.pair(a, b)
-}
+import "github.com/tcsim/tcsim/jit/verify/rights"
 
 // likeness is how much of two states must agree (enum exact_level).
 type likeness uint8
@@ -41,7 +21,7 @@ const (
 // comparison is one of two states.
 type comparison struct {
 	how   likeness
-	links linkMap
+	links rights.Pairs
 }
 
 // covers reports whether all that can happen from n can happen from s too, so that n need not be followed
@@ -51,7 +31,7 @@ func (x *explorer) covers(s, n *state, how likeness) bool {
 		return false
 	}
 	c := comparison{how: how, links: x.pairs[:0]}
-	if !c.held(&s.held, &n.held) {
+	if !s.held.Like(&n.held, c.links.Same) {
 		return false
 	}
 	for i := len(s.frames) - 1; i >= 0; i-- {
@@ -91,20 +71,20 @@ func (c *comparison) value(v, n *value) bool {
 	if v.kind != n.kind || v.orNull != n.orNull || v.locked != n.locked || v.typed != n.typed || v.traits != n.traits || v.size != n.size {
 		return false
 	}
-	if v.ref|n.ref|v.dyn|n.dyn != 0 && !(c.links.same(v.ref, n.ref) && c.links.same(v.dyn, n.dyn)) {
+	if v.ref|n.ref|v.dyn|n.dyn != 0 && !(c.links.Same(v.ref, n.ref) && c.links.Same(v.dyn, n.dyn)) {
 		return false
 	}
 	if v.kind == kindNumber && c.how == enough && !v.precise {
 		return true
 	}
 	if v.kind == kindPacket || v.kind == kindPacketMeta {
-		if v.delta > n.delta || v.off != n.off || v.link != 0 && !c.links.pair(v.link, n.link) || v.link == 0 && n.link != 0 {
+		if v.delta > n.delta || v.off != n.off || v.link != 0 && !c.links.Pair(v.link, n.link) || v.link == 0 && n.link != 0 {
 			return false
 		}
 		return c.how == same && v.num == n.num || c.how != same && v.num.Contains(&n.num)
 	}
 	if v.link != 0 && !v.isConst() {
-		if n.link == 0 || !c.links.pair(v.link, n.link) || v.plus != n.plus || v.delta != n.delta {
+		if n.link == 0 || !c.links.Pair(v.link, n.link) || v.plus != n.plus || v.delta != n.delta {
 			return false
 		}
 	}

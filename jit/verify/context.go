@@ -3,6 +3,7 @@
 package verify
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/tcsim/tcsim/jit/bpf"
@@ -32,8 +33,8 @@ func (x *explorer) readTyped(s *state, base value, in bpf.Insn, size int, signed
 			}
 			return v, nil
 		}
-		if v, ok := x.hookArg(off, size); ok {
-			return v, nil
+		if v, ok, err := x.hookArg(off, size); ok || err != nil {
+			return v, err
 		}
 	}
 	if f := x.kptrAt(&base, in); f != nil && x.judges() && in.Class() == bpf.ClassLDX {
@@ -43,27 +44,62 @@ func (x *explorer) readTyped(s *state, base value, in bpf.Insn, size int, signed
 }
 
 // hookArg is an argument of the function that a program is attached to, where BTF says what it is (btf_ctx_access).
-func (x *explorer) hookArg(off int64, size int) (value, bool) {
+func (x *explorer) hookArg(off int64, size int) (v value, ok bool, err error) {
 	h := x.p.Hook
-	if r := x.hookRange(); r != nil && x.judges() && off == 8*int64(len(h.Params)) {
-		v := unknownNumber()
-		v.num.LimitResult(r.Max, &x.rules.Ranges)
-		return v, true
+	if h == nil || !x.judges() {
+		return v, false, nil
 	}
-	if h == nil || !x.judges() || off < 0 || off%8 != 0 || off/8 >= int64(len(h.Params)) || h.Params[off/8].Kind != bpf.ParamPointer || size != 8 {
-		return value{}, false
+	arg := off / 8
+	switch n := int64(len(h.Params)); {
+	case off < 0 || off%8 != 0:
+		return v, false, fmt.Errorf("func '%s' offset %d is not multiple of 8", x.p.AttachTo, off)
+	case arg > n || arg == n && !protos.SeesResult(x.p.Type, x.p.AttachType):
+		return v, false, fmt.Errorf("func '%s' doesn't have %d-th argument", x.p.AttachTo, arg+1)
+	case arg == n:
+		return x.hookResult(size)
 	}
-	if x.p.AttachType == protos.AttachIter && x.p.Type == bpf.Tracing {
-		return x.iterated(&h.Params[off/8]), true
+	p := &h.Params[arg]
+	switch {
+	case p.Kind != bpf.ParamPointer:
+		return v, false, nil
+	case size != 8:
+		return v, false, fmt.Errorf("func '%s' size %d must be 8", x.p.AttachTo, size)
+	case x.p.AttachType == protos.AttachIter && x.p.Type == bpf.Tracing:
+		return x.iterated(p), true, nil
+	case p.Type == "":
+		return unknownNumber(), true, nil
 	}
-	v := x.object(h.Params[off/8].Type, trusted)
-	if x.p.Type == bpf.LSM && protos.HookUntrusted(x.p.AttachTo) || x.p.Type == bpf.Tracing && x.p.AttachType != protos.AttachRawTP {
+	v = x.object(p.Type, trusted)
+	may := strings.HasSuffix(p.Name, "__nullable")
+	switch {
+	case x.p.Type == bpf.LSM && protos.HookUntrusted(x.p.AttachTo) || x.p.Type == bpf.Tracing && x.p.AttachType != protos.AttachRawTP:
 		v.typed = untrusted
+	case x.p.Type == bpf.Tracing:
+		known := protos.TracepointArgument(x.p.AttachTo, arg, x.rules)
+		if known == protos.ArgumentMayFail {
+			return unknownNumber(), true, nil
+		}
+		may = may || known == protos.ArgumentMayNull
 	}
-	if strings.HasSuffix(h.Params[off/8].Name, "__nullable") {
+	if may {
 		v.orNull, v.link = true, x.newLink()
 	}
-	return v, true
+	return v, true, nil
+}
+
+// hookResult is what the function returned that a program is attached to.
+func (x *explorer) hookResult(size int) (v value, ok bool, err error) {
+	switch r := x.hookRange(); {
+	case x.p.Hook.Void:
+		return v, false, fmt.Errorf("func '%s' returns nothing", x.p.AttachTo)
+	case x.p.Hook.Pointer && size != 8:
+		return v, false, fmt.Errorf("func '%s' size %d must be 8", x.p.AttachTo, size)
+	case r != nil:
+		v = unknownNumber()
+		v.num.LimitResult(r.Max, &x.rules.Ranges)
+		return v, true, nil
+	}
+	return v, false, nil
 }
 
 // iterated is what an iterator hands to a program besides its own state: an object or memory, or null at the end

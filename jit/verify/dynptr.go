@@ -40,6 +40,14 @@ func (x *explorer) objectAt(s *state, v *value, what string, n int) (object, err
 	}
 }
 
+// slot1 is the first slot, nil if there is none.
+func (o object) slot1() *slot {
+	if o.f == nil {
+		return nil
+	}
+	return o.at(0)
+}
+
 // holds reports whether the slots are one object of a kind.
 func (o object) holds(kind byteKind) bool {
 	for i := range o.n {
@@ -101,7 +109,7 @@ func (x *explorer) readObject(s *state, o object) {
 // useDynptr is a dynptr that a helper uses.
 func (x *explorer) useDynptr(s *state, c *call, v *value, arg int) error {
 	if v.kind == kindDynptr {
-		if releases[c.helper] {
+		if protos.Releasing[c.helper] {
 			return errors.New("cannot release unowned const bpf_dynptr")
 		}
 		c.dyn = v
@@ -111,7 +119,7 @@ func (x *explorer) useDynptr(s *state, c *call, v *value, arg int) error {
 		return nil
 	}
 	o, err := x.objectAt(s, v, "dynptr", 2)
-	if releases[c.helper] && (err != nil || o.at(0) == nil || o.at(0).spill.ref == 0 || o.at(0).bytes[0] != byteDynptr) {
+	if protos.Releasing[c.helper] && (err != nil || o.at(0) == nil || o.at(0).spill.ref == 0 || o.at(0).bytes[0] != byteDynptr) {
 		return fmt.Errorf("arg %d is an unacquired reference", arg+1)
 	}
 	if err != nil {
@@ -122,7 +130,7 @@ func (x *explorer) useDynptr(s *state, c *call, v *value, arg int) error {
 	}
 	x.readObject(s, o)
 	d := o.at(0).spill
-	if c.dyn = &d; releases[c.helper] {
+	if c.dyn = &d; protos.Releasing[c.helper] {
 		x.dropDynptr(s, o)
 	}
 	return nil
@@ -210,7 +218,7 @@ func (x *explorer) overwriteObjects(s *state, f *frameState, from, to int64) err
 			continue
 		}
 		sl := &f.stack[i]
-		if sl.bytes[byteOf(at)] == byteIter {
+		if sl.bytes[byteOf(at)] != byteDynptr {
 			for b := range sl.bytes {
 				sl.bytes[b] = byteMisc
 			}
@@ -221,12 +229,24 @@ func (x *explorer) overwriteObjects(s *state, f *frameState, from, to int64) err
 		if sl.spill.traits&first == 0 {
 			head++
 		}
-		if x.judges() && f.stack[head].spill.ref != 0 {
+		if ref := f.stack[head].spill.ref; x.judges() && ref != 0 && !(x.rules.SpareClones && s.dynptrsOf(ref) > 1) {
 			return errors.New("cannot overwrite referenced dynptr")
 		}
 		s.forgetDynptr(f, head)
 	}
 	return nil
+}
+
+// dynptrsOf counts the dynptrs that hold a reference (dynptr_ref_cnt).
+func (s *state) dynptrsOf(ref uint32) (n int) {
+	for i := range s.frames {
+		for j := range s.frames[i].stack {
+			if sl := &s.frames[i].stack[j]; sl.bytes[0] == byteDynptr && sl.spill.traits&first != 0 && sl.spill.ref == ref {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // readsObject refuses to read bytes of a dynptr or an iterator.
@@ -292,9 +312,4 @@ func (x *explorer) iterKindOf(kind string) int {
 	}
 	x.iterKinds = append(x.iterKinds, kind)
 	return len(x.iterKinds) - 1
-}
-
-// inRCU reports whether what RCU protects stays there (in_rcu_cs).
-func (x *explorer) inRCU(s *state) bool {
-	return s.held.rcu || s.held.lock.mapIdx != 0 || s.held.preempt > 0 || !x.maySleep(s)
 }

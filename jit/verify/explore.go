@@ -11,6 +11,7 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify/form"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
+	"github.com/tcsim/tcsim/jit/verify/rights"
 	"github.com/tcsim/tcsim/jit/verify/shape"
 )
 
@@ -34,29 +35,32 @@ type explorer struct {
 	// as the verifier did before it inserted the checks.
 	divisions map[bpf.InsnIndex]form.Guard
 
-	visited []bool
-	sync    map[bpf.InsnIndex]bool // functions, by slot, that helpers call before they return
-	base    []valueKind            // what each load and store goes through
-	met     []uint32               // Verified.Met
-	guarded []bool                 // loads through addresses that may be bad
-	arenas  []bool                 // accesses to the arena
-	arena   bool                   // the program has one
-	narrow  []bool                 // 64-bit arithmetic on an address in the arena
-	calls   map[bpf.InsnIndex]*tailCallFacts
-	lookups map[bpf.InsnIndex]*mapFacts
-	loops   map[bpf.InsnIndex]*loopFacts
-	join    []bool   // slots at which states are compared
-	forced  []reason // slots at which every path leaves a checkpoint
-	liveIn  []uint16
-	seen    [][]*state
-	work    []*state
-	links   uint32
+	visited   []bool
+	sync      map[bpf.InsnIndex]bool // functions, by slot, that helpers call before they return
+	base      []valueKind            // what each load and store goes through
+	met       []uint32               // Verified.Met
+	guarded   []bool                 // loads through addresses that may be bad
+	arenas    []bool                 // accesses to the arena
+	arena     bool                   // the program has one
+	narrow    []bool                 // 64-bit arithmetic on an address in the arena
+	visitedAs []uint8                // how such arithmetic was met: 1 with numbers, 2 with an address in the arena
+	calls     map[bpf.InsnIndex]*tailCallFacts
+	lookups   map[bpf.InsnIndex]*mapFacts
+	loops     map[bpf.InsnIndex]*loopFacts
+	join      []bool   // slots at which states are compared
+	forced    []reason // slots at which every path leaves a checkpoint
+	liveIn    []uint16
+	seen      [][]*state
+	work      []*state
+	links     uint32
 	// checkedCalls are the calls of helpers of which it is known that the program may call them; iterKinds are the kinds of
 	// iterators that were met.
 	checkedCalls []bool
 	// fast are the calls of each function whose spills and fills may go; nil where that is not known or not done.
 	fast      []shape.Fastcalls
 	movers    map[bpf.InsnIndex]bool // functions, by slot, that may move the packet
+	sleepers  map[bpf.InsnIndex]bool // and that may sleep
+	throwers  map[bpf.InsnIndex]bool // and that may throw
 	async     map[bpf.InsnIndex]bool // functions, by slot, that timers and work queues call
 	slow      map[bpf.InsnIndex]bool // of them, those that may sleep
 	iterKinds []string
@@ -71,7 +75,7 @@ type explorer struct {
 	tooMany                            bool // more paths wait than a kernel keeps
 
 	mask  marks
-	pairs linkMap
+	pairs rights.Pairs
 	spare []*state
 }
 
@@ -149,20 +153,21 @@ func newExplorer(p *bpf.Program, t *kernels.Kernel, funcs []FuncInfo) *explorer 
 	marks := func(i int) []bool { return bools[i*n : (i+1)*n : (i+1)*n] }
 	x := &explorer{
 		p: p, rules: &t.Verifier, funcs: funcs, spare: *spares.Get().(*[]*state),
-		fnAt:    make([]int32, n),
-		visited: marks(0),
-		sync:    map[bpf.InsnIndex]bool{},
-		base:    make([]valueKind, n),
-		met:     make([]uint32, n),
-		guarded: marks(1),
-		arenas:  marks(2),
-		narrow:  marks(3),
-		calls:   map[bpf.InsnIndex]*tailCallFacts{},
-		lookups: map[bpf.InsnIndex]*mapFacts{},
-		loops:   map[bpf.InsnIndex]*loopFacts{},
-		join:    marks(4),
-		forced:  make([]reason, n),
-		seen:    make([][]*state, n),
+		fnAt:      make([]int32, n),
+		visited:   marks(0),
+		sync:      map[bpf.InsnIndex]bool{},
+		base:      make([]valueKind, n),
+		met:       make([]uint32, n),
+		guarded:   marks(1),
+		arenas:    marks(2),
+		narrow:    marks(3),
+		visitedAs: make([]uint8, n),
+		calls:     map[bpf.InsnIndex]*tailCallFacts{},
+		lookups:   map[bpf.InsnIndex]*mapFacts{},
+		loops:     map[bpf.InsnIndex]*loopFacts{},
+		join:      marks(4),
+		forced:    make([]reason, n),
+		seen:      make([][]*state, n),
 
 		checkedCalls: marks(5),
 		async:        map[bpf.InsnIndex]bool{},
@@ -176,7 +181,8 @@ func newExplorer(p *bpf.Program, t *kernels.Kernel, funcs []FuncInfo) *explorer 
 	arena, err := p.Arena()
 	x.arena = err == nil && arena >= 0
 	x.divisions = form.FindGuards(p.Insns, t.Emit.AX)
-	x.findMovers()
+	x.movers, x.sleepers = x.callers(x.moves), x.callers(x.sleeps)
+	x.throwers = x.callers(func(in bpf.Insn) bool { return x.p.Kfunc(in) == bpf.ThrowKfunc })
 	x.findJoins()
 	x.findLive()
 	return x
@@ -254,7 +260,7 @@ func (x *explorer) lost() error {
 func (x *explorer) root(fn int) error {
 	f := &x.p.Funcs[fn]
 	s := &state{pc: x.funcs[fn].Start, frames: []frameState{{fn: fn, ret: -1, callback: fn != 0 && !f.ExceptionCB && !f.Global}}}
-	s.held.sleeps = x.slow[x.funcs[fn].Start]
+	s.held.Sleeps, s.held.Later = x.slow[x.funcs[fn].Start], x.async[x.funcs[fn].Start]
 	s.top().regs[10] = value{kind: kindStack, num: ranges.ConstScalar(0)}
 	for r := 1; r <= 5 && (fn != 0 || !x.strict); r++ {
 		v := &s.top().regs[r]

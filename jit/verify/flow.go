@@ -45,7 +45,7 @@ func (x *explorer) why(in bpf.Insn) reason {
 	case in.Op == bpf.ClassJmp|bpf.JmpCond, iteratorNext(x.p.Kfunc(in)):
 		return nextRound
 	case in.Op == bpf.OpCall && in.Src == 0:
-		if n, _, ok := findHelper(x.p, in.Imm); ok && callbacks[n].fn != 0 {
+		if n, _, ok := protos.FindHelper(x.p, in.Imm); ok && callbacks[n].fn != 0 {
 			return calling
 		}
 	}
@@ -83,7 +83,7 @@ func (x *explorer) findLive() {
 func (x *explorer) regUse(in bpf.Insn) (reads, writes uint16) {
 	reads, writes = in.RegUse()
 	if in.Op == bpf.OpCall && in.Src == 0 {
-		if n, spec, ok := findHelper(x.p, in.Imm); ok {
+		if n, spec, ok := protos.FindHelper(x.p, in.Imm); ok {
 			args := helperArgs[n]
 			if n == 0 {
 				args = protos.Arguments(spec.Args)

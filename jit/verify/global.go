@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/protos"
 )
 
 // Global functions are verified once, from what BTF says of their parameters, and a call of one is
@@ -25,6 +26,12 @@ func (x *explorer) params(s *state, f *bpf.Func) {
 			regs[i+1] = unknownNumber()
 		case bpf.ParamContext:
 			regs[i+1] = pointer(kindContext)
+		case bpf.ParamDynptr:
+			regs[i+1] = pointer(kindDynptr)
+		case bpf.ParamUntrusted:
+			if regs[i+1] = probedMemory(); p.Type != "" {
+				regs[i+1] = x.object(p.Type, untrusted)
+			}
 		default:
 			if regs[i+1] = pointer(kindPointer); p.Kind == bpf.ParamMemory && x.judges() && x.p.Type != bpf.Extension {
 				regs[i+1].kind, regs[i+1].size = kindMemory, p.Size
@@ -42,17 +49,30 @@ func (x *explorer) callGlobal(s *state, f *bpf.Func) (bool, error) {
 	top := s.top()
 	switch h := &s.held; {
 	case !x.judges():
-	case h.lock.mapIdx != 0:
+	case h.Locked():
 		return false, errors.New("global function calls are not allowed while holding a lock")
-	case h.preempt > 0:
+	case h.Preempt > 0 && !x.rules.QuietGlobals:
 		return false, errors.New("global function calls are not allowed with preemption disabled")
+	case x.rules.QuietGlobals && x.inRCU(s) && x.sleepers[f.Start]:
+		return false, fmt.Errorf("sleepable global function %s() called where nothing may sleep", f.Name)
+	case f.Void && !x.rules.VoidGlobals:
+		return false, fmt.Errorf("global function %s() doesn't return scalar: only those are supported", f.Name)
 	}
 	for i, p := range f.Params {
 		v := top.regs[i+1]
 		if x.strict && v.kind == kindNone {
 			return false, fmt.Errorf("argument r%d of global function %s is not initialised", i+1, f.Name)
 		}
-		if err := x.globalArg(&p, &v, uint8(i+1)); err != nil {
+		if p.Kind == bpf.ParamDynptr && x.judges() {
+			if v.kind != kindStack && v.kind != kindDynptr {
+				return false, fmt.Errorf("caller passes invalid args into global function %s: r%d type=%s expected=fp, dynptr_ptr", f.Name, i+1, v.word())
+			}
+			if err := x.useDynptr(s, &call{}, &v, i); err != nil {
+				return false, err
+			}
+			continue
+		}
+		if err := x.globalArg(f, &p, &v, uint8(i+1)); err != nil {
 			return false, fmt.Errorf("caller passes invalid args into global function %s: %w", f.Name, err)
 		}
 		if v.kind != kindStack || p.Kind != bpf.ParamMemory {
@@ -71,20 +91,32 @@ func (x *explorer) callGlobal(s *state, f *bpf.Func) (bool, error) {
 	if x.judges() && x.movers[f.Start] {
 		s.loosePackets()
 	}
+	if x.judges() && x.rules.ThrowingGlobals && x.throwers[f.Start] {
+		if err := x.mayEnd(s, true); err != nil {
+			return false, fmt.Errorf("%s may throw: %w", f.Name, err)
+		}
+	}
 	for r := range 6 {
 		top.regs[r] = value{}
 	}
-	top.regs[0] = unknownNumber()
+	if top.regs[0] = unknownNumber(); f.Void && x.judges() {
+		top.regs[0] = value{}
+	}
 	s.pc++
 	return true, nil
 }
 
 // globalArg refuses what a global function does not take (btf_check_func_arg_match).
-func (x *explorer) globalArg(p *bpf.Param, v *value, reg uint8) error {
-	if !x.judges() || v.loose() {
+func (x *explorer) globalArg(f *bpf.Func, p *bpf.Param, v *value, reg uint8) error {
+	object := v.kind == kindPointer && v.size > 0
+	if !x.judges() || v.loose() && !(object && (p.Kind == bpf.ParamMemory || p.Kind == bpf.ParamPointer && p.Type != "")) {
 		return nil
 	}
 	switch p.Kind {
+	case bpf.ParamUntrusted:
+		if p.Type != "" && x.p.Objects != nil && !x.p.Objects.Kernel(p.Type) {
+			return fmt.Errorf("arg#%d reference type('STRUCT %s') has no matches", reg-1, p.Type)
+		}
 	case bpf.ParamNumber:
 		if v.kind != kindNumber {
 			return fmt.Errorf("r%d is not a scalar", reg)
@@ -95,6 +127,9 @@ func (x *explorer) globalArg(p *bpf.Param, v *value, reg uint8) error {
 		}
 		return unmoved(reg, v)
 	case bpf.ParamPointer:
+		if object && !v.orNull && (v.typed == untrusted || v.traits&unguarded != 0) {
+			return fmt.Errorf("r%d type=untrusted_ptr_ expected=ptr_, trusted_ptr_, rcu_ptr_", reg)
+		}
 		if v.orNull && !p.Nullable || v.kind == kindNumber && !(v.null() && p.Nullable) && p.Type != "" {
 			return fmt.Errorf("r%d type=%s expected=ptr_, trusted_ptr_, rcu_ptr_", reg, v.word())
 		}
@@ -104,8 +139,12 @@ func (x *explorer) globalArg(p *bpf.Param, v *value, reg uint8) error {
 			return nil
 		case v.orNull && !p.Nullable, v.null():
 			return fmt.Errorf("arg#%d is expected to be non-NULL", reg-1)
-		case !memory(v.kind):
+		case v.kind == kindPointer && v.size > 0:
+			return fmt.Errorf("only read is supported: r%d is an object of the kernel", reg)
+		case !memory(v.kind) || v.traits&probed != 0:
 			return fmt.Errorf("r%d type=%s expected=fp, pkt, map_value, mem", reg, v.word())
+		case x.rules.PacketPerCall && x.movers[f.Start] && (v.kind == kindPacket || v.kind == kindPacketMeta || v.traits&ofPacket != 0):
+			return fmt.Errorf("r%d is a packet pointer, but %s may change packet data", reg, f.Name)
 		}
 		plain := *v
 		plain.orNull = false
@@ -114,19 +153,40 @@ func (x *explorer) globalArg(p *bpf.Param, v *value, reg uint8) error {
 	return nil
 }
 
-// findMovers finds the functions that may move the packet, or call one that does (mark_subprog_changes_pkt_data).
-func (x *explorer) findMovers() {
-	x.movers = make(map[bpf.InsnIndex]bool, len(x.funcs))
+// probedMemory is memory at any address.
+func probedMemory() value {
+	v := pointer(kindMemory)
+	v.traits = readOnly | probed
+	return v
+}
+
+// callers finds the functions with an instruction that does something, or that call one that has (merge_callee_effects).
+func (x *explorer) callers(does func(bpf.Insn) bool) map[bpf.InsnIndex]bool {
+	found := make(map[bpf.InsnIndex]bool, len(x.funcs))
 	for again := true; again; {
 		again = false
 		for _, f := range x.funcs {
-			for i := f.Start; i < f.End && !x.movers[f.Start]; i += x.p.Insns[i].Width() {
+			for i := f.Start; i < f.End && !found[f.Start]; i += x.p.Insns[i].Width() {
 				in := x.p.Insns[i]
-				to, ok := in.Callee(i)
-				if in.Op == bpf.OpCall && in.Src == 0 && (movesPacket[in.Imm] || in.Imm == bpf.HelperTailCall) || ok && x.movers[to] {
-					x.movers[f.Start], again = true, true
+				if to, ok := in.Callee(i); does(in) || ok && found[to] {
+					found[f.Start], again = true, true
 				}
 			}
 		}
 	}
+	return found
+}
+
+// moves reports whether an instruction calls a helper or kernel function that may move the packet.
+func (x *explorer) moves(in bpf.Insn) bool {
+	return in.Op == bpf.OpCall && in.Src == 0 && (protos.MovingPacket[in.Imm] || in.Imm == bpf.HelperTailCall) || x.p.Kfunc(in) == "bpf_xdp_pull_data"
+}
+
+// sleeps reports whether an instruction calls a helper or kernel function that may sleep.
+func (x *explorer) sleeps(in bpf.Insn) bool {
+	if in.Op == bpf.OpCall && in.Src == 0 {
+		h := protos.Helpers[in.Imm]
+		return h.Sleeps()
+	}
+	return protos.Kfuncs[x.p.Kfunc(in)].Sleeps(x.rules)
 }

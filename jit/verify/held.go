@@ -5,76 +5,41 @@ package verify
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/protos"
+	"github.com/tcsim/tcsim/jit/verify/rights"
 )
-
-// held is what a path has to give back before it ends: references, a lock, RCU, preemption.
-type held struct {
-	refs []reference // never changed in place: states share it
-	lock lock
-	rcu  bool
-	// sleeps says that the path is in a callback that may sleep, of a program that may not.
-	sleeps bool
-	// preempt counts bpf_preempt_disable.
-	preempt int
-}
-
-// reference is one that a helper or kernel function at a slot gave out (struct bpf_reference_state).
-type reference struct {
-	id       uint32
-	at       bpf.InsnIndex
-	callback int // the frame of the callback that acquired it, 0 if none did
-}
-
-// lock is the spin lock that is held: that of a value of map mapIdx-1, which link tells apart. The zero value is none.
-type lock struct {
-	mapIdx int32
-	link   uint32
-}
-
-// ofObject is lock.mapIdx of the lock of an allocated object.
-const ofObject = -1
-
-// held compares what two states hold (refsafe).
-func (c *comparison) held(a, b *held) bool {
-	if len(a.refs) != len(b.refs) || a.rcu != b.rcu || a.sleeps != b.sleeps || a.preempt != b.preempt || a.lock.mapIdx != b.lock.mapIdx {
-		return false
-	}
-	for i := range a.refs {
-		if a.refs[i].callback != b.refs[i].callback || !c.links.pair(a.refs[i].id, b.refs[i].id) {
-			return false
-		}
-	}
-	return c.links.same(a.lock.link, b.lock.link)
-}
 
 // maySleep reports whether functions may be called that sleep (in_sleepable).
 func (x *explorer) maySleep(s *state) bool {
-	return x.p.Sleepable || s.held.sleeps || x.p.Type == bpf.Syscall || x.p.Type == bpf.Extension
+	if s.held.Later && x.rules.OwnSleep {
+		return s.held.Sleeps
+	}
+	return x.p.Sleepable || s.held.Sleeps || x.p.Type == bpf.Syscall || x.p.Type == bpf.Extension
 }
+
+// inRCU reports whether what RCU protects stays there (in_rcu_cs).
+func (x *explorer) inRCU(s *state) bool { return s.held.Atomic() || !x.maySleep(s) }
 
 // acquire notes a new reference (acquire_reference_state).
 func (x *explorer) acquire(s *state) uint32 {
-	r := reference{id: x.newLink(), at: s.pc}
+	id := x.newLink()
+	s.held.Take(rights.Ref{ID: id, At: s.pc, Callback: s.inCallback()})
+	return id
+}
+
+// inCallback is the frame of the callback at hand; 0 means that there is none.
+func (s *state) inCallback() int {
 	if s.top().callback {
-		r.callback = len(s.frames) - 1
+		return len(s.frames) - 1
 	}
-	s.held.refs = append(slices.Clip(s.held.refs), r)
-	return r.id
+	return 0
 }
 
 // forgetRef takes a reference from those that are held; ok is false if it is not among them, or is the caller's in a
-// callback (release_reference_state).
-func (s *state) forgetRef(id uint32) (ok bool) {
-	i := slices.IndexFunc(s.held.refs, func(r reference) bool { return r.id == id })
-	if i < 0 || s.top().callback && s.held.refs[i].callback != len(s.frames)-1 {
-		return false
-	}
-	s.held.refs = slices.Delete(slices.Clone(s.held.refs), i, i+1)
-	return true
-}
+// callback.
+func (s *state) forgetRef(id uint32) (ok bool) { return s.held.Forget(id, s.inCallback()) }
 
 // release gives a reference back: whatever belongs to it is a number from now on (release_reference).
 func (s *state) release(id uint32) error {
@@ -101,9 +66,9 @@ func (x *explorer) leaks(s *state, always bool) error {
 	if !x.judges() || !always && len(s.frames) > 1 && !f.callback {
 		return nil
 	}
-	for _, r := range s.held.refs {
-		if always || !f.callback || r.callback == len(s.frames)-1 {
-			return fmt.Errorf("the reference that insn %d acquired is not released (Unreleased reference)", r.at)
+	for _, r := range s.held.Refs {
+		if r.Kind == rights.Object && (always || !f.callback || r.Callback == len(s.frames)-1) {
+			return fmt.Errorf("the reference that insn %d acquired is not released (Unreleased reference)", r.At)
 		}
 	}
 	return nil
@@ -115,77 +80,103 @@ func (x *explorer) mayEnd(s *state, exception bool) error {
 		return nil
 	}
 	if len(s.frames) == 1 || exception {
-		if err := s.held.busy("exit"); err != nil {
+		if err := s.held.Busy("exit"); err != nil {
 			return err
 		}
 	}
 	return x.leaks(s, exception)
 }
 
-// busy refuses what is not done while a lock is held, in an RCU section or without preemption.
-func (h *held) busy(what string) error {
-	switch {
-	case h.lock.mapIdx != 0:
-		return fmt.Errorf("%s while a lock is held (bpf_spin_unlock is missing)", what)
-	case h.rcu:
-		return fmt.Errorf("%s within an RCU section (bpf_rcu_read_unlock is missing)", what)
-	case h.preempt != 0:
-		return fmt.Errorf("%s without preemption (%d bpf_preempt_enable missing)", what, h.preempt)
+// lock takes or gives back the lock that a register points at (process_spin_lock).
+func (x *explorer) lock(s *state, reg uint8, kind rights.Kind, take bool) error {
+	v := &s.top().regs[reg]
+	r := rights.Ref{Kind: kind, ID: v.link, Owner: v.mapIdx + 1, At: s.pc}
+	if v.loose() { // of an allocated object, of which little is known
+		r.ID, r.Owner = v.ref, -1
+	} else if err := x.hasLock(v, reg, kind); err != nil {
+		return err
 	}
+	if take {
+		return s.held.Lock(r)
+	}
+	if err := s.held.Unlock(r); err != nil {
+		return err
+	}
+	s.invalidate(func(v *value) bool { return v.traits&borrowed != 0 }) // invalidate_non_owning_refs
+	x.leaveRCU(s, false)
 	return nil
 }
 
-// spinLock is bpf_spin_lock and bpf_spin_unlock of what register 1 points at (process_spin_lock).
-func (x *explorer) spinLock(s *state, take bool) error {
-	v := &s.top().regs[1]
-	if v.loose() { // of an allocated object
-		switch {
-		case take && s.held.lock.mapIdx != 0:
-			return errors.New("locking two bpf_spin_locks is not allowed")
-		case take:
-			s.held.lock.mapIdx = ofObject
-		case s.held.lock.mapIdx == 0:
-			return errors.New("bpf_spin_unlock without taking a lock")
-		default:
-			s.unlock()
-		}
-		return nil
+// hasLock refuses the address of what is no lock in a map's value.
+func (x *explorer) hasLock(v *value, reg uint8, kind rights.Kind) error {
+	special, name := bpf.SpecialLock, "bpf_spin_lock"
+	if kind != rights.Lock {
+		special, name = bpf.SpecialResLock, "bpf_res_spin_lock"
 	}
 	if v.kind != kindMapValue || v.orNull {
-		return fmt.Errorf("r1 type=%s expected=map_value", v.word())
+		return fmt.Errorf("r%d type=%s expected=map_value", reg, v.word())
 	}
 	if !v.num.IsConst() {
-		return errors.New("r1 doesn't have constant offset. bpf_spin_lock has to be at the constant offset")
+		return fmt.Errorf("r%d doesn't have constant offset. %s has to be at the constant offset", reg, name)
 	}
 	m := &x.p.Maps[v.mapIdx]
 	if m.Special == nil {
 		return nil
 	}
 	at := v.off + int64(v.num.Umin)
-	switch off, ok := m.Special.Find(bpf.SpecialLock); {
+	switch off, ok := m.Special.Find(special); {
 	case !ok:
-		return fmt.Errorf("map '%s' has no valid bpf_spin_lock", m.Name)
+		return fmt.Errorf("map '%s' has no valid %s", m.Name, name)
 	case off != at:
-		return fmt.Errorf("off %d doesn't point to 'struct bpf_spin_lock' that is at %d", at, off)
-	}
-	l := lock{v.mapIdx + 1, v.link}
-	switch {
-	case take && s.held.lock.mapIdx != 0:
-		return errors.New("locking two bpf_spin_locks is not allowed")
-	case take:
-		s.held.lock = l
-	case s.held.lock.mapIdx == 0:
-		return errors.New("bpf_spin_unlock without taking a lock")
-	case s.held.lock != l:
-		return errors.New("bpf_spin_unlock of different lock")
-	default:
-		s.unlock()
+		return fmt.Errorf("off %d doesn't point to 'struct %s' that is at %d", at, name, off)
 	}
 	return nil
 }
 
-// unlock ends the region of a lock, and with it the use of what lists and trees own (invalidate_non_owning_refs).
-func (s *state) unlock() {
-	s.held.lock = lock{}
-	s.invalidate(func(v *value) bool { return v.traits&borrowed != 0 })
+// leaveRCU takes from objects the protection that has ended, if it has or for certain (invalidate_rcu_protected_refs).
+func (x *explorer) leaveRCU(s *state, certain bool) {
+	if !certain && (x.inRCU(s) || !x.rules.NestedRCU) {
+		return
+	}
+	s.everyObject(func(v *value) {
+		if v.traits&protected != 0 {
+			v.traits = v.traits&^protected | unguarded
+			v.orNull = false
+		}
+	})
+}
+
+// interrupts turns interrupts off, and notes in a slot of the stack how they were, or on again (process_irq_flag).
+func (x *explorer) interrupts(s *state, v *value, arg int, does protos.Does) error {
+	if v.kind != kindStack {
+		return fmt.Errorf("arg#%d doesn't point to an irq flag on stack", arg)
+	}
+	family := int32(0)
+	if does == protos.TakeQuietLock || does == protos.GiveQuietLock {
+		family = 1
+	}
+	o, err := x.objectAt(s, v, "an irq flag", 1)
+	sl := o.slot1()
+	if does == protos.SaveInterrupts || does == protos.TakeQuietLock {
+		if err != nil || sl != nil && sl.bytes[0] == byteFlags {
+			return fmt.Errorf("expected uninitialized irq flag as arg#%d", arg)
+		}
+		id := x.newLink()
+		s.held.Take(rights.Ref{Kind: rights.Interrupts, ID: id, At: s.pc})
+		return x.put(s, o, byteFlags, value{kind: kindIter, ref: id, mapIdx: family})
+	}
+	if err != nil || !o.holds(byteFlags) {
+		return fmt.Errorf("expected an initialized irq flag as arg#%d", arg)
+	}
+	if sl.spill.mapIdx != family {
+		return errors.New("irq flag acquired by other kernel functions: those of locks and of interrupts cannot be mixed")
+	}
+	if err := s.held.Restore(sl.spill.ref); err != nil {
+		return err
+	}
+	o.clear()
+	if x.rules.QuietEnds {
+		x.leaveRCU(s, false)
+	}
+	return nil
 }

@@ -5,7 +5,6 @@ package verify
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify/form"
@@ -22,75 +21,6 @@ var helperArgs = func() map[int32][]protos.Arg {
 	return m
 }()
 
-// helperAliases are the kernel functions of helpers that are not called bpf_ and the helper's name.
-var helperAliases = map[string]int32{
-	"bpf_user_rnd_u32": 7, "bpf_get_raw_cpu_id": 8, "bpf_get_raw_smp_processor_id": 8,
-	"bpf_skb_event_output": 25, "bpf_xdp_event_output": 25, "bpf_perf_event_output_tp": 25,
-	"bpf_event_output_data": 25, "bpf_perf_event_output_raw_tp": 25,
-}
-
-// mapOps are the endings of the functions of map types that the verifier calls directly.
-var mapOps = []struct {
-	ending string
-	number int32
-}{
-	{"_map_lookup_percpu_elem", 195},
-	{"_map_lookup_elem", 1},
-	{"_map_update_elem", 2},
-	{"_map_delete_elem", 3},
-	{"_map_push_elem", 87},
-	{"_map_pop_elem", 88},
-	{"_map_peek_elem", 89},
-}
-
-var helperByName = func() map[string]int32 {
-	m := make(map[string]int32, len(protos.Helpers))
-	for n, h := range protos.Helpers {
-		m["bpf_"+h.Name] = n
-	}
-	return m
-}()
-
-// HelperName returns the name of a helper by its number, "" if it is not known.
-func HelperName(n int32) string {
-	if h, ok := protos.Helpers[n]; ok {
-		return "bpf_" + h.Name
-	}
-	return ""
-}
-
-// HelperByName returns the number of the helper that a kernel function is; ok is false for any other.
-func HelperByName(name string) (n int32, ok bool) {
-	if n, ok = helperByName[name]; !ok {
-		n, ok = helperAliases[name]
-	}
-	return n, ok
-}
-
-// findHelper finds the helper that a call with this immediate reaches.
-func findHelper(p *bpf.Program, imm int32) (n int32, spec protos.Helper, ok bool) {
-	if p.HelperNames == nil || imm == bpf.HelperTailCall {
-		spec, ok = protos.Helpers[imm]
-		return imm, spec, ok
-	}
-	name := p.HelperNames[imm]
-	if n, ok = helperByName[name]; ok {
-		return n, protos.Helpers[n], true
-	}
-	if n, ok = helperAliases[name]; ok {
-		return n, protos.Helpers[n], true
-	}
-	for _, op := range mapOps {
-		if strings.HasSuffix(name, op.ending) {
-			return op.number, protos.Helpers[op.number], true
-		}
-	}
-	if strings.HasPrefix(name, "bpf_skb_load_helper_") {
-		return 0, protos.Helper{Name: strings.TrimPrefix(name, "bpf_"), Args: "...."}, true
-	}
-	return 0, protos.Helper{}, false
-}
-
 // callHelper follows a call of a helper, of a kernel function or a tail call.
 func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 	if x.p.CalledName(in) == form.TimedMayGoto {
@@ -102,7 +32,7 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 		return err
 	}
 	c := call{}
-	n, spec, known := findHelper(x.p, in.Imm)
+	n, spec, known := protos.FindHelper(x.p, in.Imm)
 	switch {
 	case in.Src == bpf.PseudoKfunc && in.Op == bpf.OpCall:
 		name := x.p.Kfunc(in)
@@ -208,6 +138,8 @@ func (x *explorer) beforeHelper(s *state, n int32, h *protos.Helper) error {
 		}
 	}
 	switch {
+	case n == helperSetResult && x.rules.SetResults && x.judges():
+		return x.setsResult(s)
 	case n == bpf.HelperTailCall:
 		if m := &f.regs[2]; m.kind == kindMap && x.p.Maps[m.mapIdx].Type != bpf.ProgArray {
 			return fmt.Errorf("tail call through map %s, which is not a prog array (check_map_func_compatibility)", x.p.Maps[m.mapIdx].Name)
@@ -230,7 +162,7 @@ func (x *explorer) beforeHelper(s *state, n int32, h *protos.Helper) error {
 func (x *explorer) afterHelper(s *state, c *call, h *protos.Helper, args []protos.Arg) (value, error) {
 	f := s.top()
 	ret := x.returned(s, c, h)
-	if n := bounded[c.helper]; n > 0 {
+	if n := protos.Bounded[c.helper]; n > 0 {
 		ret.num.LimitResult(f.regs[n].num.Smax, &x.rules.Ranges)
 	}
 	if x.judges() {
@@ -241,15 +173,11 @@ func (x *explorer) afterHelper(s *state, c *call, h *protos.Helper, args []proto
 			return ret, err
 		}
 	}
-	if x.submitted && (movesPacket[c.helper] || c.helper == bpf.HelperTailCall && x.judges() || c.helper == helperDynptrWrite && c.dyn != nil && c.dyn.traits&ofSKB != 0) {
+	if x.submitted && (protos.MovingPacket[c.helper] || c.helper == bpf.HelperTailCall && x.judges() && (len(s.frames) > 1 || !x.rules.PlainTails) || c.helper == helperDynptrWrite && c.dyn != nil && c.dyn.traits&ofSKB != 0) {
 		s.loosePackets()
 	}
 	return ret, nil
 }
-
-// bounded are helpers whose result is an error or at most the size that they are handed, and the argument that is the
-// size (do_refine_retval_range).
-var bounded = map[int32]int{45: 2, 67: 3, 114: 2, 115: 2, 141: 3}
 
 // poisoned is the number of the helper that loaders make of an instruction whose CO-RE relocation fails.
 const poisoned = 0xbad2310

@@ -128,7 +128,7 @@ func (v *value) neverNull() bool {
 	case kindPointer:
 		return v.typed != untrusted && v.traits&unguarded == 0
 	}
-	return true
+	return v.traits&probed == 0
 }
 
 // learn makes a state know that the condition op of a jump is true.
@@ -143,10 +143,12 @@ func (x *explorer) learn(s *state, in bpf.Insn, op uint8, wide bool) {
 	if wide && a.isPointer() && b.isPointer() && x.submitted {
 		s.comparePacket(op, a, b)
 		if op == bpf.JmpEq && a.orNull != b.orNull && x.rules.Trusted && a.kind != kindPointer && b.kind != kindPointer {
+			sure, other := a, b
 			if a.orNull {
-				s.resolveNull(a.link, false) // what equals an address is one
-			} else {
-				s.resolveNull(b.link, false)
+				sure, other = b, a
+			}
+			if !x.rules.SureWitness || sure.neverNull() {
+				s.resolveNull(other.link, false) // what equals an address is one
 			}
 		}
 	}
@@ -179,6 +181,9 @@ func (s *state) spread(v *value, r *kernels.RangeRules) {
 		if o == v || o.link != known.link || o.kind != kindNumber {
 			return
 		}
+		if o.plus != 0 && known.plus != 0 && o.plus != known.plus { // the difference is another in each width
+			return
+		}
 		if o.delta == known.delta {
 			o.num = known.num
 			return
@@ -188,6 +193,9 @@ func (s *state) spread(v *value, r *kernels.RangeRules) {
 		o.num.Add32(&d, r)
 		o.num.Add64(&d, r)
 		o.num.Bits = o.num.Bits.Add(d.Bits)
+		if o.plus == 32 || known.plus == 32 {
+			o.num.Zext(r)
+		}
 	})
 }
 
@@ -250,7 +258,9 @@ func (x *explorer) exit(s *state) (bool, error) {
 
 func (x *explorer) callSub(s *state, in bpf.Insn) (bool, error) {
 	to := s.pc + 1 + bpf.InsnIndex(in.Imm)
-	if fn := x.fnAt[to]; x.p.Funcs[fn].Global {
+	if fn := x.fnAt[to]; x.p.Funcs[fn].ExceptionCB && x.judges() {
+		return false, errors.New("cannot call exception cb directly")
+	} else if x.p.Funcs[fn].Global {
 		return x.callGlobal(s, &x.p.Funcs[fn])
 	}
 	callee, err := x.enter(s, to, s.pc+1)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify/protos"
+	"github.com/tcsim/tcsim/jit/verify/ranges"
+	"github.com/tcsim/tcsim/jit/verify/rights"
 )
 
 // kfunc returns how a kernel function takes its arguments and what it returns, as BTF has it
@@ -78,6 +80,9 @@ func (x *explorer) callKfunc(s *state, name string) (ret value, it *value, err e
 	if err := x.mayCallKfunc(s, &k); err != nil {
 		return ret, nil, err
 	}
+	if k.does == protos.TakeLock || k.does == protos.TakeQuietLock {
+		x.lockFails(s)
+	}
 	for i := range k.sig.Params {
 		if err := x.kfuncArg(s, &k, i); err != nil {
 			return ret, nil, err
@@ -98,8 +103,10 @@ func (x *explorer) kfuncEffects(s *state, k *kfuncCall) error {
 	switch {
 	case k.name == bpf.ThrowKfunc:
 		return x.throws(s)
-	case k.listed && k.spec.Nested():
-		return fmt.Errorf("%w: the order of calls of %s", ErrNotModelled, k.name)
+	case k.does == protos.Trap:
+		return errors.New("unexpected __bpf_trap() due to uninitialized variable?")
+	case k.does == protos.MovesPacket:
+		s.loosePackets()
 	case k.release > 0:
 		if err := s.release(s.top().regs[k.release].ref); err != nil {
 			return err
@@ -133,21 +140,21 @@ func (k *kfuncCall) loose(s *state) bool {
 }
 
 func (x *explorer) mayCallKfunc(s *state, k *kfuncCall) error {
-	graph := k.does == protos.GraphInsert || k.does == protos.GraphLook || k.does == protos.GraphTake || k.does == protos.Allocate
+	graph := k.does == protos.GraphInsert || k.does == protos.GraphLook || k.does == protos.GraphTake
 	sleepable := x.maySleep(s)
 	iterates := x.p.Type == bpf.Tracing && x.p.AttachType == protos.AttachIter
 	switch {
 	case k.listed && !k.spec.For(x.p.Type, x.rules), k.does == protos.SocketDestroy && !iterates:
 		return fmt.Errorf("calling kernel function %s is not allowed", k.name)
-	case graph && k.does != protos.Allocate && s.held.lock.mapIdx == 0 && !x.rules.TrustedArgs: // since 6.15 there are other locks
+	case graph && !s.held.Locked():
 		return fmt.Errorf("bpf_spin_lock must be held for %s", k.name)
-	case s.held.lock.mapIdx != 0 && !graph:
+	case s.held.Locked() && !protos.WhileLocked(k.name, x.rules):
 		return errors.New("function calls are not allowed while holding a lock")
 	case k.does == protos.CSSTaskIterator && !sleepable && x.p.Type != bpf.LSM && !iterates:
 		return errors.New("css_task_iter is only allowed in bpf_lsm, bpf_iter and sleepable progs")
-	case k.spec.Sleeps() && !sleepable:
+	case k.spec.Sleeps(x.rules) && !sleepable:
 		return fmt.Errorf("program must be sleepable to call sleepable kfunc %s", k.name)
-	case k.spec.Sleeps() && (s.held.rcu || s.held.preempt > 0):
+	case k.spec.Sleeps(x.rules) && s.held.Atomic():
 		return fmt.Errorf("kernel func %s is sleepable within rcu_read_lock or non-preemptible region", k.name)
 	}
 	return nil
@@ -157,30 +164,39 @@ func (x *explorer) mayCallKfunc(s *state, k *kfuncCall) error {
 func (x *explorer) section(s *state, k *kfuncCall) error {
 	switch k.does {
 	case protos.RCULock:
-		if s.held.rcu {
+		if s.held.RCU > 0 && !x.rules.NestedRCU {
 			return fmt.Errorf("nested rcu read lock (kernel function %s)", k.name)
 		}
-		s.held.rcu = true
+		s.held.RCU++
 	case protos.RCUUnlock:
-		if !s.held.rcu {
+		if s.held.RCU == 0 {
 			return fmt.Errorf("unmatched rcu read unlock (kernel function %s)", k.name)
 		}
-		s.held.rcu = false
-		s.everyObject(func(v *value) {
-			if v.traits&protected != 0 {
-				v.traits = v.traits&^protected | unguarded
-				v.orNull = false
-			}
-		})
+		s.held.RCU--
+		x.leaveRCU(s, !x.rules.NestedRCU)
 	case protos.PreemptOff:
-		s.held.preempt++
+		s.held.Preempt++
 	case protos.PreemptOn:
-		if s.held.preempt == 0 {
+		if s.held.Preempt == 0 {
 			return fmt.Errorf("unmatched attempt to enable preemption (kernel function %s)", k.name)
 		}
-		s.held.preempt--
+		s.held.Preempt--
+		if x.rules.QuietEnds {
+			x.leaveRCU(s, false)
+		}
 	}
 	return nil
+}
+
+// lockFails follows the path on which a lock is not had: the result is an error, and nothing is taken.
+func (x *explorer) lockFails(s *state) {
+	failed := x.fork(s, s.pc+1)
+	for r := range 6 {
+		failed.top().regs[r] = value{}
+	}
+	e := unknownNumber()
+	e.num.LimitResult(-1, &x.rules.Ranges)
+	failed.top().regs[0] = e
 }
 
 // everyObject is everyValue with iterators.
@@ -234,6 +250,12 @@ func (x *explorer) kfuncArg(s *state, k *kfuncCall, i int) error {
 	if p.Kind == bpf.ParamNumber {
 		return x.kfuncNumber(s, k, p, letter, reg)
 	}
+	if hasEnding(p, "__arena") || hasEnding(p, "__arena__nullable") {
+		if v.kind != kindNumber && v.typed != inArena {
+			return fmt.Errorf("r%d is not a pointer to arena or scalar", reg)
+		}
+		return nil
+	}
 	nullable := letter == 'n' || letter == 'o' || hasEnding(p, "__nullable") || hasEnding(p, "__opt")
 	if k.listed && k.spec.Trusted(x.rules) && (v.null() || v.orNull) && !nullable {
 		return fmt.Errorf("possibly NULL pointer passed to trusted arg%d", i)
@@ -272,6 +294,10 @@ func (x *explorer) kfuncArg(s *state, k *kfuncCall, i int) error {
 			k.iterKind = strings.TrimPrefix(p.Type, "bpf_iter_")
 		}
 		return x.iterArgument(s, k, v)
+	case hasEnding(p, "__irq_flag"):
+		return x.interrupts(s, v, i, k.does)
+	case lockKinds[k.does] != 0 && i == 0:
+		return x.lock(s, reg, lockKinds[k.does], k.does == protos.TakeLock || k.does == protos.TakeQuietLock)
 	case protos.Special[p.Type] != 0:
 		return x.kfuncSpecial(k, p, v, i)
 	case p.Type == "bpf_dynptr" || p.Type == "bpf_dynptr_kern":
@@ -285,6 +311,11 @@ func (x *explorer) kfuncArg(s *state, k *kfuncCall, i int) error {
 		return x.kfuncObject(k, v, reg, p.Type)
 	}
 	return x.kfuncMemory(s, k, p, i)
+}
+
+// lockKinds are what functions of locks that may fail take and give back.
+var lockKinds = map[protos.Does]rights.Kind{
+	protos.TakeLock: rights.ResLock, protos.GiveLock: rights.ResLock, protos.TakeQuietLock: rights.ResLockIRQ, protos.GiveQuietLock: rights.ResLockIRQ,
 }
 
 func hasEnding(p *bpf.Param, suffix string) bool { return strings.HasSuffix(p.Name, suffix) }
@@ -345,6 +376,8 @@ func (x *explorer) kfuncMemory(s *state, k *kfuncCall, p *bpf.Param, i int) erro
 		return fmt.Errorf("arg#%d pointer type STRUCT %s must point to scalar, or struct with scalar (r%d is %s)", i, p.Type, reg, v.word())
 	case p.Kind != bpf.ParamMemory:
 		return nil
+	case v.traits&probed != 0:
+		return fmt.Errorf("r%d is rdonly_untrusted_mem, which cannot be written", reg)
 	}
 	return x.argument(s, protos.Arg{Kind: 'w', Size: int(p.Size)}, i)
 }
@@ -354,8 +387,8 @@ func (x *explorer) kfuncSized(s *state, k *kfuncCall, i int, v *value) error {
 	if v.null() && (k.spec.Arg(i) == 'o' || hasEnding(&k.sig.Params[i], "__opt")) {
 		return nil
 	}
-	context := v.kind == kindContext && (x.contextIsMemory() || !x.rules.MovableContext && plainContext(x.p.Type))
-	if !memory(v.kind) && !context && (x.p.Type != bpf.Syscall || x.rules.MovableContext) && !v.loose() && !(v.null() && n.null()) {
+	context := v.kind == kindContext && (x.contextIsMemory() || !x.rules.MovableContext && protos.PlainContext(x.p.Type))
+	if (!memory(v.kind) || v.traits&probed != 0) && !context && (x.p.Type != bpf.Syscall || x.rules.MovableContext) && !v.loose() && !(v.null() && n.null()) {
 		return fmt.Errorf("arg#%d arg#%d memory, len pair leads to invalid memory access: r%d is %s", i, i+1, i+1, v.word())
 	}
 	return x.argument(s, protos.Arg{Kind: 'M'}, i)
@@ -414,11 +447,13 @@ func (x *explorer) kfuncReturns(s *state, k *kfuncCall) (value, error) {
 	switch {
 	case k.sig.Void:
 		return value{}, nil
+	case k.does == protos.TakeLock, k.does == protos.TakeQuietLock:
+		return number(ranges.ConstScalar(0)), nil
 	case !k.sig.Pointer:
 		return unknownNumber(), nil
 	}
 	r := pointer(kindPointer)
-	if k.listed && k.spec.Acquires() {
+	if k.listed && k.spec.Acquires() && k.does != protos.GraphTake {
 		r.size = x.structure(k.sig.Type)
 	}
 	if !k.listed {
@@ -429,7 +464,7 @@ func (x *explorer) kfuncReturns(s *state, k *kfuncCall) (value, error) {
 		r.kind, r.typed, r.size, r.dyn = kindMemory, noObject, int32(min(k.constant, 1<<30)), k.dynptr.dyn
 		if r.traits = k.dynptr.traits & ofPacket; k.does == protos.DynptrSlice {
 			r.traits |= readOnly
-		} else if !writesPacket(x.p.Type) {
+		} else if !protos.WritesPacket(x.p.Type) {
 			return r, errors.New("the prog does not allow writes to packet data")
 		}
 	case k.does == protos.SessionCookie:
@@ -442,14 +477,18 @@ func (x *explorer) kfuncReturns(s *state, k *kfuncCall) (value, error) {
 		if !(k.spec.Arg(1) == 'B' || k.spec.Arg(0) == 'B') {
 			r.traits = readOnly
 		}
+	case k.does == protos.CastRead && k.constant == 0 && x.rules.RawCast:
+		r = probedMemory()
 	case k.does == protos.CastRead:
 		r.typed = untrusted
+	case k.listed && k.sig.Untyped && k.does == protos.Plain: // it counts as a number
+		return unknownNumber(), nil
 	case k.iterates == protos.IterNext && k.iter != nil && k.iter.traits&(protected|unguarded) != 0:
 		r.traits = k.iter.traits & (protected | unguarded)
 	case k.does == protos.GraphLook:
 		r.traits = borrowed
 	}
-	if r.orNull = !k.listed || k.spec.Null(); r.orNull {
+	if r.orNull = !k.listed || k.spec.Null() && !(k.does == protos.Share && k.ref != 0); r.orNull {
 		r.link = x.newLink()
 	}
 	if k.spec.Acquires() {

@@ -18,7 +18,7 @@ func (x *explorer) kptrAt(base *value, in bpf.Insn) *bpf.SpecialField {
 	}
 	off := base.off + int64(in.Off) + int64(base.num.Umin)
 	f := x.p.Maps[base.mapIdx].Special.At(off, 8)
-	if f == nil || f.Off != off || f.Kind != bpf.SpecialPointer && f.Kind != bpf.SpecialUntrusted {
+	if f == nil || f.Off != off || f.Kind != bpf.SpecialPointer && f.Kind != bpf.SpecialUntrusted && f.Kind != bpf.SpecialUser {
 		return nil
 	}
 	return f
@@ -29,6 +29,8 @@ func (x *explorer) kptrAt(base *value, in bpf.Insn) *bpf.SpecialField {
 func (x *explorer) kptr(s *state, f *bpf.SpecialField) value {
 	v := pointer(kindPointer)
 	switch {
+	case f.Kind == bpf.SpecialUser:
+		v.kind, v.size = kindMemory, int32(f.To)
 	case x.p.Objects == nil || f.Type == "" || f.Kind == bpf.SpecialPointer && !x.p.Objects.Kernel(f.Type):
 		v.typed = unsure // an object of the program's own, or of a module
 	case f.Kind == bpf.SpecialPointer && protos.ProtectedByRCU(f.Type) && x.inRCU(s):
@@ -62,19 +64,9 @@ func (x *explorer) storesKptr(f *bpf.SpecialField, v *value, reg uint8) error {
 
 // is reports whether what is at off of a structure may be one of another name.
 func (x *explorer) is(structure string, off int64, want string) bool {
-	if want == "" || plainName(structure) == plainName(want) && off == 0 {
+	if want == "" || protos.PlainName(structure) == protos.PlainName(want) && off == 0 {
 		return true
 	}
 	holds, known := x.p.Objects.Holds(structure, off, want)
 	return holds || !known && !(structure == want && off != 0)
-}
-
-// plainName is the name of a structure without the ending that programs give their copies (bpf_core_is_flavor_sep).
-func plainName(name string) string {
-	for i := 1; i+3 < len(name); i++ {
-		if name[i:i+3] == "___" {
-			return name[:i]
-		}
-	}
-	return name
 }

@@ -324,7 +324,7 @@ func (x *explorer) dropSingleLinks(s *state) {
 	})
 	s.everyValue(func(v *value) {
 		if v.link != 0 && count[v.link%64] == 1 && v.kind == kindNumber {
-			v.link, v.delta, v.plus = 0, 0, false
+			v.link, v.delta, v.plus = 0, 0, 0
 		}
 	})
 }

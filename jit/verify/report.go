@@ -3,6 +3,7 @@
 package verify
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/tcsim/tcsim/jit/bpf"
@@ -61,7 +62,13 @@ func accept(p *bpf.Program, t *kernels.Kernel) (x *explorer, stack int32, err er
 	if t.Verifier.HookResults && p.Type == bpf.LSM && protos.HookDisabled(p.AttachTo) {
 		return nil, 0, fmt.Errorf("attach_btf_id of bpf_lsm_%s points to disabled hook", p.AttachTo)
 	}
+	if t.Verifier.OwnSleep && p.Type == bpf.LSM && p.AttachType == protos.AttachLSMCGroup && p.Sleepable {
+		return nil, 0, errors.New("program of this type cannot be sleepable")
+	}
 	if err := mapKeys(p, &t.Verifier); err != nil {
+		return nil, 0, err
+	}
+	if err := shape.Exceptions(p); err != nil {
 		return nil, 0, err
 	}
 	folded := p

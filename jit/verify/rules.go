@@ -2,32 +2,7 @@
 
 package verify
 
-import (
-	"fmt"
-
-	"github.com/tcsim/tcsim/jit/bpf"
-	"github.com/tcsim/tcsim/jit/kernels"
-)
-
-// ErrNotModelled says that a kernel may take the program or not: it does something that the analysis does not follow.
-var ErrNotModelled = fmt.Errorf("not modelled: %w", kernels.ErrUnsupported)
-
-// admit refuses what the kernel's verifier does not let through. Tail calls may have either form.
-func Admit(r *kernels.Verifier, insns []bpf.Insn, funcs []FuncInfo) error {
-	if len(funcs) == 1 || !r.NoMix && !r.NoSubprogs {
-		return nil
-	}
-	if r.NoSubprogs {
-		return fmt.Errorf("bpf-to-bpf calls (4.16 and later): %w", kernels.ErrUnsupported)
-	}
-	for i := bpf.InsnIndex(0); int(i) < len(insns); i += insns[i].Width() {
-		if in := insns[i]; in.Op == bpf.OpTailCall || in.Op == bpf.OpCall && in.Src == 0 && in.Imm == bpf.HelperTailCall {
-			return fmt.Errorf("insn %d (%s): tail calls in programs with bpf-to-bpf calls (5.10 and later): %w",
-				i, bpf.TextAt(insns, i), kernels.ErrUnsupported)
-		}
-	}
-	return nil
-}
+import "github.com/tcsim/tcsim/jit/kernels"
 
 // handedOut is how the address of a kernel object is trusted that the kernel hands to a program.
 func handedOut(v *kernels.Verifier) objectKind {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/form"
 	"github.com/tcsim/tcsim/jit/verify/protos"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
@@ -59,10 +60,10 @@ func (x *explorer) mayTouch(base *value, reg uint8, in bpf.Insn, store bool) err
 		}
 		return x.special(base, off, size, store)
 	case base.kind == kindPacket || base.kind == kindPacketMeta:
-		if store && !writesPacket(x.p.Type) {
+		if store && !protos.WritesPacket(x.p.Type) {
 			return errors.New("cannot write into packet")
 		}
-		return inPacket(base, reg, off, size)
+		return x.inPacket(base, reg, off, size)
 	case base.kind == kindContext:
 		return x.inContext(base, reg, access)
 	case base.sock():
@@ -71,6 +72,12 @@ func (x *explorer) mayTouch(base *value, reg uint8, in bpf.Insn, store bool) err
 		return nil
 	case base.kind == kindFlowKeys:
 		return fmt.Errorf("invalid access to flow keys off=%d size=%d", off, size)
+	case base.kind == kindMemory && base.traits&probed != 0 && !store:
+		if in.Imm == bpf.AtomicLoadAcq && in.Op&bpf.ModeMask == bpf.ModeAtomic {
+			return fmt.Errorf("BPF_ATOMIC loads from r%d rdonly_untrusted_mem is not allowed", reg)
+		}
+		x.guarded[x.now.pc] = true
+		return nil
 	case base.kind == kindMemory:
 		return inMemory(base, reg, off, size, store)
 	case base.kind == kindBuffer:
@@ -89,10 +96,23 @@ func (x *explorer) mayTouch(base *value, reg uint8, in bpf.Insn, store bool) err
 // samePointers refuses an instruction that accesses a context or a socket on one path and something else on another:
 // such accesses are rewritten (save_aux_ptr_type).
 func (x *explorer) samePointers(s *state, base *value) error {
-	old := x.base[s.pc]
-	x.base[s.pc] = base.kind
+	old, kind := x.base[s.pc], base.kind
 	x.met[s.pc] |= 1 << base.kind
-	if x.judges() && old != kindNone && old != base.kind && (rewritten(old) || rewritten(base.kind)) {
+	switch {
+	case base.traits&probed != 0:
+		kind = kindProbed
+	case base.typed == inArena && x.rules.SameArena:
+		kind = kindArena
+	}
+	if objects := kind == kindPointer || kind == kindMemory || kind == kindProbed; objects && (old == kindPointer || old == kindMemory || old == kindProbed) {
+		if old == kindProbed { // merge_ptr_types
+			kind = old
+		}
+		x.base[s.pc] = kind
+		return nil
+	}
+	x.base[s.pc] = kind
+	if x.judges() && old != kindNone && old != kind && (rewritten(old) || rewritten(kind)) {
 		return errors.New("same insn cannot be used with different pointers")
 	}
 	return nil
@@ -100,7 +120,7 @@ func (x *explorer) samePointers(s *state, base *value) error {
 
 // rewritten reports whether accesses through addresses of a kind are rewritten (reg_type_mismatch_ok).
 func rewritten(k valueKind) bool {
-	return k == kindContext || k >= kindSocket && k <= kindXDPSock
+	return k == kindContext || k >= kindSocket && k <= kindXDPSock || k == kindProbed || k == kindArena
 }
 
 // inContext is check_ctx_access.
@@ -108,7 +128,7 @@ func (x *explorer) inContext(base *value, reg uint8, a protos.Access) error {
 	switch {
 	case x.contextIsMemory():
 		return inRegion(base, reg, a.Off, a.Size, maxContextSize, "context", "ctx_size")
-	case x.rules.MovableContext && plainContext(x.p.Type) && base.off >= 0 && base.num.IsConst() && base.num.Umin == 0:
+	case x.rules.MovableContext && protos.PlainContext(x.p.Type) && base.off >= 0 && base.num.IsConst() && base.num.Umin == 0:
 	default:
 		if err := unmoved(reg, base); err != nil {
 			return err
@@ -124,16 +144,6 @@ const maxContextSize = 0xffff
 // contextIsMemory reports whether the context is memory of any size, which helpers may be handed, too
 // (is_var_ctx_off_allowed, since 7.1).
 func (x *explorer) contextIsMemory() bool { return x.rules.MovableContext && x.p.Type == bpf.Syscall }
-
-// plainContext reports whether the context of programs of a type is memory as they see it (no convert_ctx_access).
-func plainContext(t bpf.ProgType) bool {
-	switch t {
-	case bpf.Kprobe, bpf.Tracepoint, bpf.RawTracepoint, bpf.RawTracepointWritable, bpf.Tracing, bpf.LSM, bpf.StructOps,
-		bpf.Netfilter, bpf.LircMode2, bpf.CGroupDevice, bpf.Extension:
-		return true
-	}
-	return false
-}
 
 // inSock is check_sock_access.
 func inSock(base *value, reg uint8, a protos.Access) error {
@@ -190,7 +200,7 @@ func (x *explorer) special(base *value, off, size int64, store bool) error {
 	switch {
 	case f == nil:
 		return nil
-	case f.Kind != bpf.SpecialPointer && f.Kind != bpf.SpecialUntrusted:
+	case f.Kind != bpf.SpecialPointer && f.Kind != bpf.SpecialUntrusted && f.Kind != bpf.SpecialUser:
 		return fmt.Errorf("%s cannot be accessed directly by load/store", specialNames[f.Kind])
 	case !base.num.IsConst():
 		return errors.New("kptr access cannot have variable offset")
@@ -198,6 +208,8 @@ func (x *explorer) special(base *value, off, size int64, store bool) error {
 		return fmt.Errorf("kptr access misaligned expected=%d off=%d", f.Off, lo)
 	case size != 8:
 		return errors.New("kptr access size must be BPF_DW")
+	case store && f.Kind == bpf.SpecialUser:
+		return errors.New("store to uptr disallowed")
 	case store && f.Kind == bpf.SpecialPointer && !x.storesNull():
 		return errors.New("store to referenced kptr disallowed")
 	}
@@ -211,7 +223,7 @@ func (x *explorer) storesNull() bool {
 }
 
 var specialNames = map[bpf.SpecialKind]string{
-	bpf.SpecialLock: "bpf_spin_lock", bpf.SpecialTimer: "bpf_timer", bpf.SpecialWork: "bpf_wq", bpf.SpecialListHead: "bpf_list_head",
+	bpf.SpecialLock: "bpf_spin_lock", bpf.SpecialResLock: "bpf_res_spin_lock", bpf.SpecialTimer: "bpf_timer", bpf.SpecialWork: "bpf_wq", bpf.SpecialListHead: "bpf_list_head",
 	bpf.SpecialTreeRoot: "bpf_rb_root", bpf.SpecialOther: "a field of the kernel",
 }
 
@@ -245,11 +257,15 @@ func inRegion(base *value, reg uint8, off, size, total int64, what, sizeOf strin
 }
 
 // inPacket is check_packet_access.
-func inPacket(base *value, reg uint8, off, size int64) error {
+func (x *explorer) inPacket(base *value, reg uint8, off, size int64) error {
+	low := base.num.Smin
+	if x.rules.WholeOffsets && low > -maxVarOff {
+		low += off
+	}
 	switch {
-	case base.num.Smin < 0:
+	case low < 0:
 		return fmt.Errorf("r%d min value is negative, either use unsigned index or do a if (index >=0) check", reg)
-	case off < 0 || off+size > base.delta:
+	case off < 0 && !x.rules.WholeOffsets || off+size > base.delta:
 		return fmt.Errorf("invalid access to packet, off=%d size=%d: r%d offset is outside of the packet (%d bytes are known to be there)", off, size, reg, base.delta)
 	}
 	return nil
@@ -272,7 +288,7 @@ func (x *explorer) mayAdd(f *frameState, in bpf.Insn) error {
 	case op == bpf.ALUSub && (d.isPointer() && src.isPointer() || !wide):
 		return nil // the result is any number
 	case d.isPointer() && src.isPointer():
-		return fmt.Errorf("r%d pointer %s pointer prohibited", in.Dst, opSign(op))
+		return fmt.Errorf("r%d pointer %s pointer prohibited", in.Dst, form.Sign(op))
 	case op == bpf.ALUNeg || op == bpf.ALUEnd:
 		return nil
 	case !d.isPointer() && op == bpf.ALUSub:
@@ -282,14 +298,16 @@ func (x *explorer) mayAdd(f *frameState, in bpf.Insn) error {
 	case !wide:
 		return fmt.Errorf("r%d 32-bit pointer arithmetic prohibited", in.Dst)
 	case op != bpf.ALUAdd && op != bpf.ALUSub:
-		return fmt.Errorf("r%d pointer arithmetic with %s operator prohibited", in.Dst, opSign(op))
+		return fmt.Errorf("r%d pointer arithmetic with %s operator prohibited", in.Dst, form.Sign(op))
 	}
 	p, n := &d, &src
 	if !d.isPointer() {
 		p, n = &src, &d
 	}
 	switch {
-	case p.typed != noObject || p.kind == kindPointer && !p.orNull:
+	case d.typed == inArena || src.typed == inArena:
+		return nil
+	case p.typed != noObject || p.kind == kindPointer && !p.orNull || p.traits&probed != 0 && !p.orNull:
 		return nil
 	case p.orNull:
 		return fmt.Errorf("r%d pointer arithmetic on %s prohibited, null-check it first", in.Dst, p.word())
@@ -304,14 +322,6 @@ func (x *explorer) mayAdd(f *frameState, in bpf.Insn) error {
 		return fmt.Errorf("value %d makes %s pointer be out of bounds", n.num.Smin, p.word())
 	}
 	return nil
-}
-
-func opSign(op uint8) string {
-	signs := map[uint8]string{
-		bpf.ALUAdd: "+=", bpf.ALUSub: "-=", bpf.ALUMul: "*=", bpf.ALUDiv: "/=", bpf.ALUOr: "|=", bpf.ALUAnd: "&=",
-		bpf.ALULsh: "<<=", bpf.ALURsh: ">>=", bpf.ALUMod: "%=", bpf.ALUXor: "^=", bpf.ALUArsh: "s>>=",
-	}
-	return signs[op]
 }
 
 // comparePacket learns how many bytes of the packet are there from a comparison with its end, or of metadata with
@@ -361,12 +371,6 @@ func (s *state) loosePackets() {
 	})
 }
 
-// movesPacket are those helpers (bpf_helper_changes_pkt_data in net/core/filter.c).
-var movesPacket = map[int32]bool{
-	9: true, 10: true, 11: true, 13: true, 18: true, 19: true, 31: true, 38: true, 39: true, 43: true, 44: true, 50: true, 54: true, 62: true, 65: true,
-	73: true, 74: true, 75: true, 76: true, 90: true, 91: true,
-}
-
 // mayHand refuses memory that a helper would go beyond (check_helper_mem_access, check_mem_size_reg).
 func (x *explorer) mayHand(v *value, reg uint8, size int64, store bool) error {
 	if x.judges() && v.kind == kindPointer && v.size > 0 && !v.orNull && size > 0 {
@@ -382,10 +386,10 @@ func (x *explorer) mayHand(v *value, reg uint8, size int64, store bool) error {
 		}
 		return x.specialHanded(v, size)
 	case kindPacket, kindPacketMeta:
-		if store && !writesPacket(x.p.Type) {
+		if store && !protos.WritesPacket(x.p.Type) {
 			return errors.New("cannot write into packet")
 		}
-		return inPacket(v, reg, v.off, size)
+		return x.inPacket(v, reg, v.off, size)
 	case kindMemory:
 		return inMemory(v, reg, v.off, size, store)
 	case kindContext:
@@ -408,7 +412,7 @@ func (x *explorer) specialHanded(v *value, size int64) error {
 	switch {
 	case f == nil:
 		return nil
-	case f.Kind == bpf.SpecialPointer || f.Kind == bpf.SpecialUntrusted:
+	case f.Kind == bpf.SpecialPointer || f.Kind == bpf.SpecialUntrusted || f.Kind == bpf.SpecialUser:
 		return errors.New("kptr cannot be accessed indirectly by helper")
 	}
 	return fmt.Errorf("%s cannot be accessed directly by load/store", specialNames[f.Kind])
@@ -442,14 +446,14 @@ func (x *explorer) mayReturn(s *state, reg uint8) error {
 		}
 		return inRange("async callback return", reg, r, protos.Range{}, false)
 	}
-	if f.fn != 0 && !x.p.Funcs[f.fn].ExceptionCB {
-		if reg == 0 && x.p.Funcs[f.fn].Global && r.kind != kindNumber && r.kind != kindNone && !r.loose() {
+	if reg == 0 && f.fn != 0 && !x.p.Funcs[f.fn].ExceptionCB {
+		if reg == 0 && x.p.Funcs[f.fn].Global && !x.returnsNothing(f.fn) && r.kind != kindNumber && r.kind != kindNone && !r.loose() {
 			return fmt.Errorf("at subprogram exit the register r0 is not a scalar value (%s)", r.word())
 		}
 		return nil
 	}
 	want, ok := protos.Results(x.p.Type, x.p.AttachType, x.hookRange())
-	if !ok || reg == 0 && x.returnsNothing() {
+	if !ok || reg == 0 && x.returnsNothing(0) {
 		return nil
 	}
 	if r.kind != kindNumber {
@@ -457,6 +461,25 @@ func (x *explorer) mayReturn(s *state, reg uint8) error {
 	}
 	x.needs(s, reg)
 	return inRange("program exit", reg, r, want, x.p.Type == bpf.LSM)
+}
+
+// setsResult judges what a program makes its hook return (bpf_set_retval).
+func (x *explorer) setsResult(s *state) error {
+	r, want := &s.top().regs[1], protos.Range{Min: -4095}
+	switch {
+	case r.kind == kindNone: // the arguments are looked at later
+		return nil
+	case r.kind != kindNumber:
+		return errors.New("r1 is not a scalar")
+	case x.p.Type == bpf.CGroupSockopt && x.p.AttachType == protos.AttachGetSockOpt:
+		return nil
+	case x.p.Type == bpf.LSM && x.p.Hook != nil && x.p.Hook.Void:
+		return errors.New("programs that are attached to LSM hooks without a result can't modify it")
+	case x.p.Type == bpf.LSM:
+		want = protos.HookRange(x.p.AttachTo)
+	}
+	x.needs(s, 1)
+	return inRange("bpf_set_retval", 1, r, want, true)
 }
 
 // inRange refuses a number that is not in a range; narrow looks at its lower half.

@@ -57,18 +57,30 @@ func (f *frameState) load(off int64, size int, signed bool, r *kernels.Verifier)
 }
 
 func (f *frameState) allZero(from, to int64) bool {
+	_, zero := f.zeros(from, to, false)
+	return zero
+}
+
+// zeros reports whether all bytes from and below to are known to be 0, spilled ones included if they count; spills are the
+// slots of these, by bit.
+func (f *frameState) zeros(from, to int64, count bool) (spills uint64, all bool) {
 	for at := from; at < to; at++ {
-		if s := f.slotOf(at, false); s == nil || s.bytes[byteOf(at)] != byteZero {
-			return false
+		s := f.slotOf(at, false)
+		switch {
+		case s != nil && s.bytes[byteOf(at)] == byteZero:
+		case s != nil && count && s.bytes[byteOf(at)] == byteSpill && s.spill.null():
+			spills |= 1 << ((-at - 1) / 8)
+		default:
+			return 0, false
 		}
 	}
-	return true
+	return spills, true
 }
 
 // narrow cuts a number to size bytes, as a load of a wider one does (coerce_reg_to_size).
 func (v *value) narrow(size int, signed bool, r *kernels.RangeRules) {
-	if !v.num.Fits(size) {
-		v.link, v.delta, v.plus = 0, 0, false
+	if !v.num.Fits(size) || signed && r.SignedFills && v.num.Umax >= 1<<(size*8-1) {
+		v.link, v.delta, v.plus = 0, 0, 0
 	}
 	if signed {
 		v.num = v.num.SignExtend(size, true, r)
@@ -99,7 +111,7 @@ func (f *frameState) store(off int64, size int, v value, imm bool, r *kernels.Ve
 		old := s.bytes
 		s.scrub()
 		if size < 8 && !v.num.Fits(size) {
-			v.link, v.delta, v.plus = 0, 0, false
+			v.link, v.delta, v.plus = 0, 0, 0
 		}
 		s.spill = v
 		for i := range s.bytes {
@@ -164,7 +176,7 @@ func (v *value) swap(in bpf.Insn, r *kernels.RangeRules) {
 	size := int(in.Imm) / 8
 	swaps := in.Class() == bpf.ClassALU64 || in.Op&bpf.SrcReg != 0
 	if swaps || size < 8 {
-		v.link, v.delta, v.plus = 0, 0, false
+		v.link, v.delta, v.plus = 0, 0, 0
 	}
 	if swaps {
 		v.num.Swap(size)

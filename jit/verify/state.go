@@ -5,6 +5,7 @@ package verify
 import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
+	"github.com/tcsim/tcsim/jit/verify/rights"
 	"github.com/tcsim/tcsim/jit/verify/shape"
 )
 
@@ -31,6 +32,8 @@ const (
 	kindMemory // value.size bytes that are the program's for now
 	kindBuffer // what a writable tracepoint hands over
 	kindDynptr // a dynptr that a helper hands over, or in a slot of the stack the half of one
+	kindArena  // what is accessed in an arena at some instruction
+	kindProbed // what is accessed guarded against faults at some instruction
 	kindIter   // in a slot of the stack: part of an iterator
 )
 
@@ -46,6 +49,7 @@ const (
 	drained                      // an iterator that has nothing more
 	protected                    // what RCU protects
 	unguarded                    // what RCU protected
+	probed                       // memory at any address, which is read guarded against faults
 	borrowed                     // an object that a list or a tree owns, while its lock is held
 )
 
@@ -56,7 +60,7 @@ type value struct {
 	frame  uint8
 	// typed is what a load through the value would be if it is the address of a kernel object.
 	typed objectKind
-	plus  bool // delta counts
+	plus  uint8 // delta counts: it was added in so many bits
 	// locked says that the memory holds a lock, which link tells apart from others (reg_may_point_to_spin_lock).
 	locked bool
 	// precise is set in checkpoints: what was found out after it depends on the number (mark_chain_precision).
@@ -107,6 +111,7 @@ const (
 	byteSpill           // part of the slot's spilled value
 	byteDynptr          // part of a dynptr, which slot.spill describes
 	byteIter            // part of an iterator, likewise
+	byteFlags           // how interrupts were before they were turned off
 )
 
 // slot is 8 bytes of BPF stack. Bytes are counted from the slot's lowest address.
@@ -137,7 +142,7 @@ type frameState struct {
 type state struct {
 	pc     bpf.InsnIndex
 	frames []frameState
-	held   held
+	held   rights.Held
 	path
 }
 

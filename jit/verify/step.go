@@ -5,8 +5,10 @@ package verify
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/protos"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
@@ -15,14 +17,16 @@ func (x *explorer) step(s *state) (bool, error) {
 	in := x.p.Insns[s.pc]
 	f := s.top()
 	if x.strict {
-		if err := f.checkRead(in); err != nil && !(in.Op == bpf.OpExit && (len(s.frames) > 1 || x.returnsNothing())) {
+		if err := f.checkRead(in); err != nil && !(in.Op == bpf.OpExit && (len(s.frames) > 1 || x.returnsNothing(f.fn))) {
 			return false, err
 		}
 	}
 	var err error
 	switch in.Class() {
 	case bpf.ClassALU, bpf.ClassALU64:
-		x.narrow[s.pc] = x.narrow[s.pc] || in.Class() == bpf.ClassALU64 && in.Op&0xf0 != bpf.ALUMov && f.regs[in.Dst].typed == inArena
+		if err = x.widthOf(s, in); err != nil {
+			return false, err
+		}
 		if err = x.mayAdd(f, in); err != nil {
 			return false, err
 		}
@@ -69,8 +73,12 @@ func (x *explorer) forkSign(s *state, f *frameState, in bpf.Insn) {
 	s.top().regs[in.Dst] = number(ranges.ConstScalar(ones))
 }
 
-// returnsNothing reports whether the program's hook asks for no result.
-func (x *explorer) returnsNothing() bool {
+// returnsNothing reports whether a function that was not called returns nothing: a global one, or the main function whose
+// hook asks for no result.
+func (x *explorer) returnsNothing(fn int) bool {
+	if f := &x.p.Funcs[fn]; fn != 0 {
+		return f.Void && f.Global && x.rules.VoidGlobals
+	}
 	return x.p.Funcs[0].Void && (x.p.Type == bpf.StructOps || x.p.Type == bpf.LSM)
 }
 
@@ -115,7 +123,7 @@ func (x *explorer) alu(f *frameState, in bpf.Insn) {
 		*d = unknownNumber() // the verifier's own registers are never followed
 		return
 	}
-	if x.arena && x.makesArena(in, d) {
+	if x.arena && (x.makesArena(in, d) || x.submitted && in.Op&0xf0 != bpf.ALUMov && src.typed == inArena) {
 		defer func() { d.typed = inArena }()
 	}
 	r := &x.rules.Ranges
@@ -154,10 +162,36 @@ func (x *explorer) numberAlu(d *value, in bpf.Insn, src value, op uint8, wide bo
 			res.typed = unsure
 		}
 	}
-	if x.rules.LinkDelta && op == bpf.ALUAdd && wide && d.link != 0 && !d.plus && src.isConst() && src.num.Umax <= 1<<31-1 {
-		res.link, res.delta, res.plus = d.link, int64(src.num.Umax), true
+	if delta, ok := x.deltaOf(d, in, &src, op, wide); ok {
+		if res.link, res.delta, res.plus = d.link, delta, 32; wide {
+			res.plus = 64
+		}
 	}
 	*d = res
+}
+
+// deltaOf is what arithmetic adds to a number that is linked with others; ok is false if the link does not last
+// (adjust_reg_min_max_vals).
+func (x *explorer) deltaOf(d *value, in bpf.Insn, src *value, op uint8, wide bool) (delta int64, ok bool) {
+	if !x.rules.LinkDelta || op != bpf.ALUAdd && op != bpf.ALUSub || d.link == 0 || d.plus != 0 || !src.isConst() || in.Op&bpf.SrcReg != 0 && in.Src == in.Dst {
+		return 0, false
+	}
+	n := int64(src.num.Umin)
+	if !x.rules.WideDeltas {
+		return n, op == bpf.ALUAdd && wide && n >= 0 && n <= math.MaxInt32
+	}
+	if !wide {
+		if n = int64(int32(n)); d.num.Umax > math.MaxUint32 {
+			return 0, false
+		}
+	}
+	if n < math.MinInt32 || n > math.MaxInt32 || op == bpf.ALUSub && n == math.MinInt32 {
+		return 0, false
+	}
+	if op == bpf.ALUSub {
+		n = -n
+	}
+	return n, true
 }
 
 // move is mov, movsx and the 32-bit forms.
@@ -208,7 +242,7 @@ func (x *explorer) move(f *frameState, in bpf.Insn, src value, wide bool) {
 		x.link(&f.regs[in.Src])
 		src = f.regs[in.Src]
 	} else {
-		src.link, src.delta, src.plus = 0, 0, false
+		src.link, src.delta, src.plus = 0, 0, 0
 	}
 	if !wide {
 		src.num.Zext(r)
@@ -221,8 +255,8 @@ func (x *explorer) link(v *value) {
 	if v.kind != kindNumber || v.num.IsConst() {
 		return
 	}
-	if v.plus {
-		v.link, v.delta, v.plus = 0, 0, false
+	if v.plus != 0 {
+		v.link, v.delta, v.plus = 0, 0, 0
 	}
 	if v.link == 0 {
 		v.link = x.newLink()
@@ -243,6 +277,9 @@ func (x *explorer) pointerAlu(op uint8, d, src value, wide bool) value {
 	}
 	if n.kind != kindNumber {
 		n = unknownNumber()
+	}
+	if p.traits&probed != 0 {
+		return p // wherever it is, it is read
 	}
 	if n.isConst() {
 		if op == bpf.ALUSub {
@@ -293,10 +330,30 @@ func (x *explorer) loadConst(s *state, f *frameState, in bpf.Insn) error {
 	case bpf.PseudoFunc:
 		*d = pointer(kindFunc)
 		d.mapIdx = int32(s.pc) + 1 + in.Imm
+	case bpf.PseudoSymbol:
+		return x.loadSymbol(d, in)
 	case 0:
 		*d = number(ranges.ConstScalar(imm))
 	default:
 		*d = pointer(kindPointer)
+	}
+	return nil
+}
+
+// loadSymbol is the address of a symbol of the kernel (check_pseudo_btf_id).
+func (x *explorer) loadSymbol(d *value, in bpf.Insn) error {
+	if *d = pointer(kindPointer); in.Imm < 0 || int(in.Imm) >= len(x.p.Symbols) {
+		return nil
+	}
+	switch s := &x.p.Symbols[in.Imm]; {
+	case s.Kind == bpf.SymbolAddress:
+		*d = unknownNumber()
+	case s.PerCPU:
+		*d = x.object(s.Type, perCPU)
+	case s.Kind == bpf.SymbolMemory:
+		d.kind, d.size, d.traits = kindMemory, s.Size, readOnly
+	default:
+		*d = x.object(s.Type, untrusted)
 	}
 	return nil
 }
@@ -319,7 +376,7 @@ func (x *explorer) mayLoadAbs(s *state) error {
 	if err := x.leaks(s, false); err != nil {
 		return fmt.Errorf("BPF_LD_[ABS|IND] cannot be mixed with socket references: %w", err)
 	}
-	if err := s.held.busy("BPF_LD_[ABS|IND]"); err != nil {
+	if err := s.held.Busy("BPF_LD_[ABS|IND]"); err != nil {
 		return err
 	}
 	r6 := &s.top().regs[6]
@@ -375,7 +432,7 @@ func (x *explorer) mayHold(base *value, in bpf.Insn) bool {
 	case kindPointer:
 		return true
 	case kindContext:
-		return x.p.Hook == nil && plainContext(x.p.Type) && x.p.Type != bpf.Kprobe && x.p.Type != bpf.Tracepoint && x.p.Type != bpf.CGroupDevice && x.p.Type != bpf.LircMode2
+		return x.p.Hook == nil && protos.PlainContext(x.p.Type) && x.p.Type != bpf.Kprobe && x.p.Type != bpf.Tracepoint && x.p.Type != bpf.CGroupDevice && x.p.Type != bpf.LircMode2
 	case kindMapValue:
 		m := &x.p.Maps[base.mapIdx]
 		return m.Special == nil || m.Special.At(base.off+int64(in.Off)+base.num.Smin, int64(base.num.Umax)-base.num.Smin+8) != nil
@@ -421,7 +478,7 @@ func (x *explorer) read(s *state, base value, in bpf.Insn, signed bool) (value, 
 	}
 	x.reads(s, int(base.frame), slotBits(lo, hi+int64(size)))
 	if lo != hi {
-		if hi-lo <= maxStack && g.allZero(lo, hi+int64(size)) {
+		if hi-lo <= maxStack && x.readZeros(s, g, int(base.frame), lo, hi+int64(size)) {
 			return number(ranges.ConstScalar(0)), nil
 		}
 		return number(ranges.LoadedScalar(size, signed)), nil
@@ -438,7 +495,22 @@ func (x *explorer) read(s *state, base value, in bpf.Insn, signed bool) (value, 
 	if slot := g.slotOf(lo, false); slot != nil && slot.spilled() > 0 {
 		x.now.frame, x.now.slot = base.frame, int8((-lo-1)/8)
 	}
-	return g.load(lo, size, signed, x.rules), nil
+	v := g.load(lo, size, signed, x.rules)
+	if x.rules.SpilledZeros && v.kind == kindNumber && !v.isConst() && x.readZeros(s, g, int(base.frame), lo, lo+int64(size)) {
+		v = number(ranges.ConstScalar(0))
+	}
+	return v, nil
+}
+
+// readZeros reports whether a load from the stack gives 0 wherever it is. That spilled numbers are 0 counts from then on.
+func (x *explorer) readZeros(s *state, f *frameState, frame int, from, to int64) bool {
+	spills, zero := f.zeros(from, to, x.rules.SpilledZeros)
+	if spills != 0 {
+		x.mask = marks{used: 1 << frame}
+		x.mask.at[frame].slots = spills
+		x.walkBack(s, &x.mask)
+	}
+	return zero
 }
 
 // inlinedLookup recognises the first load of an array map's inlined lookup, which reads the key

@@ -21,7 +21,9 @@ func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v value, imm b
 	if base.kind != kindStack {
 		err := x.mayTouch(&base, in.Dst, in, true)
 		if f := x.kptrAt(&base, in); err == nil && f != nil && f.Kind == bpf.SpecialUntrusted && x.judges() {
-			err = x.storesKptr(f, &v, in.Src)
+			if err = x.storesKptr(f, &v, in.Src); v.null() && !imm {
+				x.needs(s, in.Src)
+			}
 		}
 		return err
 	}

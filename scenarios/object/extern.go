@@ -69,9 +69,8 @@ func externs(f *elf.File) *external {
 }
 
 // strengthen makes weak symbols that are no functions global, which cilium/ebpf takes: a map that several files may
-// define, and a variable of the kernel's configuration that it need not have. It changes a copy of the file.
+// define, and a variable of the kernel's configuration that it need not have. It changes data, which it returns.
 func strengthen(data []byte, f *elf.File) []byte {
-	out := data
 	for _, sec := range f.Sections {
 		if sec.Type != elf.SHT_SYMTAB || sec.Offset > uint64(len(data)) || sec.Size > uint64(len(data))-sec.Offset {
 			continue
@@ -84,16 +83,13 @@ func strengthen(data []byte, f *elf.File) []byte {
 				continue
 			}
 			name, ok := symbolName(data, f, sec, at)
-			if !defined && (!ok || !strings.HasPrefix(name, "CONFIG_")) {
+			if !defined && (!ok || !strings.HasPrefix(name, "CONFIG_") && !strings.HasPrefix(name, "LINUX_")) {
 				continue
 			}
-			if &out[0] == &data[0] {
-				out = bytes.Clone(data)
-			}
-			out[at+bind] = byte(elf.STB_GLOBAL)<<4 | info&0xf
+			data[at+bind] = byte(elf.STB_GLOBAL)<<4 | info&0xf
 		}
 	}
-	return out
+	return data
 }
 
 func symbolName(data []byte, f *elf.File, sec *elf.Section, at uint64) (string, bool) {

@@ -89,6 +89,7 @@ func signature(f *btf.Func) (s bpf.Signature, ok bool) {
 		s.Void = true
 	case *btf.Pointer:
 		s.Pointer = true
+		_, s.Untyped = btf.UnderlyingType(ret.Target).(*btf.Void)
 		if s.Type, _ = structure(ret); s.Type == "" {
 			if n, err := btf.Sizeof(btf.UnderlyingType(ret.Target)); err == nil {
 				s.Size = int32(n)
@@ -179,13 +180,16 @@ func (l *linker) hook(p *bpf.Program) *bpf.Signature {
 	for _, arg := range proto.Params[skip:] {
 		out := bpf.Param{Kind: bpf.ParamNumber, Name: arg.Name}
 		if _, ok := btf.UnderlyingType(arg.Type).(*btf.Pointer); ok {
-			if out.Type, out.Opaque = structure(arg.Type); out.Type != "" || p.AttachType == protos.AttachIter {
-				out.Kind = bpf.ParamPointer
-			}
+			out.Kind = bpf.ParamPointer
+			out.Type, out.Opaque = structure(arg.Type)
 		}
 		s.Params = append(s.Params, out)
+		if n, err := btf.Sizeof(arg.Type); err == nil && n > 8 { // handed over by value in two registers
+			s.Params = append(s.Params, bpf.Param{Name: arg.Name})
+		}
 	}
 	_, s.Void = btf.UnderlyingType(proto.Return).(*btf.Void)
+	_, s.Pointer = btf.UnderlyingType(proto.Return).(*btf.Pointer)
 	return s
 }
 
@@ -225,9 +229,20 @@ func param(typ btf.Type, tags []string, t bpf.ProgType) bpf.Param {
 			return bpf.Param{Kind: bpf.ParamContext}
 		case "arg:arena":
 			return bpf.Param{Kind: bpf.ParamPointer}
+		case "arg:untrusted":
+			out := bpf.Param{Kind: bpf.ParamUntrusted}
+			switch to.(type) {
+			case *btf.Void, *btf.Int, *btf.Enum:
+			default:
+				out.Type = to.TypeName()
+			}
+			return out
 		case "arg:trusted":
 			return bpf.Param{Kind: bpf.ParamPointer, Type: to.TypeName(), Nullable: slices.Contains(tags, "arg:nullable")}
 		}
+	}
+	if s, ok := to.(*btf.Struct); ok && t != 0 && (s.Name == "bpf_dynptr" || s.Name == "bpf_dynptr_kern") {
+		return bpf.Param{Kind: bpf.ParamDynptr}
 	}
 	if name := protos.ContextStructs[t]; name != "" && to.TypeName() == name {
 		return bpf.Param{Kind: bpf.ParamContext}

@@ -61,7 +61,8 @@ func (r *reader) addMap(name string, m *ebpf.MapSpec) int {
 	}
 	const forReading, forWriting = 1 << 7, 1 << 8 // BPF_F_RDONLY_PROG, BPF_F_WRONLY_PROG
 	out.NoWrite, out.NoRead = m.Flags&forReading != 0, m.Flags&forWriting != 0
-	out.Special = special(m.Value)
+	const inner = 1 << 12 // BPF_F_INNER_MAP
+	out.Special, out.Varies = special(m.Value), m.Flags&inner != 0
 	r.file.Maps[i] = out
 	return i
 }
@@ -109,7 +110,7 @@ func (r *reader) completeMap(out *bpf.Map, m *ebpf.MapSpec) error {
 		return nil
 	case out.Type == bpf.ArrayOfMaps || out.Type == bpf.HashOfMaps:
 		out.ValueSize = 4
-	case out.Type.Opaque():
+	case out.Type.Opaque(), out.Type == bpf.ArenaMap:
 		return nil
 	}
 	const overhead = 64 // of an entry of a hash

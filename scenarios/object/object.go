@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -108,12 +107,13 @@ func Read(name string, data []byte, opt ReadOptions) (*File, error) {
 	if f.Section(".maps") != nil && f.Section(".BTF") == nil {
 		return nil, fmt.Errorf("%s: maps in section .maps, and no BTF that says what they are: compile with clang -g", name)
 	}
-	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(strengthen(data, f)))
-	if errors.Is(err, ebpf.ErrNotSupported) && strings.Contains(err.Error(), ".ksyms") {
-		return nil, fmt.Errorf("%s: kernel symbols are read only where they are declared as `extern void NAME __ksym`, without const or another type: %w", name, err)
-	}
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(adaptELF(data, f)))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	library := takeLibrary(spec)
+	for _, p := range spec.Programs {
+		sectionType(p)
 	}
 	if err := opt.prepare(spec); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -124,7 +124,7 @@ func Read(name string, data []byte, opt ReadOptions) (*File, error) {
 	}
 	r := reader{
 		file: &File{Name: name, versions: map[int][]version{}, own: len(spec.Programs)}, spec: spec, types: types,
-		maps: map[string]int{}, progs: map[string]int{}, extern: externs(f),
+		maps: map[string]int{}, progs: map[string]int{}, extern: externs(f), symbols: symbols(f), library: library,
 	}
 	r.readMaps()
 	r.readPrograms()
@@ -205,4 +205,7 @@ type reader struct {
 	maps   map[string]int // index in file.Maps
 	progs  map[string]int
 	extern *external
+	// symbols are the types with which the file declares kernel symbols, by name.
+	symbols map[string]btf.Type
+	library map[string]*ebpf.ProgramSpec // functions that are no programs, by name; nil if no program has a callback for exceptions
 }

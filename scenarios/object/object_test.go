@@ -194,15 +194,10 @@ func TestBadFiles(t *testing.T) {
 		copy(c[at:], b)
 		return c
 	}
-	symbol, err := os.ReadFile("testdata/const_symbol.o")
-	if err != nil {
-		t.Fatal(err)
-	}
 	for name, tc := range map[string]struct {
 		data []byte
 		want string
 	}{
-		"const symbol": {symbol, "declared as `extern void NAME __ksym`"},
 		"empty":        {nil, "no ELF file"},
 		"header only":  {good[:20], "bad ELF file"},
 		"half":         {good[:len(good)/2], "bad ELF file"},

@@ -74,20 +74,21 @@ func (r *reader) license(p *ebpf.ProgramSpec, prog *bpf.Program) []error {
 	}
 	var errs []error
 	for _, n := range slices.Sorted(maps.Keys(found)) {
-		errs = append(errs, fmt.Errorf("%s is for programs under the GPL, the file's license is %q: char LICENSE[] SEC(\"license\") = \"GPL\"", verify.HelperName(n), p.License))
+		errs = append(errs, fmt.Errorf("%s is for programs under the GPL, the file's license is %q: char LICENSE[] SEC(\"license\") = \"GPL\"", protos.HelperName(n), p.License))
 	}
 	return errs
 }
 
 // linker makes the slots of one program of cilium/ebpf's instructions.
 type linker struct {
-	r      *reader
-	insns  asm.Instructions
-	at     []int          // slot of each instruction
-	start  map[string]int // slot of each symbol
-	funcs  map[int]string // slot of each function's start to its name
-	kfuncs []string       // kernel functions that it calls
-	errs   []error
+	r       *reader
+	insns   asm.Instructions
+	at      []int              // slot of each instruction
+	start   map[string]int     // slot of each symbol
+	funcs   map[int]string     // slot of each function's start to its name
+	kfuncs  []string           // kernel functions that it calls
+	symbols []bpf.KernelSymbol // and symbols that it reads
+	errs    []error
 	// external is the symbol that the instruction at hand refers to and the file does not define.
 	external string
 }
@@ -129,7 +130,7 @@ func (l *linker) relocate() error {
 
 // program translates one program with its functions, which cilium/ebpf has put after the entry.
 func (r *reader) program(p *ebpf.ProgramSpec) (bpf.Program, []error) {
-	l := linker{r: r, insns: p.Instructions, start: map[string]int{}, funcs: map[int]string{0: p.Name}}
+	l := linker{r: r, insns: r.withCallbacks(p), start: map[string]int{}, funcs: map[int]string{0: p.Name}}
 	const sleepable, frags = 1 << 4, 1 << 5 // BPF_F_SLEEPABLE, BPF_F_XDP_HAS_FRAGS
 	out := bpf.Program{
 		Name: p.Name, Type: bpf.ProgType(p.Type), Maps: r.file.Maps,
@@ -171,8 +172,14 @@ func (r *reader) program(p *ebpf.ProgramSpec) (bpf.Program, []error) {
 		}
 	}
 	types := l.functionTypes()
+	catches := callbacks(tags(p))
+	for _, name := range catches {
+		if at, ok := l.start[name]; ok {
+			l.funcs[at] = name
+		}
+	}
 	for _, s := range slices.Sorted(maps.Keys(l.funcs)) {
-		f := bpf.Func{Name: l.funcs[s], Start: bpf.InsnIndex(s), Void: types[s] != nil && returnsNothing(types[s])}
+		f := bpf.Func{Name: l.funcs[s], Start: bpf.InsnIndex(s), Void: types[s] != nil && returnsNothing(types[s]), ExceptionCB: slices.Contains(catches, l.funcs[s])}
 		switch t := types[s]; {
 		case t == nil:
 		case s != 0 && t.Linkage == btf.GlobalFunc && !r.extern.hidden[f.Name]:
@@ -187,6 +194,7 @@ func (r *reader) program(p *ebpf.ProgramSpec) (bpf.Program, []error) {
 	if r.types != nil {
 		out.Objects = kernelObjects{r.types, r.spec.Types}
 	}
+	out.Symbols = l.symbols
 	out.Kfuncs, out.Signatures, out.Hook = l.kfuncs, l.signatures(), l.hook(&out)
 	return out, l.errs
 }
@@ -219,10 +227,15 @@ func (l *linker) instruction(i int) ([]byte, error) {
 	case in.OpCode.IsDWordLoad() && l.r.extern.weak[l.external] && l.r.inKernel(l.external):
 		in.Src, in.Constant = 0, somewhere // of a function that exists, to be compared with null
 		in = in.WithMetadata(asm.Metadata{})
-	case in.OpCode.IsDWordLoad() && l.r.extern.weak[l.external]:
+	case in.OpCode.IsDWordLoad() && l.r.extern.weak[l.external] && !l.r.hasVariable(l.external):
 		in.Src, in.Constant = 0, 0 // it does not exist
 	case in.OpCode.IsDWordLoad() && l.external != "" && l.external == ref:
-		return nil, fmt.Errorf("kernel symbol %s: what kernels have there is not modelled; declared __weak it does not exist", ref)
+		n, err := l.symbol(ref)
+		if err != nil {
+			return nil, err
+		}
+		in.Src, in.Constant = bpf.PseudoSymbol, int64(n)
+		in = in.WithMetadata(asm.Metadata{})
 	case in.IsFunctionReference():
 		to, err := l.function(i, ref, in.Constant)
 		if err != nil {

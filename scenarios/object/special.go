@@ -87,8 +87,13 @@ func kernelPointer(p *btf.Pointer) (f bpf.SpecialField, ok bool) {
 	switch {
 	case slices.Contains(tags, "kptr"), slices.Contains(tags, "percpu_kptr"):
 		f.Kind = bpf.SpecialPointer
-	case slices.Contains(tags, "kptr_untrusted"), slices.Contains(tags, "uptr"):
+	case slices.Contains(tags, "kptr_untrusted"):
 		f.Kind = bpf.SpecialUntrusted
+	case slices.Contains(tags, "uptr"):
+		f.Kind = bpf.SpecialUser
+		if n, err := btf.Sizeof(to); err == nil {
+			f.To = int64(n)
+		}
 	}
 	return f, f.Kind != 0
 }

@@ -7,7 +7,6 @@
 package verdicts
 
 import (
-	"errors"
 	"time"
 
 	"github.com/tcsim/tcsim/jit"
@@ -82,9 +81,6 @@ func one(p *bpf.Program, t *jit.Target) Row {
 	r := Row{Target: t.Name, Program: p.Name, Verdict: Accepted, Stats: stats, Size: len(p.Insns), Time: time.Since(began)}
 	if err != nil {
 		r.Verdict, r.Reason = Refused, err.Error()
-	}
-	if errors.Is(err, verify.ErrNotModelled) {
-		r.Verdict = NotModeled
 	}
 	return r
 }

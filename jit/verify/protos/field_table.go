@@ -20,6 +20,7 @@ const (
 	AttachSockName4, AttachSockName6, AttachDevMap, AttachLSMCGroup       = 31, 32, 33, 43
 	AttachRecvMsgUnix, AttachPeerNameUnix, AttachSockNameUnix             = 51, 52, 53
 	AttachKprobeSession, AttachUprobeSession, AttachFentrySession         = 56, 57, 58
+	AttachFentryMulti, AttachFexitMulti, AttachSessionMulti               = 59, 60, 61
 )
 
 var (
@@ -104,7 +105,7 @@ var (
 		each(word, never, 0, 0, 16, 20),
 		each(part, never, 1, 4, 8, 12, 44, 72, 76),
 		each(part, never, 2, 48), // dst_port, which is followed by padding
-		[]area{{from: 24, to: 44, read: part}, {from: 52, to: 72, read: part}},
+		[]area{{from: 24, to: 28, read: part}, {from: 28, to: 44, read: part}, {from: 52, to: 72, read: part}},
 	)
 	sockCommon = slices.DeleteFunc(slices.Clone(sock), func(a area) bool { return a.from >= 8 && a.from < 24 })
 	tcpSock    = []area{{from: 0, to: 80, read: word}, {from: 80, to: 96, read: double}, {from: 96, to: 112, read: word}}
@@ -118,7 +119,9 @@ func cgroupSock() []area {
 		case 0, 16, 20:
 			a.write, a.only = word, []uint32{AttachSockCreate, AttachSockRelease}
 		case 24:
-			a.only = []uint32{AttachPostBind4, AttachPostBind6}
+			a.only = []uint32{AttachPostBind4}
+		case 28:
+			a.only = []uint32{AttachPostBind6}
 		case 44:
 			a.only = []uint32{AttachPostBind4, AttachPostBind6}
 		}

@@ -3,6 +3,7 @@
 package protos
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/tcsim/tcsim/jit/bpf"
@@ -15,7 +16,7 @@ type Kfunc struct {
 	// n may be null (__nullable), o is memory that may be missing (__opt), s is the size of the memory before it (__sz) and
 	// z one that is a constant (__szk), k a constant (__k), R and B the size of the memory that is returned, to be read
 	// only or not, i is not looked at (__ign, __prog), m a map (__map), u made by the call (__uninit), t an iterator
-	// (__iter), a an object that the program allocated (__alloc), r one that counts its references, q constant text (__str).
+	// (__iter), A an address in an arena or a number, a an object that the program allocated (__alloc), r one that counts its references, q constant text (__str).
 	Args  string
 	flags kfuncFlags
 	on    string // the names of the program types that may call it
@@ -31,10 +32,10 @@ const (
 	rcu                                 // and those that RCU protects
 	rcuProtected                        // it is called between bpf_rcu_read_lock and its unlock
 	mayWait                             // it may sleep
+	waited                              // it did until 7.0
 	iterNew
 	iterNext
 	iterDestroy
-	nested // see Nested
 )
 
 // Acquires reports whether what the function returns is to be given back.
@@ -43,15 +44,13 @@ func (k Kfunc) Acquires() bool { return k.flags&acquire != 0 }
 // Releases reports whether the function takes back its argument.
 func (k Kfunc) Releases() bool { return k.flags&release != 0 }
 
-// Nested reports whether calls of the function come in pairs whose order is not modelled: interrupts that are turned off,
-// locks that may fail.
-func (k Kfunc) Nested() bool { return k.flags&nested != 0 }
-
 // Null reports whether the function may return null.
 func (k Kfunc) Null() bool { return k.flags&retNull != 0 }
 
 // Sleeps reports whether the function may sleep.
-func (k Kfunc) Sleeps() bool { return k.flags&mayWait != 0 }
+func (k Kfunc) Sleeps(v *kernels.Verifier) bool {
+	return k.flags&mayWait != 0 || k.flags&waited != 0 && !v.ExchangeLocked
+}
 
 // RCUProtected reports whether the function is called between bpf_rcu_read_lock and its unlock.
 func (k Kfunc) RCUProtected() bool { return k.flags&rcuProtected != 0 }
@@ -96,6 +95,12 @@ const (
 	RCUUnlock
 	PreemptOff
 	PreemptOn
+	SaveInterrupts // turns them off
+	RestoreInterrupts
+	TakeLock // may fail
+	GiveLock
+	TakeQuietLock // with interrupts off
+	GiveQuietLock
 	DynptrOfSKB // makes a dynptr of a packet
 	DynptrOfXDP
 	DynptrClone
@@ -105,9 +110,12 @@ const (
 	GraphLook   // returns an object that a list or a tree owns
 	GraphTake
 	Allocate
+	Share      // one more reference to an object that the program allocated
 	CastRead   // makes an object of any address, which is not trusted
 	CastKernel // makes the kernel's object of the context
 	SetCallback
+	MovesPacket
+	Trap // marks code that is not to be reached
 	SessionCookie
 	CSSTaskIterator
 	SocketDestroy
@@ -116,18 +124,39 @@ const (
 // Doing are the functions that do so (special_kfunc_list).
 var Doing = map[string]Does{
 	"bpf_rcu_read_lock": RCULock, "bpf_rcu_read_unlock": RCUUnlock, "bpf_preempt_disable": PreemptOff, "bpf_preempt_enable": PreemptOn,
+	"bpf_local_irq_save": SaveInterrupts, "bpf_local_irq_restore": RestoreInterrupts, "bpf_res_spin_lock": TakeLock, "bpf_res_spin_unlock": GiveLock,
+	"bpf_res_spin_lock_irqsave": TakeQuietLock, "bpf_res_spin_unlock_irqrestore": GiveQuietLock,
 	"bpf_dynptr_from_skb": DynptrOfSKB, "bpf_dynptr_from_skb_meta": DynptrOfSKB, "bpf_dynptr_from_xdp": DynptrOfXDP, "bpf_dynptr_clone": DynptrClone,
 	"bpf_dynptr_slice": DynptrSlice, "bpf_dynptr_slice_rdwr": DynptrSliceRW,
 	"bpf_list_push_front_impl": GraphInsert, "bpf_list_push_back_impl": GraphInsert, "bpf_rbtree_add_impl": GraphInsert,
 	"bpf_list_push_front": GraphInsert, "bpf_list_push_back": GraphInsert, "bpf_rbtree_add": GraphInsert,
 	"bpf_rbtree_first": GraphLook, "bpf_rbtree_root": GraphLook, "bpf_rbtree_left": GraphLook, "bpf_rbtree_right": GraphLook,
 	"bpf_list_front": GraphLook, "bpf_list_back": GraphLook,
+	"bpf_list_add": GraphInsert, "bpf_list_del": GraphTake, "bpf_list_is_first": GraphLook, "bpf_list_is_last": GraphLook, "bpf_list_empty": GraphLook,
 	"bpf_rbtree_remove": GraphTake, "bpf_list_pop_front": GraphTake, "bpf_list_pop_back": GraphTake,
-	"bpf_refcount_acquire_impl": Allocate, "bpf_refcount_acquire": Allocate, "bpf_obj_new_impl": Allocate, "bpf_obj_new": Allocate,
+	"bpf_refcount_acquire_impl": Share, "bpf_refcount_acquire": Share, "bpf_obj_new_impl": Allocate, "bpf_obj_new": Allocate,
 	"bpf_percpu_obj_new_impl": Allocate, "bpf_percpu_obj_new": Allocate,
+	"bpf_task_work_schedule_signal": SetCallback, "bpf_task_work_schedule_resume": SetCallback,
+	"bpf_task_work_schedule_signal_impl": SetCallback, "bpf_task_work_schedule_resume_impl": SetCallback,
+	"bpf_xdp_pull_data": MovesPacket, "__bpf_trap": Trap,
 	"bpf_wq_set_callback_impl": SetCallback, "bpf_wq_set_callback": SetCallback,
 	"bpf_sock_destroy": SocketDestroy, "bpf_session_cookie": SessionCookie, "bpf_iter_css_task_new": CSSTaskIterator,
 	"bpf_rdonly_cast": CastRead, "bpf_cast_to_kern_ctx": CastKernel,
+}
+
+// WhileLocked reports whether programs call a function while they hold a lock (kfunc_spin_allowed).
+func WhileLocked(name string, v *kernels.Verifier) bool {
+	switch Doing[name] {
+	case GraphInsert, GraphLook, GraphTake, Share, TakeLock, GiveLock, TakeQuietLock, GiveQuietLock:
+		return true
+	}
+	_, kind := IteratorOf(name)
+	return kind == "num" && v.IterateLocked || v.ExchangeLocked && slices.Contains(whileLocked, name)
+}
+
+var whileLocked = []string{
+	"bpf_arena_alloc_pages", "bpf_arena_free_pages", "bpf_arena_reserve_pages", "bpf_stream_vprintk", "bpf_stream_print_stack",
+	"bpf_testmod_test_mod_kfunc",
 }
 
 // KeepsRegisters reports whether a kernel function is inlined so that it changes its result and its arguments only

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // Helpers that take maps of some types only, and types of maps that are for some helpers only
@@ -40,8 +41,8 @@ const (
 )
 
 // Together reports whether a helper takes a map of a type, in a program of a type.
-func Together(helper int32, m bpf.MapType, p bpf.ProgType, attach uint32) bool {
-	if helpers, some := byMap[m]; some && !slices.Contains(helpers, helper) && !updatesSockets(helper, m, p, attach) {
+func Together(helper int32, m bpf.MapType, p bpf.ProgType, attach uint32, v *kernels.Verifier) bool {
+	if helpers, some := byMap[m]; some && !slices.Contains(helpers, helper) && !updatesSockets(helper, m, p, attach, v) {
 		return false
 	}
 	types, some := byHelper[helper]
@@ -49,7 +50,7 @@ func Together(helper int32, m bpf.MapType, p bpf.ProgType, attach uint32) bool {
 }
 
 // updatesSockets is may_update_sockmap.
-func updatesSockets(helper int32, m bpf.MapType, p bpf.ProgType, attach uint32) bool {
+func updatesSockets(helper int32, m bpf.MapType, p bpf.ProgType, attach uint32, v *kernels.Verifier) bool {
 	if m != bpf.SockMap && m != bpf.SockHash || helper != 2 && helper != 3 {
 		return false
 	}
@@ -58,15 +59,17 @@ func updatesSockets(helper int32, m bpf.MapType, p bpf.ProgType, attach uint32) 
 		return attach == AttachIter
 	case bpf.SockOps:
 		return helper == 3
-	case bpf.SocketFilter, bpf.SchedCLS, bpf.SchedACT, bpf.XDP, bpf.SkReuseport, bpf.FlowDissector, bpf.SkLookup, bpf.Extension:
+	case bpf.SkReuseport, bpf.SkLookup, bpf.Extension:
 		return true
+	case bpf.SocketFilter, bpf.SchedCLS, bpf.SchedACT, bpf.XDP, bpf.FlowDissector:
+		return !v.OwnersUpdateSockets
 	}
 	return false
 }
 
 // Special are the structures that only helpers touch (btf_get_field_type, kernel/bpf/btf.c).
 var Special = map[string]bpf.SpecialKind{
-	"bpf_spin_lock": bpf.SpecialLock, "bpf_res_spin_lock": bpf.SpecialLock, "bpf_timer": bpf.SpecialTimer, "bpf_wq": bpf.SpecialWork,
+	"bpf_spin_lock": bpf.SpecialLock, "bpf_res_spin_lock": bpf.SpecialResLock, "bpf_timer": bpf.SpecialTimer, "bpf_wq": bpf.SpecialWork,
 	"bpf_list_head": bpf.SpecialListHead, "bpf_rb_root": bpf.SpecialTreeRoot, "bpf_list_node": bpf.SpecialOther,
 	"bpf_rb_node": bpf.SpecialOther, "bpf_refcount": bpf.SpecialOther, "bpf_task_work": bpf.SpecialOther,
 }

@@ -7,6 +7,17 @@ import "github.com/tcsim/tcsim/jit/bpf"
 // Range is what a program may return, both ends included.
 type Range struct{ Min, Max int64 }
 
+// SeesResult reports whether a program sees what the function returned that it is attached to (btf_ctx_access).
+func SeesResult(t bpf.ProgType, attach uint32) bool {
+	switch t {
+	case bpf.LSM:
+		return true
+	case bpf.Tracing:
+		return attach == AttachFexit || attach == AttachFentrySession || attach == AttachModifyReturn
+	}
+	return false
+}
+
 // Results returns what programs may return, all if ok is false (check_return_code, kernel/bpf/verifier.c). Where that is
 // for the hook of a kernel function to say, as of LSM, hook is its range.
 func Results(t bpf.ProgType, attach uint32, hook *Range) (r Range, ok bool) {
@@ -30,9 +41,9 @@ func Results(t bpf.ProgType, attach uint32, hook *Range) (r Range, ok bool) {
 		return bit, true
 	case bpf.Tracing:
 		switch attach {
-		case AttachFentry, AttachFexit:
+		case AttachFentry, AttachFexit, AttachFentrySession, AttachFentryMulti, AttachFexitMulti, AttachSessionMulti:
 			return Range{}, true
-		case AttachIter, AttachFentrySession:
+		case AttachIter:
 			return bit, true
 		}
 	case bpf.Kprobe:

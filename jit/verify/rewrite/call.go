@@ -13,6 +13,7 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/jit/verify/form"
+	"github.com/tcsim/tcsim/jit/verify/protos"
 )
 
 // The calls that the verifier inlines or redirects (do_misc_fixups).
@@ -22,7 +23,7 @@ func (w *rewriter) call(i bpf.InsnIndex) {
 	it := &w.items[i]
 	r := &w.t.Verifier
 	if h := r.Helpers; h > 0 && it.in.Imm >= h {
-		name := verify.HelperName(it.in.Imm)
+		name := protos.HelperName(it.in.Imm)
 		w.bad(i, fmt.Errorf("the kernel has no helper %d (%s): %w", it.in.Imm, name, kernels.ErrUnsupported))
 	}
 	switch it.in.Imm {
@@ -59,7 +60,7 @@ func helperFunc(n int32) string {
 	if n == 7 {
 		return "bpf_user_rnd_u32"
 	}
-	return verify.HelperName(n)
+	return protos.HelperName(n)
 }
 
 // kfunc resolves a call of a kernel function (fixup_kfunc_call).

@@ -37,6 +37,27 @@ func MarkExceptions(p *bpf.Program, funcs []FuncInfo) error {
 	return nil
 }
 
+// Exceptions refuses a callback for exceptions that is not what kernels call (bpf_find_exception_callback_insn_off and
+// do_check_common). Of one whose type is not known only the number counts.
+func Exceptions(p *bpf.Program) error {
+	found := false
+	for i := range p.Funcs {
+		f := &p.Funcs[i]
+		switch {
+		case !f.ExceptionCB:
+			continue
+		case found:
+			return errors.New("multiple exception callback tags for main subprog")
+		case f.Global && f.Void:
+			return fmt.Errorf("exception callback %s returns nothing: only those that return a number are supported", f.Name)
+		case f.Global && (len(f.Params) != 1 || f.Params[0].Kind != bpf.ParamNumber):
+			return fmt.Errorf("exception callback %s: only a single integer argument is supported", f.Name)
+		}
+		found = true
+	}
+	return nil
+}
+
 // hasPrivateStack are the program types whose functions can have a private stack: those that a
 // program of the same kind may interrupt on the same CPU, and that the kernel keeps from doing so
 // (bpf_enable_priv_stack). The numbers without a name are tracepoint, perf event, raw tracepoint, LSM.
