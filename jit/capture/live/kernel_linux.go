@@ -90,13 +90,14 @@ func Open(o Options) (*Kernel, error) {
 	} else {
 		k.Header.Context = contextLayout(k.types)
 	}
+	described := k.describe(o)
 	if permitted == nil {
-		need(probe())
+		need(probe(k.Header))
 	}
 	if len(missing) > 0 {
 		return nil, missing
 	}
-	return k, k.describe(o)
+	return k, described
 }
 
 // permission asks for something that is refused without rights before anything else is looked at: to
@@ -141,14 +142,15 @@ func capabilities() error {
 	return nil
 }
 
-// probe loads the smallest program, to see whether it may be loaded and read.
-func probe() error {
+// probe loads the smallest program, to see whether it may be loaded and read. What it reads depends on the kernel that
+// the header describes: where line records begin (correctLines).
+func probe(h capture.Header) error {
 	const exit = "\xb7\x00\x00\x00\x00\x00\x00\x00\x95\x00\x00\x00\x00\x00\x00\x00" // r0 = 0; exit
 	sc := capture.Scenario{Name: "probe", ProgType: bpf.SocketFilter, Progs: []capture.Prog{{
 		Name: "probe", Insns: []bpf.Insn{bpf.DecodeInsn([]byte(exit)), bpf.DecodeInsn([]byte(exit[8:]))},
 		Funcs: []capture.Func{{Name: "probe"}},
 	}}}
-	l, err := (&Kernel{symbols: &symbolTable{}}).Load(&sc)
+	l, err := (&Kernel{Header: h, symbols: &symbolTable{}}).Load(&sc)
 	if err != nil {
 		return fmt.Errorf("the smallest program cannot be loaded: %w", err)
 	}
