@@ -165,7 +165,19 @@ func (l *Loaded) entryOf(t *capture.Trampoline) ([]byte, error) {
 	return nil, fmt.Errorf("function %d of program %s is not in its image", t.Func, l.sc.Progs[t.Prog].Name)
 }
 
-var endbr64 = []byte{0xf3, 0x0f, 0x1e, 0xfa}
+// attachSite returns where a function leads to a trampoline: at its first byte, or after an endbr64 or the four bytes that
+// stand in its place with FineIBT (is_endbr, arch/x86/include/asm/ibt.h).
+func attachSite(before, after []byte) (off int, ok bool) {
+	if len(before) != len(after) {
+		return 0, false
+	}
+	for _, off := range []int{0, 4} {
+		if len(after) >= off+image.PokeSize && slices.Equal(before[:off], after[:off]) && (after[off] == 0xe8 || after[off] == 0xe9) {
+			return off, true
+		}
+	}
+	return 0, false
+}
 
 // trampoline records where a traced function leads to, and what is there.
 func (l *Loaded) trampoline(t *capture.Trampoline, before []byte) error {
@@ -173,11 +185,8 @@ func (l *Loaded) trampoline(t *capture.Trampoline, before []byte) error {
 	if err != nil {
 		return err
 	}
-	off := 0
-	if len(after) >= 4 && slices.Equal(after[:4], endbr64) {
-		off = 4
-	}
-	if len(after) < off+image.PokeSize || len(before) != len(after) || after[off] != 0xe8 && after[off] != 0xe9 {
+	off, ok := attachSite(before, after)
+	if !ok {
 		return errors.New("the traced function does not lead to one")
 	}
 	t.Site = capture.Site{Off: image.CodeOff(off), Before: before[off : off+image.PokeSize], After: after[off : off+image.PokeSize]}

@@ -16,3 +16,25 @@ func TestFromPreamble(t *testing.T) {
 		t.Errorf("lines are at %#x, expected %#x", lines, want)
 	}
 }
+
+// TestAttachSite finds where functions lead to their trampolines, with and without an endbr64 and with what FineIBT
+// makes of it.
+func TestAttachSite(t *testing.T) {
+	nop, call := "\x0f\x1f\x44\x00\x00", "\xe8\x01\x02\x03\x04"
+	for _, c := range []struct {
+		before, after string
+		off           int
+		ok            bool
+	}{
+		{nop + "\xc3", call + "\xc3", 0, true},
+		{"\xf3\x0f\x1e\xfa" + nop, "\xf3\x0f\x1e\xfa" + call, 4, true},
+		{"\x66\x0f\x1f\x00" + nop, "\x66\x0f\x1f\x00" + call, 4, true},
+		{"\x66\x0f\x1f\x00" + nop, "\x66\x0f\x1f\x00" + nop, 0, false},
+		{"\xf3\x0f\x1e\xfa", "\xf3\x0f\x1e\xfa", 0, false},
+		{nop, call + "\xc3", 0, false},
+	} {
+		if off, ok := attachSite([]byte(c.before), []byte(c.after)); off != c.off || ok != c.ok {
+			t.Errorf("% x: %d %t, expected %d %t", c.after, off, ok, c.off, c.ok)
+		}
+	}
+}

@@ -148,7 +148,14 @@ func fromPreamble(funcs, lines []uint64) {
 // first then has the callback's address (bpf_prog_fill_jited_linfo). It ends as the functions that are
 // listed do, with or without int3 after the return.
 func (k *Kernel) hidden(d *dump) error {
-	k.correctLines(d)
+	if err := k.addHidden(d); err != nil {
+		return err
+	}
+	k.correctLines(d) // which leaves the addresses of functions as they are
+	return nil
+}
+
+func (k *Kernel) addHidden(d *dump) error {
 	if len(d.lineAddrs) == 0 || len(d.addrs) == 0 {
 		return nil
 	}
