@@ -17,6 +17,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/parts"
 	"github.com/tcsim/tcsim/scenarios/campaign"
+	"github.com/tcsim/tcsim/scenarios/corpus"
 
 	"github.com/invopop/jsonschema"
 	validator "github.com/santhosh-tekuri/jsonschema/v6"
@@ -56,6 +57,7 @@ var objects = map[render.Schema][]any{
 	render.SchemaVerify:        {render.Verdicts{}},
 	render.SchemaWorst:         {render.WorstResult{}},
 	render.SchemaHistory:       {render.History{}},
+	"tcsim.corpus/v1":          {corpus.State{}},
 	"tcsim.cycles/v1":          {measured.Report{}},
 	"tcsim.sweep/v1":           {measured.Sweep{}},
 	"tcsim.parameters/v1":      {measured.Parameters{}},

@@ -111,7 +111,8 @@ const stateFile = "campaigns.json"
 // stateSchema names the form of that file.
 const stateSchema = "tcsim.corpus/v1"
 
-type state struct {
+// State is what the file holds that says how far campaigns have come.
+type State struct {
 	Schema string         `json:"schema"`
 	Played map[string]int `json:"played"` // cases of a campaign, by its description
 }
@@ -148,7 +149,7 @@ func (f *Folder) readState() error {
 	if err != nil {
 		return err
 	}
-	var s state
+	var s State
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&s); err != nil {
@@ -255,7 +256,7 @@ func (f *Folder) SetPlayed(campaign string, n int) error {
 		return err
 	}
 	f.played[campaign] = n
-	text, err := json.MarshalIndent(state{stateSchema, f.played}, "", "  ")
+	text, err := json.MarshalIndent(State{stateSchema, f.played}, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,12 @@ func (k *Kernel) Load(sc *capture.Scenario) (*Loaded, error) {
 	return l, nil
 }
 
+// createMap makes a map; nil stands in place of one of a type that the kernel does not know.
 func (l *Loaded) createMap(m *bpf.Map) error {
+	if !l.k.hasMapType(m.Type) {
+		l.maps = append(l.maps, nil)
+		return nil
+	}
 	spec, err := mapSpec(m)
 	if err != nil {
 		return err
@@ -102,6 +107,15 @@ func (l *Loaded) createMap(m *bpf.Map) error {
 	}
 	l.ids[uint32(id)] = len(l.maps) - 1
 	return nil
+}
+
+// hasMapType reports whether the kernel's own types name a type of maps; without them, it may.
+func (k *Kernel) hasMapType(t bpf.MapType) bool {
+	var types *btf.Enum
+	if k.types == nil || k.types.TypeByName("bpf_map_type", &types) != nil {
+		return true
+	}
+	return slices.ContainsFunc(types.Values, func(v btf.EnumValue) bool { return v.Value == uint64(t) })
 }
 
 // mapSpec describes a map for the kernel. Its name is made an identifier: .rodata by its own name would
@@ -186,6 +200,9 @@ func (l *Loaded) submitted(p *capture.Prog) ([]bpf.Insn, error) {
 			if in.Src == bpf.PseudoMap || in.Src == bpf.PseudoMapValue {
 				if in.Imm < 0 || int(in.Imm) >= len(l.maps) {
 					return nil, fmt.Errorf("instruction %d: no map %d", i, in.Imm)
+				}
+				if l.maps[in.Imm] == nil {
+					return nil, &refusal{fmt.Errorf("instruction %d: the kernel has no maps of the type of %s", i, l.sc.Maps[in.Imm].Name), ""}
 				}
 				in.Imm = int32(l.maps[in.Imm].FD())
 			}
