@@ -28,6 +28,8 @@ type Setup struct {
 	Offsets kernels.Offsets
 	// Tramp is how its trampolines look, which decides what the functions do that they call.
 	Tramp kernels.Tramp
+	// PktType is where struct sk_buff has pkt_type; 0 is where kernels of distributions have it.
+	PktType int16
 	// Slots are the contents of the prog arrays.
 	Slots []Slot
 	// Inner are the contents of the maps of maps.

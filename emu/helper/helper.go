@@ -45,6 +45,8 @@ type Env struct {
 	VoidRAX uint64
 	// Tramp is how the kernel's trampolines look.
 	Tramp kernels.Tramp
+	// PktType is where struct sk_buff has pkt_type.
+	PktType int16
 	// Code finds the functions of programs, for bpf_throw.
 	Code Code
 

@@ -112,8 +112,9 @@ func pullData(c *call) (uint64, error) {
 
 // changeType sets pkt_type, three bits of struct sk_buff.
 func changeType(c *call) (uint64, error) {
-	const offset, mask, otherhost = 128, 7, 3
-	b, err := c.bytes(1, offset+1)
+	const mask, otherhost = 7, 3
+	offset := image.Addr(c.e.PktType)
+	b, err := c.bytes(1, uint32(offset)+1)
 	if err != nil {
 		return 0, err
 	}

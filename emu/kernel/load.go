@@ -14,13 +14,14 @@ import (
 	"github.com/tcsim/tcsim/emu/helper"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // Load replaces everything in memory by a setup. After an error nothing is loaded.
 func (k *Kernel) Load(s guest.Setup) error {
 	k.Clear()
 	k.Setup = s
-	k.VoidRAX, k.Tramp = s.VoidRAX, s.Tramp
+	k.VoidRAX, k.Tramp, k.PktType = s.VoidRAX, s.Tramp, cmp.Or(s.PktType, kernels.UsualPktType)
 	k.Packet = helper.Packet{Len: len(s.Packet)}
 	for _, step := range []func() error{
 		k.loadStack, k.loadSymbols, k.loadRoutines, k.loadModules, k.loadText, k.loadMaps, k.loadData, k.loadSlots,

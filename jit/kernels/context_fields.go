@@ -68,9 +68,15 @@ func (l *ContextLayout) Fields() map[string]*int16 {
 	}
 }
 
+// UsualPktType is where struct sk_buff has pkt_type in all kernels that there are targets for.
+const UsualPktType = 128
+
+// PktType is where struct sk_buff has pkt_type.
+func (c *Context) PktType() int16 { return c.SKB[skbPktType].Loads[0].Off }
+
 // with fills in what is the same in all kernels that there are targets for.
 func (l ContextLayout) with() Context {
-	l.Len, l.PktType, l.Queue, l.Dev, l.DataMeta, l.DataEnd, l.VLANPresent = 112, 128, 124, 16, 72, 80, 130
+	l.Len, l.PktType, l.Queue, l.Dev, l.DataMeta, l.DataEnd, l.VLANPresent = 112, UsualPktType, 124, 16, 72, 80, 130
 	l.XDPDataEnd, l.XDPDataMeta, l.XDPRxq, l.RxqQueueIndex = 8, 16, 32, 8
 	return NewContext(l)
 }

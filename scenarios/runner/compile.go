@@ -109,6 +109,7 @@ func (c *Compiled) setup() guest.Setup {
 		s.Inner = append(s.Inner, guest.Inner{Map: in.Map, Key: in.Key, Inner: in.Inner})
 	}
 	s.VoidRAX, s.Data, s.Packet = voidRAX(c.Built), ContextSpace(), make([]byte, c.packetRoom())
+	s.PktType = c.Target.Context.PktType()
 	return s
 }
 
