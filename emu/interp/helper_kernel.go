@@ -38,7 +38,10 @@ func (m *Machine) integer() (n uint64, negative bool, took int, e syscall.Errno,
 	case m.regs[3] > 16 || base != 0 && base != 8 && base != 10 && base != 16:
 		return 0, false, 0, syscall.EINVAL, nil
 	}
-	s := strings.TrimLeft(string(text), " \t\n\v\f\r\xa0")
+	s := string(text)
+	for s != "" && strings.IndexByte(" \t\n\v\f\r\xa0", s[0]) >= 0 { // isspace of lib/ctype.c
+		s = s[1:]
+	}
 	s, negative = strings.CutPrefix(s, "-")
 	rest := s[:min(len(s), 63)]
 	if prefix := strings.ToLower(rest[:min(len(rest), 2)]); prefix == "0x" && (base == 16 || base == 0 && len(rest) > 2 && strings.ContainsRune("0123456789abcdefABCDEF", rune(rest[2]))) {
