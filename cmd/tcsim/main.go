@@ -22,9 +22,7 @@ import (
 	"github.com/tcsim/tcsim/cmd/tcsim/manual"
 	"github.com/tcsim/tcsim/cmd/tcsim/progress"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
-	"github.com/tcsim/tcsim/emu/count"
 	"github.com/tcsim/tcsim/jit"
-	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/nearest"
 	"github.com/tcsim/tcsim/jit/parts"
 	"github.com/tcsim/tcsim/jit/source"
@@ -151,7 +149,7 @@ func exitOf(stderr io.Writer, err error, stack bool) int {
 	switch {
 	case errors.As(err, &crash):
 		fmt.Fprintln(stderr, crash.advice(stack))
-	case errors.Is(err, kernels.ErrUnsupported), errors.Is(err, errUntestable), errors.Is(err, errUndecided), errors.Is(err, count.ErrUndecided), untestable(err):
+	case untestable(err) && (!errors.As(err, &in) || !inputs.Any(err, func(e error) bool { return !untestable(e) })):
 		return exitUntestable
 	case errors.As(err, &early) && !early.Stopped.Foreseen, errors.Is(err, jit.ErrEmitter): // the JIT's fault, not ours
 		return exitFailed

@@ -9,6 +9,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/emu/count"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/source"
 	"github.com/tcsim/tcsim/jit/source/compiler"
 	"github.com/tcsim/tcsim/jit/source/ktree"
@@ -81,9 +83,11 @@ func (s *sourceFlags) unused(names []string) string {
 	return ""
 }
 
-// untestable reports whether a kernel source cannot be tried: no compiler, a file that does not compile, a
-// tree or a revision without a JIT.
+// untestable reports whether something cannot be tried here: what a target or this machine lacks, a kernel source without a
+// compiler, a file that does not compile, a tree or a revision without a JIT.
 func untestable(err error) bool {
 	var compile *compiler.CompileError
-	return errors.Is(err, compiler.ErrNoCompiler) || errors.Is(err, ktree.ErrNoFile) || errors.As(err, &compile)
+	return errors.As(err, &compile) || slices.ContainsFunc([]error{
+		kernels.ErrUnsupported, errUntestable, errUndecided, count.ErrUndecided, compiler.ErrNoCompiler, ktree.ErrNoFile,
+	}, func(what error) bool { return errors.Is(err, what) })
 }

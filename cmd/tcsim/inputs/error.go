@@ -2,6 +2,12 @@
 
 package inputs
 
+import (
+	"errors"
+	"reflect"
+	"slices"
+)
+
 // Error marks an error as the user's: bad flags, files or scenarios.
 type Error struct{ Err error }
 
@@ -18,3 +24,17 @@ func Bad(err error) error {
 	}
 	return Error{err}
 }
+
+// Any reports whether one of the errors that were joined, or err itself, is as is says.
+func Any(err error, is func(error) bool) bool {
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		if reflect.TypeOf(e) != joined {
+			continue
+		}
+		return slices.ContainsFunc(e.(interface{ Unwrap() []error }).Unwrap(), func(e error) bool { return Any(e, is) })
+	}
+	return is(err)
+}
+
+// joined is the type of what errors.Join returns: an error made of several by a format is one.
+var joined = reflect.TypeOf(errors.Join(errors.ErrUnsupported))
