@@ -160,12 +160,13 @@ func TestRightDesigns(t *testing.T) {
 	}
 }
 
-// has reports whether a target has what a scenario of the library needs: exceptions, if it throws.
+// has reports whether a target has what a scenario of the library needs: exceptions, if it throws, and arenas.
 func has(t *testing.T, scenario string, tg *jit.Target) bool {
 	t.Helper()
 	b := build(t, scenario)
 	throws := slices.ContainsFunc(b.Programs, func(p bpf.Program) bool { return slices.Contains(p.Kfuncs, "bpf_throw") })
-	return !throws || tg.Emit.ISA&kernels.ISAExceptions != 0
+	arena := slices.ContainsFunc(b.Maps, func(m bpf.Map) bool { return m.Type == bpf.ArenaMap })
+	return (!throws || tg.Emit.ISA&kernels.ISAExceptions != 0) && (!arena || tg.Emit.ISA&kernels.ISAArena != 0)
 }
 
 // TestMatrixSurvives has cells that fail next to others that do not notice.
