@@ -283,3 +283,47 @@ func (x *explorer) enter(s *state, to, ret bpf.InsnIndex) (*frameState, error) {
 	s.pc = to
 	return s.top(), nil
 }
+
+// comparePacket learns how many bytes of the packet are there from a comparison with its end, or of metadata with
+// the packet's beginning, where "a OP b" is true (try_match_pkt_pointers, find_good_pkt_pointers).
+func (s *state) comparePacket(op uint8, a, b *value) {
+	if a.kind == kindPacketEnd || a.kind == kindPacket && b.kind == kindPacketMeta {
+		flip, ok := flipped[op]
+		if !ok {
+			return
+		}
+		op, a, b = flip, b, a
+	}
+	switch {
+	case a.kind == kindPacket && b.kind == kindPacketEnd:
+	case a.kind == kindPacketMeta && b.kind == kindPacket && b.off == 0 && b.link == 0:
+	default:
+		return
+	}
+	var more int64
+	switch op {
+	case bpf.JmpLe:
+	case bpf.JmpLt:
+		more = 1
+	default:
+		return
+	}
+	known, limit := *a, a.off+more
+	if known.off < 0 || known.off == 0 && more != 0 || known.num.Umax > maxPacketOff || int64(known.num.Umax)+known.off > maxPacketOff {
+		return
+	}
+	s.everyValue(func(v *value) {
+		if v.kind == known.kind && v.link == known.link {
+			v.delta = max(v.delta, limit)
+		}
+	})
+}
+
+// loosePackets forgets all addresses in the packet, after a helper that may move it (bpf_helper_changes_pkt_data).
+func (s *state) loosePackets() {
+	s.everyValue(func(v *value) {
+		if v.kind == kindPacket || v.kind == kindPacketEnd || v.kind == kindPacketMeta || v.kind == kindMemory && v.traits&ofPacket != 0 {
+			*v = unknownNumber() // mark_reg_invalid
+		}
+	})
+}

@@ -160,57 +160,6 @@ func (x *explorer) mayCallKfunc(s *state, k *kfuncCall) error {
 	return nil
 }
 
-// section begins and ends RCU sections and those without preemption.
-func (x *explorer) section(s *state, k *kfuncCall) error {
-	switch k.does {
-	case protos.RCULock:
-		if s.held.RCU > 0 && !x.rules.NestedRCU {
-			return fmt.Errorf("nested rcu read lock (kernel function %s)", k.name)
-		}
-		s.held.RCU++
-	case protos.RCUUnlock:
-		if s.held.RCU == 0 {
-			return fmt.Errorf("unmatched rcu read unlock (kernel function %s)", k.name)
-		}
-		s.held.RCU--
-		x.leaveRCU(s, !x.rules.NestedRCU)
-	case protos.PreemptOff:
-		s.held.Preempt++
-	case protos.PreemptOn:
-		if s.held.Preempt == 0 {
-			return fmt.Errorf("unmatched attempt to enable preemption (kernel function %s)", k.name)
-		}
-		s.held.Preempt--
-		if x.rules.QuietEnds {
-			x.leaveRCU(s, false)
-		}
-	}
-	return nil
-}
-
-// lockFails follows the path on which a lock is not had: the result is an error, and nothing is taken.
-func (x *explorer) lockFails(s *state) {
-	failed := x.fork(s, s.pc+1)
-	for r := range 6 {
-		failed.top().regs[r] = value{}
-	}
-	e := unknownNumber()
-	e.num.LimitResult(-1, &x.rules.Ranges)
-	failed.top().regs[0] = e
-}
-
-// everyObject is everyValue with iterators.
-func (s *state) everyObject(visit func(*value)) {
-	s.everyValue(visit)
-	for i := range s.frames {
-		for j := range s.frames[i].stack {
-			if sl := &s.frames[i].stack[j]; sl.bytes[0] == byteIter {
-				visit(&sl.spill)
-			}
-		}
-	}
-}
-
 // throws ends the program by an exception: its cookie is the result if no function catches it.
 func (x *explorer) throws(s *state) error {
 	if err := x.mayEnd(s, true); err != nil {
@@ -222,19 +171,6 @@ func (x *explorer) throws(s *state) error {
 		}
 	}
 	return x.mayReturn(s, 1)
-}
-
-// giveAway is what becomes of an object that a list or a tree owns (ref_convert_owning_non_owning).
-func (s *state) giveAway(ref uint32) {
-	if ref == 0 || !s.forgetRef(ref) {
-		return
-	}
-	s.everyValue(func(v *value) {
-		if v.ref == ref {
-			v.ref = 0
-			v.traits |= borrowed
-		}
-	})
 }
 
 // kfuncArg judges parameter i (check_kfunc_args).

@@ -324,52 +324,8 @@ func (x *explorer) mayAdd(f *frameState, in bpf.Insn) error {
 	return nil
 }
 
-// comparePacket learns how many bytes of the packet are there from a comparison with its end, or of metadata with
-// the packet's beginning, where "a OP b" is true (try_match_pkt_pointers, find_good_pkt_pointers).
-func (s *state) comparePacket(op uint8, a, b *value) {
-	if a.kind == kindPacketEnd || a.kind == kindPacket && b.kind == kindPacketMeta {
-		flip, ok := flipped[op]
-		if !ok {
-			return
-		}
-		op, a, b = flip, b, a
-	}
-	switch {
-	case a.kind == kindPacket && b.kind == kindPacketEnd:
-	case a.kind == kindPacketMeta && b.kind == kindPacket && b.off == 0 && b.link == 0:
-	default:
-		return
-	}
-	var more int64
-	switch op {
-	case bpf.JmpLe:
-	case bpf.JmpLt:
-		more = 1
-	default:
-		return
-	}
-	known, limit := *a, a.off+more
-	if known.off < 0 || known.off == 0 && more != 0 || known.num.Umax > maxPacketOff || int64(known.num.Umax)+known.off > maxPacketOff {
-		return
-	}
-	s.everyValue(func(v *value) {
-		if v.kind == known.kind && v.link == known.link {
-			v.delta = max(v.delta, limit)
-		}
-	})
-}
-
 // flipped is the comparison with its operands exchanged.
 var flipped = map[uint8]uint8{bpf.JmpGt: bpf.JmpLt, bpf.JmpLt: bpf.JmpGt, bpf.JmpGe: bpf.JmpLe, bpf.JmpLe: bpf.JmpGe}
-
-// loosePackets forgets all addresses in the packet, after a helper that may move it (bpf_helper_changes_pkt_data).
-func (s *state) loosePackets() {
-	s.everyValue(func(v *value) {
-		if v.kind == kindPacket || v.kind == kindPacketEnd || v.kind == kindPacketMeta || v.kind == kindMemory && v.traits&ofPacket != 0 {
-			*v = unknownNumber() // mark_reg_invalid
-		}
-	})
-}
 
 // mayHand refuses memory that a helper would go beyond (check_helper_mem_access, check_mem_size_reg).
 func (x *explorer) mayHand(v *value, reg uint8, size int64, store bool) error {
