@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -72,80 +71,6 @@ func (k *Kernel) Load(sc *capture.Scenario) (*Loaded, error) {
 	return l, nil
 }
 
-// createMap makes a map; nil stands in place of one of a type that the kernel does not know.
-func (l *Loaded) createMap(m *bpf.Map) error {
-	if !l.k.hasMapType(m.Type) {
-		l.maps = append(l.maps, nil)
-		return nil
-	}
-	spec, err := mapSpec(m)
-	if err != nil {
-		return err
-	}
-	if m.Inner > 0 {
-		if spec.InnerMap, err = mapSpec(&l.sc.Maps[m.Inner-1].Map); err != nil {
-			return err
-		}
-	}
-	em, err := ebpf.NewMap(spec)
-	if err != nil {
-		return err
-	}
-	l.maps = append(l.maps, em)
-	if m.Frozen != "" {
-		if err := errors.Join(em.Put(uint32(0), []byte(m.Frozen)), em.Freeze()); err != nil {
-			return err
-		}
-	}
-	info, err := em.Info()
-	if err != nil {
-		return err
-	}
-	id, ok := info.ID()
-	if !ok {
-		return errors.New("the kernel tells no map id")
-	}
-	l.ids[uint32(id)] = len(l.maps) - 1
-	return nil
-}
-
-// hasMapType reports whether the kernel's own types name a type of maps; without them, it may.
-func (k *Kernel) hasMapType(t bpf.MapType) bool {
-	var types *btf.Enum
-	if k.types == nil || k.types.TypeByName("bpf_map_type", &types) != nil {
-		return true
-	}
-	return slices.ContainsFunc(types.Values, func(v btf.EnumValue) bool { return v.Value == uint64(t) })
-}
-
-// mapSpec describes a map for the kernel. Its name is made an identifier: .rodata by its own name would
-// be frozen before it has its contents.
-func mapSpec(m *bpf.Map) (*ebpf.MapSpec, error) {
-	s := &ebpf.MapSpec{
-		Name: identifier(m.Name), Type: ebpf.MapType(m.Type), KeySize: m.KeySize, ValueSize: m.ValueSize, MaxEntries: m.MaxEntries,
-	}
-	switch {
-	case m.Frozen != "":
-		s.Flags = unix.BPF_F_RDONLY_PROG
-	case m.Type == bpf.LPMTrie:
-		s.Flags = unix.BPF_F_NO_PREALLOC
-	case m.Type == bpf.ArenaMap:
-		const user = 0x7f00_0000_0000 // where user space would see it
-		s.Flags, s.MapExtra = unix.BPF_F_MMAPABLE, user
-	}
-	if m.BTF == "" {
-		return s, nil
-	}
-	types, err := btf.LoadSpecFromReader(strings.NewReader(m.BTF))
-	if err != nil {
-		return nil, fmt.Errorf("types of the map: %w", err)
-	}
-	if s.Key, err = types.TypeByID(btf.TypeID(m.KeyType)); err == nil {
-		s.Value, err = types.TypeByID(btf.TypeID(m.ValueType))
-	}
-	return s, err
-}
-
 // load loads program n with a name for each function and a line for each instruction: the line
 // number is the slot plus 1, which is how instructions are found again in the result.
 func (l *Loaded) load(n int) error {
@@ -201,10 +126,11 @@ func (l *Loaded) submitted(p *capture.Prog) ([]bpf.Insn, error) {
 				if in.Imm < 0 || int(in.Imm) >= len(l.maps) {
 					return nil, fmt.Errorf("instruction %d: no map %d", i, in.Imm)
 				}
-				if l.maps[in.Imm] == nil {
-					return nil, &refusal{fmt.Errorf("instruction %d: the kernel has no maps of the type of %s", i, l.sc.Maps[in.Imm].Name), ""}
+				m, err := l.mapAt(int(in.Imm))
+				if err != nil {
+					return nil, &refusal{fmt.Errorf("instruction %d: %w", i, err), ""}
 				}
-				in.Imm = int32(l.maps[in.Imm].FD())
+				in.Imm = int32(m.FD())
 			}
 			i++
 		case in.Op == bpf.OpCall && in.Src == bpf.PseudoKfunc:
@@ -454,13 +380,22 @@ func (l *Loaded) Insert(m int, key []byte, i int) error {
 
 // StoreMap puts map inner into map m, which is a map of maps.
 func (l *Loaded) StoreMap(m int, key []byte, inner int) error {
-	return errno(l.maps[m].Update(key, uint32(l.maps[inner].FD()), ebpf.UpdateAny))
+	outer, err := l.mapAt(m)
+	in, ierr := l.mapAt(inner)
+	if err := errors.Join(err, ierr); err != nil {
+		return err
+	}
+	return errno(outer.Update(key, uint32(in.FD()), ebpf.UpdateAny))
 }
 
 // Store puts a value into map m; of a per-CPU map, on every CPU.
 func (l *Loaded) Store(m int, key, value []byte) error {
+	to, err := l.mapAt(m)
+	if err != nil {
+		return err
+	}
 	if l.sc.Maps[m].Type != bpf.PerCPUArrayMap {
-		return errno(l.maps[m].Update(key, value, ebpf.UpdateAny))
+		return errno(to.Update(key, value, ebpf.UpdateAny))
 	}
 	n, err := ebpf.PossibleCPU()
 	if err != nil {
@@ -470,16 +405,25 @@ func (l *Loaded) Store(m int, key, value []byte) error {
 	for i := range all {
 		all[i] = value
 	}
-	return errno(l.maps[m].Update(key, all, ebpf.UpdateAny))
+	return errno(to.Update(key, all, ebpf.UpdateAny))
 }
 
 // Delete removes a key of map m.
-func (l *Loaded) Delete(m int, key []byte) error { return errno(l.maps[m].Delete(key)) }
+func (l *Loaded) Delete(m int, key []byte) error {
+	from, err := l.mapAt(m)
+	if err != nil {
+		return err
+	}
+	return errno(from.Delete(key))
+}
 
 // Lookup returns the value of a key of map m, nil if there is none. It does not read per-CPU maps.
 func (l *Loaded) Lookup(m int, key []byte) ([]byte, error) {
-	v, err := l.maps[m].LookupBytes(key)
-	return v, err
+	from, err := l.mapAt(m)
+	if err != nil {
+		return nil, err
+	}
+	return from.LookupBytes(key)
 }
 
 // Values returns what maps hold, as far as it is not zero: arrays and hashes of up to maxValues
