@@ -14,8 +14,8 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/bare"
-	"github.com/tcsim/tcsim/scenarios/files"
 	"github.com/tcsim/tcsim/scenarios/measure"
+	"github.com/tcsim/tcsim/scenarios/object"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -24,15 +24,7 @@ func collected(t *testing.T, names, targets []string) (*bare.Collection, []*scen
 	t.Helper()
 	var bs []*scenarios.Built
 	for _, n := range names {
-		name, src, err := files.Find(n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		sc, err := scenarios.Load(name, src)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := scenarios.Build(sc)
+		b, err := object.Load(n, object.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

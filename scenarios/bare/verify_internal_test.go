@@ -8,22 +8,13 @@ import (
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/jit"
-	"github.com/tcsim/tcsim/scenarios"
-	"github.com/tcsim/tcsim/scenarios/files"
+	"github.com/tcsim/tcsim/scenarios/object"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
 // TestVerify: a pointer or an instruction that was moved wrongly is found.
 func TestVerify(t *testing.T) {
-	name, src, err := files.Find("tailcall_3")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sc, err := scenarios.Load(name, src)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := scenarios.Build(sc)
+	b, err := object.Load("tailcall_3", object.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
