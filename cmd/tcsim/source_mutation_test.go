@@ -301,7 +301,7 @@ func TestSourceMutations(t *testing.T) {
 
 // TestSourceRight edits the C files so that the code is another and does the same: nothing may be said against it.
 func TestSourceRight(t *testing.T) {
-	for _, kernel := range []string{"6.12", "6.1"} {
+	for _, kernel := range []string{"6.12", "6.1", "7.3"} {
 		t.Run(kernel, func(t *testing.T) {
 			eachEdit(t, kernel, kernel+"-right.txt", func(t *testing.T, h *sourceHunter, m *sourceMutation, what string) {
 				if what != "" {

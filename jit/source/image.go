@@ -49,7 +49,7 @@ func (j *job) image(g *guest) (*image.Image, error) {
 }
 
 // describe adds what only the loader knows and checks that no address is unknown.
-func (j *job) describe(img *image.Image, g *guest, landing image.CodeOff, private map[int]image.Addr) error {
+func (j *job) describe(img *image.Image, g *guest, landing image.CodeOff, private map[int]privateStack) error {
 	var refers references
 	for n := range img.Funcs {
 		f := &img.Funcs[n]
@@ -68,8 +68,8 @@ func (j *job) describe(img *image.Image, g *guest, landing image.CodeOff, privat
 		default:
 			f.InsnOff[0] = f.Frame.Body
 		}
-		if p := private[n]; p != 0 {
-			f.Frame.PrivateFP, f.Frame.PrivateSize = p, roundedDepth(&j.v.Funcs[n])
+		if s, ok := private[n]; ok {
+			f.Frame.PrivateFP, f.Frame.PrivateSize = s.of(f.Frame.PrivateFP)
 		}
 		for i := range f.TailCalls {
 			j.site(f, &f.TailCalls[i], landing)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -394,7 +395,7 @@ func (j *JIT) load(g *guest, v *verify.Verified, t *jit.Target, env image.Env) (
 	if t.Emit.CFI != kernels.CFINone {
 		entry = 16
 	}
-	private := map[int]image.Addr{}
+	private := map[int]privateStack{}
 	g.insns = len(v.Insns)
 	defer func() { g.insns, g.percpu = 0, nil }()
 	g.place = func(fn, size int) (image.Addr, error) {
@@ -410,10 +411,12 @@ func (j *JIT) load(g *guest, v *verify.Verified, t *jit.Target, env image.Env) (
 			g.allocated = append(g.allocated, image.Piece{Addr: end - image.Addr(size), Bytes: make([]byte, size)})
 			return end - image.Addr(size), err
 		}
-		depth := roundedDepth(&v.Funcs[fn])
-		fp, err := p.PrivateStack(fn, depth)
-		private[fn] = fp
-		return fp - image.Addr(depth) - image.Addr((size-uint64(depth))/2), err
+		s := privateStack{depth: roundedDepth(&v.Funcs[fn])}
+		s.size = max(int32(min(size, math.MaxInt32))-2*stackGuard, stackGuard)
+		end, err := p.PrivateStack(fn, s.size)
+		s.end = end
+		private[fn] = s
+		return end - image.Addr(s.size) - stackGuard, err
 	}
 	failed, err := g.call("tcsim_load", inputBase)
 	if err == nil {
@@ -430,6 +433,24 @@ func (j *JIT) load(g *guest, v *verify.Verified, t *jit.Target, env image.Env) (
 		return nil, err
 	}
 	return img, job.describe(img, g, j.landing, private)
+}
+
+// privateStack is what programs may use of the memory that the JIT allocated for a private stack: size bytes up to end, without
+// its first and last word, which the kernel writes and looks at (priv_stack_init_guard, priv_stack_check_guard).
+type privateStack struct {
+	end         image.Addr
+	size, depth int32
+}
+
+const stackGuard = 8
+
+// of returns where r10 points in a function, which its code says, and how much memory is below it. If the stack then does
+// not fit into what was allocated, it is as the kernel's own JIT has it.
+func (s privateStack) of(code image.Addr) (fp image.Addr, size int32) {
+	if code <= s.end && code >= s.end-image.Addr(s.size-s.depth) {
+		return code, s.depth
+	}
+	return s.end, s.size
 }
 
 // roundedDepth is the size of a function's BPF stack as the JIT rounds it.
