@@ -117,7 +117,7 @@ func (m *Machine) allowed(i *x86.Inst) bool {
 	if i.Op != "out" {
 		return !refusedInsns[i.Op]
 	}
-	return slices.ContainsFunc(m.Stubs, func(s kernel.Stub) bool { return s.Addr == i.PC })
+	return slices.ContainsFunc(m.Stubs, func(s kernel.Stub) bool { return s.Work == i.PC })
 }
 
 // describe fills e; it reports false for an operand that the recorder cannot follow.
@@ -202,16 +202,20 @@ func (m *Machine) callHelper(n int, rip image.Addr) (err error) {
 			}
 			m.helperErr = m.newFault(FaultHelper, rip)
 			m.helperErr.Err = err
-			if n < len(m.Stubs) && m.Stubs[n].Addr == rip {
+			if n < len(m.Stubs) && m.Stubs[n].Work == rip {
 				m.helperErr.Name = m.Stubs[n].Name
 			}
 		}
 	}()
-	if n >= len(m.Stubs) || m.Stubs[n].Addr != rip {
+	if n >= len(m.Stubs) || m.Stubs[n].Work != rip {
 		return errors.New("out instruction that is no helper's")
 	}
 	s := &m.Stubs[n]
-	m.calls[n]++
+	var r Regs
+	m.regs(&r)
+	if !s.Helper.Resumed((*helper.Regs)(&r)) {
+		m.calls[n]++
+	}
 	if f := m.flagsFault(rip); f != nil {
 		f.Name = s.Name
 		return f
@@ -219,8 +223,6 @@ func (m *Machine) callHelper(n int, rip image.Addr) (err error) {
 	if s.Helper == nil {
 		return helper.ErrNotModelled
 	}
-	var r Regs
-	m.regs(&r)
 	if err := s.Helper.Call(&m.Env, (*helper.Regs)(&r)); err != nil {
 		return err
 	}

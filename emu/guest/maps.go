@@ -314,6 +314,29 @@ func samePrefix(a, b []byte, n uint32) bool {
 	return true
 }
 
+// Next returns the first element of a map that can be gone through whose place is from or later: its place, key and value.
+// The value is 0 if there is none, the key of an array is.
+func (g *Map) Next(s *Memory, from uint64) (place uint64, key, value image.Addr, err error) {
+	switch g.Type {
+	case bpf.ArrayMap, bpf.PerCPUArrayMap:
+		if from >= uint64(g.MaxEntries) {
+			return 0, 0, 0, nil
+		}
+		return from, 0, g.Element(uint32(from)), nil
+	case bpf.HashMap, bpf.PerCPUHashMap, bpf.LRUHashMap, bpf.LRUPerCPUHashMap:
+		used, err := s.ReadWord(g.Elems - hashHeader)
+		for ; err == nil && from < used; from++ {
+			at := g.Elems + image.Addr(from*g.size)
+			var live uint64
+			if live, err = s.ReadWord(at); live != 0 {
+				return from, at + HashKey, at + image.Addr(g.ValueOff()), err
+			}
+		}
+		return 0, 0, 0, err
+	}
+	return 0, 0, 0, fmt.Errorf("map %s of type %d cannot be gone through", g.Name, g.Type)
+}
+
 // PutInner stores the address of a map in a map of maps.
 func (g *Map) PutInner(s *Memory, key []byte, inner image.Addr) error {
 	if g.Type == bpf.HashOfMaps {

@@ -30,7 +30,9 @@ type Helper struct {
 	writes bool
 	// raw says that fn itself sets the registers that differ after the call.
 	raw bool
-	fn  func(c *call) (uint64, error)
+	// callsBack says that its stub calls a function of the program, see callbackHelpers.
+	callsBack bool
+	fn        func(c *call) (uint64, error)
 }
 
 // Regs are the general purpose registers by x86.Reg.
@@ -93,12 +95,20 @@ func (c *call) bytes(a int, n uint32) ([]byte, error) {
 func (c *call) mapArg() (*guest.Map, error) { return c.mapAt(1) }
 
 func (c *call) mapAt(arg int) (*guest.Map, error) {
-	for i := range c.e.Maps {
-		if c.e.Maps[i].Addr == c.addr(arg) {
-			return &c.e.Maps[i], nil
-		}
+	if g := c.mapOf(c.arg(arg)); g != nil {
+		return g, nil
 	}
 	return nil, fmt.Errorf("argument %d: no map at %#x", arg, c.arg(arg))
+}
+
+// mapOf returns the map at an address, nil if there is none.
+func (c *call) mapOf(a uint64) *guest.Map {
+	for i := range c.e.Maps {
+		if c.e.Maps[i].Addr == image.Addr(a) {
+			return &c.e.Maps[i]
+		}
+	}
+	return nil
 }
 
 // helpers are the functions that are modelled (include/uapi/linux/bpf.h for the numbers).
@@ -160,7 +170,7 @@ var helpers = slices.Concat([]Helper{
 	{name: "bpf_skb_load_helper_8_no_cache", fn: skbLoad(1, 2)},
 	{name: "bpf_skb_load_helper_16_no_cache", fn: skbLoad(2, 2)},
 	{name: "bpf_skb_load_helper_32_no_cache", fn: skbLoad(4, 2)},
-}, moreHelpers, trampHelpers)
+}, moreHelpers, callbackHelpers, trampHelpers)
 
 // NameOf returns the kernel's name of a helper number, or one made from the number if it is
 // not modelled.

@@ -78,6 +78,7 @@ var moreHelpers = []Helper{
 	{name: "bpf_dynptr_write", number: 202, writes: true, fn: dynptrWrite},
 	{name: "bpf_dynptr_data", number: 203, fn: dynptrData},
 	{name: "bpf_ktime_get_tai_ns", number: 208, world: true, fn: ktime},
+	{name: "bpf_user_ringbuf_drain", number: 209, fn: drain},
 }
 
 func one(*call) (uint64, error) { return 1, nil }

@@ -64,6 +64,7 @@ const (
 	HelperKtimeBoot      = 125
 	HelperCurrentTaskBTF = 158
 	HelperKtimeCoarse    = 160
+	HelperForEach        = 164
 	HelperLoop           = 181
 	HelperKtimeTAI       = 208
 )
@@ -74,13 +75,15 @@ type helperFunc func(m *Machine) (uint64, error)
 // helpers are those with a meaning here. Those answered by Outside are in outsideHelpers.
 var helpers map[int32]helperFunc
 
-func init() { // the table refers to exec through bpf_loop
+func init() { // the table refers to exec through what calls back
 	helpers = map[int32]helperFunc{
 		HelperLookup:      (*Machine).mapLookup,
 		HelperUpdate:      (*Machine).mapUpdate,
 		HelperDelete:      (*Machine).mapDelete,
 		HelperProcessorID: func(m *Machine) (uint64, error) { return uint64(m.cfg.CPU), nil },
 		HelperLoop:        (*Machine).loop,
+		HelperForEach:     (*Machine).forEach,
+		209:               (*Machine).drain,
 	}
 	maps.Copy(helpers, packetHelpers)
 	maps.Copy(helpers, moreHelpers)
@@ -186,53 +189,4 @@ func (m *Machine) mapDelete() (uint64, error) {
 		return 0, err
 	}
 	return errno(s.remove(key)), nil
-}
-
-// loop is bpf_loop (kernel/bpf/bpf_iter.c): R1 iterations, R2 callback(index, ctx), R3 its ctx,
-// R4 flags. It returns the number of iterations done; the callback ends it by returning 1.
-func (m *Machine) loop() (uint64, error) {
-	n, fn, ctx, flags := uint64(uint32(m.regs[1])), m.callback(m.regs[2]), m.regs[3], m.regs[4]
-	switch {
-	case fn < 0:
-		return 0, m.fault("r2 = %#x (%s) is not a callback of this program", m.regs[2], m.Locate(m.regs[2]))
-	case flags != 0:
-		return errno(syscall.EINVAL), nil
-	case n > 8<<20: // BPF_MAX_LOOPS
-		return errno(syscall.E2BIG), nil
-	}
-	depth, pc := m.mem.depth, m.pc
-	for i := uint64(0); i < n; i++ {
-		m.res.Calls++
-		m.suspend()
-		if !m.push(fn) {
-			return 0, m.fault("more than %d frames", m.mem.maxDepth)
-		}
-		m.regs[1], m.regs[2] = i, ctx
-		err := m.traceEntry()
-		if err == nil {
-			err = m.exec(m.mem.depth)
-		}
-		if err != nil || !m.backAt(depth, pc) {
-			return 0, err
-		}
-		m.returned(CallCallback)
-		if m.regs[0] != 0 {
-			return i + 1, nil
-		}
-	}
-	return n, nil
-}
-
-// backAt reports whether a helper is still to go on after a callback, that is, whether none has
-// thrown past the function that called it.
-func (m *Machine) backAt(depth, pc int) bool { return m.mem.depth == depth && m.pc == pc }
-
-// callback returns the function of m.cur that a pointer names, -1 if none.
-func (m *Machine) callback(addr uint64) int {
-	for i, f := range m.cur.funcs {
-		if i > 0 && funcAddr(m.cur.index, f.start) == addr {
-			return i
-		}
-	}
-	return -1
 }

@@ -18,6 +18,7 @@ const (
 	Function
 	Arena
 	TraceArgs
+	Key
 )
 
 // Location is an address in terms that do not depend on the layout, so that pointers of two engines
@@ -49,8 +50,11 @@ func (l Location) String() string {
 	case Arena:
 		return fmt.Sprintf("arena%+d", l.Off)
 	}
-	if l.Place == TraceArgs {
+	switch l.Place {
+	case TraceArgs:
 		return fmt.Sprintf("traced arguments%+d", l.Off)
+	case Key:
+		return fmt.Sprintf("key of a map%+d", l.Off)
 	}
 	return "nowhere"
 }
@@ -91,6 +95,9 @@ func (m *Machine) Locate(addr uint64) Location {
 	}
 	if off := addr - m.cfg.Layout.TraceArgs; off <= uint64(len(m.mem.args)) {
 		return Location{TraceArgs, 0, int64(off)}
+	}
+	if off := addr - m.cfg.Layout.Keys; off < uint64(len(m.mem.keys)) {
+		return Location{Key, 0, int64(off)}
 	}
 	if m.mem.inArena(addr) {
 		return Location{Arena, 0, int64(addr - m.mem.arena)}

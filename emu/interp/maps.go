@@ -36,6 +36,7 @@ type mapState struct {
 	cpus   uint32
 
 	places map[string]uint32 // hash: key -> place
+	keys   map[uint32]string // hash: place -> key
 	used   []bool            // hash: by place
 	progs  []int             // prog array: -1 is empty
 	inner  map[string]uint64 // map of maps: key -> handle
@@ -121,7 +122,7 @@ func (s *mapState) reset() {
 	}
 	s.ring = 0
 	if s.keyed() {
-		s.places = map[string]uint32{}
+		s.places, s.keys = map[string]uint32{}, map[uint32]string{}
 		s.used = make([]bool, s.def.MaxEntries)
 	}
 }
@@ -165,7 +166,7 @@ func (s *mapState) update(key, value []byte, flags uint64, cpu uint32) syscall.E
 			}
 		}
 		s.used[place] = true
-		s.places[string(key)] = uint32(place)
+		s.places[string(key)], s.keys[uint32(place)] = uint32(place), string(key)
 		off = uint64(place) * s.stride
 	}
 	touch(s.pages, off, int(s.def.ValueSize))
@@ -179,12 +180,7 @@ func (s *mapState) evict() int {
 	if s.def.Type != bpf.LRUHashMap && s.def.Type != bpf.LRUPerCPUHashMap {
 		return -1
 	}
-	for k, place := range s.places {
-		if place == 0 {
-			delete(s.places, k)
-			break
-		}
-	}
+	delete(s.places, s.keys[0])
 	return 0
 }
 
@@ -229,6 +225,7 @@ func (s *mapState) remove(key []byte) syscall.Errno {
 	}
 	s.used[place] = false
 	delete(s.places, string(key))
+	delete(s.keys, place)
 	return 0
 }
 

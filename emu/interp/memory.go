@@ -29,6 +29,8 @@ type Layout struct {
 	Handle, Values []uint64
 	// TraceArgs is where the arguments that tracing programs get begin.
 	TraceArgs uint64
+	// Keys is where the keys are that a helper which goes through a map hands to a function.
+	Keys uint64
 	// Arena is where the 4 GiB of an arena begin in the kernel.
 	Arena uint64
 }
@@ -43,6 +45,7 @@ func (l Layout) withDefaults(maps int) Layout {
 	set(&l.Ctx, 0xffff_8881_0000_1000)
 	set(&l.Packet, 0xffff_8881_0001_0000)
 	set(&l.TraceArgs, 0xffff_c900_0020_0000)
+	set(&l.Keys, 0xffff_c900_0030_0000)
 	set(&l.Arena, 0xffff_d000_0000_0000)
 	l.Handle = append(slices.Clone(l.Handle), make([]uint64, max(0, maps-len(l.Handle)))...)
 	l.Values = append(slices.Clone(l.Values), make([]uint64, max(0, maps-len(l.Values)))...)
@@ -90,6 +93,10 @@ type memory struct {
 	last     int      // region of the last hit
 	args     []byte   // arguments and return value of a traced function
 	uninit   uint64
+
+	keys    []byte // of helpers that go through maps, keySize bytes for each
+	keySize int
+	walks   int // such helpers under way
 }
 
 func (m *memory) init(cfg *Config) {
@@ -104,6 +111,7 @@ func (m *memory) init(cfg *Config) {
 	m.add(region{base: cfg.Layout.Packet - headroom})
 	m.args = make([]byte, 8*(maxArgs+1))
 	m.add(region{base: cfg.Layout.TraceArgs, data: m.args})
+	m.addKeys(cfg)
 }
 
 func (m *memory) add(r region) {
@@ -142,7 +150,7 @@ func (m *memory) setCtx(c *Ctx, l Layout) {
 			}
 		}
 	}
-	m.uninit = 0
+	m.uninit, m.walks = 0, 0
 }
 
 func (m *memory) top() *frame { return m.frames[m.depth] }

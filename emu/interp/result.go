@@ -97,6 +97,7 @@ type Snapshot struct {
 	Kind       CallKind
 	Prog, Func int
 	Insn       bpf.InsnIndex // slot of the call
+	Helper     int32         // number of the helper, 0 of anything else
 	Depth      int           // live frames below this one
 	Inner      bool          // in a program that interrupted another one
 	R0         uint64        // junk after a refused tail call
@@ -151,8 +152,12 @@ func (m *Machine) returned(kind CallKind) {
 	}
 	f := m.mem.top()
 	slot := max(m.pc-1, 0)
+	number := int32(0)
+	if o := &m.cur.code[slot]; kind == CallHelper && o.kind == kindHelper {
+		number = o.off
+	}
 	m.cfg.Observer.Returned(Snapshot{
-		Kind: kind, Prog: m.cur.index, Func: m.cur.funcAt(slot), Insn: bpf.InsnIndex(slot),
+		Kind: kind, Helper: number, Prog: m.cur.index, Func: m.cur.funcAt(slot), Insn: bpf.InsnIndex(slot),
 		Inner: m.inner, Depth: m.mem.depth, R0: m.regs[0], Saved: [4]uint64(m.regs[6:10]),
 		Stack: &f.stack, Written: f.written,
 	})

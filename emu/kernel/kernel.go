@@ -37,6 +37,7 @@ type Func struct {
 type Stub struct {
 	Name   string
 	Addr   image.Addr
+	Work   image.Addr     // of the instruction that calls the machine
 	Helper *helper.Helper // nil if not modelled
 }
 
@@ -82,6 +83,11 @@ func (k *Kernel) HelperAt(a image.Addr) (name string, ok bool) {
 		}
 	}
 	return "", false
+}
+
+// Worked reports whether a stub has just called the machine when an instruction at an address is to be executed.
+func (k *Kernel) Worked(a image.Addr) bool {
+	return slices.ContainsFunc(k.Stubs, func(s Stub) bool { return s.Work+StubTrash == a })
 }
 
 // FuncAt returns the function whose code contains a; nil if there is none.

@@ -119,6 +119,13 @@ func (k *Kernel) loadSymbol(name string, at image.Addr) error {
 	if len(k.Stubs) == maxStubs {
 		return fmt.Errorf("more than %d functions", maxStubs)
 	}
-	k.Stubs = append(k.Stubs, Stub{name, at, helper.ByName(name)})
-	return k.Mem.PlaceText(at, stub(uint8(len(k.Stubs)-1)))
+	s := Stub{name, at, at, helper.ByName(name)}
+	code = stub(uint8(len(k.Stubs)))
+	if s.Helper.CallsBack() {
+		var work image.CodeOff
+		code, work, _ = loopStub(uint8(len(k.Stubs)))
+		s.Work += image.Addr(work)
+	}
+	k.Stubs = append(k.Stubs, s)
+	return k.Mem.PlaceText(at, code)
 }

@@ -175,6 +175,9 @@ func (d *dumper) describe(s *Slot, i int, at image.Addr) {
 	if from >= 0 {
 		caller = d.l.Frames[from].Func + fmt.Sprintf(" #%d", d.Acts[from].N)
 	}
+	if a.Via == trace.ViaHelper {
+		caller = d.Code.Where(image.Addr(d.word(a.Top)))
+	}
 	fs := slotAt(a, at)
 	switch fs.Kind {
 	case image.SlotReturn:
@@ -212,7 +215,20 @@ func (d *dumper) describe(s *Slot, i int, at image.Addr) {
 		s.Label, s.Meaning = "?", "not part of the frame as described"
 		if len(a.Frame().Slots) == 0 {
 			s.Meaning = "nothing is known of the frame"
+		} else if i+1 < len(d.Acts) && d.Acts[i+1].Via == trace.ViaHelper {
+			d.helper(s, a, &d.Acts[i+1], at)
 		}
+	}
+}
+
+// helper describes a word of the frame of a helper that a called and that called callback.
+func (d *dumper) helper(s *Slot, a, callback *trace.Activation, at image.Addr) {
+	s.Meaning = "frame of " + d.Code.Where(image.Addr(d.word(callback.Top)))
+	switch a.RBP + image.Addr(int64(a.FrameLow())) - at {
+	case 8:
+		s.Label, s.Meaning = "rip", "return address: "+d.Code.Where(image.Addr(s.Value))
+	case 16:
+		s.Label, s.Meaning = "rbp", fmt.Sprintf("saved rbp of %s #%d", a.Fn, a.N)
 	}
 }
 

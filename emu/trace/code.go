@@ -58,6 +58,8 @@ type Fn struct {
 	level levels   // where rsp is
 	marks []mark   // in order of offset
 	site  []uint16 // by offset: index into marks plus one
+
+	calledBack bool // by helpers
 }
 
 // Op says what the instruction at an offset does, as far as the invariants need it. The zero value
@@ -119,8 +121,10 @@ type Site struct {
 func NewCode(images []*image.Image, o Options) (*Code, error) {
 	c := &Code{opts: o}
 	for _, img := range images {
+		called := calledBack(img.Program)
 		for i := range img.Funcs {
 			f := &Fn{Image: img, FuncImage: &img.Funcs[i], Index: i, Limit: o.Limit}
+			f.calledBack = i > 0 && !f.Trampoline && !f.ExceptionCB && called[f.FirstInsn]
 			if img.Program != nil {
 				f.Prog = img.Program.Name
 			}

@@ -138,8 +138,9 @@ const (
 	ViaOutside Via = iota
 	ViaCall
 	ViaTailCall
-	ViaHook  // a trampoline
-	ViaThrow // the exception callback, in the frame of the main function
+	ViaHook   // a trampoline
+	ViaThrow  // the exception callback, in the frame of the main function
+	ViaHelper // from outside, too: a helper calls a function of the program
 )
 
 // Activation is a live function with its frame. The stack of activations is the recorder's own

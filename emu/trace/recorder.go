@@ -201,7 +201,7 @@ func (r *Recorder) begun(acts []Activation, f *Fn, rsp image.Addr) []Activation 
 	case top.Top == rsp && top.Via == ViaCall && !top.Hooked: // it replaces the function
 		top.Fn, top.RBP = f, f.FrameBase(rsp)
 	case top.Top > rsp && !f.ExceptionCB: // an interrupt, or a callback of a helper
-		return append(acts, r.unrecorded(f, rsp, ViaOutside))
+		return append(acts, r.unrecorded(f, rsp, f.entered()))
 	}
 	return acts
 }

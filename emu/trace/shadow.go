@@ -116,10 +116,18 @@ func (r *Recorder) entry(f *Fn, s *record.Site) {
 	e.Act, e.Begun = r.acts+1, r.acts+1
 	e.Depth = len(r.stack) + 1
 	r.push(Activation{
-		Fn: f, Top: s.RSP, ReturnTo: image.Addr(s.Stack[0]), Via: ViaOutside, Caller: savedOf(s), Event: e.No,
+		Fn: f, Top: s.RSP, ReturnTo: image.Addr(s.Stack[0]), Via: f.entered(), Caller: savedOf(s), Event: e.No,
 		nested: nested, outer: outer, inner: inner,
 	})
 	r.emit(e, s)
+}
+
+// entered is how the outside begins an activation of f.
+func (f *Fn) entered() Via {
+	if f.Index > 0 && !f.Trampoline {
+		return ViaHelper
+	}
+	return ViaOutside
 }
 
 // replaced notes that the function that was called has jumped to the program that replaces it.

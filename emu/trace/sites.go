@@ -5,6 +5,7 @@ package trace
 import (
 	"fmt"
 
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
 )
 
@@ -38,7 +39,7 @@ func (f *Fn) markSites(c *Code, lengths []uint8) error {
 	starts := func(off image.CodeOff) bool {
 		return off >= 0 && int(off) < len(lengths) && lengths[off] != 0
 	}
-	if f.Index == 0 {
+	if f.Index == 0 || f.calledBack {
 		if !starts(f.Entry) {
 			return fmt.Errorf("no instruction at the entry +%#x", int(f.Entry))
 		}
@@ -67,6 +68,20 @@ func (f *Fn) markSites(c *Code, lengths []uint8) error {
 		f.mark(t.End, mark{kinds: MarkTailEnd, ended: i})
 	}
 	return nil
+}
+
+// calledBack returns the first slots of the functions that helpers may call: those whose address a program loads.
+func calledBack(p *bpf.Program) map[bpf.InsnIndex]bool {
+	starts := map[bpf.InsnIndex]bool{}
+	if p == nil {
+		return starts
+	}
+	for i, in := range p.Insns {
+		if in.IsLdImm64() && in.Src == bpf.PseudoFunc {
+			starts[bpf.InsnIndex(i+1)+bpf.InsnIndex(in.Imm)] = true
+		}
+	}
+	return starts
 }
 
 // at returns the site at a; nil if there is none.

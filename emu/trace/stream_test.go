@@ -162,7 +162,7 @@ func TestStreams(t *testing.T) {
 		}, "2 entries, 0 calls, 0 helpers, 2 returns, 0 taken; main 1, tracer 1"},
 		{"a callback of a helper", []at{
 			enter,
-			{tracerAt, s - 0x100, helpAt, 0, "tracer from outside begins 2 | main#1 outside 10000, tracer#2 outside ff00"},
+			{tracerAt, s - 0x100, helpAt, 0, "tracer from bpf_ktime_get_ns begins 2 | main#1 outside 10000, tracer#2 outside ff00"},
 			{tracerAt + retAt, s - 0x100, helpAt, 0, "tracer to bpf_ktime_get_ns | main#1 outside 10000"},
 			ends,
 		}, "2 entries, 0 calls, 0 helpers, 2 returns, 0 taken; main 1, tracer 1"},

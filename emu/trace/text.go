@@ -172,6 +172,9 @@ func (e *Event) What(c *Code) string {
 		if e.Inner {
 			return e.Fn.String() + ", an interrupt"
 		}
+		if e.Depth > 1 {
+			return e.Fn.String() + " from " + to
+		}
 		return e.Fn.String() + " from outside"
 	case KindHook:
 		return e.Fn.String() + " for " + to

@@ -121,6 +121,7 @@ const (
 	SockHash         MapType = 18
 	DevMapHash       MapType = 25
 	RingBuf          MapType = 27
+	UserRingBuf      MapType = 31
 	ArenaMap         MapType = 33
 )
 

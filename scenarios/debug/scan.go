@@ -47,7 +47,7 @@ func (s *Session) scanFor(r gdb.Resume, back bool) (*scan, []image.Addr) {
 	}
 	if len(r.Watches) > 0 {
 		for i := range s.m.Stubs {
-			stops = append(stops, s.m.Stubs[i].Addr, s.m.Stubs[i].Addr+kernel.StubTrash)
+			stops = append(stops, s.m.Stubs[i].Work, s.m.Stubs[i].Work+kernel.StubTrash)
 		}
 		sc.was = sc.contents(s)
 	}
@@ -121,7 +121,7 @@ func (sc *scan) helped(s *Session) bool {
 	now := sc.contents(s)
 	was := sc.was
 	sc.was = now
-	if _, ok := s.m.HelperAt(s.rip - kernel.StubTrash); !ok {
+	if !s.m.Worked(s.rip) {
 		return false
 	}
 	for i, w := range sc.watches {

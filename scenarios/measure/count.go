@@ -79,9 +79,14 @@ func Count(ctx context.Context, m *Machine, r emu.Run, o CountOptions) (*Counted
 	return c, err
 }
 
-// countable refuses what summaries do not follow: calls that end in an exception, and accesses that
-// the kernel's fault handler skips, as those to an arena do.
+// countable refuses what summaries do not follow: calls that end in an exception, helpers that call functions of the
+// program, and accesses that the kernel's fault handler skips, as those to an arena do.
 func (m *Machine) countable() error {
+	for i := range m.Stubs {
+		if s := &m.Stubs[i]; s.Helper.CallsBack() {
+			return fmt.Errorf("count: %s calls functions of the program: %w", s.Name, kernels.ErrUnsupported)
+		}
+	}
 	for _, img := range m.Setup.Images {
 		for i := range img.Funcs {
 			if f := &img.Funcs[i]; f.ExceptionCB {

@@ -6,6 +6,8 @@ import (
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/guest"
+	"github.com/tcsim/tcsim/emu/helper"
+	"github.com/tcsim/tcsim/emu/kernel"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit/bpf"
@@ -87,6 +89,9 @@ func (r *Rig) Load(s guest.Setup, opt Options, limit uint32) (*Machine, error) {
 	for n, a := range s.Symbols {
 		if old, ok := names[a]; !ok || n < old {
 			names[a] = n
+		}
+		if helper.ByName(n).CallsBack() { // what its functions return to
+			names[a+image.Addr(kernel.CallbackReturn())] = n
 		}
 	}
 	for r, a := range s.Routines {

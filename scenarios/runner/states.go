@@ -10,6 +10,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/helper"
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/trace"
@@ -73,7 +74,7 @@ func (l *stateLog) TailCall(interp.TailCall) {}
 
 // Returned implements interp.Observer.
 func (l *stateLog) Returned(s interp.Snapshot) {
-	if s.Inner || l.more {
+	if s.Inner || l.more || s.Kind == interp.CallHelper && callsBack(helper.NameOf(s.Helper)) {
 		return
 	}
 	if l.more = len(l.states)+len(l.helpers) == maxStates; l.more {
@@ -101,6 +102,9 @@ func (l *stateLog) Returned(s interp.Snapshot) {
 	}
 }
 
+// callsBack reports whether a helper calls functions of the program, which come back before it does.
+func callsBack(name string) bool { return helper.ByName(name).CallsBack() }
+
 // foreign reports whether a value is an address or junk, which every engine has its own of.
 func (l *stateLog) foreign(v uint64) bool {
 	return interp.IsJunk(v) || l.m.OnStack(v) || l.m.Locate(v).Place != interp.Nowhere
@@ -123,8 +127,12 @@ func (r *reference) states(v *check.Violation, out *Run, want *interp.Result, go
 		kind := interp.CallSubprogram
 		switch {
 		case e.Kind == trace.KindHelper && !e.Inner && e.Fn != nil && !e.Fn.Trampoline:
-			helpers = append(helpers, e)
+			if !callsBack(e.Name) {
+				helpers = append(helpers, e)
+			}
 			continue
+		case e.Kind == trace.KindReturn && !e.Inner && callsBack(e.Name): // to the helper, whose registers and stack are its own
+			kind = interp.CallCallback
 		case e.Inner, e.Kind == trace.KindReturn && e.Target != nil && betweenHooks(e):
 			continue
 		case e.Kind == trace.KindReturn && e.Target != nil:
@@ -179,6 +187,9 @@ func (r *reference) helpers(v *check.Violation, calls []*trace.Event, n int, got
 // differs says how a state differs from that at a site, "" if it does not.
 func (r *reference) differs(s *state, kind interp.CallKind, f *trace.Fn, got *siteStates, site int) string {
 	callback := s.Kind == interp.CallCallback
+	if callback && kind == interp.CallCallback {
+		return ""
+	}
 	if callback {
 		s.Kind = interp.CallSubprogram // the verifier makes bpf_loop a loop around a call
 	}

@@ -12,7 +12,7 @@ import (
 var helperAliases = map[string]int32{
 	"bpf_user_rnd_u32": 7, "bpf_get_raw_cpu_id": 8, "bpf_get_raw_smp_processor_id": 8,
 	"bpf_skb_event_output": 25, "bpf_xdp_event_output": 25, "bpf_perf_event_output_tp": 25,
-	"bpf_event_output_data": 25, "bpf_perf_event_output_raw_tp": 25,
+	"bpf_for_each_array_elem": 164, "bpf_for_each_hash_elem": 164, "bpf_event_output_data": 25, "bpf_perf_event_output_raw_tp": 25,
 }
 
 // mapOps are the endings of the functions of map types that the verifier calls directly.
