@@ -128,16 +128,13 @@ var spares = sync.Pool{New: func() any { return new([]*state) }}
 // maxSpares is how many states are kept of an exploration.
 const maxSpares = 512
 
-// recycled is the pc of states whose memory is spare.
-const recycled bpf.InsnIndex = -1
-
 // recycle ends the exploration.
 func (x *explorer) recycle() {
 	spare := x.spare
 	for i, list := range x.seen {
 		for _, s := range list {
-			if len(spare) < maxSpares && s.pc != recycled { // a list may have one twice
-				s.path, s.pc = path{}, recycled
+			if len(spare) < maxSpares {
+				s.path = path{}
 				spare = append(spare, s)
 			}
 		}

@@ -86,6 +86,7 @@ func (x *explorer) prune(s *state) (bool, error) {
 		}
 		if old.misses > old.hits*bound+bound && x.strict {
 			list = append(list[:i], list[i+1:]...)
+			x.seen[s.pc] = list
 			x.stats.Alive--
 		}
 	}
