@@ -98,7 +98,8 @@ type Failed struct {
 	Same *big.Int
 }
 
-// Explore enumerates the schedules of a script against the run of a machine.
+// Explore enumerates the schedules of a script against the run of a machine. When the context is done, what was found
+// until then is returned with the error.
 func Explore(ctx context.Context, m Machine, s *Script, o Options) (*Result, error) {
 	if err := s.check(); err != nil {
 		return nil, fmt.Errorf("explore: %w", err)
@@ -118,7 +119,12 @@ func Explore(ctx context.Context, m Machine, s *Script, o Options) (*Result, err
 		n := e.open[len(e.open)-1]
 		e.open = e.open[:len(e.open)-1]
 		if err := e.visit(ctx, n, o.BruteForce); err != nil {
-			return nil, fmt.Errorf("explore: schedule %d: %w", executed+1, err)
+			err = fmt.Errorf("explore: schedule %d: %w", executed+1, err)
+			if ctx.Err() == nil {
+				return nil, err
+			}
+			e.res.Exhaustive = false
+			return e.res, err
 		}
 	}
 	return e.res, nil

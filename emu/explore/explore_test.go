@@ -4,6 +4,7 @@ package explore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/big"
 	"testing"
@@ -245,6 +246,38 @@ func TestBound(t *testing.T) {
 	if res.Exhaustive || res.All.Classes != 2 || res.All.Schedules.Cmp(all.All.Schedules) >= 0 || !all.Exhaustive {
 		t.Errorf("bounded: %v in %d classes, exhaustive %v; all: %v in %d", res.All.Schedules, res.All.Classes, res.Exhaustive,
 			all.All.Schedules, all.All.Classes)
+	}
+}
+
+// cut is a machine that is interrupted in its last schedule.
+type cut struct {
+	*toy
+	left int
+	stop context.CancelFunc
+}
+
+func (c *cut) Execute(ctx context.Context, p []explore.Placement) (*explore.Execution, error) {
+	if c.left--; c.left < 0 {
+		c.stop()
+		return nil, ctx.Err()
+	}
+	return c.toy.Execute(ctx, p)
+}
+
+// TestInterrupted expects what was found until an interrupt.
+func TestInterrupted(t *testing.T) {
+	prog := []int{opNop, opPoked, opNop, opPoked, opEnd, opFail}
+	m := &toy{prog: prog, script: script(prog, []int{4, 5}, []bool{false, false})}
+	all := must(t, m, explore.Options{})
+	for n := range all.All.Classes {
+		ctx, stop := context.WithCancel(context.Background())
+		res, err := explore.Explore(ctx, &cut{m, n, stop}, m.script, explore.Options{})
+		if !errors.Is(err, context.Canceled) || res == nil || res.Exhaustive || res.All.Classes != n {
+			t.Fatalf("after %d: %+v, %v", n, res, err)
+		}
+		if n == all.All.Classes-1 && res.Shortest == nil {
+			t.Error("the failure that was found is lost")
+		}
 	}
 }
 

@@ -22,6 +22,33 @@ func TestHalfway(t *testing.T) {
 	}
 }
 
+// TestAdvance: versions after many instructions are those after each of them, however they are computed.
+func TestAdvance(t *testing.T) {
+	for _, versions := range []int{1, 2, 30, 200} {
+		for _, n := range []uint64{0, 1, 2, 7, 24, 25, 26, 60} {
+			ways := zeros(versions)
+			for v := 0; v < versions; v += 3 {
+				ways[v].SetInt64(int64(v + 1))
+			}
+			one := ways
+			for range n {
+				next := zeros(versions)
+				for v := range one {
+					for u := range v + 1 {
+						next[v].Add(next[v], one[u])
+					}
+				}
+				one = next
+			}
+			for v, w := range advance(ways, n) {
+				if w.Cmp(one[v]) != 0 {
+					t.Fatalf("%d instructions, version %d of %d: %v ways, want %v", n, v, versions, w, one[v])
+				}
+			}
+		}
+	}
+}
+
 // TestCovers: a step stores into a place of the script, all of it.
 func TestCovers(t *testing.T) {
 	s := &Script{Before: []Place{{Addr: 0x1000, Bytes: make([]byte, 8)}}}

@@ -26,11 +26,22 @@ func advance(ways []*big.Int, n uint64) []*big.Int {
 	if n == 0 {
 		return ways
 	}
+	out := zeros(len(ways))
+	if n <= uint64(len(ways))/8 { // one after the other, which is less to compute where versions are many
+		for v, w := range ways {
+			out[v].Set(w)
+		}
+		for range n {
+			for v := 1; v < len(out); v++ {
+				out[v].Add(out[v], out[v-1])
+			}
+		}
+		return out
+	}
 	place := make([]*big.Int, len(ways))
 	for d := range place {
 		place[d] = new(big.Int).Binomial(int64(n)-1+int64(d), int64(d))
 	}
-	out := zeros(len(ways))
 	var p big.Int
 	for v, w := range ways {
 		if w.Sign() == 0 {

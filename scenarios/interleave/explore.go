@@ -138,7 +138,7 @@ type slotTo struct {
 }
 
 // Explore explores updates of a scenario on its target. The error is ErrCannotExplore, a failure of
-// ours, or that of the context; what was explored before is returned with it.
+// ours, or that of the context; what was explored before is returned with it, also of an update that is not finished.
 func Explore(ctx context.Context, c *runner.Compiled, opt runner.Options, o Options) (out []Explored, err error) {
 	if opt.Level != emu.LevelNone && opt.Level != emu.LevelRetired {
 		return nil, errors.New("explore: needs the retired level")
@@ -166,10 +166,12 @@ func Explore(ctx context.Context, c *runner.Compiled, opt runner.Options, o Opti
 		return next, err
 	}
 	for x, err := range Each(ctx, c, o, open) {
+		if x != nil {
+			out = append(out, *x)
+		}
 		if err != nil {
 			return out, err
 		}
-		out = append(out, *x)
 	}
 	return out, nil
 }
@@ -191,7 +193,8 @@ func explorable(c *runner.Compiled) error {
 }
 
 // Each explores updates one after the other, each in a session of c that open returns and that is used
-// up by it, and yields what it finds or what kept it from that. After ErrCannotExplore there is no more.
+// up by it, and yields what it finds or what kept it from that, both if the context is done meanwhile. After
+// ErrCannotExplore there is no more.
 func Each(ctx context.Context, c *runner.Compiled, o Options, open func() (*runner.Session, error)) iter.Seq2[*Explored, error] {
 	return func(yield func(*Explored, error) bool) {
 		cases, err := exploreCases(c, o)
@@ -245,21 +248,25 @@ func (k *exploreCase) explore(ctx context.Context, s *runner.Session, o Options)
 		return nil, err
 	}
 	start := time.Now()
-	out.Result, err = explore.Explore(ctx, x, x.script, explore.Options{Max: o.Max, BruteForce: o.BruteForce})
+	var ended error
+	out.Result, ended = explore.Explore(ctx, x, x.script, explore.Options{Max: o.Max, BruteForce: o.BruteForce})
 	out.Took = time.Since(start)
-	if err != nil {
-		return nil, err
+	if out.Result == nil || ended != nil && out.All.Classes == 0 {
+		return nil, ended
 	}
 	if out.Shortest == nil {
-		return out, nil
+		return out, ended
 	}
+	ctx = context.WithoutCancel(ctx) // what failed before an interrupt is shown
 	if _, err := x.Execute(ctx, nil); err == nil {
 		out.Alone = x.verdict()
 	} else if !errors.Is(err, explore.ErrUnbounded) {
 		return nil, err
 	}
-	out.Failure, err = x.failure(ctx, out.Shortest)
-	return out, err
+	if out.Failure, err = x.failure(ctx, out.Shortest); err != nil {
+		return nil, err
+	}
+	return out, ended
 }
 
 func kindOf(from, to int) UpdateKind {

@@ -4,6 +4,7 @@ package interleave_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/big"
 	"slices"
@@ -53,6 +54,50 @@ func findings(x *interleave.Explored) string {
 		return "ok"
 	}
 	return strings.Join(words, " ")
+}
+
+// brief is a context that is done after some schedules.
+type brief struct {
+	context.Context
+	left *int
+}
+
+func (b brief) Err() error {
+	if *b.left--; *b.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestExploreInterrupted expects what was found of an update before an interrupt, the failing schedule included.
+func TestExploreInterrupted(t *testing.T) {
+	b := build(t, "poke_one_site")
+	o := interleave.Options{Slot: "jmp_table[0]", To: "empty", NoRCU: true}
+	c := compiled(t, b, target(t, "6.12"))
+	open, failed := 0, 0
+	for n := 1; ; n++ {
+		left := n
+		xs, err := interleave.Explore(brief{context.Background(), &left}, c, runner.Options{}, o)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, context.Canceled) || len(xs) > 1 {
+			t.Fatalf("%d updates, %v", len(xs), err)
+		}
+		for i := range xs {
+			x := &xs[i]
+			if x.Exhaustive || x.All.Classes == 0 || (x.Shortest != nil) != (x.Failure != nil) {
+				t.Errorf("%s after %d schedules: %+v", findings(x), x.All.Classes, x.Failure)
+			}
+			open++
+			if x.Failure != nil && x.Failure.Layout != nil {
+				failed++
+			}
+		}
+	}
+	if open == failed || failed == 0 {
+		t.Errorf("%d interrupted, %d of them after a failure", open, failed)
+	}
 }
 
 // TestExploreDesigns states what exploring finds in each design: the argument of July 2020 in full.
