@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/tcsim/tcsim/fixtures/flood"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
@@ -65,7 +66,7 @@ func fuzzInput(data []byte) (*jit.Target, *verify.Verified, error) {
 }
 
 func FuzzCompile(f *testing.F) {
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Fuzz(flood.One(func(t *testing.T, data []byte) {
 		tgt, v, err := fuzzInput(data)
 		if err != nil {
 			return
@@ -92,7 +93,7 @@ func FuzzCompile(f *testing.F) {
 			}
 			checkImage(t, fn, int(v.Funcs[i].End-v.Funcs[i].Start))
 		}
-	})
+	}))
 }
 
 // checkImage checks what holds for every function.

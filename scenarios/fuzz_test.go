@@ -12,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/tcsim/tcsim/fixtures/flood"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/files"
 )
@@ -37,7 +38,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		f.Add(src)
 	}
-	f.Fuzz(func(t *testing.T, src []byte) { neverHalf(t, src) })
+	f.Fuzz(flood.One(func(t *testing.T, src []byte) { neverHalf(t, src) }))
 }
 
 // failer is what testing.T and rapid.T have in common here.
@@ -114,10 +115,10 @@ func FuzzAsm(f *testing.F) {
 	for _, form := range asmForms {
 		f.Add(form.text + "\nend: exit")
 	}
-	f.Fuzz(func(t *testing.T, text string) {
+	f.Fuzz(flood.One(func(t *testing.T, text string) {
 		insns, err := assemble(text, nil)
 		if (err == nil) != (insns != nil) {
 			t.Fatalf("%d instructions and error %v", len(insns), err)
 		}
-	})
+	}))
 }

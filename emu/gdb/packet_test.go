@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tcsim/tcsim/fixtures/flood"
 	_ "github.com/tcsim/tcsim/fixtures/golden" // for go test ./... -update
 )
 
@@ -64,7 +65,7 @@ func FuzzPacket(f *testing.F) {
 	for _, s := range []string{"", "g", "$#}*", "T05thread:1;", "\x03", "}"} {
 		f.Add([]byte(s))
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Fuzz(flood.One(func(t *testing.T, data []byte) {
 		if _, err := items(string(data)); err == nil {
 			t.Fatal("reading did not end")
 		}
@@ -75,5 +76,5 @@ func FuzzPacket(f *testing.F) {
 		if err != nil || it.kind != itemPacket || !bytes.Equal(it.data, data) {
 			t.Fatalf("%q came back as %q, %v", data, it.data, err)
 		}
-	})
+	}))
 }

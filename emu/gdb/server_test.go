@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/tcsim/tcsim/emu/gdb"
+	"github.com/tcsim/tcsim/fixtures/flood"
 )
 
 // counting is a machine whose instructions are one byte long and do nothing; it has 100 of them.
@@ -412,13 +413,13 @@ func FuzzServer(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	f.Fuzz(func(t *testing.T, text []byte) {
+	f.Fuzz(flood.One(func(t *testing.T, text []byte) {
 		answers(t, &counting{}, string(text))
 		// And as the contents of a good packet.
 		if !bytes.ContainsAny(text, "$#}") && len(text) < gdb.MaxPacket {
 			answers(t, &counting{}, pack(string(text)))
 		}
-	})
+	}))
 }
 
 func BenchmarkStep(b *testing.B) {

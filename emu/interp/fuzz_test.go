@@ -11,6 +11,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/fixtures"
+	"github.com/tcsim/tcsim/fixtures/flood"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
 )
@@ -34,7 +35,7 @@ func FuzzRun(f *testing.F) {
 		}
 		f.Add(text, uint8(i))
 	}
-	f.Fuzz(func(t *testing.T, text []byte, flags uint8) {
+	f.Fuzz(flood.Two(func(t *testing.T, text []byte, flags uint8) {
 		var insns []bpf.Insn
 		for ; len(text) >= bpf.InsnSize; text = text[bpf.InsnSize:] {
 			insns = append(insns, bpf.DecodeInsn(text))
@@ -72,5 +73,5 @@ func FuzzRun(f *testing.F) {
 		if diff := cmp.Diff(res, again); diff != "" || (err == nil) != (err2 == nil) {
 			t.Fatalf("the second run differs (%v, %v): %s", err, err2, diff)
 		}
-	})
+	}))
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tcsim/tcsim/emu/record"
+	"github.com/tcsim/tcsim/fixtures/flood"
 )
 
 func TestStreams(t *testing.T) {
@@ -55,10 +56,10 @@ func FuzzReadStreams(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(b.Bytes())
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Fuzz(flood.One(func(t *testing.T, data []byte) {
 		m, err := record.ReadStreams(bytes.NewReader(data))
 		if (m == nil) == (err == nil) {
 			t.Errorf("streams %v with error %v", m, err)
 		}
-	})
+	}))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/emu/timing/timingtest"
+	"github.com/tcsim/tcsim/fixtures/flood"
 )
 
 func coreText(t testing.TB, name string) string {
@@ -110,9 +111,9 @@ func FuzzReadCore(f *testing.F) {
 	f.Add(coreText(f, "skx"))
 	f.Add("name: x\nfront: {a: [b, {c: d}]}\nforms: |\n  a | b\n")
 	f.Add("front: !!x &a *a\n")
-	f.Fuzz(func(t *testing.T, text string) {
+	f.Fuzz(flood.One(func(t *testing.T, text string) {
 		if c, err := timing.ReadCore("x.yaml", []byte(text)); (c == nil) == (err == nil) {
 			t.Errorf("core %v, error %v", c, err)
 		}
-	})
+	}))
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/tcsim/tcsim/emu/record"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/emu/timing/timingtest"
+	"github.com/tcsim/tcsim/fixtures/flood"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -15,7 +16,7 @@ import (
 func FuzzModel(f *testing.F) {
 	f.Add([]byte{0x48, 0x01, 0xd8, 0x55, 0xc3, 0xe8, 0, 0, 0, 0, 0xff, 0xe0, 0x75, 0x02}, []byte{0, 3, 4, 5, 10, 12, 12})
 	f.Add([]byte{0x83, 0x00, 0x01, 0xc9, 0xf0, 0x48, 0x01, 0x07, 0x0f, 0xae, 0xe8, 0xf3, 0x90, 0x48, 0xf7, 0xf3}, []byte{0, 3, 4, 8, 11, 13})
-	f.Fuzz(func(t *testing.T, code, path []byte) {
+	f.Fuzz(flood.Two(func(t *testing.T, code, path []byte) {
 		m := timing.New(timingtest.Core(t, ""), text(0x1000, code...))
 		var last timing.Cycle
 		for n := range path {
@@ -32,5 +33,5 @@ func FuzzModel(f *testing.F) {
 			}
 			last = m.Cycle()
 		}
-	})
+	}))
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/fixtures"
+	"github.com/tcsim/tcsim/fixtures/flood"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/jittest"
@@ -200,7 +201,7 @@ func FuzzRead(f *testing.F) {
 		`"site": {"off": 0, "before": "0f1f440000", "after": "e800000000"}, "addr": "ffffffffc0000100", "len": 1, "image": "c3"}]`, 1)
 	scenario3 = strings.Replace(scenario3, `"tag": "00"`, `"tag": "00", "prog_type": 6, "attach": {"kind": "freplace", "prog": 0, "func": 0}`, 1)
 	f.Add([]byte(header3 + "\n" + scenario3 + "\n" + goodSymbols + "\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Fuzz(flood.One(func(t *testing.T, data []byte) {
 		if bytes.HasPrefix(data, []byte("{")) {
 			data = jittest.Pack(t, string(data))
 		}
@@ -225,5 +226,5 @@ func FuzzRead(f *testing.F) {
 				_, _ = s.Traced(i, make([]*verify.Verified, len(s.Progs)), sym)
 			}
 		}
-	})
+	}))
 }

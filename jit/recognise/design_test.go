@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tcsim/tcsim/fixtures/flood"
 	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
@@ -224,7 +225,7 @@ func FuzzRecognise(f *testing.F) {
 	f.Add(assemble(f, "0f1f440000 31c0 50 4889e0 e802000000 59 c3 55 4889e5 50 53 5b c9 c3"), true)
 	f.Add(assemble(f, "0f1f440000 4889f4 4889d5 415f 415e 415d 5b 415c 4889ec c9 c3"), true)
 	f.Add(assemble(f, "f30f1efa 4181ea78563412 7402 0f0b 90 "+hierProlog), false)
-	f.Fuzz(func(t *testing.T, code []byte, sub bool) {
+	f.Fuzz(flood.Two(func(t *testing.T, code []byte, sub bool) {
 		fn, err := recognise.Recognise(code, 0xffffffffc0001000, sub)
 		if err != nil {
 			return
@@ -255,7 +256,7 @@ func FuzzRecognise(f *testing.F) {
 		for _, s := range flaws {
 			in(s.Off)
 		}
-	})
+	}))
 }
 
 func BenchmarkRecognise(b *testing.B) {

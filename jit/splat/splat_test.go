@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tcsim/tcsim/fixtures/flood"
 	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/splat"
 )
@@ -237,7 +238,7 @@ func FuzzRead(f *testing.F) {
 	f.Add("RIP: 0010:bpf_prog_0123456789abcdef_x+0x1/0x2\nCode: <48> 8b\nRAX: 0000000000000021 RBP: ffffc900202b78e0\nStack:\n 0000000000000001\n")
 	f.Add("Code: <ff>\nRIP: 0010:0xffffffffc0012c60\nCall Trace:\n ? 0xffffffffc0012c60\n [<ffffffffc0012c60>] bpf_prog_0123456789abcdef+0xffffffff/0x0\n")
 	f.Add("> <4>[ 1.2][ T1] CPU: 99999 PID: 1 Comm: \x1b[2J Not tainted 6.1 #1\nStack:\nfff\nRSP: 0018:ffffffffffffffff EFLAGS: 00000286\n")
-	f.Fuzz(func(t *testing.T, s string) {
+	f.Fuzz(flood.One(func(t *testing.T, s string) {
 		log, err := splat.Read(s)
 		if err != nil {
 			return
@@ -249,5 +250,5 @@ func FuzzRead(f *testing.F) {
 			}
 			written(t, a)
 		}
-	})
+	}))
 }

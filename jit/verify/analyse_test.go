@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tcsim/tcsim/fixtures/flood"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify"
 	"github.com/tcsim/tcsim/jit/verify/rewrite"
@@ -297,7 +298,7 @@ func FuzzAnalyse(f *testing.F) {
 	add(4, 5, code(mov(1, 10), addImm(1, -80), callFn(2), movImm(0, 0), leave(), storeB(1, 8, 1), movImm(0, 0), leave()))
 	add(0, 0, code(load32(3, 1, 0), bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUDiv | bpf.SrcReg, Dst: 3, Src: 3}, jlt(3, 9, -2), movImm(0, 0), leave()))
 	names := []string{"5.10", "6.1", "6.12", "6.18", "7.2"}
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Fuzz(flood.One(func(t *testing.T, data []byte) {
 		if len(data) < 2 || len(data) > 400 {
 			return
 		}
@@ -319,5 +320,5 @@ func FuzzAnalyse(f *testing.F) {
 		if _, err := verify.Analyse(q, &tgt.Kernel); err != nil {
 			t.Errorf("the rewritten program is refused: %v", err)
 		}
-	})
+	}))
 }

@@ -5,6 +5,7 @@ package x86_test
 import (
 	"testing"
 
+	"github.com/tcsim/tcsim/fixtures/flood"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -48,7 +49,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(unhex(f, s))
 	}
 	var cache x86.Cache
-	f.Fuzz(func(t *testing.T, code []byte) {
+	f.Fuzz(flood.One(func(t *testing.T, code []byte) {
 		i, err := x86.Decode(code, 0xffffffffc0000000)
 		if err != nil {
 			if i != (x86.Inst{}) {
@@ -73,7 +74,7 @@ func FuzzDecode(f *testing.F) {
 		if i.Known && !i.IsNop && i.HasMem && (i.Load || i.Store) && i.Mem.Size == 0 {
 			t.Fatalf("%x %s: access of unknown size", code, i.String())
 		}
-	})
+	}))
 }
 
 func BenchmarkCache(b *testing.B) {

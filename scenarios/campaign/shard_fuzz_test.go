@@ -5,6 +5,7 @@ package campaign_test
 import (
 	"testing"
 
+	"github.com/tcsim/tcsim/fixtures/flood"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 )
 
@@ -14,7 +15,7 @@ func FuzzReadShard(f *testing.F) {
 	f.Add([]byte(`{"schema": "` + campaign.ShardSchema + `", "number": 1, "of": 1, "cases": -1, "campaign": {"cases": -1}}`))
 	f.Add([]byte(`{"schema": "` + campaign.ShardSchema + `", "number": 9, "of": 18446744073709551615, "campaign": {"cases": 4611686018427387904}}`))
 	f.Add([]byte(`[]`))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Fuzz(flood.One(func(t *testing.T, data []byte) {
 		s, err := campaign.ReadShard(data)
 		if (s == nil) == (err == nil) {
 			t.Fatalf("%v with error %v", s, err)
@@ -27,5 +28,5 @@ func FuzzReadShard(f *testing.F) {
 				t.Fatalf("%v with error %v", all, err)
 			}
 		}
-	})
+	}))
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tcsim/tcsim/fixtures/flood"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/object"
@@ -347,7 +348,7 @@ func FuzzRead(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Fuzz(flood.One(func(t *testing.T, data []byte) {
 		file, err := object.Read("fuzz.o", data, object.ReadOptions{})
 		if (file == nil) == (err == nil) {
 			t.Fatalf("file %v with error %v", file, err)
@@ -367,7 +368,7 @@ func FuzzRead(f *testing.F) {
 				_, _ = runner.Compile(b, target)
 			}
 		}
-	})
+	}))
 }
 
 // FuzzPcap expects packets inside the file, or an error.
@@ -379,12 +380,12 @@ func FuzzPcap(f *testing.F) {
 	f.Add(data)
 	f.Add(data[:30])
 	f.Add([]byte("\x0a\x0d\x0d\x0a\x1c\x00\x00\x00\x4d\x3c\x2b\x1a\x01\x00\x00\x00\xff\xff\xff\xff\xff\xff\xff\xff\x1c\x00\x00\x00"))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Fuzz(flood.One(func(t *testing.T, data []byte) {
 		p, err := object.ReadPcap(data)
 		if (p == nil) == (err == nil) {
 			t.Fatalf("%d packets with error %v", len(p), err)
 		}
-	})
+	}))
 }
 
 // FuzzBTF: types that are broken are an error of the file, not of the object.
@@ -396,8 +397,8 @@ func FuzzBTF(f *testing.F) {
 	f.Add(data)
 	f.Add([]byte("\x9f\xeb\x01\x00\x18\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00"))
 	f.Add([]byte("\x9f\xeb\x01\x00\x18\x00\x00\x00\x00\x00\x00\x00\x0c\x00\x00\x00\x0c\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x02\x01\x00\x00\x00\x00"))
-	f.Fuzz(func(t *testing.T, types []byte) {
-		name := filepath.Join(t.TempDir(), "types")
+	name := filepath.Join(f.TempDir(), "types")
+	f.Fuzz(flood.One(func(t *testing.T, types []byte) {
 		if err := os.WriteFile(name, types, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -405,5 +406,5 @@ func FuzzBTF(f *testing.F) {
 		if (file == nil) == (err == nil) {
 			t.Fatalf("file %v with error %v", file, err)
 		}
-	})
+	}))
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/stack"
+	"github.com/tcsim/tcsim/fixtures/flood"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/image"
@@ -273,7 +274,7 @@ func FuzzImported(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { r.Close() })
-	f.Fuzz(func(t *testing.T, code []byte, first uint16) {
+	f.Fuzz(flood.Two(func(t *testing.T, code []byte, first uint16) {
 		lens := []int{len(code)}
 		if n := int(first); n > 0 && n < len(code) {
 			lens = []int{n, len(code) - n}
@@ -292,7 +293,7 @@ func FuzzImported(f *testing.F) {
 		if _, err := r.RunImported(context.Background(), im); err != nil && !errors.Is(err, kernels.ErrUnsupported) {
 			t.Fatal(err)
 		}
-	})
+	}))
 }
 
 // TestImportPlaceBeforeBody runs code of a patch that puts a place for trampolines before the body of main programs,

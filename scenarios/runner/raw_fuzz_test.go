@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tcsim/tcsim/fixtures/flood"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
@@ -22,7 +23,7 @@ func FuzzRaw(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, program, memory string) {
+	f.Fuzz(flood.Two(func(t *testing.T, program, memory string) {
 		code, err := scenarios.HexBytes("program", program)
 		if err != nil || len(code) > 1<<12 {
 			return
@@ -38,5 +39,5 @@ func FuzzRaw(f *testing.F) {
 		ctx, stop := context.WithTimeout(context.Background(), time.Second)
 		defer stop()
 		_, _ = runner.Raw(ctx, p, tg, mem)
-	})
+	}))
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tcsim/tcsim/emu/timing/measured"
 	"github.com/tcsim/tcsim/emu/timing/timingtest"
+	"github.com/tcsim/tcsim/fixtures/flood"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -103,10 +104,10 @@ func TestPredictTooShort(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add([]byte(sequenceJSON))
 	f.Add([]byte(`{"sequences": [{}]}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
+	f.Fuzz(flood.One(func(t *testing.T, data []byte) {
 		m, err := measured.Read("m.json", bytes.NewReader(data))
 		if (m == nil) == (err == nil) {
 			t.Errorf("measured %v with error %v", m, err)
 		}
-	})
+	}))
 }
