@@ -147,7 +147,7 @@ var codeFacts = []Fact{
 		set: func(r *Release) { r.CallDepth = "pcpu_hot+0x10" },
 	},
 	{
-		Name: "call-depth-const", Kind: FactCode, Doc: "its word is named const_pcpu_hot", Since: Version{6, 7}, After: Version{6, 6}, Until: Version{6, 15},
+		Name: "call-depth-const", Kind: FactCode, Doc: "its word is named const_pcpu_hot", Since: Version{6, 7}, Until: Version{6, 15},
 		set: func(r *Release) { r.CallDepth = "const_pcpu_hot+0x10" },
 	},
 	{
@@ -171,7 +171,7 @@ var codeFacts = []Fact{
 		set: func(r *Release) { r.FineIBT = CFIFine },
 	},
 	{
-		Name: "fineibt-eax", Kind: FactCode, Doc: "FineIBT compares eax", Since: Version{6, 18}, After: Version{6, 14},
+		Name: "fineibt-eax", Kind: FactCode, Doc: "FineIBT compares eax", Since: Version{6, 18},
 		set: func(r *Release) { r.FineIBT = CFIFineEAX },
 	},
 	{
@@ -200,7 +200,7 @@ var codeFacts = []Fact{
 		set: emit(func(e *Emission) { e.ISA |= ISALoadAcquire }),
 	},
 	{
-		Name: "arena-sign-extension", Kind: FactCode, Doc: "sign-extending loads from arenas", Since: Version{6, 18}, After: Version{6, 14},
+		Name: "arena-sign-extension", Kind: FactCode, Doc: "sign-extending loads from arenas", Since: Version{6, 18},
 		set: emit(func(e *Emission) { e.ISA |= ISAArenaSignExtend }),
 	},
 	{
@@ -208,7 +208,7 @@ var codeFacts = []Fact{
 		set: emit(func(e *Emission) { e.LockXchg = true }),
 	},
 	{
-		Name: "plain-xchg", Kind: FactCode, Doc: "exchange without one", Since: Version{7, 0}, After: Version{6, 18},
+		Name: "plain-xchg", Kind: FactCode, Doc: "exchange without one", Since: Version{7, 0},
 		set: emit(func(e *Emission) { e.LockXchg = false }),
 	},
 	{
@@ -270,12 +270,12 @@ var trampFacts = []Fact{
 		set: tramp(func(t *Tramp) { t.PushRBX = true }),
 	},
 	{
-		Name: "tramp-jump", Kind: FactTrampoline, Doc: "functions with programs after them are left by a jump", Since: Version{7, 0}, After: Version{6, 18},
+		Name: "tramp-jump", Kind: FactTrampoline, Doc: "functions with programs after them are left by a jump", Since: Version{6, 19},
 		set: tramp(func(t *Tramp) { t.Jump = true }),
 	},
 	{
 		Name: "tramp-prog-nop", Kind: FactTrampoline, Doc: "five bytes of nop before each tracing program, none after the traced function", Since: Version{7, 2},
-		After: Version{7, 1}, set: tramp(func(t *Tramp) { t.ProgNop = true }),
+		set: tramp(func(t *Tramp) { t.ProgNop = true }),
 	},
 	{
 		Name: "tramp-loses-rax", Kind: FactTrampoline, Doc: "what a traced function needs in rax is lost (a bug)", Since: Version{5, 5}, Until: Version{6, 7}, Commit: "2b5dcb31a19a",

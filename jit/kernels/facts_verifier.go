@@ -165,16 +165,16 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.Fastcall = true }),
 	},
 	{
-		Name: "byte-swap-bits", Kind: FactVerifier, Doc: "byte swaps keep what is known of the bits", Since: Version{7, 0}, After: Version{6, 18},
+		Name: "byte-swap-bits", Kind: FactVerifier, Doc: "byte swaps keep what is known of the bits", Since: Version{7, 0},
 		Stable: []Stable{{Version{6, 18}, 35}},
 		set:    verifier(func(v *Verifier) { v.Ranges.SwapBits = true }),
 	},
 	{
-		Name: "same-register", Kind: FactVerifier, Doc: "comparisons of a register with itself are decided", Since: Version{7, 0}, After: Version{6, 18},
+		Name: "same-register", Kind: FactVerifier, Doc: "comparisons of a register with itself are decided", Since: Version{6, 19},
 		set: verifier(func(v *Verifier) { v.Ranges.SameReg = true }),
 	},
 	{
-		Name: "division-ranges", Kind: FactVerifier, Doc: "quotients and remainders by constants have a range", Since: Version{7, 0}, After: Version{6, 18},
+		Name: "division-ranges", Kind: FactVerifier, Doc: "quotients and remainders by constants have a range", Since: Version{7, 0},
 		set: verifier(func(v *Verifier) { v.Ranges.DivRange = true }),
 	},
 	{
@@ -182,7 +182,7 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.FrameReach = true }),
 	},
 	{
-		Name: "tail-return", Kind: FactVerifier, Doc: "a tail call that is taken is a return with an unknown result", Since: Version{6, 18}, After: Version{6, 14},
+		Name: "tail-return", Kind: FactVerifier, Doc: "a tail call that is taken is a return with an unknown result", Since: Version{6, 18},
 		set: verifier(func(v *Verifier) { v.TailReturn = true }),
 	},
 	{
@@ -190,11 +190,11 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.CallbackReach = true }),
 	},
 	{
-		Name: "trusted-arguments", Kind: FactVerifier, Doc: "kernel functions take objects only that are trusted", Since: Version{7, 0}, After: Version{6, 18},
+		Name: "trusted-arguments", Kind: FactVerifier, Doc: "kernel functions take objects only that are trusted", Since: Version{7, 0},
 		set: verifier(func(v *Verifier) { v.TrustedArgs = true }),
 	},
 	{
-		Name: "raw-kernel-functions", Kind: FactVerifier, Doc: "programs of raw tracepoints call kernel functions as other tracing programs do", Since: Version{7, 0}, After: Version{6, 18},
+		Name: "raw-kernel-functions", Kind: FactVerifier, Doc: "programs of raw tracepoints call kernel functions as other tracing programs do", Since: Version{7, 0},
 		set: verifier(func(v *Verifier) { v.RawKfuncs = true }),
 	},
 	{
@@ -202,11 +202,11 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.IterateLocked = true }),
 	},
 	{
-		Name: "exchange-while-locked", Kind: FactVerifier, Doc: "pointers in maps are exchanged while a lock is held", Since: Version{7, 0}, After: Version{6, 18},
+		Name: "exchange-while-locked", Kind: FactVerifier, Doc: "pointers in maps are exchanged while a lock is held", Since: Version{7, 1},
 		set: verifier(func(v *Verifier) { v.ExchangeLocked = true }),
 	},
 	{
-		Name: "nested-rcu", Kind: FactVerifier, Doc: "RCU sections nest", Since: Version{7, 0}, After: Version{6, 18},
+		Name: "nested-rcu", Kind: FactVerifier, Doc: "RCU sections nest", Since: Version{6, 19},
 		set: verifier(func(v *Verifier) { v.NestedRCU = true }),
 	},
 	{
@@ -227,19 +227,19 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.RawCast = true }),
 	},
 	{
-		Name: "wide-deltas", Kind: FactVerifier, Doc: "registers stay linked that differ by a constant that is subtracted or of 32 bits", Since: Version{7, 0}, After: Version{6, 18},
+		Name: "wide-deltas", Kind: FactVerifier, Doc: "registers stay linked that differ by a constant that is subtracted or of 32 bits", Since: Version{7, 0},
 		set: verifier(func(v *Verifier) { v.WideDeltas = true }),
 	},
 	{
-		Name: "quiet-globals", Kind: FactVerifier, Doc: "global functions that do not sleep are called without preemption", Since: Version{7, 0}, After: Version{6, 18},
+		Name: "quiet-globals", Kind: FactVerifier, Doc: "global functions that do not sleep are called without preemption", Since: Version{6, 17}, After: Version{6, 12},
 		set: verifier(func(v *Verifier) { v.QuietGlobals = true }),
 	},
 	{
-		Name: "own-sleep", Kind: FactVerifier, Doc: "functions that run later may sleep or not whatever their program may", Since: Version{7, 0}, After: Version{6, 18},
+		Name: "own-sleep", Kind: FactVerifier, Doc: "functions that run later may sleep or not whatever their program may", Since: Version{6, 19},
 		set: verifier(func(v *Verifier) { v.OwnSleep = true }),
 	},
 	{
-		Name: "sure-witness", Kind: FactVerifier, Doc: "what equals an address is not null only if that is certain of the address", Since: Version{7, 2}, After: Version{6, 18},
+		Name: "sure-witness", Kind: FactVerifier, Doc: "what equals an address is not null only if that is certain of the address", Since: Version{7, 2},
 		set: verifier(func(v *Verifier) { v.SureWitness = true }),
 	},
 	{
@@ -247,31 +247,31 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.SleepingStacks = true }),
 	},
 	{
-		Name: "signed-fills", Kind: FactVerifier, Doc: "a sign-extending load of a spilled number is not linked with it", Since: Version{7, 2}, After: Version{6, 18},
+		Name: "signed-fills", Kind: FactVerifier, Doc: "a sign-extending load of a spilled number is not linked with it", Since: Version{7, 2},
 		set: verifier(func(v *Verifier) { v.Ranges.SignedFills = true }),
 	},
 	{
-		Name: "whole-offsets", Kind: FactVerifier, Doc: "constant and variable offsets into the packet are judged as a sum", Since: Version{7, 2}, After: Version{6, 18},
+		Name: "whole-offsets", Kind: FactVerifier, Doc: "constant and variable offsets into the packet are judged as a sum", Since: Version{7, 1},
 		set: verifier(func(v *Verifier) { v.WholeOffsets = true }),
 	},
 	{
-		Name: "spare-clones", Kind: FactVerifier, Doc: "a dynptr with a reference is overwritten if another one holds it", Since: Version{7, 2}, After: Version{6, 18},
+		Name: "spare-clones", Kind: FactVerifier, Doc: "a dynptr with a reference is overwritten if another one holds it", Since: Version{7, 2},
 		set: verifier(func(v *Verifier) { v.SpareClones = true }),
 	},
 	{
-		Name: "void-globals", Kind: FactVerifier, Doc: "global functions return nothing", Since: Version{7, 2}, After: Version{6, 18},
+		Name: "void-globals", Kind: FactVerifier, Doc: "global functions return nothing", Since: Version{7, 1},
 		set: verifier(func(v *Verifier) { v.VoidGlobals = true }),
 	},
 	{
-		Name: "global-frames", Kind: FactVerifier, Doc: "frames are counted from the last global function on", Since: Version{7, 2}, After: Version{6, 18},
+		Name: "global-frames", Kind: FactVerifier, Doc: "frames are counted from the last global function on", Since: Version{7, 1},
 		set: verifier(func(v *Verifier) { v.GlobalFrames = true }),
 	},
 	{
-		Name: "plain-tails", Kind: FactVerifier, Doc: "tail calls of the main function leave addresses in the packet valid", Since: Version{7, 2}, After: Version{6, 18},
+		Name: "plain-tails", Kind: FactVerifier, Doc: "tail calls of the main function leave addresses in the packet valid", Since: Version{6, 19},
 		set: verifier(func(v *Verifier) { v.PlainTails = true }),
 	},
 	{
-		Name: "set-results", Kind: FactVerifier, Doc: "what bpf_set_retval is given is judged", Since: Version{7, 2}, After: Version{6, 18},
+		Name: "set-results", Kind: FactVerifier, Doc: "what bpf_set_retval is given is judged", Since: Version{7, 2},
 		set: verifier(func(v *Verifier) { v.SetResults = true }),
 	},
 	{
@@ -283,11 +283,11 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.PacketPerCall = true }),
 	},
 	{
-		Name: "throwing-globals", Kind: FactVerifier, Doc: "calls of global functions that may throw may end the program", Since: Version{7, 2}, After: Version{6, 18},
+		Name: "throwing-globals", Kind: FactVerifier, Doc: "calls of global functions that may throw may end the program", Since: Version{7, 1},
 		set: verifier(func(v *Verifier) { v.ThrowingGlobals = true }),
 	},
 	{
-		Name: "inner-keys", Kind: FactVerifier, Doc: "lookups in inner arrays that may have another size may be null", Since: Version{7, 2}, After: Version{6, 18},
+		Name: "inner-keys", Kind: FactVerifier, Doc: "lookups in inner arrays that may have another size may be null", Since: Version{7, 2},
 		set: verifier(func(v *Verifier) { v.InnerKeys = true }),
 	},
 	{
@@ -295,7 +295,7 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.SameArena = true }),
 	},
 	{
-		Name: "inline-task", Kind: FactVerifier, Doc: "the current task is read in the program", Since: Version{7, 0}, After: Version{6, 18},
+		Name: "inline-task", Kind: FactVerifier, Doc: "the current task is read in the program", Since: Version{7, 0},
 		set: verifier(func(v *Verifier) { v.InlineTask = true }),
 	},
 	{
@@ -304,11 +304,11 @@ var verifierFacts = []Fact{
 		set:    verifier(func(v *Verifier) { v.AbsoluteExit = true }),
 	},
 	{
-		Name: "absolute-outside", Kind: FactVerifier, Doc: "no loads of the packet by BPF_LD_ABS in functions that helpers call", Since: Version{7, 2}, After: Version{6, 18},
+		Name: "absolute-outside", Kind: FactVerifier, Doc: "no loads of the packet by BPF_LD_ABS in functions that helpers call", Since: Version{7, 2},
 		set: verifier(func(v *Verifier) { v.AbsoluteOutside = true }),
 	},
 	{
-		Name: "forked-signs", Kind: FactVerifier, Doc: "and and or of 0 or -1 with a constant are followed for each", Since: Version{7, 2}, After: Version{6, 18},
+		Name: "forked-signs", Kind: FactVerifier, Doc: "and and or of 0 or -1 with a constant are followed for each", Since: Version{7, 0},
 		Stable: []Stable{{Version{6, 12}, 107}},
 		set:    verifier(func(v *Verifier) { v.ForkSigns = true }),
 	},
@@ -333,11 +333,11 @@ var policyFacts = []Fact{
 		set: func(r *Release) { r.Kernel.Policy.GuardsReplaced = true },
 	},
 	{
-		Name: "owner-attach-type", Kind: FactPolicy, Doc: "a prog array takes programs of one expected attach type", Since: Version{6, 18}, After: Version{6, 16}, Commit: "4540aed51b12",
+		Name: "owner-attach-type", Kind: FactPolicy, Doc: "a prog array takes programs of one expected attach type", Since: Version{6, 18}, Commit: "4540aed51b12",
 		set: func(r *Release) { r.Kernel.Policy.OwnerAttachType = true },
 	},
 	{
-		Name: "owner-sleepable", Kind: FactPolicy, Doc: "a prog array does not mix programs that may sleep with others", Since: Version{7, 0}, After: Version{6, 18},
+		Name: "owner-sleepable", Kind: FactPolicy, Doc: "a prog array does not mix programs that may sleep with others", Since: Version{7, 0},
 		set: func(r *Release) { r.Kernel.Policy.OwnerSleepable = true },
 	},
 }

@@ -25,7 +25,7 @@ type Policy struct {
 	// bpf_tracing_prog_attach).
 	GuardsReplaced bool
 	// OwnerAttachType says that a prog array takes programs of one expected attach type only (4540aed51b12,
-	// Linux 6.18), OwnerSleepable that it does not mix programs that may sleep with others (7.x).
+	// Linux 6.18), OwnerSleepable that it does not mix programs that may sleep with others (7.0).
 	OwnerAttachType, OwnerSleepable bool
 }
 
@@ -76,7 +76,7 @@ type Emission struct {
 
 	ISA ISA
 	// AX is the number of BPF_REG_AX, the register that only the verifier uses: 11, or 12 since
-	// there is a register for stack arguments (7.x).
+	// there is a register for stack arguments (7.2).
 	AX uint8
 	// MaxRel8 is the largest forward distance for which a jump is short: 127, or 123 since
 	// "bpf, x64: Fix a jit convergence issue" (6.12 and stable trees).

@@ -9,7 +9,7 @@ type Verifier struct {
 	// the functions above it were, and the JIT looked for tail calls on its own (6.12).
 	OwnReach bool
 	// FrameReach forgets the mark of a callee when the walk over the calls leaves it; before, it
-	// stuck and every function that ended later marked its callers (7.x).
+	// stuck and every function that ended later marked its callers (7.2).
 	FrameReach bool
 	// Ranges say how numbers are tracked.
 	Ranges RangeRules
@@ -36,7 +36,7 @@ type Verifier struct {
 	// Trusted: kernel objects that helpers give out are trusted, and loads through them are not
 	// guarded against faults (6.2: PTR_TRUSTED).
 	Trusted bool
-	// InlineCPU and InlineTask read the CPU's number (6.10) and the current task (7.x) in the program
+	// InlineCPU and InlineTask read the CPU's number (6.10) and the current task (7.0) in the program
 	// itself; WideCPU loads the variable's address with a 64-bit mov (6.15).
 	InlineCPU, WideCPU, InlineTask bool
 	// InlinePerCPU inlines lookups in per-CPU arrays (6.10).
@@ -49,9 +49,9 @@ type Verifier struct {
 	Lenient bool
 	// ShortKeys: keys of maps have up to 512 bytes (until 5.10; htab_map_alloc_check).
 	ShortKeys bool
-	// FoldBranches decides jumps by constants before the verification (7.x: const_fold.c).
+	// FoldBranches decides jumps by constants before the verification (7.1: const_fold.c).
 	FoldBranches bool
-	// DeepCalls allows 16 frames, not 8 (7.x).
+	// DeepCalls allows 16 frames, not 8 (7.2).
 	DeepCalls bool
 	// FrameUnit16 rounds the stack of each frame to 16 bytes when depths are added up; before, it
 	// was 32 (6.9).
@@ -73,7 +73,7 @@ type Verifier struct {
 	// ConstantKeys: lookups in arrays whose key is a constant below the number of entries are never null (6.14:
 	// get_constant_map_key).
 	ConstantKeys bool
-	// ForkSigns follows a bitwise and or or with a constant twice where the other number is 0 or -1 (7.x and
+	// ForkSigns follows a bitwise and or or with a constant twice where the other number is 0 or -1 (7.0 and
 	// stable trees: maybe_fork_scalars).
 	ForkSigns bool
 	// AbsoluteOutside refuses BPF_LD_ABS and BPF_LD_IND in functions that helpers call and below them (7.2).
@@ -94,12 +94,12 @@ type Verifier struct {
 	// memory as programs see it (7.1: check_ctx_access).
 	MovableContext bool
 
-	// NestedRCU: RCU sections nest, and what RCU protects is lost where nothing else does, at the end of a lock, too (7.0).
+	// NestedRCU: RCU sections nest, and what RCU protects is lost where nothing else does, at the end of a lock, too (6.19).
 	NestedRCU bool
 	// QuietEnds: it is lost at the end of a section without preemption or interrupts, too (7.3).
 	QuietEnds bool
 	// IterateLocked takes iterators of numbers while a lock is held (6.14), ExchangeLocked bpf_kptr_xchg and kernel functions
-	// of arenas and streams (7.0).
+	// of arenas and streams (7.1).
 	IterateLocked, ExchangeLocked bool
 	// OwnersUpdateSockets: maps of sockets are updated by those programs only that have a socket to themselves (7.3:
 	// may_update_sockmap).
@@ -111,32 +111,32 @@ type Verifier struct {
 	// WideDeltas keeps registers linked that differ by a constant that is subtracted, or added in 32 bits (7.0).
 	WideDeltas bool
 	// WholeOffsets: of an address in the packet the constant part and the variable one are added up before they are judged
-	// (7.2: check_packet_access).
+	// (7.1: check_packet_access).
 	WholeOffsets bool
 	// SpilledZeros: a load from a place of the stack that is not known is 0 where only zeros are, those of spilled registers
 	// included (7.3: mark_reg_stack_read).
 	SpilledZeros bool
 	// SpareClones: a dynptr that holds a reference is overwritten if another one holds it, too (7.2).
 	SpareClones bool
-	// QuietGlobals: global functions that do not sleep are called without preemption (7.0: might_sleep of bpf_subprog_info).
+	// QuietGlobals: global functions that do not sleep are called without preemption (6.17: might_sleep of bpf_subprog_info).
 	QuietGlobals bool
-	// VoidGlobals: global functions return nothing (7.2: subprog_returns_void).
+	// VoidGlobals: global functions return nothing (7.1: subprog_returns_void).
 	VoidGlobals bool
-	// GlobalFrames: the frames of a global function are counted from its own on (7.2: check_max_stack_depth_subprog).
+	// GlobalFrames: the frames of a global function are counted from its own on (7.1: check_max_stack_depth_subprog).
 	GlobalFrames bool
-	// PlainTails: addresses in the packet stay valid after a tail call of the main function, which does not return (7.2).
+	// PlainTails: addresses in the packet stay valid after a tail call of the main function, which does not return (6.19).
 	PlainTails bool
 	// SetResults judges what bpf_set_retval is given (7.2).
 	SetResults bool
 	// OwnSleep: whether a function that runs later may sleep does not depend on the program that asked for it; and no
-	// program of a cgroup's LSM hook sleeps (7.0).
+	// program of a cgroup's LSM hook sleeps (6.19).
 	OwnSleep bool
 	// SureWitness: an address that equals one that is not null is not null itself only where that is certain of the other
 	// (7.2: reg_not_null).
 	SureWitness bool
 	// SleepingStacks: bpf_get_stack and bpf_get_task_stack of programs that may sleep do so (6.12).
 	SleepingStacks bool
-	// ThrowingGlobals: a call of a global function that may throw may end the program there (7.2: might_throw).
+	// ThrowingGlobals: a call of a global function that may throw may end the program there (7.1: might_throw).
 	ThrowingGlobals bool
 	// SameArena refuses 64-bit arithmetic at one instruction with and without an address in an arena, and accesses likewise
 	// (7.3).
@@ -191,12 +191,12 @@ type RangeRules struct {
 	// EqBits: equality is decided by a bit that both sides know and that differs ("bpf: Use tnums
 	// for JEQ/JNE is_branch_taken logic", 6.18 and stable trees).
 	EqBits bool
-	// SameReg: a comparison of a register with itself is decided (7.x).
+	// SameReg: a comparison of a register with itself is decided (6.19).
 	SameReg bool
-	// DivRange: quotients and remainders by constants are tracked (7.x).
+	// DivRange: quotients and remainders by constants are tracked (7.0).
 	DivRange bool
 	// SignedFills: a sign-extending load of a spilled number is not linked with it (7.2).
 	SignedFills bool
-	// SwapBits: byte swaps keep what is known of the bits (7.x and stable trees).
+	// SwapBits: byte swaps keep what is known of the bits (7.0 and stable trees).
 	SwapBits bool
 }

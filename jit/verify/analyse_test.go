@@ -181,7 +181,7 @@ func TestTailCallKeys(t *testing.T) {
 }
 
 // TestReachable has main call A, which makes a tail call, then B, which calls C, neither of which
-// does. Until 7.x the walk marked B (kernel-facts: sticky flag).
+// does. Until 7.1 the walk marked B.
 func TestReachable(t *testing.T) {
 	insns := code(
 		callFn(3), callFn(9), movImm(0, 0), leave(), // main: 0

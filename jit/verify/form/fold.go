@@ -8,7 +8,7 @@ import (
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
-// The pass before the verification that 7.x has (kernel/bpf/const_fold.c): registers that hold the
+// The pass before the verification that 7.1 and later have (kernel/bpf/const_fold.c): registers that hold the
 // same constant on all paths decide conditional jumps, whether or not both ways stay reachable.
 
 // foldedReg is what the pass knows of a register at one instruction.
