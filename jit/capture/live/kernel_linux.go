@@ -36,6 +36,7 @@ type Kernel struct {
 	symbols *symbolTable
 	types   *btf.Spec
 	mem     *memory // nil until it is needed
+	trap    bool    // int3 follows returns
 }
 
 // Close unloads what the kernel was read with. Captures made before stay as they are.
@@ -92,7 +93,9 @@ func Open(o Options) (*Kernel, error) {
 	}
 	described := k.describe(o)
 	if permitted == nil {
-		need(probe(k.Header))
+		var err error
+		k.trap, err = probe(k.Header)
+		need(err)
 	}
 	if len(missing) > 0 {
 		return nil, missing
@@ -143,8 +146,8 @@ func capabilities() error {
 }
 
 // probe loads the smallest program, to see whether it may be loaded and read. What it reads depends on the kernel that
-// the header describes: where line records begin (correctLines).
-func probe(h capture.Header) error {
+// the header describes: where line records begin (correctLines). trap says whether int3 follows its return.
+func probe(h capture.Header) (trap bool, err error) {
 	const exit = "\xb7\x00\x00\x00\x00\x00\x00\x00\x95\x00\x00\x00\x00\x00\x00\x00" // r0 = 0; exit
 	sc := capture.Scenario{Name: "probe", ProgType: bpf.SocketFilter, Progs: []capture.Prog{{
 		Name: "probe", Insns: []bpf.Insn{bpf.DecodeInsn([]byte(exit)), bpf.DecodeInsn([]byte(exit[8:]))},
@@ -152,7 +155,7 @@ func probe(h capture.Header) error {
 	}}}
 	l, err := (&Kernel{Header: h, symbols: &symbolTable{}}).Load(&sc)
 	if err != nil {
-		return fmt.Errorf("the smallest program cannot be loaded: %w", err)
+		return false, fmt.Errorf("the smallest program cannot be loaded: %w", err)
 	}
 	err = l.Record()
 	if text := sc.Progs[0].LoadError; err == nil && text != "" {
@@ -160,8 +163,10 @@ func probe(h capture.Header) error {
 	}
 	if err != nil {
 		err = fmt.Errorf("the smallest program cannot be captured: %w", err)
+	} else if code := sc.Progs[0].Funcs[0].Code(capture.Empty); code[len(code)-1] == int3 {
+		trap = true
 	}
-	return errors.Join(err, l.Close())
+	return trap, errors.Join(err, l.Close())
 }
 
 // jitSysctls are the settings of the JIT.
@@ -336,12 +341,22 @@ func ParseConfig(text []byte) (map[string]string, error) {
 
 // kfunc returns the type id of a kernel function.
 func (k *Kernel) kfunc(name string) (btf.TypeID, error) {
-	if k.types == nil {
-		return 0, fmt.Errorf("kernel function %s: no type information", name)
-	}
-	var f *btf.Func
-	if err := k.types.TypeByName(name, &f); err != nil {
+	id, err := typeID[*btf.Func](k, name)
+	if err != nil {
 		return 0, fmt.Errorf("kernel function %s: %w", name, err)
 	}
-	return k.types.TypeID(f)
+	return btf.TypeID(id), nil
+}
+
+// typeID returns the id of a type of the kernel.
+func typeID[T btf.Type](k *Kernel, name string) (uint32, error) {
+	if k.types == nil {
+		return 0, errors.New("no type information")
+	}
+	var t T
+	if err := k.types.TypeByName(name, &t); err != nil {
+		return 0, err
+	}
+	id, err := k.types.TypeID(t)
+	return uint32(id), err
 }

@@ -38,3 +38,18 @@ func TestAttachSite(t *testing.T) {
 		}
 	}
 }
+
+// TestAddCallback adds the verifier's own exception callback to a program that has no return itself: it throws, and the last
+// function ends with a jump.
+func TestAddCallback(t *testing.T) {
+	for _, c := range []struct {
+		trap bool
+		want string
+	}{{false, "\xeb\xfe\xc9\xc3"}, {true, "\xeb\xfe\xc9\xc3\xcc"}} {
+		d := &dump{addrs: []uint64{0x1000}, lens: []uint32{2}, code: []byte("\xeb\xfe")}
+		d.addCallback(0x2000, []byte("\xc9\xc3"), c.trap)
+		if string(d.code) != c.want || d.hidden != 1 || d.addrs[1] != 0x2000 || int(d.lens[1]) != len(c.want)-2 {
+			t.Errorf("int3 after returns %t: code % x, lengths %d, addresses %#x", c.trap, d.code, d.lens, d.addrs)
+		}
+	}
+}

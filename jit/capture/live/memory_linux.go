@@ -145,8 +145,8 @@ func fromPreamble(funcs, lines []uint64) {
 
 // hidden adds the exception callback that the verifier gives a program that throws and has none
 // (add_hidden_subprog): bpf_prog_info does not list it. It shares the line records of the entry, of which the
-// first then has the callback's address (bpf_prog_fill_jited_linfo). It ends as the functions that are
-// listed do, with or without int3 after the return.
+// first then has the callback's address (bpf_prog_fill_jited_linfo). It ends as every function does that returns, with
+// or without int3 after that.
 func (k *Kernel) hidden(d *dump) error {
 	if err := k.addHidden(d); err != nil {
 		return err
@@ -169,11 +169,19 @@ func (k *Kernel) addHidden(d *dump) error {
 	if err != nil {
 		return fmt.Errorf("the exception callback that the verifier added cannot be read: %w", err)
 	}
-	const int3 = 0xcc
-	if d.code[len(d.code)-1] == int3 {
+	d.addCallback(at, code, k.trap)
+	return nil
+}
+
+// int3 is what may follow a return.
+const int3 = 0xcc
+
+// addCallback adds a function that bpf_prog_info does not list: code up to its return, and the int3 after that where the
+// kernel has them. Functions that are listed do not tell whether it has: they may end with a jump, and have no return.
+func (d *dump) addCallback(at uint64, code []byte, trap bool) {
+	if trap {
 		code = append(code[:len(code):len(code)], int3)
 	}
 	d.addrs, d.lens, d.code = append(d.addrs, at), append(d.lens, uint32(len(code))), append(d.code, code...)
 	d.hidden = 1
-	return nil
 }
