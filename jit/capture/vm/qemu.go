@@ -36,8 +36,10 @@ const (
 	defaultQEMU    = "qemu-system-x86_64"
 	defaultMemory  = 1024
 	defaultTimeout = 5 * time.Minute
-	// tcgCPU is without CMPXCHG16B: QEMU 7.2 mishandles its flags as 6.12 uses it.
-	tcgCPU = "Skylake-Server-v1,cx16=off"
+	// The processor of software emulation has no CMPXCHG16B where a kernel does without: QEMU 7.2 mishandles its flags
+	// as 6.12 uses it. From 6.19 on kernels make no arenas without it (kmalloc_nolock, mm/slub.c).
+	newCPU = "Skylake-Server-v1"
+	oldCPU = newCPU + ",cx16=off"
 	// command is the kernel command line: a panic reboots at once, which ends QEMU. Software emulation on a busy
 	// machine is so slow that the kernel takes its timer for broken, and itself for stalled or locked up.
 	command = "console=ttyS0 nokaslr panic=-1 rdinit=/init loglevel=4 random.trust_cpu=on" +
@@ -92,7 +94,8 @@ func Boot(ctx context.Context, o Options) (*Answer, error) {
 		}
 		return nil, ErrNoQEMU
 	}
-	if err := checkImage(o.Kernel); err != nil {
+	release, err := checkImage(o.Kernel)
+	if err != nil {
 		return nil, err
 	}
 	limit := o.Timeout
@@ -101,7 +104,7 @@ func Boot(ctx context.Context, o Options) (*Answer, error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %v", limit))
 	defer cancel()
-	m := machine{o: o, qemu: qemu, accel: o.Accel}
+	m := machine{o: o, release: release, qemu: qemu, accel: o.Accel}
 	if o.Accel == "" {
 		m.accel = "tcg"
 		if kvmWorks() {
@@ -120,6 +123,7 @@ func Boot(ctx context.Context, o Options) (*Answer, error) {
 // machine is one start of QEMU.
 type machine struct {
 	o           Options
+	release     string // of the kernel, "" if its image does not tell
 	qemu, accel string
 }
 
@@ -149,8 +153,17 @@ func closeAll(files []*os.File) error {
 	return errors.Join(errs...)
 }
 
+// cpuFor is the processor of software emulation for a release of the kernel.
+func cpuFor(release string) string {
+	var major, minor int
+	if n, _ := fmt.Sscanf(release, "%d.%d", &major, &minor); n == 2 && (major > 6 || major == 6 && minor >= 19) {
+		return newCPU
+	}
+	return oldCPU
+}
+
 func (m *machine) run(ctx context.Context) (*Answer, error) {
-	a := &Answer{Accel: m.accel, CPU: orElse(m.o.CPU, tcgCPU)}
+	a := &Answer{Accel: m.accel, CPU: orElse(m.o.CPU, cpuFor(m.release))}
 	if m.o.CPU == "" && m.accel == "kvm" {
 		a.CPU = "host"
 	}
