@@ -231,7 +231,7 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.WideDeltas = true }),
 	},
 	{
-		Name: "quiet-globals", Kind: FactVerifier, Doc: "global functions that do not sleep are called without preemption", Since: Version{6, 17}, After: Version{6, 12},
+		Name: "quiet-globals", Kind: FactVerifier, Doc: "global functions that do not sleep are called without preemption", Since: Version{6, 17}, After: Version{6, 14},
 		set: verifier(func(v *Verifier) { v.QuietGlobals = true }),
 	},
 	{

@@ -22,8 +22,11 @@ func (x *explorer) makesArena(in bpf.Insn, dst *value) bool {
 }
 
 // widthOf notes whether 64-bit arithmetic is on an address in an arena, which is 32 bits wide: such an instruction has one on
-// all paths (adjust_reg_min_max_vals).
+// all paths (adjust_reg_min_max_vals). Without an arena nothing becomes such an address (check_alu_op).
 func (x *explorer) widthOf(s *state, in bpf.Insn) error {
+	if x.submitted && !x.arena && in.Op == bpf.OpMovReg && in.Off == bpf.AddrSpaceCast {
+		return errors.New("addr_space_cast insn can only be used in a program that has an associated arena")
+	}
 	if in.Class() != bpf.ClassALU64 || in.Op&0xf0 == bpf.ALUMov {
 		return nil
 	}

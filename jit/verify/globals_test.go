@@ -31,7 +31,7 @@ func TestGlobals(t *testing.T) {
 		{"a store through it", current, end(), code(storeB(1, 16, 0), end()), any, false, verdict{"7.3": "only read is supported"}},
 		{"a store into untrusted memory", movesTo(1, 7), end(), code(storeB(1, 0, 0), end()), bytes, false, verdict{"7.3": "cannot write into rdonly_mem"}},
 		{"an object to be written", current, end(), code(movImm(0, 0), leave()), memory, false, verdict{"7.3": "only read is supported"}},
-		{"nothing is returned", movesTo(1, 7), end(), code(mov(2, 1), leave()), number, true, verdict{"7.1": "doesn't return scalar", "7.3": "", "6.12": "doesn't return scalar"}},
+		{"nothing is returned", movesTo(1, 7), end(), code(mov(2, 1), leave()), number, true, verdict{"7.0": "doesn't return scalar", "7.1": "", "7.3": "", "6.12": "doesn't return scalar"}},
 		{"and it is used", movesTo(1, 7), code(leave()), code(mov(2, 1), leave()), number, true, verdict{"7.3": "r0 is not initialised"}},
 		{"without preemption", code(off, movImm(1, 7)), code(on, end()), end(), number, false, verdict{"6.12": "with preemption disabled", "7.3": ""}},
 		{"one that sleeps, without preemption", code(off, movImm(1, 7)), code(on, end()), code(onStack(1, -8), movImm(2, 8), movImm(3, 0), call(148), end()), number, false, verdict{"7.3": "called where nothing may sleep"}},
