@@ -30,6 +30,7 @@ var (
 	offerCount  = flag.Int("offer", 500, "how many programs TestVMOffered offers to it")
 	offerSeed   = flag.Uint64("offer-seed", 1, "what they are drawn from")
 	offerAccel  = flag.String("offer-accel", "tcg", "how the kernel is run: tcg or kvm")
+	offerWait   = flag.Duration("offer-timeout", 30*time.Minute, "how long it may take")
 )
 
 // offer is a program that is offered to a kernel, and how it was edited, "" if it was not.
@@ -152,7 +153,7 @@ func load(t *testing.T, kernel string, progs []*bpf.Program) *capture.File {
 		t.Fatal(err)
 	}
 	a, err := vm.Boot(context.Background(), vm.Options{
-		Kernel: kernel, Init: guest, Files: files, Append: "mitigations=off", Accel: *offerAccel, Timeout: 30 * time.Minute,
+		Kernel: kernel, Init: guest, Files: files, Append: "mitigations=off", Accel: *offerAccel, Timeout: *offerWait,
 	})
 	if err != nil || a.Kind != vm.Result {
 		t.Fatalf("answer %v, error %v", a, err)

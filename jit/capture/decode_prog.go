@@ -65,6 +65,8 @@ func (r *reader) prog(p *Prog) {
 			p.Type = bpf.ProgType(r.num(0, math.MaxUint32))
 		case "expected_attach_type":
 			p.AttachType = uint32(r.num(0, math.MaxUint32))
+		case "attach_to":
+			p.AttachTo = r.str()
 		case "sleepable":
 			p.Sleepable = r.num(0, 1) == 1
 		case "frags":

@@ -104,7 +104,10 @@ func (s *Scenario) Order() Scenario {
 	}
 	for i := range s.Progs {
 		p := &s.Progs[i]
-		q := Prog{Name: p.Name, Insns: p.Insns, Attach: p.Attach, Kfuncs: p.Kfuncs, Type: p.Type}
+		q := Prog{
+			Name: p.Name, Insns: p.Insns, Attach: p.Attach, Kfuncs: p.Kfuncs, Type: p.Type, AttachType: p.AttachType, AttachTo: p.AttachTo,
+			Sleepable: p.Sleepable, Frags: p.Frags,
+		}
 		if a := p.Attach; a != nil && a.Kernel == "" {
 			b := *a
 			b.Func = s.submittedFunc(a.Prog, a.Func)

@@ -175,8 +175,9 @@ type Prog struct {
 	// (format 3).
 	Type bpf.ProgType
 	// AttachType is the expected attach type that it was loaded with, Sleepable and Frags are flags of the load (format
-	// 3). What traces or replaces functions has them from Attach.
+	// 3). What traces or replaces functions of other programs has it from Attach.
 	AttachType       uint32
+	AttachTo         string // what of the kernel it was loaded for, as bpf.Program has it (format 3)
 	Sleepable, Frags bool
 	Kfuncs           []string // kernel functions that calls with src_reg 2 name by index
 }

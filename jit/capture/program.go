@@ -14,7 +14,7 @@ import (
 func (s *Scenario) Submitted(n int) *bpf.Program {
 	p := &s.Progs[n]
 	out := &bpf.Program{Name: p.Name, Type: s.progType(p), Insns: p.Insns, Maps: s.maps(), Kfuncs: p.Kfuncs}
-	out.AttachType, out.Sleepable, out.Frags = p.AttachType, p.Sleepable, p.Frags
+	out.AttachType, out.AttachTo, out.Sleepable, out.Frags = p.AttachType, p.AttachTo, p.Sleepable, p.Frags
 	if len(p.Insns) == 0 {
 		out.Insns = p.Xlated
 	}
@@ -76,7 +76,7 @@ func (s *Scenario) Xlated(n int, h *Header, sym *SymbolTable) (*bpf.Program, err
 	}
 	out := &bpf.Program{
 		Name: p.Name, Type: s.progType(p), Insns: make([]bpf.Insn, len(p.Xlated)), Maps: s.maps(),
-		HelperNames: map[int32]string{},
+		AttachType: p.AttachType, AttachTo: p.AttachTo, Sleepable: p.Sleepable, Frags: p.Frags, HelperNames: map[int32]string{},
 	}
 	if len(p.Insns) > 0 {
 		out.Submitted = s.Submitted(n)

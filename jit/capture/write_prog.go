@@ -25,6 +25,7 @@ type outProg struct {
 	Type      bpf.ProgType        `json:"prog_type,omitempty"`
 
 	AttachType uint32 `json:"expected_attach_type,omitempty"`
+	AttachTo   string `json:"attach_to,omitempty"`
 	Sleepable  uint8  `json:"sleepable,omitempty"` // 1 if so, as Frags
 	Frags      uint8  `json:"frags,omitempty"`
 }
@@ -101,7 +102,7 @@ func flag(is bool) uint8 {
 func progLine(p *Prog) outProg {
 	out := outProg{
 		Name: p.Name, LoadError: p.LoadError, Tag: p.Tag, Insns: insnBytes(p.Insns), Xlated: insnBytes(p.Xlated),
-		Kfuncs: p.Kfuncs, Type: p.Type, AttachType: p.AttachType, Sleepable: flag(p.Sleepable), Frags: flag(p.Frags),
+		Kfuncs: p.Kfuncs, Type: p.Type, AttachType: p.AttachType, AttachTo: p.AttachTo, Sleepable: flag(p.Sleepable), Frags: flag(p.Frags),
 	}
 	for i := range p.Funcs {
 		f := &p.Funcs[i]

@@ -290,6 +290,7 @@ func (c *conformer) scenario(i int, res *result) {
 	}
 	if s.Found {
 		j.update(capture.Populated)
+		j.attached()
 		j.compare(capture.Empty)
 		return
 	}

@@ -15,6 +15,43 @@ import (
 
 // traced compares the trampolines and, with all tracing programs attached, the functions.
 func (j *job) traced() {
+	sites := j.trampolines()
+	if len(j.s.Trampolines) == 0 {
+		return
+	}
+	j.patch(sites)
+	j.compare(capture.Traced)
+	j.patch(undo(sites))
+}
+
+// attached patches the functions of programs that others loaded where something is attached to them.
+func (j *job) attached() {
+	j.patch(j.trampolines())
+	for i := range j.s.Trampolines { // what is attached is not known of those
+		t := &j.s.Trampolines[i]
+		if t.Error == "" || t.Kernel != "" || j.images[t.Prog] == nil || len(t.Site.Before) != image.PokeSize || len(t.Site.After) != image.PokeSize {
+			continue
+		}
+		p := image.Patch{Addr: j.s.Progs[t.Prog].Funcs[t.Func].Addr + image.Addr(t.Site.Off)}
+		copy(p.Old[:], t.Site.Before)
+		copy(p.New[:], t.Site.After)
+		j.patch([]image.Patch{p})
+	}
+	for _, p := range j.replacements(capture.Empty) {
+		for i := range j.s.Progs {
+			for k := range j.s.Progs[i].Funcs {
+				f := &j.s.Progs[i].Funcs[k]
+				at, code := int(p.Addr-f.Addr), f.Code(capture.Empty)
+				if p.Addr >= f.Addr && at+image.PokeSize <= len(code) && !bytes.Equal(code[at:at+image.PokeSize], p.Old[:]) {
+					j.patch([]image.Patch{p})
+				}
+			}
+		}
+	}
+}
+
+// trampolines compares the trampolines and returns the patches of the functions that lead to them.
+func (j *job) trampolines() []image.Patch {
 	var sites []image.Patch
 	now := map[image.Addr][image.PokeSize]byte{} // what stands at patched instructions
 	for n := range j.s.Trampolines {
@@ -38,12 +75,7 @@ func (j *job) traced() {
 			sites = append(sites, got.Site)
 		}
 	}
-	if len(j.s.Trampolines) == 0 {
-		return
-	}
-	j.patch(sites)
-	j.compare(capture.Traced)
-	j.patch(undo(sites))
+	return sites
 }
 
 // undo returns the patches that take back others.
@@ -58,6 +90,15 @@ func undo(sites []image.Patch) []image.Patch {
 
 // replaced compares the functions while the programs are attached that replace some.
 func (j *job) replaced() {
+	if sites := j.replacements(capture.Replaced); len(sites) > 0 {
+		j.patch(sites)
+		j.compare(capture.Replaced)
+		j.patch(undo(sites))
+	}
+}
+
+// replacements are the patches of functions that programs replace.
+func (j *job) replacements(s capture.State) []image.Patch {
 	var sites []image.Patch
 	for i := range j.s.Progs {
 		a := j.s.Progs[i].Attach
@@ -67,16 +108,12 @@ func (j *job) replaced() {
 		by := &j.images[i].Funcs[0]
 		p, err := emit.ReplacePatch(&j.images[a.Prog].Funcs[a.Func], j.target.Emit.ENDBR, by.Addr+image.Addr(by.Entry))
 		if err != nil {
-			j.mismatch(Mismatch{Prog: i, Func: -1, State: capture.Replaced, Reason: err.Error()})
+			j.mismatch(Mismatch{Prog: i, Func: -1, State: s, Reason: err.Error()})
 			continue
 		}
 		sites = append(sites, p)
 	}
-	if len(sites) > 0 {
-		j.patch(sites)
-		j.compare(capture.Replaced)
-		j.patch(undo(sites))
-	}
+	return sites
 }
 
 func (j *job) patch(sites []image.Patch) {

@@ -37,6 +37,9 @@ func Order(b *scenarios.Built, text []byte) (capture.Scenario, error) {
 		for _, f := range p.Funcs {
 			q.Funcs = append(q.Funcs, capture.Func{Name: f.Name, Start: f.Start, ExceptionCB: f.ExceptionCB})
 		}
+		if p.Type == bpf.Tracing || p.Type == bpf.LSM {
+			q.AttachTo = p.AttachTo
+		}
 		sc.Progs = append(sc.Progs, q)
 	}
 	orderAttached(b, &sc)
@@ -59,6 +62,7 @@ func orderAttached(b *scenarios.Built, sc *capture.Scenario) {
 		case a.Kind == scenarios.ActAttach:
 			k := place{a.Program, a.Func}
 			on[k] = append(on[k][:len(on[k]):len(on[k])], a.By)
+			sc.Progs[a.By].AttachTo = "" // a function of another program, not of the kernel
 			sc.Progs[a.By].Attach = &capture.Attach{Kind: a.Trace.String(), Prog: a.Program, Func: a.Func}
 			sc.Trampolines = append(sc.Trampolines, capture.Trampoline{Prog: a.Program, Func: a.Func, Attached: on[k]})
 		case a.Kind == scenarios.ActReplace && a.Program >= 0:

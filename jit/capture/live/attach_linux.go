@@ -9,11 +9,13 @@ import (
 	"slices"
 	"unsafe"
 
+	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/verify/protos"
 )
 
 // extension is BPF_PROG_TYPE_EXT, the type of programs that replace functions.
@@ -22,11 +24,12 @@ const extension bpf.ProgType = 28
 // attachTypes are the attach types of tracing programs (enum bpf_attach_type).
 var attachTypes = map[string]uint32{"fentry": 24, "fexit": 25, "fmod_ret": 26}
 
-// target says in a program that is to be loaded what it will be attached to; a is nil for nothing.
-func (l *Loaded) target(s *source, a *capture.Attach) error {
+// target says in a program that is to be loaded what it will be attached to; a is nil for nothing of other programs.
+func (l *Loaded) target(s *source, p *capture.Prog) error {
+	a := p.Attach
 	switch {
 	case a == nil:
-		return nil
+		return l.k.kernelTarget(s, p.AttachTo)
 	case a.Kernel != "":
 		id, err := l.k.kfunc(a.Kernel)
 		s.attachType, s.attachBTF = attachTypes[a.Kind], uint32(id)
@@ -43,6 +46,28 @@ func (l *Loaded) target(s *source, a *capture.Attach) error {
 	}
 	s.attachType = attachTypes[a.Kind]
 	return nil
+}
+
+// kernelTarget names what of the kernel a program is for, as sections of object files do, by its type id. Only programs
+// that trace and those of LSM hooks are loaded with one.
+func (k *Kernel) kernelTarget(s *source, to string) error {
+	var err error
+	switch {
+	case to == "" || s.typ != bpf.Tracing && s.typ != bpf.LSM:
+		return nil
+	case s.typ == bpf.LSM:
+		s.attachBTF, err = typeID[*btf.Func](k, "bpf_lsm_"+to)
+	case s.attachType == protos.AttachRawTP:
+		s.attachBTF, err = typeID[*btf.Typedef](k, "btf_trace_"+to)
+	case s.attachType == protos.AttachIter:
+		s.attachBTF, err = typeID[*btf.Func](k, "bpf_iter_"+to)
+	default:
+		s.attachBTF, err = typeID[*btf.Func](k, to)
+	}
+	if errors.Is(err, btf.ErrNotFound) {
+		return &refusal{fmt.Errorf("the kernel has nothing named %s to attach to", to), ""}
+	}
+	return err
 }
 
 // Attach attaches program n to the function that it is for. The error is an errno where the kernel
@@ -197,15 +222,15 @@ func (l *Loaded) trampoline(t *capture.Trampoline, before []byte) error {
 	}
 	rel := int32(binary.LittleEndian.Uint32(t.Site.After[1:]))
 	t.Addr = p.Funcs[fn].Addr + image.Addr(off+image.PokeSize) + image.Addr(int64(rel))
-	if err := l.readTrampoline(t); err != nil {
+	if err := l.k.readTrampoline(t); err != nil {
 		t.Error = err.Error()
 	}
 	return nil
 }
 
 // readTrampoline reads the code of a trampoline.
-func (l *Loaded) readTrampoline(t *capture.Trampoline) error {
-	code, err := l.k.readCode(t.Addr)
+func (k *Kernel) readTrampoline(t *capture.Trampoline) error {
+	code, err := k.readCode(t.Addr)
 	t.Len, t.Image = len(code), code
 	return err
 }

@@ -46,7 +46,7 @@ type loadAttr struct {
 	coreRelos   uint32
 }
 
-// progInfo is struct bpf_prog_info up to the fields of 5.10 that are used here.
+// progInfo is struct bpf_prog_info up to the fields of 6.0. Those that an older kernel lacks stay 0.
 type progInfo struct {
 	progType, id     uint32
 	tag              [8]byte
@@ -79,6 +79,11 @@ type progInfo struct {
 	jitedLineRecSize uint32
 	nrProgTags       uint32
 	progTags         unsafe.Pointer
+	runTime, runs    uint64
+	misses           uint64
+	verifiedInsns    uint32
+	attachObject     uint32 // id of the types that have what the program is for
+	attachType       uint32 // that type
 }
 
 // funcRec and lineRec are struct bpf_func_info and struct bpf_line_info.
@@ -136,11 +141,8 @@ func loadProg(s *source) (int, error) {
 		unix.CloseOnExec(fd)
 		return fd, nil
 	}
-	if errors.Is(err, unix.EPERM) {
-		return 0, err
-	}
 	log := make([]byte, verifierLog)
-	attr.logLevel, attr.logSize, attr.logBuf = 1, uint32(len(log)), unsafe.Pointer(&log[0])
+	attr.logLevel, attr.logSize, attr.logBuf = logLevel(err), uint32(len(log)), unsafe.Pointer(&log[0])
 	fd, again := bpfCall(unix.BPF_PROG_LOAD, unsafe.Pointer(&attr), unsafe.Sizeof(attr))
 	if again == nil { // the first refusal was for a moment only
 		unix.CloseOnExec(fd)
@@ -149,6 +151,17 @@ func loadProg(s *source) (int, error) {
 	runtime.KeepAlive(s)
 	text, _, _ := bytes.Cut(log, []byte{0})
 	return 0, &refusal{err, lastLines(string(text), 6)}
+}
+
+// logLevel is how much the verifier is to say of why it refused a program with an error. Programs with too many paths it
+// follows for a million instructions, each of which would be a line: of those the reason alone is asked for, without what
+// the verifier did before (BPF_LOG_LEVEL1, BPF_LOG_STATS, include/linux/bpf_verifier.h).
+func logLevel(err error) uint32 {
+	const paths, stats = 1, 4
+	if errors.Is(err, unix.E2BIG) {
+		return stats
+	}
+	return paths
 }
 
 // refusal is what the kernel said of a program that it does not take.
@@ -164,7 +177,7 @@ func (r *refusal) Unwrap() error { return r.err }
 func lastLines(log string, n int) string {
 	lines := strings.Split(strings.TrimSpace(log), "\n")
 	for i, l := range lines {
-		if strings.HasPrefix(l, "processed ") {
+		if strings.HasPrefix(l, "processed ") || strings.HasPrefix(l, "verification time ") {
 			lines = lines[:i]
 			break
 		}

@@ -57,6 +57,9 @@ func strip(sc *capture.Scenario) {
 		if text == "" {
 			text = "not captured: " + sc.Error
 		}
-		*p = capture.Prog{Name: p.Name, Insns: p.Insns, Kfuncs: p.Kfuncs, Type: p.Type, LoadError: text}
+		*p = capture.Prog{
+			Name: p.Name, Insns: p.Insns, Kfuncs: p.Kfuncs, Type: p.Type, AttachType: p.AttachType, AttachTo: p.AttachTo,
+			Sleepable: p.Sleepable, Frags: p.Frags, LoadError: text,
+		}
 	}
 }

@@ -26,32 +26,46 @@ type Choice struct {
 func (c *Choice) Any() bool { return len(c.IDs) > 0 || len(c.Pinned) > 0 || c.All }
 
 // Found captures programs that are loaded already, as they are at the moment: one scenario for each
-// program type, because programs that tail call each other are of one. The programs go on running
+// program type, because programs that tail call each other are of one. Programs that trace or replace functions of
+// others are with those: all are captured if one is chosen. The programs go on running
 // meanwhile; nothing is changed.
 func (k *Kernel) Found(c Choice) (*capture.File, error) {
 	progs, err := chosen(c)
-	if err != nil {
-		return nil, err
-	}
 	defer func() {
 		for _, p := range progs {
 			p.Close()
 		}
 	}()
+	if err != nil {
+		return nil, err
+	}
+	w, err := k.look()
+	if err != nil {
+		return nil, err
+	}
+	aims, err := aimed(w, progs)
+	if err != nil {
+		return nil, err
+	}
 	groups := map[bpf.ProgType]*found{}
-	for id, p := range progs {
-		t := bpf.ProgType(p.Type())
+	for _, id := range ids(progs) {
+		root := id
+		for range progs { // what traces what traces: the kernel has no cycles
+			if of := aims[root].prog; of != 0 {
+				root = of
+			}
+		}
+		t := bpf.ProgType(progs[root].Type())
 		if groups[t] == nil {
 			groups[t] = &found{sc: capture.Scenario{
-				Name: fmt.Sprintf("found/%v", p.Type()), Category: "found", ProgType: t, Found: true,
-			}, ids: map[uint32]int{}, progs: map[uint32]int{}}
+				Name: fmt.Sprintf("found/%v", progs[root].Type()), Category: "found", ProgType: t, Found: true,
+			}, aims: aims, attachedIn: w.attached(), ids: map[uint32]int{}, progs: map[uint32]int{}, funcs: map[uint32][]uint32{}}
 		}
 		groups[t].order = append(groups[t].order, id)
 	}
 	out := &capture.File{Header: k.Header}
 	for _, t := range sortedTypes(groups) {
 		g := groups[t]
-		slices.Sort(g.order)
 		if err := g.read(k, progs); err != nil {
 			return nil, err
 		}
@@ -74,15 +88,53 @@ func sortedTypes(groups map[bpf.ProgType]*found) []bpf.ProgType {
 	return out
 }
 
-// found is the programs of one type.
-type found struct {
-	sc    capture.Scenario
-	order []uint32       // program ids
-	ids   map[uint32]int // map ids -> index
-	progs map[uint32]int // program ids -> index
+// aimed finds what programs were loaded for, and opens those that trace or replace functions of each other, if one of
+// them is there.
+func aimed(w *world, progs map[uint32]*ebpf.Program) (map[uint32]aim, error) {
+	aims := map[uint32]aim{}
+	for id := range w.progs {
+		aims[id] = w.aim(id)
+	}
+	open := func(id uint32) error {
+		p, err := ebpf.NewProgramFromID(ebpf.ProgramID(id))
+		if err != nil {
+			return fmt.Errorf("program %d, which traces or replaces a function or has one that is: %w", id, err)
+		}
+		progs[id] = p
+		return nil
+	}
+	for more := true; more; {
+		more = false
+		for _, id := range ids(aims) {
+			of := aims[id].prog
+			if of == 0 || w.progs[of] == nil || (progs[id] == nil) == (progs[of] == nil) {
+				continue
+			}
+			more = true
+			if progs[id] == nil {
+				of = id
+			}
+			if err := open(of); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return aims, nil
 }
 
-// chosen opens the programs, by id.
+// found is the programs of one type, with those that trace or replace their functions.
+type found struct {
+	sc    capture.Scenario
+	order []uint32 // program ids
+	aims  map[uint32]aim
+	// attachedIn are ids of programs that trace functions, in the order in which they were attached.
+	attachedIn []uint32
+	ids        map[uint32]int      // map ids -> index
+	progs      map[uint32]int      // program ids -> index
+	funcs      map[uint32][]uint32 // program ids -> type ids of functions
+}
+
+// chosen opens the programs, by id. What it opened is the caller's to close, also with an error.
 func chosen(c Choice) (map[uint32]*ebpf.Program, error) {
 	out := map[uint32]*ebpf.Program{}
 	var errs []error
@@ -123,16 +175,10 @@ func chosen(c Choice) (map[uint32]*ebpf.Program, error) {
 			add(p, err, fmt.Sprintf("program %d", id))
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		for _, p := range out {
-			p.Close()
-		}
-		return nil, err
-	}
-	if len(out) == 0 {
+	if len(out) == 0 && len(errs) == 0 {
 		return nil, errors.New("no programs are loaded")
 	}
-	return out, nil
+	return out, errors.Join(errs...)
 }
 
 // read reads all programs and their maps. What cannot be read of one is its LoadError.
@@ -144,9 +190,30 @@ func (g *found) read(k *Kernel, progs map[uint32]*ebpf.Program) error {
 		} else {
 			g.progs[id] = len(g.sc.Progs)
 		}
+		if t := bpf.ProgType(progs[id].Type()); t != g.sc.ProgType {
+			p.Type = t
+		}
 		g.sc.Progs = append(g.sc.Progs, p)
 	}
+	g.attached()
+	g.sites(k)
 	return g.slots()
+}
+
+// attached says of each program what it was loaded for.
+func (g *found) attached() {
+	for id, i := range g.progs {
+		a := g.aims[id]
+		p := &g.sc.Progs[i]
+		p.AttachType, p.AttachTo = a.attachType, a.kernel
+		of, ok := g.progs[a.prog]
+		fn := slices.Index(g.funcs[a.prog], a.typeID)
+		kind := a.kind(g.sc.Type(i))
+		if a.prog == 0 || !ok || fn < 0 || kind == "" {
+			continue
+		}
+		p.Attach, p.Type, p.AttachType = &capture.Attach{Kind: kind, Prog: of, Func: fn}, 0, 0
+	}
 }
 
 // program reads one program.
@@ -172,6 +239,9 @@ func (g *found) program(k *Kernel, p *capture.Prog, id uint32, fd int) error {
 	}
 	if err := p.Load(out); err != nil {
 		return err
+	}
+	for _, f := range d.funcs {
+		g.funcs[id] = append(g.funcs[id], f.typeID)
 	}
 	p.Name = fmt.Sprintf("%s#%d", out.Funcs[0].Name, id)
 	return nil

@@ -27,7 +27,7 @@ import (
 // programs. The same code is tested in a virtual machine, see jit/capture/vm.
 func open(t *testing.T) *live.Kernel {
 	t.Helper()
-	k, err := live.Open(live.Options{})
+	k, err := live.Open(options())
 	var missing live.Missing
 	if errors.As(err, &missing) {
 		t.Skip(err)

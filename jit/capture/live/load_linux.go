@@ -59,8 +59,8 @@ func (k *Kernel) Load(sc *capture.Scenario) (*Loaded, error) {
 			err := l.load(i)
 			var no *refusal
 			switch {
-			case attached && errors.Is(err, unix.EPERM): // of all that may be loaded here, only such programs may not
-				p.LoadError = err.Error() + ": a security policy (lockdown, LSM) forbids programs that trace or replace functions"
+			case (attached || p.AttachTo != "") && errors.Is(err, unix.EPERM): // of all that may be loaded here, only such programs may not
+				p.LoadError = unix.EPERM.Error() + ": a security policy (lockdown, LSM) forbids programs that trace or replace functions"
 			case errors.As(err, &no):
 				p.LoadError = no.Error()
 			case err != nil:
@@ -86,7 +86,7 @@ func (l *Loaded) load(n int) error {
 	if p.Frags {
 		s.flags |= unix.BPF_F_XDP_HAS_FRAGS
 	}
-	if err := l.target(s, p.Attach); err != nil {
+	if err := l.target(s, p); err != nil {
 		return err
 	}
 	for i := 0; i < len(insns); i++ {
