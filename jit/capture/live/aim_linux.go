@@ -136,7 +136,7 @@ func (w *world) attached() []uint32 {
 	return out
 }
 
-// owner is the one program with a function among its types, 0 if it is none or one of several.
+// owner is the one program with a function among its types, 0 if none or several have it.
 func (w *world) owner(object, typeID uint32) uint32 {
 	var out uint32
 	for id, p := range w.progs {

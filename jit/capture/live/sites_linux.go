@@ -47,7 +47,7 @@ func ledTo(at image.Addr, code []byte) (off int, to image.Addr, ok bool) {
 	return off, at + image.Addr(off+image.PokeSize) + image.Addr(int64(rel)), true
 }
 
-// replaces reports whether one of the programs that replace a function begins at an address, or a little behind.
+// replaces reports whether one of the programs that replace a function begins at an address, or a little before it.
 func (g *found) replaces(prog, fn int, at image.Addr) bool {
 	return slices.ContainsFunc(g.sc.Progs, func(p capture.Prog) bool {
 		a := p.Attach

@@ -14,7 +14,7 @@ func TestCPUFor(t *testing.T) {
 		"6.19.14+deb13-cloud-amd64": newCPU, "7.0.0-rc1": newCPU, "7.3": newCPU, "10.1": newCPU,
 	} {
 		image := []byte(strings.Repeat("\x00", 0x400) + release + " (builder) #1 SMP")
-		image[versionAt+1] = 2 // 0x200 behind 0x200
+		image[versionAt+1] = 2 // 0x200 after 0x200
 		if got := releaseOf(strings.NewReader(string(image))); got != release || cpuFor(got) != want {
 			t.Errorf("%q: release %q, processor %s; expected %s", release, got, cpuFor(got), want)
 		}
