@@ -171,9 +171,6 @@ func (m *Model) ret(s *site, next x86.Addr, after afterBranch) {
 	penalty, cause := b.MispredictReturn+b.ReturnUnpredicted, CauseReturnStack
 	if ok {
 		penalty, cause = b.MispredictReturn, CauseMispredict
-		if w, err := m.site(to); err == nil && w.in.kind == kindPause {
-			penalty += b.PauseShadow
-		}
 	}
 	m.redirect(penalty, cause)
 }

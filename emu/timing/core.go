@@ -119,14 +119,16 @@ type Memory struct {
 	RenameRMWReg  bool `core:"rename_rmw_reg"`
 	RenameLeave   bool `core:"rename_leave"`
 	RenameReturns bool `core:"rename_returns"`
-	// RenameVerify is the time from the execution of a store to the completion of a load that was
-	// renamed to it; what uses the value does not wait for that.
+	// RenameVerify is how much later than a value that is forwarded a load is complete that took it at
+	// rename; what uses the value does not wait for that.
 	RenameVerify Cycle `core:"rename_verify,optional"`
 	// RenameLearned is how many loads the core knows the store of that base register and offset do not
 	// lead to: it went through another register, or the slot that they lead to on the stack was written
 	// since through another one or in part. Other loads through another register are forwarded, and
 	// other loads of such slots renamed wrongly. A power of two; 0: every load is learned by itself.
 	RenameLearned int `core:"rename_learned,optional"`
+	// RenameStores is how many stores back a load finds the one that it takes its value from at rename; 0: any.
+	RenameStores int `core:"rename_stores,optional"`
 	// FenceStores is how much later than other instructions after an lfence a store may execute.
 	FenceStores Cycle `core:"fence_stores,optional"`
 	// LoadsPassLocks: loads do not wait for older locked instructions.
@@ -135,10 +137,14 @@ type Memory struct {
 	// was right to do so the last time, to the first execution after it.
 	RenameMiss Cycle `core:"rename_miss,optional"`
 	// RenameStale is the same for a load of a stack slot that another store has overwritten whole.
-	RenameStale    Cycle `core:"rename_stale,optional"`
-	Forward        Cycle `core:"forward,optional"`         // covered, but not renamed
-	ForwardAddress Cycle `core:"forward_address,optional"` // the same, from the execution of the store's address
-	ForwardRMW     Cycle `core:"forward_rmw,optional"`     // the same for add [m],reg
+	RenameStale Cycle `core:"rename_stale,optional"`
+	Forward     Cycle `core:"forward,optional"` // covered, but not renamed
+	// A load executes ForwardKnown cycles after the store's address at least, or it finds the address unknown and is
+	// complete ForwardBlocked cycles after it executed and ForwardAddress after the store's address did, at the earliest.
+	ForwardKnown   Cycle `core:"forward_known,optional"`
+	ForwardBlocked Cycle `core:"forward_blocked,optional"`
+	ForwardAddress Cycle `core:"forward_address,optional"`
+	ForwardRMW     Cycle `core:"forward_rmw,optional"` // the same for add [m],reg
 	// ForwardFail is the latency of a load that no single store covers, from the commit of the
 	// youngest store that it overlaps.
 	ForwardFail Cycle `core:"forward_fail,optional"`
@@ -178,7 +184,6 @@ type Branches struct {
 	// ReturnUnpredicted is what a return costs more that finds the return stack empty.
 	ReturnUnpredicted Cycle `core:"return_unpredicted,optional"`
 	ReturnMoved       Cycle `core:"return_moved,optional"` // bubble when a return goes elsewhere than last time
-	PauseShadow       Cycle `core:"pause_shadow,optional"` // more when the wrong path begins with a pause
 	History           []int `core:"history"`               // branches that the history tables look back, ascending
 	// DecodeRedirect is the time from the fetch of a taken direct branch whose target is not held to
 	// the fetch of its target, less one; TargetsPerWindow how many a window of the micro-operation

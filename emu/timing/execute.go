@@ -2,7 +2,11 @@
 
 package timing
 
-import "github.com/tcsim/tcsim/jit/x86"
+import (
+	"math/bits"
+
+	"github.com/tcsim/tcsim/jit/x86"
+)
 
 // waited notes what a micro-operation waited for that was ready at t and executed at d.
 func (m *Model) waited(t, d Cycle) {
@@ -17,6 +21,15 @@ func (m *Model) dispatch(set portSet, t Cycle) Cycle {
 		return m.cal.earliest(set, t)
 	}
 	return m.cal.book(m.cal.choose(set, m.now.slot-1), t)
+}
+
+// dispatchStore is dispatch of a store's address or data.
+func (m *Model) dispatchStore(set portSet, t Cycle) Cycle {
+	if m.core.Back.LateBinding || bits.OnesCount16(uint16(set)) != 2 {
+		return m.dispatch(set, t)
+	}
+	m.now.slot++
+	return m.cal.book(m.cal.alternate(set), t)
 }
 
 // fusedTail reports whether the site is the jump of a pair whose first half is waiting.
@@ -178,7 +191,7 @@ func (m *Model) leave(s *site, ea x86.Addr) {
 	for _, p := range in.alu[1:] {
 		m.dispatch(p, t)
 	}
-	v, d, end := m.loadFrom(s, ea, t, m.core.Memory.RenameLeave)
+	v, d, end := m.loadFrom(s, ea, t+in.late, m.core.Memory.RenameLeave)
 	m.regs[x86.RSP] = value{ready: first + leaveRSP}
 	m.regs[x86.RBP] = v
 	m.last.Execute, m.last.Complete = d, max(end, first+leaveRSP)

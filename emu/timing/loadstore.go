@@ -60,7 +60,7 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (v value
 	m.waited(t, d)
 	from, st := m.stores.find(ea, in.size)
 	was := s.renamed
-	s.renamed = mayRename && from == fromExact
+	s.renamed = mayRename && from == fromExact && (c.RenameStores == 0 || m.stores.next-st.num <= uint64(c.RenameStores))
 	found, misled := was, false
 	if c.RenameLearned > 0 {
 		found, misled = m.paired(s, ea, from, st, mayRename)
@@ -72,13 +72,14 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (v value
 	}
 	ready := d + in.loadLat
 	if from != fromCache && from != fromSeveral && st.commit > d {
-		ready = max(ready, st.where+c.ForwardAddress, st.data.ready+forward)
+		if d < st.where+c.ForwardKnown {
+			ready = max(d+c.ForwardBlocked, st.where+c.ForwardAddress)
+		}
+		ready = max(ready, st.data.ready+forward)
 	}
 	switch {
-	case take && c.RenameVerify > 0:
-		return st.data, d, max(d+in.loadLat, st.data.ready, st.done+c.RenameVerify)
 	case take:
-		return st.data, d, max(d+in.loadLat, st.data.ready)
+		return st.data, d, ready + c.RenameVerify
 	case from == fromCache || st.commit <= d:
 		m.renameStale(misled, ready)
 	case from == fromSeveral:
@@ -135,8 +136,8 @@ func (m *Model) storeTo(in *insn, ea x86.Addr, at, t Cycle, v value) (d, end Cyc
 		at, t = m.storesFrom, max(t, m.storesFrom)
 		m.now.why.serial = true
 	}
-	a := m.dispatch(in.addr, at)
-	d = m.dispatch(in.data, t)
+	a := m.dispatchStore(in.addr, at)
+	d = m.dispatchStore(in.data, t)
 	size := in.size
 	if in.load != 0 && in.inst.Stack.Store { // push [m], call [m]
 		ea, size = m.rsp, 8

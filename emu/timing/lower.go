@@ -48,6 +48,7 @@ type insn struct {
 
 	size      uint8 // bytes of the memory access
 	loadLat   Cycle
+	late      Cycle // of leave: from rbp to its load
 	imm       int64 // kindAddImm: what is added
 	aluRow    portSet
 	busy      Cycle // time that the divider or the locked unit is occupied; 0: pipelined
@@ -350,6 +351,9 @@ func (l *lowering) latencies(in *insn) {
 	in.loadLat = l.core.Memory.LoadLatency
 	if f.class == "load" && len(in.alu) == 0 && f.addr > float64(in.loadLat) {
 		in.loadLat = Cycle(f.addr)
+	}
+	if f.class == "leave" {
+		in.late = max(0, Cycle(f.addr)-in.loadLat)
 	}
 	switch {
 	case f.class == "div" || in.lock || in.kind == kindStoreFence:

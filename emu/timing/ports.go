@@ -19,6 +19,7 @@ type calendar struct {
 	banked  portSet                    // ports in two banks
 	banks   [2]portSet
 	seed    uint32
+	turn    portSet // of pairs of ports of stores: the lower one is next
 }
 
 // portImbalance is how many more waiting micro-operations make a port unfit (U).
@@ -115,6 +116,16 @@ func (c *calendar) choose(set portSet, slot int) uint8 {
 		p = q
 	}
 	return p
+}
+
+// alternate picks the port of a store's address or data: pairs take turns (U).
+func (c *calendar) alternate(pair portSet) uint8 {
+	low := pair & -pair
+	c.turn ^= low
+	if c.turn&low != 0 {
+		return uint8(bits.TrailingZeros16(uint16(pair)))
+	}
+	return uint8(bits.Len16(uint16(pair)) - 1)
 }
 
 // least returns the least loaded port of a set, of equal ones the highest.

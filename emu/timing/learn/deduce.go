@@ -232,6 +232,21 @@ func (d *deduction) elimination() {
 	}
 }
 
+// late decides what a load costs that finds the address of its store unknown: it executes again when that is known, or
+// some time after it has executed first.
+func (d *deduction) late(c *timing.Memory) {
+	const lea = 1
+	store, both := whole(d.fig[expLateStore])-lea, whole(d.fig[expLateBoth])-lea
+	c.ForwardAddress = timing.Cycle(max(1, store))
+	c.ForwardKnown, c.ForwardBlocked = max(0, c.ForwardAddress-c.LoadLatency), c.LoadLatency
+	if both > store {
+		c.ForwardBlocked = timing.Cycle(both)
+		d.tell("takes %d cycles for a load that comes with the address of its store", both)
+	}
+	d.says(expLateBoth, "memory.forward_known", "memory.forward_blocked")
+	d.says(expLateStore, "memory.forward_address")
+}
+
 // forwarding is what passes from stores to loads.
 func (d *deduction) forwarding() {
 	c := &d.core.Memory
@@ -255,8 +270,10 @@ func (d *deduction) forwarding() {
 	renames(expLeave, 2, &c.RenameLeave, "memory.rename_leave", "leave")
 	if d.has(expOffset) {
 		c.Forward = timing.Cycle(max(1, whole(d.fig[expOffset])))
-		c.ForwardAddress = c.Forward
-		d.says(expOffset, "memory.forward", "memory.forward_address")
+		d.says(expOffset, "memory.forward")
+	}
+	if d.has(expLateStore) && d.has(expLateBoth) {
+		d.late(c)
 	}
 	if d.has(expRMWReg) && !c.RenameRMWReg {
 		c.ForwardRMW = timing.Cycle(max(1, whole(d.fig[expRMWReg])-1))

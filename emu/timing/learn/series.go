@@ -21,6 +21,8 @@ const (
 	expLeave     = "push rbp; mov rbp,rsp; leave"
 	expOffset    = "load of a store's upper half"
 	expByte      = "load of a store's low byte"
+	expLateStore = "store whose address comes late"
+	expLateBoth  = "store and load whose address comes late"
 	expFail      = "load of two stores"
 	expLoads     = "independent loads"
 	expStores    = "independent stores"
@@ -119,6 +121,16 @@ func memorySeries() []Experiment {
 			load(b)
 		})
 	}
+	// The address is there a cycle after the last load; the load is of the upper half of what the store wrote.
+	late := func(name string, load x86.Reg) Experiment {
+		e := repeated(name, 16, 3, func(b *x86.Buf, _ int) {
+			b.Lea64RM(x86.RDX, x86.X8(x86.RDI, x86.RAX, 1, 0))
+			b.Mov64MR(x86.M0(x86.RDX), x86.RCX)
+			b.Mov32RM(x86.RAX, x86.M8(load, 4))
+		})
+		e.Sequence.Regs[x86.RAX], e.Sequence.Regs[x86.RCX] = 0, 0
+		return e
+	}
 	two := pair(expTwoBases, func(b *x86.Buf) { b.Mov64MR(other, x86.RAX) }, func(b *x86.Buf) { b.Mov64RM(x86.RAX, x86.M8(x86.RSI, 64)) })
 	two.Sequence.Regs[x86.RSI] = two.Sequence.Regs[x86.RDI]
 	chase := repeated(expLoad, 16, 1, func(b *x86.Buf, _ int) { b.Mov64RM(x86.RAX, x86.M0(x86.RAX)) })
@@ -129,6 +141,8 @@ func memorySeries() []Experiment {
 		chase, two,
 		pair(expStackPair, func(b *x86.Buf) { b.Mov64MR(slot, x86.RAX) }, func(b *x86.Buf) { b.Mov64RM(x86.RAX, slot) }),
 		pair(expOffset, func(b *x86.Buf) { b.Mov64MR(slot, x86.RAX) }, func(b *x86.Buf) { b.Mov32RM(x86.RAX, upper) }),
+		late(expLateStore, x86.RDI),
+		late(expLateBoth, x86.RDX),
 		pair(expByte, func(b *x86.Buf) { b.Mov64MR(slot, x86.RAX) }, func(b *x86.Buf) { b.Movzx32RM8(x86.RAX, slot) }),
 		repeated(expRMWImm, 16, 1, func(b *x86.Buf, _ int) { b.MI8(x86.FormAdd64MI8, other, 1) }),
 		repeated(expRMWReg, 16, 1, func(b *x86.Buf, _ int) { b.MR(x86.FormAdd64MR, other, x86.RBX) }),
