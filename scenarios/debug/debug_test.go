@@ -422,7 +422,7 @@ func TestMonitor(t *testing.T) {
 		"tcc":     "entry #5: 2 at 0xffffc90000203f84, by value\n",
 		"bpf":     "=>    0: r6 = r1\n",
 		"stack":   "+---------+ RBP  STACK of entry() #5, reuses STACK of sub() #4\n",
-		"trace 1": "  5    73 tailcall  3 c00000f2 00203f88 00203f88 0000000200000000    2 sub[14] -> entry jmp_table[0]\n",
+		"trace 1": "  5    72 tailcall  3 c00000f2 00203f88 00203f88 0000000200000000    2 sub[14] -> entry jmp_table[0]\n",
 		"trace":   "  1     3 entry     1 ",
 	} {
 		if got := monitor(t, d, command); !strings.Contains(got, want) {
