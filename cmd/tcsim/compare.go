@@ -5,9 +5,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
-	"os"
 	"slices"
 
 	"github.com/urfave/cli/v3"
@@ -47,7 +45,8 @@ func (e env) compare(ctx context.Context, cmd *cli.Command) error {
 	case capture.IsFile(r.A) && capture.IsFile(r.B):
 		r.Differences, r.Only, err = compareCaptures(r.A, r.B)
 	default:
-		r.Differences, err = compareResults(r.A, r.B)
+		r.Differences, err = compare.Files(r.A, r.B)
+		err = badInput(err)
 	}
 	if err != nil {
 		return err
@@ -71,17 +70,6 @@ func (e env) compare(ctx context.Context, cmd *cli.Command) error {
 		err = errFailed
 	}
 	return err
-}
-
-// compareResults compares two files that --json wrote.
-func compareResults(a, b string) ([]compare.Difference, error) {
-	x, errA := os.ReadFile(a)
-	y, errB := os.ReadFile(b)
-	if err := errors.Join(errA, errB); err != nil {
-		return nil, badInput(fmt.Errorf("%w\nto compare targets, name scenarios after them", err))
-	}
-	l, err := compare.Objects(x, y)
-	return l, badInput(err)
 }
 
 func compareCaptures(a, b string) ([]compare.Difference, []string, error) {

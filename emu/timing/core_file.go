@@ -13,6 +13,8 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+
+	"github.com/tcsim/tcsim/jit/filekind"
 )
 
 // maxCoreFile bounds the size of a core file in bytes, maxCoreNesting the brackets open in it at
@@ -62,6 +64,10 @@ func (r *coreReader) failf(p place, format string, args ...any) {
 func (r *coreReader) parse(src []byte) ast.Node {
 	if len(src) > maxCoreFile {
 		r.failf(place{1, 1}, "%d bytes are more than the %d that a core file may have", len(src), maxCoreFile)
+		return nil
+	}
+	if what := filekind.Instead(src); what != "" {
+		r.failf(place{1, 1}, "expected a core; it is %s", what)
 		return nil
 	}
 	open := 0

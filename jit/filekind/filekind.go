@@ -6,6 +6,7 @@ package filekind
 
 import (
 	"bytes"
+	"fmt"
 	"unicode/utf8"
 )
 
@@ -29,19 +30,35 @@ func Instead(b []byte) string {
 		return "a file of packets: --packet takes it"
 	case has(`{"type":"header"`):
 		return "the text of a capture: compress it with gzip, then tcsim replay reads it"
-	case has("[{") || has("[\n"), bytes.Contains(b, []byte(`"insns"`)) && has("{"):
+	case has("[{") || has("[\n"), bytes.Contains(b, []byte(`"insns":`)) && has("{"):
 		return "JSON, as bpftool prints it: tcsim import reads that"
 	case bytes.Contains(b, []byte("flen=")) && bytes.Contains(b, []byte("proglen=")):
 		return "a kernel log: tcsim import reads that"
+	case has(`{`) && bytes.Contains(b, []byte(`"schema": "tcsim.`)):
+		return "what tcsim printed with --json: tcsim compare reads two of those"
+	case bytes.Contains(b, []byte("Call Trace:")), bytes.Contains(b, []byte("RIP: 0010:")):
+		return "what a kernel printed of a crash: tcsim splat reads that"
 	case scenario(b):
 		return "a scenario: tcsim run reads it"
 	case has("#include "), has("#define "), bytes.Contains(b, []byte("\n#include ")), bytes.Contains(b, []byte("\n#define ")):
 		return "C source: tcsim run reads what clang -O2 -g --target=bpf -c makes of it"
 	case !utf8.Valid(b[:max(0, len(b)-3)]):
-		return "no text"
+		return notText
 	}
 	return ""
 }
+
+// Explain adds to what is wrong with a file what it is instead, if that is known. b is how the file begins.
+func Explain(wrong error, b []byte) error {
+	what := Instead(b)
+	if wrong == nil || what == "" || what == notText {
+		return wrong
+	}
+	return fmt.Errorf("%w; it is %s", wrong, what)
+}
+
+// notText is what is known of a file that is no kind of text.
+const notText = "no text"
 
 // utf16 reports whether every other byte of what looks like text is 0.
 func utf16(b []byte) bool {

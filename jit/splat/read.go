@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tcsim/tcsim/jit/filekind"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -33,7 +34,7 @@ func Read(text string) (*Log, error) {
 		r.log.Notes = append(r.log.Notes, fmt.Sprintf("%d lines are beyond what is read of one log", r.dropped))
 	}
 	if len(r.log.Reports) == 0 {
-		return nil, ErrNoReport
+		return nil, filekind.Explain(ErrNoReport, []byte(text))
 	}
 	return r.log, nil
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tcsim/tcsim/jit/filekind"
 	"github.com/tcsim/tcsim/jit/parts"
 )
 
@@ -85,7 +86,7 @@ func ReadShard(text []byte) (*FuzzShard, error) {
 	d.DisallowUnknownFields()
 	switch err := d.Decode(&s); {
 	case err != nil:
-		return nil, fmt.Errorf("expected what tcsim fuzz --shard prints: %w", err)
+		return nil, filekind.Explain(fmt.Errorf("expected what tcsim fuzz --shard prints: %w", err), text)
 	case s.Schema != ShardSchema:
 		return nil, fmt.Errorf("expected schema %q, found %q", ShardSchema, s.Schema)
 	case s.Number < 1 || s.Number > s.Of || len(s.Targets) != len(s.Campaign.Targets):

@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/jit/outfile"
+	"github.com/tcsim/tcsim/scenarios/files"
 )
 
 // Case is a stream of choices that is kept.
@@ -142,7 +143,7 @@ func Open(dir string, others ...string) (*Folder, error) {
 
 func (f *Folder) readState() error {
 	file := filepath.Join(f.dir, stateFile)
-	text, err := os.ReadFile(file)
+	text, err := files.ReadFile(file, files.MaxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -192,7 +193,7 @@ func read(dir string, mayLack bool) (cases []Case, errs []error) {
 			errs = append(errs, fmt.Errorf("%s: %d bytes, expected at most %d", file, info.Size(), maxFile))
 			continue
 		}
-		text, err := os.ReadFile(file)
+		text, err := files.ReadFile(file, maxFile)
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -13,15 +13,16 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/filekind"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/files"
 )
 
-// The sizes up to which a file, one with types and zeroed sections are read, in bytes. Real ones are
-// below: the largest is a kernel with debug information.
+// The sizes up to which a file, types and zeroed sections are read, in bytes. Real ones are
+// below: the types of a kernel are 10 MB.
 const (
 	maxFile    = files.MaxFile
-	maxTypes   = 2 << 30
+	maxTypes   = files.MaxFile
 	maxSection = 16 << 20
 )
 
@@ -65,24 +66,37 @@ func (o ReadOptions) types() (*btf.Spec, error) {
 	if o.BTF == "" {
 		return nil, nil
 	}
-	data, err := files.ReadFile(o.BTF, maxTypes)
+	data, err := typesIn(o.BTF)
 	if err != nil {
 		return nil, err
 	}
-	if f, err := elf.NewFile(bytes.NewReader(data)); err == nil {
-		sec := f.Section(".BTF")
-		if sec == nil {
-			return nil, fmt.Errorf("%s: an ELF file without a section .BTF", o.BTF)
-		}
-		if data, err = sec.Data(); err != nil {
-			return nil, fmt.Errorf("%s: %w", o.BTF, err)
-		}
-	}
 	spec, err := btf.LoadSpecFromReader(bytes.NewReader(data))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", o.BTF, err)
+		return nil, fmt.Errorf("%s: %w", o.BTF, filekind.Explain(err, data))
 	}
 	return spec, nil
+}
+
+// typesIn reads a file of types, or the types in an ELF file, such as a kernel with debug information, of which nothing
+// else is read.
+func typesIn(name string) ([]byte, error) {
+	f, err := elf.Open(name)
+	if err != nil {
+		return files.ReadFile(name, maxTypes)
+	}
+	defer f.Close()
+	sec := f.Section(".BTF")
+	switch {
+	case sec == nil:
+		return nil, fmt.Errorf("%s: an ELF file without a section .BTF", name)
+	case sec.Size > maxTypes:
+		return nil, fmt.Errorf("%s: section .BTF: more than %d bytes", name, maxTypes)
+	}
+	data, err := sec.Data()
+	if err != nil {
+		return nil, fmt.Errorf("%s: section .BTF: %w", name, err)
+	}
+	return data, nil
 }
 
 // Is reports whether data begins as an ELF file does.

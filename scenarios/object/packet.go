@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tcsim/tcsim/jit/filekind"
 	"github.com/tcsim/tcsim/scenarios/files"
 )
 
@@ -121,7 +122,7 @@ func ReadPcap(data []byte) ([][]byte, error) {
 		return readNG(data)
 	}
 	if len(data) < pcapHeader {
-		return nil, fmt.Errorf("%d bytes are no pcap file", len(data))
+		return nil, filekind.Explain(fmt.Errorf("%d bytes are no pcap file", len(data)), data)
 	}
 	var bo binary.ByteOrder = binary.LittleEndian
 	magic := bo.Uint32(data)
@@ -129,7 +130,7 @@ func ReadPcap(data []byte) ([][]byte, error) {
 	case magic != pcapMicros && magic != pcapNanos:
 		bo = binary.BigEndian
 		if magic = bo.Uint32(data); magic != pcapMicros && magic != pcapNanos {
-			return nil, errors.New("no pcap file and no packet in hex")
+			return nil, filekind.Explain(errors.New("no pcap file and no packet in hex"), data)
 		}
 	}
 	if link := bo.Uint32(data[20:]) & 0xffff; link != linkEthernet {

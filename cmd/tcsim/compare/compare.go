@@ -6,8 +6,11 @@
 package compare
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"slices"
@@ -15,6 +18,8 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/table"
+	"github.com/tcsim/tcsim/jit/filekind"
+	"github.com/tcsim/tcsim/scenarios/files"
 )
 
 // Difference is one value that is not the same.
@@ -44,30 +49,87 @@ var names = []string{"scenario", "target", "core", "kind", "name", "program", "f
 var passing = map[string]bool{"schema": true, "stack": true, "events": true, "where": true, "rip": true, "seq": true, "text": true, "counted": true,
 	"event": true, "func": true, "insn": true, "site": true}
 
-// Objects compares two objects in JSON. The error says which of them is not one.
-func Objects(a, b []byte) ([]Difference, error) {
-	va, err := parse(a)
-	if err != nil {
-		return nil, fmt.Errorf("the first result: %w", err)
+// MaxValues is how many values a result may have. That of all scenarios on all targets has 7,000.
+const MaxValues = 300_000
+
+// Files compares two files that --json wrote. The error names each that is none.
+func Files(a, b string) ([]Difference, error) {
+	x, errA := files.ReadFile(a, files.MaxFile)
+	y, errB := files.ReadFile(b, files.MaxFile)
+	if err := errors.Join(errA, errB); err != nil {
+		return nil, fmt.Errorf("%w\nto compare targets, name scenarios after them", err)
 	}
-	vb, err := parse(b)
-	if err != nil {
-		return nil, fmt.Errorf("the second result: %w", err)
+	return Objects(File{a, x}, File{b, y})
+}
+
+// File is the text of a file.
+type File struct {
+	Name string
+	Text []byte
+}
+
+// Objects compares two objects in JSON. The error says what is wrong with each.
+func Objects(a, b File) ([]Difference, error) {
+	va, errA := a.parse()
+	vb, errB := b.parse()
+	if err := errors.Join(errA, errB); err != nil {
+		return nil, err
 	}
-	if x, y := va["schema"], vb["schema"]; x != y {
-		return nil, fmt.Errorf("the first result is a %v, the second a %v: expected two of one command", x, y)
+	// A schema that is no text is compared like any other value.
+	x, _ := va["schema"].(string)
+	y, _ := vb["schema"].(string)
+	if x != y {
+		return nil, fmt.Errorf("%s has schema %q, %s %q: expected two of one command", a.Name, x, b.Name, y)
 	}
 	return Values(va, vb), nil
 }
 
-func parse(b []byte) (map[string]any, error) {
-	d := json.NewDecoder(strings.NewReader(string(b)))
-	d.UseNumber()
-	var v map[string]any
-	if err := d.Decode(&v); err != nil {
-		return nil, fmt.Errorf("expected an object as --json prints it: %w", err)
+func (f *File) parse() (map[string]any, error) {
+	if n := f.values(); n > MaxValues {
+		return nil, fmt.Errorf("%s: %d values are more than the %d that are compared", f.Name, n, MaxValues)
 	}
-	return v, nil
+	v, at, err := decode(f.Text)
+	if err == nil {
+		return v, nil
+	}
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError // of the whole
+	if errors.As(err, &syntax) {
+		at = max(syntax.Offset-1, 0)
+	} else if errors.As(err, &kind) {
+		at = 0
+	}
+	before := f.Text[:min(at, int64(len(f.Text)))]
+	line, col := 1+bytes.Count(before, []byte("\n")), len(before)-bytes.LastIndexByte(before, '\n')
+	return nil, filekind.Explain(fmt.Errorf("%s:%d:%d: expected an object as --json prints it: %w", f.Name, line, col, err), f.Text)
+}
+
+// decode reads an object, and says up to where it was read.
+func decode(text []byte) (v map[string]any, at int64, err error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	err = d.Decode(&v)
+	at = d.InputOffset()
+	if _, more := d.Token(); err == nil && !errors.Is(more, io.EOF) {
+		err = errors.New("there is more after it")
+	}
+	return v, at, err
+}
+
+// values is how many values the text has at most.
+func (f *File) values() int {
+	n, quoted := 0, false
+	for i := 0; i < len(f.Text); i++ {
+		switch c := f.Text[i]; {
+		case c == '"':
+			quoted = !quoted
+		case c == '\\':
+			i++
+		case !quoted && (c == ',' || c == '[' || c == '{'):
+			n++
+		}
+	}
+	return n
 }
 
 // Values compares two decoded objects, whose numbers are json.Number.

@@ -35,7 +35,7 @@ func TestObjects(t *testing.T) {
 		"order": {`"taken": 33, "cycles": {"cold": 100}`, `"taken": 34, "cycles": {"cold": 40}`,
 			"x, 6.1, entry, run 1|cycles.cold|100|40|-60|-60.0\nx, 6.1, entry, run 1|taken|33|34|1|3.0\n"},
 	} {
-		l, err := compare.Objects([]byte(base), []byte(strings.Replace(base, c.old, c.new, 1)))
+		l, err := objects(base, strings.Replace(base, c.old, c.new, 1))
 		if err != nil || lines(l) != c.want {
 			t.Errorf("%s: %v\n%swant\n%s", name, err, lines(l), c.want)
 		}
@@ -46,16 +46,24 @@ func TestObjects(t *testing.T) {
 func TestMoved(t *testing.T) {
 	rows := strings.SplitN(base, "\n", 3)
 	moved := rows[0] + "\n" + strings.TrimSuffix(rows[2], "]}") + ",\n" + strings.TrimSuffix(rows[1], ",") + "]}"
-	if l, err := compare.Objects([]byte(base), []byte(moved)); err != nil || len(l) != 0 {
+	if l, err := objects(base, moved); err != nil || len(l) != 0 {
 		t.Errorf("%v\n%s", err, lines(l))
 	}
 }
 
+// objects compares two texts as files a.json and b.json.
+func objects(a, b string) ([]compare.Difference, error) {
+	return compare.Objects(compare.File{Name: "a.json", Text: []byte(a)}, compare.File{Name: "b.json", Text: []byte(b)})
+}
+
 func TestMistakes(t *testing.T) {
 	for _, c := range []struct{ a, b, want string }{
-		{"x", base, "the first result"}, {base, "[1]", "the second result"}, {base, `{"schema": "tcsim.count/v1"}`, "two of one command"},
+		{"x", base, "a.json:1:1: expected an object as --json prints it"}, {base, "[1]", "b.json:1:1: "}, {"x", "y", "\nb.json:1:1: "},
+		{base, "{\n\"a\": nope}", "b.json:2:7: "}, {base + "{}", base, "a.json:3:"}, {"\x1f\x8b\x08", base, "compressed with gzip"},
+		{`{"a": [` + strings.Repeat("0,", compare.MaxValues) + "0]}", base, "values are more than"},
+		{base, `{"schema": "tcsim.count/v1"}`, "two of one command"},
 	} {
-		if _, err := compare.Objects([]byte(c.a), []byte(c.b)); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := objects(c.a, c.b); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%.20s: %v, want %q", c.b, err, c.want)
 		}
 	}

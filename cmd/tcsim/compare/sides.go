@@ -57,7 +57,7 @@ func values(a, b any) ([]Difference, error) {
 		if err != nil {
 			return nil, err
 		}
-		if m[i], err = parse(text); err != nil {
+		if m[i], _, err = decode(text); err != nil {
 			return nil, err
 		}
 	}

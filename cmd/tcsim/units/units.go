@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/jit/parts"
 	"github.com/tcsim/tcsim/scenarios/campaign"
+	"github.com/tcsim/tcsim/scenarios/files"
 )
 
 // ShardFlag is --shard of a command whose units these are.
@@ -45,8 +47,8 @@ func Begin(cmd *cli.Command, args, files []string, sum *parts.Work) (*parts.Work
 		if name == "-" {
 			return nil, inputs.Bad(errors.New("--shard: every part and tcsim merge read the inputs, and standard input is there only once: give a file"))
 		}
-		if text, err := os.ReadFile(name); err == nil { // else it is built in
-			o.Inputs = append(o.Inputs, fmt.Sprintf("%s %.8x", name, sha256.Sum256(text)))
+		if sum, err := sumOf(name); err == nil { // else it is built in
+			o.Inputs = append(o.Inputs, fmt.Sprintf("%s %.8x", name, sum))
 		}
 	}
 	slices.Sort(o.Inputs)
@@ -55,6 +57,21 @@ func Begin(cmd *cli.Command, args, files []string, sum *parts.Work) (*parts.Work
 		return sum, inputs.Bad(sum.Check(o))
 	}
 	return parts.Begin(shard, o), nil
+}
+
+// sumOf is the SHA-256 of a file, which may be long but ends.
+func sumOf(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file", name)
+	}
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return h.Sum(nil), err
 }
 
 // command is the command line in one order: its name, then options of the program, then its own.
@@ -88,7 +105,7 @@ func Read(names []string) ([]*campaign.FuzzShard, *parts.Work, error) {
 	var other []*parts.File
 	var wrong []error
 	for _, name := range names {
-		text, err := os.ReadFile(name)
+		text, err := files.ReadFile(name, files.MaxFile)
 		switch {
 		case err != nil:
 		case parts.IsFile(text):
@@ -102,7 +119,7 @@ func Read(names []string) ([]*campaign.FuzzShard, *parts.Work, error) {
 				fuzz = append(fuzz, f)
 			}
 		}
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err != nil && text != nil {
 			err = fmt.Errorf("%s: %w", name, err)
 		}
 		wrong = append(wrong, err)

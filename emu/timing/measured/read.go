@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tcsim/tcsim/jit/filekind"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -89,7 +90,7 @@ func (m *measuredReader) file() (f measuredFile, ok bool) {
 		if errors.As(err, &syntax) {
 			at = syntax.Offset - 1
 		}
-		m.bad(int(at), "%w", err)
+		m.bad(int(at), "%w", filekind.Explain(err, m.raw))
 		return f, false
 	}
 	end := d.InputOffset()
