@@ -21,6 +21,8 @@ import (
 var (
 	editCount = flag.Int("edits", 0, "how many random edits of captured code TestRandomEdits makes; 0 is 2,000, 60 with -short")
 	editSeed  = flag.Uint64("edit-seed", 1, "what they are drawn from")
+	// editFiles are the captures whose code is edited.
+	editFiles = flag.String("edit-captures", "5.10-off,6.1-off,6.12-off,7.3-off", "the captures of fixtures/kernels that are edited")
 )
 
 // tally counts edits of a kind by what became of them.
@@ -38,9 +40,6 @@ type editing struct {
 	how       map[string]int // verdicts of replay
 	survivors map[string]int // by what changed
 }
-
-// editedCaptures are the captures whose code is edited.
-var editedCaptures = []string{"5.10-off", "6.1-off", "6.12-off", "7.3-off"}
 
 // newEditing prepares edits of these kinds; stream keeps the random choices of tests apart.
 func newEditing(t *testing.T, stream uint64, kinds []string) *editing {
@@ -72,8 +71,9 @@ func TestRandomEdits(t *testing.T) {
 		}
 	}
 	e := newEditing(t, 1, append(editKinds, everywhere))
-	for i, f := range editedCaptures {
-		e.file(f, n*(i+1)/len(editedCaptures)-n*i/len(editedCaptures))
+	edited := strings.Split(*editFiles, ",")
+	for i, f := range edited {
+		e.file(f, n*(i+1)/len(edited)-n*i/len(edited))
 	}
 	e.report()
 }

@@ -33,9 +33,10 @@ func TestWholeEdits(t *testing.T) {
 		}
 	}
 	e := newEditing(t, 2, editKinds)
-	for i, f := range editedCaptures {
+	edited := strings.Split(*editFiles, ",")
+	for i, f := range edited {
 		lines := captureLines(t, f)
-		for done := n * i / len(editedCaptures); done < n*(i+1)/len(editedCaptures); {
+		for done := n * i / len(edited); done < n*(i+1)/len(edited); {
 			if e.whole(f, lines) {
 				done++
 			}
