@@ -165,6 +165,22 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.Fastcall = true }),
 	},
 	{
+		Name: "spill-misc", Kind: FactVerifier, Doc: "a spilled number is compared with bytes that may hold anything", Since: Version{6, 9}, Commit: "6efbde200bf3",
+		set: verifier(func(v *Verifier) { v.SpillMisc = true }),
+	},
+	{
+		Name: "spill-misc-half", Kind: FactVerifier, Doc: "and one of 32 bits", Since: Version{7, 1},
+		set: verifier(func(v *Verifier) { v.SpillMiscHalf = true }),
+	},
+	{
+		Name: "exact-bytes", Kind: FactVerifier, Doc: "in a loop, bytes of stacks hold the same kinds in states that are alike", Until: Version{7, 0},
+		set: verifier(func(v *Verifier) { v.ExactBytes = true }),
+	},
+	{
+		Name: "short-history", Kind: FactVerifier, Doc: "a path with a long history of jumps leaves a state to compare with", Since: Version{6, 12}, Commit: "aa30eb3260b2",
+		set: verifier(func(v *Verifier) { v.ShortHistory = true }),
+	},
+	{
 		Name: "byte-swap-bits", Kind: FactVerifier, Doc: "byte swaps keep what is known of the bits", Since: Version{7, 0},
 		Stable: []Stable{{Version{6, 18}, 35}},
 		set:    verifier(func(v *Verifier) { v.Ranges.SwapBits = true }),

@@ -70,6 +70,13 @@ type Verifier struct {
 	// another function (until 6.3: mark_all_scalars_precise).
 	CoarsePrecision bool
 
+	// ShortHistory leaves a checkpoint where a path has a long history of jumps (6.12).
+	ShortHistory bool
+	// SpillMisc compares a spilled number with a slot that may hold anything as a load from there would (6.9: stacksafe),
+	// SpillMiscHalf also four bytes of it (7.1).
+	SpillMisc, SpillMiscHalf bool
+	// ExactBytes: in a loop the bytes of stacks must hold the same kinds (until 6.19).
+	ExactBytes bool
 	// ConstantKeys: lookups in arrays whose key is a constant below the number of entries are never null (6.14:
 	// get_constant_map_key).
 	ConstantKeys bool

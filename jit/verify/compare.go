@@ -2,7 +2,10 @@
 
 package verify
 
-import "github.com/tcsim/tcsim/jit/verify/rights"
+import (
+	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify/rights"
+)
 
 // likeness is how much of two states must agree (enum exact_level).
 type likeness uint8
@@ -21,6 +24,8 @@ const (
 // comparison is one of two states.
 type comparison struct {
 	how   likeness
+	bytes bool // all bytes of stacks must hold the same kinds
+	rules *kernels.Verifier
 	links rights.Pairs
 }
 
@@ -30,7 +35,8 @@ func (x *explorer) covers(s, n *state, how likeness) bool {
 	if len(s.frames) != len(n.frames) {
 		return false
 	}
-	c := comparison{how: how, links: x.pairs[:0]}
+	c := comparison{how: how, rules: x.rules, links: x.pairs[:0]}
+	c.bytes = how == same || how == within && x.rules.ExactBytes && x.strict
 	if !s.held.Like(&n.held, c.links.Same) {
 		return false
 	}
@@ -100,32 +106,47 @@ func (c *comparison) value(v, n *value) bool {
 // stack is stacksafe; read are the slots of the old state that matter.
 func (c *comparison) stack(a, b []slot, read uint64) bool {
 	for i := range a {
-		if read&(1<<i) == 0 {
-			continue
+		x, y := &a[i], &slot{}
+		if i < len(b) {
+			y = &b[i]
 		}
-		x := &a[i]
-		if i >= len(b) {
-			for _, k := range x.bytes {
-				if k != byteNone && k != byteMisc {
-					return false
-				}
-			}
-			continue
-		}
-		y := &b[i]
-		for j, k := range x.bytes {
-			switch {
-			case k == y.bytes[j]:
-			case c.how == same:
-				return false
-			case (k == byteNone || k == byteMisc) && y.bytes[j] < byteDynptr:
-			default:
-				return false
-			}
-		}
-		if k := x.bytes[0]; (k == byteSpill || k >= byteDynptr) && !c.value(&x.spill, &y.spill) {
+		if c.bytes && (i >= len(b) || x.bytes != y.bytes) || read&(1<<i) != 0 && !c.slot(x, y) {
 			return false
 		}
 	}
-	return c.how != same || len(a) == len(b)
+	return true
+}
+
+func (c *comparison) slot(x, y *slot) bool {
+	if c.rules.SpillMisc && x.spill.kind == kindNumber {
+		anything := unknownNumber() // what a load from bytes that may hold anything gives
+		switch {
+		case x.bytes[7] == byteSpill && y.misc(8):
+			return c.value(&x.spill, &anything)
+		case c.rules.SpillMiscHalf && x.bytes[7] != byteSpill && x.bytes[3] == byteSpill && y.misc(4):
+			return c.value(&x.spill, &anything) && c.kinds(x.bytes[4:], y.bytes[4:])
+		}
+	}
+	k := x.bytes[0]
+	return c.kinds(x.bytes[:], y.bytes[:]) && (k != byteSpill && k < byteDynptr || c.value(&x.spill, &y.spill))
+}
+
+// kinds compares what bytes hold.
+func (c *comparison) kinds(a, b []byteKind) bool {
+	for i, k := range a {
+		if k != b[i] && (k > byteMisc || b[i] >= byteDynptr) {
+			return false
+		}
+	}
+	return true
+}
+
+// misc reports whether the lower n bytes of a slot may hold anything, written or not.
+func (s *slot) misc(n int) bool {
+	for _, k := range s.bytes[:n] {
+		if k > byteMisc {
+			return false
+		}
+	}
+	return true
 }

@@ -47,7 +47,7 @@ type explorer struct {
 	calls     map[bpf.InsnIndex]*tailCallFacts
 	lookups   map[bpf.InsnIndex]*mapFacts
 	loops     map[bpf.InsnIndex]*loopFacts
-	join      []bool   // slots at which states are compared
+	joins     shape.Joins
 	forced    []reason // slots at which every path leaves a checkpoint
 	liveIn    []uint16
 	seen      [][]*state
@@ -146,7 +146,7 @@ func (x *explorer) recycle() {
 
 func newExplorer(p *bpf.Program, t *kernels.Kernel, funcs []FuncInfo) *explorer {
 	n := len(p.Insns)
-	bools := make([]bool, 6*n)
+	bools := make([]bool, 5*n)
 	marks := func(i int) []bool { return bools[i*n : (i+1)*n : (i+1)*n] }
 	x := &explorer{
 		p: p, rules: &t.Verifier, funcs: funcs, spare: *spares.Get().(*[]*state),
@@ -162,11 +162,10 @@ func newExplorer(p *bpf.Program, t *kernels.Kernel, funcs []FuncInfo) *explorer 
 		calls:     map[bpf.InsnIndex]*tailCallFacts{},
 		lookups:   map[bpf.InsnIndex]*mapFacts{},
 		loops:     map[bpf.InsnIndex]*loopFacts{},
-		join:      marks(4),
 		forced:    make([]reason, n),
 		seen:      make([][]*state, n),
 
-		checkedCalls: marks(5),
+		checkedCalls: marks(4),
 		async:        map[bpf.InsnIndex]bool{},
 		slow:         map[bpf.InsnIndex]bool{},
 	}
@@ -321,14 +320,14 @@ func (x *explorer) follow(s *state) error {
 		if x.steps++; x.steps > maxSteps {
 			return tooComplex(fmt.Sprintf("program is too complex: more than %d instructions followed", maxSteps))
 		}
-		if x.join[s.pc] {
+		if x.joins.Compare[s.pc] {
 			if done, err := x.prune(s); done || err != nil {
 				return err
 			}
 		}
 		at := s.pc
 		if !x.visited[at] && x.judges() {
-			if err := x.form(at); err != nil {
+			if err := form.Operands(x.p.Insns[at]); err != nil {
 				return bpf.ErrorAt(x.p.Insns, at, err)
 			}
 		}
@@ -349,7 +348,7 @@ func (x *explorer) follow(s *state) error {
 				return nil
 			}
 		}
-		s.past = append(s.past, x.now)
+		s.past, s.history = append(s.past, x.now), s.history+x.recorded()
 		if x.tooMany && x.strict {
 			return bpf.ErrorAt(x.p.Insns, at, tooComplex(fmt.Sprintf("more than %d paths wait to be followed (The sequence of jumps is too complex)", maxWaiting)))
 		}
@@ -416,16 +415,4 @@ func (t tooComplex) Is(err error) bool { return err == ErrComplex }
 func (x *explorer) newLink() uint32 {
 	x.links++
 	return x.links
-}
-
-// form refuses an instruction whose operands are wrong, which verifiers look at where a path leads only.
-func (x *explorer) form(i bpf.InsnIndex) error {
-	in := x.p.Insns[i]
-	if why := in.Malformed(false); why != "" {
-		return errors.New(why)
-	}
-	if _, writes := in.RegUse(); writes&(1<<10) != 0 {
-		return errors.New("r10 is read only (frame pointer is read only)")
-	}
-	return nil
 }

@@ -6,35 +6,17 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify/form"
 	"github.com/tcsim/tcsim/jit/verify/protos"
+	"github.com/tcsim/tcsim/jit/verify/shape"
 )
 
-// findJoins marks the slots at which paths are compared (mark_prune_point): jumps, where they lead, and calls
-// of functions.
+// findJoins finds the slots at which paths are compared.
 func (x *explorer) findJoins() {
-	mark := func(i bpf.InsnIndex) {
-		if int(i) < len(x.join) {
-			x.join[i] = true
-		}
-	}
-	for _, f := range x.funcs {
-		mark(f.Start)
-	}
-	for i := bpf.InsnIndex(0); int(i) < len(x.p.Insns); i += x.p.Insns[i].Width() {
+	x.joins = shape.FindJoins(x.p, x.funcs)
+	for i := range x.p.Insns {
 		in := x.p.Insns[i]
-		fall, to, jumps := form.Flow(x.p.Insns, i)
-		if jumps {
-			mark(to)
-			if fall {
-				mark(i)
-			}
-		}
-		if in.IsSubCall() {
-			mark(i)
-			mark(i + 1)
-		}
-		if x.forced[i] = x.why(in); x.forced[i] != noReason {
-			mark(i)
-			mark(i + 1)
+		if x.forced[i] = x.why(in); x.forced[i] != noReason || in.Op == bpf.OpCall && in.Src == 0 && in.Imm == helperTimerCallback {
+			x.joins.Compare[i] = true
+			x.joins.Jumped[i] = x.joins.Jumped[i] || x.forced[i] == calling
 		}
 	}
 }

@@ -20,6 +20,8 @@ type path struct {
 	shared int    // how many frames are the same calls as in parent
 	past   []past // instructions since parent
 	depth  int    // checkpoints on the path
+	// history is how many instructions since parent a kernel keeps (jmp_history_cnt).
+	history int
 	// rounds counts loops that were entered once more although nothing may have changed: by may_goto, by an
 	// iterator or by a helper that calls a function.
 	rounds int
@@ -43,7 +45,7 @@ type backEdge struct{ last, covered *state }
 const (
 	checkJumps, checkInsns = 2, 8
 	loopJumps, loopSteps   = 20, 100
-	maxPast                = 200
+	maxHistory             = 40
 	// manyMisses and someMisses bound how often a checkpoint may be compared in vain.
 	manyMisses, someMisses = 64, 3
 )
@@ -59,12 +61,16 @@ var errEndless = errors.New("infinite loop detected")
 
 // prune reports whether s need not be followed, and may leave a checkpoint of it.
 func (x *explorer) prune(s *state) (bool, error) {
-	force := x.forced[s.pc] != noReason || !x.strict || len(s.past) > maxPast
+	force := x.forced[s.pc] != noReason || !x.strict || s.history > maxHistory && x.rules.ShortHistory
 	add := force || x.jumps-x.lastJumps >= checkJumps && x.steps-x.lastSteps >= checkInsns
 	x.dropSingleLinks(s)
-	list := x.seen[s.pc]
+	seen := x.explored(s)
+	list := *seen
 	for i := len(list) - 1; i >= 0; i-- {
 		old := list[i]
+		if old.pc != s.pc {
+			continue
+		}
 		hit, err := x.meets(old, s)
 		if err != nil {
 			return false, err
@@ -86,7 +92,7 @@ func (x *explorer) prune(s *state) (bool, error) {
 		}
 		if old.misses > old.hits*bound+bound && x.strict {
 			list = append(list[:i], list[i+1:]...)
-			x.seen[s.pc] = list
+			*seen = list
 			x.stats.Alive--
 		}
 	}
@@ -96,8 +102,28 @@ func (x *explorer) prune(s *state) (bool, error) {
 		}
 		list = append(list, x.checkpoint(s))
 	}
-	x.seen[s.pc] = list
+	*seen = list
 	return false, nil
+}
+
+// explored are the checkpoints of an instruction that a path is compared with: those of calls from elsewhere are not
+// (explored_state).
+func (x *explorer) explored(s *state) *[]*state {
+	site := uint32(0)
+	if f := s.top(); f.again {
+		site = uint32(f.ret) + 1
+	} else if f.ret >= 0 {
+		site = uint32(f.ret)
+	}
+	return &x.seen[(uint32(s.pc)^(site-1))%uint32(len(x.seen))]
+}
+
+// recorded is 1 if a kernel keeps the instruction that is being followed in the path's history (push_insn_history).
+func (x *explorer) recorded() int {
+	if x.joins.Jumped[x.now.pc] || x.now.slot >= 0 || x.now.linked != 0 {
+		return 1
+	}
+	return 0
 }
 
 // meets reports whether old covers s.
@@ -129,6 +155,7 @@ func (x *explorer) checkpoint(s *state) *state {
 	for i := range s.frames {
 		s.frames[i].written = 0
 	}
+	s.history = 0
 	s.parent, s.shared, s.depth = c, len(s.frames), c.depth+1
 	x.lastJumps, x.lastSteps = x.jumps, x.steps
 	x.stats.States++
@@ -211,7 +238,7 @@ func (x *explorer) complete(c *state) {
 // fork is a copy of s to be followed later.
 func (x *explorer) fork(s *state, to bpf.InsnIndex) *state {
 	c := x.clone(s)
-	c.past = append(append(x.newPast(), s.past...), x.now)
+	c.past, c.history = append(append(x.newPast(), s.past...), x.now), s.history+x.recorded()
 	c.pc = to
 	if c.parent != nil {
 		c.parent.branches++
@@ -240,7 +267,7 @@ func (x *explorer) clone(s *state) *state {
 		f.stack, f.read = append(stack, s.frames[i].stack...), 0
 	}
 	c.pc, c.frames, c.held = s.pc, frames, s.held
-	c.path = path{parent: s.parent, shared: s.shared, past: s.past, depth: s.depth, rounds: s.rounds}
+	c.path = path{parent: s.parent, shared: s.shared, past: s.past, depth: s.depth, rounds: s.rounds, history: s.history}
 	return c
 }
 
@@ -256,11 +283,11 @@ func (x *explorer) newPast() []past { return make([]past, 0, 16) }
 
 // previous finds the last checkpoint of the loop that leads to slot at again (find_prev_entry).
 func (x *explorer) previous(s *state, at bpf.InsnIndex) *state {
-	list := x.seen[at]
+	list := *x.explored(s)
 next:
 	for i := len(list) - 1; i >= 0; i-- {
 		c := list[i]
-		if c.branches == 0 || len(c.frames) != len(s.frames) || c == s.parent && len(s.past) == 0 {
+		if c.pc != at || c.branches == 0 || len(c.frames) != len(s.frames) || c == s.parent && len(s.past) == 0 {
 			continue
 		}
 		for j := range c.frames {

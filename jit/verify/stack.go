@@ -17,10 +17,10 @@ func (s *slot) spilled() int {
 	return n
 }
 
-// scrub forgets the spilled value; its bytes hold anything.
+// scrub forgets the spilled value; all bytes that hold something hold anything then (scrub_spilled_slot).
 func (s *slot) scrub() {
 	for i, k := range s.bytes {
-		if k == byteSpill {
+		if k != byteNone {
 			s.bytes[i] = byteMisc
 		}
 	}
@@ -120,7 +120,8 @@ func (f *frameState) store(off int64, size int, v value, imm bool, r *kernels.Ve
 				s.bytes[i] = byteSpill
 			case old[i] == byteNone:
 				s.bytes[i] = byteNone
-			case s.bytes[i] == byteZero && r.SpillAny:
+			case old[i] == byteZero && r.SpillAny:
+				s.bytes[i] = byteZero
 			default:
 				s.bytes[i] = byteMisc
 			}

@@ -78,7 +78,7 @@ func TestSelftests(t *testing.T) {
 
 // documented are the figures of docs/object-files.md.
 var documented = map[string]selftests{
-	"6.12": {agree: 1702, tooStrict: 0, tooLax: 20, unmodelled: 5},
+	"6.12": {agree: 1705, tooStrict: 0, tooLax: 17, unmodelled: 5},
 	"7.3":  {agree: 2608, tooStrict: 15, tooLax: 38, unmodelled: 44},
 }
 

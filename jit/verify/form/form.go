@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
 // Package form is what is known of a BPF program by its form alone, before and after the verifier has followed it: where
-// control goes, jumps that constants decide, the checks around divisions. It must not import the verifier.
+// control goes, jumps that constants decide, the checks around divisions, its operands. It must not import the verifier.
 //
 //	fall, to, jumps := form.Flow(p.Insns, i)
 package form
 
-import "github.com/tcsim/tcsim/jit/bpf"
+import (
+	"errors"
+
+	"github.com/tcsim/tcsim/jit/bpf"
+)
 
 // Flow returns where control goes from a slot: on to the next instruction, to a target, or both.
 func Flow(insns []bpf.Insn, i bpf.InsnIndex) (fall bool, to bpf.InsnIndex, jumps bool) {
@@ -24,6 +28,17 @@ func Flow(insns []bpf.Insn, i bpf.InsnIndex) (fall bool, to bpf.InsnIndex, jumps
 		return false, i + 1 + bpf.InsnIndex(in.Off), true
 	}
 	return true, i + 1 + bpf.InsnIndex(in.Off), true
+}
+
+// Operands refuses an instruction whose operands are wrong, which verifiers look at where a path leads only.
+func Operands(in bpf.Insn) error {
+	if why := in.Malformed(false); why != "" {
+		return errors.New(why)
+	}
+	if _, writes := in.RegUse(); writes&(1<<10) != 0 {
+		return errors.New("r10 is read only (frame pointer is read only)")
+	}
+	return nil
 }
 
 // TimedMayGoto is what the verifier puts calls of into loops with may_goto; only BPF_REG_AX changes.

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+package verdicts_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/scenarios/object"
+	"github.com/tcsim/tcsim/scenarios/verdicts"
+)
+
+// figures are what a 6.18.44 kernel prints of programs of fixtures/objects that it takes: instructions processed, states in
+// all, states at one time. Where paths are compared, with what, and what two states must have in common decides them.
+const figures = `
+loader/callbacks.o arrays 556 29 29
+loader/callbacks.o drained 34 4 4
+loader/callbacks.o hashes 744 44 44
+loader/callbacks.o loops 273 26 26
+loader/functions.o deepest 10 1 1
+loader/functions.o nothing 9 1 1
+loader/kernel.o dynptrs 203 11 11
+loader/kernel.o numbers 478 19 19
+loader/large.o text 38 3 3
+globals.o sum 46 2 2
+loops.o callbacks 160 17 17
+loops.o callbacks_and_calls 143 14 14
+loops.o text 40 1 1
+mangle.o nat 155 14 14
+mangle.o push 71 6 6
+maps.o count 87 4 4
+maps.o record 72 5 5
+maps.o route 92 6 6
+`
+
+func TestFigures(t *testing.T) {
+	target, err := jit.TargetByName("6.18")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string]string{}
+	for _, line := range strings.Split(strings.TrimSpace(figures), "\n") {
+		name, _, _ := strings.Cut(line, " ")
+		if _, done := files[name]; done {
+			continue
+		}
+		f, err := object.Open("../../fixtures/objects/"+name, object.ReadOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := verdicts.File(f, nil, target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rows {
+			files[name] += fmt.Sprintf("%s %s %d %d %d\n", name, r.Program, r.Insns, r.States, r.PeakStates)
+		}
+	}
+	for _, want := range strings.Split(strings.TrimSpace(figures), "\n") {
+		name, _, _ := strings.Cut(want, " ")
+		if !strings.Contains(files[name], want+"\n") {
+			t.Errorf("want %q of\n%s", want, files[name])
+		}
+	}
+}
