@@ -2,20 +2,26 @@
 
 package timing
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
 // calendar books execution ports: one bit for each port and cycle, in a window that moves with the
 // cycle of issue. What lies beyond the window is executed without booking; the schedulers are far
 // too small to fill it.
 type calendar struct {
 	now     Cycle
-	busy    [calWords][numPorts]uint64 // a bit for each of 64 cycles
+	busy    [calWords][numPorts]uint64 // a bit for each of 64 cycles; those before now say nothing
+	ports   [calWindow]portSet         // the same by cycle, from now on
 	pending [numPorts]int32            // booked for now or later
 	seen    [numPorts]int32            // pending as it was when the cycle began: what choose goes by
 	group   [numPorts]uint8            // scheduler of each port
 	waiting []int32                    // pending of each scheduler
 	size    []int32                    // entries of each scheduler
-	spread  int                        // ports that share the micro-operations of a cycle
+	over    int                        // schedulers that are full
+	turns   [128]uint8                 // which of the least loaded ports a slot takes
+	orders  [16]order                  // by set
 	banked  portSet                    // ports in two banks
 	banks   [2]portSet
 	seed    uint32
@@ -32,7 +38,10 @@ const (
 
 func newCalendar(b *BackEnd) *calendar {
 	s := b.Schedulers
-	c := &calendar{waiting: make([]int32, len(s)), size: make([]int32, len(s)), spread: b.PortSpread}
+	c := &calendar{waiting: make([]int32, len(s)), size: make([]int32, len(s))}
+	for slot := range c.turns {
+		c.turns[slot] = uint8(slot % min(b.PortSpread, numPorts))
+	}
 	c.banked = parsePorts(b.BankPorts)
 	for p, n := c.banked, 0; p != 0; n++ {
 		c.banks[n&1] |= p & -p
@@ -62,37 +71,41 @@ func (c *calendar) advance(t Cycle) {
 }
 
 func (c *calendar) sweep(t Cycle) {
-	for c.now < t {
-		row := c.row(c.now)
-		mask := ^uint64(0) << (c.now & 63)
-		end := (c.now | 63) + 1
-		if end > t {
-			mask &= 1<<(t&63) - 1
-			end = t
+	for ; c.now < t; c.now++ {
+		for ports := c.booked(c.now); *ports != 0; *ports &= *ports - 1 {
+			c.leave(uint8(bits.TrailingZeros16(uint16(*ports))))
 		}
-		for p, b := range row {
-			if done := b & mask; done != 0 {
-				n := int32(bits.OnesCount64(done))
-				c.pending[p] -= n
-				c.waiting[c.group[p]] -= n
-				row[p] = b &^ mask
-			}
+		if c.now&63 == 63 {
+			*c.row(c.now) = [numPorts]uint64{}
 		}
-		c.now = end
 	}
 }
+
+// booked are the ports that are booked for cycle t.
+func (c *calendar) booked(t Cycle) *portSet { return &c.ports[uint64(t)%uint64(calWindow)] }
 
 // row is the part of the window that holds cycle t.
 func (c *calendar) row(t Cycle) *[numPorts]uint64 { return &c.busy[uint64(t)>>6%calWords] }
 
-// full reports whether a scheduler has no room for the ports in set.
-func (c *calendar) full() bool {
-	for n, w := range c.waiting {
-		if w >= c.size[n] {
-			return true
-		}
+// full reports whether a scheduler has no room.
+func (c *calendar) full() bool { return c.over > 0 }
+
+// enter counts an entry of the scheduler of a port.
+func (c *calendar) enter(p uint8) {
+	g := c.group[p]
+	c.pending[p]++
+	if c.waiting[g]++; c.waiting[g] == c.size[g] {
+		c.over++
 	}
-	return false
+}
+
+// leave takes an entry of the scheduler of a port out.
+func (c *calendar) leave(p uint8) {
+	g := c.group[p]
+	c.pending[p]--
+	if c.waiting[g]--; c.waiting[g] == c.size[g]-1 {
+		c.over--
+	}
 }
 
 // choose picks the port of a micro-operation at allocation: the micro-operations of a cycle go to
@@ -102,20 +115,38 @@ func (c *calendar) choose(set portSet, slot int) uint8 {
 	if set&(set-1) == 0 {
 		return uint8(bits.TrailingZeros16(uint16(set)))
 	}
-	best := c.least(set)
-	p := best
-	for range slot % c.spread {
-		set &^= 1 << p
-		if set == 0 {
-			break
-		}
-		q := c.least(set)
-		if c.seen[q] >= c.seen[best]+portImbalance {
-			break
-		}
-		p = q
+	o := &c.orders[uint32(set)*0x9e37>>8%uint32(len(c.orders))]
+	if o.set != set || o.cycle != c.now {
+		*o = order{set: set, rest: set, cycle: c.now}
+		o.add(c.least(set))
 	}
-	return p
+	turn := c.turns[min(slot, len(c.turns)-1)]
+	for o.n <= turn {
+		p := o.ports[o.n-1]
+		if o.rest != 0 {
+			if q := c.least(o.rest); c.seen[q] < c.seen[o.ports[0]]+portImbalance {
+				p = q
+			} else {
+				o.rest = 0
+			}
+		}
+		o.add(p)
+	}
+	return o.ports[turn]
+}
+
+// order is the ports of a set in the turn in which they are chosen in a cycle, as far as they were asked for.
+type order struct {
+	set, rest portSet // rest: without those that were chosen; 0 if what is left is no better
+	cycle     Cycle
+	n         uint8
+	ports     [numPorts]uint8
+}
+
+func (o *order) add(p uint8) {
+	o.ports[o.n] = p
+	o.n++
+	o.rest &^= 1 << p
 }
 
 // alternate picks the port of a store's address or data: pairs take turns (U).
@@ -130,15 +161,12 @@ func (c *calendar) alternate(pair portSet) uint8 {
 
 // least returns the least loaded port of a set, of equal ones the highest.
 func (c *calendar) least(set portSet) uint8 {
-	best := uint8(bits.Len16(uint16(set)) - 1)
-	for set &^= 1 << best; set != 0; {
-		p := uint8(bits.Len16(uint16(set)) - 1)
-		set &^= 1 << p
-		if c.seen[p] < c.seen[best] {
-			best = p
-		}
+	best := int32(math.MaxInt32)
+	for ; set != 0; set &= set - 1 {
+		p := bits.TrailingZeros16(uint16(set)) & 15
+		best = min(best, c.seen[p]<<4|int32(15-p)) // without a branch that is hard to predict
 	}
-	return best
+	return uint8(15 - best&15)
 }
 
 // earliest books the port of a set that is free first from t on, of equal ones the highest.
@@ -176,9 +204,10 @@ func (c *calendar) book(p uint8, t Cycle) Cycle {
 		}
 		n := bits.TrailingZeros64(free)
 		*w |= 1 << n
-		c.pending[p]++
-		c.waiting[c.group[p]]++
-		return t&^63 + Cycle(n)
+		at := t&^63 + Cycle(n)
+		*c.booked(at) |= 1 << p
+		c.enter(p)
+		return at
 	}
 	return t
 }
