@@ -24,7 +24,10 @@ func tracePrintk(c *call) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	format, _, _ := strings.Cut(string(f), "\x00")
+	format, _, ended := strings.Cut(string(f), "\x00")
+	if !ended {
+		return guest.EINVAL.Result(), nil
+	}
 	s, err := c.format(format, []uint64{c.arg(3), c.arg(4), c.arg(5)})
 	if errors.Is(err, errFormat) {
 		return guest.EINVAL.Result(), nil
@@ -46,7 +49,10 @@ func traceVprintk(c *call) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	format, _, _ := strings.Cut(string(f), "\x00")
+	format, _, ended := strings.Cut(string(f), "\x00")
+	if !ended {
+		return guest.EINVAL.Result(), nil
+	}
 	s, err := c.formatWith(format, 3, size)
 	if errors.Is(err, errFormat) {
 		return guest.EINVAL.Result(), nil
@@ -109,6 +115,9 @@ func (c *call) format(f string, args []uint64) (string, error) {
 	next := 0
 	for i := 0; i < len(f); {
 		if f[i] != '%' {
+			if !printable(f[i]) {
+				return "", errFormat
+			}
 			b.WriteByte(f[i])
 			i++
 			continue
@@ -122,26 +131,33 @@ func (c *call) format(f string, args []uint64) (string, error) {
 		if m == nil || next == len(args) {
 			return "", errFormat
 		}
-		text, err := c.convert(m, args[next])
-		if err != nil {
-			return "", fmt.Errorf("format %q: %w", f, err)
-		}
-		b.WriteString(text)
-		next++
 		i += len(m[0])
+		if open := m[6] != "" || m[7] == "p" || strings.HasSuffix(m[7], "s") && len(m[7]) == 3; open && i < len(f) && wordByte(f[i]) {
+			return "", errFormat // it would be another conversion
+		}
+		b.WriteString(c.convert(m, args[next]))
+		next++
 	}
 	return b.String(), nil
+}
+
+// printable reports whether a format may have a byte (isprint and isspace, and no more than ASCII).
+func printable(c byte) bool { return c >= ' ' && c < 0x7f || c >= '\t' && c <= '\r' }
+
+// wordByte reports whether a printable byte is neither space nor punctuation.
+func wordByte(c byte) bool {
+	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
 }
 
 // conversion is what may follow %: flags, a width, a size and the verb.
 var conversion = regexp.MustCompile(`^%([0+ -]*)([1-9][0-9]*)?(?:(l{0,2})([diuxX])|(c)|(s)|(p[ku]s|p[iI][46]|p[KxsSB]|p))`)
 
-// convert is one conversion, padded to its width.
-func (c *call) convert(m []string, x uint64) (string, error) {
+// convert is one conversion, padded to its width. Memory that is not there is an empty string, or an address of zeros.
+func (c *call) convert(m []string, x uint64) string {
 	flags, width := m[1], 0
 	fmt.Sscan(m[2], &width) // the form allows numbers only, no width is 0
 	left, zero := strings.Contains(flags, "-"), strings.Contains(flags, "0")
-	text, err := "", error(nil)
+	text := ""
 	switch {
 	case m[4] != "":
 		text = integer(m[3] != "", m[4][0], flags, x)
@@ -149,9 +165,11 @@ func (c *call) convert(m []string, x uint64) (string, error) {
 		text, zero = string([]byte{byte(x)}), false
 	case m[6] != "" || m[7] == "pks" || m[7] == "pus":
 		zero = false
-		text, err = c.e.Mem.CString(image.Addr(x), 512)
+		if s, err := c.e.Mem.CString(image.Addr(x), 512); err == nil {
+			text = s
+		}
 	default:
-		text, err = c.pointer(m[7], x)
+		text = c.pointer(m[7], x)
 	}
 	switch pad := width - len(text); {
 	case pad <= 0:
@@ -163,7 +181,7 @@ func (c *call) convert(m []string, x uint64) (string, error) {
 	default:
 		text = strings.Repeat(" ", pad) + text
 	}
-	return text, err
+	return text
 }
 
 // integer is a number of 4 bytes, or of 8 if long.
@@ -193,30 +211,30 @@ func integer(long bool, verb byte, flags string, x uint64) string {
 
 // pointer is %p and its extensions (lib/vsprintf.c, pointer): addresses are shown as they are, without
 // the kernel's hashing and its table of symbols.
-func (c *call) pointer(verb string, x uint64) (string, error) {
+func (c *call) pointer(verb string, x uint64) string {
 	if len(verb) < 3 {
-		return fmt.Sprintf("%016x", x), nil
+		return fmt.Sprintf("%016x", x)
 	}
 	size := 4
 	if verb[2] == '6' {
 		size = 16
 	}
 	b := make([]byte, size)
-	if err := c.e.Mem.Read(image.Addr(x), b); err != nil {
-		return "", err
+	if c.e.Mem.Read(image.Addr(x), b) != nil {
+		clear(b)
 	}
 	switch verb {
 	case "pI4":
-		return fmt.Sprintf("%d.%d.%d.%d", b[0], b[1], b[2], b[3]), nil
+		return fmt.Sprintf("%d.%d.%d.%d", b[0], b[1], b[2], b[3])
 	case "pi4":
-		return fmt.Sprintf("%03d.%03d.%03d.%03d", b[0], b[1], b[2], b[3]), nil
+		return fmt.Sprintf("%03d.%03d.%03d.%03d", b[0], b[1], b[2], b[3])
 	}
 	var words []string
 	for ; len(b) > 0; b = b[2:] {
 		words = append(words, fmt.Sprintf("%02x%02x", b[0], b[1]))
 	}
 	if verb == "pi6" {
-		return strings.Join(words, ""), nil
+		return strings.Join(words, "")
 	}
-	return strings.Join(words, ":"), nil
+	return strings.Join(words, ":")
 }
