@@ -198,6 +198,10 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.FrameReach = true }),
 	},
 	{
+		Name: "own-mark", Kind: FactVerifier, Doc: "a function at whose end the walk has met a tail call is marked as its callers are", Since: Version{7, 1},
+		set: verifier(func(v *Verifier) { v.OwnMark = true }),
+	},
+	{
 		Name: "tail-return", Kind: FactVerifier, Doc: "a tail call that is taken is a return with an unknown result", Since: Version{6, 18},
 		set: verifier(func(v *Verifier) { v.TailReturn = true }),
 	},

@@ -11,6 +11,9 @@ type Verifier struct {
 	// FrameReach forgets the mark of a callee when the walk over the calls leaves it; before, it
 	// stuck and every function that ended later marked its callers (7.2).
 	FrameReach bool
+	// OwnMark marks the function at whose end the walk has met a tail call, not its callers alone (7.1:
+	// check_max_stack_depth_subprog).
+	OwnMark bool
 	// Ranges say how numbers are tracked.
 	Ranges RangeRules
 	// SpillBounded keeps what is known of any bounded number spilled to the stack, not of

@@ -96,6 +96,7 @@ func (w *reachWalk) walk(fn int) error {
 		for _, caller := range w.stack {
 			w.funcs[caller].TailCallReachable = true
 		}
+		w.funcs[fn].TailCallReachable = w.funcs[fn].TailCallReachable || w.rules.OwnMark
 	}
 	return nil
 }
