@@ -13,7 +13,10 @@ import (
 // releaseRow is the row of a name that begins with the number of a kernel, such as "6.8-retpoline", or
 // what uname -r prints. words are the features that follow it; ok is false if there is no such kernel.
 func releaseRow(name string) (k kernelRow, words []string, ok bool) {
-	v, patch, rest, ok := kernels.ParseVersion(name)
+	v, patch, rest, ok := kernels.ParseVersion(strings.TrimPrefix(name, "v")) // v6.8 is what git has
+	if patch < 0 && strings.HasPrefix(rest, "-rc") {
+		patch = 0 // 6.8-rc3 is 6.8.0-rc3 to uname
+	}
 	if !ok || patch < 0 && rest != "" && rest[0] != '-' {
 		return k, nil, false
 	}
