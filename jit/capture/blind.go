@@ -4,6 +4,7 @@ package capture
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/emit"
@@ -29,7 +30,10 @@ func (s *Scenario) unblind() {
 		case len(p.Funcs) == 1:
 			p.unblind()
 		case len(p.Funcs) > 1:
-			p.InsnMap, p.TailCalls, p.MapsAt = nil, nil, nil
+			if slices.ContainsFunc(p.InsnMap, func(m InsnPos) bool { return m.Off != 0 }) { // else they are of functions alone
+				p.InsnMap = nil
+			}
+			p.TailCalls, p.MapsAt = nil, nil
 		}
 		if len(p.Xlated) > 0 && len(p.Funcs) > 0 {
 			_, _ = s.drawn(i) // for the addresses of maps; whoever compares sees what is wrong

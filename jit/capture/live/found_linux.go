@@ -230,7 +230,7 @@ func (g *found) program(k *Kernel, p *capture.Prog, id uint32, fd int) error {
 	if err := k.hidden(d); err != nil {
 		return err
 	}
-	out, err := d.convert(g.ids)
+	out, err := d.convert(g.ids, k.Header.Blinds())
 	if err != nil {
 		return err
 	}

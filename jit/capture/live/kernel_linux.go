@@ -183,11 +183,8 @@ func sysctls() map[string]string {
 }
 
 func (k *Kernel) checkSysctls() error {
-	switch {
-	case k.Header.Sysctl["net.core.bpf_jit_enable"] == "0":
+	if k.Header.Sysctl["net.core.bpf_jit_enable"] == "0" {
 		return errors.New("the JIT is off (net.core.bpf_jit_enable is 0)")
-	case k.Header.Sysctl["net.core.bpf_jit_harden"] == "2":
-		return errors.New("the JIT blinds constants (net.core.bpf_jit_harden is 2)")
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ package live
 import (
 	"slices"
 	"testing"
+
+	"github.com/tcsim/tcsim/jit/bpf"
 )
 
 // TestFromPreamble has the records of a program of two functions on a kernel with kCFI: the first of each
@@ -51,5 +53,25 @@ func TestAddCallback(t *testing.T) {
 		if string(d.code) != c.want || d.hidden != 1 || d.addrs[1] != 0x2000 || int(d.lens[1]) != len(c.want)-2 {
 			t.Errorf("int3 after returns %t: code % x, lengths %d, addresses %#x", c.trap, d.code, d.lens, d.addrs)
 		}
+	}
+}
+
+// TestBlindedLines: the lines of a program of several functions whose constants are blinded are of instructions that the
+// kernel does not show; of one function they are of those that it does.
+func TestBlindedLines(t *testing.T) {
+	d := &dump{
+		addrs: []uint64{0x1000, 0x1100}, lens: []uint32{1, 1}, code: []byte("\xc3\xc3"), funcs: []funcRec{{0, 1}, {1, 2}},
+		lines: []lineRec{{insn: 0}, {insn: 9}}, lineAddrs: []uint64{0x1000, 0x1100}, xlatedInsns: make([]bpf.Insn, 2),
+	}
+	out, err := d.convert(nil, true)
+	if err != nil || len(out.Lines) != 0 || len(out.Funcs) != 2 {
+		t.Errorf("two functions: %v, %+v", err, out)
+	}
+	if _, err := d.convert(nil, false); err == nil {
+		t.Error("a line of an instruction that is not there")
+	}
+	one := &dump{addrs: d.addrs[:1], lens: d.lens[:1], funcs: d.funcs[:1], lines: d.lines[:1], lineAddrs: d.lineAddrs[:1], code: d.code[:1], xlatedInsns: d.xlatedInsns}
+	if out, err := one.convert(nil, true); err != nil || len(out.Lines) != 1 {
+		t.Errorf("one function: %v, %+v", err, out)
 	}
 }

@@ -30,7 +30,9 @@ type Loaded struct {
 	links map[int]int // file descriptors by attached program
 	// declared are the functions as submitted: Record replaces them by the compiled ones.
 	declared [][]capture.Func
-	run      []*ebpf.Program // made when they are run
+	// starts are where functions of programs begin in xlated whose lines say nothing, by program.
+	starts map[int][]bpf.InsnIndex
+	run    []*ebpf.Program // made when they are run
 }
 
 // Load creates the maps of a scenario in submitted form and loads its programs; prog arrays stay
@@ -39,7 +41,7 @@ type Loaded struct {
 func (k *Kernel) Load(sc *capture.Scenario) (*Loaded, error) {
 	n := len(sc.Progs)
 	l := &Loaded{
-		k: k, sc: sc, ids: map[uint32]int{}, links: map[int]int{}, run: make([]*ebpf.Program, n),
+		k: k, sc: sc, ids: map[uint32]int{}, starts: map[int][]bpf.InsnIndex{}, links: map[int]int{}, run: make([]*ebpf.Program, n),
 		progs: slices.Repeat([]int{-1}, n), types: make([]map[uint32]int, n), funcs: make([][]uint32, n),
 	}
 	for i := range sc.Progs {
@@ -210,7 +212,16 @@ func (l *Loaded) Record() error {
 		return fmt.Errorf("scenario %s: %w", l.sc.Name, err)
 	}
 	l.compiledFuncs()
-	return l.sc.Derive(l.k.symbols.name)
+	if err := l.sc.Derive(l.k.symbols.name); err != nil {
+		return err
+	}
+	for i, starts := range l.starts {
+		p := &l.sc.Progs[i]
+		for fn, at := range starts {
+			p.InsnMap = append(p.InsnMap, capture.InsnPos{Insn: p.Funcs[fn].Start, Xlated: at, Func: fn})
+		}
+	}
+	return nil
 }
 
 // Fill puts the programs into the prog arrays as in state populated. Slots of programs that the
@@ -240,7 +251,7 @@ func (l *Loaded) first(i int, declared []capture.Func) error {
 	if err := l.k.hidden(d); err != nil {
 		return err
 	}
-	out, err := d.convert(l.ids)
+	out, err := d.convert(l.ids, l.k.Header.Blinds())
 	if err != nil {
 		return err
 	}
@@ -251,6 +262,11 @@ func (l *Loaded) first(i int, declared []capture.Func) error {
 		}
 		out.Funcs[n].Name, out.Funcs[n].Start = declared[f].Name, declared[f].Start
 	}
+	if len(out.Lines) == 0 && len(d.lines) > 0 {
+		for _, f := range d.funcs {
+			l.starts[i] = append(l.starts[i], bpf.InsnIndex(f.insn))
+		}
+	}
 	for n := range out.Lines {
 		out.Lines[n].Insn = bpf.InsnIndex(d.lines[n].lineCol>>lineColBits) - 1
 	}
@@ -258,8 +274,9 @@ func (l *Loaded) first(i int, declared []capture.Func) error {
 }
 
 // convert makes a Dump of what the kernel reports: names and slots of functions and lines are those
-// of the xlated form. ids are the maps of the scenario.
-func (d *dump) convert(ids map[uint32]int) (*capture.Dump, error) {
+// of the xlated form. ids are the maps of the scenario. Of a program of several functions whose constants are
+// blinded, that form is the one before, and the lines are of the one after: there are none then.
+func (d *dump) convert(ids map[uint32]int, blinds bool) (*capture.Dump, error) {
 	out := &capture.Dump{Tag: d.tagText(), Code: d.code, Xlated: d.xlatedInsns}
 	if len(d.addrs) != len(d.lens) || len(d.funcs) != 0 && len(d.funcs) != len(d.addrs)-d.hidden {
 		return nil, fmt.Errorf("the kernel reports %d addresses, %d lengths and %d names of functions", len(d.addrs), len(d.lens), len(d.funcs))
@@ -277,7 +294,11 @@ func (d *dump) convert(ids map[uint32]int) (*capture.Dump, error) {
 		}
 		out.Funcs = append(out.Funcs, f)
 	}
-	for i, r := range d.lines {
+	lines := d.lines
+	if blinds && len(d.addrs) > 1 {
+		lines = nil
+	}
+	for i, r := range lines {
 		at := bpf.InsnIndex(r.insn)
 		if int(at) >= len(out.Xlated) {
 			return nil, fmt.Errorf("line %d is of instruction %d: there are %d", i, at, len(out.Xlated))
