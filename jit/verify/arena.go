@@ -6,7 +6,6 @@ import (
 	"errors"
 
 	"github.com/tcsim/tcsim/jit/bpf"
-	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // makesArena reports whether arithmetic in a program with an arena gives an address in it: a cast, or
@@ -38,16 +37,6 @@ func (x *explorer) widthOf(s *state, in bpf.Insn) error {
 	}
 	if x.visitedAs[s.pc] = 1; arena {
 		x.visitedAs[s.pc], x.narrow[s.pc] = 2, true
-	}
-	return nil
-}
-
-// signedLoads refuses sign-extending loads from an arena where the JIT has none (convert_ctx_accesses).
-func (x *explorer) signedLoads(k *kernels.Kernel) error {
-	for i, in := range x.p.Insns {
-		if x.arenas[i] && in.Class() == bpf.ClassLDX && in.Op&bpf.ModeMask == bpf.ModeMemSX && k.Emit.ISA&kernels.ISAArenaSignExtend == 0 {
-			return bpf.ErrorAt(x.p.Insns, bpf.InsnIndex(i), errors.New("sign extending loads from arena are not supported yet"))
-		}
 	}
 	return nil
 }

@@ -81,7 +81,7 @@ func accept(p *bpf.Program, t *kernels.Kernel) (x *explorer, stack int32, err er
 	if err := x.run(); err != nil {
 		return x, 0, err
 	}
-	if err := errors.Join(x.lost(), x.signedLoads(t)); err != nil {
+	if err := errors.Join(x.lost(), shape.SignedLoads(x.p, x.arenas, t.Emit.ISA)); err != nil {
 		return x, 0, err
 	}
 	x.dropFast()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify/form"
 )
 
@@ -124,4 +125,15 @@ func mayGotoStack(p *bpf.Program, f *FuncInfo) int32 {
 		return 16
 	}
 	return 0
+}
+
+// SignedLoads refuses sign-extending loads from an arena where the JIT has none; arenas tells by slot what accesses one
+// (convert_ctx_accesses).
+func SignedLoads(p *bpf.Program, arenas []bool, isa kernels.ISA) error {
+	for i, in := range p.Insns {
+		if arenas[i] && in.Class() == bpf.ClassLDX && in.Op&bpf.ModeMask == bpf.ModeMemSX && isa&kernels.ISAArenaSignExtend == 0 {
+			return bpf.ErrorAt(p.Insns, bpf.InsnIndex(i), errors.New("sign extending loads from arena are not supported yet"))
+		}
+	}
+	return nil
 }
