@@ -64,10 +64,9 @@ func (e env) report(ctx context.Context, cmd *cli.Command) error {
 		opt.Explore = &interleave.Options{}
 	}
 	r := report.New(opt)
-	interrupted := false
 	for _, b := range bs {
 		err := r.Add(ctx, b, ts)
-		if interrupted = cutShort(ctx, err); interrupted {
+		if r.Interrupted = cutShort(ctx, err); r.Interrupted {
 			break
 		}
 		if err != nil {
@@ -75,18 +74,22 @@ func (e env) report(ctx context.Context, cmd *cli.Command) error {
 		}
 	}
 	for _, path := range captures {
+		if r.Interrupted {
+			break
+		}
 		src, t, err := e.openCapture(path)
 		if err != nil {
 			return err
 		}
-		if err := r.AddCapture(ctx, src, t, cmd.String("scenario")); err != nil {
+		err = r.AddCapture(ctx, src, t, cmd.String("scenario"))
+		if r.Interrupted = cutShort(ctx, err); err != nil && !r.Interrupted {
 			return badInput(err)
 		}
 	}
 	if err := r.Save(cmd.String("output"), e.stdout); err != nil {
 		return badInput(err)
 	}
-	return orInterrupted(interrupted, verdict(r.Rows()))
+	return orInterrupted(r.Interrupted, verdict(r.Rows()))
 }
 
 // splitCaptures tells captures from scenarios by the end of the name.

@@ -173,7 +173,14 @@ func (r *Report) title() string {
 	if len(targets) > 4 {
 		targets = []string{render.Plural(len(targets), "target")}
 	}
-	return strings.Join(names, ", ") + " on " + strings.Join(targets, ", ")
+	title := strings.Join(names, ", ") + " on " + strings.Join(targets, ", ")
+	switch {
+	case len(names) == 0:
+		return "interrupted before anything was finished"
+	case r.Interrupted:
+		return title + " (interrupted, there was more)"
+	}
+	return title
 }
 
 // targets are those of all scenarios, in the order in which they come up.

@@ -37,6 +37,9 @@ const DefaultMost = 50_000
 
 // Report is what has been added to one.
 type Report struct {
+	// Interrupted says in the title that more was to be added.
+	Interrupted bool
+
 	opt      Options
 	subjects []*subject
 }

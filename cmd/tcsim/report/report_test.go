@@ -60,6 +60,23 @@ func full(t testing.TB) report.Options {
 
 // TestPage expects a page that may load nothing, whose own style and script its policy allows, and that is the
 // same each time.
+// TestInterrupted expects a page of what was finished that says that there was more.
+func TestInterrupted(t *testing.T) {
+	r := report.New(report.Options{Core: core(t)})
+	tg, err := jit.TargetByName("6.12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Add(context.Background(), runnertest.Build(t, "hierarchy"), []*jit.Target{tg}); err != nil {
+		t.Fatal(err)
+	}
+	r.Interrupted = true
+	var page strings.Builder
+	if err := r.Write(&page); err != nil || !strings.Contains(page.String(), "<title>hierarchy on 6.12 (interrupted, there was more)") {
+		t.Errorf("%v: %.300s", err, page.String())
+	}
+}
+
 func TestPage(t *testing.T) {
 	b := runnertest.Build(t, "hierarchy")
 	text := made(t, report.Options{Core: core(t)}, "6.1,6.12", b)
