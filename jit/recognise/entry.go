@@ -44,8 +44,12 @@ var openings = map[design.ID]opening{
 	},
 }
 
-// counterRoom is how much more stack a program has whose loops may_goto counts, in bytes.
-const counterRoom = 16
+// How much more stack a program has, in bytes, than what it uses itself: for the counter of may_goto, with a time from 6.15 on
+// (do_misc_fixups), and for three registers around a bpf_loop that is inlined (optimize_bpf_loop, since 6.0).
+const (
+	counterRoom = 16
+	loopRoom    = 24
+)
 
 var endbr64 = []byte{0xf3, 0x0f, 0x1e, 0xfa}
 
@@ -136,7 +140,7 @@ func (e *entryReader) read(open *opening, rules *EntryRules, main bool) string {
 	}
 	if in := e.at(); in != nil && in.Op == "sub" && in.Writes.Has(x86.RSP) {
 		v, imm := in.Imm()
-		if !imm || v <= 0 || v%8 != 0 || v > maxBPFStack+counterRoom || in.Len != 7 {
+		if !imm || v <= 0 || v%8 != 0 || v > maxBPFStack+counterRoom+loopRoom || in.Len != 7 {
 			return "the stack of the program is not made as the kernel does"
 		}
 		e.off += 7

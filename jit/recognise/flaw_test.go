@@ -11,6 +11,7 @@ import (
 
 	"github.com/tcsim/tcsim/fixtures"
 	captures "github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/design"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/recognise"
 )
@@ -231,6 +232,26 @@ func TestReloadFlaws(t *testing.T) {
 		}
 		if tried == 0 {
 			t.Errorf("%s: no call with a counter", file)
+		}
+	}
+}
+
+// TestDeepestFrame takes the deepest frame that kernels make, 512 bytes, a timed counter of may_goto and a bpf_loop that is
+// inlined, and no deeper one. 6.12.117 made one of 544 bytes.
+func TestDeepestFrame(t *testing.T) {
+	for _, c := range []struct {
+		size string
+		bad  bool
+	}{{"00020000", false}, {"20020000", false}, {"28020000", false}, {"30020000", true}, {"24020000", true}} {
+		code := assemble(t, "f30f1efa 0f1f440000 0f1f00 55 4889e5 f30f1efa 4881ec"+c.size+" 31c0 c9 c3")
+		fn, err := recognise.Recognise(code, 0xffffffffc0001000, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules := recognise.EntryRules{Design: design.Hier612, Limit: 33, IBT: true}
+		flaws, err := recognise.EntryFlaws(&image.Image{Funcs: []image.FuncImage{fn}}, rules)
+		if err != nil || (len(flaws) > 0) != c.bad {
+			t.Errorf("%s: %v, %v", c.size, flaws, err)
 		}
 	}
 }
