@@ -23,17 +23,18 @@ func TestCheckpointsOnce(t *testing.T) {
 		s.top().regs[10] = value{kind: kindStack, num: ranges.ConstScalar(0)}
 		return s
 	}
+	list := x.explored(with(0))
 	for n := range uint64(3) {
-		x.seen[0] = append(x.seen[0], x.checkpoint(with(n)))
-		x.seen[0][n].branches = 0
+		*list = append(*list, x.checkpoint(with(n)))
+		(*list)[n].branches = 0
 	}
-	x.seen[0][1].misses = 100 // the next comparison in vain is the last
+	(*list)[1].misses = 100 // the next comparison in vain is the last
 	x.jumps, x.steps = x.jumps+checkJumps, x.steps+checkInsns
 	if done, err := x.prune(with(0)); !done || err != nil {
 		t.Fatalf("%v, %v: the oldest checkpoint covers this state", done, err)
 	}
 	seen := map[*state]bool{}
-	for _, s := range x.seen[0] {
+	for _, s := range *list {
 		if seen[s] {
 			t.Error("a checkpoint is in the list twice")
 		}
