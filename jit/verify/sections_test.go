@@ -105,3 +105,27 @@ func TestSections(t *testing.T) {
 		judged(t, c.name, p, verdict{"7.3": c.want})
 	}
 }
+
+// TestFunctions: a program has at most 256 functions, its main one among them; those that nothing leads to count.
+func TestFunctions(t *testing.T) {
+	for subs, want := range map[int]string{255: "", 256: "too many subprograms", 300: "too many subprograms"} {
+		var insns []bpf.Insn
+		starts := make([]bpf.InsnIndex, subs)
+		for i := range subs {
+			insns = append(insns, callFn(int32(subs+1+i))) // each function is two slots
+			starts[i] = bpf.InsnIndex(subs + 2 + 2*i)
+		}
+		insns = append(insns, movImm(0, 0), leave())
+		for range subs {
+			insns = append(insns, movImm(0, 0), leave())
+		}
+		dead := append(code(movImm(0, 0), jeq(0, 0, int16(subs))), insns...) // calls are relative
+		deadStarts := make([]bpf.InsnIndex, subs)
+		for i, s := range starts {
+			deadStarts[i] = s + 2
+		}
+		for _, p := range []*bpf.Program{testProgram(insns, starts...), testProgram(dead, deadStarts...)} {
+			judged(t, "functions", p, verdict{"5.10": want, "6.1": want, "6.12": want, "6.18": want, "7.3": want})
+		}
+	}
+}

@@ -26,7 +26,8 @@ func (c *checker) bad(i bpf.InsnIndex, format string, args ...any) {
 }
 
 // Form returns the functions' bounds, or all mistakes in the form of a program whose instructions name registers below
-// regs. later leaves out what kernels look at where a path leads only.
+// regs. later is how a kernel looks at one before it follows paths: it counts functions (add_subprog), and leaves out what
+// it looks at where a path leads only.
 func Form(p *bpf.Program, regs uint8, later bool) ([]FuncInfo, error) {
 	c := &checker{p: p, regs: regs, later: later, start: map[bpf.InsnIndex]int{}}
 	if !c.layout() {
@@ -56,6 +57,10 @@ func (c *checker) layout() bool {
 	}
 	if len(p.Funcs) == 0 || p.Funcs[0].Start != 0 {
 		c.errs = append(c.errs, errors.New("the first function does not start at insn 0"))
+		return false
+	}
+	if n := len(p.Funcs); n > maxFuncs && c.later {
+		c.errs = append(c.errs, fmt.Errorf("too many subprograms: %d functions, and kernels take no more than %d (E2BIG)", n, maxFuncs))
 		return false
 	}
 	for i, f := range p.Funcs {

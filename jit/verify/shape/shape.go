@@ -11,9 +11,10 @@ package shape
 import "github.com/tcsim/tcsim/jit/bpf"
 
 // Bounds of programs: registers that instructions may name after the verifier, which has some of its own (r0 to r10 before),
-// frames of calls until 7.1 (MAX_CALL_FRAMES), bytes of stack (MAX_BPF_STACK).
+// functions (BPF_MAX_SUBPROGS), frames of calls until 7.1 (MAX_CALL_FRAMES), bytes of stack (MAX_BPF_STACK).
 const (
 	NumRegs   = 13
+	maxFuncs  = 256
 	MaxFrames = 8
 	MaxStack  = 512
 )
