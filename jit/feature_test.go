@@ -322,7 +322,7 @@ func TestArenaRewrite(t *testing.T) {
 	}
 	cast := []bpf.Insn{body[0], body[1], zeroR0, returnInsn}
 	_, err = rewrite.Program(&bpf.Program{Funcs: []bpf.Func{{Name: "main"}}, Insns: cast}, &tgt.Kernel)
-	if err == nil || !strings.Contains(err.Error(), "without an arena") {
+	if err == nil || !strings.Contains(err.Error(), "associated arena") {
 		t.Errorf("without an arena: %v", err)
 	}
 }

@@ -18,7 +18,9 @@ import (
 func TestPrints(t *testing.T) {
 	atTop(t)
 	raw := map[string][]string{"fmt": {"Print", "Printf", "Println"}, "os": {"Stdout", "Stderr"}, "log": {"Print", "Printf", "Println", "Fatal", "Fatalf"}}
-	allowed := []string{"cmd/tcsim/main.go", "cmd/tcsim/guest/main_linux.go", "emu/timing/genforms/main.go", ".ci/mutate/main.go"}
+	allowed := []string{
+		"cmd/tcsim/main.go", "cmd/tcsim/guest/main_linux.go", "jit/capture/inside/inside_linux.go", "emu/timing/genforms/main.go", ".ci/mutate/main.go",
+	}
 	files := 0
 	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || slices.Contains(allowed, filepath.ToSlash(path)) {
