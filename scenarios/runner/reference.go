@@ -49,10 +49,11 @@ func RulesOf(t *jit.Target) interp.Rules {
 	return r
 }
 
-// newReference loads a scenario. insns ends a run; what calls leave goes to log, for states, unless it is nil.
-func newReference(b *scenarios.Built, r interp.Rules, insns uint64, log *stateLog) (*reference, error) {
+// newReference loads a scenario. l says where memory lies, insns ends a run; what calls leave goes to log, for states,
+// unless it is nil.
+func newReference(b *scenarios.Built, r interp.Rules, l interp.Layout, insns uint64, log *stateLog) (*reference, error) {
 	ref := &reference{built: b, outside: &outside{}, log: log}
-	cfg := interp.Config{Maps: b.Maps, MaxInsns: insns, Outside: ref.outside, Rules: r}
+	cfg := interp.Config{Maps: b.Maps, MaxInsns: insns, Outside: ref.outside, Rules: r, Layout: l}
 	if log != nil {
 		cfg.Observer = log
 	}

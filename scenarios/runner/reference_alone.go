@@ -15,7 +15,7 @@ import (
 // gets through in its default budget. An error, of a program that breaks a rule of BPF, ends the scenario.
 func Reference(b *scenarios.Built, r interp.Rules, insns uint64) iter.Seq2[interp.Result, error] {
 	return func(yield func(interp.Result, error) bool) {
-		ref, err := newReference(b, r, cmp.Or(insns, referenceInsns), nil)
+		ref, err := newReference(b, r, interp.Layout{}, cmp.Or(insns, referenceInsns), nil)
 		for i := 0; i < len(b.Actions) && err == nil; i++ {
 			a := &b.Actions[i]
 			switch {
