@@ -8,6 +8,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify"
+	"github.com/tcsim/tcsim/jit/verify/rewrite"
 )
 
 // verdict is what one target says of a program, by a part of its words; "" is accepted.
@@ -126,6 +127,37 @@ func TestFunctions(t *testing.T) {
 		}
 		for _, p := range []*bpf.Program{testProgram(insns, starts...), testProgram(dead, deadStarts...)} {
 			judged(t, "functions", p, verdict{"5.10": want, "6.1": want, "6.12": want, "6.18": want, "7.3": want})
+		}
+	}
+}
+
+// TestMessages: programs of sockets' messages write to them, which belong to the socket already; those of sockets' packets make
+// these their own first, and drop them if there is no memory (sk_msg_verifier_ops and sk_skb_verifier_ops of net/core/filter.c).
+func TestMessages(t *testing.T) {
+	writes := func(first ...bpf.Insn) []bpf.Insn {
+		return append(first, code(mov(3, 1), addImm(3, 12), bpf.Insn{Op: bpf.ClassJmp | bpf.JmpGt | bpf.SrcReg, Dst: 3, Src: 2, Off: 1}, storeB(1, 3, 7), end())...)
+	}
+	for _, c := range []struct {
+		typ   bpf.ProgType
+		insns []bpf.Insn
+		size  int // of what comes before
+		drop  int32
+	}{
+		{bpf.SkMsg, writes(load(2, 1, 8), load(1, 1, 0)), 0, 0},
+		{bpf.SkSKB, writes(load32(2, 1, 80), load32(1, 1, 76)), 10, 0},
+		{bpf.SchedCLS, writes(load32(2, 1, 80), load32(1, 1, 76)), 10, 2},
+	} {
+		p := testProgram(c.insns)
+		p.Type = c.typ
+		for _, target := range []string{"6.1", "6.12", "7.3"} {
+			q, err := rewrite.Program(p, &named(t, target).Kernel)
+			if err != nil {
+				t.Errorf("%v, %s: %v", c.typ, target, err)
+				continue
+			}
+			if n := len(q.Insns) - len(p.Insns); n != c.size || n != 0 && q.Insns[7].Imm != c.drop {
+				t.Errorf("%v, %s: %d instructions before the program, expected %d: %v", c.typ, target, n, c.size, q.Insns)
+			}
 		}
 	}
 }

@@ -208,9 +208,6 @@ func (w *rewriter) memory(i bpf.InsnIndex) {
 		if it.in.Class() == bpf.ClassLDX {
 			break
 		}
-		if t := w.p.Type; !t.LinkLayer() && t != bpf.LWTXmit && t != bpf.XDP {
-			w.bad(i, errors.New("programs of this type cannot write to the packet"))
-		}
 		w.writesPacket = true
 	}
 	if w.known.Arenas[i] && it.in.Op&^0x18 == bpf.ClassSTX|bpf.ModeAtomic {
@@ -231,12 +228,16 @@ func (w *rewriter) readsR0(i bpf.InsnIndex) bool {
 	return int(i) < len(w.wide) && w.wide[i]&1 != 0
 }
 
-// prologue has a program that writes to packets start by making them its own
-// (bpf_unclone_prologue in net/core/filter.c).
+// prologue has a program that writes to a struct sk_buff start by making it its own (bpf_unclone_prologue in
+// net/core/filter.c).
 func (w *rewriter) prologue() {
-	const cloned, pullData, actShot = 126, 39, 2 // offset in struct sk_buff, helper, TC_ACT_SHOT
-	if !w.writesPacket || w.p.Type == bpf.XDP {
+	const cloned, pullData = 126, 39 // offset in struct sk_buff, helper
+	drop := int32(2)                 // TC_ACT_SHOT
+	switch t := w.p.Type; {
+	case !w.writesPacket, t == bpf.XDP, t == bpf.SkMsg, t == bpf.CGroupSockopt: // bpf_noop_prologue
 		return
+	case t == bpf.SkSKB:
+		drop = 0 // SK_DROP
 	}
 	it := &w.items[0]
 	pull := bpf.Insn{Op: bpf.OpCall, Imm: pullData}
@@ -253,7 +254,7 @@ func (w *rewriter) prologue() {
 		{Op: bpf.ClassALU64 | bpf.SrcReg | bpf.ALUXor, Dst: 2, Src: 2},
 		pull,
 		{Op: bpf.ClassJmp | bpf.JmpEq, Off: 2},
-		{Op: bpf.ClassALU | bpf.ALUMov, Imm: actShot},
+		{Op: bpf.ClassALU | bpf.ALUMov, Imm: drop},
 		{Op: bpf.OpExit},
 		{Op: bpf.ClassALU64 | bpf.SrcReg | bpf.ALUMov, Dst: 1, Src: 6},
 	}
