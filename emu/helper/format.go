@@ -16,6 +16,12 @@ import (
 
 // tracePrintk formats with up to three arguments.
 func tracePrintk(c *call) (uint64, error) {
+	r, err := c.printk()
+	c.e.Printed = append(c.e.Printed, r)
+	return r, err
+}
+
+func (c *call) printk() (uint64, error) {
 	n := c.arg(2)
 	if n > 1024 {
 		return guest.EINVAL.Result(), nil

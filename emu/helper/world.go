@@ -16,7 +16,9 @@ type World struct {
 	now    uint64
 	// Printk are the lines of bpf_trace_printk.
 	Printk []string
-	active map[uint64]int // tracing programs that run, by struct bpf_prog
+	// Printed are the results of bpf_trace_printk in the order of its calls.
+	Printed []uint64
+	active  map[uint64]int // tracing programs that run, by struct bpf_prog
 }
 
 // NewWorld returns the world at the start of a run.

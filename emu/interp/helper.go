@@ -93,7 +93,7 @@ func init() { // the table refers to exec through what calls back
 // outsideHelpers are answered by Outside; the value is the number of bits that R0 keeps.
 var outsideHelpers = map[int32]uint8{
 	HelperKtime:          64,
-	HelperTracePrintk:    32,
+	HelperTracePrintk:    64,
 	HelperPrandom:        32,
 	HelperPidTgid:        64,
 	HelperUidGid:         64,

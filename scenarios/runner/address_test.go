@@ -54,3 +54,43 @@ func TestAddresses(t *testing.T) {
 		}
 	}
 }
+
+// TestPrinted: a program may return what bpf_trace_printk returned, the length of the line or an error.
+func TestPrinted(t *testing.T) {
+	const text = `
+version: 1
+name: printed
+type: kprobe
+programs:
+  entry:
+    asm: |
+      *(u64 *)(r10 - 8) = FORMAT
+      r1 = r10
+      r1 += -8
+      r2 = 8
+      r3 = 1234
+      call bpf_trace_printk
+      r6 = r0
+      *(u64 *)(r10 - 8) = 97
+      r1 = r10
+      r1 += -8
+      r2 = 8
+      call bpf_trace_printk
+      r6 <<= 8
+      r0 |= r6
+      exit
+runs: [{run: entry, expect: {return: RETURN}}, {run: entry, expect: {return: RETURN}}]
+`
+	for format, want := range map[string]string{"0x6425": "0x401", "0x2525": "0x101", "0x25": "-5631"} { // %d, %%, % (EINVAL)
+		b := buildText(t, "printed.yaml", []byte(strings.NewReplacer("FORMAT", format, "RETURN", want).Replace(text)))
+		for _, name := range []string{"5.10", "6.12", "7.3"} {
+			c, err := runner.Compile(b, target(t, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if res := play(t, opened(t, c, runner.Options{})); !res.OK() {
+				t.Errorf("%s, %s: %v, %v", format, name, res.Violation(), res.Mismatches())
+			}
+		}
+	}
+}

@@ -33,8 +33,21 @@ type reference struct {
 	outside *outside
 }
 
-// outside lets each run begin with what a machine begins with.
-type outside struct{ *helper.Outside }
+// outside lets each run begin with what a machine begins with. What printing returned there it takes over.
+type outside struct {
+	*helper.Outside
+	printed []uint64
+}
+
+// Value implements interp.Outside.
+func (o *outside) Value(number int32, n uint64) uint64 {
+	if number != interp.HelperTracePrintk || len(o.printed) == 0 {
+		return o.Outside.Value(number, n)
+	}
+	v := o.printed[0]
+	o.printed = o.printed[1:]
+	return v
+}
 
 // RulesOf returns what tail calls mean in a design, with one counter per invocation.
 func RulesOf(t *jit.Target) interp.Rules {
@@ -145,6 +158,7 @@ func (r *reference) judge(a *scenarios.Action, c *cut, out *Run, m *Machine) (*c
 	if out.Violation != nil || out.Killed != "" {
 		return nil, nil // the scenario ends here
 	}
+	r.outside.printed = m.Printed
 	want, err := r.run(a, c)
 	var fault *interp.Fault
 	switch {
