@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -84,10 +85,19 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 		return err
 	}
 	var cs []*runner.Compiled
+	var refused []error
 	for _, t := range ts {
-		c, err := runner.Compile(b, t)
+		var c *runner.Compiled
+		if whole := len(ts) > 1 || state == render.Filled; whole {
+			c, err = runner.Compile(b, t)
+		} else if c, refused = runner.CompileAccepted(b, t); len(c.Images) == 0 {
+			err = errors.Join(refused...)
+		}
 		if err != nil {
 			return badInput(err)
+		}
+		for _, err := range refused {
+			fmt.Fprintf(e.stderr, "refused: %v\n", err)
 		}
 		if err := e.noteInspected(c); err != nil {
 			return err
@@ -108,11 +118,16 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 	case len(cs) == 2:
 		return render.CodeDiffText(e.drawn(look), cs, state, cmd.Int("context"), runner.Why(b, ts[0], ts[1]), look)
 	case cmd.Bool("att"):
-		return render.CodeATT(e.stdout, cs[0], state)
+		err = render.CodeATT(e.stdout, cs[0], state)
 	case cmd.Bool("json"):
-		return render.JSON(e.stdout, render.CodeOf(cs[0], state))
+		err = render.JSON(e.stdout, render.CodeOf(cs[0], state))
+	default:
+		err = render.CodeText(e.stdout, cs[0], state, look)
 	}
-	return render.CodeText(e.stdout, cs[0], state, look)
+	if err == nil && len(refused) > 0 {
+		err = badInput(fmt.Errorf("%s: %s on %s", b.Scenario.Name, render.Plural(len(refused), "refusal"), ts[0].Name))
+	}
+	return err
 }
 
 // noteInspected says on standard error what the code of a kernel's source shows without being run.

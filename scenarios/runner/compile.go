@@ -44,6 +44,28 @@ type compiler struct {
 // JIT of a target. The scenario's limit, if it sets one, replaces the target's. It reports the
 // mistakes of all programs; they wrap jit.ErrUnsupported where the target lacks something.
 func Compile(b *scenarios.Built, t *jit.Target) (*Compiled, error) {
+	c, errs := compileEach(b, t)
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	if err := c.attachAll(); err != nil {
+		return nil, fmt.Errorf("scenario %s: %w", c.Built.Scenario.Name, err)
+	}
+	c.base = guest.Setup{
+		Maps: c.plan.Maps(), Symbols: c.plan.Symbols(), Routines: c.plan.Routines(), Offsets: c.Target.Offsets, Tramp: c.Target.Emit.Tramp,
+	}
+	return c.Compiled, c.replaceable()
+}
+
+// CompileAccepted is Compile for code that is looked at and not run: the programs of the result are those that the target
+// takes, in their order; refused says of each other one, and of prog arrays, why not.
+func CompileAccepted(b *scenarios.Built, t *jit.Target) (c *Compiled, refused []error) {
+	each, refused := compileEach(b, t)
+	return each.Compiled, refused
+}
+
+// compileEach compiles the programs that the target takes. What it returns has no others.
+func compileEach(b *scenarios.Built, t *jit.Target) (compiler, []error) {
 	b = b.For(t)
 	if l := b.Scenario.Limit; l != 0 && l != t.Limit {
 		limited := *t
@@ -56,25 +78,30 @@ func Compile(b *scenarios.Built, t *jit.Target) (*Compiled, error) {
 	if _, err := owner.New(b, t.Policy); err != nil {
 		errs = append(errs, fmt.Errorf("scenario %s: %w", b.Scenario.Name, err))
 	}
+	refused := map[int]bool{}
 	for i := range b.Programs {
 		c.plan.AddKfuncs(b.Programs[i].Kfuncs)
 		img, v, err := compileVerified(&b.Programs[i], t, c.plan)
 		if err != nil {
 			of := fmt.Errorf("scenario %s: program %s: %w", b.Scenario.Name, b.Programs[i].Name, err)
 			errs = append(errs, b.Place(i, rewrittenPlaces(&b.Programs[i], t, err), of))
+			refused[i] = true
 			continue
 		}
 		c.Images = append(c.Images, img)
 		c.verified = append(c.verified, v)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	if len(refused) > 0 {
+		some := *b
+		some.Programs = nil
+		for i := range b.Programs {
+			if !refused[i] {
+				some.Programs = append(some.Programs, b.Programs[i])
+			}
+		}
+		c.Built = &some
 	}
-	if err := c.attachAll(); err != nil {
-		return nil, fmt.Errorf("scenario %s: %w", b.Scenario.Name, err)
-	}
-	c.base = guest.Setup{Maps: c.plan.Maps(), Symbols: c.plan.Symbols(), Routines: c.plan.Routines(), Offsets: t.Offsets, Tramp: t.Emit.Tramp}
-	return c.Compiled, c.replaceable()
+	return c, errs
 }
 
 // Placed is what a kernel made of a scenario: its images, where it had them.
