@@ -96,9 +96,6 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 		if err != nil {
 			return badInput(err)
 		}
-		for _, err := range refused {
-			fmt.Fprintf(e.stderr, "refused: %v\n", err)
-		}
 		if err := e.noteInspected(c); err != nil {
 			return err
 		}
@@ -125,7 +122,7 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 		err = render.CodeText(e.stdout, cs[0], state, look)
 	}
 	if err == nil && len(refused) > 0 {
-		err = badInput(fmt.Errorf("%s: %s on %s", b.Scenario.Name, render.Plural(len(refused), "refusal"), ts[0].Name))
+		err = badInput(fmt.Errorf("%s on %s:\n%w", render.Plural(len(refused), "refusal"), ts[0].Name, errors.Join(refused...)))
 	}
 	return err
 }
