@@ -88,13 +88,8 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 	var refused []error
 	for _, t := range ts {
 		var c *runner.Compiled
-		if whole := len(ts) > 1 || state == render.Filled; whole {
-			c, err = runner.Compile(b, t)
-		} else if c, refused = runner.CompileAccepted(b, t); len(c.Images) == 0 {
-			err = errors.Join(refused...)
-		}
-		if err != nil {
-			return badInput(err)
+		if c, refused = runner.CompileAccepted(b, t); len(refused) > 0 && (len(ts) > 1 || state == render.Filled || len(c.Images) == 0) {
+			return badInput(errors.Join(refused...))
 		}
 		if err := e.noteInspected(c); err != nil {
 			return err

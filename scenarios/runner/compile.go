@@ -44,24 +44,35 @@ type compiler struct {
 // JIT of a target. The scenario's limit, if it sets one, replaces the target's. It reports the
 // mistakes of all programs; they wrap jit.ErrUnsupported where the target lacks something.
 func Compile(b *scenarios.Built, t *jit.Target) (*Compiled, error) {
-	c, errs := compileEach(b, t)
-	if err := errors.Join(errs...); err != nil {
+	c, refused := CompileAccepted(b, t)
+	if err := errors.Join(refused...); err != nil {
 		return nil, err
 	}
+	return c, nil
+}
+
+// CompileAccepted is Compile for code that is looked at even where something is refused: the programs of the result are
+// those that the target takes, in their order; refused says why not of each other one, and else of what is attached. A
+// result of which something was refused is not for running.
+func CompileAccepted(b *scenarios.Built, t *jit.Target) (c *Compiled, refused []error) {
+	each, refused := compileEach(b, t)
+	if len(refused) == 0 {
+		if err := each.complete(); err != nil {
+			refused = []error{err}
+		}
+	}
+	return each.Compiled, refused
+}
+
+// complete adds what the scenario attaches, and what a session loads besides the images.
+func (c *compiler) complete() error {
 	if err := c.attachAll(); err != nil {
-		return nil, fmt.Errorf("scenario %s: %w", c.Built.Scenario.Name, err)
+		return fmt.Errorf("scenario %s: %w", c.Built.Scenario.Name, err)
 	}
 	c.base = guest.Setup{
 		Maps: c.plan.Maps(), Symbols: c.plan.Symbols(), Routines: c.plan.Routines(), Offsets: c.Target.Offsets, Tramp: c.Target.Emit.Tramp,
 	}
-	return c.Compiled, c.replaceable()
-}
-
-// CompileAccepted is Compile for code that is looked at and not run: the programs of the result are those that the target
-// takes, in their order; refused says of each other one, and of prog arrays, why not.
-func CompileAccepted(b *scenarios.Built, t *jit.Target) (c *Compiled, refused []error) {
-	each, refused := compileEach(b, t)
-	return each.Compiled, refused
+	return c.replaceable()
 }
 
 // compileEach compiles the programs that the target takes. What it returns has no others.
