@@ -65,18 +65,26 @@ func (c *call) spoil() {
 	}
 }
 
+// round is how often the function was called. The helper ends, with v, where that returned something or flags were given.
+func (c *call) round() (n uint64, ends bool, v uint64) {
+	switch n := c.r[x86.RBX]; {
+	case n > 0:
+		return n, c.r[x86.RAX] != 0, n
+	case c.arg(4) != 0:
+		return 0, true, guest.EINVAL.Result()
+	}
+	return 0, false, 0
+}
+
 // loop is bpf_loop (kernel/bpf/bpf_iter.c): number 1, function 2, its context 3, flags 4.
 func loop(c *call) (uint64, error) {
-	n := c.r[x86.RBX]
+	n, ends, v := c.round()
 	switch {
-	case n > 0 && c.r[x86.RAX] != 0:
-		return c.returns(n)
-	case n > 0:
-	case c.arg(4) != 0:
-		return c.returns(guest.EINVAL.Result())
-	case uint32(c.arg(1)) > maxLoops:
+	case ends:
+		return c.returns(v)
+	case n == 0 && uint32(c.arg(1)) > maxLoops:
 		return c.returns(guest.E2BIG.Result())
-	default:
+	case n == 0:
 		c.keep()
 	}
 	if n == uint64(uint32(c.r[keptFirst])) {
@@ -89,14 +97,11 @@ func loop(c *call) (uint64, error) {
 // context 3, flags 4. Elements of a hash come in the order of their places in memory; a kernel's order follows from a
 // random number.
 func forEach(c *call) (uint64, error) {
-	n := c.r[x86.RBX]
+	n, ends, v := c.round()
 	switch {
-	case n > 0 && c.r[x86.RAX] != 0:
-		return c.returns(n)
-	case n > 0:
-	case c.arg(4) != 0:
-		return c.returns(guest.EINVAL.Result())
-	default:
+	case ends:
+		return c.returns(v)
+	case n == 0:
 		c.keep()
 	}
 	g := c.mapOf(c.r[keptFirst])
