@@ -56,7 +56,8 @@ func TestCyclesHost(t *testing.T) {
 	}
 }
 
-// TestCyclesScenarios measures a scenario here, and judges the file that it wrote by another core.
+// TestCyclesScenarios measures scenarios here, and judges the file that it wrote by another core. What
+// a busy machine could not measure is named, and is in neither table.
 func TestCyclesScenarios(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes long")
@@ -68,14 +69,23 @@ func TestCyclesScenarios(t *testing.T) {
 	if code == exitUntestable {
 		t.Skip(errs)
 	}
-	if code != exitOK || !strings.Contains(out.String(), "\nchain33@6.12 ") || strings.Contains(out.String(), "held out") {
+	if code != exitOK || strings.Contains(out.String(), "held out") {
 		t.Errorf("exit code %d: %s\n%s", code, errs, out)
 	}
 	if !strings.Contains(errs.String(), "left out: run 1 of scenario tramp_bpf2bpf_fentry on 6.12: it calls __bpf_prog_enter") {
 		t.Errorf("nothing is said of what is left out: %s", errs)
 	}
-	if code, again, why := tcsim(t, "", "cycles", "--measured", here, "--core", "zen5"); code != exitOK || !strings.Contains(again, "\nchain33@6.12 ") {
-		t.Errorf("exit code %d: %s\n%s", code, why, again)
+	code, again, why := tcsim(t, "", "cycles", "--measured", here, "--core", "zen5")
+	if code != exitOK {
+		t.Errorf("exit code %d: %s", code, why)
+	}
+	for _, name := range []string{"chain33@6.12", "tramp_bpf2bpf_fentry#2@6.12"} {
+		unmeasured := strings.Contains(errs.String(), "not measured: sequence "+name+": ")
+		for _, table := range []string{out.String(), again} {
+			if listed := strings.Contains(table, "\n"+name+" "); listed == unmeasured {
+				t.Errorf("%s: listed %t, said to be unmeasured %t: %s\n%s", name, listed, unmeasured, errs, table)
+			}
+		}
 	}
 }
 
