@@ -135,6 +135,8 @@ func (k *kernelRow) evidence(words string) design.Evidence {
 	switch {
 	case slices.Contains(k.captures, words):
 		return design.ByCapture
+	case words == "" && k.release != nil && k.release.Booted() != nil:
+		return design.ByBoot
 	case slices.Contains(k.sources, words),
 		k.Version == (kernels.Version{}) && words == "" && k.Design.Traits().Evidence == design.ByOwnSource:
 		return design.ByOwnSource

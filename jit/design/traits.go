@@ -149,6 +149,7 @@ type Evidence uint8
 // The kinds of evidence.
 const (
 	ByCapture   Evidence = iota // images that a real kernel emitted
+	ByBoot                      // images that a real kernel emitted, of which no capture is kept
 	ByOwnSource                 // images that its own C file emitted outside a kernel
 	ByListing                   // a listing in a mail or a commit message
 	BySource                    // source code or a description only
@@ -156,6 +157,7 @@ const (
 
 var evidenceNames = [...]string{
 	ByCapture:   "verified against captures",
+	ByBoot:      "compared with a booted kernel",
 	ByOwnSource: "identical with its own source",
 	ByListing:   "verified against a listing",
 	BySource:    "from source or description only",

@@ -83,6 +83,16 @@ func (r *Release) Source() string {
 // Captured reports whether captures confirm the code of the release.
 func (r *Release) Captured() bool { return r.Row != nil && len(r.Row.Captures) > 0 }
 
+// Booted returns the kernel that was booted to compare its code with that of the release, nil if there is none.
+func (r *Release) Booted() *Boot {
+	for i := range Boots {
+		if Boots[i].Version == r.Version {
+			return &Boots[i]
+		}
+	}
+	return nil
+}
+
 // Find returns a release; ok is false if there is none of that number, or none that the registry knows.
 func Find(v Version) (r *Release, ok bool) {
 	if !v.known() {
@@ -285,6 +295,11 @@ func (r *Release) Note() string {
 		return ""
 	}
 	text := r.Name() + ": from source only"
+	if b := r.Booted(); b != nil {
+		text = fmt.Sprintf("%s: compared with %s, booted: %d functions, all identical", r.Name(), b.Kernel, b.Functions)
+	} else if r.Row != nil && r.Row.Patch == r.Patch && slices.Contains(r.Row.Sources, "") {
+		text = r.Name() + ": identical with what its own C file emits"
+	}
 	if u := r.unsure(); u != "" {
 		text += "; " + u
 	}

@@ -70,6 +70,8 @@ func TestPatches(t *testing.T) {
 		"5.10.13":                    {"5.10.13", "as mainline; it may have what 5.10.223 has: "},
 		"4.9.115":                    {"4.9.115", "4.9.115: from source only"},
 		"6.8.0-31-generic":           {"6.8", "taken for 6.8: from source only"},
+		"4.9.45":                     {"4.9", "4.9: identical with what its own C file emits"},
+		"7.1.13+deb14-cloud-amd64":   {"7.1", "7.1: compared with Debian 7.1.13, booted: 8142 functions, all identical"},
 	} {
 		v, patch, rest, ok := kernels.ParseVersion(text)
 		r, found := kernels.FindPatch(v, patch, rest)

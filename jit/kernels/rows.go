@@ -74,6 +74,22 @@ var Rows = []Row{
 	},
 }
 
+// Boot is a kernel that was booted and whose code was compared with that of its release, function by function: all
+// of it was the same. No capture of it is kept here.
+type Boot struct {
+	Version   Version
+	Kernel    string
+	Functions int
+}
+
+// Boots are those kernels (docs/kernels.md, "Any release").
+var Boots = []Boot{
+	{Version{6, 17}, "Debian 6.17.13", 8164},
+	{Version{6, 19}, "Debian 6.19.14", 8148},
+	{Version{7, 0}, "Debian 7.0.13", 8142},
+	{Version{7, 1}, "Debian 7.1.13", 8142},
+}
+
 // Where structures of several kernels have their fields.
 var (
 	offsets55  = Offsets{MapMaxEntries: 0x24, ArrayPtrs: 0xd0, ProgBPFFunc: 0x30}
