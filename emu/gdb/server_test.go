@@ -115,7 +115,7 @@ func pack(data string) string {
 func answers(t *testing.T, m gdb.Machine, text string) string {
 	t.Helper()
 	var out bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := gdb.Serve(ctx, struct {
 		io.Reader
@@ -154,7 +154,7 @@ func (c *client) read() string {
 	b := make([]byte, 1)
 	left := -1
 	for left != 0 {
-		if err := c.conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := c.conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			c.t.Fatal(err)
 		}
 		if _, err := c.conn.Read(b); err != nil {

@@ -330,7 +330,7 @@ func oneLost(t *testing.T, hangs bool) {
 		Source: campaign.FuzzSource{Seed: 1}, Graphs: n, Targets: []string{"6.12", "7.2"}, Start: startBreaking(deadly, hangs),
 	}
 	if hangs {
-		c.Hang = 2 * time.Second
+		c.Hang = 4 * time.Second
 	}
 	r := ran(t, c)
 	for _, x := range r.Targets {
@@ -339,7 +339,7 @@ func oneLost(t *testing.T, hangs bool) {
 		}
 	}
 	for i := range r.Failures {
-		if f := &r.Failures[i]; hangs != strings.Contains(f.Why, "no answer within 2s") || f.First != deadly || f.Verdict != campaign.VerdictCrash || f.Graph == nil || f.Why == "" {
+		if f := &r.Failures[i]; hangs != strings.Contains(f.Why, "no answer within 4s") || f.First != deadly || f.Verdict != campaign.VerdictCrash || f.Graph == nil || f.Why == "" {
 			t.Errorf("%+v", f)
 		}
 	}

@@ -104,7 +104,7 @@ func TestMatrixCrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	opt := serving(t, "faulty")
-	opt.Timeout = 5 * time.Second
+	opt.Timeout = 10 * time.Second
 	got, err := campaign.PlayMatrix(context.Background(), bs, ts, opt)
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +116,7 @@ func TestMatrixCrash(t *testing.T) {
 			case i == 1 && j == 0:
 				why = "worker process ended: "
 			case i == 2 && j == 1:
-				why = "worker process ended: no answer within 5s"
+				why = "worker process ended: no answer within 10s"
 			}
 			if why != "" {
 				if c.Verdict != campaign.VerdictError || c.Expected || !strings.HasPrefix(c.Why, why) {
