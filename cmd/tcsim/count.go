@@ -9,6 +9,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
+
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/count"
 	"github.com/tcsim/tcsim/jit/kernels"
@@ -31,7 +33,7 @@ func (e env) countCommand() *cli.Command {
 			"Examples:\n   tcsim count hierarchy --target 6.1\n" +
 			"   tcsim count --capture fixtures/kernels/6.1-off.jsonl.gz --scenario hier/self/const/n2/r6\n\n" +
 			"A count that reaches a bound is undecided: exit code 125.\n\n" + exitCodesInHelp,
-		Flags: append(objectFlags(),
+		Flags: append(inputs.ObjectFlags(),
 			targetFlag(true), limitFlag(), runFlag(),
 			&cli.StringFlag{Name: "capture", Usage: "count scenarios of this capture of a real kernel's images"},
 			&cli.StringFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "with --capture: only this one, or with a star at the end all that begin with it"},

@@ -11,6 +11,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
+
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/cmd/tcsim/units"
 	"github.com/tcsim/tcsim/emu/explore"
@@ -36,7 +38,7 @@ func (e env) exploreCommand() *cli.Command {
 			"   tcsim explore tailcall_1 --target 6.12 --slot 'jmp_table[0]' --to empty --no-rcu\n" +
 			"   tcsim explore tailcall_1 --target ip-aux --update delete\n" +
 			"   tcsim explore poke_one_site --target 6.12,direct-poke,ip-aux --update all\n\n" + exitCodesInHelp,
-		Flags: append(objectFlags(),
+		Flags: append(inputs.ObjectFlags(),
 			severalTargets("6.12"), limitFlag(), units.ShardFlag("updates on all targets"), jsonFlag(), colorFlag(),
 			&cli.StringFlag{Name: "update", Usage: "insert, replace, delete, delete-empty, or all of them, separated by commas; joined by +, as in delete+insert, one after the other during the run"},
 			&cli.StringFlag{Name: "slot", Usage: "only this slot, as in jmp_table[0]"},
@@ -61,7 +63,7 @@ func (e env) explore(ctx context.Context, cmd *cli.Command) error {
 	if cmd.NArg() != 1 {
 		return badUsage("explore takes one scenario, found %d arguments (see tcsim explore --help)", cmd.NArg())
 	}
-	opt, err := objectOptions(cmd)
+	opt, err := inputs.ObjectOptions(cmd)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
+
 	"github.com/tcsim/tcsim/emu/gdb"
 	"github.com/tcsim/tcsim/scenarios/debug"
 	"github.com/tcsim/tcsim/scenarios/replay"
@@ -32,7 +34,7 @@ func (e env) gdbCommand() *cli.Command {
 			"objdump -d; next to it is the listing that the lines are of, FILE.lst. With --scenario the\n" +
 			"argument is a capture.\n\n" +
 			"Examples:\n   tcsim gdb hierarchy --target 6.12 --elf hierarchy.elf\n\n" + exitCodesInHelp,
-		Flags: append(objectFlags(), targetFlag(true), limitFlag(), runFlag(), coreFlag(),
+		Flags: append(inputs.ObjectFlags(), targetFlag(true), limitFlag(), runFlag(), coreFlag(),
 			&cli.StringFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "captures: which of the scenarios that the kernel ran"},
 			&cli.BoolFlag{Name: "traced", Usage: "captures: with all tracing programs of the scenario attached"},
 			&cli.BoolFlag{Name: "stdio", Usage: "serve on standard input and output"},

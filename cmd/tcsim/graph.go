@@ -8,6 +8,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
+
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/callgraph"
@@ -23,14 +25,13 @@ func (e env) graphCommand() *cli.Command {
 			"for Graphviz. --check lists tail calls that are never taken because their slot is never filled or\n" +
 			"their key is out of range, which is how packets get lost, and fails if there are any.\n\n" +
 			"Examples:\n   tcsim graph fixtures/objects/dispatcher.o --check\n   tcsim graph hierarchy --dot | dot -Tsvg\n\n" + exitCodesInHelp,
-		Flags: []cli.Flag{
-			targetFlag(true), entryFlag(), fillFlag(), btfFlag(), typeFlag(), mapFlag(), mapOfFlag(), setFlag(),
+		Flags: append(append([]cli.Flag{targetFlag(true)}, inputs.LoadFlags()...),
 			svgFlag(), layoutFlag(), widthFlag(),
 			&cli.BoolFlag{Name: "ascii", Usage: "ASCII"},
 			&cli.BoolFlag{Name: "dot", Usage: "print DOT"},
 			&cli.BoolFlag{Name: "check", Usage: "list tail calls that are never taken"},
 			jsonFlag(),
-		},
+		),
 		Action: e.graph,
 	}
 }
@@ -39,7 +40,7 @@ func (e env) graph(ctx context.Context, cmd *cli.Command) error {
 	if cmd.NArg() != 1 {
 		return badUsage("graph takes one scenario or object file, found %d arguments", cmd.NArg())
 	}
-	opt, err := objectOptions(cmd)
+	opt, err := inputs.ObjectOptions(cmd)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/events"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/jit"
@@ -32,7 +33,7 @@ func importRunFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "trace", Usage: "show the events of the run"},
 		&cli.StringFlag{Name: "at", Usage: "draw the stack of the run at a moment, see tcsim stack"},
 		&cli.BoolFlag{Name: "all", Usage: "draw every frame of a long stack"},
-	}, eventFlags()...)
+	}, events.Flags()...)
 }
 
 // givenWithoutRun names a flag of --run that is set, "" if none is.
@@ -47,7 +48,7 @@ func givenWithoutRun(cmd *cli.Command) string {
 
 // importRun runs imported code.
 func (e env) importRun(ctx context.Context, cmd *cli.Command, progs []render.Imported, notes []string, symbols *imports.Symbols) error {
-	shown, err := chooseEvents(cmd)
+	shown, err := events.Chosen(cmd)
 	if err != nil {
 		return err
 	}
@@ -92,7 +93,7 @@ func (e env) importRun(ctx context.Context, cmd *cli.Command, progs []render.Imp
 	}
 	notes = append(notes, im.Notes...)
 	if cmd.Bool("trace") {
-		err = e.printTrace(cmd, res, shown(res.Events))
+		err = e.printTrace(cmd, res, shown.Pick(res.Events))
 	} else {
 		err = render.ImportVerdict(e.stdout, cmd.Bool("json"), im, res, notes)
 	}

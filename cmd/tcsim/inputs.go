@@ -6,21 +6,19 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/files"
 	"github.com/tcsim/tcsim/scenarios/object"
 )
 
-// standardInput is the argument that means it, and what messages call it.
-const (
-	standardInput     = "-"
-	standardInputName = "stdin"
-)
+// standardInputName is what messages call it.
+const standardInputName = "stdin"
 
 // load builds a scenario of a file, a built-in one, or one from standard input.
 func (e env) load(arg string, opt object.Options) (*scenarios.Built, error) {
-	if arg != standardInput {
+	if arg != inputs.Standard {
 		return object.Load(arg, opt)
 	}
 	src, err := e.readAll()
@@ -41,7 +39,7 @@ func (e env) readAll() ([]byte, error) {
 
 // openSource opens a capture file, or reads one from standard input.
 func (e env) openSource(path string) (*capture.Source, error) {
-	if path == standardInput {
+	if path == inputs.Standard {
 		return capture.Read(e.stdin, standardInputName)
 	}
 	return capture.Open(path)

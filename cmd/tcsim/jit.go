@@ -10,6 +10,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
+
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/nearest"
@@ -29,8 +31,7 @@ func (e env) jitCommand() *cli.Command {
 			"each tried alone. Of a capture the code is what the kernel had, at its addresses.\n\n" +
 			"Examples:\n   tcsim jit hierarchy --target 6.12\n   tcsim jit hierarchy --diff 6.1,6.12\n" +
 			"   tcsim jit fixtures/kernels/6.1-off.jsonl.gz --scenario hier/self/const/n2/r6 --state filled\n\n" + exitCodesInHelp,
-		Flags: []cli.Flag{
-			targetFlag(true), limitFlag(), jsonFlag(), entryFlag(), fillFlag(), btfFlag(), typeFlag(), mapFlag(), mapOfFlag(), setFlag(),
+		Flags: append(append([]cli.Flag{targetFlag(true), limitFlag(), jsonFlag()}, inputs.LoadFlags()...),
 			&cli.StringSliceFlag{Name: "diff", Usage: "two targets, separated by a comma, to compare"},
 			&cli.IntFlag{Name: "context", Value: -1, Usage: "with --diff, show only this many BPF instructions around each difference"},
 			widthFlag(), colorFlag(),
@@ -38,7 +39,7 @@ func (e env) jitCommand() *cli.Command {
 			&cli.StringFlag{Name: "state", Usage: "empty or filled prog arrays (default empty, with --att filled)"},
 			&cli.StringFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "of a capture: only this one, or with a star at the end all that begin with it"},
 			&cli.StringFlag{Name: "program", Aliases: []string{"p"}, Usage: "only this program"},
-		},
+		),
 		Action: e.jit,
 	}
 }
@@ -72,7 +73,7 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 	default:
 		return badUsage("--diff takes two targets, found %d", len(names))
 	}
-	opt, err := objectOptions(cmd)
+	opt, err := inputs.ObjectOptions(cmd)
 	if err != nil {
 		return err
 	}

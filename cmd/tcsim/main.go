@@ -18,10 +18,12 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/events"
 	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/cmd/tcsim/manual"
 	"github.com/tcsim/tcsim/cmd/tcsim/progress"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
+	"github.com/tcsim/tcsim/emu/trace/stored"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/nearest"
 	"github.com/tcsim/tcsim/jit/parts"
@@ -70,9 +72,11 @@ type env struct {
 	// progressed, if not nil, is told how far long work is: what tests have instead of a bar.
 	progressed func(done, total int)
 	// screen is standard output as it is if it may be a terminal; coloured takes text for it that Look.Paint has coloured.
-	screen   *os.File
-	coloured io.Writer
-	sum      *parts.Work // what tcsim merge adds up, for the command whose parts these are; else nil
+	screen    *os.File
+	coloured  io.Writer
+	recording *events.Recording // takes the events of runs, else nil
+	stored    *stored.Run       // the run of a file of events that is run again, else nil
+	sum       *parts.Work       // what tcsim merge adds up, for the command whose parts these are; else nil
 }
 
 func main() {
@@ -124,6 +128,11 @@ func doMain(ctx context.Context, args []string, e env) int {
 	if errors.As(err, &m) {
 		e.sum, e.args = m.sum, m.args
 		err = runApp(ctx, newApp(e), append(args[:1:1], m.args...))
+	}
+	var again *events.Rerun
+	if errors.As(err, &again) {
+		e.stored, e.args = again.Run, again.Args
+		err = runApp(ctx, newApp(e), append(args[:1:1], again.Args...))
 	}
 	if lost := cmp.Or(out.err, coloured.err); lost != nil {
 		err = badInput(fmt.Errorf("standard output: %w", lost)) // whatever else: the answer is not there

@@ -58,7 +58,7 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	}
 	names, err := inputs.ExpandAll(names, inputs.ScenarioFiles)
 	wrongName := badInput(err)
-	if slices.Contains(names, standardInput) {
+	if slices.Contains(names, inputs.Standard) {
 		return badUsage("--scenario: matrix reads scenarios in several processes, and standard input only once: give a file")
 	}
 	tn := cmd.StringSlice("target")

@@ -10,10 +10,10 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/events"
 	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/cmd/tcsim/units"
-	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
@@ -35,12 +35,12 @@ func (e env) replayCommand() *cli.Command {
 			"whose result depends on time or the like are named and counted apart.\n\n" +
 			"Examples:\n   tcsim replay fixtures/kernels/6.12-off.jsonl.gz\n" +
 			"   tcsim replay --scenario hier/self/const/n2/r6 --trace fixtures/kernels/6.12-off.jsonl.gz\n\n" + exitCodesInHelp,
-		Flags: append(append(eventFlags(), lookFlags()...),
+		Flags: append(append(events.Flags(), lookFlags()...),
 			&cli.StringFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "only this one, or with a star at the end all that begin with it"},
 			&cli.BoolFlag{Name: "trace", Usage: "show the events of the one scenario"},
 			&cli.StringFlag{Name: "at", Usage: "draw the stack of the one scenario at a moment, see tcsim stack"},
 			&cli.BoolFlag{Name: "traced", Usage: "with --trace and --at: with all tracing programs of the scenario attached"},
-			runFlag(),
+			runFlag(), events.FileFlag("of the one scenario: "),
 			&cli.BoolFlag{Name: "all", Usage: "draw every frame of a long stack"},
 			units.ShardFlag("scenarios of all captures"), jsonFlag(),
 		),
@@ -52,17 +52,17 @@ func (e env) replay(ctx context.Context, cmd *cli.Command) error {
 	if cmd.NArg() == 0 {
 		return badUsage("replay takes capture files, found none (see tcsim replay --help)")
 	}
+	if cmd.Bool("trace") || cmd.String("at") != "" || cmd.String("events") != "" {
+		if cmd.IsSet("shard") {
+			return badUsage("--trace, --at and --events are for one scenario: expected no --shard with them")
+		}
+		return e.recorded(ctx, cmd, cmd.Int("run"), func(e env) error { return e.replayOne(ctx, cmd) })
+	}
 	r, err := replay.New(runner.Options{})
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	if cmd.Bool("trace") || cmd.String("at") != "" {
-		if cmd.IsSet("shard") {
-			return badUsage("--trace and --at are for one scenario: expected no --shard with them")
-		}
-		return e.replayOne(ctx, cmd, r)
-	}
 	var rows []render.ReplayRow
 	var errs []error
 	interrupted := false
@@ -188,14 +188,22 @@ func (e env) pickOne(cmd *cli.Command) (replay.Captured, error) {
 }
 
 // replayOne shows events or a stack drawing of one captured scenario.
-func (e env) replayOne(ctx context.Context, cmd *cli.Command, r *replay.Replayer) error {
+func (e env) replayOne(ctx context.Context, cmd *cli.Command) error {
 	if cmd.NArg() != 1 {
-		return badUsage("--trace and --at take one capture, found %d", cmd.NArg())
+		return badUsage("--trace, --at and --events take one capture, found %d", cmd.NArg())
 	}
-	shown, err := chooseEvents(cmd)
+	if e.recording != nil && cmd.String("at") != "" {
+		return badUsage("--events and --at exclude each other: tcsim stack draws what the file has")
+	}
+	shown, err := events.Chosen(cmd)
 	if err != nil {
 		return err
 	}
+	r, err := replay.New(events.Options(runner.Options{}, e.recording, e.stored))
+	if err != nil {
+		return err
+	}
+	defer r.Close()
 	picked, err := e.pickOne(cmd)
 	if err != nil {
 		return err
@@ -204,10 +212,11 @@ func (e env) replayOne(ctx context.Context, cmd *cli.Command, r *replay.Replayer
 		return e.replaySource(ctx, cmd, r, c, shown)
 	}
 	c := picked.(*replay.Bare)
-	if at := cmd.String("at"); at != "" {
-		sel, err := stack.ParseAt(at)
+	e.recording.Of(c.Scenario.Name, c.Design())
+	if cmd.String("at") != "" {
+		sel, err := e.moment(cmd)
 		if err != nil {
-			return badUsage("--at: %w", err)
+			return err
 		}
 		drawings, err := r.Stack(ctx, c, sel)
 		if err != nil {
@@ -222,7 +231,9 @@ func (e env) replayOne(ctx context.Context, cmd *cli.Command, r *replay.Replayer
 	if res.Skipped != "" {
 		return badUsage("%s: %s", res.Scenario, res.Skipped)
 	}
-	if err := e.printTrace(cmd, &res.Run, shown(res.Run.Events)); err != nil {
+	if e.recording != nil {
+		e.recording.Wrong(res.Wrong, len(res.Wrong) != 0 && len(res.World) == 0)
+	} else if err := e.printTrace(cmd, &res.Run, shown.Pick(res.Run.Events)); err != nil {
 		return err
 	}
 	for _, w := range res.Wrong {
@@ -236,15 +247,16 @@ func (e env) replayOne(ctx context.Context, cmd *cli.Command, r *replay.Replayer
 
 // replaySource shows events or a stack drawing of one run of a scenario that the capture has the
 // source of.
-func (e env) replaySource(ctx context.Context, cmd *cli.Command, r *replay.Replayer, c *replay.Sourced, shown func([]trace.Event) []trace.Event) error {
+func (e env) replaySource(ctx context.Context, cmd *cli.Command, r *replay.Replayer, c *replay.Sourced, shown events.Choice) error {
 	s, err := r.Session(c)
 	if err != nil {
 		return badInput(err)
 	}
-	if at := cmd.String("at"); at != "" {
-		sel, err := stack.ParseAt(at)
+	e.recording.Of(c.Known().Scenario.Name, c.Known().Design())
+	if cmd.String("at") != "" {
+		sel, err := e.moment(cmd)
 		if err != nil {
-			return badUsage("--at: %w", err)
+			return err
 		}
 		drawings, err := s.Stack(ctx, cmd.Int("run"), sel)
 		if err != nil {
@@ -256,7 +268,10 @@ func (e env) replaySource(ctx context.Context, cmd *cli.Command, r *replay.Repla
 	if err != nil {
 		return badInput(err)
 	}
-	if err := e.printTrace(cmd, run, shown(run.Events)); err != nil {
+	if e.recording == nil {
+		err = e.printTrace(cmd, run, shown.Pick(run.Events))
+	}
+	if err != nil {
 		return err
 	}
 	if len(run.Mismatches) != 0 {

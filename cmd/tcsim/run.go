@@ -11,7 +11,10 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
+
 	"github.com/tcsim/tcsim/cmd/tcsim/ci"
+	"github.com/tcsim/tcsim/cmd/tcsim/events"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/count"
 	"github.com/tcsim/tcsim/emu/stack"
@@ -35,8 +38,8 @@ func (e env) runCommand() *cli.Command {
 			"Examples:\n   tcsim run hierarchy --target 6.1,6.12\n" +
 			"   tcsim run fixtures/objects/xdp.o --entry xdp --packet fixtures/objects/packets.pcap\n" +
 			"   tcsim run hierarchy chain33 --target 6.1,6.12,7.2 --junit\n\n" + exitCodesInHelp,
-		Flags: append([]cli.Flag{targetFlag(false), limitFlag(), coresFlag(), keepGoingFlag(), allowFlag(), jsonFlag(), colorFlag()},
-			slices.Concat(ciFlags(), objectFlags(), expectFlags())...),
+		Flags: append([]cli.Flag{targetFlag(false), limitFlag(), coresFlag(), keepGoingFlag(), events.FileFlag("of one scenario on one target: "), allowFlag(), jsonFlag(), colorFlag()},
+			slices.Concat(ciFlags(), inputs.ObjectFlags(), inputs.ExpectFlags())...),
 		Action: e.run,
 	}
 }
@@ -47,7 +50,7 @@ func allowFlag() cli.Flag {
 
 func (e env) run(ctx context.Context, cmd *cli.Command) error {
 	form, wrongForm := ciForm(cmd)
-	opt, wrongObject := objectOptions(cmd)
+	opt, wrongObject := inputs.ObjectOptions(cmd)
 	bs, wrongScenario := e.loadWith(cmd.Args().Slice(), opt)
 	ts, wrongTarget := e.targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
 	cores, wrongCore := coresOf(cmd)
@@ -56,13 +59,20 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 		said := e.annotate(cmd, "run", func() []ci.Test { return ci.RunTests(render.BadInputs(wrongScenario)) })
 		return errors.Join(err, said, wrongScenario)
 	}
+	if cmd.String("events") != "" && (len(bs) != 1 || len(ts) != 1 || len(cores) != 1) {
+		return badUsage("--events: expected one scenario, target and core, found %d, %d and %d", len(bs), len(ts), len(cores))
+	}
 	var rows []render.RunRow
 	interrupted := false
 	for _, core := range cores {
 		if interrupted {
 			break
 		}
-		more, err := e.runAll(ctx, bs, ts, core, cmd.Bool("keep-going"), cmd.Bool("allow-differences"))
+		var more []render.RunRow
+		err := e.recorded(ctx, cmd, 0, func(e env) (err error) {
+			more, err = e.runAll(ctx, bs, ts, core, cmd.Bool("keep-going"), cmd.Bool("allow-differences"))
+			return err
+		})
 		if interrupted = cutShort(ctx, err); err != nil && !interrupted {
 			return err
 		}
@@ -138,6 +148,7 @@ func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target
 	for _, b := range bs {
 		for _, t := range ts {
 			row := render.RunRow{Scenario: b.Scenario.Name, Target: t.Name}
+			e.recording.Of(row.Scenario, row.Target)
 			c, err := runner.Compile(b, t)
 			switch {
 			case errors.Is(err, kernels.ErrUnsupported):
@@ -153,7 +164,7 @@ func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target
 				rows = append(rows, row)
 				continue
 			}
-			if s, err = openNext(s, c, runner.Options{Core: core, KeepGoing: keepGoing}); err != nil {
+			if s, err = openNext(s, c, events.Options(runner.Options{Core: core, KeepGoing: keepGoing}, e.recording, nil)); err != nil {
 				return rows, err
 			}
 			res, err := s.Play(ctx)

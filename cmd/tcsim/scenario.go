@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/events"
 	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/timing"
@@ -179,7 +180,7 @@ func (e env) openOne(cmd *cli.Command, core *timing.Core) (*runner.Session, erro
 	if cmd.NArg() != 1 {
 		return nil, badUsage("%s takes one scenario, found %d arguments (see tcsim %s --help)", cmd.Name, cmd.NArg(), cmd.Name)
 	}
-	opt, err := objectOptions(cmd)
+	opt, err := inputs.ObjectOptions(cmd)
 	if err != nil {
 		return nil, err
 	}
@@ -194,7 +195,9 @@ func (e env) openOne(cmd *cli.Command, core *timing.Core) (*runner.Session, erro
 	if err != nil {
 		return nil, err
 	}
-	return openSession(bs[0], t, runner.Options{Core: core, KeepGoing: cmd.Bool("keep-going"), Stale: cmd.Bool("stale")})
+	e.recording.Of(bs[0].Scenario.Name, t.Name)
+	opts := runner.Options{Core: core, KeepGoing: cmd.Bool("keep-going"), Stale: cmd.Bool("stale")}
+	return openSession(bs[0], t, events.Options(opts, e.recording, e.stored))
 }
 
 func openSession(b *scenarios.Built, t *jit.Target, opt runner.Options) (*runner.Session, error) {

@@ -5,13 +5,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/tcsim/tcsim/cmd/tcsim/render"
-	"github.com/tcsim/tcsim/emu/trace"
-	"github.com/tcsim/tcsim/jit/nearest"
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
+
+	"github.com/tcsim/tcsim/cmd/tcsim/events"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -19,16 +18,17 @@ func (e env) traceCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "trace",
 		Usage:     "show every call, return and tail call of a run",
-		ArgsUsage: "SCENARIO",
+		ArgsUsage: "SCENARIO|EVENTS",
 		Description: "One line per event: where it happened, rsp, rbp, rax, tail_call_cnt and where that lives.\n" +
-			"A run that breaks an invariant ends there. Cycles are those of the first run after loading.\n\n" +
+			"A run that breaks an invariant ends there. Cycles are those of the first run after loading.\n" +
+			"--events keeps all events of a long run in a file, which takes the place of SCENARIO from then on.\n\n" +
 			"Examples:\n   tcsim trace hierarchy --target 6.12 --first 12\n" +
 			"   tcsim trace hierarchy --target 6.1 --regs rbx,rcx,rsi --first 5\n" +
 			"   tcsim trace chain33 --target 6.1 --cost --warm\n" +
 			"   tcsim trace chain33 --target 6.1 --pipeline 12+30 --warm\n" +
 			"   tcsim trace hierarchy --target 6.12 --folded -\n\n" + exitCodesInHelp,
-		Flags: append(append(append(eventFlags(), objectFlags()...), profileFlags()...), targetFlag(true), limitFlag(), runFlag(), jsonFlag(), coreFlag(),
-			svgFlag(), widthFlag(), colorFlag(), keepGoingFlag(),
+		Flags: append(append(append(events.Flags(), inputs.ObjectFlags()...), profileFlags()...), targetFlag(true), limitFlag(), runFlag(), jsonFlag(), coreFlag(),
+			events.FileFlag("instead, "), svgFlag(), widthFlag(), colorFlag(), keepGoingFlag(),
 			&cli.StringSliceFlag{Name: "regs", Usage: "show these registers at each event, or \"all\"; --json then has all"},
 			&cli.BoolFlag{Name: "cost", Usage: "instead, show where the cycles go: by function, BPF instruction and cause"},
 			&cli.StringFlag{Name: "pipeline", Usage: "instead, draw when instructions pass the stages of the core: EVENT or EVENT+COUNT"},
@@ -39,10 +39,23 @@ func (e env) traceCommand() *cli.Command {
 }
 
 func (e env) trace(ctx context.Context, cmd *cli.Command) error {
-	shown, err := chooseEvents(cmd)
+	shown, err := events.Chosen(cmd)
 	if err != nil {
 		return err
 	}
+	file, run, err := events.Open(cmd)
+	if run != nil {
+		defer file.Close()
+		return e.showStored(cmd, run, shown)
+	}
+	if err != nil {
+		return err
+	}
+	return e.recorded(ctx, cmd, cmd.Int("run"), func(e env) error { return e.traceRun(ctx, cmd, shown) })
+}
+
+// traceRun shows the events of a run, or has them recorded.
+func (e env) traceRun(ctx context.Context, cmd *cli.Command, shown events.Choice) error {
 	regs, err := registers(cmd.StringSlice("regs"))
 	if err != nil {
 		return err
@@ -68,14 +81,16 @@ func (e env) trace(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return badInput(err)
 	}
-	events := shown(run.Events)
+	picked := shown.Pick(run.Events)
 	if len(regs) > 0 {
-		events = slices.Clone(events)
-		if err := s.AddRegisters(ctx, cmd.Int("run"), events); err != nil {
+		if err := s.AddRegisters(ctx, cmd.Int("run"), picked); err != nil {
 			return err
 		}
 	}
-	if err := e.printTrace(cmd, run, events, regs...); err != nil {
+	if e.recording == nil {
+		err = e.printTrace(cmd, run, picked, regs...)
+	}
+	if err != nil {
 		return err
 	}
 	for _, m := range run.Mismatches {
@@ -104,66 +119,4 @@ func registers(names []string) (out []x86.Reg, err error) {
 		out = append(out, r)
 	}
 	return out, nil
-}
-
-// eventFlags choose which events are shown.
-func eventFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.IntFlag{Name: "first", Usage: "show only this many events from the beginning, 0 or left out for all"},
-		&cli.IntFlag{Name: "last", Usage: "show only this many events from the end, 0 or left out for all"},
-		&cli.StringSliceFlag{Name: "only", Usage: "show only these kinds: entry, call, helper, return, tailcall, refused, poke, hook"},
-	}
-}
-
-// chooseEvents returns the filter that eventFlags ask for.
-func chooseEvents(cmd *cli.Command) (func([]trace.Event) []trace.Event, error) {
-	keep, err := kinds(cmd.StringSlice("only"))
-	if err != nil {
-		return nil, err
-	}
-	first, last := cmd.Int("first"), cmd.Int("last")
-	if first < 0 || last < 0 {
-		return nil, badUsage("--first and --last: expected numbers of events from 0, found %d", min(first, last))
-	}
-	return func(events []trace.Event) []trace.Event { return pick(events, keep, first, last) }, nil
-}
-
-// kinds returns the set of kinds with these names, nil for all.
-func kinds(names []string) (map[trace.Kind]bool, error) {
-	if len(names) == 0 {
-		return nil, nil
-	}
-	all := map[string]trace.Kind{}
-	for k := trace.KindEntry; k <= trace.KindHook; k++ {
-		all[k.String()] = k
-	}
-	out := map[trace.Kind]bool{}
-	for _, n := range names {
-		k, ok := all[n]
-		if !ok {
-			return nil, badUsage("--only: no kind of event %q; expected entry, call, helper, return, tailcall, refused, poke or hook%s",
-				n, nearest.DidYouMean(n, render.SortedKeys(all)))
-		}
-		out[k] = true
-	}
-	return out, nil
-}
-
-// pick filters events: first and last count from the ends, 0 means no bound.
-func pick(events []trace.Event, keep map[trace.Kind]bool, first, last int) []trace.Event {
-	var out []trace.Event
-	for i := range events {
-		if keep == nil || keep[events[i].Kind] {
-			out = append(out, events[i])
-		}
-	}
-	switch n := len(out); {
-	case first > 0 && last > 0 && first+last < n:
-		return append(out[:first:first], out[n-last:]...)
-	case first > 0 && last == 0 && first < n:
-		return out[:first]
-	case last > 0 && first == 0 && last < n:
-		return out[n-last:]
-	}
-	return out
 }

@@ -8,6 +8,8 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
+
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios/verdicts"
@@ -22,11 +24,11 @@ func (e env) verifyCommand() *cli.Command {
 			"states that it keeps, the stack of the deepest chain of calls and the program's size, and the reason\n" +
 			"of each refusal. --sort and --filter take a column: --sort -insns, --filter 'insns>1000'.\n\n" +
 			"Examples:\n   tcsim verify fixtures/objects/loops.o --target 6.1,6.12 --sort -insns\n\n" + exitCodesInHelp,
-		Flags: []cli.Flag{
-			targetFlag(false), entryFlag(), fillFlag(), btfFlag(), typeFlag(), mapFlag(), mapOfFlag(), setFlag(), jsonFlag(),
+		Flags: append(append([]cli.Flag{targetFlag(false)}, inputs.LoadFlags()...),
+			jsonFlag(),
 			tableFlags()[0], tableFlags()[1], tableFlags()[2],
 			&cli.BoolFlag{Name: "time", Usage: "print how long the analysis took"},
-		},
+		),
 		Action: e.verify,
 	}
 }
@@ -35,7 +37,7 @@ func (e env) verify(_ context.Context, cmd *cli.Command) error {
 	if cmd.NArg() != 1 {
 		return badUsage("verify takes one scenario or object file, found %d arguments (see tcsim verify --help)", cmd.NArg())
 	}
-	opt, err := objectOptions(cmd)
+	opt, err := inputs.ObjectOptions(cmd)
 	if err != nil {
 		return err
 	}

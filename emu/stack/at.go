@@ -3,6 +3,7 @@
 package stack
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -35,6 +36,13 @@ type At struct {
 	after bool
 	fn    string
 	off   image.CodeOff
+	found func(*trace.Code) ([]Moment, error)
+}
+
+// Elsewhere is a, but found is what finds the moments: another record of the run than that which Resolve gets.
+func (a At) Elsewhere(found func(*trace.Code) ([]Moment, error)) At {
+	a.found = found
+	return a
 }
 
 type atForm uint8
@@ -173,9 +181,53 @@ type Run struct {
 	Code    *trace.Code
 	Retired uint64        // instructions
 	Events  []trace.Event // as Recorder.Events returns them
+	Stored  Stored        // instead of Events, where they are not in memory; nil for none
 	Deepest trace.Deepest
 	// Violation is where the first invariant was broken; nil if none was.
 	Violation *Moment
+}
+
+// Stored are events that are not in memory.
+type Stored interface {
+	// Each calls fn for each event from number first on, in order, until it returns false. The event is valid during
+	// the call. Events of other kinds than those that are given, if any, may be left out.
+	Each(first uint64, fn func(*trace.Event) bool, kinds ...trace.Kind) error
+}
+
+// event returns the event with a number.
+func (r *Run) event(n uint64) (*trace.Event, error) {
+	switch kept := len(r.Events); {
+	case r.Stored != nil:
+		var found *trace.Event
+		err := r.Stored.Each(n, func(e *trace.Event) bool {
+			one := *e
+			found = &one
+			return false
+		})
+		if found == nil || found.No != n {
+			err = errors.Join(err, errors.New("the run has fewer events"))
+		}
+		return found, err
+	case n >= 1 && n <= uint64(kept):
+		return &r.Events[n-1], nil
+	case kept == trace.DefaultKeep:
+		return nil, fmt.Errorf("the first %d events are kept; tcsim trace --events FILE keeps all, and tcsim stack FILE --at draws any", kept)
+	default:
+		return nil, fmt.Errorf("the run has %d events", kept)
+	}
+}
+
+// each calls fn for each event of a kind, until it returns false.
+func (r *Run) each(k trace.Kind, fn func(*trace.Event) bool) error {
+	if r.Stored != nil {
+		return r.Stored.Each(1, func(e *trace.Event) bool { return e.Kind != k || fn(e) }, k)
+	}
+	for i := range r.Events {
+		if e := &r.Events[i]; e.Kind == k && !fn(e) {
+			break
+		}
+	}
+	return nil
 }
 
 // Moment is where to stop the machine.
@@ -193,6 +245,9 @@ type Moment struct {
 
 // Resolve finds the moments that a means in a run, in order. It fails if there are none.
 func (a At) Resolve(r Run) ([]Moment, error) {
+	if a.found != nil {
+		return a.found(r.Code)
+	}
 	if a.after {
 		return a.resolveAfter(r)
 	}
@@ -205,16 +260,17 @@ func (a At) Resolve(r Run) ([]Moment, error) {
 		}
 		return []Moment{{Seq: a.n - 1, Name: fmt.Sprintf("instruction %d", a.n)}}, nil
 	case atEvent:
-		if a.n > uint64(len(r.Events)) {
-			return nil, fmt.Errorf("moment %s: the run has %d events", a, len(r.Events))
+		e, err := r.event(a.n)
+		if err != nil {
+			return nil, fmt.Errorf("moment %s: %w", a, err)
 		}
-		e := &r.Events[a.n-1]
 		return []Moment{{Event: e.No, Seq: e.Seq, Site: e.Site, Name: fmt.Sprintf("event %d", e.No)}}, nil
 	case atDeepest:
-		if r.Deepest.Event == 0 || r.Deepest.Event > uint64(len(r.Events)) {
-			return nil, fmt.Errorf("moment %s: it is at event %d, and %d events were kept", a, r.Deepest.Event, len(r.Events))
+		e, err := r.event(r.Deepest.Event)
+		if err != nil {
+			return nil, fmt.Errorf("moment %s: it is at event %d: %w", a, r.Deepest.Event, err)
 		}
-		return []Moment{momentOf(&r.Events[r.Deepest.Event-1], "deepest stack")}, nil
+		return []Moment{momentOf(e, "deepest stack")}, nil
 	case atViolation:
 		if r.Violation == nil {
 			return nil, fmt.Errorf("moment %s: no invariant was broken", a)
@@ -223,15 +279,14 @@ func (a At) Resolve(r Run) ([]Moment, error) {
 	}
 	var l []Moment
 	n := uint64(0)
-	for i := range r.Events {
-		e := &r.Events[i]
-		if e.Kind != a.kind {
-			continue
-		}
+	if err := r.each(a.kind, func(e *trace.Event) bool {
 		n++
 		if a.form == atEach || n == a.n {
 			l = append(l, momentOf(e, fmt.Sprintf("%s %d", e.Kind, n)))
 		}
+		return a.form == atEach || n < a.n
+	}); err != nil {
+		return nil, err
 	}
 	if len(l) == 0 {
 		return nil, fmt.Errorf("moment %s: the run has %d events of this kind", a, n)

@@ -16,6 +16,8 @@ type Config struct {
 	// Keep is how many events stay in memory, the first ones; later ones are only counted and
 	// handed to the watcher. 0 means 1<<16, a negative number none.
 	Keep int
+	// Each takes every event, also those that are not kept; nil for none. The event is valid during the call.
+	Each func(*Event)
 	// Watcher is told everything as it happens; nil for none.
 	Watcher Watcher
 	// Memory is overwritten with the events that are kept, as far as it goes; nil is fine. Those of a recorder

@@ -398,6 +398,9 @@ func (r *Recorder) emit(e *Event, s *record.Site) {
 	if len(r.events) < r.cfg.Keep {
 		r.events = append(r.events, *e)
 	}
+	if r.cfg.Each != nil {
+		r.cfg.Each(e)
+	}
 	if r.cfg.Watcher != nil {
 		r.cfg.Watcher.Event(e, s)
 	}

@@ -4,7 +4,6 @@ package trace
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/tcsim/tcsim/jit/image"
@@ -31,24 +30,61 @@ func Text(c *Code, events []Event) string { return TextIn(c, events, Width) }
 // TextIn is Text in lines of at most width columns, from MinWidth. Where that is less than Width rbp and rax
 // are left out. Under each event that has registers are those of regs.
 func TextIn(c *Code, events []Event, width int, regs ...x86.Reg) string {
-	var b strings.Builder
-	h := highOf(events)
-	h.narrow = width < Width
-	names, columns, perLine := "rsp and rbp are", wideHead, 4
-	if h.narrow {
-		names, columns, perLine = "rsp is", narrowHead, 2
+	p := NewPrinter(c, width, regs...)
+	for i := range events {
+		p.Measure(&events[i])
 	}
+	var b strings.Builder
+	b.WriteString(p.Head())
+	for i := range events {
+		b.WriteString(p.Lines(&events[i]))
+	}
+	return b.String()
+}
+
+// Printer makes the text of events one after the other, once it has been shown all of them.
+type Printer struct {
+	c     *Code
+	h     high
+	width int
+	regs  []x86.Reg
+}
+
+// NewPrinter returns a printer for lines of at most width columns, see TextIn.
+func NewPrinter(c *Code, width int, regs ...x86.Reg) *Printer {
+	return &Printer{c: c, width: width, regs: regs, h: high{no: 3, narrow: width < Width}}
+}
+
+// Measure looks at an event that is to be printed.
+func (p *Printer) Measure(e *Event) { p.h.measure(e) }
+
+// Head returns the first lines.
+func (p *Printer) Head() string {
+	h := p.h.complete()
+	names, columns := "rsp and rbp are", wideHead
+	if h.narrow {
+		names, columns = "rsp is", narrowHead
+	}
+	var b strings.Builder
 	fmt.Fprintf(&b, "rip is %08x........, %s %08x........ unless shown whole\n", uint64(h.rip)>>32, names, uint64(h.rsp)>>32)
 	fmt.Fprintf(&b, "%*s", h.no, "#")
 	if h.cycle > 0 {
 		fmt.Fprintf(&b, " %*s", h.cycle, "cycle")
 	}
 	b.WriteString(columns + "\n")
-	for i := range events {
-		flow(&b, head(&events[i], h), events[i].What(c), width)
-		if events[i].Regs != nil {
-			regsText(&b, events[i].Regs, regs, perLine)
-		}
+	return b.String()
+}
+
+// Lines returns the lines of an event.
+func (p *Printer) Lines(e *Event) string {
+	h, perLine := p.h.complete(), 4
+	if h.narrow {
+		perLine = 2
+	}
+	var b strings.Builder
+	flow(&b, head(e, h), e.What(p.c), p.width)
+	if e.Regs != nil {
+		regsText(&b, e.Regs, p.regs, perLine)
 	}
 	return b.String()
 }
@@ -82,19 +118,37 @@ type high struct {
 }
 
 func highOf(events []Event) high {
-	h := high{no: 4}
-	if slices.ContainsFunc(events, func(e Event) bool { return e.Cycle != 0 }) {
-		h.no = 3 // there is less room
-	}
+	h := high{no: 3}
 	for i := range events {
-		e := &events[i]
-		h.no = max(h.no, len(fmt.Sprint(e.No)))
-		if e.Cycle != 0 {
-			h.cycle = max(h.cycle, len("cycle"), len(fmt.Sprint(e.Cycle)))
-		}
-		if h.rip == 0 && e.Kind != KindPoke {
-			h.rip, h.rsp = e.RIP, e.RSP
-		}
+		h.measure(&events[i])
+	}
+	return h.complete()
+}
+
+// measure makes room for an event.
+func (h *high) measure(e *Event) {
+	h.no = max(h.no, digits(e.No))
+	if e.Cycle != 0 {
+		h.cycle = max(h.cycle, len("cycle"), digits(uint64(e.Cycle)))
+	}
+	if h.rip == 0 && e.Kind != KindPoke {
+		h.rip, h.rsp = e.RIP, e.RSP
+	}
+}
+
+// digits is how many a number has.
+func digits(n uint64) int {
+	d := 1
+	for ; n >= 10; n /= 10 {
+		d++
+	}
+	return d
+}
+
+// complete is h when all events are measured: numbers have less room where there are cycles.
+func (h high) complete() high {
+	if h.cycle == 0 {
+		h.no = max(h.no, 4)
 	}
 	return h
 }

@@ -24,6 +24,8 @@ func Instead(b []byte) string {
 		return "UTF-16 text: save it as UTF-8"
 	case has("\x1f\x8b"):
 		return "compressed with gzip, as captures are: tcsim replay and tcsim conform read those"
+	case has("tcsim events "):
+		return "a file of events: tcsim trace, stack and report read it"
 	case has("\x7fELF"):
 		return "an ELF file: if clang made it for BPF, tcsim run and tcsim graph read it"
 	case has("\xd4\xc3\xb2\xa1"), has("\xa1\xb2\xc3\xd4"), has("\x4d\x3c\xb2\xa1"), has("\xa1\xb2\x3c\x4d"), has("\x0a\x0d\x0d\x0a"):

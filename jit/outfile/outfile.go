@@ -59,37 +59,91 @@ func Check(path string) error {
 }
 
 // replace puts a new file in the place of path.
-func replace(path string, text []byte) (err error) {
+func replace(path string, text []byte) error {
+	f, err := create(path)
+	if err != nil {
+		return err
+	}
+	if _, err := f.tmp.Write(text); err != nil {
+		f.Abort()
+		return reason(err)
+	}
+	return f.commit()
+}
+
+// File is a file that is being written, for more than memory is to hold. It appears with Commit.
+type File struct {
+	path  string
+	tmp   *os.File
+	there bool // it is a device or a pipe, which is written to as it is
+}
+
+// Create begins a file, as Write does it.
+func Create(path string) (*File, error) {
+	f, err := create(path)
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", path, err)
+	}
+	return f, nil
+}
+
+func create(path string) (*File, error) {
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && info.IsDir():
-		return errors.New("it is a directory")
+		return nil, errors.New("it is a directory")
 	case err == nil && !info.Mode().IsRegular():
-		return reason(os.WriteFile(path, text, 0))
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		return &File{path, f, true}, reason(err)
 	case err == nil:
 		if path, err = filepath.EvalSymlinks(path); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	return &File{path, tmp, false}, reason(err)
+}
+
+// Write implements io.Writer.
+func (f *File) Write(b []byte) (int, error) {
+	n, err := f.tmp.Write(b)
 	if err != nil {
-		return reason(err)
+		err = fmt.Errorf("write %s: %w", f.path, reason(err))
 	}
-	defer func() {
-		if err != nil {
-			os.Remove(tmp.Name())
-		}
-	}()
-	if _, err = tmp.Write(text); err == nil {
-		err = tmp.Chmod(0o644)
+	return n, err
+}
+
+// Commit makes the file appear. On an error nothing is left.
+func (f *File) Commit() error {
+	if err := f.commit(); err != nil {
+		return fmt.Errorf("write %s: %w", f.path, err)
 	}
-	if cerr := tmp.Close(); err == nil {
+	return nil
+}
+
+func (f *File) commit() error {
+	if f.there {
+		return reason(f.tmp.Close())
+	}
+	err := f.tmp.Chmod(0o644)
+	if cerr := f.tmp.Close(); err == nil {
 		err = cerr
 	}
-	if err != nil {
-		return reason(err)
+	if err == nil {
+		err = os.Rename(f.tmp.Name(), f.path)
 	}
-	return os.Rename(tmp.Name(), path)
+	if err != nil {
+		os.Remove(f.tmp.Name())
+	}
+	return reason(err)
+}
+
+// Abort leaves nothing of the file, and what was there before as it was.
+func (f *File) Abort() {
+	f.tmp.Close()
+	if !f.there {
+		os.Remove(f.tmp.Name())
+	}
 }
 
 // reason takes the name of a temporary file out of an error.

@@ -92,10 +92,17 @@ func (c *Clock) Finish(events []trace.Event) {
 	c.step(0)
 	c.last = record.Retired{}
 	for i := range events {
-		if n := events[i].Seq; n < uint64(len(c.at)) {
-			events[i].Cycle = c.at[n]
-		}
+		c.Stamp(&events[i])
 	}
+}
+
+// Stamp gives an event its time, and reports whether it is known by now that, or that it has none.
+func (c *Clock) Stamp(e *trace.Event) bool {
+	if e.Seq < uint64(len(c.at)) {
+		e.Cycle = c.at[e.Seq]
+		return true
+	}
+	return len(c.at) == maxStamped || c.err != nil
 }
 
 // At returns how many cycles have passed when so many instructions have retired: ok is false if that is not known.

@@ -141,10 +141,15 @@ func (c *Bare) run(ctx context.Context, m *runner.Machine, out *Replay) error {
 	if err != nil {
 		return err
 	}
-	ran, err := m.Perform(ctx, run)
+	ran, err := m.Hand(1, c.Scenario.Progs[c.testRun().Prog].Name, func() (*runner.Run, error) {
+		r, err := m.Perform(ctx, run)
+		if err == nil {
+			m.Latent(r)
+		}
+		return r, err
+	})
 	if err == nil {
 		out.Run = *ran
-		m.Latent(&out.Run)
 	}
 	return err
 }

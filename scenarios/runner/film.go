@@ -37,7 +37,7 @@ func (s *Session) Film(ctx context.Context, n, most int, show func(Still) error)
 	if err != nil {
 		return nil, err
 	}
-	return s.m.film(ctx, run, most, func() (entry, error) { return s.before(ctx, n) }, show)
+	return s.m.film(ctx, n, run, most, func() (entry, error) { return s.before(ctx, n) }, show)
 }
 
 // Film is Session.Film of a run that no reference interpreter judges. enter prepares it from the state that is loaded
@@ -47,13 +47,23 @@ func (m *Machine) Film(ctx context.Context, most int, enter func() (emu.Run, err
 	if err != nil {
 		return nil, err
 	}
-	return m.film(ctx, run, most, prepare, show)
+	return m.film(ctx, 1, run, most, prepare, show)
 }
 
-// film shows the run that the machine has just performed.
-func (m *Machine) film(ctx context.Context, run *Run, most int, prepare func() (entry, error), show func(Still) error) (*Filmed, error) {
-	out := Filmed{Run: *run, More: len(run.Events) > most}
-	out.Events = slices.Clone(run.Events[:min(len(run.Events), most)])
+// film shows the run that the machine has just performed, which has number n.
+func (m *Machine) film(ctx context.Context, n int, run *Run, most int, prepare func() (entry, error), show func(Still) error) (*Filmed, error) {
+	events := run.Events
+	if m.opt.Window != nil {
+		w, err := m.opt.Window(n, m.Code)
+		if err != nil {
+			return nil, err
+		}
+		if w != nil {
+			events = w
+		}
+	}
+	out := Filmed{Run: *run, More: len(events) > most}
+	out.Events = slices.Clone(events[:min(len(events), most)])
 	e, err := prepare()
 	if err != nil {
 		return nil, err

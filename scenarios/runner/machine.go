@@ -28,6 +28,7 @@ type Machine struct {
 	setup guest.Setup
 	feed  feed
 	now   going
+	keeps keeps
 }
 
 // entry is a run that is about to begin.

@@ -31,6 +31,11 @@ type Options struct {
 	Core *timing.Core
 	// KeepEvents is how many events a run keeps, see trace.Config.Keep.
 	KeepEvents int
+	// Events takes the events of runs of scenarios as they happen; nil does not. Runs have larger budgets then.
+	Events Events
+	// Window returns the events that run number n is filmed at, in order, instead of the first ones that were kept;
+	// nil, and events that are nil, are those. Runs have larger budgets then, too.
+	Window func(n int, code *trace.Code) ([]trace.Event, error)
 	// KeepGoing goes on after the first broken invariant of a run, and, if the run returns, with what comes next.
 	KeepGoing bool
 	// Stale makes drawings show what lies below rsp, too.
@@ -49,6 +54,9 @@ const (
 func (o Options) withDefaults() Options {
 	if o.Level == emu.LevelNone {
 		o.Level = emu.LevelRetired
+	}
+	if o.Events != nil || o.Window != nil {
+		o.MaxInsns, o.MaxEvents = StoredMaxInsns, StoredMaxEvents
 	}
 	if o.MaxInsns == 0 {
 		o.MaxInsns = DefaultMaxInsns
@@ -119,7 +127,7 @@ func (r *Rig) Load(s guest.Setup, opt Options, limit uint32) (*Machine, error) {
 	}
 	m := &Machine{Machine: r.m, Code: code, opt: opt, setup: s}
 	m.feed.states = &r.states
-	keep := trace.Config{MaxEvents: opt.MaxEvents, Keep: opt.KeepEvents}
+	keep := trace.Config{MaxEvents: opt.MaxEvents, Keep: opt.KeepEvents, Each: m.keeps.event}
 	if r.last != nil {
 		keep.Memory = r.last.feed.chk.Recorder().Events()
 	}

@@ -222,6 +222,12 @@ func (t *Timeline) judged(ctx context.Context, a *scenarios.Action) (*Run, error
 	if err != nil {
 		return nil, err
 	}
+	return s.m.Hand(len(t.res.Runs)+1, s.c.Built.Programs[a.Program].Name, func() (*Run, error) { return t.entered(ctx, a, e) })
+}
+
+// entered performs a run that is prepared and judges it.
+func (t *Timeline) entered(ctx context.Context, a *scenarios.Action, e entry) (*Run, error) {
+	s := t.s
 	r, err := s.m.perform(ctx, e, t.core)
 	if err != nil {
 		return nil, err

@@ -62,10 +62,10 @@ func New(name string, times int, opt Options) *Bar {
 	default:
 		out.p = mpb.New(mpb.WithOutput(f), mpb.WithWidth(40))
 		out.b = out.p.AddBar(0, mpb.BarRemoveOnComplete(),
-			mpb.PrependDecorators(decor.Name(name+" "), decor.CountersNoUnit("%d/%d")),
+			mpb.PrependDecorators(decor.Name(name+" "), decor.Any(func(s decor.Statistics) string { return count(s.Current, s.Total) })),
 			mpb.AppendDecorators(
 				decor.Any(func(s decor.Statistics) string { return rate(s.Current, times, time.Since(now)) + " " }),
-				decor.AverageETA(decor.ET_STYLE_MMSS)))
+				decor.Any(func(s decor.Statistics) string { return left(s.Current, s.Total, time.Since(now)) })))
 	}
 	return out
 }
@@ -79,7 +79,24 @@ func rate(done int64, times int, took time.Duration) string {
 	return fmt.Sprintf("%.3g/s", r)
 }
 
-// Set says that done of total are done. It is safe for concurrent use.
+// count is how much is done, of a total if that is known.
+func count(done, total int64) string {
+	if total <= 0 {
+		return fmt.Sprint(done)
+	}
+	return fmt.Sprintf("%d/%d", done, total)
+}
+
+// left is how long the rest takes, "" if that is not known.
+func left(done, total int64, took time.Duration) string {
+	if total <= 0 || done < 1 {
+		return ""
+	}
+	d := time.Duration(float64(took) / float64(done) * float64(max(total-done, 0))).Round(time.Second)
+	return fmt.Sprintf("%02d:%02d", int(d.Minutes()), int(d.Seconds())%60)
+}
+
+// Set says that done of total are done; a total of 0 is not known. It is safe for concurrent use.
 func (b *Bar) Set(done, total int) {
 	if b.told != nil {
 		b.told(done, total)
@@ -103,6 +120,10 @@ func (b *Bar) print(done, total int, now time.Time) {
 	}
 	b.next = now.Add(plainEvery)
 	took := now.Sub(b.began)
+	if total <= 0 {
+		fmt.Fprintf(b.plain, "%s: %d, %s\n", b.name, done, rate(int64(done), b.times, took))
+		return
+	}
 	left := time.Duration(float64(took) / float64(done) * float64(total-done))
 	fmt.Fprintf(b.plain, "%s: %d/%d, %s, %v left\n", b.name, done, total, rate(int64(done), b.times, took), left.Round(time.Second))
 }

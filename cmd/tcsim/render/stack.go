@@ -56,11 +56,16 @@ func TraceText(w io.Writer, run *runner.Run, events []trace.Event, look Look, re
 	if len(events) < len(run.Events) {
 		fmt.Fprintf(w, "(%d of %s shown)\n", len(events), Plural(len(run.Events), "event"))
 	}
-	if run.Violation != nil {
-		fmt.Fprintf(w, "\n%s\n", look.Paint(Red, Plain(strings.Join(Fold(run.Violation.String(), look.Columns()), "\n"))))
+	TraceEnd(w, run.Violation, run.More, look)
+}
+
+// TraceEnd prints what comes after the events of a run: the violation that ended it, and more of them.
+func TraceEnd(w io.Writer, v *check.Violation, more []check.Again, look Look) {
+	if v != nil {
+		fmt.Fprintf(w, "\n%s\n", look.Paint(Red, Plain(strings.Join(Fold(v.String(), look.Columns()), "\n"))))
 	}
-	for i := range run.More {
-		fmt.Fprintln(w, strings.Join(Fold(moreText(&run.More[i]), Width), "\n"))
+	for i := range more {
+		fmt.Fprintln(w, strings.Join(Fold(moreText(&more[i]), Width), "\n"))
 	}
 }
 

@@ -27,7 +27,7 @@ func (r *Report) AddCapture(ctx context.Context, src *capture.Source, t *jit.Tar
 	if len(picked) > MostCaptured {
 		return fmt.Errorf("%s: %d scenarios are too many for a report, which takes %d: choose with --scenario", src.Name, len(picked), MostCaptured)
 	}
-	rp, err := replay.New(runner.Options{Core: r.opt.Core, KeepEvents: r.opt.Most + 1})
+	rp, err := replay.New(runner.Options{Core: r.opt.Core, KeepEvents: r.opt.Most + 1, Window: r.opt.Window})
 	if err != nil {
 		return err
 	}

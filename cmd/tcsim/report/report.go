@@ -9,6 +9,7 @@ import (
 
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/trace"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
@@ -24,6 +25,8 @@ type Options struct {
 	Core *timing.Core
 	// Most is how many events of a run are shown, the first ones; 0 means DefaultMost.
 	Most int
+	// Window is where the time line gets its events, see runner.Options; nil for the first of each run.
+	Window func(int, *trace.Code) ([]trace.Event, error)
 	// PageSize is how many events the time line shows at a time; 0 means DefaultMost.
 	PageSize int
 	// InFull says what a run does that was not let run to its end; nil says nothing.
@@ -79,7 +82,7 @@ func (r *Report) Add(ctx context.Context, b *scenarios.Built, targets []*jit.Tar
 		sub.Plays = append(sub.Plays, p)
 		c, err := runner.Compile(b, t)
 		if err == nil {
-			if s, err = s.OpenNext(c, runner.Options{Core: r.opt.Core, KeepEvents: r.opt.Most + 1}); err != nil {
+			if s, err = s.OpenNext(c, runner.Options{Core: r.opt.Core, KeepEvents: r.opt.Most + 1, Window: r.opt.Window}); err != nil {
 				return err
 			}
 			compiled = append(compiled, c)

@@ -41,6 +41,9 @@ const legendWidth = 100
 // if that is 0, of 100; "" if there is nothing to explain.
 func Legend(command string, isSet func(option string) bool, width int) string {
 	width = cmp.Or(width, legendWidth)
+	if command != "run" && isSet("events") { // the verdicts of run are there beside the file
+		return ""
+	}
 	for _, o := range notTables {
 		if isSet(o) {
 			return ""

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-package main
+package inputs
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/object"
 )
 
-// objectFlags say what to run of an object file.
-func objectFlags() []cli.Flag {
+// ObjectFlags say what to run of an object file.
+func ObjectFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "entry", Usage: "object files: section or name of the program to run, instead of the one that no prog array holds"},
 		&cli.StringFlag{Name: "packet", Usage: "object files: a pcap or pcapng file, whose packets are run one after the other, or one packet in hex"},
@@ -46,6 +46,11 @@ func setFlag() cli.Flag {
 	return &cli.StringSliceFlag{Name: "set", Usage: "object files: a global variable that user space sets, as VARIABLE=NUMBER"}
 }
 
+// Standard is the argument that means standard input.
+const Standard = "-"
+
+func badUsage(format string, args ...any) error { return Bad(fmt.Errorf(format, args...)) }
+
 // readOptions reads the flags that say how an object file is prepared, as far as the command has them.
 func readOptions(cmd *cli.Command) object.ReadOptions {
 	return object.ReadOptions{
@@ -53,9 +58,12 @@ func readOptions(cmd *cli.Command) object.ReadOptions {
 	}
 }
 
-// entryFlag is for what does not run.
-func entryFlag() cli.Flag {
-	return &cli.StringFlag{Name: "entry", Usage: "object files: section or name of the entry; only what it reaches is loaded"}
+// LoadFlags say what to load of an object file that is not run.
+func LoadFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "entry", Usage: "object files: section or name of the entry; only what it reaches is loaded"},
+		fillFlag(), btfFlag(), typeFlag(), mapFlag(), mapOfFlag(), setFlag(),
+	}
 }
 
 func fillFlag() cli.Flag {
@@ -66,8 +74,8 @@ func btfFlag() cli.Flag {
 	return &cli.StringFlag{Name: "btf", Usage: "object files: a kernel's types for CO-RE, as in /sys/kernel/btf/vmlinux, instead of the file's own"}
 }
 
-// expectFlags say what the runs of an object file must give.
-func expectFlags() []cli.Flag {
+// ExpectFlags say what the runs of an object file must give.
+func ExpectFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.Int64Flag{Name: "return", Usage: "object files: what every run must return"},
 		&cli.Int64Flag{Name: "taken", Usage: "object files: how many tail calls every run must take"},
@@ -76,12 +84,12 @@ func expectFlags() []cli.Flag {
 
 // ofObjects reports whether an argument means object files only.
 func ofObjects(arg string) bool {
-	found, err := inputs.Expand(arg, inputs.ScenarioFiles)
+	found, err := Expand(arg, ScenarioFiles)
 	return err == nil && !slices.ContainsFunc(found, func(f string) bool { return !object.IsFile(f) })
 }
 
-// objectOptions reads the flags of objectFlags and expectFlags, as far as the command has them.
-func objectOptions(cmd *cli.Command) (object.Options, error) {
+// ObjectOptions reads the flags of ObjectFlags and ExpectFlags, as far as the command has them.
+func ObjectOptions(cmd *cli.Command) (object.Options, error) {
 	opt := object.Options{Entry: cmd.String("entry"), Fill: cmd.StringSlice("fill"), AttachTo: cmd.String("attach-to"), Read: readOptions(cmd)}
 	if arg := cmd.String("packet"); arg != "" {
 		p, err := object.Packets(arg)
@@ -118,7 +126,7 @@ func objectOptions(cmd *cli.Command) (object.Options, error) {
 			continue
 		}
 		for _, a := range cmd.Args().Slice() {
-			if a != standardInput && !object.IsFile(a) && !ofObjects(a) {
+			if a != Standard && !object.IsFile(a) && !ofObjects(a) {
 				return opt, badUsage("--%s is for object files, and %s is a scenario, which says it itself", flag, a)
 			}
 		}
