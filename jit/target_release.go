@@ -13,7 +13,11 @@ import (
 // releaseRow is the row of a name that begins with the number of a kernel, such as "6.8-retpoline", or
 // what uname -r prints. words are the features that follow it; ok is false if there is no such kernel.
 func releaseRow(name string) (k kernelRow, words []string, ok bool) {
-	v, patch, rest, ok := kernels.ParseVersion(strings.TrimPrefix(name, "v")) // v6.8 is what git has
+	name = strings.TrimPrefix(name, "v") // v6.8 is what git has
+	if branch, ok := strings.CutSuffix(strings.TrimPrefix(name, "linux-"), ".y"); ok {
+		name = branch // linux-6.1.y
+	}
+	v, patch, rest, ok := kernels.ParseVersion(name)
 	if patch < 0 && strings.HasPrefix(rest, "-rc") {
 		patch = 0 // 6.8-rc3 is 6.8.0-rc3 to uname
 	}

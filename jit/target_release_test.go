@@ -12,7 +12,7 @@ import (
 // TestReleaseSpellings: tags of git and candidates name the releases that uname names, too.
 func TestReleaseSpellings(t *testing.T) {
 	for name, want := range map[string]string{
-		"v6.8": "6.8", "v6.8.12": "6.8.12", "v6.12.107": "6.12.107", "6.8-rc3": "6.8.0-rc3", "v7.1-rc2": "7.1.0-rc2", "v6.12-retpoline": "6.12-retpoline",
+		"v6.8": "6.8", "v6.8.12": "6.8.12", "v6.12.107": "6.12.107", "6.8-rc3": "6.8.0-rc3", "linux-6.8.y": "6.8", "6.8.y": "6.8", "v7.1-rc2": "7.1.0-rc2", "v6.12-retpoline": "6.12-retpoline",
 	} {
 		a, err := jit.TargetByName(name)
 		if err != nil {

@@ -89,7 +89,14 @@ func row(name string) (k kernelRow, words []string, err error) {
 		}
 	}
 	if v, _, _, ok := kernels.ParseVersion(name); ok && !found {
-		return k, nil, fmt.Errorf("%w %q: there is no row for Linux %s (known: 4.4 to %s)", ErrNoTarget, name, v, kernels.Newest().Version)
+		if _, ok := kernels.Find(v); ok {
+			return k, nil, fmt.Errorf("%w %q: did you mean %s?", ErrNoTarget, name, v)
+		}
+		newest, next := kernels.Newest().Version, ""
+		if newest.Before(v) {
+			next = fmt.Sprintf(": ask for %s, or for what its source emits, src:TREE", newest)
+		}
+		return k, nil, fmt.Errorf("%w %q: there is no row for Linux %s (known: 4.4 to %s)%s", ErrNoTarget, name, v, newest, next)
 	}
 	if !found {
 		return k, nil, fmt.Errorf("%w %q%s", ErrNoTarget, name, nearest.DidYouMean(name, TargetNames()))
