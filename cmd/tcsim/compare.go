@@ -23,8 +23,9 @@ func (e env) compareCommand() *cli.Command {
 		Usage:     "say what differs between two results, two captures or two targets",
 		ArgsUsage: "A B [SCENARIO...]",
 		Description: "A and B are files that --json wrote, two captures, or, with scenarios, two targets. Prints what differs,\n" +
-			"verdicts first, then numbers by how much they changed: counts, bytes, cycles. Exit code 1 if anything is\n" +
-			"left after --filter and --tolerance, so that CI can hold a result against a baseline.\n\n" +
+			"verdicts first, then numbers by how much they changed: counts, bytes, cycles. Of two files with one target each,\n" +
+			"rows are compared across targets. Exit code 1 if anything is left after --filter and --tolerance, so that CI can\n" +
+			"hold a result against a baseline.\n\n" +
 			"Examples:\n   tcsim compare 6.1 6.12 hierarchy chain33\n" +
 			"   tcsim compare fixtures/kernels/6.1-off.jsonl.gz fixtures/kernels/6.12-off.jsonl.gz --filter what=bytes\n\n" + exitCodesInHelp,
 		Flags: append(tableFlags(), coreFlag(), jsonFlag(),
@@ -45,7 +46,7 @@ func (e env) compare(ctx context.Context, cmd *cli.Command) error {
 	case capture.IsFile(r.A) && capture.IsFile(r.B):
 		r.Differences, r.Only, err = compareCaptures(r.A, r.B)
 	default:
-		r.Differences, err = compare.Files(r.A, r.B)
+		r.Differences, r.Targets, err = compare.Files(r.A, r.B)
 		err = badInput(err)
 	}
 	if err != nil {

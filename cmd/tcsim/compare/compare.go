@@ -52,12 +52,12 @@ var passing = map[string]bool{"schema": true, "stack": true, "events": true, "wh
 // MaxValues is how many values a result may have. That of all scenarios on all targets has 7,000.
 const MaxValues = 300_000
 
-// Files compares two files that --json wrote. The error names each that is none.
-func Files(a, b string) ([]Difference, error) {
+// Files compares two files that --json wrote, see Objects. The error names each that is none.
+func Files(a, b string) (l []Difference, targets []string, err error) {
 	x, errA := files.ReadFile(a, files.MaxFile)
 	y, errB := files.ReadFile(b, files.MaxFile)
 	if err := errors.Join(errA, errB); err != nil {
-		return nil, fmt.Errorf("%w\nto compare targets, name scenarios after them", err)
+		return nil, nil, fmt.Errorf("%w\nto compare targets, name scenarios after them", err)
 	}
 	return Objects(File{a, x}, File{b, y})
 }
@@ -68,20 +68,63 @@ type File struct {
 	Text []byte
 }
 
-// Objects compares two objects in JSON. The error says what is wrong with each.
-func Objects(a, b File) ([]Difference, error) {
+// Objects compares two objects in JSON. If each is of one target, and they are of two, the rows of the one are compared with
+// those of the other, and targets are these two. The error says what is wrong with each.
+func Objects(a, b File) (l []Difference, targets []string, err error) {
 	va, errA := a.parse()
 	vb, errB := b.parse()
 	if err := errors.Join(errA, errB); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// A schema that is no text is compared like any other value.
 	x, _ := va["schema"].(string)
 	y, _ := vb["schema"].(string)
 	if x != y {
-		return nil, fmt.Errorf("%s has schema %q, %s %q: expected two of one command", a.Name, x, b.Name, y)
+		return nil, nil, fmt.Errorf("%s has schema %q, %s %q: expected two of one command", a.Name, x, b.Name, y)
 	}
-	return Values(va, vb), nil
+	if s, t := target(va), target(vb); s != "" && t != "" && s != t {
+		targets = []string{s, t}
+		anyTarget(va)
+		anyTarget(vb)
+	}
+	return Values(va, vb), targets, nil
+}
+
+// target returns the one target that rows of v have, "" if they have none or several.
+func target(v any) string {
+	found := map[string]bool{}
+	eachTarget(v, func(m map[string]any) {
+		if s, ok := m["target"].(string); ok && s != "" {
+			found[s] = true
+		}
+	})
+	if len(found) != 1 {
+		return ""
+	}
+	for s := range found {
+		return s
+	}
+	return ""
+}
+
+// anyTarget takes the targets of rows away.
+func anyTarget(v any) { eachTarget(v, func(m map[string]any) { delete(m, "target") }) }
+
+// eachTarget visits the objects that have a target.
+func eachTarget(v any, visit func(map[string]any)) {
+	switch v := v.(type) {
+	case map[string]any:
+		if _, ok := v["target"]; ok {
+			visit(v)
+		}
+		for _, x := range v {
+			eachTarget(x, visit)
+		}
+	case []any:
+		for _, x := range v {
+			eachTarget(x, visit)
+		}
+	}
 }
 
 func (f *File) parse() (map[string]any, error) {

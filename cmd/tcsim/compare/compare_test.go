@@ -53,7 +53,24 @@ func TestMoved(t *testing.T) {
 
 // objects compares two texts as files a.json and b.json.
 func objects(a, b string) ([]compare.Difference, error) {
-	return compare.Objects(compare.File{Name: "a.json", Text: []byte(a)}, compare.File{Name: "b.json", Text: []byte(b)})
+	l, _, err := compare.Objects(compare.File{Name: "a.json", Text: []byte(a)}, compare.File{Name: "b.json", Text: []byte(b)})
+	return l, err
+}
+
+// TestTargets: a result of one target is compared with that of another, row by row; results of several are not.
+func TestTargets(t *testing.T) {
+	later := strings.ReplaceAll(strings.Replace(base, `"taken": 33`, `"taken": 34`, 1), `"6.1"`, `"6.12"`)
+	several := strings.Replace(base, `"target": "6.1"`, `"target": "7.3"`, 1)
+	for name, c := range map[string]struct{ other, want, targets string }{
+		"another": {later, "x, entry, run 1|taken|33|34|1|3.0\n", "6.1 6.12"},
+		"same":    {strings.Replace(base, "33", "32", 1), "x, 6.1, entry, run 1|taken|33|32|-1|-3.0\n", ""},
+		"several": {several, "x, 6.1|(all)|there||0|0.0\nx, 7.3|(all)||there|0|0.0\n", ""},
+	} {
+		l, targets, err := compare.Objects(compare.File{Name: "a.json", Text: []byte(base)}, compare.File{Name: "b.json", Text: []byte(c.other)})
+		if err != nil || lines(l) != c.want || strings.Join(targets, " ") != c.targets {
+			t.Errorf("%s: targets %q, error %v\n%swant\n%s", name, targets, err, lines(l), c.want)
+		}
+	}
 }
 
 func TestMistakes(t *testing.T) {

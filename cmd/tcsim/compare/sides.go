@@ -149,7 +149,8 @@ type Result struct {
 	A           string        `json:"a"`
 	B           string        `json:"b"`
 	Differences []Difference  `json:"differences"`
-	Only        []string      `json:"only,omitempty"` // what one side alone has, of captures
+	Only        []string      `json:"only,omitempty"`    // what one side alone has, of captures
+	Targets     []string      `json:"targets,omitempty"` // of a and of b, if rows of one target were compared with rows of another
 	Schema      render.Schema `json:"schema"`
 }
 
@@ -160,7 +161,11 @@ func (r *Result) Write(w io.Writer) error {
 		_, err := fmt.Fprintf(w, "no difference between %s and %s\n", r.A, r.B)
 		return err
 	}
-	fmt.Fprintf(w, "a is %s, b is %s\n", r.A, r.B)
+	a, b := r.A, r.B
+	if len(r.Targets) == 2 {
+		a, b = fmt.Sprintf("%s (%s)", a, r.Targets[0]), fmt.Sprintf("%s (%s)", b, r.Targets[1])
+	}
+	fmt.Fprintf(w, "a is %s, b is %s\n", a, b)
 	if err := t.Text(w); err != nil {
 		return err
 	}
