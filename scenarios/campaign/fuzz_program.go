@@ -108,11 +108,7 @@ func (f *FuzzFailure) programFiles(src FuzzSource, limit uint32) (map[string]str
 		return out, nil
 	}
 	c := cName(name)
-	text, ok := f.Program.Scenario(name, about, uint32(returns))
-	if out[name+".yaml"] = text; !ok {
-		delete(out, name+".yaml")
-		out[name+".txt"] = about + "\n\n" + f.Program.Asm()
-	}
+	out[name+".yaml"] = f.Program.Scenario(name, about, uint32(returns))
 	if text, ok := f.Program.Selftest(c, about, uint32(returns)); ok {
 		out[c+"_test.c"] = text
 	}

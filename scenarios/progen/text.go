@@ -80,18 +80,18 @@ func (p *Program) Asm() string {
 	return b.String()
 }
 
-// mapLines describe the maps that the program uses, as scenario files do; ok is false if they cannot.
-func (p *Program) mapLines() (lines []string, ok bool) {
+// mapWords are the types of maps in scenario files.
+var mapWords = map[bpf.MapType]string{
+	bpf.ArrayMap: "array", bpf.HashMap: "hash", bpf.PerCPUArrayMap: "percpu_array", bpf.ProgArray: "prog_array", bpf.ArenaMap: "arena",
+}
+
+// mapLines describe the maps that the program uses, as scenario files do.
+func (p *Program) mapLines() []string {
+	var lines []string
 	for _, m := range p.BPF.MapsUsed() {
 		def := &Maps[m]
-		kind := map[bpf.MapType]string{
-			bpf.ArrayMap: "array", bpf.HashMap: "hash", bpf.PerCPUArrayMap: "percpu_array", bpf.ProgArray: "prog_array",
-		}[def.Type]
-		if kind == "" {
-			return nil, false
-		}
-		line := fmt.Sprintf("%s: {type: %s, max_entries: %d", def.Name, kind, def.MaxEntries)
-		if def.Type != bpf.ProgArray {
+		line := fmt.Sprintf("%s: {type: %s, max_entries: %d", def.Name, mapWords[def.Type], def.MaxEntries)
+		if def.Type != bpf.ProgArray && def.Type != bpf.ArenaMap {
 			line += fmt.Sprintf(", value_size: %d", def.ValueSize)
 		}
 		if m == MapIn {
@@ -107,15 +107,12 @@ func (p *Program) mapLines() (lines []string, ok bool) {
 		}
 		lines = append(lines, line+"}")
 	}
-	return lines, true
+	return lines
 }
 
-// Scenario is the program as a scenario file that expects a return value; ok is false if it uses what files cannot say.
-func (p *Program) Scenario(name, about string, returns uint32) (text string, ok bool) {
-	maps, ok := p.mapLines()
-	if !ok {
-		return "", false
-	}
+// Scenario is the program as a scenario file that expects a return value.
+func (p *Program) Scenario(name, about string, returns uint32) string {
+	maps := p.mapLines()
 	var b strings.Builder
 	fmt.Fprintf(&b, "version: 1\nname: %s\nabout: >-\n  %s\ntype: %s\n", name, about, p.BPF.Type)
 	if len(maps) > 0 {
@@ -123,5 +120,5 @@ func (p *Program) Scenario(name, about string, returns uint32) (text string, ok 
 	}
 	b.WriteString("programs:\n  prog: |\n    " + strings.ReplaceAll(strings.TrimSpace(p.Asm()), "\n", "\n    ") + "\n")
 	fmt.Fprintf(&b, "runs:\n  - {run: prog, packet: %q, expect: {return: %d}}\n", hex.EncodeToString(Packet), returns)
-	return b.String(), true
+	return b.String()
 }
