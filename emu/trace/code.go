@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
@@ -57,7 +58,11 @@ type Fn struct {
 	ops   []Op     // by offset
 	level levels   // where rsp is
 	marks []mark   // in order of offset
-	site  []uint16 // by offset: index into marks plus one
+	site  []uint32 // by offset: index into marks plus one
+	// Of functions with many sites: where tail calls end, where designs take a count back, and whether tail calls are
+	// in the order of their code, so that they can be searched.
+	ends, takes map[image.CodeOff]bool
+	ordered     bool
 
 	calledBack bool // by helpers
 }
@@ -275,7 +280,8 @@ func (f *Fn) FrameLow() int32 {
 // predecode fills ops and marks.
 func (f *Fn) predecode(c *Code) error {
 	f.ops = make([]Op, len(f.Code))
-	f.site = make([]uint16, len(f.Code))
+	f.site = make([]uint32, len(f.Code))
+	f.order()
 	lengths := make([]uint8, len(f.Code))
 	decode := x86.Decode
 	if c.opts.Cache != nil {
@@ -299,7 +305,7 @@ func (f *Fn) predecode(c *Code) error {
 	}
 	slices.SortFunc(f.marks, func(a, b mark) int { return cmp.Compare(a.off, b.off) })
 	for i := range f.marks {
-		f.site[f.marks[i].off] = uint16(i + 1)
+		f.site[f.marks[i].off] = uint32(i + 1)
 	}
 	return nil
 }
@@ -338,7 +344,7 @@ func (f *Fn) isDesign(off image.CodeOff) bool {
 	if off < body || f.Trampoline || f.tailAt(off) >= 0 {
 		return true
 	}
-	return slices.ContainsFunc(f.Calls, func(c image.CallSite) bool { return off == c.TakeBack })
+	return f.takesBack(off)
 }
 
 // Unwinding reports whether the instruction at off is part of a tail call that takes, or has
@@ -354,6 +360,13 @@ func (f *Fn) Unwinding(off image.CodeOff) bool {
 
 // tailAt returns the index of the tail call whose sequence contains off, -1 if none does.
 func (f *Fn) tailAt(off image.CodeOff) int {
+	if f.ordered {
+		i := sort.Search(len(f.TailCalls), func(i int) bool { return f.TailCalls[i].End > off })
+		if i < len(f.TailCalls) && off >= f.TailCalls[i].Start {
+			return i
+		}
+		return -1
+	}
 	for i := range f.TailCalls {
 		if t := &f.TailCalls[i]; off >= t.Start && off < t.End {
 			return i

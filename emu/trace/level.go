@@ -59,10 +59,8 @@ func (l *levels) come(f *Fn, off image.CodeOff) {
 	if body := f.bodyStart(); !l.set && body > 0 && off >= body {
 		l.body, l.set = [2]int32{l.rsp, l.rbp}, true
 	}
-	for i := range f.TailCalls {
-		if f.TailCalls[i].End == off {
-			l.restart()
-		}
+	if f.endsAt(off) {
+		l.restart()
 	}
 }
 

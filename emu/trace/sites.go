@@ -4,6 +4,7 @@ package trace
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
@@ -11,11 +12,8 @@ import (
 
 // mark adds a site, merging it with one at the same offset.
 func (f *Fn) mark(off image.CodeOff, m mark) {
-	for i := range f.marks {
-		o := &f.marks[i]
-		if o.off != off {
-			continue
-		}
+	if n := f.site[off]; n != 0 {
+		o := &f.marks[n-1]
 		switch {
 		case m.kinds&MarkTailEnd != 0:
 			o.ended = m.ended
@@ -29,6 +27,46 @@ func (f *Fn) mark(off image.CodeOff, m mark) {
 	}
 	m.off = off
 	f.marks = append(f.marks, m)
+	f.site[off] = uint32(len(f.marks))
+}
+
+// many is how many sites of a kind a function has for which a map is made.
+const many = 16
+
+// order prepares for functions with many sites what endsAt, takesBack and tailAt look for.
+func (f *Fn) order() {
+	if len(f.TailCalls) > many {
+		f.ends, f.ordered = make(map[image.CodeOff]bool), true
+	}
+	for i := range f.TailCalls {
+		t := &f.TailCalls[i]
+		if f.ends != nil {
+			f.ends[t.End] = true
+		}
+		f.ordered = f.ordered && t.End >= t.Start && (i == 0 || t.Start >= f.TailCalls[i-1].End)
+	}
+	if len(f.Calls) > many {
+		f.takes = make(map[image.CodeOff]bool)
+		for i := range f.Calls {
+			f.takes[f.Calls[i].TakeBack] = true
+		}
+	}
+}
+
+// endsAt reports whether a tail call that is refused goes on at off.
+func (f *Fn) endsAt(off image.CodeOff) bool {
+	if f.ends != nil {
+		return f.ends[off]
+	}
+	return slices.ContainsFunc(f.TailCalls, func(t image.TailCallSite) bool { return t.End == off })
+}
+
+// takesBack reports whether the instruction at off stores for the design what a callee has counted.
+func (f *Fn) takesBack(off image.CodeOff) bool {
+	if f.takes != nil {
+		return f.takes[off]
+	}
+	return slices.ContainsFunc(f.Calls, func(c image.CallSite) bool { return off == c.TakeBack })
 }
 
 // throwFunc is the kernel function that throws an exception.
