@@ -229,8 +229,8 @@ func (u *Unit) target(i int) (slot int, ok bool) {
 	case in.IsLdImm64() && in.Src == bpf.PseudoFunc:
 		return i + 1 + int(in.Imm), true
 	case IsPseudoCall(in):
-		named := slices.ContainsFunc(u.Calls, func(r Ref) bool { return r.Slot == i && r.Name != "" })
-		return i + 1 + int(in.Imm), !named
+		n, ok := slices.BinarySearchFunc(u.Calls, i, func(r Ref, i int) int { return r.Slot - i }) // they are in order
+		return i + 1 + int(in.Imm), !ok || u.Calls[n].Name == ""
 	}
 	return 0, false
 }
