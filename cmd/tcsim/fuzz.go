@@ -52,6 +52,7 @@ func (e env) fuzzCommand() *cli.Command {
 			&cli.IntFlag{Name: "shrink", Value: 10, Usage: "how many failures to minimise and write to files, the first of each kind on each target"},
 			&cli.StringFlag{Name: "out", Value: "fuzz-found", Usage: "folder for the files of failures; created when there is one"},
 			&cli.StringSliceFlag{Name: "corpus", Usage: "folder that keeps cases which reach something new, to be varied; goes on where that\nstopped, and takes over what is in further folders"},
+			&cli.BoolFlag{Name: "generation", Usage: "with --corpus: vary what the folder holds at the beginning only, so that parts (--shard) add up"},
 			&cli.BoolFlag{Name: "minimise", Usage: "take cases out of the folder that reach nothing that others do not"},
 			&cli.StringFlag{Name: "shard", Usage: "play part I of N of the cases and print what tcsim merge adds up, as I/N"},
 			jsonFlag(), tableFlags()[0], tableFlags()[1], tableFlags()[2],
@@ -172,5 +173,6 @@ func (e env) fuzzCampaign(cmd *cli.Command) (*campaign.Campaign, error) {
 	if c.Source.Seed, c.Source.Kind = cmd.Uint64("seed"), kind; all != 0 {
 		c.Source = campaign.FuzzSource{All: all}
 	}
+	c.Generation = cmd.Bool("generation")
 	return c, badInput(c.OpenCorpus(cmd.StringSlice("corpus"), cmd.Bool("minimise")))
 }

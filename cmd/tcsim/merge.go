@@ -28,6 +28,7 @@ func (e env) mergeCommand() *cli.Command {
 			"Example:\n   tcsim merge part1.json part2.json part3.json\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "out", Value: "fuzz-found", Usage: "folder for the files of failures; created when there is one"},
+			&cli.StringSliceFlag{Name: "corpus", Usage: "folder of a campaign with --generation, and further ones, as for the parts"},
 			jsonFlag(), tableFlags()[0], tableFlags()[1], tableFlags()[2],
 		},
 		Action: e.merge,
@@ -55,6 +56,17 @@ func (e env) merge(_ context.Context, cmd *cli.Command) error {
 	}
 	same := whole.Campaign
 	c := &campaign.Campaign{Source: same.Source, Graphs: same.Cases, Targets: same.Targets, Limit: same.Limit, During: same.During, Shrink: same.Shrink}
+	c.Generation = cmd.IsSet("corpus")
+	if err := c.OpenCorpus(cmd.StringSlice("corpus"), false); err != nil {
+		return badInput(err)
+	}
+	kept, err := c.KeepMerged(whole)
+	if err != nil {
+		return badInput(err)
+	}
+	if kept != nil {
+		fmt.Fprintln(e.stderr, "fuzz:", kept)
+	}
 	return e.fuzzed(cmd, c, whole, false, nil)
 }
 
@@ -71,7 +83,7 @@ func (m *mergedCommand) Error() string { return "parts of another command" }
 func merged(cmd *cli.Command, sum *parts.Work) error {
 	m := &mergedCommand{sum, sum.Command()}
 	for _, f := range append(cmd.Flags, cmd.Root().Flags...) {
-		if name := f.Names()[0]; cmd.IsSet(name) && name != "out" {
+		if name := f.Names()[0]; cmd.IsSet(name) && name != "out" && name != "corpus" {
 			m.args = slices.Insert(m.args, 1, fmt.Sprintf("--%s=%v", name, cmd.Value(name)))
 		}
 	}

@@ -29,8 +29,10 @@ type Campaign struct {
 	// campaigns with this folder that are otherwise the same. Minimise takes cases out of the folder that add nothing.
 	Corpus   *corpus.Folder
 	Minimise bool
-	Targets  []string
-	Limit    uint32 // replaces that of the targets; 0 leaves it
+	// Generation has variants made of what the folder holds at the beginning only, see generation.go.
+	Generation bool
+	Targets    []string
+	Limit      uint32 // replaces that of the targets; 0 leaves it
 	// During is how many schedules of each update are played while the runs next to it go on, in
 	// every eighth graph; 0 means none.
 	During int
@@ -56,7 +58,8 @@ type CampaignReport struct {
 	// Lost are the worker processes that ended in the middle of their work, in the order in which they did.
 	// A graph that others play without ending is no failure.
 	Lost   []LostWorker
-	Corpus *CorpusReport // nil without a folder
+	Corpus *CorpusReport // nil without a folder, and of parts
+	News   []FoundCase   // of a generation
 }
 
 // LostWorker is the end of a worker process.
@@ -123,6 +126,7 @@ type campaign struct {
 	counts []map[Verdict]int
 	found  map[failureKey]*FuzzFailure
 	lost   []LostWorker
+	news   []FoundCase // of a generation, in order
 }
 
 type failureKey struct {
@@ -149,7 +153,9 @@ func (c *Campaign) Run(ctx context.Context) (*CampaignReport, error) {
 	defer stop()
 	var kept *CorpusReport
 	var err error
-	if c.Corpus != nil {
+	if c.Corpus != nil && c.Generation {
+		kept, err = r.runGeneration(working)
+	} else if c.Corpus != nil {
 		kept, err = r.runGuided(working)
 	} else {
 		err = r.playAll(working)
@@ -157,7 +163,7 @@ func (c *Campaign) Run(ctx context.Context) (*CampaignReport, error) {
 	if err != nil {
 		stop() // nothing is made small
 	}
-	out := &CampaignReport{Graphs: r.done, Interrupted: r.done < r.total, Corpus: kept}
+	out := &CampaignReport{Graphs: r.done, Interrupted: r.done < r.total, Corpus: kept, News: r.news}
 	for t, name := range c.Targets {
 		out.Targets = append(out.Targets, FuzzedTarget{name, r.counts[t]})
 	}

@@ -99,12 +99,16 @@ func (c *Campaign) OpenCorpus(folders []string, minimise bool) (err error) {
 	switch {
 	case len(folders) == 0 && minimise:
 		return errors.New("--minimise: which folder? expected --corpus FOLDER")
+	case len(folders) == 0 && c.Generation:
+		return errors.New("--generation: of which folder? expected --corpus FOLDER")
 	case len(folders) == 0:
 		return nil
 	case c.Source.All != 0:
 		return errors.New("--corpus is for random cases, --exhaustive plays every graph")
-	case c.Shard.Of != 0:
-		return errors.New("--corpus and --shard: what is played depends on the whole folder; give each machine a folder and a seed, and add up the folders with --corpus ONE,OTHER")
+	case c.Shard.Of != 0 && !c.Generation:
+		return errors.New("--corpus and --shard: a part does not know what others find; expected --generation, which varies what the folder holds at the beginning")
+	case c.Generation && minimise:
+		return errors.New("--generation and --minimise exclude each other: minimise afterwards")
 	}
 	c.Minimise = minimise
 	c.Corpus, err = corpus.Open(folders[0], folders[1:]...)

@@ -26,6 +26,7 @@ type FuzzShard struct {
 	Cases    int            `json:"cases"` // played
 	Targets  []FuzzedTarget `json:"targets"`
 	Failures []ShardFailure `json:"failures"`
+	Found    []FoundCase    `json:"found,omitempty"` // of a generation, in the order of playing
 }
 
 // FuzzSame is what all parts of a campaign have in common.
@@ -36,6 +37,7 @@ type FuzzSame struct {
 	Limit   uint32     `json:"limit,omitempty"`
 	During  int        `json:"during"`
 	Shrink  int        `json:"shrink"`
+	Corpus  CorpusSame `json:"corpus,omitzero"`
 }
 
 // ShardFailure is a failure with its files. A part makes as many small as the whole would: what is first of a kind in the
@@ -54,7 +56,11 @@ type ShardFailure struct {
 
 // same is what a campaign has in common with other parts of it.
 func (c *Campaign) same(total int) FuzzSame {
-	return FuzzSame{Source: c.Source, Cases: total, Targets: c.Targets, Limit: c.Limit, During: c.During, Shrink: c.Shrink}
+	s := FuzzSame{Source: c.Source, Cases: total, Targets: c.Targets, Limit: c.Limit, During: c.During, Shrink: c.Shrink}
+	if c.Generation {
+		s.Corpus = c.corpusSame()
+	}
+	return s
 }
 
 // File is a report as the file of the campaign's part.
@@ -63,7 +69,7 @@ func (c *Campaign) File(r *CampaignReport) (*FuzzShard, error) {
 	if c.Source.All != 0 {
 		total = CountAll(c.Source.All)
 	}
-	s := &FuzzShard{Schema: ShardSchema, Number: c.Shard.Number, Of: c.Shard.Of, Campaign: c.same(total), Cases: r.Graphs, Targets: r.Targets, Failures: []ShardFailure{}}
+	s := &FuzzShard{Schema: ShardSchema, Number: c.Shard.Number, Of: c.Shard.Of, Campaign: c.same(total), Cases: r.Graphs, Targets: r.Targets, Failures: []ShardFailure{}, Found: r.News}
 	for i := range r.Failures {
 		f := &r.Failures[i]
 		x := ShardFailure{Target: f.Target, Verdict: f.Verdict, Count: f.Count, First: f.First, Why: f.Why, Found: f.Found, Shrunk: f.Shrunk, Tries: f.Tries}
@@ -92,7 +98,7 @@ func ReadShard(text []byte) (*FuzzShard, error) {
 	case s.Number < 1 || s.Number > s.Of || len(s.Targets) != len(s.Campaign.Targets):
 		return nil, fmt.Errorf("part %d of %d with %d targets of %d is none", s.Number, s.Of, len(s.Targets), len(s.Campaign.Targets))
 	}
-	from, to := parts.Shard{Number: s.Number, Of: s.Of}.Span(s.Campaign.Cases)
+	from, to := parts.Shard{Number: s.Number, Of: s.Of}.Span(s.Campaign.cases())
 	if s.Cases != to-from {
 		return nil, fmt.Errorf("part %d/%d has %d cases, expected %d: it was interrupted, run it again", s.Number, s.Of, s.Cases, to-from)
 	}
@@ -115,6 +121,7 @@ func Merge(files []*FuzzShard, names []string) (*FuzzShard, error) {
 	if err := parts.Complete(each); err != nil {
 		return nil, err
 	}
+	files = slices.SortedFunc(slices.Values(files), func(a, b *FuzzShard) int { return cmp.Compare(a.Number, b.Number) })
 	return add(files), nil
 }
 
@@ -124,7 +131,7 @@ func (s *FuzzSame) equal(o *FuzzSame) bool {
 	return slices.Equal(s.Targets, o.Targets) && fmt.Sprint(a) == fmt.Sprint(b)
 }
 
-// add adds up all parts of a campaign.
+// add adds up all parts of a campaign, in their order.
 func add(files []*FuzzShard) *FuzzShard {
 	same := files[0].Campaign
 	out := &FuzzShard{Schema: ShardSchema, Number: 1, Of: 1, Campaign: same, Failures: []ShardFailure{}}
@@ -138,6 +145,7 @@ func add(files []*FuzzShard) *FuzzShard {
 	found := map[kind]*ShardFailure{}
 	for _, p := range files {
 		out.Cases += p.Cases
+		out.Found = append(out.Found, p.Found...)
 		for i := range p.Targets {
 			for v, n := range p.Targets[i].Verdicts {
 				out.Targets[i].Verdicts[v] += n
@@ -151,10 +159,7 @@ func add(files []*FuzzShard) *FuzzShard {
 				continue
 			}
 			n := old.Count + f.Count
-			if f.First < old.First {
-				*old = f
-			}
-			old.Count = n
+			old.Count = n // what is first in the earlier part is first in the whole
 		}
 	}
 	for _, f := range found {
