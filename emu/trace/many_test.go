@@ -36,7 +36,9 @@ func TestManySites(t *testing.T) {
 		t.Fatal(err)
 	}
 	rec := trace.NewRecorder(c, trace.Config{})
-	site := func(off image.CodeOff) { rec.Consume(trace.Batch{Sites: []record.Site{{RIP: at + image.Addr(off), Prev: at}}}) }
+	site := func(off image.CodeOff) {
+		rec.Consume(trace.Batch{Sites: []record.Site{{RIP: at + image.Addr(off), Prev: at}}})
+	}
 	site(0)
 	for _, i := range []int{0, 40_000, 65_534, 65_535, 65_536, calls - 1} {
 		site(f.Calls[i].Off)
