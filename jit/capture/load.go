@@ -18,10 +18,10 @@ import (
 	"github.com/tcsim/tcsim/jit/filekind"
 )
 
-// Bounds of what is read; a file beyond them is refused. The largest capture so far has 12 MB in
+// Bounds of what is read; a file beyond them is refused. The largest capture of a kernel so far has 12 MB in
 // lines of up to 100 kB.
 const (
-	maxFile = 128 << 20
+	maxFile = 512 << 20
 	maxLine = 16 << 20
 	// maxLines is how many lines a file may have: each costs memory of its own.
 	maxLines = 1 << 20
