@@ -22,8 +22,8 @@ type call struct {
 	release int    // the register that is given back
 	size    int32  // of what is allocated
 	dyn     *value // the dynptr that is used
-	iter    *value
-	packet  bool // takes addresses in the packet
+	iter    object // that is moved on
+	packet  bool   // takes addresses in the packet
 }
 
 // memory are the kinds of addresses that helpers read and write through.
@@ -294,7 +294,7 @@ func (x *explorer) found(s *state, m *value) bool {
 		return false
 	}
 	off, f := key.off+int64(key.num.Umin), &s.frames[key.frame]
-	sl := f.slotOf(off, false)
+	sl := f.slotOf(off)
 	switch {
 	case sl == nil:
 		return false
@@ -303,8 +303,8 @@ func (x *explorer) found(s *state, m *value) bool {
 	case byteOf(off) != 0 || sl.spilled() != 4 || !sl.spill.isConst():
 		return false
 	}
-	x.mask = marks{used: 1 << key.frame}
-	x.mask.at[key.frame].slots = 1 << ((-off - 1) / 8)
+	x.mask.Reset()
+	x.mask.AddSlots(int(key.frame), 1<<((-off-1)/8))
 	x.walkBack(s, &x.mask)
 	return sl.spill.num.Umin < uint64(in.MaxEntries)
 }

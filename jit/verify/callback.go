@@ -19,15 +19,6 @@ var callbacks = map[int32]struct{ fn, context, gets uint8 }{
 	209: {2, 3, 2}, // user_ringbuf_drain(map, fn, context, flags): fn(dynptr, context)
 }
 
-// callingHelper returns the number of the helper in callbacks that an instruction calls.
-func (x *explorer) callingHelper(in bpf.Insn) (n int32, ok bool) {
-	if in.Op != bpf.OpCall || in.Src != 0 {
-		return 0, false
-	}
-	n, _, ok = protos.FindHelper(x.p, in.Imm)
-	return n, ok && callbacks[n].fn != 0
-}
-
 // callback follows the function that a helper calls. Since 6.7 it is one more path, which comes back to the call
 // of the helper; before, the path goes through the function once. It reports whether s is in the function now
 // (push_callback_call).
@@ -49,7 +40,7 @@ func (x *explorer) callback(s *state, helper int32) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		callee.regs, callee.callback = args, true
+		*callee.regs, callee.callback = args, true
 		callee.regs[10] = value{kind: kindStack, frame: uint8(len(s.frames) - 1), num: ranges.ConstScalar(0)}
 		return true, nil
 	}
@@ -68,7 +59,7 @@ func (x *explorer) callback(s *state, helper int32) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	callee.regs, callee.callback, callee.again = args, true, true
+	*callee.regs, callee.callback, callee.again = args, true, true
 	callee.regs[10] = value{kind: kindStack, frame: uint8(len(c.frames) - 1), num: ranges.ConstScalar(0)}
 	return false, nil
 }
@@ -85,9 +76,9 @@ func (x *explorer) callbackReturns(r0 *value) error {
 }
 
 // callbackArgs are the registers that the function called by a helper begins with.
-func (x *explorer) callbackArgs(s *state, helper int32) (regs [numRegs]value) {
+func (x *explorer) callbackArgs(s *state, helper int32) (regs registers) {
 	how := callbacks[helper]
-	caller := &s.top().regs
+	caller := s.top().regs
 	for r := uint8(1); r < how.gets; r++ {
 		regs[r] = pointer(kindPointer)
 		if !x.submitted {

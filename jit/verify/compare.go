@@ -3,6 +3,8 @@
 package verify
 
 import (
+	"math/bits"
+
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify/rights"
 )
@@ -45,15 +47,16 @@ func (x *explorer) covers(s, n *state, how likeness) bool {
 		if a.fn != b.fn || a.ret != b.ret || a.callback != b.callback || a.iterations > b.iterations && !x.rules.CallbackOnce {
 			return false
 		}
-		regs := x.liveIn[s.pc]
+		regs := x.registers[s.pc].Live
 		if i+1 < len(s.frames) {
-			regs = x.liveIn[s.frames[i+1].ret]
+			regs = x.registers[s.frames[i+1].ret].Live
 			if !s.frames[i+1].again {
 				regs &^= 1<<6 - 1 // r0 to r5 are lost
 			}
 		}
-		for r := range a.regs {
-			if regs&(1<<r) != 0 && !c.value(&a.regs[r], &b.regs[r]) {
+		for left := regs; left != 0; left &= left - 1 {
+			r := bits.TrailingZeros16(left)
+			if !c.value(&a.regs[r], &b.regs[r], a.precise.Regs&(1<<r) != 0) {
 				return false
 			}
 		}
@@ -61,7 +64,7 @@ func (x *explorer) covers(s, n *state, how likeness) bool {
 		if how != enough {
 			read = ^uint64(0)
 		}
-		if !c.stack(a.stack, b.stack, read) {
+		if !c.stack(a, b, read) {
 			return false
 		}
 	}
@@ -69,8 +72,8 @@ func (x *explorer) covers(s, n *state, how likeness) bool {
 	return true
 }
 
-// value is regsafe.
-func (c *comparison) value(v, n *value) bool {
+// value is regsafe; precise says that something depends on the number.
+func (c *comparison) value(v, n *value, precise bool) bool {
 	if v.kind == kindNone {
 		return c.how != same || n.kind == kindNone
 	}
@@ -80,7 +83,7 @@ func (c *comparison) value(v, n *value) bool {
 	if v.ref|n.ref|v.dyn|n.dyn != 0 && !(c.links.Same(v.ref, n.ref) && c.links.Same(v.dyn, n.dyn)) {
 		return false
 	}
-	if v.kind == kindNumber && c.how == enough && !v.precise {
+	if v.kind == kindNumber && c.how == enough && !precise {
 		return true
 	}
 	if v.kind == kindPacket || v.kind == kindPacketMeta {
@@ -104,31 +107,50 @@ func (c *comparison) value(v, n *value) bool {
 }
 
 // stack is stacksafe; read are the slots of the old state that matter.
-func (c *comparison) stack(a, b []slot, read uint64) bool {
-	for i := range a {
-		x, y := &a[i], &slot{}
-		if i < len(b) {
-			y = &b[i]
+func (c *comparison) stack(a, b *frameState, read uint64) bool {
+	if c.bytes && a.stack.n > b.stack.n {
+		return false
+	}
+	read &= 1<<a.stack.n - 1
+	for p := 0; p*pageSlots < a.stack.n; p++ {
+		if a.stack.pages[p] == b.stack.pages[p] && !a.stack.identified(p) {
+			read &^= (1<<pageSlots - 1) << (p * pageSlots)
+			continue
 		}
-		if c.bytes && (i >= len(b) || x.bytes != y.bytes) || read&(1<<i) != 0 && !c.slot(x, y) {
+		for i := p * pageSlots; c.bytes && i < min(a.stack.n, (p+1)*pageSlots); i++ {
+			if a.stack.at(i).bytes != b.stack.at(i).bytes {
+				return false
+			}
+		}
+	}
+	for left := read; left != 0; left &= left - 1 {
+		i := bits.TrailingZeros64(left)
+		y := &noSlot
+		if i < b.stack.n {
+			y = b.stack.at(i)
+		}
+		if !c.slot(a.stack.at(i), y, a.precise.Slots&(1<<i) != 0) {
 			return false
 		}
 	}
 	return true
 }
 
-func (c *comparison) slot(x, y *slot) bool {
+// noSlot is one that was never written to.
+var noSlot slot
+
+func (c *comparison) slot(x, y *slot, precise bool) bool {
 	if c.rules.SpillMisc && x.spill.kind == kindNumber {
 		anything := unknownNumber() // what a load from bytes that may hold anything gives
 		switch {
 		case x.bytes[7] == byteSpill && y.misc(8):
-			return c.value(&x.spill, &anything)
+			return c.value(&x.spill, &anything, precise)
 		case c.rules.SpillMiscHalf && x.bytes[7] != byteSpill && x.bytes[3] == byteSpill && y.misc(4):
-			return c.value(&x.spill, &anything) && c.kinds(x.bytes[4:], y.bytes[4:])
+			return c.value(&x.spill, &anything, precise) && c.kinds(x.bytes[4:], y.bytes[4:])
 		}
 	}
 	k := x.bytes[0]
-	return c.kinds(x.bytes[:], y.bytes[:]) && (k != byteSpill && k < byteDynptr || c.value(&x.spill, &y.spill))
+	return c.kinds(x.bytes[:], y.bytes[:]) && (k != byteSpill && k < byteDynptr || c.value(&x.spill, &y.spill, precise))
 }
 
 // kinds compares what bytes hold.

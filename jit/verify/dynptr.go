@@ -20,10 +20,10 @@ type object struct {
 	n    int // how many slots
 }
 
-// at returns the i-th slot, nil if the function's stack does not reach that far.
+// at returns the i-th slot to be looked at, nil if the function's stack does not reach that far.
 func (o object) at(i int) *slot {
-	if k := o.slot - i; k < len(o.f.stack) {
-		return &o.f.stack[k]
+	if k := o.slot - i; k < o.f.stack.n {
+		return o.f.stack.at(k)
 	}
 	return nil
 }
@@ -74,7 +74,7 @@ func (x *explorer) put(s *state, o object, kind byteKind, v value) error {
 		return err
 	}
 	for i := range o.n {
-		sl := o.f.slotOf(lo+int64(i)*8, true)
+		sl := o.f.ownSlot(lo + int64(i)*8)
 		sl.spill = v
 		if v.traits &^= first; i == 0 {
 			sl.spill.traits |= first
@@ -92,8 +92,8 @@ func (x *explorer) put(s *state, o object, kind byteKind, v value) error {
 // clear makes the slots unwritten.
 func (o object) clear() {
 	for i := range o.n {
-		if sl := o.at(i); sl != nil {
-			*sl = slot{}
+		if o.at(i) != nil {
+			*o.f.stack.own(o.slot - i) = slot{}
 			o.f.written |= 1 << (o.slot - i)
 		}
 	}
@@ -142,8 +142,8 @@ func (x *explorer) dropDynptr(s *state, o object) {
 	s.forgetRef(id)
 	for i := range s.frames {
 		f := &s.frames[i]
-		for j := len(f.stack) - 1; j >= 0; j-- {
-			if sl := &f.stack[j]; sl.bytes[0] == byteDynptr && sl.spill.traits&first != 0 && sl.spill.ref == id {
+		for j := f.stack.n - 1; j >= 0; j-- {
+			if sl := f.stack.at(j); sl.bytes[0] == byteDynptr && sl.spill.traits&first != 0 && sl.spill.ref == id {
 				s.forgetDynptr(f, j)
 			}
 		}
@@ -153,7 +153,7 @@ func (x *explorer) dropDynptr(s *state, o object) {
 
 // forgetDynptr makes the two slots of a dynptr unwritten and numbers of the memory got from it (invalidate_dynptr).
 func (s *state) forgetDynptr(f *frameState, first int) {
-	dyn := f.stack[first].spill.dyn
+	dyn := f.stack.at(first).spill.dyn
 	object{f: f, slot: first, n: 2}.clear()
 	s.invalidate(func(v *value) bool { return v.dyn == dyn && dyn != 0 })
 }
@@ -201,8 +201,8 @@ func (x *explorer) makeDynptr(s *state, c *call, args []protos.Arg) error {
 // writesObject is a write of a helper to the bytes from and below to, which does not go through the checks that stores do
 // (check_stack_range_initialized in raw mode); of a kernel function it does.
 func (x *explorer) writesObject(s *state, f *frameState, from, to int64, raw bool) error {
-	for at := max(from, -maxStack); raw && x.judges() && at < min(to, 0); at++ {
-		if i := int((-at - 1) / 8); i < len(f.stack) && f.stack[i].bytes[byteOf(at)] == byteDynptr {
+	for at := max(from, -maxStack); raw && x.judges() && at < min(to, 0); at = at&^7 + 8 {
+		if sl := f.slotOf(at); sl != nil && sl.bytes[byteOf(at)] == byteDynptr {
 			return fmt.Errorf("potential write to dynptr at off=%d disallowed", at)
 		}
 	}
@@ -212,13 +212,14 @@ func (x *explorer) writesObject(s *state, f *frameState, from, to int64, raw boo
 // overwriteObjects refuses to overwrite a dynptr that holds a reference, and makes others unwritten that stores to the
 // bytes from and below to touch (destroy_if_dynptr_stack_slot).
 func (x *explorer) overwriteObjects(s *state, f *frameState, from, to int64) error {
-	for at := max(from, -maxStack); at < min(to, 0); at++ {
+	for at := max(from, -maxStack); at < min(to, 0); at = at&^7 + 8 {
 		i := int((-at - 1) / 8)
-		if i >= len(f.stack) || f.stack[i].bytes[byteOf(at)] < byteDynptr {
+		if i >= f.stack.n || f.stack.at(i).bytes[byteOf(at)] < byteDynptr { // as all of its bytes
 			continue
 		}
-		sl := &f.stack[i]
+		sl := f.stack.at(i)
 		if sl.bytes[byteOf(at)] != byteDynptr {
+			sl = f.stack.own(i)
 			for b := range sl.bytes {
 				sl.bytes[b] = byteMisc
 			}
@@ -229,7 +230,7 @@ func (x *explorer) overwriteObjects(s *state, f *frameState, from, to int64) err
 		if sl.spill.traits&first == 0 {
 			head++
 		}
-		if ref := f.stack[head].spill.ref; x.judges() && ref != 0 && !(x.rules.SpareClones && s.dynptrsOf(ref) > 1) {
+		if ref := f.stack.at(head).spill.ref; x.judges() && ref != 0 && !(x.rules.SpareClones && s.dynptrsOf(ref) > 1) {
 			return errors.New("cannot overwrite referenced dynptr")
 		}
 		s.forgetDynptr(f, head)
@@ -240,8 +241,8 @@ func (x *explorer) overwriteObjects(s *state, f *frameState, from, to int64) err
 // dynptrsOf counts the dynptrs that hold a reference (dynptr_ref_cnt).
 func (s *state) dynptrsOf(ref uint32) (n int) {
 	for i := range s.frames {
-		for j := range s.frames[i].stack {
-			if sl := &s.frames[i].stack[j]; sl.bytes[0] == byteDynptr && sl.spill.traits&first != 0 && sl.spill.ref == ref {
+		for j := range s.frames[i].stack.n {
+			if sl := s.frames[i].stack.at(j); sl.bytes[0] == byteDynptr && sl.spill.traits&first != 0 && sl.spill.ref == ref {
 				n++
 			}
 		}
@@ -251,8 +252,8 @@ func (s *state) dynptrsOf(ref uint32) (n int) {
 
 // readsObject refuses to read bytes of a dynptr or an iterator.
 func (x *explorer) readsObject(f *frameState, from, to int64, how string) error {
-	for at := max(from, -maxStack); x.judges() && at < min(to, 0); at++ {
-		if i := int((-at - 1) / 8); i < len(f.stack) && f.stack[i].bytes[byteOf(at)] >= byteDynptr {
+	for at := max(from, -maxStack); x.judges() && at < min(to, 0); at = at&^7 + 8 {
+		if sl := f.slotOf(at); sl != nil && sl.bytes[byteOf(at)] >= byteDynptr { // as all of its bytes
 			return fmt.Errorf("invalid %sread from stack off %d+%d size %d", how, from, at-from, to-from)
 		}
 	}
@@ -299,7 +300,7 @@ func (x *explorer) iterArg(s *state, c *call, v *value, k *kfuncCall) error {
 		o.clear()
 		return err
 	}
-	c.iter = &o.at(0).spill
+	c.iter = o
 	return nil
 }
 

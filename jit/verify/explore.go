@@ -5,11 +5,11 @@ package verify
 import (
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify/form"
+	"github.com/tcsim/tcsim/jit/verify/origin"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 	"github.com/tcsim/tcsim/jit/verify/rights"
 	"github.com/tcsim/tcsim/jit/verify/shape"
@@ -49,7 +49,8 @@ type explorer struct {
 	loops     map[bpf.InsnIndex]*loopFacts
 	joins     shape.Joins
 	forced    []reason // slots at which every path leaves a checkpoint
-	liveIn    []uint16
+	registers []shape.Registers
+	callees   []*shape.Callee
 	seen      [][]*state
 	work      []*state
 	links     uint32
@@ -58,9 +59,7 @@ type explorer struct {
 	checkedCalls []bool
 	// fast are the calls of each function whose spills and fills may go; nil where that is not known or not done.
 	fast      []shape.Fastcalls
-	movers    map[bpf.InsnIndex]bool // functions, by slot, that may move the packet
-	sleepers  map[bpf.InsnIndex]bool // and that may sleep
-	throwers  map[bpf.InsnIndex]bool // and that may throw
+	effects   []shape.Effects        // of each function
 	async     map[bpf.InsnIndex]bool // functions, by slot, that timers and work queues call
 	slow      map[bpf.InsnIndex]bool // of them, those that may sleep
 	iterKinds []string
@@ -69,14 +68,14 @@ type explorer struct {
 	// Counts of instructions and jumps followed, and what they were at the last checkpoint.
 	steps, jumps, lastSteps, lastJumps int
 	stats                              Stats
-	now                                past // the instruction that is being followed
-	linked                             [][]linkedValues
+	now                                origin.Step // the instruction that is being followed
+	origins                            origin.Walk
 	news                               bool // a mark was new
 	tooMany                            bool // more paths wait than a kernel keeps
 
-	mask  marks
+	mask  origin.Marks
 	pairs rights.Pairs
-	spare []*state
+	mem   *memories
 }
 
 // Bits of Verified.Met after those of the kinds of addresses.
@@ -122,26 +121,17 @@ func (m *mapFacts) note(v *value) {
 	m.seen = true
 }
 
-// spares are states of explorations that are over, whose memory the next one takes.
-var spares = sync.Pool{New: func() any { return new([]*state) }}
-
-// maxSpares is how many states are kept of an exploration.
-const maxSpares = 512
-
 // recycle ends the exploration.
 func (x *explorer) recycle() {
-	spare := x.spare
 	for i, list := range x.seen {
 		for _, s := range list {
-			if len(spare) < maxSpares {
-				s.path = path{}
-				spare = append(spare, s)
-			}
+			x.mem.release(s)
 		}
 		x.seen[i] = nil
 	}
-	x.spare = nil
-	spares.Put(&spare)
+	x.origins.Begin(nil)
+	x.mem.walk = x.origins
+	spares.Put(x.mem)
 }
 
 func newExplorer(p *bpf.Program, t *kernels.Kernel, funcs []FuncInfo) *explorer {
@@ -149,7 +139,7 @@ func newExplorer(p *bpf.Program, t *kernels.Kernel, funcs []FuncInfo) *explorer 
 	bools := make([]bool, 5*n)
 	marks := func(i int) []bool { return bools[i*n : (i+1)*n : (i+1)*n] }
 	x := &explorer{
-		p: p, rules: &t.Verifier, funcs: funcs, spare: *spares.Get().(*[]*state),
+		p: p, rules: &t.Verifier, funcs: funcs, mem: spares.Get().(*memories),
 		fnAt:      make([]int32, n),
 		visited:   marks(0),
 		sync:      map[bpf.InsnIndex]bool{},
@@ -174,13 +164,15 @@ func newExplorer(p *bpf.Program, t *kernels.Kernel, funcs []FuncInfo) *explorer 
 			x.fnAt[j] = int32(i)
 		}
 	}
+	x.origins = x.mem.walk
+	x.origins.Begin(p.Insns)
 	arena, err := p.Arena()
 	x.arena = err == nil && arena >= 0
 	x.divisions = form.FindGuards(p.Insns, t.Emit.AX)
-	x.movers, x.sleepers = x.callers(x.moves), x.callers(x.sleeps)
-	x.throwers = x.callers(func(in bpf.Insn) bool { return x.p.Kfunc(in) == bpf.ThrowKfunc })
+	x.callees = shape.FindCallees(p)
+	x.effects = shape.FindEffects(p, x.rules, x.callees, x.fnAt, len(funcs))
+	x.registers = shape.FindLive(p, x.callees)
 	x.findJoins()
-	x.findLive()
 	return x
 }
 
@@ -255,7 +247,9 @@ func (x *explorer) lost() error {
 // root explores from the start of a function that no instruction calls.
 func (x *explorer) root(fn int) error {
 	f := &x.p.Funcs[fn]
-	s := &state{pc: x.funcs[fn].Start, frames: []frameState{{fn: fn, ret: -1, callback: fn != 0 && !f.ExceptionCB && !f.Global}}}
+	first := x.mem.frame(fn)
+	first.ret, first.callback = -1, fn != 0 && !f.ExceptionCB && !f.Global
+	s := &state{pc: x.funcs[fn].Start, frames: []frameState{first}}
 	s.held.Sleeps, s.held.Later = x.slow[x.funcs[fn].Start], x.async[x.funcs[fn].Start]
 	s.top().regs[10] = value{kind: kindStack, num: ranges.ConstScalar(0)}
 	for r := 1; r <= 5 && (fn != 0 || !x.strict); r++ {
@@ -288,7 +282,9 @@ func (x *explorer) rest() error {
 		if x.visited[i] {
 			continue
 		}
-		s := &state{pc: i, frames: []frameState{{fn: int(x.fnAt[i]), ret: -1}}}
+		first := x.mem.frame(int(x.fnAt[i]))
+		first.ret = -1
+		s := &state{pc: i, frames: []frameState{first}}
 		for r := range 10 {
 			s.top().regs[r] = unknownNumber()
 		}
@@ -309,7 +305,7 @@ func (x *explorer) drain() error {
 			return err
 		}
 		x.ended(s)
-		x.release(s)
+		x.mem.release(s)
 	}
 	return nil
 }
@@ -332,9 +328,9 @@ func (x *explorer) follow(s *state) error {
 			}
 		}
 		x.visited[at] = true
-		x.now = past{pc: int32(at), depth: uint8(len(s.frames) - 1), slot: -1}
+		x.now = origin.Step{PC: int32(at), Depth: uint8(len(s.frames) - 1), Slot: -1}
 		if g, ok := x.guard(at); ok {
-			x.now.pc = int32(g.Div)
+			x.now.PC = int32(g.Div)
 			x.alu(s.top(), x.p.Insns[g.Div])
 			for ; s.pc < g.End; s.pc++ {
 				x.visited[s.pc] = true
@@ -348,7 +344,7 @@ func (x *explorer) follow(s *state) error {
 				return nil
 			}
 		}
-		s.past, s.history = append(s.past, x.now), s.history+x.recorded()
+		s.at, s.history = x.origins.Add(x.now, s.at), s.history+x.recorded()
 		if x.tooMany && x.strict {
 			return bpf.ErrorAt(x.p.Insns, at, tooComplex(fmt.Sprintf("more than %d paths wait to be followed (The sequence of jumps is too complex)", maxWaiting)))
 		}
@@ -385,7 +381,7 @@ func (x *explorer) touch(fn int, lo, hi int64) error {
 // keepFast keeps the spills and fills of a function where something else accesses their slots, from offset lo on
 // (check_fastcall_stack_contract).
 func (x *explorer) keepFast(fn int, lo int64) {
-	if x.fast == nil || lo >= x.fast[fn].From || x.fast[fn].Has(bpf.InsnIndex(x.now.pc)) {
+	if x.fast == nil || lo >= x.fast[fn].From || x.fast[fn].Has(bpf.InsnIndex(x.now.PC)) {
 		return
 	}
 	x.fast[fn] = shape.Fastcalls{From: -1 << 63}

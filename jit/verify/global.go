@@ -7,7 +7,7 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/jit/bpf"
-	"github.com/tcsim/tcsim/jit/verify/protos"
+	"github.com/tcsim/tcsim/jit/verify/shape"
 )
 
 // Global functions are verified once, from what BTF says of their parameters, and a call of one is
@@ -16,7 +16,7 @@ import (
 
 // params gives a global function the parameters that it is verified with.
 func (x *explorer) params(s *state, f *bpf.Func) {
-	regs := &s.top().regs
+	regs := s.top().regs
 	for r := 1; r <= 5; r++ {
 		regs[r] = value{}
 	}
@@ -53,7 +53,7 @@ func (x *explorer) callGlobal(s *state, f *bpf.Func) (bool, error) {
 		return false, errors.New("global function calls are not allowed while holding a lock")
 	case h.Preempt > 0 && !x.rules.QuietGlobals:
 		return false, errors.New("global function calls are not allowed with preemption disabled")
-	case x.rules.QuietGlobals && x.inRCU(s) && x.sleepers[f.Start]:
+	case x.rules.QuietGlobals && x.inRCU(s) && x.may(f.Start, shape.Sleeps):
 		return false, fmt.Errorf("sleepable global function %s() called where nothing may sleep", f.Name)
 	case f.Void && !x.rules.VoidGlobals:
 		return false, fmt.Errorf("global function %s() doesn't return scalar: only those are supported", f.Name)
@@ -88,10 +88,10 @@ func (x *explorer) callGlobal(s *state, f *bpf.Func) (bool, error) {
 		}
 		s.frames[v.frame].fillAny(lo, hi+int64(p.Size))
 	}
-	if x.judges() && x.movers[f.Start] {
+	if x.judges() && x.may(f.Start, shape.MovesPacket) {
 		s.loosePackets()
 	}
-	if x.judges() && x.rules.ThrowingGlobals && x.throwers[f.Start] {
+	if x.judges() && x.rules.ThrowingGlobals && x.may(f.Start, shape.Throws) {
 		if err := x.mayEnd(s, true); err != nil {
 			return false, fmt.Errorf("%s may throw: %w", f.Name, err)
 		}
@@ -143,7 +143,7 @@ func (x *explorer) globalArg(f *bpf.Func, p *bpf.Param, v *value, reg uint8) err
 			return fmt.Errorf("only read is supported: r%d is an object of the kernel", reg)
 		case !memory(v.kind) || v.traits&probed != 0:
 			return fmt.Errorf("r%d type=%s expected=fp, pkt, map_value, mem", reg, v.word())
-		case x.rules.PacketPerCall && x.movers[f.Start] && (v.kind == kindPacket || v.kind == kindPacketMeta || v.traits&ofPacket != 0):
+		case x.rules.PacketPerCall && x.may(f.Start, shape.MovesPacket) && (v.kind == kindPacket || v.kind == kindPacketMeta || v.traits&ofPacket != 0):
 			return fmt.Errorf("r%d is a packet pointer, but %s may change packet data", reg, f.Name)
 		}
 		plain := *v
@@ -160,33 +160,5 @@ func probedMemory() value {
 	return v
 }
 
-// callers finds the functions with an instruction that does something, or that call one that has (merge_callee_effects).
-func (x *explorer) callers(does func(bpf.Insn) bool) map[bpf.InsnIndex]bool {
-	found := make(map[bpf.InsnIndex]bool, len(x.funcs))
-	for again := true; again; {
-		again = false
-		for _, f := range x.funcs {
-			for i := f.Start; i < f.End && !found[f.Start]; i += x.p.Insns[i].Width() {
-				in := x.p.Insns[i]
-				if to, ok := in.Callee(i); does(in) || ok && found[to] {
-					found[f.Start], again = true, true
-				}
-			}
-		}
-	}
-	return found
-}
-
-// moves reports whether an instruction calls a helper or kernel function that may move the packet.
-func (x *explorer) moves(in bpf.Insn) bool {
-	return in.Op == bpf.OpCall && in.Src == 0 && (protos.MovingPacket[in.Imm] || in.Imm == bpf.HelperTailCall) || x.p.Kfunc(in) == "bpf_xdp_pull_data"
-}
-
-// sleeps reports whether an instruction calls a helper or kernel function that may sleep.
-func (x *explorer) sleeps(in bpf.Insn) bool {
-	if in.Op == bpf.OpCall && in.Src == 0 {
-		h := protos.Helpers[in.Imm]
-		return h.Sleeps()
-	}
-	return protos.Kfuncs[x.p.Kfunc(in)].Sleeps(x.rules)
-}
+// may reports whether calling the function at a slot may do something.
+func (x *explorer) may(at bpf.InsnIndex, e shape.Effects) bool { return x.effects[x.fnAt[at]]&e != 0 }

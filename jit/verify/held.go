@@ -52,11 +52,7 @@ func (s *state) release(id uint32) error {
 
 // invalidate makes numbers of values (mark_reg_invalid).
 func (s *state) invalidate(which func(*value) bool) {
-	s.everyValue(func(v *value) {
-		if v.kind != kindNumber && v.kind != kindNone && which(v) {
-			*v = unknownNumber()
-		}
-	})
+	s.change(false, func(v *value) bool { return v.kind != kindNumber && v.kind != kindNone && which(v) }, func(v *value) { *v = unknownNumber() })
 }
 
 // leaks refuses to end a function while references are held that nothing gives back; always counts those of
@@ -138,12 +134,15 @@ func (x *explorer) leaveRCU(s *state, certain bool) {
 	if !certain && (x.inRCU(s) || !x.rules.NestedRCU) {
 		return
 	}
-	s.everyObject(func(v *value) {
-		if v.traits&protected != 0 {
-			v.traits = v.traits&^protected | unguarded
-			v.orNull = false
-		}
-	})
+	guarded := func(v *value) bool { return v.traits&protected != 0 }
+	loses := func(v *value) {
+		v.traits = v.traits&^protected | unguarded
+		v.orNull = false
+	}
+	s.change(false, guarded, loses)
+	for i := range s.frames {
+		s.frames[i].changeSlots(byteIter, false, guarded, loses)
+	}
 }
 
 // interrupts turns interrupts off, and notes in a slot of the stack how they were, or on again (process_irq_flag).
@@ -220,27 +219,13 @@ func (x *explorer) lockFails(s *state) {
 	failed.top().regs[0] = e
 }
 
-// everyObject is everyValue with iterators.
-func (s *state) everyObject(visit func(*value)) {
-	s.everyValue(visit)
-	for i := range s.frames {
-		for j := range s.frames[i].stack {
-			if sl := &s.frames[i].stack[j]; sl.bytes[0] == byteIter {
-				visit(&sl.spill)
-			}
-		}
-	}
-}
-
 // giveAway is what becomes of an object that a list or a tree owns (ref_convert_owning_non_owning).
 func (s *state) giveAway(ref uint32) {
 	if ref == 0 || !s.forgetRef(ref) {
 		return
 	}
-	s.everyValue(func(v *value) {
-		if v.ref == ref {
-			v.ref = 0
-			v.traits |= borrowed
-		}
+	s.change(true, func(v *value) bool { return v.ref == ref }, func(v *value) {
+		v.ref = 0
+		v.traits |= borrowed
 	})
 }

@@ -7,49 +7,36 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/jit/bpf"
-	"github.com/tcsim/tcsim/jit/verify/form"
 	"github.com/tcsim/tcsim/jit/verify/protos"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
+	"github.com/tcsim/tcsim/jit/verify/shape"
 )
-
-// helperArgs are the arguments of each helper by its number.
-var helperArgs = func() map[int32][]protos.Arg {
-	m := make(map[int32][]protos.Arg, len(protos.Helpers))
-	for n, h := range protos.Helpers {
-		m[n] = protos.Arguments(h.Args)
-	}
-	return m
-}()
 
 // callHelper follows a call of a helper, of a kernel function or a tail call.
 func (x *explorer) callHelper(s *state, in bpf.Insn) error {
-	if x.p.CalledName(in) == form.TimedMayGoto {
-		return nil // keeps all registers of the program
+	to := x.callees[s.pc]
+	if to.Keeps {
+		return nil
 	}
 	f := s.top()
 	args, ret := anyArgs, unknownNumber() // of what is unknown, a stack address may be used
-	if err := x.noSuchHelper(in); err != nil {
-		return err
-	}
 	c := call{}
-	n, spec, known := protos.FindHelper(x.p, in.Imm)
 	switch {
 	case in.Src == bpf.PseudoKfunc && in.Op == bpf.OpCall:
-		name := x.p.Kfunc(in)
-		if _, typed := x.signature(name); typed && x.judges() {
-			return x.kfuncPath(s, in, name)
+		if _, typed := x.signature(to.Kfunc); typed && x.judges() {
+			return x.kfuncPath(s, to)
 		}
-		args, ret = x.kfunc(name)
-	case in.Src != 0 || in.Op != bpf.OpCall:
-	case known:
-		if args = helperArgs[n]; n == 0 {
-			args = protos.Arguments(spec.Args)
-		}
-		if n == bpf.HelperTailCall && !x.judges() {
+		args, ret = x.kfunc(to.Kfunc)
+	case to.Known:
+		if args = to.Args; to.Helper == bpf.HelperTailCall && !x.judges() {
 			args = nil
 		}
-		c.helper, c.packet = n, spec.Packet()
-		if err := x.beforeHelper(s, n, &spec); err != nil {
+		c.helper, c.packet = to.Helper, to.Spec.Packet()
+		if err := x.beforeHelper(s, to.Helper, &to.Spec); err != nil {
+			return err
+		}
+	default:
+		if err := x.noSuchHelper(in); err != nil {
 			return err
 		}
 	}
@@ -66,7 +53,7 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 	}
 	if c.helper != 0 {
 		var err error
-		if ret, err = x.afterHelper(s, &c, &spec, args); err != nil {
+		if ret, err = x.afterHelper(s, &c, &to.Spec, args); err != nil {
 			return err
 		}
 	}
@@ -76,16 +63,16 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 			ret.typed = handedOut(x.rules)
 		}
 	}
-	if number, ok := x.callingHelper(in); ok {
-		if entered, err := x.callback(s, number); entered || err != nil {
+	if callbacks[to.Helper].fn != 0 {
+		if entered, err := x.callback(s, to.Helper); entered || err != nil {
 			return err
 		}
 	}
 	for r := range 6 {
 		f.regs[r] = value{}
 	}
-	if f.regs[0] = ret; iteratorNext(x.p.Kfunc(in)) {
-		x.advance(s, nil)
+	if f.regs[0] = ret; to.Next {
+		x.advance(s, object{})
 	}
 	return nil
 }
@@ -102,20 +89,20 @@ func (x *explorer) judgeArg(s *state, c *call, a protos.Arg, i int) error {
 }
 
 // advance follows an iterator's next step: one more round, or the end, where the iterator has nothing more.
-func (x *explorer) advance(s *state, it *value) {
-	if it == nil || it.traits&drained == 0 {
+func (x *explorer) advance(s *state, it object) {
+	if it.f == nil || it.at(0).spill.traits&drained == 0 {
 		again := x.nextRound(s, s.pc+1)
 		again.top().regs[0].orNull, again.top().regs[0].link = false, 0
 	}
-	if it != nil {
-		it.traits |= drained
+	if it.f != nil {
+		it.f.stack.own(it.slot).spill.traits |= drained
 	}
 	s.top().regs[0] = number(ranges.ConstScalar(0))
 }
 
 // kfuncPath follows a call of a kernel function that is judged.
-func (x *explorer) kfuncPath(s *state, in bpf.Insn, name string) error {
-	ret, it, err := x.callKfunc(s, name)
+func (x *explorer) kfuncPath(s *state, to *shape.Callee) error {
+	ret, it, err := x.callKfunc(s, to.Kfunc)
 	if err != nil {
 		return err
 	}
@@ -123,7 +110,7 @@ func (x *explorer) kfuncPath(s *state, in bpf.Insn, name string) error {
 	for r := range 6 {
 		f.regs[r] = value{}
 	}
-	if f.regs[0] = ret; iteratorNext(name) {
+	if f.regs[0] = ret; to.Next {
 		x.advance(s, it)
 	}
 	return nil
@@ -187,12 +174,10 @@ func (x *explorer) noSuchHelper(in bpf.Insn) error {
 	if !x.strict || in.Op != bpf.OpCall || in.Src != 0 || x.p.HelperNames != nil {
 		return nil
 	}
-	switch _, known := protos.Helpers[in.Imm]; {
-	case known:
-		return nil
-	case in.Imm == poisoned:
+	switch in.Imm {
+	case poisoned:
 		return errors.New("a path leads here, and the types that this was compiled for are not like those given: --btf names a kernel's (invalid func unknown)")
-	case in.Imm == NoKfunc:
+	case NoKfunc:
 		return errors.New("a path leads to the call of a weak kernel function that is not known to exist: --btf names a kernel's types")
 	}
 	return fmt.Errorf("there is no helper %d (invalid func unknown)", in.Imm)

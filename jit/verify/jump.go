@@ -22,11 +22,11 @@ func (x *explorer) jump(s *state, f *frameState, in bpf.Insn) (bool, error) {
 	case in.IsSubCall():
 		return x.callSub(s, in)
 	case in.Op == bpf.OpCall || in.Op == bpf.OpTailCall || in.Op == bpf.OpCallX:
-		depth := len(s.frames)
+		depth, at := len(s.frames), s.pc
 		if err := x.callHelper(s, in); err != nil {
 			return false, err
 		}
-		if x.p.Kfunc(in) == bpf.ThrowKfunc {
+		if x.callees[at].Kfunc == bpf.ThrowKfunc {
 			return false, nil
 		}
 		if len(s.frames) == depth {
@@ -177,13 +177,12 @@ func (s *state) spread(v *value, r *kernels.RangeRules) {
 		return
 	}
 	known := *v
-	s.everyValue(func(o *value) {
+	s.change(true, func(o *value) bool {
 		if o == v || o.link != known.link || o.kind != kindNumber {
-			return
+			return false
 		}
-		if o.plus != 0 && known.plus != 0 && o.plus != known.plus { // the difference is another in each width
-			return
-		}
+		return o.plus == 0 || known.plus == 0 || o.plus == known.plus // the difference is another in each width
+	}, func(o *value) {
 		if o.delta == known.delta {
 			o.num = known.num
 			return
@@ -201,10 +200,7 @@ func (s *state) spread(v *value, r *kernels.RangeRules) {
 
 // resolveNull makes all copies of a pointer that may be null the number 0 or a plain pointer.
 func (s *state) resolveNull(link uint32, null bool) {
-	s.everyValue(func(v *value) {
-		if v.link != link || !v.orNull {
-			return
-		}
+	s.change(link != 0, func(v *value) bool { return v.link == link && v.orNull }, func(v *value) {
 		if null {
 			*v = number(ranges.ConstScalar(0))
 		} else if v.orNull = false; !v.locked {
@@ -239,7 +235,9 @@ func (x *explorer) exit(s *state) (bool, error) {
 		}
 	}
 	ret, callback, again := from.ret, from.callback, from.again
+	x.mem.drop(from)
 	s.frames = s.frames[:n-1]
+	s.top().own()
 	s.shared = min(s.shared, n-1)
 	s.pc = ret
 	if again {
@@ -277,7 +275,8 @@ func (x *explorer) enter(s *state, to, ret bpf.InsnIndex) (*frameState, error) {
 	if len(s.frames) >= most {
 		return nil, fmt.Errorf("calls are more than %d frames deep", most)
 	}
-	callee := frameState{fn: int(x.fnAt[to]), ret: ret}
+	callee := x.mem.frame(int(x.fnAt[to]))
+	callee.ret = ret
 	callee.regs[10] = value{kind: kindStack, frame: uint8(len(s.frames)), num: ranges.ConstScalar(0)}
 	s.frames = append(s.frames, callee)
 	s.pc = to
@@ -312,18 +311,12 @@ func (s *state) comparePacket(op uint8, a, b *value) {
 	if known.off < 0 || known.off == 0 && more != 0 || known.num.Umax > maxPacketOff || int64(known.num.Umax)+known.off > maxPacketOff {
 		return
 	}
-	s.everyValue(func(v *value) {
-		if v.kind == known.kind && v.link == known.link {
-			v.delta = max(v.delta, limit)
-		}
-	})
+	s.change(known.link != 0, func(v *value) bool { return v.kind == known.kind && v.link == known.link && v.delta < limit }, func(v *value) { v.delta = limit })
 }
 
 // loosePackets forgets all addresses in the packet, after a helper that may move it (bpf_helper_changes_pkt_data).
 func (s *state) loosePackets() {
-	s.everyValue(func(v *value) {
-		if v.kind == kindPacket || v.kind == kindPacketEnd || v.kind == kindPacketMeta || v.kind == kindMemory && v.traits&ofPacket != 0 {
-			*v = unknownNumber() // mark_reg_invalid
-		}
+	s.invalidate(func(v *value) bool {
+		return v.kind == kindPacket || v.kind == kindPacketEnd || v.kind == kindPacketMeta || v.kind == kindMemory && v.traits&ofPacket != 0
 	})
 }

@@ -47,12 +47,6 @@ func (x *explorer) signature(name string) (bpf.Signature, bool) {
 	return sig, known
 }
 
-// iteratorNext reports whether a kernel function moves an iterator on.
-func iteratorNext(name string) bool {
-	does, _ := protos.IteratorOf(name)
-	return does == protos.IterNext
-}
-
 // kfuncCall is a call of a kernel function that BTF knows.
 type kfuncCall struct {
 	call
@@ -72,27 +66,27 @@ type kfuncCall struct {
 }
 
 // callKfunc judges a call of a kernel function and does what it does to the path (check_kfunc_call).
-func (x *explorer) callKfunc(s *state, name string) (ret value, it *value, err error) {
+func (x *explorer) callKfunc(s *state, name string) (ret value, it object, err error) {
 	k := kfuncCall{name: name, does: protos.Doing[name]}
 	k.sig, _ = x.signature(name)
 	k.spec, k.listed = protos.Kfuncs[name]
 	k.iterates, k.iterKind = protos.IteratorOf(name)
 	if err := x.mayCallKfunc(s, &k); err != nil {
-		return ret, nil, err
+		return ret, it, err
 	}
 	if k.does == protos.TakeLock || k.does == protos.TakeQuietLock {
 		x.lockFails(s)
 	}
 	for i := range k.sig.Params {
 		if err := x.kfuncArg(s, &k, i); err != nil {
-			return ret, nil, err
+			return ret, it, err
 		}
 	}
 	if err := x.section(s, &k); err != nil {
-		return ret, nil, err
+		return ret, it, err
 	}
 	if err := x.kfuncEffects(s, &k); err != nil {
-		return ret, nil, err
+		return ret, it, err
 	}
 	ret, err = x.kfuncReturns(s, &k)
 	return ret, k.iter, err
@@ -419,8 +413,8 @@ func (x *explorer) kfuncReturns(s *state, k *kfuncCall) (value, error) {
 		r.typed = untrusted
 	case k.listed && k.sig.Untyped && k.does == protos.Plain: // it counts as a number
 		return unknownNumber(), nil
-	case k.iterates == protos.IterNext && k.iter != nil && k.iter.traits&(protected|unguarded) != 0:
-		r.traits = k.iter.traits & (protected | unguarded)
+	case k.iterates == protos.IterNext && k.iter.f != nil && k.iter.at(0).spill.traits&(protected|unguarded) != 0:
+		r.traits = k.iter.at(0).spill.traits & (protected | unguarded)
 	case k.does == protos.GraphLook:
 		r.traits = borrowed
 	}

@@ -51,9 +51,9 @@ func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v value, imm b
 		v = unknownNumber()
 	}
 	if lo >= -maxStack && lo < 0 {
-		x.now.frame, x.now.slot = base.frame, int8((-lo-1)/8)
+		x.now.Frame, x.now.Slot = base.frame, int8((-lo-1)/8)
 		if size == 8 && byteOf(lo) == 0 {
-			g.written |= 1 << x.now.slot
+			g.written |= 1 << x.now.Slot
 		}
 	}
 	if !imm && v.isConst() && v.num.Umin == 0 && !g.keeps(lo, size, &v, imm, x.rules) {
@@ -254,17 +254,19 @@ func (x *explorer) read(s *state, base value, in bpf.Insn, signed bool) (value, 
 		}
 		return number(ranges.LoadedScalar(size, signed)), nil
 	}
-	if slot := g.slotOf(lo, false); slot != nil && x.judges() && size != 8 && slot.spilled() > 0 && slot.spill.isPointer() && !slot.spill.loose() {
+	if slot := g.slotOf(lo); slot != nil && x.judges() && size != 8 && slot.spilled() > 0 && slot.spill.isPointer() && !slot.spill.loose() {
 		return unknownNumber(), errors.New("invalid size of register fill")
 	}
 	if x.inlinedLookup(s, in) {
 		x.clobber(s, &base, size, false)
 	}
-	if slot := g.slotOf(lo, false); slot != nil && x.rules.SpillAny && slot.spilled() >= size && slot.spill.kind == kindNumber && byteOf(lo) == 0 {
-		x.link(&slot.spill)
+	if slot := g.slotOf(lo); slot != nil && x.rules.SpillAny && slot.spilled() >= size && slot.spill.kind == kindNumber && byteOf(lo) == 0 {
+		if v := slot.spill; x.link(&v) {
+			g.ownSlot(lo).spill = v
+		}
 	}
-	if slot := g.slotOf(lo, false); slot != nil && slot.spilled() > 0 {
-		x.now.frame, x.now.slot = base.frame, int8((-lo-1)/8)
+	if slot := g.slotOf(lo); slot != nil && slot.spilled() > 0 {
+		x.now.Frame, x.now.Slot = base.frame, int8((-lo-1)/8)
 	}
 	v := g.load(lo, size, signed, x.rules)
 	if x.rules.SpilledZeros && v.kind == kindNumber && !v.isConst() && x.readZeros(s, g, int(base.frame), lo, lo+int64(size)) {
@@ -277,8 +279,8 @@ func (x *explorer) read(s *state, base value, in bpf.Insn, signed bool) (value, 
 func (x *explorer) readZeros(s *state, f *frameState, frame int, from, to int64) bool {
 	spills, zero := f.zeros(from, to, x.rules.SpilledZeros)
 	if spills != 0 {
-		x.mask = marks{used: 1 << frame}
-		x.mask.at[frame].slots = spills
+		x.mask.Reset()
+		x.mask.AddSlots(frame, spills)
 		x.walkBack(s, &x.mask)
 	}
 	return zero

@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/origin"
 )
 
 // A path leaves checkpoints: copies of its state, which later paths to the same instruction are compared
@@ -18,8 +19,9 @@ import (
 type path struct {
 	parent *state // the checkpoint that the path passed last
 	shared int    // how many frames are the same calls as in parent
-	past   []past // instructions since parent
-	depth  int    // checkpoints on the path
+	// at is where the path is, from where it was at parent: the instructions since then lie between.
+	at, from origin.Place
+	depth    int // checkpoints on the path
 	// history is how many instructions since parent a kernel keeps (jmp_history_cnt).
 	history int
 	// rounds counts loops that were entered once more although nothing may have changed: by may_goto, by an
@@ -120,7 +122,7 @@ func (x *explorer) explored(s *state) *[]*state {
 
 // recorded is 1 if a kernel keeps the instruction that is being followed in the path's history (push_insn_history).
 func (x *explorer) recorded() int {
-	if x.joins.Jumped[x.now.pc] || x.now.slot >= 0 || x.now.linked != 0 {
+	if x.joins.Jumped[x.now.PC] || x.now.Slot >= 0 || x.now.Linked != 0 {
 		return 1
 	}
 	return 0
@@ -149,14 +151,13 @@ func (x *explorer) meets(old, s *state) (bool, error) {
 
 // checkpoint leaves a copy of s, which goes on from it.
 func (x *explorer) checkpoint(s *state) *state {
-	c := x.clone(s)
-	c.past, s.past = s.past, x.newPast()
+	c := x.mem.clone(s)
 	c.branches = 1
 	for i := range s.frames {
 		s.frames[i].written = 0
 	}
 	s.history = 0
-	s.parent, s.shared, s.depth = c, len(s.frames), c.depth+1
+	s.parent, s.from, s.shared, s.depth = c, s.at, len(s.frames), c.depth+1
 	x.lastJumps, x.lastSteps = x.jumps, x.steps
 	x.stats.States++
 	x.stats.Alive++
@@ -180,28 +181,18 @@ func (x *explorer) covered(old, s *state) {
 			c.loop = head
 		}
 	}
-	head.back = append(head.back, backEdge{x.clone(s), old})
+	head.back = append(head.back, backEdge{x.mem.clone(s), old})
 }
 
 // inherit makes what matters of old matter of the path to s. It reports whether that was news.
 func (x *explorer) inherit(old, s *state) bool {
 	x.news = false
 	m := &x.mask
-	*m = marks{}
+	m.Reset()
 	for i := range old.frames {
 		f := &old.frames[i]
 		x.reads(s, i, f.read)
-		for r := range f.regs {
-			if f.regs[r].precise {
-				m.add(i, r)
-			}
-		}
-		for j := range f.stack {
-			if f.stack[j].spill.precise && f.stack[j].bytes[0] == byteSpill {
-				m.at[i].slots |= 1 << j
-				m.used |= 1 << i
-			}
-		}
+		m.AddAll(i, f.precise)
 	}
 	x.walkBack(s, m)
 	return x.news
@@ -230,15 +221,12 @@ func (x *explorer) complete(c *state) {
 		}
 	}
 	c.back = nil
-	if c.loop == nil || c.loop.branches == 0 {
-		c.past = nil
-	}
 }
 
-// fork is a copy of s to be followed later.
+// fork is a copy of s to be followed later, after the instruction at hand.
 func (x *explorer) fork(s *state, to bpf.InsnIndex) *state {
-	c := x.clone(s)
-	c.past, c.history = append(append(x.newPast(), s.past...), x.now), s.history+x.recorded()
+	c := x.mem.clone(s)
+	c.at, c.history = x.origins.Add(x.now, s.at), s.history+x.recorded()
 	c.pc = to
 	if c.parent != nil {
 		c.parent.branches++
@@ -248,46 +236,13 @@ func (x *explorer) fork(s *state, to bpf.InsnIndex) *state {
 	return c
 }
 
-// clone copies a state but for its past, which is shared.
-func (x *explorer) clone(s *state) *state {
-	var c *state
-	if n := len(x.spare); n > 0 {
-		c, x.spare = x.spare[n-1], x.spare[:n-1]
-	} else {
-		c = &state{}
-	}
-	frames := c.frames[:0]
-	for i := range s.frames {
-		var stack []slot
-		if i < cap(frames) {
-			stack = frames[:i+1][i].stack[:0]
-		}
-		frames = append(frames, s.frames[i])
-		f := &frames[i]
-		f.stack, f.read = append(stack, s.frames[i].stack...), 0
-	}
-	c.pc, c.frames, c.held = s.pc, frames, s.held
-	c.path = path{parent: s.parent, shared: s.shared, past: s.past, depth: s.depth, rounds: s.rounds, history: s.history}
-	return c
-}
-
-// release keeps the memory of a state that nothing refers to any more.
-func (x *explorer) release(s *state) {
-	if len(x.spare) < 64 {
-		s.path = path{}
-		x.spare = append(x.spare, s)
-	}
-}
-
-func (x *explorer) newPast() []past { return make([]past, 0, 16) }
-
 // previous finds the last checkpoint of the loop that leads to slot at again (find_prev_entry).
 func (x *explorer) previous(s *state, at bpf.InsnIndex) *state {
 	list := *x.explored(s)
 next:
 	for i := len(list) - 1; i >= 0; i-- {
 		c := list[i]
-		if c.pc != at || c.branches == 0 || len(c.frames) != len(s.frames) || c == s.parent && len(s.past) == 0 {
+		if c.pc != at || c.branches == 0 || len(c.frames) != len(s.frames) || c == s.parent && s.at == s.from {
 			continue
 		}
 		for j := range c.frames {
@@ -306,22 +261,25 @@ func (x *explorer) forget(old, s *state) {
 	if old == nil {
 		return
 	}
-	loosen := func(v, n *value) {
-		if v.kind == kindNumber && n.kind == kindNumber && !v.precise && v.typed == n.typed && (v.num != n.num || v.link != n.link) {
-			typed := n.typed
-			*n = unknownNumber()
-			n.typed = typed
-		}
+	changed := func(v, n *value) bool {
+		return v.kind == kindNumber && n.kind == kindNumber && v.typed == n.typed && (v.num != n.num || v.link != n.link)
+	}
+	loosen := func(n *value) {
+		typed := n.typed
+		*n = unknownNumber()
+		n.typed = typed
 	}
 	for i := range s.frames {
 		f, g := &old.frames[i], &s.frames[i]
 		for r := range 10 {
-			loosen(&f.regs[r], &g.regs[r])
+			if f.precise.Regs&(1<<r) == 0 && changed(&f.regs[r], &g.regs[r]) {
+				loosen(&g.own()[r])
+			}
 		}
-		for j := range min(len(f.stack), len(g.stack)) {
-			a, b := &f.stack[j], &g.stack[j]
-			if a.bytes[0] == byteSpill && b.bytes[0] == byteSpill {
-				loosen(&a.spill, &b.spill)
+		for j := range min(f.stack.n, g.stack.n) {
+			a, b := f.stack.at(j), g.stack.at(j)
+			if a.bytes[0] == byteSpill && b.bytes[0] == byteSpill && f.precise.Slots&(1<<j) == 0 && changed(&a.spill, &b.spill) {
+				loosen(&g.stack.own(j).spill)
 			}
 		}
 	}
@@ -330,11 +288,7 @@ func (x *explorer) forget(old, s *state) {
 // widen forgets all numbers, so that exploration ends on any program. The verifier never needs it:
 // it refuses what it cannot follow in full.
 func (s *state) widen() {
-	s.everyValue(func(v *value) {
-		if v.kind == kindNumber {
-			*v = unknownNumber()
-		}
-	})
+	s.change(false, func(v *value) bool { return v.kind == kindNumber }, func(v *value) { *v = unknownNumber() })
 }
 
 // dropSingleLinks removes links of values that nothing else is linked to.
@@ -343,16 +297,25 @@ func (x *explorer) dropSingleLinks(s *state) {
 		return
 	}
 	var count [64]uint8
-	s.everyValue(func(v *value) {
+	singles := 0
+	s.everyIdentified(func(v *value) {
 		if v.link != 0 && v.kind == kindNumber {
-			if n := &count[v.link%64]; *n < 255 {
-				*n++
+			switch n := &count[v.link%64]; *n {
+			case 0:
+				*n = 1
+				singles++
+			case 1:
+				*n = 2
+				singles--
 			}
 		}
 	})
-	s.everyValue(func(v *value) {
-		if v.link != 0 && count[v.link%64] == 1 && v.kind == kindNumber {
-			v.link, v.delta, v.plus = 0, 0, 0
-		}
+	if singles == 0 {
+		return
+	}
+	s.change(true, func(v *value) bool {
+		return v.link != 0 && count[v.link%64] == 1 && v.kind == kindNumber
+	}, func(v *value) {
+		v.link, v.delta, v.plus = 0, 0, 0
 	})
 }

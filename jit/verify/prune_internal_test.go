@@ -17,9 +17,9 @@ func TestCheckpointsOnce(t *testing.T) {
 	x := newExplorer(&bpf.Program{Insns: insns, Funcs: []bpf.Func{{}}}, &kernels.Kernel{}, []FuncInfo{{End: 2}})
 	x.strict = true
 	with := func(n uint64) *state {
-		s := &state{frames: []frameState{{ret: -1}}}
+		s := &state{frames: []frameState{x.mem.frame(0)}}
+		s.top().ret = -1
 		s.top().regs[1] = number(ranges.ConstScalar(n))
-		s.top().regs[1].precise = true
 		s.top().regs[10] = value{kind: kindStack, num: ranges.ConstScalar(0)}
 		return s
 	}
@@ -27,6 +27,7 @@ func TestCheckpointsOnce(t *testing.T) {
 	for n := range uint64(3) {
 		*list = append(*list, x.checkpoint(with(n)))
 		(*list)[n].branches = 0
+		(*list)[n].top().precise.Regs = 1 << 1
 	}
 	(*list)[1].misses = 100 // the next comparison in vain is the last
 	x.jumps, x.steps = x.jumps+checkJumps, x.steps+checkInsns

@@ -76,7 +76,7 @@ func (x *explorer) mayTouch(base *value, reg uint8, in bpf.Insn, store bool) err
 		if in.Imm == bpf.AtomicLoadAcq && in.Op&bpf.ModeMask == bpf.ModeAtomic {
 			return fmt.Errorf("BPF_ATOMIC loads from r%d rdonly_untrusted_mem is not allowed", reg)
 		}
-		x.guarded[x.now.pc] = true
+		x.guarded[x.now.PC] = true
 		return nil
 	case base.kind == kindMemory:
 		return inMemory(base, reg, off, size, store)
@@ -218,7 +218,7 @@ func (x *explorer) special(base *value, off, size int64, store bool) error {
 
 // storesNull reports whether the instruction stores 0.
 func (x *explorer) storesNull() bool {
-	in := x.p.Insns[x.now.pc]
+	in := x.p.Insns[x.now.PC]
 	return in.Class() == bpf.ClassST && in.Imm == 0
 }
 

@@ -29,7 +29,7 @@ func (s *slot) scrub() {
 
 // load is what size bytes at off from r10 hold (check_stack_read_fixed_off).
 func (f *frameState) load(off int64, size int, signed bool, r *kernels.Verifier) value {
-	s := f.slotOf(off, false)
+	s := f.slotOf(off)
 	if s == nil {
 		return number(ranges.LoadedScalar(size, signed))
 	}
@@ -65,7 +65,7 @@ func (f *frameState) allZero(from, to int64) bool {
 // slots of these, by bit.
 func (f *frameState) zeros(from, to int64, count bool) (spills uint64, all bool) {
 	for at := from; at < to; at++ {
-		s := f.slotOf(at, false)
+		s := f.slotOf(at)
 		switch {
 		case s != nil && s.bytes[byteOf(at)] == byteZero:
 		case s != nil && count && s.bytes[byteOf(at)] == byteSpill && s.spill.null():
@@ -103,7 +103,7 @@ func (v *value) narrow(size int, signed bool, r *kernels.RangeRules) {
 
 // store writes v to size bytes at off from r10 (check_stack_write_fixed_off).
 func (f *frameState) store(off int64, size int, v value, imm bool, r *kernels.Verifier) {
-	s := f.slotOf(off, true)
+	s := f.ownSlot(off)
 	if s == nil {
 		return
 	}
@@ -159,16 +159,29 @@ func (f *frameState) keeps(off int64, size int, v *value, imm bool, r *kernels.V
 
 // fill sets what the bytes from and below to hold; spilled values that it touches are forgotten.
 func (f *frameState) fill(from, to int64, k byteKind) {
-	for at := from; at < to; at++ {
-		s := f.slotOf(at, true)
-		if s == nil {
+	for from, to = max(from, -maxStack), min(to, 0); from < to; from = from&^7 + 8 {
+		end := min(from&^7+8, to)
+		s := f.slotOf(from)
+		if s != nil && s.spilled() == 0 && s.all(byteOf(from), int(end-from), k) {
 			continue
 		}
-		if s.spilled() > 0 {
+		if s = f.ownSlot(from); s.spilled() > 0 {
 			s.scrub()
 		}
-		s.bytes[byteOf(at)] = k
+		for at := from; at < end; at++ {
+			s.bytes[byteOf(at)] = k
+		}
 	}
+}
+
+// all reports whether n bytes from the first on hold the same.
+func (s *slot) all(first, n int, k byteKind) bool {
+	for _, b := range s.bytes[first : first+n] {
+		if b != k {
+			return false
+		}
+	}
+	return true
 }
 
 // swap is a byte swap, or the truncation that is left of one on a little-endian machine

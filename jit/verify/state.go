@@ -3,7 +3,10 @@
 package verify
 
 import (
+	"math/bits"
+
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/origin"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 	"github.com/tcsim/tcsim/jit/verify/rights"
 	"github.com/tcsim/tcsim/jit/verify/shape"
@@ -63,11 +66,9 @@ type value struct {
 	plus  uint8 // delta counts: it was added in so many bits
 	// locked says that the memory holds a lock, which link tells apart from others (reg_may_point_to_spin_lock).
 	locked bool
-	// precise is set in checkpoints: what was found out after it depends on the number (mark_chain_precision).
-	precise bool
-	traits  traits
-	mapIdx  int32
-	size    int32
+	traits traits
+	mapIdx int32
+	size   int32
 	// ref is the reference that the address belongs to, dyn the dynptr; 0 means none (ref_obj_id, dynptr_id).
 	ref, dyn uint32
 	// link is the same in values that were copied from each other; 0 means none. What is learnt of
@@ -129,13 +130,16 @@ type frameState struct {
 	callback bool          // a helper calls the function
 	again    bool          // returning from the callback comes back to the call of the helper
 	ret      bpf.InsnIndex // slot after the call
-	regs     [numRegs]value
-	stack    []slot // stack[i] is at r10-8*(i+1)
+	regs     *registers
+	lent     bool // other states have these registers, too
+	stack    stack
 	// iterations counts how often a helper called a function of this frame in a row (callback_depth).
 	iterations uint64
 	// written are the slots, by bit, that were written in full since the path's last checkpoint; read, of
 	// a checkpoint, those that some path from it reads before it writes them.
 	written, read uint64
+	// precise are, of a checkpoint, the places on whose numbers depends what was found out after it (mark_chain_precision).
+	precise origin.Places
 }
 
 // state is what is known at one instruction on one path. The fields after frames are in prune.go.
@@ -144,24 +148,49 @@ type state struct {
 	frames []frameState
 	held   rights.Held
 	path
+	own [1]frameState // where frames begin
 }
 
 func (s *state) top() *frameState { return &s.frames[len(s.frames)-1] }
 
-// slotOf returns the slot that holds the byte at off from r10, which is below it; nil if it is out
-// of bounds. Growing the stack is the caller's wish.
-func (f *frameState) slotOf(off int64, grow bool) *slot {
+// slotOf returns the slot that holds the byte at off from r10, which is below it, to be looked at; nil if the stack does not
+// reach there.
+func (f *frameState) slotOf(off int64) *slot {
+	if i := int((-off - 1) / 8); off < 0 && off >= -maxStack && i < f.stack.n {
+		return f.stack.at(i)
+	}
+	return nil
+}
+
+// ownSlot is slotOf for a slot that is written to; nil if it is out of bounds.
+func (f *frameState) ownSlot(off int64) *slot {
 	if off >= 0 || off < -maxStack {
 		return nil
 	}
 	i := int((-off - 1) / 8)
-	if i >= len(f.stack) {
-		if !grow {
-			return nil
+	f.stack.grow(i + 1)
+	return f.stack.own(i)
+}
+
+// numbers are those of some registers, by bit, that hold numbers.
+func (f *frameState) numbers(regs uint64) uint64 {
+	for left := regs; left != 0; left &= left - 1 {
+		if r := bits.TrailingZeros64(left); f.regs[r].kind != kindNumber {
+			regs &^= 1 << r
 		}
-		f.stack = append(f.stack, make([]slot, i+1-len(f.stack))...)
 	}
-	return &f.stack[i]
+	return regs
+}
+
+// spilledNumbers are those of some slots that hold spilled numbers.
+func (f *frameState) spilledNumbers(slots uint64) uint64 {
+	slots &= 1<<f.stack.n - 1
+	for left := slots; left != 0; left &= left - 1 {
+		if j := bits.TrailingZeros64(left); f.stack.at(j).bytes[0] != byteSpill || f.stack.at(j).spill.kind != kindNumber {
+			slots &^= 1 << j
+		}
+	}
+	return slots
 }
 
 // maxStack is MAX_BPF_STACK in bytes.
@@ -174,17 +203,33 @@ const extraStack = 16 + 24 + 2*8
 // byteOf is the index within its slot of the byte at off from r10.
 func byteOf(off int64) int { return int(off & 7) }
 
-// everyValue calls visit for all registers and spilled values.
-func (s *state) everyValue(visit func(*value)) {
+// everyIdentified calls visit for all registers and spilled values that may have identities, to look at them.
+func (s *state) everyIdentified(visit func(*value)) {
+	s.change(true, func(v *value) bool { visit(v); return false }, nil)
+}
+
+// change changes the registers and spilled values that are picked, of those with identities only if identified is set.
+func (s *state) change(identified bool, picks func(*value) bool, to func(*value)) {
 	for i := range s.frames {
 		f := &s.frames[i]
 		for r := range f.regs {
-			visit(&f.regs[r])
-		}
-		for j := range f.stack {
-			if f.stack[j].bytes[0] == byteSpill {
-				visit(&f.stack[j].spill)
+			if picks(&f.regs[r]) {
+				to(&f.own()[r])
 			}
+		}
+		f.changeSlots(byteSpill, identified, picks, to)
+	}
+}
+
+// changeSlots changes what slots of a kind hold.
+func (f *frameState) changeSlots(kind byteKind, identified bool, picks func(*value) bool, to func(*value)) {
+	for j := 0; j < f.stack.n; j++ {
+		if identified && j%pageSlots == 0 && !f.stack.identified(j/pageSlots) {
+			j += pageSlots - 1
+			continue
+		}
+		if sl := f.stack.at(j); sl.bytes[0] == kind && picks(&sl.spill) {
+			to(&f.stack.own(j).spill)
 		}
 	}
 }

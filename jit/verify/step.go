@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
@@ -16,7 +17,7 @@ func (x *explorer) step(s *state) (bool, error) {
 	in := x.p.Insns[s.pc]
 	f := s.top()
 	if x.strict {
-		if err := f.checkRead(in); err != nil && !(in.Op == bpf.OpExit && (len(s.frames) > 1 || x.returnsNothing(f.fn))) {
+		if err := x.checkRead(f, in, s.pc); err != nil && !(in.Op == bpf.OpExit && (len(s.frames) > 1 || x.returnsNothing(f.fn))) {
 			return false, err
 		}
 	}
@@ -96,13 +97,12 @@ func (x *explorer) needsOffset(s *state, in bpf.Insn) {
 
 // checkRead fails if an instruction other than a call reads a register that was not written. The caller
 // excepts the exit of a static function, which may return nothing (prepare_func_exit).
-func (f *frameState) checkRead(in bpf.Insn) error {
-	reads, _ := in.RegUse()
+func (x *explorer) checkRead(f *frameState, in bpf.Insn, at bpf.InsnIndex) error {
 	if in.Op == bpf.OpCall {
 		return nil
 	}
-	for r := range f.regs {
-		if reads&(1<<r) != 0 && f.regs[r].kind == kindNone {
+	for left := x.registers[at].Reads & (1<<numRegs - 1); left != 0; left &= left - 1 {
+		if r := bits.TrailingZeros16(left); f.regs[r].kind == kindNone {
 			return fmt.Errorf("r%d is not initialised", r)
 		}
 	}
@@ -249,17 +249,13 @@ func (x *explorer) move(f *frameState, in bpf.Insn, src value, wide bool) {
 	*d = src
 }
 
-// link gives a number that is about to be copied an identity.
-func (x *explorer) link(v *value) {
-	if v.kind != kindNumber || v.num.IsConst() {
-		return
+// link gives a number that is about to be copied an identity. It reports whether that is a new one.
+func (x *explorer) link(v *value) bool {
+	if v.kind != kindNumber || v.num.IsConst() || v.plus == 0 && v.link != 0 {
+		return false
 	}
-	if v.plus != 0 {
-		v.link, v.delta, v.plus = 0, 0, 0
-	}
-	if v.link == 0 {
-		v.link = x.newLink()
-	}
+	v.link, v.delta, v.plus = x.newLink(), 0, 0
+	return true
 }
 
 // pointerAlu is arithmetic in which at least one operand is a pointer (adjust_ptr_min_max_vals).

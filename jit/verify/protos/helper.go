@@ -102,8 +102,24 @@ type Arg struct {
 // dynptrSize is the size of struct bpf_dynptr in bytes.
 const dynptrSize = 16
 
-// Arguments reads Args.
+// arguments are those of all helpers.
+var arguments = func() map[string][]Arg {
+	m := map[string][]Arg{}
+	for _, h := range Helpers {
+		m[h.Args] = parse(h.Args)
+	}
+	return m
+}()
+
+// Arguments reads Args. The result is not to be changed.
 func Arguments(args string) []Arg {
+	if a, ok := arguments[args]; ok {
+		return a
+	}
+	return parse(args)
+}
+
+func parse(args string) []Arg {
 	var out []Arg
 	for i := 0; i < len(args); i++ {
 		a := Arg{Kind: args[i]}
