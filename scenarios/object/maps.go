@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/bits"
 	"slices"
 
 	"github.com/cilium/ebpf"
@@ -91,6 +92,17 @@ func typed(out *bpf.Map, m *ebpf.MapSpec) error {
 	return nil
 }
 
+const pageSize = 4096
+
+// ringSize is the size of a ring buffer that loaders make of one that is asked for: the next power of two of at least a page
+// (adjust_ringbuf_sz, tools/lib/bpf/libbpf.c). ok is false if there is none.
+func ringSize(n uint32) (size uint32, ok bool) {
+	if n == 0 || n > 1<<31 {
+		return 0, false
+	}
+	return max(pageSize, uint32(1)<<bits.Len32(n-1)), true
+}
+
 // completeMap fills in what loaders choose, and checks sizes.
 func (r *reader) completeMap(out *bpf.Map, m *ebpf.MapSpec) error {
 	entries := uint64(m.MaxEntries)
@@ -103,10 +115,11 @@ func (r *reader) completeMap(out *bpf.Map, m *ebpf.MapSpec) error {
 		out.KeySize, out.ValueSize, out.MaxEntries = 4, 4, max(1, out.MaxEntries) // one for each CPU
 		return nil
 	case out.Type == bpf.RingBuf:
-		if n := m.MaxEntries; n == 0 || n&(n-1) != 0 || n%4096 != 0 {
-			return fmt.Errorf("a ring buffer of %d bytes: the kernel takes powers of two from 4096 on", n)
+		n, ok := ringSize(m.MaxEntries)
+		if !ok {
+			return fmt.Errorf("a ring buffer of %d bytes: the kernel takes powers of two from %d on (user space can size maps: --map %s.max_entries=N)", m.MaxEntries, pageSize, out.Name)
 		}
-		out.MaxEntries = min(out.MaxEntries, maxSection)
+		out.MaxEntries = min(n, maxSection)
 		return nil
 	case out.Type == bpf.ArrayOfMaps || out.Type == bpf.HashOfMaps:
 		out.ValueSize = 4
