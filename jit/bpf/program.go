@@ -296,6 +296,8 @@ type Func struct {
 	// Void says that a function returns nothing, by its BTF; a program may where its hook asks for nothing (struct_ops
 	// and LSM).
 	Void bool
+	// Address says that a function returns neither a number nor nothing, by its BTF.
+	Address bool
 	// Stack is how many bytes of stack the verifier counts at least; 0 is what its instructions use.
 	Stack int32
 }

@@ -259,6 +259,9 @@ func (x *explorer) root(fn int) error {
 		}
 	}
 	if fn != 0 && f.Global {
+		if err := x.mayBeGlobal(f); err != nil {
+			return err
+		}
 		x.params(s, f)
 	}
 	switch {

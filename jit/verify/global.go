@@ -55,8 +55,10 @@ func (x *explorer) callGlobal(s *state, f *bpf.Func) (bool, error) {
 		return false, errors.New("global function calls are not allowed with preemption disabled")
 	case x.rules.QuietGlobals && x.inRCU(s) && x.may(f.Start, shape.Sleeps):
 		return false, fmt.Errorf("sleepable global function %s() called where nothing may sleep", f.Name)
-	case f.Void && !x.rules.VoidGlobals:
-		return false, fmt.Errorf("global function %s() doesn't return scalar: only those are supported", f.Name)
+	default:
+		if err := x.mayBeGlobal(f); err != nil {
+			return false, err
+		}
 	}
 	for i, p := range f.Params {
 		v := top.regs[i+1]
@@ -104,6 +106,14 @@ func (x *explorer) callGlobal(s *state, f *bpf.Func) (bool, error) {
 	}
 	s.pc++
 	return true, nil
+}
+
+// mayBeGlobal refuses a global function, or one that replaces one, by what it returns (btf_prepare_func_args).
+func (x *explorer) mayBeGlobal(f *bpf.Func) error {
+	if x.judges() && (f.Address || f.Void && !x.rules.VoidGlobals) {
+		return fmt.Errorf("global function %s() doesn't return scalar: only those are supported", f.Name)
+	}
+	return nil
 }
 
 // globalArg refuses what a global function does not take (btf_check_func_arg_match).

@@ -44,6 +44,23 @@ func TestGlobals(t *testing.T) {
 	}
 }
 
+// TestGlobalAddress: no kernel takes a global function that returns an address, called or as callback of exceptions.
+func TestGlobalAddress(t *testing.T) {
+	for _, called := range []bool{true, false} {
+		insns := end()
+		if called {
+			insns = code(movImm(1, 7), callFn(2), end())
+		}
+		p := testProgram(code(insns, end()), bpf.InsnIndex(len(insns)))
+		p.Type = bpf.Kprobe
+		f := &p.Funcs[1]
+		f.Global, f.ExceptionCB, f.Params = true, !called, []bpf.Param{{}}
+		judged(t, "a number", p, verdict{"6.12": "", "7.3": ""})
+		f.Address = true
+		judged(t, "an address", p, verdict{"6.12": "doesn't return scalar", "7.3": "doesn't return scalar"})
+	}
+}
+
 func movesTo(r uint8, v int32) []bpf.Insn { return code(movImm(r, v)) }
 
 // TestGlobalFrames: since 7.2 the frames of a global function are counted from its own on.

@@ -44,6 +44,19 @@ func returnsNothing(f *btf.Func) bool {
 	return void
 }
 
+// returnsAddress reports whether a function returns neither a number nor nothing.
+func returnsAddress(f *btf.Func) bool {
+	proto, ok := f.Type.(*btf.FuncProto)
+	if !ok {
+		return false
+	}
+	switch btf.UnderlyingType(proto.Return).(type) {
+	case *btf.Int, *btf.Enum, *btf.Void:
+		return false
+	}
+	return true
+}
+
 // kfunc returns the index of a kernel function among those that the program calls.
 func (l *linker) kfunc(name string) int {
 	n := slices.Index(l.kfuncs, name)

@@ -183,7 +183,7 @@ func (r *reader) program(p *ebpf.ProgramSpec) (bpf.Program, []error) {
 		switch t := types[s]; {
 		case t == nil:
 		case s != 0 && t.Linkage == btf.GlobalFunc && !r.extern.hidden[f.Name]:
-			f.Global, f.Params = true, params(t, out.Type)
+			f.Global, f.Params, f.Address = true, params(t, out.Type), returnsAddress(t)
 		case s == 0:
 			if out.Type == bpf.Extension { // it is called as the function that it replaces
 				f.Params = params(t, out.Type)

@@ -17,7 +17,7 @@ type Callee struct {
 	Spec   protos.Helper
 	Args   []protos.Arg // of the helper; not to be changed
 
-	Kfunc string // the name of a kernel function, "" if it is none
+	Kfunc string // the name of a kernel function, "" if it is not one
 	Next  bool   // that moves an iterator on
 	Keeps bool   // it keeps all registers of the program
 }

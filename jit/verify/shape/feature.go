@@ -51,6 +51,8 @@ func Exceptions(p *bpf.Program) error {
 			return errors.New("multiple exception callback tags for main subprog")
 		case f.Global && f.Void:
 			return fmt.Errorf("exception callback %s returns nothing: only those that return a number are supported", f.Name)
+		case f.Global && f.Address:
+			return fmt.Errorf("exception callback %s doesn't return scalar: only those that return a number are supported", f.Name)
 		case f.Global && (len(f.Params) != 1 || f.Params[0].Kind != bpf.ParamNumber):
 			return fmt.Errorf("exception callback %s: only a single integer argument is supported", f.Name)
 		}
