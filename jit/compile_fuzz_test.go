@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/tcsim/tcsim/fixtures/flood"
@@ -40,17 +41,29 @@ func (e *fixedEnv) Routine(image.Routine) (image.Addr, error) { return 0xfffffff
 
 const fuzzBase image.Addr = 0xffffffffc0000000
 
+// fuzzTargets are all that are listed.
+var fuzzTargets = sync.OnceValues(func() (out []*jit.Target, err error) {
+	for _, name := range jit.TargetNames() {
+		t, err := jit.TargetByName(name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, t)
+	}
+	return out, nil
+})
+
 // fuzzInput reads a target and a program: target, stack depth, number of slots of the first
 // function, then instructions.
 func fuzzInput(data []byte) (*jit.Target, *verify.Verified, error) {
 	if len(data) < 4+bpf.InsnSize {
 		return nil, nil, fmt.Errorf("too short")
 	}
-	names := jit.TargetNames()
-	tgt, err := jit.TargetByName(names[int(data[0])%len(names)])
+	tgts, err := fuzzTargets()
 	if err != nil {
 		return nil, nil, err
 	}
+	tgt := tgts[int(data[0])%len(tgts)]
 	v := &verify.Verified{Program: &bpf.Program{}, Pokes: make([]verify.PokeDesc, 2)}
 	depth, split := int32(data[1])*8, bpf.InsnIndex(data[2])
 	for rest := data[4:]; len(rest) >= bpf.InsnSize && len(v.Insns) < 4096; rest = rest[bpf.InsnSize:] {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/design"
@@ -42,7 +43,9 @@ func kernelOf(r *kernels.Release) kernelRow {
 // TargetNames returns the targets that are listed: those with captures, then other kernels that are named,
 // then the designs that no captured kernel has. TargetByName knows more: every mainline release, and
 // every combination of a kernel or design and features.
-func TargetNames() []string {
+func TargetNames() []string { return slices.Clone(targetNames()) }
+
+var targetNames = sync.OnceValue(func() []string {
 	var captured, named []string
 	for i := range kernels.Rows {
 		r := &kernels.Rows[i]
@@ -54,7 +57,7 @@ func TargetNames() []string {
 		}
 	}
 	return slices.Concat(captured, named, rowTargets(oldDesigns()), rowTargets(proposals()))
-}
+})
 
 // KernelNames returns the kernels that lists begin with: see kernels.Defaults.
 func KernelNames() []string {

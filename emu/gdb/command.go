@@ -286,6 +286,9 @@ func (s *server) transfer(what string) string {
 	if !ok {
 		return answerBad
 	}
+	if s.xml == "" {
+		s.xml = describe(s.regs)
+	}
 	from := min(off, uint64(len(s.xml)))
 	part := s.xml[from : from+min(n, MaxPacket/2, uint64(len(s.xml))-from)]
 	if from+uint64(len(part)) == uint64(len(s.xml)) {

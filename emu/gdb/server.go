@@ -18,7 +18,7 @@ type server struct {
 	in   *bufio.Reader
 	w    io.Writer
 	regs []register
-	xml  string
+	xml  string // the target description, made when it is asked for
 	// ahead brings the one item that is read while the machine runs; nil if none is.
 	ahead chan read
 
@@ -53,7 +53,6 @@ func Serve(ctx context.Context, rw io.ReadWriter, m Machine) error {
 		m: m, in: bufio.NewReader(rw), w: rw, regs: registersOf(m.Extra()),
 		soft: map[uint64]bool{}, hard: map[uint64]bool{}, last: Stop{Reason: Arrived},
 	}
-	s.xml = describe(s.regs)
 	// Nobody can end a read. What follows one is done where it ends, in no other goroutine: a client that steps waits for
 	// that.
 	var busy sync.Mutex

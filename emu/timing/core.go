@@ -22,6 +22,7 @@ type Core struct {
 	Special []Special `core:"special"`
 
 	forms   []form
+	byID    map[string]*form  // into forms
 	sources map[string]string // by path of the parameter
 }
 

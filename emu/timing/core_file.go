@@ -37,6 +37,7 @@ func ReadCore(name string, src []byte) (*Core, error) {
 	if len(r.errs) != 0 {
 		return nil, errors.Join(r.errs...)
 	}
+	r.core.index()
 	return r.core, nil
 }
 

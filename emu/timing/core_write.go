@@ -40,6 +40,15 @@ func (c *Core) SetRows(rows []Row) {
 			lat: r.Lat, latMin: r.LatMin, addr: r.AddrTo, fuses: r.Fuses, source: r.Source,
 		})
 	}
+	c.index()
+}
+
+// index is called when the table of forms is complete: what models have in common need not be made for each.
+func (c *Core) index() {
+	c.byID = make(map[string]*form, len(c.forms))
+	for i := range c.forms {
+		c.byID[c.forms[i].id] = &c.forms[i]
+	}
 }
 
 // SetSource says where the value of a parameter is from.

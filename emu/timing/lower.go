@@ -77,10 +77,7 @@ type lowering struct {
 }
 
 func newLowering(c *Core) *lowering {
-	l := &lowering{core: c, forms: make(map[string]*form, len(c.forms)), special: map[string]*Special{}}
-	for i := range c.forms {
-		l.forms[c.forms[i].id] = &c.forms[i]
-	}
+	l := &lowering{core: c, forms: c.byID, special: map[string]*Special{}}
 	for i := range c.Special {
 		l.special[c.Special[i].ID] = &c.Special[i]
 	}

@@ -11,9 +11,8 @@ import "github.com/tcsim/tcsim/jit/x86"
 type predictor struct {
 	core *Branches
 
-	tables  [][]histEntry // one for each length in core.History
+	tables  [][]histEntry // one for each length in core.History; nil before it gets an entry
 	hash    []uint64      // of the last core.History[n] events
-	used    []bool        // tables that ever got an entry
 	weight  []uint64      // of the event that leaves each window: histMul to the power of its length
 	events  [histRing]uint64
 	nevents uint64
@@ -38,9 +37,8 @@ type histEntry struct {
 
 func newPredictor(b *Branches) *predictor {
 	p := &predictor{core: b, stack: make([]x86.Addr, b.ReturnStack)}
+	p.tables, p.hash = make([][]histEntry, len(b.History)), make([]uint64, len(b.History))
 	for _, n := range b.History {
-		p.tables = append(p.tables, make([]histEntry, 1<<histBits))
-		p.hash, p.used = append(p.hash, 0), append(p.used, false)
 		w := uint64(1)
 		for range n {
 			w *= histMul
@@ -65,7 +63,7 @@ func (p *predictor) record(pc, next x86.Addr) {
 	p.nevents++
 }
 
-// lookup returns the entry of table n for the branch at pc in the present context.
+// lookup returns the entry of table n, which has some, for the branch at pc in the present context.
 func (p *predictor) lookup(n int, pc x86.Addr) (*histEntry, uint32) {
 	h := (p.hash[n] ^ uint64(pc)*0xc2b2ae3d27d4eb4f) * histMul
 	return &p.tables[n][h>>(64-histBits)], uint32(h>>8) | 1
@@ -105,7 +103,7 @@ func (p *predictor) resolve(pc, simple, next x86.Addr) outcome {
 	var entry *histEntry
 	final := simple
 	for n := len(p.tables) - 1; n >= 0; n-- {
-		if !p.used[n] {
+		if p.tables[n] == nil {
 			continue
 		}
 		e, tag := p.lookup(n, pc)
@@ -144,9 +142,12 @@ func (e *histEntry) train(next x86.Addr) {
 // allocate gives the context an entry in the first table from n on that has room.
 func (p *predictor) allocate(n int, pc, next x86.Addr) {
 	for ; n < len(p.tables); n++ {
+		if p.tables[n] == nil {
+			p.tables[n] = make([]histEntry, 1<<histBits)
+		}
 		e, tag := p.lookup(n, pc)
 		if e.conf == 0 {
-			*e, p.used[n] = histEntry{tag: tag, next: next}, true
+			*e = histEntry{tag: tag, next: next}
 			return
 		}
 		e.conf--

@@ -4,6 +4,7 @@ package capture_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"os"
@@ -201,9 +202,20 @@ func FuzzRead(f *testing.F) {
 		`"site": {"off": 0, "before": "0f1f440000", "after": "e800000000"}, "addr": "ffffffffc0000100", "len": 1, "image": "c3"}]`, 1)
 	scenario3 = strings.Replace(scenario3, `"tag": "00"`, `"tag": "00", "prog_type": 6, "attach": {"kind": "freplace", "prog": 0, "func": 0}`, 1)
 	f.Add([]byte(header3 + "\n" + scenario3 + "\n" + goodSymbols + "\n"))
+	var packed bytes.Buffer
+	z, err := gzip.NewWriterLevel(&packed, gzip.NoCompression)
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(flood.One(func(t *testing.T, data []byte) {
 		if bytes.HasPrefix(data, []byte("{")) {
-			data = jittest.Pack(t, string(data))
+			packed.Reset()
+			z.Reset(&packed)
+			_, err := z.Write(data)
+			if err := errors.Join(err, z.Close()); err != nil {
+				t.Fatal(err)
+			}
+			data = packed.Bytes()
 		}
 		src, err := capture.Read(bytes.NewReader(data), "f")
 		if err != nil {

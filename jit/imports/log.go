@@ -53,7 +53,7 @@ func readLog(data []byte) (*Dump, error) {
 				blocks = append(blocks, b)
 			}
 		}
-		if !wrong.add(lineNo(i), err) {
+		if err != nil && !wrong.add(lineNo(i), err) {
 			break
 		}
 	}

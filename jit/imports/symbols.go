@@ -38,10 +38,10 @@ func ReadSymbols(data []byte) (*Symbols, error) {
 		} else if a, err = strconv.ParseUint(fields[0], 16, 64); err != nil {
 			err = fmt.Errorf("%q is not an address", fields[0])
 		}
-		if !wrong.add(lineNo(i), err) {
-			break
-		}
 		if err != nil {
+			if !wrong.add(lineNo(i), err) {
+				break
+			}
 			continue
 		}
 		if a == 0 {

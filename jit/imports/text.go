@@ -14,7 +14,6 @@ import (
 // there is type information, and its name; before a program a header, if several match.
 var (
 	textInsn = regexp.MustCompile(`(?m)^ *([0-9a-f]+):\t([^\n\r]*)`)
-	textCode = regexp.MustCompile(`^\t(?:[0-9a-f]{2} )*[0-9a-f]{2} ?$`)
 	textName = regexp.MustCompile(`^(bpf_prog_\w+|0x[0-9a-f]{16}):$`)
 	textProg = regexp.MustCompile(`^[0-9]+: \w+ +(?:name (\S+) +)?tag [0-9a-f]{16}`)
 )
@@ -34,7 +33,7 @@ func readText(data []byte) (*Dump, error) {
 	r := textReader{d: &Dump{}}
 	var wrong mistakes
 	for i, line := range strings.Split(string(data), "\n") {
-		if !wrong.add(lineNo(i), r.line(strings.TrimRight(line, "\r"))) {
+		if err := r.line(strings.TrimRight(line, "\r")); err != nil && !wrong.add(lineNo(i), err) {
 			break
 		}
 	}
@@ -61,9 +60,26 @@ func readText(data []byte) (*Dump, error) {
 	return r.d, nil
 }
 
+// isTextCode reports whether a line is one of bytes: a tab, pairs of digits with a space between them, perhaps one more
+// space.
+func isTextCode(line string) bool {
+	rest, ok := strings.CutPrefix(line, "\t")
+	rest = strings.TrimSuffix(rest, " ")
+	if !ok || len(rest)%3 != 2 {
+		return false
+	}
+	for i := range len(rest) {
+		c := rest[i]
+		if i%3 == 2 && c != ' ' || i%3 != 2 && (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
+
 func (r *textReader) line(line string) error {
 	if r.insn.PC != "" {
-		if !textCode.MatchString(line) {
+		if !isTextCode(line) {
 			r.insn = bpftoolInsn{} // the next line is read on its own
 			return fmt.Errorf("expected the bytes of the instruction before, found %.80q: its text does not say which encoding "+
 				"the JIT chose: %w", line, errRecordText)

@@ -121,6 +121,10 @@ func Read(name string, data []byte, opt ReadOptions) (*File, error) {
 	if f.Section(".maps") != nil && f.Section(".BTF") == nil {
 		return nil, fmt.Errorf("%s: maps in section .maps, and no BTF that says what they are: compile with clang -g", name)
 	}
+	types, err := opt.types()
+	if err != nil {
+		return nil, err
+	}
 	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(adaptELF(data, f)))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -131,10 +135,6 @@ func Read(name string, data []byte, opt ReadOptions) (*File, error) {
 	}
 	if err := opt.prepare(spec); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	types, err := opt.types()
-	if err != nil {
-		return nil, err
 	}
 	r := reader{
 		file: &File{Name: name, versions: map[int][]version{}, own: len(spec.Programs)}, spec: spec, types: types,
