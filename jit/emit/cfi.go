@@ -18,8 +18,17 @@ func (c *compiler) cfiSize() image.CodeOff {
 	return cfiPreamble
 }
 
-// What FineIBT leaves at bpf_func, in 6.12 and in 7.2.
-var poison612, poison72 = []byte{0x66, 0x0f, 0x1f, 0x00}, []byte{0x0f, 0x1f, 0x40, 0xd6}
+// Poison is what stands at bpf_func instead of endbr64, by which the kernel knows it (gen_endbr_poison and is_endbr of
+// arch/x86/include/asm/ibt.h, 6.12 and 7.2): nil if endbr64 or nothing stands there.
+func Poison(k kernels.CFIKind) []byte {
+	switch k {
+	case kernels.CFIFine:
+		return []byte{0x66, 0x0f, 0x1f, 0x00}
+	case kernels.CFIFineEAX, kernels.CFIFineEAXBHI:
+		return []byte{0x0f, 0x1f, 0x40, 0xd6}
+	}
+	return nil
+}
 
 // cfi is emit_cfi (6.8 and later; arch/x86/include/asm/cfi.h): the preamble and what stands at
 // bpf_func, which is endbr64 except with FineIBT, where it is a 4-byte nop that no hardware
@@ -30,18 +39,16 @@ func (e *Writer) cfi() error {
 	if e.Func.Sub {
 		hash, arity = e.Func.Config.Emit.CFIHashes.Subprog, 5
 	}
+	kind := e.Func.Config.Emit.CFI
+	poison := Poison(kind)
 	if e.Func.Config.Emit.CFIApart {
-		switch e.Func.Config.Emit.CFI {
-		case kernels.CFIFine:
-			e.Raw(poison612...)
-		case kernels.CFIFineEAX, kernels.CFIFineEAXBHI:
-			e.Raw(poison72...)
-		default:
+		if poison == nil {
 			e.EndBR()
 		}
+		e.Raw(poison...)
 		return nil
 	}
-	switch e.Func.Config.Emit.CFI {
+	switch kind {
 	case kernels.CFIKernel:
 		e.Mov32OI(0, hash) // b8 hash
 		for range 11 {     // CONFIG_FUNCTION_PADDING_CFI
@@ -55,13 +62,11 @@ func (e *Writer) cfi() error {
 		e.JeD8(7)
 		e.Ud2()
 		e.Nop(1)
-		e.Raw(poison612...)
 	case kernels.CFIFineEAX:
 		e.ENDBR64()
 		e.Sub32I(int32(hash)) // 2d hash
 		e.Raw(0x2e)           // branch hint
 		e.JneD32(3)
-		e.Raw(poison72...)
 	case kernels.CFIFineEAXBHI:
 		e.ENDBR64()
 		e.Sub32I(int32(hash))
@@ -69,10 +74,10 @@ func (e *Writer) cfi() error {
 		if err := e.callBHI(arity); err != nil {
 			return err
 		}
-		e.Raw(poison72...)
 	default:
 		e.EndBR()
 	}
+	e.Raw(poison...)
 	return nil
 }
 

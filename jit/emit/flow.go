@@ -9,6 +9,7 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify/form"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -140,7 +141,7 @@ func (e *Writer) call(in *bpf.Insn) error {
 			return err
 		}
 	}
-	site := image.CallSite{Insn: f.Info.Start + bpf.InsnIndex(e.cur), Off: image.CodeOff(e.Len()), Target: target, Func: -1}
+	site := image.CallSite{Insn: f.Info.Start + bpf.InsnIndex(e.cur), Off: image.CodeOff(e.Len()), Target: target, Func: -1, AX: f.c.takesAX(in)}
 	var rel int32
 	if f.img != nil {
 		if rel, err = e.rel32(target, 5); err != nil {
@@ -164,6 +165,11 @@ func (e *Writer) call(in *bpf.Insn) error {
 		f.img.Calls = append(f.img.Calls, site)
 	}
 	return nil
+}
+
+// takesAX reports whether in calls what takes BPF_REG_AX and changes nothing else.
+func (c *compiler) takesAX(in *bpf.Insn) bool {
+	return c.v.Program != nil && c.v.Program.CalledName(*in) == form.TimedMayGoto
 }
 
 // kernelFunc returns the address of the helper or kernel function that in calls.

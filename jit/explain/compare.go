@@ -5,6 +5,7 @@ package explain
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tcsim/tcsim/jit/image"
@@ -60,7 +61,7 @@ func Compare(want *image.FuncImage, code []byte) (Result, error) {
 	if err != nil {
 		return out, err
 	}
-	c := &comparison{want: want, w: w, g: g}
+	c := &comparison{want: want, w: w, g: g, callees: calleesOf(want)}
 	c.align()
 	c.live = liveness(w, want)
 	gaps := c.gaps()
@@ -86,7 +87,32 @@ func Compare(want *image.FuncImage, code []byte) (Result, error) {
 		}
 		out.Differences = append(out.Differences, Difference{c.placeOf(p), c.g.off(p.g0), c.describe(p, why), counter})
 	}
+	if at, ok := attached(want); ok && c.moved(at, code) && !slices.ContainsFunc(out.Differences, func(d Difference) bool { return d.Place == Prologue }) {
+		out.Differences = append(out.Differences, Difference{Prologue, at, "trampolines are attached to one instruction of five bytes, and it is not here", false})
+	}
 	return out, nil
+}
+
+// attached returns where trampolines are attached to a function: at the nop of five bytes at its entry, behind what an
+// indirect branch lands on (bpf_arch_text_poke). ok is false if the kernel has none there, as those before 5.5.
+func attached(f *image.FuncImage) (at image.CodeOff, ok bool) {
+	for at = f.Entry; int(at) < len(f.Code); {
+		in, err := x86.Decode(f.Code[at:], f.Addr+image.Addr(at))
+		if err != nil || !in.IsNop && in.Op != "endbr64" {
+			break
+		}
+		if in.Len == image.PokeSize {
+			return at, true
+		}
+		at += image.CodeOff(in.Len)
+	}
+	return 0, false
+}
+
+// moved reports whether what the right code has at the place of the trampolines is not there.
+func (c *comparison) moved(at image.CodeOff, code []byte) bool {
+	end := int(at) + image.PokeSize
+	return end > len(code) || !bytes.Equal(code[at:end], c.want.Code[at:end])
 }
 
 // fine reports whether a piece is shown to do the same; core is what of it differs.
@@ -197,6 +223,8 @@ type comparison struct {
 	// starts has where pieces begin that differ, in g by position in w.
 	starts map[int]int
 	live   []set
+	// callees are those of the right code.
+	callees callees
 }
 
 // gap is a piece of both that differs: [w0, w1) and [g0, g1).

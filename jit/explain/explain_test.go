@@ -64,6 +64,49 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// TestAttached: the nop that trampolines replace must stay where the kernel looks for it, whatever stands next to it.
+func TestAttached(t *testing.T) {
+	const nop, clear, rest = "0f1f440000", "31c0", "55" + "4889e5" + "c9c3"
+	for _, tc := range []struct {
+		name, want, got string
+		found           bool
+	}{
+		{"the same", nop + clear, nop + clear, false},
+		{"behind another instruction", nop + clear, clear + nop, true},
+		{"behind a nop", nop + clear, "6690" + nop + clear, true},
+		{"behind endbr64", "f30f1efa" + nop + clear, "f30f1efa" + clear + nop, true},
+		{"no trampolines", clear + nop, nop + clear, false},
+	} {
+		r, err := explain.Compare(&image.FuncImage{Addr: 0x1000, Code: unhex(t, tc.want+rest), Frame: image.Frame{Body: 11}}, unhex(t, tc.got+rest))
+		if err != nil || (len(r.Differences) > 0) != tc.found {
+			t.Errorf("%s: %+v, %v", tc.name, r.Differences, err)
+		}
+	}
+}
+
+// TestTakesAX: what stands before a call of something that takes r10 and changes nothing else.
+func TestTakesAX(t *testing.T) {
+	const set, other = "41ba05000000", "41bb05000000" // mov r10d, 5; mov r11d, 5
+	const ret = "b807000000"                          // mov eax, 7
+	for _, tc := range []struct {
+		name, want, got string
+		ax, found       bool
+	}{
+		{"r10 for such a callee", set, other, true, true},
+		{"r10 for a helper", set, other, false, false},
+		{"rax across such a call", ret + set, "9090909090" + set, true, true},
+		{"rax across a helper", ret, "9090909090", false, false},
+	} {
+		at := len(tc.want) / 2
+		code := func(s string) []byte { return unhex(t, s+"e8f0ffff7f"+"c9c3") }
+		r, err := explain.Compare(&image.FuncImage{Addr: 0x1000, Code: code(tc.want),
+			Calls: []image.CallSite{{Off: image.CodeOff(at), Target: 0x1000 + image.Addr(at) + 5 + 0x7ffffff0, Func: -1, AX: tc.ax}}}, code(tc.got))
+		if err != nil || (len(r.Differences) > 0) != tc.found {
+			t.Errorf("%s: %+v, %v", tc.name, r.Differences, err)
+		}
+	}
+}
+
 // calls names the call at the end of the code, of a function that gets a counter in rax.
 func calls(t *testing.T, code string) []image.CallSite {
 	at := image.CodeOff(len(code) / 2)

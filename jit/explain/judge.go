@@ -168,7 +168,11 @@ func (c *comparison) run(l *listing, m *machine, lo, hi int) (exit, error) {
 			if in.Branch == x86.BranchCallIndirect {
 				target = m.read(in, 0)
 			}
-			m.call(target, false)
+			if c.callees.ax[image.Addr(target)] {
+				m.callAX(target)
+			} else {
+				m.call(target, false)
+			}
 			i++
 		}
 	}

@@ -29,16 +29,11 @@ var (
 // liveness computes what is still needed before each instruction of a function, and at its end.
 func liveness(l *listing, f *image.FuncImage) []set {
 	live := make([]set, len(l.insns)+1)
-	internal := map[image.Addr]bool{}
-	for _, c := range f.Calls {
-		if c.Func >= 0 {
-			internal[c.Target] = true
-		}
-	}
+	to := calleesOf(f)
 	for changed := true; changed; {
 		changed = false
 		for i := len(l.insns) - 1; i >= 0; i-- {
-			if v := before(l, i, live, internal); v != live[i] {
+			if v := before(l, i, live, &to); v != live[i] {
 				live[i], changed = v, true
 			}
 		}
@@ -46,8 +41,27 @@ func liveness(l *listing, f *image.FuncImage) []set {
 	return live
 }
 
+// callees are the addresses of those that take other registers than helpers do.
+type callees struct {
+	internal map[image.Addr]bool // functions of the program, which may take the counter in rax
+	ax       map[image.Addr]bool // take r10 and change nothing else
+}
+
+func calleesOf(f *image.FuncImage) callees {
+	out := callees{internal: map[image.Addr]bool{}, ax: map[image.Addr]bool{}}
+	for _, c := range f.Calls {
+		if c.Func >= 0 {
+			out.internal[c.Target] = true
+		}
+		if c.AX {
+			out.ax[c.Target] = true
+		}
+	}
+	return out
+}
+
 // before is what is needed before instruction i, given what is needed before others.
-func before(l *listing, i int, live []set, internal map[image.Addr]bool) set {
+func before(l *listing, i int, live []set, callees *callees) set {
 	in := &l.insns[i]
 	own := regs(in.Reads) | flags(in.ReadsFlags)
 	if in.HasMem {
@@ -72,11 +86,15 @@ func before(l *listing, i int, live []set, internal map[image.Addr]bool) set {
 		}
 		return v
 	case x86.BranchCall, x86.BranchCallIndirect:
-		if inside && to >= 0 && to != 0 && !internal[in.Target] { // an inline thunk, which leaves
+		if inside && to >= 0 && to != 0 && !callees.internal[in.Target] { // an inline thunk, which leaves
 			return own | regs(everyReg) | df
 		}
+		if callees.ax[in.Target] {
+			ax := regs(x86.RegSetOf(x86.R10))
+			return own | ax | regs(x86.RegSetOf(x86.RSP, x86.RBP)) | df | live[i+1]&^ax&^flags(x86.FlagsStatus)
+		}
 		v := own | regs(arguments|x86.RegSetOf(x86.RSP, x86.RBP)) | df | live[i+1]&^regs(clobbered)&^flags(x86.FlagsStatus)
-		if internal[in.Target] || in.Branch == x86.BranchCallIndirect {
+		if callees.internal[in.Target] || in.Branch == x86.BranchCallIndirect {
 			v |= regs(x86.RegSetOf(x86.RAX))
 		}
 		return v

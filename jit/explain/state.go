@@ -184,6 +184,14 @@ func (m *machine) call(target uint64, counts bool) {
 	m.flags = m.flags&x86.FlagDF | x86.Flags(hash(m.seed, n))&x86.FlagsStatus
 }
 
+// callAX leaves what a callee may leave that takes r10 and changes no other register.
+func (m *machine) callAX(target uint64) {
+	m.calls = append(m.calls, hash(target, m.regs[x86.R10], m.regs[x86.RSP], m.regs[x86.RBP], m.written()))
+	n := uint64(len(m.calls))
+	m.regs[x86.R10] = number(hash(m.seed, n, uint64(x86.R10)))
+	m.flags = m.flags&x86.FlagDF | x86.Flags(hash(m.seed, n))&x86.FlagsStatus
+}
+
 // truncate is the low w bits of v.
 func truncate(v uint64, w uint16) uint64 {
 	if w >= 64 {

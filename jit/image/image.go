@@ -218,6 +218,8 @@ type CallSite struct {
 	Off    CodeOff // of the call instruction itself
 	Target Addr
 	Func   int // index of the called function of the same program, -1 for helpers
+	// AX says that the callee takes BPF_REG_AX, which is r10, and changes no other register (arch_bpf_timed_may_goto).
+	AX bool
 	// TakeBack is the instruction after the call with which the design stores the count that the
 	// callee returned; 0 in designs without one.
 	TakeBack CodeOff

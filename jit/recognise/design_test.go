@@ -3,6 +3,7 @@
 package recognise_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -123,6 +124,33 @@ func TestRecogniseDesigns(t *testing.T) {
 	}
 }
 
+// TestFollows: of designs whose tail calls reuse the frame nothing is said of the order in a site, so Follows must say so, and
+// where it says that the order is judged, testing a slot before it is loaded is found.
+func TestFollows(t *testing.T) {
+	const loads, tests = "488b84d6d0000000", "4885c0"
+	fpshift := "55 4889e5 4881ec28020000 4883ed28 48895d00 4c896d08 4c897510 4c897d18 31c0 48894520 " + oldSites("8b4524", "894524", "25")
+	if !strings.Contains(fpshift, loads+" "+tests) {
+		t.Fatal("the load is another")
+	}
+	img, err := recognise.RecogniseImage([]image.FuncImage{{Addr: 0xffffffffc0001000,
+		Code: assemble(t, strings.ReplaceAll(fpshift, loads+" "+tests, tests+" "+loads))}})
+	must(t, err)
+	flaws, err := recognise.SiteFlaws(img, 33)
+	must(t, err)
+	for n := range img.Funcs[0].TailCalls {
+		if is, err := recognise.Follows(img, 0, n); err != nil || is != (len(flaws) > 0) {
+			t.Errorf("tail call %d of fpshift-4.13: followed %v, %v; %v", n, is, err, flaws)
+		}
+	}
+	funcs, n, s := flawed(t, "kernels/6.12-off.jsonl.gz", "hier/self/var/n2/r6")
+	img, err = recognise.RecogniseImage(funcs)
+	must(t, err)
+	at := slices.IndexFunc(img.Funcs[n].TailCalls, func(c image.TailCallSite) bool { return c.Start == s.Start })
+	if is, err := recognise.Follows(img, n, at); err != nil || !is {
+		t.Errorf("a tail call of 6.12 is not followed: %v", err)
+	}
+}
+
 // TestRecogniseUnknown has code that follows no known design: calls are still found, no counter and
 // no site is made up.
 func TestRecogniseUnknown(t *testing.T) {
@@ -201,6 +229,7 @@ func TestRecogniseCFI(t *testing.T) {
 		"FineIBT 7.2":  "f30f1efa 2d78563412 2e0f8503000000",
 		"kCFI":         "90 90 90 90 90 90 90 90 90 90 90 b878563412",
 		"kCFI long":    "66662e0f1f840000000000 b878563412",
+		"kCFI of JIT":  "b878563412 90 90 90 90 90 90 90 90 90 90 90",
 		"no preamble":  "",
 		"not aligned ": "b878563412 c3",
 	} {

@@ -16,9 +16,10 @@ import (
 type EntryRules struct {
 	// Design is the kernel's, one of those since 5.10; of others nothing is demanded.
 	Design design.ID
-	// IBT says that indirect jumps and calls must land on endbr64, Preamble that something that checks a
-	// hash takes the place of the one at the entry (FineIBT).
-	IBT, Preamble bool
+	// IBT says that indirect jumps and calls must land on endbr64.
+	IBT bool
+	// Poison is what stands at the entry instead, as something before it checks a hash; nil if nothing does.
+	Poison []byte
 	// Limit is how many tail calls an invocation may take.
 	Limit uint32
 }
@@ -113,8 +114,10 @@ type entryReader struct {
 func (e *entryReader) read(open *opening, rules *EntryRules, main bool) string {
 	e.always = true
 	switch {
-	case rules.Preamble:
-		e.off += 4 // checked or poisoned: the kernel build decides
+	case rules.Poison != nil:
+		if !e.take(rules.Poison) {
+			return fmt.Sprintf("% x is expected, after which the kernel looks for the nop that it patches", rules.Poison)
+		}
 	case rules.IBT && !e.take(endbr64):
 		return "the kernel enters by an indirect call, and endbr64 is not here"
 	}

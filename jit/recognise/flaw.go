@@ -28,26 +28,15 @@ type SiteFlaw struct {
 // others. It asks what the code does, not how: another order or other registers are no flaw. It errors
 // if the code does not decode.
 func SiteFlaws(img *image.Image, limit uint32) ([]SiteFlaw, error) {
-	rs := make([]*recogniser, len(img.Funcs))
-	for i := range img.Funcs {
-		f := &img.Funcs[i]
-		c, err := decodeAll(f.Code, f.Addr)
-		if err != nil {
-			return nil, fmt.Errorf("function %d (%s): %w", i, f.Name, err)
-		}
-		rs[i] = newRecogniser(c, i != 0, f.Frame.Body)
+	rs, err := recognisers(img)
+	if err != nil {
+		return nil, err
 	}
-	shareDesign(rs)
 	var out []SiteFlaw
 	for i, r := range rs {
 		frame := r.frame()
-		// Tail calls of some designs leave the beginning of the frame in place.
-		shape, framed := r.shape()
-		if r.pro.frame == 0 || frame.Reused || framed && shape.keepsHead() {
-			continue
-		}
 		for n := range r.sites {
-			if s := &r.sites[n]; s.form == image.CounterValue || s.form == image.CounterPtr {
+			if s := &r.sites[n]; r.follows(s) {
 				f := flawFinder{recogniser: r, s: s, count: x86.RegNone, note: func(off image.CodeOff, text string) {
 					out = append(out, SiteFlaw{Func: i, Off: off, Text: text})
 				}}
@@ -60,6 +49,38 @@ func SiteFlaws(img *image.Image, limit uint32) ([]SiteFlaw, error) {
 		}
 	}
 	return out, nil
+}
+
+// follows reports whether the instructions of a site are followed one by one: whether their order is judged. Tail calls of
+// some designs leave the frame, or the beginning of it, in place.
+func (r *recogniser) follows(s *site) bool {
+	shape, framed := r.shape()
+	return r.pro.frame != 0 && !r.frame().Reused && !(framed && shape.keepsHead()) && (s.form == image.CounterValue || s.form == image.CounterPtr)
+}
+
+// Follows reports whether SiteFlaws judges the order of instructions of a function's tail call, an index into TailCalls.
+// It errors if the code does not decode.
+func Follows(img *image.Image, fn, call int) (bool, error) {
+	rs, err := recognisers(img)
+	if err != nil {
+		return false, err
+	}
+	return call < len(rs[fn].sites) && rs[fn].follows(&rs[fn].sites[call]), nil
+}
+
+// recognisers reads the functions of an image.
+func recognisers(img *image.Image) ([]*recogniser, error) {
+	rs := make([]*recogniser, len(img.Funcs))
+	for i := range img.Funcs {
+		f := &img.Funcs[i]
+		c, err := decodeAll(f.Code, f.Addr)
+		if err != nil {
+			return nil, fmt.Errorf("function %d (%s): %w", i, f.Name, err)
+		}
+		rs[i] = newRecogniser(c, i != 0, f.Frame.Body)
+	}
+	shareDesign(rs)
+	return rs, nil
 }
 
 // foreign is what is said of an instruction of no known design.

@@ -12,7 +12,9 @@ import (
 	"github.com/tcsim/tcsim/fixtures"
 	captures "github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/design"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/recognise"
 )
 
@@ -232,6 +234,35 @@ func TestReloadFlaws(t *testing.T) {
 		}
 		if tried == 0 {
 			t.Errorf("%s: no call with a counter", file)
+		}
+	}
+}
+
+// TestEntryMark wants the very nop with which FineIBT replaces endbr64 where functions begin: by it the kernel finds the place
+// of the trampolines (is_endbr, arch/x86/include/asm/ibt.h; bpf_arch_text_poke), and with another one patches the nop itself.
+func TestEntryMark(t *testing.T) {
+	for _, c := range []struct {
+		entry string
+		rules recognise.EntryRules
+		bad   bool
+	}{
+		{"f30f1efa", recognise.EntryRules{IBT: true}, false},
+		{"660f1f00", recognise.EntryRules{IBT: true}, true},
+		{"660f1f00", recognise.EntryRules{IBT: true, Poison: emit.Poison(kernels.CFIFine)}, false},
+		{"0f1f4000", recognise.EntryRules{IBT: true, Poison: emit.Poison(kernels.CFIFine)}, true},
+		{"f30f1efa", recognise.EntryRules{IBT: true, Poison: emit.Poison(kernels.CFIFine)}, true},
+		{"0f1f40d6", recognise.EntryRules{IBT: true, Poison: emit.Poison(kernels.CFIFineEAX)}, false},
+		{"0f1f40d7", recognise.EntryRules{IBT: true, Poison: emit.Poison(kernels.CFIFineEAXBHI)}, true},
+	} {
+		code := assemble(t, c.entry+" 0f1f440000 0f1f00 55 4889e5 f30f1efa 31c0 c9 c3")
+		fn, err := recognise.Recognise(code, 0xffffffffc0001000, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.rules.Design, c.rules.Limit = design.Hier612, 33
+		flaws, err := recognise.EntryFlaws(&image.Image{Funcs: []image.FuncImage{fn}}, c.rules)
+		if err != nil || (len(flaws) > 0) != c.bad {
+			t.Errorf("%s, % x: %v, %v", c.entry, c.rules.Poison, flaws, err)
 		}
 	}
 }

@@ -8,9 +8,9 @@ import (
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/design"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/explain"
 	"github.com/tcsim/tcsim/jit/image"
-	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/recognise"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -112,7 +112,7 @@ func (r *reader) entries() error {
 	t := r.c.Target
 	rules := recognise.EntryRules{
 		Design: t.Design, IBT: t.Emit.ENDBR, Limit: t.Limit,
-		Preamble: t.Emit.CFI != kernels.CFINone && t.Emit.CFI != kernels.CFIKernel,
+		Poison: emit.Poison(t.Emit.CFI),
 	}
 	for p, img := range r.c.Images {
 		found, err := recognise.EntryFlaws(img, rules)
@@ -166,14 +166,14 @@ func (r *reader) original() error {
 		}
 		for i := range programs[p].Image.Funcs {
 			name := "program " + r.c.ProgName(p)
-			if err := r.compare(name, &programs[p].Image.Funcs[i], &r.c.Images[p].Funcs[i]); err != nil {
+			if err := r.compare(name, &programs[p].Image.Funcs[i], r.c.Images[p], i); err != nil {
 				return err
 			}
 		}
 	}
 	for i, img := range r.c.Trampolines() {
 		if i < len(trampolines) {
-			if err := r.compare("trampolines", &trampolines[i].Funcs[0], &img.Funcs[0]); err != nil {
+			if err := r.compare("trampolines", &trampolines[i].Funcs[0], img, 0); err != nil {
 				return err
 			}
 		}
@@ -186,15 +186,22 @@ func (r *reader) original() error {
 	return nil
 }
 
-// compare compares a function with what is known.
-func (r *reader) compare(of string, want, got *image.FuncImage) error {
+// compare compares a function of an image with what is known.
+func (r *reader) compare(of string, want *image.FuncImage, img *image.Image, fn int) error {
+	got := &img.Funcs[fn]
 	res, err := explain.Compare(want, got.Code)
 	if err != nil {
 		return fmt.Errorf("%s: %s: %w", of, got.Name, err)
 	}
 	for _, d := range res.Differences {
-		if d.Place == explain.Site && judged(want, got, d.Off) {
-			continue
+		if d.Place == explain.Site {
+			is, err := judged(want, img, fn, d.Off)
+			if err != nil {
+				return fmt.Errorf("%s: %s: %w", of, got.Name, err)
+			}
+			if is {
+				continue
+			}
 		}
 		r.differ(fmt.Sprintf("%s: %s+%#x: %s", of, got.Name, int(d.Off), d.Text))
 	}
@@ -207,12 +214,15 @@ func (r *reader) differ(text string) {
 	}
 }
 
-// judged reports whether an offset is in a tail call that is recognised: what it does in another order or with other
-// registers has been judged.
-func judged(want, got *image.FuncImage, off image.CodeOff) bool {
-	return len(got.TailCalls) == len(want.TailCalls) && slices.ContainsFunc(got.TailCalls, func(s image.TailCallSite) bool {
-		return s.Limit >= 0 && s.Start <= off && off < s.End
-	})
+// judged reports whether an offset is in a tail call of which recognise.SiteFlaws has judged what it does in another order
+// or with other registers.
+func judged(want *image.FuncImage, img *image.Image, fn int, off image.CodeOff) (bool, error) {
+	sites := img.Funcs[fn].TailCalls
+	n := slices.IndexFunc(sites, func(s image.TailCallSite) bool { return s.Limit >= 0 && s.Start <= off && off < s.End })
+	if n < 0 || len(sites) != len(want.TailCalls) {
+		return false, nil
+	}
+	return recognise.Follows(img, fn, n)
 }
 
 func (r *reader) leave(text string) {

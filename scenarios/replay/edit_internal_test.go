@@ -10,7 +10,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 
@@ -80,12 +82,17 @@ func (e *edit) String() string {
 	return fmt.Sprintf("%s: program %d, function %d, %v, +%#x: %s -> %s (% x)", e.kind, e.prog, e.fn, e.state, e.lo, e.old, e.new, e.repl)
 }
 
-// captureLines are the lines of a capture.
+// captureLines are the lines of a capture of fixtures/kernels, or of a file whose name ends as those of captures do.
 func captureLines(t testing.TB, file string) []string {
-	f, err := fixtures.FS.Open("kernels/" + file + ".jsonl.gz")
+	open, name := fixtures.FS.Open, "kernels/"+file+".jsonl.gz"
+	if strings.HasSuffix(file, ".jsonl.gz") {
+		open, name = func(n string) (fs.File, error) { return os.Open(n) }, file
+	}
+	f, err := open(name)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer f.Close()
 	z, err := gzip.NewReader(f)
 	if err != nil {
 		t.Fatal(err)
@@ -101,9 +108,16 @@ func captureLines(t testing.TB, file string) []string {
 func alone(t testing.TB, all []string, scenario string) (*capture.Source, error) {
 	i := strings.Index(all[0], `"scenarios":`) + len(`"scenarios":`)
 	head := all[0][:i] + "1" + all[0][i+strings.IndexAny(all[0][i:], ",}"):]
+	return packed(t, []string{head, scenario, all[len(all)-1]})
+}
+
+// packed reads a capture with these lines.
+func packed(t testing.TB, lines []string) (*capture.Source, error) {
 	var b bytes.Buffer
 	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed)
-	fmt.Fprintf(z, "%s\n%s\n%s\n", head, scenario, all[len(all)-1])
+	for _, l := range lines {
+		fmt.Fprintln(z, l)
+	}
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}

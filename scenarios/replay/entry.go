@@ -9,7 +9,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
-	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/recognise"
 )
 
@@ -17,7 +17,7 @@ import (
 func entryRules(t *jit.Target) recognise.EntryRules {
 	return recognise.EntryRules{
 		Design: t.Design, IBT: t.Emit.ENDBR, Limit: bpf.TailCallLimit,
-		Preamble: t.Emit.CFI != kernels.CFINone && t.Emit.CFI != kernels.CFIKernel,
+		Poison: emit.Poison(t.Emit.CFI),
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/tcsim/tcsim/jit/conform"
 	"github.com/tcsim/tcsim/jit/explain"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/jit/recognise"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -142,6 +143,9 @@ func (c *Facts) reordered(p, i int, want *image.FuncImage, code []byte, off imag
 	sites := img.Funcs[i].TailCalls
 	n := slices.IndexFunc(sites, func(s image.TailCallSite) bool { return s.Start <= off && off < s.End })
 	if n < 0 || len(sites) != len(want.TailCalls) {
+		return false
+	}
+	if judged, err := recognise.Follows(img, i, n); err != nil || !judged {
 		return false
 	}
 	was := &want.TailCalls[n]

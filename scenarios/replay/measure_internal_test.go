@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
@@ -22,7 +23,8 @@ var (
 	editCount = flag.Int("edits", 0, "how many random edits of captured code TestRandomEdits makes; 0 is 2,000, 60 with -short")
 	editSeed  = flag.Uint64("edit-seed", 1, "what they are drawn from")
 	// editFiles are the captures whose code is edited.
-	editFiles = flag.String("edit-captures", "5.10-off,6.1-off,6.12-off,7.3-off", "the captures of fixtures/kernels that are edited")
+	editFiles = flag.String("edit-captures", "5.10-off,6.1-off,6.12-off,7.3-off",
+		"the captures that are edited: names in fixtures/kernels, or files; with @TARGET if the header does not say what made the code")
 )
 
 // tally counts edits of a kind by what became of them.
@@ -39,6 +41,8 @@ type editing struct {
 	kinds     map[string]*tally
 	how       map[string]int // verdicts of replay
 	survivors map[string]int // by what changed
+	target    *jit.Target    // that made the code
+	refused   int            // scenarios of which something is said without an edit
 }
 
 // newEditing prepares edits of these kinds; stream keeps the random choices of tests apart.
@@ -84,25 +88,46 @@ const everywhere = "everywhere"
 // perScenario is how many edits one scenario gets.
 const perScenario = 5
 
+// lines opens a capture that -edit-captures names, and finds out what made its code: one scenario alone may not show it.
+func (e *editing) lines(file string) []string {
+	file, name, given := strings.Cut(file, "@")
+	all := captureLines(e.t, file)
+	var err error
+	if given {
+		e.target, err = jit.TargetByName(name)
+	} else {
+		var src *capture.Source
+		if src, err = packed(e.t, all); err == nil {
+			e.target, err = TargetOf(src)
+		}
+	}
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return all
+}
+
 // file edits scenarios of a capture.
 func (e *editing) file(file string, n int) {
-	all := captureLines(e.t, file)
+	all := e.lines(file)
 	for done := 0; done < n; {
 		line := all[1+e.r.IntN(len(all)-2)]
 		src, err := alone(e.t, all, line)
 		if err != nil {
 			e.t.Fatal(err)
 		}
-		target, err := TargetOf(src)
-		if err != nil {
-			e.t.Fatal(err)
-		}
-		got, err := Capture(src, target, 0)
+		got, err := Capture(src, e.target, 0)
 		if err != nil {
 			e.t.Fatal(err)
 		}
 		c, ok := got.(*Bare)
 		if !ok || c.skip() != "" || c.Scenario.ProgType == 26 || len(c.Scenario.Trampolines) > 0 {
+			continue
+		}
+		if v, _ := e.verdict(all, line); v != survives {
+			if e.refused++; e.refused > 10+n {
+				e.t.Fatalf("%s: what is not edited is not called ok: %s: %s", file, c.Scenario.Name, v)
+			}
 			continue
 		}
 		good := &bench{t: e.t, rig: e.rig, c: c}
@@ -168,11 +193,7 @@ func (e *editing) verdict(all []string, text string) (string, *Bare) {
 	if err != nil {
 		return "bad capture", nil
 	}
-	target, err := TargetOf(src)
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	got, err := Capture(src, target, 0)
+	got, err := Capture(src, e.target, 0)
 	if err != nil {
 		return "bad capture", nil
 	}
@@ -324,7 +345,7 @@ func (e *editing) report() {
 		all.missed += n.missed
 		all.kept += n.kept
 	}
-	e.t.Logf("all: %+v", all)
+	e.t.Logf("all: %+v; %d scenarios are not called ok without an edit", all, e.refused)
 	for _, k := range slices.Sorted(maps.Keys(e.how)) {
 		e.t.Logf("verdict %s: %d", k, e.how[k])
 	}

@@ -4,7 +4,6 @@ package replay
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"flag"
 	"fmt"
@@ -35,7 +34,7 @@ func TestWholeEdits(t *testing.T) {
 	e := newEditing(t, 2, editKinds)
 	edited := strings.Split(*editFiles, ",")
 	for i, f := range edited {
-		lines := captureLines(t, f)
+		lines := e.lines(f)
 		for done := n * i / len(edited); done < n*(i+1)/len(edited); {
 			if e.whole(f, lines) {
 				done++
@@ -102,11 +101,7 @@ func (e *editing) bareOf(lines []string, line string) *Bare {
 	if err != nil {
 		return nil
 	}
-	target, err := TargetOf(src)
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	got, err := Capture(src, target, 0)
+	got, err := Capture(src, e.target, 0)
 	if err != nil {
 		return nil
 	}
@@ -251,13 +246,7 @@ func (e *editing) judgeWhole(file string, lines []string, ed *edit, edited []str
 func (e *editing) capture(lines, scenarios []string) (*capture.Source, error) {
 	i := strings.Index(lines[0], `"scenarios":`) + len(`"scenarios":`)
 	head := lines[0][:i] + fmt.Sprint(len(scenarios)) + lines[0][i+strings.IndexAny(lines[0][i:], ",}"):]
-	var b bytes.Buffer
-	z, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed)
-	fmt.Fprintf(z, "%s\n%s\n%s\n", head, strings.Join(scenarios, "\n"), lines[len(lines)-1])
-	if err := z.Close(); err != nil {
-		e.t.Fatal(err)
-	}
-	return capture.Read(&b, "edited")
+	return packed(e.t, slices.Concat([]string{head}, scenarios, lines[len(lines)-1:]))
 }
 
 // wholeVerdict is what replay says of a scenario of an edited capture; the scenario is nil if it does not decode.
