@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 
 	"github.com/tcsim/tcsim/jit/image"
@@ -16,12 +17,19 @@ const DefaultMax = 100_000
 
 // Options bound an exploration. The zero value means the default.
 type Options struct {
-	// Max is how many schedules are executed at most, one for each class; 0 means DefaultMax.
+	// Max is how many schedules are executed at most, one for each class; 0 means DefaultMax. If these are not all, as many
+	// again may be executed of those in which the run meets few changes: see Result.Complete.
 	Max int
+	// Work is how much is computed at most to count schedules, where classes have many steps, as words that are added up; 0
+	// means DefaultWork for DefaultMax schedules, and in proportion for another Max.
+	Work uint64
 	// BruteForce executes every schedule instead of one of each class: what the reduction is tested
 	// against.
 	BruteForce bool
 }
+
+// DefaultWork is what a processor computes in some twenty seconds.
+const DefaultWork = 1 << 32
 
 // Placement says that directly before an instruction the update gets to a version.
 type Placement struct {
@@ -82,6 +90,9 @@ type Result struct {
 	Failed map[string]*Count // by name of the invariant
 	// Exhaustive says that All are all schedules there are.
 	Exhaustive bool
+	// Complete says, where they are not, which ones All are: those in which fewer than so many times something that the run
+	// fetches or loads is not what it would have been without the step before. 0: some of them, by no rule.
+	Complete int
 	// Unbounded says that a run did not end.
 	Unbounded bool
 	// Shortest is the failing schedule with the fewest instructions, of these the one with the fewest
@@ -107,27 +118,73 @@ func Explore(ctx context.Context, m Machine, s *Script, o Options) (*Result, err
 	if o.Max == 0 {
 		o.Max = DefaultMax
 	}
-	e := &explorer{m: m, s: s, found: map[touched][]string{},
-		res: &Result{Failed: map[string]*Count{}, Exhaustive: true}}
+	if o.Work == 0 {
+		o.Work = uint64(o.Max) * (DefaultWork / DefaultMax)
+	}
+	found := map[touched][]string{}
+	e := newExplorer(m, s, found)
+	err := e.all(ctx, o)
+	if err == nil && !e.res.Exhaustive && !e.res.Unbounded && !o.BruteForce {
+		err = e.inOrder(ctx, o)
+	}
+	if ctx.Err() == nil && err != nil {
+		return nil, err
+	}
+	return e.res, err
+}
+
+func newExplorer(m Machine, s *Script, found map[touched][]string) *explorer {
+	e := &explorer{m: m, s: s, found: found, deepest: math.MaxInt, res: &Result{Failed: map[string]*Count{}, Exhaustive: true}}
 	e.res.All.Schedules = new(big.Int)
+	return e
+}
+
+// all executes one schedule of each class, as far as the bounds allow, and takes what it needs from them.
+func (e *explorer) all(ctx context.Context, o Options) error {
 	e.roots(o.BruteForce)
-	for executed := 0; len(e.open) > 0; executed++ {
-		if executed == o.Max {
+	for ; len(e.open) > 0; e.executed++ {
+		if e.executed == o.Max || e.work >= o.Work {
 			e.res.Exhaustive = false
 			break
 		}
 		n := e.open[len(e.open)-1]
 		e.open = e.open[:len(e.open)-1]
 		if err := e.visit(ctx, n, o.BruteForce); err != nil {
-			err = fmt.Errorf("explore: schedule %d: %w", executed+1, err)
-			if ctx.Err() == nil {
-				return nil, err
-			}
 			e.res.Exhaustive = false
-			return e.res, err
+			return fmt.Errorf("explore: schedule %d: %w", e.executed+1, err)
 		}
 	}
-	return e.res, nil
+	return nil
+}
+
+// inOrder replaces a result that is not exhaustive by one of which can be said what it is of: all schedules with no change, with
+// one, two and so on, as long as the bounds allow. What fails stays.
+func (e *explorer) inOrder(ctx context.Context, o Options) error {
+	for n := 1; ; n++ {
+		few := newExplorer(e.m, e.s, e.found)
+		few.deepest = n - 1
+		if err := few.all(ctx, o); err != nil {
+			return err
+		}
+		o.Max, o.Work = o.Max-few.executed, o.Work-min(o.Work, few.work)
+		e.res.fails(few.res)
+		if !few.res.Exhaustive || few.res.Unbounded {
+			return nil
+		}
+		e.res.All, e.res.Complete = few.res.All, n
+	}
+}
+
+// fails adds what fails in another result of the same.
+func (r *Result) fails(o *Result) {
+	for name, n := range o.Failed {
+		if was := r.Failed[name]; was == nil || was.Schedules.Cmp(n.Schedules) < 0 {
+			r.Failed[name] = n
+		}
+	}
+	if o.Shortest != nil && (r.Shortest == nil || o.Shortest.shorter(r.Shortest)) {
+		r.Shortest = o.Shortest
+	}
 }
 
 // node is a class, or the beginning of some: the choices made so far.
@@ -136,8 +193,9 @@ type node struct {
 	from    uint64 // instructions executed when the last choice has been made
 	version int    // the lowest that fits the choices
 	ceiling int    // the highest that it can get to during the run
-	// ways[v] is the number of ways to be at version v after those instructions.
-	ways []*big.Int
+	// ways[v] is the number of ways to be at version version+v after those instructions.
+	ways    []*big.Int
+	changes int // choices made so far, but for where the run begins
 }
 
 type explorer struct {
@@ -146,6 +204,10 @@ type explorer struct {
 	open  []*node
 	res   *Result
 	found map[touched][]string
+	// deepest is how many changes a run may meet, work what was computed so far.
+	deepest  int
+	executed int
+	work     uint64
 }
 
 // touched is what Script.behaviour depends on besides the version.
@@ -159,9 +221,7 @@ func (e *explorer) finds(t *Touch) []string {
 	k := touched{t.Place, t.Addr}
 	b, ok := e.found[k]
 	if !ok {
-		for v := 0; v <= len(e.s.Steps); v++ {
-			b = append(b, e.s.behaviour(t, v))
-		}
+		b = e.s.behaviours(t)
 		e.found[k] = b
 	}
 	return b
@@ -175,14 +235,14 @@ func (e *explorer) roots(brute bool) {
 		c := e.s.ceiling(v)
 		n := byCeiling[c]
 		if n == nil || brute {
-			n = &node{version: v, ceiling: c, from: 1, ways: zeros(c + 1)}
+			n = &node{version: v, ceiling: c, from: 1, ways: zeros(c + 1 - v)}
 			if v > 0 {
 				n.plan = []Placement{{0, v}}
 			}
 			byCeiling[c] = n
 			e.open = append(e.open, n)
 		}
-		n.ways[v].SetInt64(1)
+		n.ways[v-n.version].SetInt64(1)
 	}
 }
 
@@ -211,11 +271,11 @@ func (e *explorer) visit(ctx context.Context, n *node, brute bool) error {
 		if t.Seq < n.from || t.Seq >= x.Insns {
 			continue
 		}
-		ways = advance(ways, t.Seq-at+1)
+		ways = e.advance(ways, t.Seq-at+1)
 		at = t.Seq + 1
 		ways = e.choose(n, t, ways)
 	}
-	ways = advance(ways, x.Insns-at)
+	ways = e.advance(ways, x.Insns-at)
 	e.leaf(n.plan, x, sum(ways))
 	return nil
 }
@@ -227,22 +287,26 @@ func (e *explorer) choose(n *node, t *Touch, ways []*big.Int) []*big.Int {
 	find := e.finds(t)
 	own := zeros(len(ways))
 	for v := n.version; v <= n.ceiling; v++ {
-		if ways[v].Sign() == 0 {
+		have := ways[v-n.version]
+		if have.Sign() == 0 {
 			continue
 		}
 		b := find[v]
 		if b == find[n.version] {
-			own[v] = ways[v]
+			own[v-n.version] = have
+			continue
+		}
+		if n.changes == e.deepest {
 			continue
 		}
 		g := groups[b]
 		if g == nil {
 			plan := append(append([]Placement(nil), n.plan...), Placement{t.Seq, v})
-			g = &node{plan: plan, from: t.Seq + 1, version: v, ceiling: n.ceiling, ways: zeros(len(ways))}
+			g = &node{plan: plan, from: t.Seq + 1, version: v, ceiling: n.ceiling, ways: zeros(n.ceiling + 1 - v), changes: n.changes + 1}
 			groups[b] = g
 			e.open = append(e.open, g)
 		}
-		g.ways[v] = ways[v]
+		g.ways[v-g.version] = have
 	}
 	return own
 }

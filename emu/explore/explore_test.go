@@ -243,9 +243,65 @@ func TestBound(t *testing.T) {
 	m := &toy{prog: prog, script: script(prog, []int{3, 4}, []bool{false, false})}
 	all := must(t, m, explore.Options{})
 	res := must(t, m, explore.Options{Max: 2})
-	if res.Exhaustive || res.All.Classes != 2 || res.All.Schedules.Cmp(all.All.Schedules) >= 0 || !all.Exhaustive {
+	if res.Exhaustive || res.All.Classes != 1 || res.Complete != 1 || res.All.Schedules.Cmp(all.All.Schedules) >= 0 || !all.Exhaustive {
 		t.Errorf("bounded: %v in %d classes, exhaustive %v; all: %v in %d", res.All.Schedules, res.All.Classes, res.Exhaustive,
 			all.All.Schedules, all.All.Classes)
+	}
+}
+
+// plans is a machine that notes how often the schedules that it executes meet a change.
+type plans struct {
+	*toy
+	changes []int
+}
+
+func (p *plans) Execute(ctx context.Context, at []explore.Placement) (*explore.Execution, error) {
+	n := len(at)
+	if n > 0 && at[0].Before == 0 {
+		n--
+	}
+	p.changes = append(p.changes, n)
+	return p.toy.Execute(ctx, at)
+}
+
+// TestComplete: where not all schedules fit, those with few changes are all seen, as many as fit, and their number is right.
+func TestComplete(t *testing.T) {
+	prog := []int{opNop, opPoked, opPoked, opNop, opPoked, opEnd, opFail}
+	m := &plans{toy: &toy{prog: prog, script: script(prog, []int{3, 4, 5}, []bool{false, false, false})}}
+	run := func(o explore.Options) *explore.Result {
+		t.Helper()
+		res, err := explore.Explore(context.Background(), m, m.script, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	all := run(explore.Options{})
+	for limit := range all.All.Classes - 1 {
+		limit++
+		few := func(n int) (classes int) {
+			for _, c := range m.changes[:all.All.Classes] {
+				if c < n {
+					classes++
+				}
+			}
+			return classes
+		}
+		want, total := 0, few(1) // each number of changes begins from the start
+		for ; total <= limit; total += few(want + 1) {
+			want++
+		}
+		res := run(explore.Options{Max: limit})
+		if res.Exhaustive || res.Complete != want || want > 0 && res.All.Classes != few(want) {
+			t.Errorf("at most %d of %d: %d classes with fewer than %d changes, want %d of %d", limit, all.All.Classes,
+				res.All.Classes, res.Complete, few(want), want)
+		}
+		if want > 0 && res.All.Schedules.Cmp(all.All.Schedules) >= 0 {
+			t.Errorf("at most %d: %v schedules, all are %v", limit, res.All.Schedules, all.All.Schedules)
+		}
+	}
+	if res := run(explore.Options{Work: 1}); res.Exhaustive || res.All.Classes != 1 {
+		t.Errorf("hardly any work: exhaustive %v, %d classes", res.Exhaustive, res.All.Classes)
 	}
 }
 

@@ -52,14 +52,18 @@ func (s *Script) At(i, n int) []byte {
 	p := &s.Before[i]
 	b := bytes.Clone(p.Bytes)
 	for i := range s.Steps[:n] {
-		st := &s.Steps[i]
-		for k, v := range st.Bytes {
-			if off := int64(st.Addr) + int64(k) - int64(p.Addr); off >= 0 && off < int64(len(b)) {
-				b[off] = v
-			}
-		}
+		s.Steps[i].into(p.Addr, b)
 	}
 	return b
+}
+
+// into does what a step stores to b, which lies at an address.
+func (st *Step) into(at image.Addr, b []byte) {
+	for k, v := range st.Bytes {
+		if off := int64(st.Addr) + int64(k) - int64(at); off >= 0 && off < int64(len(b)) {
+			b[off] = v
+		}
+	}
 }
 
 // Halfway returns the text poke that has its breakpoint at an address after n steps; nil if none has.
@@ -86,18 +90,36 @@ func (s *Script) ceiling(v int) int {
 	return len(s.Steps)
 }
 
-// behaviour is what an instruction finds in version n, as a key to compare.
-func (s *Script) behaviour(t *Touch, n int) string {
+// behaviours are what an instruction finds in each version, as keys to compare.
+func (s *Script) behaviours(t *Touch) []string {
 	p := &s.Before[t.Place]
-	b := s.At(t.Place, n)
+	b := bytes.Clone(p.Bytes)
+	var half *image.Patch // the text poke of this place that has begun and not ended
+	out := []string{s.behaviour(t, b, half)}
+	for i := range s.Steps {
+		st := &s.Steps[i]
+		st.into(p.Addr, b)
+		if st.Kind == StepText && st.Patch.Addr == p.Addr {
+			if half = st.Patch; st.Last {
+				half = nil
+			}
+		}
+		out = append(out, s.behaviour(t, b, half))
+	}
+	return out
+}
+
+// behaviour is what an instruction finds in a version, of which b is what the place holds and half the poke that is not done.
+func (s *Script) behaviour(t *Touch, b []byte, half *image.Patch) string {
+	p := &s.Before[t.Place]
 	if !p.Code || t.Addr != p.Addr {
 		return string(b)
 	}
 	const breakpoint, jump = 0xcc, 0xe9
-	h, now := s.Halfway(p.Addr, n), [image.PokeSize]byte(b)
+	now := [image.PokeSize]byte(b)
 	switch {
-	case b[0] == breakpoint && h != nil:
-		return fmt.Sprintf("to %#x", h.Trap())
+	case b[0] == breakpoint && half != nil:
+		return fmt.Sprintf("to %#x", half.Trap())
 	case b[0] == jump || now == image.Nop5:
 		done := image.Patch{Addr: p.Addr, New: now}
 		return fmt.Sprintf("to %#x", done.Trap())

@@ -5,9 +5,9 @@ package explore
 import "math/big"
 
 func zeros(n int) []*big.Int {
-	w := make([]*big.Int, n)
+	w, all := make([]*big.Int, n), make([]big.Int, n)
 	for i := range w {
-		w[i] = new(big.Int)
+		w[i] = &all[i]
 	}
 	return w
 }
@@ -18,6 +18,20 @@ func sum(ways []*big.Int) *big.Int {
 		s.Add(s, w)
 	}
 	return s
+}
+
+// advance is advance of ways, and accounts for what that computes.
+func (e *explorer) advance(ways []*big.Int, n uint64) []*big.Int {
+	out := advance(ways, n)
+	if n > 0 {
+		v := uint64(len(ways))
+		each := uint64(16) // what an addition takes besides, in words
+		for _, w := range out {
+			each = max(each, 16+uint64(len(w.Bits())))
+		}
+		e.work += each * min(n*v, v*v/2+v)
+	}
+	return out
 }
 
 // advance executes n instructions, before each of which any number of steps may be taken: by how

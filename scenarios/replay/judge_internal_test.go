@@ -328,7 +328,7 @@ func seenByKernel(img *image.Image, e *edit, ibt bool) string {
 		}
 		attach += endbr
 	}
-	twice := e.kind == "doubled, relinked" && e.fn > 0 && e.lo == int(attach) && e.hi == e.lo+image.PokeSize       // the first one is patched
+	twice := e.kind == "doubled, relinked" && e.lo == int(attach) && e.hi == e.lo+image.PokeSize                   // the first one is patched
 	if over(attach, 5) && !twice && int(attach) < len(f.Code) && !bytes.HasPrefix(f.Code[attach:], []byte{0x55}) { // before 5.5 the frame comes first
 		return "trampolines are attached here"
 	}

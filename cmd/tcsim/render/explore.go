@@ -33,6 +33,7 @@ type ExploredTargets struct {
 type ExploredUpdate struct {
 	Alone      *check.Violation          `json:"alone,omitempty"` // of the run without the update
 	Classes    int                       `json:"classes"`
+	Complete   int                       `json:"complete,omitempty"` // if not exhaustive: all with fewer changes than this
 	Before     *check.Violation          `json:"earlier_violation,omitempty"`
 	Exhaustive bool                      `json:"exhaustive"`
 	Failed     map[string]ExploredFailed `json:"failed"` // by invariant
@@ -87,7 +88,7 @@ func ExploredUpdates(found []interleave.Explored) []ExploredUpdate {
 
 func exploredUpdate(x *interleave.Explored) ExploredUpdate {
 	u := ExploredUpdate{
-		Alone: x.Alone, Classes: x.All.Classes, Before: x.Before, Exhaustive: x.Exhaustive, Failed: map[string]ExploredFailed{},
+		Alone: x.Alone, Classes: x.All.Classes, Complete: x.Complete, Before: x.Before, Exhaustive: x.Exhaustive, Failed: map[string]ExploredFailed{},
 		From: x.From, Kind: x.Kind, Later: x.Later, OK: x.OK(), Program: x.Program, Run: x.Run, Schedules: x.All.Schedules.String(),
 		Slot: x.Slot, Steps: x.Steps, To: x.To, Unbounded: x.Unbounded, Update: x.Update,
 	}

@@ -41,13 +41,19 @@ func (x *ExploredRow) Wrong() bool {
 	return x.Before != nil || x.Update != nil || x.Later != nil || x.Shortest != nil
 }
 
+// shownUpdates is how many updates are shown of a row, besides the first.
+const shownUpdates = 7
+
 // updateText is an update in a few words.
 func updateText(x *ExploredRow) string {
 	if len(x.Then) == 0 {
 		return fmt.Sprintf("%s %s: %s -> %s", x.Kind, x.Slot, x.From, x.To)
 	}
 	slot, words := x.Slot, []string{fmt.Sprintf("%s: %s -> %s", x.Slot, x.From, x.To)}
-	for _, u := range x.Then {
+	for i, u := range x.Then {
+		if i == shownUpdates {
+			return fmt.Sprintf("%s, … (%d updates)", strings.Join(words, ", "), len(x.Then)+1)
+		}
 		if u.Slot == slot {
 			words[len(words)-1] += " -> " + u.To
 			continue
@@ -136,6 +142,15 @@ func ExploredText(w io.Writer, list []ExploredOn, each bool) {
 func exploreNotes(t *Table, x *ExploredRow) {
 	if x.Unbounded {
 		t.Note("a run did not end within its budget of instructions")
+	}
+	switch {
+	case x.Exhaustive || x.Unbounded || x.Before != nil:
+	case x.Complete == 0:
+		t.Note("some schedules; --max executes more")
+	case x.Complete == 1:
+		t.Note("all schedules in which the run meets no change of what it executes and loads")
+	default:
+		t.Note(fmt.Sprintf("all schedules in which the run meets at most %s of what it executes and loads", Plural(x.Complete-1, "change")))
 	}
 	if x.Alone != nil {
 		t.Note("without the update the run breaks " + string(x.Alone.Invariant) + " as well")
