@@ -93,7 +93,7 @@ func Compare(want *image.FuncImage, code []byte) (Result, error) {
 	return out, nil
 }
 
-// attached returns where trampolines are attached to a function: at the nop of five bytes at its entry, behind what an
+// attached returns where trampolines are attached to a function: at the nop of five bytes at its entry, after what an
 // indirect branch lands on (bpf_arch_text_poke). ok is false if the kernel has none there, as those before 5.5.
 func attached(f *image.FuncImage) (at image.CodeOff, ok bool) {
 	for at = f.Entry; int(at) < len(f.Code); {

@@ -72,9 +72,9 @@ func TestAttached(t *testing.T) {
 		found           bool
 	}{
 		{"the same", nop + clear, nop + clear, false},
-		{"behind another instruction", nop + clear, clear + nop, true},
-		{"behind a nop", nop + clear, "6690" + nop + clear, true},
-		{"behind endbr64", "f30f1efa" + nop + clear, "f30f1efa" + clear + nop, true},
+		{"after another instruction", nop + clear, clear + nop, true},
+		{"after a nop", nop + clear, "6690" + nop + clear, true},
+		{"after endbr64", "f30f1efa" + nop + clear, "f30f1efa" + clear + nop, true},
 		{"no trampolines", clear + nop, nop + clear, false},
 	} {
 		r, err := explain.Compare(&image.FuncImage{Addr: 0x1000, Code: unhex(t, tc.want+rest), Frame: image.Frame{Body: 11}}, unhex(t, tc.got+rest))

@@ -204,7 +204,7 @@ func newRecogniser(c *decodedCode, sub bool, body image.CodeOff) *recogniser {
 
 // cfiPreamble returns the size of what lies before bpf_func if the code starts with a CFI preamble
 // (cfi_get_offset, arch/x86/include/asm/cfi.h): a comparison of the hash, or its mov for kCFI, which the JIT puts before the
-// nops (emit_kcfi) and compilers behind them.
+// nops (emit_kcfi) and compilers after them.
 func (r *recogniser) cfiPreamble() image.CodeOff {
 	const size, unpadded = 16, 5
 	if in := &r.insns[0]; len(r.insns) > 1 && in.Op == "mov" && in.Len == unpadded && in.Operands[0].Reg == x86.RAX {
