@@ -22,7 +22,7 @@ func TestZextGone(t *testing.T) {
 	e := &editing{t: t, r: rand.New(rand.NewPCG(1, 1)), rp: rp}
 	n := 0
 	for _, file := range []string{"6.1-off", "6.12-off"} {
-		all := captureLines(t, file)
+		all := e.lines(file)
 		for _, line := range all[1 : len(all)-1] {
 			edited := zext.ReplaceAllString(line, "${1}6690")
 			if edited == line || n > 40 {

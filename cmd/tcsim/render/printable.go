@@ -65,9 +65,9 @@ func (p *printer) escape(in []byte) []byte {
 	return out
 }
 
-// harmful reports whether a terminal may obey a character instead of showing it.
+// harmful reports whether a terminal may obey a character instead of showing it: end a line with it, too.
 func harmful(r rune) bool {
-	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
+	return unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
 }
 
 // Close implements io.Closer. It does not close the writer below.

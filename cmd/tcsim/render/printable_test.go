@@ -16,6 +16,7 @@ func TestPrintable(t *testing.T) {
 		"a\rb\x7f":               `a\x0db\x7f`,
 		"\u0085\u009b31m":        `\u0085\u009b31m`,
 		"x\u202ey":               `x\u202ey`,
+		"x\u2028y\u2029z":        `x\u2028y\u2029z`,
 		"bad \xff\xfe byte":      `bad \xff\xfe byte`,
 		"cut \xe2\x86":           `cut \xe2\x86`,
 		"\x00":                   `\x00`,
