@@ -179,10 +179,10 @@ func (r *Recording) Close(ctx context.Context, failed error) (string, error) {
 	} else if r.err = r.w.Close(); r.err == nil {
 		return fmt.Sprintf("%s of %s in %s", render.Plural(int(r.total), "event"), render.Plural(r.runs, "run"), r.path), failed
 	}
-	if failed != nil {
-		return "", failed
+	if r.err != nil {
+		return "", inputs.Bad(r.err)
 	}
-	return "", inputs.Bad(r.err)
+	return "", failed
 }
 
 // Rerun is a command line that runs again what a file of events has, in place of the file's name.
