@@ -78,8 +78,8 @@ func TestSelftests(t *testing.T) {
 
 // documented are the figures of docs/object-files.md.
 var documented = map[string]selftests{
-	"6.12": {agree: 1705, tooStrict: 0, tooLax: 17, unmodelled: 5},
-	"7.3":  {agree: 2608, tooStrict: 15, tooLax: 38, unmodelled: 44},
+	"6.12": {agree: 1707, tooStrict: 0, tooLax: 16, unmodelled: 4},
+	"7.3":  {agree: 2610, tooStrict: 15, tooLax: 37, unmodelled: 43},
 }
 
 // selftests counts verdicts.
