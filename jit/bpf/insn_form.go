@@ -84,7 +84,7 @@ func (i Insn) Written() bool {
 func (i Insn) Malformed(rewritten bool) string {
 	op := i.Op & 0xf0
 	if !rewritten && i.reserved() {
-		return "fields that must be 0 are not (uses reserved fields)"
+		return reservedFields
 	}
 	switch c := i.Class(); {
 	case c == ClassSTX && (i.Op&0xe0 == ModeAtomic || i.Op&0xe0 == ModeProbeAtomic):
@@ -114,6 +114,16 @@ func (i Insn) Malformed(rewritten bool) string {
 		if n := int32(32); i.Imm < 0 || i.Imm >= n && (c == ClassALU || i.Imm >= 2*n) {
 			return "shift by more bits than there are"
 		}
+	}
+	return ""
+}
+
+const reservedFields = "fields that must be 0 are not (uses reserved fields)"
+
+// Reserved says that an instruction has a value in a field that it does not use, where kernels refuse that; "" if it has not.
+func (i Insn) Reserved() string {
+	if i.reserved() {
+		return reservedFields
 	}
 	return ""
 }

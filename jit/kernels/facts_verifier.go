@@ -279,6 +279,10 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.SpareClones = true }),
 	},
 	{
+		Name: "all-fields", Kind: FactVerifier, Doc: "reserved fields of instructions are looked at where nothing leads, too", Since: Version{7, 1},
+		set: verifier(func(v *Verifier) { v.AllFields = true }),
+	},
+	{
 		Name: "void-globals", Kind: FactVerifier, Doc: "global functions return nothing", Since: Version{7, 1},
 		set: verifier(func(v *Verifier) { v.VoidGlobals = true }),
 	},

@@ -130,6 +130,8 @@ type Verifier struct {
 	SpareClones bool
 	// QuietGlobals: global functions that do not sleep are called without preemption (6.17: might_sleep of bpf_subprog_info).
 	QuietGlobals bool
+	// AllFields: reserved fields are looked at where nothing leads, too (7.1: check_insn_fields).
+	AllFields bool
 	// VoidGlobals: global functions return nothing (7.1: subprog_returns_void).
 	VoidGlobals bool
 	// GlobalFrames: the frames of a global function are counted from its own on (7.1: check_max_stack_depth_subprog).

@@ -41,6 +41,7 @@ func TestOffered(t *testing.T) {
 		{"a key of a map without keys", tc(find(1), end()), "invalid zero-sized read"},
 		{"a load of another mode", tc(bpf.Insn{Op: bpf.ClassLDX | bpf.ModeAbs | bpf.SizeDW, Dst: 0, Src: 10, Off: -8}, end()), "unknown opcode 0x39"},
 		{"a load with a number, where nothing leads", tc(movImm(0, 0), jeq(0, 0, 1), bpf.Insn{Op: bpf.ClassLDX | bpf.ModeMem | bpf.SizeDW, Dst: 1, Src: 10, Off: -8, Imm: 1}, leave()), "BPF_LDX uses reserved fields"},
+		{"a field that is not used, where nothing leads", tc(movImm(0, 0), jeq(0, 0, 1), bpf.Insn{Op: bpf.OpMovReg, Dst: 1, Src: 10, Imm: 4}, leave()), ""},
 		{"exit with a register", tc(movImm(0, 0), bpf.Insn{Op: bpf.OpExit | bpf.SrcReg}), "unknown opcode 0x9d"},
 		{"a kernel function of a module, where nothing leads", tc(movImm(0, 0), jeq(0, 0, 1), bpf.Insn{Op: bpf.OpCall, Src: bpf.PseudoKfunc, Off: 1}, leave()), "kfunc offset > 0 without fd_array is invalid"},
 		{"an address in an arena, without one", tc(movImm(6, 8), bpf.Insn{Op: bpf.OpMovReg, Dst: 6, Src: 6, Off: bpf.AddrSpaceCast, Imm: bpf.CastKernelImm}, leave()), "an associated arena"},
@@ -65,5 +66,27 @@ func TestOffered(t *testing.T) {
 				t.Errorf("error %v, expected %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestAllFields: 7.1 looks at fields that are not used where nothing leads, too; kernels before it only where a path does.
+func TestAllFields(t *testing.T) {
+	for name, in := range map[string]bpf.Insn{
+		"mov": {Op: bpf.OpMovReg, Dst: 1, Src: 10, Imm: 4}, "exit": {Op: bpf.OpExit, Dst: 1}, "jump": {Op: bpf.ClassJmp | bpf.JmpJA, Imm: 1},
+		"store": {Op: bpf.ClassST | bpf.ModeMem | bpf.SizeDW, Dst: 10, Off: -8, Src: 1}, "call": {Op: bpf.OpCall, Dst: 1, Imm: 7},
+	} {
+		dead := testProgram(code(movImm(0, 0), jeq(0, 0, 1), in, leave()))
+		met := testProgram(code(movImm(0, 0), in, leave()))
+		if in.Op == bpf.OpExit {
+			met = testProgram(code(movImm(0, 0), in))
+		}
+		for release, want := range map[string][2]bool{"6.12": {false, true}, "7.0": {false, true}, "7.1": {true, true}, "7.3": {true, true}} {
+			for i, p := range []*bpf.Program{dead, met} {
+				_, err := verify.Check(p, &named(t, release).Kernel)
+				if refused := err != nil && strings.Contains(err.Error(), "reserved fields"); refused != want[i] {
+					t.Errorf("%s on %s, met %t: error %v, refused %t", name, release, i == 1, err, want[i])
+				}
+			}
+		}
 	}
 }

@@ -50,6 +50,9 @@ func mapKeys(p *bpf.Program, r *kernels.Verifier) error {
 // began; stack is of the deepest chain of calls.
 func accept(p *bpf.Program, t *kernels.Kernel) (x *explorer, stack int32, err error) {
 	funcs, err := shape.Form(p, 11, !t.Verifier.Lenient)
+	if err == nil && t.Verifier.AllFields && !t.Verifier.Lenient {
+		err = shape.Fields(p)
+	}
 	if err == nil && !t.Verifier.Lenient {
 		err = shape.Reachable(p)
 	}

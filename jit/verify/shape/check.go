@@ -146,6 +146,17 @@ func (c *checker) insn(f FuncInfo, i bpf.InsnIndex) {
 	}
 }
 
+// Fields refuses values in fields that instructions do not use, wherever they are (check_insn_fields).
+func Fields(p *bpf.Program) error {
+	var errs []error
+	for i := bpf.InsnIndex(0); int(i) < len(p.Insns); i += p.Insns[i].Width() {
+		if why := p.Insns[i].Reserved(); why != "" {
+			errs = append(errs, bpf.ErrorAt(p.Insns, i, errors.New(why)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func (c *checker) constant(f FuncInfo, i bpf.InsnIndex) {
 	in := c.p.Insns[i]
 	if i+1 >= f.End {
