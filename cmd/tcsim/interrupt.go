@@ -8,6 +8,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/interrupt"
 	"github.com/tcsim/tcsim/jit/outfile"
 )
 
@@ -55,7 +56,7 @@ func limited(action cli.ActionFunc) cli.ActionFunc {
 		if limit <= 0 {
 			return badUsage("--time-limit: expected more than 0, found %v", limit)
 		}
-		ctx, stop := context.WithTimeout(ctx, limit)
+		ctx, stop := interrupt.Within(ctx, limit, cmd.Root().ErrWriter)
 		defer stop()
 		err := action(ctx, cmd)
 		if cutShort(ctx, err) && !errors.Is(err, errFailed) {

@@ -12,14 +12,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/events"
 	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
+	"github.com/tcsim/tcsim/cmd/tcsim/interrupt"
 	"github.com/tcsim/tcsim/cmd/tcsim/manual"
 	"github.com/tcsim/tcsim/cmd/tcsim/progress"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
@@ -38,7 +37,7 @@ const (
 	exitUsage       = 2 // bad usage or bad input
 	exitInternal    = 3 // a fault of tcsim itself
 	exitUntestable  = 125
-	exitInterrupted = 130 // by a signal or --time-limit; git bisect run stops
+	exitInterrupted = interrupt.Code // by a signal or --time-limit; git bisect run stops
 	exitCodesInHelp = "Exit codes: 0 as expected, 1 an expectation or invariant failed, 2 bad usage or input, or output that\n" +
 		"cannot be written, 3 internal fault, 125 cannot be tested here (git bisect run skips it), 130 interrupted:\n" +
 		"what was finished is printed. tcsim help glossary explains the words of the output."
@@ -80,8 +79,8 @@ type env struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	said := render.Printable(os.Stderr)
+	ctx, stop := interrupt.Context(said)
 	source.Within(ctx, func(what string) { fmt.Fprintf(said, "note: %s\n", what) })
 	self, err := os.Executable()
 	if err != nil {
