@@ -22,7 +22,11 @@ import (
 // lines of up to 100 kB.
 const (
 	maxFile = 512 << 20
-	maxLine = 16 << 20
+	// Text beyond usual is read from files only that are as large as text of captures makes them: it is 10 to 40 times what it is
+	// compressed to.
+	usual    = 128 << 20
+	maxRatio = 64
+	maxLine  = 16 << 20
 	// maxLines is how many lines a file may have: each costs memory of its own.
 	maxLines = 1 << 20
 )
@@ -102,10 +106,23 @@ func Read(r io.Reader, name string) (*Source, error) {
 // byteOrderMark is U+FEFF in UTF-8.
 const byteOrderMark = "\xef\xbb\xbf"
 
+// counter counts what is read.
+type counter struct {
+	io.Reader
+	n int
+}
+
+func (c *counter) Read(b []byte) (int, error) {
+	n, err := c.Reader.Read(b)
+	c.n += n
+	return n, err
+}
+
 // inflate reads the lines of a compressed text. Each is kept by itself, so that a file that inflates to more than
 // is read costs no more than that.
 func inflate(r io.Reader) (lines [][]byte, err error) {
-	from := bufio.NewReaderSize(r, 1<<16)
+	file := counter{Reader: r}
+	from := bufio.NewReaderSize(&file, 1<<16)
 	head, _ := from.Peek(4096)
 	z, err := gzip.NewReader(from)
 	if err != nil {
@@ -121,6 +138,9 @@ func inflate(r io.Reader) (lines [][]byte, err error) {
 		line, err = readLine(text, line[:0], len(lines)+1)
 		if read += len(line) + 1; read > maxFile {
 			return nil, fmt.Errorf("more than %d MiB of text", maxFile>>20)
+		}
+		if read > usual && read/maxRatio > file.n {
+			return nil, fmt.Errorf("more than %d MiB of text, compressed to less than %d KiB: no capture is like that", usual>>20, read/maxRatio>>10)
 		}
 		switch {
 		case errors.Is(err, io.EOF):
