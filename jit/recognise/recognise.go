@@ -207,7 +207,10 @@ func newRecogniser(c *decodedCode, sub bool, body image.CodeOff) *recogniser {
 // nops (emit_kcfi) and compilers after them.
 func (r *recogniser) cfiPreamble() image.CodeOff {
 	const size, unpadded = 16, 5
-	if in := &r.insns[0]; len(r.insns) > 1 && in.Op == "mov" && in.Len == unpadded && in.Operands[0].Reg == x86.RAX {
+	if len(r.insns) == 0 {
+		return 0
+	}
+	if in := &r.insns[0]; in.Op == "mov" && in.Len == unpadded && in.Operands[0].Reg == x86.RAX {
 		i := 1
 		for i < len(r.insns) && r.insns[i].IsNop && r.insns[i].Len == 1 {
 			i++
