@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit/image"
@@ -94,4 +95,19 @@ func (m *Machine) Checkpoint() error {
 	m.Mem.Checkpoint()
 	m.pokes = m.pokes[:0]
 	return ucErr("flush translations", C.tcs_flush_tlb(m.c))
+}
+
+// OnStack reports whether an address lies in the kernel stack or in the private stack of a loaded function; the end of one
+// counts as part of it.
+func (m *Machine) OnStack(a image.Addr) bool {
+	in := guest.Span{Addr: guest.StackTop - image.Addr(m.cfg.StackSize), Size: m.cfg.StackSize}.Touches(a)
+	for _, f := range m.Funcs {
+		in = in || f.Frame.PrivateFP != 0 && guest.PrivateStack(f.FuncImage).Touches(a)
+	}
+	return in
+}
+
+// InMap reports whether an address lies in the values of a map.
+func (m *Machine) InMap(mp int, a image.Addr) bool {
+	return slices.ContainsFunc(m.MapMemory(mp), func(s guest.Span) bool { return s.Touches(a) })
 }

@@ -84,6 +84,9 @@ type Span struct {
 	Size uint64
 }
 
+// Touches reports whether an address lies in the span or is its end.
+func (s Span) Touches(a image.Addr) bool { return uint64(a-s.Addr) <= s.Size }
+
 // PrivateStackSize is the largest BPF stack (MAX_BPF_STACK) with what the verifier's own instructions may add to it: how
 // large that of a function is, its code need not show.
 const PrivateStackSize = 512 + 56

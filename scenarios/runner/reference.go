@@ -178,7 +178,7 @@ func (r *reference) judge(a *scenarios.Action, c *cut, out *Run, m *Machine) (*c
 		r.states(v, out, &want, m.feed.states)
 	}
 	if v.Text == "" {
-		r.results(v, out, &want, m.LookupElem)
+		r.results(v, out, &want, m)
 	}
 	if v.Text == "" {
 		return nil, nil
@@ -225,9 +225,9 @@ func is(f *trace.Fn, prog string, fn int) bool { return f != nil && f.Prog == pr
 func (r *reference) name(prog int) string { return r.built.Programs[prog].Name }
 
 // results compares return value and map contents.
-func (r *reference) results(v *check.Violation, out *Run, want *interp.Result, lookup func(int, []byte) ([]byte, error)) {
+func (r *reference) results(v *check.Violation, out *Run, want *interp.Result, m *Machine) {
 	switch {
-	case out.Return != want.Return && r.elsewhere(want.Return) && int64(out.Return)>>47 == -1: // an address, too
+	case out.Return != want.Return && r.likewise(m, out.Return, want.Return):
 	case uint32(out.Return) != uint32(want.Return):
 		v.Text = fmt.Sprintf("returned %d; BPF returns %d", uint32(out.Return), uint32(want.Return))
 		return
@@ -237,7 +237,7 @@ func (r *reference) results(v *check.Violation, out *Run, want *interp.Result, l
 	}
 	for i := range r.built.Maps {
 		for _, e := range r.entries(i) {
-			got, err := lookup(i, e.Key)
+			got, err := m.LookupElem(i, e.Key)
 			if err != nil {
 				v.Text = fmt.Sprintf("map %s lacks key % x; BPF stores it", r.built.Maps[i].Name, e.Key)
 				return
@@ -251,13 +251,14 @@ func (r *reference) results(v *check.Violation, out *Run, want *interp.Result, l
 	}
 }
 
-// elsewhere reports whether a number is an address of what the machine has elsewhere: stacks and elements.
-func (r *reference) elsewhere(v uint64) bool {
-	if r.m.OnStack(v) {
-		return true
+// likewise reports whether both numbers are addresses of what the machine has elsewhere: of stacks, or of elements of one map.
+func (r *reference) likewise(m *Machine, got, want uint64) bool {
+	if r.m.OnStack(want) {
+		return m.OnStack(image.Addr(got))
 	}
-	l := r.m.Locate(v)
-	return l.Place == interp.MapValue && r.built.Maps[l.Index].Type != bpf.ArrayMap && r.built.Maps[l.Index].Type != bpf.PerCPUArrayMap
+	l := r.m.Locate(want)
+	return l.Place == interp.MapValue && r.built.Maps[l.Index].Type != bpf.ArrayMap && r.built.Maps[l.Index].Type != bpf.PerCPUArrayMap &&
+		m.InMap(l.Index, image.Addr(got))
 }
 
 // maxCompared is the number of entries of an array that are compared.
