@@ -12,7 +12,8 @@ import (
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
-// TestTimeNative measures 32 dependent adds and the same number of dependent multiplications.
+// TestTimeNative measures 32 dependent adds and the same number of dependent multiplications. A neighbour on the same
+// physical core that is busy all the time, which no measurement tells, makes them up to twice as slow.
 func TestTimeNative(t *testing.T) {
 	median := map[string]float64{}
 	for name, insn := range map[string][]byte{"add": {0x48, 0x01, 0xd8}, "imul": {0x48, 0x0f, 0xaf, 0xc3}} {
@@ -31,7 +32,7 @@ func TestTimeNative(t *testing.T) {
 		median[name] = h.Median
 	}
 	t.Log(median)
-	if a := median["add"]; a < 30 || a > 36 {
+	if a := median["add"]; a < 30 || a > 64 {
 		t.Errorf("32 dependent adds take %v cycles", a)
 	}
 	if m := median["imul"]; m < 60 || m > 200 {
