@@ -55,7 +55,7 @@ type text struct {
 	marks  []image.Addr // sorted
 	hooked []image.Addr // marks with a hook of their own
 	pokes  []poke
-	quirks []image.Addr // where an instruction may begin that the engine gets wrong, sorted
+	quirks []quirk // where an instruction may begin that the engine gets wrong, in order
 }
 
 // progress is the state of a run.

@@ -67,9 +67,10 @@ func (m *Machine) patch(addr image.Addr, code []byte) error {
 			return err
 		}
 	}
-	m.scanQuirks(addr-x86.MaxInstLen, end)
-	if err := m.hookQuirks(); err != nil {
-		return err
+	if m.scanQuirks(addr-x86.MaxInstLen, end) {
+		if err := m.hookQuirks(); err != nil {
+			return err
+		}
 	}
 	if m.marked(addr, end) {
 		return m.hookMarks()

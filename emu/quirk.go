@@ -8,6 +8,7 @@ package emu
 import "C"
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"unsafe"
@@ -161,15 +162,24 @@ func mayBeQuirk(code []byte) bool {
 	return (p.begins(0xf6) || p.begins(0xf7)) && p.digit(1) == 7 || p.begins(0x0f, 0xb1) || refusedForm(&p) != ""
 }
 
-// scanQuirks adds the addresses in [begin, end) to m.quirks at which such an instruction can begin,
-// wherever instructions begin really, and forgets those that were there.
-func (m *Machine) scanQuirks(begin, end image.Addr) {
-	m.quirks = slices.DeleteFunc(m.quirks, func(a image.Addr) bool { return a >= begin && a < end })
+// quirk is where an instruction can begin that something must be done about.
+type quirk struct {
+	at   image.Addr
+	next image.Addr // where rax is put back after a 32-bit cmpxchg, 0 otherwise
+}
+
+// scanQuirks looks in [begin, end) for addresses at which such an instruction can begin, wherever instructions begin really, and
+// puts them in place of those that m.quirks, which is in order, had there. It reports whether they are others.
+func (m *Machine) scanQuirks(begin, end image.Addr) bool {
+	order := func(q quirk, a image.Addr) int { return cmp.Compare(q.at, a) }
+	from, _ := slices.BinarySearchFunc(m.quirks, begin, order)
+	to, _ := slices.BinarySearchFunc(m.quirks, end, order)
 	for begin < end && !m.Mem.IsText(begin) {
 		begin++
 	}
 	buf := make([]byte, end-begin+x86.MaxInstLen)
 	buf = buf[:m.Mem.Code(begin, buf)]
+	var found []quirk
 	for off := range min(len(buf), int(end-begin)) {
 		switch buf[off] { // an instruction begins with one of these, or a REX prefix
 		case 0xf6, 0xf7, 0xc2, 0x0f, 0xc4, 0xf0, 0x65, 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x66, 0x67, 0xf2, 0xf3:
@@ -178,11 +188,20 @@ func (m *Machine) scanQuirks(begin, end image.Addr) {
 				continue
 			}
 		}
-		if mayBeQuirk(buf[off:]) {
-			m.quirks = append(m.quirks, begin+image.Addr(off))
+		if !mayBeQuirk(buf[off:]) {
+			continue
 		}
+		q := quirk{at: begin + image.Addr(off)}
+		if i, err := m.decode(q.at); err == nil && quirkOf(&i) == quirkCmpxchg32 {
+			q.next = i.Next()
+		}
+		found = append(found, q)
 	}
-	slices.Sort(m.quirks)
+	if slices.Equal(m.quirks[from:to], found) {
+		return false
+	}
+	m.quirks = slices.Replace(m.quirks, from, to, found...)
+	return true
 }
 
 // findQuirks looks through all that is loaded.
@@ -199,10 +218,10 @@ func (m *Machine) findQuirks() error {
 func (m *Machine) hookQuirks() error {
 	var addrs []C.uint64_t
 	if m.c.level != C.TCS_LEVEL_RETIRED {
-		for _, a := range m.quirks {
-			addrs = append(addrs, C.uint64_t(a))
-			if i, err := m.decode(a); err == nil && quirkOf(&i) == quirkCmpxchg32 {
-				addrs = append(addrs, C.uint64_t(i.Next()))
+		for _, q := range m.quirks {
+			addrs = append(addrs, C.uint64_t(q.at))
+			if q.next != 0 {
+				addrs = append(addrs, C.uint64_t(q.next))
 			}
 		}
 	}

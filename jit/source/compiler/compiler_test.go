@@ -49,7 +49,7 @@ func TestCompilers(t *testing.T) {
 			if errors.As(err, &msg) && len(msg.Text) > maxMessages+100 {
 				t.Errorf("%d bytes of messages", len(msg.Text))
 			}
-			if d := time.Since(began); d > 15*time.Second {
+			if d := time.Since(began); d > 2*time.Minute {
 				t.Errorf("takes %v", d)
 			}
 			if left, _ := filepath.Glob(filepath.Join(tmp, "*")); len(left) > 0 {
