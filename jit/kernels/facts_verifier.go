@@ -186,6 +186,19 @@ var verifierFacts = []Fact{
 		set:    verifier(func(v *Verifier) { v.Ranges.SwapBits = true }),
 	},
 	{
+		Name: "single-bits", Kind: FactVerifier, Doc: "one number that alone has the bits and is within bounds is known", Since: Version{7, 0},
+		Stable: []Stable{{Version{6, 18}, 44}},
+		set:    verifier(func(v *Verifier) { v.Ranges.SingleBits = true }),
+	},
+	{
+		Name: "dead-branches", Kind: FactVerifier, Doc: "a branch on which nothing would be within bounds is not followed", Since: Version{7, 1},
+		set: verifier(func(v *Verifier) { v.Ranges.DeadBranches = true }),
+	},
+	{
+		Name: "half-ranges", Kind: FactVerifier, Doc: "64-bit bounds are numbers whose lower half is within its own", Since: Version{7, 2},
+		set: verifier(func(v *Verifier) { v.Ranges.HalfRanges = true }),
+	},
+	{
 		Name: "same-register", Kind: FactVerifier, Doc: "comparisons of a register with itself are decided", Since: Version{6, 19},
 		set: verifier(func(v *Verifier) { v.Ranges.SameReg = true }),
 	},

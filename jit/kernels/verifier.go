@@ -211,4 +211,10 @@ type RangeRules struct {
 	SignedFills bool
 	// SwapBits: byte swaps keep what is known of the bits (7.0 and stable trees).
 	SwapBits bool
+	// SingleBits: one number that alone has the bits and is within the unsigned bounds is known (7.0 and stable trees: tnum_step).
+	SingleBits bool
+	// DeadBranches: a branch is dead if what it would make known is true of no number (7.1: simulate_both_branches_taken).
+	DeadBranches bool
+	// HalfRanges: bounds of 64 bits are numbers whose lower half is within its bounds (7.2: cnum64_cnum32_intersect).
+	HalfRanges bool
 }

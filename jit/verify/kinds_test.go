@@ -35,6 +35,12 @@ func TestRanges(t *testing.T) {
 		return code(random, andImm(0, and), bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUOr, Dst: 0, Imm: or})
 	}
 	tail := code(writesR10, movImm(0, 0), leave())
+	wide := func(r uint8, v uint64) []bpf.Insn {
+		return []bpf.Insn{{Op: bpf.OpLdImm64, Dst: r, Imm: int32(v)}, {Imm: int32(v >> 32)}}
+	}
+	against := func(op, r uint8, off int16) bpf.Insn {
+		return bpf.Insn{Op: bpf.ClassJmp | op | bpf.SrcReg, Dst: 0, Src: r, Off: off}
+	}
 	for _, c := range []struct {
 		name    string
 		insns   []bpf.Insn
@@ -50,6 +56,21 @@ func TestRanges(t *testing.T) {
 		{"the sign of a number and a mask", code(random, bpf.Insn{Op: bpf.ClassALU | bpf.ALUMov | bpf.SrcReg, Dst: 2}, bpf.Insn{Op: bpf.ClassALU | bpf.ALUArsh, Dst: 2, Imm: 31},
 			bpf.Insn{Op: bpf.ClassALU | bpf.ALUAnd, Dst: 2, Imm: -134}, jump32(bpf.JmpSgt, 2, -1, 2), jump32(bpf.JmpNe, 2, -136, 1), tail), "6.12 7.2", "6.6"},
 		{"one of numbers of either sign", code(ranged(15, 0x78), sx(bpf.ClassALU, 1, 0, 8), jump32(bpf.JmpSgt, 1, 0, 1), tail), "6.12", ""},
+		{"one multiple within bounds", code(random, jump(bpf.JmpSet, 0, 63, 4), jlt(0, 0xfd0, 3), jump(bpf.JmpGt, 0, 0x1030, 2), jeq(0, 0x1000, 1), tail), "6.18 7.0 7.3", "6.12"},
+		{"the higher of two numbers", code(ranged(16, 8), jeq(0, 8, 2), jeq(0, 24, 1), tail), "6.18 7.0 7.3", "6.12"},
+		{"the lower of two numbers", code(ranged(16, 8), jeq(0, 24, 2), jeq(0, 8, 1), tail), "6.18 7.0 7.3", "6.12"},
+		{"two multiples within bounds", code(random, jump(bpf.JmpSet, 0, 63, 4), jlt(0, 0xfd0, 3), jump(bpf.JmpGt, 0, 0x1040, 2), jeq(0, 0x1000, 1), tail), "", "6.18 7.3"},
+		{"one of two numbers", code(ranged(16, 8), jeq(0, 8, 1), tail), "", "6.12 7.3"},
+		{"a number that equals none with its bits", code(random, mov(5, 0), andImm(5, -8), mov(1, 0), andImm(1, 1), addImm(1, 41),
+			bpf.Insn{Op: bpf.ClassJmp32 | bpf.JmpNe | bpf.SrcReg, Dst: 5, Src: 1, Off: 1}, tail), "7.1 7.3", "6.18 7.0"},
+		{"a number that equals one with its bits", code(random, mov(5, 0), andImm(5, -8), mov(1, 0), andImm(1, 1), addImm(1, 40),
+			bpf.Insn{Op: bpf.ClassJmp32 | bpf.JmpNe | bpf.SrcReg, Dst: 5, Src: 1, Off: 1}, tail), "", "7.3"},
+		{"64 bits whose lower half is within bounds", code(random, wide(1, 5<<32|16), wide(2, 7<<32|3), wide(3, 6<<32|7), wide(4, 6<<32|9), against(bpf.JmpLt, 1, 6), against(bpf.JmpGt, 2, 5),
+			jump32(bpf.JmpLt, 0, 7, 4), jump32(bpf.JmpGt, 0, 9, 3), against(bpf.JmpLt, 3, 1), against(bpf.JmpLe, 4, 1), tail), "7.2 7.3", "6.18"},
+		{"64 bits whose lower half is of either sign", code(random, wide(1, 5<<32|16), wide(2, 6<<32|0xffff_ff00), wide(3, 5<<32|0xffff_fff8), wide(4, 6<<32|9), against(bpf.JmpLt, 1, 6), against(bpf.JmpGt, 2, 5),
+			jump32(bpf.JmpSlt, 0, -8, 4), jump32(bpf.JmpSgt, 0, 9, 3), against(bpf.JmpLt, 3, 1), against(bpf.JmpLe, 4, 1), tail), "7.2 7.3", "6.18"},
+		{"bounds of 64 bits that those of 32 widened", code(random, jump32(bpf.JmpLt, 0, 5, 5), jump32(bpf.JmpGt, 0, 6, 4), jump(bpf.JmpSgt, 0, 5, 3), jump(bpf.JmpGt, 0, 40, 2),
+			jeq(0, 5, 1), tail), "7.2 7.3", "6.18"},
 		{"one of numbers that differ above the sign", code(ranged(255, 0), sx(bpf.ClassALU, 1, 0, 8), jump32(bpf.JmpSgt, 1, 0, 1), tail), "", "6.6 6.12 7.2"},
 	} {
 		for _, target := range strings.Fields(c.dead) {

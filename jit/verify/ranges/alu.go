@@ -56,7 +56,7 @@ func (d Scalar) Alu(op uint8, src Scalar, wide, signed bool, r *kernels.RangeRul
 		d.Bits = d.Bits.xor(src.Bits)
 		d.xor(&src, r)
 	default:
-		d.shift(op, uint(src.shiftMax(wide)), wide)
+		d.shift(op, uint(src.shiftMax(wide)), wide, r)
 	}
 	if !wide {
 		d.Zext(r)
@@ -237,7 +237,7 @@ func (d *Scalar) settle(neg32, neg64, known32, known64 bool, r *kernels.RangeRul
 		*d = ConstScalar(d.Bits.Val)
 		return
 	}
-	d.update()
+	d.update(r)
 }
 
 func (d *Scalar) and(s *Scalar, r *kernels.RangeRules) {
@@ -265,7 +265,7 @@ func (d *Scalar) xor(s *Scalar, r *kernels.RangeRules) {
 }
 
 // shift shifts by a constant smaller than the width.
-func (d *Scalar) shift(op uint8, n uint, wide bool) {
+func (d *Scalar) shift(op uint8, n uint, wide bool, r *kernels.RangeRules) {
 	if !wide {
 		d.shift32(op, n)
 		return
@@ -286,7 +286,7 @@ func (d *Scalar) shift(op uint8, n uint, wide bool) {
 		d.Umin, d.Umax = 0, math.MaxUint64
 		d.Unbound32()
 	}
-	d.update()
+	d.update(r)
 }
 
 func (d *Scalar) shl64bounds(n uint) {

@@ -9,14 +9,14 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 )
 
-// revJump gives the condition of the fall through, flipJump the same comparison with the operands
+// RevJump gives the condition of the fall through, flipJump the same comparison with the operands
 // exchanged.
 var (
-	RevJump = map[uint8]uint8{
+	RevJump = [256]uint8{
 		bpf.JmpEq: bpf.JmpNe, bpf.JmpNe: bpf.JmpEq, bpf.JmpGt: bpf.JmpLe, bpf.JmpLe: bpf.JmpGt, bpf.JmpGe: bpf.JmpLt, bpf.JmpLt: bpf.JmpGe,
 		bpf.JmpSgt: bpf.JmpSle, bpf.JmpSle: bpf.JmpSgt, bpf.JmpSge: bpf.JmpSlt, bpf.JmpSlt: bpf.JmpSge, bpf.JmpSet: bpf.JmpClear,
 	}
-	flipJump = map[uint8]uint8{
+	flipJump = [256]uint8{
 		bpf.JmpEq: bpf.JmpEq, bpf.JmpNe: bpf.JmpNe, bpf.JmpSet: bpf.JmpSet, bpf.JmpGt: bpf.JmpLt, bpf.JmpLt: bpf.JmpGt, bpf.JmpGe: bpf.JmpLe, bpf.JmpLe: bpf.JmpGe,
 		bpf.JmpSgt: bpf.JmpSlt, bpf.JmpSlt: bpf.JmpSgt, bpf.JmpSge: bpf.JmpSle, bpf.JmpSle: bpf.JmpSge,
 	}
@@ -52,8 +52,25 @@ func (s *Scalar) Span(wide bool) span {
 	return span{uint64(s.u32min), uint64(s.u32max), int64(s.s32min), int64(s.s32max), s.Bits.low()}
 }
 
-// decideNumbers says whether "if a OP b" is decided (is_scalar_branch_taken).
+// DecideNumbers says whether "if a OP b" is decided (is_scalar_branch_taken).
 func DecideNumbers(op uint8, a, b *Scalar, wide bool, r *kernels.RangeRules) Outcome {
+	known := decideBounds(op, a, b, wide, r)
+	if known != MayBranch || !r.DeadBranches {
+		return known
+	}
+	x, y := *a, *b
+	if Refine(RevJump[op], &x, &y, wide, r); x.empty() || y.empty() {
+		return AlwaysTaken
+	}
+	x, y = *a, *b
+	if Refine(op, &x, &y, wide, r); x.empty() || y.empty() {
+		return NeverTaken
+	}
+	return MayBranch
+}
+
+// decideBounds is DecideNumbers by what is known of the two numbers.
+func decideBounds(op uint8, a, b *Scalar, wide bool, r *kernels.RangeRules) Outcome {
 	x, y := a.Span(wide), b.Span(wide)
 	if !r.Mixed && !y.Bits.IsConst() {
 		return MayBranch
@@ -256,7 +273,7 @@ func refineOrder(op uint8, a, b *Scalar, wide bool) {
 // refineOld learns from a comparison with a constant on either side, as kernels before 6.8 did.
 func refineOld(op uint8, a, b *Scalar, wide bool, r *kernels.RangeRules) {
 	if !b.Span(wide).Bits.IsConst() {
-		if f, ok := flipJump[op]; ok && a.Span(wide).Bits.IsConst() {
+		if f := flipJump[op]; f != 0 && a.Span(wide).Bits.IsConst() {
 			refineOld(f, b, a, wide, r)
 		}
 		return

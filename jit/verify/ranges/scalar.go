@@ -73,12 +73,26 @@ func (s *Scalar) Contains(t *Scalar) bool {
 }
 
 // update learns bounds from bits (__update_reg_bounds).
-func (s *Scalar) update() {
+func (s *Scalar) update(r *kernels.RangeRules) {
 	s.update32()
 	v, m := s.Bits.Val, s.Bits.Mask
 	const sign = uint64(1) << 63
 	s.Smin, s.Smax = max(s.Smin, int64(v|m&sign)), min(s.Smax, int64(v|m&^sign))
 	s.Umin, s.Umax = max(s.Umin, v), min(s.Umax, v|m)
+	if r.SingleBits && m != 0 && s.Umin <= s.Umax {
+		s.single()
+	}
+}
+
+// single finds out whether one number only is within the unsigned bounds and has the bits.
+func (s *Scalar) single() {
+	first := s.Umin
+	if first&^s.Bits.Mask != s.Bits.Val {
+		first = s.Bits.above(first)
+	}
+	if first >= s.Umin && first <= s.Umax && (first == s.Bits.Val|s.Bits.Mask || s.Bits.above(first) > s.Umax) {
+		*s = ConstScalar(first)
+	}
 }
 
 func (s *Scalar) update32() {
@@ -90,7 +104,10 @@ func (s *Scalar) update32() {
 
 // sync makes bits and bounds learn from each other (reg_bounds_sync).
 func (s *Scalar) Sync(r *kernels.RangeRules) {
-	s.update()
+	if r.DeadBranches && s.empty() {
+		return
+	}
+	s.update(r)
 	switch {
 	case r.Crossing:
 		s.deduce(r)
@@ -104,7 +121,12 @@ func (s *Scalar) Sync(r *kernels.RangeRules) {
 	}
 	low := s.Bits.intersect(tnumRange(s.Umin, s.Umax))
 	s.Bits = low.high().or(low.low().intersect(tnumRange(uint64(s.u32min), uint64(s.u32max))))
-	s.update()
+	s.update(r)
+}
+
+// empty reports whether no number is within the bounds (range_bounds_violation).
+func (s *Scalar) empty() bool {
+	return s.Umin > s.Umax || s.Smin > s.Smax || s.u32min > s.u32max || s.s32min > s.s32max
 }
 
 // deduceOld is __reg_deduce_bounds until 6.7: signs only, each width for itself.
@@ -143,7 +165,11 @@ func (s *Scalar) deduceOld() {
 func (s *Scalar) deduce(r *kernels.RangeRules) {
 	s.deduce32(r)
 	s.deduce64(r)
-	s.deduceMixed()
+	if r.HalfRanges {
+		s.deduceHalves()
+	} else {
+		s.deduceMixed()
+	}
 }
 
 func (s *Scalar) limitS32(lo, hi int32)  { s.s32min, s.s32max = max(s.s32min, lo), min(s.s32max, hi) }
@@ -217,6 +243,42 @@ func (s *Scalar) deduceMixed() {
 		s.Umin, s.Umax = uint64(s.s32min), uint64(s.s32max)
 		s.Bits = s.Bits.intersect(tnumRange(s.Umin, s.Umax))
 	}
+}
+
+// deduceHalves moves the bounds of 64 bits to the next numbers whose lower halves are within theirs (cnum64_cnum32_intersect in
+// kernel/bpf/cnum.c).
+func (s *Scalar) deduceHalves() {
+	for _, half := range [2][2]uint32{{s.u32min, s.u32max}, {uint32(s.s32min), uint32(s.s32max)}} {
+		lo, size := half[0], half[1]-half[0]
+		if up := s.Umin + above(uint32(s.Umin), lo, size); up >= s.Umin {
+			s.Umin = up
+		}
+		if down := s.Umax - below(uint32(s.Umax), lo, size); down <= s.Umax {
+			s.Umax = down
+		}
+		if up := s.Smin + int64(above(uint32(s.Smin), lo, size)); up >= s.Smin {
+			s.Smin = up
+		}
+		if down := s.Smax - int64(below(uint32(s.Smax), lo, size)); down <= s.Smax {
+			s.Smax = down
+		}
+	}
+}
+
+// above is how far the next number of those from lo on, size more than one of them, is above v; below is how far it is below.
+// They wrap around.
+func above(v, lo, size uint32) uint64 {
+	if v-lo <= size {
+		return 0
+	}
+	return uint64(lo - v)
+}
+
+func below(v, lo, size uint32) uint64 {
+	if v-lo <= size {
+		return 0
+	}
+	return uint64(v - (lo + size))
 }
 
 // assign32 sets the 64-bit bounds from the 32-bit ones of a zero extended number

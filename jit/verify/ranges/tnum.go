@@ -94,3 +94,21 @@ func (t Tnum) withLow(u Tnum) Tnum { return t.high().or(u.low()) }
 func (t Tnum) contains(u Tnum) bool {
 	return u.Mask&^t.Mask == 0 && t.Val == u.Val&^t.Mask
 }
+
+// above returns the smallest value above v, which is not below the smallest and not the largest or above it; else the nearest of
+// those (tnum_step).
+func (t Tnum) above(v uint64) uint64 {
+	switch {
+	case v < t.Val:
+		return t.Val
+	case v >= t.Val|t.Mask:
+		return t.Val | t.Mask
+	}
+	low := uint64(0) // bits from the highest on that v has and no value
+	if differ := v&^t.Mask ^ t.Val; differ != 0 {
+		if low = 1<<bits.Len64(differ) - 1; t.Val>>(bits.Len64(differ)-1)&1 != 0 {
+			return v&^low&t.Mask | t.Val
+		}
+	}
+	return ((v|^t.Mask|low)+1)&t.Mask&^low | t.Val
+}
