@@ -34,7 +34,22 @@ tcp *tcp_new(uint64_t arena_size)
 void tcp_free(tcp *p)
 {
 	munmap(p->arena, p->arena_size);
+	free(p->begun);
 	free(p);
+}
+
+// tcp_watch notes from now on which blocks of some code are begun; a size of 0 ends that.
+int tcp_watch(tcp *p, uint64_t from, uint64_t size)
+{
+	uint8_t *begun = calloc(1, size / 8 + 1);
+
+	if (!begun)
+		return UC_ERR_NOMEM;
+	free(p->begun);
+	p->begun = begun;
+	p->watch_from = from;
+	p->watch_size = size;
+	return 0;
 }
 
 static void on_trap(uc_engine *uc, uint32_t intno, void *user)
@@ -49,7 +64,10 @@ static void on_trap(uc_engine *uc, uint32_t intno, void *user)
 static void on_block(uc_engine *uc, uint64_t addr, uint32_t size, void *user)
 {
 	tcp *p = user;
+	uint64_t off = addr - p->watch_from;
 
+	if (__builtin_expect(off < p->watch_size, 0))
+		p->begun[off / 8] |= 1 << off % 8;
 	if (__builtin_expect(++p->blocks > p->max_blocks, 0)) {
 		p->over = 1;
 		uc_emu_stop(uc);

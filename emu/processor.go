@@ -10,6 +10,7 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"unsafe"
 
 	uc "github.com/unicorn-engine/unicorn/bindings/go/unicorn"
@@ -121,6 +122,26 @@ func (p *Processor) WriteCode(addr image.Addr, b []byte) error {
 
 // Read fetches bytes from mapped memory.
 func (p *Processor) Read(addr image.Addr, b []byte) error { return p.mem.Read(addr, b) }
+
+// Watch notes from now on which pieces of the code in [from, from+size), which a jump ends, are begun; a size of 0 ends that.
+func (p *Processor) Watch(from image.Addr, size uint64) error {
+	return ucErr("watch", C.tcp_watch(p.c, C.uint64_t(from), C.uint64_t(size)))
+}
+
+// Begun returns the addresses of the pieces that were begun since the last Watch or Begun, in order.
+func (p *Processor) Begun() []image.Addr {
+	if p.c.watch_size == 0 {
+		return nil
+	}
+	var all []image.Addr
+	for i, b := range unsafe.Slice((*byte)(p.c.begun), p.c.watch_size/8+1) {
+		for ; b != 0; b &= b - 1 {
+			all = append(all, image.Addr(p.c.watch_from)+image.Addr(8*i+bits.TrailingZeros8(b)))
+		}
+	}
+	clear(unsafe.Slice((*byte)(p.c.begun), p.c.watch_size/8+1))
+	return all
+}
 
 // Execute runs code from rip with the given general purpose registers, in the order of their numbers, and
 // leaves them as they are at the end. It ends at a hlt, after which rip is the address after it, at an exception,

@@ -22,6 +22,10 @@ type Config struct {
 
 	// Variant, if not nil, changes what the design does.
 	Variant *Variant
+
+	// Ways, if not nil, is told each way through the emitter that is taken: places in its source, as numbers. They are the same
+	// whatever processor and program it is, and more than once what is taken more than once.
+	Ways func(way uint64)
 }
 
 // Symbols returns the kernel symbols that code can refer to, besides what helper

@@ -190,6 +190,7 @@ func (f *Func) pad(j jumpPlan, room, a, b int32) (jumpPlan, error) {
 // emit writes the image at its address: the last pass of do_jit.
 func (f *Func) emit() error {
 	e := newWriter(f, make([]byte, 0, f.size))
+	e.tell(f.c.t.Ways)
 	img := f.img
 	img.Name, img.Addr, img.Entry = f.Info.Name, f.addr, f.c.cfiSize()
 	img.FirstInsn, img.ExceptionCB = f.Info.Start, f.Info.ExceptionCB

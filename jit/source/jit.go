@@ -367,7 +367,10 @@ func offsetSymbol(name string, env image.Env) (image.Addr, error) {
 func (j *JIT) Compile(v *verify.Verified, t *jit.Target, env image.Env) (*image.Image, error) {
 	var img *image.Image
 	err := j.with(func(g *guest) (err error) {
-		img, err = j.load(g, v, t, env)
+		err = g.watched(t.Ways, func() error {
+			img, err = j.load(g, v, t, env)
+			return err
+		})
 		if err == nil {
 			j.tellMessages(g.messages)
 		}

@@ -61,7 +61,7 @@ type object struct {
 	open    []string // names that the object leaves open
 	relocs  []reloc
 
-	readOnce sync.Once // of lines, which only messages need
+	readOnce sync.Once // of lines, which only messages and ways need
 	read     func()
 	lines    []line // by address
 }
@@ -292,17 +292,25 @@ func (o *object) readLines(f *elf.File, base map[int]image.Addr) {
 
 // where describes a place in the code: "emit_jump, FILE line 12".
 func (o *object) where(a image.Addr) string {
-	o.readOnce.Do(o.read)
 	var parts []string
 	if f, ok := o.funcAt(a); ok {
 		parts = append(parts, f.name)
 	}
-	if n := sort.Search(len(o.lines), func(i int) bool { return o.lines[i].addr > a }); n > 0 && o.lines[n-1].file != "" {
-		l := o.lines[n-1]
+	if l, ok := o.lineAt(a); ok {
 		parts = append(parts, fmt.Sprintf("%s:%d", l.file, l.line))
 	}
 	if len(parts) == 0 {
 		return fmt.Sprintf("%#x", uint64(a))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// lineAt returns the line that a piece of code is of, if the compiler says it.
+func (o *object) lineAt(a image.Addr) (line, bool) {
+	o.readOnce.Do(o.read)
+	n := sort.Search(len(o.lines), func(i int) bool { return o.lines[i].addr > a })
+	if n == 0 || o.lines[n-1].file == "" {
+		return line{}, false
+	}
+	return o.lines[n-1], true
 }

@@ -19,6 +19,10 @@ type Processor interface {
 	// Execute runs from rip with registers in the order of x86.Reg until a hlt, an exception or the
 	// end of the budget, which counts pieces of code that a jump ends.
 	Execute(rip image.Addr, regs *[16]uint64, blocks uint64) (Stop, error)
+	// Watch notes from now on which pieces of the code in [from, from+size) are begun; a size of 0 ends that. Begun returns their
+	// addresses, in order, and forgets them.
+	Watch(from image.Addr, size uint64) error
+	Begun() []image.Addr
 	Close() error
 }
 

@@ -7,11 +7,21 @@ import "encoding/binary"
 // Buf collects machine code. The caller names the exact form of each instruction; nothing is
 // optimised or relaxed. The zero value is an empty buffer. A Buf is not safe for concurrent use.
 type Buf struct {
-	code []byte
+	code  []byte
+	watch func()
 }
 
 // NewBuf returns a buffer that appends to code and owns it from then on.
 func NewBuf(code []byte) Buf { return Buf{code: code} }
+
+// Watch has a function called before each instruction, prefix or run of bytes that is appended; nil ends that.
+func (b *Buf) Watch(f func()) { b.watch = f }
+
+func (b *Buf) note() {
+	if b.watch != nil {
+		b.watch()
+	}
+}
 
 // Len returns the number of bytes collected.
 func (b *Buf) Len() int { return len(b.code) }
@@ -23,7 +33,10 @@ func (b *Buf) Bytes() []byte { return b.code }
 func (b *Buf) Reset() { b.code = b.code[:0] }
 
 // Raw appends bytes that are no form of the table, such as multi-byte nops.
-func (b *Buf) Raw(bytes ...byte) { b.code = append(b.code, bytes...) }
+func (b *Buf) Raw(bytes ...byte) {
+	b.note()
+	b.code = append(b.code, bytes...)
+}
 
 // SetRel8 fills the one-byte displacement that ends at offset end so that the jump reaches the
 // present end of the buffer.
@@ -45,13 +58,22 @@ func (b *Buf) Imm32(v uint32) { b.code = binary.LittleEndian.AppendUint32(b.code
 func (b *Buf) Imm64(v uint64) { b.code = binary.LittleEndian.AppendUint64(b.code, v) }
 
 // Lock appends the LOCK prefix (F0) of the instruction that follows.
-func (b *Buf) Lock() { b.code = append(b.code, 0xf0) }
+func (b *Buf) Lock() {
+	b.note()
+	b.code = append(b.code, 0xf0)
+}
 
 // GS appends the GS segment override (65) of the instruction that follows.
-func (b *Buf) GS() { b.code = append(b.code, 0x65) }
+func (b *Buf) GS() {
+	b.note()
+	b.code = append(b.code, 0x65)
+}
 
 // ENDBR64 appends F3 0F 1E FA.
-func (b *Buf) ENDBR64() { b.code = append(b.code, 0xf3, 0x0f, 0x1e, 0xfa) }
+func (b *Buf) ENDBR64() {
+	b.note()
+	b.code = append(b.code, 0xf3, 0x0f, 0x1e, 0xfa)
+}
 
 // MR appends a form whose first operand is r/m and whose second is a register.
 func (b *Buf) MR(f FormID, rm RM, reg Reg) { b.modrm(&forms[f], rm, reg, 0) }
@@ -94,6 +116,7 @@ func (b *Buf) RMI32(f FormID, reg Reg, rm RM, imm int32) {
 
 // O appends a form whose operand is a register in the low bits of the opcode.
 func (b *Buf) O(f FormID, reg Reg) {
+	b.note()
 	row := &forms[f]
 	b.rex(row, 0, 0, reg)
 	n := row.nop - 1
@@ -103,6 +126,7 @@ func (b *Buf) O(f FormID, reg Reg) {
 
 // ZO appends a form without operands.
 func (b *Buf) ZO(f FormID) {
+	b.note()
 	row := &forms[f]
 	b.rex(row, 0, 0, 0)
 	b.code = append(b.code, row.opcode[:row.nop]...)
@@ -123,6 +147,7 @@ func (b *Buf) I32(f FormID, imm int32) {
 // RMV appends a VEX form with register, r/m and the register of VEX.vvvv, always with the 3-byte
 // prefix (Intel SDM vol. 2A, section 2.3.5).
 func (b *Buf) RMV(f FormID, reg Reg, rm RM, v Reg) {
+	b.note()
 	row := &forms[f]
 	r, x, base := reg>>3, indexBit(rm), rm.base>>3
 	w := byte(0)
@@ -168,6 +193,7 @@ func (b *Buf) rexForced(f *form, rex byte, r, x, base Reg) {
 
 // modrm appends prefixes, opcode, ModRM, SIB and displacement.
 func (b *Buf) modrm(f *form, rm RM, reg Reg, rex byte) {
+	b.note()
 	// spl, bpl, sil and dil exist only with a REX prefix (Intel SDM vol. 2A, table 3-1).
 	if f.byteReg && reg >= RSP && reg <= RDI {
 		rex |= 0x40

@@ -22,4 +22,7 @@ var nops = [NopMax + 1][]byte{
 }
 
 // Nop appends one nop of n bytes, 1 to NopMax.
-func (b *Buf) Nop(n int) { b.code = append(b.code, nops[n]...) }
+func (b *Buf) Nop(n int) {
+	b.note()
+	b.code = append(b.code, nops[n]...)
+}

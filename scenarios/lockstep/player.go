@@ -132,6 +132,9 @@ func (p *Player) playType(ctx context.Context, programs []*progen.Program, t *ji
 		}
 		if p.Reach != nil {
 			p.Reach.Verified(c.verified)
+			for _, w := range c.ways {
+				p.Reach.Way(w)
+			}
 			p.Reached(c.index)
 		}
 		out[c.index] = v

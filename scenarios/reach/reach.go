@@ -63,6 +63,7 @@ const (
 	aboutJump
 	aboutVerifier
 	aboutEvents
+	aboutEmitter
 )
 
 // Shape is what an emitter made of an instruction: which instructions of the processor in which lengths, whatever registers
@@ -134,6 +135,9 @@ func (s *Set) Verified(v *verify.Verified) {
 		s.add(s.target.word(aboutVerifier).word(uint64(v.Insns[i].Op) | uint64(v.Met[i])<<8))
 	}
 }
+
+// Way notes a way through an emitter (emit.Config.Ways).
+func (s *Set) Way(way uint64) { s.add(s.target.word(aboutEmitter).word(way)) }
 
 // Image notes what an emitter made of all instructions of a program, whether or not they are executed.
 func (s *Set) Image(v *verify.Verified, img *image.Image) {
