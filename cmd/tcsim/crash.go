@@ -52,15 +52,11 @@ func runApp(ctx context.Context, app *cli.Command, args []string) (err error) {
 
 // unknownCommand is an error if the first word names no command: the library takes it for an argument.
 func unknownCommand(app *cli.Command, args []string) error {
-	words := slices.Clone(args[1:])
-	if i := slices.Index(words, "--"+timeLimit); i >= 0 && i+1 < len(words) {
-		words = slices.Delete(words, i, i+2) // the only option before commands that has a value of its own
-	}
-	words = slices.DeleteFunc(words, func(a string) bool { return strings.HasPrefix(a, "-") })
-	if len(words) == 0 || app.Command(words[0]) != nil {
+	at := manual.CommandAt(app, args)
+	if at == len(args) || app.Command(args[at]) != nil {
 		return nil
 	}
-	return badUsage("unknown command %q%s (see tcsim --help)", words[0], nearest.DidYouMean(words[0], visible(app.Commands)))
+	return badUsage("unknown command %q%s (see tcsim --help)", args[at], nearest.DidYouMean(args[at], visible(app.Commands)))
 }
 
 // verbose reports whether the command line asks for the stack of a fault. It looks at the words, as a

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -119,7 +120,7 @@ func doMain(ctx context.Context, args []string, e env) int {
 		said.Close()
 	}()
 	app := newApp(e)
-	if manual.AsksHelp(args) { // laying out twenty pages takes longer than many a command
+	if manual.AsksHelp(app, args) { // laying out twenty pages takes longer than many a command
 		manual.SetHelp(app)
 	}
 	err := runApp(ctx, app, args)
@@ -256,6 +257,9 @@ func flagMeant(cmd *cli.Command, word string) string {
 				names = append(names, "--"+n)
 			}
 		}
+	}
+	if c := cmd.Root(); c == cmd && slices.ContainsFunc(c.Commands, func(c *cli.Command) bool { return manual.Takes(c, word) }) {
+		return ", which belongs after the command"
 	}
 	return nearest.DidYouMean(word, names)
 }

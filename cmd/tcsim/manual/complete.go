@@ -64,10 +64,9 @@ func Complete(app *cli.Command, words []string) []Candidate {
 
 // verb is the command of a command line, nil if it is not there yet.
 func verb(app *cli.Command, words []string) *cli.Command {
-	for _, w := range words {
-		if c := app.Command(w); c != nil {
-			return c
-		}
+	args := append([]string{app.Name}, words...)
+	if at := CommandAt(app, args); at < len(args) {
+		return app.Command(args[at])
 	}
 	return nil
 }

@@ -31,10 +31,10 @@ func SetHelp(app *cli.Command) {
 }
 
 // AsksHelp reports whether a command line can come to a page of help.
-func AsksHelp(args []string) bool {
-	return len(args) < 2 || slices.ContainsFunc(args[1:], func(a string) bool {
+func AsksHelp(app *cli.Command, args []string) bool {
+	return CommandAt(app, args) == len(args) || slices.ContainsFunc(args[1:], func(a string) bool {
 		return a == "--help" || a == "-h" || a == "help" || a == "h"
-	}) || !slices.ContainsFunc(args[1:], func(a string) bool { return !strings.HasPrefix(a, "-") })
+	})
 }
 
 // literal makes text a template that prints it.
