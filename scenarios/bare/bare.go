@@ -29,9 +29,10 @@ func needs(format string, args ...any) error {
 // Where sequences have code, data and stack. Data and stack are where a pointer needs 64 bits, as in a
 // kernel: instructions and their immediates keep their lengths.
 const (
-	codeBase            = measured.CodeBase
-	dataBase image.Addr = 0x6a0000000000
-	gap      image.Addr = 1 << 24 // from data to stack, more than either may have
+	codeBase             = measured.CodeBase
+	dataBase  image.Addr = 0x6a0000000000
+	gap       image.Addr = 1 << 24          // more than data or stack may have
+	stackPage            = dataBase + 2*gap // the page in which rsp is when a program is entered
 )
 
 // maxRun bounds the instructions of a run: a repetition should end before the processor is interrupted.
@@ -52,7 +53,8 @@ type run struct {
 	// code, data and stack are what is moved, all of it in that order.
 	code, data, stack, all extents
 	codeEnd                image.Addr
-	span                   int // bytes of data and of stack
+	span                   int        // bytes of data and of stack
+	stackEnd               image.Addr // where those of stack end
 	memory                 map[image.Addr][]byte
 }
 
@@ -174,8 +176,13 @@ func (r *run) touched() (pages, error) {
 	r.code, r.codeEnd = code.place(codeBase)
 	var end, top image.Addr
 	r.data, end = data.place(dataBase)
-	r.stack, top = stack.place(dataBase + gap)
-	r.span = int(max(end-dataBase, top-dataBase-gap)) + guest.PageSize
+	r.stack, top = stack.place(0)
+	rsp, _ := r.stack.at(image.Addr(r.regs[x86.RSP]) &^ (guest.PageSize - 1))
+	for i := range r.stack {
+		r.stack[i].to += stackPage - rsp
+	}
+	r.stackEnd = top + guest.PageSize + stackPage - rsp
+	r.span = int(max(end-dataBase, top)) + guest.PageSize
 	all := pages{}
 	for _, p := range []pages{code, data, stack} {
 		for a := range p {

@@ -98,9 +98,9 @@ func moved(t *testing.T, scenarios, targets []string) {
 	}
 }
 
-// TestWritten: a file of the sequences has them again.
+// TestWritten: a file of the sequences has them again, also of scenarios that use more and less memory.
 func TestWritten(t *testing.T) {
-	c, _, _ := collected(t, []string{"tailcall_3"}, []string{"6.12"})
+	c, _, _ := collected(t, []string{"tailcall_3", "bpf2bpf_1", "bpf2bpf_4", "hierarchy"}, []string{"6.1", "6.12"})
 	if len(c.Sequences) == 0 {
 		t.Fatal("no sequences: ", c.LeftOut)
 	}
@@ -114,7 +114,7 @@ func TestWritten(t *testing.T) {
 	}
 	for i, got := range f.Sequences {
 		want := c.Sequences[i]
-		if got.Name != want.Name || got.Kind != "6.12" || got.Regs != want.Regs || !bytes.Equal(got.Code, want.Code) || got.Trips != want.Trips ||
+		if got.Name != want.Name || got.Kind != want.Kind || got.Regs != want.Regs || !bytes.Equal(got.Code, want.Code) || got.Trips != want.Trips ||
 			got.Data != want.Data || got.Stack != want.Stack || len(got.Mem) != len(want.Mem) || got.End != want.End {
 			t.Errorf("%s is another one: %+v", want.Name, got)
 		}

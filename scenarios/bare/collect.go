@@ -13,6 +13,7 @@ import (
 	"github.com/tcsim/tcsim/emu"
 	"github.com/tcsim/tcsim/emu/timing/measured"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/runner"
@@ -70,7 +71,23 @@ func Collect(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, progr
 			}
 		}
 	}
+	c.align()
 	return c, nil
+}
+
+// align gives all sequences as much memory as any of them has, as a file of them says it once.
+func (c *Collection) align() {
+	var end image.Addr
+	span := 0
+	for i := range c.Sequences {
+		stack := c.Sequences[i].Stack
+		end, span = max(end, stack.Addr+image.Addr(stack.Size)), max(span, stack.Size)
+	}
+	span += int(end - stackPage) // wherever a stack ends
+	for i := range c.Sequences {
+		c.Sequences[i].Data.Size = span
+		c.Sequences[i].Stack = measured.Span{Addr: end - image.Addr(span), Size: span}
+	}
 }
 
 // runs adds the runs of a scenario on a target.

@@ -46,7 +46,7 @@ func (r *run) sequence() (*measured.Sequence, error) {
 	}
 	q := &measured.Sequence{
 		Code: code, At: codeBase, End: end, Copies: 1, InstructionsPerTrip: len(r.stream) + callerInsns,
-		Data: measured.Span{Addr: dataBase, Size: r.span}, Stack: measured.Span{Addr: dataBase + gap, Size: r.span},
+		Data: measured.Span{Addr: dataBase, Size: r.span}, Stack: measured.Span{Addr: r.stackEnd - image.Addr(r.span), Size: r.span},
 		P10: 1, Median: 1, P90: 1, Mem: r.words(),
 	}
 	q.Trips = max(minTrips, tripInsns/q.InstructionsPerTrip)
