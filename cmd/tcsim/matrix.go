@@ -21,6 +21,7 @@ import (
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 	"github.com/tcsim/tcsim/scenarios/files"
+	"github.com/tcsim/tcsim/scenarios/object"
 )
 
 func (e env) matrixCommand() *cli.Command {
@@ -68,16 +69,18 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	form, wrongForm := ciForm(cmd)
 	long, wrongTable := wantsTable(cmd)
 	wrongForm = errors.Join(wrongForm, wrongTable, badInput(render.MatrixTable(&campaign.Matrix{}).Choose(tableChoice(cmd))))
-	bs, wrongScenario := e.loadScenarios(names)
+	bs, names, wrongScenario := e.loadGood(names, object.Options{})
 	if cmd.Bool("kernels") {
 		return e.matrixKernels(ctx, cmd, bs, errors.Join(wrongForm, wrongName, wrongScenario))
 	}
 	ts, wrongTarget := e.targets(tn, cmd.Uint32("limit"))
 	cores, wrongCore := coresOf(cmd)
 	look, wrongLook := e.look(cmd)
-	if err := errors.Join(wrongForm, wrongName, wrongScenario, wrongTarget, wrongCore, wrongLook); err != nil {
-		return err
+	err = errors.Join(wrongForm, wrongName, wrongTarget, wrongCore, wrongLook)
+	if err != nil || len(bs) == 0 && form == nil || cmd.String("shard") != "" && wrongScenario != nil { // parts are of all or of none
+		return errors.Join(err, wrongScenario)
 	}
+	refused := render.BadInputs(wrongScenario) // the good ones are played all the same
 	opt := campaign.MatrixOptions{Workers: cmd.Int("workers")}
 	if e.self != "" {
 		opt.Start, opt.Setup = e.launch(), matrixSetup{names, tn, cmd.Uint32("limit"), cmd.String("core")}
@@ -105,11 +108,11 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	case long:
 		err = printTable(e, cmd, render.MatrixTable(m))
 	case form != nil:
-		err = form(e.stdout, "matrix", ci.MatrixTests(m))
+		err = form(e.stdout, "matrix", append(ci.MatrixTests(m), ci.RunTests(refused)...))
 	case cmd.Bool("json"):
 		err = render.JSON(e.stdout, render.MatrixResult{
 			Scenarios: m.Scenarios, Results: render.MatrixRows(m), Core: cores[0].Name, Costs: costs[0].Costs, Unexpected: m.Unexpected(),
-			Schema: render.SchemaMatrix, Interrupted: interrupted, OtherCores: costs[1:], OrderDependsOnCore: render.OrderDepends(costs),
+			Rejected: refused, Schema: render.SchemaMatrix, Interrupted: interrupted, OtherCores: costs[1:], OrderDependsOnCore: render.OrderDepends(costs),
 		})
 	case interrupted:
 		_, err = fmt.Fprint(e.stdout, render.MatrixText(m))
@@ -117,8 +120,9 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 		_, err = fmt.Fprint(e.drawn(look), look.Cells(render.MatrixText(m)), "\n", render.Plain(render.CostSheet(costs, cores)))
 	}
 	if err == nil {
-		err = e.annotate(cmd, "matrix", func() []ci.Test { return ci.MatrixTests(m) })
+		err = e.annotate(cmd, "matrix", func() []ci.Test { return append(ci.MatrixTests(m), ci.RunTests(refused)...) })
 	}
+	err = cmp.Or(err, wrongScenario)
 	if err == nil && (m.Unexpected() != 0 || jitFails(costs)) {
 		err = errFailed
 	}

@@ -55,7 +55,8 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 	ts, wrongTarget := e.targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
 	cores, wrongCore := coresOf(cmd)
 	look, wrongLook := e.look(cmd)
-	if err := errors.Join(wrongForm, wrongObject, wrongTarget, wrongCore, wrongLook); err != nil || len(bs) == 0 {
+	nothing := len(bs) == 0 && (cmd.NArg() == 0 || form == nil && !cmd.Bool("json")) // else what is printed names the bad ones
+	if err := errors.Join(wrongForm, wrongObject, wrongTarget, wrongCore, wrongLook); err != nil || nothing {
 		said := e.annotate(cmd, "run", func() []ci.Test { return ci.RunTests(render.BadInputs(wrongScenario)) })
 		return errors.Join(err, said, wrongScenario)
 	}

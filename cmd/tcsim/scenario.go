@@ -152,27 +152,36 @@ func (e env) loadScenarios(args []string) ([]*scenarios.Built, error) {
 
 // loadWith is loadScenarios with what to do with object files.
 func (e env) loadWith(args []string, opt object.Options) ([]*scenarios.Built, error) {
+	bs, _, err := e.loadGood(args, opt)
+	return bs, err
+}
+
+// loadGood is loadWith; good are the names of what can be read, one each.
+func (e env) loadGood(args []string, opt object.Options) (out []*scenarios.Built, good []string, _ error) {
 	if len(args) == 0 {
-		return nil, badUsage("no scenario given; %w", known("built-in scenarios", files.Builtin()))
+		return nil, nil, badUsage("no scenario given; %w", known("built-in scenarios", files.Builtin()))
 	}
 	args, err := inputs.ExpandAll(args, inputs.ScenarioFiles)
 	if err != nil {
-		return nil, badInput(err)
+		return nil, nil, badInput(err)
 	}
-	var out []*scenarios.Built
 	var errs []error
+	none := -1
 	for _, a := range args {
 		b, err := e.load(a, opt)
 		if err != nil {
+			if errors.Is(err, files.ErrNoScenario) {
+				none = len(errs)
+			}
 			errs = append(errs, err)
 			continue
 		}
-		out = append(out, b)
+		out, good = append(out, b), append(good, a)
 	}
-	if err := errors.Join(errs...); errors.Is(err, files.ErrNoScenario) {
-		errs = append(errs, known("built-in scenarios", files.Builtin()))
+	if none >= 0 {
+		errs[none] = fmt.Errorf("%w\n%w", errs[none], known("built-in scenarios", files.Builtin()))
 	}
-	return out, badInput(errors.Join(errs...))
+	return out, good, badInput(errors.Join(errs...))
 }
 
 // openOne loads the one scenario and target that a command works on. core may be nil.

@@ -58,11 +58,13 @@ type MatrixResult struct {
 	// OtherCores are the costs on the other cores that were asked for.
 	OtherCores []CoreCosts `json:"other_cores,omitempty"`
 	// OrderDependsOnCore names pairs of designs that are cheaper on one core and more expensive on another.
-	OrderDependsOnCore []string    `json:"order_depends_on_core,omitempty"`
-	Results            []MatrixRow `json:"results"`
-	Scenarios          []string    `json:"scenarios"`
-	Schema             Schema      `json:"schema"`
-	Unexpected         int         `json:"unexpected"`
+	OrderDependsOnCore []string `json:"order_depends_on_core,omitempty"`
+	// Rejected are files that cannot be read, and why.
+	Rejected   []RunRow    `json:"rejected,omitempty"`
+	Results    []MatrixRow `json:"results"`
+	Scenarios  []string    `json:"scenarios"`
+	Schema     Schema      `json:"schema"`
+	Unexpected int         `json:"unexpected"`
 }
 
 // MatrixRow is one target in JSON.
