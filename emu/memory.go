@@ -11,7 +11,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/jit/image"
@@ -106,9 +105,4 @@ func (m *Machine) OnStack(a image.Addr) bool {
 		in = in || f.Frame.PrivateFP != 0 && guest.PrivateStack(f.FuncImage).Touches(a)
 	}
 	return in
-}
-
-// InMap reports whether an address lies in the values of a map.
-func (m *Machine) InMap(mp int, a image.Addr) bool {
-	return slices.ContainsFunc(m.MapMemory(mp), func(s guest.Span) bool { return s.Touches(a) })
 }

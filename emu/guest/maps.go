@@ -349,6 +349,20 @@ func (g *Map) PutInner(s *Memory, key []byte, inner image.Addr) error {
 	return s.WriteWord(g.Element(i), uint64(inner))
 }
 
+// Values returns where the first value is and how far from each other values are, if both are always the same: as this CPU sees
+// an array, and in a hash, whose new elements get the lowest free place. Else both are 0.
+func (g *Map) Values() (first image.Addr, apart uint64) {
+	switch g.Type {
+	case bpf.ArrayMap:
+		return g.ValueAddr, g.size
+	case bpf.PerCPUArrayMap:
+		return g.Elems, g.size
+	case bpf.HashMap, bpf.PerCPUHashMap, bpf.LRUHashMap, bpf.LRUPerCPUHashMap, bpf.LPMTrie:
+		return g.Elems + image.Addr(g.ValueOff()), g.size
+	}
+	return 0, 0
+}
+
 // Memory returns where the values lie that programs may write. A prog array has none.
 func (g *Map) Memory() []Span {
 	switch g.Type {

@@ -74,7 +74,7 @@ func (m *Machine) forEach() (uint64, error) {
 		}
 		off, _ := s.find(key, m.cfg.CPU)
 		n++
-		stop, err := m.callBack(fn, s.handle, m.cfg.Layout.Keys+uint64(at), s.base+off, ctx)
+		stop, err := m.callBack(fn, s.handle, m.cfg.Layout.Keys+uint64(at), s.at(off), ctx)
 		if err != nil || stop {
 			return n, err
 		}

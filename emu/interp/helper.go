@@ -165,7 +165,7 @@ func (m *Machine) mapLookup() (uint64, error) {
 	if !ok {
 		return 0, nil
 	}
-	return s.base + off, nil
+	return s.at(off), nil
 }
 
 func (m *Machine) mapUpdate() (uint64, error) {

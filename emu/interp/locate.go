@@ -76,8 +76,14 @@ func (m *Machine) Locate(addr uint64) Location {
 		if addr == s.handle {
 			return Location{MapHandle, i, 0}
 		}
-		if off := addr - s.base; s.data != nil && off <= uint64(len(s.data)) {
-			return Location{MapValue, i, int64(off)}
+		if off := addr - s.base; s.data != nil && off <= s.gaps.addr(uint64(len(s.data))) {
+			ok := true
+			if s.gaps.apart != 0 {
+				off, _, ok = s.gaps.off(off)
+			}
+			if ok {
+				return Location{MapValue, i, int64(off)}
+			}
 		}
 	}
 	if off := addr - m.cfg.Layout.Ctx; off <= uint64(len(m.ctx.Data)) {

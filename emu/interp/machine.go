@@ -140,7 +140,7 @@ func New(cfg Config) (*Machine, error) {
 	}
 	m.mem.init(&cfg)
 	for _, s := range m.maps {
-		m.mem.add(region{base: s.base, data: s.data, pages: s.pages})
+		m.mem.add(region{base: s.base, data: s.data, pages: s.pages, gaps: s.gaps})
 	}
 	m.fillInner()
 	if err := m.mem.overlap(); err != nil {

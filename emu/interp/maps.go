@@ -32,6 +32,7 @@ type mapState struct {
 	base   uint64 // address of data
 	stride uint64
 	data   []byte
+	gaps   gaps            // between values, as addresses have them
 	pages  map[uint64]bool // of large data those that may have been written; nil of other data
 	cpus   uint32
 
@@ -86,6 +87,9 @@ func newMapState(def bpf.Map, cfg *Config, i int) (*mapState, error) {
 	} else {
 		s.data = make([]byte, size)
 	}
+	if apart := cfg.Layout.Apart[i]; s.keyed() && apart != 0 {
+		s.gaps = gaps{s.stride, apart}
+	}
 	if size >= largeMap {
 		s.pages = map[uint64]bool{}
 	}
@@ -108,6 +112,9 @@ func touch(pages map[uint64]bool, off uint64, n int) {
 		pages[p] = true
 	}
 }
+
+// at is the address of what data has at off.
+func (s *mapState) at(off uint64) uint64 { return s.base + s.gaps.addr(off) }
 
 func (s *mapState) reset() {
 	if s.pages == nil {

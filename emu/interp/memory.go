@@ -27,6 +27,8 @@ type Layout struct {
 	Ctx, Packet uint64
 	// Handle holds the addresses of the maps' struct bpf_map, Values those of their values.
 	Handle, Values []uint64
+	// Apart are the distances of the values of hash maps and tries, whose elements have keys, too; 0 is their size rounded up to 8.
+	Apart []uint64
 	// TraceArgs is where the arguments that tracing programs get begin.
 	TraceArgs uint64
 	// Keys is where the keys are that a helper which goes through a map hands to a function.
@@ -41,7 +43,7 @@ func (l Layout) withDefaults(maps int) Layout {
 			*p = v
 		}
 	}
-	set(&l.StackTop, 0xffff_c900_0010_0000)
+	set(&l.StackTop, 0xffff_c900_5a3c_0000) // of which no half is a number that programs are likely to return
 	set(&l.Ctx, 0xffff_8881_0000_1000)
 	set(&l.Packet, 0xffff_8881_0001_0000)
 	set(&l.TraceArgs, 0xffff_c900_0020_0000)
@@ -49,6 +51,7 @@ func (l Layout) withDefaults(maps int) Layout {
 	set(&l.Arena, 0xffff_d000_0000_0000)
 	l.Handle = append(slices.Clone(l.Handle), make([]uint64, max(0, maps-len(l.Handle)))...)
 	l.Values = append(slices.Clone(l.Values), make([]uint64, max(0, maps-len(l.Values)))...)
+	l.Apart = append(slices.Clone(l.Apart), make([]uint64, max(0, maps-len(l.Apart)))...)
 	for i := range maps {
 		set(&l.Handle[i], 0xffff_8881_1000_0000+uint64(i)*0x1000)
 		set(&l.Values[i], 0xffff_8882_0000_0000+uint64(i)<<32)
@@ -61,7 +64,29 @@ type region struct {
 	base  uint64
 	data  []byte
 	pages map[uint64]bool // see mapState
+	gaps  gaps
 }
+
+// gaps are between values that follow each other in data: each has size bytes, and the next one is apart bytes from it. The
+// zero value has none.
+type gaps struct{ size, apart uint64 }
+
+// addr is how far from the first value that lies which data has at off.
+func (g gaps) addr(off uint64) uint64 {
+	if g.apart == 0 {
+		return off
+	}
+	return off/g.size*g.apart + off%g.size
+}
+
+// off is the other way; in says how many bytes of the value are left there, ok is false in a gap, but for its first byte.
+func (g gaps) off(addr uint64) (off, left uint64, ok bool) {
+	in := addr % g.apart
+	return addr/g.apart*g.size + in, g.size - in, in <= g.size
+}
+
+// size is how many bytes of addresses a region has.
+func (r *region) size() uint64 { return r.gaps.addr(uint64(len(r.data))) }
 
 // frame is one live function: its stack and, while it waits for a call, its registers.
 type frame struct {
@@ -127,7 +152,7 @@ func (m *memory) add(r region) {
 func (m *memory) overlap() error {
 	for i := 1; i < len(m.regions); i++ {
 		a, b := m.regions[i-1], m.regions[i]
-		if a.base+uint64(len(a.data)) > b.base {
+		if a.base+a.size() > b.base {
 			return fmt.Errorf("layout: regions at %#x and %#x overlap", a.base, b.base)
 		}
 	}
@@ -164,14 +189,14 @@ func (m *memory) span(addr uint64, n int, write bool) []byte {
 	if m.top0-addr-1 < uint64(m.depth+1)*frameStride {
 		return m.stackSpan(addr, n, write)
 	}
-	if r := &m.regions[m.last]; addr-r.base < uint64(len(r.data)) {
+	if r := &m.regions[m.last]; addr-r.base < r.size() {
 		return r.at(addr, n, write)
 	}
 	i, ok := slices.BinarySearchFunc(m.regions, addr, func(r region, a uint64) int {
 		switch {
 		case a < r.base:
 			return 1
-		case a-r.base >= uint64(len(r.data)):
+		case a-r.base >= r.size():
 			return -1
 		}
 		return 0
@@ -185,7 +210,14 @@ func (m *memory) span(addr uint64, n int, write bool) []byte {
 
 func (r *region) at(addr uint64, n int, write bool) []byte {
 	off := addr - r.base
-	if uint64(len(r.data))-off < uint64(n) {
+	left := uint64(len(r.data)) - off
+	if r.gaps.apart != 0 {
+		var ok bool
+		if off, left, ok = r.gaps.off(off); !ok {
+			return nil
+		}
+	}
+	if left < uint64(n) {
 		return nil
 	}
 	if write {

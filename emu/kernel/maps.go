@@ -87,6 +87,9 @@ func (k *Kernel) MapAddr(mp int) (addr, value image.Addr) {
 	return k.Maps[mp].Addr, k.Maps[mp].ValueAddr
 }
 
+// MapValues is guest.Map.Values of a map.
+func (k *Kernel) MapValues(mp int) (first image.Addr, apart uint64) { return k.Maps[mp].Values() }
+
 // MapMemory returns where the values of a map lie that programs may write. A prog array has none.
 func (k *Kernel) MapMemory(mp int) []guest.Span { return k.Maps[mp].Memory() }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/tcsim/tcsim/scenarios"
 )
 
-// TestLikewise: in place of an address in a stack or of an element only another one of the same stacks or map is right, no
-// error number and no address of something else.
+// TestLikewise: in place of an address in a stack, or half of one, only another one is right, no error number and no address of
+// something else, nor another element of a map.
 func TestLikewise(t *testing.T) {
 	sc, err := scenarios.Load("x.yaml", []byte(`
 version: 1
@@ -50,7 +50,6 @@ runs: [{run: entry}]
 	defer s.Close()
 	element, array := uint64(s.m.MapMemory(0)[0].Addr), uint64(s.m.MapMemory(1)[0].Addr)
 	stack := uint64(guest.EntryRSP) - 8
-	const at = 0xffff_8882_0000_0000 // where the interpreter has the values of the first map
 	res, err := s.ref.run(&b.Actions[0], nil)
 	if err != nil || !s.ref.m.OnStack(res.Return) {
 		t.Fatalf("%#x, %v", res.Return, err)
@@ -60,8 +59,10 @@ runs: [{run: entry}]
 		right     bool
 	}{
 		"stack": {stack, res.Return, true}, "error for stack": {^uint64(0), res.Return, false}, "text for stack": {uint64(guest.TextBase), res.Return, false},
-		"map for stack": {element, res.Return, false}, "element": {element + 8, at, true}, "stack for element": {stack, at, false},
-		"array for element": {array, at, false}, "another number": {stack, 7, false}, "another array": {array + 8, array, false},
+		"map for stack": {element, res.Return, false}, "stack for element": {stack, element, false}, "another element": {element + 32, element + 16, false},
+		"half": {stack << 32 >> 32, res.Return << 32 >> 32, true}, "whole for half": {stack, res.Return << 32 >> 32, false},
+		"half for whole": {stack << 32 >> 32, res.Return, false}, "half for number": {stack << 32 >> 32, 8, false},
+		"half of another": {array << 32 >> 32, res.Return << 32 >> 32, false}, "another number": {stack, 7, false}, "another array": {array + 8, array, false},
 	} {
 		if s.ref.likewise(s.m, x.got, x.want) != x.right {
 			t.Errorf("%s: right is %t", name, x.right)

@@ -7,9 +7,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/tcsim/tcsim/emu/check"
+	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/helper"
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/emu/trace"
@@ -251,14 +253,13 @@ func (r *reference) results(v *check.Violation, out *Run, want *interp.Result, m
 	}
 }
 
-// likewise reports whether both numbers are addresses of what the machine has elsewhere: of stacks, or of elements of one map.
+// likewise reports whether both numbers are addresses in stacks, whole or their lower halves: all else lies where the machine has it.
 func (r *reference) likewise(m *Machine, got, want uint64) bool {
-	if r.m.OnStack(want) {
-		return m.OnStack(image.Addr(got))
+	const high = uint64(guest.StackTop) &^ math.MaxUint32 // the interpreter's stack has it, too
+	if half := want&^math.MaxUint32 == 0 && got&^math.MaxUint32 == 0; half && r.m.OnStack(high|want) {
+		return m.OnStack(image.Addr(high | got))
 	}
-	l := r.m.Locate(want)
-	return l.Place == interp.MapValue && r.built.Maps[l.Index].Type != bpf.ArrayMap && r.built.Maps[l.Index].Type != bpf.PerCPUArrayMap &&
-		m.InMap(l.Index, image.Addr(got))
+	return r.m.OnStack(want) && m.OnStack(image.Addr(got))
 }
 
 // maxCompared is the number of entries of an array that are compared.

@@ -13,8 +13,6 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/emu/timing"
-	"github.com/tcsim/tcsim/jit/bpf"
-	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -70,17 +68,14 @@ func (r *Rig) open(c *Compiled, opt Options) (*Session, error) {
 	return s, s.fill()
 }
 
-// layout has the interpreter's context, packet, arrays and per-CPU arrays lie where the machine's do, so that what a program makes of their
+// layout has the interpreter's context, packet, arrays and hash maps lie where the machine's do, so that what a program makes of their
 // addresses is the same.
 func layout(m *Machine, b *scenarios.Built) interp.Layout {
 	l := interp.Layout{Ctx: uint64(guest.ContextAddr), Packet: uint64(guest.PacketAddr)}
 	for i := range b.Maps {
 		handle, _ := m.Kernel.MapAddr(i)
-		values := image.Addr(0) // elements of others lie wherever there was room
-		if s := m.Kernel.MapMemory(i); len(s) == 1 && (b.Maps[i].Type == bpf.ArrayMap || b.Maps[i].Type == bpf.PerCPUArrayMap) {
-			values = s[0].Addr
-		}
-		l.Handle, l.Values = append(l.Handle, uint64(handle)), append(l.Values, uint64(values))
+		values, apart := m.Kernel.MapValues(i)
+		l.Handle, l.Values, l.Apart = append(l.Handle, uint64(handle)), append(l.Values, uint64(values)), append(l.Apart, apart)
 	}
 	return l
 }
