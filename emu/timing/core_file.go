@@ -12,17 +12,15 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 
 	"github.com/tcsim/tcsim/jit/filekind"
+	"github.com/tcsim/tcsim/scenarios/bounds"
 )
 
-// maxCoreFile bounds the size of a core file in bytes, maxCoreNesting the brackets open in it at
-// once (the parser recurses).
-const (
-	maxCoreFile    = 1 << 22
-	maxCoreNesting = 8
-)
+// maxCoreFile bounds the size of a core file in bytes.
+const maxCoreFile = 1 << 22
 
 // ReadCore reads a core file; name is its path in the errors, of which there is one for each
 // mistake, with its place. Nothing is returned together with an error.
@@ -71,21 +69,17 @@ func (r *coreReader) parse(src []byte) ast.Node {
 		r.failf(place{1, 1}, "expected a core; it is %s", what)
 		return nil
 	}
-	open := 0
-	for n, b := range src {
-		switch b {
-		case '[', '{':
-			open++
-		case ']', '}', '\n':
-			open = 0
-		}
-		if open > maxCoreNesting {
-			r.failf(place{1 + strings.Count(string(src[:n]), "\n"), 1}, "nested too deeply")
-			return nil
-		}
-	}
 	src = r.cutTable(src)
-	f, err := parser.ParseBytes(src, 0, parser.AllowDuplicateMapKey())
+	if line, col, ok := bounds.Nesting(strings.Split(string(src), "\n")); ok {
+		r.failf(place{line, col}, "nested too deeply")
+		return nil
+	}
+	tokens := lexer.Tokenize(string(src))
+	if key, n := bounds.Below(tokens); key != nil {
+		r.failf(place{key.Position.Line, key.Position.Column}, "too many names one below the other: this is number %d", n)
+		return nil
+	}
+	f, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		at, msg := place{1, 1}, err.Error()
 		var syn *yaml.SyntaxError

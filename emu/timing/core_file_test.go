@@ -50,7 +50,10 @@ func TestCoreFileMistakes(t *testing.T) {
 		{"no forms", "forms: |\n", "formen: |\n", `no forms`},
 		{"forms of another kind", "forms: |", "forms: # |", `.`},
 		{"window", "cache_line_bytes: {value: 32", "cache_line_bytes: {value: 33", `expected a power of two, found 33`},
-		{"nested", "title:", "x: [[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]\ntitle:", `nested too deeply`},
+		{"nested", "title:", "x: " + strings.Repeat("[", 65) + "\ntitle:", `nested too deeply`},
+		{"nested in lines", "title:", "x: " + strings.Repeat("[\n", 65) + "\ntitle:", `nested too deeply`},
+		{"nested lists", "title:", "x:\n  " + strings.Repeat("- ", 100_000) + "\ntitle:", `nested too deeply`},
+		{"many names", "title:", strings.Repeat("x:\n", 100_000) + "title:", `too many names`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			changed := strings.Replace(text, c.old, c.new, 1)
