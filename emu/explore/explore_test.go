@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -302,6 +303,66 @@ func TestComplete(t *testing.T) {
 	}
 	if res := run(explore.Options{Work: 1}); res.Exhaustive || res.All.Classes != 1 {
 		t.Errorf("hardly any work: exhaustive %v, %d classes", res.Exhaustive, res.All.Classes)
+	}
+}
+
+// failing is a machine that notes after how many instructions each schedule fails, 0 where none does.
+type failing struct {
+	*toy
+	insns []uint64
+}
+
+func (f *failing) Execute(ctx context.Context, at []explore.Placement) (*explore.Execution, error) {
+	x, err := f.toy.Execute(ctx, at)
+	n := uint64(0)
+	if err == nil && x.Failure.Name != "" {
+		n = x.Insns
+	}
+	f.insns = append(f.insns, n)
+	return x, err
+}
+
+// TestFailsInOrder: where not all schedules fit, what fails is kept from both rounds, the shortest of all.
+func TestFailsInOrder(t *testing.T) {
+	prog := []int{opNop, opPoked, opPoked, opNop, opPoked, opPoked, opEnd, opFail}
+	later := 0
+	for limit := 1; ; limit++ {
+		m := &failing{toy: &toy{prog: prog, script: script(prog, []int{7, 3, 5, 6}, make([]bool, 4))}}
+		res, err := explore.Explore(context.Background(), m, m.script, explore.Options{Max: limit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Exhaustive {
+			break
+		}
+		shortest := uint64(0)
+		for _, n := range m.insns {
+			if n > 0 && (shortest == 0 || n < shortest) {
+				shortest = n
+			}
+		}
+		if slices.Max(m.insns[:limit]) == 0 && shortest > 0 {
+			later++
+		}
+		if (shortest > 0) != (res.Shortest != nil) || shortest > 0 && res.Shortest.Insns != shortest {
+			t.Errorf("at most %d: the shortest is %+v, executed were %v", limit, res.Shortest, m.insns)
+		}
+	}
+	if later == 0 {
+		t.Error("no failure was found in the second round only")
+	}
+}
+
+// TestNotInOrder: schedules that are executed one by one are not gone through again, and neither are those of a run that does not end.
+func TestNotInOrder(t *testing.T) {
+	prog := []int{opNop, opPoked, opPoked, opNop, opEnd}
+	m := &toy{prog: prog, script: script(prog, []int{3, 4}, []bool{false, false})}
+	if res := must(t, m, explore.Options{BruteForce: true, Max: 3}); res.Exhaustive || res.Complete != 0 || m.runs != 3 {
+		t.Errorf("brute force: %d runs, complete to %d changes", m.runs, res.Complete)
+	}
+	endless := &toy{prog: prog, script: script(prog, []int{-1, 4}, []bool{false, false})}
+	if res := must(t, endless, explore.Options{Max: 3}); res.Exhaustive || !res.Unbounded || res.Complete != 0 || endless.runs != 1 {
+		t.Errorf("endless: %d runs, complete to %d changes: %+v", endless.runs, res.Complete, res)
 	}
 }
 
