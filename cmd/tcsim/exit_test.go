@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"syscall"
 	"testing"
 
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/outfile"
 )
 
 // TestExitMixed: what cannot be tested is 125, unless something is wrong with the command line or a file besides: git bisect
@@ -26,6 +28,8 @@ func TestExitMixed(t *testing.T) {
 		{fmt.Errorf("scenario x: %w", errors.Join(cannot, badInput(typo))), exitUsage},
 		{badInput(typo), exitUsage},
 		{errors.Join(cannot, typo), exitUntestable},
+		{fmt.Errorf("fuzz: %w", &outfile.Error{Path: "x", Err: syscall.ENOSPC}), exitUsage}, // whoever wrote
+		{typo, exitInternal},
 	} {
 		if code := exitOf(io.Discard, c.err, false); code != c.code {
 			t.Errorf("%v: exit code %d, expected %d", c.err, code, c.code)

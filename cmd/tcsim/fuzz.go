@@ -105,10 +105,8 @@ func (e env) fuzz(ctx context.Context, cmd *cli.Command) error {
 func (e env) fuzzed(cmd *cli.Command, c *campaign.Campaign, part *campaign.FuzzShard, interrupted bool, ran error) error {
 	long, _ := wantsTable(cmd)
 	r := &campaign.CampaignReport{Graphs: part.Cases, Targets: part.Targets, Interrupted: interrupted}
-	failures, err := units.WriteFailures(part, cmd.String("out"))
-	if err != nil {
-		return err
-	}
+	failures, lost := units.WriteFailures(part, cmd.String("out"))
+	var err error
 	switch {
 	case long:
 		err = printTable(e, cmd, render.FuzzTable(r))
@@ -120,7 +118,7 @@ func (e env) fuzzed(cmd *cli.Command, c *campaign.Campaign, part *campaign.FuzzS
 	default:
 		_, err = fmt.Fprint(e.stdout, render.FuzzText(c, r, failures))
 	}
-	switch err := errors.Join(ran, err); {
+	switch err := errors.Join(ran, lost, err); {
 	case err != nil:
 		return err
 	case r.Interrupted:

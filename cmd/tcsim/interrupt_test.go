@@ -99,8 +99,13 @@ func TestUnwritable(t *testing.T) {
 		}
 	}
 	file := write(t, "file", "")
+	link := file + ".link"
+	if err := os.Symlink(file+".nothing", link); err != nil {
+		t.Fatal(err)
+	}
 	for _, line := range []string{
 		"fuzz --n 1000000 --out " + file + "/found",
+		"fuzz --n 1000000 --corpus " + link,
 		"vm --kernel /dev/null -o " + file + "/x",
 		"capture --all -o " + file + "/x",
 	} {

@@ -26,6 +26,7 @@ import (
 	"github.com/tcsim/tcsim/emu/trace/stored"
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/nearest"
+	"github.com/tcsim/tcsim/jit/outfile"
 	"github.com/tcsim/tcsim/jit/parts"
 	"github.com/tcsim/tcsim/jit/source"
 	"github.com/tcsim/tcsim/scenarios/runner"
@@ -155,6 +156,7 @@ func exitOf(stderr io.Writer, err error, stack bool) int {
 	var in inputs.Error
 	var crash *panicError
 	var early *runner.NotReached
+	var unwritten *outfile.Error
 	switch {
 	case errors.As(err, &crash):
 		fmt.Fprintln(stderr, crash.advice(stack))
@@ -162,7 +164,7 @@ func exitOf(stderr io.Writer, err error, stack bool) int {
 		return exitUntestable
 	case errors.As(err, &early) && !early.Stopped.Foreseen, errors.Is(err, jit.ErrEmitter): // the JIT's fault, not ours
 		return exitFailed
-	case errors.As(err, &in):
+	case errors.As(err, &in), errors.As(err, &unwritten):
 		return exitUsage
 	}
 	return exitInternal

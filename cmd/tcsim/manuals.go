@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -14,6 +13,7 @@ import (
 
 	"github.com/tcsim/tcsim/cmd/tcsim/manual"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
+	"github.com/tcsim/tcsim/jit/outfile"
 )
 
 func (e env) helpCommand() *cli.Command {
@@ -72,13 +72,13 @@ func (e env) manCommand() *cli.Command {
 }
 
 func writePages(app *cli.Command, dir string) error {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return badInput(err)
+	if err := outfile.Folder(dir); err != nil {
+		return err
 	}
 	pages := manual.Pages(app)
 	for _, name := range slices.Sorted(maps.Keys(pages)) {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(pages[name]), 0o666); err != nil {
-			return badInput(err)
+		if err := outfile.Write(filepath.Join(dir, name), []byte(pages[name])); err != nil {
+			return err
 		}
 	}
 	return nil

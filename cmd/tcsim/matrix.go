@@ -112,7 +112,7 @@ func (e env) matrix(ctx context.Context, cmd *cli.Command) error {
 	case cmd.Bool("json"):
 		err = render.JSON(e.stdout, render.MatrixResult{
 			Scenarios: m.Scenarios, Results: render.MatrixRows(m), Core: cores[0].Name, Costs: costs[0].Costs, Unexpected: m.Unexpected(),
-			Rejected: refused, Schema: render.SchemaMatrix, Interrupted: interrupted, OtherCores: costs[1:], OrderDependsOnCore: render.OrderDepends(costs),
+			Rejected: render.Rejected(refused), Schema: render.SchemaMatrix, Interrupted: interrupted, OtherCores: costs[1:], OrderDependsOnCore: render.OrderDepends(costs),
 		})
 	case interrupted:
 		_, err = fmt.Fprint(e.stdout, render.MatrixText(m))

@@ -58,8 +58,9 @@ func (e env) newScenario(_ context.Context, cmd *cli.Command) error {
 		return badInput(err)
 	}
 	_, err = f.Write(text)
-	if err = errors.Join(err, f.Close()); err == nil {
-		fmt.Fprintf(e.stderr, "written to %s: tcsim run %s\n", path, path)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return badInput(errors.Join(err, os.Remove(path)))
 	}
-	return err
+	fmt.Fprintf(e.stderr, "written to %s: tcsim run %s\n", path, path)
+	return nil
 }

@@ -14,12 +14,37 @@ import (
 	"path/filepath"
 )
 
+// Error is that a file or folder cannot be written.
+type Error struct {
+	Path string
+	Err  error
+}
+
+// Error says which, and why.
+func (e *Error) Error() string { return "write " + e.Path + ": " + e.Err.Error() }
+
+// Unwrap returns why.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Failed is the Error of a write to path that failed with err, which may be nil.
+func Failed(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{path, reason(err)}
+}
+
+// Folder makes a folder, and those that it lies in, unless it is there.
+func Folder(path string) error {
+	return Failed(path, os.MkdirAll(path, 0o777))
+}
+
 // Write puts text into a file, which appears only when it is complete. On an error nothing is left, and what was
 // there before stays. Where path is a link, what it leads to is replaced; devices and pipes are written to as they
 // are.
 func Write(path string, text []byte) error {
 	if err := replace(path, text); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return &Error{path, err}
 	}
 	return nil
 }
@@ -30,7 +55,7 @@ func Check(path string) error {
 	info, err := os.Stat(path)
 	switch {
 	case err == nil && info.IsDir():
-		return fmt.Errorf("write %s: it is a directory", path)
+		return &Error{path, errors.New("it is a directory")}
 	case err == nil && !info.Mode().IsRegular():
 		return nil
 	}
@@ -38,13 +63,16 @@ func Check(path string) error {
 	for {
 		info, err := os.Stat(dir)
 		if err == nil && !info.IsDir() {
-			return fmt.Errorf("write %s: %s is no directory", path, dir)
+			return &Error{path, fmt.Errorf("%s is no directory", dir)}
 		}
 		if err == nil || filepath.Dir(dir) == dir {
 			break
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("write %s: %w", path, reason(err))
+			return &Error{path, reason(err)}
+		}
+		if to, err := os.Readlink(dir); err == nil {
+			return &Error{path, fmt.Errorf("%s is a link to %s, which does not exist", dir, to)}
 		}
 		dir = filepath.Dir(dir)
 	}
@@ -53,7 +81,7 @@ func Check(path string) error {
 		err = errors.Join(tmp.Close(), os.Remove(tmp.Name()))
 	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, reason(err))
+		return &Error{path, reason(err)}
 	}
 	return nil
 }
@@ -82,7 +110,7 @@ type File struct {
 func Create(path string) (*File, error) {
 	f, err := create(path)
 	if err != nil {
-		return nil, fmt.Errorf("write %s: %w", path, err)
+		return nil, &Error{path, err}
 	}
 	return f, nil
 }
@@ -108,7 +136,7 @@ func create(path string) (*File, error) {
 func (f *File) Write(b []byte) (int, error) {
 	n, err := f.tmp.Write(b)
 	if err != nil {
-		err = fmt.Errorf("write %s: %w", f.path, reason(err))
+		err = &Error{f.path, reason(err)}
 	}
 	return n, err
 }
@@ -116,7 +144,7 @@ func (f *File) Write(b []byte) (int, error) {
 // Commit makes the file appear. On an error nothing is left.
 func (f *File) Commit() error {
 	if err := f.commit(); err != nil {
-		return fmt.Errorf("write %s: %w", f.path, err)
+		return &Error{f.path, err}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@
 package outfile_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,18 +52,24 @@ func TestCheck(t *testing.T) {
 	must(t, outfile.Check(filepath.Join(dir, "new")))
 	must(t, outfile.Check(filepath.Join(dir, "later", "made", "new")))
 	must(t, outfile.Check("/dev/null"))
+	must(t, os.Symlink("nothing", filepath.Join(dir, "link")))
 	for path, want := range map[string]string{
+		filepath.Join(dir, "link", "new"): "link is a link to nothing",
 		dir:                               "it is a directory",
 		filepath.Join(dir, "file", "new"): "no",
 		"/proc/new":                       "",
 	} {
-		if err := outfile.Check(path); err == nil || !strings.Contains(err.Error(), want) {
+		err := outfile.Check(path)
+		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)
+		}
+		if e := (*outfile.Error)(nil); !errors.As(err, &e) || e.Path != path {
+			t.Errorf("%s: not an Error of it: %v", path, err)
 		}
 	}
 	left, err := os.ReadDir(dir)
 	must(t, err)
-	if len(left) != 1 {
+	if len(left) != 2 {
 		t.Errorf("left: %v", left)
 	}
 }

@@ -118,7 +118,8 @@ type State struct {
 	Played map[string]int `json:"played"` // cases of a campaign, by its description
 }
 
-// Open reads a folder, which need not exist yet, and the cases of others. All mistakes are reported together.
+// Open reads a folder, which need not exist yet but must be one that can be written to, and the cases of others. All mistakes are
+// reported together.
 func Open(dir string, others ...string) (*Folder, error) {
 	f := &Folder{dir: dir, played: map[string]int{}}
 	cases, errs := read(dir, true)
@@ -137,7 +138,7 @@ func Open(dir string, others ...string) (*Folder, error) {
 			}
 		}
 	}
-	errs = append(errs, f.readState())
+	errs = append(errs, f.readState(), outfile.Check(filepath.Join(dir, stateFile)))
 	return f, errors.Join(errs...)
 }
 
@@ -227,7 +228,7 @@ func (f *Folder) Add(c Case) error {
 	if !f.insert(c) {
 		return nil
 	}
-	if err := os.MkdirAll(f.dir, 0o777); err != nil {
+	if err := outfile.Folder(f.dir); err != nil {
 		return err
 	}
 	return outfile.Write(filepath.Join(f.dir, c.Name()), c.text())
@@ -253,7 +254,7 @@ func (f *Folder) Played(campaign string) int { return f.played[campaign] }
 
 // SetPlayed keeps how many cases of a campaign have been played.
 func (f *Folder) SetPlayed(campaign string, n int) error {
-	if err := os.MkdirAll(f.dir, 0o777); err != nil {
+	if err := outfile.Folder(f.dir); err != nil {
 		return err
 	}
 	f.played[campaign] = n

@@ -31,3 +31,17 @@ func BadInputs(err error) (rows []RunRow) {
 	}
 	return rows
 }
+
+// BadInput is a file that cannot be read, in JSON.
+type BadInput struct {
+	Scenario string `json:"scenario"`
+	Rejected string `json:"rejected"`
+}
+
+// Rejected are rows of BadInputs in JSON.
+func Rejected(rows []RunRow) (out []BadInput) {
+	for _, r := range rows {
+		out = append(out, BadInput{r.Scenario, r.Rejected})
+	}
+	return out
+}

@@ -60,7 +60,7 @@ type MatrixResult struct {
 	// OrderDependsOnCore names pairs of designs that are cheaper on one core and more expensive on another.
 	OrderDependsOnCore []string `json:"order_depends_on_core,omitempty"`
 	// Rejected are files that cannot be read, and why.
-	Rejected   []RunRow    `json:"rejected,omitempty"`
+	Rejected   []BadInput  `json:"rejected,omitempty"`
 	Results    []MatrixRow `json:"results"`
 	Scenarios  []string    `json:"scenarios"`
 	Schema     Schema      `json:"schema"`

@@ -13,6 +13,7 @@ import (
 	"os"
 
 	"github.com/tcsim/tcsim/emu/timing/measured"
+	"github.com/tcsim/tcsim/jit/outfile"
 )
 
 // Journal keeps figures in a file as they are measured, a line each, so that a run that was ended goes on
@@ -31,9 +32,13 @@ type entry struct {
 	Failed string              `json:"failed,omitempty"`
 }
 
-// OpenJournal reads the journal at path, or begins one. A last line that was cut off is ignored.
+// OpenJournal reads the journal at path, or begins one. A last line that was cut off is ignored. As others can foresee its name,
+// it is not followed where it is a link.
 func OpenJournal(path string) (*Journal, error) {
 	j := &Journal{path: path, have: map[string]entry{}}
+	if to, err := os.Readlink(path); err == nil {
+		return nil, &outfile.Error{Path: path, Err: fmt.Errorf("it is a link to %s: remove it", to)}
+	}
 	old, err := os.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -54,8 +59,10 @@ func OpenJournal(path string) (*Journal, error) {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
-	j.file, err = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	return j, err
+	if j.file, err = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
+		return nil, outfile.Failed(path, err)
+	}
+	return j, nil
 }
 
 // key tells the sequences and the machines apart.
@@ -80,7 +87,7 @@ func (j *Journal) Put(machine string, s *measured.Sequence, c measured.HostCycle
 	}
 	j.have[s.Name] = e
 	_, err = j.file.Write(append([]byte("\n"), append(line, '\n')...)) // after a line that was cut off
-	return err
+	return outfile.Failed(j.path, err)
 }
 
 // Close closes the file; Remove deletes it too, once the core is written.

@@ -4,6 +4,7 @@ package learn_test
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -94,6 +95,13 @@ func TestJournal(t *testing.T) {
 			t.Fatal(err)
 		}
 		j.Close()
+	}
+	link := path + ".link"
+	if err := os.Symlink(path, link); err != nil {
+		t.Fatal(err)
+	}
+	if j, err := learn.OpenJournal(link); err == nil {
+		t.Errorf("%v follows a link", j)
 	}
 }
 

@@ -277,7 +277,7 @@ func readConfig(path, release string) (map[string]string, error) {
 		paths = []string{"/proc/config.gz", "/boot/config-" + release, "/lib/modules/" + release + "/config"}
 	}
 	for _, p := range paths {
-		text, err := os.ReadFile(p)
+		text, err := readUpTo(p, maxConfig)
 		if errors.Is(err, os.ErrNotExist) && path == "" {
 			continue
 		}
@@ -291,6 +291,23 @@ func readConfig(path, release string) (map[string]string, error) {
 		return config, nil
 	}
 	return nil, nil
+}
+
+// maxConfig is how many bytes a configuration may have; real ones have 300,000.
+const maxConfig = 16 << 20
+
+// readUpTo reads a file that somebody gave, which may be a device without an end.
+func readUpTo(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = fmt.Errorf("%s: more than %d bytes", path, limit)
+	}
+	return text, err
 }
 
 // bearing are the options that decide or explain what the JIT emits.
@@ -307,7 +324,7 @@ func ParseConfig(text []byte) (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		r = io.LimitReader(z, 16<<20)
+		r = io.LimitReader(z, maxConfig)
 	}
 	out := map[string]string{}
 	lines := bufio.NewScanner(r)

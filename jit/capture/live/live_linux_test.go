@@ -220,6 +220,14 @@ func TestParseConfig(t *testing.T) {
 	}
 }
 
+// TestEndlessConfig: a device in place of a configuration is not read to its end.
+func TestEndlessConfig(t *testing.T) {
+	open(t)
+	if _, err := live.Open(live.Options{Config: "/dev/zero"}); err == nil || !strings.Contains(err.Error(), "more than") {
+		t.Error(err)
+	}
+}
+
 // TestContextLayout compares where the kernel's own types have the fields of contexts with the table.
 func TestContextLayout(t *testing.T) {
 	k := open(t)
