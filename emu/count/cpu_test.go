@@ -131,6 +131,15 @@ func same(t *testing.T, run func() *processor, h func(*Regs) (Helper, bool)) (re
 		if n := numbers(res); n != e.String() || !e.ended {
 			t.Errorf("executed (ended %v): %s; counted, executing every call %v: %s", e.ended, e, plain, n)
 		}
+		told := uint64(0)
+		for _, b := range res.Books {
+			for _, s := range b.Summaries {
+				told += s.Hits
+			}
+		}
+		if told != res.Hits {
+			t.Errorf("summaries are used %d times, each together %d", res.Hits, told)
+		}
 		if reused = res.Hits; plain && reused > 0 {
 			t.Errorf("%d calls are not executed where all should be", reused)
 		}

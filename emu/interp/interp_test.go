@@ -212,7 +212,7 @@ func TestStateLastsUntilReset(t *testing.T) {
 	if res := run(t, m); res.Return != 4 {
 		t.Errorf("after Reset: %+v", res)
 	}
-	if err := errors.Join(m.SetProg(0, 0, 0), m.SetProg(1, 8, 0), m.SetProg(1, 0, 2)); err == nil || strings.Count(err.Error(), "\n") != 2 {
+	if err := errors.Join(m.SetProg(0, 0, 0), m.SetProg(1, 8, 0), m.SetProg(1, 0, 2), m.SetProg(1, 0, -2)); err == nil || strings.Count(err.Error(), "\n") != 3 {
 		t.Errorf("bad prog array entries: %v", err)
 	}
 }
