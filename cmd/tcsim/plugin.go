@@ -43,7 +43,7 @@ func (e env) plugin(ctx context.Context, cmd *cli.Command) error {
 	if text == "" {
 		raw, err := io.ReadAll(io.LimitReader(e.stdin, 16<<20))
 		if err != nil {
-			return err
+			return badInput(err)
 		}
 		text = string(raw)
 	}

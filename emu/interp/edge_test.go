@@ -41,10 +41,14 @@ func TestAccepted(t *testing.T) {
 		{"a call of 32 bits", code(insn(0x86, 0, 0, 0, 1)), "no such jump"},
 		{"a store of a register, signed", code(insn(0x8b, 1, 2, 0, 0)), "no such load or store"},
 		{"an immediate store of a register's kind", code(insn(0x7a, 10, 0, -8, 0)), ""},
+		{"a kernel function past the last", code(insn(0x85, 0, 2, 0, 1)), "not in Kfuncs"},
+		{"the last kernel function", code(insn(0x85, 0, 2, 0, 0)), ""},
 		{"a function past the end", ld64(2, bpf.PseudoFunc, 100, 0), "does not exist"},
 		{"a jump into a constant", code(insn(0x05, 0, 0, 1, 0), ld64(1, 0, 0, 0)), "not an instruction"},
 	} {
-		_, err := interp.New(interp.Config{Maps: testMaps, Programs: []interp.Program{prog("p", tt.prog, movK(0, 0), exit())}})
+		p := prog("p", tt.prog, movK(0, 0), exit())
+		p.Kfuncs = []string{"bpf_throw"}
+		_, err := interp.New(interp.Config{Maps: testMaps, Programs: []interp.Program{p}})
 		if (err == nil) != (tt.text == "") || err != nil && !strings.Contains(err.Error(), tt.text) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.text)
 		}
@@ -62,6 +66,50 @@ func TestAccepted(t *testing.T) {
 	}
 }
 
+// TestApart: values of hash maps may be as far apart as another engine has them, and maps as near to each other. Between
+// values there is nothing.
+func TestApart(t *testing.T) {
+	maps := []bpf.Map{
+		{Name: "a", Type: bpf.HashMap, KeySize: 4, ValueSize: 12, MaxEntries: 2},
+		{Name: "b", Type: bpf.HashMap, KeySize: 4, ValueSize: 12, MaxEntries: 2},
+	}
+	const base = 0xffff_8881_4000_0018
+	layout := interp.Layout{Values: []uint64{base, base + 2*40}, Apart: []uint64{40, 40}}
+	lookup := func(mp int, last ...bpf.Insn) []bpf.Insn {
+		return code(stW(10, -4, 7), movX(2, 10), addK(2, -4), ldMap(1, mp), helper(1), code(last))
+	}
+	put := func(mp int, key int32) []bpf.Insn {
+		return code(stW(10, -4, key), stDW(10, -24, key), stDW(10, -16, 9), movX(2, 10), addK(2, -4), movX(3, 10), addK(3, -24), movK(4, 0), ldMap(1, mp), helper(2))
+	}
+	for _, tt := range []struct {
+		name string
+		prog []bpf.Insn
+		want uint64
+		bad  bool
+	}{
+		{"the address of the second value", code(put(0, 3), put(0, 7), lookup(0)), base + 40, false},
+		{"of the other map", code(put(1, 3), put(1, 7), lookup(1)), base + 3*40, false},
+		{"what it holds", code(put(0, 3), put(0, 7), lookup(0, ldxW(0, 0, 0))), 7, false},
+		{"its last bytes", code(put(0, 3), put(0, 7), lookup(0, ldxW(0, 0, 8))), 9, false},
+		{"past the last value", code(put(0, 3), put(0, 7), lookup(0, ldxW(0, 0, 16))), 0, true},
+		{"between values", code(put(0, 7), lookup(0, ldxW(0, 0, 20))), 0, true},
+		{"into the gap", code(put(0, 7), lookup(0, insn(0x79, 0, 0, 12, 0))), 0, true},
+	} {
+		m, err := interp.New(interp.Config{Maps: maps, Layout: layout, Programs: []interp.Program{prog("p", tt.prog, exit())}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res, err := m.Run(0, interp.SKB(testPacket())); (err != nil) != tt.bad || err == nil && res.Return != tt.want {
+			t.Errorf("%s: %v, %#x, want %#x", tt.name, err, res.Return, tt.want)
+		}
+		for off, in := range map[uint64]interp.Place{0: interp.MapValue, 16: interp.MapValue, 17: interp.Nowhere, 39: interp.Nowhere, 56: interp.MapValue, 57: interp.Nowhere} {
+			if l := m.Locate(base + off); l.Place != in {
+				t.Errorf("offset %d is %v, want %v", off, l.Place, in)
+			}
+		}
+	}
+}
+
 // TestPacketEdges is what helpers about packets return at the edges of what they take.
 func TestPacketEdges(t *testing.T) {
 	store := func(off, flags int32) []bpf.Insn {
@@ -72,6 +120,7 @@ func TestPacketEdges(t *testing.T) {
 	}
 	at := func(off int16) []bpf.Insn { return code(ldxW(2, 6, 76), insn(0x69, 0, 2, off, 0)) }
 	zero := code(movX(6, 1), ldxW(2, 1, 76), insn(0x6a, 2, 0, 10, 0)) // half a word of the packet is 0
+	timer := code(stDW(10, -8, 0), movX(6, 10), addK(6, -8), movX(1, 6), movK(3, 1), helper(169), movX(1, 6), helper(170))
 	for _, tt := range []struct {
 		name string
 		prog []bpf.Insn
@@ -102,6 +151,11 @@ func TestPacketEdges(t *testing.T) {
 		{"peer with flags", code(movK(1, 1), movK(2, 1), helper(155)), 2},
 		{"neighbour", code(movK(1, 1), movK(2, 0), movK(3, 0), movK(4, 0), helper(152)), 7},
 		{"neighbour with flags", code(movK(1, 1), movK(2, 0), movK(3, 0), movK(4, 1), helper(152)), 2},
+		{"a store before the packet's pointer", code(insn(0x62, 1, 0, 72, 5), ldxW(0, 1, 72)), 5},
+		{"strings that differ before they end", code(stDW(10, -8, 0x6263), stDW(10, -16, 0x6261), movX(1, 10), addK(1, -8), movK(2, 8), movX(3, 10),
+			addK(3, -16), helper(182)), 1},
+		{"a timer that runs is cancelled", code(timer, movX(1, 6), movK(2, 0), movK(3, 0), helper(171), movX(1, 6), helper(172)), 1},
+		{"a timer that does not run is cancelled", code(timer, movX(1, 6), helper(172)), 0},
 		{"a load beyond the context", code(movK(0, 1), insn(0x61, 0, 1, 192, 0)), math.MaxUint64},
 	} {
 		m := newMachine(t, interp.Config{Programs: []interp.Program{prog("p", tt.prog, exit())}})

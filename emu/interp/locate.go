@@ -76,7 +76,7 @@ func (m *Machine) Locate(addr uint64) Location {
 		if addr == s.handle {
 			return Location{MapHandle, i, 0}
 		}
-		if off := addr - s.base; s.data != nil && off <= s.gaps.addr(uint64(len(s.data))) {
+		if off := addr - s.base; s.data != nil && off <= s.gaps.end(uint64(len(s.data))) {
 			ok := true
 			if s.gaps.apart != 0 {
 				off, _, ok = s.gaps.off(off)

@@ -79,14 +79,22 @@ func (g gaps) addr(off uint64) uint64 {
 	return off/g.size*g.apart + off%g.size
 }
 
-// off is the other way; in says how many bytes of the value are left there, ok is false in a gap, but for its first byte.
+// end is how far from the first value that ends which has n bytes in data: after the last of them.
+func (g gaps) end(n uint64) uint64 {
+	if n == 0 {
+		return 0
+	}
+	return g.addr(n-1) + 1
+}
+
+// off is addr the other way; in says how many bytes of the value are left there, ok is false in a gap, but for its first byte.
 func (g gaps) off(addr uint64) (off, left uint64, ok bool) {
 	in := addr % g.apart
 	return addr/g.apart*g.size + in, g.size - in, in <= g.size
 }
 
 // size is how many bytes of addresses a region has.
-func (r *region) size() uint64 { return r.gaps.addr(uint64(len(r.data))) }
+func (r *region) size() uint64 { return r.gaps.end(uint64(len(r.data))) }
 
 // frame is one live function: its stack and, while it waits for a call, its registers.
 type frame struct {
@@ -210,7 +218,7 @@ func (m *memory) span(addr uint64, n int, write bool) []byte {
 
 func (r *region) at(addr uint64, n int, write bool) []byte {
 	off := addr - r.base
-	left := uint64(len(r.data)) - off
+	left := uint64(len(r.data)) - off // with gaps another number
 	if r.gaps.apart != 0 {
 		var ok bool
 		if off, left, ok = r.gaps.off(off); !ok {
