@@ -21,3 +21,19 @@ type ObjectField struct {
 	// Union says that the address is in a union, so that another member may be there.
 	Union bool
 }
+
+// Owned is what a program's BTF says of the structures that it allocates objects of.
+type Owned interface {
+	// Struct returns the structure with a type id, nil if there is none. It is not to be changed.
+	Struct(id int64) *OwnedStruct
+	// Load returns why size bytes at off of that structure cannot be loaded, nil if they can.
+	Load(id int64, off, size int64) error
+}
+
+// OwnedStruct is a structure of which a program allocates objects.
+type OwnedStruct struct {
+	Name    string
+	Size    int64   // in bytes
+	Special Special // the parts that only helpers and kernel functions touch
+	Numbers bool    // it holds nothing but numbers
+}

@@ -182,6 +182,12 @@ type SpecialField struct {
 	Size int64
 	Type string // of a pointer: the structure that it leads to
 	To   int64  // of SpecialUser: how many bytes that has
+	// Own is the type id of a structure of the program's own that a pointer leads to, or that a list or a tree is made of; 0
+	// means none. Node is where in that the node is.
+	Own  int32
+	Node int64
+	// PerCPU says of a pointer that every processor has an object of its own.
+	PerCPU bool
 }
 
 // SpecialKind says what a part of a value is.
@@ -195,10 +201,13 @@ const (
 	SpecialWork
 	SpecialListHead
 	SpecialTreeRoot
-	SpecialOther     // nodes, counts and what else is the kernel's
+	SpecialOther     // what else is the kernel's
 	SpecialPointer   // of an object, with a reference
 	SpecialUntrusted // of an object, without
 	SpecialUser      // of memory of user space
+	SpecialListNode
+	SpecialTreeNode
+	SpecialRefCount
 )
 
 // Find returns where the part of a kind is; ok is false if there is none.
@@ -257,7 +266,9 @@ type Program struct {
 	Hook *Signature
 	// Objects is what BTF says of the kernel's structures, nil if it is not known.
 	Objects Objects
-	Frags   bool // knows XDP packets of several fragments
+	// Owned is what the program's own BTF says, nil if there is none.
+	Owned Owned
+	Frags bool // knows XDP packets of several fragments
 
 	// Source are the source lines of the instructions, in order of Insn; nil if they are not known.
 	Source []SourceLine

@@ -292,6 +292,26 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.SpareClones = true }),
 	},
 	{
+		Name: "own-pointers", Kind: FactVerifier, Doc: "pointers in objects that a program allocated are exchanged", Since: Version{6, 12}, Commit: "b0966c724584",
+		set: verifier(func(v *Verifier) { v.OwnPointers = true }),
+	},
+	{
+		Name: "strict-per-cpu", Kind: FactVerifier, Doc: "objects of each processor are not mixed with others in maps", Since: Version{7, 2},
+		set: verifier(func(v *Verifier) { v.StrictPerCPU = true }),
+	},
+	{
+		Name: "whole-shares", Kind: FactVerifier, Doc: "references to objects are shared by their own address only", Since: Version{7, 2},
+		set: verifier(func(v *Verifier) { v.WholeShares = true }),
+	},
+	{
+		Name: "freed-in-nmi", Kind: FactVerifier, Doc: "programs that may run anywhere do not free objects with what cannot be freed there", Since: Version{7, 2},
+		set: verifier(func(v *Verifier) { v.FreedInNMI = true }),
+	},
+	{
+		Name: "lost-objects", Kind: FactVerifier, Doc: "what RCU protected is not written, shared or put into a tree any more", Since: Version{7, 2},
+		set: verifier(func(v *Verifier) { v.LostObjects = true }),
+	},
+	{
 		Name: "all-fields", Kind: FactVerifier, Doc: "reserved fields of instructions are looked at where nothing leads, too", Since: Version{7, 1},
 		set: verifier(func(v *Verifier) { v.AllFields = true }),
 	},

@@ -128,6 +128,12 @@ type Verifier struct {
 	SpilledZeros bool
 	// SpareClones: a dynptr that holds a reference is overwritten if another one holds it, too (7.2).
 	SpareClones bool
+	// OwnPointers: bpf_kptr_xchg exchanges pointers in objects that a program allocated, too (6.12).
+	OwnPointers bool
+	// StrictPerCPU: a pointer to an object of each processor is exchanged for another such one only; WholeShares: references to
+	// objects are shared by their own address only; FreedInNMI: programs that may run anywhere do not free what cannot be freed
+	// there; LostObjects: what RCU protected is not written, shared or put into a tree any more (7.2, the last in parts 7.3).
+	StrictPerCPU, WholeShares, FreedInNMI, LostObjects bool
 	// QuietGlobals: global functions that do not sleep are called without preemption (6.17: might_sleep of bpf_subprog_info).
 	QuietGlobals bool
 	// AllFields: reserved fields are looked at where nothing leads, too (7.1: check_insn_fields).

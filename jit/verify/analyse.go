@@ -56,20 +56,12 @@ func Analyse(p *bpf.Program, t *kernels.Kernel) (*Verified, error) {
 		case in.Op == bpf.OpCall && in.Src == 0 && in.Imm == bpf.HelperTailCall:
 			x.markTailCall(v, i, &t.Verifier)
 		case x.arenas[i]:
-			in.Op = in.Op&^bpf.ModeMask | arenaMode[in.Op&bpf.ModeMask]
+			in.Op = shape.InArena(in.Op)
 		case x.guarded[i] && in.Class() == bpf.ClassLDX:
-			in.Op = in.Op&^0xe0 | guardedMode[in.Op&0xe0]
+			in.Op = shape.Guarded(in.Op)
 		}
 	}
 	return v, nil
-}
-
-// guardedMode is the mode of a load that is guarded against faults; bpf_prog_info hides it.
-var guardedMode = map[uint8]uint8{bpf.ModeMem: bpf.ModeAbs, bpf.ModeMemSX: bpf.ModeInd}
-
-// arenaMode is the mode of an access to an arena; bpf_prog_info hides it but for atomics.
-var arenaMode = map[uint8]uint8{
-	bpf.ModeMem: bpf.ModeProbe32, bpf.ModeProbe32: bpf.ModeProbe32, bpf.ModeMemSX: bpf.ModeArenaSX, bpf.ModeAtomic: bpf.ModeProbeAtomic, bpf.ModeProbeAtomic: bpf.ModeProbeAtomic,
 }
 
 // markTailCall turns the call at slot i into a tail call, direct if map and key are the same on
@@ -79,10 +71,10 @@ func (x *explorer) markTailCall(v *Verified, i bpf.InsnIndex, r *kernels.Verifie
 	if r.TailCallDepth != 0 {
 		v.Funcs[0].StackDepth = r.TailCallDepth // there is no other function
 	}
-	c := x.calls[i]
-	if c == nil || c.poisoned || c.keyPoisoned || r.NoDirect {
-		return
+	if c := x.calls[i]; c != nil && !r.NoDirect {
+		if m, key, ok := c.Direct(); ok {
+			v.Pokes = append(v.Pokes, PokeDesc{Insn: i, Map: m, Key: key})
+			v.Insns[i].Imm = int32(len(v.Pokes))
+		}
 	}
-	v.Pokes = append(v.Pokes, PokeDesc{Insn: i, Map: int(c.mapIdx), Key: c.key})
-	v.Insns[i].Imm = int32(len(v.Pokes))
 }

@@ -18,12 +18,13 @@ import (
 type call struct {
 	helper  int32 // its number, 0 of a kernel function
 	m       *value
-	ref     uint32 // reference that an argument belongs to
-	release int    // the register that is given back
-	size    int32  // of what is allocated
-	dyn     *value // the dynptr that is used
-	iter    object // that is moved on
-	packet  bool   // takes addresses in the packet
+	ref     uint32            // reference that an argument belongs to
+	release int               // the register that is given back
+	size    int32             // of what is allocated
+	dyn     *value            // the dynptr that is used
+	field   *bpf.SpecialField // the pointer that is exchanged
+	iter    object            // that is moved on
+	packet  bool              // takes addresses in the packet
 }
 
 // memory are the kinds of addresses that helpers read and write through.
@@ -96,6 +97,9 @@ func (x *explorer) fits(c *call, a protos.Arg, reg uint8, v *value) error {
 	}
 	if v.kind == kindPointer && v.size > 0 && !v.orNull {
 		return fitsObject(a, reg, v)
+	}
+	if v.kind == kindOwn && !v.orNull {
+		return x.fitsOwn(c, a, reg, v)
 	}
 	if v.kind == kindContext && x.contextIsMemory() && a.Is("kvVumnMWNrwx") {
 		return nil
@@ -171,6 +175,16 @@ func (x *explorer) noteArg(s *state, c *call, a protos.Arg, reg uint8) error {
 		}
 	case 'S':
 		return x.lock(s, reg, rights.Lock, c.helper == helperSpinLock)
+	case 'X':
+		if v.kind == kindMapValue || v.kind == kindOwn {
+			f, err := x.kptrField(v, reg)
+			c.field = f
+			return err
+		}
+	case 'I':
+		if c.field != nil {
+			return x.storesKptr(c.field, v, reg)
+		}
 	case 'd':
 		return x.useDynptr(s, c, v, int(reg)-1)
 	case 'D':
@@ -254,6 +268,16 @@ func (x *explorer) returned(s *state, c *call, h *protos.Helper) value {
 		}
 	case h.Ret == protos.DynptrMem:
 		r.kind = kindPointer
+	case h.Ret == protos.PerCPUMem && m.kind == kindOwn:
+		null, link := r.orNull, r.link
+		r = ownCopy(&m)
+		r.orNull, r.link = null, link
+	case c.field != nil && c.field.Own != 0:
+		null, link := r.orNull, r.link
+		r = own(c.field.Own)
+		if r.orNull, r.link = null, link; c.field.PerCPU {
+			r.typed = perCPU
+		}
 	case c.helper == helperCurrentTask && x.judges():
 		r = x.object("task_struct", trusted)
 	}

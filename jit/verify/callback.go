@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/jit/bpf"
-	"github.com/tcsim/tcsim/jit/verify/protos"
+	"github.com/tcsim/tcsim/jit/verify/agreed"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
@@ -51,17 +51,23 @@ func (x *explorer) callback(s *state, helper int32) (bool, error) {
 			return false, nil // it has been called as often as it may be
 		}
 	}
+	return false, x.callFrom(s, to, args)
+}
+
+// callFrom follows, as one more path, a function that the call at hand calls.
+func (x *explorer) callFrom(s *state, to bpf.InsnIndex, args registers) error {
+	x.sync[to] = true
 	c := x.fork(s, s.pc)
 	c.rounds++
 	c.top().iterations++
 	s.top().iterations = 0
 	callee, err := x.enter(c, to, s.pc)
 	if err != nil {
-		return false, err
+		return err
 	}
 	*callee.regs, callee.callback, callee.again = args, true, true
 	callee.regs[10] = value{kind: kindStack, frame: uint8(len(c.frames) - 1), num: ranges.ConstScalar(0)}
-	return false, nil
+	return nil
 }
 
 // callbackReturns refuses what a function that a helper calls does not return (prepare_func_exit).
@@ -72,7 +78,7 @@ func (x *explorer) callbackReturns(r0 *value) error {
 	if r0.kind != kindNumber {
 		return fmt.Errorf("r0 not a scalar value: a callback returns %s", r0.word())
 	}
-	return inRange("callback return", 0, r0, protos.Range{Min: 0, Max: 1}, false)
+	return r0.num.Among("callback return", 0, 0, 1, false)
 }
 
 // callbackArgs are the registers that the function called by a helper begins with.
@@ -103,4 +109,20 @@ func (x *explorer) callbackArgs(s *state, helper int32) (regs registers) {
 	}
 	regs[how.gets] = caller[how.context]
 	return regs
+}
+
+// helperLoop is bpf_loop(number, callback, context, flags).
+const helperLoop = 181
+
+// noteLoop notes what a path to a call of bpf_loop passes.
+func (x *explorer) noteLoop(s *state) {
+	f := s.top()
+	fn, flags := &f.regs[2], &f.regs[4]
+	x.needs(s, 4)
+	l := x.loops[s.pc]
+	if l == nil {
+		l = &agreed.Loop{}
+		x.loops[s.pc] = l
+	}
+	l.Note(bpf.InsnIndex(fn.mapIdx), fn.kind == kindFunc && flags.isConst() && flags.num.Umin == 0)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify/agreed"
 	"github.com/tcsim/tcsim/jit/verify/form"
 	"github.com/tcsim/tcsim/jit/verify/origin"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
@@ -44,9 +45,9 @@ type explorer struct {
 	arena     bool                   // the program has one
 	narrow    []bool                 // 64-bit arithmetic on an address in the arena
 	visitedAs []uint8                // how such arithmetic was met: 1 with numbers, 2 with an address in the arena
-	calls     map[bpf.InsnIndex]*tailCallFacts
-	lookups   map[bpf.InsnIndex]*mapFacts
-	loops     map[bpf.InsnIndex]*loopFacts
+	calls     map[bpf.InsnIndex]*agreed.TailCall
+	lookups   map[bpf.InsnIndex]*agreed.Map
+	loops     map[bpf.InsnIndex]*agreed.Loop
 	joins     shape.Joins
 	forced    []reason // slots at which every path leaves a checkpoint
 	registers []shape.Registers
@@ -93,34 +94,6 @@ const (
 	calling          // a helper that calls a function until it says enough
 )
 
-// tailCallFacts are what all paths to a tail call agree on (bpf_insn_aux_data.map_key_state).
-type tailCallFacts struct {
-	mapFacts
-	key         uint32
-	keySeen     bool
-	keyPoisoned bool
-	ways        []TailCallWay // what each path brings, without repetitions; see TailCalls
-}
-
-// mapFacts are the map that all paths to a call pass (bpf_insn_aux_data.map_ptr_state).
-type mapFacts struct {
-	mapIdx   int32
-	seen     bool
-	poisoned bool
-}
-
-func (m *mapFacts) note(v *value) {
-	switch {
-	case v.kind != kindMap:
-		m.poisoned = true
-	case m.seen && m.mapIdx != v.mapIdx:
-		m.poisoned = true
-	default:
-		m.mapIdx = v.mapIdx
-	}
-	m.seen = true
-}
-
 // recycle ends the exploration.
 func (x *explorer) recycle() {
 	for i, list := range x.seen {
@@ -149,9 +122,9 @@ func newExplorer(p *bpf.Program, t *kernels.Kernel, funcs []FuncInfo) *explorer 
 		arenas:    marks(2),
 		narrow:    marks(3),
 		visitedAs: make([]uint8, n),
-		calls:     map[bpf.InsnIndex]*tailCallFacts{},
-		lookups:   map[bpf.InsnIndex]*mapFacts{},
-		loops:     map[bpf.InsnIndex]*loopFacts{},
+		calls:     map[bpf.InsnIndex]*agreed.TailCall{},
+		lookups:   map[bpf.InsnIndex]*agreed.Map{},
+		loops:     map[bpf.InsnIndex]*agreed.Loop{},
 		forced:    make([]reason, n),
 		seen:      make([][]*state, n),
 

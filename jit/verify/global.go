@@ -119,6 +119,9 @@ func (x *explorer) mayBeGlobal(f *bpf.Func) error {
 // globalArg refuses what a global function does not take (btf_check_func_arg_match).
 func (x *explorer) globalArg(f *bpf.Func, p *bpf.Param, v *value, reg uint8) error {
 	object := v.kind == kindPointer && v.size > 0
+	if x.judges() && v.kind == kindOwn {
+		return x.globalOwn(p, v, reg)
+	}
 	if !x.judges() || v.loose() && !(object && (p.Kind == bpf.ParamMemory || p.Kind == bpf.ParamPointer && p.Type != "")) {
 		return nil
 	}

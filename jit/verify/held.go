@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/parts"
 	"github.com/tcsim/tcsim/jit/verify/protos"
 	"github.com/tcsim/tcsim/jit/verify/rights"
 )
@@ -86,10 +87,11 @@ func (x *explorer) mayEnd(s *state, exception bool) error {
 // lock takes or gives back the lock that a register points at (process_spin_lock).
 func (x *explorer) lock(s *state, reg uint8, kind rights.Kind, take bool) error {
 	v := &s.top().regs[reg]
-	r := rights.Ref{Kind: kind, ID: v.link, Owner: v.mapIdx + 1, At: s.pc}
-	if v.loose() { // of an allocated object, of which little is known
-		r.ID, r.Owner = v.ref, -1
-	} else if err := x.hasLock(v, reg, kind); err != nil {
+	r := lockOf(v)
+	if r.Kind, r.At = kind, s.pc; x.ordering(s) {
+		return errors.New("can't spin_{lock,unlock} in rbtree cb")
+	}
+	if err := x.hasLock(v, reg, kind); err != nil {
 		return err
 	}
 	if take {
@@ -105,28 +107,22 @@ func (x *explorer) lock(s *state, reg uint8, kind rights.Kind, take bool) error 
 
 // hasLock refuses the address of what is no lock in a map's value.
 func (x *explorer) hasLock(v *value, reg uint8, kind rights.Kind) error {
-	special, name := bpf.SpecialLock, "bpf_spin_lock"
+	special := bpf.SpecialLock
 	if kind != rights.Lock {
-		special, name = bpf.SpecialResLock, "bpf_res_spin_lock"
+		special = bpf.SpecialResLock
 	}
-	if v.kind != kindMapValue || v.orNull {
-		return fmt.Errorf("r%d type=%s expected=map_value", reg, v.word())
-	}
-	if !v.num.IsConst() {
-		return fmt.Errorf("r%d doesn't have constant offset. %s has to be at the constant offset", reg, name)
-	}
-	m := &x.p.Maps[v.mapIdx]
-	if m.Special == nil {
+	switch known, whose := x.specialOf(v); {
+	case v.loose() && v.kind != kindOwn:
 		return nil
+	case v.kind != kindMapValue && v.kind != kindOwn || v.orNull:
+		return fmt.Errorf("r%d type=%s expected=map_value", reg, v.word())
+	case !v.num.IsConst():
+		return fmt.Errorf("r%d doesn't have constant offset. A lock has to be at the constant offset", reg)
+	case known == nil:
+		return nil
+	default:
+		return parts.Lock(known, whose, special, v.off+int64(v.num.Umin))
 	}
-	at := v.off + int64(v.num.Umin)
-	switch off, ok := m.Special.Find(special); {
-	case !ok:
-		return fmt.Errorf("map '%s' has no valid %s", m.Name, name)
-	case off != at:
-		return fmt.Errorf("off %d doesn't point to 'struct %s' that is at %d", at, name, off)
-	}
-	return nil
 }
 
 // leaveRCU takes from objects the protection that has ended, if it has or for certain (invalidate_rcu_protected_refs).
@@ -137,7 +133,9 @@ func (x *explorer) leaveRCU(s *state, certain bool) {
 	guarded := func(v *value) bool { return v.traits&protected != 0 }
 	loses := func(v *value) {
 		v.traits = v.traits&^protected | unguarded
-		v.orNull = false
+		if v.orNull = false; x.rules.LostObjects {
+			v.traits &^= borrowed
+		}
 	}
 	s.change(false, guarded, loses)
 	for i := range s.frames {

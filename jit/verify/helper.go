@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/agreed"
 	"github.com/tcsim/tcsim/jit/verify/protos"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 	"github.com/tcsim/tcsim/jit/verify/shape"
@@ -137,10 +138,10 @@ func (x *explorer) beforeHelper(s *state, n int32, h *protos.Helper) error {
 	case n >= 1 && n <= 3 || n == 195:
 		m := x.lookups[s.pc]
 		if m == nil {
-			m = &mapFacts{}
+			m = &agreed.Map{}
 			x.lookups[s.pc] = m
 		}
-		m.note(&f.regs[1])
+		m.Note(mapOf(&f.regs[1]))
 	}
 	return nil
 }
@@ -298,28 +299,32 @@ func (x *explorer) clobber(s *state, v *value, size int, writes bool) {
 	s.frames[v.frame].fillAny(lo, hi+int64(size))
 }
 
+// mapOf is the index of a map, -1 of something else.
+func mapOf(v *value) int32 {
+	if v.kind != kindMap {
+		return -1
+	}
+	return v.mapIdx
+}
+
 // tailCall notes map and key of a tail call (record_func_map, record_func_key).
 func (x *explorer) tailCall(s *state) error {
 	f := s.top()
 	x.needs(s, 3)
 	c := x.calls[s.pc]
 	if c == nil {
-		c = &tailCallFacts{}
+		c = &agreed.TailCall{}
 		x.calls[s.pc] = c
 	}
-	c.note(&f.regs[2])
-	k := &f.regs[3]
-	c.way(&f.regs[2], k)
-	known := k.isConst() && f.regs[2].kind == kindMap && k.num.Umin < uint64(x.p.Maps[f.regs[2].mapIdx].MaxEntries)
-	switch {
-	case !known:
-		c.keyPoisoned = true
-	case c.keySeen && uint64(c.key) != k.num.Umin:
-		c.keyPoisoned = true
-	default:
-		c.key = uint32(k.num.Umin)
+	var key *ranges.Scalar
+	if k := &f.regs[3]; k.kind == kindNumber {
+		key = &k.num
 	}
-	c.keySeen = true
+	m, entries := mapOf(&f.regs[2]), uint32(0)
+	if m >= 0 {
+		entries = x.p.Maps[m].MaxEntries
+	}
+	c.Note(m, key, entries)
 	switch {
 	case !x.rules.TailReturn:
 	case f.callback:

@@ -127,6 +127,8 @@ func (v *value) neverNull() bool {
 		return false
 	case kindPointer:
 		return v.typed != untrusted && v.traits&unguarded == 0
+	case kindOwn:
+		return v.traits&(protected|unguarded) == 0
 	}
 	return v.traits&probed == 0
 }
@@ -287,11 +289,7 @@ func (x *explorer) enter(s *state, to, ret bpf.InsnIndex) (*frameState, error) {
 // the packet's beginning, where "a OP b" is true (try_match_pkt_pointers, find_good_pkt_pointers).
 func (s *state) comparePacket(op uint8, a, b *value) {
 	if a.kind == kindPacketEnd || a.kind == kindPacket && b.kind == kindPacketMeta {
-		flip, ok := flipped[op]
-		if !ok {
-			return
-		}
-		op, a, b = flip, b, a
+		op, a, b = ranges.FlipJump[op], b, a
 	}
 	switch {
 	case a.kind == kindPacket && b.kind == kindPacketEnd:

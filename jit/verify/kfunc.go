@@ -63,6 +63,9 @@ type kfuncCall struct {
 	constant int64 // of the argument that has to be one
 	dynptr   value // the dynptr that is used
 	made     int   // register that points to where a dynptr is to be made
+	// root is the head of a list or the root of a tree that is handed over, own the structure of an object of the program's.
+	root *bpf.SpecialField
+	own  int32
 }
 
 // callKfunc judges a call of a kernel function and does what it does to the path (check_kfunc_call).
@@ -81,6 +84,9 @@ func (x *explorer) callKfunc(s *state, name string) (ret value, it object, err e
 		if err := x.kfuncArg(s, &k, i); err != nil {
 			return ret, it, err
 		}
+	}
+	if err := x.orders(s, &k); err != nil {
+		return ret, it, err
 	}
 	if err := x.section(s, &k); err != nil {
 		return ret, it, err
@@ -107,7 +113,7 @@ func (x *explorer) kfuncEffects(s *state, k *kfuncCall) error {
 		}
 	case k.listed && k.spec.Releases() && !k.loose(s):
 		return fmt.Errorf("release kernel function %s expects refcounted PTR_TO_BTF_ID", k.name)
-	case k.does == protos.GraphInsert:
+	case k.does == protos.GraphInsert || k.does == protos.TreeInsert:
 		s.giveAway(s.top().regs[2].ref)
 	}
 	if k.made == 0 {
@@ -134,7 +140,7 @@ func (k *kfuncCall) loose(s *state) bool {
 }
 
 func (x *explorer) mayCallKfunc(s *state, k *kfuncCall) error {
-	graph := k.does == protos.GraphInsert || k.does == protos.GraphLook || k.does == protos.GraphTake
+	graph := k.does == protos.GraphInsert || k.does == protos.TreeInsert || k.does == protos.GraphLook || k.does == protos.GraphTake
 	sleepable := x.maySleep(s)
 	iterates := x.p.Type == bpf.Tracing && x.p.AttachType == protos.AttachIter
 	switch {
@@ -192,7 +198,9 @@ func (x *explorer) kfuncArg(s *state, k *kfuncCall, i int) error {
 	}
 	if v.ref != 0 && v.kind != kindStack {
 		if k.ref = v.ref; k.spec.Releases() {
-			k.release = int(reg)
+			if k.release = int(reg); v.off != 0 && (v.kind == kindPointer || v.kind == kindOwn) {
+				return fmt.Errorf("r%d must have zero offset when passed to release func or trusted arg to kfunc", reg)
+			}
 		}
 	}
 	switch {
@@ -228,6 +236,12 @@ func (x *explorer) kfuncArg(s *state, k *kfuncCall, i int) error {
 		return x.interrupts(s, v, i, k.does)
 	case lockKinds[k.does] != 0 && i == 0:
 		return x.lock(s, reg, lockKinds[k.does], k.does == protos.TakeLock || k.does == protos.TakeQuietLock)
+	case p.Type == "bpf_list_head", p.Type == "bpf_rb_root":
+		return x.kfuncRoot(s, k, p, v, reg)
+	case p.Type == "bpf_list_node", p.Type == "bpf_rb_node":
+		return x.kfuncNode(s, k, p, v, reg)
+	case letter == 'a', letter == 'r':
+		return x.kfuncAllocated(k, letter, v, reg)
 	case protos.Special[p.Type] != 0:
 		return x.kfuncSpecial(k, p, v, i)
 	case p.Type == "bpf_dynptr" || p.Type == "bpf_dynptr_kern":
@@ -237,6 +251,8 @@ func (x *explorer) kfuncArg(s *state, k *kfuncCall, i int) error {
 			return fmt.Errorf("arg#%d expected pointer to ctx, but got %s", i, v.word())
 		}
 		return unmoved(reg, v)
+	case v.kind == kindOwn:
+		return x.kfuncOwn(s, k, p, v, i)
 	case v.kind == kindPointer || v.sock():
 		return x.kfuncObject(k, v, reg, p.Type)
 	}
@@ -382,14 +398,21 @@ func (x *explorer) kfuncReturns(s *state, k *kfuncCall) (value, error) {
 	case !k.sig.Pointer:
 		return unknownNumber(), nil
 	}
-	r := pointer(kindPointer)
-	if k.listed && k.spec.Acquires() && k.does != protos.GraphTake {
+	r, owns, err := x.ownReturned(k)
+	if err != nil {
+		return r, err
+	}
+	if !owns {
+		r = pointer(kindPointer)
+	}
+	if k.listed && k.spec.Acquires() && !owns && k.does != protos.GraphTake {
 		r.size = x.structure(k.sig.Type)
 	}
 	if !k.listed {
 		r.typed = unsure
 	}
 	switch {
+	case owns:
 	case k.does == protos.DynptrSlice || k.does == protos.DynptrSliceRW:
 		r.kind, r.typed, r.size, r.dyn = kindMemory, noObject, int32(min(k.constant, 1<<30)), k.dynptr.dyn
 		if r.traits = k.dynptr.traits & ofPacket; k.does == protos.DynptrSlice {

@@ -57,17 +57,17 @@ func (k *Knowledge) Through(i bpf.InsnIndex) Through {
 // Lookup returns the map that all paths to the call at a slot pass; ok is false if they differ.
 func (k *Knowledge) Lookup(i bpf.InsnIndex) (m int, ok bool) {
 	f := k.x.lookups[i]
-	if f == nil || f.poisoned {
+	if f == nil {
 		return 0, false
 	}
-	return int(f.mapIdx), true
+	return f.Index()
 }
 
 // Loop returns the function that the call of bpf_loop at a slot calls; ok is false if that differs or flags are passed.
 func (k *Knowledge) Loop(i bpf.InsnIndex) (callback bpf.InsnIndex, ok bool) {
 	l := k.x.loops[i]
-	if l == nil || !l.inline {
+	if l == nil {
 		return 0, false
 	}
-	return l.callback, true
+	return l.Function()
 }

@@ -31,6 +31,8 @@ func (x *explorer) kptr(s *state, f *bpf.SpecialField) value {
 	switch {
 	case f.Kind == bpf.SpecialUser:
 		v.kind, v.size = kindMemory, int32(f.To)
+	case f.Own != 0:
+		v = x.ownKptr(s, f)
 	case x.p.Objects == nil || f.Type == "" || f.Kind == bpf.SpecialPointer && !x.p.Objects.Kernel(f.Type):
 		v.typed = unsure // an object of the program's own, or of a module
 	case f.Kind == bpf.SpecialPointer && protos.ProtectedByRCU(f.Type) && x.inRCU(s):
@@ -47,9 +49,12 @@ func (x *explorer) kptr(s *state, f *bpf.SpecialField) value {
 // storesKptr judges what is stored as such a pointer (map_kptr_match_type); special has judged the place.
 func (x *explorer) storesKptr(f *bpf.SpecialField, v *value, reg uint8) error {
 	switch {
+	case v.kind == kindOwn:
+		o := x.ownAt(v, reg)
+		return o.Kept(f, x.p.Objects != nil && x.p.Objects.Kernel(f.Type))
 	case v.null(), v.typed == unsure, v.kind == kindPointer && v.size == 0:
 		return nil
-	case v.kind != kindPointer:
+	case v.kind != kindPointer, x.rules.StrictPerCPU && f.PerCPU && v.typed != perCPU:
 		return fmt.Errorf("invalid kptr access, r%d type=%s expected=ptr_%s", reg, v.word(), f.Type)
 	case v.off < 0:
 		return fmt.Errorf("negative offset %s ptr r%d off=%d disallowed", v.word(), reg, v.off)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify/form"
+	"github.com/tcsim/tcsim/jit/verify/parts"
 	"github.com/tcsim/tcsim/jit/verify/protos"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
@@ -17,14 +18,14 @@ import (
 
 // Bounds of adjust_ptr_min_max_vals and check_mem_access.
 const (
-	maxVarOff    = 1 << 29 // BPF_MAX_VAR_OFF, BPF_MAX_VAR_SIZ
-	maxPacketOff = 0xffff  // MAX_PACKET_OFF
+	maxVarOff    = ranges.MaxVarOff
+	maxPacketOff = 0xffff // MAX_PACKET_OFF
 )
 
 // kindNames are the verifier's words.
 var kindNames = map[valueKind]string{
 	kindNumber: "scalar", kindStack: "fp", kindMap: "map_ptr", kindMapValue: "map_value", kindContext: "ctx", kindPacket: "pkt",
-	kindPacketEnd: "pkt_end", kindPacketMeta: "pkt_meta", kindFunc: "func", kindPointer: "ptr_", kindNone: "?",
+	kindPacketEnd: "pkt_end", kindPacketMeta: "pkt_meta", kindFunc: "func", kindPointer: "ptr_", kindOwn: "ptr_", kindNone: "?",
 	kindSocket: "sock", kindSockCommon: "sock_common", kindTCPSock: "tcp_sock", kindXDPSock: "xdp_sock", kindFlowKeys: "flow_keys", kindMemory: "mem",
 	kindBuffer: "buf", kindDynptr: "dynptr_ptr", kindIter: "iter",
 }
@@ -47,6 +48,9 @@ func (x *explorer) mayTouch(base *value, reg uint8, in bpf.Insn, store bool) err
 	if store && (base.typed == trusted || base.typed == untrusted) && x.p.Type != bpf.StructOps && x.p.Type != bpf.Extension && x.p.AttachType != protos.AttachIter {
 		return errors.New("only read is supported: an object of the kernel")
 	}
+	if base.kind == kindOwn && !base.orNull {
+		return x.touchOwn(base, reg, int64(in.Off), int64(in.Size()), store)
+	}
 	if base.typed == unsure || base.typed != noObject && !base.orNull || base.kind == kindPointer && !base.orNull {
 		return nil
 	}
@@ -58,7 +62,7 @@ func (x *explorer) mayTouch(base *value, reg uint8, in bpf.Insn, store bool) err
 		if err := x.inValue(base, reg, off, size, store); err != nil {
 			return err
 		}
-		return x.special(base, off, size, store)
+		return parts.Touch(x.p.Maps[base.mapIdx].Special, x.partsAt(base, off, size, store))
 	case base.kind == kindPacket || base.kind == kindPacketMeta:
 		if store && !protos.WritesPacket(x.p.Type) {
 			return errors.New("cannot write into packet")
@@ -101,6 +105,8 @@ func (x *explorer) samePointers(s *state, base *value) error {
 	switch {
 	case base.traits&probed != 0:
 		kind = kindProbed
+	case kind == kindOwn:
+		kind = kindPointer
 	case base.typed == inArena && x.rules.SameArena:
 		kind = kindArena
 	}
@@ -127,7 +133,7 @@ func rewritten(k valueKind) bool {
 func (x *explorer) inContext(base *value, reg uint8, a protos.Access) error {
 	switch {
 	case x.contextIsMemory():
-		return inRegion(base, reg, a.Off, a.Size, maxContextSize, "context", "ctx_size")
+		return base.num.Within(reg, a.Off, a.Size, maxContextSize, "context", "ctx_size")
 	case x.rules.MovableContext && protos.PlainContext(x.p.Type) && base.off >= 0 && base.num.IsConst() && base.num.Umin == 0:
 	default:
 		if err := unmoved(reg, base); err != nil {
@@ -163,7 +169,7 @@ func inMemory(base *value, reg uint8, off, size int64, store bool) error {
 	if store && base.traits&readOnly != 0 {
 		return fmt.Errorf("r%d cannot write into rdonly_mem", reg)
 	}
-	return inRegion(base, reg, off, size, int64(base.size), "mem", "mem_size")
+	return base.num.Within(reg, off, size, int64(base.size), "mem", "mem_size")
 }
 
 // inMap is a load from the kernel's side of a map (check_ptr_to_map_access).
@@ -188,43 +194,13 @@ func inBuffer(base *value, reg uint8, off int64, store bool) error {
 	return nil
 }
 
-// special refuses an access to what only helpers touch in a map's value (check_map_access). A pointer to an object is
-// loaded as a whole.
-func (x *explorer) special(base *value, off, size int64, store bool) error {
-	sp := x.p.Maps[base.mapIdx].Special
-	if sp == nil {
-		return nil
-	}
-	lo := off + base.num.Smin
-	f := sp.At(lo, int64(base.num.Umax)-base.num.Smin+size)
-	switch {
-	case f == nil:
-		return nil
-	case f.Kind != bpf.SpecialPointer && f.Kind != bpf.SpecialUntrusted && f.Kind != bpf.SpecialUser:
-		return fmt.Errorf("%s cannot be accessed directly by load/store", specialNames[f.Kind])
-	case !base.num.IsConst():
-		return errors.New("kptr access cannot have variable offset")
-	case lo != f.Off:
-		return fmt.Errorf("kptr access misaligned expected=%d off=%d", f.Off, lo)
-	case size != 8:
-		return errors.New("kptr access size must be BPF_DW")
-	case store && f.Kind == bpf.SpecialUser:
-		return errors.New("store to uptr disallowed")
-	case store && f.Kind == bpf.SpecialPointer && !x.storesNull():
-		return errors.New("store to referenced kptr disallowed")
-	}
-	return nil
-}
-
-// storesNull reports whether the instruction stores 0.
-func (x *explorer) storesNull() bool {
+// partsAt is an access of a program to the value of a map.
+func (x *explorer) partsAt(base *value, off, size int64, store bool) parts.Access {
 	in := x.p.Insns[x.now.PC]
-	return in.Class() == bpf.ClassST && in.Imm == 0
-}
-
-var specialNames = map[bpf.SpecialKind]string{
-	bpf.SpecialLock: "bpf_spin_lock", bpf.SpecialResLock: "bpf_res_spin_lock", bpf.SpecialTimer: "bpf_timer", bpf.SpecialWork: "bpf_wq", bpf.SpecialListHead: "bpf_list_head",
-	bpf.SpecialTreeRoot: "bpf_rb_root", bpf.SpecialOther: "a field of the kernel",
+	return parts.Access{
+		Off: off + base.num.Smin, Size: size, Slack: int64(base.num.Umax) - base.num.Smin, Const: base.num.IsConst(),
+		Store: store, Null: in.Class() == bpf.ClassST && in.Imm == 0,
+	}
 }
 
 // inValue is check_map_access.
@@ -238,22 +214,7 @@ func (x *explorer) inValue(base *value, reg uint8, off, size int64, store bool) 
 	case m.ValueSize == 0:
 		return nil
 	}
-	return inRegion(base, reg, off, size, int64(m.ValueSize), "map value", "value_size")
-}
-
-// inRegion refuses an access outside of total bytes (check_mem_region_access).
-func inRegion(base *value, reg uint8, off, size, total int64, what, sizeOf string) error {
-	switch n := &base.num; {
-	case n.Smin < 0 && (n.Smin == -1<<63 || off+n.Smin < 0 || n.Smin <= -maxVarOff):
-		return fmt.Errorf("r%d min value is negative, either use unsigned index or do a if (index >=0) check", reg)
-	case off+n.Smin < 0 || off+n.Smin+size > total:
-		return fmt.Errorf("r%d min value is outside of the allowed memory range: invalid access to %s, %s=%d off=%d size=%d", reg, what, sizeOf, total, off+n.Smin, size)
-	case n.Umax >= maxVarOff:
-		return fmt.Errorf("r%d unbounded memory access, make sure to bounds check any such access", reg)
-	case off+int64(n.Umax)+size > total:
-		return fmt.Errorf("r%d max value is outside of the allowed memory range: invalid access to %s, %s=%d off=%d size=%d", reg, what, sizeOf, total, off+int64(n.Umax), size)
-	}
-	return nil
+	return base.num.Within(reg, off, size, int64(m.ValueSize), "map value", "value_size")
 }
 
 // inPacket is check_packet_access.
@@ -307,25 +268,18 @@ func (x *explorer) mayAdd(f *frameState, in bpf.Insn) error {
 	switch {
 	case d.typed == inArena || src.typed == inArena:
 		return nil
-	case p.typed != noObject || p.kind == kindPointer && !p.orNull || p.traits&probed != 0 && !p.orNull:
+	case p.typed != noObject || (p.kind == kindPointer || p.kind == kindOwn) && !p.orNull || p.traits&probed != 0 && !p.orNull:
 		return nil
 	case p.orNull:
 		return fmt.Errorf("r%d pointer arithmetic on %s prohibited, null-check it first", in.Dst, p.word())
 	case p.kind == kindFlowKeys && n.isConst():
 	case p.kind == kindPacketEnd, p.sock(), p.kind == kindFlowKeys, p.kind == kindMap && !(n.isConst() && n.num.Umin == 0):
 		return fmt.Errorf("r%d pointer arithmetic on %s prohibited", in.Dst, p.word())
-	case n.isConst() && (int64(n.num.Umin) >= maxVarOff || int64(n.num.Umin) <= -maxVarOff):
-		return fmt.Errorf("math between %s pointer and %d is not allowed", p.word(), int64(n.num.Umin))
-	case n.num.Smin == -1<<63:
-		return fmt.Errorf("math between %s pointer and register with unbounded min value is not allowed", p.word())
-	case n.num.Smin >= maxVarOff || n.num.Smin <= -maxVarOff:
-		return fmt.Errorf("value %d makes %s pointer be out of bounds", n.num.Smin, p.word())
+	default:
+		return n.num.Moves(p.word())
 	}
 	return nil
 }
-
-// flipped is the comparison with its operands exchanged.
-var flipped = map[uint8]uint8{bpf.JmpGt: bpf.JmpLt, bpf.JmpLt: bpf.JmpGt, bpf.JmpGe: bpf.JmpLe, bpf.JmpLe: bpf.JmpGe}
 
 // mayHand refuses memory that a helper would go beyond (check_helper_mem_access, check_mem_size_reg).
 func (x *explorer) mayHand(v *value, reg uint8, size int64, store bool) error {
@@ -340,7 +294,7 @@ func (x *explorer) mayHand(v *value, reg uint8, size int64, store bool) error {
 		if err := x.inValue(v, reg, v.off, size, store); err != nil {
 			return err
 		}
-		return x.specialHanded(v, size)
+		return parts.Hand(x.p.Maps[v.mapIdx].Special, x.partsAt(v, v.off, size, store))
 	case kindPacket, kindPacketMeta:
 		if store && !protos.WritesPacket(x.p.Type) {
 			return errors.New("cannot write into packet")
@@ -350,7 +304,7 @@ func (x *explorer) mayHand(v *value, reg uint8, size int64, store bool) error {
 		return inMemory(v, reg, v.off, size, store)
 	case kindContext:
 		if x.contextIsMemory() {
-			return inRegion(v, reg, v.off, size, maxContextSize, "context", "ctx_size")
+			return v.num.Within(reg, v.off, size, maxContextSize, "context", "ctx_size")
 		}
 	case kindBuffer:
 		return inBuffer(v, reg, v.off, store)
@@ -358,33 +312,12 @@ func (x *explorer) mayHand(v *value, reg uint8, size int64, store bool) error {
 	return nil
 }
 
-// specialHanded refuses to hand what only some helpers touch to others.
-func (x *explorer) specialHanded(v *value, size int64) error {
-	sp := x.p.Maps[v.mapIdx].Special
-	if sp == nil {
-		return nil
-	}
-	f := sp.At(v.off+v.num.Smin, int64(v.num.Umax)-v.num.Smin+size)
-	switch {
-	case f == nil:
-		return nil
-	case f.Kind == bpf.SpecialPointer || f.Kind == bpf.SpecialUntrusted || f.Kind == bpf.SpecialUser:
-		return errors.New("kptr cannot be accessed indirectly by helper")
-	}
-	return fmt.Errorf("%s cannot be accessed directly by load/store", specialNames[f.Kind])
-}
-
 // maySize refuses a size that a helper is handed.
 func (x *explorer) maySize(n *value, reg uint8) error {
-	switch {
-	case !x.judges() || n.kind != kindNumber:
+	if !x.judges() || n.kind != kindNumber {
 		return nil
-	case n.num.Smin < 0:
-		return fmt.Errorf("r%d min value is negative, either use unsigned or 'var &= const'", reg)
-	case n.num.Umax >= maxVarOff:
-		return fmt.Errorf("r%d unbounded memory access, use 'var &= const' or 'if (var < const)'", reg)
 	}
-	return nil
+	return n.num.Sizes(reg)
 }
 
 func constant(in bpf.Insn) ranges.Scalar { return ranges.ConstScalar(uint64(int64(in.Imm))) }
@@ -400,7 +333,7 @@ func (x *explorer) mayReturn(s *state, reg uint8) error {
 		if r.kind != kindNumber {
 			return fmt.Errorf("at async callback return the register r0 is not a known value (%s)", r.word())
 		}
-		return inRange("async callback return", reg, r, protos.Range{}, false)
+		return r.num.Among("async callback return", reg, 0, 0, false)
 	}
 	if reg == 0 && f.fn != 0 && !x.p.Funcs[f.fn].ExceptionCB {
 		if reg == 0 && x.p.Funcs[f.fn].Global && !x.returnsNothing(f.fn) && r.kind != kindNumber && r.kind != kindNone && !r.loose() {
@@ -416,7 +349,7 @@ func (x *explorer) mayReturn(s *state, reg uint8) error {
 		return fmt.Errorf("at program exit r%d is not a known value (%s)", reg, r.word())
 	}
 	x.needs(s, reg)
-	return inRange("program exit", reg, r, want, x.p.Type == bpf.LSM)
+	return r.num.Among("program exit", reg, want.Min, want.Max, x.p.Type == bpf.LSM)
 }
 
 // setsResult judges what a program makes its hook return (bpf_set_retval).
@@ -435,19 +368,7 @@ func (x *explorer) setsResult(s *state) error {
 		want = protos.HookRange(x.p.AttachTo)
 	}
 	x.needs(s, 1)
-	return inRange("bpf_set_retval", 1, r, want, true)
-}
-
-// inRange refuses a number that is not in a range; narrow looks at its lower half.
-func inRange(where string, reg uint8, v *value, want protos.Range, narrow bool) error {
-	lo, hi := v.num.Smin, v.num.Smax
-	if narrow {
-		lo, hi = v.num.Bounds32()
-	}
-	if lo < want.Min || hi > want.Max {
-		return fmt.Errorf("at %s the register r%d has smin=%d smax=%d should have been in [%d, %d]", where, reg, lo, hi, want.Min, want.Max)
-	}
-	return nil
+	return r.num.Among("bpf_set_retval", 1, want.Min, want.Max, true)
 }
 
 // hookRange is what the function that an LSM program is attached to may return, nil if that is not known

@@ -38,6 +38,7 @@ const (
 	kindArena  // what is accessed in an arena at some instruction
 	kindProbed // what is accessed guarded against faults at some instruction
 	kindIter   // in a slot of the stack: part of an iterator
+	kindOwn    // an object that the program allocated, of the structure with the type id value.size
 )
 
 // traits are what else is known of an address, or of what a slot holds.

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify/protos"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
@@ -114,4 +115,12 @@ func fitsObject(a protos.Arg, reg uint8, v *value) error {
 		return fmt.Errorf("a helper may write into memory pointed by r%d type=trusted_%s", reg, word)
 	}
 	return nil
+}
+
+// handedOut is how the address of a kernel object is trusted that the kernel hands to a program.
+func handedOut(v *kernels.Verifier) objectKind {
+	if v.Trusted {
+		return trusted
+	}
+	return untrusted
 }

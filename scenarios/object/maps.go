@@ -63,7 +63,7 @@ func (r *reader) addMap(name string, m *ebpf.MapSpec) int {
 	const forReading, forWriting = 1 << 7, 1 << 8 // BPF_F_RDONLY_PROG, BPF_F_WRONLY_PROG
 	out.NoWrite, out.NoRead = m.Flags&forReading != 0, m.Flags&forWriting != 0
 	const inner = 1 << 12 // BPF_F_INNER_MAP
-	out.Special, out.Varies = special(m.Value), m.Flags&inner != 0
+	out.Special, out.Varies = r.owned.special(m.Value), m.Flags&inner != 0
 	r.file.Maps[i] = out
 	return i
 }

@@ -139,6 +139,7 @@ func Read(name string, data []byte, opt ReadOptions) (*File, error) {
 	r := reader{
 		file: &File{Name: name, versions: map[int][]version{}, own: len(spec.Programs)}, spec: spec, types: types,
 		maps: map[string]int{}, progs: map[string]int{}, extern: externs(f), symbols: symbols(f), library: library,
+		owned: &owned{types: spec.Types, kernel: types},
 	}
 	r.readMaps()
 	r.readPrograms()
@@ -219,6 +220,7 @@ type reader struct {
 	maps   map[string]int // index in file.Maps
 	progs  map[string]int
 	extern *external
+	owned  *owned // structures that programs may allocate objects of
 	// symbols are the types with which the file declares kernel symbols, by name.
 	symbols map[string]btf.Type
 	library map[string]*ebpf.ProgramSpec // functions that are no programs, by name; nil if no program has a callback for exceptions

@@ -194,6 +194,9 @@ func (r *reader) program(p *ebpf.ProgramSpec) (bpf.Program, []error) {
 	if r.types != nil {
 		out.Objects = kernelObjects{r.types, r.spec.Types}
 	}
+	if r.owned.types != nil {
+		out.Owned = r.owned
+	}
 	out.Symbols = l.symbols
 	out.Kfuncs, out.Signatures, out.Hook = l.kfuncs, l.signatures(), l.hook(&out)
 	return out, l.errs

@@ -12,19 +12,26 @@ import (
 )
 
 // special finds the parts of a map's value that only helpers touch; nil if its type is not known.
-func special(value btf.Type) *bpf.Special {
+func (o *owned) special(value btf.Type) *bpf.Special {
 	if value == nil {
 		return nil
 	}
 	out := &bpf.Special{}
-	findSpecial(out, value, 0, 0)
+	o.find(out, value, nil, 0, 0)
+	if len(out.Fields) > maxParts {
+		out.Fields = nil
+	}
 	return out
 }
+
+// maxParts is how many such parts a value has at most: verifiers know none of more (BTF_FIELDS_MAX).
+const maxParts = 11
 
 // maxNesting bounds how deep structures are looked into, maxElements how many elements of an array.
 const maxNesting, maxElements = 8, 64
 
-func findSpecial(out *bpf.Special, t btf.Type, at int64, depth int) {
+// find looks at what is at an offset, which has tags.
+func (o *owned) find(out *bpf.Special, t btf.Type, tags []string, at int64, depth int) {
 	if depth > maxNesting {
 		return
 	}
@@ -32,7 +39,9 @@ func findSpecial(out *bpf.Special, t btf.Type, at int64, depth int) {
 	switch t := btf.UnderlyingType(t).(type) {
 	case *btf.Struct:
 		if k, ok := protos.Special[t.Name]; ok {
-			out.Fields = append(out.Fields, bpf.SpecialField{Kind: k, Off: at, Size: int64(t.Size)})
+			f := bpf.SpecialField{Kind: k, Off: at, Size: int64(t.Size)}
+			f.Own, f.Node = o.contained(tags)
+			out.Fields = append(out.Fields, f)
 			return
 		}
 		members = t.Members
@@ -41,29 +50,29 @@ func findSpecial(out *bpf.Special, t btf.Type, at int64, depth int) {
 	case *btf.Datasec:
 		for _, v := range t.Vars {
 			if variable, ok := v.Type.(*btf.Var); ok {
-				findSpecial(out, variable.Type, at+int64(v.Offset), depth+1)
+				o.find(out, variable.Type, variable.Tags, at+int64(v.Offset), depth+1)
 			}
 		}
 	case *btf.Array:
 		size, err := btf.Sizeof(t.Type)
 		for i := 0; err == nil && i < min(int(t.Nelems), maxElements); i++ {
-			findSpecial(out, t.Type, at+int64(i*size), depth+1)
+			o.find(out, t.Type, tags, at+int64(i*size), depth+1)
 		}
 	case *btf.Pointer:
-		if f, ok := kernelPointer(t); ok {
+		if f, ok := o.pointer(t); ok {
 			f.Off, f.Size = at, 8
 			out.Fields = append(out.Fields, f)
 		}
 	}
 	for _, m := range members {
 		if m.BitfieldSize == 0 {
-			findSpecial(out, m.Type, at+int64(m.Offset.Bytes()), depth+1)
+			o.find(out, m.Type, m.Tags, at+int64(m.Offset.Bytes()), depth+1)
 		}
 	}
 }
 
-// kernelPointer recognises pointers to kernel objects by their tags (btf_find_kptr).
-func kernelPointer(p *btf.Pointer) (f bpf.SpecialField, ok bool) {
+// pointer recognises pointers to objects by their tags (btf_find_kptr).
+func (o *owned) pointer(p *btf.Pointer) (f bpf.SpecialField, ok bool) {
 	var tags []string
 	to := p.Target
 	for {
@@ -86,7 +95,10 @@ func kernelPointer(p *btf.Pointer) (f bpf.SpecialField, ok bool) {
 	f.Type = to.TypeName()
 	switch {
 	case slices.Contains(tags, "kptr"), slices.Contains(tags, "percpu_kptr"):
-		f.Kind = bpf.SpecialPointer
+		f.Kind, f.PerCPU = bpf.SpecialPointer, slices.Contains(tags, "percpu_kptr")
+		if s, ok := to.(*btf.Struct); ok && o.kernel != nil && !(kernelObjects{types: o.kernel}).Kernel(s.Name) {
+			f.Own = o.id(s)
+		}
 	case slices.Contains(tags, "kptr_untrusted"):
 		f.Kind = bpf.SpecialUntrusted
 	case slices.Contains(tags, "uptr"):

@@ -4,6 +4,9 @@ package object
 
 import (
 	"fmt"
+	"math"
+	"strings"
+	"sync"
 
 	"github.com/cilium/ebpf/btf"
 
@@ -29,13 +32,18 @@ func (k kernelObjects) Field(structure string, off, size int64) (f bpf.ObjectFie
 	if s == nil {
 		return f, false, nil
 	}
+	return load(s, off, size)
+}
+
+// load finds what size bytes at off of a structure are.
+func load(s *btf.Struct, off, size int64) (f bpf.ObjectField, known bool, err error) {
 	if off+size > int64(s.Size) {
 		if n := len(s.Members); n > 0 && endless(s.Members[n-1].Type) {
 			return f, false, nil
 		}
-		return f, false, fmt.Errorf("access beyond struct %s at off %d size %d", structure, off, size)
+		return f, false, fmt.Errorf("access beyond struct %s at off %d size %d", s.Name, off, size)
 	}
-	w := walker{structure: structure, size: size}
+	w := walker{structure: s.Name, size: size}
 	known, err = w.members(s.Members, off, 0)
 	return w.found, known, err
 }
@@ -90,6 +98,81 @@ func (k kernelObjects) Holds(structure string, off int64, inner string) (holds, 
 		t, off = members[at].Type, off-int64(members[at].Offset.Bytes())
 	}
 	return false, false
+}
+
+// owned are the structures of a file, by type id; kernel has those of the kernel, nil if they are not known.
+type owned struct {
+	types, kernel *btf.Spec
+	known         map[btf.TypeID]*bpf.OwnedStruct
+	mu            sync.Mutex
+}
+
+// Struct implements bpf.Owned.
+func (o *owned) Struct(id int64) *bpf.OwnedStruct {
+	s := o.structure(id)
+	if s == nil {
+		return nil
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	out := o.known[btf.TypeID(id)]
+	if out == nil {
+		out = &bpf.OwnedStruct{Name: s.Name, Size: int64(s.Size), Numbers: numbers(s, 0), Special: *o.special(s)}
+		if o.known == nil {
+			o.known = map[btf.TypeID]*bpf.OwnedStruct{}
+		}
+		o.known[btf.TypeID(id)] = out
+	}
+	return out
+}
+
+func (o *owned) structure(id int64) *btf.Struct {
+	if id < 0 || id > math.MaxUint32 {
+		return nil
+	}
+	t, err := o.types.TypeByID(btf.TypeID(id))
+	s, ok := t.(*btf.Struct)
+	if err != nil || !ok {
+		return nil
+	}
+	return s
+}
+
+// Load implements bpf.Owned (btf_struct_walk).
+func (o *owned) Load(id int64, off, size int64) error {
+	_, _, err := load(o.structure(id), off, size)
+	return err
+}
+
+// id is the type id of a structure, 0 if it has none.
+func (o *owned) id(t btf.Type) int32 {
+	if o.types == nil {
+		return 0
+	}
+	id, err := o.types.TypeID(t)
+	if err != nil {
+		return 0
+	}
+	return int32(id)
+}
+
+// contained is what a list or a tree is made of, as a tag says, and where the node is in it: "contains:STRUCT:MEMBER"
+// (btf_find_graph_root).
+func (o *owned) contained(tags []string) (id int32, at int64) {
+	for _, tag := range tags {
+		rest, ok := strings.CutPrefix(tag, "contains:")
+		name, member, some := strings.Cut(rest, ":")
+		var s *btf.Struct
+		if !ok || !some || o.types == nil || o.types.TypeByName(name, &s) != nil {
+			continue
+		}
+		for _, m := range s.Members {
+			if m.Name == member {
+				return o.id(s), int64(m.Offset.Bytes())
+			}
+		}
+	}
+	return 0, 0
 }
 
 // endless reports whether a type is an array whose length is not said.

@@ -2,7 +2,11 @@
 
 package protos
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/tcsim/tcsim/jit/bpf"
+)
 
 // HookRange is what an LSM hook with a result may return: an error or 0, or a truth value
 // (bpf_lsm_get_retval_range and bool_lsm_hooks, kernel/bpf/bpf_lsm.c).
@@ -38,4 +42,13 @@ func HookUntrusted(hook string) bool { return slices.Contains(untrustedHooks, ho
 
 var untrustedHooks = []string{
 	"bpf_map_free", "bpf_prog_free", "file_alloc_security", "file_free_security", "sk_alloc_security", "sk_free_security", "task_free",
+}
+
+// Anywhere reports whether a program may run in any context (is_tracing_prog_type, and tracing programs that may not sleep).
+func Anywhere(p *bpf.Program) bool {
+	switch p.Type {
+	case bpf.Kprobe, bpf.Tracepoint, bpf.PerfEvent, bpf.RawTracepoint, bpf.RawTracepointWritable:
+		return true
+	}
+	return p.Type == bpf.Tracing && p.AttachType != AttachIter && !p.Sleepable
 }

@@ -106,10 +106,13 @@ const (
 	DynptrClone
 	DynptrSlice // hands out memory of a dynptr, to be read
 	DynptrSliceRW
-	GraphInsert // gives an object to a list or a tree, which owns it then
+	GraphInsert // gives an object to a list, which owns it then
+	TreeInsert  // likewise to a tree, whose order a function of the program says
 	GraphLook   // returns an object that a list or a tree owns
 	GraphTake
 	Allocate
+	AllocatePerCPU
+	DropPerCPU
 	Share      // one more reference to an object that the program allocated
 	CastRead   // makes an object of any address, which is not trusted
 	CastKernel // makes the kernel's object of the context
@@ -128,14 +131,15 @@ var Doing = map[string]Does{
 	"bpf_res_spin_lock_irqsave": TakeQuietLock, "bpf_res_spin_unlock_irqrestore": GiveQuietLock,
 	"bpf_dynptr_from_skb": DynptrOfSKB, "bpf_dynptr_from_skb_meta": DynptrOfSKB, "bpf_dynptr_from_xdp": DynptrOfXDP, "bpf_dynptr_clone": DynptrClone,
 	"bpf_dynptr_slice": DynptrSlice, "bpf_dynptr_slice_rdwr": DynptrSliceRW,
-	"bpf_list_push_front_impl": GraphInsert, "bpf_list_push_back_impl": GraphInsert, "bpf_rbtree_add_impl": GraphInsert,
-	"bpf_list_push_front": GraphInsert, "bpf_list_push_back": GraphInsert, "bpf_rbtree_add": GraphInsert,
+	"bpf_list_push_front_impl": GraphInsert, "bpf_list_push_back_impl": GraphInsert, "bpf_rbtree_add_impl": TreeInsert,
+	"bpf_list_push_front": GraphInsert, "bpf_list_push_back": GraphInsert, "bpf_rbtree_add": TreeInsert,
 	"bpf_rbtree_first": GraphLook, "bpf_rbtree_root": GraphLook, "bpf_rbtree_left": GraphLook, "bpf_rbtree_right": GraphLook,
 	"bpf_list_front": GraphLook, "bpf_list_back": GraphLook,
 	"bpf_list_add": GraphInsert, "bpf_list_del": GraphTake, "bpf_list_is_first": GraphLook, "bpf_list_is_last": GraphLook, "bpf_list_empty": GraphLook,
 	"bpf_rbtree_remove": GraphTake, "bpf_list_pop_front": GraphTake, "bpf_list_pop_back": GraphTake,
 	"bpf_refcount_acquire_impl": Share, "bpf_refcount_acquire": Share, "bpf_obj_new_impl": Allocate, "bpf_obj_new": Allocate,
-	"bpf_percpu_obj_new_impl": Allocate, "bpf_percpu_obj_new": Allocate,
+	"bpf_percpu_obj_new_impl": AllocatePerCPU, "bpf_percpu_obj_new": AllocatePerCPU,
+	"bpf_percpu_obj_drop_impl": DropPerCPU, "bpf_percpu_obj_drop": DropPerCPU,
 	"bpf_task_work_schedule_signal": SetCallback, "bpf_task_work_schedule_resume": SetCallback,
 	"bpf_task_work_schedule_signal_impl": SetCallback, "bpf_task_work_schedule_resume_impl": SetCallback,
 	"bpf_xdp_pull_data": MovesPacket, "__bpf_trap": Trap,
@@ -147,7 +151,7 @@ var Doing = map[string]Does{
 // WhileLocked reports whether programs call a function while they hold a lock (kfunc_spin_allowed).
 func WhileLocked(name string, v *kernels.Verifier) bool {
 	switch Doing[name] {
-	case GraphInsert, GraphLook, GraphTake, Share, TakeLock, GiveLock, TakeQuietLock, GiveQuietLock:
+	case GraphInsert, TreeInsert, GraphLook, GraphTake, Share, TakeLock, GiveLock, TakeQuietLock, GiveQuietLock:
 		return true
 	}
 	_, kind := IteratorOf(name)

@@ -70,8 +70,8 @@ func updatesSockets(helper int32, m bpf.MapType, p bpf.ProgType, attach uint32, 
 // Special are the structures that only helpers touch (btf_get_field_type, kernel/bpf/btf.c).
 var Special = map[string]bpf.SpecialKind{
 	"bpf_spin_lock": bpf.SpecialLock, "bpf_res_spin_lock": bpf.SpecialResLock, "bpf_timer": bpf.SpecialTimer, "bpf_wq": bpf.SpecialWork,
-	"bpf_list_head": bpf.SpecialListHead, "bpf_rb_root": bpf.SpecialTreeRoot, "bpf_list_node": bpf.SpecialOther,
-	"bpf_rb_node": bpf.SpecialOther, "bpf_refcount": bpf.SpecialOther, "bpf_task_work": bpf.SpecialOther,
+	"bpf_list_head": bpf.SpecialListHead, "bpf_rb_root": bpf.SpecialTreeRoot, "bpf_list_node": bpf.SpecialListNode,
+	"bpf_rb_node": bpf.SpecialTreeNode, "bpf_refcount": bpf.SpecialRefCount, "bpf_task_work": bpf.SpecialOther,
 }
 
 // MapStructs are the kernel's structures of maps whose fields programs may read (map_btf_id of their bpf_map_ops).

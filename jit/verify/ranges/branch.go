@@ -9,14 +9,14 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 )
 
-// RevJump gives the condition of the fall through, flipJump the same comparison with the operands
+// RevJump gives the condition of the fall through, FlipJump the same comparison with the operands
 // exchanged.
 var (
 	RevJump = [256]uint8{
 		bpf.JmpEq: bpf.JmpNe, bpf.JmpNe: bpf.JmpEq, bpf.JmpGt: bpf.JmpLe, bpf.JmpLe: bpf.JmpGt, bpf.JmpGe: bpf.JmpLt, bpf.JmpLt: bpf.JmpGe,
 		bpf.JmpSgt: bpf.JmpSle, bpf.JmpSle: bpf.JmpSgt, bpf.JmpSge: bpf.JmpSlt, bpf.JmpSlt: bpf.JmpSge, bpf.JmpSet: bpf.JmpClear,
 	}
-	flipJump = [256]uint8{
+	FlipJump = [256]uint8{
 		bpf.JmpEq: bpf.JmpEq, bpf.JmpNe: bpf.JmpNe, bpf.JmpSet: bpf.JmpSet, bpf.JmpGt: bpf.JmpLt, bpf.JmpLt: bpf.JmpGt, bpf.JmpGe: bpf.JmpLe, bpf.JmpLe: bpf.JmpGe,
 		bpf.JmpSgt: bpf.JmpSlt, bpf.JmpSlt: bpf.JmpSgt, bpf.JmpSge: bpf.JmpSle, bpf.JmpSle: bpf.JmpSge,
 	}
@@ -158,7 +158,7 @@ func Refine(op uint8, a, b *Scalar, wide bool, r *kernels.RangeRules) {
 	}
 	switch op {
 	case bpf.JmpGt, bpf.JmpGe, bpf.JmpSgt, bpf.JmpSge:
-		op, a, b = flipJump[op], b, a
+		op, a, b = FlipJump[op], b, a
 	}
 	switch op {
 	case bpf.JmpEq:
@@ -273,7 +273,7 @@ func refineOrder(op uint8, a, b *Scalar, wide bool) {
 // refineOld learns from a comparison with a constant on either side, as kernels before 6.8 did.
 func refineOld(op uint8, a, b *Scalar, wide bool, r *kernels.RangeRules) {
 	if !b.Span(wide).Bits.IsConst() {
-		if f := flipJump[op]; f != 0 && a.Span(wide).Bits.IsConst() {
+		if f := FlipJump[op]; f != 0 && a.Span(wide).Bits.IsConst() {
 			refineOld(f, b, a, wide, r)
 		}
 		return
