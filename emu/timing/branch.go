@@ -46,7 +46,7 @@ func (m *Model) branch(s *site, next x86.Addr) {
 			late += b.Call
 		}
 		if kind == x86.BranchCallIndirect {
-			m.indirect(s, next, late)
+			m.indirect(s, next, max(late, b.IndirectJump))
 			return
 		}
 		f.predict(true, late)

@@ -120,8 +120,11 @@ type Memory struct {
 	RenameRMWReg  bool `core:"rename_rmw_reg"`
 	RenameLeave   bool `core:"rename_leave"`
 	RenameReturns bool `core:"rename_returns"`
-	// RenameVerify is how much later than a value that is forwarded a load is complete that took it at
-	// rename; what uses the value does not wait for that.
+	// RenameAgain is how often a load must have found the data of a register in a store, after it found an
+	// immediate, before it takes them at rename again; 0: immediates are taken at rename, too.
+	RenameAgain int `core:"rename_again,optional"`
+	// RenameVerify is how long after its value, and after it executed like any other load but for the data, a load is
+	// complete that was renamed; what uses the value does not wait for that.
 	RenameVerify Cycle `core:"rename_verify,optional"`
 	// RenameLearned is how many loads the core knows the store of that base register and offset do not
 	// lead to: it went through another register, or the slot that they lead to on the stack was written
@@ -145,12 +148,17 @@ type Memory struct {
 	ForwardKnown   Cycle `core:"forward_known,optional"`
 	ForwardBlocked Cycle `core:"forward_blocked,optional"`
 	ForwardAddress Cycle `core:"forward_address,optional"`
-	ForwardRMW     Cycle `core:"forward_rmw,optional"` // the same for add [m],reg
+	// ForwardMore is the same, in tenths, for what is more than a load: read-modify-writes, sign extensions, and loads
+	// of a sum whose addition was pending.
+	ForwardMore int `core:"forward_more_tenths,optional"`
 	// ForwardFail is the latency of a load that no single store covers, from the commit of the
 	// youngest store that it overlaps.
 	ForwardFail Cycle `core:"forward_fail,optional"`
-	StoreRetire Cycle `core:"store_retire,optional"` // from the execution of a store's data to its retirement
-	StoreCommit Cycle `core:"store_commit,optional"` // from the retirement of a store to its commit, if nothing is before it
+	// ForwardLonger is the latency, from the store's data, of a load that begins with all that a store wrote and ends
+	// with bytes that no other store in flight has: it does not wait for the commit; 0: it fails as others do.
+	ForwardLonger Cycle `core:"forward_longer,optional"`
+	StoreRetire   Cycle `core:"store_retire,optional"` // from the execution of a store's data to its retirement
+	StoreCommit   Cycle `core:"store_commit,optional"` // from the retirement of a store to its commit, if nothing is before it
 }
 
 // Branches is prediction and what a wrong one costs.

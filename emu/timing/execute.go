@@ -75,11 +75,12 @@ func (m *Model) execute(s *site, ea, next x86.Addr) {
 	}
 }
 
-// move eliminates a register move, or executes it where that is not possible: onto itself, or with
-// all slots of the renamer taken.
+// move eliminates a register move, or executes it where that is not possible: onto itself, of a part
+// of a sum that is pending, or with all slots of the renamer taken.
 func (m *Model) move(in *insn) {
 	d, s := in.dst[0], in.src[0]
-	if d == s && !m.core.Rename.SameMoves || !m.share(d, s) {
+	narrow := in.inst.OpBits < 64 && m.regs[s].offset != 0 // a part of a sum
+	if narrow || d == s && !m.core.Rename.SameMoves || !m.share(d, s) {
 		m.alu(in, in.aluRow)
 		return
 	}

@@ -60,31 +60,33 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (v value
 	m.waited(t, d)
 	from, st := m.stores.find(ea, in.size)
 	was := s.renamed
-	s.renamed = mayRename && from == fromExact && (c.RenameStores == 0 || m.stores.next-st.num <= uint64(c.RenameStores))
+	s.renamed = mayRename && from == fromExact && st.names(in) &&
+		(c.RenameStores == 0 || m.stores.next-st.num <= uint64(c.RenameStores)) && m.trusted(s, st)
 	found, misled := was, false
 	if c.RenameLearned > 0 {
 		found, misled = m.paired(s, ea, from, st, mayRename)
 	}
 	take := s.renamed && found
-	forward := c.Forward
-	if in.rmw {
-		forward = c.ForwardRMW
-	}
 	ready := d + in.loadLat
 	if from != fromCache && from != fromSeveral && st.commit > d {
 		if d < st.where+c.ForwardKnown {
 			ready = max(d+c.ForwardBlocked, st.where+c.ForwardAddress)
 		}
-		ready = max(ready, st.data.ready+forward)
+		if take {
+			return st.data, d, max(ready, st.data.ready) + c.RenameVerify
+		}
+		ready = max(ready, st.data.ready+m.forward(in, st))
 	}
 	switch {
 	case take:
-		return st.data, d, ready + c.RenameVerify
+		return st.data, d, max(ready, st.data.ready) + c.RenameVerify
 	case from == fromCache || st.commit <= d:
 		m.renameStale(misled, ready)
 	case from == fromSeveral:
 		m.now.why.failed = true
-		ready = st.commit + c.ForwardFail
+		if ready = st.commit + c.ForwardFail; c.ForwardLonger > 0 && m.stores.begins(st, ea, in.size, m.rename.cycle) {
+			ready = max(d+in.loadLat, st.data.ready+c.ForwardLonger)
+		}
 		m.renameMiss(misled || was, ready)
 	case misled:
 		m.renameStale(true, ready)
@@ -92,6 +94,37 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (v value
 		m.renameMiss(was && !s.renamed, ready)
 	}
 	return value{ready: ready}, d, max(ready, d+in.loadLat)
+}
+
+// trusted reports whether a load takes what a store has at rename: an immediate is in no register, and a load that found
+// one is not tried again for long.
+func (m *Model) trusted(s *site, st *store) bool {
+	again := m.core.Memory.RenameAgain
+	switch {
+	case again > 0 && st.constant:
+		s.doubt = again
+	case s.doubt > 0:
+		s.doubt--
+	default:
+		return true
+	}
+	return false
+}
+
+// forward is how long a load waits for the data of a store that it does not take at rename.
+func (m *Model) forward(in *insn, st *store) Cycle {
+	c := &m.core.Memory
+	more, sum := max(0, in.loadLat-c.LoadLatency), Cycle(0)
+	if st.data.offset != 0 {
+		sum = 1
+	}
+	if !in.rmw && more == 0 && sum == 0 {
+		return c.Forward
+	}
+	m.tenths += c.ForwardMore
+	whole := m.tenths / 10
+	m.tenths %= 10
+	return Cycle(whole) + more + sum
 }
 
 // paired says whether a load finds its store by what the core has learned, and whether it is renamed to
@@ -144,7 +177,7 @@ func (m *Model) storeTo(in *insn, ea x86.Addr, at, t Cycle, v value) (d, end Cyc
 	}
 	st := m.stores.add(ea, size)
 	st.data, st.where, st.done = v, a, max(a, d)
-	st.base = in.base
+	st.base, st.constant = in.base, in.nsrc == 0 && in.load == 0
 	if st.viaStack = in.viaStack; in.viaStack {
 		m.stores.pushed(ea, st.num)
 	}

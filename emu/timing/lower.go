@@ -275,14 +275,14 @@ func (in *insn) eliminated() bool {
 	return i.Op == "mov" && len(in.alu) == 0 || i.Op == "movzx" && i.Operands[1].Bits == 8 && in.form.latMin == 0
 }
 
-// extends reports whether a load is more than the move of a full register: below 4 bytes only the zero
-// extension of a byte can be eliminated, on cores that eliminate it between registers.
+// extends reports whether a load is more than the move of a full register: below 4 bytes only a byte can be
+// taken at rename, on cores that eliminate its zero extension between registers.
 func (l *lowering) extends(in *insn) bool {
 	i := &in.inst
 	switch {
 	case in.size >= 4:
 		return strings.HasPrefix(i.Op, "movs")
-	case in.size == 1 && i.Op == "movzx":
+	case in.size == 1 && !strings.HasPrefix(i.Op, "movs"):
 		f := l.forms["movzx_r32_r8"]
 		return f == nil || f.lat != 0
 	}

@@ -17,6 +17,7 @@ type store struct {
 	where    Cycle   // when its address is known
 	done     Cycle   // when both have executed
 	viaStack bool    // through rsp or rbp
+	constant bool    // what is stored is no register
 	base     x86.Reg // of its address
 	commit   Cycle   // when it has left the store buffer
 }
@@ -210,11 +211,25 @@ func (s *store) covers(a x86.Addr, size uint8) bool {
 	return a-s.addr < x86.Addr(s.size) && a-s.addr+x86.Addr(size) <= x86.Addr(s.size)
 }
 
+// names reports whether the renamer has a name for what a load of the store's first bytes finds: of a sum that it holds as
+// a register and an offset it has none for a part, nor for what arithmetic is to go on with.
+func (s *store) names(in *insn) bool { return s.data.offset == 0 || in.size == 8 && !in.rmw }
+
 func (s *store) as(a x86.Addr) source {
 	if s.addr == a {
 		return fromExact
 	}
 	return fromStore
+}
+
+// begins reports whether a load begins with the bytes of a store and no other one that is in flight has the rest.
+func (t *storeTrack) begins(s *store, addr x86.Addr, size uint8, at Cycle) bool {
+	for b := range x86.Addr(size) {
+		if o := t.owner(addr + b); o != nil && o != s && o.commit > at {
+			return false
+		}
+	}
+	return s.addr == addr
 }
 
 // add records a store; the caller completes it once its times are known.

@@ -46,6 +46,7 @@ type Model struct {
 	divFree    Cycle // when the divider is free
 	done       Cycle // when everything so far is complete
 	rmwTenths  int   // fractions of slots that read-modify-writes still owe
+	tenths     int   // of cycles that forwarding still owes
 	stackMoved bool  // rsp was changed by the stack engine since it was last read
 
 	rsp x86.Addr // as far as it is known; 0 if not
@@ -90,6 +91,7 @@ type site struct {
 	counted     bool // as a taken branch of its window
 	base        direction
 	lastTarget  x86.Addr
+	doubt       int   // loads of it that are not renamed, after it found an immediate
 	learned     int32 // the load's entry in the set of those that the core knows, plus 1
 	renamed     bool  // the load took its value at rename the last time, or could have
 }

@@ -204,10 +204,10 @@ func TestPipelineView(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `
-0014 mov qword ptr [rdi], rax         0 |               EeC-R            |
-0017 mov rax, qword ptr [rdi]         3 |                      R         |   3 dependency
-001a imul rax, rbx                    3 |               EeeC---R         |
-001e mov qword ptr [rdi], rax         3 |                  EeC-R         |
+0014 mov qword ptr [rdi], rax         0 |               EeR              |   2 dependency
+0017 mov rax, qword ptr [rdi]         3 |                 R              |
+001a imul rax, rbx                    3 |               EeeR             |   1 dependency
+001e mov qword ptr [rdi], rax         3 |                  EeR           |   2 dependency
 `
 	if diff := cmp.Diff(want[1:], b.String()); diff != "" {
 		t.Errorf("pipeline (-want +got):\n%s", diff)

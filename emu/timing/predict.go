@@ -23,7 +23,7 @@ type predictor struct {
 
 const (
 	histRing = 512 // a power of two, at least the longest history
-	histBits = 12
+	histBits = 14
 	histMul  = 0x9e3779b97f4a7c15
 	confMax  = 7
 )

@@ -171,6 +171,37 @@ func nestedFrames(depth int) *measured.Sequence {
 	})
 }
 
+// chain repeats code.
+func chain(name string, n, insns int, code ...byte) *measured.Sequence {
+	s := seriesOf(name, n*insns, func(b *x86.Buf) { times(n, func(int) { b.Raw(code...) }) })
+	s.Regs[x86.RDI] = uint64(measured.DataBase)
+	return s
+}
+
+// immediateIn is a chain through the address of a load that finds an immediate once in n trips, a power of two, and a
+// register in the others.
+func immediateIn(n int) *measured.Sequence {
+	s := seriesOf(fmt.Sprintf("an immediate once in %d", n), 6, func(b *x86.Buf) {
+		b.Raw(0x41, 0xf7, 0xc4) // test r12d,n-1
+		b.Raw(byte(n-1), 0, 0, 0)
+		b.I8(x86.FormJneD8, 9)
+		b.Raw(0x48, 0xc7, 0x07, 0, 0, 0, 0) // mov qword [rdi],0
+		b.Raw(0xeb, 3)                      // jmp
+		b.Mov64MR(x86.M0(x86.RDI), x86.RAX)
+		b.Mov64RM(x86.RAX, x86.M0(x86.RDI))
+		b.Raw(0x48, 0x01, 0xc7) // add rdi,rax
+	})
+	s.Regs[x86.RDI], s.Trips = uint64(measured.DataBase), 4000
+	return s
+}
+
+// indirectCalls are calls of a function that does nothing, through a register.
+func indirectCalls() *measured.Sequence {
+	s := seriesOf("an indirect call", 4, func(b *x86.Buf) { b.Raw(0xff, 0xd0) }, func(b *x86.Buf) { b.Ret() })
+	s.Regs[x86.RAX] = uint64(measured.CodeBase) + uint64(s.End) + 1
+	return s
+}
+
 // TestGoldenCoveSeries holds the model against cycles of loops that were measured on a Xeon of model 207 (family 6),
 // whose sequences are not in a file: lines with many taken branches, loads that come at about the time when the
 // address of their store is known, loads over many other stores, frames.
@@ -195,6 +226,18 @@ func TestGoldenCoveSeries(t *testing.T) {
 		{late(6, -7), 90, 1}, {late(6, -6), 84, 1}, {late(6, -5), 78, 1}, {late(6, -2), 78, 1}, {late(6, 0), 78, 1},
 		{late(6, 1), 84, 1}, {late(6, 2), 48, 1}, {late(6, 3), 54, 1}, {late(6, 5), 66, 1},
 		{over(16), 107.8, 1}, {over(64), 251, 1}, {over(96), 346.8, 1},
+		{chain("a byte that is stored, sign extended", 8, 2, 0x89, 0x07, 0x48, 0x0f, 0xbe, 0x07), 59.2, 1},
+		{chain("the same, zero extended", 8, 2, 0x89, 0x07, 0x0f, 0xb6, 0x07), 4.2, 6},
+		{chain("a word, zero extended", 8, 2, 0x66, 0x89, 0x07, 0x0f, 0xb7, 0x07), 40, 1},
+		{chain("a counter of 4 bytes, added to in 8", 8, 3, 0x8b, 0x17, 0x48, 0x83, 0xc2, 0x01, 0x89, 0x17), 59, 1},
+		{chain("the same, added to in 4", 8, 3, 0x8b, 0x17, 0x83, 0xc2, 0x01, 0x89, 0x17), 8, 1},
+		{chain("the same, of 8 bytes", 8, 3, 0x48, 0x8b, 0x17, 0x48, 0x83, 0xc2, 0x01, 0x48, 0x89, 0x17), 4.7, 13},
+		{chain("a sum of 8 bytes moved in 4", 8, 3, 0x48, 0x83, 0xc0, 0x01, 0x89, 0xc3, 0x48, 0x89, 0xd8), 8.4, 6},
+		{chain("an immediate that is loaded", 4, 4, 0x48, 0xc7, 0x07, 0, 0, 0, 0, 0x48, 0x8b, 0x07, 0x83, 0xe0, 0, 0x48, 0x01, 0xc7), 58.6, 6},
+		{immediateIn(16), 14.75, 13}, {immediateIn(32), 12.48, 6}, {immediateIn(64), 10.69, 6},
+		{chain("4 bytes stored, 8 loaded", 4, 2, 0x89, 0x07, 0x48, 0x8b, 0x07), 87.9, 6},
+		{chain("4 bytes changed, 8 loaded", 4, 2, 0x31, 0x0f, 0x4c, 0x8b, 0x07), 30.7, 6},
+		{indirectCalls(), 4, 1},
 		{nestedFrames(4), 54, 10}, {nestedFrames(8), 114, 10}, {nestedFrames(12), 178, 10},
 	} {
 		r, err := measure.Sequence(t.Context(), m, core, c.s)

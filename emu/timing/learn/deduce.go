@@ -276,8 +276,8 @@ func (d *deduction) forwarding() {
 		d.late(c)
 	}
 	if d.has(expRMWReg) && !c.RenameRMWReg {
-		c.ForwardRMW = timing.Cycle(max(1, whole(d.fig[expRMWReg])-1))
-		d.says(expRMWReg, "memory.forward_rmw")
+		c.ForwardMore = max(10, whole(10*d.fig[expRMWReg])-10)
+		d.says(expRMWReg, "memory.forward_more_tenths")
 	}
 	if d.has(expFail) {
 		c.ForwardFail = timing.Cycle(max(1, whole(d.fig[expFail])-int(c.StoreCommit)))
