@@ -120,8 +120,9 @@ type Memory struct {
 	RenameRMWReg  bool `core:"rename_rmw_reg"`
 	RenameLeave   bool `core:"rename_leave"`
 	RenameReturns bool `core:"rename_returns"`
-	// RenameAgain is how often a load must have found the data of a register in a store, after it found an
-	// immediate, before it takes them at rename again; 0: immediates are taken at rename, too.
+	// RenameAgain is how often a load must have found a register in a store that begins where it does, after it found
+	// something else in one, such as an immediate, before it is renamed again; 0: immediates are taken at rename, too,
+	// and a load is renamed as it was the last time.
 	RenameAgain int `core:"rename_again,optional"`
 	// RenameVerify is how long after its value, and after it executed like any other load but for the data, a load is
 	// complete that was renamed; what uses the value does not wait for that.
@@ -148,8 +149,8 @@ type Memory struct {
 	ForwardKnown   Cycle `core:"forward_known,optional"`
 	ForwardBlocked Cycle `core:"forward_blocked,optional"`
 	ForwardAddress Cycle `core:"forward_address,optional"`
-	// ForwardMore is the same, in tenths, for what is more than a load: read-modify-writes, sign extensions, and loads
-	// of a sum whose addition was pending.
+	// ForwardMore is the same, in tenths, for what is more than a load: read-modify-writes, sign extensions, loads
+	// of a sum whose addition was pending, and loads that RenameAgain keeps from being renamed.
 	ForwardMore int `core:"forward_more_tenths,optional"`
 	// ForwardFail is the latency of a load that no single store covers, from the commit of the
 	// youngest store that it overlaps.

@@ -60,8 +60,11 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (v value
 	m.waited(t, d)
 	from, st := m.stores.find(ea, in.size)
 	was := s.renamed
-	s.renamed = mayRename && from == fromExact && st.names(in) &&
-		(c.RenameStores == 0 || m.stores.next-st.num <= uint64(c.RenameStores)) && m.trusted(s, st)
+	s.renamed = mayRename && from == fromExact && st.names(in) && (c.RenameStores == 0 || m.stores.next-st.num <= uint64(c.RenameStores))
+	if c.RenameAgain > 0 && mayRename && from != fromCache && st.commit > d {
+		s.renamed = m.trusted(s, s.renamed && !st.constant)
+		was = s.renamed
+	}
 	found, misled := was, false
 	if c.RenameLearned > 0 {
 		found, misled = m.paired(s, ea, from, st, mayRename)
@@ -75,7 +78,7 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (v value
 		if take {
 			return st.data, d, max(ready, st.data.ready) + c.RenameVerify
 		}
-		ready = max(ready, st.data.ready+m.forward(in, st))
+		ready = max(ready, st.data.ready+m.forward(in, st, c.RenameAgain > 0 && mayRename && from == fromExact))
 	}
 	switch {
 	case take:
@@ -96,13 +99,12 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (v value
 	return value{ready: ready}, d, max(ready, d+in.loadLat)
 }
 
-// trusted reports whether a load takes what a store has at rename: an immediate is in no register, and a load that found
-// one is not tried again for long.
-func (m *Model) trusted(s *site, st *store) bool {
-	again := m.core.Memory.RenameAgain
+// trusted reports whether a load takes at rename what it finds in a store: if that cannot be taken, as an immediate, which
+// is in no register, or a part, it is not tried again for long.
+func (m *Model) trusted(s *site, can bool) bool {
 	switch {
-	case again > 0 && st.constant:
-		s.doubt = again
+	case !can:
+		s.doubt = m.core.Memory.RenameAgain
 	case s.doubt > 0:
 		s.doubt--
 	default:
@@ -111,14 +113,15 @@ func (m *Model) trusted(s *site, st *store) bool {
 	return false
 }
 
-// forward is how long a load waits for the data of a store that it does not take at rename.
-func (m *Model) forward(in *insn, st *store) Cycle {
+// forward is how long a load waits for the data of a store that it does not take at rename; tried says that only
+// RenameAgain keeps it from that.
+func (m *Model) forward(in *insn, st *store, tried bool) Cycle {
 	c := &m.core.Memory
 	more, sum := max(0, in.loadLat-c.LoadLatency), Cycle(0)
 	if st.data.offset != 0 {
 		sum = 1
 	}
-	if !in.rmw && more == 0 && sum == 0 {
+	if !in.rmw && more == 0 && sum == 0 && !tried {
 		return c.Forward
 	}
 	m.tenths += c.ForwardMore

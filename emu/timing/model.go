@@ -91,7 +91,7 @@ type site struct {
 	counted     bool // as a taken branch of its window
 	base        direction
 	lastTarget  x86.Addr
-	doubt       int   // loads of it that are not renamed, after it found an immediate
+	doubt       int   // how often it will not be renamed, after it found what cannot be
 	learned     int32 // the load's entry in the set of those that the core knows, plus 1
 	renamed     bool  // the load took its value at rename the last time, or could have
 }
