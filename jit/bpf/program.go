@@ -358,6 +358,8 @@ type Param struct {
 	// leads to, Opaque that this holds more than numbers.
 	Name, Type string
 	Opaque     bool
+	// Mixed says that a tag of the parameter stands with others and does not go with any.
+	Mixed bool
 }
 
 // ParamKind says what a parameter is.
@@ -372,3 +374,18 @@ const (
 	ParamDynptr              // a dynptr
 	ParamUntrusted           // any address or number, through which the function loads guarded against faults
 )
+
+// FrozenAt is what a load of size bytes at an offset of the map's value gives, sign extended or not; ok is false if it may change
+// or lies outside.
+func (m *Map) FrozenAt(at int64, size int, signed bool) (v uint64, ok bool) {
+	if at < 0 || at+int64(size) > int64(len(m.Frozen)) {
+		return 0, false
+	}
+	for i := size - 1; i >= 0; i-- {
+		v = v<<8 | uint64(m.Frozen[at+int64(i)])
+	}
+	if shift := 64 - 8*uint(size); signed {
+		v = uint64(int64(v<<shift) >> shift)
+	}
+	return v, true
+}

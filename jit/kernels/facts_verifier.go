@@ -292,6 +292,14 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.SpareClones = true }),
 	},
 	{
+		Name: "same-atomics", Kind: FactVerifier, Doc: "atomic operations go through addresses of one kind on all paths", Since: Version{7, 2},
+		set: verifier(func(v *Verifier) { v.SameAtomics = true }),
+	},
+	{
+		Name: "global-contexts", Kind: FactVerifier, Doc: "global functions are verified once more for callers that may sleep", Since: Version{7, 3},
+		set: verifier(func(v *Verifier) { v.GlobalContexts = true }),
+	},
+	{
 		Name: "own-pointers", Kind: FactVerifier, Doc: "pointers in objects that a program allocated are exchanged", Since: Version{6, 12}, Commit: "b0966c724584",
 		set: verifier(func(v *Verifier) { v.OwnPointers = true }),
 	},

@@ -128,6 +128,10 @@ type Verifier struct {
 	SpilledZeros bool
 	// SpareClones: a dynptr that holds a reference is overwritten if another one holds it, too (7.2).
 	SpareClones bool
+	// SameAtomics: an atomic operation goes through addresses of one kind on all paths, as loads and stores do (7.2).
+	SameAtomics bool
+	// GlobalContexts: global functions are verified once more for callers that may sleep (7.3).
+	GlobalContexts bool
 	// OwnPointers: bpf_kptr_xchg exchanges pointers in objects that a program allocated, too (6.12).
 	OwnPointers bool
 	// StrictPerCPU: a pointer to an object of each processor is exchanged for another such one only; WholeShares: references to

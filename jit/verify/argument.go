@@ -22,6 +22,7 @@ type call struct {
 	release int               // the register that is given back
 	size    int32             // of what is allocated
 	dyn     *value            // the dynptr that is used
+	drops   bool              // a kernel function that gives back the dynptr
 	field   *bpf.SpecialField // the pointer that is exchanged
 	iter    object            // that is moved on
 	packet  bool              // takes addresses in the packet

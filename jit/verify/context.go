@@ -89,7 +89,7 @@ func (x *explorer) hookArg(off int64, size int) (v value, ok bool, err error) {
 
 // hookResult is what the function returned that a program is attached to.
 func (x *explorer) hookResult(size int) (v value, ok bool, err error) {
-	switch r := x.hookRange(); {
+	switch r := protos.HookRangeOf(x.p, x.rules); {
 	case x.p.Hook.Void:
 		return v, false, fmt.Errorf("func '%s' returns nothing", x.p.AttachTo)
 	case x.p.Hook.Pointer && size != 8:

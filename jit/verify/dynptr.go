@@ -108,9 +108,13 @@ func (x *explorer) readObject(s *state, o object) {
 
 // useDynptr is a dynptr that a helper uses.
 func (x *explorer) useDynptr(s *state, c *call, v *value, arg int) error {
+	drops := c.drops || protos.Releasing[c.helper]
 	if v.kind == kindDynptr {
-		if protos.Releasing[c.helper] {
+		if drops {
 			return errors.New("cannot release unowned const bpf_dynptr")
+		}
+		if err := unmoved(uint8(arg+1), v); err != nil {
+			return err
 		}
 		c.dyn = v
 		return nil
@@ -119,7 +123,7 @@ func (x *explorer) useDynptr(s *state, c *call, v *value, arg int) error {
 		return nil
 	}
 	o, err := x.objectAt(s, v, "dynptr", 2)
-	if protos.Releasing[c.helper] && (err != nil || o.at(0) == nil || o.at(0).spill.ref == 0 || o.at(0).bytes[0] != byteDynptr) {
+	if drops && (err != nil || o.at(0) == nil || o.at(0).spill.ref == 0 && !c.drops || o.at(0).bytes[0] != byteDynptr) {
 		return fmt.Errorf("arg %d is an unacquired reference", arg+1)
 	}
 	if err != nil {
@@ -130,7 +134,10 @@ func (x *explorer) useDynptr(s *state, c *call, v *value, arg int) error {
 	}
 	x.readObject(s, o)
 	d := o.at(0).spill
-	if c.dyn = &d; protos.Releasing[c.helper] {
+	if drops && c.drops != (d.traits&ofFile != 0) {
+		return fmt.Errorf("expected a dynptr of another type as r%d", arg+1)
+	}
+	if c.dyn = &d; drops {
 		x.dropDynptr(s, o)
 	}
 	return nil

@@ -60,9 +60,11 @@ type explorer struct {
 	checkedCalls []bool
 	// fast are the calls of each function whose spills and fills may go; nil where that is not known or not done.
 	fast      []shape.Fastcalls
-	effects   []shape.Effects        // of each function
-	async     map[bpf.InsnIndex]bool // functions, by slot, that timers and work queues call
-	slow      map[bpf.InsnIndex]bool // of them, those that may sleep
+	effects   []shape.Effects         // of each function
+	contexts  map[bpf.InsnIndex]uint8 // whether callers of global functions, by slot, may sleep: bit 1 if some may, bit 0 if others may not
+	waiting   []int                   // twice such a function's index, plus one for callers that may sleep
+	async     map[bpf.InsnIndex]bool  // functions, by slot, that timers and work queues call
+	slow      map[bpf.InsnIndex]bool  // of them, those that may sleep
 	iterKinds []string
 	structs   []string // structures of kernel objects that were met
 
@@ -129,6 +131,7 @@ func newExplorer(p *bpf.Program, t *kernels.Kernel, funcs []FuncInfo) *explorer 
 		seen:      make([][]*state, n),
 
 		checkedCalls: marks(4),
+		contexts:     map[bpf.InsnIndex]uint8{},
 		async:        map[bpf.InsnIndex]bool{},
 		slow:         map[bpf.InsnIndex]bool{},
 	}
@@ -179,9 +182,16 @@ func (x *explorer) run() error {
 func (x *explorer) called() error {
 	for again := true; again; {
 		again = false
+		for ; len(x.waiting) > 0; again = true {
+			w := x.waiting[0]
+			x.waiting = x.waiting[1:]
+			if err := x.rootIn(w/2, w%2 == 1, true); err != nil {
+				return err
+			}
+		}
 		for i := bpf.InsnIndex(0); int(i) < len(x.visited); i += x.p.Insns[i].Width() {
 			to, ok := x.p.Insns[i].Callee(i)
-			if !ok || !x.visited[i] || x.visited[to] || x.neverCalled(to) {
+			if !ok || !x.visited[i] || x.visited[to] || x.neverCalled(to) || x.contexts[to] != 0 {
 				continue
 			}
 			if err := x.root(int(x.fnAt[to])); err != nil {
@@ -219,11 +229,16 @@ func (x *explorer) lost() error {
 
 // root explores from the start of a function that no instruction calls.
 func (x *explorer) root(fn int) error {
+	return x.rootIn(fn, x.slow[x.funcs[fn].Start], x.async[x.funcs[fn].Start])
+}
+
+// rootIn is root where functions that sleep may be called or not, whatever the program may if own is set.
+func (x *explorer) rootIn(fn int, sleeps, own bool) error {
 	f := &x.p.Funcs[fn]
 	first := x.mem.frame(fn)
 	first.ret, first.callback = -1, fn != 0 && !f.ExceptionCB && !f.Global
 	s := &state{pc: x.funcs[fn].Start, frames: []frameState{first}}
-	s.held.Sleeps, s.held.Later = x.slow[x.funcs[fn].Start], x.async[x.funcs[fn].Start]
+	s.held.Sleeps, s.held.Later = sleeps, own
 	s.top().regs[10] = value{kind: kindStack, num: ranges.ConstScalar(0)}
 	for r := 1; r <= 5 && (fn != 0 || !x.strict); r++ {
 		v := &s.top().regs[r]

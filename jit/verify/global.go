@@ -60,6 +60,16 @@ func (x *explorer) callGlobal(s *state, f *bpf.Func) (bool, error) {
 			return false, err
 		}
 	}
+	if x.judges() && x.rules.GlobalContexts {
+		how := 0
+		if x.maySleep(s) && !s.held.Atomic() {
+			how = 1
+		}
+		if x.contexts[f.Start]>>how&1 == 0 {
+			x.contexts[f.Start] |= 1 << how
+			x.waiting = append(x.waiting, 2*int(x.fnAt[f.Start])+how)
+		}
+	}
 	for i, p := range f.Params {
 		v := top.regs[i+1]
 		if x.strict && v.kind == kindNone {
@@ -110,6 +120,11 @@ func (x *explorer) callGlobal(s *state, f *bpf.Func) (bool, error) {
 
 // mayBeGlobal refuses a global function, or one that replaces one, by what it returns (btf_prepare_func_args).
 func (x *explorer) mayBeGlobal(f *bpf.Func) error {
+	for i := range f.Params {
+		if x.judges() && f.Params[i].Mixed {
+			return fmt.Errorf("arg#%d of %s has tags that cannot be combined", i, f.Name)
+		}
+	}
 	if x.judges() && (f.Address || f.Void && !x.rules.VoidGlobals) {
 		return fmt.Errorf("global function %s() doesn't return scalar: only those are supported", f.Name)
 	}

@@ -28,6 +28,7 @@ func TestGlobals(t *testing.T) {
 	}{
 		{"untrusted memory", movesTo(1, 7), end(), code(load(0, 1, 0), leave()), bytes, false, verdict{"7.3": ""}},
 		{"an object that is not trusted", current, end(), code(load(0, 1, 16), leave()), any, false, verdict{"7.3": ""}},
+		{"an object that is not trusted and something else", current, end(), code(load(0, 1, 16), leave()), bpf.Param{Kind: bpf.ParamUntrusted, Type: "task_struct", Mixed: true}, false, verdict{"7.3": "cannot be combined"}},
 		{"a store through it", current, end(), code(storeB(1, 16, 0), end()), any, false, verdict{"7.3": "only read is supported"}},
 		{"a store into untrusted memory", movesTo(1, 7), end(), code(storeB(1, 0, 0), end()), bytes, false, verdict{"7.3": "cannot write into rdonly_mem"}},
 		{"an object to be written", current, end(), code(movImm(0, 0), leave()), memory, false, verdict{"7.3": "only read is supported"}},

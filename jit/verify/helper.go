@@ -37,7 +37,7 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 			return err
 		}
 	default:
-		if err := x.noSuchHelper(in); err != nil {
+		if err := shape.NoHelper(x.p, in); err != nil && x.strict {
 			return err
 		}
 	}
@@ -167,25 +167,8 @@ func (x *explorer) afterHelper(s *state, c *call, h *protos.Helper, args []proto
 	return ret, nil
 }
 
-// poisoned is the number of the helper that loaders make of an instruction whose CO-RE relocation fails.
-const poisoned = 0xbad2310
-
-// noSuchHelper refuses calls of helpers that no kernel has; rewriting refuses what this one lacks.
-func (x *explorer) noSuchHelper(in bpf.Insn) error {
-	if !x.strict || in.Op != bpf.OpCall || in.Src != 0 || x.p.HelperNames != nil {
-		return nil
-	}
-	switch in.Imm {
-	case poisoned:
-		return errors.New("a path leads here, and the types that this was compiled for are not like those given: --btf names a kernel's (invalid func unknown)")
-	case NoKfunc:
-		return errors.New("a path leads to the call of a weak kernel function that is not known to exist: --btf names a kernel's types")
-	}
-	return fmt.Errorf("there is no helper %d (invalid func unknown)", in.Imm)
-}
-
 // NoKfunc is the number of the helper that stands for a weak kernel function that does not exist.
-const NoKfunc = 0x0bad
+const NoKfunc = shape.NoKfunc
 
 // anyArgs are the arguments of a function that nothing is known of.
 var anyArgs = protos.Arguments("r8r8r8r8r8")

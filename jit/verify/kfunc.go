@@ -125,8 +125,10 @@ func (x *explorer) kfuncEffects(s *state, k *kfuncCall) error {
 		from = value{traits: ofPacket | ofSKB}
 	case protos.DynptrOfXDP:
 		from = value{traits: ofPacket}
+	case protos.DynptrOfFile:
+		from = value{traits: ofFile, ref: x.acquire(s)}
 	}
-	return x.madeDynptr(s, &s.top().regs[k.made], value{traits: from.traits & (ofPacket | ofSKB), ref: from.ref})
+	return x.madeDynptr(s, &s.top().regs[k.made], value{traits: from.traits & (ofPacket | ofSKB | ofFile), ref: from.ref})
 }
 
 // loose reports whether an argument may hold a reference that nothing is known of.
@@ -186,8 +188,11 @@ func (x *explorer) kfuncArg(s *state, k *kfuncCall, i int) error {
 	if p.Kind == bpf.ParamNumber {
 		return x.kfuncNumber(s, k, p, letter, reg)
 	}
-	if hasEnding(p, "__arena") || hasEnding(p, "__arena__nullable") {
-		if v.kind != kindNumber && v.typed != inArena {
+	if letter == 'A' || hasEnding(p, "__arena") || hasEnding(p, "__arena__nullable") {
+		switch {
+		case !x.arena:
+			return fmt.Errorf("%s takes addresses in an arena, and the program has none", k.name)
+		case v.kind != kindNumber && v.typed != inArena:
 			return fmt.Errorf("r%d is not a pointer to arena or scalar", reg)
 		}
 		return nil
@@ -364,15 +369,11 @@ func (x *explorer) kfuncDynptr(s *state, k *kfuncCall, p *bpf.Param, letter uint
 	if v.kind != kindStack && v.kind != kindDynptr {
 		return fmt.Errorf("arg#%d expected pointer to stack or const struct bpf_dynptr", i)
 	}
-	if v.kind == kindDynptr {
-		if err := unmoved(uint8(i+1), v); err != nil {
-			return err
-		}
-	}
 	if letter == 'u' || hasEnding(p, "__uninit") || hasEnding(p, "__init") {
 		k.made = i + 1
 		return x.makesDynptr(s, v, i)
 	}
+	k.drops = k.does == protos.DropFile
 	if err := x.useDynptr(s, &k.call, v, i); err != nil {
 		return err
 	}

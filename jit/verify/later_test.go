@@ -66,11 +66,17 @@ func TestPacketBackwards(t *testing.T) {
 		return code(load32(2, 1, 76), load32(3, 1, 80), load32(4, 1, 0), andImm(4, most), mov(5, 2), addImm(5, from),
 			bpf.Insn{Op: bpf.ClassJmp | bpf.JmpGt | bpf.SrcReg, Dst: 5, Src: 3, Off: 2}, bpf.Insn{Op: bpf.ClassALU64 | bpf.ALUSub | bpf.SrcReg, Dst: 5, Src: 4})
 	}
+	least := func(at int16) []bpf.Insn { // 16 bytes back at least
+		b := back(48, 15)
+		return code(b[:4], addImm(4, 16), b[4:], load(0, 5, at), end())
+	}
 	for _, c := range []struct {
 		name  string
 		insns []bpf.Insn
 		want  verdict
 	}{
+		{"at least as far as what is loaded", least(8), verdict{"7.3": ""}},
+		{"not as far as what is loaded", least(9), verdict{"7.3": "outside of the packet"}},
 		{"within", code(back(40, 31), load32(0, 5, -8), end()), verdict{"6.12": "min value is negative", "7.2": "", "7.3": ""}},
 		{"before its beginning", code(back(40, 63), load32(0, 5, -8), end()), verdict{"7.3": "min value is negative"}},
 		{"beyond what is known to be there", code(back(40, 31), load32(0, 5, 0), end()), verdict{"7.3": "outside of the packet"}},

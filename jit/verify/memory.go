@@ -91,6 +91,11 @@ func (x *explorer) stx(s *state, f *frameState, in bpf.Insn) error {
 	if err := x.aligned(at, int64(in.Off), int64(in.Size())); err != nil {
 		return err
 	}
+	if x.rules.SameAtomics && in.Imm != bpf.AtomicLoadAcq && in.Imm != bpf.AtomicStRel {
+		if err := x.samePointers(s, at); err != nil {
+			return err
+		}
+	}
 	if addr := &f.regs[in.Dst]; addr.typed == inArena && in.Imm != bpf.AtomicLoadAcq {
 		x.arenas[s.pc] = true
 	}
@@ -294,4 +299,14 @@ func (x *explorer) inlinedLookup(s *state, in bpf.Insn) bool {
 	}
 	prev, m := x.p.Insns[s.pc-1], &s.top().regs[1]
 	return prev.Op == 0x07 && prev.Dst == 1 && m.kind == kindMap && m.off != 0
+}
+
+// readFrozen is a load from a map that nothing changes: its result is known (bpf_map_direct_read in
+// kernel/bpf/verifier.c, since 5.2).
+func (x *explorer) readFrozen(base value, in bpf.Insn, signed bool) (value, bool) {
+	if base.kind != kindMapValue || base.orNull || !base.num.IsConst() || base.num.Umin != 0 || int(base.mapIdx) >= len(x.p.Maps) {
+		return value{}, false
+	}
+	v, ok := x.p.Maps[base.mapIdx].FrozenAt(base.off+int64(in.Off), in.Size(), signed)
+	return number(ranges.ConstScalar(v)), ok
 }

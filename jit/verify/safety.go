@@ -341,7 +341,7 @@ func (x *explorer) mayReturn(s *state, reg uint8) error {
 		}
 		return nil
 	}
-	want, ok := protos.Results(x.p.Type, x.p.AttachType, x.hookRange())
+	want, ok := protos.Results(x.p.Type, x.p.AttachType, protos.HookRangeOf(x.p, x.rules))
 	if !ok || reg == 0 && x.returnsNothing(0) {
 		return nil
 	}
@@ -369,14 +369,4 @@ func (x *explorer) setsResult(s *state) error {
 	}
 	x.needs(s, 1)
 	return r.num.Among("bpf_set_retval", 1, want.Min, want.Max, true)
-}
-
-// hookRange is what the function that an LSM program is attached to may return, nil if that is not known
-// (bpf_lsm_get_retval_range, since 6.12).
-func (x *explorer) hookRange() *protos.Range {
-	if x.p.Type != bpf.LSM || x.p.Hook == nil || x.p.Hook.Void || !x.rules.HookResults {
-		return nil
-	}
-	r := protos.HookRange(x.p.AttachTo)
-	return &r
 }

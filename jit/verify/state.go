@@ -55,6 +55,7 @@ const (
 	unguarded                    // what RCU protected
 	probed                       // memory at any address, which is read guarded against faults
 	borrowed                     // an object that a list or a tree owns, while its lock is held
+	ofFile                       // a dynptr of a file
 )
 
 // value is what is known of a register. Of pointers off is the constant part and num the variable.

@@ -287,8 +287,11 @@ func (x *explorer) pointerAlu(op uint8, d, src value, wide bool) value {
 	p.num = p.num.Alu(op, n.num, true, false, &x.rules.Ranges)
 	if p.kind == kindPacket || p.kind == kindPacketMeta {
 		p.link = x.newLink()
-		if op == bpf.ALUAdd || n.num.Smin < 0 {
+		switch {
+		case op == bpf.ALUAdd || n.num.Smin < 0:
 			p.delta = 0
+		case x.rules.WholeOffsets && p.delta > 0: // what is there was counted from the highest address that is possible
+			p.delta += int64(n.num.Umin)
 		}
 	}
 	return p

@@ -225,7 +225,9 @@ func params(f *btf.Func, t bpf.ProgType) []bpf.Param {
 		if i < len(f.ParamTags) {
 			tags = f.ParamTags[i]
 		}
-		out = append(out, param(p.Type, tags, t))
+		at := param(p.Type, tags, t)
+		at.Mixed = len(tags) > 1 && slices.ContainsFunc(tags, func(tag string) bool { return tag == "arg:ctx" || tag == "arg:untrusted" || tag == "arg:arena" })
+		out = append(out, at)
 	}
 	return out
 }

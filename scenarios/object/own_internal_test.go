@@ -31,6 +31,10 @@ func TestOwned(t *testing.T) {
 		{Name: "n", Type: number, Offset: 40 * 8},
 	}}
 	many := &btf.Struct{Name: "many", Size: 96, Members: []btf.Member{{Name: "a", Type: &btf.Array{Type: kept(item, "kptr"), Index: number, Nelems: 12}}}}
+	none := &btf.Struct{Name: "none"}
+	batch := func(name string, each btf.Type) *btf.Struct {
+		return &btf.Struct{Name: name, Size: 8, Members: []btf.Member{{Name: "n", Type: number}, {Name: "each", Type: &btf.Array{Type: each, Index: number}, Offset: 64}}}
+	}
 	spec := func(types ...btf.Type) *btf.Spec {
 		t.Helper()
 		b, err := btf.NewBuilder(types, nil)
@@ -47,7 +51,7 @@ func TestOwned(t *testing.T) {
 		}
 		return out
 	}
-	o := &owned{types: spec(item, task, holder, many), kernel: spec(task)}
+	o := &owned{types: spec(item, task, holder, many, none, batch("batch", item), batch("empty", none)), kernel: spec(task)}
 	find := func(name string) (*btf.Struct, int64) {
 		var s *btf.Struct
 		if err := o.types.TypeByName(name, &s); err != nil {
@@ -76,6 +80,11 @@ func TestOwned(t *testing.T) {
 	for off, ok := range map[int64]bool{40: true, 41: false, 48: false} {
 		if err := o.Load(holderID, off, 8); (err == nil) != ok {
 			t.Errorf("a load at %d: %v", off, err)
+		}
+	}
+	for name, ok := range map[string]bool{"batch": true, "empty": false} { // beyond its end there are more elements, unless they have no size
+		if _, id := find(name); (o.Load(id, 16, 8) == nil) != ok {
+			t.Errorf("%s: a load beyond its end, expected %t", name, ok)
 		}
 	}
 	if many, _ := find("many"); len(o.special(many).Fields) != 0 {

@@ -175,10 +175,14 @@ func (o *owned) contained(tags []string) (id int32, at int64) {
 	return 0, 0
 }
 
-// endless reports whether a type is an array whose length is not said.
+// endless reports whether a type is an array whose length is not said, of elements that have a size.
 func endless(t btf.Type) bool {
 	a, ok := btf.UnderlyingType(t).(*btf.Array)
-	return ok && a.Nelems == 0
+	if !ok || a.Nelems != 0 {
+		return false
+	}
+	size, err := btf.Sizeof(a.Type)
+	return err != nil || size > 0
 }
 
 // walker finds what size bytes of a structure are.

@@ -57,6 +57,13 @@ func TestSelftests(t *testing.T) {
 			}
 			continue
 		}
+		for i, tags := range f.Tags { // flags that the tests' loader passes
+			for _, text := range tags {
+				if word, _ := tag(text); word == "test_prog_flags=BPF_F_SLEEPABLE" {
+					f.Programs[i].Sleepable = true
+				}
+			}
+		}
 		rows, err := verdicts.File(f, nil, target)
 		if err != nil {
 			t.Fatalf("%s: %v", path, err)

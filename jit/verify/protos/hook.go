@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // HookRange is what an LSM hook with a result may return: an error or 0, or a truth value
@@ -51,4 +52,14 @@ func Anywhere(p *bpf.Program) bool {
 		return true
 	}
 	return p.Type == bpf.Tracing && p.AttachType != AttachIter && !p.Sleepable
+}
+
+// HookRangeOf is what the function that an LSM program is attached to may return, nil if that is not known
+// (bpf_lsm_get_retval_range, since 6.12).
+func HookRangeOf(p *bpf.Program, v *kernels.Verifier) *Range {
+	if p.Type != bpf.LSM || p.Hook == nil || p.Hook.Void || !v.HookResults {
+		return nil
+	}
+	r := HookRange(p.AttachTo)
+	return &r
 }

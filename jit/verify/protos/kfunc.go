@@ -103,7 +103,9 @@ const (
 	GiveQuietLock
 	DynptrOfSKB // makes a dynptr of a packet
 	DynptrOfXDP
+	DynptrOfFile
 	DynptrClone
+	DropFile    // gives back a dynptr of a file
 	DynptrSlice // hands out memory of a dynptr, to be read
 	DynptrSliceRW
 	GraphInsert // gives an object to a list, which owns it then
@@ -130,6 +132,7 @@ var Doing = map[string]Does{
 	"bpf_local_irq_save": SaveInterrupts, "bpf_local_irq_restore": RestoreInterrupts, "bpf_res_spin_lock": TakeLock, "bpf_res_spin_unlock": GiveLock,
 	"bpf_res_spin_lock_irqsave": TakeQuietLock, "bpf_res_spin_unlock_irqrestore": GiveQuietLock,
 	"bpf_dynptr_from_skb": DynptrOfSKB, "bpf_dynptr_from_skb_meta": DynptrOfSKB, "bpf_dynptr_from_xdp": DynptrOfXDP, "bpf_dynptr_clone": DynptrClone,
+	"bpf_dynptr_from_file": DynptrOfFile, "bpf_dynptr_file_discard": DropFile,
 	"bpf_dynptr_slice": DynptrSlice, "bpf_dynptr_slice_rdwr": DynptrSliceRW,
 	"bpf_list_push_front_impl": GraphInsert, "bpf_list_push_back_impl": GraphInsert, "bpf_rbtree_add_impl": TreeInsert,
 	"bpf_list_push_front": GraphInsert, "bpf_list_push_back": GraphInsert, "bpf_rbtree_add": TreeInsert,

@@ -3,6 +3,9 @@
 package shape
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify/form"
@@ -108,3 +111,23 @@ func (c *Callee) effects(in bpf.Insn, v *kernels.Verifier) (e Effects) {
 	}
 	return e
 }
+
+// poisoned is the number of the helper that loaders make of an instruction whose CO-RE relocation fails.
+const poisoned = 0xbad2310
+
+// NoHelper refuses calls of helpers that no kernel has; rewriting refuses what this one lacks.
+func NoHelper(p *bpf.Program, in bpf.Insn) error {
+	if in.Op != bpf.OpCall || in.Src != 0 || p.HelperNames != nil {
+		return nil
+	}
+	switch in.Imm {
+	case poisoned:
+		return errors.New("a path leads here, and the types that this was compiled for are not like those given: --btf names a kernel's (invalid func unknown)")
+	case NoKfunc:
+		return errors.New("a path leads to the call of a weak kernel function that is not known to exist: --btf names a kernel's types")
+	}
+	return fmt.Errorf("there is no helper %d (invalid func unknown)", in.Imm)
+}
+
+// NoKfunc is the number of the helper that stands for a weak kernel function that does not exist.
+const NoKfunc = 0x0bad

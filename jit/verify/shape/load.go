@@ -40,6 +40,8 @@ func attaches(p *bpf.Program, v *kernels.Verifier) error {
 	switch {
 	case v.HookResults && p.Type == bpf.LSM && protos.HookDisabled(p.AttachTo):
 		return fmt.Errorf("attach_btf_id of bpf_lsm_%s points to disabled hook", p.AttachTo)
+	case p.Type == bpf.Tracing && p.AttachType == protos.AttachRawTP && p.Sleepable && p.AttachTo != "sys_enter" && p.AttachTo != "sys_exit":
+		return fmt.Errorf("sleepable program cannot attach to non-faultable tracepoint %s", p.AttachTo)
 	case v.OwnSleep && p.Type == bpf.LSM && p.AttachType == protos.AttachLSMCGroup && p.Sleepable:
 		return errors.New("program of this type cannot be sleepable")
 	}
