@@ -71,7 +71,10 @@ func (x *explorer) fitsOwn(c *call, a protos.Arg, reg uint8, v *value) error {
 		_, expected := takes(a, v)
 		return fmt.Errorf("r%d type=%s expected=%s", reg, v.word(), expected)
 	}
-	return x.atStart(c, reg, v)
+	if a.Kind == 'I' {
+		return x.atStart(c, reg, v)
+	}
+	return nil // parts of objects are somewhere in them
 }
 
 // kptrField is the pointer that bpf_kptr_xchg exchanges, nil if it is not known (process_kptr_func).

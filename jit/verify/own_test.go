@@ -23,7 +23,7 @@ func (o ownTypes) Load(id int64, off, size int64) error {
 
 // TestOwnObjects: objects that a program allocates, in its lists, trees and maps.
 func TestOwnObjects(t *testing.T) {
-	const item, other, plain, large, words, holder = 1, 2, 3, 4, 5, 6
+	const item, other, plain, large, words, holder, guard = 1, 2, 3, 4, 5, 6, 7
 	const tree, node, stash = 8, 8, 8
 	field := func(k bpf.SpecialKind, off, size int64) bpf.SpecialField {
 		return bpf.SpecialField{Kind: k, Off: off, Size: size}
@@ -41,7 +41,8 @@ func TestOwnObjects(t *testing.T) {
 		plain:  {Name: "plain", Size: 16, Numbers: true},
 		large:  {Name: "large", Size: 600, Numbers: true},
 		words:  {Name: "words", Size: 8},
-		holder: {Name: "holder", Size: 16, Special: bpf.Special{Fields: []bpf.SpecialField{to(plain, 0, false)}}},
+		holder: {Name: "holder", Size: 16, Special: bpf.Special{Fields: []bpf.SpecialField{to(plain, 8, false)}}},
+		guard:  {Name: "guard", Size: 40, Special: bpf.Special{Fields: []bpf.SpecialField{field(bpf.SpecialLock, 8, 4), {Kind: bpf.SpecialTreeRoot, Off: 16, Size: 16, Own: item, Node: node}}}},
 	}
 	trees := &bpf.Special{Fields: []bpf.SpecialField{field(bpf.SpecialLock, 0, 4), root}}
 	maps := []bpf.Map{
@@ -114,9 +115,15 @@ func TestOwnObjects(t *testing.T) {
 			verdict{"6.18": "", "7.3": "invalid kptr access"}},
 		{"where no pointer is", code(value(2, 8), item7, exchanged(7, 16)), nil, verdict{"6.12": "doesn't point to kptr", "7.3": "doesn't point to kptr"}},
 		{"where none is at all", code(value(3, 8), item7, exchanged(7, 0)), nil, verdict{"6.12": "has no valid kptr", "7.3": "has no valid kptr"}},
-		{"into another object", code(made(8, holder, newOne), movImm(1, plain), kfn(newOne), jump(bpf.JmpNe, 0, 0, 4), dropped(8), end(), mov(1, 8), mov(2, 0), call(194), jeq(0, 0, 2), mov(1, 0), kfn(drop), dropped(8), end()), nil,
+		{"into another object", code(made(8, holder, newOne), movImm(1, plain), kfn(newOne), jump(bpf.JmpNe, 0, 0, 4), dropped(8), end(), mov(1, 8), addImm(1, 8), mov(2, 0), call(194), jeq(0, 0, 2), mov(1, 0), kfn(drop), dropped(8), end()), nil,
 			verdict{"6.6": "expected=map_value", "6.12": "", "7.3": ""}},
 
+		{"into an object where no pointer is", code(made(8, holder, newOne), movImm(1, plain), kfn(newOne), jump(bpf.JmpNe, 0, 0, 4), dropped(8), end(), mov(1, 8), mov(2, 0), call(194), end()), nil,
+			verdict{"6.12": "doesn't point to kptr", "7.3": "doesn't point to kptr"}},
+		{"the lock of an object", code(made(8, guard, newOne), mov(1, 8), addImm(1, 8), call(93), mov(1, 8), addImm(1, 8), call(94), dropped(8), end()), nil, verdict{"6.12": "", "7.3": ""}},
+		{"where an object has no lock", code(made(8, guard, newOne), mov(1, 8), call(93), end()), nil, verdict{"6.12": "doesn't point to 'struct bpf_spin_lock'", "7.3": "doesn't point to 'struct bpf_spin_lock'"}},
+		{"into the tree of an object", code(made(8, guard, newOne), movImm(1, item), kfn(newOne), jump(bpf.JmpNe, 0, 0, 4), dropped(8), end(), mov(7, 0), mov(1, 8), addImm(1, 8), call(93),
+			mov(1, 8), addImm(1, 16), mov(2, 7), addImm(2, node), order, bpf.Insn{}, kfn(add), mov(1, 8), addImm(1, 8), call(94), dropped(8), end()), nil, verdict{"6.12": "", "7.3": ""}},
 		{"into a tree", code(inTree, item7, lock, added(7), unlock, end()), nil, verdict{"6.12": "", "7.3": ""}},
 		{"into a tree twice", code(inTree, item7, lock, added(7), added(7), unlock, end()), nil, verdict{"6.12": "expected pointer to allocated object", "7.3": "expected pointer to allocated object"}},
 		{"another structure into a tree", code(inTree, made(7, other, newOne), lock, added(7), unlock, end()), nil, verdict{"7.3": "of another struct"}},
