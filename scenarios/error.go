@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tcsim/tcsim/jit/nearest"
 	"github.com/tcsim/tcsim/scenarios/asm"
@@ -82,9 +83,9 @@ func (s *source) failf(pos Pos, format string, args ...any) {
 // maxQuoted is the length in bytes of lines that an excerpt still quotes.
 const maxQuoted = 400
 
-// excerpt quotes the line of pos and the one before it.
+// excerpt quotes the line of pos and the one before it, if it is text.
 func (s *source) excerpt(pos Pos) string {
-	if pos.Line < 1 || pos.Line > len(s.lines) || len(s.lines[pos.Line-1]) > maxQuoted {
+	if pos.Line < 1 || pos.Line > len(s.lines) || len(s.lines[pos.Line-1]) > maxQuoted || !utf8.ValidString(s.lines[pos.Line-1]) {
 		return ""
 	}
 	var b strings.Builder

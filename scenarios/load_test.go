@@ -154,3 +154,13 @@ func TestTooManyNames(t *testing.T) {
 		}
 	}
 }
+
+// TestNoText: of a line that is no text nothing is quoted.
+func TestNoText(t *testing.T) {
+	for _, src := range []string{"\x1f\x8b\x08\xff\n", "\xff: 1\n"} {
+		_, err := scenarios.Load("x.yaml", []byte(src))
+		if err == nil || strings.Contains(err.Error(), "^") || !strings.HasPrefix(err.Error(), "x.yaml:") {
+			t.Errorf("%q: %v", src, err)
+		}
+	}
+}
