@@ -41,6 +41,8 @@ func TestAccepted(t *testing.T) {
 		{"a call of 32 bits", code(insn(0x86, 0, 0, 0, 1)), "no such jump"},
 		{"a store of a register, signed", code(insn(0x8b, 1, 2, 0, 0)), "no such load or store"},
 		{"an immediate store of a register's kind", code(insn(0x7a, 10, 0, -8, 0)), ""},
+		{"a cast of 32 bits", code(insn(0xbc, 1, 1, 1, 1)), "reserved"},
+		{"a cast of a number", code(insn(0xb7, 1, 0, 1, 1)), "reserved"},
 		{"a kernel function past the last", code(insn(0x85, 0, 2, 0, 1)), "not in Kfuncs"},
 		{"the last kernel function", code(insn(0x85, 0, 2, 0, 0)), ""},
 		{"a function past the end", ld64(2, bpf.PseudoFunc, 100, 0), "does not exist"},
@@ -120,6 +122,12 @@ func TestPacketEdges(t *testing.T) {
 	}
 	at := func(off int16) []bpf.Insn { return code(ldxW(2, 6, 76), insn(0x69, 0, 2, off, 0)) }
 	zero := code(movX(6, 1), ldxW(2, 1, 76), insn(0x6a, 2, 0, 10, 0)) // half a word of the packet is 0
+	strncmp := func(a, b int32) []bpf.Insn {
+		return code(stDW(10, -8, a), stDW(10, -16, b), movX(1, 10), addK(1, -8), movK(2, 8), movX(3, 10), addK(3, -16), helper(182))
+	}
+	strtol := func(text int32) []bpf.Insn {
+		return code(stDW(10, -8, text), stDW(10, -16, 0), movX(1, 10), addK(1, -8), movK(2, 4), movK(3, 10), movX(4, 10), addK(4, -16), helper(105))
+	}
 	timer := code(stDW(10, -8, 0), movX(6, 10), addK(6, -8), movX(1, 6), movK(3, 1), helper(169), movX(1, 6), helper(170))
 	for _, tt := range []struct {
 		name string
@@ -152,8 +160,13 @@ func TestPacketEdges(t *testing.T) {
 		{"neighbour", code(movK(1, 1), movK(2, 0), movK(3, 0), movK(4, 0), helper(152)), 7},
 		{"neighbour with flags", code(movK(1, 1), movK(2, 0), movK(3, 0), movK(4, 1), helper(152)), 2},
 		{"a store before the packet's pointer", code(insn(0x62, 1, 0, 72, 5), ldxW(0, 1, 72)), 5},
-		{"strings that differ before they end", code(stDW(10, -8, 0x6263), stDW(10, -16, 0x6261), movX(1, 10), addK(1, -8), movK(2, 8), movX(3, 10),
-			addK(3, -16), helper(182)), 1},
+		{"strings that differ before they end", strncmp(0x6263, 0x6261), 1},
+		{"strings that differ after a letter", strncmp(0x6361, 0x6261), 1},
+		{"strings that differ behind their end", strncmp(0x620061, 0x630061), 0},
+		{"a number behind blanks and a sign, its bytes", strtol(0x37322d20), 4},
+		{"a number before a letter, its bytes", strtol(0x78323120), 3},
+		{"what is written through a dynptr", code(stDW(10, -32, 0), stDW(10, -48, 7), movX(1, 10), addK(1, -32), movK(2, 8), movK(3, 0), movX(4, 10), addK(4, -16),
+			helper(197), movX(1, 10), addK(1, -16), movK(2, 0), movX(3, 10), addK(3, -48), movK(4, 8), movK(5, 0), helper(202), insn(0x79, 0, 10, -32, 0)), 7},
 		{"a timer that runs is cancelled", code(timer, movX(1, 6), movK(2, 0), movK(3, 0), helper(171), movX(1, 6), helper(172)), 1},
 		{"a timer that does not run is cancelled", code(timer, movX(1, 6), helper(172)), 0},
 		{"a load beyond the context", code(movK(0, 1), insn(0x61, 0, 1, 192, 0)), math.MaxUint64},
