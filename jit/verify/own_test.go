@@ -51,9 +51,9 @@ func TestOwnObjects(t *testing.T) {
 		{Name: "stash", Type: bpf.ArrayMap, KeySize: 4, ValueSize: 24, MaxEntries: 1, Special: &bpf.Special{Fields: []bpf.SpecialField{to(item, 0, false), to(plain, stash, true)}}},
 		{Name: "numbers", Type: bpf.ArrayMap, KeySize: 4, ValueSize: 24, MaxEntries: 1, Special: &bpf.Special{}},
 	}
-	const newOne, drop, newEach, dropEach, add, first, remove, share, rcuLock, rcuUnlock = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+	const newOne, drop, newEach, dropEach, add, first, remove, share, rcuLock, rcuUnlock, takes = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 	names := []string{"bpf_obj_new", "bpf_obj_drop", "bpf_percpu_obj_new", "bpf_percpu_obj_drop", "bpf_rbtree_add", "bpf_rbtree_first", "bpf_rbtree_remove",
-		"bpf_refcount_acquire", "bpf_rcu_read_lock", "bpf_rcu_read_unlock"}
+		"bpf_refcount_acquire", "bpf_rcu_read_lock", "bpf_rcu_read_unlock", "module_takes"}
 	any, typ := bpf.Param{Kind: bpf.ParamPointer}, bpf.Param{Name: "local_type_id__k"}
 	aRoot := bpf.Param{Kind: bpf.ParamMemory, Size: 16, Type: "bpf_rb_root", Opaque: true}
 	aNode := bpf.Param{Kind: bpf.ParamMemory, Size: 32, Type: "bpf_rb_node", Opaque: true}
@@ -64,6 +64,7 @@ func TestOwnObjects(t *testing.T) {
 		names[newOne]: gives("", typ), names[newEach]: gives("", typ), names[drop]: {Params: []bpf.Param{any}, Void: true}, names[dropEach]: {Params: []bpf.Param{any}, Void: true},
 		names[add]: {Params: []bpf.Param{aRoot, aNode, any}}, names[first]: gives("bpf_rb_node", aRoot), names[remove]: gives("bpf_rb_node", aRoot, aNode),
 		names[share]: gives("", any), names[rcuLock]: {Void: true}, names[rcuUnlock]: {Void: true},
+		names[takes]: {Params: []bpf.Param{{Kind: bpf.ParamPointer, Type: "item"}}},
 	}
 	had := code(jump(bpf.JmpNe, 0, 0, 2), end())
 	value := func(m int32, r uint8) []bpf.Insn {
@@ -99,6 +100,9 @@ func TestOwnObjects(t *testing.T) {
 		{"what is read is a number", code(item7, load(2, 7, 0), load(2, 2, 0), dropped(7), end()), nil, verdict{"7.3": "invalid mem access 'scalar'"}},
 		{"read after it was given back", code(item7, dropped(7), load(2, 7, 0), end()), nil, verdict{"7.3": "invalid mem access 'scalar'"}},
 		{"memory of a helper", code(made(7, plain, newOne), storeB(10, -4, 0), ldMap(1, 3), onStack(2, -4), mov(3, 7), movImm(4, 0), call(2), dropped(7), end()), nil, verdict{"7.3": "r3 type=ptr_ expected=fp"}},
+
+		{"a function of a module", code(item7, mov(1, 7), kfn(takes), dropped(7), end()), nil, verdict{"6.12": "", "7.3": ""}},
+		{"another structure for it", code(made(7, other, newOne), mov(1, 7), kfn(takes), end()), nil, verdict{"7.3": "expected pointer to STRUCT item"}},
 
 		{"one for each processor", code(made(7, plain, newEach), mov(1, 7), kfn(dropEach), end()), nil, verdict{"6.12": "", "7.3": ""}},
 		{"given back as one for all", code(made(7, plain, newEach), dropped(7), end()), nil, verdict{"7.3": "expected for the other"}},
