@@ -88,11 +88,11 @@ func TestRandomIsDeterministic(t *testing.T) {
 }
 
 func TestUnknownHelper(t *testing.T) {
-	m, _ := helperMachine(t, 111)
+	m, _ := helperMachine(t, 50)
 	for _, l := range []emu.Level{emu.LevelNone, emu.LevelSites, emu.LevelRetired} {
 		_, err := m.Run(context.Background(), emu.Run{Level: l})
 		var f *emu.Fault
-		if !errors.As(err, &f) || f.Kind != emu.FaultHelper || f.Name != "bpf_skb_output" || !strings.Contains(err.Error(), "bpf_skb_output: helper is not modelled") {
+		if !errors.As(err, &f) || f.Kind != emu.FaultHelper || f.Name != "bpf_skb_adjust_room" || !strings.Contains(err.Error(), "bpf_skb_adjust_room: helper is not modelled") {
 			t.Errorf("level %d: %v", l, err)
 		}
 	}

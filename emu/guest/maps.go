@@ -29,6 +29,11 @@ const (
 	ERANGE Errno = 34
 	ENOMEM Errno = 12
 	EACCES Errno = 13
+	EPERM  Errno = 1
+	ENODEV Errno = 19
+	// EOPNOTSUPP and EAFNOSUPPORT are of include/uapi/asm-generic/errno.h.
+	EOPNOTSUPP   Errno = 95
+	EAFNOSUPPORT Errno = 97
 	// ENOTSUPP is of the kernel only (include/linux/errno.h).
 	ENOTSUPP Errno = 524
 )
@@ -92,6 +97,8 @@ func (g *Map) Place(s *Memory, off kernels.Offsets) error {
 		payload = uint64(g.MaxEntries) * 8
 	case bpf.RingBuf:
 		g.size = 1
+	case bpf.QueueMap, bpf.StackMap:
+		g.size = Stride(g.ValueSize)
 	default:
 		g.size = (g.ValueOff() + Stride(g.ValueSize)) // of a map of maps 8, for a pointer
 	}
@@ -125,7 +132,8 @@ func (g *Map) Place(s *Memory, off kernels.Offsets) error {
 
 func (g *Map) placeElems(s *Memory) error {
 	switch g.Type {
-	case bpf.HashMap, bpf.PerCPUHashMap, bpf.LRUHashMap, bpf.LRUPerCPUHashMap, bpf.LPMTrie, bpf.HashOfMaps, bpf.RingBuf:
+	case bpf.HashMap, bpf.PerCPUHashMap, bpf.LRUHashMap, bpf.LRUPerCPUHashMap, bpf.LPMTrie, bpf.HashOfMaps, bpf.RingBuf,
+		bpf.QueueMap, bpf.StackMap:
 		size := hashHeader + uint64(g.MaxEntries)*g.size
 		g.Elems = s.Heap(size) + hashHeader
 		return s.MapRange(g.Elems-hashHeader, size, Writable)

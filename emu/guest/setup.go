@@ -169,10 +169,14 @@ func checkMap(m MapSpec) error {
 		if !m.Type.Opaque() {
 			return fmt.Errorf("map type %d is not modelled", m.Type)
 		}
-		if m.Type != bpf.RingBuf {
+		switch m.Type {
+		case bpf.RingBuf:
+			size = uint64(m.MaxEntries)
+		case bpf.QueueMap, bpf.StackMap:
+			size = uint64(m.MaxEntries) * Stride(m.ValueSize)
+		default:
 			return nil
 		}
-		size = uint64(m.MaxEntries)
 	}
 	switch {
 	case m.MaxEntries == 0:

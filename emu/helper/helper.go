@@ -170,7 +170,7 @@ var helpers = slices.Concat([]Helper{
 	{name: "bpf_skb_load_helper_8_no_cache", fn: skbLoad(1, 2)},
 	{name: "bpf_skb_load_helper_16_no_cache", fn: skbLoad(2, 2)},
 	{name: "bpf_skb_load_helper_32_no_cache", fn: skbLoad(4, 2)},
-}, moreHelpers, callbackHelpers, trampHelpers)
+}, moreHelpers, queueHelpers, bareHelpers, callbackHelpers, trampHelpers)
 
 // NameOf returns the kernel's name of a helper number, or one made from the number if it is
 // not modelled.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tcsim/tcsim/emu/interp/kernlib"
 	"github.com/tcsim/tcsim/jit/bpf"
 )
 
@@ -79,7 +80,7 @@ func SKB(packet []byte) Ctx {
 	c := Ctx{Kind: SKBuff, Data: make([]byte, SKBSize), Packet: packet}
 	binary.LittleEndian.PutUint32(c.Data[skbLen:], uint32(len(packet)))
 	if len(packet) >= 14 {
-		c.Data[skbPktType] = pktType(packet)
+		c.Data[skbPktType] = kernlib.PacketType(packet)
 		copy(c.Data[skbProtocol:], packet[12:14])
 		if binary.BigEndian.Uint16(packet[12:]) < 0x600 { // a length: IEEE 802.3
 			copy(c.Data[skbProtocol:], []byte{0, 4})
@@ -112,23 +113,6 @@ func (c *Ctx) socket() {
 			copy(c.Data[116:], p[22:38])
 		}
 	}
-}
-
-// pktType is what a frame is to the loopback device: 0 for it, 1 broadcast, 2 multicast, 3 for others.
-func pktType(frame []byte) byte {
-	zero, ones := true, true
-	for _, b := range frame[:6] {
-		zero, ones = zero && b == 0, ones && b == 0xff
-	}
-	switch {
-	case zero:
-		return 0
-	case ones:
-		return 1
-	case frame[0]&1 == 1:
-		return 2
-	}
-	return 3
 }
 
 // XDP is the context of a test run of an XDP program on packet: interface 1, queue 0.

@@ -88,6 +88,7 @@ func init() { // the table refers to exec through what calls back
 	maps.Copy(helpers, packetHelpers)
 	maps.Copy(helpers, moreHelpers)
 	maps.Copy(helpers, kernelHelpers)
+	maps.Copy(helpers, bareHelpers)
 }
 
 // outsideHelpers are answered by Outside; the value is the number of bits that R0 keeps.
@@ -107,6 +108,8 @@ var outsideHelpers = map[int32]uint8{
 	HelperKtimeTAI:       64,
 
 	17: 32, 24: 32, 27: 64, 80: 64, 84: 64, 85: 64, 99: 64, // no cgroup, no route, no sockets
+	36: 64, 46: 64, 47: 64, 49: 64, 53: 64, 59: 64, 63: 64, 70: 64, 79: 64, 90: 64, 91: 64, 95: 64, 96: 64, 98: 64, 109: 64, 117: 64,
+	122: 64, 128: 64, 136: 64, 137: 64, 138: 64, 139: 64, 140: 64, 161: 64, 173: 64, 174: 64, 193: 64, // what a bare machine lacks
 }
 
 // helper calls a helper by number. R1 to R5 are junk afterwards.

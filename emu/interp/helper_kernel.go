@@ -4,10 +4,9 @@ package interp
 
 import (
 	"encoding/binary"
-	"errors"
-	"strconv"
-	"strings"
 	"syscall"
+
+	"github.com/tcsim/tcsim/emu/interp/kernlib"
 )
 
 // kernelHelpers are those of kernel/bpf/helpers.c that work on text, timers and dynptrs.
@@ -27,48 +26,14 @@ var kernelHelpers = map[int32]helperFunc{
 	203: (*Machine).dynptrData,
 }
 
-// integer reads what bpf_strtol and bpf_strtoul do: R1 text, R2 its length, R3 the base. It returns the digits' value, the
-// sign and how many bytes it took.
+// integer reads what bpf_strtol and bpf_strtoul do: R1 text, R2 its length, R3 the base.
 func (m *Machine) integer() (n uint64, negative bool, took int, e syscall.Errno, err error) {
 	text, err := m.buffer(1, m.regs[2], false)
-	base := int(m.regs[3])
-	switch {
-	case err != nil:
+	if err != nil {
 		return 0, false, 0, 0, err
-	case m.regs[3] > 16 || base != 0 && base != 8 && base != 10 && base != 16:
-		return 0, false, 0, syscall.EINVAL, nil
 	}
-	s := string(text)
-	for s != "" && strings.IndexByte(" \t\n\v\f\r\xa0", s[0]) >= 0 { // isspace of lib/ctype.c
-		s = s[1:]
-	}
-	s, negative = strings.CutPrefix(s, "-")
-	rest := s[:min(len(s), 63)]
-	if prefix := strings.ToLower(rest[:min(len(rest), 2)]); prefix == "0x" && (base == 16 || base == 0 && len(rest) > 2 && strings.ContainsRune("0123456789abcdefABCDEF", rune(rest[2]))) {
-		base, rest = 16, rest[2:]
-	}
-	switch {
-	case base != 0:
-	case strings.HasPrefix(rest, "0"):
-		base = 8
-	default:
-		base = 10
-	}
-	end := strings.IndexFunc(rest, func(r rune) bool {
-		return !strings.ContainsRune("0123456789abcdef"[:base], r|0x20) || r < '0' // a digit is its own lower case
-	})
-	if end < 0 {
-		end = len(rest)
-	}
-	took = len(text) - len(s) + (min(len(s), 63) - len(rest)) + end
-	n, err = strconv.ParseUint(rest[:end], base, 64)
-	switch {
-	case errors.Is(err, strconv.ErrRange):
-		return 0, negative, 0, syscall.ERANGE, nil
-	case err != nil: // no digit
-		return 0, negative, 0, syscall.EINVAL, nil
-	}
-	return n, negative, took, 0, nil
+	n, negative, took, e = kernlib.Integer(string(text), m.regs[3])
+	return n, negative, took, e, nil
 }
 
 // number stores what was read where R4 points to, 0 after a failure.

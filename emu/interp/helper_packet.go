@@ -3,9 +3,9 @@
 package interp
 
 import (
-	"encoding/binary"
-	"math/bits"
 	"syscall"
+
+	"github.com/tcsim/tcsim/emu/interp/kernlib"
 )
 
 // enotsupp is a number that user space does not know (include/linux/errno.h).
@@ -116,47 +116,16 @@ func (m *Machine) skbChangeType() (uint64, error) {
 	return 0, nil
 }
 
-// add16 adds in ones' complement.
-func add16(a, b uint16) uint16 {
-	sum, carry := bits.Add32(uint32(a)<<16, uint32(b)<<16, 0)
-	return uint16(sum>>16) + uint16(carry)
-}
-
-// halves adds the halves of a word.
-func halves(w uint32) uint16 { return add16(uint16(w), uint16(w>>16)) }
-
 func (m *Machine) l3CsumReplace() (uint64, error) { return m.csumReplace(0xf, false) }
 
 func (m *Machine) l4CsumReplace() (uint64, error) { return m.csumReplace(0xff, true) }
 
-// csumReplace brings the checksum at offset R2 up to date: R3 was replaced by R4, both of as many
-// bytes as the low bits of the flags say; 0 stands for a difference in R4.
+// csumReplace: R2 offset of the checksum, R3 what was replaced by R4, R5 flags.
 func (m *Machine) csumReplace(known uint64, l4 bool) (uint64, error) {
-	const mangled, enforce = 0x20, 0x40 // BPF_F_MARK_MANGLED_0, BPF_F_MARK_ENFORCE
-	off, from, to, flags := uint64(uint32(m.regs[2])), m.regs[3], m.regs[4], m.regs[5]
-	p := m.ctx.Packet
-	switch size := flags & 0xf; {
-	case flags&^known != 0:
+	if m.regs[5]&^known != 0 {
 		return errno(syscall.EINVAL), nil
-	case off > 0xffff || off%2 != 0 || off+2 > uint64(len(p)):
-		return errno(syscall.EFAULT), nil
-	case l4 && flags&(mangled|enforce) == mangled && p[off] == 0 && p[off+1] == 0:
-		return 0, nil
-	case size != 0 && size != 2 && size != 4, size == 0 && from != 0:
-		return errno(syscall.EINVAL), nil
-	case size == 2:
-		from, to = from&0xffff, to&0xffff
 	}
-	sum := ^binary.LittleEndian.Uint16(p[off:])
-	if flags&0xf != 0 {
-		sum = add16(sum, ^halves(uint32(from)))
-	}
-	sum = ^add16(sum, halves(uint32(to)))
-	if l4 && flags&mangled != 0 && sum == 0 {
-		sum = 0xffff
-	}
-	binary.LittleEndian.PutUint16(p[off:], sum)
-	return 0, nil
+	return errno(kernlib.ReplaceSum(m.ctx.Packet, uint64(uint32(m.regs[2])), m.regs[3], m.regs[4], m.regs[5], l4)), nil
 }
 
 // csumDiff sums up what is at R3 and takes away what is at R1, beginning with R5. Kernels before 6.13
@@ -166,21 +135,17 @@ func (m *Machine) csumDiff() (uint64, error) {
 	if from%4 != 0 || to%4 != 0 || from+to > 512 {
 		return errno(syscall.EINVAL), nil
 	}
-	sum := halves(uint32(m.regs[5]))
-	add := func(addr uint64, n uint32, flip uint16) bool {
-		if n == 0 {
-			return true
-		}
-		b := m.mem.span(addr, int(n), false)
-		for i := 0; i < len(b); i += 2 {
-			sum = add16(sum, binary.LittleEndian.Uint16(b[i:])^flip)
-		}
-		return b != nil
+	var old, new []byte
+	if from > 0 {
+		old = m.mem.span(m.regs[1], int(from), false)
 	}
-	if !add(m.regs[1], from, 0xffff) || !add(m.regs[3], to, 0) {
+	if to > 0 {
+		new = m.mem.span(m.regs[3], int(to), false)
+	}
+	if from > 0 && old == nil || to > 0 && new == nil {
 		return 0, m.fault("a buffer is outside the program's memory")
 	}
-	return uint64(sum), nil
+	return uint64(kernlib.DiffSum(old, new, uint32(m.regs[5]))), nil
 }
 
 // move makes the packet begin and end elsewhere in its frame.

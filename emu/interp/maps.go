@@ -9,6 +9,7 @@ import (
 	"slices"
 	"syscall"
 
+	"github.com/tcsim/tcsim/emu/interp/kernlib"
 	"github.com/tcsim/tcsim/jit/bpf"
 )
 
@@ -42,6 +43,7 @@ type mapState struct {
 	progs  []int             // prog array: -1 is empty
 	inner  map[string]uint64 // map of maps: key -> handle
 	ring   uint64            // ring buffer: bytes used
+	fifo   [][]byte          // queue and stack: the oldest first
 }
 
 // keyed reports whether keys are of any kind.
@@ -127,7 +129,7 @@ func (s *mapState) reset() {
 	for i := range s.progs {
 		s.progs[i] = -1
 	}
-	s.ring = 0
+	s.ring, s.fifo = 0, nil
 	if s.keyed() {
 		s.places, s.keys = map[string]uint32{}, map[uint32]string{}
 		s.used = make([]bool, s.def.MaxEntries)
@@ -197,21 +199,12 @@ func (s *mapState) longest(key []byte) (off uint64, ok bool) {
 	bits := min(binary.LittleEndian.Uint32(key), 8*(s.def.KeySize-4))
 	for n := int(bits); n >= 0; n-- {
 		for k, place := range s.places {
-			if binary.LittleEndian.Uint32([]byte(k)) == uint32(n) && prefix(k[4:], n) == prefix(string(key[4:]), n) {
+			if binary.LittleEndian.Uint32([]byte(k)) == uint32(n) && kernlib.Prefix(k[4:], n) == kernlib.Prefix(string(key[4:]), n) {
 				return uint64(place) * s.stride, true
 			}
 		}
 	}
 	return 0, false
-}
-
-// prefix returns the first n bits of s, the rest of the last byte being zero.
-func prefix(s string, n int) string {
-	b := []byte(s[:(n+7)/8])
-	if n%8 != 0 {
-		b[len(b)-1] &= 0xff << (8 - n%8)
-	}
-	return string(b)
 }
 
 // fillInner puts maps into maps of maps.

@@ -119,6 +119,8 @@ const (
 	CPUMap           MapType = 16
 	XSKMap           MapType = 17
 	SockHash         MapType = 18
+	QueueMap         MapType = 22
+	StackMap         MapType = 23
 	DevMapHash       MapType = 25
 	RingBuf          MapType = 27
 	UserRingBuf      MapType = 31

@@ -123,6 +123,12 @@ func (r *reader) completeMap(out *bpf.Map, m *ebpf.MapSpec) error {
 		return nil
 	case out.Type == bpf.ArrayOfMaps || out.Type == bpf.HashOfMaps:
 		out.ValueSize = 4
+	case out.Type == bpf.QueueMap || out.Type == bpf.StackMap:
+		if out.KeySize != 0 || out.ValueSize == 0 || out.MaxEntries == 0 {
+			return fmt.Errorf("%d entries of %d+%d bytes: the kernel refuses it (user space can size maps: --map %s.max_entries=N)", entries, out.KeySize, out.ValueSize, out.Name)
+		}
+		out.MaxEntries = min(out.MaxEntries, max(1, uint32(hashBytes/((uint64(out.ValueSize)+7)&^7))))
+		return nil
 	case out.Type.Opaque(), out.Type == bpf.ArenaMap:
 		return nil
 	}

@@ -17,7 +17,7 @@ var (
 		userRingBuf: {209}, stackTrace: {27}, cgroupArray: {33, 37}, cgroupStorage: {81}, perCPUCGroupStorage: {81},
 		bpf.DevMap: {51, 1}, bpf.DevMapHash: {51, 1}, bpf.CPUMap: {51}, bpf.XSKMap: {51, 1},
 		bpf.ArrayOfMaps: {1}, bpf.HashOfMaps: {1}, bpf.SockMap: {52, 53, 60, 82, 1}, bpf.SockHash: {72, 70, 71, 82, 1},
-		reuseportArray: {82}, queue: {87, 88, 89}, stack: {87, 88, 89}, bloomFilter: {87, 89},
+		reuseportArray: {82}, bpf.QueueMap: {87, 88, 89}, bpf.StackMap: {87, 88, 89}, bloomFilter: {87, 89},
 		skStorage: {107, 108, 194}, inodeStorage: {145, 146, 194}, taskStorage: {156, 157, 194}, cgroupLocal: {210, 211, 194},
 	}
 	byHelper = map[int32][]bpf.MapType{
@@ -26,7 +26,7 @@ var (
 		33: {cgroupArray}, 37: {cgroupArray}, 51: {bpf.DevMap, bpf.DevMapHash, bpf.CPUMap, bpf.XSKMap},
 		52: {bpf.SockMap}, 53: {bpf.SockMap}, 60: {bpf.SockMap}, 70: {bpf.SockHash}, 71: {bpf.SockHash}, 72: {bpf.SockHash},
 		81: {cgroupStorage, perCPUCGroupStorage}, 82: {reuseportArray, bpf.SockMap, bpf.SockHash},
-		87: {queue, stack, bloomFilter}, 88: {queue, stack}, 89: {queue, stack, bloomFilter},
+		87: {bpf.QueueMap, bpf.StackMap, bloomFilter}, 88: {bpf.QueueMap, bpf.StackMap}, 89: {bpf.QueueMap, bpf.StackMap, bloomFilter},
 		195: {bpf.PerCPUArrayMap, bpf.PerCPUHashMap, bpf.LRUPerCPUHashMap},
 		107: {skStorage}, 108: {skStorage}, 145: {inodeStorage}, 146: {inodeStorage}, 156: {taskStorage}, 157: {taskStorage},
 		210: {cgroupLocal}, 211: {cgroupLocal},
@@ -36,7 +36,7 @@ var (
 // Map types that nothing else in this program tells apart (enum bpf_map_type).
 const (
 	stackTrace, cgroupArray, cgroupStorage, reuseportArray, perCPUCGroupStorage = 7, 8, 19, 20, 21
-	queue, stack, skStorage, inodeStorage, taskStorage, bloomFilter             = 22, 23, 24, 28, 29, 30
+	skStorage, inodeStorage, taskStorage, bloomFilter                           = 24, 28, 29, 30
 	userRingBuf, cgroupLocal                                                    = 31, 32
 )
 
@@ -79,6 +79,6 @@ var MapStructs = map[bpf.MapType]string{
 	bpf.ArrayMap: "bpf_array", bpf.PerCPUArrayMap: "bpf_array", bpf.ProgArray: "bpf_array", bpf.PerfEventArray: "bpf_array",
 	cgroupArray: "bpf_array", bpf.ArrayOfMaps: "bpf_array", bpf.HashMap: "bpf_htab", bpf.PerCPUHashMap: "bpf_htab",
 	bpf.LRUHashMap: "bpf_htab", bpf.LRUPerCPUHashMap: "bpf_htab", bpf.HashOfMaps: "bpf_htab", bpf.LPMTrie: "lpm_trie",
-	stackTrace: "bpf_stack_map", queue: "bpf_queue_stack", stack: "bpf_queue_stack", bpf.DevMap: "bpf_dtab", bpf.DevMapHash: "bpf_dtab",
+	stackTrace: "bpf_stack_map", bpf.QueueMap: "bpf_queue_stack", bpf.StackMap: "bpf_queue_stack", bpf.DevMap: "bpf_dtab", bpf.DevMapHash: "bpf_dtab",
 	bpf.CPUMap: "bpf_cpu_map", bpf.SockMap: "bpf_stab", bpf.SockHash: "bpf_shtab", bpf.RingBuf: "bpf_ringbuf_map", userRingBuf: "bpf_ringbuf_map",
 }
