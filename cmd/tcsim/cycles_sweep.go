@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,15 +29,16 @@ func (e env) sweep(ctx context.Context, cmd *cli.Command, core *timing.Core, fil
 	if errors.Is(err, measured.ErrSweep) {
 		return badUsage("--sweep: %w", err)
 	}
-	if err != nil {
+	if s == nil || err != nil && !cutShort(ctx, err) {
 		return err
 	}
+	verdict := orInterrupted(err != nil, nil)
 	if cmd.Bool("json") {
 		enc := json.NewEncoder(e.stdout)
 		enc.SetIndent("", "  ")
-		return enc.Encode(s)
+		return cmp.Or(enc.Encode(s), verdict)
 	}
-	return s.WriteText(e.stdout)
+	return cmp.Or(s.WriteText(e.stdout), verdict)
 }
 
 // listParams prints the parameters of a core with their sources.

@@ -10,6 +10,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
+	"github.com/tcsim/tcsim/jit/kernels"
 )
 
 // TestInterrupted ends each command that may take long after almost no time: the exit code is that of an
@@ -18,6 +21,9 @@ func TestInterrupted(t *testing.T) {
 	for _, line := range []string{
 		"run hierarchy chain33 --target all",
 		"matrix",
+		"matrix --kernels",
+		"cycles --measured fixtures/uarch/measured.json",
+		"cycles --measured fixtures/uarch/measured.json --sweep memory.rename_verify",
 		"replay fixtures/kernels/6.12-off.jsonl.gz fixtures/kernels/6.1-off.jsonl.gz",
 		"conform fixtures/kernels/6.12-off.jsonl.gz",
 		"count --capture fixtures/kernels/6.12-off.jsonl.gz",
@@ -63,6 +69,22 @@ func TestInterruptedKeeps(t *testing.T) {
 		env{stdin: strings.NewReader(""), stdout: &out.Buffer, stderr: &bytes.Buffer{}, progressed: out.count})
 	if code != exitInterrupted || !strings.Contains(out.String(), "6.12-off.jsonl.gz") || !strings.Contains(out.String(), "as the kernel: ") {
 		t.Errorf("exit code %d: %s", code, out.String())
+	}
+}
+
+// TestInterruptedHistory has the scenarios printed whose releases were all played.
+func TestInterruptedHistory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("plays a hundred releases")
+	}
+	atTop(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	out := &cancelling{after: len(kernels.Releases()) + 1, cancel: cancel}
+	code := doMain(ctx, []string{"tcsim", "matrix", "--kernels", "--json", "--scenario", "chain33,hierarchy"},
+		env{stdin: strings.NewReader(""), stdout: &out.Buffer, stderr: &bytes.Buffer{}, progressed: out.count})
+	var h render.History
+	if err := json.Unmarshal(out.Bytes(), &h); err != nil || code != exitInterrupted || !h.Interrupted || len(h.Scenarios) != 1 || h.Scenarios[0].Scenario != "chain33" {
+		t.Errorf("exit code %d, %v: %s", code, err, out.String())
 	}
 }
 

@@ -145,15 +145,17 @@ func (e env) matrixKernels(ctx context.Context, cmd *cli.Command, bs []*scenario
 	bar := e.progress("matrix")
 	h, err := campaign.PlayHistory(ctx, bs, campaign.MatrixOptions{Workers: cmd.Int("workers"), Progress: bar.Set})
 	bar.Done()
-	if err != nil {
+	interrupted := cutShort(ctx, err)
+	if err != nil && !interrupted {
 		return err
 	}
 	rows := render.HistoryRows(h)
 	if cmd.Bool("json") {
-		return render.JSON(e.stdout, render.History{Scenarios: rows, Schema: render.SchemaHistory})
+		err = render.JSON(e.stdout, render.History{Scenarios: rows, Schema: render.SchemaHistory, Interrupted: interrupted})
+		return cmp.Or(err, orInterrupted(interrupted, nil))
 	}
 	render.HistoryText(e.stdout, rows)
-	return nil
+	return orInterrupted(interrupted, nil)
 }
 
 // jitFails reports whether the JIT of a target failed on a program of the cost sheet.

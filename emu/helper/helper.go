@@ -186,10 +186,20 @@ func NameOf(imm int32) string {
 	return fmt.Sprintf("bpf_helper_%d", imm)
 }
 
-// ByName returns nil for a function that is not modelled.
+// ByName returns nil for a function that is not modelled. What helpers are in programs of some types, or for maps of some types, is what
+// they are.
 func ByName(name string) *Helper {
 	for i := range helpers {
 		if helpers[i].name == name {
+			return &helpers[i]
+		}
+	}
+	n, ok := protos.HelperByName(name)
+	if !ok {
+		return nil
+	}
+	for i := range helpers {
+		if helpers[i].number == n {
 			return &helpers[i]
 		}
 	}

@@ -28,7 +28,7 @@ type ScenarioHistory struct {
 }
 
 // PlayHistory plays scenarios on every mainline release without mitigations, each as it was published, and finds
-// out what changed where a verdict does. Opt's processes are not used.
+// out what changed where a verdict does. Opt's processes are not used. With an error of the context come the scenarios that were finished.
 func PlayHistory(ctx context.Context, bs []*scenarios.Built, opt MatrixOptions) ([]ScenarioHistory, error) {
 	var ts []*jit.Target
 	releases := kernels.Releases()
@@ -36,18 +36,22 @@ func PlayHistory(ctx context.Context, bs []*scenarios.Built, opt MatrixOptions) 
 		ts = append(ts, jit.TargetOfRelease(kernels.Mainline(r.Version)))
 	}
 	opt.Start, opt.Setup = nil, nil
-	m, err := PlayMatrix(ctx, bs, ts, opt)
-	if err != nil {
-		return nil, err
-	}
+	progress := opt.Progress
 	w := &player{}
 	defer w.drop()
 	var out []ScenarioHistory
 	for n, b := range bs {
+		if progress != nil {
+			opt.Progress = func(done, total int) { progress(n*total+done, len(bs)*total) }
+		}
+		m, err := PlayMatrix(ctx, bs[n:n+1], ts, opt)
+		if err != nil {
+			return out, err
+		}
 		h := ScenarioHistory{Scenario: b.Scenario.Name}
 		for i, r := range releases {
-			c := m.Cells[i][n]
-			if i > 0 && c.Verdict == m.Cells[i-1][n].Verdict {
+			c := m.Cells[i][0]
+			if i > 0 && c.Verdict == m.Cells[i-1][0].Verdict {
 				h.Spans[len(h.Spans)-1].To = r.Version
 				continue
 			}
@@ -57,9 +61,12 @@ func PlayHistory(ctx context.Context, bs []*scenarios.Built, opt MatrixOptions) 
 			}
 			h.Spans = append(h.Spans, s)
 		}
+		if err := ctx.Err(); err != nil {
+			return out, err
+		}
 		out = append(out, h)
 	}
-	return out, ctx.Err()
+	return out, nil
 }
 
 // causes are the facts that began or ended with a release and give the release before it its verdict, alone or together.

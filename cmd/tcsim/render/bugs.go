@@ -95,8 +95,9 @@ func said(w io.Writer, texts ...string) {
 
 // History is the object of tcsim matrix --kernels.
 type History struct {
-	Scenarios []HistoryRow `json:"scenarios"`
-	Schema    Schema       `json:"schema"`
+	Scenarios   []HistoryRow `json:"scenarios"`
+	Schema      Schema       `json:"schema"`
+	Interrupted bool         `json:"interrupted,omitempty"` // scenarios are missing
 }
 
 // HistoryRow is one scenario on all mainline releases.

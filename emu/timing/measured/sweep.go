@@ -20,6 +20,8 @@ type Sweep struct {
 	Core   string       `json:"core"`
 	Param  timing.Param `json:"parameter"`
 	Points []SweepItem  `json:"points"`
+	// Interrupted says that values are missing.
+	Interrupted bool `json:"interrupted,omitempty"`
 }
 
 // Parameters are those of a core, as tcsim cycles --sweep list has them.
@@ -57,7 +59,7 @@ const sweepMove = 0.5
 var ErrSweep = errors.New("cannot sweep")
 
 // TrySweep has measure predict all sequences with each value of a parameter, NAME=VALUE,... or NAME for those
-// near its present one.
+// near its present one. If measure fails, values before that are returned with its error, nil if the present one failed.
 func TrySweep(core *timing.Core, what string, measure func(*timing.Core) ([]Result, error)) (*Sweep, error) {
 	path, list, given := strings.Cut(what, "=")
 	params := core.Params()
@@ -88,7 +90,9 @@ func TrySweep(core *timing.Core, what string, measure func(*timing.Core) ([]Resu
 	for _, c := range cores {
 		rs, err := measure(c)
 		if err != nil {
-			return nil, err
+			s := NewSweep(core, params[n], base, values, results)
+			s.Interrupted = true
+			return s, err
 		}
 		values, results = append(values, c.Params()[n].Value), append(results, rs)
 	}

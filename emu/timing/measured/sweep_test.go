@@ -3,6 +3,8 @@
 package measured_test
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -73,5 +75,22 @@ func TestSweep(t *testing.T) {
 	var b strings.Builder
 	if err := s.WriteText(&b); err != nil || !strings.Contains(b.String(), "memory.load_latency = 6\n  load_chain") {
 		t.Errorf("%v\n%s", err, b.String())
+	}
+}
+
+// TestSweepInterrupted keeps the values before one that cannot be measured to its end.
+func TestSweepInterrupted(t *testing.T) {
+	glc := timingtest.Core(t, "glc")
+	for finished, want := range []int{-1, 0, 1} {
+		n := 0
+		s, err := measured.TrySweep(glc, "memory.load_latency=5,6,7", func(*timing.Core) ([]measured.Result, error) {
+			if n++; n > finished {
+				return nil, context.Canceled
+			}
+			return nil, nil
+		})
+		if !errors.Is(err, context.Canceled) || (s == nil) != (want < 0) || s != nil && (!s.Interrupted || len(s.Points) != want) {
+			t.Errorf("%d measured: %+v, %v", finished, s, err)
+		}
 	}
 }

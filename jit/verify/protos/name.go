@@ -13,6 +13,15 @@ var helperAliases = map[string]int32{
 	"bpf_user_rnd_u32": 7, "bpf_get_raw_cpu_id": 8, "bpf_get_raw_smp_processor_id": 8,
 	"bpf_skb_event_output": 25, "bpf_xdp_event_output": 25, "bpf_perf_event_output_tp": 25,
 	"bpf_for_each_array_elem": 164, "bpf_for_each_hash_elem": 164, "bpf_event_output_data": 25, "bpf_perf_event_output_raw_tp": 25,
+	"bpf_get_socket_cookie_sock": 46, "bpf_get_socket_cookie_sock_addr": 46, "bpf_get_socket_cookie_sock_ops": 46, "bpf_get_socket_ptr_cookie": 46,
+	"bpf_sk_setsockopt": 49, "bpf_sock_addr_setsockopt": 49, "bpf_sock_ops_setsockopt": 49, "bpf_unlocked_sk_setsockopt": 49,
+	"bpf_skb_fib_lookup": 69, "bpf_xdp_fib_lookup": 69,
+	"bpf_get_netns_cookie_sock": 122, "bpf_get_netns_cookie_sock_addr": 122, "bpf_get_netns_cookie_sock_ops": 122,
+	"bpf_get_netns_cookie_sk_msg": 122, "bpf_get_netns_cookie_sockopt": 122,
+	"bpf_get_func_ip_kprobe": 173, "bpf_get_func_ip_kprobe_multi": 173, "bpf_get_func_ip_uprobe_multi": 173, "bpf_get_func_ip_tracing": 173,
+	"bpf_get_attach_cookie_trace": 174, "bpf_get_attach_cookie_pe": 174, "bpf_get_attach_cookie_tracing": 174,
+	"bpf_get_attach_cookie_kprobe_multi": 174, "bpf_get_attach_cookie_uprobe_multi": 174,
+	"queue_stack_map_push_elem": 87, "queue_map_pop_elem": 88, "stack_map_pop_elem": 88, "queue_map_peek_elem": 89, "stack_map_peek_elem": 89,
 }
 
 // mapOps are the endings of the functions of map types that the verifier calls directly.
