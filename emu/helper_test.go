@@ -98,6 +98,23 @@ func TestUnknownHelper(t *testing.T) {
 	}
 }
 
+// TestNamespacePID asks for a namespace that is not there: the buffer is zeroed as far as the program says it reaches, and no further.
+func TestNamespacePID(t *testing.T) {
+	for _, size := range []uint64{4, 8, 12} {
+		m, _ := helperMachine(t, 120)
+		at := put(t, m, 0, slices.Repeat([]byte{0xab}, 16))
+		res := run(t, m, emu.Run{Args: []uint64{1, 2, at, size}})
+		got := make([]byte, 16)
+		if err := m.ReadMemory(image.Addr(at), got); err != nil {
+			t.Fatal(err)
+		}
+		want := append(make([]byte, size), slices.Repeat([]byte{0xab}, 16-int(size))...)
+		if int64(res.Return()) != -22 || !slices.Equal(got, want) {
+			t.Errorf("%d bytes: %d, % x", size, int64(res.Return()), got)
+		}
+	}
+}
+
 // put stores values at the context, where helpers find their arguments.
 func put(t testing.TB, m *emu.Machine, off int, b []byte) uint64 {
 	t.Helper()

@@ -118,10 +118,13 @@ func underCgroup(array int) func(*call) (uint64, error) {
 	}
 }
 
-// namespacePID asks for a namespace by its file, which is another (____bpf_get_ns_current_pid_tgid).
+// namespacePID asks for a namespace by its file, which is another: the whole buffer is zeroed, whatever its size
+// (____bpf_get_ns_current_pid_tgid).
 func namespacePID(c *call) (uint64, error) {
-	const size = 8 // struct bpf_pidns_info
-	n := min(uint64(uint32(c.arg(4))), size)
+	n := uint32(c.arg(4))
+	if n > 1<<20 {
+		return 0, fmt.Errorf("argument 4: %d bytes", n)
+	}
 	return guest.EINVAL.Result(), c.e.Mem.Write(c.addr(3), make([]byte, n))
 }
 

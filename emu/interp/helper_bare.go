@@ -10,7 +10,8 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 )
 
-// bareHelpers are queues, stacks, and helpers that find nothing of what they ask for: no cgroup in a map, no socket, no namespace, no way out of the machine.
+// bareHelpers are queues, stacks, and helpers that find nothing of what they ask for: no cgroup in a map, no socket, no namespace,
+// no way out of the machine.
 var bareHelpers = map[int32]helperFunc{
 	33:  func(m *Machine) (uint64, error) { return m.underCgroup(2) },
 	37:  func(m *Machine) (uint64, error) { return m.underCgroup(1) },
@@ -43,7 +44,7 @@ func (m *Machine) underCgroup(array int) (uint64, error) {
 }
 
 func (m *Machine) namespacePID() (uint64, error) {
-	buf, err := m.buffer(3, min(m.regs[4]&0xffff_ffff, 8), true)
+	buf, err := m.buffer(3, m.regs[4]&0xffff_ffff, true)
 	clear(buf)
 	return errno(syscall.EINVAL), err
 }
