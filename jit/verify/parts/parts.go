@@ -31,13 +31,18 @@ type Access struct {
 	Store, Null      bool // it is a store, and of the constant 0
 }
 
-// Touch refuses an access of a program's own to what only helpers touch in a map's value (check_map_access). A pointer to an
-// object is loaded as a whole. Nothing is known of the parts if special is nil.
-func Touch(special *bpf.Special, a Access) error {
+// part is the one that an access may reach, nil if there is none or nothing is known of them.
+func (a Access) part(special *bpf.Special) *bpf.SpecialField {
 	if special == nil {
 		return nil
 	}
-	f := special.At(a.Off, a.Slack+a.Size)
+	return special.At(a.Off, a.Slack+a.Size)
+}
+
+// Touch refuses an access of a program's own to what only helpers touch in a map's value (check_map_access). A pointer to an
+// object is loaded as a whole. Nothing is known of the parts if special is nil.
+func Touch(special *bpf.Special, a Access) error {
+	f := a.part(special)
 	switch {
 	case f == nil:
 		return nil
@@ -59,10 +64,7 @@ func Touch(special *bpf.Special, a Access) error {
 
 // Hand refuses to hand what only some helpers touch to others.
 func Hand(special *bpf.Special, a Access) error {
-	if special == nil {
-		return nil
-	}
-	f := special.At(a.Off, a.Slack+a.Size)
+	f := a.part(special)
 	switch {
 	case f == nil:
 		return nil
