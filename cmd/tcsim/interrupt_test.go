@@ -74,9 +74,6 @@ func TestInterruptedKeeps(t *testing.T) {
 
 // TestInterruptedHistory has the scenarios printed whose releases were all played.
 func TestInterruptedHistory(t *testing.T) {
-	if testing.Short() {
-		t.Skip("plays a hundred releases")
-	}
 	atTop(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	out := &cancelling{after: len(kernels.Releases()) + 1, cancel: cancel}

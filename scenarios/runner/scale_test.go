@@ -65,7 +65,7 @@ func playScale(tb testing.TB, sc *scenarios.Scenario) {
 // is looked for among all programs for each allocates more.
 func TestScale(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes ten seconds")
+		t.Skip("builds 12,000 programs and 120,000 instructions")
 	}
 	for _, c := range scales {
 		var took [2]uint64
