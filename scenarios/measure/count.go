@@ -25,8 +25,8 @@ type CountOptions struct {
 	NoReuse bool
 	// Core is the core whose cycles are reported, see timing.CoreNamed; "" is the default one.
 	Core string
-	// Sample is how many instructions the timing model sees; 0 means DefaultSample, and cycles of
-	// longer runs are extrapolated.
+	// Sample is how many instructions the timing model sees, and cycles of longer runs are
+	// extrapolated; 0 means DefaultSample of those that are long.
 	Sample uint64
 	// Find ends the count at a moment, see count.Config.
 	Find *count.Moment

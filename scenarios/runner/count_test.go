@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"runtime"
 	"strings"
@@ -197,6 +198,27 @@ func TestCountEndless(t *testing.T) {
 	}
 	if state := strings.Join(e.State, ", "); !strings.Contains(state, "rax = ") || !strings.Contains(state, "rsp = ") {
 		t.Errorf("state: %s", state)
+	}
+}
+
+// TestCountSample compares the cycles of a run of which the model sees the beginning with those of all of it.
+func TestCountSample(t *testing.T) {
+	s := openSource(t, hierarchySource(2), "6.1", 14)
+	defer s.Close()
+	var cycles [2]*measure.CountTiming
+	for i, sample := range []uint64{0, 10_000_000} {
+		got, err := s.Count(context.Background(), 1, measure.CountOptions{Sample: sample})
+		if err != nil || got.Timing == nil {
+			t.Fatal(err, got)
+		}
+		cycles[i] = got.Timing
+		t.Logf("%d of %v instructions, %v cycles", got.Timing.Sampled, got.Insns, got.Timing.Cycles)
+	}
+	if cycles[0].Whole || !cycles[1].Whole {
+		t.Errorf("the whole run was seen: %v, %v", cycles[0].Whole, cycles[1].Whole)
+	}
+	if off := cycles[0].Seconds(1)/cycles[1].Seconds(1) - 1; math.Abs(off) > 0.02 {
+		t.Errorf("the beginning says %+.3f", off)
 	}
 }
 

@@ -109,8 +109,8 @@ func timingText(line func(string, string, ...any), c *runner.Counted, ghz float6
 	case t.Whole:
 		line("cycles", "%s (%s)", grouped(t.Cycles), t.Core)
 	default:
-		line("cycles", "about %s (%s: %.2f per instruction in the first %s)", grouped(t.Cycles), t.Core,
-			float64(t.SampledCycles)/float64(t.Sampled), groupDigits(fmt.Sprint(t.Sampled)))
+		line("cycles", "about %s (%s: %.2f per instruction after the first %s)", grouped(t.Cycles), t.Core,
+			t.WarmRate(), groupDigits(fmt.Sprint(t.Sampled-t.WarmInsns)))
 	}
 	s := t.Seconds(ghz)
 	line("time", "%s at %g GHz: %s", duration(s), ghz, stalls(s))
