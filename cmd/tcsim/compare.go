@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/compare"
+	"github.com/tcsim/tcsim/cmd/tcsim/play"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/scenarios/object"
@@ -92,7 +93,7 @@ func (e env) compareTargets(ctx context.Context, cmd *cli.Command) ([]compare.Di
 	}
 	var sides [2]compare.Side
 	for i, t := range ts {
-		rows, err := e.runAll(ctx, bs, ts[i:i+1], core, false, true)
+		rows, err := play.All(ctx, bs, ts[i:i+1], play.Options{Core: core, Allow: true})
 		if err != nil {
 			return nil, err
 		}

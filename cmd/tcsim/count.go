@@ -19,9 +19,6 @@ import (
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
-// defaultGHz is the frequency for which seconds are reported if none is given.
-const defaultGHz = 3.0
-
 func (e env) countCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "count",
@@ -37,7 +34,7 @@ func (e env) countCommand() *cli.Command {
 			targetFlag(true), limitFlag(), runFlag(),
 			&cli.StringFlag{Name: "capture", Usage: "count scenarios of this capture of a real kernel's images"},
 			&cli.StringFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "with --capture: only this one, or with a star at the end all that begin with it"},
-			&cli.FloatFlag{Name: "ghz", Value: defaultGHz, Usage: "frequency of the CPU, for seconds"},
+			&cli.FloatFlag{Name: "ghz", Value: render.DefaultGHz, Usage: "frequency of the CPU, for seconds"},
 			&cli.StringFlag{Name: "core", Usage: "core whose cycles are reported"},
 			&cli.Uint64Flag{Name: "max-steps", Value: count.DefaultMaxSteps, Usage: "give up after executing this many instructions"},
 			&cli.IntFlag{Name: "max-summaries", Value: count.DefaultMaxSummaries, Usage: "give up after this many summaries"},

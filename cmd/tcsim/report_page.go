@@ -12,6 +12,7 @@ import (
 	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/events"
+	"github.com/tcsim/tcsim/cmd/tcsim/play"
 	"github.com/tcsim/tcsim/cmd/tcsim/report"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/interleave"
@@ -69,7 +70,7 @@ func (e env) report(ctx context.Context, cmd *cli.Command) error {
 	if err := writable(cmd); err != nil {
 		return err
 	}
-	opt := report.Options{Core: core, InFull: inFull, Most: cmd.Int("events"), Window: events.Window(e.stored, cmd.Uint64("from"), cmd.Int("events")), Command: "tcsim " + strings.Join(e.args, " ")}
+	opt := report.Options{Core: core, InFull: play.InFull, Most: cmd.Int("events"), Window: events.Window(e.stored, cmd.Uint64("from"), cmd.Int("events")), Command: "tcsim " + strings.Join(e.args, " ")}
 	if cmd.Bool("explore") {
 		opt.Explore = &interleave.Options{}
 	}

@@ -7,24 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
-
 	"github.com/tcsim/tcsim/cmd/tcsim/ci"
 	"github.com/tcsim/tcsim/cmd/tcsim/events"
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
+	"github.com/tcsim/tcsim/cmd/tcsim/play"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
-	"github.com/tcsim/tcsim/emu/count"
-	"github.com/tcsim/tcsim/emu/stack"
-	"github.com/tcsim/tcsim/emu/timing"
-	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/kernels"
-	"github.com/tcsim/tcsim/scenarios"
-	"github.com/tcsim/tcsim/scenarios/inspect"
-	"github.com/tcsim/tcsim/scenarios/measure"
-	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
 func (e env) runCommand() *cli.Command {
@@ -71,7 +62,8 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 		}
 		var more []render.RunRow
 		err := e.recorded(ctx, cmd, 0, func(e env) (err error) {
-			more, err = e.runAll(ctx, bs, ts, core, cmd.Bool("keep-going"), cmd.Bool("allow-differences"))
+			opt := play.Options{Core: core, KeepGoing: cmd.Bool("keep-going"), Allow: cmd.Bool("allow-differences"), Recording: e.recording}
+			more, err = play.All(ctx, bs, ts, opt)
 			return err
 		})
 		if interrupted = cutShort(ctx, err); err != nil && !interrupted {
@@ -136,109 +128,4 @@ func verdict(rows []render.RunRow) error {
 		return fmt.Errorf("%w: %s", kernels.ErrUnsupported, untested)
 	}
 	return nil
-}
-
-func (e env) runAll(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, core *timing.Core, keepGoing, allow bool) ([]render.RunRow, error) {
-	var rows []render.RunRow
-	var s *runner.Session
-	defer func() {
-		if s != nil {
-			s.Close()
-		}
-	}()
-	for _, b := range bs {
-		for _, t := range ts {
-			row := render.RunRow{Scenario: b.Scenario.Name, Target: t.Name}
-			e.recording.Of(row.Scenario, row.Target)
-			c, err := runner.Compile(b, t)
-			switch {
-			case errors.Is(err, kernels.ErrUnsupported):
-				row.Error = err.Error()
-				rows = append(rows, row)
-				continue
-			case errors.Is(err, jit.ErrEmitter):
-				row.Failed = append(row.Failed, err.Error())
-				rows = append(rows, row)
-				continue
-			case err != nil:
-				row.Rejected = err.Error()
-				rows = append(rows, row)
-				continue
-			}
-			if s, err = openNext(s, c, events.Options(runner.Options{Core: core, KeepGoing: keepGoing}, e.recording, nil)); err != nil {
-				return rows, err
-			}
-			res, err := s.Play(ctx)
-			if errors.Is(err, kernels.ErrUnsupported) {
-				row.Error = err.Error()
-				rows = append(rows, row)
-				continue
-			}
-			if errors.Is(err, jit.ErrEmitter) {
-				row.Failed = append(row.Failed, err.Error())
-				rows = append(rows, row)
-				continue
-			}
-			if err != nil {
-				return rows, err
-			}
-			row.Fill(res)
-			if row.OK && t.Emitter != nil { // what tcsim emits itself is looked at by its tests
-				rep, err := inspect.Code(c)
-				if err != nil {
-					return rows, err
-				}
-				row.Inspected(rep, allow)
-			}
-			if row.Counted, err = inFull(ctx, s, res); err != nil {
-				return rows, err
-			}
-			if err := draw(ctx, s, res, &row); err != nil {
-				return rows, err
-			}
-			rows = append(rows, row)
-		}
-	}
-	return rows, nil
-}
-
-// draw puts the stack where the last run broke an invariant into its row, if that is not as expected.
-func draw(ctx context.Context, s *runner.Session, res *runner.Result, r *render.RunRow) error {
-	n := len(res.Runs)
-	if res.OK() || n == 0 || res.Runs[n-1].Violation == nil {
-		return nil
-	}
-	at, err := stack.ParseAt("violation")
-	if err != nil {
-		return err
-	}
-	drawings, err := s.Stack(ctx, n, at)
-	if err != nil {
-		return err
-	}
-	d := &drawings[0]
-	r.Stack, r.StackText = d.Layout, d.Layout.Picture(stack.Options{Title: d.Moment.Name})
-	return nil
-}
-
-// openNext opens a session in the machine of the last one.
-func openNext(s *runner.Session, c *runner.Compiled, opt runner.Options) (*runner.Session, error) {
-	return s.OpenNext(c, opt)
-}
-
-// inFullSteps bounds the count of a run that was broken off, to well below a second; tcsim count has
-// a bound of its own.
-const inFullSteps = 200_000
-
-// inFull says what a run does that was not let run to its end, "" if none was.
-func inFull(ctx context.Context, s *runner.Session, res *runner.Result) (string, error) {
-	c, err := s.CountOpen(ctx, res, measure.CountOptions{MaxSteps: inFullSteps})
-	switch {
-	case errors.Is(err, count.ErrUndecided):
-		_, why, _ := strings.Cut(err.Error(), count.ErrUndecided.Error()+": ")
-		return fmt.Sprintf("how much it does if left alone is undecided: %s; tcsim count tries longer", why), nil
-	case err != nil || c == nil:
-		return "", err
-	}
-	return "left alone, " + render.CountSentence(c, defaultGHz), nil
 }

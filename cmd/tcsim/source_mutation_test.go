@@ -194,7 +194,7 @@ func (h *sourceHunter) run(t *testing.T, b *scenarios.Built, target *jit.Target)
 	t.Helper()
 	c, err := runner.Compile(b, target)
 	if err == nil {
-		h.session, err = openNext(h.session, c, runner.Options{})
+		h.session, err = h.session.OpenNext(c, runner.Options{})
 	}
 	var res *runner.Result
 	if err == nil {

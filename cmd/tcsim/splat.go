@@ -33,7 +33,7 @@ func (e env) splatCommand() *cli.Command {
 			&cli.StringFlag{Name: "target", Aliases: []string{"t"}, Usage: "kernel or design to compile for; else the first whose code it is"},
 			&cli.StringFlag{Name: "pace", Usage: "scenario whose tail calls cost what those of the log did, for seconds"},
 			limitFlag(), runFlag(), coreFlag(),
-			&cli.FloatFlag{Name: "ghz", Value: defaultGHz, Usage: "frequency of the CPU, for seconds"},
+			&cli.FloatFlag{Name: "ghz", Value: render.DefaultGHz, Usage: "frequency of the CPU, for seconds"},
 			jsonFlag(),
 		},
 		Action: e.splat,

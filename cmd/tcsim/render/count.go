@@ -12,6 +12,9 @@ import (
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
+// DefaultGHz is the frequency for which seconds are reported if none is given.
+const DefaultGHz = 3.0
+
 // CountText is the verdict as text.
 func CountText(c *runner.Counted, ghz float64) string {
 	var b strings.Builder
