@@ -57,15 +57,15 @@ type Check struct {
 	Err    error
 }
 
-// Doctor tests at run time what the machine relies on. It always returns all checks; those after
-// one without which they make no sense fail with its error.
-func Doctor(ctx context.Context) []Check {
+// Doctor tests at run time what the machine relies on, and says after each check how many of all are done. Checks
+// after one without which they make no sense fail with its error. If the context ends, those are returned that were done.
+func Doctor(ctx context.Context, progress func(done, total int)) []Check {
 	checks := []Check{{Name: "engine version", Detail: "libunicorn " + Engine().String(), Err: checkEngine()}}
 	m, err := New(Config{})
 	if err == nil {
 		defer m.Close()
 	}
-	for _, c := range []struct {
+	tests := []struct {
 		name string
 		test func(context.Context, *Machine) (string, error)
 	}{
@@ -76,12 +76,17 @@ func Doctor(ctx context.Context) []Check {
 		{"faults", testFaults},
 		{"recording", testRecording},
 		{"register access", testRegisters},
-	} {
+	}
+	for _, c := range tests {
 		r := Check{Name: c.name, Err: err}
 		if err == nil {
 			r.Detail, r.Err = c.test(ctx, m)
 		}
+		if ctx.Err() != nil {
+			break
+		}
 		checks = append(checks, r)
+		progress(len(checks), 1+len(tests))
 	}
 	return checks
 }

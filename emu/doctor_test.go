@@ -10,9 +10,14 @@ import (
 )
 
 func TestDoctor(t *testing.T) {
-	checks := emu.Doctor(context.Background())
-	if len(checks) < 7 {
-		t.Errorf("only %d checks", len(checks))
+	told := 0
+	checks := emu.Doctor(context.Background(), func(done, total int) {
+		if told++; done != told+1 || total < done {
+			t.Errorf("after %d: %d of %d", told, done, total)
+		}
+	})
+	if len(checks) < 8 || told != len(checks)-1 {
+		t.Errorf("only %d checks, told of %d", len(checks), told)
 	}
 	for _, c := range checks {
 		if c.Err != nil || c.Detail == "" {
@@ -21,13 +26,7 @@ func TestDoctor(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	failed := 0
-	for _, c := range emu.Doctor(ctx) {
-		if c.Err != nil {
-			failed++
-		}
-	}
-	if failed == 0 {
-		t.Error("nothing fails without a run")
+	if got := emu.Doctor(ctx, func(int, int) { t.Error("told of a check") }); len(got) != 1 { // the version needs no run
+		t.Errorf("without a run: %v", got)
 	}
 }

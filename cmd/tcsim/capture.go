@@ -32,7 +32,7 @@ func (e env) captureCommand() *cli.Command {
 			&cli.StringFlag{Name: "variant", Value: "running", Usage: "name of the kernel's variant in the file's header"},
 			jsonFlag(),
 		},
-		Action: interruptible(e.capture),
+		Action: e.capture,
 	}
 }
 

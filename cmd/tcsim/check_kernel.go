@@ -25,7 +25,7 @@ func (e env) checkKernelCommand() *cli.Command {
 			"Examples:\n   tcsim check-kernel\n   tcsim check-kernel 6.1.0-40-cloud-amd64 5.15\n" +
 			"   tcsim vm --kernel bzImage -o new.jsonl.gz && tcsim check-kernel new.jsonl.gz\n\n" + exitCodesInHelp,
 		Flags:  []cli.Flag{jsonFlag()},
-		Action: interruptible(e.checkKernel),
+		Action: e.checkKernel,
 	}
 }
 
@@ -43,8 +43,10 @@ func (e env) checkKernel(ctx context.Context, cmd *cli.Command) error {
 	}
 	var rows []render.KernelBugs
 	here, interrupted := false, false
-	for _, n := range names {
-		checks, err := e.bugsOf(ctx, n)
+	bar := e.progress("check-kernel")
+	defer bar.Done()
+	for i, n := range names {
+		checks, err := e.bugsOf(ctx, n, func(done int) { bar.Set(i*len(campaign.Bugs)+done, len(names)*len(campaign.Bugs)) })
 		if interrupted = cutShort(ctx, err); err != nil && !interrupted {
 			return err
 		}
@@ -75,19 +77,19 @@ func (e env) checkKernel(ctx context.Context, cmd *cli.Command) error {
 	return nil
 }
 
-// bugsOf checks a capture, if there is such a file, or a target.
-func (e env) bugsOf(ctx context.Context, name string) ([]campaign.BugCheck, error) {
+// bugsOf checks a capture, if there is such a file, or a target. With the error of the context comes what was found.
+func (e env) bugsOf(ctx context.Context, name string, progress func(done int)) ([]campaign.BugCheck, error) {
 	_, patch, _, _ := kernels.ParseVersion(name)
 	if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
 		src, t, err := e.openCapture(name)
 		if err != nil {
 			return nil, err
 		}
-		return campaign.CheckCapture(ctx, src, t, max(patch, 0))
+		return campaign.CheckCapture(ctx, src, t, max(patch, 0), progress)
 	}
 	ts, err := e.targets([]string{name}, 0)
 	if err != nil {
 		return nil, err
 	}
-	return campaign.CheckTarget(ctx, ts[0], max(patch, 0))
+	return campaign.CheckTarget(ctx, ts[0], max(patch, 0), progress)
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -50,7 +51,7 @@ func (e env) compare(ctx context.Context, cmd *cli.Command) error {
 		r.Differences, r.Targets, err = compare.Files(r.A, r.B)
 		err = badInput(err)
 	}
-	if err != nil {
+	if r.Interrupted = cutShort(ctx, err); err != nil && !r.Interrupted {
 		return err
 	}
 	r.Differences = slices.DeleteFunc(r.Differences, func(d compare.Difference) bool {
@@ -65,13 +66,13 @@ func (e env) compare(ctx context.Context, cmd *cli.Command) error {
 		err = render.JSON(e.stdout, r)
 	case cmd.Bool("csv"):
 		err = t.CSV(e.stdout)
-	default:
+	case !r.Interrupted || len(t.Rows) > 0: // else nothing is known
 		err = r.Write(e.stdout)
 	}
 	if err == nil && len(r.Differences) > 0 {
 		err = errFailed
 	}
-	return err
+	return orInterrupted(r.Interrupted, err)
 }
 
 func compareCaptures(a, b string) ([]compare.Difference, []string, error) {
@@ -83,7 +84,8 @@ func compareCaptures(a, b string) ([]compare.Difference, []string, error) {
 	return compare.Captures(x, y)
 }
 
-// compareTargets plays scenarios on two targets.
+// compareTargets plays scenarios on two targets. If the context ends, its error comes with the differences of those that were
+// played on both.
 func (e env) compareTargets(ctx context.Context, cmd *cli.Command) ([]compare.Difference, error) {
 	ts, wrongTarget := e.targets(cmd.Args().Slice()[:2], 0)
 	bs, wrongScenario := e.loadWith(cmd.Args().Slice()[2:], object.Options{})
@@ -91,18 +93,30 @@ func (e env) compareTargets(ctx context.Context, cmd *cli.Command) ([]compare.Di
 	if err := errors.Join(wrongTarget, wrongScenario, wrongCore); err != nil {
 		return nil, err
 	}
+	bar := e.progress("compare")
+	rows, err := play.All(ctx, bs, ts, play.Options{Core: core, Allow: true, Progress: bar.Set})
+	bar.Done()
+	if err != nil && !cutShort(ctx, err) {
+		return nil, err
+	}
 	var sides [2]compare.Side
-	for i, t := range ts {
-		rows, err := play.All(ctx, bs, ts[i:i+1], play.Options{Core: core, Allow: true})
-		if err != nil {
-			return nil, err
+	for _, b := range bs {
+		var of []render.RunRow // rows are in the order of bs and ts
+		for _, t := range ts {
+			if len(rows) > 0 && rows[0].Scenario == b.Scenario.Name && rows[0].Target == t.Name {
+				of, rows = append(of, rows[0]), rows[1:]
+			}
 		}
-		sides[i].Results = rows
-		for _, b := range bs {
+		if len(of) < len(ts) {
+			continue
+		}
+		for i, t := range ts {
+			sides[i].Results = append(sides[i].Results, of[i])
 			if c, err := runner.Compile(b, t); err == nil {
 				sides[i].Add(c)
 			} // else its row says why
 		}
 	}
-	return compare.Sides(&sides[0], &sides[1])
+	differences, wrong := compare.Sides(&sides[0], &sides[1])
+	return differences, cmp.Or(wrong, err)
 }

@@ -46,6 +46,7 @@ func (e env) conform(ctx context.Context, cmd *cli.Command) error {
 		return badUsage("conform takes capture files, found none (see tcsim conform --help)")
 	}
 	var reports []*conform.Report
+	var bad []render.ConformRow
 	var errs []error
 	paths, err := inputs.ExpandAll(cmd.Args().Slice(), inputs.CaptureFiles)
 	errs = append(errs, badInput(err))
@@ -59,7 +60,7 @@ func (e env) conform(ctx context.Context, cmd *cli.Command) error {
 		}
 		r, err := e.conformFile(ctx, path, conform.Options{Target: target, Keep: cmd.Int("show"), Work: w})
 		if err != nil {
-			errs = append(errs, err)
+			errs, bad = append(errs, err), append(bad, render.ConformRow{File: path, Bad: []string{err.Error()}})
 			continue
 		}
 		reports = append(reports, r)
@@ -68,12 +69,12 @@ func (e env) conform(ctx context.Context, cmd *cli.Command) error {
 		return e.printPart(ctx, w, badInput(errors.Join(errs...)))
 	}
 	errs = append(errs, w.Err())
-	if len(reports) == 0 && ctx.Err() == nil {
+	if len(reports) == 0 && ctx.Err() == nil && !cmd.Bool("json") {
 		return badInput(errors.Join(errs...))
 	}
 	interrupted := ctx.Err() != nil
 	if cmd.Bool("json") {
-		if err := render.JSON(e.stdout, render.Conform{Interrupted: interrupted, Captures: render.ConformRows(reports), Schema: render.SchemaConform}); err != nil {
+		if err := render.JSON(e.stdout, render.Conform{Interrupted: interrupted, Captures: append(render.ConformRows(reports), bad...), Schema: render.SchemaConform}); err != nil {
 			return err
 		}
 	} else {

@@ -34,25 +34,26 @@ func (e env) doctor(ctx context.Context, cmd *cli.Command) error {
 		return e.doctorSources(cmd)
 	}
 	var rows []render.SelfTest
-	ok := true
-	for _, c := range emu.Doctor(ctx) {
+	var verdict error
+	bar := e.progress("doctor")
+	checks := emu.Doctor(ctx, bar.Set)
+	bar.Done()
+	interrupted := ctx.Err() != nil
+	for _, c := range checks {
 		row := render.SelfTest{Name: c.Name, OK: c.Err == nil, Detail: c.Detail}
 		if c.Err != nil {
-			row.Detail, ok = c.Err.Error(), false
+			row.Detail, verdict = c.Err.Error(), errFailed
 		}
 		rows = append(rows, row)
 	}
 	if cmd.Bool("json") {
-		if err := render.JSON(e.stdout, render.Doctor{Checks: rows, OK: ok, Schema: render.SchemaDoctor}); err != nil {
+		if err := render.JSON(e.stdout, render.Doctor{Checks: rows, Interrupted: interrupted, OK: verdict == nil, Schema: render.SchemaDoctor}); err != nil {
 			return err
 		}
 	} else {
 		render.DoctorText(e.stdout, rows)
 	}
-	if !ok {
-		return errFailed
-	}
-	return nil
+	return orInterrupted(interrupted, verdict)
 }
 
 // doctorSources lists the facts of kernel sources.

@@ -3,12 +3,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/tcsim/tcsim/cmd/tcsim/inputs"
 	"github.com/tcsim/tcsim/cmd/tcsim/interrupt"
+	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/jit/outfile"
 )
 
@@ -32,14 +35,16 @@ func orInterrupted(interrupted bool, verdict error) error {
 	return verdict
 }
 
-// interruptible makes the errors of an action that was interrupted say so.
-func interruptible(action cli.ActionFunc) cli.ActionFunc {
+// answered has a command that was interrupted say so: its error and, under --json, an object if it has printed none. A part of
+// --shard is whole or not there.
+func (e env) answered(action cli.ActionFunc) cli.ActionFunc {
 	return func(ctx context.Context, cmd *cli.Command) error {
 		err := action(ctx, cmd)
-		if cutShort(ctx, err) {
-			return errInterrupted
+		out, ok := e.stdout.(*output)
+		if !isInterrupt(err) || !ok || out.any || !cmd.Bool("json") || cmd.String("shard") != "" {
+			return err
 		}
-		return err
+		return cmp.Or(render.JSON(out, interrupt.Nothing{Command: cmd.Name, Interrupted: true, Schema: interrupt.Schema}), err)
 	}
 }
 
@@ -50,7 +55,7 @@ const timeLimit = "time-limit"
 func limited(action cli.ActionFunc) cli.ActionFunc {
 	return func(ctx context.Context, cmd *cli.Command) error {
 		if !cmd.IsSet(timeLimit) {
-			return action(ctx, cmd)
+			return ended(ctx, action(ctx, cmd))
 		}
 		limit := cmd.Duration(timeLimit)
 		if limit <= 0 {
@@ -58,12 +63,21 @@ func limited(action cli.ActionFunc) cli.ActionFunc {
 		}
 		ctx, stop := interrupt.Within(ctx, limit, cmd.Root().ErrWriter)
 		defer stop()
-		err := action(ctx, cmd)
-		if cutShort(ctx, err) && !errors.Is(err, errFailed) {
-			return errInterrupted
-		}
-		return err
+		return ended(ctx, action(ctx, cmd))
 	}
+}
+
+// ended is the error of an action whose context may have ended: it was interrupted, unless it has a verdict. What it says of
+// bad input is kept.
+func ended(ctx context.Context, err error) error {
+	var in inputs.Error
+	switch {
+	case !cutShort(ctx, err) || errors.Is(err, errFailed):
+		return err
+	case errors.As(err, &in) && !isInterrupt(err):
+		return errors.Join(err, errInterrupted)
+	}
+	return errInterrupted
 }
 
 // writable finds out before long work whether the file that --output names can be written.

@@ -103,6 +103,7 @@ func main() {
 // output is standard output; it remembers the first write that failed, so that no command has to ask.
 type output struct {
 	io.Writer
+	any bool // something was written
 	err error
 }
 
@@ -111,7 +112,7 @@ func (o *output) Write(b []byte) (int, error) {
 		return 0, o.err
 	}
 	n, err := o.Writer.Write(b)
-	o.err = err
+	o.any, o.err = o.any || n > 0, err
 	return n, err
 }
 
@@ -156,7 +157,10 @@ func exitOf(stderr io.Writer, err error, stack bool) int {
 	case errors.Is(err, errFailed):
 		return exitFailed
 	case isInterrupt(err):
-		fmt.Fprintf(stderr, "tcsim: %v\n", errInterrupted)
+		if !errors.Is(err, errInterrupted) { // which says more than that a context ended
+			err = errInterrupted
+		}
+		fmt.Fprintf(stderr, "tcsim: %v\n", err)
 		return exitInterrupted
 	}
 	fmt.Fprintf(stderr, "tcsim: %v\n", err)
@@ -225,7 +229,7 @@ func newApp(e env) *cli.Command {
 	for _, c := range app.Commands {
 		c.OnUsageError = usage
 		if c.Action != nil {
-			c.Action = limited(e.explained(c.Action))
+			c.Action = e.answered(limited(e.explained(c.Action)))
 		}
 		for _, f := range c.Flags {
 			if list, ok := f.(*cli.StringSliceFlag); ok {

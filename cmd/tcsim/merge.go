@@ -35,7 +35,7 @@ func (e env) mergeCommand() *cli.Command {
 	}
 }
 
-func (e env) merge(_ context.Context, cmd *cli.Command) error {
+func (e env) merge(ctx context.Context, cmd *cli.Command) error {
 	if cmd.NArg() == 0 {
 		return badUsage("merge needs the files of all parts (see tcsim merge --help)")
 	}
@@ -44,7 +44,7 @@ func (e env) merge(_ context.Context, cmd *cli.Command) error {
 	}
 	names := cmd.Args().Slice()
 	shards, sum, err := units.Read(names)
-	if err != nil {
+	if err := cmp.Or(err, ctx.Err()); err != nil {
 		return err
 	}
 	if sum != nil {
@@ -59,6 +59,9 @@ func (e env) merge(_ context.Context, cmd *cli.Command) error {
 	c.Generation = cmd.IsSet("corpus")
 	if err := c.OpenCorpus(cmd.StringSlice("corpus"), false); err != nil {
 		return badInput(err)
+	}
+	if err := ctx.Err(); err != nil { // what follows writes files: all of them, or none
+		return err
 	}
 	kept, err := c.KeepMerged(whole)
 	if err != nil {

@@ -63,13 +63,11 @@ func (e env) replay(ctx context.Context, cmd *cli.Command) error {
 		return err
 	}
 	defer r.Close()
-	var rows []render.ReplayRow
+	var rows, bad []render.ReplayRow
 	var errs []error
 	interrupted := false
 	paths, err := inputs.ExpandAll(cmd.Args().Slice(), inputs.CaptureFiles)
-	if err != nil {
-		return badInput(err)
-	}
+	errs = append(errs, badInput(err))
 	w, err := units.Begin(cmd, e.args, paths, e.sum)
 	if err != nil {
 		return err
@@ -83,6 +81,9 @@ func (e env) replay(ctx context.Context, cmd *cli.Command) error {
 		switch {
 		case errors.As(err, &in):
 			errs = append(errs, err)
+			row = render.NewReplayRow(path)
+			row.Bad = []string{err.Error()}
+			bad = append(bad, *row)
 		case cutShort(ctx, err) && row != nil:
 			interrupted = true
 			rows = append(rows, *row)
@@ -101,11 +102,11 @@ func (e env) replay(ctx context.Context, cmd *cli.Command) error {
 			errs = append(errs, errors.New(bad))
 		}
 	}
-	if len(rows) == 0 {
+	if len(rows) == 0 && !cmd.Bool("json") {
 		return badInput(errors.Join(errs...))
 	}
 	if cmd.Bool("json") {
-		if err := render.JSON(e.stdout, render.Replay{Captures: rows, Interrupted: interrupted, Schema: render.SchemaReplay}); err != nil {
+		if err := render.JSON(e.stdout, render.Replay{Captures: append(rows, bad...), Interrupted: interrupted, Schema: render.SchemaReplay}); err != nil {
 			return err
 		}
 	} else {

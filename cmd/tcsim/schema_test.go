@@ -23,6 +23,7 @@ import (
 	validator "github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/tcsim/tcsim/cmd/tcsim/compare"
+	"github.com/tcsim/tcsim/cmd/tcsim/interrupt"
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/timing/measured"
 	"github.com/tcsim/tcsim/fixtures/golden"
@@ -57,6 +58,7 @@ var objects = map[render.Schema][]any{
 	render.SchemaVerify:        {render.Verdicts{}},
 	render.SchemaWorst:         {render.WorstResult{}},
 	render.SchemaHistory:       {render.History{}},
+	interrupt.Schema:           {interrupt.Nothing{}},
 	"tcsim.corpus/v1":          {corpus.State{}},
 	"tcsim.cycles/v1":          {measured.Report{}},
 	"tcsim.sweep/v1":           {measured.Sweep{}},

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -33,7 +34,7 @@ func (e env) verifyCommand() *cli.Command {
 	}
 }
 
-func (e env) verify(_ context.Context, cmd *cli.Command) error {
+func (e env) verify(ctx context.Context, cmd *cli.Command) error {
 	if cmd.NArg() != 1 {
 		return badUsage("verify takes one scenario or object file, found %d arguments (see tcsim verify --help)", cmd.NArg())
 	}
@@ -45,8 +46,11 @@ func (e env) verify(_ context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	rows, err := verdicts.Load(cmd.Args().First(), opt, ts)
-	if err != nil {
+	bar := e.progress("verify")
+	rows, err := verdicts.Load(ctx, cmd.Args().First(), opt, ts, bar.Set)
+	bar.Done()
+	interrupted := cutShort(ctx, err)
+	if err != nil && (!interrupted || len(rows) == 0) {
 		return badInput(err)
 	}
 	outcome := verdicts.Outcome(rows)
@@ -56,15 +60,15 @@ func (e env) verify(_ context.Context, cmd *cli.Command) error {
 	}
 	switch {
 	case cmd.Bool("json"):
-		err = render.JSON(e.stdout, render.Verdicts{Results: t.Rows, Schema: render.SchemaVerify})
+		err = render.JSON(e.stdout, render.Verdicts{Interrupted: interrupted, Results: t.Rows, Schema: render.SchemaVerify})
 	case cmd.Bool("csv"):
 		err = t.CSV(e.stdout)
 	default:
 		err = render.VerdictText(e.stdout, t)
 	}
 	switch {
-	case err != nil:
-		return err
+	case err != nil || interrupted:
+		return cmp.Or(err, errInterrupted)
 	case outcome == verdicts.Refused:
 		return errFailed
 	case outcome == verdicts.NotModeled:

@@ -41,7 +41,7 @@ func (e env) vmCommand() *cli.Command {
 			&cli.StringFlag{Name: "qemu", Usage: "QEMU program to use instead of qemu-system-x86_64"},
 			units.ShardFlag("kernels"), jsonFlag(),
 		},
-		Action: interruptible(e.vm),
+		Action: e.vm,
 	}
 }
 
@@ -95,7 +95,7 @@ func (e env) vm(ctx context.Context, cmd *cli.Command) error {
 			}
 			errs = append(errs, err)
 		}
-		if ctx.Err() != nil {
+		if v.interrupted = ctx.Err() != nil; v.interrupted {
 			break
 		}
 	}

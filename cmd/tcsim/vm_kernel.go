@@ -237,7 +237,7 @@ func (v *virtual) judge(ctx context.Context, kernel string, f *capture.File) err
 
 // print shows what came out of all kernels.
 func (v *virtual) print(errs []error) error {
-	if len(v.Captures) > 0 {
+	if len(v.Captures) > 0 || v.interrupted {
 		if v.cmd.Bool("json") {
 			if err := render.JSON(v.stdout, render.VM{Captures: v.Captures, Interrupted: v.interrupted, Replay: v.Rows, Schema: render.SchemaVM}); err != nil {
 				return err

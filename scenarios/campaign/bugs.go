@@ -126,12 +126,13 @@ type BugCheck struct {
 }
 
 // CheckTarget finds out which of Bugs a kernel has by playing on our own code for it what shows them.
-// If the context ends, what was found is returned with its error.
-func CheckTarget(ctx context.Context, t *jit.Target, patch int) ([]BugCheck, error) {
+// If the context ends, what was found is returned with its error. progress is told before each how many are done.
+func CheckTarget(ctx context.Context, t *jit.Target, patch int, progress func(done int)) ([]BugCheck, error) {
 	w := &player{}
 	defer w.drop()
 	var out []BugCheck
 	for i := range Bugs {
+		progress(i)
 		b := &Bugs[i]
 		if b.Scenario == "" {
 			out = append(out, b.byVersion(t.Version, patch))
@@ -188,8 +189,8 @@ func (b *Bug) judge(c Cell, v kernels.Version, patch int) BugCheck {
 }
 
 // CheckCapture finds out which of Bugs a captured kernel has by running its own code of what shows them. t is the
-// capture's target; what its policy decides, no code tells.
-func CheckCapture(ctx context.Context, src *capture.Source, t *jit.Target, patch int) ([]BugCheck, error) {
+// capture's target; what its policy decides, no code tells. Context and progress are as for CheckTarget.
+func CheckCapture(ctx context.Context, src *capture.Source, t *jit.Target, patch int, progress func(done int)) ([]BugCheck, error) {
 	r, err := replay.New(runner.Options{MaxInsns: matrixInsns, MaxEvents: matrixEvents})
 	if err != nil {
 		return nil, err
@@ -197,6 +198,7 @@ func CheckCapture(ctx context.Context, src *capture.Source, t *jit.Target, patch
 	defer r.Close()
 	var out []BugCheck
 	for i := range Bugs {
+		progress(i)
 		b := &Bugs[i]
 		if b.Scenario == "" || b.fact().Kind == kernels.FactPolicy {
 			out = append(out, b.byVersion(t.Version, patch))

@@ -23,7 +23,7 @@ func TestBugs(t *testing.T) {
 	}
 	shown := map[string]int{}
 	check := func(tg *jit.Target, patch int) {
-		checks, err := campaign.CheckTarget(context.Background(), tg, patch)
+		checks, err := campaign.CheckTarget(context.Background(), tg, patch, func(int) {})
 		if err != nil {
 			t.Fatalf("%s: %v", tg.Name, err)
 		}

@@ -50,7 +50,7 @@ func TestFigures(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rows, err := verdicts.File(f, nil, target)
+		rows, err := verdicts.File(t.Context(), f, nil, target, func(int) {})
 		if err != nil {
 			t.Fatal(err)
 		}

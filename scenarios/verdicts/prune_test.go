@@ -66,7 +66,11 @@ func TestPruning(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := verdicts.Built(b, target)[0]
+			rows, err := verdicts.Built(t.Context(), b, target, func(int) {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := rows[0]
 			if (c.refused == "") != (r.Verdict == verdicts.Accepted) || !strings.Contains(r.Reason, c.refused) {
 				t.Fatalf("%s: %s, want %q", r.Verdict, r.Reason, c.refused)
 			}
@@ -94,7 +98,11 @@ func BenchmarkVerify(b *testing.B) {
 	}
 	n := 0
 	for b.Loop() {
-		n += verdicts.Built(built, target)[0].Insns
+		rows, err := verdicts.Built(b.Context(), built, target, func(int) {})
+		if err != nil {
+			b.Fatal(err)
+		}
+		n += rows[0].Insns
 	}
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "insns/s")
 }

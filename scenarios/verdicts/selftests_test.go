@@ -64,7 +64,7 @@ func TestSelftests(t *testing.T) {
 				}
 			}
 		}
-		rows, err := verdicts.File(f, nil, target)
+		rows, err := verdicts.File(t.Context(), f, nil, target, func(int) {})
 		if err != nil {
 			t.Fatalf("%s: %v", path, err)
 		}

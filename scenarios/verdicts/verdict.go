@@ -3,10 +3,11 @@
 // Package verdicts asks whether kernels take programs, and what it costs their verifiers to find out. It runs
 // nothing.
 //
-//	for _, row := range verdicts.File(file, nil, target) { ... }
+//	rows, err := verdicts.Load(ctx, "prog.o", object.Options{}, targets, progress)
 package verdicts
 
 import (
+	"context"
 	"time"
 
 	"github.com/tcsim/tcsim/jit"
@@ -39,31 +40,41 @@ type Row struct {
 	Time time.Duration `json:"-"`
 }
 
-// Built judges the programs of a scenario.
-func Built(b *scenarios.Built, t *jit.Target) []Row {
+// Built judges the programs of a scenario, and says after each how many are done. Its error is that of the context: with it
+// come the rows that are done.
+func Built(ctx context.Context, b *scenarios.Built, t *jit.Target, progress func(done int)) ([]Row, error) {
 	b = b.For(t)
 	out := make([]Row, 0, len(b.Programs))
 	for i := range b.Programs {
+		if err := ctx.Err(); err != nil {
+			return out, err
+		}
 		out = append(out, one(&b.Programs[i], t))
+		progress(i + 1)
 	}
-	return out
+	return out, nil
 }
 
-// File judges the programs of an object file, those that are not modelled included.
-func File(f *object.File, fill []string, t *jit.Target) ([]Row, error) {
+// File judges the programs of an object file, those that are not modelled included. If the context ends, its error comes
+// with the rows of those that were judged.
+func File(ctx context.Context, f *object.File, fill []string, t *jit.Target, progress func(done int)) ([]Row, error) {
 	b, err := f.Load(fill)
 	if err != nil {
 		return nil, err
 	}
 	judged := map[string]Row{}
-	for _, r := range Built(b, t) {
+	rows, ended := Built(ctx, b, t, progress)
+	for _, r := range rows {
 		judged[r.Program] = r
 	}
 	out := make([]Row, 0, len(f.Programs))
 	for i := range f.Programs {
 		p := &f.Programs[i]
 		r, ok := judged[p.Name]
-		if !ok {
+		switch {
+		case !ok && ended != nil:
+			continue
+		case !ok:
 			r = Row{Target: t.Name, Program: p.Name, Verdict: NotModeled, Size: len(p.Insns)}
 			if err := f.LeftOutOf(i); err != nil {
 				r.Reason = err.Error()
@@ -72,7 +83,7 @@ func File(f *object.File, fill []string, t *jit.Target) ([]Row, error) {
 		r.Section = f.Sections[i]
 		out = append(out, r)
 	}
-	return out, nil
+	return out, ended
 }
 
 func one(p *bpf.Program, t *jit.Target) Row {
@@ -85,29 +96,33 @@ func one(p *bpf.Program, t *jit.Target) Row {
 	return r
 }
 
-// Load judges the programs of an object file or a scenario, or of an object file those that the entry leads to.
-func Load(path string, opt object.Options, ts []*jit.Target) ([]Row, error) {
-	var out []Row
+// Load judges the programs of an object file or a scenario, or of an object file those that the entry leads to, and says
+// how many are done. If the context ends, its error comes with the rows that are done.
+func Load(ctx context.Context, path string, opt object.Options, ts []*jit.Target, progress func(done, total int)) ([]Row, error) {
+	var programs int
+	var judge func(t *jit.Target, progress func(int)) ([]Row, error)
 	if object.IsFile(path) && opt.Entry == "" {
 		f, err := object.Open(path, opt.Read)
 		if err != nil {
 			return nil, err
 		}
-		for _, t := range ts {
-			rows, err := File(f, opt.Fill, t)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, rows...)
+		programs = len(f.Programs)
+		judge = func(t *jit.Target, progress func(int)) ([]Row, error) { return File(ctx, f, opt.Fill, t, progress) }
+	} else {
+		b, err := object.Load(path, opt)
+		if err != nil {
+			return nil, err
 		}
-		return out, nil
+		programs = len(b.Programs)
+		judge = func(t *jit.Target, progress func(int)) ([]Row, error) { return Built(ctx, b, t, progress) }
 	}
-	b, err := object.Load(path, opt)
-	if err != nil {
-		return nil, err
-	}
-	for _, t := range ts {
-		out = append(out, Built(b, t)...)
+	var out []Row
+	for i, t := range ts {
+		rows, err := judge(t, func(done int) { progress(i*programs+done, len(ts)*programs) })
+		out = append(out, rows...)
+		if err != nil {
+			return out, err
+		}
 	}
 	return out, nil
 }

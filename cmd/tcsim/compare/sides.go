@@ -149,8 +149,9 @@ type Result struct {
 	A           string        `json:"a"`
 	B           string        `json:"b"`
 	Differences []Difference  `json:"differences"`
-	Only        []string      `json:"only,omitempty"`    // what one side alone has, of captures
-	Targets     []string      `json:"targets,omitempty"` // of a and of b, if rows of one target were compared with rows of another
+	Interrupted bool          `json:"interrupted,omitempty"` // there may be more
+	Only        []string      `json:"only,omitempty"`        // what one side alone has, of captures
+	Targets     []string      `json:"targets,omitempty"`     // of a and of b, if rows of one target were compared with rows of another
 	Schema      render.Schema `json:"schema"`
 }
 

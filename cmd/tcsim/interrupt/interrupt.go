@@ -25,6 +25,16 @@ var (
 	again = 500 * time.Millisecond
 )
 
+// Schema is that of Nothing.
+const Schema = "tcsim.interrupted/v1"
+
+// Nothing is the object under --json of a command that was interrupted before anything was finished.
+type Nothing struct {
+	Command     string `json:"command"`
+	Interrupted bool   `json:"interrupted"` // always
+	Schema      string `json:"schema"`
+}
+
 // Context returns a context that the first SIGINT or SIGTERM ends. Another signal ends the process, as does time, and said
 // is told of it. stop goes back to what signals do by default.
 func Context(said io.Writer) (ctx context.Context, stop func()) {

@@ -32,9 +32,10 @@ const workers = 2
 // Options say how scenarios are played.
 type Options struct {
 	Core      *timing.Core
-	KeepGoing bool              // after a run that breaks an invariant
-	Allow     bool              // what an edited source does otherwise than its release
-	Recording *events.Recording // of all events, nil for none
+	KeepGoing bool                  // after a run that breaks an invariant
+	Allow     bool                  // what an edited source does otherwise than its release
+	Recording *events.Recording     // of all events, nil for none
+	Progress  func(done, total int) // is told after each, one at a time; may be nil
 }
 
 // All plays every scenario on every target. Rows are in that order. With an error, which is that of the first that
@@ -46,6 +47,7 @@ func All(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, opt Optio
 		wg    sync.WaitGroup
 		mu    sync.Mutex
 		next  int
+		done  int
 		over  bool // no more are begun
 		crash *crashed
 	)
@@ -67,6 +69,9 @@ func All(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, opt Optio
 				mu.Lock()
 				rows[i], errs[i], crash = row, err, cmp.Or(crash, c)
 				over = over || err != nil || c != nil
+				if done++; opt.Progress != nil && !over {
+					opt.Progress(done, n)
+				}
 				mu.Unlock()
 			}
 		})

@@ -23,6 +23,7 @@ type ConformRow struct {
 	NotJITed   int                      `json:"not_jited_by_kernel"`
 	Tramps     conform.Count            `json:"trampolines"`
 	Mismatches []string                 `json:"mismatches,omitempty"`
+	Bad        []string                 `json:"bad,omitempty"` // why nothing was compared
 }
 
 // ConformRows is what was compared, a row for each capture.

@@ -67,8 +67,9 @@ type Run struct {
 
 // Verdicts is the object of tcsim verify.
 type Verdicts struct {
-	Results []verdicts.Row `json:"results"`
-	Schema  Schema         `json:"schema"`
+	Interrupted bool           `json:"interrupted,omitempty"`
+	Results     []verdicts.Row `json:"results"`
+	Schema      Schema         `json:"schema"`
 }
 
 // Trace is the object of tcsim trace, and of the --trace of other commands.
@@ -177,9 +178,10 @@ type ImportRun struct {
 
 // Doctor is the object of tcsim doctor.
 type Doctor struct {
-	Checks []SelfTest `json:"checks"`
-	OK     bool       `json:"ok"`
-	Schema Schema     `json:"schema"`
+	Checks      []SelfTest `json:"checks"`
+	Interrupted bool       `json:"interrupted,omitempty"`
+	OK          bool       `json:"ok"` // all of Checks are
+	Schema      Schema     `json:"schema"`
 }
 
 // SelfTest is one test of tcsim doctor.
