@@ -48,33 +48,16 @@ func Analyse(p *bpf.Program, t *kernels.Kernel) (*Verified, error) {
 	}
 	v := &Verified{Program: p, Insns: make([]bpf.Insn, len(p.Insns)), Funcs: funcs, Arena: arena + 1, Met: x.met}
 	copy(v.Insns, p.Insns)
-	for i := bpf.InsnIndex(0); int(i) < len(v.Insns); i += v.Insns[i].Width() {
-		in := &v.Insns[i]
-		switch {
-		case in.IsSubCall():
-			in.Imm = x.fnAt[i+1+bpf.InsnIndex(in.Imm)]
-		case in.Op == bpf.OpCall && in.Src == 0 && in.Imm == bpf.HelperTailCall:
-			x.markTailCall(v, i, &t.Verifier)
-		case x.arenas[i]:
-			in.Op = shape.InArena(in.Op)
-		case x.guarded[i] && in.Class() == bpf.ClassLDX:
-			in.Op = shape.Guarded(in.Op)
-		}
+	if tails := v.Mark(x.fnAt, x.arenas, x.guarded, x.direct); tails && t.Verifier.TailCallDepth != 0 {
+		v.Funcs[0].StackDepth = t.Verifier.TailCallDepth // there is no other function
 	}
 	return v, nil
 }
 
-// markTailCall turns the call at slot i into a tail call, direct if map and key are the same on
-// all paths (do_misc_fixups).
-func (x *explorer) markTailCall(v *Verified, i bpf.InsnIndex, r *kernels.Verifier) {
-	v.Insns[i].Op, v.Insns[i].Imm = bpf.OpTailCall, 0
-	if r.TailCallDepth != 0 {
-		v.Funcs[0].StackDepth = r.TailCallDepth // there is no other function
+// direct returns map and key of the tail call at slot i if they are the same on all paths (do_misc_fixups).
+func (x *explorer) direct(i bpf.InsnIndex) (m int, key uint32, ok bool) {
+	if c := x.calls[i]; c != nil && !x.rules.NoDirect {
+		return c.Direct()
 	}
-	if c := x.calls[i]; c != nil && !r.NoDirect {
-		if m, key, ok := c.Direct(); ok {
-			v.Pokes = append(v.Pokes, PokeDesc{Insn: i, Map: m, Key: key})
-			v.Insns[i].Imm = int32(len(v.Pokes))
-		}
-	}
+	return 0, 0, false
 }

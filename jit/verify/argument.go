@@ -144,7 +144,7 @@ func unmoved(reg uint8, v *value) error {
 
 // noteArg notes what an argument tells of the call, and judges what is no memory.
 func (x *explorer) noteArg(s *state, c *call, a protos.Arg, reg uint8) error {
-	v := &s.top().regs[reg]
+	v := s.top().regs[reg]
 	if protos.Releasing[c.helper] && a.Is("bgI") {
 		if v.ref == 0 && !v.null() && !v.loose() {
 			return fmt.Errorf("r%d must be referenced when passed to release function", reg)
@@ -250,7 +250,7 @@ func (x *explorer) returned(s *state, c *call, h *protos.Helper) value {
 	if r.orNull = h.Null(); r.orNull {
 		r.link = x.newLink()
 	}
-	m := s.top().regs[1]
+	m := *s.top().regs[1]
 	switch {
 	case h.Ret == protos.MapValue && m.kind == kindMap:
 		if x.looked(&r, c.helper, &m); c.helper == helperLookup && x.found(s, &m) {
@@ -314,7 +314,7 @@ func (x *explorer) looked(r *value, helper int32, m *value) {
 
 // found reports whether a lookup in an array finds an element, because its key is a constant (get_constant_map_key).
 func (x *explorer) found(s *state, m *value) bool {
-	in, key := &x.p.Maps[m.mapIdx], &s.top().regs[2]
+	in, key := &x.p.Maps[m.mapIdx], s.top().regs[2]
 	if !x.rules.ConstantKeys || in.Varies && x.rules.InnerKeys || !x.judges() || in.Type != bpf.ArrayMap && in.Type != bpf.PerCPUArrayMap || key.kind != kindStack || !key.num.IsConst() {
 		return false
 	}
@@ -337,7 +337,7 @@ func (x *explorer) found(s *state, m *value) bool {
 // settle does what a helper does with references, after its arguments were taken (check_helper_call).
 func (x *explorer) settle(s *state, c *call, ret *value) error {
 	if c.release > 0 {
-		if v := s.top().regs[c.release]; v.ref != 0 {
+		if v := *s.top().regs[c.release]; v.ref != 0 {
 			if err := s.release(v.ref); err != nil {
 				return err
 			}

@@ -7,24 +7,15 @@ import (
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify/agreed"
-	"github.com/tcsim/tcsim/jit/verify/ranges"
+	"github.com/tcsim/tcsim/jit/verify/protos"
 )
-
-// callbacks are the helpers that call a function of the program before they return: the argument that is the
-// function, and the argument of the helper that is handed to it as its argument number gets.
-var callbacks = map[int32]struct{ fn, context, gets uint8 }{
-	164: {2, 3, 4}, // for_each_map_elem(map, fn, context, flags): fn(map, key, value, context)
-	180: {3, 4, 3}, // find_vma(task, address, fn, context, flags): fn(task, vma, context)
-	181: {2, 3, 2}, // loop(number, fn, context, flags): fn(index, context)
-	209: {2, 3, 2}, // user_ringbuf_drain(map, fn, context, flags): fn(dynptr, context)
-}
 
 // callback follows the function that a helper calls. Since 6.7 it is one more path, which comes back to the call
 // of the helper; before, the path goes through the function once. It reports whether s is in the function now
 // (push_callback_call).
 func (x *explorer) callback(s *state, helper int32) (bool, error) {
-	how := callbacks[helper]
-	fn := s.top().regs[how.fn]
+	how := protos.Callbacks[helper]
+	fn := *s.top().regs[how.Fn]
 	if fn.kind != kindFunc || int(fn.mapIdx) >= len(x.fnAt) || int(fn.mapIdx) < 0 {
 		return false, nil
 	}
@@ -33,18 +24,15 @@ func (x *explorer) callback(s *state, helper int32) (bool, error) {
 	args := x.callbackArgs(s, helper)
 	if x.rules.CallbackOnce {
 		caller := s.top()
-		for r := range 6 {
-			caller.regs[r] = value{}
-		}
+		caller.called()
 		callee, err := x.enter(s, to, s.pc+1)
 		if err != nil {
 			return false, err
 		}
-		*callee.regs, callee.callback = args, true
-		callee.regs[10] = value{kind: kindStack, frame: uint8(len(s.frames) - 1), num: ranges.ConstScalar(0)}
+		callee.begin(&args)
 		return true, nil
 	}
-	if n := &s.top().regs[1]; helper == helperLoop {
+	if n := s.top().regs[1]; helper == protos.HelperLoop {
 		x.needs(s, 1)
 		if n.kind == kindNumber && s.top().iterations >= n.num.Umax {
 			s.top().iterations = 0
@@ -55,7 +43,7 @@ func (x *explorer) callback(s *state, helper int32) (bool, error) {
 }
 
 // callFrom follows, as one more path, a function that the call at hand calls.
-func (x *explorer) callFrom(s *state, to bpf.InsnIndex, args registers) error {
+func (x *explorer) callFrom(s *state, to bpf.InsnIndex, args arguments) error {
 	x.sync[to] = true
 	c := x.fork(s, s.pc)
 	c.rounds++
@@ -65,9 +53,17 @@ func (x *explorer) callFrom(s *state, to bpf.InsnIndex, args registers) error {
 	if err != nil {
 		return err
 	}
-	*callee.regs, callee.callback, callee.again = args, true, true
-	callee.regs[10] = value{kind: kindStack, frame: uint8(len(c.frames) - 1), num: ranges.ConstScalar(0)}
+	callee.begin(&args)
+	callee.again = true
 	return nil
+}
+
+// begin makes the function one that a helper calls with some arguments.
+func (f *frameState) begin(args *arguments) {
+	f.callback = true
+	for r := range args {
+		f.set(uint8(r), args[r])
+	}
 }
 
 // callbackReturns refuses what a function that a helper calls does not return (prepare_func_exit).
@@ -81,43 +77,43 @@ func (x *explorer) callbackReturns(r0 *value) error {
 	return r0.num.Among("callback return", 0, 0, 1, false)
 }
 
+// arguments are the first registers that a function begins with.
+type arguments [6]value
+
 // callbackArgs are the registers that the function called by a helper begins with.
-func (x *explorer) callbackArgs(s *state, helper int32) (regs registers) {
-	how := callbacks[helper]
-	caller := s.top().regs
-	for r := uint8(1); r < how.gets; r++ {
+func (x *explorer) callbackArgs(s *state, helper int32) (regs arguments) {
+	how := protos.Callbacks[helper]
+	caller := &s.top().regs
+	for r := uint8(1); r < how.Gets; r++ {
 		regs[r] = pointer(kindPointer)
 		if !x.submitted {
 			regs[r] = unknownNumber()
 		}
 	}
 	switch helper {
-	case helperLoop:
+	case protos.HelperLoop:
 		regs[1] = unknownNumber()
 	case 164:
-		regs[1] = caller[1]
-		if m := caller[1]; m.kind == kindMap && x.submitted {
+		regs[1] = *caller[1]
+		if m := regs[1]; m.kind == kindMap && x.submitted {
 			regs[3] = pointer(kindMapValue)
 			regs[3].mapIdx = m.mapIdx
 		}
 	case 180:
-		regs[1] = caller[1]
+		regs[1] = *caller[1]
 	case 209:
 		if x.judges() {
 			regs[1] = pointer(kindDynptr)
 		}
 	}
-	regs[how.gets] = caller[how.context]
+	regs[how.Gets] = *caller[how.Context]
 	return regs
 }
-
-// helperLoop is bpf_loop(number, callback, context, flags).
-const helperLoop = 181
 
 // noteLoop notes what a path to a call of bpf_loop passes.
 func (x *explorer) noteLoop(s *state) {
 	f := s.top()
-	fn, flags := &f.regs[2], &f.regs[4]
+	fn, flags := f.regs[2], f.regs[4]
 	x.needs(s, 4)
 	l := x.loops[s.pc]
 	if l == nil {

@@ -56,7 +56,7 @@ func (x *explorer) covers(s, n *state, how likeness) bool {
 		}
 		for left := regs; left != 0; left &= left - 1 {
 			r := bits.TrailingZeros16(left)
-			if !c.value(&a.regs[r], &b.regs[r], a.precise.Regs&(1<<r) != 0) {
+			if !c.value(a.regs[r], b.regs[r], a.precise.Regs&(1<<r) != 0) {
 				return false
 			}
 		}
@@ -74,6 +74,9 @@ func (x *explorer) covers(s, n *state, how likeness) bool {
 
 // value is regsafe; precise says that something depends on the number.
 func (c *comparison) value(v, n *value, precise bool) bool {
+	if v == n && !v.identified() {
+		return true
+	}
 	if v.kind == kindNone {
 		return c.how != same || n.kind == kindNone
 	}
@@ -136,21 +139,20 @@ func (c *comparison) stack(a, b *frameState, read uint64) bool {
 	return true
 }
 
-// noSlot is one that was never written to.
-var noSlot slot
-
 func (c *comparison) slot(x, y *slot, precise bool) bool {
+	if x.bytes == y.bytes && x.spill == y.spill && !x.spill.identified() {
+		return true
+	}
 	if c.rules.SpillMisc && x.spill.kind == kindNumber {
-		anything := unknownNumber() // what a load from bytes that may hold anything gives
-		switch {
+		switch { // a load from bytes that may hold anything gives any number
 		case x.bytes[7] == byteSpill && y.misc(8):
-			return c.value(&x.spill, &anything, precise)
+			return c.value(x.spill, &anything, precise)
 		case c.rules.SpillMiscHalf && x.bytes[7] != byteSpill && x.bytes[3] == byteSpill && y.misc(4):
-			return c.value(&x.spill, &anything, precise) && c.kinds(x.bytes[4:], y.bytes[4:])
+			return c.value(x.spill, &anything, precise) && c.kinds(x.bytes[4:], y.bytes[4:])
 		}
 	}
 	k := x.bytes[0]
-	return c.kinds(x.bytes[:], y.bytes[:]) && (k != byteSpill && k < byteDynptr || c.value(&x.spill, &y.spill, precise))
+	return c.kinds(x.bytes[:], y.bytes[:]) && (k != byteSpill && k < byteDynptr || c.value(x.spill, y.spill, precise))
 }
 
 // kinds compares what bytes hold.

@@ -19,7 +19,7 @@ var fieldKinds = map[protos.Field]valueKind{
 }
 
 // readTyped is a load outside the stack in a program as users write it.
-func (x *explorer) readTyped(s *state, base value, in bpf.Insn, size int, signed bool) (value, error) {
+func (x *explorer) readTyped(s *state, base *value, in bpf.Insn, size int, signed bool) (value, error) {
 	if base.kind == kindContext {
 		off := base.off + int64(in.Off)
 		f, err := protos.Context(x.p.Type, x.p.AttachType, protos.Access{Off: off, Size: int64(size), Signed: signed})
@@ -37,7 +37,7 @@ func (x *explorer) readTyped(s *state, base value, in bpf.Insn, size int, signed
 			return v, err
 		}
 	}
-	if f := x.kptrAt(&base, in); f != nil && x.judges() && in.Class() == bpf.ClassLDX {
+	if f := x.kptrAt(base, in); f != nil && x.judges() && in.Class() == bpf.ClassLDX {
 		return x.kptr(s, f), nil
 	}
 	return number(ranges.LoadedScalar(size, signed)), nil

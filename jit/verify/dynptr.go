@@ -75,12 +75,13 @@ func (x *explorer) put(s *state, o object, kind byteKind, v value) error {
 	}
 	for i := range o.n {
 		sl := o.f.ownSlot(lo + int64(i)*8)
-		sl.spill = v
-		if v.traits &^= first; i == 0 {
-			sl.spill.traits |= first
+		part := v
+		if part.traits &^= first; i == 0 {
+			part.traits |= first
 		} else {
-			sl.spill.ref = 0
+			part.ref = 0
 		}
+		sl.spill = &part
 		for b := range sl.bytes {
 			sl.bytes[b] = kind
 		}
@@ -93,7 +94,7 @@ func (x *explorer) put(s *state, o object, kind byteKind, v value) error {
 func (o object) clear() {
 	for i := range o.n {
 		if o.at(i) != nil {
-			*o.f.stack.own(o.slot - i) = slot{}
+			*o.f.stack.own(o.slot - i) = noSlot
 			o.f.written |= 1 << (o.slot - i)
 		}
 	}
@@ -137,7 +138,7 @@ func (x *explorer) useDynptr(s *state, c *call, v *value, arg int) error {
 	if drops && c.drops != (d.traits&ofFile != 0) {
 		return fmt.Errorf("expected a dynptr of another type as r%d", arg+1)
 	}
-	if c.dyn = &d; drops {
+	if c.dyn = d; drops {
 		x.dropDynptr(s, o)
 	}
 	return nil
@@ -200,7 +201,7 @@ func (x *explorer) makeDynptr(s *state, c *call, args []protos.Arg) error {
 		if c.helper == helperReserveDynptr {
 			d.ref = x.acquire(s)
 		}
-		return x.madeDynptr(s, &s.top().regs[i+1], d)
+		return x.madeDynptr(s, s.top().regs[i+1], d)
 	}
 	return nil
 }
@@ -230,7 +231,7 @@ func (x *explorer) overwriteObjects(s *state, f *frameState, from, to int64) err
 			for b := range sl.bytes {
 				sl.bytes[b] = byteMisc
 			}
-			sl.spill = value{}
+			sl.spill = &nothing
 			continue
 		}
 		head := i

@@ -100,7 +100,9 @@ const (
 func (x *explorer) recycle() {
 	for i, list := range x.seen {
 		for _, s := range list {
-			x.mem.release(s)
+			if !x.mem.states.Full() {
+				x.mem.release(s)
+			}
 		}
 		x.seen[i] = nil
 	}
@@ -239,15 +241,16 @@ func (x *explorer) rootIn(fn int, sleeps, own bool) error {
 	first.ret, first.callback = -1, fn != 0 && !f.ExceptionCB && !f.Global
 	s := &state{pc: x.funcs[fn].Start, frames: []frameState{first}}
 	s.held.Sleeps, s.held.Later = sleeps, own
-	s.top().regs[10] = value{kind: kindStack, num: ranges.ConstScalar(0)}
-	for r := 1; r <= 5 && (fn != 0 || !x.strict); r++ {
-		v := &s.top().regs[r]
-		if *v = unknownNumber(); x.judges() {
+	s.top().set(10, value{kind: kindStack, num: ranges.ConstScalar(0)})
+	for r := uint8(1); r <= 5 && (fn != 0 || !x.strict); r++ {
+		v := unknownNumber()
+		if x.judges() {
 			v.typed = unsure // a helper hands it over
 		}
+		s.top().set(r, v)
 	}
 	if fn != 0 && f.Global {
-		if err := x.mayBeGlobal(f); err != nil {
+		if err := shape.MayBeGlobal(f, x.rules); err != nil && x.judges() {
 			return err
 		}
 		x.params(s, f)
@@ -256,11 +259,11 @@ func (x *explorer) rootIn(fn int, sleeps, own bool) error {
 	case fn == 0 && x.p.Type == bpf.Extension && x.submitted:
 		x.params(s, f)
 		for r := range f.Params {
-			v := &s.top().regs[r+1]
+			v := s.top().own(uint8(r + 1))
 			v.orNull, v.link, v.typed = false, 0, unsure // as the caller of the replaced function has it
 		}
 	case fn == 0:
-		s.top().regs[1] = pointer(kindContext)
+		s.top().set(1, pointer(kindContext))
 	}
 	x.work = append(x.work, s)
 	return x.drain()
@@ -276,10 +279,10 @@ func (x *explorer) rest() error {
 		first := x.mem.frame(int(x.fnAt[i]))
 		first.ret = -1
 		s := &state{pc: i, frames: []frameState{first}}
-		for r := range 10 {
-			s.top().regs[r] = unknownNumber()
+		for r := range uint8(10) {
+			s.top().set(r, unknownNumber())
 		}
-		s.top().regs[10] = value{kind: kindStack, num: ranges.ConstScalar(0)}
+		s.top().set(10, value{kind: kindStack, num: ranges.ConstScalar(0)})
 		x.work = append(x.work, s)
 		if err := x.drain(); err != nil {
 			return err
@@ -305,7 +308,7 @@ func (x *explorer) drain() error {
 func (x *explorer) follow(s *state) error {
 	for {
 		if x.steps++; x.steps > maxSteps {
-			return tooComplex(fmt.Sprintf("program is too complex: more than %d instructions followed", maxSteps))
+			return shape.TooComplex("program is too complex: more than %d instructions followed", maxSteps)
 		}
 		if x.joins.Compare[s.pc] {
 			if done, err := x.prune(s); done || err != nil {
@@ -337,7 +340,7 @@ func (x *explorer) follow(s *state) error {
 		}
 		s.at, s.history = x.origins.Add(x.now, s.at), s.history+x.recorded()
 		if x.tooMany && x.strict {
-			return bpf.ErrorAt(x.p.Insns, at, tooComplex(fmt.Sprintf("more than %d paths wait to be followed (The sequence of jumps is too complex)", maxWaiting)))
+			return bpf.ErrorAt(x.p.Insns, at, shape.TooComplex("more than %d paths wait to be followed (The sequence of jumps is too complex)", maxWaiting))
 		}
 	}
 }
@@ -388,15 +391,7 @@ func (x *explorer) dropFast() {
 }
 
 // ErrComplex says that a verification takes more than kernels allow, whatever the program does.
-var ErrComplex = errors.New("too complex")
-
-// tooComplex is an ErrComplex in other words.
-type tooComplex string
-
-func (t tooComplex) Error() string { return string(t) }
-
-// Is implements errors.Is.
-func (t tooComplex) Is(err error) bool { return err == ErrComplex }
+var ErrComplex = shape.ErrComplex
 
 // newLink returns an identity for values that are copies of each other.
 func (x *explorer) newLink() uint32 {

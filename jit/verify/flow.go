@@ -25,7 +25,7 @@ func (x *explorer) why(in bpf.Insn, to *shape.Callee) reason {
 	switch {
 	case in.Op == bpf.ClassJmp|bpf.JmpCond, to != nil && to.Next:
 		return nextRound
-	case to != nil && to.Known && callbacks[to.Helper].fn != 0, to != nil && protos.Doing[to.Kfunc] == protos.TreeInsert && x.p.Owned != nil:
+	case to != nil && to.Known && protos.Callbacks[to.Helper].Fn != 0, to != nil && protos.Doing[to.Kfunc] == protos.TreeInsert && x.p.Owned != nil:
 		return calling
 	}
 	return noReason

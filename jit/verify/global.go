@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/origin"
 	"github.com/tcsim/tcsim/jit/verify/shape"
 )
 
@@ -16,31 +17,37 @@ import (
 
 // params gives a global function the parameters that it is verified with.
 func (x *explorer) params(s *state, f *bpf.Func) {
-	regs := s.top().regs
-	for r := 1; r <= 5; r++ {
-		regs[r] = value{}
+	top := s.top()
+	for r := range uint8(5) {
+		top.refer(r+1, &nothing)
 	}
-	for i, p := range f.Params {
-		switch p.Kind {
-		case bpf.ParamNumber:
-			regs[i+1] = unknownNumber()
-		case bpf.ParamContext:
-			regs[i+1] = pointer(kindContext)
-		case bpf.ParamDynptr:
-			regs[i+1] = pointer(kindDynptr)
-		case bpf.ParamUntrusted:
-			if regs[i+1] = probedMemory(); p.Type != "" {
-				regs[i+1] = x.object(p.Type, untrusted)
-			}
-		default:
-			if regs[i+1] = pointer(kindPointer); p.Kind == bpf.ParamMemory && x.judges() && x.p.Type != bpf.Extension {
-				regs[i+1].kind, regs[i+1].size = kindMemory, p.Size
-			}
-			if p.Nullable {
-				regs[i+1].orNull, regs[i+1].link = true, x.newLink()
-			}
+	for i := range f.Params {
+		top.set(uint8(i+1), x.param(&f.Params[i]))
+	}
+}
+
+func (x *explorer) param(p *bpf.Param) value {
+	switch p.Kind {
+	case bpf.ParamNumber:
+		return unknownNumber()
+	case bpf.ParamContext:
+		return pointer(kindContext)
+	case bpf.ParamDynptr:
+		return pointer(kindDynptr)
+	case bpf.ParamUntrusted:
+		if p.Type != "" {
+			return x.object(p.Type, untrusted)
 		}
+		return probedMemory()
 	}
+	v := pointer(kindPointer)
+	if p.Kind == bpf.ParamMemory && x.judges() && x.p.Type != bpf.Extension {
+		v.kind, v.size = kindMemory, p.Size
+	}
+	if p.Nullable {
+		v.orNull, v.link = true, x.newLink()
+	}
+	return v
 }
 
 // callGlobal is a call of a global function: memory that it is handed may change, and its result is any
@@ -56,7 +63,7 @@ func (x *explorer) callGlobal(s *state, f *bpf.Func) (bool, error) {
 	case x.rules.QuietGlobals && x.inRCU(s) && x.may(f.Start, shape.Sleeps):
 		return false, fmt.Errorf("sleepable global function %s() called where nothing may sleep", f.Name)
 	default:
-		if err := x.mayBeGlobal(f); err != nil {
+		if err := shape.MayBeGlobal(f, x.rules); err != nil {
 			return false, err
 		}
 	}
@@ -70,8 +77,8 @@ func (x *explorer) callGlobal(s *state, f *bpf.Func) (bool, error) {
 			x.waiting = append(x.waiting, 2*int(x.fnAt[f.Start])+how)
 		}
 	}
-	for i, p := range f.Params {
-		v := top.regs[i+1]
+	for i := range f.Params {
+		p, v := &f.Params[i], top.regs[i+1]
 		if x.strict && v.kind == kindNone {
 			return false, fmt.Errorf("argument r%d of global function %s is not initialised", i+1, f.Name)
 		}
@@ -79,22 +86,22 @@ func (x *explorer) callGlobal(s *state, f *bpf.Func) (bool, error) {
 			if v.kind != kindStack && v.kind != kindDynptr {
 				return false, fmt.Errorf("caller passes invalid args into global function %s: r%d type=%s expected=fp, dynptr_ptr", f.Name, i+1, v.word())
 			}
-			if err := x.useDynptr(s, &call{}, &v, i); err != nil {
+			if err := x.useDynptr(s, &call{}, v, i); err != nil {
 				return false, err
 			}
 			continue
 		}
-		if err := x.globalArg(f, &p, &v, uint8(i+1)); err != nil {
+		if err := x.globalArg(f, p, v, uint8(i+1)); err != nil {
 			return false, fmt.Errorf("caller passes invalid args into global function %s: %w", f.Name, err)
 		}
 		if v.kind != kindStack || p.Kind != bpf.ParamMemory {
 			continue
 		}
-		lo, hi := stackRange(&v, 0)
+		lo, hi := stackRange(v, 0)
 		if err := x.touch(s.frames[v.frame].fn, lo, hi+int64(p.Size)); err != nil {
 			return false, err
 		}
-		x.reads(s, int(v.frame), slotBits(lo, hi+int64(p.Size)))
+		x.reads(s, int(v.frame), origin.Slots(lo, hi+int64(p.Size)))
 		if err := x.readsObject(&s.frames[v.frame], lo, hi+int64(p.Size), "indirect "); err != nil {
 			return false, err
 		}
@@ -108,27 +115,11 @@ func (x *explorer) callGlobal(s *state, f *bpf.Func) (bool, error) {
 			return false, fmt.Errorf("%s may throw: %w", f.Name, err)
 		}
 	}
-	for r := range 6 {
-		top.regs[r] = value{}
-	}
-	if top.regs[0] = unknownNumber(); f.Void && x.judges() {
-		top.regs[0] = value{}
+	if top.called(); !f.Void || !x.judges() {
+		top.refer(0, &anything)
 	}
 	s.pc++
 	return true, nil
-}
-
-// mayBeGlobal refuses a global function, or one that replaces one, by what it returns (btf_prepare_func_args).
-func (x *explorer) mayBeGlobal(f *bpf.Func) error {
-	for i := range f.Params {
-		if x.judges() && f.Params[i].Mixed {
-			return fmt.Errorf("arg#%d of %s has tags that cannot be combined", i, f.Name)
-		}
-	}
-	if x.judges() && (f.Address || f.Void && !x.rules.VoidGlobals) {
-		return fmt.Errorf("global function %s() doesn't return scalar: only those are supported", f.Name)
-	}
-	return nil
 }
 
 // globalArg refuses what a global function does not take (btf_check_func_arg_match).

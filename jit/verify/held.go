@@ -86,7 +86,7 @@ func (x *explorer) mayEnd(s *state, exception bool) error {
 
 // lock takes or gives back the lock that a register points at (process_spin_lock).
 func (x *explorer) lock(s *state, reg uint8, kind rights.Kind, take bool) error {
-	v := &s.top().regs[reg]
+	v := s.top().regs[reg]
 	r := lockOf(v)
 	if r.Kind, r.At = kind, s.pc; x.ordering(s) {
 		return errors.New("can't spin_{lock,unlock} in rbtree cb")
@@ -209,12 +209,10 @@ func (x *explorer) section(s *state, k *kfuncCall) error {
 // lockFails follows the path on which a lock is not had: the result is an error, and nothing is taken.
 func (x *explorer) lockFails(s *state) {
 	failed := x.fork(s, s.pc+1)
-	for r := range 6 {
-		failed.top().regs[r] = value{}
-	}
+	failed.top().called()
 	e := unknownNumber()
 	e.num.LimitResult(-1, &x.rules.Ranges)
-	failed.top().regs[0] = e
+	failed.top().set(0, e)
 }
 
 // giveAway is what becomes of an object that a list or a tree owns (ref_convert_owning_non_owning).

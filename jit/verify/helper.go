@@ -8,6 +8,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify/agreed"
+	"github.com/tcsim/tcsim/jit/verify/origin"
 	"github.com/tcsim/tcsim/jit/verify/protos"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 	"github.com/tcsim/tcsim/jit/verify/shape"
@@ -64,15 +65,13 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 			ret.typed = handedOut(x.rules)
 		}
 	}
-	if callbacks[to.Helper].fn != 0 {
+	if protos.Callbacks[to.Helper].Fn != 0 {
 		if entered, err := x.callback(s, to.Helper); entered || err != nil {
 			return err
 		}
 	}
-	for r := range 6 {
-		f.regs[r] = value{}
-	}
-	if f.regs[0] = ret; to.Next {
+	f.called()
+	if f.set(0, ret); to.Next {
 		x.advance(s, object{})
 	}
 	return nil
@@ -83,7 +82,7 @@ func (x *explorer) judgeArg(s *state, c *call, a protos.Arg, i int) error {
 	if !x.judges() || c.helper == 0 {
 		return nil
 	}
-	if err := x.fits(c, a, uint8(i+1), &s.top().regs[i+1]); err != nil {
+	if err := x.fits(c, a, uint8(i+1), s.top().regs[i+1]); err != nil {
 		return err
 	}
 	return x.noteArg(s, c, a, uint8(i+1))
@@ -93,12 +92,15 @@ func (x *explorer) judgeArg(s *state, c *call, a protos.Arg, i int) error {
 func (x *explorer) advance(s *state, it object) {
 	if it.f == nil || it.at(0).spill.traits&drained == 0 {
 		again := x.nextRound(s, s.pc+1)
-		again.top().regs[0].orNull, again.top().regs[0].link = false, 0
+		r0 := again.top().own(0)
+		r0.orNull, r0.link = false, 0
 	}
 	if it.f != nil {
-		it.f.stack.own(it.slot).spill.traits |= drained
+		v := *it.at(0).spill
+		v.traits |= drained
+		it.f.stack.own(it.slot).spill = &v
 	}
-	s.top().regs[0] = number(ranges.ConstScalar(0))
+	s.top().refer(0, &zero)
 }
 
 // kfuncPath follows a call of a kernel function that is judged.
@@ -108,10 +110,8 @@ func (x *explorer) kfuncPath(s *state, to *shape.Callee) error {
 		return err
 	}
 	f := s.top()
-	for r := range 6 {
-		f.regs[r] = value{}
-	}
-	if f.regs[0] = ret; to.Next {
+	f.called()
+	if f.set(0, ret); to.Next {
 		x.advance(s, it)
 	}
 	return nil
@@ -129,11 +129,11 @@ func (x *explorer) beforeHelper(s *state, n int32, h *protos.Helper) error {
 	case n == helperSetResult && x.rules.SetResults && x.judges():
 		return x.setsResult(s)
 	case n == bpf.HelperTailCall:
-		if m := &f.regs[2]; m.kind == kindMap && x.p.Maps[m.mapIdx].Type != bpf.ProgArray {
+		if m := f.regs[2]; m.kind == kindMap && x.p.Maps[m.mapIdx].Type != bpf.ProgArray {
 			return fmt.Errorf("tail call through map %s, which is not a prog array (check_map_func_compatibility)", x.p.Maps[m.mapIdx].Name)
 		}
 		return x.tailCall(s)
-	case n == helperLoop:
+	case n == protos.HelperLoop:
 		x.noteLoop(s)
 	case n >= 1 && n <= 3 || n == 195:
 		m := x.lookups[s.pc]
@@ -141,7 +141,7 @@ func (x *explorer) beforeHelper(s *state, n int32, h *protos.Helper) error {
 			m = &agreed.Map{}
 			x.lookups[s.pc] = m
 		}
-		m.Note(mapOf(&f.regs[1]))
+		m.Note(mapOf(f.regs[1]))
 	}
 	return nil
 }
@@ -197,7 +197,7 @@ func (x *explorer) argument(s *state, a protos.Arg, i int) error {
 		}
 	case a.Sized():
 		x.needs(s, uint8(i+2))
-		if err := x.maySize(&f.regs[i+2], uint8(i+2)); err != nil {
+		if err := x.maySize(f.regs[i+2], uint8(i+2)); err != nil {
 			return err
 		}
 		if n := f.regs[i+2]; n.kind == kindNumber && n.num.Umax <= maxStack {
@@ -208,18 +208,18 @@ func (x *explorer) argument(s *state, a protos.Arg, i int) error {
 		return nil
 	}
 	if a.Is("wx") && x.p.Insns[s.pc].Src == 0 {
-		if err := x.aligned(&v, 0, int64(size)); err != nil {
+		if err := x.aligned(v, 0, int64(size)); err != nil {
 			return err
 		}
 	}
-	lo, hi := stackRange(&v, 0)
+	lo, hi := stackRange(v, 0)
 	g := &s.frames[v.frame]
 	if err := x.touch(g.fn, lo, hi+int64(size)); err != nil {
 		return err
 	}
 	fromKernel := x.p.Insns[s.pc].Src != 0
 	if !a.Writes() || fromKernel { // kernel functions read and write what they are handed (check_kfunc_mem_size_reg)
-		x.reads(s, int(v.frame), slotBits(lo, hi+int64(size)))
+		x.reads(s, int(v.frame), origin.Slots(lo, hi+int64(size)))
 		if err := x.readsObject(g, lo, hi+int64(size), "indirect "); err != nil {
 			return err
 		}
@@ -229,7 +229,7 @@ func (x *explorer) argument(s *state, a protos.Arg, i int) error {
 			return err
 		}
 	}
-	x.clobber(s, &v, size, a.Stores())
+	x.clobber(s, v, size, a.Stores())
 	return nil
 }
 
@@ -256,20 +256,20 @@ func (x *explorer) hand(s *state, a protos.Arg, i int) error {
 		if i+2 > 5 {
 			return nil
 		}
-		n := &f.regs[i+2]
+		n := f.regs[i+2]
 		x.needs(s, uint8(i+2))
 		if err := x.maySize(n, uint8(i+2)); err != nil || n.kind != kindNumber {
 			return err
 		}
 		size = int64(min(n.num.Umax, maxVarOff))
-		if v := &f.regs[i+1]; x.judges() && v.null() && !n.null() && a.Nullable() {
+		if v := f.regs[i+1]; x.judges() && v.null() && !n.null() && a.Nullable() {
 			return fmt.Errorf("r%d type=scalar expected=fp: null and a size that is not 0", i+1)
 		}
 	case !a.Is("rwx"):
 		return nil
 	}
 	store := a.Stores() // what kernel functions get they may write (check_mem_reg)
-	return x.mayHand(&f.regs[i+1], uint8(i+1), size, store)
+	return x.mayHand(f.regs[i+1], uint8(i+1), size, store)
 }
 
 // clobber is an access by a helper to size bytes of stack. Before 6.13 the verifier took every
@@ -300,10 +300,10 @@ func (x *explorer) tailCall(s *state) error {
 		x.calls[s.pc] = c
 	}
 	var key *ranges.Scalar
-	if k := &f.regs[3]; k.kind == kindNumber {
+	if k := f.regs[3]; k.kind == kindNumber {
 		key = &k.num
 	}
-	m, entries := mapOf(&f.regs[2]), uint32(0)
+	m, entries := mapOf(f.regs[2]), uint32(0)
 	if m >= 0 {
 		entries = x.p.Maps[m].MaxEntries
 	}
@@ -315,7 +315,7 @@ func (x *explorer) tailCall(s *state) error {
 	case len(s.frames) > 1:
 		// The callee of a tail call that is taken returns to this function's caller.
 		taken := x.fork(s, s.pc)
-		taken.top().regs[0] = unknownNumber()
+		taken.top().refer(0, &anything)
 		_, err := x.exit(taken)
 		return err
 	}

@@ -57,11 +57,11 @@ func (x *explorer) nextRound(s *state, to bpf.InsnIndex) *state {
 }
 
 func (x *explorer) conditional(s *state, f *frameState, in bpf.Insn, to bpf.InsnIndex) {
-	a := &f.regs[in.Dst]
+	a := f.regs[in.Dst]
 	imm := number(ranges.ConstScalar(uint64(int64(in.Imm))))
 	b := &imm
 	if in.Op&bpf.SrcReg != 0 {
-		b = &f.regs[in.Src]
+		b = f.regs[in.Src]
 	}
 	wide := in.Class() == bpf.ClassJmp
 	known := x.decide(in, a, b, wide)
@@ -136,11 +136,11 @@ func (v *value) neverNull() bool {
 // learn makes a state know that the condition op of a jump is true.
 func (x *explorer) learn(s *state, in bpf.Insn, op uint8, wide bool) {
 	f := s.top()
-	a := &f.regs[in.Dst]
+	a := f.regs[in.Dst]
 	imm := number(ranges.ConstScalar(uint64(int64(in.Imm))))
 	b := &imm
 	if in.Op&bpf.SrcReg != 0 {
-		b = &f.regs[in.Src]
+		b = f.regs[in.Src]
 	}
 	if wide && a.isPointer() && b.isPointer() && x.submitted {
 		s.comparePacket(op, a, b)
@@ -166,6 +166,9 @@ func (x *explorer) learn(s *state, in bpf.Insn, op uint8, wide bool) {
 	if x.rules.Ranges.SameReg && in.Op&bpf.SrcReg != 0 && in.Src == in.Dst {
 		return
 	}
+	if a = f.own(in.Dst); in.Op&bpf.SrcReg != 0 {
+		b = f.own(in.Src)
+	}
 	ranges.Refine(op, &a.num, &b.num, wide, &x.rules.Ranges)
 	if in.Op&bpf.SrcReg != 0 {
 		s.spread(b, &x.rules.Ranges)
@@ -189,14 +192,7 @@ func (s *state) spread(v *value, r *kernels.RangeRules) {
 			o.num = known.num
 			return
 		}
-		d := ranges.ConstScalar(uint64(o.delta - known.delta))
-		o.num = known.num
-		o.num.Add32(&d, r)
-		o.num.Add64(&d, r)
-		o.num.Bits = o.num.Bits.Add(d.Bits)
-		if o.plus == 32 || known.plus == 32 {
-			o.num.Zext(r)
-		}
+		o.num = known.num.Plus(o.delta-known.delta, o.plus == 32 || known.plus == 32, r)
 	})
 }
 
@@ -223,23 +219,22 @@ func (x *explorer) exit(s *state) (bool, error) {
 		return false, x.mayReturn(s, 0)
 	}
 	from := s.top()
-	r0 := from.regs[0]
+	r0 := from.lend(0)
 	if r0.kind == kindStack {
 		if x.strict {
 			return false, errors.New("a subprogram returns an address in the stack (cannot return stack pointer to the caller)")
 		}
-		r0 = unknownNumber()
+		r0 = &anything
 	}
 	if from.callback {
 		x.needs(s, 0)
-		if err := x.callbackReturns(&from.regs[0]); err != nil {
+		if err := x.callbackReturns(from.regs[0]); err != nil {
 			return false, err
 		}
 	}
 	ret, callback, again := from.ret, from.callback, from.again
 	x.mem.drop(from)
 	s.frames = s.frames[:n-1]
-	s.top().own()
 	s.shared = min(s.shared, n-1)
 	s.pc = ret
 	if again {
@@ -247,12 +242,11 @@ func (x *explorer) exit(s *state) (bool, error) {
 		return true, nil
 	}
 	f := s.top()
-	for r := range 6 {
-		f.regs[r] = value{}
+	if callback {
+		r0 = &anything
 	}
-	if f.regs[0] = r0; callback {
-		f.regs[0] = unknownNumber()
-	}
+	f.called()
+	f.refer(0, r0)
 	return true, nil
 }
 
@@ -267,7 +261,10 @@ func (x *explorer) callSub(s *state, in bpf.Insn) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	copy(callee.regs[1:6], s.frames[len(s.frames)-2].regs[1:6])
+	caller := &s.frames[len(s.frames)-2]
+	for r := range uint8(5) {
+		callee.refer(r+1, caller.lend(r+1))
+	}
 	return true, nil
 }
 
@@ -279,7 +276,7 @@ func (x *explorer) enter(s *state, to, ret bpf.InsnIndex) (*frameState, error) {
 	}
 	callee := x.mem.frame(int(x.fnAt[to]))
 	callee.ret = ret
-	callee.regs[10] = value{kind: kindStack, frame: uint8(len(s.frames)), num: ranges.ConstScalar(0)}
+	callee.set(10, value{kind: kindStack, frame: uint8(len(s.frames)), num: ranges.ConstScalar(0)})
 	s.frames = append(s.frames, callee)
 	s.pc = to
 	return s.top(), nil

@@ -128,13 +128,13 @@ func (x *explorer) kfuncEffects(s *state, k *kfuncCall) error {
 	case protos.DynptrOfFile:
 		from = value{traits: ofFile, ref: x.acquire(s)}
 	}
-	return x.madeDynptr(s, &s.top().regs[k.made], value{traits: from.traits & (ofPacket | ofSKB | ofFile), ref: from.ref})
+	return x.madeDynptr(s, s.top().regs[k.made], value{traits: from.traits & (ofPacket | ofSKB | ofFile), ref: from.ref})
 }
 
 // loose reports whether an argument may hold a reference that nothing is known of.
 func (k *kfuncCall) loose(s *state) bool {
 	for i := range k.sig.Params {
-		if v := &s.top().regs[i+1]; v.kind == kindPointer && v.typed == unsure || v.kind == kindStack {
+		if v := s.top().regs[i+1]; v.kind == kindPointer && v.typed == unsure || v.kind == kindStack {
 			return true
 		}
 	}
@@ -178,7 +178,7 @@ func (x *explorer) throws(s *state) error {
 // kfuncArg judges parameter i (check_kfunc_args).
 func (x *explorer) kfuncArg(s *state, k *kfuncCall, i int) error {
 	p, letter, reg := &k.sig.Params[i], k.spec.Arg(i), uint8(i+1)
-	v := &s.top().regs[reg]
+	v := s.top().regs[reg]
 	if letter == 'i' || hasEnding(p, "__ign") || hasEnding(p, "__prog") {
 		return nil
 	}
@@ -273,7 +273,7 @@ func hasEnding(p *bpf.Param, suffix string) bool { return strings.HasSuffix(p.Na
 
 // kfuncNumber is a parameter that is a number.
 func (x *explorer) kfuncNumber(s *state, k *kfuncCall, p *bpf.Param, letter, reg uint8) error {
-	v := &s.top().regs[reg]
+	v := s.top().regs[reg]
 	constant := letter == 'k' || letter == 'z' || letter == 'R' || letter == 'B' || hasEnding(p, "__k") || hasEnding(p, "__szk")
 	switch {
 	case v.kind != kindNumber && !v.loose():
@@ -313,7 +313,7 @@ func (x *explorer) kfuncObject(k *kfuncCall, v *value, reg uint8, want string) e
 // kfuncMemory is memory, with its size in the next parameter if that says so (check_kfunc_mem_size_reg).
 func (x *explorer) kfuncMemory(s *state, k *kfuncCall, p *bpf.Param, i int) error {
 	reg := uint8(i + 1)
-	v := s.top().regs[reg]
+	v := *s.top().regs[reg]
 	if i+1 < len(k.sig.Params) {
 		n, letter := &k.sig.Params[i+1], k.spec.Arg(i+1)
 		if letter == 's' || letter == 'z' || hasEnding(n, "__sz") || hasEnding(n, "__szk") {
@@ -334,7 +334,7 @@ func (x *explorer) kfuncMemory(s *state, k *kfuncCall, p *bpf.Param, i int) erro
 }
 
 func (x *explorer) kfuncSized(s *state, k *kfuncCall, i int, v *value) error {
-	n := &s.top().regs[i+2]
+	n := s.top().regs[i+2]
 	if v.null() && (k.spec.Arg(i) == 'o' || hasEnding(&k.sig.Params[i], "__opt")) {
 		return nil
 	}
@@ -365,7 +365,7 @@ func (x *explorer) kfuncSpecial(k *kfuncCall, p *bpf.Param, v *value, i int) err
 
 // kfuncDynptr is a dynptr.
 func (x *explorer) kfuncDynptr(s *state, k *kfuncCall, p *bpf.Param, letter uint8, i int) error {
-	v := &s.top().regs[i+1]
+	v := s.top().regs[i+1]
 	if v.kind != kindStack && v.kind != kindDynptr {
 		return fmt.Errorf("arg#%d expected pointer to stack or const struct bpf_dynptr", i)
 	}

@@ -7,32 +7,33 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/origin"
 	"github.com/tcsim/tcsim/jit/verify/protos"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
-func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v value, imm bool) error {
+func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v *value, imm bool) error {
 	base := f.regs[in.Dst]
-	if err := x.samePointers(s, &base); err != nil {
+	if err := x.samePointers(s, base); err != nil {
 		return err
 	}
 	if base.typed == inArena {
 		x.arenas[s.pc] = true
 	}
 	if base.kind != kindStack {
-		err := x.mayTouch(&base, in.Dst, in, true)
-		if f := x.kptrAt(&base, in); err == nil && f != nil && f.Kind == bpf.SpecialUntrusted && x.judges() {
-			if err = x.storesKptr(f, &v, in.Src); v.null() && !imm {
+		err := x.mayTouch(base, in.Dst, in, true)
+		if f := x.kptrAt(base, in); err == nil && f != nil && f.Kind == bpf.SpecialUntrusted && x.judges() {
+			if err = x.storesKptr(f, v, in.Src); v.null() && !imm {
 				x.needs(s, in.Src)
 			}
 		}
 		return err
 	}
 	size := in.Size()
-	if err := x.aligned(&base, int64(in.Off), int64(size)); err != nil {
+	if err := x.aligned(base, int64(in.Off), int64(size)); err != nil {
 		return err
 	}
-	lo, hi := stackRange(&base, in.Off)
+	lo, hi := stackRange(base, in.Off)
 	g := &s.frames[base.frame]
 	if err := x.touch(g.fn, lo, hi+int64(size)); err != nil {
 		return err
@@ -40,15 +41,18 @@ func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v value, imm b
 	if err := x.overwriteObjects(s, g, lo, hi+int64(size)); err != nil {
 		return err
 	}
-	if err := x.maySpill(&v, size); err != nil {
+	if err := x.maySpill(v, size); err != nil {
 		return err
 	}
 	if lo != hi {
 		g.fillAny(lo, hi+int64(size))
 		return nil
 	}
+	if !imm {
+		v = f.lend(in.Src)
+	}
 	if v.kind == kindNone {
-		v = unknownNumber()
+		v = &anything
 	}
 	if lo >= -maxStack && lo < 0 {
 		x.now.Frame, x.now.Slot = base.frame, int8((-lo-1)/8)
@@ -56,7 +60,7 @@ func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v value, imm b
 			g.written |= 1 << x.now.Slot
 		}
 	}
-	if !imm && v.isConst() && v.num.Umin == 0 && !g.keeps(lo, size, &v, imm, x.rules) {
+	if !imm && v.isConst() && v.num.Umin == 0 && !g.keeps(lo, size, v, imm, x.rules) {
 		x.needs(s, in.Src) // the slot is known to be zero
 	}
 	g.store(lo, size, v, imm, x.rules)
@@ -80,13 +84,13 @@ func (f *frameState) fillAny(from, to int64) {
 func (x *explorer) stx(s *state, f *frameState, in bpf.Insn) error {
 	if mode := in.Op & 0xe0; mode != bpf.ModeAtomic && mode != bpf.ModeProbeAtomic {
 		if x.rules.SpillAny && f.regs[in.Dst].kind == kindStack {
-			x.link(&f.regs[in.Src])
+			x.link(f, in.Src)
 		}
 		return x.storeMem(s, f, in, f.regs[in.Src], false)
 	}
-	at := &f.regs[in.Dst]
+	at := f.regs[in.Dst]
 	if in.Imm == bpf.AtomicLoadAcq {
-		at = &f.regs[in.Src]
+		at = f.regs[in.Src]
 	}
 	if err := x.aligned(at, int64(in.Off), int64(in.Size())); err != nil {
 		return err
@@ -96,7 +100,7 @@ func (x *explorer) stx(s *state, f *frameState, in bpf.Insn) error {
 			return err
 		}
 	}
-	if addr := &f.regs[in.Dst]; addr.typed == inArena && in.Imm != bpf.AtomicLoadAcq {
+	if addr := f.regs[in.Dst]; addr.typed == inArena && in.Imm != bpf.AtomicLoadAcq {
 		x.arenas[s.pc] = true
 	}
 	if x.judges() && (in.Imm == bpf.AtomicLoadAcq || in.Imm == bpf.AtomicStRel) {
@@ -108,7 +112,7 @@ func (x *explorer) stx(s *state, f *frameState, in bpf.Insn) error {
 	case in.Imm == bpf.AtomicLoadAcq:
 		x.arenas[s.pc] = x.arenas[s.pc] || f.regs[in.Src].typed == inArena
 		v, err := x.read(s, f.regs[in.Src], in, false)
-		f.regs[in.Dst] = v
+		f.set(in.Dst, v)
 		return err
 	case in.Imm == bpf.AtomicStRel:
 		return x.storeMem(s, f, in, f.regs[in.Src], false)
@@ -117,20 +121,17 @@ func (x *explorer) stx(s *state, f *frameState, in bpf.Insn) error {
 		if err != nil {
 			return err
 		}
-		f.regs[0] = v
+		f.set(0, v)
 	case in.Imm&bpf.AtomicFetch != 0:
 		v, err := x.read(s, f.regs[in.Dst], in, false)
 		if err != nil {
 			return err
 		}
-		base := f.regs[in.Dst]
-		f.regs[in.Src] = v
-		if in.Src == in.Dst {
-			return x.overwrite(s, &base, in)
-		}
+		base := *f.regs[in.Dst]
+		f.set(in.Src, v)
+		return x.overwrite(s, &base, in)
 	}
-	base := f.regs[in.Dst]
-	return x.overwrite(s, &base, in)
+	return x.overwrite(s, f.regs[in.Dst], in)
 }
 
 // aligned refuses an access that is not at a multiple of its size, where that is asked for (check_ptr_alignment).
@@ -168,15 +169,15 @@ func stackRange(p *value, off int16) (lo, hi int64) {
 }
 
 func (x *explorer) loadMem(s *state, f *frameState, in bpf.Insn) error {
-	d, base := &f.regs[in.Dst], f.regs[in.Src]
+	base := f.regs[in.Src]
 	signed := in.Op&0xe0 == bpf.ModeMemSX
 	v, err := x.read(s, base, in, signed)
-	if o, ok, bad := x.walk(s, &base, in, signed); err == nil && (ok || bad != nil) {
-		*d = o
+	if o, ok, bad := x.walk(s, base, in, signed); err == nil && (ok || bad != nil) {
+		f.set(in.Dst, o)
 		return bad
 	}
 	if v.kind == kindPointer && v.size > 0 && base.kind == kindContext {
-		*d = v
+		f.set(in.Dst, v)
 		return err
 	}
 	if in.Dst > 10 {
@@ -195,10 +196,10 @@ func (x *explorer) loadMem(s *state, f *frameState, in bpf.Insn) error {
 	case base.kind == kindContext && x.p.Type == bpf.Tracing && in.Size() == 8 && v.kind == kindNumber && (x.p.Hook == nil || !x.judges()):
 		v.typed = untrusted // arguments of a traced function (prog_args_trusted)
 	}
-	if v.kind == kindNumber && v.typed == noObject && x.judges() && (in.Size() == 8 || in.Size() == 4 && x.p.Type == bpf.Extension) && x.mayHold(&base, in) {
+	if v.kind == kindNumber && v.typed == noObject && x.judges() && (in.Size() == 8 || in.Size() == 4 && x.p.Type == bpf.Extension) && x.mayHold(base, in) {
 		v.typed = unsure
 	}
-	*d = v
+	f.set(in.Dst, v)
 	return err
 }
 
@@ -217,9 +218,9 @@ func (x *explorer) mayHold(base *value, in bpf.Insn) bool {
 }
 
 // read is a load through base.
-func (x *explorer) read(s *state, base value, in bpf.Insn, signed bool) (value, error) {
+func (x *explorer) read(s *state, base *value, in bpf.Insn, signed bool) (value, error) {
 	size := in.Size()
-	if err := x.samePointers(s, &base); err != nil {
+	if err := x.samePointers(s, base); err != nil {
 		return unknownNumber(), err
 	}
 	if base.kind != kindStack {
@@ -227,7 +228,7 @@ func (x *explorer) read(s *state, base value, in bpf.Insn, signed bool) (value, 
 		if in.Class() == bpf.ClassLDX || in.Imm == bpf.AtomicLoadAcq {
 			reg = in.Src
 		}
-		if err := x.mayTouch(&base, reg, in, false); err != nil {
+		if err := x.mayTouch(base, reg, in, false); err != nil {
 			return unknownNumber(), err
 		}
 		if v, ok := x.readFrozen(base, in, signed); ok {
@@ -241,9 +242,9 @@ func (x *explorer) read(s *state, base value, in bpf.Insn, signed bool) (value, 
 		}
 		return number(ranges.LoadedScalar(size, signed)), nil
 	}
-	lo, hi := stackRange(&base, in.Off)
+	lo, hi := stackRange(base, in.Off)
 	g := &s.frames[base.frame]
-	if err := x.aligned(&base, int64(in.Off), int64(size)); err != nil {
+	if err := x.aligned(base, int64(in.Off), int64(size)); err != nil {
 		return unknownNumber(), err
 	}
 	if err := x.touch(g.fn, lo, hi+int64(size)); err != nil {
@@ -252,7 +253,7 @@ func (x *explorer) read(s *state, base value, in bpf.Insn, signed bool) (value, 
 	if err := x.readsObject(g, lo, hi+int64(size), ""); err != nil {
 		return unknownNumber(), err
 	}
-	x.reads(s, int(base.frame), slotBits(lo, hi+int64(size)))
+	x.reads(s, int(base.frame), origin.Slots(lo, hi+int64(size)))
 	if lo != hi {
 		if hi-lo <= maxStack && x.readZeros(s, g, int(base.frame), lo, hi+int64(size)) {
 			return number(ranges.ConstScalar(0)), nil
@@ -263,11 +264,13 @@ func (x *explorer) read(s *state, base value, in bpf.Insn, signed bool) (value, 
 		return unknownNumber(), errors.New("invalid size of register fill")
 	}
 	if x.inlinedLookup(s, in) {
-		x.clobber(s, &base, size, false)
+		x.clobber(s, base, size, false)
 	}
 	if slot := g.slotOf(lo); slot != nil && x.rules.SpillAny && slot.spilled() >= size && slot.spill.kind == kindNumber && byteOf(lo) == 0 {
-		if v := slot.spill; x.link(&v) {
-			g.ownSlot(lo).spill = v
+		if slot.spill.unlinked() {
+			v := *slot.spill
+			x.identify(&v)
+			g.ownSlot(lo).spill = &v
 		}
 	}
 	if slot := g.slotOf(lo); slot != nil && slot.spilled() > 0 {
@@ -297,13 +300,13 @@ func (x *explorer) inlinedLookup(s *state, in bpf.Insn) bool {
 	if x.submitted || s.pc == 0 || in.Op != 0x61 || in.Dst != 0 || in.Src != 2 || in.Off != 0 {
 		return false
 	}
-	prev, m := x.p.Insns[s.pc-1], &s.top().regs[1]
+	prev, m := x.p.Insns[s.pc-1], s.top().regs[1]
 	return prev.Op == 0x07 && prev.Dst == 1 && m.kind == kindMap && m.off != 0
 }
 
 // readFrozen is a load from a map that nothing changes: its result is known (bpf_map_direct_read in
 // kernel/bpf/verifier.c, since 5.2).
-func (x *explorer) readFrozen(base value, in bpf.Insn, signed bool) (value, bool) {
+func (x *explorer) readFrozen(base *value, in bpf.Insn, signed bool) (value, bool) {
 	if base.kind != kindMapValue || base.orNull || !base.num.IsConst() || base.num.Umin != 0 || int(base.mapIdx) >= len(x.p.Maps) {
 		return value{}, false
 	}

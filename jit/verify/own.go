@@ -109,7 +109,7 @@ func (x *explorer) kfuncOwn(s *state, k *kfuncCall, p *bpf.Param, v *value, i in
 		return fmt.Errorf("kernel function %s args#%d expected pointer to STRUCT %s but r%d has a pointer to STRUCT %s", k.name, i, p.Type, reg, x.structOf(v).Name)
 	}
 	if i+1 < len(k.sig.Params) && (hasEnding(&k.sig.Params[i+1], "__sz") || hasEnding(&k.sig.Params[i+1], "__szk")) {
-		n := &s.top().regs[i+2]
+		n := s.top().regs[i+2]
 		x.needs(s, reg+1)
 		if err := x.maySize(n, reg+1); err != nil || n.kind != kindNumber {
 			return err
@@ -205,13 +205,13 @@ func (x *explorer) ownReturned(k *kfuncCall) (v value, ok bool, err error) {
 // orders follows the function that says the order of a tree, which a kernel function calls with two of its nodes
 // (set_rbtree_add_callback_state).
 func (x *explorer) orders(s *state, k *kfuncCall) error {
-	fn := &s.top().regs[3]
+	fn := s.top().regs[3]
 	if k.does != protos.TreeInsert || x.rules.CallbackOnce || fn.kind != kindFunc || k.root == nil || k.root.Own == 0 {
 		return nil
 	}
 	node := own(k.root.Own)
 	node.off, node.traits = k.root.Node, borrowed
-	return x.callFrom(s, bpf.InsnIndex(fn.mapIdx), registers{1: node, 2: node})
+	return x.callFrom(s, bpf.InsnIndex(fn.mapIdx), arguments{1: node, 2: node})
 }
 
 // globalOwn judges such an object as an argument of a global function.

@@ -96,7 +96,7 @@ func (x *explorer) noteLinks(s *state, a, b *value) {
 		f := &s.frames[i]
 		g := origin.Linked{Frame: uint8(i)}
 		for r := range f.regs {
-			if v := &f.regs[r]; v.link != 0 && v.kind == kindNumber && (v.link == l || v.link == k) {
+			if v := f.regs[r]; v.link != 0 && v.kind == kindNumber && (v.link == l || v.link == k) {
 				g.Regs |= 1 << r
 				n++
 			}
@@ -132,14 +132,4 @@ func (x *explorer) reads(s *state, frame int, slots uint64) {
 		f.read |= slots
 		x.news = true
 	}
-}
-
-// slotBits are the slots that the bytes from and below to, counted from r10, lie in.
-func slotBits(from, to int64) uint64 {
-	from, to = max(from, -maxStack), min(to, 0)
-	if from >= to {
-		return 0
-	}
-	first, last := uint((-to)/8), uint((-from-1)/8)
-	return (^uint64(0) >> (63 - (last - first))) << first
 }

@@ -272,14 +272,16 @@ func (x *explorer) forget(old, s *state) {
 	for i := range s.frames {
 		f, g := &old.frames[i], &s.frames[i]
 		for r := range 10 {
-			if f.precise.Regs&(1<<r) == 0 && changed(&f.regs[r], &g.regs[r]) {
-				loosen(&g.own()[r])
+			if f.precise.Regs&(1<<r) == 0 && changed(f.regs[r], g.regs[r]) {
+				loosen(g.own(uint8(r)))
 			}
 		}
 		for j := range min(f.stack.n, g.stack.n) {
 			a, b := f.stack.at(j), g.stack.at(j)
-			if a.bytes[0] == byteSpill && b.bytes[0] == byteSpill && f.precise.Slots&(1<<j) == 0 && changed(&a.spill, &b.spill) {
-				loosen(&g.stack.own(j).spill)
+			if a.bytes[0] == byteSpill && b.bytes[0] == byteSpill && f.precise.Slots&(1<<j) == 0 && changed(a.spill, b.spill) {
+				v := *b.spill
+				loosen(&v)
+				g.stack.own(j).spill = &v
 			}
 		}
 	}
@@ -298,7 +300,7 @@ func (x *explorer) dropSingleLinks(s *state) {
 	}
 	var count [64]uint8
 	singles := 0
-	s.everyIdentified(func(v *value) {
+	s.change(true, func(v *value) bool {
 		if v.link != 0 && v.kind == kindNumber {
 			switch n := &count[v.link%64]; *n {
 			case 0:
@@ -309,7 +311,8 @@ func (x *explorer) dropSingleLinks(s *state) {
 				singles--
 			}
 		}
-	})
+		return false
+	}, nil)
 	if singles == 0 {
 		return
 	}

@@ -19,8 +19,8 @@ func TestCheckpointsOnce(t *testing.T) {
 	with := func(n uint64) *state {
 		s := &state{frames: []frameState{x.mem.frame(0)}}
 		s.top().ret = -1
-		s.top().regs[1] = number(ranges.ConstScalar(n))
-		s.top().regs[10] = value{kind: kindStack, num: ranges.ConstScalar(0)}
+		s.top().set(1, number(ranges.ConstScalar(n)))
+		s.top().set(10, value{kind: kindStack, num: ranges.ConstScalar(0)})
 		return s
 	}
 	list := x.explored(with(0))

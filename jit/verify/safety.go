@@ -238,7 +238,7 @@ func (x *explorer) mayAdd(f *frameState, in bpf.Insn) error {
 	if !x.judges() || in.Dst > 10 || op == bpf.ALUMov {
 		return nil
 	}
-	d, src := f.regs[in.Dst], number(constant(in))
+	d, src := f.regs[in.Dst], &zero
 	if in.Op&bpf.SrcReg != 0 && op != bpf.ALUEnd && op != bpf.ALUNeg {
 		src = f.regs[in.Src]
 	}
@@ -261,9 +261,13 @@ func (x *explorer) mayAdd(f *frameState, in bpf.Insn) error {
 	case op != bpf.ALUAdd && op != bpf.ALUSub:
 		return fmt.Errorf("r%d pointer arithmetic with %s operator prohibited", in.Dst, form.Sign(op))
 	}
-	p, n := &d, &src
-	if !d.isPointer() {
-		p, n = &src, &d
+	p, n := d, src
+	switch {
+	case !d.isPointer():
+		p, n = src, d
+	case in.Op&bpf.SrcReg == 0:
+		c := number(constant(in))
+		n = &c
 	}
 	switch {
 	case d.typed == inArena || src.typed == inArena:
@@ -328,7 +332,7 @@ func (x *explorer) mayReturn(s *state, reg uint8) error {
 	if !x.judges() {
 		return nil
 	}
-	r := &f.regs[reg]
+	r := f.regs[reg]
 	if x.async[x.funcs[f.fn].Start] {
 		if r.kind != kindNumber {
 			return fmt.Errorf("at async callback return the register r0 is not a known value (%s)", r.word())
@@ -354,7 +358,7 @@ func (x *explorer) mayReturn(s *state, reg uint8) error {
 
 // setsResult judges what a program makes its hook return (bpf_set_retval).
 func (x *explorer) setsResult(s *state) error {
-	r, want := &s.top().regs[1], protos.Range{Min: -4095}
+	r, want := s.top().regs[1], protos.Range{Min: -4095}
 	switch {
 	case r.kind == kindNone: // the arguments are looked at later
 		return nil

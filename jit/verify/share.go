@@ -3,24 +3,63 @@
 package verify
 
 import (
+	"math/bits"
 	"sync"
 
 	"github.com/tcsim/tcsim/jit/verify/origin"
+	"github.com/tcsim/tcsim/jit/verify/ranges"
 	"github.com/tcsim/tcsim/jit/verify/rights"
+	"github.com/tcsim/tcsim/jit/verify/spare"
 )
 
-// States share what they have in common: the registers of functions that wait for a call to return, and pages of stacks. Who
-// writes to what is lent copies it first. The registers of a state's last frame are its own.
+// States share what they have in common: values of registers and of spilled slots, and pages of stacks. Who writes to what is
+// lent copies it first.
 
-// registers are those of a frame.
-type registers [numRegs]value
+// nothing is in what was not written, anything is any number.
+var nothing, anything, zero = value{}, unknownNumber(), number(ranges.ConstScalar(0))
 
-// own returns the registers to be written to.
-func (f *frameState) own() *registers {
-	if f.lent {
-		f.regs, f.lent = f.stack.mem.registers(f.regs), false
+// own returns a register to be changed.
+func (f *frameState) own(r uint8) *value {
+	if f.lent>>r&1 != 0 {
+		f.regs[r] = f.stack.mem.value(f.regs[r])
+		f.lent &^= 1 << r
 	}
-	return f.regs
+	return f.regs[r]
+}
+
+// set writes a register.
+func (f *frameState) set(r uint8, v value) {
+	if v == anything {
+		f.refer(r, &anything)
+		return
+	}
+	if f.lent>>r&1 != 0 {
+		f.regs[r] = f.stack.mem.values.Take()
+		f.lent &^= 1 << r
+	}
+	*f.regs[r] = v
+}
+
+// lend returns a register's value for something else to refer to.
+func (f *frameState) lend(r uint8) *value {
+	f.lent |= 1 << r
+	return f.regs[r]
+}
+
+// refer makes a register a value that is lent.
+func (f *frameState) refer(r uint8, v *value) {
+	if f.lent>>r&1 == 0 {
+		f.stack.mem.values.Keep(f.regs[r])
+	}
+	f.regs[r] = v
+	f.lent |= 1 << r
+}
+
+// called forgets the registers that a call does not keep.
+func (f *frameState) called() {
+	for r := range uint8(6) {
+		f.refer(r, &nothing)
+	}
 }
 
 // pageSlots is how many slots are copied together.
@@ -29,6 +68,16 @@ const pageSlots = 8
 type page struct {
 	slots [pageSlots]slot
 	ids   ids
+}
+
+// noSlot is a slot that was never written to, noPage are such slots.
+var noSlot, noPage = slot{spill: &nothing}, emptyPage()
+
+func emptyPage() (p page) {
+	for i := range p.slots {
+		p.slots[i].spill = &nothing
+	}
+	return p
 }
 
 // ids says whether values in a page have links, references or dynptrs: 0 if that was not looked for since it was written to.
@@ -67,7 +116,7 @@ func (k *stack) identified(p int) bool {
 	if g.ids == 0 {
 		g.ids = withoutIDs
 		for i := range g.slots {
-			if v := &g.slots[i].spill; v.link|v.ref|v.dyn != 0 {
+			if g.slots[i].spill.identified() {
 				g.ids = withIDs
 			}
 		}
@@ -79,7 +128,7 @@ func (k *stack) identified(p int) bool {
 func (k *stack) grow(n int) {
 	for p := 0; p*pageSlots < n; p++ {
 		if k.pages[p] == nil {
-			k.pages[p] = k.mem.page(&page{})
+			k.pages[p] = k.mem.page(&noPage)
 		}
 	}
 	k.n = max(k.n, n)
@@ -87,72 +136,51 @@ func (k *stack) grow(n int) {
 
 // memories is the memory of states that nothing refers to any more, which new ones take.
 type memories struct {
-	states []*state
-	regs   []*registers
-	pages  []*page
+	states spare.List[state]
+	values spare.List[value]
+	pages  spare.List[page]
 	walk   origin.Walk
 }
 
 // spares is the memory of explorations that are over, which the next one takes.
 var spares = sync.Pool{New: func() any { return new(memories) }}
 
-// maxSpares is how much is kept of each kind.
-const maxSpares = 512
-
-// take takes the last of a list, which gets some more if it is empty.
-func take[T any](list *[]*T) *T {
-	if len(*list) == 0 {
-		some := make([]T, 16)
-		for i := range some {
-			*list = append(*list, &some[i])
-		}
-	}
-	n := len(*list) - 1
-	t := (*list)[n]
-	*list = (*list)[:n]
-	return t
-}
-
-func keep[T any](list *[]T, t T) {
-	if len(*list) < maxSpares {
-		*list = append(*list, t)
-	}
-}
-
-// registers returns a copy.
-func (m *memories) registers(from *registers) *registers {
-	r := take(&m.regs)
-	*r = *from
-	return r
+// value returns a copy.
+func (m *memories) value(from *value) *value {
+	v := m.values.Take()
+	*v = *from
+	return v
 }
 
 // page returns a copy.
 func (m *memories) page(from *page) *page {
-	p := take(&m.pages)
+	p := m.pages.Take()
 	*p = *from
 	return p
 }
 
 // frame begins a function with nothing in its registers.
 func (m *memories) frame(fn int) frameState {
-	return frameState{fn: fn, regs: m.registers(&registers{}), stack: stack{mem: m}}
+	f := frameState{fn: fn, lent: allRegs, stack: stack{mem: m}}
+	for r := range f.regs {
+		f.regs[r] = &nothing
+	}
+	return f
 }
 
 // clone copies a state.
 func (m *memories) clone(s *state) *state {
-	c := take(&m.states)
+	c := m.states.Take()
 	if c.frames == nil {
 		c.frames = c.own[:0]
 	}
 	for i := range s.frames {
 		f := &s.frames[i]
-		f.lent = i < len(s.frames)-1
+		f.lent = allRegs
 		f.stack.lent = 1<<len(f.stack.pages) - 1
 		c.frames = append(c.frames, *f)
 		c.frames[i].read, c.frames[i].precise = 0, origin.Places{}
 	}
-	top := c.top()
-	top.regs = m.registers(top.regs)
 	c.pc, c.held = s.pc, s.held
 	c.path = path{parent: s.parent, shared: s.shared, at: s.at, from: s.from, depth: s.depth, rounds: s.rounds, history: s.history}
 	return c
@@ -164,17 +192,17 @@ func (m *memories) release(s *state) {
 		m.drop(&s.frames[i])
 	}
 	s.frames, s.held, s.path = s.frames[:0], rights.Held{}, path{}
-	keep(&m.states, s)
+	m.states.Keep(s)
 }
 
 // drop takes the memory of a frame that is its own.
 func (m *memories) drop(f *frameState) {
-	if !f.lent {
-		keep(&m.regs, f.regs)
+	for own := ^f.lent & allRegs; own != 0; own &= own - 1 {
+		m.values.Keep(f.regs[bits.TrailingZeros16(own)])
 	}
 	for i, p := range f.stack.pages {
 		if p != nil && f.stack.lent>>i&1 == 0 {
-			keep(&m.pages, p)
+			m.pages.Keep(p)
 		}
 	}
 	*f = frameState{}

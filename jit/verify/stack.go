@@ -24,7 +24,7 @@ func (s *slot) scrub() {
 			s.bytes[i] = byteMisc
 		}
 	}
-	s.spill = value{}
+	s.spill = &nothing
 }
 
 // load is what size bytes at off from r10 hold (check_stack_read_fixed_off).
@@ -36,10 +36,10 @@ func (f *frameState) load(off int64, size int, signed bool, r *kernels.Verifier)
 	if n := s.spilled(); n > 0 && byteOf(off) == 0 {
 		switch {
 		case size == 8 && n == 8:
-			return s.spill
+			return *s.spill
 		case s.spill.kind != kindNumber:
 		case size == n || r.SpillAny && size < n:
-			v := s.spill
+			v := *s.spill
 			if size < 8 {
 				v.narrow(size, signed, &r.Ranges)
 			}
@@ -86,32 +86,22 @@ func (v *value) narrow(size int, signed bool, r *kernels.RangeRules) {
 		v.num = v.num.SignExtend(size, true, r)
 		return
 	}
-	mask := uint64(1)<<(size*8) - 1
-	s := &v.num
-	s.Bits = ranges.Tnum{Val: s.Bits.Val & mask, Mask: s.Bits.Mask & mask}
-	if s.Umin&^mask == s.Umax&^mask {
-		s.Umin, s.Umax = s.Umin&mask, s.Umax&mask
-	} else {
-		s.Umin, s.Umax = 0, mask
-	}
-	s.Smin, s.Smax = int64(s.Umin), int64(s.Umax)
-	if size < 4 {
-		s.Unbound32()
-	}
-	s.Sync(r)
+	v.num.Narrow(size, r)
 }
 
-// store writes v to size bytes at off from r10 (check_stack_write_fixed_off).
-func (f *frameState) store(off int64, size int, v value, imm bool, r *kernels.Verifier) {
+// store writes v, which is lent, to size bytes at off from r10 (check_stack_write_fixed_off).
+func (f *frameState) store(off int64, size int, v *value, imm bool, r *kernels.Verifier) {
 	s := f.ownSlot(off)
 	if s == nil {
 		return
 	}
-	if f.keeps(off, size, &v, imm, r) {
+	if f.keeps(off, size, v, imm, r) {
 		old := s.bytes
 		s.scrub()
 		if size < 8 && !v.num.Fits(size) {
-			v.link, v.delta, v.plus = 0, 0, 0
+			part := *v
+			part.link, part.delta, part.plus = 0, 0, 0
+			v = &part
 		}
 		s.spill = v
 		for i := range s.bytes {

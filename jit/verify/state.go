@@ -99,6 +99,9 @@ func unknownNumber() value { return number(ranges.UnknownScalar()) }
 
 func pointer(k valueKind) value { return value{kind: k, num: ranges.ConstScalar(0)} }
 
+// identified reports whether v has a link, a reference or a dynptr.
+func (v *value) identified() bool { return v.link|v.ref|v.dyn != 0 }
+
 func (v *value) isConst() bool { return v.kind == kindNumber && v.num.IsConst() }
 
 // isPointer reports whether v is an address, null or not.
@@ -120,11 +123,14 @@ const (
 // slot is 8 bytes of BPF stack. Bytes are counted from the slot's lowest address.
 type slot struct {
 	bytes [8]byteKind
-	spill value
+	spill *value // never changed in place
 }
 
 // numRegs has room for r0 to r10 and the verifier's own registers after them.
-const numRegs = shape.NumRegs
+const (
+	numRegs = shape.NumRegs
+	allRegs = 1<<numRegs - 1
+)
 
 // frameState is the state of one function that has not returned.
 type frameState struct {
@@ -132,8 +138,8 @@ type frameState struct {
 	callback bool          // a helper calls the function
 	again    bool          // returning from the callback comes back to the call of the helper
 	ret      bpf.InsnIndex // slot after the call
-	regs     *registers
-	lent     bool // other states have these registers, too
+	regs     [numRegs]*value
+	lent     uint16 // registers whose value something else refers to, too, by bit
 	stack    stack
 	// iterations counts how often a helper called a function of this frame in a row (callback_depth).
 	iterations uint64
@@ -205,18 +211,13 @@ const extraStack = 16 + 24 + 2*8
 // byteOf is the index within its slot of the byte at off from r10.
 func byteOf(off int64) int { return int(off & 7) }
 
-// everyIdentified calls visit for all registers and spilled values that may have identities, to look at them.
-func (s *state) everyIdentified(visit func(*value)) {
-	s.change(true, func(v *value) bool { visit(v); return false }, nil)
-}
-
 // change changes the registers and spilled values that are picked, of those with identities only if identified is set.
 func (s *state) change(identified bool, picks func(*value) bool, to func(*value)) {
 	for i := range s.frames {
 		f := &s.frames[i]
-		for r := range f.regs {
-			if picks(&f.regs[r]) {
-				to(&f.own()[r])
+		for r, v := range f.regs {
+			if (!identified || v.identified()) && picks(v) {
+				to(f.own(uint8(r)))
 			}
 		}
 		f.changeSlots(byteSpill, identified, picks, to)
@@ -230,8 +231,10 @@ func (f *frameState) changeSlots(kind byteKind, identified bool, picks func(*val
 			j += pageSlots - 1
 			continue
 		}
-		if sl := f.stack.at(j); sl.bytes[0] == kind && picks(&sl.spill) {
-			to(&f.stack.own(j).spill)
+		if sl := f.stack.at(j); sl.bytes[0] == kind && (!identified || sl.spill.identified()) && picks(sl.spill) {
+			v := f.stack.mem.value(sl.spill)
+			to(v)
+			f.stack.own(j).spill = v
 		}
 	}
 }

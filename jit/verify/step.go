@@ -41,7 +41,11 @@ func (x *explorer) step(s *state) (bool, error) {
 	case bpf.ClassLDX:
 		err = x.loadMem(s, f, in)
 	case bpf.ClassST:
-		v := number(ranges.ConstScalar(uint64(int64(in.Imm))))
+		v := &zero
+		if in.Imm != 0 {
+			n := number(constant(in))
+			v = &n
+		}
 		err = x.storeMem(s, f, in, v, true)
 	case bpf.ClassSTX:
 		err = x.stx(s, f, in)
@@ -59,7 +63,7 @@ func (x *explorer) forkSign(s *state, f *frameState, in bpf.Insn) {
 	if op != bpf.ALUAnd && op != bpf.ALUOr || in.Dst > 10 || in.Op&bpf.SrcReg != 0 && !f.regs[in.Src].isConst() {
 		return
 	}
-	d := &f.regs[in.Dst]
+	d := f.regs[in.Dst]
 	ones, lo, hi := ^uint64(0), d.num.Smin, d.num.Smax
 	if in.Class() == bpf.ClassALU {
 		ones = 0xffff_ffff
@@ -69,8 +73,8 @@ func (x *explorer) forkSign(s *state, f *frameState, in bpf.Insn) {
 		return
 	}
 	other := x.fork(s, s.pc)
-	other.top().regs[in.Dst] = number(ranges.ConstScalar(0))
-	s.top().regs[in.Dst] = number(ranges.ConstScalar(ones))
+	other.top().set(in.Dst, number(ranges.ConstScalar(0)))
+	s.top().set(in.Dst, number(ranges.ConstScalar(ones)))
 }
 
 // returnsNothing reports whether a function that was not called returns nothing: a global one, or the main function whose
@@ -87,7 +91,7 @@ func (x *explorer) needsOffset(s *state, in bpf.Insn) {
 	if in.Op&bpf.SrcReg == 0 || in.Dst > 10 || in.Op&0xf0 == bpf.ALUMov || in.Op&0xf0 == bpf.ALUEnd {
 		return
 	}
-	switch d, n := &s.top().regs[in.Dst], &s.top().regs[in.Src]; {
+	switch d, n := s.top().regs[in.Dst], s.top().regs[in.Src]; {
 	case d.isPointer() && n.kind == kindNumber:
 		x.needs(s, in.Src)
 	case n.isPointer() && d.kind == kindNumber:
@@ -111,46 +115,45 @@ func (x *explorer) checkRead(f *frameState, in bpf.Insn, at bpf.InsnIndex) error
 
 func (x *explorer) alu(f *frameState, in bpf.Insn) {
 	op, wide := in.Op&0xf0, in.Class() == bpf.ClassALU64
-	d := &f.regs[in.Dst]
-	var src value
+	if in.Dst > 10 {
+		f.refer(in.Dst, &anything) // the verifier's own registers are never followed
+		return
+	}
+	d := f.regs[in.Dst]
+	var src *value
 	if in.Op&bpf.SrcReg != 0 {
 		src = f.regs[in.Src]
 	} else {
-		src = number(ranges.ConstScalar(uint64(int64(in.Imm))))
+		imm := number(constant(in))
+		src = &imm
 	}
-	if in.Dst > 10 {
-		*d = unknownNumber() // the verifier's own registers are never followed
-		return
-	}
-	if x.arena && (x.makesArena(in, d) || x.submitted && in.Op&0xf0 != bpf.ALUMov && src.typed == inArena) {
-		defer func() { d.typed = inArena }()
+	if x.arena && (x.makesArena(in, d) || x.submitted && op != bpf.ALUMov && src.typed == inArena) {
+		defer func() { f.own(in.Dst).typed = inArena }()
 	}
 	r := &x.rules.Ranges
 	switch {
 	case op == bpf.ALUMov:
 		x.move(f, in, src, wide)
 	case op == bpf.ALUNeg:
-		if !r.Overflow || !d.isConstOrNumber() {
-			*d = unknownNumber()
+		if !r.Overflow || d.kind != kindNumber {
+			f.refer(in.Dst, &anything)
 			return
 		}
-		*d = number(ranges.ConstScalar(0).Alu(bpf.ALUSub, d.num, wide, false, r))
+		f.set(in.Dst, number(ranges.ConstScalar(0).Alu(bpf.ALUSub, d.num, wide, false, r)))
 	case op == bpf.ALUEnd && r.SwapBits && d.kind == kindNumber:
-		d.swap(in, r)
+		f.own(in.Dst).swap(in, r)
 	case op == bpf.ALUEnd:
-		*d = unknownNumber()
+		f.refer(in.Dst, &anything)
 	case d.isPointer() || src.isPointer():
-		*d = x.pointerAlu(op, *d, src, wide)
+		f.set(in.Dst, x.pointerAlu(op, *d, *src, wide))
 	case d.kind == kindNone || src.kind == kindNone:
-		*d = unknownNumber()
+		f.refer(in.Dst, &anything)
 	default:
-		x.numberAlu(d, in, src, op, wide)
+		f.set(in.Dst, x.numberAlu(d, in, src, op, wide))
 	}
 }
 
-func (v *value) isConstOrNumber() bool { return v.kind == kindNumber }
-
-func (x *explorer) numberAlu(d *value, in bpf.Insn, src value, op uint8, wide bool) {
+func (x *explorer) numberAlu(d *value, in bpf.Insn, src *value, op uint8, wide bool) value {
 	signed := in.Off != 0 && (op == bpf.ALUDiv || op == bpf.ALUMod)
 	res := number(d.num.Alu(op, src.num, wide, signed, &x.rules.Ranges))
 	if wide && (op == bpf.ALUAdd || op == bpf.ALUSub) && src.isConst() {
@@ -161,12 +164,12 @@ func (x *explorer) numberAlu(d *value, in bpf.Insn, src value, op uint8, wide bo
 			res.typed = unsure
 		}
 	}
-	if delta, ok := x.deltaOf(d, in, &src, op, wide); ok {
+	if delta, ok := x.deltaOf(d, in, src, op, wide); ok {
 		if res.link, res.delta, res.plus = d.link, delta, 32; wide {
 			res.plus = 64
 		}
 	}
-	*d = res
+	return res
 }
 
 // deltaOf is what arithmetic adds to a number that is linked with others; ok is false if the link does not last
@@ -194,69 +197,66 @@ func (x *explorer) deltaOf(d *value, in bpf.Insn, src *value, op uint8, wide boo
 }
 
 // move is mov, movsx and the 32-bit forms.
-func (x *explorer) move(f *frameState, in bpf.Insn, src value, wide bool) {
-	d, r := &f.regs[in.Dst], &x.rules.Ranges
-	if in.Op&bpf.SrcReg == 0 {
-		if !wide {
-			src = number(ranges.ConstScalar(uint64(uint32(in.Imm))))
-		}
-		*d = src
-		return
-	}
-	if src.isPointer() {
-		if !wide || in.Off != 0 {
-			src = unknownNumber()
-		}
-		*d = src
-		return
-	}
-	if src.kind == kindNone {
-		*d = unknownNumber()
-		return
-	}
-	if in.Off == -1 || in.Off == 1 { // address of this CPU's copy of a variable, or of arena memory
-		*d = unknownNumber()
-		if in.Off == -1 {
-			d.typed = perCPU
-		}
-		return
-	}
-	size := 8
+func (x *explorer) move(f *frameState, in bpf.Insn, src *value, wide bool) {
+	r, size := &x.rules.Ranges, 8
 	if !wide {
 		size = 4
 	}
-	if in.Off != 0 { // movsx
+	switch {
+	case in.Op&bpf.SrcReg == 0:
+		if !wide {
+			f.set(in.Dst, number(ranges.ConstScalar(uint64(uint32(in.Imm)))))
+			return
+		}
+		f.set(in.Dst, *src)
+	case src.isPointer() && wide && in.Off == 0:
+		f.refer(in.Dst, f.lend(in.Src))
+	case src.isPointer() || src.kind == kindNone:
+		f.refer(in.Dst, &anything)
+	case in.Off == -1 || in.Off == 1: // address of this CPU's copy of a variable, or of arena memory
+		v := unknownNumber()
+		if in.Off == -1 {
+			v.typed = perCPU
+		}
+		f.set(in.Dst, v)
+	case in.Off != 0: // movsx
 		size = int(in.Off) / 8
 		fits := src.num.Umax < 1<<(size*8-1)
 		res := number(src.num.SignExtend(size, wide, r))
 		if fits {
-			x.link(&f.regs[in.Src])
-			res.link, res.delta, res.plus = f.regs[in.Src].link, f.regs[in.Src].delta, f.regs[in.Src].plus
+			src = x.link(f, in.Src)
+			res.link, res.delta, res.plus = src.link, src.delta, src.plus
 		}
-		*d = res
-		return
+		f.set(in.Dst, res)
+	case wide:
+		x.link(f, in.Src)
+		f.refer(in.Dst, f.lend(in.Src))
+	default:
+		v := *src
+		if x.rules.Link32 && v.num.Fits(4) {
+			v = *x.link(f, in.Src)
+		} else {
+			v.link, v.delta, v.plus = 0, 0, 0
+		}
+		v.num.Zext(r)
+		f.set(in.Dst, v)
 	}
-	keep := wide || x.rules.Link32 && src.num.Fits(4)
-	if keep {
-		x.link(&f.regs[in.Src])
-		src = f.regs[in.Src]
-	} else {
-		src.link, src.delta, src.plus = 0, 0, 0
-	}
-	if !wide {
-		src.num.Zext(r)
-	}
-	*d = src
 }
 
-// link gives a number that is about to be copied an identity. It reports whether that is a new one.
-func (x *explorer) link(v *value) bool {
-	if v.kind != kindNumber || v.num.IsConst() || v.plus == 0 && v.link != 0 {
-		return false
+// link gives a number in a register, which is about to be copied, an identity, and returns it.
+func (x *explorer) link(f *frameState, r uint8) *value {
+	if f.regs[r].unlinked() {
+		x.identify(f.own(r))
 	}
-	v.link, v.delta, v.plus = x.newLink(), 0, 0
-	return true
+	return f.regs[r]
 }
+
+// unlinked reports whether v is a number that is given an identity when it is copied.
+func (v *value) unlinked() bool {
+	return v.kind == kindNumber && !v.num.IsConst() && (v.plus != 0 || v.link == 0)
+}
+
+func (x *explorer) identify(v *value) { v.link, v.delta, v.plus = x.newLink(), 0, 0 }
 
 // pointerAlu is arithmetic in which at least one operand is a pointer (adjust_ptr_min_max_vals).
 func (x *explorer) pointerAlu(op uint8, d, src value, wide bool) value {
@@ -304,56 +304,56 @@ func (x *explorer) loadConst(s *state, f *frameState, in bpf.Insn) error {
 		}
 		if x.rules.AbsoluteExit && x.judges() && len(s.frames) > 1 { // bpf_gen_ld_abs has an exit of its own
 			ends := x.fork(s, s.pc)
-			ends.top().regs[0] = number(ranges.ConstScalar(0))
+			ends.top().set(0, number(ranges.ConstScalar(0)))
 			if _, err := x.exit(ends); err != nil {
 				return err
 			}
 		}
-		for r := range 6 {
-			f.regs[r] = value{}
-		}
-		f.regs[0] = number(ranges.LoadedScalar(in.Size(), false))
+		f.called()
+		f.set(0, number(ranges.LoadedScalar(in.Size(), false)))
 		return nil
 	}
-	d := &f.regs[in.Dst]
 	imm := uint64(uint32(in.Imm)) | uint64(uint32(x.p.Insns[s.pc+1].Imm))<<32
+	var d value
 	switch in.Src {
 	case bpf.PseudoMap:
-		*d = pointer(kindMap)
+		d = pointer(kindMap)
 		d.mapIdx = in.Imm
 	case bpf.PseudoMapValue:
-		*d = pointer(kindMapValue)
+		d = pointer(kindMapValue)
 		d.mapIdx = in.Imm
 		d.off = int64(x.p.Insns[s.pc+1].Imm)
 	case bpf.PseudoFunc:
-		*d = pointer(kindFunc)
+		d = pointer(kindFunc)
 		d.mapIdx = int32(s.pc) + 1 + in.Imm
 	case bpf.PseudoSymbol:
-		return x.loadSymbol(d, in)
+		d = x.symbol(in)
 	case 0:
-		*d = number(ranges.ConstScalar(imm))
+		d = number(ranges.ConstScalar(imm))
 	default:
-		*d = pointer(kindPointer)
+		d = pointer(kindPointer)
 	}
+	f.set(in.Dst, d)
 	return nil
 }
 
-// loadSymbol is the address of a symbol of the kernel (check_pseudo_btf_id).
-func (x *explorer) loadSymbol(d *value, in bpf.Insn) error {
-	if *d = pointer(kindPointer); in.Imm < 0 || int(in.Imm) >= len(x.p.Symbols) {
-		return nil
+// symbol is the address of a symbol of the kernel (check_pseudo_btf_id).
+func (x *explorer) symbol(in bpf.Insn) value {
+	v := pointer(kindPointer)
+	if in.Imm < 0 || int(in.Imm) >= len(x.p.Symbols) {
+		return v
 	}
 	switch s := &x.p.Symbols[in.Imm]; {
 	case s.Kind == bpf.SymbolAddress:
-		*d = unknownNumber()
+		return unknownNumber()
 	case s.PerCPU:
-		*d = x.object(s.Type, perCPU)
+		return x.object(s.Type, perCPU)
 	case s.Kind == bpf.SymbolMemory:
-		d.kind, d.size, d.traits = kindMemory, s.Size, readOnly
+		v.kind, v.size, v.traits = kindMemory, s.Size, readOnly
+		return v
 	default:
-		*d = x.object(s.Type, untrusted)
+		return x.object(s.Type, untrusted)
 	}
-	return nil
 }
 
 // mayLoadAbs is check_ld_abs.
@@ -377,7 +377,7 @@ func (x *explorer) mayLoadAbs(s *state) error {
 	if err := s.held.Busy("BPF_LD_[ABS|IND]"); err != nil {
 		return err
 	}
-	r6 := &s.top().regs[6]
+	r6 := s.top().regs[6]
 	if r6.kind != kindContext {
 		return fmt.Errorf("at the time of BPF_LD_ABS|IND r6 != pointer to skb, but %s", r6.word())
 	}

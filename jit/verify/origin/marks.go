@@ -81,3 +81,13 @@ func (m *Marks) slot(p *Step) {
 		m.AddSlots(int(p.Frame), 1<<p.Slot)
 	}
 }
+
+// Slots are the slots, by bit, that the bytes from and below to, counted from r10, lie in.
+func Slots(from, to int64) uint64 {
+	from, to = max(from, -shape.MaxStack), min(to, 0)
+	if from >= to {
+		return 0
+	}
+	first, last := uint((-to)/8), uint((-from-1)/8)
+	return (^uint64(0) >> (63 - (last - first))) << first
+}
