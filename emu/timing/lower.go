@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tcsim/tcsim/emu/timing/rows"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -86,7 +87,7 @@ func newLowering(c *Core) *lowering {
 
 // formOf finds the row of an instruction. The error names the form that has none.
 func (l *lowering) formOf(i *x86.Inst) (*form, error) {
-	id := formID(i)
+	id := rows.Of(i)
 	row := id
 	if a, ok := analogues[id]; ok && l.forms[id] == nil {
 		row = a
@@ -107,7 +108,7 @@ func (l *lowering) lower(i *x86.Inst) (*insn, error) {
 	in := &insn{inst: *i, form: f, slots: f.slots, shiftCnt: noReg, tableCond: i.Cond}
 	in.wide = f.id == "movabs_r64_imm64"
 	in.operands(i)
-	in.readsFlags = i.ReadsFlags != 0 && !isShift(i.Op)
+	in.readsFlags = i.ReadsFlags != 0 && !rows.IsShift(i.Op)
 	in.writesFlags = i.WritesFlags != 0
 	if err := l.ports(in, f); err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/tcsim/tcsim/emu/timing/rows"
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -165,7 +166,7 @@ func TestFormID(t *testing.T) {
 		if err != nil {
 			t.Fatal(c.want, err)
 		}
-		if got := formID(&i); got != c.want {
+		if got := rows.Of(&i); got != c.want {
 			t.Errorf("% x (%s): form %s, want %s", c.code, &i, got, c.want)
 		}
 		if _, err := newLowering(builtin["glc"]()).lower(&i); err != nil {

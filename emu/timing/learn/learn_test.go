@@ -11,6 +11,7 @@ import (
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/emu/timing/learn"
 	"github.com/tcsim/tcsim/emu/timing/measured"
+	"github.com/tcsim/tcsim/emu/timing/rows"
 	"github.com/tcsim/tcsim/emu/timing/timingtest"
 	"github.com/tcsim/tcsim/jit/x86"
 )
@@ -19,7 +20,7 @@ import (
 // cover the forms of the emitters.
 func TestPlan(t *testing.T) {
 	names := map[string]bool{}
-	rows := map[string]bool{}
+	reached := map[string]bool{}
 	for _, e := range learn.Plan() {
 		if names[e.Name] || e.Copies < 1 || e.Sequence.Trips < 32 {
 			t.Errorf("%s: named twice, or %d copies and %d trips", e.Name, e.Copies, e.Sequence.Trips)
@@ -31,7 +32,7 @@ func TestPlan(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: offset %d: %v", e.Name, at, err)
 			}
-			rows[timing.RowOf(&i)] = true
+			reached[rows.Of(&i)] = true
 			at += int(i.Len)
 		}
 	}
@@ -39,7 +40,7 @@ func TestPlan(t *testing.T) {
 	for _, c := range timing.Cores() {
 		n := 0
 		for _, r := range c.Rows() {
-			if rows[r.ID] {
+			if reached[r.ID] {
 				n++
 			}
 		}

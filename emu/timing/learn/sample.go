@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/emu/timing/rows"
 	"github.com/tcsim/tcsim/jit/x86"
 )
 
@@ -89,7 +89,7 @@ func (s sample) name() string {
 	if err != nil {
 		return ""
 	}
-	return timing.RowOf(&i)
+	return rows.Of(&i)
 }
 
 // emit appends the instruction with dst and src as its registers, or with a memory operand.
