@@ -16,14 +16,14 @@ const (
 // branch steers the predictor to the instruction that follows a branch.
 func (m *Model) branch(s *site, next x86.Addr) {
 	b, f := &m.core.Branch, &m.front
-	fall := s.addr + x86.Addr(s.in.inst.Len)
+	fall := s.end
 	after, late := f.after, Cycle(0)
 	paired := b.JumpPair && f.jumpTo != 0 && f.jumpTo>>6 == s.addr>>6
 	f.after, f.jumpTo = afterOther, 0
 	if after == afterLate {
 		late = b.AfterLate
 	}
-	kind := s.in.inst.Branch
+	kind := s.in.branch
 	if next != fall || kind != x86.BranchCond {
 		m.target(s)
 	}
@@ -75,7 +75,7 @@ func (m *Model) target(s *site) {
 	} else if s.win.taken <= b.TargetsPerWindow {
 		return
 	}
-	if s.in.inst.Branch.Direct() {
+	if s.in.branch.Direct() {
 		m.front.block(max(m.front.bp, m.front.cycle+b.DecodeRedirect))
 	}
 }
@@ -115,7 +115,7 @@ func (m *Model) indirect(s *site, next x86.Addr, bubble Cycle) {
 // it is named together with the direct jump before it.
 func (m *Model) conditional(s *site, next x86.Addr, late Cycle, paired bool) {
 	b := &m.core.Branch
-	fall := s.addr + x86.Addr(s.in.inst.Len)
+	fall := s.end
 	simple := fall
 	if s.base.taken() && s.lastTarget != 0 {
 		simple = s.lastTarget

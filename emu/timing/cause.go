@@ -69,13 +69,11 @@ type why struct {
 	port     Cycle // waiting for the port after that
 }
 
-// attribute names the cause of an instruction's cost: before is when its predecessor retired.
+// attribute names the cause of the cost of an instruction that has some: before is when its predecessor retired.
 func (m *Model) attribute(before Cycle) Cause {
 	w := &m.now.why
 	late := m.last.Complete > before
 	switch {
-	case m.last.Cost == 0:
-		return CauseNone
 	case w.failed:
 		return CauseForwardFail
 	case w.serial && late:

@@ -2,11 +2,7 @@
 
 package timing
 
-import (
-	"math/bits"
-
-	"github.com/tcsim/tcsim/jit/x86"
-)
+import "github.com/tcsim/tcsim/jit/x86"
 
 // waited notes what a micro-operation waited for that was ready at t and executed at d.
 func (m *Model) waited(t, d Cycle) {
@@ -17,7 +13,7 @@ func (m *Model) waited(t, d Cycle) {
 // dispatch books one micro-operation for the first free cycle from t on.
 func (m *Model) dispatch(set portSet, t Cycle) Cycle {
 	m.now.slot++
-	if m.core.Back.LateBinding {
+	if m.cal.late {
 		return m.cal.earliest(set, t)
 	}
 	return m.cal.book(m.cal.choose(set, m.now.slot-1), t)
@@ -25,21 +21,27 @@ func (m *Model) dispatch(set portSet, t Cycle) Cycle {
 
 // dispatchStore is dispatch of a store's address or data.
 func (m *Model) dispatchStore(set portSet, t Cycle) Cycle {
-	if m.core.Back.LateBinding || bits.OnesCount16(uint16(set)) != 2 {
+	if rest := set & (set - 1); m.cal.late || rest == 0 || rest&(rest-1) != 0 {
 		return m.dispatch(set, t)
 	}
 	m.now.slot++
 	return m.cal.book(m.cal.alternate(set), t)
 }
 
-// fusedTail reports whether the site is the jump of a pair whose first half is waiting.
-func (s *site) fusedTail(m *Model) bool {
-	return m.fuse.head != nil && s.in.inst.Branch == x86.BranchCond
-}
-
 // execute computes when the instruction's results exist.
 func (m *Model) execute(s *site, ea, next x86.Addr) {
 	in := s.in
+	switch in.shape {
+	case shapeALU:
+		m.simple(in)
+		return
+	case shapeLoad:
+		m.load(s, ea)
+		return
+	case shapeStore:
+		m.storeOnly(in, ea)
+		return
+	}
 	issue := m.rename.cycle
 	m.last.Execute, m.last.Complete = issue, issue+1
 	switch in.kind {

@@ -4,47 +4,27 @@ package timing
 
 import "github.com/tcsim/tcsim/jit/x86"
 
-// mayRename reports whether the load of an instruction can take its value at rename: where that is no
-// more than a move that the renamer eliminates.
-func (m *Model) mayRename(in *insn) bool {
-	c := &m.core.Memory
-	switch {
-	case in.extends:
-		return false
-	case in.inst.Branch == x86.BranchRet:
-		return c.RenameReturns
-	case in.inst.Branch != x86.BranchNone:
-		return false
-	case in.rmw && !in.rmwImm:
-		return c.RenameRMWReg
-	case in.rmw:
-		return c.RenameRMW
-	}
-	return c.RenameLoads
-}
-
 // loadAddr returns where an instruction with the memory operand at ea loads from: pop [m] from the
 // stack.
 func (m *Model) loadAddr(in *insn, ea x86.Addr) x86.Addr {
-	if in.inst.HasMem && in.inst.Stack.Load && m.rsp != 0 {
-		return m.rsp - x86.Addr(in.inst.Stack.Delta)
+	if in.rsp == rspPushed && in.inst.Stack.Load && m.rsp != 0 {
+		return m.rsp - x86.Addr(in.delta)
 	}
 	return ea
 }
 
 // trackRSP follows the stack pointer as far as the addresses of stack accesses and immediates tell.
 func (m *Model) trackRSP(in *insn, ea x86.Addr) {
-	st := &in.inst.Stack
-	switch {
-	case st.Any() && in.inst.HasMem && m.rsp != 0:
-		m.rsp += x86.Addr(st.Delta) // push [m], call [m]: ea is that of the other operand
-	case st.Store && !in.inst.HasMem:
-		m.rsp = ea
-	case st.Load && !in.inst.HasMem:
-		m.rsp = ea + x86.Addr(st.Delta)
-	case in.inst.Writes.Has(x86.RSP) && in.imm != 0 && in.src[0] == uint8(x86.RSP):
-		m.rsp += x86.Addr(in.imm)
-	case in.inst.Writes.Has(x86.RSP):
+	switch in.rsp {
+	case rspPushed:
+		if m.rsp != 0 {
+			m.rsp += x86.Addr(in.delta) // push [m], call [m]: ea is that of the other operand
+		}
+	case rspEA:
+		m.rsp = ea + x86.Addr(in.delta)
+	case rspAdded:
+		m.rsp += x86.Addr(in.delta)
+	case rspLost:
 		m.rsp = 0
 	}
 }
@@ -179,12 +159,12 @@ func (m *Model) storeTo(in *insn, ea x86.Addr, at, t Cycle, v value) (d, end Cyc
 		ea, size = m.rsp, 8
 	}
 	st := m.stores.add(ea, size)
-	st.data, st.where, st.done = v, a, max(a, d)
+	st.data, st.where = v, a
 	st.base, st.constant = in.base, in.nsrc == 0 && in.load == 0
 	if st.viaStack = in.viaStack; in.viaStack {
 		m.stores.pushed(ea, st.num)
 	}
-	m.now.store = st
+	m.now.stores = true
 	return d, max(a+1, d+m.core.Memory.StoreRetire)
 }
 

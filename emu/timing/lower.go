@@ -30,12 +30,15 @@ const (
 
 // insn is what the model needs to know of one instruction, derived once from its bytes.
 type insn struct {
-	inst x86.Inst
-	form *form
-	kind kind
+	kind   kind
+	shape  shape
+	branch x86.Branch
+	rsp    rspMove
+	slots  uint8 // fused micro-operations
+	len    uint8
+	wide   bool  // carries a 64-bit immediate
+	delta  int32 // of rsp, as rsp says
 
-	slots      uint8 // fused micro-operations
-	wide       bool  // carries a 64-bit immediate
 	nsrc, nadr uint8
 	ndst       uint8
 	src        [4]uint8 // registers whose value the arithmetic or the store data needs
@@ -65,8 +68,33 @@ type insn struct {
 	byCL      bool    // shift by cl
 	divides   bool    // by a register: what is recorded as its address is the length of the quotient
 	shiftCnt  uint8   // register of the count of shlx and the like, noReg if none
+	renames   bool    // its load may take its value at rename
 	tableCond x86.Cond
+
+	inst x86.Inst
+	form *form
 }
+
+// shape says which of its micro-operations an instruction has that is executed as they say.
+type shape uint8
+
+const (
+	shapeOther shape = iota
+	shapeALU         // one that is pipelined, and no memory
+	shapeLoad        // a load
+	shapeStore       // a store of what is in a register, or of an immediate
+)
+
+// rspMove says what an instruction tells of rsp.
+type rspMove uint8
+
+const (
+	rspStays  rspMove = iota
+	rspPushed         // it has its address, and a memory operand: by delta
+	rspEA             // it is delta more than the effective address
+	rspAdded          // by delta
+	rspLost
+)
 
 const noReg = 0xff
 
@@ -105,7 +133,7 @@ func (l *lowering) lower(i *x86.Inst) (*insn, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &insn{inst: *i, form: f, slots: f.slots, shiftCnt: noReg, tableCond: i.Cond}
+	in := &insn{inst: *i, form: f, slots: f.slots, shiftCnt: noReg, tableCond: i.Cond, branch: i.Branch, len: i.Len}
 	in.wide = f.id == "movabs_r64_imm64"
 	in.operands(i)
 	in.readsFlags = i.ReadsFlags != 0 && !rows.IsShift(i.Op)
@@ -119,7 +147,43 @@ func (l *lowering) lower(i *x86.Inst) (*insn, error) {
 	}
 	in.extends = l.extends(in)
 	l.latencies(in)
+	in.renames = l.renames(in)
+	in.shape = in.shapeOf()
+	in.rsp, in.delta = in.rspMove()
 	return in, nil
+}
+
+// shapeOf finds the shape of a complete insn.
+func (in *insn) shapeOf() shape {
+	switch {
+	case in.kind != kindPlain || in.lock || in.busy != 0 || in.byCL || in.shiftCnt != noReg || in.form.fuses != "":
+		return shapeOther
+	case in.load == 0 && in.data == 0 && len(in.alu) == 1 && in.branch == x86.BranchNone:
+		return shapeALU
+	case in.load != 0 && in.data == 0 && len(in.alu) == 0:
+		return shapeLoad
+	case in.load == 0 && in.data != 0 && len(in.alu) == 0:
+		return shapeStore
+	}
+	return shapeOther
+}
+
+// rspMove finds out what the insn tells of rsp.
+func (in *insn) rspMove() (rspMove, int32) {
+	st := &in.inst.Stack
+	switch {
+	case st.Any() && in.inst.HasMem:
+		return rspPushed, int32(st.Delta)
+	case st.Store:
+		return rspEA, 0
+	case st.Load:
+		return rspEA, int32(st.Delta)
+	case in.inst.Writes.Has(x86.RSP) && in.imm != 0 && in.src[0] == uint8(x86.RSP):
+		return rspAdded, int32(in.imm)
+	case in.inst.Writes.Has(x86.RSP):
+		return rspLost, 0
+	}
+	return rspStays, 0
 }
 
 // complete reports ports that the instruction needs and its row does not have: sets of a row count as those
@@ -322,6 +386,25 @@ func (l *lowering) addImm(in *insn) bool {
 		return false
 	}
 	return true
+}
+
+// renames reports whether the load of an instruction can take its value at rename: where that is no
+// more than a move that the renamer eliminates.
+func (l *lowering) renames(in *insn) bool {
+	c := &l.core.Memory
+	switch {
+	case in.extends:
+		return false
+	case in.branch == x86.BranchRet:
+		return c.RenameReturns
+	case in.branch != x86.BranchNone:
+		return false
+	case in.rmw && !in.rmwImm:
+		return c.RenameRMWReg
+	case in.rmw:
+		return c.RenameRMW
+	}
+	return c.RenameLoads
 }
 
 // latencies reads the row's latencies: the smallest one is that of the data operand, the largest

@@ -15,7 +15,6 @@ type store struct {
 	size     uint8
 	data     value   // what is stored
 	where    Cycle   // when its address is known
-	done     Cycle   // when both have executed
 	viaStack bool    // through rsp or rbp
 	constant bool    // what is stored is no register
 	base     x86.Reg // of its address
@@ -243,7 +242,7 @@ func (t *storeTrack) add(addr x86.Addr, size uint8) *store {
 		t.own(n+1, hi, num)
 	}
 	s := &t.ring[num%trackRing]
-	*s = store{num: num, addr: addr, size: size, commit: math.MaxInt64}
+	s.num, s.addr, s.size, s.commit = num, addr, size, math.MaxInt64
 	return s
 }
 
@@ -256,9 +255,10 @@ func (t *storeTrack) own(n uint64, mask uint8, num uint64) {
 	w.valid |= mask
 }
 
-// commit lets a store leave the buffer, in order, at time at or later: perCycle of them in one cycle
+// commit lets the youngest store leave the buffer, in order, at time at or later: perCycle of them in one cycle
 // if they are to the same line.
-func (t *storeTrack) commit(s *store, at Cycle, perCycle int) {
+func (t *storeTrack) commit(at Cycle, perCycle int) {
+	s := &t.ring[(t.next-1)%trackRing]
 	switch {
 	case at > t.lastCommit:
 		t.lastCommit, t.inCycle = at, 1

@@ -68,17 +68,17 @@ type Stamp struct {
 
 // step is what the stages hand to each other for the instruction that is executed.
 type step struct {
-	slots     int    // that it takes at issue and retirement
-	slot      int    // of its next micro-operation in the cycle of issue
-	branchEnd Cycle  // end of execution: when a wrong prediction is found
-	store     *store // that retirement has to commit
-	longer    Cycle  // what a division takes because of its quotient
+	slots     int   // that it takes at issue and retirement
+	slot      int   // of its next micro-operation in the cycle of issue
+	branchEnd Cycle // end of execution: when a wrong prediction is found
+	stores    bool  // it has a store, which retirement has to commit
+	longer    Cycle // what a division takes because of its quotient
 	why       why
 }
 
 // site is an instruction at an address, with what the predictors know of it.
 type site struct {
-	addr        x86.Addr
+	addr, end   x86.Addr // its first byte, and the one after it
 	in          *insn
 	fall, taken *site
 	win         *window
@@ -164,15 +164,22 @@ func (m *Model) Step(r record.Retired, next x86.Addr) error {
 	in := s.in
 	m.last.RIP = r.RIP
 	m.now = step{}
-	m.trackRSP(in, r.EA)
-	if m.fuse.head != nil && in.inst.Branch != x86.BranchCond {
-		m.fuse.head = nil // the stream was cut between the halves of a pair
+	if in.rsp != rspStays {
+		m.trackRSP(in, r.EA)
 	}
-	m.front.fetch(m, s)
-	m.allocate(s)
+	slots := int(in.slots)
+	if m.fuse.head != nil {
+		if in.branch == x86.BranchCond {
+			slots = 0 // part of the pair
+		} else {
+			m.fuse.head = nil // the stream was cut between its halves
+		}
+	}
+	m.front.fetch(m, s, slots)
+	m.allocate(in, slots)
 	m.execute(s, r.EA, next)
 	m.retire(in)
-	if in.inst.Branch != x86.BranchNone {
+	if in.branch != x86.BranchNone {
 		m.branch(s, next)
 	} else if m.front.after == afterReturn {
 		m.front.after = afterOther
@@ -181,28 +188,33 @@ func (m *Model) Step(r record.Retired, next x86.Addr) error {
 		}
 	}
 	s.seen = true
+	link := s.taken
+	if next == s.end {
+		link = s.fall
+	}
+	if link != nil && link.addr == next && !link.dropped {
+		m.cur = link
+		return nil
+	}
 	return m.follow(s, next)
 }
 
-// follow finds the site of the next instruction without a map where it was followed before.
+// follow finds the site of the next instruction, and remembers it.
 func (m *Model) follow(s *site, next x86.Addr) error {
 	if next == 0 {
 		m.cur = nil
 		return nil
 	}
-	link := &s.taken
-	if next == s.addr+x86.Addr(s.in.inst.Len) {
-		link = &s.fall
+	n, err := m.site(next)
+	if err != nil {
+		m.cur = nil
+		return nil // reported when it is executed
 	}
-	if *link == nil || (*link).addr != next || (*link).dropped {
-		n, err := m.site(next)
-		if err != nil {
-			m.cur = nil
-			return nil // reported when it is executed
-		}
-		*link = n
+	if m.cur = n; next == s.end {
+		s.fall = n
+	} else {
+		s.taken = n
 	}
-	m.cur = *link
 	return nil
 }
 
@@ -229,7 +241,7 @@ func (m *Model) site(a x86.Addr) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{addr: a, in: in, base: unknown}
+	s := &site{addr: a, end: a + x86.Addr(in.len), in: in, base: unknown}
 	key := a &^ x86.Addr(m.core.Front.CacheLineBytes-1)
 	if s.win = m.wins[key]; s.win == nil {
 		s.win = &window{}
@@ -240,10 +252,9 @@ func (m *Model) site(a x86.Addr) (*site, error) {
 	s.win.half[s.half] += int(in.slots)
 	m.sites[a] = s
 	if in.form.fuses != "" && in.kind != kindZero {
-		after := a + x86.Addr(in.inst.Len)
-		j, err := m.insn(after)
+		j, err := m.insn(s.end)
 		// A pair whose second half starts a new 64-byte line is not fused.
-		s.fused = err == nil && j.inst.Branch == x86.BranchCond && in.form.fusesWith(j.tableCond) && after&63 != 0
+		s.fused = err == nil && j.branch == x86.BranchCond && in.form.fusesWith(j.tableCond) && s.end&63 != 0
 	}
 	return s, nil
 }

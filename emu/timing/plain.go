@@ -4,14 +4,45 @@ package timing
 
 import "github.com/tcsim/tcsim/jit/x86"
 
+// simple executes an instruction of one pipelined micro-operation without memory.
+func (m *Model) simple(in *insn) {
+	t := m.operands(in, m.rename.cycle+m.core.Back.ToDispatch)
+	d := m.dispatch(in.alu[0], t)
+	m.waited(t, d)
+	end := d + in.lat[0]
+	m.write(in, value{ready: end})
+	m.last.Execute, m.last.Complete = d, end
+}
+
+// address returns when an instruction that may execute from t0 on has the registers of its address.
+func (m *Model) address(in *insn, t0 Cycle) Cycle {
+	for _, r := range in.adr[:in.nadr] {
+		t0 = max(t0, m.regs[r].ready)
+	}
+	return t0
+}
+
+// load executes a load.
+func (m *Model) load(s *site, ea x86.Addr) {
+	in := s.in
+	v, d, end := m.loadFrom(s, m.loadAddr(in, ea), m.address(in, m.rename.cycle+m.core.Back.ToDispatch), in.renames)
+	m.write(in, v)
+	m.last.Execute, m.last.Complete = d, end
+}
+
+// storeOnly executes a store of what needs no arithmetic.
+func (m *Model) storeOnly(in *insn, ea x86.Addr) {
+	t0 := m.rename.cycle + m.core.Back.ToDispatch
+	v := m.source(in, t0)
+	m.write(in, v)
+	m.last.Execute, m.last.Complete = m.storeTo(in, ea, m.address(in, t0), v.ready, v)
+}
+
 // plain executes load, arithmetic and store in the order of their dependences.
 func (m *Model) plain(s *site, ea, next x86.Addr) {
 	in := s.in
 	t0 := m.rename.cycle + m.core.Back.ToDispatch
-	at := t0
-	for _, r := range in.adr[:in.nadr] {
-		at = max(at, m.regs[r].ready)
-	}
+	at := m.address(in, t0)
 	if in.lock {
 		m.locked(in, at)
 		return
@@ -22,7 +53,7 @@ func (m *Model) plain(s *site, ea, next x86.Addr) {
 	var v value
 	first, complete := Cycle(-1), t0
 	if in.load != 0 {
-		v, first, complete = m.loadFrom(s, m.loadAddr(in, ea), at, m.mayRename(in))
+		v, first, complete = m.loadFrom(s, m.loadAddr(in, ea), at, in.renames)
 	}
 	if s.fused {
 		m.hold(in, max(m.operands(in, t0), v.ready))
@@ -71,7 +102,7 @@ func (m *Model) write(in *insn, v value) {
 // source returns what a store without arithmetic stores.
 func (m *Model) source(in *insn, t0 Cycle) value {
 	v := value{ready: m.operands(in, t0)}
-	if in.nsrc == 1 && in.inst.Branch == x86.BranchNone {
+	if in.nsrc == 1 && in.branch == x86.BranchNone {
 		v.offset = m.regs[in.src[0]].offset
 	}
 	return v
@@ -104,12 +135,12 @@ func (m *Model) arith(s *site, t Cycle, next x86.Addr) (first, end Cycle) {
 		t = max(t, m.divFree)
 	}
 	set := in.alu[0]
-	if in.inst.Branch == x86.BranchCond {
+	if in.branch == x86.BranchCond {
 		if m.fuse.head != nil {
 			t = max(m.rename.cycle+m.core.Back.ToDispatch, m.fuse.from)
 		}
 		set = m.otherPorts
-		if next != s.addr+x86.Addr(in.inst.Len) {
+		if next != s.end {
 			set = m.takenPorts
 		}
 	}
@@ -128,7 +159,7 @@ func (m *Model) arith(s *site, t Cycle, next x86.Addr) (first, end Cycle) {
 	if in.busy != 0 {
 		m.divFree = first + in.busy + max(0, m.now.longer-1)
 	}
-	if h := m.fuse.head; h != nil && in.inst.Branch == x86.BranchCond {
+	if h := m.fuse.head; h != nil && in.branch == x86.BranchCond {
 		for _, r := range h.dst[:h.ndst] {
 			m.regs[r] = value{ready: first + 1}
 			m.alias[r] = 0
@@ -136,7 +167,7 @@ func (m *Model) arith(s *site, t Cycle, next x86.Addr) (first, end Cycle) {
 		m.flags = first + 1
 		m.fuse.head = nil
 	}
-	if in.inst.Branch == x86.BranchRet {
+	if in.branch == x86.BranchRet {
 		m.now.branchEnd = first + m.core.Branch.ReturnLatency
 		last = m.now.branchEnd - 1
 	}

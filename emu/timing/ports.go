@@ -14,19 +14,25 @@ type calendar struct {
 	now     Cycle
 	busy    [calWords][numPorts]uint64 // a bit for each of 64 cycles; those before now say nothing
 	ports   [calWindow]portSet         // the same by cycle, from now on
-	pending [numPorts]int32            // booked for now or later
-	seen    [numPorts]int32            // pending as it was when the cycle began: what choose goes by
-	group   [numPorts]uint8            // scheduler of each port
-	waiting []int32                    // pending of each scheduler
+	pending loads                      // booked for now or later
+	seen    loads                      // pending as it was when the cycle began: what choose goes by
+	members []portSet                  // ports of each scheduler
 	size    []int32                    // entries of each scheduler
-	over    int                        // schedulers that are full
+	slack   int32                      // every scheduler has room for as many at least
 	turns   [128]uint8                 // which of the least loaded ports a slot takes
 	orders  [16]order                  // by set
 	banked  portSet                    // ports in two banks
 	banks   [2]portSet
 	seed    uint32
+	late    bool    // ports are chosen when micro-operations execute
 	turn    portSet // of pairs of ports of stores: the lower one is next
 }
+
+// loads are how many micro-operations wait for each port: loadOne for each of them, and below that what makes the load
+// of the higher one of two ports the smaller where they are equal.
+type loads [16]int32
+
+const loadOne = 16
 
 // portImbalance is how many more waiting micro-operations make a port unfit (U).
 const portImbalance = 3
@@ -38,7 +44,7 @@ const (
 
 func newCalendar(b *BackEnd) *calendar {
 	s := b.Schedulers
-	c := &calendar{waiting: make([]int32, len(s)), size: make([]int32, len(s))}
+	c := &calendar{late: b.LateBinding, members: make([]portSet, len(s)), size: make([]int32, len(s))}
 	for slot := range c.turns {
 		c.turns[slot] = uint8(slot % min(b.PortSpread, numPorts))
 	}
@@ -49,12 +55,15 @@ func newCalendar(b *BackEnd) *calendar {
 	}
 	for n := range s {
 		c.size[n] = int32(s[n].Entries)
-		for p := range uint8(numPorts) {
-			if parsePorts(s[n].Ports)>>p&1 != 0 {
-				c.group[p] = uint8(n)
-			}
+		c.members[n] = parsePorts(s[n].Ports)
+		for k := range n { // a port has one scheduler
+			c.members[k] &^= c.members[n]
 		}
 	}
+	for p := range c.pending {
+		c.pending[p] = loadOne - 1 - int32(p)
+	}
+	c.seen = c.pending
 	return c
 }
 
@@ -72,8 +81,11 @@ func (c *calendar) advance(t Cycle) {
 
 func (c *calendar) sweep(t Cycle) {
 	for ; c.now < t; c.now++ {
-		for ports := c.booked(c.now); *ports != 0; *ports &= *ports - 1 {
-			c.leave(uint8(bits.TrailingZeros16(uint16(*ports))))
+		booked := c.booked(c.now)
+		ports := *booked
+		*booked = 0
+		for p := ports; p != 0; p &= p - 1 {
+			c.pending[bits.TrailingZeros16(uint16(p))&15] -= loadOne
 		}
 		if c.now&63 == 63 {
 			*c.row(c.now) = [numPorts]uint64{}
@@ -88,24 +100,20 @@ func (c *calendar) booked(t Cycle) *portSet { return &c.ports[uint64(t)%uint64(c
 func (c *calendar) row(t Cycle) *[numPorts]uint64 { return &c.busy[uint64(t)>>6%calWords] }
 
 // full reports whether a scheduler has no room.
-func (c *calendar) full() bool { return c.over > 0 }
+func (c *calendar) full() bool { return c.slack <= 0 && c.count() <= 0 }
 
-// enter counts an entry of the scheduler of a port.
-func (c *calendar) enter(p uint8) {
-	g := c.group[p]
-	c.pending[p]++
-	if c.waiting[g]++; c.waiting[g] == c.size[g] {
-		c.over++
+// count finds out how much room the fullest scheduler has: as many micro-operations may be booked before it can be
+// full.
+func (c *calendar) count() int32 {
+	c.slack = math.MaxInt32
+	for g, members := range c.members {
+		room := c.size[g]
+		for p := members; p != 0; p &= p - 1 {
+			room -= c.pending[bits.TrailingZeros16(uint16(p))&15] / loadOne
+		}
+		c.slack = min(c.slack, room)
 	}
-}
-
-// leave takes an entry of the scheduler of a port out.
-func (c *calendar) leave(p uint8) {
-	g := c.group[p]
-	c.pending[p]--
-	if c.waiting[g]--; c.waiting[g] == c.size[g]-1 {
-		c.over--
-	}
+	return c.slack
 }
 
 // choose picks the port of a micro-operation at allocation: the micro-operations of a cycle go to
@@ -117,14 +125,14 @@ func (c *calendar) choose(set portSet, slot int) uint8 {
 	}
 	o := &c.orders[uint32(set)*0x9e37>>8%uint32(len(c.orders))]
 	if o.set != set || o.cycle != c.now {
-		*o = order{set: set, rest: set, cycle: c.now}
+		o.set, o.rest, o.cycle, o.n = set, set, c.now, 0
 		o.add(c.least(set))
 	}
 	turn := c.turns[min(slot, len(c.turns)-1)]
 	for o.n <= turn {
-		p := o.ports[o.n-1]
+		p := o.ports[(o.n-1)&15]
 		if o.rest != 0 {
-			if q := c.least(o.rest); c.seen[q] < c.seen[o.ports[0]]+portImbalance {
+			if q := c.least(o.rest); c.seen[q&15]/loadOne < c.seen[o.ports[0]&15]/loadOne+portImbalance {
 				p = q
 			} else {
 				o.rest = 0
@@ -132,7 +140,7 @@ func (c *calendar) choose(set portSet, slot int) uint8 {
 		}
 		o.add(p)
 	}
-	return o.ports[turn]
+	return o.ports[turn&15]
 }
 
 // order is the ports of a set in the turn in which they are chosen in a cycle, as far as they were asked for.
@@ -140,11 +148,11 @@ type order struct {
 	set, rest portSet // rest: without those that were chosen; 0 if what is left is no better
 	cycle     Cycle
 	n         uint8
-	ports     [numPorts]uint8
+	ports     [16]uint8
 }
 
 func (o *order) add(p uint8) {
-	o.ports[o.n] = p
+	o.ports[o.n&15] = p
 	o.n++
 	o.rest &^= 1 << p
 }
@@ -163,8 +171,7 @@ func (c *calendar) alternate(pair portSet) uint8 {
 func (c *calendar) least(set portSet) uint8 {
 	best := int32(math.MaxInt32)
 	for ; set != 0; set &= set - 1 {
-		p := bits.TrailingZeros16(uint16(set)) & 15
-		best = min(best, c.seen[p]<<4|int32(15-p)) // without a branch that is hard to predict
+		best = min(best, c.seen[bits.TrailingZeros16(uint16(set))&15]) // without a branch that is hard to predict
 	}
 	return uint8(15 - best&15)
 }
@@ -206,7 +213,8 @@ func (c *calendar) book(p uint8, t Cycle) Cycle {
 		*w |= 1 << n
 		at := t&^63 + Cycle(n)
 		*c.booked(at) |= 1 << p
-		c.enter(p)
+		c.pending[p&15] += loadOne
+		c.slack--
 		return at
 	}
 	return t

@@ -18,6 +18,11 @@ func newRing(entries int) ring {
 // oldest is when the entry was taken that the next thing takes: 0 if none had it.
 func (r *ring) oldest() Cycle { return r.at[(r.n-r.size)&uint64(len(r.at)-1)] }
 
+// oldestBut is oldest once so many more have happened.
+func (r *ring) oldestBut(more int) Cycle {
+	return r.at[(r.n-r.size+uint64(more))&uint64(len(r.at)-1)]
+}
+
 // add notes the next thing.
 func (r *ring) add(t Cycle) {
 	r.at[r.n&uint64(len(r.at)-1)] = t

@@ -9,6 +9,7 @@ import "github.com/tcsim/tcsim/jit/x86"
 // decoders. Whatever is slower binds.
 type front struct {
 	core *FrontEnd
+	fits int // micro-operations of a window that their cache has room for
 
 	bp         Cycle // when the predictor named the present block
 	nbr        int   // branches that it predicted in this cycle
@@ -36,27 +37,25 @@ type front struct {
 }
 
 func (f *front) init(c *FrontEnd) {
-	f.core = c
+	f.core, f.fits = c, c.CacheLines*c.CacheWidth
 	f.why, f.redirected = CauseFrontEnd, CauseFrontEnd
 	f.queue, f.blocks = newRing(c.QueueEntries), newRing(c.PredictedBlocks)
 }
 
 // fetch decides when an instruction reaches the queue.
-func (f *front) fetch(m *Model, s *site) {
-	in := s.in
-	c := f.core
+func (f *front) fetch(m *Model, s *site, slots int) {
 	if f.bp > f.cycle {
 		f.newGroup(f.bp - f.cycle)
 		f.why, f.redirected = f.redirected, CauseFrontEnd
 	}
-	if !s.seen || s.win.slots > c.CacheLines*c.CacheWidth {
+	if !s.seen || s.win.slots > f.fits {
 		f.fetchDecode(s)
 	} else {
-		f.fetchCached(m, s)
+		f.fetchCached(s, slots)
 	}
 	if full := f.queue.oldest(); f.cycle < full {
 		f.newGroup(full - f.cycle)
-		f.used = int(in.slots)
+		f.used = int(s.in.slots)
 	}
 	m.last.Fetch = f.cycle
 }
@@ -68,7 +67,7 @@ func (f *front) fetchDecode(s *site) {
 		f.newGroup(1)
 		f.decode, f.bytes = true, c.DecodeBytes
 	}
-	length := int(s.in.inst.Len)
+	length := int(s.in.len)
 	if f.used >= c.DecodeWidth || f.bytes < length {
 		f.newGroup(1)
 		f.bytes += c.DecodeBytes
@@ -78,15 +77,11 @@ func (f *front) fetchDecode(s *site) {
 }
 
 // fetchCached is fetch from the micro-operation cache.
-func (f *front) fetchCached(m *Model, s *site) {
+func (f *front) fetchCached(s *site, slots int) {
 	c, in := f.core, s.in
 	if f.decode {
 		f.decode = false
 		f.newGroup(1)
-	}
-	slots := int(in.slots)
-	if s.fusedTail(m) {
-		slots = 0
 	}
 	if c.EntryOps > 0 {
 		f.readEntry(s, slots)
@@ -166,13 +161,14 @@ func (f *front) block(at Cycle) {
 // rename is allocation and retirement.
 type rename struct {
 	core  *Core
+	syncs bool  // rsp after a push or pop costs something
 	cycle Cycle // of issue
 	used  int   // slots of it
 	why   Cause // why not a cycle earlier
 	floor Cycle // no issue before
 	hold  Cause // why
 
-	rob   ring // retirement of the last ROB micro-operations, counted at issue
+	rob   ring // retirement of the last ROB micro-operations
 	loads ring // retirement of the last LoadBuffer loads
 
 	retire Cycle
@@ -180,25 +176,20 @@ type rename struct {
 }
 
 func (r *rename) init(c *Core) {
-	r.core = c
+	r.core, r.syncs = c, c.Rename.StackSync || c.Rename.StackSyncLatency > 0
 	r.rob, r.loads = newRing(c.Rename.ROB), newRing(c.Memory.LoadBuffer)
 }
 
 // allocate decides in which cycle an instruction issues and takes its slots.
-func (m *Model) allocate(s *site) {
-	r, in := &m.rename, s.in
-	slots := int(in.slots)
-	if s.fusedTail(m) {
-		slots = 0
-	}
+func (m *Model) allocate(in *insn, slots int) {
+	r := &m.rename
 	if in.rmw {
 		m.rmwTenths += max(0, m.core.Rename.RMWTenths-10*int(in.form.slots))
 		slots += m.rmwTenths / 10
 		m.rmwTenths %= 10
 	}
-	if r := &m.core.Rename; r.StackSync || r.StackSyncLatency > 0 {
-		sync := m.stackSync(in)
-		if r.StackSync {
+	if r.syncs {
+		if sync := m.stackSync(in); r.core.Rename.StackSync {
 			slots += sync
 		}
 	}
@@ -209,24 +200,26 @@ func (m *Model) allocate(s *site) {
 	if r.floor > at {
 		at, r.why = r.floor, r.hold
 	}
-	if full := m.buffers(in); full > at {
-		at, r.why = full, CauseWindow
+	if in.load|in.data != 0 {
+		if full := m.buffers(in); full > at {
+			at, r.why = full, CauseWindow
+		}
 	}
-	m.issueAt(at)
-	m.now.slot = r.used
-	for range slots {
+	if at > r.cycle || m.cal.full() {
+		m.issueAt(at)
+	}
+	m.now.slot, m.now.slots = r.used, slots
+	for n := range slots {
 		if r.used == r.core.Rename.Width {
 			r.why = CauseIssue
 			m.issueAt(r.cycle + 1)
 		}
-		if free := r.rob.oldest(); free > r.cycle {
+		if free := r.rob.oldestBut(n); free > r.cycle {
 			r.why = CauseWindow
 			m.issueAt(free)
 		}
 		r.used++
-		r.rob.n++
 	}
-	m.now.slots = slots
 	for range slots {
 		m.front.queue.add(r.cycle)
 	}
@@ -289,7 +282,6 @@ func (m *Model) retire(in *insn) {
 	if at > r.retire {
 		r.retire, r.left = at, 0
 	}
-	r.rob.n -= uint64(m.now.slots)
 	for range m.now.slots {
 		if r.left == r.core.Rename.Retire {
 			r.retire, r.left = r.retire+1, 0
@@ -300,13 +292,15 @@ func (m *Model) retire(in *insn) {
 	if in.load != 0 {
 		r.loads.add(r.retire)
 	}
-	if st := m.now.store; st != nil {
-		m.stores.commit(st, r.retire+m.core.Memory.StoreCommit, m.core.Memory.CommitsPerCycle)
-		m.now.store = nil
+	if m.now.stores {
+		m.stores.commit(r.retire+m.core.Memory.StoreCommit, m.core.Memory.CommitsPerCycle)
 	}
 	m.last.Retire = r.retire
 	m.last.Cost = r.retire - before
-	m.last.Cause = m.attribute(before)
+	m.last.Cause = CauseNone
+	if m.last.Cost != 0 {
+		m.last.Cause = m.attribute(before)
+	}
 	m.total = r.retire
 	m.done = max(m.done, m.last.Complete)
 }

@@ -242,18 +242,31 @@ func TestCalendar(t *testing.T) {
 				t.Fatalf("port %d from %d at %d: booked %d, want %d", p, from, now, got, want)
 			}
 			busy[slot{p, want}] = true
-			var pending, waiting int32
+			pending, waiting := map[uint8]int32{}, int32(0)
 			for s := range busy {
 				if s.t >= now {
-					pending++
+					pending[s.p]++
 				}
 			}
-			for _, w := range c.waiting {
-				waiting += w
+			for _, l := range c.pending {
+				waiting += l / loadOne
 			}
-			if pending != waiting {
-				t.Fatalf("at %d: %d wait, want %d", now, waiting, pending)
+			if want := pending[0] + pending[6] + pending[11]; want != waiting {
+				t.Fatalf("at %d: %d wait, want %d", now, waiting, want)
 			}
+			if want := pending[0]+pending[6] >= 112 || pending[11] >= 72; c.full() != want {
+				t.Fatalf("at %d: full is %v with %v waiting", now, !want, pending)
+			}
+		}
+		c.advance(now + 2*calWindow)
+		for n := range 72 {
+			if c.full() {
+				t.Fatalf("full with %d waiting", n)
+			}
+			c.book(11, c.now)
+		}
+		if !c.full() {
+			t.Fatal("not full")
 		}
 	})
 }
