@@ -175,6 +175,9 @@ func (e *entryReader) registers() string {
 	if in := e.at(); in != nil && in.Op == "push" && in.Operands[0].Kind == x86.OpReg && calleeSavedSet.Has(in.Operands[0].Reg) {
 		return "this push is out of order"
 	}
+	if in := e.at(); in != nil && (in.Op == "sub" || in.Op == "add") && in.Writes.Has(x86.RSP) {
+		return "the stack of the program is made before registers are pushed, and this comes after"
+	}
 	return ""
 }
 

@@ -136,6 +136,9 @@ func (f *flawFinder) checks(limit uint32) {
 				f.note(at, "the kernel patches a nop of five bytes, which it compares with its own, and this is another")
 			}
 		}
+		if f.nop(s.Bypass) && f.nop(s.Jump) {
+			f.note(s.Jump, "nothing skips it and it leads nowhere: it goes on after the tail call with its frame taken down")
+		}
 		return
 	}
 	if s.Null < 0 {
@@ -155,6 +158,23 @@ func (f *flawFinder) checks(limit uint32) {
 	if !s.cut {
 		f.note(s.Start, "the index is not cut to 32 bits")
 	}
+	for _, o := range []struct {
+		what        string
+		at, aligned int32
+	}{{"bpf_map.max_entries", s.offsets.MapMaxEntries, 4}, {"bpf_array.ptrs", s.offsets.ArrayPtrs, 8}, {"bpf_prog.bpf_func", s.offsets.ProgBPFFunc, 8}} {
+		if o.at < 0 || o.at > maxOffset || o.at%o.aligned != 0 {
+			f.note(s.Start, fmt.Sprintf("it takes %s to be at %#x, where no kernel has it", o.what, o.at))
+		}
+	}
+}
+
+// maxOffset is larger than what stands before the slots in struct bpf_array in any configuration.
+const maxOffset = 4096
+
+// nop reports whether there is a nop at an offset.
+func (f *flawFinder) nop(at image.CodeOff) bool {
+	i, ok := f.at(at)
+	return at >= 0 && ok && i < len(f.insns) && f.insns[i].IsNop
 }
 
 // boundsCheck reports whether a jump skips the tail call for every index beyond the array in rsi.
@@ -227,6 +247,8 @@ func (f *flawFinder) step(i int, body int32) string {
 	off := f.off(i)
 	to, inside := f.target(in)
 	switch {
+	case in.IsNop && off == s.Bypass && f.w.s.rsp != body:
+		return "while the slot is empty, it goes on after the tail call with part of the frame taken down"
 	case in.IsNop || in.Fence || in.Op == "endbr64":
 		return ""
 	case in.Trap || !in.Known:
@@ -248,6 +270,7 @@ func (f *flawFinder) step(i int, body int32) string {
 	case in.Store && off != s.Bump:
 		return "it writes to memory"
 	case in.Store:
+		f.flags = x86.RegNone
 		if f.s.form == image.CounterValue { // what was read before is not counted
 			f.forget()
 		}

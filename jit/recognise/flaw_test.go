@@ -32,7 +32,9 @@ func TestSiteFlawsCaptures(t *testing.T) {
 					must(t, err)
 					more, err := recognise.ReloadFlaws(img)
 					must(t, err)
-					for _, f := range append(flaws, more...) {
+					loose, err := recognise.LooseEnds(img)
+					must(t, err)
+					for _, f := range slices.Concat(flaws, more, loose) {
 						t.Errorf("%s prog %d %v: %s+%#x: %s", s.Name, n, st, img.Funcs[f.Func].Name, int(f.Off), f.Text)
 					}
 					for i := range img.Funcs {

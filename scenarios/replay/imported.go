@@ -106,8 +106,8 @@ func Import(progs []imports.Prog, opt ImportOptions) (*Imported, error) {
 	return im, b.clash()
 }
 
-// inspect looks at the tail calls and calls of a known design in all programs. The rest of the code is judged
-// by what it does: a dump does not say which kernel's it is.
+// inspect looks at the tail calls and calls of a known design in all programs, those included that do not run. The rest of
+// the code is judged by what it does: a dump does not say which kernel's it is.
 func (b *importer) inspect(d *recognise.Design) error {
 	of := b.opt.Target
 	ruled := of != nil && (!d.Shown || d.Designs.Has(of.Design))
@@ -124,27 +124,90 @@ func (b *importer) inspect(d *recognise.Design) error {
 		unchecked = "all code is checked only where the run comes to it: its design is not known"
 	}
 	b.note("%s", unchecked)
-	for i := 0; ruled && i < len(b.use); i++ {
-		found, err := recognise.EntryFlaws(b.use[i].img, entryRules(of))
-		if err != nil {
-			return fmt.Errorf("program %s: %w", b.use[i].name, err)
-		}
-		b.flaws(b.use[i].name, found)
-	}
-	if !d.Known() {
-		return nil
-	}
 	for i := range b.use {
-		u := &b.use[i]
-		sites, err := recognise.SiteFlaws(u.img, bpf.TailCallLimit)
-		if err != nil {
-			return fmt.Errorf("program %s: %w", u.name, err)
+		if err := b.inspectOne(d, ruled, b.use[i].name, b.use[i].recorded); err != nil {
+			return err
 		}
-		reloads, err := recognise.ReloadFlaws(u.img)
-		if err != nil {
-			return fmt.Errorf("program %s: %w", u.name, err)
+	}
+	return b.inspectOthers(d, ruled)
+}
+
+// inspectOne looks at a program as it was recorded. ruled says that it is of the design of the kernel that is given.
+func (b *importer) inspectOne(d *recognise.Design, ruled bool, name string, img *image.Image) error {
+	var found []recognise.SiteFlaw
+	var err error
+	look := func(more []recognise.SiteFlaw, wrong error) {
+		found, err = append(found, more...), errors.Join(err, wrong)
+	}
+	if ruled {
+		look(recognise.EntryFlaws(img, entryRules(b.opt.Target)))
+	}
+	if ruled || d.Known() {
+		look(recognise.LooseEnds(img))
+	}
+	if d.Known() {
+		look(recognise.SiteFlaws(img, bpf.TailCallLimit))
+		look(recognise.ReloadFlaws(img))
+	}
+	if err != nil {
+		return fmt.Errorf("program %s: %w", name, err)
+	}
+	for i := range img.Funcs {
+		for n := range img.Funcs[i].TailCalls {
+			s := &img.Funcs[i].TailCalls[n]
+			if ruled && d.Shown {
+				if text := countsWhen(b.opt.Target.Design, s); text != "" {
+					found = append(found, recognise.SiteFlaw{Func: i, Off: s.Bump, Text: text})
+				}
+			}
+			if to, ok := siteLeads(&img.Funcs[i], s); ok && d.Known() && b.covers(to) && b.landingOf(to) < 0 {
+				found = append(found, recognise.SiteFlaw{Func: i, Off: s.Jump, Text: fmt.Sprintf("the tail call leads to %#x, where no program is entered", uint64(to))})
+			}
 		}
-		b.flaws(u.name, append(sites, reloads...))
+	}
+	b.flaws(name, found)
+	return nil
+}
+
+// covers reports whether an address lies in a program that takes part and whose place is known.
+func (b *importer) covers(a image.Addr) bool {
+	for i := range b.use {
+		for n := range b.use[i].img.Funcs {
+			if f := &b.use[i].img.Funcs[n]; b.use[i].placed[n] == imports.Known && a >= f.Addr && a < f.End() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// inspectOthers looks at the programs that take no part in the run, and names those that are of another kernel.
+func (b *importer) inspectOthers(d *recognise.Design, ruled bool) error {
+	for i := range b.progs {
+		p := &b.progs[i]
+		if _, runs := b.image[p.Name]; runs {
+			continue
+		}
+		img, err := p.Image()
+		if err != nil {
+			b.note("program %s is not looked at: %v", p.Name, err)
+			continue
+		}
+		own, err := recognise.RecogniseDesign(img)
+		if err != nil {
+			return fmt.Errorf("program %s: %w", p.Name, err)
+		}
+		if own.Shown && d.Shown && own.Designs&d.Designs == 0 {
+			b.note("program %s is not looked at: it is of another design than %s", p.Name, b.use[0].name)
+			continue
+		}
+		of := *d
+		if own.Shown {
+			of = own
+		}
+		if err := b.inspectOne(&of, ruled, p.Name, img); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -176,6 +239,8 @@ type importedProg struct {
 	placed []imports.Place // by function
 	img    *image.Image
 	code   []decodedFunc // by function
+	// recorded is img before anything is filled in.
+	recorded *image.Image
 }
 
 func (b *importer) note(format string, args ...any) {
@@ -242,6 +307,9 @@ func (b *importer) add(p *imports.Prog) error {
 	if err != nil {
 		return fmt.Errorf("program %s: %w", p.Name, err)
 	}
+	recorded := *img
+	recorded.Funcs = slices.Clone(img.Funcs)
+	u.recorded = &recorded
 	for i := range img.Funcs {
 		img.Funcs[i].Code = slices.Clone(img.Funcs[i].Code) // sites are filled in it
 		u.code = append(u.code, decodeFunc(&img.Funcs[i]))
@@ -314,6 +382,17 @@ func (b *importer) target(d *recognise.Design) (*jit.Target, error) {
 	}
 	out := *t
 	out.Name, out.Decoded, out.Limit = DecodedTarget, true, b.im.limit
+	for _, o := range []struct {
+		what        string
+		shown, said int32
+	}{
+		{"bpf_map.max_entries", d.Offsets.MapMaxEntries, t.Offsets.MapMaxEntries}, {"bpf_array.ptrs", d.Offsets.ArrayPtrs, t.Offsets.ArrayPtrs},
+		{"bpf_prog.bpf_func", d.Offsets.ProgBPFFunc, t.Offsets.ProgBPFFunc},
+	} {
+		if b.opt.Target != nil && o.shown != 0 && o.shown != o.said {
+			b.note("the code takes %s to be at %#x, and %s has it at %#x: that is right only if the configuration is another", o.what, o.shown, t.Name, o.said)
+		}
+	}
 	out.Offsets.MapMaxEntries = cmp.Or(d.Offsets.MapMaxEntries, out.Offsets.MapMaxEntries)
 	out.Offsets.ArrayPtrs = cmp.Or(d.Offsets.ArrayPtrs, out.Offsets.ArrayPtrs)
 	out.Offsets.ProgBPFFunc = cmp.Or(d.Offsets.ProgBPFFunc, out.Offsets.ProgBPFFunc)

@@ -110,8 +110,10 @@ func (c *Facts) inspect(images []*image.Image) error {
 			f := &img.Funcs[i]
 			for n := range f.TailCalls {
 				s := &f.TailCalls[n]
-				if text := c.countsWhen(s); text != "" {
-					c.flaw(p, f, s.Bump, text)
+				if c.found.Designs.Has(c.said()) {
+					if text := countsWhen(c.said(), s); text != "" {
+						c.flaw(p, f, s.Bump, text)
+					}
 				}
 				if to, ok := siteLeads(f, s); ok && !c.Scenario.Found && !slices.Contains(landings, to) {
 					c.flaw(p, f, s.Jump, fmt.Sprintf("the tail call leads to %#x, where no program is entered", uint64(to)))
@@ -127,15 +129,15 @@ func (c *Facts) inspect(images []*image.Image) error {
 
 // countsWhen says what is wrong with when a tail call is counted: before it is known whether its slot is empty, or
 // after that, as the kernel's design has it.
-func (c *Facts) countsWhen(s *image.TailCallSite) string {
+func countsWhen(d design.ID, s *image.TailCallSite) string {
 	skip := s.Null
 	if s.Direct {
 		skip = s.Bypass
 	}
-	if s.Bump < 0 || skip < 0 || !c.found.Designs.Has(c.said()) {
+	if s.Bump < 0 || skip < 0 {
 		return ""
 	}
-	switch empty := c.said().Traits().Empty; {
+	switch empty := d.Traits().Empty; {
 	case empty == design.EmptyCounts && s.Bump > skip:
 		return "a tail call to an empty slot must count, and this comes after it is skipped"
 	case empty == design.EmptyFree && s.Bump < skip:
