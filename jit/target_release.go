@@ -69,6 +69,6 @@ func asRelease(v kernels.Version, d design.ID) kernelRow {
 	k.Name, k.Design, k.Note, k.captures = d.String(), d, "", nil
 	k.Version = kernels.Version{}
 	k.Source = fmt.Sprintf("%s; rest as %s", d.Traits().Source, v)
-	k.Verifier.Helpers = 0 // programs may call any
+	k.Verifier.Helpers, k.Verifier.ProgTypes, k.Verifier.MapTypes = 0, 0, 0 // programs may call and use any
 	return k
 }

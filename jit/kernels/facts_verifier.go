@@ -5,7 +5,7 @@ package kernels
 import "slices"
 
 // Facts are all differences between kernels, in the order in which they take effect.
-var Facts = slices.Concat(designFacts, codeFacts, trampFacts, verifierFacts, helperFacts, policyFacts)
+var Facts = slices.Concat(designFacts, codeFacts, trampFacts, verifierFacts, helperFacts, kindFacts, policyFacts)
 
 // verifier makes the effect of a fact that is a value in Verifier.
 func verifier(set func(*Verifier)) func(*Release) {

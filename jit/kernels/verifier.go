@@ -26,6 +26,11 @@ type Verifier struct {
 	InlineLoop bool
 	// Helpers is one more than the highest number of a helper; 0 does not ask.
 	Helpers int32
+	// ProgTypes and MapTypes are one more than the highest number of a type of program and of map; 0 does not ask.
+	ProgTypes, MapTypes int32
+	// Programs that may sleep besides those of functions and of LSM hooks (can_be_sleepable): probes of user space (6.0),
+	// of struct_ops (6.3), of tracepoints (7.2).
+	SleepingProbes, SleepingOps, SleepingTracepoints bool
 	// StoreContext allows st to store into the context (6.4).
 	StoreContext bool
 	// StoreImm tracks constants that st stores (6.3).

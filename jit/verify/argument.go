@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify/protos"
 	"github.com/tcsim/tcsim/jit/verify/rights"
 )
@@ -209,6 +210,9 @@ const (
 
 // mayCallHelper refuses a helper that the program may not call, or not here (check_helper_call).
 func (x *explorer) mayCallHelper(s *state, n int32, h *protos.Helper) error {
+	if most := x.rules.Helpers; most > 0 && n >= most {
+		return fmt.Errorf("the kernel has no helper %d (%s; invalid func unknown): %w", n, protos.HelperName(n), kernels.ErrUnsupported)
+	}
 	if !x.checkedCalls[s.pc] && !h.For(x.p.Type, x.rules) {
 		return fmt.Errorf("program of this type cannot use helper bpf_%s#%d", h.Name, n)
 	}

@@ -24,6 +24,9 @@ func Loadable(p *bpf.Program, v *kernels.Verifier) ([]FuncInfo, error) {
 		err = Results(p, funcs)
 	}
 	if err == nil {
+		err = exists(p, v)
+	}
+	if err == nil {
 		err = attaches(p, v)
 	}
 	if err == nil {
@@ -35,9 +38,41 @@ func Loadable(p *bpf.Program, v *kernels.Verifier) ([]FuncInfo, error) {
 	return funcs, err
 }
 
+// exists refuses types of programs and of maps that the kernel does not have.
+func exists(p *bpf.Program, v *kernels.Verifier) error {
+	if v.ProgTypes > 0 && int32(p.Type) >= v.ProgTypes {
+		return fmt.Errorf("the kernel has no programs of type %s: %w", p.Type, kernels.ErrUnsupported)
+	}
+	for _, m := range p.MapsUsed() {
+		if m < len(p.Maps) && v.MapTypes > 0 && int32(p.Maps[m].Type) >= v.MapTypes {
+			return fmt.Errorf("the kernel has no maps of type %d (map %s): %w", p.Maps[m].Type, p.Maps[m].Name, kernels.ErrUnsupported)
+		}
+	}
+	return nil
+}
+
+// maySleep says whether programs of the type may sleep (can_be_sleepable; of functions in 5.10, too).
+func maySleep(p *bpf.Program, v *kernels.Verifier) bool {
+	switch p.Type {
+	case bpf.Tracing:
+		return p.AttachType != protos.AttachRawTP || !v.SleepingOps || v.SleepingTracepoints
+	case bpf.LSM, bpf.Syscall:
+		return true
+	case bpf.Kprobe:
+		return v.SleepingProbes
+	case bpf.StructOps:
+		return v.SleepingOps
+	case bpf.RawTracepoint, bpf.Tracepoint:
+		return v.SleepingTracepoints
+	}
+	return false
+}
+
 // attaches refuses what programs of a type are not attached to (check_attach_btf_id).
 func attaches(p *bpf.Program, v *kernels.Verifier) error {
 	switch {
+	case p.Sleepable && !v.Lenient && !maySleep(p, v):
+		return errors.New("program of this type cannot be sleepable")
 	case v.HookResults && p.Type == bpf.LSM && protos.HookDisabled(p.AttachTo):
 		return fmt.Errorf("attach_btf_id of bpf_lsm_%s points to disabled hook", p.AttachTo)
 	case p.Type == bpf.Tracing && p.AttachType == protos.AttachRawTP && p.Sleepable && p.AttachTo != "sys_enter" && p.AttachTo != "sys_exit":
