@@ -156,7 +156,6 @@ type state struct {
 	frames []frameState
 	held   rights.Held
 	path
-	own [1]frameState // where frames begin
 }
 
 func (s *state) top() *frameState { return &s.frames[len(s.frames)-1] }
