@@ -55,10 +55,24 @@ func TestHook(t *testing.T) {
 		if !ok {
 			t.Fatal("nothing is entered")
 		}
+		c.linked = []bool{true}
 		c.hook(&trace.Event{Fn: f, Depth: 1}, &record.Site{RSP: a.Top + image.Addr(int64(off))})
+		if c.linked[0] == fine {
+			t.Errorf("rsp %+d: of the frame rbp is linked: %v", off, c.linked[0])
+		}
 		if v := c.Violation(); (v == nil) != fine || v != nil && !strings.Contains(v.Text, "comes to its trampoline with rsp") {
 			t.Errorf("rsp %+d: %v", off, v)
 		}
+	}
+}
+
+// TestEnteredAgain: an invocation begins without a counter.
+func TestEnteredAgain(t *testing.T) {
+	c, f := begun(t, 4)
+	c.counter = 0x1000
+	c.Event(&trace.Event{Kind: trace.KindEntry, Fn: f, Depth: 1}, &record.Site{RSP: c.top - 8})
+	if c.counter != 0 {
+		t.Errorf("the counter is at %#x", uint64(c.counter))
 	}
 }
 

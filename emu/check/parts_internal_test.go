@@ -102,6 +102,7 @@ func TestNoEndbr(t *testing.T) {
 		want bool
 	}{
 		{"past it", trace.Event{Fn: jump, Target: fn(endbr), TargetAddr: 0x1004, Tail: through}, true},
+		{"past what a hash is checked after", trace.Event{Fn: jump, Target: &trace.Fn{FuncImage: &image.FuncImage{Addr: 0x1000, Code: endbr, Entry: 4}}, TargetAddr: 0x1006, Tail: through}, true},
 		{"at it", trace.Event{Fn: jump, Target: fn(endbr), TargetAddr: 0x1000, Tail: through}, false},
 		{"a kernel without", trace.Event{Fn: jump, Target: fn(plain), TargetAddr: 0x1004, Tail: through}, false},
 		{"a direct one", trace.Event{Fn: jump, Target: fn(endbr), TargetAddr: 0x1004, Tail: &image.TailCallSite{Direct: true}}, false},

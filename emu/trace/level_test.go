@@ -5,6 +5,7 @@ package trace_test
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,12 +79,15 @@ func TestLevels(t *testing.T) {
 		t.Errorf("a jump in a prologue: %s", text)
 	}
 	// Where a tail call ends, its unwinding has not happened.
-	got = nil
-	function(t, prologue+"50 4883c410 90 90", 8, image.TailCallSite{Start: 8, End: 14}).Levels(func(in *x86.Inst, rsp, _ int32, _ bool) {
-		got = append(got, fmt.Sprintf("%x:%s", uint64(in.PC)-0x1000, level(rsp)))
-	})
-	if text := strings.Join(got, " "); text != "0:0 1:-8 4:-8 8:-24 9:-32 d:-16 e:-24" {
-		t.Errorf("after a tail call: %s", text)
+	for _, n := range []int{1, 40} { // of many there is a map
+		got = nil
+		tails := slices.Repeat([]image.TailCallSite{{Start: 8, End: 14}}, n)
+		function(t, prologue+"50 4883c410 90 90", 8, tails...).Levels(func(in *x86.Inst, rsp, _ int32, _ bool) {
+			got = append(got, fmt.Sprintf("%x:%s", uint64(in.PC)-0x1000, level(rsp)))
+		})
+		if text := strings.Join(got, " "); text != "0:0 1:-8 4:-8 8:-24 9:-32 d:-16 e:-24" {
+			t.Errorf("after a tail call, of %d: %s", n, text)
+		}
 	}
 }
 

@@ -395,9 +395,20 @@ func TestTailCallsSideBySide(t *testing.T) {
 	site := func(start image.CodeOff, insn bpf.InsnIndex) image.TailCallSite {
 		return image.TailCallSite{Start: start, Bounds: start, Limit: -1, Null: -1, Bypass: -1, Bump: -1, Unwind: -1, Jump: start + 1, End: start + 2, Insn: insn, Map: -1}
 	}
+	for _, n := range []int{2, 40} { // of many there is a map
+		var sites []image.TailCallSite
+		for i := range n {
+			sites = append(sites, site(image.CodeOff(2+2*i), bpf.InsnIndex(5+i)))
+		}
+		tailCallsSideBySide(t, sites)
+	}
+}
+
+func tailCallsSideBySide(t *testing.T, sites []image.TailCallSite) {
+	t.Helper()
 	img := &image.Image{Limit: 33, Funcs: []image.FuncImage{{
-		Name: "f", Addr: 0x1000, Code: []byte(strings.Repeat("\x90", 8) + "\xc3"), Frame: image.Frame{Body: 1, Landing: -1},
-		TailCalls: []image.TailCallSite{site(2, 5), site(4, 6)},
+		Name: "f", Addr: 0x1000, Code: []byte(strings.Repeat("\x90", 4+2*len(sites)) + "\xc3"), Frame: image.Frame{Body: 1, Landing: -1},
+		TailCalls: sites,
 	}}}
 	c, err := trace.NewCode([]*image.Image{img}, trace.Options{Marks: trace.MarkStart})
 	if err != nil {

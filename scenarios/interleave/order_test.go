@@ -62,14 +62,17 @@ func TestWrongUpdates(t *testing.T) {
 		if testing.Short() && n%6 != 0 {
 			continue
 		}
-		for _, kind := range []interleave.UpdateKind{interleave.UpdateInsert, interleave.UpdateDelete} {
+		for _, kind := range []interleave.UpdateKind{interleave.UpdateInsert, interleave.UpdateReplace, interleave.UpdateDelete} {
 			o := interleave.Options{Kinds: []interleave.UpdateKind{kind}, Slot: "jmp_table[0]"}
 			if found := findings(&explored(t, b, name, o)[0]); found != "ok" {
 				continue // the design's own protocol is wrong: TestExploreDesigns
 			}
 			for what, edit := range wrongUpdates {
-				if what == "no wait" && kind == interleave.UpdateInsert {
-					continue // nobody is on the way out of a slot that was empty
+				if what == "no wait" && kind != interleave.UpdateDelete {
+					continue // nobody is on the way out of a slot that was empty, or that stays filled
+				}
+				if what == "the pokes in the other order" && kind == interleave.UpdateReplace {
+					continue // the bypass of a slot that is filled is open already: that poke writes nothing
 				}
 				edited := false
 				own := *target(t, name)
