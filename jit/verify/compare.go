@@ -96,7 +96,7 @@ func (c *comparison) value(v, n *value, precise bool) bool {
 		return c.how == same && v.num == n.num || c.how != same && v.num.Contains(&n.num)
 	}
 	if v.link != 0 && !v.isConst() {
-		if n.link == 0 || !c.links.Pair(v.link, n.link) || v.plus != n.plus || v.delta != n.delta {
+		if v.plus != n.plus || v.delta != n.delta || !c.links.PairOrNew(v.link, n.link) {
 			return false
 		}
 	}

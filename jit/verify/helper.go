@@ -182,7 +182,7 @@ func (x *explorer) argument(s *state, a protos.Arg, i int) error {
 	}
 	size := a.Size
 	switch {
-	case a.Is("dD") && x.judges(): // useDynptr and madeDynptr have noted it
+	case a.Is("dD") && x.judges(), a.Kind == '.': // useDynptr and madeDynptr have noted the one; nothing is known to read the other
 		return nil
 	case a.Is("dD"):
 	case a.Is("kvVu"):

@@ -16,6 +16,14 @@ func (m *Pairs) Pair(a, b uint32) bool {
 	return true
 }
 
+// PairOrNew is Pair where 0 is a link of its own each time (check_scalar_ids).
+func (m *Pairs) PairOrNew(a, b uint32) bool {
+	if b == 0 {
+		b = 1<<31 + uint32(len(*m))
+	}
+	return m.Pair(a, b)
+}
+
 // Same is Pair where 0 means none.
 func (m *Pairs) Same(a, b uint32) bool {
 	if a == 0 || b == 0 {
