@@ -11,7 +11,7 @@ var kindFacts = append(kinds(
 	kindCount{5, 3, 26, 25}, kindCount{5, 4, 26, 26}, kindCount{5, 5, 27, 26}, kindCount{5, 6, 29, 27}, kindCount{5, 7, 30, 27},
 	kindCount{5, 8, 30, 28}, kindCount{5, 9, 31, 28}, kindCount{5, 10, 31, 29}, kindCount{5, 11, 31, 30}, kindCount{5, 14, 32, 30},
 	kindCount{5, 16, 32, 31}, kindCount{6, 1, 32, 32}, kindCount{6, 2, 32, 33}, kindCount{6, 4, 33, 33}, kindCount{6, 9, 33, 34},
-	kindCount{6, 19, 33, 35}, kindCount{7, 2, 33, 36},
+	kindCount{6, 19, 33, 35},
 ), []Fact{
 	{
 		Name: "sleeping-probes", Kind: FactVerifier, Doc: "probes of user space may sleep", Since: Version{6, 0}, Commit: "8c7dcb84e3b7",

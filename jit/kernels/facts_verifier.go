@@ -260,8 +260,13 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.RawCast = true }),
 	},
 	{
+		Name: "stack-flow", Kind: FactVerifier, Doc: "which slots of stacks matter follows from all edges, not from the paths followed", Since: Version{6, 18}, Until: Version{7, 1},
+		set: verifier(func(v *Verifier) { v.StackFlow = true }),
+	},
+	{
 		Name: "wide-deltas", Kind: FactVerifier, Doc: "registers stay linked that differ by a constant that is subtracted or of 32 bits", Since: Version{7, 0},
-		set: verifier(func(v *Verifier) { v.WideDeltas = true }),
+		Stable: []Stable{{Version{6, 18}, 44}},
+		set:    verifier(func(v *Verifier) { v.WideDeltas = true }),
 	},
 	{
 		Name: "quiet-globals", Kind: FactVerifier, Doc: "global functions that do not sleep are called without preemption", Since: Version{6, 17}, After: Version{6, 14},

@@ -123,6 +123,8 @@ type Verifier struct {
 	// NullArguments: of some tracepoints it is known that an argument may be null or an error (6.13 and stable trees:
 	// raw_tp_null_args).
 	NullArguments bool
+	// StackFlow finds out what matters of a stack from all edges of the control flow (6.18).
+	StackFlow bool
 	// WideDeltas keeps registers linked that differ by a constant that is subtracted, or added in 32 bits (7.0).
 	WideDeltas bool
 	// WholeOffsets: of an address in the packet the constant part and the variable one are added up before they are judged

@@ -172,7 +172,7 @@ func (x *explorer) noteArg(s *state, c *call, a protos.Arg, reg uint8) error {
 		x.needs(s, reg)
 		c.size = int32(min(v.num.Umin, 1<<30))
 	case 'f':
-		if c.helper == helperTimerCallback && v.kind == kindFunc {
+		if c.helper == protos.HelperTimerCallback && v.kind == kindFunc {
 			x.async[bpf.InsnIndex(v.mapIdx)] = true
 		}
 	case 'S':
@@ -199,7 +199,7 @@ func (x *explorer) noteArg(s *state, c *call, a protos.Arg, reg uint8) error {
 const (
 	helperLookup                                        = 1
 	helperSpinLock, helperSpinUnlock                    = 93, 94
-	helperLocalStorage, helperTimerCallback, helperPath = 81, 170, 147
+	helperLocalStorage, helperPath                      = 81, 147
 	helperCurrentTask, helperSetResult                  = 158, 187
 	helperDynptrFromMem, helperReserveDynptr            = 197, 198
 	helperSubmitDynptr, helperDiscardDynptr, helperData = 199, 200, 203

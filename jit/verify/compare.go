@@ -61,7 +61,7 @@ func (x *explorer) covers(s, n *state, how likeness) bool {
 			}
 		}
 		read := a.read
-		if how != enough {
+		if how != enough && !s.clean {
 			read = ^uint64(0)
 		}
 		if !c.stack(a, b, read) {

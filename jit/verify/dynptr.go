@@ -86,6 +86,7 @@ func (x *explorer) put(s *state, o object, kind byteKind, v value) error {
 			sl.bytes[b] = kind
 		}
 		o.f.written |= 1 << (o.slot - i)
+		o.f.call.Write(o.fn, 1<<(o.slot-i))
 	}
 	return nil
 }
@@ -96,6 +97,7 @@ func (o object) clear() {
 		if o.at(i) != nil {
 			*o.f.stack.own(o.slot - i) = noSlot
 			o.f.written |= 1 << (o.slot - i)
+			o.f.call.Write(o.fn, 1<<(o.slot-i))
 		}
 	}
 }

@@ -18,8 +18,6 @@ func TestNewerThanKernel(t *testing.T) {
 	maps := []bpf.Map{
 		{Name: "seen", Type: 30, ValueSize: 8, MaxEntries: 16},
 		{Name: "area", Type: bpf.ArenaMap, MaxEntries: 1},
-		{Name: "targets", Type: 34, KeySize: 4, ValueSize: 8, MaxEntries: 1},    // BPF_MAP_TYPE_INSN_ARRAY
-		{Name: "growing", Type: 35, KeySize: 4, ValueSize: 4, MaxEntries: 1024}, // BPF_MAP_TYPE_RHASH
 	}
 	of := func(typ bpf.ProgType, insns []bpf.Insn) *bpf.Program {
 		p := testProgram(insns)
@@ -42,8 +40,6 @@ func TestNewerThanKernel(t *testing.T) {
 		{"a type of program", of(bpf.Netfilter, ends), "6.3", "6.4", "the kernel has no programs of type netfilter"},
 		{"a type of map", of(bpf.SchedCLS, code(ldMap(1, 0), end())), "5.15", "5.16", "the kernel has no maps of type 30 (map seen)"},
 		{"an arena", of(bpf.SchedCLS, code(ldMap(1, 1), end())), "6.8", "6.9", "the kernel has no maps of type 33 (map area)"},
-		{"an array of instructions", of(bpf.SchedCLS, code(ldMap(1, 2), end())), "6.18", "6.19", "the kernel has no maps of type 34 (map targets)"},
-		{"a hash that grows", of(bpf.SchedCLS, code(ldMap(1, 3), end())), "6.19", "7.2", "the kernel has no maps of type 35 (map growing)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if _, err := verify.Check(c.prog, &named(t, c.since).Kernel); err != nil {

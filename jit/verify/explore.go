@@ -10,6 +10,7 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify/agreed"
 	"github.com/tcsim/tcsim/jit/verify/form"
+	"github.com/tcsim/tcsim/jit/verify/live"
 	"github.com/tcsim/tcsim/jit/verify/origin"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 	"github.com/tcsim/tcsim/jit/verify/rights"
@@ -49,10 +50,10 @@ type explorer struct {
 	lookups   map[bpf.InsnIndex]*agreed.Map
 	loops     map[bpf.InsnIndex]*agreed.Loop
 	joins     shape.Joins
-	forced    []reason // slots at which every path leaves a checkpoint
 	registers []shape.Registers
 	callees   []*shape.Callee
 	seen      [][]*state
+	live      *live.Stacks // nil for kernels that do not have it
 	work      []*state
 	links     uint32
 	// checkedCalls are the calls of helpers of which it is known that the program may call them; iterKinds are the kinds of
@@ -85,15 +86,6 @@ type explorer struct {
 const (
 	metOutcome = 1 << 24 // and the next two bits, by ranges.Outcome
 	metCovered = 1 << 27 // a path ended there, as a checkpoint covers it
-)
-
-// reason is why every path leaves a checkpoint at an instruction.
-type reason uint8
-
-const (
-	noReason  reason = iota
-	nextRound        // may_goto, or a step of an iterator
-	calling          // a helper that calls a function until it says enough
 )
 
 // recycle ends the exploration.
@@ -129,7 +121,6 @@ func newExplorer(p *bpf.Program, t *kernels.Kernel, funcs []FuncInfo) *explorer 
 		calls:     map[bpf.InsnIndex]*agreed.TailCall{},
 		lookups:   map[bpf.InsnIndex]*agreed.Map{},
 		loops:     map[bpf.InsnIndex]*agreed.Loop{},
-		forced:    make([]reason, n),
 		seen:      make([][]*state, n),
 
 		checkedCalls: marks(4),
@@ -150,7 +141,10 @@ func newExplorer(p *bpf.Program, t *kernels.Kernel, funcs []FuncInfo) *explorer 
 	x.callees = shape.FindCallees(p)
 	x.effects = shape.FindEffects(p, x.rules, x.callees, x.fnAt, len(funcs))
 	x.registers = shape.FindLive(p, x.callees)
-	x.findJoins()
+	x.joins = shape.FindJoins(p, funcs, x.callees)
+	if x.rules.StackFlow {
+		x.live = live.New(p.Insns, funcs)
+	}
 	return x
 }
 
@@ -238,7 +232,7 @@ func (x *explorer) root(fn int) error {
 func (x *explorer) rootIn(fn int, sleeps, own bool) error {
 	f := &x.p.Funcs[fn]
 	first := x.mem.frame(fn)
-	first.ret, first.callback = -1, fn != 0 && !f.ExceptionCB && !f.Global
+	first.ret, first.callback, first.call = -1, fn != 0 && !f.ExceptionCB && !f.Global, x.live.Root(fn)
 	s := &state{pc: x.funcs[fn].Start, frames: []frameState{first}}
 	s.held.Sleeps, s.held.Later = sleeps, own
 	s.top().set(10, value{kind: kindStack, num: ranges.ConstScalar(0)})
@@ -277,7 +271,7 @@ func (x *explorer) rest() error {
 			continue
 		}
 		first := x.mem.frame(int(x.fnAt[i]))
-		first.ret = -1
+		first.ret, first.call = -1, x.live.Root(first.fn)
 		s := &state{pc: i, frames: []frameState{first}}
 		for r := range uint8(10) {
 			s.top().set(r, unknownNumber())
@@ -298,6 +292,7 @@ func (x *explorer) drain() error {
 		if err := x.follow(s); err != nil {
 			return err
 		}
+		s.top().call.Update()
 		x.ended(s)
 		x.mem.release(s)
 	}
@@ -330,9 +325,14 @@ func (x *explorer) follow(s *state) error {
 				x.visited[s.pc] = true
 			}
 		} else {
+			call := s.top().call
+			call.Forget()
 			on, err := x.step(s)
 			if err != nil {
 				return bpf.ErrorAt(x.p.Insns, at, err)
+			}
+			if s.top().call == call {
+				call.Commit(at)
 			}
 			if !on {
 				return nil

@@ -232,6 +232,7 @@ func (x *explorer) exit(s *state) (bool, error) {
 			return false, err
 		}
 	}
+	from.call.Update()
 	ret, callback, again := from.ret, from.callback, from.again
 	x.mem.drop(from)
 	s.frames = s.frames[:n-1]
@@ -275,7 +276,7 @@ func (x *explorer) enter(s *state, to, ret bpf.InsnIndex) (*frameState, error) {
 		return nil, fmt.Errorf("calls are more than %d frames deep", most)
 	}
 	callee := x.mem.frame(int(x.fnAt[to]))
-	callee.ret = ret
+	callee.ret, callee.call = ret, s.top().call.Inner(callee.fn, bpf.InsnIndex(x.now.PC))
 	callee.set(10, value{kind: kindStack, frame: uint8(len(s.frames)), num: ranges.ConstScalar(0)})
 	s.frames = append(s.frames, callee)
 	s.pc = to

@@ -58,6 +58,7 @@ func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v *value, imm 
 		x.now.Frame, x.now.Slot = base.frame, int8((-lo-1)/8)
 		if size == 8 && byteOf(lo) == 0 {
 			g.written |= 1 << x.now.Slot
+			g.call.Write(int(base.frame), 1<<x.now.Slot)
 		}
 	}
 	if !imm && v.isConst() && v.num.Umin == 0 && !g.keeps(lo, size, v, imm, x.rules) {

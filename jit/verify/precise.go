@@ -5,6 +5,7 @@ package verify
 import (
 	"math/bits"
 
+	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify/origin"
 )
 
@@ -120,6 +121,10 @@ func (x *explorer) noteLinks(s *state, a, b *value) {
 // reads notes that slots of a frame are read, by bit: they matter in the checkpoints up to where they were
 // written (mark_reg_read).
 func (x *explorer) reads(s *state, frame int, slots uint64) {
+	if c := s.top().call; c != nil {
+		c.Read(frame, bpf.InsnIndex(x.now.PC), slots)
+		return
+	}
 	for {
 		if slots &^= s.frames[frame].written; slots == 0 || frame >= s.shared || s.parent == nil {
 			return

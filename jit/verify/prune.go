@@ -7,6 +7,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify/origin"
+	"github.com/tcsim/tcsim/jit/verify/shape"
 )
 
 // A path leaves checkpoints: copies of its state, which later paths to the same instruction are compared
@@ -30,7 +31,8 @@ type path struct {
 
 	// The others are of checkpoints.
 
-	branches     int // paths from here that have not ended
+	branches     int  // paths from here that have not ended
+	clean        bool // it is known what may be read of the stacks
 	hits, misses int
 	// loop is the checkpoint at the head of a loop that leads here again, while that is being followed: till
 	// then it is not known what matters.
@@ -63,11 +65,12 @@ var errEndless = errors.New("infinite loop detected")
 
 // prune reports whether s need not be followed, and may leave a checkpoint of it.
 func (x *explorer) prune(s *state) (bool, error) {
-	force := x.forced[s.pc] != noReason || !x.strict || s.history > maxHistory && x.rules.ShortHistory
+	force := x.joins.Forced[s.pc] != shape.NoReason || !x.strict || s.history > maxHistory && x.rules.ShortHistory
 	add := force || x.jumps-x.lastJumps >= checkJumps && x.steps-x.lastSteps >= checkInsns
 	x.dropSingleLinks(s)
 	seen := x.explored(s)
 	list := *seen
+	x.clean(list, s)
 	for i := len(list) - 1; i >= 0; i-- {
 		old := list[i]
 		if old.pc != s.pc {
@@ -89,7 +92,7 @@ func (x *explorer) prune(s *state) (bool, error) {
 			old.misses++
 		}
 		bound := someMisses
-		if x.forced[s.pc] != noReason && old.branches > 0 {
+		if x.joins.Forced[s.pc] != shape.NoReason && old.branches > 0 {
 			bound = manyMisses
 		}
 		if old.misses > old.hits*bound+bound && x.strict {
@@ -137,8 +140,8 @@ func (x *explorer) meets(old, s *state) (bool, error) {
 		}
 		return x.covers(old, s, how), nil
 	}
-	if why := x.forced[s.pc]; why != noReason {
-		return (why == calling || old.rounds != s.rounds) && x.covers(old, s, within), nil
+	if why := x.joins.Forced[s.pc]; why != shape.NoReason {
+		return (why == shape.Calling || old.rounds != s.rounds) && x.covers(old, s, within), nil
 	}
 	if !x.strict {
 		return x.covers(old, s, within), nil
@@ -163,6 +166,24 @@ func (x *explorer) checkpoint(s *state) *state {
 	x.stats.Alive++
 	x.stats.PeakStates = max(x.stats.PeakStates, x.stats.Alive)
 	return c
+}
+
+// clean finds out what matters of the stacks of checkpoints to which s may be compared and from which all paths have
+// ended (clean_live_states).
+func (x *explorer) clean(list []*state, s *state) {
+	for _, c := range list {
+		if x.live == nil || c.pc != s.pc || c.branches > 0 || c.clean || c.top().call != s.top().call {
+			continue
+		}
+		c.clean = true
+		var back [origin.MaxDepth]bpf.InsnIndex
+		for i := range c.frames[1:] {
+			back[i] = c.frames[i+1].ret
+		}
+		for i := range c.frames {
+			c.frames[i].read = c.top().call.Before(i, c.pc, back[:])
+		}
+	}
 }
 
 // covered ends s, which old covers: what matters of old matters of s.
@@ -191,7 +212,9 @@ func (x *explorer) inherit(old, s *state) bool {
 	m.Reset()
 	for i := range old.frames {
 		f := &old.frames[i]
-		x.reads(s, i, f.read)
+		if x.live == nil {
+			x.reads(s, i, f.read)
+		}
 		m.AddAll(i, f.precise)
 	}
 	x.walkBack(s, m)

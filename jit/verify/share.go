@@ -139,7 +139,6 @@ type memories struct {
 	states spare.List[state]
 	values spare.List[value]
 	pages  spare.List[page]
-	frames []frameState // of no state yet
 	walk   origin.Walk
 }
 
@@ -172,11 +171,8 @@ func (m *memories) frame(fn int) frameState {
 // clone copies a state.
 func (m *memories) clone(s *state) *state {
 	c := m.states.Take()
-	if n := len(s.frames); cap(c.frames) < n {
-		if len(m.frames) < n {
-			m.frames = make([]frameState, 32)
-		}
-		c.frames, m.frames = m.frames[:0:n], m.frames[n:]
+	if c.frames == nil {
+		c.frames = c.own[:0]
 	}
 	for i := range s.frames {
 		f := &s.frames[i]

@@ -6,6 +6,7 @@ import (
 	"math/bits"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/live"
 	"github.com/tcsim/tcsim/jit/verify/origin"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 	"github.com/tcsim/tcsim/jit/verify/rights"
@@ -138,6 +139,7 @@ type frameState struct {
 	callback bool          // a helper calls the function
 	again    bool          // returning from the callback comes back to the call of the helper
 	ret      bpf.InsnIndex // slot after the call
+	call     *live.Call    // nil for kernels that find out what matters of a stack by following a checkpoint
 	regs     [numRegs]*value
 	lent     uint16 // registers whose value something else refers to, too, by bit
 	stack    stack
@@ -156,6 +158,7 @@ type state struct {
 	frames []frameState
 	held   rights.Held
 	path
+	own [1]frameState // where frames begin
 }
 
 func (s *state) top() *frameState { return &s.frames[len(s.frames)-1] }

@@ -2,8 +2,11 @@
 
 package protos
 
-// HelperLoop is bpf_loop(number, callback, context, flags).
-const HelperLoop = 181
+// HelperLoop is bpf_loop(number, callback, context, flags), HelperTimerCallback bpf_timer_set_callback.
+const (
+	HelperLoop          = 181
+	HelperTimerCallback = 170
+)
 
 // Callback says how a helper calls a function of the program: which of its arguments is the function, and which one is handed
 // to the function as its argument number Gets.
