@@ -186,7 +186,7 @@ func (c *Call) solve() {
 		for changed := true; changed; {
 			changed = false
 			for _, i := range order {
-				fall, to, jumps := form.Flow(s.insns, i)
+				fall, to, jumps := s.flow(c.fn, i)
 				if !fall && !jumps {
 					continue
 				}
@@ -227,6 +227,13 @@ func (c *Call) report() {
 	o.Commit(c.site)
 }
 
+// flow is form.Flow within a function, whose end nothing falls off but a call that does not return.
+func (s *Stacks) flow(fn int, i bpf.InsnIndex) (fall bool, to bpf.InsnIndex, jumps bool) {
+	fall, to, jumps = form.Flow(s.insns, i)
+	f := &s.funcs[fn]
+	return fall && i+s.insns[i].Width() < f.End, to, jumps && to >= f.Start && to < f.End
+}
+
 // postorder are the instructions of a function (compute_postorder).
 func (s *Stacks) postorder(fn int) []bpf.InsnIndex {
 	if s.order[fn] != nil {
@@ -251,7 +258,7 @@ func (s *Stacks) postorder(fn int) []bpf.InsnIndex {
 			waiting = waiting[:len(waiting)-1]
 			continue
 		}
-		fall, to, jumps := form.Flow(s.insns, i)
+		fall, to, jumps := s.flow(fn, i)
 		if fall {
 			visit(i + s.insns[i].Width())
 		}
@@ -268,8 +275,8 @@ func (s *Stacks) postorder(fn int) []bpf.InsnIndex {
 // of c go on: the last of back is where c returns to (bpf_stack_slot_alive).
 func (c *Call) Before(frame int, at bpf.InsnIndex, back []bpf.InsnIndex) (slots uint64) {
 	for ; c != nil && c.depth >= frame; c = c.outer {
-		if ms := c.frames[frame]; ms != nil {
-			slots |= ms[at-c.in.funcs[c.fn].Start].before
+		if ms, i := c.frames[frame], int(at-c.in.funcs[c.fn].Start); i < len(ms) {
+			slots |= ms[i].before
 		}
 		if c.depth > 0 {
 			at = back[c.depth-1]

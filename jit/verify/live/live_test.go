@@ -94,6 +94,14 @@ func TestCalls(t *testing.T) {
 	}
 }
 
+// TestThrow: nothing comes after a call that ends the function and does not return.
+func TestThrow(t *testing.T) {
+	c := one(load, bpf.Insn{Op: bpf.OpCall, Src: bpf.PseudoKfunc})
+	c.Read(0, 0, 1)
+	c.Commit(1)
+	expect(t, c, 0, 1, 0, 0) // nor is anything read where such a call would return to
+}
+
 // TestNone: kernels without it have nil.
 func TestNone(t *testing.T) {
 	var s *live.Stacks
