@@ -338,7 +338,8 @@ var verifierFacts = []Fact{
 	},
 	{
 		Name: "plain-tails", Kind: FactVerifier, Doc: "tail calls of the main function leave addresses in the packet valid", Since: Version{6, 19},
-		set: verifier(func(v *Verifier) { v.PlainTails = true }),
+		Stable: []Stable{{Version{6, 18}, 44}},
+		set:    verifier(func(v *Verifier) { v.PlainTails = true }),
 	},
 	{
 		Name: "set-results", Kind: FactVerifier, Doc: "what bpf_set_retval is given is judged", Since: Version{7, 2},

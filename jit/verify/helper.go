@@ -74,6 +74,13 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 	if f.set(0, ret); to.Next {
 		x.advance(s, object{})
 	}
+	if c.helper == bpf.HelperTailCall && x.rules.TailReturn && len(s.frames) > 1 {
+		x.fork(s, s.pc+1)
+		s.loosePackets() // the callee of a tail call that is taken returns to this function's caller
+		f.refer(0, &anything)
+		_, err := x.exit(s)
+		return err
+	}
 	return nil
 }
 
@@ -161,7 +168,7 @@ func (x *explorer) afterHelper(s *state, c *call, h *protos.Helper, args []proto
 			return ret, err
 		}
 	}
-	if x.submitted && (protos.MovingPacket[c.helper] || c.helper == bpf.HelperTailCall && x.judges() && (len(s.frames) > 1 || !x.rules.PlainTails) || c.helper == helperDynptrWrite && c.dyn != nil && c.dyn.traits&ofSKB != 0) {
+	if x.submitted && (protos.MovingPacket[c.helper] || c.helper == bpf.HelperTailCall && x.judges() && x.spoils(s) || c.helper == helperDynptrWrite && c.dyn != nil && c.dyn.traits&ofSKB != 0) {
 		s.loosePackets()
 	}
 	return ret, nil
@@ -290,6 +297,14 @@ func mapOf(v *value) int32 {
 	return v.mapIdx
 }
 
+// spoils reports whether a tail call that is not taken makes addresses in the packet invalid.
+func (x *explorer) spoils(s *state) bool {
+	if len(s.frames) > 1 {
+		return !x.rules.TailReturn
+	}
+	return !x.rules.PlainTails
+}
+
 // tailCall notes map and key of a tail call (record_func_map, record_func_key).
 func (x *explorer) tailCall(s *state) error {
 	f := s.top()
@@ -312,12 +327,6 @@ func (x *explorer) tailCall(s *state) error {
 	case !x.rules.TailReturn:
 	case f.callback:
 		return errors.New("a tail call directly in a callback (cannot tail call within callback)")
-	case len(s.frames) > 1:
-		// The callee of a tail call that is taken returns to this function's caller.
-		taken := x.fork(s, s.pc)
-		taken.top().refer(0, &anything)
-		_, err := x.exit(taken)
-		return err
 	}
 	return nil
 }
