@@ -65,7 +65,7 @@ func All(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, opt Optio
 			p := &player{Options: opt}
 			defer p.close()
 			for i, ok := claim(); ok; i, ok = claim() {
-				row, err, c := p.guarded(ctx, bs[i/len(ts)], ts[i%len(ts)])
+				row, c, err := p.guarded(ctx, bs[i/len(ts)], ts[i%len(ts)])
 				mu.Lock()
 				rows[i], errs[i], crash = row, err, cmp.Or(crash, c)
 				over = over || err != nil || c != nil
@@ -128,14 +128,14 @@ func (p *player) close() {
 }
 
 // guarded plays a scenario and returns its panic, nil if there was none.
-func (p *player) guarded(ctx context.Context, b *scenarios.Built, t *jit.Target) (row *render.RunRow, err error, c *crashed) {
+func (p *player) guarded(ctx context.Context, b *scenarios.Built, t *jit.Target) (row *render.RunRow, c *crashed, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			c = &crashed{fmt.Sprintf("%s on %s: %v", b.Scenario.Name, t.Name, v), debug.Stack()}
 		}
 	}()
 	row, err = p.play(ctx, b, t)
-	return row, err, nil
+	return row, nil, err
 }
 
 // play makes the row of a scenario. Its error is one of tcsim, or of the context.
