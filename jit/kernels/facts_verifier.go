@@ -371,7 +371,7 @@ var verifierFacts = []Fact{
 	},
 	{
 		Name: "absolute-exit", Kind: FactVerifier, Doc: "a load of the packet by BPF_LD_ABS may end a subprogram, too", Since: Version{7, 1},
-		Stable: []Stable{{Version{6, 12}, 107}},
+		Stable: []Stable{{Version{6, 12}, 107}, {Version{6, 18}, 44}},
 		set:    verifier(func(v *Verifier) { v.AbsoluteExit = true }),
 	},
 	{
@@ -380,7 +380,7 @@ var verifierFacts = []Fact{
 	},
 	{
 		Name: "forked-signs", Kind: FactVerifier, Doc: "and and or of 0 or -1 with a constant are followed for each", Since: Version{7, 0},
-		Stable: []Stable{{Version{6, 12}, 107}},
+		Stable: []Stable{{Version{6, 12}, 107}, {Version{6, 18}, 44}},
 		set:    verifier(func(v *Verifier) { v.ForkSigns = true }),
 	},
 	{

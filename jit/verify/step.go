@@ -302,15 +302,15 @@ func (x *explorer) loadConst(s *state, f *frameState, in bpf.Insn) error {
 		if err := x.mayLoadAbs(s); err != nil {
 			return err
 		}
-		if x.rules.AbsoluteExit && x.judges() && len(s.frames) > 1 { // bpf_gen_ld_abs has an exit of its own
-			ends := x.fork(s, s.pc)
-			ends.top().set(0, number(ranges.ConstScalar(0)))
-			if _, err := x.exit(ends); err != nil {
-				return err
-			}
-		}
 		f.called()
-		f.set(0, number(ranges.LoadedScalar(in.Size(), false)))
+		f.set(0, unknownNumber())
+		if x.rules.AbsoluteExit && x.judges() && len(s.frames) > 1 { // bpf_gen_ld_abs has an exit of its own
+			x.fork(s, s.pc+1)
+			f.set(0, number(ranges.ConstScalar(0)))
+			_, err := x.exit(s)
+			s.pc--
+			return err
+		}
 		return nil
 	}
 	imm := uint64(uint32(in.Imm)) | uint64(uint32(x.p.Insns[s.pc+1].Imm))<<32
