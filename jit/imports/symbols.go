@@ -86,6 +86,12 @@ func (s *Symbols) Add(a image.Addr, name string) {
 // Names returns the symbols at an address, in the order of the source. The caller must not change it.
 func (s *Symbols) Names(a image.Addr) []string { return s.byAddr[a] }
 
+// Elsewhere reports whether a name is known and is none of those at an address.
+func (s *Symbols) Elsewhere(name string, a image.Addr) bool {
+	_, known := s.byName[name]
+	return known && !slices.Contains(s.byAddr[a], name)
+}
+
 // Name returns the first symbol at an address, "" if there is none.
 func (s *Symbols) Name(a image.Addr) string {
 	if n := s.byAddr[a]; len(n) > 0 {

@@ -94,16 +94,23 @@ func (b *importer) nameOne(p *importedProg, fn, k int) (unnamed, bool) {
 	switch s := siteAt(f, in.off); {
 	case u.known && len(names) > 0:
 	case in.Branch == x86.BranchJump && k == len(p.code[fn].insns)-1:
-		names = []string{"__x86_return_thunk"}
-		b.note("functions end with a jump to %#x: taken to be the kernel's return thunk", uint64(u.at))
+		names = b.thunk(u, "__x86_return_thunk", "functions end with a jump to %#x: taken to be the kernel's return thunk")
 	case s != nil && in.off == s.Jump && k > 0:
 		r := jumpReg(p.code[fn].insns[:k])
-		names = []string{"__x86_indirect_thunk_" + r.String()}
-		b.note("tail calls jump to %#x: taken to be the kernel's thunk for %v", uint64(u.at), r)
+		names = b.thunk(u, "__x86_indirect_thunk_"+r.String(), "tail calls jump to %#x: taken to be the kernel's thunk for "+r.String())
 	default:
 		names = nil
 	}
 	return u, b.symbol(names, u.at)
+}
+
+// thunk takes an address without a symbol for a thunk and notes it, unless symbols say that the thunk is elsewhere.
+func (b *importer) thunk(u unnamed, name, note string) []string {
+	if u.known && b.opt.Symbols.Elsewhere(name, u.at) {
+		return nil
+	}
+	b.note(note, uint64(u.at))
+	return []string{name}
 }
 
 // jumpReg is the register that an indirect tail call jumps to by a thunk: the landing was added to it.
