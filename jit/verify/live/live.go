@@ -8,10 +8,9 @@
 package live
 
 import (
-	"slices"
+	"math/bits"
 
 	"github.com/tcsim/tcsim/jit/bpf"
-	"github.com/tcsim/tcsim/jit/verify/form"
 	"github.com/tcsim/tcsim/jit/verify/shape"
 )
 
@@ -19,7 +18,7 @@ import (
 type Stacks struct {
 	insns []bpf.Insn
 	funcs []shape.FuncInfo
-	order [][]bpf.InsnIndex // of each function, successors before predecessors where there is no loop
+	flows []*flow // of each function, nil as long as nothing was asked of it
 	roots map[int]*Call
 	// writes are the slots of each frame, from the outermost, that the instruction at hand has written in full.
 	writes []uint64
@@ -34,10 +33,17 @@ type Call struct {
 	fn      int
 	depth   int
 	inner   []*Call
-	frames  [][]marks // by frame, from the outermost; nil as long as nothing accesses one, else by instruction
-	met     []bool    // by instruction: its writes are known from one visit
+	flow    *flow
+	frames  []*frame // from the outermost; nil as long as nothing accesses one
+	met     []bool   // by instruction: its writes are known from one visit
 	changed bool
 	dropped bool // writes that were taken for certain are not
+}
+
+// frame is what the instructions of a function do with one stack.
+type frame struct {
+	marks []marks
+	stale []uint64 // of what the flow has, by bit: what is to be computed anew
 }
 
 // marks are of one instruction.
@@ -49,7 +55,7 @@ type marks struct {
 
 // New knows no accesses.
 func New(insns []bpf.Insn, funcs []shape.FuncInfo) *Stacks {
-	return &Stacks{insns: insns, funcs: funcs, order: make([][]bpf.InsnIndex, len(funcs)), roots: map[int]*Call{}}
+	return &Stacks{insns: insns, funcs: funcs, flows: make([]*flow, len(funcs)), roots: map[int]*Call{}}
 }
 
 // Root is a function that nothing calls.
@@ -83,15 +89,24 @@ func (c *Call) Inner(fn int, site bpf.InsnIndex) *Call {
 
 func (s *Stacks) call(outer *Call, fn, depth int) *Call {
 	f := &s.funcs[fn]
-	return &Call{in: s, outer: outer, fn: fn, depth: depth, frames: make([][]marks, depth+1), met: make([]bool, f.End-f.Start)}
+	if s.flows[fn] == nil {
+		s.flows[fn] = newFlow(s.insns[f.Start:f.End])
+	}
+	return &Call{in: s, outer: outer, fn: fn, depth: depth, flow: s.flows[fn], frames: make([]*frame, depth+1), met: make([]bool, f.End-f.Start)}
 }
 
-// at are the marks of an instruction for a frame, which has some from then on.
-func (c *Call) at(frame int, i bpf.InsnIndex) *marks {
-	if c.frames[frame] == nil {
-		c.frames[frame] = make([]marks, len(c.met))
+// at are the marks of an instruction for a frame, which has some from then on. They are about to change.
+func (c *Call) at(n int, i bpf.InsnIndex) *marks {
+	f := c.frames[n]
+	if f == nil {
+		f = &frame{make([]marks, len(c.met)), make([]uint64, (len(c.flow.nodes)+63)/64)}
+		c.frames[n] = f
 	}
-	return &c.frames[frame][i-c.in.funcs[c.fn].Start]
+	i -= c.in.funcs[c.fn].Start
+	if at := c.flow.at[i]; at >= 0 {
+		f.stale[at/64] |= 1 << (at % 64)
+	}
+	return &f.marks[i]
 }
 
 // Read notes that the instruction at i, of c, may read slots of a frame (bpf_mark_stack_read).
@@ -171,43 +186,57 @@ func (c *Call) Update() {
 
 // solve follows the edges till nothing changes (update_instance). What was found before is kept.
 func (c *Call) solve() {
-	s := c.in
-	order := s.postorder(c.fn)
-	start := s.funcs[c.fn].Start
-	for _, ms := range c.frames {
-		if ms == nil {
+	for _, f := range c.frames {
+		if f == nil {
 			continue
 		}
 		if c.dropped {
-			for i := range ms {
-				ms[i].certain = 0
+			for i := range f.marks {
+				f.marks[i].certain = 0
+			}
+			for i := range c.flow.nodes {
+				f.stale[i/64] |= 1 << (i % 64)
 			}
 		}
-		for changed := true; changed; {
-			changed = false
-			for _, i := range order {
-				fall, to, jumps := s.flow(c.fn, i)
-				if !fall && !jumps {
+		f.solve(c.flow)
+	}
+	c.changed, c.dropped = false, false
+}
+
+// solve goes through what is stale from first to last, again and again: the order decides what loops keep.
+func (f *frame) solve(g *flow) {
+	for changed := true; changed; {
+		changed = false
+		for w := range f.stale {
+			for f.stale[w] != 0 {
+				i := bits.TrailingZeros64(f.stale[w])
+				f.stale[w] &^= 1 << i
+				at := w*64 + i
+				n := &g.nodes[at]
+				if n.next[0] < 0 && n.next[1] < 0 {
 					continue
 				}
 				after, certain := uint64(0), ^uint64(0)
-				if fall {
-					n := &ms[i+s.insns[i].Width()-start]
-					after, certain = n.before, n.certain
+				for _, to := range n.next {
+					if to >= 0 {
+						after |= f.marks[to].before
+						certain &= f.marks[to].certain
+					}
 				}
-				if jumps {
-					n := &ms[to-start]
-					after, certain = after|n.before, certain&n.certain
-				}
-				m := &ms[i-start]
+				m := &f.marks[n.insn]
 				certain |= m.writes
-				if before := after&^m.writes | m.reads; before != m.before || certain != m.certain {
-					m.before, m.certain, changed = before, certain, true
+				before := after&^m.writes | m.reads
+				if before == m.before && certain == m.certain {
+					continue
+				}
+				m.before, m.certain = before, certain
+				for _, from := range g.before[g.first[at]:g.first[at+1]] {
+					f.stale[from/64] |= 1 << (from % 64)
+					changed = changed || int(from) <= at
 				}
 			}
 		}
 	}
-	c.changed, c.dropped = false, false
 }
 
 // report makes what c does with the frames of its callers what the instruction that calls it does
@@ -220,63 +249,19 @@ func (c *Call) report() {
 	c.Forget()
 	for f, ms := range c.frames[:c.depth] {
 		if ms != nil {
-			c.Write(f, ms[0].certain)
-			o.Read(f, c.site, ms[0].before)
+			c.Write(f, ms.marks[0].certain)
+			o.Read(f, c.site, ms.marks[0].before)
 		}
 	}
 	o.Commit(c.site)
-}
-
-// flow is form.Flow within a function, whose end nothing falls off but a call that does not return.
-func (s *Stacks) flow(fn int, i bpf.InsnIndex) (fall bool, to bpf.InsnIndex, jumps bool) {
-	fall, to, jumps = form.Flow(s.insns, i)
-	f := &s.funcs[fn]
-	return fall && i+s.insns[i].Width() < f.End, to, jumps && to >= f.Start && to < f.End
-}
-
-// postorder are the instructions of a function (compute_postorder).
-func (s *Stacks) postorder(fn int) []bpf.InsnIndex {
-	if s.order[fn] != nil {
-		return s.order[fn]
-	}
-	start := s.funcs[fn].Start
-	const discovered, explored = 1, 2
-	state := make([]uint8, s.funcs[fn].End-start)
-	var order []bpf.InsnIndex
-	waiting := []bpf.InsnIndex{start}
-	state[0] = discovered
-	visit := func(i bpf.InsnIndex) {
-		if state[i-start] == 0 {
-			state[i-start] = discovered
-			waiting = append(waiting, i)
-		}
-	}
-	for len(waiting) > 0 {
-		i := waiting[len(waiting)-1]
-		if state[i-start] == explored {
-			order = append(order, i)
-			waiting = waiting[:len(waiting)-1]
-			continue
-		}
-		fall, to, jumps := s.flow(fn, i)
-		if fall {
-			visit(i + s.insns[i].Width())
-		}
-		if jumps {
-			visit(to)
-		}
-		state[i-start] = explored
-	}
-	s.order[fn] = slices.Clip(order)
-	return order
 }
 
 // Before are the slots of a frame that may be read from the instruction at on, which is in c, or from where the callers
 // of c go on: the last of back is where c returns to (bpf_stack_slot_alive).
 func (c *Call) Before(frame int, at bpf.InsnIndex, back []bpf.InsnIndex) (slots uint64) {
 	for ; c != nil && c.depth >= frame; c = c.outer {
-		if ms, i := c.frames[frame], int(at-c.in.funcs[c.fn].Start); i < len(ms) {
-			slots |= ms[i].before
+		if f, i := c.frames[frame], int(at-c.in.funcs[c.fn].Start); f != nil && i < len(f.marks) {
+			slots |= f.marks[i].before
 		}
 		if c.depth > 0 {
 			at = back[c.depth-1]
