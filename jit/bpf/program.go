@@ -271,6 +271,8 @@ type Program struct {
 	// Owned is what the program's own BTF says, nil if there is none.
 	Owned Owned
 	Frags bool // knows XDP packets of several fragments
+	// NotGPL says that the license lets the program call nothing that is for programs under the GPL.
+	NotGPL bool
 
 	// Source are the source lines of the instructions, in order of Insn; nil if they are not known.
 	Source []SourceLine

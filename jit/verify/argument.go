@@ -218,6 +218,8 @@ func (x *explorer) mayCallHelper(s *state, n int32, h *protos.Helper) error {
 	}
 	x.checkedCalls[s.pc] = true
 	switch {
+	case x.p.NotGPL && h.GPL():
+		return fmt.Errorf("cannot call GPL-restricted function bpf_%s from non-GPL compatible program (char LICENSE[] SEC(\"license\") = \"GPL\")", h.Name)
 	case n == helperPath && x.p.Type == bpf.Tracing && x.p.AttachType != protos.AttachIter && x.p.AttachTo != "" && !protos.GivesPath(x.p.AttachTo):
 		return errors.New("helper call is not allowed in probe")
 	case h.Sleeps() && !x.maySleep(s):

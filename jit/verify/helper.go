@@ -299,10 +299,7 @@ func mapOf(v *value) int32 {
 
 // spoils reports whether a tail call that is not taken makes addresses in the packet invalid.
 func (x *explorer) spoils(s *state) bool {
-	if len(s.frames) > 1 {
-		return !x.rules.TailReturn
-	}
-	return !x.rules.PlainTails
+	return len(s.frames) > 1 && !x.rules.TailReturn || len(s.frames) == 1 && !x.rules.PlainTails
 }
 
 // tailCall notes map and key of a tail call (record_func_map, record_func_key).

@@ -18,7 +18,6 @@ import (
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify"
-	"github.com/tcsim/tcsim/jit/verify/protos"
 )
 
 // somewhere stands for the address of a kernel function.
@@ -33,6 +32,9 @@ func (r *reader) inKernel(name string) bool {
 // maxInsns is how many slots the kernel's verifier takes (BPF_COMPLEXITY_LIMIT_INSNS).
 const maxInsns = 1_000_000
 
+// freeLicenses are those with which a program may call every function (license_is_gpl_compatible of include/linux/license.h).
+var freeLicenses = []string{"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"}
+
 func (r *reader) readPrograms() {
 	names := slices.Sorted(maps.Keys(r.spec.Programs))
 	for i, name := range names {
@@ -46,7 +48,7 @@ func (r *reader) readPrograms() {
 		}
 		prog, more := r.program(p)
 		if len(errs) == 0 { // what a program of a foreign type does says nothing
-			errs = append(more, r.license(p, &prog)...)
+			errs = more
 		}
 		for i, err := range errs {
 			errs[i] = fmt.Errorf("program %s: %w", name, err)
@@ -56,27 +58,6 @@ func (r *reader) readPrograms() {
 		r.file.Tags = append(r.file.Tags, tags(p))
 		r.file.progErrs = append(r.file.progErrs, errors.Join(errs...))
 	}
-}
-
-// freeLicenses are those with which a program may call every helper (include/linux/license.h).
-var freeLicenses = []string{"GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"}
-
-// license refuses helpers that the program's license does not give.
-func (r *reader) license(p *ebpf.ProgramSpec, prog *bpf.Program) []error {
-	if slices.Contains(freeLicenses, p.License) {
-		return nil
-	}
-	found := map[int32]bool{}
-	for _, in := range prog.Insns {
-		if h := protos.Helpers[in.Imm]; in.Op == bpf.OpCall && in.Src == 0 && h.GPL() {
-			found[in.Imm] = true
-		}
-	}
-	var errs []error
-	for _, n := range slices.Sorted(maps.Keys(found)) {
-		errs = append(errs, fmt.Errorf("%s is for programs under the GPL, the file's license is %q: char LICENSE[] SEC(\"license\") = \"GPL\"", protos.HelperName(n), p.License))
-	}
-	return errs
 }
 
 // linker makes the slots of one program of cilium/ebpf's instructions.
@@ -135,6 +116,7 @@ func (r *reader) program(p *ebpf.ProgramSpec) (bpf.Program, []error) {
 	out := bpf.Program{
 		Name: p.Name, Type: bpf.ProgType(p.Type), Maps: r.file.Maps,
 		AttachType: uint32(p.AttachType), AttachTo: p.AttachTo, Sleepable: p.Flags&sleepable != 0, Frags: p.Flags&frags != 0,
+		NotGPL: !slices.Contains(freeLicenses, p.License),
 	}
 	slots := 0
 	for i := range l.insns {

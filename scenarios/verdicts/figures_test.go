@@ -24,6 +24,9 @@ loader/functions.o nothing 9 1 1
 loader/kernel.o dynptrs 203 11 11
 loader/kernel.o numbers 478 19 19
 loader/large.o text 38 3 3
+loader/license.o alive 1 0 0
+loader/license.o dead 5 0 0
+loader/license.o free_one 3 0 0
 loader/tails.o absolute 17 1 1
 loader/tails.o gives 21 2 2
 loader/tails.o gives_and_reads 19 2 2
@@ -72,6 +75,28 @@ func TestFigures(t *testing.T) {
 		name, _, _ := strings.Cut(want, " ")
 		if !strings.Contains(files[name], want+"\n") {
 			t.Errorf("want %q of\n%s", want, files[name])
+		}
+	}
+}
+
+// TestLicense: what is for programs under the GPL is refused where a path leads to it.
+func TestLicense(t *testing.T) {
+	target, err := jit.TargetByName("6.18")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := object.Open("../../fixtures/objects/loader/license.o", object.ReadOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := verdicts.File(t.Context(), f, nil, target, func(int) {})
+	if err != nil || len(rows) != 3 {
+		t.Fatal(rows, err)
+	}
+	for _, r := range rows {
+		want := map[string]verdicts.Kind{"alive": verdicts.Refused, "dead": verdicts.Accepted, "free_one": verdicts.Accepted}[r.Program]
+		if r.Verdict != want || want == verdicts.Refused && !strings.Contains(r.Reason, "cannot call GPL-restricted function bpf_get_current_task") {
+			t.Errorf("%s is %s: %s", r.Program, r.Verdict, r.Reason)
 		}
 	}
 }

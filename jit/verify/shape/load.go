@@ -11,6 +11,17 @@ import (
 	"github.com/tcsim/tcsim/jit/verify/protos"
 )
 
+// licensed refuses calls of kernel functions from programs that are not under the GPL (add_kfunc_call). What such a program
+// must not call of helpers is known where a path leads to the call.
+func licensed(p *bpf.Program) error {
+	for i := bpf.InsnIndex(0); p.NotGPL && int(i) < len(p.Insns); i += p.Insns[i].Width() {
+		if in := p.Insns[i]; in.Op == bpf.OpCall && in.Src == bpf.PseudoKfunc {
+			return bpf.ErrorAt(p.Insns, i, errors.New("cannot call kernel function from non-GPL compatible program (char LICENSE[] SEC(\"license\") = \"GPL\")"))
+		}
+	}
+	return nil
+}
+
 // Loadable returns the functions' bounds of a program as users write it, or why a kernel refuses it before it follows paths.
 func Loadable(p *bpf.Program, v *kernels.Verifier) ([]FuncInfo, error) {
 	funcs, err := Form(p, 11, !v.Lenient)
@@ -25,6 +36,9 @@ func Loadable(p *bpf.Program, v *kernels.Verifier) ([]FuncInfo, error) {
 	}
 	if err == nil {
 		err = exists(p, v)
+	}
+	if err == nil && !v.Lenient {
+		err = licensed(p)
 	}
 	if err == nil {
 		err = attaches(p, v)
