@@ -260,6 +260,10 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.RawCast = true }),
 	},
 	{
+		Name: "free-objects", Kind: FactVerifier, Doc: "the kernel's objects are read by programs under the GPL only", Since: Version{6, 2},
+		set: verifier(func(v *Verifier) { v.FreeObjects = true }),
+	},
+	{
 		Name: "stack-flow", Kind: FactVerifier, Doc: "which slots of stacks matter follows from all edges, not from the paths followed", Since: Version{6, 18}, Until: Version{7, 1},
 		set: verifier(func(v *Verifier) { v.StackFlow = true }),
 	},

@@ -123,6 +123,8 @@ type Verifier struct {
 	// NullArguments: of some tracepoints it is known that an argument may be null or an error (6.13 and stable trees:
 	// raw_tp_null_args).
 	NullArguments bool
+	// FreeObjects lets programs under the GPL only look into the kernel's objects (6.2).
+	FreeObjects bool
 	// StackFlow finds out what matters of a stack from all edges of the control flow (6.18).
 	StackFlow bool
 	// WideDeltas keeps registers linked that differ by a constant that is subtracted, or added in 32 bits (7.0).

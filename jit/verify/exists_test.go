@@ -90,3 +90,36 @@ func TestSleepable(t *testing.T) {
 		})
 	}
 }
+
+// TestLicense: what programs that are not under the GPL may not be, call or look into.
+func TestLicense(t *testing.T) {
+	object := bpf.Param{Kind: bpf.ParamPointer, Type: "task_struct"}
+	task := code(call(35), end()) // bpf_get_current_task
+	for _, c := range []struct {
+		name  string
+		typ   bpf.ProgType
+		insns []bpf.Insn
+		want  verdict
+	}{
+		{"a helper", bpf.SchedCLS, task, verdict{"6.12": "cannot call GPL-restricted function bpf_get_current_task"}},
+		{"a helper where nothing leads", bpf.SchedCLS, code(movImm(0, 0), jeq(0, 0, 1), call(35), leave()), verdict{"6.12": ""}},
+		{"a kernel function where nothing leads", bpf.SchedCLS, code(movImm(0, 0), jeq(0, 0, 1), bpf.Insn{Op: bpf.OpCall, Src: bpf.PseudoKfunc}, leave()), verdict{"6.12": "cannot call kernel function"}},
+		{"operations", bpf.StructOps, end(), verdict{"6.12": "struct ops programs must"}},
+		{"a hook of security", bpf.LSM, end(), verdict{"6.12": "LSM programs must"}},
+		{"an object of the kernel", bpf.Tracing, code(load(2, 1, 0), load(3, 2, 16), end()), verdict{"6.1": "", "6.12": "cannot access kernel 'struct task_struct'", "7.3": "cannot access kernel 'struct task_struct'"}},
+		{"its address", bpf.Tracing, code(load(2, 1, 0), end()), verdict{"6.12": ""}},
+	} {
+		for _, free := range []bool{true, false} {
+			p := testProgram(c.insns)
+			p.Type, p.Kfuncs, p.NotGPL = c.typ, []string{"bpf_task_release"}, !free
+			if c.typ == bpf.Tracing {
+				p.AttachType, p.AttachTo, p.Hook, p.Objects = protos.AttachFentry, "f", &bpf.Signature{Params: []bpf.Param{object}}, structures{"task_struct+16": {Name: "pid"}}
+			}
+			want := c.want
+			if free {
+				want = verdict{"6.12": ""}
+			}
+			judged(t, c.name, p, want)
+		}
+	}
+}

@@ -50,6 +50,8 @@ func (x *explorer) walk(s *state, base *value, in bpf.Insn, signed bool) (v valu
 	}
 	f, known, err := x.p.Objects.Field(name, off, int64(in.Size()))
 	switch {
+	case x.p.NotGPL && x.rules.FreeObjects && x.p.Objects.Kernel(name):
+		return v, false, fmt.Errorf("cannot access kernel 'struct %s' from non-GPL compatible program", name)
 	case err != nil || !known:
 		return v, false, err
 	case f.Type == "":

@@ -11,9 +11,17 @@ import (
 	"github.com/tcsim/tcsim/jit/verify/protos"
 )
 
-// licensed refuses calls of kernel functions from programs that are not under the GPL (add_kfunc_call). What such a program
-// must not call of helpers is known where a path leads to the call.
+// licensed refuses what programs that are not under the GPL cannot be (check_struct_ops_btf_id, bpf_lsm_verify_prog), and calls
+// of kernel functions in them (add_kfunc_call). What such a program must not call of helpers is known where a path leads to the
+// call.
 func licensed(p *bpf.Program) error {
+	switch {
+	case !p.NotGPL:
+	case p.Type == bpf.StructOps:
+		return errors.New("struct ops programs must have a GPL compatible license")
+	case p.Type == bpf.LSM:
+		return errors.New("LSM programs must have a GPL compatible license")
+	}
 	for i := bpf.InsnIndex(0); p.NotGPL && int(i) < len(p.Insns); i += p.Insns[i].Width() {
 		if in := p.Insns[i]; in.Op == bpf.OpCall && in.Src == bpf.PseudoKfunc {
 			return bpf.ErrorAt(p.Insns, i, errors.New("cannot call kernel function from non-GPL compatible program (char LICENSE[] SEC(\"license\") = \"GPL\")"))
