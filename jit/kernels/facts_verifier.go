@@ -264,7 +264,7 @@ var verifierFacts = []Fact{
 		set: verifier(func(v *Verifier) { v.FreeObjects = true }),
 	},
 	{
-		Name: "stack-flow", Kind: FactVerifier, Doc: "which slots of stacks matter follows from all edges, not from the paths followed", Since: Version{6, 18}, Until: Version{7, 1},
+		Name: "stack-flow", Kind: FactVerifier, Doc: "which slots of stacks matter follows from the accesses met so far, along all edges", Since: Version{6, 18}, Until: Version{7, 1},
 		set: verifier(func(v *Verifier) { v.StackFlow = true }),
 	},
 	{
