@@ -5,7 +5,6 @@ package replay
 import (
 	"bytes"
 	"compress/gzip"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -19,20 +18,14 @@ import (
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/image"
-	"github.com/tcsim/tcsim/jit/x86"
+	"github.com/tcsim/tcsim/scenarios/edits"
 )
-
-// editKinds are the kinds of random edits.
-var editKinds = []string{"bit", "byte", "instruction", "swap", "dropped", "dropped, relinked", "doubled, relinked"}
 
 // edit is one random change of captured code.
 type edit struct {
-	kind     string
+	edits.Edit
 	prog, fn int
 	state    capture.State
-	lo, hi   int    // [lo, hi) of the old code
-	repl     []byte // what stands there now
-	old, new string // instructions
 	// also are the other places with the same code, in all programs: a JIT that is wrong is wrong everywhere.
 	also []edit
 }
@@ -41,10 +34,10 @@ type edit struct {
 // changes, or if there is no other place.
 func (e *edit) everywhere(sc *capture.Scenario) (ok bool) {
 	const most = 12 // places that the judge looks at
-	if len(e.repl) != e.hi-e.lo {
+	if len(e.Repl) != e.Hi-e.Lo {
 		return false
 	}
-	own := sc.Progs[e.prog].Funcs[e.fn].Code(e.state)[e.lo:e.hi]
+	own := sc.Progs[e.prog].Funcs[e.fn].Code(e.state)[e.Lo:e.Hi]
 	for p := range sc.Progs {
 		for i := range sc.Progs[p].Funcs {
 			f := &sc.Progs[p].Funcs[i]
@@ -53,13 +46,14 @@ func (e *edit) everywhere(sc *capture.Scenario) (ok bool) {
 					continue
 				}
 				code := f.Code(state)
-				for _, in := range disassemble(code, f.Addr) {
+				for _, in := range edits.Disassemble(code, f.Addr) {
 					at := int(in.PC - f.Addr)
-					here := edit{kind: e.kind, prog: p, fn: i, state: state, lo: at, hi: at + len(own), repl: e.repl, old: e.old, new: e.new}
-					if !bytes.HasPrefix(code[at:], own) || p == e.prog && i == e.fn && at < e.hi && e.lo < here.hi {
+					here := edit{Edit: e.Edit, prog: p, fn: i, state: state}
+					here.Lo, here.Hi = at, at+len(own)
+					if !bytes.HasPrefix(code[at:], own) || p == e.prog && i == e.fn && at < e.Hi && e.Lo < here.Hi {
 						continue
 					}
-					if n := len(e.also); n > 0 && e.also[n-1].prog == p && e.also[n-1].fn == i && at < e.also[n-1].hi && at >= e.also[n-1].lo {
+					if n := len(e.also); n > 0 && e.also[n-1].prog == p && e.also[n-1].fn == i && at < e.also[n-1].Hi && at >= e.also[n-1].Lo {
 						continue // it has been edited, or the other state of it has
 					}
 					if len(e.also) == most {
@@ -79,7 +73,7 @@ func (e *edit) String() string {
 		one.also = nil
 		return fmt.Sprintf("%s, and in %d places more", &one, n)
 	}
-	return fmt.Sprintf("%s: program %d, function %d, %v, +%#x: %s -> %s (% x)", e.kind, e.prog, e.fn, e.state, e.lo, e.old, e.new, e.repl)
+	return fmt.Sprintf("%s: program %d, function %d, %v, +%#x: %s -> %s (% x)", e.Kind, e.prog, e.fn, e.state, e.Lo, e.Old, e.New, e.Repl)
 }
 
 // captureLines are the lines of a capture of fixtures/kernels, or of a file whose name ends as those of captures do.
@@ -124,19 +118,6 @@ func packed(t testing.TB, lines []string) (*capture.Source, error) {
 	return capture.Read(&b, "edited")
 }
 
-// decoded reads instructions and where each begins.
-func disassemble(code []byte, addr image.Addr) (insns []x86.Inst) {
-	for off := 0; off < len(code); {
-		in, err := x86.Decode(code[off:], addr+image.Addr(off))
-		if err != nil {
-			return insns
-		}
-		insns = append(insns, in)
-		off += int(in.Len)
-	}
-	return insns
-}
-
 // randomEdit draws an edit of a scenario; ok is false if this one is not possible.
 func randomEdit(r *rand.Rand, sc *capture.Scenario) (e edit, ok bool) {
 	e.prog = r.IntN(len(sc.Progs))
@@ -151,144 +132,8 @@ func randomEdit(r *rand.Rand, sc *capture.Scenario) (e edit, ok bool) {
 			e.state = s
 		}
 	}
-	code := f.Code(e.state)
-	insns := disassemble(code, f.Addr)
-	i := r.IntN(len(insns))
-	if r.IntN(3) == 0 {
-		i = min(i, r.IntN(14)) // prologues are small
-	}
-	in := insns[i]
-	e.kind = editKinds[r.IntN(len(editKinds))]
-	e.lo = int(in.PC - f.Addr)
-	e.hi = e.lo + int(in.Len)
-	e.old = in.String()
-	if !e.draw(r, code, insns, i) || e.repl != nil && bytes.Equal(e.repl, code[e.lo:e.hi]) {
-		return e, false
-	}
-	var now []string
-	for _, in := range disassemble(e.repl, f.Addr+image.Addr(e.lo)) {
-		now = append(now, in.String())
-	}
-	e.new = strings.Join(now, "; ")
-	return e, true
-}
-
-// draw chooses what stands in place of instruction i; ok is false if there is nothing.
-func (e *edit) draw(r *rand.Rand, code []byte, insns []x86.Inst, i int) (ok bool) {
-	in, addr := insns[i], insns[0].PC
-	switch e.kind {
-	case "bit", "byte":
-		at := e.lo + r.IntN(int(in.Len))
-		b := code[at] ^ 1<<r.IntN(8)
-		if e.kind == "byte" {
-			b = byte(r.Uint32())
-		}
-		e.repl = bytes.Clone(code[e.lo:e.hi])
-		e.repl[at-e.lo] = b
-	case "instruction":
-		var same []int
-		for k := range insns {
-			if insns[k].Len == in.Len && k != i {
-				same = append(same, k)
-			}
-		}
-		if len(same) == 0 {
-			return false
-		}
-		k := same[r.IntN(len(same))]
-		at := int(insns[k].PC - addr)
-		e.repl = moved(code[at:at+int(in.Len)], &insns[k], in.PC)
-	case "swap":
-		if i+1 >= len(insns) {
-			return false
-		}
-		next := insns[i+1]
-		e.hi += int(next.Len)
-		e.old += "; " + next.String()
-		a := moved(code[e.lo:e.lo+int(in.Len)], &in, in.PC+image.Addr(next.Len))
-		b := moved(code[e.lo+int(in.Len):e.hi], &next, in.PC)
-		e.repl = append(bytes.Clone(b), a...)
-	case "dropped":
-		e.repl = nops(int(in.Len))
-	case "dropped, relinked":
-	case "doubled, relinked":
-		one := code[e.lo:e.hi]
-		e.repl = append(bytes.Clone(one), moved(one, &in, in.Next())...)
-	}
-	return true
-}
-
-// nops are nops as one instruction, as compilers write them.
-func nops(n int) []byte {
-	all := [][]byte{{}, {0x90}, {0x66, 0x90}, {0x0f, 0x1f, 0}, {0x0f, 0x1f, 0x40, 0}, {0x0f, 0x1f, 0x44, 0, 0}, {0x66, 0x0f, 0x1f, 0x44, 0, 0},
-		{0x0f, 0x1f, 0x80, 0, 0, 0, 0}, {0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0}}
-	if n < len(all) {
-		return bytes.Clone(all[n])
-	}
-	return append(bytes.Clone(all[8]), nops(n-8)...)
-}
-
-// moved is an instruction at another address that means the same, if its displacement has room for that.
-func moved(code []byte, in *x86.Inst, to image.Addr) []byte {
-	out := bytes.Clone(code)
-	delta := int64(to) - int64(in.PC)
-	n := len(out)
-	switch {
-	case in.Branch.Direct() && n == 2:
-		out[1] = byte(int64(int8(out[1])) - delta)
-	case in.Branch.Direct() && n >= 5, in.HasMem && in.Mem.RIPRel && n >= 6:
-		at := n - 4
-		if in.HasMem && in.Mem.RIPRel {
-			if _, imm := in.Imm(); imm {
-				return out
-			}
-		}
-		binary.LittleEndian.PutUint32(out[at:], uint32(int64(int32(binary.LittleEndian.Uint32(out[at:])))-delta))
-	}
-	return out
-}
-
-// splice puts an edit into code: everything after it moves, and what refers to it follows. ok is false if a
-// displacement is too short.
-func (e *edit) splice(code []byte, addr image.Addr) (out []byte, ok bool) {
-	grow := len(e.repl) - (e.hi - e.lo)
-	out = append(append(bytes.Clone(code[:e.lo]), e.repl...), code[e.hi:]...)
-	if grow == 0 {
-		return out, true
-	}
-	for _, in := range disassemble(code, addr) {
-		at := int(in.PC - addr)
-		if at >= e.lo && at < e.hi || !in.Branch.Direct() && !(in.HasMem && in.Mem.RIPRel) {
-			if at == e.lo && e.kind == "doubled, relinked" && in.Branch.Direct() {
-				return nil, false
-			}
-			continue
-		}
-		now := at
-		if at >= e.hi {
-			now += grow
-		}
-		delta := now - at
-		if to := int(int64(in.Target) - int64(addr)); in.Branch.Direct() && to >= e.hi && to <= len(code) {
-			delta -= grow
-		}
-		n := int(in.Len)
-		switch {
-		case in.Branch.Direct() && n == 2:
-			v := int(int8(code[at+1])) - delta
-			if v < -128 || v > 127 {
-				return nil, false
-			}
-			out[now+1] = byte(v)
-		case in.Branch.Direct():
-			binary.LittleEndian.PutUint32(out[now+n-4:], uint32(int(int32(binary.LittleEndian.Uint32(code[at+n-4:])))-delta))
-		default:
-			if delta != 0 {
-				return nil, false
-			}
-		}
-	}
-	return out, true
+	e.Edit, ok = edits.Draw(r, f.Code(e.state), f.Addr)
+	return e, ok
 }
 
 // apply makes the edit in the text of a scenario; ok is false if it is not possible.
@@ -306,21 +151,21 @@ func (e *edit) apply(t testing.TB, line string, sc *capture.Scenario) (edited st
 		e.also[i].inPlace(t, doc, sc)
 	}
 	f := &sc.Progs[e.prog].Funcs[e.fn]
-	was := f.Code(e.state)[e.lo:e.hi]
-	grow := len(e.repl) - (e.hi - e.lo)
+	was := f.Code(e.state)[e.Lo:e.Hi]
+	grow := e.Grow()
 	changed := false
 	for state, v := range images {
 		code, err := hex.DecodeString(v.(string))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(code[e.lo:e.hi], was) {
+		if !bytes.Equal(code[e.Lo:e.Hi], was) {
 			if grow != 0 {
 				return "", false // the states differ here: the kernel would patch other places
 			}
 			continue
 		}
-		now, ok := e.splice(code, f.Addr)
+		now, ok := e.Splice(code, f.Addr)
 		if !ok {
 			return "", false
 		}
@@ -344,14 +189,14 @@ func (e *edit) apply(t testing.TB, line string, sc *capture.Scenario) (edited st
 func (e *edit) inPlace(t testing.TB, doc map[string]any, sc *capture.Scenario) {
 	prog := doc["progs"].([]any)[e.prog].(map[string]any)
 	images := prog["funcs"].([]any)[e.fn].(map[string]any)["image"].(map[string]any)
-	was := sc.Progs[e.prog].Funcs[e.fn].Code(e.state)[e.lo:e.hi]
+	was := sc.Progs[e.prog].Funcs[e.fn].Code(e.state)[e.Lo:e.Hi]
 	for state, v := range images {
 		code, err := hex.DecodeString(v.(string))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if bytes.Equal(code[e.lo:e.hi], was) {
-			copy(code[e.lo:], e.repl)
+		if bytes.Equal(code[e.Lo:e.Hi], was) {
+			copy(code[e.Lo:], e.Repl)
 			images[state] = hex.EncodeToString(code)
 		}
 	}
@@ -373,7 +218,7 @@ func room(sc *capture.Scenario, f *capture.Func, n int) bool {
 func (e *edit) shift(prog map[string]any, grow int) {
 	move := func(v any) any {
 		n, _ := v.(json.Number).Int64()
-		if int(n) >= e.hi {
+		if int(n) >= e.Hi {
 			n += int64(grow)
 		}
 		return n

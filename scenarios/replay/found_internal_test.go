@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/scenarios/edits"
 )
 
 // TestFoundEdits are edits that were called ok before: what they change shows only for one value of a register that comes
@@ -44,8 +45,8 @@ func TestFoundEdits(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e := edit{kind: "byte", prog: tc.prog, state: capture.Empty, lo: tc.off, hi: tc.off + len(repl), repl: repl}
-			if was := hex.EncodeToString(sc.Progs[tc.prog].Funcs[0].Code(capture.Empty)[e.lo:e.hi]); was != tc.was {
+			e := edit{Edit: edits.Edit{Kind: "byte", Lo: tc.off, Hi: tc.off + len(repl), Repl: repl}, prog: tc.prog, state: capture.Empty}
+			if was := hex.EncodeToString(sc.Progs[tc.prog].Funcs[0].Code(capture.Empty)[e.Lo:e.Hi]); was != tc.was {
 				t.Fatalf("%s: %s at +%#x", tc.scenario, was, tc.off)
 			}
 			text, ok := e.apply(t, line, sc)

@@ -11,6 +11,7 @@ import (
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/imports"
+	"github.com/tcsim/tcsim/scenarios/edits"
 )
 
 // TestImportedEdits makes random edits of prologues and tail calls of imported code, also in programs that do not run. A dump
@@ -23,69 +24,64 @@ func TestImportedEdits(t *testing.T) {
 			n = 60
 		}
 	}
-	e := newEditing(t, 3, editKinds)
-	files := strings.Split(*editFiles, ",")
-	for i, f := range files {
-		e.importFile(f, n*(i+1)/len(files)-n*i/len(files))
-	}
-	for _, k := range editKinds {
+	e := newEditing(t, 3, edits.Kinds())
+	e.eachFile(n, e.importFile)
+	for _, k := range edits.Kinds() {
 		t.Logf("%-20s %+v", k, *e.kinds[k])
 	}
 }
 
-func (e *editing) importFile(file string, n int) {
-	all := e.lines(file)
-	for done := 0; done < n; {
-		line := all[1+e.r.IntN(len(all)-2)]
-		c := e.bare(all, line)
-		if c == nil || c.skip() != "" || c.Scenario.ProgType == 26 || len(c.Scenario.Trampolines) > 0 || sites(c) == 0 {
-			continue
+func (e *editing) importFile(file string, all []string, n int) {
+	e.edits(all, n, func(line string) *Bare { return e.importable(file, all, line) }, func(good *bench, line string, ed *edit) bool {
+		c := good.c
+		if f := &c.Scenario.Progs[ed.prog].Funcs[ed.fn]; f.Recorded(capture.Populated) && ed.state != capture.Populated {
+			return false
 		}
-		if im, err := e.imported(c); err != nil || e.importVerdict(im, err) != survives {
-			if err == nil && len(im.Flaws) > 0 {
-				e.t.Errorf("%s %s, not edited: %v", file, c.Scenario.Name, im.Flaws)
-			}
-			continue
+		img, err := c.decoded.program(ed.prog, ed.state)
+		if err != nil || !owned(&img.Funcs[ed.fn], ed) {
+			return false
 		}
-		good := &bench{t: e.t, rig: e.rig, c: c}
-		for range perScenario {
-			ed, ok := randomEdit(e.r, c.Scenario)
-			if !ok {
-				continue
-			}
-			if f := &c.Scenario.Progs[ed.prog].Funcs[ed.fn]; f.Recorded(capture.Populated) && ed.state != capture.Populated {
-				continue
-			}
-			img, err := c.decoded.program(ed.prog, ed.state)
-			if err != nil || !owned(&img.Funcs[ed.fn], &ed) {
-				continue
-			}
-			text, ok := ed.apply(e.t, line, c.Scenario)
-			if !ok {
-				continue
-			}
-			done++
-			k := e.kinds[ed.kind]
-			bc := e.bare(all, text)
-			if bc == nil {
-				k.found++
-				continue
-			}
-			im, err := e.imported(bc)
-			if e.importVerdict(im, err) != survives || said(im) {
-				k.found++
-				continue
-			}
-			bad := &bench{t: e.t, rig: e.rig, c: bc, edits: &ed}
-			if why := e.changes(good, bad, &ed); why != "" && !another(img, &ed) {
-				k.changed++
-				k.missed++
-				e.t.Errorf("MISSED %s %s: %s: %s", file, c.Scenario.Name, &ed, why)
-			} else {
-				k.kept++
-			}
+		text, ok := ed.apply(e.t, line, c.Scenario)
+		if !ok {
+			return false
 		}
+		k := e.kinds[ed.Kind]
+		bc := e.bare(all, text)
+		if bc == nil {
+			k.found++
+			return true
+		}
+		im, err := e.imported(bc)
+		if e.importVerdict(im, err) != survives || said(im) {
+			k.found++
+			return true
+		}
+		bad := &bench{t: e.t, rig: e.rig, c: bc, edits: ed}
+		if why := e.changes(good, bad, ed); why != "" && !another(img, ed) {
+			k.changed++
+			k.missed++
+			e.t.Errorf("MISSED %s %s: %s: %s", file, c.Scenario.Name, ed, why)
+		} else {
+			k.kept++
+		}
+		return true
+	})
+}
+
+// importable is a scenario with tail calls that is called ok as a dump, nil if it is not.
+func (e *editing) importable(file string, all []string, line string) *Bare {
+	c := e.bare(all, line)
+	if c == nil || c.skip() != "" || c.Scenario.ProgType == 26 || len(c.Scenario.Trampolines) > 0 || sites(c) == 0 {
+		return nil
 	}
+	im, err := e.imported(c)
+	if e.importVerdict(im, err) == survives {
+		return c
+	}
+	if err == nil && len(im.Flaws) > 0 {
+		e.t.Errorf("%s %s, not edited: %v", file, c.Scenario.Name, im.Flaws)
+	}
+	return nil
 }
 
 // bare reads a scenario without a source; nil if the line is something else, or the code does not decode.
@@ -114,11 +110,11 @@ func sites(c *Bare) (n int) {
 
 // owned reports whether an edit is of code that the design owns: a prologue or a tail call.
 func owned(f *image.FuncImage, ed *edit) bool {
-	if ed.lo < int(f.Frame.Body) {
+	if ed.Lo < int(f.Frame.Body) {
 		return true
 	}
 	for i := range f.TailCalls {
-		if s := &f.TailCalls[i]; ed.lo < int(s.End) && ed.hi > int(s.Start) {
+		if s := &f.TailCalls[i]; ed.Lo < int(s.End) && ed.Hi > int(s.Start) {
 			return true
 		}
 	}
@@ -128,16 +124,16 @@ func owned(f *image.FuncImage, ed *edit) bool {
 // another reports whether an edit leaves code that is right in another state of slots or trampolines, or a landing.
 func another(img *image.Image, ed *edit) bool {
 	f := &img.Funcs[ed.fn]
-	if ed.kind == "doubled, relinked" && ed.lo == int(f.Frame.Landing) {
+	if ed.Kind == edits.Doubled && ed.Lo == int(f.Frame.Landing) {
 		return true
 	}
-	branch := len(ed.repl) == image.PokeSize && (ed.repl[0] == 0xe8 || ed.repl[0] == 0xe9)
-	nop := bytes.Equal(ed.repl, []byte{0x0f, 0x1f, 0x44, 0, 0})
-	if ed.lo == int(f.Entry) || ed.lo == int(f.Entry)+4 {
+	branch := len(ed.Repl) == image.PokeSize && (ed.Repl[0] == 0xe8 || ed.Repl[0] == 0xe9)
+	nop := bytes.Equal(ed.Repl, []byte{0x0f, 0x1f, 0x44, 0, 0})
+	if ed.Lo == int(f.Entry) || ed.Lo == int(f.Entry)+4 {
 		return branch
 	}
 	for i := range f.TailCalls {
-		if s := &f.TailCalls[i]; ed.lo == int(s.Bypass) && f.Code[s.Jump] == 0xe9 {
+		if s := &f.TailCalls[i]; ed.Lo == int(s.Bypass) && f.Code[s.Jump] == 0xe9 {
 			return nop
 		}
 	}

@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/scenarios/edits"
 )
 
 // TestImportedThunk moves the jumps of tail calls to the kernel's thunks: where symbols say
 // that the thunk is elsewhere, what the jumps lead to is not taken to be it.
 func TestImportedThunk(t *testing.T) {
-	e := newEditing(t, 3, editKinds)
+	e := newEditing(t, 3, edits.Kinds())
 	all := e.lines("7.2-retp-ret")
 	tails := 0
 	for _, line := range all[1 : len(all)-1] {

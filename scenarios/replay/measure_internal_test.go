@@ -5,7 +5,6 @@ package replay
 import (
 	"context"
 	"flag"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/x86"
+	"github.com/tcsim/tcsim/scenarios/edits"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
 
@@ -74,12 +74,49 @@ func TestRandomEdits(t *testing.T) {
 			n = 60
 		}
 	}
-	e := newEditing(t, 1, append(editKinds, everywhere))
-	edited := strings.Split(*editFiles, ",")
-	for i, f := range edited {
-		e.file(f, n*(i+1)/len(edited)-n*i/len(edited))
-	}
+	e := newEditing(t, 1, append(edits.Kinds(), everywhere))
+	e.eachFile(n, func(f string, all []string, n int) {
+		e.edits(all, n, e.unrefused(f, all, 10+n), func(good *bench, line string, ed *edit) bool {
+			if e.r.IntN(6) == 0 {
+				if !ed.everywhere(good.c.Scenario) {
+					return false
+				}
+				ed.Kind = everywhere
+			}
+			text, ok := ed.apply(t, line, good.c.Scenario)
+			if ok {
+				e.one(f, all, text, good, ed)
+			}
+			return ok
+		})
+	})
 	e.report()
+}
+
+// eachFile opens the captures one after the other, each for its part of n edits.
+func (e *editing) eachFile(n int, edit func(file string, lines []string, n int)) {
+	files := strings.Split(*editFiles, ",")
+	for i, f := range files {
+		edit(f, e.lines(f), n*(i+1)/len(files)-n*i/len(files))
+	}
+}
+
+// edits draws edits of scenarios of a capture until n were made. prepare returns what is edited, nil if a scenario is passed
+// over; edit makes an edit and reports whether that was possible.
+func (e *editing) edits(lines []string, n int, prepare func(line string) *Bare, edit func(good *bench, line string, ed *edit) bool) {
+	for done := 0; done < n; {
+		line := lines[1+e.r.IntN(len(lines)-2)]
+		c := prepare(line)
+		if c == nil {
+			continue
+		}
+		good := &bench{t: e.t, rig: e.rig, c: c}
+		for range perScenario {
+			if ed, ok := randomEdit(e.r, c.Scenario); ok && edit(good, line, &ed) {
+				done++
+			}
+		}
+	}
 }
 
 // everywhere is the kind of edits that are made in all places with the same code at a time.
@@ -107,54 +144,27 @@ func (e *editing) lines(file string) []string {
 	return all
 }
 
-// file edits scenarios of a capture.
-func (e *editing) file(file string, n int) {
-	all := e.lines(file)
-	for done := 0; done < n; {
-		line := all[1+e.r.IntN(len(all)-2)]
-		src, err := alone(e.t, all, line)
-		if err != nil {
-			e.t.Fatal(err)
+// unrefused passes over scenarios that cannot be run alone, and those of which something is said without an edit, which
+// are not more than most.
+func (e *editing) unrefused(file string, lines []string, most int) func(line string) *Bare {
+	return func(line string) *Bare {
+		c := e.prepared(lines, line)
+		if c == nil {
+			return nil
 		}
-		got, err := Capture(src, e.target, 0)
-		if err != nil {
-			e.t.Fatal(err)
-		}
-		c, ok := got.(*Bare)
-		if !ok || c.skip() != "" || c.Scenario.ProgType == 26 || len(c.Scenario.Trampolines) > 0 {
-			continue
-		}
-		if v, _ := e.verdict(all, line); v != survives {
-			if e.refused++; e.refused > 10+n {
+		if v, _ := e.verdict(lines, line); v != survives {
+			if e.refused++; e.refused > most {
 				e.t.Fatalf("%s: what is not edited is not called ok: %s: %s", file, c.Scenario.Name, v)
 			}
-			continue
+			return nil
 		}
-		good := &bench{t: e.t, rig: e.rig, c: c}
-		for range perScenario {
-			ed, ok := randomEdit(e.r, c.Scenario)
-			if !ok {
-				continue
-			}
-			if e.r.IntN(6) == 0 {
-				if !ed.everywhere(c.Scenario) {
-					continue
-				}
-				ed.kind = everywhere
-			}
-			text, ok := ed.apply(e.t, line, c.Scenario)
-			if !ok {
-				continue
-			}
-			e.one(file, all, text, good, &ed)
-			done++
-		}
+		return c
 	}
 }
 
 // one judges an edit and compares with what replay says.
 func (e *editing) one(file string, all []string, text string, good *bench, ed *edit) {
-	k := e.kinds[ed.kind]
+	k := e.kinds[ed.Kind]
 	verdict, c := e.verdict(all, text)
 	e.how[verdict]++
 	if verdict != survives {
@@ -232,70 +242,35 @@ func (e *editing) changes(good, bad *bench, ed *edit) string {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	if why := seenByKernel(img, ed, good.c.Target.Emit.ENDBR); why != "" {
+	if why := edits.SeenByKernel(img, ed.fn, &ed.Edit, good.c.Target.Emit.ENDBR); why != "" {
 		return why
 	}
 	states := []capture.State{capture.Populated, capture.Empty}
 	if f := &good.c.Scenario.Progs[ed.prog].Funcs[ed.fn]; f.Recorded(capture.Populated) {
 		states = []capture.State{ed.state}
 	}
-	f := &img.Funcs[ed.fn]
-	reached := false
+	var ways []edits.Way
 	for _, state := range states {
-		for _, w := range e.ways(good, ed, state) {
-			at := retiredAt{}
-			want := good.run(&w, at)
-			hit := false
-			for off := ed.lo; off < ed.hi; off++ {
-				hit = hit || at[f.Addr+image.Addr(off)]
-			}
-			if !hit {
-				continue
-			}
-			reached = true
-			if got := bad.run(&w, nil); got != want && got.fault != notJudged {
-				return fmt.Sprintf("%+v: %+v, %+v before", w, got, want)
-			}
-		}
+		ways = append(ways, e.ways(good, ed, state)...)
 	}
-	if reached {
-		return ""
+	if why, reached := edits.Differ(&ed.Edit, img.Funcs[ed.fn].Addr, ways, good, bad); reached {
+		return why
 	}
 	for _, state := range states {
 		img, err := good.c.decoded.program(ed.prog, state)
 		if err != nil {
 			continue
 		}
-		path, ok := pathTo(img, ed.fn, ed.lo)
-		if !ok {
-			continue
-		}
-		for _, seed := range []uint64{0, 1, 2} {
-			w := way{prog: ed.prog, count: -1, state: state, forced: path, inputs: seed}
-			if want, got := good.run(&w, nil), bad.run(&w, nil); got != want && got.fault != notJudged {
-				return fmt.Sprintf("forced, %+v: %+v, %+v before", w, got, want)
-			}
+		if why := edits.DifferForced(&ed.Edit, ed.prog, ed.fn, img, state == capture.Empty, good, bad); why != "" {
+			return why
 		}
 	}
 	return ""
 }
 
 // ways are how an edited program is run.
-func (e *editing) ways(b *bench, ed *edit, state capture.State) []way {
-	run := b.c.testRun().Prog
-	out := []way{{prog: run, count: -1, state: state}}
-	for seed := range uint64(3) {
-		out = append(out, way{prog: run, count: -1, state: state, inputs: seed + 1})
-	}
-	if ed.prog != run {
-		out = append(out, way{prog: ed.prog, count: -1, state: state})
-	}
-	if len(b.c.Scenario.Progs[ed.prog].TailCalls) > 0 {
-		for _, n := range []int{31, 32, 33, 34} {
-			out = append(out, way{prog: ed.prog, count: n, state: state})
-		}
-	}
-	return out
+func (e *editing) ways(b *bench, ed *edit, state capture.State) []edits.Way {
+	return edits.Ways(b.c.testRun().Prog, ed.prog, len(b.c.Scenario.Progs[ed.prog].TailCalls) > 0, state == capture.Empty)
 }
 
 // classify says why an edit changes nothing.
@@ -305,9 +280,9 @@ func (e *editing) classify(b *bench, ed *edit) string {
 		return "?"
 	}
 	f := &img.Funcs[ed.fn]
-	old := disassemble(f.Code[ed.lo:ed.hi], f.Addr+image.Addr(ed.lo))
-	now := disassemble(ed.repl, f.Addr+image.Addr(ed.lo))
-	if _, ok := pathTo(img, ed.fn, ed.lo); !ok {
+	old := edits.Disassemble(f.Code[ed.Lo:ed.Hi], f.Addr+image.Addr(ed.Lo))
+	now := edits.Disassemble(ed.Repl, f.Addr+image.Addr(ed.Lo))
+	if _, ok := edits.PathTo(img, ed.fn, ed.Lo); !ok {
 		return "dead code"
 	}
 	text := func(l []x86.Inst) (out []string) {
@@ -324,11 +299,11 @@ func (e *editing) classify(b *bench, ed *edit) string {
 		return "a nop of another form or size"
 	case slices.Equal(a, c):
 		return "another encoding of the same instruction"
-	case ed.kind == "swap" && slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(c))):
+	case ed.Kind == "swap" && slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(c))):
 		return "independent instructions in another order"
-	case len(c) == 0 || strings.Contains(ed.kind, "dropped"):
+	case len(c) == 0 || strings.Contains(ed.Kind, "dropped"):
 		return "an instruction without effect is gone"
-	case strings.Contains(ed.kind, "doubled"):
+	case strings.Contains(ed.Kind, "doubled"):
 		return "an instruction twice that means the same as once"
 	}
 	e.t.Logf("other: %s %s", b.c.Scenario.Name, ed)
@@ -337,7 +312,7 @@ func (e *editing) classify(b *bench, ed *edit) string {
 
 func (e *editing) report() {
 	var all tally
-	for _, k := range append(editKinds, everywhere) {
+	for _, k := range append(edits.Kinds(), everywhere) {
 		n := e.kinds[k]
 		e.t.Logf("%-20s changed %5d, found %5d, missed %d, survive and change nothing %d", k, n.changed, n.found, n.missed, n.kept)
 		all.changed += n.changed

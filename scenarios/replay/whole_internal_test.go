@@ -14,6 +14,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/image"
+	"github.com/tcsim/tcsim/scenarios/edits"
 )
 
 var wholeCount = flag.Int("whole-edits", 0, "how many edits of whole captures TestWholeEdits makes; 0 is 60, 12 with -short")
@@ -31,18 +32,16 @@ func TestWholeEdits(t *testing.T) {
 			n = 12
 		}
 	}
-	e := newEditing(t, 2, editKinds)
-	edited := strings.Split(*editFiles, ",")
-	for i, f := range edited {
-		lines := e.lines(f)
-		for done := n * i / len(edited); done < n*(i+1)/len(edited); {
+	e := newEditing(t, 2, edits.Kinds())
+	e.eachFile(n, func(f string, lines []string, n int) {
+		for done := 0; done < n; {
 			if e.whole(f, lines) {
 				done++
 			}
 		}
-	}
+	})
 	var all tally
-	for _, k := range editKinds {
+	for _, k := range edits.Kinds() {
 		n := e.kinds[k]
 		t.Logf("%-20s changed %5d, found %5d, missed %d, survive and change nothing %d", k, n.changed, n.found, n.missed, n.kept)
 		all.changed, all.found, all.missed, all.kept = all.changed+n.changed, all.found+n.found, all.missed+n.missed, all.kept+n.kept
@@ -64,7 +63,7 @@ func (e *editing) whole(file string, lines []string) bool {
 	if !ok {
 		return false
 	}
-	own := bytes.Clone(c.Scenario.Progs[ed.prog].Funcs[ed.fn].Code(ed.state)[ed.lo:ed.hi])
+	own := bytes.Clone(c.Scenario.Progs[ed.prog].Funcs[ed.fn].Code(ed.state)[ed.Lo:ed.Hi])
 	var edited []string
 	var good []*bench
 	var seen []bool // by the kernel, without a run
@@ -121,8 +120,10 @@ func (e *editing) inAll(lines []string, line string, c *Bare, ed *edit, own []by
 	for p := range sc.Progs {
 		for i := range sc.Progs[p].Funcs {
 			for _, at := range placesOf(&sc.Progs[p].Funcs[i], own) {
-				here := edit{kind: ed.kind, prog: p, fn: i, state: at.state, lo: at.off, hi: at.off + len(own), old: ed.old}
-				if here.repl = ed.elsewhere(&sc.Progs[p].Funcs[i], at); here.repl == nil && ed.repl != nil {
+				f := &sc.Progs[p].Funcs[i]
+				here := edit{prog: p, fn: i, state: at.state}
+				here.Edit = edits.Edit{Kind: ed.Kind, Lo: at.off, Hi: at.off + len(own), Old: ed.Old, Repl: ed.Elsewhere(own, f.Addr+image.Addr(at.off))}
+				if here.Repl == nil && ed.Repl != nil {
 					continue
 				}
 				now := sc
@@ -135,7 +136,7 @@ func (e *editing) inAll(lines []string, line string, c *Bare, ed *edit, own []by
 						return "", false, false
 					}
 				}
-				if f := &now.Progs[p].Funcs[i]; here.hi > len(f.Code(at.state)) || !bytes.Equal(f.Code(at.state)[here.lo:here.hi], own) {
+				if f := &now.Progs[p].Funcs[i]; here.Hi > len(f.Code(at.state)) || !bytes.Equal(f.Code(at.state)[here.Lo:here.Hi], own) {
 					continue // the edit of the other state was made here, too
 				}
 				next, ok := here.apply(e.t, text, now)
@@ -143,7 +144,7 @@ func (e *editing) inAll(lines []string, line string, c *Bare, ed *edit, own []by
 					continue
 				}
 				text = next
-				if img, err := c.decoded.program(p, at.state); err == nil && seenByKernel(img, &here, c.Target.Emit.ENDBR) != "" {
+				if img, err := c.decoded.program(p, at.state); err == nil && edits.SeenByKernel(img, i, &here.Edit, c.Target.Emit.ENDBR) != "" {
 					kernel = true
 				}
 				if made++; made > mostPlaces {
@@ -153,25 +154,6 @@ func (e *editing) inAll(lines []string, line string, c *Bare, ed *edit, own []by
 		}
 	}
 	return text, kernel, made > 0
-}
-
-// elsewhere is what an edit puts in another place: the same bytes, or, of instructions that changed places or are there
-// twice, the same instructions.
-func (e *edit) elsewhere(f *capture.Func, at placeOf) []byte {
-	code := f.Code(at.state)
-	insns := disassemble(code[at.off:min(len(code), at.off+e.hi-e.lo)], f.Addr+image.Addr(at.off))
-	switch {
-	case e.kind == "swap" && len(insns) == 2:
-		a, b := insns[0], insns[1]
-		first := moved(code[at.off:at.off+int(a.Len)], &a, a.PC+image.Addr(b.Len))
-		return append(moved(code[at.off+int(a.Len):at.off+e.hi-e.lo], &b, a.PC), first...)
-	case e.kind == "swap" || e.kind == "doubled, relinked" && len(insns) != 1:
-		return nil
-	case e.kind == "doubled, relinked":
-		one := code[at.off : at.off+e.hi-e.lo]
-		return append(bytes.Clone(one), moved(one, &insns[0], insns[0].Next())...)
-	}
-	return e.repl
 }
 
 // placeOf is where code stands in a function.
@@ -189,7 +171,7 @@ func placesOf(f *capture.Func, own []byte) (out []placeOf) {
 			continue
 		}
 		code := f.Code(state)
-		insns := disassemble(code, f.Addr)
+		insns := edits.Disassemble(code, f.Addr)
 		free := len(code)
 		for k := len(insns) - 1; k >= 0; k-- {
 			at := int(insns[k].PC - f.Addr)
@@ -205,7 +187,7 @@ func placesOf(f *capture.Func, own []byte) (out []placeOf) {
 
 // judgeWhole replays an edited part of a capture and asks the judge.
 func (e *editing) judgeWhole(file string, lines []string, ed *edit, edited []string, good []*bench, seen []bool) {
-	k := e.kinds[ed.kind]
+	k := e.kinds[ed.Kind]
 	why, verdict := "", survives
 	src, err := e.capture(lines, edited)
 	if err != nil {
@@ -272,7 +254,7 @@ func (e *editing) differs(good, bad *bench) string {
 	for p := range good.c.Scenario.Progs {
 		for _, state := range []capture.State{capture.Populated, capture.Empty} {
 			for _, w := range e.ways(good, &edit{prog: p}, state) {
-				if want, got := good.run(&w, nil), bad.run(&w, nil); got != want && got.fault != notJudged {
+				if want, got := good.Run(&w, nil), bad.Run(&w, nil); got != want && got.Fault != edits.NotJudged {
 					return fmt.Sprintf("%s: %+v: %+v, %+v before", good.c.Scenario.Name, w, got, want)
 				}
 			}
