@@ -62,7 +62,7 @@ func findCore(name string) (*timing.Core, error) {
 			_, err = os.Stat(path)
 		}
 		if err != nil {
-			return nil, badUsage("--core host: this processor was not learned yet: tcsim cycles --measured FILE --host --learn -o host does it (%w)", err)
+			return nil, badUsage("--core host: this processor was not learned yet: tcsim cycles --host --learn -o host does it (%w)", err)
 		}
 		name = path
 	}

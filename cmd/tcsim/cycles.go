@@ -23,10 +23,11 @@ func (e env) cyclesCommand() *cli.Command {
 		Description: "Runs every measured sequence in the emulator and through the model of a core. Prints predicted and\n" +
 			"measured cycles (p10, median, p90) per sequence, and the mean absolute percentage error per kind\n" +
 			"and overall; an error inside p10 to p90 counts as zero.\n\n" +
-			"With --host the code of the file is run and measured on this processor, in processes of its own\n" +
-			"and after it has run in the emulator, and the model is compared with that. Use only files that you\n" +
-			"trust. Exit code 125 means that this machine does not measure reliably; the message says why.\n\n" +
-			"With --learn the core file of this processor is made: about 600 experiments, then the sequences, then a\n" +
+			"With --host the sequences, those of the file or those that are built in, are run and measured on this\n" +
+			"processor, in processes of its own and after they have run in the emulator, and the model is compared\n" +
+			"with that. Use only files that you trust. Exit code 125 means that this machine does not measure\n" +
+			"reliably; the message says why.\n\n" +
+			"With --learn the core file of this processor is made: about 450 experiments, then the sequences, then a\n" +
 			"search that fits what they do not tell to two thirds of the sequences; the last third is the judge.\n" +
 			"A run that was ended goes on where it stopped (NAME.yaml.partial).\n\n" +
 			"With --host --scenarios the code of scenarios, moved to where a process may have it, takes the place of the\n" +
@@ -34,11 +35,11 @@ func (e env) cyclesCommand() *cli.Command {
 			"out, and it says why.\n\n" +
 			"Example:\n   tcsim cycles --measured fixtures/uarch/measured.json --max-mape 8\n" +
 			"   tcsim cycles --measured fixtures/uarch/measured.json --sweep memory.rename_verify\n" +
-			"   tcsim cycles --measured fixtures/uarch/measured.json --host -o here.json\n" +
-			"   tcsim cycles --measured fixtures/uarch/measured.json --host --learn -o mycore.yaml\n" +
+			"   tcsim cycles --host -o here.json\n" +
+			"   tcsim cycles --host --learn -o mycore.yaml\n" +
 			"   tcsim cycles --host --scenarios chain33 hierarchy --target 6.1,6.12\n\n" + exitCodesInHelp,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "measured", Usage: "file of measured sequences; cannot be left out but with --scenarios"},
+			&cli.StringFlag{Name: "measured", Usage: "file of measured sequences; with --host those that are built in unless another is named"},
 			&cli.FloatFlag{Name: "max-mape", Usage: "exit with code 1 if the overall error exceeds this percentage"},
 			&cli.BoolFlag{Name: "host", Usage: "measure the sequences on this machine first"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "with --host: write what was measured to this file, in the format of --measured"},

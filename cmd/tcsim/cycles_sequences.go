@@ -27,8 +27,10 @@ func (e env) sequences(ctx context.Context, cmd *cli.Command) ([]byte, *measured
 	case with:
 		path = "scenarios"
 		src, err = e.scenarioSequences(ctx, cmd)
+	case path == "" && cmd.Bool("host"):
+		path, src, err = files.Sequences()
 	case path == "":
-		return nil, nil, badUsage("cycles: --measured is missing: name a file of measured sequences, such as fixtures/uarch/measured.json of the sources")
+		return nil, nil, badUsage("cycles: --measured is missing: name a file of measured sequences, such as fixtures/uarch/measured.json of the sources, or measure here with --host")
 	default:
 		src, err = files.ReadFile(path, files.MaxFile)
 		err = badInput(err)

@@ -12,7 +12,7 @@ import (
 
 // elsewhere are beginnings of examples whose commands need what a test does not have (a kernel, root,
 // hardware, minutes) or write into the current folder: only their flags are checked here.
-var elsewhere = []string{"tcsim vm", "tcsim capture", "tcsim cycles --measured fixtures/uarch/measured.json --host", "tcsim cycles --host", "tcsim fuzz", "tcsim merge", "tcsim new asm --name dispatcher -o", "tcsim gdb"}
+var elsewhere = []string{"tcsim vm", "tcsim capture", "tcsim cycles --host", "tcsim fuzz", "tcsim merge", "tcsim new asm --name dispatcher -o", "tcsim gdb"}
 
 // long are commands with examples of seconds; under -short scripts run them with less to do.
 var long = []string{"worst", "matrix", "cycles"}

@@ -37,6 +37,13 @@ func Builtin() []string {
 	return out
 }
 
+// Sequences returns the name and the text of the built-in file of sequences, whose cycles are those of a Golden Cove.
+func Sequences() (name string, src []byte, err error) {
+	name = "uarch/measured.json"
+	src, err = fs.ReadFile(fixtures.FS, name)
+	return name, src, err
+}
+
 // Find returns the text of a built-in scenario, or of the file at a path. A word without slash or
 // extension is a built-in name first; "./word" is always a file. name is what Load should be told:
 // the path, or "hierarchy.yaml" for a built-in one.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/tcsim/tcsim/emu/timing"
@@ -297,19 +298,7 @@ func (d *deduction) branches() {
 		d.says(expRandom, "branch.mispredict")
 		d.tell("loses %d cycles by a wrong prediction", c.Mispredict)
 	}
-	last, before := 0, 0
-	for _, depth := range depths {
-		if !d.has(nested(depth)) {
-			continue // not measured well enough: the next one tells of both
-		}
-		if before > 0 {
-			if each := (d.fig[nested(depth)] - d.fig[nested(before)]) / float64(depth-before); each > 10 {
-				break
-			}
-			last = depth
-		}
-		before = depth
-	}
+	last := d.returnStack()
 	if last == depths[len(depths)-1] {
 		d.tell("has a return stack of at least %d", last)
 	}
@@ -318,6 +307,38 @@ func (d *deduction) branches() {
 		d.says(nested(last), "branch.return_stack")
 		d.tell("returns without penalty up to a depth of %d", last)
 	}
+}
+
+// returnStack is the depth up to which a call and its return cost what they do in shallow nests, 0 if too little was
+// measured. Two nests in a row must cost more: one may have been disturbed.
+func (d *deduction) returnStack() int {
+	const (
+		shallow = 12
+		much    = 1.25
+	)
+	var each []float64 // of shallow nests
+	var known []int
+	for _, depth := range depths {
+		if d.has(nested(depth)) {
+			known = append(known, depth)
+			if depth <= shallow {
+				each = append(each, d.fig[nested(depth)]/float64(depth))
+			}
+		}
+	}
+	if len(each) == 0 || len(known) < 3 {
+		return 0
+	}
+	slices.Sort(each)
+	costly := func(n int) bool {
+		return n >= len(known) || d.fig[nested(known[n])]/float64(known[n]) > much*each[len(each)/2]
+	}
+	for n := 1; n < len(known); n++ {
+		if costly(n) && costly(n+1) {
+			return known[n-1]
+		}
+	}
+	return known[len(known)-1]
 }
 
 // Letters explains the sources that learned values have.
