@@ -31,6 +31,16 @@ type comparison struct {
 	links rights.Pairs
 }
 
+// difference is a register or a slot of a stack in which a state differs from others, whatever identities are. What follows from
+// such a state only adds to what matters of it: so that it mattered when all was known counts from then on.
+type difference struct {
+	known, slot bool
+	how         likeness
+	precise     bool
+	frame, at   uint8
+	old         slot
+}
+
 // covers reports whether all that can happen from n can happen from s too, so that n need not be followed
 // (states_equal).
 func (x *explorer) covers(s, n *state, how likeness) bool {
@@ -39,7 +49,14 @@ func (x *explorer) covers(s, n *state, how likeness) bool {
 	}
 	c := comparison{how: how, rules: x.rules, links: x.pairs[:0]}
 	c.bytes = how == same || how == within && x.rules.ExactBytes && x.strict
-	if !s.held.Like(&n.held, c.links.Same) {
+	switch d := &s.differs; {
+	case d[0].known && x.stillDiffer(&c, s, n, &d[0]):
+		return false
+	case d[1].known && x.stillDiffer(&c, s, n, &d[1]):
+		d[0], d[1] = d[1], d[0]
+		return false
+	}
+	if !s.held.Like(&n.held, &c.links) {
 		return false
 	}
 	for i := len(s.frames) - 1; i >= 0; i-- {
@@ -47,29 +64,79 @@ func (x *explorer) covers(s, n *state, how likeness) bool {
 		if a.fn != b.fn || a.ret != b.ret || a.callback != b.callback || a.iterations > b.iterations && !x.rules.CallbackOnce {
 			return false
 		}
-		regs := x.registers[s.pc].Live
-		if i+1 < len(s.frames) {
-			regs = x.registers[s.frames[i+1].ret].Live
-			if !s.frames[i+1].again {
-				regs &^= 1<<6 - 1 // r0 to r5 are lost
-			}
-		}
-		for left := regs; left != 0; left &= left - 1 {
+		for left := x.matters(s, i); left != 0; left &= left - 1 {
 			r := bits.TrailingZeros16(left)
 			if !c.value(a.regs[r], b.regs[r], a.precise.Regs&(1<<r) != 0) {
+				s.differ(difference{true, false, how, a.precise.Regs>>r&1 != 0, uint8(i), uint8(r), slot{spill: a.regs[r]}})
 				return false
 			}
 		}
-		read := a.read
-		if how != enough && !s.clean {
-			read = ^uint64(0)
-		}
-		if !c.stack(a, b, read) {
+		if at, ok := c.stack(a, b, c.reads(s, a)); !ok {
+			if at >= 0 {
+				s.differ(difference{true, true, how, a.precise.Slots>>at&1 != 0, uint8(i), uint8(at), *a.stack.at(at)})
+			}
 			return false
 		}
 	}
 	x.pairs = c.links[:0]
 	return true
+}
+
+// matters are the registers of a frame, by bit, that may be read from a state on.
+func (x *explorer) matters(s *state, frame int) uint16 {
+	if frame+1 == len(s.frames) {
+		return x.registers[s.pc].Live
+	}
+	in := &s.frames[frame+1]
+	regs := x.registers[in.ret].Live
+	if !in.again {
+		regs &^= 1<<6 - 1 // r0 to r5 are lost
+	}
+	return regs
+}
+
+// reads are the slots of a frame of the old state, by bit, that matter.
+func (c *comparison) reads(s *state, f *frameState) uint64 {
+	if c.how != enough && !s.clean {
+		return ^uint64(0)
+	}
+	return f.read
+}
+
+// differ notes a difference in place of the older one of two.
+func (s *state) differ(d difference) { s.differs[0], s.differs[1] = d, s.differs[0] }
+
+// stillDiffer reports whether two states differ where the old one differed from another. Most do, so that nothing else is looked at.
+func (x *explorer) stillDiffer(c *comparison, s, n *state, d *difference) bool {
+	precise := d.precise
+	if d.how != enough {
+		f := &s.frames[d.frame]
+		if d.slot && c.reads(s, f)>>d.at&1 == 0 {
+			return false
+		}
+		places := f.precise.Regs
+		if d.slot {
+			places = f.precise.Slots
+		}
+		precise = places>>d.at&1 != 0
+	}
+	f, same := &n.frames[d.frame], false
+	if d.slot {
+		now := f.slot(int(d.at))
+		same = d.old == *now || c.slot(&d.old, now, precise)
+	} else {
+		same = d.old.spill == f.regs[d.at] || c.value(d.old.spill, f.regs[d.at], precise)
+	}
+	c.links = c.links[:0]
+	return !same
+}
+
+// slot is a slot to be looked at.
+func (f *frameState) slot(i int) *slot {
+	if i < f.stack.n {
+		return f.stack.at(i)
+	}
+	return &noSlot
 }
 
 // value is regsafe; precise says that something depends on the number.
@@ -109,34 +176,30 @@ func (c *comparison) value(v, n *value, precise bool) bool {
 	return v.num.Contains(&n.num)
 }
 
-// stack is stacksafe; read are the slots of the old state that matter.
-func (c *comparison) stack(a, b *frameState, read uint64) bool {
+// stack is stacksafe; read are the slots of the old state that matter. Where stacks differ at is the first slot that does, -1 if
+// it is none of these alone.
+func (c *comparison) stack(a, b *frameState, read uint64) (at int, ok bool) {
 	if c.bytes && a.stack.n > b.stack.n {
-		return false
+		return -1, false
 	}
 	read &= 1<<a.stack.n - 1
 	for p := 0; p*pageSlots < a.stack.n; p++ {
-		if a.stack.pages[p] == b.stack.pages[p] && !a.stack.identified(p) {
+		if a.stack.pages[p] == b.stack.pages[p] && a.stack.identified(p) == 0 {
 			read &^= (1<<pageSlots - 1) << (p * pageSlots)
 			continue
 		}
 		for i := p * pageSlots; c.bytes && i < min(a.stack.n, (p+1)*pageSlots); i++ {
 			if a.stack.at(i).bytes != b.stack.at(i).bytes {
-				return false
+				return -1, false
 			}
 		}
 	}
 	for left := read; left != 0; left &= left - 1 {
-		i := bits.TrailingZeros64(left)
-		y := &noSlot
-		if i < b.stack.n {
-			y = b.stack.at(i)
-		}
-		if !c.slot(a.stack.at(i), y, a.precise.Slots&(1<<i) != 0) {
-			return false
+		if i := bits.TrailingZeros64(left); !c.slot(a.stack.at(i), b.slot(i), a.precise.Slots&(1<<i) != 0) {
+			return i, false
 		}
 	}
-	return true
+	return 0, true
 }
 
 func (c *comparison) slot(x, y *slot, precise bool) bool {

@@ -52,7 +52,7 @@ type explorer struct {
 	joins     shape.Joins
 	registers []shape.Registers
 	callees   []*shape.Callee
-	seen      [][]*state
+	seen      []checkpoints
 	live      *live.Stacks // nil for kernels that do not have it
 	work      []*state
 	links     uint32
@@ -90,14 +90,10 @@ const (
 
 // recycle ends the exploration.
 func (x *explorer) recycle() {
-	for i, list := range x.seen {
-		for _, s := range list {
-			if !x.mem.states.Full() {
-				x.mem.release(s)
-			}
-		}
-		x.seen[i] = nil
-	}
+	x.seen = nil
+	x.mem.states.Reset()
+	x.mem.values.Reset()
+	x.mem.pages.Reset()
 	x.origins.Begin(nil)
 	x.mem.walk = x.origins
 	spares.Put(x.mem)
@@ -121,7 +117,7 @@ func newExplorer(p *bpf.Program, t *kernels.Kernel, funcs []FuncInfo) *explorer 
 		calls:     map[bpf.InsnIndex]*agreed.TailCall{},
 		lookups:   map[bpf.InsnIndex]*agreed.Map{},
 		loops:     map[bpf.InsnIndex]*agreed.Loop{},
-		seen:      make([][]*state, n),
+		seen:      make([]checkpoints, n),
 
 		checkedCalls: marks(4),
 		contexts:     map[bpf.InsnIndex]uint8{},

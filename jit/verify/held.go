@@ -139,7 +139,7 @@ func (x *explorer) leaveRCU(s *state, certain bool) {
 	}
 	s.change(false, guarded, loses)
 	for i := range s.frames {
-		s.frames[i].changeSlots(byteIter, false, guarded, loses)
+		s.frames[i].changeSlots(byteIter, guarded, loses)
 	}
 }
 

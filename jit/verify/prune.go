@@ -4,6 +4,7 @@ package verify
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify/origin"
@@ -16,8 +17,19 @@ import (
 // and numbers on which a decision depends. So a checkpoint counts the paths from it that have not ended,
 // and each path remembers its instructions since its last checkpoint, to be walked back (precise.go).
 
-// path is what a state is besides registers and stack.
+// path is what a state is besides registers and stack. What is looked at of every checkpoint comes first.
 type path struct {
+	branches     int32 // of checkpoints: paths from here that have not ended
+	hits, misses int32 // of checkpoints
+	// rounds counts loops that were entered once more although nothing may have changed: by may_goto, by an
+	// iterator or by a helper that calls a function.
+	rounds int32
+	// loop is, of a checkpoint, the one at the head of a loop that leads here again, while that is being followed: till
+	// then it is not known what matters. It is the one of that number.
+	loop    *state
+	loopID  int
+	differs [2]difference // where a checkpoint differed from states that it did not cover, the last first
+
 	parent *state // the checkpoint that the path passed last
 	shared int    // how many frames are the same calls as in parent
 	// at is where the path is, from where it was at parent: the instructions since then lie between.
@@ -25,20 +37,29 @@ type path struct {
 	depth    int // checkpoints on the path
 	// history is how many instructions since parent a kernel keeps (jmp_history_cnt).
 	history int
-	// rounds counts loops that were entered once more although nothing may have changed: by may_goto, by an
-	// iterator or by a helper that calls a function.
-	rounds int
 
 	// The others are of checkpoints.
 
-	branches     int  // paths from here that have not ended
-	clean        bool // it is known what may be read of the stacks
-	hits, misses int
-	// loop is the checkpoint at the head of a loop that leads here again, while that is being followed: till
-	// then it is not known what matters.
-	loop *state
+	clean  bool // it is known what may be read of the stacks
+	listed bool // it is in the list of its instruction
+	users  int  // checkpoints and paths that come from here, and ends of paths that were covered
+	id     int
 	// back are the ends of paths that led to this head of a loop, or into its loop.
 	back []backEdge
+}
+
+// checkpoints are those of an instruction.
+type checkpoints struct {
+	states []*state
+	unread int // of them, those from which all paths have ended and of which it is not known yet what may be read
+}
+
+// head is the head of the loop that leads here again, nil if there is none or it has been followed.
+func (s *state) head() *state {
+	if h := s.loop; h != nil && h.id == s.loopID && h.branches > 0 {
+		return h
+	}
+	return nil
 }
 
 // backEdge is a path that ended because a checkpoint covers its last state, while that is being followed.
@@ -69,10 +90,11 @@ func (x *explorer) prune(s *state) (bool, error) {
 	add := force || x.jumps-x.lastJumps >= checkJumps && x.steps-x.lastSteps >= checkInsns
 	x.dropSingleLinks(s)
 	seen := x.explored(s)
-	list := *seen
-	x.clean(list, s)
-	for i := len(list) - 1; i >= 0; i-- {
-		old := list[i]
+	if seen.unread > 0 {
+		x.clean(seen, s)
+	}
+	for i := len(seen.states) - 1; i >= 0; i-- {
+		old := seen.states[i]
 		if old.pc != s.pc {
 			continue
 		}
@@ -91,29 +113,39 @@ func (x *explorer) prune(s *state) (bool, error) {
 		if add {
 			old.misses++
 		}
-		bound := someMisses
+		bound := int32(someMisses)
 		if x.joins.Forced[s.pc] != shape.NoReason && old.branches > 0 {
 			bound = manyMisses
 		}
 		if old.misses > old.hits*bound+bound && x.strict {
-			list = append(list[:i], list[i+1:]...)
-			*seen = list
-			x.stats.Alive--
+			x.giveUp(seen, i)
 		}
 	}
 	if add {
-		if !x.strict && len(list) >= maxSeen {
+		if !x.strict && len(seen.states) >= maxSeen {
 			s.widen()
 		}
-		list = append(list, x.checkpoint(s))
+		seen.states = append(seen.states, x.checkpoint(s))
 	}
-	*seen = list
 	return false, nil
+}
+
+// giveUp forgets a checkpoint.
+func (x *explorer) giveUp(seen *checkpoints, i int) {
+	c := seen.states[i]
+	seen.states = slices.Delete(seen.states, i, i+1)
+	x.stats.Alive--
+	if x.live != nil && c.branches == 0 && !c.clean {
+		seen.unread--
+	}
+	if c.listed = false; c.users == 0 {
+		x.mem.free(c)
+	}
 }
 
 // explored are the checkpoints of an instruction that a path is compared with: those of calls from elsewhere are not
 // (explored_state).
-func (x *explorer) explored(s *state) *[]*state {
+func (x *explorer) explored(s *state) *checkpoints {
 	site := uint32(0)
 	if f := s.top(); f.again {
 		site = uint32(f.ret) + 1
@@ -135,7 +167,7 @@ func (x *explorer) recorded() int {
 func (x *explorer) meets(old, s *state) (bool, error) {
 	if old.branches == 0 {
 		how := enough
-		if old.loop != nil && old.loop.branches > 0 {
+		if old.head() != nil {
 			how = within
 		}
 		return x.covers(old, s, how), nil
@@ -155,12 +187,14 @@ func (x *explorer) meets(old, s *state) (bool, error) {
 // checkpoint leaves a copy of s, which goes on from it.
 func (x *explorer) checkpoint(s *state) *state {
 	c := x.mem.clone(s)
-	c.branches = 1
+	x.mem.last++
+	c.branches, c.listed, c.id = 1, true, x.mem.last
 	for i := range s.frames {
 		s.frames[i].written = 0
 	}
 	s.history = 0
-	s.parent, s.from, s.shared, s.depth = c, s.at, len(s.frames), c.depth+1
+	x.mem.done(s.parent)
+	s.parent, s.from, s.shared, s.depth = c.use(), s.at, len(s.frames), c.depth+1
 	x.lastJumps, x.lastSteps = x.jumps, x.steps
 	x.stats.States++
 	x.stats.Alive++
@@ -170,12 +204,13 @@ func (x *explorer) checkpoint(s *state) *state {
 
 // clean finds out what matters of the stacks of checkpoints to which s may be compared and from which all paths have
 // ended (clean_live_states).
-func (x *explorer) clean(list []*state, s *state) {
-	for _, c := range list {
-		if x.live == nil || c.pc != s.pc || c.branches > 0 || c.clean || c.top().call != s.top().call {
+func (x *explorer) clean(seen *checkpoints, s *state) {
+	for _, c := range seen.states {
+		if c.pc != s.pc || c.branches > 0 || c.clean || c.top().call != s.top().call {
 			continue
 		}
 		c.clean = true
+		seen.unread--
 		var back [origin.MaxDepth]bpf.InsnIndex
 		for i := range c.frames[1:] {
 			back[i] = c.frames[i+1].ret
@@ -191,18 +226,18 @@ func (x *explorer) covered(old, s *state) {
 	x.met[s.pc] |= metCovered
 	head := old
 	if old.branches == 0 {
-		head = old.loop
+		head = old.head()
 		x.inherit(old, s)
 	}
-	if head == nil || head.branches == 0 {
+	if head == nil {
 		return
 	}
 	for c := s.parent; c != nil && c != head.parent; c = c.parent {
-		if c != head && (c.loop == nil || c.loop.branches == 0 || c.loop.depth > head.depth) {
-			c.loop = head
+		if h := c.head(); c != head && (h == nil || h.depth > head.depth) {
+			c.loop, c.loopID = head, head.id
 		}
 	}
-	head.back = append(head.back, backEdge{x.mem.clone(s), old})
+	head.back = append(head.back, backEdge{x.mem.clone(s), old.use()})
 }
 
 // inherit makes what matters of old matter of the path to s. It reports whether that was news.
@@ -233,8 +268,11 @@ func (x *explorer) ended(s *state) {
 
 // complete: all paths from c have ended.
 func (x *explorer) complete(c *state) {
-	if len(c.back) > 0 && c.loop != nil && c.loop.branches > 0 {
-		c.loop.back = append(c.loop.back, c.back...)
+	if x.live != nil && c.listed {
+		x.explored(c).unread++
+	}
+	if h := c.head(); len(c.back) > 0 && h != nil {
+		h.back = append(h.back, c.back...)
 		c.back = nil
 	}
 	for again := true; again; { // propagate_backedges
@@ -242,6 +280,10 @@ func (x *explorer) complete(c *state) {
 		for _, b := range c.back {
 			again = x.inherit(b.covered, b.last) || again
 		}
+	}
+	for _, b := range c.back {
+		x.mem.release(b.last)
+		x.mem.done(b.covered)
 	}
 	c.back = nil
 }
@@ -261,7 +303,7 @@ func (x *explorer) fork(s *state, to bpf.InsnIndex) *state {
 
 // previous finds the last checkpoint of the loop that leads to slot at again (find_prev_entry).
 func (x *explorer) previous(s *state, at bpf.InsnIndex) *state {
-	list := *x.explored(s)
+	list := x.explored(s).states
 next:
 	for i := len(list) - 1; i >= 0; i-- {
 		c := list[i]

@@ -25,17 +25,17 @@ func TestCheckpointsOnce(t *testing.T) {
 	}
 	list := x.explored(with(0))
 	for n := range uint64(3) {
-		*list = append(*list, x.checkpoint(with(n)))
-		(*list)[n].branches = 0
-		(*list)[n].top().precise.Regs = 1 << 1
+		list.states = append(list.states, x.checkpoint(with(n)))
+		list.states[n].branches = 0
+		list.states[n].top().precise.Regs = 1 << 1
 	}
-	(*list)[1].misses = 100 // the next comparison in vain is the last
+	list.states[1].misses = 100 // the next comparison in vain is the last
 	x.jumps, x.steps = x.jumps+checkJumps, x.steps+checkInsns
 	if done, err := x.prune(with(0)); !done || err != nil {
 		t.Fatalf("%v, %v: the oldest checkpoint covers this state", done, err)
 	}
 	seen := map[*state]bool{}
-	for _, s := range *list {
+	for _, s := range list.states {
 		if seen[s] {
 			t.Error("a checkpoint is in the list twice")
 		}

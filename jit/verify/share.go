@@ -24,6 +24,7 @@ func (f *frameState) own(r uint8) *value {
 		f.regs[r] = f.stack.mem.value(f.regs[r])
 		f.lent &^= 1 << r
 	}
+	f.linked |= 1 << r
 	return f.regs[r]
 }
 
@@ -38,6 +39,14 @@ func (f *frameState) set(r uint8, v value) {
 		f.lent &^= 1 << r
 	}
 	*f.regs[r] = v
+	f.notes(r)
+}
+
+// notes notes whether a register has identities.
+func (f *frameState) notes(r uint8) {
+	if f.linked &^= 1 << r; f.regs[r].identified() {
+		f.linked |= 1 << r
+	}
 }
 
 // lend returns a register's value for something else to refer to.
@@ -53,6 +62,7 @@ func (f *frameState) refer(r uint8, v *value) {
 	}
 	f.regs[r] = v
 	f.lent |= 1 << r
+	f.notes(r)
 }
 
 // called forgets the registers that a call does not keep.
@@ -67,7 +77,9 @@ const pageSlots = 8
 
 type page struct {
 	slots [pageSlots]slot
-	ids   ids
+	// ids are the slots, by bit, whose values have links, references or dynptrs, if that is known.
+	ids   uint8
+	known bool
 }
 
 // noSlot is a slot that was never written to, noPage are such slots.
@@ -80,19 +92,12 @@ func emptyPage() (p page) {
 	return p
 }
 
-// ids says whether values in a page have links, references or dynptrs: 0 if that was not looked for since it was written to.
-type ids uint8
-
-const (
-	withoutIDs ids = iota + 1
-	withIDs
-)
-
 // stack is the stack of a function: slot i is at r10-8*(i+1).
 type stack struct {
 	n     int // slots
 	pages [maxStack / 8 / pageSlots]*page
 	lent  uint8 // pages that other states have, too, by bit
+	plain uint8 // pages without identities, by bit, as far as that was looked for
 	mem   *memories
 }
 
@@ -106,22 +111,29 @@ func (k *stack) own(i int) *slot {
 		k.pages[p] = k.mem.page(k.pages[p])
 		k.lent &^= 1 << p
 	}
-	k.pages[p].ids = 0
+	k.plain &^= 1 << p
+	k.pages[p].known = false
 	return &k.pages[p].slots[i%pageSlots]
 }
 
-// identified reports whether values in a page may have links, references or dynptrs.
-func (k *stack) identified(p int) bool {
+// identified are the slots of a page, by bit, whose values have links, references or dynptrs.
+func (k *stack) identified(p int) uint8 {
+	if k.plain>>p&1 != 0 {
+		return 0
+	}
 	g := k.pages[p]
-	if g.ids == 0 {
-		g.ids = withoutIDs
+	if !g.known {
+		g.ids, g.known = 0, true
 		for i := range g.slots {
 			if g.slots[i].spill.identified() {
-				g.ids = withIDs
+				g.ids |= 1 << i
 			}
 		}
 	}
-	return g.ids == withIDs
+	if g.ids == 0 {
+		k.plain |= 1 << p
+	}
+	return g.ids
 }
 
 // grow makes the stack at least n slots deep.
@@ -140,6 +152,7 @@ type memories struct {
 	values spare.List[value]
 	pages  spare.List[page]
 	walk   origin.Walk
+	last   int // checkpoint, by number
 }
 
 // spares is the memory of explorations that are over, which the next one takes.
@@ -171,7 +184,7 @@ func (m *memories) frame(fn int) frameState {
 // clone copies a state.
 func (m *memories) clone(s *state) *state {
 	c := m.states.Take()
-	if c.frames == nil {
+	if c.frames = c.frames[:0]; cap(c.frames) == 0 {
 		c.frames = c.own[:0]
 	}
 	for i := range s.frames {
@@ -182,12 +195,42 @@ func (m *memories) clone(s *state) *state {
 		c.frames[i].read, c.frames[i].precise = 0, origin.Places{}
 	}
 	c.pc, c.held = s.pc, s.held
-	c.path = path{parent: s.parent, shared: s.shared, at: s.at, from: s.from, depth: s.depth, rounds: s.rounds, history: s.history}
+	c.path = path{parent: s.parent.use(), shared: s.shared, at: s.at, from: s.from, depth: s.depth, rounds: s.rounds, history: s.history}
 	return c
 }
 
-// release takes the memory of a state that nothing refers to any more.
+// use notes one more that refers to a checkpoint, and returns it.
+func (s *state) use() *state {
+	if s != nil {
+		s.users++
+	}
+	return s
+}
+
+// release takes the memory of a path that is over.
 func (m *memories) release(s *state) {
+	parent := s.parent
+	m.free(s)
+	m.done(parent)
+}
+
+// done is one less that refers to a checkpoint. Of one that nothing but the list of its instruction refers to, the path that led
+// there is over.
+func (m *memories) done(s *state) {
+	for s != nil {
+		if s.users--; s.users > 0 {
+			return
+		}
+		parent := s.parent
+		if s.parent = nil; !s.listed {
+			m.free(s)
+		}
+		s = parent
+	}
+}
+
+// free takes the memory of a state that nothing refers to any more.
+func (m *memories) free(s *state) {
 	for i := range s.frames {
 		m.drop(&s.frames[i])
 	}

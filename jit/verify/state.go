@@ -142,6 +142,7 @@ type frameState struct {
 	call     *live.Call    // nil for kernels that find out what matters of a stack by following a checkpoint
 	regs     [numRegs]*value
 	lent     uint16 // registers whose value something else refers to, too, by bit
+	linked   uint16 // registers that may have identities, by bit
 	stack    stack
 	// iterations counts how often a helper called a function of this frame in a row (callback_depth).
 	iterations uint64
@@ -156,9 +157,9 @@ type frameState struct {
 type state struct {
 	pc     bpf.InsnIndex
 	frames []frameState
-	held   rights.Held
 	path
-	own [1]frameState // where frames begin
+	held rights.Held
+	own  [1]frameState // where frames begin
 }
 
 func (s *state) top() *frameState { return &s.frames[len(s.frames)-1] }
@@ -217,26 +218,39 @@ func byteOf(off int64) int { return int(off & 7) }
 func (s *state) change(identified bool, picks func(*value) bool, to func(*value)) {
 	for i := range s.frames {
 		f := &s.frames[i]
-		for r, v := range f.regs {
-			if (!identified || v.identified()) && picks(v) {
-				to(f.own(uint8(r)))
+		regs := uint16(allRegs)
+		if identified {
+			regs = f.linked
+		}
+		for ; regs != 0; regs &= regs - 1 {
+			r := uint8(bits.TrailingZeros16(regs))
+			if picks(f.regs[r]) {
+				to(f.own(r))
 			}
 		}
-		f.changeSlots(byteSpill, identified, picks, to)
+		if !identified {
+			f.changeSlots(byteSpill, picks, to)
+			continue
+		}
+		for p := 0; p*pageSlots < f.stack.n; p++ {
+			for ids := f.stack.identified(p); ids != 0; ids &= ids - 1 {
+				f.changeSlot(p*pageSlots+bits.TrailingZeros8(ids), byteSpill, picks, to)
+			}
+		}
 	}
 }
 
 // changeSlots changes what slots of a kind hold.
-func (f *frameState) changeSlots(kind byteKind, identified bool, picks func(*value) bool, to func(*value)) {
-	for j := 0; j < f.stack.n; j++ {
-		if identified && j%pageSlots == 0 && !f.stack.identified(j/pageSlots) {
-			j += pageSlots - 1
-			continue
-		}
-		if sl := f.stack.at(j); sl.bytes[0] == kind && (!identified || sl.spill.identified()) && picks(sl.spill) {
-			v := f.stack.mem.value(sl.spill)
-			to(v)
-			f.stack.own(j).spill = v
-		}
+func (f *frameState) changeSlots(kind byteKind, picks func(*value) bool, to func(*value)) {
+	for j := range f.stack.n {
+		f.changeSlot(j, kind, picks, to)
+	}
+}
+
+func (f *frameState) changeSlot(j int, kind byteKind, picks func(*value) bool, to func(*value)) {
+	if sl := f.stack.at(j); sl.bytes[0] == kind && picks(sl.spill) {
+		v := f.stack.mem.value(sl.spill)
+		to(v)
+		f.stack.own(j).spill = v
 	}
 }

@@ -6,14 +6,14 @@ import "github.com/tcsim/tcsim/jit/bpf"
 
 // Step is an instruction that a path has followed.
 type Step struct {
-	PC    int32
-	Depth uint8 // frame that it was in
+	PC     int32
+	before Place
+	// Linked are values that learnt from each other there: an index into Walk.Groups plus one, 0 if none did.
+	Linked int32
+	Depth  uint8 // frame that it was in
 	// Slot is the slot of Frame's stack that it loads from or stores to, -1 if none.
 	Frame uint8
 	Slot  int8
-	// Linked are values that learnt from each other there: an index into Walk.Groups plus one, 0 if none did.
-	Linked int32
-	before Place
 }
 
 // Place is a place in the past of a path: after a step, or before all of them where it is 0.
@@ -37,7 +37,7 @@ const (
 	// perPart is how many steps are kept together.
 	perPart = 1 << 12
 	// keptParts is how many parts the next program takes.
-	keptParts = 16
+	keptParts = 128
 )
 
 // Begin begins with another program, in the memory of the last one.

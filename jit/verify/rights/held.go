@@ -153,13 +153,13 @@ func (h *Held) Busy(what string) error {
 	return nil
 }
 
-// Like compares what two states hold; same pairs their identities (refsafe).
-func (h *Held) Like(o *Held, same func(a, b uint32) bool) bool {
+// Like compares what two states hold, and pairs their identities (refsafe).
+func (h *Held) Like(o *Held, ids *Pairs) bool {
 	if len(h.Refs) != len(o.Refs) || h.RCU != o.RCU || h.Sleeps != o.Sleeps || h.Later != o.Later || h.Preempt != o.Preempt {
 		return false
 	}
 	for i, r := range h.Refs {
-		if b := o.Refs[i]; r.Kind != b.Kind || r.Owner != b.Owner || r.Callback != b.Callback || !same(r.ID, b.ID) {
+		if b := o.Refs[i]; r.Kind != b.Kind || r.Owner != b.Owner || r.Callback != b.Callback || !ids.Same(r.ID, b.ID) {
 			return false
 		}
 	}
