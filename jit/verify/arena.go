@@ -6,14 +6,15 @@ import (
 	"errors"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/holds"
 )
 
 // makesArena reports whether arithmetic in a program with an arena gives an address in it: a cast, or
 // anything that is done to such an address. In its rewritten form a cast is a 32-bit move; other
 // numbers that such a move gives are not used as addresses.
-func (x *explorer) makesArena(in bpf.Insn, dst *value) bool {
+func (x *explorer) makesArena(in bpf.Insn, dst *holds.Value) bool {
 	if in.Op&0xf0 != bpf.ALUMov {
-		return dst.typed == inArena && (x.submitted || in.Class() == bpf.ClassALU)
+		return dst.Typed == holds.InArena && (x.submitted || in.Class() == bpf.ClassALU)
 	}
 	if x.submitted {
 		return in.Op&bpf.SrcReg != 0 && in.Off == bpf.AddrSpaceCast && in.Imm == bpf.CastKernelImm
@@ -31,7 +32,7 @@ func (x *explorer) widthOf(s *state, in bpf.Insn) error {
 		return nil
 	}
 	f := s.top()
-	arena := f.regs[in.Dst].typed == inArena || in.Op&bpf.SrcReg != 0 && x.submitted && f.regs[in.Src].typed == inArena
+	arena := f.regs[in.Dst].Typed == holds.InArena || in.Op&bpf.SrcReg != 0 && x.submitted && f.regs[in.Src].Typed == holds.InArena
 	if x.judges() && x.rules.SameArena && x.arena && x.visitedAs[s.pc] != 0 && (x.visitedAs[s.pc] == 2) != arena {
 		return errors.New("same insn cannot be used with and without arena pointer")
 	}

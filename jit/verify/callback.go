@@ -7,6 +7,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify/agreed"
+	"github.com/tcsim/tcsim/jit/verify/holds"
 	"github.com/tcsim/tcsim/jit/verify/protos"
 )
 
@@ -16,10 +17,10 @@ import (
 func (x *explorer) callback(s *state, helper int32) (bool, error) {
 	how := protos.Callbacks[helper]
 	fn := *s.top().regs[how.Fn]
-	if fn.kind != kindFunc || int(fn.mapIdx) >= len(x.fnAt) || int(fn.mapIdx) < 0 {
+	if fn.Kind != holds.Func || int(fn.Map) >= len(x.fnAt) || int(fn.Map) < 0 {
 		return false, nil
 	}
-	to := bpf.InsnIndex(fn.mapIdx)
+	to := bpf.InsnIndex(fn.Map)
 	x.sync[to] = true
 	args := x.callbackArgs(s, helper)
 	if x.rules.CallbackOnce {
@@ -34,7 +35,7 @@ func (x *explorer) callback(s *state, helper int32) (bool, error) {
 	}
 	if n := s.top().regs[1]; helper == protos.HelperLoop {
 		x.needs(s, 1)
-		if n.kind == kindNumber && s.top().iterations >= n.num.Umax {
+		if n.Kind == holds.Number && s.top().iterations >= n.Num.Umax {
 			s.top().iterations = 0
 			return false, nil // it has been called as often as it may be
 		}
@@ -67,43 +68,43 @@ func (f *frameState) begin(args *arguments) {
 }
 
 // callbackReturns refuses what a function that a helper calls does not return (prepare_func_exit).
-func (x *explorer) callbackReturns(r0 *value) error {
+func (x *explorer) callbackReturns(r0 *holds.Value) error {
 	if !x.judges() {
 		return nil
 	}
-	if r0.kind != kindNumber {
-		return fmt.Errorf("r0 not a scalar value: a callback returns %s", r0.word())
+	if r0.Kind != holds.Number {
+		return fmt.Errorf("r0 not a scalar value: a callback returns %s", r0.Word())
 	}
-	return r0.num.Among("callback return", 0, 0, 1, false)
+	return r0.Num.Among("callback return", 0, 0, 1, false)
 }
 
 // arguments are the first registers that a function begins with.
-type arguments [6]value
+type arguments [6]holds.Value
 
 // callbackArgs are the registers that the function called by a helper begins with.
 func (x *explorer) callbackArgs(s *state, helper int32) (regs arguments) {
 	how := protos.Callbacks[helper]
 	caller := &s.top().regs
 	for r := uint8(1); r < how.Gets; r++ {
-		regs[r] = pointer(kindPointer)
+		regs[r] = holds.To(holds.Pointer)
 		if !x.submitted {
-			regs[r] = unknownNumber()
+			regs[r] = holds.AnyNumber()
 		}
 	}
 	switch helper {
 	case protos.HelperLoop:
-		regs[1] = unknownNumber()
+		regs[1] = holds.AnyNumber()
 	case 164:
 		regs[1] = *caller[1]
-		if m := regs[1]; m.kind == kindMap && x.submitted {
-			regs[3] = pointer(kindMapValue)
-			regs[3].mapIdx = m.mapIdx
+		if m := regs[1]; m.Kind == holds.Map && x.submitted {
+			regs[3] = holds.To(holds.MapValue)
+			regs[3].Map = m.Map
 		}
 	case 180:
 		regs[1] = *caller[1]
 	case 209:
 		if x.judges() {
-			regs[1] = pointer(kindDynptr)
+			regs[1] = holds.To(holds.Dynptr)
 		}
 	}
 	regs[how.Gets] = *caller[how.Context]
@@ -120,5 +121,5 @@ func (x *explorer) noteLoop(s *state) {
 		l = &agreed.Loop{}
 		x.loops[s.pc] = l
 	}
-	l.Note(bpf.InsnIndex(fn.mapIdx), fn.kind == kindFunc && flags.isConst() && flags.num.Umin == 0)
+	l.Note(bpf.InsnIndex(fn.Map), fn.Kind == holds.Func && flags.IsConst() && flags.Num.Umin == 0)
 }

@@ -5,50 +5,33 @@ package verify
 import (
 	"math/bits"
 
-	"github.com/tcsim/tcsim/jit/kernels"
-	"github.com/tcsim/tcsim/jit/verify/rights"
-)
-
-// likeness is how much of two states must agree (enum exact_level).
-type likeness uint8
-
-const (
-	// enough: what comes after the old state has been followed to its end, and numbers on which nothing
-	// depended need not agree.
-	enough likeness = iota
-	// within: all numbers of the new state lie in those of the old one. What comes after the old state is
-	// still being followed, so that what depends on them is unknown yet.
-	within
-	// same: they are the same numbers.
-	same
+	"github.com/tcsim/tcsim/jit/verify/holds"
 )
 
 // comparison is one of two states.
 type comparison struct {
-	how   likeness
+	holds.Matching
 	bytes bool // all bytes of stacks must hold the same kinds
-	rules *kernels.Verifier
-	links rights.Pairs
 }
 
 // difference is a register or a slot of a stack in which a state differs from others, whatever identities are. What follows from
 // such a state only adds to what matters of it: so that it mattered when all was known counts from then on.
 type difference struct {
 	known, slot bool
-	how         likeness
+	how         holds.Likeness
 	precise     bool
 	frame, at   uint8
-	old         slot
+	old         holds.Slot
 }
 
 // covers reports whether all that can happen from n can happen from s too, so that n need not be followed
 // (states_equal).
-func (x *explorer) covers(s, n *state, how likeness) bool {
+func (x *explorer) covers(s, n *state, how holds.Likeness) bool {
 	if len(s.frames) != len(n.frames) {
 		return false
 	}
-	c := comparison{how: how, rules: x.rules, links: x.pairs[:0]}
-	c.bytes = how == same || how == within && x.rules.ExactBytes && x.strict
+	c := comparison{Matching: holds.Matching{How: how, Rules: x.rules, Links: x.pairs[:0]}}
+	c.bytes = how == holds.Same || how == holds.Within && x.rules.ExactBytes && x.strict
 	switch d := &s.differs; {
 	case d[0].known && x.stillDiffer(&c, s, n, &d[0]):
 		return false
@@ -56,7 +39,7 @@ func (x *explorer) covers(s, n *state, how likeness) bool {
 		d[0], d[1] = d[1], d[0]
 		return false
 	}
-	if !s.held.Like(&n.held, &c.links) {
+	if !s.held.Like(&n.held, &c.Links) {
 		return false
 	}
 	for i := len(s.frames) - 1; i >= 0; i-- {
@@ -66,8 +49,8 @@ func (x *explorer) covers(s, n *state, how likeness) bool {
 		}
 		for left := x.matters(s, i); left != 0; left &= left - 1 {
 			r := bits.TrailingZeros16(left)
-			if !c.value(a.regs[r], b.regs[r], a.precise.Regs&(1<<r) != 0) {
-				s.differ(difference{true, false, how, a.precise.Regs>>r&1 != 0, uint8(i), uint8(r), slot{spill: a.regs[r]}})
+			if !c.Value(a.regs[r], b.regs[r], a.precise.Regs&(1<<r) != 0) {
+				s.differ(difference{true, false, how, a.precise.Regs>>r&1 != 0, uint8(i), uint8(r), holds.Slot{Spill: a.regs[r]}})
 				return false
 			}
 		}
@@ -78,7 +61,7 @@ func (x *explorer) covers(s, n *state, how likeness) bool {
 			return false
 		}
 	}
-	x.pairs = c.links[:0]
+	x.pairs = c.Links[:0]
 	return true
 }
 
@@ -97,7 +80,7 @@ func (x *explorer) matters(s *state, frame int) uint16 {
 
 // reads are the slots of a frame of the old state, by bit, that matter.
 func (c *comparison) reads(s *state, f *frameState) uint64 {
-	if c.how != enough && !s.clean {
+	if c.How != holds.Enough && !s.clean {
 		return ^uint64(0)
 	}
 	return f.read
@@ -109,7 +92,7 @@ func (s *state) differ(d difference) { s.differs[0], s.differs[1] = d, s.differs
 // stillDiffer reports whether two states differ where the old one differed from another. Most do, so that nothing else is looked at.
 func (x *explorer) stillDiffer(c *comparison, s, n *state, d *difference) bool {
 	precise := d.precise
-	if d.how != enough {
+	if d.how != holds.Enough {
 		f := &s.frames[d.frame]
 		if d.slot && c.reads(s, f)>>d.at&1 == 0 {
 			return false
@@ -123,61 +106,24 @@ func (x *explorer) stillDiffer(c *comparison, s, n *state, d *difference) bool {
 	f, same := &n.frames[d.frame], false
 	if d.slot {
 		now := f.slot(int(d.at))
-		same = d.old == *now || c.slot(&d.old, now, precise)
+		same = d.old == *now || c.Slot(&d.old, now, precise)
 	} else {
-		same = d.old.spill == f.regs[d.at] || c.value(d.old.spill, f.regs[d.at], precise)
+		same = d.old.Spill == f.regs[d.at] || c.Value(d.old.Spill, f.regs[d.at], precise)
 	}
-	c.links = c.links[:0]
+	c.Links = c.Links[:0]
 	return !same
 }
 
 // slot is a slot to be looked at.
-func (f *frameState) slot(i int) *slot {
+func (f *frameState) slot(i int) *holds.Slot {
 	if i < f.stack.n {
 		return f.stack.at(i)
 	}
-	return &noSlot
+	return &holds.NoSlot
 }
 
-// value is regsafe; precise says that something depends on the number.
-func (c *comparison) value(v, n *value, precise bool) bool {
-	if v == n && !v.identified() {
-		return true
-	}
-	if v.kind == kindNone {
-		return c.how != same || n.kind == kindNone
-	}
-	if v.kind != n.kind || v.orNull != n.orNull || v.locked != n.locked || v.typed != n.typed || v.traits != n.traits || v.size != n.size {
-		return false
-	}
-	if v.ref|n.ref|v.dyn|n.dyn != 0 && !(c.links.Same(v.ref, n.ref) && c.links.Same(v.dyn, n.dyn)) {
-		return false
-	}
-	if v.kind == kindNumber && c.how == enough && !precise {
-		return true
-	}
-	if v.kind == kindPacket || v.kind == kindPacketMeta {
-		if v.delta > n.delta || v.off != n.off || v.link != 0 && !c.links.Pair(v.link, n.link) || v.link == 0 && n.link != 0 {
-			return false
-		}
-		return c.how == same && v.num == n.num || c.how != same && v.num.Contains(&n.num)
-	}
-	if v.link != 0 && !v.isConst() {
-		if v.plus != n.plus || v.delta != n.delta || !c.links.PairOrNew(v.link, n.link) {
-			return false
-		}
-	}
-	if v.kind != kindNumber && (v.frame != n.frame || v.mapIdx != n.mapIdx || v.off != n.off) {
-		return false
-	}
-	if c.how == same {
-		return v.num == n.num
-	}
-	return v.num.Contains(&n.num)
-}
-
-// stack is stacksafe; read are the slots of the old state that matter. Where stacks differ at is the first slot that does, -1 if
-// it is none of these alone.
+// stack is stacksafe; read are the slots of the old state that matter. Where stacks differ at is the first slot that does, -1 for
+// another reason.
 func (c *comparison) stack(a, b *frameState, read uint64) (at int, ok bool) {
 	if c.bytes && a.stack.n > b.stack.n {
 		return -1, false
@@ -189,51 +135,15 @@ func (c *comparison) stack(a, b *frameState, read uint64) (at int, ok bool) {
 			continue
 		}
 		for i := p * pageSlots; c.bytes && i < min(a.stack.n, (p+1)*pageSlots); i++ {
-			if a.stack.at(i).bytes != b.stack.at(i).bytes {
+			if a.stack.at(i).Bytes != b.stack.at(i).Bytes {
 				return -1, false
 			}
 		}
 	}
 	for left := read; left != 0; left &= left - 1 {
-		if i := bits.TrailingZeros64(left); !c.slot(a.stack.at(i), b.slot(i), a.precise.Slots&(1<<i) != 0) {
+		if i := bits.TrailingZeros64(left); !c.Slot(a.stack.at(i), b.slot(i), a.precise.Slots&(1<<i) != 0) {
 			return i, false
 		}
 	}
 	return 0, true
-}
-
-func (c *comparison) slot(x, y *slot, precise bool) bool {
-	if x.bytes == y.bytes && x.spill == y.spill && !x.spill.identified() {
-		return true
-	}
-	if c.rules.SpillMisc && x.spill.kind == kindNumber {
-		switch { // a load from bytes that may hold anything gives any number
-		case x.bytes[7] == byteSpill && y.misc(8):
-			return c.value(x.spill, &anything, precise)
-		case c.rules.SpillMiscHalf && x.bytes[7] != byteSpill && x.bytes[3] == byteSpill && y.misc(4):
-			return c.value(x.spill, &anything, precise) && c.kinds(x.bytes[4:], y.bytes[4:])
-		}
-	}
-	k := x.bytes[0]
-	return c.kinds(x.bytes[:], y.bytes[:]) && (k != byteSpill && k < byteDynptr || c.value(x.spill, y.spill, precise))
-}
-
-// kinds compares what bytes hold.
-func (c *comparison) kinds(a, b []byteKind) bool {
-	for i, k := range a {
-		if k != b[i] && (k > byteMisc || b[i] >= byteDynptr) {
-			return false
-		}
-	}
-	return true
-}
-
-// misc reports whether the lower n bytes of a slot may hold anything, written or not.
-func (s *slot) misc(n int) bool {
-	for _, k := range s.bytes[:n] {
-		if k > byteMisc {
-			return false
-		}
-	}
-	return true
 }

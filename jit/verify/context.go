@@ -7,29 +7,30 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/holds"
 	"github.com/tcsim/tcsim/jit/verify/protos"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
 // fieldKinds are what loads from a context give.
-var fieldKinds = map[protos.Field]valueKind{
-	protos.FieldPacket: kindPacket, protos.FieldPacketEnd: kindPacketEnd, protos.FieldPacketMeta: kindPacketMeta,
-	protos.FieldSockCommonOrNull: kindSockCommon, protos.FieldSocket: kindSocket, protos.FieldSocketOrNull: kindSocket,
-	protos.FieldFlowKeys: kindFlowKeys, protos.FieldBuffer: kindBuffer, protos.FieldObject: kindPointer,
+var fieldKinds = map[protos.Field]holds.Kind{
+	protos.FieldPacket: holds.Packet, protos.FieldPacketEnd: holds.PacketEnd, protos.FieldPacketMeta: holds.PacketMeta,
+	protos.FieldSockCommonOrNull: holds.SockCommon, protos.FieldSocket: holds.Socket, protos.FieldSocketOrNull: holds.Socket,
+	protos.FieldFlowKeys: holds.FlowKeys, protos.FieldBuffer: holds.Buffer, protos.FieldObject: holds.Pointer,
 }
 
 // readTyped is a load outside the stack in a program as users write it.
-func (x *explorer) readTyped(s *state, base *value, in bpf.Insn, size int, signed bool) (value, error) {
-	if base.kind == kindContext {
-		off := base.off + int64(in.Off)
+func (x *explorer) readTyped(s *state, base *holds.Value, in bpf.Insn, size int, signed bool) (holds.Value, error) {
+	if base.Kind == holds.Context {
+		off := base.Off + int64(in.Off)
 		f, err := protos.Context(x.p.Type, x.p.AttachType, protos.Access{Off: off, Size: int64(size), Signed: signed})
-		if k := fieldKinds[f]; err == nil && k != kindNone {
-			v := pointer(k)
+		if k := fieldKinds[f]; err == nil && k != holds.None {
+			v := holds.To(k)
 			if f == protos.FieldSockCommonOrNull || f == protos.FieldSocketOrNull {
-				v.orNull, v.link = true, x.newLink()
+				v.OrNull, v.Link = true, x.newLink()
 			}
-			if k == kindPointer {
-				v.typed = handedOut(x.rules)
+			if k == holds.Pointer {
+				v.Typed = handedOut(x.rules)
 			}
 			return v, nil
 		}
@@ -40,11 +41,11 @@ func (x *explorer) readTyped(s *state, base *value, in bpf.Insn, size int, signe
 	if f := x.kptrAt(base, in); f != nil && x.judges() && in.Class() == bpf.ClassLDX {
 		return x.kptr(s, f), nil
 	}
-	return number(ranges.LoadedScalar(size, signed)), nil
+	return holds.Of(ranges.LoadedScalar(size, signed)), nil
 }
 
 // hookArg is an argument of the function that a program is attached to, where BTF says what it is (btf_ctx_access).
-func (x *explorer) hookArg(off int64, size int) (v value, ok bool, err error) {
+func (x *explorer) hookArg(off int64, size int) (v holds.Value, ok bool, err error) {
 	h := x.p.Hook
 	if h == nil || !x.judges() {
 		return v, false, nil
@@ -67,36 +68,36 @@ func (x *explorer) hookArg(off int64, size int) (v value, ok bool, err error) {
 	case x.p.AttachType == protos.AttachIter && x.p.Type == bpf.Tracing:
 		return x.iterated(p), true, nil
 	case p.Type == "":
-		return unknownNumber(), true, nil
+		return holds.AnyNumber(), true, nil
 	}
-	v = x.object(p.Type, trusted)
+	v = x.object(p.Type, holds.Trusted)
 	may := strings.HasSuffix(p.Name, "__nullable")
 	switch {
 	case x.p.Type == bpf.LSM && protos.HookUntrusted(x.p.AttachTo) || x.p.Type == bpf.Tracing && x.p.AttachType != protos.AttachRawTP:
-		v.typed = untrusted
+		v.Typed = holds.Untrusted
 	case x.p.Type == bpf.Tracing:
 		known := protos.TracepointArgument(x.p.AttachTo, arg, x.rules)
 		if known == protos.ArgumentMayFail {
-			return unknownNumber(), true, nil
+			return holds.AnyNumber(), true, nil
 		}
 		may = may || known == protos.ArgumentMayNull
 	}
 	if may {
-		v.orNull, v.link = true, x.newLink()
+		v.OrNull, v.Link = true, x.newLink()
 	}
 	return v, true, nil
 }
 
 // hookResult is what the function returned that a program is attached to.
-func (x *explorer) hookResult(size int) (v value, ok bool, err error) {
+func (x *explorer) hookResult(size int) (v holds.Value, ok bool, err error) {
 	switch r := protos.HookRangeOf(x.p, x.rules); {
 	case x.p.Hook.Void:
 		return v, false, fmt.Errorf("func '%s' returns nothing", x.p.AttachTo)
 	case x.p.Hook.Pointer && size != 8:
 		return v, false, fmt.Errorf("func '%s' size %d must be 8", x.p.AttachTo, size)
 	case r != nil:
-		v = unknownNumber()
-		v.num.LimitResult(r.Max, &x.rules.Ranges)
+		v = holds.AnyNumber()
+		v.Num.LimitResult(r.Max, &x.rules.Ranges)
 		return v, true, nil
 	}
 	return v, false, nil
@@ -104,21 +105,21 @@ func (x *explorer) hookResult(size int) (v value, ok bool, err error) {
 
 // iterated is what an iterator hands to a program besides its own state: an object or memory, or null at the end
 // (bpf_ctx_arg_aux of bpf_iter_reg).
-func (x *explorer) iterated(p *bpf.Param) value {
-	v := pointer(kindPointer)
+func (x *explorer) iterated(p *bpf.Param) holds.Value {
+	v := holds.To(holds.Pointer)
 	switch {
 	case p.Name == "meta":
-		return x.object(p.Type, trusted)
+		return x.object(p.Type, holds.Trusted)
 	case p.Type == "":
-		v.kind = kindBuffer
+		v.Kind = holds.Buffer
 		if p.Name == "key" {
-			v.traits = readOnly
+			v.Traits = holds.ReadOnly
 		}
 	case protos.IteratesTrusted(x.p.AttachTo):
-		v = x.object(p.Type, trusted)
+		v = x.object(p.Type, holds.Trusted)
 	default:
-		v.typed = unsure
+		v.Typed = holds.Unsure
 	}
-	v.orNull, v.link = true, x.newLink()
+	v.OrNull, v.Link = true, x.newLink()
 	return v
 }

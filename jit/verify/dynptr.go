@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tcsim/tcsim/jit/verify/holds"
 	"github.com/tcsim/tcsim/jit/verify/protos"
 )
 
@@ -21,7 +22,7 @@ type object struct {
 }
 
 // at returns the i-th slot to be looked at, nil if the function's stack does not reach that far.
-func (o object) at(i int) *slot {
+func (o object) at(i int) *holds.Slot {
 	if k := o.slot - i; k < o.f.stack.n {
 		return o.f.stack.at(k)
 	}
@@ -29,19 +30,19 @@ func (o object) at(i int) *slot {
 }
 
 // objectAt finds the object of n slots that a value points at (stack_slot_obj_get_spi).
-func (x *explorer) objectAt(s *state, v *value, what string, n int) (object, error) {
-	switch at := v.off; {
-	case !v.num.IsConst() || v.num.Umin != 0:
+func (x *explorer) objectAt(s *state, v *holds.Value, what string, n int) (object, error) {
+	switch at := v.Off; {
+	case !v.Num.IsConst() || v.Num.Umin != 0:
 		return object{}, fmt.Errorf("%s has to be at a constant offset", what)
 	case at%8 != 0 || at < -maxStack || at+int64(n)*8 > 0:
 		return object{}, fmt.Errorf("cannot pass in %s at an offset=%d", what, at)
 	default:
-		return object{&s.frames[v.frame], int(v.frame), int((-at - 1) / 8), n}, nil
+		return object{&s.frames[v.Frame], int(v.Frame), int((-at - 1) / 8), n}, nil
 	}
 }
 
 // slot1 is the first slot, nil if there is none.
-func (o object) slot1() *slot {
+func (o object) slot1() *holds.Slot {
 	if o.f == nil {
 		return nil
 	}
@@ -49,13 +50,13 @@ func (o object) slot1() *slot {
 }
 
 // holds reports whether the slots are one object of a kind.
-func (o object) holds(kind byteKind) bool {
+func (o object) holds(kind holds.Byte) bool {
 	for i := range o.n {
 		sl := o.at(i)
-		if sl == nil || (sl.spill.traits&first != 0) != (i == 0) {
+		if sl == nil || (sl.Spill.Traits&holds.First != 0) != (i == 0) {
 			return false
 		}
-		for _, b := range sl.bytes {
+		for _, b := range sl.Bytes {
 			if b != kind {
 				return false
 			}
@@ -65,7 +66,7 @@ func (o object) holds(kind byteKind) bool {
 }
 
 // put makes the slots an object described by v.
-func (x *explorer) put(s *state, o object, kind byteKind, v value) error {
+func (x *explorer) put(s *state, o object, kind holds.Byte, v holds.Value) error {
 	lo := -int64(o.slot+1) * 8
 	if err := x.touch(o.f.fn, lo, lo+int64(o.n)*8); err != nil {
 		return err
@@ -76,14 +77,14 @@ func (x *explorer) put(s *state, o object, kind byteKind, v value) error {
 	for i := range o.n {
 		sl := o.f.ownSlot(lo + int64(i)*8)
 		part := v
-		if part.traits &^= first; i == 0 {
-			part.traits |= first
+		if part.Traits &^= holds.First; i == 0 {
+			part.Traits |= holds.First
 		} else {
-			part.ref = 0
+			part.Ref = 0
 		}
-		sl.spill = &part
-		for b := range sl.bytes {
-			sl.bytes[b] = kind
+		sl.Spill = &part
+		for b := range sl.Bytes {
+			sl.Bytes[b] = kind
 		}
 		o.f.written |= 1 << (o.slot - i)
 		o.f.call.Write(o.fn, 1<<(o.slot-i))
@@ -95,7 +96,7 @@ func (x *explorer) put(s *state, o object, kind byteKind, v value) error {
 func (o object) clear() {
 	for i := range o.n {
 		if o.at(i) != nil {
-			*o.f.stack.own(o.slot - i) = noSlot
+			*o.f.stack.own(o.slot - i) = holds.NoSlot
 			o.f.written |= 1 << (o.slot - i)
 			o.f.call.Write(o.fn, 1<<(o.slot-i))
 		}
@@ -110,34 +111,34 @@ func (x *explorer) readObject(s *state, o object) {
 }
 
 // useDynptr is a dynptr that a helper uses.
-func (x *explorer) useDynptr(s *state, c *call, v *value, arg int) error {
+func (x *explorer) useDynptr(s *state, c *call, v *holds.Value, arg int) error {
 	drops := c.drops || protos.Releasing[c.helper]
-	if v.kind == kindDynptr {
+	if v.Kind == holds.Dynptr {
 		if drops {
 			return errors.New("cannot release unowned const bpf_dynptr")
 		}
-		if err := unmoved(uint8(arg+1), v); err != nil {
+		if err := holds.Unmoved(uint8(arg+1), v); err != nil {
 			return err
 		}
 		c.dyn = v
 		return nil
 	}
-	if v.kind != kindStack {
+	if v.Kind != holds.Stack {
 		return nil
 	}
 	o, err := x.objectAt(s, v, "dynptr", 2)
-	if drops && (err != nil || o.at(0) == nil || o.at(0).spill.ref == 0 && !c.drops || o.at(0).bytes[0] != byteDynptr) {
+	if drops && (err != nil || o.at(0) == nil || o.at(0).Spill.Ref == 0 && !c.drops || o.at(0).Bytes[0] != holds.ByteDynptr) {
 		return fmt.Errorf("arg %d is an unacquired reference", arg+1)
 	}
 	if err != nil {
 		return err
 	}
-	if !o.holds(byteDynptr) {
+	if !o.holds(holds.ByteDynptr) {
 		return fmt.Errorf("expected an initialized dynptr as arg #%d", arg)
 	}
 	x.readObject(s, o)
-	d := o.at(0).spill
-	if drops && c.drops != (d.traits&ofFile != 0) {
+	d := o.at(0).Spill
+	if drops && c.drops != (d.Traits&holds.OfFile != 0) {
 		return fmt.Errorf("expected a dynptr of another type as r%d", arg+1)
 	}
 	if c.dyn = d; drops {
@@ -148,32 +149,32 @@ func (x *explorer) useDynptr(s *state, c *call, v *value, arg int) error {
 
 // dropDynptr gives a dynptr back, and with it its clones and the memory got from them (unmark_stack_slots_dynptr).
 func (x *explorer) dropDynptr(s *state, o object) {
-	id := o.at(0).spill.ref
+	id := o.at(0).Spill.Ref
 	s.forgetRef(id)
 	for i := range s.frames {
 		f := &s.frames[i]
 		for j := f.stack.n - 1; j >= 0; j-- {
-			if sl := f.stack.at(j); sl.bytes[0] == byteDynptr && sl.spill.traits&first != 0 && sl.spill.ref == id {
+			if sl := f.stack.at(j); sl.Bytes[0] == holds.ByteDynptr && sl.Spill.Traits&holds.First != 0 && sl.Spill.Ref == id {
 				s.forgetDynptr(f, j)
 			}
 		}
 	}
-	s.invalidate(func(v *value) bool { return v.ref == id })
+	s.invalidate(func(v *holds.Value) bool { return v.Ref == id })
 }
 
 // forgetDynptr makes the two slots of a dynptr unwritten and numbers of the memory got from it (invalidate_dynptr).
 func (s *state) forgetDynptr(f *frameState, first int) {
-	dyn := f.stack.at(first).spill.dyn
+	dyn := f.stack.at(first).Spill.Dyn
 	object{f: f, slot: first, n: 2}.clear()
-	s.invalidate(func(v *value) bool { return v.dyn == dyn && dyn != 0 })
+	s.invalidate(func(v *holds.Value) bool { return v.Dyn == dyn && dyn != 0 })
 }
 
 // makesDynptr refuses a place where no dynptr can be made; what is made there, madeDynptr says.
-func (x *explorer) makesDynptr(s *state, v *value, arg int) error {
+func (x *explorer) makesDynptr(s *state, v *holds.Value, arg int) error {
 	switch {
-	case v.kind == kindDynptr:
+	case v.Kind == holds.Dynptr:
 		return errors.New("dynptr has to be an uninitialized dynptr")
-	case v.kind != kindStack:
+	case v.Kind != holds.Stack:
 		return nil
 	}
 	_, err := x.objectAt(s, v, "dynptr", 2)
@@ -181,16 +182,16 @@ func (x *explorer) makesDynptr(s *state, v *value, arg int) error {
 }
 
 // madeDynptr makes a dynptr where v points (mark_stack_slots_dynptr); from describes it.
-func (x *explorer) madeDynptr(s *state, v *value, from value) error {
-	if v.kind != kindStack {
+func (x *explorer) madeDynptr(s *state, v *holds.Value, from holds.Value) error {
+	if v.Kind != holds.Stack {
 		return nil
 	}
 	o, err := x.objectAt(s, v, "dynptr", 2)
 	if err != nil {
 		return err
 	}
-	from.kind, from.dyn = kindDynptr, x.newLink()
-	return x.put(s, o, byteDynptr, from)
+	from.Kind, from.Dyn = holds.Dynptr, x.newLink()
+	return x.put(s, o, holds.ByteDynptr, from)
 }
 
 // makeDynptr makes the dynptr that a helper makes.
@@ -199,9 +200,9 @@ func (x *explorer) makeDynptr(s *state, c *call, args []protos.Arg) error {
 		if a.Kind != 'D' {
 			continue
 		}
-		d := value{}
+		d := holds.Value{}
 		if c.helper == helperReserveDynptr {
-			d.ref = x.acquire(s)
+			d.Ref = x.acquire(s)
 		}
 		return x.madeDynptr(s, s.top().regs[i+1], d)
 	}
@@ -212,7 +213,7 @@ func (x *explorer) makeDynptr(s *state, c *call, args []protos.Arg) error {
 // (check_stack_range_initialized in raw mode); of a kernel function it does.
 func (x *explorer) writesObject(s *state, f *frameState, from, to int64, raw bool) error {
 	for at := max(from, -maxStack); raw && x.judges() && at < min(to, 0); at = at&^7 + 8 {
-		if sl := f.slotOf(at); sl != nil && sl.bytes[byteOf(at)] == byteDynptr {
+		if sl := f.slotOf(at); sl != nil && sl.Bytes[holds.ByteOf(at)] == holds.ByteDynptr {
 			return fmt.Errorf("potential write to dynptr at off=%d disallowed", at)
 		}
 	}
@@ -224,23 +225,23 @@ func (x *explorer) writesObject(s *state, f *frameState, from, to int64, raw boo
 func (x *explorer) overwriteObjects(s *state, f *frameState, from, to int64) error {
 	for at := max(from, -maxStack); at < min(to, 0); at = at&^7 + 8 {
 		i := int((-at - 1) / 8)
-		if i >= f.stack.n || f.stack.at(i).bytes[byteOf(at)] < byteDynptr { // as all of its bytes
+		if i >= f.stack.n || f.stack.at(i).Bytes[holds.ByteOf(at)] < holds.ByteDynptr { // as all of its bytes
 			continue
 		}
 		sl := f.stack.at(i)
-		if sl.bytes[byteOf(at)] != byteDynptr {
+		if sl.Bytes[holds.ByteOf(at)] != holds.ByteDynptr {
 			sl = f.stack.own(i)
-			for b := range sl.bytes {
-				sl.bytes[b] = byteMisc
+			for b := range sl.Bytes {
+				sl.Bytes[b] = holds.ByteMisc
 			}
-			sl.spill = &nothing
+			sl.Spill = &holds.Unwritten
 			continue
 		}
 		head := i
-		if sl.spill.traits&first == 0 {
+		if sl.Spill.Traits&holds.First == 0 {
 			head++
 		}
-		if ref := f.stack.at(head).spill.ref; x.judges() && ref != 0 && !(x.rules.SpareClones && s.dynptrsOf(ref) > 1) {
+		if ref := f.stack.at(head).Spill.Ref; x.judges() && ref != 0 && !(x.rules.SpareClones && s.dynptrsOf(ref) > 1) {
 			return errors.New("cannot overwrite referenced dynptr")
 		}
 		s.forgetDynptr(f, head)
@@ -252,7 +253,7 @@ func (x *explorer) overwriteObjects(s *state, f *frameState, from, to int64) err
 func (s *state) dynptrsOf(ref uint32) (n int) {
 	for i := range s.frames {
 		for j := range s.frames[i].stack.n {
-			if sl := s.frames[i].stack.at(j); sl.bytes[0] == byteDynptr && sl.spill.traits&first != 0 && sl.spill.ref == ref {
+			if sl := s.frames[i].stack.at(j); sl.Bytes[0] == holds.ByteDynptr && sl.Spill.Traits&holds.First != 0 && sl.Spill.Ref == ref {
 				n++
 			}
 		}
@@ -263,7 +264,7 @@ func (s *state) dynptrsOf(ref uint32) (n int) {
 // readsObject refuses to read bytes of a dynptr or an iterator.
 func (x *explorer) readsObject(f *frameState, from, to int64, how string) error {
 	for at := max(from, -maxStack); x.judges() && at < min(to, 0); at = at&^7 + 8 {
-		if sl := f.slotOf(at); sl != nil && sl.bytes[byteOf(at)] >= byteDynptr { // as all of its bytes
+		if sl := f.slotOf(at); sl != nil && sl.Bytes[holds.ByteOf(at)] >= holds.ByteDynptr { // as all of its bytes
 			return fmt.Errorf("invalid %sread from stack off %d+%d size %d", how, from, at-from, to-from)
 		}
 	}
@@ -273,12 +274,12 @@ func (x *explorer) readsObject(f *frameState, from, to int64, how string) error 
 // Iterators.
 
 // iterArg is the iterator that a kernel function is handed.
-func (x *explorer) iterArg(s *state, c *call, v *value, k *kfuncCall) error {
-	if v.kind != kindStack {
-		if v.loose() {
+func (x *explorer) iterArg(s *state, c *call, v *holds.Value, k *kfuncCall) error {
+	if v.Kind != holds.Stack {
+		if v.Loose() {
 			return nil
 		}
-		return fmt.Errorf("r1 type=%s expected=fp", v.word())
+		return fmt.Errorf("r1 type=%s expected=fp", v.Word())
 	}
 	o, err := x.objectAt(s, v, "iter_"+k.iterKind, int(k.iterSize+7)/8)
 	if err != nil {
@@ -286,27 +287,27 @@ func (x *explorer) iterArg(s *state, c *call, v *value, k *kfuncCall) error {
 	}
 	if k.iterates == protos.IterNew {
 		for i := range o.n {
-			if sl := o.at(i); sl != nil && sl.bytes[0] == byteIter {
+			if sl := o.at(i); sl != nil && sl.Bytes[0] == holds.ByteIter {
 				return fmt.Errorf("expected uninitialized iter_%s as arg #0", k.iterKind)
 			}
 		}
-		it := value{kind: kindIter, ref: x.acquire(s), mapIdx: int32(x.iterKindOf(k.iterKind))}
+		it := holds.Value{Kind: holds.Iter, Ref: x.acquire(s), Map: int32(x.iterKindOf(k.iterKind))}
 		if k.spec.RCUProtected() {
-			if it.traits = protected; !x.inRCU(s) {
-				it.traits = unguarded
+			if it.Traits = holds.Protected; !x.inRCU(s) {
+				it.Traits = holds.Unguarded
 			}
 		}
-		return x.put(s, o, byteIter, it)
+		return x.put(s, o, holds.ByteIter, it)
 	}
-	if !o.holds(byteIter) || o.at(0).spill.mapIdx != int32(x.iterKindOf(k.iterKind)) || o.at(0).spill.ref == 0 {
+	if !o.holds(holds.ByteIter) || o.at(0).Spill.Map != int32(x.iterKindOf(k.iterKind)) || o.at(0).Spill.Ref == 0 {
 		return fmt.Errorf("expected an initialized iter_%s as arg #%d", k.iterKind, k.iterArg)
 	}
-	if o.at(0).spill.traits&unguarded != 0 {
+	if o.at(0).Spill.Traits&holds.Unguarded != 0 {
 		return fmt.Errorf("expected an RCU CS when using %s", k.name)
 	}
 	x.readObject(s, o)
 	if k.iterates == protos.IterDestroy {
-		err := s.release(o.at(0).spill.ref)
+		err := s.release(o.at(0).Spill.Ref)
 		o.clear()
 		return err
 	}

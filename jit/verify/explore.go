@@ -10,6 +10,7 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify/agreed"
 	"github.com/tcsim/tcsim/jit/verify/form"
+	"github.com/tcsim/tcsim/jit/verify/holds"
 	"github.com/tcsim/tcsim/jit/verify/live"
 	"github.com/tcsim/tcsim/jit/verify/origin"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
@@ -39,7 +40,7 @@ type explorer struct {
 
 	visited   []bool
 	sync      map[bpf.InsnIndex]bool // functions, by slot, that helpers call before they return
-	base      []valueKind            // what each load and store goes through
+	base      []holds.Kind           // what each load and store goes through
 	met       []uint32               // Verified.Met
 	guarded   []bool                 // loads through addresses that may be bad
 	arenas    []bool                 // accesses to the arena
@@ -108,7 +109,7 @@ func newExplorer(p *bpf.Program, t *kernels.Kernel, funcs []FuncInfo) *explorer 
 		fnAt:      make([]int32, n),
 		visited:   marks(0),
 		sync:      map[bpf.InsnIndex]bool{},
-		base:      make([]valueKind, n),
+		base:      make([]holds.Kind, n),
 		met:       make([]uint32, n),
 		guarded:   marks(1),
 		arenas:    marks(2),
@@ -231,11 +232,11 @@ func (x *explorer) rootIn(fn int, sleeps, own bool) error {
 	first.ret, first.callback, first.call = -1, fn != 0 && !f.ExceptionCB && !f.Global, x.live.Root(fn)
 	s := &state{pc: x.funcs[fn].Start, frames: []frameState{first}}
 	s.held.Sleeps, s.held.Later = sleeps, own
-	s.top().set(10, value{kind: kindStack, num: ranges.ConstScalar(0)})
+	s.top().set(10, holds.Value{Kind: holds.Stack, Num: ranges.ConstScalar(0)})
 	for r := uint8(1); r <= 5 && (fn != 0 || !x.strict); r++ {
-		v := unknownNumber()
+		v := holds.AnyNumber()
 		if x.judges() {
-			v.typed = unsure // a helper hands it over
+			v.Typed = holds.Unsure // a helper hands it over
 		}
 		s.top().set(r, v)
 	}
@@ -250,10 +251,10 @@ func (x *explorer) rootIn(fn int, sleeps, own bool) error {
 		x.params(s, f)
 		for r := range f.Params {
 			v := s.top().own(uint8(r + 1))
-			v.orNull, v.link, v.typed = false, 0, unsure // as the caller of the replaced function has it
+			v.OrNull, v.Link, v.Typed = false, 0, holds.Unsure // as the caller of the replaced function has it
 		}
 	case fn == 0:
-		s.top().set(1, pointer(kindContext))
+		s.top().set(1, holds.To(holds.Context))
 	}
 	x.work = append(x.work, s)
 	return x.drain()
@@ -270,9 +271,9 @@ func (x *explorer) rest() error {
 		first.ret, first.call = -1, x.live.Root(first.fn)
 		s := &state{pc: i, frames: []frameState{first}}
 		for r := range uint8(10) {
-			s.top().set(r, unknownNumber())
+			s.top().set(r, holds.AnyNumber())
 		}
-		s.top().set(10, value{kind: kindStack, num: ranges.ConstScalar(0)})
+		s.top().set(10, holds.Value{Kind: holds.Stack, Num: ranges.ConstScalar(0)})
 		x.work = append(x.work, s)
 		if err := x.drain(); err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/holds"
 	"github.com/tcsim/tcsim/jit/verify/origin"
 	"github.com/tcsim/tcsim/jit/verify/shape"
 )
@@ -19,33 +20,33 @@ import (
 func (x *explorer) params(s *state, f *bpf.Func) {
 	top := s.top()
 	for r := range uint8(5) {
-		top.refer(r+1, &nothing)
+		top.refer(r+1, &holds.Unwritten)
 	}
 	for i := range f.Params {
 		top.set(uint8(i+1), x.param(&f.Params[i]))
 	}
 }
 
-func (x *explorer) param(p *bpf.Param) value {
+func (x *explorer) param(p *bpf.Param) holds.Value {
 	switch p.Kind {
 	case bpf.ParamNumber:
-		return unknownNumber()
+		return holds.AnyNumber()
 	case bpf.ParamContext:
-		return pointer(kindContext)
+		return holds.To(holds.Context)
 	case bpf.ParamDynptr:
-		return pointer(kindDynptr)
+		return holds.To(holds.Dynptr)
 	case bpf.ParamUntrusted:
 		if p.Type != "" {
-			return x.object(p.Type, untrusted)
+			return x.object(p.Type, holds.Untrusted)
 		}
-		return probedMemory()
+		return holds.AnyMemory()
 	}
-	v := pointer(kindPointer)
+	v := holds.To(holds.Pointer)
 	if p.Kind == bpf.ParamMemory && x.judges() && x.p.Type != bpf.Extension {
-		v.kind, v.size = kindMemory, p.Size
+		v.Kind, v.Size = holds.Memory, p.Size
 	}
 	if p.Nullable {
-		v.orNull, v.link = true, x.newLink()
+		v.OrNull, v.Link = true, x.newLink()
 	}
 	return v
 }
@@ -79,12 +80,12 @@ func (x *explorer) callGlobal(s *state, f *bpf.Func) (bool, error) {
 	}
 	for i := range f.Params {
 		p, v := &f.Params[i], top.regs[i+1]
-		if x.strict && v.kind == kindNone {
+		if x.strict && v.Kind == holds.None {
 			return false, fmt.Errorf("argument r%d of global function %s is not initialised", i+1, f.Name)
 		}
 		if p.Kind == bpf.ParamDynptr && x.judges() {
-			if v.kind != kindStack && v.kind != kindDynptr {
-				return false, fmt.Errorf("caller passes invalid args into global function %s: r%d type=%s expected=fp, dynptr_ptr", f.Name, i+1, v.word())
+			if v.Kind != holds.Stack && v.Kind != holds.Dynptr {
+				return false, fmt.Errorf("caller passes invalid args into global function %s: r%d type=%s expected=fp, dynptr_ptr", f.Name, i+1, v.Word())
 			}
 			if err := x.useDynptr(s, &call{}, v, i); err != nil {
 				return false, err
@@ -94,18 +95,18 @@ func (x *explorer) callGlobal(s *state, f *bpf.Func) (bool, error) {
 		if err := x.globalArg(f, p, v, uint8(i+1)); err != nil {
 			return false, fmt.Errorf("caller passes invalid args into global function %s: %w", f.Name, err)
 		}
-		if v.kind != kindStack || p.Kind != bpf.ParamMemory {
+		if v.Kind != holds.Stack || p.Kind != bpf.ParamMemory {
 			continue
 		}
 		lo, hi := stackRange(v, 0)
-		if err := x.touch(s.frames[v.frame].fn, lo, hi+int64(p.Size)); err != nil {
+		if err := x.touch(s.frames[v.Frame].fn, lo, hi+int64(p.Size)); err != nil {
 			return false, err
 		}
-		x.reads(s, int(v.frame), origin.Slots(lo, hi+int64(p.Size)))
-		if err := x.readsObject(&s.frames[v.frame], lo, hi+int64(p.Size), "indirect "); err != nil {
+		x.reads(s, int(v.Frame), origin.Slots(lo, hi+int64(p.Size)))
+		if err := x.readsObject(&s.frames[v.Frame], lo, hi+int64(p.Size), "indirect "); err != nil {
 			return false, err
 		}
-		s.frames[v.frame].fillAny(lo, hi+int64(p.Size))
+		s.frames[v.Frame].fillAny(lo, hi+int64(p.Size))
 	}
 	if x.judges() && x.may(f.Start, shape.MovesPacket) {
 		s.loosePackets()
@@ -116,19 +117,19 @@ func (x *explorer) callGlobal(s *state, f *bpf.Func) (bool, error) {
 		}
 	}
 	if top.called(); !f.Void || !x.judges() {
-		top.refer(0, &anything)
+		top.refer(0, &holds.Anything)
 	}
 	s.pc++
 	return true, nil
 }
 
 // globalArg refuses what a global function does not take (btf_check_func_arg_match).
-func (x *explorer) globalArg(f *bpf.Func, p *bpf.Param, v *value, reg uint8) error {
-	object := v.kind == kindPointer && v.size > 0
-	if x.judges() && v.kind == kindOwn {
+func (x *explorer) globalArg(f *bpf.Func, p *bpf.Param, v *holds.Value, reg uint8) error {
+	object := v.Kind == holds.Pointer && v.Size > 0
+	if x.judges() && v.Kind == holds.Own {
 		return x.globalOwn(p, v, reg)
 	}
-	if !x.judges() || v.loose() && !(object && (p.Kind == bpf.ParamMemory || p.Kind == bpf.ParamPointer && p.Type != "")) {
+	if !x.judges() || v.Loose() && !(object && (p.Kind == bpf.ParamMemory || p.Kind == bpf.ParamPointer && p.Type != "")) {
 		return nil
 	}
 	switch p.Kind {
@@ -137,46 +138,39 @@ func (x *explorer) globalArg(f *bpf.Func, p *bpf.Param, v *value, reg uint8) err
 			return fmt.Errorf("arg#%d reference type('STRUCT %s') has no matches", reg-1, p.Type)
 		}
 	case bpf.ParamNumber:
-		if v.kind != kindNumber {
+		if v.Kind != holds.Number {
 			return fmt.Errorf("r%d is not a scalar", reg)
 		}
 	case bpf.ParamContext:
-		if v.kind != kindContext {
+		if v.Kind != holds.Context {
 			return fmt.Errorf("arg#%d expects pointer to ctx", reg-1)
 		}
-		return unmoved(reg, v)
+		return holds.Unmoved(reg, v)
 	case bpf.ParamPointer:
-		if object && !v.orNull && (v.typed == untrusted || v.traits&unguarded != 0) {
+		if object && !v.OrNull && (v.Typed == holds.Untrusted || v.Traits&holds.Unguarded != 0) {
 			return fmt.Errorf("r%d type=untrusted_ptr_ expected=ptr_, trusted_ptr_, rcu_ptr_", reg)
 		}
-		if v.orNull && !p.Nullable || v.kind == kindNumber && !(v.null() && p.Nullable) && p.Type != "" {
-			return fmt.Errorf("r%d type=%s expected=ptr_, trusted_ptr_, rcu_ptr_", reg, v.word())
+		if v.OrNull && !p.Nullable || v.Kind == holds.Number && !(v.Null() && p.Nullable) && p.Type != "" {
+			return fmt.Errorf("r%d type=%s expected=ptr_, trusted_ptr_, rcu_ptr_", reg, v.Word())
 		}
 	case bpf.ParamMemory:
 		switch {
-		case v.null() && p.Nullable, v.kind == kindStack:
+		case v.Null() && p.Nullable, v.Kind == holds.Stack:
 			return nil
-		case v.orNull && !p.Nullable, v.null():
+		case v.OrNull && !p.Nullable, v.Null():
 			return fmt.Errorf("arg#%d is expected to be non-NULL", reg-1)
-		case v.kind == kindPointer && v.size > 0:
+		case v.Kind == holds.Pointer && v.Size > 0:
 			return fmt.Errorf("only read is supported: r%d is an object of the kernel", reg)
-		case !memory(v.kind) || v.traits&probed != 0:
-			return fmt.Errorf("r%d type=%s expected=fp, pkt, map_value, mem", reg, v.word())
-		case x.rules.PacketPerCall && x.may(f.Start, shape.MovesPacket) && (v.kind == kindPacket || v.kind == kindPacketMeta || v.traits&ofPacket != 0):
+		case !holds.IsMemory(v.Kind) || v.Traits&holds.AnyAddress != 0:
+			return fmt.Errorf("r%d type=%s expected=fp, pkt, map_value, mem", reg, v.Word())
+		case x.rules.PacketPerCall && x.may(f.Start, shape.MovesPacket) && (v.Kind == holds.Packet || v.Kind == holds.PacketMeta || v.Traits&holds.OfPacket != 0):
 			return fmt.Errorf("r%d is a packet pointer, but %s may change packet data", reg, f.Name)
 		}
 		plain := *v
-		plain.orNull = false
+		plain.OrNull = false
 		return x.mayHand(&plain, reg, int64(p.Size), true)
 	}
 	return nil
-}
-
-// probedMemory is memory at any address.
-func probedMemory() value {
-	v := pointer(kindMemory)
-	v.traits = readOnly | probed
-	return v
 }
 
 // may reports whether calling the function at a slot may do something.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/holds"
 	"github.com/tcsim/tcsim/jit/verify/parts"
 	"github.com/tcsim/tcsim/jit/verify/protos"
 	"github.com/tcsim/tcsim/jit/verify/rights"
@@ -47,13 +48,13 @@ func (s *state) release(id uint32) error {
 	if !s.forgetRef(id) {
 		return errors.New("reference has not been acquired before")
 	}
-	s.invalidate(func(v *value) bool { return v.ref == id })
+	s.invalidate(func(v *holds.Value) bool { return v.Ref == id })
 	return nil
 }
 
 // invalidate makes numbers of values (mark_reg_invalid).
-func (s *state) invalidate(which func(*value) bool) {
-	s.change(false, func(v *value) bool { return v.kind != kindNumber && v.kind != kindNone && which(v) }, func(v *value) { *v = unknownNumber() })
+func (s *state) invalidate(which func(*holds.Value) bool) {
+	s.change(false, func(v *holds.Value) bool { return v.Kind != holds.Number && v.Kind != holds.None && which(v) }, func(v *holds.Value) { *v = holds.AnyNumber() })
 }
 
 // leaks refuses to end a function while references are held that nothing gives back; always counts those of
@@ -87,7 +88,7 @@ func (x *explorer) mayEnd(s *state, exception bool) error {
 // lock takes or gives back the lock that a register points at (process_spin_lock).
 func (x *explorer) lock(s *state, reg uint8, kind rights.Kind, take bool) error {
 	v := s.top().regs[reg]
-	r := lockOf(v)
+	r := holds.LockOf(v)
 	if r.Kind, r.At = kind, s.pc; x.ordering(s) {
 		return errors.New("can't spin_{lock,unlock} in rbtree cb")
 	}
@@ -100,28 +101,28 @@ func (x *explorer) lock(s *state, reg uint8, kind rights.Kind, take bool) error 
 	if err := s.held.Unlock(r); err != nil {
 		return err
 	}
-	s.invalidate(func(v *value) bool { return v.traits&borrowed != 0 }) // invalidate_non_owning_refs
+	s.invalidate(func(v *holds.Value) bool { return v.Traits&holds.Borrowed != 0 }) // invalidate_non_owning_refs
 	x.leaveRCU(s, false)
 	return nil
 }
 
 // hasLock refuses the address of what is no lock in a map's value.
-func (x *explorer) hasLock(v *value, reg uint8, kind rights.Kind) error {
+func (x *explorer) hasLock(v *holds.Value, reg uint8, kind rights.Kind) error {
 	special := bpf.SpecialLock
 	if kind != rights.Lock {
 		special = bpf.SpecialResLock
 	}
 	switch known, whose := x.specialOf(v); {
-	case v.loose() && v.kind != kindOwn:
+	case v.Loose() && v.Kind != holds.Own:
 		return nil
-	case v.kind != kindMapValue && v.kind != kindOwn || v.orNull:
-		return fmt.Errorf("r%d type=%s expected=map_value", reg, v.word())
-	case !v.num.IsConst():
+	case v.Kind != holds.MapValue && v.Kind != holds.Own || v.OrNull:
+		return fmt.Errorf("r%d type=%s expected=map_value", reg, v.Word())
+	case !v.Num.IsConst():
 		return fmt.Errorf("r%d doesn't have constant offset. A lock has to be at the constant offset", reg)
 	case known == nil:
 		return nil
 	default:
-		return parts.Lock(known, whose, special, v.off+int64(v.num.Umin))
+		return parts.Lock(known, whose, special, v.Off+int64(v.Num.Umin))
 	}
 }
 
@@ -130,22 +131,22 @@ func (x *explorer) leaveRCU(s *state, certain bool) {
 	if !certain && (x.inRCU(s) || !x.rules.NestedRCU) {
 		return
 	}
-	guarded := func(v *value) bool { return v.traits&protected != 0 }
-	loses := func(v *value) {
-		v.traits = v.traits&^protected | unguarded
-		if v.orNull = false; x.rules.LostObjects {
-			v.traits &^= borrowed
+	guarded := func(v *holds.Value) bool { return v.Traits&holds.Protected != 0 }
+	loses := func(v *holds.Value) {
+		v.Traits = v.Traits&^holds.Protected | holds.Unguarded
+		if v.OrNull = false; x.rules.LostObjects {
+			v.Traits &^= holds.Borrowed
 		}
 	}
 	s.change(false, guarded, loses)
 	for i := range s.frames {
-		s.frames[i].changeSlots(byteIter, guarded, loses)
+		s.frames[i].changeSlots(holds.ByteIter, guarded, loses)
 	}
 }
 
 // interrupts turns interrupts off, and notes in a slot of the stack how they were, or on again (process_irq_flag).
-func (x *explorer) interrupts(s *state, v *value, arg int, does protos.Does) error {
-	if v.kind != kindStack {
+func (x *explorer) interrupts(s *state, v *holds.Value, arg int, does protos.Does) error {
+	if v.Kind != holds.Stack {
 		return fmt.Errorf("arg#%d doesn't point to an irq flag on stack", arg)
 	}
 	family := int32(0)
@@ -155,20 +156,20 @@ func (x *explorer) interrupts(s *state, v *value, arg int, does protos.Does) err
 	o, err := x.objectAt(s, v, "an irq flag", 1)
 	sl := o.slot1()
 	if does == protos.SaveInterrupts || does == protos.TakeQuietLock {
-		if err != nil || sl != nil && sl.bytes[0] == byteFlags {
+		if err != nil || sl != nil && sl.Bytes[0] == holds.ByteFlags {
 			return fmt.Errorf("expected uninitialized irq flag as arg#%d", arg)
 		}
 		id := x.newLink()
 		s.held.Take(rights.Ref{Kind: rights.Interrupts, ID: id, At: s.pc})
-		return x.put(s, o, byteFlags, value{kind: kindIter, ref: id, mapIdx: family})
+		return x.put(s, o, holds.ByteFlags, holds.Value{Kind: holds.Iter, Ref: id, Map: family})
 	}
-	if err != nil || !o.holds(byteFlags) {
+	if err != nil || !o.holds(holds.ByteFlags) {
 		return fmt.Errorf("expected an initialized irq flag as arg#%d", arg)
 	}
-	if sl.spill.mapIdx != family {
+	if sl.Spill.Map != family {
 		return errors.New("irq flag acquired by other kernel functions: those of locks and of interrupts cannot be mixed")
 	}
-	if err := s.held.Restore(sl.spill.ref); err != nil {
+	if err := s.held.Restore(sl.Spill.Ref); err != nil {
 		return err
 	}
 	o.clear()
@@ -210,8 +211,8 @@ func (x *explorer) section(s *state, k *kfuncCall) error {
 func (x *explorer) lockFails(s *state) {
 	failed := x.fork(s, s.pc+1)
 	failed.top().called()
-	e := unknownNumber()
-	e.num.LimitResult(-1, &x.rules.Ranges)
+	e := holds.AnyNumber()
+	e.Num.LimitResult(-1, &x.rules.Ranges)
 	failed.top().set(0, e)
 }
 
@@ -220,8 +221,8 @@ func (s *state) giveAway(ref uint32) {
 	if ref == 0 || !s.forgetRef(ref) {
 		return
 	}
-	s.change(true, func(v *value) bool { return v.ref == ref }, func(v *value) {
-		v.ref = 0
-		v.traits |= borrowed
+	s.change(true, func(v *holds.Value) bool { return v.Ref == ref }, func(v *holds.Value) {
+		v.Ref = 0
+		v.Traits |= holds.Borrowed
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify/agreed"
+	"github.com/tcsim/tcsim/jit/verify/holds"
 	"github.com/tcsim/tcsim/jit/verify/origin"
 	"github.com/tcsim/tcsim/jit/verify/protos"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
@@ -21,7 +22,7 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 		return nil
 	}
 	f := s.top()
-	args, ret := anyArgs, unknownNumber() // of what is unknown, a stack address may be used
+	args, ret := anyArgs, holds.AnyNumber() // of what is unknown, a stack address may be used
 	c := call{}
 	switch {
 	case in.Src == bpf.PseudoKfunc && in.Op == bpf.OpCall:
@@ -43,7 +44,7 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 		}
 	}
 	for i := range args {
-		if x.strict && f.regs[i+1].kind == kindNone && in.Src == 0 {
+		if x.strict && f.regs[i+1].Kind == holds.None && in.Src == 0 {
 			return fmt.Errorf("argument r%d is not initialised", i+1)
 		}
 		if err := x.judgeArg(s, &c, args[i], i); err != nil {
@@ -59,10 +60,10 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 			return err
 		}
 	}
-	if !x.submitted && ret.isPointer() {
-		object := ret.kind != kindMap && ret.kind != kindMapValue
-		if ret = unknownNumber(); object {
-			ret.typed = handedOut(x.rules)
+	if !x.submitted && ret.IsPointer() {
+		object := ret.Kind != holds.Map && ret.Kind != holds.MapValue
+		if ret = holds.AnyNumber(); object {
+			ret.Typed = handedOut(x.rules)
 		}
 	}
 	if protos.Callbacks[to.Helper].Fn != 0 {
@@ -77,7 +78,7 @@ func (x *explorer) callHelper(s *state, in bpf.Insn) error {
 	if c.helper == bpf.HelperTailCall && x.rules.TailReturn && len(s.frames) > 1 {
 		x.fork(s, s.pc+1)
 		s.loosePackets() // the callee of a tail call that is taken returns to this function's caller
-		f.refer(0, &anything)
+		f.refer(0, &holds.Anything)
 		_, err := x.exit(s)
 		return err
 	}
@@ -97,17 +98,17 @@ func (x *explorer) judgeArg(s *state, c *call, a protos.Arg, i int) error {
 
 // advance follows an iterator's next step: one more round, or the end, where the iterator has nothing more.
 func (x *explorer) advance(s *state, it object) {
-	if it.f == nil || it.at(0).spill.traits&drained == 0 {
+	if it.f == nil || it.at(0).Spill.Traits&holds.Drained == 0 {
 		again := x.nextRound(s, s.pc+1)
 		r0 := again.top().own(0)
-		r0.orNull, r0.link = false, 0
+		r0.OrNull, r0.Link = false, 0
 	}
 	if it.f != nil {
-		v := *it.at(0).spill
-		v.traits |= drained
-		it.f.stack.own(it.slot).spill = &v
+		v := *it.at(0).Spill
+		v.Traits |= holds.Drained
+		it.f.stack.own(it.slot).Spill = &v
 	}
-	s.top().refer(0, &zero)
+	s.top().refer(0, &holds.Zero)
 }
 
 // kfuncPath follows a call of a kernel function that is judged.
@@ -136,8 +137,8 @@ func (x *explorer) beforeHelper(s *state, n int32, h *protos.Helper) error {
 	case n == helperSetResult && x.rules.SetResults && x.judges():
 		return x.setsResult(s)
 	case n == bpf.HelperTailCall:
-		if m := f.regs[2]; m.kind == kindMap && x.p.Maps[m.mapIdx].Type != bpf.ProgArray {
-			return fmt.Errorf("tail call through map %s, which is not a prog array (check_map_func_compatibility)", x.p.Maps[m.mapIdx].Name)
+		if m := f.regs[2]; m.Kind == holds.Map && x.p.Maps[m.Map].Type != bpf.ProgArray {
+			return fmt.Errorf("tail call through map %s, which is not a prog array (check_map_func_compatibility)", x.p.Maps[m.Map].Name)
 		}
 		return x.tailCall(s)
 	case n == protos.HelperLoop:
@@ -154,11 +155,11 @@ func (x *explorer) beforeHelper(s *state, n int32, h *protos.Helper) error {
 }
 
 // afterHelper does what a helper does to the path, and says what it returns.
-func (x *explorer) afterHelper(s *state, c *call, h *protos.Helper, args []protos.Arg) (value, error) {
+func (x *explorer) afterHelper(s *state, c *call, h *protos.Helper, args []protos.Arg) (holds.Value, error) {
 	f := s.top()
 	ret := x.returned(s, c, h)
 	if n := protos.Bounded[c.helper]; n > 0 {
-		ret.num.LimitResult(f.regs[n].num.Smax, &x.rules.Ranges)
+		ret.Num.LimitResult(f.regs[n].Num.Smax, &x.rules.Ranges)
 	}
 	if x.judges() {
 		if err := x.settle(s, c, &ret); err != nil {
@@ -168,7 +169,7 @@ func (x *explorer) afterHelper(s *state, c *call, h *protos.Helper, args []proto
 			return ret, err
 		}
 	}
-	if x.submitted && (protos.MovingPacket[c.helper] || c.helper == bpf.HelperTailCall && x.judges() && x.spoils(s) || c.helper == helperDynptrWrite && c.dyn != nil && c.dyn.traits&ofSKB != 0) {
+	if x.submitted && (protos.MovingPacket[c.helper] || c.helper == bpf.HelperTailCall && x.judges() && x.spoils(s) || c.helper == helperDynptrWrite && c.dyn != nil && c.dyn.Traits&holds.OfSKB != 0) {
 		s.loosePackets()
 	}
 	return ret, nil
@@ -184,7 +185,7 @@ var anyArgs = protos.Arguments("r8r8r8r8r8")
 func (x *explorer) argument(s *state, a protos.Arg, i int) error {
 	f := s.top()
 	v := f.regs[i+1]
-	if v.kind != kindStack {
+	if v.Kind != holds.Stack {
 		return x.hand(s, a, i)
 	}
 	size := a.Size
@@ -193,10 +194,10 @@ func (x *explorer) argument(s *state, a protos.Arg, i int) error {
 		return nil
 	case a.Is("dD"):
 	case a.Is("kvVu"):
-		if m := f.regs[1]; m.kind == kindMap {
-			size = int(x.p.Maps[m.mapIdx].KeySize)
+		if m := f.regs[1]; m.Kind == holds.Map {
+			size = int(x.p.Maps[m.Map].KeySize)
 			if a.Kind != 'k' {
-				size = int(x.p.Maps[m.mapIdx].ValueSize)
+				size = int(x.p.Maps[m.Map].ValueSize)
 			}
 			if size == 0 && x.judges() {
 				return errNoKey
@@ -207,11 +208,11 @@ func (x *explorer) argument(s *state, a protos.Arg, i int) error {
 		if err := x.maySize(f.regs[i+2], uint8(i+2)); err != nil {
 			return err
 		}
-		if n := f.regs[i+2]; n.kind == kindNumber && n.num.Umax <= maxStack {
-			size = int(n.num.Umax)
+		if n := f.regs[i+2]; n.Kind == holds.Number && n.Num.Umax <= maxStack {
+			size = int(n.Num.Umax)
 		}
 	case !a.Is("rwx"): // what is done with it is not known
-		x.reads(s, int(v.frame), ^uint64(0))
+		x.reads(s, int(v.Frame), ^uint64(0))
 		return nil
 	}
 	if a.Is("wx") && x.p.Insns[s.pc].Src == 0 {
@@ -220,13 +221,13 @@ func (x *explorer) argument(s *state, a protos.Arg, i int) error {
 		}
 	}
 	lo, hi := stackRange(v, 0)
-	g := &s.frames[v.frame]
+	g := &s.frames[v.Frame]
 	if err := x.touch(g.fn, lo, hi+int64(size)); err != nil {
 		return err
 	}
 	fromKernel := x.p.Insns[s.pc].Src != 0
 	if !a.Writes() || fromKernel { // kernel functions read and write what they are handed (check_kfunc_mem_size_reg)
-		x.reads(s, int(v.frame), origin.Slots(lo, hi+int64(size)))
+		x.reads(s, int(v.Frame), origin.Slots(lo, hi+int64(size)))
 		if err := x.readsObject(g, lo, hi+int64(size), "indirect "); err != nil {
 			return err
 		}
@@ -250,11 +251,11 @@ func (x *explorer) hand(s *state, a protos.Arg, i int) error {
 	switch {
 	case a.Is("kvVu"):
 		m := f.regs[1]
-		if m.kind != kindMap {
+		if m.Kind != holds.Map {
 			return nil
 		}
-		if size = int64(x.p.Maps[m.mapIdx].KeySize); a.Kind != 'k' {
-			size = int64(x.p.Maps[m.mapIdx].ValueSize)
+		if size = int64(x.p.Maps[m.Map].KeySize); a.Kind != 'k' {
+			size = int64(x.p.Maps[m.Map].ValueSize)
 		}
 		if size == 0 && x.judges() {
 			return errNoKey
@@ -265,11 +266,11 @@ func (x *explorer) hand(s *state, a protos.Arg, i int) error {
 		}
 		n := f.regs[i+2]
 		x.needs(s, uint8(i+2))
-		if err := x.maySize(n, uint8(i+2)); err != nil || n.kind != kindNumber {
+		if err := x.maySize(n, uint8(i+2)); err != nil || n.Kind != holds.Number {
 			return err
 		}
-		size = int64(min(n.num.Umax, maxVarOff))
-		if v := f.regs[i+1]; x.judges() && v.null() && !n.null() && a.Nullable() {
+		size = int64(min(n.Num.Umax, maxVarOff))
+		if v := f.regs[i+1]; x.judges() && v.Null() && !n.Null() && a.Nullable() {
 			return fmt.Errorf("r%d type=scalar expected=fp: null and a size that is not 0", i+1)
 		}
 	case !a.Is("rwx"):
@@ -281,20 +282,20 @@ func (x *explorer) hand(s *state, a protos.Arg, i int) error {
 
 // clobber is an access by a helper to size bytes of stack. Before 6.13 the verifier took every
 // access for a write.
-func (x *explorer) clobber(s *state, v *value, size int, writes bool) {
+func (x *explorer) clobber(s *state, v *holds.Value, size int, writes bool) {
 	if x.rules.ReadOnlyArgs && !writes {
 		return
 	}
 	lo, hi := stackRange(v, 0)
-	s.frames[v.frame].fillAny(lo, hi+int64(size))
+	s.frames[v.Frame].fillAny(lo, hi+int64(size))
 }
 
 // mapOf is the index of a map, -1 of something else.
-func mapOf(v *value) int32 {
-	if v.kind != kindMap {
+func mapOf(v *holds.Value) int32 {
+	if v.Kind != holds.Map {
 		return -1
 	}
-	return v.mapIdx
+	return v.Map
 }
 
 // spoils reports whether a tail call that is not taken makes addresses in the packet invalid.
@@ -312,8 +313,8 @@ func (x *explorer) tailCall(s *state) error {
 		x.calls[s.pc] = c
 	}
 	var key *ranges.Scalar
-	if k := f.regs[3]; k.kind == kindNumber {
-		key = &k.num
+	if k := f.regs[3]; k.Kind == holds.Number {
+		key = &k.Num
 	}
 	m, entries := mapOf(f.regs[2]), uint32(0)
 	if m >= 0 {

@@ -9,6 +9,7 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify/form"
+	"github.com/tcsim/tcsim/jit/verify/holds"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 	"github.com/tcsim/tcsim/jit/verify/shape"
 )
@@ -58,7 +59,7 @@ func (x *explorer) nextRound(s *state, to bpf.InsnIndex) *state {
 
 func (x *explorer) conditional(s *state, f *frameState, in bpf.Insn, to bpf.InsnIndex) {
 	a := f.regs[in.Dst]
-	imm := number(ranges.ConstScalar(uint64(int64(in.Imm))))
+	imm := holds.Of(ranges.ConstScalar(uint64(int64(in.Imm))))
 	b := &imm
 	if in.Op&bpf.SrcReg != 0 {
 		b = f.regs[in.Src]
@@ -77,7 +78,7 @@ func (x *explorer) conditional(s *state, f *frameState, in bpf.Insn, to bpf.Insn
 		return
 	}
 	x.noteLinks(s, a, b)
-	if op := in.Op & 0xf0; in.Op&bpf.SrcReg != 0 && (op == bpf.JmpEq || op == bpf.JmpNe) && a.orNull && b.null() {
+	if op := in.Op & 0xf0; in.Op&bpf.SrcReg != 0 && (op == bpf.JmpEq || op == bpf.JmpNe) && a.OrNull && b.Null() {
 		x.needs(s, in.Src) // what may be null is learnt from the zero (mark_ptr_or_null_regs)
 	}
 	taken := x.fork(s, to)
@@ -87,19 +88,19 @@ func (x *explorer) conditional(s *state, f *frameState, in bpf.Insn, to bpf.Insn
 }
 
 // decide says whether the outcome of a conditional jump is known (is_branch_taken).
-func (x *explorer) decide(in bpf.Insn, a, b *value, wide bool) ranges.Outcome {
+func (x *explorer) decide(in bpf.Insn, a, b *holds.Value, wide bool) ranges.Outcome {
 	op := in.Op & 0xf0
-	if a.isPointer() && !a.orNull && wide && b.isConst() && b.num.Umin == 0 && a.kind != kindPacketEnd {
+	if a.IsPointer() && !a.OrNull && wide && b.IsConst() && b.Num.Umin == 0 && a.Kind != holds.PacketEnd {
 		switch {
-		case !x.submitted && a.kind != kindStack:
-		case x.submitted && !a.neverNull():
+		case !x.submitted && a.Kind != holds.Stack:
+		case x.submitted && !a.NeverNull():
 		case op == bpf.JmpEq:
 			return ranges.NeverTaken
 		case op == bpf.JmpNe:
 			return ranges.AlwaysTaken
 		}
 	}
-	if a.kind != kindNumber || b.kind != kindNumber {
+	if a.Kind != holds.Number || b.Kind != holds.Number {
 		return ranges.MayBranch
 	}
 	if x.rules.Ranges.SameReg && in.Op&bpf.SrcReg != 0 && in.Src == in.Dst {
@@ -109,58 +110,42 @@ func (x *explorer) decide(in bpf.Insn, a, b *value, wide bool) ranges.Outcome {
 		case bpf.JmpNe, bpf.JmpGt, bpf.JmpLt, bpf.JmpSgt, bpf.JmpSlt:
 			return ranges.NeverTaken
 		case bpf.JmpSet:
-			if n := a.num.Span(wide); !n.Bits.IsConst() && (n.Smin > 0 || n.Smax < 0) {
+			if n := a.Num.Span(wide); !n.Bits.IsConst() && (n.Smin > 0 || n.Smax < 0) {
 				return ranges.AlwaysTaken
 			}
 		}
 	}
-	return ranges.DecideNumbers(op, &a.num, &b.num, wide, &x.rules.Ranges)
-}
-
-// neverNull reports whether verifiers know that an address is not null (reg_not_null).
-func (v *value) neverNull() bool {
-	if v.num.Smin <= -maxVarOff || v.num.Smax >= maxVarOff {
-		return false // the sum may be null
-	}
-	switch v.kind {
-	case kindContext, kindStack, kindPacket, kindPacketMeta, kindFunc, kindBuffer, kindFlowKeys, kindDynptr:
-		return false
-	case kindPointer:
-		return v.typed != untrusted && v.traits&unguarded == 0
-	case kindOwn:
-		return v.traits&(protected|unguarded) == 0
-	}
-	return v.traits&probed == 0
+	return ranges.DecideNumbers(op, &a.Num, &b.Num, wide, &x.rules.Ranges)
 }
 
 // learn makes a state know that the condition op of a jump is true.
 func (x *explorer) learn(s *state, in bpf.Insn, op uint8, wide bool) {
 	f := s.top()
 	a := f.regs[in.Dst]
-	imm := number(ranges.ConstScalar(uint64(int64(in.Imm))))
+	imm := holds.Of(ranges.ConstScalar(uint64(int64(in.Imm))))
 	b := &imm
 	if in.Op&bpf.SrcReg != 0 {
 		b = f.regs[in.Src]
 	}
-	if wide && a.isPointer() && b.isPointer() && x.submitted {
+	if wide && a.IsPointer() && b.IsPointer() && x.submitted {
 		s.comparePacket(op, a, b)
-		if op == bpf.JmpEq && a.orNull != b.orNull && x.rules.Trusted && a.kind != kindPointer && b.kind != kindPointer {
+		if op == bpf.JmpEq && a.OrNull != b.OrNull && x.rules.Trusted && a.Kind != holds.Pointer && b.Kind != holds.Pointer {
 			sure, other := a, b
-			if a.orNull {
+			if a.OrNull {
 				sure, other = b, a
 			}
-			if !x.rules.SureWitness || sure.neverNull() {
-				s.resolveNull(other.link, false) // what equals an address is one
+			if !x.rules.SureWitness || sure.NeverNull() {
+				s.resolveNull(other.Link, false) // what equals an address is one
 			}
 		}
 	}
-	if a.isPointer() {
-		if a.orNull && wide && b.isConst() && b.num.Umin == 0 && (op == bpf.JmpEq || op == bpf.JmpNe) {
-			s.resolveNull(a.link, op == bpf.JmpEq)
+	if a.IsPointer() {
+		if a.OrNull && wide && b.IsConst() && b.Num.Umin == 0 && (op == bpf.JmpEq || op == bpf.JmpNe) {
+			s.resolveNull(a.Link, op == bpf.JmpEq)
 		}
 		return
 	}
-	if a.kind != kindNumber || b.kind != kindNumber {
+	if a.Kind != holds.Number || b.Kind != holds.Number {
 		return
 	}
 	if x.rules.Ranges.SameReg && in.Op&bpf.SrcReg != 0 && in.Src == in.Dst {
@@ -169,7 +154,7 @@ func (x *explorer) learn(s *state, in bpf.Insn, op uint8, wide bool) {
 	if a = f.own(in.Dst); in.Op&bpf.SrcReg != 0 {
 		b = f.own(in.Src)
 	}
-	ranges.Refine(op, &a.num, &b.num, wide, &x.rules.Ranges)
+	ranges.Refine(op, &a.Num, &b.Num, wide, &x.rules.Ranges)
 	if in.Op&bpf.SrcReg != 0 {
 		s.spread(b, &x.rules.Ranges)
 	}
@@ -177,32 +162,32 @@ func (x *explorer) learn(s *state, in bpf.Insn, op uint8, wide bool) {
 }
 
 // spread copies what was learnt of v to everything linked to it (sync_linked_regs).
-func (s *state) spread(v *value, r *kernels.RangeRules) {
-	if v.link == 0 || v.kind != kindNumber {
+func (s *state) spread(v *holds.Value, r *kernels.RangeRules) {
+	if v.Link == 0 || v.Kind != holds.Number {
 		return
 	}
 	known := *v
-	s.change(true, func(o *value) bool {
-		if o == v || o.link != known.link || o.kind != kindNumber {
+	s.change(true, func(o *holds.Value) bool {
+		if o == v || o.Link != known.Link || o.Kind != holds.Number {
 			return false
 		}
-		return o.plus == 0 || known.plus == 0 || o.plus == known.plus // the difference is another in each width
-	}, func(o *value) {
-		if o.delta == known.delta {
-			o.num = known.num
+		return o.Plus == 0 || known.Plus == 0 || o.Plus == known.Plus // the difference is another in each width
+	}, func(o *holds.Value) {
+		if o.Delta == known.Delta {
+			o.Num = known.Num
 			return
 		}
-		o.num = known.num.Plus(o.delta-known.delta, o.plus == 32 || known.plus == 32, r)
+		o.Num = known.Num.Plus(o.Delta-known.Delta, o.Plus == 32 || known.Plus == 32, r)
 	})
 }
 
 // resolveNull makes all copies of a pointer that may be null the number 0 or a plain pointer.
 func (s *state) resolveNull(link uint32, null bool) {
-	s.change(link != 0, func(v *value) bool { return v.link == link && v.orNull }, func(v *value) {
+	s.change(link != 0, func(v *holds.Value) bool { return v.Link == link && v.OrNull }, func(v *holds.Value) {
 		if null {
-			*v = number(ranges.ConstScalar(0))
-		} else if v.orNull = false; !v.locked {
-			v.link = 0
+			*v = holds.Of(ranges.ConstScalar(0))
+		} else if v.OrNull = false; !v.Locked {
+			v.Link = 0
 		}
 	})
 	if null {
@@ -220,11 +205,11 @@ func (x *explorer) exit(s *state) (bool, error) {
 	}
 	from := s.top()
 	r0 := from.lend(0)
-	if r0.kind == kindStack {
+	if r0.Kind == holds.Stack {
 		if x.strict {
 			return false, errors.New("a subprogram returns an address in the stack (cannot return stack pointer to the caller)")
 		}
-		r0 = &anything
+		r0 = &holds.Anything
 	}
 	if from.callback {
 		x.needs(s, 0)
@@ -244,7 +229,7 @@ func (x *explorer) exit(s *state) (bool, error) {
 	}
 	f := s.top()
 	if callback {
-		r0 = &anything
+		r0 = &holds.Anything
 	}
 	f.called()
 	f.refer(0, r0)
@@ -277,7 +262,7 @@ func (x *explorer) enter(s *state, to, ret bpf.InsnIndex) (*frameState, error) {
 	}
 	callee := x.mem.frame(int(x.fnAt[to]))
 	callee.ret, callee.call = ret, s.top().call.Inner(callee.fn, bpf.InsnIndex(x.now.PC))
-	callee.set(10, value{kind: kindStack, frame: uint8(len(s.frames)), num: ranges.ConstScalar(0)})
+	callee.set(10, holds.Value{Kind: holds.Stack, Frame: uint8(len(s.frames)), Num: ranges.ConstScalar(0)})
 	s.frames = append(s.frames, callee)
 	s.pc = to
 	return s.top(), nil
@@ -285,13 +270,13 @@ func (x *explorer) enter(s *state, to, ret bpf.InsnIndex) (*frameState, error) {
 
 // comparePacket learns how many bytes of the packet are there from a comparison with its end, or of metadata with
 // the packet's beginning, where "a OP b" is true (try_match_pkt_pointers, find_good_pkt_pointers).
-func (s *state) comparePacket(op uint8, a, b *value) {
-	if a.kind == kindPacketEnd || a.kind == kindPacket && b.kind == kindPacketMeta {
+func (s *state) comparePacket(op uint8, a, b *holds.Value) {
+	if a.Kind == holds.PacketEnd || a.Kind == holds.Packet && b.Kind == holds.PacketMeta {
 		op, a, b = ranges.FlipJump[op], b, a
 	}
 	switch {
-	case a.kind == kindPacket && b.kind == kindPacketEnd:
-	case a.kind == kindPacketMeta && b.kind == kindPacket && b.off == 0 && b.link == 0:
+	case a.Kind == holds.Packet && b.Kind == holds.PacketEnd:
+	case a.Kind == holds.PacketMeta && b.Kind == holds.Packet && b.Off == 0 && b.Link == 0:
 	default:
 		return
 	}
@@ -303,16 +288,16 @@ func (s *state) comparePacket(op uint8, a, b *value) {
 	default:
 		return
 	}
-	known, limit := *a, a.off+more
-	if known.off < 0 || known.off == 0 && more != 0 || known.num.Umax > maxPacketOff || int64(known.num.Umax)+known.off > maxPacketOff {
+	known, limit := *a, a.Off+more
+	if known.Off < 0 || known.Off == 0 && more != 0 || known.Num.Umax > maxPacketOff || int64(known.Num.Umax)+known.Off > maxPacketOff {
 		return
 	}
-	s.change(known.link != 0, func(v *value) bool { return v.kind == known.kind && v.link == known.link && v.delta < limit }, func(v *value) { v.delta = limit })
+	s.change(known.Link != 0, func(v *holds.Value) bool { return v.Kind == known.Kind && v.Link == known.Link && v.Delta < limit }, func(v *holds.Value) { v.Delta = limit })
 }
 
 // loosePackets forgets all addresses in the packet, after a helper that may move it (bpf_helper_changes_pkt_data).
 func (s *state) loosePackets() {
-	s.invalidate(func(v *value) bool {
-		return v.kind == kindPacket || v.kind == kindPacketEnd || v.kind == kindPacketMeta || v.kind == kindMemory && v.traits&ofPacket != 0
+	s.invalidate(func(v *holds.Value) bool {
+		return v.Kind == holds.Packet || v.Kind == holds.PacketEnd || v.Kind == holds.PacketMeta || v.Kind == holds.Memory && v.Traits&holds.OfPacket != 0
 	})
 }

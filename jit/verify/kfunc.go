@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/holds"
 	"github.com/tcsim/tcsim/jit/verify/protos"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 	"github.com/tcsim/tcsim/jit/verify/rights"
@@ -15,10 +16,10 @@ import (
 
 // kfunc returns how a kernel function takes its arguments and what it returns, as BTF has it
 // (check_kfunc_call). Of one that BTF says nothing of, a stack address may be used.
-func (x *explorer) kfunc(name string) (args []protos.Arg, ret value) {
+func (x *explorer) kfunc(name string) (args []protos.Arg, ret holds.Value) {
 	sig, known := x.signature(name)
 	if !known {
-		return anyArgs, unknownNumber()
+		return anyArgs, holds.AnyNumber()
 	}
 	for _, p := range sig.Params {
 		a := protos.Arg{Kind: '.'}
@@ -30,10 +31,10 @@ func (x *explorer) kfunc(name string) (args []protos.Arg, ret value) {
 	switch {
 	case sig.Void:
 	case sig.Pointer:
-		ret = pointer(kindPointer)
-		ret.orNull, ret.link, ret.typed = true, x.newLink(), unsure
+		ret = holds.To(holds.Pointer)
+		ret.OrNull, ret.Link, ret.Typed = true, x.newLink(), holds.Unsure
 	default:
-		ret = unknownNumber()
+		ret = holds.AnyNumber()
 	}
 	return args, ret
 }
@@ -59,17 +60,17 @@ type kfuncCall struct {
 	iterKind string
 	iterSize int32
 	iterArg  int
-	valueOf  int32 // one more than the index of the map in whose value a part is that only helpers touch
-	constant int64 // of the argument that has to be one
-	dynptr   value // the dynptr that is used
-	made     int   // register that points to where a dynptr is to be made
+	valueOf  int32       // one more than the index of the map in whose value a part is that only helpers touch
+	constant int64       // of the argument that has to be one
+	dynptr   holds.Value // the dynptr that is used
+	made     int         // register that points to where a dynptr is to be made
 	// root is the head of a list or the root of a tree that is handed over, own the structure of an object of the program's.
 	root *bpf.SpecialField
 	own  int32
 }
 
 // callKfunc judges a call of a kernel function and does what it does to the path (check_kfunc_call).
-func (x *explorer) callKfunc(s *state, name string) (ret value, it object, err error) {
+func (x *explorer) callKfunc(s *state, name string) (ret holds.Value, it object, err error) {
 	k := kfuncCall{name: name, does: protos.Doing[name]}
 	k.sig, _ = x.signature(name)
 	k.spec, k.listed = protos.Kfuncs[name]
@@ -108,13 +109,13 @@ func (x *explorer) kfuncEffects(s *state, k *kfuncCall) error {
 	case k.does == protos.MovesPacket:
 		s.loosePackets()
 	case k.release > 0:
-		if err := s.release(s.top().regs[k.release].ref); err != nil {
+		if err := s.release(s.top().regs[k.release].Ref); err != nil {
 			return err
 		}
 	case k.listed && k.spec.Releases() && !k.loose(s):
 		return fmt.Errorf("release kernel function %s expects refcounted PTR_TO_BTF_ID", k.name)
 	case k.does == protos.GraphInsert || k.does == protos.TreeInsert:
-		s.giveAway(s.top().regs[2].ref)
+		s.giveAway(s.top().regs[2].Ref)
 	}
 	if k.made == 0 {
 		return nil
@@ -122,19 +123,19 @@ func (x *explorer) kfuncEffects(s *state, k *kfuncCall) error {
 	from := k.dynptr
 	switch k.does {
 	case protos.DynptrOfSKB:
-		from = value{traits: ofPacket | ofSKB}
+		from = holds.Value{Traits: holds.OfPacket | holds.OfSKB}
 	case protos.DynptrOfXDP:
-		from = value{traits: ofPacket}
+		from = holds.Value{Traits: holds.OfPacket}
 	case protos.DynptrOfFile:
-		from = value{traits: ofFile, ref: x.acquire(s)}
+		from = holds.Value{Traits: holds.OfFile, Ref: x.acquire(s)}
 	}
-	return x.madeDynptr(s, s.top().regs[k.made], value{traits: from.traits & (ofPacket | ofSKB | ofFile), ref: from.ref})
+	return x.madeDynptr(s, s.top().regs[k.made], holds.Value{Traits: from.Traits & (holds.OfPacket | holds.OfSKB | holds.OfFile), Ref: from.Ref})
 }
 
 // loose reports whether an argument may hold a reference that nothing is known of.
 func (k *kfuncCall) loose(s *state) bool {
 	for i := range k.sig.Params {
-		if v := s.top().regs[i+1]; v.kind == kindPointer && v.typed == unsure || v.kind == kindStack {
+		if v := s.top().regs[i+1]; v.Kind == holds.Pointer && v.Typed == holds.Unsure || v.Kind == holds.Stack {
 			return true
 		}
 	}
@@ -182,7 +183,7 @@ func (x *explorer) kfuncArg(s *state, k *kfuncCall, i int) error {
 	if letter == 'i' || hasEnding(p, "__ign") || hasEnding(p, "__prog") {
 		return nil
 	}
-	if v.kind == kindNone {
+	if v.Kind == holds.None {
 		return fmt.Errorf("argument r%d of %s is not initialised", reg, k.name)
 	}
 	if p.Kind == bpf.ParamNumber {
@@ -192,42 +193,42 @@ func (x *explorer) kfuncArg(s *state, k *kfuncCall, i int) error {
 		switch {
 		case !x.arena:
 			return fmt.Errorf("%s takes addresses in an arena, and the program has none", k.name)
-		case v.kind != kindNumber && v.typed != inArena:
+		case v.Kind != holds.Number && v.Typed != holds.InArena:
 			return fmt.Errorf("r%d is not a pointer to arena or scalar", reg)
 		}
 		return nil
 	}
 	nullable := letter == 'n' || letter == 'o' || hasEnding(p, "__nullable") || hasEnding(p, "__opt")
-	if k.listed && k.spec.Trusted(x.rules) && (v.null() || v.orNull) && !nullable {
+	if k.listed && k.spec.Trusted(x.rules) && (v.Null() || v.OrNull) && !nullable {
 		return fmt.Errorf("possibly NULL pointer passed to trusted arg%d", i)
 	}
-	if v.ref != 0 && v.kind != kindStack {
-		if k.ref = v.ref; k.spec.Releases() {
-			if k.release = int(reg); v.off != 0 && (v.kind == kindPointer || v.kind == kindOwn) {
+	if v.Ref != 0 && v.Kind != holds.Stack {
+		if k.ref = v.Ref; k.spec.Releases() {
+			if k.release = int(reg); v.Off != 0 && (v.Kind == holds.Pointer || v.Kind == holds.Own) {
 				return fmt.Errorf("r%d must have zero offset when passed to release func or trusted arg to kfunc", reg)
 			}
 		}
 	}
 	switch {
-	case v.kind == kindFunc:
+	case v.Kind == holds.Func:
 		if k.does == protos.SetCallback {
-			x.async[bpf.InsnIndex(v.mapIdx)], x.slow[bpf.InsnIndex(v.mapIdx)] = true, true
+			x.async[bpf.InsnIndex(v.Map)], x.slow[bpf.InsnIndex(v.Map)] = true, true
 		}
 		return nil
-	case nullable && v.null(), v.loose() && v.kind == kindNumber:
+	case nullable && v.Null(), v.Loose() && v.Kind == holds.Number:
 		return nil
 	case letter == 'm', hasEnding(p, "__map"):
 		switch {
-		case v.kind == kindPointer && v.size > 0:
+		case v.Kind == holds.Pointer && v.Size > 0:
 			return x.kfuncObject(k, v, reg, "bpf_map")
-		case v.kind != kindMap && !v.loose():
+		case v.Kind != holds.Map && !v.Loose():
 			return fmt.Errorf("pointer in r%d isn't map pointer", reg)
-		case v.kind == kindMap && k.valueOf > 0 && k.valueOf != v.mapIdx+1:
+		case v.Kind == holds.Map && k.valueOf > 0 && k.valueOf != v.Map+1:
 			return fmt.Errorf("pointer in r1 doesn't match map pointer in r%d", reg)
 		}
 		return nil
 	case letter == 'q', hasEnding(p, "__str"):
-		if v.kind != kindMapValue && !v.loose() {
+		if v.Kind != holds.MapValue && !v.Loose() {
 			return fmt.Errorf("arg#%d doesn't point to a const string", i)
 		}
 		return nil
@@ -252,13 +253,13 @@ func (x *explorer) kfuncArg(s *state, k *kfuncCall, i int) error {
 	case p.Type == "bpf_dynptr" || p.Type == "bpf_dynptr_kern":
 		return x.kfuncDynptr(s, k, p, letter, i)
 	case p.Kind == bpf.ParamContext || p.Type != "" && p.Type == protos.ContextStructs[x.p.Type]:
-		if v.kind != kindContext {
-			return fmt.Errorf("arg#%d expected pointer to ctx, but got %s", i, v.word())
+		if v.Kind != holds.Context {
+			return fmt.Errorf("arg#%d expected pointer to ctx, but got %s", i, v.Word())
 		}
-		return unmoved(reg, v)
-	case v.kind == kindOwn:
+		return holds.Unmoved(reg, v)
+	case v.Kind == holds.Own:
 		return x.kfuncOwn(s, k, p, v, i)
-	case v.kind == kindPointer || v.sock():
+	case v.Kind == holds.Pointer || v.Sock():
 		return x.kfuncObject(k, v, reg, p.Type)
 	}
 	return x.kfuncMemory(s, k, p, i)
@@ -276,36 +277,36 @@ func (x *explorer) kfuncNumber(s *state, k *kfuncCall, p *bpf.Param, letter, reg
 	v := s.top().regs[reg]
 	constant := letter == 'k' || letter == 'z' || letter == 'R' || letter == 'B' || hasEnding(p, "__k") || hasEnding(p, "__szk")
 	switch {
-	case v.kind != kindNumber && !v.loose():
+	case v.Kind != holds.Number && !v.Loose():
 		return fmt.Errorf("r%d is not a scalar", reg)
-	case !constant || v.kind != kindNumber:
+	case !constant || v.Kind != holds.Number:
 		return nil
-	case !v.num.IsConst():
+	case !v.Num.IsConst():
 		return fmt.Errorf("r%d must be a known constant", reg)
 	}
 	x.needs(s, reg)
-	k.constant = int64(v.num.Umin)
+	k.constant = int64(v.Num.Umin)
 	if letter == 'R' || letter == 'B' {
-		k.size = int32(min(v.num.Umin, 1<<30))
+		k.size = int32(min(v.Num.Umin, 1<<30))
 	}
 	return nil
 }
 
 // kfuncObject is a kernel object (process_kf_arg_ptr_to_btf_id). What is not known of it is taken for good.
-func (x *explorer) kfuncObject(k *kfuncCall, v *value, reg uint8, want string) error {
-	if v.orNull {
-		return fmt.Errorf("arg#%d is %s, null-check it first", reg-1, v.word())
+func (x *explorer) kfuncObject(k *kfuncCall, v *holds.Value, reg uint8, want string) error {
+	if v.OrNull {
+		return fmt.Errorf("arg#%d is %s, null-check it first", reg-1, v.Word())
 	}
 	switch {
-	case !k.listed || !k.spec.Trusted(x.rules) || v.ref != 0 || v.sock():
-	case v.typed == untrusted || v.traits&unguarded != 0, v.traits&protected != 0 && !k.spec.RCU():
+	case !k.listed || !k.spec.Trusted(x.rules) || v.Ref != 0 || v.Sock():
+	case v.Typed == holds.Untrusted || v.Traits&holds.Unguarded != 0, v.Traits&holds.Protected != 0 && !k.spec.RCU():
 		if k.spec.RCU() {
 			return fmt.Errorf("r%d must be a rcu pointer", reg)
 		}
 		return fmt.Errorf("r%d must be referenced or trusted", reg)
 	}
-	if v.kind == kindPointer && v.size > 0 && k.listed && v.num.IsConst() && !x.is(x.structs[v.size-1], v.off+int64(v.num.Umin), want) {
-		return fmt.Errorf("kernel function %s args#%d expected pointer to STRUCT %s but r%d has a pointer to STRUCT %s", k.name, reg-1, want, reg, x.structs[v.size-1])
+	if v.Kind == holds.Pointer && v.Size > 0 && k.listed && v.Num.IsConst() && !x.is(x.structs[v.Size-1], v.Off+int64(v.Num.Umin), want) {
+		return fmt.Errorf("kernel function %s args#%d expected pointer to STRUCT %s but r%d has a pointer to STRUCT %s", k.name, reg-1, want, reg, x.structs[v.Size-1])
 	}
 	return nil
 }
@@ -321,44 +322,44 @@ func (x *explorer) kfuncMemory(s *state, k *kfuncCall, p *bpf.Param, i int) erro
 		}
 	}
 	switch {
-	case v.null():
+	case v.Null():
 		return nil
-	case v.kind == kindNumber || p.Kind == bpf.ParamMemory && p.Opaque && memory(v.kind):
-		return fmt.Errorf("arg#%d pointer type STRUCT %s must point to scalar, or struct with scalar (r%d is %s)", i, p.Type, reg, v.word())
+	case v.Kind == holds.Number || p.Kind == bpf.ParamMemory && p.Opaque && holds.IsMemory(v.Kind):
+		return fmt.Errorf("arg#%d pointer type STRUCT %s must point to scalar, or struct with scalar (r%d is %s)", i, p.Type, reg, v.Word())
 	case p.Kind != bpf.ParamMemory:
 		return nil
-	case v.traits&probed != 0:
+	case v.Traits&holds.AnyAddress != 0:
 		return fmt.Errorf("r%d is rdonly_untrusted_mem, which cannot be written", reg)
 	}
 	return x.argument(s, protos.Arg{Kind: 'w', Size: int(p.Size)}, i)
 }
 
-func (x *explorer) kfuncSized(s *state, k *kfuncCall, i int, v *value) error {
+func (x *explorer) kfuncSized(s *state, k *kfuncCall, i int, v *holds.Value) error {
 	n := s.top().regs[i+2]
-	if v.null() && (k.spec.Arg(i) == 'o' || hasEnding(&k.sig.Params[i], "__opt")) {
+	if v.Null() && (k.spec.Arg(i) == 'o' || hasEnding(&k.sig.Params[i], "__opt")) {
 		return nil
 	}
-	context := v.kind == kindContext && (x.contextIsMemory() || !x.rules.MovableContext && protos.PlainContext(x.p.Type))
-	if (!memory(v.kind) || v.traits&probed != 0) && !context && (x.p.Type != bpf.Syscall || x.rules.MovableContext) && !v.loose() && !(v.null() && n.null()) {
-		return fmt.Errorf("arg#%d arg#%d memory, len pair leads to invalid memory access: r%d is %s", i, i+1, i+1, v.word())
+	context := v.Kind == holds.Context && (x.contextIsMemory() || !x.rules.MovableContext && protos.PlainContext(x.p.Type))
+	if (!holds.IsMemory(v.Kind) || v.Traits&holds.AnyAddress != 0) && !context && (x.p.Type != bpf.Syscall || x.rules.MovableContext) && !v.Loose() && !(v.Null() && n.Null()) {
+		return fmt.Errorf("arg#%d arg#%d memory, len pair leads to invalid memory access: r%d is %s", i, i+1, i+1, v.Word())
 	}
 	return x.argument(s, protos.Arg{Kind: 'M'}, i)
 }
 
 // kfuncSpecial is a part of a map's value, or of an object, that only such functions touch.
-func (x *explorer) kfuncSpecial(k *kfuncCall, p *bpf.Param, v *value, i int) error {
-	if v.kind != kindMapValue {
-		if v.loose() {
+func (x *explorer) kfuncSpecial(k *kfuncCall, p *bpf.Param, v *holds.Value, i int) error {
+	if v.Kind != holds.MapValue {
+		if v.Loose() {
 			return nil
 		}
 		return fmt.Errorf("arg#%d doesn't point to a map value", i)
 	}
-	sp := x.p.Maps[v.mapIdx].Special
-	if k.valueOf = v.mapIdx + 1; sp == nil {
+	sp := x.p.Maps[v.Map].Special
+	if k.valueOf = v.Map + 1; sp == nil {
 		return nil
 	}
-	if f := sp.At(v.off+int64(v.num.Umin), 1); f == nil || f.Kind != protos.Special[p.Type] || f.Off != v.off+int64(v.num.Umin) || !v.num.IsConst() {
-		return fmt.Errorf("arg#%d: %s not found at offset=%d", i, p.Type, v.off+int64(v.num.Umin))
+	if f := sp.At(v.Off+int64(v.Num.Umin), 1); f == nil || f.Kind != protos.Special[p.Type] || f.Off != v.Off+int64(v.Num.Umin) || !v.Num.IsConst() {
+		return fmt.Errorf("arg#%d: %s not found at offset=%d", i, p.Type, v.Off+int64(v.Num.Umin))
 	}
 	return nil
 }
@@ -366,7 +367,7 @@ func (x *explorer) kfuncSpecial(k *kfuncCall, p *bpf.Param, v *value, i int) err
 // kfuncDynptr is a dynptr.
 func (x *explorer) kfuncDynptr(s *state, k *kfuncCall, p *bpf.Param, letter uint8, i int) error {
 	v := s.top().regs[i+1]
-	if v.kind != kindStack && v.kind != kindDynptr {
+	if v.Kind != holds.Stack && v.Kind != holds.Dynptr {
 		return fmt.Errorf("arg#%d expected pointer to stack or const struct bpf_dynptr", i)
 	}
 	if letter == 'u' || hasEnding(p, "__uninit") || hasEnding(p, "__init") {
@@ -382,7 +383,7 @@ func (x *explorer) kfuncDynptr(s *state, k *kfuncCall, p *bpf.Param, letter uint
 }
 
 // iterArgument is the iterator of a kernel function, where BTF says how large it is.
-func (x *explorer) iterArgument(s *state, k *kfuncCall, v *value) error {
+func (x *explorer) iterArgument(s *state, k *kfuncCall, v *holds.Value) error {
 	if k.iterSize <= 0 {
 		return nil
 	}
@@ -390,65 +391,65 @@ func (x *explorer) iterArgument(s *state, k *kfuncCall, v *value) error {
 }
 
 // kfuncReturns is what a kernel function returns.
-func (x *explorer) kfuncReturns(s *state, k *kfuncCall) (value, error) {
+func (x *explorer) kfuncReturns(s *state, k *kfuncCall) (holds.Value, error) {
 	switch {
 	case k.sig.Void:
-		return value{}, nil
+		return holds.Value{}, nil
 	case k.does == protos.TakeLock, k.does == protos.TakeQuietLock:
-		return number(ranges.ConstScalar(0)), nil
+		return holds.Of(ranges.ConstScalar(0)), nil
 	case !k.sig.Pointer:
-		return unknownNumber(), nil
+		return holds.AnyNumber(), nil
 	}
 	r, owns, err := x.ownReturned(k)
 	if err != nil {
 		return r, err
 	}
 	if !owns {
-		r = pointer(kindPointer)
+		r = holds.To(holds.Pointer)
 	}
 	if k.listed && k.spec.Acquires() && !owns && k.does != protos.GraphTake {
-		r.size = x.structure(k.sig.Type)
+		r.Size = x.structure(k.sig.Type)
 	}
 	if !k.listed {
-		r.typed = unsure
+		r.Typed = holds.Unsure
 	}
 	switch {
 	case owns:
 	case k.does == protos.DynptrSlice || k.does == protos.DynptrSliceRW:
-		r.kind, r.typed, r.size, r.dyn = kindMemory, noObject, int32(min(k.constant, 1<<30)), k.dynptr.dyn
-		if r.traits = k.dynptr.traits & ofPacket; k.does == protos.DynptrSlice {
-			r.traits |= readOnly
+		r.Kind, r.Typed, r.Size, r.Dyn = holds.Memory, holds.NoObject, int32(min(k.constant, 1<<30)), k.dynptr.Dyn
+		if r.Traits = k.dynptr.Traits & holds.OfPacket; k.does == protos.DynptrSlice {
+			r.Traits |= holds.ReadOnly
 		} else if !protos.WritesPacket(x.p.Type) {
 			return r, errors.New("the prog does not allow writes to packet data")
 		}
 	case k.does == protos.SessionCookie:
-		r.kind, r.typed, r.size = kindMemory, noObject, 8
+		r.Kind, r.Typed, r.Size = holds.Memory, holds.NoObject, 8
 	case k.sig.Size > 0:
-		r.kind, r.typed, r.size, r.ref = kindMemory, noObject, k.sig.Size, k.ref
+		r.Kind, r.Typed, r.Size, r.Ref = holds.Memory, holds.NoObject, k.sig.Size, k.ref
 		if k.size > 0 {
-			r.size = k.size
+			r.Size = k.size
 		}
 		if !(k.spec.Arg(1) == 'B' || k.spec.Arg(0) == 'B') {
-			r.traits = readOnly
+			r.Traits = holds.ReadOnly
 		}
 	case k.does == protos.CastRead && k.constant == 0 && x.rules.RawCast:
-		r = probedMemory()
+		r = holds.AnyMemory()
 	case k.does == protos.CastRead:
-		r.typed = untrusted
+		r.Typed = holds.Untrusted
 	case k.listed && k.sig.Untyped && k.does == protos.Plain: // it counts as a number
-		return unknownNumber(), nil
-	case k.iterates == protos.IterNext && k.iter.f != nil && k.iter.at(0).spill.traits&(protected|unguarded) != 0:
-		r.traits = k.iter.at(0).spill.traits & (protected | unguarded)
+		return holds.AnyNumber(), nil
+	case k.iterates == protos.IterNext && k.iter.f != nil && k.iter.at(0).Spill.Traits&(holds.Protected|holds.Unguarded) != 0:
+		r.Traits = k.iter.at(0).Spill.Traits & (holds.Protected | holds.Unguarded)
 	case k.does == protos.GraphLook:
-		r.traits = borrowed
+		r.Traits = holds.Borrowed
 	}
-	if r.orNull = !k.listed || k.spec.Null() && !(k.does == protos.Share && k.ref != 0); r.orNull {
-		r.link = x.newLink()
+	if r.OrNull = !k.listed || k.spec.Null() && !(k.does == protos.Share && k.ref != 0); r.OrNull {
+		r.Link = x.newLink()
 	}
 	if k.spec.Acquires() {
 		id := x.acquire(s)
-		if r.ref = id; r.orNull {
-			r.link = id
+		if r.Ref = id; r.OrNull {
+			r.Link = id
 		}
 	}
 	return r, nil

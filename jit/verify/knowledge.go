@@ -5,6 +5,7 @@ package verify
 import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify/holds"
 	"github.com/tcsim/tcsim/jit/verify/shape"
 )
 
@@ -46,9 +47,9 @@ func Accept(p *bpf.Program, t *kernels.Kernel) (*Knowledge, error) {
 // Through says what the load or store at a slot goes through.
 func (k *Knowledge) Through(i bpf.InsnIndex) Through {
 	switch k.x.base[i] {
-	case kindContext:
+	case holds.Context:
 		return ThroughContext
-	case kindPacket, kindPacketMeta:
+	case holds.Packet, holds.PacketMeta:
 		return ThroughPacket
 	}
 	return ThroughOther

@@ -7,23 +7,24 @@ import (
 	"fmt"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/holds"
 	"github.com/tcsim/tcsim/jit/verify/origin"
 	"github.com/tcsim/tcsim/jit/verify/protos"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
-func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v *value, imm bool) error {
+func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v *holds.Value, imm bool) error {
 	base := f.regs[in.Dst]
 	if err := x.samePointers(s, base); err != nil {
 		return err
 	}
-	if base.typed == inArena {
+	if base.Typed == holds.InArena {
 		x.arenas[s.pc] = true
 	}
-	if base.kind != kindStack {
+	if base.Kind != holds.Stack {
 		err := x.mayTouch(base, in.Dst, in, true)
 		if f := x.kptrAt(base, in); err == nil && f != nil && f.Kind == bpf.SpecialUntrusted && x.judges() {
-			if err = x.storesKptr(f, v, in.Src); v.null() && !imm {
+			if err = x.storesKptr(f, v, in.Src); v.Null() && !imm {
 				x.needs(s, in.Src)
 			}
 		}
@@ -34,7 +35,7 @@ func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v *value, imm 
 		return err
 	}
 	lo, hi := stackRange(base, in.Off)
-	g := &s.frames[base.frame]
+	g := &s.frames[base.Frame]
 	if err := x.touch(g.fn, lo, hi+int64(size)); err != nil {
 		return err
 	}
@@ -51,17 +52,17 @@ func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v *value, imm 
 	if !imm {
 		v = f.lend(in.Src)
 	}
-	if v.kind == kindNone {
-		v = &anything
+	if v.Kind == holds.None {
+		v = &holds.Anything
 	}
 	if lo >= -maxStack && lo < 0 {
-		x.now.Frame, x.now.Slot = base.frame, int8((-lo-1)/8)
-		if size == 8 && byteOf(lo) == 0 {
+		x.now.Frame, x.now.Slot = base.Frame, int8((-lo-1)/8)
+		if size == 8 && holds.ByteOf(lo) == 0 {
 			g.written |= 1 << x.now.Slot
-			g.call.Write(int(base.frame), 1<<x.now.Slot)
+			g.call.Write(int(base.Frame), 1<<x.now.Slot)
 		}
 	}
-	if !imm && v.isConst() && v.num.Umin == 0 && !g.keeps(lo, size, v, imm, x.rules) {
+	if !imm && v.IsConst() && v.Num.Umin == 0 && !g.keeps(lo, size, v, imm, x.rules) {
 		x.needs(s, in.Src) // the slot is known to be zero
 	}
 	g.store(lo, size, v, imm, x.rules)
@@ -70,8 +71,8 @@ func (x *explorer) storeMem(s *state, f *frameState, in bpf.Insn, v *value, imm 
 
 // maySpill refuses to store a part of an address (check_stack_write_fixed_off). An address in the stack of a function is
 // taken in that of its caller, where verifiers refuse it: what designs make of such a store is worth a look.
-func (x *explorer) maySpill(v *value, size int) error {
-	if x.judges() && v.isPointer() && !v.loose() && size != 8 {
+func (x *explorer) maySpill(v *holds.Value, size int) error {
+	if x.judges() && v.IsPointer() && !v.Loose() && size != 8 {
 		return errors.New("invalid size of register spill")
 	}
 	return nil
@@ -79,12 +80,12 @@ func (x *explorer) maySpill(v *value, size int) error {
 
 // fillAny is a write somewhere between two offsets.
 func (f *frameState) fillAny(from, to int64) {
-	f.fill(max(from, -maxStack), min(to, 0), byteMisc)
+	f.fill(max(from, -maxStack), min(to, 0), holds.ByteMisc)
 }
 
 func (x *explorer) stx(s *state, f *frameState, in bpf.Insn) error {
 	if mode := in.Op & 0xe0; mode != bpf.ModeAtomic && mode != bpf.ModeProbeAtomic {
-		if x.rules.SpillAny && f.regs[in.Dst].kind == kindStack {
+		if x.rules.SpillAny && f.regs[in.Dst].Kind == holds.Stack {
 			x.link(f, in.Src)
 		}
 		return x.storeMem(s, f, in, f.regs[in.Src], false)
@@ -101,17 +102,17 @@ func (x *explorer) stx(s *state, f *frameState, in bpf.Insn) error {
 			return err
 		}
 	}
-	if addr := f.regs[in.Dst]; addr.typed == inArena && in.Imm != bpf.AtomicLoadAcq {
+	if addr := f.regs[in.Dst]; addr.Typed == holds.InArena && in.Imm != bpf.AtomicLoadAcq {
 		x.arenas[s.pc] = true
 	}
 	if x.judges() && (in.Imm == bpf.AtomicLoadAcq || in.Imm == bpf.AtomicStRel) {
-		if k := at.kind; k == kindContext || k == kindPacket || k == kindPacketMeta || k == kindFlowKeys || at.sock() { // atomic_ptr_type_ok
-			return fmt.Errorf("BPF_ATOMIC access through %s is not allowed", at.word())
+		if k := at.Kind; k == holds.Context || k == holds.Packet || k == holds.PacketMeta || k == holds.FlowKeys || at.Sock() { // atomic_ptr_type_ok
+			return fmt.Errorf("BPF_ATOMIC access through %s is not allowed", at.Word())
 		}
 	}
 	switch {
 	case in.Imm == bpf.AtomicLoadAcq:
-		x.arenas[s.pc] = x.arenas[s.pc] || f.regs[in.Src].typed == inArena
+		x.arenas[s.pc] = x.arenas[s.pc] || f.regs[in.Src].Typed == holds.InArena
 		v, err := x.read(s, f.regs[in.Src], in, false)
 		f.set(in.Dst, v)
 		return err
@@ -136,24 +137,24 @@ func (x *explorer) stx(s *state, f *frameState, in bpf.Insn) error {
 }
 
 // aligned refuses an access that is not at a multiple of its size, where that is asked for (check_ptr_alignment).
-func (x *explorer) aligned(v *value, off, size int64) error {
-	bits := v.num.Bits.Add(ranges.ConstScalar(uint64(v.off + off)).Bits)
-	if x.judges() && (v.kind == kindStack || v.kind == kindMapValue || v.kind == kindMemory) && (bits.Val|bits.Mask)&uint64(size-1) != 0 {
-		return fmt.Errorf("misaligned %s access off %d size %d", v.word(), v.off+off, size)
+func (x *explorer) aligned(v *holds.Value, off, size int64) error {
+	bits := v.Num.Bits.Add(ranges.ConstScalar(uint64(v.Off + off)).Bits)
+	if x.judges() && (v.Kind == holds.Stack || v.Kind == holds.MapValue || v.Kind == holds.Memory) && (bits.Val|bits.Mask)&uint64(size-1) != 0 {
+		return fmt.Errorf("misaligned %s access off %d size %d", v.Word(), v.Off+off, size)
 	}
 	return nil
 }
 
 // overwrite makes the stack bytes that an atomic operation changes unknown.
-func (x *explorer) overwrite(s *state, base *value, in bpf.Insn) error {
-	if base.kind != kindStack {
-		if k := base.kind; x.judges() && (k == kindContext || k == kindPacket || k == kindPacketMeta) {
-			return fmt.Errorf("BPF_ATOMIC stores into r%d %s is not allowed", in.Dst, base.word())
+func (x *explorer) overwrite(s *state, base *holds.Value, in bpf.Insn) error {
+	if base.Kind != holds.Stack {
+		if k := base.Kind; x.judges() && (k == holds.Context || k == holds.Packet || k == holds.PacketMeta) {
+			return fmt.Errorf("BPF_ATOMIC stores into r%d %s is not allowed", in.Dst, base.Word())
 		}
 		return x.mayTouch(base, in.Dst, in, true)
 	}
 	lo, hi := stackRange(base, in.Off)
-	g := &s.frames[base.frame]
+	g := &s.frames[base.Frame]
 	if err := x.touch(g.fn, lo, hi+int64(in.Size())); err != nil {
 		return err
 	}
@@ -165,8 +166,8 @@ func (x *explorer) overwrite(s *state, base *value, in bpf.Insn) error {
 }
 
 // stackRange returns the lowest and the highest offset from r10 at which p points.
-func stackRange(p *value, off int16) (lo, hi int64) {
-	return p.off + int64(off) + p.num.Smin, p.off + int64(off) + p.num.Smax
+func stackRange(p *holds.Value, off int16) (lo, hi int64) {
+	return p.Off + int64(off) + p.Num.Smin, p.Off + int64(off) + p.Num.Smax
 }
 
 func (x *explorer) loadMem(s *state, f *frameState, in bpf.Insn) error {
@@ -177,60 +178,60 @@ func (x *explorer) loadMem(s *state, f *frameState, in bpf.Insn) error {
 		f.set(in.Dst, o)
 		return bad
 	}
-	if v.kind == kindPointer && v.size > 0 && base.kind == kindContext {
+	if v.Kind == holds.Pointer && v.Size > 0 && base.Kind == holds.Context {
 		f.set(in.Dst, v)
 		return err
 	}
 	if in.Dst > 10 {
-		v = unknownNumber()
+		v = holds.AnyNumber()
 	}
 	switch {
-	case base.typed == inArena:
+	case base.Typed == holds.InArena:
 		x.arenas[s.pc] = true
-	case base.typed == perCPU:
-		v.typed = trusted
-	case base.typed != noObject:
-		x.guarded[s.pc] = x.guarded[s.pc] || base.typed == untrusted
+	case base.Typed == holds.PerCPU:
+		v.Typed = holds.Trusted
+	case base.Typed != holds.NoObject:
+		x.guarded[s.pc] = x.guarded[s.pc] || base.Typed == holds.Untrusted
 		if in.Size() == 8 {
-			v.typed = untrusted
+			v.Typed = holds.Untrusted
 		}
-	case base.kind == kindContext && x.p.Type == bpf.Tracing && in.Size() == 8 && v.kind == kindNumber && (x.p.Hook == nil || !x.judges()):
-		v.typed = untrusted // arguments of a traced function (prog_args_trusted)
+	case base.Kind == holds.Context && x.p.Type == bpf.Tracing && in.Size() == 8 && v.Kind == holds.Number && (x.p.Hook == nil || !x.judges()):
+		v.Typed = holds.Untrusted // arguments of a traced function (prog_args_trusted)
 	}
-	if v.kind == kindNumber && v.typed == noObject && x.judges() && (in.Size() == 8 || in.Size() == 4 && x.p.Type == bpf.Extension) && x.mayHold(base, in) {
-		v.typed = unsure
+	if v.Kind == holds.Number && v.Typed == holds.NoObject && x.judges() && (in.Size() == 8 || in.Size() == 4 && x.p.Type == bpf.Extension) && x.mayHold(base, in) {
+		v.Typed = holds.Unsure
 	}
 	f.set(in.Dst, v)
 	return err
 }
 
 // mayHold reports whether there may be the address of a kernel object where a load is from.
-func (x *explorer) mayHold(base *value, in bpf.Insn) bool {
-	switch base.kind {
-	case kindPointer:
+func (x *explorer) mayHold(base *holds.Value, in bpf.Insn) bool {
+	switch base.Kind {
+	case holds.Pointer:
 		return true
-	case kindContext:
+	case holds.Context:
 		return x.p.Hook == nil && protos.PlainContext(x.p.Type) && x.p.Type != bpf.Kprobe && x.p.Type != bpf.Tracepoint && x.p.Type != bpf.CGroupDevice && x.p.Type != bpf.LircMode2
-	case kindMapValue:
-		m := &x.p.Maps[base.mapIdx]
-		return m.Special == nil || m.Special.At(base.off+int64(in.Off)+base.num.Smin, int64(base.num.Umax)-base.num.Smin+8) != nil
+	case holds.MapValue:
+		m := &x.p.Maps[base.Map]
+		return m.Special == nil || m.Special.At(base.Off+int64(in.Off)+base.Num.Smin, int64(base.Num.Umax)-base.Num.Smin+8) != nil
 	}
-	return base.typed != noObject
+	return base.Typed != holds.NoObject
 }
 
 // read is a load through base.
-func (x *explorer) read(s *state, base *value, in bpf.Insn, signed bool) (value, error) {
+func (x *explorer) read(s *state, base *holds.Value, in bpf.Insn, signed bool) (holds.Value, error) {
 	size := in.Size()
 	if err := x.samePointers(s, base); err != nil {
-		return unknownNumber(), err
+		return holds.AnyNumber(), err
 	}
-	if base.kind != kindStack {
+	if base.Kind != holds.Stack {
 		reg := in.Dst
 		if in.Class() == bpf.ClassLDX || in.Imm == bpf.AtomicLoadAcq {
 			reg = in.Src
 		}
 		if err := x.mayTouch(base, reg, in, false); err != nil {
-			return unknownNumber(), err
+			return holds.AnyNumber(), err
 		}
 		if v, ok := x.readFrozen(base, in, signed); ok {
 			return v, nil
@@ -238,48 +239,48 @@ func (x *explorer) read(s *state, base *value, in bpf.Insn, signed bool) (value,
 		if x.submitted {
 			return x.readTyped(s, base, in, size, signed)
 		}
-		if base.kind == kindContext {
-			return unknownNumber(), nil
+		if base.Kind == holds.Context {
+			return holds.AnyNumber(), nil
 		}
-		return number(ranges.LoadedScalar(size, signed)), nil
+		return holds.Of(ranges.LoadedScalar(size, signed)), nil
 	}
 	lo, hi := stackRange(base, in.Off)
-	g := &s.frames[base.frame]
+	g := &s.frames[base.Frame]
 	if err := x.aligned(base, int64(in.Off), int64(size)); err != nil {
-		return unknownNumber(), err
+		return holds.AnyNumber(), err
 	}
 	if err := x.touch(g.fn, lo, hi+int64(size)); err != nil {
-		return unknownNumber(), err
+		return holds.AnyNumber(), err
 	}
 	if err := x.readsObject(g, lo, hi+int64(size), ""); err != nil {
-		return unknownNumber(), err
+		return holds.AnyNumber(), err
 	}
-	x.reads(s, int(base.frame), origin.Slots(lo, hi+int64(size)))
+	x.reads(s, int(base.Frame), origin.Slots(lo, hi+int64(size)))
 	if lo != hi {
-		if hi-lo <= maxStack && x.readZeros(s, g, int(base.frame), lo, hi+int64(size)) {
-			return number(ranges.ConstScalar(0)), nil
+		if hi-lo <= maxStack && x.readZeros(s, g, int(base.Frame), lo, hi+int64(size)) {
+			return holds.Of(ranges.ConstScalar(0)), nil
 		}
-		return number(ranges.LoadedScalar(size, signed)), nil
+		return holds.Of(ranges.LoadedScalar(size, signed)), nil
 	}
-	if slot := g.slotOf(lo); slot != nil && x.judges() && size != 8 && slot.spilled() > 0 && slot.spill.isPointer() && !slot.spill.loose() {
-		return unknownNumber(), errors.New("invalid size of register fill")
+	if slot := g.slotOf(lo); slot != nil && x.judges() && size != 8 && slot.Spilled() > 0 && slot.Spill.IsPointer() && !slot.Spill.Loose() {
+		return holds.AnyNumber(), errors.New("invalid size of register fill")
 	}
 	if x.inlinedLookup(s, in) {
 		x.clobber(s, base, size, false)
 	}
-	if slot := g.slotOf(lo); slot != nil && x.rules.SpillAny && slot.spilled() >= size && slot.spill.kind == kindNumber && byteOf(lo) == 0 {
-		if slot.spill.unlinked() {
-			v := *slot.spill
+	if slot := g.slotOf(lo); slot != nil && x.rules.SpillAny && slot.Spilled() >= size && slot.Spill.Kind == holds.Number && holds.ByteOf(lo) == 0 {
+		if slot.Spill.Unlinked() {
+			v := *slot.Spill
 			x.identify(&v)
-			g.ownSlot(lo).spill = &v
+			g.ownSlot(lo).Spill = &v
 		}
 	}
-	if slot := g.slotOf(lo); slot != nil && slot.spilled() > 0 {
-		x.now.Frame, x.now.Slot = base.frame, int8((-lo-1)/8)
+	if slot := g.slotOf(lo); slot != nil && slot.Spilled() > 0 {
+		x.now.Frame, x.now.Slot = base.Frame, int8((-lo-1)/8)
 	}
 	v := g.load(lo, size, signed, x.rules)
-	if x.rules.SpilledZeros && v.kind == kindNumber && !v.isConst() && x.readZeros(s, g, int(base.frame), lo, lo+int64(size)) {
-		v = number(ranges.ConstScalar(0))
+	if x.rules.SpilledZeros && v.Kind == holds.Number && !v.IsConst() && x.readZeros(s, g, int(base.Frame), lo, lo+int64(size)) {
+		v = holds.Of(ranges.ConstScalar(0))
 	}
 	return v, nil
 }
@@ -302,15 +303,15 @@ func (x *explorer) inlinedLookup(s *state, in bpf.Insn) bool {
 		return false
 	}
 	prev, m := x.p.Insns[s.pc-1], s.top().regs[1]
-	return prev.Op == 0x07 && prev.Dst == 1 && m.kind == kindMap && m.off != 0
+	return prev.Op == 0x07 && prev.Dst == 1 && m.Kind == holds.Map && m.Off != 0
 }
 
 // readFrozen is a load from a map that nothing changes: its result is known (bpf_map_direct_read in
 // kernel/bpf/verifier.c, since 5.2).
-func (x *explorer) readFrozen(base *value, in bpf.Insn, signed bool) (value, bool) {
-	if base.kind != kindMapValue || base.orNull || !base.num.IsConst() || base.num.Umin != 0 || int(base.mapIdx) >= len(x.p.Maps) {
-		return value{}, false
+func (x *explorer) readFrozen(base *holds.Value, in bpf.Insn, signed bool) (holds.Value, bool) {
+	if base.Kind != holds.MapValue || base.OrNull || !base.Num.IsConst() || base.Num.Umin != 0 || int(base.Map) >= len(x.p.Maps) {
+		return holds.Value{}, false
 	}
-	v, ok := x.p.Maps[base.mapIdx].FrozenAt(base.off+int64(in.Off), in.Size(), signed)
-	return number(ranges.ConstScalar(v)), ok
+	v, ok := x.p.Maps[base.Map].FrozenAt(base.Off+int64(in.Off), in.Size(), signed)
+	return holds.Of(ranges.ConstScalar(v)), ok
 }

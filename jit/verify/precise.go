@@ -6,13 +6,14 @@ import (
 	"math/bits"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/holds"
 	"github.com/tcsim/tcsim/jit/verify/origin"
 )
 
 // needs notes that what is found out depends on the number in a register of the top frame: the number, and
 // all that it comes from, count when states are compared (mark_chain_precision).
 func (x *explorer) needs(s *state, reg uint8) {
-	if f := s.top(); f.regs[reg].kind != kindNumber || s.parent == nil {
+	if f := s.top(); f.regs[reg].Kind != holds.Number || s.parent == nil {
 		return
 	}
 	x.mask.Reset()
@@ -80,12 +81,12 @@ func (x *explorer) markPlaces(f *frameState, p origin.Places) {
 }
 
 // noteLinks notes which values learn from the two operands of a jump (collect_linked_regs).
-func (x *explorer) noteLinks(s *state, a, b *value) {
-	l, k := a.link, b.link
-	if a.kind != kindNumber {
+func (x *explorer) noteLinks(s *state, a, b *holds.Value) {
+	l, k := a.Link, b.Link
+	if a.Kind != holds.Number {
 		l = 0
 	}
-	if b.kind != kindNumber {
+	if b.Kind != holds.Number {
 		k = 0
 	}
 	if l == 0 && k == 0 {
@@ -97,13 +98,13 @@ func (x *explorer) noteLinks(s *state, a, b *value) {
 		f := &s.frames[i]
 		g := origin.Linked{Frame: uint8(i)}
 		for r := range f.regs {
-			if v := f.regs[r]; v.link != 0 && v.kind == kindNumber && (v.link == l || v.link == k) {
+			if v := f.regs[r]; v.Link != 0 && v.Kind == holds.Number && (v.Link == l || v.Link == k) {
 				g.Regs |= 1 << r
 				n++
 			}
 		}
 		for j := range f.stack.n {
-			if v := f.stack.at(j); v.bytes[0] == byteSpill && v.spill.link != 0 && v.spill.kind == kindNumber && (v.spill.link == l || v.spill.link == k) {
+			if v := f.stack.at(j); v.Bytes[0] == holds.ByteSpill && v.Spill.Link != 0 && v.Spill.Kind == holds.Number && (v.Spill.Link == l || v.Spill.Link == k) {
 				g.Slots |= 1 << j
 				n++
 			}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/holds"
 	"github.com/tcsim/tcsim/jit/verify/origin"
 	"github.com/tcsim/tcsim/jit/verify/shape"
 )
@@ -166,19 +167,19 @@ func (x *explorer) recorded() int {
 // meets reports whether old covers s.
 func (x *explorer) meets(old, s *state) (bool, error) {
 	if old.branches == 0 {
-		how := enough
+		how := holds.Enough
 		if old.head() != nil {
-			how = within
+			how = holds.Within
 		}
 		return x.covers(old, s, how), nil
 	}
 	if why := x.joins.Forced[s.pc]; why != shape.NoReason {
-		return (why == shape.Calling || old.rounds != s.rounds) && x.covers(old, s, within), nil
+		return (why == shape.Calling || old.rounds != s.rounds) && x.covers(old, s, holds.Within), nil
 	}
 	if !x.strict {
-		return x.covers(old, s, within), nil
+		return x.covers(old, s, holds.Within), nil
 	}
-	if old.rounds == s.rounds && x.covers(old, s, same) {
+	if old.rounds == s.rounds && x.covers(old, s, holds.Same) {
 		return false, bpf.ErrorAt(x.p.Insns, s.pc, errEndless)
 	}
 	return false, nil
@@ -326,13 +327,13 @@ func (x *explorer) forget(old, s *state) {
 	if old == nil {
 		return
 	}
-	changed := func(v, n *value) bool {
-		return v.kind == kindNumber && n.kind == kindNumber && v.typed == n.typed && (v.num != n.num || v.link != n.link)
+	changed := func(v, n *holds.Value) bool {
+		return v.Kind == holds.Number && n.Kind == holds.Number && v.Typed == n.Typed && (v.Num != n.Num || v.Link != n.Link)
 	}
-	loosen := func(n *value) {
-		typed := n.typed
-		*n = unknownNumber()
-		n.typed = typed
+	loosen := func(n *holds.Value) {
+		typed := n.Typed
+		*n = holds.AnyNumber()
+		n.Typed = typed
 	}
 	for i := range s.frames {
 		f, g := &old.frames[i], &s.frames[i]
@@ -343,10 +344,10 @@ func (x *explorer) forget(old, s *state) {
 		}
 		for j := range min(f.stack.n, g.stack.n) {
 			a, b := f.stack.at(j), g.stack.at(j)
-			if a.bytes[0] == byteSpill && b.bytes[0] == byteSpill && f.precise.Slots&(1<<j) == 0 && changed(a.spill, b.spill) {
-				v := *b.spill
+			if a.Bytes[0] == holds.ByteSpill && b.Bytes[0] == holds.ByteSpill && f.precise.Slots&(1<<j) == 0 && changed(a.Spill, b.Spill) {
+				v := *b.Spill
 				loosen(&v)
-				g.stack.own(j).spill = &v
+				g.stack.own(j).Spill = &v
 			}
 		}
 	}
@@ -355,7 +356,7 @@ func (x *explorer) forget(old, s *state) {
 // widen forgets all numbers, so that exploration ends on any program. The verifier never needs it:
 // it refuses what it cannot follow in full.
 func (s *state) widen() {
-	s.change(false, func(v *value) bool { return v.kind == kindNumber }, func(v *value) { *v = unknownNumber() })
+	s.change(false, func(v *holds.Value) bool { return v.Kind == holds.Number }, func(v *holds.Value) { *v = holds.AnyNumber() })
 }
 
 // dropSingleLinks removes links of values that nothing else is linked to.
@@ -365,9 +366,9 @@ func (x *explorer) dropSingleLinks(s *state) {
 	}
 	var count [64]uint8
 	singles := 0
-	s.change(true, func(v *value) bool {
-		if v.link != 0 && v.kind == kindNumber {
-			switch n := &count[v.link%64]; *n {
+	s.change(true, func(v *holds.Value) bool {
+		if v.Link != 0 && v.Kind == holds.Number {
+			switch n := &count[v.Link%64]; *n {
 			case 0:
 				*n = 1
 				singles++
@@ -381,9 +382,9 @@ func (x *explorer) dropSingleLinks(s *state) {
 	if singles == 0 {
 		return
 	}
-	s.change(true, func(v *value) bool {
-		return v.link != 0 && count[v.link%64] == 1 && v.kind == kindNumber
-	}, func(v *value) {
-		v.link, v.delta, v.plus = 0, 0, 0
+	s.change(true, func(v *holds.Value) bool {
+		return v.Link != 0 && count[v.Link%64] == 1 && v.Kind == holds.Number
+	}, func(v *holds.Value) {
+		v.Link, v.Delta, v.Plus = 0, 0, 0
 	})
 }

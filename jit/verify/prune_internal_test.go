@@ -7,6 +7,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify/holds"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
@@ -19,8 +20,8 @@ func TestCheckpointsOnce(t *testing.T) {
 	with := func(n uint64) *state {
 		s := &state{frames: []frameState{x.mem.frame(0)}}
 		s.top().ret = -1
-		s.top().set(1, number(ranges.ConstScalar(n)))
-		s.top().set(10, value{kind: kindStack, num: ranges.ConstScalar(0)})
+		s.top().set(1, holds.Of(ranges.ConstScalar(n)))
+		s.top().set(10, holds.Value{Kind: holds.Stack, Num: ranges.ConstScalar(0)})
 		return s
 	}
 	list := x.explored(with(0))

@@ -6,8 +6,8 @@ import (
 	"math/bits"
 	"sync"
 
+	"github.com/tcsim/tcsim/jit/verify/holds"
 	"github.com/tcsim/tcsim/jit/verify/origin"
-	"github.com/tcsim/tcsim/jit/verify/ranges"
 	"github.com/tcsim/tcsim/jit/verify/rights"
 	"github.com/tcsim/tcsim/jit/verify/spare"
 )
@@ -15,11 +15,8 @@ import (
 // States share what they have in common: values of registers and of spilled slots, and pages of stacks. Who writes to what is
 // lent copies it first.
 
-// nothing is in what was not written, anything is any number.
-var nothing, anything, zero = value{}, unknownNumber(), number(ranges.ConstScalar(0))
-
 // own returns a register to be changed.
-func (f *frameState) own(r uint8) *value {
+func (f *frameState) own(r uint8) *holds.Value {
 	if f.lent>>r&1 != 0 {
 		f.regs[r] = f.stack.mem.value(f.regs[r])
 		f.lent &^= 1 << r
@@ -29,9 +26,9 @@ func (f *frameState) own(r uint8) *value {
 }
 
 // set writes a register.
-func (f *frameState) set(r uint8, v value) {
-	if v == anything {
-		f.refer(r, &anything)
+func (f *frameState) set(r uint8, v holds.Value) {
+	if v == holds.Anything {
+		f.refer(r, &holds.Anything)
 		return
 	}
 	if f.lent>>r&1 != 0 {
@@ -44,19 +41,19 @@ func (f *frameState) set(r uint8, v value) {
 
 // notes notes whether a register has identities.
 func (f *frameState) notes(r uint8) {
-	if f.linked &^= 1 << r; f.regs[r].identified() {
+	if f.linked &^= 1 << r; f.regs[r].Identified() {
 		f.linked |= 1 << r
 	}
 }
 
 // lend returns a register's value for something else to refer to.
-func (f *frameState) lend(r uint8) *value {
+func (f *frameState) lend(r uint8) *holds.Value {
 	f.lent |= 1 << r
 	return f.regs[r]
 }
 
 // refer makes a register a value that is lent.
-func (f *frameState) refer(r uint8, v *value) {
+func (f *frameState) refer(r uint8, v *holds.Value) {
 	if f.lent>>r&1 == 0 {
 		f.stack.mem.values.Keep(f.regs[r])
 	}
@@ -68,7 +65,7 @@ func (f *frameState) refer(r uint8, v *value) {
 // called forgets the registers that a call does not keep.
 func (f *frameState) called() {
 	for r := range uint8(6) {
-		f.refer(r, &nothing)
+		f.refer(r, &holds.Unwritten)
 	}
 }
 
@@ -76,18 +73,18 @@ func (f *frameState) called() {
 const pageSlots = 8
 
 type page struct {
-	slots [pageSlots]slot
+	slots [pageSlots]holds.Slot
 	// ids are the slots, by bit, whose values have links, references or dynptrs, if that is known.
 	ids   uint8
 	known bool
 }
 
-// noSlot is a slot that was never written to, noPage are such slots.
-var noSlot, noPage = slot{spill: &nothing}, emptyPage()
+// noPage are slots that were never written to.
+var noPage = emptyPage()
 
 func emptyPage() (p page) {
 	for i := range p.slots {
-		p.slots[i].spill = &nothing
+		p.slots[i].Spill = &holds.Unwritten
 	}
 	return p
 }
@@ -102,10 +99,10 @@ type stack struct {
 }
 
 // at is a slot to be looked at.
-func (k *stack) at(i int) *slot { return &k.pages[i/pageSlots].slots[i%pageSlots] }
+func (k *stack) at(i int) *holds.Slot { return &k.pages[i/pageSlots].slots[i%pageSlots] }
 
 // own is a slot to be written to.
-func (k *stack) own(i int) *slot {
+func (k *stack) own(i int) *holds.Slot {
 	p := i / pageSlots
 	if k.lent>>p&1 != 0 {
 		k.pages[p] = k.mem.page(k.pages[p])
@@ -125,7 +122,7 @@ func (k *stack) identified(p int) uint8 {
 	if !g.known {
 		g.ids, g.known = 0, true
 		for i := range g.slots {
-			if g.slots[i].spill.identified() {
+			if g.slots[i].Spill.Identified() {
 				g.ids |= 1 << i
 			}
 		}
@@ -149,7 +146,7 @@ func (k *stack) grow(n int) {
 // memories is the memory of states that nothing refers to any more, which new ones take.
 type memories struct {
 	states spare.List[state]
-	values spare.List[value]
+	values spare.List[holds.Value]
 	pages  spare.List[page]
 	walk   origin.Walk
 	last   int // checkpoint, by number
@@ -159,7 +156,7 @@ type memories struct {
 var spares = sync.Pool{New: func() any { return new(memories) }}
 
 // value returns a copy.
-func (m *memories) value(from *value) *value {
+func (m *memories) value(from *holds.Value) *holds.Value {
 	v := m.values.Take()
 	*v = *from
 	return v
@@ -176,7 +173,7 @@ func (m *memories) page(from *page) *page {
 func (m *memories) frame(fn int) frameState {
 	f := frameState{fn: fn, lent: allRegs, stack: stack{mem: m}}
 	for r := range f.regs {
-		f.regs[r] = &nothing
+		f.regs[r] = &holds.Unwritten
 	}
 	return f
 }

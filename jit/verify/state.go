@@ -6,126 +6,12 @@ import (
 	"math/bits"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/holds"
 	"github.com/tcsim/tcsim/jit/verify/live"
 	"github.com/tcsim/tcsim/jit/verify/origin"
-	"github.com/tcsim/tcsim/jit/verify/ranges"
 	"github.com/tcsim/tcsim/jit/verify/rights"
 	"github.com/tcsim/tcsim/jit/verify/shape"
 )
-
-// valueKind says what a register or a spilled slot holds.
-type valueKind uint8
-
-const (
-	kindNone     valueKind = iota // nothing was written yet, or a call clobbered it
-	kindNumber                    // a number: value.num
-	kindStack                     // address in the stack of frame value.frame, at value.off plus value.num
-	kindMap                       // struct bpf_map of map value.mapIdx
-	kindMapValue                  // value of map value.mapIdx
-	kindContext                   // the program's context
-	kindPacket                    // packet data
-	kindPacketEnd
-	kindPacketMeta
-	kindFunc    // address of the function at slot value.mapIdx
-	kindPointer // some other pointer
-	kindSocket  // struct bpf_sock of a full socket
-	kindSockCommon
-	kindTCPSock
-	kindXDPSock
-	kindFlowKeys
-	kindMemory // value.size bytes that are the program's for now
-	kindBuffer // what a writable tracepoint hands over
-	kindDynptr // a dynptr that a helper hands over, or in a slot of the stack the half of one
-	kindArena  // what is accessed in an arena at some instruction
-	kindProbed // what is accessed guarded against faults at some instruction
-	kindIter   // in a slot of the stack: part of an iterator
-	kindOwn    // an object that the program allocated, of the structure with the type id value.size
-)
-
-// traits are what else is known of an address, or of what a slot holds.
-type traits uint16
-
-const (
-	readOnly  traits = 1 << iota // memory that is not written
-	ringBuf                      // memory that a ring buffer gave
-	ofPacket                     // memory of a packet, or a dynptr of one
-	ofSKB                        // that packet is a struct sk_buff
-	first                        // the first slot of a dynptr or of an iterator
-	drained                      // an iterator that has nothing more
-	protected                    // what RCU protects
-	unguarded                    // what RCU protected
-	probed                       // memory at any address, which is read guarded against faults
-	borrowed                     // an object that a list or a tree owns, while its lock is held
-	ofFile                       // a dynptr of a file
-)
-
-// value is what is known of a register. Of pointers off is the constant part and num the variable.
-type value struct {
-	kind   valueKind
-	orNull bool
-	frame  uint8
-	// typed is what a load through the value would be if it is the address of a kernel object.
-	typed objectKind
-	plus  uint8 // delta counts: it was added in so many bits
-	// locked says that the memory holds a lock, which link tells apart from others (reg_may_point_to_spin_lock).
-	locked bool
-	traits traits
-	mapIdx int32
-	size   int32
-	// ref is the reference that the address belongs to, dyn the dynptr; 0 means none (ref_obj_id, dynptr_id).
-	ref, dyn uint32
-	// link is the same in values that were copied from each other; 0 means none. What is learnt of
-	// one is true of the others, which are delta higher if linked by a constant.
-	link  uint32
-	off   int64
-	delta int64 // of addresses in the packet: how many bytes are known to be there, from off 0 on
-	num   ranges.Scalar
-}
-
-// objectKind says how the verifier trusts the address of a kernel object (PTR_TO_BTF_ID).
-type objectKind uint8
-
-const (
-	noObject  objectKind = iota
-	trusted              // loads are plain
-	untrusted            // loads may fault and are guarded (BPF_PROBE_MEM)
-	perCPU               // a per-CPU variable, whose value may be a trusted address
-	inArena              // offset in the arena (PTR_TO_ARENA)
-	unsure               // loaded from where an address may be, of what is not modelled
-)
-
-func number(s ranges.Scalar) value { return value{kind: kindNumber, num: s} }
-
-func unknownNumber() value { return number(ranges.UnknownScalar()) }
-
-func pointer(k valueKind) value { return value{kind: k, num: ranges.ConstScalar(0)} }
-
-// identified reports whether v has a link, a reference or a dynptr.
-func (v *value) identified() bool { return v.link|v.ref|v.dyn != 0 }
-
-func (v *value) isConst() bool { return v.kind == kindNumber && v.num.IsConst() }
-
-// isPointer reports whether v is an address, null or not.
-func (v *value) isPointer() bool { return v.kind > kindNumber }
-
-// byteKind says what one byte of a stack slot holds.
-type byteKind uint8
-
-const (
-	byteNone   byteKind = iota
-	byteMisc            // anything
-	byteZero            // 0
-	byteSpill           // part of the slot's spilled value
-	byteDynptr          // part of a dynptr, which slot.spill describes
-	byteIter            // part of an iterator, likewise
-	byteFlags           // how interrupts were before they were turned off
-)
-
-// slot is 8 bytes of BPF stack. Bytes are counted from the slot's lowest address.
-type slot struct {
-	bytes [8]byteKind
-	spill *value // never changed in place
-}
 
 // numRegs has room for r0 to r10 and the verifier's own registers after them.
 const (
@@ -140,7 +26,7 @@ type frameState struct {
 	again    bool          // returning from the callback comes back to the call of the helper
 	ret      bpf.InsnIndex // slot after the call
 	call     *live.Call    // nil for kernels that find out what matters of a stack by following a checkpoint
-	regs     [numRegs]*value
+	regs     [numRegs]*holds.Value
 	lent     uint16 // registers whose value something else refers to, too, by bit
 	linked   uint16 // registers that may have identities, by bit
 	stack    stack
@@ -166,7 +52,7 @@ func (s *state) top() *frameState { return &s.frames[len(s.frames)-1] }
 
 // slotOf returns the slot that holds the byte at off from r10, which is below it, to be looked at; nil if the stack does not
 // reach there.
-func (f *frameState) slotOf(off int64) *slot {
+func (f *frameState) slotOf(off int64) *holds.Slot {
 	if i := int((-off - 1) / 8); off < 0 && off >= -maxStack && i < f.stack.n {
 		return f.stack.at(i)
 	}
@@ -174,7 +60,7 @@ func (f *frameState) slotOf(off int64) *slot {
 }
 
 // ownSlot is slotOf for a slot that is written to; nil if it is out of bounds.
-func (f *frameState) ownSlot(off int64) *slot {
+func (f *frameState) ownSlot(off int64) *holds.Slot {
 	if off >= 0 || off < -maxStack {
 		return nil
 	}
@@ -186,7 +72,7 @@ func (f *frameState) ownSlot(off int64) *slot {
 // numbers are those of some registers, by bit, that hold numbers.
 func (f *frameState) numbers(regs uint64) uint64 {
 	for left := regs; left != 0; left &= left - 1 {
-		if r := bits.TrailingZeros64(left); f.regs[r].kind != kindNumber {
+		if r := bits.TrailingZeros64(left); f.regs[r].Kind != holds.Number {
 			regs &^= 1 << r
 		}
 	}
@@ -197,7 +83,7 @@ func (f *frameState) numbers(regs uint64) uint64 {
 func (f *frameState) spilledNumbers(slots uint64) uint64 {
 	slots &= 1<<f.stack.n - 1
 	for left := slots; left != 0; left &= left - 1 {
-		if j := bits.TrailingZeros64(left); f.stack.at(j).bytes[0] != byteSpill || f.stack.at(j).spill.kind != kindNumber {
+		if j := bits.TrailingZeros64(left); f.stack.at(j).Bytes[0] != holds.ByteSpill || f.stack.at(j).Spill.Kind != holds.Number {
 			slots &^= 1 << j
 		}
 	}
@@ -211,11 +97,8 @@ const maxStack = shape.MaxStack
 // the registers that an inlined bpf_loop saves, each rounded up to 8 (stack_extra, do_misc_fixups and optimize_bpf_loop).
 const extraStack = 16 + 24 + 2*8
 
-// byteOf is the index within its slot of the byte at off from r10.
-func byteOf(off int64) int { return int(off & 7) }
-
 // change changes the registers and spilled values that are picked, of those with identities only if identified is set.
-func (s *state) change(identified bool, picks func(*value) bool, to func(*value)) {
+func (s *state) change(identified bool, picks func(*holds.Value) bool, to func(*holds.Value)) {
 	for i := range s.frames {
 		f := &s.frames[i]
 		regs := uint16(allRegs)
@@ -229,28 +112,28 @@ func (s *state) change(identified bool, picks func(*value) bool, to func(*value)
 			}
 		}
 		if !identified {
-			f.changeSlots(byteSpill, picks, to)
+			f.changeSlots(holds.ByteSpill, picks, to)
 			continue
 		}
 		for p := 0; p*pageSlots < f.stack.n; p++ {
 			for ids := f.stack.identified(p); ids != 0; ids &= ids - 1 {
-				f.changeSlot(p*pageSlots+bits.TrailingZeros8(ids), byteSpill, picks, to)
+				f.changeSlot(p*pageSlots+bits.TrailingZeros8(ids), holds.ByteSpill, picks, to)
 			}
 		}
 	}
 }
 
 // changeSlots changes what slots of a kind hold.
-func (f *frameState) changeSlots(kind byteKind, picks func(*value) bool, to func(*value)) {
+func (f *frameState) changeSlots(kind holds.Byte, picks func(*holds.Value) bool, to func(*holds.Value)) {
 	for j := range f.stack.n {
 		f.changeSlot(j, kind, picks, to)
 	}
 }
 
-func (f *frameState) changeSlot(j int, kind byteKind, picks func(*value) bool, to func(*value)) {
-	if sl := f.stack.at(j); sl.bytes[0] == kind && picks(sl.spill) {
-		v := f.stack.mem.value(sl.spill)
+func (f *frameState) changeSlot(j int, kind holds.Byte, picks func(*holds.Value) bool, to func(*holds.Value)) {
+	if sl := f.stack.at(j); sl.Bytes[0] == kind && picks(sl.Spill) {
+		v := f.stack.mem.value(sl.Spill)
 		to(v)
-		f.stack.own(j).spill = v
+		f.stack.own(j).Spill = v
 	}
 }

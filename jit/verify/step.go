@@ -9,6 +9,7 @@ import (
 	"math/bits"
 
 	"github.com/tcsim/tcsim/jit/bpf"
+	"github.com/tcsim/tcsim/jit/verify/holds"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
@@ -41,9 +42,9 @@ func (x *explorer) step(s *state) (bool, error) {
 	case bpf.ClassLDX:
 		err = x.loadMem(s, f, in)
 	case bpf.ClassST:
-		v := &zero
+		v := &holds.Zero
 		if in.Imm != 0 {
-			n := number(constant(in))
+			n := holds.Of(constant(in))
 			v = &n
 		}
 		err = x.storeMem(s, f, in, v, true)
@@ -60,21 +61,21 @@ func (x *explorer) step(s *state) (bool, error) {
 // sign of another is after an arithmetic shift (maybe_fork_scalars).
 func (x *explorer) forkSign(s *state, f *frameState, in bpf.Insn) {
 	op := in.Op & 0xf0
-	if op != bpf.ALUAnd && op != bpf.ALUOr || in.Dst > 10 || in.Op&bpf.SrcReg != 0 && !f.regs[in.Src].isConst() {
+	if op != bpf.ALUAnd && op != bpf.ALUOr || in.Dst > 10 || in.Op&bpf.SrcReg != 0 && !f.regs[in.Src].IsConst() {
 		return
 	}
 	d := f.regs[in.Dst]
-	ones, lo, hi := ^uint64(0), d.num.Smin, d.num.Smax
+	ones, lo, hi := ^uint64(0), d.Num.Smin, d.Num.Smax
 	if in.Class() == bpf.ClassALU {
 		ones = 0xffff_ffff
-		lo, hi = d.num.Bounds32()
+		lo, hi = d.Num.Bounds32()
 	}
-	if d.kind != kindNumber || lo != -1 || hi != 0 {
+	if d.Kind != holds.Number || lo != -1 || hi != 0 {
 		return
 	}
 	other := x.fork(s, s.pc)
-	other.top().set(in.Dst, number(ranges.ConstScalar(0)))
-	s.top().set(in.Dst, number(ranges.ConstScalar(ones)))
+	other.top().set(in.Dst, holds.Of(ranges.ConstScalar(0)))
+	s.top().set(in.Dst, holds.Of(ranges.ConstScalar(ones)))
 }
 
 // returnsNothing reports whether a function that was not called returns nothing: a global one, or the main function whose
@@ -92,9 +93,9 @@ func (x *explorer) needsOffset(s *state, in bpf.Insn) {
 		return
 	}
 	switch d, n := s.top().regs[in.Dst], s.top().regs[in.Src]; {
-	case d.isPointer() && n.kind == kindNumber:
+	case d.IsPointer() && n.Kind == holds.Number:
 		x.needs(s, in.Src)
-	case n.isPointer() && d.kind == kindNumber:
+	case n.IsPointer() && d.Kind == holds.Number:
 		x.needs(s, in.Dst)
 	}
 }
@@ -106,7 +107,7 @@ func (x *explorer) checkRead(f *frameState, in bpf.Insn, at bpf.InsnIndex) error
 		return nil
 	}
 	for left := x.registers[at].Reads & (1<<numRegs - 1); left != 0; left &= left - 1 {
-		if r := bits.TrailingZeros16(left); f.regs[r].kind == kindNone {
+		if r := bits.TrailingZeros16(left); f.regs[r].Kind == holds.None {
 			return fmt.Errorf("r%d is not initialised", r)
 		}
 	}
@@ -116,57 +117,57 @@ func (x *explorer) checkRead(f *frameState, in bpf.Insn, at bpf.InsnIndex) error
 func (x *explorer) alu(f *frameState, in bpf.Insn) {
 	op, wide := in.Op&0xf0, in.Class() == bpf.ClassALU64
 	if in.Dst > 10 {
-		f.refer(in.Dst, &anything) // the verifier's own registers are never followed
+		f.refer(in.Dst, &holds.Anything) // the verifier's own registers are never followed
 		return
 	}
 	d := f.regs[in.Dst]
-	var src *value
+	var src *holds.Value
 	if in.Op&bpf.SrcReg != 0 {
 		src = f.regs[in.Src]
 	} else {
-		imm := number(constant(in))
+		imm := holds.Of(constant(in))
 		src = &imm
 	}
-	if x.arena && (x.makesArena(in, d) || x.submitted && op != bpf.ALUMov && src.typed == inArena) {
-		defer func() { f.own(in.Dst).typed = inArena }()
+	if x.arena && (x.makesArena(in, d) || x.submitted && op != bpf.ALUMov && src.Typed == holds.InArena) {
+		defer func() { f.own(in.Dst).Typed = holds.InArena }()
 	}
 	r := &x.rules.Ranges
 	switch {
 	case op == bpf.ALUMov:
 		x.move(f, in, src, wide)
 	case op == bpf.ALUNeg:
-		if !r.Overflow || d.kind != kindNumber {
-			f.refer(in.Dst, &anything)
+		if !r.Overflow || d.Kind != holds.Number {
+			f.refer(in.Dst, &holds.Anything)
 			return
 		}
-		f.set(in.Dst, number(ranges.ConstScalar(0).Alu(bpf.ALUSub, d.num, wide, false, r)))
-	case op == bpf.ALUEnd && r.SwapBits && d.kind == kindNumber:
-		f.own(in.Dst).swap(in, r)
+		f.set(in.Dst, holds.Of(ranges.ConstScalar(0).Alu(bpf.ALUSub, d.Num, wide, false, r)))
+	case op == bpf.ALUEnd && r.SwapBits && d.Kind == holds.Number:
+		f.own(in.Dst).Swap(in, r)
 	case op == bpf.ALUEnd:
-		f.refer(in.Dst, &anything)
-	case d.isPointer() || src.isPointer():
+		f.refer(in.Dst, &holds.Anything)
+	case d.IsPointer() || src.IsPointer():
 		f.set(in.Dst, x.pointerAlu(op, *d, *src, wide))
-	case d.kind == kindNone || src.kind == kindNone:
-		f.refer(in.Dst, &anything)
+	case d.Kind == holds.None || src.Kind == holds.None:
+		f.refer(in.Dst, &holds.Anything)
 	default:
 		f.set(in.Dst, x.numberAlu(d, in, src, op, wide))
 	}
 }
 
-func (x *explorer) numberAlu(d *value, in bpf.Insn, src *value, op uint8, wide bool) value {
+func (x *explorer) numberAlu(d *holds.Value, in bpf.Insn, src *holds.Value, op uint8, wide bool) holds.Value {
 	signed := in.Off != 0 && (op == bpf.ALUDiv || op == bpf.ALUMod)
-	res := number(d.num.Alu(op, src.num, wide, signed, &x.rules.Ranges))
-	if wide && (op == bpf.ALUAdd || op == bpf.ALUSub) && src.isConst() {
-		res.typed = d.typed
+	res := holds.Of(d.Num.Alu(op, src.Num, wide, signed, &x.rules.Ranges))
+	if wide && (op == bpf.ALUAdd || op == bpf.ALUSub) && src.IsConst() {
+		res.Typed = d.Typed
 	}
 	if op == bpf.ALUAdd || op == bpf.ALUSub {
-		if d.typed == unsure || src.typed == unsure {
-			res.typed = unsure
+		if d.Typed == holds.Unsure || src.Typed == holds.Unsure {
+			res.Typed = holds.Unsure
 		}
 	}
 	if delta, ok := x.deltaOf(d, in, src, op, wide); ok {
-		if res.link, res.delta, res.plus = d.link, delta, 32; wide {
-			res.plus = 64
+		if res.Link, res.Delta, res.Plus = d.Link, delta, 32; wide {
+			res.Plus = 64
 		}
 	}
 	return res
@@ -174,16 +175,16 @@ func (x *explorer) numberAlu(d *value, in bpf.Insn, src *value, op uint8, wide b
 
 // deltaOf is what arithmetic adds to a number that is linked with others; ok is false if the link does not last
 // (adjust_reg_min_max_vals).
-func (x *explorer) deltaOf(d *value, in bpf.Insn, src *value, op uint8, wide bool) (delta int64, ok bool) {
-	if !x.rules.LinkDelta || op != bpf.ALUAdd && op != bpf.ALUSub || d.link == 0 || d.plus != 0 || !src.isConst() || in.Op&bpf.SrcReg != 0 && in.Src == in.Dst {
+func (x *explorer) deltaOf(d *holds.Value, in bpf.Insn, src *holds.Value, op uint8, wide bool) (delta int64, ok bool) {
+	if !x.rules.LinkDelta || op != bpf.ALUAdd && op != bpf.ALUSub || d.Link == 0 || d.Plus != 0 || !src.IsConst() || in.Op&bpf.SrcReg != 0 && in.Src == in.Dst {
 		return 0, false
 	}
-	n := int64(src.num.Umin)
+	n := int64(src.Num.Umin)
 	if !x.rules.WideDeltas {
 		return n, op == bpf.ALUAdd && wide && n >= 0 && n <= math.MaxInt32
 	}
 	if !wide {
-		if n = int64(int32(n)); d.num.Umax > math.MaxUint32 {
+		if n = int64(int32(n)); d.Num.Umax > math.MaxUint32 {
 			return 0, false
 		}
 	}
@@ -197,7 +198,7 @@ func (x *explorer) deltaOf(d *value, in bpf.Insn, src *value, op uint8, wide boo
 }
 
 // move is mov, movsx and the 32-bit forms.
-func (x *explorer) move(f *frameState, in bpf.Insn, src *value, wide bool) {
+func (x *explorer) move(f *frameState, in bpf.Insn, src *holds.Value, wide bool) {
 	r, size := &x.rules.Ranges, 8
 	if !wide {
 		size = 4
@@ -205,27 +206,27 @@ func (x *explorer) move(f *frameState, in bpf.Insn, src *value, wide bool) {
 	switch {
 	case in.Op&bpf.SrcReg == 0:
 		if !wide {
-			f.set(in.Dst, number(ranges.ConstScalar(uint64(uint32(in.Imm)))))
+			f.set(in.Dst, holds.Of(ranges.ConstScalar(uint64(uint32(in.Imm)))))
 			return
 		}
 		f.set(in.Dst, *src)
-	case src.isPointer() && wide && in.Off == 0:
+	case src.IsPointer() && wide && in.Off == 0:
 		f.refer(in.Dst, f.lend(in.Src))
-	case src.isPointer() || src.kind == kindNone:
-		f.refer(in.Dst, &anything)
+	case src.IsPointer() || src.Kind == holds.None:
+		f.refer(in.Dst, &holds.Anything)
 	case in.Off == -1 || in.Off == 1: // address of this CPU's copy of a variable, or of arena memory
-		v := unknownNumber()
+		v := holds.AnyNumber()
 		if in.Off == -1 {
-			v.typed = perCPU
+			v.Typed = holds.PerCPU
 		}
 		f.set(in.Dst, v)
 	case in.Off != 0: // movsx
 		size = int(in.Off) / 8
-		fits := src.num.Umax < 1<<(size*8-1)
-		res := number(src.num.SignExtend(size, wide, r))
+		fits := src.Num.Umax < 1<<(size*8-1)
+		res := holds.Of(src.Num.SignExtend(size, wide, r))
 		if fits {
 			src = x.link(f, in.Src)
-			res.link, res.delta, res.plus = src.link, src.delta, src.plus
+			res.Link, res.Delta, res.Plus = src.Link, src.Delta, src.Plus
 		}
 		f.set(in.Dst, res)
 	case wide:
@@ -233,65 +234,60 @@ func (x *explorer) move(f *frameState, in bpf.Insn, src *value, wide bool) {
 		f.refer(in.Dst, f.lend(in.Src))
 	default:
 		v := *src
-		if x.rules.Link32 && v.num.Fits(4) {
+		if x.rules.Link32 && v.Num.Fits(4) {
 			v = *x.link(f, in.Src)
 		} else {
-			v.link, v.delta, v.plus = 0, 0, 0
+			v.Link, v.Delta, v.Plus = 0, 0, 0
 		}
-		v.num.Zext(r)
+		v.Num.Zext(r)
 		f.set(in.Dst, v)
 	}
 }
 
 // link gives a number in a register, which is about to be copied, an identity, and returns it.
-func (x *explorer) link(f *frameState, r uint8) *value {
-	if f.regs[r].unlinked() {
+func (x *explorer) link(f *frameState, r uint8) *holds.Value {
+	if f.regs[r].Unlinked() {
 		x.identify(f.own(r))
 	}
 	return f.regs[r]
 }
 
-// unlinked reports whether v is a number that is given an identity when it is copied.
-func (v *value) unlinked() bool {
-	return v.kind == kindNumber && !v.num.IsConst() && (v.plus != 0 || v.link == 0)
-}
-
-func (x *explorer) identify(v *value) { v.link, v.delta, v.plus = x.newLink(), 0, 0 }
+func (x *explorer) identify(v *holds.Value) { v.Link, v.Delta, v.Plus = x.newLink(), 0, 0 }
 
 // pointerAlu is arithmetic in which at least one operand is a pointer (adjust_ptr_min_max_vals).
-func (x *explorer) pointerAlu(op uint8, d, src value, wide bool) value {
-	if !wide || op != bpf.ALUAdd && op != bpf.ALUSub || d.isPointer() && src.isPointer() {
-		return unknownNumber()
+func (x *explorer) pointerAlu(op uint8, d, src holds.Value, wide bool) holds.Value {
+	if !wide || op != bpf.ALUAdd && op != bpf.ALUSub || d.IsPointer() && src.IsPointer() {
+		return holds.AnyNumber()
 	}
 	p, n := d, src
-	if !d.isPointer() {
+	if !d.IsPointer() {
 		if op == bpf.ALUSub {
-			return unknownNumber()
+			return holds.AnyNumber()
 		}
 		p, n = src, d
 	}
-	if n.kind != kindNumber {
-		n = unknownNumber()
+	if n.Kind != holds.Number {
+		n = holds.AnyNumber()
 	}
-	if p.traits&probed != 0 {
+	if p.Traits&holds.AnyAddress != 0 {
 		return p // wherever it is, it is read
 	}
-	if n.isConst() {
+	if n.IsConst() {
 		if op == bpf.ALUSub {
-			p.off -= int64(n.num.Umin)
+			p.Off -= int64(n.Num.Umin)
 		} else {
-			p.off += int64(n.num.Umin)
+			p.Off += int64(n.Num.Umin)
 		}
 		return p
 	}
-	p.num = p.num.Alu(op, n.num, true, false, &x.rules.Ranges)
-	if p.kind == kindPacket || p.kind == kindPacketMeta {
-		p.link = x.newLink()
+	p.Num = p.Num.Alu(op, n.Num, true, false, &x.rules.Ranges)
+	if p.Kind == holds.Packet || p.Kind == holds.PacketMeta {
+		p.Link = x.newLink()
 		switch {
-		case op == bpf.ALUAdd || n.num.Smin < 0:
-			p.delta = 0
-		case x.rules.WholeOffsets && p.delta > 0: // what is there was counted from the highest address that is possible
-			p.delta += int64(n.num.Umin)
+		case op == bpf.ALUAdd || n.Num.Smin < 0:
+			p.Delta = 0
+		case x.rules.WholeOffsets && p.Delta > 0: // what is there was counted from the highest address that is possible
+			p.Delta += int64(n.Num.Umin)
 		}
 	}
 	return p
@@ -303,10 +299,10 @@ func (x *explorer) loadConst(s *state, f *frameState, in bpf.Insn) error {
 			return err
 		}
 		f.called()
-		f.set(0, unknownNumber())
+		f.set(0, holds.AnyNumber())
 		if x.rules.AbsoluteExit && x.judges() && len(s.frames) > 1 { // bpf_gen_ld_abs has an exit of its own
 			x.fork(s, s.pc+1)
-			f.set(0, number(ranges.ConstScalar(0)))
+			f.set(0, holds.Of(ranges.ConstScalar(0)))
 			_, err := x.exit(s)
 			s.pc--
 			return err
@@ -314,45 +310,45 @@ func (x *explorer) loadConst(s *state, f *frameState, in bpf.Insn) error {
 		return nil
 	}
 	imm := uint64(uint32(in.Imm)) | uint64(uint32(x.p.Insns[s.pc+1].Imm))<<32
-	var d value
+	var d holds.Value
 	switch in.Src {
 	case bpf.PseudoMap:
-		d = pointer(kindMap)
-		d.mapIdx = in.Imm
+		d = holds.To(holds.Map)
+		d.Map = in.Imm
 	case bpf.PseudoMapValue:
-		d = pointer(kindMapValue)
-		d.mapIdx = in.Imm
-		d.off = int64(x.p.Insns[s.pc+1].Imm)
+		d = holds.To(holds.MapValue)
+		d.Map = in.Imm
+		d.Off = int64(x.p.Insns[s.pc+1].Imm)
 	case bpf.PseudoFunc:
-		d = pointer(kindFunc)
-		d.mapIdx = int32(s.pc) + 1 + in.Imm
+		d = holds.To(holds.Func)
+		d.Map = int32(s.pc) + 1 + in.Imm
 	case bpf.PseudoSymbol:
 		d = x.symbol(in)
 	case 0:
-		d = number(ranges.ConstScalar(imm))
+		d = holds.Of(ranges.ConstScalar(imm))
 	default:
-		d = pointer(kindPointer)
+		d = holds.To(holds.Pointer)
 	}
 	f.set(in.Dst, d)
 	return nil
 }
 
 // symbol is the address of a symbol of the kernel (check_pseudo_btf_id).
-func (x *explorer) symbol(in bpf.Insn) value {
-	v := pointer(kindPointer)
+func (x *explorer) symbol(in bpf.Insn) holds.Value {
+	v := holds.To(holds.Pointer)
 	if in.Imm < 0 || int(in.Imm) >= len(x.p.Symbols) {
 		return v
 	}
 	switch s := &x.p.Symbols[in.Imm]; {
 	case s.Kind == bpf.SymbolAddress:
-		return unknownNumber()
+		return holds.AnyNumber()
 	case s.PerCPU:
-		return x.object(s.Type, perCPU)
+		return x.object(s.Type, holds.PerCPU)
 	case s.Kind == bpf.SymbolMemory:
-		v.kind, v.size, v.traits = kindMemory, s.Size, readOnly
+		v.Kind, v.Size, v.Traits = holds.Memory, s.Size, holds.ReadOnly
 		return v
 	default:
-		return x.object(s.Type, untrusted)
+		return x.object(s.Type, holds.Untrusted)
 	}
 }
 
@@ -378,8 +374,8 @@ func (x *explorer) mayLoadAbs(s *state) error {
 		return err
 	}
 	r6 := s.top().regs[6]
-	if r6.kind != kindContext {
-		return fmt.Errorf("at the time of BPF_LD_ABS|IND r6 != pointer to skb, but %s", r6.word())
+	if r6.Kind != holds.Context {
+		return fmt.Errorf("at the time of BPF_LD_ABS|IND r6 != pointer to skb, but %s", r6.Word())
 	}
-	return unmoved(6, r6)
+	return holds.Unmoved(6, r6)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/verify/holds"
 	"github.com/tcsim/tcsim/jit/verify/protos"
 	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
@@ -28,23 +29,18 @@ func (x *explorer) structure(name string) int32 {
 }
 
 // object is the address of a kernel object.
-func (x *explorer) object(name string, trust objectKind) value {
-	v := pointer(kindPointer)
-	v.typed, v.size = trust, x.structure(name)
+func (x *explorer) object(name string, trust holds.Object) holds.Value {
+	v := holds.To(holds.Pointer)
+	v.Typed, v.Size = trust, x.structure(name)
 	return v
 }
 
-// trusts reports whether an address of a kernel object is trusted (is_trusted_reg).
-func (v *value) trusts() bool {
-	return v.ref != 0 || v.typed == trusted && v.traits&(protected|unguarded) == 0
-}
-
 // walk is a load through the address of an object whose structure is known; ok is false if it is not.
-func (x *explorer) walk(s *state, base *value, in bpf.Insn, signed bool) (v value, ok bool, err error) {
-	if !x.judges() || base.kind != kindPointer || base.size == 0 || base.orNull || !base.num.IsConst() || base.num.Umin != 0 {
+func (x *explorer) walk(s *state, base *holds.Value, in bpf.Insn, signed bool) (v holds.Value, ok bool, err error) {
+	if !x.judges() || base.Kind != holds.Pointer || base.Size == 0 || base.OrNull || !base.Num.IsConst() || base.Num.Umin != 0 {
 		return v, false, nil
 	}
-	name, off := x.structs[base.size-1], base.off+int64(in.Off)
+	name, off := x.structs[base.Size-1], base.Off+int64(in.Off)
 	if off < 0 {
 		return v, false, fmt.Errorf("r%d is ptr_%s invalid negative access: off=%d", in.Src, name, off)
 	}
@@ -55,74 +51,53 @@ func (x *explorer) walk(s *state, base *value, in bpf.Insn, signed bool) (v valu
 	case err != nil || !known:
 		return v, false, err
 	case f.Type == "":
-		return number(ranges.LoadedScalar(in.Size(), signed)), true, nil
+		return holds.Of(ranges.LoadedScalar(in.Size(), signed)), true, nil
 	}
 	return x.loaded(s, base, name, &f), true, nil
 }
 
 // loaded is the address of an object that was loaded from another.
-func (x *explorer) loaded(s *state, base *value, structure string, f *bpf.ObjectField) value {
-	v := x.object(f.Type, untrusted)
+func (x *explorer) loaded(s *state, base *holds.Value, structure string, f *bpf.ObjectField) holds.Value {
+	v := x.object(f.Type, holds.Untrusted)
 	may := false
 	switch trust := protos.TrustOf(structure, f.Name, x.rules); {
 	case f.Union:
-		v.traits = unguarded
-	case base.traits&unguarded != 0:
-		v.traits = unguarded
-	case !base.trusts() && base.traits&protected == 0: // of what is not trusted, nothing is
+		v.Traits = holds.Unguarded
+	case base.Traits&holds.Unguarded != 0:
+		v.Traits = holds.Unguarded
+	case !base.Trusts() && base.Traits&holds.Protected == 0: // of what is not trusted, nothing is
 	case trust == protos.TrustFull || trust == protos.TrustOrNull:
-		v.typed, may = trusted, trust == protos.TrustOrNull
+		v.Typed, may = holds.Trusted, trust == protos.TrustOrNull
 	case !x.inRCU(s):
-		v.traits = unguarded
+		v.Traits = holds.Unguarded
 	case trust == protos.TrustRCU:
-		v.typed, v.traits = trusted, protected
+		v.Typed, v.Traits = holds.Trusted, holds.Protected
 	case trust == protos.TrustRCUOrNull || f.RCU:
-		v.typed, v.traits, may = trusted, protected, true
+		v.Typed, v.Traits, may = holds.Trusted, holds.Protected, true
 	}
 	if may {
-		v.orNull, v.link = true, x.newLink()
+		v.OrNull, v.Link = true, x.newLink()
 	}
 	return v
 }
 
 // handObject judges a part of an object that a helper reads (check_ptr_to_btf_access).
-func (x *explorer) handObject(v *value, reg uint8, size int64) error {
-	name := x.structs[v.size-1]
+func (x *explorer) handObject(v *holds.Value, reg uint8, size int64) error {
+	name := x.structs[v.Size-1]
 	switch {
-	case v.off < 0:
-		return fmt.Errorf("r%d is ptr_%s invalid negative access: off=%d", reg, name, v.off)
-	case !v.num.IsConst() || v.num.Umin != 0:
-		return fmt.Errorf("r%d is ptr_%s invalid variable offset: off=%d", reg, name, v.off)
+	case v.Off < 0:
+		return fmt.Errorf("r%d is ptr_%s invalid negative access: off=%d", reg, name, v.Off)
+	case !v.Num.IsConst() || v.Num.Umin != 0:
+		return fmt.Errorf("r%d is ptr_%s invalid variable offset: off=%d", reg, name, v.Off)
 	}
-	_, _, err := x.p.Objects.Field(name, v.off, size)
+	_, _, err := x.p.Objects.Field(name, v.Off, size)
 	return err
 }
 
-// fitsObject judges a kernel object whose structure is known as an argument of a helper (check_reg_type).
-func fitsObject(a protos.Arg, reg uint8, v *value) error {
-	word := "ptr_"
-	if v.traits&unguarded != 0 {
-		word = "untrusted_ptr_"
-	}
-	switch {
-	case a.Is("iIbBo") && v.traits&unguarded != 0:
-		return fmt.Errorf("r%d type=%s expected=ptr_, trusted_ptr_, rcu_ptr_", reg, word)
-	case a.Kind == 'P' && v.typed != perCPU:
-		return fmt.Errorf("r%d type=%s expected=percpu_ptr_", reg, word)
-	case !a.Is("kvVumnMWNrwx"):
-		return nil
-	case !v.trusts():
-		return fmt.Errorf("r%d type=%s expected=fp, pkt, pkt_meta, map_key, map_value, mem, ringbuf_mem, buf, trusted_ptr_", reg, word)
-	case a.Stores():
-		return fmt.Errorf("a helper may write into memory pointed by r%d type=trusted_%s", reg, word)
-	}
-	return nil
-}
-
 // handedOut is how the address of a kernel object is trusted that the kernel hands to a program.
-func handedOut(v *kernels.Verifier) objectKind {
+func handedOut(v *kernels.Verifier) holds.Object {
 	if v.Trusted {
-		return trusted
+		return holds.Trusted
 	}
-	return untrusted
+	return holds.Untrusted
 }
