@@ -111,6 +111,8 @@ type sourceHunter struct {
 	refused string // what cannot be tested of the last source
 	// inspected is what its code shows without being run, of two scenarios.
 	inspected []string
+	// flaws are those of inspected that say what is wrong in every design.
+	flaws []string
 }
 
 // listing is the scenario that compares code byte by byte. What code does has to be enough.
@@ -156,7 +158,7 @@ func (h *sourceHunter) judge(t *testing.T, text string) string {
 			t.Error(err)
 		}
 	}()
-	h.refused, h.inspected = "", nil
+	h.refused, h.inspected, h.flaws = "", nil, nil
 	for _, b := range h.library {
 		if what := h.run(t, b, target); what != "" {
 			return b.Scenario.Name + ": " + what
@@ -184,7 +186,7 @@ func (h *sourceHunter) inspect(t *testing.T, name string, target *jit.Target) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.inspected = slices.Concat(h.inspected, rep.Flaws, rep.Differences)
+	h.inspected, h.flaws = slices.Concat(h.inspected, rep.Flaws, rep.Differences), append(h.flaws, rep.Flaws...)
 	if len(rep.Flaws)+len(rep.Differences) == 0 && rep.Release == "" && len(rep.Unchecked) == 0 {
 		t.Error("the code was compared with nothing")
 	}
@@ -306,6 +308,9 @@ func TestSourceRight(t *testing.T) {
 			eachEdit(t, kernel, kernel+"-right.txt", func(t *testing.T, h *sourceHunter, m *sourceMutation, what string) {
 				if what != "" {
 					t.Errorf("found by %s", what)
+				}
+				if len(h.flaws) > 0 {
+					t.Errorf("accused: %q", h.flaws)
 				}
 				if (m.differs == "") != (len(h.inspected) == 0) {
 					t.Errorf("inspected: %q, expected %q", h.inspected, m.differs)

@@ -52,7 +52,8 @@
 //     as broken semantics or as a fault.
 //
 // The landing invariant: a design that unwinds leaves with rsp == rbp, the caller's rbp at [rbp] and
-// the return address at [rbp+8]. A design in which a tail call hands over the whole frame
+// the return address at [rbp+8], or with rsp lower where what the target's prologue does before its landing
+// is left in place (image.Frame.Kept). A design in which a tail call hands over the whole frame
 // (image.Frame.Reused) leaves with rsp and rbp as they are in the body.
 //
 // The package must not import the engine.

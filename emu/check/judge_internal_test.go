@@ -85,8 +85,9 @@ func TestTailCallLeaves(t *testing.T) {
 		{"r13", func(g given) { g.s.R13++ }, CalleeSaved, "r13 (R7)"},
 		{"r14", func(g given) { g.s.R14++ }, CalleeSaved, "r14 (R8)"},
 		{"r15", func(g given) { g.s.R15++ }, CalleeSaved, "r15 (R9)"},
-		{"words that are kept below the saved rbp", func(g given) { g.f.Frame.Kept, g.s.RSP = 16, g.s.RSP-16 }, "", ""},
-		{"words that should be kept", func(g given) { g.f.Frame.Kept = 16 }, Balance, "where the saved rbp lies"},
+		{"words that are kept below the saved rbp", func(g given) { g.e.Target.Frame.Kept, g.s.RSP = 16, g.s.RSP-16 }, "", ""},
+		{"words that should be kept", func(g given) { g.e.Target.Frame.Kept = 16 }, Balance, "16 bytes below the saved rbp"},
+		{"words that the target does not expect", func(g given) { g.f.Frame.Kept, g.s.RSP = 16, g.s.RSP-16 }, Balance, "where the saved rbp lies"},
 		{"a whole frame handed over", func(g given) {
 			g.f.Frame.Reused, g.s.RSP = true, g.s.RBP+image.Addr(int64(g.f.FrameLow()))
 		}, "", ""},

@@ -195,9 +195,12 @@ func (c *Checker) tailCall(e *trace.Event, s *record.Site) {
 // landing checks the state in which control leaves for the target, and the target itself.
 func (c *Checker) landing(e *trace.Event, s *record.Site, a *trace.Activation) {
 	to := e.Target.String()
-	enter := image.CodeOff(0)
+	enter, kept := image.CodeOff(0), image.Addr(e.Fn.Frame.Kept)
 	if e.Tail != nil {
 		enter = e.Tail.Enter
+	}
+	if e.Target != nil {
+		kept = image.Addr(e.Target.Frame.Kept)
 	}
 	switch {
 	case e.Target == nil && e.TargetAddr != 0:
@@ -212,10 +215,14 @@ func (c *Checker) landing(e *trace.Event, s *record.Site, a *trace.Activation) {
 			c.broken(Balance, e, "the tail call to %s leaves with rsp %#x and rbp %#x; the frame it hands over has %#x and %#x",
 				to, uint64(s.RSP), uint64(s.RBP), uint64(end), uint64(a.RBP))
 		}
-	case s.RSP != a.RBP-image.Addr(e.Fn.Frame.Kept) || s.RBP != a.RBP:
-		c.broken(Balance, e, "the tail call to %s leaves with rsp %#x and rbp %#x; they must be %#x and %#x, where the saved rbp lies",
-			to, uint64(s.RSP), uint64(s.RBP), uint64(a.RBP)-uint64(e.Fn.Frame.Kept), uint64(a.RBP))
-	case e.Fn.Frame.Kept != 0:
+	case s.RSP != a.RBP-kept || s.RBP != a.RBP:
+		where := "where the saved rbp lies"
+		if kept != 0 {
+			where = fmt.Sprintf("%d bytes below the saved rbp and there", uint64(kept))
+		}
+		c.broken(Balance, e, "the tail call to %s leaves with rsp %#x and rbp %#x; they must be %#x and %#x, %s",
+			to, uint64(s.RSP), uint64(s.RBP), uint64(a.RBP-kept), uint64(a.RBP), where)
+	case kept != 0:
 		// What lies at rbp is not at hand; nothing but a push has written there.
 	case s.Stack[0] != a.Caller.RBP:
 		c.broken(Balance, e, "the tail call to %s leaves %#x at [rbp]; rbp of %s is %#x", to, s.Stack[0], c.caller(a), a.Caller.RBP)

@@ -156,8 +156,8 @@ type Frame struct {
 	// Reused is true in designs in which a tail call hands over the whole frame instead of
 	// unwinding it to the saved rbp.
 	Reused bool
-	// Kept is how many bytes below the saved rbp a design that unwinds leaves in place, because the
-	// program that it tail calls goes on using them; 0 in all but one.
+	// Kept is how many bytes below the saved rbp lie there where tail calls land in a function, so that what
+	// tail calls it leaves them in place; 0 in all known designs that unwind but one.
 	Kept int32
 	// Scratch is true if the prologue pushes and pops where the program's stack will be.
 	Scratch bool

@@ -37,7 +37,8 @@ func handsOver(f *image.FuncImage) bool {
 }
 
 // loadsCounter reports whether the last instruction before a call that gives rax its value loads the counter, into rax or a
-// register that is copied to it. Calls and branches on the way leave something else in it.
+// register that is copied to it. Calls and branches on the way leave something else in it, but in a register that the
+// prologue has filled for all of the function.
 func (c *decodedCode) loadsCounter(f *image.FuncImage, call image.CodeOff) bool {
 	i, ok := c.at(call)
 	reg := x86.RAX
@@ -50,7 +51,9 @@ func (c *decodedCode) loadsCounter(f *image.FuncImage, call image.CodeOff) bool 
 			continue
 		}
 		if from, ok := copied(in); ok {
-			reg = from
+			if reg = from; c.holdsCounter(f, reg) {
+				return true
+			}
 			continue
 		}
 		at := image.CodeOff(0)
@@ -61,4 +64,27 @@ func (c *decodedCode) loadsCounter(f *image.FuncImage, call image.CodeOff) bool 
 		return in.Op == "mov" && in.Load && in.Mem.Base == x86.RBP && in.Mem.Index == x86.RegNone && wide && (at == 0 || at == -4)
 	}
 	return false
+}
+
+// holdsCounter reports whether a register that no program uses, and calls keep, gets its value in the prologue alone, from
+// rax or from where that was pushed: a design may keep its counter, or the pointer to it, there. What that value is, only
+// runs show.
+func (c *decodedCode) holdsCounter(f *image.FuncImage, reg x86.Reg) bool {
+	if reg != x86.R12 {
+		return false
+	}
+	filled := false
+	for i := range c.insns {
+		in := &c.insns[i]
+		if !in.Writes.Has(reg) || in.Op == "pop" {
+			continue
+		}
+		from, copies := copied(in)
+		fromStack := in.Op == "mov" && in.Load && in.OpBits == 64 && (in.Mem.Base == x86.RSP || in.Mem.Base == x86.RBP)
+		if c.off(i) >= f.Frame.Body || !(copies && from == x86.RAX || fromStack) {
+			return false
+		}
+		filled = true
+	}
+	return filled
 }

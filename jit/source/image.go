@@ -60,6 +60,7 @@ func (j *job) describe(img *image.Image, g *guest, landing image.CodeOff, privat
 		f.Frame.Landing = -1
 		if n == 0 && landing >= 0 {
 			f.Frame.Landing = f.Entry + landing
+			f.Frame.Kept = recognise.Kept(f)
 		}
 		switch {
 		case len(f.InsnOff) == 0:
@@ -128,6 +129,7 @@ func (j *job) unrecognised(f *image.FuncImage, n int, landing image.CodeOff) err
 		if !s.Direct {
 			s.Jump = lastJump(f, s.Start, s.End)
 		}
+		recognise.Checks(f, &s)
 		if s.Jump < 0 {
 			return fmt.Errorf("%w: function %d (%s): the code of the tail call, instruction %d, has no jump to another program",
 				jit.ErrEmitter, n, f.Name, at)
