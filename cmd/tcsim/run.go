@@ -107,13 +107,13 @@ func (e env) run(ctx context.Context, cmd *cli.Command) error {
 // verdict turns rows into the command's result: bad input outweighs a failure, and that what could not be
 // tested.
 func verdict(rows []render.RunRow) error {
-	untested, rejected, failed := "", 0, false
+	untested, reason, rejected, failed := 0, "", 0, false
 	for _, r := range rows {
 		switch {
 		case r.Rejected != "":
 			rejected++
 		case r.Error != "":
-			untested = r.Error
+			untested, reason = untested+1, r.Error
 		case !r.OK:
 			failed = true
 		}
@@ -124,8 +124,11 @@ func verdict(rows []render.RunRow) error {
 	case failed:
 		return errFailed
 	}
-	if untested != "" {
-		return fmt.Errorf("%w: %s", kernels.ErrUnsupported, untested)
+	if untested > 1 {
+		reason = render.Plural(untested, "result") + ", see above"
+	}
+	if untested > 0 {
+		return fmt.Errorf("%w: %s", kernels.ErrUnsupported, reason)
 	}
 	return nil
 }

@@ -272,7 +272,7 @@ func (g *guest) answer(regs *[16]uint64, rip image.Addr) error {
 			return err
 		}
 		from := image.Addr(binary.LittleEndian.Uint64(ret[:])) - 1
-		return &CrashError{fmt.Sprintf("the JIT uses %s in %s, which tcsim does not know", g.o.open[ask-askOpen], g.o.where(from)), g.messages, true}
+		return &CrashError{fmt.Sprintf("the JIT uses %s in %s, which tcsim does not know: --extra FILE.c compiles what another file defines, too", g.o.open[ask-askOpen], g.o.where(from)), g.messages, true}
 	case ask == askAlloc:
 		if err := g.alloc(int(a), int(b), image.Addr(c)); err != nil {
 			g.err = errors.Join(g.err, err)

@@ -98,8 +98,11 @@ func (l *linker) relocate() error {
 		own = l.r.spec.Types
 	}
 	fixups, err := btf.CORERelocate(relos, []*btf.Spec{types}, binary.LittleEndian, own.TypeID)
-	if err != nil {
-		return fmt.Errorf("CO-RE: %w", err)
+	switch {
+	case err != nil && l.r.types == nil:
+		return fmt.Errorf("CO-RE, with the file's own types, as no --btf names a file with those of a kernel: %w", err)
+	case err != nil:
+		return fmt.Errorf("CO-RE, with the types that --btf names: %w", err)
 	}
 	for i := range fixups {
 		if err := fixups[i].Apply(at[i]); err != nil {

@@ -28,7 +28,9 @@ type RunRow struct {
 	// Refused are updates and replacements that the kernel of the target refuses, with its error.
 	Refused []string `json:"refused_updates,omitempty"`
 	Updates []string `json:"update_violations,omitempty"`
-	Failed  []string `json:"mismatches,omitempty"`
+	// broken are the verdicts on the same, each with the update.
+	broken [][2]string
+	Failed []string `json:"mismatches,omitempty"`
 	// Flaws are what is wrong in code that no run has to reach.
 	Flaws []string `json:"code_flaws,omitempty"`
 	// Differs are places in which the code of a kernel's source is not shown to do what that kernel's own does.
@@ -54,7 +56,8 @@ func (row *RunRow) Fill(res *runner.Result) {
 			row.Refused = append(row.Refused, u.What+": "+u.Errno)
 		}
 		if u.Violation != nil {
-			row.Updates = append(row.Updates, u.Violation.String())
+			s := Summary{Violation: u.Violation, Unexpected: !u.Foreseen}
+			row.Updates, row.broken = append(row.Updates, u.Violation.String()), append(row.broken, [2]string{u.What, s.Judged()})
 		}
 	}
 	for _, m := range res.Mismatches() {
@@ -135,14 +138,15 @@ func RunText(rows []RunRow) string {
 				t.Note(moreText(&run.More[k]))
 			}
 		}
+		for i, v := range r.Updates {
+			t.Add(r.Scenario, target, "", "", "", "", "", "", "", "", r.broken[i][1])
+			t.Note(r.broken[i][0] + ": " + v)
+		}
 		if r.Counted != "" {
 			t.Note(r.Counted)
 		}
 		if len(r.Refused) > 0 {
 			t.Note("refused: " + strings.Join(r.Refused, "; "))
-		}
-		for _, v := range r.Updates {
-			t.Note(v)
 		}
 		r.inspectedText(func(text string) { t.Note(text) })
 		for _, v := range r.Failed {
