@@ -12,6 +12,7 @@ import (
 	"github.com/tcsim/tcsim/cmd/tcsim/render"
 	"github.com/tcsim/tcsim/emu/check"
 	"github.com/tcsim/tcsim/emu/stack"
+	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios/campaign"
 )
@@ -45,14 +46,15 @@ func (e env) worst(ctx context.Context, cmd *cli.Command) error {
 		return badUsage("--scenario needs one --target")
 	}
 	var found []*campaign.Worst
-	interrupted := false
+	interrupted, failed := false, false
 	bar := e.progress("worst")
 	defer bar.Done()
 	for n, t := range ts {
 		bar.Set(n, len(ts))
 		w, err := campaign.WorstStack(ctx, t)
-		if errors.Is(err, kernels.ErrUnsupported) && len(ts) > 1 {
+		if wrong := errors.Is(err, jit.ErrEmitter); len(ts) > 1 && (wrong || errors.Is(err, kernels.ErrUnsupported)) {
 			fmt.Fprintln(e.stderr, "tcsim:", err)
+			failed = failed || wrong
 			continue
 		}
 		if interrupted = cutShort(ctx, err); interrupted {
@@ -61,28 +63,40 @@ func (e env) worst(ctx context.Context, cmd *cli.Command) error {
 		if err != nil {
 			return err
 		}
-		found = append(found, w)
+		found, failed = append(found, w), failed || w.Broken > 0 && t.Emitter != nil
+	}
+	var left error
+	switch {
+	case failed:
+		left = errFailed
+	case len(found) == 0 && !interrupted:
+		left = fmt.Errorf("%w: %s, see above", kernels.ErrUnsupported, render.Plural(len(ts), "target"))
 	}
 	switch {
 	case cmd.Bool("json"):
-		return orInterrupted(interrupted, render.JSON(e.stdout, render.WorstResult{
+		if err := render.JSON(e.stdout, render.WorstResult{
 			Estimate: campaign.VerifierEstimate, Interrupted: interrupted, Schema: render.SchemaWorst, Stack: check.DefaultStackBudget, Worst: found,
-		}))
+		}); err != nil {
+			return err
+		}
+		return orInterrupted(interrupted, left)
 	case interrupted:
 		fmt.Fprint(e.stdout, render.WorstTable(found))
 		return errInterrupted
 	case cmd.Bool("scenario"):
 		_, err := fmt.Fprint(e.stdout, found[0].Scenario)
-		return err
+		return errors.Join(err, left)
 	}
-	fmt.Fprint(e.stdout, render.WorstTable(found))
+	if len(found) > 0 {
+		fmt.Fprint(e.stdout, render.WorstTable(found))
+	}
 	if len(ts) != 1 {
-		return nil
+		return left
 	}
 	d, err := campaign.WorstDrawing(ctx, found[0], ts[0])
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(e.stdout, "\n%s", d.Layout.Picture(stack.Options{Title: "deepest point", All: cmd.Bool("all")}))
-	return err
+	return errors.Join(err, left)
 }

@@ -56,6 +56,11 @@ type Worst struct {
 	// EndlessTraced is the same of programs that are traced, where trampolines lose the counter.
 	EndlessTraced check.Invariant `json:"endless_traced,omitempty"`
 
+	// Broken is how many shapes break another invariant and are left out; FirstBroken is how the first does. A
+	// design that is right has none.
+	Broken      int    `json:"broken,omitempty"`
+	FirstBroken string `json:"first_broken,omitempty"`
+
 	Scenario string `json:"scenario"` // text of the scenario
 }
 
@@ -87,7 +92,13 @@ func WorstStack(ctx context.Context, t *jit.Target) (*Worst, error) {
 		}
 	}
 	w.bound()
-	if w.best.Tried == 0 {
+	switch {
+	case w.best.Tried > 0:
+	case w.best.Broken > 0:
+		return nil, fmt.Errorf("worst stack on %s: %w: no program works: %s", t.Name, jit.ErrEmitter, w.best.FirstBroken)
+	case errors.Is(w.failed, jit.ErrEmitter), errors.Is(w.failed, kernels.ErrUnsupported):
+		return nil, fmt.Errorf("worst stack on %s: %w", t.Name, w.failed)
+	default:
 		return nil, fmt.Errorf("worst stack on %s: no program is accepted: %w", t.Name, kernels.ErrUnsupported)
 	}
 	_, text, err := w.best.Shape.Scenario()
@@ -103,6 +114,7 @@ type worstSearch struct {
 	// deepest is, by number of callers, the shape that goes deepest without what comes on top.
 	deepest map[int]Shape
 	depth   map[int]uint64
+	failed  error // why the first program was not compiled, nil if all were
 	// What bounds every program: of one level at most.
 	callers, last, taken uint64
 }
@@ -115,6 +127,9 @@ func (w *worstSearch) accepted(s Shape) *runner.Compiled {
 	}
 	c, err := runner.Compile(b, w.t)
 	if err != nil {
+		if w.failed == nil {
+			w.failed = err
+		}
 		return nil
 	}
 	return c
@@ -175,6 +190,9 @@ func (w *worstSearch) try(s Shape) (uint64, error) {
 		return 0, err
 	}
 	if len(res.Runs) == 0 {
+		if v := res.Violation(); v != nil {
+			w.broken(v.String())
+		}
 		return 0, nil // what comes before the run is not allowed there
 	}
 	r := &res.Runs[0]
@@ -185,8 +203,12 @@ func (w *worstSearch) try(s Shape) (uint64, error) {
 	case v != nil && v.Invariant == check.Limit && s.Callers > 0:
 		w.best.Endless = v.Invariant
 		return 0, nil
-	case v != nil && v.Invariant != check.BelowRSP, r.Killed != "":
+	case v != nil && v.Invariant != check.BelowRSP:
+		w.broken(v.String())
 		return 0, nil // the program does not work there
+	case r.Killed != "":
+		w.broken(r.Killed)
+		return 0, nil
 	}
 	if s.Callers == 1 && s.plain() {
 		w.best.OneCaller = max(w.best.OneCaller, r.Deepest)
@@ -205,6 +227,13 @@ func (w *worstSearch) try(s Shape) (uint64, error) {
 	w.best.Shape, w.best.Taken, w.best.Deepest = s, r.Counts.Taken, r.Deepest
 	w.best.PerTailCall = perTailCall(r)
 	return r.Deepest, nil
+}
+
+// broken notes that a shape does not work.
+func (w *worstSearch) broken(how string) {
+	if w.best.Broken++; w.best.Broken == 1 {
+		w.best.FirstBroken = how
+	}
 }
 
 // level keeps the most that one level has cost in any run: what a tail call leaves, and what comes after the last

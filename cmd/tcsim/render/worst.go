@@ -41,6 +41,9 @@ func WorstTable(found []*campaign.Worst) *Table {
 		if w.Endless != "" {
 			t.Note("no bound: with callers, tail calls go on until the stack overflows (" + string(w.Endless) + ")")
 		}
+		if w.Broken > 0 {
+			t.Note(fmt.Sprintf("left out: %s of programs that do not work, the first for this: %s", Plural(w.Broken, "shape"), w.FirstBroken))
+		}
 	}
 	return t
 }
