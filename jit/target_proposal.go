@@ -51,6 +51,6 @@ func hierRow(d design.ID) kernelRow {
 // noTrampolines is a row whose trampolines were never described: those of hier-runctx would have to wrap
 // the context of tracing programs.
 func noTrampolines(k kernelRow) kernelRow {
-	k.Emit.Tramp = kernels.Tramp{}
+	k.Emit.Tramp = kernels.Tramp{Place: k.Emit.Tramp.Place}
 	return k
 }

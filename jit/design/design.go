@@ -9,6 +9,7 @@ import (
 	"github.com/tcsim/tcsim/jit/emit"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/kernels"
+	"github.com/tcsim/tcsim/jit/x86"
 )
 
 // Design identifies a tail-call design. What is true of one is in its Traits; names are for
@@ -95,6 +96,15 @@ var allTraits = func() (t [designCount]Traits) {
 
 // Traits returns what is true of the design. The result is shared: do not change it.
 func (d ID) Traits() *Traits { return &allTraits[d] }
+
+// FP returns the register that programs' accesses through r10 go by.
+func (d ID) FP() x86.Reg {
+	if s, ok := designs[d].(emit.FramePointer); ok {
+		reg, _ := s.FP()
+		return reg
+	}
+	return x86.RBP
+}
 
 // Emission returns the design as emission needs it; ok is false for None.
 func (d ID) Emission() (e emit.Design, ok bool) {

@@ -50,7 +50,7 @@ func (c *compiler) compile() (*image.Image, error) {
 		return nil, fmt.Errorf("BPF_REG_AX is r%d, expected 11 or 12", c.t.Emit.AX)
 	}
 	c.regs = bpfRegs(c.t)
-	if s, ok := c.design.Code.(framePointer); ok {
+	if s, ok := c.design.Code.(FramePointer); ok {
 		c.regs[bpf.RegFP], c.fpShift = s.FP()
 	}
 	if err := c.findArena(); err != nil {

@@ -37,9 +37,9 @@ type Design struct {
 	Rax image.SlotKind
 }
 
-// framePointer is what a design has that does not use rbp as it is for BPF_REG_FP: the register,
+// FramePointer is what a design has that does not use rbp as it is for BPF_REG_FP: the register,
 // and what is added to it in the offsets and moves in which the JIT sees that r10 is meant.
-type framePointer interface {
+type FramePointer interface {
 	FP() (x86.Reg, int32)
 }
 

@@ -225,7 +225,7 @@ func tramp(set func(*Tramp)) func(*Release) {
 var trampFacts = []Fact{
 	{
 		Name: "trampolines", Kind: FactTrampoline, Doc: "trampolines run fentry and fexit programs", Since: Version{5, 5}, Commit: "fec56f5890d9",
-		set: tramp(func(t *Tramp) { t.Exists, t.NopMax = true, 8 }),
+		set: tramp(func(t *Tramp) { t.Exists, t.Place, t.NopMax = true, true, 8 }),
 	},
 	{
 		Name: "tramp-modify", Kind: FactTrampoline, Doc: "and fmod_ret programs", Since: Version{5, 7}, Commit: "ae24082331d9",

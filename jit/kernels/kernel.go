@@ -189,6 +189,7 @@ const (
 // Tramp is how trampolines look that run tracing programs around a function. The zero value is a kernel without.
 type Tramp struct {
 	Exists bool // there are trampolines (5.5)
+	Place  bool // functions begin with five bytes that they are attached to (5.5)
 	Modify bool // they can run fmod_ret programs (5.7)
 	// ENDBR is what they begin with where the build asks for it (5.18 to 6.7).
 	ENDBR bool

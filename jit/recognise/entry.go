@@ -14,8 +14,12 @@ import (
 
 // EntryRules say what every function of a kernel begins and ends with.
 type EntryRules struct {
-	// Design is the kernel's, one of those since 5.10; of others nothing is demanded.
+	// Design is the kernel's; of those before 5.10, and of proposals, only what the kernel does with any code is demanded.
 	Design design.ID
+	// Attached says that functions begin with a place for trampolines (since 5.5).
+	Attached bool
+	// Fresh says that none is attached.
+	Fresh bool
 	// IBT says that indirect jumps and calls must land on endbr64.
 	IBT bool
 	// Poison is what stands at the entry instead, as something before it checks a hash; nil if nothing does.
@@ -65,15 +69,12 @@ func isPatchedNop(code []byte) bool {
 // frameLink is push rbp; mov rbp, rsp.
 var frameLink = []byte{0x55, 0x48, 0x89, 0xe5}
 
-// EntryFlaws compares how the functions of an image begin and end with what their design demands there,
+// EntryFlaws compares how the functions of an image begin and end with what the kernel and their design demand there,
 // instruction by instruction, whether a run gets there or not: endbr64, one instruction of five bytes for
 // trampolines, the initialisation of the counter, the frame, the choice between counter and pointer, and that
 // each exit takes back what the prologue pushed. It errors if the code does not decode.
 func EntryFlaws(img *image.Image, rules EntryRules) ([]SiteFlaw, error) {
-	open, ok := openings[rules.Design]
-	if !ok {
-		return nil, nil
-	}
+	open, known := openings[rules.Design]
 	if open.limitAt > 0 {
 		open.counter = bytes.Clone(open.counter)
 		open.counter[open.limitAt] = byte(rules.Limit)
@@ -85,12 +86,16 @@ func EntryFlaws(img *image.Image, rules EntryRules) ([]SiteFlaw, error) {
 		if err != nil {
 			return nil, fmt.Errorf("function %d (%s): %w", i, f.Name, err)
 		}
-		if f.ExceptionCB || newRecogniser(c, i != 0, f.Frame.Body).pro.callback {
-			continue // enters the frame of another function
-		}
 		e := entryReader{c: c, off: f.Entry, counts: f.Frame.Counter.Form != image.CounterNone}
+		if why := e.edge(&rules, f, i == 0); why != "" {
+			out = append(out, SiteFlaw{Func: i, Off: e.off, Text: why, Always: true})
+			continue
+		}
+		if !known || f.ExceptionCB || newRecogniser(c, i != 0, f.Frame.Body).pro.callback {
+			continue // the last ones enter the frame of another function
+		}
 		if why := e.read(&open, &rules, i == 0); why != "" {
-			out = append(out, SiteFlaw{Func: i, Off: e.off, Text: why, Always: e.always})
+			out = append(out, SiteFlaw{Func: i, Off: e.off, Text: why})
 			continue
 		}
 		for _, x := range e.exits() {
@@ -107,12 +112,11 @@ type entryReader struct {
 	off    image.CodeOff
 	counts bool // the function carries a counter
 	pushed []x86.Reg
-	always bool // what is wrong is so in every design
 }
 
-// read goes through the prologue and returns what is wrong at e.off, "" if nothing is.
-func (e *entryReader) read(open *opening, rules *EntryRules, main bool) string {
-	e.always = true
+// edge reads what the kernel does something with in every design: where it enters, and what trampolines are attached to. It
+// returns what is wrong at e.off, "" if nothing is.
+func (e *entryReader) edge(rules *EntryRules, f *image.FuncImage, main bool) string {
 	switch {
 	case rules.Poison != nil:
 		if !e.take(rules.Poison) {
@@ -121,13 +125,23 @@ func (e *entryReader) read(open *opening, rules *EntryRules, main bool) string {
 	case rules.IBT && !e.take(endbr64):
 		return "the kernel enters by an indirect call, and endbr64 is not here"
 	}
-	if in := e.at(); in == nil || in.Len != 5 || !in.IsNop && in.Branch != x86.BranchCall && in.Branch != x86.BranchJump {
-		return "trampolines are attached to one instruction of five bytes, and it is not here"
-	} else if in.IsNop && !isPatchedNop(e.c.code[e.off:]) {
-		return "trampolines are attached to a nop of five bytes, which the kernel compares with its own, and this is another"
+	if rules.Attached {
+		if in := e.at(); in == nil || in.Len != 5 || !in.IsNop && (rules.Fresh || in.Branch != x86.BranchCall && in.Branch != x86.BranchJump) {
+			return "trampolines are attached to one instruction of five bytes, and it is not here"
+		} else if in.IsNop && !isPatchedNop(e.c.code[e.off:]) {
+			return "trampolines are attached to a nop of five bytes, which the kernel compares with its own, and this is another"
+		}
+		e.off += 5
 	}
-	e.off += 5
-	e.always = false
+	if at := f.Frame.Landing; rules.IBT && main && at >= 0 && !bytes.HasPrefix(e.c.code[min(int(at), len(e.c.code)):], endbr64) {
+		e.off = at
+		return "tail calls land here by an indirect jump, and endbr64 is not here"
+	}
+	return ""
+}
+
+// read goes through the rest of the prologue and returns what is wrong at e.off, "" if nothing is.
+func (e *entryReader) read(open *opening, rules *EntryRules, main bool) string {
 	before := open.sub
 	if main && e.counts {
 		before = open.main

@@ -58,14 +58,28 @@ func (r *recogniser) follows(s *site) bool {
 	return r.pro.frame != 0 && !r.frame().Reused && !(framed && shape.keepsHead()) && (s.form == image.CounterValue || s.form == image.CounterPtr)
 }
 
-// Follows reports whether SiteFlaws judges the order of instructions of a function's tail call, an index into TailCalls.
-// It errors if the code does not decode.
+// Follows reports whether SiteFlaws judges the order of instructions of a function's tail call, an index into TailCalls: it
+// does not if the code there is not that of a tail call. It errors if the code does not decode.
 func Follows(img *image.Image, fn, call int) (bool, error) {
 	rs, err := recognisers(img)
 	if err != nil {
 		return false, err
 	}
-	return call < len(rs[fn].sites) && rs[fn].follows(&rs[fn].sites[call]), nil
+	want := &img.Funcs[fn].TailCalls[call]
+	n := slices.IndexFunc(rs[fn].sites, func(s site) bool { return s.Start <= want.Start && s.End == want.End && s.Jump == want.Jump })
+	return n >= 0 && rs[fn].follows(&rs[fn].sites[n]), nil
+}
+
+// Thunk returns where an indirect tail call jumps by way of the kernel's thunk; ok is false if it jumps itself.
+func Thunk(f *image.FuncImage, s *image.TailCallSite) (to image.Addr, ok bool) {
+	if s.Direct || s.Jump < 0 {
+		return 0, false
+	}
+	in, err := x86.Decode(f.Code[s.Jump:], f.Addr+image.Addr(s.Jump))
+	if err != nil || in.Branch != x86.BranchJump || in.Target >= f.Addr && in.Target < f.End() {
+		return 0, false
+	}
+	return in.Target, true
 }
 
 // recognisers reads the functions of an image.

@@ -261,7 +261,7 @@ func TestEntryMark(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.rules.Design, c.rules.Limit = design.Hier612, 33
+		c.rules.Design, c.rules.Limit, c.rules.Attached = design.Hier612, 33, true
 		flaws, err := recognise.EntryFlaws(&image.Image{Funcs: []image.FuncImage{fn}}, c.rules)
 		if err != nil || (len(flaws) > 0) != c.bad {
 			t.Errorf("%s, % x: %v, %v", c.entry, c.rules.Poison, flaws, err)
@@ -281,7 +281,7 @@ func TestDeepestFrame(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rules := recognise.EntryRules{Design: design.Hier612, Limit: 33, IBT: true}
+		rules := recognise.EntryRules{Design: design.Hier612, Limit: 33, IBT: true, Attached: true}
 		flaws, err := recognise.EntryFlaws(&image.Image{Funcs: []image.FuncImage{fn}}, rules)
 		if err != nil || (len(flaws) > 0) != c.bad {
 			t.Errorf("%s: %v, %v", c.size, flaws, err)

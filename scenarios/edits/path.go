@@ -123,21 +123,31 @@ func after(img *image.Image, n place, entries map[image.Addr]int, visit func(to 
 // must land on endbr64.
 func SeenByKernel(img *image.Image, fn int, e *Edit, ibt bool) string {
 	f := &img.Funcs[fn]
+	now, ok := e.Splice(f.Code, f.Addr)
+	if !ok {
+		return ""
+	}
 	over := func(at image.CodeOff, n int) bool { return e.Lo < int(at)+n && int(at) < e.Hi && at >= 0 }
+	other := func(at image.CodeOff, n int) bool { // what is at a place that the kernel knows
+		end := min(int(at)+n, len(f.Code))
+		return at >= 0 && int(at) < end && !(end <= len(now) && bytes.Equal(f.Code[at:end], now[at:end]))
+	}
 	const endbr = 4
 	attach := f.Entry
 	if ibt {
-		if over(f.Entry, endbr) {
+		if other(f.Entry, endbr) {
 			return "an indirect branch enters here"
 		}
-		if fn == 0 && f.Frame.Landing >= 0 && over(f.Frame.Landing, endbr) {
+		if fn == 0 && other(f.Frame.Landing, endbr) {
 			return "a tail call lands here"
 		}
 		attach += endbr
 	}
-	twice := e.Kind == Doubled && e.Lo == int(attach) && e.Hi == e.Lo+image.PokeSize                               // the first one is patched
-	if over(attach, 5) && !twice && int(attach) < len(f.Code) && !bytes.HasPrefix(f.Code[attach:], []byte{0x55}) { // before 5.5 the frame comes first
-		return "trampolines are attached here"
+	if other(attach, image.PokeSize) {
+		// Before 5.5 something else comes first.
+		if in, err := x86.Decode(f.Code[attach:], f.Addr+image.Addr(attach)); err == nil && in.Len == image.PokeSize {
+			return "trampolines are attached here"
+		}
 	}
 	for i := range f.TailCalls {
 		s := &f.TailCalls[i]

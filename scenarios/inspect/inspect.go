@@ -40,6 +40,9 @@ func Code(c *runner.Compiled) (*Report, error) {
 	if err := r.entries(); err != nil {
 		return nil, err
 	}
+	if err := r.promises(); err != nil {
+		return nil, err
+	}
 	return r.rep, r.original()
 }
 
@@ -76,6 +79,7 @@ func (r *reader) tailCalls() error {
 	if r.shown && r.can == 0 {
 		return nil // of a design that is not known nothing is demanded
 	}
+	names := named(r.c)
 	for p, img := range r.c.Images {
 		sites, err := recognise.SiteFlaws(img, r.c.Target.Limit)
 		if err != nil {
@@ -95,8 +99,22 @@ func (r *reader) tailCalls() error {
 			}
 			r.flaw(p, &f)
 		}
+		r.thunks(p, img, names)
 	}
 	return nil
+}
+
+// thunks looks at where indirect tail calls go by way of the kernel.
+func (r *reader) thunks(p int, img *image.Image, names map[image.Addr]string) {
+	for i := range img.Funcs {
+		f := &img.Funcs[i]
+		for n := range f.TailCalls {
+			s := &f.TailCalls[n]
+			if to, ok := recognise.Thunk(f, s); ok && names[to] == "" {
+				r.flaw(p, &recognise.SiteFlaw{Func: i, Off: s.Jump, Text: fmt.Sprintf("the tail call jumps to %#x, where the kernel has nothing", uint64(to))})
+			}
+		}
+	}
 }
 
 // handsOver reports whether functions of the design get from their callers in rax what they keep in their frames.
@@ -111,7 +129,7 @@ func (r *reader) handsOver() bool {
 func (r *reader) entries() error {
 	t := r.c.Target
 	rules := recognise.EntryRules{
-		Design: t.Design, IBT: t.Emit.ENDBR, Limit: t.Limit,
+		Design: t.Design, IBT: t.Emit.ENDBR, Attached: t.Emit.Tramp.Place, Fresh: true, Limit: t.Limit,
 		Poison: emit.Poison(t.Emit.CFI),
 	}
 	for p, img := range r.c.Images {
@@ -120,12 +138,75 @@ func (r *reader) entries() error {
 			return err
 		}
 		for _, f := range found {
-			if f.Always {
+			if f.Always || t.Emitter == nil { // a source may be of another design
 				r.flaw(p, &f)
 			}
 		}
 	}
 	return nil
+}
+
+// promises looks at what functions of our own do at their edges and in tail calls, whatever design they are of. What a
+// source makes may be of a design of its own, and is compared.
+func (r *reader) promises() error {
+	if r.c.Target.Emitter != nil {
+		return nil
+	}
+	k := surroundings(r.c)
+	for p, img := range r.c.Images {
+		for i := range img.Funcs {
+			found, err := explain.Promises(img, i, k)
+			if err != nil {
+				return fmt.Errorf("program %s: %s: %w", r.c.ProgName(p), img.Funcs[i].Name, err)
+			}
+			for _, d := range found {
+				r.rep.Flaws = append(r.rep.Flaws, r.text(p, &img.Funcs[i], d.Off, d.Text))
+			}
+		}
+	}
+	return nil
+}
+
+// surroundings are what is true of a target's code and what it finds around it.
+func surroundings(c *runner.Compiled) *explain.Kernel {
+	t, traits := c.Target, c.Target.Design.Traits()
+	k := &explain.Kernel{
+		Names: named(c), Routines: map[image.Addr]image.RoutineKind{}, Limit: t.Limit,
+		MaxEntries: t.Offsets.MapMaxEntries, Ptrs: t.Offsets.ArrayPtrs, BPFFunc: t.Offsets.ProgBPFFunc, Landing: -1,
+		Hands: traits.Handover == design.HandCount || traits.Handover == design.HandCountOrPointer || traits.Handover == design.HandPointer,
+		Anew:  traits.Counting == design.CountByFunction || traits.Counting == design.CountByProgram,
+		FP:    t.Design.FP(), CPU: c.Setup().Symbols["this_cpu_off"],
+		EmptyCounts: traits.Empty == design.EmptyCounts,
+	}
+	for routine, a := range c.Setup().Routines {
+		if routine.Kind.Variable() {
+			k.Counters = append(k.Counters, a)
+			continue
+		}
+		k.Routines[a] = routine.Kind
+	}
+	for _, img := range c.Images {
+		if f := &img.Funcs[0]; f.Frame.Landing >= 0 {
+			k.Landing = f.Frame.Landing - f.Entry
+		}
+	}
+	return k
+}
+
+// named are the kernel's symbols.
+func named(c *runner.Compiled) map[image.Addr]string {
+	names := map[image.Addr]string{}
+	for name, a := range c.Setup().Symbols {
+		names[a] = name
+	}
+	for _, img := range c.Images {
+		if img.Module != nil {
+			for name, a := range img.Module.Symbols {
+				names[a] = name
+			}
+		}
+	}
+	return names
 }
 
 func (r *reader) flaw(p int, f *recognise.SiteFlaw) {

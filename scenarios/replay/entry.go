@@ -16,7 +16,7 @@ import (
 // entryRules are what a kernel demands of how functions begin and end.
 func entryRules(t *jit.Target) recognise.EntryRules {
 	return recognise.EntryRules{
-		Design: t.Design, IBT: t.Emit.ENDBR, Limit: bpf.TailCallLimit,
+		Design: t.Design, IBT: t.Emit.ENDBR, Attached: t.Emit.Tramp.Place, Limit: bpf.TailCallLimit,
 		Poison: emit.Poison(t.Emit.CFI),
 	}
 }

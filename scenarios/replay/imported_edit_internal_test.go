@@ -121,12 +121,9 @@ func owned(f *image.FuncImage, ed *edit) bool {
 	return false
 }
 
-// another reports whether an edit leaves code that is right in another state of slots or trampolines, or a landing.
+// another reports whether an edit leaves code that is right in another state of slots or trampolines.
 func another(img *image.Image, ed *edit) bool {
 	f := &img.Funcs[ed.fn]
-	if ed.Kind == edits.Doubled && ed.Lo == int(f.Frame.Landing) {
-		return true
-	}
 	branch := len(ed.Repl) == image.PokeSize && (ed.Repl[0] == 0xe8 || ed.Repl[0] == 0xe9)
 	nop := bytes.Equal(ed.Repl, []byte{0x0f, 0x1f, 0x44, 0, 0})
 	if ed.Lo == int(f.Entry) || ed.Lo == int(f.Entry)+4 {

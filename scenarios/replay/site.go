@@ -118,7 +118,7 @@ func (c *Facts) inspect(images []*image.Image) error {
 				if to, ok := siteLeads(f, s); ok && !c.Scenario.Found && !slices.Contains(landings, to) {
 					c.flaw(p, f, s.Jump, fmt.Sprintf("the tail call leads to %#x, where no program is entered", uint64(to)))
 				}
-				if to, ok := thunkOf(f, s); ok && names.Name(to) == "" {
+				if to, ok := recognise.Thunk(f, s); ok && names.Name(to) == "" {
 					c.flaw(p, f, s.Jump, fmt.Sprintf("the tail call jumps to %#x, where the kernel has nothing", uint64(to)))
 				}
 			}
@@ -153,16 +153,4 @@ func (c *Facts) flaw(p int, f *image.FuncImage, off image.CodeOff, text string) 
 
 func (c *Facts) flawText(p int, f *image.FuncImage, off image.CodeOff, text string) string {
 	return fmt.Sprintf("program %s: %s+%#x: %s", c.Scenario.Progs[p].Name, f.Name, int(off), text)
-}
-
-// thunkOf returns where an indirect tail call jumps by way of the kernel's thunk.
-func thunkOf(f *image.FuncImage, s *image.TailCallSite) (image.Addr, bool) {
-	if s.Direct || s.Jump < 0 {
-		return 0, false
-	}
-	in, err := x86.Decode(f.Code[s.Jump:], f.Addr+image.Addr(s.Jump))
-	if err != nil || in.Branch != x86.BranchJump || in.Target >= f.Addr && in.Target < f.End() {
-		return 0, false
-	}
-	return in.Target, true
 }

@@ -139,8 +139,8 @@ func Place(p Placed) *Compiled {
 	}
 }
 
-// setup is what a session loads.
-func (c *Compiled) setup() guest.Setup {
+// Setup is what a session loads; prog arrays and maps are empty.
+func (c *Compiled) Setup() guest.Setup {
 	s := c.base
 	s.Images = slices.Concat(c.Images, c.attached.images)
 	for _, in := range c.Built.Inner {

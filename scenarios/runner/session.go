@@ -54,7 +54,7 @@ func (r *Rig) Open(c *Compiled, opt Options) (*Session, error) {
 }
 
 func (r *Rig) open(c *Compiled, opt Options) (*Session, error) {
-	m, err := r.Load(c.setup(), opt, cmp.Or(opt.Limit, c.Target.Limit))
+	m, err := r.Load(c.Setup(), opt, cmp.Or(opt.Limit, c.Target.Limit))
 	if err != nil {
 		return nil, err
 	}
