@@ -21,7 +21,8 @@
 //     many were tried. Both recording levels.
 //   - balance: rsp and the return address at each return against what the call pushed; at the jump
 //     of a taken tail call the landing invariant of the design, see below; rsp where a refused tail
-//     call goes on, and at calls against the frame as described. Both levels. Where exactly a tail call lands is only seen at the retired level.
+//     call goes on, and at calls against the frame as described, where it also is a multiple of 8, which
+//     code of the kernel counts on. Both levels. Where exactly a tail call lands is only seen at the retired level.
 //   - callee-saved: the registers at a return, and at a tail call that has taken its frame down,
 //     against those at the call; where a refused tail call goes on against those at its start,
 //     which must be marked (trace.MarkStart).

@@ -36,9 +36,17 @@ func (c *Checker) caller(a *trace.Activation) string {
 	return "the outside caller"
 }
 
-// frameEnd checks that the whole frame is above rsp at a call, and that nothing else is below it
+// stackAlign is what functions of the kernel take rsp to be a multiple of: it is built with -mpreferred-stack-boundary=3
+// (arch/x86/Makefile).
+const stackAlign = 8
+
+// frameEnd checks that rsp is aligned at a call, that the whole frame is above rsp at a call, and that nothing else is below it
 // at the start of a tail call. Around a call, registers may have been pushed.
 func (c *Checker) frameEnd(k trace.MarkKind, f *trace.Fn, s *record.Site) {
+	if k&trace.MarkCall != 0 && s.RSP%stackAlign != 0 {
+		c.Report(c.violation(Balance, s.Seq, s.RIP, fmt.Sprintf("rsp is %#x at a call; what is called takes it to be a multiple of %d", uint64(s.RSP), stackAlign)))
+		return
+	}
 	a, ok := c.innermost()
 	if !ok || a.Fn != f || len(a.Frame().Slots) == 0 || s.RBP != a.RBP {
 		return

@@ -142,9 +142,9 @@ func (t *attempt) why() string {
 	}
 	inside := t.s.Direct || t.index < t.most
 	may := t.count < uint64(t.k.Limit)
-	counts := t.at != 0 || t.w.cell != 0
+	counts := t.at != 0 || len(t.k.Routines) > 0
 	switch {
-	case !counts && taken && len(t.k.Routines) > 0:
+	case taken && t.at == 0 && t.w.cell == 0 && counts:
 		return "it is not counted"
 	case counts && taken && !(inside && may && t.filled):
 		return "it is taken"

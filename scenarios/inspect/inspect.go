@@ -60,6 +60,7 @@ func (r *reader) design() error {
 		if err != nil {
 			return err
 		}
+		r.offsets(img, &d)
 		switch {
 		case !d.Shown:
 		case !r.shown:
@@ -69,6 +70,29 @@ func (r *reader) design() error {
 		}
 	}
 	return nil
+}
+
+// offsets compares what tail calls of a program of a source read with where its kernel has it.
+func (r *reader) offsets(img *image.Image, d *recognise.Design) {
+	if r.c.Target.Emitter == nil {
+		return // they are executed
+	}
+	of := &r.c.Target.Offsets
+	p := slices.Index(r.c.Images, img)
+	if d.Mixed {
+		r.differ(fmt.Sprintf("program %s: its tail calls differ in limit, landing or offsets, which the code of one kernel does not", r.c.ProgName(p)))
+	}
+	for _, o := range []struct {
+		what     string
+		got, has int32
+	}{
+		{"bpf_map.max_entries", d.Offsets.MapMaxEntries, of.MapMaxEntries}, {"bpf_array.ptrs", d.Offsets.ArrayPtrs, of.ArrayPtrs},
+		{"bpf_prog.bpf_func", d.Offsets.ProgBPFFunc, of.ProgBPFFunc},
+	} {
+		if o.got != 0 && o.got != o.has {
+			r.differ(fmt.Sprintf("program %s: its tail calls take %s to be at %#x, and the kernel has it at %#x", r.c.ProgName(p), o.what, o.got, o.has))
+		}
+	}
 }
 
 // is reports whether the code can be of a design.

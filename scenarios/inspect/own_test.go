@@ -47,6 +47,7 @@ func TestPromised(t *testing.T) {
 		{"a call for trampolines that are not attached", "hierarchy", "hier-percpu", "\x0f\x1f\x44\x00\x00\xe8", "\xe8\xf6\xff\xc0\xc1\xe8", "one instruction of five bytes"},
 		{"count or pointer by another limit", "hierarchy", "6.12", "\x48\x83\xf8\x21", "\x48\x83\xf8\x61", "which keeps tail_call_cnt"},
 		{"the counter is not prepared", "hierarchy", "hier-percpu-dec", "\xe8\xf6\x27\xc1\xc1", "\x0f\x1f\x44\x00\x00", "the kernel's tail_call_cnt is"},
+		{"it is not counted", "empty_slot_indirect", "hier-percpu", "\xe8\xb7\x00\xc1\xc1", "\x0f\x1f\x44\x00\x00", "it is not taken"},
 		{"the filler reads memory", "hierarchy", "hier-percpu-prog-b", "\x66\x66\x2e\x0f\x1f", "\x66\x66\x2e\x0f\x44", "it reads what is not its own"},
 		{"no pointer to the counter", "hierarchy", "hier-rfc2", "\x50\x48\x89\xe0\xe8", "\x50\x0f\x1f\x00\xe8", "does not lead into its frame"},
 		{"the program's stack by another register", "chain33", "fp-r12", "\x49\x89\xe4", "\x49\x89\xec", "r12 is not the end"},
@@ -76,6 +77,7 @@ func TestPromised(t *testing.T) {
 func TestSourceJumps(t *testing.T) {
 	for _, row := range []struct{ name, target, old, now, want string }{
 		{"to another place than the thunk", "7.2-retpoline", "\x48\x83\xc1\x10\xe9", "\x48\x83\xc1\x10\xe9\x01\x00\x00\x10", "where the kernel has nothing"},
+		{"another field of the program", "6.12", "\x48\x8b\x49\x30", "\x48\x8b\x49\x10", "bpf_prog.bpf_func to be at 0x10"},
 		{"it is gone, and a trap stands after it", "6.1", "\xff\xe1\xcc", "\x66\x90\xcc", "stands where"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

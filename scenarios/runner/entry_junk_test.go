@@ -44,6 +44,8 @@ func TestEdges(t *testing.T) {
 		{"std before a helper", before, "\xfd", "direction flag"},
 		{"cli before a helper", before, "\xfa", "undecodable"},
 		{"popf before a helper", before, "\x9c\x9d", "undecodable"},
+		{"rsp is odd at a helper", before, "\x48\x83\xec\x01", "multiple of 8"},
+		{"rsp is no multiple of 8 at a helper", before, "\x48\x8d\x64\x24\xfc", "multiple of 8"},
 		{"rbx is lost", before, "\x31\xdb", "rbx"},
 		{"r12 is lost", before, "\x45\x31\xe4", "r12"},
 		{"r13 is lost", before, "\x45\x31\xed", "r13"},
