@@ -56,7 +56,13 @@ func (s *source) load(sc *Scenario, src []byte) {
 		s.failf(Pos{Line: 1, Col: 1}, "expected at most %d bytes, found %d", bounds.MaxSource, len(src))
 		return
 	}
-	if what := filekind.Instead(src); !strings.HasPrefix(what, "a scenario") && len(src) > 0 && what != "" && what != "no text" {
+	what := filekind.Instead(src)
+	if what == filekind.NoText {
+		s.failf(Pos{Line: 1, Col: 1}, "expected a scenario (text: tcsim help scenario-format) or an object file of clang (it begins with 7f 45 4c 46); "+
+			"it is no text and begins with % x", src[:min(8, len(src))])
+		return
+	}
+	if !strings.HasPrefix(what, "a scenario") && len(src) > 0 && what != "" {
 		s.failf(Pos{Line: 1, Col: 1}, "expected a scenario; it is %s", what)
 		return
 	}

@@ -159,7 +159,7 @@ func TestTooManyNames(t *testing.T) {
 func TestNoText(t *testing.T) {
 	for _, src := range []string{"\x1f\x8b\x08\xff\n", "\xff: 1\n"} {
 		_, err := scenarios.Load("x.yaml", []byte(src))
-		if err == nil || strings.Contains(err.Error(), "^") || !strings.HasPrefix(err.Error(), "x.yaml:") {
+		if err == nil || strings.Contains(err.Error(), "^") || strings.HasPrefix(src, "\xff") && !strings.Contains(err.Error(), "object file of clang") || !strings.HasPrefix(err.Error(), "x.yaml:") {
 			t.Errorf("%q: %v", src, err)
 		}
 	}

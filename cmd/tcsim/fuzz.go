@@ -163,8 +163,14 @@ func (e env) fuzzCampaign(cmd *cli.Command) (*campaign.Campaign, error) {
 		return nil, badUsage("--exhaustive: expected 1 to %d, found %d", graph.MaxAll, all)
 	case c.Hang <= 0:
 		return nil, badUsage("--timeout: expected more than 0, found %v", c.Hang)
-	case c.Graphs < 1 || c.Workers < 1 || c.Shrink < 0 || c.During < 0:
-		return nil, badUsage("--n and --workers: expected at least 1; --shrink and --during: at least 0")
+	case c.Graphs < 1:
+		return nil, badUsage("--n: expected at least 1, found %d", c.Graphs)
+	case c.Workers < 1:
+		return nil, badUsage("--workers: expected at least 1, found %d", c.Workers)
+	case c.Shrink < 0:
+		return nil, badUsage("--shrink: expected at least 0, found %d", c.Shrink)
+	case c.During < 0:
+		return nil, badUsage("--during: expected at least 0, found %d", c.During)
 	case len(c.Targets) == 0:
 		return nil, badUsage("--target: expected at least one")
 	}

@@ -48,6 +48,9 @@ func (e env) jit(_ context.Context, cmd *cli.Command) error {
 	if cmd.NArg() != 1 {
 		return badUsage("jit takes one scenario, found %d arguments (see tcsim jit --help)", cmd.NArg())
 	}
+	if n := cmd.Int("context"); cmd.IsSet("context") && n < 0 {
+		return badUsage("--context: expected at least 0, found %d", n)
+	}
 	look, err := e.look(cmd)
 	if err != nil {
 		return err

@@ -181,6 +181,21 @@ func exitOf(stderr io.Writer, err error, stack bool) int {
 	return exitInternal
 }
 
+// expectedNumber says what is wrong with the number of an option, of which package strconv says this much: the function that
+// read it, the number, and why it did not.
+func expectedNumber(wrong string) string {
+	kind, why, _ := strings.Cut(wrong, ": ")
+	switch {
+	case strings.HasSuffix(why, "out of range"):
+		return "the number is too large"
+	case strings.HasPrefix(kind, "ParseUint") && strings.Contains(why, `"-`):
+		return "expected 0 or more"
+	case strings.HasPrefix(kind, "ParseFloat"):
+		return "expected a number"
+	}
+	return "expected a whole number"
+}
+
 // newApp returns the command tree bound to e.
 func newApp(e env) *cli.Command {
 	usage := func(_ context.Context, cmd *cli.Command, err error, _ bool) error {
@@ -188,8 +203,8 @@ func newApp(e env) *cli.Command {
 			return badUsage("%s: unknown option %s%s (see %s --help)", cmd.Name, word, flagMeant(cmd, word), cmd.FullName())
 		}
 		text := strings.Replace(err.Error(), " for flag -", " for option --", 1)
-		if what, _, ok := strings.Cut(text, ": strconv."); ok {
-			text = what + ": expected a number of its range"
+		if what, wrong, ok := strings.Cut(text, ": strconv."); ok {
+			text = what + ": " + expectedNumber(wrong)
 		}
 		return badUsage("%s: %s (see %s --help)", cmd.Name, text, cmd.FullName())
 	}

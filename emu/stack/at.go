@@ -94,8 +94,11 @@ func ParseAt(s string) (At, error) {
 	name, num, ok := strings.Cut(s, ":")
 	if !ok {
 		n, err := parseN(s)
+		if err != nil && strings.Trim(s, "+-0123456789") == "" && s != "" {
+			return At{}, fmt.Errorf("moment %q: %w", s, err)
+		}
 		if err != nil {
-			return At{}, fmt.Errorf("moment %q: %w; expected %s%s", s, err, atForms, nearest.DidYouMean(s, []string{"deepest", "violation"}))
+			return At{}, fmt.Errorf("moment %q: expected %s%s", s, atForms, nearest.DidYouMean(s, []string{"deepest", "violation"}))
 		}
 		return At{form: atEvent, n: n}, nil
 	}
@@ -142,10 +145,13 @@ func parseOffset(s string) (At, error) {
 func parseN(s string) (uint64, error) {
 	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%q is not a number", s)
+		if errors.Is(err, strconv.ErrRange) {
+			return 0, fmt.Errorf("%s is too large", s)
+		}
+		return 0, fmt.Errorf("expected a whole number from 1, found %q", s)
 	}
 	if n == 0 {
-		return 0, fmt.Errorf("numbers count from 1")
+		return 0, fmt.Errorf("expected a whole number from 1, found %q", s)
 	}
 	return n, nil
 }

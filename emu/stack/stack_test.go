@@ -272,8 +272,10 @@ func TestTwoCounters(t *testing.T) {
 }
 
 func TestParseAtErrors(t *testing.T) {
-	for _, s := range []string{"", "0", "-1", "tailcall", "tailcall:", "tailcall:0", "tailcall:x", "each:", "each:5", "jump:1", "poke:1", "deepest:1"} {
-		if a, err := stack.ParseAt(s); err == nil {
+	for _, s := range []string{"", "0", "-1", "tailcall", "tailcall:", "tailcall:0", "tailcall:x", "tailcall:-1", "each:", "each:5", "jump:1", "poke:1", "deepest:1"} {
+		if a, err := stack.ParseAt(s); strings.Contains(s, "-1") && (err == nil || !strings.Contains(err.Error(), "whole number from 1")) {
+			t.Errorf("%q: %v", s, err)
+		} else if err == nil {
 			t.Errorf("%q is taken for %s", s, a)
 		} else if !strings.Contains(err.Error(), fmt.Sprintf("moment %q", s)) {
 			t.Errorf("%q: %v", s, err)

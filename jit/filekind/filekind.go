@@ -45,7 +45,7 @@ func Instead(b []byte) string {
 	case has("#include "), has("#define "), bytes.Contains(b, []byte("\n#include ")), bytes.Contains(b, []byte("\n#define ")):
 		return "C source: tcsim run reads what clang -O2 -g --target=bpf -c makes of it"
 	case !utf8.Valid(b[:max(0, len(b)-3)]):
-		return notText
+		return NoText
 	}
 	return ""
 }
@@ -53,14 +53,14 @@ func Instead(b []byte) string {
 // Explain adds to what is wrong with a file what it is instead, if that is known. b is how the file begins.
 func Explain(wrong error, b []byte) error {
 	what := Instead(b)
-	if wrong == nil || what == "" || what == notText {
+	if wrong == nil || what == "" || what == NoText {
 		return wrong
 	}
 	return fmt.Errorf("%w; it is %s", wrong, what)
 }
 
-// notText is what is known of a file that is no kind of text.
-const notText = "no text"
+// NoText is what Instead says of a file that is no kind of text, and of no other kind that is known.
+const NoText = "no text"
 
 // utf16 reports whether every other byte of what looks like text is 0.
 func utf16(b []byte) bool {

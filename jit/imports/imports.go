@@ -212,7 +212,7 @@ func (p *Prog) Image() (*image.Image, error) {
 
 // readRaw cuts a raw dump into functions.
 func readRaw(data []byte, opt Options) (*Dump, error) {
-	if what := filekind.Instead(data); opt.Lens == nil && what != "" && what != "no text" {
+	if what := filekind.Instead(data); opt.Lens == nil && what != "" && what != filekind.NoText {
 		return nil, fmt.Errorf("expected what bpftool or the kernel printed; it is %s", what)
 	}
 	if opt.Lens == nil {

@@ -194,8 +194,7 @@ func frameVariants() []variantMutation {
 	return []variantMutation{
 		{target: "6.12", depth: down, name: "stack depth rounded down"},
 		{target: "5.10", depth: down, name: "stack depth rounded down"},
-		{target: "6.12", depth: unrounded, name: "stack depth unrounded everywhere",
-			survives: "all of the frame moves with it; the CPU does not ask for alignment"},
+		{target: "6.12", depth: unrounded, name: "stack depth unrounded everywhere"},
 		{target: "6.12", depth: coarse, name: "stack depth rounded to 16",
 			survives: "room that nothing uses"},
 		{target: "6.1", depth: larger, name: "8 bytes of stack too much",
