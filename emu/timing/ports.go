@@ -12,16 +12,16 @@ import (
 // too small to fill it.
 type calendar struct {
 	now     Cycle
-	busy    [calWords][numPorts]uint64 // a bit for each of 64 cycles; those before now say nothing
-	ports   [calWindow]portSet         // the same by cycle, from now on
-	pending loads                      // booked for now or later
-	seen    loads                      // pending as it was when the cycle began: what choose goes by
-	members []portSet                  // ports of each scheduler
-	size    []int32                    // entries of each scheduler
-	slack   int32                      // every scheduler has room for as many at least
-	turns   [128]uint8                 // which of the least loaded ports a slot takes
-	orders  [16]order                  // by set
-	banked  portSet                    // ports in two banks
+	busy    [calWords][16]uint64 // a bit for each of 64 cycles; those before now say nothing
+	ports   [calWindow]portSet   // the same by cycle, from now on
+	pending loads                // booked for now or later
+	seen    loads                // pending as it was when the cycle began: what choose goes by
+	owner   [16]uint8            // the scheduler of each port; one more than there are: none
+	room    []int32              // of each scheduler, and of what has none
+	nfull   int32                // schedulers without room
+	turns   [128]uint8           // which of the least loaded ports a slot takes
+	orders  [16]order            // by set
+	banked  portSet              // ports in two banks
 	banks   [2]portSet
 	seed    uint32
 	late    bool    // ports are chosen when micro-operations execute
@@ -44,7 +44,7 @@ const (
 
 func newCalendar(b *BackEnd) *calendar {
 	s := b.Schedulers
-	c := &calendar{late: b.LateBinding, members: make([]portSet, len(s)), size: make([]int32, len(s))}
+	c := &calendar{late: b.LateBinding, room: make([]int32, len(s)+1)}
 	for slot := range c.turns {
 		c.turns[slot] = uint8(slot % min(b.PortSpread, numPorts))
 	}
@@ -53,12 +53,17 @@ func newCalendar(b *BackEnd) *calendar {
 		c.banks[n&1] |= p & -p
 		p &= p - 1
 	}
-	for n := range s {
-		c.size[n] = int32(s[n].Entries)
-		c.members[n] = parsePorts(s[n].Ports)
-		for k := range n { // a port has one scheduler
-			c.members[k] &^= c.members[n]
+	c.room[len(s)] = math.MaxInt32
+	for p := range c.owner {
+		c.owner[p] = uint8(len(s))
+		for n := len(s) - 1; n >= 0; n-- { // of several the first
+			if parsePorts(s[n].Ports)&(1<<p) != 0 {
+				c.owner[p] = uint8(n)
+			}
 		}
+	}
+	for n := range s {
+		c.room[n] = int32(s[n].Entries)
 	}
 	for p := range c.pending {
 		c.pending[p] = loadOne - 1 - int32(p)
@@ -85,10 +90,10 @@ func (c *calendar) sweep(t Cycle) {
 		ports := *booked
 		*booked = 0
 		for p := ports; p != 0; p &= p - 1 {
-			c.pending[bits.TrailingZeros16(uint16(p))&15] -= loadOne
+			c.leave(uint8(bits.TrailingZeros16(uint16(p))) & 15)
 		}
 		if c.now&63 == 63 {
-			*c.row(c.now) = [numPorts]uint64{}
+			*c.row(c.now) = [16]uint64{}
 		}
 	}
 }
@@ -97,23 +102,27 @@ func (c *calendar) sweep(t Cycle) {
 func (c *calendar) booked(t Cycle) *portSet { return &c.ports[uint64(t)%uint64(calWindow)] }
 
 // row is the part of the window that holds cycle t.
-func (c *calendar) row(t Cycle) *[numPorts]uint64 { return &c.busy[uint64(t)>>6%calWords] }
+func (c *calendar) row(t Cycle) *[16]uint64 { return &c.busy[uint64(t)>>6%calWords] }
 
 // full reports whether a scheduler has no room.
-func (c *calendar) full() bool { return c.slack <= 0 && c.count() <= 0 }
+func (c *calendar) full() bool { return c.nfull != 0 }
 
-// count finds out how much room the fullest scheduler has: as many micro-operations may be booked before it can be
-// full.
-func (c *calendar) count() int32 {
-	c.slack = math.MaxInt32
-	for g, members := range c.members {
-		room := c.size[g]
-		for p := members; p != 0; p &= p - 1 {
-			room -= c.pending[bits.TrailingZeros16(uint16(p))&15] / loadOne
-		}
-		c.slack = min(c.slack, room)
+// wait puts a micro-operation into the scheduler of its port.
+func (c *calendar) wait(p uint8) {
+	c.pending[p] += loadOne
+	room := &c.room[c.owner[p]]
+	if *room--; *room == 0 {
+		c.nfull++
 	}
-	return c.slack
+}
+
+// leave takes one out.
+func (c *calendar) leave(p uint8) {
+	c.pending[p] -= loadOne
+	room := &c.room[c.owner[p]]
+	if *room++; *room == 1 {
+		c.nfull--
+	}
 }
 
 // choose picks the port of a micro-operation at allocation: the micro-operations of a cycle go to
@@ -189,7 +198,7 @@ func (c *calendar) earliest(set portSet, t Cycle) Cycle {
 		for s := set; s != 0; {
 			p := uint8(bits.Len16(uint16(s)) - 1)
 			s &^= 1 << p
-			if c.row(t)[p]>>(t&63)&1 == 0 {
+			if c.row(t)[p&15]>>(t&63)&1 == 0 {
 				return c.book(p, t)
 			}
 		}
@@ -203,7 +212,7 @@ func (c *calendar) earliest(set portSet, t Cycle) Cycle {
 // book takes the first free cycle of a port from t on.
 func (c *calendar) book(p uint8, t Cycle) Cycle {
 	for t-c.now < calWindow-64 {
-		w := &c.row(t)[p]
+		w := &c.row(t)[p&15]
 		free := ^*w & (^uint64(0) << (t & 63))
 		if free == 0 {
 			t = (t | 63) + 1
@@ -213,8 +222,7 @@ func (c *calendar) book(p uint8, t Cycle) Cycle {
 		*w |= 1 << n
 		at := t&^63 + Cycle(n)
 		*c.booked(at) |= 1 << p
-		c.pending[p&15] += loadOne
-		c.slack--
+		c.wait(p & 15)
 		return at
 	}
 	return t
