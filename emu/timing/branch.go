@@ -54,8 +54,10 @@ func (m *Model) branch(s *site, next x86.Addr) {
 			f.jumpTo = next
 		}
 	case x86.BranchJumpIndirect:
+		if s.lastTarget != next {
+			f.after = afterLate
+		}
 		m.indirect(s, next, b.IndirectJump)
-		f.after = afterLate
 		if f.core.EntryOps == 0 {
 			f.newGroup(1)
 		}

@@ -111,6 +111,8 @@ type Memory struct {
 	LoadBuffer        int    `core:"load_buffer"`
 	StoreBuffer       int    `core:"store_buffer"`
 	CommitsPerCycle   int    `core:"commits_per_cycle"` // stores that leave the store buffer
+	// CommitAlone says that the first store that commits after a pause has its cycle for itself.
+	CommitAlone bool `core:"commit_alone,optional"`
 	// RenameLoads: a load that starts at the same byte as the youngest store that covers it takes
 	// the store's data at rename. RenameRMW: so does a read-modify-write with an immediate.
 	RenameLoads bool `core:"rename_loads,optional"`
@@ -155,6 +157,8 @@ type Memory struct {
 	// ForwardFail is the latency of a load that no single store covers, from the commit of the
 	// youngest store that it overlaps.
 	ForwardFail Cycle `core:"forward_fail,optional"`
+	// ForwardFailLate is what is added for a load that executes before the data of that store are there.
+	ForwardFailLate Cycle `core:"forward_fail_late,optional"`
 	// ForwardLonger is the latency, from the store's data, of a load that begins with all that a store wrote and ends
 	// with bytes that no other store in flight has: it does not wait for the commit; 0: it fails as others do.
 	ForwardLonger Cycle `core:"forward_longer,optional"`

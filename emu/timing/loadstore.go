@@ -67,8 +67,14 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (v value
 		m.renameStale(misled, ready)
 	case from == fromSeveral:
 		m.now.why.failed = true
-		if ready = st.commit + c.ForwardFail; c.ForwardLonger > 0 && m.stores.begins(st, ea, in.size, m.rename.cycle) {
+		if ready = st.commit + c.ForwardFail; st.data.ready > d {
+			ready += c.ForwardFailLate
+		}
+		if c.ForwardLonger > 0 && st.addr == ea {
 			ready = max(d+in.loadLat, st.data.ready+c.ForwardLonger)
+			if rest := m.stores.rest(st, ea, in.size); rest > d {
+				ready = max(ready, rest+c.ForwardFail)
+			}
 		}
 		m.renameMiss(misled || was, ready)
 	case misled:

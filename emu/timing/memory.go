@@ -221,14 +221,15 @@ func (s *store) as(a x86.Addr) source {
 	return fromStore
 }
 
-// begins reports whether a load begins with the bytes of a store and no other one that is in flight has the rest.
-func (t *storeTrack) begins(s *store, addr x86.Addr, size uint8, at Cycle) bool {
+// rest returns when the last of the stores commits that a load needs beside s, 0 if there is none.
+func (t *storeTrack) rest(s *store, addr x86.Addr, size uint8) Cycle {
+	last := Cycle(0)
 	for b := range x86.Addr(size) {
-		if o := t.owner(addr + b); o != nil && o != s && o.commit > at {
-			return false
+		if o := t.owner(addr + b); o != nil && o != s {
+			last = max(last, o.commit)
 		}
 	}
-	return s.addr == addr
+	return last
 }
 
 // add records a store; the caller completes it once its times are known.
@@ -255,14 +256,16 @@ func (t *storeTrack) own(n uint64, mask uint8, num uint64) {
 	w.valid |= mask
 }
 
-// commit lets the youngest store leave the buffer, in order, at time at or later: perCycle of them in one cycle
+// commit lets the youngest store leave the buffer, in order, at time at or later: several of them in one cycle
 // if they are to the same line.
-func (t *storeTrack) commit(at Cycle, perCycle int) {
+func (t *storeTrack) commit(at Cycle, c *Memory) {
 	s := &t.ring[(t.next-1)%trackRing]
 	switch {
 	case at > t.lastCommit:
-		t.lastCommit, t.inCycle = at, 1
-	case t.inCycle < perCycle && s.addr>>6 == t.lastLine:
+		if t.lastCommit, t.inCycle = at, 1; c.CommitAlone {
+			t.inCycle = c.CommitsPerCycle
+		}
+	case t.inCycle < c.CommitsPerCycle && s.addr>>6 == t.lastLine:
 		t.inCycle++
 	default:
 		t.lastCommit, t.inCycle = t.lastCommit+1, 1

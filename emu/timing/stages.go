@@ -293,7 +293,7 @@ func (m *Model) retire(in *insn) {
 		r.loads.add(r.retire)
 	}
 	if m.now.stores {
-		m.stores.commit(r.retire+m.core.Memory.StoreCommit, m.core.Memory.CommitsPerCycle)
+		m.stores.commit(r.retire+m.core.Memory.StoreCommit, &m.core.Memory)
 	}
 	m.last.Retire = r.retire
 	m.last.Cost = r.retire - before

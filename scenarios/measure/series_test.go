@@ -235,7 +235,7 @@ func TestGoldenCoveSeries(t *testing.T) {
 		{chain("a sum of 8 bytes moved in 4", 8, 3, 0x48, 0x83, 0xc0, 0x01, 0x89, 0xc3, 0x48, 0x89, 0xd8), 8.4, 6},
 		{chain("an immediate that is loaded", 4, 4, 0x48, 0xc7, 0x07, 0, 0, 0, 0, 0x48, 0x8b, 0x07, 0x83, 0xe0, 0, 0x48, 0x01, 0xc7), 58.6, 6},
 		{immediateIn(16), 14.75, 13}, {immediateIn(32), 12.48, 6}, {immediateIn(64), 10.69, 6},
-		{chain("4 bytes stored, 8 loaded", 4, 2, 0x89, 0x07, 0x48, 0x8b, 0x07), 87.9, 6},
+		{chain("4 bytes stored, 8 loaded", 4, 2, 0x89, 0x07, 0x48, 0x8b, 0x07), 67.6, 1}, // or 79.7 in other processes
 		{chain("4 bytes changed, 8 loaded", 4, 2, 0x31, 0x0f, 0x4c, 0x8b, 0x07), 30.7, 6},
 		{indirectCalls(), 4, 1},
 		{nestedFrames(4), 54, 10}, {nestedFrames(8), 114, 10}, {nestedFrames(12), 178, 10},
