@@ -159,8 +159,9 @@ type Memory struct {
 	ForwardFail Cycle `core:"forward_fail,optional"`
 	// ForwardFailLate is what is added for a load that executes before the data of that store are there.
 	ForwardFailLate Cycle `core:"forward_fail_late,optional"`
-	// ForwardLonger is the latency, from the store's data, of a load that begins with all that a store wrote and ends
-	// with bytes that no other store in flight has: it does not wait for the commit; 0: it fails as others do.
+	// ForwardLonger is the latency, from the store's data, of a load that begins with all that the youngest store wrote:
+	// it does not wait for the commit of that store, but for those of the others that it needs, as a load that fails
+	// does; 0: it fails as others do.
 	ForwardLonger Cycle `core:"forward_longer,optional"`
 	StoreRetire   Cycle `core:"store_retire,optional"` // from the execution of a store's data to its retirement
 	StoreCommit   Cycle `core:"store_commit,optional"` // from the retirement of a store to its commit, if nothing is before it
@@ -189,7 +190,7 @@ type Branches struct {
 	Call          Cycle `core:"call,optional"`           // bubble after a call
 	Return        Cycle `core:"return,optional"`         // bubble after a return
 	// AfterLate is the bubble of the first branch after a branch whose target came late: an
-	// indirect jump, or a return that goes elsewhere than last time.
+	// indirect jump or a return that goes elsewhere than last time.
 	AfterLate Cycle `core:"after_late,optional,min=0"`
 	// ReturnToBranch is the bubble of a call or jump that is the first instruction after a return;
 	// ReturnToReturn that of a return, which grows with the number of them in a row up to this.

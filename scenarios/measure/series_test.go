@@ -202,9 +202,36 @@ func indirectCalls() *measured.Sequence {
 	return s
 }
 
+// indirectJumps are so many jumps through registers, each to one place in a line of its own.
+func indirectJumps(n int) *measured.Sequence {
+	regs := []x86.Reg{x86.RAX, x86.RCX, x86.RDX, x86.R8}[:n]
+	s := seriesOf(fmt.Sprintf("%d indirect jumps", n), n, func(b *x86.Buf) {
+		for _, r := range regs {
+			b.Jmp64M(x86.R(r))
+			for b.Len()%64 != 0 {
+				b.Nop(min(9, 64-b.Len()%64))
+			}
+		}
+	})
+	for i, r := range regs {
+		s.Regs[r] = uint64(measured.CodeBase) + 64*uint64(i+1)
+	}
+	return s
+}
+
+// bytesStored stores so many single bytes, and loads them with others.
+func bytesStored(n int) *measured.Sequence {
+	s := seriesOf(fmt.Sprintf("%d bytes stored one by one, 8 loaded", n), n+1, func(b *x86.Buf) {
+		times(n, func(i int) { b.Raw(0x88, 0x5f, byte(8-n+i)) }) // mov [rdi+8-n+i],bl
+		b.Mov64RM(x86.RAX, x86.M0(x86.RDI))
+	})
+	s.Regs[x86.RDI] = uint64(measured.DataBase)
+	return s
+}
+
 // TestGoldenCoveSeries holds the model against cycles of loops that were measured on a Xeon of model 207 (family 6),
 // whose sequences are not in a file: lines with many taken branches, loads that come at about the time when the
-// address of their store is known, loads over many other stores, frames.
+// address of their store is known, loads over many other stores, and of several, frames.
 func TestGoldenCoveSeries(t *testing.T) {
 	m, err := emu.New(emu.Config{})
 	if err != nil {
@@ -237,7 +264,10 @@ func TestGoldenCoveSeries(t *testing.T) {
 		{immediateIn(16), 14.75, 13}, {immediateIn(32), 12.48, 6}, {immediateIn(64), 10.69, 6},
 		{chain("4 bytes stored, 8 loaded", 4, 2, 0x89, 0x07, 0x48, 0x8b, 0x07), 67.6, 1}, // or 79.7 in other processes
 		{chain("4 bytes changed, 8 loaded", 4, 2, 0x31, 0x0f, 0x4c, 0x8b, 0x07), 30.7, 6},
-		{indirectCalls(), 4, 1},
+		{bytesStored(1), 14.92, 1}, {bytesStored(2), 15.91, 1}, {bytesStored(4), 16.91, 1}, {bytesStored(7), 17.9, 1},
+		{chain("8 and 4 bytes stored, 8 loaded", 2, 3, 0x48, 0x89, 0x1f, 0x89, 0x0f, 0x48, 0x8b, 0x07), 29.9, 1},
+		{chain("the same, 2 more stored, 8 loaded", 2, 5, 0x48, 0x89, 0x1f, 0x89, 0x0f, 0x48, 0x8b, 0x07, 0x66, 0x89, 0x0f, 0x48, 0x8b, 0x17), 35.6, 11},
+		{indirectCalls(), 4, 1}, {indirectJumps(2), 4.96, 1}, {indirectJumps(4), 8.95, 1},
 		{nestedFrames(4), 54, 10}, {nestedFrames(8), 114, 10}, {nestedFrames(12), 178, 10},
 	} {
 		r, err := measure.Sequence(t.Context(), m, core, c.s)
