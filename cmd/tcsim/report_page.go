@@ -34,6 +34,7 @@ func (e env) reportCommand() *cli.Command {
 			&cli.IntFlag{Name: "events", Value: report.DefaultMost, Usage: "how many events of a run the time line has, the first ones"},
 			&cli.Uint64Flag{Name: "from", Value: 1, Usage: "of a file of events: the event that the time line begins with"},
 			&cli.StringFlag{Name: "scenario", Aliases: []string{"s"}, Usage: "of a capture: only this one, or with a star at the end all that begin with it"},
+			allowFlag(),
 			&cli.BoolFlag{Name: "explore", Usage: "try every interleaving of the scenario's updates, as tcsim explore does"},
 		),
 		Action: e.report,
@@ -70,7 +71,7 @@ func (e env) report(ctx context.Context, cmd *cli.Command) error {
 	if err := writable(cmd); err != nil {
 		return err
 	}
-	opt := report.Options{Core: core, InFull: play.InFull, Most: cmd.Int("events"), Window: events.Window(e.stored, cmd.Uint64("from"), cmd.Int("events")), Command: "tcsim " + strings.Join(e.args, " ")}
+	opt := report.Options{Core: core, InFull: play.InFull, Allow: cmd.Bool("allow-differences"), Most: cmd.Int("events"), Window: events.Window(e.stored, cmd.Uint64("from"), cmd.Int("events")), Command: "tcsim " + strings.Join(e.args, " ")}
 	if cmd.Bool("explore") {
 		opt.Explore = &interleave.Options{}
 	}

@@ -77,8 +77,8 @@ func (row *RunRow) Inspected(r *inspect.Report, allow bool) {
 	row.OK = row.OK && len(r.Flaws) == 0
 }
 
-// inspectedText are the lines about code that was looked at.
-func (row *RunRow) inspectedText(note func(string)) {
+// InspectedLines gives the lines about code that was looked at, not all of many.
+func (row *RunRow) InspectedLines(note func(string)) {
 	const most = 8
 	lines := func(what string, of []string) {
 		for i, text := range of {
@@ -98,7 +98,7 @@ func (row *RunRow) inspectedText(note func(string)) {
 func InspectedText(target string, r *inspect.Report) string {
 	var b strings.Builder
 	row := RunRow{Flaws: r.Flaws, Differs: r.Differences, Unchecked: r.Unchecked}
-	row.inspectedText(func(text string) { fmt.Fprintf(&b, "note: %s: %s\n", target, Plain(text)) })
+	row.InspectedLines(func(text string) { fmt.Fprintf(&b, "note: %s: %s\n", target, Plain(text)) })
 	return b.String()
 }
 
@@ -148,7 +148,7 @@ func RunText(rows []RunRow) string {
 		if len(r.Refused) > 0 {
 			t.Note("refused: " + strings.Join(r.Refused, "; "))
 		}
-		r.inspectedText(func(text string) { t.Note(text) })
+		r.InspectedLines(func(text string) { t.Note(text) })
 		for _, v := range r.Failed {
 			t.Note("NOT AS EXPECTED: " + v)
 		}

@@ -286,6 +286,10 @@ func (p *play) view() viewPlay {
 		}
 		v.Broken = append(v.Broken, b)
 	}
+	if len(p.Row.Flaws) > 0 {
+		v.Broken = append(v.Broken, banner{Class: "bad", Sign: "⚠", Head: "the code is wrong where no run comes", Text: p.Row.Flaws[0]})
+	}
+	p.Row.InspectedLines(func(text string) { v.Notes = append(v.Notes, text) })
 	if p.Row.Error != "" {
 		v.Notes = append(v.Notes, p.Row.Target+": cannot be tested: "+p.Row.Error)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/inspect"
 	"github.com/tcsim/tcsim/scenarios/interleave"
 	"github.com/tcsim/tcsim/scenarios/runner"
 )
@@ -33,6 +34,8 @@ type Options struct {
 	InFull func(context.Context, *runner.Session, *runner.Result) (string, error)
 	// Explore explores the interleavings of updates with runs, if not nil.
 	Explore *interleave.Options
+	// Allow says that code of a kernel's source may do something else than that of the release it was edited from.
+	Allow bool
 }
 
 // DefaultMost is how many events of a run a report has.
@@ -87,6 +90,12 @@ func (r *Report) Add(ctx context.Context, b *scenarios.Built, targets []*jit.Tar
 			}
 			compiled = append(compiled, c)
 			err = r.play(ctx, p, s)
+		}
+		if err == nil && p.Row.OK && t.Emitter != nil {
+			var rep *inspect.Report
+			if rep, err = inspect.Code(c); err == nil {
+				p.Row.Inspected(rep, r.opt.Allow)
+			}
 		}
 		switch {
 		case errors.Is(err, kernels.ErrUnsupported):
