@@ -13,6 +13,7 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/parts"
 	"github.com/tcsim/tcsim/scenarios"
+	"github.com/tcsim/tcsim/scenarios/inspect"
 	"github.com/tcsim/tcsim/scenarios/runner"
 	"github.com/tcsim/tcsim/scenarios/worker"
 )
@@ -172,7 +173,7 @@ func (w *player) open(c *runner.Compiled, opt runner.Options) error {
 	return err
 }
 
-// cell plays one scenario. After a failure of the engine the machine is not used again.
+// cell plays one scenario, and looks at its code if that is of a kernel's source. After a failure of the engine the machine is not used again.
 func (w *player) cell(ctx context.Context, b *scenarios.Built, t *jit.Target) (c Cell) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -193,7 +194,17 @@ func (w *player) cell(ctx context.Context, b *scenarios.Built, t *jit.Target) (c
 	if err != nil {
 		return failedCell(err)
 	}
-	return resultCell(res)
+	c = resultCell(res)
+	if c.Expected && t.Emitter != nil { // what tcsim emits itself is looked at by its tests
+		rep, err := inspect.Code(compiled)
+		if err != nil {
+			return failedCell(err)
+		}
+		for _, f := range rep.Flaws {
+			c.Expected, c.Mismatches = false, append(c.Mismatches, "FLAW: "+f)
+		}
+	}
+	return c
 }
 
 func failedCell(err error) Cell {
