@@ -77,6 +77,9 @@ func (s *source) parseYAML(src []byte) ast.Node {
 			pos = Pos{Line: syn.Token.Position.Line, Col: syn.Token.Position.Column}
 			msg = syn.Message
 		}
+		if strings.Contains(msg, "character '\t'") {
+			msg = "a tab cannot indent, only spaces can"
+		}
 		s.failf(pos, "not valid YAML: %s", msg)
 		return nil
 	}

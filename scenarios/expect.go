@@ -120,7 +120,7 @@ func (b *Built) Check(a *Action, o *Outcome, names ...string) []Mismatch {
 		return c.out // one of the two worlds is wrong: its numbers would only distract
 	}
 	if x.Return != nil && uint32(o.Return) != uint32(x.Return.V) {
-		c.number(x.Return.Pos, uint64(uint32(o.Return)), "expected return %s, found %d", as32(x.Return.V), uint32(o.Return))
+		c.number(x.Return.Pos, uint64(uint32(o.Return)), "expected return %s, found %s", as32(x.Return.V), as32(int64(int32(o.Return))))
 	}
 	c.oneOf(x.ReturnOneOf, uint32(o.Return))
 	c.count(x.Taken, "tail calls taken", o.Taken)
@@ -142,7 +142,7 @@ func (b *Built) Mismatch(a *Action, want, found string) Mismatch {
 	return Mismatch{File: b.Scenario.File, Pos: a.Event.Pos, Msg: fmt.Sprintf("expected %s, found %s", want, found)}
 }
 
-// as32 renders an expected return value as the kernel would, followed by the negative form.
+// as32 renders a return value as the kernel would, followed by the negative form.
 func as32(v int64) string {
 	if v < 0 {
 		return fmt.Sprintf("%d (%d)", uint32(v), v)
@@ -212,7 +212,7 @@ func (c *checker) oneOf(want []Int, found uint32) {
 		words = append(words, as32(v.V))
 	}
 	if len(words) > 0 {
-		c.failf(want[0].Pos, "expected one of the returns %s, found %d", strings.Join(words, ", "), found)
+		c.failf(want[0].Pos, "expected one of the returns %s, found %s", strings.Join(words, ", "), as32(int64(int32(found))))
 	}
 }
 

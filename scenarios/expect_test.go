@@ -79,6 +79,8 @@ func TestCheck(t *testing.T) {
 	old.Taken = 32
 	old.Refused = scenarios.RefusedCount{Limit: 1, Empty: 2, Bounds: 2}
 	old.Lookup = values(map[[2]byte][]byte{{0, 0}: {33, 0, 0, 0, 0, 0, 0, 0}, {1, 7}: {1, 0, 0, 0}, {1, 8}: {2, 0, 0, 0}})
+	negative := met
+	negative.Return = 0xfffffffe
 	for _, c := range []struct {
 		name  string
 		run   int
@@ -97,6 +99,7 @@ func TestCheck(t *testing.T) {
 			"x.yaml:17:22: expected u16 count+2 = 0, found 1",
 			"x.yaml:18:9: expected h[7] = 1, found no such entry",
 		}},
+		{"negative", 0, negative, []string{"6.12"}, []string{"x.yaml:11:15: expected return 4294967295 (-1), found 4294967294 (-2)"}},
 		{"other numbers on a target", 0, old, []string{"6.1-retpoline", "6.1"}, nil},
 		{"the first in a list counts too", 0, met, []string{"5.10"}, []string{
 			"x.yaml:20:28: expected 32 tail calls taken, found 33",

@@ -38,7 +38,7 @@ func (e env) compareCommand() *cli.Command {
 
 func (e env) compare(ctx context.Context, cmd *cli.Command) error {
 	if cmd.NArg() < 2 {
-		return badUsage("compare takes two results, two captures, or two targets and scenarios, found %d arguments (see tcsim compare --help)", cmd.NArg())
+		return badUsage("compare takes two results, two captures, or two targets and scenarios, found %s (see tcsim compare --help)", render.Plural(cmd.NArg(), "argument"))
 	}
 	r := compare.Result{A: cmd.Args().First(), B: cmd.Args().Get(1), Schema: render.SchemaCompare}
 	var err error

@@ -61,7 +61,7 @@ func (e env) explore(ctx context.Context, cmd *cli.Command) error {
 		return err
 	}
 	if cmd.NArg() != 1 {
-		return badUsage("explore takes one scenario, found %d arguments (see tcsim explore --help)", cmd.NArg())
+		return badUsage("explore takes one scenario, found %s (see tcsim explore --help)", render.Plural(cmd.NArg(), "argument"))
 	}
 	opt, err := inputs.ObjectOptions(cmd)
 	if err != nil {

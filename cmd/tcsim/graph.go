@@ -38,7 +38,7 @@ func (e env) graphCommand() *cli.Command {
 
 func (e env) graph(ctx context.Context, cmd *cli.Command) error {
 	if cmd.NArg() != 1 {
-		return badUsage("graph takes one scenario or object file, found %d arguments", cmd.NArg())
+		return badUsage("graph takes one scenario or object file, found %s", render.Plural(cmd.NArg(), "argument"))
 	}
 	opt, err := inputs.ObjectOptions(cmd)
 	if err != nil {

@@ -46,7 +46,7 @@ func (e env) jitCommand() *cli.Command {
 
 func (e env) jit(_ context.Context, cmd *cli.Command) error {
 	if cmd.NArg() != 1 {
-		return badUsage("jit takes one scenario, found %d arguments (see tcsim jit --help)", cmd.NArg())
+		return badUsage("jit takes one scenario, found %s (see tcsim jit --help)", render.Plural(cmd.NArg(), "argument"))
 	}
 	if n := cmd.Int("context"); cmd.IsSet("context") && n < 0 {
 		return badUsage("--context: expected at least 0, found %d", n)

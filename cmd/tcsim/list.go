@@ -26,7 +26,7 @@ func (e env) listCommand() *cli.Command {
 
 func (e env) list(_ context.Context, cmd *cli.Command) error {
 	if cmd.NArg() > 1 {
-		return badUsage("list takes one kind, found %d arguments; kinds: %s", cmd.NArg(), render.Words(catalogue.Names()))
+		return badUsage("list takes one kind, found %s; kinds: %s", render.Plural(cmd.NArg(), "argument"), render.Words(catalogue.Names()))
 	}
 	if cmd.NArg() == 0 {
 		var all []catalogue.Entry

@@ -38,7 +38,7 @@ func (e env) newScenario(_ context.Context, cmd *cli.Command) error {
 	kind, name := cmd.Args().First(), cmd.String("name")
 	switch {
 	case cmd.NArg() != 1:
-		return badUsage("new takes one of %s, found %d arguments", render.Words(files.Starters()), cmd.NArg())
+		return badUsage("new takes one of %s, found %s", render.Words(files.Starters()), render.Plural(cmd.NArg(), "argument"))
 	case !slices.Contains(files.Starters(), kind):
 		return badUsage("%s", render.Unknown("new", kind, files.Starters()))
 	case !asm.NameForm.MatchString(name):

@@ -187,7 +187,7 @@ func (e env) loadGood(args []string, opt object.Options) (out []*scenarios.Built
 // openOne loads the one scenario and target that a command works on. core may be nil.
 func (e env) openOne(cmd *cli.Command, core *timing.Core) (*runner.Session, error) {
 	if cmd.NArg() != 1 {
-		return nil, badUsage("%s takes one scenario, found %d arguments (see tcsim %s --help)", cmd.Name, cmd.NArg(), cmd.Name)
+		return nil, badUsage("%s takes one scenario, found %s (see tcsim %s --help)", cmd.Name, render.Plural(cmd.NArg(), "argument"), cmd.Name)
 	}
 	opt, err := inputs.ObjectOptions(cmd)
 	if err != nil {

@@ -42,7 +42,7 @@ func (e env) splatCommand() *cli.Command {
 
 func (e env) splat(ctx context.Context, cmd *cli.Command) error {
 	if cmd.NArg() < 1 || cmd.NArg() > 2 {
-		return badUsage("splat takes a log, or a log and a scenario, found %d arguments (see tcsim splat --help)", cmd.NArg())
+		return badUsage("splat takes a log, or a log and a scenario, found %s (see tcsim splat --help)", render.Plural(cmd.NArg(), "argument"))
 	}
 	if cmd.Float("ghz") <= 0 {
 		return badUsage("--ghz: expected a frequency above 0, found %v", cmd.Float("ghz"))

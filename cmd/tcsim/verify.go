@@ -36,7 +36,7 @@ func (e env) verifyCommand() *cli.Command {
 
 func (e env) verify(ctx context.Context, cmd *cli.Command) error {
 	if cmd.NArg() != 1 {
-		return badUsage("verify takes one scenario or object file, found %d arguments (see tcsim verify --help)", cmd.NArg())
+		return badUsage("verify takes one scenario or object file, found %s (see tcsim verify --help)", render.Plural(cmd.NArg(), "argument"))
 	}
 	opt, err := inputs.ObjectOptions(cmd)
 	if err != nil {

@@ -38,6 +38,9 @@ func (e env) worstCommand() *cli.Command {
 }
 
 func (e env) worst(ctx context.Context, cmd *cli.Command) error {
+	if cmd.NArg() > 0 {
+		return badUsage("worst takes no arguments, found %q (see tcsim worst --help)", cmd.Args().First())
+	}
 	ts, err := e.targets(cmd.StringSlice("target"), cmd.Uint32("limit"))
 	if err != nil {
 		return err

@@ -86,7 +86,7 @@ func (e *caseMaker) slot(text string) (runner.Slot, error) {
 			text, strings.Join(known, ", "), nearest.DidYouMean(name, known))
 	}
 	if n := e.b.Maps[m].MaxEntries; key >= n {
-		return runner.Slot{}, fmt.Errorf("slot %s: %s has %d", text, name, n)
+		return runner.Slot{}, fmt.Errorf("slot %s: the keys of %s are 0 to %d", text, name, n-1)
 	}
 	return runner.Slot{Map: m, Key: key}, nil
 }
