@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v3"
 
@@ -78,7 +80,7 @@ func (e env) graph(ctx context.Context, cmd *cli.Command) error {
 		}
 		fmt.Fprint(e.stdout, text)
 		if cmd.Bool("check") {
-			e.findings(g)
+			e.findings(g, object.IsFile(cmd.Args().First()))
 		}
 	}
 	if len(g.Refused) > 0 {
@@ -111,7 +113,8 @@ func (e env) wholeInput(path string, opt object.Options) (*scenarios.Built, erro
 	return f.Load(opt.Fill)
 }
 
-func (e env) findings(g *callgraph.Graph) {
+// findings prints which tail calls are never taken; fills says that user space may fill slots.
+func (e env) findings(g *callgraph.Graph, fills bool) {
 	fmt.Fprintln(e.stdout)
 	for _, f := range g.Findings {
 		fmt.Fprint(e.stdout, callgraph.Fold("NEVER TAKEN: "+f))
@@ -120,4 +123,7 @@ func (e env) findings(g *callgraph.Graph) {
 		fmt.Fprint(e.stdout, callgraph.Fold("note: "+n))
 	}
 	fmt.Fprintf(e.stdout, "%s never taken\n", render.Plural(len(g.Findings), "tail call"))
+	if fills && slices.ContainsFunc(g.Findings, func(f string) bool { return strings.HasSuffix(f, " is never filled") }) {
+		fmt.Fprintln(e.stdout, "what user space puts into a slot is said with --fill MAP[KEY]=PROGRAM")
+	}
 }

@@ -34,7 +34,7 @@ func (f *File) attachments(to string) ([]attachment, error) {
 	name, fn, _ := strings.Cut(to, ":")
 	prog := slices.IndexFunc(f.Programs, func(p bpf.Program) bool { return p.Name == name })
 	if prog < 0 {
-		return nil, fmt.Errorf("attach to %q: no program %q: there are %s", to, name, f.list(f.all()))
+		return nil, fmt.Errorf("attach to %q: no program %q: %s", to, name, f.amongPrograms(name))
 	}
 	var out []attachment
 	var errs []error

@@ -74,15 +74,15 @@ func changeMap(spec *ebpf.CollectionSpec, text string) error {
 	if !ok || isSize && err != nil {
 		return fmt.Errorf("map %q: expected MAP.max_entries=NUMBER or MAP=OTHER", text)
 	}
-	known := strings.Join(slices.Sorted(maps.Keys(spec.Maps)), ", ")
+	known := slices.Sorted(maps.Keys(spec.Maps))
 	switch {
 	case spec.Maps[name] == nil:
-		return fmt.Errorf("map %q: no map %q: there are %s", text, name, known)
+		return fmt.Errorf("map %q: no map %q: %s", text, name, among(name, known))
 	case isSize:
 		spec.Maps[name].MaxEntries = uint32(n)
 		return nil
 	case spec.Maps[value] == nil:
-		return fmt.Errorf("map %q: no map %q to use in its place: there are %s; a size is set by MAP.max_entries=NUMBER", text, value, known)
+		return fmt.Errorf("map %q: no map %q to use in its place: %s; a size is set by MAP.max_entries=NUMBER", text, value, among(value, known))
 	}
 	for _, p := range spec.Programs {
 		for i := range p.Instructions {
@@ -107,7 +107,7 @@ func set(spec *ebpf.CollectionSpec, text string) error {
 	}
 	v := spec.Variables[name]
 	if v == nil {
-		return fmt.Errorf("set %q: no variable %q: there are %s", text, name, strings.Join(slices.Sorted(maps.Keys(spec.Variables)), ", "))
+		return fmt.Errorf("set %q: no variable %q: %s", text, name, among(name, slices.Sorted(maps.Keys(spec.Variables))))
 	}
 	b := make([]byte, 8)
 	binary.LittleEndian.PutUint64(b, uint64(n))

@@ -163,14 +163,14 @@ func (f *File) slot(text string) (scenarios.Slot, error) {
 				known = append(known, f.Maps[i].Name)
 			}
 		}
-		return scenarios.Slot{}, fmt.Errorf("slot %q: no prog array %q: there are %v", text, name, known)
+		return scenarios.Slot{}, fmt.Errorf("slot %q: no prog array %q: %s", text, name, among(name, known))
 	}
 	if key >= uint64(f.Maps[m].MaxEntries) {
 		return scenarios.Slot{}, fmt.Errorf("slot %q: %s has %d slots", text, name, f.Maps[m].MaxEntries)
 	}
 	p := slices.IndexFunc(f.Programs, func(p bpf.Program) bool { return p.Name == prog })
 	if p < 0 {
-		return scenarios.Slot{}, fmt.Errorf("slot %q: no program %q: there are %s", text, prog, f.list(f.all()))
+		return scenarios.Slot{}, fmt.Errorf("slot %q: no program %q: %s", text, prog, f.amongPrograms(prog))
 	}
 	return scenarios.Slot{Map: m, Key: uint32(key), Program: p}, nil
 }
@@ -356,7 +356,7 @@ func (f *File) entry(what string, slots []scenarios.Slot) (int, error) {
 	case what == "":
 		return 0, fmt.Errorf("which program is the entry (--entry)? There are %s", f.list(found))
 	case len(found) == 0:
-		return 0, fmt.Errorf("no section and no program %q: there are %s", what, f.list(all))
+		return 0, fmt.Errorf("no section and no program %q: %s", what, f.amongPrograms(what))
 	}
 	return 0, fmt.Errorf("section %q has several programs: %s", what, f.list(found))
 }
