@@ -143,3 +143,14 @@ func EntryJunk(seed uint64) (regs [16]uint64, flags uint64) {
 	}
 	return regs, always | z>>20&status
 }
+
+// FirstFP is r10 of a program that the kernel enters, with this frame of its main function; 0 if that is not known.
+func FirstFP(f *image.Frame) image.Addr {
+	at, ret := image.Addr(0), int32(0)
+	for _, s := range f.Slots {
+		if s.Kind == image.SlotReturn && (at == 0 || s.Off > ret) && f.PrivateFP == 0 {
+			at, ret = EntryRSP-image.Addr(int64(s.Off))+image.Addr(int64(f.FP)), s.Off
+		}
+	}
+	return at
+}

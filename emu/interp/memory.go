@@ -21,7 +21,7 @@ const frameStride = 2 * StackSize
 // stack area; regions must not overlap. Comparing map contents that hold pointers with those of
 // another engine works if both use the same layout.
 type Layout struct {
-	// StackTop is R10 of the first frame and a multiple of 1024; frame n has R10 = StackTop-1024n.
+	// StackTop is R10 of the first frame and a multiple of 8; frame n has R10 = StackTop-1024n.
 	StackTop uint64
 	// Ctx and Packet are where R1 and the packet's data begin.
 	Ctx, Packet uint64
@@ -133,7 +133,7 @@ type memory struct {
 }
 
 func (m *memory) init(cfg *Config) {
-	m.top0 = cfg.Layout.StackTop &^ (frameStride - 1)
+	m.top0 = cfg.Layout.StackTop &^ 7
 	for _, def := range cfg.Maps {
 		if def.Type == bpf.ArenaMap {
 			m.arena = cfg.Layout.Arena

@@ -97,13 +97,12 @@ var allTraits = func() (t [designCount]Traits) {
 // Traits returns what is true of the design. The result is shared: do not change it.
 func (d ID) Traits() *Traits { return &allTraits[d] }
 
-// FP returns the register that programs' accesses through r10 go by.
-func (d ID) FP() x86.Reg {
+// FP returns the register that programs' accesses through r10 go by, and what is added to it.
+func (d ID) FP() (reg x86.Reg, add int32) {
 	if s, ok := designs[d].(emit.FramePointer); ok {
-		reg, _ := s.FP()
-		return reg
+		return s.FP()
 	}
-	return x86.RBP
+	return x86.RBP, 0
 }
 
 // Emission returns the design as emission needs it; ok is false for None.

@@ -206,7 +206,11 @@ func (f *flawFinder) enters(main *recogniser, entry image.CodeOff) {
 	if f.s.Direct || main.pro.frame == 0 || main.sub {
 		return
 	}
-	if want := main.off(main.pro.frame) - entry; f.s.landing != want {
+	want := main.off(main.pro.frame) - entry
+	if init := main.pro.init; init == main.pro.frame && f.s.landing == main.off(init+1)-entry {
+		return // tail calls pass over what clears the counter
+	}
+	if f.s.landing != want {
 		f.note(f.s.Jump, fmt.Sprintf("it enters programs at +%#x, which set up their frame until +%#x", int(f.s.landing), int(want)))
 	}
 }

@@ -197,11 +197,12 @@ func surroundings(c *runner.Compiled) *explain.Kernel {
 	k := &explain.Kernel{
 		Names: named(c), Routines: map[image.Addr]image.RoutineKind{}, Limit: t.Limit,
 		MaxEntries: t.Offsets.MapMaxEntries, Ptrs: t.Offsets.ArrayPtrs, BPFFunc: t.Offsets.ProgBPFFunc, Landing: -1,
-		Hands: traits.Handover == design.HandCount || traits.Handover == design.HandCountOrPointer || traits.Handover == design.HandPointer,
-		Anew:  traits.Counting == design.CountByFunction || traits.Counting == design.CountByProgram,
-		FP:    t.Design.FP(), CPU: c.Setup().Symbols["this_cpu_off"],
+		Hands:       traits.Handover == design.HandCount || traits.Handover == design.HandCountOrPointer || traits.Handover == design.HandPointer,
+		Anew:        traits.Counting == design.CountByFunction || traits.Counting == design.CountByProgram,
+		CPU:         c.Setup().Symbols["this_cpu_off"],
 		EmptyCounts: traits.Empty == design.EmptyCounts,
 	}
+	k.FP, _ = t.Design.FP()
 	for routine, a := range c.Setup().Routines {
 		if routine.Kind.Variable() {
 			k.Counters = append(k.Counters, a)

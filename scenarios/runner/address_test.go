@@ -37,6 +37,7 @@ func TestAddresses(t *testing.T) {
 	for _, last := range []string{
 		"r0 = r0", "w0 = w0", "r0 = r6", "w0 = w6", "r0 = r1", "r0 = r10", "r0 = r10\n      r0 += -8",
 		"w0 = w0\n      r0 *= 9", "w0 = w10", "r0 = r10\n      r0 += -8\n      w0 = w0",
+		"w0 = w10\n      r0 *= 3\n      r0 &= 0xff", "w0 = w10\n      r0 >>= 4\n      r0 ^= 0x5a5a",
 	} {
 		for _, mp := range []string{"values", "per_cpu", "hashed"} {
 			for _, key := range []string{"0", "3", "4"} {

@@ -13,6 +13,7 @@ import (
 	"github.com/tcsim/tcsim/emu/guest"
 	"github.com/tcsim/tcsim/emu/interp"
 	"github.com/tcsim/tcsim/emu/timing"
+	"github.com/tcsim/tcsim/jit/x86"
 	"github.com/tcsim/tcsim/scenarios"
 )
 
@@ -60,7 +61,7 @@ func (r *Rig) open(c *Compiled, opt Options) (*Session, error) {
 	}
 	rules := RulesOf(c.Target)
 	rules.PerFrame = opt.PerFrame
-	ref, err := newReference(c.Built, rules, layout(m, c.Built), referenceInsns, &r.log)
+	ref, err := newReference(c.Built, rules, layout(m, c), referenceInsns, &r.log)
 	if err != nil {
 		return nil, err
 	}
@@ -68,11 +69,17 @@ func (r *Rig) open(c *Compiled, opt Options) (*Session, error) {
 	return s, s.fill()
 }
 
-// layout has the interpreter's context, packet, arrays and hash maps lie where the machine's do, so that what a program makes of their
-// addresses is the same.
-func layout(m *Machine, b *scenarios.Built) interp.Layout {
+// layout has the interpreter's context, packet, arrays, hash maps and first frame lie where the machine's do, so that what a program
+// makes of their addresses is the same.
+func layout(m *Machine, c *Compiled) interp.Layout {
 	l := interp.Layout{Ctx: uint64(guest.ContextAddr), Packet: uint64(guest.PacketAddr)}
-	for i := range b.Maps {
+	if first, err := c.RunAt(1); err == nil {
+		f := &c.Images[c.Built.Actions[first].Program].Funcs[0].Frame
+		if reg, add := c.Target.Design.FP(); f.Depth > 0 || reg == x86.RBP && add == 0 { // else it does not say where r10 points
+			l.StackTop = uint64(guest.FirstFP(f))
+		}
+	}
+	for i := range c.Built.Maps {
 		handle, _ := m.Kernel.MapAddr(i)
 		values, apart := m.Kernel.MapValues(i)
 		l.Handle, l.Values, l.Apart = append(l.Handle, uint64(handle)), append(l.Values, uint64(values)), append(l.Apart, apart)
