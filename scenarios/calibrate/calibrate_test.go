@@ -137,6 +137,7 @@ func TestDeduce(t *testing.T) {
 		check("renames add [m],imm", got.Memory.RenameRMW, want.Memory.RenameRMW)
 		check("renames add [m],reg", got.Memory.RenameRMWReg, want.Memory.RenameRMWReg)
 		check("renames leave", got.Memory.RenameLeave, want.Memory.RenameLeave)
+		check("load of two stores", got.Memory.ForwardFail+commits(got), want.Memory.ForwardFail+commits(want))
 		check("taken branches a cycle", max(1, got.Front.TakenPerCycle), max(1, want.Front.TakenPerCycle))
 		if a, b := got.Branch.ReturnStack, want.Branch.ReturnStack; a < b-2 || a > b+2 {
 			t.Errorf("%s: return stack of %d, want %d", name, a, b)
@@ -145,6 +146,15 @@ func TestDeduce(t *testing.T) {
 			t.Errorf("%s: a wrong prediction costs %d, want %d", name, a, b)
 		}
 	}
+}
+
+// commits is how long it takes from the data of the first of two stores to the commit of the second.
+func commits(c *timing.Core) timing.Cycle {
+	n := c.Memory.StoreRetire + c.Memory.StoreCommit
+	if c.Memory.CommitAlone {
+		n++
+	}
+	return n
 }
 
 // TestLearn makes a core of a machine that is modelled, is ended on the way, and goes on.

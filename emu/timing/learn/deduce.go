@@ -281,10 +281,19 @@ func (d *deduction) forwarding() {
 		d.says(expRMWReg, "memory.forward_more_tenths")
 	}
 	if d.has(expFail) {
-		c.ForwardFail = timing.Cycle(max(1, whole(d.fig[expFail])-int(c.StoreCommit)))
+		c.ForwardFail = timing.Cycle(max(1, whole(d.fig[expFail])-commits(c)))
 		d.says(expFail, "memory.forward_fail")
 		d.tell("takes %.0f cycles for a load of two stores", d.fig[expFail])
 	}
+}
+
+// commits is how long after the data of the first of two stores came the second one commits.
+func commits(c *timing.Memory) int {
+	n := c.StoreRetire + c.StoreCommit
+	if c.CommitAlone {
+		n++
+	}
+	return int(n)
 }
 
 // branches is the return stack and what a wrong prediction costs.
