@@ -7,13 +7,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
 
 	"github.com/tcsim/tcsim/jit"
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/capture"
 	"github.com/tcsim/tcsim/jit/capture/adapt"
+	"github.com/tcsim/tcsim/jit/crash"
 	"github.com/tcsim/tcsim/jit/image"
 	"github.com/tcsim/tcsim/jit/parts"
 	"github.com/tcsim/tcsim/jit/verify"
@@ -201,7 +201,7 @@ func (c *conformer) run() []result {
 		wg         sync.WaitGroup
 		mu         sync.Mutex
 		next, done int
-		crash      *crashed
+		broken     *crash.Panic
 	)
 	for range workers {
 		wg.Go(func() {
@@ -220,7 +220,7 @@ func (c *conformer) run() []result {
 				}
 				p := c.guarded(i, &results[i])
 				mu.Lock()
-				crash = cmp.Or(crash, p)
+				broken = cmp.Or(broken, p)
 				done++
 				n := done
 				mu.Unlock()
@@ -231,29 +231,17 @@ func (c *conformer) run() []result {
 		})
 	}
 	wg.Wait()
-	if crash != nil {
-		panic(crash)
+	if broken != nil {
+		panic(broken)
 	}
 	return results
 }
 
-// crashed is a panic in another goroutine than the caller's, where it could not be recovered from.
-type crashed struct {
-	what  string
-	stack []byte
-}
-
-// Error says what happened.
-func (c *crashed) Error() string { return c.what }
-
-// Stack is the stack of the goroutine that panicked.
-func (c *crashed) Stack() []byte { return c.stack }
-
 // guarded compares scenario i and returns its panic, nil if there was none.
-func (c *conformer) guarded(i int, res *result) (p *crashed) {
+func (c *conformer) guarded(i int, res *result) (p *crash.Panic) {
 	defer func() {
 		if v := recover(); v != nil {
-			p = &crashed{fmt.Sprintf("scenario in line %d of %s: %v", i+2, c.src.Name, v), debug.Stack()}
+			p = crash.New(fmt.Sprintf("scenario in line %d of %s", i+2, c.src.Name), v)
 		}
 	}()
 	if c.opts.Work.Mine(c.first + i) {

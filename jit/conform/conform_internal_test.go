@@ -8,6 +8,7 @@ import (
 
 	"github.com/tcsim/tcsim/fixtures"
 	"github.com/tcsim/tcsim/jit/capture"
+	"github.com/tcsim/tcsim/jit/crash"
 )
 
 // TestConformPanics: a panic of a worker reaches the caller, with its place and stack.
@@ -17,7 +18,7 @@ func TestConformPanics(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
-		c, ok := recover().(*crashed)
+		c, ok := recover().(*crash.Panic)
 		if !ok || !strings.HasPrefix(c.Error(), "scenario in line ") || !strings.Contains(string(c.Stack()), "(*conformer).scenario") {
 			t.Errorf("recovered %v", c)
 		}

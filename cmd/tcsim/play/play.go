@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	"github.com/tcsim/tcsim/emu/stack"
 	"github.com/tcsim/tcsim/emu/timing"
 	"github.com/tcsim/tcsim/jit"
+	"github.com/tcsim/tcsim/jit/crash"
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/scenarios"
 	"github.com/tcsim/tcsim/scenarios/inspect"
@@ -44,12 +44,12 @@ func All(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, opt Optio
 	n := len(bs) * len(ts)
 	rows, errs := make([]*render.RunRow, n), make([]error, n)
 	var (
-		wg    sync.WaitGroup
-		mu    sync.Mutex
-		next  int
-		done  int
-		over  bool // no more are begun
-		crash *crashed
+		wg     sync.WaitGroup
+		mu     sync.Mutex
+		next   int
+		done   int
+		over   bool // no more are begun
+		broken *crash.Panic
 	)
 	claim := func() (i int, ok bool) {
 		mu.Lock()
@@ -67,7 +67,7 @@ func All(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, opt Optio
 			for i, ok := claim(); ok; i, ok = claim() {
 				row, c, err := p.guarded(ctx, bs[i/len(ts)], ts[i%len(ts)])
 				mu.Lock()
-				rows[i], errs[i], crash = row, err, cmp.Or(crash, c)
+				rows[i], errs[i], broken = row, err, cmp.Or(broken, c)
 				over = over || err != nil || c != nil
 				if done++; opt.Progress != nil && !over {
 					opt.Progress(done, n)
@@ -77,8 +77,8 @@ func All(ctx context.Context, bs []*scenarios.Built, ts []*jit.Target, opt Optio
 		})
 	}
 	wg.Wait()
-	if crash != nil {
-		panic(crash)
+	if broken != nil {
+		panic(broken)
 	}
 	var all []render.RunRow
 	for _, r := range rows {
@@ -103,18 +103,6 @@ func together(ts []*jit.Target, opt Options) int {
 	return workers
 }
 
-// crashed is a panic in another goroutine than the caller's, where it could not be recovered from.
-type crashed struct {
-	what  string
-	stack []byte
-}
-
-// Error says what happened.
-func (c *crashed) Error() string { return c.what }
-
-// Stack is the stack of the goroutine that panicked.
-func (c *crashed) Stack() []byte { return c.stack }
-
 // player plays one after the other in the same machine.
 type player struct {
 	Options
@@ -128,10 +116,10 @@ func (p *player) close() {
 }
 
 // guarded plays a scenario and returns its panic, nil if there was none.
-func (p *player) guarded(ctx context.Context, b *scenarios.Built, t *jit.Target) (row *render.RunRow, c *crashed, err error) {
+func (p *player) guarded(ctx context.Context, b *scenarios.Built, t *jit.Target) (row *render.RunRow, c *crash.Panic, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			c = &crashed{fmt.Sprintf("%s on %s: %v", b.Scenario.Name, t.Name, v), debug.Stack()}
+			c = crash.New(b.Scenario.Name+" on "+t.Name, v)
 		}
 	}()
 	row, err = p.play(ctx, b, t)
