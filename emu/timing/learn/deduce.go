@@ -65,8 +65,11 @@ func Deduce(base *timing.Core, name, title string, fig Figures) (*Deduced, error
 // from is the source of a value.
 func (d *deduction) from(exp string) string { return fmt.Sprintf("M: %s, %.2f", exp, d.fig[exp]) }
 
-// says notes that an experiment decided parameters.
+// says notes that an experiment decided parameters, if there is a figure.
 func (d *deduction) says(exp string, paths ...string) {
+	if !d.has(exp) {
+		return
+	}
 	for _, p := range paths {
 		d.fixed[p] = true
 		d.core.SetSource(p, d.from(exp))
@@ -110,27 +113,39 @@ func (d *deduction) slots() {
 	}
 }
 
-// rate returns how many instances of rows execute a cycle at best.
-func (d *deduction) rate(fallback int, rows ...string) (n int, exp string) {
+// rate returns how many instances of rows execute a cycle at best; if that was not measured, how many ports the first one
+// has in the core that this one is made from.
+func (d *deduction) rate(rows ...string) (n int, exp string) {
 	for _, r := range rows {
 		if t := d.fig[r+" throughput"]; t > 0 && whole(1/t) > n {
 			n, exp = whole(1/t), r+" throughput"
 		}
 	}
 	if n == 0 {
-		return fallback, ""
+		return d.had(rows[0]), ""
 	}
 	return n, exp
+}
+
+// had is how many ports the first micro-operation of a row may take in the core that this one is made from.
+func (d *deduction) had(row string) int {
+	for _, r := range d.core.Rows() {
+		if r.ID == row {
+			ports, _, _ := strings.Cut(strings.Fields(r.Ports + " ?")[0], "*")
+			return len(ports)
+		}
+	}
+	return 1
 }
 
 // ports names the ports: as many as instances of the form that needs them execute a cycle.
 func (d *deduction) ports() {
 	c := d.core
-	alu, exp := d.rate(4, "cmp_r64_r64", "mov_r32_imm32", "test_r64_r64", "add_r64_r64", "cmp_r64_imm8")
+	alu, exp := d.rate("cmp_r64_r64", "mov_r32_imm32", "test_r64_r64", "add_r64_r64", "cmp_r64_imm8")
 	alu = min(alu, 6)
-	shift, _ := d.rate(2, "shl_r64_imm8", "shl_r64_cl", "shr_r64_imm8")
-	mul, _ := d.rate(1, "imul_r64_r64")
-	loads, stores := 2, 1
+	shift, _ := d.rate("shl_r64_imm8", "shl_r64_cl", "shr_r64_imm8")
+	mul, _ := d.rate("imul_r64_r64")
+	loads, stores := len(c.Memory.LoadPorts), len(c.Memory.StoreDataPorts)
 	if d.has(expLoads) {
 		loads = max(1, whole(1/d.fig[expLoads]))
 	}
@@ -146,12 +161,21 @@ func (d *deduction) ports() {
 	p.load, rest = rest[:loads], rest[loads:]
 	stores = min(stores, len(rest))
 	p.data, rest = rest[:stores], rest[stores:]
-	p.address = p.load
-	// With ports of their own, two loads and a store take no longer than the slower of them.
-	alone := max(2/float64(loads), 1/float64(stores))
-	if d.has(expMixed) && d.fig[expMixed] < 0.9*3/float64(loads) && d.fig[expMixed] < 1.15*alone && len(rest) > 0 {
-		p.address = rest[:min(stores, len(rest))]
+	shared, own := loads, 0 // ports of addresses
+	for _, port := range c.Memory.StoreAddressPorts {
+		if !strings.ContainsRune(c.Memory.LoadPorts, port) {
+			own++
+		}
 	}
+	shared = min(shared, len(c.Memory.StoreAddressPorts)-own)
+	if d.has(expMixed) {
+		// With ports of their own, two loads and a store take no longer than the slower of them.
+		alone := max(2/float64(loads), 1/float64(stores))
+		if shared, own = loads, 0; d.fig[expMixed] < 0.9*3/float64(loads) && d.fig[expMixed] < 1.15*alone && len(rest) > 0 {
+			shared, own = 0, stores
+		}
+	}
+	p.address = p.load[:shared] + rest[:min(own, len(rest))]
 	entries := [2]int{}
 	for _, s := range c.Back.Schedulers {
 		at := 1
@@ -160,10 +184,7 @@ func (d *deduction) ports() {
 		}
 		entries[at] += s.Entries
 	}
-	memory := p.load + p.data
-	if p.address != p.load {
-		memory += p.address
-	}
+	memory := p.load + p.data + p.address[shared:]
 	c.Back.Schedulers = []timing.Scheduler{{Ports: p.alu, Entries: max(entries[0], 16)}, {Ports: memory, Entries: max(entries[1], 16)}}
 	c.Memory.LoadPorts, c.Memory.StoreAddressPorts, c.Memory.StoreDataPorts = p.load, p.address, p.data
 	if c.Back.BankPorts != "" {
@@ -181,17 +202,20 @@ func (d *deduction) ports() {
 
 // jumps gives branches their ports: the last ones.
 func (d *deduction) jumps() {
-	n := 2
+	n := len(d.core.Back.NotTaken)
 	if d.has(expNeverTake) {
 		n = max(1, whole(1/d.fig[expNeverTake]))
 	}
 	n = min(n, len(d.p.alu))
 	d.core.Back.NotTaken = d.p.alu[len(d.p.alu)-n:]
-	taken := 1
-	if d.has(jumps(64)) && d.fig[jumps(64)] < 0.75 {
-		taken = 2
+	ports, taken := len(d.core.Back.Taken), 0
+	if d.has(jumps(64)) {
+		if taken = 1; d.fig[jumps(64)] < 0.75 {
+			taken = 2
+		}
+		ports = taken
 	}
-	d.core.Back.Taken = d.p.alu[len(d.p.alu)-min(max(taken, 1), n):]
+	d.core.Back.Taken = d.p.alu[len(d.p.alu)-min(max(ports, 1), n):]
 	d.says(expNeverTake, "back.not_taken")
 	d.says(jumps(64), "back.taken")
 	if d.has(jumps(64)) {

@@ -131,3 +131,28 @@ func TestReturnStack(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingMeasured: what no experiment tells is as in the core that a learned one is made from.
+func TestNothingMeasured(t *testing.T) {
+	for _, base := range timing.Cores() {
+		d, err := learn.Deduce(base, "x", "x", learn.Figures{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, want := d.Core, base
+		for what, n := range map[string][2]int{
+			"ports of loads":       {len(got.Memory.LoadPorts), len(want.Memory.LoadPorts)},
+			"ports of stores":      {len(got.Memory.StoreDataPorts), len(want.Memory.StoreDataPorts)},
+			"ports of addresses":   {len(got.Memory.StoreAddressPorts), len(want.Memory.StoreAddressPorts)},
+			"ports of jumps":       {len(got.Back.NotTaken), len(want.Back.NotTaken)},
+			"ports of taken jumps": {len(got.Back.Taken), len(want.Back.Taken)},
+			"width":                {got.Rename.Width, want.Rename.Width},
+			"return stack":         {got.Branch.ReturnStack, want.Branch.ReturnStack},
+			"parameters decided":   {len(d.Fixed), 0},
+		} {
+			if n[0] != n[1] {
+				t.Errorf("%s: %s: %d, want %d", base.Name, what, n[0], n[1])
+			}
+		}
+	}
+}
