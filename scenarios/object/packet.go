@@ -122,7 +122,7 @@ func ReadPcap(data []byte) ([][]byte, error) {
 		return readNG(data)
 	}
 	if len(data) < pcapHeader {
-		return nil, filekind.Explain(fmt.Errorf("%d bytes are no pcap file", len(data)), data)
+		return nil, filekind.Explain(fmt.Errorf("%d bytes that are no pcap file and no packet in hex", len(data)), data)
 	}
 	var bo binary.ByteOrder = binary.LittleEndian
 	magic := bo.Uint32(data)
