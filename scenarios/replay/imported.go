@@ -203,6 +203,7 @@ func (b *importer) inspectOthers(d *recognise.Design, ruled bool) error {
 		}
 		of := *d
 		if own.Shown {
+			b.agree(p.Name, &own, b.use[0].name, d)
 			of = own
 		}
 		if err := b.inspectOne(&of, ruled, p.Name, img); err != nil {
@@ -210,6 +211,27 @@ func (b *importer) inspectOthers(d *recognise.Design, ruled bool) error {
 		}
 	}
 	return nil
+}
+
+// agree reports where tail calls of a program read elsewhere than those of another one: they are of one kernel.
+func (b *importer) agree(program string, d *recognise.Design, other string, of *recognise.Design) {
+	for _, o := range []struct {
+		what     string
+		got, has int32
+	}{
+		{"bpf_map.max_entries", d.Offsets.MapMaxEntries, of.Offsets.MapMaxEntries}, {"bpf_array.ptrs", d.Offsets.ArrayPtrs, of.Offsets.ArrayPtrs},
+		{"bpf_prog.bpf_func", d.Offsets.ProgBPFFunc, of.Offsets.ProgBPFFunc},
+	} {
+		if o.got != 0 && o.has != 0 && o.got != o.has {
+			b.flaw("program %s: its tail calls take %s to be at %#x, and those of %s have it at %#x: one of them is wrong", program, o.what, o.got, other, o.has)
+		}
+	}
+}
+
+func (b *importer) flaw(format string, args ...any) {
+	if text := fmt.Sprintf(format, args...); !slices.Contains(b.im.Flaws, text) {
+		b.im.Flaws = append(b.im.Flaws, text)
+	}
 }
 
 func (b *importer) flaws(program string, found []recognise.SiteFlaw) {
@@ -355,6 +377,7 @@ func (b *importer) design() (recognise.Design, error) {
 			return out, fmt.Errorf("program %s is of %s, but %s of %s: they are not of one kernel", of, out.Name(), b.use[i].name, d.Name())
 		default:
 			out.Designs &= d.Designs
+			b.agree(b.use[i].name, &d, of, &out)
 			for _, o := range []struct{ have, got *int32 }{
 				{&out.Offsets.MapMaxEntries, &d.Offsets.MapMaxEntries}, {&out.Offsets.ArrayPtrs, &d.Offsets.ArrayPtrs},
 				{&out.Offsets.ProgBPFFunc, &d.Offsets.ProgBPFFunc},
@@ -363,7 +386,7 @@ func (b *importer) design() (recognise.Design, error) {
 			}
 		}
 		if d.Mixed {
-			b.note("the tail calls of %s differ in limit, landing or offsets, which the code of one kernel does not", b.use[i].name)
+			b.flaw("program %s: its tail calls differ in limit, landing or offsets, which the code of one kernel does not", b.use[i].name)
 		}
 	}
 	return out, nil

@@ -56,3 +56,32 @@ func TestImportedThunk(t *testing.T) {
 		t.Error("no tail call was edited")
 	}
 }
+
+// TestImportedAgree has one of two programs read the slots of prog arrays elsewhere than the other one.
+func TestImportedAgree(t *testing.T) {
+	e := newEditing(t, 3, edits.Kinds())
+	all := e.lines("7.3-off")
+	for _, line := range all[1 : len(all)-1] {
+		if !strings.Contains(line, `"hier/via-main/var/n1"`) {
+			continue
+		}
+		const ptrs, other = "488b8cd628010000", "488b8cd638010000" // mov rcx, [rsi+rdx*8+0x128]
+		at := strings.LastIndex(line, ptrs)
+		if at < 0 {
+			t.Fatal("no such tail call")
+		}
+		c := e.bare(all, line[:at]+other+line[at+len(ptrs):])
+		if c == nil {
+			t.Fatal("it does not decode")
+		}
+		im, err := e.imported(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(im.Flaws) == 0 || !strings.Contains(im.Flaws[0], "one of them is wrong") {
+			t.Errorf("flaws: %q", im.Flaws)
+		}
+		return
+	}
+	t.Error("no such scenario")
+}
