@@ -382,13 +382,13 @@ func TestExploreOptions(t *testing.T) {
 	b := build(t, "poke_one_site")
 	c := compiled(t, b, target(t, "6.12"))
 	for want, o := range map[string]interleave.Options{
-		"expected a slot":            {Slot: "jmp_table", To: "two"},
-		"jmp_table has 1":            {Slot: "jmp_table[1]", To: "two"},
-		`no program "three"`:         {Slot: "jmp_table[0]", To: "three"},
-		"needs a slot":               {To: "two"},
-		"not both":                   {Slot: "jmp_table[0]", To: "two", Kinds: interleave.UpdateKinds()},
-		"no run 9":                   {Slot: "jmp_table[0]", To: "two", Run: 9},
-		`no kind of update "change"`: {Kinds: []interleave.UpdateKind{"change"}},
+		"expected a slot":                  {Slot: "jmp_table", To: "two"},
+		"the keys of jmp_table are 0 to 0": {Slot: "jmp_table[1]", To: "two"},
+		`no program "three"`:               {Slot: "jmp_table[0]", To: "three"},
+		"needs a slot":                     {To: "two"},
+		"not both":                         {Slot: "jmp_table[0]", To: "two", Kinds: interleave.UpdateKinds()},
+		"no run 9":                         {Slot: "jmp_table[0]", To: "two", Run: 9},
+		`no kind of update "change"`:       {Kinds: []interleave.UpdateKind{"change"}},
 	} {
 		if _, err := interleave.Explore(context.Background(), c, runner.Options{}, o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v, want %q", o, err, want)
