@@ -28,12 +28,12 @@ func (x *explorer) widthOf(s *state, in bpf.Insn) error {
 	if x.submitted && !x.arena && in.Op == bpf.OpMovReg && in.Off == bpf.AddrSpaceCast {
 		return errors.New("addr_space_cast insn can only be used in a program that has an associated arena")
 	}
-	if in.Class() != bpf.ClassALU64 || in.Op&0xf0 == bpf.ALUMov {
+	if !x.arena || in.Class() != bpf.ClassALU64 || in.Op&0xf0 == bpf.ALUMov {
 		return nil
 	}
 	f := s.top()
 	arena := f.regs[in.Dst].Typed == holds.InArena || in.Op&bpf.SrcReg != 0 && x.submitted && f.regs[in.Src].Typed == holds.InArena
-	if x.judges() && x.rules.SameArena && x.arena && x.visitedAs[s.pc] != 0 && (x.visitedAs[s.pc] == 2) != arena {
+	if x.judges() && x.rules.SameArena && x.visitedAs[s.pc] != 0 && (x.visitedAs[s.pc] == 2) != arena {
 		return errors.New("same insn cannot be used with and without arena pointer")
 	}
 	if x.visitedAs[s.pc] = 1; arena {

@@ -9,7 +9,6 @@ import (
 	"github.com/tcsim/tcsim/jit/bpf"
 	"github.com/tcsim/tcsim/jit/verify/holds"
 	"github.com/tcsim/tcsim/jit/verify/protos"
-	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
 // fieldKinds are what loads from a context give.
@@ -19,13 +18,14 @@ var fieldKinds = map[protos.Field]holds.Kind{
 	protos.FieldFlowKeys: holds.FlowKeys, protos.FieldBuffer: holds.Buffer, protos.FieldObject: holds.Pointer,
 }
 
-// readTyped is a load outside the stack in a program as users write it.
-func (x *explorer) readTyped(s *state, base *holds.Value, in bpf.Insn, size int, signed bool) (holds.Value, error) {
+// readTyped is a load outside the stack in a program as users write it. What it gives is lent, or in x.room.
+func (x *explorer) readTyped(s *state, base *holds.Value, in bpf.Insn, size int, signed bool) (*holds.Value, error) {
 	if base.Kind == holds.Context {
 		off := base.Off + int64(in.Off)
 		f, err := protos.Context(x.p.Type, x.p.AttachType, protos.Access{Off: off, Size: int64(size), Signed: signed})
 		if k := fieldKinds[f]; err == nil && k != holds.None {
-			v := holds.To(k)
+			v := &x.room
+			*v = holds.To(k)
 			if f == protos.FieldSockCommonOrNull || f == protos.FieldSocketOrNull {
 				v.OrNull, v.Link = true, x.newLink()
 			}
@@ -35,13 +35,15 @@ func (x *explorer) readTyped(s *state, base *holds.Value, in bpf.Insn, size int,
 			return v, nil
 		}
 		if v, ok, err := x.hookArg(off, size); ok || err != nil {
-			return v, err
+			x.room = v
+			return &x.room, err
 		}
 	}
 	if f := x.kptrAt(base, in); f != nil && x.judges() && in.Class() == bpf.ClassLDX {
-		return x.kptr(s, f), nil
+		x.room = x.kptr(s, f)
+		return &x.room, nil
 	}
-	return holds.Of(ranges.LoadedScalar(size, signed)), nil
+	return holds.Loaded(size, signed), nil
 }
 
 // hookArg is an argument of the function that a program is attached to, where BTF says what it is (btf_ctx_access).

@@ -81,6 +81,10 @@ type explorer struct {
 	mask  origin.Marks
 	pairs rights.Pairs
 	mem   *memories
+	room  holds.Value // what was read, if that is not there already
+	// operands are the constants of instructions, by slot, as far as they were met; constants are the same by value.
+	operands  []*holds.Value
+	constants map[int32]*holds.Value
 }
 
 // Bits of Verified.Met after those of the kinds of addresses.
@@ -119,6 +123,8 @@ func newExplorer(p *bpf.Program, t *kernels.Kernel, funcs []FuncInfo) *explorer 
 		lookups:   map[bpf.InsnIndex]*agreed.Map{},
 		loops:     map[bpf.InsnIndex]*agreed.Loop{},
 		seen:      make([]checkpoints, n),
+		operands:  make([]*holds.Value, n),
+		constants: map[int32]*holds.Value{},
 
 		checkedCalls: marks(4),
 		contexts:     map[bpf.InsnIndex]uint8{},
@@ -323,19 +329,22 @@ func (x *explorer) follow(s *state) error {
 			}
 		} else {
 			call := s.top().call
-			call.Forget()
+			stores := form.Stores(x.p.Insns[at])
+			if stores {
+				call.Forget()
+			}
 			on, err := x.step(s)
 			if err != nil {
 				return bpf.ErrorAt(x.p.Insns, at, err)
 			}
-			if s.top().call == call {
+			if stores && s.top().call == call {
 				call.Commit(at)
 			}
 			if !on {
 				return nil
 			}
 		}
-		s.at, s.history = x.origins.Add(x.now, s.at), s.history+x.recorded()
+		s.at, s.history = x.origins.Add(&x.now, s.at), s.history+x.recorded()
 		if x.tooMany && x.strict {
 			return bpf.ErrorAt(x.p.Insns, at, shape.TooComplex("more than %d paths wait to be followed (The sequence of jumps is too complex)", maxWaiting))
 		}

@@ -59,11 +59,7 @@ func (x *explorer) nextRound(s *state, to bpf.InsnIndex) *state {
 
 func (x *explorer) conditional(s *state, f *frameState, in bpf.Insn, to bpf.InsnIndex) {
 	a := f.regs[in.Dst]
-	imm := holds.Of(ranges.ConstScalar(uint64(int64(in.Imm))))
-	b := &imm
-	if in.Op&bpf.SrcReg != 0 {
-		b = f.regs[in.Src]
-	}
+	b := x.second(f, in)
 	wide := in.Class() == bpf.ClassJmp
 	known := x.decide(in, a, b, wide)
 	x.met[s.pc] |= metOutcome << known
@@ -85,6 +81,14 @@ func (x *explorer) conditional(s *state, f *frameState, in bpf.Insn, to bpf.Insn
 	s.pc++
 	x.learn(taken, in, in.Op&0xf0, wide)
 	x.learn(s, in, ranges.RevJump[in.Op&0xf0], wide)
+}
+
+// second is the second operand of a comparison.
+func (x *explorer) second(f *frameState, in bpf.Insn) *holds.Value {
+	if in.Op&bpf.SrcReg != 0 {
+		return f.regs[in.Src]
+	}
+	return x.operand(in)
 }
 
 // decide says whether the outcome of a conditional jump is known (is_branch_taken).
@@ -122,11 +126,7 @@ func (x *explorer) decide(in bpf.Insn, a, b *holds.Value, wide bool) ranges.Outc
 func (x *explorer) learn(s *state, in bpf.Insn, op uint8, wide bool) {
 	f := s.top()
 	a := f.regs[in.Dst]
-	imm := holds.Of(ranges.ConstScalar(uint64(int64(in.Imm))))
-	b := &imm
-	if in.Op&bpf.SrcReg != 0 {
-		b = f.regs[in.Src]
-	}
+	b := x.second(f, in)
 	if wide && a.IsPointer() && b.IsPointer() && x.submitted {
 		s.comparePacket(op, a, b)
 		if op == bpf.JmpEq && a.OrNull != b.OrNull && x.rules.Trusted && a.Kind != holds.Pointer && b.Kind != holds.Pointer {
@@ -153,10 +153,11 @@ func (x *explorer) learn(s *state, in bpf.Insn, op uint8, wide bool) {
 	}
 	if a = f.own(in.Dst); in.Op&bpf.SrcReg != 0 {
 		b = f.own(in.Src)
-	}
-	ranges.Refine(op, &a.Num, &b.Num, wide, &x.rules.Ranges)
-	if in.Op&bpf.SrcReg != 0 {
+		ranges.Refine(op, &a.Num, &b.Num, wide, &x.rules.Ranges)
 		s.spread(b, &x.rules.Ranges)
+	} else {
+		n := b.Num
+		ranges.Refine(op, &a.Num, &n, wide, &x.rules.Ranges)
 	}
 	s.spread(a, &x.rules.Ranges)
 }

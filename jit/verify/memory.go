@@ -114,7 +114,7 @@ func (x *explorer) stx(s *state, f *frameState, in bpf.Insn) error {
 	case in.Imm == bpf.AtomicLoadAcq:
 		x.arenas[s.pc] = x.arenas[s.pc] || f.regs[in.Src].Typed == holds.InArena
 		v, err := x.read(s, f.regs[in.Src], in, false)
-		f.set(in.Dst, v)
+		x.give(f, in.Dst, v)
 		return err
 	case in.Imm == bpf.AtomicStRel:
 		return x.storeMem(s, f, in, f.regs[in.Src], false)
@@ -123,14 +123,14 @@ func (x *explorer) stx(s *state, f *frameState, in bpf.Insn) error {
 		if err != nil {
 			return err
 		}
-		f.set(0, v)
+		x.give(f, 0, v)
 	case in.Imm&bpf.AtomicFetch != 0:
 		v, err := x.read(s, f.regs[in.Dst], in, false)
 		if err != nil {
 			return err
 		}
 		base := *f.regs[in.Dst]
-		f.set(in.Src, v)
+		x.give(f, in.Src, v)
 		return x.overwrite(s, &base, in)
 	}
 	return x.overwrite(s, f.regs[in.Dst], in)
@@ -174,35 +174,49 @@ func (x *explorer) loadMem(s *state, f *frameState, in bpf.Insn) error {
 	base := f.regs[in.Src]
 	signed := in.Op&0xe0 == bpf.ModeMemSX
 	v, err := x.read(s, base, in, signed)
-	if o, ok, bad := x.walk(s, base, in, signed); err == nil && (ok || bad != nil) {
-		f.set(in.Dst, o)
-		return bad
+	if base.Kind == holds.Pointer {
+		if o, ok, bad := x.walk(s, base, in, signed); err == nil && (ok || bad != nil) {
+			f.set(in.Dst, o)
+			return bad
+		}
 	}
 	if v.Kind == holds.Pointer && v.Size > 0 && base.Kind == holds.Context {
-		f.set(in.Dst, v)
+		x.give(f, in.Dst, v)
 		return err
 	}
 	if in.Dst > 10 {
-		v = holds.AnyNumber()
+		v = &holds.Anything
 	}
+	typed := v.Typed
 	switch {
 	case base.Typed == holds.InArena:
 		x.arenas[s.pc] = true
 	case base.Typed == holds.PerCPU:
-		v.Typed = holds.Trusted
+		typed = holds.Trusted
 	case base.Typed != holds.NoObject:
 		x.guarded[s.pc] = x.guarded[s.pc] || base.Typed == holds.Untrusted
 		if in.Size() == 8 {
-			v.Typed = holds.Untrusted
+			typed = holds.Untrusted
 		}
 	case base.Kind == holds.Context && x.p.Type == bpf.Tracing && in.Size() == 8 && v.Kind == holds.Number && (x.p.Hook == nil || !x.judges()):
-		v.Typed = holds.Untrusted // arguments of a traced function (prog_args_trusted)
+		typed = holds.Untrusted // arguments of a traced function (prog_args_trusted)
 	}
-	if v.Kind == holds.Number && v.Typed == holds.NoObject && x.judges() && (in.Size() == 8 || in.Size() == 4 && x.p.Type == bpf.Extension) && x.mayHold(base, in) {
-		v.Typed = holds.Unsure
+	if v.Kind == holds.Number && typed == holds.NoObject && x.judges() && (in.Size() == 8 || in.Size() == 4 && x.p.Type == bpf.Extension) && x.mayHold(base, in) {
+		typed = holds.Unsure
 	}
-	f.set(in.Dst, v)
+	if x.give(f, in.Dst, v); typed != v.Typed {
+		f.own(in.Dst).Typed = typed
+	}
 	return err
+}
+
+// give writes to a register what was read.
+func (x *explorer) give(f *frameState, r uint8, v *holds.Value) {
+	if v == &x.room {
+		f.set(r, *v)
+	} else {
+		f.refer(r, v)
+	}
 }
 
 // mayHold reports whether there may be the address of a kernel object where a load is from.
@@ -219,11 +233,11 @@ func (x *explorer) mayHold(base *holds.Value, in bpf.Insn) bool {
 	return base.Typed != holds.NoObject
 }
 
-// read is a load through base.
-func (x *explorer) read(s *state, base *holds.Value, in bpf.Insn, signed bool) (holds.Value, error) {
+// read is a load through base. What it gives is lent, or in x.room.
+func (x *explorer) read(s *state, base *holds.Value, in bpf.Insn, signed bool) (*holds.Value, error) {
 	size := in.Size()
 	if err := x.samePointers(s, base); err != nil {
-		return holds.AnyNumber(), err
+		return &holds.Anything, err
 	}
 	if base.Kind != holds.Stack {
 		reg := in.Dst
@@ -231,56 +245,57 @@ func (x *explorer) read(s *state, base *holds.Value, in bpf.Insn, signed bool) (
 			reg = in.Src
 		}
 		if err := x.mayTouch(base, reg, in, false); err != nil {
-			return holds.AnyNumber(), err
+			return &holds.Anything, err
 		}
 		if v, ok := x.readFrozen(base, in, signed); ok {
-			return v, nil
+			x.room = v
+			return &x.room, nil
 		}
 		if x.submitted {
 			return x.readTyped(s, base, in, size, signed)
 		}
 		if base.Kind == holds.Context {
-			return holds.AnyNumber(), nil
+			return &holds.Anything, nil
 		}
-		return holds.Of(ranges.LoadedScalar(size, signed)), nil
+		return holds.Loaded(size, signed), nil
 	}
 	lo, hi := stackRange(base, in.Off)
 	g := &s.frames[base.Frame]
 	if err := x.aligned(base, int64(in.Off), int64(size)); err != nil {
-		return holds.AnyNumber(), err
+		return &holds.Anything, err
 	}
 	if err := x.touch(g.fn, lo, hi+int64(size)); err != nil {
-		return holds.AnyNumber(), err
+		return &holds.Anything, err
 	}
 	if err := x.readsObject(g, lo, hi+int64(size), ""); err != nil {
-		return holds.AnyNumber(), err
+		return &holds.Anything, err
 	}
 	x.reads(s, int(base.Frame), origin.Slots(lo, hi+int64(size)))
 	if lo != hi {
 		if hi-lo <= maxStack && x.readZeros(s, g, int(base.Frame), lo, hi+int64(size)) {
-			return holds.Of(ranges.ConstScalar(0)), nil
+			return &holds.Zero, nil
 		}
-		return holds.Of(ranges.LoadedScalar(size, signed)), nil
+		return holds.Loaded(size, signed), nil
 	}
 	if slot := g.slotOf(lo); slot != nil && x.judges() && size != 8 && slot.Spilled() > 0 && slot.Spill.IsPointer() && !slot.Spill.Loose() {
-		return holds.AnyNumber(), errors.New("invalid size of register fill")
+		return &holds.Anything, errors.New("invalid size of register fill")
 	}
 	if x.inlinedLookup(s, in) {
 		x.clobber(s, base, size, false)
 	}
 	if slot := g.slotOf(lo); slot != nil && x.rules.SpillAny && slot.Spilled() >= size && slot.Spill.Kind == holds.Number && holds.ByteOf(lo) == 0 {
 		if slot.Spill.Unlinked() {
-			v := *slot.Spill
-			x.identify(&v)
-			g.ownSlot(lo).Spill = &v
+			v := x.mem.value(slot.Spill)
+			x.identify(v)
+			g.ownSlot(lo).Spill = v
 		}
 	}
 	if slot := g.slotOf(lo); slot != nil && slot.Spilled() > 0 {
 		x.now.Frame, x.now.Slot = base.Frame, int8((-lo-1)/8)
 	}
-	v := g.load(lo, size, signed, x.rules)
+	v := g.load(lo, size, signed, x.rules, &x.room)
 	if x.rules.SpilledZeros && v.Kind == holds.Number && !v.IsConst() && x.readZeros(s, g, int(base.Frame), lo, lo+int64(size)) {
-		v = holds.Of(ranges.ConstScalar(0))
+		v = &holds.Zero
 	}
 	return v, nil
 }

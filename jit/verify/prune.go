@@ -292,7 +292,7 @@ func (x *explorer) complete(c *state) {
 // fork is a copy of s to be followed later, after the instruction at hand.
 func (x *explorer) fork(s *state, to bpf.InsnIndex) *state {
 	c := x.mem.clone(s)
-	c.at, c.history = x.origins.Add(x.now, s.at), s.history+x.recorded()
+	c.at, c.history = x.origins.Add(&x.now, s.at), s.history+x.recorded()
 	c.pc = to
 	if c.parent != nil {
 		c.parent.branches++

@@ -31,12 +31,17 @@ func (f *frameState) set(r uint8, v holds.Value) {
 		f.refer(r, &holds.Anything)
 		return
 	}
+	*f.fresh(r) = v
+	f.notes(r)
+}
+
+// fresh is a register to be written as a whole, and noted then.
+func (f *frameState) fresh(r uint8) *holds.Value {
 	if f.lent>>r&1 != 0 {
 		f.regs[r] = f.stack.mem.values.Take()
 		f.lent &^= 1 << r
 	}
-	*f.regs[r] = v
-	f.notes(r)
+	return f.regs[r]
 }
 
 // notes notes whether a register has identities.

@@ -5,36 +5,31 @@ package verify
 import (
 	"github.com/tcsim/tcsim/jit/kernels"
 	"github.com/tcsim/tcsim/jit/verify/holds"
-	"github.com/tcsim/tcsim/jit/verify/ranges"
 )
 
-// load is what size bytes at off from r10 hold (check_stack_read_fixed_off).
-func (f *frameState) load(off int64, size int, signed bool, r *kernels.Verifier) holds.Value {
+// load is what size bytes at off from r10 hold (check_stack_read_fixed_off). It is lent, or made in room.
+func (f *frameState) load(off int64, size int, signed bool, r *kernels.Verifier, room *holds.Value) *holds.Value {
 	s := f.slotOf(off)
 	if s == nil {
-		return holds.Of(ranges.LoadedScalar(size, signed))
+		return holds.Loaded(size, signed)
 	}
 	if n := s.Spilled(); n > 0 && holds.ByteOf(off) == 0 {
 		switch {
 		case size == 8 && n == 8:
-			return *s.Spill
+			return s.Spill
 		case s.Spill.Kind != holds.Number:
 		case size == n || r.SpillAny && size < n:
-			v := *s.Spill
-			if size < 8 {
-				v.Narrow(size, signed, &r.Ranges)
+			if *room = *s.Spill; size < 8 {
+				room.Narrow(size, signed, &r.Ranges)
 			}
-			return v
+			return room
 		}
-		return holds.Of(ranges.LoadedScalar(size, signed))
+		return holds.Loaded(size, signed)
 	}
-	if r.SpillAny && s.Spill.Null() && holds.ByteOf(off)+size <= s.Spilled() {
-		return holds.Of(ranges.ConstScalar(0)) // any part of a spilled zero
+	if r.SpillAny && s.Spill.Null() && holds.ByteOf(off)+size <= s.Spilled() || f.allZero(off, off+int64(size)) {
+		return &holds.Zero // any part of a spilled zero is one
 	}
-	if f.allZero(off, off+int64(size)) {
-		return holds.Of(ranges.ConstScalar(0))
-	}
-	return holds.Of(ranges.LoadedScalar(size, signed))
+	return holds.Loaded(size, signed)
 }
 
 func (f *frameState) allZero(from, to int64) bool {
@@ -68,9 +63,8 @@ func (f *frameState) store(off int64, size int, v *holds.Value, imm bool, r *ker
 		old := s.Bytes
 		s.Scrub()
 		if size < 8 && !v.Num.Fits(size) {
-			part := *v
-			part.Link, part.Delta, part.Plus = 0, 0, 0
-			v = &part
+			v = f.stack.mem.value(v)
+			v.Link, v.Delta, v.Plus = 0, 0, 0
 		}
 		s.Spill = v
 		for i := range s.Bytes {

@@ -28,10 +28,12 @@ func (x *explorer) step(s *state) (bool, error) {
 		if err = x.widthOf(s, in); err != nil {
 			return false, err
 		}
-		if err = x.mayAdd(f, in); err != nil {
-			return false, err
+		if f.regs[in.Dst].IsPointer() || in.Op&bpf.SrcReg != 0 && f.regs[in.Src].IsPointer() {
+			if err = x.mayAdd(f, in); err != nil {
+				return false, err
+			}
+			x.needsOffset(s, in)
 		}
-		x.needsOffset(s, in)
 		if x.rules.ForkSigns && x.judges() {
 			x.forkSign(s, f, in)
 			f = s.top()
@@ -42,12 +44,7 @@ func (x *explorer) step(s *state) (bool, error) {
 	case bpf.ClassLDX:
 		err = x.loadMem(s, f, in)
 	case bpf.ClassST:
-		v := &holds.Zero
-		if in.Imm != 0 {
-			n := holds.Of(constant(in))
-			v = &n
-		}
-		err = x.storeMem(s, f, in, v, true)
+		err = x.storeMem(s, f, in, x.operand(in), true)
 	case bpf.ClassSTX:
 		err = x.stx(s, f, in)
 	default:
@@ -125,8 +122,7 @@ func (x *explorer) alu(f *frameState, in bpf.Insn) {
 	if in.Op&bpf.SrcReg != 0 {
 		src = f.regs[in.Src]
 	} else {
-		imm := holds.Of(constant(in))
-		src = &imm
+		src = x.operand(in)
 	}
 	if x.arena && (x.makesArena(in, d) || x.submitted && op != bpf.ALUMov && src.Typed == holds.InArena) {
 		defer func() { f.own(in.Dst).Typed = holds.InArena }()
@@ -140,7 +136,9 @@ func (x *explorer) alu(f *frameState, in bpf.Insn) {
 			f.refer(in.Dst, &holds.Anything)
 			return
 		}
-		f.set(in.Dst, holds.Of(ranges.ConstScalar(0).Alu(bpf.ALUSub, d.Num, wide, false, r)))
+		n := ranges.ConstScalar(0)
+		n.Alu(bpf.ALUSub, &d.Num, wide, false, r)
+		f.set(in.Dst, holds.Of(n))
 	case op == bpf.ALUEnd && r.SwapBits && d.Kind == holds.Number:
 		f.own(in.Dst).Swap(in, r)
 	case op == bpf.ALUEnd:
@@ -150,27 +148,46 @@ func (x *explorer) alu(f *frameState, in bpf.Insn) {
 	case d.Kind == holds.None || src.Kind == holds.None:
 		f.refer(in.Dst, &holds.Anything)
 	default:
-		f.set(in.Dst, x.numberAlu(d, in, src, op, wide))
+		x.numberAlu(f, d, in, src, op, wide)
 	}
 }
 
-func (x *explorer) numberAlu(d *holds.Value, in bpf.Insn, src *holds.Value, op uint8, wide bool) holds.Value {
+// operand is the constant of the instruction at hand. It is lent.
+func (x *explorer) operand(in bpf.Insn) *holds.Value {
+	at := &x.operands[x.now.PC]
+	if *at == nil {
+		if *at = x.constants[in.Imm]; *at == nil {
+			v := holds.Of(constant(in))
+			*at, x.constants[in.Imm] = &v, &v
+		}
+	}
+	return *at
+}
+
+func (x *explorer) numberAlu(f *frameState, d *holds.Value, in bpf.Insn, src *holds.Value, op uint8, wide bool) {
 	signed := in.Off != 0 && (op == bpf.ALUDiv || op == bpf.ALUMod)
-	res := holds.Of(d.Num.Alu(op, src.Num, wide, signed, &x.rules.Ranges))
-	if wide && (op == bpf.ALUAdd || op == bpf.ALUSub) && src.IsConst() {
-		res.Typed = d.Typed
+	typed := holds.NoObject
+	switch adds := op == bpf.ALUAdd || op == bpf.ALUSub; {
+	case adds && (d.Typed == holds.Unsure || src.Typed == holds.Unsure):
+		typed = holds.Unsure
+	case adds && wide && src.IsConst():
+		typed = d.Typed
 	}
-	if op == bpf.ALUAdd || op == bpf.ALUSub {
-		if d.Typed == holds.Unsure || src.Typed == holds.Unsure {
-			res.Typed = holds.Unsure
+	link, delta, plus := uint32(0), int64(0), uint8(0)
+	if n, ok := x.deltaOf(d, in, src, op, wide); ok {
+		if link, delta, plus = d.Link, n, 32; wide {
+			plus = 64
 		}
 	}
-	if delta, ok := x.deltaOf(d, in, src, op, wide); ok {
-		if res.Link, res.Delta, res.Plus = d.Link, delta, 32; wide {
-			res.Plus = 64
-		}
+	num := &src.Num
+	if d == src {
+		n := src.Num
+		num = &n
 	}
-	return res
+	res := f.fresh(in.Dst)
+	*res = holds.Value{Kind: holds.Number, Typed: typed, Link: link, Delta: delta, Plus: plus, Num: d.Num}
+	res.Num.Alu(op, num, wide, signed, &x.rules.Ranges)
+	f.notes(in.Dst)
 }
 
 // deltaOf is what arithmetic adds to a number that is linked with others; ok is false if the link does not last
@@ -206,10 +223,12 @@ func (x *explorer) move(f *frameState, in bpf.Insn, src *holds.Value, wide bool)
 	switch {
 	case in.Op&bpf.SrcReg == 0:
 		if !wide {
-			f.set(in.Dst, holds.Of(ranges.ConstScalar(uint64(uint32(in.Imm)))))
-			return
+			if in.Imm < 0 {
+				f.set(in.Dst, holds.Of(ranges.ConstScalar(uint64(uint32(in.Imm)))))
+				return
+			}
 		}
-		f.set(in.Dst, *src)
+		f.refer(in.Dst, src)
 	case src.IsPointer() && wide && in.Off == 0:
 		f.refer(in.Dst, f.lend(in.Src))
 	case src.IsPointer() || src.Kind == holds.None:
@@ -280,7 +299,7 @@ func (x *explorer) pointerAlu(op uint8, d, src holds.Value, wide bool) holds.Val
 		}
 		return p
 	}
-	p.Num = p.Num.Alu(op, n.Num, true, false, &x.rules.Ranges)
+	p.Num.Alu(op, &n.Num, true, false, &x.rules.Ranges)
 	if p.Kind == holds.Packet || p.Kind == holds.PacketMeta {
 		p.Link = x.newLink()
 		switch {

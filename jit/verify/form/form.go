@@ -30,6 +30,12 @@ func Flow(insns []bpf.Insn, i bpf.InsnIndex) (fall bool, to bpf.InsnIndex, jumps
 	return true, i + 1 + bpf.InsnIndex(in.Off), true
 }
 
+// Stores reports whether an instruction may write memory: it is a store or a call.
+func Stores(in bpf.Insn) bool {
+	k := in.Class()
+	return k == bpf.ClassST || k == bpf.ClassSTX || in.Op == bpf.OpCall
+}
+
 // Operands refuses an instruction whose operands are wrong, which verifiers look at where a path leads only.
 func Operands(in bpf.Insn) error {
 	if why := in.Malformed(false); why != "" {

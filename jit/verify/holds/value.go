@@ -96,6 +96,22 @@ const (
 // Unwritten is in what was not written, Anything is any number, Zero is 0. They are never changed.
 var Unwritten, Anything, Zero = Value{}, AnyNumber(), Of(ranges.ConstScalar(0))
 
+// loaded are what loads of 1, 2, 4 and 8 bytes give, zero and sign extended.
+var loaded = func() (l [2][9]Value) {
+	for size := 1; size <= 8; size *= 2 {
+		l[0][size], l[1][size] = Of(ranges.LoadedScalar(size, false)), Of(ranges.LoadedScalar(size, true))
+	}
+	return l
+}()
+
+// Loaded is what a load of size bytes from anywhere gives, zero or sign extended. It is never changed.
+func Loaded(size int, signed bool) *Value {
+	if signed {
+		return &loaded[1][size]
+	}
+	return &loaded[0][size]
+}
+
 // Of is a number.
 func Of(s ranges.Scalar) Value { return Value{Kind: Number, Num: s} }
 

@@ -141,16 +141,13 @@ func (c *Call) Forget() {
 	}
 }
 
-// Commit ends the instruction at i, of c: it always writes what it has written on every visit
+// Commit ends the instruction at i, of c, which may write memory: it always writes what it has written on every visit
 // (bpf_commit_stack_write_marks).
 func (c *Call) Commit(i bpf.InsnIndex) {
 	if c == nil {
 		return
 	}
 	s := c.in
-	if k := s.insns[i].Class(); k != bpf.ClassST && k != bpf.ClassSTX && s.insns[i].Op != bpf.OpCall {
-		return // it writes no memory
-	}
 	met := &c.met[i-s.funcs[c.fn].Start]
 	for f := range c.frames {
 		var now uint64

@@ -47,12 +47,13 @@ func (w *Walk) Begin(insns []bpf.Insn) {
 }
 
 // Add adds a step to the path that has come to a place, and returns where it is then.
-func (w *Walk) Add(s Step, at Place) Place {
+func (w *Walk) Add(s *Step, at Place) Place {
 	if w.n == len(w.steps)*perPart {
 		w.steps = append(w.steps, make([]Step, perPart))
 	}
-	s.before = at
-	w.steps[uint32(w.n)/perPart][uint32(w.n)%perPart] = s
+	// What was just written in parts is not to be read as a whole: that would wait.
+	p := &w.steps[uint32(w.n)/perPart][uint32(w.n)%perPart]
+	p.PC, p.before, p.Linked, p.Depth, p.Frame, p.Slot = s.PC, at, s.Linked, s.Depth, s.Frame, s.Slot
 	w.n++
 	return Place(w.n)
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/tcsim/tcsim/jit/kernels"
 )
 
-// alu returns dst OP src as adjust_scalar_min_max_vals computes it; wide says that it is a 64-bit
-// operation. signed selects sdiv and smod.
-func (d Scalar) Alu(op uint8, src Scalar, wide, signed bool, r *kernels.RangeRules) Scalar {
+// Alu makes d dst OP src as adjust_scalar_min_max_vals computes it; wide says that it is a 64-bit
+// operation. signed selects sdiv and smod. src is not d, and stays as it is.
+func (d *Scalar) Alu(op uint8, src *Scalar, wide, signed bool, r *kernels.RangeRules) {
 	width := uint64(32)
 	known := src.Bits.low().IsConst()
 	if wide {
@@ -22,48 +22,51 @@ func (d Scalar) Alu(op uint8, src Scalar, wide, signed bool, r *kernels.RangeRul
 	case bpf.ALUAdd, bpf.ALUSub, bpf.ALUAnd:
 	case bpf.ALUOr, bpf.ALUXor, bpf.ALUMul:
 		if !r.AnyOperand && !known {
-			return UnknownScalar()
+			*d = UnknownScalar()
+			return
 		}
 	case bpf.ALULsh, bpf.ALURsh, bpf.ALUArsh:
 		if !known || src.shiftMax(wide) >= width {
-			return d.unknownResult(wide, known && !r.AnyOperand, r)
+			d.unknownResult(wide, known && !r.AnyOperand, r)
+			return
 		}
 	default: // division
 		if r.DivRange && known {
-			return d.divide(op, src, wide, signed, r)
+			*d = d.divide(op, *src, wide, signed, r)
+			return
 		}
-		return d.unknownResult(wide, known && !r.AnyOperand, r)
+		d.unknownResult(wide, known && !r.AnyOperand, r)
+		return
 	}
 	switch op {
 	case bpf.ALUAdd:
-		d.Add32(&src, r)
-		d.Add64(&src, r)
+		d.Add32(src, r)
+		d.Add64(src, r)
 		d.Bits = d.Bits.Add(src.Bits)
 	case bpf.ALUSub:
-		d.sub32(&src, r)
-		d.sub64(&src, r)
+		d.sub32(src, r)
+		d.sub64(src, r)
 		d.Bits = d.Bits.sub(src.Bits)
 	case bpf.ALUMul:
 		d.Bits = d.Bits.mul(src.Bits)
-		d.mul(&src, r)
+		d.mul(src, r)
 	case bpf.ALUAnd:
 		d.Bits = d.Bits.and(src.Bits)
-		d.and(&src, r)
+		d.and(src, r)
 	case bpf.ALUOr:
 		d.Bits = d.Bits.or(src.Bits)
-		d.or(&src, r)
+		d.or(src, r)
 	case bpf.ALUXor:
 		d.Bits = d.Bits.xor(src.Bits)
-		d.xor(&src, r)
+		d.xor(src, r)
 	default:
 		d.shift(op, uint(src.shiftMax(wide)), wide, r)
 	}
 	if !wide {
 		d.Zext(r)
-		return d
+		return
 	}
 	d.Sync(r)
-	return d
 }
 
 // shiftMax is the largest amount by which src shifts.
@@ -76,12 +79,11 @@ func (s *Scalar) shiftMax(wide bool) uint64 {
 
 // unknownResult is an unknown number; kernels before 6.10 zero extend it in a 32-bit operation by
 // a constant.
-func (d Scalar) unknownResult(wide, extend bool, r *kernels.RangeRules) Scalar {
-	d = UnknownScalar()
+func (d *Scalar) unknownResult(wide, extend bool, r *kernels.RangeRules) {
+	*d = UnknownScalar()
 	if !wide && extend {
 		d.Zext(r)
 	}
-	return d
 }
 
 func (d *Scalar) Add32(s *Scalar, r *kernels.RangeRules) {

@@ -56,7 +56,8 @@ func TestTrueOfNumbers(t *testing.T) {
 				c := pick()
 				op := []uint8{bpf.ALUAnd, bpf.ALUOr, bpf.ALUAdd, bpf.ALUSub, bpf.ALUXor}[r.IntN(5)]
 				number := ranges.ConstScalar(c)
-				s[i], v[i] = s[i].Alu(op, number, true, false, rule), map[uint8]uint64{
+				s[i].Alu(op, &number, true, false, rule)
+				v[i] = map[uint8]uint64{
 					bpf.ALUAnd: v[i] & c, bpf.ALUOr: v[i] | c, bpf.ALUAdd: v[i] + c, bpf.ALUSub: v[i] - c, bpf.ALUXor: v[i] ^ c,
 				}[op]
 			case 3:

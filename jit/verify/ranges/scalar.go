@@ -104,24 +104,34 @@ func (s *Scalar) update32() {
 
 // sync makes bits and bounds learn from each other (reg_bounds_sync).
 func (s *Scalar) Sync(r *kernels.RangeRules) {
-	if r.DeadBranches && s.empty() {
+	if r.DeadBranches && s.empty() || s.known() {
 		return
 	}
 	s.update(r)
-	switch {
-	case r.Crossing:
-		s.deduce(r)
-		s.deduce(r)
-		s.deduce(r)
-	case r.Mixed:
-		s.deduce(r)
-		s.deduce(r)
-	default:
+	times := 2
+	if r.Crossing {
+		times = 3
+	}
+	if !r.Mixed && !r.Crossing {
 		s.deduceOld()
+		times = 0
+	}
+	for range times {
+		before := *s
+		if s.deduce(r); *s == before {
+			break
+		}
 	}
 	low := s.Bits.intersect(tnumRange(s.Umin, s.Umax))
 	s.Bits = low.high().or(low.low().intersect(tnumRange(uint64(s.u32min), uint64(s.u32max))))
 	s.update(r)
+}
+
+// known reports whether the number is known, by its bits and by its bounds of either width.
+func (s *Scalar) known() bool {
+	v := s.Bits.Val
+	return s.Bits.Mask == 0 && s.Umin == v && s.Umax == v && s.Smin == int64(v) && s.Smax == int64(v) &&
+		s.u32min == uint32(v) && s.u32max == uint32(v) && s.s32min == int32(v) && s.s32max == int32(v)
 }
 
 // empty reports whether no number is within the bounds (range_bounds_violation).
