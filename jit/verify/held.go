@@ -54,7 +54,7 @@ func (s *state) release(id uint32) error {
 
 // invalidate makes numbers of values (mark_reg_invalid).
 func (s *state) invalidate(which func(*holds.Value) bool) {
-	s.change(false, func(v *holds.Value) bool { return v.Kind != holds.Number && v.Kind != holds.None && which(v) }, func(v *holds.Value) { *v = holds.AnyNumber() })
+	s.change(func(v *holds.Value) bool { return v.Kind != holds.Number && v.Kind != holds.None && which(v) }, func(v *holds.Value) { *v = holds.AnyNumber() })
 }
 
 // leaks refuses to end a function while references are held that nothing gives back; always counts those of
@@ -138,7 +138,7 @@ func (x *explorer) leaveRCU(s *state, certain bool) {
 			v.Traits &^= holds.Borrowed
 		}
 	}
-	s.change(false, guarded, loses)
+	s.change(guarded, loses)
 	for i := range s.frames {
 		s.frames[i].changeSlots(holds.ByteIter, guarded, loses)
 	}
@@ -221,7 +221,7 @@ func (s *state) giveAway(ref uint32) {
 	if ref == 0 || !s.forgetRef(ref) {
 		return
 	}
-	s.change(true, func(v *holds.Value) bool { return v.Ref == ref }, func(v *holds.Value) {
+	s.change(func(v *holds.Value) bool { return v.Ref == ref }, func(v *holds.Value) {
 		v.Ref = 0
 		v.Traits |= holds.Borrowed
 	})

@@ -168,8 +168,8 @@ func (s *state) spread(v *holds.Value, r *kernels.RangeRules) {
 		return
 	}
 	known := *v
-	s.change(true, func(o *holds.Value) bool {
-		if o == v || o.Link != known.Link || o.Kind != holds.Number {
+	s.changeLinked(v.Link, func(o *holds.Value) bool {
+		if o == v || o.Kind != holds.Number {
 			return false
 		}
 		return o.Plus == 0 || known.Plus == 0 || o.Plus == known.Plus // the difference is another in each width
@@ -182,9 +182,18 @@ func (s *state) spread(v *holds.Value, r *kernels.RangeRules) {
 	})
 }
 
+// changeAlike is changeLinked where 0 is a link, too.
+func (s *state) changeAlike(link uint32, picks func(*holds.Value) bool, to func(*holds.Value)) {
+	if link != 0 {
+		s.changeLinked(link, picks, to)
+		return
+	}
+	s.change(func(v *holds.Value) bool { return v.Link == 0 && picks(v) }, to)
+}
+
 // resolveNull makes all copies of a pointer that may be null the number 0 or a plain pointer.
 func (s *state) resolveNull(link uint32, null bool) {
-	s.change(link != 0, func(v *holds.Value) bool { return v.Link == link && v.OrNull }, func(v *holds.Value) {
+	s.changeAlike(link, func(v *holds.Value) bool { return v.OrNull }, func(v *holds.Value) {
 		if null {
 			*v = holds.Of(ranges.ConstScalar(0))
 		} else if v.OrNull = false; !v.Locked {
@@ -293,7 +302,7 @@ func (s *state) comparePacket(op uint8, a, b *holds.Value) {
 	if known.Off < 0 || known.Off == 0 && more != 0 || known.Num.Umax > maxPacketOff || int64(known.Num.Umax)+known.Off > maxPacketOff {
 		return
 	}
-	s.change(known.Link != 0, func(v *holds.Value) bool { return v.Kind == known.Kind && v.Link == known.Link && v.Delta < limit }, func(v *holds.Value) { v.Delta = limit })
+	s.changeAlike(known.Link, func(v *holds.Value) bool { return v.Kind == known.Kind && v.Delta < limit }, func(v *holds.Value) { v.Delta = limit })
 }
 
 // loosePackets forgets all addresses in the packet, after a helper that may move it (bpf_helper_changes_pkt_data).

@@ -23,12 +23,12 @@ func (x *explorer) needs(s *state, reg uint8) {
 
 // walkBack follows marks from the end of a path to where their numbers come from.
 func (x *explorer) walkBack(s *state, m *origin.Marks) {
+	if m.Empty() {
+		return
+	}
 	depth := len(s.frames) - 1
 	for at := s.at; ; {
-		for at != s.from {
-			if m.Empty() {
-				return
-			}
+		for at = x.origins.Skip(at, s.from, depth, m); at != s.from; at = x.origins.Skip(at, s.from, depth, m) {
 			step, before := x.origins.Before(at)
 			if x.rules.CoarsePrecision && depth != int(step.Depth) {
 				x.markAll(s)
@@ -36,6 +36,9 @@ func (x *explorer) walkBack(s *state, m *origin.Marks) {
 			}
 			x.origins.Back(step, depth, m)
 			depth, at = int(step.Depth), before
+			if m.Empty() {
+				return
+			}
 		}
 		if s = s.parent; s == nil {
 			return
@@ -97,16 +100,20 @@ func (x *explorer) noteLinks(s *state, a, b *holds.Value) {
 	for i := range s.frames {
 		f := &s.frames[i]
 		g := origin.Linked{Frame: uint8(i)}
-		for r := range f.regs {
+		for regs := f.linked; regs != 0; regs &= regs - 1 {
+			r := bits.TrailingZeros16(regs)
 			if v := f.regs[r]; v.Link != 0 && v.Kind == holds.Number && (v.Link == l || v.Link == k) {
 				g.Regs |= 1 << r
 				n++
 			}
 		}
-		for j := range f.stack.n {
-			if v := f.stack.at(j); v.Bytes[0] == holds.ByteSpill && v.Spill.Link != 0 && v.Spill.Kind == holds.Number && (v.Spill.Link == l || v.Spill.Link == k) {
-				g.Slots |= 1 << j
-				n++
+		for p := 0; p*pageSlots < f.stack.n; p++ {
+			for ids := f.stack.identified(p); ids != 0; ids &= ids - 1 {
+				j := p*pageSlots + bits.TrailingZeros8(ids)
+				if v := f.stack.at(j); v.Bytes[0] == holds.ByteSpill && v.Spill.Link != 0 && v.Spill.Kind == holds.Number && (v.Spill.Link == l || v.Spill.Link == k) {
+					g.Slots |= 1 << j
+					n++
+				}
 			}
 		}
 		if g.Regs|g.Slots != 0 {

@@ -4,6 +4,7 @@ package verify
 
 import (
 	"errors"
+	"math/bits"
 	"slices"
 
 	"github.com/tcsim/tcsim/jit/bpf"
@@ -345,9 +346,9 @@ func (x *explorer) forget(old, s *state) {
 		for j := range min(f.stack.n, g.stack.n) {
 			a, b := f.stack.at(j), g.stack.at(j)
 			if a.Bytes[0] == holds.ByteSpill && b.Bytes[0] == holds.ByteSpill && f.precise.Slots&(1<<j) == 0 && changed(a.Spill, b.Spill) {
-				v := *b.Spill
-				loosen(&v)
-				g.stack.own(j).Spill = &v
+				v := x.mem.value(b.Spill)
+				loosen(v)
+				g.stack.own(j).Spill = v
 			}
 		}
 	}
@@ -356,7 +357,7 @@ func (x *explorer) forget(old, s *state) {
 // widen forgets all numbers, so that exploration ends on any program. The verifier never needs it:
 // it refuses what it cannot follow in full.
 func (s *state) widen() {
-	s.change(false, func(v *holds.Value) bool { return v.Kind == holds.Number }, func(v *holds.Value) { *v = holds.AnyNumber() })
+	s.change(func(v *holds.Value) bool { return v.Kind == holds.Number }, func(v *holds.Value) { *v = holds.AnyNumber() })
 }
 
 // dropSingleLinks removes links of values that nothing else is linked to.
@@ -364,27 +365,51 @@ func (x *explorer) dropSingleLinks(s *state) {
 	if x.links == 0 {
 		return
 	}
-	var count [64]uint8
+	var found [64]struct{ n, frame, at uint8 } // by the lowest bits of links: how many there are and where the first is, slots after registers
 	singles := 0
-	s.change(true, func(v *holds.Value) bool {
-		if v.Link != 0 && v.Kind == holds.Number {
-			switch n := &count[v.Link%64]; *n {
-			case 0:
-				*n = 1
-				singles++
-			case 1:
-				*n = 2
-				singles--
+	note := func(v *holds.Value, frame, at int) {
+		if v.Link == 0 || v.Kind != holds.Number {
+			return
+		}
+		switch o := &found[v.Link%64]; o.n {
+		case 0:
+			o.n, o.frame, o.at = 1, uint8(frame), uint8(at)
+			singles++
+		case 1:
+			o.n = 2
+			singles--
+		}
+	}
+	for i := range s.frames {
+		f := &s.frames[i]
+		for regs := f.linked; regs != 0; regs &= regs - 1 {
+			r := bits.TrailingZeros16(regs)
+			note(f.regs[r], i, r)
+		}
+		for p := 0; p*pageSlots < f.stack.n; p++ {
+			for ids := f.stack.identified(p); ids != 0; ids &= ids - 1 {
+				j := p*pageSlots + bits.TrailingZeros8(ids)
+				if sl := f.stack.at(j); sl.Bytes[0] == holds.ByteSpill {
+					note(sl.Spill, i, numRegs+j)
+				}
 			}
 		}
-		return false
-	}, nil)
-	if singles == 0 {
-		return
 	}
-	s.change(true, func(v *holds.Value) bool {
-		return v.Link != 0 && count[v.Link%64] == 1 && v.Kind == holds.Number
-	}, func(v *holds.Value) {
+	for i := 0; singles > 0; i++ {
+		o := &found[i]
+		if o.n != 1 {
+			continue
+		}
+		singles--
+		f := &s.frames[o.frame]
+		if o.at < numRegs {
+			v := f.own(o.at)
+			v.Link, v.Delta, v.Plus = 0, 0, 0
+			f.notes(o.at)
+			continue
+		}
+		v := x.mem.value(f.stack.at(int(o.at) - numRegs).Spill)
 		v.Link, v.Delta, v.Plus = 0, 0, 0
-	})
+		f.stack.own(int(o.at) - numRegs).Spill = v
+	}
 }

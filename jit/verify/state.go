@@ -97,27 +97,35 @@ const maxStack = shape.MaxStack
 // the registers that an inlined bpf_loop saves, each rounded up to 8 (stack_extra, do_misc_fixups and optimize_bpf_loop).
 const extraStack = 16 + 24 + 2*8
 
-// change changes the registers and spilled values that are picked, of those with identities only if identified is set.
-func (s *state) change(identified bool, picks func(*holds.Value) bool, to func(*holds.Value)) {
+// change changes the registers and spilled values that are picked.
+func (s *state) change(picks func(*holds.Value) bool, to func(*holds.Value)) {
 	for i := range s.frames {
 		f := &s.frames[i]
-		regs := uint16(allRegs)
-		if identified {
-			regs = f.linked
+		for r, v := range f.regs {
+			if picks(v) {
+				to(f.own(uint8(r)))
+			}
 		}
-		for ; regs != 0; regs &= regs - 1 {
+		f.changeSlots(holds.ByteSpill, picks, to)
+	}
+}
+
+// changeLinked is change for those with a link.
+func (s *state) changeLinked(link uint32, picks func(*holds.Value) bool, to func(*holds.Value)) {
+	for i := range s.frames {
+		f := &s.frames[i]
+		for regs := f.linked; regs != 0; regs &= regs - 1 {
 			r := uint8(bits.TrailingZeros16(regs))
-			if picks(f.regs[r]) {
+			if v := f.regs[r]; v.Link == link && picks(v) {
 				to(f.own(r))
 			}
 		}
-		if !identified {
-			f.changeSlots(holds.ByteSpill, picks, to)
-			continue
-		}
 		for p := 0; p*pageSlots < f.stack.n; p++ {
 			for ids := f.stack.identified(p); ids != 0; ids &= ids - 1 {
-				f.changeSlot(p*pageSlots+bits.TrailingZeros8(ids), holds.ByteSpill, picks, to)
+				j := p*pageSlots + bits.TrailingZeros8(ids)
+				if f.stack.at(j).Spill.Link == link {
+					f.changeSlot(j, holds.ByteSpill, picks, to)
+				}
 			}
 		}
 	}

@@ -31,6 +31,8 @@ type Walk struct {
 	Groups [][]Linked
 	steps  [][]Step // perPart each
 	n      int      // of all
+	// touches are the registers, by bit, of each instruction whose marks it may change.
+	touches []uint16
 }
 
 const (
@@ -43,7 +45,44 @@ const (
 // Begin begins with another program, in the memory of the last one.
 func (w *Walk) Begin(insns []bpf.Insn) {
 	clear(w.Groups)
-	*w = Walk{Insns: insns, Groups: w.Groups[:0], steps: w.steps[:min(len(w.steps), keptParts)]}
+	*w = Walk{Insns: insns, Groups: w.Groups[:0], steps: w.steps[:min(len(w.steps), keptParts)], touches: w.touches[:0]}
+	for _, in := range insns {
+		w.touches = append(w.touches, touches(in))
+	}
+}
+
+func touches(in bpf.Insn) uint16 {
+	switch in.Class() {
+	case bpf.ClassALU, bpf.ClassALU64, bpf.ClassLDX:
+		return 1 << in.Dst
+	case bpf.ClassLD:
+		return 1<<in.Dst | 1
+	case bpf.ClassST:
+		return 0
+	case bpf.ClassSTX:
+		_, writes := in.RegUse()
+		return writes
+	}
+	switch {
+	case in.Op == bpf.OpCall || in.Op == bpf.OpTailCall || in.Op == bpf.OpCallX:
+		return argMask | 1
+	case in.Op&bpf.SrcReg != 0:
+		return 1<<in.Dst | 1<<in.Src
+	}
+	return 0
+}
+
+// Skip goes back from a place, in a frame, over the steps that change no marks; not beyond from.
+func (w *Walk) Skip(at, from Place, frame int, m *Marks) Place {
+	regs := m.at[frame].Regs
+	for at != from {
+		s, before := w.Before(at)
+		if int(s.Depth) != frame || s.Linked != 0 || regs&uint64(w.touches[s.PC]) != 0 || s.Slot >= 0 && m.at[s.Frame].Slots>>s.Slot&1 != 0 {
+			break
+		}
+		at = before
+	}
+	return at
 }
 
 // Add adds a step to the path that has come to a place, and returns where it is then.
