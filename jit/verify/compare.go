@@ -14,8 +14,7 @@ type comparison struct {
 	bytes bool // all bytes of stacks must hold the same kinds
 }
 
-// difference is a register or a slot of a stack in which a state differs from others, whatever identities are. What follows from
-// such a state only adds to what matters of it: so that it mattered when all was known counts from then on.
+// difference is a register or a slot of a stack in which a checkpoint differed from a state, whatever identities are.
 type difference struct {
 	known, slot bool
 	how         holds.Likeness
@@ -24,19 +23,65 @@ type difference struct {
 	old         holds.Slot
 }
 
-// covers reports whether all that can happen from n can happen from s too, so that n need not be followed
+// stillDiffers reports whether a checkpoint differs from a state where it differed from another when it was known what matters of
+// it: what is known of that since only adds to it. Most do, so that nothing else is looked at.
+func (x *explorer) stillDiffers(c *kept, n *state) bool {
+	for i := range c.differs {
+		d := &c.differs[i]
+		if !d.known || d.how != holds.Enough {
+			continue
+		}
+		m := holds.Matching{Rules: x.rules, Links: x.pairs[:0]}
+		if int(d.frame) >= len(n.frames) || d.from(&m, &n.frames[d.frame], d.precise) {
+			if i > 0 {
+				c.differs[0], c.differs[1] = c.differs[1], c.differs[0]
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// from reports whether what a frame of another state holds there differs.
+func (d *difference) from(m *holds.Matching, f *frameState, precise bool) bool {
+	if d.slot {
+		now := f.slot(int(d.at))
+		return d.old != *now && !m.Slot(&d.old, now, precise)
+	}
+	return d.old.Spill != f.regs[d.at] && !m.Value(d.old.Spill, f.regs[d.at], precise)
+}
+
+// differ notes a difference in place of the older one of two.
+func (c *kept) differ(d difference) { c.differs[0], c.differs[1] = d, c.differs[0] }
+
+// differsHere reports whether two states differ where the old one differed from another, in what matters of it now.
+func (x *explorer) differsHere(c *comparison, s, n *state, d *difference) bool {
+	if !d.known || d.how == holds.Enough {
+		return false
+	}
+	f := &s.frames[d.frame]
+	places := f.precise.Regs
+	if d.slot {
+		if c.reads(s, f)>>d.at&1 == 0 {
+			return false
+		}
+		places = f.precise.Slots
+	}
+	differs := d.from(&c.Matching, &n.frames[d.frame], places>>d.at&1 != 0)
+	c.Links = c.Links[:0]
+	return differs
+}
+
+// covers reports whether all that can happen from n can happen from a checkpoint too, so that n need not be followed
 // (states_equal).
-func (x *explorer) covers(s, n *state, how holds.Likeness) bool {
+func (x *explorer) covers(old *kept, n *state, how holds.Likeness) bool {
+	s := old.state
 	if len(s.frames) != len(n.frames) {
 		return false
 	}
 	c := comparison{Matching: holds.Matching{How: how, Rules: x.rules, Links: x.pairs[:0]}}
 	c.bytes = how == holds.Same || how == holds.Within && x.rules.ExactBytes && x.strict
-	switch d := &s.differs; {
-	case d[0].known && x.stillDiffer(&c, s, n, &d[0]):
-		return false
-	case d[1].known && x.stillDiffer(&c, s, n, &d[1]):
-		d[0], d[1] = d[1], d[0]
+	if x.differsHere(&c, s, n, &old.differs[0]) || x.differsHere(&c, s, n, &old.differs[1]) {
 		return false
 	}
 	if !s.held.Like(&n.held, &c.Links) {
@@ -50,13 +95,13 @@ func (x *explorer) covers(s, n *state, how holds.Likeness) bool {
 		for left := x.matters(s, i); left != 0; left &= left - 1 {
 			r := bits.TrailingZeros16(left)
 			if !c.Value(a.regs[r], b.regs[r], a.precise.Regs&(1<<r) != 0) {
-				s.differ(difference{true, false, how, a.precise.Regs>>r&1 != 0, uint8(i), uint8(r), holds.Slot{Spill: a.regs[r]}})
+				old.differ(difference{true, false, how, a.precise.Regs>>r&1 != 0, uint8(i), uint8(r), holds.Slot{Spill: a.regs[r]}})
 				return false
 			}
 		}
 		if at, ok := c.stack(a, b, c.reads(s, a)); !ok {
 			if at >= 0 {
-				s.differ(difference{true, true, how, a.precise.Slots>>at&1 != 0, uint8(i), uint8(at), *a.stack.at(at)})
+				old.differ(difference{true, true, how, a.precise.Slots>>at&1 != 0, uint8(i), uint8(at), *a.stack.at(at)})
 			}
 			return false
 		}
@@ -84,34 +129,6 @@ func (c *comparison) reads(s *state, f *frameState) uint64 {
 		return ^uint64(0)
 	}
 	return f.read
-}
-
-// differ notes a difference in place of the older one of two.
-func (s *state) differ(d difference) { s.differs[0], s.differs[1] = d, s.differs[0] }
-
-// stillDiffer reports whether two states differ where the old one differed from another. Most do, so that nothing else is looked at.
-func (x *explorer) stillDiffer(c *comparison, s, n *state, d *difference) bool {
-	precise := d.precise
-	if d.how != holds.Enough {
-		f := &s.frames[d.frame]
-		if d.slot && c.reads(s, f)>>d.at&1 == 0 {
-			return false
-		}
-		places := f.precise.Regs
-		if d.slot {
-			places = f.precise.Slots
-		}
-		precise = places>>d.at&1 != 0
-	}
-	f, same := &n.frames[d.frame], false
-	if d.slot {
-		now := f.slot(int(d.at))
-		same = d.old == *now || c.Slot(&d.old, now, precise)
-	} else {
-		same = d.old.Spill == f.regs[d.at] || c.Value(d.old.Spill, f.regs[d.at], precise)
-	}
-	c.Links = c.Links[:0]
-	return !same
 }
 
 // slot is a slot to be looked at.

@@ -19,18 +19,16 @@ import (
 // and numbers on which a decision depends. So a checkpoint counts the paths from it that have not ended,
 // and each path remembers its instructions since its last checkpoint, to be walked back (precise.go).
 
-// path is what a state is besides registers and stack. What is looked at of every checkpoint comes first.
+// path is what a state is besides registers and stack.
 type path struct {
-	branches     int32 // of checkpoints: paths from here that have not ended
-	hits, misses int32 // of checkpoints
+	branches int32 // of checkpoints: paths from here that have not ended
 	// rounds counts loops that were entered once more although nothing may have changed: by may_goto, by an
 	// iterator or by a helper that calls a function.
 	rounds int32
 	// loop is, of a checkpoint, the one at the head of a loop that leads here again, while that is being followed: till
 	// then it is not known what matters. It is the one of that number.
-	loop    *state
-	loopID  int
-	differs [2]difference // where a checkpoint differed from states that it did not cover, the last first
+	loop   *state
+	loopID int
 
 	parent *state // the checkpoint that the path passed last
 	shared int    // how many frames are the same calls as in parent
@@ -52,8 +50,16 @@ type path struct {
 
 // checkpoints are those of an instruction.
 type checkpoints struct {
-	states []*state
+	list   []kept
 	unread int // of them, those from which all paths have ended and of which it is not known yet what may be read
+}
+
+// kept is a checkpoint with what is looked at first, which most often is enough.
+type kept struct {
+	state        *state
+	pc           bpf.InsnIndex
+	hits, misses int32
+	differs      [2]difference // where it differed from states that it did not cover, the last first
 }
 
 // head is the head of the loop that leads here again, nil if there is none or it has been followed.
@@ -95,8 +101,8 @@ func (x *explorer) prune(s *state) (bool, error) {
 	if seen.unread > 0 {
 		x.clean(seen, s)
 	}
-	for i := len(seen.states) - 1; i >= 0; i-- {
-		old := seen.states[i]
+	for i := len(seen.list) - 1; i >= 0; i-- {
+		old := &seen.list[i]
 		if old.pc != s.pc {
 			continue
 		}
@@ -106,36 +112,35 @@ func (x *explorer) prune(s *state) (bool, error) {
 		}
 		if hit {
 			old.hits++
-			x.covered(old, s)
+			x.covered(old.state, s)
 			return true, nil
 		}
-		if old.branches > 0 && !force && x.jumps-x.lastJumps < loopJumps && x.steps-x.lastSteps < loopSteps {
+		if add && !force && x.jumps-x.lastJumps < loopJumps && x.steps-x.lastSteps < loopSteps && old.state.branches > 0 {
 			add = false
 		}
 		if add {
 			old.misses++
 		}
-		bound := int32(someMisses)
-		if x.joins.Forced[s.pc] != shape.NoReason && old.branches > 0 {
-			bound = manyMisses
+		if most := old.hits*someMisses + someMisses; old.misses <= most || !x.strict {
+			continue
 		}
-		if old.misses > old.hits*bound+bound && x.strict {
+		if x.joins.Forced[s.pc] == shape.NoReason || old.state.branches == 0 || old.misses > old.hits*manyMisses+manyMisses {
 			x.giveUp(seen, i)
 		}
 	}
 	if add {
-		if !x.strict && len(seen.states) >= maxSeen {
+		if !x.strict && len(seen.list) >= maxSeen {
 			s.widen()
 		}
-		seen.states = append(seen.states, x.checkpoint(s))
+		seen.list = append(seen.list, kept{state: x.checkpoint(s), pc: s.pc})
 	}
 	return false, nil
 }
 
 // giveUp forgets a checkpoint.
 func (x *explorer) giveUp(seen *checkpoints, i int) {
-	c := seen.states[i]
-	seen.states = slices.Delete(seen.states, i, i+1)
+	c := seen.list[i].state
+	seen.list = slices.Delete(seen.list, i, i+1)
 	x.stats.Alive--
 	if x.live != nil && c.branches == 0 && !c.clean {
 		seen.unread--
@@ -165,22 +170,26 @@ func (x *explorer) recorded() int {
 	return 0
 }
 
-// meets reports whether old covers s.
-func (x *explorer) meets(old, s *state) (bool, error) {
+// meets reports whether a checkpoint covers s.
+func (x *explorer) meets(c *kept, s *state) (bool, error) {
+	if x.stillDiffers(c, s) {
+		return false, nil
+	}
+	old := c.state
 	if old.branches == 0 {
 		how := holds.Enough
 		if old.head() != nil {
 			how = holds.Within
 		}
-		return x.covers(old, s, how), nil
+		return x.covers(c, s, how), nil
 	}
 	if why := x.joins.Forced[s.pc]; why != shape.NoReason {
-		return (why == shape.Calling || old.rounds != s.rounds) && x.covers(old, s, holds.Within), nil
+		return (why == shape.Calling || old.rounds != s.rounds) && x.covers(c, s, holds.Within), nil
 	}
 	if !x.strict {
-		return x.covers(old, s, holds.Within), nil
+		return x.covers(c, s, holds.Within), nil
 	}
-	if old.rounds == s.rounds && x.covers(old, s, holds.Same) {
+	if old.rounds == s.rounds && x.covers(c, s, holds.Same) {
 		return false, bpf.ErrorAt(x.p.Insns, s.pc, errEndless)
 	}
 	return false, nil
@@ -207,7 +216,8 @@ func (x *explorer) checkpoint(s *state) *state {
 // clean finds out what matters of the stacks of checkpoints to which s may be compared and from which all paths have
 // ended (clean_live_states).
 func (x *explorer) clean(seen *checkpoints, s *state) {
-	for _, c := range seen.states {
+	for i := range seen.list {
+		c := seen.list[i].state
 		if c.pc != s.pc || c.branches > 0 || c.clean || c.top().call != s.top().call {
 			continue
 		}
@@ -305,10 +315,10 @@ func (x *explorer) fork(s *state, to bpf.InsnIndex) *state {
 
 // previous finds the last checkpoint of the loop that leads to slot at again (find_prev_entry).
 func (x *explorer) previous(s *state, at bpf.InsnIndex) *state {
-	list := x.explored(s).states
+	list := x.explored(s).list
 next:
 	for i := len(list) - 1; i >= 0; i-- {
-		c := list[i]
+		c := list[i].state
 		if c.pc != at || c.branches == 0 || len(c.frames) != len(s.frames) || c == s.parent && s.at == s.from {
 			continue
 		}

@@ -26,21 +26,22 @@ func TestCheckpointsOnce(t *testing.T) {
 	}
 	list := x.explored(with(0))
 	for n := range uint64(3) {
-		list.states = append(list.states, x.checkpoint(with(n)))
-		list.states[n].branches = 0
-		list.states[n].top().precise.Regs = 1 << 1
+		c := x.checkpoint(with(n))
+		c.branches = 0
+		c.top().precise.Regs = 1 << 1
+		list.list = append(list.list, kept{state: c, pc: c.pc})
 	}
-	list.states[1].misses = 100 // the next comparison in vain is the last
+	list.list[1].misses = 100 // the next comparison in vain is the last
 	x.jumps, x.steps = x.jumps+checkJumps, x.steps+checkInsns
 	if done, err := x.prune(with(0)); !done || err != nil {
 		t.Fatalf("%v, %v: the oldest checkpoint covers this state", done, err)
 	}
 	seen := map[*state]bool{}
-	for _, s := range list.states {
-		if seen[s] {
+	for _, c := range list.list {
+		if seen[c.state] {
 			t.Error("a checkpoint is in the list twice")
 		}
-		seen[s] = true
+		seen[c.state] = true
 	}
 	if len(seen) != 2 || x.stats.Alive != 2 {
 		t.Errorf("%d checkpoints, %d counted", len(seen), x.stats.Alive)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/tcsim/tcsim/jit/verify/holds"
 	"github.com/tcsim/tcsim/jit/verify/origin"
-	"github.com/tcsim/tcsim/jit/verify/rights"
 	"github.com/tcsim/tcsim/jit/verify/spare"
 )
 
@@ -236,7 +235,7 @@ func (m *memories) free(s *state) {
 	for i := range s.frames {
 		m.drop(&s.frames[i])
 	}
-	s.frames, s.held, s.path = s.frames[:0], rights.Held{}, path{}
+	s.frames = s.frames[:0]
 	m.states.Keep(s)
 }
 
@@ -245,10 +244,9 @@ func (m *memories) drop(f *frameState) {
 	for own := ^f.lent & allRegs; own != 0; own &= own - 1 {
 		m.values.Keep(f.regs[bits.TrailingZeros16(own)])
 	}
-	for i, p := range f.stack.pages {
-		if p != nil && f.stack.lent>>i&1 == 0 {
-			m.pages.Keep(p)
+	for p := 0; p*pageSlots < f.stack.n; p++ {
+		if f.stack.lent>>p&1 == 0 {
+			m.pages.Keep(f.stack.pages[p])
 		}
 	}
-	*f = frameState{}
 }

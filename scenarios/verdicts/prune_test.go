@@ -116,16 +116,36 @@ func one(t testing.TB, b *scenarios.Built, target *jit.Target) verdicts.Row {
 	return rows[0]
 }
 
-// BenchmarkVerify measures how many instructions the analysis follows in a second.
+// wide is n branches that nothing decides over a stack of which every slot is read again, and holds what they changed.
+func wide(n int) string {
+	out := ""
+	for i := range 40 {
+		out += fmt.Sprintf("*(u64 *)(r10 - %d) = %d\n", 8*(i+1), i)
+	}
+	for i := range n {
+		out += fmt.Sprintf("call bpf_get_prandom_u32\nif r0 > 7 goto j%d\n*(u64 *)(r10 - %d) = r0\nj%d:\n", i, 8*(i%40+1), i)
+	}
+	for i := range 40 {
+		out += fmt.Sprintf("r1 = *(u64 *)(r10 - %d)\nif r1 > 50 goto out\n", 8*(i+1))
+	}
+	return out + "out:\nr0 = 0\nexit"
+}
+
+// BenchmarkVerify measures how many instructions the analysis follows in a second: of a number that decides, and of many
+// checkpoints that differ in their stacks.
 func BenchmarkVerify(b *testing.B) {
-	target, err := jit.TargetByName("6.12")
-	if err != nil {
-		b.Fatal(err)
+	for _, c := range []struct{ name, text string }{{"number", decided(12)}, {"stacks", wide(20)}} {
+		b.Run(c.name, func(b *testing.B) {
+			target, err := jit.TargetByName("6.18")
+			if err != nil {
+				b.Fatal(err)
+			}
+			program := built(b, c.text)
+			n := 0
+			for b.Loop() {
+				n += one(b, program, target).Insns
+			}
+			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "insns/s")
+		})
 	}
-	program := built(b, decided(12))
-	n := 0
-	for b.Loop() {
-		n += one(b, program, target).Insns
-	}
-	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "insns/s")
 }
