@@ -61,7 +61,9 @@ func (v *virtual) unit(ctx context.Context, w *parts.Work, n int, kernel string)
 func (v *virtual) prepare(ctx context.Context, kernels []string) (err error) {
 	var errs []error
 	for _, k := range kernels {
-		if _, err := boot.Files(nil, k, v.cmd.String("config")); err != nil {
+		if info, err := os.Stat(k); err != nil || !info.Mode().IsRegular() {
+			errs = append(errs, badUsage("--kernel: %s is not a file that holds a kernel%s", k, because(err)))
+		} else if _, err := boot.Files(nil, k, v.cmd.String("config")); err != nil {
 			errs = append(errs, badInput(err))
 		}
 	}
@@ -74,20 +76,15 @@ func (v *virtual) prepare(ctx context.Context, kernels []string) (err error) {
 			errs = append(errs, badInput(err))
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
 	v.guest, err = boot.Guest(ctx, v.self, v.cmd.String("guest"))
 	switch {
-	case errors.Is(err, boot.ErrNoGuest):
+	case errors.Is(err, boot.ErrNoGuest) && len(errs) == 0:
 		return fmt.Errorf("%w: %w", errUntestable, err)
-	case err != nil:
-		return badInput(err)
+	case err != nil && !errors.Is(err, boot.ErrNoGuest):
+		errs = append(errs, badInput(err))
 	}
-	for _, k := range kernels {
-		if info, err := os.Stat(k); err != nil || !info.Mode().IsRegular() {
-			errs = append(errs, badUsage("--kernel: %s is not a file that holds a kernel%s", k, because(err)))
-		}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
 	}
 	switch {
 	case !v.several:

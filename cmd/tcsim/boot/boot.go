@@ -30,12 +30,7 @@ func FindKernels(names []string) ([]string, error) {
 	var out []string
 	var errs []error
 	for _, n := range names {
-		info, err := os.Stat(n)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("--kernel: %w", err))
-			continue
-		}
-		if !info.IsDir() {
+		if info, err := os.Stat(n); err != nil || !info.IsDir() {
 			out = append(out, n)
 			continue
 		}
