@@ -117,6 +117,8 @@ type Memory struct {
 	// the store's data at rename. RenameRMW: so does a read-modify-write with an immediate.
 	RenameLoads bool `core:"rename_loads,optional"`
 	RenameRMW   bool `core:"rename_rmw,optional"`
+	// RenamePlain leaves out what has an index register, and what stores 2 bytes.
+	RenamePlain bool `core:"rename_plain,optional"`
 	// RenameRMWReg, RenameLeave and RenameReturns: so do read-modify-writes with a register, leave and
 	// returns.
 	RenameRMWReg  bool `core:"rename_rmw_reg"`

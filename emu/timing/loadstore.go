@@ -41,7 +41,8 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (v value
 	from, st := m.stores.find(ea, in.size)
 	was := s.renamed
 	s.renamed = mayRename && from == fromExact && st.names(in) && (c.RenameStores == 0 || m.stores.next-st.num <= uint64(c.RenameStores))
-	if c.RenameAgain > 0 && mayRename && from != fromCache && st.commit > d {
+	again := c.RenameAgain > 0 && mayRename && from != fromCache && !st.unnamed
+	if again && st.commit > d {
 		s.renamed = m.trusted(s, s.renamed && !st.constant)
 		was = s.renamed
 	}
@@ -58,7 +59,7 @@ func (m *Model) loadFrom(s *site, ea x86.Addr, t Cycle, mayRename bool) (v value
 		if take {
 			return st.data, d, max(ready, st.data.ready) + c.RenameVerify
 		}
-		ready = max(ready, st.data.ready+m.forward(in, st, c.RenameAgain > 0 && mayRename && from == fromExact))
+		ready = max(ready, st.data.ready+m.forward(in, st, again && from == fromExact))
 	}
 	switch {
 	case take:
@@ -167,6 +168,7 @@ func (m *Model) storeTo(in *insn, ea x86.Addr, at, t Cycle, v value) (d, end Cyc
 	st := m.stores.add(ea, size)
 	st.data, st.where = v, a
 	st.base, st.constant = in.base, in.nsrc == 0 && in.load == 0
+	st.unnamed = m.core.Memory.RenamePlain && (in.indexed || size == 2)
 	if st.viaStack = in.viaStack; in.viaStack {
 		m.stores.pushed(ea, st.num)
 	}

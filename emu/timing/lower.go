@@ -62,6 +62,7 @@ type insn struct {
 	rmw       bool
 	stackOp   bool    // changes rsp through the stack engine
 	extends   bool    // its load needs an extension or a merge that the renamer does not do
+	indexed   bool    // its memory operand has an index
 	viaStack  bool    // its memory operand is on the stack: through push, pop and the like, rsp or rbp
 	base      x86.Reg // of its memory operand
 	usesRSP   bool    // reads or writes rsp otherwise
@@ -218,6 +219,7 @@ func (in *insn) operands(i *x86.Inst) {
 	if in.base = m.Base; i.Stack.Any() && !i.HasMem {
 		in.base = i.Stack.Base
 	}
+	in.indexed = i.HasMem && m.Index != x86.RegNone
 	in.viaStack = i.Stack.Any() || i.HasMem && m.Index == x86.RegNone && (m.Base == x86.RSP || m.Base == x86.RBP)
 	var named x86.RegSet
 	for _, o := range i.Ops() {
@@ -393,7 +395,7 @@ func (l *lowering) addImm(in *insn) bool {
 func (l *lowering) renames(in *insn) bool {
 	c := &l.core.Memory
 	switch {
-	case in.extends:
+	case in.extends, c.RenamePlain && in.indexed:
 		return false
 	case in.branch == x86.BranchRet:
 		return c.RenameReturns

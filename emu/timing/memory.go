@@ -17,6 +17,7 @@ type store struct {
 	where    Cycle   // when its address is known
 	viaStack bool    // through rsp or rbp
 	constant bool    // what is stored is no register
+	unnamed  bool    // no load takes its data at rename
 	base     x86.Reg // of its address
 	commit   Cycle   // when it has left the store buffer
 }
@@ -212,7 +213,9 @@ func (s *store) covers(a x86.Addr, size uint8) bool {
 
 // names reports whether the renamer has a name for what a load of the store's first bytes finds: of a sum that it holds as
 // a register and an offset it has none for a part, nor for what arithmetic is to go on with.
-func (s *store) names(in *insn) bool { return s.data.offset == 0 || in.size == 8 && !in.rmw }
+func (s *store) names(in *insn) bool {
+	return !s.unnamed && (s.data.offset == 0 || in.size == 8 && !in.rmw)
+}
 
 func (s *store) as(a x86.Addr) source {
 	if s.addr == a {

@@ -202,6 +202,12 @@ func indirectCalls() *measured.Sequence {
 	return s
 }
 
+// indexed is a sequence with 8 in rcx.
+func indexed(s *measured.Sequence) *measured.Sequence {
+	s.Regs[x86.RCX] = 8
+	return s
+}
+
 // indirectJumps are so many jumps through registers, each to one place in a line of its own.
 func indirectJumps(n int) *measured.Sequence {
 	regs := []x86.Reg{x86.RAX, x86.RCX, x86.RDX, x86.R8}[:n]
@@ -267,6 +273,9 @@ func TestGoldenCoveSeries(t *testing.T) {
 		{bytesStored(1), 14.92, 1}, {bytesStored(2), 15.91, 1}, {bytesStored(4), 16.91, 1}, {bytesStored(7), 17.9, 1},
 		{chain("8 and 4 bytes stored, 8 loaded", 2, 3, 0x48, 0x89, 0x1f, 0x89, 0x0f, 0x48, 0x8b, 0x07), 29.9, 1},
 		{chain("the same, 2 more stored, 8 loaded", 2, 5, 0x48, 0x89, 0x1f, 0x89, 0x0f, 0x48, 0x8b, 0x07, 0x66, 0x89, 0x0f, 0x48, 0x8b, 0x17), 35.6, 11},
+		{indexed(chain("with an index stored, without loaded", 8, 2, 0x48, 0x89, 0x04, 0x0f, 0x48, 0x8b, 0x47, 0x08)), 40, 1},
+		{indexed(chain("without stored, with an index loaded", 8, 2, 0x48, 0x89, 0x47, 0x08, 0x48, 0x8b, 0x04, 0x0f)), 40, 1},
+		{chain("2 bytes stored, 1 loaded", 8, 2, 0x66, 0x89, 0x07, 0x0f, 0xb6, 0x07), 39.8, 1},
 		{indirectCalls(), 4, 1}, {indirectJumps(2), 4.96, 1}, {indirectJumps(4), 8.95, 1},
 		{nestedFrames(4), 54, 10}, {nestedFrames(8), 114, 10}, {nestedFrames(12), 178, 10},
 	} {
