@@ -76,23 +76,21 @@ func (v *virtual) prepare(ctx context.Context, kernels []string) (err error) {
 			errs = append(errs, badInput(err))
 		}
 	}
+	if !v.several {
+		errs = append(errs, writable(v.cmd))
+	}
+	bad := errors.Join(errs...)
 	v.guest, err = boot.Guest(ctx, v.self, v.cmd.String("guest"))
 	switch {
-	case errors.Is(err, boot.ErrNoGuest) && len(errs) == 0:
+	case errors.Is(err, boot.ErrNoGuest) && bad == nil:
 		return fmt.Errorf("%w: %w", errUntestable, err)
 	case err != nil && !errors.Is(err, boot.ErrNoGuest):
-		errs = append(errs, badInput(err))
+		bad = errors.Join(bad, badInput(err))
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
+	if dir := v.cmd.String("output"); bad == nil && v.several && dir != "" {
+		return badInput(os.MkdirAll(dir, 0o777))
 	}
-	switch {
-	case !v.several:
-		errs = append(errs, writable(v.cmd))
-	case v.cmd.String("output") != "":
-		errs = append(errs, badInput(os.MkdirAll(v.cmd.String("output"), 0o777)))
-	}
-	return errors.Join(errs...)
+	return bad
 }
 
 // because is an error at the end of a message, nothing if it is nil.
